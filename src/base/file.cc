@@ -1,0 +1,59 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+
+#include "base/defer.h"
+#include "base/unique_fd.h"
+
+namespace bottle {
+
+Result<std::string> read_file(const std::string& path, size_t limit) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return fail_errno("reading " + path);
+  std::string out;
+  char buffer[65536];
+  for (;;) {
+    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("reading " + path);
+    if (n == 0) return out;
+    out.append(buffer, static_cast<size_t>(n));
+    if (out.size() > limit) return fail(Code::limit, "reading " + path + ": larger than " + std::to_string(limit) + " bytes");
+  }
+}
+
+Result<> write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("writing");
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+Result<> write_file_atomically(const std::string& path, std::string_view bytes, int mode) {
+  std::string temporary = path + ".new." + std::to_string(::getpid());
+  UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
+  if (!fd) return fail_errno("creating " + temporary);
+  Defer remove([&] { ::unlink(temporary.c_str()); });
+  if (auto r = write_all(fd.get(), bytes); !r) return std::unexpected(std::move(r.error()).during(temporary));
+  if (::fsync(fd.get()) != 0) return fail_errno("flushing " + temporary);
+  if (std::rename(temporary.c_str(), path.c_str()) != 0) return fail_errno("renaming to " + path);
+  remove.dismiss();
+  return {};
+}
+
+Result<> make_directories(const std::string& path, int mode) {
+  for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
+    std::string part = path.substr(0, slash);
+    if (!part.empty() && ::mkdir(part.c_str(), static_cast<mode_t>(mode)) != 0 && errno != EEXIST)
+      return fail_errno("creating directory " + part);
+    if (slash == std::string::npos) return {};
+  }
+}
+
+}  // namespace bottle

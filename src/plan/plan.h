@@ -1,0 +1,96 @@
+// What will exist. A Plan is complete: session acts on it and asks nobody anything. No secret value is in it.
+// `to_json` is a documented, stable contract (docs/plan.md), shown by `bottle start --dry-run --json`.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "manifest/manifest.h"
+
+namespace bottle::plan {
+
+// What make() must be told about the world; gathered by app, faked by tests.
+struct Facts {
+  std::string session;              // chosen by the caller: [a-z0-9-]{1,40}
+  std::string workspace;            // absolute path of the operator's directory
+  uint32_t uid = 0, gid = 0;        // the operator's
+  std::map<std::string, std::string> environment;  // the operator's, to know which ${HOST_VAR} exist
+  std::vector<std::string> runtimes;               // what the engine lists, e.g. runc, runsc
+  bool repository = false;                         // workspace is inside a git repository
+};
+
+struct Options {
+  std::string agent;
+  std::string prompt;                  // -p TEXT
+  bool headless = false;
+  std::vector<std::string> agent_args; // after --
+  std::string workspace_mode;          // overrides the manifest's when not empty
+  std::string runtime;                 // same
+  std::string image;                   // same
+};
+
+// Where a value comes from; resolved by session at launch, and never part of a Plan.
+struct Source {
+  enum class Kind { literal, env, file, cmd, prompt } kind = Kind::literal;
+  std::string text;  // the literal, variable name, path, command line or question
+};
+
+struct EnvVar {
+  std::string name;
+  Source source;
+};
+
+struct Secret {
+  std::string name;
+  Source source;
+  std::vector<std::string> hosts;
+  std::string header;        // "Authorization: Bearer {}"; empty: replace the placeholder wherever a header holds it
+  std::string placeholder;   // what the agent holds
+  std::string env;           // the agent's variable that holds the placeholder; may be empty
+  bool optional = false;     // missing value: no secret rather than an error (the provider's own token)
+};
+
+struct Image {
+  std::string reference;     // an image the engine has, or the tag that `recipe` builds
+  std::string recipe;        // "" | "bootstrap" (mmdebstrap + npm) | "dockerfile"
+  std::string dockerfile;    // path, for recipe == "dockerfile"
+  std::string provider;      // claude | codex | shell | command
+  std::vector<std::string> packages;
+};
+
+struct Plan {
+  std::string session, agent, bottle, provider;
+  Image image;
+  std::string runtime;                    // "auto" or an engine runtime
+  manifest::Resources resources;
+  manifest::WorkspaceMode workspace_mode = manifest::WorkspaceMode::clone;
+  std::string workspace;                  // host path
+  std::string workdir = "/workspace";     // inside
+  uint32_t uid = 1000, gid = 1000;        // of the agent, inside (never 0 unless bind needs it)
+  std::vector<EnvVar> env;
+  std::vector<Secret> secrets;
+  manifest::Egress egress;
+  std::vector<manifest::SshHost> ssh;
+  std::vector<std::string> skills;        // host paths of skill directories
+  std::string system_prompt;              // the agent's prompt from the manifest
+  std::string prompt;                     // what the operator asks now; given on stdin when headless
+  std::vector<std::string> command;       // argv inside the bottle
+  bool headless = false;
+  std::vector<std::string> warnings;
+};
+
+// Pure. Errors name what in the manifest is wrong and how to mend it.
+Result<Plan> make(const manifest::Manifest& manifest, const Options& options, const Facts& facts);
+
+nlohmann::json to_json(const Plan& plan);
+Result<Plan> from_json(const nlohmann::json& json);   // inverse; the supervisor receives its plan this way
+
+// The preflight text shown before y/N: names of variables and secrets, never values.
+std::string explain(const Plan& plan);
+
+}  // namespace bottle::plan
