@@ -1,0 +1,27 @@
+#include "docker/engine.h"
+
+namespace bottle::docker {
+
+Result<> Demux::feed(std::string_view bytes, const std::function<void(int stream, std::string_view chunk)>& take) {
+  while (!bytes.empty()) {
+    if (left_ > 0) {
+      size_t n = std::min(left_, bytes.size());
+      take(stream_, bytes.substr(0, n));
+      bytes.remove_prefix(n);
+      left_ -= n;
+      continue;
+    }
+    size_t n = std::min<size_t>(8 - header_.size(), bytes.size());
+    header_.append(bytes.substr(0, n));
+    bytes.remove_prefix(n);
+    if (header_.size() < 8) return {};
+    auto at = [&](int i) { return static_cast<unsigned char>(header_[static_cast<size_t>(i)]); };
+    if (at(0) > 2 || at(1) || at(2) || at(3)) return fail(Code::protocol, "the engine's stream lost its framing");
+    stream_ = at(0);
+    left_ = static_cast<size_t>(at(4)) << 24 | static_cast<size_t>(at(5)) << 16 | static_cast<size_t>(at(6)) << 8 | at(7);
+    header_.clear();
+  }
+  return {};
+}
+
+}  // namespace bottle::docker
