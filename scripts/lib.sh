@@ -1,0 +1,50 @@
+# Small helpers for the scripts here. Source it; it sets -euo pipefail and moves to the project's root.
+# shellcheck shell=bash
+set -euo pipefail
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$ROOT"
+
+if [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then
+  BOLD=$'\033[1m' DIM=$'\033[2m' RED=$'\033[31m' GREEN=$'\033[32m' PLAIN=$'\033[0m'
+else
+  BOLD='' DIM='' RED='' GREEN='' PLAIN=''
+fi
+say() { printf '%s\n' "${BOLD}$*${PLAIN}" >&2; }
+note() { printf '%s\n' "${DIM}  $*${PLAIN}" >&2; }
+good() { printf '%s\n' "${GREEN}  ✓ $*${PLAIN}" >&2; }
+bad() { printf '%s\n' "${RED}  ✗ $*${PLAIN}" >&2; }
+die() { printf '%s\n' "${RED}$*${PLAIN}" >&2; exit 1; }
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+# step TITLE COMMAND...: one line with its time; the command's output only when it fails (all of it with VERBOSE=1).
+step() {
+  local title=$1 log begun=$SECONDS code=0
+  shift
+  if [ -n "${VERBOSE:-}" ]; then say "$title"; "$@"; return; fi
+  log=$(mktemp)
+  [ -t 2 ] && printf '%s' "${DIM}  … $title${PLAIN}" >&2
+  "$@" >"$log" 2>&1 || code=$?
+  [ -t 2 ] && printf '\r\033[K' >&2
+  if [ $code = 0 ]; then good "$title ($((SECONDS - begun)) s)"; else bad "$title: exit status $code"; tail -n 60 "$log" >&2; fi
+  rm -f "$log"
+  return $code
+}
+
+# apt_install PACKAGE|COMMAND:PACKAGE...: installs what is missing only. With COMMAND:, any way to have that command will do.
+apt_install() {
+  local missing=() want package command
+  for want in "$@"; do
+    package=${want#*:} command=
+    [ "$package" = "$want" ] || command=${want%%:*}
+    if [ -n "$command" ] && PATH=$PATH:/usr/sbin:/sbin command -v "$command" >/dev/null 2>&1; then continue; fi
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing+=("$package")
+  done
+  [ ${#missing[@]} = 0 ] && return 0
+  note "installing: ${missing[*]}"
+  as_root env DEBIAN_FRONTEND=noninteractive sh -c 'apt-get -qq update && apt-get -qq -y --no-install-recommends install "$@"' sh "${missing[@]}"
+}
+
+# engine_answers: some engine answers at DOCKER_HOST (a unix socket), or at the usual place.
+engine_socket() { local host=${DOCKER_HOST:-unix:///var/run/docker.sock}; printf '%s' "${host#unix://}"; }
+engine_answers() { curl -sf -m 5 --unix-socket "$(engine_socket)" http://engine/_ping >/dev/null 2>&1; }
