@@ -1,0 +1,323 @@
+"""A world for whole-program tests, from which no packet leaves the machine.
+
+    ┌ namespace bottle-w<pid>-host ──────────┐   veth    ┌ namespace bottle-w<pid>-net ─────────────┐
+    │ dockerd, bottle, canaries on all       ├───────────┤ plays the internet: name server, HTTPS   │
+    │ addresses (22 80 2375)                 │ 203.0.113 │ hosts, canaries, a tap on the cable      │
+    └────────────────────────────────────────┘           └──────────────────────────────────────────┘
+
+The only uplink of the first is the second, and that has none: a hole in a bottle ends at a canary. Needs root, Debian's
+dockerd, iproute2, nsenter and openssl. Use as a context manager; everything is gone afterwards, after failures too.
+dockerd is entered with nsenter: `ip netns exec` would remount /sys and hide the cgroups from it.
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+STANDIN = os.path.join(ROOT, "tests", "standin")
+BOTTLE = os.environ.get("BOTTLE", os.path.join(ROOT, "build", "release", "bottle"))
+CACHE = os.path.join(ROOT, "build", "cache")
+
+HOST_IP, NET_IP, DNS_IP = "203.0.113.2", "203.0.113.1", "20.30.40.53"
+API_IP = "20.30.40.20"
+SITES = {  # played by site.py with a certificate of the world's CA, and by plain HTTP on port 80
+    "allowed.example.org": "20.30.40.10",
+    "inspected.example.org": "20.30.40.11",
+    "forbidden.example.net": "20.30.40.12",
+}
+REBOUND = {"metadata.example.org": "169.254.169.254", "lan.example.org": "192.168.1.1", "loop.example.org": "127.0.0.1"}
+CANARIES = ["169.254.169.254", "10.0.0.1", "192.168.1.1", "172.31.255.1", "100.100.100.200", "1.1.1.1", "8.8.8.8", "20.30.40.99"]
+CANARY_PORTS = "22,53,80,443,2375,3128,8080"
+HOST_PORTS = "22,80,2375"
+
+
+def run(*args, check=True, **kwargs):
+    done = subprocess.run(args, capture_output=True, text=True, **kwargs)
+    if check and done.returncode:
+        raise RuntimeError("%s: exit status %d\n%s%s" % (" ".join(args), done.returncode, done.stdout, done.stderr))
+    return done
+
+
+def read_jsonl(path):
+    if not os.path.exists(path):
+        return []
+    with open(path) as file:
+        return [json.loads(line) for line in file if line.endswith("\n")]
+
+
+class World:
+    def __init__(self, script=None):
+        self.script = script or os.path.join(STANDIN, "hello.json")
+        self.stack = contextlib.ExitStack()
+
+    # -- life
+
+    def __enter__(self):
+        if os.geteuid():
+            raise RuntimeError("the test world needs root")
+        atexit.register(self.close)
+        try:
+            self._make()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        atexit.unregister(self.close)
+        self.stack.close()
+
+    def _make(self):
+        self.dir = tempfile.mkdtemp(prefix="bottle-w", dir="/tmp")
+        os.chmod(self.dir, 0o755)
+        self.stack.callback(self._remove_dir)
+        name = "bottle-w%d" % os.getpid()
+        self.host_ns, self.net_ns = name + "-host", name + "-net"
+        for ns in (self.host_ns, self.net_ns):
+            run("ip", "netns", "add", ns)
+            self.stack.callback(run, "ip", "netns", "del", ns, check=False)
+            run("ip", "-n", ns, "link", "set", "lo", "up")
+        run("ip", "-n", self.host_ns, "link", "add", "up0", "type", "veth", "peer", "name", "up0", "netns", self.net_ns)
+        for ns, address in ((self.host_ns, HOST_IP), (self.net_ns, NET_IP)):
+            run("ip", "-n", ns, "addr", "add", address + "/24", "dev", "up0")
+            run("ip", "-n", ns, "link", "set", "up0", "up")
+        run("ip", "-n", self.host_ns, "route", "add", "default", "via", NET_IP)
+        run("ip", "-n", self.host_ns, "-6", "addr", "add", "2001:db8:113::2/64", "dev", "up0", "nodad", check=False)
+        run("ip", "-n", self.net_ns, "-6", "addr", "add", "2001:db8:113::1/64", "dev", "up0", "nodad", check=False)
+        for address in CANARIES + [DNS_IP, API_IP] + list(SITES.values()):
+            run("ip", "-n", self.net_ns, "addr", "add", address + "/32", "dev", "lo")
+        self._certificates()
+        self._internet()
+        self._dockerd()
+
+    def _remove_dir(self):
+        for line in reversed(open("/proc/self/mounts").read().splitlines()):  # overlays of a dockerd that died
+            where = line.split()[1]
+            if where.startswith(self.dir + "/"):
+                run("umount", "-l", where, check=False)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    # -- parts
+
+    def _certificates(self):
+        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+        self.ca = self.path("ca.pem")
+        run("openssl", "req", "-x509", *key, "-days", "2", "-subj", "/CN=Test World CA", "-keyout", self.path("ca.key"), "-out", self.ca)
+        run("openssl", "req", *key, "-subj", "/CN=world", "-keyout", self.path("leaf.key"), "-out", self.path("leaf.csr"))
+        names = ["api.anthropic.com", *SITES, *REBOUND]
+        with open(self.path("san"), "w") as file:
+            file.write("subjectAltName=" + ",".join("DNS:" + n for n in names))
+        run("openssl", "x509", "-req", "-in", self.path("leaf.csr"), "-CA", self.ca, "-CAkey", self.path("ca.key"), "-CAcreateserial",
+            "-days", "2", "-extfile", self.path("san"), "-out", self.path("leaf.pem"))
+
+    def spawn(self, ns, *args, ready=True):
+        """A child in a namespace, ended with the world. With ready, its first line of output is waited for."""
+        command = ["nsenter", "--net=/run/netns/" + ns, "--", *args]
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if ready else subprocess.DEVNULL,
+                                 stderr=open(self.path("stderr"), "a"), text=True, start_new_session=True)
+        self.stack.callback(self._end, child)
+        if ready and not child.stdout.readline():
+            raise RuntimeError(" ".join(args) + " did not start: " + open(self.path("stderr")).read()[-2000:])
+        return child
+
+    @staticmethod
+    def _end(child, patience=20):
+        if child.poll() is None:
+            child.terminate()
+            try:
+                child.wait(patience)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+        if child.stdout:
+            child.stdout.close()
+
+    def _internet(self):
+        python = sys.executable
+        self.token = "sk-ant-oat01-" + os.urandom(24).hex()
+        with open(self.path("token"), "w") as file:
+            file.write(self.token)
+        os.chmod(self.path("token"), 0o600)
+        with open(self.path("zone.json"), "w") as file:
+            json.dump({n: [ip] for n, ip in {**SITES, **REBOUND, "api.anthropic.com": API_IP}.items()}, file)
+        self.spawn(self.net_ns, python, os.path.join(HERE, "dns.py"), "--listen", DNS_IP, "--zone", self.path("zone.json"), "--log",
+                   self.path("dns.jsonl"))
+        tls = ["--cert", self.path("leaf.pem"), "--key", self.path("leaf.key")]
+        for name, ip in SITES.items():
+            log = ["--log", self.path(name + ".jsonl")]
+            self.spawn(self.net_ns, python, os.path.join(STANDIN, "site.py"), "--listen", ip + ":443", *tls, *log)
+            self.spawn(self.net_ns, python, os.path.join(STANDIN, "site.py"), "--listen", ip + ":80", *log)
+        self.api = None
+        self.play(self.script)
+        binds = [part for ip in CANARIES for part in ("--bind", ip)]
+        self.spawn(self.net_ns, python, os.path.join(HERE, "canary.py"), "--log", self.path("net.jsonl"), *binds, "--ports",
+                   CANARY_PORTS, "--sniff", "up0")
+        self.spawn(self.host_ns, python, os.path.join(HERE, "canary.py"), "--log", self.path("host.jsonl"), "--bind", "0.0.0.0",
+                   "--bind", "::", "--ports", HOST_PORTS)
+
+    def play(self, script):
+        """(Re)starts the Messages API with a script: a file, or steps as Python values."""
+        if not isinstance(script, str):
+            with open(self.path("script.json"), "w") as file:
+                json.dump(script, file)
+            script = self.path("script.json")
+        if self.api:
+            self._end(self.api)
+        self.api = self.spawn(self.net_ns, sys.executable, os.path.join(STANDIN, "messages_api.py"), "--listen", API_IP + ":443",
+                              "--cert", self.path("leaf.pem"), "--key", self.path("leaf.key"), "--token-file", self.path("token"),
+                              "--script", script, "--log", self.path("api.jsonl"))
+
+    def _dockerd(self):
+        self.socket = self.path("docker.sock")
+        config = {"runtimes": {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=ptrace", "--network=host"]}}}
+        with open(self.path("daemon.json"), "w") as file:
+            json.dump(config, file)
+        self.dockerd = self.spawn(
+            self.host_ns, "sh", "-c", 'exec "$@" >"$0" 2>&1', self.path("dockerd.log"), "/usr/sbin/dockerd", "--config-file",
+            self.path("daemon.json"), "--data-root", self.path("data"), "--exec-root", self.path("exec"), "--pidfile",
+            self.path("dockerd.pid"), "-H", "unix://" + self.socket, "--dns", DNS_IP, "--group", "root", ready=False)
+        for _ in range(300):
+            if self.dockerd.poll() is not None:
+                break
+            with contextlib.suppress(OSError, ValueError):
+                self.engine("GET", "/_ping", raw=True)
+                return
+            time.sleep(0.1)
+        raise RuntimeError("dockerd did not answer:\n" + open(self.path("dockerd.log")).read()[-3000:])
+
+    def engine(self, method, path, raw=False):
+        """One call of the Engine API. Its JSON, or text with raw."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(60)
+            s.connect(self.socket)
+            s.sendall(("%s %s HTTP/1.0\r\nHost: engine\r\n\r\n" % (method, path)).encode())
+            data = b""
+            while chunk := s.recv(65536):
+                data += chunk
+        head, _, body = data.partition(b"\r\n\r\n")
+        if b"chunked" in head.lower():
+            joined, rest = b"", body
+            while rest:
+                size, _, rest = rest.partition(b"\r\n")
+                if int(size, 16) == 0:
+                    break
+                joined, rest = joined + rest[:int(size, 16)], rest[int(size, 16) + 2:]
+            body = joined
+        if int(head.split()[1]) >= 400:
+            raise ValueError("%s %s: %s" % (method, path, body.decode()))
+        return body.decode() if raw else json.loads(body)
+
+    def docker(self, *args, check=True, **kwargs):
+        return run("docker", "-H", "unix://" + self.socket, *args, check=check, **kwargs)
+
+    # -- images
+
+    def load_image(self, provider):
+        """The provider's agent image: built once by `bottle image build` (the only step that uses the machine's own network,
+        as an operator's would), then kept as a tar under build/cache. Its reference."""
+        os.makedirs(CACHE, exist_ok=True)
+        env = {**os.environ, "DOCKER_HOST": "unix://" + self.socket, "HOME": self.path("image-home")}
+        env.pop("DOCKER_CONTEXT", None)
+        plan = self.bottle("start", "image-" + provider, "--dry-run", "--json", "--headless", "-p", "x", cwd=self.workspace(provider + "-probe"),
+                           config={"bottles": {"b": {}}, "agents": {"image-" + provider: {"bottle": "b", "provider": provider}}})
+        reference = json.loads(plan.stdout)["image"]["reference"]
+        tar = os.path.join(CACHE, reference.replace("/", "_").replace(":", "_") + ".tar")
+        if os.path.exists(tar):
+            self.docker("load", "-i", tar)
+        else:
+            done = subprocess.run([BOTTLE, "image", "build", provider], env=env, stdout=subprocess.PIPE, text=True, timeout=1800)
+            if done.returncode:
+                raise RuntimeError("bottle image build %s: exit status %d" % (provider, done.returncode))
+            self.docker("save", "-o", tar + ".part", reference)
+            os.rename(tar + ".part", tar)
+        return reference
+
+    # -- the operator's side
+
+    def workspace(self, name="work"):
+        """A fresh git repository with one commit."""
+        where = tempfile.mkdtemp(prefix=name + "-", dir=self.dir)
+        git = ["git", "-C", where, "-c", "user.name=operator", "-c", "user.email=operator@example.org"]
+        run("git", "init", "-q", "-b", "main", where)
+        with open(os.path.join(where, "README.md"), "w") as file:
+            file.write("# A project\n")
+        run(*git, "add", "-A")
+        run(*git, "commit", "-qm", "Begin")
+        return where
+
+    def environment(self, config=None, home=None, token=True):
+        home = home or self.path("home")
+        os.makedirs(os.path.join(home, ".config", "bottle"), exist_ok=True)
+        if config is not None:
+            with open(os.path.join(home, ".config", "bottle", "bottle.yaml"), "w") as file:
+                json.dump(config, file)
+        env = {"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "HOME": home, "XDG_CONFIG_HOME": home + "/.config",
+               "XDG_STATE_HOME": home + "/.local/state", "DOCKER_HOST": "unix://" + self.socket, "LANG": "C.UTF-8", "TERM": "xterm"}
+        if token:
+            env["CLAUDE_BOTTLE_OAUTH_TOKEN"] = self.token
+        return env
+
+    def state(self, home=None):
+        return os.path.join(home or self.path("home"), ".local", "state", "bottle")
+
+    def command(self, *args):
+        """The argv that runs bottle in the host's namespace."""
+        return ["nsenter", "--net=/run/netns/" + self.host_ns, "--", BOTTLE, *args]
+
+    def bottle(self, *args, config=None, cwd=None, home=None, env=None, token=True, timeout=180, input=""):
+        """Runs bottle to its end. A CompletedProcess; its exit status is not checked."""
+        return subprocess.run(self.command(*args), capture_output=True, text=True, cwd=cwd or self.dir, timeout=timeout,
+                              input=input, env={**self.environment(config, home, token), **(env or {})})
+
+    # -- what there is
+
+    def left(self):
+        """All that carries a session's label: [] when nothing is left."""
+        wanted = "filters=%7B%22label%22%3A%5B%22bottle.session%22%5D%7D"
+        found = ["container " + c["Names"][0] for c in self.engine("GET", "/containers/json?all=1&" + wanted)]
+        found += ["network " + n["Name"] for n in self.engine("GET", "/networks?" + wanted)]
+        found += ["volume " + v["Name"] for v in self.engine("GET", "/volumes?" + wanted).get("Volumes") or []]
+        return found
+
+    def hits(self, since=0.0):
+        """What reached a canary, and every packet on the cable that was not for a host of the zone or its name server."""
+        expected = {*SITES.values(), API_IP, DNS_IP, NET_IP}
+        found = []
+        for log in ("net.jsonl", "host.jsonl"):
+            for hit in read_jsonl(self.path(log)):
+                if hit["time"] < since:
+                    continue
+                if hit["kind"] == "packet" and hit["dst"] in expected:
+                    continue
+                if hit["kind"] == "packet6" and hit["dst"].startswith(("ff02:", "fe80:", "2001:db8:113::")) and hit["proto"] in (0, 58):
+                    continue  # neighbour discovery and multicast reports of the cable's own ends
+                if hit["kind"] == "packet" and hit["dst"].startswith("224."):
+                    continue
+                found.append(hit)
+        return found
+
+    def names_asked(self, since=0.0):
+        return {q["name"] for q in read_jsonl(self.path("dns.jsonl")) if q["time"] >= since}
+
+    def seen(self, site, since=0.0):
+        return [r for r in read_jsonl(self.path(site + ".jsonl")) if r["time"] >= since and r["event"] == "request"]
+
+    def api_log(self, since=0.0):
+        return [r for r in read_jsonl(self.path("api.jsonl")) if r["time"] >= since]
