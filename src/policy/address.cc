@@ -1,0 +1,138 @@
+#include "policy/address.h"
+
+#include <arpa/inet.h>
+
+#include <charconv>
+#include <cstring>
+
+namespace bottle::policy {
+namespace {
+
+struct Range {
+  std::array<uint8_t, 16> base;
+  int bits;
+  std::string_view why;
+};
+
+// IANA IPv4 Special-Purpose Address Registry, plus what clouds put metadata and control on.
+constexpr Range kV4[] = {
+    {{0}, 8, "this network"},
+    {{10}, 8, "private"},
+    {{100, 64}, 10, "carrier-grade NAT"},
+    {{127}, 8, "loopback"},
+    {{168, 63, 129, 16}, 32, "cloud control address"},
+    {{169, 254}, 16, "link-local"},
+    {{172, 16}, 12, "private"},
+    {{192, 0, 0}, 24, "protocol assignments"},
+    {{192, 0, 2}, 24, "documentation"},
+    {{192, 31, 196}, 24, "AS112"},
+    {{192, 52, 193}, 24, "AMT"},
+    {{192, 88, 99}, 24, "6to4 relay"},
+    {{192, 168}, 16, "private"},
+    {{192, 175, 48}, 24, "AS112"},
+    {{198, 18}, 15, "benchmarking"},
+    {{198, 51, 100}, 24, "documentation"},
+    {{203, 0, 113}, 24, "documentation"},
+    {{224}, 4, "multicast"},
+    {{240}, 4, "reserved"},
+};
+
+// IANA IPv6 Special-Purpose Address Registry. What is not in 2000::/3 is refused even without an entry here.
+constexpr Range kV6[] = {
+    {{0}, 96, "unspecified, loopback or IPv4-compatible"},
+    {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, "IPv4-mapped"},
+    {{0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, "IPv4-translated"},
+    {{0, 0x64, 0xff, 0x9b}, 96, "NAT64"},
+    {{0, 0x64, 0xff, 0x9b, 0, 1}, 48, "local NAT64"},
+    {{0x01}, 64, "discard"},
+    {{0x20, 0x01}, 23, "protocol assignments (Teredo, ORCHID, benchmarking)"},
+    {{0x20, 0x01, 0x0d, 0xb8}, 32, "documentation"},
+    {{0x20, 0x02}, 16, "6to4"},
+    {{0x26, 0x20, 0, 0x4f, 0x80}, 48, "AS112"},
+    {{0x3f, 0xff}, 20, "documentation"},
+    {{0x5f}, 16, "segment routing"},
+    {{0xfc}, 7, "unique local"},
+    {{0xfe, 0x80}, 10, "link-local"},
+    {{0xfe, 0xc0}, 10, "site-local"},
+    {{0xff}, 8, "multicast"},
+};
+
+bool inside(const Address& address, const Range& range) {
+  int whole = range.bits / 8, rest = range.bits % 8;
+  if (std::memcmp(address.bytes.data(), range.base.data(), static_cast<size_t>(whole)) != 0) return false;
+  if (rest == 0) return true;
+  auto at = static_cast<size_t>(whole);
+  int mask = 0xff << (8 - rest) & 0xff;
+  return (address.bytes[at] & mask) == (range.base[at] & mask);
+}
+
+}  // namespace
+
+std::optional<Address> parse_address(std::string_view text) {
+  char buffer[INET6_ADDRSTRLEN + 1];
+  if (text.empty() || text.size() >= sizeof buffer) return std::nullopt;
+  std::memcpy(buffer, text.data(), text.size());
+  buffer[text.size()] = 0;
+  if (std::strlen(buffer) != text.size()) return std::nullopt;
+  Address address;
+  if (inet_pton(AF_INET, buffer, address.bytes.data()) == 1) {
+    // glibc accepts 01.2.3.4; other readers take that for octal.
+    if (to_string(address) != text) return std::nullopt;
+    return address;
+  }
+  address.v6 = true;
+  if (inet_pton(AF_INET6, buffer, address.bytes.data()) == 1) return address;
+  return std::nullopt;
+}
+
+std::optional<Endpoint> parse_endpoint(std::string_view text, uint16_t default_port) {
+  Endpoint endpoint{.port = default_port};
+  std::string_view host = text, port;
+  if (text.starts_with('[')) {
+    size_t close = text.find(']');
+    if (close == text.npos) return std::nullopt;
+    host = text.substr(1, close - 1);
+    if (close + 1 < text.size()) {
+      if (text[close + 1] != ':') return std::nullopt;
+      port = text.substr(close + 2);
+      if (port.empty()) return std::nullopt;
+    }
+  } else if (size_t colon = text.find(':'); colon != text.npos && text.find(':', colon + 1) == text.npos) {
+    host = text.substr(0, colon);
+    port = text.substr(colon + 1);
+    if (port.empty()) return std::nullopt;
+  }
+  if (!port.empty()) {
+    auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), endpoint.port);
+    if (error != std::errc() || end != port.data() + port.size()) return std::nullopt;
+  }
+  auto address = parse_address(host);
+  if (!address) return std::nullopt;
+  endpoint.address = *address;
+  return endpoint;
+}
+
+std::string to_string(const Address& address) {
+  char buffer[INET6_ADDRSTRLEN];
+  inet_ntop(address.v6 ? AF_INET6 : AF_INET, address.bytes.data(), buffer, sizeof buffer);
+  return buffer;
+}
+
+std::string to_string(const Endpoint& endpoint) {
+  std::string host = to_string(endpoint.address);
+  return (endpoint.address.v6 ? "[" + host + "]" : host) + ":" + std::to_string(endpoint.port);
+}
+
+std::string_view special_range(const Address& address) {
+  if (!address.v6) {
+    for (const auto& range : kV4)
+      if (inside(address, range)) return range.why;
+    return {};
+  }
+  for (const auto& range : kV6)
+    if (inside(address, range)) return range.why;
+  if ((address.bytes[0] & 0xe0) != 0x20) return "not global unicast";
+  return {};
+}
+
+}  // namespace bottle::policy

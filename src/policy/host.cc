@@ -1,0 +1,124 @@
+#include "policy/host.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "policy/address.h"
+
+namespace bottle::policy {
+namespace {
+
+bool all(std::string_view text, bool (*is)(char)) {
+  for (char c : text)
+    if (!is(c)) return false;
+  return !text.empty();
+}
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); }
+
+// The "ends in a number" check of the WHATWG URL standard: everything inet_aton could take for an address.
+bool ends_in_number(std::string_view name) {
+  std::string_view last = name.substr(name.rfind('.') + 1);
+  if (all(last, is_digit)) return true;
+  return last.starts_with("0x") && (last.size() == 2 || all(last.substr(2), is_hex));
+}
+
+}  // namespace
+
+Result<Host> normalise_host(std::string_view text) {
+  Host host;
+  if (text.size() >= 2 && text.front() == '[' && text.back() == ']') {
+    auto address = parse_address(text.substr(1, text.size() - 2));
+    if (!address || !address->v6) return fail(Code::invalid, "not an IPv6 address in brackets");
+    return Host{to_string(*address), true};
+  }
+  if (text.find(':') != text.npos) {
+    auto address = parse_address(text);
+    if (!address) return fail(Code::invalid, "a colon in a host name");
+    return Host{to_string(*address), true};
+  }
+  if (text.ends_with('.')) text.remove_suffix(1);
+  if (text.empty() || text.size() > 253) return fail(Code::invalid, "an empty or overlong host name");
+  size_t label = 0;
+  for (char c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+    host.name += c;
+    if (c == '.') {
+      if (label == 0) return fail(Code::invalid, "an empty label in a host name");
+      label = 0;
+      continue;
+    }
+    bool ok = (c >= 'a' && c <= 'z') || is_digit(c) || c == '-' || c == '_';
+    if (!ok || ++label > 63) return fail(Code::invalid, "not a host name");
+  }
+  if (label == 0) return fail(Code::invalid, "an empty label in a host name");
+  host.literal = ends_in_number(host.name);
+  return host;
+}
+
+Result<Authority> parse_authority(std::string_view text, uint16_t default_port) {
+  Authority authority;
+  std::string_view host = text, port;
+  bool has_port = false;
+  size_t colon = text.starts_with('[') ? text.find(':', std::min(text.find(']'), text.size())) : text.find(':');
+  if (colon != text.npos) {
+    host = text.substr(0, colon);
+    port = text.substr(colon + 1);
+    has_port = true;
+  }
+  authority.host = TRY(normalise_host(host));
+  if (!has_port) {
+    if (default_port == 0) return fail(Code::invalid, "no port");
+    authority.port = default_port;
+    return authority;
+  }
+  if (!all(port, is_digit) || port.size() > 5) return fail(Code::invalid, "not a port");
+  unsigned value = 0;
+  std::from_chars(port.data(), port.data() + port.size(), value);
+  if (value == 0 || value > 65535) return fail(Code::invalid, "not a port");
+  authority.port = static_cast<uint16_t>(value);
+  return authority;
+}
+
+Result<HostPattern> HostPattern::compile(std::string_view text) {
+  HostPattern pattern;
+  if (text == "*") {
+    pattern.kind_ = Kind::any;
+    return pattern;
+  }
+  bool suffix = text.starts_with("*.");
+  if (suffix) text.remove_prefix(2);
+  auto host = normalise_host(text);
+  if (!host) return fail(Code::invalid, "\"" + std::string(text) + "\" is not a host, *.suffix or *");
+  if (suffix && host->literal) return fail(Code::invalid, "a suffix of an address");
+  pattern.kind_ = suffix ? Kind::suffix : Kind::exact;
+  pattern.text_ = (suffix ? "." : "") + host->name;
+  return pattern;
+}
+
+bool HostPattern::matches(const Host& host) const {
+  switch (kind_) {
+    case Kind::exact: return host.name == text_;
+    case Kind::suffix: return !host.literal && host.name.size() > text_.size() && host.name.ends_with(text_);
+    case Kind::any: {
+      // Names without a dot, and these trees, mean something only on the network they are asked on.
+      if (host.literal || host.name.find('.') == std::string::npos) return false;
+      for (std::string_view local : {".local", ".localhost", ".internal", ".arpa", ".lan", ".home", ".corp", ".intranet"})
+        if (host.name.ends_with(local)) return false;
+      return true;
+    }
+  }
+  return false;
+}
+
+size_t HostPattern::rank() const {
+  switch (kind_) {
+    case Kind::exact: return 1000;
+    case Kind::suffix: return text_.size();
+    case Kind::any: return 0;
+  }
+  return 0;
+}
+
+}  // namespace bottle::policy

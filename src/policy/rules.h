@@ -1,0 +1,50 @@
+// Egress rules, compiled. Pure: decides on names before anything is resolved.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "policy/host.h"
+
+namespace bottle::policy {
+
+struct RuleSpec {
+  std::string host;
+  std::vector<uint16_t> ports;       // empty: 443 and 80
+  std::vector<std::string> methods;  // empty: any
+  std::vector<std::string> paths;    // empty: any
+  bool inspect = false;
+};
+
+// An expected outcome, not an error. `code` is for the agent, `reason` for the operator only.
+struct Decision {
+  bool allowed = false;
+  bool inspect = false;
+  std::string_view code = "not_allowed";
+  std::string reason;
+};
+
+// Where several rules name a host, those with the most specific pattern speak and the others are silent:
+// "*" next to {host: api.example.org, methods: [GET]} does not let a POST to that host through.
+class Rules {
+ public:
+  static Result<Rules> compile(const std::vector<RuleSpec>& specs);
+
+  Decision connect(const Host& host, uint16_t port) const;
+  // `target` is the request target in origin form.
+  Decision request(const Host& host, uint16_t port, std::string_view method, std::string_view target) const;
+
+ private:
+  struct Rule {
+    HostPattern host;
+    RuleSpec spec;
+  };
+  std::vector<Rule> rules_;  // most specific first
+
+  template <typename F>
+  void each(const Host& host, F f) const;
+};
+
+}  // namespace bottle::policy
