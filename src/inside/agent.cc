@@ -1,0 +1,153 @@
+#include "inside/agent.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include "base/file.h"
+#include "base/unique_fd.h"
+
+namespace bottle::inside {
+namespace {
+
+constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+Result<> put(const std::string& path, std::string_view bytes, int mode) {
+  TRY(make_directories(path.substr(0, std::max<size_t>(path.rfind('/'), 1)), 0755));
+  if (auto r = write_file_atomically(path, bytes, mode); !r) return r;
+  if (::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0) return fail_errno("setting the mode of " + path);
+  return {};
+}
+
+std::vector<std::string> environment(const Go& go) {
+  auto env = go.env;
+  env.try_emplace("PATH", kDefaultPath);
+  env.try_emplace("HOME", "/home/agent");
+  env.try_emplace("TERM", "xterm-256color");
+  std::vector<std::string> out;
+  for (const auto& [name, value] : env) out.push_back(name + "=" + value);
+  return out;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& strings) {
+  std::vector<char*> out;
+  for (auto& s : strings) out.push_back(s.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+// Where execvp would look, in the agent's PATH rather than ours.
+std::vector<std::string> candidates(const Go& go) {
+  const auto& name = go.argv[0];
+  if (name.find('/') != std::string::npos) return {name};
+  auto it = go.env.find("PATH");
+  std::string path = it == go.env.end() ? kDefaultPath : it->second;
+  std::vector<std::string> out;
+  for (size_t from = 0; from <= path.size();) {
+    size_t colon = std::min(path.find(':', from), path.size());
+    if (colon > from) out.push_back(path.substr(from, colon - from) + "/" + name);
+    from = colon + 1;
+  }
+  return out;
+}
+
+// Unlinked from the start, so that a prompt of any size can be read at the agent's own pace.
+Result<UniqueFd> input_of(const Go& go) {
+  if (!go.has_stdin) {
+    UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!null) return fail_errno("opening /dev/null");
+    return null;
+  }
+  UniqueFd fd(::memfd_create("stdin", MFD_CLOEXEC));
+  if (!fd) return fail_errno("holding the agent's input");
+  TRY(write_all(fd.get(), go.stdin_text));
+  if (::lseek(fd.get(), 0, SEEK_SET) != 0) return fail_errno("rewinding the agent's input");
+  return fd;
+}
+
+[[noreturn]] void become(const Go& go, bool terminal, int input, const sigset_t& mask) {
+  ::setsid();
+  if (terminal && ::ioctl(0, TIOCSCTTY, 0) != 0) {
+    ::setpgid(0, 0);
+    ::tcsetpgrp(0, ::getpid());
+  }
+  if (input >= 0) ::dup2(input, 0);
+  for (int sig : {SIGHUP, SIGPIPE, SIGTTOU, SIGTTIN}) ::signal(sig, SIG_DFL);
+  ::sigprocmask(SIG_SETMASK, &mask, nullptr);
+  auto complain = [&](const std::string& what, int status) {
+    (void)!::write(2, what.data(), what.size());
+    ::_exit(status);
+  };
+  if (!go.cwd.empty() && ::chdir(go.cwd.c_str()) != 0) complain("bottle: cannot enter " + go.cwd + ": " + std::strerror(errno) + "\r\n", 126);
+  auto argv = go.argv;
+  auto env = environment(go);
+  auto argv_pointers = pointers(argv), env_pointers = pointers(env);
+  int error = ENOENT;
+  for (const auto& path : candidates(go)) {
+    ::execve(path.c_str(), argv_pointers.data(), env_pointers.data());
+    if (errno != ENOENT && errno != ENOTDIR) error = errno;
+  }
+  complain("bottle: cannot run " + go.argv[0] + ": " + std::strerror(error) + "\r\n", error == ENOENT ? 127 : 126);
+  ::_exit(126);
+}
+
+int status_of(int raw) { return WIFSIGNALED(raw) ? 128 + WTERMSIG(raw) : WEXITSTATUS(raw); }
+
+}  // namespace
+
+Result<> write_files(const Go& go, const std::string& directory) {
+  for (const auto& file : go.files) TRY(put(file.path, file.text, file.mode));
+  if (go.ca.empty()) return {};
+  TRY(put(directory + "/ca.pem", go.ca, 0644));
+  // An image without roots of its own still gets ours: what goes through the guard needs no other.
+  std::string bundle = read_file("/etc/ssl/certs/ca-certificates.crt").value_or("");
+  if (!bundle.empty() && !bundle.ends_with('\n')) bundle += '\n';
+  return put(directory + "/ca-bundle.pem", bundle + go.ca, 0644);
+}
+
+Result<int> run_agent(const Go& go, bool terminal) {
+  UniqueFd input;
+  if (!terminal || go.has_stdin) input = TRY(input_of(go));
+  sigset_t watched, before;
+  ::sigemptyset(&watched);
+  for (int sig : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH}) ::sigaddset(&watched, sig);
+  ::sigprocmask(SIG_BLOCK, &watched, &before);
+  if (terminal) {
+    // The terminal is our session's; a session that wants it can have it only when we have let go. Letting go sends us
+    // SIGHUP, which is not the session's wish.
+    ::signal(SIGTTOU, SIG_IGN);
+    ::signal(SIGHUP, SIG_IGN);
+    ::ioctl(0, TIOCNOTTY);
+    ::signal(SIGHUP, SIG_DFL);
+  }
+  pid_t agent = ::fork();
+  if (agent < 0) return fail_errno("forking the agent");
+  if (agent == 0) become(go, terminal, input.get(), before);
+  input.reset();
+  if (!terminal) {
+    UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (null) ::dup2(null.get(), 0);
+  }
+  for (;;) {
+    int raw = 0;
+    for (pid_t pid; (pid = ::waitpid(-1, &raw, WNOHANG)) > 0;)
+      if (pid == agent) {
+        if (::getpid() == 1) ::kill(-1, SIGKILL);
+        return status_of(raw);
+      }
+    int sig = ::sigwaitinfo(&watched, nullptr);
+    if (sig <= 0 || sig == SIGCHLD) continue;
+    // Its group, unless it has not come round to making one.
+    if (::kill(-agent, sig) != 0) ::kill(agent, sig);
+  }
+}
+
+}  // namespace bottle::inside

@@ -1,0 +1,21 @@
+// From go to the agent's exit status.
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "inside/gate.h"
+
+namespace bottle::inside {
+
+inline constexpr const char* kPrivateDirectory = "/run/bottle";
+
+// Writes the go message's files, and its CA as `directory`/ca.pem and, with the image's own roots, ca-bundle.pem.
+Result<> write_files(const Go& go, const std::string& directory = kPrivateDirectory);
+
+// Runs the agent as the parent of everything and returns its exit status (128+n for a signal; 126/127 when it cannot be
+// run or is not found). Blocks as long as the agent runs; what it leaves behind is killed if we are PID 1.
+// `terminal`: stdin is one, and becomes the agent's controlling terminal.
+Result<int> run_agent(const Go& go, bool terminal);
+
+}  // namespace bottle::inside

@@ -1,0 +1,244 @@
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/file.h"
+#include "inside/agent.h"
+#include "inside/gate.h"
+#include "inside/probes.h"
+#include "inside/routes.h"
+#include "inside/wire.h"
+
+namespace bottle::inside {
+namespace {
+
+using nlohmann::json;
+
+Result<Go> go_from(const std::string& bytes, bool close_after = true) {
+  int p[2];
+  EXPECT_EQ(::pipe2(p, O_CLOEXEC), 0);
+  UniqueFd in(p[0]), out(p[1]);
+  EXPECT_TRUE(write_all(out.get(), bytes));
+  if (close_after) out.reset();
+  return read_go(in.get(), 100);
+}
+
+std::string framed(const std::string& body) {
+  char length[9];
+  std::snprintf(length, sizeof length, "%08zx", body.size());
+  return length + body;
+}
+
+TEST(Gate, ReportIsOneFramedObject) {
+  std::string r = encode_report({{"a", true, "x\x1b\x07\xff"}});
+  EXPECT_TRUE(r.starts_with("\x1b]bottle;{"));
+  EXPECT_EQ(r.find('\x07'), r.size() - 1);
+  EXPECT_EQ(r.find('\x1b', 1), std::string::npos);
+  auto j = json::parse(r.substr(9, r.size() - 10));
+  EXPECT_EQ(j["ok"], true);
+  EXPECT_FALSE(all_ok({}));
+  EXPECT_FALSE(all_ok({{"a", true, ""}, {"b", false, ""}}));
+}
+
+TEST(Gate, ReadsGoAndNotAByteMore) {
+  int p[2];
+  ASSERT_EQ(::pipe2(p, O_CLOEXEC), 0);
+  UniqueFd in(p[0]), out(p[1]);
+  ASSERT_TRUE(write_all(out.get(), framed(R"({"argv":["a","b"],"env":{"K":"v=1"},"cwd":"/w","stdin":"","files":[{"path":"/x/y","mode":384,"text":"t"}]})") + "rest"));
+  auto go = read_go(in.get(), 100);
+  ASSERT_TRUE(go) << go.error().what;
+  EXPECT_EQ(go->argv, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(go->env.at("K"), "v=1");
+  EXPECT_TRUE(go->has_stdin);
+  EXPECT_EQ(go->files[0].mode, 0600);
+  char rest[8];
+  EXPECT_EQ(::read(in.get(), rest, sizeof rest), 4);
+}
+
+TEST(Gate, RefusesMalformedGo) {
+  for (std::string body : {"", "[]", "{}", R"({"argv":[]})", R"({"argv":[""]})", R"({"argv":"sh"})", R"({"argv":["a\u0000b"]})",
+                           R"({"argv":["a"],"env":{"A=B":"c"}})", R"({"argv":["a"],"env":{"A":1}})", R"({"argv":["a"],"cwd":"rel"})",
+                           R"({"argv":["a"],"files":[{"path":"rel","text":""}]})", R"({"argv":["a"],"files":[{"path":"/a","mode":2541,"text":""}]})"}) {
+    auto go = go_from(framed(body));
+    ASSERT_FALSE(go) << body;
+    EXPECT_EQ(go.error().code, Code::protocol) << body;
+  }
+  EXPECT_EQ(go_from("zzzzzzzz{}").error().code, Code::protocol);
+  EXPECT_EQ(go_from("-0000002{}").error().code, Code::protocol);
+  EXPECT_EQ(go_from("ffffffff").error().code, Code::limit);
+  EXPECT_EQ(go_from("000000ff{").error().code, Code::closed);
+  EXPECT_EQ(go_from("0000", false).error().code, Code::timed_out);
+}
+
+TEST(Probes, Privileges) {
+  std::string good = "Name:\tinside\nCapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"
+                     "CapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n";
+  EXPECT_TRUE(judge_privileges(good, false).ok);
+  auto changed = [&](std::string from, std::string to) {
+    std::string text = good;
+    text.replace(text.find(from), from.size(), to);
+    return text;
+  };
+  EXPECT_FALSE(judge_privileges(changed("CapBnd:\t0000000000000000", "CapBnd:\t00000000a80425fb"), false).ok);
+  EXPECT_FALSE(judge_privileges(changed("CapEff:\t0000000000000000\n", ""), true).ok);
+  EXPECT_FALSE(judge_privileges(changed("NoNewPrivs:\t1", "NoNewPrivs:\t0"), true).ok);
+  EXPECT_FALSE(judge_privileges(changed("Seccomp:\t2", "Seccomp:\t0"), false).ok);
+  EXPECT_TRUE(judge_privileges(changed("Seccomp:\t2", "Seccomp:\t0"), true).ok);
+  EXPECT_FALSE(judge_privileges("", false).ok);
+}
+
+TEST(Probes, Ipv6) {
+  std::string lo = "00000000000000000000000000000001 01 80 10 80       lo\n";
+  std::string reject = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo\n";
+  EXPECT_TRUE(judge_ipv6("", "").ok);
+  EXPECT_TRUE(judge_ipv6(lo, reject).ok);
+  EXPECT_FALSE(judge_ipv6(lo + "fe80000000000000004211fffe000002 02 40 20 80     eth0\n", "").ok);
+  std::string route = reject;
+  route.replace(route.find("      lo"), 8, "    eth0");
+  EXPECT_FALSE(judge_ipv6(lo, route).ok);
+}
+
+TEST(Probes, SurroundingsAreStrict) {
+  EXPECT_TRUE(surroundings("10.0.0.2:3128", "10.0.0.1", "172.17.0.1,", ""));
+  EXPECT_FALSE(surroundings("", "10.0.0.1", "", ""));
+  EXPECT_FALSE(surroundings("10.0.0.2:99999", "10.0.0.1", "", ""));
+  EXPECT_FALSE(surroundings("10.0.0.2:3128", "", "", ""));
+  EXPECT_FALSE(surroundings("10.0.0.2:3128", "10.0.0.1", "host", ""));
+}
+
+TEST(Wire, DnsAnswers) {
+  std::string head("\x12\x34\x81\x83\x00\x01\x00\x00\x00\x01\x00\x00", 12);
+  EXPECT_EQ(parse_dns(head, 0x1234)->rcode, 3);
+  EXPECT_FALSE(parse_dns(head, 0x1235));
+  EXPECT_FALSE(parse_dns(head.substr(0, 11), 0x1234));
+  EXPECT_FALSE(parse_dns(head, 0x1234)->from_public_root);
+  EXPECT_TRUE(parse_dns(head + std::string("\x01\x61\x0croot-servers\x03net\x00", 20), 0x1234)->from_public_root);
+}
+
+TEST(Wire, HttpStatusFromAListener) {
+  UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  auto address = *parse_address("127.0.0.1", 0);
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(listener.get(), 4), 0);
+  socklen_t size = sizeof address;
+  ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size);
+  std::thread server([&] {
+    UniqueFd c(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    char buffer[256];
+    (void)!::read(c.get(), buffer, sizeof buffer);
+    (void)write_all(c.get(), "HTTP/1.1 403 No\r\n\r\n");
+  });
+  auto status = http_status(address, "CONNECT x:1 HTTP/1.1\r\n\r\n", in_ms(2000));
+  server.join();
+  ASSERT_TRUE(status) << status.error().what;
+  EXPECT_EQ(*status, 403);
+  listener.reset();
+  EXPECT_FALSE(http_status(address, "GET / HTTP/1.0\r\n\r\n", in_ms(500)));
+}
+
+TEST(Routes, LoopbackIsOnTheLink) {
+  auto route = route_to(parse_address("127.0.0.1", 0)->sin_addr);
+  ASSERT_TRUE(route) << route.error().what;
+  EXPECT_TRUE(route->exists);
+  EXPECT_FALSE(route->gateway);
+  auto entry = neighbour(parse_address("198.51.100.77", 0)->sin_addr);
+  ASSERT_TRUE(entry) << entry.error().what;
+  EXPECT_EQ(*entry, Neighbour::absent);
+}
+
+// The agent runs in a child, since run_agent reaps whatever is there.
+int agent_status(const Go& go) {
+  pid_t pid = ::fork();
+  if (pid == 0) {
+    auto r = run_agent(go, false);
+    ::_exit(r ? *r : 99);
+  }
+  int raw = 0;
+  ::waitpid(pid, &raw, 0);
+  return WIFEXITED(raw) ? WEXITSTATUS(raw) : -1;
+}
+
+Go shell(const std::string& script) {
+  Go go;
+  go.argv = {"sh", "-c", script};
+  go.cwd = "/";
+  return go;
+}
+
+TEST(Agent, ExitStatus) {
+  EXPECT_EQ(agent_status(shell("exit 7")), 7);
+  EXPECT_EQ(agent_status(shell("kill -9 $$")), 137);
+  Go missing;
+  missing.argv = {"no-such-program-here"};
+  EXPECT_EQ(agent_status(missing), 127);
+  missing.argv = {"/etc/passwd"};
+  EXPECT_EQ(agent_status(missing), 126);
+}
+
+TEST(Agent, StdinEnvironmentAndSession) {
+  Go go = shell("read a; test \"$a\" = hello && test \"$K\" = v && test -z \"$BOTTLE_GUARD\" && test $(env | grep -c '^HOME=/home/agent') = 1");
+  ::setenv("BOTTLE_GUARD", "x", 1);
+  go.has_stdin = true;
+  go.stdin_text = "hello\n" + std::string(1 << 20, 'x');
+  go.env["K"] = "v";
+  EXPECT_EQ(agent_status(go), 0);
+  ::unsetenv("BOTTLE_GUARD");
+  EXPECT_EQ(agent_status(shell("! read a")), 0);  // nothing to read
+  EXPECT_EQ(agent_status(shell("test $(cut -d' ' -f6 /proc/$$/stat) = $$")), 0);
+}
+
+TEST(Agent, ABackgroundChildDoesNotHoldIt) {
+  auto begin = Clock::now();
+  EXPECT_EQ(agent_status(shell("sleep 5 & exit 3")), 3);
+  EXPECT_LT(Clock::now() - begin, std::chrono::seconds(3));
+}
+
+TEST(Agent, WritesFilesAndTheBundle) {
+  char directory[] = "/tmp/inside_test_XXXXXX";
+  ASSERT_TRUE(::mkdtemp(directory));
+  std::string d = directory;
+  Go go = shell("true");
+  go.ca = "CERT\n";
+  go.files = {{d + "/a/b/c", 0600, "text"}};
+  ASSERT_TRUE(write_files(go, d + "/run"));
+  EXPECT_EQ(*read_file(d + "/a/b/c"), "text");
+  EXPECT_EQ(*read_file(d + "/run/ca.pem"), "CERT\n");
+  EXPECT_TRUE(read_file(d + "/run/ca-bundle.pem")->ends_with("CERT\n"));
+  std::system(("rm -rf " + d).c_str());
+}
+
+// The program itself, in whatever surroundings the tests have: it must never find them good enough.
+std::pair<std::string, int> program(const std::string& env, const std::string& input) {
+  std::string command = "printf %s '" + input + "' | env -i " + env + " " BOTTLE_INSIDE_PROGRAM " 2>/dev/null; echo $?";
+  FILE* f = ::popen(command.c_str(), "r");
+  std::string out;
+  char buffer[4096];
+  while (size_t n = std::fread(buffer, 1, sizeof buffer, f)) out.append(buffer, n);
+  ::pclose(f);
+  size_t end = out.find('\x07');
+  return {out.substr(0, end == std::string::npos ? 0 : end + 1), std::stoi(out.substr(end == std::string::npos ? 0 : end + 1))};
+}
+
+TEST(Program, RefusesWithoutConfiguration) {
+  auto [report, status] = program("", framed(R"({"argv":["touch","/tmp/never"]})"));
+  EXPECT_EQ(status, 125);
+  EXPECT_NE(report.find("\"ok\":false"), std::string::npos);
+  EXPECT_NE(report.find("BOTTLE_GUARD"), std::string::npos);
+}
+
+TEST(Program, RefusesWithoutAGuard) {
+  auto [report, status] = program("unshare -rn " "env BOTTLE_GUARD=127.0.0.1:9 BOTTLE_GATEWAY=127.0.0.1", framed(R"({"argv":["true"]})"));
+  EXPECT_EQ(status, 125) << report;
+  EXPECT_NE(report.find("no guard at 127.0.0.1:9"), std::string::npos) << report;
+  EXPECT_EQ(report.find("{\"ok\":true,\"probes\""), std::string::npos);
+}
+
+}  // namespace
+}  // namespace bottle::inside

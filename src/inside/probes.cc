@@ -1,0 +1,250 @@
+#include "inside/probes.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <sys/klog.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <functional>
+#include <mutex>
+#include <sstream>
+#include <thread>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "inside/routes.h"
+#include "inside/wire.h"
+
+namespace bottle::inside {
+namespace {
+
+using std::chrono::milliseconds;
+
+// A neighbour on a local bridge answers ARP, and the host a SYN, within the sender's own system call: these are ages.
+constexpr int kNeighbourWait = 50, kConnectWait = 120, kDnsWait = 250, kConnectDenyWait = 350;
+
+sockaddr_in endpoint(in_addr address, uint16_t port) {
+  sockaddr_in out{};
+  out.sin_family = AF_INET;
+  out.sin_port = htons(port);
+  out.sin_addr = address;
+  return out;
+}
+
+std::string text_of(in_addr address) {
+  char text[INET_ADDRSTRLEN] = "";
+  ::inet_ntop(AF_INET, &address, text, sizeof text);
+  return text;
+}
+
+Probe guard_answers(const Surroundings& w, Deadline deadline) {
+  std::string last = "never tried";
+  do {
+    auto status = http_status(w.guard, "GET / HTTP/1.0\r\n\r\n", std::min(deadline, in_ms(1000)));
+    if (status && *status == 200) return {"guard", true, "answers at " + to_string(w.guard)};
+    last = status ? "answered with status " + std::to_string(*status) : status.error().what;
+    std::this_thread::sleep_for(milliseconds(5));
+  } while (ms_left(deadline) > 0);
+  return {"guard", false, "no guard at " + to_string(w.guard) + ": " + last};
+}
+
+Probe forbidden_connect(const Surroundings& w) {
+  auto status = http_status(w.guard, "CONNECT not-allowed.bottle.invalid:443 HTTP/1.1\r\nHost: not-allowed.bottle.invalid:443\r\n\r\n",
+                            in_ms(kConnectDenyWait));
+  if (!status) return {"forbidden_connect", false, "the guard gave no answer to a forbidden CONNECT: " + status.error().what};
+  return {"forbidden_connect", *status == 403, "the guard answered " + std::to_string(*status)};
+}
+
+Probe outside_dns(const sockaddr_in& server, bool tcp) {
+  std::string name = std::string("dns_") + (tcp ? "tcp" : "udp") + "_" + to_string(server);
+  auto answer = ask_dns(server, random_hex(8) + ".probe.invalid", tcp, in_ms(kDnsWait));
+  if (!answer && answer.error().code == Code::protocol) return {name, false, "an unreadable answer: " + answer.error().what};
+  if (!answer) return {name, true, answer.error().what};
+  std::string detail = "rcode " + std::to_string(answer->rcode) + ", " + std::to_string(answer->answers) + " answers";
+  if (answer->from_public_root) return {name, false, detail + ", from the public root: the question went outside"};
+  return {name, answer->answers == 0, detail};
+}
+
+// The gateway first: only once its neighbour entry does not resolve is anything sent to an address behind it, so that
+// no probe ever leaves the bridge.
+Probe unreachable(const Surroundings& w) {
+  const char* name = "unreachable";
+  UniqueFd poke(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!poke) return {name, false, "no socket to probe with"};
+  sockaddr_in discard = endpoint(w.gateway, 9);
+  ::sendto(poke.get(), "", 1, MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&discard), sizeof discard);
+  std::this_thread::sleep_for(milliseconds(kNeighbourWait));
+  auto state = neighbour(w.gateway);
+  if (!state && !w.gvisor) return {name, false, "the kernel's neighbour table cannot be read: " + state.error().what};
+  if (state && *state == Neighbour::resolved) return {name, false, "somebody answers at the gateway " + text_of(w.gateway)};
+
+  std::vector<sockaddr_in> targets = {*parse_address("198.51.100.1", 80), *parse_address("203.0.113.1", 53)};
+  for (uint16_t port : {22, 80, 2375}) {
+    targets.push_back(endpoint(w.gateway, port));
+    for (in_addr host : w.hosts) targets.push_back(endpoint(host, port));
+  }
+  std::string reached;
+  std::mutex mutex;
+  std::vector<std::thread> threads;
+  Deadline deadline = in_ms(kConnectWait);
+  for (const auto& target : targets)
+    threads.emplace_back([&, target] {
+      auto fd = dial(target, deadline);
+      // A refusal is an answer too: somebody is there.
+      bool answered = fd || fd.error().what.find("refused") != std::string::npos || fd.error().what.find("reset") != std::string::npos;
+      std::lock_guard lock(mutex);
+      if (answered) reached += (reached.empty() ? "" : ", ") + to_string(target) + (fd ? "" : " (refused)");
+    });
+  for (auto& t : threads) t.join();
+  if (!reached.empty()) return {name, false, "these answered: " + reached};
+  if (state) {
+    state = neighbour(w.gateway);  // it may have been slow
+    if (!state || *state == Neighbour::resolved) return {name, false, "somebody answers at the gateway " + text_of(w.gateway) + ", late"};
+  }
+  return {name, true, std::to_string(targets.size()) + " connections to the gateway, the host and documentation addresses failed" +
+                          (state ? "; the gateway does not resolve" : "; this kernel has no neighbour table to ask")};
+}
+
+// Asked of the kernel, never of the network.
+Probe no_route(const Surroundings& w, const char* name, const char* address) {
+  in_addr target{};
+  ::inet_pton(AF_INET, address, &target);
+  auto route = route_to(target);
+  if (!route && w.gvisor) return {name, true, "this kernel does not answer route look-ups; only the connections of 'unreachable' were tried"};
+  if (!route) return {name, false, "the route look-up failed: " + route.error().what};
+  if (!route->exists) return {name, true, "no route"};
+  if (!route->gateway) return {name, false, std::string(address) + " counts as on the link"};
+  return {name, route->gateway->s_addr == w.gateway.s_addr, "by way of " + text_of(*route->gateway)};
+}
+
+// Loopback and one leg; a second leg is a second way out.
+Probe interfaces() {
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return {"interfaces", false, "cannot be listed"};
+  std::string legs;
+  int count = 0;
+  for (auto* i = list; i; i = i->ifa_next)
+    if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET && !(i->ifa_flags & IFF_LOOPBACK)) {
+      legs += (count++ ? ", " : "") + std::string(i->ifa_name) + " " + text_of(reinterpret_cast<sockaddr_in*>(i->ifa_addr)->sin_addr);
+    }
+  ::freeifaddrs(list);
+  return {"interfaces", count == 1, count ? legs : "no network at all"};
+}
+
+Probe engine_socket() {
+  for (const char* path : {"/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock"}) {
+    struct stat st {};
+    if (::stat(path, &st) == 0) return {"engine_socket", false, std::string(path) + " exists"};
+  }
+  return {"engine_socket", true, "none"};
+}
+
+std::string_view field(std::string_view status, std::string_view name) {
+  std::string key = "\n" + std::string(name) + ":";
+  size_t at = status.find(key);
+  if (at == std::string_view::npos) return {};
+  status.remove_prefix(at + key.size());
+  status = status.substr(0, status.find('\n'));
+  while (!status.empty() && (status.front() == ' ' || status.front() == '\t')) status.remove_prefix(1);
+  return status;
+}
+
+bool kernel_says_gvisor() {
+  char log[16384];
+  int n = ::klogctl(3 /* SYSLOG_ACTION_READ_ALL */, log, sizeof log);
+  return n > 0 && std::string_view(log, static_cast<size_t>(n)).find("Starting gVisor") != std::string_view::npos;
+}
+
+}  // namespace
+
+Probe judge_privileges(std::string_view status, bool gvisor) {
+  std::string wrong;
+  auto complain = [&](const std::string& what) { wrong += (wrong.empty() ? "" : ", ") + what; };
+  for (const char* name : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
+    auto value = field(status, name);
+    bool absent = value.empty() && gvisor && (name == std::string_view("CapAmb"));
+    if (!absent && (value.empty() || value.find_first_not_of('0') != std::string_view::npos)) complain(std::string(name) + "=" + std::string(value));
+  }
+  auto privileges = field(status, "NoNewPrivs");
+  bool no_new = privileges == "1" || (privileges.empty() && gvisor && ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
+  if (!no_new) complain("NoNewPrivs=" + std::string(privileges));
+  auto seccomp = field(status, "Seccomp");
+  if (seccomp != "2" && !gvisor) complain("Seccomp=" + std::string(seccomp));
+  if (!wrong.empty()) return {"privileges", false, wrong};
+  return {"privileges", true, gvisor && seccomp != "2" ? "none; gVisor filters system calls itself" : "none"};
+}
+
+Probe judge_ipv6(std::string_view addresses, std::string_view routes) {
+  std::istringstream lines{std::string(addresses)};
+  for (std::string line; std::getline(lines, line);)
+    if (!line.empty() && !line.starts_with("00000000000000000000000000000001 ")) return {"ipv6", false, "an address: " + line};
+  std::istringstream table{std::string(routes)};
+  for (std::string line; std::getline(table, line);) {
+    // The kernel's own "unreachable default" stands on lo.
+    bool by_default = line.starts_with("00000000000000000000000000000000 00 ");
+    size_t last = line.find_last_not_of(" \t");
+    if (by_default && (last == std::string::npos || !line.substr(0, last + 1).ends_with(" lo"))) return {"ipv6", false, "a default route: " + line};
+  }
+  return {"ipv6", true, "no address, no default route"};
+}
+
+Result<Surroundings> surroundings(const std::string& guard, const std::string& gateway, const std::string& hosts, const std::string& runtime) {
+  Surroundings w;
+  auto at = parse_endpoint(guard);
+  if (!at) return fail(Code::invalid, "BOTTLE_GUARD is not ip:port");
+  w.guard = *at;
+  auto gate = parse_address(gateway, 0);
+  if (!gate) return fail(Code::invalid, "BOTTLE_GATEWAY is not an address");
+  w.gateway = gate->sin_addr;
+  std::istringstream list(hosts);
+  for (std::string item; std::getline(list, item, ',');) {
+    if (item.empty()) continue;
+    auto host = parse_address(item, 0);
+    if (!host) return fail(Code::invalid, "BOTTLE_PROBE_HOSTS holds something that is not an address");
+    w.hosts.push_back(host->sin_addr);
+  }
+  if (w.hosts.size() > 32) return fail(Code::limit, "BOTTLE_PROBE_HOSTS is too long");
+  w.gvisor = runtime == "runsc" || kernel_says_gvisor();
+  return w;
+}
+
+std::vector<Probe> run_probes(const Surroundings& w, int guard_wait_ms) {
+  sockaddr_in embedded = *parse_address("127.0.0.11", 53), guard_dns = endpoint(w.guard.sin_addr, 53);
+  auto whole = [](const char* path) { return read_file(path).value_or(""); };
+  Deadline guard_deadline = in_ms(guard_wait_ms);
+  std::vector<std::function<std::vector<Probe>()>> groups;
+  // What needs the guard waits for it; a forbidden CONNECT or a name it would refuse means nothing before.
+  groups.push_back([&] {
+    Probe guard = guard_answers(w, guard_deadline);
+    if (!guard.ok) return std::vector{guard};
+    std::vector<Probe> out(6);
+    std::vector<std::thread> threads;
+    out[0] = guard;
+    threads.emplace_back([&] { out[1] = forbidden_connect(w); });
+    threads.emplace_back([&] { out[2] = outside_dns(embedded, false); });
+    threads.emplace_back([&] { out[3] = outside_dns(embedded, true); });
+    threads.emplace_back([&] { out[4] = outside_dns(guard_dns, false); });
+    threads.emplace_back([&] { out[5] = outside_dns(guard_dns, true); });
+    for (auto& t : threads) t.join();
+    return out;
+  });
+  groups.push_back([&] { return std::vector{unreachable(w)}; });
+  groups.push_back([&] {
+    auto status = read_file("/proc/self/status");
+    return std::vector{no_route(w, "metadata", "169.254.169.254"), no_route(w, "raw_address", "8.8.8.8"), interfaces(), engine_socket(),
+                       judge_ipv6(whole("/proc/net/if_inet6"), whole("/proc/net/ipv6_route")),
+                       judge_privileges(status.value_or(""), w.gvisor)};
+  });
+  std::vector<std::vector<Probe>> results(groups.size());
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < groups.size(); ++i) threads.emplace_back([&, i] { results[i] = groups[i](); });
+  for (auto& t : threads) t.join();
+  std::vector<Probe> out;
+  for (auto& r : results) out.insert(out.end(), r.begin(), r.end());
+  return out;
+}
+
+}  // namespace bottle::inside

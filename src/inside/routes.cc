@@ -1,0 +1,101 @@
+#include "inside/routes.h"
+
+#include <linux/neighbour.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <cstring>
+#include <functional>
+
+#include "base/unique_fd.h"
+
+namespace bottle::inside {
+namespace {
+
+using Visit = std::function<void(const nlmsghdr*)>;
+
+// One request, every answer to it. The kernel answers within the call; the time limit is for kernels that do not.
+Result<> ask(nlmsghdr* request, const Visit& visit) {
+  UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!fd) return fail_errno("opening netlink");
+  timeval limit{0, 200000};
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  if (::send(fd.get(), request, request->nlmsg_len, 0) < 0) return fail_errno("asking netlink");
+  for (;;) {
+    alignas(nlmsghdr) char buffer[32768];
+    ssize_t n = ::recv(fd.get(), buffer, sizeof buffer, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("reading netlink");
+    if (n == 0) return fail(Code::protocol, "netlink ended");
+    auto left = static_cast<unsigned>(n);
+    for (auto* h = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+      if (h->nlmsg_type == NLMSG_DONE) return {};
+      if (h->nlmsg_type == NLMSG_ERROR) {
+        int error = -static_cast<nlmsgerr*>(NLMSG_DATA(h))->error;
+        if (error) return fail_errno("netlink", error);
+        return {};
+      }
+      visit(h);
+      if (!(request->nlmsg_flags & NLM_F_DUMP)) return {};
+    }
+  }
+}
+
+}  // namespace
+
+Result<Neighbour> neighbour(in_addr address) {
+  struct {
+    nlmsghdr header;
+    ndmsg body;
+  } request{};
+  request.header = {sizeof request, RTM_GETNEIGH, NLM_F_REQUEST | NLM_F_DUMP, 1, 0};
+  request.body.ndm_family = AF_INET;
+  Neighbour state = Neighbour::absent;
+  TRY(ask(&request.header, [&](const nlmsghdr* h) {
+    if (h->nlmsg_type != RTM_NEWNEIGH) return;
+    auto* body = static_cast<const ndmsg*>(NLMSG_DATA(h));
+    auto left = static_cast<int>(h->nlmsg_len - NLMSG_LENGTH(sizeof *body));
+    auto* a = reinterpret_cast<const rtattr*>(reinterpret_cast<const char*>(body) + NLMSG_ALIGN(sizeof *body));
+    for (; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+      if (a->rta_type != NDA_DST || RTA_PAYLOAD(a) != sizeof address || std::memcmp(RTA_DATA(a), &address, sizeof address) != 0) continue;
+      bool resolved = body->ndm_state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP);
+      if (resolved) state = Neighbour::resolved;
+      else if (state == Neighbour::absent) state = Neighbour::unresolved;
+    }
+  }));
+  return state;
+}
+
+Result<Route> route_to(in_addr address) {
+  struct {
+    nlmsghdr header;
+    rtmsg body;
+    rtattr attribute;
+    in_addr address;
+  } request{};
+  request.header = {sizeof request, RTM_GETROUTE, NLM_F_REQUEST, 1, 0};
+  request.body.rtm_family = AF_INET;
+  request.body.rtm_dst_len = 32;
+  request.attribute = {RTA_LENGTH(sizeof address), RTA_DST};
+  request.address = address;
+  Route route;
+  auto asked = ask(&request.header, [&](const nlmsghdr* h) {
+    if (h->nlmsg_type != RTM_NEWROUTE) return;
+    auto* body = static_cast<const rtmsg*>(NLMSG_DATA(h));
+    route.exists = body->rtm_type != RTN_UNREACHABLE && body->rtm_type != RTN_BLACKHOLE && body->rtm_type != RTN_PROHIBIT;
+    auto left = static_cast<int>(h->nlmsg_len - NLMSG_LENGTH(sizeof *body));
+    auto* a = reinterpret_cast<const rtattr*>(reinterpret_cast<const char*>(body) + NLMSG_ALIGN(sizeof *body));
+    for (; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+      if (a->rta_type != RTA_GATEWAY || RTA_PAYLOAD(a) != sizeof(in_addr)) continue;
+      in_addr gateway;
+      std::memcpy(&gateway, RTA_DATA(a), sizeof gateway);
+      route.gateway = gateway;
+    }
+  });
+  if (asked) return route;
+  if (asked.error().code == Code::unavailable) return Route{};  // ENETUNREACH: the plain answer of a machine without a way out
+  return std::unexpected(std::move(asked.error()));
+}
+
+}  // namespace bottle::inside

@@ -1,0 +1,44 @@
+// Small exchanges with one address, each under a deadline. IPv4 only: a bottle has no IPv6.
+#pragma once
+
+#include <netinet/in.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+
+namespace bottle::inside {
+
+using Clock = std::chrono::steady_clock;
+using Deadline = Clock::time_point;
+
+inline Deadline in_ms(int ms) { return Clock::now() + std::chrono::milliseconds(ms); }
+int ms_left(Deadline deadline);  // 0 at least
+
+std::optional<sockaddr_in> parse_address(std::string_view ip, uint16_t port);
+std::optional<sockaddr_in> parse_endpoint(std::string_view ip_port);
+std::string to_string(const sockaddr_in& address);
+
+// A connected, non-blocking socket; Code::timed_out or the system's refusal.
+Result<UniqueFd> dial(const sockaddr_in& to, Deadline deadline);
+
+// Sends `request` and returns the status line's code (0: no HTTP answer).
+Result<int> http_status(const sockaddr_in& to, std::string_view request, Deadline deadline);
+
+struct DnsAnswer {
+  int rcode = 0;
+  int answers = 0;
+  bool from_public_root = false;  // the negative answer carries the real root's SOA: somebody asked the outside
+};
+
+// Asks for the A record of `name`. No answer is an error.
+Result<DnsAnswer> ask_dns(const sockaddr_in& server, const std::string& name, bool tcp, Deadline deadline);
+
+// Test seam of ask_dns: reads an answer to the query with this id.
+Result<DnsAnswer> parse_dns(std::string_view message, uint16_t id);
+
+}  // namespace bottle::inside
