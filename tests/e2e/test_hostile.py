@@ -1,0 +1,95 @@
+"""A hostile agent looks for a way out. The `operator` fixture then asks the canaries; here the agent's own view is asked too."""
+
+import pytest
+
+PROBES = r"""
+try() { timeout 4 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null && echo "REACHED tcp $1 $2"; }
+gateway=$(ip route 2>/dev/null | awk '/default/{print $3; exit}')
+own=$(hostname -I 2>/dev/null | awk '{print $1}')
+[ -n "$own" ] || own=$(awk '/32 host/{print f} {f=$2}' /proc/net/fib_trie | grep -v 127.0.0.1 | head -n 1)
+base=${own%.*}
+echo "own $own gateway $gateway"
+for to in $gateway $base.1 172.17.0.1 203.0.113.2 203.0.113.1 169.254.169.254 10.0.0.1 192.168.1.1 172.31.255.1 100.100.100.200 1.1.1.1 8.8.8.8 20.30.40.10 20.30.40.53; do
+  for port in 22 53 80 443 2375; do try $to $port & done
+  for port in 53 443 123; do echo probe > /dev/udp/$to/$port; done 2>/dev/null
+  wait
+done
+for to in 2606:4700:4700::1111 fe80::1%eth0 fd00:ec2::254 2001:db8:113::1; do try $to 80 & done; wait
+for to in $(seq 1 14); do for port in 22 80 2375 4243 9000; do try $base.$to $port & done; done; wait
+getent hosts forbidden.example.net && echo "REACHED dns forbidden"
+getent hosts allowed.example.org && echo "REACHED dns allowed"
+timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.11/53' 2>/dev/null && echo "note: engine DNS answers over TCP"
+ls /var/run/docker.sock /run/docker.sock 2>/dev/null && echo "REACHED engine socket"
+true
+"""
+
+PRIVILEGES = r"""
+grep -E 'Cap(Eff|Prm|Bnd|Amb)' /proc/self/status
+grep NoNewPrivs /proc/self/status
+id -u
+ip link add d0 type dummy 2>/dev/null && echo "REACHED ip link"
+ip route add default via 10.0.0.1 2>/dev/null && echo "REACHED ip route"
+mount -t tmpfs none /mnt 2>/dev/null && echo "REACHED mount"
+sudo -n true 2>/dev/null && echo "REACHED sudo"
+echo 1 > /proc/sys/net/ipv4/ip_forward 2>/dev/null && echo "REACHED sysctl"
+unshare -Urn true 2>/dev/null && echo "note: user namespaces"
+true
+"""
+
+
+def test_no_way_out(operator, runtime):
+    session = operator.start(PROBES, runtime=runtime, timeout=300)
+    assert session.status == 0, session.explain()
+    assert "own " in session.out
+    assert [line for line in session.out.splitlines() if line.startswith("REACHED")] == []
+
+
+def test_no_privileges(operator, runtime):
+    session = operator.start(PRIVILEGES, runtime=runtime)
+    assert session.status == 0, session.explain()
+    assert "REACHED" not in session.out
+    capabilities = [line.split()[1] for line in session.out.splitlines() if line.startswith("Cap")]
+    assert len(capabilities) == 4 and all(int(c, 16) == 0 for c in capabilities), session.out
+    assert "0" not in session.out.split("\n"), "uid 0"
+    if runtime == "runc":  # gVisor does not show the flag in /proc
+        assert "NoNewPrivs:\t1" in session.out
+
+
+def test_the_guard_is_no_router(operator):
+    """Facts 15 and 16: a packet given to the guard's address for somewhere else must die there. Adding a route needs a
+    capability the agent lacks, so what is checked is that nothing of the kind can be asked for, and the guard's sysctl."""
+    process = operator.background("sleep 20")
+    try:
+        world = operator.world
+        for _ in range(200):
+            found = [c for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "guard"]
+            if found and process.poll() is None and any(c["Labels"].get("bottle.role") == "agent" for c in world.engine("GET", "/containers/json")):
+                break
+            import time
+            time.sleep(0.1)
+        assert found, "no guard runs"
+        inspected = world.engine("GET", "/containers/%s/json" % found[0]["Id"])
+        host = inspected["HostConfig"]
+        assert host["ReadonlyRootfs"] is True
+        assert host.get("CapDrop") and [c.upper() for c in host["CapDrop"]] == ["ALL"]
+        assert inspected["Config"]["User"].split(":")[0] not in ("", "0", "root")
+        path = "/proc/%d/root/proc/sys/net/ipv4/ip_forward" % inspected["State"]["Pid"]
+        import subprocess
+        value = subprocess.run(["nsenter", "-t", str(inspected["State"]["Pid"]), "-n", "cat", "/proc/sys/net/ipv4/ip_forward"],
+                               capture_output=True, text=True)
+        assert value.stdout.strip() == "0", (path, value)
+    finally:
+        operator.bottle("stop")
+        process.communicate(timeout=60)
+
+
+@pytest.mark.parametrize("field", ["memory", "pids"])
+def test_limits_hold(operator, field):
+    script = {"memory": "head -c 600m /dev/zero | tail | wc -c; echo survived", "pids":
+              "for i in $(seq 200); do sleep 5 & done 2>/dev/null; ls -d /proc/[0-9]* | wc -l; kill $(jobs -p) 2>/dev/null; true"}[field]
+    session = operator.start(script, resources={"memory": "200m", "pids": 60, "cpus": 1})
+    if field == "pids":
+        numbers = [int(word) for word in session.out.split() if word.isdigit()]
+        assert not numbers or max(numbers) <= 62, session.explain()
+    else:
+        assert str(600 << 20) not in session.out, session.explain()

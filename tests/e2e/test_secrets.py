@@ -1,0 +1,60 @@
+"""The token's value is in the launcher's environment, where the operator put it, and in the guard's memory. Nowhere else."""
+
+import os
+import time
+
+
+def files_with(needle, *roots):
+    found = []
+    for root in roots:
+        for folder, _, names in os.walk(root):
+            for name in names:
+                path = os.path.join(folder, name)
+                try:
+                    if os.path.isfile(path) and needle in open(path, "rb").read(64 << 20):
+                        found.append(path)
+                except OSError:
+                    pass
+    return found
+
+
+def test_the_token_is_nowhere_to_be_seen(world, operator, until):
+    token = world.token.encode()
+    process = operator.background(
+        "sleep 6; exit 3", secrets={"copy": {"from": "env:CLAUDE_BOTTLE_OAUTH_TOKEN", "hosts": ["inspected.example.org"], "env": "COPY"}})
+    assert until(lambda: len([c for c in world.engine("GET", "/containers/json") if "bottle.session" in c["Labels"]]) == 2, 60)
+    time.sleep(1)
+    for container in world.engine("GET", "/containers/json?all=1"):
+        assert world.token not in world.engine("GET", "/containers/%s/json" % container["Id"], raw=True)
+        assert world.token not in world.docker("top", container["Id"], check=False).stdout
+    allowed_to_have_it = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            assert token not in open("/proc/%s/cmdline" % pid, "rb").read(), "argv of %s" % pid
+            if token in open("/proc/%s/environ" % pid, "rb").read():
+                allowed_to_have_it.add(os.path.basename(os.readlink("/proc/%s/exe" % pid)))
+        except OSError:
+            continue
+    assert allowed_to_have_it <= {"bottle", "nsenter"}, allowed_to_have_it
+    assert files_with(token, operator.home, os.path.join(world.dir, "data", "containers"), os.path.join(world.dir, "data", "volumes")) == []
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 3, (out, err)
+    assert world.token not in out + err
+    assert files_with(token, operator.home, os.path.join(world.dir, "data", "containers"), os.path.join(world.dir, "data", "image")) == []
+    assert files_with(token, operator.workspace) == []
+
+
+def test_a_bound_secret_reaches_its_host_and_no_other(world, operator):
+    secret = {"mine": {"from": "env:MINE", "hosts": ["inspected.example.org"], "env": "MINE", "header": "Authorization: Bearer {}"}}
+    value = "value-" + os.urandom(16).hex()
+    session = operator.start(
+        "echo \"inside: $MINE\"; curl -sS -m 20 -H \"Authorization: Bearer $MINE\" https://inspected.example.org/; "
+        "curl -sS -m 20 -H \"X: $MINE\" http://allowed.example.org/; curl -sS -m 20 \"http://allowed.example.org/?q=$MINE\"; true",
+        secrets=secret, env={"MINE": value}, egress={"allow": ["allowed.example.org", "inspected.example.org"]})
+    assert session.status == 0, session.explain()
+    assert value not in session.out + session.err
+    sent = world.seen("inspected.example.org", session.since)
+    assert [r["headers"].get("Authorization") for r in sent] == ["Bearer " + value], session.explain()
+    assert world.seen("allowed.example.org", session.since) == []
+    assert session.denials("allowed.example.org")
+    assert value not in str(session.audit())

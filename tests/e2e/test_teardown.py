@@ -1,0 +1,149 @@
+"""Nothing stays: after an end, after a stop, after kill -9."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+
+def everything(world):
+    """What the engine has, the shared egress network and the images aside."""
+    return (sorted(c["Names"][0] for c in world.engine("GET", "/containers/json?all=1")),
+            sorted(n["Name"] for n in world.engine("GET", "/networks")),
+            sorted(v["Name"] for v in world.engine("GET", "/volumes").get("Volumes") or []))
+
+
+def processes_of(operator):
+    """Pids of the bottle processes that live with this operator's state: by their environment."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.path.basename(os.readlink("/proc/%s/exe" % pid)) != "bottle":
+                continue
+            if ("HOME=" + operator.home).encode() in open("/proc/%s/environ" % pid, "rb").read().split(b"\0"):
+                found.append((int(pid), open("/proc/%s/cmdline" % pid, "rb").read().split(b"\0")))
+        except OSError:
+            continue
+    return found
+
+
+def running(operator, until):
+    """Waits until the agent of the operator's one session runs."""
+    def ready():
+        try:
+            return any(c["Labels"].get("bottle.role") == "agent" and c["State"] == "running"
+                       for c in operator.world.engine("GET", "/containers/json"))
+        except ValueError:
+            return False
+    assert until(ready, 60), "the agent never ran"
+    time.sleep(1)
+
+
+def test_nothing_is_left_after_an_end(world, operator, runtime):
+    operator.start("true", runtime=runtime)  # makes the shared network, if it is the first
+    before = everything(world)
+    session = operator.start("echo hi > /workspace/f; echo hi > ~/g", runtime=runtime)
+    assert session.status == 0, session.explain()
+    assert everything(world) == before
+    assert operator.sessions() == []
+    assert processes_of(operator) == []
+
+
+def test_stop_ends_it_and_the_work_still_comes_back(operator, until):
+    process = operator.background("cd /workspace && echo kept > kept.txt && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm x; sleep 100")
+    running(operator, until)
+    time.sleep(1)
+    done = operator.bottle("stop", operator.sessions()[0])
+    assert done.returncode == 0, done
+    out, err = process.communicate(timeout=30)
+    refs = operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").split()
+    assert any(operator.git("show", ref + ":kept.txt") == "kept\n" for ref in refs), (refs, err)
+    assert operator.world.left() == [] and operator.sessions() == []
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.15, 0.3, 0.5, 0.8, 1.2, 2.5])
+def test_kill_9_of_everything_then_cleanup(world, operator, until, delay):
+    process = operator.background("sleep 100")
+    time.sleep(delay)
+    for pid, _ in processes_of(operator):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    process.communicate(timeout=30)
+    done = operator.bottle("cleanup")
+    assert done.returncode == 0, done
+    assert world.left() == []
+    assert operator.sessions() == []
+    again = operator.bottle("cleanup")
+    assert again.returncode == 0 and "nothing" in again.stdout
+
+
+def test_kill_9_of_the_supervisor_takes_the_network_away(world, operator, until):
+    process = operator.background("sleep 100")
+    running(operator, until)
+    supervisors = [pid for pid, argv in processes_of(operator) if argv[1:2] == [b"supervise"]]
+    assert len(supervisors) == 1, processes_of(operator)
+    os.kill(supervisors[0], signal.SIGKILL)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 125, (out, err)
+
+    def guard_gone():
+        return not any(c["Labels"].get("bottle.role") == "guard" for c in world.engine("GET", "/containers/json"))
+    assert until(guard_gone, 10), "the guard outlived its owner"
+    shown = operator.bottle("cleanup", "--dry-run")
+    assert "would remove container" in shown.stdout and world.left() != []
+    assert operator.bottle("cleanup").returncode == 0
+    assert world.left() == []
+
+
+def test_the_next_start_sweeps(world, operator, until):
+    process = operator.background("sleep 100")
+    running(operator, until)
+    for pid, _ in processes_of(operator):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    assert world.left() != []
+    session = operator.start("echo fine")
+    assert session.status == 0 and "fine" in session.out, session.explain()
+    assert world.left() == []
+
+
+def test_cleanup_leaves_a_living_session_alone(operator, until):
+    process = operator.background("sleep 6; echo alive")
+    running(operator, until)
+    assert operator.bottle("cleanup").returncode == 0
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and "alive" in out, (out, err)
+
+
+def test_the_launcher_may_die_and_the_session_goes_on(operator, until):
+    process = operator.background("sleep 5; echo kept > /workspace/kept.txt")
+    running(operator, until)
+    for pid, argv in processes_of(operator):
+        if argv[1:2] == [b"start"]:
+            os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=10)
+    assert operator.sessions(), "the supervisor owns the session"
+    assert until(lambda: not operator.sessions(), 40)
+    assert operator.world.left() == []
+
+
+def test_several_at_once(world, operator):
+    processes = [operator.background("echo number %d; sleep 1" % i) for i in range(5)]
+    for i, process in enumerate(processes):
+        out, err = process.communicate(timeout=180)
+        assert process.returncode == 0 and "number %d" % i in out, err
+    assert world.left() == [] and operator.sessions() == []
+
+
+def test_a_dead_guard_is_noticed_and_comes_back(world, operator, until):
+    process = operator.background("sleep 8; curl -sS -m 20 https://allowed.example.org/after; true")
+    running(operator, until)
+    guards = [c for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "guard"]
+    subprocess.run(["docker", "-H", "unix://" + world.socket, "kill", guards[0]["Id"]], check=True, capture_output=True)
+    out, err = process.communicate(timeout=60)
+    assert "guard" in err
+    assert "hello from allowed.example.org" in out, (out, err)

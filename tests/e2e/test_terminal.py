@@ -1,0 +1,86 @@
+"""Through a pseudo-terminal, as a person would."""
+
+import termios
+
+import pexpect
+import pytest
+
+
+@pytest.fixture
+def terminal(world, operator):
+    children = []
+
+    def spawn(*args, **config):
+        env = world.environment(operator.config(**config) if config or not children else None, operator.home)
+        command = world.command(*args)
+        child = pexpect.spawn(command[0], command[1:], env=env, cwd=operator.workspace, dimensions=(33, 101), encoding="utf-8", timeout=60)
+        children.append(child)
+        return child
+    yield spawn
+    for child in children:
+        child.close(force=True)
+
+
+def ready(child):
+    child.expect("agent runs")
+    child.sendline("PS1='in> '; echo mark-$((40+2))")
+    child.expect("mark-42")
+
+
+def test_a_shell_on_a_terminal(terminal, runtime):
+    child = terminal("start", "a", "--yes", runtime=runtime)
+    ready(child)
+    child.sendline("stty size")
+    child.expect("33 101")
+    child.setwinsize(44, 122)
+    child.sendline("sleep 0.5; stty size")
+    child.expect("44 122")
+    child.sendline("sleep 50")
+    child.sendintr()
+    child.sendline("echo after-$((1+1))")
+    child.expect("after-2")
+    child.sendline("exit 5")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 5
+
+
+def test_detach_and_attach(terminal, operator):
+    child = terminal("start", "a", "--yes", runtime="runc")
+    before = termios.tcgetattr(child.child_fd)
+    ready(child)
+    child.sendline("X=kept")
+    child.send("\x10\x11")  # Ctrl-P Ctrl-Q
+    child.expect("bottle attach (\\w+)")
+    session = child.match.group(1)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert operator.sessions() == [session]
+    assert before
+    child = terminal("attach", session)
+    child.sendline("echo again-$X")
+    child.expect("again-kept")
+    child.sendline("exit 0")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0 and operator.sessions() == []
+
+
+def test_the_terminal_is_restored(world, operator):
+    """A shell around it tells: echo and line mode are back, also after the program was killed hard inside."""
+    env = world.environment(operator.config(), operator.home)
+    shell = pexpect.spawn("bash", ["--norc"], env=env, cwd=operator.workspace, encoding="utf-8", timeout=60)
+    shell.sendline("stty -a | md5sum; echo ready-$((1+0))")
+    shell.expect("([0-9a-f]{32})")
+    before = shell.match.group(1)
+    shell.expect("ready-1")
+    shell.sendline(" ".join("'%s'" % a for a in world.command("start", "a", "--yes")))
+    shell.expect("agent runs")
+    shell.sendline("kill -9 $$")
+    shell.sendline("")
+    shell.expect("Gone, confirmed|left behind")
+    shell.sendline("stty -a | md5sum")
+    shell.expect("([0-9a-f]{32})")
+    assert shell.match.group(1) == before
+    shell.close(force=True)

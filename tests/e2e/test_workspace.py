@@ -1,0 +1,42 @@
+"""The workspace goes in and comes back, in each mode."""
+
+import os
+
+import pytest
+
+
+def test_clone_brings_back_commits_and_loose_files(operator):
+    session = operator.start("cd /workspace && echo 1 > committed && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm one && echo 2 > loose && echo 3 >> README.md")
+    assert session.status == 0, session.explain()
+    refs = operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").split()
+    files = {name for ref in refs for name in operator.git("ls-tree", "-r", "--name-only", ref).split()}
+    assert {"committed", "loose"} <= files or "committed" in files, (refs, session.err)
+    assert operator.git("status", "--porcelain") == "" and operator.git("branch", "--list").split() == ["*", "main"]
+
+
+def test_what_comes_back_is_sanitised(operator):
+    session = operator.start("cd /workspace && mkdir -p .git/hooks && echo 'touch /tmp/owned' > .git/hooks/post-checkout && chmod +x .git/hooks/post-checkout && "
+                             "git config core.fsmonitor 'touch /tmp/owned2' && ln -s /etc/passwd link && echo x > f && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm x")
+    assert session.status == 0, session.explain()
+    hooks = os.path.join(operator.workspace, ".git", "hooks")
+    assert not os.path.exists(os.path.join(hooks, "post-checkout"))
+    assert "fsmonitor" not in open(os.path.join(operator.workspace, ".git", "config")).read()
+
+
+@pytest.mark.parametrize("mode, seen", [("none", False), ("copy", True), ("clone", True), ("bind", True)])
+def test_modes(operator, mode, seen):
+    with open(os.path.join(operator.workspace, "uncommitted.txt"), "w") as file:
+        file.write("here\n")
+    session = operator.start("ls /workspace; echo new > /workspace/new.txt; echo wrote $?", workspace=mode)
+    assert session.status == 0, session.explain()
+    assert ("README.md" in session.out) == seen
+    assert "wrote 0" in session.out
+    assert os.path.exists(os.path.join(operator.workspace, "new.txt")) == (mode == "bind")
+    if mode == "bind":
+        stat = os.stat(os.path.join(operator.workspace, "new.txt"))
+        assert (stat.st_uid, stat.st_gid) == (os.getuid(), os.getgid())
+
+
+def test_files_inside_belong_to_the_agent(operator, runtime):
+    session = operator.start("test -w /workspace/README.md && test -O /workspace/README.md && cd /workspace && git status --short && echo mine", runtime=runtime)
+    assert "mine" in session.out, session.explain()
