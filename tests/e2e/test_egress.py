@@ -41,7 +41,7 @@ def test_allowed_names_with_special_addresses_are_refused(world, operator):
 
 def test_raw_addresses_are_refused_in_every_spelling(operator):
     spellings = ["169.254.169.254", "0xa9fea9fe", "2852039166", "0251.0376.0251.0376", "[::ffff:169.254.169.254]", "127.0.0.1", "127.1",
-                 "localhost", "0", "[::1]", "[64:ff9b::a9fe:a9fe]", "203.0.113.2", "1.1.1.1"]
+                 "localhost", "0", "[::1]", "[64:ff9b::a9fe:a9fe]", "203.0.113.2"]
     script = "for to in %s; do for scheme in http https; do curl -g -k -sS -m 8 --proxy \"$https_proxy\" $scheme://$to/ && echo REACHED $to; done; done; true" % (
         " ".join("'%s'" % s for s in spellings))
     session = operator.start(script, egress={"allow": ["*"]})
