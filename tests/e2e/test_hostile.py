@@ -1,12 +1,19 @@
 """A hostile agent looks for a way out. The `operator` fixture then asks the canaries; here the agent's own view is asked too."""
 
+import re
+import subprocess
+import time
+
 import pytest
 
 PROBES = r"""
 try() { timeout 4 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null && echo "REACHED tcp $1 $2"; }
-gateway=$(ip route 2>/dev/null | awk '/default/{print $3; exit}')
-own=$(hostname -I 2>/dev/null | awk '{print $1}')
-[ -n "$own" ] || own=$(awk '/32 host/{print f} {f=$2}' /proc/net/fib_trie | grep -v 127.0.0.1 | head -n 1)
+gateway=$(python3 -c 'import socket, struct
+for line in open("/proc/net/route").read().splitlines()[1:]:
+    if line.split()[1] == "00000000": print(socket.inet_ntoa(struct.pack("<L", int(line.split()[2], 16))))' | head -n 1)
+guard=${https_proxy#http://}; guard=${guard%%:*}
+own=$(python3 -c 'import socket, sys
+s = socket.create_connection((sys.argv[1], 3128), 5); print(s.getsockname()[0])' "$guard")
 base=${own%.*}
 echo "own $own gateway $gateway"
 for to in $gateway $base.1 172.17.0.1 203.0.113.2 203.0.113.1 169.254.169.254 10.0.0.1 192.168.1.1 172.31.255.1 100.100.100.200 1.1.1.1 8.8.8.8 20.30.40.10 20.30.40.53; do
@@ -27,8 +34,10 @@ PRIVILEGES = r"""
 grep -E 'Cap(Eff|Prm|Bnd|Amb)' /proc/self/status
 grep NoNewPrivs /proc/self/status
 id -u
-ip link add d0 type dummy 2>/dev/null && echo "REACHED ip link"
-ip route add default via 10.0.0.1 2>/dev/null && echo "REACHED ip route"
+python3 -c 'import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 3)' 2>/dev/null && echo "REACHED packet socket"
+python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)' 2>/dev/null && echo "REACHED raw socket"
+python3 -c 'import socket, fcntl, struct
+s = socket.socket(); fcntl.ioctl(s, 0x8914, struct.pack("16sH14x", b"eth0", 0))' 2>/dev/null && echo "REACHED interface flags"
 mount -t tmpfs none /mnt 2>/dev/null && echo "REACHED mount"
 sudo -n true 2>/dev/null && echo "REACHED sudo"
 echo 1 > /proc/sys/net/ipv4/ip_forward 2>/dev/null && echo "REACHED sysctl"
@@ -40,7 +49,7 @@ true
 def test_no_way_out(operator, runtime):
     session = operator.start(PROBES, runtime=runtime, timeout=300)
     assert session.status == 0, session.explain()
-    assert "own " in session.out
+    assert re.search(r"^own \d+\.\d+\.\d+\.\d+ ", session.out, re.M), "the probes knew no address: " + session.explain()
     assert [line for line in session.out.splitlines() if line.startswith("REACHED")] == []
 
 
@@ -55,29 +64,27 @@ def test_no_privileges(operator, runtime):
         assert "NoNewPrivs:\t1" in session.out
 
 
-def test_the_guard_is_no_router(operator):
+def test_the_guard_is_no_router(operator, until):
     """Facts 15 and 16: a packet given to the guard's address for somewhere else must die there. Adding a route needs a
     capability the agent lacks, so what is checked is that nothing of the kind can be asked for, and the guard's sysctl."""
     process = operator.background("sleep 20")
     try:
         world = operator.world
-        for _ in range(200):
-            found = [c for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "guard"]
-            if found and process.poll() is None and any(c["Labels"].get("bottle.role") == "agent" for c in world.engine("GET", "/containers/json")):
-                break
-            import time
-            time.sleep(0.1)
+        def guards():
+            running = world.engine("GET", "/containers/json")
+            return any(c["Labels"].get("bottle.role") == "agent" for c in running) and [
+                c for c in running if c["Labels"].get("bottle.role") == "guard"]
+        until(guards, 60)
+        found = guards()
         assert found, "no guard runs"
         inspected = world.engine("GET", "/containers/%s/json" % found[0]["Id"])
         host = inspected["HostConfig"]
         assert host["ReadonlyRootfs"] is True
         assert host.get("CapDrop") and [c.upper() for c in host["CapDrop"]] == ["ALL"]
         assert inspected["Config"]["User"].split(":")[0] not in ("", "0", "root")
-        path = "/proc/%d/root/proc/sys/net/ipv4/ip_forward" % inspected["State"]["Pid"]
-        import subprocess
         value = subprocess.run(["nsenter", "-t", str(inspected["State"]["Pid"]), "-n", "cat", "/proc/sys/net/ipv4/ip_forward"],
                                capture_output=True, text=True)
-        assert value.stdout.strip() == "0", (path, value)
+        assert value.stdout.strip() == "0", value
     finally:
         operator.bottle("stop")
         process.communicate(timeout=60)
