@@ -11,6 +11,9 @@
 
 namespace bottle::manifest {
 
+// "path:line:column" of keys, by their dotted name within a bottle or agent.
+using Positions = std::map<std::string, std::string>;
+
 enum class WorkspaceMode { none, copy, clone, bind };
 
 struct Resources {
@@ -46,6 +49,7 @@ struct Secret {
   std::string name, from;  // from: env:NAME | file:PATH | cmd:LINE | ?question
   std::vector<std::string> hosts;
   std::string header, env;
+  std::string placeholder;  // what the agent holds instead; empty: chosen per session
   bool expose = false;
 };
 
@@ -69,17 +73,68 @@ struct Bottle {
   Egress egress;
   std::vector<SshHost> ssh;
   std::vector<GitRemote> git;
+  Positions positions;  // "env.STAGE", "secrets.github" → where; for errors found later
 };
 
 struct Agent {
   std::string name, bottle, provider = "claude", prompt;
   std::vector<std::string> skills;   // names under the skills directories
   std::vector<std::string> command;  // for provider: command
+  std::string description;
+  Positions positions;  // "" is the agent itself
+};
+
+// A machine made for a session. Times in seconds, sizes in bytes; 0: the provider's default.
+struct Vm {
+  std::string name, provider;
+  uint64_t ttl = 0, idle = 0, memory = 0, disk = 0;
+  double cpus = 0;
 };
 
 struct Manifest {
   std::map<std::string, Bottle> bottles;
   std::map<std::string, Agent> agents;
+  std::map<std::string, Vm> vms;
 };
+
+struct File {
+  std::string path, text;
+};
+
+// One bottle.yaml (or the same as JSON). Every error is "path:line:column: what", with a suggestion where there is one.
+Result<Manifest> parse(const File& bottle_yaml);
+
+// An agent's file: front matter between two lines of ---, then its prompt. Without `name:` the file's name counts.
+// The bottle it names is not looked up here.
+Result<Agent> parse_agent(const File& markdown);
+
+// claude-bottle.json of version 1, as it is.
+Result<Manifest> import_v1(const File& json);
+
+// `bottle guard run --config`: the manifest's egress, secrets and ssh at top level, without any bottle.
+Result<Bottle> parse_guard(const File& file);
+
+// Everything together. A file named claude-bottle.json is read as version 1. A name defined twice is an error, so no file
+// overrides another by accident. An agent of the repository may name a bottle; it never defines one and never takes the name
+// of an agent of the operator's. Without any policy and agents of the operator's: the built-in ones, see builtin().
+Result<Manifest> load(std::vector<File> home_policy, std::vector<File> home_agents, std::vector<File> repository_agents);
+
+// What holds where nothing is written: bottle "default" (a clone of the workspace, nothing reachable but the provider's own
+// API) and the agents claude, codex and shell.
+Manifest builtin();
+
+// The table of keys, as a JSON Schema of bottle.yaml and as the tables of docs/manifest.md.
+std::string json_schema();
+std::string keys_markdown();
+
+// none | copy | clone | bind
+Result<WorkspaceMode> workspace_mode(const std::string& text);
+std::string_view to_string(WorkspaceMode mode);
+
+// "did you mean …?" for the nearest of `known`, or the list of them, or nothing.
+std::string suggest(const std::string& wrong, const std::vector<std::string>& known);
+
+// Whether the pattern of a rule (example.org, *.example.org, *) covers the host or the narrower pattern.
+bool covers(const std::string& pattern, const std::string& host);
 
 }  // namespace bottle::manifest

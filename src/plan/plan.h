@@ -22,6 +22,7 @@ struct Facts {
   std::map<std::string, std::string> environment;  // the operator's, to know which ${HOST_VAR} exist
   std::vector<std::string> runtimes;               // what the engine lists, e.g. runc, runsc
   bool repository = false;                         // workspace is inside a git repository
+  std::map<std::string, std::string> skills;       // name → absolute path of its directory
 };
 
 struct Options {
@@ -86,6 +87,12 @@ struct Plan {
 
 // Pure. Errors name what in the manifest is wrong and how to mend it.
 Result<Plan> make(const manifest::Manifest& manifest, const Options& options, const Facts& facts);
+
+// A plan that holds only what the guard needs, for `bottle guard run`.
+Result<Plan> for_guard(const manifest::Bottle& policy, const Facts& facts = {});
+
+// The image made here for a provider: its tag changes with the provider and the packages.
+Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages);
 
 nlohmann::json to_json(const Plan& plan);
 Result<Plan> from_json(const nlohmann::json& json);   // inverse; the supervisor receives its plan this way

@@ -1,0 +1,119 @@
+#include "manifest/document.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace bottle::manifest {
+namespace {
+
+constexpr int kMaxDepth = 32;
+constexpr int kMaxNodes = 100000;
+
+std::string place(const std::string& path, const YAML::Mark& mark) {
+  if (mark.is_null()) return path + ":1:1";
+  return path + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
+}
+
+std::string kind_name(const Node& node) {
+  switch (node.kind) {
+    case Node::Kind::nothing: return "nothing";
+    case Node::Kind::scalar: return "a scalar";
+    case Node::Kind::list: return "a list";
+    case Node::Kind::map: return "keys and values";
+  }
+  return "";
+}
+
+Result<Node> convert(const std::string& path, const YAML::Node& from, int depth, int& budget) {
+  Node node;
+  node.at = place(path, from.Mark());
+  if (depth > kMaxDepth) return fail_at(node.at, "nested too deeply");
+  if (--budget < 0) return fail_at(node.at, "too large: more than 100000 values");
+  switch (from.Type()) {
+    case YAML::NodeType::Undefined:
+    case YAML::NodeType::Null: break;
+    case YAML::NodeType::Scalar:
+      node.kind = Node::Kind::scalar;
+      node.text = from.Scalar();
+      break;
+    case YAML::NodeType::Sequence:
+      node.kind = Node::Kind::list;
+      for (const auto& item : from) node.items.push_back(TRY(convert(path, item, depth + 1, budget)));
+      break;
+    case YAML::NodeType::Map:
+      node.kind = Node::Kind::map;
+      for (const auto& entry : from) {
+        Node key = TRY(convert(path, entry.first, depth + 1, budget));
+        if (key.kind != Node::Kind::scalar) return fail_at(key.at, "a key must be text, this is " + kind_name(key));
+        if (const Node* first = node.find(key.text))
+          return fail_at(key.at, "'" + key.text + "' is here twice", "remove one of the two; the other value is at " + first->at);
+        Node value = TRY(convert(path, entry.second, depth + 1, budget));
+        node.entries.push_back({std::move(key), std::move(value)});
+      }
+      break;
+  }
+  return node;
+}
+
+// JSON writes characters beyond U+FFFF as two \u escapes, YAML as one \U: {"p":"\ud83d\ude00"} must still be read.
+std::string join_surrogates(const std::string& text) {
+  std::string out;
+  out.reserve(text.size());
+  auto unit = [&](size_t at) -> unsigned long {
+    if (at + 6 > text.size() || text[at] != '\\' || text[at + 1] != 'u') return 0;
+    std::string hex = text.substr(at + 2, 4);
+    return hex.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos ? std::strtoul(hex.c_str(), nullptr, 16) : 0;
+  };
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\\') {
+      out += text[i];
+      continue;
+    }
+    unsigned long high = unit(i), low = unit(i + 6);
+    if (high >= 0xd800 && high < 0xdc00 && low >= 0xdc00 && low < 0xe000) {
+      char joined[12];
+      std::snprintf(joined, sizeof joined, "\\U%08lX", 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00));
+      out += joined;
+      i += 11;
+    } else {
+      out += text[i];
+      if (i + 1 < text.size()) out += text[++i];
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+const Node* Node::find(std::string_view key) const {
+  for (const auto& [name, value] : entries)
+    if (name.text == key) return &value;
+  return nullptr;
+}
+
+std::unexpected<Error> fail_at(const std::string& at, const std::string& what, std::string todo) {
+  return fail(Code::invalid, at + ": " + what, std::move(todo));
+}
+
+Result<Node> read_document(const std::string& path, const std::string& text) {
+  if (text.find('\0') != std::string::npos) return fail_at(path + ":1:1", "not a text file");
+  try {
+    int budget = kMaxNodes;
+    std::vector<YAML::Node> documents = YAML::LoadAll(path.ends_with(".json") ? join_surrogates(text) : text);
+    if (documents.size() > 1) return fail_at(place(path, documents[1].Mark()), "a second document begins here", "keep everything in one");
+    if (documents.empty()) {
+      Node empty;
+      empty.at = path + ":1:1";
+      return empty;
+    }
+    return convert(path, documents[0], 0, budget);
+  } catch (const YAML::Exception& e) {
+    return fail_at(place(path, e.mark), e.msg, "values with ': ' or ' #' in them, or that begin with one of { [ * & ! | > % @, need quotes");
+  } catch (const std::exception& e) {
+    return fail_at(path + ":1:1", std::string("cannot be read: ") + e.what());
+  }
+}
+
+}  // namespace bottle::manifest

@@ -1,0 +1,33 @@
+// The kinds of scalar a manifest holds: each with its name for people, its JSON Schema and its check.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace bottle::manifest {
+
+enum class Type {
+  text, name, env_name, env_value, flag, inspect, count, number, port, size, duration, host, pattern, method, path_glob,
+  address, endpoint, url, source, package, host_path, ssh_key, placeholder, header, choice, section, rule
+};
+
+struct Kind {
+  Type type;
+  std::string_view name;    // as the documentation calls it
+  std::string_view schema;  // a JSON object
+  std::string_view expect;  // completes "expected …"
+};
+
+const Kind& kind(Type type);
+
+// Whether `text` is a value of this kind. `choice`, `section` and `rule` are not scalars of their own and always pass.
+bool valid(Type type, const std::string& text);
+
+// For text that valid() has passed.
+uint64_t to_size(const std::string& text);      // bytes; k, m, g, t are powers of 1024
+uint64_t to_duration(const std::string& text);  // seconds
+
+}  // namespace bottle::manifest

@@ -1,0 +1,202 @@
+#include <algorithm>
+#include <map>
+
+#include "manifest/check.h"
+#include "manifest/document.h"
+#include "manifest/manifest.h"
+#include "manifest/read.h"
+
+namespace bottle::manifest {
+namespace {
+
+constexpr size_t kMaxFrontMatter = 64 << 10;
+
+// A bottle as written; `extends` is resolved once every file has been read.
+struct Definition {
+  Node node;
+  std::string at, path;
+  bool v1 = false;
+};
+
+struct Draft {
+  std::map<std::string, Definition> bottles;
+  std::map<std::string, Agent> agents;
+  std::map<std::string, Vm> vms;
+};
+
+bool holds(const std::vector<std::string>& names, const std::string& name) { return std::ranges::find(names, name) != names.end(); }
+
+bool is_v1(const std::string& path) { return path.substr(path.rfind('/') + 1) == "claude-bottle.json"; }
+
+std::unexpected<Error> twice(const std::string& at, const std::string& what, const std::string& first) {
+  return fail_at(at, what + " is defined twice", "rename or remove one of the two; the other is at " + first);
+}
+
+Result<> add_agent(Draft& draft, Agent agent) {
+  std::string name = agent.name, at = agent.positions[""];
+  if (auto other = draft.agents.find(name); other != draft.agents.end()) return twice(at, "agent '" + name + "'", other->second.positions[""]);
+  draft.agents.emplace(name, std::move(agent));
+  return {};
+}
+
+Result<> add_file(Draft& draft, const File& file, bool v1) {
+  Node document = TRY(read_document(file.path, file.text));
+  TRY(check(document, v1 ? "v1" : "manifest"));
+  if (const Node* bottles = document.find("bottles"))
+    for (const auto& [name, node] : bottles->entries) {
+      auto [other, fresh] = draft.bottles.try_emplace(name.text, Definition{node, name.at, file.path, v1});
+      if (!fresh) return twice(name.at, "bottle '" + name.text + "'", other->second.at);
+    }
+  if (const Node* agents = document.find("agents"))
+    for (const auto& [name, node] : agents->entries) TRY(add_agent(draft, TRY(read_agent(name.text, node, name.at))));
+  if (const Node* vms = document.find("vms"))
+    for (const auto& [name, node] : vms->entries)
+      if (!draft.vms.emplace(name.text, read_vm(name.text, node)).second) return fail_at(name.at, "vm '" + name.text + "' is defined twice");
+  return {};
+}
+
+// Base first, depth first. `chain` holds the bottles whose bases are being applied: meeting one again is a cycle. A base that two
+// ways lead to is applied once: its rules would otherwise be there twice.
+Result<> apply_chain(const Draft& draft, const std::string& name, std::vector<std::string>& chain, std::vector<std::string>& done, Bottle& bottle) {
+  const Definition& definition = draft.bottles.at(name);
+  chain.push_back(name);
+  const Node* bases = definition.node.find("extends");
+  if (bases)
+    for (const Node& base : bases->items) {
+      if (holds(done, base.text)) continue;
+      if (holds(chain, base.text)) {
+        std::string circle;
+        for (auto at = std::ranges::find(chain, base.text); at != chain.end(); ++at) circle += *at + " → ";
+        return fail_at(base.at, "extends goes in a circle: " + circle + base.text, "remove one of these");
+      }
+      if (!draft.bottles.contains(base.text)) {
+        std::vector<std::string> known;
+        for (const auto& [other, unused] : draft.bottles)
+          if (other != name) known.push_back(other);
+        return fail_at(base.at, "extends: there is no bottle '" + base.text + "'", suggest(base.text, known));
+      }
+      TRY(apply_chain(draft, base.text, chain, done, bottle));
+    }
+  chain.pop_back();
+  done.push_back(name);
+  return definition.v1 ? apply_v1_bottle(bottle, definition.node, definition.path) : apply_bottle(bottle, definition.node, definition.path);
+}
+
+Result<Manifest> finish(const Draft& draft) {
+  Manifest manifest;
+  for (const auto& [name, definition] : draft.bottles) {
+    Bottle bottle;
+    std::vector<std::string> chain, done;
+    TRY(apply_chain(draft, name, chain, done, bottle));
+    bottle.name = name;
+    manifest.bottles.emplace(name, std::move(bottle));
+  }
+  manifest.bottles.try_emplace("default", builtin().bottles.at("default"));
+  for (const auto& [name, agent] : draft.agents) {
+    if (!manifest.bottles.contains(agent.bottle)) {
+      std::vector<std::string> known;
+      for (const auto& [bottle, unused] : manifest.bottles) known.push_back(bottle);
+      auto at = agent.positions.find("bottle");
+      return fail_at((at == agent.positions.end() ? agent.positions.find("") : at)->second, "agent '" + name + "': there is no bottle '" + agent.bottle + "'",
+                     suggest(agent.bottle, known));
+    }
+    manifest.agents.emplace(name, agent);
+  }
+  manifest.vms = draft.vms;
+  return manifest;
+}
+
+bool is_utf8(const std::string& text) {
+  for (size_t i = 0; i < text.size();) {
+    auto c = static_cast<unsigned char>(text[i]);
+    int more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : -1;
+    if (more < 0 || i + static_cast<size_t>(more) >= text.size()) return false;
+    for (int k = 1; k <= more; ++k)
+      if ((static_cast<unsigned char>(text[i + static_cast<size_t>(k)]) & 0xc0) != 0x80) return false;
+    i += static_cast<size_t>(more) + 1;
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<Manifest> parse(const File& bottle_yaml) {
+  Draft draft;
+  TRY(add_file(draft, bottle_yaml, false));
+  return finish(draft);
+}
+
+Result<Manifest> import_v1(const File& json) {
+  Draft draft;
+  TRY(add_file(draft, json, true));
+  return finish(draft);
+}
+
+Result<Bottle> parse_guard(const File& file) {
+  Node document = TRY(read_document(file.path, file.text));
+  TRY(check(document, "guard"));
+  Bottle bottle;
+  bottle.name = "guard";
+  TRY(apply_bottle(bottle, document, file.path));
+  return bottle;
+}
+
+Result<Agent> parse_agent(const File& markdown) {
+  std::string text = markdown.text;
+  std::erase(text, '\r');
+  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
+  std::string start = markdown.path + ":1:1";
+  if (!is_utf8(text) || text.find('\0') != std::string::npos) return fail_at(start, "not a text file in UTF-8");
+  if (!text.starts_with("---\n"))
+    return fail_at(start, "an agent's file begins with front matter", "first line ---, then keys such as name: and bottle:, then --- again, then the prompt");
+  size_t end = text.find("\n---", 3);
+  while (end != std::string::npos && end + 4 < text.size() && text[end + 4] != '\n') end = text.find("\n---", end + 1);
+  if (end == std::string::npos) return fail_at(start, "the front matter has no end", "add a line --- before the prompt");
+  if (end > kMaxFrontMatter) return fail_at(start, "the front matter is longer than 64 KB");
+  // The first line is blanked rather than cut, so that positions are those of the file.
+  Node front = TRY(read_document(markdown.path, "\n" + text.substr(4, end - 3)));
+  TRY(check(front, "agent_file"));
+  std::string name = markdown.path.substr(markdown.path.rfind('/') + 1);
+  if (name.ends_with(".md")) name.resize(name.size() - 3);
+  std::string at = start;
+  for (const auto& [key, value] : front.entries)
+    if (key.text == "name") name = value.text, at = value.at;
+  TRY(check(Node{.kind = Node::Kind::map, .entries = {{Node{.text = "name", .at = at}, Node{.kind = Node::Kind::scalar, .text = name, .at = at}}}, .at = at}, "agent_file"));
+  Agent agent = TRY(read_agent(name, front, at));
+  std::string prompt = end + 5 <= text.size() ? text.substr(end + 5) : "";
+  size_t first = prompt.find_first_not_of("\n"), last = prompt.find_last_not_of(" \n\t");
+  agent.prompt = first == std::string::npos || last == std::string::npos ? "" : prompt.substr(first, last + 1 - first);
+  return agent;
+}
+
+Result<Manifest> load(std::vector<File> home_policy, std::vector<File> home_agents, std::vector<File> repository_agents) {
+  Draft draft;
+  for (const auto& file : home_policy) TRY(add_file(draft, file, is_v1(file.path)));
+  for (const auto& file : home_agents) TRY(add_agent(draft, TRY(parse_agent(file))));
+  if (home_policy.empty() && home_agents.empty())
+    for (auto& [name, agent] : builtin().agents) TRY(add_agent(draft, agent));
+  std::map<std::string, Agent> home = draft.agents;
+  for (const auto& file : repository_agents) {
+    Agent agent = TRY(parse_agent(file));
+    if (home.contains(agent.name))
+      return fail_at(agent.positions[""], "agent '" + agent.name + "' of the repository has the name of one of yours",
+                     "rename it in the repository; yours is at " + home[agent.name].positions[""]);
+    TRY(add_agent(draft, std::move(agent)));
+  }
+  return finish(draft);
+}
+
+Manifest builtin() {
+  Manifest manifest;
+  manifest.bottles["default"].name = "default";
+  for (const char* name : {"claude", "codex", "shell"}) {
+    Agent agent;
+    agent.name = agent.provider = name;
+    agent.bottle = "default";
+    agent.positions[""] = "(built in)";
+    manifest.agents.emplace(name, agent);
+  }
+  return manifest;
+}
+
+}  // namespace bottle::manifest

@@ -1,0 +1,213 @@
+#include "manifest/read.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "manifest/kinds.h"
+
+namespace bottle::manifest {
+namespace {
+
+std::string text(const Node& node, std::string_view key, std::string otherwise = {}) {
+  const Node* value = node.find(key);
+  return value && value->kind == Node::Kind::scalar ? value->text : otherwise;
+}
+
+std::vector<std::string> texts(const Node& node, std::string_view key) {
+  std::vector<std::string> values;
+  if (const Node* list = node.find(key))
+    for (const auto& item : list->items) values.push_back(item.text);
+  return values;
+}
+
+std::string lower(std::string text) {
+  std::ranges::transform(text, text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return text;
+}
+
+std::vector<std::string> lower(std::vector<std::string> texts) {
+  for (auto& t : texts) t = lower(std::move(t));
+  return texts;
+}
+
+uint16_t port(const std::string& text) { return static_cast<uint16_t>(std::strtoul(text.c_str(), nullptr, 10)); }
+
+// ~/ is left for whoever knows the operator's home.
+std::string from_file(const std::string& value, const std::string& path) {
+  if (value.empty() || value.starts_with("/") || value.starts_with("~/")) return value;
+  size_t slash = path.rfind('/');
+  return slash == std::string::npos ? value : path.substr(0, slash + 1) + value;
+}
+
+template <typename T>
+void join(std::vector<T>& to, std::vector<T> more) {
+  to.insert(to.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+const Node& child(const Node& node, std::string_view key) {
+  static const Node nothing;
+  const Node* found = node.find(key);
+  return found ? *found : nothing;
+}
+
+Result<AllowRule> read_rule(const Node& node) {
+  AllowRule rule;
+  if (node.kind == Node::Kind::scalar) {
+    rule.host = lower(node.text);
+    return rule;
+  }
+  rule.host = lower(text(node, "host"));
+  for (const auto& p : texts(node, "ports")) rule.ports.push_back(port(p));
+  rule.methods = texts(node, "methods");
+  rule.paths = texts(node, "paths");
+  bool narrow = !rule.methods.empty() || !rule.paths.empty();
+  std::string inspect = text(node, "inspect", narrow ? "true" : "false");
+  if (narrow && inspect == "false")
+    return fail_at(node.find("inspect")->at, "inspect: methods and paths cannot be seen without inspection", "remove `inspect: false`, or the methods and paths");
+  rule.inspect = inspect != "false";
+  return rule;
+}
+
+Result<Secret> read_secret(const std::string& name, const Node& node, const std::string& path) {
+  Secret secret{name, text(node, "from"), lower(texts(node, "hosts")), text(node, "header"), text(node, "env"), text(node, "placeholder"),
+                text(node, "expose") == "true"};
+  if (secret.from.starts_with("file:")) secret.from = "file:" + from_file(secret.from.substr(5), path);
+  if (secret.hosts.empty() && !secret.expose)
+    return fail_at(node.at, "secret '" + name + "' is bound to no host", "name them: hosts: [api.example.org]");
+  if (std::ranges::find(secret.hosts, "*") != secret.hosts.end())
+    return fail_at(node.find("hosts")->at, "secret '" + name + "' is bound to every host", "name the hosts it is for");
+  return secret;
+}
+
+Result<> apply_egress(Egress& egress, const Node& node, const std::string& path) {
+  for (const auto& item : child(node, "allow").items) egress.allow.push_back(TRY(read_rule(item)));
+  for (const auto& item : child(node, "lan").items)
+    egress.lan.push_back({lower(text(item, "name")), text(item, "to"), texts(item, "methods"), texts(item, "paths")});
+  egress.on_secret = text(node, "on_secret", egress.on_secret);
+  for (const auto& [name, value] : child(node, "hosts").entries) {
+    auto& addresses = egress.hosts[lower(name.text)];
+    addresses.clear();
+    if (value.kind == Node::Kind::scalar) addresses.push_back(value.text);
+    for (const auto& item : value.items) addresses.push_back(item.text);
+    if (addresses.empty()) return fail_at(name.at, "hosts." + name.text + ": no address", "give one, or remove the line");
+  }
+  egress.parent_proxy = text(node, "parent_proxy", egress.parent_proxy);
+  for (const auto& file : texts(node, "extra_ca")) egress.extra_ca.push_back(from_file(file, path));
+  egress.resolver = text(node, "resolver", egress.resolver);
+  return {};
+}
+
+void put_ssh(Bottle& bottle, SshHost host, const std::string& at) {
+  bottle.positions["ssh." + host.host] = at;
+  std::erase_if(bottle.ssh, [&](const SshHost& other) { return other.host == host.host; });
+  bottle.ssh.push_back(std::move(host));
+}
+
+void apply_env(Bottle& bottle, const Node& node) {
+  for (const auto& [name, value] : child(node, "env").entries) {
+    bottle.env[name.text] = value.text;
+    bottle.positions["env." + name.text] = value.at;
+  }
+}
+
+}  // namespace
+
+Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path) {
+  for (const auto& [key, value] : node.entries) bottle.positions[key.text] = value.at;
+  if (node.find("image") && node.find("dockerfile"))
+    return fail_at(node.find("dockerfile")->at, "image and dockerfile exclude each other", "keep one of them");
+  if (node.find("image")) bottle.image = text(node, "image"), bottle.dockerfile.clear();
+  if (node.find("dockerfile")) bottle.dockerfile = from_file(text(node, "dockerfile"), path), bottle.image.clear();
+  join(bottle.packages, texts(node, "packages"));
+  std::ranges::sort(bottle.packages);
+  bottle.packages.erase(std::ranges::unique(bottle.packages).begin(), bottle.packages.end());
+  bottle.runtime = text(node, "runtime", bottle.runtime);
+  const Node& resources = child(node, "resources");
+  if (std::string memory = text(resources, "memory"); !memory.empty()) bottle.resources.memory = to_size(memory);
+  if (std::string cpus = text(resources, "cpus"); !cpus.empty()) bottle.resources.cpus = std::strtod(cpus.c_str(), nullptr);
+  if (std::string pids = text(resources, "pids"); !pids.empty()) bottle.resources.pids = std::atoi(pids.c_str());
+  if (std::string mode = text(node, "workspace"); !mode.empty()) bottle.workspace = TRY(workspace_mode(mode));
+  apply_env(bottle, node);
+  for (const auto& [name, value] : child(node, "secrets").entries) {
+    bottle.secrets[name.text] = TRY(read_secret(name.text, value, path));
+    bottle.positions["secrets." + name.text] = name.at;
+  }
+  TRY(apply_egress(bottle.egress, child(node, "egress"), path));
+  for (const auto& item : child(node, "ssh").items)
+    put_ssh(bottle, {lower(text(item, "host")), from_file(text(item, "identity_file"), path), lower(text(item, "hostname")), text(item, "user"),
+                     text(item, "host_key"), port(text(item, "port", "22"))}, item.at);
+  for (const auto& item : child(node, "git").items)
+    bottle.git.push_back({text(item, "remote"), from_file(text(item, "key"), path), text(item, "host_key"), texts(item, "push")});
+  return {};
+}
+
+Result<> apply_v1_bottle(Bottle& bottle, const Node& node, const std::string& path) {
+  apply_env(bottle, node);
+  for (const auto& item : child(node, "ssh").items)
+    put_ssh(bottle, {lower(text(item, "Host")), from_file(text(item, "IdentityFile"), path), lower(text(item, "Hostname")), text(item, "User"),
+                     text(item, "KnownHostKey"), port(text(item, "Port", "22"))}, item.at);
+  const Node& egress = child(node, "egress");
+  for (const auto& host : texts(egress, "allowlist")) bottle.egress.allow.push_back({.host = lower(host)});
+  bottle.egress.on_secret = text(egress, "dlp_action", bottle.egress.on_secret);
+  return {};
+}
+
+Result<Agent> read_agent(const std::string& name, const Node& node, const std::string& at) {
+  Agent agent;
+  agent.name = name;
+  agent.bottle = text(node, "bottle", "default");
+  agent.provider = text(node, "provider", "claude");
+  agent.prompt = text(node, "prompt");
+  agent.command = texts(node, "command");
+  agent.description = text(node, "description");
+  agent.positions[""] = at;
+  for (const auto& [key, value] : node.entries) agent.positions[key.text] = value.at;
+  agent.skills = texts(node, "skills");
+  const Node& skills = child(node, "skills");
+  if (skills.kind == Node::Kind::scalar) {
+    std::string word;
+    for (char c : skills.text + ",") {
+      if (c != ',' && c != ' ') word += c;
+      else if (!word.empty()) agent.skills.push_back(std::exchange(word, {}));
+    }
+    for (const auto& skill : agent.skills)
+      if (!valid(Type::name, skill)) return fail_at(skills.at, "skills: expected " + std::string(kind(Type::name).expect));
+  }
+  if (agent.provider == "command" && agent.command.empty())
+    return fail_at(at, "agent '" + name + "': provider command without a command", "add command: [program, argument]");
+  if (agent.provider != "command" && !agent.command.empty())
+    return fail_at(agent.positions["command"], "agent '" + name + "': command is for provider: command", "add provider: command, or remove the command");
+  return agent;
+}
+
+Vm read_vm(const std::string& name, const Node& node) {
+  Vm vm{name, text(node, "provider")};
+  auto size = [&](const char* key) { return node.find(key) ? to_size(text(node, key)) : 0; };
+  auto time = [&](const char* key) { return node.find(key) ? to_duration(text(node, key)) : 0; };
+  vm.ttl = time("ttl");
+  vm.idle = time("idle");
+  vm.memory = size("memory");
+  vm.disk = size("disk");
+  vm.cpus = std::strtod(text(node, "cpus", "0").c_str(), nullptr);
+  return vm;
+}
+
+Result<WorkspaceMode> workspace_mode(const std::string& text) {
+  if (text == "none") return WorkspaceMode::none;
+  if (text == "copy") return WorkspaceMode::copy;
+  if (text == "clone") return WorkspaceMode::clone;
+  if (text == "bind") return WorkspaceMode::bind;
+  return fail(Code::invalid, "unknown workspace mode '" + text + "'", suggest(text, {"none", "copy", "clone", "bind"}));
+}
+
+std::string_view to_string(WorkspaceMode mode) {
+  switch (mode) {
+    case WorkspaceMode::none: return "none";
+    case WorkspaceMode::copy: return "copy";
+    case WorkspaceMode::clone: return "clone";
+    case WorkspaceMode::bind: return "bind";
+  }
+  return "none";
+}
+
+}  // namespace bottle::manifest

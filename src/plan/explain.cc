@@ -1,0 +1,113 @@
+#include <cstdio>
+
+#include "plan/plan.h"
+
+namespace bottle::plan {
+namespace {
+
+using manifest::WorkspaceMode;
+
+// A name or path may come from a cloned repository: it must not be able to speak to the terminal.
+std::string printable(const std::string& text, size_t most = 200) {
+  std::string out;
+  for (size_t i = 0; i < text.size() && i < most; ++i) {
+    auto c = static_cast<unsigned char>(text[i]);
+    bool c1 = c == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;  // U+0080..U+009F
+    if (c < 0x20 || c == 0x7f || c1) out += c == '\n' ? ' ' : '?';
+    else out += text[i];
+    if (c1) ++i;
+  }
+  if (text.size() > most) {
+    while (!out.empty() && (static_cast<unsigned char>(out.back()) & 0xc0) == 0x80) out.pop_back();
+    if (!out.empty() && static_cast<unsigned char>(out.back()) >= 0xc0) out.pop_back();
+    out += "…";
+  }
+  return out;
+}
+
+std::string joined(const std::vector<std::string>& texts, const char* between = ", ") {
+  std::string all;
+  for (const auto& text : texts) all += (all.empty() ? "" : between) + printable(text);
+  return all;
+}
+
+void row(std::string& out, const std::string& label, const std::vector<std::string>& lines) {
+  for (size_t i = 0; i < lines.size(); ++i) {
+    char head[16];
+    std::snprintf(head, sizeof head, "%-11s ", i ? "" : label.c_str());
+    out += head + lines[i] + "\n";
+  }
+}
+
+std::string memory(uint64_t bytes) {
+  char text[32];
+  if (bytes >= 1ull << 30) std::snprintf(text, sizeof text, "%.4g GiB", static_cast<double>(bytes) / static_cast<double>(1ull << 30));
+  else std::snprintf(text, sizeof text, "%.4g MiB", static_cast<double>(bytes) / static_cast<double>(1ull << 20));
+  return text;
+}
+
+std::string origin(const Source& source) {
+  switch (source.kind) {
+    case Source::Kind::literal: return "";
+    case Source::Kind::env: return " (from " + printable(source.text) + ")";
+    case Source::Kind::file: return " (from a file)";
+    case Source::Kind::cmd: return " (from a command)";
+    case Source::Kind::prompt: return " (asked)";
+  }
+  return "";
+}
+
+std::string workspace(const Plan& plan) {
+  std::string user = ", as uid " + std::to_string(plan.uid);
+  if (plan.workspace_mode == WorkspaceMode::none) return "none" + user;
+  std::string what = plan.workspace_mode == WorkspaceMode::clone  ? "clone of "
+                     : plan.workspace_mode == WorkspaceMode::copy ? "copy of "
+                                                                  : "WRITABLE, the directory itself: ";
+  return what + printable(plan.workspace) + " at " + plan.workdir + user;
+}
+
+std::string rule_text(const manifest::AllowRule& rule) {
+  std::string text = printable(rule.host) == "*" ? "* (every public host)" : printable(rule.host);
+  std::vector<std::string> ports;
+  for (auto port : rule.ports) ports.push_back(std::to_string(port));
+  if (!ports.empty() && ports != std::vector<std::string>{"443"}) text += " :" + joined(ports);
+  if (!rule.methods.empty()) text += "  " + joined(rule.methods, " ");
+  if (!rule.paths.empty()) text += "  " + joined(rule.paths, " ");
+  return text + (rule.inspect ? "  inspected" : "");
+}
+
+}  // namespace
+
+std::string explain(const Plan& plan) {
+  std::string out;
+  char cpus[16];
+  std::snprintf(cpus, sizeof cpus, "%g", plan.resources.cpus);
+  std::vector<std::string> env, secrets, egress, ssh, skills, words, warnings;
+  for (const auto& var : plan.env) env.push_back(var.name + origin(var.source));
+  for (const auto& secret : plan.secrets) secrets.push_back(secret.name + " → " + joined(secret.hosts) + origin(secret.source));
+  for (const auto& rule : plan.egress.allow) egress.push_back(rule_text(rule));
+  if (egress.empty()) egress.push_back("nothing");
+  if (plan.egress.on_secret != "block") egress.push_back("a secret on its way out: " + plan.egress.on_secret);
+  if (!plan.egress.parent_proxy.empty()) egress.push_back("through " + printable(plan.egress.parent_proxy));
+  for (const auto& host : plan.ssh) ssh.push_back(host.host + " :" + std::to_string(host.port));
+  for (const auto& skill : plan.skills) skills.push_back(skill.substr(skill.rfind('/') + 1));
+  for (const auto& word : plan.command) words.push_back(printable(word, 40));
+  for (const auto& warning : plan.warnings) warnings.push_back(printable(warning));
+
+  row(out, "agent", {plan.agent + " (" + plan.provider + (plan.headless ? ", headless)" : ")")});
+  row(out, "bottle", {plan.bottle});
+  row(out, "image", {printable(plan.image.reference) + (plan.image.recipe.empty() ? "" : plan.image.recipe == "dockerfile" ? " (from " + printable(plan.image.dockerfile) + ")" : " (made here)")});
+  row(out, "runtime", {plan.runtime});
+  row(out, "workspace", {workspace(plan)});
+  row(out, "resources", {memory(plan.resources.memory) + ", " + cpus + " cpus, " + std::to_string(plan.resources.pids) + " processes"});
+  if (!env.empty()) row(out, "env", {joined(env)});
+  row(out, "secrets", secrets);
+  row(out, "egress", egress);
+  row(out, "ssh", ssh);
+  if (!skills.empty()) row(out, "skills", {joined(skills)});
+  row(out, "command", {joined(words, " ")});
+  row(out, "warning", warnings);
+  return out;
+}
+
+}  // namespace bottle::plan

@@ -1,0 +1,295 @@
+#include <algorithm>
+#include <cstdio>
+
+#include "plan/plan.h"
+#include "plan/provider.h"
+
+namespace bottle::plan {
+namespace {
+
+using manifest::AllowRule;
+using manifest::WorkspaceMode;
+
+template <typename Map>
+std::vector<std::string> names(const Map& map) {
+  std::vector<std::string> all;
+  for (const auto& [name, unused] : map) all.push_back(name);
+  return all;
+}
+
+// "path:line:column: " of a key, where it is known.
+std::string at(const manifest::Positions& positions, const std::string& key) {
+  auto it = positions.find(key);
+  return it == positions.end() ? "" : it->second + ": ";
+}
+
+std::string expand(const std::string& path, const Facts& facts) {
+  auto home = facts.environment.find("HOME");
+  return path.starts_with("~/") && home != facts.environment.end() ? home->second + path.substr(1) : path;
+}
+
+bool set(const Facts& facts, const std::string& variable) {
+  auto it = facts.environment.find(variable);
+  return it != facts.environment.end() && !it->second.empty();
+}
+
+bool is_utf8(const std::string& text) {
+  try {
+    (void)nlohmann::json(text).dump();
+    return true;
+  } catch (const nlohmann::json::exception&) {
+    return false;
+  }
+}
+
+Source source_of_env(const std::string& name, const std::string& value) {
+  if (value.starts_with("${") && value.ends_with("}")) return {Source::Kind::env, value.substr(2, value.size() - 3)};
+  if (value.starts_with("?")) return {Source::Kind::prompt, value.size() > 1 ? value.substr(1) : name};
+  return {Source::Kind::literal, value};
+}
+
+Source source_of_secret(const std::string& name, const std::string& from, const Facts& facts) {
+  if (from.starts_with("env:")) return {Source::Kind::env, from.substr(4)};
+  if (from.starts_with("file:")) return {Source::Kind::file, expand(from.substr(5), facts)};
+  if (from.starts_with("cmd:")) return {Source::Kind::cmd, from.substr(4)};
+  return {Source::Kind::prompt, from.size() > 1 ? from.substr(1) : name};
+}
+
+std::string variable_of(const manifest::Secret& secret) {
+  if (!secret.env.empty()) return secret.env;
+  if (secret.name == "claude-oauth") return "CLAUDE_CODE_OAUTH_TOKEN";
+  if (secret.name == "anthropic-key") return "ANTHROPIC_API_KEY";
+  if (secret.name == "openai-key") return "OPENAI_API_KEY";
+  return secret.from.starts_with("env:") ? secret.from.substr(4) : "";
+}
+
+std::unexpected<Error> missing(const std::string& where, const std::string& key, const std::string& variable) {
+  return fail(Code::not_found, where + key + ": the variable " + variable + " is not set", "export " + variable + "=… and start again");
+}
+
+Result<> set_env(Plan& plan, const manifest::Bottle& bottle, const Facts& facts) {
+  for (const auto& [name, value] : bottle.env) {
+    EnvVar var{name, source_of_env(name, value)};
+    if (var.source.kind == Source::Kind::env && !set(facts, var.source.text)) return missing(at(bottle.positions, "env." + name), "env." + name, var.source.text);
+    if (var.source.kind == Source::Kind::literal && value.find("${") != std::string::npos)
+      plan.warnings.push_back("env." + name + " is taken as it stands: ${…} counts only as the whole value");
+    if (signs_in(name)) plan.warnings.push_back("env." + name + ": the agent holds this credential itself; a secret would keep it outside");
+    plan.env.push_back(std::move(var));
+  }
+  return {};
+}
+
+Result<> set_secrets(Plan& plan, const manifest::Bottle& bottle, const Facts& facts, bool check_environment) {
+  for (const auto& [name, secret] : bottle.secrets) {
+    Secret planned{name, source_of_secret(name, secret.from, facts), secret.hosts, secret.header, secret.placeholder, variable_of(secret), false};
+    if (planned.placeholder.empty()) planned.placeholder = placeholder(facts.session, name);
+    if (check_environment && planned.source.kind == Source::Kind::env && !set(facts, planned.source.text))
+      return missing(at(bottle.positions, "secrets." + name), "secrets." + name, planned.source.text);
+    if (secret.expose) {
+      if (planned.env.empty())
+        return fail(Code::invalid, at(bottle.positions, "secrets." + name) + "secrets." + name + ": expose needs a variable", "add env: NAME");
+      plan.warnings.push_back("secret " + name + " is EXPOSED: the agent sees its real value in " + planned.env);
+      plan.env.push_back({planned.env, planned.source});
+      // The guard still looks out for it, unless that would mean to ask the operator twice.
+      planned.env.clear();
+      if (planned.source.kind == Source::Kind::prompt) continue;
+    }
+    plan.secrets.push_back(std::move(planned));
+  }
+  return {};
+}
+
+void allow_ssh(Plan& plan, const manifest::Bottle& bottle, const Facts& facts) {
+  for (manifest::SshHost host : bottle.ssh) {
+    if (host.known_host_key.empty()) {
+      plan.warnings.push_back("ssh host " + host.host + " stays closed: without its host key the guard cannot tell it from another");
+      continue;
+    }
+    host.identity_file = expand(host.identity_file, facts);
+    plan.egress.allow.push_back({.host = host.hostname.empty() ? host.host : host.hostname, .ports = {host.port}});
+    plan.ssh.push_back(std::move(host));
+  }
+}
+
+void allow_provider(Plan& plan) {
+  for (const auto& host : api_hosts(plan.provider)) {
+    bool named = false;
+    for (auto& rule : plan.egress.allow)
+      if (rule.host == host) named = rule.inspect = true;  // the operator's own, perhaps narrower, rule stands; it is inspected
+    if (!named) plan.egress.allow.insert(plan.egress.allow.begin(), AllowRule{.host = host, .ports = {443}, .inspect = true});
+  }
+}
+
+void warn_of_unreachable(Plan& plan) {
+  for (const auto& secret : plan.secrets)
+    for (const auto& host : secret.hosts)
+      if (std::ranges::none_of(plan.egress.allow, [&](const AllowRule& rule) { return manifest::covers(rule.host, host) || manifest::covers(host, rule.host); }))
+        plan.warnings.push_back("secret " + secret.name + " is for " + host + ", which egress.allow does not have");
+  for (const auto& route : plan.egress.lan) plan.warnings.push_back("egress.lan: " + route.name + " stays closed: LAN routes are not there yet");
+}
+
+Result<> set_image(Plan& plan, const manifest::Bottle& bottle, const Options& options, const Facts& facts) {
+  if (!options.image.empty()) {
+    plan.image = {options.image, "", "", plan.provider, {}};
+  } else if (!bottle.image.empty()) {
+    plan.image = {bottle.image, "", "", plan.provider, bottle.packages};
+  } else if (!bottle.dockerfile.empty()) {
+    std::string path = expand(bottle.dockerfile, facts);
+    plan.image = bootstrap_image(plan.provider + "\n" + path, bottle.packages);
+    plan.image.reference.replace(0, plan.image.reference.rfind(':'), "bottle-agent-dockerfile");
+    plan.image.recipe = "dockerfile";
+    plan.image.dockerfile = path;
+    plan.image.provider = plan.provider;
+  } else {
+    plan.image = bootstrap_image(plan.provider, bottle.packages);
+  }
+  if (plan.image.recipe != "bootstrap" && !bottle.packages.empty())
+    plan.warnings.push_back("packages are not installed: the bottle has an image or dockerfile of its own");
+  if (plan.image.reference.starts_with("-") || std::ranges::any_of(plan.image.reference, [](unsigned char c) { return c <= ' ' || c == 0x7f; }))
+    return fail(Code::invalid, at(bottle.positions, "image") + "'" + plan.image.reference + "' is not the name of an image");
+  return {};
+}
+
+Result<> set_runtime(Plan& plan, const manifest::Bottle& bottle, const Options& options, const Facts& facts) {
+  plan.runtime = options.runtime.empty() ? bottle.runtime : options.runtime;
+  bool listed = std::ranges::find(facts.runtimes, plan.runtime) != facts.runtimes.end();
+  if (plan.runtime == "auto" || listed || facts.runtimes.empty()) return {};
+  std::string where = options.runtime.empty() ? at(bottle.positions, "runtime") : "--runtime: ";
+  return fail(Code::not_found, where + "the engine has no runtime '" + plan.runtime + "'", manifest::suggest(plan.runtime, facts.runtimes));
+}
+
+Result<> set_workspace(Plan& plan, const manifest::Bottle& bottle, const Options& options, const Facts& facts) {
+  plan.workspace = facts.workspace;
+  plan.workspace_mode = bottle.workspace;
+  if (!options.workspace_mode.empty()) plan.workspace_mode = TRY(manifest::workspace_mode(options.workspace_mode));
+  if (plan.workspace_mode == WorkspaceMode::clone && !facts.repository) {
+    plan.workspace_mode = WorkspaceMode::copy;
+    plan.warnings.push_back("the workspace is not a git repository: it is copied rather than cloned");
+  }
+  bool bind = plan.workspace_mode == WorkspaceMode::bind;
+  if (bind) plan.warnings.push_back("bind: the agent writes to " + facts.workspace + " itself, its .git included");
+  plan.uid = facts.uid;
+  plan.gid = facts.gid;
+  if (facts.uid == 0 && bind) plan.warnings.push_back("bind as root: the agent runs as uid 0 in its container");
+  if (facts.uid == 0 && !bind) plan.uid = plan.gid = 1000;
+  if (plan.gid == 0 && plan.uid != 0) plan.gid = plan.uid;
+  return {};
+}
+
+Result<> set_skills(Plan& plan, const manifest::Agent& agent, const Facts& facts) {
+  for (const auto& skill : agent.skills) {
+    auto found = facts.skills.find(skill);
+    if (found == facts.skills.end())
+      return fail(Code::not_found, at(agent.positions, "skills") + "agent '" + agent.name + "': there is no skill '" + skill + "'",
+                  facts.skills.empty() ? "put it into ~/.config/bottle/skills/" + skill : manifest::suggest(skill, names(facts.skills)));
+    plan.skills.push_back(found->second);
+  }
+  return {};
+}
+
+// One variable, one value: a literal would otherwise silently take the place of a placeholder, or the reverse.
+Result<> check_variables(const Plan& plan, const manifest::Bottle& bottle) {
+  std::map<std::string, std::string> owners;
+  for (const auto& secret : plan.secrets) {
+    if (secret.env.empty()) continue;
+    auto [other, fresh] = owners.emplace(secret.env, secret.name);
+    if (!fresh) return fail(Code::conflict, at(bottle.positions, "secrets." + secret.name) + "secrets " + other->second + " and " + secret.name + " share the variable " + secret.env, "give one of them another env:");
+  }
+  std::map<std::string, int> seen;
+  for (const auto& var : plan.env) {
+    if (owners.contains(var.name))
+      return fail(Code::conflict, at(bottle.positions, "env." + var.name) + "env." + var.name + " would put a value where secret " + owners[var.name] + " has its placeholder",
+                  "remove it from env: the guard supplies the real value");
+    if (seen[var.name]++) return fail(Code::conflict, at(bottle.positions, "env." + var.name) + "the variable " + var.name + " is set twice", "remove it from env, or give the secret another env:");
+  }
+  return {};
+}
+
+bool session_name(const std::string& name) {
+  return !name.empty() && name.size() <= 40 && std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; }) &&
+         !name.starts_with("-");
+}
+
+Result<> check_text(const Plan& plan) {
+  if (!is_utf8(plan.workspace)) return fail(Code::invalid, "the path of the workspace is not UTF-8");
+  if (!is_utf8(plan.prompt)) return fail(Code::invalid, "the prompt is not UTF-8");
+  for (const auto& word : plan.command)
+    if (!is_utf8(word)) return fail(Code::invalid, "an argument for the agent is not UTF-8");
+  for (const auto& skill : plan.skills)
+    if (!is_utf8(skill)) return fail(Code::invalid, "the path of a skill is not UTF-8");
+  return {};
+}
+
+}  // namespace
+
+Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages) {
+  uint64_t hash = 14695981039346656037ull;  // FNV-1a: a name, not a defence
+  auto mix = [&](const std::string& text) {
+    for (unsigned char c : text + '\n') hash = (hash ^ c) * 1099511628211ull;
+  };
+  mix(provider);
+  for (const auto& package : packages) mix(package);
+  char hex[17];
+  std::snprintf(hex, sizeof hex, "%016llx", static_cast<unsigned long long>(hash));
+  return {"bottle-agent-" + provider + ":" + std::string(hex, 12), "bootstrap", "", provider, packages};
+}
+
+Result<Plan> make(const manifest::Manifest& manifest, const Options& options, const Facts& facts) {
+  if (!session_name(facts.session)) return fail(Code::invalid, "'" + facts.session + "' is no name for a session", "use a-z, 0-9 and -, 40 at most");
+  auto found = manifest.agents.find(options.agent);
+  if (found == manifest.agents.end()) return fail(Code::not_found, "there is no agent '" + options.agent + "'", manifest::suggest(options.agent, names(manifest.agents)));
+  const manifest::Agent& agent = found->second;
+  auto policy = manifest.bottles.find(agent.bottle);
+  if (policy == manifest.bottles.end())
+    return fail(Code::not_found, at(agent.positions, "bottle") + "there is no bottle '" + agent.bottle + "'", manifest::suggest(agent.bottle, names(manifest.bottles)));
+  const manifest::Bottle& bottle = policy->second;
+
+  Plan plan;
+  plan.session = facts.session;
+  plan.agent = agent.name;
+  plan.bottle = bottle.name;
+  plan.provider = agent.provider;
+  plan.resources = bottle.resources;
+  plan.headless = options.headless;
+  plan.system_prompt = agent.prompt;
+  plan.prompt = options.prompt;
+  plan.egress = bottle.egress;
+  for (auto& file : plan.egress.extra_ca) file = expand(file, facts);
+  TRY(set_image(plan, bottle, options, facts));
+  TRY(set_runtime(plan, bottle, options, facts));
+  TRY(set_workspace(plan, bottle, options, facts));
+  TRY(set_env(plan, bottle, facts));
+  TRY(set_secrets(plan, bottle, facts, true));
+  // A variable of the operator's signs in too (version 1 had no other way).
+  std::vector<Secret> given = plan.secrets;
+  for (const auto& var : plan.env) given.push_back({.env = var.name});
+  for (auto& secret : TRY(sign_in(plan.provider, given, facts))) plan.secrets.push_back(std::move(secret));
+  TRY(check_variables(plan, bottle));
+  allow_ssh(plan, bottle, facts);
+  allow_provider(plan);
+  warn_of_unreachable(plan);
+  for (const auto& git : bottle.git) plan.warnings.push_back("git: " + git.remote + " stays closed: the gate is not there yet");
+  TRY(set_skills(plan, agent, facts));
+  TRY(set_command(plan, agent.command, options.agent_args));
+  TRY(check_text(plan));
+  return plan;
+}
+
+Result<Plan> for_guard(const manifest::Bottle& policy, const Facts& facts) {
+  Facts known = facts;
+  if (known.session.empty()) known.session = "guard";
+  Plan plan;
+  plan.session = known.session;
+  plan.agent = plan.bottle = policy.name;
+  plan.provider = "command";
+  plan.headless = true;
+  plan.egress = policy.egress;
+  for (auto& file : plan.egress.extra_ca) file = expand(file, known);
+  TRY(set_secrets(plan, policy, known, false));
+  plan.env.clear();  // nobody here to hand a value to
+  allow_ssh(plan, policy, known);
+  warn_of_unreachable(plan);
+  return plan;
+}
+
+}  // namespace bottle::plan

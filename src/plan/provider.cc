@@ -1,0 +1,110 @@
+#include "plan/provider.h"
+
+#include <algorithm>
+
+namespace bottle::plan {
+namespace {
+
+constexpr size_t kMaxArgument = 100 << 10;  // Linux takes 128 KB an argument (MAX_ARG_STRLEN)
+constexpr size_t kMaxPrompt = 16 << 20;
+
+constexpr std::initializer_list<const char*> kClaudeVariables = {"CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"};
+constexpr std::initializer_list<const char*> kCodexVariables = {"OPENAI_API_KEY", "CODEX_API_KEY"};
+
+bool has(const Facts& facts, const std::string& variable) {
+  auto it = facts.environment.find(variable);
+  return it != facts.environment.end() && !it->second.empty();
+}
+
+Secret from_env(const std::string& name, const std::string& variable, const std::string& env, const std::string& host, const Facts& facts) {
+  return {name, {Source::Kind::env, variable}, {host}, "", placeholder(facts.session, name), env, false};
+}
+
+}  // namespace
+
+std::vector<std::string> api_hosts(const std::string& provider) {
+  if (provider == "claude") return {"api.anthropic.com"};
+  if (provider == "codex") return {"api.openai.com"};
+  return {};
+}
+
+bool signs_in(const std::string& variable) {
+  auto is = [&](const char* known) { return variable == known; };
+  return std::ranges::any_of(kClaudeVariables, is) || std::ranges::any_of(kCodexVariables, is);
+}
+
+std::string placeholder(const std::string& session, const std::string& name) {
+  if (name == "claude-oauth") return "sk-ant-oat01-bottle-" + session;
+  if (name == "anthropic-key") return "sk-ant-api03-bottle-" + session;
+  if (name == "openai-key") return "sk-bottle-" + session;
+  return "bottle-placeholder-" + session + "-" + name;
+}
+
+Result<std::vector<Secret>> sign_in(const std::string& provider, const std::vector<Secret>& given, const Facts& facts) {
+  std::vector<Secret> secrets;
+  auto any = [&](std::initializer_list<const char*> variables) {
+    return std::ranges::any_of(variables, [&](std::string_view variable) {
+      return std::ranges::any_of(given, [&](const Secret& secret) { return secret.env == variable; });
+    });
+  };
+  if (provider == "claude" && !any(kClaudeVariables)) {
+    if (has(facts, "CLAUDE_BOTTLE_OAUTH_TOKEN"))
+      secrets.push_back(from_env("claude-oauth", "CLAUDE_BOTTLE_OAUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "api.anthropic.com", facts));
+    else if (has(facts, "ANTHROPIC_API_KEY"))
+      secrets.push_back(from_env("anthropic-key", "ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY", "api.anthropic.com", facts));
+    else
+      return fail(Code::not_found, "claude has nothing to sign in with: neither CLAUDE_BOTTLE_OAUTH_TOKEN nor ANTHROPIC_API_KEY is set",
+                  "run `claude setup-token`, then: export CLAUDE_BOTTLE_OAUTH_TOKEN=<the token it prints>");
+  }
+  if (provider == "codex" && !any(kCodexVariables)) {
+    if (!has(facts, "OPENAI_API_KEY"))
+      return fail(Code::not_found, "codex has nothing to sign in with: OPENAI_API_KEY is not set", "export OPENAI_API_KEY=<your key>");
+    secrets.push_back(from_env("openai-key", "OPENAI_API_KEY", "OPENAI_API_KEY", "api.openai.com", facts));
+  }
+  return secrets;
+}
+
+Result<> set_command(Plan& plan, const std::vector<std::string>& own, const std::vector<std::string>& extra) {
+  auto& argv = plan.command;
+  auto add = [&](const std::vector<std::string>& words) { argv.insert(argv.end(), words.begin(), words.end()); };
+  if (plan.provider == "claude") {
+    add({"claude", "--dangerously-skip-permissions"});
+    if (!plan.system_prompt.empty()) add({"--append-system-prompt", plan.system_prompt});
+    if (plan.headless) add({"-p", "--output-format", "text"});
+  } else if (plan.provider == "codex") {
+    add({"codex"});
+    if (plan.headless) add({"exec"});
+    add({"--dangerously-bypass-approvals-and-sandbox"});
+  } else if (plan.provider == "shell") {
+    if (plan.headless) add({"bash", "-s"});
+    else if (plan.prompt.empty()) add({"bash", "-l"});
+    else add({"bash", "-lc", plan.prompt});
+  } else {
+    add(own);
+  }
+  bool speaks = plan.provider == "claude" || plan.provider == "codex";
+  if (plan.headless && speaks && plan.prompt.find_first_not_of(" \t\r\n") == std::string::npos)
+    return fail(Code::invalid, "--headless needs a prompt", "give one: --prompt TEXT, or --prompt - to read it from standard input");
+  if (!plan.system_prompt.empty() && plan.provider != "claude") {
+    // Codex has no option for one: it goes before what is asked. The others take none.
+    if (plan.provider == "codex") plan.prompt = plan.system_prompt + (plan.prompt.empty() ? "" : "\n\n" + plan.prompt);
+    else plan.warnings.push_back("the agent's prompt is not used: provider " + plan.provider + " takes none");
+  }
+  if (plan.provider == "shell" && plan.headless && !extra.empty()) add({"--"});
+  add(extra);
+  if (plan.headless && plan.provider == "codex") add({"-"});
+  if (plan.prompt.size() > kMaxPrompt) return fail(Code::limit, "the prompt is longer than 16 MB");
+  if (!plan.headless && !plan.prompt.empty() && plan.provider != "shell") {
+    // A prompt that begins with a dash, or follows an option that takes many values, must not be read as one.
+    if (speaks && (plan.prompt.starts_with("-") || !extra.empty())) add({"--"});
+    add({plan.prompt});
+  }
+  for (const auto& word : argv) {
+    if (word.size() > kMaxArgument)
+      return fail(Code::limit, "the prompt is longer than 100 KB, too long for a command line", "put it in a file of the workspace, or use --headless: there it goes through standard input");
+    if (word.find('\0') != std::string::npos) return fail(Code::invalid, "the prompt or an argument holds a NUL byte");
+  }
+  return {};
+}
+
+}  // namespace bottle::plan
