@@ -50,7 +50,7 @@ class FakeEngine {
 };
 
 TEST(Engine, ReadsChunkedBodies) {
-  FakeEngine fake("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{\"Runtime\r\n10\r\ns\":{\"runsc\":{}}}\n\r\n0\r\n\r\n");
+  FakeEngine fake("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{\"Runtime\r\n11\r\ns\":{\"runsc\":{}}}\n\r\n0\r\n\r\n");
   auto engine = Engine::connect(fake.endpoint());
   ASSERT_TRUE(engine) << engine.error().what;
   auto runtimes = engine->runtimes();

@@ -1,48 +1,69 @@
-#include <unistd.h>
-
 #include <dirent.h>
 
+#include <optional>
+
 #include "base/file.h"
+#include "docker/call.h"
 #include "docker/engine.h"
 
 namespace bottle::docker {
+namespace {
+
+using Json = nlohmann::json;
+
+Json read_json(const std::string& path) {
+  auto text = read_file(path, 1 << 20);
+  return text ? Json::parse(*text, nullptr, false) : Json();
+}
+
+Result<Endpoint> from_url(const std::string& url, const std::string& origin) {
+  if (url.starts_with("unix:///")) return Endpoint{url.substr(7), origin};
+  return fail(Code::invalid, origin + " is '" + url + "': only unix:// sockets are spoken to",
+              "run bottle on the engine's own host, or forward its socket: ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST");
+}
+
+// The directories are named by the SHA-256 of the context's name, but the name is also inside.
+Result<Endpoint> from_context(const std::string& config, const std::string& context) {
+  std::string base = config + "/contexts/meta";
+  std::optional<std::string> url;
+  if (DIR* dir = ::opendir(base.c_str())) {
+    while (dirent* entry = ::readdir(dir)) {
+      if (entry->d_name[0] == '.') continue;
+      Json meta = read_json(base + "/" + entry->d_name + "/meta.json");
+      if (text_of(meta, "Name") == context) url = text_of(member(member(meta, "Endpoints"), "docker"), "Host");
+    }
+    ::closedir(dir);
+  }
+  if (url) return from_url(*url, "the docker context " + context);
+  return fail(Code::not_found, "the docker context " + context + " is not there", "see `docker context ls`, or `docker context use default`");
+}
+
+}  // namespace
 
 Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environment) {
   auto get = [&](const char* name) {
     auto it = environment.find(name);
     return it == environment.end() ? std::string() : it->second;
   };
-  auto from_url = [](const std::string& url, const std::string& origin) -> Result<Endpoint> {
-    if (url.starts_with("unix://")) return Endpoint{url.substr(7), origin};
-    return fail(Code::invalid, origin + " is '" + url + "': only unix:// sockets are spoken to directly",
-                "run bottle on the engine's own host, or forward its socket");
-  };
-  std::string home = get("HOME");
   if (std::string host = get("DOCKER_HOST"); !host.empty()) return from_url(host, "DOCKER_HOST");
-  std::string context = get("DOCKER_CONTEXT");
-  if (context.empty())
-    if (auto text = read_file(home + "/.docker/config.json", 1 << 20)) {
-      auto json = nlohmann::json::parse(*text, nullptr, false);
-      if (json.is_object()) context = json.value("currentContext", "");
-    }
-  if (!context.empty() && context != "default") {
-    std::string base = home + "/.docker/contexts/meta";
-    if (DIR* dir = ::opendir(base.c_str())) {
-      std::string url;
-      while (dirent* entry = ::readdir(dir)) {
-        auto text = read_file(base + "/" + entry->d_name + "/meta.json", 1 << 20);
-        auto json = text ? nlohmann::json::parse(*text, nullptr, false) : nlohmann::json();
-        if (json.is_object() && json.value("Name", "") == context) url = json.value("/Endpoints/docker/Host"_json_pointer, "");
-      }
-      ::closedir(dir);
-      if (!url.empty()) return from_url(url, "the docker context " + context);
-    }
-    return fail(Code::not_found, "the docker context " + context + " is not there", "see `docker context ls`");
+
+  std::string home = get("HOME"), runtime = get("XDG_RUNTIME_DIR"), config = get("DOCKER_CONFIG"), context = get("DOCKER_CONTEXT");
+  if (config.empty()) config = home + "/.docker";
+  if (context.empty()) context = text_of(read_json(config + "/config.json"), "currentContext");
+  if (!context.empty() && context != "default") return from_context(config, context);
+
+  std::vector<std::string> sockets = {"/var/run/docker.sock"};
+  if (!runtime.empty()) sockets.push_back(runtime + "/docker.sock");
+  if (!home.empty()) sockets.push_back(home + "/.docker/run/docker.sock");
+  if (!runtime.empty()) sockets.push_back(runtime + "/podman/podman.sock");
+  sockets.push_back("/run/podman/podman.sock");
+  std::optional<Endpoint> silent;
+  for (const auto& path : sockets) {
+    auto connection = Connection::open(path, 1000);
+    if (connection) return Endpoint{path, path};
+    if (connection.error().code != Code::not_found && !silent) silent = Endpoint{path, path};
   }
-  std::string runtime = get("XDG_RUNTIME_DIR");
-  for (const std::string& path : {std::string("/var/run/docker.sock"), runtime + "/docker.sock", home + "/.docker/run/docker.sock",
-                                  runtime + "/podman/podman.sock"})
-    if (::access(path.c_str(), F_OK) == 0) return Endpoint{path, path};
+  if (silent) return *silent;
   return fail(Code::unavailable, "no container engine was found: no DOCKER_HOST, no docker context, no socket in the usual places",
               "install and start Docker (apt-get install docker.io), or set DOCKER_HOST=unix:///path");
 }

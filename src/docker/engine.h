@@ -1,17 +1,20 @@
 // The Docker Engine API over its unix socket. Every call blocks and has a connection of its own, so that threads may
-// call at once. Source: the Engine API reference, v1.41.
+// call at once; each has a time limit (60 s for a whole call; 10 min for one wait inside a stream) and none throws.
+// Errors carry the engine's own words. Source: the Engine API reference, v1.41 to v1.47.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/unique_fd.h"
+#include "docker/demux.h"
 
 namespace bottle::docker {
 
@@ -20,10 +23,11 @@ struct Endpoint {
   std::string origin;  // why this one; for error messages
 };
 
-// DOCKER_HOST, the current docker context, then the usual sockets (Docker, rootless, Desktop, Podman).
+// DOCKER_HOST, the current docker context, then the first of the usual sockets (Docker, rootless, Desktop, Podman) that
+// answers a connection. If none does, one that is there, so that connect() can say what is wrong with it.
 Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environment);
 
-// A hijacked stream to a container's stdin and stdout.
+// A hijacked stream to a container's stdin and stdout. Without a terminal the bytes are Demux's, with one they are bare.
 class Attached {
  public:
   Attached(UniqueFd fd, std::string early) : fd_(std::move(fd)), early_(std::move(early)) {}
@@ -36,17 +40,6 @@ class Attached {
   std::string early_;
 };
 
-// Splits the engine's multiplexed stream (8-byte headers) of a container without a terminal.
-class Demux {
- public:
-  Result<> feed(std::string_view bytes, const std::function<void(int stream, std::string_view chunk)>& take);
-
- private:
-  std::string header_;
-  int stream_ = 0;
-  size_t left_ = 0;
-};
-
 class Engine {
  public:
   using Reader = std::function<Result<size_t>(char*, size_t)>;  // 0: the end
@@ -56,26 +49,48 @@ class Engine {
   // Negotiates the API version; Code::unavailable, denied or invalid (too old), each with what to do.
   static Result<Engine> connect(const Endpoint& endpoint);
   const std::string& socket() const { return socket_; }
+  const std::string& api_version() const { return version_; }
 
   Result<Json> info();
   Result<std::vector<std::string>> runtimes();
+
+  // The id.
   Result<std::string> create_container(const std::string& name, const Json& config);
-  Result<> connect_network(const std::string& network, const std::string& container, const Json& endpoint);
   Result<> start_container(const std::string& id, int timeout_ms = 60000);
-  Result<> stop_container(const std::string& id, int seconds);
-  Result<> remove_container(const std::string& name);  // force, with anonymous volumes; not there: success
-  Result<int> wait_container(const std::string& id);
+  Result<> stop_container(const std::string& id, int seconds);  // SIGKILL after `seconds`
+  Result<> kill_container(const std::string& id, const std::string& signal = "SIGKILL");  // not running: success
+  // By force and with its anonymous volumes; blocks until it is gone (30 s at most). Not there: success.
+  Result<> remove_container(const std::string& name);
+  // Blocks until it has ended: its status. -1: without a time limit.
+  Result<int> wait_container(const std::string& id, int timeout_ms = 60000);
   Result<Json> inspect_container(const std::string& id);
+  // Attach before start, or the first output is lost. The container must have been made with stdin open.
   Result<Attached> attach(const std::string& id, bool terminal);
   Result<> resize(const std::string& id, int rows, int cols);
-  Result<std::string> create_network(const std::string& name, const Json& config);
-  Result<Json> inspect_network(const std::string& name);
-  Result<> remove_network(const std::string& name);  // not there: success
+  // Both streams' last `lines` lines, as one text (1 MB at most): for error messages.
+  Result<std::string> logs(const std::string& id, int lines = 100);
+
+  // A tar archive, unpacked below `path`, or packed from it.
   Result<> put_archive(const std::string& id, const std::string& path, const Reader& reader);
   Result<> get_archive(const std::string& id, const std::string& path, const Writer& writer);
+
+  Result<std::string> create_network(const std::string& name, const Json& config);
+  Result<> connect_network(const std::string& network, const std::string& container, const Json& endpoint);
+  Result<Json> inspect_network(const std::string& name);
+  Result<> remove_network(const std::string& name);  // not there: success; waits while endpoints leave
+  // [{"name":…,"subnet":"10.0.0.0/24"}…] of every network the engine has.
+  Result<Json> subnets_in_use();
+
+  Result<std::string> create_volume(const std::string& name, const std::map<std::string, std::string>& labels);
+  Result<> remove_volume(const std::string& name);  // not there: success; waits while it is in use (5 s at most)
+
   Result<bool> image_exists(const std::string& reference);
+  // Makes an image of one layer from a root file system. `changes` are Dockerfile instructions: ENTRYPOINT ["/guard"].
   Result<> import_image(const std::string& reference, const Reader& reader, const std::vector<std::string>& changes);
-  Result<Json> list_by_label(const std::string& kind, const std::string& label);  // containers | networks | volumes
+  Result<> remove_image(const std::string& reference);  // not there: success
+
+  // kind: containers (stopped ones too), networks, volumes or images. label: `key` or `key=value`.
+  Result<Json> list_by_label(const std::string& kind, const std::string& label);
 
  private:
   std::string socket_, version_;

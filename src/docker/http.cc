@@ -5,63 +5,120 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 
 namespace bottle::docker {
 namespace {
-constexpr size_t kLineLimit = 64 << 10, kBodyLimit = 64 << 20;
 
-std::string lower(std::string text) {
-  for (char& c : text)
+constexpr size_t kLineLimit = 64 << 10, kBodyLimit = 64 << 20, kHeaderLimit = 200;
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  return out;
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   return text;
 }
+
+// Digits and nothing else: no sign, no space, no prefix, no overflow.
+std::optional<uint64_t> number(std::string_view text, int base) {
+  uint64_t value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (error != std::errc{} || end != text.data() + text.size() || text.empty()) return std::nullopt;
+  return value;
+}
+
+Result<> check_target(std::string_view target) {
+  for (unsigned char c : target)
+    if (c <= ' ' || c == 0x7f) return fail(Code::invalid, "a name holds a character that does not belong there");
+  return {};
+}
+
 }  // namespace
 
 Result<Connection> Connection::open(const std::string& socket, int timeout_ms) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (socket.size() >= sizeof address.sun_path) return fail(Code::limit, "the engine's socket path is too long: " + socket);
+  if (socket.empty() || socket.size() >= sizeof address.sun_path)
+    return fail(Code::limit, "the engine's socket path is " + std::string(socket.empty() ? "empty" : "too long: ") + socket);
   std::memcpy(address.sun_path, socket.c_str(), socket.size() + 1);
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno("making a socket");
-  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return fail_errno("connecting to the engine at " + socket);
+  // Also bounds connect(), which waits while the engine's backlog is full.
+  timeval limit{timeout_ms / 1000, timeout_ms % 1000 * 1000};
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  int done;
+  do done = ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
+  while (done != 0 && errno == EINTR);
+  if (done != 0) return fail_errno("connecting to the engine at " + socket, errno == EAGAIN ? ETIMEDOUT : errno);
   return Connection(std::move(fd), timeout_ms);
+}
+
+std::unexpected<Error> Connection::too_slow() const {
+  return fail(Code::timed_out, "the engine did not answer within " + std::to_string(timeout_ms_ / 1000) + " s");
+}
+
+int Connection::wait_ms() const {
+  if (!deadline_) return timeout_ms_;
+  auto left = std::chrono::duration_cast<std::chrono::milliseconds>(*deadline_ - Clock::now()).count();
+  return static_cast<int>(std::max<long long>(left, 0));
+}
+
+UniqueFd Connection::release() {
+  timeval none{};
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
+  return std::move(fd_);
 }
 
 Result<> Connection::send(std::string_view bytes) {
   while (!bytes.empty()) {
     ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return too_slow();
     if (n < 0) return fail_errno("sending to the engine");
     bytes.remove_prefix(static_cast<size_t>(n));
   }
   return {};
 }
 
-Result<> Connection::request(const std::string& method, const std::string& target, const std::string& type, const std::string& body) {
-  std::string head = method + " " + target + " HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n";
-  if (!type.empty()) head += "Content-Type: " + type + "\r\n";
-  if (method != "GET") head += "Content-Length: " + std::to_string(body.size()) + "\r\n";
-  return send(head + "\r\n" + body);
+Result<> Connection::request(std::string_view method, std::string_view target, std::string_view type, std::string_view body) {
+  TRY(check_target(target));
+  std::string text = std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n";
+  if (!type.empty()) text += "Content-Type: " + std::string(type) + "\r\n";
+  if (method != "GET") text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+  text += "\r\n";
+  text += body;
+  // An engine that refuses before it has read all has its say in the answer.
+  if (auto sent = send(text); !sent && sent.error().code != Code::closed) return sent;
+  return {};
 }
 
-Result<> Connection::upgrade(const std::string& target) {
-  return send("POST " + target + " HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n");
+Result<> Connection::upgrade(std::string_view target) {
+  TRY(check_target(target));
+  return send("POST " + std::string(target) + " HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n");
 }
 
-Result<> Connection::upload(const std::string& method, const std::string& target, const std::function<Result<size_t>(char*, size_t)>& reader) {
-  TRY(send(method + " " + target +
+Result<> Connection::upload(std::string_view method, std::string_view target, const std::function<Result<size_t>(char*, size_t)>& reader) {
+  TRY(check_target(target));
+  deadline_.reset();
+  TRY(send(std::string(method) + " " + std::string(target) +
            " HTTP/1.1\r\nHost: docker\r\nConnection: close\r\nContent-Type: application/x-tar\r\nTransfer-Encoding: chunked\r\n\r\n"));
   std::string buffer(256 << 10, '\0');
   for (;;) {
     size_t n = TRY(reader(buffer.data(), buffer.size()));
+    if (n > buffer.size()) return fail(Code::internal, "a reader gave more than it was asked for");
+    if (pollfd p{fd_.get(), POLLIN, 0}; n > 0 && ::poll(&p, 1, 0) > 0) return {};
     char size[24];
     std::snprintf(size, sizeof size, "%zx\r\n", n);
-    pollfd p{fd_.get(), POLLIN, 0};
-    if (::poll(&p, 1, 0) > 0) return {};
-    if (!send(size) || !send(std::string_view(buffer).substr(0, n)) || !send("\r\n")) return {};
+    for (std::string_view part : {std::string_view(size), std::string_view(buffer).substr(0, n), std::string_view("\r\n")})
+      if (auto sent = send(part); !sent) return sent.error().code == Code::closed ? Result<>{} : sent;
     if (n == 0) return {};
   }
 }
@@ -69,9 +126,10 @@ Result<> Connection::upload(const std::string& method, const std::string& target
 Result<bool> Connection::fill() {
   pollfd p{fd_.get(), POLLIN, 0};
   int ready;
-  do ready = ::poll(&p, 1, timeout_ms_);
+  do ready = ::poll(&p, 1, wait_ms());
   while (ready < 0 && errno == EINTR);
-  if (ready == 0) return fail(Code::timed_out, "the engine did not answer within " + std::to_string(timeout_ms_ / 1000) + " s");
+  if (ready == 0) return too_slow();
+  if (ready < 0) return fail_errno("waiting for the engine");
   char bytes[65536];
   ssize_t n;
   do n = ::recv(fd_.get(), bytes, sizeof bytes, 0);
@@ -94,27 +152,33 @@ Result<std::string> Connection::line() {
 }
 
 Result<Response> Connection::head() {
-  Response response;
-  for (;;) {
+  for (int interim = 0; interim < 10; ++interim) {
+    Response response;
     std::string status = TRY(line());
-    if (!status.starts_with("HTTP/1.") || status.size() < 12) return fail(Code::protocol, "the engine's answer is no HTTP");
-    response.status = std::atoi(status.c_str() + 9);
-    response.headers.clear();
+    auto code = status.size() >= 12 && (status.size() == 12 || status[12] == ' ') ? number(std::string_view(status).substr(9, 3), 10) : std::nullopt;
+    if (!(status.starts_with("HTTP/1.1 ") || status.starts_with("HTTP/1.0 ")) || !code || *code < 100 || *code > 599)
+      return fail(Code::protocol, "the engine's answer is no HTTP");
+    response.status = static_cast<int>(*code);
+    size_t count = 0;
     for (std::string text = TRY(line()); !text.empty(); text = TRY(line())) {
       size_t colon = text.find(':');
-      if (colon == std::string::npos) return fail(Code::protocol, "the engine sent a header without a colon");
-      size_t value = text.find_first_not_of(' ', colon + 1);
-      response.headers[lower(text.substr(0, colon))] = value == std::string::npos ? "" : text.substr(value);
-      if (response.headers.size() > 200) return fail(Code::protocol, "the engine sent too many headers");
+      if (colon == std::string::npos || colon == 0 || text.find_first_of(" \t") < colon)
+        return fail(Code::protocol, "the engine sent a bad header");
+      auto [it, fresh] = response.headers.try_emplace(lower(text.substr(0, colon)), trimmed(std::string_view(text).substr(colon + 1)));
+      if (!fresh && (it->first == "content-length" || it->first == "transfer-encoding"))
+        return fail(Code::protocol, "the engine sent " + it->first + " twice");
+      if (++count > kHeaderLimit) return fail(Code::protocol, "the engine sent too many headers");
     }
     if (response.status == 101 || response.status >= 200) return response;
   }
+  return fail(Code::protocol, "the engine never sent a final answer");
 }
 
-Result<Response> Connection::response(const std::function<Result<>(std::string_view)>& writer) {
-  Response response = TRY(head());
+Result<> Connection::body(Response& response, const std::function<Result<>(std::string_view)>& writer) {
+  bool streamed = writer && response.status < 300;
+  if (streamed) deadline_.reset();
   auto take = [&](std::string_view bytes) -> Result<> {
-    if (writer && response.status < 300) return writer(bytes);
+    if (streamed) return writer(bytes);
     if (response.body.size() + bytes.size() > kBodyLimit) return fail(Code::limit, "the engine's answer is too large");
     response.body.append(bytes);
     return {};
@@ -129,26 +193,39 @@ Result<Response> Connection::response(const std::function<Result<>(std::string_v
     }
     return {};
   };
-  if (response.status == 204 || response.status == 304) return response;
-  if (lower(response.headers["transfer-encoding"]) == "chunked") {
+  if (response.status == 204 || response.status == 304) return {};
+  auto coding = response.headers.find("transfer-encoding");
+  auto length = response.headers.find("content-length");
+  if (coding != response.headers.end()) {
+    if (lower(coding->second) != "chunked" || length != response.headers.end())
+      return fail(Code::protocol, "the engine frames its answer in a way that is not understood");
     for (;;) {
-      std::string size = TRY(line());
-      char* end = nullptr;
-      uint64_t n = std::strtoull(size.c_str(), &end, 16);
-      if (end == size.c_str()) return fail(Code::protocol, "the engine sent a bad chunk");
-      if (n == 0) return response;
-      TRY(take_exactly(n));
-      TRY(line());
+      std::string text = TRY(line());
+      auto size = number(std::string_view(text).substr(0, text.find(';')), 16);  // after ';': extensions, to be ignored
+      if (!size) return fail(Code::protocol, "the engine sent a bad chunk");
+      if (*size == 0) break;
+      TRY(take_exactly(*size));
+      if (!TRY(line()).empty()) return fail(Code::protocol, "the engine sent a chunk longer than announced");
     }
+    for (size_t trailers = 0; !TRY(line()).empty();)
+      if (++trailers > kHeaderLimit) return fail(Code::protocol, "the engine sent too many trailers");
+    return {};
   }
-  if (auto it = response.headers.find("content-length"); it != response.headers.end()) {
-    TRY(take_exactly(std::strtoull(it->second.c_str(), nullptr, 10)));
-    return response;
+  if (length != response.headers.end()) {
+    auto size = number(length->second, 10);
+    if (!size) return fail(Code::protocol, "the engine sent a bad content-length");
+    return take_exactly(*size);
   }
   do {
     TRY(take(buffer_));
     buffer_.clear();
   } while (TRY(fill()));
+  return {};
+}
+
+Result<Response> Connection::response(const std::function<Result<>(std::string_view)>& writer) {
+  Response response = TRY(head());
+  TRY(body(response, writer));
   return response;
 }
 

@@ -1,0 +1,92 @@
+#include "docker/call.h"
+
+#include <cstdio>
+
+namespace bottle::docker {
+namespace {
+
+using Json = nlohmann::json;
+
+Code code_of(int status) {
+  switch (status) {
+    case 400: return Code::invalid;
+    case 401: case 403: return Code::denied;
+    case 404: return Code::not_found;
+    case 409: return Code::conflict;
+    case 503: return Code::unavailable;
+    default: return Code::internal;
+  }
+}
+
+}  // namespace
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (unsigned char c : text) {
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~') {
+      out += static_cast<char>(c);
+    } else {
+      char hex[4];
+      std::snprintf(hex, sizeof hex, "%%%02X", c);
+      out += hex;
+    }
+  }
+  return out;
+}
+
+const Json& member(const Json& object, const char* name) {
+  static const Json none;
+  if (!object.is_object()) return none;
+  auto it = object.find(name);
+  return it == object.end() ? none : *it;
+}
+
+std::string text_of(const Json& object, const char* name, std::string otherwise) {
+  const Json& value = member(object, name);
+  return value.is_string() ? value.get<std::string>() : otherwise;
+}
+
+Result<Response> checked(Result<Response> response, const std::string& doing) {
+  if (!response) return std::unexpected(std::move(response.error()).during(doing));
+  if (response->status < 400) return response;
+  std::string message = text_of(Json::parse(response->body, nullptr, false), "message", response->body.substr(0, 2000));
+  while (!message.empty() && (message.back() == '\n' || message.back() == ' ')) message.pop_back();
+  if (message.empty()) message = "status " + std::to_string(response->status);
+  return fail(code_of(response->status), doing + ": the engine says: " + message);
+}
+
+Result<Response> call(const std::string& socket, std::string_view method, const std::string& target, const Json& body, const std::string& doing,
+                      int timeout_ms) {
+  auto response = [&]() -> Result<Response> {
+    std::string text;
+    if (!body.is_null()) {
+      // Text that is no UTF-8 (a path, a label): to send something else than was asked would be worse than to refuse.
+      text = body.dump(-1, ' ', false, Json::error_handler_t::ignore);
+      if (text != body.dump(-1, ' ', false, Json::error_handler_t::replace)) return fail(Code::invalid, "a text in the request is no UTF-8");
+    }
+    auto connection = TRY(Connection::open(socket, timeout_ms));
+    TRY(connection.request(method, target, body.is_null() ? "" : "application/json", text));
+    return connection.response();
+  }();
+  return checked(std::move(response), doing);
+}
+
+Result<Response> call_with_upload(const std::string& socket, std::string_view method, const std::string& target,
+                                  const std::function<Result<size_t>(char*, size_t)>& reader, const std::string& doing) {
+  auto response = [&]() -> Result<Response> {
+    auto connection = TRY(Connection::open(socket, kStreamTimeoutMs));
+    TRY(connection.upload(method, target, reader));
+    return connection.response();
+  }();
+  return checked(std::move(response), doing);
+}
+
+Result<Json> call_json(const std::string& socket, std::string_view method, const std::string& target, const Json& body, const std::string& doing,
+                       int timeout_ms) {
+  auto response = TRY(call(socket, method, target, body, doing, timeout_ms));
+  auto json = Json::parse(response.body, nullptr, false);
+  if (!json.is_object() && !json.is_array()) return fail(Code::protocol, doing + ": the engine's answer is no JSON");
+  return json;
+}
+
+}  // namespace bottle::docker

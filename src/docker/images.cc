@@ -1,0 +1,38 @@
+#include "docker/call.h"
+#include "docker/engine.h"
+
+namespace bottle::docker {
+
+Result<bool> Engine::image_exists(const std::string& reference) {
+  auto response = call(socket_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr, "looking for the image " + reference);
+  if (response) return true;
+  if (response.error().code == Code::not_found) return false;
+  return std::unexpected(std::move(response.error()));
+}
+
+Result<> Engine::import_image(const std::string& reference, const Reader& reader, const std::vector<std::string>& changes) {
+  // The tag is what follows the last colon, unless that is a host's port.
+  size_t colon = reference.rfind(':');
+  if (colon != std::string::npos && reference.find('/', colon) != std::string::npos) colon = std::string::npos;
+  std::string tag = colon == std::string::npos ? "latest" : reference.substr(colon + 1);
+  std::string target = "/images/create?fromSrc=-&repo=" + escaped(reference.substr(0, colon)) + "&tag=" + escaped(tag);
+  for (const auto& change : changes) target += "&changes=" + escaped(change);
+  std::string doing = "importing the image " + reference;
+  auto done = TRY(call_with_upload(socket_, "POST", path(target), reader, doing));
+  // Progress comes as JSON lines with status 200; what fails after that is told in one of them.
+  for (size_t at = 0; at < done.body.size();) {
+    size_t end = std::min(done.body.find('\n', at), done.body.size());
+    auto line = Json::parse(done.body.begin() + static_cast<long>(at), done.body.begin() + static_cast<long>(end), nullptr, false);
+    if (std::string error = text_of(line, "error"); !error.empty()) return fail(Code::internal, doing + ": the engine says: " + error);
+    at = end + 1;
+  }
+  return {};
+}
+
+Result<> Engine::remove_image(const std::string& reference) {
+  auto done = call(socket_, "DELETE", path("/images/" + escaped(reference)), nullptr, "removing the image " + reference);
+  if (!done && done.error().code != Code::not_found) return std::unexpected(std::move(done.error()));
+  return {};
+}
+
+}  // namespace bottle::docker

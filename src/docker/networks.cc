@@ -1,0 +1,63 @@
+// Networks and volumes.
+#include <chrono>
+#include <thread>
+
+#include "docker/call.h"
+#include "docker/engine.h"
+
+namespace bottle::docker {
+namespace {
+
+// Deletes until it is gone. Not there: gone. What is still in use (403 for a network's endpoints, 409 for a volume) is
+// asked again, since containers may be leaving.
+Result<> remove_patiently(const std::string& socket, const std::string& target, const std::string& doing) {
+  for (int attempt = 0;; ++attempt) {
+    auto done = call(socket, "DELETE", target, nullptr, doing);
+    if (done || done.error().code == Code::not_found) return {};
+    bool passing = done.error().code == Code::denied || done.error().code == Code::conflict || done.error().code == Code::internal;
+    if (!passing || attempt == 50) return std::unexpected(std::move(done.error()));
+    std::this_thread::sleep_for(std::chrono::milliseconds(attempt < 5 ? 20 : 100));
+  }
+}
+
+}  // namespace
+
+Result<std::string> Engine::create_network(const std::string& name, const Json& config) {
+  Json body = config.is_object() ? config : Json::object();
+  body["Name"] = name;
+  return text_of(TRY(call_json(socket_, "POST", path("/networks/create"), body, "creating the network " + name)), "Id", name);
+}
+
+Result<> Engine::connect_network(const std::string& network, const std::string& container, const Json& endpoint) {
+  TRY(call(socket_, "POST", path("/networks/" + escaped(network) + "/connect"), {{"Container", container}, {"EndpointConfig", endpoint}},
+           "connecting " + container + " to " + network));
+  return {};
+}
+
+Result<Engine::Json> Engine::inspect_network(const std::string& name) {
+  return call_json(socket_, "GET", path("/networks/" + escaped(name)), nullptr, "inspecting the network " + name);
+}
+
+Result<> Engine::remove_network(const std::string& name) {
+  return remove_patiently(socket_, path("/networks/" + escaped(name)), "removing the network " + name);
+}
+
+Result<Engine::Json> Engine::subnets_in_use() {
+  Json subnets = Json::array();
+  for (const auto& network : TRY(call_json(socket_, "GET", path("/networks"), nullptr, "listing networks")))
+    if (const Json& configs = member(member(network, "IPAM"), "Config"); configs.is_array())
+      for (const auto& config : configs)
+        if (std::string subnet = text_of(config, "Subnet"); !subnet.empty())
+          subnets.push_back({{"name", text_of(network, "Name")}, {"subnet", subnet}});
+  return subnets;
+}
+
+Result<std::string> Engine::create_volume(const std::string& name, const std::map<std::string, std::string>& labels) {
+  return text_of(TRY(call_json(socket_, "POST", path("/volumes/create"), {{"Name", name}, {"Labels", labels}}, "creating the volume " + name)), "Name", name);
+}
+
+Result<> Engine::remove_volume(const std::string& name) {
+  return remove_patiently(socket_, path("/volumes/" + escaped(name)), "removing the volume " + name);
+}
+
+}  // namespace bottle::docker
