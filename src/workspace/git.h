@@ -1,0 +1,44 @@
+// git, as a program: no shell, no configuration but ours, no prompt, a time limit.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+
+namespace bottle::workspace {
+
+class Git {
+ public:
+  // `state`: a directory of ours for the configuration file. `trusted`: directories of another owner that git may use.
+  static Result<Git> make(const std::string& state, const std::vector<std::string>& trusted);
+
+  struct Options {
+    std::string git_dir, work_tree, index;  // empty: git finds it out from `directory`
+    std::string directory;                  // git -C
+    std::string input;
+    int input_fd = -1;   // instead of input
+    int output_fd = -1;  // instead of the result
+    bool operators_configuration = false;  // read-only questions about the operator's own settings
+    int timeout_s = 600;
+  };
+
+  struct Answer {
+    int status = 0;
+    std::string out, complaint;
+  };
+
+  // An error only if git cannot be run at all or does not end in time.
+  Result<Answer> run(const std::vector<std::string>& arguments, const Options& options) const;
+  // Its output, without the final newline; a status other than 0 is an error with what git said.
+  Result<std::string> ask(const std::vector<std::string>& arguments, const Options& options) const;
+
+ private:
+  std::string configuration_;
+};
+
+bool is_object_id(std::string_view text);  // 40 or 64 lower-case hexadecimal digits
+// What we take for the name below refs/heads/: narrower than git's rules, so that it is nobody's option or pattern.
+bool is_branch_name(std::string_view name);
+
+}  // namespace bottle::workspace

@@ -1,0 +1,146 @@
+#include "workspace/paths.h"
+
+#include <cstdio>
+
+namespace bottle::workspace {
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::string> split_path(std::string_view path) {
+  std::vector<std::string> out;
+  for (size_t from = 0;; ) {
+    size_t slash = path.find('/', from);
+    out.emplace_back(path.substr(from, slash == std::string_view::npos ? slash : slash - from));
+    if (slash == std::string_view::npos) return out;
+    from = slash + 1;
+  }
+}
+
+std::optional<std::vector<std::string>> safe_components(std::string_view path) {
+  if (path.size() > 4095 || path.starts_with('/') || path.find('\0') != std::string_view::npos) return std::nullopt;
+  std::vector<std::string> out;
+  for (auto& part : split_path(path)) {
+    if (part == ".." || part.size() > 255) return std::nullopt;
+    if (!part.empty() && part != ".") out.push_back(std::move(part));
+  }
+  if (out.size() > 256) return std::nullopt;
+  return out;
+}
+
+std::string join(const std::vector<std::string>& components, size_t from) {
+  std::string out;
+  for (size_t i = from; i < components.size(); ++i) out += (i > from ? "/" : "") + components[i];
+  return out;
+}
+
+bool is_git_directory(std::string_view component) {
+  std::string name;
+  for (size_t i = 0; i < component.size(); ++i) {
+    // HFS+ ignores these (U+200B..U+200F, U+202A..U+202E, U+2060..U+206F, U+FEFF).
+    auto at = [&](size_t k) { return i + k < component.size() ? static_cast<unsigned char>(component[i + k]) : 0; };
+    if ((at(0) == 0xe2 && (at(1) == 0x80 || at(1) == 0x81)) || (at(0) == 0xef && at(1) == 0xbb && at(2) == 0xbf)) {
+      i += 2;
+      continue;
+    }
+    name += component[i];
+  }
+  name = lower(name);
+  // NTFS: everything behind ':' is a stream, and a backslash separates.
+  for (size_t from = 0; from <= name.size();) {
+    size_t end = std::min(name.find('\\', from), name.size());
+    std::string part = name.substr(from, end - from);
+    part = part.substr(0, part.find(':'));
+    while (!part.empty() && (part.back() == '.' || part.back() == ' ')) part.pop_back();
+    if (part == ".git" || part == "git~1") return true;
+    from = end + 1;
+  }
+  return false;
+}
+
+bool stays_inside(std::string_view path, std::string_view target) {
+  if (target.empty() || target.starts_with('/') || target.size() > 4095 || target.find('\0') != std::string_view::npos) return false;
+  auto depth = static_cast<long>(split_path(path).size()) - 1;
+  for (const auto& part : split_path(target)) {
+    if (part == "..") --depth;
+    else if (is_git_directory(part)) return false;
+    else if (!part.empty() && part != ".") ++depth;
+    if (depth < 0) return false;
+  }
+  return true;
+}
+
+std::string_view reason_to_look(std::string_view path) {
+  struct Rule {
+    std::string_view name, why;
+  };
+  // A trailing slash: everything below a directory of that name.
+  static constexpr Rule rules[] = {
+      {".envrc", "direnv runs it"},
+      {".mcp.json", "agents start what it names"},
+      {".vscode/", "the editor may run it"},
+      {".idea/", "the editor may run it"},
+      {".devcontainer/", "the editor may run it"},
+      {".fleet/", "the editor may run it"},
+      {".claude/", "agents obey it"},
+      {".codex/", "agents obey it"},
+      {".cursor/", "agents obey it"},
+      {".bottle/", "bottle reads it"},
+      {".gitmodules", "git fetches from it"},
+      {".gitattributes", "git chooses filters by it"},
+      {".husky/", "git hooks"},
+      {".githooks/", "git hooks"},
+      {"lefthook.yml", "git hooks"},
+      {".pre-commit-config.yaml", "git hooks"},
+      {".github/workflows/", "runs in CI"},
+      {".gitlab-ci.yml", "runs in CI"},
+      {".npmrc", "steers the package manager"},
+      {".yarnrc.yml", "steers the package manager"},
+      {".yarnrc", "steers the package manager"},
+      {".pnpmfile.cjs", "the package manager runs it"},
+      {".cargo/", "cargo runs what it names"},
+      {"build.rs", "cargo runs it"},
+      {".bazelrc", "steers the build"},
+      {".exrc", "vim runs it"},
+      {".nvimrc", "vim runs it"},
+      {".nvim.lua", "vim runs it"},
+      {".vimrc", "vim runs it"},
+      {".dir-locals.el", "emacs runs it"},
+  };
+  std::string text = "/" + lower(path);
+  for (const auto& rule : rules) {
+    std::string needle = "/" + std::string(rule.name);
+    bool hit = rule.name.ends_with('/') ? text.find(needle) != std::string::npos : text.ends_with(needle);
+    if (hit) return rule.why;
+  }
+  return {};
+}
+
+bool has_install_script(std::string_view text) {
+  for (std::string_view key : {"\"preinstall\"", "\"install\"", "\"postinstall\"", "\"prepare\"", "\"prepublish\"", "\"preprepare\"", "\"postprepare\""})
+    if (text.find(key) != std::string_view::npos) return true;
+  return false;
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  for (unsigned char c : text) {
+    if ((c >= 0x20 && c < 0x7f) || c == '\n') {
+      out += static_cast<char>(c);
+    } else {
+      char escape[5];
+      std::snprintf(escape, sizeof escape, "\\x%02x", c);
+      out += escape;
+    }
+  }
+  return out;
+}
+
+}  // namespace bottle::workspace

@@ -1,0 +1,230 @@
+#include "workspace/quarantine.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/unique_fd.h"
+#include "workspace/paths.h"
+#include "workspace/untar.h"
+
+namespace bottle::workspace {
+namespace {
+
+using Path = std::vector<std::string>;
+
+constexpr size_t kBranchLimit = 256;
+
+bool hex(std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
+
+bool is_loose_object(const Path& p) {  // .git objects xx yyyy…
+  return p.size() == 4 && p[1] == "objects" && p[2].size() == 2 && hex(p[2]) && (p[3].size() == 38 || p[3].size() == 62) && hex(p[3]);
+}
+
+// Indexes are not taken: they are made anew, which reads and checks every object of the pack.
+bool is_pack(const Path& p) {
+  return p.size() == 4 && p[1] == "objects" && p[2] == "pack" && p[3].starts_with("pack-") && p[3].ends_with(".pack") && p[3].size() < 100 &&
+         hex(std::string_view(p[3]).substr(5, p[3].size() - 10));
+}
+
+Result<std::string> text_of(const Source& body, size_t limit) {
+  std::string out;
+  char buffer[4096];
+  while (size_t n = TRY(body(buffer, sizeof buffer))) {
+    out.append(buffer, n);
+    if (out.size() > limit) return std::string();  // read_tar passes over the rest
+  }
+  return out;
+}
+
+void take_branch(Quarantine& q, const std::string& name, std::string id) {
+  while (!id.empty() && (id.back() == '\n' || id.back() == '\r' || id.back() == ' ')) id.pop_back();
+  if (is_branch_name(name) && is_object_id(id) && q.branches.size() < kBranchLimit) q.branches[name] = id;
+  else ++q.skipped;
+}
+
+class Filler {
+ public:
+  Filler(Quarantine& q, const Incoming& limits, Tree tree, Tree repository)
+      : q_(q), tree_(std::move(tree)), repository_(std::move(repository)), bytes_left_(limits.max_bytes), entries_left_(limits.max_entries) {}
+
+  Result<> entry(const TarEntry& e, const Source& body) {
+    if (entries_left_-- == 0) return fail(Code::limit, "more entries come back than the limit");
+    auto path = safe_components(e.path);
+    // The engine puts the directory's own name in front of everything.
+    if (path && !prefix_known_ && !path->empty()) {
+      prefix_ = (*path)[0];
+      prefix_known_ = true;
+    }
+    if (!path || path->empty() || (*path)[0] != prefix_) return skip();
+    path->erase(path->begin());
+    if (path->empty()) return {};
+    if ((*path)[0] == ".git") return git_entry(*path, e, body);
+    for (const auto& part : *path)
+      if (is_git_directory(part)) return leave(join(*path), "a repository within the tree: left behind");
+    bool done = false;
+    switch (e.kind) {
+      case TarEntry::Kind::directory: done = TRY(tree_.directory(*path)); break;
+      case TarEntry::Kind::file:
+        done = TRY(tree_.file(*path, e.mode & 0100, body, &bytes_left_));
+        if (done) q_.links.erase(join(*path));
+        break;
+      case TarEntry::Kind::symlink:
+        q_.links[join(*path)] = e.target;
+        return {};
+      case TarEntry::Kind::hardlink: {
+        auto target = safe_components(e.target);
+        if (!target || target->size() < 2 || (*target)[0] != prefix_ || is_git_directory((*target)[1])) return skip();
+        target->erase(target->begin());
+        if (auto link = q_.links.find(join(*target)); link != q_.links.end()) {
+          q_.links[join(*path)] = link->second;
+          return {};
+        }
+        done = TRY(tree_.hardlink(*path, *target));
+        break;
+      }
+      case TarEntry::Kind::other: break;
+    }
+    return done ? Result<>{} : skip();
+  }
+
+  Result<> late_branches() {
+    // A loose ref is newer than a packed one.
+    for (auto& [name, id] : packed_)
+      if (!q_.branches.contains(name)) take_branch(q_, name, id);
+    return {};
+  }
+
+ private:
+  Result<> skip() {
+    ++q_.skipped;
+    return {};
+  }
+
+  Result<> leave(const std::string& path, const char* why) {
+    ++q_.skipped;
+    if (q_.flagged.size() < 100) {
+      // One line for a whole foreign repository, not one for each of its files.
+      std::string top = path.substr(0, std::min(path.find("/.git/") == std::string::npos ? path.size() : path.find("/.git/") + 5, path.size()));
+      std::string line = printable(top) + ": " + why;
+      if (q_.flagged.empty() || q_.flagged.back() != line) q_.flagged.push_back(line);
+    }
+    return {};
+  }
+
+  Result<> git_entry(const Path& path, const TarEntry& e, const Source& body) {
+    if (path.size() == 1 && e.kind != TarEntry::Kind::directory) return leave(".git", "not a directory: left behind");
+    if (e.kind == TarEntry::Kind::directory) return {};
+    std::string name = join(path, 1);
+    if (path.size() >= 3 && path[1] == "hooks" && !name.ends_with(".sample")) return leave(join(path), "a hook: left behind");
+    if (name == "objects/info/alternates" || name == "objects/info/http-alternates") return leave(join(path), "points at other repositories: left behind");
+    if (e.kind != TarEntry::Kind::file) return e.kind == TarEntry::Kind::hardlink ? hardlinked_object(path, e) : skip();
+    if (is_loose_object(path)) return TRY(repository_.file(Path(path.begin() + 1, path.end()), false, body, &bytes_left_)) ? Result<>{} : skip();
+    if (is_pack(path)) return TRY(repository_.file({"incoming", path[3]}, false, body, &bytes_left_)) ? Result<>{} : skip();
+    if (name == "HEAD") {
+      q_.head = TRY(text_of(body, 1024));
+      while (!q_.head.empty() && q_.head.back() == '\n') q_.head.pop_back();
+      return {};
+    }
+    if (path.size() > 3 && path[1] == "refs" && path[2] == "heads") {
+      take_branch(q_, join(path, 3), TRY(text_of(body, 128)));
+      return {};
+    }
+    if (name == "packed-refs") {
+      std::string text = TRY(text_of(body, 16 << 20));
+      for (size_t from = 0; from < text.size();) {
+        size_t end = std::min(text.find('\n', from), text.size());
+        std::string line = text.substr(from, end - from);
+        from = end + 1;
+        size_t space = line.find(" refs/heads/");
+        if (space != std::string::npos && packed_.size() < kBranchLimit) packed_[line.substr(space + 12)] = line.substr(0, space);
+      }
+    }
+    return {};  // config, index, logs, info: never taken
+  }
+
+  Result<> hardlinked_object(const Path& path, const TarEntry& e) {
+    auto target = safe_components(e.target);
+    if (!target || target->size() != 5 || (*target)[1] != ".git") return skip();
+    target->erase(target->begin());
+    if (!is_loose_object(path) || !is_loose_object(*target)) return skip();
+    return TRY(repository_.hardlink(Path(path.begin() + 1, path.end()), Path(target->begin() + 1, target->end()))) ? Result<>{} : skip();
+  }
+
+  Quarantine& q_;
+  Tree tree_, repository_;
+  uint64_t bytes_left_, entries_left_;
+  std::string prefix_;
+  bool prefix_known_ = false;
+  std::map<std::string, std::string> packed_;
+};
+
+// Packs go in through the front door.
+Result<> index_packs(Quarantine& q, const Git& git) {
+  std::error_code error;
+  for (const auto& pack : std::filesystem::directory_iterator(q.repository() + "/incoming", error)) {
+    UniqueFd fd(::open(pack.path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd) return fail_errno("opening a pack");
+    auto options = q.at();
+    options.input_fd = fd.get();
+    if (auto done = git.ask({"index-pack", "--stdin"}, options); !done) {
+      ++q.skipped;
+      q.flagged.push_back(".git/objects/pack/" + printable(pack.path().filename().string()) + ": a broken pack: left behind");
+    }
+  }
+  std::filesystem::remove_all(q.repository() + "/incoming", error);
+  return {};
+}
+
+}  // namespace
+
+Result<> fill(Quarantine& q, const Git& git, const Incoming& incoming, const Source& source) {
+  TRY(make_directories(q.tree()));
+  Filler filler(q, incoming, TRY(Tree::open(q.tree())), TRY(Tree::open(q.repository())));
+  TRY(read_tar(source, [&](const TarEntry& e, const Source& body) { return filler.entry(e, body); }));
+  TRY(filler.late_branches());
+  return index_packs(q, git);
+}
+
+Result<std::vector<Change>> changes(const Quarantine& q, const Git& git, const std::string& from, const std::string& to) {
+  std::string out = TRY(git.ask({"diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", from, to, "--"}, q.at()));
+  std::vector<Change> list;
+  // ":oldmode newmode oldid newid STATUS\0path\0"
+  for (size_t at = 0; at < out.size();) {
+    size_t end = out.find('\0', at), stop = end == std::string::npos ? end : out.find('\0', end + 1);
+    if (stop == std::string::npos) break;
+    std::string_view head = std::string_view(out).substr(at, end - at);
+    auto next = [&] {
+      size_t space = std::min(head.find(' '), head.size());
+      std::string word(head.substr(0, space));
+      head.remove_prefix(std::min(space + 1, head.size()));
+      return word;
+    };
+    next();
+    std::string mode = next();
+    next();
+    list.push_back({out.substr(end + 1, stop - end - 1), mode, next()});
+    at = stop + 1;
+  }
+  return list;
+}
+
+Result<std::string> commit_files(const Quarantine& q, const Git& git, const std::string& tree, const std::string& start, const std::string& parent,
+                                 const std::string& message) {
+  auto options = q.with_tree();
+  options.work_tree = tree;
+  std::error_code ignored;
+  std::filesystem::remove(q.index(), ignored);
+  TRY(git.ask(start.empty() ? std::vector<std::string>{"read-tree", "--empty"} : std::vector<std::string>{"read-tree", start}, options));
+  options.directory = tree;
+  auto added = TRY(git.run({"add", "-A", "--ignore-errors", "--", "."}, options));
+  if (added.status > 1) return fail(Code::unavailable, "git add: " + printable(added.complaint.substr(0, 500)));
+  std::string id = TRY(git.ask({"write-tree"}, options));
+  std::vector<std::string> arguments = {"commit-tree", id, "-m", message};
+  if (!parent.empty()) arguments.insert(arguments.end(), {"-p", parent});
+  return git.ask(arguments, q.at());
+}
+
+}  // namespace bottle::workspace

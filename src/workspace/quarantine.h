@@ -1,0 +1,43 @@
+// Where what came back is kept apart: a bare repository with our configuration, and the files without it.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "workspace/git.h"
+#include "workspace/workspace.h"
+
+namespace bottle::workspace {
+
+struct Change {
+  std::string path, mode, object;  // as it is now; mode "000000": gone
+};
+
+struct Quarantine {
+  std::string root;  // ours, removed by the owner of this
+  std::string tree() const { return root + "/tree"; }
+  std::string repository() const { return root + "/repository"; }
+  std::string index() const { return root + "/index"; }
+
+  std::map<std::string, std::string> links;     // path → target, not made on disk yet
+  std::map<std::string, std::string> branches;  // as the agent's .git says, unverified
+  std::string head;                             // "ref: refs/heads/x" or an object id, unverified
+  std::vector<std::string> flagged;             // what .git held beside objects and refs
+  uint64_t skipped = 0;
+
+  Git::Options at() const { return {.git_dir = repository()}; }
+  Git::Options with_tree() const { return {.git_dir = repository(), .work_tree = tree(), .index = index()}; }
+};
+
+// Lays the archive out: files below tree(), loose objects and packs of .git in the repository, everything else of .git left out.
+Result<> fill(Quarantine& q, const Git& git, const Incoming& incoming, const Source& source);
+
+// What differs between two trees or commits, with modes.
+Result<std::vector<Change>> changes(const Quarantine& q, const Git& git, const std::string& from, const std::string& to);
+
+// A commit on `parent` (may be empty) that holds the files below `tree`, starting from the index of `start`.
+Result<std::string> commit_files(const Quarantine& q, const Git& git, const std::string& tree, const std::string& start, const std::string& parent,
+                                 const std::string& message);
+
+}  // namespace bottle::workspace

@@ -1,0 +1,261 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <set>
+
+#include "base/defer.h"
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/unique_fd.h"
+#include "workspace/paths.h"
+#include "workspace/quarantine.h"
+#include "workspace/untar.h"
+#include "workspace/workspace.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr const char* kAttributes = "* -filter !working-tree-encoding !diff !merge\n";  // stands above every .gitattributes of the tree
+constexpr size_t kFlagLimit = 200;
+
+struct Original {
+  bool repository = false;
+  std::string top;
+};
+
+// Its own repository, whose objects and shallow boundary (both the operator's) are known to it.
+Result<> prepare(Quarantine& q, const Git& git, const Original& original) {
+  std::string format = "sha1";
+  if (original.repository) format = git.ask({"rev-parse", "--show-object-format"}, {.directory = original.top}).value_or("sha1");
+  TRY(git.ask({"init", "--quiet", "--bare", "--template=", "--object-format=" + format, "--", q.repository()}, {}));
+  TRY(make_directories(q.repository() + "/info"));
+  TRY(make_directories(q.repository() + "/objects/info"));
+  TRY(write_file_atomically(q.repository() + "/info/attributes", kAttributes));
+  if (!original.repository) return {};
+  auto where = [&](const char* what) { return git.ask({"rev-parse", "--path-format=absolute", "--git-path", what}, {.directory = original.top}); };
+  std::string objects = TRY(where("objects"));
+  if (objects.find('\n') != std::string::npos || objects.starts_with('"')) return fail(Code::invalid, "the repository's path has a newline in it");
+  TRY(write_file_atomically(q.repository() + "/objects/info/alternates", objects + "\n"));
+  if (auto shallow = read_file(TRY(where("shallow")))) TRY(write_file_atomically(q.repository() + "/shallow", *shallow));
+  return {};
+}
+
+// Links last, when nothing is written any more. One that leads out is made only if the operator's own tree has the very same.
+Result<> make_links(Quarantine& q, const Git& git, const std::string& base) {
+  Tree tree = TRY(Tree::open(q.tree()));
+  std::map<std::string, std::string> original;  // of those that lead out
+  std::string list = base.empty() ? "" : TRY(git.ask({"ls-tree", "-r", "-z", base, "--"}, q.at()));
+  int asked = 0;
+  for (size_t at = 0; at < list.size();) {
+    size_t end = std::min(list.find('\0', at), list.size()), tab = list.find('\t', at);
+    std::string line = list.substr(at, end - at);
+    if (line.starts_with("120000 blob ") && tab < end && asked++ < 1000) {
+      std::string path = list.substr(tab + 1, end - tab - 1), target = git.ask({"cat-file", "blob", list.substr(at + 12, tab - at - 12)}, q.at()).value_or("");
+      if (!stays_inside(path, target)) original[path] = target;
+    }
+    at = end + 1;
+  }
+  for (const auto& [path, target] : q.links) {
+    auto same = original.find(path);
+    bool allowed = stays_inside(path, target) || (same != original.end() && same->second == target);
+    if (!allowed) q.flagged.push_back(printable(path) + ": a link out of the tree, to " + printable(target.substr(0, 200)) + ": dropped");
+    if (!allowed || !TRY(tree.link(*safe_components(path), target))) ++q.skipped;
+  }
+  // Those were never sent: their absence says nothing. If the agent put something in their place, this fails, rightly.
+  for (const auto& [path, target] : original)
+    if (auto parts = safe_components(path); parts && !target.empty() && !q.links.contains(path)) (void)TRY(tree.link(*parts, target));
+  return {};
+}
+
+// What a person should see before running anything.
+Result<> inspect(const Quarantine& q, const Git& git, const std::vector<Change>& list, const std::string& where, std::set<std::string>& flags) {
+  for (const auto& change : list) {
+    if (change.mode == "000000") continue;
+    if (flags.size() >= kFlagLimit) {
+      flags.insert("… and more");
+      return {};
+    }
+    std::string name = printable(change.path) + where;
+    if (change.mode == "160000") flags.insert(name + ": a submodule");
+    else if (auto why = reason_to_look(change.path); !why.empty()) flags.insert(name + ": " + std::string(why));
+    else if (change.mode == "120000") {
+      std::string target = git.ask({"cat-file", "blob", change.object}, q.at()).value_or("");
+      if (!stays_inside(change.path, target)) flags.insert(name + ": a link out of the tree, to " + printable(target.substr(0, 200)));
+    } else if (change.path == "package.json" || change.path.ends_with("/package.json")) {
+      if (has_install_script(git.ask({"cat-file", "blob", change.object}, q.at()).value_or(""))) flags.insert(name + ": has install scripts");
+    }
+  }
+  return {};
+}
+
+Result<> write_patch(const Quarantine& q, const Git& git, const std::string& from, const std::string& to, const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno("creating " + path);
+  auto options = q.at();
+  options.output_fd = fd.get();
+  TRY(git.ask({"diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", from, to, "--"}, options));
+  return {};
+}
+
+// The changed files themselves, for who has no repository to apply a patch to.
+Result<> copy_files(const Quarantine& q, const std::vector<Change>& list, const std::string& to) {
+  TRY(make_directories(to));
+  Tree from = TRY(Tree::open(q.tree())), tree = TRY(Tree::open(to));
+  for (const auto& change : list) {
+    auto path = safe_components(change.path);
+    if (!path || !change.mode.starts_with("100")) continue;
+    std::error_code ignored;
+    UniqueFd in(::open((q.tree() + "/" + change.path).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    struct stat st {};
+    if (!in || ::fstat(in.get(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
+    // Through a link on the way it would be another file.
+    if (std::filesystem::canonical(q.tree() + "/" + change.path, ignored) != std::filesystem::canonical(q.tree(), ignored) / change.path) continue;
+    uint64_t limit = UINT64_MAX;
+    (void)TRY(tree.file(*path, st.st_mode & 0100, [&](char* buffer, size_t room) -> Result<size_t> {
+      ssize_t n = ::read(in.get(), buffer, room);
+      if (n < 0) return fail_errno("reading a file");
+      return static_cast<size_t>(n);
+    }, &limit));
+  }
+  return {};
+}
+
+// Brings one commit over as a ref, every object checked. False: it or something it needs is broken or missing.
+Result<bool> fetch(const Quarantine& q, const Git& git, const std::string& top, const std::string& from, const std::string& to) {
+  auto answer = TRY(git.run({"-c", "fetch.fsckObjects=true", "-c", "transfer.fsckObjects=true", "-c", "fetch.writeCommitGraph=false", "fetch", "--quiet",
+                             "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head", "--no-recurse-submodules", "--",
+                             q.repository(), "+" + from + ":" + to},
+                            {.directory = top}));
+  return answer.status == 0;
+}
+
+std::string advice(const Incoming& in, const Back& back, const Original& original, const std::string& whole) {
+  std::string text;
+  if (back.patch.empty() && back.commits == 0) {
+    text = "Nothing changed in the workspace.\n";
+  } else {
+    text = std::to_string(back.files) + (back.files == 1 ? " file" : " files") + " changed, " + std::to_string(back.commits) +
+           (back.commits == 1 ? " commit" : " commits") + ". Your working tree is as it was.\n";
+    if (original.repository) {
+      for (const auto& ref : back.refs) text += "  " + ref + "\n";
+      if (!whole.empty()) {
+        text += "See it:  git diff " + in.base.substr(0, 12) + " " + whole + "\n";
+        text += "Take it: git merge " + whole + "\n";
+      }
+      if (!back.patch.empty()) text += "     or: git apply " + back.patch + "\n";
+    } else {
+      text += "See it:  " + back.patch + "\n";
+      text += "Take it: git apply " + back.patch + "   (in " + in.source + ")\n";
+      text += "     or: copy from " + in.results_dir + "/files\n";
+    }
+  }
+  if (!back.flagged.empty()) {
+    text += "Look at these before you run anything:\n";
+    for (const auto& flag : back.flagged) text += "  " + flag + "\n";
+  }
+  if (back.skipped) text += std::to_string(back.skipped) + " entries were not taken.\n";
+  return printable(text);
+}
+
+}  // namespace
+
+Result<Back> receive(const Incoming& in, const Source& source) {
+  if (in.session.empty() || in.session.size() > 63 || in.session.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos || in.session[0] == '-')
+    return fail(Code::invalid, "not a session's name");
+  if (!in.base.empty() && !is_object_id(in.base)) return fail(Code::invalid, "not a commit: " + printable(in.base));
+  TRY(make_directories(in.results_dir));
+  std::error_code error;
+  std::string results = std::filesystem::canonical(in.results_dir, error).string();
+  if (error) return fail(Code::not_found, in.results_dir + ": " + error.message());
+  Quarantine q;
+  q.root = results + "/.incoming-" + random_hex(4);
+  TRY(make_directories(q.root));
+  Defer clean([&] {
+    std::error_code ignored;
+    std::filesystem::remove_all(q.root, ignored);
+  });
+
+  Original original{!in.base.empty(), in.source};
+  Git git = TRY(Git::make(q.root, {in.source}));
+  if (original.repository) {
+    original.top = TRY(git.ask({"rev-parse", "--show-toplevel"}, {.directory = in.source}));
+    git = TRY(Git::make(q.root, {in.source, original.top}));
+  }
+  TRY(prepare(q, git, original));
+  TRY(fill(q, git, in, source));
+
+  std::string base = in.base;
+  if (!original.repository) base = TRY(commit_files(q, git, in.source, "", "", "as it was"));
+  TRY(make_links(q, git, base));
+
+  // The agent's commits, each branch for itself: a broken one does not take the others along.
+  Back back;
+  std::string prefix = "refs/bottle/" + in.session + "/", head = base, head_branch;
+  std::vector<std::string> heads;
+  std::set<std::string> flags(q.flagged.begin(), q.flagged.end());
+  if (original.repository) {
+    for (const auto& [name, id] : q.branches) {
+      if (id == base || git.ask({"rev-parse", "--verify", "--quiet", "refs/heads/" + name + "^{commit}"}, {.directory = original.top}).value_or("") == id) continue;
+      std::string ref = "refs/heads/" + name;
+      if (!git.ask({"update-ref", "--", ref, id}, q.at()) || !TRY(fetch(q, git, original.top, ref, prefix + "heads/" + name))) {
+        flags.insert(".git/" + ref + ": broken or incomplete: left behind");
+        ++q.skipped;
+        continue;
+      }
+      back.refs.push_back(prefix + "heads/" + name);
+      heads.push_back(id);
+      if (q.head == "ref: " + ref) {
+        head = id;
+        head_branch = name;
+      }
+    }
+    if (is_object_id(q.head) && git.ask({"update-ref", "--", "refs/heads/bottle-detached", q.head}, q.at()) && q.head != base &&
+        TRY(fetch(q, git, original.top, "refs/heads/bottle-detached", prefix + "heads/bottle-detached"))) {
+      back.refs.push_back(prefix + "heads/bottle-detached");
+      heads.push_back(q.head);
+      head = q.head;
+    }
+    if (!heads.empty()) {
+      std::vector<std::string> count = {"rev-list", "--count"};
+      count.insert(count.end(), heads.begin(), heads.end());
+      count.push_back("^" + base);
+      back.commits = std::strtoull(git.ask(count, q.at()).value_or("0").c_str(), nullptr, 10);
+    }
+    for (size_t i = 0; i < heads.size() && i < 32; ++i)
+      if (auto list = changes(q, git, base, heads[i])) TRY(inspect(q, git, *list, "", flags));
+  }
+
+  // The files as they were left, committed or not.
+  auto left = commit_files(q, git, q.tree(), head, original.repository ? head : base, "What session " + in.session + " left in its workspace");
+  if (!left && head != base) left = commit_files(q, git, q.tree(), base, base, "What session " + in.session + " left in its workspace");
+  std::string worktree = TRY(std::move(left));
+  if (TRY(git.ask({"rev-parse", worktree + "^{tree}"}, q.at())) == TRY(git.ask({"rev-parse", head + "^{tree}"}, q.at()))) worktree = head;
+  auto list = TRY(changes(q, git, base, worktree));
+  back.files = list.size();
+  TRY(inspect(q, git, list, "", flags));
+  std::string whole;
+  if (!list.empty()) {
+    back.patch = results + "/changes.patch";
+    TRY(write_patch(q, git, base, worktree, back.patch));
+    if (original.repository) {
+      TRY(git.ask({"update-ref", "--", "refs/heads/bottle-worktree", worktree}, q.at()));
+      whole = prefix + "worktree";
+      if (TRY(fetch(q, git, original.top, "refs/heads/bottle-worktree", whole))) {
+        back.refs.push_back(whole);
+      } else {
+        whole.clear();
+        flags.insert("the files as they were left did not pass git's checks: they are in the patch only");
+      }
+    } else {
+      TRY(copy_files(q, list, results + "/files"));
+    }
+  }
+  back.flagged.assign(flags.begin(), flags.end());
+  back.skipped = q.skipped;
+  back.text = advice(in, back, original, whole);
+  return back;
+}
+
+}  // namespace bottle::workspace

@@ -1,0 +1,61 @@
+// The operator's files out into the bottle, and what the agent made of them back.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "manifest/manifest.h"
+
+namespace bottle::workspace {
+
+using Sink = std::function<Result<>(std::string_view)>;
+using Source = std::function<Result<size_t>(char*, size_t)>;  // 0: the end
+
+struct Outgoing {
+  manifest::WorkspaceMode mode = manifest::WorkspaceMode::clone;
+  std::string source;  // the operator's directory, absolute
+  uint32_t uid = 0, gid = 0;  // who owns it inside
+};
+
+struct Summary {
+  std::string base;  // commit the work starts from; empty: not a repository (or not its top, or without a commit)
+  uint64_t files = 0, bytes = 0, skipped = 0;
+  std::vector<std::string> warnings;  // for the operator, safe to print
+};
+
+// Writes a tar stream of what goes to the workspace, paths relative to it. `copy`: the tree as it is, without what has no
+// business inside (sockets, devices, links that lead out, credentials in .git/config). `clone`: HEAD's branch, committed
+// state only, no remote, no hooks; a directory that cannot be cloned is copied, with a warning. Other modes send nothing.
+// Blocking; runs git for clones.
+Result<Summary> send(const Outgoing& outgoing, const Sink& sink);
+
+struct Incoming {
+  std::string session;      // [a-z0-9-]{1,40}
+  std::string source;       // as in Outgoing
+  std::string base;         // as in Summary
+  std::string results_dir;  // made if need be; changes.patch lands here
+  uint64_t max_bytes = 16ull << 30;
+  uint64_t max_entries = 1'000'000;
+};
+
+struct Back {
+  std::vector<std::string> refs;     // in the operator's repository
+  uint64_t commits = 0;              // the agent's
+  uint64_t files = 0;                // that differ from base
+  std::string patch;                 // path; empty: nothing changed
+  std::vector<std::string> flagged;  // to look at before anything is run: safe to print
+  uint64_t skipped = 0;              // entries that were not taken
+  std::string text;                  // for the operator: what came back and how to take it
+};
+
+// Reads a tar of the workspace that the agent had: hostile. The checked-out tree, its index, its HEAD and its branches
+// are never touched: commits land on refs/bottle/<session>/heads/*, the files as they were left on
+// refs/bottle/<session>/worktree, and all of it in changes.patch. For what is no repository: the patch, and changed
+// files under results_dir/files. Blocking; runs git, each time for 10 minutes at most.
+Result<Back> receive(const Incoming& incoming, const Source& source);
+
+}  // namespace bottle::workspace
