@@ -116,18 +116,18 @@ Result<> write_files(const Go& go, const std::string& directory) {
 Result<int> run_agent(const Go& go, bool terminal) {
   UniqueFd input;
   if (!terminal || go.has_stdin) input = TRY(input_of(go));
-  sigset_t watched, before;
-  ::sigemptyset(&watched);
-  for (int sig : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH}) ::sigaddset(&watched, sig);
-  ::sigprocmask(SIG_BLOCK, &watched, &before);
   if (terminal) {
     // The terminal is our session's; a session that wants it can have it only when we have let go. Letting go sends us
-    // SIGHUP, which is not the session's wish.
+    // SIGHUP, which is not the session's wish; while it is blocked it would stay pending, ignored or not.
     ::signal(SIGTTOU, SIG_IGN);
     ::signal(SIGHUP, SIG_IGN);
     ::ioctl(0, TIOCNOTTY);
     ::signal(SIGHUP, SIG_DFL);
   }
+  sigset_t watched, before;
+  ::sigemptyset(&watched);
+  for (int sig : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH}) ::sigaddset(&watched, sig);
+  ::sigprocmask(SIG_BLOCK, &watched, &before);
   pid_t agent = ::fork();
   if (agent < 0) return fail_errno("forking the agent");
   if (agent == 0) become(go, terminal, input.get(), before);
