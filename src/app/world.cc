@@ -1,0 +1,103 @@
+#include "app/world.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+
+#include "base/file.h"
+#include "base/ids.h"
+
+extern char** environ;
+
+namespace bottle::app {
+namespace {
+
+bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+std::vector<std::string> entries(const std::string& directory, const std::string& suffix) {
+  std::vector<std::string> names;
+  if (DIR* dir = ::opendir(directory.c_str())) {
+    while (dirent* entry = ::readdir(dir)) {
+      std::string name = entry->d_name;
+      if (!name.starts_with(".") && name.ends_with(suffix)) names.push_back(directory + "/" + name);
+    }
+    ::closedir(dir);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<std::vector<manifest::File>> read_all(const std::vector<std::string>& paths) {
+  std::vector<manifest::File> files;
+  for (const auto& path : paths) files.push_back({path, TRY(read_file(path, 1 << 20))});
+  return files;
+}
+
+}  // namespace
+
+std::map<std::string, std::string> environment() {
+  std::map<std::string, std::string> variables;
+  for (char** entry = environ; *entry; ++entry) {
+    std::string text = *entry;
+    if (size_t eq = text.find('='); eq != std::string::npos) variables[text.substr(0, eq)] = text.substr(eq + 1);
+  }
+  return variables;
+}
+
+session::Directories directories() { return session::Directories::from(environment()); }
+
+Result<manifest::Manifest> load_manifest(const std::string& workspace) {
+  auto d = directories();
+  std::vector<std::string> policy;
+  for (const std::string& path : {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"})
+    if (exists(path)) policy.push_back(path);
+  return manifest::load(TRY(read_all(policy)), TRY(read_all(entries(d.config + "/agents", ".md"))),
+                        TRY(read_all(entries(workspace + "/.bottle/agents", ".md"))));
+}
+
+Result<plan::Facts> gather_facts(const std::string& workspace, docker::Engine* engine) {
+  plan::Facts facts;
+  auto d = directories();
+  facts.session = random_hex(4);
+  facts.workspace = workspace;
+  facts.uid = ::getuid();
+  facts.gid = ::getgid();
+  facts.environment = environment();
+  facts.repository = exists(workspace + "/.git");
+  for (const std::string& base : {d.config + "/skills", d.home + "/.claude/skills"})
+    for (const auto& path : entries(base, "")) facts.skills.emplace(path.substr(path.rfind('/') + 1), path);
+  if (engine) facts.runtimes = TRY(engine->runtimes());
+  return facts;
+}
+
+Result<docker::Engine> connect_engine() { return docker::Engine::connect(TRY(docker::find_endpoint(environment()))); }
+
+std::string public_roots() {
+  std::vector<std::string> places = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem",
+                                     "/etc/ssl/ca-bundle.pem"};
+  if (const char* own = std::getenv("SSL_CERT_FILE")) places.insert(places.begin(), own);
+  for (const auto& path : places)
+    if (auto text = read_file(path, 8 << 20)) return *text;
+  return "";
+}
+
+Result<std::string> concatenated(const std::vector<std::string>& files) {
+  std::string all;
+  for (const auto& file : files) {
+    auto text = read_file(file, 4 << 20);
+    if (!text) return std::unexpected(std::move(text.error()).during("egress.extra_ca"));
+    all += *text + "\n";
+  }
+  return all;
+}
+
+std::string path_to_self() {
+  char path[PATH_MAX];
+  ssize_t n = ::readlink("/proc/self/exe", path, sizeof path);
+  return n > 0 ? std::string(path, static_cast<size_t>(n)) : "bottle";
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,29 @@
+// What the program is told by its surroundings, gathered in one place: environment, manifest files, engine.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "base/error.h"
+#include "docker/engine.h"
+#include "manifest/manifest.h"
+#include "plan/plan.h"
+#include "session/state.h"
+
+namespace bottle::app {
+
+std::map<std::string, std::string> environment();
+session::Directories directories();
+
+// The operator's policy and agents, and the repository's agents, which may not bring policy.
+Result<manifest::Manifest> load_manifest(const std::string& workspace);
+
+Result<plan::Facts> gather_facts(const std::string& workspace, docker::Engine* engine);
+Result<docker::Engine> connect_engine();
+
+// This machine's public roots as PEM; empty where none is found.
+std::string public_roots();
+Result<std::string> concatenated(const std::vector<std::string>& files);
+std::string path_to_self();
+
+}  // namespace bottle::app

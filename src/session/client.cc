@@ -1,0 +1,194 @@
+#include "session/client.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <optional>
+
+#include "base/file.h"
+#include "base/unique_fd.h"
+#include "session/frames.h"
+#include "session/terminal.h"
+
+namespace bottle::session {
+namespace {
+
+int signal_pipe[2] = {-1, -1};
+
+void on_signal(int number) {
+  int saved = errno;
+  char c = static_cast<char>(number);
+  (void)!::write(signal_pipe[1], &c, 1);
+  errno = saved;
+}
+
+// Signals become bytes on a pipe for the length of a relay.
+class SignalPipe {
+ public:
+  SignalPipe() {
+    if (::pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0) return;
+    struct sigaction action{};
+    action.sa_handler = on_signal;
+    for (size_t i = 0; i < std::size(kNumbers); ++i) ::sigaction(kNumbers[i], &action, &saved_[i]);
+  }
+  ~SignalPipe() {
+    for (size_t i = 0; i < std::size(kNumbers); ++i) ::sigaction(kNumbers[i], &saved_[i], nullptr);
+    ::close(signal_pipe[0]);
+    ::close(signal_pipe[1]);
+  }
+  int fd() const { return signal_pipe[0]; }
+
+ private:
+  static constexpr int kNumbers[] = {SIGWINCH, SIGINT, SIGTERM, SIGHUP};
+  struct sigaction saved_[4]{};
+};
+
+Error error_from(const std::string& bytes) {
+  auto json = nlohmann::json::parse(bytes, nullptr, false);
+  if (!json.is_object()) return {Code::protocol, "the supervisor sent an unreadable failure"};
+  Error error{Code::internal, json.value("what", ""), json.value("todo", "")};
+  for (int c = 0; c <= static_cast<int>(Code::internal); ++c)
+    if (to_string(static_cast<Code>(c)) == json.value("code", "")) error.code = static_cast<Code>(c);
+  return error;
+}
+
+// Ctrl-P Ctrl-Q, as docker has it. True when the whole key has been typed; `bytes` keeps what is for the agent.
+class DetachKey {
+ public:
+  bool take(std::string& bytes) {
+    std::string kept;
+    for (char c : bytes) {
+      if (armed_ && c == 0x11) return true;
+      if (armed_) kept += '\x10';
+      armed_ = c == 0x10;
+      if (!armed_) kept += c;
+    }
+    bytes = kept;
+    return false;
+  }
+
+ private:
+  bool armed_ = false;
+};
+
+class Relay {
+ public:
+  Relay(int socket, const ClientOptions& options) : socket_(socket), options_(options) {}
+
+  Result<Ended> run() {
+    SignalPipe signals;
+    if (options_.terminal) raw_.emplace(0);
+    if (options_.terminal) send_size();
+    bool input_open = options_.forward_input;
+    for (;;) {
+      pollfd fds[] = {{socket_, POLLIN, 0}, {signals.fd(), POLLIN, 0}, {input_open ? 0 : -1, POLLIN, 0}};
+      if (::poll(fds, 3, -1) < 0 && errno != EINTR) return fail_errno("waiting for the session");
+      if (fds[1].revents) on_signals(signals.fd());
+      if (fds[2].revents && input_open && !take_input(input_open)) {
+        Ended ended;
+        ended.detached = true;
+        return ended;
+      }
+      if (fds[0].revents) {
+        auto ended = take_frames();
+        if (!ended || *ended) {
+          raw_.reset();
+          if (!ended) return std::unexpected(ended.error());
+          return **ended;
+        }
+      }
+    }
+  }
+
+ private:
+  void send_size() {
+    Size size = terminal_size(0);
+    (void)send_frame(socket_, FrameType::resize, nlohmann::json{{"rows", size.rows}, {"cols", size.cols}}.dump());
+  }
+
+  void on_signals(int fd) {
+    for (char number; ::read(fd, &number, 1) == 1;) {
+      if (number == SIGWINCH) {
+        if (options_.terminal) send_size();
+      } else if (number == SIGHUP && options_.terminal) {
+        (void)send_frame(socket_, FrameType::detach, "");
+      } else {
+        (void)send_frame(socket_, FrameType::stop, "");
+      }
+    }
+  }
+
+  // False: the operator typed the detach key.
+  bool take_input(bool& open) {
+    char buffer[16384];
+    ssize_t n = ::read(0, buffer, sizeof buffer);
+    if (n <= 0) {
+      if (n == 0 || errno != EINTR) open = false;
+      return true;
+    }
+    std::string bytes(buffer, static_cast<size_t>(n));
+    if (options_.terminal && detach_.take(bytes)) {
+      (void)send_frame(socket_, FrameType::detach, "");
+      return false;
+    }
+    (void)send_frame(socket_, FrameType::input, bytes);
+    return true;
+  }
+
+  Result<std::optional<Ended>> take_frames() {
+    char buffer[65536];
+    ssize_t n = ::read(socket_, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) return std::nullopt;
+    if (n <= 0)
+      return fail(Code::closed, "the session's supervisor went away", "run `bottle cleanup` to remove what it left");
+    frames_.feed({buffer, static_cast<size_t>(n)});
+    while (auto frame = frames_.next()) {
+      switch (frame->type) {
+        case FrameType::output: (void)write_all(1, frame->bytes); break;
+        case FrameType::diagnostic: (void)write_all(2, frame->bytes); break;
+        case FrameType::event:
+          if (options_.on_event) options_.on_event(nlohmann::json::parse(frame->bytes, nullptr, false));
+          break;
+        case FrameType::failure: return std::unexpected(error_from(frame->bytes));
+        case FrameType::result: {
+          Ended ended;
+          ended.result = nlohmann::json::parse(frame->bytes, nullptr, false);
+          if (!ended.result.is_object()) return fail(Code::protocol, "the supervisor sent an unreadable result");
+          ended.exit = ended.result.value("exit", 125);
+          return ended;
+        }
+        default: return fail(Code::protocol, "the supervisor sent an unknown frame");
+      }
+    }
+    return std::nullopt;
+  }
+
+  int socket_;
+  const ClientOptions& options_;
+  std::optional<RawTerminal> raw_;
+  FrameReader frames_;
+  DetachKey detach_;
+};
+
+}  // namespace
+
+Result<Ended> relay(int socket, const ClientOptions& options) { return Relay(socket, options).run(); }
+
+Result<int> connect_to(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path)
+    return fail(Code::limit, "the socket path " + path + " is too long", "set XDG_STATE_HOME to a shorter directory");
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fail_errno("making a socket");
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return fail_errno("connecting to " + path);
+  return fd.release();
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,51 @@
+// The launchers that watch a session: the one that started it and those that attached since.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/unique_fd.h"
+#include "session/frames.h"
+
+struct pollfd;
+
+namespace bottle::session {
+
+class Clients {
+ public:
+  explicit Clients(UniqueFd first);
+
+  // Binds the session's socket (mode 0600, only the operator connects).
+  Result<> listen(const std::string& path);
+
+  // To everyone. A client that does not read for five seconds is dropped: the agent never waits for a terminal.
+  void send(FrameType type, std::string_view bytes);
+  void event(const nlohmann::json& event) { send(FrameType::event, event.dump()); }
+
+  // Adds what poll should watch, then handles what it found. Every frame is handed to `on_frame`.
+  void add_to(std::vector<pollfd>& fds) const;
+  void handle(const std::vector<pollfd>& fds, const std::function<void(const Frame&)>& on_frame);
+
+  // Whether the launcher that began is still there (before the agent runs, its death is the session's).
+  bool first_is_gone();
+
+  // Shown to whoever attaches, so that a terminal is not empty.
+  void remember(std::string_view output);
+
+ private:
+  struct Client {
+    UniqueFd fd;
+    FrameReader frames;
+  };
+  void take(Client& client, const std::function<void(const Frame&)>& on_frame);
+
+  UniqueFd listener_;
+  std::list<Client> clients_;
+  std::string recent_;
+};
+
+}  // namespace bottle::session

@@ -1,0 +1,74 @@
+#include "session/frames.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+namespace bottle::session {
+namespace {
+constexpr size_t kFrameLimit = 80u << 20;
+}
+
+size_t FrameReader::missing() const {
+  size_t have = buffer_.size() - offset_, length = 0;
+  if (have < 5) return 5 - have;
+  for (size_t i = 1; i <= 4; ++i) length = length << 8 | static_cast<unsigned char>(buffer_[offset_ + i]);
+  return length > kFrameLimit || have >= 5 + length ? 0 : 5 + length - have;
+}
+
+std::string encode(FrameType type, std::string_view bytes) {
+  std::string out(1, static_cast<char>(type));
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(bytes.size() >> shift & 255);
+  out.append(bytes);
+  return out;
+}
+
+Result<Frame> FrameReader::next() {
+  size_t have = buffer_.size() - offset_;
+  if (have < 5) return fail(Code::unavailable, "frame incomplete");
+  size_t length = 0;
+  for (int i = 1; i <= 4; ++i) length = length << 8 | static_cast<unsigned char>(buffer_[offset_ + i]);
+  if (length > kFrameLimit) return fail(Code::limit, "frame of " + std::to_string(length) + " bytes");
+  if (have < 5 + length) return fail(Code::unavailable, "frame incomplete");
+  Frame frame{static_cast<FrameType>(buffer_[offset_]), buffer_.substr(offset_ + 5, length)};
+  offset_ += 5 + length;
+  if (offset_ == buffer_.size() || offset_ > (1u << 20)) {
+    buffer_.erase(0, offset_);
+    offset_ = 0;
+  }
+  return frame;
+}
+
+Result<Frame> receive_frame(int fd) {
+  FrameReader reader;
+  char buffer[65536];
+  for (size_t want = 5;;) {
+    ssize_t n = ::recv(fd, buffer, std::min(want, sizeof buffer), 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("receiving from the other side");
+    if (n == 0) return fail(Code::closed, "the other side went away");
+    reader.feed({buffer, static_cast<size_t>(n)});
+    want = reader.missing();
+    if (want == 0) return reader.next();
+  }
+}
+
+Result<> send_frame(int fd, FrameType type, std::string_view bytes) {
+  std::string whole = encode(type, bytes);
+  std::string_view rest = whole;
+  while (!rest.empty()) {
+    ssize_t n = ::send(fd, rest.data(), rest.size(), MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      pollfd p{fd, POLLOUT, 0};
+      if (::poll(&p, 1, 5000) <= 0) return fail(Code::timed_out, "the other side does not read");
+      continue;
+    }
+    if (n < 0) return fail_errno("sending to the other side");
+    rest.remove_prefix(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,51 @@
+// What launcher and supervisor say to each other over a unix socket: one type byte, a length (4 bytes, big-endian), bytes.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace bottle::session {
+
+enum class FrameType : char {
+  input = 'i',     // → keystrokes
+  resize = 'w',    // → {"rows":…,"cols":…}
+  detach = 'd',    // → the terminal goes, the agent stays
+  stop = 'x',      // → end the session now
+  job = 'j',       // → the plan and the values that belong to it; first frame of a start
+  output = 'o',    // ← the agent's stdout (or its terminal)
+  diagnostic = 'e',// ← the agent's stderr
+  event = 'p',     // ← {"event":…}: progress and notices
+  result = 'r',    // ← {"exit":…}: the session is over and everything is gone
+  failure = 'f',   // ← {"code":…,"what":…,"todo":…}: it could not be
+};
+
+struct Frame {
+  FrameType type;
+  std::string bytes;
+};
+
+std::string encode(FrameType type, std::string_view bytes);
+
+// Takes bytes as they come, gives whole frames. A frame over 80 MB is Code::limit.
+class FrameReader {
+ public:
+  void feed(std::string_view bytes) { buffer_.append(bytes); }
+  // A frame, or Code::unavailable while more bytes are needed.
+  Result<Frame> next();
+  // How many bytes the frame at the front still lacks, as far as is known; 0: next() has an answer.
+  size_t missing() const;
+
+ private:
+  std::string buffer_;
+  size_t offset_ = 0;
+};
+
+// Blocking: one frame and not a byte more, so that whoever reads on finds the next frame whole.
+Result<Frame> receive_frame(int fd);
+
+// Blocking.
+Result<> send_frame(int fd, FrameType type, std::string_view bytes);
+
+}  // namespace bottle::session

@@ -1,0 +1,142 @@
+#include "session/gate.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include "base/file.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kBegin = "\x1b]bottle;";
+constexpr char kEnd = '\x07';
+constexpr size_t kReportLimit = 1 << 20;
+
+}  // namespace
+
+Result<json> Gate::await_report(int timeout_ms) {
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  docker::Demux demux;
+  std::string text, complaint;
+  for (;;) {
+    size_t begin = text.find(kBegin);
+    size_t end = begin == std::string::npos ? begin : text.find(kEnd, begin);
+    if (end != std::string::npos) {
+      auto report = json::parse(text.substr(begin + kBegin.size(), end - begin - kBegin.size()), nullptr, false);
+      if (!report.is_object()) return fail(Code::protocol, "the self-test's report is unreadable");
+      early_ = text.substr(end + 1);
+      while (!early_.empty() && (early_[0] == '\r' || early_[0] == '\n')) early_.erase(0, 1);
+      return report;
+    }
+    if (text.size() > kReportLimit) return fail(Code::limit, "the self-test's report does not end");
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    std::string bytes = attached_.take_early();
+    if (bytes.empty()) {
+      pollfd p{attached_.fd(), POLLIN, 0};
+      if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0)
+        return fail(Code::timed_out, "the self-test did not report within " + std::to_string(timeout_ms) + " ms");
+      char buffer[65536];
+      ssize_t n = ::read(attached_.fd(), buffer, sizeof buffer);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return fail(Code::closed, "the agent's container ended before its self-test" + (text + complaint).substr(0, 2000));
+      bytes.assign(buffer, static_cast<size_t>(n));
+    }
+    if (terminal_) text += bytes;
+    else TRY(demux.feed(bytes, [&](int stream, std::string_view chunk) { (stream == 1 ? text : complaint).append(chunk); }));
+  }
+}
+
+Result<> Gate::open(const json& go) {
+  std::string body = go.dump(-1, ' ', false, json::error_handler_t::replace);
+  char length[9];
+  std::snprintf(length, sizeof length, "%08zx", body.size());
+  return write_all(attached_.fd(), length + body);
+}
+
+std::string surprises(const json& report) {
+  std::string text;
+  for (const auto& probe : report.value("probes", json::array()))
+    if (!probe.value("ok", false)) text += (text.empty() ? "" : "; ") + probe.value("name", "?") + ": " + probe.value("detail", "");
+  return text.empty() ? report.value("what", "no probe ran") : text;
+}
+
+json go_message(const Job& job, const std::string& ca, const Subnet& subnet) {
+  const auto& plan = job.plan;
+  json env = json::object();
+  std::string proxy = "http://" + subnet.guard + ":3128";
+  for (const char* name : {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"}) env[name] = proxy;
+  for (const char* name : {"no_proxy", "NO_PROXY"}) env[name] = "localhost,127.0.0.1,::1";
+  env["NODE_USE_ENV_PROXY"] = "1";
+  env["NODE_EXTRA_CA_CERTS"] = "/run/bottle/ca.pem";
+  for (const char* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT", "AWS_CA_BUNDLE",
+                           "CARGO_HTTP_CAINFO", "CODEX_CA_CERTIFICATE", "NIX_SSL_CERT_FILE"})
+    env[name] = "/run/bottle/ca-bundle.pem";
+  env["HOME"] = "/home/agent";
+  env["USER"] = "agent";
+  env["LANG"] = "C.UTF-8";
+  env["IS_SANDBOX"] = "1";
+  env["BOTTLE"] = plan.session;
+  env["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  if (!plan.headless) env["TERM"] = "xterm-256color";
+  env["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"] = "1";
+  env["DISABLE_AUTOUPDATER"] = "1";
+  for (const auto& secret : plan.secrets)
+    if (!secret.env.empty() && job.values.secrets.contains(secret.name)) env[secret.env] = secret.placeholder;
+  for (const auto& [name, value] : job.values.env) env[name] = value;
+  json go = {{"env", env}, {"argv", plan.command}, {"cwd", plan.workdir}, {"ca", ca}, {"files", json::array()}};
+  if (plan.headless) go["stdin"] = plan.prompt;
+  return go;
+}
+
+namespace {
+
+Result<> put_tree(docker::TarWriter& tar, const std::string& from, const std::string& to, const plan::Plan& plan, int depth) {
+  if (depth > 16) return fail(Code::limit, from + " is nested too deeply");
+  TRY(tar.directory(to, 0755, plan.uid, plan.gid));
+  DIR* dir = ::opendir(from.c_str());
+  if (!dir) return fail_errno("opening the skill " + from);
+  Result<> result;
+  while (dirent* entry = ::readdir(dir)) {
+    std::string name = entry->d_name, path = from + "/" + name;
+    struct stat st {};
+    if (name == "." || name == ".." || ::lstat(path.c_str(), &st) != 0) continue;
+    if (S_ISDIR(st.st_mode)) {
+      result = put_tree(tar, path, to + "/" + name, plan, depth + 1);
+    } else if (S_ISREG(st.st_mode)) {
+      auto text = read_file(path);
+      result = text ? tar.file(to + "/" + name, st.st_mode & 0777, plan.uid, plan.gid, *text) : std::unexpected(text.error());
+    }
+    if (!result) break;
+  }
+  ::closedir(dir);
+  return result;
+}
+
+}  // namespace
+
+Result<> put_home(docker::TarWriter& tar, const Job& job) {
+  const auto& plan = job.plan;
+  if (plan.provider == "claude") {
+    TRY(tar.directory("home/agent/.claude", 0700, plan.uid, plan.gid));
+    // First-run questions were the operator's to answer; the bottle is where they have been answered.
+    json settings = {{"hasCompletedOnboarding", true},
+                     {"bypassPermissionsModeAccepted", true},
+                     {"projects", {{plan.workdir, {{"hasTrustDialogAccepted", true}, {"hasCompletedProjectOnboarding", true}}}}}};
+    TRY(tar.file("home/agent/.claude.json", 0600, plan.uid, plan.gid, settings.dump()));
+  }
+  if (plan.skills.empty()) return {};
+  std::string base = plan.provider == "codex" ? "home/agent/.codex" : "home/agent/.claude";
+  if (plan.provider != "claude") TRY(tar.directory(base, 0700, plan.uid, plan.gid));
+  TRY(tar.directory(base + "/skills", 0755, plan.uid, plan.gid));
+  for (const auto& skill : plan.skills) TRY(put_tree(tar, skill, base + "/skills/" + skill.substr(skill.rfind('/') + 1), plan, 0));
+  return {};
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,41 @@
+// The supervisor's side of the gate in front of the agent (ARCHITECTURE.md, "The gate").
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "docker/engine.h"
+#include "docker/tar.h"
+#include "session/job.h"
+#include "session/network.h"
+
+namespace bottle::session {
+
+class Gate {
+ public:
+  Gate(docker::Attached attached, bool terminal) : attached_(std::move(attached)), terminal_(terminal) {}
+
+  // The helper's report: exactly one, before anything else. Blocking. Code::closed: the container ended first, with
+  // what it printed.
+  Result<nlohmann::json> await_report(int timeout_ms);
+  Result<> open(const nlohmann::json& go);
+
+  std::string take_early() { return std::move(early_); }  // already demultiplexed stdout behind the report
+  docker::Attached take_attached() { return std::move(attached_); }
+
+ private:
+  docker::Attached attached_;
+  bool terminal_;
+  std::string early_;
+};
+
+// "gateway: reachable; metadata: …" for the probes of a report that failed.
+std::string surprises(const nlohmann::json& report);
+
+nlohmann::json go_message(const Job& job, const std::string& ca, const Subnet& subnet);
+
+// Skills and the agent's own settings, under home/agent.
+Result<> put_home(docker::TarWriter& tar, const Job& job);
+
+}  // namespace bottle::session

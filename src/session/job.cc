@@ -1,0 +1,32 @@
+#include "session/job.h"
+
+namespace bottle::session {
+
+nlohmann::json to_json(const Job& job) {
+  return {{"plan", plan::to_json(job.plan)},
+          {"env", job.values.env},
+          {"secrets", job.values.secrets},
+          {"engine", job.engine},
+          {"ca_bundle", job.ca_bundle},
+          {"extra_ca", job.extra_ca},
+          {"directories", {job.directories.config, job.directories.sessions, job.directories.results, job.directories.home}},
+          {"self", job.path_to_self}};
+}
+
+Result<Job> job_from_json(const std::string& text) {
+  auto json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_object() || !json.contains("plan")) return fail(Code::protocol, "the job is unreadable");
+  Job job;
+  job.plan = TRY(plan::from_json(json["plan"]));
+  job.values.env = json["env"].get<std::map<std::string, std::string>>();
+  job.values.secrets = json["secrets"].get<std::map<std::string, std::string>>();
+  job.engine = json["engine"];
+  job.ca_bundle = json["ca_bundle"];
+  job.extra_ca = json["extra_ca"];
+  const auto& d = json["directories"];
+  job.directories = {d[0], d[1], d[2], d[3]};
+  job.path_to_self = json["self"];
+  return job;
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,190 @@
+#include "session/launch.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <future>
+#include <thread>
+
+#include "base/file.h"
+#include "session/gate.h"
+#include "session/images.h"
+#include "session/names.h"
+#include "session/stream.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+json guard_container(const std::string& image, const json& labels) {
+  return {{"Image", image},
+          {"Entrypoint", {"/guard"}},
+          {"User", "65534:65534"},
+          {"AttachStdin", true},
+          {"AttachStdout", true},
+          {"AttachStderr", true},
+          {"OpenStdin", true},
+          {"StdinOnce", true},  // the supervisor's death is the guard's: fail closed
+          {"Labels", labels},
+          {"HostConfig",
+           {{"NetworkMode", kEgressNetwork},
+            {"ReadonlyRootfs", true},
+            {"CapDrop", {"ALL"}},
+            {"SecurityOpt", {"no-new-privileges"}},
+            {"Memory", 256u << 20},
+            {"PidsLimit", 64},
+            {"LogConfig", {{"Type", "none"}}},
+            {"Ulimits", json::array({{{"Name", "core"}, {"Soft", 0}, {"Hard", 0}}})},
+            // Two legs: without these it would forward for whoever addresses a packet to its MAC.
+            {"Sysctls",
+             {{"net.ipv4.ip_forward", "0"},
+              {"net.ipv6.conf.all.forwarding", "0"},
+              {"net.ipv4.ip_unprivileged_port_start", "0"}}}}}};
+}
+
+json agent_container(const Job& job, const Subnet& subnet, const std::string& egress_gateway, const json& labels) {
+  const auto& plan = job.plan;
+  Names names(plan.session);
+  std::string user = std::to_string(plan.uid) + ":" + std::to_string(plan.gid);
+  std::string tmpfs = "rw,exec,nosuid,nodev,size=64m,mode=0700,uid=" + std::to_string(plan.uid) + ",gid=" + std::to_string(plan.gid);
+  json host = {{"NetworkMode", names.network},
+               {"CapDrop", {"ALL"}},
+               {"SecurityOpt", {"no-new-privileges"}},
+               {"Memory", plan.resources.memory},
+               {"NanoCpus", static_cast<int64_t>(plan.resources.cpus * 1e9)},
+               {"PidsLimit", plan.resources.pids},
+               {"IpcMode", "private"},
+               {"Dns", {subnet.guard}},
+               {"DnsSearch", {"."}},
+               {"ExtraHosts", {"guard:" + subnet.guard}},
+               {"Tmpfs", {{"/run/bottle", tmpfs}}},
+               {"LogConfig", {{"Type", "none"}}},
+               {"Ulimits", json::array({{{"Name", "core"}, {"Soft", 0}, {"Hard", 0}}})},
+               {"Sysctls", {{"net.ipv6.conf.all.disable_ipv6", "1"}, {"net.ipv4.ip_forward", "0"}}}};
+  if (plan.runtime != "auto" && !plan.runtime.empty()) host["Runtime"] = plan.runtime;
+  json volumes = {{"/home/agent", json::object()}};
+  if (plan.workspace_mode == manifest::WorkspaceMode::bind)
+    host["Mounts"] = json::array({{{"Type", "bind"}, {"Source", plan.workspace}, {"Target", plan.workdir}, {"BindOptions", {{"Propagation", "rprivate"}}}}});
+  else
+    volumes[plan.workdir] = json::object();
+  return {{"Image", plan.image.reference},
+          {"Entrypoint", {"/.bottle/inside"}},
+          {"Cmd", json::array()},
+          {"User", user},
+          {"WorkingDir", plan.workdir},
+          {"Hostname", "bottle"},
+          {"Tty", !plan.headless},
+          {"AttachStdin", true},
+          {"AttachStdout", true},
+          {"AttachStderr", true},
+          {"OpenStdin", true},
+          {"StdinOnce", false},
+          {"Volumes", volumes},
+          {"Labels", labels},
+          {"Env",
+           {"BOTTLE_GUARD=" + subnet.guard + ":3128", "BOTTLE_GATEWAY=" + subnet.gateway, "BOTTLE_PROBE_HOSTS=" + egress_gateway,
+            "BOTTLE_RUNTIME=" + plan.runtime}},
+          {"HostConfig", host},
+          {"NetworkingConfig",
+           {{"EndpointsConfig", {{names.network, {{"IPAMConfig", {{"IPv4Address", subnet.agent}}}, {"Aliases", {"agent"}}}}}}}}};
+}
+
+// The helper, the skills and the home directory's owner: one archive onto the container's root.
+Result<> put_inside(docker::Engine& engine, const Job& job, const std::string& container) {
+  std::string archive;
+  docker::TarWriter tar([&](std::string_view bytes) -> Result<> {
+    archive.append(bytes);
+    return {};
+  });
+  TRY(tar.directory(".bottle", 0755, 0, 0));
+  TRY(tar.file(".bottle/inside", 0755, 0, 0, inside_program()));
+  TRY(tar.directory("home/agent", 0700, job.plan.uid, job.plan.gid));
+  if (job.plan.workspace_mode != manifest::WorkspaceMode::bind)
+    TRY(tar.directory("workspace", 0755, job.plan.uid, job.plan.gid));
+  TRY(put_home(tar, job));
+  TRY(tar.finish());
+  size_t at = 0;
+  return engine.put_archive(container, "/", [&](char* buffer, size_t size) -> Result<size_t> {
+    size_t n = std::min(size, archive.size() - at);
+    archive.copy(buffer, n, at);
+    at += n;
+    return n;
+  });
+}
+
+Result<workspace::Summary> put_workspace(docker::Engine& engine, const Job& job, const std::string& container) {
+  workspace::Outgoing outgoing{job.plan.workspace_mode, job.plan.workspace, job.plan.uid, job.plan.gid};
+  workspace::Summary summary;
+  TRY(pipe_through([&](const Sink& sink) -> Result<> {
+    summary = TRY(workspace::send(outgoing, sink));
+    return {};
+  }, [&](const Source& source) { return engine.put_archive(container, job.plan.workdir, source); }));
+  return summary;
+}
+
+bool sends_workspace(manifest::WorkspaceMode mode) {
+  return mode == manifest::WorkspaceMode::copy || mode == manifest::WorkspaceMode::clone;
+}
+
+}  // namespace
+
+Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const json& configuration, std::string* ca) {
+  GuardLink link(TRY(engine.attach(name, false)));
+  TRY(engine.start_container(name));
+  TRY(link.send(configuration));
+  json ready = TRY(link.await_ready(15000));
+  *ca = ready.value("ca", "");
+  return link;
+}
+
+Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, const Progress& progress) {
+  const auto& plan = job.plan;
+  Names names(plan.session);
+  // From here on every name is on disk, whatever happens.
+  TRY(ledger.will_make({{"network", names.network}, {"container", names.guard}, {"container", names.agent}}));
+
+  progress("networks");
+  auto egress = std::async(std::launch::async, [&] { return ensure_egress_network(engine); });
+  auto image = std::async(std::launch::async, [&] { return ensure_guard_image(engine); });
+  auto internal = make_internal_network(engine, names.network, labels(plan.session, owner, "network"));
+  auto egress_gateway = egress.get();
+  auto guard_image = image.get();
+  Subnet subnet = TRY(std::move(internal));
+  std::string gateway = TRY(std::move(egress_gateway));
+  std::string guard_reference = TRY(std::move(guard_image));
+
+  json message = {{"type", "configure"}, {"config", guard_config(plan, {subnet.guard, job.ca_bundle, job.extra_ca, job.values.secrets})}};
+  std::string ca;
+
+  progress("guard and agent");
+  auto guard = std::async(std::launch::async, [&]() -> Result<GuardLink> {
+    TRY(engine.create_container(names.guard, guard_container(guard_reference, labels(plan.session, owner, "guard"))));
+    TRY(engine.connect_network(names.network, names.guard, {{"IPAMConfig", {{"IPv4Address", subnet.guard}}}, {"Aliases", {"guard"}}}));
+    return start_guard(engine, names.guard, message, &ca);
+  });
+  workspace::Summary sent;
+  auto agent = [&]() -> Result<Gate> {
+    TRY(engine.create_container(names.agent, agent_container(job, subnet, gateway, labels(plan.session, owner, "agent"))));
+    TRY(put_inside(engine, job, names.agent));
+    if (sends_workspace(plan.workspace_mode)) sent = TRY(put_workspace(engine, job, names.agent));
+    docker::Attached attached = TRY(engine.attach(names.agent, !plan.headless));
+    TRY(engine.start_container(names.agent));
+    return Gate(std::move(attached), !plan.headless);
+  }();
+  auto link = guard.get();
+  if (!link) return std::unexpected(std::move(link.error()).during("starting the guard"));
+  if (!agent) return std::unexpected(std::move(agent.error()).during("starting the agent's container"));
+
+  progress("self-test");
+  json report = TRY(agent->await_report(20000));
+  if (!report.value("ok", false))
+    return fail(Code::denied, "the self-test from inside the bottle found a way out: " + surprises(report),
+                "nothing was run; see docs/security.md for what each probe means");
+  TRY(agent->open(go_message(job, ca, subnet)));
+  auto early = agent->take_early();
+  return Running{agent->take_attached(), std::move(early), std::move(*link), std::move(message), std::move(report), subnet, std::move(sent)};
+}
+
+}  // namespace bottle::session

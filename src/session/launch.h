@@ -1,0 +1,36 @@
+// From a plan to an agent that waits at its gate, with everything that is independent done at once.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "docker/engine.h"
+#include "session/guard_link.h"
+#include "session/job.h"
+#include "session/ledger.h"
+#include "session/network.h"
+#include "workspace/workspace.h"
+
+namespace bottle::session {
+
+struct Running {
+  docker::Attached agent;
+  std::string agent_early;       // what the agent's stream brought behind the report
+  GuardLink guard;
+  nlohmann::json guard_message;  // `configure`, kept for a restart of the guard
+  nlohmann::json report;         // the self-test's
+  Subnet subnet;
+  workspace::Summary sent;
+};
+
+using Progress = std::function<void(const std::string& step)>;
+
+// Blocking; on error everything named in the ledger is to be torn down by the caller.
+Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, const Progress& progress);
+
+// Attaches to the session's guard, starts it and configures it. Used at launch and when it died.
+Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const nlohmann::json& configuration, std::string* ca);
+
+}  // namespace bottle::session

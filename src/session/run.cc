@@ -1,0 +1,91 @@
+// The story of a session. Read this first.
+#include "session/run.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <optional>
+
+#include "base/file.h"
+#include "session/collect.h"
+#include "session/launch.h"
+#include "session/names.h"
+#include "session/teardown.h"
+#include "session/watch.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+json failure(const Error& error) { return {{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}; }
+
+void tell_failure(Clients& clients, const Error& error) { clients.send(FrameType::failure, failure(error).dump()); }
+
+// What `bottle list` shows.
+Result<> write_info(const Job& job, const std::string& directory, const char* state) {
+  auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return write_file_atomically(directory + "/info.json", json{{"session", job.plan.session},
+                                                              {"agent", job.plan.agent},
+                                                              {"bottle", job.plan.bottle},
+                                                              {"workspace", job.plan.workspace},
+                                                              {"state", state},
+                                                              {"started", now}}
+                                                             .dump());
+}
+
+}  // namespace
+
+void run(const Job& job, Clients& clients) {
+  const auto& session = job.plan.session;
+  std::string directory = job.directories.sessions + "/" + session;
+
+  auto engine = docker::Engine::connect({job.engine, "the job"});
+  if (!engine) return tell_failure(clients, engine.error());
+
+  // True from here on: whoever finds this directory with a dead owner knows what to remove.
+  Owner owner = Owner::self();
+  auto ledger = Ledger::create(directory, owner);
+  if (!ledger) return tell_failure(clients, ledger.error());
+  std::optional<Error> error;
+  if (auto noted = ledger->note({{"engine", job.engine}}); !noted) error = noted.error();
+  if (!error) {
+    if (auto made = make_directories(job.directories.results + "/" + session); !made) error = made.error();
+  }
+  if (!error) {
+    if (auto heard = clients.listen(directory + "/socket"); !heard) error = heard.error();
+  }
+
+  json result = {{"session", session}, {"exit", 125}};
+  if (!error) {
+    auto running = launch(*engine, job, owner, *ledger, [&](const std::string& step) { clients.event({{"event", "step"}, {"step", step}}); });
+    if (!running) {
+      error = running.error();
+    } else if (clients.first_is_gone()) {
+      error = Error{Code::canceled, "the launcher went away before the agent ran"};
+    } else {
+      // True from here on: the self-test passed, the gate is open, the agent works. A terminal may come and go.
+      (void)write_info(job, directory, "running");
+      (void)ledger->note({{"running", true}});
+      clients.event({{"event", "running"}, {"session", session}, {"probes", running->report.value("probes", json::array())}});
+      result["exit"] = watch(*engine, job, *running, clients, result);
+      (void)ledger->note({{"ended", result["exit"]}});
+      clients.event({{"event", "collecting"}});
+      result["back"] = collect(*engine, job, running->sent);
+    }
+  }
+
+  // True from here on: what the agent did is on the operator's disk. Everything else goes.
+  Names names(session);
+  Receipt receipt = tear_down(*engine, session, {{"network", names.network}, {"container", names.guard}, {"container", names.agent}});
+  result["receipt"] = to_json(receipt);
+  if (receipt.confirmed) sweep({{session, {}, job.engine, directory}});
+  if (error) {
+    ::rmdir((job.directories.results + "/" + session).c_str());
+    return tell_failure(clients, *error);
+  }
+  (void)write_file_atomically(job.directories.results + "/" + session + "/result.json", result.dump(2) + "\n");
+  clients.send(FrameType::result, result.dump());
+}
+
+}  // namespace bottle::session

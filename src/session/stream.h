@@ -1,0 +1,18 @@
+// Joins a function that writes a stream to one that reads it, by a pipe and a thread.
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace bottle::session {
+
+using Sink = std::function<Result<>(std::string_view)>;
+using Source = std::function<Result<size_t>(char*, size_t)>;  // 0: the end
+
+// Runs `produce` on a thread of its own. The producer's error wins, since the consumer's is its consequence, unless
+// the producer only saw the pipe close.
+Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce, const std::function<Result<>(const Source&)>& consume);
+
+}  // namespace bottle::session

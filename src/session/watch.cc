@@ -1,0 +1,164 @@
+#include "session/watch.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <map>
+
+#include "base/file.h"
+#include "session/names.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+volatile sig_atomic_t asked_to_stop = 0;
+
+class Watch {
+ public:
+  Watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients)
+      : engine_(engine), job_(job), running_(running), clients_(clients), names_(job.plan.session),
+        audit_(::open((job.directories.results + "/" + job.plan.session + "/egress.jsonl").c_str(),
+                      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {}
+
+  int run(json& result) {
+    show(running_.agent_early);
+    struct sigaction action{};
+    action.sa_handler = [](int) { asked_to_stop = 1; };
+    ::sigaction(SIGTERM, &action, nullptr);
+    while (!ended_) {
+      std::vector<pollfd> fds = {{running_.agent.fd(), POLLIN, 0}, {guard_alive_ ? running_.guard.fd() : -1, POLLIN, 0}};
+      clients_.add_to(fds);
+      ::poll(fds.data(), fds.size(), guard_alive_ ? 1000 : 200);
+      if (asked_to_stop) stop();
+      if (fds[0].revents) take_output();
+      if (fds[1].revents) take_audit();
+      clients_.handle(fds, [&](const Frame& frame) { take_frame(frame); });
+      if (!guard_alive_) revive_guard();
+    }
+    drain_audit();
+    result["egress"] = {{"allowed", allowed_}, {"denied", denied_list()}};
+    auto status = engine_.wait_container(names_.agent);
+    if (!status) return stopped_ ? 143 : 125;
+    return *status;
+  }
+
+ private:
+  void show(std::string_view bytes) {
+    if (bytes.empty()) return;
+    clients_.remember(bytes);
+    clients_.send(FrameType::output, bytes);
+  }
+
+  void take_output() {
+    std::string bytes = running_.agent.take_early();
+    if (bytes.empty()) {
+      char buffer[65536];
+      ssize_t n = ::read(running_.agent.fd(), buffer, sizeof buffer);
+      if (n < 0 && errno == EINTR) return;
+      if (n <= 0) {
+        ended_ = true;
+        return;
+      }
+      bytes.assign(buffer, static_cast<size_t>(n));
+    }
+    if (!job_.plan.headless) return show(bytes);
+    auto fed = demux_.feed(bytes, [&](int stream, std::string_view chunk) {
+      if (stream == 1) return show(chunk);
+      clients_.remember(chunk);
+      clients_.send(FrameType::diagnostic, chunk);
+    });
+    if (!fed) ended_ = true;
+  }
+
+  void take_audit() {
+    auto lines = running_.guard.read();
+    if (!lines) {
+      if (ended_ || stopped_) return;
+      guard_alive_ = false;
+      clients_.event({{"event", "guard-lost"}, {"what", "the guard died: the agent has no network until it is back"}});
+      return;
+    }
+    for (auto& line : *lines) {
+      if (line.value("type", "") != "audit") continue;
+      line.erase("type");
+      (void)write_all(audit_.get(), line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+      if (line.value("action", "") == "allow") ++allowed_;
+      if (line.value("action", "") == "deny") {
+        std::string host = line.value("host", "?") + (line.contains("port") && line["port"].is_number() ? ":" + line["port"].dump() : "");
+        auto& entry = denied_[{host, line.value("code", "")}];
+        if (entry++ == 0 && denied_.size() <= 50)
+          clients_.event({{"event", "denied"}, {"host", host}, {"code", line.value("code", "")}, {"reason", line.value("reason", "")}});
+        if (denied_.size() > 10000) denied_.erase(denied_.begin());  // an agent must not fill our memory with names
+      }
+    }
+  }
+
+  // What the guard said before it was told to go: decisions must not be lost because the agent was quicker.
+  void drain_audit() {
+    for (pollfd p{running_.guard.fd(), POLLIN, 0}; guard_alive_ && ::poll(&p, 1, 50) > 0;) {
+      bool alive = guard_alive_;
+      stopped_ = true;
+      take_audit();
+      if (!alive || (p.revents & POLLHUP)) break;
+    }
+  }
+
+  void take_frame(const Frame& frame) {
+    switch (frame.type) {
+      case FrameType::input: (void)write_all(running_.agent.fd(), frame.bytes); break;
+      case FrameType::resize: {
+        auto size = json::parse(frame.bytes, nullptr, false);
+        if (size.is_object() && !job_.plan.headless) (void)engine_.resize(names_.agent, size.value("rows", 24), size.value("cols", 80));
+        break;
+      }
+      case FrameType::stop: stop(); break;
+      default: break;
+    }
+  }
+
+  void stop() {
+    if (stopped_) return;
+    stopped_ = true;
+    (void)engine_.stop_container(names_.agent, 3);
+  }
+
+  // The same policy and the same certificate authority again, or the agent stays without a network.
+  void revive_guard() {
+    if (stopped_ || ++revivals_ > 5) return;
+    std::string ca;
+    auto link = start_guard(engine_, names_.guard, running_.guard_message, &ca);
+    if (!link) return;
+    running_.guard = std::move(*link);
+    guard_alive_ = true;
+    clients_.event({{"event", "guard-back"}});
+  }
+
+  json denied_list() const {
+    json list = json::array();
+    for (const auto& [key, count] : denied_) list.push_back({{"host", key.first}, {"code", key.second}, {"count", count}});
+    return list;
+  }
+
+  docker::Engine& engine_;
+  const Job& job_;
+  Running& running_;
+  Clients& clients_;
+  Names names_;
+  UniqueFd audit_;
+  docker::Demux demux_;
+  bool ended_ = false, stopped_ = false, guard_alive_ = true;
+  int revivals_ = 0, allowed_ = 0;
+  std::map<std::pair<std::string, std::string>, int> denied_;
+};
+
+}  // namespace
+
+int watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients, json& result) {
+  return Watch(engine, job, running, clients).run(result);
+}
+
+}  // namespace bottle::session
