@@ -50,6 +50,7 @@ Result<Node> convert(const std::string& path, const YAML::Node& from, int depth,
         if (const Node* first = node.find(key.text))
           return fail_at(key.at, "'" + key.text + "' is here twice", "remove one of the two; the other value is at " + first->at);
         Node value = TRY(convert(path, entry.second, depth + 1, budget));
+        if (value.kind == Node::Kind::nothing) value.at = key.at;  // nothing stands nowhere: its key does
         node.entries.push_back({std::move(key), std::move(value)});
       }
       break;

@@ -1,0 +1,145 @@
+// Every kind of mistake, with the exact place and the suggestion.
+#include <gtest/gtest.h>
+
+#include "manifest/manifest.h"
+
+namespace bottle::manifest {
+namespace {
+
+struct Mistake {
+  const char* text;
+  const char* at;    // what the error begins with
+  const char* todo;  // what the suggestion holds; "" is any
+};
+
+class Mistakes : public ::testing::TestWithParam<Mistake> {};
+
+TEST_P(Mistakes, AreReportedWhereTheyStand) {
+  auto result = parse({"p.yaml", GetParam().text});
+  ASSERT_FALSE(result) << GetParam().text;
+  EXPECT_EQ(result.error().code, Code::invalid);
+  EXPECT_TRUE(result.error().what.starts_with(GetParam().at)) << result.error().what;
+  EXPECT_NE(result.error().todo.find(GetParam().todo), std::string::npos) << result.error().todo;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Yaml, Mistakes,
+    ::testing::Values(
+        // Keys
+        Mistake{"bottle:\n  a: {}\n", "p.yaml:1:1: unknown key 'bottle'", "did you mean 'bottles'?"},
+        Mistake{"bottles:\n  web:\n    egres: {allow: []}\n", "p.yaml:3:5: unknown key 'egres'", "'egress'"},
+        Mistake{"bottles:\n  web:\n    egress:\n      alow: []\n", "p.yaml:4:7: unknown key 'alow'", "'allow'"},
+        Mistake{"bottles:\n  web: {resources: {memroy: 4g}}\n", "p.yaml:2:21: unknown key 'memroy'", "'memory'"},
+        Mistake{"bottles: {w: {zzzzzz: 1}}\n", "p.yaml:1:15: unknown key 'zzzzzz'", "one of: extends"},
+        Mistake{"bottles:\n  a: {}\n  a: {}\n", "p.yaml:3:3: 'a' is here twice", "p.yaml:2:6"},
+        Mistake{"bottles:\n  ? [a, b]\n  : {}\n", "p.yaml:2:5: a key must be text", ""},
+        Mistake{"bottles: {w: {env: {1X: a}}}\n", "p.yaml:1:21: env: expected the name of a variable", ""},
+        Mistake{"bottles: {\"a b\": {}}\n", "p.yaml:1:11: bottles: expected a name", ""},
+        // Types
+        Mistake{"[]\n", "p.yaml:1:1: manifest: expected keys and values, found a list", ""},
+        Mistake{"bottles: [a]\n", "p.yaml:1:10: bottles: expected keys and values, found a list", ""},
+        Mistake{"bottles:\n  w:\n    packages: git\n", "p.yaml:3:15: packages: expected a list, found 'git'", "write [git]"},
+        Mistake{"bottles:\n  w:\n    image: [x]\n", "p.yaml:3:12: image: expected text, found a list", ""},
+        Mistake{"bottles:\n  w:\n    image:\n", "p.yaml:3:5: image: expected text, found nothing", ""},
+        Mistake{"bottles: {w: {egress: block}}\n", "p.yaml:1:23: egress: expected keys and values, found 'block'", ""},
+        Mistake{"bottles: {w: {egress: {allow: [[a]]}}}\n", "p.yaml:1:32: allow: expected a host, or {host:", ""},
+        Mistake{"bottles: {w: {env: {A: {b: c}}}}\n", "p.yaml:1:24: env.A: expected a literal", ""},
+        // Values
+        Mistake{"bottles:\n  w: {workspace: clon}\n", "p.yaml:2:18: workspace: expected one of none|copy|clone|bind, found 'clon'", "'clone'"},
+        Mistake{"bottles: {w: {egress: {on_secret: blok}}}\n", "p.yaml:1:35: on_secret: expected one of block|redact|warn", "'block'"},
+        Mistake{"agents: {r: {provider: cluade}}\n", "p.yaml:1:24: provider: expected one of", "'claude'"},
+        Mistake{"bottles: {w: {resources: {memory: 4x}}}\n", "p.yaml:1:35: memory: expected a size", ""},
+        Mistake{"bottles: {w: {resources: {memory: 4k}}}\n", "p.yaml:1:35: memory: expected a size", ""},
+        Mistake{"bottles: {w: {resources: {memory: -4g}}}\n", "p.yaml:1:35: memory: expected a size", ""},
+        Mistake{"bottles: {w: {resources: {memory: 999999999999t}}}\n", "p.yaml:1:35: memory: expected a size", ""},
+        Mistake{"bottles: {w: {resources: {cpus: 0}}}\n", "p.yaml:1:33: cpus: expected a number above 0", ""},
+        Mistake{"bottles: {w: {resources: {cpus: nan}}}\n", "p.yaml:1:33: cpus: expected a number", ""},
+        Mistake{"bottles: {w: {resources: {pids: 2.5}}}\n", "p.yaml:1:33: pids: expected a whole number", ""},
+        Mistake{"bottles: {w: {packages: [\"-oAPT\"]}}\n", "p.yaml:1:26: packages: expected the name of a Debian package", ""},
+        Mistake{"bottles: {w: {env: {A: \"${A-b}\"}}}\n", "p.yaml:1:24: env.A: expected a literal", ""},
+        // Hosts
+        Mistake{"bottles:\n  w:\n    egress:\n      allow:\n        - https://a.example.org/x\n", "p.yaml:5:11: allow: expected a host", "write only the host: a.example.org"},
+        Mistake{"bottles: {w: {egress: {allow: [\"a.example.org:8443\"]}}}\n", "p.yaml:1:32: allow: expected a host", "{host: a.example.org, ports: [8443]}"},
+        Mistake{"bottles: {w: {egress: {allow: [a.example.org/x]}}}\n", "p.yaml:1:32: allow: expected a host", "paths: [\"/x\"]"},
+        Mistake{"bottles: {w: {egress: {allow: [{host: \"a.*.org\"}]}}}\n", "p.yaml:1:39: host: expected a host", "*.example.org"},
+        Mistake{"bottles: {w: {egress: {allow: [\"*example.org\"]}}}\n", "p.yaml:1:32: allow: expected a host", "a star"},
+        Mistake{"bottles: {w: {egress: {allow: [a.example.org.]}}}\n", "p.yaml:1:32: allow: expected a host", "the dot at the end"},
+        Mistake{"bottles: {w: {egress: {allow: [\"127.1\"]}}}\n", "p.yaml:1:32: allow: expected a host", ""},
+        Mistake{"bottles: {w: {egress: {allow: [0x7f.1]}}}\n", "p.yaml:1:32: allow: expected a host", ""},
+        Mistake{"bottles: {w: {egress: {allow: [\"2130706433\"]}}}\n", "p.yaml:1:32: allow: expected a host", ""},
+        Mistake{"bottles: {w: {egress: {allow: [a..b]}}}\n", "p.yaml:1:32: allow: expected a host", ""},
+        Mistake{"bottles: {w: {egress: {allow: [bücher.example]}}}\n", "p.yaml:1:32: allow: expected a host", "xn--"},
+        Mistake{"bottles: {w: {egress: {allow: [{methods: [GET]}]}}}\n", "p.yaml:1:32: 'host' is missing", "example.org"},
+        Mistake{"bottles: {w: {egress: {allow: [{host: a.b, methods: [get]}]}}}\n", "p.yaml:1:54: methods: expected an HTTP method in capitals", ""},
+        Mistake{"bottles: {w: {egress: {allow: [{host: a.b, methods: []}]}}}\n", "p.yaml:1:53: methods: an empty list", "for any"},
+        Mistake{"bottles: {w: {egress: {allow: [{host: a.b, methods: }]}}}\n", "p.yaml:1:44: methods: expected a list, found nothing", ""},
+        Mistake{"bottles: {w: {egress: {allow: [{host: a.b, paths: [x]}]}}}\n", "p.yaml:1:52: paths: expected a path that begins with /", ""},
+        Mistake{"bottles: {w: {egress: {allow: [{host: a.b, ports: [0]}]}}}\n", "p.yaml:1:52: ports: expected a port", ""},
+        Mistake{"bottles: {w: {egress: {allow: [{host: a.b, paths: [/x], inspect: false}]}}}\n", "p.yaml:1:66: inspect: methods and paths", ""},
+        Mistake{"bottles: {w: {egress: {hosts: {\"*.a.b\": 203.0.113.1}}}}\n", "p.yaml:1:32: hosts: expected a host name", ""},
+        Mistake{"bottles: {w: {egress: {hosts: {a.b: example.org}}}}\n", "p.yaml:1:37: hosts.a.b: expected an address", ""},
+        Mistake{"bottles: {w: {egress: {parent_proxy: \"https://p:1\"}}}\n", "p.yaml:1:38: parent_proxy: expected http://host:port", ""},
+        // Secrets
+        Mistake{"bottles: {w: {secrets: {g: {hosts: [a.b]}}}}\n", "p.yaml:1:28: 'from' is missing", "env:NAME"},
+        Mistake{"bottles: {w: {secrets: {g: {from: TOKEN, hosts: [a.b]}}}}\n", "p.yaml:1:35: from: expected env:NAME", ""},
+        Mistake{"bottles: {w: {secrets: {g: {from: env:T}}}}\n", "p.yaml:1:28: secret 'g' is bound to no host", "hosts:"},
+        Mistake{"bottles: {w: {secrets: {g: {from: env:T, hosts: []}}}}\n", "p.yaml:1:49: hosts: an empty list", "name at least one host"},
+        Mistake{"bottles: {w: {secrets: {g: {from: env:T, hosts: [\"*\"]}}}}\n", "p.yaml:1:49: secret 'g' is bound to every host", ""},
+        Mistake{"bottles: {w: {secrets: {g: {from: env:T, hosts: [a.b], header: \"X: y\"}}}}\n", "p.yaml:1:64: header: expected a header with {}", ""},
+        Mistake{"bottles: {w: {secrets: {g: {from: env:T, hosts: [a.b], header: \"X: {}\\r\\nY: z\"}}}}\n", "p.yaml:1:64: header: expected", ""},
+        // References
+        Mistake{"bottles: {web: {}}\nagents:\n  r: {bottle: wed}\n", "p.yaml:3:15: agent 'r': there is no bottle 'wed'", "'web'"},
+        Mistake{"bottles:\n  base: {}\n  web: {extends: [bse]}\n", "p.yaml:3:19: extends: there is no bottle 'bse'", "'base'"},
+        Mistake{"bottles:\n  a: {extends: [b]}\n  b: {extends: [a]}\n", "p.yaml:3:17: extends goes in a circle: a → b → a", "remove"},
+        Mistake{"bottles:\n  a: {extends: [a]}\n", "p.yaml:2:17: extends goes in a circle: a → a", ""},
+        Mistake{"bottles: {w: {image: a, dockerfile: b}}\n", "p.yaml:1:37: image and dockerfile exclude", ""},
+        Mistake{"agents: {r: {provider: command}}\n", "p.yaml:1:10: agent 'r': provider command without", "command: ["},
+        Mistake{"agents: {r: {command: [make]}}\n", "p.yaml:1:23: agent 'r': command is for", "provider: command"},
+        // Not YAML at all
+        Mistake{"bottles: {\n", "p.yaml:2:1: end of map", ""},
+        Mistake{"bottles:\n  a: b: c\n", "p.yaml:2:", "quotes"},
+        Mistake{"a: &x [*x]\n", "p.yaml:", ""},
+        Mistake{"--- {}\n--- {}\n", "p.yaml:2:5: a second document", ""}));
+
+TEST(Mistakes, AliasesDoNotExplode) {
+  std::string text = "a: &a [x,x,x,x,x,x,x,x,x,x]\n";
+  for (char c = 'b'; c < 'k'; ++c) {
+    std::string before(1, static_cast<char>(c - 1));
+    text += std::string(1, c) + ": &" + c + " [";
+    for (int i = 0; i < 10; ++i) text += (i ? ",*" : "*") + before;
+    text += "]\n";
+  }
+  auto result = parse({"p.yaml", text});
+  ASSERT_FALSE(result);
+  EXPECT_NE(result.error().what.find("too large"), std::string::npos) << result.error().what;
+}
+
+TEST(Mistakes, DepthIsBounded) {
+  EXPECT_FALSE(parse({"p.yaml", std::string(100000, '[')}));
+  EXPECT_FALSE(parse({"p.yaml", std::string(40, '[') + std::string(40, ']')}));
+  EXPECT_FALSE(parse({"p.yaml", std::string("a\0b: 1\n", 7)}));
+}
+
+class AgentMistakes : public ::testing::TestWithParam<Mistake> {};
+
+TEST_P(AgentMistakes, AreReportedWhereTheyStand) {
+  auto result = parse_agent({"agents/a.md", GetParam().text});
+  ASSERT_FALSE(result) << GetParam().text;
+  EXPECT_TRUE(result.error().what.starts_with(GetParam().at)) << result.error().what;
+  EXPECT_NE(result.error().todo.find(GetParam().todo), std::string::npos) << result.error().todo;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Markdown, AgentMistakes,
+    ::testing::Values(Mistake{"Just a prompt.\n", "agents/a.md:1:1: an agent's file begins with front matter", "---"},
+                      Mistake{"---\nname: a\n", "agents/a.md:1:1: the front matter has no end", "---"},
+                      Mistake{"---\nname: a\nbotle: web\n---\nx\n", "agents/a.md:3:1: unknown key 'botle'", "'bottle'"},
+                      Mistake{"---\nname: ../x\n---\n", "agents/a.md:2:7: name: expected a name", ""},
+                      Mistake{"---\nskills: [a, ../b]\n---\n", "agents/a.md:2:13: skills: expected a name", ""},
+                      Mistake{"---\nskills: a, ../b\n---\n", "agents/a.md:2:9: skills: expected a name", ""},
+                      Mistake{"---\nname: a\negress: {allow: ['*']}\n---\n", "agents/a.md:3:1: unknown key 'egress'", ""},
+                      Mistake{"---\ndescription: Use it: now\n---\n", "agents/a.md:2:", "quotes"},
+                      Mistake{"---\nname: a\n---\n\xff\xfe\n", "agents/a.md:1:1: not a text file", ""}));
+
+}  // namespace
+}  // namespace bottle::manifest

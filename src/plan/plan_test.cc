@@ -1,0 +1,340 @@
+#include "plan/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "base/file.h"
+
+namespace bottle::plan {
+namespace {
+
+using nlohmann::json;
+
+manifest::Manifest parsed(const std::string& yaml) {
+  auto manifest = manifest::parse({"p.yaml", yaml});
+  EXPECT_TRUE(manifest) << manifest.error().what;
+  return manifest ? *manifest : manifest::Manifest{};
+}
+
+Facts facts() {
+  return {.session = "s1", .workspace = "/home/me/app", .uid = 1001, .gid = 1001, .environment = {{"HOME", "/home/me"}, {"CLAUDE_BOTTLE_OAUTH_TOKEN", "real-token"}},
+          .runtimes = {"runc", "runsc"}, .repository = true, .skills = {{"review", "/home/me/.claude/skills/review"}}};
+}
+
+constexpr const char* kWeb = R"(
+bottles:
+  web:
+    packages: [git]
+    env: {STAGE: dev, NPM_READ: "${NPM_READ_TOKEN}", DB_PASS: "?Database password"}
+    secrets:
+      github: {from: env:GITHUB_TOKEN, hosts: [api.github.com], header: "Authorization: Bearer {}"}
+    egress:
+      allow: [packages.example.org, {host: api.github.com, methods: [GET], paths: ["/repos/me/**"]}]
+      extra_ca: [~/ca.pem]
+    ssh: [{host: git.example.net, port: 2222, identity_file: ~/.ssh/id, host_key: "ssh-ed25519 AAAA"}]
+agents:
+  reviewer: {bottle: web, skills: [review], prompt: "Review only."}
+)";
+
+Facts web_facts() {
+  Facts f = facts();
+  f.environment["NPM_READ_TOKEN"] = "npm-value";
+  f.environment["GITHUB_TOKEN"] = "github-value";
+  return f;
+}
+
+// Compares with tests/golden/NAME; BOTTLE_UPDATE_GOLDEN=1 writes it instead.
+void expect_golden(const std::string& name, const std::string& text) {
+  std::string path = "tests/golden/" + name;
+  if (std::getenv("BOTTLE_UPDATE_GOLDEN")) ASSERT_TRUE(write_file_atomically(path, text, 0644));
+  auto golden = read_file(path);
+  ASSERT_TRUE(golden) << golden.error().what;
+  EXPECT_EQ(text, *golden) << "if the change is meant, run the tests once with BOTTLE_UPDATE_GOLDEN=1";
+}
+
+struct Golden {
+  const char *name, *yaml, *agent, *prompt;
+  bool headless;
+};
+
+class GoldenPlans : public ::testing::TestWithParam<Golden> {};
+
+TEST_P(GoldenPlans, AreWhatTheyWereAndComeBackWhole) {
+  const Golden& g = GetParam();
+  Facts f = web_facts();
+  f.environment["OPENAI_API_KEY"] = "openai-value";
+  auto plan = make(*g.yaml ? parsed(g.yaml) : manifest::builtin(), {.agent = g.agent, .prompt = g.prompt, .headless = g.headless}, f);
+  ASSERT_TRUE(plan) << plan.error().what;
+  std::string text = to_json(*plan).dump(2) + "\n";
+  expect_golden(std::string(g.name) + ".json", text);
+  expect_golden(std::string(g.name) + ".txt", explain(*plan));
+  auto back = from_json(json::parse(text));
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(to_json(*back), to_json(*plan));
+  for (const auto& [name, value] : f.environment)
+    if (name != "HOME") {
+      EXPECT_EQ(text.find(value), std::string::npos) << "the plan holds the value of " << name;
+      EXPECT_EQ(explain(*plan).find(value), std::string::npos);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Plans, GoldenPlans,
+                         ::testing::Values(Golden{"reviewer", kWeb, "reviewer", "", false}, Golden{"claude-headless", "", "claude", "Say hello", true},
+                                           Golden{"codex", "", "codex", "fix it", false}, Golden{"shell", "", "shell", "", false}),
+                         [](const auto& info) {
+                           std::string name = info.param.name;
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+TEST(Json, EveryKeyIsNeededAndTyped) {
+  auto plan = make(parsed(kWeb), {.agent = "reviewer"}, web_facts());
+  ASSERT_TRUE(plan);
+  json whole = to_json(*plan);
+  for (const auto& [key, value] : whole.items()) {
+    json less = whole;
+    less.erase(key);
+    EXPECT_FALSE(from_json(less)) << key;
+    json wrong = whole;
+    wrong[key] = value.is_object() || value.is_array() ? json(7) : json::array();
+    EXPECT_FALSE(from_json(wrong)) << key;
+  }
+  EXPECT_FALSE(from_json(json(nullptr)));
+  EXPECT_FALSE(from_json(json::array()));
+  whole["secrets"][0]["source"]["kind"] = "guess";
+  EXPECT_FALSE(from_json(whole));
+}
+
+TEST(Json, EveryFieldSurvives) {
+  Plan p;
+  p.session = "s", p.agent = "a", p.bottle = "b", p.provider = "command";
+  p.image = {"ref", "dockerfile", "/d", "command", {"git"}};
+  p.runtime = "runsc";
+  p.resources = {123456789012345, 0.5, 7};
+  p.workspace_mode = manifest::WorkspaceMode::bind;
+  p.workspace = "/w", p.workdir = "/elsewhere", p.uid = 7, p.gid = 8;
+  p.env = {{"A", {Source::Kind::file, "/f"}}, {"B", {Source::Kind::cmd, "c"}}};
+  p.secrets = {{"n", {Source::Kind::prompt, "q"}, {"h"}, "X: {}", "ph", "E", true}};
+  p.egress.allow = {{"h", {1, 2}, {"GET"}, {"/p"}, true}};
+  p.egress.lan = {{"l", "t:1", {"GET"}, {"/q"}}};
+  p.egress.on_secret = "warn", p.egress.hosts = {{"h", {"203.0.113.1"}}}, p.egress.parent_proxy = "http://p:1", p.egress.extra_ca = {"/ca"}, p.egress.resolver = "203.0.113.2";
+  p.ssh = {{"h", "/i", "hn", "u", "k", 23}};
+  p.skills = {"/s"}, p.system_prompt = "sys", p.prompt = "äöü\n\"", p.command = {"x", "y"}, p.headless = true, p.warnings = {"w"};
+  auto back = from_json(json::parse(to_json(p).dump()));
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(to_json(*back), to_json(p));
+  EXPECT_EQ(back->resources.memory, 123456789012345u);
+  EXPECT_EQ(back->secrets[0].source.kind, Source::Kind::prompt);
+  EXPECT_TRUE(back->secrets[0].optional);
+  EXPECT_EQ(back->ssh[0].known_host_key, "k");
+  EXPECT_EQ(back->workdir, "/elsewhere");
+  EXPECT_EQ(back->egress.allow[0].ports, (std::vector<uint16_t>{1, 2}));
+  EXPECT_EQ(back->gid, 8u);
+}
+
+struct Refusal {
+  const char *yaml, *what, *todo;
+  Options options = {.agent = "a"};
+};
+
+class Refusals : public ::testing::TestWithParam<Refusal> {};
+
+TEST_P(Refusals, SayWhatAndWhatToDo) {
+  auto plan = make(parsed(GetParam().yaml), GetParam().options, facts());
+  ASSERT_FALSE(plan) << GetParam().yaml;
+  EXPECT_NE(plan.error().what.find(GetParam().what), std::string::npos) << plan.error().what;
+  EXPECT_NE(plan.error().todo.find(GetParam().todo), std::string::npos) << plan.error().todo;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Make, Refusals,
+    ::testing::Values(
+        Refusal{"agents: {review: {}}", "there is no agent 'reveiw'", "'review'", {.agent = "reveiw"}},
+        Refusal{"bottles:\n  w:\n    env: {X: \"${GONE}\"}\nagents: {a: {bottle: w}}", "p.yaml:3:14: env.X: the variable GONE is not set", "export GONE"},
+        Refusal{"bottles: {w: {secrets: {g: {from: env:GONE, hosts: [a.b]}}}}\nagents: {a: {bottle: w}}", "p.yaml:1:25: secrets.g: the variable GONE", "export GONE"},
+        Refusal{"agents:\n  a: {skills: [reveiw]}", "p.yaml:2:15: agent 'a': there is no skill 'reveiw'", "'review'"},
+        Refusal{"bottles: {w: {runtime: runcs}}\nagents: {a: {bottle: w}}", "p.yaml:1:24: the engine has no runtime 'runcs'", "did you mean"},
+        Refusal{"agents: {a: {}}", "no runtime 'kata'", "one of: runc, runsc", {.agent = "a", .runtime = "kata"}},
+        Refusal{"agents: {a: {}}", "unknown workspace mode 'clon'", "'clone'", {.agent = "a", .workspace_mode = "clon"}},
+        Refusal{"agents: {a: {}}", "not the name of an image", "", {.agent = "a", .image = "-x"}},
+        Refusal{"agents: {a: {}}", "--headless needs a prompt", "--prompt", {.agent = "a", .prompt = " \n", .headless = true}},
+        Refusal{"agents: {a: {}}", "longer than 100 KB", "--headless", {.agent = "a", .prompt = std::string(102401, 'x')}},
+        Refusal{"agents: {a: {}}", "the prompt is not UTF-8", "", {.agent = "a", .prompt = "\xff", .headless = true}},
+        Refusal{"agents: {a: {}}", "NUL", "", {.agent = "a", .prompt = std::string("a\0b", 3)}},
+        Refusal{"agents: {a: {provider: codex}}", "OPENAI_API_KEY is not set", "export OPENAI_API_KEY"},
+        Refusal{"bottles: {w: {env: {T: x}, secrets: {g: {from: \"cmd:x\", hosts: [a.b], env: T}}}}\nagents: {a: {bottle: w}}", "env.T would put a value where secret g", "remove it"},
+        Refusal{"bottles: {w: {secrets: {g: {from: \"cmd:x\", hosts: [a.b], env: T}, h: {from: \"cmd:x\", hosts: [a.b], env: T}}}}\nagents: {a: {bottle: w}}", "share the variable T", "another env"},
+        Refusal{"bottles: {w: {secrets: {g: {from: \"cmd:x\", expose: true}}}}\nagents: {a: {bottle: w}}", "expose needs a variable", "env: NAME"}));
+
+TEST(Make, RefusesABadSessionName) {
+  for (const char* name : {"", "A", "a_b", "-a", "a/b", "12345678901234567890123456789012345678901"}) {
+    Facts f = facts();
+    f.session = name;
+    EXPECT_FALSE(make(manifest::builtin(), {.agent = "claude"}, f)) << name;
+  }
+}
+
+TEST(SignIn, TokenThenKeyThenAnErrorThatSaysHow) {
+  Facts f = facts();
+  f.environment["ANTHROPIC_API_KEY"] = "key-value";
+  auto both = make(manifest::builtin(), {.agent = "claude"}, f);
+  ASSERT_TRUE(both);
+  ASSERT_EQ(both->secrets.size(), 1u);
+  EXPECT_EQ(both->secrets[0].name, "claude-oauth");
+  EXPECT_EQ(both->secrets[0].env, "CLAUDE_CODE_OAUTH_TOKEN");
+  EXPECT_EQ(both->secrets[0].source.text, "CLAUDE_BOTTLE_OAUTH_TOKEN");
+  EXPECT_EQ(both->secrets[0].placeholder, "sk-ant-oat01-bottle-s1");
+  EXPECT_EQ(both->secrets[0].hosts, std::vector<std::string>{"api.anthropic.com"});
+  f.environment.erase("CLAUDE_BOTTLE_OAUTH_TOKEN");
+  auto key = make(manifest::builtin(), {.agent = "claude"}, f);
+  ASSERT_TRUE(key);
+  EXPECT_EQ(key->secrets[0].name, "anthropic-key");
+  EXPECT_EQ(key->secrets[0].env, "ANTHROPIC_API_KEY");
+  f.environment["ANTHROPIC_API_KEY"] = "";
+  auto none = make(manifest::builtin(), {.agent = "claude"}, f);
+  ASSERT_FALSE(none);
+  EXPECT_NE(none.error().todo.find("claude setup-token"), std::string::npos);
+  EXPECT_NE(none.error().todo.find("export CLAUDE_BOTTLE_OAUTH_TOKEN"), std::string::npos);
+  EXPECT_TRUE(make(manifest::builtin(), {.agent = "shell"}, f));
+}
+
+TEST(SignIn, TheOperatorsOwnSecretTakesItsPlace) {
+  Facts f = facts();
+  f.environment.erase("CLAUDE_BOTTLE_OAUTH_TOKEN");
+  auto named = make(parsed("bottles: {default: {secrets: {claude-oauth: {from: \"cmd:op read token\", hosts: [api.anthropic.com]}}}}\nagents: {a: {}}"), {.agent = "a"}, f);
+  ASSERT_TRUE(named) << named.error().what;
+  ASSERT_EQ(named->secrets.size(), 1u);
+  EXPECT_EQ(named->secrets[0].env, "CLAUDE_CODE_OAUTH_TOKEN");
+  EXPECT_EQ(named->secrets[0].placeholder, "sk-ant-oat01-bottle-s1");
+  auto plain = make(parsed("bottles: {default: {env: {ANTHROPIC_API_KEY: dummy}}}\nagents: {a: {}}"), {.agent = "a"}, f);
+  ASSERT_TRUE(plain) << plain.error().what;
+  EXPECT_TRUE(plain->secrets.empty());
+  ASSERT_FALSE(plain->warnings.empty());
+  EXPECT_NE(plain->warnings[0].find("env.ANTHROPIC_API_KEY"), std::string::npos);
+}
+
+TEST(Egress, TheProvidersApiIsInspectedAndANarrowRuleStaysNarrow) {
+  auto plan = make(manifest::builtin(), {.agent = "claude"}, facts());
+  ASSERT_TRUE(plan);
+  ASSERT_EQ(plan->egress.allow.size(), 1u);
+  EXPECT_EQ(plan->egress.allow[0].host, "api.anthropic.com");
+  EXPECT_EQ(plan->egress.allow[0].ports, std::vector<uint16_t>{443});
+  EXPECT_TRUE(plan->egress.allow[0].inspect);
+  auto own = make(parsed("bottles: {default: {egress: {allow: [{host: api.anthropic.com, paths: [/v1/messages]}]}}}\nagents: {a: {}}"), {.agent = "a"}, facts());
+  ASSERT_TRUE(own);
+  ASSERT_EQ(own->egress.allow.size(), 1u);
+  EXPECT_EQ(own->egress.allow[0].paths.size(), 1u);
+  auto shell = make(manifest::builtin(), {.agent = "shell"}, facts());
+  ASSERT_TRUE(shell);
+  EXPECT_TRUE(shell->egress.allow.empty());
+}
+
+TEST(Ssh, AHostWithoutItsKeyStaysClosed) {
+  auto v1 = manifest::import_v1({"claude-bottle.json", R"({"bottles": {"d": {"ssh": [{"Host": "g.example"}]}}, "agents": {"a": {"bottle": "d"}}})"});
+  ASSERT_TRUE(v1);
+  auto plan = make(*v1, {.agent = "a"}, facts());
+  ASSERT_TRUE(plan);
+  EXPECT_TRUE(plan->ssh.empty());
+  EXPECT_EQ(plan->egress.allow.size(), 1u);
+  EXPECT_EQ(plan->warnings.size(), 1u);
+}
+
+TEST(Secrets, AnExposedOneIsLoudAndStillLookedOutFor) {
+  auto plan = make(parsed("bottles: {default: {secrets: {g: {from: \"cmd:x\", hosts: [a.b], env: T, expose: true}}, egress: {allow: [a.b]}}}\nagents: {a: {provider: shell}}"), {.agent = "a"}, facts());
+  ASSERT_TRUE(plan) << plan.error().what;
+  ASSERT_EQ(plan->env.size(), 1u);
+  EXPECT_EQ(plan->env[0].name, "T");
+  ASSERT_EQ(plan->secrets.size(), 1u);
+  EXPECT_EQ(plan->secrets[0].env, "");
+  ASSERT_EQ(plan->warnings.size(), 1u);
+  EXPECT_NE(plan->warnings[0].find("EXPOSED"), std::string::npos);
+}
+
+TEST(User, RootIsNobodyInsideUnlessBindNeedsIt) {
+  Facts f = facts();
+  f.uid = f.gid = 0;
+  auto clone = make(manifest::builtin(), {.agent = "claude"}, f);
+  ASSERT_TRUE(clone);
+  EXPECT_EQ(clone->uid, 1000u);
+  EXPECT_EQ(clone->gid, 1000u);
+  EXPECT_TRUE(clone->warnings.empty());
+  auto bind = make(manifest::builtin(), {.agent = "claude", .workspace_mode = "bind"}, f);
+  ASSERT_TRUE(bind);
+  EXPECT_EQ(bind->uid, 0u);
+  EXPECT_EQ(bind->warnings.size(), 2u);
+}
+
+TEST(Workspace, CloneWithoutARepositoryIsACopy) {
+  Facts f = facts();
+  f.repository = false;
+  auto plan = make(manifest::builtin(), {.agent = "claude"}, f);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->workspace_mode, manifest::WorkspaceMode::copy);
+  EXPECT_EQ(plan->warnings.size(), 1u);
+}
+
+std::vector<std::string> command(const std::string& yaml, Options options) {
+  Facts f = facts();
+  f.environment["OPENAI_API_KEY"] = "openai-value";
+  options.agent = "a";
+  auto plan = make(parsed(yaml), options, f);
+  EXPECT_TRUE(plan) << plan.error().what;
+  return plan ? plan->command : std::vector<std::string>{};
+}
+
+TEST(Command, PerProvider) {
+  using Words = std::vector<std::string>;
+  const char* claude = "agents: {a: {prompt: Sys}}";
+  EXPECT_EQ(command(claude, {.prompt = "Do"}), (Words{"claude", "--dangerously-skip-permissions", "--append-system-prompt", "Sys", "Do"}));
+  EXPECT_EQ(command(claude, {.prompt = "Do", .headless = true, .agent_args = {"--model", "x"}}),
+            (Words{"claude", "--dangerously-skip-permissions", "--append-system-prompt", "Sys", "-p", "--output-format", "text", "--model", "x"}));
+  EXPECT_EQ(command(claude, {.prompt = "--help"}).at(4), "--");
+  EXPECT_EQ(command(claude, {.prompt = "Do", .agent_args = {"--allowedTools", "a"}}).back(), "Do");
+  const char* codex = "agents: {a: {provider: codex, prompt: Sys}}";
+  EXPECT_EQ(command(codex, {.prompt = "Do"}), (Words{"codex", "--dangerously-bypass-approvals-and-sandbox", "Sys\n\nDo"}));
+  EXPECT_EQ(command(codex, {.prompt = "Do", .headless = true}), (Words{"codex", "exec", "--dangerously-bypass-approvals-and-sandbox", "-"}));
+  const char* shell = "agents: {a: {provider: shell}}";
+  EXPECT_EQ(command(shell, {}), (Words{"bash", "-l"}));
+  EXPECT_EQ(command(shell, {.prompt = "id", .headless = true}), (Words{"bash", "-s"}));
+  EXPECT_EQ(command(shell, {.prompt = "id", .headless = true, .agent_args = {"-x"}}), (Words{"bash", "-s", "--", "-x"}));
+  EXPECT_EQ(command("agents: {a: {provider: command, command: [make, -j4]}}", {.agent_args = {"all"}}), (Words{"make", "-j4", "all"}));
+}
+
+TEST(Command, AHeadlessMegabyteGoesThroughStandardInput) {
+  std::string prompt(1 << 20, 'x');
+  auto plan = make(manifest::builtin(), {.agent = "claude", .prompt = prompt, .headless = true}, facts());
+  ASSERT_TRUE(plan) << plan.error().what;
+  EXPECT_EQ(plan->prompt, prompt);
+}
+
+TEST(Image, ItsNameFollowsFromWhatIsInIt) {
+  Image plain = bootstrap_image("claude", {});
+  EXPECT_EQ(plain.recipe, "bootstrap");
+  EXPECT_TRUE(plain.reference.starts_with("bottle-agent-claude:"));
+  EXPECT_EQ(plain.reference.size(), std::string("bottle-agent-claude:").size() + 12);
+  EXPECT_EQ(plain.reference, bootstrap_image("claude", {}).reference);
+  EXPECT_NE(plain.reference, bootstrap_image("claude", {"git"}).reference);
+  EXPECT_NE(bootstrap_image("claude", {"ab", "c"}).reference, bootstrap_image("claude", {"a", "bc"}).reference);
+}
+
+TEST(Explain, SpeaksToPeopleNotToTheirTerminals) {
+  auto plan = make(manifest::builtin(), {.agent = "shell", .agent_args = {"\x1b]0;owned\x07", "\xc2\x9b" "31m"}}, facts());
+  ASSERT_TRUE(plan);
+  std::string text = explain(*plan);
+  EXPECT_EQ(text.find('\x1b'), std::string::npos);
+  EXPECT_EQ(text.find('\x07'), std::string::npos);
+  EXPECT_EQ(text.find("\xc2\x9b"), std::string::npos);
+}
+
+TEST(Guard, PlansWithoutAnAgent) {
+  auto policy = manifest::parse_guard({"g.yaml", "egress: {allow: ['*']}\nsecrets: {t: {from: env:T, hosts: [a.example]}}"});
+  ASSERT_TRUE(policy);
+  auto plan = for_guard(*policy);
+  ASSERT_TRUE(plan) << plan.error().what;
+  EXPECT_EQ(plan->egress.allow[0].host, "*");
+  EXPECT_EQ(plan->secrets[0].placeholder, "bottle-placeholder-guard-t");
+}
+
+}  // namespace
+}  // namespace bottle::plan
