@@ -1,0 +1,88 @@
+// The guard's configuration, compiled. Immutable but for caches; connections keep the one they began with.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "base/error.h"
+#include "policy/address.h"
+#include "policy/host.h"
+#include "policy/matcher.h"
+#include "policy/rules.h"
+
+struct ssl_ctx_st;
+
+namespace bottle::guard {
+
+struct Secret {
+  std::string name, value, placeholder;
+  std::vector<policy::HostPattern> hosts;
+  std::string header, template_before, template_after;  // "Authorization: Bearer {}" in its parts; header empty: none
+};
+
+// What the secrets mean for one host.
+struct HostSecrets {
+  std::vector<const Secret*> bound;
+  policy::Matcher foreign;           // values and placeholders that must not go there
+  std::vector<const Secret*> owner;  // pattern of `foreign` → its secret
+};
+
+struct SshHost {
+  policy::Host host;
+  uint16_t port = 22;
+  std::string key;  // the blob, decoded
+};
+
+struct ParentProxy {
+  policy::Host host;
+  uint16_t port = 0;
+  std::string authorization;  // value of Proxy-Authorization, or empty
+};
+
+struct Config {
+  std::vector<policy::Endpoint> listen;
+  std::optional<policy::Endpoint> dns;
+  std::map<std::string, policy::Address> names;
+  policy::Rules rules;
+  std::map<std::string, std::vector<policy::Endpoint>> hosts;  // port 0: the port asked for
+  policy::StreamScan::Action on_secret = policy::StreamScan::Action::block;
+  std::optional<ParentProxy> parent;
+  std::string resolver;  // ip:port, or empty for /etc/resolv.conf
+  std::string roots;     // PEM: ca_bundle and extra_ca
+  std::vector<Secret> secrets;
+  std::vector<SshHost> ssh;
+  int64_t idle_ms = 3600 * 1000;
+  policy::Matcher values;                  // the values of all secrets, for answers
+  std::vector<const Secret*> values_owner;
+
+  Config() = default;
+  Config(const Config&) = delete;
+  ~Config();
+
+  const std::vector<policy::Endpoint>* fixed(const policy::Host& host) const;
+  const SshHost* ssh_host(const policy::Host& host, uint16_t port) const;
+  const HostSecrets& secrets_of(const policy::Host& host) const;
+  // `text` with every value and placeholder starred out: for audit lines.
+  std::string redacted(std::string_view text) const;
+  // The context for upstream TLS; the roots are parsed at first use. Null if they cannot be.
+  ssl_ctx_st* upstream_tls() const;
+
+ private:
+  friend Result<std::shared_ptr<Config>> parse_config(const nlohmann::json&);
+  policy::Matcher everything_;
+  mutable std::map<std::vector<bool>, std::unique_ptr<HostSecrets>> host_secrets_;
+  mutable ssl_ctx_st* upstream_tls_ = nullptr;
+};
+
+// Code::invalid names what is wrong, never a secret's value.
+Result<std::shared_ptr<Config>> parse_config(const nlohmann::json& json);
+
+Result<std::string> base64_decode(std::string_view text);
+std::string base64_encode(std::string_view bytes);
+
+}  // namespace bottle::guard

@@ -1,0 +1,45 @@
+// What all connections of the process share.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "guard/audit.h"
+#include "guard/config.h"
+#include "guard/loop.h"
+#include "guard/resolver.h"
+#include "guard/tls.h"
+
+namespace bottle::guard {
+
+struct Pipe {
+  UniqueFd read, write;
+};
+
+// Pipes for splice, lent while data is in flight. An empty one goes back; one with bytes in it must be destroyed.
+class PipePool {
+ public:
+  Pipe take();  // without descriptors if there are none left
+  void give_back(Pipe pipe);
+
+ private:
+  std::vector<Pipe> idle_;
+};
+
+struct Context {
+  Loop loop;
+  Audit audit;
+  Resolver resolver{loop};
+  PipePool pipes;
+  std::shared_ptr<const Config> config;
+  std::unique_ptr<SessionCa> ca;
+  size_t connections = 0;
+  uint32_t next_id = 0;
+
+  std::string new_id();
+};
+
+inline constexpr size_t kMaxConnections = 4096;
+
+}  // namespace bottle::guard

@@ -1,0 +1,130 @@
+#include "guard/dns_server.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "guard/dns.h"
+#include "guard/stream.h"
+#include "guard/task.h"
+
+namespace bottle::guard {
+
+Result<UniqueFd> open_listener(const policy::Endpoint& at, int type) {
+  sockaddr_storage storage{};
+  socklen_t size;
+  if (at.address.v6) {
+    auto* a = reinterpret_cast<sockaddr_in6*>(&storage);
+    *a = {.sin6_family = AF_INET6, .sin6_port = htons(at.port)};
+    std::memcpy(&a->sin6_addr, at.address.bytes.data(), 16);
+    size = sizeof *a;
+  } else {
+    auto* a = reinterpret_cast<sockaddr_in*>(&storage);
+    *a = {.sin_family = AF_INET, .sin_port = htons(at.port)};
+    std::memcpy(&a->sin_addr, at.address.bytes.data(), 4);
+    size = sizeof *a;
+  }
+  UniqueFd fd(::socket(storage.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return fail_errno("opening a socket for " + to_string(at));
+  int one = 1, seconds = 1;
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (type == SOCK_STREAM) {
+    // Inherited by what is accepted. Deferred: the first read finds the request, and a silent client costs nothing.
+    setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(fd.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
+  }
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), size) != 0) return fail_errno("binding " + to_string(at));
+  if (type == SOCK_STREAM && ::listen(fd.get(), 1024) != 0) return fail_errno("listening on " + to_string(at));
+  return fd;
+}
+
+Result<> DnsServer::listen(const policy::Endpoint& at) {
+  if (at_ == at) return {};
+  auto udp = TRY(open_listener(at, SOCK_DGRAM));
+  auto tcp = TRY(open_listener(at, SOCK_STREAM));
+  udp_.open(udp.release(), nullptr);
+  tcp_.open(tcp.release(), nullptr);
+  udp_.on_event = [this](uint32_t) { read_udp(); };
+  tcp_.on_event = [this](uint32_t) { accept_tcp(); };
+  udp_.watch();
+  tcp_.watch();
+  at_ = at;
+  return {};
+}
+
+std::string DnsServer::answer(std::string_view bytes) {
+  DnsQuery query;
+  if (parse_dns_query(bytes, query) != Parse::ok) return {};
+  if (!context_.config->names.contains(query.name)) {
+    constexpr int kLinesASecond = 20;
+    int64_t second = context_.loop.now() / 1000;
+    if (second != second_) {
+      second_ = second;
+      lines_ = 0;
+      if (dropped_) {
+        context_.audit.write({.id = context_.new_id(), .action = "deny", .kind = "dns", .code = "dropped", .reason = std::to_string(dropped_) + " names not recorded"});
+        dropped_ = 0;
+      }
+    }
+    if (lines_++ < kLinesASecond) {
+      // A name can carry a secret out only if somebody answered; it can still carry one into the log.
+      std::string name = context_.config->redacted(query.name);
+      context_.audit.write({.id = context_.new_id(), .action = "deny", .kind = "dns", .host = name, .code = "nxdomain", .reason = "not a name of this bottle"});
+    } else {
+      ++dropped_;
+    }
+  }
+  return dns_answer(bytes, query, context_.config->names);
+}
+
+void DnsServer::read_udp() {
+  for (int i = 0; i < 64; ++i) {
+    sockaddr_storage from;
+    socklen_t size = sizeof from;
+    ssize_t n = recvfrom(udp_.fd(), scratch, 4096, 0, reinterpret_cast<sockaddr*>(&from), &size);
+    if (n < 0) return;
+    std::string reply = answer({scratch, static_cast<size_t>(n)});
+    if (!reply.empty()) sendto(udp_.fd(), reply.data(), reply.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&from), size);
+  }
+}
+
+Detached serve_dns(DnsServer& server, int fd) {
+  ++server.clients_;
+  {
+    Waker waker(server.context_.loop);
+    Stream stream;
+    stream.source = std::make_unique<Source>();
+    stream.source->open(fd, &waker);
+    stream.source->watch();
+    int64_t deadline = server.context_.loop.now() + 10 * 1000;
+    while (!stream.eof && !stream.failed && server.context_.loop.now() < deadline) {
+      bool progress = stream.unsent() < 4096 && stream.fill();
+      while (stream.in.size() >= 2) {
+        size_t size = static_cast<size_t>(static_cast<unsigned char>(stream.in[0]) << 8 | static_cast<unsigned char>(stream.in[1]));
+        if (stream.in.size() < 2 + size) break;
+        std::string reply = server.answer(std::string_view(stream.in).substr(2, size));
+        stream.in.erase(0, 2 + size);
+        stream.failed |= reply.empty();
+        stream.out += static_cast<char>(reply.size() >> 8);
+        stream.out += static_cast<char>(reply.size());
+        stream.out += reply;
+      }
+      progress |= stream.flush();
+      if (!progress) co_await waker.wait(deadline);
+    }
+  }
+  --server.clients_;
+}
+
+void DnsServer::accept_tcp() {
+  while (true) {
+    int fd = accept4(tcp_.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) return;
+    if (clients_ >= 64) ::close(fd);
+    else serve_dns(*this, fd);
+  }
+}
+
+}  // namespace bottle::guard

@@ -1,0 +1,113 @@
+// The reactor: one thread, edge-triggered epoll, coroutines that wait on one Waker each.
+//
+// A connection has one Waker. Every descriptor it owns is a Source that points to it; any event on any of them only sets
+// flags and queues the Waker. The coroutine then tries everything it has to do and waits again. So there is nothing to cancel,
+// and an event for a Source destroyed in the same turn cannot be delivered: flags are set for a whole batch before any
+// coroutine runs.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <coroutine>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "base/unique_fd.h"
+
+namespace bottle::guard {
+
+class Loop;
+
+class Waker {
+ public:
+  explicit Waker(Loop& loop) : loop_(loop) {}
+  Waker(const Waker&) = delete;
+  Waker& operator=(const Waker&) = delete;
+  ~Waker();
+
+  // Resumes the waiting coroutine later in this turn; remembered if it is not waiting.
+  void wake();
+
+  struct Wait {
+    Waker& waker;
+    // Always suspends: what was signalled meanwhile is queued already, and others get their turn.
+    bool await_ready() { return false; }
+    void await_suspend(std::coroutine_handle<> handle) { waker.waiting_ = handle; }
+    // False if the deadline passed without an event.
+    bool await_resume();
+  };
+  // Until an event or `deadline` (Loop::now() milliseconds).
+  Wait wait(int64_t deadline);
+  Loop& loop() const { return loop_; }
+
+ private:
+  friend class Loop;
+  using Timers = std::multimap<int64_t, Waker*>;
+  Loop& loop_;
+  std::coroutine_handle<> waiting_;
+  int64_t deadline_ = 0;
+  Timers::iterator timer_;
+  bool armed_ = false, signaled_ = false, queued_ = false, expired_ = false;
+};
+
+// A descriptor in the reactor. Not movable: epoll holds its address.
+class Source {
+ public:
+  Source() = default;
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+  ~Source() { close(); }
+
+  // Takes the descriptor; it joins epoll only when something first has to wait for it.
+  void open(int fd, Waker* waker, bool readable = true, bool writable = true);
+  void watch();
+  void close();
+  int fd() const { return fd_.get(); }
+  explicit operator bool() const { return static_cast<bool>(fd_); }
+
+  // Non-blocking; -1 with EAGAIN when it would block (without a system call where that is already known).
+  ssize_t recv(void* buffer, size_t size);
+  ssize_t send(const void* bytes, size_t size);
+
+  bool readable = false, writable = false;
+  bool hup = false;    // the peer finished sending or the connection broke: reads must go on to the end
+  bool broken = false; // EPOLLERR or EPOLLHUP
+
+  // For service descriptors (listeners, resolver): called in the dispatch phase; must not destroy a Source.
+  std::function<void(uint32_t events)> on_event;
+
+ private:
+  friend class Loop;
+  UniqueFd fd_;
+  Waker* waker_ = nullptr;
+  bool watched_ = false;
+};
+
+class Loop {
+ public:
+  Loop();
+  // Runs until stop(). `after_turn` runs once a turn and returns the most milliseconds to sleep (-1: no limit).
+  void run(const std::function<int()>& after_turn);
+  void stop() { stopped_ = true; }
+  int64_t now() const { return now_; }  // monotonic milliseconds, once a turn
+  int epoll() const { return epoll_.get(); }
+
+ private:
+  friend class Waker;
+  void tick();
+  void fire_timers();
+
+  UniqueFd epoll_;
+  int64_t now_ = 0;
+  bool stopped_ = false;
+  std::vector<Waker*> ready_;
+  Waker::Timers timers_;
+};
+
+// One buffer for the whole thread; valid until the next await.
+inline constexpr size_t kScratch = 64 * 1024;
+extern char scratch[kScratch];
+
+}  // namespace bottle::guard

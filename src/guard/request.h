@@ -1,0 +1,33 @@
+// One request's head: what is asked, whether it may go, and the head that goes on in its place.
+#pragma once
+
+#include <string>
+
+#include "guard/body.h"
+#include "guard/connection.h"
+
+namespace bottle::guard {
+
+struct Request {
+  std::string method, target;  // origin form
+  Body body;
+  bool keep = true;            // the client may send another
+  bool upgrade = false, expects_continue = false;
+  int minor = 1;
+};
+
+struct Verdict {
+  bool allowed = false;
+  int status = 403;
+  std::string_view code;
+  std::string reason;
+};
+
+// Reads the head at the front of `c.client.in` (already known to be complete: `head`), decides on it, and writes the head
+// for the upstream, secrets swapped in, to `out`. Sets c.host and c.port for absolute-form requests. Audits warnings itself.
+Verdict prepare_request(Connection& c, const Head& head, Request& request, std::string& out);
+
+// Headers that speak of one connection only, and those that a forwarder writes itself.
+bool hop_by_hop(std::string_view name);
+
+}  // namespace bottle::guard

@@ -1,0 +1,231 @@
+#include "guard/server.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "guard/connection.h"
+
+namespace bottle::guard {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kMostControl = 16 << 20;
+
+policy::Endpoint bound_to(int fd, policy::Endpoint at) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size) == 0)
+    at.port = ntohs(storage.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&storage)->sin6_port : reinterpret_cast<sockaddr_in*>(&storage)->sin_port);
+  return at;
+}
+
+Result<std::string> read_to_end(int fd) {
+  std::string bytes;
+  while (true) {
+    ssize_t n = ::read(fd, scratch, kScratch);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("reading the configuration");
+    if (n == 0) return bytes;
+    bytes.append(scratch, static_cast<size_t>(n));
+    if (bytes.size() > kMostControl) return fail(Code::limit, "the configuration is larger than 16 MB");
+  }
+}
+
+}  // namespace
+
+std::string Server::listening() const {
+  std::string text;
+  for (const auto& each : listeners_) text += (text.empty() ? "" : " ") + to_string(bound_to(each.source->fd(), each.at));
+  return text;
+}
+
+void Server::accept(Source& listener) {
+  while (context_.connections < kMaxConnections && !context_.audit.congested()) {
+    int fd = accept4(listener.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+      // Out of descriptors: level-triggered, so it would spin. The next turn tries again after a pause.
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        accepting_ = false;
+        pause_until_ = context_.loop.now() + 50;
+      }
+      return;
+    }
+    serve(context_, fd);
+  }
+  accepting_ = false;
+}
+
+Result<> Server::listen(const Config& config) {
+  std::vector<Listener> next;
+  for (const auto& at : config.listen) {
+    auto same = std::ranges::find_if(listeners_, [&](const Listener& each) { return each.source && each.at == at; });
+    if (same != listeners_.end()) {
+      next.push_back({at, std::move(same->source)});
+      continue;
+    }
+    auto fd = open_listener(at, SOCK_STREAM);
+    if (!fd) {
+      for (auto& each : next)  // what was ours stays ours
+        for (auto& old : listeners_)
+          if (!old.source && old.at == each.at) old.source = std::move(each.source);
+      return std::unexpected(fd.error());
+    }
+    auto source = std::make_unique<Source>();
+    source->open(fd->release(), nullptr);
+    source->on_event = [this, raw = source.get()](uint32_t) { accept(*raw); };
+    source->watch();
+    next.push_back({at, std::move(source)});
+  }
+  // An event of this turn may still name them.
+  for (auto& old : listeners_)
+    if (old.source) {
+      old.source->close();
+      retired_.push_back(std::move(old));
+    }
+  listeners_ = std::move(next);
+  if (config.dns) TRY(dns_.listen(*config.dns));
+  return {};
+}
+
+Result<> Server::configure(const json& wanted) {
+  std::shared_ptr<const Config> config = TRY(parse_config(wanted));
+  if (!context_.ca) context_.ca = TRY(SessionCa::make());
+  auto before = std::exchange(context_.config, config);
+  if (auto listened = listen(*config); !listened) {
+    context_.config = before;
+    return listened;
+  }
+  context_.resolver.use(config->resolver);
+  return {};
+}
+
+void Server::say_error(std::string_view what) {
+  std::string line = R"({"type":"error","what":")";
+  append_json(line, what);
+  context_.audit.raw(line + "\"}\n");
+}
+
+void Server::control_line(std::string_view line) {
+  auto message = json::parse(line, nullptr, false);
+  if (!message.is_object() || !message.contains("type") || !message["type"].is_string()) return say_error("a control line that is not a message");
+  if (message["type"] == "shutdown") return context_.loop.stop();
+  if (message["type"] != "configure") return say_error("a control message of unknown type");
+  if (!message.contains("config")) return say_error("configure without config");
+  if (auto done = configure(message["config"]); !done) return say_error(done.error().what);
+  std::string ready = R"({"type":"ready","listen":")";
+  append_json(ready, listening());
+  ready += R"(","ca":")";
+  for (char c : context_.ca->pem()) {
+    if (c == '\n') ready += "\\n";
+    else ready += c;
+  }
+  context_.audit.raw(ready + "\"}\n");
+}
+
+void Server::read_control() {
+  ssize_t n = ::read(control_.fd(), scratch, kScratch);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n <= 0) return context_.loop.stop();  // the owner is dead: nobody would read our audit
+  control_in_.append(scratch, static_cast<size_t>(n));
+  size_t start = 0;
+  for (size_t end; (end = control_in_.find('\n', start)) != std::string::npos; start = end + 1) {
+    std::string_view line = std::string_view(control_in_).substr(start, end - start);
+    if (!line.empty()) control_line(line);
+  }
+  if (start) {
+    explicit_bzero(control_in_.data(), start);  // it held secrets
+    control_in_.erase(0, start);
+    if (control_in_.empty()) {
+      std::string().swap(control_in_);
+      malloc_trim(0);
+    }
+  }
+  if (control_in_.size() > kMostControl) context_.loop.stop();
+}
+
+Result<> Server::stand_alone() {
+  auto text = TRY(read_to_end(options_.config_fd));
+  auto wanted = json::parse(text, nullptr, false);
+  if (wanted.is_discarded()) return fail(Code::invalid, "the configuration is not JSON");
+  context_.audit.open(options_.audit_fd);
+  TRY(configure(wanted));
+  explicit_bzero(text.data(), text.size());
+  if (listeners_.empty()) return fail(Code::invalid, "the configuration has no listen address");
+  if (options_.ca_out_fd >= 0) {
+    TRY(write_all(options_.ca_out_fd, context_.ca->pem()));
+    ::close(options_.ca_out_fd);
+  }
+  std::string line = "guard: listening on " + listening() + "\n";
+  (void)write_all(STDERR_FILENO, line);
+  return {};
+}
+
+int Server::run() {
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);  // memory holds secrets and the CA's key
+  signal(SIGPIPE, SIG_IGN);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  signals_.open(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), nullptr);
+  signals_.on_event = [this](uint32_t) { context_.loop.stop(); };
+  signals_.watch();
+
+  if (options_.config_fd >= 0) {
+    if (auto ready = stand_alone(); !ready) {
+      std::string line = "guard: " + ready.error().what + "\n";
+      (void)write_all(STDERR_FILENO, line);
+      return 1;
+    }
+  } else {
+    context_.audit.open(STDOUT_FILENO);
+    int in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (in < 0) return 0;  // no stdin, no owner
+    control_.open(in, nullptr);
+    control_.on_event = [this](uint32_t) { read_control(); };
+    control_.watch();
+  }
+  context_.loop.run([this] {
+    retired_.clear();
+    int wait = context_.resolver.turn();
+    auto sooner = [&](int ms) {
+      if (ms >= 0 && (wait < 0 || ms < wait)) wait = ms;
+    };
+    sooner(context_.audit.flush(context_.loop.now()));
+    if (!accepting_) {
+      // Level-triggered listeners would spin while we cannot accept.
+      bool can = context_.loop.now() >= pause_until_ && context_.connections < kMaxConnections && !context_.audit.congested();
+      for (auto& each : listeners_) {
+        epoll_event event{.events = can ? EPOLLIN : 0u, .data = {.ptr = each.source.get()}};
+        epoll_ctl(context_.loop.epoll(), EPOLL_CTL_MOD, each.source->fd(), &event);
+      }
+      accepting_ = can;
+      if (!can) sooner(50);
+    }
+    return wait;
+  });
+  context_.audit.drain();
+  _exit(0);  // connections are coroutines that hold references everywhere; the kernel closes faster
+}
+
+}  // namespace bottle::guard

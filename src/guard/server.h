@@ -1,0 +1,51 @@
+// The process: control channel, listeners, signals, one loop.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "base/error.h"
+#include "guard/context.h"
+#include "guard/dns_server.h"
+
+namespace bottle::guard {
+
+struct Options {
+  int config_fd = -1;  // -1: the control channel on stdin and stdout
+  int audit_fd = -1, ca_out_fd = -1;
+};
+
+class Server {
+ public:
+  explicit Server(Options options) : options_(options), dns_(context_) {}
+  // Until SIGTERM, SIGINT, {"type":"shutdown"} or the end of stdin. The result is the exit status.
+  int run();
+
+ private:
+  struct Listener {
+    policy::Endpoint at;
+    std::unique_ptr<Source> source;
+  };
+  Result<> configure(const nlohmann::json& json);
+  Result<> listen(const Config& config);
+  Result<> stand_alone();
+  void accept(Source& listener);
+  void read_control();
+  void control_line(std::string_view line);
+  void say_error(std::string_view what);
+  std::string listening() const;
+
+  Options options_;
+  Context context_;
+  DnsServer dns_;
+  std::vector<Listener> listeners_, retired_;
+  Source control_, signals_;
+  std::string control_in_;
+  bool accepting_ = true;
+  int64_t pause_until_ = 0;
+};
+
+}  // namespace bottle::guard

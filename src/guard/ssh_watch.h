@@ -1,0 +1,30 @@
+// Reads an SSH server's half of the key exchange as it passes (RFC 4253 §4, §6, §7; RFC 4419; RFC 5656) and compares the
+// host key. Whether the server can sign with that key is the client's to check: it sees the shared secret, we do not. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace bottle::guard {
+
+class SshWatch {
+ public:
+  enum class State { more, matched, refused };
+  explicit SshWatch(std::string key_blob) : key_(std::move(key_blob)) {}
+
+  // Once matched or refused it stays so.
+  State feed(std::string_view bytes);
+  const char* why() const { return why_; }
+
+ private:
+  State refuse(const char* why);
+  State packet(std::string_view payload);
+
+  std::string key_, buffer_;
+  bool greeted_ = false;
+  size_t seen_ = 0;
+  State state_ = State::more;
+  const char* why_ = "";
+};
+
+}  // namespace bottle::guard

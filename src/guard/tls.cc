@@ -1,0 +1,277 @@
+#include "guard/tls.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+
+#include <cerrno>
+
+#include "guard/loop.h"
+#include "policy/address.h"
+
+namespace bottle::guard {
+namespace {
+
+// --- a BIO on a Source: knows when a read would block without asking the kernel ---
+
+int bio_read(BIO* bio, char* buffer, int size) {
+  BIO_clear_retry_flags(bio);
+  ssize_t n = static_cast<Source*>(BIO_get_data(bio))->recv(buffer, static_cast<size_t>(size));
+  if (n < 0 && errno == EAGAIN) BIO_set_retry_read(bio);
+  if (n == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+  return static_cast<int>(n);
+}
+
+int bio_write(BIO* bio, const char* bytes, int size) {
+  BIO_clear_retry_flags(bio);
+  ssize_t n = static_cast<Source*>(BIO_get_data(bio))->send(bytes, static_cast<size_t>(size));
+  if (n < 0 && errno == EAGAIN) BIO_set_retry_write(bio);
+  return static_cast<int>(n);
+}
+
+long bio_ctrl(BIO* bio, int command, long, void*) {
+  if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
+  return command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP;
+}
+
+BIO_METHOD* bio_method() {
+  static BIO_METHOD* method = [] {
+    BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "source");
+    BIO_meth_set_read(m, bio_read);
+    BIO_meth_set_write(m, bio_write);
+    BIO_meth_set_ctrl(m, bio_ctrl);
+    return m;
+  }();
+  return method;
+}
+
+// --- certificates ---
+
+std::unique_ptr<EVP_PKEY, FreeTls> new_key() { return std::unique_ptr<EVP_PKEY, FreeTls>(EVP_EC_gen("P-256")); }
+
+bool extend(X509* certificate, X509* issuer, int nid, const char* value) {
+  X509V3_CTX context;
+  X509V3_set_ctx_nodb(&context);
+  X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
+  X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value);
+  if (!extension) return false;
+  bool ok = X509_add_ext(certificate, extension, -1) == 1;
+  X509_EXTENSION_free(extension);
+  return ok;
+}
+
+std::unique_ptr<X509, FreeTls> new_certificate(EVP_PKEY* key, std::string_view name) {
+  std::unique_ptr<X509, FreeTls> certificate(X509_new());
+  unsigned char serial[16];
+  if (!certificate || RAND_bytes(serial, sizeof serial) != 1) return nullptr;
+  serial[0] = (serial[0] & 0x7f) | 0x40;
+  BIGNUM* number = BN_bin2bn(serial, sizeof serial, nullptr);
+  BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate.get()));
+  BN_free(number);
+  X509_set_version(certificate.get(), X509_VERSION_3);
+  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -24 * 3600);
+  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 300L * 24 * 3600);
+  X509_set_pubkey(certificate.get(), key);
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name.data()),
+                             static_cast<int>(std::min<size_t>(name.size(), 64)), -1, 0);
+  return certificate;
+}
+
+// --- context callbacks ---
+
+int name_index() {
+  static int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+int refused_index() {
+  static int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+int check_name(SSL* ssl, int* alert, void*) {
+  const auto* expected = static_cast<const std::string*>(SSL_get_ex_data(ssl, name_index()));
+  const unsigned char* data = nullptr;
+  size_t size = 0;
+  std::string sni;
+  if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &data, &size) == 1) {
+    // list length (2), type (1), name length (2), name: exactly one
+    if (size > 5 && data[2] == 0 && size_t(data[0] << 8 | data[1]) == size - 2 && size_t(data[3] << 8 | data[4]) == size - 5)
+      sni.assign(reinterpret_cast<const char*>(data + 5), size - 5);
+    else
+      sni = "?";
+  }
+  auto named = sni.empty() ? Result<policy::Host>(policy::Host{}) : policy::normalise_host(sni);
+  if (expected && named && named->name == *expected) return SSL_CLIENT_HELLO_SUCCESS;
+  SSL_set_ex_data(ssl, refused_index(), ssl);
+  *alert = SSL_AD_UNRECOGNIZED_NAME;
+  return SSL_CLIENT_HELLO_ERROR;
+}
+
+int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size, void*) {
+  static const unsigned char kHttp11[] = "\x08http/1.1";
+  unsigned char* chosen = nullptr;
+  if (SSL_select_next_proto(&chosen, out_size, kHttp11, sizeof kHttp11 - 1, in, in_size) != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_ALERT_FATAL;
+  *out = chosen;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+void common(SSL_CTX* context) {
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_read_ahead(context, 1);
+}
+
+// --- upstream sessions, by "host:port"; each belongs to the SSL_CTX and so to one configuration ---
+
+using Sessions = std::map<std::string, std::unique_ptr<SSL_SESSION, FreeTls>>;
+void free_sessions(void*, void* p, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<Sessions*>(p); }
+int sessions_index() {
+  static int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_sessions);
+  return index;
+}
+void free_key(void*, void* p, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<std::string*>(p); }
+int key_index() {
+  static int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, free_key);
+  return index;
+}
+
+int keep_session(SSL* ssl, SSL_SESSION* session) {
+  auto* sessions = static_cast<Sessions*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), sessions_index()));
+  auto* key = static_cast<std::string*>(SSL_get_ex_data(ssl, key_index()));
+  if (!sessions || !key || SSL_get_verify_result(ssl) != X509_V_OK) return 0;
+  if (sessions->size() >= 256 && !sessions->contains(*key)) sessions->clear();
+  (*sessions)[*key].reset(session);
+  return 1;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SessionCa>> SessionCa::make() {
+  auto ca = std::make_unique<SessionCa>();
+  ca->key_ = new_key();
+  ca->leaf_key_ = new_key();
+  ca->certificate_ = ca->key_ ? new_certificate(ca->key_.get(), "bottle session CA") : nullptr;
+  X509* certificate = ca->certificate_.get();
+  if (!certificate || !ca->leaf_key_) return fail(Code::internal, "making the session CA: " + tls_error());
+  X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
+  bool ok = extend(certificate, certificate, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
+            extend(certificate, certificate, NID_key_usage, "critical,keyCertSign,cRLSign") &&
+            extend(certificate, certificate, NID_subject_key_identifier, "hash") && X509_sign(certificate, ca->key_.get(), EVP_sha256()) > 0;
+  ca->context_.reset(SSL_CTX_new(TLS_server_method()));
+  if (!ok || !ca->context_) return fail(Code::internal, "making the session CA: " + tls_error());
+  SSL_CTX* context = ca->context_.get();
+  common(context);
+  SSL_CTX_set_client_hello_cb(context, check_name, nullptr);
+  SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets only: nothing to keep
+  SSL_CTX_set_num_tickets(context, 1);
+  SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
+  return ca;
+}
+
+std::string SessionCa::pem() const {
+  BIO* bio = BIO_new(BIO_s_mem());
+  PEM_write_bio_X509(bio, certificate_.get());
+  char* data = nullptr;
+  long size = BIO_get_mem_data(bio, &data);
+  std::string pem(data, static_cast<size_t>(size));
+  BIO_free(bio);
+  return pem;
+}
+
+Result<X509*> SessionCa::leaf(const policy::Host& host) {
+  if (auto found = leaves_.find(host.name); found != leaves_.end()) return found->second.get();
+  auto certificate = new_certificate(leaf_key_.get(), host.name);
+  if (!certificate) return fail(Code::internal, "making a certificate: " + tls_error());
+  X509* x = certificate.get();
+  X509_set_issuer_name(x, X509_get_subject_name(certificate_.get()));
+  std::string names = (host.literal ? "IP:" : "DNS:") + host.name;
+  bool ok = extend(x, certificate_.get(), NID_subject_alt_name, names.c_str()) && extend(x, certificate_.get(), NID_basic_constraints, "critical,CA:FALSE") &&
+            extend(x, certificate_.get(), NID_key_usage, "critical,digitalSignature") && extend(x, certificate_.get(), NID_ext_key_usage, "serverAuth") &&
+            extend(x, certificate_.get(), NID_authority_key_identifier, "keyid") && extend(x, certificate_.get(), NID_subject_key_identifier, "hash") &&
+            X509_sign(x, key_.get(), EVP_sha256()) > 0;
+  if (!ok) return fail(Code::internal, "signing a certificate: " + tls_error());
+  // The agent chooses the names under a wildcard rule, so the cache must not grow without end.
+  if (leaves_.size() >= 512) leaves_.clear();
+  return (leaves_[host.name] = std::move(certificate)).get();
+}
+
+Result<Ssl> SessionCa::accept(const policy::Host& host) {
+  static const std::string kNone;
+  X509* certificate = TRY(leaf(host));
+  Ssl ssl(SSL_new(context_.get()));
+  if (!ssl || SSL_use_certificate(ssl.get(), certificate) != 1 || SSL_use_PrivateKey(ssl.get(), leaf_key_.get()) != 1)
+    return fail(Code::internal, "preparing TLS: " + tls_error());
+  SSL_set_ex_data(ssl.get(), name_index(), const_cast<std::string*>(host.literal ? &kNone : &host.name));
+  SSL_set_accept_state(ssl.get());
+  return ssl;
+}
+
+bool refused_name(const SSL* ssl) { return SSL_get_ex_data(ssl, refused_index()) != nullptr; }
+
+SSL_CTX* make_upstream_context(const std::string& roots) {
+  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  if (!context) return nullptr;
+  common(context);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
+  X509_STORE* store = SSL_CTX_get_cert_store(context);
+  // So that an intermediate or a self-signed server given as extra_ca is trusted as it stands.
+  X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+  if (BIO* bio = BIO_new_mem_buf(roots.data(), static_cast<int>(roots.size()))) {
+    while (X509* certificate = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr)) {
+      X509_STORE_add_cert(store, certificate);
+      X509_free(certificate);
+    }
+    BIO_free(bio);
+  }
+  ERR_clear_error();
+  SSL_CTX_set_ex_data(context, sessions_index(), new Sessions);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(context, keep_session);
+  static const unsigned char kHttp11[] = "\x08http/1.1";
+  SSL_CTX_set_alpn_protos(context, kHttp11, sizeof kHttp11 - 1);
+  return context;
+}
+
+Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t port) {
+  Ssl ssl(context ? SSL_new(context) : nullptr);
+  if (!ssl) return fail(Code::internal, "preparing TLS: " + tls_error());
+  bool ok;
+  if (host.literal) {
+    ok = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl.get()), host.name.c_str()) == 1;
+  } else {
+    SSL_set_hostflags(ssl.get(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    ok = SSL_set1_host(ssl.get(), host.name.c_str()) == 1 && SSL_set_tlsext_host_name(ssl.get(), host.name.c_str()) == 1;
+  }
+  if (!ok) return fail(Code::internal, "preparing TLS: " + tls_error());
+  auto* key = new std::string(host.name + ":" + std::to_string(port));
+  SSL_set_ex_data(ssl.get(), key_index(), key);
+  auto* sessions = static_cast<Sessions*>(SSL_CTX_get_ex_data(context, sessions_index()));
+  if (auto found = sessions->find(*key); found != sessions->end() && found->second && SSL_SESSION_is_resumable(found->second.get()))
+    SSL_set_session(ssl.get(), found->second.get());
+  SSL_set_connect_state(ssl.get());
+  return ssl;
+}
+
+void attach(SSL* ssl, Source* source) {
+  BIO* bio = BIO_new(bio_method());
+  BIO_set_data(bio, source);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl, bio, bio);
+}
+
+std::string tls_error(const SSL* ssl) {
+  if (ssl)
+    if (long result = SSL_get_verify_result(ssl); result != X509_V_OK) return X509_verify_cert_error_string(result);
+  unsigned long code = ERR_peek_last_error();
+  if (!code) return "connection closed";
+  char text[160];
+  ERR_error_string_n(code, text, sizeof text);
+  return text;
+}
+
+}  // namespace bottle::guard

@@ -1,0 +1,129 @@
+#include "guard/tunnel.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+namespace bottle::guard {
+namespace {
+
+constexpr size_t kSmall = 16 * 1024;   // below this a copy costs less than two splices
+constexpr size_t kPiece = 256 * 1024;
+constexpr int kRounds = 8;             // then the other connections have their turn
+
+struct Direction {
+  Stream& from;
+  Stream& to;
+  Pipe pipe;
+  size_t in_pipe = 0;
+  bool bulk = false, shut = false, failed = false, moved = false;
+};
+
+// Empties the pipe as far as the peer takes it.
+bool drain(Direction& d) {
+  while (d.in_pipe > 0 && d.to.source->writable) {
+    ssize_t n = splice(d.pipe.read.get(), nullptr, d.to.source->fd(), nullptr, d.in_pipe, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    if (n > 0) {
+      d.in_pipe -= static_cast<size_t>(n);
+      d.moved = true;
+    } else if (n < 0 && errno == EINTR) {
+      continue;
+    } else if (n < 0 && errno == EAGAIN) {
+      d.to.source->writable = false;
+    } else {
+      d.failed = true;
+      return false;
+    }
+  }
+  return d.in_pipe == 0;
+}
+
+// One read and its write. False: nothing more to do until an event.
+bool round(Context& context, Direction& d) {
+  Source& from = *d.from.source;
+  if (!drain(d)) return false;
+  d.moved |= d.to.flush();
+  if (d.to.failed) d.failed = true;
+  if (d.failed || !d.to.flushed() || !from.readable || d.from.eof) return false;
+  if (!d.bulk) {
+    ssize_t n = from.recv(scratch, kSmall);
+    if (n < 0) {
+      if (errno != EAGAIN) d.failed = true;
+      return false;
+    }
+    if (n == 0) {
+      d.from.eof = true;
+      return false;
+    }
+    d.moved = true;
+    d.from.received += static_cast<uint64_t>(n);
+    ssize_t sent = d.to.source->send(scratch, static_cast<size_t>(n));
+    if (sent < 0 && errno != EAGAIN) {
+      d.failed = true;
+      return false;
+    }
+    if (sent < n) d.to.out.assign(scratch + std::max<ssize_t>(sent, 0), static_cast<size_t>(n - std::max<ssize_t>(sent, 0)));
+    d.bulk = static_cast<size_t>(n) == kSmall;
+    return from.readable;
+  }
+  if (!d.pipe.read) d.pipe = context.pipes.take();
+  if (!d.pipe.read) {
+    d.bulk = false;
+    return true;
+  }
+  ssize_t n = splice(from.fd(), nullptr, d.pipe.write.get(), nullptr, kPiece, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+  if (n > 0) {
+    d.in_pipe += static_cast<size_t>(n);
+    d.from.received += static_cast<uint64_t>(n);
+    d.moved = true;
+    return drain(d);
+  }
+  if (n < 0 && errno == EINTR) return true;
+  if (n < 0 && errno == EAGAIN) from.readable = false;
+  else if (n == 0) d.from.eof = true;
+  else d.failed = true;
+  d.bulk = false;
+  return false;
+}
+
+// True if it stopped only to let others run.
+bool pump(Context& context, Direction& d) {
+  int rounds = 0;
+  while (rounds < kRounds && round(context, d)) ++rounds;
+  if (d.in_pipe == 0 && d.pipe.read) context.pipes.give_back(std::exchange(d.pipe, {}));
+  if (d.from.eof && !d.shut && d.in_pipe == 0 && d.to.flushed()) {
+    ::shutdown(d.to.source->fd(), SHUT_WR);
+    d.shut = true;
+  }
+  if (d.to.flushed()) d.to.rest();
+  return rounds == kRounds;
+}
+
+}  // namespace
+
+Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, Stream& upstream, int64_t idle_ms) {
+  upstream.out.append(client.in);
+  client.out.append(upstream.in);
+  client.in.clear();
+  upstream.in.clear();
+  client.rest();
+  upstream.rest();
+  Direction up{client, upstream}, down{upstream, client};
+  client.source->watch();
+  upstream.source->watch();
+  int64_t last = context.loop.now();
+  while (true) {
+    up.moved = down.moved = false;
+    bool more = pump(context, up);
+    more |= pump(context, down);
+    if (up.failed || down.failed) co_return "connection reset";
+    if (up.shut && down.shut) co_return "";
+    if (more) waker.wake();
+    if (up.moved || down.moved) last = context.loop.now();
+    if (context.loop.now() - last >= idle_ms) co_return "idle";
+    co_await waker.wait(last + idle_ms);
+  }
+}
+
+}  // namespace bottle::guard

@@ -1,0 +1,14 @@
+// Moves bytes both ways between two plain sockets, blindly, until both have ended or nothing moved for the idle limit.
+#pragma once
+
+#include "guard/context.h"
+#include "guard/stream.h"
+#include "guard/task.h"
+
+namespace bottle::guard {
+
+// What is already in `in` and `out` of either stream goes first. Keeps half-closed directions open. Counts in the streams'
+// `received`. The result is the reason it ended, empty for an orderly end.
+Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, Stream& upstream, int64_t idle_ms);
+
+}  // namespace bottle::guard
