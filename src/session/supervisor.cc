@@ -54,7 +54,11 @@ int supervise(int socket) {
   if (!job) return 125;
   Clients clients(std::move(first));
   // Other programs' variables, and maybe their secrets, are no business of a process that lives for hours.
-  if (!std::getenv("BOTTLE_TEST_KILL_AT_RECORD")) ::clearenv();
+  if (!std::getenv("BOTTLE_TEST_KILL_AT_RECORD")) {
+    ::clearenv();
+    ::setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+    ::setenv("HOME", job->directories.home.c_str(), 1);
+  }
   run(*job, clients);
   return 0;
 }
