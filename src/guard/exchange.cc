@@ -49,14 +49,17 @@ class Exchange {
   bool client_keep_ = true, upstream_keep_ = true, switched_ = false;
   Body answer_;
   std::optional<Outcome> outcome_;  // set: stop
+  uint64_t sent_before_ = 0;        // by the client's stream, when the answer began
 };
 
 bool Exchange::fail_with(int status, std::string_view code, std::string_view reason) {
   c_.audit(status == 403 ? "deny" : "close", "http", code, reason, request_.method, request_.target);
   c_.upstream.reset();
-  if (head_sent_) {
+  bool still_here = !switched_ && c_.client.out_at == 0 && c_.client.sent == sent_before_;
+  if (head_sent_ && !still_here) {
     outcome_ = Outcome::abort;  // an answer cut short must not look whole
   } else {
+    c_.client.out.clear();  // a head that is still with us is taken back
     c_.answer(status, code, true);
     outcome_ = Outcome::close;
   }
@@ -174,6 +177,7 @@ bool Exchange::answer_head() {
     return fail_with(502, "encoded_answer", "a host with a bound secret answered compressed although told not to: it cannot be scanned");
   answer_ = Body::of_response(head, request_.method);
   upstream_keep_ = (head.minor == 1 ? !head.close : head.keep_alive) && answer_.kind() != Body::Kind::until_close;
+  sent_before_ = c_.client.sent;
   bool unknown = answer_.kind() == Body::Kind::chunked || answer_.kind() == Body::Kind::until_close;
   chunk_out_ = answer_.kind() == Body::Kind::chunked && request_.minor == 1;
   client_keep_ = request_.keep && request_done_ && (!unknown || chunk_out_);
@@ -257,7 +261,9 @@ Task<Outcome> Exchange::run(std::string_view head) {
     if (outcome_) co_return *outcome_;
     progress |= up.flush();
     if (switched_) co_return co_await upgraded();
-    progress |= head_sent_ ? !answer_done_ && answer_body() : answer_head();
+    if (!head_sent_) progress |= answer_head();
+    if (outcome_) co_return *outcome_;
+    if (head_sent_ && !switched_ && !answer_done_) progress |= answer_body();
     if (outcome_) co_return *outcome_;
     progress |= !client.flushed() && client.flush();
     // The client may give up while the server thinks.

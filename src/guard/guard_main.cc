@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "guard/server.h"
+#include "guard/tls.h"
 
 int main(int argc, char** argv) {
   bottle::guard::Options options;
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
+  bottle::guard::start_tls();
   bottle::guard::Server server(options);
   return server.run();
 }

@@ -6,7 +6,10 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include <malloc.h>
+
 #include <cerrno>
+#include <cstdlib>
 
 #include "guard/loop.h"
 #include "policy/address.h"
@@ -45,6 +48,32 @@ BIO_METHOD* bio_method() {
     return m;
   }();
   return method;
+}
+
+// --- memory ---
+
+// Record and handshake buffers (16 to 24 KB) come and go with every burst. From the heap they would leave holes between the
+// small objects that stay: an idle connection then costs three times its own size.
+constexpr size_t kLeast = 16 * 1024, kBuffer = 24 * 1024, kPool = 16;
+void* g_pool[kPool];
+size_t g_pooled = 0;
+
+void* allocate(size_t size, const char*, int) {
+  if (size < kLeast || size > kBuffer) return size ? std::malloc(size) : nullptr;
+  return g_pooled ? g_pool[--g_pooled] : std::malloc(kBuffer);
+}
+
+void release(void* p, const char*, int) {
+  if (!p) return;
+  size_t size = malloc_usable_size(p);
+  if (size >= kBuffer && size < kBuffer + 64 && g_pooled < kPool) g_pool[g_pooled++] = p;
+  else std::free(p);
+}
+
+void* reallocate(void* p, size_t size, const char* file, int line) {
+  if (!p) return allocate(size, file, line);
+  if (size == 0) return release(p, file, line), nullptr;
+  return std::realloc(p, size);
 }
 
 // --- certificates ---
@@ -262,6 +291,11 @@ void attach(SSL* ssl, Source* source) {
   BIO_set_data(bio, source);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl, bio, bio);
+}
+
+void start_tls() {
+  CRYPTO_set_mem_functions(allocate, reallocate, release);
+  OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, nullptr);
 }
 
 std::string tls_error(const SSL* ssl) {

@@ -53,6 +53,9 @@ Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t por
 // Puts the connection on a Source, which must outlive it.
 void attach(SSL* ssl, Source* source);
 
+// Before any other use of the library in this process: no configuration file, and a pool for its record buffers.
+void start_tls();
+
 // The library's last error, for the operator.
 std::string tls_error(const SSL* ssl = nullptr);
 
