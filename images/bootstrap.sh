@@ -31,6 +31,10 @@ case $provider in
 esac
 
 command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: apt-get install mmdebstrap"
+if [ "$(id -u)" -ne 0 ]; then
+  command -v newuidmap >/dev/null || die "without root it needs newuidmap: apt-get install uidmap"
+  grep -qE "^($(id -un)|$(id -u)):" /etc/subuid || die "without root it needs subordinate ids: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $(id -un)"
+fi
 [ -z "$npm_package" ] || command -v npm >/dev/null || die "npm is missing: apt-get install npm"
 . /etc/os-release
 suite=${VERSION_CODENAME:-}
@@ -125,12 +129,15 @@ chroot "$root" install -d -m 0755 -o 1000 -g 1000 /home/agent
 cp -a "$root/etc/skel/." "$root/home/agent/"
 chown -R 1000:1000 "$root/home/agent"
 find "$root" -xdev -type f -perm /6000 -exec chmod a-s {} +
-rm -rf "$root"/etc/apt/sources.list* "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/etc/apt/auth.conf* "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/* \
-  "$root"/var/log/* "$root"/usr/share/doc/* "$root"/usr/share/man/* "$root"/usr/share/info/* "$root"/tmp/*
+# Not /tmp and not apt's lists: mmdebstrap's own configuration for its last apt-get is in that /tmp, and without it apt
+# would work on the machine's lists. It cleans both itself.
+rm -rf "$root"/etc/apt/sources.list* "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/etc/apt/auth.conf* "$root"/var/log/* \
+  "$root"/usr/share/doc/* "$root"/usr/share/man/* "$root"/usr/share/info/*
 mkdir -p "$root/etc/apt/sources.list.d"
 : >"$root/etc/machine-id"
-: >"$root/etc/resolv.conf"
+install -m 0644 /dev/null "$root/etc/resolv.conf"
 echo bottle >"$root/etc/hostname"
+chmod 0644 "$root/etc/hostname"
 FINISH
 
 say "[2/3] ${suite} with ${#packages[@]} packages, from this machine's apt sources"
