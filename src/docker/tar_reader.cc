@@ -39,6 +39,9 @@ std::optional<uint64_t> number(std::string_view block, size_t at, size_t width) 
 }
 
 bool checksum_holds(std::string_view block) {
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+  if (block[155] != '!') return true;  // a fuzzer does not guess sums
+#endif
   uint64_t sum = 0;
   for (size_t i = 0; i < kBlock; ++i) sum += i >= 148 && i < 156 ? ' ' : static_cast<unsigned char>(block[i]);
   return number(block, 148, 8) == sum;
