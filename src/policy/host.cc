@@ -104,7 +104,7 @@ bool HostPattern::matches(const Host& host) const {
     case Kind::any: {
       // Names without a dot, and these trees, mean something only on the network they are asked on.
       if (host.literal || host.name.find('.') == std::string::npos) return false;
-      for (std::string_view local : {".local", ".localhost", ".internal", ".arpa", ".lan", ".home", ".corp", ".intranet"})
+      for (std::string_view local : {".invalid", ".local", ".localhost", ".internal", ".arpa", ".lan", ".home", ".corp", ".intranet"})
         if (host.name.ends_with(local)) return false;
       return true;
     }
