@@ -72,6 +72,7 @@ Parse parse_client_hello(std::string_view bytes, ClientHello& hello) {
     size_t length = static_cast<size_t>(static_cast<unsigned char>(bytes[3]) << 8 | static_cast<unsigned char>(bytes[4]));
     if (length == 0 || length > 16384) return Parse::bad;
     joined.append(bytes.substr(5, length));
+    if (joined.empty()) return Parse::incomplete;
     if (joined[0] != 1) return Parse::bad;
     if (joined.size() >= 4) {
       size_t need = 0;

@@ -131,6 +131,7 @@ void Exchange::write_head(size_t line_end, bool final) {
 
 bool Exchange::answer_head() {
   Stream& up = c_.upstream;
+  if (c_.client.unsent() >= kHigh) return false;  // interim answers without end
   auto parsed = up.in.empty() ? Parse::incomplete : parse_response(up.in, g_head);
   if (parsed == Parse::bad) return fail_with(502, "bad_answer", std::string("the upstream's answer: ") + g_head.why);
   if (parsed == Parse::incomplete) {

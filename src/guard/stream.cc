@@ -68,6 +68,8 @@ bool Stream::flush() {
 }
 
 void Stream::rest() {
+  // Processing a session ticket leaves a write buffer behind, even with SSL_MODE_RELEASE_BUFFERS.
+  if (ssl && SSL_is_init_finished(ssl.get())) SSL_free_buffers(ssl.get());
   if (in.empty() && in.capacity() > 64) std::string().swap(in);
   if (flushed() && out.capacity() > 64) {
     std::string().swap(out);

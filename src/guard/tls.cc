@@ -110,8 +110,9 @@ std::unique_ptr<X509, FreeTls> new_certificate(EVP_PKEY* key, std::string_view n
 
 // --- context callbacks ---
 
+void free_key(void*, void* p, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<std::string*>(p); }
 int name_index() {
-  static int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  static int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, free_key);
   return index;
 }
 int refused_index() {
@@ -161,7 +162,6 @@ int sessions_index() {
   static int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_sessions);
   return index;
 }
-void free_key(void*, void* p, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<std::string*>(p); }
 int key_index() {
   static int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, free_key);
   return index;
@@ -229,12 +229,11 @@ Result<X509*> SessionCa::leaf(const policy::Host& host) {
 }
 
 Result<Ssl> SessionCa::accept(const policy::Host& host) {
-  static const std::string kNone;
   X509* certificate = TRY(leaf(host));
   Ssl ssl(SSL_new(context_.get()));
   if (!ssl || SSL_use_certificate(ssl.get(), certificate) != 1 || SSL_use_PrivateKey(ssl.get(), leaf_key_.get()) != 1)
     return fail(Code::internal, "preparing TLS: " + tls_error());
-  SSL_set_ex_data(ssl.get(), name_index(), const_cast<std::string*>(host.literal ? &kNone : &host.name));
+  SSL_set_ex_data(ssl.get(), name_index(), new std::string(host.literal ? "" : host.name));
   SSL_set_accept_state(ssl.get());
   return ssl;
 }
