@@ -181,7 +181,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   json report = TRY(agent->await_report(20000));
   if (!report.value("ok", false))
     return fail(Code::denied, "the self-test from inside the bottle found a way out: " + surprises(report),
-                "nothing was run; ARCHITECTURE.md, "The gate", says what each probe asks");
+                "nothing was run; ARCHITECTURE.md (the gate) says what each probe asks");
   TRY(agent->open(go_message(job, ca, subnet)));
   auto early = agent->take_early();
   return Running{agent->take_attached(), std::move(early), std::move(*link), std::move(message), std::move(report), subnet, std::move(sent)};
