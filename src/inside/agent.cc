@@ -74,10 +74,11 @@ Result<UniqueFd> input_of(const Go& go) {
 }
 
 [[noreturn]] void become(const Go& go, bool terminal, int input, const sigset_t& mask) {
-  ::setsid();
-  if (terminal && ::ioctl(0, TIOCSCTTY, 0) != 0) {
+  if (terminal) {
     ::setpgid(0, 0);
     ::tcsetpgrp(0, ::getpid());
+  } else {
+    ::setsid();
   }
   if (input >= 0) ::dup2(input, 0);
   for (int sig : {SIGHUP, SIGPIPE, SIGTTOU, SIGTTIN}) ::signal(sig, SIG_DFL);
@@ -116,14 +117,9 @@ Result<> write_files(const Go& go, const std::string& directory) {
 Result<int> run_agent(const Go& go, bool terminal) {
   UniqueFd input;
   if (!terminal || go.has_stdin) input = TRY(input_of(go));
-  if (terminal) {
-    // The terminal is our session's; a session that wants it can have it only when we have let go. Letting go sends us
-    // SIGHUP, which is not the session's wish; while it is blocked it would stay pending, ignored or not.
-    ::signal(SIGTTOU, SIG_IGN);
-    ::signal(SIGHUP, SIG_IGN);
-    ::ioctl(0, TIOCNOTTY);
-    ::signal(SIGHUP, SIG_DFL);
-  }
+  // The terminal is our session's and stays so: the agent gets its foreground, as a shell's job does. Handing it to a
+  // session of the agent's own is more than gVisor's terminals can do.
+  if (terminal) ::signal(SIGTTOU, SIG_IGN);
   sigset_t watched, before;
   ::sigemptyset(&watched);
   for (int sig : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH}) ::sigaddset(&watched, sig);
