@@ -99,6 +99,8 @@ def operator(world, request, tmp_path_factory):
     wait_for(lambda: not world.left(), 15)
     left = world.left()
     if left:  # the next test must not pay for it
+        for session in operator.sessions():
+            operator.bottle("stop", session)
         operator.bottle("cleanup")
     assert left == [], "left on the engine"
     if not request.node.get_closest_marker("touches_canaries"):

@@ -14,6 +14,13 @@ def test_an_allowed_host_answers_and_a_forbidden_one_does_not(world, operator, r
     assert "forbidden.example.net" in session.err, "the report at the end names what was blocked"
 
 
+def test_a_blind_tunnel(world, operator, runtime):
+    session = operator.start("curl -sS -m 20 --cacert /etc/ssl/certs/ca-certificates.crt https://allowed.example.org/unknown-ca; curl -sS -m 20 https://allowed.example.org/x",
+                             runtime=runtime, egress={"allow": ["allowed.example.org"]})
+    assert "hello from allowed.example.org" in session.out, session.explain()
+    assert [r["path"] for r in world.seen("allowed.example.org", session.since)] == ["/x"], "a blind tunnel shows the host's own certificate"
+
+
 def test_a_forbidden_name_is_never_looked_up(world, operator):
     name = "c2VjcmV0.exfil.example.net"
     session = operator.start(

@@ -266,8 +266,10 @@ class World:
         home = home or self.path("home")
         os.makedirs(os.path.join(home, ".config", "bottle"), exist_ok=True)
         if config is not None:
-            with open(os.path.join(home, ".config", "bottle", "bottle.yaml"), "w") as file:
+            where = os.path.join(home, ".config", "bottle", "bottle.yaml")
+            with open(where + ".part", "w") as file:
                 json.dump(config, file)
+            os.rename(where + ".part", where)  # another start may be reading it
         env = {"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "HOME": home, "XDG_CONFIG_HOME": home + "/.config",
                "XDG_STATE_HOME": home + "/.local/state", "DOCKER_HOST": "unix://" + self.socket, "LANG": "C.UTF-8", "TERM": "xterm"}
         if token:
