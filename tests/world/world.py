@@ -14,12 +14,14 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -66,6 +68,9 @@ class World:
         if os.geteuid():
             raise RuntimeError("the test world needs root")
         atexit.register(self.close)
+        if threading.current_thread() is threading.main_thread():  # `timeout` and CI end a run with SIGTERM: clean up then too
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        self._sweep()
         try:
             self._make()
         except BaseException:
@@ -81,7 +86,7 @@ class World:
         self.stack.close()
 
     def _make(self):
-        self.dir = tempfile.mkdtemp(prefix="bottle-w", dir="/tmp")
+        self.dir = tempfile.mkdtemp(prefix="bottle-w%d-" % os.getpid(), dir="/tmp")
         os.chmod(self.dir, 0o755)
         self.stack.callback(self._remove_dir)
         name = "bottle-w%d" % os.getpid()
@@ -103,12 +108,31 @@ class World:
         self._internet()
         self._dockerd()
 
-    def _remove_dir(self):
+    def _remove_dir(self, directory=None):
+        directory = directory or self.dir
         for line in reversed(open("/proc/self/mounts").read().splitlines()):  # overlays of a dockerd that died
             where = line.split()[1]
-            if where.startswith(self.dir + "/"):
+            if where.startswith(directory + "/"):
                 run("umount", "-l", where, check=False)
-        shutil.rmtree(self.dir, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
+
+    def _sweep(self):
+        """Removes the worlds of test runs that were killed: those whose pid, a part of all their names, is no more."""
+        def dead(name):
+            match = re.match(r"bottle-w(\d+)-", name)
+            return match and not os.path.exists("/proc/" + match.group(1))
+        names = os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
+        for ns in filter(dead, names):
+            for sign, patience in ((signal.SIGTERM, 15), (signal.SIGKILL, 2)):  # a dockerd ends its containers first
+                until = time.time() + patience
+                for pid in run("ip", "netns", "pids", ns, check=False).stdout.split():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(pid), sign)
+                while run("ip", "netns", "pids", ns, check=False).stdout.split() and time.time() < until:
+                    time.sleep(0.2)
+            run("ip", "netns", "del", ns, check=False)
+        for name in filter(dead, os.listdir("/tmp")):
+            self._remove_dir(os.path.join("/tmp", name))
 
     def path(self, *parts):
         return os.path.join(self.dir, *parts)
