@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <future>
 #include <set>
+#include <thread>
 
 #include "session/state.h"
 
@@ -108,6 +110,14 @@ std::vector<Receipt> sweep(const std::vector<Orphan>& orphans) {
     Receipt receipt;
     if (!engine) receipt.left.push_back("session " + orphan.session + ": " + engine.error().what);
     else receipt = tear_down(*engine, orphan.session, orphan.things);
+    if (engine && !orphan.directory.empty()) {
+      // A create that was under way when its owner died may finish after a "not found": look once more before the
+      // ledger goes.
+      std::this_thread::sleep_for(std::chrono::seconds(2));
+      Receipt again = tear_down(*engine, orphan.session, orphan.things);
+      receipt.left = again.left;
+      receipt.confirmed = again.confirmed;
+    }
     if (receipt.confirmed && !orphan.directory.empty()) remove_session_directory(orphan.directory);
     receipts.push_back(std::move(receipt));
   }
