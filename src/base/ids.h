@@ -1,11 +1,15 @@
-// Random names from the kernel's generator.
+// Names: random ones from the kernel's generator, and ones that follow from a content.
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace bottle {
 
 // `bytes` random bytes as lower-case hex. Aborts if the kernel has no randomness to give.
 std::string random_hex(int bytes);
+
+// Twelve hexadecimal digits (FNV-1a) that tell one content from another. A name, not a defence.
+std::string content_hash(std::string_view bytes);
 
 }  // namespace bottle

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/ids.h"
 #include "plan/plan.h"
 #include "plan/provider.h"
 
@@ -223,15 +224,9 @@ Result<> check_text(const Plan& plan) {
 }  // namespace
 
 Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages) {
-  uint64_t hash = 14695981039346656037ull;  // FNV-1a: a name, not a defence
-  auto mix = [&](const std::string& text) {
-    for (unsigned char c : text + '\n') hash = (hash ^ c) * 1099511628211ull;
-  };
-  mix(provider);
-  for (const auto& package : packages) mix(package);
-  char hex[17];
-  std::snprintf(hex, sizeof hex, "%016llx", static_cast<unsigned long long>(hash));
-  return {"bottle-agent-" + provider + ":" + std::string(hex, 12), "bootstrap", "", provider, packages};
+  std::string recipe = provider + '\n';
+  for (const auto& package : packages) recipe += package + '\n';
+  return {"bottle-agent-" + provider + ":" + content_hash(recipe), "bootstrap", "", provider, packages};
 }
 
 Result<Plan> make(const manifest::Manifest& manifest, const Options& options, const Facts& facts) {

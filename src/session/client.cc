@@ -4,14 +4,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <optional>
 
 #include "base/file.h"
 #include "base/unique_fd.h"
+#include "base/unix_socket.h"
 #include "session/frames.h"
 #include "session/terminal.h"
 
@@ -180,11 +179,7 @@ class Relay {
 Result<Ended> relay(int socket, const ClientOptions& options) { return Relay(socket, options).run(); }
 
 Result<int> connect_to(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path)
-    return fail(Code::limit, "the socket path " + path + " is too long", "set XDG_STATE_HOME to a shorter directory");
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  sockaddr_un address = TRY(unix_address(path));
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno("making a socket");
   if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return fail_errno("connecting to " + path);

@@ -3,9 +3,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
-#include <cstring>
+#include "base/unix_socket.h"
 
 namespace bottle::session {
 namespace {
@@ -15,11 +14,7 @@ constexpr size_t kRemembered = 64 << 10;
 Clients::Clients(UniqueFd first) { clients_.push_back({std::move(first), {}}); }
 
 Result<> Clients::listen(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path)
-    return fail(Code::limit, "the socket path " + path + " is too long", "set XDG_STATE_HOME to a shorter directory");
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  sockaddr_un address = TRY(unix_address(path));
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno("making a socket");
   ::umask(0077);

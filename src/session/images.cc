@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 
 #include "base/defer.h"
@@ -24,22 +22,13 @@ namespace {
 
 std::string_view between(const char* begin, const char* end) { return {begin, static_cast<size_t>(end - begin)}; }
 
-// Not a defence, a name: FNV-1a of the content tells one version of the program from another.
-std::string content_hash(std::string_view bytes) {
-  uint64_t hash = 14695981039346656037ull;
-  for (unsigned char c : bytes) hash = (hash ^ c) * 1099511628211ull;
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
-  return text;
-}
-
 }  // namespace
 
 std::string_view guard_program() { return between(bottle_guard_begin, bottle_guard_end); }
 std::string_view inside_program() { return between(bottle_inside_begin, bottle_inside_end); }
 
 Result<std::string> ensure_guard_image(docker::Engine& engine) {
-  static const std::string reference = "bottle-guard:" + content_hash(guard_program()).substr(0, 12);
+  static const std::string reference = "bottle-guard:" + content_hash(guard_program());
   if (TRY(engine.image_exists(reference))) return reference;
   std::string archive;
   docker::TarWriter tar([&](std::string_view bytes) -> Result<> {
