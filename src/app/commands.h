@@ -16,7 +16,7 @@ struct Output {
 
 struct StartOptions {
   plan::Options plan;
-  bool yes = false, dry_run = false, detach = false;
+  bool yes = false, dry_run = false;
   std::string workspace;  // directory; empty: the current one
   Output output;
 };

@@ -103,8 +103,9 @@ int logs(const std::string& wanted, bool egress) {
 
 int cleanup(bool dry_run, const Output& output) {
   auto cleaned = [&]() -> Result<int> {
-    auto engine = connect_engine();
-    auto orphans = TRY(session::find_orphans(directories(), engine ? &*engine : nullptr));
+    // Without an engine "nothing to clean up" would be a guess.
+    auto engine = TRY(connect_engine());
+    auto orphans = TRY(session::find_orphans(directories(), &engine));
     if (dry_run) {
       json all = json::array();
       for (const auto& orphan : orphans)

@@ -1,9 +1,22 @@
 #include "session/collect.h"
 
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "base/unique_fd.h"
 #include "session/names.h"
 #include "session/stream.h"
 
 namespace bottle::session {
+namespace {
+
+Result<> save_archive(docker::Engine& engine, const std::string& container, const std::string& path, const std::string& to) {
+  UniqueFd fd(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno("creating " + to);
+  return engine.get_archive(container, path, [&](std::string_view bytes) { return write_all(fd.get(), bytes); });
+}
+
+}  // namespace
 
 nlohmann::json collect(docker::Engine& engine, const Job& job, const workspace::Summary& sent) {
   using manifest::WorkspaceMode;
@@ -21,7 +34,13 @@ nlohmann::json collect(docker::Engine& engine, const Job& job, const workspace::
         back = TRY(workspace::receive(incoming, source));
         return {};
       });
-  if (!done) return {{"error", done.error().what}};
+  if (!done) {
+    // The container goes next: what cannot be sorted is kept as it is, rather than lost.
+    std::string kept = incoming.results_dir + "/workspace.tar";
+    auto saved = save_archive(engine, Names(plan.session).agent, plan.workdir, kept);
+    if (!saved) return {{"error", done.error().what + "; nor could it be kept as an archive: " + saved.error().what}};
+    return {{"error", done.error().what}, {"archive", kept}, {"text", "The workspace as the agent left it, unchecked: " + kept}};
+  }
   return {{"text", back.text}, {"refs", back.refs},           {"commits", back.commits}, {"files", back.files},
           {"patch", back.patch}, {"flagged", back.flagged}, {"skipped", back.skipped}};
 }

@@ -1,11 +1,9 @@
 #include "session/launch.h"
 
-#include <poll.h>
-#include <unistd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 
-#include <chrono>
 #include <future>
-#include <thread>
 
 #include "base/file.h"
 #include "session/gate.h"
@@ -170,6 +168,9 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
     TRY(put_inside(engine, job, names.agent));
     if (sends_workspace(plan.workspace_mode)) sent = TRY(put_workspace(engine, job, names.agent));
     docker::Attached attached = TRY(engine.attach(names.agent, !plan.headless));
+    // An agent that does not read its terminal must not hold the supervisor: what it leaves unread is dropped.
+    timeval patience{5, 0};
+    ::setsockopt(attached.fd(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     TRY(engine.start_container(names.agent));
     return Gate(std::move(attached), !plan.headless);
   }();

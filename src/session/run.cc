@@ -75,7 +75,7 @@ void run(const Job& job, Clients& clients) {
     }
   }
 
-  // True from here on: what the agent did is on the operator's disk. Everything else goes.
+  // What the agent did is on the operator's disk, or the result says why it could not be. Everything else goes.
   Names names(session);
   Receipt receipt = tear_down(*engine, session, {{"network", names.network}, {"container", names.guard}, {"container", names.agent}});
   result["receipt"] = to_json(receipt);

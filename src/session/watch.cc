@@ -77,8 +77,8 @@ class Watch {
   void take_audit() {
     auto lines = running_.guard.read();
     if (!lines) {
-      if (ended_ || stopped_) return;
       guard_alive_ = false;
+      if (ended_ || stopped_) return;
       clients_.event({{"event", "guard-lost"}, {"what", "the guard died: the agent has no network until it is back"}});
       return;
     }
@@ -101,12 +101,7 @@ class Watch {
 
   // What the guard said before it was told to go: decisions must not be lost because the agent was quicker.
   void drain_audit() {
-    for (pollfd p{running_.guard.fd(), POLLIN, 0}; guard_alive_ && ::poll(&p, 1, 50) > 0;) {
-      bool alive = guard_alive_;
-      stopped_ = true;
-      take_audit();
-      if (!alive || (p.revents & POLLHUP)) break;
-    }
+    for (pollfd p{running_.guard.fd(), POLLIN, 0}; guard_alive_ && ::poll(&p, 1, 50) > 0;) take_audit();
   }
 
   void take_frame(const Frame& frame) {
