@@ -139,8 +139,8 @@ def test_several_at_once(world, operator):
     assert world.left() == [] and operator.sessions() == []
 
 
-@pytest.mark.xfail(reason="a guard that comes back has a new CA, and was seen to answer without reaching an allowed host", strict=False)
-@pytest.mark.parametrize("inspect", [False, True])
+@pytest.mark.parametrize("inspect", [
+    False, pytest.param(True, marks=pytest.mark.xfail(reason="a guard that comes back has a new CA, which the running agent does not know", strict=True))])
 def test_a_dead_guard_is_noticed_and_comes_back(world, operator, until, inspect):
     process = operator.background("sleep 8; curl -sS -m 20 https://allowed.example.org/after; true",
                                   egress={"allow": [{"host": "allowed.example.org", "inspect": inspect}]})

@@ -1,6 +1,7 @@
 """The workspace goes in and comes back, in each mode."""
 
 import os
+import tarfile
 
 import pytest
 
@@ -40,3 +41,18 @@ def test_modes(operator, mode, seen):
 def test_files_inside_belong_to_the_agent(operator, runtime):
     session = operator.start("test -w /workspace/README.md && test -O /workspace/README.md && cd /workspace && git status --short && echo mine", runtime=runtime)
     assert "mine" in session.out, session.explain()
+
+
+def test_what_cannot_be_sorted_is_kept_whole(operator, until):
+    process = operator.background("echo precious > /workspace/work.txt; sleep 6")
+    assert until(lambda: operator.sessions(), 30)
+    assert until(lambda: any(c["Labels"].get("bottle.role") == "agent" and c["State"] == "running"
+                             for c in operator.world.engine("GET", "/containers/json")), 60)
+    session = operator.sessions()[0]
+    os.rename(os.path.join(operator.workspace, ".git"), os.path.join(operator.workspace, "moved"))
+    out, err = process.communicate(timeout=60)
+    archive = os.path.join(os.path.dirname(operator.world.state(operator.home) + "/x"), "results", session, "workspace.tar")
+    assert archive in err, (out, err)
+    with tarfile.open(archive) as tar:
+        assert tar.extractfile("workspace/work.txt").read() == b"precious\n"
+    assert operator.world.left() == []
