@@ -1,8 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "base/ids.h"
+#include "base/process.h"
 
 namespace bottle {
 namespace {
@@ -29,6 +32,46 @@ TEST(File, WriteIsAtomicAndReadIsBounded) {
   EXPECT_EQ(read_file(path, 2).error().code, Code::limit);
   ::unlink(path.c_str());
   EXPECT_EQ(read_file(path).error().code, Code::not_found);
+}
+
+Captured sh(const std::string& line, CaptureOptions options = {}) {
+  Command command;
+  command.argv = {"/bin/sh", "-c", line};
+  auto done = capture(command, options);
+  EXPECT_TRUE(done) << done.error().what;
+  return done.value_or(Captured{});
+}
+
+TEST(Process, StreamsAndStatusComeBack) {
+  auto done = sh("cat; echo oops >&2; exit 3", {.input = std::string(300000, 'x')});
+  EXPECT_EQ(done.status, 3);
+  EXPECT_EQ(done.out.size(), 300000u);
+  EXPECT_EQ(done.err, "oops\n");
+  EXPECT_EQ(sh("kill -9 $$").status, 128 + 9);
+}
+
+TEST(Process, AGrandchildThatHoldsTheStreamsIsNotWaitedFor) {
+  auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(sh("sleep 20 & echo done").out, "done\n");
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(10));
+}
+
+TEST(Process, TimeAndSizeAreBounded) {
+  Command command;
+  command.argv = {"/bin/sh", "-c", "sleep 20; echo never"};
+  EXPECT_EQ(capture(command, {.timeout_ms = 200}).error().code, Code::timed_out);
+  command.argv = {"/bin/sh", "-c", "while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done"};
+  EXPECT_EQ(capture(command, {.limit = 1 << 20}).error().code, Code::limit);
+  command.argv = {"/no/such/program"};
+  EXPECT_EQ(capture(command).error().code, Code::not_found);
+}
+
+TEST(Process, TheEnvironmentIsWhatWasAsked) {
+  Command command;
+  command.argv = {"/usr/bin/env"};
+  command.env = {{"ONLY", "this"}};
+  command.clean_env = true;
+  EXPECT_EQ(capture(command).value().out, "ONLY=this\n");
 }
 
 }  // namespace

@@ -8,9 +8,10 @@
 #include "base/defer.h"
 #include "base/file.h"
 #include "base/ids.h"
+#include "base/process.h"
 #include "base/unique_fd.h"
 #include "docker/tar.h"
-#include "session/process.h"
+
 
 extern "C" {
 extern const char bottle_guard_begin[], bottle_guard_end[], bottle_inside_begin[], bottle_inside_end[];

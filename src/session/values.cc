@@ -1,7 +1,7 @@
 #include "session/values.h"
 
 #include "base/file.h"
-#include "session/process.h"
+#include "base/process.h"
 
 namespace bottle::session {
 namespace {
@@ -23,9 +23,12 @@ Result<std::string> value_of(const plan::Source& source, const std::map<std::str
     }
     case Kind::file: return trimmed(TRY(read_file(source.text, 1 << 20)));
     case Kind::cmd: {
-      auto out = TRY(capture({"/bin/sh", "-c", source.text}, 30000));
+      Command command;
+      command.argv = {"/bin/sh", "-c", source.text};
+      command.own_group = false;  // it may ask on the terminal
+      auto out = TRY(capture(command, {.pass_stderr = true}));
       if (out.status != 0) return fail(Code::unavailable, "the command `" + source.text + "` exited with " + std::to_string(out.status));
-      return trimmed(out.text);
+      return trimmed(out.out);
     }
     case Kind::prompt: return ask(source.text);
   }

@@ -1,0 +1,60 @@
+#include "ssh/target.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace bottle::ssh {
+namespace {
+
+bool all_of(const std::string& text, const char* extra) {
+  return std::ranges::all_of(text, [&](unsigned char c) { return std::isalnum(c) || std::string_view(extra).find(static_cast<char>(c)) != std::string_view::npos; });
+}
+
+}  // namespace
+
+std::string Target::to_string() const {
+  std::string text = user.empty() ? "" : user + "@";
+  text += host.find(':') == std::string::npos ? host : "[" + host + "]";
+  return port ? text + ":" + std::to_string(port) : text;
+}
+
+Result<Target> parse_target(const std::string& given) {
+  auto bad = [&](const std::string& why) { return fail(Code::invalid, "'" + given + "' is not user@host[:port]: " + why); };
+  std::string text = given;
+  if (text.starts_with("ssh://")) {
+    text.erase(0, 6);
+    while (text.ends_with('/')) text.pop_back();
+  }
+  Target target;
+  if (size_t at = text.rfind('@'); at != std::string::npos) {
+    target.user = text.substr(0, at);
+    text.erase(0, at + 1);
+    if (target.user.empty() || target.user.starts_with('-') || !all_of(target.user, "._-+@\\")) return bad("the user");
+  }
+  std::string port;
+  if (text.starts_with('[')) {
+    size_t end = text.find(']');
+    if (end == std::string::npos) return bad("a bracket is open");
+    target.host = text.substr(1, end - 1);
+    std::string rest = text.substr(end + 1);
+    if (!rest.empty() && !rest.starts_with(':')) return bad("after the bracket");
+    if (!rest.empty()) port = rest.substr(1);
+    if (!rest.empty() && port.empty()) return bad("the port");
+  } else if (std::ranges::count(text, ':') == 1) {
+    size_t colon = text.find(':');
+    target.host = text.substr(0, colon);
+    port = text.substr(colon + 1);
+    if (port.empty()) return bad("the port");
+  } else {
+    target.host = text;
+  }
+  // Source: ssh(1), "destination"; a leading dash would be an option, white space or a quote a command for ProxyCommand.
+  if (target.host.empty() || target.host.starts_with('-') || !all_of(target.host, ".-_:%")) return bad("the host");
+  if (!port.empty()) {
+    auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), target.port);
+    if (error != std::errc() || end != port.data() + port.size() || target.port == 0) return bad("the port");
+  }
+  return target;
+}
+
+}  // namespace bottle::ssh
