@@ -131,6 +131,7 @@ Result<> fill(Config& config, const json& top) {
   for (const auto& pem : extra.is_array() ? extra : json::array({extra})) config.roots += "\n" + pem.get<std::string>();
   for (const auto& each : top.value("secrets", json::array())) config.secrets.push_back(TRY(parse_secret(each)));
   for (const auto& each : top.value("ssh", json::array())) config.ssh.push_back(TRY(parse_ssh(each)));
+  config.ssh_agent = top.value("ssh_agent", false);
   config.idle_ms = egress.value("idle_seconds", int64_t{3600}) * 1000;
   if (config.idle_ms <= 0) return fail(Code::invalid, "idle_seconds is not positive");
   return {};

@@ -56,6 +56,7 @@ struct Config {
   std::string roots;     // PEM: ca_bundle and extra_ca
   std::vector<Secret> secrets;
   std::vector<SshHost> ssh;
+  bool ssh_agent = false;  // whether the owner of the control channel answers for an ssh-agent
   int64_t idle_ms = 3600 * 1000;
   policy::Matcher values;                  // the values of all secrets, for answers
   std::vector<const Secret*> values_owner;

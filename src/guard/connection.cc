@@ -4,15 +4,18 @@
 
 #include <openssl/err.h>
 
+#include <algorithm>
+
 #include "guard/client_hello.h"
 #include "guard/http_head.h"
+#include "guard/ssh_agent.h"
 #include "guard/ssh_watch.h"
 #include "guard/tunnel.h"
 
 namespace bottle::guard {
 namespace {
 
-constexpr int64_t kHeadPatience = 60 * 1000, kHandshakePatience = 30 * 1000;
+constexpr int64_t kHeadPatience = 60 * 1000, kHandshakePatience = 30 * 1000, kCertificatePatience = 5000;
 constexpr std::string_view kEstablished = "HTTP/1.1 200 Connection established\r\n\r\n";
 
 std::string_view reason_phrase(int status) {
@@ -133,6 +136,8 @@ Task<bool> inspected(Connection& c) {
     c.audit("deny", "tls", "tls_only", "bytes before the tunnel was established");
     co_return false;
   }
+  // The certificate comes right behind the first configuration; a client that is quicker waits for it.
+  for (int64_t until = c.now() + kCertificatePatience; !c.context.ca->certified() && c.now() < until;) co_await c.wait(std::min(until, c.now() + 10));
   auto ssl = c.context.ca->accept(c.host);
   if (!ssl) {
     c.audit("close", "tls", "internal", ssl.error().what);
@@ -196,6 +201,21 @@ Task<bool> handle_connect(Connection& c, std::string target, bool named_alike) {
   co_return co_await blind(c);
 }
 
+// An answer that ends when the guard does: whoever reads it knows at once.
+Task<bool> show_life(Connection& c) {
+  c.client.out = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n";
+  int64_t deadline = c.now() + c.config->idle_ms;
+  while (c.now() < deadline && !c.client.eof && !c.client.failed) {
+    bool progress = c.client.flush();
+    c.client.in.clear();
+    progress |= c.client.fill();
+    if (progress) continue;
+    c.client.rest();
+    co_await c.wait(deadline);
+  }
+  co_return true;
+}
+
 Task<bool> run(Connection& c) {
   int64_t deadline = c.now() + kHeadPatience;
   static Head head;  // used between awaits only
@@ -231,8 +251,12 @@ Task<bool> run(Connection& c) {
     co_return co_await handle_connect(c, std::move(target), alike);
   }
   if (head.target.starts_with('/')) {
-    // The gate's question whether we are alive. Nothing else is to be learned here.
+    // Questions to the guard itself: whether it is alive, and the way to the session's ssh-agent. Nothing else is to be learned here.
     bool get = head.method == "GET" && !head.chunked && !head.content_length;
+    std::string target(head.target);
+    c.client.in.erase(0, head.size);
+    if (get && target == "/ssh-agent") co_return co_await serve_ssh_agent(c);
+    if (get && target == "/alive") co_return co_await show_life(c);
     c.client.out = get ? "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\nConnection: close\r\n\r\nbottle guard\n" : "";
     if (!get) {
       c.audit("deny", "http", "bad_request", "a request to the guard itself");

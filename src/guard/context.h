@@ -1,6 +1,7 @@
 // What all connections of the process share.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,6 +28,8 @@ class PipePool {
   std::vector<Pipe> idle_;
 };
 
+struct AgentCall;
+
 struct Context {
   Loop loop;
   Audit audit;
@@ -36,6 +39,8 @@ struct Context {
   std::unique_ptr<SessionCa> ca;
   size_t connections = 0;
   uint32_t next_id = 0;
+  std::map<uint32_t, AgentCall*> agent_calls;  // open connections to the session's ssh-agent
+  uint32_t next_agent_call = 1;
 
   std::string new_id();
 };

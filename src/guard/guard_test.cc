@@ -22,6 +22,7 @@
 #include "base/unique_fd.h"
 #include "guard/config.h"
 #include "guard/tls.h"
+#include "pki/root.h"
 
 extern char** environ;
 
@@ -148,7 +149,7 @@ class GuardTest : public testing::Test {
  protected:
   void SetUp() override {
     signal(SIGPIPE, SIG_IGN);
-    ca_ = std::move(*SessionCa::make());
+    ca_ = std::move(*SessionCa::self_signed());
     config_ = {{"listen", json::array({"127.0.0.1:0"})}, {"egress", {{"allow", json::array()}, {"hosts", json::object()}, {"extra_ca", ca_->pem()}, {"resolver", "127.0.0.1:1"}}}};
   }
   void TearDown() override {
@@ -186,7 +187,15 @@ class GuardTest : public testing::Test {
     ASSERT_EQ(ready["type"], "ready") << ready;
     std::string listen = ready["listen"];
     port_ = static_cast<uint16_t>(std::stoi(listen.substr(listen.rfind(':') + 1)));
-    roots_.reset(make_upstream_context(ready["ca"].get<std::string>() + ca_->pem()));
+    // This test is the supervisor: it signs what the guard asks for, and clients trust the root alone.
+    csr_ = ready["csr"];
+    certify(csr_);
+    roots_.reset(make_upstream_context(root_->pem() + ca_->pem()));
+  }
+  void certify(const std::string& csr) {
+    auto pem = root_->certify(csr);
+    ASSERT_TRUE(pem) << pem.error().what;
+    EXPECT_TRUE(write_all(control_.get(), json{{"type", "certificate"}, {"pem", *pem}}.dump() + "\n"));
   }
   json configure() {
     EXPECT_TRUE(write_all(control_.get(), json{{"type", "configure"}, {"config", config_}}.dump() + "\n"));
@@ -238,6 +247,8 @@ class GuardTest : public testing::Test {
   }
 
   std::unique_ptr<SessionCa> ca_;
+  std::shared_ptr<const pki::Root> root_ = *pki::Root::make("test");
+  std::string csr_;
   json config_;
   pid_t pid_ = 0;
   UniqueFd control_, output_;
@@ -436,7 +447,7 @@ TEST_F(GuardTest, never_answers_with_the_value) {
 }
 
 TEST_F(GuardTest, verifies_the_upstream) {
-  auto stranger = std::move(*SessionCa::make());
+  auto stranger = std::move(*SessionCa::self_signed());
   Origin wrong_ca(stranger.get(), "a.test", [](auto&) { return ok("no"); }), wrong_name(ca_.get(), "other.test", [](auto&) { return ok("no"); });
   route("a.test", wrong_ca.port);
   route("b.test", wrong_name.port);
@@ -502,6 +513,28 @@ TEST_F(GuardTest, sigterm_ends_it_cleanly) {
   start();
   kill(pid_, SIGTERM);
   EXPECT_EQ(next_line()["type"], "end");
+}
+
+TEST_F(GuardTest, ACertificateIsTakenOnceAndOnlyForItsOwnKey) {
+  Origin origin(ca_.get(), "inspected.example.org", [](const std::string&) { return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"; });
+  allow({{"host", "inspected.example.org"}, {"inspect", true}});
+  route("inspected.example.org", origin.port);
+  start();
+  auto refused = [&](const std::string& pem) {
+    EXPECT_TRUE(write_all(control_.get(), json{{"type", "certificate"}, {"pem", pem}}.dump() + "\n"));
+    for (json line;;)
+      if ((line = next_line())["type"] != "audit") return line["type"] == "error";
+  };
+  // A second one, one for another key, and no certificate at all: none of them changes what clients see.
+  EXPECT_TRUE(refused(*root_->certify(csr_)));
+  EXPECT_TRUE(refused(ca_->pem()));
+  EXPECT_TRUE(refused("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
+  Wire wire = secure("inspected.example.org");
+  ASSERT_TRUE(wire.ssl);
+  STACK_OF(X509)* chain = SSL_get_peer_cert_chain(wire.ssl.get());
+  ASSERT_EQ(sk_X509_num(chain), 2) << "the leaf and the guard's own authority; the root is with the client";
+  wire.write("GET / HTTP/1.1\r\nHost: inspected.example.org\r\n\r\n");
+  EXPECT_TRUE(wire.message().ends_with("ok"));
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "guard/connection.h"
+#include "guard/ssh_agent.h"
 
 namespace bottle::guard {
 namespace {
@@ -102,7 +103,8 @@ Result<> Server::listen(const Config& config) {
 
 Result<> Server::configure(const json& wanted) {
   std::shared_ptr<const Config> config = TRY(parse_config(wanted));
-  if (!context_.ca) context_.ca = TRY(SessionCa::make());
+  // Alone, the guard is its own authority; under a supervisor it asks the session's root.
+  if (!context_.ca) context_.ca = options_.config_fd >= 0 ? TRY(SessionCa::self_signed()) : TRY(SessionCa::make());
   auto before = std::exchange(context_.config, config);
   if (auto listened = listen(*config); !listened) {
     context_.config = before;
@@ -122,17 +124,25 @@ void Server::control_line(std::string_view line) {
   auto message = json::parse(line, nullptr, false);
   if (!message.is_object() || !message.contains("type") || !message["type"].is_string()) return say_error("a control line that is not a message");
   if (message["type"] == "shutdown") return context_.loop.stop();
+  if (message["type"] == "certificate") return take_certificate(message);
+  if (message["type"] == "ssh-agent") return take_agent_answer(context_, message);
   if (message["type"] != "configure") return say_error("a control message of unknown type");
   if (!message.contains("config")) return say_error("configure without config");
   if (auto done = configure(message["config"]); !done) return say_error(done.error().what);
   std::string ready = R"({"type":"ready","listen":")";
   append_json(ready, listening());
-  ready += R"(","ca":")";
-  for (char c : context_.ca->pem()) {
+  ready += R"(","csr":")";
+  for (char c : context_.ca->request()) {
     if (c == '\n') ready += "\\n";
     else ready += c;
   }
   context_.audit.raw(ready + "\"}\n");
+}
+
+void Server::take_certificate(const json& message) {
+  if (!context_.ca) return say_error("a certificate before configure");
+  if (!message.contains("pem") || !message["pem"].is_string()) return say_error("certificate without pem");
+  if (auto done = context_.ca->adopt(message["pem"].get<std::string>()); !done) say_error(done.error().what);
 }
 
 void Server::read_control() {

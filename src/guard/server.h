@@ -35,6 +35,7 @@ class Server {
   void accept(Source& listener);
   void read_control();
   void control_line(std::string_view line);
+  void take_certificate(const nlohmann::json& message);
   void say_error(std::string_view what);
   std::string listening() const;
 

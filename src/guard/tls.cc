@@ -2,8 +2,6 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
 #include <malloc.h>
@@ -15,6 +13,9 @@
 #include "policy/address.h"
 
 namespace bottle::guard {
+
+using pki::extend;
+
 namespace {
 
 // --- a BIO on a Source: knows when a read would block without asking the kernel ---
@@ -74,38 +75,6 @@ void* reallocate(void* p, size_t size, const char* file, int line) {
   if (!p) return allocate(size, file, line);
   if (size == 0) return release(p, file, line), nullptr;
   return std::realloc(p, size);
-}
-
-// --- certificates ---
-
-std::unique_ptr<EVP_PKEY, FreeTls> new_key() { return std::unique_ptr<EVP_PKEY, FreeTls>(EVP_EC_gen("P-256")); }
-
-bool extend(X509* certificate, X509* issuer, int nid, const char* value) {
-  X509V3_CTX context;
-  X509V3_set_ctx_nodb(&context);
-  X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
-  X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value);
-  if (!extension) return false;
-  bool ok = X509_add_ext(certificate, extension, -1) == 1;
-  X509_EXTENSION_free(extension);
-  return ok;
-}
-
-std::unique_ptr<X509, FreeTls> new_certificate(EVP_PKEY* key, std::string_view name) {
-  std::unique_ptr<X509, FreeTls> certificate(X509_new());
-  unsigned char serial[16];
-  if (!certificate || RAND_bytes(serial, sizeof serial) != 1) return nullptr;
-  serial[0] = (serial[0] & 0x7f) | 0x40;
-  BIGNUM* number = BN_bin2bn(serial, sizeof serial, nullptr);
-  BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate.get()));
-  BN_free(number);
-  X509_set_version(certificate.get(), X509_VERSION_3);
-  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -24 * 3600);
-  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 300L * 24 * 3600);
-  X509_set_pubkey(certificate.get(), key);
-  X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name.data()),
-                             static_cast<int>(std::min<size_t>(name.size(), 64)), -1, 0);
-  return certificate;
 }
 
 // --- context callbacks ---
@@ -180,40 +149,69 @@ int keep_session(SSL* ssl, SSL_SESSION* session) {
 
 Result<std::unique_ptr<SessionCa>> SessionCa::make() {
   auto ca = std::make_unique<SessionCa>();
-  ca->key_ = new_key();
-  ca->leaf_key_ = new_key();
-  ca->certificate_ = ca->key_ ? new_certificate(ca->key_.get(), "bottle session CA") : nullptr;
-  X509* certificate = ca->certificate_.get();
-  if (!certificate || !ca->leaf_key_) return fail(Code::internal, "making the session CA: " + tls_error());
-  X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
-  bool ok = extend(certificate, certificate, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
-            extend(certificate, certificate, NID_key_usage, "critical,keyCertSign,cRLSign") &&
-            extend(certificate, certificate, NID_subject_key_identifier, "hash") && X509_sign(certificate, ca->key_.get(), EVP_sha256()) > 0;
-  ca->context_.reset(SSL_CTX_new(TLS_server_method()));
-  if (!ok || !ca->context_) return fail(Code::internal, "making the session CA: " + tls_error());
-  SSL_CTX* context = ca->context_.get();
+  ca->key_ = pki::new_key();
+  ca->leaf_key_ = pki::new_key();
+  if (!ca->key_ || !ca->leaf_key_) return fail(Code::internal, "making the session CA: " + tls_error());
+  return ca;
+}
+
+Result<std::unique_ptr<SessionCa>> SessionCa::self_signed() {
+  auto ca = TRY(make());
+  ca->certificate_ = pki::new_certificate(ca->key_.get(), "bottle session CA", 24, 300);
+  X509* x = ca->certificate_.get();
+  bool ok = x && extend(x, x, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") && extend(x, x, NID_key_usage, "critical,keyCertSign,cRLSign") &&
+            extend(x, x, NID_subject_key_identifier, "hash") && X509_sign(x, ca->key_.get(), EVP_sha256()) > 0;
+  if (!ok) return fail(Code::internal, "making the session CA: " + tls_error());
+  TRY(ca->serve());
+  return ca;
+}
+
+std::string SessionCa::request() const {
+  pki::Request request(X509_REQ_new());
+  if (!request) return "";
+  X509_REQ_set_version(request.get(), X509_REQ_VERSION_1);
+  X509_REQ_set_pubkey(request.get(), key_.get());
+  if (X509_REQ_sign(request.get(), key_.get(), EVP_sha256()) <= 0) return "";
+  return pki::to_pem(request.get());
+}
+
+Result<> SessionCa::adopt(std::string_view pem) {
+  if (certified()) return fail(Code::conflict, "a certificate for an authority that has one");
+  auto certificate = TRY(pki::certificate_from(pem));
+  if (X509_check_private_key(certificate.get(), key_.get()) != 1 || X509_check_ca(certificate.get()) != 1) {
+    ERR_clear_error();
+    return fail(Code::invalid, "a certificate that is not for this guard's authority");
+  }
+  certificate_ = std::move(certificate);
+  TRY(serve());
+  // A self-signed one is what clients trust and need not be sent; this one is the link to what they trust.
+  X509_up_ref(certificate_.get());
+  if (SSL_CTX_add_extra_chain_cert(context_.get(), certificate_.get()) != 1) {
+    X509_free(certificate_.get());
+    return fail(Code::internal, "keeping the chain: " + tls_error());
+  }
+  return {};
+}
+
+Result<> SessionCa::serve() {
+  context_.reset(SSL_CTX_new(TLS_server_method()));
+  if (!context_) return fail(Code::internal, "preparing TLS: " + tls_error());
+  SSL_CTX* context = context_.get();
   common(context);
   SSL_CTX_set_client_hello_cb(context, check_name, nullptr);
   SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets only: nothing to keep
   SSL_CTX_set_num_tickets(context, 1);
   SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
-  return ca;
+  return {};
 }
 
-std::string SessionCa::pem() const {
-  BIO* bio = BIO_new(BIO_s_mem());
-  PEM_write_bio_X509(bio, certificate_.get());
-  char* data = nullptr;
-  long size = BIO_get_mem_data(bio, &data);
-  std::string pem(data, static_cast<size_t>(size));
-  BIO_free(bio);
-  return pem;
-}
+std::string SessionCa::pem() const { return certified() ? pki::to_pem(certificate_.get()) : ""; }
 
 Result<X509*> SessionCa::leaf(const policy::Host& host) {
+  if (!certified()) return fail(Code::unavailable, "the session's root has not certified this guard yet");
   if (auto found = leaves_.find(host.name); found != leaves_.end()) return found->second.get();
-  auto certificate = new_certificate(leaf_key_.get(), host.name);
+  auto certificate = pki::new_certificate(leaf_key_.get(), host.name, 24, 80);
   if (!certificate) return fail(Code::internal, "making a certificate: " + tls_error());
   X509* x = certificate.get();
   X509_set_issuer_name(x, X509_get_subject_name(certificate_.get()));

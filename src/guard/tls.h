@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "pki/certificate.h"
 #include "policy/host.h"
 
 namespace bottle::guard {
@@ -18,16 +19,21 @@ class Source;
 struct FreeTls {
   void operator()(SSL* p) const { SSL_free(p); }
   void operator()(SSL_CTX* p) const { SSL_CTX_free(p); }
-  void operator()(X509* p) const { X509_free(p); }
-  void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
   void operator()(SSL_SESSION* p) const { SSL_SESSION_free(p); }
 };
 using Ssl = std::unique_ptr<SSL, FreeTls>;
 
-// A P-256 authority that lives as long as the process, the one key of its leaves, and the leaves it has signed.
+// A P-256 authority that lives as long as the process, the one key of its leaves, and the leaves it has signed. It serves once it
+// has a certificate: the session's root signs one on request, or it signs its own.
 class SessionCa {
  public:
   static Result<std::unique_ptr<SessionCa>> make();
+  static Result<std::unique_ptr<SessionCa>> self_signed();
+
+  std::string request() const;                      // PKCS#10, in PEM
+  // Takes the certificate that answers the request. Code::invalid if it is for another key or no authority; once only.
+  Result<> adopt(std::string_view pem);
+  bool certified() const { return certificate_ != nullptr; }
 
   std::string pem() const;                          // the authority's certificate
   Result<X509*> leaf(const policy::Host& host);     // borrowed; signed at first use
@@ -36,10 +42,12 @@ class SessionCa {
   Result<Ssl> accept(const policy::Host& host);
 
  private:
-  std::unique_ptr<EVP_PKEY, FreeTls> key_, leaf_key_;
-  std::unique_ptr<X509, FreeTls> certificate_;
+  Result<> serve();
+
+  pki::Key key_, leaf_key_;
+  pki::Certificate certificate_;
   std::unique_ptr<SSL_CTX, FreeTls> context_;
-  std::map<std::string, std::unique_ptr<X509, FreeTls>> leaves_;
+  std::map<std::string, pki::Certificate> leaves_;
 };
 
 // Whether the handshake of an accept() failed because the client named another host.

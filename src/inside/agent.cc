@@ -114,7 +114,7 @@ Result<> write_files(const Go& go, const std::string& directory) {
   return put(directory + "/ca-bundle.pem", bundle + go.ca, 0644);
 }
 
-Result<int> run_agent(const Go& go, bool terminal) {
+Result<int> run_agent(const Go& go, bool terminal, const std::function<void()>& started) {
   UniqueFd input;
   if (!terminal || go.has_stdin) input = TRY(input_of(go));
   // The terminal is our session's and stays so: the agent gets its foreground, as a shell's job does. Handing it to a
@@ -128,6 +128,7 @@ Result<int> run_agent(const Go& go, bool terminal) {
   if (agent < 0) return fail_errno("forking the agent");
   if (agent == 0) become(go, terminal, input.get(), before);
   input.reset();
+  if (started) started();
   if (!terminal) {
     UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (null) ::dup2(null.get(), 0);

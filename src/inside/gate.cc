@@ -78,6 +78,9 @@ Result<Go> parse_go(std::string_view text) {
         if (!file.path.starts_with('/') || file.path.ends_with('/') || !clean_text(file.path)) return malformed("a file's path");
         go.files.push_back(std::move(file));
       }
+    } else if (key == "ssh_agent") {
+      if (!value.is_boolean()) return malformed(key);
+      go.ssh_agent = value.get<bool>();
     } else if (key == "cwd" || key == "ca" || key == "stdin") {
       if (!value.is_string()) return malformed(key);
       (key == "cwd" ? go.cwd : key == "ca" ? go.ca : go.stdin_text) = value.get<std::string>();

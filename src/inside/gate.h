@@ -30,6 +30,7 @@ struct Go {
   std::string ca;  // PEM, may be empty
   bool has_stdin = false;
   std::string stdin_text;
+  bool ssh_agent = false;  // serve SSH_AUTH_SOCK
 };
 
 inline constexpr size_t kGoLimit = 64u << 20;

@@ -1,15 +1,22 @@
-// PID 1 of the agent's container: probe, report, wait for go, be the agent's parent.
+// PID 1 of the agent's container: probe, report, wait for go, be the agent's parent. As `inside connect GUARD HOST PORT` it is an
+// ssh ProxyCommand instead.
+#include <signal.h>
 #include <stdlib.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 #include <string>
+#include <thread>
 
 #include "base/file.h"
 #include "inside/agent.h"
+#include "inside/companion.h"
 #include "inside/gate.h"
 #include "inside/probes.h"
+#include "inside/relay.h"
+#include "inside/wire.h"
 
 namespace {
 
@@ -37,7 +44,11 @@ std::vector<Probe> self_test() {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc == 5 && std::strcmp(argv[1], "connect") == 0) {
+    ::signal(SIGPIPE, SIG_IGN);
+    return connect_command(argv[2], argv[3], argv[4]);
+  }
   // Nothing of the go message may be echoed, and no byte of it read as a key.
   termios cooked{};
   bool terminal = ::isatty(0) && ::tcgetattr(0, &cooked) == 0;
@@ -54,6 +65,17 @@ int main() {
   if (!go) return refuse(go.error());
   if (auto r = write_files(*go); !r) return refuse(r.error());
   if (terminal) ::tcsetattr(0, TCSANOW, &cooked);
-  auto status = run_agent(*go, terminal);
-  return status ? *status : refuse(status.error());
+  auto guard = parse_endpoint(env("BOTTLE_GUARD"));
+  UniqueFd agent_socket;
+  if (go->ssh_agent) {
+    auto opened = open_agent_socket(std::string(kPrivateDirectory) + "/ssh-agent.sock");
+    if (!opened) return refuse(opened.error());
+    agent_socket = std::move(*opened);
+  }
+  auto status = run_agent(*go, terminal, [&] {
+    if (!guard) return;
+    std::thread(watch_guard, *guard, std::string(kPrivateDirectory) + "/guard").detach();
+    if (agent_socket) std::thread(serve_agent_socket, std::move(agent_socket), *guard).detach();
+  });
+  ::_exit(status ? *status : refuse(status.error()));  // not exit(): threads of ours still run
 }

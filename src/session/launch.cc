@@ -128,12 +128,12 @@ bool sends_workspace(manifest::WorkspaceMode mode) {
 
 }  // namespace
 
-Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const json& configuration, std::string* ca) {
+Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const json& configuration, const pki::Root& root) {
   GuardLink link(TRY(engine.attach(name, false)));
   TRY(engine.start_container(name));
   TRY(link.send(configuration));
   json ready = TRY(link.await_ready(15000));
-  *ca = ready.value("ca", "");
+  TRY(link.send({{"type", "certificate"}, {"pem", TRY(root.certify(ready.value("csr", "")))}}));
   return link;
 }
 
@@ -144,6 +144,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   TRY(ledger.will_make({{"network", names.network}, {"container", names.guard}, {"container", names.agent}}));
 
   progress("networks");
+  auto root_made = std::async(std::launch::async, [&] { return pki::Root::make(plan.session); });
   auto egress = std::async(std::launch::async, [&] { return ensure_egress_network(engine); });
   auto image = std::async(std::launch::async, [&] { return ensure_guard_image(engine); });
   auto internal = make_internal_network(engine, names.network, labels(plan.session, owner, "network"));
@@ -154,13 +155,13 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   std::string guard_reference = TRY(std::move(guard_image));
 
   json message = {{"type", "configure"}, {"config", guard_config(plan, {subnet.guard, job.ca_bundle, job.extra_ca, job.values.secrets})}};
-  std::string ca;
+  std::shared_ptr<const pki::Root> root = TRY(root_made.get());
 
   progress("guard and agent");
   auto guard = std::async(std::launch::async, [&]() -> Result<GuardLink> {
     TRY(engine.create_container(names.guard, guard_container(guard_reference, labels(plan.session, owner, "guard"))));
     TRY(engine.connect_network(names.network, names.guard, {{"IPAMConfig", {{"IPv4Address", subnet.guard}}}, {"Aliases", {"guard"}}}));
-    return start_guard(engine, names.guard, message, &ca);
+    return start_guard(engine, names.guard, message, *root);
   });
   workspace::Summary sent;
   auto agent = [&]() -> Result<Gate> {
@@ -183,9 +184,9 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   if (!report.value("ok", false))
     return fail(Code::denied, "the self-test from inside the bottle found a way out: " + surprises(report),
                 "nothing was run; ARCHITECTURE.md (the gate) says what each probe asks");
-  TRY(agent->open(go_message(job, ca, subnet)));
+  TRY(agent->open(go_message(job, root->pem(), subnet)));
   auto early = agent->take_early();
-  return Running{agent->take_attached(), std::move(early), std::move(*link), std::move(message), std::move(report), subnet, std::move(sent)};
+  return Running{agent->take_attached(), std::move(early), std::move(*link), std::move(message), std::move(root), std::move(report), subnet, std::move(sent)};
 }
 
 }  // namespace bottle::session

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
 #include "docker/engine.h"
+#include "pki/root.h"
 #include "session/guard_link.h"
 #include "session/job.h"
 #include "session/ledger.h"
@@ -20,6 +22,7 @@ struct Running {
   std::string agent_early;       // what the agent's stream brought behind the report
   GuardLink guard;
   nlohmann::json guard_message;  // `configure`, kept for a restart of the guard
+  std::shared_ptr<const pki::Root> root;  // what the agent trusts; signs for each guard that comes
   nlohmann::json report;         // the self-test's
   Subnet subnet;
   workspace::Summary sent;
@@ -30,7 +33,7 @@ using Progress = std::function<void(const std::string& step)>;
 // Blocking; on error everything named in the ledger is to be torn down by the caller.
 Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, const Progress& progress);
 
-// Attaches to the session's guard, starts it and configures it. Used at launch and when it died.
-Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const nlohmann::json& configuration, std::string* ca);
+// Attaches to the session's guard, starts it, configures it and certifies its authority. Used at launch and when it died.
+Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const nlohmann::json& configuration, const pki::Root& root);
 
 }  // namespace bottle::session

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -45,6 +46,8 @@ int supervise(int socket) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
   ::signal(SIGINT, SIG_IGN);
+  // Secrets and the session's root key are in this memory: no core dump of it, and no other process of the operator's looks in.
+  ::prctl(PR_SET_DUMPABLE, 0);
   UniqueFd first(::fcntl(socket, F_DUPFD_CLOEXEC, 3));
   ::close(socket);
   (void)!::open("/dev/null", O_RDONLY);

@@ -5,7 +5,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+#include <future>
 #include <map>
+#include <optional>
 
 #include "base/file.h"
 #include "session/names.h"
@@ -14,6 +18,8 @@ namespace bottle::session {
 namespace {
 
 using nlohmann::json;
+
+using Clock = std::chrono::steady_clock;
 
 volatile sig_atomic_t asked_to_stop = 0;
 
@@ -39,6 +45,7 @@ class Watch {
       clients_.handle(fds, [&](const Frame& frame) { take_frame(frame); });
       if (!guard_alive_) revive_guard();
     }
+    if (reviving_.valid()) reviving_.wait();  // it holds what goes with us
     drain_audit();
     result["egress"] = {{"allowed", allowed_}, {"denied", denied_list()}};
     auto status = engine_.wait_container(names_.agent);
@@ -76,13 +83,9 @@ class Watch {
 
   void take_audit() {
     auto lines = running_.guard.read();
-    if (!lines) {
-      guard_alive_ = false;
-      if (ended_ || stopped_) return;
-      clients_.event({{"event", "guard-lost"}, {"what", "the guard died: the agent has no network until it is back"}});
-      return;
-    }
+    if (!lines) return lose_guard();
     for (auto& line : *lines) {
+      if (line.value("type", "") == "error") clients_.event({{"event", "guard-error"}, {"what", line.value("what", "")}});
       if (line.value("type", "") != "audit") continue;
       line.erase("type");
       (void)write_all(audit_.get(), line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
@@ -123,15 +126,44 @@ class Watch {
     (void)engine_.stop_container(names_.agent, 3);
   }
 
-  // The same policy and the same certificate authority again, or the agent stays without a network.
+  void lose_guard() {
+    guard_alive_ = false;
+    if (ended_ || stopped_) return;
+    if (Clock::now() - guard_since_ > std::chrono::minutes(1)) attempts_ = 0;
+    retry_at_ = Clock::now();
+    clients_.event({{"event", "guard-lost"}, {"what", "the guard " + cause_of_death() + ": the agent has no network until it is back"}});
+  }
+
+  std::string cause_of_death() {
+    auto container = engine_.inspect_container(names_.guard);
+    if (!container || !container->contains("State")) return "died";
+    const json& state = (*container)["State"];
+    if (state.value("OOMKilled", false)) return "ran out of memory and was killed";
+    int status = state.value("ExitCode", 0);
+    return status > 128 ? "was killed by signal " + std::to_string(status - 128) : "ended with status " + std::to_string(status);
+  }
+
+  // A guard with the same policy, certified by the same root, or the agent stays without a network. In a thread of its own: the
+  // agent's terminal goes on meanwhile. Never given up, ever more slowly.
   void revive_guard() {
-    if (stopped_ || ++revivals_ > 5) return;
-    std::string ca;
-    auto link = start_guard(engine_, names_.guard, running_.guard_message, &ca);
-    if (!link) return;
-    running_.guard = std::move(*link);
-    guard_alive_ = true;
-    clients_.event({{"event", "guard-back"}});
+    using namespace std::chrono_literals;
+    if (reviving_.valid()) {
+      if (reviving_.wait_for(0s) != std::future_status::ready) return;
+      auto link = reviving_.get();
+      retry_at_ = Clock::now() + std::min<Clock::duration>(200ms * (1 << std::min(attempts_, 8)), 30s);
+      if (!link) {
+        if (attempts_ == 4 && !stopped_) clients_.event({{"event", "guard-lost"}, {"what", "the guard does not come back: " + link.error().what + "; still trying"}});
+        return;
+      }
+      running_.guard = std::move(*link);
+      guard_alive_ = true;
+      guard_since_ = Clock::now();
+      clients_.event({{"event", "guard-back"}});
+      return;
+    }
+    if (ended_ || stopped_ || Clock::now() < retry_at_) return;
+    ++attempts_;
+    reviving_ = std::async(std::launch::async, [this, message = running_.guard_message] { return start_guard(engine_, names_.guard, message, *running_.root); });
   }
 
   json denied_list() const {
@@ -148,7 +180,9 @@ class Watch {
   UniqueFd audit_;
   docker::Demux demux_;
   bool ended_ = false, stopped_ = false, guard_alive_ = true;
-  int revivals_ = 0, allowed_ = 0;
+  int attempts_ = 0, allowed_ = 0;
+  Clock::time_point guard_since_ = Clock::now(), retry_at_;
+  std::future<Result<GuardLink>> reviving_;
   std::map<std::pair<std::string, std::string>, int> denied_;
 };
 

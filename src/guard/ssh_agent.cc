@@ -1,0 +1,89 @@
+#include "guard/ssh_agent.h"
+
+#include <nlohmann/json.hpp>
+
+namespace bottle::guard {
+namespace {
+
+constexpr size_t kMostMessage = 32 * 1024, kMostConnections = 16;
+constexpr int64_t kIdle = 600 * 1000, kAnswer = 150 * 1000;  // a person may have to touch a token
+
+std::string message_line(uint32_t connection, std::string_view request) {
+  std::string line = R"({"type":"ssh-agent","connection":)" + std::to_string(connection);
+  if (request.empty()) return line + ",\"closed\":true}\n";
+  return line + R"(,"request":")" + base64_encode(request) + "\"}\n";
+}
+
+size_t length_of(std::string_view bytes) {
+  size_t length = 0;
+  for (size_t i = 0; i < 4; ++i) length = length << 8 | static_cast<unsigned char>(bytes[i]);
+  return length;
+}
+
+// One whole message at the front of client.in. False: the client ended, or does not speak the protocol.
+Task<bool> whole_message(Connection& c) {
+  int64_t deadline = c.now() + kIdle;
+  while (true) {
+    if (c.client.in.size() >= 4) {
+      size_t length = length_of(c.client.in);
+      if (length == 0 || length > kMostMessage) co_return false;
+      if (c.client.in.size() >= 4 + length) co_return true;
+    }
+    if (c.client.fill()) continue;
+    if (c.client.eof || c.client.failed || c.now() >= deadline) co_return false;
+    co_await c.wait(deadline);
+  }
+}
+
+Task<bool> flush_all(Connection& c) {
+  int64_t deadline = c.now() + 30 * 1000;
+  while (!c.client.flushed() && !c.client.failed && c.now() < deadline)
+    if (!c.client.flush()) co_await c.wait(deadline);
+  co_return c.client.flushed();
+}
+
+}  // namespace
+
+Task<bool> serve_ssh_agent(Connection& c) {
+  Context& context = c.context;
+  if (!c.config->ssh_agent || context.agent_calls.size() >= kMostConnections) {
+    c.audit("deny", "ssh-agent", "not_allowed", c.config->ssh_agent ? "too many connections to the ssh-agent" : "this bottle has no ssh-agent");
+    c.answer(403, "not_allowed", true);
+    co_return co_await finish(c);
+  }
+  AgentCall call{&c.waker};
+  uint32_t number = context.next_agent_call++;
+  context.agent_calls[number] = &call;
+  c.client.out.append("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: ssh-agent\r\n\r\n");
+  bool going = co_await flush_all(c);
+  while (going && co_await whole_message(c)) {
+    size_t length = length_of(c.client.in);
+    context.audit.raw(message_line(number, std::string_view(c.client.in).substr(4, length)));
+    c.client.in.erase(0, 4 + length);
+    call.answered = false;
+    int64_t deadline = c.now() + kAnswer;
+    while (!call.answered && !call.over && !c.client.source->broken && c.now() < deadline) co_await c.wait(deadline);
+    if (!call.answered || call.over) break;
+    for (int shift = 24; shift >= 0; shift -= 8) c.client.out += static_cast<char>(call.answer.size() >> shift & 255);
+    c.client.out.append(call.answer);
+    going = co_await flush_all(c);
+  }
+  context.agent_calls.erase(number);
+  context.audit.raw(message_line(number, {}));
+  co_return true;
+}
+
+void take_agent_answer(Context& context, const nlohmann::json& message) {
+  auto connection = message.find("connection");
+  if (connection == message.end() || !connection->is_number_unsigned()) return;
+  auto call = context.agent_calls.find(connection->get<uint32_t>());
+  if (call == context.agent_calls.end()) return;  // it left meanwhile
+  auto answer = message.find("answer");
+  auto decoded = answer != message.end() && answer->is_string() ? base64_decode(answer->get<std::string>()) : Result<std::string>("");
+  if (!decoded || decoded->empty()) call->second->over = true;
+  else call->second->answer = std::move(*decoded);
+  call->second->answered = true;
+  call->second->waker->wake();
+}
+
+}  // namespace bottle::guard

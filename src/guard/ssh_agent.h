@@ -1,0 +1,25 @@
+// The way from the bottle to the session's ssh-agent: whole messages over the control channel. What may be asked is decided at the
+// other end, where the keys are; the guard only bounds and frames.
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "guard/connection.h"
+
+namespace bottle::guard {
+
+struct AgentCall {
+  Waker* waker;
+  bool answered = false, over = false;
+  std::string answer;  // a whole message without its length
+};
+
+// `GET /ssh-agent` on a client connection, until one side ends. Refused where the configuration has no ssh_agent.
+Task<bool> serve_ssh_agent(Connection& connection);
+
+// {"type":"ssh-agent","connection":N,"answer":"base64"} from the control channel; without an answer, the connection is closed.
+void take_agent_answer(Context& context, const nlohmann::json& message);
+
+}  // namespace bottle::guard

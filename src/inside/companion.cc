@@ -1,0 +1,102 @@
+#include "inside/companion.h"
+
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <ctime>
+#include <thread>
+
+#include "base/file.h"
+#include "base/unix_socket.h"
+#include "inside/relay.h"
+
+namespace bottle::inside {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kMostAgentConnections = 16;
+
+std::string utc_now() {
+  char text[32];
+  std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+// A guard that is killed closes its end; one whose whole container vanished may not be able to.
+void notice_silence(int fd) {
+  int one = 1, idle = 5, interval = 2, count = 3;
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+
+}  // namespace
+
+void watch_guard(sockaddr_in guard, const std::string& path) {
+  std::string down_since;
+  (void)write_file_atomically(path, "up\n", 0644);
+  for (;;) {
+    std::string early;
+    if (auto fd = through_guard(guard, "GET /alive HTTP/1.1\r\nHost: guard\r\n\r\n", 200, early)) {
+      if (!down_since.empty()) (void)write_file_atomically(path, "up\nThe guard was down from " + down_since + " to " + utc_now() + ".\n", 0644);
+      down_since.clear();
+      notice_silence(fd->get());
+      char buffer[64];
+      for (ssize_t n; (n = ::recv(fd->get(), buffer, sizeof buffer, 0)) > 0 || (n < 0 && errno == EINTR);) {
+      }
+    }
+    // It may only have been a long silence that the guard ended: the next attempt tells.
+    std::string unused;
+    if (auto again = through_guard(guard, "GET / HTTP/1.1\r\nHost: guard\r\n\r\n", 200, unused)) {
+      std::this_thread::sleep_for(50ms);
+      continue;
+    }
+    if (down_since.empty()) {
+      down_since = utc_now();
+      (void)write_file_atomically(path, "down\nThe guard, the only way out of this bottle, died at " + down_since +
+                                            ". It is being started again; until then every connection fails. Wait and try again.\n", 0644);
+    }
+    std::this_thread::sleep_for(300ms);
+  }
+}
+
+Result<UniqueFd> open_agent_socket(const std::string& path) {
+  sockaddr_un address = TRY(unix_address(path));
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fail_errno("making the agent's socket");
+  ::unlink(path.c_str());
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return fail_errno("binding " + path);
+  if (::chmod(path.c_str(), 0600) != 0) return fail_errno("setting the mode of " + path);
+  if (::listen(fd.get(), 8) != 0) return fail_errno("listening on " + path);
+  return fd;
+}
+
+void serve_agent_socket(UniqueFd listener, sockaddr_in guard) {
+  static std::atomic<int> open = 0;
+  for (;;) {
+    UniqueFd client(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!client) {
+      std::this_thread::sleep_for(20ms);  // out of descriptors, or a client that left
+      continue;
+    }
+    if (open >= kMostAgentConnections) continue;
+    ++open;
+    std::thread([client = std::move(client), guard] {
+      std::string early;
+      auto fd = through_guard(guard, "GET /ssh-agent HTTP/1.1\r\nHost: guard\r\nConnection: upgrade\r\nUpgrade: ssh-agent\r\n\r\n", 101, early);
+      if (fd && write_all(client.get(), early)) relay(client.get(), client.get(), fd->get(), fd->get());
+      --open;
+    }).detach();
+  }
+}
+
+}  // namespace bottle::inside

@@ -1,0 +1,110 @@
+#include "inside/relay.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/file.h"
+#include "inside/wire.h"
+
+namespace bottle::inside {
+namespace {
+
+constexpr int kPatience = 30000;
+
+// One direction: what was read and not yet written.
+struct Flow {
+  int in, out;
+  std::string held = {};
+  bool ended = false, closed = false;
+
+  short wants_in() const { return !ended && held.size() < 65536 ? POLLIN : 0; }
+  short wants_out() const { return held.empty() ? 0 : POLLOUT; }
+
+  void read() {
+    char buffer[32768];
+    ssize_t n = ::read(in, buffer, sizeof buffer);
+    if (n > 0) held.append(buffer, static_cast<size_t>(n));
+    else if (n == 0 || (errno != EINTR && errno != EAGAIN)) ended = true;
+  }
+  void write() {
+    // A socket whose peer is gone must not raise SIGPIPE; a pipe is written as it is (main ignores the signal).
+    ssize_t n = ::send(out, held.data(), held.size(), MSG_NOSIGNAL);
+    if (n < 0 && errno == ENOTSOCK) n = ::write(out, held.data(), held.size());
+    if (n > 0) held.erase(0, static_cast<size_t>(n));
+    else if (n < 0 && errno != EINTR && errno != EAGAIN) ended = true, held.clear();
+  }
+  void close() {
+    if (closed || !ended || !held.empty()) return;
+    closed = true;
+    if (::shutdown(out, SHUT_WR) != 0 && errno == ENOTSOCK) ::close(out);
+  }
+};
+
+}  // namespace
+
+void relay(int left_in, int left_out, int right_in, int right_out) {
+  Flow flows[2] = {{left_in, right_out}, {right_in, left_out}};
+  while (!flows[0].closed || !flows[1].closed) {
+    pollfd fds[4];
+    for (int i = 0; i < 2; ++i) {
+      fds[2 * i] = {flows[i].wants_in() ? flows[i].in : -1, POLLIN, 0};
+      fds[2 * i + 1] = {flows[i].wants_out() ? flows[i].out : -1, POLLOUT, 0};
+    }
+    if (::poll(fds, 4, -1) < 0 && errno != EINTR) return;
+    for (int i = 0; i < 2; ++i) {
+      if (fds[2 * i].revents) flows[i].read();
+      if (fds[2 * i + 1].revents) flows[i].write();
+      flows[i].close();
+    }
+  }
+}
+
+Result<UniqueFd> through_guard(const sockaddr_in& guard, const std::string& request, int status, std::string& early) {
+  Deadline deadline = in_ms(kPatience);
+  UniqueFd fd = TRY(dial(guard, deadline));
+  ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) & ~O_NONBLOCK);
+  TRY(write_all(fd.get(), request));
+  std::string head;
+  size_t end;
+  while ((end = head.find("\r\n\r\n")) == std::string::npos) {
+    pollfd p{fd.get(), POLLIN, 0};
+    int ready = ::poll(&p, 1, ms_left(deadline));
+    if (ready < 0 && errno == EINTR) continue;
+    char buffer[4096];
+    ssize_t n = ready > 0 ? ::recv(fd.get(), buffer, sizeof buffer, 0) : 0;
+    if (n <= 0 || head.size() > 16384) return fail(Code::closed, "the guard did not answer");
+    head.append(buffer, static_cast<size_t>(n));
+  }
+  if (!head.starts_with("HTTP/1.1 " + std::to_string(status) + " ")) {
+    std::string code = "no reason given";
+    for (const char* name : {"X-Bottle-Deny: ", "X-Bottle-Error: "})
+      if (size_t at = head.find(name); at < end) code = head.substr(at + std::string(name).size(), head.find('\r', at) - at - std::string(name).size());
+    return fail(Code::denied, "the guard refused: " + code);
+  }
+  early = head.substr(end + 4);
+  return fd;
+}
+
+int connect_command(const std::string& guard, const std::string& host, const std::string& port) {
+  auto at = parse_endpoint(guard);
+  bool clean = std::ranges::none_of(host + port, [](unsigned char c) { return c <= ' ' || c >= 0x7f; });
+  if (!at || host.empty() || port.empty() || !clean) {
+    std::fputs("usage: inside connect GUARD_IP:PORT HOST PORT\n", stderr);
+    return 2;
+  }
+  std::string early, authority = host + ":" + port;
+  auto fd = through_guard(*at, "CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n\r\n", 200, early);
+  if (!fd || !write_all(1, early)) {
+    std::fprintf(stderr, "bottle: %s: %s\n", authority.c_str(), fd ? "stdout is closed" : fd.error().what.c_str());
+    return 1;
+  }
+  relay(0, 1, fd->get(), fd->get());
+  return 0;
+}
+
+}  // namespace bottle::inside

@@ -1,0 +1,85 @@
+#include "pki/certificate.h"
+
+#include <openssl/bio.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+
+#include <algorithm>
+
+namespace bottle::pki {
+namespace {
+
+std::string taken_from(BIO* bio) {
+  char* data = nullptr;
+  long size = BIO_get_mem_data(bio, &data);
+  std::string text(data, static_cast<size_t>(size));
+  BIO_free(bio);
+  return text;
+}
+
+}  // namespace
+
+Key new_key() { return Key(EVP_EC_gen("P-256")); }
+
+Certificate new_certificate(EVP_PKEY* key, std::string_view name, int before_hours, int days) {
+  Certificate certificate(X509_new());
+  unsigned char serial[16];
+  if (!certificate || RAND_bytes(serial, sizeof serial) != 1) return nullptr;
+  serial[0] = (serial[0] & 0x7f) | 0x40;  // positive and of full length
+  BIGNUM* number = BN_bin2bn(serial, sizeof serial, nullptr);
+  BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate.get()));
+  BN_free(number);
+  X509_set_version(certificate.get(), X509_VERSION_3);
+  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -3600L * before_hours);
+  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 24L * 3600 * days);
+  X509_set_pubkey(certificate.get(), key);
+  X509_NAME* subject = X509_get_subject_name(certificate.get());
+  X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name.data()), static_cast<int>(std::min<size_t>(name.size(), 64)), -1, 0);
+  X509_set_issuer_name(certificate.get(), subject);
+  return certificate;
+}
+
+bool extend(X509* certificate, X509* issuer, int nid, const char* value) {
+  X509V3_CTX context;
+  X509V3_set_ctx_nodb(&context);
+  X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
+  X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value);
+  if (!extension) return false;
+  bool ok = X509_add_ext(certificate, extension, -1) == 1;
+  X509_EXTENSION_free(extension);
+  return ok;
+}
+
+std::string to_pem(X509* certificate) {
+  BIO* bio = BIO_new(BIO_s_mem());
+  PEM_write_bio_X509(bio, certificate);
+  return taken_from(bio);
+}
+
+std::string to_pem(X509_REQ* request) {
+  BIO* bio = BIO_new(BIO_s_mem());
+  PEM_write_bio_X509_REQ(bio, request);
+  return taken_from(bio);
+}
+
+Result<Certificate> certificate_from(std::string_view pem) {
+  BIO* bio = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
+  Certificate certificate(PEM_read_bio_X509(bio, nullptr, nullptr, nullptr));
+  BIO_free(bio);
+  if (!certificate) return fail(Code::invalid, "not a certificate in PEM: " + last_error());
+  return certificate;
+}
+
+std::string last_error() {
+  unsigned long code = ERR_peek_last_error();
+  ERR_clear_error();
+  if (!code) return "unknown";
+  char text[160];
+  ERR_error_string_n(code, text, sizeof text);
+  return text;
+}
+
+}  // namespace bottle::pki

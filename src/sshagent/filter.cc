@@ -1,0 +1,177 @@
+#include "sshagent/filter.h"
+
+#include <algorithm>
+
+#include "sshagent/wire.h"
+
+namespace bottle::sshagent {
+namespace {
+
+enum : uint8_t {
+  kFailure = 5,
+  kSuccess = 6,
+  kRequestIdentities = 11,
+  kIdentitiesAnswer = 12,
+  kSignRequest = 13,
+  kSignResponse = 14,
+  kExtension = 27,
+};
+constexpr uint8_t kUserauthRequest = 50;  // RFC 4252
+constexpr uint32_t kMostIdentities = 2048;
+
+// What a client signs to log in: RFC 4252 §7, and OpenSSH's variant that names the server's key (PROTOCOL §1.8).
+struct Login {
+  std::string_view session_id, user, key, host_key;
+  bool ok = false;
+};
+
+Login parse_login(std::string_view data) {
+  Reader reader(data);
+  Login login;
+  login.session_id = reader.string();
+  bool request = reader.byte() == kUserauthRequest;
+  login.user = reader.string();
+  bool connection = reader.string() == "ssh-connection";
+  std::string_view method = reader.string();
+  bool bound = method == "publickey-hostbound-v00@openssh.com";
+  bool signs = reader.boolean();
+  reader.string();  // the algorithm: whether it fits the key is the agent's and the server's business
+  login.key = reader.string();
+  if (bound) login.host_key = reader.string();
+  login.ok = reader.done() && request && connection && signs && (bound || method == "publickey") && !login.session_id.empty();
+  return login;
+}
+
+}  // namespace
+
+std::string failure() { return std::string(1, kFailure); }
+std::string list_request() { return std::string(1, kRequestIdentities); }
+
+Result<std::vector<Key>> parse_list(std::string_view message) {
+  Reader reader(message);
+  std::vector<Key> keys;
+  bool list = reader.byte() == kIdentitiesAnswer;
+  uint32_t count = reader.number();
+  if (!list || count > kMostIdentities) return fail(Code::protocol, "the ssh-agent sent no list of keys");
+  for (uint32_t i = 0; i < count && reader.ok(); ++i) {
+    std::string blob(reader.string());
+    keys.push_back({std::move(blob), std::string(reader.string()), {}});
+  }
+  if (!reader.done()) return fail(Code::protocol, "the ssh-agent sent a broken list of keys");
+  return keys;
+}
+
+Filter::Verdict Filter::refuse(std::string_view what, std::string reason) {
+  return {false, failure(), what, "", bound_name_, std::move(reason)};
+}
+
+const Destination* Filter::destination(const Key& key, std::string_view user) const {
+  for (const auto& to : key.to)
+    if (to.host_key == host_key_ && (to.user.empty() || to.user == user)) return &to;
+  return nullptr;
+}
+
+Filter::Verdict Filter::sign(std::string_view message) {
+  Reader reader(message.substr(1));
+  std::string_view blob = reader.string(), data = reader.string();
+  uint32_t flags = reader.number();
+  if (!reader.done()) return refuse("sign", "a broken request");
+  auto key = std::ranges::find_if(keys_, [&](const Key& each) { return each.blob == blob; });
+  if (key == keys_.end()) return refuse("sign", "a signature with a key that is not this session's");
+  if (flags != 0 && flags != 2 && flags != 4) return refuse("sign", "unknown signature flags");  // none, SHA-256, SHA-512
+  if (host_key_.empty()) return refuse("sign", "a signature on a connection that is not bound to a host");
+  Login login = parse_login(data);
+  if (!login.ok) return refuse("sign", "a signature on something that is not a login");
+  if (login.session_id != session_id_) return refuse("sign", "a login in another session than the one that was bound");
+  if (login.key != blob || (!login.host_key.empty() && login.host_key != host_key_)) return refuse("sign", "a login with another key, or to another host, than it says");
+  const Destination* to = destination(*key, login.user);
+  if (!to) return refuse("sign", "the key is not for this host and user");
+  pending_ = Pending::sign;
+  return {true, "", "sign", key->blob, to->name, "login as " + std::string(login.user.substr(0, 64))};
+}
+
+Filter::Verdict Filter::bind(std::string_view message) {
+  Reader reader(message.substr(1));
+  bool bind = reader.string() == "session-bind@openssh.com";
+  if (!bind) return refuse("other", "an extension that is not session-bind");
+  std::string_view host_key = reader.string(), session_id = reader.string();
+  reader.string();  // the server's signature: the agent verifies it
+  bool forwarding = reader.boolean();
+  if (!reader.done() || session_id.empty()) return refuse("bind", "a broken request");
+  if (forwarding) return refuse("bind", "forwarding the agent to a further host");
+  if (!host_key_.empty()) return refuse("bind", "a second host on one connection");
+  const Destination* to = nullptr;
+  for (const auto& key : keys_)
+    for (const auto& each : key.to)
+      if (each.host_key == host_key) to = &each;
+  if (!to) return refuse("bind", "a host that none of the session's keys is for");
+  pending_ = Pending::bind;
+  asked_host_key_ = host_key;
+  asked_session_id_ = session_id;
+  return {true, "", "bind", "", to->name, ""};
+}
+
+Filter::Verdict Filter::request(std::string_view message) {
+  if (pending_ != Pending::nothing) return refuse("other", "a request before the last one was answered");
+  if (message.empty() || message.size() > kMostMessage) return refuse("other", "a broken request");
+  switch (static_cast<uint8_t>(message[0])) {
+    case kRequestIdentities:
+      if (message.size() != 1) return refuse("list", "a broken request");
+      pending_ = Pending::list;
+      return {true, "", "list", "", "", ""};
+    case kSignRequest: return sign(message);
+    case kExtension: return bind(message);
+    default: return refuse("other", "a request of type " + std::to_string(static_cast<uint8_t>(message[0])));
+  }
+}
+
+std::string Filter::answer(std::string_view message, std::string& reason) {
+  auto pending = std::exchange(pending_, Pending::nothing);
+  uint8_t type = message.empty() ? kFailure : static_cast<uint8_t>(message[0]);
+  switch (pending) {
+    case Pending::list: {
+      auto list = parse_list(message);
+      if (!list) {
+        reason = list.error().what;
+        return failure();
+      }
+      std::string out(1, kIdentitiesAnswer), body;
+      uint32_t count = 0;
+      for (const auto& key : keys_) {
+        bool there = std::ranges::any_of(*list, [&](const Key& each) { return each.blob == key.blob; });
+        bool fits = host_key_.empty() || std::ranges::any_of(key.to, [&](const Destination& to) { return to.host_key == host_key_; });
+        if (!there || !fits) continue;
+        ++count;
+        put_string(body, key.blob);
+        put_string(body, key.comment);  // ours: the agent's may name paths of the operator's
+      }
+      put_number(out, count);
+      return out + body;
+    }
+    case Pending::bind:
+      if (type != kSuccess || message.size() != 1) {
+        reason = "the ssh-agent did not confirm the host (it needs OpenSSH 8.9 or later)";
+        return failure();
+      }
+      host_key_ = asked_host_key_;
+      session_id_ = asked_session_id_;
+      for (const auto& key : keys_)
+        for (const auto& to : key.to)
+          if (to.host_key == host_key_) bound_name_ = to.name;
+      return std::string(message);
+    case Pending::sign: {
+      Reader reader(message);
+      if (reader.byte() == kSignResponse) {
+        reader.string();
+        if (reader.done()) return std::string(message);
+      }
+      reason = "the ssh-agent did not sign";
+      return failure();
+    }
+    case Pending::nothing: break;
+  }
+  reason = "an answer nobody waits for";
+  return failure();
+}
+
+}  // namespace bottle::sshagent
