@@ -4,7 +4,8 @@
 # Makes an agent's root file system as a tar archive, without any image registry: Debian packages from the machine's
 # own apt sources, the agent (claude, codex; shell and command bring none) with the machine's own npm configuration.
 # As root, or as anyone who may make user namespaces. Nothing is installed on the machine; no package's install
-# script runs outside the new root. Progress goes to stderr. Exit status: 0 made, 1 not made, 2 wrong arguments.
+# script runs outside the new root. OUT.tar.agent says in one line which agent it is. Progress goes to stderr.
+# Exit status: 0 made, 1 not made, 2 wrong arguments.
 set -euo pipefail
 export LC_ALL=C.UTF-8
 umask 022
@@ -123,6 +124,7 @@ case $provider in
     echo "$provider $version" >"$root/etc/bottle-agent"
     echo "      $provider $version" >&2
     ;;
+  *) echo "$provider" >"$root/etc/bottle-agent" ;;
 esac
 rm -rf "$root/home/agent"
 chroot "$root" install -d -m 0755 -o 1000 -g 1000 /home/agent
@@ -149,10 +151,11 @@ if ! mmdebstrap --mode="$mode" --variant=minbase --format=tar --include="$includ
   --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
   --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
   --customize-hook="tar-in $work/agent.tar /" \
-  --customize-hook="sh $work/finish.sh \"\$1\" $provider" \
+  --customize-hook="sh $work/finish.sh \"\$1\" $provider" --customize-hook="copy-out /etc/bottle-agent $work" \
   "$suite" "$out.partial" "${sources[@]}" 2> >(tee "$work/mmdebstrap.log" | grep --line-buffered -E '^(I: (running|installing|downloading|extracting)|      )' >&2); then
   tail -30 "$work/mmdebstrap.log" >&2
   die "mmdebstrap failed"
 fi
+cp -- "$work/bottle-agent" "$out.agent"
 mv -- "$out.partial" "$out"
 say "[3/3] $(du -m --apparent-size -- "$out" | cut -f1) MB in $((SECONDS - started)) s: $out"

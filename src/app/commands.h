@@ -1,38 +1,29 @@
-// The commands, one function each. They return the program's exit status: the agent's own, or 125 for ours.
+// The table of commands. Each is commands/NAME.cc, which defines add_NAME, and commands/NAME.md, its page;
+// CONTRIBUTING.md says how to add one.
 #pragma once
 
-#include <map>
-#include <string>
-#include <vector>
+#include <span>
+#include <string_view>
 
-#include "base/error.h"
-#include "plan/plan.h"
+namespace CLI {
+class App;
+}
 
 namespace bottle::app {
 
-struct Output {
-  bool json = false, quiet = false;
+// Adds the command and its subcommands, with their flags, to the parser. Their callbacks set `exit`: the
+// program's exit status. Descriptions are not given here: they are the page's.
+using Add = void (*)(CLI::App& app, int& exit);
+
+struct CommandEntry {
+  const char* name;
+  Add add;
 };
 
-struct StartOptions {
-  plan::Options plan;
-  bool yes = false, dry_run = false;
-  std::string workspace;  // directory; empty: the current one
-  Output output;
-};
+// In the order of help.
+std::span<const CommandEntry> commands();
 
-int start(const StartOptions& options);
-int attach(const std::string& session);
-int list(const Output& output);
-int stop(const std::string& session);
-int logs(const std::string& session, bool egress);
-int cleanup(bool dry_run, const Output& output);
-int guard_run(const std::vector<std::string>& listen, const std::string& config, const std::string& ca_out, const std::string& upstream_ca,
-              const std::string& resolver, const std::string& audit);
-int image_build(const std::string& provider, const std::vector<std::string>& packages, const Output& output);
-int engine_prepare();
-
-// Prints "bottle: what" and what to do, and returns 125.
-int report(const Error& error, bool json = false);
+// The text of commands/NAME.md, carried in the program.
+std::string_view page_text(std::string_view name);
 
 }  // namespace bottle::app

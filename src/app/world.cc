@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,8 @@
 
 #include "base/file.h"
 #include "base/ids.h"
+#include "docker/call.h"
+#include "session/images.h"
 
 extern char** environ;
 
@@ -42,7 +45,8 @@ std::map<std::string, std::string> environment() {
   std::map<std::string, std::string> variables;
   for (char** entry = environ; *entry; ++entry) {
     std::string text = *entry;
-    if (size_t eq = text.find('='); eq != std::string::npos) variables[text.substr(0, eq)] = text.substr(eq + 1);
+    if (size_t eq = text.find('='); eq != std::string::npos)
+      variables[text.substr(0, eq)] = text.substr(eq + 1);
   }
   return variables;
 }
@@ -52,13 +56,26 @@ session::Directories directories() { return session::Directories::from(environme
 Result<manifest::Manifest> load_manifest(const std::string& workspace) {
   auto d = directories();
   std::vector<std::string> policy;
-  for (const std::string& path : {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"})
+  for (const std::string& path :
+       {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"})
     if (exists(path)) policy.push_back(path);
   return manifest::load(TRY(read_all(policy)), TRY(read_all(entries(d.config + "/agents", ".md"))),
                         TRY(read_all(entries(workspace + "/.bottle/agents", ".md"))));
 }
 
-Result<plan::Facts> gather_facts(const std::string& workspace, docker::Engine* engine) {
+plan::ImageFacts image_facts(const manifest::Manifest& manifest, const std::string& architecture) {
+  plan::ImageFacts facts{content_hash(session::bootstrap_script()), architecture, {}};
+  if (utsname machine; architecture.empty() && ::uname(&machine) == 0) facts.architecture = machine.machine;
+  for (const auto& [name, bottle] : manifest.bottles) {
+    const std::string& path = bottle.dockerfile;
+    auto text = read_file(path.starts_with("~/") ? directories().home + path.substr(1) : path, 1 << 20);
+    if (!path.empty() && text) facts.dockerfiles[path] = content_hash(*text);
+  }
+  return facts;
+}
+
+Result<plan::Facts> gather_facts(const std::string& workspace, const manifest::Manifest& manifest,
+                                 docker::Engine* engine) {
   plan::Facts facts;
   auto d = directories();
   facts.session = random_hex(4);
@@ -69,15 +86,24 @@ Result<plan::Facts> gather_facts(const std::string& workspace, docker::Engine* e
   facts.repository = exists(workspace + "/.git");
   for (const std::string& base : {d.config + "/skills", d.home + "/.claude/skills"})
     for (const auto& path : entries(base, "")) facts.skills.emplace(path.substr(path.rfind('/') + 1), path);
-  if (engine) facts.runtimes = TRY(engine->runtimes());
+  std::string architecture;
+  if (engine) {
+    auto info = TRY(engine->info());
+    for (const auto& [name, unused] : docker::member(info, "Runtimes").items())
+      facts.runtimes.push_back(name);
+    architecture = docker::text_of(info, "Architecture");
+  }
+  facts.images = image_facts(manifest, architecture);
   return facts;
 }
 
-Result<docker::Engine> connect_engine() { return docker::Engine::connect(TRY(docker::find_endpoint(environment()))); }
+Result<docker::Engine> connect_engine() {
+  return docker::Engine::connect(TRY(docker::find_endpoint(environment())));
+}
 
 std::string public_roots() {
-  std::vector<std::string> places = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem",
-                                     "/etc/ssl/ca-bundle.pem"};
+  std::vector<std::string> places = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+                                     "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem"};
   if (const char* own = std::getenv("SSL_CERT_FILE")) places.insert(places.begin(), own);
   for (const auto& path : places)
     if (auto text = read_file(path, 8 << 20)) return *text;

@@ -18,7 +18,10 @@ session::Directories directories();
 // The operator's policy and agents, and the repository's agents, which may not bring policy.
 Result<manifest::Manifest> load_manifest(const std::string& workspace);
 
-Result<plan::Facts> gather_facts(const std::string& workspace, docker::Engine* engine);
+Result<plan::Facts> gather_facts(const std::string& workspace, const manifest::Manifest& manifest,
+                                 docker::Engine* engine);
+// `architecture`: the engine's, or empty for this machine's.
+plan::ImageFacts image_facts(const manifest::Manifest& manifest, const std::string& architecture);
 Result<docker::Engine> connect_engine();
 
 // This machine's public roots as PEM; empty where none is found.

@@ -87,7 +87,11 @@ class Engine {
   Result<bool> image_exists(const std::string& reference);
   // Makes an image of one layer from a root file system. `changes` are Dockerfile instructions: ENTRYPOINT ["/guard"].
   Result<> import_image(const std::string& reference, const Reader& reader, const std::vector<std::string>& changes);
-  Result<> remove_image(const std::string& reference);  // not there: success
+  // By reference, or by id; an image that a container uses stays (Code::conflict). Not there: success.
+  Result<> remove_image(const std::string& reference);
+  Result<Json> inspect_image(const std::string& reference);
+  Result<Json> images();      // as GET /images/json, those without a tag too
+  Result<Json> containers();  // as GET /containers/json?all=1
 
   // kind: containers (stopped ones too), networks, volumes or images. label: `key` or `key=value`.
   Result<Json> list_by_label(const std::string& kind, const std::string& label);

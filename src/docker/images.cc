@@ -10,6 +10,14 @@ Result<bool> Engine::image_exists(const std::string& reference) {
   return std::unexpected(std::move(response.error()));
 }
 
+Result<Engine::Json> Engine::inspect_image(const std::string& reference) {
+  return call_json(socket_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr, "looking at the image " + reference);
+}
+
+Result<Engine::Json> Engine::images() { return call_json(socket_, "GET", path("/images/json"), nullptr, "listing images"); }
+
+Result<Engine::Json> Engine::containers() { return call_json(socket_, "GET", path("/containers/json?all=1"), nullptr, "listing containers"); }
+
 Result<> Engine::import_image(const std::string& reference, const Reader& reader, const std::vector<std::string>& changes) {
   // The tag is what follows the last colon, unless that is a host's port.
   size_t colon = reference.rfind(':');

@@ -129,20 +129,24 @@ void warn_of_unreachable(Plan& plan) {
   for (const auto& route : plan.egress.lan) plan.warnings.push_back("egress.lan: " + route.name + " stays closed: LAN routes are not there yet");
 }
 
+// Its path counts too: a file of the same text may copy from another directory.
+std::string dockerfile_reference(const std::string& path, const std::string& hash, const ImageFacts& facts) {
+  return "bottle-agent-dockerfile:" + content_hash(path + '\n' + hash + '\n' + facts.architecture);
+}
+
 Result<> set_image(Plan& plan, const manifest::Bottle& bottle, const Options& options, const Facts& facts) {
   if (!options.image.empty()) {
     plan.image = {options.image, "", "", plan.provider, {}};
   } else if (!bottle.image.empty()) {
     plan.image = {bottle.image, "", "", plan.provider, bottle.packages};
   } else if (!bottle.dockerfile.empty()) {
-    std::string path = expand(bottle.dockerfile, facts);
-    plan.image = bootstrap_image(plan.provider + "\n" + path, bottle.packages);
-    plan.image.reference.replace(0, plan.image.reference.rfind(':'), "bottle-agent-dockerfile");
-    plan.image.recipe = "dockerfile";
-    plan.image.dockerfile = path;
-    plan.image.provider = plan.provider;
+    auto content = facts.images.dockerfiles.find(bottle.dockerfile);
+    if (content == facts.images.dockerfiles.end())
+      return fail(Code::not_found, at(bottle.positions, "dockerfile") + "dockerfile: cannot read " + bottle.dockerfile);
+    plan.image = {dockerfile_reference(bottle.dockerfile, content->second, facts.images), "dockerfile", expand(bottle.dockerfile, facts), plan.provider,
+                  bottle.packages};
   } else {
-    plan.image = bootstrap_image(plan.provider, bottle.packages);
+    plan.image = bootstrap_image(plan.provider, bottle.packages, facts.images);
   }
   if (plan.image.recipe != "bootstrap" && !bottle.packages.empty())
     plan.warnings.push_back("packages are not installed: the bottle has an image or dockerfile of its own");
@@ -223,10 +227,23 @@ Result<> check_text(const Plan& plan) {
 
 }  // namespace
 
-Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages) {
-  std::string recipe = provider + '\n';
+Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages, const ImageFacts& facts) {
+  std::string recipe = facts.recipe + '\n' + facts.architecture + '\n' + provider + '\n';
   for (const auto& package : packages) recipe += package + '\n';
   return {"bottle-agent-" + provider + ":" + content_hash(recipe), "bootstrap", "", provider, packages};
+}
+
+std::vector<std::string> current_images(const manifest::Manifest& manifest, const ImageFacts& facts) {
+  std::vector<std::string> references;
+  std::vector<std::vector<std::string>> package_sets = {{}};
+  for (const auto& [name, bottle] : manifest.bottles) {
+    package_sets.push_back(bottle.packages);
+    if (auto content = facts.dockerfiles.find(bottle.dockerfile); content != facts.dockerfiles.end())
+      references.push_back(dockerfile_reference(content->first, content->second, facts));
+  }
+  for (const char* provider : {"claude", "codex", "shell", "command"})
+    for (const auto& packages : package_sets) references.push_back(bootstrap_image(provider, packages, facts).reference);
+  return references;
 }
 
 Result<Plan> make(const manifest::Manifest& manifest, const Options& options, const Facts& facts) {

@@ -14,6 +14,13 @@
 
 namespace bottle::plan {
 
+// What an image made here follows from, besides provider and packages: when it changes, so does the image's tag.
+struct ImageFacts {
+  std::string recipe;                             // content hash of the bootstrap script
+  std::string architecture;                       // the engine's: x86_64, aarch64
+  std::map<std::string, std::string> dockerfiles; // path as the manifest has it → content hash, of those that can be read
+};
+
 // What make() must be told about the world; gathered by app, faked by tests.
 struct Facts {
   std::string session;              // chosen by the caller: [a-z0-9-]{1,40}
@@ -23,6 +30,7 @@ struct Facts {
   std::vector<std::string> runtimes;               // what the engine lists, e.g. runc, runsc
   bool repository = false;                         // workspace is inside a git repository
   std::map<std::string, std::string> skills;       // name → absolute path of its directory
+  ImageFacts images;
 };
 
 struct Options {
@@ -91,8 +99,11 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
 // A plan that holds only what the guard needs, for `bottle guard run`.
 Result<Plan> for_guard(const manifest::Bottle& policy, const Facts& facts = {});
 
-// The image made here for a provider: its tag changes with the provider and the packages.
-Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages);
+// The image made here for a provider: its tag changes with provider, packages, recipe and architecture.
+Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages, const ImageFacts& facts);
+
+// The references of all images made here that some agent of this manifest could ask for now.
+std::vector<std::string> current_images(const manifest::Manifest& manifest, const ImageFacts& facts);
 
 nlohmann::json to_json(const Plan& plan);
 Result<Plan> from_json(const nlohmann::json& json);   // inverse; the supervisor receives its plan this way

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/file.h"
@@ -19,7 +20,8 @@ manifest::Manifest parsed(const std::string& yaml) {
 
 Facts facts() {
   return {.session = "s1", .workspace = "/home/me/app", .uid = 1001, .gid = 1001, .environment = {{"HOME", "/home/me"}, {"CLAUDE_BOTTLE_OAUTH_TOKEN", "real-token"}},
-          .runtimes = {"runc", "runsc"}, .repository = true, .skills = {{"review", "/home/me/.claude/skills/review"}}};
+          .runtimes = {"runc", "runsc"}, .repository = true, .skills = {{"review", "/home/me/.claude/skills/review"}},
+          .images = {.recipe = "0123456789ab", .architecture = "x86_64"}};
 }
 
 constexpr const char* kWeb = R"(
@@ -309,13 +311,50 @@ TEST(Command, AHeadlessMegabyteGoesThroughStandardInput) {
 }
 
 TEST(Image, ItsNameFollowsFromWhatIsInIt) {
-  Image plain = bootstrap_image("claude", {});
+  ImageFacts known = facts().images, newer = known, other = known;
+  newer.recipe = "ba9876543210";
+  other.architecture = "aarch64";
+  Image plain = bootstrap_image("claude", {}, known);
   EXPECT_EQ(plain.recipe, "bootstrap");
   EXPECT_TRUE(plain.reference.starts_with("bottle-agent-claude:"));
   EXPECT_EQ(plain.reference.size(), std::string("bottle-agent-claude:").size() + 12);
-  EXPECT_EQ(plain.reference, bootstrap_image("claude", {}).reference);
-  EXPECT_NE(plain.reference, bootstrap_image("claude", {"git"}).reference);
-  EXPECT_NE(bootstrap_image("claude", {"ab", "c"}).reference, bootstrap_image("claude", {"a", "bc"}).reference);
+  EXPECT_EQ(plain.reference, bootstrap_image("claude", {}, known).reference);
+  EXPECT_NE(plain.reference, bootstrap_image("claude", {"git"}, known).reference);
+  EXPECT_NE(plain.reference, bootstrap_image("claude", {}, newer).reference) << "a changed recipe makes another image";
+  EXPECT_NE(plain.reference, bootstrap_image("claude", {}, other).reference);
+  EXPECT_NE(bootstrap_image("claude", {"ab", "c"}, known).reference, bootstrap_image("claude", {"a", "bc"}, known).reference);
+}
+
+TEST(Image, ADockerfilesNameFollowsFromItsText) {
+  auto manifest = parsed("bottles: {default: {dockerfile: /d/Dockerfile}}\nagents: {a: {provider: shell}}");
+  auto reference = [&](const std::string& hash) {
+    Facts f = facts();
+    f.images.dockerfiles["/d/Dockerfile"] = hash;
+    auto plan = make(manifest, {.agent = "a"}, f);
+    EXPECT_TRUE(plan) << plan.error().what;
+    return plan ? plan->image.reference : "";
+  };
+  EXPECT_TRUE(reference("one").starts_with("bottle-agent-dockerfile:"));
+  EXPECT_EQ(reference("one"), reference("one"));
+  EXPECT_NE(reference("one"), reference("two"));
+  auto unreadable = make(manifest, {.agent = "a"}, facts());
+  ASSERT_FALSE(unreadable);
+  EXPECT_EQ(unreadable.error().what, "p.yaml:1:33: dockerfile: cannot read /d/Dockerfile");
+}
+
+TEST(Image, CurrentOnesAreThoseAnAgentOfTheManifestCouldAskFor) {
+  auto manifest = parsed("bottles: {web: {packages: [jq]}, own: {dockerfile: /d/Dockerfile}, ready: {image: x}}\nagents: {a: {bottle: web, provider: codex}}");
+  Facts f = facts();
+  f.images.dockerfiles["/d/Dockerfile"] = "one";
+  auto current = current_images(manifest, f.images);
+  auto has = [&](const std::string& reference) { return std::ranges::find(current, reference) != current.end(); };
+  auto plan = make(manifest, {.agent = "a"}, [&] { Facts g = f; g.environment["OPENAI_API_KEY"] = "k"; return g; }());
+  ASSERT_TRUE(plan) << plan.error().what;
+  EXPECT_TRUE(has(plan->image.reference));
+  EXPECT_TRUE(has(bootstrap_image("claude", {}, f.images).reference)) << "the built-in agents' images too";
+  EXPECT_TRUE(std::ranges::any_of(current, [](const auto& r) { return r.starts_with("bottle-agent-dockerfile:"); }));
+  f.images.recipe = "ba9876543210";
+  EXPECT_FALSE(has(bootstrap_image("claude", {}, f.images).reference)) << "an older recipe's is not current";
 }
 
 TEST(Explain, SpeaksToPeopleNotToTheirTerminals) {

@@ -47,15 +47,6 @@ class SignalPipe {
   struct sigaction saved_[4]{};
 };
 
-Error error_from(const std::string& bytes) {
-  auto json = nlohmann::json::parse(bytes, nullptr, false);
-  if (!json.is_object()) return {Code::protocol, "the supervisor sent an unreadable failure"};
-  Error error{Code::internal, json.value("what", ""), json.value("todo", "")};
-  for (int c = 0; c <= static_cast<int>(Code::internal); ++c)
-    if (to_string(static_cast<Code>(c)) == json.value("code", "")) error.code = static_cast<Code>(c);
-  return error;
-}
-
 // Ctrl-P Ctrl-Q, as docker has it. True when the whole key has been typed; `bytes` keeps what is for the agent.
 class DetachKey {
  public:
@@ -175,6 +166,15 @@ class Relay {
 };
 
 }  // namespace
+
+Error error_from(const std::string& bytes) {
+  auto json = nlohmann::json::parse(bytes, nullptr, false);
+  if (!json.is_object()) return {Code::protocol, "the supervisor sent an unreadable failure"};
+  Error error{Code::internal, json.value("what", ""), json.value("todo", "")};
+  for (int c = 0; c <= static_cast<int>(Code::internal); ++c)
+    if (to_string(static_cast<Code>(c)) == json.value("code", "")) error.code = static_cast<Code>(c);
+  return error;
+}
 
 Result<Ended> relay(int socket, const ClientOptions& options) { return Relay(socket, options).run(); }
 

@@ -26,6 +26,9 @@ struct ClientOptions {
 // Code::closed if the supervisor died; the supervisor's own error if it refused.
 Result<Ended> relay(int socket, const ClientOptions& options);
 
+// The failure that a supervisor's frame tells of.
+Error error_from(const std::string& bytes);
+
 // Connects to a running session's supervisor.
 Result<int> connect_to(const std::string& socket_path);
 

@@ -1,9 +1,12 @@
 // The images a session needs. The guard's is made here, from the bytes that `bottle` carries.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "docker/engine.h"
@@ -13,12 +16,31 @@ namespace bottle::session {
 
 std::string_view guard_program();
 std::string_view inside_program();
+std::string_view bootstrap_script();
+
+// The reference that this program's guard image has or will have.
+std::string guard_reference();
 
 // Imports the guard's FROM scratch image if the engine lacks this version. Its reference. Blocking.
 Result<std::string> ensure_guard_image(docker::Engine& engine);
 
-// Builds the plan's agent image if the engine lacks it: a root file system made with the machine's own package
-// managers, no image registry. Progress lines go to `progress`. Minutes the first time, then nothing.
-Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, const std::function<void(const std::string&)>& progress);
+// Builds the plan's agent image if the engine lacks it, or, with `refresh`, anyway: a root file system made with the
+// machine's own package managers, no image registry. Progress lines go to `progress`. Minutes the first time, then nothing.
+// A refreshed image replaces the old one under the same reference; what runs on the old one goes on.
+Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, const std::function<void(const std::string&)>& progress,
+                            bool refresh = false);
+
+// An image that bottle made on this engine.
+struct OwnImage {
+  std::string reference;             // empty: a refresh took its name
+  std::string id, agent;             // agent: "claude 2.0.1 (Claude Code)", "guard", …
+  uint64_t size = 0;                 // bytes
+  int64_t created = 0;               // seconds since 1970
+  std::vector<std::string> used_by;  // containers
+  bool current = false;              // what a start of today would use
+};
+
+// By our references and labels. `current`: references that are in use by policy even while no container has them.
+Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<std::string>& current);
 
 }  // namespace bottle::session

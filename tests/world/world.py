@@ -269,8 +269,9 @@ class World:
             done = subprocess.run([BOTTLE, "image", "build", provider], env=env, stdout=subprocess.PIPE, text=True, timeout=1800)
             if done.returncode:
                 raise RuntimeError("bottle image build %s: exit status %d" % (provider, done.returncode))
-            self.docker("save", "-o", tar + ".part", reference)
-            os.rename(tar + ".part", tar)
+            part = "%s.part-%d" % (tar, os.getpid())  # another run may be making the same
+            self.docker("save", "-o", part, reference)
+            os.rename(part, tar)
         return reference
 
     # -- the operator's side

@@ -3,7 +3,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
+#include <memory>
+
 #include "app/commands.h"
+#include "app/output.h"
 #include "app/world.h"
 #include "base/file.h"
 #include "base/unique_fd.h"
@@ -16,6 +20,11 @@ extern char** environ;
 
 namespace bottle::app {
 namespace {
+
+struct GuardOptions {
+  std::vector<std::string> listen;
+  std::string config, ca_out, upstream_ca, resolver, audit;
+};
 
 Result<int> memory_file(const char* name, std::string_view bytes, unsigned flags) {
   UniqueFd fd(::memfd_create(name, flags));
@@ -32,27 +41,29 @@ Result<int> output_file(const std::string& path) {
   return fd;
 }
 
-Result<> become_guard(const std::vector<std::string>& listen, const std::string& config_path, const std::string& ca_out, const std::string& upstream_ca,
-                      const std::string& resolver, const std::string& audit) {
-  plan::Plan plan = TRY(plan::for_guard(TRY(manifest::parse_guard({config_path, TRY(read_file(config_path, 4 << 20))}))));
+Result<> become_guard(const GuardOptions& o) {
+  plan::Plan plan =
+      TRY(plan::for_guard(TRY(manifest::parse_guard({o.config, TRY(read_file(o.config, 4 << 20))}))));
   auto hidden = [](const std::string& question) { return session::ask(question, true); };
   auto values = TRY(session::resolve(plan, environment(), hidden));
   std::string extra = TRY(concatenated(plan.egress.extra_ca));
-  if (!upstream_ca.empty()) extra += TRY(read_file(upstream_ca, 4 << 20));
+  if (!o.upstream_ca.empty()) extra += TRY(read_file(o.upstream_ca, 4 << 20));
   auto config = session::guard_config(plan, {"127.0.0.1", public_roots(), extra, values.secrets});
-  config["listen"] = listen;
+  config["listen"] = o.listen;
   config["dns"] = "";
-  if (!resolver.empty()) config["egress"]["resolver"] = resolver;
-  else if (plan.egress.resolver.empty()) config["egress"]["resolver"] = "";
+  if (!o.resolver.empty())
+    config["egress"]["resolver"] = o.resolver;
+  else if (plan.egress.resolver.empty())
+    config["egress"]["resolver"] = "";
 
   // The program and its configuration, secrets included, are handed over in memory.
   int program = TRY(memory_file("guard", session::guard_program(), MFD_CLOEXEC));
   int settings = TRY(memory_file("guard-config", config.dump(), 0));
   std::vector<std::string> words = {"guard", "--config-fd", std::to_string(settings)};
-  if (!audit.empty()) words.insert(words.end(), {"--audit-fd", std::to_string(TRY(output_file(audit)))});
-  if (!ca_out.empty()) {
-    ::unlink(ca_out.c_str());
-    words.insert(words.end(), {"--ca-out-fd", std::to_string(TRY(output_file(ca_out)))});
+  if (!o.audit.empty()) words.insert(words.end(), {"--audit-fd", std::to_string(TRY(output_file(o.audit)))});
+  if (!o.ca_out.empty()) {
+    ::unlink(o.ca_out.c_str());
+    words.insert(words.end(), {"--ca-out-fd", std::to_string(TRY(output_file(o.ca_out)))});
   }
   std::vector<char*> argv;
   for (auto& word : words) argv.push_back(word.data());
@@ -63,9 +74,17 @@ Result<> become_guard(const std::vector<std::string>& listen, const std::string&
 
 }  // namespace
 
-int guard_run(const std::vector<std::string>& listen, const std::string& config, const std::string& ca_out, const std::string& upstream_ca,
-              const std::string& resolver, const std::string& audit) {
-  return report(become_guard(listen, config, ca_out, upstream_ca, resolver, audit).error());
+void add_guard(CLI::App& app, int& exit) {
+  auto o = std::make_shared<GuardOptions>();
+  auto* group = app.add_subcommand("guard")->require_subcommand(1);
+  auto* command = group->add_subcommand("run");
+  command->add_option("--listen", o->listen)->required();
+  command->add_option("--config", o->config)->required();
+  command->add_option("--ca-out", o->ca_out);
+  command->add_option("--upstream-ca", o->upstream_ca);
+  command->add_option("--resolver", o->resolver);
+  command->add_option("--audit", o->audit);
+  command->callback([o, &exit] { exit = report(become_guard(*o).error()); });
 }
 
 }  // namespace bottle::app

@@ -1,0 +1,123 @@
+#include "app/cli.h"
+
+#include <algorithm>
+#include <iostream>
+
+#include "app/commands.h"
+#include "app/manual.h"
+#include "app/output.h"
+#include "manifest/manifest.h"
+
+namespace bottle::app {
+namespace {
+
+std::string upper(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) {
+    return static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
+  });
+  return text;
+}
+
+// The page that a command of the tree stands on: that of its outermost command.
+const Page* page_of(const CLI::App& command) {
+  const CLI::App* at = &command;
+  while (at->get_parent() && at->get_parent()->get_parent()) at = at->get_parent();
+  return find_page(at->get_parent() ? at->get_name() : "bottle");
+}
+
+void describe(CLI::App& command) {
+  if (const Page* page = page_of(command)) command.description(page->about(full_name(command)));
+  for (CLI::Option* option : command.get_options())
+    if (std::string text = description(command, *option); !text.empty()) option->description(text);
+  for (CLI::App* sub : command.get_subcommands([](CLI::App*) { return true; })) describe(*sub);
+}
+
+CLI::App& deepest(CLI::App& app) {
+  CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  return *at;
+}
+
+// What was typed and is not there, with the nearest that is.
+int complain(CLI::App& app, const CLI::ParseError& error) {
+  CLI::App& command = deepest(app);
+  auto extra = app.remaining(true);
+  std::string name = full_name(command),
+              see = "see: bottle help" + (command.get_parent() ? name.substr(6) : "");
+  if (extra.empty()) {
+    std::string what = error.what();
+    if (what.starts_with("A subcommand is required"))
+      return report({Code::invalid, name + " needs a command", see});
+    return report({Code::invalid, command.get_parent() ? name + ": " + what : what, see});
+  }
+  std::vector<std::string> known;
+  bool flag = extra[0].starts_with("-");
+  for (const CLI::App* sub : command.get_subcommands([](CLI::App* s) { return !s->get_group().empty(); }))
+    if (!flag) known.push_back(sub->get_name());
+  for (const CLI::Option* option : command.get_options())
+    for (const std::string& term : terms_of(*option))
+      if (flag && term.starts_with("--")) known.push_back(term);
+  std::string what = flag            ? name + " has no option " + extra[0]
+                     : known.empty() ? name + ": '" + extra[0] + "' is one argument too many"
+                                     : name + " has no command " + extra[0];
+  std::string nearest = manifest::suggest(extra[0], known);
+  return report({Code::invalid, what, nearest.starts_with("did you mean") ? nearest : see});
+}
+
+}  // namespace
+
+std::string full_name(const CLI::App& command) {
+  return command.get_parent() ? full_name(*command.get_parent()) + " " + command.get_name() : "bottle";
+}
+
+std::vector<std::string> terms_of(const CLI::Option& option) {
+  std::vector<std::string> terms;
+  for (const auto& name : option.get_snames()) terms.push_back("-" + name);
+  for (const auto& name : option.get_lnames()) terms.push_back("--" + name);
+  if (option.get_positional()) terms.push_back(upper(option.get_name(true)));
+  return terms;
+}
+
+std::string description(const CLI::App& command, const CLI::Option& option) {
+  const Page* page = page_of(command);
+  if (!page) return "";
+  for (const auto& [term, text] : page->items(full_name(command)))
+    for (const std::string& own : terms_of(option))
+      if (term == own || term.starts_with(own + " ")) return text;
+  return "";
+}
+
+std::unique_ptr<CLI::App> make_parser(int& exit) {
+  auto app = std::make_unique<CLI::App>("", "bottle");
+  app->require_subcommand(1);
+  app->set_version_flag("--version", std::string(BOTTLE_VERSION));
+  for (const CommandEntry& command : commands()) command.add(*app, exit);
+  describe(*app);
+  return app;
+}
+
+int run(int argc, char** argv) {
+  int exit = 0;
+  auto app = make_parser(exit);
+  if (argc == 1) {
+    std::cout << overview(output_width(), has_colour(1));
+    return 125;
+  }
+  try {
+    app->parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    const CLI::App& command = deepest(*app);
+    const Page* page = page_of(command);
+    std::cout << (command.get_parent() && page ? to_terminal(*page, output_width(), has_colour(1))
+                                               : overview(output_width(), has_colour(1)));
+    return 0;
+  } catch (const CLI::CallForVersion&) {
+    std::cout << BOTTLE_VERSION << "\n";
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    return complain(*app, error);
+  }
+  return exit;
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,29 @@
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "app/commands.h"
+#include "app/output.h"
+#include "app/world.h"
+#include "session/network.h"
+
+namespace bottle::app {
+namespace {
+
+Result<> prepare() {
+  auto engine = TRY(connect_engine());
+  std::string gateway = TRY(session::ensure_egress_network(engine));
+  std::cout << nlohmann::json{{"egress_gateway", gateway}, {"engine", engine.socket()}}.dump() << "\n";
+  return {};
+}
+
+}  // namespace
+
+void add_engine(CLI::App& app, int& exit) {
+  auto* group = app.add_subcommand("engine")->require_subcommand(1);
+  group->add_subcommand("prepare")->callback([&exit] {
+    auto prepared = prepare();
+    exit = prepared ? 0 : report(prepared.error());
+  });
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,30 @@
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+
+#include "app/commands.h"
+#include "app/manual.h"
+#include "app/output.h"
+#include "manifest/manifest.h"
+
+namespace bottle::app {
+
+void add_help(CLI::App& app, int& exit) {
+  // "bottle help image build" is meant as "bottle help image".
+  auto wanted = std::make_shared<std::vector<std::string>>();
+  auto* command = app.add_subcommand("help");
+  command->add_option("command", *wanted);
+  command->callback([wanted, &exit] {
+    if (wanted->empty()) {
+      std::cout << overview(output_width(), has_colour(1));
+      return;
+    }
+    auto page = named_page(wanted->front());
+    if (!page)
+      exit = report(page.error());
+    else
+      std::cout << to_terminal(**page, output_width(), has_colour(1));
+  });
+}
+
+}  // namespace bottle::app

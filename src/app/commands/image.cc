@@ -1,0 +1,134 @@
+#include <CLI/CLI.hpp>
+#include <ctime>
+#include <iostream>
+#include <memory>
+
+#include "app/commands.h"
+#include "app/output.h"
+#include "app/world.h"
+#include "docker/call.h"
+#include "session/images.h"
+
+namespace bottle::app {
+namespace {
+
+using nlohmann::json;
+
+struct Known {
+  docker::Engine engine;
+  std::vector<session::OwnImage> images;
+};
+
+// What there is, and which of it a start of today would use: by the operator's policy, whichever repository
+// it is in.
+Result<Known> known_images() {
+  auto engine = TRY(connect_engine());
+  auto manifest = TRY(load_manifest("/nonexistent"));
+  auto facts = image_facts(manifest, docker::text_of(TRY(engine.info()), "Architecture"));
+  std::set<std::string> current = {session::guard_reference()};
+  for (auto& reference : plan::current_images(manifest, facts)) current.insert(std::move(reference));
+  auto images = TRY(session::own_images(engine, current));
+  return Known{std::move(engine), std::move(images)};
+}
+
+json to_json(const session::OwnImage& image) {
+  return {{"reference", image.reference}, {"id", image.id},           {"agent", image.agent},
+          {"size", image.size},           {"created", image.created}, {"used_by", image.used_by},
+          {"current", image.current}};
+}
+
+std::string name_of(const session::OwnImage& image) {
+  return image.reference.empty() ? image.id.substr(0, 19) : image.reference;
+}
+
+struct ImageOptions {
+  std::string provider;
+  std::vector<std::string> packages;
+  bool refresh = false, everything = false, dry_run = false;
+  Output output;
+};
+
+Result<int> build(const ImageOptions& o) {
+  auto engine = TRY(connect_engine());
+  plan::Image image = plan::bootstrap_image(
+      o.provider, o.packages, image_facts({}, docker::text_of(TRY(engine.info()), "Architecture")));
+  auto say = [](const std::string& line) { std::cerr << dim("· " + line) << "\n"; };
+  TRY(session::ensure_agent_image(engine, image, say, o.refresh));
+  if (o.output.json)
+    std::cout << json{{"image", image.reference}}.dump() << "\n";
+  else
+    std::cout << image.reference << "\n";
+  return 0;
+}
+
+Result<int> list(const ImageOptions& o) {
+  auto known = TRY(known_images());
+  json all = json::array();
+  std::vector<std::vector<std::string>> rows = {{"IMAGE", "AGENT", "SIZE", "AGE", "USE"}};
+  for (const auto& image : known.images) {
+    all.push_back(to_json(image));
+    std::string use = image.current ? "current" : "old";
+    if (!image.used_by.empty()) use += ", used by " + std::to_string(image.used_by.size());
+    rows.push_back(
+        {name_of(image), image.agent, size_text(image.size), age(std::time(nullptr) - image.created), use});
+  }
+  if (o.output.json)
+    std::cout << all.dump(2) << "\n";
+  else
+    std::cout << table(rows);
+  return 0;
+}
+
+Result<int> prune(const ImageOptions& o) {
+  auto known = TRY(known_images());
+  json removed = json::array(), left = json::array();
+  for (const auto& image : known.images) {
+    if (!image.used_by.empty() || (image.current && !o.everything)) continue;
+    auto gone = o.dry_run ? Result<>{}
+                          : known.engine.remove_image(image.reference.empty() ? image.id : image.reference);
+    if (!gone)
+      left.push_back({{"image", name_of(image)}, {"why", gone.error().what}});
+    else
+      removed.push_back(to_json(image));
+    if (o.output.json) continue;
+    if (!gone)
+      std::cerr << "bottle: " << gone.error().what << "\n";
+    else
+      std::cout << (o.dry_run ? "would remove " : "removed ") << name_of(image) << "  "
+                << size_text(image.size) << "\n";
+  }
+  if (o.output.json)
+    std::cout << json{{"removed", removed}, {"left", left}}.dump(2) << "\n";
+  else if (removed.empty() && left.empty())
+    std::cout << "nothing to remove\n";
+  return left.empty() ? 0 : 125;
+}
+
+}  // namespace
+
+void add_image(CLI::App& app, int& exit) {
+  auto o = std::make_shared<ImageOptions>();
+  auto* group = app.add_subcommand("image")->require_subcommand(1);
+  auto does = [o, &exit](Result<int> (*what)(const ImageOptions&)) {
+    return [o, &exit, what] {
+      auto status = what(*o);
+      exit = status ? *status : report(status.error(), o->output.json);
+    };
+  };
+  auto* build_command = group->add_subcommand("build");
+  build_command->add_option("provider", o->provider)->required();
+  build_command->add_option("--package", o->packages);
+  build_command->add_flag("--refresh", o->refresh);
+  build_command->add_flag("--json", o->output.json);
+  build_command->callback(does(build));
+  auto* list_command = group->add_subcommand("list");
+  list_command->add_flag("--json", o->output.json);
+  list_command->callback(does(list));
+  auto* prune_command = group->add_subcommand("prune");
+  prune_command->add_flag("--all", o->everything);
+  prune_command->add_flag("--dry-run", o->dry_run);
+  prune_command->add_flag("--json", o->output.json);
+  prune_command->callback(does(prune));
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,61 @@
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+
+#include "app/commands.h"
+#include "app/manual.h"
+#include "app/output.h"
+#include "base/defer.h"
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/process.h"
+
+namespace bottle::app {
+namespace {
+
+struct ManOptions {
+  std::string command = "bottle", directory;
+};
+
+Result<> write_all_pages(const std::string& directory) {
+  TRY(make_directories(directory, 0755));
+  for (const Page& page : pages())
+    TRY(write_file_atomically(directory + "/" + man_name(page) + ".1", to_roff(page), 0644));
+  return {};
+}
+
+// man(1) reads a file by its path; ours lives as long as it is read.
+Result<> show(const Page& page) {
+  std::string path = "/tmp/" + man_name(page) + "." + random_hex(4) + ".1";
+  TRY(write_file_atomically(path, to_roff(page), 0600));
+  Defer remove([&] { ::unlink(path.c_str()); });
+  if (TRY(run({"man", "-l", path})) != 0)
+    return fail(Code::unavailable, "man could not show the page", "see it with: bottle help " + page.name);
+  return {};
+}
+
+Result<> man(const ManOptions& options) {
+  if (!options.directory.empty()) return write_all_pages(options.directory);
+  const Page* page = TRY(named_page(options.command));
+  if (::isatty(1)) return show(*page);
+  std::cout << to_roff(*page);
+  return {};
+}
+
+}  // namespace
+
+void add_man(CLI::App& app, int& exit) {
+  auto o = std::make_shared<ManOptions>();
+  auto* command = app.add_subcommand("man");
+  command->add_option("command", o->command);
+  command->add_option("--write", o->directory);
+  command->callback([o, &exit] {
+    auto shown = man(*o);
+    exit = shown ? 0 : report(shown.error());
+  });
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,129 @@
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+
+#include "app/commands.h"
+#include "app/show.h"
+#include "app/world.h"
+#include "base/unique_fd.h"
+#include "session/client.h"
+#include "session/images.h"
+#include "session/supervisor.h"
+#include "session/teardown.h"
+#include "session/terminal.h"
+
+namespace bottle::app {
+namespace {
+
+using nlohmann::json;
+
+struct StartOptions {
+  plan::Options plan;
+  bool yes = false, dry_run = false;
+  std::string workspace;  // directory; empty: the current one
+  Output output;
+};
+
+Result<std::string> pick_agent(const manifest::Manifest& manifest) {
+  if (!::isatty(0))
+    return fail(Code::invalid, "which agent?", "name one: bottle start AGENT (see `bottle list --agents`)");
+  std::vector<std::string> names;
+  for (const auto& [name, agent] : manifest.agents) {
+    names.push_back(name);
+    std::fprintf(stderr, "%3zu  %-20s %s\n", names.size(), name.c_str(),
+                 ("bottle " + agent.bottle + ", " + agent.provider).c_str());
+  }
+  std::string answer = TRY(session::ask("agent (number or name)", false));
+  if (size_t n = static_cast<size_t>(std::atoi(answer.c_str())); n >= 1 && n <= names.size())
+    return names[n - 1];
+  return answer;
+}
+
+Result<int> start_session(const StartOptions& options) {
+  char cwd[PATH_MAX];
+  if (!::realpath(options.workspace.empty() ? "." : options.workspace.c_str(), cwd))
+    return fail_errno("the workspace " + options.workspace);
+  std::string workspace = cwd;
+
+  manifest::Manifest manifest = TRY(load_manifest(workspace));
+  plan::Options wanted = options.plan;
+  if (wanted.agent.empty()) wanted.agent = TRY(pick_agent(manifest));
+  if (wanted.headless && wanted.prompt == "-") {
+    wanted.prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
+  }
+  auto engine = connect_engine();
+  if (!engine && !options.dry_run) return std::unexpected(engine.error());
+  plan::Facts facts = TRY(gather_facts(workspace, manifest, engine ? &*engine : nullptr));
+  plan::Plan plan = TRY(plan::make(manifest, wanted, facts));
+  if (options.dry_run) {
+    if (options.output.json)
+      std::cout << plan::to_json(plan).dump(2) << "\n";
+    else
+      std::cout << plan::explain(plan);
+    return 0;
+  }
+  if (!options.output.json && !options.output.quiet) std::cerr << plan::explain(plan);
+  if (!options.yes) {
+    std::string answer = TRY(session::ask("start? [y/N]", false));
+    if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "not started");
+  }
+
+  // What a dead owner left goes first: its subnet and names are free again.
+  session::sweep(TRY(session::find_orphans(directories(), &*engine)));
+
+  auto say = [&](const std::string& line) {
+    if (!options.output.quiet && !options.output.json) std::cerr << dim("· " + line) << "\n";
+  };
+  TRY(session::ensure_agent_image(*engine, plan.image, say));
+  auto hidden = [](const std::string& question) { return session::ask(question, true); };
+  session::Job job{plan,
+                   TRY(session::resolve(plan, facts.environment, hidden)),
+                   engine->socket(),
+                   public_roots(),
+                   TRY(concatenated(plan.egress.extra_ca)),
+                   directories(),
+                   path_to_self()};
+  UniqueFd socket(TRY(session::start_supervisor(job)));
+
+  session::ClientOptions client;
+  client.terminal = !plan.headless && ::isatty(0);
+  client.forward_input = !plan.headless;
+  client.on_event = [&](const json& event) { show_event(event, options.output); };
+  auto ended = TRY(session::relay(socket.get(), client));
+  if (ended.detached) {
+    show_detached(plan.session);
+    return 0;
+  }
+  show_result(ended.result, options.output);
+  return ended.exit;
+}
+
+}  // namespace
+
+void add_start(CLI::App& app, int& exit) {
+  auto o = std::make_shared<StartOptions>();
+  auto* command = app.add_subcommand("start");
+  command->add_option("agent", o->plan.agent);
+  command->add_option("-p,--prompt", o->plan.prompt);
+  command->add_flag("--headless", o->plan.headless);
+  command->add_flag("-y,--yes", o->yes);
+  command->add_flag("--dry-run", o->dry_run);
+  command->add_flag("--json", o->output.json);
+  command->add_flag("-q,--quiet", o->output.quiet);
+  command->add_option("-C,--directory", o->workspace);
+  command->add_option("--workspace", o->plan.workspace_mode);
+  command->add_option("--runtime", o->plan.runtime);
+  command->add_option("--image", o->plan.image);
+  command->add_option("args", o->plan.agent_args);
+  command->callback([o, &exit] {
+    auto status = start_session(*o);
+    exit = status ? *status : report(status.error(), o->output.json);
+  });
+}
+
+}  // namespace bottle::app

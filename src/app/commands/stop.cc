@@ -1,0 +1,52 @@
+#include <poll.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "app/commands.h"
+#include "app/output.h"
+#include "app/sessions.h"
+#include "app/world.h"
+#include "base/unique_fd.h"
+#include "session/client.h"
+#include "session/frames.h"
+
+namespace bottle::app {
+namespace {
+
+// Blocks until the session's supervisor says that everything is gone.
+Result<> stop(const std::string& name) {
+  UniqueFd fd(TRY(session::connect_to(directories().sessions + "/" + name + "/socket")));
+  TRY(session::send_frame(fd.get(), session::FrameType::stop, ""));
+  session::FrameReader frames;
+  char buffer[65536];
+  for (;;) {
+    pollfd p{fd.get(), POLLIN, 0};
+    if (::poll(&p, 1, 120000) == 0)
+      return fail(Code::timed_out, "the session did not end within two minutes", "run `bottle cleanup`");
+    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return fail(Code::closed, "the session's supervisor went away", "run `bottle cleanup`");
+    frames.feed({buffer, static_cast<size_t>(n)});
+    while (auto frame = frames.next()) {
+      if (frame->type == session::FrameType::result) return {};
+      if (frame->type == session::FrameType::failure)
+        return std::unexpected(session::error_from(frame->bytes));
+    }
+  }
+}
+
+}  // namespace
+
+void add_stop(CLI::App& app, int& exit) {
+  auto session = std::make_shared<std::string>();
+  auto* command = app.add_subcommand("stop");
+  command->add_option("session", *session);
+  command->callback([session, &exit] {
+    auto stopped = [&]() -> Result<> { return stop(TRY(running_session(*session))); }();
+    exit = stopped ? 0 : report(stopped.error());
+  });
+}
+
+}  // namespace bottle::app

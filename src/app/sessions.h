@@ -1,0 +1,25 @@
+// The sessions on this machine, as their directories tell of them.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+
+namespace bottle::app {
+
+// Names of the entries of a directory that do not begin with a dot; sorted; empty where there is no such
+// directory.
+std::vector<std::string> names_in(const std::string& directory);
+
+// A name that is meant: itself, or the only one when nothing is named.
+Result<std::string> running_session(const std::string& wanted);
+// The same among those that left results; the newest when nothing is named.
+Result<std::string> finished_session(const std::string& wanted);
+
+// What info.json says of each session, with "session" and "state": starting, running, dead (its owner is
+// gone).
+nlohmann::json sessions();
+
+}  // namespace bottle::app

@@ -1,0 +1,62 @@
+#include "app/show.h"
+
+#include <unistd.h>
+
+#include <iostream>
+
+namespace bottle::app {
+
+using nlohmann::json;
+
+void show_event(const json& event, const Output& output) {
+  if (output.json) {
+    std::cerr << event.dump() << std::endl;
+    return;
+  }
+  if (output.quiet || !event.is_object()) return;
+  std::string kind = event.value("event", "");
+  std::string end = ::isatty(0) ? "\r\n" : "\n";
+  if (kind == "step") std::cerr << dim("· " + event.value("step", "")) << end;
+  if (kind == "running")
+    std::cerr << dim("· self-test passed, the agent runs (session " + event.value("session", "") + ")")
+              << end;
+  if (kind == "guard-lost") std::cerr << "bottle: " << event.value("what", "") << end;
+  if (kind == "guard-back") std::cerr << "bottle: the guard is back with the same policy" << end;
+}
+
+void show_result(const json& result, const Output& output) {
+  if (output.json) {
+    std::cerr << result.dump() << std::endl;
+    return;
+  }
+  if (output.quiet) return;
+  auto back = result.value("back", json::object());
+  if (back.contains("error"))
+    std::cerr << "bottle: the work could not be brought back: " << back.value("error", "") << "\n";
+  if (std::string text = back.value("text", ""); !text.empty())
+    std::cerr << "\n" << text << (text.ends_with("\n") ? "" : "\n");
+  auto egress = result.value("egress", json::object());
+  auto denied = egress.value("denied", json::array());
+  if (!denied.empty()) {
+    std::cerr << "\nBlocked:\n";
+    for (const auto& entry : denied)
+      std::cerr << "  " << entry.value("host", "") << "  (" << entry.value("code", "") << ", "
+                << entry.value("count", 0) << "×)\n";
+    std::cerr << dim("  to allow a host, add it under egress.allow of the bottle; all decisions: bottle logs "
+                     "--egress " +
+                     result.value("session", ""))
+              << "\n";
+  }
+  auto receipt = result.value("receipt", json::object());
+  if (receipt.value("confirmed", false))
+    std::cerr << dim("Gone, confirmed by the engine: container, guard, network.") << "\n";
+  else
+    for (const auto& left : receipt.value("left", json::array()))
+      std::cerr << "bottle: left behind: " << left.get<std::string>() << "; run `bottle cleanup`\n";
+}
+
+void show_detached(const std::string& session) {
+  std::cerr << "\nbottle: detached; the agent goes on. Come back: bottle attach " << session << "\n";
+}
+
+}  // namespace bottle::app
