@@ -1,0 +1,241 @@
+"""EC2 instances through the `aws` command (version 1 or 2). Two things are made: an instance, and a security group that admits only ssh.
+
+The instance has no key pair (the key comes with the user-data), no role, and metadata by token only, one hop away. `poweroff` inside
+terminates it."""
+
+import json
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+import hook  # noqa: E402
+from hook import Failure, Stop  # noqa: E402
+
+DEBIAN = "136693071363"  # the account that publishes Debian's images
+TYPES = [("t3.small", 2, 2048), ("t3.medium", 2, 4096), ("t3.large", 2, 8192), ("t3.xlarge", 4, 16384), ("t3.2xlarge", 8, 32768)]
+STATUS = {"pending": "pending", "running": "running", "shutting-down": "stopped", "stopping": "stopped", "stopped": "stopped",
+          "terminated": "gone"}
+CODES = [
+    (hook.AGAIN, r"^(RequestLimitExceeded|Throttling\w*|RequestThrottled\w*|ThrottledException|InternalError|InternalFailure|Unavailable"
+                 r"|ServiceUnavailable|RequestTimeout|IncorrectInstanceState|IncorrectState|DependencyViolation|InvalidInstanceID.NotFound"
+                 r"|IdempotentParameterMismatch|VolumeInUse|50\d)$"),
+    (hook.CANNOT, r"^(InsufficientInstanceCapacity|InsufficientHostCapacity|InsufficientAddressCapacity|InsufficientFreeAddressesInSubnet"
+                  r"|InstanceLimitExceeded|VcpuLimitExceeded|MaxSpotInstanceCountExceeded|SecurityGroupLimitExceeded|VolumeLimitExceeded"
+                  r"|ResourceLimitExceeded|ParameterLimitExceeded|Unsupported)$"),
+    (hook.DENIED, r"^(UnauthorizedOperation|AuthFailure|AccessDenied\w*|ExpiredToken\w*|RequestExpired|InvalidClientTokenId"
+                  r"|UnrecognizedClientException|SignatureDoesNotMatch|OptInRequired|PendingVerification|Blocked|OperationNotPermitted)$"),
+]
+
+
+def aws(*args, stdin=b"", service="ec2"):
+    argv = [hook.tool("aws", "install the AWS command-line tool (Debian: apt install awscli)")]
+    for key in ("region", "profile", "endpoint-url"):
+        if hook.option(key):
+            argv += ["--" + key, hook.option(key)]
+    done = hook.run(argv + ["--output", "json", service] + list(args), stdin=stdin, more_env={"AWS_PAGER": ""})
+    if done.code == 0:
+        return done.json() if done.out.strip() else {}
+    said = re.search(r"An error occurred \(([^)]+)\)", done.err)
+    raise Failure(done.words(), said.group(1) if said else "")
+
+
+def tolerate(codes, call):
+    """The call's answer, or None when it failed with one of these codes."""
+    try:
+        return call()
+    except Failure as failure:
+        if not re.match(codes, failure.code):
+            raise
+        return None
+
+
+def tags(thing):
+    return {tag["Key"]: tag["Value"] for tag in thing.get("Tags", [])}
+
+
+def tagged(kind):
+    pairs = "".join(",{Key=%s,Value=%s}" % pair for pair in hook.labels().items())
+    return "ResourceType=%s,Tags=[{Key=Name,Value=%s}%s]" % (kind, hook.name(), pairs)
+
+
+KINDS = {"instances": ("InstanceId", "i-"), "volumes": ("VolumeId", "vol-"), "security-groups": ("GroupId", "sg-")}
+IDS = {"instances": "--instance-ids", "volumes": "--volume-ids", "security-groups": "--group-ids"}
+
+
+def describe(kind, args):
+    answer = aws("describe-" + kind, *args)  # the aws command follows NextToken by itself
+    if kind == "instances":
+        return [i for r in answer.get("Reservations", []) for i in r["Instances"]]
+    return answer["Volumes" if kind == "volumes" else "SecurityGroups"]
+
+
+def of(kind, name):
+    return describe(kind, ["--filters", "Name=tag:%s,Values=%s" % (hook.VM, name), "Name=tag-key,Values=" + hook.SESSION])
+
+
+def alive(machines):
+    return [machine for machine in machines if machine["State"]["Name"] != "terminated"]
+
+
+class Aws:
+    # ---- what is there
+
+    def find(self):
+        """Instances (not terminated), volumes and security groups of this VM, by its name and by its id. Only what carries our label."""
+        name, vm_id = hook.known_name(), hook.known_id()
+        found = dict(zip(KINDS, hook.together(*[lambda kind=kind: of(kind, name) for kind in KINDS]) if name else ([], [], [])))
+        for kind, (key, prefix) in KINDS.items():
+            if vm_id.startswith(prefix) and vm_id not in [thing[key] for thing in found[kind]]:
+                found[kind] += tolerate(r"Invalid\w+\.NotFound$", lambda kind=kind: describe(kind, [IDS[kind], vm_id])) or []  # noqa: B023
+            for thing in found[kind]:
+                if hook.SESSION not in tags(thing):
+                    raise Stop(hook.FAILED, "%s carries no %s tag: it is not ours, and is left alone" % (thing[key], hook.SESSION))
+        return [alive(found["instances"]), [v for v in found["volumes"] if v["State"] != "deleting"], found["security-groups"]]
+
+    def status(self):
+        machines, volumes, groups = self.find()
+        if machines:
+            return {"status": STATUS.get(machines[0]["State"]["Name"], "pending")}
+        if volumes or groups:
+            return {"status": "stopped"}  # the machine is gone, not yet all that was made for it
+        hook.check_nothing_in_flight()
+        return {"status": "gone"}
+
+    # ---- create
+
+    def create(self):
+        name = hook.name()
+        there = [i for i in of("instances", name) if i["State"]["Name"] not in ("terminated", "shutting-down")]
+        if there:
+            return {"id": there[0]["InstanceId"]}
+        image = self.image()
+        vpc = ""
+        if hook.option("subnet"):
+            vpc = aws("describe-subnets", "--subnet-ids", hook.option("subnet"))["Subnets"][0]["VpcId"]
+        group = self.security_group(name, vpc)
+        disk = {"DeleteOnTermination": True, "Encrypted": True, "VolumeType": "gp3"}
+        if hook.number("BOTTLE_VM_DISK_GB"):
+            disk["VolumeSize"] = hook.number("BOTTLE_VM_DISK_GB")
+        argv = ["run-instances", "--count", "1", "--image-id", image["ImageId"], "--instance-type", self.type(),
+                "--client-token", "%s-%s" % (name, hook.env("BOTTLE_OWNER")), "--security-group-ids", group,
+                "--user-data", "file://" + hook.env("BOTTLE_USER_DATA"), "--instance-initiated-shutdown-behavior", "terminate",
+                "--metadata-options", "HttpTokens=required,HttpPutResponseHopLimit=1,HttpEndpoint=enabled",
+                "--block-device-mappings", json.dumps([{"DeviceName": image["RootDeviceName"], "Ebs": disk}]),
+                "--tag-specifications", tagged("instance"), tagged("volume"), tagged("network-interface")]
+        if hook.option("subnet"):
+            argv += ["--subnet-id", hook.option("subnet")]
+            argv += ["--no-associate-public-ip-address" if hook.option("address") == "private" else "--associate-public-ip-address"]
+        made = aws(*argv)["Instances"][0]["InstanceId"]
+        # Answers come from copies that lag behind: until they show the instance, `status` could say "gone".
+        see = lambda: tolerate(r"InvalidInstanceID", lambda: describe("instances", ["--instance-ids", made]))  # noqa: E731
+        if not hook.wait_for(see, 60):
+            raise Stop(hook.AGAIN, "EC2 does not show %s yet" % made)
+        return {"id": made}
+
+    def image(self):
+        wanted = hook.option("image")
+        if wanted.startswith("ami-"):
+            argv = ["--image-ids", wanted]
+        else:
+            argv = ["--owners", hook.option("image-owner", DEBIAN), "--filters", "Name=state,Values=available",
+                    "Name=name,Values=" + (wanted or "debian-12-%s-*" % hook.option("arch", "amd64"))]
+        images = sorted(aws("describe-images", *argv)["Images"], key=lambda image: image.get("CreationDate", ""))
+        if not images:
+            raise Stop(hook.NOT_SET_UP, "no image fits options.image (%s) in this region" % (wanted or "Debian 12"))
+        return images[-1]
+
+    def type(self):
+        if hook.option("type"):
+            return hook.option("type")
+        cpus, memory = hook.number("BOTTLE_VM_CPUS"), hook.number("BOTTLE_VM_MEMORY_MB")
+        for name, has_cpus, has_memory in TYPES:
+            if has_cpus >= cpus and has_memory >= (memory or 4096):
+                return name
+        raise Stop(hook.NOT_SET_UP, "no default type has %d CPUs and %d MB: set options.type in the manifest" % (cpus, memory))
+
+    def security_group(self, name, vpc):
+        make = ["create-security-group", "--group-name", name, "--description", "bottle: ssh to " + name,
+                "--tag-specifications", tagged("security-group")] + (["--vpc-id", vpc] if vpc else [])
+        made = tolerate(r"InvalidGroup\.Duplicate$", lambda: aws(*make))
+        if made is None:
+            named = of("security-groups", name)
+            if not named:
+                raise Stop(hook.FAILED, "a security group named %s is there, and not ours" % name)
+            made = named[0]
+        ports = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": hook.option("ssh-from", "0.0.0.0/0")}]}]
+        tolerate(r"InvalidPermission\.Duplicate$", lambda: aws("authorize-security-group-ingress", "--group-id", made["GroupId"],
+                                                               "--ip-permissions", json.dumps(ports)))
+        return made["GroupId"]
+
+    # ---- the rest
+
+    def ssh_info(self):
+        machines = alive(of("instances", hook.name()))
+        if not machines:
+            raise Stop(hook.AGAIN, "EC2 shows no instance of that name yet")
+        machine = machines[0]
+        host = machine.get("PrivateIpAddress" if hook.option("address") == "private" else "PublicIpAddress", "")
+        if not host or machine["State"]["Name"] != "running":
+            raise Stop(hook.AGAIN, "%s is %s, without an address so far" % (machine["InstanceId"], machine["State"]["Name"]))
+        return {"host": host, "port": 22, "user": hook.user()}
+
+    def destroy(self):
+        machines, volumes, groups = self.find()
+        going = [m["InstanceId"] for m in machines]
+        if going:
+            tolerate(r"InvalidInstanceID\.NotFound$", lambda: aws("terminate-instances", "--instance-ids", *going))
+            if not hook.wait_for(lambda: not alive(self.by_ids(going)), hook.patience()):
+                return {"status": "deleting"}
+            _, volumes, groups = self.find()  # a root volume goes by itself, a moment later
+        busy = [volume for volume in volumes if volume["State"] != "available"]
+        for volume in volumes:
+            if volume not in busy:
+                tolerate(r"InvalidVolume\.NotFound$", lambda: aws("delete-volume", "--volume-id", volume["VolumeId"]))
+        for group in groups:
+            delete = lambda: aws("delete-security-group", "--group-id", group["GroupId"])  # noqa: E731
+            try:
+                tolerate(r"InvalidGroup\.NotFound$", delete)
+            except Failure as failure:
+                if failure.code != "DependencyViolation":
+                    raise
+                busy.append(group)  # until its network interface is gone
+        if busy:
+            return {"status": "deleting"}
+        hook.check_nothing_in_flight()
+        return {"status": "gone"}
+
+    @staticmethod
+    def by_ids(ids):
+        return tolerate(r"InvalidInstanceID\.NotFound$", lambda: describe("instances", ["--instance-ids", *ids])) or []
+
+    def list_(self):
+        ours = ["--filters", "Name=tag-key,Values=" + hook.SESSION]
+        machines, volumes, groups = hook.together(*[lambda kind=kind: describe(kind, ours) for kind in KINDS])
+        line = lambda thing, key, kind, status: {  # noqa: E731
+            "id": thing[key], "kind": kind, "status": status, "name": tags(thing).get(hook.VM, ""), "session": tags(thing)[hook.SESSION],
+            "owner": tags(thing).get(hook.OWNER, ""), **({"created": created(thing)} if created(thing) else {})}
+        vms = [line(m, "InstanceId", "vm", STATUS.get(m["State"]["Name"], "pending")) for m in alive(machines)]
+        things = [line(v, "VolumeId", "volume", "running" if v["State"] == "in-use" else "stopped") for v in volumes]
+        things += [line(g, "GroupId", "firewall", "running") for g in groups]
+        return hook.leftovers(vms, things)
+
+    @staticmethod
+    def judge(failure):
+        if failure.code:
+            for status, pattern in CODES:
+                if re.match(pattern, failure.code):
+                    return status
+            return hook.judge(failure.code) if failure.code.isdigit() else hook.FAILED
+        if re.search(r"You must specify a region|Unable to locate credentials|config profile .* could not be found", failure.what):
+            return hook.NOT_SET_UP if "credentials" not in failure.what else hook.DENIED
+        return hook.judge(failure.what)
+
+
+def created(thing):
+    when = thing.get("LaunchTime") or thing.get("CreateTime") or ""
+    return re.sub(r"(\.\d+)?(\+00:00|Z)$", "Z", when)
+
+
+if __name__ == "__main__":
+    hook.main(Aws)

@@ -1,0 +1,285 @@
+"""What the providers beside this folder share: the contract of docs/providers.md, seen from a hook.
+
+A provider is a class with the methods create, ssh_info, status, destroy, list_; each returns what is printed. It drives the cloud's own
+command-line tool, so that the operator's sign-in, profile and region count. Python 3.8 or newer, standard library only."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+FAILED, CANNOT, AGAIN, DENIED, NOT_SET_UP = 1, 73, 75, 77, 78
+
+SESSION, OWNER, VM = "bottle-session", "bottle-owner", "bottle-vm"
+
+
+class Stop(Exception):
+    """Ends the hook with this exit status and these words for a person."""
+
+    def __init__(self, status, what):
+        super().__init__(what)
+        self.status, self.what = status, what
+
+
+class Failure(Exception):
+    """The tool said no. `code` is the cloud's own word for it where it has one, else ''."""
+
+    def __init__(self, what, code=""):
+        super().__init__(what)
+        self.what, self.code = what, code
+
+
+def env(name, default=None):
+    value = os.environ.get(name, "")
+    if value:
+        return value
+    if default is None:
+        raise Stop(FAILED, name + " is not set: hooks are run by bottle, as docs/providers.md says")
+    return default
+
+
+def number(name):
+    text = env(name, "0")
+    if not re.fullmatch(r"[0-9]{1,12}", text):
+        raise Stop(FAILED, "%s is not a number: %r" % (name, text))
+    return int(text)
+
+
+def option(key, default=""):
+    """vms.<name>.options.<key> of the manifest."""
+    return os.environ.get("BOTTLE_OPT_" + key.upper().replace("-", "_"), "") or default
+
+
+def need_option(key, why):
+    value = option(key)
+    if not value:
+        raise Stop(NOT_SET_UP, "set options.%s in the manifest: %s" % (key, why))
+    return value
+
+
+def name():
+    value = env("BOTTLE_VM_NAME")
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,38}[a-z0-9]", value):
+        raise Stop(FAILED, "%r cannot be a machine's name: letters, digits and dashes, a letter first, at most 40" % value)
+    return value
+
+
+def known_name():
+    """The name, or '' where only an id is known."""
+    return name() if os.environ.get("BOTTLE_VM_NAME") else ""
+
+
+def known_id():
+    value = os.environ.get("BOTTLE_VM_ID", "")
+    if value and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,200}", value):
+        raise Stop(FAILED, "%r cannot be a machine's id" % value)
+    return value
+
+
+def user():
+    return option("user") or env("BOTTLE_SSH_USER", "bottle")
+
+
+def labels():
+    """What is put on everything made."""
+    found = {SESSION: env("BOTTLE_SESSION"), OWNER: env("BOTTLE_OWNER"), VM: name()}
+    for key, value in found.items():
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?", value):
+            raise Stop(FAILED, "%r cannot be a label's value (%s)" % (value, key))
+    return found
+
+
+def public_key():
+    with open(env("BOTTLE_SSH_PUBLIC_KEY"), encoding="ascii") as f:
+        return f.read().strip()
+
+
+def tool(command, install):
+    """Where the command is; 78 with the way to get it when it is not."""
+    path = shutil.which(command)
+    if not path:
+        raise Stop(NOT_SET_UP, "%s is not installed: %s" % (command, install))
+    return path
+
+
+class Done:
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    def words(self):
+        return (self.err.strip() or self.out.strip())[-2000:]
+
+    def json(self):
+        try:
+            return json.loads(self.out)
+        except ValueError:
+            raise Stop(FAILED, "the tool's answer is not JSON: %r" % self.out[:200]) from None
+
+
+def run(argv, stdin=b"", timeout=50, more_env=None):
+    """Runs a tool to its end. One that takes longer than `timeout` seconds is ended, and the hook with it: try again (what it asked of the
+    cloud goes on there). Its group is its own, so that nothing it started outlives it; it gets no terminal to ask questions on."""
+    environment = dict(os.environ, LC_ALL="C.UTF-8", **(more_env or {}))
+    _still_creating()
+    child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
+                             start_new_session=True)
+    _children.add(child)
+    try:
+        out, err = child.communicate(stdin, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        _end(child)
+        raise Stop(AGAIN, "%s had not ended after %d s" % (os.path.basename(argv[0]), timeout)) from None
+    finally:
+        _children.discard(child)
+    return Done(child.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+_children = set()
+
+
+def _end(child):
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.wait()
+
+
+def _on_signal(number_, _frame):
+    for child in list(_children):
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    os._exit(128 + number_)
+
+
+def together(*calls):
+    """Runs the calls side by side; their results in order. Tools start slowly."""
+    with ThreadPoolExecutor(max(1, len(calls))) as pool:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
+
+
+# What every cloud says in its own words. Order counts: a quota message may well say "try again later".
+RULES = [
+    (CANNOT, r"quota|limit.{0,12}exceeded|exceeded.{0,12}limit|insufficient.{0,20}capacity|out of (stock|capacity)|stockout|resource_?pool_?exhausted"
+             r"|does not have enough resources|account limit"),
+    (AGAIN, r"throttl|rate.{0,4}limit|too many requests|\b429\b|\b50[0234]\b|service.?unavailable|internal.?(server )?error|bad gateway"
+            r"|temporarily|timed? ?out|timeout|connection (refused|reset|closed)|could not connect|no route to host|unexpected eof|try again"
+            r"|name resolution|no such host"),
+    (DENIED, r"unauthori[sz]ed|forbidden|permission|denied|credential|not logged in|log ?in again|invalid.{0,12}token|\b40[13]\b|authenticat"
+             r"|access token"),
+]
+
+
+def judge(text, rules=RULES):
+    for status, pattern in rules:
+        if re.search(pattern, text, re.I | re.S):
+            return status
+    return FAILED
+
+
+# ---- a create that was cut off -------------------------------------------------------------------------------------------------
+# Killed between its request and the answer, `create` leaves a request in flight: a cloud may show the machine only seconds later. Until
+# then nobody may say "gone". A file in the state directory, touched before each step of create and removed at its end, says so.
+
+_IN_FLIGHT_SECONDS = 20
+_creating = False
+
+
+def _mark():
+    directory = os.environ.get("BOTTLE_STATE_DIR", "")
+    return os.path.join(directory, "create-under-way") if directory and os.path.isdir(directory) else ""
+
+
+def _still_creating():
+    if _creating and _mark():
+        with open(_mark(), "w", encoding="ascii"):
+            pass
+
+
+def _create(provider, call):
+    global _creating
+    _creating = True
+    try:
+        answer = call()
+    except (Stop, Failure) as error:
+        if status_of(provider, error) != AGAIN:  # a plain no: nothing is under way
+            _create_ended()
+        raise
+    _create_ended()
+    return answer
+
+
+def _create_ended():
+    if _mark() and os.path.exists(_mark()):
+        os.unlink(_mark())
+
+
+def check_nothing_in_flight():
+    """Call before saying that there is nothing. 75 while a create that was cut off may still come true."""
+    try:
+        age = time.time() - os.stat(_mark()).st_mtime if _mark() else _IN_FLIGHT_SECONDS
+    except FileNotFoundError:
+        return
+    if 0 <= age < float(os.environ.get("BOTTLE_IN_FLIGHT_SECONDS", _IN_FLIGHT_SECONDS)):
+        raise Stop(AGAIN, "a create was cut off %d s ago and may still come true: asking again" % age)
+
+
+def wait_for(seen, seconds, step=2.0):
+    """Asks until seen() is true, or for `seconds`."""
+    until = time.monotonic() + seconds
+    while True:
+        if seen():
+            return True
+        if time.monotonic() + step > until:
+            return False
+        time.sleep(step)
+
+
+def patience():
+    """How long destroy waits for the cloud before it answers "deleting", in seconds; its own limit is a minute."""
+    return float(os.environ.get("BOTTLE_DESTROY_SECONDS", "35"))
+
+
+def leftovers(machines, things):
+    """A list's answer: the machines, and those things whose machine (by name) is not among them."""
+    names = {machine["name"] for machine in machines if machine["name"]}
+    return {"machines": machines + [thing for thing in things if thing["name"] not in names]}
+
+
+HOOKS = {"create": "create", "ssh-info": "ssh_info", "status": "status", "destroy": "destroy", "list": "list_", "put-secret": "put_secret"}
+
+
+def status_of(provider, error):
+    if isinstance(error, Stop):
+        return error.status
+    return provider.judge(error) if hasattr(provider, "judge") else judge(error.what)
+
+
+def main(provider):
+    """The whole program: the hook is named by the first argument."""
+    for number_ in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number_, _on_signal)
+    hook = sys.argv[1] if len(sys.argv) > 1 else ""
+    if hook not in HOOKS or not hasattr(provider, HOOKS[hook]):
+        print("no such hook: %r" % hook, file=sys.stderr)
+        sys.exit(FAILED)
+    try:
+        if hook == "create":
+            labels()  # before anything is made
+        call = getattr(provider(), HOOKS[hook])
+        answer = _create(provider, call) if hook == "create" else call()
+    except (Stop, Failure) as error:
+        print(error.what, file=sys.stderr)
+        sys.exit(status_of(provider, error))
+    except OSError as error:
+        print("%s: %s" % (hook, error), file=sys.stderr)
+        sys.exit(FAILED)
+    json.dump(answer, sys.stdout)
+    print()

@@ -1,0 +1,106 @@
+"""Runs a provider's hooks as docs/providers.md says that `bottle` does."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+AGAIN, CANNOT, DENIED, NOT_SET_UP = 75, 73, 77, 78
+
+
+class Answer:
+    def __init__(self, status, out, err):
+        self.status, self.out, self.err = status, out, err
+
+    @property
+    def json(self):
+        assert self.status == 0, "exit status %d: %s" % (self.status, self.err)
+        assert len(self.out.splitlines()) == 1, self.out
+        value = json.loads(self.out)
+        assert isinstance(value, dict)
+        return value
+
+    def __repr__(self):
+        return "exit status %d\n--- out\n%s\n--- err\n%s" % (self.status, self.out, self.err)
+
+
+class Vm:
+    """One VM of one provider, and the environment its hooks get."""
+
+    def __init__(self, provider, directory, name="bottle-x1", session="x1", env=None, folder=None, **options):
+        self.folder = folder or os.path.join(ROOT, "providers", provider)
+        self.name, self.id = name, ""
+        self.state = os.path.join(directory, "state-" + name)
+        os.makedirs(self.state, mode=0o700, exist_ok=True)
+        user_data, key = os.path.join(directory, "user-data"), os.path.join(directory, "key.pub")
+        with open(user_data, "w") as f:
+            f.write("#cloud-config\nusers: [{name: bottle}]\n# HOST-KEY-OF-THE-FIRST-MINUTE\n")
+        with open(key, "w") as f:
+            f.write("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1vc3RseUhhcm1sZXNzU3RhbmRJbktleUZvclRlc3Rz test\n")
+        self.env = {"PATH": "/usr/bin:/bin", "HOME": directory, "LANG": "C.UTF-8", "BOTTLE_VM_NAME": name, "BOTTLE_SESSION": session,
+                    "BOTTLE_OWNER": "0a1b2c3d", "BOTTLE_VM_CPUS": "2", "BOTTLE_VM_MEMORY_MB": "4096", "BOTTLE_VM_DISK_GB": "20",
+                    "BOTTLE_VM_TTL_SECONDS": "7200", "BOTTLE_VM_IDLE_SECONDS": "1800", "BOTTLE_USER_DATA": user_data,
+                    "BOTTLE_SSH_PUBLIC_KEY": key, "BOTTLE_STATE_DIR": self.state, "BOTTLE_SSH_USER": "bottle", **(env or {})}
+        for option, value in options.items():
+            self.env["BOTTLE_OPT_" + option.upper()] = value
+
+    def start(self, hook, **env):
+        """The hook under way: a Popen."""
+        more = {key: str(value) for key, value in env.items()}
+        return subprocess.Popen([os.path.join(self.folder, hook)], env={**self.env, "BOTTLE_VM_ID": self.id, **more}, text=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", start_new_session=True)
+
+    def run(self, hook, timeout=60, **env):
+        child = self.start(hook, **env)
+        try:
+            out, err = child.communicate(timeout=timeout)
+        finally:
+            if child.poll() is None:
+                child.kill()
+        return Answer(child.returncode, out, err)
+
+    def create(self):
+        self.id = self.run("create", timeout=600).json["id"]
+        assert self.id
+        return self.id
+
+    def status(self):
+        return self.run("status").json["status"]
+
+    def machines(self):
+        return self.run("list").json["machines"]
+
+    def destroy(self, seconds=60):
+        """As bottle does: until `status` says gone."""
+        until = time.time() + seconds
+        while True:
+            done = self.run("destroy")
+            if done.status == 0 and self.status() == "gone":
+                return
+            assert done.status in (0, AGAIN), done
+            assert time.time() < until, done
+            time.sleep(0.3)
+
+
+def until(condition, seconds, step=0.05):
+    end = time.time() + seconds
+    while not condition():
+        assert time.time() < end, "waited %d s for nothing" % seconds
+        time.sleep(step)
+
+
+def killed_at(vm, api, action):
+    """A create that dies when its request has reached the cloud, and is not answered yet."""
+    child = vm.start("create")
+    try:
+        until(lambda: api.calls(action) or child.poll() is not None, 60)
+        assert child.poll() is None, child.communicate()
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def have(command):
+    return shutil.which(command, path="/usr/bin:/bin")
