@@ -184,6 +184,7 @@ class Aws:
         machines, volumes, groups = self.find()
         going = [m["InstanceId"] for m in machines]
         if going:
+            hook.came_true()
             tolerate(r"InvalidInstanceID\.NotFound$", lambda: aws("terminate-instances", "--instance-ids", *going))
             if not hook.wait_for(lambda: not alive(self.by_ids(going)), hook.patience()):
                 return {"status": "deleting"}

@@ -210,13 +210,14 @@ def _create(provider, call):
         answer = call()
     except (Stop, Failure) as error:
         if status_of(provider, error) != AGAIN:  # a plain no: nothing is under way
-            _create_ended()
+            came_true()
         raise
-    _create_ended()
+    came_true()
     return answer
 
 
-def _create_ended():
+def came_true():
+    """What create asked for is there for all to see, or never will be. One create makes one machine."""
     if _mark() and os.path.exists(_mark()):
         os.unlink(_mark())
 

@@ -34,8 +34,9 @@ class Api:
                 status, kind, answer = api.serve(self.command, self.path, self.headers, body)
                 try:
                     self.send_response(status)
-                    self.send_header("Content-Type", kind)
-                    self.send_header("Content-Length", str(len(answer)))
+                    if status != 204:
+                        self.send_header("Content-Type", kind)
+                        self.send_header("Content-Length", str(len(answer)))
                     self.send_header("X-Stand-In", type(api).__name__)
                     self.end_headers()
                     self.wfile.write(answer)
