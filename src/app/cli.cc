@@ -18,13 +18,6 @@ std::string upper(std::string text) {
   return text;
 }
 
-// The page that a command of the tree stands on: that of its outermost command.
-const Page* page_of(const CLI::App& command) {
-  const CLI::App* at = &command;
-  while (at->get_parent() && at->get_parent()->get_parent()) at = at->get_parent();
-  return find_page(at->get_parent() ? at->get_name() : "bottle");
-}
-
 void describe(CLI::App& command) {
   if (const Page* page = page_of(command)) command.description(page->about(full_name(command)));
   for (CLI::Option* option : command.get_options())
@@ -65,6 +58,12 @@ int complain(CLI::App& app, const CLI::ParseError& error) {
 }
 
 }  // namespace
+
+const Page* page_of(const CLI::App& command) {
+  const CLI::App* at = &command;
+  while (at->get_parent() && at->get_parent()->get_parent()) at = at->get_parent();
+  return find_page(at->get_parent() ? at->get_name() : "bottle");
+}
 
 std::string full_name(const CLI::App& command) {
   return command.get_parent() ? full_name(*command.get_parent()) + " " + command.get_name() : "bottle";

@@ -10,6 +10,11 @@ namespace bottle::app {
 // The whole tree. A parsed command's callback sets `exit`, which must outlive the parser.
 std::unique_ptr<CLI::App> make_parser(int& exit);
 
+struct Page;
+
+// The page that a command of the tree stands on: that of its outermost command. Null for hidden ones.
+const Page* page_of(const CLI::App& command);
+
 // "bottle image build" for that subcommand.
 std::string full_name(const CLI::App& command);
 

@@ -13,7 +13,8 @@
   X(guard)                 \
   X(schema)                \
   X(help)                  \
-  X(man)
+  X(man)                   \
+  X(completion)
 
 namespace bottle::app {
 

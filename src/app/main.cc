@@ -3,11 +3,15 @@
 #include <cstring>
 
 #include "app/cli.h"
+#include "app/complete.h"
 #include "session/supervisor.h"
 
 int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   // Not a command for people: the process that owns a session, started by `start` with a socket as its stdin.
   if (argc == 2 && std::strcmp(argv[1], "supervise") == 0) return bottle::session::supervise(0);
+  // Nor this one: what the shells' completions ask.
+  if (argc >= 2 && std::strcmp(argv[1], "__complete") == 0)
+    return bottle::app::complete_main({argv + 2, argv + argc});
   return bottle::app::run(argc, argv);
 }

@@ -42,7 +42,7 @@ TEST(Manual, EveryDocumentedFlagIsInTheParser) {
     std::string name = full_name(*command);
     sections.insert(name);
     const Page* page = find_page(name.substr(7, name.find(' ', 7) - 7));
-    if (!page) continue;  // hidden: __complete
+    ASSERT_TRUE(page) << name;
     for (const auto& [term, text] : page->items(name)) {
       CLI::Option* found = nullptr;
       for (CLI::Option* option : command->get_options())

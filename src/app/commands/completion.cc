@@ -1,0 +1,103 @@
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+
+#include "app/commands.h"
+#include "app/output.h"
+#include "manifest/manifest.h"
+
+namespace bottle::app {
+namespace {
+
+// The scripts know nothing of the commands: they ask `bottle __complete`, whose answer they take as data,
+// never as code.
+constexpr const char* kBash = R"~(# bash completion for bottle: source <(bottle completion bash)
+_bottle() {
+  local -a words=()
+  local i word line value rest=
+  for ((i = 1; i <= COMP_CWORD; i++)); do # bash splits --flag=value at the =
+    word=${COMP_WORDS[i]}
+    if ((${#words[@]} > 0)) && { [[ $word == = ]] || [[ ${COMP_WORDS[i - 1]} == = ]]; }; then words[-1]+=$word; else words+=("$word"); fi
+  done
+  word=${words[-1]}
+  COMPREPLY=()
+  while IFS= read -r line; do
+    case $line in
+      :*) rest=$line ;;
+      *)
+        value=${line%%$'\t'*}
+        [[ $word == --*=* ]] && value=${value#*=}
+        COMPREPLY+=("$value")
+        ;;
+    esac
+  done < <("${COMP_WORDS[0]}" __complete "${words[@]}" 2>/dev/null)
+  [[ $word == --*=* ]] && word=${word#*=}
+  case $rest in
+    :files) compopt -o filenames 2>/dev/null; while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "$word") ;;
+    :directories) compopt -o filenames 2>/dev/null; while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -d -- "$word") ;;
+  esac
+}
+complete -F _bottle bottle
+)~";
+
+constexpr const char* kZsh = R"~(#compdef bottle
+# zsh completion for bottle: put it into a directory of $fpath as _bottle, or: source <(bottle completion zsh)
+_bottle() {
+  local -a described
+  local line rest value
+  while IFS= read -r line; do
+    case $line in
+      :*) rest=$line ;;
+      *) value=${line%%$'\t'*}; described+=("${value//:/\\:}:${line#*$'\t'}") ;;
+    esac
+  done < <("${(Q)words[1]}" __complete "${(@Q)words[2,CURRENT]}" 2>/dev/null)
+  (( ${#described} )) && _describe -V bottle described
+  case $rest in
+    :files) _files ;;
+    :directories) _files -/ ;;
+  esac
+}
+if [ "$funcstack[1]" = _bottle ]; then _bottle "$@"; else compdef _bottle bottle; fi
+)~";
+
+constexpr const char* kFish =
+    R"~(# fish completion for bottle: bottle completion fish > ~/.config/fish/completions/bottle.fish
+function __bottle_complete
+  set -l words (commandline -opc)
+  set -l current (commandline -ct)
+  test -n "$current"; or set current ''
+  for line in (command $words[1] __complete $words[2..-1] "$current" 2>/dev/null)
+    switch $line
+      case ':files'
+        __fish_complete_path "$current"
+      case ':directories'
+        __fish_complete_directories "$current"
+      case ':*'
+      case '*'
+        printf '%s\n' $line
+    end
+  end
+end
+complete -c bottle -f -a '(__bottle_complete)'
+)~";
+
+}  // namespace
+
+void add_completion(CLI::App& app, int& exit) {
+  auto shell = std::make_shared<std::string>();
+  auto* command = app.add_subcommand("completion");
+  command->add_option("shell", *shell)->required();
+  command->callback([shell, &exit] {
+    if (*shell == "bash")
+      std::cout << kBash;
+    else if (*shell == "zsh")
+      std::cout << kZsh;
+    else if (*shell == "fish")
+      std::cout << kFish;
+    else
+      exit = report({Code::invalid, "there is no completion for '" + *shell + "'",
+                     manifest::suggest(*shell, {"bash", "zsh", "fish"})});
+  });
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,214 @@
+#include "app/complete.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstdlib>
+#include <iostream>
+
+#include "app/cli.h"
+#include "app/commands.h"
+#include "app/manual.h"
+#include "app/sessions.h"
+#include "app/world.h"
+
+namespace bottle::app {
+namespace {
+
+std::vector<CLI::App*> visible(CLI::App& app) {
+  return app.get_subcommands(
+      [](CLI::App* sub) { return !sub->get_group().empty() && !sub->get_name().starts_with("_"); });
+}
+
+CLI::Option* option_named(CLI::App& command, const std::string& word) {
+  std::string name = word.substr(0, word.find('='));
+  for (CLI::Option* option : command.get_options())
+    if (!option->get_positional() && std::ranges::count(terms_of(*option), name)) return option;
+  return nullptr;
+}
+
+bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
+
+// "--prompt TEXT" → TEXT; of a positional its own name.
+std::string value_name(const CLI::App& command, const CLI::Option& option) {
+  if (option.get_positional()) return terms_of(option).back();
+  const Page* page = page_of(command);
+  if (!page) return "";
+  for (const auto& [term, text] : page->items(full_name(command)))
+    for (const std::string& own : terms_of(option))
+      if (term.starts_with(own + " ")) return term.substr(own.size() + 1);
+  return "";
+}
+
+// The n-th positional; the last one may take all that follow.
+CLI::Option* positional(CLI::App& command, size_t n) {
+  CLI::Option* last = nullptr;
+  for (CLI::Option* option : command.get_options()) {
+    if (!option->get_positional()) continue;
+    last = option;
+    if (n-- == 0) return option;
+  }
+  return last && last->get_items_expected_max() > 1 ? last : nullptr;
+}
+
+class Completer {
+ public:
+  Completer(CLI::App& parser, const Names& names) : command_(&parser), names_(names) {}
+
+  Completion run(const std::vector<std::string>& words) {
+    for (size_t i = 0; i + 1 < words.size(); ++i) pass(words[i]);
+    std::string word = words.empty() ? "" : words.back();
+    size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
+    if (lost_) return {};
+    if (for_the_agent_)
+      completion_.rest = Completion::Rest::files;
+    else if (wanting_)
+      values(*wanting_, word, "");
+    else if (CLI::Option* option = equals == std::string::npos ? nullptr : option_named(*command_, word))
+      values(*option, word.substr(equals + 1), word.substr(0, equals + 1));
+    else if (word.starts_with("-"))
+      flags(word);
+    else if (auto subs = visible(*command_); !subs.empty())
+      subcommands(subs, word);
+    else if (CLI::Option* next = positional(*command_, positionals_))
+      values(*next, word, "");
+    return std::move(completion_);
+  }
+
+ private:
+  // A word that is complete already.
+  void pass(const std::string& word) {
+    if (for_the_agent_) return;
+    if (wanting_) {
+      wanting_ = nullptr;
+    } else if (word == "--") {
+      for_the_agent_ = true;
+    } else if (word.starts_with("-") && word != "-") {
+      CLI::Option* option = option_named(*command_, word);
+      if (option) given_.push_back(option);
+      if (option && takes_value(*option) && word.find('=') == std::string::npos) wanting_ = option;
+    } else {
+      auto subs = visible(*command_);
+      lost_ = lost_ || !subs.empty();
+      for (CLI::App* sub : subs)
+        if (sub->get_name() == word) {
+          lost_ = false;
+          command_ = sub;
+          return;
+        }
+      ++positionals_;
+    }
+  }
+
+  void offer(const std::string& word, std::string value, std::string about) {
+    if (value.starts_with(word)) completion_.candidates.push_back({std::move(value), std::move(about)});
+  }
+
+  void values(const CLI::Option& option, const std::string& word, const std::string& before) {
+    std::string name = value_name(*command_, option);
+    if (name == "FILE") completion_.rest = Completion::Rest::files;
+    if (name == "DIR") completion_.rest = Completion::Rest::directories;
+    for (Candidate& candidate : names_(full_name(*command_), name))
+      offer(before + word, before + candidate.value, std::move(candidate.about));
+  }
+
+  void flags(const std::string& word) {
+    for (CLI::Option* option : command_->get_options()) {
+      if (option->get_positional()) continue;
+      bool again = option->get_items_expected_max() > 1;
+      if (!again && std::ranges::count(given_, option)) continue;
+      for (const std::string& term : terms_of(*option))
+        if (term.starts_with("--")) offer(word, term, option->get_description());
+    }
+  }
+
+  void subcommands(const std::vector<CLI::App*>& subs, const std::string& word) {
+    for (const CLI::App* sub : subs) offer(word, sub->get_name(), sub->get_description());
+  }
+
+  CLI::App* command_;
+  const Names& names_;
+  Completion completion_;
+  CLI::Option* wanting_ = nullptr;  // the option whose value comes next
+  std::vector<CLI::Option*> given_;
+  size_t positionals_ = 0;
+  bool for_the_agent_ = false, lost_ = false;  // lost: behind a command that does not exist
+};
+
+std::vector<Candidate> plain(std::initializer_list<const char*> values) {
+  std::vector<Candidate> all;
+  for (const char* value : values) all.push_back({value, ""});
+  return all;
+}
+
+std::string harmless(const std::string& text, size_t limit) {
+  std::string out;
+  for (size_t i = 0; i < text.size() && out.size() < limit; ++i) {
+    auto c = static_cast<unsigned char>(text[i]);
+    bool c1 = c == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
+    if (c1) ++i;
+    out += c < 0x20 || c == 0x7f || c1 ? ' ' : text[i];
+  }
+  return out;
+}
+
+}  // namespace
+
+Completion complete(CLI::App& parser, const std::vector<std::string>& words, const Names& names) {
+  return Completer(parser, names).run(words);
+}
+
+std::vector<Candidate> names_here(const std::string& command, const std::string& value) {
+  std::vector<Candidate> all;
+  if (value == "MODE") return plain({"none", "copy", "clone", "bind"});
+  if (value == "RUNTIME") return plain({"auto", "runc", "runsc", "kata"});
+  if (value == "SHELL") return plain({"bash", "zsh", "fish"});
+  if (value == "PROVIDER" && command.starts_with("bottle image"))
+    return plain({"claude", "codex", "shell", "command"});
+  if (value == "COMMAND") {
+    for (const Page& page : pages()) all.push_back({page.name, page.summary});
+  } else if (value == "SESSION" && command == "bottle logs") {
+    for (const auto& name : names_in(directories().results)) all.push_back({name, ""});
+  } else if (value == "SESSION") {
+    for (const auto& info : sessions())
+      all.push_back({info.value("session", ""), info.value("agent", "") + ", " + info.value("state", "")});
+  } else if (value == "AGENT" || value == "BOTTLE" || value == "VM") {
+    char here[PATH_MAX];
+    auto manifest = load_manifest(::getcwd(here, sizeof here) ? here : "/");
+    if (!manifest) return all;
+    if (value == "AGENT")
+      for (const auto& [name, agent] : manifest->agents)
+        all.push_back({name, agent.description.empty() ? "bottle " + agent.bottle + ", " + agent.provider
+                                                       : agent.description});
+    if (value == "BOTTLE")
+      for (const auto& [name, bottle] : manifest->bottles) all.push_back({name, ""});
+    if (value == "VM")
+      for (const auto& [name, vm] : manifest->vms) all.push_back({name, vm.provider});
+  }
+  return all;
+}
+
+std::string to_lines(const Completion& completion) {
+  std::string out;
+  for (const auto& [value, about] : completion.candidates)
+    if (!value.empty() && harmless(value, 4096) == value) out += value + "\t" + harmless(about, 120) + "\n";
+  switch (completion.rest) {
+    case Completion::Rest::nothing:
+      return out + ":nothing\n";
+    case Completion::Rest::files:
+      return out + ":files\n";
+    case Completion::Rest::directories:
+      return out + ":directories\n";
+  }
+  return out;
+}
+
+int complete_main(const std::vector<std::string>& words) {
+  int exit = 0;
+  auto parser = make_parser(exit);
+  std::cout << to_lines(complete(*parser, words, names_here));
+  return 0;
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,66 @@
+#include "app/complete.h"
+
+#include <gtest/gtest.h>
+
+#include "app/cli.h"
+
+namespace bottle::app {
+namespace {
+
+std::vector<Candidate> names(const std::string& command, const std::string& value) {
+  if (value == "AGENT") return {{"dev", "bottle web"}, {"deploy", ""}, {"look", ""}};
+  if (value == "SESSION") return {{command == "bottle logs" ? "finished" : "running", ""}};
+  if (value == "MODE" || value == "PROVIDER" || value == "COMMAND") return names_here(command, value);
+  return {};
+}
+
+// The values, each with a blank behind it, then what the shell is to add.
+std::string completed(const std::vector<std::string>& words) {
+  int exit = 0;
+  auto parser = make_parser(exit);
+  Completion completion = complete(*parser, words, names);
+  std::string text;
+  for (const auto& candidate : completion.candidates) text += candidate.value + " ";
+  return text + (completion.rest == Completion::Rest::files         ? "FILES"
+                 : completion.rest == Completion::Rest::directories ? "DIRS"
+                                                                    : "");
+}
+
+struct Case {
+  std::vector<std::string> words;
+  const char* expect;
+};
+
+class Completions : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Completions, AreWhatCouldStandThere) { EXPECT_EQ(completed(GetParam().words), GetParam().expect); }
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Completions,
+    ::testing::Values(Case{{"st"}, "start stop "}, Case{{"start", ""}, "dev deploy look "},
+                      Case{{"start", "de"}, "dev deploy "}, Case{{"start", "--he"}, "--help --headless "},
+                      Case{{"start", "--headless", "--he"}, "--help "},
+                      Case{{"start", "--workspace", "c"}, "copy clone "},
+                      Case{{"start", "--workspace=cl"}, "--workspace=clone "},
+                      Case{{"start", "-p", "de"}, ""}, Case{{"start", "-p", "text", "lo"}, "look "},
+                      Case{{"start", "-C", ""}, "DIRS"}, Case{{"start", "dev", "--", "x"}, "FILES"},
+                      Case{{"attach", ""}, "running "}, Case{{"logs", ""}, "finished "},
+                      Case{{"image", ""}, "build list prune "},
+                      Case{{"image", "build", "c"}, "claude codex command "},
+                      Case{{"guard", "run", "--config", ""}, "FILES"}, Case{{"help", "sc"}, "schema "},
+                      Case{{"nonsense", ""}, ""}, Case{{"list", ""}, ""}));
+
+TEST(Completions, WithoutAnyWordAllCommandsAreThere) {
+  std::string all = completed({""});
+  EXPECT_TRUE(all.starts_with("start attach ")) << all;
+  EXPECT_EQ(all.find("supervise"), std::string::npos);
+}
+
+TEST(Completions, NothingInThemReachesTheTerminalAsACommand) {
+  Completion hostile;
+  hostile.candidates = {{"good", "a\x1b]0;owned\x07\xc2\x9b\ttext\nnext"}, {"ba\nd", ""}, {"b\x1b", ""}};
+  EXPECT_EQ(to_lines(hostile), "good\ta ]0;owned   text next\n:nothing\n");
+}
+
+}  // namespace
+}  // namespace bottle::app
