@@ -1,14 +1,18 @@
 #include <signal.h>
 
+#include <cstdlib>
 #include <cstring>
 
 #include "app/cli.h"
 #include "app/complete.h"
+#include "session/askpass.h"
 #include "session/supervisor.h"
 
 int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   // Not a command for people: the process that owns a session, started by `start` with a socket as its stdin.
+  // Nor this: what ssh-add runs instead of asking a person (session/askpass.h).
+  if (std::getenv(bottle::session::kAskpassVariable)) return bottle::session::askpass();
   if (argc == 2 && std::strcmp(argv[1], "supervise") == 0) return bottle::session::supervise(0);
   // Nor this one: what the shells' completions ask.
   if (argc >= 2 && std::strcmp(argv[1], "__complete") == 0)

@@ -537,5 +537,58 @@ TEST_F(GuardTest, ACertificateIsTakenOnceAndOnlyForItsOwnKey) {
   EXPECT_TRUE(wire.message().ends_with("ok"));
 }
 
+TEST_F(GuardTest, CarriesWholeAgentMessagesAndNothingWithoutPermission) {
+  start();
+  std::string ask = "GET /ssh-agent HTTP/1.1\r\nHost: guard\r\n\r\n";
+  EXPECT_TRUE(raw(ask).starts_with("HTTP/1.1 403 "));
+  config_["ssh_agent"] = true;
+  EXPECT_EQ(configure()["type"], "ready");
+  Wire wire{dial_loopback(port_), {}, {}};
+  wire.write(ask);
+  EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 101 "));
+  auto line = [&] {
+    json next;
+    do next = next_line();
+    while (next["type"] == "audit");
+    return next;
+  };
+  // In pieces and two at once: one request goes out, the second waits for the first's answer.
+  wire.write(std::string("\0\0", 2));
+  wire.write(std::string("\0\2ab\0\0\0\1c", 9));
+  json first = line();
+  EXPECT_EQ(first["type"], "ssh-agent");
+  EXPECT_EQ(first["request"], base64_encode("ab"));
+  auto answer = [&](const json& number, const json& text) {
+    EXPECT_TRUE(write_all(control_.get(), json{{"type", "ssh-agent"}, {"connection", number}, {"answer", text}}.dump() + "\n"));
+  };
+  answer(99, "YWE=");  // nobody's
+  answer(first["connection"], base64_encode("yes"));
+  while (wire.in.size() < 7) ASSERT_TRUE(wire.more());
+  EXPECT_EQ(std::exchange(wire.in, {}), std::string("\0\0\0\3yes", 7));
+  json second = line();
+  EXPECT_EQ(second["request"], base64_encode("c"));
+  answer(second["connection"], nullptr);  // no answer: closed
+  EXPECT_EQ(wire.to_end(), "");
+  EXPECT_EQ(line()["closed"], true);
+  // A length that is no agent's.
+  Wire large{dial_loopback(port_), {}, {}};
+  large.write(ask);
+  large.message();
+  large.write(std::string("\1\0\0\0", 4));
+  EXPECT_EQ(large.to_end(), "");
+}
+
+TEST_F(GuardTest, ShowsThatItLivesUntilItDoesNot) {
+  start();
+  Wire wire{dial_loopback(port_), {}, {}};
+  wire.write("GET /alive HTTP/1.1\r\nHost: guard\r\n\r\n");
+  EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 200 "));
+  pollfd p{wire.fd.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&p, 1, 200), 0) << "it ended early";
+  EXPECT_TRUE(write_all(control_.get(), "{\"type\":\"shutdown\"}\n"));
+  EXPECT_EQ(poll(&p, 1, 5000), 1);
+  EXPECT_FALSE(wire.more());
+}
+
 }  // namespace
 }  // namespace bottle::guard

@@ -93,6 +93,11 @@ json go_message(const Job& job, const std::string& ca, const Subnet& subnet) {
   // Authorities the operator added hold for blind tunnels too, where the agent itself checks the server.
   json go = {{"env", env}, {"argv", plan.command}, {"cwd", plan.workdir}, {"ca", ca + "\n" + job.extra_ca}, {"files", json::array()}};
   if (plan.headless) go["stdin"] = plan.prompt;
+  if (!plan.ssh.empty()) go["files"] = ssh_files(plan, job.ssh_keys, subnet.guard + ":3128");
+  if (!job.ssh_keys.empty()) {
+    go["ssh_agent"] = true;
+    go["env"]["SSH_AUTH_SOCK"] = "/run/bottle/ssh-agent.sock";
+  }
   return go;
 }
 

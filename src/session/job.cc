@@ -6,6 +6,7 @@ nlohmann::json to_json(const Job& job) {
   return {{"plan", plan::to_json(job.plan)},
           {"env", job.values.env},
           {"secrets", job.values.secrets},
+          {"ssh_keys", to_json(job.ssh_keys)},
           {"engine", job.engine},
           {"ca_bundle", job.ca_bundle},
           {"extra_ca", job.extra_ca},
@@ -20,6 +21,7 @@ Result<Job> job_from_json(const std::string& text) {
   job.plan = TRY(plan::from_json(json["plan"]));
   job.values.env = json["env"].get<std::map<std::string, std::string>>();
   job.values.secrets = json["secrets"].get<std::map<std::string, std::string>>();
+  job.ssh_keys = ssh_keys_from(json.value("ssh_keys", nlohmann::json::array()));
   job.engine = json["engine"];
   job.ca_bundle = json["ca_bundle"];
   job.extra_ca = json["extra_ca"];

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "plan/plan.h"
+#include "session/ssh_keys.h"
 #include "session/state.h"
 #include "session/values.h"
 
@@ -12,6 +13,7 @@ namespace bottle::session {
 struct Job {
   plan::Plan plan;
   Values values;
+  std::vector<SshKey> ssh_keys;
   std::string engine;               // the engine's socket
   std::string ca_bundle, extra_ca;  // PEM
   Directories directories;

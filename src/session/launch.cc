@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include <algorithm>
 #include <future>
 
 #include "base/file.h"
@@ -89,6 +90,27 @@ json agent_container(const Job& job, const Subnet& subnet, const std::string& eg
            {{"EndpointsConfig", {{names.network, {{"IPAMConfig", {{"IPv4Address", subnet.agent}}}, {"Aliases", {"agent"}}}}}}}}};
 }
 
+// ssh (and much else) wants its user to have a name, whichever uid the operator has. The image's own list with a line for it, or
+// empty where it has one.
+Result<std::string> users_with(docker::Engine& engine, const std::string& container, uint32_t uid, uint32_t gid) {
+  std::string text;
+  docker::TarReader reader({.entry = [](const docker::TarEntry&) -> Result<> { return {}; },
+                            .data = [&](std::string_view bytes) -> Result<> {
+                              text += bytes;
+                              return {};
+                            }}, {.entries = 1, .bytes = 1 << 20});
+  auto got = engine.get_archive(container, "/etc/passwd", [&](std::string_view bytes) { return reader.feed(bytes); });
+  if (!got && got.error().code != Code::not_found) return std::unexpected(std::move(got.error()));
+  for (size_t at = 0; at < text.size();) {
+    std::string line = text.substr(at, text.find('\n', at) - at);
+    at += line.size() + 1;
+    size_t second = line.find(':', line.find(':') + 1);
+    if (second != std::string::npos && line.substr(second + 1, line.find(':', second + 1) - second - 1) == std::to_string(uid)) return "";
+  }
+  if (!text.empty() && !text.ends_with('\n')) text += '\n';
+  return text + "agent:x:" + std::to_string(uid) + ":" + std::to_string(gid) + "::/home/agent:/bin/sh\n";
+}
+
 // The helper, the skills and the home directory's owner: one archive onto the container's root.
 Result<> put_inside(docker::Engine& engine, const Job& job, const std::string& container) {
   std::string archive;
@@ -102,6 +124,8 @@ Result<> put_inside(docker::Engine& engine, const Job& job, const std::string& c
   if (job.plan.workspace_mode != manifest::WorkspaceMode::bind)
     TRY(tar.directory("workspace", 0755, job.plan.uid, job.plan.gid));
   TRY(put_home(tar, job));
+  if (!job.plan.ssh.empty())
+    if (std::string users = TRY(users_with(engine, container, job.plan.uid, job.plan.gid)); !users.empty()) TRY(tar.file("etc/passwd", 0644, 0, 0, users));
   TRY(tar.finish());
   size_t at = 0;
   return engine.put_archive(container, "/", [&](char* buffer, size_t size) -> Result<size_t> {
@@ -122,14 +146,27 @@ Result<workspace::Summary> put_workspace(docker::Engine& engine, const Job& job,
   return summary;
 }
 
+bool needs_own_agent(const Job& job) {
+  return std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
+}
+
 bool sends_workspace(manifest::WorkspaceMode mode) {
   return mode == manifest::WorkspaceMode::copy || mode == manifest::WorkspaceMode::clone;
 }
 
 }  // namespace
 
+std::vector<Thing> things_of(const Job& job) {
+  Names names(job.plan.session);
+  std::vector<Thing> things = {{"network", names.network}, {"container", names.guard}, {"container", names.agent}};
+  if (needs_own_agent(job)) things.insert(things.begin(), {"ssh-agent", SessionAgent::socket_in(job.directories.sessions + "/" + job.plan.session)});
+  return things;
+}
+
 Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const json& configuration, const pki::Root& root) {
   GuardLink link(TRY(engine.attach(name, false)));
+  timeval patience{5, 0};
+  ::setsockopt(link.fd(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);  // one that does not read must not hold us
   TRY(engine.start_container(name));
   TRY(link.send(configuration));
   json ready = TRY(link.await_ready(15000));
@@ -141,10 +178,14 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   const auto& plan = job.plan;
   Names names(plan.session);
   // From here on every name is on disk, whatever happens.
-  TRY(ledger.will_make({{"network", names.network}, {"container", names.guard}, {"container", names.agent}}));
+  TRY(ledger.will_make(things_of(job)));
 
   progress("networks");
   auto root_made = std::async(std::launch::async, [&] { return pki::Root::make(plan.session); });
+  auto ssh_agent = std::async(std::launch::async, [&]() -> Result<std::unique_ptr<SessionAgent>> {
+    if (!needs_own_agent(job)) return nullptr;
+    return SessionAgent::start(job.directories.sessions + "/" + plan.session, plan, job.ssh_keys);
+  });
   auto egress = std::async(std::launch::async, [&] { return ensure_egress_network(engine); });
   auto image = std::async(std::launch::async, [&] { return ensure_guard_image(engine); });
   auto internal = make_internal_network(engine, names.network, labels(plan.session, owner, "network"));
@@ -155,6 +196,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   std::string guard_reference = TRY(std::move(guard_image));
 
   json message = {{"type", "configure"}, {"config", guard_config(plan, {subnet.guard, job.ca_bundle, job.extra_ca, job.values.secrets})}};
+  message["config"]["ssh_agent"] = !job.ssh_keys.empty();
   std::shared_ptr<const pki::Root> root = TRY(root_made.get());
 
   progress("guard and agent");
@@ -179,6 +221,8 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   if (!link) return std::unexpected(std::move(link.error()).during("starting the guard"));
   if (!agent) return std::unexpected(std::move(agent.error()).during("starting the agent's container"));
 
+  std::unique_ptr<SessionAgent> keys = TRY(ssh_agent.get());
+
   progress("self-test");
   json report = TRY(agent->await_report(20000));
   if (!report.value("ok", false))
@@ -186,7 +230,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
                 "nothing was run; ARCHITECTURE.md (the gate) says what each probe asks");
   TRY(agent->open(go_message(job, root->pem(), subnet)));
   auto early = agent->take_early();
-  return Running{agent->take_attached(), std::move(early), std::move(*link), std::move(message), std::move(root), std::move(report), subnet, std::move(sent)};
+  return Running{agent->take_attached(), std::move(early), std::move(*link), std::move(message), std::move(root), std::move(report), std::move(keys), subnet, std::move(sent)};
 }
 
 }  // namespace bottle::session

@@ -13,6 +13,7 @@
 #include "session/job.h"
 #include "session/ledger.h"
 #include "session/network.h"
+#include "session/session_agent.h"
 #include "workspace/workspace.h"
 
 namespace bottle::session {
@@ -24,11 +25,15 @@ struct Running {
   nlohmann::json guard_message;  // `configure`, kept for a restart of the guard
   std::shared_ptr<const pki::Root> root;  // what the agent trusts; signs for each guard that comes
   nlohmann::json report;         // the self-test's
+  std::unique_ptr<SessionAgent> ssh_agent;  // null: no key needs one
   Subnet subnet;
   workspace::Summary sent;
 };
 
 using Progress = std::function<void(const std::string& step)>;
+
+// Everything that a launch of `job` will make, in that order.
+std::vector<Thing> things_of(const Job& job);
 
 // Blocking; on error everything named in the ledger is to be torn down by the caller.
 Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, const Progress& progress);

@@ -13,7 +13,7 @@
 namespace bottle::session {
 
 struct Thing {
-  std::string kind;  // container | network | directory
+  std::string kind;  // container | network | ssh-agent (its socket's path)
   std::string name;
 };
 

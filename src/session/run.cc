@@ -9,7 +9,6 @@
 #include "base/file.h"
 #include "session/collect.h"
 #include "session/launch.h"
-#include "session/names.h"
 #include "session/teardown.h"
 #include "session/watch.h"
 
@@ -76,8 +75,7 @@ void run(const Job& job, Clients& clients) {
   }
 
   // What the agent did is on the operator's disk, or the result says why it could not be. Everything else goes.
-  Names names(session);
-  Receipt receipt = tear_down(*engine, session, {{"network", names.network}, {"container", names.guard}, {"container", names.agent}});
+  Receipt receipt = tear_down(*engine, session, things_of(job));
   result["receipt"] = to_json(receipt);
   if (receipt.confirmed) sweep({{session, {}, job.engine, directory}});
   if (error) {

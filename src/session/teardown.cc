@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "session/session_agent.h"
 #include "session/state.h"
 
 namespace bottle::session {
@@ -17,7 +18,7 @@ namespace {
 
 void remove_session_directory(const std::string& directory) {
   // The ledger last: as long as it is there, the next sweep tries again.
-  for (const char* name : {"socket", "log", "info.json", "ledger"}) ::unlink((directory + "/" + name).c_str());
+  for (const char* name : {"socket", "ssh-agent", "known_hosts", "log", "info.json", "ledger"}) ::unlink((directory + "/" + name).c_str());
   ::rmdir(directory.c_str());
 }
 
@@ -56,6 +57,8 @@ Receipt tear_down(docker::Engine& engine, const std::string& session, const std:
   for (auto& [name, done] : containers) record("container " + name, done.get());
   for (auto it = things.rbegin(); it != things.rend(); ++it)
     if (it->kind == "network") record("network " + it->name, engine.remove_network(it->name));
+  for (const auto& thing : things)
+    if (thing.kind == "ssh-agent") record("ssh-agent", end_agent(thing.name));
   receipt.confirmed = receipt.left.empty() && confirmed_gone(engine, session);
   return receipt;
 }

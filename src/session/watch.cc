@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "base/file.h"
+#include "session/agent_relay.h"
 #include "session/names.h"
 
 namespace bottle::session {
@@ -28,7 +29,11 @@ class Watch {
   Watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients)
       : engine_(engine), job_(job), running_(running), clients_(clients), names_(job.plan.session),
         audit_(::open((job.directories.results + "/" + job.plan.session + "/egress.jsonl").c_str(),
-                      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {}
+                      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {
+    if (!job.ssh_keys.empty())
+      ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(job.directories.sessions + "/" + job.plan.session), std::move(running.ssh_agent),
+                   [this](const json& line) { record(line); });
+  }
 
   int run(json& result) {
     show(running_.agent_early);
@@ -36,12 +41,14 @@ class Watch {
     action.sa_handler = [](int) { asked_to_stop = 1; };
     ::sigaction(SIGTERM, &action, nullptr);
     while (!ended_) {
-      std::vector<pollfd> fds = {{running_.agent.fd(), POLLIN, 0}, {guard_alive_ ? running_.guard.fd() : -1, POLLIN, 0}};
+      std::vector<pollfd> fds = {{running_.agent.fd(), POLLIN, 0}, {guard_alive_ ? running_.guard.fd() : -1, POLLIN, 0},
+                                 {ssh_ ? ssh_->fd() : -1, POLLIN, 0}};
       clients_.add_to(fds);
       ::poll(fds.data(), fds.size(), guard_alive_ ? 1000 : 200);
       if (asked_to_stop) stop();
       if (fds[0].revents) take_output();
       if (fds[1].revents) take_audit();
+      if (fds[2].revents) ssh_->take_answers(to_guard());
       clients_.handle(fds, [&](const Frame& frame) { take_frame(frame); });
       if (!guard_alive_) revive_guard();
     }
@@ -86,19 +93,31 @@ class Watch {
     if (!lines) return lose_guard();
     for (auto& line : *lines) {
       if (line.value("type", "") == "error") clients_.event({{"event", "guard-error"}, {"what", line.value("what", "")}});
+      if (line.value("type", "") == "ssh-agent" && ssh_) ssh_->take_request(line, to_guard());
       if (line.value("type", "") != "audit") continue;
       line.erase("type");
-      (void)write_all(audit_.get(), line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
-      if (line.value("action", "") == "allow") ++allowed_;
-      // The self-test's own questions are in the audit, but no news to the operator.
-      if (std::string host = line.value("host", ""); host.ends_with(".probe.invalid") || host == "not-allowed.bottle.invalid") continue;
-      if (line.value("action", "") == "deny") {
-        std::string host = line.value("host", "?") + (line.contains("port") && line["port"].is_number() ? ":" + line["port"].dump() : "");
-        auto& entry = denied_[{host, line.value("code", "")}];
-        if (entry++ == 0 && denied_.size() <= 50)
-          clients_.event({{"event", "denied"}, {"host", host}, {"code", line.value("code", "")}, {"reason", line.value("reason", "")}});
-        if (denied_.size() > 10000) denied_.erase(denied_.begin());  // an agent must not fill our memory with names
-      }
+      record(line);
+    }
+  }
+
+  AgentRelay::Send to_guard() {
+    return [this](const json& message) {
+      if (guard_alive_) (void)running_.guard.send(message);
+    };
+  }
+
+  // A decision, the guard's or ours: to the audit, the counts and the terminals.
+  void record(const json& line) {
+    (void)write_all(audit_.get(), line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+    if (line.value("action", "") == "allow") ++allowed_;
+    // The self-test's own questions are in the audit, but no news to the operator.
+    if (std::string host = line.value("host", ""); host.ends_with(".probe.invalid") || host == "not-allowed.bottle.invalid") return;
+    if (line.value("action", "") == "deny") {
+      std::string host = line.value("host", "?") + (line.contains("port") && line["port"].is_number() ? ":" + line["port"].dump() : "");
+      auto& entry = denied_[{host, line.value("code", "")}];
+      if (entry++ == 0 && denied_.size() <= 50)
+        clients_.event({{"event", "denied"}, {"host", host}, {"code", line.value("code", "")}, {"reason", line.value("reason", "")}});
+      if (denied_.size() > 10000) denied_.erase(denied_.begin());  // an agent must not fill our memory with names
     }
   }
 
@@ -128,6 +147,7 @@ class Watch {
 
   void lose_guard() {
     guard_alive_ = false;
+    if (ssh_) ssh_->guard_is_gone();
     if (ended_ || stopped_) return;
     if (Clock::now() - guard_since_ > std::chrono::minutes(1)) attempts_ = 0;
     retry_at_ = Clock::now();
@@ -184,6 +204,7 @@ class Watch {
   Clock::time_point guard_since_ = Clock::now(), retry_at_;
   std::future<Result<GuardLink>> reviving_;
   std::map<std::pair<std::string, std::string>, int> denied_;
+  std::optional<AgentRelay> ssh_;  // last: its threads end first
 };
 
 }  // namespace

@@ -37,6 +37,7 @@ SITES = {  # played by site.py with a certificate of the world's CA, and by plai
     "inspected.example.org": "20.30.40.11",
     "forbidden.example.net": "20.30.40.12",
 }
+SSH_HOSTS = {"git.example.org": "20.30.40.30", "other.example.org": "20.30.40.31"}  # for the real sshd of a test
 REBOUND = {"metadata.example.org": "169.254.169.254", "lan.example.org": "192.168.1.1", "loop.example.org": "127.0.0.1"}
 CANARIES = ["169.254.169.254", "10.0.0.1", "192.168.1.1", "172.31.255.1", "100.100.100.200", "1.1.1.1", "8.8.8.8", "20.30.40.99"]
 CANARY_PORTS = "22,53,80,443,2375,3128,8080"
@@ -102,7 +103,7 @@ class World:
         run("ip", "-n", self.host_ns, "route", "add", "default", "via", NET_IP)
         run("ip", "-n", self.host_ns, "-6", "addr", "add", "2001:db8:113::2/64", "dev", "up0", "nodad", check=False)
         run("ip", "-n", self.net_ns, "-6", "addr", "add", "2001:db8:113::1/64", "dev", "up0", "nodad", check=False)
-        for address in CANARIES + [DNS_IP, API_IP] + list(SITES.values()):
+        for address in CANARIES + [DNS_IP, API_IP, *SITES.values(), *SSH_HOSTS.values()]:
             run("ip", "-n", self.net_ns, "addr", "add", address + "/32", "dev", "lo")
         self._certificates()
         self._internet()
@@ -180,7 +181,7 @@ class World:
             file.write(self.token)
         os.chmod(self.path("token"), 0o600)
         with open(self.path("zone.json"), "w") as file:
-            json.dump({n: [ip] for n, ip in {**SITES, **REBOUND, "api.anthropic.com": API_IP}.items()}, file)
+            json.dump({n: [ip] for n, ip in {**SITES, **SSH_HOSTS, **REBOUND, "api.anthropic.com": API_IP}.items()}, file)
         self.spawn(self.net_ns, python, os.path.join(HERE, "dns.py"), "--listen", DNS_IP, "--zone", self.path("zone.json"), "--log",
                    self.path("dns.jsonl"))
         tls = ["--cert", self.path("leaf.pem"), "--key", self.path("leaf.key")]
@@ -325,7 +326,7 @@ class World:
 
     def hits(self, since=0.0):
         """What reached a canary, and every packet on the cable that was not for a host of the zone or its name server."""
-        expected = {*SITES.values(), API_IP, DNS_IP, NET_IP}
+        expected = {*SITES.values(), *SSH_HOSTS.values(), API_IP, DNS_IP, NET_IP}
         found = []
         for log in ("net.jsonl", "host.jsonl"):
             for hit in read_jsonl(self.path(log)):

@@ -81,13 +81,17 @@ Result<int> start_session(const StartOptions& options) {
   };
   TRY(session::ensure_agent_image(*engine, plan.image, say));
   auto hidden = [](const std::string& question) { return session::ask(question, true); };
-  session::Job job{plan,
-                   TRY(session::resolve(plan, facts.environment, hidden)),
-                   engine->socket(),
-                   public_roots(),
-                   TRY(concatenated(plan.egress.extra_ca)),
-                   directories(),
-                   path_to_self()};
+  auto values = TRY(session::resolve(plan, facts.environment, hidden));
+  auto ssh_keys = TRY(session::find_ssh_keys(plan, facts.environment, hidden));
+  std::string extra_ca = TRY(concatenated(plan.egress.extra_ca));
+  session::Job job{.plan = plan,
+                   .values = std::move(values),
+                   .ssh_keys = std::move(ssh_keys),
+                   .engine = engine->socket(),
+                   .ca_bundle = public_roots(),
+                   .extra_ca = std::move(extra_ca),
+                   .directories = directories(),
+                   .path_to_self = path_to_self()};
   UniqueFd socket(TRY(session::start_supervisor(job)));
 
   session::ClientOptions client;

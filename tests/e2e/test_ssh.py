@@ -1,0 +1,246 @@
+"""ssh hosts of the manifest: real sshd, ssh and git, keys in a real ssh-agent outside of the bottle."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pexpect
+import pytest
+
+import world as world_module
+
+SERVER = """
+ListenAddress {ip}
+Port 22
+Port 2222
+HostKey {dir}/host
+AuthorizedKeysFile {dir}/authorized
+PidFile none
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin yes
+StrictModes no
+LogLevel VERBOSE
+ForceCommand {dir}/serve
+"""
+
+# What a login may do here: git in this directory, or say that it got in.
+SERVE = """#!/bin/sh
+case "$SSH_ORIGINAL_COMMAND" in
+  git-upload-pack*|git-receive-pack*) exec git-shell -c "$SSH_ORIGINAL_COMMAND" ;;
+  *) echo "logged in at {name}: $SSH_ORIGINAL_COMMAND" ;;
+esac
+"""
+
+
+def keygen(path, passphrase=""):
+    world_module.run("ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "test", "-f", path)
+
+
+def public(path):
+    with open(path + ".pub") as file:
+        return " ".join(file.read().split()[:2])
+
+
+running = set()
+
+
+class Server:
+    def __init__(self, world, name, allowed):
+        self.name, self.dir = name, world.path("sshd-" + name)
+        if not os.path.isdir(self.dir):
+            os.mkdir(self.dir)
+            keygen(self.dir + "/host")
+            world_module.run("git", "init", "-q", "--bare", "-b", "main", self.dir + "/repo.git")
+            with open(self.dir + "/serve", "w") as file:
+                file.write(SERVE.format(name=name))
+            os.chmod(self.dir + "/serve", 0o755)
+            with open(self.dir + "/config", "w") as file:
+                file.write(SERVER.format(ip=world_module.SSH_HOSTS[name], dir=self.dir))
+        if name not in running:  # once a world
+            running.add(name)
+            os.makedirs("/run/sshd", exist_ok=True)
+            world.spawn(world.net_ns, "/usr/sbin/sshd", "-D", "-f", self.dir + "/config", "-E", self.dir + "/log", ready=False)
+            for _ in range(100):
+                if os.path.exists(self.dir + "/log") and "listening" in self.log():
+                    break
+                time.sleep(0.1)
+        with open(self.dir + "/authorized", "w") as file:
+            file.write("".join(public(key) + "\n" for key in allowed))
+        self.host_key = public(self.dir + "/host")
+
+    def log(self):
+        with open(self.dir + "/log") as file:
+            return file.read()
+
+    def refs(self):
+        return world_module.run("git", "-C", self.dir + "/repo.git", "for-each-ref", "--format=%(refname)").stdout.split()
+
+    def subject(self, ref):
+        return world_module.run("git", "-C", self.dir + "/repo.git", "log", "-1", "--format=%s", ref).stdout.strip()
+
+
+class Setup:
+    def __init__(self, world, operator):
+        self.one, self.two = os.path.join(operator.home, "key-one"), os.path.join(operator.home, "key-two")
+        keygen(self.one)
+        keygen(self.two)
+        # The first key is let in everywhere: what keeps it from the other host is ours, not the server.
+        self.git, self.other = Server(world, "git.example.org", [self.one, self.two]), Server(world, "other.example.org", [self.one, self.two])
+
+    def hosts(self, **changes):
+        one = {"host": self.git.name, "user": "root", "host_key": self.git.host_key, "identity_file": self.one, **changes}
+        return [one, {"host": self.other.name, "user": "root", "host_key": self.other.host_key, "identity_file": self.two}]
+
+
+@pytest.fixture
+def ssh(world, operator):
+    yield Setup(world, operator)
+    assert agents_of(operator) == [], "an ssh-agent is left"
+
+
+def agents_of(operator):
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = open("/proc/%s/cmdline" % pid, "rb").read().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"ssh-agent") and operator.home.encode() in b" ".join(words):
+            found.append(int(pid))
+    return found
+
+
+def secrets_of(path):
+    """Lines of a private key that could be found elsewhere."""
+    with open(path) as file:
+        return [line for line in file.read().splitlines() if not line.startswith("-----")]
+
+
+def test_git_and_ssh_just_work_and_the_key_is_not_there(world, operator, ssh, runtime):
+    session = operator.start(
+        "set -x; cd /tmp && git clone -q ssh://git.example.org%s/repo.git r && cd r && echo inside > f && git add f && "
+        "git -c user.name=a -c user.email=a@b.invalid commit -qm Inside && git push -q origin HEAD:refs/heads/agent/$BOTTLE; echo \"git $?\"; "
+        "ssh git.example.org hello; ssh other.example.org there; ssh-add -L; "
+        "grep -rlsF -e '%s' -e '%s' /home /run /tmp /etc /workspace /var /.bottle | sed 's/^/FOUND /'; "
+        "cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n' | grep -e 'PRIVATE KEY' && echo FOUND environment; true"
+        % (ssh.git.dir, secrets_of(ssh.one)[1], secrets_of(ssh.two)[1]), runtime=runtime, ssh=ssh.hosts())
+    assert session.status == 0, session.explain()
+    assert "git 0" in session.out and any(ssh.git.subject(ref) == "Inside" for ref in ssh.git.refs()), session.explain()
+    assert "logged in at git.example.org: hello" in session.out, session.explain()
+    assert "logged in at other.example.org: there" in session.out, session.explain()
+    assert public(ssh.one) in session.out and public(ssh.two) in session.out, session.explain()
+    assert "FOUND" not in session.out, session.explain()
+    assert operator.home not in session.out, "paths of the operator's"
+    signed = [e for e in session.audit() if e["kind"] == "ssh-agent" and e["action"] == "allow"]
+    assert {e["host"] for e in signed} == {"git.example.org", "other.example.org"}, session.audit()
+
+
+def test_a_key_is_for_its_host_and_for_logins_only(world, operator, ssh):
+    first = "/run/bottle/ssh-git.example.org.pub"
+    session = operator.start(
+        "sed 's/ssh-other/ssh-git/' ~/.ssh/config > /tmp/config; ssh -F /tmp/config other.example.org with-the-first; echo \"other $?\"; "
+        "ssh -l nobody git.example.org as-nobody; echo \"user $?\"; "
+        "echo data > /tmp/d; ssh-keygen -Y sign -n git -f %s /tmp/d; echo \"sign $?\"; "
+        "ssh-add -D; echo \"delete $?\"; ssh-add -x </dev/null; ssh-add -T %s; echo \"test $?\"; ssh git.example.org still; "
+        "ssh -A git.example.org forwarding" % (first, first), ssh=ssh.hosts())
+    assert session.status == 0, session.explain()
+    assert "with-the-first" not in session.out and "as-nobody" not in session.out, session.explain()
+    for refused in ("other", "user", "sign", "delete", "test"):
+        assert refused + " 0" not in session.out, session.explain()
+    assert "logged in at git.example.org: still" in session.out, session.explain()
+    reasons = " ".join(e.get("reason", "") for e in session.audit() if e["kind"] == "ssh-agent" and e["action"] == "deny")
+    for said in ("not for this host and user", "not bound to a host", "request of type"):
+        assert said in reasons, reasons
+
+
+def test_another_host_key_and_another_port_are_refused(world, operator, ssh):
+    keygen(os.path.join(operator.home, "stranger"))
+    session = operator.start(
+        "ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null git.example.org one; echo \"key $?\"; "
+        "ssh -p 2222 other.example.org two; echo \"port $?\"; ssh other.example.org three",
+        ssh=ssh.hosts(host_key=public(os.path.join(operator.home, "stranger"))))
+    assert session.status == 0, session.explain()
+    assert "key 0" not in session.out and "port 0" not in session.out, session.explain()
+    assert "logged in at git.example.org" not in session.out and "two" not in session.out
+    assert "logged in at other.example.org: three" in session.out, session.explain()
+    codes = {(e["host"], e["code"]) for e in session.audit() if e["action"] == "deny"}
+    assert ("git.example.org", "ssh_key") in codes and ("other.example.org", "not_allowed") in codes, codes
+
+
+def test_the_operators_own_agent_is_used_and_filtered(world, operator, ssh):
+    sock = os.path.join(operator.home, "a.sock")
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", sock], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        private = os.path.join(operator.home, "private")
+        keygen(private)
+        for _ in range(100):
+            if subprocess.run(["ssh-add", "-q", ssh.one, private], env={**os.environ, "SSH_AUTH_SOCK": sock}, capture_output=True).returncode == 0:
+                break
+            time.sleep(0.1)
+        os.rename(ssh.one, ssh.one + ".away")  # what is not needed need not be readable
+        session = operator.start("ssh git.example.org hello; ssh other.example.org there; ssh-add -L; ssh -o IdentitiesOnly=no -o IdentityFile=none -l root git.example.org any",
+                                 ssh=ssh.hosts(), env={"SSH_AUTH_SOCK": sock})
+        assert "logged in at git.example.org: hello" in session.out and "logged in at other.example.org: there" in session.out, session.explain()
+        assert public(ssh.one) in session.out and public(private) not in session.out, session.explain()
+        held = subprocess.run(["ssh-add", "-l"], env={**os.environ, "SSH_AUTH_SOCK": sock}, capture_output=True, text=True).stdout
+        assert len(held.splitlines()) == 2, "the operator's agent is as it was"
+    finally:
+        agent.terminate()
+        agent.wait()
+
+
+def test_a_passphrase_is_asked_on_the_terminal_and_is_nowhere_else(world, operator, ssh):
+    phrase = "correct horse " + os.urandom(6).hex()
+    os.remove(ssh.one)
+    os.remove(ssh.one + ".pub")
+    keygen(ssh.one, phrase)
+    Server(world, "git.example.org", [ssh.one])
+    env = world.environment(operator.config(ssh=ssh.hosts()), operator.home)
+    command = world.command("start", "a", "--yes", "--headless", "-p", '[ "$BOTTLE_TEST" = inside ] || exit 99; ssh git.example.org hello; sleep 5')
+    child = pexpect.spawn(command[0], command[1:], env=env, cwd=operator.workspace, encoding="utf-8", timeout=90)
+    try:
+        child.expect("Passphrase of .*key-one")
+        child.sendline("wrong")
+        child.expect("Passphrase of .*key-one")
+        child.sendline(phrase)
+        child.expect("logged in at git.example.org: hello")
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            for part in ("cmdline", "environ"):
+                try:
+                    assert phrase.encode() not in open("/proc/%s/%s" % (pid, part), "rb").read(), (pid, part)
+                except OSError:
+                    pass
+        done = subprocess.run(["grep", "-rlF", phrase, operator.home], capture_output=True, text=True)
+        assert done.stdout == ""
+        child.expect(pexpect.EOF)
+    finally:
+        child.close(force=True)
+
+
+def test_a_key_that_is_not_there_starts_nothing(world, operator, ssh):
+    os.remove(ssh.one)
+    session = operator.start("true", ssh=ssh.hosts())
+    assert session.status == 125 and "key-one" in session.err, session.explain()
+    assert operator.sessions() == [] and world.left() == []
+
+
+def test_the_agent_does_not_outlive_a_killed_supervisor(world, operator, ssh, until):
+    process = operator.background("sleep 100", ssh=ssh.hosts())
+    assert until(lambda: any(c["Labels"].get("bottle.role") == "agent" for c in world.engine("GET", "/containers/json")), 60)
+    time.sleep(2)
+    assert len(agents_of(operator)) == 1
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = open("/proc/%s/cmdline" % pid, "rb").read().split(b"\0")
+            mine = ("HOME=" + operator.home).encode() in open("/proc/%s/environ" % pid, "rb").read().split(b"\0")
+        except OSError:
+            continue
+        if words[1:2] == [b"supervise"] and mine:
+            os.kill(int(pid), signal.SIGKILL)
+    process.communicate(timeout=30)
+    assert until(lambda: agents_of(operator) == [], 10), "the keys are still in memory"
+    assert operator.bottle("cleanup").returncode == 0
+    assert world.left() == [] and operator.sessions() == []
