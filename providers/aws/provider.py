@@ -215,7 +215,7 @@ class Aws:
         machines, volumes, groups = hook.together(*[lambda kind=kind: describe(kind, ours) for kind in KINDS])
         line = lambda thing, key, kind, status: {  # noqa: E731
             "id": thing[key], "kind": kind, "status": status, "name": tags(thing).get(hook.VM, ""), "session": tags(thing)[hook.SESSION],
-            "owner": tags(thing).get(hook.OWNER, ""), **({"created": created(thing)} if created(thing) else {})}
+            "owner": tags(thing).get(hook.OWNER, ""), **hook.created(thing.get("LaunchTime") or thing.get("CreateTime") or "")}
         vms = [line(m, "InstanceId", "vm", STATUS.get(m["State"]["Name"], "pending")) for m in alive(machines)]
         things = [line(v, "VolumeId", "volume", "running" if v["State"] == "in-use" else "stopped") for v in volumes]
         things += [line(g, "GroupId", "firewall", "running") for g in groups]
@@ -231,11 +231,6 @@ class Aws:
         if re.search(r"You must specify a region|Unable to locate credentials|config profile .* could not be found", failure.what):
             return hook.NOT_SET_UP if "credentials" not in failure.what else hook.DENIED
         return hook.judge(failure.what)
-
-
-def created(thing):
-    when = thing.get("LaunchTime") or thing.get("CreateTime") or ""
-    return re.sub(r"(\.\d+)?(\+00:00|Z)$", "Z", when)
 
 
 if __name__ == "__main__":

@@ -192,7 +192,7 @@ class Hcloud:
                 labels, status = thing["labels"], STATUS.get(thing.get("status", ""), "stopped") if kind == "server" else "running"
                 lines.append({"id": str(thing["id"]) if kind == "server" else "%s/%s" % (kind, thing["id"]), "kind": word, "status": status,
                               "name": labels.get(hook.VM, ""), "session": labels[hook.SESSION], "owner": labels.get(hook.OWNER, ""),
-                              "created": re.sub(r"(\.\d+)?(\+00:00|Z)$", "Z", thing["created"])})
+                              **hook.created(thing["created"])})
         return hook.leftovers([m for m in lines if m["kind"] == "vm"], [m for m in lines if m["kind"] != "vm"])
 
     @staticmethod

@@ -3,6 +3,7 @@
 A provider is a class with the methods create, ssh_info, status, destroy, list_; each returns what is printed. It drives the cloud's own
 command-line tool, so that the operator's sign-in, profile and region count. Python 3.8 or newer, standard library only."""
 
+import datetime
 import json
 import os
 import re
@@ -165,11 +166,12 @@ def together(*calls):
         return [future.result() for future in [pool.submit(call) for call in calls]]
 
 
-# What every cloud says in its own words. Order counts: a quota message may well say "try again later".
+# What every cloud says in its own words. Order counts: "rate limit exceeded" is no limit of ours, a quota may say "try again later".
 RULES = [
+    (AGAIN, r"throttl|rate.{0,4}limit|too many requests|\b429\b"),
     (CANNOT, r"quota|limit.{0,12}exceeded|exceeded.{0,12}limit|insufficient.{0,20}capacity|out of (stock|capacity)|stockout|resource_?pool_?exhausted"
              r"|does not have enough resources|account limit"),
-    (AGAIN, r"throttl|rate.{0,4}limit|too many requests|\b429\b|\b50[0234]\b|service.?unavailable|internal.?(server )?error|bad gateway"
+    (AGAIN, r"\b50[0234]\b|service.?unavailable|internal.?(server )?error|bad gateway"
             r"|temporarily|timed? ?out|timeout|connection (refused|reset|closed)|could not connect|no route to host|unexpected eof|try again"
             r"|name resolution|no such host"),
     (DENIED, r"unauthori[sz]ed|forbidden|permission|denied|credential|not logged in|log ?in again|invalid.{0,12}token|\b40[13]\b|authenticat"
@@ -252,6 +254,17 @@ def leftovers(machines, things):
     """A list's answer: the machines, and those things whose machine (by name) is not among them."""
     names = {machine["name"] for machine in machines if machine["name"]}
     return {"machines": machines + [thing for thing in things if thing["name"] not in names]}
+
+
+def created(when):
+    """{"created": …} of a cloud's own time, in UTC; {} where it cannot be read."""
+    try:
+        moment = datetime.datetime.fromisoformat(re.sub(r"\.\d+", "", when).replace("Z", "+00:00"))
+    except ValueError:
+        return {}
+    if not moment.tzinfo:
+        moment = moment.replace(tzinfo=datetime.timezone.utc)
+    return {"created": moment.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
 HOOKS = {"create": "create", "ssh-info": "ssh_info", "status": "status", "destroy": "destroy", "list": "list_", "put-secret": "put_secret"}

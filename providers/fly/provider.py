@@ -1,0 +1,129 @@
+"""Fly Machines through the `fly` command, in an app of the operator's. A machine is a virtual machine made from a container image, which
+must do for itself what cloud-init does elsewhere: see docs/providers.md. Nothing else is made. It removes itself when it stops (--rm)."""
+
+import base64
+import os
+import re
+import shutil
+import sys
+import zlib
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+import hook  # noqa: E402
+from hook import Failure, Stop  # noqa: E402
+
+STATUS = {"created": "pending", "starting": "pending", "started": "running", "replacing": "pending"}
+SEED = "/var/lib/cloud/seed/nocloud/"
+PORT = "bottle-port"
+RULES = [
+    (hook.CANNOT, r"insufficient resources|could not reserve|no capacity|limit of \d+ machines|machine limit|billing|payment"),
+    (hook.DENIED, r"no access token|not logged in|fly auth login|unauthorized"),
+] + hook.RULES
+
+
+def fly(*args, timeout=50):
+    command = hook.tool("fly" if shutil.which("fly") else "flyctl", "install flyctl and run: fly auth login")
+    done = hook.run([command, *args, "--app", hook.need_option("app", "the Fly app that the machines are made in")], timeout=timeout,
+                    more_env={"FLY_NO_UPDATE_CHECK": "1", "NO_COLOR": "1"})
+    if done.code == 0:
+        return done
+    raise Failure(done.words())
+
+
+def labels_of(machine):
+    return (machine.get("config") or {}).get("metadata") or {}
+
+
+def machines(name=""):
+    """Ours that are not destroyed."""
+    found = [m for m in fly("machine", "list", "--json").json() or [] if hook.SESSION in labels_of(m) and m["state"] != "destroyed"]
+    return [m for m in found if name in ("", labels_of(m).get(hook.VM))]
+
+
+class Fly:
+    def find(self):
+        name, vm_id = hook.known_name(), hook.known_id()
+        return [m for m in machines() if m["id"] == vm_id or (name and labels_of(m).get(hook.VM) == name)]
+
+    def status(self):
+        found = self.find()
+        if found:
+            return {"status": STATUS.get(found[0]["state"], "stopped")}
+        hook.check_nothing_in_flight()
+        return {"status": "gone"}
+
+    def create(self):
+        name = hook.name()
+        image = hook.need_option("image", "an image with cloud-init, sshd and dockerd; see docs/providers.md")
+        ours = machines()
+        there = [m for m in ours if labels_of(m).get(hook.VM) == name]
+        if not there:
+            meta = base64.b64encode(("instance-id: %s\n" % name).encode()).decode()
+            args = ["--name", name, "--rm", "--restart", "no", "--detach", "--autostop=off", "--autostart=false", "--skip-dns-registration",
+                    "--vm-cpu-kind", hook.option("cpu-kind", "shared"), "--vm-cpus", str(hook.number("BOTTLE_VM_CPUS") or 2),
+                    "--vm-memory", str(hook.number("BOTTLE_VM_MEMORY_MB") or 4096),
+                    "--file-local", "%suser-data=%s" % (SEED, hook.env("BOTTLE_USER_DATA")), "--file-literal", "%smeta-data=%s" % (SEED, meta)]
+            for pair in hook.labels().items():
+                args += ["--metadata", "%s=%s" % pair]
+            if hook.option("address") != "private":
+                port = self.free_port(name, ours)
+                args += ["--port", "%d:22/tcp" % port, "--metadata", "%s=%d" % (PORT, port)]
+            if hook.number("BOTTLE_VM_DISK_GB"):
+                args += ["--rootfs-size", str(hook.number("BOTTLE_VM_DISK_GB"))]
+            if hook.option("region"):
+                args += ["--region", hook.option("region")]
+            try:
+                fly("machine", "run", image, *args, timeout=400)
+            except Failure as failure:
+                if not re.search(r"unique machine name violation|already_exists", failure.what):
+                    raise
+            there = machines(name)
+        if not there:
+            raise Stop(hook.AGAIN, "Fly does not show the machine yet")
+        return {"id": there[0]["id"]}
+
+    @staticmethod
+    def free_port(name, ours):
+        """All machines of an app share its addresses: each has its ssh at a port of its own."""
+        taken = {labels_of(machine).get(PORT) for machine in ours}
+        port = 20000 + zlib.crc32(name.encode()) % 40000
+        while str(port) in taken:
+            port = 20000 + (port - 20000 + 1) % 40000
+        return port
+
+    def ssh_info(self):
+        found = machines(hook.name())
+        if not found or found[0]["state"] != "started":
+            raise Stop(hook.AGAIN, "the machine has not started yet")
+        if hook.option("address") == "private":  # needs the operator's WireGuard peer
+            return {"host": found[0]["private_ip"], "port": 22, "user": hook.user()}
+        return {"host": hook.option("host") or hook.option("app") + ".fly.dev", "port": int(labels_of(found[0])[PORT]), "user": hook.user()}
+
+    def destroy(self):
+        found = self.find()
+        for machine in found:
+            hook.came_true()
+            if machine["state"] != "destroying":
+                try:
+                    fly("machine", "destroy", machine["id"], "--force")
+                except Failure as failure:
+                    if not re.search(r"not.found|already destroyed", failure.what, re.I):
+                        raise
+        if found and not hook.wait_for(lambda: not self.find(), hook.patience()):
+            return {"status": "deleting"}
+        hook.check_nothing_in_flight()
+        return {"status": "gone"}
+
+    def list_(self):
+        return {"machines": [{
+            "id": m["id"], "kind": "vm", "status": STATUS.get(m["state"], "stopped"), "name": labels_of(m).get(hook.VM, ""),
+            "session": labels_of(m)[hook.SESSION], "owner": labels_of(m).get(hook.OWNER, ""), **hook.created(m.get("created_at", ""))}
+            for m in machines()]}
+
+    @staticmethod
+    def judge(failure):
+        return hook.judge(failure.what, RULES)
+
+
+if __name__ == "__main__":
+    hook.main(Fly)

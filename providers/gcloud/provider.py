@@ -1,0 +1,208 @@
+"""Compute Engine instances through the `gcloud` command. Made for an instance: two firewall rules that admit only ssh to it, whatever
+else the network admits. It has no service account and no scopes, and Google deletes it at the end of its time by itself.
+
+Firewall rules have no labels: ours are told by their description, which holds the same three."""
+
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+import hook  # noqa: E402
+from hook import Failure, Stop  # noqa: E402
+
+TYPES = [("e2-medium", 2, 4096), ("e2-standard-2", 2, 8192), ("e2-standard-4", 4, 16384), ("e2-standard-8", 8, 32768),
+         ("e2-standard-16", 16, 65536)]
+STATUS = {"PROVISIONING": "pending", "STAGING": "pending", "REPAIRING": "pending", "RUNNING": "running"}
+RULES = [
+    (hook.NOT_SET_UP, r"Specify the \[--zone\]|required property \[project\]|has not been used in project|it is disabled"),
+    (hook.AGAIN, r"per.(minute|second|100 seconds)|rateLimitExceeded|RATE_LIMIT_EXCEEDED|resourceNotReady|is not ready|HTTPError 5\d\d"),
+    (hook.DENIED, r"active account selected|auth tokens|Reauthentication|Required '[\w.]+' permission|HTTPError 40[13]"),
+] + hook.RULES
+GRACE = 600  # seconds: Google's own end comes after ours
+
+
+def gcloud(*args, timeout=50):
+    command = hook.tool("gcloud", "install the Google Cloud command-line tool and run: gcloud auth login")
+    argv = [command, "compute", *args, "--format=json", "--quiet"]
+    if hook.option("project"):
+        argv.append("--project=" + hook.option("project"))
+    done = hook.run(argv, timeout=timeout, more_env={"CLOUDSDK_CORE_DISABLE_PROMPTS": "1", "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1"})
+    if done.code == 0:
+        return done.json() if done.out.strip() else []
+    raise Failure(done.words())
+
+
+def unless(pattern, call):
+    """The call's answer, or None when it failed with these words."""
+    try:
+        return call()
+    except Failure as failure:
+        if not re.search(pattern, failure.what):
+            raise
+        return None
+
+
+def last(url):
+    return url.rsplit("/", 1)[-1]
+
+
+def described(rule):
+    """The labels of a firewall rule of ours, or None."""
+    found = re.fullmatch(r"bottle-session=(\S+) bottle-owner=(\S*) bottle-vm=(\S+)", rule.get("description", ""))
+    return found and {hook.SESSION: found[1], hook.OWNER: found[2], hook.VM: found[3]}
+
+
+class Gcloud:
+    # ---- what is there. An id is ZONE/NAME, of disks disk/ZONE/NAME, of rules rule/NAME.
+
+    @staticmethod
+    def instances(name=""):
+        wanted = "labels.%s=%s" % (hook.VM, name) if name else "labels.%s:*" % hook.SESSION
+        return [i for i in gcloud("instances", "list", "--filter=" + wanted) if hook.SESSION in i.get("labels", {})]
+
+    @staticmethod
+    def disks(name=""):
+        wanted = "labels.%s=%s" % (hook.VM, name) if name else "labels.%s:*" % hook.SESSION
+        return [d for d in gcloud("disks", "list", "--filter=" + wanted) if hook.SESSION in d.get("labels", {})]
+
+    @staticmethod
+    def rules(name=""):
+        found = gcloud("firewall-rules", "list", "--filter=description~^%s=" % hook.SESSION)
+        return [r for r in found if described(r) and name in ("", described(r)[hook.VM])]
+
+    def find(self):
+        """Instances, disks and rules of this VM: by its name, or where that is not known, by what the id names. Only ours."""
+        name, vm_id = hook.known_name(), hook.known_id()
+        if name:
+            return hook.together(lambda: self.instances(name), lambda: self.disks(name), lambda: self.rules(name))
+        kind, key = ("instance", vm_id) if vm_id.count("/") == 1 and not vm_id.startswith("rule/") else vm_id.split("/", 1)
+        found = {"instance": self.instances, "disk": self.disks, "rule": self.rules}[kind]()
+        found = [thing for thing in found if key == (thing["name"] if kind == "rule" else self.key(thing))]
+        return [found if kind == k else [] for k in ("instance", "disk", "rule")]
+
+    @staticmethod
+    def key(thing):
+        return "%s/%s" % (last(thing["zone"]), thing["name"])
+
+    def status(self):
+        machines, disks, rules = self.find()
+        if machines:
+            return {"status": STATUS.get(machines[0]["status"], "stopped")}
+        if disks or rules:
+            return {"status": "stopped"}
+        hook.check_nothing_in_flight()
+        return {"status": "gone"}
+
+    # ---- create
+
+    def create(self):
+        name = hook.name()
+        there = self.instances(name)
+        if not there:
+            network = hook.option("network", "default")
+            self.rule(name + "-ssh", network, ["--allow=tcp:22", "--priority=900", "--source-ranges=" + hook.option("ssh-from", "0.0.0.0/0")])
+            self.rule(name + "-deny", network, ["--action=DENY", "--rules=all", "--priority=901", "--source-ranges=0.0.0.0/0"])
+            unless(r"already exists", lambda: self.make(name, network))
+            there = self.instances(name)
+        if not there:
+            raise Stop(hook.FAILED, "an instance named %s is there, and does not carry our label: it is not ours" % name)
+        for disk in there[0].get("disks", []):  # the instance's labels are not its disk's
+            if disk.get("boot") and disk.get("source"):
+                gcloud("disks", "add-labels", last(disk["source"]), "--zone=" + last(there[0]["zone"]), "--labels=" + self.labels())
+        return {"id": self.key(there[0])}
+
+    @staticmethod
+    def labels():
+        return ",".join("%s=%s" % pair for pair in hook.labels().items())
+
+    @staticmethod
+    def rule(name, network, args):
+        labels = hook.labels()
+        words = "%s=%s %s=%s %s=%s" % (hook.SESSION, labels[hook.SESSION], hook.OWNER, labels[hook.OWNER], hook.VM, labels[hook.VM])
+        unless(r"already exists", lambda: gcloud("firewall-rules", "create", name, "--network=" + network, "--direction=INGRESS",
+                                                 "--target-tags=" + hook.name(), "--description=" + words, *args, timeout=120))
+
+    def make(self, name, network):
+        args = ["--machine-type=" + self.type(), "--labels=" + self.labels(), "--tags=" + name, "--network=" + network,
+                "--no-service-account", "--no-scopes", "--metadata-from-file=user-data=" + hook.env("BOTTLE_USER_DATA"),
+                "--metadata=block-project-ssh-keys=TRUE,enable-oslogin=FALSE,serial-port-enable=FALSE", "--no-restart-on-failure",
+                "--boot-disk-auto-delete"]
+        # Debian's images at Google come without cloud-init; Ubuntu's have it.
+        image = hook.option("image")
+        args += ["--image=" + image] if image else ["--image-family=" + hook.option("image-family", "ubuntu-2404-lts-amd64")]
+        args += ["--image-project=" + hook.option("image-project", "ubuntu-os-cloud")]
+        if hook.option("zone"):
+            args.append("--zone=" + hook.option("zone"))
+        if hook.option("subnet"):
+            args.append("--subnet=" + hook.option("subnet"))
+        if hook.option("address") == "private":
+            args.append("--no-address")
+        if hook.number("BOTTLE_VM_DISK_GB"):
+            args.append("--boot-disk-size=%dGB" % max(10, hook.number("BOTTLE_VM_DISK_GB")))
+        if hook.number("BOTTLE_VM_TTL_SECONDS"):
+            args += ["--max-run-duration=%ds" % (hook.number("BOTTLE_VM_TTL_SECONDS") + GRACE), "--instance-termination-action=DELETE"]
+        return gcloud("instances", "create", name, *args, timeout=400)
+
+    @staticmethod
+    def type():
+        if hook.option("type"):
+            return hook.option("type")
+        cpus, memory = hook.number("BOTTLE_VM_CPUS"), hook.number("BOTTLE_VM_MEMORY_MB") or 4096
+        for name, has_cpus, has_memory in TYPES:
+            if has_cpus >= cpus and has_memory >= memory:
+                return name
+        raise Stop(hook.NOT_SET_UP, "no default type has %d CPUs and %d MB: set options.type in the manifest" % (cpus, memory))
+
+    # ---- the rest
+
+    def ssh_info(self):
+        machines = self.instances(hook.name())
+        if not machines or machines[0]["status"] != "RUNNING":
+            raise Stop(hook.AGAIN, "the instance is not running yet")
+        card = machines[0]["networkInterfaces"][0]
+        host = card["networkIP"] if hook.option("address") == "private" else (card.get("accessConfigs") or [{}])[0].get("natIP", "")
+        if not host:
+            raise Stop(hook.AGAIN, "the instance has no address yet")
+        return {"host": host, "port": 22, "user": hook.user()}
+
+    def destroy(self):
+        machines, disks, rules = self.find()
+        for machine in machines:
+            hook.came_true()
+            # It waits for the end. Where that takes longer than we may, the deletion goes on by itself.
+            try:
+                unless(r"was not found", lambda: gcloud("instances", "delete", machine["name"], "--zone=" + last(machine["zone"]),
+                                                        "--delete-disks=all", timeout=hook.patience()))
+            except Stop as stop:
+                if stop.status == hook.AGAIN:
+                    return {"status": "deleting"}
+                raise
+        if machines and self.find()[0]:
+            return {"status": "deleting"}
+        for rule in rules:
+            unless(r"was not found", lambda: gcloud("firewall-rules", "delete", rule["name"]))
+        for disk in (self.find()[1] if machines else disks):
+            unless(r"was not found", lambda: gcloud("disks", "delete", disk["name"], "--zone=" + last(disk["zone"])))
+        hook.check_nothing_in_flight()
+        return {"status": "gone"}
+
+    def list_(self):
+        machines, disks, rules = hook.together(self.instances, self.disks, self.rules)
+        vms = [self.line(m, m["labels"], self.key(m), "vm", STATUS.get(m["status"], "stopped")) for m in machines]
+        things = [self.line(d, d["labels"], "disk/" + self.key(d), "volume", "running") for d in disks]
+        things += [self.line(r, described(r), "rule/" + r["name"], "firewall", "running") for r in rules]
+        return hook.leftovers(vms, things)
+
+    @staticmethod
+    def line(thing, labels, key, kind, status):
+        return {"id": key, "kind": kind, "status": status, "name": labels.get(hook.VM, ""), "session": labels[hook.SESSION],
+                "owner": labels.get(hook.OWNER, ""), **hook.created(thing.get("creationTimestamp", ""))}
+
+    @staticmethod
+    def judge(failure):
+        return hook.judge(failure.what, RULES)
+
+
+if __name__ == "__main__":
+    hook.main(Gcloud)

@@ -1,0 +1,167 @@
+"""Linodes through `linode-cli`. Made for a Linode: a Cloud Firewall that admits only ssh. Labels are tags of the form key:value."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import secrets
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+import hook  # noqa: E402
+from hook import Failure, Stop  # noqa: E402
+
+TYPES = [("g6-standard-1", 1, 2048, 50), ("g6-standard-2", 2, 4096, 80), ("g6-standard-4", 4, 8192, 160), ("g6-standard-6", 6, 16384, 320),
+         ("g6-standard-8", 8, 32768, 640)]
+STATUS = {"provisioning": "pending", "booting": "pending", "rebooting": "pending", "cloning": "pending", "restoring": "pending",
+          "running": "running"}
+RULES = [
+    (hook.CANNOT, r"limit.{0,40}(reached|exceeded)|account limit|contact support|no capacity|not.{0,10}available in.{0,20}region|at capacity"),
+    (hook.AGAIN, r"Request failed: (408|429|5\d\d)|\bbusy\b"),
+    (hook.DENIED, r"Request failed: 40[13]|Personal Access Token|invalid.{0,8}token"),
+] + hook.RULES
+
+# linode-cli takes user-data from its arguments only, and those can be read by everyone on this machine. So its arguments come by stdin to
+# the very interpreter that would run it.
+STDIN_ARGUMENTS = """import json, os, runpy, sys
+sys.argv = json.load(sys.stdin)
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+runpy.run_path(sys.argv[0], run_name="__main__")"""
+
+
+def linode(*args, timeout=50, more_env=None):
+    command = hook.tool("linode-cli", "install it (pipx install linode-cli) and run: linode-cli configure")
+    with open(command, "rb") as f:
+        first = f.readline().decode(errors="replace").strip()
+    interpreter = first[2:].split() if re.match(r"#!\S*(python\S*|env python\S*)$", first) else None
+    if not interpreter:
+        raise Stop(hook.NOT_SET_UP, "%s is no Python script: this provider cannot give it secrets safely; install it with pipx" % command)
+    argv = [command, *args, "--json", "--suppress-warnings"]
+    done = hook.run([*interpreter, "-c", STDIN_ARGUMENTS], stdin=json.dumps(argv).encode(), timeout=timeout, more_env=more_env)
+    if done.code == 0:
+        return done.json() if done.out.strip() else []
+    raise Failure(done.words())
+
+
+def unless(pattern, call):
+    try:
+        return call()
+    except Failure as failure:
+        if not re.search(pattern, failure.what, re.I):
+            raise
+        return None
+
+
+def labels_of(thing):
+    """bottle-session:x → {"bottle-session": "x"}"""
+    return dict(tag.split(":", 1) for tag in thing.get("tags", []) if re.match(r"bottle-(session|owner|vm):", tag))
+
+
+def tag_flags():
+    return [flag for pair in hook.labels().items() for flag in ("--tags", "%s:%s" % pair)]
+
+
+def listed(kind, name=""):
+    found = [thing for thing in linode(kind, "list", "--all-rows", "--all-columns") if hook.SESSION in labels_of(thing)]
+    return [thing for thing in found if name in ("", labels_of(thing).get(hook.VM))]
+
+
+class Linode:
+    def find(self):
+        """Linodes and firewalls of this VM. A firewall's id is firewall/ID."""
+        name, vm_id = hook.known_name(), hook.known_id()
+        machines, firewalls = hook.together(lambda: listed("linodes"), lambda: listed("firewalls"))
+        mine = lambda thing, key: vm_id == key or (name and labels_of(thing).get(hook.VM) == name)  # noqa: E731
+        return [m for m in machines if mine(m, str(m["id"]))], [f for f in firewalls if mine(f, "firewall/%s" % f["id"])]
+
+    def status(self):
+        machines, firewalls = self.find()
+        if machines:
+            return {"status": STATUS.get(machines[0]["status"], "stopped")}
+        if firewalls:
+            return {"status": "stopped"}
+        hook.check_nothing_in_flight()
+        return {"status": "gone"}
+
+    def create(self):
+        name = hook.name()
+        there = listed("linodes", name)
+        if not there:
+            region = hook.need_option("region", "a Linode region with the Metadata service, such as nl-ams")
+            firewall = self.firewall(name)
+            with open(hook.env("BOTTLE_USER_DATA"), "rb") as f:
+                user_data = base64.b64encode(f.read()).decode()
+            # A root password is demanded. Nobody ever learns this one.
+            unless(r"must be unique", lambda: linode(
+                "linodes", "create", "--label", name, "--region", region, "--type", self.type(), "--image", hook.option("image", "linode/debian12"),
+                "--authorized_keys", hook.public_key(), "--metadata.user_data", user_data, "--firewall_id", str(firewall), "--booted", "true",
+                "--root_pass", *tag_flags(), timeout=120, more_env={"LINODE_CLI_ROOT_PASS": secrets.token_urlsafe(32) + "aA1!"}))
+            there = listed("linodes", name)
+        if not there:
+            raise Stop(hook.FAILED, "a Linode named %s is there, and does not carry our tags: it is not ours" % name)
+        return {"id": str(there[0]["id"])}
+
+    @staticmethod
+    def firewall(name):
+        there = listed("firewalls", name)
+        if there:
+            return there[0]["id"]
+        ssh_from = hook.option("ssh-from", "0.0.0.0/0 ::/0").split()
+        rule = {"label": "ssh", "action": "ACCEPT", "protocol": "TCP", "ports": "22", "addresses": {
+            "ipv4": [a for a in ssh_from if ":" not in a], "ipv6": [a for a in ssh_from if ":" in a]}}
+        label = "bottle-" + hashlib.sha256(name.encode()).hexdigest()[:16]  # at most 32 characters
+        made = unless(r"must be unique", lambda: linode(
+            "firewalls", "create", "--label", label, "--rules.inbound", json.dumps([rule]), "--rules.inbound_policy", "DROP",
+            "--rules.outbound_policy", "ACCEPT", *tag_flags()))
+        there = made or listed("firewalls", name)
+        if not there:
+            raise Stop(hook.FAILED, "a firewall named %s is there, and does not carry our tags: it is not ours" % label)
+        return there[0]["id"]
+
+    @staticmethod
+    def type():
+        if hook.option("type"):
+            return hook.option("type")
+        cpus, memory, disk = hook.number("BOTTLE_VM_CPUS"), hook.number("BOTTLE_VM_MEMORY_MB") or 4096, hook.number("BOTTLE_VM_DISK_GB")
+        for name, has_cpus, has_memory, has_disk in TYPES:
+            if has_cpus >= cpus and has_memory >= memory and has_disk >= disk:
+                return name
+        raise Stop(hook.NOT_SET_UP, "no default type has %d CPUs, %d MB and %d GB: set options.type in the manifest" % (cpus, memory, disk))
+
+    def ssh_info(self):
+        machines = listed("linodes", hook.name())
+        if not machines or machines[0]["status"] != "running":
+            raise Stop(hook.AGAIN, "the Linode is not running yet")
+        addresses = machines[0]["ipv4"]
+        addresses = addresses if isinstance(addresses, list) else addresses.split()  # old versions join them
+        public = [a for a in addresses if not re.match(r"(10|192\.168)\.", a)]
+        return {"host": public[0], "port": 22, "user": hook.user()}
+
+    def destroy(self):
+        machines, firewalls = self.find()
+        for machine in machines:
+            hook.came_true()
+            unless(r"failed: 404|not found", lambda: linode("linodes", "delete", str(machine["id"])))
+        if machines and not hook.wait_for(lambda: not self.find()[0], hook.patience()):
+            return {"status": "deleting"}
+        for firewall in firewalls:
+            unless(r"failed: 404|not found", lambda: linode("firewalls", "delete", str(firewall["id"])))
+        hook.check_nothing_in_flight()
+        return {"status": "gone"}
+
+    def list_(self):
+        machines, firewalls = hook.together(lambda: listed("linodes"), lambda: listed("firewalls"))
+        line = lambda thing, key, kind, status: {  # noqa: E731
+            "id": key, "kind": kind, "status": status, "name": labels_of(thing).get(hook.VM, ""), "session": labels_of(thing)[hook.SESSION],
+            "owner": labels_of(thing).get(hook.OWNER, ""), **hook.created(thing.get("created", ""))}
+        return hook.leftovers([line(m, str(m["id"]), "vm", STATUS.get(m["status"], "stopped")) for m in machines],
+                              [line(f, "firewall/%s" % f["id"], "firewall", "running") for f in firewalls])
+
+    @staticmethod
+    def judge(failure):
+        return hook.judge(failure.what, RULES)
+
+
+if __name__ == "__main__":
+    hook.main(Linode)

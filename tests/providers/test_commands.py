@@ -1,0 +1,272 @@
+"""providers/gcloud, fly and linode: against stand-ins of their commands (tests/standin/bin), which keep the cloud's state in a file."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from hooks import AGAIN, CANNOT, DENIED, NOT_SET_UP, ROOT, Vm, until
+
+BIN = os.path.join(ROOT, "tests", "standin", "bin")
+
+
+class Cloud:
+    def __init__(self, directory, things):
+        self.path = os.path.join(directory, "cloud.json")
+        self.write({"things": things, "faults": [], "log": []})
+
+    def read(self):
+        with open(self.path) as f:
+            return json.load(f)
+
+    def write(self, state):
+        with open(self.path, "w") as f:
+            json.dump(state, f)
+
+    @property
+    def things(self):
+        return self.read()["things"]
+
+    def change(self, call):
+        state = self.read()
+        call(state)
+        self.write(state)
+
+    def fail(self, of, err, status=1, **more):
+        self.change(lambda state: state["faults"].append({"of": of, "err": err, "status": status, **more}))
+
+
+class Kind:
+    """What differs between the three, for the tests they share."""
+
+    def __init__(self, provider, create, listing, destroy, machines, things, options, no_room, throttled, unwelcome):
+        self.provider, self.create, self.listing, self.destroy, self.machines, self.things = provider, create, listing, destroy, machines, things
+        self.options, self.no_room, self.throttled, self.unwelcome = options, no_room, throttled, unwelcome
+
+
+KINDS = {kind.provider: kind for kind in (
+    Kind("gcloud", "compute instances create", "compute instances list", "compute instances delete", "instances",
+         {"instances": {}, "disks": {}, "rules": {}}, {"zone": "europe-west3-a"},
+         "ERROR: (gcloud.compute.instances.create) Could not fetch resource:\n - Quota 'CPUS' exceeded.  Limit: 8.0 in region europe-west3.",
+         "ERROR: (gcloud.compute.instances.list) HTTPError 403: Quota exceeded for quota metric 'Queries' and limit 'Queries per minute' of service",
+         "ERROR: (gcloud.compute.instances.list) You do not currently have an active account selected."),
+    Kind("fly", "machine run", "machine list", "machine destroy", "machines", {"machines": {}}, {"app": "my-bottles", "image": "registry.fly.io/b:1"},
+         "Error: failed to launch VM: insufficient resources available to fulfill request: could not reserve resource for machine",
+         "Error: failed to list VMs: failed to get VMs: unknown: Too Many Requests (Request ID: 1)",
+         "Error: no access token available. Please login with 'flyctl auth login'"),
+    Kind("linode", "linodes create", "linodes list", "linodes delete", "linodes", {"linodes": {}, "firewalls": {}}, {"region": "nl-ams"},
+         "Request failed: 400\nerrors\n You've reached a limit on the number of active services on your account. Please contact Support",
+         "Request failed: 429\nerrors\n Too many requests", "Request failed: 401\nerrors\n Invalid Token"))}
+
+
+@pytest.fixture(params=list(KINDS))
+def kind(request):
+    return KINDS[request.param]
+
+
+@pytest.fixture
+def cloud(kind, tmp_path):
+    cloud = Cloud(str(tmp_path), kind.things)
+    yield cloud
+    left = [(k, key) for k in kind.things for key, thing in cloud.things[k].items() if thing.get("state") != "destroyed" and not thing.get("theirs")]
+    assert left == [], "left at the cloud"
+
+
+@pytest.fixture
+def vm(kind, cloud, tmp_path):
+    return vm_of(kind, cloud, tmp_path)
+
+
+def vm_of(kind, cloud, tmp_path, **kwargs):
+    return Vm(kind.provider, str(tmp_path), env={"PATH": BIN + ":/usr/bin:/bin", "STANDIN_STATE": cloud.path}, **{**kind.options, **kwargs})
+
+
+def alive(kind, cloud):
+    return [m for m in cloud.things[kind.machines].values() if m.get("state") != "destroyed"]
+
+
+def test_life(kind, cloud, vm):
+    cloud.change(lambda state: state["things"].update(hold=True))
+    vm.create()
+    assert vm.run("ssh-info").status == AGAIN and vm.status() == "pending"
+    (machine,) = alive(kind, cloud)
+    cloud.change(lambda state: [m.update(_held=False) for m in state["things"][kind.machines].values()])
+    assert vm.create() == vm.id and len(alive(kind, cloud)) == 1, "a second create finds the first one's"
+    until(lambda: vm.status() == "running", 20)
+    where = vm.run("ssh-info").json
+    assert where["user"] == "bottle" and where["host"] and 0 < where["port"] < 65536
+    (listed,) = vm.machines()
+    assert listed.pop("created").endswith("Z")
+    assert listed == {"id": vm.id, "kind": "vm", "status": "running", "name": vm.name, "session": "x1", "owner": "0a1b2c3d"}
+    user_data = open(vm.env["BOTTLE_USER_DATA"]).read()
+    assert user_data in (machine.get("_user_data"), *machine.get("_files", {}).values())
+    for entry in cloud.read()["log"]:
+        assert "HOST-KEY" not in entry["cmdline"] and "SE9TVC1LRVk" not in entry["cmdline"], "the host key was in an argument"
+    vm.destroy()
+    assert vm.machines() == []
+    assert vm.run("destroy").json == {"status": "gone"}, "already gone is success"
+
+
+def test_an_answer_that_was_lost(kind, cloud, vm):
+    cloud.fail(kind.create, "Error: server error 503 Service Unavailable", after=True)
+    assert vm.run("create").status == AGAIN
+    vm.create()
+    assert len(alive(kind, cloud)) == 1
+    vm.destroy()
+
+
+def test_a_create_that_died_leaves_nothing_unseen(kind, cloud, vm):
+    """The hook is killed with its tool under way, which goes on alone."""
+    with open(cloud.path + ".wait", "w") as f:
+        f.write(kind.create)
+    child = vm.start("create")
+    try:
+        until(lambda: os.path.exists(cloud.path + ".waits") or child.poll() is not None, 60)
+        assert child.poll() is None, child.communicate()
+    finally:
+        child.kill()
+        child.wait()
+    done = vm.run("status", BOTTLE_IN_FLIGHT_SECONDS=600)
+    assert done.status == AGAIN or done.json["status"] == "stopped", "never gone: %s" % done
+    os.unlink(cloud.path + ".wait")
+    until(lambda: alive(kind, cloud), 20)
+    child.communicate()
+    vm.destroy()
+
+
+def test_slow_end(kind, cloud, vm):
+    vm.create()
+    cloud.change(lambda state: [m.update(_held=True) for m in state["things"][kind.machines].values()])
+    done = vm.run("destroy", BOTTLE_DESTROY_SECONDS=0.5 if kind.provider == "gcloud" else 0)
+    assert done.json == {"status": "deleting"}
+    assert vm.status() == "stopped", "not gone before the cloud says so"
+    cloud.change(lambda state: [m.update(_held=False) for m in state["things"][kind.machines].values()])
+    vm.destroy()
+
+
+def test_no_room(kind, cloud, vm):
+    cloud.fail(kind.create, kind.no_room)
+    done = vm.run("create")
+    assert done.status == CANNOT and done.err.strip() == kind.no_room
+    for left in vm.machines():
+        assert left["kind"] == "firewall" and left["name"] == vm.name
+        assert vm.run("destroy", BOTTLE_VM_NAME="", BOTTLE_VM_ID=left["id"]).json == {"status": "gone"}
+    assert vm.status() == "gone"
+
+
+@pytest.mark.parametrize("hook", ["ssh-info", "status", "destroy", "list"])
+def test_errors(kind, cloud, vm, hook):
+    for words, expected in ((kind.throttled, AGAIN), ("Error: 503 Service Unavailable", AGAIN), (kind.unwelcome, DENIED)):
+        cloud.change(lambda state: state.update(faults=[]))
+        cloud.fail(kind.listing, words, times=99)
+        done = vm.run(hook)
+        assert done.status == expected and done.out == "" and words in done.err, done
+
+
+def test_not_ours(kind, cloud, vm):
+    """Of the same name, without our labels."""
+    vm.create()
+    key = next(iter(cloud.things[kind.machines]))
+
+    def disown(state):
+        thing = state["things"][kind.machines][key]
+        thing.update(labels={}, tags=[], theirs=True, config={"metadata": {}})
+    cloud.change(disown)
+    vm.run("destroy")
+    assert [m for m in alive(kind, cloud) if m.get("theirs")], "a machine that is not ours was ended"
+    assert vm.machines() == [] or all(m["kind"] != "vm" for m in vm.machines())
+    cloud.change(lambda state: [state["things"][k].clear() for k in kind.things])
+
+
+def test_many_are_listed(kind, cloud, vm, tmp_path):
+    others = [vm_of(kind, cloud, tmp_path, name="bottle-y%d" % n, session="y%d" % n) for n in range(4)]
+    for other in others:
+        other.create()
+    assert sorted(m["session"] for m in vm.machines()) == ["y0", "y1", "y2", "y3"]
+    vm.run("destroy")
+    assert len(vm.machines()) == 4, "another's name was meant"
+    for other in others:
+        other.destroy()
+
+
+def test_not_set_up(kind, cloud, vm, tmp_path):
+    (tmp_path / "bin").mkdir()
+    for command in ("sh", "python3"):
+        (tmp_path / "bin" / command).symlink_to("/usr/bin/" + command)
+    done = vm.run("create", PATH=str(tmp_path / "bin"))
+    assert done.status == NOT_SET_UP and "install" in done.err
+    for option in kind.options:
+        done = vm.run("create", **{"BOTTLE_OPT_" + option.upper(): ""})
+        assert done.status == NOT_SET_UP and option in done.err, done
+    vm.destroy()
+
+
+# ---- what is one cloud's own
+
+@pytest.mark.parametrize("kind", ["gcloud"], indirect=True)
+def test_gcloud_limits(kind, cloud, vm):
+    vm.create()
+    (machine,) = cloud.things["instances"].values()
+    asked = machine["_asked"]
+    assert asked["--max-run-duration"] == "7800s" and asked["--instance-termination-action"] == "DELETE"
+    assert asked["--no-service-account"] and asked["--no-scopes"] and asked["--machine-type"] == "e2-medium" and asked["--boot-disk-size"] == "20GB"
+    rules = {name: rule["_asked"] for name, rule in cloud.things["rules"].items()}
+    assert rules[vm.name + "-ssh"]["--allow"] == "tcp:22" and rules[vm.name + "-deny"]["--action"] == "DENY"
+    assert int(rules[vm.name + "-ssh"]["--priority"]) < int(rules[vm.name + "-deny"]["--priority"])
+    assert {rule["--target-tags"] for rule in rules.values()} == {vm.name} == {asked["--tags"]}
+    cloud.change(lambda state: state["things"].update(keep_disk=True))
+    disk = cloud.things["disks"]["europe-west3-a/" + vm.name]
+    assert disk["labels"]["bottle-session"] == "x1"
+    cloud.change(lambda state: state["things"]["instances"].clear())
+    assert sorted(m["kind"] for m in vm.machines()) == ["firewall", "firewall", "volume"] and vm.status() == "stopped"
+    for left in vm.machines():
+        assert vm.run("destroy", BOTTLE_VM_NAME="", BOTTLE_VM_ID=left["id"]).json == {"status": "gone"}
+
+
+@pytest.mark.skipif(not shutil.which("gcloud", path="/usr/bin:/bin"), reason="the real gcloud is not on this machine")
+@pytest.mark.parametrize("kind", ["gcloud"], indirect=True)
+def test_the_real_gcloud_knows_every_flag(kind, cloud, vm, tmp_path):
+    """Its own parser reads what the stand-in was given, in a network namespace that leads nowhere, and stops at the missing account."""
+    vm.create()
+    vm.destroy()
+    seen = {}
+    for entry in cloud.read()["log"]:
+        seen.setdefault((entry["subcommand"], tuple(sorted(a.partition("=")[0] for a in entry["argv"] if a[0] == "-"))), entry["argv"])
+    assert len(seen) >= 8
+    for argv in seen.values():
+        argv = [a.replace("--project=x", "") for a in argv] + ["--project=stand-in"]
+        done = subprocess.run(["unshare", "--net", "--map-root-user", "gcloud", *argv], capture_output=True, text=True, timeout=120, env={
+            "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "CLOUDSDK_CONFIG": str(tmp_path / "config"), "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
+            "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true"})
+        assert "active account" in done.stderr, "%s\n%s" % (argv, done.stderr)
+        assert "unrecognized" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["fly"], indirect=True)
+def test_fly_limits(kind, cloud, vm, tmp_path):
+    vm.create()
+    other = vm_of(kind, cloud, tmp_path, name="bottle-x2")
+    other.create()
+    (machine, second) = alive(kind, cloud)
+    asked = machine["_asked"]
+    assert machine["config"]["auto_destroy"] and asked["--restart"] == "no" and asked["--autostart"] == "false"
+    assert (asked["--vm-cpus"], asked["--vm-memory"], asked["--rootfs-size"]) == ("2", "4096", "20")
+    assert len(asked["--port"]) == 1 and asked["--port"][0].endswith(":22/tcp") and asked["--port"] != second["_asked"]["--port"]
+    until(lambda: vm.run("ssh-info").status == 0, 20)
+    assert vm.run("ssh-info").json == {"host": "my-bottles.fly.dev", "port": int(asked["--port"][0].split(":")[0]), "user": "bottle"}
+    vm.destroy()
+    other.destroy()
+
+
+@pytest.mark.parametrize("kind", ["linode"], indirect=True)
+def test_linode_limits(kind, cloud, vm):
+    vm.create()
+    (machine,), (firewall,) = cloud.things["linodes"].values(), cloud.things["firewalls"].values()
+    assert machine["_asked"]["--firewall_id"] == str(firewall["id"]) and machine["_asked"]["--root_pass"] == ""
+    assert firewall["_asked"]["--rules.inbound_policy"] == "DROP"
+    (rule,) = firewall["rules"]["inbound"]
+    assert (rule["action"], rule["protocol"], rule["ports"]) == ("ACCEPT", "TCP", "22")
+    assert sorted(machine["tags"]) == ["bottle-owner:0a1b2c3d", "bottle-session:x1", "bottle-vm:bottle-x1"] == sorted(firewall["tags"])
+    vm.destroy()
