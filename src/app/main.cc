@@ -6,6 +6,7 @@
 #include "app/cli.h"
 #include "app/complete.h"
 #include "session/askpass.h"
+#include "app/world.h"
 #include "session/supervisor.h"
 
 int main(int argc, char** argv) {
@@ -17,5 +18,7 @@ int main(int argc, char** argv) {
   // Nor this one: what the shells' completions ask.
   if (argc >= 2 && std::strcmp(argv[1], "__complete") == 0)
     return bottle::app::complete_main({argv + 2, argv + argc});
+  // Nor this: what another machine's bottle asks for over ssh.
+  if (argc >= 2 && std::strcmp(argv[1], "far") == 0) return bottle::app::run_far({argv + 2, argv + argc});
   return bottle::app::run(argc, argv);
 }

@@ -9,6 +9,7 @@
 #include <climits>
 
 #include "base/file.h"
+#include "session/far.h"
 #include "base/ids.h"
 #include "docker/call.h"
 #include "session/images.h"
@@ -74,8 +75,7 @@ plan::ImageFacts image_facts(const manifest::Manifest& manifest, const std::stri
   return facts;
 }
 
-Result<plan::Facts> gather_facts(const std::string& workspace, const manifest::Manifest& manifest,
-                                 docker::Engine* engine) {
+plan::Facts gather_facts(const std::string& workspace) {
   plan::Facts facts;
   auto d = directories();
   facts.session = random_hex(4);
@@ -86,14 +86,6 @@ Result<plan::Facts> gather_facts(const std::string& workspace, const manifest::M
   facts.repository = exists(workspace + "/.git");
   for (const std::string& base : {d.config + "/skills", d.home + "/.claude/skills"})
     for (const auto& path : entries(base, "")) facts.skills.emplace(path.substr(path.rfind('/') + 1), path);
-  std::string architecture;
-  if (engine) {
-    auto info = TRY(engine->info());
-    for (const auto& [name, unused] : docker::member(info, "Runtimes").items())
-      facts.runtimes.push_back(name);
-    architecture = docker::text_of(info, "Architecture");
-  }
-  facts.images = image_facts(manifest, architecture);
   return facts;
 }
 
@@ -124,6 +116,18 @@ std::string path_to_self() {
   char path[PATH_MAX];
   ssize_t n = ::readlink("/proc/self/exe", path, sizeof path);
   return n > 0 ? std::string(path, static_cast<size_t>(n)) : "bottle";
+}
+
+int run_far(const std::vector<std::string>& words) {
+  session::FarWorld world;
+  world.directories = directories();
+  world.path_to_self = path_to_self();
+  auto endpoint = docker::find_endpoint(environment());
+  if (endpoint)
+    world.engine_socket = endpoint->socket;
+  else
+    world.engine_error = endpoint.error().what;
+  return session::far_main(world, words);
 }
 
 }  // namespace bottle::app

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "docker/engine.h"
@@ -18,8 +19,8 @@ session::Directories directories();
 // The operator's policy and agents, and the repository's agents, which may not bring policy.
 Result<manifest::Manifest> load_manifest(const std::string& workspace);
 
-Result<plan::Facts> gather_facts(const std::string& workspace, const manifest::Manifest& manifest,
-                                 docker::Engine* engine);
+// What this machine tells; where the bottle will run adds its own (Place::describe).
+plan::Facts gather_facts(const std::string& workspace);
 // `architecture`: the engine's, or empty for this machine's.
 plan::ImageFacts image_facts(const manifest::Manifest& manifest, const std::string& architecture);
 Result<docker::Engine> connect_engine();
@@ -28,5 +29,8 @@ Result<docker::Engine> connect_engine();
 std::string public_roots();
 Result<std::string> concatenated(const std::vector<std::string>& files);
 std::string path_to_self();
+
+// `bottle far WORDS` (session/far.h): the exit status.
+int run_far(const std::vector<std::string>& words);
 
 }  // namespace bottle::app

@@ -20,12 +20,20 @@ std::string random_hex(int bytes) {
   return out;
 }
 
-std::string content_hash(std::string_view bytes) {
-  uint64_t hash = 14695981039346656037ull;
-  for (unsigned char c : bytes) hash = (hash ^ c) * 1099511628211ull;
+void Fingerprint::feed(std::string_view bytes) {
+  for (unsigned char c : bytes) hash_ = (hash_ ^ c) * 1099511628211ull;
+}
+
+std::string Fingerprint::text() const {
   char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash_));
   return std::string(text, 12);
+}
+
+std::string content_hash(std::string_view bytes) {
+  Fingerprint fingerprint;
+  fingerprint.feed(bytes);
+  return fingerprint.text();
 }
 
 }  // namespace bottle

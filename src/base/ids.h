@@ -1,6 +1,7 @@
 // Names: random ones from the kernel's generator, and ones that follow from a content.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -11,5 +12,15 @@ std::string random_hex(int bytes);
 
 // Twelve hexadecimal digits (FNV-1a) that tell one content from another. A name, not a defence.
 std::string content_hash(std::string_view bytes);
+
+// The same over a stream.
+class Fingerprint {
+ public:
+  void feed(std::string_view bytes);
+  std::string text() const;
+
+ private:
+  uint64_t hash_ = 14695981039346656037ull;
+};
 
 }  // namespace bottle

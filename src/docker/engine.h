@@ -92,6 +92,13 @@ class Engine {
   Result<Json> inspect_image(const std::string& reference);
   Result<Json> images();      // as GET /images/json, those without a tag too
   Result<Json> containers();  // as GET /containers/json?all=1
+  // The engine's own archive of an image, as `docker save` writes it, and back. Its layers travel whole.
+  Result<> save_image(const std::string& reference, const Writer& writer);
+  Result<> load_image(const Reader& reader);
+  // References (name:tag) of the images whose name begins with `prefix`.
+  Result<std::vector<std::string>> references(const std::string& prefix);
+  // The digests of an image's layers, lowest first.
+  Result<std::vector<std::string>> layers(const std::string& reference);
 
   // kind: containers (stopped ones too), networks, volumes or images. label: `key` or `key=value`.
   Result<Json> list_by_label(const std::string& kind, const std::string& label);

@@ -2,6 +2,20 @@
 #include "docker/engine.h"
 
 namespace bottle::docker {
+namespace {
+
+// Progress comes as JSON lines with status 200; what fails after that is told in one of them.
+Result<> told_in(const std::string& body, const std::string& doing) {
+  for (size_t at = 0; at < body.size();) {
+    size_t end = std::min(body.find('\n', at), body.size());
+    auto line = Engine::Json::parse(body.begin() + static_cast<long>(at), body.begin() + static_cast<long>(end), nullptr, false);
+    if (std::string error = text_of(line, "error"); !error.empty()) return fail(Code::internal, doing + ": the engine says: " + error);
+    at = end + 1;
+  }
+  return {};
+}
+
+}  // namespace
 
 Result<bool> Engine::image_exists(const std::string& reference) {
   auto response = call(socket_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr, "looking for the image " + reference);
@@ -27,20 +41,49 @@ Result<> Engine::import_image(const std::string& reference, const Reader& reader
   for (const auto& change : changes) target += "&changes=" + escaped(change);
   std::string doing = "importing the image " + reference;
   auto done = TRY(call_with_upload(socket_, "POST", path(target), reader, doing));
-  // Progress comes as JSON lines with status 200; what fails after that is told in one of them.
-  for (size_t at = 0; at < done.body.size();) {
-    size_t end = std::min(done.body.find('\n', at), done.body.size());
-    auto line = Json::parse(done.body.begin() + static_cast<long>(at), done.body.begin() + static_cast<long>(end), nullptr, false);
-    if (std::string error = text_of(line, "error"); !error.empty()) return fail(Code::internal, doing + ": the engine says: " + error);
-    at = end + 1;
-  }
-  return {};
+  return told_in(done.body, doing);
 }
 
 Result<> Engine::remove_image(const std::string& reference) {
   auto done = call(socket_, "DELETE", path("/images/" + escaped(reference)), nullptr, "removing the image " + reference);
   if (!done && done.error().code != Code::not_found) return std::unexpected(std::move(done.error()));
   return {};
+}
+
+Result<> Engine::save_image(const std::string& reference, const Writer& writer) {
+  auto response = [&]() -> Result<Response> {
+    auto connection = TRY(Connection::open(socket_, kStreamTimeoutMs));
+    TRY(connection.request("GET", path("/images/" + escaped(reference) + "/get"), "", ""));
+    return connection.response(writer);
+  }();
+  TRY(checked(std::move(response), "saving the image " + reference));
+  return {};
+}
+
+Result<> Engine::load_image(const Reader& reader) {
+  std::string doing = "loading an image";
+  auto done = TRY(call_with_upload(socket_, "POST", path("/images/load?quiet=1"), reader, doing));
+  return told_in(done.body, doing);
+}
+
+Result<std::vector<std::string>> Engine::references(const std::string& prefix) {
+  std::string query = "/images/json?filters=" + escaped(Json{{"reference", {prefix + "*"}}}.dump());
+  Json list = TRY(call_json(socket_, "GET", path(query), nullptr, "listing images"));
+  std::vector<std::string> references;
+  for (const auto& image : list)
+    if (const auto& tags = member(image, "RepoTags"); tags.is_array())
+      for (const auto& tag : tags)
+        if (tag.is_string()) references.push_back(tag);
+  return references;
+}
+
+Result<std::vector<std::string>> Engine::layers(const std::string& reference) {
+  Json image = TRY(inspect_image(reference));
+  std::vector<std::string> layers;
+  if (const auto& list = member(member(image, "RootFS"), "Layers"); list.is_array())
+    for (const auto& layer : list)
+      if (layer.is_string()) layers.push_back(layer);
+  return layers;
 }
 
 }  // namespace bottle::docker

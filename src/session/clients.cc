@@ -8,10 +8,10 @@
 
 namespace bottle::session {
 namespace {
-constexpr size_t kRemembered = 64 << 10;
+constexpr size_t kScreen = 64 << 10;  // what a terminal is shown that comes to a running agent
 }
 
-Clients::Clients(UniqueFd first) { clients_.push_back({std::move(first), {}}); }
+Clients::Clients(UniqueFd first) { clients_.push_back({std::move(first), {}, true}); }
 
 Result<> Clients::listen(const std::string& path) {
   sockaddr_un address = TRY(unix_address(path));
@@ -25,8 +25,12 @@ Result<> Clients::listen(const std::string& path) {
 }
 
 void Clients::send(FrameType type, std::string_view bytes) {
-  for (auto it = clients_.begin(); it != clients_.end();)
-    it = send_frame(it->fd.get(), type, bytes) ? std::next(it) : clients_.erase(it);
+  bool output = type == FrameType::output || type == FrameType::diagnostic;
+  if (output) log_.append(type, bytes);
+  for (auto it = clients_.begin(); it != clients_.end();) {
+    bool wanted = !output || it->attached;
+    it = !wanted || send_frame(it->fd.get(), type, bytes) ? std::next(it) : clients_.erase(it);
+  }
 }
 
 void Clients::add_to(std::vector<pollfd>& fds) const {
@@ -40,8 +44,7 @@ void Clients::handle(const std::vector<pollfd>& fds, const std::function<void(co
     if (p.fd == listener_.get()) {
       UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
       if (!fd) continue;
-      if (!recent_.empty()) (void)send_frame(fd.get(), FrameType::output, recent_);
-      clients_.push_back({std::move(fd), {}});
+      clients_.push_back({std::move(fd), {}, false});
       continue;
     }
     for (auto it = clients_.begin(); it != clients_.end(); ++it) {
@@ -61,19 +64,28 @@ void Clients::take(Client& client, const std::function<void(const Frame&)>& on_f
   client.frames.feed({buffer, static_cast<size_t>(n)});
   while (auto frame = client.frames.next()) {
     if (frame->type == FrameType::detach) return client.fd.reset();
-    on_frame(*frame);
+    if (frame->type == FrameType::attach) attach(client, frame->bytes);
+    else if (frame->type == FrameType::ping) (void)send_frame(client.fd.get(), FrameType::pong, frame->bytes);
+    else on_frame(*frame);
+    if (!client.fd) return;
   }
+}
+
+void Clients::attach(Client& client, const std::string& wish) {
+  auto json = nlohmann::json::parse(wish, nullptr, false);
+  bool placed = json.is_object() && json.contains("from") && json["from"].is_number_unsigned();
+  uint64_t from = placed ? json["from"].get<uint64_t>() : log_.tail(kScreen);
+  std::string replayed;
+  uint64_t first = log_.replay(from, [&](FrameType type, std::string_view part) { replayed += encode(type, part); });
+  std::string note = encode(FrameType::event, nlohmann::json{{"event", "attached"}, {"from", first}, {"missed", placed && first > from ? first - from : 0}}.dump());
+  client.attached = true;
+  if (!send_bytes(client.fd.get(), note + replayed)) client.fd.reset();
 }
 
 bool Clients::first_is_gone() {
   if (clients_.empty()) return true;
   char c;
   return ::recv(clients_.front().fd.get(), &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
-void Clients::remember(std::string_view output) {
-  recent_.append(output);
-  if (recent_.size() > 2 * kRemembered) recent_.erase(0, recent_.size() - kRemembered);
 }
 
 }  // namespace bottle::session

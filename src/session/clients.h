@@ -10,6 +10,7 @@
 
 #include "base/unique_fd.h"
 #include "session/frames.h"
+#include "session/output_log.h"
 
 struct pollfd;
 
@@ -22,30 +23,33 @@ class Clients {
   // Binds the session's socket (mode 0600, only the operator connects).
   Result<> listen(const std::string& path);
 
-  // To everyone. A client that does not read for five seconds is dropped: the agent never waits for a terminal.
+  // To everyone; the agent's output only to those who attached, and it is remembered for those who will. A client that
+  // does not read for five seconds is dropped: the agent never waits for a terminal.
   void send(FrameType type, std::string_view bytes);
   void event(const nlohmann::json& event) { send(FrameType::event, event.dump()); }
 
-  // Adds what poll should watch, then handles what it found. Every frame is handed to `on_frame`.
+  // Adds what poll should watch, then handles what it found. Every frame but attach, detach and ping is handed to
+  // `on_frame`.
   void add_to(std::vector<pollfd>& fds) const;
   void handle(const std::vector<pollfd>& fds, const std::function<void(const Frame&)>& on_frame);
 
   // Whether the launcher that began is still there (before the agent runs, its death is the session's).
   bool first_is_gone();
 
-  // Shown to whoever attaches, so that a terminal is not empty.
-  void remember(std::string_view output);
+  bool empty() const { return clients_.empty(); }
 
  private:
   struct Client {
     UniqueFd fd;
     FrameReader frames;
+    bool attached = false;
   };
   void take(Client& client, const std::function<void(const Frame&)>& on_frame);
+  void attach(Client& client, const std::string& wish);
 
   UniqueFd listener_;
   std::list<Client> clients_;
-  std::string recent_;
+  OutputLog log_;
 };
 
 }  // namespace bottle::session

@@ -22,6 +22,13 @@ nlohmann::json collect(docker::Engine& engine, const Job& job, const workspace::
   using manifest::WorkspaceMode;
   const auto& plan = job.plan;
   if (plan.workspace_mode == WorkspaceMode::none || plan.workspace_mode == WorkspaceMode::bind) return nlohmann::json::object();
+  if (job.far) {
+    // Sorted where the operator's repository is, once it has been fetched.
+    std::string kept = job.directories.results + "/" + plan.session + "/workspace.tar";
+    auto saved = save_archive(engine, Names(plan.session).agent, plan.workdir, kept);
+    if (!saved) return {{"error", saved.error().what}};
+    return {{"archive", kept}};
+  }
   workspace::Incoming incoming;
   incoming.session = plan.session;
   incoming.source = plan.workspace;

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -44,7 +45,7 @@ Result<Frame> receive_frame(int fd) {
   FrameReader reader;
   char buffer[65536];
   for (size_t want = 5;;) {
-    ssize_t n = ::recv(fd, buffer, std::min(want, sizeof buffer), 0);
+    ssize_t n = ::read(fd, buffer, std::min(want, sizeof buffer));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail_errno("receiving from the other side");
     if (n == 0) return fail(Code::closed, "the other side went away");
@@ -54,11 +55,10 @@ Result<Frame> receive_frame(int fd) {
   }
 }
 
-Result<> send_frame(int fd, FrameType type, std::string_view bytes) {
-  std::string whole = encode(type, bytes);
-  std::string_view rest = whole;
+Result<> send_bytes(int fd, std::string_view rest) {
   while (!rest.empty()) {
-    ssize_t n = ::send(fd, rest.data(), rest.size(), MSG_NOSIGNAL);
+    ssize_t n = ::send(fd, rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == ENOTSOCK) n = ::write(fd, rest.data(), rest.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
       pollfd p{fd, POLLOUT, 0};
@@ -70,5 +70,7 @@ Result<> send_frame(int fd, FrameType type, std::string_view bytes) {
   }
   return {};
 }
+
+Result<> send_frame(int fd, FrameType type, std::string_view bytes) { return send_bytes(fd, encode(type, bytes)); }
 
 }  // namespace bottle::session

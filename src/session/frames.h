@@ -14,6 +14,9 @@ enum class FrameType : char {
   detach = 'd',    // → the terminal goes, the agent stays
   stop = 'x',      // → end the session now
   job = 'j',       // → the plan and the values that belong to it; first frame of a start
+  attach = 'a',    // → {"from":N}: the agent's output from position N on; without N, its last screen
+  ping = '?',      // → is anyone there? Answered by a pong
+  pong = '!',      // ←
   output = 'o',    // ← the agent's stdout (or its terminal)
   diagnostic = 'e',// ← the agent's stderr
   event = 'p',     // ← {"event":…}: progress and notices
@@ -45,7 +48,8 @@ class FrameReader {
 // Blocking: one frame and not a byte more, so that whoever reads on finds the next frame whole.
 Result<Frame> receive_frame(int fd);
 
-// Blocking.
+// Blocking; Code::timed_out if the other side does not read for five seconds. Works on sockets and on pipes.
+Result<> send_bytes(int fd, std::string_view bytes);
 Result<> send_frame(int fd, FrameType type, std::string_view bytes);
 
 }  // namespace bottle::session

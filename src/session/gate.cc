@@ -137,6 +137,10 @@ Result<> put_home(docker::TarWriter& tar, const Job& job) {
                      {"projects", {{plan.workdir, {{"hasTrustDialogAccepted", true}, {"hasCompletedProjectOnboarding", true}}}}}};
     TRY(tar.file("home/agent/.claude.json", 0600, plan.uid, plan.gid, settings.dump()));
   }
+  return put_skills(tar, plan);
+}
+
+Result<> put_skills(docker::TarWriter& tar, const plan::Plan& plan) {
   if (plan.skills.empty()) return {};
   std::string base = plan.provider == "codex" ? "home/agent/.codex" : "home/agent/.claude";
   if (plan.provider != "claude") TRY(tar.directory(base, 0700, plan.uid, plan.gid));

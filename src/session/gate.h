@@ -37,5 +37,6 @@ nlohmann::json go_message(const Job& job, const std::string& ca, const Subnet& s
 
 // Skills and the agent's own settings, under home/agent.
 Result<> put_home(docker::TarWriter& tar, const Job& job);
+Result<> put_skills(docker::TarWriter& tar, const plan::Plan& plan);
 
 }  // namespace bottle::session

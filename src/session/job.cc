@@ -3,7 +3,10 @@
 namespace bottle::session {
 
 nlohmann::json to_json(const Job& job) {
+  nlohmann::json remote;
+  if (job.remote) remote = {{"far", to_json(job.remote->far)}, {"adopt", job.remote->adopt}, {"stop", job.remote->stop}};
   return {{"plan", plan::to_json(job.plan)},
+          {"remote", remote},
           {"env", job.values.env},
           {"secrets", job.values.secrets},
           {"ssh_keys", to_json(job.ssh_keys)},
@@ -11,7 +14,8 @@ nlohmann::json to_json(const Job& job) {
           {"ca_bundle", job.ca_bundle},
           {"extra_ca", job.extra_ca},
           {"directories", {job.directories.config, job.directories.sessions, job.directories.results, job.directories.home}},
-          {"self", job.path_to_self}};
+          {"self", job.path_to_self},
+          {"far", job.far}};
 }
 
 Result<Job> job_from_json(const std::string& text) {
@@ -28,6 +32,9 @@ Result<Job> job_from_json(const std::string& text) {
   const auto& d = json["directories"];
   job.directories = {d[0], d[1], d[2], d[3]};
   job.path_to_self = json["self"];
+  job.far = json.value("far", false);
+  if (json.contains("remote") && json["remote"].is_object())
+    job.remote = RemoteJob{TRY(far_from_json(json["remote"]["far"])), json["remote"].value("adopt", false), json["remote"].value("stop", false)};
   return job;
 }
 

@@ -1,14 +1,23 @@
 // What the launcher hands to the supervisor: the plan and the values that belong to it. It travels over a socketpair.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "plan/plan.h"
+#include "session/remote_link.h"
 #include "session/ssh_keys.h"
 #include "session/state.h"
 #include "session/values.h"
 
 namespace bottle::session {
+
+// The near side's part of a session that runs on another machine.
+struct RemoteJob {
+  Far far;
+  bool adopt = false;  // the session runs already (or has ended): whoever owned it here is dead
+  bool stop = false;   // and it is to end now
+};
 
 struct Job {
   plan::Plan plan;
@@ -18,6 +27,10 @@ struct Job {
   std::string ca_bundle, extra_ca;  // PEM
   Directories directories;
   std::string path_to_self;
+  // The launcher is on another machine: workspace and skills come by a delivery, and what the agent leaves is kept as an
+  // archive until it has been fetched.
+  bool far = false;
+  std::optional<RemoteJob> remote;
 };
 
 nlohmann::json to_json(const Job& job);

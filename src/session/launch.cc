@@ -150,6 +150,11 @@ bool needs_own_agent(const Job& job) {
   return std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
 }
 
+// What the other machine sends: the workspace, the skills. Each says where it belongs.
+Result<> put_delivery(docker::Engine& engine, DeliveryPoint& delivery, const std::string& container) {
+  return delivery.receive([&](const std::string& to, const Source& source) { return engine.put_archive(container, to, source); }, 120000);
+}
+
 bool sends_workspace(manifest::WorkspaceMode mode) {
   return mode == manifest::WorkspaceMode::copy || mode == manifest::WorkspaceMode::clone;
 }
@@ -174,7 +179,7 @@ Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, c
   return link;
 }
 
-Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, const Progress& progress) {
+Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, DeliveryPoint* delivery, const Progress& progress) {
   const auto& plan = job.plan;
   Names names(plan.session);
   // From here on every name is on disk, whatever happens.
@@ -209,7 +214,8 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   auto agent = [&]() -> Result<Gate> {
     TRY(engine.create_container(names.agent, agent_container(job, subnet, gateway, labels(plan.session, owner, "agent"))));
     TRY(put_inside(engine, job, names.agent));
-    if (sends_workspace(plan.workspace_mode)) sent = TRY(put_workspace(engine, job, names.agent));
+    if (delivery) TRY(put_delivery(engine, *delivery, names.agent));
+    else if (sends_workspace(plan.workspace_mode)) sent = TRY(put_workspace(engine, job, names.agent));
     docker::Attached attached = TRY(engine.attach(names.agent, !plan.headless));
     // An agent that does not read its terminal must not hold the supervisor: what it leaves unread is dropped.
     timeval patience{5, 0};

@@ -9,6 +9,7 @@
 
 #include "docker/engine.h"
 #include "pki/root.h"
+#include "session/delivery.h"
 #include "session/guard_link.h"
 #include "session/job.h"
 #include "session/ledger.h"
@@ -35,8 +36,9 @@ using Progress = std::function<void(const std::string& step)>;
 // Everything that a launch of `job` will make, in that order.
 std::vector<Thing> things_of(const Job& job);
 
-// Blocking; on error everything named in the ledger is to be torn down by the caller.
-Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, const Progress& progress);
+// Blocking; on error everything named in the ledger is to be torn down by the caller. `delivery`: where a far job's
+// workspace comes in; null for a job of this machine.
+Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, DeliveryPoint* delivery, const Progress& progress);
 
 // Attaches to the session's guard, starts it, configures it and certifies its authority. Used at launch and when it died.
 Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const nlohmann::json& configuration, const pki::Root& root);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -70,6 +71,18 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner) 
   std::string path = directory + "/ledger";
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating the ledger " + path);
+  // Held for life: two who would adopt the session of a dead owner cannot both.
+  ::flock(fd.get(), LOCK_EX | LOCK_NB);
+  Ledger ledger(std::move(fd));
+  TRY(ledger.note({{"owner", owner.to_label()}}));
+  return ledger;
+}
+
+Result<Ledger> Ledger::adopt(const std::string& directory, const Owner& owner) {
+  std::string path = directory + "/ledger";
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  if (!fd) return fail_errno("opening the ledger " + path);
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail(Code::conflict, "the session has an owner already");
   Ledger ledger(std::move(fd));
   TRY(ledger.note({{"owner", owner.to_label()}}));
   return ledger;
@@ -99,6 +112,10 @@ Result<LedgerView> read_ledger(const std::string& directory) {
     auto record = nlohmann::json::parse(line, nullptr, false);
     if (!record.is_object()) continue;
     if (record.contains("owner") && record["owner"].is_string()) view.owner = TRY(Owner::from_label(record["owner"]));
+    if (record.contains("remote") && record["remote"].is_object()) view.remote = record["remote"];
+    if (record.contains("plan") && record["plan"].is_object()) view.plan = record["plan"];
+    if (record.contains("base") && record["base"].is_string()) view.base = record["base"];
+    if (record.contains("running")) view.running = true;
     if (record.contains("engine") && record["engine"].is_string()) view.engine = record["engine"];
     if (record.contains("make") && record["make"].is_array())
       for (const auto& thing : record["make"]) view.things.push_back({thing.value("kind", ""), thing.value("name", "")});

@@ -34,6 +34,9 @@ class Ledger {
   // Creates `directory` (mode 0700) and the ledger in it, with the owner as its first record.
   static Result<Ledger> create(const std::string& directory, const Owner& owner);
 
+  // Takes over the ledger of a session whose owner died. Code::conflict if somebody lives in it.
+  static Result<Ledger> adopt(const std::string& directory, const Owner& owner);
+
   // Appends and flushes to disk; returns only when the record would survive a power cut.
   Result<> will_make(const std::vector<Thing>& things);
   Result<> note(const nlohmann::json& record);
@@ -47,6 +50,10 @@ struct LedgerView {
   Owner owner;
   std::vector<Thing> things;  // in the order in which they were to be made
   std::string engine;         // the engine's socket
+  nlohmann::json remote;      // of a session on another machine: how to reach it; null otherwise
+  nlohmann::json plan;        // same: the plan
+  std::string base;           // same: the commit that was sent
+  bool running = false;       // the agent was let run
 };
 Result<LedgerView> read_ledger(const std::string& directory);
 

@@ -55,9 +55,16 @@ void run(const Job& job, Clients& clients) {
     if (auto heard = clients.listen(directory + "/socket"); !heard) error = heard.error();
   }
 
+  std::optional<DeliveryPoint> delivery;
+  if (!error && job.far) {
+    auto point = DeliveryPoint::listen(directory + "/delivery");
+    if (point) delivery = std::move(*point);
+    else error = point.error();
+  }
+
   json result = {{"session", session}, {"exit", 125}};
   if (!error) {
-    auto running = launch(*engine, job, owner, *ledger, [&](const std::string& step) { clients.event({{"event", "step"}, {"step", step}}); });
+    auto running = launch(*engine, job, owner, *ledger, delivery ? &*delivery : nullptr, [&](const std::string& step) { clients.event({{"event", "step"}, {"step", step}}); });
     if (!running) {
       error = running.error();
     } else if (clients.first_is_gone()) {
@@ -77,12 +84,13 @@ void run(const Job& job, Clients& clients) {
   // What the agent did is on the operator's disk, or the result says why it could not be. Everything else goes.
   Receipt receipt = tear_down(*engine, session, things_of(job));
   result["receipt"] = to_json(receipt);
+  // Before the socket goes: who comes too late to attach finds the result.
+  if (!error) (void)write_file_atomically(job.directories.results + "/" + session + "/result.json", result.dump(2) + "\n");
   if (receipt.confirmed) sweep({{session, {}, job.engine, directory}});
   if (error) {
     ::rmdir((job.directories.results + "/" + session).c_str());
     return tell_failure(clients, *error);
   }
-  (void)write_file_atomically(job.directories.results + "/" + session + "/result.json", result.dump(2) + "\n");
   clients.send(FrameType::result, result.dump());
 }
 

@@ -8,15 +8,22 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <map>
 
 #include "session/clients.h"
+#include "session/remote_run.h"
 #include "session/run.h"
 
 extern char** environ;
 
 namespace bottle::session {
+namespace {
 
-Result<int> start_supervisor(const Job& job) {
+constexpr int kChannelIn = 3, kChannelOut = 4;  // below the numbers that a Channel's own descriptors have
+
+}  // namespace
+
+Result<int> start_supervisor(const Job& job, const Channel* channel) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return fail_errno("making a socket pair");
   UniqueFd ours(ends[0]), theirs(ends[1]);
@@ -26,6 +33,10 @@ Result<int> start_supervisor(const Job& job) {
   posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, theirs.get(), 0);
+  if (channel) {
+    posix_spawn_file_actions_adddup2(&actions, channel->in.get(), kChannelIn);
+    posix_spawn_file_actions_adddup2(&actions, channel->out.get(), kChannelOut);
+  }
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);  // no terminal of ours can take it down
@@ -48,7 +59,7 @@ int supervise(int socket) {
   ::signal(SIGINT, SIG_IGN);
   // Secrets and the session's root key are in this memory: no core dump of it, and no other process of the operator's looks in.
   ::prctl(PR_SET_DUMPABLE, 0);
-  UniqueFd first(::fcntl(socket, F_DUPFD_CLOEXEC, 3));
+  UniqueFd first(::fcntl(socket, F_DUPFD_CLOEXEC, 10));
   ::close(socket);
   (void)!::open("/dev/null", O_RDONLY);
   auto frame = receive_frame(first.get());
@@ -58,11 +69,23 @@ int supervise(int socket) {
   Clients clients(std::move(first));
   // Other programs' variables, and maybe their secrets, are no business of a process that lives for hours.
   if (!std::getenv("BOTTLE_TEST_KILL_AT_RECORD")) {
+    // What ssh needs to come back after a broken connection: its agent, and where a ProxyCommand is found.
+    std::map<std::string, std::string> kept = {{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}};
+    for (const char* name : {"SSH_AUTH_SOCK", "PATH", "XDG_RUNTIME_DIR"})
+      if (const char* value = std::getenv(name); value && job->remote) kept[name] = value;
+    kept["HOME"] = job->directories.home;
     ::clearenv();
-    ::setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
-    ::setenv("HOME", job->directories.home.c_str(), 1);
+    for (const auto& [name, value] : kept) ::setenv(name.c_str(), value.c_str(), 1);
   }
-  run(*job, clients);
+  if (job->remote) {
+    std::optional<Channel> channel;
+    if (!job->remote->adopt) channel = Channel{UniqueFd(kChannelIn), UniqueFd(kChannelOut), {}};
+    for (int fd : {kChannelIn, kChannelOut})
+      if (channel) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    run_remote(*job, clients, std::move(channel));
+  } else {
+    run(*job, clients);
+  }
   return 0;
 }
 

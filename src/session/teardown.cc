@@ -16,12 +16,6 @@
 namespace bottle::session {
 namespace {
 
-void remove_session_directory(const std::string& directory) {
-  // The ledger last: as long as it is there, the next sweep tries again.
-  for (const char* name : {"socket", "ssh-agent", "known_hosts", "log", "info.json", "ledger"}) ::unlink((directory + "/" + name).c_str());
-  ::rmdir(directory.c_str());
-}
-
 bool confirmed_gone(docker::Engine& engine, const std::string& session) {
   for (const char* kind : {"containers", "networks", "volumes"}) {
     auto left = engine.list_by_label(kind, "bottle.session=" + session);
@@ -39,6 +33,12 @@ std::string key_of(const nlohmann::json& item, const char* kind) {
 }
 
 }  // namespace
+
+void remove_session_directory(const std::string& directory) {
+  // The ledger last: as long as it is there, the next sweep tries again.
+  for (const char* name : {"socket", "delivery", "ssh-agent", "known_hosts", "log", "info.json", "ledger"}) ::unlink((directory + "/" + name).c_str());
+  ::rmdir(directory.c_str());
+}
 
 nlohmann::json to_json(const Receipt& receipt) {
   return {{"removed", receipt.removed}, {"left", receipt.left}, {"confirmed", receipt.confirmed}};
@@ -74,6 +74,7 @@ Result<std::vector<Orphan>> find_orphans(const Directories& directories, docker:
       auto view = read_ledger(directory);
       known.insert(name);
       if (view && view->owner.alive()) continue;
+      if (view && view->remote.is_object()) continue;  // its agent may go on there: attach and cleanup see to it
       if (!view) {
         // No ledger, so nothing was made: a start that died between mkdir and its first record.
         remove_session_directory(directory);

@@ -31,6 +31,9 @@ struct Orphan {
 // What dead owners left: by ledger under `directories.sessions`, and by label on `engine` (may be null).
 Result<std::vector<Orphan>> find_orphans(const Directories& directories, docker::Engine* engine);
 
+// The directory of a session that is confirmed gone, its ledger last.
+void remove_session_directory(const std::string& directory);
+
 // Tears the orphans down. The ledger of an orphan whose engine does not answer is kept for the next time.
 std::vector<Receipt> sweep(const std::vector<Orphan>& orphans);
 

@@ -63,7 +63,6 @@ class Watch {
  private:
   void show(std::string_view bytes) {
     if (bytes.empty()) return;
-    clients_.remember(bytes);
     clients_.send(FrameType::output, bytes);
   }
 
@@ -82,7 +81,6 @@ class Watch {
     if (!job_.plan.headless) return show(bytes);
     auto fed = demux_.feed(bytes, [&](int stream, std::string_view chunk) {
       if (stream == 1) return show(chunk);
-      clients_.remember(chunk);
       clients_.send(FrameType::diagnostic, chunk);
     });
     if (!fed) ended_ = true;

@@ -227,11 +227,11 @@ class World:
             time.sleep(0.1)
         raise RuntimeError("dockerd did not answer:\n" + open(self.path("dockerd.log")).read()[-3000:])
 
-    def engine(self, method, path, raw=False):
+    def engine(self, method, path, raw=False, socket_path=None):
         """One call of the Engine API. Its JSON, or text with raw."""
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(60)
-            s.connect(self.socket)
+            s.connect(socket_path or self.socket)
             s.sendall(("%s %s HTTP/1.0\r\nHost: engine\r\n\r\n" % (method, path)).encode())
             data = b""
             while chunk := s.recv(65536):
@@ -251,6 +251,13 @@ class World:
 
     def docker(self, *args, check=True, **kwargs):
         return run("docker", "-H", "unix://" + self.socket, *args, check=check, **kwargs)
+
+    def machine(self, **options):
+        """Another machine, made at the first call."""
+        if not hasattr(self, "_machine"):
+            from machine import Machine
+            self._machine = Machine(self, run, **options)
+        return self._machine
 
     # -- images
 
@@ -316,17 +323,19 @@ class World:
 
     # -- what there is
 
-    def left(self):
+    def left(self, socket_path=None):
         """All that carries a session's label: [] when nothing is left."""
+        def ask(path):
+            return self.engine("GET", path, socket_path=socket_path)
         wanted = "filters=%7B%22label%22%3A%5B%22bottle.session%22%5D%7D"
-        found = ["container " + c["Names"][0] for c in self.engine("GET", "/containers/json?all=1&" + wanted)]
-        found += ["network " + n["Name"] for n in self.engine("GET", "/networks?" + wanted)]
-        found += ["volume " + v["Name"] for v in self.engine("GET", "/volumes?" + wanted).get("Volumes") or []]
+        found = ["container " + c["Names"][0] for c in ask("/containers/json?all=1&" + wanted)]
+        found += ["network " + n["Name"] for n in ask("/networks?" + wanted)]
+        found += ["volume " + v["Name"] for v in ask("/volumes?" + wanted).get("Volumes") or []]
         return found
 
     def hits(self, since=0.0):
         """What reached a canary, and every packet on the cable that was not for a host of the zone or its name server."""
-        expected = {*SITES.values(), *SSH_HOSTS.values(), API_IP, DNS_IP, NET_IP}
+        expected = {*SITES.values(), *SSH_HOSTS.values(), API_IP, DNS_IP, NET_IP, "203.0.114.2"}
         found = []
         for log in ("net.jsonl", "host.jsonl"):
             for hit in read_jsonl(self.path(log)):

@@ -9,6 +9,7 @@
 #include "app/world.h"
 #include "base/unique_fd.h"
 #include "session/client.h"
+#include "session/frames.h"
 
 namespace bottle::app {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 Result<int> attach(const std::string& wanted) {
   std::string name = TRY(running_session(wanted));
   UniqueFd fd(TRY(session::connect_to(directories().sessions + "/" + name + "/socket")));
+  TRY(session::send_frame(fd.get(), session::FrameType::attach, "{}"));
   session::ClientOptions client;
   client.terminal = ::isatty(0);
   client.forward_input = true;

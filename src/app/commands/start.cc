@@ -8,13 +8,11 @@
 #include <memory>
 
 #include "app/commands.h"
+#include "app/place.h"
 #include "app/show.h"
 #include "app/world.h"
 #include "base/unique_fd.h"
 #include "session/client.h"
-#include "session/images.h"
-#include "session/supervisor.h"
-#include "session/teardown.h"
 #include "session/terminal.h"
 
 namespace bottle::app {
@@ -26,6 +24,7 @@ struct StartOptions {
   plan::Options plan;
   bool yes = false, dry_run = false;
   std::string workspace;  // directory; empty: the current one
+  RemoteOptions remote;
   Output output;
 };
 
@@ -56,10 +55,14 @@ Result<int> start_session(const StartOptions& options) {
   if (wanted.headless && wanted.prompt == "-") {
     wanted.prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
   }
-  auto engine = connect_engine();
-  if (!engine && !options.dry_run) return std::unexpected(engine.error());
-  plan::Facts facts = TRY(gather_facts(workspace, manifest, engine ? &*engine : nullptr));
+  auto say = [&](const std::string& line) {
+    if (!options.output.quiet && !options.output.json) std::cerr << dim("· " + line) << "\n";
+  };
+  std::unique_ptr<Place> place = options.remote.target.empty() ? local_place() : TRY(remote_place(options.remote, say));
+  plan::Facts facts = gather_facts(workspace);
+  TRY(place->describe(manifest, facts));
   plan::Plan plan = TRY(plan::make(manifest, wanted, facts));
+  TRY(place->check(plan));
   if (options.dry_run) {
     if (options.output.json)
       std::cout << plan::to_json(plan).dump(2) << "\n";
@@ -73,13 +76,7 @@ Result<int> start_session(const StartOptions& options) {
     if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "not started");
   }
 
-  // What a dead owner left goes first: its subnet and names are free again.
-  session::sweep(TRY(session::find_orphans(directories(), &*engine)));
-
-  auto say = [&](const std::string& line) {
-    if (!options.output.quiet && !options.output.json) std::cerr << dim("· " + line) << "\n";
-  };
-  TRY(session::ensure_agent_image(*engine, plan.image, say));
+  TRY(place->prepare(plan, say));
   auto hidden = [](const std::string& question) { return session::ask(question, true); };
   auto values = TRY(session::resolve(plan, facts.environment, hidden));
   auto ssh_keys = TRY(session::find_ssh_keys(plan, facts.environment, hidden));
@@ -87,12 +84,11 @@ Result<int> start_session(const StartOptions& options) {
   session::Job job{.plan = plan,
                    .values = std::move(values),
                    .ssh_keys = std::move(ssh_keys),
-                   .engine = engine->socket(),
                    .ca_bundle = public_roots(),
                    .extra_ca = std::move(extra_ca),
                    .directories = directories(),
                    .path_to_self = path_to_self()};
-  UniqueFd socket(TRY(session::start_supervisor(job)));
+  UniqueFd socket(TRY(place->start(std::move(job))));
 
   session::ClientOptions client;
   client.terminal = !plan.headless && ::isatty(0);
@@ -123,8 +119,11 @@ void add_start(CLI::App& app, int& exit) {
   command->add_option("--workspace", o->plan.workspace_mode);
   command->add_option("--runtime", o->plan.runtime);
   command->add_option("--image", o->plan.image);
+  command->add_option("--remote", o->remote.target);
+  command->add_flag("--allow-vpn", o->remote.allow_vpn);
   command->add_option("args", o->plan.agent_args);
   command->callback([o, &exit] {
+    o->remote.interactive = ::isatty(0);
     auto status = start_session(*o);
     exit = status ? *status : report(status.error(), o->output.json);
   });

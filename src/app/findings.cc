@@ -1,0 +1,119 @@
+#include "app/findings.h"
+
+#include <arpa/inet.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <set>
+
+#include "app/world.h"
+#include "session/far.h"
+#include "workspace/paths.h"
+
+namespace bottle::app {
+namespace {
+
+using nlohmann::json;
+
+constexpr uint64_t kGigabyte = 1ull << 30;
+constexpr int64_t kClockTolerance = 5 * 60 * 1000;
+
+struct Network {
+  uint32_t address = 0, mask = 0;
+  bool is_private() const {
+    auto in = [&](uint32_t base, int bits) { return (address & (~0u << (32 - bits))) == base; };
+    return in(0x0a000000, 8) || in(0xac100000, 12) || in(0xc0a80000, 16) || in(0x64400000, 10);
+  }
+  bool overlaps(const Network& other) const { return ((address ^ other.address) & mask & other.mask) == 0; }
+};
+
+std::optional<Network> network_of(const json& route) {
+  if (!route.is_object() || !route.contains("to") || !route["to"].is_string()) return std::nullopt;
+  std::string text = route["to"];
+  size_t slash = text.find('/');
+  in_addr address{};
+  if (slash == std::string::npos || ::inet_pton(AF_INET, text.substr(0, slash).c_str(), &address) != 1) return std::nullopt;
+  int bits = std::atoi(text.c_str() + slash + 1);
+  if (bits < 1 || bits > 32) return std::nullopt;
+  return Network{ntohl(address.s_addr), ~0u << (32 - bits)};
+}
+
+// An engine's own bridges lead nowhere else.
+bool of_an_engine(const std::string& device) {
+  return device.starts_with("docker") || device.starts_with("br-") || device.starts_with("bottle-") || device.starts_with("veth") || device.starts_with("podman");
+}
+
+std::string text_of(const json& object, const char* key) {
+  return object.is_object() && object.contains(key) && object[key].is_string() ? workspace::printable(object[key].get<std::string>()) : "";
+}
+
+}  // namespace
+
+json to_json(const Finding& finding) {
+  const char* severity = finding.severity == Severity::ok ? "ok" : finding.severity == Severity::warn ? "warn" : "fail";
+  return {{"code", finding.code}, {"severity", severity}, {"what", finding.what}, {"todo", finding.todo}};
+}
+
+std::vector<Finding> judge(const json& hello, const std::string& name, const json& local_routes, int64_t now_ms) {
+  std::vector<Finding> all;
+  auto add = [&](const char* code, Severity severity, const std::string& what, const std::string& todo = "") { all.push_back({code, severity, what, todo}); };
+
+  json engine = hello.value("engine", json::object());
+  if (std::string error = text_of(engine, "error"); !error.empty()) add("engine", Severity::fail, "no container engine on " + name + ": " + error, "bottle remote setup " + name);
+  else add("engine", Severity::ok, "Docker Engine " + text_of(engine, "version") + ", API " + text_of(engine, "api"));
+  if (engine.is_object() && engine.contains("rootless") && engine["rootless"] == true) add("rootless", Severity::ok, "the engine runs without root");
+
+  auto number = [&](const char* key) { return hello.contains(key) && hello[key].is_number_unsigned() ? hello[key].get<uint64_t>() : 0; };
+  auto gigabytes = [](uint64_t bytes) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f GB", static_cast<double>(bytes) / static_cast<double>(kGigabyte));
+    return std::string(text);
+  };
+  uint64_t memory = number("memory"), disk = number("disk_free");
+  add("memory", memory < 2 * kGigabyte ? Severity::warn : Severity::ok, name + " has " + gigabytes(memory) + " of memory" + (memory < 2 * kGigabyte ? ": an agent wants 2 GB" : ""));
+  add("disk", disk < 5 * kGigabyte ? Severity::warn : Severity::ok, name + " has " + gigabytes(disk) + " of free disk" + (disk < 5 * kGigabyte ? ": images and work want 5 GB" : ""));
+
+  int64_t off = hello.contains("clock_ms") && hello["clock_ms"].is_number_integer() ? hello["clock_ms"].get<int64_t>() - now_ms : 0;
+  if (off > kClockTolerance || off < -kClockTolerance)
+    add("clock", Severity::fail, "the clock of " + name + " is off by " + std::to_string(off / 60000) + " minutes: certificates will not be valid there", "set it: sudo timedatectl set-ntp true");
+  else add("clock", Severity::ok, "the clocks agree");
+  add("kernel", Severity::ok, "Linux " + text_of(hello, "kernel") + " on " + text_of(hello, "machine"));
+
+  // A machine that the agent may take must not be a way back to the operator.
+  for (const auto& interface : hello.value("interfaces", json::array())) {
+    std::string kind = text_of(interface, "kind"), device = text_of(interface, "name");
+    static const std::set<std::string> kSuspect = {"tun", "wireguard", "overlay", "ppp", "vpn"};
+    if (kSuspect.contains(kind))
+      add("vpn", Severity::fail, name + " has the interface " + device + " (" + kind + "): an agent that escapes there could follow it", "use another machine, or say --allow-vpn");
+  }
+  for (const auto& far : hello.value("routes", json::array())) {
+    auto there = network_of(far);
+    std::string device = text_of(far, "device");
+    if (!there || !there->is_private() || of_an_engine(device)) continue;
+    for (const auto& near : local_routes) {
+      auto here = network_of(near);
+      if (here && here->is_private() && !of_an_engine(text_of(near, "device")) && here->overlaps(*there))
+        add("lan_route", Severity::fail, name + " has a route to " + text_of(far, "to") + " by " + device + ", and you are in " + text_of(near, "to") + ": it may be your own network",
+            "use a machine outside of your network, or say --allow-vpn");
+    }
+  }
+  return all;
+}
+
+std::vector<Finding> remote_findings(const json& hello, const std::string& name) {
+  auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return judge(hello, name, session::machine_routes(), now);
+}
+
+Result<session::Far> far_to(const std::string& target) {
+  session::Far far;
+  far.target = TRY(ssh::parse_target(target));
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
+  far.program = TRY(session::own_hash());
+  return far;
+}
+
+}  // namespace bottle::app

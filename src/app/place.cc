@@ -1,0 +1,114 @@
+#include "app/place.h"
+
+#include <optional>
+
+#include "app/findings.h"
+#include "app/world.h"
+#include "docker/call.h"
+#include "session/image_transfer.h"
+#include "session/images.h"
+#include "session/supervisor.h"
+#include "session/teardown.h"
+
+namespace bottle::app {
+namespace {
+
+class LocalPlace : public Place {
+ public:
+  Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
+    std::string architecture;
+    if (engine_) {
+      auto info = TRY(engine_->info());
+      for (const auto& [name, unused] : docker::member(info, "Runtimes").items())
+        facts.runtimes.push_back(name);
+      architecture = docker::text_of(info, "Architecture");
+    }
+    facts.images = image_facts(manifest, architecture);
+    return {};
+  }
+
+  Result<> check(plan::Plan&) override { return {}; }
+
+  Result<> prepare(const plan::Plan& plan, const Say& say) override {
+    if (!engine_) return std::unexpected(engine_.error());
+    // What a dead owner left goes first: its subnet and names are free again.
+    session::sweep(TRY(session::find_orphans(directories(), &*engine_)));
+    return session::ensure_agent_image(*engine_, plan.image, say);
+  }
+
+  Result<int> start(session::Job job) override {
+    job.engine = engine_->socket();
+    return session::start_supervisor(job);
+  }
+
+ private:
+  Result<docker::Engine> engine_ = connect_engine();
+};
+
+class RemotePlace : public Place {
+ public:
+  RemotePlace(session::Far far, session::FarSide side, session::Channel channel)
+      : far_(std::move(far)), side_(std::move(side)), channel_(std::move(channel)) {}
+
+  Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
+    const auto& hello = channel_.hello;
+    facts.uid = hello.value("uid", 1000u);
+    facts.gid = hello.value("gid", 1000u);
+    auto engine = hello.value("engine", nlohmann::json::object());
+    for (const auto& runtime : engine.value("runtimes", nlohmann::json::array()))
+      if (runtime.is_string()) facts.runtimes.push_back(runtime);
+    facts.images = image_facts(manifest, hello.value("machine", ""));
+    return {};
+  }
+
+  Result<> check(plan::Plan& plan) override {
+    if (plan.workspace_mode == manifest::WorkspaceMode::bind)
+      return fail(Code::invalid, "workspace: bind means this machine's own files: they are not on " + far_.target.to_string(),
+                  "use clone or copy: bottle start --workspace clone --remote …");
+    for (const auto& host : plan.ssh)
+      if (!host.identity_file.empty())
+        plan.warnings.push_back("ssh host " + host.host + ": its key stays here and cannot sign for an agent on another machine yet");
+    for (const auto& finding : remote_findings(channel_.hello, far_.target.to_string()))
+      if (finding.severity == Severity::warn) plan.warnings.push_back(finding.what);
+    return {};
+  }
+
+  Result<> prepare(const plan::Plan& plan, const Say& say) override {
+    for (const auto& image : channel_.hello.value("images", nlohmann::json::array()))
+      if (image == plan.image.reference) return {};
+    auto engine = connect_engine();
+    if (!engine)
+      return fail(Code::not_found, far_.target.to_string() + " has no image " + plan.image.reference + ", and there is no engine here to send it from: " + engine.error().what,
+                  engine.error().todo);
+    TRY(session::ensure_agent_image(*engine, plan.image, say));
+    return session::send_image(*engine, plan.image.reference, side_, say);
+  }
+
+  Result<int> start(session::Job job) override {
+    job.remote = session::RemoteJob{far_, false, false};
+    return session::start_supervisor(job, &channel_);
+  }
+
+ private:
+  session::Far far_;
+  session::FarSide side_;
+  session::Channel channel_;
+};
+
+}  // namespace
+
+std::unique_ptr<Place> local_place() { return std::make_unique<LocalPlace>(); }
+
+Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say) {
+  session::Far far = TRY(far_to(options.target));
+  auto side = TRY(session::FarSide::reach(far, options.interactive, say));
+  auto channel = TRY(side.serve());
+  for (const auto& finding : remote_findings(channel.hello, far.target.to_string())) {
+    bool pivot = finding.code == "vpn" || finding.code == "lan_route";
+    if (finding.severity == Severity::fail && !(pivot && options.allow_vpn))
+      return fail(pivot ? Code::denied : Code::unavailable, finding.what, finding.todo);
+  }
+  return std::make_unique<RemotePlace>(std::move(far), std::move(side), std::move(channel));
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,41 @@
+// Where the bottle will run: this machine's engine, or another machine's, over ssh.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+#include "manifest/manifest.h"
+#include "plan/plan.h"
+#include "session/job.h"
+
+namespace bottle::app {
+
+using Say = std::function<void(const std::string& line)>;
+
+class Place {
+ public:
+  virtual ~Place() = default;
+  // What the plan must know of it.
+  virtual Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) = 0;
+  // Whether this plan can run there; may add warnings to it.
+  virtual Result<> check(plan::Plan& plan) = 0;
+  // What must be there before the start: no leftovers, the agent's image. Blocking, minutes the first time.
+  virtual Result<> prepare(const plan::Plan& plan, const Say& say) = 0;
+  // Starts the session's supervisor. The launcher's end of the connection to it.
+  virtual Result<int> start(session::Job job) = 0;
+};
+
+// This machine. An engine that does not answer is an error only once it is needed (not for --dry-run).
+std::unique_ptr<Place> local_place();
+
+struct RemoteOptions {
+  std::string target;  // user@host[:port]
+  bool interactive = true;  // ssh may ask
+  bool allow_vpn = false;
+};
+// Connects; Code::denied for a machine that would be a way back to the operator.
+Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say);
+
+}  // namespace bottle::app

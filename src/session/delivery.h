@@ -1,0 +1,45 @@
+// Archives that come to a session from another machine, on a connection of their own: the workspace, the skills.
+//
+// The wire: a line of JSON {"to":"/workspace"}, then chunks (4 bytes length, big-endian, then as many bytes; length 0 ends the
+// archive), and so on; {"end":true} ends it all. A stream that stops before is no delivery.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+#include "session/stream.h"
+
+namespace bottle::session {
+
+// The sending side.
+class DeliveryWriter {
+ public:
+  explicit DeliveryWriter(Sink sink) : sink_(std::move(sink)) {}
+  Result<> begin(const std::string& to);
+  Result<> data(std::string_view bytes);
+  Result<> end_archive();
+  Result<> finish();
+
+ private:
+  Sink sink_;
+};
+
+// The receiving side: a unix socket in the session's directory (mode 0600) that takes one delivery.
+class DeliveryPoint {
+ public:
+  static Result<DeliveryPoint> listen(const std::string& path);
+
+  // Blocks until a whole delivery came, `patience_ms` at most for each wait. `put` reads its source to the end.
+  Result<> receive(const std::function<Result<>(const std::string& to, const Source& source)>& put, int patience_ms);
+
+ private:
+  explicit DeliveryPoint(UniqueFd fd) : listener_(std::move(fd)) {}
+  UniqueFd listener_;
+};
+
+// Reads one delivery from a descriptor. Exposed for tests and the fuzzer.
+Result<> read_delivery(int fd, const std::function<Result<>(const std::string& to, const Source& source)>& put, int patience_ms);
+
+}  // namespace bottle::session

@@ -1,0 +1,234 @@
+#include "session/far.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <thread>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/unique_fd.h"
+#include "docker/engine.h"
+#include "session/client.h"
+#include "session/delivery.h"
+#include "session/frames.h"
+#include "session/job.h"
+#include "session/names.h"
+#include "session/supervisor.h"
+#include "session/teardown.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+bool session_name(const std::string& name) {
+  return !name.empty() && name.size() <= 40 && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+}
+
+// Bytes both ways until either side ends.
+void pass(int in, int out, int socket) {
+  for (char buffer[65536];;) {
+    pollfd fds[] = {{in, POLLIN, 0}, {socket, POLLIN, 0}};
+    if (::poll(fds, 2, -1) < 0 && errno != EINTR) return;
+    for (int i = 0; i < 2; ++i) {
+      if (!fds[i].revents) continue;
+      ssize_t n = ::read(fds[i].fd, buffer, sizeof buffer);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return;
+      if (!write_all(i == 0 ? socket : out, {buffer, static_cast<size_t>(n)})) return;
+    }
+  }
+}
+
+void refuse(const Error& error) {
+  (void)send_frame(1, FrameType::failure, json{{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}.dump());
+}
+
+// What is left of a session that has ended: its result, told again to whoever comes late.
+Result<> tell_result(const FarWorld& world, const std::string& session) {
+  auto text = read_file(world.directories.results + "/" + session + "/result.json");
+  if (!text) return fail(Code::not_found, "there is no session " + session + " on this machine");
+  return send_frame(1, FrameType::result, *text);
+}
+
+Result<UniqueFd> begin(const FarWorld& world, const std::string& text) {
+  Job job = TRY(job_from_json(text));
+  if (!session_name(job.plan.session)) return fail(Code::invalid, "not a session's name");
+  job.directories = world.directories;
+  job.engine = world.engine_socket;
+  job.path_to_self = world.path_to_self;
+  job.far = true;
+  if (job.engine.empty()) return fail(Code::unavailable, world.engine_error);
+  auto engine = TRY(docker::Engine::connect({job.engine, "this machine"}));
+  sweep(TRY(find_orphans(world.directories, &engine)));
+  return UniqueFd(TRY(start_supervisor(job)));
+}
+
+int serve(const FarWorld& world) {
+  if (!write_all(1, far_hello(world).dump(-1, ' ', true, json::error_handler_t::replace) + "\n")) return 1;
+  auto frame = receive_frame(0);
+  if (!frame) return 0;  // it only wanted to know
+  UniqueFd socket;
+  if (frame->type == FrameType::job) {
+    auto begun = begin(world, frame->bytes);
+    if (!begun) return refuse(begun.error()), 1;
+    socket = std::move(*begun);
+  } else if (frame->type == FrameType::attach) {
+    auto wish = json::parse(frame->bytes, nullptr, false);
+    std::string session = wish.is_object() ? wish.value("session", "") : "";
+    if (!session_name(session)) return refuse({Code::invalid, "not a session's name"}), 1;
+    auto connected = connect_to(world.directories.sessions + "/" + session + "/socket");
+    if (!connected) {
+      if (auto told = tell_result(world, session); !told) return refuse(told.error()), 1;
+      return 0;
+    }
+    socket.reset(*connected);
+    if (!send_frame(socket.get(), FrameType::attach, frame->bytes)) return 1;
+  } else {
+    return refuse({Code::protocol, "neither a job nor an attach"}), 1;
+  }
+  pass(0, 1, socket.get());
+  return 0;
+}
+
+// The session's directory may not be there yet: the job travels on another connection.
+Result<> deliver(const FarWorld& world, const std::string& session) {
+  std::string path = world.directories.sessions + "/" + session + "/delivery";
+  UniqueFd socket;
+  for (int tries = 0; tries < 1200 && !socket; ++tries) {
+    if (auto connected = connect_to(path)) socket.reset(*connected);
+    else std::this_thread::sleep_for(std::chrono::milliseconds(tries < 200 ? 10 : 50));
+  }
+  if (!socket) return fail(Code::timed_out, "the session " + session + " did not begin");
+  for (char buffer[65536];;) {
+    ssize_t n = ::read(0, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("reading the delivery");
+    if (n == 0) break;
+    TRY(write_all(socket.get(), {buffer, static_cast<size_t>(n)}));
+  }
+  ::shutdown(socket.get(), SHUT_WR);
+  char ok[3];
+  if (::recv(socket.get(), ok, 3, MSG_WAITALL) != 3) return fail(Code::closed, "the session did not take the delivery");
+  return write_all(1, "ok\n");
+}
+
+// Files of a session that has ended, in the delivery's own framing.
+Result<> fetch(const FarWorld& world, const std::string& session) {
+  std::string directory = world.directories.results + "/" + session;
+  DeliveryWriter writer([](std::string_view bytes) { return write_all(1, bytes); });
+  for (const char* name : {"result.json", "egress.jsonl", "workspace.tar"}) {
+    UniqueFd fd(::open((directory + "/" + name).c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) continue;
+    TRY(writer.begin(name));
+    for (char buffer[256 << 10];;) {
+      ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+      if (n < 0) return fail_errno(std::string("reading ") + name);
+      if (n == 0) break;
+      TRY(writer.data({buffer, static_cast<size_t>(n)}));
+    }
+    TRY(writer.end_archive());
+  }
+  return writer.finish();
+}
+
+// The workspace as it is now, unless it is what the caller has already.
+Result<> checkpoint(const FarWorld& world, const std::string& session, const std::string& known) {
+  auto engine = TRY(docker::Engine::connect({world.engine_socket, "this machine"}));
+  std::string container = Names(session).agent;
+  auto each = [&](const docker::Engine::Writer& to) { return engine.get_archive(container, "/workspace", to); };
+  Fingerprint before;
+  TRY(each([&](std::string_view bytes) -> Result<> {
+    before.feed(bytes);
+    return {};
+  }));
+  DeliveryWriter writer([](std::string_view bytes) { return write_all(1, bytes); });
+  TRY(writer.begin("fingerprint"));
+  TRY(writer.data(before.text()));
+  TRY(writer.end_archive());
+  if (before.text() != known) {
+    TRY(writer.begin("workspace.tar"));
+    TRY(each([&](std::string_view bytes) { return writer.data(bytes); }));
+    TRY(writer.end_archive());
+  }
+  return writer.finish();
+}
+
+// Everything that is still here of a session: it is ended if it runs, and its results go.
+Result<> forget(const FarWorld& world, const std::string& session) {
+  std::error_code error;
+  std::filesystem::remove_all(world.directories.results + "/" + session, error);
+  if (error) return fail(Code::internal, "removing what is left of " + session + ": " + error.message());
+  json receipt = {{"session", session}, {"forgotten", true}};
+  if (!world.engine_socket.empty()) {
+    auto engine = TRY(docker::Engine::connect({world.engine_socket, "this machine"}));
+    Names names(session);
+    bool running = ::access((world.directories.sessions + "/" + session + "/socket").c_str(), F_OK) == 0;
+    if (!running) receipt["receipt"] = to_json(tear_down(engine, session, {{"network", names.network}, {"container", names.guard}, {"container", names.agent}}));
+  }
+  return write_all(1, receipt.dump() + "\n");
+}
+
+Result<> stop(const FarWorld& world, const std::string& session) {
+  UniqueFd fd(TRY(connect_to(world.directories.sessions + "/" + session + "/socket")));
+  TRY(send_frame(fd.get(), FrameType::stop, ""));
+  FrameReader frames;
+  for (char buffer[65536];;) {
+    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+    if (n <= 0) return {};
+    frames.feed({buffer, static_cast<size_t>(n)});
+    while (auto frame = frames.next())
+      if (frame->type == FrameType::result || frame->type == FrameType::failure) return {};
+  }
+}
+
+Result<> layers(const FarWorld& world) {
+  auto engine = TRY(docker::Engine::connect({world.engine_socket, "this machine"}));
+  json all = json::array();
+  for (const auto& reference : TRY(engine.references("bottle-agent-"))) all.push_back({{"image", reference}, {"layers", TRY(engine.layers(reference))}});
+  return write_all(1, all.dump() + "\n");
+}
+
+Result<> load(const FarWorld& world) {
+  auto engine = TRY(docker::Engine::connect({world.engine_socket, "this machine"}));
+  TRY(engine.load_image([](char* buffer, size_t size) -> Result<size_t> {
+    ssize_t n;
+    do n = ::read(0, buffer, size);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) return fail_errno("reading the image");
+    return static_cast<size_t>(n);
+  }));
+  return write_all(1, "ok\n");
+}
+
+}  // namespace
+
+int far_main(const FarWorld& world, const std::vector<std::string>& words) {
+  std::string verb = words.empty() ? "" : words[0], session = words.size() > 1 ? words[1] : "";
+  if (verb == "serve") return serve(world);
+  if (verb == "hello") return write_all(1, far_hello(world).dump(-1, ' ', true, json::error_handler_t::replace) + "\n") ? 0 : 1;
+  auto done = [&]() -> Result<> {
+    if (verb == "layers") return layers(world);
+    if (verb == "load") return load(world);
+    if (!session_name(session)) return fail(Code::invalid, "not a session's name");
+    if (verb == "deliver") return deliver(world, session);
+    if (verb == "fetch") return fetch(world, session);
+    if (verb == "checkpoint") return checkpoint(world, session, words.size() > 2 ? words[2] : "");
+    if (verb == "forget") return forget(world, session);
+    if (verb == "stop") return stop(world, session);
+    return fail(Code::invalid, "unknown verb " + verb);
+  }();
+  if (done) return 0;
+  std::fprintf(stderr, "%s\n", done.error().what.c_str());
+  return 1;
+}
+
+}  // namespace bottle::session

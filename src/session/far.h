@@ -1,0 +1,35 @@
+// The far side of `--remote`: what `bottle` does on the machine where the bottle runs, when it is asked over ssh.
+//
+// `bottle far serve` says hello (one line of JSON: who and what is here), then takes one frame on stdin: a job, for which it starts a
+// supervisor, or attach, for one that runs; from then on it passes bytes between the two. It is nobody: when the connection goes,
+// it goes, and the supervisor stays. The other verbs move archives, each on a command of its own.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "session/state.h"
+
+namespace bottle::session {
+
+// What the far side must know of itself; gathered by app.
+struct FarWorld {
+  Directories directories;
+  std::string engine_socket;  // empty: none was found
+  std::string engine_error;   // why, and what to do
+  std::string path_to_self;
+};
+
+// [{"device":…,"to":"a.b.c.d/n"}…]: what this machine has a route to, other than by its default.
+nlohmann::json machine_routes();
+
+nlohmann::json far_hello(const FarWorld& world);
+
+// serve | deliver SESSION | fetch SESSION | forget SESSION | checkpoint SESSION [HASH] | layers | load | stop SESSION.
+// The exit status; errors are told on stderr.
+int far_main(const FarWorld& world, const std::vector<std::string>& words);
+
+}  // namespace bottle::session

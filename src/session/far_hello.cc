@@ -1,0 +1,114 @@
+// What a machine says of itself: facts for the plan, and for `bottle remote check`.
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <sstream>
+
+#include "base/file.h"
+#include "docker/engine.h"
+#include "session/far.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+std::string kind_of(const std::string& interface) {
+  std::string base = "/sys/class/net/" + interface;
+  auto has = [&](const char* name) { return ::access((base + name).c_str(), F_OK) == 0; };
+  auto says = [&](const char* name, const char* text) {
+    auto content = read_file(base + name, 4096);
+    return content && content->find(text) != std::string::npos;
+  };
+  if (has("/tun_flags")) return "tun";
+  if (says("/uevent", "DEVTYPE=wireguard")) return "wireguard";
+  if (says("/uevent", "DEVTYPE=vxlan") || says("/uevent", "DEVTYPE=geneve")) return "overlay";
+  if (says("/type", "512")) return "ppp";
+  if (says("/uevent", "DEVTYPE=bridge")) return "bridge";
+  for (const char* prefix : {"tailscale", "zt", "wg", "nebula", "utun"})
+    if (interface.starts_with(prefix)) return "vpn";
+  return "other";
+}
+
+json interfaces() {
+  json all = json::array();
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/sys/class/net", ignored)) {
+    std::string name = entry.path().filename();
+    if (name != "lo") all.push_back({{"name", name}, {"kind", kind_of(name)}});
+  }
+  return all;
+}
+
+json engine_facts(const FarWorld& world, json& hello) {
+  if (world.engine_socket.empty()) return {{"error", world.engine_error}};
+  auto engine = docker::Engine::connect({world.engine_socket, "this machine"});
+  if (!engine) return {{"error", engine.error().what}, {"todo", engine.error().todo}};
+  auto info = engine->info();
+  if (!info) return {{"error", info.error().what}};
+  json runtimes = json::array();
+  if (auto list = engine->runtimes()) runtimes = *list;
+  bool rootless = false;
+  if (info->contains("SecurityOptions") && (*info)["SecurityOptions"].is_array())
+    for (const auto& option : (*info)["SecurityOptions"]) rootless |= option.is_string() && option.get<std::string>().find("rootless") != std::string::npos;
+  std::string root = info->value("DockerRootDir", "");
+  struct statvfs disk {};
+  if (!root.empty() && ::statvfs(root.c_str(), &disk) == 0) hello["disk_free"] = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+  if (auto images = engine->references("bottle-agent-")) hello["images"] = *images;
+  return {{"socket", engine->socket()}, {"api", engine->api_version()}, {"version", info->value("ServerVersion", "")}, {"rootless", rootless},
+          {"runtimes", runtimes},       {"cgroup", info->value("CgroupVersion", "")}};
+}
+
+}  // namespace
+
+json machine_routes() {
+  json all = json::array();
+  std::istringstream lines(read_file("/proc/net/route").value_or(""));
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) {
+    std::istringstream words(line);
+    std::string device, destination, word, mask;
+    words >> device >> destination >> word >> word >> word >> word >> word >> mask;
+    unsigned long d = std::strtoul(destination.c_str(), nullptr, 16), m = std::strtoul(mask.c_str(), nullptr, 16);
+    if (m == 0) continue;
+    std::string text;
+    for (int i = 0; i < 4; ++i) text += (i ? "." : "") + std::to_string(d >> (8 * i) & 255);
+    all.push_back({{"device", device}, {"to", text + "/" + std::to_string(__builtin_popcountl(m))}});
+  }
+  return all;
+}
+
+json far_hello(const FarWorld& world) {
+  struct utsname name {};
+  ::uname(&name);
+  struct sysinfo memory {};
+  ::sysinfo(&memory);
+  auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  json hello = {{"bottle", "far"},
+                {"uid", ::getuid()},
+                {"gid", ::getgid()},
+                {"kernel", name.release},
+                {"machine", name.machine},
+                {"clock_ms", now},
+                {"memory", static_cast<uint64_t>(memory.totalram) * memory.mem_unit},
+                {"cpus", std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))},
+                {"interfaces", interfaces()},
+                {"routes", machine_routes()},
+                {"images", json::array()},
+                {"rsync", ::access("/usr/bin/rsync", X_OK) == 0},
+                {"mosh", ::access("/usr/bin/mosh-server", X_OK) == 0}};
+  hello["engine"] = engine_facts(world, hello);
+  if (!hello.contains("disk_free")) {
+    struct statvfs disk {};
+    if (::statvfs("/", &disk) == 0) hello["disk_free"] = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+  }
+  return hello;
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,109 @@
+#include "session/homecoming.h"
+
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "base/unique_fd.h"
+#include "workspace/workspace.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kMostEgress = 256u << 20, kLongestLine = 1 << 16;
+
+// The tar goes on to whoever reads it; what is behind its end is read and dropped.
+Result<> drain(const Source& source) {
+  for (char rest[65536]; TRY(source(rest, sizeof rest)) > 0;) {
+  }
+  return {};
+}
+
+Result<> keep(const Source& source, const std::string& path, uint64_t most) {
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno("creating " + path);
+  char buffer[256 << 10];
+  for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) {
+    if (n > most) return fail(Code::limit, "the workspace is larger than can be kept");
+    most -= n;
+    TRY(write_all(fd.get(), {buffer, n}));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<json> Homecoming::sort(const Source& source) {
+  workspace::Incoming incoming;
+  incoming.session = job_.plan.session;
+  incoming.source = job_.plan.workspace;
+  incoming.base = base_;
+  incoming.results_dir = job_.directories.results + "/" + job_.plan.session;
+  auto back = workspace::receive(incoming, source);
+  if (!back) return std::unexpected(std::move(back.error()));
+  return json{{"text", back->text},   {"refs", back->refs},       {"commits", back->commits}, {"files", back->files},
+              {"patch", back->patch}, {"flagged", back->flagged}, {"skipped", back->skipped}};
+}
+
+// Line by line through the parser: the far side may have been taken, and this is read on a terminal.
+Result<> Homecoming::save_egress(const Source& source) {
+  std::string path = job_.directories.results + "/" + job_.plan.session + "/egress.jsonl";
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno("creating " + path);
+  std::string pending;
+  char buffer[65536];
+  for (size_t total = 0, n; (n = TRY(source(buffer, sizeof buffer))) > 0;) {
+    if ((total += n) > kMostEgress) return fail(Code::limit, "the list of the guard's decisions is too long");
+    pending.append(buffer, n);
+    size_t start = 0;
+    for (size_t end; (end = pending.find('\n', start)) != std::string::npos; start = end + 1) {
+      auto line = json::parse(pending.begin() + static_cast<long>(start), pending.begin() + static_cast<long>(end), nullptr, false);
+      if (line.is_object()) TRY(write_all(fd.get(), line.dump(-1, ' ', true, json::error_handler_t::replace) + "\n"));
+    }
+    pending.erase(0, start);
+    if (pending.size() > kLongestLine) pending.clear();
+  }
+  return {};
+}
+
+Result<bool> Homecoming::checkpoint(FarSide& far) {
+  bool news = false;
+  std::string seen;
+  TRY(far.fetch({"checkpoint", job_.plan.session, fingerprint_}, [&](const std::string& name, const Source& source) -> Result<> {
+    if (name == "workspace.tar") {
+      (void)TRY(sort(source));
+      news = true;
+    } else if (name == "fingerprint") {
+      char text[64];
+      seen.assign(text, TRY(source(text, sizeof text)));
+    }
+    return drain(source);
+  }));
+  fingerprint_ = seen;
+  return news;
+}
+
+Result<json> Homecoming::fetch(FarSide& far) {
+  json back = json::object();
+  std::string kept = job_.directories.results + "/" + job_.plan.session + "/workspace.tar";
+  TRY(make_directories(job_.directories.results + "/" + job_.plan.session));
+  TRY(far.fetch({"fetch", job_.plan.session}, [&](const std::string& name, const Source& source) -> Result<> {
+    if (name == "egress.jsonl") TRY(save_egress(source));
+    if (name == "workspace.tar") TRY(keep(source, kept, 16ull << 30));
+    return drain(source);
+  }));
+  // On this disk first, sorted second: what cannot be sorted is not lost.
+  UniqueFd fd(::open(kept.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return back;
+  auto sorted = sort([&](char* buffer, size_t size) -> Result<size_t> {
+    ssize_t n = ::read(fd.get(), buffer, size);
+    if (n < 0) return fail_errno("reading " + kept);
+    return static_cast<size_t>(n);
+  });
+  if (!sorted) return json{{"error", sorted.error().what}, {"archive", kept}, {"text", "The workspace as the agent left it, unchecked: " + kept}};
+  ::unlink(kept.c_str());
+  return *sorted;
+}
+
+}  // namespace bottle::session

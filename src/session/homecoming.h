@@ -1,0 +1,34 @@
+// The work of a far session, brought here: checkpoints while the agent works, everything when it has ended.
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "session/job.h"
+#include "session/remote_link.h"
+
+namespace bottle::session {
+
+class Homecoming {
+ public:
+  // `base`: the commit that the work began from, as the near side sent it.
+  Homecoming(const Job& job, std::string base) : job_(job), base_(std::move(base)) {}
+
+  // The workspace as it is now, onto the session's refs; nothing is transferred where nothing changed. Blocking.
+  // True: something new came.
+  Result<bool> checkpoint(FarSide& far);
+
+  // What the session left there: the workspace onto refs and as a patch, the guard's decisions into the results. Blocking.
+  // The answer is `back` of the result.
+  Result<nlohmann::json> fetch(FarSide& far);
+
+ private:
+  Result<nlohmann::json> sort(const Source& source);
+  Result<> save_egress(const Source& source);
+  const Job& job_;
+  std::string base_, fingerprint_;
+};
+
+}  // namespace bottle::session

@@ -1,0 +1,27 @@
+// An image to another machine's engine: only the layers it lacks.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "docker/engine.h"
+#include "session/remote_link.h"
+#include "session/stream.h"
+
+namespace bottle::session {
+
+// How many of `layers` (digests, lowest first) stand at the bottom of some image of `there`, which is [{"layers":[…]}…].
+size_t shared_layers(const std::vector<std::string>& layers, const nlohmann::json& there);
+
+// Copies the archive of an image (`docker save`), without the entries named in `leave_out`. Pure but for the descriptors.
+Result<> copy_archive(int from, const std::set<std::string>& leave_out, const Sink& to);
+
+// Blocking; the archive is spooled to a temporary file, since its index may come last.
+Result<> send_image(docker::Engine& engine, const std::string& reference, FarSide& far, const std::function<void(const std::string&)>& progress);
+
+}  // namespace bottle::session

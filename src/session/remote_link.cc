@@ -1,0 +1,192 @@
+#include "session/remote_link.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <chrono>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "session/delivery.h"
+#include "workspace/paths.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kLongestHello = 1 << 20;
+
+Result<std::string> gzipped(const std::string& bytes) {
+  z_stream z{};
+  if (::deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) return fail(Code::internal, "starting to compress");
+  std::string out(::deflateBound(&z, bytes.size()), '\0');
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  z.avail_in = static_cast<uInt>(bytes.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  int done = ::deflate(&z, Z_FINISH);
+  out.resize(z.total_out);
+  ::deflateEnd(&z);
+  if (done != Z_STREAM_END) return fail(Code::internal, "compressing");
+  return out;
+}
+
+std::string this_machine() {
+  struct utsname name {};
+  ::uname(&name);
+  return name.machine;
+}
+
+// One line and not a byte more would need a read a byte; what follows a hello comes only once we have spoken.
+Result<std::string> read_line(int fd, int timeout_ms) {
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  std::string text;
+  while (text.find('\n') == std::string::npos) {
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    pollfd p{fd, POLLIN, 0};
+    if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0) return fail(Code::timed_out, "the other machine did not answer within " + std::to_string(timeout_ms / 1000) + " s");
+    char buffer[16384];
+    ssize_t n = ::read(fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return fail(Code::closed, "the connection ended before the other machine had answered");
+    text.append(buffer, static_cast<size_t>(n));
+    if (text.size() > kLongestHello) return fail(Code::limit, "the other machine's answer does not end");
+  }
+  return text;
+}
+
+}  // namespace
+
+json to_json(const Far& far) {
+  const auto& t = far.target;
+  return {{"user", t.user}, {"host", t.host}, {"port", t.port}, {"known_hosts", t.known_hosts}, {"host_key_alias", t.host_key_alias}, {"identity", t.identity},
+          {"control", far.control_directory}, {"program", far.program}};
+}
+
+Result<Far> far_from_json(const json& j) {
+  if (!j.is_object()) return fail(Code::invalid, "the record of the other machine is unreadable");
+  Far far;
+  far.target = {j.value("user", ""), j.value("host", ""), j.value("port", uint16_t{0}), j.value("known_hosts", ""), j.value("host_key_alias", ""), j.value("identity", "")};
+  far.control_directory = j.value("control", "");
+  far.program = j.value("program", "");
+  return far;
+}
+
+json cleaned(const json& value) {
+  if (value.is_string()) return workspace::printable(value.get_ref<const std::string&>());
+  if (value.is_array()) {
+    json out = json::array();
+    for (const auto& each : value) out.push_back(cleaned(each));
+    return out;
+  }
+  if (value.is_object()) {
+    json out = json::object();
+    for (const auto& [key, each] : value.items()) out[workspace::printable(key)] = cleaned(each);
+    return out;
+  }
+  return value;
+}
+
+Result<std::string> own_program() { return read_file("/proc/self/exe", 256u << 20); }
+
+Result<std::string> own_hash() {
+  static const Result<std::string> hash = []() -> Result<std::string> { return content_hash(TRY(own_program())); }();
+  return hash;
+}
+
+Result<FarSide> FarSide::reach(const Far& far, bool interactive, std::function<void(const std::string&)> progress) {
+  ssh::Options options;
+  options.control_directory = far.control_directory;
+  options.interactive = interactive;
+  FarSide side(far, TRY(ssh::Connection::open(far.target, options)));
+  side.progress_ = std::move(progress);
+  return side;
+}
+
+Result<ssh::Connection> FarSide::bulk() {
+  ssh::Options options;
+  options.control_directory = far_.control_directory;
+  options.purpose = "bulk";
+  return ssh::Connection::open(far_.target, options);
+}
+
+void FarSide::drop() {
+  main_.close();
+  if (auto other = bulk()) other->close();
+}
+
+std::string FarSide::line_for(const std::vector<std::string>& words) const {
+  std::string line = "b=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle/" + far_.program + "\"; "
+                     "[ -x \"$b\" ] || { echo \"{\\\"bottle\\\":\\\"absent\\\",\\\"machine\\\":\\\"$(uname -m)\\\",\\\"system\\\":\\\"$(uname -s)\\\"}\"; exit 0; }; "
+                     "exec \"$b\" far";
+  for (const auto& word : words) line += " " + ssh::quoted(word);
+  return line;
+}
+
+Result<> FarSide::ship_program(const std::string& machine) {
+  if (machine != this_machine())
+    return fail(Code::invalid, main_.target().to_string() + " is a " + workspace::printable(machine) + ", this program is for " + this_machine(), "use a bottle built for that machine");
+  std::string program = TRY(own_program()), packed = TRY(gzipped(program));
+  if (progress_) progress_("sending bottle to " + main_.target().to_string() + " (" + std::to_string(packed.size() >> 20) + " MB, once)");
+  // Written beside and renamed: a connection that breaks leaves no half program under the name that counts.
+  std::string line = "set -e; umask 077; d=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle\"; mkdir -p \"$d\"; t=\"$d/.new.$$\"; trap 'rm -f \"$t\"' EXIT; "
+                     "gzip -dc >\"$t\"; [ \"$(wc -c <\"$t\")\" -eq " + std::to_string(program.size()) + " ]; chmod 700 \"$t\"; mv -f \"$t\" \"$d/" + far_.program + "\"; echo ok";
+  auto connection = TRY(bulk());
+  auto done = TRY(connection.capture(line, {.input = packed, .timeout_ms = 600000}));
+  if (done.status != 0 || done.out != "ok\n")
+    return fail(Code::unavailable, "bottle could not be put on " + main_.target().to_string() + ": " + workspace::printable(done.err.substr(0, 500)), "is its disk full, or its home read-only?");
+  return {};
+}
+
+Result<Channel> FarSide::serve(const std::vector<std::string>& send_env) {
+  for (int attempt = 0;; ++attempt) {
+    Command command = main_.command(line_for({"serve"}), send_env);
+    command.detached = true;  // no Ctrl-C of the terminal is meant for it, and it outlives the launcher
+    Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::null()));
+    Channel channel;
+    channel.in.reset(::fcntl(child.in(), F_DUPFD_CLOEXEC, 10));
+    channel.out.reset(::fcntl(child.out(), F_DUPFD_CLOEXEC, 10));
+    auto line = read_line(channel.out.get(), 60000);
+    if (!line) return std::unexpected(std::move(line.error()).during("speaking to " + main_.target().to_string()));
+    channel.hello = json::parse(*line, nullptr, false);
+    std::string kind = channel.hello.is_object() ? channel.hello.value("bottle", "") : "";
+    if (kind == "far") return channel;
+    if (kind != "absent" || attempt > 0) return fail(Code::protocol, main_.target().to_string() + " answers with something else than bottle: " + workspace::printable(line->substr(0, 200)),
+                                                     "does a login script print there? `ssh " + main_.target().to_string() + " true` must print nothing");
+    TRY(ship_program(channel.hello.value("machine", "")));
+  }
+}
+
+Result<Captured> FarSide::ask(const std::vector<std::string>& words, int timeout_ms) {
+  auto connection = TRY(bulk());
+  return connection.capture(line_for(words), {.timeout_ms = timeout_ms});
+}
+
+Result<> FarSide::send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce) {
+  auto connection = TRY(bulk());
+  Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::pipe(), Child::pipe(), Child::pipe()));
+  auto produced = produce([&](std::string_view bytes) { return write_all(child.in(), bytes); });
+  child.close_in();
+  if (!produced && produced.error().code != Code::closed) return produced;
+  std::string answer, complaint;
+  for (auto [fd, text] : {std::pair{child.out(), &answer}, {child.err(), &complaint}}) {
+    char buffer[4096];
+    for (ssize_t n; text->size() < 65536 && (n = ::read(fd, buffer, sizeof buffer)) > 0;) text->append(buffer, static_cast<size_t>(n));
+  }
+  int status = TRY(child.wait(60000));
+  if (status == 0 && answer == "ok\n") return {};
+  std::string why = workspace::printable(complaint.empty() ? answer : complaint).substr(0, 500);
+  return fail(status == 255 ? Code::unavailable : Code::internal, words[0] + " on " + main_.target().to_string() + " failed: " + (why.empty() ? "status " + std::to_string(status) : why));
+}
+
+Result<> FarSide::fetch(const std::vector<std::string>& words, const std::function<Result<>(const std::string&, const Source&)>& put) {
+  auto connection = TRY(bulk());
+  Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::null(), Child::pipe(), Child::null()));
+  return read_delivery(child.out(), put, 120000);
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,72 @@
+// The near side's way to a bottle on another machine: the connections, the program there, the channel to a session.
+//
+// All that comes over it is hostile: the agent may have taken that machine. It is bounded, parsed strictly and cleaned before a
+// person sees it; nothing that it says decides what is done here.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "base/unique_fd.h"
+#include "session/stream.h"
+#include "ssh/connection.h"
+
+namespace bottle::session {
+
+// How to reach it. Kept in the ledger: nothing in it is secret.
+struct Far {
+  ssh::Target target;
+  std::string control_directory;
+  std::string program;  // content hash; the far side keeps it in ~/.cache/bottle/<hash>
+};
+nlohmann::json to_json(const Far& far);
+Result<Far> far_from_json(const nlohmann::json& json);
+
+// A running `bottle far serve`, behind its hello. The ssh that carries it is nobody's child once it is handed on.
+struct Channel {
+  UniqueFd in, out;  // what we write; what we read
+  nlohmann::json hello;
+};
+
+class FarSide {
+ public:
+  // Connects (or finds the connection that is there). Blocking. `progress`: what takes long.
+  static Result<FarSide> reach(const Far& far, bool interactive, std::function<void(const std::string&)> progress = {});
+
+  // Starts `bottle far serve` and takes its hello; the program is sent first where it is missing. Code::invalid: the
+  // machine is of another kind.
+  Result<Channel> serve(const std::vector<std::string>& send_env = {});
+
+  // `bottle far WORDS` over the connection for bulk, which is made at its first use.
+  Result<Captured> ask(const std::vector<std::string>& words, int timeout_ms = 60000);
+  // The same with bytes streamed in; its answer must be "ok".
+  Result<> send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce);
+  // The same with a delivery that comes back.
+  Result<> fetch(const std::vector<std::string>& words, const std::function<Result<>(const std::string& name, const Source& source)>& put);
+
+  const ssh::Connection& connection() const { return main_; }
+  Result<ssh::Connection> bulk();
+  // After a network that changed under us: the connections are dead, whatever ssh believes.
+  void drop();
+
+ private:
+  FarSide(Far far, ssh::Connection main) : far_(std::move(far)), main_(std::move(main)) {}
+  Result<> ship_program(const std::string& machine);
+  std::string line_for(const std::vector<std::string>& words) const;
+  Far far_;
+  ssh::Connection main_;
+  std::function<void(const std::string&)> progress_;
+};
+
+// This program's own bytes, and their hash. Read once.
+Result<std::string> own_program();
+Result<std::string> own_hash();
+
+// Every string in it made fit for a terminal.
+nlohmann::json cleaned(const nlohmann::json& json);
+
+}  // namespace bottle::session

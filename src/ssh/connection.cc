@@ -1,0 +1,145 @@
+#include "ssh/connection.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/ids.h"
+
+namespace bottle::ssh {
+namespace {
+
+// Options of ours stand before any configuration file's (ssh_config(5): the first value counts).
+std::vector<std::string> base_argv(const Target& target, const std::string& control_path) {
+  std::vector<std::string> argv = {"ssh", "-S", control_path};
+  auto option = [&](const std::string& text) { argv.insert(argv.end(), {"-o", text}); };
+  if (!target.known_hosts.empty()) {
+    // A machine of ours: nothing of the operator's configuration is meant for it.
+    argv.insert(argv.end(), {"-F", "none"});
+    option("UserKnownHostsFile=" + target.known_hosts);
+    option("GlobalKnownHostsFile=none");
+    option("UpdateHostKeys=no");
+  }
+  if (!target.host_key_alias.empty()) {
+    option("HostKeyAlias=" + target.host_key_alias);
+    option("CheckHostIP=no");
+  }
+  if (!target.identity.empty()) {
+    option("IdentitiesOnly=yes");
+    option("IdentityAgent=none");
+    argv.insert(argv.end(), {"-i", target.identity});
+  }
+  for (const char* fixed : {"ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none",
+                            "RequestTTY=no", "EscapeChar=none", "LogLevel=ERROR", "Tunnel=no"})
+    option(fixed);
+  if (!target.user.empty()) argv.insert(argv.end(), {"-l", target.user});
+  if (target.port) argv.insert(argv.end(), {"-p", std::to_string(target.port)});
+  return argv;
+}
+
+void end_argv(std::vector<std::string>& argv, const Target& target) { argv.insert(argv.end(), {"--", target.host}); }
+
+std::string last_line(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  size_t line = text.rfind('\n');
+  return line == std::string::npos ? text : text.substr(line + 1);
+}
+
+}  // namespace
+
+std::string quoted(const std::string& word) {
+  std::string out = "'";
+  for (char c : word) {
+    if (c == '\'') out += "'\\''";
+    else out += c;
+  }
+  return out + "'";
+}
+
+Result<std::string> control_directory(const std::string& runtime_directory) {
+  std::string path = runtime_directory.empty() ? "/tmp/bottle-" + std::to_string(::getuid()) : runtime_directory + "/bottle";
+  if (path.size() > 60) path = "/tmp/bottle-" + std::to_string(::getuid());  // sun_path holds 104 bytes on macOS, and ssh adds to it
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("making " + path);
+  struct stat st {};
+  if (::lstat(path.c_str(), &st) != 0) return fail_errno("looking at " + path);
+  if (!S_ISDIR(st.st_mode) || st.st_uid != ::getuid() || (st.st_mode & 077))
+    return fail(Code::denied, path + " is not a directory of yours alone", "remove it, or set XDG_RUNTIME_DIR");
+  return path;
+}
+
+Error explain(const Target& target, const std::string& complaint) {
+  std::string name = target.to_string();
+  auto says = [&](const char* text) { return complaint.find(text) != std::string::npos; };
+  if (says("REMOTE HOST IDENTIFICATION HAS CHANGED"))
+    return {Code::denied, name + " shows another host key than the one that is known: refused",
+            "find out why before anything else; if the machine was really made anew: ssh-keygen -R " + target.host};
+  if (says("Host key verification failed") || says("No ED25519 host key is known") || says("host key is known"))
+    return {Code::denied, "the host key of " + name + " is not known", "connect once with `ssh " + name + "` and compare the fingerprint, or add it to known_hosts"};
+  if (says("Permission denied") || says("Too many authentication failures"))
+    return {Code::denied, name + " does not let you in: " + last_line(complaint), "make `ssh " + name + " true` work first (key, agent, user)"};
+  if (says("Could not resolve hostname") || says("Name or service not known"))
+    return {Code::not_found, "there is no host " + target.host + ": " + last_line(complaint)};
+  if (says("timed out") || says("Timeout")) return {Code::timed_out, name + " does not answer: " + last_line(complaint)};
+  if (says("Connection refused") || says("No route to host") || says("unreachable") || says("Connection closed") || says("Connection reset"))
+    return {Code::unavailable, name + " cannot be reached: " + last_line(complaint), "is its sshd running, on that port?"};
+  return {Code::unavailable, "ssh to " + name + " failed: " + (complaint.empty() ? "it said nothing" : last_line(complaint))};
+}
+
+Result<Connection> Connection::open(const Target& target, const Options& options) {
+  std::string identity = target.to_string() + "\n" + target.known_hosts + "\n" + target.host_key_alias + "\n" + target.identity + "\n" + options.purpose;
+  Connection connection(target, options.control_directory + "/" + content_hash(identity));
+  if (connection.alive()) return connection;
+  ::unlink(connection.control_path_.c_str());  // a master that was killed
+
+  auto argv = base_argv(target, connection.control_path_);
+  for (const std::string& text : {std::string("ControlMaster=yes"), "ControlPersist=" + std::to_string(options.persist_s),
+                                  "ConnectTimeout=" + std::to_string(options.connect_timeout_s), std::string("ServerAliveInterval=10"),
+                                  std::string("ServerAliveCountMax=3"), std::string("TCPKeepAlive=yes"),
+                                  std::string("StrictHostKeyChecking=") + (options.interactive ? "ask" : "yes"),
+                                  std::string("BatchMode=") + (options.interactive ? "no" : "yes"),
+                                  std::string("Compression=") + (options.compress ? "yes" : "no")})
+    argv.insert(argv.end(), {"-o", text});
+  argv.insert(argv.end(), {"-N", "-f"});
+  end_argv(argv, target);
+  Command command;
+  command.argv = argv;
+  command.own_group = !options.interactive;  // what asks must be in the terminal's foreground
+  // An operator may take long to answer; a machine may not.
+  auto done = TRY(bottle::capture(command, {.timeout_ms = options.interactive ? -1 : (options.connect_timeout_s + 15) * 1000}));
+  if (done.status != 0) return std::unexpected(explain(target, done.err));
+  return connection;
+}
+
+Command Connection::command(const std::string& line, const std::vector<std::string>& send_env) const {
+  Command command;
+  command.argv = base_argv(target_, control_path_);
+  // Only ever over the connection that was verified: where it is gone, this fails rather than making another.
+  for (const char* fixed : {"ControlMaster=no", "BatchMode=yes", "ProxyCommand=false", "StrictHostKeyChecking=yes"})
+    command.argv.insert(command.argv.end(), {"-o", fixed});
+  for (const auto& name : send_env) command.argv.insert(command.argv.end(), {"-o", "SendEnv=" + name});
+  end_argv(command.argv, target_);
+  // Whatever the login shell is, it only has to start sh.
+  command.argv.push_back("exec sh -c " + quoted(line));
+  return command;
+}
+
+Result<Captured> Connection::capture(const std::string& line, const CaptureOptions& options) const {
+  auto done = TRY(bottle::capture(command(line), options));
+  if (done.status == 255) return std::unexpected(explain(target_, done.err));
+  return done;
+}
+
+bool Connection::alive() const {
+  if (::access(control_path_.c_str(), F_OK) != 0) return false;
+  Command command;
+  command.argv = {"ssh", "-F", "none", "-S", control_path_, "-O", "check", "--", target_.host};
+  auto done = bottle::capture(command, {.timeout_ms = 5000});
+  return done && done->status == 0;
+}
+
+void Connection::close() const {
+  Command command;
+  command.argv = {"ssh", "-F", "none", "-S", control_path_, "-O", "exit", "--", target_.host};
+  (void)bottle::capture(command, {.timeout_ms = 5000});
+}
+
+}  // namespace bottle::ssh

@@ -1,0 +1,160 @@
+"""Another machine of the world: a namespace of its own with a real sshd and a real dockerd, behind the namespace that plays the
+internet. Its users, its /run and its engine's socket are its own (a mount namespace); its name is far.example.org.
+
+    ┌ host ─────┐ 203.0.113 ┌ net ──────┐ 203.0.114 ┌ bottle-w<pid>-far ────────────┐
+    │ operator  ├───────────┤ routes    ├───────────┤ sshd (user far), dockerd      │
+    └───────────┘           └───────────┘           └───────────────────────────────┘
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+
+FAR_NET, FAR_IP, FAR_UID = "203.0.114.1", "203.0.114.2", 4242
+
+
+class Machine:
+    def __init__(self, world, run, engine=True):
+        self.world, self.run, self.user, self.ip = world, run, "far", FAR_IP
+        self.ns = "bottle-w%d-far" % os.getpid()
+        self.dir = world.path("far")
+        self.home = os.path.join(self.dir, "home")
+        self.target = "far@" + FAR_IP
+        self.sshd = None
+        self._make(engine)
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    def _make(self, engine):
+        run, world = self.run, self.world
+        os.makedirs(self.home)
+        os.chmod(self.dir, 0o755)
+        os.chown(self.home, FAR_UID, FAR_UID)
+        os.chmod(self.home, 0o700)
+        run("ip", "netns", "add", self.ns)
+        world.stack.callback(run, "ip", "netns", "del", self.ns, check=False)
+        world.stack.callback(self._end_all)
+        run("ip", "-n", self.ns, "link", "set", "lo", "up")
+        run("ip", "-n", self.ns, "link", "add", "up0", "type", "veth", "peer", "name", "far0", "netns", world.net_ns)
+        run("ip", "-n", self.ns, "addr", "add", FAR_IP + "/24", "dev", "up0")
+        run("ip", "-n", world.net_ns, "addr", "add", FAR_NET + "/24", "dev", "far0")
+        for ns, device in ((self.ns, "up0"), (world.net_ns, "far0")):
+            run("ip", "-n", ns, "link", "set", device, "up")
+        run("ip", "-n", self.ns, "route", "add", "default", "via", FAR_NET)
+        run("nsenter", "--net=/run/netns/" + world.net_ns, "--", "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
+        for name in ("host_key", "client_key"):
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", self.path(name))
+        with open("/etc/passwd") as source, open(self.path("passwd"), "w") as file:
+            file.write(source.read() + "far:x:%d:%d::%s:/bin/sh\n" % (FAR_UID, FAR_UID, self.home))
+        with open("/etc/group") as source, open(self.path("group"), "w") as file:
+            file.write(source.read() + "far:x:%d:\n" % FAR_UID)
+        with open(self.path("shadow"), "w") as file:
+            file.write("root:*:19000:0:99999:7:::\nsshd:!:19000::::::\nfar:*:19000:0:99999:7:::\n")
+        os.chmod(self.path("shadow"), 0o600)
+        self.authorise(open(self.path("client_key.pub")).read())
+        self.configure_sshd()
+        if engine:
+            self.start_dockerd()
+        else:
+            self.socket = None
+        self.start_sshd()
+        self.operator_ssh()
+
+    def authorise(self, key):
+        with open(self.path("authorized_keys"), "w") as file:
+            file.write(key)
+        os.chmod(self.path("authorized_keys"), 0o644)
+
+    def configure_sshd(self, **extra):
+        options = {"ListenAddress": self.ip, "Port": 22, "HostKey": self.path("host_key"), "AuthorizedKeysFile": self.path("authorized_keys"),
+                   "StrictModes": "no", "UsePAM": "no", "PidFile": self.path("sshd.pid"), "PasswordAuthentication": "no", "LogLevel": "DEBUG1",
+                   "AllowUsers": "far", **extra}
+        with open(self.path("sshd_config"), "w") as file:
+            file.writelines("%s %s\n" % item for item in options.items())
+
+    def start_dockerd(self, **settings):
+        self.socket = self.path("docker.sock")
+        with open(self.path("daemon.json"), "w") as file:
+            json.dump({"runtimes": {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=ptrace", "--network=host"]}}, **settings}, file)
+        self.dockerd = self.world.spawn(
+            self.ns, "sh", "-c", 'exec "$@" >"$0" 2>&1', self.path("dockerd.log"), "/usr/sbin/dockerd", "--config-file", self.path("daemon.json"),
+            "--data-root", self.path("data"), "--exec-root", self.path("exec"), "--pidfile", self.path("dockerd.pid"), "-H", "unix://" + self.socket,
+            "--dns", "20.30.40.53", "--group", str(FAR_UID), ready=False)
+        for _ in range(300):
+            with contextlib.suppress(OSError, ValueError):
+                self.world.engine("GET", "/_ping", raw=True, socket_path=self.socket)
+                return
+            time.sleep(0.1)
+        raise RuntimeError("the far dockerd did not answer:\n" + open(self.path("dockerd.log")).read()[-3000:])
+
+    def start_sshd(self):
+        """In a mount namespace whose users are the machine's own, and whose engine is the one of this namespace."""
+        script = ("set -e; mount --make-rprivate /; for f in passwd group shadow; do mount --bind $0/$f /etc/$f; done; mount -t tmpfs -o mode=755 none /run; "
+                  "mkdir -p /run/sshd; [ ! -S $0/docker.sock ] || { touch /run/docker.sock; mount --bind $0/docker.sock /run/docker.sock; }; "
+                  "exec /usr/sbin/sshd -D -f $0/sshd_config -E $0/sshd.log")
+        self.sshd = self.world.spawn(self.ns, "unshare", "--mount", "sh", "-c", script, self.dir, ready=False)
+        for _ in range(100):
+            if os.path.exists(self.path("sshd.log")) and "Server listening" in open(self.path("sshd.log")).read():
+                return
+            time.sleep(0.05)
+        raise RuntimeError("sshd did not start: " + open(self.world.path("stderr")).read()[-2000:])
+
+    def stop_sshd(self, sessions=True):
+        """sessions: also the connections that it has."""
+        self.world._end(self.sshd)
+        os.unlink(self.path("sshd.log"))
+        if sessions:
+            self.kill_connections()
+
+    def kill_connections(self):
+        """Ends the sshd processes that serve connections, not what they started."""
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                words = open("/proc/%d/cmdline" % pid).read()
+                if words.startswith("sshd: far"):
+                    os.kill(pid, signal.SIGKILL)
+
+    def pids(self):
+        return [int(pid) for pid in self.run("ip", "netns", "pids", self.ns, check=False).stdout.split()]
+
+    def _end_all(self):
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            for pid in self.pids():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, sign)
+            until = time.time() + 10
+            while self.pids() and time.time() < until:
+                time.sleep(0.1)
+
+    def operator_ssh(self):
+        """An ssh of the operator's whose configuration is not that of whoever runs the tests."""
+        self.bin = self.path("bin")
+        os.makedirs(self.bin, exist_ok=True)
+        key = open(self.path("host_key.pub")).read().split()
+        with open(self.path("known_hosts"), "w") as file:
+            file.write("%s %s %s\n" % (self.ip, key[0], key[1]))
+        with open(self.path("ssh_config"), "w") as file:
+            file.write("Host *\n  UserKnownHostsFile %s\n  IdentityFile %s\n  IdentitiesOnly yes\n  StrictHostKeyChecking no\n" %
+                       (self.path("known_hosts"), self.path("client_key")))
+        with open(os.path.join(self.bin, "ssh"), "w") as file:
+            file.write('#!/bin/sh\nexec /usr/bin/ssh -F %s "$@"\n' % self.path("ssh_config"))
+        os.chmod(os.path.join(self.bin, "ssh"), 0o755)
+
+    # -- what there is
+
+    def engine(self, method, path, raw=False):
+        return self.world.engine(method, path, raw, socket_path=self.socket)
+
+    def left(self):
+        return self.world.left(socket_path=self.socket)
+
+    def files(self):
+        """Paths below the machine's home, but for the program that is kept there."""
+        found = []
+        for where, _, names in os.walk(self.home):
+            found += [os.path.join(where, name) for name in names if "/.cache/bottle" not in where]
+        return found
