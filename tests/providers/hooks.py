@@ -29,7 +29,8 @@ class Answer:
 class Vm:
     """One VM of one provider, and the environment its hooks get."""
 
-    def __init__(self, provider, directory, name="bottle-x1", session="x1", env=None, folder=None, **options):
+    def __init__(self, provider, directory, name="bottle-x1", session="x1", env=None, folder=None, prefix=(), **options):
+        self.prefix = list(prefix)  # the command that runs the hooks, such as one that makes a namespace
         self.folder = folder or os.path.join(ROOT, "providers", provider)
         self.name, self.id = name, ""
         self.state = os.path.join(directory, "state-" + name)
@@ -49,7 +50,7 @@ class Vm:
     def start(self, hook, **env):
         """The hook under way: a Popen."""
         more = {key: str(value) for key, value in env.items()}
-        return subprocess.Popen([os.path.join(self.folder, hook)], env={**self.env, "BOTTLE_VM_ID": self.id, **more}, text=True,
+        return subprocess.Popen(self.prefix + [os.path.join(self.folder, hook)], env={**self.env, "BOTTLE_VM_ID": self.id, **more}, text=True,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", start_new_session=True)
 
     def run(self, hook, timeout=60, **env):
