@@ -81,12 +81,14 @@ def alive(machines):
 class Aws:
     # ---- what is there
 
-    def find(self):
+    def find(self, kinds=tuple(KINDS)):
         """Instances (not terminated), volumes and security groups of this VM, by its name and by its id. Only what carries our label."""
         name, vm_id = hook.known_name(), hook.known_id()
-        found = dict(zip(KINDS, hook.together(*[lambda kind=kind: of(kind, name) for kind in KINDS]) if name else ([], [], [])))
+        found = {kind: [] for kind in KINDS}
+        if name:
+            found.update(zip(kinds, hook.together(*[lambda kind=kind: of(kind, name) for kind in kinds])))
         for kind, (key, prefix) in KINDS.items():
-            if vm_id.startswith(prefix) and vm_id not in [thing[key] for thing in found[kind]]:
+            if kind in kinds and vm_id.startswith(prefix) and vm_id not in [thing[key] for thing in found[kind]]:
                 found[kind] += tolerate(r"Invalid\w+\.NotFound$", lambda kind=kind: describe(kind, [IDS[kind], vm_id])) or []  # noqa: B023
             for thing in found[kind]:
                 if hook.SESSION not in tags(thing):
@@ -188,7 +190,8 @@ class Aws:
             tolerate(r"InvalidInstanceID\.NotFound$", lambda: aws("terminate-instances", "--instance-ids", *going))
             if not hook.wait_for(lambda: not alive(self.by_ids(going)), hook.patience()):
                 return {"status": "deleting"}
-            _, volumes, groups = self.find()  # a root volume goes by itself, a moment later
+            if volumes:  # a root volume goes by itself, a moment later
+                volumes = self.find(["volumes"])[1]
         busy = [volume for volume in volumes if volume["State"] != "available"]
         for volume in volumes:
             if volume not in busy:
