@@ -8,6 +8,7 @@
   X(stop)                  \
   X(logs)                  \
   X(cleanup)               \
+  X(remote)                \
   X(image)                 \
   X(engine)                \
   X(guard)                 \

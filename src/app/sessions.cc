@@ -72,7 +72,8 @@ json sessions() {
     auto view = session::read_ledger(directory + "/" + name);
     info["session"] = name;
     if (!info.contains("state")) info["state"] = "starting";
-    if (!view || !view->owner.alive()) info["state"] = "dead";
+    // On another machine the agent goes on without an owner here: `bottle attach` gives it one.
+    if (!view || !view->owner.alive()) info["state"] = view && view->remote.is_object() ? "unattended" : "dead";
     all.push_back(std::move(info));
   }
   return all;

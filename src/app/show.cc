@@ -21,6 +21,9 @@ void show_event(const json& event, const Output& output) {
     std::cerr << dim("· self-test passed, the agent runs (session " + event.value("session", "") + ")")
               << end;
   if (kind == "guard-lost") std::cerr << "bottle: " << event.value("what", "") << end;
+  if (kind == "link-lost" || kind == "link-trying" || kind == "warning") std::cerr << "bottle: " << event.value("what", "") << end;
+  if (kind == "link-back") std::cerr << dim("· connected again") << end;
+  if (kind == "missed") std::cerr << "bottle: " << event.value("bytes", 0) << " bytes of output were too many to keep" << end;
   if (kind == "guard-back") std::cerr << "bottle: the guard is back with the same policy" << end;
 }
 
@@ -49,7 +52,7 @@ void show_result(const json& result, const Output& output) {
   }
   auto receipt = result.value("receipt", json::object());
   if (receipt.value("confirmed", false))
-    std::cerr << dim("Gone, confirmed by the engine: container, guard, network.") << "\n";
+    std::cerr << dim("Gone, confirmed by the engine" + (receipt.contains("machine") ? " on " + receipt.value("machine", "") : "") + ": container, guard, network.") << "\n";
   else
     for (const auto& left : receipt.value("left", json::array()))
       std::cerr << "bottle: left behind: " << left.get<std::string>() << "; run `bottle cleanup`\n";

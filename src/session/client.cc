@@ -139,8 +139,12 @@ class Relay {
     frames_.feed({buffer, static_cast<size_t>(n)});
     while (auto frame = frames_.next()) {
       switch (frame->type) {
-        case FrameType::output: (void)write_all(1, frame->bytes); break;
-        case FrameType::diagnostic: (void)write_all(2, frame->bytes); break;
+        case FrameType::output:
+          if (!options_.quiet) (void)write_all(1, frame->bytes);
+          break;
+        case FrameType::diagnostic:
+          if (!options_.quiet) (void)write_all(2, frame->bytes);
+          break;
         case FrameType::event:
           if (options_.on_event) options_.on_event(nlohmann::json::parse(frame->bytes, nullptr, false));
           break;

@@ -19,6 +19,7 @@ struct Ended {
 struct ClientOptions {
   bool terminal = false;                                    // raw mode, resize, the detach key (Ctrl-P Ctrl-Q)
   bool forward_input = false;
+  bool quiet = false;                                       // the agent's output is not for anyone
   std::function<void(const nlohmann::json& event)> on_event;
 };
 

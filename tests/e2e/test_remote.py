@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
 
@@ -14,18 +15,45 @@ def far(world):
 
 
 @pytest.fixture
-def remote(operator, far):
+def remote(operator, far, until):
     """The operator with a way to the far machine; afterwards nothing of a session may be there."""
     run_dir = os.path.join(operator.home, "run")
     os.makedirs(run_dir, mode=0o700, exist_ok=True)
     operator.extra_env = {"PATH": far.bin + ":" + os.environ["PATH"] + ":/usr/sbin:/sbin", "XDG_RUNTIME_DIR": run_dir}
     yield operator
+    for session in operator.sessions():
+        operator.bottle("stop", session, env=operator.extra_env, timeout=120)
+    until(lambda: not far.left() and not far.files(), 20)
     assert far.left() == [], "left on the far engine"
-    assert [f for f in far.files()] == [], "files left on the far machine"
+    assert far.files() == [], "files left on the far machine"
+    assert operator.sessions() == []
 
 
 def start(remote, far, script, *args, timeout=300, env=None, **config):
     return remote.start(script, "--remote", far.target, *args, env={**remote.extra_env, **(env or {})}, timeout=timeout, **config)
+
+
+def background(remote, far, script, *args, env=None, **config):
+    env = {**remote.world.environment(remote.config(**config), remote.home), **remote.extra_env, **(env or {})}
+    return subprocess.Popen(remote.world.command("start", "a", "--yes", "--headless", "-p", '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script, "--remote",
+                                                 far.target, *args), cwd=remote.workspace, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def state_of(remote):
+    sessions = json.loads(remote.bottle("list", "--json").stdout)
+    return sessions[0]["state"] if sessions else None
+
+
+def supervisor_of(remote):
+    [session] = remote.sessions()
+    with open(os.path.join(remote.world.state(remote.home), "sessions", session, "ledger")) as file:
+        owners = [record["owner"] for record in map(json.loads, file) if "owner" in record]
+    return session, int(owners[-1].split(":")[1])
+
+
+def running(remote, until):
+    assert until(lambda: state_of(remote) == "running", 120), remote.bottle("list").stdout
 
 
 def test_work_goes_there_and_comes_home(remote, far):
@@ -38,4 +66,139 @@ def test_work_goes_there_and_comes_home(remote, far):
     assert remote.git("show", worktree + ":untracked.txt") == "left\n"
     assert remote.git("show", worktree + ":made.txt") == "made\n"
     assert remote.git("status", "--porcelain") == ""
-    assert "confirmed" in session.err, session.err
+    assert "confirmed by the engine on " + far.target in session.err, session.err
+
+
+def test_the_guard_there_is_the_same_guard(remote, far):
+    session = start(remote, far, "curl -sS https://allowed.example.org/; curl -sS -o /dev/null -w '%{http_code}' https://forbidden.example.net/; "
+                                 "curl -sS --max-time 5 https://169.254.169.254/ || true")
+    assert "allowed.example.org" in session.out, session.explain()
+    assert session.denials("forbidden.example.net") and session.denials("169.254.169.254"), session.audit()
+
+
+def test_a_broken_connection_is_made_again_and_nothing_is_lost(remote, far, until):
+    child = background(remote, far, "for i in $(seq 60); do echo line $i; sleep 0.25; done; exit 3")
+    running(remote, until)
+    for _ in range(2):
+        time.sleep(2)
+        far.kill_connections()
+    out, err = child.communicate(timeout=120)
+    assert child.returncode == 3, err
+    assert out.split("\n")[:-1] == ["line %d" % i for i in range(1, 61)], out
+    assert "connected again" in err, err
+
+
+def test_the_work_is_here_before_the_agent_has_ended(remote, far, until):
+    child = background(remote, far, "echo early >early.txt; echo now; sleep 600")
+    running(remote, until)
+    session, _ = supervisor_of(remote)
+    ref = "refs/bottle/%s/worktree" % session
+    assert until(lambda: remote.git("for-each-ref", "--format=%(refname)", ref).strip() == ref, 90)
+    assert remote.git("show", ref + ":early.txt") == "early\n"
+    remote.bottle("stop", session, env=remote.extra_env)
+    child.communicate(timeout=60)
+
+
+def test_everything_here_dies_and_the_session_is_joined_again(remote, far, until):
+    child = background(remote, far, "echo begun; while [ ! -e go ]; do sleep 0.2; echo waited >waited; [ $((n=n+1)) -lt 60 ] || break; done; echo finished; exit 5")
+    running(remote, until)
+    _, supervisor = supervisor_of(remote)
+    os.kill(child.pid, signal.SIGKILL)
+    os.kill(supervisor, signal.SIGKILL)
+    child.communicate()
+    assert until(lambda: state_of(remote) == "unattended", 10)
+    done = remote.bottle("attach", env=remote.extra_env, timeout=120)
+    assert done.returncode == 5, done.stderr
+    assert "begun" in done.stdout and "finished" in done.stdout, done.stdout
+    worktree = [r for r in remote.git("for-each-ref", "--format=%(refname)", "refs/bottle").split() if r.endswith("/worktree")][0]
+    assert remote.git("show", worktree + ":waited") == "waited\n"
+
+
+def test_cleanup_ends_what_nobody_looks_after_and_brings_the_work(remote, far, until):
+    child = background(remote, far, "echo precious >precious; sleep 600")
+    running(remote, until)
+    _, supervisor = supervisor_of(remote)
+    time.sleep(1)
+    os.kill(supervisor, signal.SIGKILL)
+    child.communicate(timeout=30)
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "on another machine" in done.stdout
+    worktree = [r for r in remote.git("for-each-ref", "--format=%(refname)", "refs/bottle").split() if r.endswith("/worktree")][0]
+    assert remote.git("show", worktree + ":precious") == "precious\n"
+
+
+@pytest.mark.parametrize("record", [1, 2])
+def test_the_near_supervisor_dies_before_the_agent_runs(remote, far, until, record):
+    env = {"BOTTLE_TEST_KILL_AT_RECORD": str(record)}
+    session = start(remote, far, "sleep 60", env=env)
+    assert session.status == 125, session.explain()
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert remote.sessions() == []
+
+
+def test_the_connection_dies_while_the_session_starts(remote, far, until):
+    for delay in (0.2, 0.5, 0.9, 1.3):
+        child = background(remote, far, "sleep 60")
+        time.sleep(delay)
+        far.kill_connections()
+        deadline = time.time() + 90
+        while child.poll() is None and time.time() < deadline and state_of(remote) != "running":
+            time.sleep(0.2)
+        if child.poll() is None:  # it was quicker than we were: an ordinary running session
+            for session in remote.sessions():
+                remote.bottle("stop", session, env=remote.extra_env)
+        _, err = child.communicate(timeout=60)
+        assert child.returncode in (125, 143, 137), err
+        assert until(lambda: not far.left() and remote.sessions() == [], 30), (far.left(), remote.sessions(), err)
+
+
+def test_another_host_key_is_refused_whatever_the_configuration_says(remote, far):
+    known = open(far.path("known_hosts")).read()
+    try:
+        other = open(far.path("client_key.pub")).read().split()
+        with open(far.path("known_hosts"), "w") as file:
+            file.write("%s %s %s\n" % (far.ip, other[0], other[1]))
+        session = start(remote, far, "true")
+        assert session.status == 125 and "another host key" in session.err, session.explain()
+        open(far.path("known_hosts"), "w").close()
+        session = start(remote, far, "true")
+        assert session.status == 125 and "host key of" in session.err and "not known" in session.err, session.explain()
+    finally:
+        with open(far.path("known_hosts"), "w") as file:
+            file.write(known)
+
+
+def test_nothing_is_forwarded_and_no_target_is_an_option(remote, far):
+    session = start(remote, far, "true")
+    assert session.status == 0, session.explain()
+    log = open(far.path("sshd.log")).read()
+    assert "req auth-agent" not in log and "req x11" not in log, log[-2000:]
+    for target in ("-oProxyCommand=touch /tmp/x@h", "far@h;id", "far@-v"):
+        done = remote.bottle("start", "a", "--yes", "--headless", "-p", "x", "--remote=" + target, env=remote.extra_env, config=remote.config())
+        assert done.returncode == 125 and "user@host" in done.stderr, done.stderr
+
+
+def test_bind_is_for_one_machine(remote, far):
+    session = start(remote, far, "true", workspace="bind")
+    assert session.status == 125 and "bind" in session.err, session.explain()
+
+
+def test_check_says_what_there_is(remote, far):
+    done = remote.bottle("remote", "check", far.target, "--json", env=remote.extra_env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {f["code"]: f["severity"] for f in json.loads(done.stdout)["findings"]}
+    assert found["engine"] == "ok" and found["clock"] == "ok" and found["memory"] in ("ok", "warn"), found
+
+
+def test_no_engine_there(remote, far):
+    far.world._end(far.dockerd)
+    try:
+        session = start(remote, far, "true")
+        assert session.status == 125 and "no container engine on" in session.err, session.explain()
+        assert "remote setup" in session.err
+        done = remote.bottle("remote", "check", far.target, env=remote.extra_env)
+        assert done.returncode == 1 and "FAIL" in done.stdout, done.stdout
+    finally:
+        far.restart_dockerd()

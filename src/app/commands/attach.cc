@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "app/commands.h"
+#include "app/join.h"
 #include "app/sessions.h"
 #include "app/show.h"
 #include "app/world.h"
@@ -16,7 +17,7 @@ namespace {
 
 Result<int> attach(const std::string& wanted) {
   std::string name = TRY(running_session(wanted));
-  UniqueFd fd(TRY(session::connect_to(directories().sessions + "/" + name + "/socket")));
+  UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0})));
   TRY(session::send_frame(fd.get(), session::FrameType::attach, "{}"));
   session::ClientOptions client;
   client.terminal = ::isatty(0);

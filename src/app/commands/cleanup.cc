@@ -1,10 +1,15 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
 
 #include "app/commands.h"
+#include "app/join.h"
 #include "app/output.h"
 #include "app/world.h"
+#include "base/unique_fd.h"
+#include "session/client.h"
 #include "session/teardown.h"
 
 namespace bottle::app {
@@ -27,17 +32,44 @@ void tell_what_would_go(const std::vector<session::Orphan>& orphans, const Outpu
   if (output.json) std::cout << all.dump(2) << "\n";
 }
 
+// Sessions on other machines that nobody here looks after any more: ended, their work fetched, confirmed gone.
+std::vector<session::Receipt> end_unattended(const std::vector<std::string>& names) {
+  std::vector<session::Receipt> receipts;
+  for (const auto& name : names) {
+    session::Receipt receipt;
+    auto ended = [&]() -> Result<session::Ended> {
+      UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true})));
+      return session::relay(fd.get(), {.quiet = true});
+    }();
+    if (ended) {
+      receipt.confirmed = ended->result.value("receipt", json::object()).value("confirmed", false);
+      (receipt.confirmed ? receipt.removed : receipt.left).push_back("session " + name + " on another machine");
+    } else if (ended.error().code == Code::not_found) {
+      receipt.confirmed = true;  // it was gone already
+      receipt.removed.push_back("the record of session " + name);
+    } else {
+      receipt.left.push_back("session " + name + ": " + ended.error().what);
+    }
+    receipts.push_back(std::move(receipt));
+  }
+  return receipts;
+}
+
 Result<int> cleanup(const CleanupOptions& options) {
+  auto remote = unattended(directories());
   // Without an engine "nothing to clean up" would be a guess.
   auto engine = TRY(connect_engine());
   auto orphans = TRY(session::find_orphans(directories(), &engine));
   if (options.dry_run) {
+    for (const auto& name : remote) orphans.push_back({name, {{"session", name}}, "", ""});
     tell_what_would_go(orphans, options.output);
     return 0;
   }
   json all = json::array();
   bool clean = true;
-  for (const auto& receipt : session::sweep(orphans)) {
+  auto receipts = session::sweep(orphans);
+  for (auto& receipt : end_unattended(remote)) receipts.push_back(std::move(receipt));
+  for (const auto& receipt : receipts) {
     all.push_back(to_json(receipt));
     clean = clean && receipt.confirmed;
     if (options.output.json) continue;

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "app/commands.h"
+#include "app/join.h"
 #include "app/output.h"
 #include "app/sessions.h"
 #include "app/world.h"
@@ -17,7 +18,7 @@ namespace {
 
 // Blocks until the session's supervisor says that everything is gone.
 Result<> stop(const std::string& name) {
-  UniqueFd fd(TRY(session::connect_to(directories().sessions + "/" + name + "/socket")));
+  UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true})));
   TRY(session::send_frame(fd.get(), session::FrameType::stop, ""));
   session::FrameReader frames;
   char buffer[65536];

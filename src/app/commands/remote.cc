@@ -1,0 +1,104 @@
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+
+#include "app/commands.h"
+#include "app/findings.h"
+#include "app/output.h"
+#include "app/world.h"
+#include "base/file.h"
+
+namespace bottle::app {
+namespace {
+
+using nlohmann::json;
+
+struct RemoteCommand {
+  std::string target;
+  std::string docker_script;
+  Output output;
+};
+
+Result<int> check(const RemoteCommand& o) {
+  auto far = TRY(far_to(o.target));
+  auto say = [&](const std::string& line) {
+    if (!o.output.json) std::cerr << dim("· " + line) << "\n";
+  };
+  auto side = TRY(session::FarSide::reach(far, ::isatty(0), say));
+  auto channel = TRY(side.serve());
+  auto findings = remote_findings(channel.hello, far.target.to_string());
+  json all = json::array();
+  bool usable = true;
+  for (const auto& finding : findings) {
+    all.push_back(to_json(finding));
+    usable = usable && finding.severity != Severity::fail;
+    if (o.output.json) continue;
+    const char* mark = finding.severity == Severity::ok     ? "ok    "
+                       : finding.severity == Severity::warn ? "warn  "
+                                                            : "FAIL  ";
+    std::cout << mark << finding.what << "\n";
+    if (!finding.todo.empty()) std::cout << "      " << dim(finding.todo, 1) << "\n";
+  }
+  if (o.output.json) std::cout << json{{"target", far.target.to_string()}, {"usable", usable}, {"findings", all}}.dump(2) << "\n";
+  return usable ? 0 : 1;
+}
+
+// $1: package or script. The script is the operator's, on stdin behind this one.
+constexpr const char* kSetup = R"sh(
+set -e
+root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+if ! command -v dockerd >/dev/null 2>&1 && ! [ -x /usr/sbin/dockerd ]; then
+  if [ "$1" = script ]; then
+    root sh -s
+  elif command -v apt-get >/dev/null 2>&1; then
+    root env DEBIAN_FRONTEND=noninteractive apt-get -qq update
+    root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install docker.io iptables ca-certificates
+  elif command -v dnf >/dev/null 2>&1; then root dnf -q -y install moby-engine || root dnf -q -y install docker
+  elif command -v apk >/dev/null 2>&1; then root apk add --quiet docker
+  elif command -v pacman >/dev/null 2>&1; then root pacman -Sy --noconfirm --quiet docker
+  else echo "no package manager that is known here: install Docker by hand" >&2; exit 78; fi
+fi
+if command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ]; then root systemctl enable --now docker
+elif command -v rc-service >/dev/null 2>&1; then root rc-service docker start
+fi
+[ "$(id -u)" = 0 ] || id -nG | tr ' ' '\n' | grep -qx docker || root usermod -aG docker "$(id -un)"
+)sh";
+
+Result<int> setup(const RemoteCommand& o) {
+  auto far = TRY(far_to(o.target));
+  auto side = TRY(session::FarSide::reach(far, ::isatty(0)));
+  std::cerr << dim("· installing a container engine on " + far.target.to_string() +
+                   (o.docker_script.empty() ? " from its distribution" : " with " + o.docker_script)) << "\n";
+  std::string script = o.docker_script.empty() ? "" : TRY(read_file(o.docker_script, 1 << 20));
+  std::string line = "sh -c " + ssh::quoted(kSetup) + " setup " + (script.empty() ? "package" : "script");
+  auto done = TRY(side.connection().capture(line, {.input = script, .timeout_ms = 900000}));
+  if (done.status != 0)
+    return fail(Code::unavailable, "setting up " + far.target.to_string() + " failed: " + session::cleaned(json(done.err.substr(0, 2000))).get<std::string>(),
+                "it needs root or sudo without a password there");
+  side.drop();  // a new group counts from the next sign-in on
+  return check(o);
+}
+
+}  // namespace
+
+void add_remote(CLI::App& app, int& exit) {
+  auto o = std::make_shared<RemoteCommand>();
+  auto* command = app.add_subcommand("remote")->require_subcommand(1);
+  auto finish = [o, &exit](Result<int> (*act)(const RemoteCommand&)) {
+    auto status = act(*o);
+    exit = status ? *status : report(status.error(), o->output.json);
+  };
+  auto* check_command = command->add_subcommand("check");
+  check_command->add_option("target", o->target)->required();
+  check_command->add_flag("--json", o->output.json);
+  check_command->callback([finish] { finish(check); });
+  auto* setup_command = command->add_subcommand("setup");
+  setup_command->add_option("target", o->target)->required();
+  setup_command->add_option("--docker-script", o->docker_script);
+  setup_command->add_flag("--json", o->output.json);
+  setup_command->callback([finish] { finish(setup); });
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,43 @@
+#include "app/join.h"
+
+#include "app/findings.h"
+#include "app/sessions.h"
+#include "app/world.h"
+#include "session/client.h"
+#include "session/ledger.h"
+#include "session/supervisor.h"
+
+namespace bottle::app {
+
+Result<int> join(const std::string& name, const JoinOptions& options) {
+  auto d = directories();
+  std::string directory = d.sessions + "/" + name;
+  auto view = session::read_ledger(directory);
+  if (!view) return fail(Code::not_found, "no session " + name, "see `bottle list`");
+  if (view->owner.alive()) return session::connect_to(directory + "/socket");
+  if (!view->remote.is_object())
+    return fail(Code::not_found, "the supervisor of session " + name + " is dead", "run `bottle cleanup`");
+
+  session::Job job;
+  job.plan = TRY(plan::from_json(view->plan));
+  job.directories = d;
+  job.path_to_self = path_to_self();
+  session::Far far = TRY(session::far_from_json(view->remote));
+  far.program = TRY(session::own_hash());  // this program may be newer than the one that began
+  // Here, where ssh may ask; the supervisor finds the connection that is there.
+  auto side = session::FarSide::reach(far, options.interactive);
+  if (!side && options.interactive) return std::unexpected(side.error());
+  job.remote = session::RemoteJob{far, true, options.stop};
+  return session::start_supervisor(job);
+}
+
+std::vector<std::string> unattended(const session::Directories& d) {
+  std::vector<std::string> names;
+  for (const auto& name : names_in(d.sessions)) {
+    auto view = session::read_ledger(d.sessions + "/" + name);
+    if (view && view->remote.is_object() && !view->owner.alive()) names.push_back(name);
+  }
+  return names;
+}
+
+}  // namespace bottle::app

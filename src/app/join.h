@@ -1,0 +1,24 @@
+// The way to a session's supervisor, also where that has died and the session lives on another machine.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "session/state.h"
+
+namespace bottle::app {
+
+struct JoinOptions {
+  bool interactive = false;  // ssh may ask
+  bool stop = false;         // the session is to end
+};
+
+// A connection to the session's supervisor. A session on another machine whose supervisor here is dead gets a new one
+// first. Code::not_found: no such session, or nobody owns it and it was one of this machine.
+Result<int> join(const std::string& session, const JoinOptions& options);
+
+// Sessions on other machines whose supervisor here is dead.
+std::vector<std::string> unattended(const session::Directories& directories);
+
+}  // namespace bottle::app
