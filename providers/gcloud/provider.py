@@ -101,8 +101,10 @@ class Gcloud:
         there = self.instances(name)
         if not there:
             network = hook.option("network", "default")
-            self.rule(name + "-ssh", network, ["--allow=tcp:22", "--priority=900", "--source-ranges=" + hook.option("ssh-from", "0.0.0.0/0")])
-            self.rule(name + "-deny", network, ["--action=DENY", "--rules=all", "--priority=901", "--source-ranges=0.0.0.0/0"])
+            ssh_from = hook.option("ssh-from", "0.0.0.0/0")
+            hook.together(  # before the instance: it must not be open for a moment
+                lambda: self.rule(name + "-ssh", network, ["--allow=tcp:22", "--priority=900", "--source-ranges=" + ssh_from]),
+                lambda: self.rule(name + "-deny", network, ["--action=DENY", "--rules=all", "--priority=901", "--source-ranges=0.0.0.0/0"]))
             unless(r"already exists", lambda: self.make(name, network))
             there = self.instances(name)
         if not there:
@@ -178,12 +180,13 @@ class Gcloud:
                 if stop.status == hook.AGAIN:
                     return {"status": "deleting"}
                 raise
-        if machines and self.find()[0]:
+        if machines:
+            machines, disks, rules = self.find()
+        if machines or hook.elapsed() > 40:  # what is left takes Google some ten seconds more: the next call's
             return {"status": "deleting"}
-        for rule in rules:
-            unless(r"was not found", lambda: gcloud("firewall-rules", "delete", rule["name"]))
-        for disk in (self.find()[1] if machines else disks):
-            unless(r"was not found", lambda: gcloud("disks", "delete", disk["name"], "--zone=" + last(disk["zone"])))
+        hook.together(
+            *[lambda rule=rule: unless(r"was not found", lambda: gcloud("firewall-rules", "delete", rule["name"])) for rule in rules],
+            *[lambda disk=disk: unless(r"was not found", lambda: gcloud("disks", "delete", disk["name"], "--zone=" + last(disk["zone"]))) for disk in disks])
         hook.check_nothing_in_flight()
         return {"status": "gone"}
 

@@ -162,7 +162,7 @@ def _on_signal(number_, _frame):
 
 def together(*calls):
     """Runs the calls side by side; their results in order. Tools start slowly."""
-    with ThreadPoolExecutor(max(1, len(calls))) as pool:
+    with ThreadPoolExecutor(max(1, min(8, len(calls)))) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
 
 
@@ -248,6 +248,14 @@ def wait_for(seen, seconds, step=2.0):
 def patience():
     """How long destroy waits for the cloud before it answers "deleting", in seconds; its own limit is a minute."""
     return float(os.environ.get("BOTTLE_DESTROY_SECONDS", "35"))
+
+
+def elapsed():
+    """Seconds since the hook began."""
+    return time.monotonic() - _BEGAN
+
+
+_BEGAN = time.monotonic()
 
 
 def leftovers(machines, things):
