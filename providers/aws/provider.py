@@ -1,7 +1,7 @@
 """EC2 instances through the `aws` command (version 1 or 2). Two things are made: an instance, and a security group that admits only ssh.
 
 The instance has no key pair (the key comes with the user-data), no role, and metadata by token only, one hop away. `poweroff` inside
-terminates it."""
+terminates it. Only with options.secret-profile it has a role, for the one thing that this is for: see put_secret."""
 
 import json
 import os
@@ -17,12 +17,12 @@ TYPES = [("t3.small", 2, 2048), ("t3.medium", 2, 4096), ("t3.large", 2, 8192), (
 STATUS = {"pending": "pending", "running": "running", "shutting-down": "stopped", "stopping": "stopped", "stopped": "stopped",
           "terminated": "gone"}
 CODES = [
-    (hook.AGAIN, r"^(RequestLimitExceeded|Throttling\w*|RequestThrottled\w*|ThrottledException|InternalError|InternalFailure|Unavailable"
+    (hook.AGAIN, r"^(RequestLimitExceeded|Throttling\w*|RequestThrottled\w*|TooManyUpdates|ThrottledException|InternalError|InternalFailure|Unavailable"
                  r"|ServiceUnavailable|RequestTimeout|IncorrectInstanceState|IncorrectState|DependencyViolation|InvalidInstanceID.NotFound"
                  r"|IdempotentParameterMismatch|VolumeInUse|50\d)$"),
     (hook.CANNOT, r"^(InsufficientInstanceCapacity|InsufficientHostCapacity|InsufficientAddressCapacity|InsufficientFreeAddressesInSubnet"
                   r"|InstanceLimitExceeded|VcpuLimitExceeded|MaxSpotInstanceCountExceeded|SecurityGroupLimitExceeded|VolumeLimitExceeded"
-                  r"|ResourceLimitExceeded|ParameterLimitExceeded|Unsupported)$"),
+                  r"|ResourceLimitExceeded|ParameterLimitExceeded|ParameterLimitExceededException|Unsupported)$"),
     (hook.DENIED, r"^(UnauthorizedOperation|AuthFailure|AccessDenied\w*|ExpiredToken\w*|RequestExpired|InvalidClientTokenId"
                   r"|UnrecognizedClientException|SignatureDoesNotMatch|OptInRequired|PendingVerification|Blocked|OperationNotPermitted)$"),
 ]
@@ -99,7 +99,7 @@ class Aws:
         machines, volumes, groups = self.find()
         if machines:
             return {"status": STATUS.get(machines[0]["State"]["Name"], "pending")}
-        if volumes or groups:
+        if volumes or groups or self.secrets():
             return {"status": "stopped"}  # the machine is gone, not yet all that was made for it
         hook.check_nothing_in_flight()
         return {"status": "gone"}
@@ -125,6 +125,8 @@ class Aws:
                 "--metadata-options", "HttpTokens=required,HttpPutResponseHopLimit=1,HttpEndpoint=enabled",
                 "--block-device-mappings", json.dumps([{"DeviceName": image["RootDeviceName"], "Ebs": disk}]),
                 "--tag-specifications", tagged("instance"), tagged("volume"), tagged("network-interface")]
+        if hook.option("secret-profile"):
+            argv += ["--iam-instance-profile", "Name=" + hook.option("secret-profile")]
         if hook.option("subnet"):
             argv += ["--subnet-id", hook.option("subnet")]
             argv += ["--no-associate-public-ip-address" if hook.option("address") == "private" else "--associate-public-ip-address"]
@@ -184,6 +186,9 @@ class Aws:
 
     def destroy(self):
         machines, volumes, groups = self.find()
+        secrets = self.secrets()
+        if secrets:
+            aws("delete-parameters", "--names", *secrets, service="ssm")
         going = [m["InstanceId"] for m in machines]
         if going:
             hook.came_true()
@@ -222,7 +227,56 @@ class Aws:
         vms = [line(m, "InstanceId", "vm", STATUS.get(m["State"]["Name"], "pending")) for m in alive(machines)]
         things = [line(v, "VolumeId", "volume", "running" if v["State"] == "in-use" else "stopped") for v in volumes]
         things += [line(g, "GroupId", "firewall", "running") for g in groups]
+        things += [self.secret_line(name) for name in self.secrets(True)]
         return hook.leftovers(vms, things)
+
+    # ---- secrets, by Systems Manager's parameter store; only where the operator gave the VM a role that may read there
+
+    @staticmethod
+    def secrets(of_all=False):
+        """Names of the parameters of this VM, /bottle/VM/SECRET, or of all."""
+        name = hook.known_name()
+        found = re.fullmatch(r"secret/([a-z0-9-]+)/([a-z0-9-]+)", hook.known_id())
+        if not hook.option("secret-profile") or not (name or found or of_all):
+            return []
+        path = "/bottle" if of_all else "/bottle/" + (found[1] if found else name)
+        filters = json.dumps([{"Key": "Path", "Option": "Recursive", "Values": [path]}])
+        names = [p["Name"] for p in aws("describe-parameters", "--parameter-filters", filters, service="ssm").get("Parameters", [])]
+        return [n for n in names if of_all or not found or n == "/bottle/%s/%s" % found.groups()]
+
+    @staticmethod
+    def secret_line(name):
+        found = aws("list-tags-for-resource", "--resource-type", "Parameter", "--resource-id", name, service="ssm")
+        labels = tags({"Tags": found.get("TagList", [])})
+        return {"id": "secret/" + name[len("/bottle/"):], "kind": "secret", "status": "running", "name": labels.get(hook.VM, ""),
+                "session": labels.get(hook.SESSION, ""), "owner": labels.get(hook.OWNER, "")}
+
+    def put_secret(self):
+        """The value on stdin goes to the parameter store, encrypted; `fetch` takes it from there on the VM. Never in an argument."""
+        if not hook.option("secret-profile"):
+            raise Stop(hook.NOT_SET_UP, "set options.secret-profile: the instance profile by which the VM may fetch it; see docs/providers.md")
+        secret, value = hook.env("BOTTLE_SECRET_NAME"), sys.stdin.read(4097)
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", secret):
+            raise Stop(hook.FAILED, "%r cannot be a secret's name" % secret)
+        if not 0 < len(value.encode()) <= 4096:
+            raise Stop(hook.FAILED, "a parameter holds 1 to 4096 bytes")
+        name = "/bottle/%s/%s" % (hook.name(), secret)
+        labels = [{"Key": key, "Value": label} for key, label in hook.labels().items()]
+        put = lambda *more: aws("put-parameter", "--name", name, "--type", "SecureString", "--value", "file:///dev/stdin", *more,  # noqa: E731
+                                service="ssm", stdin=value.encode())
+        if tolerate(r"ParameterAlreadyExists$", lambda: put("--tags", json.dumps(labels))) is None:
+            put("--overwrite")
+        region = hook.option("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        if not region:
+            raise Stop(hook.NOT_SET_UP, "set options.region: the VM must know where to ask")
+        with open(os.path.join(os.path.dirname(os.path.realpath(__file__)), "fetch.py"), encoding="ascii") as f:
+            program = f.read()
+        endpoint = hook.option("endpoint-url") or "https://ssm.%s.amazonaws.com" % region
+        for key, text in (("@NAME@", name), ("@REGION@", region), ("@ENDPOINT@", endpoint)):
+            if not re.fullmatch(r"[A-Za-z0-9:/._-]+", text):
+                raise Stop(hook.FAILED, "%r cannot be written into a program" % text)
+            program = program.replace(key, text)
+        return {"fetch": "python3 -IB - <<'BOTTLE_END'\n%sBOTTLE_END\n" % program}
 
     @staticmethod
     def judge(failure):

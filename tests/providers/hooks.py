@@ -47,11 +47,11 @@ class Vm:
         for option, value in options.items():
             self.env["BOTTLE_OPT_" + option.upper()] = value
 
-    def start(self, hook, **env):
+    def start(self, hook, stdin=subprocess.DEVNULL, **env):
         """The hook under way: a Popen."""
         more = {key: str(value) for key, value in env.items()}
         return subprocess.Popen(self.prefix + [os.path.join(self.folder, hook)], env={**self.env, "BOTTLE_VM_ID": self.id, **more}, text=True,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", start_new_session=True)
+                                stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", start_new_session=True)
 
     def run(self, hook, timeout=60, **env):
         child = self.start(hook, **env)
