@@ -9,6 +9,9 @@
   X(logs)                  \
   X(cleanup)               \
   X(remote)                \
+  X(init)                  \
+  X(check)                 \
+  X(doctor)                \
   X(image)                 \
   X(engine)                \
   X(guard)                 \

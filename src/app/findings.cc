@@ -51,11 +51,6 @@ std::string text_of(const json& object, const char* key) {
 
 }  // namespace
 
-json to_json(const Finding& finding) {
-  const char* severity = finding.severity == Severity::ok ? "ok" : finding.severity == Severity::warn ? "warn" : "fail";
-  return {{"code", finding.code}, {"severity", severity}, {"what", finding.what}, {"todo", finding.todo}};
-}
-
 std::vector<Finding> judge(const json& hello, const std::string& name, const json& local_routes, int64_t now_ms) {
   std::vector<Finding> all;
   auto add = [&](const char* code, Severity severity, const std::string& what, const std::string& todo = "") { all.push_back({code, severity, what, todo}); };

@@ -5,19 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "app/finding.h"
 #include "base/error.h"
 #include "session/remote_link.h"
 
 namespace bottle::app {
-
-enum class Severity { ok, warn, fail };
-
-struct Finding {
-  std::string code;  // engine, rootless, memory, disk, clock, kernel, vpn, lan_route, …: stable
-  Severity severity = Severity::ok;
-  std::string what, todo;
-};
-nlohmann::json to_json(const Finding& finding);
 
 // From a far side's hello. `local_routes` as in a hello: the networks that this machine is in. `now_ms`: this machine's clock.
 std::vector<Finding> judge(const nlohmann::json& hello, const std::string& name, const nlohmann::json& local_routes, int64_t now_ms);

@@ -54,13 +54,17 @@ std::map<std::string, std::string> environment() {
 
 session::Directories directories() { return session::Directories::from(environment()); }
 
-Result<manifest::Manifest> load_manifest(const std::string& workspace) {
+Result<std::vector<manifest::File>> policy_files() {
   auto d = directories();
   std::vector<std::string> policy;
   for (const std::string& path :
        {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"})
     if (exists(path)) policy.push_back(path);
-  return manifest::load(TRY(read_all(policy)), TRY(read_all(entries(d.config + "/agents", ".md"))),
+  return read_all(policy);
+}
+
+Result<manifest::Manifest> load_manifest(const std::string& workspace) {
+  return manifest::load(TRY(policy_files()), TRY(read_all(entries(directories().config + "/agents", ".md"))),
                         TRY(read_all(entries(workspace + "/.bottle/agents", ".md"))));
 }
 

@@ -16,6 +16,9 @@ namespace bottle::app {
 std::map<std::string, std::string> environment();
 session::Directories directories();
 
+// bottle.yaml, bottle.json, version 1's claude-bottle.json: those that are there.
+Result<std::vector<manifest::File>> policy_files();
+
 // The operator's policy and agents, and the repository's agents, which may not bring policy.
 Result<manifest::Manifest> load_manifest(const std::string& workspace);
 

@@ -1,0 +1,95 @@
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <climits>
+#include <iostream>
+#include <memory>
+
+#include "app/commands.h"
+#include "app/output.h"
+#include "app/world.h"
+#include "base/file.h"
+
+namespace bottle::app {
+namespace {
+
+using nlohmann::json;
+
+struct CheckOptions {
+  std::string file;
+  bool as_json = false;
+};
+
+std::string here() {
+  char path[PATH_MAX];
+  return ::getcwd(path, sizeof path) ? path : "/";
+}
+
+Result<manifest::Manifest> load(const std::string& path) {
+  if (path.empty()) return load_manifest(here());
+  manifest::File file{path, TRY(read_file(path, 1 << 20))};
+  if (!path.ends_with(".md")) return manifest::load({file}, {}, {});
+  // An agent's file is checked against the operator's bottles, as one that a repository brings.
+  return manifest::load(TRY(policy_files()), {}, {file});
+}
+
+// "path:line:column: what" apart; without a place, all of it is `what`.
+json placed(const Error& error) {
+  json out = {{"file", ""}, {"line", 0}, {"column", 0}, {"what", error.what}, {"todo", error.todo}};
+  for (size_t at = error.what.find(':'); at != std::string::npos; at = error.what.find(':', at + 1)) {
+    int line = 0, column = 0, length = 0;
+    if (std::sscanf(error.what.c_str() + at, ":%d:%d: %n", &line, &column, &length) != 2 || length == 0)
+      continue;
+    out["file"] = error.what.substr(0, at);
+    out["line"] = line;
+    out["column"] = column;
+    out["what"] = error.what.substr(at + static_cast<size_t>(length));
+    break;
+  }
+  return out;
+}
+
+int check(const CheckOptions& options) {
+  json errors = json::array(), warnings = json::array(), agents = json::array(), bottles = json::array();
+  auto loaded = load(options.file);
+  if (!loaded) {
+    errors.push_back(placed(loaded.error()));
+    if (!options.as_json) report(loaded.error());
+  } else {
+    for (const auto& [name, bottle] : loaded->bottles) bottles.push_back(name);
+    auto facts = gather_facts(here());
+    facts.images = image_facts(*loaded, "");
+    for (const auto& [name, agent] : loaded->agents) {
+      agents.push_back(name);
+      auto plan = plan::make(*loaded, {.agent = name, .prompt = "-", .headless = true}, facts);
+      if (plan) continue;
+      warnings.push_back({{"agent", name}, {"what", plan.error().what}, {"todo", plan.error().todo}});
+      if (!options.as_json)
+        std::cerr << "bottle: agent " << name << " would not start now: " << plan.error().what << "\n        "
+                  << plan.error().todo << "\n";
+    }
+    if (!options.as_json)
+      std::cout << "ok: " << agents.size() << " agents, " << bottles.size() << " bottles\n";
+  }
+  if (options.as_json)
+    std::cout << json{{"ok", errors.empty()},
+                      {"errors", errors},
+                      {"warnings", warnings},
+                      {"agents", agents},
+                      {"bottles", bottles}}
+                     .dump(2, ' ', false, json::error_handler_t::replace)
+              << "\n";
+  return errors.empty() ? 0 : 1;
+}
+
+}  // namespace
+
+void add_check(CLI::App& app, int& exit) {
+  auto o = std::make_shared<CheckOptions>();
+  auto* command = app.add_subcommand("check");
+  command->add_option("file", o->file);
+  command->add_flag("--json", o->as_json);
+  command->callback([o, &exit] { exit = check(*o); });
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,58 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+
+#include "app/commands.h"
+#include "app/output.h"
+#include "app/starter.h"
+#include "app/world.h"
+#include "base/file.h"
+#include "base/unique_fd.h"
+
+namespace bottle::app {
+namespace {
+
+Result<std::string> write_starter() {
+  std::string directory = directories().config, path = directory + "/bottle.yaml";
+  for (const char* other : {"/bottle.json"})
+    if (::access((directory + other).c_str(), F_OK) == 0)
+      return fail(Code::conflict, directory + other + " is there already", "look at it with: bottle check");
+  TRY(make_directories(directory));
+  // Never through a link, never over a file.
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd && errno == EEXIST)
+    return fail(Code::conflict, path + " is there already", "look at it with: bottle check");
+  if (!fd) return fail_errno("making " + path);
+  TRY(write_all(fd.get(), kStarter));
+  return path;
+}
+
+Result<> init() {
+  std::string path = TRY(write_starter());
+  std::cout << path << "\n";
+  // With a manifest of version 1 next to it the two must not define the same names.
+  if (auto loaded = load_manifest("/nonexistent"); !loaded) return std::unexpected(loaded.error());
+  std::cerr << "Change it, then: bottle check; bottle start AGENT\n";
+  return {};
+}
+
+}  // namespace
+
+void add_init(CLI::App& app, int& exit) {
+  auto print = std::make_shared<bool>(false);
+  auto* command = app.add_subcommand("init");
+  command->add_flag("--print", *print);
+  command->callback([print, &exit] {
+    if (*print) {
+      std::cout << kStarter;
+      return;
+    }
+    auto done = init();
+    exit = done ? 0 : report(done.error());
+  });
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,85 @@
+"""bottle doctor, init and check, against a real engine and real files."""
+
+import json
+import os
+
+import pytest
+
+
+def doctor(operator, **kwargs):
+    done = operator.bottle("doctor", "--json", **kwargs)
+    return done, {(f["code"], f["what"].split(" ")[1] if f["code"] == "runtime" else ""): f for f in json.loads(done.stdout)["findings"]}
+
+
+def test_a_working_machine_passes_and_nothing_is_left(world, operator):
+    done, found = doctor(operator, config=operator.config())
+    assert done.returncode == 0, done.stdout
+    assert json.loads(done.stdout)["ok"] is True
+    assert world.socket in found["engine", ""]["what"]
+    for runtime in ("runc", "runsc"):
+        assert found["runtime", runtime]["severity"] == "ok", found["runtime", runtime]
+    assert found["guard_image", ""]["severity"] == "ok"
+    assert found["token", ""]["severity"] == "ok"
+    assert world.token not in done.stdout + done.stderr
+    assert world.left() == []
+
+
+def test_no_engine_fails_with_what_to_do(operator):
+    done, found = doctor(operator, config=operator.config(), env={"DOCKER_HOST": "unix:///nonexistent/docker.sock"})
+    assert done.returncode == 1
+    assert found["engine", ""]["severity"] == "fail" and found["engine", ""]["todo"]
+
+
+def test_a_broken_manifest_fails_at_its_place(operator):
+    done, found = doctor(operator, config={"bottles": {"b": {"egres": {}}}})
+    assert done.returncode == 1
+    assert "bottle.yaml:1:" in found["manifest", ""]["what"]
+
+
+def test_people_get_lines(operator):
+    done = operator.bottle("doctor", config=operator.config())
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith("ok    engine ") and "\033" not in done.stdout
+
+
+def test_init_writes_a_manifest_that_holds_and_never_overwrites(operator):
+    path = os.path.join(operator.home, ".config", "bottle", "bottle.yaml")
+    done = operator.bottle("init")
+    assert done.returncode == 0, done.stderr
+    text = open(path).read()
+    assert "bottles:" in text and "#" in text
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    assert operator.bottle("check").returncode == 0
+    again = operator.bottle("init")
+    assert again.returncode == 125 and path in again.stderr
+    assert open(path).read() == text
+    plan = operator.bottle("start", "claude", "--dry-run", "--json", "--headless", "-p", "x")
+    assert plan.returncode == 0, plan.stderr
+
+
+@pytest.mark.parametrize("name, text, line, column, says", [
+    ("bad.yaml", "bottles:\n  web:\n    egres: {}\n", 3, 5, "egres"),
+    ("bad.yaml", "bottles: {a: {extends: [b]}}\n", 1, 25, "no bottle 'b'"),
+    ("bad.yaml", "bottles: [\n", 2, 1, ""),
+    ("agent.md", "---\nbottle: nowhere\n---\nx\n", 2, 9, "nowhere"),
+    ("claude-bottle.json", '{"bottles": {"a": {"environ": {}}}}', 1, 20, "environ"),
+])
+def test_check_says_where(operator, name, text, line, column, says):
+    path = os.path.join(operator.workspace, name)
+    with open(path, "w") as file:
+        file.write(text)
+    done = operator.bottle("check", path, "--json", config=operator.config())
+    assert done.returncode == 1, done
+    error = json.loads(done.stdout)["errors"][0]
+    assert (error["file"], error["line"], error["column"]) == (path, line, column), error
+    assert says in error["what"]
+    plain = operator.bottle("check", path)
+    assert plain.returncode == 1 and "%s:%d:%d: " % (path, line, column) in plain.stderr
+
+
+def test_check_says_what_a_start_would_lack(operator):
+    config = operator.config(env={"X": "${SURELY_NOT_SET}"})
+    done = operator.bottle("check", "--json", config=config)
+    assert done.returncode == 0, done
+    told = json.loads(done.stdout)
+    assert told["ok"] and any("SURELY_NOT_SET" in warning["what"] and warning["agent"] == "a" for warning in told["warnings"]), told
