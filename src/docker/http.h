@@ -26,6 +26,9 @@ class Connection {
   // writer takes) each wait for the other side.
   static Result<Connection> open(const std::string& socket, int timeout_ms);
 
+  // A connection that is there already: for tests.
+  static Connection adopt(UniqueFd fd, int timeout_ms) { return Connection(std::move(fd), timeout_ms); }
+
   // `type` is the body's; empty: no body.
   Result<> request(std::string_view method, std::string_view target, std::string_view type, std::string_view body);
   // Asks for the connection itself: after a 101 (or, from old engines, 200) it is a bare stream.

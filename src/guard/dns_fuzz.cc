@@ -3,7 +3,8 @@
 #include "guard/dns.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size) {
-  static const std::map<std::string, bottle::policy::Address> names{{"guard", *bottle::policy::parse_address("10.0.0.2")}};
+  static const std::map<std::string, bottle::policy::Address> names{
+      {"guard", *bottle::policy::parse_address("10.0.0.2")}};
   std::string_view bytes(reinterpret_cast<const char*>(data), size);
   bottle::guard::DnsQuery query;
   if (bottle::guard::parse_dns_query(bytes, query) != bottle::guard::Parse::ok) return 0;

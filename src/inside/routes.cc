@@ -15,44 +15,49 @@ namespace {
 
 using Visit = std::function<void(const nlmsghdr*)>;
 
+// Every message of one answer's bytes; true: it was the last. A message shorter than its own kind's body is left out.
+Result<bool> visit_answer(std::string_view bytes, size_t body, const Visit& visit) {
+  alignas(nlmsghdr) char buffer[32768];
+  if (bytes.size() > sizeof buffer) return fail(Code::limit, "netlink's answer is too long");
+  bytes.copy(buffer, bytes.size());
+  // Signed: NLMSG_NEXT takes the padding off too, which may not be there behind the last message.
+  auto left = static_cast<int>(bytes.size());
+  for (auto* h = reinterpret_cast<nlmsghdr*>(buffer); left >= static_cast<int>(sizeof *h) && NLMSG_OK(h, static_cast<unsigned>(left)); h = NLMSG_NEXT(h, left)) {
+    if (h->nlmsg_type == NLMSG_DONE) return true;
+    if (h->nlmsg_type == NLMSG_ERROR) {
+      if (h->nlmsg_len < NLMSG_LENGTH(sizeof(nlmsgerr))) return fail(Code::protocol, "netlink's error is cut short");
+      int error = static_cast<nlmsgerr*>(NLMSG_DATA(h))->error;
+      if (error > 0 || error < -4095) return fail(Code::protocol, "netlink's error has no number");
+      if (error) return fail_errno("netlink", -error);
+      return true;
+    }
+    if (h->nlmsg_len >= NLMSG_LENGTH(body)) visit(h);
+  }
+  return false;
+}
+
 // One request, every answer to it. The kernel answers within the call; the time limit is for kernels that do not.
-Result<> ask(nlmsghdr* request, const Visit& visit) {
+Result<> ask(nlmsghdr* request, const std::function<Result<bool>(std::string_view)>& take) {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!fd) return fail_errno("opening netlink");
   timeval limit{0, 200000};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   if (::send(fd.get(), request, request->nlmsg_len, 0) < 0) return fail_errno("asking netlink");
   for (;;) {
-    alignas(nlmsghdr) char buffer[32768];
+    char buffer[32768];
     ssize_t n = ::recv(fd.get(), buffer, sizeof buffer, 0);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail_errno("reading netlink");
     if (n == 0) return fail(Code::protocol, "netlink ended");
-    auto left = static_cast<unsigned>(n);
-    for (auto* h = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
-      if (h->nlmsg_type == NLMSG_DONE) return {};
-      if (h->nlmsg_type == NLMSG_ERROR) {
-        int error = -static_cast<nlmsgerr*>(NLMSG_DATA(h))->error;
-        if (error) return fail_errno("netlink", error);
-        return {};
-      }
-      visit(h);
-      if (!(request->nlmsg_flags & NLM_F_DUMP)) return {};
-    }
+    bool last = TRY(take({buffer, static_cast<size_t>(n)}));
+    if (last || !(request->nlmsg_flags & NLM_F_DUMP)) return {};
   }
 }
 
 }  // namespace
 
-Result<Neighbour> neighbour(in_addr address) {
-  struct {
-    nlmsghdr header;
-    ndmsg body;
-  } request{};
-  request.header = {sizeof request, RTM_GETNEIGH, NLM_F_REQUEST | NLM_F_DUMP, 1, 0};
-  request.body.ndm_family = AF_INET;
-  Neighbour state = Neighbour::absent;
-  TRY(ask(&request.header, [&](const nlmsghdr* h) {
+Result<bool> read_neighbours(std::string_view answer, in_addr address, Neighbour& state) {
+  return visit_answer(answer, sizeof(ndmsg), [&](const nlmsghdr* h) {
     if (h->nlmsg_type != RTM_NEWNEIGH) return;
     auto* body = static_cast<const ndmsg*>(NLMSG_DATA(h));
     auto left = static_cast<int>(h->nlmsg_len - NLMSG_LENGTH(sizeof *body));
@@ -63,7 +68,34 @@ Result<Neighbour> neighbour(in_addr address) {
       if (resolved) state = Neighbour::resolved;
       else if (state == Neighbour::absent) state = Neighbour::unresolved;
     }
-  }));
+  });
+}
+
+Result<bool> read_route(std::string_view answer, Route& route) {
+  return visit_answer(answer, sizeof(rtmsg), [&](const nlmsghdr* h) {
+    if (h->nlmsg_type != RTM_NEWROUTE) return;
+    auto* body = static_cast<const rtmsg*>(NLMSG_DATA(h));
+    route.exists = body->rtm_type != RTN_UNREACHABLE && body->rtm_type != RTN_BLACKHOLE && body->rtm_type != RTN_PROHIBIT;
+    auto left = static_cast<int>(h->nlmsg_len - NLMSG_LENGTH(sizeof *body));
+    auto* a = reinterpret_cast<const rtattr*>(reinterpret_cast<const char*>(body) + NLMSG_ALIGN(sizeof *body));
+    for (; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+      if (a->rta_type != RTA_GATEWAY || RTA_PAYLOAD(a) != sizeof(in_addr)) continue;
+      in_addr gateway;
+      std::memcpy(&gateway, RTA_DATA(a), sizeof gateway);
+      route.gateway = gateway;
+    }
+  });
+}
+
+Result<Neighbour> neighbour(in_addr address) {
+  struct {
+    nlmsghdr header;
+    ndmsg body;
+  } request{};
+  request.header = {sizeof request, RTM_GETNEIGH, NLM_F_REQUEST | NLM_F_DUMP, 1, 0};
+  request.body.ndm_family = AF_INET;
+  Neighbour state = Neighbour::absent;
+  TRY(ask(&request.header, [&](std::string_view answer) { return read_neighbours(answer, address, state); }));
   return state;
 }
 
@@ -80,19 +112,7 @@ Result<Route> route_to(in_addr address) {
   request.attribute = {RTA_LENGTH(sizeof address), RTA_DST};
   request.address = address;
   Route route;
-  auto asked = ask(&request.header, [&](const nlmsghdr* h) {
-    if (h->nlmsg_type != RTM_NEWROUTE) return;
-    auto* body = static_cast<const rtmsg*>(NLMSG_DATA(h));
-    route.exists = body->rtm_type != RTN_UNREACHABLE && body->rtm_type != RTN_BLACKHOLE && body->rtm_type != RTN_PROHIBIT;
-    auto left = static_cast<int>(h->nlmsg_len - NLMSG_LENGTH(sizeof *body));
-    auto* a = reinterpret_cast<const rtattr*>(reinterpret_cast<const char*>(body) + NLMSG_ALIGN(sizeof *body));
-    for (; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
-      if (a->rta_type != RTA_GATEWAY || RTA_PAYLOAD(a) != sizeof(in_addr)) continue;
-      in_addr gateway;
-      std::memcpy(&gateway, RTA_DATA(a), sizeof gateway);
-      route.gateway = gateway;
-    }
-  });
+  auto asked = ask(&request.header, [&](std::string_view answer) { return read_route(answer, route); });
   if (asked) return route;
   if (asked.error().code == Code::unavailable) return Route{};  // ENETUNREACH: the plain answer of a machine without a way out
   return std::unexpected(std::move(asked.error()));

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
 
@@ -22,5 +23,9 @@ struct Route {
 
 // Which way would a packet to `address` go?
 Result<Route> route_to(in_addr address);
+
+// Test seams: one answer's bytes; true: it was the last. Errors: the kernel's own, or bytes that are no answer.
+Result<bool> read_neighbours(std::string_view answer, in_addr address, Neighbour& state);
+Result<bool> read_route(std::string_view answer, Route& route);
 
 }  // namespace bottle::inside

@@ -1,9 +1,12 @@
 #include "manifest/document.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
+#include <sstream>
 
 namespace bottle::manifest {
 namespace {
@@ -58,6 +61,56 @@ Result<Node> convert(const std::string& path, const YAML::Node& from, int depth,
   return node;
 }
 
+// Goes through a text without keeping anything. The library's own LoadAll does not end on some that are broken, and would build
+// whatever it is given: here a second document, or too much of the first, is the end.
+class Gauge : public YAML::EventHandler {
+ public:
+  explicit Gauge(const std::string& path) : path_(path) {}
+  std::optional<Error> error;
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (++documents_ == 2) stop(mark, "a second document begins here", "keep everything in one");
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { count(mark); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { count(mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t, const std::string&) override { count(mark); }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override { open(mark); }
+  void OnSequenceEnd() override { --depth_; }
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override { open(mark); }
+  void OnMapEnd() override { --depth_; }
+
+  struct Stop : std::exception {};
+
+ private:
+  void stop(const YAML::Mark& mark, const char* what, std::string todo = {}) {
+    error = fail_at(place(path_, mark), what, std::move(todo)).error();
+    throw Stop();
+  }
+  void count(const YAML::Mark& mark) {
+    if (++nodes_ > kMaxNodes) stop(mark, "too large: more than 100000 values");
+  }
+  void open(const YAML::Mark& mark) {
+    if (++depth_ > kMaxDepth + 1) stop(mark, "nested too deeply");
+    count(mark);
+  }
+
+  const std::string& path_;
+  int documents_ = 0, nodes_ = 0, depth_ = 0;
+};
+
+Result<> gauge(const std::string& path, const std::string& text) {
+  Gauge gauge(path);
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  try {
+    while (parser.HandleNextDocument(gauge)) continue;
+  } catch (const Gauge::Stop&) {
+    return std::unexpected(std::move(*gauge.error));
+  }
+  return {};
+}
+
 // JSON writes characters beyond U+FFFF as two \u escapes, YAML as one \U: {"p":"\ud83d\ude00"} must still be read.
 std::string join_surrogates(const std::string& text) {
   std::string out;
@@ -102,14 +155,9 @@ Result<Node> read_document(const std::string& path, const std::string& text) {
   if (text.find('\0') != std::string::npos) return fail_at(path + ":1:1", "not a text file");
   try {
     int budget = kMaxNodes;
-    std::vector<YAML::Node> documents = YAML::LoadAll(path.ends_with(".json") ? join_surrogates(text) : text);
-    if (documents.size() > 1) return fail_at(place(path, documents[1].Mark()), "a second document begins here", "keep everything in one");
-    if (documents.empty()) {
-      Node empty;
-      empty.at = path + ":1:1";
-      return empty;
-    }
-    return convert(path, documents[0], 0, budget);
+    std::string readable = path.ends_with(".json") ? join_surrogates(text) : text;
+    TRY(gauge(path, readable));
+    return convert(path, YAML::Load(readable), 0, budget);
   } catch (const YAML::Exception& e) {
     return fail_at(place(path, e.mark), e.msg, "values with ': ' or ' #' in them, or that begin with one of { [ * & ! | > % @, need quotes");
   } catch (const std::exception& e) {

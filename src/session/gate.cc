@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "base/file.h"
+#include "session/report.h"
 
 namespace bottle::session {
 namespace {
@@ -29,8 +30,7 @@ Result<json> Gate::await_report(int timeout_ms) {
     size_t begin = text.find(kBegin);
     size_t end = begin == std::string::npos ? begin : text.find(kEnd, begin);
     if (end != std::string::npos) {
-      auto report = json::parse(text.substr(begin + kBegin.size(), end - begin - kBegin.size()), nullptr, false);
-      if (!report.is_object()) return fail(Code::protocol, "the self-test's report is unreadable");
+      json report = TRY(read_report(std::string_view(text).substr(begin + kBegin.size(), end - begin - kBegin.size())));
       early_ = text.substr(end + 1);
       while (!early_.empty() && (early_[0] == '\r' || early_[0] == '\n')) early_.erase(0, 1);
       return report;
@@ -58,13 +58,6 @@ Result<> Gate::open(const json& go) {
   char length[9];
   std::snprintf(length, sizeof length, "%08zx", body.size());
   return write_all(attached_.fd(), length + body);
-}
-
-std::string surprises(const json& report) {
-  std::string text;
-  for (const auto& probe : report.value("probes", json::array()))
-    if (!probe.value("ok", false)) text += (text.empty() ? "" : "; ") + probe.value("name", "?") + ": " + probe.value("detail", "");
-  return text.empty() ? report.value("what", "no probe ran") : text;
 }
 
 json go_message(const Job& job, const std::string& ca, const Subnet& subnet) {

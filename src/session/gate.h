@@ -30,9 +30,6 @@ class Gate {
   std::string early_;
 };
 
-// "gateway: reachable; metadata: …" for the probes of a report that failed.
-std::string surprises(const nlohmann::json& report);
-
 nlohmann::json go_message(const Job& job, const std::string& ca, const Subnet& subnet);
 
 // Skills and the agent's own settings, under home/agent.

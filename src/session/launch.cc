@@ -10,6 +10,7 @@
 #include "session/gate.h"
 #include "session/images.h"
 #include "session/names.h"
+#include "session/report.h"
 #include "session/stream.h"
 
 namespace bottle::session {

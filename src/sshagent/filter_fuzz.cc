@@ -1,4 +1,5 @@
-// Both sides of the filter are hostile here: the bottle's requests and the agent's answers, cut at 0xff bytes.
+// Both sides of the filter are hostile here: the bottle's requests and the agent's answers, cut at 0xff
+// bytes.
 #include <cstdlib>
 
 #include "sshagent/filter.h"
@@ -7,7 +8,8 @@
 using namespace bottle::sshagent;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const std::vector<Key> keys = {{"key-one", "one", {{"git.example.org", "host-key", "git"}}}, {"key-two", "two", {{"other", "other-key", ""}}}};
+  static const std::vector<Key> keys = {{"key-one", "one", {{"git.example.org", "host-key", "git"}}},
+                                        {"key-two", "two", {{"other", "other-key", ""}}}};
   Filter filter(keys);
   std::string_view rest(reinterpret_cast<const char*>(data), size);
   bool to_agent = false;
@@ -24,7 +26,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     auto verdict = filter.request(message);
     if (verdict.pass == !verdict.answer.empty()) std::abort();
     // A signature needs a host that was confirmed, and one of our keys.
-    if (verdict.pass && verdict.what == "sign" && (filter.bound_to().empty() || (verdict.key != "key-one" && verdict.key != "key-two"))) std::abort();
+    if (verdict.pass && verdict.what == "sign" &&
+        (filter.bound_to().empty() || (verdict.key != "key-one" && verdict.key != "key-two")))
+      std::abort();
     to_agent = verdict.pass;
   }
   (void)blob_of(std::string(reinterpret_cast<const char*>(data), size));
