@@ -211,8 +211,7 @@ class Aws:
                 busy.append(group)  # until its network interface is gone
         if busy:
             return {"status": "deleting"}
-        hook.check_nothing_in_flight()
-        return {"status": "gone"}
+        return hook.gone()
 
     @staticmethod
     def by_ids(ids):

@@ -111,8 +111,7 @@ class Fly:
                         raise
         if found and not hook.wait_for(lambda: not self.find(), hook.patience()):
             return {"status": "deleting"}
-        hook.check_nothing_in_flight()
-        return {"status": "gone"}
+        return hook.gone()
 
     def list_(self):
         return {"machines": [{

@@ -76,7 +76,9 @@ class Gcloud:
         name, vm_id = hook.known_name(), hook.known_id()
         if name:
             return hook.together(lambda: self.instances(name), lambda: self.disks(name), lambda: self.rules(name))
-        kind, key = ("instance", vm_id) if vm_id.count("/") == 1 and not vm_id.startswith("rule/") else vm_id.split("/", 1)
+        kind, _, key = vm_id.partition("/")
+        if kind not in ("disk", "rule"):
+            kind, key = "instance", vm_id
         found = {"instance": self.instances, "disk": self.disks, "rule": self.rules}[kind]()
         found = [thing for thing in found if key == (thing["name"] if kind == "rule" else self.key(thing))]
         return [found if kind == k else [] for k in ("instance", "disk", "rule")]
@@ -187,8 +189,7 @@ class Gcloud:
         hook.together(
             *[lambda rule=rule: unless(r"was not found", lambda: gcloud("firewall-rules", "delete", rule["name"])) for rule in rules],
             *[lambda disk=disk: unless(r"was not found", lambda: gcloud("disks", "delete", disk["name"], "--zone=" + last(disk["zone"]))) for disk in disks])
-        hook.check_nothing_in_flight()
-        return {"status": "gone"}
+        return hook.gone()
 
     def list_(self):
         machines, disks, rules = hook.together(self.instances, self.disks, self.rules)

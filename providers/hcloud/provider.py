@@ -61,9 +61,7 @@ class Hcloud:
         found = [(kind, thing) for kind in KINDS for thing in (listed(kind, "%s=%s" % (hook.VM, name)) if name else [])]
         kind, _, key = vm_id.rpartition("/")
         kind = kind or "server"
-        if vm_id and (kind not in KINDS or not key.isdigit()):
-            raise Stop(hook.FAILED, "%r is no id of this provider" % vm_id)
-        if vm_id and not any(k == kind and str(thing["id"]) == key for k, thing in found):
+        if kind in KINDS and key.isdigit() and not any(k == kind and str(thing["id"]) == key for k, thing in found):
             thing = tolerate(("not_found",), lambda: self.describe(kind, key))
             found += [(kind, thing)] if thing else []
         for kind, thing in found:
@@ -182,8 +180,10 @@ class Hcloud:
         done += [remove("primary-ip", address["id"]) for address in self.addresses_left()]
         if not all(done):
             return {"status": "deleting"}
-        hook.check_nothing_in_flight()
-        return {"status": "gone"}
+        gone = hook.gone()
+        if os.environ.get("BOTTLE_STATE_DIR") and os.path.exists(self.addresses_file()):
+            os.unlink(self.addresses_file())
+        return gone
 
     def list_(self):
         lines = []

@@ -234,6 +234,13 @@ def check_nothing_in_flight():
         raise Stop(AGAIN, "a create was cut off %d s ago and may still come true: asking again" % age)
 
 
+def gone():
+    """destroy's last word: nothing is left at the cloud, nor in the state directory."""
+    check_nothing_in_flight()
+    came_true()
+    return {"status": "gone"}
+
+
 def wait_for(seen, seconds, step=2.0):
     """Asks until seen() is true, or for `seconds`."""
     until = time.monotonic() + seconds

@@ -147,8 +147,7 @@ class Linode:
             return {"status": "deleting"}
         for firewall in firewalls:
             unless(r"failed: 404|not found", lambda: linode("firewalls", "delete", str(firewall["id"])))
-        hook.check_nothing_in_flight()
-        return {"status": "gone"}
+        return hook.gone()
 
     def list_(self):
         machines, firewalls = hook.together(lambda: listed("linodes"), lambda: listed("firewalls"))

@@ -32,16 +32,20 @@ def registry():
     return os.path.join(base, "bottle", "terraform")
 
 
+def records():
+    found = []
+    for file in sorted(os.listdir(registry())) if os.path.isdir(registry()) else []:
+        if file.endswith(".json"):
+            with open(os.path.join(registry(), file), encoding="utf-8") as f:
+                found.append(json.load(f))
+    return found
+
+
 class Terraform:
     def __init__(self):
-        self.name = hook.known_name() or hook.known_id()  # what `list` shows as the id is the name
-        self.record = None
-        if self.name and "/" not in self.name:
-            try:
-                with open(os.path.join(registry(), self.name + ".json"), encoding="utf-8") as f:
-                    self.record = json.load(f)
-            except FileNotFoundError:
-                pass
+        self.record = next((r for r in records() if r["name"] == hook.known_name()), None) or next(
+            (r for r in records() if not hook.known_name() and hook.known_id() in (r["name"], r.get("id"))), None)
+        self.name = self.record["name"] if self.record else hook.known_name()
         directory = self.record["state_dir"] if self.record else os.environ.get("BOTTLE_STATE_DIR", "")
         self.home = os.path.join(directory, "terraform") if directory else ""
 
@@ -115,6 +119,7 @@ class Terraform:
         missing = [key for key in NEEDED if not found.get(key)]
         if missing:
             raise Stop(hook.NOT_SET_UP, "the module has no output %s: it needs id, host and user" % ", ".join(missing))
+        write(os.path.join(registry(), self.name + ".json"), {**self.record, "id": str(found["id"])})
         return {"id": str(found["id"]), **({"cost_per_hour": str(found["cost_per_hour"])} if found.get("cost_per_hour") else {})}
 
     def prepare(self):
@@ -189,6 +194,9 @@ class Terraform:
         return self.forget()
 
     def forget(self):
+        """Nothing is left: the code and the state go first, then the record of them."""
+        if self.home:
+            shutil.rmtree(self.home, ignore_errors=True)
         try:
             os.unlink(os.path.join(registry(), self.name + ".json"))
         except FileNotFoundError:
@@ -197,14 +205,8 @@ class Terraform:
 
     @staticmethod
     def list_():
-        machines = []
-        for file in sorted(os.listdir(registry())) if os.path.isdir(registry()) else []:
-            if not file.endswith(".json"):
-                continue
-            with open(os.path.join(registry(), file), encoding="utf-8") as f:
-                record = json.load(f)
-            machines.append({"id": record["name"], "kind": "vm", "status": "running" if os.path.isdir(record["state_dir"]) else "stopped",
-                             **{key: record[key] for key in ("name", "session", "owner", "created")}})
+        machines = [{"id": record.get("id") or record["name"], "kind": "vm", "status": "running" if os.path.isdir(record["state_dir"]) else "stopped",
+                     **{key: record[key] for key in ("name", "session", "owner", "created")}} for record in records()]
         return {"machines": machines}
 
 

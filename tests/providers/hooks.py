@@ -1,5 +1,6 @@
 """Runs a provider's hooks as docs/providers.md says that `bottle` does."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -79,10 +80,42 @@ class Vm:
         while True:
             done = self.run("destroy")
             if done.status == 0 and self.status() == "gone":
+                assert os.listdir(self.state) == [], "left in the state directory"
                 return
             assert done.status in (0, AGAIN), done
             assert time.time() < until, done
             time.sleep(0.3)
+
+
+class CommandState:
+    """The state file of a stand-in in tests/standin/bin, read and changed under its lock."""
+
+    def __init__(self, directory, things):
+        self.path = os.path.join(str(directory), "cloud.json")
+        with open(self.path, "w") as f:
+            json.dump({"things": things, "faults": [], "log": []}, f)
+
+    def read(self):
+        with open(self.path) as f:
+            fcntl.flock(f, fcntl.LOCK_SH)
+            return json.load(f)
+
+    @property
+    def things(self):
+        return self.read()["things"]
+
+    def change(self, call):
+        with open(self.path, "r+") as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            state = json.load(f)
+            call(state)
+            f.seek(0)
+            f.truncate()
+            json.dump(state, f)
+
+    def fail(self, of, err, status=1, **more):
+        """The next call of that subcommand fails so."""
+        self.change(lambda state: state.update(faults=[{"of": of, "err": err, "status": status, **more}]))
 
 
 def until(condition, seconds, step=0.05):

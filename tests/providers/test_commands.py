@@ -1,41 +1,14 @@
 """providers/gcloud, fly and linode: against stand-ins of their commands (tests/standin/bin), which keep the cloud's state in a file."""
 
-import json
 import os
 import shutil
 import subprocess
 
 import pytest
 
-from hooks import AGAIN, CANNOT, DENIED, NOT_SET_UP, ROOT, Vm, until
+from hooks import AGAIN, CANNOT, DENIED, NOT_SET_UP, ROOT, CommandState, Vm, until
 
 BIN = os.path.join(ROOT, "tests", "standin", "bin")
-
-
-class Cloud:
-    def __init__(self, directory, things):
-        self.path = os.path.join(directory, "cloud.json")
-        self.write({"things": things, "faults": [], "log": []})
-
-    def read(self):
-        with open(self.path) as f:
-            return json.load(f)
-
-    def write(self, state):
-        with open(self.path, "w") as f:
-            json.dump(state, f)
-
-    @property
-    def things(self):
-        return self.read()["things"]
-
-    def change(self, call):
-        state = self.read()
-        call(state)
-        self.write(state)
-
-    def fail(self, of, err, status=1, **more):
-        self.change(lambda state: state["faults"].append({"of": of, "err": err, "status": status, **more}))
 
 
 class Kind:
@@ -68,7 +41,7 @@ def kind(request):
 
 @pytest.fixture
 def cloud(kind, tmp_path):
-    cloud = Cloud(str(tmp_path), kind.things)
+    cloud = CommandState(tmp_path, kind.things)
     yield cloud
     left = [(k, key) for k in kind.things for key, thing in cloud.things[k].items() if thing.get("state") != "destroyed" and not thing.get("theirs")]
     assert left == [], "left at the cloud"
@@ -159,10 +132,15 @@ def test_no_room(kind, cloud, vm):
 @pytest.mark.parametrize("hook", ["ssh-info", "status", "destroy", "list"])
 def test_errors(kind, cloud, vm, hook):
     for words, expected in ((kind.throttled, AGAIN), ("Error: 503 Service Unavailable", AGAIN), (kind.unwelcome, DENIED)):
-        cloud.change(lambda state: state.update(faults=[]))
         cloud.fail(kind.listing, words, times=99)
         done = vm.run(hook)
         assert done.status == expected and done.out == "" and words in done.err, done
+
+
+def test_what_never_was(kind, cloud, vm):
+    for vm_id, name in (("", vm.name), ("no-such-id-0000", vm.name), ("no-such-id-0000", ""), ("a/b/c", "")):
+        assert vm.run("status", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}
+        assert vm.run("destroy", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}
 
 
 def test_not_ours(kind, cloud, vm):

@@ -145,6 +145,12 @@ def test_a_name_that_is_not_ours(api, vm):
     del api.things["firewalls"][theirs["id"]]
 
 
+def test_what_never_was(api, vm):
+    for vm_id, name in (("", vm.name), ("no-such-id-0000", vm.name), ("no-such-id-0000", ""), ("999", "")):
+        assert vm.run("status", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}
+        assert vm.run("destroy", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}
+
+
 def test_not_set_up(api, vm):
     done = vm.run("create", HCLOUD_TOKEN="")
     assert done.status == NOT_SET_UP and "HCLOUD_TOKEN" in done.err, done

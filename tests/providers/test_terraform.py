@@ -1,13 +1,12 @@
 """providers/terraform: against a stand-in of the command, and against the real one where it is on this machine (a module of its built-in
 provider, which needs no network; it runs in a network namespace that leads nowhere)."""
 
-import json
 import os
 import shutil
 
 import pytest
 
-from hooks import AGAIN, CANNOT, NOT_SET_UP, ROOT, Vm, until
+from hooks import AGAIN, CANNOT, NOT_SET_UP, ROOT, CommandState, Vm, until
 
 BIN = os.path.join(ROOT, "tests", "standin", "bin")
 REAL = shutil.which("terraform", path="/usr/local/bin:/usr/bin:/bin")
@@ -46,32 +45,11 @@ def module(tmp_path):
     return str(tmp_path / "module")
 
 
-class StandIn:
-    def __init__(self, directory):
-        self.path = str(directory / "cloud.json")
-        self.write({"things": {"machines": {}}, "faults": [], "log": []})
-
-    def read(self):
-        with open(self.path) as f:
-            return json.load(f)
-
-    def write(self, state):
-        with open(self.path, "w") as f:
-            json.dump(state, f)
-
-    @property
-    def machines(self):
-        return self.read()["things"]["machines"]
-
-    def fail(self, of, err, **more):
-        self.write({**self.read(), "faults": [{"of": of, "err": err, **more}]})
-
-
 @pytest.fixture
 def cloud(tmp_path):
-    cloud = StandIn(tmp_path)
+    cloud = CommandState(tmp_path, {"machines": {}})
     yield cloud
-    assert cloud.machines == {}, "left at the cloud"
+    assert cloud.things["machines"] == {}, "left at the cloud"
 
 
 @pytest.fixture
@@ -82,21 +60,21 @@ def vm(cloud, module, tmp_path):
 def test_life(cloud, vm, module):
     assert vm.status() == "gone" and vm.run("destroy").json == {"status": "gone"}
     vm.create()
-    (given,) = cloud.machines.values()
+    (given,) = cloud.things["machines"].values()
     assert given["TF_VAR_region"] == "here" and given["TF_VAR_bottle_cpus"] == "2" and given["TF_VAR_bottle_session"] == "x1"
     assert given["TF_VAR_bottle_user_data_file"] == vm.env["BOTTLE_USER_DATA"]
-    assert vm.create() == vm.id and len(cloud.machines) == 1
+    assert vm.create() == vm.id and len(cloud.things["machines"]) == 1
     assert vm.run("ssh-info").json == {"host": "203.0.113.5", "port": 22, "user": "bottle"} and vm.status() == "running"
     (listed,) = vm.machines()
     assert (listed["name"], listed["session"], listed["owner"]) == (vm.name, "x1", "0a1b2c3d")
     shutil.rmtree(module)  # the code that made it is kept with the VM
     assert vm.run("destroy", BOTTLE_VM_NAME="", BOTTLE_VM_ID=listed["id"], BOTTLE_STATE_DIR="").json == {"status": "gone"}
-    assert cloud.machines == {} and vm.status() == "gone" and vm.machines() == []
+    assert cloud.things["machines"] == {} and vm.status() == "gone" and vm.machines() == []
 
 
 def test_gone_at_the_cloud(cloud, vm):
     vm.create()
-    cloud.write({**cloud.read(), "things": {"machines": {}}})
+    cloud.change(lambda state: state["things"]["machines"].clear())
     assert vm.status() == "gone", "asked of the cloud, not remembered"
     vm.destroy()
     assert vm.machines() == []
@@ -111,7 +89,7 @@ def test_errors(cloud, vm, err, expected):
     assert done.status == expected and err in done.err
     assert len(vm.machines()) == 1 and vm.status() == "running", "half made: still ours to end"
     cloud.fail("destroy", err)
-    assert vm.run("destroy").status == expected and len(cloud.machines) == 1
+    assert vm.run("destroy").status == expected and len(cloud.things["machines"]) == 1
     vm.destroy()
 
 
@@ -125,8 +103,14 @@ def test_a_create_that_died(cloud, vm):
     assert vm.status() == "pending", "terraform goes on without the hook"
     assert vm.run("destroy", BOTTLE_DESTROY_SECONDS=0).json == {"status": "deleting"}
     os.unlink(cloud.path + ".wait")
-    until(lambda: cloud.machines, 20)
+    until(lambda: cloud.things["machines"], 20)
     vm.destroy()
+
+
+def test_what_never_was(vm):
+    for vm_id, name in (("", vm.name), ("no-such-id-0000", vm.name), ("no-such-id-0000", ""), ("999", "")):
+        assert vm.run("status", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}
+        assert vm.run("destroy", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}
 
 
 def test_not_set_up(vm, tmp_path):
