@@ -4,6 +4,7 @@
 #include <sys/time.h>
 
 #include <algorithm>
+#include <functional>
 #include <future>
 
 #include "base/file.h"
@@ -112,21 +113,14 @@ Result<std::string> users_with(docker::Engine& engine, const std::string& contai
   return text + "agent:x:" + std::to_string(uid) + ":" + std::to_string(gid) + "::/home/agent:/bin/sh\n";
 }
 
-// The helper, the skills and the home directory's owner: one archive onto the container's root.
-Result<> put_inside(docker::Engine& engine, const Job& job, const std::string& container) {
-  std::string archive;
+Result<> put_users(docker::Engine& engine, const Job& job, const std::string& container) {
+  std::string users = TRY(users_with(engine, container, job.plan.uid, job.plan.gid)), archive;
+  if (users.empty()) return {};
   docker::TarWriter tar([&](std::string_view bytes) -> Result<> {
     archive.append(bytes);
     return {};
   });
-  TRY(tar.directory(".bottle", 0755, 0, 0));
-  TRY(tar.file(".bottle/inside", 0755, 0, 0, inside_program()));
-  TRY(tar.directory("home/agent", 0700, job.plan.uid, job.plan.gid));
-  if (job.plan.workspace_mode != manifest::WorkspaceMode::bind)
-    TRY(tar.directory("workspace", 0755, job.plan.uid, job.plan.gid));
-  TRY(put_home(tar, job));
-  if (!job.plan.ssh.empty())
-    if (std::string users = TRY(users_with(engine, container, job.plan.uid, job.plan.gid)); !users.empty()) TRY(tar.file("etc/passwd", 0644, 0, 0, users));
+  TRY(tar.file("etc/passwd", 0644, 0, 0, users));
   TRY(tar.finish());
   size_t at = 0;
   return engine.put_archive(container, "/", [&](char* buffer, size_t size) -> Result<size_t> {
@@ -135,16 +129,6 @@ Result<> put_inside(docker::Engine& engine, const Job& job, const std::string& c
     at += n;
     return n;
   });
-}
-
-Result<workspace::Summary> put_workspace(docker::Engine& engine, const Job& job, const std::string& container) {
-  workspace::Outgoing outgoing{job.plan.workspace_mode, job.plan.workspace, job.plan.uid, job.plan.gid};
-  workspace::Summary summary;
-  TRY(pipe_through([&](const Sink& sink) -> Result<> {
-    summary = TRY(workspace::send(outgoing, sink));
-    return {};
-  }, [&](const Source& source) { return engine.put_archive(container, job.plan.workdir, source); }));
-  return summary;
 }
 
 bool needs_own_agent(const Job& job) {
@@ -158,6 +142,42 @@ Result<> put_delivery(docker::Engine& engine, DeliveryPoint& delivery, const std
 
 bool sends_workspace(manifest::WorkspaceMode mode) {
   return mode == manifest::WorkspaceMode::copy || mode == manifest::WorkspaceMode::clone;
+}
+
+// The helper, the skills, the home directory's owner and the workspace: one archive onto the container's root, since each costs
+// the engine a process of its own.
+Result<workspace::Summary> pack(const Job& job, bool with_workspace, const Sink& sink) {
+  const auto& plan = job.plan;
+  docker::TarWriter tar(sink);
+  TRY(tar.directory(".bottle", 0755, 0, 0));
+  TRY(tar.file(".bottle/inside", 0755, 0, 0, inside_program()));
+  TRY(tar.directory("home/agent", 0700, plan.uid, plan.gid));
+  std::string inside = plan.workdir.substr(1);
+  if (plan.workspace_mode != manifest::WorkspaceMode::bind) TRY(tar.directory(inside, 0755, plan.uid, plan.gid));
+  TRY(put_home(tar, job));
+  if (!with_workspace || !sends_workspace(plan.workspace_mode)) {
+    TRY(tar.finish());
+    return workspace::Summary{};
+  }
+  return workspace::send({plan.workspace_mode, plan.workspace, plan.uid, plan.gid, inside + "/"}, sink);
+}
+
+// Makes the agent's container and fills it, all that can be done before there is a network. The archive is begun at once, so that
+// a clone does not wait for the engine.
+Result<workspace::Summary> make_agent(docker::Engine& engine, const Job& job, bool with_workspace, const std::string& container,
+                                      const std::function<Result<>()>& create) {
+  workspace::Summary sent;
+  TRY(pipe_through(
+      [&](const Sink& sink) -> Result<> {
+        sent = TRY(pack(job, with_workspace, sink));
+        return {};
+      },
+      [&](const Source& source) -> Result<> {
+        TRY(create());
+        return engine.put_archive(container, "/", source);
+      }));
+  if (!job.plan.ssh.empty()) TRY(put_users(engine, job, container));
+  return sent;
 }
 
 }  // namespace
@@ -186,37 +206,55 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   // From here on every name is on disk, whatever happens.
   TRY(ledger.will_make(things_of(job)));
 
+  // What needs nothing from another begins at once. The subnet is a guess that the network makes true; the few times it cannot,
+  // the agent's container, which names its addresses, is made again.
   progress("networks");
-  auto root_made = std::async(std::launch::async, [&] { return pki::Root::make(plan.session); });
+  Subnet guess = likely_subnet();
+  auto network = std::async(std::launch::async, [&] {
+                   return make_internal_network(engine, names.network, labels(plan.session, owner, "network"), guess);
+                 }).share();
+  auto egress = std::async(std::launch::async, [&] { return ensure_egress_network(engine); }).share();
+  auto root_made = std::async(std::launch::async, [&] { return pki::Root::make(plan.session); }).share();
   auto ssh_agent = std::async(std::launch::async, [&]() -> Result<std::unique_ptr<SessionAgent>> {
     if (!needs_own_agent(job)) return nullptr;
     return SessionAgent::start(job.directories.sessions + "/" + plan.session, plan, job.ssh_keys);
   });
-  auto egress = std::async(std::launch::async, [&] { return ensure_egress_network(engine); });
-  auto image = std::async(std::launch::async, [&] { return ensure_guard_image(engine); });
-  auto internal = make_internal_network(engine, names.network, labels(plan.session, owner, "network"));
-  auto egress_gateway = egress.get();
-  auto guard_image = image.get();
-  Subnet subnet = TRY(std::move(internal));
-  std::string gateway = TRY(std::move(egress_gateway));
-  std::string guard_reference = TRY(std::move(guard_image));
 
-  json message = {{"type", "configure"}, {"config", guard_config(plan, {subnet.guard, job.ca_bundle, job.extra_ca, job.values.secrets})}};
-  message["config"]["ssh_agent"] = !job.ssh_keys.empty();
-  std::shared_ptr<const pki::Root> root = TRY(root_made.get());
-
-  progress("guard and agent");
-  auto guard = std::async(std::launch::async, [&]() -> Result<GuardLink> {
-    TRY(engine.create_container(names.guard, guard_container(guard_reference, labels(plan.session, owner, "guard"))));
+  struct Guard {
+    GuardLink link;
+    json message;
+  };
+  auto guard = std::async(std::launch::async, [&]() -> Result<Guard> {
+    std::string reference = TRY(ensure_guard_image(engine));
+    TRY(egress.get());
+    TRY(engine.create_container(names.guard, guard_container(reference, labels(plan.session, owner, "guard"))));
+    Subnet subnet = TRY(network.get());
     TRY(engine.connect_network(names.network, names.guard, {{"IPAMConfig", {{"IPv4Address", subnet.guard}}}, {"Aliases", {"guard"}}}));
-    return start_guard(engine, names.guard, message, *root);
+    json message = {{"type", "configure"}, {"config", guard_config(plan, {subnet.guard, job.ca_bundle, job.extra_ca, job.values.secrets})}};
+    message["config"]["ssh_agent"] = !job.ssh_keys.empty();
+    auto root = TRY(root_made.get());
+    GuardLink link = TRY(start_guard(engine, names.guard, message, *root));
+    return Guard{std::move(link), std::move(message)};
   });
   workspace::Summary sent;
   auto agent = [&]() -> Result<Gate> {
-    TRY(engine.create_container(names.agent, agent_container(job, subnet, gateway, labels(plan.session, owner, "agent"))));
-    TRY(put_inside(engine, job, names.agent));
+    std::string gateway = TRY(egress.get());
+    auto create = [&](const Subnet& subnet) -> Result<> {
+      TRY(engine.create_container(names.agent, agent_container(job, subnet, gateway, labels(plan.session, owner, "agent"))));
+      return {};
+    };
+    sent = TRY(make_agent(engine, job, !delivery, names.agent, [&]() -> Result<> {
+      if (create(guess)) return {};
+      TRY(network.get());  // some engines want the network to be there first
+      return create(guess);
+    }));
+    Subnet subnet = TRY(network.get());
+    progress("guard and agent");
+    if (subnet != guess) {
+      TRY(engine.remove_container(names.agent));
+      sent = TRY(make_agent(engine, job, !delivery, names.agent, [&] { return create(subnet); }));
+    }
     if (delivery) TRY(put_delivery(engine, *delivery, names.agent));
-    else if (sends_workspace(plan.workspace_mode)) sent = TRY(put_workspace(engine, job, names.agent));
     docker::Attached attached = TRY(engine.attach(names.agent, !plan.headless));
     // An agent that does not read its terminal must not hold the supervisor: what it leaves unread is dropped.
     timeval patience{5, 0};
@@ -224,8 +262,10 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
     TRY(engine.start_container(names.agent));
     return Gate(std::move(attached), !plan.headless);
   }();
-  auto link = guard.get();
-  if (!link) return std::unexpected(std::move(link.error()).during("starting the guard"));
+  auto guarded = guard.get();
+  Subnet subnet = TRY(network.get());  // its error is the one that explains the others
+  TRY(egress.get());
+  if (!guarded) return std::unexpected(std::move(guarded.error()).during("starting the guard"));
   if (!agent) return std::unexpected(std::move(agent.error()).during("starting the agent's container"));
 
   std::unique_ptr<SessionAgent> keys = TRY(ssh_agent.get());
@@ -235,9 +275,11 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   if (!report.value("ok", false))
     return fail(Code::denied, "the self-test from inside the bottle found a way out: " + surprises(report),
                 "nothing was run; ARCHITECTURE.md (the gate) says what each probe asks");
+  std::shared_ptr<const pki::Root> root = TRY(root_made.get());
   TRY(agent->open(go_message(job, root->pem(), subnet)));
   auto early = agent->take_early();
-  return Running{agent->take_attached(), std::move(early), std::move(*link), std::move(message), std::move(root), std::move(report), std::move(keys), subnet, std::move(sent)};
+  return Running{agent->take_attached(), std::move(early),  std::move(guarded->link), std::move(guarded->message), std::move(root),
+                 std::move(report),      std::move(keys), subnet,                    std::move(sent)};
 }
 
 }  // namespace bottle::session

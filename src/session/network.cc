@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <sstream>
+#include <utility>
 
 #include "base/file.h"
 #include "base/ids.h"
@@ -38,6 +39,10 @@ bool host_uses(const std::string& base) {
   return false;
 }
 
+Subnet by_chance(const char* base) {
+  return subnet_at(base, 16 + static_cast<unsigned>(std::strtoul(random_hex(3).c_str(), nullptr, 16)) % 4080);
+}
+
 bool is_overlap(const Error& error) {
   return error.what.find("overlap") != std::string::npos || error.what.find("Pool") != std::string::npos;
 }
@@ -50,12 +55,18 @@ Subnet subnet_at(const std::string& base, unsigned n) {
   return {at(0) + "/28", at(1), at(2), at(3)};
 }
 
-Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& name, const nlohmann::json& labels) {
+Subnet likely_subnet() {
+  for (const char* base : kRanges)
+    if (!host_uses(base)) return by_chance(base);
+  return by_chance(kRanges[0]);
+}
+
+Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& name, const nlohmann::json& labels, Subnet first) {
   Error last{Code::limit, "no range of ours is free of the host's routes"};
   for (const char* base : kRanges) {
     if (host_uses(base)) continue;
     for (int attempt = 0; attempt < 12; ++attempt) {
-      Subnet subnet = subnet_at(base, 16 + static_cast<unsigned>(std::strtoul(random_hex(3).c_str(), nullptr, 16)) % 4080);
+      Subnet subnet = first.cidr.empty() ? by_chance(base) : std::exchange(first, {});
       // Without an address on the host's side the host is no neighbour; 20.10 knows the first option, 28 the others.
       nlohmann::json config = {{"Driver", "bridge"},
                                {"Internal", true},

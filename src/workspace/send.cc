@@ -57,7 +57,7 @@ class Packer {
     UniqueFd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd) return fail_errno("opening " + root);
     with_git_ = true;
-    TRY(tar_.directory(prefix, 0755, out_.uid, out_.gid));
+    TRY(tar_.directory(out_.prefix + prefix, 0755, out_.uid, out_.gid));
     return directory(fd.get(), prefix + "/", 1);
   }
 
@@ -109,7 +109,7 @@ class Packer {
       skip("directories that cannot be read", path);
       return {};
     }
-    TRY(tar_.directory(path, (st.st_mode & 0777) | 0700, out_.uid, out_.gid));
+    TRY(tar_.directory(out_.prefix + path, (st.st_mode & 0777) | 0700, out_.uid, out_.gid));
     return directory(child.get(), path + "/", depth + 1);
   }
 
@@ -127,11 +127,11 @@ class Packer {
       text.resize(n < 0 ? 0 : static_cast<size_t>(n));
       std::string clean = without_credentials(text);
       if (clean != text) summary_.warnings.push_back("credentials in .git/config were left out of the copy");
-      return tar_.file(path, st.st_mode & 0777, out_.uid, out_.gid, clean);
+      return tar_.file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid, clean);
     }
     auto size = static_cast<uint64_t>(st.st_size);
     summary_.bytes += size;
-    TRY(tar_.begin_file(path, st.st_mode & 0777, out_.uid, out_.gid, size));
+    TRY(tar_.begin_file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid, size));
     while (size > 0) {
       ssize_t n = ::read(in.get(), chunk_.data(), std::min<uint64_t>(chunk_.size(), size));
       if (n < 0 && errno == EINTR) continue;
@@ -152,7 +152,7 @@ class Packer {
       return {};
     }
     ++summary_.files;
-    return tar_.symlink(path, std::string(text), out_.uid, out_.gid);
+    return tar_.symlink(out_.prefix + path, std::string(text), out_.uid, out_.gid);
   }
 
   const Outgoing& out_;
@@ -172,21 +172,30 @@ Result<std::string> temporary_directory() {
   return path;
 }
 
+// The operator's user.name and user.email: an agent that cannot commit stumbles, so it commits as the operator does.
+std::pair<std::string, std::string> committer(const Git& git, const std::string& repository) {
+  std::string name = "agent", email = "agent@bottle.invalid";
+  auto found = git.run({"config", "--null", "--get-regexp", "^user\\.(name|email)$"}, {.directory = repository, .operators_configuration = true});
+  if (!found || found->status != 0) return {name, email};
+  for (size_t at = 0, end; (end = found->out.find('\0', at)) != std::string::npos; at = end + 1) {
+    std::string_view entry = std::string_view(found->out).substr(at, end - at);
+    size_t line = entry.find('\n');  // "user.name", newline, the value; of several the last one holds
+    if (line == std::string_view::npos || line + 1 == entry.size()) continue;
+    (entry.substr(0, line) == "user.name" ? name : email) = entry.substr(line + 1);
+  }
+  return {name, email};
+}
+
 // A repository of HEAD's branch at `to`: no remote, no hooks, no template, nothing shared with the original.
 Result<> clone(const Git& git, const std::string& from, const std::string& to, bool checkout) {
-  std::vector<std::string> arguments = {"clone", "--quiet", "--no-hardlinks", "--no-local", "--single-branch", "--template=", "--no-recurse-submodules"};
+  auto [name, email] = committer(git, from);
+  std::vector<std::string> arguments = {"clone", "--quiet", "--no-hardlinks", "--no-local", "--single-branch", "--template=", "--no-recurse-submodules",
+                                        "--config", "user.name=" + name, "--config", "user.email=" + email};
   if (!checkout) arguments.push_back("--no-checkout");
   arguments.insert(arguments.end(), {"--", from, to});
   TRY(git.ask(arguments, {}));
   TRY(git.ask({"remote", "remove", "origin"}, {.directory = to}));
   if (!checkout) TRY(git.ask({"read-tree", "HEAD"}, {.directory = to}));
-  // An agent that cannot commit stumbles: it commits as the operator does.
-  for (std::string key : {"user.name", "user.email"}) {
-    auto value = git.run({"config", "--get", key}, {.directory = from, .operators_configuration = true});
-    std::string text = value && value->status == 0 && value->out.size() > 1 ? value->out.substr(0, value->out.size() - 1) : "";
-    if (text.empty()) text = key == "user.name" ? "agent" : "agent@bottle.invalid";
-    TRY(git.ask({"config", "--", key, text}, {.directory = to}));
-  }
   return {};
 }
 

@@ -19,6 +19,7 @@ struct Outgoing {
   manifest::WorkspaceMode mode = manifest::WorkspaceMode::clone;
   std::string source;  // the operator's directory, absolute
   uint32_t uid = 0, gid = 0;  // who owns it inside
+  std::string prefix = {};    // before every path in the stream: "workspace/", or nothing
 };
 
 struct Summary {
@@ -27,7 +28,7 @@ struct Summary {
   std::vector<std::string> warnings;  // for the operator, safe to print
 };
 
-// Writes a tar stream of what goes to the workspace, paths relative to it. `copy`: the tree as it is, without what has no
+// Writes a tar stream of what goes to the workspace, paths relative to it (below `prefix`). `copy`: the tree as it is, without what has no
 // business inside (sockets, devices, links that lead out, credentials in .git/config). `clone`: HEAD's branch, committed
 // state only, no remote, no hooks; a directory that cannot be cloned is copied, with a warning. Other modes send nothing.
 // Blocking; runs git for clones.

@@ -158,6 +158,33 @@ TEST_F(Workspace, CloneOutAndCommitsBack) {
   git("fsck --strict");
 }
 
+TEST_F(Workspace, TheCloneCommitsAsTheOperatorDoes) {
+  make_repository();
+  git("config user.name 'Ada L.'");
+  git("config user.email first@example.org");
+  git("config --add user.email ada@example.org");
+  git("remote add origin /nowhere");
+  pack(manifest::WorkspaceMode::clone);
+  unpack();
+  EXPECT_EQ(sh("git config --file " + inside + "/.git/config user.name"), "Ada L.");
+  EXPECT_EQ(sh("git config --file " + inside + "/.git/config user.email"), "ada@example.org");
+  EXPECT_EQ(sh("git -C " + inside + " remote"), "");
+}
+
+TEST_F(Workspace, PathsBelowAPrefix) {
+  make_repository();
+  sh("ln -s a.txt " + repo + "/link");
+  archive.clear();
+  auto sent = send({manifest::WorkspaceMode::copy, repo, ::getuid(), ::getgid(), "workspace/"}, [&](std::string_view bytes) -> Result<> {
+    archive.append(bytes);
+    return {};
+  });
+  ASSERT_TRUE(sent) << sent.error().what;
+  std::ofstream(root + "/out.tar", std::ios::binary) << archive;
+  EXPECT_EQ(sh("tar -tf " + root + "/out.tar | grep -v '^workspace/' | wc -l"), "0");
+  EXPECT_EQ(sh("tar -tf " + root + "/out.tar | grep -cxE 'workspace/(link|a.txt|dir/b.txt|.git/HEAD)'"), "4");
+}
+
 TEST_F(Workspace, NothingChanged) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);
