@@ -4,10 +4,10 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-#include <malloc.h>
-
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
+#include <vector>
 
 #include "guard/loop.h"
 #include "policy/address.h"
@@ -56,25 +56,35 @@ BIO_METHOD* bio_method() {
 // Record and handshake buffers (16 to 24 KB) come and go with every burst. From the heap they would leave holes between the
 // small objects that stay: an idle connection then costs three times its own size.
 constexpr size_t kLeast = 16 * 1024, kBuffer = 24 * 1024, kPool = 16;
-void* g_pool[kPool];
-size_t g_pooled = 0;
+alignas(64) char g_slab[kPool][kBuffer];  // a page of it costs nothing until it is first used
+void* g_idle[kPool];
+size_t g_idles = 0, g_fresh = 0;
+
+bool of_slab(const void* p) { return p >= g_slab[0] && p < g_slab[0] + sizeof g_slab; }
 
 void* allocate(size_t size, const char*, int) {
-  if (size < kLeast || size > kBuffer) return size ? std::malloc(size) : nullptr;
-  return g_pooled ? g_pool[--g_pooled] : std::malloc(kBuffer);
+  if (size >= kLeast && size <= kBuffer) {
+    if (g_idles) return g_idle[--g_idles];
+    if (g_fresh < kPool) return g_slab[g_fresh++];
+  }
+  return size ? std::malloc(size) : nullptr;
 }
 
 void release(void* p, const char*, int) {
-  if (!p) return;
-  size_t size = malloc_usable_size(p);
-  if (size >= kBuffer && size < kBuffer + 64 && g_pooled < kPool) g_pool[g_pooled++] = p;
+  if (of_slab(p)) g_idle[g_idles++] = p;
   else std::free(p);
 }
 
 void* reallocate(void* p, size_t size, const char* file, int line) {
   if (!p) return allocate(size, file, line);
   if (size == 0) return release(p, file, line), nullptr;
-  return std::realloc(p, size);
+  if (!of_slab(p)) return std::realloc(p, size);
+  if (size <= kBuffer) return p;
+  void* larger = std::malloc(size);
+  if (!larger) return nullptr;
+  std::memcpy(larger, p, kBuffer);
+  release(p, file, line);
+  return larger;
 }
 
 // --- context callbacks ---
@@ -125,7 +135,28 @@ void common(SSL_CTX* context) {
 
 // --- upstream sessions, by "host:port"; each belongs to the SSL_CTX and so to one configuration ---
 
-using Sessions = std::map<std::string, std::unique_ptr<SSL_SESSION, FreeTls>>;
+// A TLS 1.3 ticket is good for one connection (RFC 8446 appendix C.4; the library forgets it when the handshake ends), so what runs at
+// the same time needs one each: servers send one or two with every connection.
+using Session = std::unique_ptr<SSL_SESSION, FreeTls>;
+using Sessions = std::map<std::string, std::vector<Session>>;
+constexpr size_t kSessionsEach = 16;
+
+// The newest that still holds, or null.
+Session take_session(Sessions& sessions, const std::string& key) {
+  auto found = sessions.find(key);
+  if (found == sessions.end()) return nullptr;
+  auto& kept = found->second;
+  while (!kept.empty() && !SSL_SESSION_is_resumable(kept.back().get())) kept.pop_back();
+  if (kept.empty()) return nullptr;
+  if (SSL_SESSION_get_protocol_version(kept.back().get()) < TLS1_3_VERSION) {
+    SSL_SESSION_up_ref(kept.back().get());
+    return Session(kept.back().get());
+  }
+  Session newest = std::move(kept.back());
+  kept.pop_back();
+  return newest;
+}
+
 void free_sessions(void*, void* p, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<Sessions*>(p); }
 int sessions_index() {
   static int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_sessions);
@@ -141,7 +172,11 @@ int keep_session(SSL* ssl, SSL_SESSION* session) {
   auto* key = static_cast<std::string*>(SSL_get_ex_data(ssl, key_index()));
   if (!sessions || !key || SSL_get_verify_result(ssl) != X509_V_OK) return 0;
   if (sessions->size() >= 256 && !sessions->contains(*key)) sessions->clear();
-  (*sessions)[*key].reset(session);
+  auto& kept = (*sessions)[*key];
+  bool single = SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION;
+  if (!single) kept.clear();
+  if (kept.size() >= kSessionsEach) kept.erase(kept.begin());
+  kept.emplace_back(session);
   return 1;
 }
 
@@ -200,8 +235,9 @@ Result<> SessionCa::serve() {
   common(context);
   SSL_CTX_set_client_hello_cb(context, check_name, nullptr);
   SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets only: nothing to keep
-  SSL_CTX_set_num_tickets(context, 1);
+  // No resumption by TLS 1.3 tickets: making one costs us more than the signature that it saves, and its key would outlive the connection.
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(context, 0);
   SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
   return {};
 }
@@ -212,7 +248,7 @@ Result<X509*> SessionCa::leaf(const policy::Host& host) {
   if (!certified()) return fail(Code::unavailable, "the session's root has not certified this guard yet");
   if (auto found = leaves_.find(host.name); found != leaves_.end()) return found->second.get();
   auto certificate = pki::new_certificate(leaf_key_.get(), host.name, 24, 80);
-  if (!certificate) return fail(Code::internal, "making a certificate: " + tls_error());
+  if (!certificate || X509_set_pubkey(certificate.get(), leaf_key_.get()) != 1) return fail(Code::internal, "making a certificate: " + tls_error());
   X509* x = certificate.get();
   X509_set_issuer_name(x, X509_get_subject_name(certificate_.get()));
   std::string names = (host.literal ? "IP:" : "DNS:") + host.name;
@@ -277,8 +313,7 @@ Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t por
   auto* key = new std::string(host.name + ":" + std::to_string(port));
   SSL_set_ex_data(ssl.get(), key_index(), key);
   auto* sessions = static_cast<Sessions*>(SSL_CTX_get_ex_data(context, sessions_index()));
-  if (auto found = sessions->find(*key); found != sessions->end() && found->second && SSL_SESSION_is_resumable(found->second.get()))
-    SSL_set_session(ssl.get(), found->second.get());
+  if (auto session = take_session(*sessions, *key)) SSL_set_session(ssl.get(), session.get());
   SSL_set_connect_state(ssl.get());
   return ssl;
 }

@@ -19,6 +19,7 @@ std::string request_of(EVP_PKEY* key, EVP_PKEY* signer) {
 
 Certificate leaf_of(EVP_PKEY* key, X509* issuer, EVP_PKEY* issuer_key, const char* constraints = "critical,CA:FALSE") {
   Certificate leaf = new_certificate(key, "allowed.example.org", 24, 30);
+  X509_set_pubkey(leaf.get(), key);  // it is presented without being read again
   X509_set_issuer_name(leaf.get(), X509_get_subject_name(issuer));
   EXPECT_TRUE(extend(leaf.get(), issuer, NID_basic_constraints, constraints));
   EXPECT_TRUE(extend(leaf.get(), issuer, NID_subject_alt_name, "DNS:allowed.example.org"));
