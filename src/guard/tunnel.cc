@@ -77,13 +77,13 @@ bool round(Context& context, Direction& d) {
     d.in_pipe += static_cast<size_t>(n);
     d.from.received += static_cast<uint64_t>(n);
     d.moved = true;
+    d.bulk = static_cast<size_t>(n) >= kSmall;  // as long as pieces are large, no copy comes between them
     return drain(d);
   }
   if (n < 0 && errno == EINTR) return true;
   if (n < 0 && errno == EAGAIN) from.readable = false;
   else if (n == 0) d.from.eof = true;
   else d.failed = true;
-  d.bulk = false;
   return false;
 }
 
