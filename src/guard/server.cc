@@ -172,12 +172,15 @@ Result<> Server::stand_alone() {
   if (wanted.is_discarded()) return fail(Code::invalid, "the configuration is not JSON");
   context_.audit.open(options_.audit_fd);
   TRY(configure(wanted));
+  wanted = nullptr;
   explicit_bzero(text.data(), text.size());
   if (listeners_.empty()) return fail(Code::invalid, "the configuration has no listen address");
   if (options_.ca_out_fd >= 0) {
     TRY(write_all(options_.ca_out_fd, context_.ca->pem()));
     ::close(options_.ca_out_fd);
   }
+  std::string().swap(text);
+  malloc_trim(0);
   std::string line = "guard: listening on " + listening() + "\n";
   (void)write_all(STDERR_FILENO, line);
   return {};

@@ -11,12 +11,11 @@
 #include "app/world.h"
 #include "base/file.h"
 #include "base/unique_fd.h"
+#include "guard/server.h"
+#include "guard/tls.h"
 #include "session/guard_link.h"
-#include "session/images.h"
 #include "session/terminal.h"
 #include "session/values.h"
-
-extern char** environ;
 
 namespace bottle::app {
 namespace {
@@ -26,8 +25,8 @@ struct GuardOptions {
   std::string config, ca_out, upstream_ca, resolver, audit;
 };
 
-Result<int> memory_file(const char* name, std::string_view bytes, unsigned flags) {
-  UniqueFd fd(::memfd_create(name, flags));
+Result<int> memory_file(const char* name, std::string_view bytes) {
+  UniqueFd fd(::memfd_create(name, MFD_CLOEXEC));
   if (!fd) return fail_errno("making a memory file");
   TRY(write_all(fd.get(), bytes));
   ::lseek(fd.get(), 0, SEEK_SET);
@@ -41,7 +40,8 @@ Result<int> output_file(const std::string& path) {
   return fd;
 }
 
-Result<> become_guard(const GuardOptions& o) {
+// The exit status; an error is one before it listened.
+Result<int> become_guard(const GuardOptions& o) {
   plan::Plan plan =
       TRY(plan::for_guard(TRY(manifest::parse_guard({o.config, TRY(read_file(o.config, 4 << 20))}))));
   auto hidden = [](const std::string& question) { return session::ask(question, true); };
@@ -56,20 +56,18 @@ Result<> become_guard(const GuardOptions& o) {
   else if (plan.egress.resolver.empty())
     config["egress"]["resolver"] = "";
 
-  // The program and its configuration, secrets included, are handed over in memory.
-  int program = TRY(memory_file("guard", session::guard_program(), MFD_CLOEXEC));
-  int settings = TRY(memory_file("guard-config", config.dump(), 0));
-  std::vector<std::string> words = {"guard", "--config-fd", std::to_string(settings)};
-  if (!o.audit.empty()) words.insert(words.end(), {"--audit-fd", std::to_string(TRY(output_file(o.audit)))});
+  // From here on this process is the guard. Its configuration, secrets included, is handed over in memory.
+  guard::Options options;
+  UniqueFd settings(TRY(memory_file("guard-config", config.dump())));
+  options.config_fd = settings.get();
+  if (!o.audit.empty()) options.audit_fd = TRY(output_file(o.audit));
   if (!o.ca_out.empty()) {
     ::unlink(o.ca_out.c_str());
-    words.insert(words.end(), {"--ca-out-fd", std::to_string(TRY(output_file(o.ca_out)))});
+    options.ca_out_fd = TRY(output_file(o.ca_out));
   }
-  std::vector<char*> argv;
-  for (auto& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  ::fexecve(program, argv.data(), environ);
-  return fail_errno("starting the guard");
+  config = nullptr;
+  guard::start_tls();
+  return guard::Server(options).run();
 }
 
 }  // namespace
@@ -84,7 +82,10 @@ void add_guard(CLI::App& app, int& exit) {
   command->add_option("--upstream-ca", o->upstream_ca);
   command->add_option("--resolver", o->resolver);
   command->add_option("--audit", o->audit);
-  command->callback([o, &exit] { exit = report(become_guard(*o).error()); });
+  command->callback([o, &exit] {
+    auto status = become_guard(*o);
+    exit = status ? *status : report(status.error());
+  });
 }
 
 }  // namespace bottle::app
