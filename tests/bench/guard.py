@@ -1,0 +1,306 @@
+"""The guard's figures: `bottle guard run` against a plain splice relay (blind tunnels) and against nginx (inspected ones)."""
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+
+import compared
+import processes
+from figures import figure, median
+from processes import Program, free_port, holding
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BOTTLE = os.environ.get("BOTTLE", os.path.join(ROOT, "build", "release", "bottle"))
+TOOLS = os.path.join(os.environ.get("BENCH_TOOLS", os.path.join(ROOT, "build", "release", "bench")), "bench_")
+BLIND, INSPECTED = "blind.bench.example", "inspected.bench.example"  # names of the configuration; never asked of a name server
+ANSWER = 2000  # bytes of a blind tunnel's answer: about a server's first flight
+
+
+def load(mode, **options):
+    return processes.load(TOOLS + "load", mode, **options)
+
+
+class Field:
+    """The servers, the guard, and what it is compared with; each started when first asked for."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        directory = tempfile.TemporaryDirectory(prefix="bottle-bench-")
+        self.dir = directory.name
+        bench.stack.callback(directory.cleanup)
+        self.parts = {}
+
+    def part(self, name):
+        if name not in self.parts:
+            self.parts[name] = getattr(self, "_" + name)()
+        return self.parts[name]
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    def start(self, name, argv, port, **kwargs):
+        return Program(self.bench.stack, argv, port, self.path(name + ".log"), **kwargs)
+
+    # -- servers
+
+    def _certificates(self):
+        def openssl(*args):
+            subprocess.run(["openssl", *args], check=True, capture_output=True, cwd=self.dir)
+        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+        openssl("req", "-x509", *key, "-days", "2", "-subj", "/CN=Bench CA", "-keyout", "ca.key", "-out", "ca.pem")
+        openssl("req", *key, "-subj", "/CN=bench", "-keyout", "leaf.key", "-out", "leaf.csr")
+        with open(self.path("san"), "w") as file:
+            file.write("subjectAltName=DNS:" + INSPECTED)
+        openssl("x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "san",
+                "-out", "leaf.pem")
+        return self.path("ca.pem")
+
+    def origin(self, answer):
+        """A TCP server behind blind tunnels; answer 0: without end."""
+        port = free_port()
+        return self.start("origin", [TOOLS + "origin", "127.0.0.1:%d" % port, str(answer)], port)
+
+    def _answering(self):
+        return self.origin(ANSWER)
+
+    def _flooding(self):
+        return self.origin(0)
+
+    def nginx(self, name, body):
+        """An nginx of our own: one process, its own directory, no log."""
+        where = self.path(name)
+        os.makedirs(where)
+        with open(os.path.join(where, "nginx.conf"), "w") as file:
+            file.write("""
+daemon off; master_process off; pid %(where)s/pid; error_log %(where)s/error.log error;
+events { worker_connections 4096; }
+http {
+  access_log off; server_tokens off; keepalive_requests 10000000; keepalive_timeout 600s;
+  client_body_temp_path %(where)s/t1; proxy_temp_path %(where)s/t2; fastcgi_temp_path %(where)s/t3; uwsgi_temp_path %(where)s/t4;
+  scgi_temp_path %(where)s/t5;
+  ssl_certificate %(dir)s/leaf.pem; ssl_certificate_key %(dir)s/leaf.key; ssl_protocols TLSv1.2 TLSv1.3;
+%(body)s
+}
+""" % {"where": where, "dir": self.dir, "body": body})
+        port = int(body.split("listen 127.0.0.1:")[1].split()[0].rstrip(";"))
+        return self.start(name, ["nginx", "-p", where, "-c", os.path.join(where, "nginx.conf"), "-e", os.path.join(where, "error.log")], port)
+
+    def _site(self):
+        """The HTTPS server behind everything inspected."""
+        self.part("certificates")
+        return self.nginx("site", """
+  server { listen 127.0.0.1:%d ssl; server_name _; location / { default_type text/plain; return 200 "%s"; } }
+""" % (free_port(), "x" * 1024))
+
+    def _reencrypting(self):
+        """nginx between client and site, TLS on both sides, as it comes: no pool of upstream connections, so each request of a new
+        client connection makes a new one upstream (its TLS session resumed, nginx's default and ours)."""
+        site = self.part("site")
+        return self.nginx("reencrypting", """
+  server { listen 127.0.0.1:%d ssl; server_name _; location / {
+    proxy_pass https://127.0.0.1:%d; proxy_ssl_name %s; proxy_ssl_server_name on; proxy_set_header Host %s; } }
+""" % (free_port(), site.port, INSPECTED, INSPECTED))
+
+    def _reencrypting_kept(self):
+        """The same with a pool of kept upstream connections, as the guard keeps the one of each client connection."""
+        site = self.part("site")
+        return self.nginx("reencrypting-kept", """
+  upstream site { server 127.0.0.1:%d; keepalive 64; keepalive_requests 10000000; }
+  server { listen 127.0.0.1:%d ssl; server_name _; location / {
+    proxy_pass https://site; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_ssl_name %s; proxy_ssl_server_name on;
+    proxy_set_header Host %s; } }
+""" % (site.port, free_port(), INSPECTED, INSPECTED))
+
+    # -- the guard, and the relay
+
+    def guard_command(self, port, blind_port=1, site_port=1):
+        config, ca_out = self.path("guard-%d.yaml" % port), self.path("guard-ca-%d.pem" % port)
+        rules = {"allow": [BLIND, {"host": INSPECTED, "inspect": True}],
+                 "hosts": {BLIND: ["127.0.0.1:%d" % blind_port], INSPECTED: ["127.0.0.1:%d" % site_port]}}
+        with open(config, "w") as file:
+            json.dump({"egress": rules}, file)  # JSON is YAML
+        argv = [BOTTLE, "guard", "run", "--listen", "127.0.0.1:%d" % port, "--config", config, "--ca-out", ca_out, "--audit", self.path("audit.jsonl")]
+        if "certificates" in self.parts:
+            argv += ["--upstream-ca", self.parts["certificates"]]
+        return argv, ca_out
+
+    def guard(self, blind=None, site=None):
+        port = free_port()
+        argv, ca = self.guard_command(port, blind.port if blind else 1, site.port if site else 1)
+        guard = self.start("guard", argv, port)
+        until = time.time() + 10  # it listens a moment before it has written its certificate
+        while not (os.path.exists(ca) and os.path.getsize(ca)) and time.time() < until:
+            time.sleep(0.01)
+        guard.ca = ca
+        return guard
+
+    def _guard_answering(self):
+        return self.guard(blind=self.part("answering"))
+
+    def _guard_flooding(self):
+        return self.guard(blind=self.part("flooding"))
+
+    def _guard_inspecting(self):
+        return self.guard(site=self.part("site"))
+
+    def relay(self, upstream, *more):
+        port = free_port()
+        return self.start("relay", [TOOLS + "relay", "127.0.0.1:%d" % port, "127.0.0.1:%d" % upstream.port, *more], port)
+
+    def _relay_answering(self):
+        return self.relay(self.part("answering"))
+
+    def _relay_flooding(self):
+        # As large pipes as the guard's: what is compared is the relaying, not a buffer's size.
+        return self.relay(self.part("flooding"), str(256 * 1024))
+
+
+    # -- for --compare: what may be missing is None
+
+    def _tinyproxy(self):
+        return compared.tinyproxy(self)
+
+    def _squid(self):
+        return compared.squid(self)
+
+    def _squid_inspecting(self):
+        self.part("certificates")
+        return compared.squid(self, inspecting=True)
+
+    def others(self, measure, *names):
+        """{name: a function that measures it}, for Bench.ratio."""
+        there = {name: self.part(name) for name in names} if self.bench.compare else {}
+        return {name: lambda program=program: measure(program) for name, program in there.items() if program}
+
+
+def field(bench):
+    return bench.once("field", lambda: Field(bench))
+
+
+def at(program):
+    return "127.0.0.1:%d" % program.port
+
+
+def cpu_each(program, count, **options):
+    """Microseconds of the program's CPU per operation of a load."""
+    before = program.cpu()
+    done = load(count=count, to="127.0.0.1:%d" % program.port, **options)
+    return (program.cpu() - before) * 1e6 / done["count"]
+
+
+@figure("blind_bulk_ratio", 0.95, "x", "guard", "bytes a second through a blind tunnel, of a plain splice relay's", at_least=True)
+def blind_bulk_ratio(bench):
+    f = field(bench)
+    guard, relay = f.part("guard_flooding"), f.part("relay_flooding")
+    spent = {guard: [], relay: []}
+
+    def rate(program):
+        before = program.cpu()
+        ours = program is guard or program is relay
+        done = load("bulk", to="127.0.0.1:%d" % program.port, target=BLIND + ":443" if ours else at(f.part("flooding")), threads=2, seconds=0.4)
+        if ours:
+            spent[program].append((program.cpu() - before) / done["bytes"])
+        return done["bytes"] / done["seconds"] / 1e6
+    value = bench.ratio(lambda: rate(guard), lambda: rate(relay), rounds=24, form="%.0f MB/s", **f.others(rate, "tinyproxy", "squid"))
+    bench.note("bytes per second of the proxy's own CPU: %.2f of the relay's" % median([b / a for a, b in zip(spent[guard], spent[relay])]))
+    return value
+
+
+@figure("connect_cpu_ratio", 1.2, "x", "guard", "CPU per new CONNECT (tunnel, ClientHello, 2 KB answer, close), of a plain splice relay's")
+def connect_cpu_ratio(bench):
+    f = field(bench)
+    guard, relay = f.part("guard_answering"), f.part("relay_answering")
+
+    def cost(program):
+        ours = program is guard or program is relay
+        return cpu_each(program, 1500, mode="connect", target=BLIND + ":443" if ours else at(f.part("answering")), answer=ANSWER)
+    return bench.ratio(lambda: cost(guard), lambda: cost(relay), rounds=16, form="%.0f us", **f.others(cost, "tinyproxy", "squid"))
+
+
+@figure("handshake_cpu_ratio", 1.3, "x", "guard", "CPU per new inspected connection (TLS on both sides, one GET), of nginx's re-encrypting without a pool")
+def handshake_cpu_ratio(bench):
+    f = field(bench)
+    nginx, guard = f.part("reencrypting"), f.part("guard_inspecting")
+    site = f.part("site")
+
+    def cost(program):
+        if program is nginx:
+            return cpu_each(nginx, 400, mode="handshake", host=INSPECTED, ca=f.part("certificates"))
+        # A proxy without fixed addresses goes to the port it is told.
+        ca, port = (guard.ca, 443) if program is guard else (f.part("certificates"), site.port)
+        return cpu_each(program, 400, mode="handshake", host=INSPECTED, ca=ca, target="%s:%d" % (INSPECTED, port))
+    return bench.ratio(lambda: cost(guard), lambda: cost(nginx), rounds=20, form="%.0f us", **f.others(cost, "squid_inspecting"))
+
+
+@figure("inspected_get_ratio", 0.75, "x", "guard", "1 KB GETs a second over kept connections, of nginx's re-encrypting with kept ones", at_least=True)
+def inspected_get_ratio(bench):
+    f = field(bench)
+    nginx, guard = f.part("reencrypting_kept"), f.part("guard_inspecting")
+    spent = {guard: [], nginx: []}
+
+    def rate(program):
+        ca = guard.ca if program is guard else f.part("certificates")
+        target = None if program is nginx else "%s:%d" % (INSPECTED, 443 if program is guard else f.part("site").port)
+        before = program.cpu()
+        done = load("get", to="127.0.0.1:%d" % program.port, host=INSPECTED, ca=ca, target=target, threads=8, seconds=0.5)
+        if program in spent:
+            spent[program].append((program.cpu() - before) / done["count"])
+        return done["count"] / done["seconds"]
+    value = bench.ratio(lambda: rate(guard), lambda: rate(nginx), rounds=24, form="%.0f a second", **f.others(rate, "squid_inspecting"))
+    bench.note("GETs per second of the proxy's own CPU: %.2f of nginx's" % median([b / a for a, b in zip(spent[guard], spent[nginx])]))
+    return value
+
+
+@figure("guard_idle_mb", 10, "MB", "guard", "resident memory of a guard that has nothing to do")
+def guard_idle_mb(bench):
+    f = field(bench)
+    guard = f.guard()
+    time.sleep(0.3)
+    return guard.resident() / 1e6
+
+
+@figure("first_connect_ms", 15, "ms", "guard", "from starting `bottle guard run` to its answer to a first CONNECT, fastest quarter")
+def first_connect_ms(bench):
+    f = field(bench)
+    origin = f.part("answering")
+    taken = []
+    for i in range(bench.rounds(40)):
+        bench.progress("first_connect_ms: round %d" % (i + 1))
+        port = free_port()
+        argv, _ = f.guard_command(port, origin.port)
+        done = subprocess.run([TOOLS + "load", "first", "--to", "127.0.0.1:%d" % port, "--target", BLIND + ":443", "--", *argv],
+                              capture_output=True, text=True, timeout=60)
+        if done.returncode:
+            raise RuntimeError(done.stderr[-600:])
+        taken.append(json.loads(done.stdout)["seconds"] * 1000)
+    taken.sort()
+    bench.note("fastest %.1f, median %.1f, slowest %.1f, %d starts" % (taken[0], median(taken), taken[-1], len(taken)))
+    return taken[len(taken) // 4]  # a busy machine only adds to it
+
+
+def idle_cost(guard, mode, count=500, **options):
+    """KB of resident memory that each of `count` idle connections adds to a guard that has served one."""
+    options.update(to="127.0.0.1:%d" % guard.port)
+    with holding(TOOLS + "load", mode, count=1, **options):
+        pass  # what is made once (contexts, roots, a leaf) is no connection's
+    time.sleep(0.2)
+    before = guard.resident()
+    with holding(TOOLS + "load", mode, count=count, **options):
+        time.sleep(0.3)
+        return (guard.resident() - before) / 1000 / count
+
+
+@figure("idle_tunnel_kb", 12, "KB", "guard", "resident memory of an idle blind tunnel")
+def idle_tunnel_kb(bench):
+    f = field(bench)
+    guard = f.guard(blind=f.part("answering"))  # fresh: memory from earlier work would hide what is used now
+    return idle_cost(guard, "hold", target=BLIND + ":443", answer=ANSWER)
+
+
+@figure("idle_inspected_kb", 40, "KB", "guard", "resident memory of an idle inspected connection, after one GET")
+def idle_inspected_kb(bench):
+    f = field(bench)
+    guard = f.guard(site=f.part("site"))
+    return idle_cost(guard, "hold-tls", host=INSPECTED, ca=guard.ca, target=INSPECTED + ":443")
