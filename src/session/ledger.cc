@@ -10,29 +10,10 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "base/process_identity.h"
 
 namespace bottle::session {
 namespace {
-
-// Field 22 of /proc/PID/stat; the command name before it may hold spaces and parentheses. Empty for a zombie: it is dead,
-// whether or not its parent has looked.
-std::string process_start(int pid) {
-  auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
-  if (!stat) return "";
-  std::istringstream rest(stat->substr(std::min(stat->size(), stat->rfind(')') + 1)));
-  std::string field;
-  rest >> field;
-  if (field == "Z" || field == "X") return "";
-  for (int i = 4; i <= 22; ++i) rest >> field;
-  return field;
-}
-
-std::string this_boot() {
-  auto id = read_file("/proc/sys/kernel/random/boot_id");
-  if (!id) return "";
-  while (!id->empty() && id->back() == '\n') id->pop_back();
-  return *id;
-}
 
 // For the crash tests: die by SIGKILL right after record N is on disk.
 void die_if_asked(int record) {
@@ -48,11 +29,7 @@ Owner Owner::self() {
   return {static_cast<uint32_t>(::getuid()), ::getpid(), process_start(::getpid()), this_boot()};
 }
 
-bool Owner::alive() const {
-  if (boot_id != this_boot()) return false;
-  if (::kill(pid, 0) != 0 && errno == ESRCH) return false;
-  return !start_time.empty() && start_time == process_start(pid);
-}
+bool Owner::alive() const { return ProcessIdentity{pid, start_time, boot_id}.alive(); }
 
 std::string Owner::to_label() const {
   return std::to_string(uid) + ":" + std::to_string(pid) + ":" + start_time + ":" + boot_id;
