@@ -109,6 +109,7 @@ constexpr Key kKeys[] = {
     {"vm", "cpus", Shape::one, Type::number, "", "Processors."},
     {"vm", "memory", Shape::one, Type::size, "", "Memory."},
     {"vm", "disk", Shape::one, Type::size, "", "Disk."},
+    {"vm", "options", Shape::map, Type::text, "", "What this provider alone knows, such as `region: here`; see [providers.md](providers.md)."},
 
     {"guard", "egress", Shape::one, Type::section, "egress", "As in a bottle."},
     {"guard", "secrets", Shape::map, Type::section, "secret", "As in a bottle."},

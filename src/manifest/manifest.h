@@ -89,6 +89,7 @@ struct Vm {
   std::string name, provider;
   uint64_t ttl = 0, idle = 0, memory = 0, disk = 0;
   double cpus = 0;
+  std::map<std::string, std::string> options;  // for the provider alone
 };
 
 struct Manifest {
