@@ -1,0 +1,378 @@
+"""VMs on this very machine: one QEMU process each, from a disk made once of Debian's packages (image.sh).
+
+What there is of a VM: a directory vms/NAME (its disk, the cloud-init seed, vm.json) and the processes whose command line names
+that directory. Nothing else runs: `timeout` ends QEMU when the VM's time is up, whoever else is still alive.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+QEMU = "qemu-system-x86_64"
+TRY_AGAIN, NO_ROOM, NOT_SET_UP = 75, 73, 78
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def die(text, status=1):
+    say(text)
+    sys.exit(status)
+
+
+def env(name, default=""):
+    return os.environ.get(name) or default
+
+
+def number(name):
+    value = env(name, "0")
+    return int(value) if value.isdigit() else 0
+
+
+def base(xdg, home, system):
+    """Root's VMs are in a place that QEMU can enter when it is no longer root."""
+    if os.environ.get(xdg):
+        return os.path.join(os.environ[xdg], "bottle", "qemu")
+    return os.path.join(system if os.geteuid() == 0 else os.path.expanduser(home), "bottle", "qemu")
+
+
+VMS = os.path.join(base("XDG_STATE_HOME", "~/.local/state", "/var/lib"), "vms")
+IMAGES = base("XDG_CACHE_HOME", "~/.cache", "/var/cache")
+
+
+@contextlib.contextmanager
+def locked(path):
+    os.makedirs(os.path.dirname(path), 0o711, exist_ok=True)
+    while True:
+        with open(path, "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(file.fileno())):  # whoever had it may have removed it
+                yield
+                return
+
+
+# -- what there is
+
+def name_of_request():
+    name = env("BOTTLE_VM_NAME")
+    if not re.fullmatch(r"[a-z0-9-]{1,40}", name):
+        die("BOTTLE_VM_NAME is '%s'" % name)
+    return name
+
+
+def read(directory):
+    """A VM's vm.json; None where there is none."""
+    try:
+        with open(os.path.join(directory, "vm.json")) as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return None
+
+
+def write(directory, vm):
+    path = os.path.join(directory, "vm.json")
+    with open(path + ".new", "w") as file:
+        json.dump(vm, file)
+    os.replace(path + ".new", path)
+
+
+def all_vms():
+    names = sorted(os.listdir(VMS)) if os.path.isdir(VMS) else []
+    return [(os.path.join(VMS, n), read(os.path.join(VMS, n)) or {"name": n, "id": n}) for n in names if os.path.isdir(os.path.join(VMS, n))]
+
+
+def find():
+    """The directory that is meant: by id where one is given, else by name. None: there is no such VM."""
+    wanted = env("BOTTLE_VM_ID")
+    if wanted:
+        return next((d for d, vm in all_vms() if vm.get("id") == wanted), None)
+    directory = os.path.join(VMS, name_of_request())
+    return directory if os.path.isdir(directory) else None
+
+
+def processes(directory):
+    """pidfds of QEMU and its `timeout`: those whose command line names this VM's pid file. A number that was used again has another."""
+    mark, found = (directory + "/pid").encode(), []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            fd = os.pidfd_open(int(entry))
+        except OSError:
+            continue
+        try:
+            with open("/proc/%s/cmdline" % entry, "rb") as file:
+                words = file.read().split(b"\0")
+            if mark in words and os.path.basename(words[0]) in (b"timeout", QEMU.encode()):
+                found.append(fd)
+                continue
+        except OSError:
+            pass
+        os.close(fd)
+    return found
+
+
+def state(directory, vm):
+    fds = processes(directory)
+    for fd in fds:
+        os.close(fd)
+    return "running" if fds else "stopped" if vm.get("started") else "pending"
+
+
+# -- the disk that every VM starts from
+
+def image():
+    """The directory of disk.raw, vmlinuz and initrd; made if this recipe has not been yet."""
+    if env("BOTTLE_OPT_IMAGE"):
+        return os.environ["BOTTLE_OPT_IMAGE"]
+    with open(os.path.join(HERE, "image.sh"), "rb") as file:
+        recipe = file.read()
+    directory = os.path.join(IMAGES, hashlib.sha256(recipe).hexdigest()[:12])
+    with locked(os.path.join(IMAGES, "lock")):
+        if os.path.exists(directory):
+            return directory
+        making = directory + ".making"
+        shutil.rmtree(making, ignore_errors=True)
+        done = subprocess.run(["bash", os.path.join(HERE, "image.sh"), making], stdin=subprocess.DEVNULL, stdout=sys.stderr)
+        if done.returncode:
+            shutil.rmtree(making, ignore_errors=True)
+            die("the disk could not be made", done.returncode)
+        os.rename(making, directory)
+        used = {vm.get("image") for _, vm in all_vms()}
+        for other in os.listdir(IMAGES):
+            path = os.path.join(IMAGES, other)
+            if path != directory and path not in used and re.fullmatch(r"[0-9a-f]{12}(\.making)?", other):
+                shutil.rmtree(path, ignore_errors=True)
+        return directory
+
+
+def kvm_works(directory):
+    """Whether this kernel boots under KVM here: tried, not guessed, once a boot. A kernel without a disk panics within a second."""
+    if env("BOTTLE_OPT_ACCEL") == "tcg" or not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        boot = file.read().strip()
+    known = os.path.join(IMAGES, "kvm-" + boot[:13])
+    try:
+        with open(known) as file:
+            return file.read() == "yes"
+    except OSError:
+        pass
+    command = [QEMU, "-accel", "kvm", "-cpu", "host", "-m", "256", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
+               "-kernel", os.path.join(directory, "vmlinuz"), "-append", "console=ttyS0 panic=-1"]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=8)
+        works = done.returncode == 0 and b"Kernel panic" in done.stdout
+    except subprocess.TimeoutExpired:
+        works = False
+    for old in os.listdir(IMAGES):
+        if old.startswith("kvm-"):
+            os.unlink(os.path.join(IMAGES, old))
+    with open(known, "w") as file:
+        file.write("yes" if works else "no")
+    if not works:
+        say("/dev/kvm is here, but no kernel boots under it within 8 s: the processor is emulated")
+    return works
+
+
+# -- starting one
+
+def unprivileged(directory, paths):
+    """As root: a uid of its own for this QEMU, where the way to its files is open to it. None: it stays who we are."""
+    if os.geteuid() != 0:
+        return None
+    for path in paths:
+        while path != "/":
+            path = os.path.dirname(path)
+            if not os.stat(path).st_mode & 0o001:
+                say("qemu runs as root: %s is closed to others" % path)
+                return None
+    uid = 1879048192 + int(hashlib.sha256(directory.encode()).hexdigest()[:6], 16)
+    for entry in [directory, *(os.path.join(directory, f) for f in os.listdir(directory))]:
+        os.chown(entry, uid, uid)
+    return uid
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def command(directory, vm, kvm):
+    image, cpus, memory = vm["image"], vm["cpus"], vm["memory"]
+    boot = ["root=/dev/vda", "rw", "quiet", "loglevel=3", "systemd.show_status=0", "panic=-1", "random.trust_cpu=on", "net.ifnames=0", "ds=nocloud"]
+    if not kvm:  # nothing of the real processor is there to be protected from
+        boot += ["mitigations=off", "tsc=reliable", "no_timer_check"]
+    if vm["disk"] > 8:
+        boot.append("bottle.grow")
+    network = "user,id=net,ipv6=off,net=10.0.2.0/24,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:22" % vm["port"]
+    if vm["network"] == "none":
+        network += ",restrict=on"
+    args = [QEMU, "-name", vm["name"], "-pidfile", directory + "/pid", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+            "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+            "-machine", "pc,usb=off,vmport=off,hpet=off,mem-merge=off,dump-guest-core=off", "-m", str(memory), "-smp", str(cpus)]
+    args += ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"]
+    args += ["-kernel", image + "/vmlinuz", "-initrd", image + "/initrd",
+             "-drive", "if=none,id=disk,format=qcow2,cache=unsafe,aio=threads,discard=unmap,file=%s/disk.qcow2" % directory,
+             "-device", "virtio-blk-pci,drive=disk",
+             "-drive", "if=none,id=seed,format=raw,readonly=on,file=%s/seed.iso" % directory, "-device", "virtio-blk-pci,drive=seed",
+             "-netdev", network, "-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-rng-pci", "-rtc", "base=utc"]
+    if env("BOTTLE_OPT_CONSOLE"):  # for looking into a boot; what the guest writes there grows without end
+        boot.insert(0, "console=ttyS0")
+        args += ["-serial", "file:%s/console.log" % directory]
+    return args + ["-append", " ".join(boot)]
+
+
+def start(directory, vm):
+    kvm = kvm_works(vm["image"])
+    uid = unprivileged(directory, [directory, vm["image"] + "/disk.raw"])
+    prefix = []
+    if uid is not None:
+        groups = ["--groups", str(os.stat("/dev/kvm").st_gid)] if kvm else ["--clear-groups"]
+        prefix = ["setpriv", "--reuid", str(uid), "--regid", str(uid), *groups, "--inh-caps=-all", "--no-new-privs", "--"]
+    for _ in range(5):  # another may take the port before QEMU does
+        vm["port"] = free_port()
+        write(directory, vm)
+        ttl = ["timeout", "--kill-after=20", str(vm["ttl"])] if vm["ttl"] else []
+        with open(directory + "/qemu.log", "w") as log:
+            # Nothing of the operator's environment, and none of our descriptors: this one stays.
+            child = subprocess.Popen(prefix + ttl + command(directory, vm, kvm), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                                     close_fds=True, cwd="/", env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C"})
+        for _ in range(400):
+            if child.poll() is not None:
+                break
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", vm["port"]), 1):
+                vm.update(started=int(time.time()), accel="kvm" if kvm else "tcg")
+                write(directory, vm)
+                return
+            time.sleep(0.05)
+        with open(directory + "/qemu.log") as log:
+            words = log.read()[-2000:]
+        kill(directory)
+        if "hostfwd" not in words and "forwarding" not in words:
+            die("qemu did not start: " + words)
+    die("qemu found no free port: " + words)
+
+
+def kill(directory):
+    """Ends every process of the VM and returns when they are no more."""
+    for number_, patience in ((signal.SIGTERM, 3), (signal.SIGKILL, 10)):
+        fds = processes(directory)
+        if not fds:
+            return
+        for fd in fds:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fd, number_)
+        until = time.time() + patience
+        while fds and time.time() < until:
+            time.sleep(0.05)
+            for fd in fds:
+                os.close(fd)
+            fds = processes(directory)
+        for fd in fds:
+            os.close(fd)
+    if processes(directory):
+        die("qemu does not end", TRY_AGAIN)
+
+
+def tool(words, what, package):
+    if not shutil.which(words[0]):
+        die("%s is missing: apt-get install %s" % (words[0], package), NOT_SET_UP)
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        die("%s: %s" % (what, (done.stdout + done.stderr)[-2000:]), NO_ROOM if "No space left" in done.stderr else 1)
+
+
+# -- the hooks
+
+def create():
+    name = name_of_request()
+    if not shutil.which(QEMU):
+        die(QEMU + " is missing: apt-get install qemu-system-x86", NOT_SET_UP)
+    template = image()
+    with locked(os.path.join(VMS, name + ".lock")):
+        directory = os.path.join(VMS, name)
+        vm = read(directory)
+        if vm and state(directory, vm) != "pending":
+            return {"id": vm["id"]}  # running, or at its end: one VM a name
+        kill(directory)
+        shutil.rmtree(directory, ignore_errors=True)
+        os.makedirs(directory, 0o700)
+        disk = max(number("BOTTLE_VM_DISK_GB"), 8)
+        vm = {"id": "qemu-" + os.urandom(6).hex(), "name": name, "session": env("BOTTLE_SESSION"), "owner": env("BOTTLE_OWNER"), "image": template,
+              "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "cpus": number("BOTTLE_VM_CPUS") or 2, "memory": number("BOTTLE_VM_MEMORY_MB") or 2048,
+              "disk": disk, "ttl": number("BOTTLE_VM_TTL_SECONDS"), "network": env("BOTTLE_OPT_NETWORK", "open"), "port": 0, "started": 0}
+        if vm["network"] not in ("open", "none"):
+            die("options.network is '%s': open or none" % vm["network"], NOT_SET_UP)
+        write(directory, vm)  # from here on `list` and `destroy` know of it
+        tool(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", template + "/disk.raw", directory + "/disk.qcow2", "%dG" % disk], "making the disk", "qemu-utils")
+        shutil.copyfile(env("BOTTLE_USER_DATA"), directory + "/user-data")
+        with open(directory + "/meta-data", "w") as file:
+            json.dump({"instance-id": vm["id"], "local-hostname": name}, file)
+        tool(["genisoimage", "-quiet", "-output", directory + "/seed.iso", "-volid", "cidata", "-joliet", "-rock", directory + "/user-data", directory + "/meta-data"],
+             "making the seed", "genisoimage")
+        os.unlink(directory + "/user-data")
+        start(directory, vm)
+        return {"id": vm["id"]}
+
+
+def ssh_info():
+    directory = find()
+    vm = directory and read(directory)
+    if not vm:
+        die("there is no such VM")
+    now = state(directory, vm)
+    if now == "pending":
+        sys.exit(TRY_AGAIN)
+    if now == "stopped":
+        die("the VM has stopped; its log: " + directory + "/qemu.log")
+    return {"host": "127.0.0.1", "port": vm["port"], "user": "bottle"}
+
+
+def status():
+    directory = find()
+    return {"status": state(directory, read(directory) or {}) if directory else "gone"}
+
+
+def destroy():
+    directory = find()
+    if directory:
+        name = os.path.basename(directory)
+        with locked(os.path.join(VMS, name + ".lock")):
+            kill(directory)
+            shutil.rmtree(directory, ignore_errors=True)
+            if os.path.exists(directory):
+                die("its files could not be removed: " + directory)
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(VMS, name + ".lock"))
+    return {"status": "gone"}
+
+
+def list_():
+    if not shutil.which(QEMU):
+        die(QEMU + " is missing: apt-get install qemu-system-x86", NOT_SET_UP)
+    fields = ("id", "name", "session", "owner", "created")
+    return {"machines": [{**{f: vm[f] for f in fields if vm.get(f)}, "id": vm.get("id") or vm["name"], "status": state(d, vm), "kind": "vm", "cost_per_hour": "0"}
+                         for d, vm in all_vms()]}
+
+
+def prepare():
+    """Not of the contract: makes the disk now, so that the first `create` does not have to."""
+    return {"image": image()}
+
+
+def main(hook):
+    os.umask(0o077 if hook != "prepare" and hook != "create" else 0o022)
+    print(json.dumps({"create": create, "ssh-info": ssh_info, "status": status, "destroy": destroy, "list": list_, "prepare": prepare}[hook]()))
