@@ -5,8 +5,9 @@
 
 #include "app/cli.h"
 #include "app/complete.h"
-#include "session/askpass.h"
 #include "app/world.h"
+#include "machine/reaper.h"
+#include "session/askpass.h"
 #include "session/supervisor.h"
 
 int main(int argc, char** argv) {
@@ -18,6 +19,8 @@ int main(int argc, char** argv) {
   // Nor this one: what the shells' completions ask.
   if (argc >= 2 && std::strcmp(argv[1], "__complete") == 0)
     return bottle::app::complete_main({argv + 2, argv + argc});
+  // Nor this: what destroys a VM when its owner is dead (machine/reaper.h).
+  if (argc == 3 && std::strcmp(argv[1], "reap") == 0) return bottle::machine::reap(argv[2], bottle::app::environment());
   // Nor this: what another machine's bottle asks for over ssh.
   if (argc >= 2 && std::strcmp(argv[1], "far") == 0) return bottle::app::run_far({argv + 2, argv + argc});
   return bottle::app::run(argc, argv);

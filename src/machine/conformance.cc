@@ -1,0 +1,256 @@
+#include "machine/conformance.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <thread>
+
+#include "base/ids.h"
+#include "base/process.h"
+#include "machine/destroy.h"
+#include "machine/vm.h"
+
+namespace bottle::machine {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using nlohmann::json;
+
+// The checks of one provider, in their order: each uses what the ones before it made.
+class Suite {
+ public:
+  Suite(const Provider& provider, const ConformanceOptions& options, const std::function<void(const Check&)>& done, const Progress& progress)
+      : provider_(provider), options_(options), done_(done), progress_(progress) {}
+
+  std::vector<Check> run() {
+    if (!make()) return std::move(checks_);
+    check("list answers", [&] { return told(provider_.list(spec_.vm.owner, spec_.vm.options, progress_), [](const auto& all) { return std::to_string(all.size()) + " there"; }); });
+    check("status of what was never made: gone", [&] { return status_is("gone", unknown()); });
+    check("destroy of what was never made: success", [&] { return told(provider_.destroy(unknown(), progress_)); });
+    check("an id that is none: gone, not an error", [&] {
+      VmRequest garbage = unknown();
+      garbage.id = "no-such-id-0000";
+      return status_is("gone", garbage);
+    });
+    bool created = check("create prints one object with an id", [&] {
+      auto answer = provider_.create(spec_.vm, progress_);
+      if (answer) spec_.vm.id = answer->id;
+      return told(answer, [](const Created& c) { return c.id + (c.cost_per_hour.empty() ? "" : ", " + c.cost_per_hour + " an hour"); });
+    });
+    if (created) life();
+    half_way();
+    leftovers();
+    remove_all();
+    return std::move(checks_);
+  }
+
+ private:
+  using Finding = Result<std::string>;  // what was found, or why it is wrong
+
+  template <typename T>
+  Finding told(const Result<T>& answer, auto&& tell) {
+    if (!answer) return std::unexpected(answer.error());
+    return tell(*answer);
+  }
+  Finding told(const Result<std::string>& answer) {
+    if (!answer) return std::unexpected(answer.error());
+    return *answer;
+  }
+
+  bool check(const std::string& name, const std::function<Finding()>& what) {
+    auto begun = Clock::now();
+    auto finding = what();
+    Check check{name, finding.has_value(), finding ? *finding : finding.error().what, std::chrono::duration<double>(Clock::now() - begun).count()};
+    if (done_) done_(check);
+    checks_.push_back(check);
+    return check.ok;
+  }
+
+  Finding status_is(const std::string& wanted, const VmRequest& vm) {
+    auto status = provider_.status(vm, progress_);
+    if (!status) return std::unexpected(status.error());
+    if (*status != wanted) return fail(Code::protocol, "it is '" + *status + "', not '" + wanted + "'");
+    return *status;
+  }
+
+  // Keys, user-data and a directory, as a session's VM has them; no reaper: this process destroys at its end.
+  bool make() {
+    return check("what a VM needs (keys, user-data)", [&]() -> Finding {
+      VmSpec vm;
+      vm.session = "test" + random_hex(4);
+      vm.name = "bottle-" + vm.session;
+      vm.provider = provider_.name();
+      vm.options = options_.options;
+      vm.ttl = 3600;
+      vm.environment = options_.environment;
+      vm.limits = options_.limits;
+      auto made = TRY(prepare_vm(vm));
+      spec_ = made.record;
+      target_ = made.target;
+      return vm.name;
+    });
+  }
+
+  VmRequest unknown() {
+    VmRequest other = spec_.vm;
+    other.name = "bottle-none" + random_hex(4);
+    other.session = other.id = "";
+    return other;
+  }
+
+  void life() {
+    check("create again gives the same id", [&]() -> Finding {
+      VmRequest again = spec_.vm;
+      again.id = "";
+      auto answer = TRY(provider_.create(again, progress_));
+      if (answer.id != spec_.vm.id) return fail(Code::protocol, "the second is " + answer.id + ": two machines under one name");
+      return answer.id;
+    });
+    bool placed = check("ssh-info: 75 until it is known, then where", [&] { return wait_for_place(); });
+    check("status: running", [&] { return status_is("running", spec_.vm); });
+    check("status by name alone", [&] {
+      VmRequest by_name = spec_.vm;
+      by_name.id = "";
+      return status_is("running", by_name);
+    });
+    check("list has it, with its labels", [&] { return listed(); });
+    if (options_.ssh && placed) check("sshd has the host key that we gave it, and lets our key in", [&] { return sign_in(); });
+    check("destroy", [&] { return told(provider_.destroy(spec_.vm, progress_)); });
+    check("destroy again: success", [&] { return told(provider_.destroy(spec_.vm, progress_)); });
+    check("status afterwards: gone", [&] { return until_gone(spec_.vm); });
+    check("destroy of what is gone, by name: success", [&] {
+      VmRequest by_name = spec_.vm;
+      by_name.id = "";
+      return told(provider_.destroy(by_name, progress_));
+    });
+    spec_.vm.id = "";
+  }
+
+  Finding wait_for_place() {
+    auto until = Clock::now() + std::chrono::milliseconds(options_.boot_ms);
+    for (;;) {
+      auto where = provider_.ssh_info(spec_.vm, progress_);
+      if (where) {
+        target_.host = where->host;
+        target_.port = where->port;
+        if (!where->user.empty()) target_.user = where->user;
+        return target_.to_string();
+      }
+      if (where.error().code != Code::unavailable || Clock::now() > until) return std::unexpected(where.error());
+      std::this_thread::sleep_for(std::chrono::milliseconds(options_.limits.backoff));
+    }
+  }
+
+  Finding listed() {
+    auto all = TRY(provider_.list(spec_.vm.owner, spec_.vm.options, progress_));
+    for (const auto& machine : all) {
+      if (machine.kind != "vm" || machine.name != spec_.vm.name) continue;
+      if (machine.id != spec_.vm.id) return fail(Code::protocol, "its id there is " + machine.id);
+      if (machine.owner != spec_.vm.owner) return fail(Code::protocol, "its label bottle-owner there is '" + machine.owner + "'");
+      if (machine.session != spec_.vm.session) return fail(Code::protocol, "its label bottle-session there is '" + machine.session + "'");
+      if (machine.created.empty()) return fail(Code::protocol, "it has no time of creation");
+      return machine.id + ", made " + machine.created;
+    }
+    return fail(Code::not_found, "it is not in the list");
+  }
+
+  Finding sign_in() {
+    auto until = Clock::now() + std::chrono::milliseconds(options_.boot_ms);
+    for (;;) {
+      auto done = TRY(capture({.argv = ssh_argv(target_, "echo here")}, {.timeout_ms = 60000}));
+      if (done.status == 0 && done.out == "here\n") return std::string("signed in to ") + target_.to_string();
+      if (Clock::now() > until) return fail(Code::unavailable, printable(done.err));
+      std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    }
+  }
+
+  Finding until_gone(const VmRequest& vm) {
+    auto until = Clock::now() + std::chrono::milliseconds(options_.gone_ms);
+    for (;;) {
+      auto status = TRY(provider_.status(vm, progress_));
+      if (status == "gone") return status;
+      if (Clock::now() > until) return fail(Code::timed_out, "in the end it is still '" + status + "'");
+      std::this_thread::sleep_for(std::chrono::milliseconds(options_.limits.backoff));
+    }
+  }
+
+  // A `create` that is killed on its way may have made something: by its name alone it must be found and destroyed.
+  void half_way() {
+    for (int after_ms : {50, 400, 2000})
+      check("create killed after " + std::to_string(after_ms) + " ms, then destroyed by name: gone", [&]() -> Finding {
+        Command command;
+        command.argv = {provider_.directory() + "/create"};
+        command.env = provider_.environment(spec_.vm);
+        command.clean_env = true;
+        {
+          Child child = TRY(Child::spawn(command, Child::null(), Child::null(), Child::null()));
+          (void)child.wait(after_ms);
+          child.end(0);
+        }
+        TRY(provider_.destroy(spec_.vm, progress_));
+        return until_gone(spec_.vm);
+      });
+    check("after a create cut short, the next one works", [&]() -> Finding {
+      auto answer = TRY(provider_.create(spec_.vm, progress_));
+      spec_.vm.id = answer.id;
+      TRY(provider_.destroy(spec_.vm, progress_));
+      auto gone = until_gone(spec_.vm);
+      spec_.vm.id = "";
+      return gone;
+    });
+  }
+
+  void leftovers() {
+    check("nothing is left in list", [&]() -> Finding {
+      auto until = Clock::now() + std::chrono::milliseconds(options_.gone_ms);
+      for (;;) {
+        std::string left;
+        for (const auto& item : TRY(provider_.list(spec_.vm.owner, spec_.vm.options, progress_)))
+          if (item.status != "gone" && (item.session == spec_.vm.session || item.name == spec_.vm.name)) left += " " + item.kind + " " + item.id;
+        if (left.empty()) return std::string("nothing");
+        if (Clock::now() > until) return fail(Code::conflict, "still there:" + left);
+        std::this_thread::sleep_for(std::chrono::milliseconds(options_.limits.backoff));
+      }
+    });
+    check("its state directory is empty", [&]() -> Finding {
+      std::error_code error;
+      for (const auto& entry : std::filesystem::directory_iterator(spec_.vm.state_dir, error)) return fail(Code::conflict, "there is " + entry.path().filename().string());
+      return std::string("empty");
+    });
+  }
+
+  void remove_all() {
+    check("destroyed and confirmed as a session does it", [&]() -> Finding {
+      DestroyOptions options;
+      options.limits = options_.limits;
+      options.environment = options_.environment;
+      options.settle_ms = options_.limits.backoff;
+      options.patience_ms = options_.gone_ms;
+      auto gone = TRY(destroy_vm(spec_.vm.name, provider_.name(), options_.places, options, progress_));
+      if (!gone.confirmed) return fail(Code::conflict, gone.left.empty() ? "not confirmed" : gone.left.front());
+      return gone.confirmed_by;
+    });
+  }
+
+  const Provider& provider_;
+  const ConformanceOptions& options_;
+  const std::function<void(const Check&)>& done_;
+  const Progress& progress_;
+  std::vector<Check> checks_;
+  Record spec_;
+  ssh::Target target_;
+};
+
+}  // namespace
+
+Result<std::vector<Check>> test_provider(const std::string& name, const ConformanceOptions& options, const std::function<void(const Check&)>& done,
+                                         const Progress& progress) {
+  Provider provider = TRY(Provider::find(name, options.places, options.environment, options.limits));
+  return Suite(provider, options, done, progress).run();
+}
+
+}  // namespace bottle::machine

@@ -1,0 +1,132 @@
+#include "machine/destroy.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+namespace bottle::machine {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A `create` whose caller died goes on alone; its VM would come after the destroying. Ends it, with all it started.
+void end_hook(const Record& record) {
+  if (!record.hook.alive() || record.owner.alive()) return;
+  ::kill(-record.hook.pid, SIGTERM);
+  for (int i = 0; i < 50 && record.hook.alive(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  if (record.hook.alive()) ::kill(-record.hook.pid, SIGKILL);
+}
+
+// What `list` still has of this VM: by our label and its name, never by a part of a name.
+bool belongs(const Listed& listed, const VmRequest& vm) {
+  if (listed.owner != vm.owner || listed.status == "gone") return false;
+  return listed.name == vm.name || (!vm.id.empty() && listed.id == vm.id) || (!vm.session.empty() && listed.session == vm.session);
+}
+
+struct Attempt {
+  const Provider& provider;
+  VmRequest vm;
+  const Progress& progress;
+  Destroyed& result;
+  bool hopeless = false;  // no credentials, not set up: trying again changes nothing
+
+  // One round of the whole: true once everything says that it is gone.
+  bool round() {
+    result.left.clear();
+    auto note = [&](const std::string& what) { result.left.push_back(what); };
+    auto asked = provider.destroy(vm, progress);
+    ++result.calls;
+    if (!asked) note("destroy: " + asked.error().what);
+    hopeless = !asked && (asked.error().code == Code::denied || asked.error().code == Code::invalid);
+    auto status = provider.status(vm, progress);
+    // "deleting" takes its time and needs no second order; a "running" after a "gone" is a lie and is ordered again.
+    for (int i = 0; i < 6 && status && *status == "deleting"; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(provider.limits().backoff));
+      status = provider.status(vm, progress);
+    }
+    if (!status) note("status: " + status.error().what);
+    else if (*status != "gone") note("vm " + vm.name + ": the provider's status is " + *status + (asked && *asked == "gone" ? ", after its destroy said gone" : ""));
+    if (!status || *status != "gone") return false;
+    auto listed = provider.list(vm.owner, vm.options, progress);
+    if (!listed) {
+      note("list: " + listed.error().what);
+      return false;
+    }
+    for (const auto& item : *listed) {
+      if (!belongs(item, vm)) continue;
+      note(item.kind + " " + item.id);
+      VmRequest rest = vm;
+      rest.id = item.id;
+      rest.name = item.name.empty() ? vm.name : item.name;
+      (void)provider.destroy(rest, progress);
+    }
+    return result.left.empty();
+  }
+};
+
+}  // namespace
+
+nlohmann::json to_json(const Destroyed& d) {
+  return {{"kind", "vm"}, {"name", d.name}, {"provider", d.provider}, {"id", d.id}, {"confirmed", d.confirmed}, {"confirmed_by", d.confirmed_by},
+          {"calls", d.calls}, {"seconds", d.seconds}, {"made", d.made}, {"at", d.at}, {"left", d.left}};
+}
+
+Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider_name, const Places& places, const DestroyOptions& options,
+                             const Progress& progress) {
+  auto begun = Clock::now();
+  auto deadline = begun + std::chrono::milliseconds(options.patience_ms);
+  if (!valid_vm_name(name)) return fail(Code::invalid, "'" + name + "' is no name of a VM");
+
+  // With a record we know its id and options; without one it was never made by us, or is gone, or its record was lost.
+  Record record;
+  UniqueFd lock;
+  auto found = load(name, places);
+  if (found) {
+    end_hook(*found);
+    // A living owner's `create` may still be at it: as long as that may take.
+    auto got = lock_vm(name, places, options.limits.create + 5000);
+    if (!got && got.error().code != Code::not_found) return std::unexpected(std::move(got.error()));
+    if (got) lock = std::move(*got);
+    found = load(name, places);
+  }
+  if (found) record = *found;
+  else if (found.error().code != Code::not_found) return std::unexpected(std::move(found.error()));
+  else {
+    record.vm.name = name;
+    record.vm.owner = owner_label(places);
+    record.vm.state_dir = places.directory(name) + "/provider";
+  }
+  if (record.provider.empty()) record.provider = provider_name;
+  Provider provider = TRY(Provider::find(record.provider, places, options.environment, options.limits));
+
+  Destroyed result;
+  result.name = name;
+  result.provider = record.provider;
+  result.id = record.vm.id;
+  result.made = record.made;
+  Attempt attempt{provider, record.vm, progress, result};
+  int pause = options.limits.backoff;
+  while (!attempt.round()) {
+    if (attempt.hopeless || Clock::now() + std::chrono::milliseconds(pause) > deadline) break;
+    if (progress) progress("not gone yet: " + result.left.front());
+    std::this_thread::sleep_for(std::chrono::milliseconds(pause));
+    pause = std::min(pause * 2, options.limits.backoff_most);
+  }
+  if (result.left.empty() && record.made && record.creating()) {
+    // An order that was on its way when its sender died may arrive after "there is nothing".
+    std::this_thread::sleep_for(std::chrono::milliseconds(options.settle_ms));
+    while (!attempt.round() && Clock::now() < deadline + std::chrono::minutes(1)) std::this_thread::sleep_for(std::chrono::milliseconds(pause));
+  }
+  result.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+  if (result.left.empty()) {
+    result.confirmed = true;
+    result.confirmed_by = record.provider + "/status: gone; " + record.provider + "/list: nothing of it";
+    result.at = now_seconds();
+    forget(name, places);
+  }
+  return result;
+}
+
+}  // namespace bottle::machine

@@ -1,0 +1,156 @@
+#include "machine/reach.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/process.h"
+#include "machine/vm.h"
+
+namespace bottle::machine {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using nlohmann::json;
+
+// One line of JSON from the far side; lines that are none (a banner) are passed over.
+Result<json> read_answer(Child& child, Clock::time_point until) {
+  std::string line;
+  for (size_t total = 0; total < 65536;) {
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
+    pollfd p{child.out(), POLLIN, 0};
+    if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0) return fail(Code::timed_out, "the VM did not answer");
+    char c = 0;
+    ssize_t n = ::read(child.out(), &c, 1);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return fail(Code::closed, "the connection to the VM ended");
+    ++total;
+    if (c != '\n') {
+      line += c;
+      continue;
+    }
+    auto answer = json::parse(line, nullptr, false);
+    if (answer.is_object()) return answer;
+    line.clear();
+  }
+  return fail(Code::protocol, "the VM says something else than was asked");
+}
+
+// "ssh-ed25519 AAAA…" and nothing besides: it becomes a line of known_hosts.
+bool is_public_key(const std::string& text) {
+  constexpr std::string_view kKind = "ssh-ed25519 ";
+  return text.starts_with(kKind) && text.size() < 200 && text.size() > 60 &&
+         text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=", kKind.size()) == std::string::npos;
+}
+
+bool other_key(const std::string& words) {
+  return words.find("Host key verification failed") != std::string::npos || words.find("IDENTIFICATION HAS CHANGED") != std::string::npos;
+}
+
+std::string words_of(Child& child) {
+  std::string words;
+  char buffer[8192];
+  for (pollfd p{child.err(), POLLIN, 0}; ::poll(&p, 1, 200) == 1 && words.size() < 65536;) {
+    ssize_t n = ::read(child.err(), buffer, sizeof buffer);
+    if (n <= 0) break;
+    words.append(buffer, static_cast<size_t>(n));
+  }
+  return words;
+}
+
+// In an option ssh splits words, and takes %h and the like for its own. Source: ssh_config(5), TOKENS.
+std::string path_for_ssh(const std::string& path) {
+  std::string out = "\"";
+  for (char c : path) out += c == '%' ? "%%" : std::string(1, c);
+  return out + "\"";
+}
+
+Result<Child> start(const ssh::Target& target, const std::string& line) {
+  Command command;
+  command.argv = ssh_argv(target, line);
+  return Child::spawn(command, Child::pipe(), Child::pipe(), Child::pipe());
+}
+
+}  // namespace
+
+Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const Progress& progress) {
+  auto begun = Clock::now(), until = begun + std::chrono::milliseconds(timeout_ms);
+  std::string why = "nothing answered";
+  Code code = Code::unavailable;
+  Clock::time_point stranger{}, refused{};  // since when something answers with another key, or does not know ours
+  while (Clock::now() < until) {
+    auto child = TRY(start(target, "sudo -n /usr/local/sbin/bottle-vm rotate"));
+    auto answer = read_answer(child, std::min(until, Clock::now() + std::chrono::seconds(120)));
+    if (!answer) {
+      child.end(500);
+      std::string words = words_of(child);
+      why = words.empty() ? answer.error().what : printable(words, 300);
+      // An image may start its sshd before cloud-init has put our keys there. Strict all the same: nothing is sent to it.
+      auto now = Clock::now();
+      bool wrong = other_key(words), unknown = words.find("Permission denied") != std::string::npos;
+      if (!wrong) stranger = {};
+      else if (stranger == Clock::time_point{}) stranger = now;
+      if (!unknown) refused = {};
+      else if (refused == Clock::time_point{}) refused = now;
+      code = wrong || unknown ? Code::denied : Code::unavailable;
+      if (wrong && now - stranger > std::chrono::seconds(60)) return fail(Code::denied, target.to_string() + " answers with a host key that is not the VM's: " + why, "someone else may be answering; the VM is not used");
+      if (unknown && now - refused > std::chrono::seconds(120)) return fail(Code::denied, target.to_string() + " does not let our key in: " + why);
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      continue;
+    }
+    double ssh = std::chrono::duration<double>(Clock::now() - begun).count();
+    auto key = answer->value("host_key", json());
+    if (!key.is_string() || !is_public_key(key.get<std::string>())) return fail(Code::protocol, "the VM sent no host key: " + printable(answer->dump(-1, ' ', false, json::error_handler_t::replace)));
+    std::string fresh = target.host_key_alias + " " + key.get<std::string>() + "\n";
+    // Both count until the VM says that it has changed over: a connection that breaks between them can be made again.
+    auto old = TRY(read_file(target.known_hosts, 65536));
+    if (old.find(fresh) == std::string::npos) TRY(write_file_atomically(target.known_hosts, fresh + old));
+    if (!write_all(child.in(), "go\n")) continue;
+    auto done = read_answer(child, Clock::now() + std::chrono::seconds(60));
+    if (!done) continue;
+    TRY(write_file_atomically(target.known_hosts, fresh));
+    if (progress) progress("host key changed over");
+    return ssh;
+  }
+  return fail(code, target.to_string() + ": no sshd within " + std::to_string(timeout_ms / 1000) + " s: " + why);
+}
+
+Result<std::string> ask_engine(const ssh::Target& target, int timeout_ms) {
+  auto until = Clock::now() + std::chrono::milliseconds(timeout_ms);
+  for (int tries = 0;; ++tries) {
+    auto left = std::chrono::duration_cast<std::chrono::seconds>(until - Clock::now()).count();
+    auto child = TRY(start(target, "/usr/local/sbin/bottle-vm wait-engine " + std::to_string(std::max<long long>(left, 1))));
+    auto answer = read_answer(child, until + std::chrono::seconds(30));
+    if (answer) {
+      auto engine = answer->value("engine", json());
+      if (!engine.is_string()) return fail(Code::protocol, "the VM did not say whether its engine answers");
+      return printable(engine.get<std::string>(), 64);
+    }
+    child.end(500);
+    std::string words = printable(words_of(child), 300);
+    // sshd reloads after the change of keys: one refused connection means nothing.
+    if (tries > 10 || Clock::now() > until || other_key(words)) return fail(other_key(words) ? Code::denied : Code::closed, target.to_string() + ": " + (words.empty() ? answer.error().what : words));
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  }
+}
+
+std::vector<std::string> ssh_argv(const ssh::Target& target, const std::string& remote_command) {
+  std::vector<std::string> argv = {"ssh", "-T"};
+  for (const std::string& option :
+       {std::string("BatchMode=yes"), std::string("StrictHostKeyChecking=yes"), "UserKnownHostsFile=" + path_for_ssh(target.known_hosts), std::string("GlobalKnownHostsFile=/dev/null"),
+        "HostKeyAlias=" + target.host_key_alias, std::string("HostKeyAlgorithms=ssh-ed25519"), std::string("UpdateHostKeys=no"), std::string("VerifyHostKeyDNS=no"),
+        std::string("IdentitiesOnly=yes"), std::string("IdentityAgent=none"), "IdentityFile=" + path_for_ssh(target.identity), std::string("PreferredAuthentications=publickey"),
+        std::string("ForwardAgent=no"), std::string("ForwardX11=no"), std::string("ClearAllForwardings=yes"), std::string("PermitLocalCommand=no"), std::string("RemoteCommand=none"), std::string("RequestTTY=no"),
+        std::string("ControlMaster=no"), std::string("ControlPath=none"), std::string("ConnectTimeout=10"), std::string("ServerAliveInterval=15"),
+        std::string("ServerAliveCountMax=8"), std::string("LogLevel=ERROR"), "Port=" + std::to_string(target.port ? target.port : 22), "User=" + target.user})
+    argv.insert(argv.end(), {"-o", option});
+  argv.insert(argv.end(), {"--", target.host, remote_command});
+  return argv;
+}
+
+}  // namespace bottle::machine

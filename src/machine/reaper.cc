@@ -1,0 +1,96 @@
+#include "machine/reaper.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "base/file.h"
+#include "base/process.h"
+#include "machine/destroy.h"
+
+namespace bottle::machine {
+namespace {
+
+std::string lock_path(const std::string& name, const Places& places) { return places.directory(name) + "/reaper"; }
+
+// Seconds that also pass while the machine sleeps, and that no one sets.
+int64_t boot_seconds() {
+  timespec now{};
+#ifdef CLOCK_BOOTTIME
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+#else
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
+  return now.tv_sec;
+}
+
+bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+// Waits until the owner is dead, the time is up or the record is gone. False: nothing is left to do.
+bool wait_for_the_end(const std::string& name, const Places& places) {
+  auto record = load(name, places);
+  if (!record) return exists(places.directory(name) + "/vm.json");
+  int64_t end = boot_seconds() + std::max<int64_t>(0, record->until - now_seconds());
+  UniqueFd owner;
+#ifdef SYS_pidfd_open
+  if (!record->keep) owner.reset(static_cast<int>(::syscall(SYS_pidfd_open, record->owner.pid, 0)));
+#endif
+  for (;;) {
+    record = load(name, places);  // `keep` and the time may be changed while we wait
+    if (!record) return exists(places.directory(name) + "/vm.json");
+    if (boot_seconds() >= end || abandoned(*record, now_seconds())) return true;
+    pollfd p{record->keep ? -1 : owner.get(), POLLIN, 0};
+    ::poll(&p, 1, static_cast<int>(std::clamp<int64_t>(end - boot_seconds(), 1, 5) * 1000));
+  }
+}
+
+}  // namespace
+
+Result<> start_reaper(const std::string& name, const Places& places, const Environment& environment, const std::string& path_to_self) {
+  Command command;
+  command.argv = {path_to_self, "reap", name};
+  command.env = environment;
+  command.clean_env = true;
+  command.directory = "/";
+  command.detached = true;
+  Child child = TRY(Child::spawn(command, Child::null(), Child::pipe(), Child::null()));
+  pollfd p{child.out(), POLLIN, 0};
+  char word = 0;
+  if (::poll(&p, 1, 20000) == 1 && ::read(child.out(), &word, 1) == 1 && reaper_alive(name, places)) return {};
+  return fail(Code::internal, "the reaper of VM " + name + " did not start", "without it the VM could outlive a crash of this machine's session");
+}
+
+bool reaper_alive(const std::string& name, const Places& places) {
+  UniqueFd fd(::open(lock_path(name, places).c_str(), O_RDONLY | O_CLOEXEC));
+  return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0;
+}
+
+int reap(const std::string& name, const Environment& environment) {
+  for (int number : {SIGHUP, SIGINT, SIGPIPE}) ::signal(number, SIG_IGN);
+  Places places = Places::from(environment);
+  if (!valid_vm_name(name)) return 125;
+  UniqueFd lock(::open(lock_path(name, places).c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock) return 125;
+  bool mine = ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0;
+  (void)!::write(1, "r", 1);
+  if (int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC); null >= 0) ::dup2(null, 1);
+  if (!mine) return 0;
+
+  DestroyOptions options;
+  options.environment = environment;
+  for (int pause = 5; wait_for_the_end(name, places); pause = std::min(pause * 2, 300)) {
+    auto gone = destroy_vm(name, "", places, options, {});
+    if (gone && gone->confirmed) return 0;
+    std::this_thread::sleep_for(std::chrono::seconds(pause));
+  }
+  return 0;
+}
+
+}  // namespace bottle::machine

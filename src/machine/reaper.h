@@ -1,0 +1,22 @@
+// The local reaper: a small detached process that destroys a VM when its owner is dead or its time is up, whatever else was
+// killed. One a VM; it may die itself without harm: the VM's own switch, the provider's limit and the next command remain.
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "machine/record.h"
+
+namespace bottle::machine {
+
+// Starts `path_to_self reap NAME` in a session of its own with `environment`, and returns once it watches. Before `create`.
+Result<> start_reaper(const std::string& name, const Places& places, const Environment& environment, const std::string& path_to_self);
+
+// Whether the VM's reaper lives.
+bool reaper_alive(const std::string& name, const Places& places);
+
+// Its main. Ends when the VM is confirmed gone (by whomever), or another reaper has the VM already. Destroys with growing pauses
+// until it is confirmed: for as long as the record is there.
+int reap(const std::string& name, const Environment& environment);
+
+}  // namespace bottle::machine

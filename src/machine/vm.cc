@@ -1,0 +1,153 @@
+#include "machine/vm.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <thread>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/process.h"
+#include "machine/reach.h"
+#include "machine/reaper.h"
+#include "machine/user_data.h"
+
+namespace bottle::machine {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+Result<std::string> make_key(const std::string& path, const std::string& comment) {
+  ::unlink(path.c_str());
+  auto made = TRY(capture({.argv = {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path}}));
+  if (made.status != 0) return fail(Code::internal, "ssh-keygen: " + printable(made.err), "is openssh-client installed?");
+  auto text = TRY(read_file(path + ".pub", 4096));
+  while (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+// The VM's clock of its own: from the begin of create_vm().
+double seconds_since(Clock::time_point begun) { return std::chrono::duration<double>(Clock::now() - begun).count(); }
+
+}  // namespace
+
+std::string new_vm_name(const std::string& session) { return "bottle-" + session; }
+
+Result<Vm> prepare_vm(const VmSpec& spec) {
+  if (!valid_vm_name(spec.name)) return fail(Code::invalid, "'" + spec.name + "' is no name of a VM");
+  Places places = Places::from(spec.environment);
+  TRY(Provider::find(spec.provider, places, spec.environment, spec.limits));
+
+  Vm vm;
+  vm.name = spec.name;
+  vm.provider = spec.provider;
+  std::string directory = places.directory(spec.name);
+  if (::access((directory + "/vm.json").c_str(), F_OK) == 0)
+    return fail(Code::conflict, "there is a VM " + spec.name + " already", "bottle vm destroy " + spec.name);
+  TRY(make_directories(directory + "/provider"));
+
+  auto& request = vm.record.vm;
+  request.name = spec.name;
+  request.session = spec.session;
+  request.owner = owner_label(places);
+  request.cpus = static_cast<int>(std::ceil(spec.cpus));
+  request.memory_mb = static_cast<int>(spec.memory >> 20);
+  request.disk_gb = static_cast<int>((spec.disk + (1ull << 30) - 1) >> 30);
+  request.ttl = spec.ttl ? static_cast<int64_t>(spec.ttl) : kDefaultTtl;
+  request.idle = spec.idle ? static_cast<int64_t>(spec.idle) : kDefaultIdle;
+  request.user_data = directory + "/user-data";
+  request.ssh_public_key = directory + "/key.pub";
+  request.state_dir = directory + "/provider";
+  request.options = spec.options;
+  vm.record.provider = spec.provider;
+  vm.record.owner = spec.owner.pid ? spec.owner : ProcessIdentity::self();
+  vm.record.keep = spec.keep;
+  vm.record.made = now_seconds();
+  vm.record.until = vm.record.made + request.ttl;
+  // True from here on: whoever finds this knows what to destroy, and there is nothing yet.
+  TRY(save(vm.record, places));
+  if (spec.will_make) TRY(spec.will_make({{"kind", "vm"}, {"name", spec.name}, {"provider", spec.provider}, {"session", spec.session}}));
+
+  UserData data;
+  data.name = spec.name;
+  data.public_key = TRY(make_key(directory + "/key", "bottle"));
+  data.host_public = TRY(make_key(directory + "/host", ""));
+  data.host_private = TRY(read_file(directory + "/host", 8192));
+  ::unlink((directory + "/host").c_str());
+  data.ttl = request.ttl;
+  data.idle = request.idle;
+  TRY(write_file_atomically(request.user_data, user_data(data)));
+  vm.target.user = kUser;
+  vm.target.known_hosts = directory + "/known_hosts";
+  vm.target.host_key_alias = spec.name;
+  vm.target.identity = directory + "/key";
+  TRY(write_file_atomically(vm.target.known_hosts, spec.name + " " + data.host_public + "\n"));
+  if (!spec.path_to_self.empty()) TRY(start_reaper(spec.name, places, spec.environment, spec.path_to_self));
+  return vm;
+}
+
+Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
+  auto begun = Clock::now();
+  Places places = Places::from(spec.environment);
+  Provider provider = TRY(Provider::find(spec.provider, places, spec.environment, spec.limits));
+  {
+    // The lock is the hook's too: should we die now, nobody destroys before it has ended.
+    UniqueFd lock = TRY(lock_vm(vm.name, places, 10000));
+    auto started = [&](int pid) {
+      vm.record.hook = ProcessIdentity::of(pid);
+      (void)save(vm.record, places);
+    };
+    auto created = TRY(provider.create(vm.record.vm, progress, lock.get(), started));
+    vm.id = vm.record.vm.id = created.id;
+    vm.cost_per_hour = vm.record.cost_per_hour = created.cost_per_hour;
+    vm.record.hook = {};
+    TRY(save(vm.record, places));
+  }
+  vm.timings.created = seconds_since(begun);
+
+  auto until = begun + std::chrono::milliseconds(spec.boot_ms);
+  for (int pause = 250;; pause = std::min(pause * 3 / 2, 5000)) {
+    auto where = provider.ssh_info(vm.record.vm, progress);
+    if (where) {
+      vm.target.host = where->host;
+      vm.target.port = where->port;
+      if (!where->user.empty()) vm.target.user = where->user;
+      break;
+    }
+    if (where.error().code != Code::unavailable || Clock::now() > until) return std::unexpected(std::move(where.error()));
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::min(pause, spec.limits.backoff_most)));
+  }
+  vm.timings.address = seconds_since(begun);
+  return {};
+}
+
+Result<> reach_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
+  auto begun = Clock::now() - std::chrono::milliseconds(static_cast<int64_t>(vm.timings.address * 1000));
+  if (progress) progress("waiting for " + vm.target.to_string());
+  vm.timings.ssh = TRY(rotate_host_key(vm.target, spec.boot_ms, progress)) + vm.timings.address;
+  // The user-data has done its work, and held the key that no longer counts.
+  ::unlink(vm.record.vm.user_data.c_str());
+  vm.timings.rotated = seconds_since(begun);
+  return {};
+}
+
+Result<> wait_for_engine(Vm& vm, const Progress& progress, int timeout_ms) {
+  auto begun = Clock::now();
+  if (progress) progress("waiting for the container engine");
+  vm.engine = TRY(ask_engine(vm.target, timeout_ms));
+  vm.timings.engine = vm.timings.rotated + seconds_since(begun);
+  if (vm.engine == "missing") return fail(Code::not_found, "VM " + vm.name + " has no container engine", "bottle remote setup " + vm.target.to_string());
+  if (vm.engine == "silent") return fail(Code::timed_out, "the container engine of VM " + vm.name + " does not answer");
+  return {};
+}
+
+Result<Vm> make_vm(const VmSpec& spec, const Progress& progress) {
+  Vm vm = TRY(prepare_vm(spec));
+  TRY(create_vm(vm, spec, progress));
+  TRY(reach_vm(vm, spec, progress));
+  TRY(wait_for_engine(vm, progress));
+  return vm;
+}
+
+}  // namespace bottle::machine
