@@ -14,6 +14,8 @@
   X(doctor)                \
   X(image)                 \
   X(engine)                \
+  X(vm)                    \
+  X(provider)              \
   X(guard)                 \
   X(schema)                \
   X(help)                  \

@@ -22,7 +22,7 @@ watch() {
   ttl=$(stored ttl) idle=$(stored idle) spent=$(stored spent)
   read -r up rest </proc/uptime
   last=${up%.*}
-  active=$last
+  active=$last used=
   : >"$run/seen"
   while :; do
     read -r up rest </proc/uptime
@@ -31,9 +31,12 @@ watch() {
     echo "$spent" >"$state/spent"
     if [ "$ttl" -gt 0 ] && [ "$spent" -ge "$ttl" ]; then end "its time of $ttl s is up"; fi
     # Touched since the last round; two times of the same clock, moments apart.
-    [ "$run/heartbeat" -nt "$run/seen" ] && active=$now
+    [ "$run/heartbeat" -nt "$run/seen" ] && active=$now used=yes
     : >"$run/seen"
-    if [ "$idle" -gt 0 ] && [ $((now - active)) -ge "$idle" ]; then
+    # Until the first visitor a slow boot is not idleness.
+    patience=$idle
+    [ -n "$used" ] || [ "$patience" -ge 900 ] || patience=900
+    if [ "$idle" -gt 0 ] && [ $((now - active)) -ge "$patience" ]; then
       # Only now the question that costs something: is a session there?
       if [ -n "$(timeout 20 docker ps -q --filter label=bottle.session --filter status=running 2>/dev/null)" ]; then active=$now
       elif pgrep -u bottle sshd >/dev/null 2>&1; then active=$now
@@ -73,6 +76,7 @@ arm() {
 
 # Asked again after a broken connection it gives the same new key, until it is in use.
 rotate() {
+  : >"$run/heartbeat"
   next=/etc/ssh/bottle_next_host_key now=/etc/ssh/ssh_host_ed25519_key
   [ -s "$next.pub" ] || { rm -f "$next"; ssh-keygen -q -t ed25519 -N '' -C '' -f "$next" || exit 1; }
   printf '{"host_key":"%s"}\n' "$(cut -d ' ' -f 1,2 "$next.pub")"

@@ -7,6 +7,7 @@
 #include "app/commands.h"
 #include "app/join.h"
 #include "app/output.h"
+#include "app/vms.h"
 #include "app/world.h"
 #include "base/unique_fd.h"
 #include "session/client.h"
@@ -22,8 +23,7 @@ struct CleanupOptions {
   Output output;
 };
 
-void tell_what_would_go(const std::vector<session::Orphan>& orphans, const Output& output) {
-  json all = json::array();
+void tell_what_would_go(const std::vector<session::Orphan>& orphans, json all, const Output& output) {
   for (const auto& orphan : orphans)
     for (const auto& thing : orphan.things) {
       all.push_back({{"session", orphan.session}, {"kind", thing.kind}, {"name", thing.name}});
@@ -56,17 +56,19 @@ std::vector<session::Receipt> end_unattended(const std::vector<std::string>& nam
 }
 
 Result<int> cleanup(const CleanupOptions& options) {
+  // VMs first: they cost money, and need no engine here.
+  bool clean = true;
+  auto vms = TRY(clean_up_vms(options.dry_run, options.output, clean));
   auto remote = unattended(directories());
   // Without an engine "nothing to clean up" would be a guess.
   auto engine = TRY(connect_engine());
   auto orphans = TRY(session::find_orphans(directories(), &engine));
   if (options.dry_run) {
     for (const auto& name : remote) orphans.push_back({name, {{"session", name}}, "", ""});
-    tell_what_would_go(orphans, options.output);
+    tell_what_would_go(orphans, std::move(vms), options.output);
     return 0;
   }
-  json all = json::array();
-  bool clean = true;
+  json all = std::move(vms);
   auto receipts = session::sweep(orphans);
   for (auto& receipt : end_unattended(remote)) receipts.push_back(std::move(receipt));
   for (const auto& receipt : receipts) {

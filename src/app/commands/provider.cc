@@ -1,0 +1,103 @@
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+
+#include "app/commands.h"
+#include "app/output.h"
+#include "app/world.h"
+#include "machine/conformance.h"
+
+namespace bottle::app {
+namespace {
+
+using nlohmann::json;
+
+struct ProviderOptions {
+  std::string name;
+  std::vector<std::string> set;
+  bool no_ssh = false;
+  Output output;
+};
+
+Result<int> list_providers(const ProviderOptions& o) {
+  auto env = environment();
+  auto places = machine::Places::from(env);
+  json all = json::array();
+  std::vector<std::vector<std::string>> rows = {{"PROVIDER", "STATE", "FROM"}};
+  for (const auto& name : machine::Provider::names(places)) {
+    auto provider = machine::Provider::find(name, places, env, {.other = 20000, .retry = 5000});
+    auto listed = provider ? provider->list(machine::owner_label(places), {}, {})
+                           : Result<std::vector<machine::Listed>>(std::unexpected(provider.error()));
+    std::string state = listed ? "set up" : listed.error().code == Code::denied ? "no access" : "not set up";
+    std::string from = provider ? provider->directory() : "";
+    bool own = from.starts_with(places.config);
+    all.push_back({{"name", name},
+                   {"state", state},
+                   {"directory", from},
+                   {"carried", !own},
+                   {"why", listed ? "" : listed.error().what}});
+    rows.push_back({name, state, own ? from : "bottle itself"});
+  }
+  std::cout << (o.output.json ? all.dump(2) + "\n" : table(rows));
+  return 0;
+}
+
+Result<int> test(const ProviderOptions& o) {
+  machine::ConformanceOptions options;
+  options.environment = environment();
+  options.places = machine::Places::from(options.environment);
+  options.ssh = !o.no_ssh;
+  for (const auto& setting : o.set) {
+    size_t equals = setting.find('=');
+    if (equals == std::string::npos) return fail(Code::invalid, "--set " + setting + " is not KEY=VALUE");
+    options.options[setting.substr(0, equals)] = setting.substr(equals + 1);
+  }
+  auto tell = [&](const machine::Check& check) {
+    if (o.output.json) return;
+    char time[32];
+    std::snprintf(time, sizeof time, "%6.1f s  ", check.seconds);
+    std::cout << (check.ok ? "  ok   " : "  FAIL ") << time << check.name;
+    if (!check.detail.empty()) std::cout << ": " << machine::printable(check.detail);
+    std::cout << std::endl;
+  };
+  auto say = [&](const std::string& line) { std::cerr << dim("· " + line) << "\n"; };
+  auto checks = TRY(machine::test_provider(o.name, options, tell, say));
+  json all = json::array();
+  int failed = 0;
+  for (const auto& check : checks) {
+    failed += !check.ok;
+    all.push_back(
+        {{"name", check.name}, {"ok", check.ok}, {"detail", check.detail}, {"seconds", check.seconds}});
+  }
+  if (o.output.json)
+    std::cout << json{{"provider", o.name}, {"checks", all}, {"failed", failed}}.dump(
+                     2, ' ', false, json::error_handler_t::replace)
+              << "\n";
+  else
+    std::cout << checks.size() - static_cast<size_t>(failed) << " passed, " << failed << " failed\n";
+  return failed ? 125 : 0;
+}
+
+}  // namespace
+
+void add_provider(CLI::App& app, int& exit) {
+  auto o = std::make_shared<ProviderOptions>();
+  auto* group = app.add_subcommand("provider")->require_subcommand(1);
+  auto does = [o, &exit](Result<int> (*what)(const ProviderOptions&)) {
+    return [o, &exit, what] {
+      auto status = what(*o);
+      exit = status ? *status : report(status.error(), o->output.json);
+    };
+  };
+  auto* list_command = group->add_subcommand("list");
+  list_command->add_flag("--json", o->output.json);
+  list_command->callback(does(list_providers));
+  auto* test_command = group->add_subcommand("test");
+  test_command->add_option("name", o->name)->required();
+  test_command->add_option("--set", o->set);
+  test_command->add_flag("--no-ssh", o->no_ssh);
+  test_command->add_flag("--json", o->output.json);
+  test_command->callback(does(test));
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,165 @@
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+
+#include "app/commands.h"
+#include "app/output.h"
+#include "app/vms.h"
+#include "app/world.h"
+#include "base/ids.h"
+#include "base/unique_fd.h"
+#include "machine/vm.h"
+
+namespace bottle::app {
+namespace {
+
+using nlohmann::json;
+
+struct VmOptions {
+  std::string name;
+  bool all = false, keep = false;
+  std::string ttl, idle;
+  Output output;
+};
+
+void say(const std::string& line) { std::cerr << dim("· " + line) << "\n"; }
+
+Result<int> list_vms(const VmOptions& o) {
+  auto env = environment();
+  auto places = machine::Places::from(env);
+  auto inventory = machine::take_inventory(places, env, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {});
+  json all = json::array();
+  std::vector<std::vector<std::string>> rows = {{"VM", "PROVIDER", "KIND", "STATE", "SESSION", "AGE", "COST/H"}};
+  for (const auto& found : inventory.all) {
+    auto j = to_json(found);
+    rows.push_back({j["name"].get<std::string>().empty() ? j["id"] : j["name"], j["provider"], j["kind"], j["state"],
+                    j["session"], j["age"].is_null() ? "" : age(j["age"]), j["cost_per_hour"]});
+    all.push_back(std::move(j));
+  }
+  for (const auto& [provider, why] : inventory.silent) std::cerr << "bottle: " << provider << " could not be asked: " << why << "\n";
+  if (o.output.json)
+    std::cout << all.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+  else if (all.empty())
+    std::cout << "no VMs\n";
+  else
+    std::cout << table(rows);
+  return inventory.silent.empty() ? 0 : 125;
+}
+
+Result<int> destroy_vms(const VmOptions& o) {
+  if (o.all == !o.name.empty()) return fail(Code::invalid, "which VM?", "bottle vm destroy NAME, or --all; see `bottle vm list`");
+  auto env = environment();
+  auto places = machine::Places::from(env);
+  machine::DestroyOptions options;
+  options.environment = env;
+  json receipts = json::array();
+  bool clean = true;
+  auto record = [&](const Result<machine::Destroyed>& gone, const std::string& name) {
+    clean = tell_destroyed(gone, name, o.output) && clean;
+    receipts.push_back(gone ? to_json(*gone) : json{{"kind", "vm"}, {"name", name}, {"confirmed", false}, {"left", {gone.error().what}}});
+  };
+  auto known = machine::recorded(places);
+  if (!o.all && std::ranges::find(known, o.name) != known.end()) {
+    record(machine::destroy_vm(o.name, "", places, options, say), o.name);
+  } else {
+    auto inventory = machine::take_inventory(places, env, TRY(whom_to_ask()), options.limits, {});
+    bool any = false;
+    for (const auto& found : inventory.all) {
+      bool meant = o.all || found.listed.name == o.name || found.listed.id == o.name;
+      if (!meant || !found.mine) continue;
+      any = true;
+      record(machine::destroy_found(found, places, options, say), found.listed.name.empty() ? found.listed.id : found.listed.name);
+    }
+    for (const auto& [provider, why] : inventory.silent) {
+      std::cerr << "bottle: " << provider << " could not be asked: " << why << "\n";
+      clean = false;
+    }
+    if (!any && !o.all) return fail(Code::not_found, "no VM of yours is named " + o.name, "see `bottle vm list`");
+    if (!any && clean && !o.output.json) std::cout << "no VMs\n";
+  }
+  if (o.output.json) std::cout << receipts.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+  return clean ? 0 : 125;
+}
+
+// Until Ctrl-C, SIGTERM or the end of stdin.
+void hold() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (int number : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&set, number);
+  UniqueFd signals(::signalfd(-1, &set, SFD_CLOEXEC));
+  char byte;
+  for (;;) {
+    pollfd fds[] = {{signals.get(), POLLIN, 0}, {0, POLLIN, 0}};
+    if (::poll(fds, 2, -1) < 0) continue;
+    if (fds[0].revents || (fds[1].revents && ::read(0, &byte, 1) <= 0)) return;
+  }
+}
+
+Result<int> create_vm(const VmOptions& o) {
+  auto manifest = TRY(load_manifest("/nonexistent"));
+  auto spec = TRY(vm_spec(manifest, o.name, "vm" + random_hex(4)));
+  spec.keep = o.keep;
+  if (!o.ttl.empty()) spec.ttl = TRY(seconds_of("--ttl", o.ttl));
+  if (!o.idle.empty()) spec.idle = TRY(seconds_of("--idle", o.idle));
+  // From here a signal is asked for, not suffered: what is made is destroyed.
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (int number : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&set, number);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+
+  auto vm = machine::make_vm(spec, say);
+  if (vm) {
+    std::string ssh;
+    for (const auto& word : machine::ssh_argv(vm->target, "")) ssh += (ssh.empty() ? "" : " ") + word;
+    if (o.output.json)
+      std::cout << to_json(*vm).dump() << std::endl;
+    else
+      std::cout << vm->name << " at " << vm->target.to_string() << ", engine " << vm->engine << ", ready in "
+                << static_cast<int>(vm->timings.engine) << " s" << std::endl;
+    if (o.keep) return 0;
+    if (!o.output.json) std::cerr << dim("it is destroyed when this ends (Ctrl-C)") << "\n";
+    hold();
+  }
+  machine::DestroyOptions options;
+  options.environment = spec.environment;
+  auto gone = machine::destroy_vm(spec.name, spec.provider, machine::Places::from(spec.environment), options, say);
+  bool clean = tell_destroyed(gone, spec.name, o.output);
+  if (o.output.json && gone) std::cout << to_json(*gone).dump() << "\n";
+  if (!vm) return std::unexpected(std::move(vm.error()));
+  return clean ? 0 : 125;
+}
+
+}  // namespace
+
+void add_vm(CLI::App& app, int& exit) {
+  auto o = std::make_shared<VmOptions>();
+  auto* group = app.add_subcommand("vm")->require_subcommand(1);
+  auto does = [o, &exit](Result<int> (*what)(const VmOptions&)) {
+    return [o, &exit, what] {
+      auto status = what(*o);
+      exit = status ? *status : report(status.error(), o->output.json);
+    };
+  };
+  auto* list_command = group->add_subcommand("list");
+  list_command->add_flag("--json", o->output.json);
+  list_command->callback(does(list_vms));
+  auto* create_command = group->add_subcommand("create");
+  create_command->add_option("name", o->name)->required();
+  create_command->add_flag("--keep", o->keep);
+  create_command->add_option("--ttl", o->ttl);
+  create_command->add_option("--idle", o->idle);
+  create_command->add_flag("--json", o->output.json);
+  create_command->callback(does(create_vm));
+  auto* destroy_command = group->add_subcommand("destroy");
+  destroy_command->add_option("name", o->name);
+  destroy_command->add_flag("--all", o->all);
+  destroy_command->add_flag("--json", o->output.json);
+  destroy_command->callback(does(destroy_vms));
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,37 @@
+// What the commands on VMs share.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "app/output.h"
+#include "machine/inventory.h"
+#include "machine/vm.h"
+#include "manifest/manifest.h"
+
+namespace bottle::app {
+
+// This machine (qemu), the providers that the operator wrote, and those of the manifest with their options.
+Result<std::vector<machine::Ask>> whom_to_ask();
+
+// The VM `name` of the manifest, for `session`. Code::not_found with the names there are.
+Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::string& name, const std::string& session);
+
+// The environment for hooks and reaper: the operator's, without what is none of a provider's business.
+machine::Environment provider_environment();
+
+// "2h" → 7200.
+Result<uint64_t> seconds_of(const std::string& flag, const std::string& text);
+
+nlohmann::json to_json(const machine::Found& found);
+nlohmann::json to_json(const machine::Vm& vm);
+
+// Prints how a destroying ended (not with --json). Whether it is confirmed.
+bool tell_destroyed(const Result<machine::Destroyed>& gone, const std::string& name, const Output& output);
+
+// Destroys the VMs that are nobody's any more, found by label at every provider and by record here (dry_run: only says so).
+// Receipts as a JSON array; `clean` becomes false where something is left or could not be asked.
+Result<nlohmann::json> clean_up_vms(bool dry_run, const Output& output, bool& clean);
+
+}  // namespace bottle::app

@@ -1,0 +1,125 @@
+#include "machine/inventory.h"
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <set>
+#include <thread>
+
+#include "machine/reaper.h"
+
+namespace bottle::machine {
+namespace {
+
+Found of_record(const Record& record, const Places& places) {
+  Found found;
+  found.provider = record.provider;
+  found.listed = {record.vm.id, record.vm.name, record.vm.session, record.vm.owner, "", "", record.cost_per_hour, "vm"};
+  found.record = record;
+  found.mine = true;
+  found.orphan = abandoned(record, now_seconds());
+  found.reaper = reaper_alive(record.vm.name, places);
+  return found;
+}
+
+}  // namespace
+
+std::vector<Record> abandoned_records(const Places& places) {
+  std::vector<Record> all;
+  for (const auto& name : recorded(places))
+    if (auto record = load(name, places); record && abandoned(*record, now_seconds())) all.push_back(std::move(*record));
+  return all;
+}
+
+Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask, const Limits& limits, const Progress& progress) {
+  Inventory inventory;
+  // Before the providers are asked: a VM made meanwhile has a record, and is not taken for a lost one.
+  std::vector<Record> records;
+  for (const auto& name : recorded(places)) {
+    auto record = load(name, places);
+    if (!record) continue;
+    ask.push_back({record->provider, record->vm.options, true});
+    records.push_back(std::move(*record));
+  }
+  std::map<std::pair<std::string, std::map<std::string, std::string>>, bool> unique;
+  for (const auto& one : ask) unique[{one.provider, one.options}] |= one.required;
+
+  std::string owner = owner_label(places);
+  using Answer = Result<std::vector<Listed>>;
+  std::vector<std::tuple<std::string, std::map<std::string, std::string>, bool, std::future<Answer>>> answers;
+  for (const auto& [whom, required] : unique)
+    answers.emplace_back(whom.first, whom.second, required, std::async(std::launch::async, [&places, &environment, &limits, &progress, &owner, whom = whom]() -> Answer {
+                           Provider provider = TRY(Provider::find(whom.first, places, environment, limits));
+                           return provider.list(owner, whom.second, progress);
+                         }));
+  std::set<std::pair<std::string, std::string>> seen;
+  for (auto& [provider, options, required, answer] : answers) {
+    auto listed = answer.get();
+    if (!listed) {
+      bool absent = listed.error().code == Code::invalid || listed.error().code == Code::not_found || listed.error().code == Code::denied;
+      if (required || !absent) inventory.silent[provider] = listed.error().what;
+      continue;
+    }
+    for (const auto& item : *listed) {
+      if (item.status == "gone" || !seen.insert({provider, item.kind + " " + item.id}).second) continue;
+      Found found;
+      auto record = std::ranges::find_if(records, [&](const Record& r) { return r.provider == provider && r.vm.name == item.name; });
+      // The record may have come to be since: a VM that is being made is not lost.
+      auto later = load(item.name, places);
+      if (record != records.end()) found = of_record(*record, places);
+      else if (later && later->provider == provider) found = of_record(*later, places);
+      found.provider = provider;
+      found.options = options;
+      found.listed = item;
+      found.at_provider = true;
+      found.mine = item.owner == owner;
+      if (!found.record) {
+        // What a VM left has its session's label: nobody's unless a VM of that session is still somebody's.
+        bool used = std::ranges::any_of(records, [&](const Record& r) { return !item.session.empty() && r.vm.session == item.session && !abandoned(r, now_seconds()); });
+        found.orphan = found.mine && !used;
+      }
+      inventory.all.push_back(std::move(found));
+    }
+  }
+  for (const auto& record : records)
+    if (std::ranges::none_of(inventory.all, [&](const Found& f) { return f.provider == record.provider && f.listed.name == record.vm.name; }))
+      inventory.all.push_back(of_record(record, places));
+  return inventory;
+}
+
+Result<Destroyed> destroy_found(const Found& found, const Places& places, const DestroyOptions& options, const Progress& progress) {
+  if (found.record) return destroy_vm(found.record->vm.name, found.provider, places, options, progress);
+  // Never by a name alone that a label did not confirm: this one is ours, the provider says so.
+  Provider provider = TRY(Provider::find(found.provider, places, options.environment, options.limits));
+  VmRequest vm;
+  vm.id = found.listed.id;
+  vm.name = found.listed.name;
+  vm.session = found.listed.session;
+  vm.owner = found.listed.owner;
+  vm.options = found.options;
+  Destroyed result;
+  result.name = found.listed.name.empty() ? found.listed.id : found.listed.name;
+  result.provider = found.provider;
+  result.id = found.listed.id;
+  TRY(provider.destroy(vm, progress));
+  ++result.calls;
+  auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(options.patience_ms);
+  for (int pause = options.limits.backoff;; pause = std::min(pause * 2, options.limits.backoff_most)) {
+    auto all = TRY(provider.list(vm.owner, vm.options, progress));
+    bool there = std::ranges::any_of(all, [&](const Listed& item) { return item.id == vm.id && item.kind == found.listed.kind && item.status != "gone"; });
+    if (!there) break;
+    if (std::chrono::steady_clock::now() > until) {
+      result.left.push_back(found.listed.kind + " " + vm.id);
+      return result;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(pause));
+    (void)provider.destroy(vm, progress);
+    ++result.calls;
+  }
+  result.confirmed = true;
+  result.confirmed_by = found.provider + "/list: nothing of it";
+  result.at = now_seconds();
+  return result;
+}
+
+}  // namespace bottle::machine

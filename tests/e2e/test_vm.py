@@ -1,0 +1,218 @@
+"""VMs made for sessions, by the qemu provider: a real machine with real cloud-init, booted once for all tests here. QEMU runs in the
+world's host namespace: whatever its network lets through ends there. The last tests take the machine down."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+import world as world_module
+
+CACHE = os.path.join(world_module.CACHE, "xdg")
+
+
+def wait_for(what, seconds, pause=0.5):
+    until = time.time() + seconds
+    while time.time() < until:
+        if found := what():
+            return found
+        time.sleep(pause)
+    return what()
+
+
+class Lab:
+    """An operator with a manifest of VMs, and what he can see of them."""
+
+    def __init__(self, world):
+        self.world, self.home = world, world.path("vmhome")
+        manifest = {"vms": {"lab": {"provider": "qemu", "ttl": "30m", "idle": "45s", "cpus": 2, "memory": "2g", "options": {"network": "none", "accel": "tcg"}}}}
+        self.env = {**world.environment(config=manifest, home=self.home, token=False), "XDG_CACHE_HOME": CACHE}
+        self.vms = os.path.join(self.env["XDG_STATE_HOME"], "bottle", "vms")
+        self.machines = os.path.join(self.env["XDG_STATE_HOME"], "bottle", "qemu", "vms")
+
+    def start(self, *args):
+        return subprocess.Popen(self.world.command(*args), env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=open(self.world.path("vm.stderr"), "a"), text=True, cwd=self.world.dir)
+
+    def bottle(self, *args, timeout=300):
+        done = subprocess.run(self.world.command(*args), env=self.env, capture_output=True, text=True, timeout=timeout, cwd=self.world.dir)
+        return done
+
+    def list(self):
+        done = self.bottle("vm", "list", "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def processes(self):
+        """Every process of a VM of ours: QEMU, its timeout, the reapers."""
+        found = {}
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                words = open("/proc/%s/cmdline" % pid).read().split("\0")
+                env = open("/proc/%s/environ" % pid).read()
+            except OSError:
+                continue
+            if any(w.startswith(self.machines) for w in words) or ("reap" in words[1:2] and "HOME=" + self.home in env):
+                found[int(pid)] = words[:3]
+        return found
+
+    def nothing_left(self):
+        directories = [d for d in (self.vms, self.machines) if os.path.isdir(d) and os.listdir(d)]
+        return not self.processes() and not directories
+
+    def left(self):
+        return {"processes": self.processes(), "files": [os.listdir(d) for d in (self.vms, self.machines) if os.path.isdir(d)]}
+
+
+@pytest.fixture(scope="module")
+def lab(world):
+    lab = Lab(world)
+    # The disk is made outside of the world: of this machine's packages, once.
+    provider = os.path.join(world_module.ROOT, "providers", "qemu", "prepare")
+    done = subprocess.run([provider], env=lab.env, capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    yield lab
+    lab.bottle("vm", "destroy", "--all", timeout=120)
+    for pid in lab.processes():
+        os.kill(pid, signal.SIGKILL)
+
+
+class Machine:
+    def __init__(self, lab, owner, told):
+        self.lab, self.owner, self.told, self.ssh_info = lab, owner, told, told["ssh"]
+
+    def ssh(self, *command, known_hosts=None, user=None, timeout=120, wait=True):
+        s = self.ssh_info
+        argv = ["nsenter", "--net=/run/netns/" + self.lab.world.host_ns, "--", "ssh", "-F", "none", "-T", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes",
+                "-o", "UserKnownHostsFile=" + (known_hosts or s["known_hosts"]), "-o", "GlobalKnownHostsFile=/dev/null", "-o", "HostKeyAlias=" + s["host_key_alias"],
+                "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-i", s["identity"], "-o", "ConnectTimeout=30", "-p", str(s["port"]), "-l", user or s["user"], s["host"], *command]
+        if not wait:
+            return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=timeout)
+
+
+@pytest.fixture(scope="module")
+def machine(lab):
+    owner = lab.start("vm", "create", "lab", "--json")
+    line = owner.stdout.readline()
+    assert line, open(lab.world.path("vm.stderr")).read()[-3000:]
+    machine = Machine(lab, owner, json.loads(line))
+    print("seconds:", machine.told["seconds"])
+    visitor = machine.ssh("sleep 3600", wait=False)  # or it would be idle between the tests
+    machine.visitor = visitor
+    yield machine
+    for child in (visitor, owner):
+        child.kill()
+        child.wait()
+
+
+# -- without waiting for a boot: what is killed on its way
+
+@pytest.mark.parametrize("after", [0.3, 1.5, 4])
+def test_kill_of_the_owner_leaves_its_vm_to_the_reaper(lab, after):
+    owner = lab.start("vm", "create", "lab")
+    time.sleep(after)
+    owner.kill()
+    owner.wait()
+    assert wait_for(lab.nothing_left, 90), lab.left()
+
+
+def test_kill_of_owner_and_reaper_leaves_it_to_the_next_command(lab):
+    owner = lab.start("vm", "create", "lab")
+    assert wait_for(lambda: any("qemu" in w for words in lab.processes().values() for w in words), 60)
+    owner.kill()
+    owner.wait()
+    for pid, words in lab.processes().items():
+        if "reap" in words:
+            os.kill(pid, signal.SIGKILL)
+    (lost,) = lab.list()
+    assert lost["state"] == "lost" and not lost["reaper"]
+    dry = lab.bottle("cleanup", "--dry-run")
+    assert "would destroy vm " + lost["name"] in dry.stdout
+    done = lab.bottle("cleanup")
+    assert done.returncode == 0, done.stderr
+    assert "destroyed " + lost["name"] in done.stdout
+    assert wait_for(lab.nothing_left, 10), lab.left()
+
+
+# -- the real one
+
+def test_it_boots_and_its_engine_answers(machine):
+    seconds = machine.told["seconds"]
+    assert re.match(r"\d+\.\d+", machine.told["engine"]), machine.told
+    assert 0 < seconds["ssh"] <= seconds["rotated"] <= seconds["engine"]
+    done = machine.ssh("docker info --format '{{.ServerVersion}} {{.Driver}}'; id -un")
+    assert done.returncode == 0, done.stderr
+    assert "overlay2" in done.stdout and done.stdout.endswith("bottle\n")
+
+
+def test_host_keys_are_checked_and_the_first_one_is_worthless(machine, tmp_path):
+    here = open(machine.ssh_info["known_hosts"]).read()
+    assert here.count("\n") == 1, "after the change the old key does not count"
+    (directory,) = [os.path.join(machine.lab.machines, d) for d in os.listdir(machine.lab.machines) if not d.endswith(".lock")]
+    seed = open(os.path.join(directory, "seed.iso"), "rb").read()
+    first = re.search(rb'"ed25519_public":"(ssh-ed25519 [A-Za-z0-9+/=]+)', seed).group(1).decode()
+    assert first not in here
+    old = tmp_path / "old"
+    old.write_text("%s %s\n" % (machine.ssh_info["host_key_alias"], first))
+    done = machine.ssh("true", known_hosts=str(old))
+    assert done.returncode == 255 and "verification failed" in done.stderr.lower(), done.stderr
+    assert machine.ssh("true").returncode == 0
+
+
+def test_nobody_else_signs_in_and_the_user_is_not_root(machine):
+    done = machine.ssh("true", user="root")
+    assert done.returncode == 255 and "Permission denied" in done.stderr
+    assert machine.ssh("sudo -n id").returncode != 0
+    # The key of the first minute is not on the disk for the next one to find.
+    done = machine.ssh("docker version >/dev/null && ls /var/lib/cloud/instance/ 2>/dev/null; cat /etc/shadow")
+    assert "user-data" not in done.stdout and "root:" not in done.stdout
+
+
+def test_only_loopback_leads_in_and_nothing_leads_out(machine):
+    world = machine.lab.world
+    done = subprocess.run(["nsenter", "--net=/run/netns/" + world.host_ns, "--", "ss", "-ltnH"], capture_output=True, text=True)
+    (line,) = [li for li in done.stdout.splitlines() if ":%d " % machine.ssh_info["port"] in li]
+    assert "127.0.0.1:%d" % machine.ssh_info["port"] in line
+    # network: none. The addresses are the namespace's own canaries: a hole would be seen there.
+    done = machine.ssh("for a in 10.0.2.2 169.254.169.254 203.0.113.2; do timeout 3 bash -c \"echo >/dev/tcp/$a/80\" 2>/dev/null && echo reached $a; done; true")
+    assert done.returncode == 0 and "reached" not in done.stdout, done.stdout
+
+
+def test_it_is_listed_with_its_reaper(machine):
+    (vm,) = machine.lab.list()
+    assert vm["state"] == "running" and vm["mine"] and vm["reaper"]
+    assert vm["name"] == machine.told["name"] and vm["provider"] == "qemu" and vm["session"] == machine.told["session"]
+    assert 0 < vm["age"] < 3600 and vm["ends_in"] <= 1800
+
+
+def test_qemu_has_nothing_of_the_operators_environment(machine):
+    for pid, words in machine.lab.processes().items():
+        if "qemu" in words[0]:
+            env = open("/proc/%d/environ" % pid).read()
+            assert "HOME=" not in env and "DOCKER_HOST" not in env
+            status = open("/proc/%d/status" % pid).read()
+            assert "Seccomp:\t2" in status
+            return
+    pytest.fail("no qemu")
+
+
+def test_an_idle_vm_ends_itself_with_its_containers(machine):
+    """The dead-man switch: nobody signed in, no session, no heartbeat."""
+    image = machine.ssh("mkdir -p i && cp /bin/busybox i/ && tar -C i -c . | docker import - box >/dev/null && docker run -d --name left box /busybox sleep 9999")
+    assert image.returncode == 0, image.stderr
+    machine.visitor.kill()
+    machine.visitor.wait()
+    assert wait_for(lambda: machine.lab.list()[0]["state"] == "stopped", 240, 5), machine.lab.list()
+    assert machine.owner.poll() is None, "its owner lives, and had no part in it"
+
+
+def test_after_kill_nine_the_reaper_destroys_what_stopped(machine):
+    machine.owner.kill()
+    machine.owner.wait()
+    assert wait_for(machine.lab.nothing_left, 90), machine.lab.left()
+    assert machine.lab.list() == []
