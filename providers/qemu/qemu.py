@@ -348,8 +348,10 @@ def status():
 
 def destroy():
     directory = find()
-    if directory:
-        name = os.path.basename(directory)
+    # A `create` that was killed early has left its lock alone.
+    name = os.path.basename(directory) if directory else env("BOTTLE_VM_NAME")
+    if directory or (name and not env("BOTTLE_VM_ID") and os.path.exists(os.path.join(VMS, name_of_request() + ".lock"))):
+        directory = os.path.join(VMS, name)
         with locked(os.path.join(VMS, name + ".lock")):
             kill(directory)
             shutil.rmtree(directory, ignore_errors=True)

@@ -37,7 +37,10 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
   std::vector<Record> records;
   for (const auto& name : recorded(places)) {
     auto record = load(name, places);
-    if (!record) continue;
+    if (!record) {
+      forget_unborn(name, places);
+      continue;
+    }
     ask.push_back({record->provider, record->vm.options, true});
     records.push_back(std::move(*record));
   }

@@ -89,6 +89,13 @@ void forget(const std::string& name, const Places& places) {
   std::filesystem::remove_all(directory, ignored);
 }
 
+void forget_unborn(const std::string& name, const Places& places) {
+  struct stat st{};
+  std::string directory = places.directory(name);
+  if (::access((directory + "/vm.json").c_str(), F_OK) == 0 || ::stat(directory.c_str(), &st) != 0) return;
+  if (now_seconds() - st.st_mtime > 10) forget(name, places);
+}
+
 bool abandoned(const Record& record, int64_t now) {
   if (now >= record.until) return true;
   return !record.keep && !record.owner.alive();

@@ -33,6 +33,9 @@ std::vector<std::string> recorded(const Places& places);
 // Removes the VM's directory, the record last.
 void forget(const std::string& name, const Places& places);
 
+// Removes the directory of a VM that was never recorded: whoever made it died before anything else could be.
+void forget_unborn(const std::string& name, const Places& places);
+
 // Whether the owner is dead or the time is up: then the VM should not be.
 bool abandoned(const Record& record, int64_t now);
 int64_t now_seconds();
