@@ -27,7 +27,11 @@ Result<int> join(const std::string& name, const JoinOptions& options) {
   // Here, where ssh may ask; the supervisor finds the connection that is there.
   auto side = session::FarSide::reach(far, options.interactive);
   if (!side && options.interactive) return std::unexpected(side.error());
-  job.remote = session::RemoteJob{far, true, options.stop};
+  job.remote = session::RemoteJob{far, std::nullopt, true, options.stop};
+  if (view->vm.is_object() && view->vm.contains("wanted")) {
+    job.remote->vm = TRY(session::vm_from_json(view->vm["wanted"]));
+    job.remote->vm->environment = hook_environment();
+  }
   return session::start_supervisor(job);
 }
 

@@ -1,5 +1,6 @@
 #include "app/place.h"
 
+#include <cstdlib>
 #include <optional>
 
 #include "app/findings.h"
@@ -81,11 +82,12 @@ class RemotePlace : public Place {
       return fail(Code::not_found, far_.target.to_string() + " has no image " + plan.image.reference + ", and there is no engine here to send it from: " + engine.error().what,
                   engine.error().todo);
     TRY(session::ensure_agent_image(*engine, plan.image, say));
-    return session::send_image(*engine, plan.image.reference, side_, say);
+    UniqueFd archive = TRY(session::spool_image(*engine, plan.image.reference));
+    return session::send_image(archive.get(), plan.image.reference, TRY(engine->layers(plan.image.reference)), side_, say);
   }
 
   Result<int> start(session::Job job) override {
-    job.remote = session::RemoteJob{far_, false, false};
+    job.remote = session::RemoteJob{far_, std::nullopt, false, false};
     return session::start_supervisor(job, &channel_);
   }
 
@@ -95,7 +97,61 @@ class RemotePlace : public Place {
   session::Channel channel_;
 };
 
+class VmPlace : public Place {
+ public:
+  explicit VmPlace(session::RemoteJob remote) : remote_(std::move(remote)) {}
+
+  // Of a machine that is not there yet: its user is the one our user-data makes, its engine lists what it will.
+  Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
+    facts.uid = facts.gid = 1000;
+    facts.images = image_facts(manifest, "");
+    return {};
+  }
+
+  Result<> check(plan::Plan& plan) override {
+    if (plan.workspace_mode == manifest::WorkspaceMode::bind)
+      return fail(Code::invalid, "workspace: bind means this machine's own files: they are not on a VM", "use clone or copy: bottle start --workspace clone --vm …");
+    return {};
+  }
+
+  Result<> prepare(const plan::Plan& plan, const Say& say) override {
+    auto engine = connect_engine();
+    if (!engine) return std::unexpected(std::move(engine.error()).during("the agent's image is sent from this machine's engine"));
+    socket_ = engine->socket();
+    return session::ensure_agent_image(*engine, plan.image, say);
+  }
+
+  Result<int> start(session::Job job) override {
+    job.engine = socket_;
+    job.remote = remote_;
+    return session::start_supervisor(job);
+  }
+
+ private:
+  session::RemoteJob remote_;
+  std::string socket_;
+};
+
 }  // namespace
+
+Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const manifest::Manifest& manifest) {
+  auto found = manifest.vms.find(options.name);
+  if (found == manifest.vms.end()) {
+    std::vector<std::string> names;
+    for (const auto& [name, unused] : manifest.vms) names.push_back(name);
+    return fail(Code::not_found, "the manifest has no VM '" + options.name + "'",
+                names.empty() ? "add one to ~/.config/bottle/bottle.yaml: vms: {" + options.name + ": {provider: qemu}}" : manifest::suggest(options.name, names));
+  }
+  manifest::Vm wanted = found->second;
+  if (!options.ttl.empty()) wanted.ttl = TRY(manifest::duration(options.ttl));
+  if (!options.idle.empty()) wanted.idle = TRY(manifest::duration(options.idle));
+  session::RemoteJob remote;
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  remote.far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
+  remote.far.program = TRY(session::own_hash());
+  remote.vm = session::VmJob{options.name, wanted.provider, wanted.options, wanted.cpus, wanted.memory, wanted.disk, wanted.ttl, wanted.idle, options.keep, hook_environment()};
+  return std::make_unique<VmPlace>(std::move(remote));
+}
 
 std::unique_ptr<Place> local_place() { return std::make_unique<LocalPlace>(); }
 

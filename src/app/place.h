@@ -38,4 +38,12 @@ struct RemoteOptions {
 // Connects; Code::denied for a machine that would be a way back to the operator.
 Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say);
 
+struct VmOptions {
+  std::string name;        // of the manifest's vms:
+  std::string ttl, idle;   // over the manifest's
+  bool keep = false;
+};
+// A machine that is made for the session and destroyed with it. Nothing is made before start().
+Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const manifest::Manifest& manifest);
+
 }  // namespace bottle::app

@@ -23,6 +23,8 @@ void show_event(const json& event, const Output& output) {
   if (kind == "guard-lost") std::cerr << "bottle: " << event.value("what", "") << end;
   if (kind == "link-lost" || kind == "link-trying" || kind == "warning") std::cerr << "bottle: " << event.value("what", "") << end;
   if (kind == "link-back") std::cerr << dim("· connected again") << end;
+  if (kind == "vm")
+    std::cerr << dim("· VM " + event.value("name", "") + " is up") << end;
   if (kind == "missed") std::cerr << "bottle: " << event.value("bytes", 0) << " bytes of output were too many to keep" << end;
   if (kind == "guard-back") std::cerr << "bottle: the guard is back with the same policy" << end;
 }
@@ -51,6 +53,11 @@ void show_result(const json& result, const Output& output) {
               << "\n";
   }
   auto receipt = result.value("receipt", json::object());
+  if (auto vm = receipt.value("vm", json::object()); !vm.empty()) {
+    if (vm.value("kept", false)) std::cerr << "bottle: the VM " << vm.value("name", "") << " stays (" << vm.value("why", "") << "): bottle vm list\n";
+    else if (vm.value("confirmed", false))
+      std::cerr << dim("VM " + vm.value("name", "") + " destroyed, confirmed by " + vm.value("confirmed_by", "its provider")) << "\n";
+  }
   if (receipt.value("confirmed", false))
     std::cerr << dim("Gone, confirmed by the engine" + (receipt.contains("machine") ? " on " + receipt.value("machine", "") : "") + ": container, guard, network.") << "\n";
   else

@@ -52,6 +52,16 @@ std::map<std::string, std::string> environment() {
   return variables;
 }
 
+std::map<std::string, std::string> hook_environment() {
+  auto all = environment();
+  std::erase_if(all, [](const auto& variable) {
+    for (const char* prefix : {"CLAUDE_", "ANTHROPIC_", "OPENAI_", "CODEX_"})
+      if (variable.first.starts_with(prefix)) return true;
+    return false;
+  });
+  return all;
+}
+
 session::Directories directories() { return session::Directories::from(environment()); }
 
 Result<std::vector<manifest::File>> policy_files() {

@@ -15,6 +15,8 @@ namespace bottle::app {
 
 std::map<std::string, std::string> environment();
 session::Directories directories();
+// What a provider's hooks may see: the operator's environment without the agents' own credentials.
+std::map<std::string, std::string> hook_environment();
 
 // bottle.yaml, bottle.json, version 1's claude-bottle.json: those that are there.
 Result<std::vector<manifest::File>> policy_files();

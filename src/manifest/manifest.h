@@ -132,6 +132,9 @@ std::string keys_markdown();
 Result<WorkspaceMode> workspace_mode(const std::string& text);
 std::string_view to_string(WorkspaceMode mode);
 
+// Seconds of "90s", "30m", "2h", "1d".
+Result<uint64_t> duration(const std::string& text);
+
 // "did you mean …?" for the nearest of `known`, or the list of them, or nothing.
 std::string suggest(const std::string& wrong, const std::vector<std::string>& known);
 

@@ -193,6 +193,11 @@ Vm read_vm(const std::string& name, const Node& node) {
   return vm;
 }
 
+Result<uint64_t> duration(const std::string& text) {
+  if (!valid(Type::duration, text)) return fail(Code::invalid, "'" + text + "' is no time", "write it as 90s, 30m, 2h or 1d");
+  return to_duration(text);
+}
+
 Result<WorkspaceMode> workspace_mode(const std::string& text) {
   if (text == "none") return WorkspaceMode::none;
   if (text == "copy") return WorkspaceMode::copy;

@@ -148,23 +148,27 @@ Result<> copy_archive(int from, const std::set<std::string>& leave_out, const Si
   return to(std::string(2 * kBlock, '\0'));
 }
 
-Result<> send_image(docker::Engine& engine, const std::string& reference, FarSide& far, const std::function<void(const std::string&)>& progress) {
-  auto asked = TRY(far.ask({"layers"}));
-  auto there = json::parse(asked.out, nullptr, false);
-  auto layers = TRY(engine.layers(reference));
+Result<UniqueFd> spool_image(docker::Engine& engine, const std::string& reference) {
   UniqueFd file = TRY(spool());
   TRY(engine.save_image(reference, [&](std::string_view bytes) { return write_all(file.get(), bytes); }));
-  auto files = TRY(layer_files(file.get()));
+  return file;
+}
+
+Result<> send_image(int archive, const std::string& reference, const std::vector<std::string>& layers, FarSide& far,
+                    const std::function<void(const std::string&)>& progress) {
+  auto asked = TRY(far.ask({"layers"}));
+  auto there = json::parse(asked.out, nullptr, false);
+  auto files = TRY(layer_files(archive));
   size_t shared = std::min(shared_layers(layers, there), files.size());
   std::set<std::string> leave_out(files.begin(), files.begin() + static_cast<long>(shared));
   for (size_t i = shared; i < files.size(); ++i) leave_out.erase(files[i]);  // the same file for two layers
   struct stat st {};
-  ::fstat(file.get(), &st);
+  ::fstat(archive, &st);
   progress("sending the image " + reference + " (" + std::to_string(st.st_size >> 20) + " MB before compression, once; " + std::to_string(layers.size() - shared) + " of " +
            std::to_string(layers.size()) + " layers)");
   return far.send({"load"}, [&](const Sink& sink) -> Result<> {
     Gzip gzip(sink);
-    TRY(copy_archive(file.get(), leave_out, [&](std::string_view bytes) { return gzip.write(bytes); }));
+    TRY(copy_archive(archive, leave_out, [&](std::string_view bytes) { return gzip.write(bytes); }));
     return gzip.finish();
   });
 }

@@ -21,7 +21,11 @@ size_t shared_layers(const std::vector<std::string>& layers, const nlohmann::jso
 // Copies the archive of an image (`docker save`), without the entries named in `leave_out`. Pure but for the descriptors.
 Result<> copy_archive(int from, const std::set<std::string>& leave_out, const Sink& to);
 
-// Blocking; the archive is spooled to a temporary file, since its index may come last.
-Result<> send_image(docker::Engine& engine, const std::string& reference, FarSide& far, const std::function<void(const std::string&)>& progress);
+// The archive in a temporary file without a name, since its index may come last. Blocking.
+Result<UniqueFd> spool_image(docker::Engine& engine, const std::string& reference);
+
+// Blocking. `archive`: from spool_image.
+Result<> send_image(int archive, const std::string& reference, const std::vector<std::string>& layers, FarSide& far,
+                    const std::function<void(const std::string&)>& progress);
 
 }  // namespace bottle::session

@@ -2,9 +2,29 @@
 
 namespace bottle::session {
 
+nlohmann::json to_json(const VmJob& vm) {
+  return {{"name", vm.name}, {"provider", vm.provider}, {"options", vm.options}, {"cpus", vm.cpus}, {"memory", vm.memory},
+          {"disk", vm.disk}, {"ttl", vm.ttl},           {"idle", vm.idle},       {"keep", vm.keep}};
+}
+
+Result<VmJob> vm_from_json(const nlohmann::json& json) {
+  if (!json.is_object()) return fail(Code::invalid, "the record of the VM is unreadable");
+  VmJob vm{json.value("name", ""), json.value("provider", ""), {}, json.value("cpus", 0.0), json.value("memory", uint64_t{0}),
+           json.value("disk", uint64_t{0}), json.value("ttl", uint64_t{0}), json.value("idle", uint64_t{0}), json.value("keep", false), {}};
+  if (json.contains("options")) vm.options = json["options"].get<std::map<std::string, std::string>>();
+  if (json.contains("environment")) vm.environment = json["environment"].get<std::map<std::string, std::string>>();
+  return vm;
+}
+
 nlohmann::json to_json(const Job& job) {
   nlohmann::json remote;
-  if (job.remote) remote = {{"far", to_json(job.remote->far)}, {"adopt", job.remote->adopt}, {"stop", job.remote->stop}};
+  if (job.remote) {
+    remote = {{"far", to_json(job.remote->far)}, {"adopt", job.remote->adopt}, {"stop", job.remote->stop}};
+    if (job.remote->vm) {
+      remote["vm"] = to_json(*job.remote->vm);
+      remote["vm"]["environment"] = job.remote->vm->environment;
+    }
+  }
   return {{"plan", plan::to_json(job.plan)},
           {"remote", remote},
           {"env", job.values.env},
@@ -34,7 +54,14 @@ Result<Job> job_from_json(const std::string& text) {
   job.path_to_self = json["self"];
   job.far = json.value("far", false);
   if (json.contains("remote") && json["remote"].is_object())
-    job.remote = RemoteJob{TRY(far_from_json(json["remote"]["far"])), json["remote"].value("adopt", false), json["remote"].value("stop", false)};
+  {
+    const auto& remote = json["remote"];
+    job.remote.emplace();
+    job.remote->far = TRY(far_from_json(remote["far"]));
+    job.remote->adopt = remote.value("adopt", false);
+    job.remote->stop = remote.value("stop", false);
+    if (remote.contains("vm")) job.remote->vm = TRY(vm_from_json(remote["vm"]));
+  }
   return job;
 }
 

@@ -1,6 +1,7 @@
 // What the launcher hands to the supervisor: the plan and the values that belong to it. It travels over a socketpair.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 
@@ -12,9 +13,20 @@
 
 namespace bottle::session {
 
+// A machine that is made for the session and destroyed with it.
+struct VmJob {
+  std::string name, provider;                  // of the manifest's entry
+  std::map<std::string, std::string> options;
+  double cpus = 0;
+  uint64_t memory = 0, disk = 0, ttl = 0, idle = 0;  // bytes, seconds; 0: the defaults
+  bool keep = false;
+  std::map<std::string, std::string> environment;    // for the provider's hooks: the operator's, without secrets of other kinds
+};
+
 // The near side's part of a session that runs on another machine.
 struct RemoteJob {
-  Far far;
+  Far far;                   // of a VM that is still to be made: no target yet
+  std::optional<VmJob> vm;
   bool adopt = false;  // the session runs already (or has ended): whoever owned it here is dead
   bool stop = false;   // and it is to end now
 };
@@ -32,6 +44,10 @@ struct Job {
   bool far = false;
   std::optional<RemoteJob> remote;
 };
+
+// Without its environment: for the ledger.
+nlohmann::json to_json(const VmJob& vm);
+Result<VmJob> vm_from_json(const nlohmann::json& json);
 
 nlohmann::json to_json(const Job& job);
 Result<Job> job_from_json(const std::string& text);

@@ -90,6 +90,7 @@ Result<LedgerView> read_ledger(const std::string& directory) {
     if (!record.is_object()) continue;
     if (record.contains("owner") && record["owner"].is_string()) view.owner = TRY(Owner::from_label(record["owner"]));
     if (record.contains("remote") && record["remote"].is_object()) view.remote = record["remote"];
+    if (record.contains("vm") && record["vm"].is_object()) view.vm = record["vm"];
     if (record.contains("plan") && record["plan"].is_object()) view.plan = record["plan"];
     if (record.contains("base") && record["base"].is_string()) view.base = record["base"];
     if (record.contains("running")) view.running = true;

@@ -51,6 +51,7 @@ struct LedgerView {
   std::vector<Thing> things;  // in the order in which they were to be made
   std::string engine;         // the engine's socket
   nlohmann::json remote;      // of a session on another machine: how to reach it; null otherwise
+  nlohmann::json vm;          // same: the machine was made for it {"name", "provider", "wanted"}; null otherwise
   nlohmann::json plan;        // same: the plan
   std::string base;           // same: the commit that was sent
   bool running = false;       // the agent was let run

@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <chrono>
 #include <future>
+#include <memory>
+#include <mutex>
 #include <thread>
 
 #include "base/file.h"
@@ -18,6 +20,7 @@
 #include "session/homecoming.h"
 #include "session/ledger.h"
 #include "session/teardown.h"
+#include "session/vm_part.h"
 #include "workspace/workspace.h"
 
 namespace bottle::session {
@@ -47,10 +50,27 @@ double awake_and_asleep() {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
 }
 
+// Lines from a thread that may outlive who reads them.
+class Steps {
+ public:
+  void add(const std::string& line) {
+    std::lock_guard lock(mutex_);
+    lines_.push_back(line);
+  }
+  std::vector<std::string> take() {
+    std::lock_guard lock(mutex_);
+    return std::exchange(lines_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::string> lines_;
+};
+
 class RemoteSession {
  public:
   RemoteSession(const Job& job, Clients& clients, std::optional<Channel> channel)
-      : job_(job), clients_(clients), channel_(std::move(channel)), session_(job.plan.session), directory_(job.directories.sessions + "/" + session_) {}
+      : job_(job), clients_(clients), channel_(std::move(channel)), session_(job.plan.session), directory_(job.directories.sessions + "/" + session_), where_(job.remote->far) {}
 
   void run() {
     struct sigaction action{};
@@ -72,20 +92,58 @@ class RemoteSession {
       ledger_ = TRY(Ledger::adopt(directory_, owner));
       auto view = TRY(read_ledger(directory_));
       base_ = view.base;
+      if (view.vm.is_object()) vm_name_ = view.vm.value("name", "");
       running_ = true;
       ::unlink((directory_ + "/socket").c_str());
     } else {
       ledger_ = TRY(Ledger::create(directory_, owner));
-      TRY(ledger_->note({{"remote", to_json(job_.remote->far)}, {"session", session_}, {"plan", without_secrets()}}));
+      TRY(ledger_->note({{"remote", to_json(where_)}, {"session", session_}, {"plan", plan::to_json(job_.plan)}}));
     }
     TRY(make_directories(job_.directories.results + "/" + session_));
     TRY(clients_.listen(directory_ + "/socket"));
     write_info(running_ ? "running" : "starting");
-    if (!channel_) {
-      reconnect();
-      return {};
+    if (job_.remote->adopt) reconnect();
+    else if (job_.remote->vm) make_vm();
+    else {
+      far_ = TRY(FarSide::reach(where_, false));
+      TRY(send_job());
     }
-    far_ = TRY(FarSide::reach(job_.remote->far, false));
+    return {};
+  }
+
+  // On a thread that nobody waits for: making a VM takes minutes, and whoever gives up in the meantime destroys it.
+  void make_vm() {
+    vm_name_ = machine::new_vm_name(session_);
+    auto promise = std::make_shared<std::promise<Result<ReadyVm>>>();
+    making_ = promise->get_future();
+    // On this thread, before there can be a VM.
+    auto noted = ledger_->note({{"vm", {{"name", vm_name_}, {"provider", job_.remote->vm->provider}, {"wanted", to_json(*job_.remote->vm)}}}});
+    std::thread([job = job_, name = vm_name_, noted, promise, steps = steps_] {
+      auto will_make = [&](const json&) { return noted; };
+      promise->set_value(make_session_vm(job, name, will_make, [&](const std::string& line) { steps->add(line); }));
+    }).detach();
+  }
+
+  void look_at_the_vm() {
+    for (const auto& line : steps_->take()) clients_.event({{"event", "step"}, {"step", line}});
+    if (!making_.valid() || making_.wait_for(0s) != std::future_status::ready) return;
+    auto made = making_.get();
+    if (!made) return give_up(std::move(made.error()).during("making the VM"));
+    where_ = made->far;
+    far_ = std::move(made->side);
+    channel_ = std::move(made->channel);
+    (void)ledger_->note({{"remote", to_json(where_)}});
+    const auto& t = made->vm.timings;
+    clients_.event({{"event", "vm"}, {"name", vm_name_}, {"created", t.created}, {"ssh", t.ssh}, {"rotated", t.rotated}, {"target", where_.target.to_string()}});
+    if (auto sent = send_job(); !sent) give_up(sent.error());
+  }
+
+  void give_up(Error error) {
+    failure_ = std::move(error);
+    over_ = true;
+  }
+
+  Result<> send_job() {
     Job there = job_;
     there.remote.reset();
     there.far = true;
@@ -95,10 +153,6 @@ class RemoteSession {
     heard_ = Clock::now();
     delivery_ = std::async(std::launch::async, [this] { return deliver(); });
     return {};
-  }
-
-  json without_secrets() const {
-    return plan::to_json(job_.plan);  // names only: values are not part of a plan
   }
 
   Result<> deliver() {
@@ -131,6 +185,7 @@ class RemoteSession {
     if (fds[0].revents) read_channel();
     clients_.handle(fds, [&](const Frame& frame) { take_from_client(frame); });
     if (over_) return;
+    look_at_the_vm();
     look_at_delivery();
     look_at_the_clock();
     look_at_reconnection();
@@ -139,12 +194,10 @@ class RemoteSession {
       stop_sent_ = true;
       if (!send_frame(channel_->in.get(), FrameType::stop, "")) lose("the connection broke");
     } else if (stop_wanted_ && !running_) {
-      failure_ = Error{Code::canceled, "stopped before the agent ran"};
-      over_ = true;
+      give_up({Code::canceled, "stopped before the agent ran"});
     }
     if (!running_ && !job_.remote->adopt && clients_.first_is_gone()) {
-      failure_ = Error{Code::canceled, "the launcher went away before the agent ran"};
-      over_ = true;
+      give_up({Code::canceled, "the launcher went away before the agent ran"});
     }
   }
 
@@ -226,9 +279,7 @@ class RemoteSession {
     channel_.reset();
     frames_ = FrameReader();
     if (!running_) {
-      failure_ = Error{Code::closed, why + " before the agent ran: nothing was run", "start again"};
-      over_ = true;
-      return;
+      return give_up({Code::closed, why + " before the agent ran: nothing was run", "start again"});
     }
     stop_sent_ = false;
     clients_.event({{"event", "link-lost"}, {"what", why + "; the agent goes on, and the connection is made again"}});
@@ -241,7 +292,7 @@ class RemoteSession {
     int wait_ms = std::min(250 << std::min(attempts_, 6), 15000);
     if (attempts_ == 0) wait_ms = 0;
     ++attempts_;
-    reconnecting_ = std::async(std::launch::async, [far = job_.remote->far, wait_ms]() -> Result<std::pair<FarSide, Channel>> {
+    reconnecting_ = std::async(std::launch::async, [far = where_, wait_ms]() -> Result<std::pair<FarSide, Channel>> {
       std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
       // The old connection may believe that it lives: a network that changed tells nobody.
       if (auto old = FarSide::reach(far, false); old) {
@@ -265,6 +316,8 @@ class RemoteSession {
         over_ = true;
         return;
       }
+      if (!vm_name_.empty() && !machine::load(vm_name_, machine::Places::from(job_.remote->vm ? job_.remote->vm->environment : machine::Environment())))
+        return give_up({Code::not_found, "the VM " + vm_name_ + " is gone, and with it what was not fetched", "its last checkpoint is on refs/bottle/" + session_});
       if (attempts_ == 1 || attempts_ % 20 == 0) clients_.event({{"event", "link-trying"}, {"what", back.error().what}});
       // A host key that changed, a sign-in refused: waiting mends neither, but a laptop in a hotel's network sees both.
       return reconnect();
@@ -340,30 +393,56 @@ class RemoteSession {
     json result = {{"session", session_}, {"exit", std::clamp(result_.value("exit", 125), 0, 255)}, {"egress", result_.value("egress", json::object())}};
     auto back = bring_home();
     bool home = back.has_value();
-    result["back"] = home ? *back : json{{"error", back.error().what}, {"text", "The work is still on " + job_.remote->far.target.to_string() + ": bottle attach " + session_ + " fetches it."}};
+    result["back"] = home ? *back : json{{"error", back.error().what}, {"text", "The work is still on " + where_.target.to_string() + ": bottle attach " + session_ + " fetches it."}};
     json receipt = result_.value("receipt", json::object());
     if (home) {
       auto forgotten = far_->ask({"forget", session_});
       bool gone = forgotten && forgotten->status == 0;
       receipt["forgotten"] = gone;
-      if (!gone) receipt["left"].push_back("results on " + job_.remote->far.target.to_string());
+      if (!gone) receipt["left"].push_back("results on " + where_.target.to_string());
       receipt["confirmed"] = receipt.value("confirmed", false) && gone;
     } else {
       receipt["confirmed"] = false;
     }
-    receipt["machine"] = job_.remote->far.target.to_string();
+    receipt["machine"] = where_.target.to_string();
+    if (!vm_name_.empty()) destroy_vm(home, receipt);
     result["receipt"] = receipt;
     (void)write_file_atomically(job_.directories.results + "/" + session_ + "/result.json", result.dump(2) + "\n");
-    if (home) remove_session_directory(directory_);
-    else write_info("unfetched");
+    if (home && receipt.value("confirmed", false)) remove_session_directory(directory_);
+    else write_info(home ? "left behind" : "unfetched");
     clients_.send(FrameType::result, result.dump());
   }
+
+  // Not before the work is here; then until the provider itself says that nothing is left.
+  void destroy_vm(bool home, json& receipt) {
+    bool keep = job_.remote->vm && job_.remote->vm->keep;
+    if (!home || keep) {
+      receipt["vm"] = {{"name", vm_name_}, {"kept", true}, {"why", home ? "--keep" : "the work could not be fetched: it stays until its time is up"}};
+      return;
+    }
+    clients_.event({{"event", "destroying"}, {"vm", vm_name_}});
+    if (far_) far_->drop();
+    auto destroyed = destroy_session_vm(vm_name_, provider(), job_, [&](const std::string& line) { clients_.event({{"event", "step"}, {"step", line}}); });
+    if (destroyed) {
+      receipt["vm"] = machine::to_json(*destroyed);
+      // Gone with its disk: what could not be removed on it does not matter any more.
+      receipt["confirmed"] = destroyed->confirmed;
+      if (destroyed->confirmed) receipt["left"] = json::array();
+      else receipt["left"].push_back("VM " + vm_name_);
+    } else {
+      receipt["vm"] = {{"name", vm_name_}, {"confirmed", false}, {"error", destroyed.error().what}};
+      receipt["left"].push_back("VM " + vm_name_ + ": " + destroyed.error().what);
+      receipt["confirmed"] = false;
+    }
+  }
+
+  std::string provider() const { return job_.remote->vm ? job_.remote->vm->provider : ""; }
 
   // The pull must succeed before anything there goes: it is tried until it does, for minutes.
   Result<json> bring_home() {
     auto deadline = Clock::now() + kFetchPatience;
     for (int attempt = 0;; ++attempt) {
-      auto side = far_ ? Result<FarSide>(*far_) : FarSide::reach(job_.remote->far, false);
+      auto side = far_ ? Result<FarSide>(*far_) : FarSide::reach(where_, false);
       auto back = side ? home_->fetch(*side) : Result<json>(std::unexpected(side.error()));
       if (back) {
         far_ = *side;
@@ -385,7 +464,14 @@ class RemoteSession {
       // What the far side says of itself once more, so that "nothing was left" is not a guess.
       if (far_) (void)far_->ask({"forget", session_});
       ::rmdir((job_.directories.results + "/" + session_).c_str());
-      remove_session_directory(directory_);
+      bool clean = true;
+      if (!vm_name_.empty()) {
+        json receipt = {{"left", json::array()}};
+        destroy_vm(true, receipt);
+        clean = receipt.value("confirmed", false);
+        if (!clean) error.todo = "the VM " + vm_name_ + " may still be there: bottle cleanup";
+      }
+      if (clean) remove_session_directory(directory_);
     }
     clients_.send(FrameType::failure, json{{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}.dump());
   }
@@ -396,7 +482,7 @@ class RemoteSession {
                                                                 {"agent", job_.plan.agent},
                                                                 {"bottle", job_.plan.bottle},
                                                                 {"workspace", job_.plan.workspace},
-                                                                {"machine", job_.remote->far.target.to_string()},
+                                                                {"machine", where_.target.to_string()},
                                                                 {"state", state},
                                                                 {"started", now}}
                                                                .dump());
@@ -406,7 +492,10 @@ class RemoteSession {
   Clients& clients_;
   std::optional<Channel> channel_;
   std::optional<FarSide> far_;
-  std::string session_, directory_, base_;
+  std::string session_, directory_, base_, vm_name_;
+  Far where_;
+  std::shared_ptr<Steps> steps_ = std::make_shared<Steps>();
+  std::future<Result<ReadyVm>> making_;
   std::vector<std::string> warnings_;
   std::optional<Ledger> ledger_;
   FrameReader frames_;

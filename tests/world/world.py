@@ -32,6 +32,7 @@ CACHE = os.path.join(ROOT, "build", "cache")
 
 HOST_IP, NET_IP, DNS_IP = "203.0.113.2", "203.0.113.1", "20.30.40.53"
 API_IP = "20.30.40.20"
+FAR_EGRESS = "10.231.0.1"  # where a far engine's egress bridge has its gateway
 SITES = {  # played by site.py with a certificate of the world's CA, and by plain HTTP on port 80
     "allowed.example.org": "20.30.40.10",
     "inspected.example.org": "20.30.40.11",

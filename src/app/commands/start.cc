@@ -25,6 +25,7 @@ struct StartOptions {
   bool yes = false, dry_run = false;
   std::string workspace;  // directory; empty: the current one
   RemoteOptions remote;
+  VmOptions vm;
   Output output;
 };
 
@@ -58,7 +59,10 @@ Result<int> start_session(const StartOptions& options) {
   auto say = [&](const std::string& line) {
     if (!options.output.quiet && !options.output.json) std::cerr << dim("· " + line) << "\n";
   };
-  std::unique_ptr<Place> place = options.remote.target.empty() ? local_place() : TRY(remote_place(options.remote, say));
+  if (!options.remote.target.empty() && !options.vm.name.empty()) return fail(Code::invalid, "--remote and --vm exclude each other");
+  std::unique_ptr<Place> place = local_place();
+  if (!options.remote.target.empty()) place = TRY(remote_place(options.remote, say));
+  if (!options.vm.name.empty()) place = TRY(vm_place(options.vm, manifest));
   plan::Facts facts = gather_facts(workspace);
   TRY(place->describe(manifest, facts));
   plan::Plan plan = TRY(plan::make(manifest, wanted, facts));
@@ -121,6 +125,10 @@ void add_start(CLI::App& app, int& exit) {
   command->add_option("--image", o->plan.image);
   command->add_option("--remote", o->remote.target);
   command->add_flag("--allow-vpn", o->remote.allow_vpn);
+  command->add_option("--vm", o->vm.name);
+  command->add_option("--ttl", o->vm.ttl);
+  command->add_option("--idle", o->vm.idle);
+  command->add_flag("--keep", o->vm.keep);
   command->add_option("args", o->plan.agent_args);
   command->callback([o, &exit] {
     o->remote.interactive = ::isatty(0);

@@ -1,0 +1,35 @@
+// A machine for one session: made while the image is packed, its far side reached, the image brought; and destroyed.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "machine/destroy.h"
+#include "machine/vm.h"
+#include "session/job.h"
+#include "session/ledger.h"
+#include "session/remote_link.h"
+
+namespace bottle::session {
+
+// A VM whose engine answers and that has the agent's image, with a channel to its far side.
+struct ReadyVm {
+  machine::Vm vm;
+  Far far;
+  FarSide side;
+  Channel channel;
+};
+
+// Blocking, minutes. What is independent runs at once: the image is packed while the VM boots. `will_make` writes the ledger's
+// record. On error the VM may be there: destroy_session_vm() sees to it.
+Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, const std::function<Result<>(const nlohmann::json&)>& will_make,
+                                const std::function<void(const std::string&)>& progress);
+
+// Until the provider says that nothing is left of it. Blocking, minutes at most.
+Result<machine::Destroyed> destroy_session_vm(const std::string& vm_name, const std::string& provider, const Job& job,
+                                              const std::function<void(const std::string&)>& progress);
+
+}  // namespace bottle::session
