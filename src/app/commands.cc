@@ -6,6 +6,8 @@
   X(attach)                \
   X(list)                  \
   X(stop)                  \
+  X(allow)                 \
+  X(deny)                  \
   X(logs)                  \
   X(cleanup)               \
   X(remote)                \

@@ -26,6 +26,7 @@ void show_event(const json& event, const Output& output) {
   if (kind == "vm")
     std::cerr << dim("· VM " + event.value("name", "") + " is up") << end;
   if (kind == "missed") std::cerr << "bottle: " << event.value("bytes", 0) << " bytes of output were too many to keep" << end;
+  if (kind == "guard-error") std::cerr << "bottle: the guard: " << event.value("what", "") << end;
   if (kind == "guard-back") std::cerr << "bottle: the guard is back with the same policy" << end;
 }
 
@@ -47,10 +48,19 @@ void show_result(const json& result, const Output& output) {
     for (const auto& entry : denied)
       std::cerr << "  " << entry.value("host", "") << "  (" << entry.value("code", "") << ", "
                 << entry.value("count", 0) << "×)\n";
-    std::cerr << dim("  to allow a host, add it under egress.allow of the bottle; all decisions: bottle logs "
-                     "--egress " +
-                     result.value("session", ""))
-              << "\n";
+    std::string rules;
+    for (const auto& entry : denied)
+      if (std::string rule = entry.value("allow", ""); !rule.empty() && rules.find("  - " + rule + "\n") == std::string::npos)
+        rules += "  - " + rule + "\n";
+    std::string bottle = result.value("bottle", "");
+    if (!rules.empty())
+      std::cerr << "To allow, under bottles." << bottle << ".egress.allow, or: bottle allow --bottle " << bottle << " --save HOST\n" << rules;
+    std::cerr << dim("  all decisions: bottle logs --egress " + result.value("session", "")) << "\n";
+  }
+  if (egress.contains("recorded")) {
+    std::cerr << "\nRECORD MODE: the session would have needed, under bottles." << result.value("bottle", "") << ".egress.allow:\n";
+    for (const auto& rule : egress["recorded"]) std::cerr << "  - " << rule.get<std::string>() << "\n";
+    if (egress["recorded"].empty()) std::cerr << dim("  nothing more than it has") << "\n";
   }
   auto receipt = result.value("receipt", json::object());
   if (auto vm = receipt.value("vm", json::object()); !vm.empty()) {

@@ -28,6 +28,7 @@ Result<policy::RuleSpec> parse_rule(const json& each) {
     else if (key == "methods") rule.methods = value.get<std::vector<std::string>>();
     else if (key == "paths") rule.paths = value.get<std::vector<std::string>>();
     else if (key == "inspect") rule.inspect = value.is_boolean() ? value.get<bool>() : value == "full";
+    else if (key == "deny") rule.deny = value;
     else return fail(Code::invalid, "unknown key \"" + key + "\" in a rule");  // a restriction not understood must not be dropped
   }
   if (rule.host.empty()) return fail(Code::invalid, "a rule without a host");

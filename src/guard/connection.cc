@@ -183,7 +183,7 @@ Task<bool> handle_connect(Connection& c, std::string target, bool named_alike) {
     refuse(403, "host_mismatch", "Host and the target of CONNECT differ");
     co_return co_await finish(c);
   }
-  if (const auto* host = c.config->ssh_host(c.host, c.port)) co_return co_await ssh(c, *host);
+  if (const auto* host = c.config->ssh_host(c.host, c.port); host && !c.config->rules.denied(c.host)) co_return co_await ssh(c, *host);
   if (c.host.literal && !c.config->fixed(c.host)) {
     refuse(403, "ip_literal", "an address instead of a name");
     co_return co_await finish(c);

@@ -110,6 +110,7 @@ Plan read_plan(const json& from) {
   from.at("prompt").get_to(plan.prompt);
   from.at("command").get_to(plan.command);
   from.at("headless").get_to(plan.headless);
+  plan.record = from.value("record", false);
   from.at("warnings").get_to(plan.warnings);
   return plan;
 }
@@ -145,6 +146,7 @@ json to_json(const Plan& plan) {
           {"prompt", plan.prompt},
           {"command", plan.command},
           {"headless", plan.headless},
+          {"record", plan.record},
           {"warnings", plan.warnings}};
 }
 

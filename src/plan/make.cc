@@ -280,6 +280,11 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   allow_ssh(plan, bottle, facts);
   allow_provider(plan);
   warn_of_unreachable(plan);
+  if (options.record) {
+    plan.record = true;
+    plan.egress.allow.push_back({.host = "*", .ports = {80, 443}});
+    plan.warnings.push_back("RECORD MODE, UNSAFE: this session may reach EVERY public host on ports 80 and 443; what it holds or reads can leave. At the end it says what it reached");
+  }
   for (const auto& git : bottle.git) plan.warnings.push_back("git: " + git.remote + " stays closed: the gate is not there yet");
   TRY(set_skills(plan, agent, facts));
   TRY(set_command(plan, agent.command, options.agent_args));

@@ -41,6 +41,7 @@ struct Options {
   std::string workspace_mode;          // overrides the manifest's when not empty
   std::string runtime;                 // same
   std::string image;                   // same
+  bool record = false;                 // every public host, to learn what is needed
 };
 
 // Where a value comes from; resolved by session at launch, and never part of a Plan.
@@ -90,6 +91,7 @@ struct Plan {
   std::string prompt;                     // what the operator asks now; given on stdin when headless
   std::vector<std::string> command;       // argv inside the bottle
   bool headless = false;
+  bool record = false;                    // egress.allow ends with a "*" that the manifest does not have
   std::vector<std::string> warnings;
 };
 

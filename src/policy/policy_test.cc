@@ -160,5 +160,17 @@ TEST(StreamScan, redacts_and_keeps_the_length) {
   }
 }
 
+TEST(Rules, ADenialForbidsWhateverElseOfItsRankAllows) {
+  auto rules = *Rules::compile({{.host = "*"}, {.host = "a.example.org"}, {.host = "a.example.org", .deny = true}, {.host = "*.evil.org", .deny = true}, {.host = "good.evil.org"}});
+  auto allowed = [&](const char* host) { return rules.connect(*normalise_host(host), 443).allowed; };
+  EXPECT_FALSE(allowed("a.example.org"));
+  EXPECT_TRUE(allowed("b.example.org"));
+  EXPECT_FALSE(allowed("x.evil.org"));
+  EXPECT_TRUE(allowed("good.evil.org")) << "a more specific rule speaks alone";
+  EXPECT_FALSE(rules.request(*normalise_host("a.example.org"), 443, "GET", "/").allowed);
+  EXPECT_TRUE(rules.denied(*normalise_host("a.example.org")));
+  EXPECT_FALSE(rules.denied(*normalise_host("unknown.org")));
+}
+
 }  // namespace
 }  // namespace bottle::policy

@@ -41,8 +41,18 @@ void Rules::each(const Host& host, F f) const {
   }
 }
 
+bool Rules::denied(const Host& host) const {
+  bool denied = false;
+  each(host, [&](const RuleSpec& rule) { denied |= rule.deny; });
+  return denied;
+}
+
 Decision Rules::connect(const Host& host, uint16_t port) const {
   Decision decision{.reason = "no rule names this host"};
+  if (denied(host)) {
+    decision.reason = "denied by the operator";
+    return decision;
+  }
   each(host, [&](const RuleSpec& rule) {
     if (!port_matches(rule, port)) {
       if (!decision.allowed) decision.reason = "no rule allows this port";

@@ -16,6 +16,7 @@ struct RuleSpec {
   std::vector<std::string> methods;  // empty: any
   std::vector<std::string> paths;    // empty: any
   bool inspect = false;
+  bool deny = false;                 // forbids what the pattern matches, whatever rules of the same rank allow
 };
 
 // An expected outcome, not an error. `code` is for the agent, `reason` for the operator only.
@@ -32,6 +33,8 @@ class Rules {
  public:
   static Result<Rules> compile(const std::vector<RuleSpec>& specs);
 
+  // Whether the most specific rules for the host forbid it outright.
+  bool denied(const Host& host) const;
   Decision connect(const Host& host, uint16_t port) const;
   // `target` is the request target in origin form.
   Decision request(const Host& host, uint16_t port, std::string_view method, std::string_view target) const;

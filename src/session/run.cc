@@ -33,6 +33,13 @@ Result<> write_info(const Job& job, const std::string& directory, const char* st
                                                              .dump());
 }
 
+// The rules a recorded session would have needed, ready to be put under egress.allow.
+void write_recorded(const Job& job, const json& rules) {
+  std::string text = "# What session " + job.plan.session + " reached beyond the rules of bottle " + job.plan.bottle + ". Read it before you allow it.\nallow:\n";
+  for (const auto& rule : rules) text += "  - " + rule.get<std::string>() + "\n";
+  (void)write_file_atomically(job.directories.results + "/" + job.plan.session + "/allow.yaml", text);
+}
+
 }  // namespace
 
 void run(const Job& job, Clients& clients) {
@@ -62,7 +69,7 @@ void run(const Job& job, Clients& clients) {
     else error = point.error();
   }
 
-  json result = {{"session", session}, {"exit", 125}};
+  json result = {{"session", session}, {"bottle", job.plan.bottle}, {"exit", 125}};
   if (!error) {
     auto running = launch(*engine, job, owner, *ledger, delivery ? &*delivery : nullptr, [&](const std::string& step) { clients.event({{"event", "step"}, {"step", step}}); });
     if (!running) {
@@ -76,6 +83,7 @@ void run(const Job& job, Clients& clients) {
       clients.event({{"event", "running"}, {"session", session}, {"probes", running->report.value("probes", json::array())}});
       result["exit"] = watch(*engine, job, *running, clients, result);
       (void)ledger->note({{"ended", result["exit"]}});
+      if (job.plan.record) write_recorded(job, result["egress"]["recorded"]);
       clients.event({{"event", "collecting"}});
       result["back"] = collect(*engine, job, running->sent);
     }

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/ids.h"
 #include "session/frames.h"
+#include "session/live_policy.h"
 #include "session/ledger.h"
 
 namespace bottle::session {
@@ -48,6 +49,47 @@ TEST(Frames, ArriveWholeHoweverTheyWereCut) {
   EXPECT_EQ(frames, 2);
   reader.feed(std::string("o\xff\xff\xff\xff", 5));
   EXPECT_EQ(reader.next().error().code, Code::limit);
+}
+
+TEST(LivePolicy, AddsTakesBackAndForbids) {
+  using nlohmann::json;
+  json allow = json::array({{{"host", "a.example.org"}, {"ports", json::array()}}});
+  allow = *changed_rules(allow, {{"allow", {{"host", "New.Example.org"}, {"ports", {8443}}}}});
+  ASSERT_EQ(allow.size(), 2u);
+  EXPECT_EQ(allow[1]["host"], "new.example.org");
+  EXPECT_EQ(allow[1]["inspect"], false);
+  allow = *changed_rules(allow, {{"deny", "a.example.org"}});
+  EXPECT_EQ(allow, json::array({allow[0], {{"host", "a.example.org"}, {"deny", true}}}));
+  EXPECT_EQ(*changed_rules(allow, {{"deny", "a.example.org"}}), allow) << "twice is once";
+  allow = *changed_rules(allow, {{"allow", {{"host", "a.example.org"}, {"methods", {"GET"}}}}});
+  EXPECT_EQ(allow.back()["inspect"], true);
+  for (const auto& rule : allow) EXPECT_FALSE(rule.value("deny", false));
+  for (json bad : {json{{"allow", {{"host", "*"}}}}, json{{"allow", {{"host", "10.0.0.1"}}}}, json{{"allow", {{"host", "a b"}}}}, json{{"allow", {{"host", "a.org"}, {"paths", {"x"}}}}},
+                   json{{"allow", "a.org"}}, json{{"deny", 3}}, json::object()})
+    EXPECT_FALSE(changed_rules(allow, bad)) << bad;
+}
+
+TEST(LivePolicy, WhatTheGuardRefusesIsTakenBack) {
+  using nlohmann::json;
+  json message = {{"type", "configure"}, {"config", {{"egress", {{"allow", json::array()}}}}}}, before = message;
+  std::vector<json> sent, told;
+  bool up = true;
+  LivePolicy policy(message, [&](const json& m) -> Result<> { return up ? (sent.push_back(m), Result<>{}) : fail(Code::unavailable, "down"); }, [&](const json& e) { told.push_back(e); });
+  policy.request(R"({"id":"1","allow":{"host":"a.example.org"}})");
+  policy.request(R"({"id":"2","deny":"b.example.org"})");
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_TRUE(told.empty());
+  policy.accepted();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_TRUE(told[0]["ok"] == true && told[0]["id"] == "1");
+  EXPECT_TRUE(policy.refused("no"));
+  EXPECT_EQ(message, sent[0]) << "the second is taken back, the first stays";
+  EXPECT_FALSE(policy.refused("something else"));
+  up = false;
+  policy.request(R"({"id":"3","allow":{"host":"c.example.org"}})");
+  EXPECT_TRUE(told.back()["ok"] == false && told.back()["id"] == "3");
+  EXPECT_EQ(message, sent[0]);
+  policy.request("nonsense");
 }
 
 }  // namespace

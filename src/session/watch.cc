@@ -13,6 +13,8 @@
 
 #include "base/file.h"
 #include "session/agent_relay.h"
+#include "session/egress_summary.h"
+#include "session/live_policy.h"
 #include "session/names.h"
 
 namespace bottle::session {
@@ -54,7 +56,8 @@ class Watch {
     }
     if (reviving_.valid()) reviving_.wait();  // it holds what goes with us
     drain_audit();
-    result["egress"] = {{"allowed", allowed_}, {"denied", denied_list()}};
+    result["egress"] = {{"allowed", allowed_}, {"denied", summary_.denied()}};
+    if (job_.plan.record) result["egress"]["recorded"] = summary_.recorded(job_.plan.egress.allow);
     auto status = engine_.wait_container(names_.agent);
     if (!status) return stopped_ ? 143 : 125;
     return *status;
@@ -90,7 +93,8 @@ class Watch {
     auto lines = running_.guard.read();
     if (!lines) return lose_guard();
     for (auto& line : *lines) {
-      if (line.value("type", "") == "error") clients_.event({{"event", "guard-error"}, {"what", line.value("what", "")}});
+      if (line.value("type", "") == "ready") policy_.accepted();
+      if (line.value("type", "") == "error" && !policy_.refused(line.value("what", ""))) clients_.event({{"event", "guard-error"}, {"what", line.value("what", "")}});
       if (line.value("type", "") == "ssh-agent" && ssh_) ssh_->take_request(line, to_guard());
       if (line.value("type", "") != "audit") continue;
       line.erase("type");
@@ -110,13 +114,7 @@ class Watch {
     if (line.value("action", "") == "allow") ++allowed_;
     // The self-test's own questions are in the audit, but no news to the operator.
     if (std::string host = line.value("host", ""); host.ends_with(".probe.invalid") || host == "not-allowed.bottle.invalid") return;
-    if (line.value("action", "") == "deny") {
-      std::string host = line.value("host", "?") + (line.contains("port") && line["port"].is_number() ? ":" + line["port"].dump() : "");
-      auto& entry = denied_[{host, line.value("code", "")}];
-      if (entry++ == 0 && denied_.size() <= 50)
-        clients_.event({{"event", "denied"}, {"host", host}, {"code", line.value("code", "")}, {"reason", line.value("reason", "")}});
-      if (denied_.size() > 10000) denied_.erase(denied_.begin());  // an agent must not fill our memory with names
-    }
+    summary_.add(line, clients_);
   }
 
   // What the guard said before it was told to go: decisions must not be lost because the agent was quicker.
@@ -133,6 +131,7 @@ class Watch {
         break;
       }
       case FrameType::stop: stop(); break;
+      case FrameType::policy: policy_.request(frame.bytes); break;
       default: break;
     }
   }
@@ -146,6 +145,7 @@ class Watch {
   void lose_guard() {
     guard_alive_ = false;
     if (ssh_) ssh_->guard_is_gone();
+    policy_.guard_is_gone();
     if (ended_ || stopped_) return;
     if (Clock::now() - guard_since_ > std::chrono::minutes(1)) attempts_ = 0;
     retry_at_ = Clock::now();
@@ -184,12 +184,6 @@ class Watch {
     reviving_ = std::async(std::launch::async, [this, message = running_.guard_message] { return start_guard(engine_, names_.guard, message, *running_.root); });
   }
 
-  json denied_list() const {
-    json list = json::array();
-    for (const auto& [key, count] : denied_) list.push_back({{"host", key.first}, {"code", key.second}, {"count", count}});
-    return list;
-  }
-
   docker::Engine& engine_;
   const Job& job_;
   Running& running_;
@@ -201,7 +195,13 @@ class Watch {
   int attempts_ = 0, allowed_ = 0;
   Clock::time_point guard_since_ = Clock::now(), retry_at_;
   std::future<Result<GuardLink>> reviving_;
-  std::map<std::pair<std::string, std::string>, int> denied_;
+  EgressSummary summary_;
+  LivePolicy policy_{running_.guard_message,
+                     [this](const json& message) -> Result<> {
+                       if (!guard_alive_) return fail(Code::unavailable, "the guard is being started again; try again in a moment");
+                       return running_.guard.send(message);
+                     },
+                     [this](const json& event) { clients_.event(event); }};
   std::optional<AgentRelay> ssh_;  // last: its threads end first
 };
 

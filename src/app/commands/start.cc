@@ -129,6 +129,7 @@ void add_start(CLI::App& app, int& exit) {
   command->add_option("--ttl", o->vm.ttl);
   command->add_option("--idle", o->vm.idle);
   command->add_flag("--keep", o->vm.keep);
+  command->add_flag("--record", o->plan.record);
   command->add_option("args", o->plan.agent_args);
   command->callback([o, &exit] {
     o->remote.interactive = ::isatty(0);

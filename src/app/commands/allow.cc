@@ -1,0 +1,62 @@
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+
+#include "app/commands.h"
+#include "app/live.h"
+#include "app/output.h"
+#include "app/sessions.h"
+#include "app/world.h"
+#include "base/file.h"
+#include "manifest/edit.h"
+
+namespace bottle::app {
+namespace {
+
+struct AllowOptions {
+  std::string session, host, bottle;
+  std::vector<std::string> methods, paths;
+  bool save = false;
+};
+
+Result<std::string> bottle_of(const std::string& session) {
+  auto info = nlohmann::json::parse(TRY(read_file(directories().sessions + "/" + session + "/info.json")), nullptr, false);
+  std::string bottle = info.is_object() ? info.value("bottle", "") : "";
+  if (bottle.empty()) return fail(Code::not_found, "session " + session + " does not say which bottle it has");
+  return bottle;
+}
+
+Result<> allow(AllowOptions o) {
+  if (o.host.empty()) o.host = std::exchange(o.session, "");
+  auto rule = TRY(rule_from(o.host, o.methods, o.paths));
+  std::string bottle = o.bottle;
+  if (bottle.empty()) {
+    std::string session = TRY(running_session(o.session));
+    if (o.save) bottle = TRY(bottle_of(session));
+    nlohmann::json wanted = {{"host", rule.host}, {"ports", rule.ports}, {"methods", rule.methods}, {"paths", rule.paths}};
+    std::cout << session << ": " << TRY(change_policy(session, {{"allow", wanted}})) << " (for new connections)\n";
+  } else if (!o.save) {
+    return fail(Code::invalid, "--bottle without --save does nothing", "name a session, or add --save");
+  }
+  if (o.save) std::cout << "saved in " << TRY(save_rule(bottle, rule)) << ": bottles." << bottle << ".egress.allow\n";
+  return {};
+}
+
+}  // namespace
+
+void add_allow(CLI::App& app, int& exit) {
+  auto o = std::make_shared<AllowOptions>();
+  auto* command = app.add_subcommand("allow");
+  command->add_option("session", o->session)->required();
+  command->add_option("host", o->host);
+  command->add_option("--methods", o->methods)->delimiter(',')->allow_extra_args(false);
+  command->add_option("--paths", o->paths)->allow_extra_args(false);
+  command->add_flag("--save", o->save);
+  command->add_option("--bottle", o->bottle);
+  command->callback([o, &exit] {
+    auto done = allow(*o);
+    exit = done ? 0 : report(done.error());
+  });
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,37 @@
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+
+#include "app/commands.h"
+#include "app/live.h"
+#include "app/output.h"
+#include "app/sessions.h"
+
+namespace bottle::app {
+namespace {
+
+struct DenyOptions {
+  std::string session, host;
+};
+
+Result<> deny(DenyOptions o) {
+  if (o.host.empty()) o.host = std::exchange(o.session, "");
+  std::string session = TRY(running_session(o.session));
+  std::cout << session << ": " << TRY(change_policy(session, {{"deny", o.host}})) << " (for new connections)\n";
+  return {};
+}
+
+}  // namespace
+
+void add_deny(CLI::App& app, int& exit) {
+  auto o = std::make_shared<DenyOptions>();
+  auto* command = app.add_subcommand("deny");
+  command->add_option("session", o->session)->required();
+  command->add_option("host", o->host);
+  command->callback([o, &exit] {
+    auto done = deny(*o);
+    exit = done ? 0 : report(done.error());
+  });
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,171 @@
+#include "manifest/edit.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "manifest/check.h"
+#include "manifest/document.h"
+
+namespace bottle::manifest {
+namespace {
+
+struct Place {
+  size_t line = 0, column = 0;  // from 0
+};
+
+Place place_of(const Node& node) {
+  size_t colon = node.at.rfind(':'), before = node.at.rfind(':', colon - 1);
+  return {std::strtoul(node.at.c_str() + before + 1, nullptr, 10) - 1, std::strtoul(node.at.c_str() + colon + 1, nullptr, 10) - 1};
+}
+
+// The text as lines, with their ends.
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find('\n', at), text.size() - 1);
+    lines.push_back(text.substr(at, end + 1 - at));
+    at = end + 1;
+  }
+  if (!lines.empty() && !lines.back().ends_with('\n')) lines.back() += '\n';
+  return lines;
+}
+
+char at(const std::vector<std::string>& lines, Place place) {
+  return place.line < lines.size() && place.column < lines[place.line].size() ? lines[place.line][place.column] : '\0';
+}
+
+size_t indent(const std::string& line) { return std::min(line.find_first_not_of(' '), line.size()); }
+bool says_nothing(const std::string& line) {
+  size_t first = line.find_first_not_of(" \t\r\n");
+  return first == std::string::npos || line[first] == '#';
+}
+
+// Behind the last line of what begins at `start` and stands deeper than `column`.
+size_t end_of_item(const std::vector<std::string>& lines, size_t start, size_t column) {
+  size_t last = start;
+  for (size_t i = start + 1; i < lines.size(); ++i) {
+    if (says_nothing(lines[i])) continue;
+    if (indent(lines[i]) <= column) break;
+    last = i;
+  }
+  return last + 1;
+}
+
+bool same(const Node& a, const Node& b) {
+  if (a.kind != b.kind || a.text != b.text || a.items.size() != b.items.size() || a.entries.size() != b.entries.size()) return false;
+  for (size_t i = 0; i < a.items.size(); ++i)
+    if (!same(a.items[i], b.items[i])) return false;
+  return std::ranges::all_of(a.entries, [&](const Entry& entry) {
+    const Node* other = b.find(entry.key.text);
+    return other && same(entry.value, *other);
+  });
+}
+
+Node& child(Node& node, const std::string& key, Node::Kind kind) {
+  for (auto& [name, value] : node.entries)
+    if (name.text == key) {
+      if (value.kind == Node::Kind::nothing) value.kind = kind;
+      return value;
+    }
+  Node name, value;
+  name.kind = Node::Kind::scalar;
+  name.text = key;
+  value.kind = kind;
+  node.kind = Node::Kind::map;
+  node.entries.push_back({name, value});
+  return node.entries.back().value;
+}
+
+// Puts the rule into the text. True if it knew how.
+bool insert(std::vector<std::string>& lines, const Node& bottle, const AllowRule& rule, bool json) {
+  std::string item = rule_yaml(rule, json);
+  const Node* egress = bottle.find("egress");
+  const Node* allow = egress ? egress->find("allow") : nullptr;
+  auto put = [&](size_t line, const std::string& text) { lines.insert(lines.begin() + static_cast<long>(line), text); };
+  auto key = [&](const char* name) { return json ? "\"" + std::string(name) + "\"" : std::string(name); };
+  if (allow && allow->kind == Node::Kind::list) {
+    Place start = place_of(*allow);
+    if (at(lines, start) == '[') {
+      lines[start.line].insert(start.column + 1, item + (allow->items.empty() ? "" : ", "));
+      return true;
+    }
+    if (at(lines, start) != '-' || allow->items.empty()) return false;
+    // In the list's own column, behind its last item and what belongs to that.
+    put(end_of_item(lines, place_of(allow->items.back()).line, start.column), std::string(start.column, ' ') + "- " + item + "\n");
+    return true;
+  }
+  const Node* holder = egress && egress->kind == Node::Kind::map ? egress : egress ? nullptr : &bottle;
+  if (allow || !holder || holder->kind != Node::Kind::map || holder->entries.empty()) return false;
+  Place start = place_of(*holder);
+  std::string open = holder == egress ? "" : "egress";
+  if (at(lines, start) == '{') {
+    std::string text = key("allow") + ": [" + item + "]";
+    if (!open.empty()) text = key("egress") + ": {" + text + "}";
+    lines[start.line].insert(start.column + 1, text + ", ");
+    return true;
+  }
+  // A block: in front of its first key, in that column.
+  Place first = place_of(holder->entries.front().key);
+  if (json || indent(lines[first.line]) != first.column) return false;
+  std::string pad(first.column, ' ');
+  if (open.empty()) put(first.line, pad + "allow:\n" + pad + "  - " + item + "\n");
+  else put(first.line, pad + "egress:\n" + pad + "  allow:\n" + pad + "    - " + item + "\n");
+  return true;
+}
+
+}  // namespace
+
+std::string rule_yaml(const AllowRule& rule, bool json) {
+  auto quoted = [](const std::string& text) {
+    std::string out = "\"";
+    for (char c : text) {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+    return out + '"';
+  };
+  bool plain = !json && rule.host.find('*') == std::string::npos;
+  std::string host = plain ? rule.host : quoted(rule.host);
+  if (rule.ports.empty() && rule.methods.empty() && rule.paths.empty()) return host;
+  auto key = [&](const char* name) { return (json ? quoted(name) : std::string(name)) + ": "; };
+  auto list = [&](const auto& values, auto text) {
+    std::string out;
+    for (const auto& value : values) out += (out.empty() ? "" : ", ") + text(value);
+    return "[" + out + "]";
+  };
+  std::string out = "{" + key("host") + host;
+  if (!rule.ports.empty()) out += ", " + key("ports") + list(rule.ports, [](uint16_t port) { return std::to_string(port); });
+  if (!rule.methods.empty()) out += ", " + key("methods") + list(rule.methods, [&](const std::string& m) { return json ? quoted(m) : m; });
+  if (!rule.paths.empty()) out += ", " + key("paths") + list(rule.paths, quoted);
+  return out + "}";
+}
+
+Result<std::string> with_rule(const File& file, const std::string& bottle, const AllowRule& rule) {
+  std::string name = file.path.substr(file.path.rfind('/') + 1);
+  bool json = name.ends_with(".json");
+  if (name == "claude-bottle.json") return fail(Code::unavailable, file.path + " is of version 1", "add the host to egress.allowlist yourself");
+  Node document = TRY(read_document(file.path, file.text));
+  TRY(check(document, "manifest"));
+  const Node* bottles = document.find("bottles");
+  const Node* node = bottles ? bottles->find(bottle) : nullptr;
+  if (!node) return fail(Code::not_found, file.path + " does not define the bottle '" + bottle + "'");
+  auto lines = lines_of(file.text);
+  auto cannot = [&] { return fail(Code::unavailable, file.path + " is written in a way that is not edited by program"); };
+  if (!insert(lines, *node, rule, json)) return cannot();
+  std::string text;
+  for (const auto& line : lines) text += line;
+
+  // What it should say now: the same, and one rule more (at either end of the list).
+  auto written = read_document(file.path, text);
+  auto item = read_document("rule", "- " + rule_yaml(rule));
+  if (!written || !item || !check(*written, "manifest")) return cannot();
+  for (bool front : {false, true}) {
+    Node expected = document;
+    Node& to = child(child(child(child(expected, "bottles", Node::Kind::map), bottle, Node::Kind::map), "egress", Node::Kind::map), "allow", Node::Kind::list);
+    to.items.insert(front ? to.items.begin() : to.items.end(), item->items.at(0));
+    if (same(expected, *written)) return text;
+  }
+  return cannot();
+}
+
+}  // namespace bottle::manifest

@@ -1,0 +1,48 @@
+// "Allow this" while the agent works: the running guard gets a new configuration, which holds for new connections.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+
+namespace bottle::session {
+
+// The `allow` list of a guard's configuration after a request: {"allow":{"host","ports","methods","paths"}} adds a rule (and takes
+// back a denial of the same pattern), {"deny":"host"} removes the rules of that pattern and forbids what it matches. Pure.
+// Code::invalid for what the guard would not take.
+Result<nlohmann::json> changed_rules(const nlohmann::json& allow, const nlohmann::json& request);
+
+class LivePolicy {
+ public:
+  using Tell = std::function<void(const nlohmann::json& event)>;
+  using Send = std::function<Result<>(const nlohmann::json& configure)>;
+
+  // `message` is the `configure` that the next guard would get too; both callbacks outlive this.
+  LivePolicy(nlohmann::json& message, Send send, Tell tell) : message_(message), send_(std::move(send)), tell_(std::move(tell)) {}
+
+  // A frame of an operator's. What becomes of it is told to everyone as {"event":"policy","id":…,"ok":…,"what":…}.
+  void request(const std::string& bytes);
+
+  // The guard's answers, in the order of the requests.
+  void accepted();
+  bool refused(const std::string& what);  // false: nothing of ours was asked
+  void guard_is_gone();
+
+ private:
+  struct Change {
+    std::string id, what;
+    nlohmann::json before;
+  };
+  void tell(const std::string& id, bool ok, const std::string& what) { tell_({{"event", "policy"}, {"id", id}, {"ok", ok}, {"what", what}}); }
+
+  nlohmann::json& message_;
+  Send send_;
+  Tell tell_;
+  std::deque<Change> pending_;
+};
+
+}  // namespace bottle::session

@@ -1,0 +1,119 @@
+"""Policy while the agent works: allow and deny without a restart, what was blocked and how to allow it, record mode."""
+
+import json
+import os
+import time
+
+LOOP = ("for i in $(seq 120); do curl -sS -m 5 https://%s/$i >/tmp/out 2>/dev/null && grep -q hello /tmp/out && state=open || state=shut; "
+        "[ $state = \"$last\" ] || echo \"now $state\"; last=$state; [ -e /workspace/stop ] && break; sleep 0.3; done; true")
+SITE = "inspected.example.org"
+
+
+class Watched:
+    """A session in the background whose output can be waited for."""
+
+    def __init__(self, operator, until, script, **config):
+        self.log = os.path.join(operator.home, "out")
+        self.process = operator.background(script, **config)
+        self.until, self.operator, self.text = until, operator, ""
+        os.set_blocking(self.process.stdout.fileno(), False)
+
+    def sees(self, text, seconds=40):
+        def there():
+            try:
+                self.text += os.read(self.process.stdout.fileno(), 65536).decode()
+            except BlockingIOError:
+                pass
+            return text in self.text
+        return self.until(there, seconds)
+
+    def stop(self):
+        self.operator.bottle("stop", *self.operator.sessions())
+        os.set_blocking(self.process.stdout.fileno(), True)
+        out, err = self.process.communicate(timeout=60)
+        self.text += out
+        return err
+
+
+def test_allow_and_deny_reach_the_running_guard(world, operator, until):
+    session = Watched(operator, until, LOOP % SITE)
+    assert session.sees("now shut\n"), session.text
+    name = operator.sessions()[0]
+    for bad in ("10.0.0.1", "*", "no host", "a.example.org:99999"):
+        assert operator.bottle("allow", name, bad).returncode == 125, bad
+    done = operator.bottle("allow", name, SITE)
+    assert done.returncode == 0 and "allowed " + SITE in done.stdout, done
+    assert session.sees("now shut\nnow open\n"), session.text
+    done = operator.bottle("deny", SITE)  # the only session: no name needed
+    assert done.returncode == 0, done
+    assert session.sees("now open\nnow shut\n"), session.text
+    done = operator.bottle("allow", name, SITE, "--methods", "POST")
+    assert done.returncode == 0, done
+    time.sleep(2)
+    assert not session.text.endswith("now open\n"), "only POST was allowed"
+    done = operator.bottle("allow", name, SITE, "--methods", "GET,HEAD", "--paths", "/**")
+    assert done.returncode == 0, done
+    assert session.sees("now open\nnow shut\nnow open\n"), session.text
+    err = session.stop()
+    assert "Blocked:" in err and "- " + SITE in err, err
+
+
+def test_what_is_allowed_live_survives_the_guard(world, operator, until):
+    session = Watched(operator, until, LOOP % SITE)
+    assert session.sees("now shut\n"), session.text
+    assert operator.bottle("allow", SITE).returncode == 0
+    assert session.sees("now open\n"), session.text
+    guard = [c for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "guard"][0]["Id"]
+    world.docker("kill", guard)
+    assert session.sees("now open\nnow shut\nnow open\n"), session.text
+    session.stop()
+
+
+def test_save_keeps_what_is_in_the_file(world, operator, until):
+    session = Watched(operator, until, LOOP % SITE)
+    assert session.sees("now shut\n"), session.text
+    where = os.path.join(operator.home, ".config", "bottle", "bottle.yaml")
+    real = os.path.join(operator.home, "dotfile")  # as dotfiles often are: a link
+    text = ("# my bottles\nbottles:\n  b:\n    egress:\n      allow:\n        - allowed.example.org   # needed\n\n      # soft\n      on_secret: warn\n"
+            "agents:\n  a: {bottle: b, provider: shell}  # mine\n")
+    with open(real, "w") as file:
+        file.write(text)
+    os.remove(where)
+    os.symlink(real, where)
+    done = operator.bottle("allow", SITE, "--save")
+    assert done.returncode == 0 and "saved in" in done.stdout, done
+    assert open(real).read() == text.replace("# needed\n", "# needed\n        - " + SITE + "\n")
+    assert os.path.islink(where)
+    # What cannot be edited is left alone, and said.
+    odd = "bottles:\n  b: &b\n    workspace: copy\n  c: *b\n"
+    with open(real, "w") as file:
+        file.write(odd)
+    done = operator.bottle("allow", "other.example.org", "--save")
+    assert done.returncode == 125 and "- other.example.org" in done.stderr, done
+    assert open(real).read() == odd
+    session.stop()
+
+
+def test_the_summary_shows_the_rule_that_was_missing(world, operator):
+    session = operator.start(
+        "curl -sS -m 10 https://forbidden.example.net:8443/; curl -sS -m 10 https://inspected.example.org/ok/1; curl -sS -m 10 -X POST https://inspected.example.org/ok/2; "
+        "curl -sS -m 10 https://169.254.169.254/; true", egress={"allow": [{"host": SITE, "methods": ["GET"], "paths": ["/ok/**"]}]})
+    assert "- {host: forbidden.example.net, ports: [8443]}" in session.err, session.explain()
+    assert "- {host: inspected.example.org, methods: [POST], paths: [\"/ok/2\"]}" in session.err, session.explain()
+    assert "- 169" not in session.err, session.explain()
+
+
+def test_record_mode_writes_the_rules_down(world, operator):
+    script = "curl -sS -m 20 https://forbidden.example.net/a; curl -sS -m 20 http://inspected.example.org/b; curl -sS -m 20 https://allowed.example.org/; curl -sS -m 8 https://lan.example.org/; true"
+    shut = operator.start(script)
+    assert "hello from forbidden" not in shut.out, shut.explain()
+    session = operator.start(script, "--record")
+    assert "hello from forbidden.example.net" in session.out and "hello from inspected.example.org" in session.out, session.explain()
+    assert "RECORD MODE, UNSAFE" in session.err, session.explain()
+    name = [line.split("(session ")[1].split(")")[0] for line in session.err.splitlines() if "(session " in line][0]
+    with open(os.path.join(world.state(operator.home), "results", name, "allow.yaml")) as file:
+        rules = [line.strip() for line in file if line.strip().startswith("- ")]
+    assert rules == ["- forbidden.example.net", "- inspected.example.org"], rules
+    assert "CANARY" not in session.out, "private addresses stay shut"
+    with open(os.path.join(world.state(operator.home), "results", name, "result.json")) as file:
+        assert json.load(file)["egress"]["recorded"] == [rule[2:] for rule in rules]
