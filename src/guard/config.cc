@@ -90,6 +90,35 @@ Result<SshHost> parse_ssh(const json& each) {
   return ssh;
 }
 
+// The guard itself, the machine's metadata and everybody at once are no services of a local network.
+bool never_lan(const policy::Address& address) {
+  const auto& b = address.bytes;
+  if (!address.v6) return b[0] == 0 || b[0] == 127 || (b[0] == 169 && b[1] == 254) || b[0] >= 224;
+  bool v4 = std::all_of(b.begin(), b.begin() + 10, [](uint8_t byte) { return byte == 0; });
+  return v4 || b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
+}
+
+// Its rule joins the others, so that methods, paths and denials are decided in one place; only the address is the route's own.
+Result<> parse_lan(Config& config, const json& each, std::vector<policy::RuleSpec>& rules) {
+  for (const auto& [key, unused] : each.items())
+    if (key != "name" && key != "to" && key != "methods" && key != "paths" && key != "tls") return fail(Code::invalid, "unknown key \"" + key + "\" in a LAN route");
+  auto host = TRY(policy::normalise_host(each.value("name", "")));
+  auto bad = [&](const std::string& what) { return fail(Code::invalid, "LAN route \"" + host.name + "\": " + what); };
+  auto to = policy::parse_endpoint(each.value("to", ""));
+  if (host.literal) return bad("an address instead of a name");
+  if (!to || to->port == 0) return bad("\"to\" is not ip:port");
+  if (never_lan(to->address) || std::ranges::any_of(config.listen, [&](const Endpoint& own) { return own.address == to->address; }))
+    return bad(to_string(*to) + " is not a service of the local network");
+  if (std::ranges::any_of(rules, [&](const auto& rule) { return rule.host == host.name && !rule.deny; }) || config.hosts.contains(host.name))
+    return bad("its name is that of another rule");
+  bool tls = each.value("tls", false);
+  LanRoute route{*to, static_cast<uint16_t>(tls ? 443 : 80)};
+  if (!config.lan.emplace(host.name, route).second) return bad("twice");
+  policy::RuleSpec rule{.host = host.name, .ports = {route.port}, .methods = each.value("methods", std::vector<std::string>{}), .paths = each.value("paths", std::vector<std::string>{}), .inspect = tls};
+  rules.push_back(std::move(rule));
+  return {};
+}
+
 // May throw json's own exceptions on a wrong type; parse_config turns them into a Result.
 Result<> fill(Config& config, const json& top) {
   auto endpoint = [](const std::string& text) -> Result<Endpoint> {
@@ -112,12 +141,18 @@ Result<> fill(Config& config, const json& top) {
   json egress = top.value("egress", json::object());
   std::vector<policy::RuleSpec> rules;
   for (const auto& each : egress.value("allow", json::array())) rules.push_back(TRY(parse_rule(each)));
-  config.rules = TRY(policy::Rules::compile(rules));
   for (const auto& [name, list] : egress.value("hosts", json::object()).items()) {
     auto& to = config.hosts[TRY(policy::normalise_host(name)).name];
     for (const auto& each : list.is_string() ? json::array({list}) : list) to.push_back(TRY(endpoint(each)));
     if (to.empty()) return fail(Code::invalid, "hosts: \"" + name + "\" has no address");
   }
+  auto named = rules;  // a route must not join one of these
+  for (const auto& each : egress.value("lan", json::array())) {
+    std::vector<policy::RuleSpec> with = named;
+    TRY(parse_lan(config, each, with));
+    rules.push_back(with.back());
+  }
+  config.rules = TRY(policy::Rules::compile(rules));
   std::string on_secret = egress.value("on_secret", "block");
   using Action = policy::StreamScan::Action;
   if (on_secret == "block" || on_secret.empty()) config.on_secret = Action::block;
@@ -169,6 +204,11 @@ Config::~Config() { SSL_CTX_free(upstream_tls_); }
 const std::vector<Endpoint>* Config::fixed(const policy::Host& host) const {
   auto found = hosts.find(host.name);
   return found == hosts.end() ? nullptr : &found->second;
+}
+
+const LanRoute* Config::lan_route(const policy::Host& host, uint16_t port) const {
+  auto found = lan.find(host.name);
+  return found == lan.end() || found->second.port != port ? nullptr : &found->second;
 }
 
 const SshHost* Config::ssh_host(const policy::Host& host, uint16_t port) const {

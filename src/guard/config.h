@@ -38,6 +38,12 @@ struct SshHost {
   std::string key;  // the blob, decoded
 };
 
+// One service of the local network under a name of the bottle's own.
+struct LanRoute {
+  policy::Endpoint to;
+  uint16_t port = 80;  // asked for by the agent: 443 where the service speaks TLS
+};
+
 struct ParentProxy {
   policy::Host host;
   uint16_t port = 0;
@@ -50,6 +56,7 @@ struct Config {
   std::map<std::string, policy::Address> names;
   policy::Rules rules;
   std::map<std::string, std::vector<policy::Endpoint>> hosts;  // port 0: the port asked for
+  std::map<std::string, LanRoute> lan;
   policy::StreamScan::Action on_secret = policy::StreamScan::Action::block;
   std::optional<ParentProxy> parent;
   std::string resolver;  // ip:port, or empty for /etc/resolv.conf
@@ -66,6 +73,7 @@ struct Config {
   ~Config();
 
   const std::vector<policy::Endpoint>* fixed(const policy::Host& host) const;
+  const LanRoute* lan_route(const policy::Host& host, uint16_t port) const;
   const SshHost* ssh_host(const policy::Host& host, uint16_t port) const;
   const HostSecrets& secrets_of(const policy::Host& host) const;
   // `text` with every value and placeholder starred out: for audit lines.

@@ -130,14 +130,17 @@ Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::
   int64_t deadline = context.loop.now() + kPatience;
   const auto* fixed = config.fixed(host);
   const auto* ssh = config.ssh_host(host, port);
-  bool through_parent = !fixed && config.parent;
+  const auto* lan = config.lan_route(host, port);
+  bool through_parent = !fixed && !lan && config.parent;
   policy::Host target = through_parent ? config.parent->host : host;
   uint16_t target_port = through_parent ? config.parent->port : port;
   if (through_parent) fixed = config.fixed(target);
   // Named by the operator, not by the agent: may be private.
   bool trusted = fixed || through_parent || (ssh && host.literal);
   std::vector<Endpoint> to;
-  if (fixed) {
+  if (lan) {
+    to.push_back(lan->to);
+  } else if (fixed) {
     for (Endpoint each : *fixed) {
       if (each.port == 0) each.port = target_port;
       to.push_back(each);

@@ -590,5 +590,29 @@ TEST_F(GuardTest, ShowsThatItLivesUntilItDoesNot) {
   EXPECT_FALSE(wire.more());
 }
 
+TEST_F(GuardTest, ALanRouteMustBeAServiceOfTheLocalNetworkUnderANameOfItsOwn) {
+  start();
+  allow("taken.example.org");
+  auto says = [&](json route) {
+    config_["egress"]["lan"] = json::array({route});
+    json answer = configure();
+    return answer["type"] == "error" ? answer["what"].get<std::string>() : answer["type"].get<std::string>();
+  };
+  EXPECT_EQ(says({{"name", "tracker.bottle"}, {"to", "192.168.1.20:8080"}, {"methods", {"GET"}}, {"paths", {"/issues/**"}}}), "ready");
+  for (std::string to : {"127.0.0.1:80", "0.0.0.0:80", "169.254.169.254:80", "224.0.0.1:80", "255.255.255.255:80", "[::1]:80", "[::ffff:127.0.0.1]:80", "[::127.0.0.1]:80", "[fe80::1]:80", "[ff02::1]:80",
+                         "192.168.1.20", "tracker:80", ""})
+    EXPECT_NE(says({{"name", "tracker.bottle"}, {"to", to}}), "ready") << to;
+  EXPECT_NE(says({{"name", "taken.example.org"}, {"to", "192.168.1.20:80"}}), "ready");
+  EXPECT_NE(says({{"name", "10.0.0.1"}, {"to", "192.168.1.20:80"}}), "ready");
+  EXPECT_NE(says({{"name", "tracker.bottle"}, {"to", "192.168.1.20:80"}, {"method", {"GET"}}}), "ready") << "a restriction that is misspelt";
+  // Only the name and the port it is for, by its rule.
+  EXPECT_EQ(says({{"name", "tracker.bottle"}, {"to", "192.168.1.20:8080"}, {"methods", {"GET"}}, {"paths", {"/issues/**"}}}), "ready");
+  EXPECT_TRUE(raw("POST http://tracker.bottle/issues/1 HTTP/1.1\r\nHost: tracker.bottle\r\n\r\n").starts_with("HTTP/1.1 403"));
+  EXPECT_TRUE(raw("GET http://tracker.bottle/admin HTTP/1.1\r\nHost: tracker.bottle\r\n\r\n").starts_with("HTTP/1.1 403"));
+  EXPECT_TRUE(raw("GET http://tracker.bottle:8080/issues/1 HTTP/1.1\r\nHost: tracker.bottle:8080\r\n\r\n").starts_with("HTTP/1.1 403"));
+  EXPECT_TRUE(raw("GET http://192.168.1.20:8080/issues/1 HTTP/1.1\r\nHost: 192.168.1.20:8080\r\n\r\n").starts_with("HTTP/1.1 403"));
+  EXPECT_TRUE(raw("CONNECT tracker.bottle:443 HTTP/1.1\r\nHost: tracker.bottle:443\r\n\r\n").starts_with("HTTP/1.1 403"));
+}
+
 }  // namespace
 }  // namespace bottle::guard

@@ -137,7 +137,7 @@ Verdict prepare_request(Connection& c, const Head& given, Request& request, std:
   request.upgrade = head.upgrade_websocket && head.minor == 1;
   std::string authority = c.host.literal && c.host.name.find(':') != std::string::npos ? "[" + c.host.name + "]" : c.host.name;
   if (c.port != (c.tls ? 443 : 80)) authority += ":" + std::to_string(c.port);
-  bool absolute = !c.tls && config.parent && !config.fixed(c.host);  // what a parent proxy wants
+  bool absolute = !c.tls && config.parent && !config.fixed(c.host) && !config.lan_route(c.host, c.port);  // what a parent proxy wants
   out.append(request.method).append(" ");
   if (absolute) out.append("http://").append(authority);
   out.append(request.target).append(" HTTP/1.1\r\nHost: ").append(authority).append("\r\n");

@@ -70,7 +70,8 @@ constexpr Key kKeys[] = {
     {"rule", "inspect", Shape::one, Type::inspect, "", "`true` or `full` looks into TLS to this host."},
 
     {"lan", "name", Shape::one, Type::host, "", "The name inside the bottle.", kRequired},
-    {"lan", "to", Shape::one, Type::endpoint, "", "Where it leads, seen from this host.", kRequired},
+    {"lan", "to", Shape::one, Type::endpoint, "", "`ip:port` where it leads, seen from this host. The one private address that the guard dials for this name.", kRequired},
+    {"lan", "tls", Shape::one, Type::flag, "", "`true`: the service speaks TLS, with a certificate for `name`, and is `https://NAME/` inside. Default: `http://NAME/`."},
     {"lan", "methods", Shape::list, Type::method, "", "HTTP methods. Default any.", kOptional, kFilled},
     {"lan", "paths", Shape::list, Type::path_glob, "", "Path globs. Default any.", kOptional, kFilled},
 

@@ -31,8 +31,9 @@ struct AllowRule {
 };
 
 struct LanRoute {
-  std::string name, to;
+  std::string name, to;  // to: ip:port
   std::vector<std::string> methods, paths;
+  bool tls = false;      // the service speaks TLS, with a certificate for `name`
 };
 
 struct Egress {

@@ -82,7 +82,7 @@ Result<Secret> read_secret(const std::string& name, const Node& node, const std:
 Result<> apply_egress(Egress& egress, const Node& node, const std::string& path) {
   for (const auto& item : child(node, "allow").items) egress.allow.push_back(TRY(read_rule(item)));
   for (const auto& item : child(node, "lan").items)
-    egress.lan.push_back({lower(text(item, "name")), text(item, "to"), texts(item, "methods"), texts(item, "paths")});
+    egress.lan.push_back({lower(text(item, "name")), text(item, "to"), texts(item, "methods"), texts(item, "paths"), text(item, "tls") == "true"});
   egress.on_secret = text(node, "on_secret", egress.on_secret);
   for (const auto& [name, value] : child(node, "hosts").entries) {
     auto& addresses = egress.hosts[lower(name.text)];

@@ -86,6 +86,9 @@ std::string explain(const Plan& plan) {
   for (const auto& var : plan.env) env.push_back(var.name + origin(var.source));
   for (const auto& secret : plan.secrets) secrets.push_back(secret.name + " → " + joined(secret.hosts) + origin(secret.source));
   for (const auto& rule : plan.egress.allow) egress.push_back(rule_text(rule));
+  for (const auto& route : plan.egress.lan)
+    egress.push_back((route.tls ? "https://" : "http://") + route.name + " → " + printable(route.to) + " of the local network" +
+                     (route.methods.empty() ? "" : "  " + joined(route.methods, " ")) + (route.paths.empty() ? "" : "  " + joined(route.paths, " ")));
   if (egress.empty()) egress.push_back("nothing");
   if (plan.egress.on_secret != "block") egress.push_back("a secret on its way out: " + plan.egress.on_secret);
   if (!plan.egress.parent_proxy.empty()) egress.push_back("through " + printable(plan.egress.parent_proxy));

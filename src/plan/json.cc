@@ -25,7 +25,7 @@ json write(const manifest::Egress& egress) {
   json allow = json::array(), lan = json::array();
   for (const auto& rule : egress.allow)
     allow.push_back({{"host", rule.host}, {"ports", rule.ports}, {"methods", rule.methods}, {"paths", rule.paths}, {"inspect", rule.inspect}});
-  for (const auto& route : egress.lan) lan.push_back({{"name", route.name}, {"to", route.to}, {"methods", route.methods}, {"paths", route.paths}});
+  for (const auto& route : egress.lan) lan.push_back({{"name", route.name}, {"to", route.to}, {"methods", route.methods}, {"paths", route.paths}, {"tls", route.tls}});
   return {{"allow", allow}, {"lan", lan}, {"on_secret", egress.on_secret}, {"hosts", egress.hosts}, {"parent_proxy", egress.parent_proxy},
           {"extra_ca", egress.extra_ca}, {"resolver", egress.resolver}};
 }
@@ -46,6 +46,7 @@ manifest::Egress read_egress(const json& from) {
     route.at("to").get_to(to.to);
     route.at("methods").get_to(to.methods);
     route.at("paths").get_to(to.paths);
+    route.at("tls").get_to(to.tls);
   }
   from.at("on_secret").get_to(egress.on_secret);
   from.at("hosts").get_to(egress.hosts);
@@ -110,7 +111,7 @@ Plan read_plan(const json& from) {
   from.at("prompt").get_to(plan.prompt);
   from.at("command").get_to(plan.command);
   from.at("headless").get_to(plan.headless);
-  plan.record = from.value("record", false);
+  from.at("record").get_to(plan.record);
   from.at("warnings").get_to(plan.warnings);
   return plan;
 }

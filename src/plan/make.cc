@@ -1,5 +1,8 @@
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <set>
 
 #include "base/ids.h"
 #include "plan/plan.h"
@@ -121,12 +124,38 @@ void allow_provider(Plan& plan) {
   }
 }
 
+// What no route of the local network may lead to: the guard itself, the machine's metadata, everybody at once.
+bool never_lan(const std::string& ip) {
+  unsigned char b[16];
+  if (::inet_pton(AF_INET, ip.c_str(), b) == 1) return b[0] == 0 || b[0] == 127 || (b[0] == 169 && b[1] == 254) || b[0] >= 224;
+  if (::inet_pton(AF_INET6, ip.c_str(), b) != 1) return true;
+  bool v4 = std::all_of(b, b + 10, [](auto byte) { return byte == 0; });  // ::, ::1, and IPv4 in disguise
+  return v4 || b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
+}
+
+Result<> check_lan(const Plan& plan) {
+  std::set<std::string> names;
+  for (const auto& route : plan.egress.lan) {
+    std::string where = "egress.lan: " + route.name;
+    size_t colon = route.to.rfind(':');
+    std::string ip = route.to.substr(0, colon);
+    if (ip.starts_with("[") && ip.ends_with("]")) ip = ip.substr(1, ip.size() - 2);
+    unsigned char bytes[16];
+    if (::inet_pton(AF_INET, ip.c_str(), bytes) != 1 && ::inet_pton(AF_INET6, ip.c_str(), bytes) != 1)
+      return fail(Code::invalid, where + ": '" + route.to + "' is a name", "give the service's address: what the name means could change");
+    if (never_lan(ip)) return fail(Code::invalid, where + ": " + route.to + " is not an address of the local network", "a service of this machine must listen on an address that containers reach, such as the bridge's own");
+    if (!names.insert(route.name).second) return fail(Code::conflict, where + " is there twice", "remove one of the two");
+    if (std::ranges::any_of(plan.egress.allow, [&](const AllowRule& rule) { return rule.host == route.name; }) || plan.egress.hosts.contains(route.name))
+      return fail(Code::conflict, where + " is in egress.allow or egress.hosts as well", "give the route a name of its own");
+  }
+  return {};
+}
+
 void warn_of_unreachable(Plan& plan) {
   for (const auto& secret : plan.secrets)
     for (const auto& host : secret.hosts)
       if (std::ranges::none_of(plan.egress.allow, [&](const AllowRule& rule) { return manifest::covers(rule.host, host) || manifest::covers(host, rule.host); }))
         plan.warnings.push_back("secret " + secret.name + " is for " + host + ", which egress.allow does not have");
-  for (const auto& route : plan.egress.lan) plan.warnings.push_back("egress.lan: " + route.name + " stays closed: LAN routes are not there yet");
 }
 
 // Its path counts too: a file of the same text may copy from another directory.
@@ -277,6 +306,7 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   for (const auto& var : plan.env) given.push_back({.env = var.name});
   for (auto& secret : TRY(sign_in(plan.provider, given, facts))) plan.secrets.push_back(std::move(secret));
   TRY(check_variables(plan, bottle));
+  TRY(check_lan(plan));
   allow_ssh(plan, bottle, facts);
   allow_provider(plan);
   warn_of_unreachable(plan);
@@ -304,6 +334,7 @@ Result<Plan> for_guard(const manifest::Bottle& policy, const Facts& facts) {
   for (auto& file : plan.egress.extra_ca) file = expand(file, known);
   TRY(set_secrets(plan, policy, known, false));
   plan.env.clear();  // nobody here to hand a value to
+  TRY(check_lan(plan));
   allow_ssh(plan, policy, known);
   warn_of_unreachable(plan);
   return plan;

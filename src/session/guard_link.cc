@@ -54,6 +54,9 @@ nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& setting
   json allow = json::array();
   for (const auto& rule : plan.egress.allow)
     allow.push_back({{"host", rule.host}, {"ports", rule.ports}, {"methods", rule.methods}, {"paths", rule.paths}, {"inspect", rule.inspect}});
+  json lan = json::array();
+  for (const auto& route : plan.egress.lan)
+    lan.push_back({{"name", route.name}, {"to", route.to}, {"methods", route.methods}, {"paths", route.paths}, {"tls", route.tls}});
   json secrets = json::array();
   for (const auto& secret : plan.secrets) {
     auto value = settings.secrets.find(secret.name);
@@ -67,6 +70,7 @@ nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& setting
           {"names", {{"guard", settings.guard_ip}}},
           {"egress",
            {{"allow", allow},
+            {"lan", lan},
             {"on_secret", plan.egress.on_secret},
             {"hosts", plan.egress.hosts},
             {"parent_proxy", plan.egress.parent_proxy},

@@ -38,6 +38,7 @@ SITES = {  # played by site.py with a certificate of the world's CA, and by plai
     "inspected.example.org": "20.30.40.11",
     "forbidden.example.net": "20.30.40.12",
 }
+LAN_IP = "192.168.1.20"  # a machine of the operator's network, for tests of egress.lan
 SSH_HOSTS = {"git.example.org": "20.30.40.30", "other.example.org": "20.30.40.31"}  # for the real sshd of a test
 REBOUND = {"metadata.example.org": "169.254.169.254", "lan.example.org": "192.168.1.1", "loop.example.org": "127.0.0.1"}
 CANARIES = ["169.254.169.254", "10.0.0.1", "192.168.1.1", "172.31.255.1", "100.100.100.200", "1.1.1.1", "8.8.8.8", "20.30.40.99"]
@@ -104,7 +105,7 @@ class World:
         run("ip", "-n", self.host_ns, "route", "add", "default", "via", NET_IP)
         run("ip", "-n", self.host_ns, "-6", "addr", "add", "2001:db8:113::2/64", "dev", "up0", "nodad", check=False)
         run("ip", "-n", self.net_ns, "-6", "addr", "add", "2001:db8:113::1/64", "dev", "up0", "nodad", check=False)
-        for address in CANARIES + [DNS_IP, API_IP, *SITES.values(), *SSH_HOSTS.values()]:
+        for address in CANARIES + [DNS_IP, API_IP, LAN_IP, *SITES.values(), *SSH_HOSTS.values()]:
             run("ip", "-n", self.net_ns, "addr", "add", address + "/32", "dev", "lo")
         self._certificates()
         self._internet()
@@ -336,7 +337,7 @@ class World:
 
     def hits(self, since=0.0):
         """What reached a canary, and every packet on the cable that was not for a host of the zone or its name server."""
-        expected = {*SITES.values(), *SSH_HOSTS.values(), API_IP, DNS_IP, NET_IP, "203.0.114.2"}
+        expected = {*SITES.values(), *SSH_HOSTS.values(), API_IP, DNS_IP, NET_IP, LAN_IP, "203.0.114.2"}
         found = []
         for log in ("net.jsonl", "host.jsonl"):
             for hit in read_jsonl(self.path(log)):
