@@ -48,8 +48,8 @@ class LocalPlace : public Place {
 
 class RemotePlace : public Place {
  public:
-  RemotePlace(session::Far far, session::FarSide side, session::Channel channel)
-      : far_(std::move(far)), side_(std::move(side)), channel_(std::move(channel)) {}
+  RemotePlace(session::Far far, session::FarSide side, session::Channel channel, session::Token token)
+      : far_(std::move(far)), side_(std::move(side)), channel_(std::move(channel)), token_(std::move(token)) {}
 
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
     const auto& hello = channel_.hello;
@@ -87,14 +87,33 @@ class RemotePlace : public Place {
   }
 
   Result<int> start(session::Job job) override {
+    if (token_.via != session::Token::Via::job) TRY(hand_over_token(job));
     job.remote = session::RemoteJob{far_, std::nullopt, false, false};
     return session::start_supervisor(job, &channel_);
   }
 
  private:
+  // The token goes another way than the job's other values.
+  Result<> hand_over_token(session::Job& job) {
+    const auto* secret = session::sign_in_secret(job.plan);
+    if (!secret) return fail(Code::invalid, "--token-via: this agent has no sign-in token", "leave the option out");
+    job.token = token_;
+    job.token.name = secret->name;
+    auto value = job.values.secrets.extract(secret->name);
+    if (token_.via != session::Token::Via::sendenv) return {};
+    if (value.empty()) return fail(Code::not_found, "secret " + secret->name + " has no value to send");
+    auto channel = TRY(side_.serve({{session::kTokenVariable, value.mapped()}}));
+    if (channel.hello.value("token", false) != true)
+      return fail(Code::unavailable, std::string("the token did not arrive: the sshd of ") + far_.target.to_string() + " drops the variable " + session::kTokenVariable,
+                  std::string("put `AcceptEnv ") + session::kTokenVariable + "` into its sshd_config and reload it, or leave --token-via out: stdin needs nothing there");
+    channel_ = std::move(channel);
+    return {};
+  }
+
   session::Far far_;
   session::FarSide side_;
   session::Channel channel_;
+  session::Token token_;
 };
 
 class VmPlace : public Place {
@@ -164,7 +183,7 @@ Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const 
     if (finding.severity == Severity::fail && !(pivot && options.allow_vpn))
       return fail(pivot ? Code::denied : Code::unavailable, finding.what, finding.todo);
   }
-  return std::make_unique<RemotePlace>(std::move(far), std::move(side), std::move(channel));
+  return std::make_unique<RemotePlace>(std::move(far), std::move(side), std::move(channel), options.token);
 }
 
 }  // namespace bottle::app

@@ -34,6 +34,7 @@ struct RemoteOptions {
   std::string target;  // user@host[:port]
   bool interactive = true;  // ssh may ask
   bool allow_vpn = false;
+  session::Token token;     // how the sign-in token gets there
 };
 // Connects; Code::denied for a machine that would be a way back to the operator.
 Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say);

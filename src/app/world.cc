@@ -62,6 +62,13 @@ std::map<std::string, std::string> hook_environment() {
   return all;
 }
 
+void withhold_secrets(const manifest::Manifest& manifest) {
+  for (const char* known : {"CLAUDE_BOTTLE_OAUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY"}) ::unsetenv(known);
+  for (const auto& [name, bottle] : manifest.bottles)
+    for (const auto& [secret_name, secret] : bottle.secrets)
+      if (secret.from.starts_with("env:")) ::unsetenv(secret.from.substr(4).c_str());
+}
+
 session::Directories directories() { return session::Directories::from(environment()); }
 
 Result<std::vector<manifest::File>> policy_files() {

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -59,7 +60,8 @@ Result<> tell_result(const FarWorld& world, const std::string& session) {
   return send_frame(1, FrameType::result, *text);
 }
 
-Result<UniqueFd> begin(const FarWorld& world, const std::string& text) {
+// `sent`: the token that came by SendEnv.
+Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std::string& sent) {
   Job job = TRY(job_from_json(text));
   if (!session_name(job.plan.session)) return fail(Code::invalid, "not a session's name");
   job.directories = world.directories;
@@ -69,16 +71,26 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text) {
   if (job.engine.empty()) return fail(Code::unavailable, world.engine_error);
   auto engine = TRY(docker::Engine::connect({job.engine, "this machine"}));
   sweep(TRY(find_orphans(world.directories, &engine)));
+  if (job.token.via == Token::Via::sendenv) {
+    if (sent.size() < 8) return fail(Code::unavailable, "the token did not arrive with ssh's SendEnv");
+    job.values.secrets[job.token.name] = sent;
+  } else if (job.token.via == Token::Via::provider) {
+    job.values.secrets[job.token.name] = TRY(take_token_file(job.token.file));
+  }
   return UniqueFd(TRY(start_supervisor(job)));
 }
 
 int serve(const FarWorld& world) {
-  if (!write_all(1, far_hello(world).dump(-1, ' ', true, json::error_handler_t::replace) + "\n")) return 1;
+  std::string token = take_token_variable();
+  ::prctl(PR_SET_DUMPABLE, 0);  // a job's values pass through this memory
+  auto hello = far_hello(world);
+  hello["token"] = !token.empty();
+  if (!write_all(1, hello.dump(-1, ' ', true, json::error_handler_t::replace) + "\n")) return 1;
   auto frame = receive_frame(0);
   if (!frame) return 0;  // it only wanted to know
   UniqueFd socket;
   if (frame->type == FrameType::job) {
-    auto begun = begin(world, frame->bytes);
+    auto begun = begin(world, frame->bytes, token);
     if (!begun) return refuse(begun.error()), 1;
     socket = std::move(*begun);
   } else if (frame->type == FrameType::attach) {

@@ -35,7 +35,8 @@ nlohmann::json to_json(const Job& job) {
           {"extra_ca", job.extra_ca},
           {"directories", {job.directories.config, job.directories.sessions, job.directories.results, job.directories.home}},
           {"self", job.path_to_self},
-          {"far", job.far}};
+          {"far", job.far},
+          {"token", {{"via", static_cast<int>(job.token.via)}, {"name", job.token.name}, {"file", job.token.file}}}};
 }
 
 Result<Job> job_from_json(const std::string& text) {
@@ -53,6 +54,11 @@ Result<Job> job_from_json(const std::string& text) {
   job.directories = {d[0], d[1], d[2], d[3]};
   job.path_to_self = json["self"];
   job.far = json.value("far", false);
+  if (auto token = json.find("token"); token != json.end() && token->is_object()) {
+    int via = token->value("via", 0);
+    if (via < 0 || via > static_cast<int>(Token::Via::provider)) return fail(Code::protocol, "the job's token comes by no known way");
+    job.token = {static_cast<Token::Via>(via), token->value("name", ""), token->value("file", "")};
+  }
   if (json.contains("remote") && json["remote"].is_object())
   {
     const auto& remote = json["remote"];

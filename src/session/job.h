@@ -9,6 +9,7 @@
 #include "session/remote_link.h"
 #include "session/ssh_keys.h"
 #include "session/state.h"
+#include "session/token.h"
 #include "session/values.h"
 
 namespace bottle::session {
@@ -43,6 +44,7 @@ struct Job {
   // archive until it has been fetched.
   bool far = false;
   std::optional<RemoteJob> remote;
+  Token token;  // where the sign-in token is, if not among the values
 };
 
 // Without its environment: for the ledger.

@@ -142,9 +142,12 @@ Result<> FarSide::ship_program(const std::string& machine) {
   return {};
 }
 
-Result<Channel> FarSide::serve(const std::vector<std::string>& send_env) {
+Result<Channel> FarSide::serve(const std::map<std::string, std::string>& send_env) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : send_env) names.push_back(name);
   for (int attempt = 0;; ++attempt) {
-    Command command = main_.command(line_for({"serve"}), send_env);
+    Command command = main_.command(line_for({"serve"}), names);
+    command.env = send_env;
     command.detached = true;  // no Ctrl-C of the terminal is meant for it, and it outlives the launcher
     Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::null()));
     Channel channel;

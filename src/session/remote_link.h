@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -39,7 +40,8 @@ class FarSide {
 
   // Starts `bottle far serve` and takes its hello; the program is sent first where it is missing. Code::invalid: the
   // machine is of another kind.
-  Result<Channel> serve(const std::vector<std::string>& send_env = {});
+  // `send_env`: variables that ssh is to send along; the far side may refuse them without a word.
+  Result<Channel> serve(const std::map<std::string, std::string>& send_env = {});
 
   // `bottle far WORDS` over the connection for bulk, which is made at its first use.
   Result<Captured> ask(const std::vector<std::string>& words, int timeout_ms = 60000);

@@ -26,6 +26,7 @@ struct StartOptions {
   std::string workspace;  // directory; empty: the current one
   RemoteOptions remote;
   VmOptions vm;
+  std::string token_via;
   Output output;
 };
 
@@ -44,6 +45,18 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest) {
   return answer;
 }
 
+Result<> set_token(StartOptions& o) {
+  auto& token = o.remote.token;
+  if (o.token_via.empty() && token.file.empty()) return {};
+  if (o.remote.target.empty()) return fail(Code::invalid, "--token-via is for a bottle on another machine", "say --remote, or leave it out");
+  if (o.token_via.empty()) o.token_via = "provider";
+  token.via = o.token_via == "sendenv" ? session::Token::Via::sendenv : o.token_via == "provider" ? session::Token::Via::provider : session::Token::Via::job;
+  bool provider = token.via == session::Token::Via::provider;
+  if (provider && token.file.empty()) return fail(Code::invalid, "--token-via provider: where is it?", "name the file on that machine: --token-file PATH");
+  if (!provider && !token.file.empty()) return fail(Code::invalid, "--token-file is for --token-via provider");
+  return {};
+}
+
 Result<int> start_session(const StartOptions& options) {
   char cwd[PATH_MAX];
   if (!::realpath(options.workspace.empty() ? "." : options.workspace.c_str(), cwd))
@@ -51,6 +64,14 @@ Result<int> start_session(const StartOptions& options) {
   std::string workspace = cwd;
 
   manifest::Manifest manifest = TRY(load_manifest(workspace));
+  auto variables = environment();
+  bool elsewhere = options.remote.token.via == session::Token::Via::provider;
+  if (!options.remote.target.empty()) {
+    withhold_secrets(manifest);
+    // The value is there already; that there is one, the plan must know.
+    if (elsewhere && !variables.contains("ANTHROPIC_API_KEY")) variables.emplace("CLAUDE_BOTTLE_OAUTH_TOKEN", "on the other machine");
+    if (elsewhere) variables.emplace("OPENAI_API_KEY", "on the other machine");
+  }
   plan::Options wanted = options.plan;
   if (wanted.agent.empty()) wanted.agent = TRY(pick_agent(manifest));
   if (wanted.headless && wanted.prompt == "-") {
@@ -64,6 +85,7 @@ Result<int> start_session(const StartOptions& options) {
   if (!options.remote.target.empty()) place = TRY(remote_place(options.remote, say));
   if (!options.vm.name.empty()) place = TRY(vm_place(options.vm, manifest));
   plan::Facts facts = gather_facts(workspace);
+  facts.environment = variables;
   TRY(place->describe(manifest, facts));
   plan::Plan plan = TRY(plan::make(manifest, wanted, facts));
   TRY(place->check(plan));
@@ -82,7 +104,9 @@ Result<int> start_session(const StartOptions& options) {
 
   TRY(place->prepare(plan, say));
   auto hidden = [](const std::string& question) { return session::ask(question, true); };
-  auto values = TRY(session::resolve(plan, facts.environment, hidden));
+  plan::Plan asked = plan;
+  if (const auto* there = elsewhere ? session::sign_in_secret(plan) : nullptr) std::erase_if(asked.secrets, [&](const auto& each) { return each.name == there->name; });
+  auto values = TRY(session::resolve(asked, facts.environment, hidden));
   auto ssh_keys = TRY(session::find_ssh_keys(plan, facts.environment, hidden));
   std::string extra_ca = TRY(concatenated(plan.egress.extra_ca));
   session::Job job{.plan = plan,
@@ -130,10 +154,13 @@ void add_start(CLI::App& app, int& exit) {
   command->add_option("--idle", o->vm.idle);
   command->add_flag("--keep", o->vm.keep);
   command->add_flag("--record", o->plan.record);
+  command->add_option("--token-via", o->token_via)->check(CLI::IsMember({"stdin", "sendenv", "provider"}));
+  command->add_option("--token-file", o->remote.token.file);
   command->add_option("args", o->plan.agent_args);
   command->callback([o, &exit] {
     o->remote.interactive = ::isatty(0);
-    auto status = start_session(*o);
+    auto wanted = set_token(*o);
+    auto status = wanted ? start_session(*o) : Result<int>(std::unexpected(wanted.error()));
     exit = status ? *status : report(status.error(), o->output.json);
   });
 }

@@ -1,0 +1,204 @@
+"""Where a token's value is while its agent works on another machine: in the memory of the processes that need it, nowhere else."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from test_remote import far, remote  # noqa: F401  (fixtures)
+
+SECRET = {"claude-oauth": {"from": "env:CLAUDE_BOTTLE_OAUTH_TOKEN", "hosts": ["inspected.example.org"], "env": "TOKEN", "header": "Authorization: Bearer {}"}}
+EGRESS = {"allow": ["allowed.example.org", "inspected.example.org"]}
+ASK = 'curl -sS -m 30 -o /dev/null -w "status %{http_code}\\n" -H "X-Mine: $TOKEN" https://inspected.example.org/'
+
+
+def forms(value):
+    """The value as it is, and what base64 makes of it wherever it may stand in a longer text."""
+    found = [value.encode()]
+    for before in range(3):
+        text = base64.b64encode(b"x" * before + value.encode())
+        found.append(text[(0, 2, 3)[before] + 2:-4])
+    return found
+
+
+def files_with(needles, *roots):
+    found = []
+    for root in roots:
+        for folder, _, names in os.walk(root):
+            for name in names:
+                path = os.path.join(folder, name)
+                try:
+                    if os.path.isfile(path) and not os.path.islink(path) and os.path.getsize(path) < 32 << 20:
+                        data = open(path, "rb").read()
+                        found += [path] if any(n in data for n in needles) else []
+                except OSError:
+                    pass
+    return found
+
+
+def processes(far):
+    """Those of the far machine: in its namespace, or below one that is."""
+    parents = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            parents[int(pid)] = int(open("/proc/%s/stat" % pid).read().rpartition(")")[2].split()[1])
+        except OSError:
+            pass
+    known = set(far.pids())
+    while more := {pid for pid, parent in parents.items() if parent in known and pid not in known}:
+        known |= more
+    return known
+
+
+def name_of(pid):
+    try:
+        return os.path.basename(os.readlink("/proc/%d/exe" % pid))
+    except OSError:
+        return ""
+
+
+def in_memory(pid, needles):
+    """Whether a process's writable memory has one of the needles."""
+    try:
+        with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as memory:
+            for line in maps:
+                span, rights = line.split()[:2]
+                begin, end = (int(x, 16) for x in span.split("-"))
+                if "w" not in rights or end - begin > 64 << 20:
+                    continue
+                try:
+                    memory.seek(begin)
+                    data = memory.read(end - begin)
+                except (OSError, ValueError):
+                    continue
+                if any(n in data for n in needles):
+                    return True
+    except OSError:
+        pass
+    return False
+
+
+def everywhere(remote, far, value):
+    """All places, but memory, of the far machine and of the near one's state, that hold the value."""
+    needles = forms(value)
+    found = []
+    for pid in processes(far):
+        for part in ("cmdline", "environ"):
+            try:
+                if any(n in open("/proc/%d/%s" % (pid, part), "rb").read() for n in needles):
+                    found.append("%s of %s" % (part, name_of(pid)))
+            except OSError:
+                pass
+    data = far.path("data")
+    # Layers of images were there before; what containers wrote is below overlay2/*/diff too, and small.
+    found += files_with(needles, far.home, data, far.path("exec"))
+    found += files_with(needles, *[far.path(n) for n in ("bin",)])
+    found += [far.path(n) for n in ("sshd.log", "dockerd.log") if any(s in open(far.path(n), "rb").read() for s in needles)]
+    tmp = [os.path.join("/tmp", n) for n in os.listdir("/tmp") if not n.startswith("bottle-w")]
+    found += [p for p in tmp if os.path.isfile(p) and files_with(needles, os.path.dirname(p)) and p in files_with(needles, os.path.dirname(p))]
+    for container in far.engine("GET", "/containers/json?all=1"):
+        text = far.engine("GET", "/containers/%s/json" % container["Id"], raw=True).encode()
+        found += ["inspect of " + container["Names"][0]] if any(n in text for n in needles) else []
+    found += files_with(needles, remote.home, remote.workspace)
+    return found
+
+
+def working(far):
+    return [c for c in far.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "agent"]
+
+
+def begin(remote, far, script, *args, env=None, token=True, **config):
+    environment = {**remote.world.environment(remote.config(secrets=SECRET, egress=EGRESS, **config) | {}, remote.home, token=token), **remote.extra_env, **(env or {})}
+    script = '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script
+    return subprocess.Popen(remote.world.command("start", "a", "--yes", "--headless", "-p", script, "--remote", far.target, *args), cwd=remote.workspace, env=environment,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def looked_for(remote, far, until, *args, **options):
+    """Runs an agent that uses the token; what was found while it worked, and when it was gone."""
+    since = time.time()
+    process = begin(remote, far, ASK + "; echo asked; sleep 12", *args, **options)
+    try:
+        until(lambda: remote.world.seen("inspected.example.org", since) or process.poll() is not None, 90)
+        during = everywhere(remote, far, remote.world.token) if process.poll() is None else []
+        holders = {name_of(pid) for pid in processes(far) if in_memory(pid, [remote.world.token.encode()])}
+        out, err = process.communicate(timeout=120)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+    assert process.returncode == 0 and "status 200" in out, (process.returncode, out, err)
+    sent = [r["headers"] for r in remote.world.seen("inspected.example.org", since)]
+    assert [h.get("Authorization") for h in sent] == ["Bearer " + remote.world.token], sent
+    assert remote.world.token not in out + err
+    return during, holders, everywhere(remote, far, remote.world.token)
+
+
+def restart_sshd(far, **options):
+    far.stop_sshd()
+    far.configure_sshd(**options)
+    far.start_sshd()
+
+
+def test_by_stdin_it_is_in_memory_only(remote, far, until):  # noqa: F811
+    during, holders, after = looked_for(remote, far, until)
+    assert during == [] and after == []
+    assert holders == {"guard", "bottle"}, holders  # the search finds what is there to be found
+
+
+def test_by_sendenv(remote, far, until):  # noqa: F811
+    # A stock sshd drops it without a word: bottle does not.
+    restart_sshd(far, AcceptEnv="LANG LC_*")
+    session = remote.start(ASK, "--remote", far.target, "--token-via", "sendenv", secrets=SECRET, egress=EGRESS, env=remote.extra_env)
+    assert session.status == 125, session.explain()
+    assert "AcceptEnv BOTTLE_TOKEN" in session.err and remote.world.token not in session.err, session.explain()
+    assert far.left() == [] and remote.sessions() == []
+    restart_sshd(far, AcceptEnv="LANG LC_* BOTTLE_TOKEN")
+    during, holders, after = looked_for(remote, far, until, "--token-via", "sendenv")
+    assert during == [] and after == []
+    assert holders == {"guard", "bottle"}, holders
+
+
+def test_from_a_file_that_the_provider_put_there(remote, far, until):  # noqa: F811
+    path = os.path.join(far.home, "token")
+    with open(path, "w") as file:
+        file.write(remote.world.token + "\n")
+    os.chown(path, os.stat(far.home).st_uid, -1)
+    during, holders, after = looked_for(remote, far, until, "--token-file", "~/token", token=False)
+    assert during == [] and after == [] and not os.path.exists(path)
+    assert holders == {"guard", "bottle"}, holders
+
+
+def test_a_token_file_that_stays_is_refused_aloud(remote, far):  # noqa: F811
+    where = far.path("kept")
+    os.makedirs(where, exist_ok=True)
+    path = os.path.join(where, "token")
+    with open(path, "w") as file:
+        file.write(remote.world.token)
+    os.chown(path, os.stat(far.home).st_uid, -1)
+    try:
+        session = remote.start("echo ran", "--remote", far.target, "--token-via", "provider", "--token-file", path, secrets=SECRET, env=remote.extra_env)
+        assert session.status == 125 and "could not be removed" in session.err and "ran" not in session.out, session.explain()
+        assert far.left() == []
+        assert remote.world.token.encode() not in open(path, "rb").read()
+        session = remote.start("echo ran", "--remote", far.target, "--token-via", "provider", "--token-file", path + "-not-there", secrets=SECRET, env=remote.extra_env)
+        assert session.status == 125 and "not-there" in session.err, session.explain()
+    finally:
+        os.unlink(path)
+
+
+def test_the_variable_is_not_inherited_by_ssh(remote, far):  # noqa: F811
+    session = remote.start("true", "--remote", far.target, secrets=SECRET, env=remote.extra_env)
+    assert session.status == 0, session.explain()
+    holders = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if remote.world.token.encode() in open("/proc/%s/environ" % pid, "rb").read():
+                holders.add(name_of(int(pid)))
+        except OSError:
+            pass
+    assert holders == set(), holders
