@@ -48,8 +48,8 @@ class LocalPlace : public Place {
 
 class RemotePlace : public Place {
  public:
-  RemotePlace(session::Far far, session::FarSide side, session::Channel channel, session::Token token)
-      : far_(std::move(far)), side_(std::move(side)), channel_(std::move(channel)), token_(std::move(token)) {}
+  RemotePlace(session::Far far, session::FarSide side, session::Channel channel, const RemoteOptions& options)
+      : far_(std::move(far)), side_(std::move(side)), channel_(std::move(channel)), token_(options.token), tunnel_(options.tunnel) {}
 
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
     const auto& hello = channel_.hello;
@@ -66,9 +66,6 @@ class RemotePlace : public Place {
     if (plan.workspace_mode == manifest::WorkspaceMode::bind)
       return fail(Code::invalid, "workspace: bind means this machine's own files: they are not on " + far_.target.to_string(),
                   "use clone or copy: bottle start --workspace clone --remote …");
-    for (const auto& host : plan.ssh)
-      if (!host.identity_file.empty())
-        plan.warnings.push_back("ssh host " + host.host + ": its key stays here and cannot sign for an agent on another machine yet");
     for (const auto& finding : remote_findings(channel_.hello, far_.target.to_string()))
       if (finding.severity == Severity::warn) plan.warnings.push_back(finding.what);
     return {};
@@ -88,6 +85,7 @@ class RemotePlace : public Place {
 
   Result<int> start(session::Job job) override {
     if (token_.via != session::Token::Via::job) TRY(hand_over_token(job));
+    job.tunnel = tunnel_;
     job.remote = session::RemoteJob{far_, std::nullopt, false, false};
     return session::start_supervisor(job, &channel_);
   }
@@ -114,6 +112,7 @@ class RemotePlace : public Place {
   session::FarSide side_;
   session::Channel channel_;
   session::Token token_;
+  bool tunnel_;
 };
 
 class VmPlace : public Place {
@@ -183,7 +182,7 @@ Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const 
     if (finding.severity == Severity::fail && !(pivot && options.allow_vpn))
       return fail(pivot ? Code::denied : Code::unavailable, finding.what, finding.todo);
   }
-  return std::make_unique<RemotePlace>(std::move(far), std::move(side), std::move(channel), options.token);
+  return std::make_unique<RemotePlace>(std::move(far), std::move(side), std::move(channel), options);
 }
 
 }  // namespace bottle::app

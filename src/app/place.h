@@ -34,6 +34,7 @@ struct RemoteOptions {
   std::string target;  // user@host[:port]
   bool interactive = true;  // ssh may ask
   bool allow_vpn = false;
+  bool tunnel = false;      // secrets stay here
   session::Token token;     // how the sign-in token gets there
 };
 // Connects; Code::denied for a machine that would be a way back to the operator.

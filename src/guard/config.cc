@@ -40,9 +40,10 @@ bool printable(std::string_view text) {
 }
 
 Result<Secret> parse_secret(const json& each) {
+  bool relayed = each.value("relayed", false);
   Secret secret{.name = each.value("name", ""), .value = each.value("value", ""), .placeholder = each.value("placeholder", "")};
   auto bad = [&](const std::string& what) { return fail(Code::invalid, "secret \"" + secret.name + "\": " + what); };
-  if (secret.value.empty()) return bad("no value");
+  if (secret.value.empty() != relayed) return bad(relayed ? "a value for what is swapped in elsewhere" : "no value");
   if (!printable(secret.value) || !printable(secret.placeholder)) return bad("a control byte in the value or placeholder");
   for (const auto& host : each.value("hosts", std::vector<std::string>{})) {
     if (host == "*") return bad("bound to every host");
@@ -167,6 +168,7 @@ Result<> fill(Config& config, const json& top) {
   for (const auto& pem : extra.is_array() ? extra : json::array({extra})) config.roots += "\n" + pem.get<std::string>();
   for (const auto& each : top.value("secrets", json::array())) config.secrets.push_back(TRY(parse_secret(each)));
   for (const auto& each : top.value("ssh", json::array())) config.ssh.push_back(TRY(parse_ssh(each)));
+  for (const auto& each : top.value("relay", std::vector<std::string>{})) config.relay.push_back(TRY(policy::HostPattern::compile(each)));
   config.ssh_agent = top.value("ssh_agent", false);
   config.idle_ms = egress.value("idle_seconds", int64_t{3600}) * 1000;
   if (config.idle_ms <= 0) return fail(Code::invalid, "idle_seconds is not positive");
@@ -209,6 +211,10 @@ const std::vector<Endpoint>* Config::fixed(const policy::Host& host) const {
 const LanRoute* Config::lan_route(const policy::Host& host, uint16_t port) const {
   auto found = lan.find(host.name);
   return found == lan.end() || found->second.port != port ? nullptr : &found->second;
+}
+
+bool Config::relayed(const policy::Host& host) const {
+  return std::ranges::any_of(relay, [&](const auto& pattern) { return pattern.matches(host); });
 }
 
 const SshHost* Config::ssh_host(const policy::Host& host, uint16_t port) const {

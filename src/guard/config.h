@@ -20,7 +20,7 @@ struct ssl_ctx_st;
 namespace bottle::guard {
 
 struct Secret {
-  std::string name, value, placeholder;
+  std::string name, value, placeholder;  // value empty: it is at the other end of the relay, and swapped in there
   std::vector<policy::HostPattern> hosts;
   std::string header, template_before, template_after;  // "Authorization: Bearer {}" in its parts; header empty: none
 };
@@ -63,6 +63,7 @@ struct Config {
   std::string roots;     // PEM: ca_bundle and extra_ca
   std::vector<Secret> secrets;
   std::vector<SshHost> ssh;
+  std::vector<policy::HostPattern> relay;  // hosts that are reached by the relay, not from here
   bool ssh_agent = false;  // whether the owner of the control channel answers for an ssh-agent
   int64_t idle_ms = 3600 * 1000;
   policy::Matcher values;                  // the values of all secrets, for answers
@@ -74,6 +75,7 @@ struct Config {
 
   const std::vector<policy::Endpoint>* fixed(const policy::Host& host) const;
   const LanRoute* lan_route(const policy::Host& host, uint16_t port) const;
+  bool relayed(const policy::Host& host) const;
   const SshHost* ssh_host(const policy::Host& host, uint16_t port) const;
   const HostSecrets& secrets_of(const policy::Host& host) const;
   // `text` with every value and placeholder starred out: for audit lines.

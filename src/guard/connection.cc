@@ -24,6 +24,7 @@ std::string_view reason_phrase(int status) {
     case 400: return "Bad Request";
     case 403: return "Forbidden";
     case 405: return "Method Not Allowed";
+    case 503: return "Service Unavailable";
     case 504: return "Gateway Timeout";
     default: return "Bad Gateway";
   }

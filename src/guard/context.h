@@ -9,6 +9,7 @@
 #include "guard/audit.h"
 #include "guard/config.h"
 #include "guard/loop.h"
+#include "guard/relay.h"
 #include "guard/resolver.h"
 #include "guard/tls.h"
 
@@ -35,6 +36,7 @@ struct Context {
   Audit audit;
   Resolver resolver{loop};
   PipePool pipes;
+  Relay relay{loop, audit};
   std::shared_ptr<const Config> config;
   std::unique_ptr<SessionCa> ca;
   size_t connections = 0;

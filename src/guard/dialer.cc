@@ -96,11 +96,11 @@ Task<Dialed> connect_any(Context& context, Waker& waker, std::vector<Endpoint> t
   co_return dialed;
 }
 
-Task<Dialed> ask_parent(Context& context, const ParentProxy& parent, Waker& waker, std::string authority, Dialed dialed, int64_t deadline) {
+Task<Dialed> ask_parent(Context& context, const std::string& authorization, Waker& waker, std::string authority, Dialed dialed, int64_t deadline) {
   Stream stream;
   stream.source = std::move(dialed.source);
   stream.out = "CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n";
-  if (!parent.authorization.empty()) stream.out += "Proxy-Authorization: " + parent.authorization + "\r\n";
+  if (!authorization.empty()) stream.out += "Proxy-Authorization: " + authorization + "\r\n";
   stream.out += "\r\n";
   dialed.code = "parent_proxy";
   Head head;
@@ -124,10 +124,35 @@ Task<Dialed> ask_parent(Context& context, const ParentProxy& parent, Waker& wake
   co_return dialed;
 }
 
+std::string authority_of(const policy::Host& host, uint16_t port) {
+  return (host.literal && host.name.find(':') != std::string::npos ? "[" + host.name + "]" : host.name) + ":" + std::to_string(port);
+}
+
+// By a guard of the operator's at the other end of the relay, which is asked as a proxy is.
+Task<Dialed> dial_relay(Context& context, Waker& waker, policy::Host host, uint16_t port, Via via, int64_t deadline) {
+  auto stream = context.relay.open();
+  if (!stream) co_return Dialed{.status = 503, .code = "operator_away", .reason = stream.error().what};
+  Dialed dialed;
+  dialed.source = std::make_unique<Source>();
+  dialed.source->open(stream->release(), &waker);
+  dialed.source->watch();
+  dialed.through_parent = true;
+  if (via == Via::absolute) co_return dialed;
+  dialed = co_await ask_parent(context, "", waker, authority_of(host, port), std::move(dialed), deadline);
+  if (!dialed.source) {
+    bool refused = dialed.reason.find("answered") != std::string::npos;
+    dialed.status = refused ? 502 : 503;
+    dialed.code = refused ? "relay" : "operator_away";
+    dialed.reason = "on the operator's machine: " + dialed.reason;
+  }
+  co_return dialed;
+}
+
 }  // namespace
 
 Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::Host host, uint16_t port, Via via, Source* client) {
   int64_t deadline = context.loop.now() + kPatience;
+  if (config.relayed(host)) co_return co_await dial_relay(context, waker, host, port, via, deadline);
   const auto* fixed = config.fixed(host);
   const auto* ssh = config.ssh_host(host, port);
   const auto* lan = config.lan_route(host, port);
@@ -167,8 +192,7 @@ Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::
   if (!dialed.source || !through_parent) co_return dialed;
   dialed.through_parent = true;
   if (via == Via::absolute) co_return dialed;
-  std::string name = host.literal && host.name.find(':') != std::string::npos ? "[" + host.name + "]" : host.name;
-  co_return co_await ask_parent(context, *config.parent, waker, name + ":" + std::to_string(port), std::move(dialed), deadline);
+  co_return co_await ask_parent(context, config.parent->authorization, waker, authority_of(host, port), std::move(dialed), deadline);
 }
 
 }  // namespace bottle::guard

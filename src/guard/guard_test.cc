@@ -578,6 +578,52 @@ TEST_F(GuardTest, CarriesWholeAgentMessagesAndNothingWithoutPermission) {
   EXPECT_EQ(large.to_end(), "");
 }
 
+TEST_F(GuardTest, RelayedHostsGoByTheControlChannelOrNotAtAll) {
+  config_["relay"] = {"lan.example.org"};
+  allow({{"host", "lan.example.org"}, {"ports", {80}}, {"methods", {"GET"}}});
+  start();
+  std::string ask = "GET http://lan.example.org/x HTTP/1.1\r\nHost: lan.example.org\r\nConnection: close\r\n\r\n";
+  auto say = [&](json message) { EXPECT_TRUE(write_all(control_.get(), message.dump() + "\n")); };
+  auto line = [&] {
+    json next;
+    do next = next_line();
+    while (next["type"] == "audit");
+    return next;
+  };
+  std::string away = raw(ask);
+  EXPECT_TRUE(away.starts_with("HTTP/1.1 503 ")) << away;
+  EXPECT_NE(away.find("X-Bottle-Error: operator_away"), std::string::npos) << away;
+  say({{"type", "relay"}, {"up", true}});
+  auto begin = [&](Wire& wire) {
+    wire.write(ask);
+    json open = line(), data = line();
+    EXPECT_EQ(open["open"], true);
+    EXPECT_EQ(data["stream"], open["stream"]);
+    EXPECT_TRUE(base64_decode(data.value("data", "")).value_or("").starts_with("GET http://lan.example.org/x HTTP/1.1\r\n")) << data;
+    return open["stream"];
+  };
+  Wire wire{dial_loopback(port_), {}, {}};
+  json number = begin(wire);
+  say({{"type", "stream"}, {"stream", number}, {"data", base64_encode("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")}});
+  say({{"type", "stream"}, {"stream", 99}, {"data", base64_encode("nobody's")}});
+  // What was sent before the end still counts.
+  say({{"type", "stream"}, {"stream", number}, {"data", base64_encode("ok")}});
+  say({{"type", "stream"}, {"stream", number}, {"closed", true}});
+  EXPECT_TRUE(wire.message().ends_with("ok"));
+  // More than the window, not base64, the other side gone: the stream ends, and so does the request.
+  for (const json& bad : {json{{"type", "stream"}, {"data", base64_encode(std::string(300000, 'x'))}}, json{{"type", "stream"}, {"data", "%%%"}}, json{{"type", "relay"}, {"up", false}}}) {
+    Wire other{dial_loopback(port_), {}, {}};
+    json message = bad, its = begin(other);
+    if (message["type"] == "stream") message["stream"] = its;
+    say(message);
+    EXPECT_TRUE(other.to_end().starts_with("HTTP/1.1 502 ")) << bad.dump().substr(0, 60);
+    while (message["type"] == "stream" && line()["type"] != "stream") {}
+  }
+  EXPECT_TRUE(raw(ask).starts_with("HTTP/1.1 503 "));
+  // The rules hold as for any host.
+  EXPECT_TRUE(raw("POST http://lan.example.org/x HTTP/1.1\r\nHost: lan.example.org\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").starts_with("HTTP/1.1 403 "));
+}
+
 TEST_F(GuardTest, ShowsThatItLivesUntilItDoesNot) {
   start();
   Wire wire{dial_loopback(port_), {}, {}};

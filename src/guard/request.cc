@@ -49,7 +49,7 @@ const Secret* foreign_secret(const HostSecrets& secrets, const Head& head, std::
 void swap_in(std::string& value, const HostSecrets& secrets) {
   std::string credentials = basic(value);
   for (const Secret* secret : secrets.bound) {
-    if (secret->placeholder.empty()) continue;
+    if (secret->placeholder.empty() || secret->value.empty()) continue;
     replace_all(value, secret->placeholder, secret->value);
     if (!credentials.empty() && replace_all(credentials, secret->placeholder, secret->value)) value = "Basic " + base64_encode(credentials);
   }
@@ -137,7 +137,8 @@ Verdict prepare_request(Connection& c, const Head& given, Request& request, std:
   request.upgrade = head.upgrade_websocket && head.minor == 1;
   std::string authority = c.host.literal && c.host.name.find(':') != std::string::npos ? "[" + c.host.name + "]" : c.host.name;
   if (c.port != (c.tls ? 443 : 80)) authority += ":" + std::to_string(c.port);
-  bool absolute = !c.tls && config.parent && !config.fixed(c.host) && !config.lan_route(c.host, c.port);  // what a parent proxy wants
+  bool relayed = config.relayed(c.host);
+  bool absolute = !c.tls && (relayed || (config.parent && !config.fixed(c.host) && !config.lan_route(c.host, c.port)));  // what a parent proxy wants
   out.append(request.method).append(" ");
   if (absolute) out.append("http://").append(authority);
   out.append(request.target).append(" HTTP/1.1\r\nHost: ").append(authority).append("\r\n");
@@ -146,7 +147,7 @@ Verdict prepare_request(Connection& c, const Head& given, Request& request, std:
   for (const auto& each : head.headers) {
     if (hop_by_hop(each.name) || (connection && has_token(connection->value, each.name))) continue;
     if (identity && iequals(each.name, "accept-encoding")) continue;
-    bool replaced = std::ranges::any_of(secrets.bound, [&](const Secret* s) { return !s->header.empty() && iequals(s->header, each.name); });
+    bool replaced = std::ranges::any_of(secrets.bound, [&](const Secret* s) { return !s->header.empty() && !s->value.empty() && iequals(s->header, each.name); });
     if (replaced) continue;
     out.append(each.name).append(": ");
     if (secrets.bound.empty()) {
@@ -159,13 +160,13 @@ Verdict prepare_request(Connection& c, const Head& given, Request& request, std:
     out.append("\r\n");
   }
   for (const Secret* secret : secrets.bound)
-    if (!secret->header.empty()) out.append(secret->header).append(": ").append(secret->template_before).append(secret->value).append(secret->template_after).append("\r\n");
+    if (!secret->header.empty() && !secret->value.empty()) out.append(secret->header).append(": ").append(secret->template_before).append(secret->value).append(secret->template_after).append("\r\n");
   // Answers are scanned for the value, so they must come as they are.
   if (identity) out.append("Accept-Encoding: identity\r\n");
   if (head.chunked) out.append("Transfer-Encoding: chunked\r\n");
   else if (head.content_length) out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
   if (request.upgrade) out.append("Connection: upgrade\r\nUpgrade: websocket\r\n");
-  if (absolute && !config.parent->authorization.empty()) out.append("Proxy-Authorization: ").append(config.parent->authorization).append("\r\n");
+  if (absolute && !relayed && !config.parent->authorization.empty()) out.append("Proxy-Authorization: ").append(config.parent->authorization).append("\r\n");
   out.append("\r\n");
   return {.allowed = true};
 }

@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 
 #include <nlohmann/json.hpp>
 
@@ -69,6 +71,26 @@ void Server::accept(Source& listener) {
   accepting_ = false;
 }
 
+void Server::take_connections() {
+  for (;;) {
+    char byte;
+    iovec part{&byte, 1};
+    alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))];
+    msghdr message{.msg_iov = &part, .msg_iovlen = 1, .msg_control = ancillary, .msg_controllen = sizeof ancillary};
+    ssize_t n = recvmsg(connections_.fd(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (n < 0 && errno == EINTR) continue;
+    if (n == 0) context_.loop.stop();  // the owner is dead
+    if (n <= 0) return;
+    cmsghdr* head = CMSG_FIRSTHDR(&message);
+    if (!head || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(int))) continue;
+    int fd;
+    memcpy(&fd, CMSG_DATA(head), sizeof fd);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    if (context_.connections < kMaxConnections && context_.config) serve(context_, fd);
+    else ::close(fd);
+  }
+}
+
 Result<> Server::listen(const Config& config) {
   std::vector<Listener> next;
   for (const auto& at : config.listen) {
@@ -125,6 +147,13 @@ void Server::control_line(std::string_view line) {
   if (!message.is_object() || !message.contains("type") || !message["type"].is_string()) return say_error("a control line that is not a message");
   if (message["type"] == "shutdown") return context_.loop.stop();
   if (message["type"] == "certificate") return take_certificate(message);
+  if (message["type"] == "stream") return context_.relay.take(message);
+  if (message["type"] == "relay") {
+    bool up = message.value("up", false);
+    context_.relay.set_up(up);
+    if (!up) end_agent_calls(context_);
+    return;
+  }
   if (message["type"] == "ssh-agent") return take_agent_answer(context_, message);
   if (message["type"] != "configure") return say_error("a control message of unknown type");
   if (!message.contains("config")) return say_error("configure without config");
@@ -194,6 +223,7 @@ int Server::run() {
   }
   rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);  // memory holds secrets and the CA's key
+  prctl(PR_SET_DUMPABLE, 0);
   signal(SIGPIPE, SIG_IGN);
   sigset_t set;
   sigemptyset(&set);
@@ -217,6 +247,11 @@ int Server::run() {
     control_.open(in, nullptr);
     control_.on_event = [this](uint32_t) { read_control(); };
     control_.watch();
+  }
+  if (options_.connections_fd >= 0) {
+    connections_.open(options_.connections_fd, nullptr);
+    connections_.on_event = [this](uint32_t) { take_connections(); };
+    connections_.watch();
   }
   context_.loop.run([this] {
     retired_.clear();

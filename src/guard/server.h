@@ -16,6 +16,7 @@ namespace bottle::guard {
 struct Options {
   int config_fd = -1;  // -1: the control channel on stdin and stdout
   int audit_fd = -1, ca_out_fd = -1;
+  int connections_fd = -1;  // a socket by which connections are handed over, one descriptor a message: nothing listens
 };
 
 class Server {
@@ -33,6 +34,7 @@ class Server {
   Result<> listen(const Config& config);
   Result<> stand_alone();
   void accept(Source& listener);
+  void take_connections();
   void read_control();
   void control_line(std::string_view line);
   void take_certificate(const nlohmann::json& message);
@@ -43,7 +45,7 @@ class Server {
   Context context_;
   DnsServer dns_;
   std::vector<Listener> listeners_, retired_;
-  Source control_, signals_;
+  Source control_, signals_, connections_;
   std::string control_in_;
   bool accepting_ = true;
   int64_t pause_until_ = 0;

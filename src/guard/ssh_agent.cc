@@ -73,6 +73,13 @@ Task<bool> serve_ssh_agent(Connection& c) {
   co_return true;
 }
 
+void end_agent_calls(Context& context) {
+  for (auto& [number, call] : context.agent_calls) {
+    call->over = call->answered = true;
+    call->waker->wake();
+  }
+}
+
 void take_agent_answer(Context& context, const nlohmann::json& message) {
   auto connection = message.find("connection");
   if (connection == message.end() || !connection->is_number_unsigned()) return;

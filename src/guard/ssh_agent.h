@@ -22,4 +22,7 @@ Task<bool> serve_ssh_agent(Connection& connection);
 // {"type":"ssh-agent","connection":N,"answer":"base64"} from the control channel; without an answer, the connection is closed.
 void take_agent_answer(Context& context, const nlohmann::json& message);
 
+// The owner of the keys cannot be reached: all of them are closed.
+void end_agent_calls(Context& context);
+
 }  // namespace bottle::guard

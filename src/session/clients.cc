@@ -8,10 +8,15 @@
 
 namespace bottle::session {
 namespace {
+constexpr auto kSilence = std::chrono::seconds(15);  // the near side says something every five
+bool is_hello(const std::string& line) {
+  auto json = nlohmann::json::parse(line, nullptr, false);
+  return json.is_object() && json.contains("type") && json["type"] == "relay";
+}
 constexpr size_t kScreen = 64 << 10;  // what a terminal is shown that comes to a running agent
 }
 
-Clients::Clients(UniqueFd first) { clients_.push_back({std::move(first), {}, true}); }
+Clients::Clients(UniqueFd first) { clients_.push_back({.fd = std::move(first), .attached = true}); }
 
 Result<> Clients::listen(const std::string& path) {
   sockaddr_un address = TRY(unix_address(path));
@@ -44,7 +49,7 @@ void Clients::handle(const std::vector<pollfd>& fds, const std::function<void(co
     if (p.fd == listener_.get()) {
       UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
       if (!fd) continue;
-      clients_.push_back({std::move(fd), {}, false});
+      clients_.push_back({.fd = std::move(fd)});
       continue;
     }
     for (auto it = clients_.begin(); it != clients_.end(); ++it) {
@@ -61,12 +66,14 @@ void Clients::take(Client& client, const std::function<void(const Frame&)>& on_f
   ssize_t n = ::recv(client.fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) return client.fd.reset();
+  client.heard = std::chrono::steady_clock::now();
   client.frames.feed({buffer, static_cast<size_t>(n)});
   while (auto frame = client.frames.next()) {
     if (frame->type == FrameType::detach) return client.fd.reset();
     if (frame->type == FrameType::attach) attach(client, frame->bytes);
     else if (frame->type == FrameType::ping) (void)send_frame(client.fd.get(), FrameType::pong, frame->bytes);
-    else on_frame(*frame);
+    else if (frame->type == FrameType::guard && is_hello(frame->bytes)) client.relay = ++relays_;
+    else if (frame->type != FrameType::guard || (client.relay && client.relay == relays_)) on_frame(*frame);
     if (!client.fd) return;
   }
 }
@@ -80,6 +87,23 @@ void Clients::attach(Client& client, const std::string& wish) {
   std::string note = encode(FrameType::event, nlohmann::json{{"event", "attached"}, {"from", first}, {"missed", placed && first > from ? first - from : 0}}.dump());
   client.attached = true;
   if (!send_bytes(client.fd.get(), note + replayed)) client.fd.reset();
+}
+
+uint32_t Clients::relay() const {
+  uint32_t last = 0;
+  auto now = std::chrono::steady_clock::now();
+  for (const auto& client : clients_)
+    if (client.relay > last && now - client.heard < kSilence) last = client.relay;
+  return last;
+}
+
+void Clients::to_relay(const nlohmann::json& line) {
+  uint32_t number = relay();
+  for (auto it = clients_.begin(); number && it != clients_.end(); ++it) {
+    if (it->relay != number) continue;
+    if (!send_frame(it->fd.get(), FrameType::guard, line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace))) clients_.erase(it);
+    return;
+  }
 }
 
 bool Clients::first_is_gone() {

@@ -1,6 +1,7 @@
 // The launchers that watch a session: the one that started it and those that attached since.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <list>
 #include <string>
@@ -33,6 +34,11 @@ class Clients {
   void add_to(std::vector<pollfd>& fds) const;
   void handle(const std::vector<pollfd>& fds, const std::function<void(const Frame&)>& on_frame);
 
+  // To the near side of a session on this machine for another one: the last that said {"type":"relay"}, if it was heard of since.
+  // `relay()`: its number, another one each time; 0: there is none.
+  uint32_t relay() const;
+  void to_relay(const nlohmann::json& line);
+
   // Whether the launcher that began is still there (before the agent runs, its death is the session's).
   bool first_is_gone();
 
@@ -43,6 +49,8 @@ class Clients {
     UniqueFd fd;
     FrameReader frames;
     bool attached = false;
+    uint32_t relay = 0;
+    std::chrono::steady_clock::time_point heard = std::chrono::steady_clock::now();
   };
   void take(Client& client, const std::function<void(const Frame&)>& on_frame);
   void attach(Client& client, const std::string& wish);
@@ -50,6 +58,7 @@ class Clients {
   UniqueFd listener_;
   std::list<Client> clients_;
   OutputLog log_;
+  uint32_t relays_ = 0;
 };
 
 }  // namespace bottle::session

@@ -16,6 +16,7 @@ enum class FrameType : char {
   policy = 'a',    // → {"id":…,"allow":{…}} or {"id":…,"deny":"host"}: answered by an event
   job = 'j',       // → the plan and the values that belong to it; first frame of a start
   attach = 'a',    // → {"from":N}: the agent's output from position N on; without N, its last screen
+  guard = 'g',     // ↔ a line of the far guard's control channel that the near side answers; {"type":"relay"}: here I am
   ping = '?',      // → is anyone there? Answered by a pong
   pong = '!',      // ←
   output = 'o',    // ← the agent's stdout (or its terminal)

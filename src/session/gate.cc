@@ -81,7 +81,7 @@ json go_message(const Job& job, const std::string& ca, const Subnet& subnet) {
   env["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"] = "1";
   env["DISABLE_AUTOUPDATER"] = "1";
   for (const auto& secret : plan.secrets)
-    if (!secret.env.empty() && job.values.secrets.contains(secret.name)) env[secret.env] = secret.placeholder;
+    if (!secret.env.empty() && (job.tunnel || job.values.secrets.contains(secret.name))) env[secret.env] = secret.placeholder;
   for (const auto& [name, value] : job.values.env) env[name] = value;
   // Authorities the operator added hold for blind tunnels too, where the agent itself checks the server.
   json go = {{"env", env}, {"argv", plan.command}, {"cwd", plan.workdir}, {"ca", ca + "\n" + job.extra_ca}, {"files", json::array()}};

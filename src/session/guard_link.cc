@@ -49,16 +49,30 @@ Result<nlohmann::json> GuardLink::await_ready(int timeout_ms) {
   }
 }
 
+nlohmann::json lan_rule(const manifest::LanRoute& route) {
+  return {{"host", route.name}, {"ports", {route.tls ? 443 : 80}}, {"methods", route.methods}, {"paths", route.paths}, {"inspect", true}};
+}
+
 nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& settings) {
   using nlohmann::json;
   json allow = json::array();
   for (const auto& rule : plan.egress.allow)
     allow.push_back({{"host", rule.host}, {"ports", rule.ports}, {"methods", rule.methods}, {"paths", rule.paths}, {"inspect", rule.inspect}});
-  json lan = json::array();
-  for (const auto& route : plan.egress.lan)
-    lan.push_back({{"name", route.name}, {"to", route.to}, {"methods", route.methods}, {"paths", route.paths}, {"tls", route.tls}});
-  json secrets = json::array();
+  json lan = json::array(), relay = json::array(), secrets = json::array();
+  for (const auto& route : plan.egress.lan) {
+    if (!settings.far) {
+      lan.push_back({{"name", route.name}, {"to", route.to}, {"methods", route.methods}, {"paths", route.paths}, {"tls", route.tls}});
+      continue;
+    }
+    allow.push_back(lan_rule(route));
+    relay.push_back(route.name);
+  }
   for (const auto& secret : plan.secrets) {
+    if (settings.tunnel) {
+      secrets.push_back({{"name", secret.name}, {"relayed", true}, {"placeholder", secret.placeholder}, {"hosts", secret.hosts}, {"header", secret.header}});
+      for (const auto& host : secret.hosts) relay.push_back(host);
+      continue;
+    }
     auto value = settings.secrets.find(secret.name);
     if (value == settings.secrets.end()) continue;
     secrets.push_back({{"name", secret.name}, {"value", value->second}, {"placeholder", secret.placeholder}, {"hosts", secret.hosts}, {"header", secret.header}});
@@ -78,6 +92,7 @@ nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& setting
             {"resolver", plan.egress.resolver.empty() ? "127.0.0.11:53" : plan.egress.resolver}}},
           {"ca_bundle", settings.ca_bundle},
           {"secrets", secrets},
+          {"relay", relay},
           {"ssh", ssh}};
 }
 

@@ -36,7 +36,11 @@ struct GuardSettings {
   std::string guard_ip;
   std::string ca_bundle, extra_ca;
   std::map<std::string, std::string> secrets;  // name → value
+  bool far = false;     // LAN services are at the other end of the relay
+  bool tunnel = false;  // and so are the values of all secrets
 };
+// What a LAN service means for a guard.
+nlohmann::json lan_rule(const manifest::LanRoute& route);
 nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& settings);
 
 }  // namespace bottle::session

@@ -36,6 +36,7 @@ nlohmann::json to_json(const Job& job) {
           {"directories", {job.directories.config, job.directories.sessions, job.directories.results, job.directories.home}},
           {"self", job.path_to_self},
           {"far", job.far},
+          {"tunnel", job.tunnel},
           {"token", {{"via", static_cast<int>(job.token.via)}, {"name", job.token.name}, {"file", job.token.file}}}};
 }
 
@@ -54,6 +55,7 @@ Result<Job> job_from_json(const std::string& text) {
   job.directories = {d[0], d[1], d[2], d[3]};
   job.path_to_self = json["self"];
   job.far = json.value("far", false);
+  job.tunnel = json.value("tunnel", false);
   if (auto token = json.find("token"); token != json.end() && token->is_object()) {
     int via = token->value("via", 0);
     if (via < 0 || via > static_cast<int>(Token::Via::provider)) return fail(Code::protocol, "the job's token comes by no known way");

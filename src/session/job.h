@@ -44,6 +44,7 @@ struct Job {
   // archive until it has been fetched.
   bool far = false;
   std::optional<RemoteJob> remote;
+  bool tunnel = false;  // the secrets stay on the near side, whose broker swaps them in
   Token token;  // where the sign-in token is, if not among the values
 };
 

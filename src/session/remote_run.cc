@@ -1,5 +1,6 @@
 #include "session/remote_run.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -19,6 +20,7 @@
 #include "session/gate.h"
 #include "session/homecoming.h"
 #include "session/ledger.h"
+#include "session/near_end.h"
 #include "session/teardown.h"
 #include "session/vm_part.h"
 #include "workspace/workspace.h"
@@ -148,7 +150,9 @@ class RemoteSession {
     there.remote.reset();
     there.far = true;
     there.plan.skills.clear();  // they travel with the workspace
-    there.ssh_keys.clear();     // their agent is on this side
+    // What stays on this side is reached from there by way of us, while we are connected.
+    if (std::ranges::any_of(job_.ssh_keys, [](const SshKey& key) { return key.agent.empty(); })) TRY(ledger_->will_make({{"ssh-agent", SessionAgent::socket_in(directory_)}}));
+    near_end_ = TRY(NearEnd::make(job_, there, directory_, [this](const json& line) { send_to_guard(line); }, [this](const json& line) { record(line); }));
     TRY(send_bytes(channel_->in.get(), encode(FrameType::job, to_json(there).dump())));
     heard_ = Clock::now();
     delivery_ = std::async(std::launch::async, [this] { return deliver(); });
@@ -177,13 +181,37 @@ class RemoteSession {
     });
   }
 
+  // -- what stays here and is used from there
+
+  void send_to_guard(const json& line) {
+    if (!channel_ || link_failed_) return;
+    if (!send_frame(channel_->in.get(), FrameType::guard, line.dump(-1, ' ', false, json::error_handler_t::replace))) link_failed_ = true;
+  }
+
+  void offer_near_end() {
+    if (near_end_ && channel_ && !send_frame(channel_->in.get(), FrameType::guard, json{{"type", "relay"}}.dump())) link_failed_ = true;
+  }
+
+  // Decisions made on this side; what the far guard decided comes home with the results.
+  void record(const json& line) {
+    if (!near_audit_) near_audit_.reset(::open((job_.directories.results + "/" + session_ + "/egress-near.jsonl").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    (void)write_all(near_audit_.get(), line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+    if (line.value("action", "") == "deny" && told_ < 50) {
+      ++told_;
+      clients_.event({{"event", "denied"}, {"host", line.value("host", "?")}, {"code", line.value("code", "")}, {"reason", line.value("reason", "") + " (decided here)"}});
+    }
+  }
+
   void turn() {
     std::vector<pollfd> fds = {{channel_ ? channel_->out.get() : -1, POLLIN, 0}};
     clients_.add_to(fds);
+    if (near_end_) near_end_->add_to(fds);
     ::poll(fds.data(), fds.size(), 250);
     if (asked_to_stop) stop_wanted_ = true;
     if (fds[0].revents) read_channel();
     clients_.handle(fds, [&](const Frame& frame) { take_from_client(frame); });
+    if (near_end_) near_end_->handle(fds);
+    if (std::exchange(link_failed_, false) && channel_) lose("the connection broke");
     if (over_) return;
     look_at_the_vm();
     look_at_delivery();
@@ -230,6 +258,9 @@ class RemoteSession {
         dirty_ = true;
         clients_.send(frame.type, frame.bytes);
         break;
+      case FrameType::guard:
+        if (near_end_) near_end_->take(json::parse(frame.bytes, nullptr, false));
+        break;
       case FrameType::event: take_event(cleaned(json::parse(frame.bytes, nullptr, false))); break;
       case FrameType::result: {
         auto result = cleaned(json::parse(frame.bytes, nullptr, false));
@@ -256,6 +287,7 @@ class RemoteSession {
       if (delivery_.valid()) delivery_.wait();
       running_ = true;
       write_info("running");
+      offer_near_end();
       (void)ledger_->note({{"running", true}, {"base", base_}});
       last_checkpoint_ = Clock::now();
     }
@@ -278,6 +310,7 @@ class RemoteSession {
   void lose(const std::string& why) {
     channel_.reset();
     frames_ = FrameReader();
+    if (near_end_) near_end_->link_is_gone();
     if (!running_) {
       return give_up({Code::closed, why + " before the agent ran: nothing was run", "start again"});
     }
@@ -328,6 +361,7 @@ class RemoteSession {
     json wish = {{"session", session_}, {"from", position_}};
     if (job_.remote->adopt && position_ == 0) wish.erase("from");
     if (!send_frame(channel_->in.get(), FrameType::attach, wish.dump())) return lose("the connection broke again");
+    offer_near_end();
     clients_.event({{"event", "link-back"}});
   }
 
@@ -503,6 +537,10 @@ class RemoteSession {
   std::future<Result<std::pair<FarSide, Channel>>> reconnecting_;
   std::future<Result<bool>> checkpoint_;
   std::optional<Homecoming> home_;
+  std::unique_ptr<NearEnd> near_end_;  // null: nothing stays here
+  UniqueFd near_audit_;
+  int told_ = 0;
+  bool link_failed_ = false;
   std::optional<Error> failure_;
   json result_;
   uint64_t position_ = 0;  // of the agent's output, as far as we have it

@@ -32,7 +32,7 @@ class Watch {
       : engine_(engine), job_(job), running_(running), clients_(clients), names_(job.plan.session),
         audit_(::open((job.directories.results + "/" + job.plan.session + "/egress.jsonl").c_str(),
                       O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {
-    if (!job.ssh_keys.empty())
+    if (!job.ssh_keys.empty() && !job.far)
       ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(job.directories.sessions + "/" + job.plan.session), std::move(running.ssh_agent),
                    [this](const json& line) { record(line); });
   }
@@ -53,6 +53,7 @@ class Watch {
       if (fds[2].revents) ssh_->take_answers(to_guard());
       clients_.handle(fds, [&](const Frame& frame) { take_frame(frame); });
       if (!guard_alive_) revive_guard();
+      else if (job_.far) look_at_relay();
     }
     if (reviving_.valid()) reviving_.wait();  // it holds what goes with us
     drain_audit();
@@ -96,10 +97,26 @@ class Watch {
       if (line.value("type", "") == "ready") policy_.accepted();
       if (line.value("type", "") == "error" && !policy_.refused(line.value("what", ""))) clients_.event({{"event", "guard-error"}, {"what", line.value("what", "")}});
       if (line.value("type", "") == "ssh-agent" && ssh_) ssh_->take_request(line, to_guard());
+      if (job_.far && (line.value("type", "") == "stream" || line.value("type", "") == "ssh-agent")) {
+        if (clients_.relay()) clients_.to_relay(line);
+        else if (line.contains("request")) (void)running_.guard.send({{"type", "ssh-agent"}, {"connection", line["connection"]}});  // closed: nobody is there to answer
+      }
       if (line.value("type", "") != "audit") continue;
       line.erase("type");
       record(line);
     }
+  }
+
+  // What the near side keeps (secrets, LAN services, ssh keys) is there as long as it is. Each that comes finds a clean slate.
+  void look_at_relay() {
+    uint32_t now = clients_.relay();
+    if (now == relay_) return;
+    if (relay_) (void)running_.guard.send({{"type", "relay"}, {"up", false}});
+    if (now) {
+      clients_.to_relay({{"type", "relay"}});  // the guard may be another one: what was under way is over
+      (void)running_.guard.send({{"type", "relay"}, {"up", true}});
+    }
+    relay_ = now;
   }
 
   AgentRelay::Send to_guard() {
@@ -132,6 +149,11 @@ class Watch {
       }
       case FrameType::stop: stop(); break;
       case FrameType::policy: policy_.request(frame.bytes); break;
+      case FrameType::guard: {
+        auto line = json::parse(frame.bytes, nullptr, false);
+        if (job_.far && guard_alive_ && relay_ && line.is_object() && (line.value("type", "") == "stream" || line.value("type", "") == "ssh-agent")) (void)running_.guard.send(line);
+        break;
+      }
       default: break;
     }
   }
@@ -146,6 +168,7 @@ class Watch {
     guard_alive_ = false;
     if (ssh_) ssh_->guard_is_gone();
     policy_.guard_is_gone();
+    relay_ = 0;
     if (ended_ || stopped_) return;
     if (Clock::now() - guard_since_ > std::chrono::minutes(1)) attempts_ = 0;
     retry_at_ = Clock::now();
@@ -192,6 +215,7 @@ class Watch {
   UniqueFd audit_;
   docker::Demux demux_;
   bool ended_ = false, stopped_ = false, guard_alive_ = true;
+  uint32_t relay_ = 0;  // the near side that the guard was told of
   int attempts_ = 0, allowed_ = 0;
   Clock::time_point guard_since_ = Clock::now(), retry_at_;
   std::future<Result<GuardLink>> reviving_;

@@ -93,7 +93,8 @@ Result<Connection> Connection::open(const Target& target, const Options& options
   auto argv = base_argv(target, connection.control_path_);
   for (const std::string& text : {std::string("ControlMaster=yes"), "ControlPersist=" + std::to_string(options.persist_s),
                                   "ConnectTimeout=" + std::to_string(options.connect_timeout_s), std::string("ServerAliveInterval=10"),
-                                  std::string("ServerAliveCountMax=3"), std::string("TCPKeepAlive=yes"),
+                                  // What a command over this connection may send is decided by the connection's own options (mux protocol).
+                                  std::string("SendEnv=BOTTLE_TOKEN"), std::string("ServerAliveCountMax=3"), std::string("TCPKeepAlive=yes"),
                                   std::string("StrictHostKeyChecking=") + (options.interactive ? "ask" : "yes"),
                                   std::string("BatchMode=") + (options.interactive ? "no" : "yes"),
                                   std::string("Compression=") + (options.compress ? "yes" : "no")})

@@ -99,7 +99,7 @@ class Machine:
 
     def start_sshd(self):
         """In a mount namespace whose users are the machine's own, and whose engine is the one of this namespace."""
-        script = ("set -e; mount --make-rprivate /; for f in passwd group shadow; do mount --bind $0/$f /etc/$f; done; mount -t tmpfs -o mode=755 none /run; "
+        script = ("set -e; mount --make-rprivate /; for f in passwd group shadow; do mount --bind $0/$f /etc/$f; done; mount -t tmpfs -o mode=755 none /run; mount -t sysfs none /sys; "
                   "mkdir -p /run/sshd; [ ! -S $0/docker.sock ] || { touch /run/docker.sock; mount --bind $0/docker.sock /run/docker.sock; }; "
                   "exec /usr/sbin/sshd -D -f $0/sshd_config -E $0/sshd.log")
         self.sshd = self.world.spawn(self.ns, "unshare", "--mount", "sh", "-c", script, self.dir, ready=False)

@@ -26,7 +26,7 @@ struct StartOptions {
   std::string workspace;  // directory; empty: the current one
   RemoteOptions remote;
   VmOptions vm;
-  std::string token_via;
+  std::string token_via, secrets = "there";
   Output output;
 };
 
@@ -47,6 +47,9 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest) {
 
 Result<> set_token(StartOptions& o) {
   auto& token = o.remote.token;
+  o.remote.tunnel = o.secrets == "tunnel";
+  if (o.remote.tunnel && o.remote.target.empty()) return fail(Code::invalid, "--secrets tunnel is for a bottle on another machine", "say --remote, or leave it out");
+  if (o.remote.tunnel && (!o.token_via.empty() || !token.file.empty())) return fail(Code::invalid, "--secrets tunnel keeps the token here: --token-via does not go with it");
   if (o.token_via.empty() && token.file.empty()) return {};
   if (o.remote.target.empty()) return fail(Code::invalid, "--token-via is for a bottle on another machine", "say --remote, or leave it out");
   if (o.token_via.empty()) o.token_via = "provider";
@@ -154,6 +157,7 @@ void add_start(CLI::App& app, int& exit) {
   command->add_option("--idle", o->vm.idle);
   command->add_flag("--keep", o->vm.keep);
   command->add_flag("--record", o->plan.record);
+  command->add_option("--secrets", o->secrets)->check(CLI::IsMember({"there", "tunnel"}));
   command->add_option("--token-via", o->token_via)->check(CLI::IsMember({"stdin", "sendenv", "provider"}));
   command->add_option("--token-file", o->remote.token.file);
   command->add_option("args", o->plan.agent_args);

@@ -1,0 +1,143 @@
+"""What stays on the operator's machine and is used from another one: secrets, a service of the LAN, ssh keys. And that the other
+machine is no way back."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import world as world_module
+from test_remote import far, remote  # noqa: F401  (fixtures)
+from test_remote_secrets import begin, everywhere, in_memory, processes
+from test_ssh import Setup, agents_of, public, secrets_of
+
+LAN = "192.168.77.20"
+
+
+class Lines:
+    """A process's output as it comes."""
+
+    def __init__(self, process):
+        self.lines, self.process = [], process
+        self.thread = threading.Thread(target=self._read)
+        self.thread.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.append(line.strip())
+
+    def count(self, text):
+        return self.lines.count(text)
+
+
+def test_secrets_stay_here_and_requests_come_by(remote, far, until):  # noqa: F811
+    since, token = time.time(), remote.world.token
+    # The placeholder to another host, too: it is refused there, and the value is not there to be found.
+    process = begin(remote, far, 'echo "inside: $TOKEN"; curl -sS -m 20 -o /dev/null -w "other %{http_code}\\n" -H "X: $TOKEN" http://allowed.example.org/\n'
+                    'curl -sS -m 60 https://inspected.example.org/bytes/3000000 | wc -c\n'
+                    'while [ ! -e stop ]; do curl -sS -m 10 -D head -o /dev/null -w "%{http_code}\\n" -H "X-Mine: $TOKEN" https://inspected.example.org/again; '
+                    'grep -i "^x-bottle" head; sleep 1; [ $SECONDS -lt 150 ] || touch stop; done', "--secrets", "tunnel",
+                    egress={"hosts": {"inspected.example.org": world_module.SITES["inspected.example.org"] + ":443"}})
+    output = Lines(process)
+    try:
+        assert until(lambda: output.count("200") >= 2 or process.poll() is not None, 90) and process.poll() is None, (output.lines, process.stderr.read())
+        assert everywhere(remote, far, token) == []
+        holders = [pid for pid in processes(far) if in_memory(pid, [token.encode()])]
+        assert holders == [], "in memory on the far machine: %s" % holders
+        # The connection goes: the agent hears a code, at once, and not from a timeout of its own.
+        far.stop_sshd()
+        time.sleep(4)
+        far.start_sshd()
+        before = len(output.lines)
+        assert until(lambda: "200" in output.lines[before:] and "503" in output.lines, 60), output.lines
+    finally:
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=120)
+        output.thread.join()
+    assert "3000000" in output.lines and "other 403" in output.lines, output.lines
+    assert any(line.lower() == "x-bottle-error: operator_away" for line in output.lines), output.lines
+    assert not any(token in line for line in output.lines) and token not in err
+    sent = remote.world.seen("inspected.example.org", since)
+    assert sent and {r["headers"].get("Authorization") for r in sent} == {"Bearer " + token}
+    assert remote.world.seen("allowed.example.org", since) == []
+    assert everywhere(remote, far, token) == []
+
+
+def listeners(far):  # noqa: F811
+    """What listens in the far machine's namespace, but for what Docker and its containers' shims have."""
+    done = world_module.run("nsenter", "--net=/run/netns/" + far.ns, "--", "ss", "-Hltnux")
+    return {" ".join(line.split()[:5:4]) for line in done.stdout.splitlines() if "containerd" not in line and "docker" not in line}
+
+
+def test_one_service_of_the_lan_and_no_other(remote, far, until):  # noqa: F811
+    world = remote.world
+    world_module.run("ip", "-n", world.host_ns, "addr", "add", LAN + "/32", "dev", "lo")
+    log = world.path("lan.jsonl")
+    services = [world.spawn(world.host_ns, sys.executable, os.path.join(world_module.STANDIN, "site.py"), "--listen", "%s:%d" % (LAN, port), "--log", log)
+                for port in (8080, 8081)]
+    before = listeners(far)
+    try:
+        route = {"name": "tracker.bottle", "to": LAN + ":8080", "methods": ["GET"], "paths": ["/issues/**"]}
+        script = ('ask() { curl -sS -m 20 -o /dev/null -w "$1 %{http_code}\\n" "${@:2}"; }\n'
+                  "ask good http://tracker.bottle/issues/1; ask path http://tracker.bottle/admin; ask method -X POST -d x http://tracker.bottle/issues/1\n"
+                  "ask port http://tracker.bottle:8081/issues/1; ask raw http://LAN:8080/issues/1; ask up http://tracker.bottle/issues/../admin\n"
+                  "curl -sS -m 5 --noproxy '*' http://LAN:8080/issues/1 || echo direct refused; sleep 5").replace("//LAN", "//" + LAN)
+        process = begin(remote, far, script, egress={"lan": [route]})
+        output = Lines(process)
+        assert until(lambda: "direct refused" in output.lines or process.poll() is not None, 120), output.lines
+        assert listeners(far) <= before, "something listens on the far machine"
+        err = process.communicate(timeout=120)[1]
+        output.thread.join()
+        assert output.lines[0] == "good 200", (output.lines, err)
+        assert {"path 403", "method 403", "port 403", "raw 403", "up 403"} <= set(output.lines), output.lines
+        asked = [(r["method"], r["path"]) for r in world_module.read_jsonl(log) if r["event"] == "request"]
+        assert asked == [("GET", "/issues/1")], asked
+    finally:
+        for service in services:
+            world._end(service)
+        world_module.run("ip", "-n", world.host_ns, "addr", "del", LAN + "/32", "dev", "lo")
+
+
+def test_ssh_keys_stay_here_and_sign_for_the_bottle_there(remote, far):  # noqa: F811
+    ssh = Setup(remote.world, remote)
+    parts = [secrets_of(key)[1] for key in (ssh.one, ssh.two)]
+    session = remote.start("cd /tmp && git clone -q ssh://git.example.org%s/repo.git r; echo \"git $?\"; ssh git.example.org hello; ssh-add -L; sleep 1" % ssh.git.dir,
+                           "--remote", far.target, ssh=ssh.hosts(), env=remote.extra_env, timeout=240)
+    assert session.status == 0, session.explain()
+    assert "git 0" in session.out and "logged in at git.example.org: hello" in session.out, session.explain()
+    assert public(ssh.one) in session.out, session.explain()
+    done = subprocess.run(["grep", "-rlaF", "--devices=skip", "-e", parts[0], "-e", parts[1], far.home, far.path("data"), far.path("sshd.log")], capture_output=True, text=True)
+    assert done.stdout == ""
+    assert agents_of(remote) == [], "an ssh-agent is left"
+
+
+def test_a_machine_that_leads_back_is_refused(remote, far):  # noqa: F811
+    world, run = remote.world, world_module.run
+
+    def start(*args, **config):
+        return remote.start('curl -sS -m 20 -o /dev/null -w "metadata %{http_code}\\n" https://metadata.example.org/; curl -sS -m 20 -o /dev/null -w "lan %{http_code}\\n" http://lan.example.org/; true',
+                            "--remote", far.target, *args, egress={"allow": ["metadata.example.org", "lan.example.org"]}, env=remote.extra_env, **config)
+    try:
+        run("ip", "-n", far.ns, "tuntap", "add", "dev", "tun7", "mode", "tun")
+        session = start()
+        assert session.status == 125 and "tun7" in session.err and "--allow-vpn" in session.err, session.explain()
+        assert far.left() == []
+        # The guard there refuses private ranges and metadata whatever the machine is.
+        session = start("--allow-vpn")
+        assert session.status == 0 and "lan 403" in session.out, session.explain()
+        assert {e["code"] for e in session.audit() if e["action"] == "deny" and e["host"] in ("metadata.example.org", "lan.example.org")} == {"address"}, session.audit()
+    finally:
+        run("ip", "-n", far.ns, "link", "del", "tun7", check=False)
+    try:
+        for ns, address in ((far.ns, "10.77.0.2/24"), (world.host_ns, "10.77.0.9/24")):
+            run("ip", "-n", ns, "link", "add", "lan7", "type", "dummy")
+            run("ip", "-n", ns, "addr", "add", address, "dev", "lan7")
+            run("ip", "-n", ns, "link", "set", "lan7", "up")
+        session = start()
+        assert session.status == 125 and "10.77.0.0/24" in session.err and "your own network" in session.err, session.explain()
+        assert far.left() == []
+    finally:
+        for ns in (far.ns, world.host_ns):
+            run("ip", "-n", ns, "link", "del", "lan7", check=False)
