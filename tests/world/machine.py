@@ -18,7 +18,7 @@ FAR_NET, FAR_IP, FAR_UID = "203.0.114.1", "203.0.114.2", 4242
 
 class Machine:
     def __init__(self, world, run, engine=True):
-        self.world, self.run, self.user, self.ip = world, run, "far", FAR_IP
+        self.world, self.run, self.user, self.ip, self.net = world, run, "far", FAR_IP, FAR_NET.rpartition(".")[0] + ".0"
         self.ns = "bottle-w%d-far" % os.getpid()
         self.dir = world.path("far")
         self.home = os.path.join(self.dir, "home")
@@ -41,9 +41,9 @@ class Machine:
         run("ip", "-n", self.ns, "link", "set", "lo", "up")
         run("ip", "-n", self.ns, "link", "add", "up0", "type", "veth", "peer", "name", "far0", "netns", world.net_ns)
         run("ip", "-n", self.ns, "addr", "add", FAR_IP + "/24", "dev", "up0")
-        run("ip", "-n", world.net_ns, "addr", "add", FAR_NET + "/24", "dev", "far0")
-        for ns, device in ((self.ns, "up0"), (world.net_ns, "far0")):
-            run("ip", "-n", ns, "link", "set", device, "up")
+        self.plugged = world.net_ns
+        run("ip", "-n", self.ns, "link", "set", "up0", "up")
+        self.plug(world.net_ns)
         run("ip", "-n", self.ns, "route", "add", "default", "via", FAR_NET)
         run("nsenter", "--net=/run/netns/" + world.net_ns, "--", "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
         for name in ("host_key", "client_key"):
@@ -63,6 +63,19 @@ class Machine:
             self.socket = None
         self.start_sshd()
         self.operator_ssh()
+
+    def plug(self, ns):
+        """Puts the other end of the machine's cable into that namespace."""
+        if ns != self.plugged:
+            self.run("ip", "-n", self.plugged, "link", "set", "far0", "netns", ns)
+            self.plugged = ns
+        self.run("ip", "-n", ns, "addr", "add", FAR_NET + "/24", "dev", "far0")
+        self.run("ip", "-n", ns, "link", "set", "far0", "up")
+
+    def link(self, delay_ms=80.0, loss=0.0):
+        """with far.link(): the machine is that far away. See tests/world/link.py."""
+        from link import Link
+        return Link(self, delay_ms, loss)
 
     def authorise(self, key):
         with open(self.path("authorized_keys"), "w") as file:
