@@ -86,7 +86,10 @@ class RemotePlace : public Place {
   Result<int> start(session::Job job) override {
     if (token_.via != session::Token::Via::job) TRY(hand_over_token(job));
     job.tunnel = tunnel_;
-    job.remote = session::RemoteJob{far_, std::nullopt, false, false};
+    auto roots = channel_.hello.find("roots");
+    job.remote.emplace();
+    job.remote->far = far_;
+    if (roots != channel_.hello.end() && roots->is_string()) job.remote->roots = roots->get<std::string>();
     return session::start_supervisor(job, &channel_);
   }
 

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "base/ids.h"
 #include "docker/engine.h"
 #include "session/far.h"
 
@@ -84,6 +85,8 @@ json machine_routes() {
   return all;
 }
 
+std::string roots_path(const FarWorld& world) { return std::filesystem::path(world.path_to_self).parent_path() / "roots.pem"; }
+
 json far_hello(const FarWorld& world) {
   struct utsname name {};
   ::uname(&name);
@@ -104,6 +107,7 @@ json far_hello(const FarWorld& world) {
                 {"rsync", ::access("/usr/bin/rsync", X_OK) == 0},
                 {"mosh", ::access("/usr/bin/mosh-server", X_OK) == 0}};
   hello["engine"] = engine_facts(world, hello);
+  if (auto roots = read_file(roots_path(world), 8 << 20)) hello["roots"] = content_hash(*roots);
   if (!hello.contains("disk_free")) {
     struct statvfs disk {};
     if (::statvfs("/", &disk) == 0) hello["disk_free"] = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;

@@ -19,7 +19,7 @@ Result<VmJob> vm_from_json(const nlohmann::json& json) {
 nlohmann::json to_json(const Job& job) {
   nlohmann::json remote;
   if (job.remote) {
-    remote = {{"far", to_json(job.remote->far)}, {"adopt", job.remote->adopt}, {"stop", job.remote->stop}};
+    remote = {{"far", to_json(job.remote->far)}, {"adopt", job.remote->adopt}, {"stop", job.remote->stop}, {"roots", job.remote->roots}};
     if (job.remote->vm) {
       remote["vm"] = to_json(*job.remote->vm);
       remote["vm"]["environment"] = job.remote->vm->environment;
@@ -33,6 +33,7 @@ nlohmann::json to_json(const Job& job) {
           {"engine", job.engine},
           {"ca_bundle", job.ca_bundle},
           {"extra_ca", job.extra_ca},
+          {"kept_roots", job.kept_roots},
           {"directories", {job.directories.config, job.directories.sessions, job.directories.results, job.directories.home}},
           {"self", job.path_to_self},
           {"far", job.far},
@@ -51,6 +52,7 @@ Result<Job> job_from_json(const std::string& text) {
   job.engine = json["engine"];
   job.ca_bundle = json["ca_bundle"];
   job.extra_ca = json["extra_ca"];
+  job.kept_roots = json.value("kept_roots", "");
   const auto& d = json["directories"];
   job.directories = {d[0], d[1], d[2], d[3]};
   job.path_to_self = json["self"];
@@ -68,6 +70,7 @@ Result<Job> job_from_json(const std::string& text) {
     job.remote->far = TRY(far_from_json(remote["far"]));
     job.remote->adopt = remote.value("adopt", false);
     job.remote->stop = remote.value("stop", false);
+    job.remote->roots = remote.value("roots", "");
     if (remote.contains("vm")) job.remote->vm = TRY(vm_from_json(remote["vm"]));
   }
   return job;

@@ -30,6 +30,7 @@ struct RemoteJob {
   std::optional<VmJob> vm;
   bool adopt = false;  // the session runs already (or has ended): whoever owned it here is dead
   bool stop = false;   // and it is to end now
+  std::string roots;   // content hash of the public roots that the far side keeps
 };
 
 struct Job {
@@ -38,6 +39,7 @@ struct Job {
   std::vector<SshKey> ssh_keys;
   std::string engine;               // the engine's socket
   std::string ca_bundle, extra_ca;  // PEM
+  std::string kept_roots;           // instead of ca_bundle: the content hash of the one that the far side keeps
   Directories directories;
   std::string path_to_self;
   // The launcher is on another machine: workspace and skills come by a delivery, and what the agent leaves is kept as an

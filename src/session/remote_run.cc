@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/ids.h"
 #include "docker/tar.h"
 #include "session/delivery.h"
 #include "session/gate.h"
@@ -153,6 +154,11 @@ class RemoteSession {
     // What stays on this side is reached from there by way of us, while we are connected.
     if (std::ranges::any_of(job_.ssh_keys, [](const SshKey& key) { return key.agent.empty(); })) TRY(ledger_->will_make({{"ssh-agent", SessionAgent::socket_in(directory_)}}));
     near_end_ = TRY(NearEnd::make(job_, there, directory_, [this](const json& line) { send_to_guard(line); }, [this](const json& line) { record(line); }));
+    // 200 KB on a connection that was idle are several round trips: what is there is not sent again.
+    if (std::string roots = content_hash(job_.ca_bundle); roots == job_.remote->roots) {
+      there.kept_roots = roots;
+      there.ca_bundle.clear();
+    }
     TRY(send_bytes(channel_->in.get(), encode(FrameType::job, to_json(there).dump())));
     heard_ = Clock::now();
     delivery_ = std::async(std::launch::async, [this] { return deliver(); });

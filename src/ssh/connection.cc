@@ -1,9 +1,13 @@
 #include "ssh/connection.h"
 
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/ids.h"
+#include "base/unique_fd.h"
+#include "base/unix_socket.h"
 
 namespace bottle::ssh {
 namespace {
@@ -130,11 +134,20 @@ Result<Captured> Connection::capture(const std::string& line, const CaptureOptio
 }
 
 bool Connection::alive() const {
-  if (::access(control_path_.c_str(), F_OK) != 0) return false;
-  Command command;
-  command.argv = {"ssh", "-F", "none", "-S", control_path_, "-O", "check", "--", target_.host};
-  auto done = bottle::capture(command, {.timeout_ms = 5000});
-  return done && done->status == 0;
+  // What `ssh -O check` does, without a process: a master greets whoever connects, with a packet of type MUX_MSG_HELLO
+  // (OpenSSH, PROTOCOL.mux, section 1).
+  auto address = unix_address(control_path_);
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!address || !fd || ::connect(fd.get(), reinterpret_cast<sockaddr*>(&*address), sizeof *address) != 0) return false;
+  unsigned char greeting[8];
+  for (size_t have = 0; have < sizeof greeting;) {
+    pollfd p{fd.get(), POLLIN, 0};
+    if (::poll(&p, 1, 5000) <= 0) return false;
+    ssize_t n = ::read(fd.get(), greeting + have, sizeof greeting - have);
+    if (n <= 0) return false;
+    have += static_cast<size_t>(n);
+  }
+  return greeting[4] == 0 && greeting[5] == 0 && greeting[6] == 0 && greeting[7] == 1;
 }
 
 void Connection::close() const {
