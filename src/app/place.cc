@@ -42,6 +42,8 @@ class LocalPlace : public Place {
     return session::start_supervisor(job);
   }
 
+  std::function<std::unique_ptr<session::Typing>()> typing(const std::string&, const Say&) override { return {}; }
+
  private:
   Result<docker::Engine> engine_ = connect_engine();
 };
@@ -49,7 +51,7 @@ class LocalPlace : public Place {
 class RemotePlace : public Place {
  public:
   RemotePlace(session::Far far, session::FarSide side, session::Channel channel, const RemoteOptions& options)
-      : far_(std::move(far)), side_(std::move(side)), channel_(std::move(channel)), token_(options.token), tunnel_(options.tunnel) {}
+      : far_(std::move(far)), side_(std::move(side)), channel_(std::move(channel)), token_(options.token), tunnel_(options.tunnel), transport_(options.transport) {}
 
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
     const auto& hello = channel_.hello;
@@ -66,6 +68,10 @@ class RemotePlace : public Place {
     if (plan.workspace_mode == manifest::WorkspaceMode::bind)
       return fail(Code::invalid, "workspace: bind means this machine's own files: they are not on " + far_.target.to_string(),
                   "use clone or copy: bottle start --workspace clone --remote …");
+    auto mosh = channel_.hello.find("mosh");
+    if (transport_.is_mosh() && (mosh == channel_.hello.end() || *mosh != true))
+      return fail(Code::not_found, "there is no mosh-server on " + far_.target.to_string(), "install mosh there, or leave out --transport mosh");
+    if (transport_.is_mosh() && plan.headless) return fail(Code::invalid, "mosh carries a terminal, and --headless has none", "leave out --transport mosh");
     for (const auto& finding : remote_findings(channel_.hello, far_.target.to_string()))
       if (finding.severity == Severity::warn) plan.warnings.push_back(finding.what);
     return {};
@@ -93,6 +99,11 @@ class RemotePlace : public Place {
     return session::start_supervisor(job, &channel_);
   }
 
+  std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session, const Say& say) override {
+    if (!transport_.is_mosh()) return {};
+    return mosh_typing(side_, session, transport_, say);
+  }
+
  private:
   // The token goes another way than the job's other values.
   Result<> hand_over_token(session::Job& job) {
@@ -116,6 +127,7 @@ class RemotePlace : public Place {
   session::Channel channel_;
   session::Token token_;
   bool tunnel_;
+  Transport transport_;
 };
 
 class VmPlace : public Place {
@@ -176,7 +188,24 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const manifest
 
 std::unique_ptr<Place> local_place() { return std::make_unique<LocalPlace>(); }
 
+Result<> check(const Transport& transport) {
+  if (transport.is_mosh()) return session::check_mosh(transport.mosh);
+  if (transport.name != "ssh") return fail(Code::invalid, "there is no transport '" + transport.name + "'", "--transport ssh, or mosh");
+  if (!transport.mosh.ports.empty()) return fail(Code::invalid, "--mosh-ports is for --transport mosh");
+  return {};
+}
+
+std::function<std::unique_ptr<session::Typing>()> mosh_typing(session::FarSide far, const std::string& session, const Transport& transport, const Say& say) {
+  return [far = std::move(far), session, transport, say]() mutable -> std::unique_ptr<session::Typing> {
+    auto mosh = session::start_mosh(far, session, transport.mosh);
+    if (mosh) return std::move(*mosh);
+    say("the terminal goes over ssh: " + mosh.error().what + (mosh.error().todo.empty() ? "" : " (" + mosh.error().todo + ")") + "\r");
+    return nullptr;
+  };
+}
+
 Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say) {
+  TRY(check(options.transport));
   session::Far far = TRY(far_to(options.target));
   auto side = TRY(session::FarSide::reach(far, options.interactive, say));
   auto channel = TRY(side.serve());

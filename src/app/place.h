@@ -8,7 +8,9 @@
 #include "base/error.h"
 #include "manifest/manifest.h"
 #include "plan/plan.h"
+#include "session/client.h"
 #include "session/job.h"
+#include "session/mosh.h"
 
 namespace bottle::app {
 
@@ -25,10 +27,23 @@ class Place {
   virtual Result<> prepare(const plan::Plan& plan, const Say& say) = 0;
   // Starts the session's supervisor. The launcher's end of the connection to it.
   virtual Result<int> start(session::Job job) = 0;
+  // How the terminal's keystrokes get to the agent other than by the session's own connection; null where that is it.
+  virtual std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session, const Say& say) = 0;
 };
 
 // This machine. An engine that does not answer is an error only once it is needed (not for --dry-run).
 std::unique_ptr<Place> local_place();
+
+// What carries the terminal's keystrokes.
+struct Transport {
+  std::string name = "ssh";  // or mosh
+  session::MoshOptions mosh;
+  bool is_mosh() const { return name == "mosh"; }
+};
+// Whether it can be: a name that is known, ports that are ports, a client that is here.
+Result<> check(const Transport& transport);
+// A mosh for that session, or why not said by `say` and null.
+std::function<std::unique_ptr<session::Typing>()> mosh_typing(session::FarSide far, const std::string& session, const Transport& transport, const Say& say);
 
 struct RemoteOptions {
   std::string target;  // user@host[:port]
@@ -36,6 +51,7 @@ struct RemoteOptions {
   bool allow_vpn = false;
   bool tunnel = false;      // secrets stay here
   session::Token token;     // how the sign-in token gets there
+  Transport transport;
 };
 // Connects; Code::denied for a machine that would be a way back to the operator.
 Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say);

@@ -27,6 +27,7 @@ void show_event(const json& event, const Output& output) {
     std::cerr << dim("· VM " + event.value("name", "") + " is up") << end;
   if (kind == "missed") std::cerr << "bottle: " << event.value("bytes", 0) << " bytes of output were too many to keep" << end;
   if (kind == "guard-error") std::cerr << "bottle: the guard: " << event.value("what", "") << end;
+  if (kind == "typing-ended") std::cerr << "bottle: mosh has ended; the terminal goes over ssh" << end;
   if (kind == "guard-back") std::cerr << "bottle: the guard is back with the same policy" << end;
 }
 

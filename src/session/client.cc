@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <memory>
 #include <optional>
 
 #include "base/file.h"
@@ -74,12 +76,16 @@ class Relay {
     SignalPipe signals;
     if (options_.terminal) raw_.emplace(0);
     if (options_.terminal) send_size();
+    if (options_.running) begin_typing();
     bool input_open = options_.forward_input;
     for (;;) {
-      pollfd fds[] = {{socket_, POLLIN, 0}, {signals.fd(), POLLIN, 0}, {input_open ? 0 : -1, POLLIN, 0}};
-      if (::poll(fds, 3, -1) < 0 && errno != EINTR) return fail_errno("waiting for the session");
+      pollfd fds[] = {{socket_, POLLIN, 0}, {signals.fd(), POLLIN, 0}, {input_open ? 0 : -1, POLLIN, 0}, {typing_ ? typing_->fd() : -1, POLLIN, 0}};
+      if (::poll(fds, 4, come_back_at_ ? 100 : -1) < 0 && errno != EINTR) return fail_errno("waiting for the session");
+      if (fds[3].revents) take_screen();
+      if (come_back_at_ && Clock::now() > *come_back_at_) come_back();
       if (fds[1].revents) on_signals(signals.fd());
       if (fds[2].revents && input_open && !take_input(input_open)) {
+        typing_.reset();
         Ended ended;
         ended.detached = true;
         return ended;
@@ -87,6 +93,7 @@ class Relay {
       if (fds[0].revents) {
         auto ended = take_frames();
         if (!ended || *ended) {
+          typing_.reset();
           raw_.reset();
           if (!ended) return std::unexpected(ended.error());
           return **ended;
@@ -96,8 +103,33 @@ class Relay {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  void begin_typing() {
+    if (options_.begin_typing && !typing_) typing_ = options_.begin_typing();
+  }
+
+  void take_screen() {
+    char buffer[65536];
+    ssize_t n = ::read(typing_->fd(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) return;
+    if (n > 0) return (void)write_all(1, {buffer, static_cast<size_t>(n)});
+    typing_.reset();
+    // The session has ended, and its end is on its way; or only the typing has, and the socket takes over.
+    if (!ending_) come_back_at_ = Clock::now() + std::chrono::seconds(3);
+  }
+
+  void come_back() {
+    come_back_at_.reset();
+    if (ending_) return;
+    if (options_.on_event) options_.on_event({{"event", "typing-ended"}});
+    (void)send_frame(socket_, FrameType::attach, "{}");
+    send_size();
+  }
+
   void send_size() {
     Size size = terminal_size(0);
+    if (typing_) return typing_->resize(size.rows, size.cols);
     (void)send_frame(socket_, FrameType::resize, nlohmann::json{{"rows", size.rows}, {"cols", size.cols}}.dump());
   }
 
@@ -126,7 +158,8 @@ class Relay {
       (void)send_frame(socket_, FrameType::detach, "");
       return false;
     }
-    (void)send_frame(socket_, FrameType::input, bytes);
+    if (typing_) (void)write_all(typing_->fd(), bytes);
+    else (void)send_frame(socket_, FrameType::input, bytes);
     return true;
   }
 
@@ -140,14 +173,12 @@ class Relay {
     while (auto frame = frames_.next()) {
       switch (frame->type) {
         case FrameType::output:
-          if (!options_.quiet) (void)write_all(1, frame->bytes);
+          if (!options_.quiet && !typing_ && !come_back_at_) (void)write_all(1, frame->bytes);
           break;
         case FrameType::diagnostic:
           if (!options_.quiet) (void)write_all(2, frame->bytes);
           break;
-        case FrameType::event:
-          if (options_.on_event) options_.on_event(nlohmann::json::parse(frame->bytes, nullptr, false));
-          break;
+        case FrameType::event: take_event(nlohmann::json::parse(frame->bytes, nullptr, false)); break;
         case FrameType::failure: return std::unexpected(error_from(frame->bytes));
         case FrameType::result: {
           Ended ended;
@@ -162,11 +193,22 @@ class Relay {
     return std::nullopt;
   }
 
+  void take_event(const nlohmann::json& event) {
+    std::string kind = event.is_object() ? event.value("event", "") : "";
+    if (kind == "collecting") ending_ = true;
+    // Over mosh's screen nothing else is written: what there is to say of the connection, mosh says itself.
+    if (options_.on_event && !(typing_ && kind != "collecting")) options_.on_event(event);
+    if (kind == "running") begin_typing();
+  }
+
   int socket_;
   const ClientOptions& options_;
   std::optional<RawTerminal> raw_;
   FrameReader frames_;
   DetachKey detach_;
+  std::unique_ptr<Typing> typing_;
+  std::optional<Clock::time_point> come_back_at_;  // the typing has ended
+  bool ending_ = false;                            // and the session is about to
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -16,11 +17,22 @@ struct Ended {
   nlohmann::json result;    // what came back, what was blocked, the receipt
 };
 
+// What carries keystrokes and the screen instead of the socket's frames: mosh.
+class Typing {
+ public:
+  virtual ~Typing() = default;  // gives the terminal back as it was
+  virtual int fd() const = 0;   // a terminal's other end: what is typed goes in, the screen comes out, and it ends
+  virtual void resize(int rows, int cols) = 0;
+};
+
 struct ClientOptions {
   bool terminal = false;                                    // raw mode, resize, the detach key (Ctrl-P Ctrl-Q)
   bool forward_input = false;
   bool quiet = false;                                       // the agent's output is not for anyone
   std::function<void(const nlohmann::json& event)> on_event;
+  // Asked once the agent runs; null, or when it ends before the session: the socket's own frames. Blocking.
+  std::function<std::unique_ptr<Typing>()> begin_typing;
+  bool running = false;  // the agent runs already
 };
 
 // Relays until the session ends or the operator detaches. Blocking. The terminal is restored on every way out.

@@ -211,6 +211,16 @@ Result<> stop(const FarWorld& world, const std::string& session) {
   }
 }
 
+// The operator's terminal, where it came by another way than a channel (mosh): a client as any.
+Result<> attach(const FarWorld& world, const std::string& session) {
+  UniqueFd fd(TRY(connect_to(world.directories.sessions + "/" + session + "/socket")));
+  TRY(send_frame(fd.get(), FrameType::attach, "{}"));
+  ClientOptions options;
+  options.terminal = options.forward_input = true;
+  (void)TRY(relay(fd.get(), options));
+  return {};
+}
+
 Result<> layers(const FarWorld& world) {
   auto engine = TRY(docker::Engine::connect({world.engine_socket, "this machine"}));
   json all = json::array();
@@ -240,6 +250,7 @@ int far_main(const FarWorld& world, const std::vector<std::string>& words) {
     if (verb == "layers") return layers(world);
     if (verb == "load") return load(world);
     if (!session_name(session)) return fail(Code::invalid, "not a session's name");
+    if (verb == "attach") return attach(world, session);
     if (verb == "deliver") return deliver(world, session);
     if (verb == "fetch") return fetch(world, session);
     if (verb == "checkpoint") return checkpoint(world, session, words.size() > 2 ? words[2] : "");

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <sstream>
 
@@ -34,6 +35,14 @@ std::string kind_of(const std::string& interface) {
   for (const char* prefix : {"tailscale", "zt", "wg", "nebula", "utun"})
     if (interface.starts_with(prefix)) return "vpn";
   return "other";
+}
+
+bool has_program(const std::string& name) {
+  const char* path = std::getenv("PATH");
+  std::istringstream directories(path ? path : "/usr/local/bin:/usr/bin:/bin");
+  for (std::string directory; std::getline(directories, directory, ':');)
+    if (::access((directory + "/" + name).c_str(), X_OK) == 0) return true;
+  return false;
 }
 
 json interfaces() {
@@ -104,8 +113,8 @@ json far_hello(const FarWorld& world) {
                 {"interfaces", interfaces()},
                 {"routes", machine_routes()},
                 {"images", json::array()},
-                {"rsync", ::access("/usr/bin/rsync", X_OK) == 0},
-                {"mosh", ::access("/usr/bin/mosh-server", X_OK) == 0}};
+                {"rsync", has_program("rsync")},
+                {"mosh", has_program("mosh-server")}};
   hello["engine"] = engine_facts(world, hello);
   if (auto roots = read_file(roots_path(world), 8 << 20)) hello["roots"] = content_hash(*roots);
   if (!hello.contains("disk_free")) {

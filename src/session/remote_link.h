@@ -51,6 +51,8 @@ class FarSide {
   Result<> fetch(const std::vector<std::string>& words, const std::function<Result<>(const std::string& name, const Source& source)>& put);
 
   const ssh::Connection& connection() const { return main_; }
+  // What the far side's sh runs for `bottle far WORDS`.
+  std::string line_for(const std::vector<std::string>& words) const;
   Result<ssh::Connection> bulk();
   // After a network that changed under us: the connections are dead, whatever ssh believes.
   void drop();
@@ -58,7 +60,6 @@ class FarSide {
  private:
   FarSide(Far far, ssh::Connection main) : far_(std::move(far)), main_(std::move(main)) {}
   Result<> ship_program(const std::string& machine);
-  std::string line_for(const std::vector<std::string>& words) const;
   Far far_;
   ssh::Connection main_;
   std::function<void(const std::string&)> progress_;

@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/ids.h"
 #include "base/unique_fd.h"
 #include "base/unix_socket.h"
@@ -131,6 +133,25 @@ Result<Captured> Connection::capture(const std::string& line, const CaptureOptio
   auto done = TRY(bottle::capture(command(line), options));
   if (done.status == 255) return std::unexpected(explain(target_, done.err));
   return done;
+}
+
+Result<std::string> Connection::direct_host() const {
+  Command command;
+  command.argv = base_argv(target_, control_path_);
+  command.argv.push_back("-G");
+  end_argv(command.argv, target_);
+  auto done = TRY(bottle::capture(command, {.timeout_ms = 10000}));
+  std::string host;
+  for (size_t at = 0; done.status == 0 && at < done.out.size();) {
+    size_t end = std::min(done.out.find('\n', at), done.out.size()), space = done.out.find(' ', at);
+    std::string key = done.out.substr(at, std::min(space, end) - at), value = space < end ? done.out.substr(space + 1, end - space - 1) : "";
+    if (key == "hostname") host = value;
+    if ((key == "proxyjump" || key == "proxycommand") && value != "none")
+      return fail(Code::unavailable, target_.to_string() + " is reached through " + value + ": only ssh gets there", "leave out --transport mosh");
+    at = end + 1;
+  }
+  if (host.empty()) return fail(Code::unavailable, "ssh does not say where " + target_.to_string() + " is: " + last_line(done.err));
+  return host;
 }
 
 bool Connection::alive() const {

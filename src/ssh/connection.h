@@ -35,6 +35,10 @@ class Connection {
   Command command(const std::string& line, const std::vector<std::string>& send_env = {}) const;
   Result<Captured> capture(const std::string& line, const CaptureOptions& options = {}) const;
 
+  // The name or address behind which the machine is, by the operator's configuration: for what does not go over ssh. Starts
+  // no connection. Code::unavailable where there is no direct way (ProxyJump, ProxyCommand).
+  Result<std::string> direct_host() const;
+
   bool alive() const;   // asks the local master only
   void close() const;   // ends the connection and what runs over it
   std::string control_path() const { return control_path_; }

@@ -1,9 +1,17 @@
 """A machine that is far away: 80 ms and a lossy cable between it and the operator (tests/world/link.py)."""
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
+import threading
+import time
 
+import pexpect
 import pytest
+
+import world as world_module
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +42,120 @@ def test_the_cable_is_as_long_as_it_says(world, far):
         assert ping(world, far, 3)[0] == 0
     lost, after = ping(world, far, 3)
     assert lost == 0 and after < 20
+
+
+@pytest.fixture
+def remote(operator, far, until):
+    run_dir = os.path.join(operator.home, "run")
+    os.makedirs(run_dir, mode=0o700)
+    operator.extra_env = {"PATH": far.bin + ":" + os.environ["PATH"] + ":/usr/sbin:/sbin", "XDG_RUNTIME_DIR": run_dir}
+    yield operator
+    for session in operator.sessions():
+        operator.bottle("stop", session, env=operator.extra_env, timeout=120)
+    until(lambda: not far.left() and not far.files(), 20)
+    assert far.left() == [] and far.files() == [], "left on the far machine"
+
+
+def renumber(world, old, new):
+    """The operator's own address changes, as it does from one network to another. What is bound to the old one is dead."""
+    def ip(*args):
+        world_module.run("ip", "-n", world.host_ns, *args)
+    ip("addr", "add", new + "/24", "dev", "up0")
+    ip("addr", "del", old + "/24", "dev", "up0")
+    ip("addr", "replace", new + "/24", "dev", "up0")  # it went as the old one's secondary where the kernel has it so
+    ip("route", "replace", "default", "via", world_module.NET_IP)
+
+
+def masters(world, directory):
+    """The ssh processes that hold this operator's connections."""
+    found = []
+    for pid in world_module.run("ip", "netns", "pids", world.host_ns).stdout.split():
+        with contextlib.suppress(OSError):
+            words = open("/proc/%s/cmdline" % pid).read()
+            if words.startswith("ssh") and directory in words:
+                found.append(int(pid))
+    return found
+
+
+def test_nothing_that_the_agent_says_is_lost(world, remote, far, until):
+    """Its packets vanish for 20 s, its ssh is killed, the operator moves to another network: all of it comes, in order, once."""
+    count = 420
+    script = "for i in $(seq %d); do echo line-$i; sleep 0.1; done" % count
+    with far.link(delay_ms=80, loss=0) as link:
+        env = {**world.environment(remote.config(), remote.home), **remote.extra_env}
+        child = subprocess.Popen(world.command("start", "a", "--yes", "--json", "--headless", "-p", '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script, "--remote", far.target),
+                                 cwd=remote.workspace, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=open(world.path("said"), "w"), text=True)
+        try:
+            lines = []
+            reader = threading.Thread(target=lambda: lines.extend(child.stdout))
+            reader.start()
+            events = lambda: open(world.path("said")).read()
+            assert until(lambda: "line-10\n" in lines, 120), events()
+            link.cut()
+            time.sleep(20)
+            link.mend()
+            heard = len(lines)
+            assert until(lambda: len(lines) > heard + 20, 40), events()
+            for pid in masters(world, remote.extra_env["XDG_RUNTIME_DIR"]):
+                os.kill(pid, signal.SIGKILL)
+            heard = len(lines)
+            assert until(lambda: len(lines) > heard + 20, 40), events()
+            renumber(world, world_module.HOST_IP, "203.0.113.77")
+            try:
+                assert child.wait(120) == 0, events()
+            finally:
+                renumber(world, "203.0.113.77", world_module.HOST_IP)
+            reader.join(10)
+        finally:
+            child.kill()
+            child.wait()
+    assert "".join(lines) == "".join("line-%d\n" % i for i in range(1, count + 1))
+    assert events().count('"link-lost"') >= 3 and '"confirmed":true' in events()
+
+
+def test_typing_over_mosh(world, remote, far):
+    """The real mosh, over a cable that loses packets: the shell answers, the window's size arrives, the status comes home."""
+    if far.run("sh", "-c", "command -v mosh-client", check=False).returncode:
+        pytest.fail("mosh is not installed: scripts/setup")
+    with far.link(delay_ms=80, loss=0.01):
+        env = {**world.environment(remote.config(), remote.home), **remote.extra_env}
+        command = world.command("start", "a", "--yes", "--remote", far.target, "--transport", "mosh", "--mosh-ports", "60100:60119")
+        child = pexpect.spawn(command[0], command[1:], env=env, cwd=remote.workspace, dimensions=(33, 101), encoding="utf-8", timeout=90)
+        try:
+            child.expect("agent runs")
+            child.expect_exact("\x1b[?1049h")  # mosh has the screen
+            child.sendline("PS1='in> '; echo mark-$((40+2))")
+            child.expect("mark-42")
+            mosh = [line for line in world_module.run("ip", "netns", "pids", world.host_ns).stdout.split() if "mosh-client" in open("/proc/%s/comm" % line).read()]
+            assert len(mosh) == 1
+            words = open("/proc/%s/cmdline" % mosh[0]).read().split("\0")
+            assert words[1] == far.ip and 60100 <= int(words[2]) <= 60119 and len(words) == 4, "an address and a port, and no key"
+            child.sendline("stty size")
+            child.expect("33 101")
+            child.setwinsize(44, 122)
+            child.sendline("sleep 1; stty size")
+            child.expect("44 122")
+            child.send("\x10\x11")
+            child.expect("bottle attach (\\w+)")
+            child.expect(pexpect.EOF)
+            child.close()
+            assert child.exitstatus == 0
+            [session] = remote.sessions()
+            command = world.command("attach", session, "--transport", "mosh")
+            child = pexpect.spawn(command[0], command[1:], env=env, cwd=remote.workspace, dimensions=(30, 90), encoding="utf-8", timeout=90)
+            child.expect_exact("\x1b[?1049h")
+            child.sendline("echo again-$((1+1))")
+            child.expect("again-2")
+            # A mosh that dies does not take the session with it: ssh has the terminal then.
+            mosh = [line for line in world_module.run("ip", "netns", "pids", world.host_ns).stdout.split() if "mosh-client" in open("/proc/%s/comm" % line).read()]
+            os.kill(int(mosh[0]), signal.SIGKILL)
+            child.expect("mosh has ended")
+            child.sendline("stty size; echo over-$((1+2))")
+            child.expect("30 90")
+            child.expect("over-3")
+            child.sendline("exit 5")
+            child.expect(pexpect.EOF)
+            child.close()
+            assert child.exitstatus == 5
+        finally:
+            child.close(force=True)

@@ -1,9 +1,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <functional>
+#include <iostream>
 #include <memory>
 
 #include "app/commands.h"
+#include "app/place.h"
 #include "app/join.h"
 #include "app/sessions.h"
 #include "app/show.h"
@@ -11,17 +14,35 @@
 #include "base/unique_fd.h"
 #include "session/client.h"
 #include "session/frames.h"
+#include "session/ledger.h"
 
 namespace bottle::app {
 namespace {
 
-Result<int> attach(const std::string& wanted) {
-  std::string name = TRY(running_session(wanted));
+struct AttachOptions {
+  std::string session;
+  Transport transport;
+};
+
+// mosh for a session on another machine: its record says where that is.
+Result<std::function<std::unique_ptr<session::Typing>()>> typing_for(const std::string& name, const Transport& transport) {
+  TRY(check(transport));
+  if (!transport.is_mosh()) return nullptr;
+  auto view = TRY(session::read_ledger(directories().sessions + "/" + name));
+  if (!view.remote.is_object()) return fail(Code::invalid, "session " + name + " runs on this machine", "leave out --transport mosh");
+  auto side = TRY(session::FarSide::reach(TRY(session::far_from_json(view.remote)), false));
+  return mosh_typing(std::move(side), name, transport, [](const std::string& line) { std::cerr << "bottle: " << line << "\n"; });
+}
+
+Result<int> attach(const AttachOptions& options) {
+  std::string name = TRY(running_session(options.session));
   UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0})));
   TRY(session::send_frame(fd.get(), session::FrameType::attach, "{}"));
   session::ClientOptions client;
   client.terminal = ::isatty(0);
   client.forward_input = true;
+  client.running = true;
+  if (client.terminal) client.begin_typing = TRY(typing_for(name, options.transport));
   client.on_event = [](const nlohmann::json& event) { show_event(event, {}); };
   auto ended = TRY(session::relay(fd.get(), client));
   if (ended.detached) {
@@ -35,11 +56,13 @@ Result<int> attach(const std::string& wanted) {
 }  // namespace
 
 void add_attach(CLI::App& app, int& exit) {
-  auto session = std::make_shared<std::string>();
+  auto o = std::make_shared<AttachOptions>();
   auto* command = app.add_subcommand("attach");
-  command->add_option("session", *session);
-  command->callback([session, &exit] {
-    auto status = attach(*session);
+  command->add_option("session", o->session);
+  command->add_option("--transport", o->transport.name);
+  command->add_option("--mosh-ports", o->transport.mosh.ports);
+  command->callback([o, &exit] {
+    auto status = attach(*o);
     exit = status ? *status : report(status.error());
   });
 }

@@ -83,6 +83,8 @@ Result<int> start_session(const StartOptions& options) {
   auto say = [&](const std::string& line) {
     if (!options.output.quiet && !options.output.json) std::cerr << dim("· " + line) << "\n";
   };
+  if (options.remote.target.empty() && (options.remote.transport.is_mosh() || !options.remote.transport.mosh.ports.empty()))
+    return fail(Code::invalid, "--transport is for a bottle on another machine", "say which: --remote USER@HOST");
   if (!options.remote.target.empty() && !options.vm.name.empty()) return fail(Code::invalid, "--remote and --vm exclude each other");
   std::unique_ptr<Place> place = local_place();
   if (!options.remote.target.empty()) place = TRY(remote_place(options.remote, say));
@@ -124,6 +126,7 @@ Result<int> start_session(const StartOptions& options) {
   session::ClientOptions client;
   client.terminal = !plan.headless && ::isatty(0);
   client.forward_input = !plan.headless;
+  if (client.terminal) client.begin_typing = place->typing(plan.session, say);
   client.on_event = [&](const json& event) { show_event(event, options.output); };
   auto ended = TRY(session::relay(socket.get(), client));
   if (ended.detached) {
@@ -160,6 +163,8 @@ void add_start(CLI::App& app, int& exit) {
   command->add_option("--secrets", o->secrets)->check(CLI::IsMember({"there", "tunnel"}));
   command->add_option("--token-via", o->token_via)->check(CLI::IsMember({"stdin", "sendenv", "provider"}));
   command->add_option("--token-file", o->remote.token.file);
+  command->add_option("--transport", o->remote.transport.name);
+  command->add_option("--mosh-ports", o->remote.transport.mosh.ports);
   command->add_option("args", o->plan.agent_args);
   command->callback([o, &exit] {
     o->remote.interactive = ::isatty(0);
