@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 namespace bottle::session {
 namespace {
 
@@ -25,7 +27,7 @@ TEST(Mosh, WhatIsNotAnAddressIsNone) {
 }
 
 TEST(Mosh, RefusesWhatMoshWouldNotSay) {
-  for (std::string line : {std::string(), std::string("MOSH CONNECT"), "MOSH CONNECT  " + kKey, "MOSH CONNECT 0 " + kKey, "MOSH CONNECT 65536 " + kKey, "MOSH CONNECT -1 " + kKey,
+  for (const std::string& line : std::vector<std::string>{"", "MOSH CONNECT", "MOSH CONNECT  " + kKey, "MOSH CONNECT 0 " + kKey, "MOSH CONNECT 65536 " + kKey, "MOSH CONNECT -1 " + kKey,
                            "MOSH CONNECT 60001 " + kKey + "A", "MOSH CONNECT 60001 short", "MOSH CONNECT 60001 AAAAbbbbCCCCdddd0123+;", "x MOSH CONNECT 60001 " + kKey,
                            "MOSH CONNECT 60001 22 " + kKey})
     EXPECT_FALSE(parse_mosh_connect(line)) << line;
