@@ -78,8 +78,6 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   job.path_to_self = world.path_to_self;
   job.far = true;
   if (job.engine.empty()) return fail(Code::unavailable, world.engine_error);
-  auto engine = TRY(docker::Engine::connect({job.engine, "this machine"}));
-  sweep(TRY(find_orphans(world.directories, &engine)));
   if (job.token.via == Token::Via::sendenv) {
     if (sent.size() < 8) return fail(Code::unavailable, "the token did not arrive with ssh's SendEnv");
     job.values.secrets[job.token.name] = sent;
@@ -89,12 +87,21 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   return UniqueFd(TRY(start_supervisor(job)));
 }
 
+// What dead owners left goes while the operator's machine makes up its mind: a round trip in which there is nothing else to do.
+void sweep_meanwhile(const FarWorld& world) {
+  if (world.engine_socket.empty()) return;
+  auto engine = docker::Engine::connect({world.engine_socket, "this machine"});
+  if (!engine) return;
+  if (auto orphans = find_orphans(world.directories, &*engine)) sweep(*orphans);
+}
+
 int serve(const FarWorld& world) {
   std::string token = take_token_variable();
   ::prctl(PR_SET_DUMPABLE, 0);  // a job's values pass through this memory
   auto hello = far_hello(world);
   hello["token"] = !token.empty();
   if (!write_all(1, hello.dump(-1, ' ', true, json::error_handler_t::replace) + "\n")) return 1;
+  sweep_meanwhile(world);
   auto frame = receive_frame(0);
   if (!frame) return 0;  // it only wanted to know
   UniqueFd socket;

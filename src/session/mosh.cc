@@ -1,6 +1,5 @@
 #include "session/mosh.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
@@ -22,12 +21,6 @@ namespace {
 
 // Seconds that a mosh-server waits for its client: one that was left behind must not hold a terminal for ever.
 constexpr int kServerPatience = 12 * 3600;
-
-bool is_number(const std::string& text, long least, long most) {
-  if (text.empty() || text.size() > 5 || text.find_first_not_of("0123456789") != std::string::npos) return false;
-  long value = std::atol(text.c_str());
-  return value >= least && value <= most;
-}
 
 bool says_utf8(const char* locale) {
   std::string text = locale ? locale : "";
@@ -127,37 +120,6 @@ Result<> check_mosh(const MoshOptions& options) {
   auto asked = bottle::capture({.argv = {"mosh-client", "-c"}}, {.timeout_ms = 5000});
   if (!asked) return fail(Code::not_found, "there is no mosh-client here: " + asked.error().what, "install mosh, or leave out --transport mosh");
   return {};
-}
-
-Result<MoshConnect> parse_mosh_connect(const std::string& text) {
-  MoshConnect found;
-  auto after = [&](const std::string& mark) -> std::string {
-    for (size_t at = 0; at < text.size();) {
-      size_t end = std::min(text.find('\n', at), text.size());
-      std::string line = text.substr(at, end - at);
-      while (!line.empty() && line.back() == '\r') line.pop_back();
-      if (line.starts_with(mark)) return line.substr(mark.size());
-      at = end + 1;
-    }
-    return "";
-  };
-  std::string words = after("MOSH CONNECT ");
-  size_t space = words.find(' ');
-  std::string port = words.substr(0, space), key = space == std::string::npos ? "" : words.substr(space + 1);
-  bool plain = key.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == std::string::npos;
-  if (!is_number(port, 1, 65535) || key.size() != 22 || !plain) return fail(Code::protocol, "mosh-server did not say how it is reached");
-  found.port = static_cast<uint16_t>(std::atol(port.c_str()));
-  found.key = key;
-  // "client-address client-port server-address server-port" (ssh(1), SSH_CONNECTION)
-  std::string connection = after("MOSH IP ");
-  for (int word = 0; word < 2; ++word) {
-    size_t next = connection.find(' ');
-    connection = next == std::string::npos ? "" : connection.substr(next + 1);
-  }
-  std::string server = connection.substr(0, connection.find(' '));
-  in6_addr ignored{};
-  if (::inet_pton(AF_INET, server.c_str(), &ignored) == 1 || ::inet_pton(AF_INET6, server.c_str(), &ignored) == 1) found.server_address = server;
-  return found;
 }
 
 Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& session, const MoshOptions& options) {

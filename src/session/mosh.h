@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "session/client.h"
+#include "session/mosh_connect.h"
 #include "session/remote_link.h"
 
 namespace bottle::session {
@@ -17,15 +18,6 @@ struct MoshOptions {
 
 // Code::invalid if `ports` is no such thing, or mosh-client is not here.
 Result<> check_mosh(const MoshOptions& options);
-
-// What a mosh-server says when it has started.
-struct MoshConnect {
-  uint16_t port = 0;
-  std::string key;             // for mosh-client's environment, and nowhere else
-  std::string server_address;  // as sshd over there saw itself; empty if it did not say
-};
-// Strict: the machine over there may have been taken. Exposed for tests.
-Result<MoshConnect> parse_mosh_connect(const std::string& text);
 
 // Blocking, two round trips. Code::not_found: no mosh-server there. Code::unavailable: the machine is reached through
 // another one, which mosh's UDP cannot.

@@ -212,7 +212,7 @@ class RemoteSession {
     std::vector<pollfd> fds = {{channel_ ? channel_->out.get() : -1, POLLIN, 0}};
     clients_.add_to(fds);
     if (near_end_) near_end_->add_to(fds);
-    ::poll(fds.data(), fds.size(), 250);
+    ::poll(fds.data(), fds.size(), reconnecting_.valid() ? 20 : 250);
     if (asked_to_stop) stop_wanted_ = true;
     if (fds[0].revents) read_channel();
     clients_.handle(fds, [&](const Frame& frame) { take_from_client(frame); });

@@ -1,0 +1,23 @@
+// How a mosh-server is reached, from its own words.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/error.h"
+
+namespace bottle::session {
+
+// What a mosh-server says when it has started.
+struct MoshConnect {
+  uint16_t port = 0;
+  std::string key;             // for mosh-client's environment, and nowhere else
+  std::string server_address;  // as sshd over there saw itself; empty if it did not say
+};
+// Strict: the machine over there may have been taken. Exposed for tests.
+Result<MoshConnect> parse_mosh_connect(const std::string& text);
+
+// Whether `text` is a number of decimal digits only, within the limits (which are below 100000).
+bool is_number(const std::string& text, long least, long most);
+
+}  // namespace bottle::session
