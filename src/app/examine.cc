@@ -14,7 +14,7 @@
 #include "docker/call.h"
 #include "session/images.h"
 #include "session/names.h"
-#include "session/teardown.h"
+#include "session/sweep.h"
 
 namespace bottle::app {
 namespace {
@@ -58,7 +58,7 @@ RuntimeTrial try_runtime(docker::Engine& engine, const std::string& image, const
   json config = {{"Image", image},
                  {"Entrypoint", {"/guard", "--try"}},
                  {"User", "65534:65534"},
-                 {"Labels", session::labels(session, session::Owner::self(), "doctor")},
+                 {"Labels", session::labels(session, session::Owner::self(), "", "doctor")},
                  {"HostConfig",
                   {{"NetworkMode", "none"},
                    {"Runtime", runtime},

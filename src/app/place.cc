@@ -4,18 +4,21 @@
 #include <optional>
 
 #include "app/findings.h"
+#include "app/show.h"
 #include "app/world.h"
 #include "docker/call.h"
 #include "session/image_transfer.h"
 #include "session/images.h"
 #include "session/supervisor.h"
-#include "session/teardown.h"
+#include "session/sweep.h"
 
 namespace bottle::app {
 namespace {
 
 class LocalPlace : public Place {
  public:
+  explicit LocalPlace(const Output& output) : output_(output) {}
+
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
     std::string architecture;
     if (engine_) {
@@ -33,7 +36,7 @@ class LocalPlace : public Place {
   Result<> prepare(const plan::Plan& plan, const Say& say) override {
     if (!engine_) return std::unexpected(engine_.error());
     // What a dead owner left goes first: its subnet and names are free again.
-    session::sweep(TRY(session::find_orphans(directories(), &*engine_)));
+    for (const auto& swept : session::sweep(directories(), TRY(session::find_orphans(directories(), &*engine_)))) show_swept(swept, output_);
     return session::ensure_agent_image(*engine_, plan.image, say);
   }
 
@@ -45,6 +48,7 @@ class LocalPlace : public Place {
   std::function<std::unique_ptr<session::Typing>()> typing(const std::string&, const Say&) override { return {}; }
 
  private:
+  Output output_;
   Result<docker::Engine> engine_ = connect_engine();
 };
 
@@ -186,7 +190,7 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const manifest
   return std::make_unique<VmPlace>(std::move(remote));
 }
 
-std::unique_ptr<Place> local_place() { return std::make_unique<LocalPlace>(); }
+std::unique_ptr<Place> local_place(const Output& output) { return std::make_unique<LocalPlace>(output); }
 
 Result<> check(const Transport& transport) {
   if (transport.is_mosh()) return session::check_mosh(transport.mosh);

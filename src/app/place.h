@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "app/output.h"
 #include "base/error.h"
 #include "manifest/manifest.h"
 #include "plan/plan.h"
@@ -32,7 +33,7 @@ class Place {
 };
 
 // This machine. An engine that does not answer is an error only once it is needed (not for --dry-run).
-std::unique_ptr<Place> local_place();
+std::unique_ptr<Place> local_place(const Output& output);
 
 // What carries the terminal's keystrokes.
 struct Transport {

@@ -73,7 +73,7 @@ json sessions() {
     info["session"] = name;
     if (!info.contains("state")) info["state"] = "starting";
     // On another machine the agent goes on without an owner here: `bottle attach` gives it one.
-    if (!view || !view->owner.alive()) info["state"] = view && view->remote.is_object() ? "unattended" : "dead";
+    if (!view || !view->owner.alive()) info["state"] = !view ? "dead" : view->remote.is_object() ? "unattended" : view->work ? "held" : "dead";
     all.push_back(std::move(info));
   }
   return all;

@@ -18,8 +18,8 @@ Result<std::string> running_session(const std::string& wanted);
 // The same among those that left results; the newest when nothing is named.
 Result<std::string> finished_session(const std::string& wanted);
 
-// What info.json says of each session, with "session" and "state": starting, running, dead (its owner is
-// gone).
+// What info.json says of each session, with "session" and "state": starting, running, dead (its owner is gone)
+// or held (and its work is not home yet: the next start or cleanup brings it).
 nlohmann::json sessions();
 
 }  // namespace bottle::app

@@ -76,6 +76,19 @@ void show_result(const json& result, const Output& output) {
       std::cerr << "bottle: left behind: " << left.get<std::string>() << "; run `bottle cleanup`\n";
 }
 
+void show_swept(const session::Swept& swept, const Output& output) {
+  if (output.json) {
+    json event = {{"event", "swept"}, {"receipt", to_json(swept.receipt)}, {"back", swept.back}};
+    std::cerr << event.dump() << std::endl;
+    return;
+  }
+  std::string text = swept.back.is_object() ? swept.back.value("text", "") : "";
+  if (!text.empty())
+    std::cerr << "bottle: the work of session " << swept.receipt.session << ", whose supervisor died:\n"
+              << text << (text.ends_with("\n") ? "" : "\n");
+  for (const auto& what : swept.receipt.left) std::cerr << "bottle: left behind: " << what << "\n";
+}
+
 void show_detached(const std::string& session) {
   std::cerr << "\nbottle: detached; the agent goes on. Come back: bottle attach " << session << "\n";
 }

@@ -1,6 +1,10 @@
 #include "docker/call.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+
+#include "docker/abandoned.h"
 
 namespace bottle::docker {
 namespace {
@@ -19,6 +23,15 @@ Code code_of(int status) {
 }
 
 }  // namespace
+
+int call_timeout_ms() {
+  static const int limit = [] {
+    const char* seconds = std::getenv("BOTTLE_ENGINE_TIMEOUT");
+    int n = seconds ? std::atoi(seconds) : 0;
+    return n > 0 ? std::min(n, 3600) * 1000 : 60000;
+  }();
+  return limit;
+}
 
 std::string escaped(std::string_view text) {
   std::string out;
@@ -56,7 +69,7 @@ Result<Response> checked(Result<Response> response, const std::string& doing) {
 }
 
 Result<Response> call(const std::string& socket, std::string_view method, const std::string& target, const Json& body, const std::string& doing,
-                      int timeout_ms) {
+                      int timeout_ms, const Note& note) {
   auto response = [&]() -> Result<Response> {
     std::string text;
     if (!body.is_null()) {
@@ -65,6 +78,7 @@ Result<Response> call(const std::string& socket, std::string_view method, const 
       if (text != body.dump(-1, ' ', false, Json::error_handler_t::replace)) return fail(Code::invalid, "a text in the request is no UTF-8");
     }
     auto connection = TRY(Connection::open(socket, timeout_ms));
+    if (note) TRY(note(TRY(other_end(connection.fd(), timeout_ms))));
     TRY(connection.request(method, target, body.is_null() ? "" : "application/json", text));
     return connection.response();
   }();
@@ -82,8 +96,8 @@ Result<Response> call_with_upload(const std::string& socket, std::string_view me
 }
 
 Result<Json> call_json(const std::string& socket, std::string_view method, const std::string& target, const Json& body, const std::string& doing,
-                       int timeout_ms) {
-  auto response = TRY(call(socket, method, target, body, doing, timeout_ms));
+                       int timeout_ms, const Note& note) {
+  auto response = TRY(call(socket, method, target, body, doing, timeout_ms, note));
   auto json = Json::parse(response.body, nullptr, false);
   if (!json.is_object() && !json.is_array()) return fail(Code::protocol, doing + ": the engine's answer is no JSON");
   return json;

@@ -10,17 +10,18 @@ constexpr size_t kLogLimit = 1 << 20;
 }
 
 Result<std::string> Engine::create_container(const std::string& name, const Json& config) {
-  return text_of(TRY(call_json(socket_, "POST", path("/containers/create?name=" + escaped(name)), config, "creating the container " + name)), "Id", name);
+  return text_of(TRY(call_json(socket_, "POST", path("/containers/create?name=" + escaped(name)), config, "creating the container " + name, call_timeout_ms(), note_)), "Id", name);
 }
 
 Result<> Engine::start_container(const std::string& id, int timeout_ms) {
-  TRY(call(socket_, "POST", path("/containers/" + escaped(id) + "/start"), nullptr, "starting the container " + id, timeout_ms));
+  TRY(call(socket_, "POST", path("/containers/" + escaped(id) + "/start"), nullptr, "starting the container " + id,
+           timeout_ms > 0 ? timeout_ms : call_timeout_ms()));
   return {};
 }
 
 Result<> Engine::stop_container(const std::string& id, int seconds) {
   TRY(call(socket_, "POST", path("/containers/" + escaped(id) + "/stop?t=" + std::to_string(seconds)), nullptr, "stopping the container " + id,
-           seconds * 1000 + kCallTimeoutMs));
+           seconds * 1000 + call_timeout_ms()));
   return {};
 }
 
@@ -45,7 +46,7 @@ Result<> Engine::remove_container(const std::string& name) {
 Result<int> Engine::wait_container(const std::string& id, int timeout_ms) {
   constexpr int kForEverMs = 1 << 30;  // twelve days
   std::string doing = "waiting for the container " + id;
-  Json json = TRY(call_json(socket_, "POST", path("/containers/" + escaped(id) + "/wait"), nullptr, doing, timeout_ms < 0 ? kForEverMs : timeout_ms));
+  Json json = TRY(call_json(socket_, "POST", path("/containers/" + escaped(id) + "/wait"), nullptr, doing, timeout_ms < 0 ? kForEverMs : timeout_ms ? timeout_ms : call_timeout_ms()));
   if (std::string error = text_of(member(json, "Error"), "Message"); !error.empty()) return fail(Code::internal, doing + ": the engine says: " + error);
   const Json& status = member(json, "StatusCode");
   if (!status.is_number_integer()) return fail(Code::protocol, doing + ": the engine gave no status");
@@ -58,7 +59,7 @@ Result<Engine::Json> Engine::inspect_container(const std::string& id) {
 
 Result<Attached> Engine::attach(const std::string& id, bool) {
   std::string doing = "attaching to the container " + id;
-  auto connection = TRY(Connection::open(socket_, kCallTimeoutMs));
+  auto connection = TRY(Connection::open(socket_, call_timeout_ms()));
   TRY(connection.upgrade(path("/containers/" + escaped(id) + "/attach?stream=1&stdin=1&stdout=1&stderr=1")));
   auto head = connection.head();
   if (head && head->status >= 400) {
@@ -88,7 +89,7 @@ Result<std::string> Engine::logs(const std::string& id, int lines) {
     if (text.size() > 2 * kLogLimit) text.erase(0, text.size() - kLogLimit);
   };
   auto response = [&]() -> Result<Response> {
-    auto connection = TRY(Connection::open(socket_, kCallTimeoutMs));
+    auto connection = TRY(Connection::open(socket_, call_timeout_ms()));
     TRY(connection.request("GET", path("/containers/" + escaped(id) + "/logs?stdout=1&stderr=1&tail=" + std::to_string(lines)), "", ""));
     return connection.response([&](std::string_view bytes) -> Result<> {
       if (!terminal) return demux.feed(bytes, [&](int, std::string_view chunk) { keep(chunk); });

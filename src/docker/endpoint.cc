@@ -1,4 +1,5 @@
 #include <dirent.h>
+#include <unistd.h>
 
 #include <optional>
 
@@ -61,7 +62,7 @@ Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environ
   for (const auto& path : sockets) {
     auto connection = Connection::open(path, 1000);
     if (connection) return Endpoint{path, path};
-    if (connection.error().code != Code::not_found && !silent) silent = Endpoint{path, path};
+    if (!silent && ::access(path.c_str(), F_OK) == 0) silent = Endpoint{path, path};
   }
   if (silent) return *silent;
   return fail(Code::unavailable, "no container engine was found: no DOCKER_HOST, no docker context, no socket in the usual places",

@@ -1,5 +1,7 @@
 #include "docker/engine.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 
@@ -18,7 +20,7 @@ Result<Engine> Engine::connect(const Endpoint& endpoint) {
     if (error.code == Code::denied) {
       error.todo = "add yourself to the group that owns " + endpoint.socket + " (docker), or use a rootless engine";
     } else {
-      error.todo = error.code == Code::not_found ? "install and start Docker, or point DOCKER_HOST at its unix socket"
+      error.todo = ::access(endpoint.socket.c_str(), F_OK) != 0 ? "install and start Docker, or point DOCKER_HOST at its unix socket"
                                                  : "is dockerd running? start it, or point DOCKER_HOST at its unix socket";
       error.code = Code::unavailable;
     }

@@ -1,8 +1,9 @@
 // The Docker Engine API over its unix socket. Every call blocks and has a connection of its own, so that threads may
-// call at once; each has a time limit (60 s for a whole call; 10 min for one wait inside a stream) and none throws.
+// call at once; each has a time limit (60 s, or BOTTLE_ENGINE_TIMEOUT, for a whole call; 10 min for one wait inside a stream) and none throws.
 // Errors carry the engine's own words. Source: the Engine API reference, v1.41 to v1.47.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -54,15 +55,19 @@ class Engine {
   Result<Json> info();
   Result<std::vector<std::string>> runtimes();
 
+  // From now on told, before each create of a container or network is sent, which connection it goes over (0: unknown),
+  // on the thread that creates: for who must know later whether such a create is still under way (abandoned.h).
+  void note_creates(std::function<Result<>(uint64_t end)> note) { note_ = std::move(note); }
+
   // The id.
   Result<std::string> create_container(const std::string& name, const Json& config);
-  Result<> start_container(const std::string& id, int timeout_ms = 60000);
+  Result<> start_container(const std::string& id, int timeout_ms = 0);  // 0: as for any call
   Result<> stop_container(const std::string& id, int seconds);  // SIGKILL after `seconds`
   Result<> kill_container(const std::string& id, const std::string& signal = "SIGKILL");  // not running: success
   // By force and with its anonymous volumes; blocks until it is gone (30 s at most). Not there: success.
   Result<> remove_container(const std::string& name);
-  // Blocks until it has ended: its status. -1: without a time limit.
-  Result<int> wait_container(const std::string& id, int timeout_ms = 60000);
+  // Blocks until it has ended: its status. 0: as long as any call; -1: without a time limit.
+  Result<int> wait_container(const std::string& id, int timeout_ms = 0);
   Result<Json> inspect_container(const std::string& id);
   // Attach before start, or the first output is lost. The container must have been made with stdin open.
   Result<Attached> attach(const std::string& id, bool terminal);
@@ -105,6 +110,7 @@ class Engine {
 
  private:
   std::string socket_, version_;
+  std::function<Result<>(uint64_t)> note_;
   std::string path(const std::string& rest) const { return "/v" + version_ + rest; }
 };
 

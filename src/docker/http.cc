@@ -57,7 +57,12 @@ Result<Connection> Connection::open(const std::string& socket, int timeout_ms) {
   int done;
   do done = ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
   while (done != 0 && errno == EINTR);
-  if (done != 0) return fail_errno("connecting to the engine at " + socket, errno == EAGAIN ? ETIMEDOUT : errno);
+  if (done != 0) {
+    auto failed = fail_errno("connecting to the engine at " + socket, errno == EAGAIN ? ETIMEDOUT : errno);
+    // An engine that is not there must not be taken for one that says "no such thing".
+    if (failed.error().code == Code::not_found) failed.error().code = Code::unavailable;
+    return failed;
+  }
   return Connection(std::move(fd), timeout_ms);
 }
 

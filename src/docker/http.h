@@ -44,6 +44,7 @@ class Connection {
 
   // After an upgrade: the descriptor, without a time limit, and what came with the head.
   UniqueFd release();
+  int fd() const { return fd_.get(); }
   std::string rest() { return std::exchange(buffer_, {}); }
 
  private:

@@ -25,7 +25,7 @@ Result<> remove_patiently(const std::string& socket, const std::string& target, 
 Result<std::string> Engine::create_network(const std::string& name, const Json& config) {
   Json body = config.is_object() ? config : Json::object();
   body["Name"] = name;
-  return text_of(TRY(call_json(socket_, "POST", path("/networks/create"), body, "creating the network " + name)), "Id", name);
+  return text_of(TRY(call_json(socket_, "POST", path("/networks/create"), body, "creating the network " + name, call_timeout_ms(), note_)), "Id", name);
 }
 
 Result<> Engine::connect_network(const std::string& network, const std::string& container, const Json& endpoint) {

@@ -108,8 +108,9 @@ void Clients::to_relay(const nlohmann::json& line) {
 
 bool Clients::first_is_gone() {
   if (clients_.empty()) return true;
-  char c;
-  return ::recv(clients_.front().fd.get(), &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+  // Whatever it sent before may still be there to be read.
+  pollfd p{clients_.front().fd.get(), 0, 0};
+  return ::poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
 }
 
 }  // namespace bottle::session

@@ -1,7 +1,11 @@
 #include "session/collect.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
+#include <cstdio>
+
+#include "base/defer.h"
 #include "base/file.h"
 #include "base/unique_fd.h"
 #include "session/names.h"
@@ -11,32 +15,45 @@ namespace bottle::session {
 namespace {
 
 Result<> save_archive(docker::Engine& engine, const std::string& container, const std::string& path, const std::string& to) {
-  UniqueFd fd(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!fd) return fail_errno("creating " + to);
-  return engine.get_archive(container, path, [&](std::string_view bytes) { return write_all(fd.get(), bytes); });
+  std::string part = to + ".part";
+  UniqueFd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno("creating " + part);
+  Defer remove([&] { ::unlink(part.c_str()); });
+  if (auto whole = engine.get_archive(container, path, [&](std::string_view bytes) { return write_all(fd.get(), bytes); }); !whole)
+    return std::unexpected(std::move(whole.error()).during(to));
+  if (::fsync(fd.get()) != 0) return fail_errno("flushing " + part);
+  if (std::rename(part.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
+  remove.dismiss();
+  return {};
 }
 
 }  // namespace
 
-nlohmann::json collect(docker::Engine& engine, const Job& job, const workspace::Summary& sent) {
+std::optional<Work> work_of(const Job& job, const workspace::Summary& sent) {
   using manifest::WorkspaceMode;
   const auto& plan = job.plan;
-  if (plan.workspace_mode == WorkspaceMode::none || plan.workspace_mode == WorkspaceMode::bind) return nlohmann::json::object();
-  if (job.far) {
+  if (plan.workspace_mode == WorkspaceMode::none || plan.workspace_mode == WorkspaceMode::bind) return std::nullopt;
+  return Work{plan.workspace, plan.workdir, sent.base, job.directories.results + "/" + plan.session, job.far};
+}
+
+nlohmann::json collect(docker::Engine& engine, const std::string& session, const Work& work) {
+  std::string container = Names(session).agent;
+  std::string still_there = "The work is still in the container " + container + ". When the cause is mended, `bottle cleanup` brings it home.";
+  if (work.far) {
     // Sorted where the operator's repository is, once it has been fetched.
-    std::string kept = job.directories.results + "/" + plan.session + "/workspace.tar";
-    auto saved = save_archive(engine, Names(plan.session).agent, plan.workdir, kept);
-    if (!saved) return {{"error", saved.error().what}};
+    std::string kept = work.results + "/workspace.tar";
+    auto saved = save_archive(engine, container, work.workdir, kept);
+    if (!saved) return {{"error", saved.error().what}, {"held", true}, {"text", still_there}};
     return {{"archive", kept}};
   }
   workspace::Incoming incoming;
-  incoming.session = plan.session;
-  incoming.source = plan.workspace;
-  incoming.base = sent.base;
-  incoming.results_dir = job.directories.results + "/" + plan.session;
+  incoming.session = session;
+  incoming.source = work.source;
+  incoming.base = work.base;
+  incoming.results_dir = work.results;
   workspace::Back back;
   auto done = pipe_through(
-      [&](const Sink& sink) { return engine.get_archive(Names(plan.session).agent, plan.workdir, sink); },
+      [&](const Sink& sink) { return engine.get_archive(container, work.workdir, sink); },
       [&](const Source& source) -> Result<> {
         back = TRY(workspace::receive(incoming, source));
         return {};
@@ -44,8 +61,11 @@ nlohmann::json collect(docker::Engine& engine, const Job& job, const workspace::
   if (!done) {
     // The container goes next: what cannot be sorted is kept as it is, rather than lost.
     std::string kept = incoming.results_dir + "/workspace.tar";
-    auto saved = save_archive(engine, Names(plan.session).agent, plan.workdir, kept);
-    if (!saved) return {{"error", done.error().what + "; nor could it be kept as an archive: " + saved.error().what}};
+    auto saved = save_archive(engine, container, work.workdir, kept);
+    if (!saved)
+      return {{"error", done.error().what + "; nor could it be kept as an archive: " + saved.error().what},
+              {"held", true},
+              {"text", still_there}};
     return {{"error", done.error().what}, {"archive", kept}, {"text", "The workspace as the agent left it, unchecked: " + kept}};
   }
   return {{"text", back.text}, {"refs", back.refs},           {"commits", back.commits}, {"files", back.files},

@@ -5,11 +5,17 @@
 
 #include "docker/engine.h"
 #include "session/job.h"
+#include "session/ledger.h"
 #include "workspace/workspace.h"
 
 namespace bottle::session {
 
-// Blocking. Never touches the checked-out tree. An error is part of the answer ("error"), since teardown goes on.
-nlohmann::json collect(docker::Engine& engine, const Job& job, const workspace::Summary& sent);
+// What there is to bring home; none where the workspace does not travel.
+std::optional<Work> work_of(const Job& job, const workspace::Summary& sent);
+
+// Blocking; may be done again. Never touches the checked-out tree. An error is part of the answer ("error"), since
+// teardown goes on: what could not be sorted is kept as an archive ("archive"). If even that could not be written, the
+// answer has "held": true, and the container is all that holds the work: it must not be removed.
+nlohmann::json collect(docker::Engine& engine, const std::string& session, const Work& work);
 
 }  // namespace bottle::session

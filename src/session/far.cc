@@ -23,7 +23,7 @@
 #include "session/job.h"
 #include "session/names.h"
 #include "session/supervisor.h"
-#include "session/teardown.h"
+#include "session/sweep.h"
 
 namespace bottle::session {
 namespace {
@@ -92,7 +92,7 @@ void sweep_meanwhile(const FarWorld& world) {
   if (world.engine_socket.empty()) return;
   auto engine = docker::Engine::connect({world.engine_socket, "this machine"});
   if (!engine) return;
-  if (auto orphans = find_orphans(world.directories, &*engine)) sweep(*orphans);
+  if (auto orphans = find_orphans(world.directories, &*engine)) sweep(world.directories, *orphans);
 }
 
 int serve(const FarWorld& world) {
@@ -200,7 +200,7 @@ Result<> forget(const FarWorld& world, const std::string& session) {
     auto engine = TRY(docker::Engine::connect({world.engine_socket, "this machine"}));
     Names names(session);
     bool running = ::access((world.directories.sessions + "/" + session + "/socket").c_str(), F_OK) == 0;
-    if (!running) receipt["receipt"] = to_json(tear_down(engine, session, {{"network", names.network}, {"container", names.guard}, {"container", names.agent}}));
+    if (!running) receipt["receipt"] = to_json(tear_down(engine, session, names.things()));
   }
   return write_all(1, receipt.dump() + "\n");
 }

@@ -8,6 +8,7 @@
 #include <future>
 
 #include "base/file.h"
+#include "session/collect.h"
 #include "session/gate.h"
 #include "session/images.h"
 #include "session/names.h"
@@ -65,11 +66,15 @@ json agent_container(const Job& job, const Subnet& subnet, const std::string& eg
                {"Ulimits", json::array({{{"Name", "core"}, {"Soft", 0}, {"Hard", 0}}})},
                {"Sysctls", {{"net.ipv6.conf.all.disable_ipv6", "1"}, {"net.ipv4.ip_forward", "0"}}}};
   if (plan.runtime != "auto" && !plan.runtime.empty()) host["Runtime"] = plan.runtime;
-  json volumes = {{"/home/agent", json::object()}};
+  // Named and labelled, unlike anonymous ones: an engine that dies over them leaves nothing that nobody knows.
+  auto volume = [&](const std::string& name, const std::string& target) -> json {
+    return {{"Type", "volume"}, {"Source", name}, {"Target", target}, {"VolumeOptions", {{"Labels", labels}}}};
+  };
+  host["Mounts"] = json::array({volume(names.home, "/home/agent")});
   if (plan.workspace_mode == manifest::WorkspaceMode::bind)
-    host["Mounts"] = json::array({{{"Type", "bind"}, {"Source", plan.workspace}, {"Target", plan.workdir}, {"BindOptions", {{"Propagation", "rprivate"}}}}});
+    host["Mounts"].push_back({{"Type", "bind"}, {"Source", plan.workspace}, {"Target", plan.workdir}, {"BindOptions", {{"Propagation", "rprivate"}}}});
   else
-    volumes[plan.workdir] = json::object();
+    host["Mounts"].push_back(volume(names.work, plan.workdir));
   return {{"Image", plan.image.reference},
           {"Entrypoint", {"/.bottle/inside"}},
           {"Cmd", json::array()},
@@ -82,7 +87,6 @@ json agent_container(const Job& job, const Subnet& subnet, const std::string& eg
           {"AttachStderr", true},
           {"OpenStdin", true},
           {"StdinOnce", false},
-          {"Volumes", volumes},
           {"Labels", labels},
           {"Env",
            {"BOTTLE_GUARD=" + subnet.guard + ":3128", "BOTTLE_GATEWAY=" + subnet.gateway, "BOTTLE_PROBE_HOSTS=" + egress_gateway,
@@ -184,7 +188,7 @@ Result<workspace::Summary> make_agent(docker::Engine& engine, const Job& job, bo
 
 std::vector<Thing> things_of(const Job& job) {
   Names names(job.plan.session);
-  std::vector<Thing> things = {{"network", names.network}, {"container", names.guard}, {"container", names.agent}};
+  std::vector<Thing> things = names.things();
   if (needs_own_agent(job)) things.insert(things.begin(), {"ssh-agent", SessionAgent::socket_in(job.directories.sessions + "/" + job.plan.session)});
   return things;
 }
@@ -200,18 +204,24 @@ Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, c
   return link;
 }
 
-Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, DeliveryPoint* delivery, const Progress& progress) {
+Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, DeliveryPoint* delivery, const Audience& audience) {
   const auto& plan = job.plan;
   Names names(plan.session);
+  auto labelled = [&](const char* role) { return labels(plan.session, owner, job.directories.sessions + "/" + plan.session, role); };
+  auto progress = [&](const std::string& step) -> Result<> {
+    if (audience.is_gone()) return fail(Code::canceled, "the launcher went away before the agent ran");
+    audience.show(step);
+    return {};
+  };
   // From here on every name is on disk, whatever happens.
   TRY(ledger.will_make(things_of(job)));
 
   // What needs nothing from another begins at once. The subnet is a guess that the network makes true; the few times it cannot,
   // the agent's container, which names its addresses, is made again.
-  progress("networks");
+  TRY(progress("networks"));
   Subnet guess = likely_subnet();
   auto network = std::async(std::launch::async, [&] {
-                   return make_internal_network(engine, names.network, labels(plan.session, owner, "network"), guess);
+                   return make_internal_network(engine, names.network, labelled("network"), guess);
                  }).share();
   auto egress = std::async(std::launch::async, [&] { return ensure_egress_network(engine); }).share();
   auto root_made = std::async(std::launch::async, [&] { return pki::Root::make(plan.session); }).share();
@@ -227,7 +237,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   auto guard = std::async(std::launch::async, [&]() -> Result<Guard> {
     std::string reference = TRY(ensure_guard_image(engine));
     TRY(egress.get());
-    TRY(engine.create_container(names.guard, guard_container(reference, labels(plan.session, owner, "guard"))));
+    TRY(engine.create_container(names.guard, guard_container(reference, labelled("guard"))));
     Subnet subnet = TRY(network.get());
     TRY(engine.connect_network(names.network, names.guard, {{"IPAMConfig", {{"IPv4Address", subnet.guard}}}, {"Aliases", {"guard"}}}));
     json message = {{"type", "configure"}, {"config", guard_config(plan, {subnet.guard, job.ca_bundle, job.extra_ca, job.values.secrets, job.far, job.tunnel})}};
@@ -240,7 +250,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   auto agent = [&]() -> Result<Gate> {
     std::string gateway = TRY(egress.get());
     auto create = [&](const Subnet& subnet) -> Result<> {
-      TRY(engine.create_container(names.agent, agent_container(job, subnet, gateway, labels(plan.session, owner, "agent"))));
+      TRY(engine.create_container(names.agent, agent_container(job, subnet, gateway, labelled("agent"))));
       return {};
     };
     sent = TRY(make_agent(engine, job, !delivery, names.agent, [&]() -> Result<> {
@@ -249,7 +259,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
       return create(guess);
     }));
     Subnet subnet = TRY(network.get());
-    progress("guard and agent");
+    TRY(progress("guard and agent"));
     if (subnet != guess) {
       TRY(engine.remove_container(names.agent));
       sent = TRY(make_agent(engine, job, !delivery, names.agent, [&] { return create(subnet); }));
@@ -270,11 +280,13 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
 
   std::unique_ptr<SessionAgent> keys = TRY(ssh_agent.get());
 
-  progress("self-test");
+  TRY(progress("self-test"));
+  if (auto work = work_of(job, sent)) TRY(ledger.will_hold(*work));
   json report = TRY(agent->await_report(20000));
   if (!report.value("ok", false))
     return fail(Code::denied, "the self-test from inside the bottle found a way out: " + surprises(report),
                 "nothing was run; ARCHITECTURE.md (the gate) says what each probe asks");
+  if (audience.is_gone()) return fail(Code::canceled, "the launcher went away before the agent ran");
   std::shared_ptr<const pki::Root> root = TRY(root_made.get());
   TRY(agent->open(go_message(job, root->pem(), subnet)));
   auto early = agent->take_early();

@@ -31,14 +31,18 @@ struct Running {
   workspace::Summary sent;
 };
 
-using Progress = std::function<void(const std::string& step)>;
+// Whoever waits for the agent. When it goes away before the agent runs, so does the session.
+struct Audience {
+  std::function<void(const std::string& step)> show;
+  std::function<bool()> is_gone;
+};
 
 // Everything that a launch of `job` will make, in that order.
 std::vector<Thing> things_of(const Job& job);
 
 // Blocking; on error everything named in the ledger is to be torn down by the caller. `delivery`: where a far job's
 // workspace comes in; null for a job of this machine.
-Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, DeliveryPoint* delivery, const Progress& progress);
+Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, DeliveryPoint* delivery, const Audience& audience);
 
 // Attaches to the session's guard, starts it, configures it and certifies its authority. Used at launch and when it died.
 Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const nlohmann::json& configuration, const pki::Root& root);

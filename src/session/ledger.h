@@ -2,6 +2,8 @@
 // whoever comes after a crash knows what to remove. One JSON object a line; a torn last line is ignored.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,8 +15,17 @@
 namespace bottle::session {
 
 struct Thing {
-  std::string kind;  // container | network | ssh-agent (its socket's path)
+  std::string kind;  // container | network | volume | ssh-agent (its socket's path)
   std::string name;
+};
+
+// What it takes to bring a session's work home without its supervisor. Nothing in it is secret.
+struct Work {
+  std::string source;   // the operator's directory
+  std::string workdir;  // where it is inside
+  std::string base;     // commit the work starts from, or empty
+  std::string results;  // directory for patch and archive
+  bool far = false;     // only as an archive: it is sorted on the operator's machine
 };
 
 // Who owns a session: enough to tell a live owner from a process that got its number.
@@ -24,14 +35,19 @@ struct Owner {
   std::string start_time, boot_id;
 
   static Owner self();
+  // A process that is being killed is waited for (5 s at most): what its last threads ask of the engine counts as its own.
   bool alive() const;
   std::string to_label() const;
   static Result<Owner> from_label(const std::string& label);
 };
 
+// How the directory of a session begins whose ledger has no owner's record yet.
+extern const char* const kUnborn;
+
 class Ledger {
  public:
-  // Creates `directory` (mode 0700) and the ledger in it, with the owner as its first record.
+  // Creates `directory` (mode 0700) and the ledger in it, with the owner as its first record; whoever looks finds all of
+  // that or nothing. Code::conflict: there is a session of that name.
   static Result<Ledger> create(const std::string& directory, const Owner& owner);
 
   // Takes over the ledger of a session whose owner died. Code::conflict if somebody lives in it.
@@ -40,9 +56,14 @@ class Ledger {
   // Appends and flushes to disk; returns only when the record would survive a power cut.
   Result<> will_make(const std::vector<Thing>& things);
   Result<> note(const nlohmann::json& record);
+  // Before the agent runs: from here on there is something to lose.
+  Result<> will_hold(const Work& work);
+  // A create goes to the engine over this connection (docker/abandoned.h). Not flushed: a power cut ends the engine too.
+  Result<> will_ask(uint64_t end);
 
  private:
   explicit Ledger(UniqueFd fd) : fd_(std::move(fd)) {}
+  Result<> append(const nlohmann::json& record, bool flush);
   UniqueFd fd_;
 };
 
@@ -55,6 +76,9 @@ struct LedgerView {
   nlohmann::json plan;        // same: the plan
   std::string base;           // same: the commit that was sent
   bool running = false;       // the agent was let run
+  std::vector<uint64_t> asked;  // the connections over which creates went
+  std::optional<Work> work;   // none: nothing to bring home, or it is home
+  std::optional<int> exit;    // the agent's, if it ended before its supervisor did
 };
 Result<LedgerView> read_ledger(const std::string& directory);
 

@@ -22,7 +22,7 @@
 #include "session/homecoming.h"
 #include "session/ledger.h"
 #include "session/near_end.h"
-#include "session/teardown.h"
+#include "session/sweep.h"
 #include "session/vm_part.h"
 #include "workspace/workspace.h"
 

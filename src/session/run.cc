@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <mutex>
 #include <optional>
 
 #include "base/file.h"
 #include "session/collect.h"
 #include "session/launch.h"
-#include "session/teardown.h"
+#include "session/names.h"
+#include "session/sweep.h"
 #include "session/watch.h"
 
 namespace bottle::session {
@@ -53,6 +55,13 @@ void run(const Job& job, Clients& clients) {
   Owner owner = Owner::self();
   auto ledger = Ledger::create(directory, owner);
   if (!ledger) return tell_failure(clients, ledger.error());
+  std::vector<uint64_t> asked;
+  std::mutex asked_lock;
+  engine->note_creates([&](uint64_t end) {
+    std::scoped_lock hold(asked_lock);
+    asked.push_back(end);
+    return ledger->will_ask(end);
+  });
   std::optional<Error> error;
   if (auto noted = ledger->note({{"engine", job.engine}}); !noted) error = noted.error();
   if (!error) {
@@ -71,11 +80,10 @@ void run(const Job& job, Clients& clients) {
 
   json result = {{"session", session}, {"bottle", job.plan.bottle}, {"exit", 125}};
   if (!error) {
-    auto running = launch(*engine, job, owner, *ledger, delivery ? &*delivery : nullptr, [&](const std::string& step) { clients.event({{"event", "step"}, {"step", step}}); });
+    Audience audience{[&](const std::string& step) { clients.event({{"event", "step"}, {"step", step}}); }, [&] { return clients.first_is_gone(); }};
+    auto running = launch(*engine, job, owner, *ledger, delivery ? &*delivery : nullptr, audience);
     if (!running) {
       error = running.error();
-    } else if (clients.first_is_gone()) {
-      error = Error{Code::canceled, "the launcher went away before the agent ran"};
     } else {
       // True from here on: the self-test passed, the gate is open, the agent works. A terminal may come and go.
       (void)write_info(job, directory, "running");
@@ -85,18 +93,27 @@ void run(const Job& job, Clients& clients) {
       (void)ledger->note({{"ended", result["exit"]}});
       if (job.plan.record) write_recorded(job, result["egress"]["recorded"]);
       clients.event({{"event", "collecting"}});
-      result["back"] = collect(*engine, job, running->sent);
+      auto work = work_of(job, running->sent);
+      result["back"] = work ? collect(*engine, session, *work) : json::object();
+      if (!result["back"].value("held", false)) (void)ledger->note({{"home", true}});
     }
   }
 
-  // What the agent did is on the operator's disk, or the result says why it could not be. Everything else goes.
-  Receipt receipt = tear_down(*engine, session, things_of(job));
+  // What the agent did is on the operator's disk, or still in its container. Everything else goes; after an error a
+  // create that we gave up waiting for may yet come to its end.
+  Names names(session);
+  auto things = things_of(job);
+  bool held = result.value("back", json::object()).value("held", false);
+  if (held) std::erase_if(things, [&](const Thing& thing) { return thing.kind == "volume" || thing.name == names.agent; });
+  Receipt receipt = tear_down_for_good(*engine, session, things, asked);
+  if (held) receipt.left.push_back("container " + names.agent + ": it holds the work");
   result["receipt"] = to_json(receipt);
   // Before the socket goes: who comes too late to attach finds the result.
   if (!error) (void)write_file_atomically(job.directories.results + "/" + session + "/result.json", result.dump(2) + "\n");
-  if (receipt.confirmed) sweep({{session, {}, job.engine, directory}});
+  if (receipt.confirmed) forget(job.directories, directory, receipt);
   if (error) {
     ::rmdir((job.directories.results + "/" + session).c_str());
+    if (!receipt.confirmed) error->todo += std::string(error->todo.empty() ? "" : "; ") + "not everything could be removed: run `bottle cleanup` once the engine answers";
     return tell_failure(clients, *error);
   }
   clients.send(FrameType::result, result.dump());

@@ -1,11 +1,17 @@
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <sstream>
 
 #include "base/file.h"
 #include "base/ids.h"
 #include "session/frames.h"
 #include "session/live_policy.h"
 #include "session/ledger.h"
+#include "session/sweep.h"
 
 namespace bottle::session {
 namespace {
@@ -27,6 +33,80 @@ TEST(Ledger, SurvivesATornLastLineAndKeepsOrder) {
   EXPECT_EQ(view->engine, "/run/d.sock");
   EXPECT_TRUE(view->owner.alive());
   EXPECT_FALSE(Ledger::create(dir, Owner::self()));  // one ledger a session
+}
+
+TEST(Ledger, KnowsWhatThereIsToBringHomeUntilItIsHome) {
+  std::string dir = ::testing::TempDir() + "/ledger-" + random_hex(4);
+  auto ledger = Ledger::create(dir, Owner::self());
+  ASSERT_TRUE(ledger);
+  ASSERT_TRUE(ledger->will_ask(77));
+  ASSERT_TRUE(ledger->will_hold(Work{"/src", "/workspace", "abc", "/results"}));
+  auto view = read_ledger(dir);
+  EXPECT_EQ(view->asked, std::vector<uint64_t>{77});
+  ASSERT_TRUE(view->work);
+  EXPECT_EQ(view->work->base, "abc");
+  EXPECT_EQ(view->work->results, "/results");
+  ASSERT_TRUE(ledger->note({{"ended", 7}}));
+  ASSERT_TRUE(ledger->note({{"home", true}}));
+  view = read_ledger(dir);
+  EXPECT_FALSE(view->work);
+  EXPECT_EQ(view->exit, 7);
+}
+
+TEST(Sweep, LeavesAStartThatIsBeingBornAndRemovesOneThatDiedAtIt) {
+  Directories directories{"", ::testing::TempDir() + "/state-" + random_hex(4) + "/sessions", "/nonexistent/results", ""};
+  auto unborn = [&](const std::string& name) { return directories.sessions + "/" + kUnborn + name; };
+  for (const char* name : {"silent", "living", "dead"}) ASSERT_TRUE(make_directories(unborn(name)));
+  Owner owner = Owner::self();
+  ASSERT_TRUE(write_file_atomically(unborn("living") + "/ledger", "{\"owner\":\"" + owner.to_label() + "\"}\n"));
+  owner.start_time += "1";
+  ASSERT_TRUE(write_file_atomically(unborn("dead") + "/ledger", "{\"owner\":\"" + owner.to_label() + "\"}\n"));
+  auto orphans = find_orphans(directories, nullptr);
+  ASSERT_TRUE(orphans);
+  EXPECT_TRUE(orphans->empty());
+  EXPECT_EQ(::access(unborn("silent").c_str(), F_OK), 0);
+  EXPECT_EQ(::access(unborn("living").c_str(), F_OK), 0);
+  EXPECT_NE(::access(unborn("dead").c_str(), F_OK), 0);
+}
+
+TEST(Sweep, WhatIsNotFinalIsRememberedInAGrave) {
+  Directories directories{"", ::testing::TempDir() + "/state-" + random_hex(4) + "/sessions", "/nonexistent/results", ""};
+  std::string directory = directories.sessions + "/x1";
+  {
+    Owner owner = Owner::self();
+    owner.start_time += "1";
+    auto ledger = Ledger::create(directory, owner);
+    ASSERT_TRUE(ledger);
+    ASSERT_TRUE(ledger->note({{"engine", "/nonexistent/engine.sock"}}));
+    ASSERT_TRUE(ledger->will_make({{"container", "bottle-x1-agent"}}));
+  }
+  ASSERT_TRUE(write_file_atomically(directory + "/info.json.new.17", "{}"));
+  Receipt receipt;
+  receipt.session = "x1";
+  receipt.final = false;
+  forget(directories, directory, receipt);
+  EXPECT_NE(::access(directory.c_str(), F_OK), 0);
+  auto orphans = find_orphans(directories, nullptr);
+  ASSERT_TRUE(orphans);
+  ASSERT_EQ(orphans->size(), 1u);
+  EXPECT_EQ((*orphans)[0].things.size(), 1u);
+  EXPECT_TRUE(sweep(directories, *orphans).empty()) << "a silent engine is no news of a grave";
+  EXPECT_EQ(find_orphans(directories, nullptr)->size(), 1u);
+}
+
+TEST(Owner, IsDeadOnlyWhenItsLastThreadIs) {
+  pid_t child = ::fork();
+  if (child == 0) {
+    for (;;) ::pause();
+  }
+  Owner owner{::getuid(), child, "", Owner::self().boot_id};
+  auto stat = *read_file("/proc/" + std::to_string(child) + "/stat");
+  std::istringstream rest(stat.substr(stat.rfind(')') + 1));
+  for (int i = 3; i <= 22; ++i) rest >> owner.start_time;
+  EXPECT_TRUE(owner.alive());
+  ::kill(child, SIGKILL);
+  EXPECT_FALSE(owner.alive()) << "a process that is being killed is waited for";
+  ::waitpid(child, nullptr, 0);
 }
 
 TEST(Owner, AReusedPidIsNotTheOwner) {

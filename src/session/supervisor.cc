@@ -68,11 +68,12 @@ int supervise(int socket) {
   if (!job) return 125;
   Clients clients(std::move(first));
   // Other programs' variables, and maybe their secrets, are no business of a process that lives for hours.
-  if (!std::getenv("BOTTLE_TEST_KILL_AT_RECORD")) {
+  if (!std::getenv("BOTTLE_TEST_KILL_AT_RECORD") && !std::getenv("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD")) {
     // What ssh needs to come back after a broken connection: its agent, and where a ProxyCommand is found.
     std::map<std::string, std::string> kept = {{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}};
     for (const char* name : {"SSH_AUTH_SOCK", "PATH", "XDG_RUNTIME_DIR"})
       if (const char* value = std::getenv(name); value && job->remote) kept[name] = value;
+    if (const char* limit = std::getenv("BOTTLE_ENGINE_TIMEOUT")) kept["BOTTLE_ENGINE_TIMEOUT"] = limit;
     kept["HOME"] = job->directories.home;
     ::clearenv();
     for (const auto& [name, value] : kept) ::setenv(name.c_str(), value.c_str(), 1);

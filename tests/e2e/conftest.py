@@ -70,7 +70,8 @@ class Operator:
 
     def background(self, script, *args, **config):
         """The same, not waited for: a Popen."""
-        env = self.world.environment(self.config(**config), self.home)
+        variables = config.pop("variables", {})  # of the launcher
+        env = {**self.world.environment(self.config(**config), self.home), **variables}
         return subprocess.Popen(self.world.command("start", "a", "--yes", "--headless", "-p", guarded(script, config), *args),
                                 cwd=self.workspace, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 text=True)

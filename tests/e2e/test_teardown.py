@@ -6,38 +6,7 @@ import time
 
 import pytest
 
-
-def everything(world):
-    """What the engine has, the shared egress network and the images aside."""
-    return (sorted(c["Names"][0] for c in world.engine("GET", "/containers/json?all=1")),
-            sorted(n["Name"] for n in world.engine("GET", "/networks")),
-            sorted(v["Name"] for v in world.engine("GET", "/volumes").get("Volumes") or []))
-
-
-def processes_of(operator):
-    """Pids of the bottle processes that live with this operator's state: by their environment."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if os.path.basename(os.readlink("/proc/%s/exe" % pid)) != "bottle":
-                continue
-            if ("HOME=" + operator.home).encode() in open("/proc/%s/environ" % pid, "rb").read().split(b"\0"):
-                found.append((int(pid), open("/proc/%s/cmdline" % pid, "rb").read().split(b"\0")))
-        except OSError:
-            continue
-    return found
-
-
-def running(operator, until):
-    """Waits until the agent of the operator's one session runs."""
-    def ready():
-        try:
-            return any(c["Labels"].get("bottle.role") == "agent" and c["State"] == "running"
-                       for c in operator.world.engine("GET", "/containers/json"))
-        except ValueError:
-            return False
-    assert until(ready, 60), "the agent never ran"
-    time.sleep(1)
+from look import everything, processes_of, running
 
 
 def test_nothing_is_left_after_an_end(world, operator, runtime):

@@ -229,6 +229,19 @@ class World:
             time.sleep(0.1)
         raise RuntimeError("dockerd did not answer:\n" + open(self.path("dockerd.log")).read()[-3000:])
 
+    def kill_dockerd(self):
+        """SIGKILL, as a crash would. Its containers' processes live on until a new one finds them."""
+        self.dockerd.kill()
+        self.dockerd.wait()
+
+    def restart_dockerd(self):
+        """A new one on the same data, after the old one's death."""
+        if self.dockerd.poll() is None:
+            self.kill_dockerd()
+        with contextlib.suppress(OSError):
+            os.unlink(self.path("dockerd.pid"))
+        self._dockerd()
+
     def engine(self, method, path, raw=False, socket_path=None):
         """One call of the Engine API. Its JSON, or text with raw."""
         with socket.socket(socket.AF_UNIX) as s:

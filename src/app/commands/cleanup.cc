@@ -9,9 +9,10 @@
 #include "app/output.h"
 #include "app/vms.h"
 #include "app/world.h"
+#include "app/show.h"
 #include "base/unique_fd.h"
 #include "session/client.h"
-#include "session/teardown.h"
+#include "session/sweep.h"
 
 namespace bottle::app {
 namespace {
@@ -56,10 +57,11 @@ std::vector<session::Receipt> end_unattended(const std::vector<std::string>& nam
 }
 
 Result<int> cleanup(const CleanupOptions& options) {
-  // VMs first: they cost money, and need no engine here.
+  // Work first: it may be on a VM that goes next. VMs cost money, and need no engine here.
+  auto remote = unattended(directories());
+  auto ended = options.dry_run ? std::vector<session::Receipt>() : end_unattended(remote);
   bool clean = true;
   auto vms = TRY(clean_up_vms(options.dry_run, options.output, clean));
-  auto remote = unattended(directories());
   // Without an engine "nothing to clean up" would be a guess.
   auto engine = TRY(connect_engine());
   auto orphans = TRY(session::find_orphans(directories(), &engine));
@@ -69,14 +71,15 @@ Result<int> cleanup(const CleanupOptions& options) {
     return 0;
   }
   json all = std::move(vms);
-  auto receipts = session::sweep(orphans);
-  for (auto& receipt : end_unattended(remote)) receipts.push_back(std::move(receipt));
-  for (const auto& receipt : receipts) {
-    all.push_back(to_json(receipt));
-    clean = clean && receipt.confirmed;
+  auto all_swept = session::sweep(directories(), orphans);
+  for (auto& receipt : ended) all_swept.push_back({std::move(receipt), nullptr});
+  for (const auto& swept : all_swept) {
+    all.push_back(to_json(swept.receipt));
+    if (!swept.back.is_null()) all.back()["back"] = swept.back;
+    clean = clean && swept.receipt.confirmed;
     if (options.output.json) continue;
-    for (const auto& what : receipt.removed) std::cout << "removed " << what << "\n";
-    for (const auto& what : receipt.left) std::cerr << "bottle: left behind: " << what << "\n";
+    show_swept(swept, options.output);
+    for (const auto& what : swept.receipt.removed) std::cout << "removed " << what << "\n";
   }
   if (options.output.json)
     std::cout << all.dump(2) << "\n";

@@ -1,0 +1,45 @@
+// What dead owners left: found by ledger and by label, its work brought home, then removed.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "docker/engine.h"
+#include "session/ledger.h"
+#include "session/state.h"
+#include "session/teardown.h"
+
+namespace bottle::session {
+
+struct Orphan {
+  std::string session;
+  std::vector<Thing> things;
+  std::string engine;
+  std::string directory;      // of its ledger; empty: found by label alone
+  std::vector<uint64_t> asked;  // as in LedgerView
+  std::optional<Work> work;   // not home yet
+  std::optional<int> exit;
+  std::string grave;          // the file that remembers it, if it was swept before
+};
+
+// By ledger under `directories.sessions`, and by label on `engine` (may be null).
+Result<std::vector<Orphan>> find_orphans(const Directories& directories, docker::Engine* engine);
+
+struct Swept {
+  Receipt receipt;
+  nlohmann::json back;  // what came home, as collect() says; null: there was nothing to bring
+};
+
+// Brings home what the agents of the orphans did, and tears down. The ledger of an orphan whose engine does not answer,
+// or whose work cannot be brought home, is kept for the next time. Several may sweep at once: each orphan is swept by
+// one, and the others wait for it (a minute at most).
+std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans);
+
+// The directory of a session that is confirmed gone. The ledger last: as long as it is there, the next sweep tries again.
+void remove_session_directory(const std::string& directory);
+
+// Forgets a session of ours that is over: its directory. If the receipt is not final, a grave remembers what to look for.
+void forget(const Directories& directories, const std::string& directory, const Receipt& receipt);
+
+}  // namespace bottle::session

@@ -1,0 +1,66 @@
+"""What is there: on the engine, among the processes, in the results. Shared by the tests of teardown, crashes and faults."""
+
+import os
+import time
+
+
+def everything(world):
+    """What the engine has, images aside."""
+    return (sorted(c["Names"][0] for c in world.engine("GET", "/containers/json?all=1")),
+            sorted(n["Name"] for n in world.engine("GET", "/networks")),
+            sorted(v["Name"] for v in world.engine("GET", "/volumes").get("Volumes") or []))
+
+
+def processes_of(operator):
+    """Pids of the bottle processes that live with this operator's state: by their environment."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.path.basename(os.readlink("/proc/%s/exe" % pid)) != "bottle":
+                continue
+            if ("HOME=" + operator.home).encode() in open("/proc/%s/environ" % pid, "rb").read().split(b"\0"):
+                found.append((int(pid), open("/proc/%s/cmdline" % pid, "rb").read().split(b"\0")))
+        except OSError:
+            continue
+    return found
+
+
+def supervisors_of(operator):
+    return [pid for pid, argv in processes_of(operator) if argv[1:2] == [b"supervise"]]
+
+
+def containers(world, role=None):
+    """The running ones, of one role."""
+    return [c for c in world.engine("GET", "/containers/json") if role is None or c["Labels"].get("bottle.role") == role]
+
+
+def running(operator, until):
+    """Waits until the agent of the operator's one session runs."""
+    def ready():
+        try:
+            return bool(containers(operator.world, "agent"))
+        except ValueError:
+            return False
+    assert until(ready, 60), "the agent never ran"
+    time.sleep(1)
+
+
+def state_files(operator):
+    """All that is under the operator's state directory but results."""
+    top = operator.world.state(operator.home)
+    found = []
+    for where, directories, files in os.walk(top):
+        if where == top and "results" in directories:
+            directories.remove("results")
+        found += [os.path.relpath(os.path.join(where, name), top) for name in files + directories]
+    return sorted(name for name in found if name not in ("sessions",))
+
+
+def came_home(operator, path):
+    """The contents that a file has in the refs that came back."""
+    refs = operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").split()
+    texts = []
+    for ref in refs:
+        if path in operator.git("ls-tree", "-r", "--name-only", ref).split("\n"):
+            texts.append(operator.git("show", "%s:%s" % (ref, path)))
+    return texts

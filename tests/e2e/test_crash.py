@@ -1,0 +1,172 @@
+"""kill -9 after every record of the ledger, and while the engine is at work: the next command leaves nothing, and what the agent
+did comes home."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from look import came_home, containers, everything, processes_of, running, state_files, supervisors_of
+
+# The ledger of a session, in order: owner, engine, make, asked (network), asked twice (guard and agent), work, running, ended, home.
+RECORDS = range(1, 11)
+RUNNING, ENDED = 8, 9
+SCRIPT = "cd /workspace && echo kept > kept.txt; sleep %d"
+
+
+def launch(operator, script, **variables):
+    env = {**operator.world.environment(operator.config(), operator.home), **{name: str(value) for name, value in variables.items()}}
+    script = '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script
+    return subprocess.Popen(operator.world.command("start", "a", "--yes", "--headless", "-p", script), cwd=operator.workspace, env=env,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def before(world, operator):
+    """What the engine has without a session; the shared network is made first."""
+    assert operator.bottle("engine", "prepare").returncode == 0
+    return everything(world)
+
+
+def assert_nothing_is_left(world, operator, before):
+    assert everything(world) == before
+    assert operator.sessions() == [] and state_files(operator) == []
+    until = time.time() + 10  # a supervisor says its last word before it ends
+    while processes_of(operator) and time.time() < until:
+        time.sleep(0.02)
+    assert processes_of(operator) == []
+
+
+@pytest.mark.parametrize("record, then", [(record, "cleanup") for record in RECORDS] + [(record, "start") for record in (3, 6, 9)])
+def test_kill_9_of_the_supervisor_at_every_record(world, operator, before, record, then):
+    process = launch(operator, SCRIPT % (0 if record >= ENDED else 100), BOTTLE_TEST_KILL_AT_RECORD=record)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 125 and "supervisor went away" in err, (out, err)
+    if then == "cleanup":
+        done = operator.bottle("cleanup")
+        assert done.returncode == 0, done
+    else:
+        session = operator.start("true")
+        assert session.status == 0, session.explain()
+    assert_nothing_is_left(world, operator, before)
+    if record >= ENDED:
+        assert "kept\n" in came_home(operator, "kept.txt")
+
+
+def test_there_are_no_other_records(operator, before):
+    process = launch(operator, "true", BOTTLE_TEST_KILL_AT_RECORD=RECORDS[-1] + 1)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, (out, err)
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_kill_9_of_the_launcher_at_every_record(world, operator, before, until, record):
+    process = launch(operator, SCRIPT % 2, BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD=record)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    if record == RUNNING:  # the agent runs: the session goes on, and another launcher takes it up
+        attached = operator.bottle("attach", operator.sessions()[0])
+        assert attached.returncode == 0, attached
+    # Nobody else is needed: the supervisor ends what it began.
+    assert until(lambda: not processes_of(operator), 40)
+    assert_nothing_is_left(world, operator, before)
+    assert ("kept\n" in came_home(operator, "kept.txt")) == (record >= RUNNING)
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_kill_9_of_both_at_every_record(world, operator, before, record):
+    process = launch(operator, SCRIPT % (0 if record >= ENDED else 100), BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD=record, BOTTLE_TEST_KILL_AT_RECORD=record)
+    process.communicate(timeout=60)
+    done = operator.bottle("cleanup")
+    assert done.returncode == 0, done
+    assert_nothing_is_left(world, operator, before)
+
+
+def test_the_work_of_a_killed_session_comes_home(world, operator, before, until, runtime):
+    process = operator.background("cd /workspace && echo kept > kept.txt && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm done"
+                                  " && echo more > untracked.txt; sleep 100", runtime=runtime)
+    running(operator, until)
+    time.sleep(2)
+    for pid, _ in processes_of(operator):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    session = operator.sessions()[0]
+    listed = json.loads(operator.bottle("list", "--json").stdout)
+    assert [entry["state"] for entry in listed] == ["held"]
+    done = operator.bottle("cleanup")
+    assert done.returncode == 0, done
+    assert "refs/bottle/" + session in done.stderr, done
+    assert "kept\n" in came_home(operator, "kept.txt") and "more\n" in came_home(operator, "untracked.txt")
+    assert operator.git("status", "--porcelain") == ""
+    assert_nothing_is_left(world, operator, before)
+    result = json.load(open(os.path.join(world.state(operator.home), "results", session, "result.json")))
+    assert result["back"]["commits"] == 1 and result["receipt"]["confirmed"]
+
+
+def test_work_that_cannot_come_home_is_held_until_it_can(world, operator, before, until):
+    """The disk of the results is full at the end: the container stays, and says so; the next command brings the work home."""
+    results = os.path.join(world.state(operator.home), "results")
+    os.makedirs(results)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", results], check=True)
+    try:
+        session = operator.start("cd /workspace && head -c 4000000 /dev/urandom > big && echo kept > kept.txt")
+        assert session.status == 0 and "No space left" in session.err, session.explain()
+        assert "bottle cleanup" in session.err, session.explain()
+        held = [line for line in world.left() if "agent" in line]
+        assert len(held) == 1, world.left()
+        again = operator.bottle("cleanup")
+        assert again.returncode == 125 and "No space left" in again.stderr, again
+        assert [line for line in world.left() if "agent" in line] == held
+        subprocess.run(["mount", "-o", "remount,size=64m", results], check=True)
+        done = operator.bottle("cleanup")
+        assert done.returncode == 0, done
+    finally:
+        subprocess.run(["umount", "-l", results], check=True)
+    assert "kept\n" in came_home(operator, "kept.txt")
+    assert_nothing_is_left(world, operator, before)
+
+
+@pytest.mark.parametrize("delay", [0, 0.05, 0.15, 0.3])
+def test_a_create_under_way_at_a_frozen_engine_finds_its_end(world, operator, before, until, delay):
+    """The engine stands still with the supervisor's requests in hand, the supervisor dies, the engine goes on: whatever it makes
+    then, the command that was there first still finds it."""
+    process = launch(operator, "sleep 100", BOTTLE_TEST_KILL_AT_RECORD=0)
+    try:
+        assert until(lambda: supervisors_of(operator), 30, 0.005)
+        time.sleep(delay)
+        os.kill(world.dockerd.pid, signal.SIGSTOP)
+        time.sleep(0.5)
+        for pid, _ in processes_of(operator):
+            os.kill(pid, signal.SIGKILL)
+        process.communicate(timeout=30)
+        answers = []
+        cleaner = threading.Thread(target=lambda: answers.append(operator.bottle("cleanup")))
+        cleaner.start()
+        time.sleep(0.5)
+    finally:
+        os.kill(world.dockerd.pid, signal.SIGCONT)
+    cleaner.join()
+    assert answers[0].returncode == 0, answers
+    assert_nothing_is_left(world, operator, before)
+    time.sleep(1)
+    assert_nothing_is_left(world, operator, before)
+
+
+def test_two_sweep_at_once(world, operator, before, until):
+    process = operator.background("cd /workspace && echo kept > kept.txt; sleep 100")
+    running(operator, until)
+    for pid, _ in processes_of(operator):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    both = [subprocess.Popen(world.command("cleanup"), env=world.environment(None, operator.home), stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for cleaner in both:
+        out, err = cleaner.communicate(timeout=90)
+        assert cleaner.returncode == 0, (out, err)
+    assert_nothing_is_left(world, operator, before)
+    assert "kept\n" in came_home(operator, "kept.txt")
+    assert not containers(world, "agent")
