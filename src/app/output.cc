@@ -10,6 +10,8 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "workspace/paths.h"
+
 namespace bottle::app {
 namespace {
 
@@ -51,6 +53,15 @@ size_t output_width() {
   winsize size{};
   if (::ioctl(1, TIOCGWINSZ, &size) != 0 || size.ws_col < 40) return 100;
   return std::min<size_t>(size.ws_col, 100);
+}
+
+std::string one_line(std::string_view text) {
+  std::string out;
+  for (char c : workspace::printable(text))
+    if (c == '\n') out += "\\n";
+    else if (c == '\t') out += ' ';
+    else out += c;
+  return out;
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {

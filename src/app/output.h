@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -22,6 +23,9 @@ std::string bold(const std::string& text, int fd = 1);
 
 // Columns to write in on stdout: the terminal's, 100 at most; 100 where there is none.
 size_t output_width();
+
+// Words of an agent or a repository as one line that does nothing to a terminal.
+std::string one_line(std::string_view text);
 
 // Left-aligned columns, two blanks apart; the last one is not padded. The first row is the heading.
 std::string table(const std::vector<std::vector<std::string>>& rows);

@@ -2,23 +2,38 @@
 
 #include <unistd.h>
 
+#include <chrono>
+#include <cstdio>
 #include <iostream>
 
 namespace bottle::app {
 
 using nlohmann::json;
 
+namespace {
+
+const auto kBegan = std::chrono::steady_clock::now();
+
+// "1.24 s": since the program began.
+std::string elapsed() {
+  char text[32];
+  std::snprintf(text, sizeof text, "%5.2f s", std::chrono::duration<double>(std::chrono::steady_clock::now() - kBegan).count());
+  return text;
+}
+
+}  // namespace
+
 void show_event(const json& event, const Output& output) {
   if (output.json) {
-    std::cerr << event.dump() << std::endl;
+    std::cerr << event.dump(-1, ' ', false, json::error_handler_t::replace) << std::endl;
     return;
   }
   if (output.quiet || !event.is_object()) return;
   std::string kind = event.value("event", "");
   std::string end = ::isatty(0) ? "\r\n" : "\n";
-  if (kind == "step") std::cerr << dim("· " + event.value("step", "")) << end;
+  if (kind == "step") std::cerr << dim(elapsed() + "  " + event.value("step", "")) << end;
   if (kind == "running")
-    std::cerr << dim("· self-test passed, the agent runs (session " + event.value("session", "") + ")")
+    std::cerr << dim(elapsed() + "  self-test passed, the agent runs (session " + event.value("session", "") + ")")
               << end;
   if (kind == "guard-lost") std::cerr << "bottle: " << event.value("what", "") << end;
   if (kind == "link-lost" || kind == "link-trying" || kind == "warning") std::cerr << "bottle: " << event.value("what", "") << end;
@@ -33,7 +48,7 @@ void show_event(const json& event, const Output& output) {
 
 void show_result(const json& result, const Output& output) {
   if (output.json) {
-    std::cerr << result.dump() << std::endl;
+    std::cerr << result.dump(-1, ' ', false, json::error_handler_t::replace) << std::endl;
     return;
   }
   if (output.quiet) return;
@@ -47,7 +62,7 @@ void show_result(const json& result, const Output& output) {
   if (!denied.empty()) {
     std::cerr << "\nBlocked:\n";
     for (const auto& entry : denied)
-      std::cerr << "  " << entry.value("host", "") << "  (" << entry.value("code", "") << ", "
+      std::cerr << "  " << one_line(entry.value("host", "")) << "  (" << entry.value("code", "") << ", "
                 << entry.value("count", 0) << "×)\n";
     std::string rules;
     for (const auto& entry : denied)

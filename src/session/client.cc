@@ -176,7 +176,8 @@ class Relay {
           if (!options_.quiet && !typing_ && !come_back_at_) (void)write_all(1, frame->bytes);
           break;
         case FrameType::diagnostic:
-          if (!options_.quiet) (void)write_all(2, frame->bytes);
+          if (options_.on_diagnostic) options_.on_diagnostic(frame->bytes);
+          else if (!options_.quiet) (void)write_all(2, frame->bytes);
           break;
         case FrameType::event: take_event(nlohmann::json::parse(frame->bytes, nullptr, false)); break;
         case FrameType::failure: return std::unexpected(error_from(frame->bytes));

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <nlohmann/json.hpp>
 
@@ -33,6 +34,7 @@ struct ClientOptions {
   // Asked once the agent runs; null, or when it ends before the session: the socket's own frames. Blocking.
   std::function<std::unique_ptr<Typing>()> begin_typing;
   bool running = false;  // the agent runs already
+  std::function<void(std::string_view bytes)> on_diagnostic;  // the agent's stderr; without it: to ours
 };
 
 // Relays until the session ends or the operator detaches. Blocking. The terminal is restored on every way out.

@@ -1,35 +1,68 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <climits>
+#include <ctime>
 #include <iostream>
 #include <memory>
 
 #include "app/commands.h"
 #include "app/output.h"
 #include "app/sessions.h"
+#include "app/world.h"
 
 namespace bottle::app {
 namespace {
 
-int list(const Output& output) {
-  auto all = sessions();
-  if (output.json) {
-    std::cout << all.dump(2) << "\n";
-    return 0;
+using nlohmann::json;
+using Rows = std::vector<std::vector<std::string>>;
+
+struct ListOptions {
+  bool agents = false;
+  Output output;
+};
+
+void print(const json& all, const Rows& rows, const Output& output) {
+  if (output.json) std::cout << all.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+  else std::cout << table(rows);
+}
+
+Result<> list_agents(const Output& output) {
+  char here[PATH_MAX];
+  auto manifest = TRY(load_manifest(::getcwd(here, sizeof here) ? here : "/"));
+  json all = json::array();
+  Rows rows = {{"AGENT", "BOTTLE", "PROVIDER", "DESCRIPTION"}};
+  for (const auto& [name, agent] : manifest.agents) {
+    all.push_back({{"agent", name}, {"bottle", agent.bottle}, {"provider", agent.provider}, {"description", agent.description}});
+    rows.push_back({name, agent.bottle, agent.provider, one_line(agent.description)});  // perhaps a repository's words
   }
-  std::vector<std::vector<std::string>> rows = {{"SESSION", "STATE", "AGENT", "WORKSPACE"}};
-  for (const auto& info : all)
-    rows.push_back({info.value("session", ""), info.value("state", ""), info.value("agent", ""),
-                    info.value("workspace", "")});
-  std::cout << table(rows);
-  return 0;
+  print(all, rows, output);
+  return {};
+}
+
+Result<> list_sessions(const Output& output) {
+  json all = sessions();
+  Rows rows = {{"SESSION", "STATE", "AGE", "AGENT", "MACHINE", "WORKSPACE"}};
+  for (json& info : all) {
+    if (!info.contains("machine") && info.contains("started")) info["machine"] = "local";
+    std::string since = info.contains("started") && info["started"].is_number_integer() ? age(std::time(nullptr) - info["started"].get<int64_t>()) : "-";
+    rows.push_back({info.value("session", ""), info.value("state", ""), since, info.value("agent", "-"), info.value("machine", "-"), info.value("workspace", "-")});
+  }
+  print(all, rows, output);
+  return {};
 }
 
 }  // namespace
 
 void add_list(CLI::App& app, int& exit) {
-  auto output = std::make_shared<Output>();
+  auto o = std::make_shared<ListOptions>();
   auto* command = app.add_subcommand("list");
-  command->add_flag("--json", output->json);
-  command->callback([output, &exit] { exit = list(*output); });
+  command->add_flag("--agents", o->agents);
+  command->add_flag("--json", o->output.json);
+  command->callback([o, &exit] {
+    auto listed = o->agents ? list_agents(o->output) : list_sessions(o->output);
+    exit = listed ? 0 : report(listed.error(), o->output.json);
+  });
 }
 
 }  // namespace bottle::app

@@ -128,6 +128,8 @@ Result<int> start_session(const StartOptions& options) {
   client.forward_input = !plan.headless;
   if (client.terminal) client.begin_typing = place->typing(plan.session, say);
   client.on_event = [&](const json& event) { show_event(event, options.output); };
+  if (options.output.json)  // one stream of JSON lines, whatever the agent writes
+    client.on_diagnostic = [&](std::string_view text) { show_event({{"event", "stderr"}, {"text", text}}, options.output); };
   auto ended = TRY(session::relay(socket.get(), client));
   if (ended.detached) {
     show_detached(plan.session);

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <iostream>
 #include <memory>
 
 #include "app/commands.h"
@@ -38,14 +39,29 @@ Result<> stop(const std::string& name) {
   }
 }
 
+// Each that runs; the first failure is told, the others are stopped all the same.
+Result<> stop_all() {
+  Result<> outcome;
+  for (const auto& info : sessions()) {
+    if (info.value("state", "") == "dead") continue;  // `bottle cleanup` removes these
+    std::string name = info.value("session", "");
+    auto stopped = stop(name);
+    if (stopped) std::cout << "stopped " << name << "\n";
+    else if (outcome) outcome = std::unexpected(std::move(stopped.error()).during("session " + name));
+  }
+  return outcome;
+}
+
 }  // namespace
 
 void add_stop(CLI::App& app, int& exit) {
   auto session = std::make_shared<std::string>();
+  auto all = std::make_shared<bool>(false);
   auto* command = app.add_subcommand("stop");
-  command->add_option("session", *session);
-  command->callback([session, &exit] {
-    auto stopped = [&]() -> Result<> { return stop(TRY(running_session(*session))); }();
+  auto* named = command->add_option("session", *session);
+  command->add_flag("--all", *all)->excludes(named);
+  command->callback([session, all, &exit] {
+    auto stopped = *all ? stop_all() : [&]() -> Result<> { return stop(TRY(running_session(*session))); }();
     exit = stopped ? 0 : report(stopped.error());
   });
 }
