@@ -164,6 +164,8 @@ class VmPlace : public Place {
     return session::start_supervisor(job);
   }
 
+  std::function<std::unique_ptr<session::Typing>()> typing(const std::string&, const Say&) override { return {}; }
+
  private:
   session::RemoteJob remote_;
   std::string socket_;
