@@ -132,6 +132,8 @@ Result<> deliver(const FarWorld& world, const std::string& session) {
   std::string path = world.directories.sessions + "/" + session + "/delivery";
   UniqueFd socket;
   for (int tries = 0; tries < 1200 && !socket; ++tries) {
+    pollfd asker{1, 0, 0};
+    if (::poll(&asker, 1, 0) > 0 && (asker.revents & (POLLERR | POLLHUP))) return fail(Code::canceled, "whoever asked has gone");
     if (auto connected = connect_to(path)) socket.reset(*connected);
     else std::this_thread::sleep_for(std::chrono::milliseconds(tries < 200 ? 10 : 50));
   }

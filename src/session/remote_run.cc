@@ -498,7 +498,13 @@ class RemoteSession {
 
   void fail_session(Error error) {
     channel_.reset();  // the far side sees its launcher go, and takes everything down
-    if (delivery_.valid()) delivery_.wait();
+    if (delivery_.valid() && delivery_.wait_for(0s) != std::future_status::ready) {
+      // It may wait there for a session that never began.
+      if (far_) {
+        if (auto bulk = far_->bulk()) bulk->close();
+      }
+      delivery_.wait();
+    }
     bool gone = running_ && error.code == Code::not_found;
     if (ledger_ && (!running_ || gone)) {
       // What the far side says of itself once more, so that "nothing was left" is not a guess.
