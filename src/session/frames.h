@@ -13,7 +13,7 @@ enum class FrameType : char {
   resize = 'w',    // → {"rows":…,"cols":…}
   detach = 'd',    // → the terminal goes, the agent stays
   stop = 'x',      // → end the session now
-  policy = 'a',    // → {"id":…,"allow":{…}} or {"id":…,"deny":"host"}: answered by an event
+  policy = 'y',    // → {"id":…,"allow":{…}} or {"id":…,"deny":"host"}: answered by an event
   job = 'j',       // → the plan and the values that belong to it; first frame of a start
   attach = 'a',    // → {"from":N}: the agent's output from position N on; without N, its last screen
   guard = 'g',     // ↔ a line of the far guard's control channel that the near side answers; {"type":"relay"}: here I am
