@@ -126,7 +126,7 @@ def test_kill_of_the_owner_leaves_its_vm_to_the_reaper(lab, after):
 
 def test_kill_of_owner_and_reaper_leaves_it_to_the_next_command(lab):
     owner = lab.start("vm", "create", "lab")
-    assert wait_for(lambda: any("qemu" in w for words in lab.processes().values() for w in words), 60)
+    assert wait_for(lambda: any(os.path.basename(words[0]) == "qemu-system-x86_64" for words in lab.processes().values()), 60)
     owner.kill()
     owner.wait()
     for pid, words in lab.processes().items():
@@ -195,7 +195,7 @@ def test_it_is_listed_with_its_reaper(machine):
 
 def test_qemu_has_nothing_of_the_operators_environment(machine):
     for pid, words in machine.lab.processes().items():
-        if "qemu" in words[0]:
+        if os.path.basename(words[0]) == "qemu-system-x86_64":
             env = open("/proc/%d/environ" % pid).read()
             assert "HOME=" not in env and "DOCKER_HOST" not in env
             status = open("/proc/%d/status" % pid).read()
