@@ -94,6 +94,7 @@ wait_engine() {
   command -v dockerd >/dev/null || { echo '{"engine":"missing"}'; exit 0; }
   while [ "$(uptime_s)" -lt "$until" ]; do
     if version=$(timeout 20 docker version --format '{{.Server.Version}}' 2>/dev/null) && [ -n "$version" ]; then
+      : >"$run/heartbeat"  # whoever waited comes back in a moment
       printf '{"engine":"%s","uptime":%s}\n' "$version" "$(uptime_s)"
       exit 0
     fi

@@ -29,7 +29,7 @@ class Lab:
 
     def __init__(self, world):
         self.world, self.home = world, world.path("vmhome")
-        manifest = {"vms": {"lab": {"provider": "qemu", "ttl": "30m", "idle": "45s", "cpus": 2, "memory": "2g", "options": {"network": "none", "accel": "tcg"}}}}
+        manifest = {"vms": {"lab": {"provider": "qemu", "ttl": "30m", "idle": "90s", "cpus": 2, "memory": "2g", "options": {"network": "none", "accel": "tcg"}}}}
         self.env = {**world.environment(config=manifest, home=self.home, token=False), "XDG_CACHE_HOME": CACHE}
         self.vms = os.path.join(self.env["XDG_STATE_HOME"], "bottle", "vms")
         self.machines = os.path.join(self.env["XDG_STATE_HOME"], "bottle", "qemu", "vms")
@@ -103,6 +103,7 @@ def machine(lab):
     machine = Machine(lab, owner, json.loads(line))
     print("seconds:", machine.told["seconds"])
     visitor = machine.ssh("sleep 3600", wait=False)  # or it would be idle between the tests
+    assert machine.ssh("true").returncode == 0 and visitor.poll() is None
     machine.visitor = visitor
     yield machine
     for child in (visitor, owner):
@@ -210,7 +211,7 @@ def test_an_idle_vm_ends_itself_with_its_containers(machine):
     assert image.returncode == 0, image.stderr
     machine.visitor.kill()
     machine.visitor.wait()
-    assert wait_for(lambda: machine.lab.list()[0]["state"] == "stopped", 240, 5), machine.lab.list()
+    assert wait_for(lambda: machine.lab.list()[0]["state"] == "stopped", 330, 5), machine.lab.list()
     assert machine.owner.poll() is None, "its owner lives, and had no part in it"
 
 
