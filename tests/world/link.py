@@ -65,7 +65,7 @@ def main():
     while True:
         now = time.monotonic()
         until = [queue[0][0] for queue in waiting.values() if queue]
-        ready, _, _ = select.select([near, far, control], [], [], max(0, min(until) - now) if until else None)
+        ready, _, _ = select.select([control, near, far], [], [], max(0, min(until) - now) if until else None)
         for fd in ready:
             if fd is control:
                 wish = json.loads(control.recv(4096))
