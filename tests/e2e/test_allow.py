@@ -64,8 +64,11 @@ def test_what_is_allowed_live_survives_the_guard(world, operator, until):
     assert operator.bottle("allow", SITE).returncode == 0
     assert session.sees("now open\n"), session.text
     guard = [c for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "guard"][0]["Id"]
+    before = world.engine("GET", "/containers/%s/json" % guard)["State"]["StartedAt"]
     world.docker("kill", guard)
-    assert session.sees("now open\nnow shut\nnow open\n"), session.text
+    assert until(lambda: world.engine("GET", "/containers/%s/json" % guard)["State"]["StartedAt"] != before, 30)
+    time.sleep(4)  # it may have been too quick for the agent to notice; what counts is how it is afterwards
+    assert until(lambda: session.text.endswith("now open\n"), 20), session.text
     session.stop()
 
 
