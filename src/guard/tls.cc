@@ -60,7 +60,7 @@ alignas(64) char g_slab[kPool][kBuffer];  // a page of it costs nothing until it
 void* g_idle[kPool];
 size_t g_idles = 0, g_fresh = 0;
 
-bool of_slab(const void* p) { return p >= g_slab[0] && p < g_slab[0] + sizeof g_slab; }
+bool of_slab(const void* p) { return p >= &g_slab[0] && p < &g_slab[kPool]; }
 
 void* allocate(size_t size, const char*, int) {
   if (size >= kLeast && size <= kBuffer) {

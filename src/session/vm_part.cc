@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kEnginePatience = 300;  // seconds
+constexpr int kSshPatience = 120, kEnginePatience = 300;  // seconds
 
 machine::VmSpec spec_of(const Job& job, const std::string& vm_name) {
   const VmJob& wanted = *job.remote->vm;
@@ -35,6 +35,17 @@ bool has_image(const Channel& channel, const std::string& reference) {
   for (const auto& image : channel.hello.value("images", json::array()))
     if (image == reference) return true;
   return false;
+}
+
+// A sshd that has just been given its new key takes a moment to listen again.
+Result<FarSide> reach_patiently(const Far& far, const std::function<void(const std::string&)>& progress) {
+  auto until = std::chrono::steady_clock::now() + std::chrono::seconds(kSshPatience);
+  for (;;) {
+    auto side = FarSide::reach(far, false, progress);
+    bool passing = !side && (side.error().code == Code::unavailable || side.error().code == Code::timed_out);
+    if (!passing || std::chrono::steady_clock::now() > until) return side;
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  }
 }
 
 // The engine starts some time after sshd. Each question is a channel of its own, and the first of them brings the program.
@@ -69,7 +80,7 @@ Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, cons
   TRY(machine::reach_vm(vm, spec, progress));
   Far far = job.remote->far;
   far.target = vm.target;
-  auto side = TRY(FarSide::reach(far, false, progress));
+  auto side = TRY(reach_patiently(far, progress));
   Channel channel = TRY(await_engine(side));
   if (!has_image(channel, image)) {
     UniqueFd archive = TRY(packed.get());
