@@ -136,7 +136,9 @@ Result<std::string> concatenated(const std::vector<std::string>& files) {
 std::string path_to_self() {
   char path[PATH_MAX];
   ssize_t n = ::readlink("/proc/self/exe", path, sizeof path);
-  return n > 0 ? std::string(path, static_cast<size_t>(n)) : "bottle";
+  std::string self = n > 0 ? std::string(path, static_cast<size_t>(n)) : "bottle";
+  // Replaced while it ran (an upgrade): the name leads nowhere, the link still to the program that runs.
+  return self.ends_with(" (deleted)") ? "/proc/self/exe" : self;
 }
 
 int run_far(const std::vector<std::string>& words) {

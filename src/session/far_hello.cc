@@ -9,13 +9,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <future>
-#include <sstream>
 
 #include "base/file.h"
 #include "base/ids.h"
 #include "docker/call.h"
 #include "docker/engine.h"
 #include "session/far.h"
+#include "session/host_routes.h"
 
 namespace bottle::session {
 namespace {
@@ -82,18 +82,10 @@ json engine_facts(const FarWorld& world, json& hello) {
 
 json machine_routes() {
   json all = json::array();
-  std::istringstream lines(read_file("/proc/net/route").value_or(""));
-  std::string line;
-  std::getline(lines, line);
-  while (std::getline(lines, line)) {
-    std::istringstream words(line);
-    std::string device, destination, word, mask;
-    words >> device >> destination >> word >> word >> word >> word >> word >> mask;
-    unsigned long d = std::strtoul(destination.c_str(), nullptr, 16), m = std::strtoul(mask.c_str(), nullptr, 16);
-    if (m == 0) continue;
+  for (const auto& route : host_routes()) {
     std::string text;
-    for (int i = 0; i < 4; ++i) text += (i ? "." : "") + std::to_string(d >> (8 * i) & 255);
-    all.push_back({{"device", device}, {"to", text + "/" + std::to_string(__builtin_popcountl(m))}});
+    for (int i = 0; i < 4; ++i) text += (i ? "." : "") + std::to_string(route.destination >> (8 * i) & 255);
+    all.push_back({{"device", route.device}, {"to", text + "/" + std::to_string(__builtin_popcount(route.mask))}});
   }
   return all;
 }

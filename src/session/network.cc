@@ -3,11 +3,11 @@
 #include <arpa/inet.h>
 
 #include <cstdlib>
-#include <sstream>
 #include <utility>
 
 #include "base/file.h"
 #include "base/ids.h"
+#include "session/host_routes.h"
 #include "session/names.h"
 
 namespace bottle::session {
@@ -18,23 +18,12 @@ constexpr const char* kRanges[] = {"10.231", "10.87", "172.29"};
 // Whether a route of this host (other than the default) covers a.b.0.0/16. Where /proc/net/route is not readable
 // (macOS: the engine runs in a VM of its own) nothing is known, and the engine's own check remains.
 bool host_uses(const std::string& base) {
-  auto routes = read_file("/proc/net/route");
-  if (!routes) return false;
   in_addr range{};
   if (::inet_pton(AF_INET, (base + ".0.0").c_str(), &range) != 1) return true;
-  std::istringstream lines(*routes);
-  std::string line;
-  std::getline(lines, line);
-  while (std::getline(lines, line)) {
-    std::istringstream words(line);
-    std::string device, destination, word, mask;
-    words >> device >> destination >> word >> word >> word >> word >> word >> mask;
-    if (device.starts_with("br-") || device.starts_with("docker")) continue;  // the engine checks its own
-    uint32_t d = static_cast<uint32_t>(std::strtoul(destination.c_str(), nullptr, 16));
-    uint32_t m = static_cast<uint32_t>(std::strtoul(mask.c_str(), nullptr, 16));
-    if (m == 0) continue;
-    uint32_t common = m & ::inet_addr("255.255.0.0");
-    if ((d & common) == (range.s_addr & common)) return true;
+  for (const auto& route : host_routes()) {
+    if (route.device.starts_with("br-") || route.device.starts_with("docker")) continue;  // the engine checks its own
+    uint32_t common = route.mask & ::inet_addr("255.255.0.0");
+    if ((route.destination & common) == (range.s_addr & common)) return true;
   }
   return false;
 }
