@@ -43,6 +43,8 @@ struct Case {
   const char *says, *todo;
 };
 
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
 class Ailments : public ::testing::TestWithParam<Case> {};
 
 // The one harm is found, with what to do, and nothing else is.

@@ -15,8 +15,19 @@ import world as world_module  # noqa: E402
 RUNTIMES = ["runc", "runsc"]
 
 
+# One process each with -n: what boots a VM (one core is busy with it), and what measures.
+TOGETHER = {"test_vm.py": "vm", "test_start_vm.py": "vm", "test_link.py": "link"}
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "touches_canaries: this test reaches canaries on purpose, to show that they sing")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if group := TOGETHER.get(os.path.basename(item.fspath)):
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: os.path.basename(item.fspath) not in TOGETHER)  # the longest first
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ dockerd is entered with nsenter: `ip netns exec` would remount /sys and hide the
 
 import atexit
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -284,17 +285,20 @@ class World:
         env.pop("DOCKER_CONTEXT", None)
         plan = self.bottle("start", "image-" + provider, "--dry-run", "--json", "--headless", "-p", "x", cwd=self.workspace(provider + "-probe"),
                            config={"bottles": {"b": {}}, "agents": {"image-" + provider: {"bottle": "b", "provider": provider}}})
+        if plan.returncode:
+            raise RuntimeError("bottle start --dry-run: exit status %d\n%s" % (plan.returncode, plan.stderr))
         reference = json.loads(plan.stdout)["image"]["reference"]
         tar = os.path.join(CACHE, reference.replace("/", "_").replace(":", "_") + ".tar")
-        if os.path.exists(tar):
-            self.docker("load", "-i", tar)
-        else:
-            done = subprocess.run([BOTTLE, "image", "build", provider], env=env, stdout=subprocess.PIPE, text=True, timeout=1800)
-            if done.returncode:
-                raise RuntimeError("bottle image build %s: exit status %d" % (provider, done.returncode))
-            part = "%s.part-%d" % (tar, os.getpid())  # another run may be making the same
-            self.docker("save", "-o", part, reference)
-            os.rename(part, tar)
+        with open(tar + ".lock", "w") as lock:  # another world may be making the same
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not os.path.exists(tar):
+                done = subprocess.run([BOTTLE, "image", "build", provider], env=env, stdout=subprocess.PIPE, text=True, timeout=1800)
+                if done.returncode:
+                    raise RuntimeError("bottle image build %s: exit status %d" % (provider, done.returncode))
+                self.docker("save", "-o", tar + ".part", reference)
+                os.rename(tar + ".part", tar)
+                return reference
+        self.docker("load", "-i", tar)
         return reference
 
     # -- the operator's side
