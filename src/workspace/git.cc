@@ -1,16 +1,12 @@
 #include "workspace/git.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/defer.h"
+#include <map>
+
 #include "base/file.h"
+#include "base/process.h"
 #include "base/unique_fd.h"
 #include "workspace/paths.h"
 
@@ -40,26 +36,20 @@ Result<std::string> content_of(int fd) {
 }
 
 // The operator's environment without anything that would steer git elsewhere.
-std::vector<std::string> environment(const std::string& configuration, const Git::Options& o) {
-  std::vector<std::string> out;
-  for (char** e = environ; *e; ++e)
-    if (!std::string_view(*e).starts_with("GIT_") && !std::string_view(*e).starts_with("LC_ALL=")) out.emplace_back(*e);
-  for (const char* fixed : {"LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_REPLACE_OBJECTS=1", "GIT_ATTR_NOSYSTEM=1",
-                            "GIT_ALLOW_PROTOCOL=file", "GIT_LITERAL_PATHSPECS=1", "GIT_AUTHOR_NAME=bottle", "GIT_AUTHOR_EMAIL=bottle@localhost",
-                            "GIT_COMMITTER_NAME=bottle", "GIT_COMMITTER_EMAIL=bottle@localhost", "GIT_PAGER=cat"})
-    out.emplace_back(fixed);
-  if (!o.operators_configuration) {
-    out.emplace_back("GIT_CONFIG_NOSYSTEM=1");
-    out.push_back("GIT_CONFIG_GLOBAL=" + configuration);
+std::map<std::string, std::string> environment(const std::string& configuration, const Git::Options& o) {
+  std::map<std::string, std::string> out = {
+      {"LC_ALL", "C"}, {"GIT_TERMINAL_PROMPT", "0"}, {"GIT_OPTIONAL_LOCKS", "0"}, {"GIT_NO_REPLACE_OBJECTS", "1"}, {"GIT_ATTR_NOSYSTEM", "1"},
+      {"GIT_ALLOW_PROTOCOL", "file"}, {"GIT_LITERAL_PATHSPECS", "1"}, {"GIT_AUTHOR_NAME", "bottle"}, {"GIT_AUTHOR_EMAIL", "bottle@localhost"},
+      {"GIT_COMMITTER_NAME", "bottle"}, {"GIT_COMMITTER_EMAIL", "bottle@localhost"}, {"GIT_PAGER", "cat"}};
+  for (char** e = environ; *e; ++e) {
+    std::string_view entry(*e), name = entry.substr(0, entry.find('='));
+    if (name.size() < entry.size() && !name.starts_with("GIT_")) out.emplace(name, entry.substr(name.size() + 1));
   }
-  if (!o.index.empty()) out.push_back("GIT_INDEX_FILE=" + o.index);
-  return out;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& strings) {
-  std::vector<char*> out;
-  for (auto& s : strings) out.push_back(s.data());
-  out.push_back(nullptr);
+  if (!o.operators_configuration) {
+    out["GIT_CONFIG_NOSYSTEM"] = "1";
+    out["GIT_CONFIG_GLOBAL"] = configuration;
+  }
+  if (!o.index.empty()) out["GIT_INDEX_FILE"] = o.index;
   return out;
 }
 
@@ -91,50 +81,19 @@ Result<Git::Answer> Git::run(const std::vector<std::string>& arguments, const Op
                               "fetch.recurseSubmodules=no", "submodule.recurse=false", "advice.detachedHead=false"})
     if (!o.operators_configuration) argv.insert(argv.end(), {"-c", setting});
   argv.insert(argv.end(), arguments.begin(), arguments.end());
-  auto env = environment(configuration_, o);
-  auto argv_pointers = pointers(argv), env_pointers = pointers(env);
-
+  Command command{.argv = std::move(argv), .env = environment(configuration_, o), .clean_env = true};
   UniqueFd in = TRY(memory(o.input)), out = TRY(memory()), complaint = TRY(memory());
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawnattr_init(&attributes);
-  Defer clean([&] {
-    ::posix_spawn_file_actions_destroy(&actions);
-    ::posix_spawnattr_destroy(&attributes);
-  });
-  ::posix_spawn_file_actions_adddup2(&actions, o.input_fd >= 0 ? o.input_fd : in.get(), 0);
-  ::posix_spawn_file_actions_adddup2(&actions, o.output_fd >= 0 ? o.output_fd : out.get(), 1);
-  ::posix_spawn_file_actions_adddup2(&actions, complaint.get(), 2);
-  sigset_t none, usual;
-  ::sigemptyset(&none);
-  ::sigemptyset(&usual);
-  for (int sig : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGCHLD}) ::sigaddset(&usual, sig);
-  ::posix_spawnattr_setsigmask(&attributes, &none);
-  ::posix_spawnattr_setsigdefault(&attributes, &usual);
-  // A group of its own: a Ctrl-C is ours to handle, and a time limit ends git's helpers too.
-  ::posix_spawnattr_setpgroup(&attributes, 0);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  pid_t pid = -1;
-  if (int error = ::posix_spawnp(&pid, "git", &actions, &attributes, argv_pointers.data(), env_pointers.data()))
-    return error == ENOENT ? fail(Code::not_found, "git is not installed", "install git") : fail_errno("running git", error);
-  bool late = false;
-  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (process) {
-    pollfd p{process.get(), POLLIN, 0};
-    int n;
-    do n = ::poll(&p, 1, o.timeout_s * 1000);
-    while (n < 0 && errno == EINTR);
-    if (n == 0) {
-      late = true;
-      ::kill(-pid, SIGKILL);
-    }
+  auto child = Child::spawn(command, Child::from(o.input_fd >= 0 ? o.input_fd : in.get()),
+                            Child::from(o.output_fd >= 0 ? o.output_fd : out.get()), Child::from(complaint.get()));
+  if (!child && child.error().code == Code::not_found) return fail(Code::not_found, "git is not installed", "install git");
+  if (!child) return std::unexpected(child.error());
+  auto status = child->wait(o.timeout_s * 1000);
+  if (!status) {
+    child->end(0);
+    return fail(Code::timed_out, "git " + (arguments.empty() ? "" : arguments[0]) + " did not end within " + std::to_string(o.timeout_s) + " s");
   }
-  int raw = 0;
-  while (::waitpid(pid, &raw, 0) < 0 && errno == EINTR) {}
-  if (late) return fail(Code::timed_out, "git " + (arguments.empty() ? "" : arguments[0]) + " did not end within " + std::to_string(o.timeout_s) + " s");
   Answer answer;
-  answer.status = WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw);
+  answer.status = *status;
   if (o.output_fd < 0) answer.out = TRY(content_of(out.get()));
   answer.complaint = TRY(content_of(complaint.get()));
   return answer;
