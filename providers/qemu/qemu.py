@@ -218,7 +218,7 @@ def command(directory, vm, kvm):
     if vm["disk"] > 8:
         boot.append("bottle.grow")
     network = "user,id=net,ipv6=off,net=10.0.2.0/24,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:22" % vm["port"]
-    if vm["network"] == "none":
+    if vm["network"] != "open":  # only ssh in; nothing that the VM begins goes out, not even to us
         network += ",restrict=on"
     args = [QEMU, "-name", vm["name"], "-pidfile", directory + "/pid", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
@@ -297,6 +297,10 @@ def tool(words, what, package):
 
 # -- the hooks
 
+def created(vm):
+    return {"id": vm["id"], "network": "none" if vm["network"] == "none" else "own"}
+
+
 def create():
     name = name_of_request()
     if not shutil.which(QEMU):
@@ -306,16 +310,16 @@ def create():
         directory = os.path.join(VMS, name)
         vm = read(directory)
         if vm and state(directory, vm) != "pending":
-            return {"id": vm["id"]}  # running, or at its end: one VM a name
+            return created(vm)  # running, or at its end: one VM a name
         kill(directory)
         shutil.rmtree(directory, ignore_errors=True)
         os.makedirs(directory, 0o700)
         disk = max(number("BOTTLE_VM_DISK_GB"), 8)
         vm = {"id": "qemu-" + os.urandom(6).hex(), "name": name, "session": env("BOTTLE_SESSION"), "owner": env("BOTTLE_OWNER"), "image": template,
               "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "cpus": number("BOTTLE_VM_CPUS") or 2, "memory": number("BOTTLE_VM_MEMORY_MB") or 2048,
-              "disk": disk, "ttl": number("BOTTLE_VM_TTL_SECONDS"), "network": env("BOTTLE_OPT_NETWORK", "open"), "port": 0, "started": 0}
+              "disk": disk, "ttl": number("BOTTLE_VM_TTL_SECONDS"), "network": env("BOTTLE_OPT_NETWORK", "none"), "port": 0, "started": 0}
         if vm["network"] not in ("open", "none"):
-            die("options.network is '%s': open or none" % vm["network"], NOT_SET_UP)
+            die("options.network is '%s': none or open" % vm["network"], NOT_SET_UP)
         write(directory, vm)  # from here on `list` and `destroy` know of it
         tool(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", template + "/disk.raw", directory + "/disk.qcow2", "%dG" % disk], "making the disk", "qemu-utils")
         shutil.copyfile(env("BOTTLE_USER_DATA"), directory + "/user-data")
@@ -325,7 +329,7 @@ def create():
              "making the seed", "genisoimage")
         os.unlink(directory + "/user-data")
         start(directory, vm)
-        return {"id": vm["id"]}
+        return created(vm)
 
 
 def ssh_info():

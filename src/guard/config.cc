@@ -168,7 +168,10 @@ Result<> fill(Config& config, const json& top) {
   for (const auto& pem : extra.is_array() ? extra : json::array({extra})) config.roots += "\n" + pem.get<std::string>();
   for (const auto& each : top.value("secrets", json::array())) config.secrets.push_back(TRY(parse_secret(each)));
   for (const auto& each : top.value("ssh", json::array())) config.ssh.push_back(TRY(parse_ssh(each)));
-  for (const auto& each : top.value("relay", std::vector<std::string>{})) config.relay.push_back(TRY(policy::HostPattern::compile(each)));
+  for (const auto& each : top.value("relay", std::vector<std::string>{})) {
+    config.relay_all |= each == "*";
+    config.relay.push_back(TRY(policy::HostPattern::compile(each)));
+  }
   config.ssh_agent = top.value("ssh_agent", false);
   config.idle_ms = egress.value("idle_seconds", int64_t{3600}) * 1000;
   if (config.idle_ms <= 0) return fail(Code::invalid, "idle_seconds is not positive");
@@ -214,7 +217,7 @@ const LanRoute* Config::lan_route(const policy::Host& host, uint16_t port) const
 }
 
 bool Config::relayed(const policy::Host& host) const {
-  return std::ranges::any_of(relay, [&](const auto& pattern) { return pattern.matches(host); });
+  return relay_all || std::ranges::any_of(relay, [&](const auto& pattern) { return pattern.matches(host); });
 }
 
 const SshHost* Config::ssh_host(const policy::Host& host, uint16_t port) const {

@@ -624,6 +624,21 @@ TEST_F(GuardTest, RelayedHostsGoByTheControlChannelOrNotAtAll) {
   EXPECT_TRUE(raw("POST http://lan.example.org/x HTTP/1.1\r\nHost: lan.example.org\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").starts_with("HTTP/1.1 403 "));
 }
 
+TEST_F(GuardTest, WithoutANetworkEveryHostIsRelayed) {
+  config_["relay"] = {"*"};
+  // Fixed addresses, the resolver, literal ssh hosts: none of them is dialled from here.
+  config_["egress"]["hosts"] = {{"fixed.example.org", {"127.0.0.1:9"}}};
+  config_["ssh"] = {{{"host", "192.168.1.9"}, {"port", 22}, {"key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBA="}}};
+  allow({{"host", "fixed.example.org"}});
+  allow({{"host", "named.example.org"}});
+  start();
+  for (const char* to : {"fixed.example.org:443", "named.example.org:443", "192.168.1.9:22"}) {
+    std::string answer = raw(std::string("CONNECT ") + to + " HTTP/1.1\r\nHost: " + to + "\r\n\r\n");
+    EXPECT_NE(answer.find("X-Bottle-Error: operator_away"), std::string::npos) << to << answer;
+  }
+  EXPECT_TRUE(raw("CONNECT other.example.org:443 HTTP/1.1\r\nHost: other.example.org:443\r\n\r\n").starts_with("HTTP/1.1 403 "));
+}
+
 TEST_F(GuardTest, ShowsThatItLivesUntilItDoesNot) {
   start();
   Wire wire{dial_loopback(port_), {}, {}};

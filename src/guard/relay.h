@@ -35,7 +35,7 @@ class Relay {
   struct Flow;
 
  private:
-  static constexpr size_t kMostStreams = 64;
+  static constexpr size_t kMostStreams = 256;
   Loop& loop_;
   Audit& audit_;
   bool up_ = false;

@@ -33,6 +33,9 @@ Result<Created> read_created(const json& answer) {
   Created created;
   created.id = TRY(text(answer, "id", true));
   created.cost_per_hour = TRY(text(answer, "cost_per_hour", false, 64));
+  auto network = TRY(text(answer, "network", false, 16));
+  if (!network.empty() && network != "own" && network != "none") return fail(Code::protocol, "\"network\" is neither own nor none");
+  created.offline = network == "none";
   return created;
 }
 

@@ -33,6 +33,7 @@ struct VmRequest {
 
 struct Created {
   std::string id, cost_per_hour;
+  bool offline = false;  // nothing leads out of it: what its bottle may reach goes by way of this machine
 };
 
 struct Where {

@@ -100,6 +100,7 @@ Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
     };
     auto created = TRY(provider.create(vm.record.vm, progress, lock.get(), started));
     vm.id = vm.record.vm.id = created.id;
+    vm.offline = created.offline;
     vm.cost_per_hour = vm.record.cost_per_hour = created.cost_per_hour;
     vm.record.hook = {};
     TRY(save(vm.record, places));

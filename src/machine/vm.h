@@ -40,6 +40,7 @@ struct VmTimings {
 struct Vm {
   std::string name, provider, id, cost_per_hour;
   ssh::Target target;             // its own known_hosts, alias and identity
+  bool offline = false;           // no network of its own
   std::string engine;             // the version that answers there; "missing" or "silent"
   VmTimings timings;
   Record record;

@@ -31,6 +31,11 @@ json broker_config(const plan::Plan& plan, const BrokerSettings& settings) {
   for (const auto& secret : plan.secrets)
     if (settings.secrets.contains(secret.name)) bound.insert(secret.hosts.begin(), secret.hosts.end());
   json allow = json::array(), hosts = json::object();
+  if (settings.all) {
+    allow = config["egress"]["allow"];
+    hosts = config["egress"]["hosts"];
+    bound.clear();
+  }
   for (const auto& rule : plan.egress.allow)
     for (const auto& host : bound)
       if (std::string name = narrower(rule.host, host); !name.empty())
@@ -46,7 +51,7 @@ json broker_config(const plan::Plan& plan, const BrokerSettings& settings) {
   config["listen"] = json::array();
   config["dns"] = "";
   config["names"] = json::object();
-  config["ssh"] = json::array();
+  if (!settings.all) config["ssh"] = json::array();
   config["egress"]["allow"] = allow;
   config["egress"]["hosts"] = hosts;
   config["egress"]["resolver"] = plan.egress.resolver;
@@ -65,7 +70,7 @@ Result<std::unique_ptr<Broker>> Broker::start(const json& config, const pki::Roo
   command.clean_env = true;
   Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::from(theirs.get())));
   auto broker = std::unique_ptr<Broker>(new Broker(std::move(child), std::move(ours)));
-  TRY(write_all(broker->child_.in(), json{{"type", "configure"}, {"config", config}}.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"));
+  TRY(broker->configure(config));
   for (int turn = 0; turn < 100; ++turn) {
     pollfd p{broker->fd(), POLLIN, 0};
     if (::poll(&p, 1, 150) == 0) continue;
@@ -77,6 +82,10 @@ Result<std::unique_ptr<Broker>> Broker::start(const json& config, const pki::Roo
     }
   }
   return fail(Code::timed_out, "the guard for the operator's side was not ready within 15 s");
+}
+
+Result<> Broker::configure(const json& config) {
+  return write_all(child_.in(), json{{"type", "configure"}, {"config", config}}.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
 Result<UniqueFd> Broker::connect() {

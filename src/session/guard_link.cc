@@ -77,6 +77,7 @@ nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& setting
     if (value == settings.secrets.end()) continue;
     secrets.push_back({{"name", secret.name}, {"value", value->second}, {"placeholder", secret.placeholder}, {"hosts", secret.hosts}, {"header", secret.header}});
   }
+  if (settings.relay_all) relay = json::array({"*"});
   json ssh = json::array();
   for (const auto& host : plan.ssh) ssh.push_back({{"host", host.hostname.empty() ? host.host : host.hostname}, {"port", host.port}, {"key", host.known_host_key}});
   return {{"listen", json::array({settings.guard_ip + ":3128"})},

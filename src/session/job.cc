@@ -38,7 +38,8 @@ nlohmann::json to_json(const Job& job) {
           {"self", job.path_to_self},
           {"far", job.far},
           {"tunnel", job.tunnel},
-          {"token", {{"via", static_cast<int>(job.token.via)}, {"name", job.token.name}, {"file", job.token.file}}}};
+          {"relay_all", job.relay_all},
+          {"token", {{"via", static_cast<int>(job.token.via)}, {"name", job.token.name}, {"file", job.token.file}, {"fetch", job.token.fetch}}}};
 }
 
 Result<Job> job_from_json(const std::string& text) {
@@ -58,6 +59,7 @@ Result<Job> job_from_json(const std::string& text) {
   job.path_to_self = json["self"];
   job.far = json.value("far", false);
   job.tunnel = json.value("tunnel", false);
+  job.relay_all = json.value("relay_all", false);
   if (auto token = json.find("token"); token != json.end() && token->is_object()) {
     int via = token->value("via", 0);
     if (via < 0 || via > static_cast<int>(Token::Via::provider)) return fail(Code::protocol, "the job's token comes by no known way");

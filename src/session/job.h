@@ -47,6 +47,7 @@ struct Job {
   bool far = false;
   std::optional<RemoteJob> remote;
   bool tunnel = false;  // the secrets stay on the near side, whose broker swaps them in
+  bool relay_all = false;  // the machine has no network: all that the guard allows goes by the near side, whose broker decides again
   Token token;  // where the sign-in token is, if not among the values
 };
 

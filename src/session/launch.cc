@@ -240,7 +240,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
     TRY(engine.create_container(names.guard, guard_container(reference, labelled("guard"))));
     Subnet subnet = TRY(network.get());
     TRY(engine.connect_network(names.network, names.guard, {{"IPAMConfig", {{"IPv4Address", subnet.guard}}}, {"Aliases", {"guard"}}}));
-    json message = {{"type", "configure"}, {"config", guard_config(plan, {subnet.guard, job.ca_bundle, job.extra_ca, job.values.secrets, job.far, job.tunnel})}};
+    json message = {{"type", "configure"}, {"config", guard_config(plan, {subnet.guard, job.ca_bundle, job.extra_ca, job.values.secrets, job.far, job.tunnel, job.relay_all})}};
     message["config"]["ssh_agent"] = !job.ssh_keys.empty();
     auto root = TRY(root_made.get());
     GuardLink link = TRY(start_guard(engine, names.guard, message, *root));

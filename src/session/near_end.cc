@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "session/live_policy.h"
 #include "sshagent/wire.h"
 
 namespace bottle::session {
@@ -14,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kPiece = 16 * 1024;
-constexpr size_t kMostStreams = 64;
+constexpr size_t kMostStreams = 256;
 constexpr size_t kMostInFlight = 1024 * 1024;  // of all streams: more would stand in ssh's own buffers, before the keystrokes
 
 }  // namespace
@@ -22,14 +23,15 @@ constexpr size_t kMostInFlight = 1024 * 1024;  // of all streams: more would sta
 Result<std::unique_ptr<NearEnd>> NearEnd::make(const Job& job, Job& there, const std::string& directory, Send send, Record record) {
   bool tunnel = job.tunnel && !job.values.secrets.empty();
   bool lan = !job.plan.egress.lan.empty();
-  if (!tunnel && !lan && job.ssh_keys.empty()) return nullptr;
-  std::unique_ptr<NearEnd> end(new NearEnd(job, std::move(send), std::move(record)));
-  if (tunnel || lan) {
-    BrokerSettings settings{job.ca_bundle, job.extra_ca, {}};
+  if (!tunnel && !lan && !there.relay_all && job.ssh_keys.empty()) return nullptr;
+  std::unique_ptr<NearEnd> end(new NearEnd(std::move(send), std::move(record)));
+  if (tunnel || lan || there.relay_all) {
+    BrokerSettings settings{job.ca_bundle, job.extra_ca, {}, there.relay_all};
     if (tunnel) {
       std::erase_if(there.plan.secrets, [&](const plan::Secret& secret) { return !job.values.secrets.contains(secret.name); });  // optional, and not there
       settings.secrets = std::exchange(there.values.secrets, {});
     }
+    end->relay_all_ = there.relay_all;
     end->config_ = broker_config(job.plan, settings);
     end->root_ = TRY(pki::Root::make(job.plan.session));
     TRY(end->start_broker());
@@ -54,6 +56,15 @@ NearEnd::~NearEnd() = default;
 Result<> NearEnd::start_broker() {
   broker_ = TRY(Broker::start(config_, *root_));
   return {};
+}
+
+void NearEnd::change_policy(const std::string& request) {
+  if (!relay_all_ || config_.is_null()) return;
+  auto& allow = config_["egress"]["allow"];
+  auto rules = changed_rules(allow, json::parse(request, nullptr, false));
+  if (!rules) return;
+  allow = std::move(*rules);
+  if (broker_) (void)broker_->configure(config_);
 }
 
 void NearEnd::add_to(std::vector<pollfd>& fds) {

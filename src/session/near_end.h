@@ -1,5 +1,5 @@
 // What a bottle on another machine may use of this one, and nothing else: hosts whose secrets stay here, services of the LAN that the
-// manifest names, keys of ssh hosts. All of it comes as lines of the far guard's control channel, over the session's own connection,
+// manifest names, keys of ssh hosts; and where that machine has no network, what the plan allows. All of it comes as lines of the far guard's control channel, over the session's own connection,
 // so nothing listens anywhere. The lines are hostile: the far machine may be the agent's by now.
 #pragma once
 
@@ -33,6 +33,8 @@ class NearEnd {
   void add_to(std::vector<pollfd>& fds);
   void handle(const std::vector<pollfd>& fds);
   void take(const nlohmann::json& message);
+  // A `policy` frame of the operator's: where all traffic comes by here, the rules here change with those over there.
+  void change_policy(const std::string& request);
   // The connection broke: whatever was under way is over.
   void link_is_gone();
 
@@ -45,15 +47,15 @@ class NearEnd {
     bool ended = false;  // the far guard sends no more
     bool shut = false, read_all = false, over = false;
   };
-  NearEnd(const Job& job, Send send, Record record) : job_(job), send_(std::move(send)), record_(std::move(record)) {}
+  NearEnd(Send send, Record record) : send_(std::move(send)), record_(std::move(record)) {}
   void take_stream(const nlohmann::json& message);
   void pump(uint32_t number, Flow& flow);
   Result<> start_broker();
 
-  const Job& job_;
   Send send_;
   Record record_;
   nlohmann::json config_;  // the broker's; empty: none is needed
+  bool relay_all_ = false;
   std::shared_ptr<const pki::Root> root_;
   std::unique_ptr<Broker> broker_;
   std::map<uint32_t, Flow> flows_;

@@ -135,6 +135,7 @@ class RemoteSession {
     where_ = made->far;
     far_ = std::move(made->side);
     channel_ = std::move(made->channel);
+    offline_ = made->vm.offline;
     (void)ledger_->note({{"remote", to_json(where_)}});
     const auto& t = made->vm.timings;
     clients_.event({{"event", "vm"}, {"name", vm_name_}, {"created", t.created}, {"ssh", t.ssh}, {"rotated", t.rotated}, {"target", where_.target.to_string()}});
@@ -151,6 +152,7 @@ class RemoteSession {
     there.remote.reset();
     there.far = true;
     there.plan.skills.clear();  // they travel with the workspace
+    there.relay_all = offline_;
     // What stays on this side is reached from there by way of us, while we are connected.
     if (std::ranges::any_of(job_.ssh_keys, [](const SshKey& key) { return key.agent.empty(); })) TRY(ledger_->will_make({{"ssh-agent", SessionAgent::socket_in(directory_)}}));
     near_end_ = TRY(NearEnd::make(job_, there, directory_, [this](const json& line) { send_to_guard(line); }, [this](const json& line) { record(line); }));
@@ -308,6 +310,7 @@ class RemoteSession {
 
   void take_from_client(const Frame& frame) {
     if (frame.type == FrameType::stop) stop_wanted_ = true;
+    if (frame.type == FrameType::policy && near_end_) near_end_->change_policy(frame.bytes);
     else if (channel_ && running_ && !send_frame(channel_->in.get(), frame.type, frame.bytes)) lose("the connection broke");
   }
 
@@ -555,6 +558,7 @@ class RemoteSession {
   bool link_failed_ = false;
   std::optional<Error> failure_;
   json result_;
+  bool offline_ = false;  // the VM has no network of its own
   uint64_t position_ = 0;  // of the agent's output, as far as we have it
   bool running_ = false, over_ = false, stop_wanted_ = false, stop_sent_ = false, dirty_ = false;
   int attempts_ = 0;

@@ -29,7 +29,7 @@ class Lab:
 
     def __init__(self, world):
         self.world, self.home = world, world.path("vmhome")
-        manifest = {"vms": {"lab": {"provider": "qemu", "ttl": "30m", "idle": "90s", "cpus": 2, "memory": "2g", "options": {"network": "none", "accel": "tcg"}}}}
+        manifest = {"vms": {"lab": {"provider": "qemu", "ttl": "30m", "idle": "90s", "cpus": 2, "memory": "2g", "options": {"accel": "tcg"}}}}
         self.env = {**world.environment(config=manifest, home=self.home, token=False), "XDG_CACHE_HOME": CACHE}
         self.vms = os.path.join(self.env["XDG_STATE_HOME"], "bottle", "vms")
         self.machines = os.path.join(self.env["XDG_STATE_HOME"], "bottle", "qemu", "vms")
@@ -75,6 +75,7 @@ def lab(world):
     provider = os.path.join(world_module.ROOT, "providers", "qemu", "prepare")
     done = subprocess.run([provider], env=lab.env, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr[-3000:]
+    lab.image = json.loads(done.stdout)["image"]
     yield lab
     lab.bottle("vm", "destroy", "--all", timeout=120)
     for pid in lab.processes():
@@ -109,6 +110,60 @@ def machine(lab):
     for child in (visitor, owner):
         child.kill()
         child.wait()
+
+
+# -- what its network lets through, asked by a kernel that is up in seconds
+
+PROBE = """#!/bin/busybox sh
+export PATH=/bin
+/bin/busybox mkdir -p /proc /sys /dev
+/bin/busybox mount -t devtmpfs dev /dev
+for module in $(/bin/busybox cat /modules.order); do /bin/busybox insmod "/modules/$module"; done
+/bin/busybox ip link set lo up; /bin/busybox ip addr add 10.0.2.15/24 dev eth0; /bin/busybox ip link set eth0 up; /bin/busybox ip route add default via 10.0.2.2
+reached() { case $3 in *CANARY*|*HTTP/*) echo "reached $1 $2" >/dev/console ;; esac; }
+for a in @ADDRESSES@; do for p in 22 53 80 2375; do
+  reached $a $p "$(echo x | /bin/busybox timeout 4 /bin/busybox nc -w 2 $a $p 2>&1)" &
+  reached $a udp-$p "$(echo x | /bin/busybox timeout 3 /bin/busybox nc -u -w 2 $a $p 2>&1)" &
+done; done
+wait
+echo "probes done" >/dev/console
+/bin/busybox poweroff -f
+"""
+
+
+def newc(name, mode, data):
+    """One entry of a cpio archive."""
+    fields = [1, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
+    head = ("070701" + "".join("%08X" % field for field in fields) + name + "\0").encode()
+    return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
+
+
+LOOPBACK, OPERATORS = "10.0.2.2", ["169.254.169.254", "192.168.1.1", "10.0.0.1", "100.100.100.200"]
+
+
+@pytest.mark.parametrize("network", ["none", "open"])
+def test_what_root_of_the_vm_reaches(lab, tmp_path, monkeypatch, network):
+    """`open` is there to show that the probes and the canaries would tell of a hole."""
+    world, since = lab.world, time.time()
+    monkeypatch.syspath_prepend(os.path.join(world_module.ROOT, "providers", "qemu"))
+    monkeypatch.setenv("BOTTLE_OPT_CONSOLE", "1")
+    import qemu
+    addresses = [LOOPBACK, "10.0.2.3", world_module.HOST_IP, *OPERATORS, "1.1.1.1"]
+    init = newc("init", 0o100755, PROBE.replace("@ADDRESSES@", " ".join(addresses)).encode()) + newc("TRAILER!!!", 0, b"")
+    (tmp_path / "initrd").write_bytes(open(os.path.join(lab.image, "initrd"), "rb").read() + init)  # the later archive's /init counts
+    os.symlink(os.path.join(lab.image, "vmlinuz"), tmp_path / "vmlinuz")
+    for name, form in (("disk.qcow2", "qcow2"), ("seed.iso", "raw")):
+        world_module.run("qemu-img", "create", "-q", "-f", form, str(tmp_path / name), "1M")
+    vm = {"name": "probe", "image": str(tmp_path), "cpus": 1, "memory": 256, "disk": 8, "network": network, "port": 2222}
+    subprocess.run(["nsenter", "--net=/run/netns/" + world.host_ns, "--", *qemu.command(str(tmp_path), vm, False)], timeout=90, check=True)
+    console = (tmp_path / "console.log").read_text(errors="replace")
+    assert "probes done" in console, console[-3000:]
+    hits = world.hits(since)
+    if network == "none":
+        assert "reached" not in console and hits == [], (console, hits)
+    else:
+        assert all("reached %s 80" % a in console for a in [LOOPBACK, *OPERATORS]), console
+        assert {"127.0.0.1", *OPERATORS} <= {hit["dst"] for hit in hits}, hits
 
 
 # -- without waiting for a boot: what is killed on its way
