@@ -8,12 +8,18 @@
 #include "app/world.h"
 #include "docker/call.h"
 #include "session/image_transfer.h"
+#include "session/ledger.h"
 #include "session/images.h"
 #include "session/supervisor.h"
 #include "session/sweep.h"
 
 namespace bottle::app {
 namespace {
+
+Result<std::string> token_name(const plan::Plan& plan) {
+  if (const auto* secret = session::sign_in_secret(plan)) return secret->name;
+  return fail(Code::invalid, "--token-via: this agent has no sign-in token", "leave the option out");
+}
 
 class LocalPlace : public Place {
  public:
@@ -111,13 +117,11 @@ class RemotePlace : public Place {
  private:
   // The token goes another way than the job's other values.
   Result<> hand_over_token(session::Job& job) {
-    const auto* secret = session::sign_in_secret(job.plan);
-    if (!secret) return fail(Code::invalid, "--token-via: this agent has no sign-in token", "leave the option out");
     job.token = token_;
-    job.token.name = secret->name;
-    auto value = job.values.secrets.extract(secret->name);
+    job.token.name = TRY(token_name(job.plan));
+    auto value = job.values.secrets.extract(job.token.name);
     if (token_.via != session::Token::Via::sendenv) return {};
-    if (value.empty()) return fail(Code::not_found, "secret " + secret->name + " has no value to send");
+    if (value.empty()) return fail(Code::not_found, "secret " + job.token.name + " has no value to send");
     auto channel = TRY(side_.serve({{session::kTokenVariable, value.mapped()}}));
     if (channel.hello.value("token", false) != true)
       return fail(Code::unavailable, std::string("the token did not arrive: the sshd of ") + far_.target.to_string() + " drops the variable " + session::kTokenVariable,
@@ -136,7 +140,7 @@ class RemotePlace : public Place {
 
 class VmPlace : public Place {
  public:
-  explicit VmPlace(session::RemoteJob remote) : remote_(std::move(remote)) {}
+  VmPlace(session::RemoteJob remote, const RemoteOptions& way) : remote_(std::move(remote)), token_(way.token), tunnel_(way.tunnel), transport_(way.transport) {}
 
   // Of a machine that is not there yet: its user is the one our user-data makes, its engine lists what it will.
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
@@ -148,6 +152,7 @@ class VmPlace : public Place {
   Result<> check(plan::Plan& plan) override {
     if (plan.workspace_mode == manifest::WorkspaceMode::bind)
       return fail(Code::invalid, "workspace: bind means this machine's own files: they are not on a VM", "use clone or copy: bottle start --workspace clone --vm …");
+    if (transport_.is_mosh() && plan.headless) return fail(Code::invalid, "mosh carries a terminal, and --headless has none", "leave out --transport mosh");
     return {};
   }
 
@@ -161,19 +166,31 @@ class VmPlace : public Place {
   Result<int> start(session::Job job) override {
     job.engine = socket_;
     job.remote = remote_;
+    job.tunnel = tunnel_;
+    if (token_.via != session::Token::Via::job) {
+      job.token = token_;
+      job.token.name = TRY(token_name(job.plan));
+    }
     return session::start_supervisor(job);
   }
 
-  std::function<std::unique_ptr<session::Typing>()> typing(const std::string&, const Say&) override { return {}; }
+  std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session, const Say& say) override {
+    if (!transport_.is_mosh()) return {};
+    return recorded_typing(session, transport_, say);
+  }
 
  private:
   session::RemoteJob remote_;
+  session::Token token_;
+  bool tunnel_;
+  Transport transport_;
   std::string socket_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const manifest::Manifest& manifest) {
+Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOptions& way, const manifest::Manifest& manifest) {
+  TRY(check(way.transport));
   auto found = manifest.vms.find(options.name);
   if (found == manifest.vms.end()) {
     std::vector<std::string> names;
@@ -189,7 +206,7 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const manifest
   remote.far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
   remote.far.program = TRY(session::own_hash());
   remote.vm = session::VmJob{options.name, wanted.provider, wanted.options, wanted.cpus, wanted.memory, wanted.disk, wanted.ttl, wanted.idle, options.keep, hook_environment()};
-  return std::make_unique<VmPlace>(std::move(remote));
+  return std::make_unique<VmPlace>(std::move(remote), way);
 }
 
 std::unique_ptr<Place> local_place(const Output& output) { return std::make_unique<LocalPlace>(output); }
@@ -206,6 +223,18 @@ std::function<std::unique_ptr<session::Typing>()> mosh_typing(session::FarSide f
     auto mosh = session::start_mosh(far, session, transport.mosh);
     if (mosh) return std::move(*mosh);
     say("the terminal goes over ssh: " + mosh.error().what + (mosh.error().todo.empty() ? "" : " (" + mosh.error().todo + ")") + "\r");
+    return nullptr;
+  };
+}
+
+std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::string& session, const Transport& transport, const Say& say) {
+  return [session, transport, say]() -> std::unique_ptr<session::Typing> {
+    auto side = [&]() -> Result<session::FarSide> {
+      auto view = TRY(session::read_ledger(directories().sessions + "/" + session));
+      return session::FarSide::reach(TRY(session::far_from_json(view.remote)), false);
+    }();
+    if (side) return mosh_typing(std::move(*side), session, transport, say)();
+    say("the terminal goes over ssh: " + side.error().what + "\r");
     return nullptr;
   };
 }

@@ -46,6 +46,9 @@ Result<> check(const Transport& transport);
 // A mosh for that session, or why not said by `say` and null.
 std::function<std::unique_ptr<session::Typing>()> mosh_typing(session::FarSide far, const std::string& session, const Transport& transport, const Say& say);
 
+// The same for a session whose record says where it is, once it is asked for.
+std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::string& session, const Transport& transport, const Say& say);
+
 struct RemoteOptions {
   std::string target;  // user@host[:port]
   bool interactive = true;  // ssh may ask
@@ -62,7 +65,7 @@ struct VmOptions {
   std::string ttl, idle;   // over the manifest's
   bool keep = false;
 };
-// A machine that is made for the session and destroyed with it. Nothing is made before start().
-Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const manifest::Manifest& manifest);
+// A machine that is made for the session and destroyed with it. Nothing is made before start(). `way`: how secrets and keystrokes get there.
+Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOptions& way, const manifest::Manifest& manifest);
 
 }  // namespace bottle::app

@@ -58,6 +58,16 @@ Result<Where> read_where(const json& answer) {
   return where;
 }
 
+Result<std::string> read_fetch(const json& answer, const std::string& value) {
+  auto it = answer.find("fetch");
+  if (it == answer.end() || !it->is_string()) return fail(Code::protocol, "the answer has no text \"fetch\"");
+  auto fetch = it->get<std::string>();
+  if (fetch.empty() || fetch.size() > 64 << 10 || fetch.find('\0') != std::string::npos) return fail(Code::protocol, "\"fetch\" is empty, too long or no text");
+  // It is an argument on the VM: what it shows must not be the value.
+  if (fetch.find(value) != std::string::npos) return fail(Code::protocol, "\"fetch\" holds the value itself");
+  return fetch;
+}
+
 Result<std::string> read_status(const json& answer, bool of_destroy) {
   auto status = TRY(text(answer, "status", true, 32));
   static constexpr std::array kAll = {"deleting", "gone", "pending", "running", "stopped"};

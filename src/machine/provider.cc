@@ -1,6 +1,7 @@
 #include "machine/provider.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +10,8 @@
 #include <set>
 #include <thread>
 
+#include "base/file.h"
+#include "base/unique_fd.h"
 #include "machine/carried.h"
 #include "ssh/target.h"
 
@@ -16,6 +19,8 @@ namespace bottle::machine {
 namespace {
 
 using nlohmann::json;
+
+constexpr size_t kLongestSecret = 32 << 10;
 
 bool executable(const std::string& path) {
   struct stat st{};
@@ -126,6 +131,21 @@ Result<std::string> Provider::status(const VmRequest& vm, const Progress& progre
 Result<std::string> Provider::destroy(const VmRequest& vm, const Progress& progress) const {
   auto answer = TRY(patiently("destroy", vm, progress, limits_.other));
   return said_by(name_ + "/destroy", read_status(answer, true));
+}
+
+Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string& name, const std::string& value, const Progress& progress) const {
+  if (!has("put-secret"))
+    return fail(Code::not_found, "provider " + name_ + " has no way of its own for secrets (no hook put-secret)", "leave --token-via out, or name the file that it delivers: --token-file PATH");
+  if (value.size() > kLongestSecret) return fail(Code::limit, "secret " + name + " is longer than 32 KB");
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");
+  UniqueFd in(ends[0]), out(ends[1]);
+  TRY(write_all(out.get(), value));  // less than a pipe holds
+  out.reset();
+  auto surroundings = environment(vm);
+  surroundings["BOTTLE_SECRET_NAME"] = name;
+  auto answer = TRY(call("put-secret", surroundings, progress, limits_.other, in.get()));
+  return said_by(name_ + "/put-secret", read_fetch(answer, value));
 }
 
 Result<std::vector<Listed>> Provider::list(const std::string& owner, const std::map<std::string, std::string>& options, const Progress& progress) const {

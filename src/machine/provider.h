@@ -67,6 +67,9 @@ class Provider {
   Result<std::string> destroy(const VmRequest& vm, const Progress& progress) const;  // deleting gone
   Result<std::vector<Listed>> list(const std::string& owner, const std::map<std::string, std::string>& options, const Progress& progress) const;
 
+  // Gives the value to the platform's own store: text for `sh` on the VM that prints it. Code::not_found: this provider has no such hook.
+  Result<std::string> put_secret(const VmRequest& vm, const std::string& name, const std::string& value, const Progress& progress) const;
+
   // The hook as it is, once: for hooks that not every provider has, and for the conformance tests.
   Result<nlohmann::json> call(const std::string& hook, const Environment& environment, const Progress& progress, int timeout_ms, int lock = -1,
                               const std::function<void(int pid)>& started = {}) const;
@@ -87,5 +90,6 @@ Result<Created> read_created(const nlohmann::json& answer);
 Result<Where> read_where(const nlohmann::json& answer);
 Result<std::string> read_status(const nlohmann::json& answer, bool of_destroy);
 Result<std::vector<Listed>> read_list(const nlohmann::json& answer);
+Result<std::string> read_fetch(const nlohmann::json& answer, const std::string& value);
 
 }  // namespace bottle::machine

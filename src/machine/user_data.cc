@@ -20,6 +20,7 @@ constexpr const char* kSshd =
     "GatewayPorts no\n"
     "PermitTunnel no\n"
     "UseDNS no\n"
+    "AcceptEnv BOTTLE_TOKEN\n"
     "MaxSessions 64\n"
     "MaxAuthTries 3\n"
     "HostKey /etc/ssh/ssh_host_ed25519_key\n";

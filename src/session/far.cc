@@ -82,7 +82,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
     if (sent.size() < 8) return fail(Code::unavailable, "the token did not arrive with ssh's SendEnv");
     job.values.secrets[job.token.name] = sent;
   } else if (job.token.via == Token::Via::provider) {
-    job.values.secrets[job.token.name] = TRY(take_token_file(job.token.file));
+    job.values.secrets[job.token.name] = TRY(job.token.fetch.empty() ? take_token_file(job.token.file) : fetch_token(job.token.fetch));
   }
   return UniqueFd(TRY(start_supervisor(job)));
 }

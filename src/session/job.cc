@@ -63,7 +63,7 @@ Result<Job> job_from_json(const std::string& text) {
   if (auto token = json.find("token"); token != json.end() && token->is_object()) {
     int via = token->value("via", 0);
     if (via < 0 || via > static_cast<int>(Token::Via::provider)) return fail(Code::protocol, "the job's token comes by no known way");
-    job.token = {static_cast<Token::Via>(via), token->value("name", ""), token->value("file", "")};
+    job.token = {static_cast<Token::Via>(via), token->value("name", ""), token->value("file", ""), token->value("fetch", "")};
   }
   if (json.contains("remote") && json["remote"].is_object())
   {

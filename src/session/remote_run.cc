@@ -136,6 +136,8 @@ class RemoteSession {
     far_ = std::move(made->side);
     channel_ = std::move(made->channel);
     offline_ = made->vm.offline;
+    token_ = made->token;
+    channel_ = std::move(made->channel);
     (void)ledger_->note({{"remote", to_json(where_)}});
     const auto& t = made->vm.timings;
     clients_.event({{"event", "vm"}, {"name", vm_name_}, {"created", t.created}, {"ssh", t.ssh}, {"rotated", t.rotated}, {"target", where_.target.to_string()}});
@@ -151,6 +153,11 @@ class RemoteSession {
     Job there = job_;
     there.remote.reset();
     there.far = true;
+    there.plan.skills.clear();  // they travel with the workspace
+    if (token_) {
+      there.token = *token_;
+      if (token_->via != Token::Via::job) there.values.secrets.erase(token_->name);
+    }
     there.plan.skills.clear();  // they travel with the workspace
     there.relay_all = offline_;
     // What stays on this side is reached from there by way of us, while we are connected.
@@ -556,6 +563,8 @@ class RemoteSession {
   UniqueFd near_audit_;
   int told_ = 0;
   bool link_failed_ = false;
+  bool offline_ = false;  // the VM has no network of its own
+  std::optional<Token> token_;  // of a VM: how the sign-in token got there
   std::optional<Error> failure_;
   json result_;
   bool offline_ = false;  // the VM has no network of its own

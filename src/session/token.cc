@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "base/process.h"
 #include "base/unique_fd.h"
 
 namespace bottle::session {
@@ -30,6 +31,13 @@ std::string take_token_variable() {
   ::explicit_bzero(value, token.size());  // the very bytes that /proc/PID/environ shows
   ::unsetenv(kTokenVariable);
   return token;
+}
+
+Result<std::string> fetch_token(const std::string& text) {
+  auto done = TRY(capture({.argv = {"/bin/sh", "-c", text}}, {.timeout_ms = 60000, .limit = kLongest}));
+  if (done.status != 0) return fail(Code::unavailable, "the token could not be fetched from where the provider put it: exit status " + std::to_string(done.status) + " " + done.err.substr(0, 300));
+  if (done.out.size() < 8) return fail(Code::invalid, "what was fetched from where the provider put it is no token: it was under 8 bytes");
+  return done.out;
 }
 
 Result<std::string> take_token_file(const std::string& given) {

@@ -11,7 +11,8 @@ namespace bottle::session {
 struct Token {
   enum class Via { job, sendenv, provider } via = Via::job;
   std::string name;  // of the plan's secret
-  std::string file;  // Via::provider: a path on the other machine
+  std::string file;  // Via::provider: a path on the other machine, or
+  std::string fetch;  // text for sh there, which prints it
 };
 
 // The variable that SendEnv carries; a stock sshd does not accept it.
@@ -22,6 +23,9 @@ const plan::Secret* sign_in_secret(const plan::Plan& plan);
 
 // The variable's value; afterwards neither this process's environment nor /proc/PID/environ has it. Call it before any thread.
 std::string take_token_variable();
+
+// What `sh` prints for that text. Blocking, a minute at most.
+Result<std::string> fetch_token(const std::string& text);
 
 // The file's text without the line's end; afterwards it is overwritten and gone. Code::denied if it cannot be removed: a token that
 // stays on a disk is one that an agent may find.

@@ -61,6 +61,24 @@ Result<Channel> await_engine(FarSide& side) {
   }
 }
 
+// By another way than the job's other values. Nothing to do where it is a file there already.
+Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, ReadyVm& ready, const std::function<void(const std::string&)>& progress) {
+  Token token = job.token;
+  auto found = job.values.secrets.find(token.name);
+  if (token.via == Token::Via::job || !token.file.empty()) return token;
+  if (found == job.values.secrets.end()) return fail(Code::not_found, "secret " + token.name + " has no value to send");
+  const std::string& value = found->second;
+  if (token.via == Token::Via::provider) {
+    auto places = machine::Places::from(spec.environment);
+    auto provider = TRY(machine::Provider::find(spec.provider, places, spec.environment));
+    token.fetch = TRY(provider.put_secret(ready.vm.record.vm, token.name, value, progress));
+    return token;
+  }
+  ready.channel = TRY(ready.side.serve({{kTokenVariable, value}}));
+  if (ready.channel.hello.value("token", json()) != true) return fail(Code::unavailable, std::string("the token did not arrive: the VM's sshd drops the variable ") + kTokenVariable, "leave --token-via out");
+  return token;
+}
+
 }  // namespace
 
 Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, const std::function<Result<>(const json&)>& will_make,
@@ -86,7 +104,9 @@ Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, cons
     UniqueFd archive = TRY(packed.get());
     TRY(send_image(archive.get(), image, layers, side, progress));
   }
-  return ReadyVm{std::move(vm), std::move(far), std::move(side), std::move(channel)};
+  ReadyVm ready{std::move(vm), std::move(far), std::move(side), std::move(channel), {}};
+  ready.token = TRY(hand_over_token(job, spec, ready, progress));
+  return ready;
 }
 
 Result<machine::Destroyed> destroy_session_vm(const std::string& vm_name, const std::string& provider, const Job& job,

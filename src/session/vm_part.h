@@ -21,6 +21,7 @@ struct ReadyVm {
   Far far;
   FarSide side;
   Channel channel;
+  Token token;  // how the sign-in token gets there; Via::job: among the job's values
 };
 
 // Blocking, minutes. What is independent runs at once: the image is packed while the VM boots. `will_make` writes the ledger's

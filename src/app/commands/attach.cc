@@ -30,8 +30,7 @@ Result<std::function<std::unique_ptr<session::Typing>()>> typing_for(const std::
   if (!transport.is_mosh()) return nullptr;
   auto view = TRY(session::read_ledger(directories().sessions + "/" + name));
   if (!view.remote.is_object()) return fail(Code::invalid, "session " + name + " runs on this machine", "leave out --transport mosh");
-  auto side = TRY(session::FarSide::reach(TRY(session::far_from_json(view.remote)), false));
-  return mosh_typing(std::move(side), name, transport, [](const std::string& line) { std::cerr << "bottle: " << line << "\n"; });
+  return recorded_typing(name, transport, [](const std::string& line) { std::cerr << "bottle: " << line << "\n"; });
 }
 
 Result<int> attach(const AttachOptions& options) {

@@ -48,14 +48,15 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest) {
 Result<> set_token(StartOptions& o) {
   auto& token = o.remote.token;
   o.remote.tunnel = o.secrets == "tunnel";
-  if (o.remote.tunnel && o.remote.target.empty()) return fail(Code::invalid, "--secrets tunnel is for a bottle on another machine", "say --remote, or leave it out");
+  bool here = o.remote.target.empty() && o.vm.name.empty();
+  if (o.remote.tunnel && here) return fail(Code::invalid, "--secrets tunnel is for a bottle on another machine", "say --remote or --vm, or leave it out");
   if (o.remote.tunnel && (!o.token_via.empty() || !token.file.empty())) return fail(Code::invalid, "--secrets tunnel keeps the token here: --token-via does not go with it");
   if (o.token_via.empty() && token.file.empty()) return {};
-  if (o.remote.target.empty()) return fail(Code::invalid, "--token-via is for a bottle on another machine", "say --remote, or leave it out");
+  if (here) return fail(Code::invalid, "--token-via is for a bottle on another machine", "say --remote or --vm, or leave it out");
   if (o.token_via.empty()) o.token_via = "provider";
   token.via = o.token_via == "sendenv" ? session::Token::Via::sendenv : o.token_via == "provider" ? session::Token::Via::provider : session::Token::Via::job;
   bool provider = token.via == session::Token::Via::provider;
-  if (provider && token.file.empty()) return fail(Code::invalid, "--token-via provider: where is it?", "name the file on that machine: --token-file PATH");
+  if (provider && token.file.empty() && o.vm.name.empty()) return fail(Code::invalid, "--token-via provider: where is it?", "name the file on that machine: --token-file PATH");
   if (!provider && !token.file.empty()) return fail(Code::invalid, "--token-file is for --token-via provider");
   return {};
 }
@@ -68,12 +69,12 @@ Result<int> start_session(const StartOptions& options) {
 
   manifest::Manifest manifest = TRY(load_manifest(workspace));
   auto variables = environment();
-  bool elsewhere = options.remote.token.via == session::Token::Via::provider;
-  if (!options.remote.target.empty()) {
-    withhold_secrets(manifest);
+  bool elsewhere = !options.remote.token.file.empty();
+  if (!options.remote.target.empty()) withhold_secrets(manifest);
+  if (elsewhere) {
     // The value is there already; that there is one, the plan must know.
-    if (elsewhere && !variables.contains("ANTHROPIC_API_KEY")) variables.emplace("CLAUDE_BOTTLE_OAUTH_TOKEN", "on the other machine");
-    if (elsewhere) variables.emplace("OPENAI_API_KEY", "on the other machine");
+    if (!variables.contains("ANTHROPIC_API_KEY")) variables.emplace("CLAUDE_BOTTLE_OAUTH_TOKEN", "on the other machine");
+    variables.emplace("OPENAI_API_KEY", "on the other machine");
   }
   plan::Options wanted = options.plan;
   if (wanted.agent.empty()) wanted.agent = TRY(pick_agent(manifest));
@@ -83,12 +84,12 @@ Result<int> start_session(const StartOptions& options) {
   auto say = [&](const std::string& line) {
     if (!options.output.quiet && !options.output.json) std::cerr << dim("· " + line) << "\n";
   };
-  if (options.remote.target.empty() && (options.remote.transport.is_mosh() || !options.remote.transport.mosh.ports.empty()))
-    return fail(Code::invalid, "--transport is for a bottle on another machine", "say which: --remote USER@HOST");
+  if (options.remote.target.empty() && options.vm.name.empty() && (options.remote.transport.is_mosh() || !options.remote.transport.mosh.ports.empty()))
+    return fail(Code::invalid, "--transport is for a bottle on another machine", "say which: --remote USER@HOST, or --vm NAME");
   if (!options.remote.target.empty() && !options.vm.name.empty()) return fail(Code::invalid, "--remote and --vm exclude each other");
   std::unique_ptr<Place> place = local_place(options.output);
   if (!options.remote.target.empty()) place = TRY(remote_place(options.remote, say));
-  if (!options.vm.name.empty()) place = TRY(vm_place(options.vm, manifest));
+  if (!options.vm.name.empty()) place = TRY(vm_place(options.vm, options.remote, manifest));
   plan::Facts facts = gather_facts(workspace);
   facts.environment = variables;
   TRY(place->describe(manifest, facts));
