@@ -39,7 +39,8 @@ std::vector<std::string> unattended(const session::Directories& d) {
   std::vector<std::string> names;
   for (const auto& name : names_in(d.sessions)) {
     auto view = session::read_ledger(d.sessions + "/" + name);
-    if (view && view->remote.is_object() && !view->owner.alive()) names.push_back(name);
+    bool on_vm = view && view->vm.is_object();
+    if (view && view->remote.is_object() && !view->owner.alive() && (view->running || !on_vm) && !view->remote.value("host", "").empty()) names.push_back(name);
   }
   return names;
 }

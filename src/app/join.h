@@ -18,7 +18,7 @@ struct JoinOptions {
 // first. Code::not_found: no such session, or nobody owns it and it was one of this machine.
 Result<int> join(const std::string& session, const JoinOptions& options);
 
-// Sessions on other machines whose supervisor here is dead.
+// Sessions on other machines whose supervisor here is dead; not those whose VM was still being made (app/rescue.h).
 std::vector<std::string> unattended(const session::Directories& directories);
 
 }  // namespace bottle::app

@@ -5,8 +5,8 @@
 
 #include "app/cli.h"
 #include "app/complete.h"
+#include "app/rescue.h"
 #include "app/world.h"
-#include "machine/reaper.h"
 #include "session/askpass.h"
 #include "session/supervisor.h"
 
@@ -20,7 +20,7 @@ int main(int argc, char** argv) {
   if (argc >= 2 && std::strcmp(argv[1], "__complete") == 0)
     return bottle::app::complete_main({argv + 2, argv + argc});
   // Nor this: what destroys a VM when its owner is dead (machine/reaper.h).
-  if (argc == 3 && std::strcmp(argv[1], "reap") == 0) return bottle::machine::reap(argv[2], bottle::app::environment());
+  if (argc == 3 && std::strcmp(argv[1], "reap") == 0) return bottle::app::reap_vm(argv[2]);
   // Nor this: what another machine's bottle asks for over ssh.
   if (argc >= 2 && std::strcmp(argv[1], "far") == 0) return bottle::app::run_far({argv + 2, argv + argc});
   return bottle::app::run(argc, argv);

@@ -26,13 +26,6 @@ std::string state_of(const machine::Found& found) {
 
 }  // namespace
 
-machine::Environment provider_environment() {
-  auto env = environment();
-  // The agent's own keys are for its guard alone.
-  std::erase_if(env, [](const auto& variable) { return variable.first.starts_with("CLAUDE_") || variable.first.starts_with("ANTHROPIC_") || variable.first.starts_with("OPENAI_"); });
-  return env;
-}
-
 Result<std::vector<machine::Ask>> whom_to_ask() {
   // This machine, whatever the operator wrote a provider for, and what the manifest names. Other clouds are not asked on the
   // chance that their command is signed in: that would cost seconds, and tell them.
@@ -64,7 +57,7 @@ Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::s
   spec.disk = vm.disk;
   spec.ttl = vm.ttl;
   spec.idle = vm.idle;
-  spec.environment = provider_environment();
+  spec.environment = hook_environment();
   spec.path_to_self = path_to_self();
   return spec;
 }

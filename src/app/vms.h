@@ -18,9 +18,6 @@ Result<std::vector<machine::Ask>> whom_to_ask();
 // The VM `name` of the manifest, for `session`. Code::not_found with the names there are.
 Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::string& name, const std::string& session);
 
-// The environment for hooks and reaper: the operator's, without what is none of a provider's business.
-machine::Environment provider_environment();
-
 // "2h" → 7200.
 Result<uint64_t> seconds_of(const std::string& flag, const std::string& text);
 

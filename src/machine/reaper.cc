@@ -31,12 +31,10 @@ int64_t boot_seconds() {
   return now.tv_sec;
 }
 
-bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
-
 // Waits until the owner is dead, the time is up or the record is gone. False: nothing is left to do.
 bool wait_for_the_end(const std::string& name, const Places& places) {
   auto record = load(name, places);
-  if (!record) return exists(places.directory(name) + "/vm.json");
+  if (!record) return is_recorded(name, places);
   int64_t end = boot_seconds() + std::max<int64_t>(0, record->until - now_seconds());
   UniqueFd owner;
 #ifdef SYS_pidfd_open
@@ -44,7 +42,7 @@ bool wait_for_the_end(const std::string& name, const Places& places) {
 #endif
   for (;;) {
     record = load(name, places);  // `keep` and the time may be changed while we wait
-    if (!record) return exists(places.directory(name) + "/vm.json");
+    if (!record) return is_recorded(name, places);
     if (boot_seconds() >= end || abandoned(*record, now_seconds())) return true;
     pollfd p{record->keep ? -1 : owner.get(), POLLIN, 0};
     ::poll(&p, 1, static_cast<int>(std::clamp<int64_t>(end - boot_seconds(), 1, 5) * 1000));
@@ -72,7 +70,7 @@ bool reaper_alive(const std::string& name, const Places& places) {
   return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0;
 }
 
-int reap(const std::string& name, const Environment& environment) {
+int reap(const std::string& name, const Environment& environment, const Reaping& session) {
   for (int number : {SIGHUP, SIGINT, SIGPIPE}) ::signal(number, SIG_IGN);
   Places places = Places::from(environment);
   if (!valid_vm_name(name)) return 125;
@@ -86,8 +84,17 @@ int reap(const std::string& name, const Environment& environment) {
   DestroyOptions options;
   options.environment = environment;
   for (int pause = 5; wait_for_the_end(name, places); pause = std::min(pause * 2, 300)) {
+    auto record = load(name, places);
+    if (record && now_seconds() < record->until) {
+      session.before(*record);
+      auto now = load(name, places);
+      if (now && !abandoned(*now, now_seconds())) continue;  // held, or somebody's again
+    }
     auto gone = destroy_vm(name, "", places, options, {});
-    if (gone && gone->confirmed) return 0;
+    if (gone && gone->confirmed) {
+      if (record) session.after(*record);
+      return 0;
+    }
     std::this_thread::sleep_for(std::chrono::seconds(pause));
   }
   return 0;

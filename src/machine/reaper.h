@@ -2,6 +2,7 @@
 // killed. One a VM; it may die itself without harm: the VM's own switch, the provider's limit and the next command remain.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "base/error.h"
@@ -15,8 +16,14 @@ Result<> start_reaper(const std::string& name, const Places& places, const Envir
 // Whether the VM's reaper lives.
 bool reaper_alive(const std::string& name, const Places& places);
 
+// What those know who know sessions.
+struct Reaping {
+  std::function<void(const Record&)> before;  // the owner is dead, the time not up: may fetch what is on it, hold it, destroy it
+  std::function<void(const Record&)> after;   // it is confirmed gone
+};
+
 // Its main. Ends when the VM is confirmed gone (by whomever), or another reaper has the VM already. Destroys with growing pauses
 // until it is confirmed: for as long as the record is there.
-int reap(const std::string& name, const Environment& environment);
+int reap(const std::string& name, const Environment& environment, const Reaping& session);
 
 }  // namespace bottle::machine

@@ -80,6 +80,22 @@ std::vector<std::string> recorded(const Places& places) {
   return names;
 }
 
+bool is_recorded(const std::string& name, const Places& places) {
+  return valid_vm_name(name) && ::access((places.directory(name) + "/vm.json").c_str(), F_OK) == 0;
+}
+
+Result<> take_over(const std::string& name, const Places& places) {
+  Record record = TRY(load(name, places));
+  record.owner = ProcessIdentity::self();
+  return save(record, places);
+}
+
+Result<> hold(const std::string& name, const Places& places) {
+  Record record = TRY(load(name, places));
+  record.keep = true;
+  return save(record, places);
+}
+
 void forget(const std::string& name, const Places& places) {
   if (!valid_vm_name(name)) return;
   std::string directory = places.directory(name);
@@ -92,7 +108,7 @@ void forget(const std::string& name, const Places& places) {
 void forget_unborn(const std::string& name, const Places& places) {
   struct stat st{};
   std::string directory = places.directory(name);
-  if (::access((directory + "/vm.json").c_str(), F_OK) == 0 || ::stat(directory.c_str(), &st) != 0) return;
+  if (is_recorded(name, places) || ::stat(directory.c_str(), &st) != 0) return;
   if (now_seconds() - st.st_mtime > 10) forget(name, places);
 }
 

@@ -30,6 +30,14 @@ Result<> save(const Record& record, const Places& places);
 Result<Record> load(const std::string& name, const Places& places);
 std::vector<std::string> recorded(const Places& places);
 
+bool is_recorded(const std::string& name, const Places& places);
+
+// This process is its owner from now on.
+Result<> take_over(const std::string& name, const Places& places);
+
+// It outlives its owner until its time is up: what is on it could not be fetched yet.
+Result<> hold(const std::string& name, const Places& places);
+
 // Removes the VM's directory, the record last.
 void forget(const std::string& name, const Places& places);
 

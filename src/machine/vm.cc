@@ -43,7 +43,7 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
   vm.name = spec.name;
   vm.provider = spec.provider;
   std::string directory = places.directory(spec.name);
-  if (::access((directory + "/vm.json").c_str(), F_OK) == 0)
+  if (is_recorded(spec.name, places))
     return fail(Code::conflict, "there is a VM " + spec.name + " already", "bottle vm destroy " + spec.name);
   TRY(make_directories(directory + "/provider"));
 

@@ -96,6 +96,7 @@ class RemoteSession {
       auto view = TRY(read_ledger(directory_));
       base_ = view.base;
       if (view.vm.is_object()) vm_name_ = view.vm.value("name", "");
+      if (!vm_name_.empty()) (void)machine::take_over(vm_name_, vm_places());  // gone: the far side cannot be reached, and it will be told
       running_ = true;
       ::unlink((directory_ + "/socket").c_str());
     } else {
@@ -134,7 +135,6 @@ class RemoteSession {
     if (!made) return give_up(std::move(made.error()).during("making the VM"));
     where_ = made->far;
     far_ = std::move(made->side);
-    channel_ = std::move(made->channel);
     offline_ = made->vm.offline;
     token_ = made->token;
     channel_ = std::move(made->channel);
@@ -153,13 +153,12 @@ class RemoteSession {
     Job there = job_;
     there.remote.reset();
     there.far = true;
-    there.plan.skills.clear();  // they travel with the workspace
+    there.relay_all = offline_;
     if (token_) {
       there.token = *token_;
       if (token_->via != Token::Via::job) there.values.secrets.erase(token_->name);
     }
     there.plan.skills.clear();  // they travel with the workspace
-    there.relay_all = offline_;
     // What stays on this side is reached from there by way of us, while we are connected.
     if (std::ranges::any_of(job_.ssh_keys, [](const SshKey& key) { return key.agent.empty(); })) TRY(ledger_->will_make({{"ssh-agent", SessionAgent::socket_in(directory_)}}));
     near_end_ = TRY(NearEnd::make(job_, there, directory_, [this](const json& line) { send_to_guard(line); }, [this](const json& line) { record(line); }));
@@ -316,8 +315,8 @@ class RemoteSession {
   }
 
   void take_from_client(const Frame& frame) {
-    if (frame.type == FrameType::stop) stop_wanted_ = true;
     if (frame.type == FrameType::policy && near_end_) near_end_->change_policy(frame.bytes);
+    if (frame.type == FrameType::stop) stop_wanted_ = true;
     else if (channel_ && running_ && !send_frame(channel_->in.get(), frame.type, frame.bytes)) lose("the connection broke");
   }
 
@@ -365,7 +364,7 @@ class RemoteSession {
         over_ = true;
         return;
       }
-      if (!vm_name_.empty() && !machine::load(vm_name_, machine::Places::from(job_.remote->vm ? job_.remote->vm->environment : machine::Environment())))
+      if (!vm_name_.empty() && !machine::load(vm_name_, vm_places()))
         return give_up({Code::not_found, "the VM " + vm_name_ + " is gone, and with it what was not fetched", "its last checkpoint is on refs/bottle/" + session_});
       if (attempts_ == 1 || attempts_ % 20 == 0) clients_.event({{"event", "link-trying"}, {"what", back.error().what}});
       // A host key that changed, a sign-in refused: waiting mends neither, but a laptop in a hotel's network sees both.
@@ -468,6 +467,7 @@ class RemoteSession {
     bool keep = job_.remote->vm && job_.remote->vm->keep;
     if (!home || keep) {
       receipt["vm"] = {{"name", vm_name_}, {"kept", true}, {"why", home ? "--keep" : "the work could not be fetched: it stays until its time is up"}};
+      if (!home) (void)machine::hold(vm_name_, vm_places());
       return;
     }
     clients_.event({{"event", "destroying"}, {"vm", vm_name_}});
@@ -486,6 +486,7 @@ class RemoteSession {
     }
   }
 
+  machine::Places vm_places() const { return machine::Places::from(job_.remote->vm ? job_.remote->vm->environment : machine::Environment()); }
   std::string provider() const { return job_.remote->vm ? job_.remote->vm->provider : ""; }
 
   // The pull must succeed before anything there goes: it is tried until it does, for minutes.
@@ -562,12 +563,11 @@ class RemoteSession {
   std::unique_ptr<NearEnd> near_end_;  // null: nothing stays here
   UniqueFd near_audit_;
   int told_ = 0;
-  bool link_failed_ = false;
   bool offline_ = false;  // the VM has no network of its own
   std::optional<Token> token_;  // of a VM: how the sign-in token got there
+  bool link_failed_ = false;
   std::optional<Error> failure_;
   json result_;
-  bool offline_ = false;  // the VM has no network of its own
   uint64_t position_ = 0;  // of the agent's output, as far as we have it
   bool running_ = false, over_ = false, stop_wanted_ = false, stop_sent_ = false, dirty_ = false;
   int attempts_ = 0;

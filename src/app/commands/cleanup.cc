@@ -7,6 +7,8 @@
 #include "app/commands.h"
 #include "app/join.h"
 #include "app/output.h"
+#include "app/rescue.h"
+#include "app/sessions.h"
 #include "app/vms.h"
 #include "app/world.h"
 #include "app/show.h"
@@ -38,10 +40,12 @@ std::vector<session::Receipt> end_unattended(const std::vector<std::string>& nam
   std::vector<session::Receipt> receipts;
   for (const auto& name : names) {
     session::Receipt receipt;
-    auto ended = [&]() -> Result<session::Ended> {
+    auto end = [&]() -> Result<session::Ended> {
       UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true})));
       return session::relay(fd.get(), {.quiet = true});
-    }();
+    };
+    auto ended = end();
+    if (!ended && ended.error().code == Code::conflict) ended = end();  // the VM's reaper was quicker: it is waited for
     if (ended) {
       receipt.confirmed = ended->result.value("receipt", json::object()).value("confirmed", false);
       (receipt.confirmed ? receipt.removed : receipt.left).push_back("session " + name + " on another machine");
@@ -62,6 +66,8 @@ Result<int> cleanup(const CleanupOptions& options) {
   auto ended = options.dry_run ? std::vector<session::Receipt>() : end_unattended(remote);
   bool clean = true;
   auto vms = TRY(clean_up_vms(options.dry_run, options.output, clean));
+  if (!options.dry_run)
+    for (const auto& name : names_in(directories().sessions)) forget_session_without_vm(name);
   // Without an engine "nothing to clean up" would be a guess.
   auto engine = TRY(connect_engine());
   auto orphans = TRY(session::find_orphans(directories(), &engine));

@@ -9,6 +9,7 @@
 
 #include "app/commands.h"
 #include "app/place.h"
+#include "app/rescue.h"
 #include "app/show.h"
 #include "app/world.h"
 #include "base/unique_fd.h"
@@ -108,6 +109,7 @@ Result<int> start_session(const StartOptions& options) {
     if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "not started");
   }
 
+  look_after_vms(say);
   TRY(place->prepare(plan, say));
   auto hidden = [](const std::string& question) { return session::ask(question, true); };
   plan::Plan asked = plan;

@@ -1,0 +1,70 @@
+#include "app/rescue.h"
+
+#include <unistd.h>
+
+#include "app/join.h"
+#include "app/sessions.h"
+#include "app/world.h"
+#include "base/unique_fd.h"
+#include "machine/inventory.h"
+#include "session/client.h"
+#include "session/ledger.h"
+#include "session/sweep.h"
+#include "session/vm_part.h"
+
+namespace bottle::app {
+namespace {
+
+using machine::Places;
+using machine::Record;
+
+Places places() { return Places::from(environment()); }
+
+std::string directory_of(const std::string& session) { return directories().sessions + "/" + session; }
+
+// A new supervisor takes the session over, ends the agent, fetches its work and destroys the VM. Bounded by what it does: minutes.
+// What cannot be fetched holds the VM until its time is up, if there still is something to be held.
+void bring_home(const Record& record) {
+  auto view = session::read_ledger(directory_of(record.vm.session));
+  if (!view || !view->running || !view->vm.is_object()) return;
+  if (auto fd = join(record.vm.session, {.stop = true})) (void)session::relay(UniqueFd(*fd).get(), {.quiet = true});
+  auto now = machine::load(record.vm.name, places());
+  if (!now || !machine::abandoned(*now, machine::now_seconds())) return;
+  auto provider = machine::Provider::find(now->provider, places(), hook_environment());
+  auto status = provider ? provider->status(now->vm, {}) : Result<std::string>(std::unexpected(provider.error()));
+  if (!status || *status == "running") (void)machine::hold(record.vm.name, places());
+}
+
+}  // namespace
+
+int reap_vm(const std::string& name) {
+  machine::Reaping session{bring_home, [](const Record& record) { forget_session_without_vm(record.vm.session); }};
+  return machine::reap(name, hook_environment(), session);
+}
+
+bool forget_session_without_vm(const std::string& session) {
+  if (session.empty() || session.find('/') != std::string::npos) return false;
+  std::string directory = directory_of(session);
+  auto view = session::read_ledger(directory);
+  if (!view || !view->remote.is_object() || view->owner.alive()) return false;
+  std::string vm = view->vm.is_object() ? view->vm.value("name", "") : "";
+  bool nowhere = view->remote.value("host", "").empty();  // a VM was still to be made
+  if (vm.empty() && !nowhere) return false;
+  if (!vm.empty() && machine::is_recorded(vm, places())) return false;
+  ::rmdir((directories().results + "/" + session).c_str());  // empty where the agent never ran
+  session::remove_session_directory(directory);
+  return true;
+}
+
+void look_after_vms(const std::function<void(const std::string&)>& say) {
+  for (const auto& name : machine::recorded(places())) machine::forget_unborn(name, places());
+  for (const auto& record : machine::abandoned_records(places())) {
+    const std::string& name = record.vm.name;
+    if (machine::reaper_alive(name, places())) continue;
+    auto started = machine::start_reaper(name, places(), hook_environment(), path_to_self());
+    say(started ? "VM " + name + " was left by who made it: its work is fetched and it is destroyed, in the background" : "VM " + name + ": " + started.error().what);
+  }
+  for (const auto& session : names_in(directories().sessions)) forget_session_without_vm(session);
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,21 @@
+// VMs whose owner died: what was done on them is brought home, then they are destroyed, by a detached process each (machine/reaper.h).
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "machine/reaper.h"
+
+namespace bottle::app {
+
+// `bottle reap NAME`: the exit status.
+int reap_vm(const std::string& name);
+
+// At every start: each VM that its owner left has a reaper, and the records of machines that never came to be are removed. Asks
+// nobody, waits for nothing. `say`: what was found.
+void look_after_vms(const std::function<void(const std::string&)>& say);
+
+// Removes the record of a session on a VM whose owner is dead and whose VM is no more, or never was. False: it is no such session.
+bool forget_session_without_vm(const std::string& session);
+
+}  // namespace bottle::app
