@@ -237,7 +237,7 @@ def command(directory, vm, kvm):
 
 def start(directory, vm):
     kvm = kvm_works(vm["image"])
-    uid = unprivileged(directory, [directory, vm["image"] + "/disk.raw"])
+    uid = unprivileged(directory, [directory, vm["image"] + "/vmlinuz"])
     prefix = []
     if uid is not None:
         groups = ["--groups", str(os.stat("/dev/kvm").st_gid)] if kvm else ["--clear-groups"]
@@ -321,7 +321,8 @@ def create():
         if vm["network"] not in ("open", "none"):
             die("options.network is '%s': none or open" % vm["network"], NOT_SET_UP)
         write(directory, vm)  # from here on `list` and `destroy` know of it
-        tool(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", template + "/disk.raw", directory + "/disk.qcow2", "%dG" % disk], "making the disk", "qemu-utils")
+        form, base = ("raw", template + "/disk.raw") if os.path.exists(template + "/disk.raw") else ("qcow2", template + "/disk.qcow2")
+        tool(["qemu-img", "create", "-q", "-f", "qcow2", "-F", form, "-b", base, directory + "/disk.qcow2", "%dG" % disk], "making the disk", "qemu-utils")
         shutil.copyfile(env("BOTTLE_USER_DATA"), directory + "/user-data")
         with open(directory + "/meta-data", "w") as file:
             json.dump({"instance-id": vm["id"], "local-hostname": name}, file)
@@ -374,11 +375,32 @@ def list_():
                          for d, vm in all_vms()]}
 
 
+def bake():
+    """The disk of a VM that writes no more, as an image of its own: options.image of the next one."""
+    directory = find()
+    vm = directory and read(directory)
+    if not vm:
+        die("there is no such VM")
+    kill(directory)
+    baked = os.path.join(IMAGES, "baked-" + vm["id"])
+    making = baked + ".making"
+    shutil.rmtree(making, ignore_errors=True)
+    os.makedirs(making)
+    tool(["qemu-img", "convert", "-O", "qcow2", directory + "/disk.qcow2", making + "/disk.qcow2"], "keeping the disk", "qemu-utils")
+    for name in ("vmlinuz", "initrd"):
+        shutil.copyfile(os.path.join(vm["image"], name), os.path.join(making, name))
+    os.rename(making, baked)
+    before = env("BOTTLE_BAKED_BEFORE")
+    if os.path.dirname(before) == IMAGES and os.path.basename(before).startswith("baked-") and before not in {v.get("image") for d, v in all_vms() if d != directory}:
+        shutil.rmtree(before, ignore_errors=True)
+    return {"image": baked}
+
+
 def prepare():
     """Not of the contract: makes the disk now, so that the first `create` does not have to."""
     return {"image": image()}
 
 
 def main(hook):
-    os.umask(0o077 if hook != "prepare" and hook != "create" else 0o022)
-    print(json.dumps({"create": create, "ssh-info": ssh_info, "status": status, "destroy": destroy, "list": list_, "prepare": prepare}[hook]()))
+    os.umask(0o077 if hook not in ("prepare", "create", "bake") else 0o022)
+    print(json.dumps({"create": create, "ssh-info": ssh_info, "status": status, "destroy": destroy, "list": list_, "bake": bake, "prepare": prepare}[hook]()))

@@ -5,6 +5,7 @@
 
 #include "app/findings.h"
 #include "app/show.h"
+#include "app/vms.h"
 #include "app/world.h"
 #include "docker/call.h"
 #include "session/image_transfer.h"
@@ -191,14 +192,7 @@ class VmPlace : public Place {
 
 Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOptions& way, const manifest::Manifest& manifest) {
   TRY(check(way.transport));
-  auto found = manifest.vms.find(options.name);
-  if (found == manifest.vms.end()) {
-    std::vector<std::string> names;
-    for (const auto& [name, unused] : manifest.vms) names.push_back(name);
-    return fail(Code::not_found, "the manifest has no VM '" + options.name + "'",
-                names.empty() ? "add one to ~/.config/bottle/bottle.yaml: vms: {" + options.name + ": {provider: qemu}}" : manifest::suggest(options.name, names));
-  }
-  manifest::Vm wanted = found->second;
+  manifest::Vm wanted = TRY(vm_of(manifest, options.name));
   if (!options.ttl.empty()) wanted.ttl = TRY(manifest::duration(options.ttl));
   if (!options.idle.empty()) wanted.idle = TRY(manifest::duration(options.idle));
   session::RemoteJob remote;

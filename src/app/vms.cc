@@ -1,10 +1,17 @@
 #include "app/vms.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <iostream>
 
 #include "app/sessions.h"
 #include "app/world.h"
+#include "base/file.h"
+#include "base/ids.h"
 #include "manifest/kinds.h"
+#include "plan/plan.h"
+#include "session/images.h"
+#include "session/vm_part.h"
 
 namespace bottle::app {
 namespace {
@@ -24,6 +31,17 @@ std::string state_of(const machine::Found& found) {
   return found.listed.status.empty() ? "there" : found.listed.status;
 }
 
+// What was baked for a VM of this provider and these options.
+std::string baked_record(const manifest::Vm& vm) {
+  return machine::Places::from(environment()).cache + "/baked/" + content_hash(vm.provider + json(vm.options).dump());
+}
+
+std::string baked_image(const manifest::Vm& vm) {
+  auto text = read_file(baked_record(vm), 4096);
+  auto record = text ? json::parse(*text, nullptr, false) : json();
+  return record.is_object() && record.contains("image") && record["image"].is_string() ? record["image"].get<std::string>() : "";
+}
+
 }  // namespace
 
 Result<std::vector<machine::Ask>> whom_to_ask() {
@@ -38,15 +56,55 @@ Result<std::vector<machine::Ask>> whom_to_ask() {
   return ask;
 }
 
-Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::string& name, const std::string& session) {
+Result<manifest::Vm> vm_of(const manifest::Manifest& manifest, const std::string& name) {
   auto it = manifest.vms.find(name);
   if (it == manifest.vms.end()) {
     std::vector<std::string> known;
     for (const auto& [other, vm] : manifest.vms) known.push_back(other);
     return fail(Code::not_found, "the manifest has no VM '" + name + "'",
-                known.empty() ? "write one: vms: {" + name + ": {provider: qemu}}" : manifest::suggest(name, known));
+                known.empty() ? "add one to ~/.config/bottle/bottle.yaml: vms: {" + name + ": {provider: qemu}}" : manifest::suggest(name, known));
   }
-  const auto& vm = it->second;
+  manifest::Vm vm = it->second;
+  if (std::string image = baked_image(vm); !image.empty() && !vm.options.contains("image")) vm.options["image"] = image;
+  return vm;
+}
+
+Result<std::string> bake(const std::string& name, std::vector<std::string> agents, const std::function<void(const std::string&)>& say) {
+  auto manifest = TRY(load_manifest("/nonexistent"));
+  session::BakeJob job;
+  job.spec = TRY(vm_spec(manifest, name, "vm" + random_hex(4)));
+  const manifest::Vm& vm = manifest.vms.at(name);
+  job.before = baked_image(vm);
+  job.spec.options = vm.options;  // from the provider's own disk, not from what was baked before
+  auto engine = TRY(connect_engine());
+  job.engine = engine.socket();
+  if (agents.empty())
+    for (const auto& [agent, unused] : manifest.agents) agents.push_back(agent);
+  plan::Facts facts = gather_facts("/");
+  facts.images = image_facts(manifest, "");
+  facts.environment.emplace("CLAUDE_BOTTLE_OAUTH_TOKEN", "not needed for its image");
+  facts.environment.emplace("OPENAI_API_KEY", "not needed for its image");
+  for (const auto& agent : agents) {
+    plan::Options wanted;
+    wanted.agent = agent;
+    wanted.workspace_mode = "none";
+    auto plan = TRY(plan::make(manifest, wanted, facts));
+    if (std::ranges::find(job.images, plan.image.reference) != job.images.end()) continue;
+    TRY(session::ensure_agent_image(engine, plan.image, say));
+    job.images.push_back(plan.image.reference);
+  }
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  job.far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
+  job.far.program = TRY(session::own_hash());
+  job.roots = public_roots();
+  auto image = TRY(session::bake_vm(job, say));
+  TRY(make_directories(baked_record(vm).substr(0, baked_record(vm).rfind('/'))));
+  TRY(write_file_atomically(baked_record(vm), json{{"image", image}, {"made", machine::now_seconds()}}.dump() + "\n"));
+  return image;
+}
+
+Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::string& name, const std::string& session) {
+  auto vm = TRY(vm_of(manifest, name));
   machine::VmSpec spec;
   spec.session = session;
   spec.name = machine::new_vm_name(session);

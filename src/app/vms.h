@@ -15,6 +15,12 @@ namespace bottle::app {
 // This machine (qemu), the providers that the operator wrote, and those of the manifest with their options.
 Result<std::vector<machine::Ask>> whom_to_ask();
 
+// The manifest's entry; without an image of its own, the one that was baked for it. Code::not_found with the names there are.
+Result<manifest::Vm> vm_of(const manifest::Manifest& manifest, const std::string& name);
+
+// `bottle vm bake`: a VM's disk with what the agents named (all of the manifest's) need, kept for the starts to come. What the provider calls it.
+Result<std::string> bake(const std::string& name, std::vector<std::string> agents, const std::function<void(const std::string&)>& say);
+
 // The VM `name` of the manifest, for `session`. Code::not_found with the names there are.
 Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::string& name, const std::string& session);
 

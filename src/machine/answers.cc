@@ -1,10 +1,10 @@
-// The answers of the hooks, checked before anything is believed.
+#include "machine/answers.h"
+
 #include <arpa/inet.h>
 
 #include <algorithm>
 #include <array>
 
-#include "machine/provider.h"
 #include "ssh/target.h"
 
 namespace bottle::machine {
@@ -28,6 +28,24 @@ Result<std::string> text(const json& answer, const char* key, bool required, siz
 }
 
 }  // namespace
+
+Result<json> parse_answer(const std::string& text) {
+  std::vector<std::vector<std::string>> keys;
+  bool twice = false;
+  auto look = [&](int, json::parse_event_t event, json& value) {
+    if (event == json::parse_event_t::object_start) keys.emplace_back();
+    if (event == json::parse_event_t::object_end) keys.pop_back();
+    if (event == json::parse_event_t::key) {
+      auto key = value.get<std::string>();
+      twice = twice || std::ranges::find(keys.back(), key) != keys.back().end();
+      keys.back().push_back(std::move(key));
+    }
+    return true;
+  };
+  json answer = json::parse(text, look, false);
+  if (!answer.is_object() || twice) return fail(Code::protocol, "it is not one JSON object");
+  return answer;
+}
 
 Result<Created> read_created(const json& answer) {
   Created created;
@@ -54,9 +72,13 @@ Result<Where> read_where(const json& answer) {
   bool v6 = where.host.find(':') != std::string::npos;
   if (v6 && ::inet_pton(AF_INET6, where.host.c_str(), address) != 1) return fail(Code::protocol, "'" + where.host + "' is no host");
   auto target = ssh::parse_target(where.user + "@" + (v6 ? "[" + where.host + "]" : where.host));
-  if (!target || target->host != where.host || target->user != where.user) return fail(Code::protocol, "'" + where.user + "@" + where.host + "' is no place to sign in");
+  static constexpr std::string_view kName = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";  // nothing that ssh expands
+  bool plain = (v6 || where.host.find_first_not_of(kName) == std::string::npos) && where.user.find_first_not_of(kName) == std::string::npos;
+  if (!plain || !target || target->host != where.host || target->user != where.user) return fail(Code::protocol, "'" + where.user + "@" + where.host + "' is no place to sign in");
   return where;
 }
+
+Result<std::string> read_image(const json& answer) { return text(answer, "image", true); }
 
 Result<std::string> read_fetch(const json& answer, const std::string& value) {
   auto it = answer.find("fetch");

@@ -1,6 +1,7 @@
 #include "machine/destroy.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -11,9 +12,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A `create` whose caller died goes on alone; its VM would come after the destroying. Ends it, with all it started.
+// A `create` whose caller died goes on alone; its VM would come after the destroying. Ends it, with all it started; also where its
+// caller itself has thought better of it, and would wait for a hook that hangs.
 void end_hook(const Record& record) {
-  if (!record.hook.alive() || record.owner.alive()) return;
+  bool others = record.owner.alive() && record.owner.pid != ::getpid();
+  if (!record.hook.alive() || others) return;
   ::kill(-record.hook.pid, SIGTERM);
   for (int i = 0; i < 50 && record.hook.alive(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
   if (record.hook.alive()) ::kill(-record.hook.pid, SIGKILL);

@@ -9,6 +9,7 @@
 #include <deque>
 
 #include "base/process.h"
+#include "machine/answers.h"
 
 namespace bottle::machine {
 namespace {
@@ -66,23 +67,8 @@ Result<nlohmann::json> judge(const std::string& name, int status, const std::str
     case 78: return fail(Code::invalid, name + ": the provider is not set up" + said);
     default: return fail(Code::internal, name + ": exit status " + std::to_string(status) + said);
   }
-  // Twice the same key would mean two things to two readers.
-  std::vector<std::vector<std::string>> keys;
-  bool twice = false;
-  auto look = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& value) {
-    if (event == nlohmann::json::parse_event_t::object_start) keys.emplace_back();
-    if (event == nlohmann::json::parse_event_t::object_end) keys.pop_back();
-    if (event == nlohmann::json::parse_event_t::key) {
-      auto key = value.get<std::string>();
-      twice = twice || std::ranges::find(keys.back(), key) != keys.back().end();
-      keys.back().push_back(std::move(key));
-    }
-    return true;
-  };
-  nlohmann::json answer = nlohmann::json::parse(out, look, false);
-  if (!answer.is_object() || twice)
-    return fail(Code::protocol, name + " printed " + (out.empty() ? "nothing" : "'" + printable(out, 80) + "'") + " where one JSON object is due" + said);
-  return answer;
+  if (auto answer = parse_answer(out)) return answer;
+  return fail(Code::protocol, name + " printed " + (out.empty() ? "nothing" : "'" + printable(out, 80) + "'") + " where one JSON object is due" + said);
 }
 
 }  // namespace

@@ -148,6 +148,13 @@ Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string&
   return said_by(name_ + "/put-secret", read_fetch(answer, value));
 }
 
+Result<std::string> Provider::bake(const VmRequest& vm, const std::string& before, const Progress& progress) const {
+  auto surroundings = environment(vm);
+  surroundings["BOTTLE_BAKED_BEFORE"] = before;
+  auto answer = TRY(call("bake", surroundings, progress, limits_.create));
+  return said_by(name_ + "/bake", read_image(answer));
+}
+
 Result<std::vector<Listed>> Provider::list(const std::string& owner, const std::map<std::string, std::string>& options, const Progress& progress) const {
   VmRequest all;
   all.owner = owner;

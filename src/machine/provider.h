@@ -6,12 +6,11 @@
 #include <vector>
 
 #include "base/error.h"
+#include "machine/answers.h"
 #include "machine/hook.h"
 #include "machine/places.h"
 
 namespace bottle::machine {
-
-inline constexpr const char* kUser = "bottle";  // whom the user-data makes
 
 // Times in milliseconds.
 struct Limits {
@@ -29,21 +28,6 @@ struct VmRequest {
   std::map<std::string, std::string> options;
 
   Environment environment(Environment base) const;
-};
-
-struct Created {
-  std::string id, cost_per_hour;
-  bool offline = false;  // nothing leads out of it: what its bottle may reach goes by way of this machine
-};
-
-struct Where {
-  std::string host, user;
-  uint16_t port = 22;
-};
-
-// What `list` knows of: a machine ("vm"), or what one left ("volume", "address", …).
-struct Listed {
-  std::string id, name, session, owner, created, status, cost_per_hour, kind;
 };
 
 class Provider {
@@ -70,6 +54,9 @@ class Provider {
   // Gives the value to the platform's own store: text for `sh` on the VM that prints it. Code::not_found: this provider has no such hook.
   Result<std::string> put_secret(const VmRequest& vm, const std::string& name, const std::string& value, const Progress& progress) const;
 
+  // Keeps the disk of a VM that has been sealed (machine/vm_side.sh): a value for options.image. `before`: the one it replaces, may go.
+  Result<std::string> bake(const VmRequest& vm, const std::string& before, const Progress& progress) const;
+
   // The hook as it is, once: for hooks that not every provider has, and for the conformance tests.
   Result<nlohmann::json> call(const std::string& hook, const Environment& environment, const Progress& progress, int timeout_ms, int lock = -1,
                               const std::function<void(int pid)>& started = {}) const;
@@ -84,12 +71,5 @@ class Provider {
   Environment environment_;
   Limits limits_;
 };
-
-// The answers of the hooks, checked.
-Result<Created> read_created(const nlohmann::json& answer);
-Result<Where> read_where(const nlohmann::json& answer);
-Result<std::string> read_status(const nlohmann::json& answer, bool of_destroy);
-Result<std::vector<Listed>> read_list(const nlohmann::json& answer);
-Result<std::string> read_fetch(const nlohmann::json& answer, const std::string& value);
 
 }  // namespace bottle::machine

@@ -5,6 +5,7 @@
 #   watch              is it: when the time is up, or nobody is there, removes containers and secrets and powers off
 #   rotate             a new host key: prints its public half, waits for "go", then uses it from the next connection on
 #   wait-engine SEC    waits until the container engine answers, and prints what it is
+#   seal               before the disk is kept as an image: what is this VM's own goes, and nothing is written any more
 #   end                what the switch does, now
 set -u
 umask 077
@@ -74,6 +75,18 @@ arm() {
     --setenv=BOTTLE_VM_TICK="$TICK" /usr/local/sbin/bottle-vm watch
 }
 
+# The next VM from this disk is another machine: its name, keys, user, time begin anew. Engine, images and program stay.
+seal() {
+  timeout 60 systemctl stop docker.socket docker.service containerd.service
+  rm -rf "$state" /var/lib/cloud /run/cloud-init /home/bottle/.ssh /etc/ssh/ssh_host_* /etc/ssh/bottle_next_host_key* /home/bottle/.local
+  rm -f /etc/ssh/sshd_config.d/00-bottle.conf /var/lib/systemd/random-seed
+  : >/etc/machine-id
+  sed -i '/^127\.0\.1\.1 /d' /etc/hosts
+  # Whoever takes the disk now finds it whole: a write from here on waits for ever.
+  sync
+  fsfreeze -f / && echo '{"sealed":true}'
+}
+
 # Asked again after a broken connection it gives the same new key, until it is in use.
 rotate() {
   : >"$run/heartbeat"
@@ -108,6 +121,7 @@ case ${1:-} in
   watch) watch ;;
   rotate) rotate ;;
   wait-engine) wait_engine "$2" ;;
+  seal) seal ;;
   end) end ;;
-  *) echo "usage: bottle-vm arm|watch|rotate|wait-engine|end" >&2; exit 2 ;;
+  *) echo "usage: bottle-vm arm|watch|rotate|wait-engine|seal|end" >&2; exit 2 ;;
 esac

@@ -20,8 +20,10 @@
 #include "session/client.h"
 #include "session/delivery.h"
 #include "session/frames.h"
+#include "session/images.h"
 #include "session/job.h"
 #include "session/names.h"
+#include "session/network.h"
 #include "session/supervisor.h"
 #include "session/sweep.h"
 
@@ -237,6 +239,16 @@ Result<> layers(const FarWorld& world) {
   return write_all(1, all.dump() + "\n");
 }
 
+// What the first session here would have to make: the public roots (on stdin), the guard's image, the egress network.
+Result<> warm(const FarWorld& world) {
+  std::string roots = TRY(read_file("/dev/stdin", 8 << 20));
+  TRY(write_file_atomically(roots_path(world), roots));
+  auto engine = TRY(docker::Engine::connect({world.engine_socket, "this machine"}));
+  TRY(ensure_guard_image(engine));
+  TRY(ensure_egress_network(engine));
+  return write_all(1, "ok\n");
+}
+
 Result<> load(const FarWorld& world) {
   auto engine = TRY(docker::Engine::connect({world.engine_socket, "this machine"}));
   TRY(engine.load_image([](char* buffer, size_t size) -> Result<size_t> {
@@ -258,6 +270,7 @@ int far_main(const FarWorld& world, const std::vector<std::string>& words) {
   auto done = [&]() -> Result<> {
     if (verb == "layers") return layers(world);
     if (verb == "load") return load(world);
+    if (verb == "warm") return warm(world);
     if (!session_name(session)) return fail(Code::invalid, "not a session's name");
     if (verb == "attach") return attach(world, session);
     if (verb == "deliver") return deliver(world, session);

@@ -21,6 +21,7 @@ struct FarWorld {
   std::string engine_socket;  // empty: none was found
   std::string engine_error;   // why, and what to do
   std::string path_to_self;
+  double engine_at = 0;       // `serve await-engine`: when the engine first answered (seconds since 1970, this machine's clock)
 };
 
 // [{"device":…,"to":"a.b.c.d/n"}…]: what this machine has a route to, other than by its default.
@@ -31,7 +32,7 @@ nlohmann::json far_hello(const FarWorld& world);
 // Where the public roots of the last start are kept: beside the program.
 std::string roots_path(const FarWorld& world);
 
-// serve | attach SESSION (on a terminal) | deliver SESSION | fetch SESSION | forget SESSION | checkpoint SESSION [HASH] | layers | load | stop SESSION.
+// serve [await-engine] | warm | attach SESSION (on a terminal) | deliver SESSION | fetch SESSION | forget SESSION | checkpoint SESSION [HASH] | layers | load | stop SESSION.
 // The exit status; errors are told on stderr.
 int far_main(const FarWorld& world, const std::vector<std::string>& words);
 

@@ -112,6 +112,7 @@ json far_hello(const FarWorld& world) {
                 {"rsync", has_program("rsync")},
                 {"mosh", has_program("mosh-server")}};
   hello["engine"] = engine_facts(world, hello);
+  if (world.engine_at > 0) hello["engine_at"] = world.engine_at;
   if (auto roots = read_file(roots_path(world), 8 << 20)) hello["roots"] = content_hash(*roots);
   if (!hello.contains("disk_free")) {
     struct statvfs disk {};

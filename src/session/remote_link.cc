@@ -171,18 +171,18 @@ Result<> FarSide::ship_program(const std::string& machine) {
   return {};
 }
 
-Result<Channel> FarSide::serve(const std::map<std::string, std::string>& send_env) {
+Result<Channel> FarSide::serve(const std::map<std::string, std::string>& send_env, bool await_engine) {
   std::vector<std::string> names;
   for (const auto& [name, value] : send_env) names.push_back(name);
   for (int attempt = 0;; ++attempt) {
-    Command command = main_.command(line_for({"serve"}), names);
+    Command command = main_.command(line_for(await_engine ? std::vector<std::string>{"serve", "await-engine"} : std::vector<std::string>{"serve"}), names);
     command.env = send_env;
     command.detached = true;  // no Ctrl-C of the terminal is meant for it, and it outlives the launcher
     Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::null()));
     Channel channel;
     channel.in.reset(::fcntl(child.in(), F_DUPFD_CLOEXEC, 10));
     channel.out.reset(::fcntl(child.out(), F_DUPFD_CLOEXEC, 10));
-    auto line = read_line(channel.out.get(), 60000);
+    auto line = read_line(channel.out.get(), await_engine ? 330000 : 60000);
     if (!line) return std::unexpected(std::move(line.error()).during("speaking to " + main_.target().to_string()));
     channel.hello = json::parse(*line, nullptr, false);
     std::string kind = channel.hello.is_object() ? channel.hello.value("bottle", "") : "";

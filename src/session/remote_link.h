@@ -41,7 +41,8 @@ class FarSide {
   // Starts `bottle far serve` and takes its hello; the program is sent first where it is missing. Code::invalid: the
   // machine is of another kind.
   // `send_env`: variables that ssh is to send along; the far side may refuse them without a word.
-  Result<Channel> serve(const std::map<std::string, std::string>& send_env = {});
+  // `await_engine`: the hello comes once the engine there answers; minutes, on a machine that boots.
+  Result<Channel> serve(const std::map<std::string, std::string>& send_env = {}, bool await_engine = false);
 
   // `bottle far WORDS` over the connection for bulk, which is made at its first use.
   Result<Captured> ask(const std::vector<std::string>& words, int timeout_ms = 60000);

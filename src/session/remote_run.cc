@@ -140,7 +140,7 @@ class RemoteSession {
     channel_ = std::move(made->channel);
     (void)ledger_->note({{"remote", to_json(where_)}});
     const auto& t = made->vm.timings;
-    clients_.event({{"event", "vm"}, {"name", vm_name_}, {"created", t.created}, {"ssh", t.ssh}, {"rotated", t.rotated}, {"target", where_.target.to_string()}});
+    clients_.event({{"event", "vm"}, {"name", vm_name_}, {"created", t.created}, {"ssh", t.ssh}, {"rotated", t.rotated}, {"target", where_.target.to_string()}, {"engine_at", channel_->hello.value("engine_at", 0.0)}});
     if (auto sent = send_job(); !sent) give_up(sent.error());
   }
 

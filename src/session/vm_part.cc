@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kSshPatience = 120, kEnginePatience = 300;  // seconds
+constexpr int kSshPatience = 120;  // seconds
 
 machine::VmSpec spec_of(const Job& job, const std::string& vm_name) {
   const VmJob& wanted = *job.remote->vm;
@@ -48,19 +48,6 @@ Result<FarSide> reach_patiently(const Far& far, const std::function<void(const s
   }
 }
 
-// The engine starts some time after sshd. Each question is a channel of its own, and the first of them brings the program.
-Result<Channel> await_engine(FarSide& side) {
-  auto until = std::chrono::steady_clock::now() + std::chrono::seconds(kEnginePatience);
-  for (;;) {
-    Channel channel = TRY(side.serve());
-    auto engine = channel.hello.value("engine", json::object());
-    std::string error = engine.is_object() && engine.contains("error") && engine["error"].is_string() ? engine["error"].get<std::string>() : "";
-    if (error.empty()) return channel;
-    if (std::chrono::steady_clock::now() > until) return fail(Code::timed_out, "the VM's container engine does not answer: " + cleaned(error).get<std::string>());
-    std::this_thread::sleep_for(std::chrono::milliseconds(500));
-  }
-}
-
 // By another way than the job's other values. Nothing to do where it is a file there already.
 Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, ReadyVm& ready, const std::function<void(const std::string&)>& progress) {
   Token token = job.token;
@@ -79,34 +66,87 @@ Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, Ready
   return token;
 }
 
+// The engine starts some time after sshd: what can be done before it answers is done.
+Result<Channel> await_engine(FarSide& side) {
+  auto bulk = std::async(std::launch::async, [&side] { return side.bulk(); });  // handshakes take long where a processor is emulated
+  Channel channel = TRY(side.serve({}, true));
+  (void)bulk.get();
+  auto engine = channel.hello.value("engine", json::object());
+  if (engine.is_object() && engine.contains("error")) return fail(Code::timed_out, "the VM's container engine does not answer: " + cleaned(engine["error"]).dump());
+  return channel;
+}
+
+struct Packed {
+  UniqueFd archive;
+  std::vector<std::string> layers;
+};
+
+// A VM with the program and these images of the engine here. The images are packed while it boots.
+Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::string& engine_socket, const std::vector<std::string>& images,
+                           const std::function<void(const std::string&)>& progress) {
+  machine::Vm vm = TRY(machine::prepare_vm(spec));
+  auto packed = std::async(std::launch::async, [&]() -> Result<std::vector<Packed>> {
+    auto engine = TRY(docker::Engine::connect({engine_socket, "the job"}));
+    std::vector<Packed> all;
+    for (const auto& image : images) {
+      auto layers = TRY(engine.layers(image));
+      all.push_back({TRY(spool_image(engine, image)), std::move(layers)});
+    }
+    return all;
+  });
+  progress("making a VM with " + spec.provider + " (" + vm.name + ")");
+  TRY(machine::create_vm(vm, spec, progress));
+  TRY(machine::reach_vm(vm, spec, progress));
+  far.target = vm.target;
+  auto side = TRY(reach_patiently(far, progress));
+  Channel channel = TRY(await_engine(side));
+  for (size_t i = 0; i < images.size(); ++i) {
+    if (has_image(channel, images[i])) continue;
+    auto archives = packed.valid() ? packed.get() : Result<std::vector<Packed>>(std::unexpected(Error{Code::internal, "packed twice", ""}));
+    if (!archives) return std::unexpected(std::move(archives.error()));
+    for (size_t k = i; k < images.size(); ++k)
+      if (!has_image(channel, images[k])) TRY(send_image((*archives)[k].archive.get(), images[k], (*archives)[k].layers, side, progress));
+    break;
+  }
+  return ReadyVm{std::move(vm), std::move(far), std::move(side), std::move(channel), {}};
+}
+
+// Everything but the provider's part: the VM is as it was when it was made, with what is to stay.
+Result<> warm_up(ReadyVm& ready, const std::string& roots) {
+  TRY(ready.side.send({"warm"}, [&](const Sink& sink) { return sink(roots); }));
+  auto sealed = TRY(ready.side.connection().capture("sudo -n /usr/local/sbin/bottle-vm seal", {.timeout_ms = 120000}));
+  if (sealed.out.find("\"sealed\":true") == std::string::npos)
+    return fail(Code::unavailable, "the VM could not be made ready for its disk to be kept: " + machine::printable(sealed.err.empty() ? sealed.out : sealed.err));
+  return {};
+}
+
 }  // namespace
 
 Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, const std::function<Result<>(const json&)>& will_make,
                                 const std::function<void(const std::string&)>& progress) {
   machine::VmSpec spec = spec_of(job, vm_name);
   spec.will_make = will_make;
-  machine::Vm vm = TRY(machine::prepare_vm(spec));
-  const std::string& image = job.plan.image.reference;
-  std::vector<std::string> layers;
-  auto packed = std::async(std::launch::async, [&]() -> Result<UniqueFd> {
-    auto engine = TRY(docker::Engine::connect({job.engine, "the job"}));
-    layers = TRY(engine.layers(image));
-    return spool_image(engine, image);
-  });
-  progress("making a VM with " + spec.provider + " (" + vm_name + ")");
-  TRY(machine::create_vm(vm, spec, progress));
-  TRY(machine::reach_vm(vm, spec, progress));
-  Far far = job.remote->far;
-  far.target = vm.target;
-  auto side = TRY(reach_patiently(far, progress));
-  Channel channel = TRY(await_engine(side));
-  if (!has_image(channel, image)) {
-    UniqueFd archive = TRY(packed.get());
-    TRY(send_image(archive.get(), image, layers, side, progress));
-  }
-  ReadyVm ready{std::move(vm), std::move(far), std::move(side), std::move(channel), {}};
+  auto ready = TRY(make_ready(spec, job.remote->far, job.engine, {job.plan.image.reference}, progress));
   ready.token = TRY(hand_over_token(job, spec, ready, progress));
   return ready;
+}
+
+Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const std::string&)>& progress) {
+  auto places = machine::Places::from(bake.spec.environment);
+  auto provider = TRY(machine::Provider::find(bake.spec.provider, places, bake.spec.environment, bake.spec.limits));
+  if (!provider.has("bake")) return fail(Code::not_found, "provider " + provider.name() + " keeps no disks (no hook bake)", "docs/providers.md says how to make an image there yourself, for options.image");
+  auto baked = [&]() -> Result<std::string> {
+    auto ready = TRY(make_ready(bake.spec, bake.far, bake.engine, bake.images, progress));
+    progress("keeping its disk");
+    TRY(warm_up(ready, bake.roots));
+    ready.side.drop();
+    return provider.bake(ready.vm.record.vm, bake.before, progress);
+  }();
+  machine::DestroyOptions options;
+  options.environment = bake.spec.environment;
+  auto gone = machine::destroy_vm(bake.spec.name, bake.spec.provider, places, options, progress);
+  if (baked && (!gone || !gone->confirmed)) progress("VM " + bake.spec.name + " may still be there: bottle vm list");
+  return baked;
 }
 
 Result<machine::Destroyed> destroy_session_vm(const std::string& vm_name, const std::string& provider, const Job& job,

@@ -29,6 +29,18 @@ struct ReadyVm {
 Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, const std::function<Result<>(const nlohmann::json&)>& will_make,
                                 const std::function<void(const std::string&)>& progress);
 
+struct BakeJob {
+  machine::VmSpec spec;
+  Far far;                          // no target yet
+  std::string engine;               // of this machine
+  std::vector<std::string> images;  // which it has
+  std::string roots, before;        // PEM; what the provider called the image that this one replaces, or empty
+};
+
+// Makes a VM, gives it what a session needs, and has the provider keep its disk: what `options.image` names from now on. The VM is
+// destroyed, whatever happened. Blocking, minutes.
+Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const std::string&)>& progress);
+
 // Until the provider says that nothing is left of it. Blocking, minutes at most.
 Result<machine::Destroyed> destroy_session_vm(const std::string& vm_name, const std::string& provider, const Job& job,
                                               const std::function<void(const std::string&)>& progress);

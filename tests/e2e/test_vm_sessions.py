@@ -11,20 +11,24 @@ import time
 import pytest
 
 import world as world_module
+from conftest import Operator
+from test_remote_near import Lines
+from test_remote_secrets import ASK, EGRESS, SECRET, files_with, forms, in_memory, name_of
 
+HOSTS = {**{name: ip + ":443" for name, ip in world_module.SITES.items()}, "api.anthropic.com": world_module.API_IP + ":443"}
 QUICK = os.path.join(world_module.HERE, "quick", "hooks.py")
 
 
 class Cloud:
     """A provider `quick` of that operator's, and what there is of its VMs."""
 
-    def __init__(self, operator):
-        self.operator, self.world = operator, operator.world
+    def __init__(self, operator, image=None):
+        self.operator, self.world, self.image = operator, operator.world, image
         self.vms = self.world.path("vms")
-        self.calls_before = len(self.calls())
+        self.since = time.time()
         where = os.path.join(operator.home, ".config", "bottle", "providers", "quick")
         os.makedirs(where)
-        for hook in ("create", "ssh-info", "status", "destroy", "list"):
+        for hook in ("create", "ssh-info", "status", "destroy", "list", "put-secret", "bake"):
             self.write(where, hook)
         self.where = where
         self.env = {"XDG_RUNTIME_DIR": os.path.join(operator.home, "run")}
@@ -38,8 +42,9 @@ class Cloud:
 
     def config(self, options=None, vm=None, **bottle):
         config = self.operator.config(**bottle)
+        options = {**({"image": self.image} if self.image else {}), **(options or {})}
         config["vms"] = {"lab": {"provider": "quick", "ttl": "20m", "idle": "20m", **(vm or {}),
-                                 "options": {"world": self.world.dir, "net": self.world.net_ns, **(options or {})}}}
+                                 "options": {"world": self.world.dir, "net": self.world.net_ns, **options}}}
         return config
 
     def start(self, script, *args, env=None, options=None, vm=None, timeout=120, wait=True, **bottle):
@@ -61,7 +66,7 @@ class Cloud:
         return sorted(os.listdir(path)) if os.path.isdir(path) else []
 
     def calls(self):
-        return world_module.read_jsonl(self.world.path("vm-calls.jsonl"))
+        return [call["hook"] for call in world_module.read_jsonl(self.world.path("vm-calls.jsonl")) if call["time"] >= self.since]
 
     def nothing_left(self):
         return not self.there() and not self.records() and not self.operator.sessions()
@@ -70,9 +75,20 @@ class Cloud:
         return {"vms": self.there(), "records": self.records(), "sessions": self.operator.sessions()}
 
 
+@pytest.fixture(scope="module")
+def baked(world):
+    """The image that `bottle vm bake` makes: with it a VM is there at once."""
+    baker = Operator(world, world.path("baker"))
+    cloud = Cloud(baker)
+    done = cloud.bottle("vm", "bake", "lab", "--json", config=cloud.config())
+    assert done.returncode == 0, done.stderr
+    assert not cloud.there() and not cloud.records()
+    return json.loads(done.stdout)["image"]
+
+
 @pytest.fixture
-def cloud(operator):
-    cloud = Cloud(operator)
+def cloud(operator, baked):
+    cloud = Cloud(operator, baked)
     yield cloud
     left = cloud.left()
     if any(left.values()):
@@ -100,6 +116,180 @@ def test_made_used_and_gone(cloud):
     vm = result(done)["receipt"]["vm"]
     assert vm["confirmed"] and vm["provider"] == "quick", vm
 
+
+def test_a_baked_vm_has_it_all(cloud):
+    """The baking itself is the fixture `baked`: neither program nor image travels again."""
+    done = cloud.start("true")
+    assert done.returncode == 0, done.stderr
+    assert "sending" not in done.stderr and '"event":"vm"' in done.stderr, done.stderr
+
+
+def test_without_a_network_all_goes_by_the_operators_side(cloud, until):
+    """Nothing that the VM begins gets out of it; the guard's connections come by here, and `bottle allow` holds on both sides."""
+    process = cloud.start("curl -sS https://allowed.example.org/ -o /dev/null -w 'first %{http_code}\\n'\n"
+                          "for i in $(seq 60); do curl -sS -m 5 -o /dev/null -w 'then %{http_code}\\n' https://inspected.example.org/; sleep 0.5; done",
+                          wait=False, options={"network": "none", "sealed": "1"},
+                          egress={"hosts": HOSTS})
+    output = Lines(process)
+    try:
+        assert until(lambda: output.count("first 200"), 60), (output.lines, process.poll())
+        assert not output.count("then 200")
+        (session,) = cloud.operator.sessions()
+        done = cloud.bottle("allow", session, "inspected.example.org")
+        assert done.returncode == 0, done.stderr
+        assert until(lambda: output.count("then 200"), 20), output.lines
+        vm = json.load(open(os.path.join(cloud.vms, cloud.there()[0], "vm.json")))
+        refused = world_module.run("nsenter", "--net=/run/netns/" + vm["ns"], "--", "iptables", "-w", "-nvxL", "OUTPUT").stdout
+        assert "DROP" in refused, refused
+    finally:
+        cloud.bottle("stop", *cloud.operator.sessions())
+        process.communicate(timeout=60)
+        output.thread.join()
+
+
+class VmSide:
+    """The VM of a session: all places but memory, of it and of the operator's state, that hold a value."""
+
+    def __init__(self, cloud):
+        self.cloud, (name,) = cloud, cloud.there()
+        self.directory = os.path.join(cloud.vms, name)
+        self.vm = json.load(open(os.path.join(self.directory, "vm.json")))
+
+    def processes(self):
+        parents = {}
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                parents[int(pid)] = int(open("/proc/%s/stat" % pid).read().rpartition(")")[2].split()[1])
+            except OSError:
+                pass
+        known = {self.vm["pid"]}
+        while more := {pid for pid, parent in parents.items() if parent in known and pid not in known}:
+            known |= more
+        return known
+
+    def places(self, value):
+        found, needles = [], forms(value)
+        for pid in self.processes():
+            for part in ("cmdline", "environ"):
+                try:
+                    if any(n in open("/proc/%d/%s" % (pid, part), "rb").read() for n in needles):
+                        found.append("%s of %s" % (part, name_of(pid)))
+                except OSError:
+                    pass
+        return found + files_with(needles, self.directory, self.cloud.operator.home, self.cloud.operator.workspace)
+
+    def holders(self, value):
+        return {name_of(pid) for pid in self.processes() if in_memory(pid, [value.encode()])}
+
+
+WAYS = {"job": [], "store": ["--token-via", "provider"], "sendenv": ["--token-via", "sendenv"], "file": ["--token-file", "~/token"], "tunnel": ["--secrets", "tunnel"]}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_where_the_token_is(cloud, until, way):
+    since, token, options = time.time(), cloud.world.token, {}
+    if way == "file":
+        options["deliver"] = cloud.world.path("token")
+    egress = {**EGRESS, "hosts": HOSTS}  # what is reached from this side has no name server of the world's
+    process = cloud.start(ASK + "; sleep 300", *WAYS[way], wait=False, options=options, secrets=SECRET, egress=egress,
+                          env={"CLAUDE_BOTTLE_OAUTH_TOKEN": ""} if way == "file" else None)
+    try:
+        assert until(lambda: cloud.world.seen("inspected.example.org", since) or process.poll() is not None, 60)
+        assert process.poll() is None, process.communicate()
+        side = VmSide(cloud)
+        holders, places = side.holders(token), side.places(token)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert [r["headers"].get("Authorization") for r in cloud.world.seen("inspected.example.org", since)] == ["Bearer " + token]
+    assert places == [] and token not in out + err, places
+    assert ("guard" in holders) == (way != "tunnel"), holders
+    assert ("put-secret" in cloud.calls()) == (way == "store")
+    assert files_with(forms(token), cloud.operator.home) == []
+
+
+def test_a_provider_that_cannot_keep_a_secret(cloud):
+    for text, why in ((None, "no way of its own for secrets"), ('#!/bin/sh\nprintf \'{"fetch":"echo %s"}\' "$(cat)"\n', "holds the value itself"),
+                      ("#!/bin/sh\necho {}\n", 'no text "fetch"')):
+        if text:
+            cloud.write(cloud.where, "put-secret", text)
+        else:
+            os.unlink(os.path.join(cloud.where, "put-secret"))
+        done = cloud.start("true", "--token-via", "provider", secrets=SECRET, egress=EGRESS)
+        assert done.returncode == 125 and why in done.stderr and cloud.world.token not in done.stderr, done.stderr
+        assert cloud.nothing_left(), cloud.left()
+
+
+# -- hooks that fail
+
+FAULTS = {"create-garbage": "one JSON object is due", "create-half": "the power went", "create-quota": "no room for another", "ssh-info-garbage": "no place to sign in"}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_hook_that_fails_leaves_nothing(cloud, until, fault):
+    done = cloud.start("echo ran", options={"fault": fault})
+    assert done.returncode == 125 and FAULTS[fault] in done.stderr and "ran" not in done.stdout, done.stderr
+    assert until(cloud.nothing_left, 20), cloud.left()
+    assert not os.path.exists("/tmp/pwned")
+
+
+def test_a_create_that_hangs_is_given_up_with_its_launcher(cloud, until):
+    process = cloud.start("echo ran", wait=False, options={"fault": "create-hangs"})
+    assert until(lambda: "create" in cloud.calls(), 20)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert until(cloud.nothing_left, 40), cloud.left()
+
+
+def test_a_destroy_that_lies_is_not_believed(cloud, until):
+    done = cloud.start("true", options={"fault": "destroy-lies"}, wait=False)
+    try:
+        assert until(lambda: cloud.calls().count("destroy") >= 2, 60), "it is asked again"
+        assert cloud.there() and "status" in cloud.calls()
+    finally:
+        # The lie ends: the next order does what it says.
+        for hook in ("destroy",):
+            cloud.write(cloud.where, hook, '#!/bin/sh\nBOTTLE_OPT_FAULT= exec %s -B %s "$0"\n' % (sys.executable, QUICK))
+        out, err = done.communicate(timeout=90)
+    vm = json.loads([line for line in err.splitlines() if '"receipt"' in line][-1])["receipt"]["vm"]
+    assert done.returncode == 0 and vm["confirmed"] and vm["calls"] >= 3, vm
+
+
+def test_a_destroy_that_is_put_off_is_tried_again(cloud):
+    done = cloud.start("true", options={"fault": "destroy-again"})
+    assert done.returncode == 0 and result(done)["receipt"]["vm"]["confirmed"], done.stderr
+    assert cloud.calls().count("destroy") >= 3
+
+
+def test_the_contract(cloud):
+    """bottle provider test, over this provider."""
+    done = cloud.bottle("provider", "test", "quick", "--set", "world=" + cloud.world.dir, "--set", "net=" + cloud.world.net_ns, "--json", config=cloud.config(), timeout=120)
+    told = json.loads(done.stdout)
+    assert done.returncode == 0, [check for check in told["checks"] if not check["ok"]]
+
+
+# -- the end of its time
+
+def test_the_time_is_up(cloud, until):
+    """TTL: the VM ends by itself, its containers removed and the power off, though its owner lives and nobody here does anything."""
+    process = cloud.start(WORK, wait=False, vm={"ttl": "25s"})
+    assert working(cloud, until), process.communicate()[1]
+    side = VmSide(cloud)
+    for pid in reapers(cloud):
+        os.kill(pid, signal.SIGKILL)
+    assert until(lambda: not os.path.exists("/proc/%d" % side.vm["pid"]), 60), "it powers off"
+    docker = os.path.join(side.directory, "docker")
+    assert os.listdir(os.path.join(docker, "volumes")) == [] if os.path.isdir(os.path.join(docker, "volumes")) else True
+    assert not os.path.isdir(os.path.join(docker, "containers")) or os.listdir(os.path.join(docker, "containers")) == []
+    assert cloud.there(), "what happens to it is its provider's affair until somebody asks"
+    process.kill()
+    process.communicate()
+    done = cloud.bottle("cleanup", config=cloud.config())
+    assert until(cloud.nothing_left, 60), (cloud.left(), done.stderr)
+
+
+# -- whoever made it dies
 
 WORK = "echo made >made.txt; sync; touch /run/bottle/worked; sleep 300"
 

@@ -22,6 +22,7 @@ using nlohmann::json;
 
 struct VmOptions {
   std::string name;
+  std::vector<std::string> agents;
   bool all = false, keep = false;
   std::string ttl, idle;
   Output output;
@@ -84,6 +85,13 @@ Result<int> destroy_vms(const VmOptions& o) {
   }
   if (o.output.json) std::cout << receipts.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
   return clean ? 0 : 125;
+}
+
+Result<int> bake_image(const VmOptions& o) {
+  std::string image = TRY(bake(o.name, o.agents, say));
+  if (o.output.json) std::cout << json{{"vm", o.name}, {"image", image}}.dump() << "\n";
+  else std::cout << o.name << " starts from " << image << " from now on\n";
+  return 0;
 }
 
 // Until Ctrl-C, SIGTERM or the end of stdin.
@@ -155,6 +163,11 @@ void add_vm(CLI::App& app, int& exit) {
   create_command->add_option("--idle", o->idle);
   create_command->add_flag("--json", o->output.json);
   create_command->callback(does(create_vm));
+  auto* bake_command = group->add_subcommand("bake");
+  bake_command->add_option("name", o->name)->required();
+  bake_command->add_option("agent", o->agents);
+  bake_command->add_flag("--json", o->output.json);
+  bake_command->callback(does(bake_image));
   auto* destroy_command = group->add_subcommand("destroy");
   destroy_command->add_option("name", o->name);
   destroy_command->add_flag("--all", o->all);

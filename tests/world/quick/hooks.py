@@ -1,7 +1,8 @@
 """A provider (docs/providers.md) whose VMs are up in a second: a namespace each, behind the one that plays the internet, with a real sshd, a
 real dockerd, and of cloud-init what bottle's user-data needs. It proves what happens around a VM; a hypervisor's is proved by qemu.
 
-options: world (the world's directory), net (its namespace), image (what `bake` made), fault (see FAULTS)
+options: world (the world's directory), net (its namespace), image (what `bake` made), network (none: says so), sealed (and is), deliver (a file
+that is put into the user's home as `token`), fault (what goes wrong)
 """
 
 import contextlib
@@ -19,7 +20,6 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 WORLD, NET = os.environ.get("BOTTLE_OPT_WORLD", ""), os.environ.get("BOTTLE_OPT_NET", "")
 VMS, BAKED = os.path.join(WORLD, "vms"), os.path.join(WORLD, "baked")
 CALLS = os.path.join(WORLD, "vm-calls.jsonl")
-FAULTS = ("create-hangs", "create-garbage", "create-half", "create-quota", "destroy-lies", "destroy-again", "ssh-info-garbage", "status-hangs")
 
 
 def run(*args, check=True):
@@ -93,6 +93,9 @@ def start(vm):
     parts = {"host_key": config["ssh_keys"]["ed25519_private"], "host_key.pub": config["ssh_keys"]["ed25519_public"],
              "authorized_keys": "\n".join(config["users"][0]["ssh_authorized_keys"]) + "\n", "bootcmd": json.dumps(config["bootcmd"][0]),
              "sshd_config": config["write_files"][0]["content"], "user-data": json.dumps(config)}
+    if os.environ.get("BOTTLE_OPT_DELIVER"):  # what a module of terraform's may do
+        with open(os.environ["BOTTLE_OPT_DELIVER"]) as file:
+            parts["delivered"] = file.read()
     for name, text in parts.items():
         with open(os.path.join(directory, name), "w") as file:
             file.write(text)
@@ -116,6 +119,8 @@ def start(vm):
                                  start_new_session=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
     vm["pid"] = child.pid
     save(vm)
+    if os.environ.get("BOTTLE_OPT_SEALED"):  # a VM without a network: nothing that begins there goes out
+        run("nsenter", "--net=/run/netns/" + vm["ns"], "--", "iptables", "-w", "-A", "OUTPUT", "-o", "up0", "-m", "conntrack", "--ctstate", "NEW", "-j", "DROP")
 
 
 def ssh_info():
@@ -133,9 +138,32 @@ def ssh_info():
     sys.exit(75)
 
 
+def put_secret():
+    """A store that hands a secret out once: the machine's own to look into, as a cloud's metadata is."""
+    vm, secret = find(), sys.stdin.read()
+    store = os.path.join(VMS, vm["name"], "store")
+    os.makedirs(store, exist_ok=True)
+    os.chown(store, 4243, 4243)
+    path = os.path.join(store, os.environ["BOTTLE_SECRET_NAME"])
+    with open(path, "w") as file:
+        file.write(secret)
+    os.chown(path, 4243, 4243)
+    inside = "/srv/store/" + os.environ["BOTTLE_SECRET_NAME"]
+    return {"fetch": "cat %s && rm %s" % (inside, inside)}
+
+
+def bake():
+    vm = find()
+    image = os.path.join(BAKED, vm["id"])
+    os.makedirs(image)
+    run("cp", "-a", os.path.join(VMS, vm["name"], "docker"), image)
+    run("sh", "-c", 'cp -a "/proc/$(ip netns pids %s | head -n 1)/root/home/bottle" %s/home' % (vm["ns"], image))
+    if before := os.environ["BOTTLE_BAKED_BEFORE"]:
+        shutil.rmtree(before)
+    return {"image": image}
+
+
 def status():
-    if fault("status-hangs"):
-        time.sleep(3600)
     vm = find()
     return {"status": "gone" if not vm else "running" if alive(vm) else "stopped"}
 
@@ -172,7 +200,7 @@ def list_():
                           "kind": "vm", "cost_per_hour": "0.001 USD"} for vm in all_vms()]}
 
 
-HOOKS = {"create": create, "ssh-info": ssh_info, "status": status, "destroy": destroy, "list": list_}
+HOOKS = {"create": create, "ssh-info": ssh_info, "status": status, "destroy": destroy, "list": list_, "put-secret": put_secret, "bake": bake}
 
 if __name__ == "__main__":
     if not WORLD or not NET:
@@ -183,6 +211,6 @@ if __name__ == "__main__":
     with open(CALLS, "a") as log:
         log.write(json.dumps({"time": time.time(), "hook": hook, "name": os.environ.get("BOTTLE_VM_NAME"), "id": os.environ.get("BOTTLE_VM_ID")}) + "\n")
     with open(os.path.join(WORLD, "vms.lock"), "w") as lock:
-        if not (fault("create-hangs") or fault("status-hangs")):
+        if not (fault("create-hangs")):
             fcntl.flock(lock, fcntl.LOCK_EX)
         print(json.dumps(HOOKS[hook]()))

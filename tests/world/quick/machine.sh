@@ -8,6 +8,7 @@ umask 022
 mount --make-rprivate /
 for d in /tmp /var/tmp /home /run /var/lib /dev/shm /mnt; do [ "$d" = "$1" ] || shared="${shared:-} $d"; done
 mount --bind "$1" /srv
+chmod 755 /srv
 for d in $shared; do mount -t tmpfs -o mode=1777 none "$d"; done
 chmod 755 /home /run /var/lib
 for d in etc usr/local; do
@@ -44,6 +45,7 @@ program /usr/local/sbin/poweroff <<'END'
 #!/bin/sh
 kill -TERM 1
 END
+program /usr/local/sbin/fsfreeze </dev/null
 program /usr/local/sbin/systemd-run <<'END'
 #!/bin/sh
 while :; do case $1 in --setenv=*) export "${1#--setenv=}" ;; --*) ;; *) break ;; esac; shift; done
@@ -54,6 +56,7 @@ END
 mkdir -p /home/bottle/.ssh /etc/ssh/sshd_config.d
 [ ! -d /srv/home ] || cp -a /srv/home/. /home/bottle/
 cp /srv/authorized_keys /home/bottle/.ssh/
+[ ! -f /srv/delivered ] || mv /srv/delivered /home/bottle/token
 chown -R 4243:4243 /home/bottle
 rm -f /etc/ssh/ssh_host_*
 cp /srv/host_key /etc/ssh/ssh_host_ed25519_key
