@@ -98,12 +98,8 @@ Result<> engine_facts(docker::Engine& engine, Health& health) {
   health.memory_limit = !off("MemoryLimit");
   health.cpu_limit = !off("CpuCfsQuota");
   health.pids_limit = !off("PidsLimit");
-  health.seccomp = false;
-  for (const auto& option : member(info, "SecurityOptions")) {
-    if (!option.is_string()) continue;
-    health.rootless = health.rootless || option.get<std::string>().find("name=rootless") != std::string::npos;
-    health.seccomp = health.seccomp || option.get<std::string>().find("name=seccomp") != std::string::npos;
-  }
+  health.rootless = docker::has_option(info, "rootless");
+  health.seccomp = docker::has_option(info, "seccomp");
   if (std::string root = text_of(info, "DockerRootDir"); root.starts_with("/"))
     health.engine_disk = free_bytes(root);
   auto image = session::ensure_guard_image(engine);

@@ -33,12 +33,18 @@ class LocalPlace : public Place {
       for (const auto& [name, unused] : docker::member(info, "Runtimes").items())
         facts.runtimes.push_back(name);
       architecture = docker::text_of(info, "Architecture");
+      rootless_ = docker::has_option(info, "rootless");
     }
     facts.images = image_facts(manifest, architecture);
     return {};
   }
 
-  Result<> check(plan::Plan&) override { return {}; }
+  // Its containers' users are not the host's: root in there is the operator, and Claude Code refuses to work as root.
+  Result<> check(plan::Plan& plan) override {
+    if (plan.workspace_mode != manifest::WorkspaceMode::bind || !rootless_) return {};
+    return fail(Code::invalid, "workspace: bind does not work with a rootless engine: the agent could not use files that are yours",
+                "use clone or copy: bottle start --workspace clone …");
+  }
 
   Result<> prepare(const plan::Plan& plan, const Say& say) override {
     if (!engine_) return std::unexpected(engine_.error());
@@ -57,6 +63,7 @@ class LocalPlace : public Place {
  private:
   Output output_;
   Result<docker::Engine> engine_ = connect_engine();
+  bool rootless_ = false;
 };
 
 class RemotePlace : public Place {

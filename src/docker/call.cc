@@ -59,6 +59,13 @@ std::string text_of(const Json& object, const char* name, std::string otherwise)
   return value.is_string() ? value.get<std::string>() : otherwise;
 }
 
+bool has_option(const Json& info, std::string_view name) {
+  const Json& options = member(info, "SecurityOptions");
+  return std::any_of(options.begin(), options.end(), [&](const Json& option) {
+    return option.is_string() && option.get<std::string>().find("name=" + std::string(name)) != std::string::npos;
+  });
+}
+
 Result<Response> checked(Result<Response> response, const std::string& doing) {
   if (!response) return std::unexpected(std::move(response.error()).during(doing));
   if (response->status < 400) return response;

@@ -35,5 +35,7 @@ Result<nlohmann::json> call_json(const std::string& socket, std::string_view met
 // A member of an answer, or null where there is none. nlohmann's own accessors throw at an unexpected type.
 const nlohmann::json& member(const nlohmann::json& object, const char* name);
 std::string text_of(const nlohmann::json& object, const char* name, std::string otherwise = {});
+// Whether the engine's /info lists such a security option ("rootless", "seccomp").
+bool has_option(const nlohmann::json& info, std::string_view name);
 
 }  // namespace bottle::docker

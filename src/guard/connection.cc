@@ -68,16 +68,22 @@ Task<bool> check_hello(Connection& c) {
   co_return same;
 }
 
-Task<bool> blind(Connection& c) {
+// Dials where the CONNECT asks to. False: it has been answered with why not.
+Task<bool> reach(Connection& c, const char* kind) {
   Dialed dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, Via::tunnel, c.client.source.get());
   if (!dialed.source) {
-    c.audit(dialed.status == 403 ? "deny" : "close", "connect", dialed.code, dialed.reason);
+    c.audit(dialed.status == 403 ? "deny" : "close", kind, dialed.code, dialed.reason);
     c.answer(dialed.status, dialed.code, true);
-    co_return co_await finish(c);
+    co_return false;
   }
   c.upstream.source = std::move(dialed.source);
   c.upstream.in = std::move(dialed.early);
-  c.audit("allow", "connect", "allowed", "");
+  c.audit("allow", kind, "allowed", "");
+  co_return true;
+}
+
+Task<bool> blind(Connection& c) {
+  if (!co_await reach(c, "connect")) co_return co_await finish(c);
   if (!co_await establish(c) || !co_await check_hello(c)) co_return false;
   auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, c.config->idle_ms);
   c.audit("close", "connect", "", why, {}, {}, true);
@@ -85,15 +91,7 @@ Task<bool> blind(Connection& c) {
 }
 
 Task<bool> ssh(Connection& c, const SshHost& host) {
-  Dialed dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, Via::tunnel, c.client.source.get());
-  if (!dialed.source) {
-    c.audit(dialed.status == 403 ? "deny" : "close", "ssh", dialed.code, dialed.reason);
-    c.answer(dialed.status, dialed.code, true);
-    co_return co_await finish(c);
-  }
-  c.upstream.source = std::move(dialed.source);
-  c.upstream.in = std::move(dialed.early);
-  c.audit("allow", "ssh", "allowed", "");
+  if (!co_await reach(c, "ssh")) co_return co_await finish(c);
   if (!co_await establish(c)) co_return false;
   SshWatch watch(host.key);
   int64_t deadline = c.now() + kHandshakePatience;

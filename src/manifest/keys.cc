@@ -37,7 +37,7 @@ constexpr Key kKeys[] = {
     {"bottle", "packages", Shape::list, Type::package, "", "Debian packages to add to the image that is made."},
     {"bottle", "runtime", Shape::one, Type::name, "", "`auto`, `runc`, `runsc`, or any runtime the engine lists. Default `auto`."},
     {"bottle", "resources", Shape::one, Type::section, "resources", "Limits of the agent's container."},
-    {"bottle", "workspace", Shape::one, Type::choice, "none|copy|clone|bind", "How the directory gets in. Default `clone`: committed work as a clone; results come back as refs and a patch. `bind` lets the agent write to the directory itself."},
+    {"bottle", "workspace", Shape::one, Type::choice, "none|copy|clone|bind", "How the directory gets in. Default `clone`: committed work as a clone; results come back as refs and a patch. `bind` lets the agent write to the directory itself; not with a rootless engine."},
     {"bottle", "env", Shape::map, Type::env_value, "", "Variables of the agent: a literal, `${HOST_VAR}`, or `?question` to be asked at start. The agent sees these values; what it must not see is a secret.", kOptional, false, Type::env_name},
     {"bottle", "secrets", Shape::map, Type::section, "secret", "Values the agent may use and never sees: it holds a placeholder, the guard puts in the value for the bound hosts."},
     {"bottle", "egress", Shape::one, Type::section, "egress", "What the bottle may reach. Without it: the provider's own API."},
