@@ -215,11 +215,11 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
   return captured;
 }
 
-Result<int> run(const std::vector<std::string>& argv) {
+Result<int> run(const std::vector<std::string>& argv, Child::Wiring out) {
   Command command;
   command.argv = argv;
   command.own_group = false;
-  Child child = TRY(Child::spawn(command, Child::inherit(), Child::inherit(), Child::inherit()));
+  Child child = TRY(Child::spawn(command, Child::inherit(), out, Child::inherit()));
   return child.wait();
 }
 

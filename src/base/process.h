@@ -80,6 +80,7 @@ struct CaptureOptions {
 Result<Captured> capture(const Command& command, const CaptureOptions& options = {});
 
 // Runs argv attached to this process's terminal and waits. The exit status, or 128+signal.
-Result<int> run(const std::vector<std::string>& argv);
+// Child::from(2) keeps what it says out of an output that is somebody else's.
+Result<int> run(const std::vector<std::string>& argv, Child::Wiring out = Child::inherit());
 
 }  // namespace bottle

@@ -33,7 +33,11 @@ Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, bool
   std::vector<std::string> argv = {"docker", "-H", "unix://" + engine.socket(), "build", "--label", "bottle.image=agent", "-t", image.reference, "-f", image.dockerfile};
   if (refresh) argv.insert(argv.end(), {"--pull", "--no-cache"});
   argv.insert(argv.end(), {"--", directory.empty() ? "/" : directory});
-  if (TRY(run(argv)) != 0) return fail(Code::unavailable, "building " + image.dockerfile + " failed", "its own messages are above");
+  auto status = run(argv, Child::from(STDERR_FILENO));
+  if (!status && status.error().code == Code::not_found)
+    return fail(Code::not_found, "building " + image.dockerfile + ": there is no docker command, which builds Dockerfiles",
+                "install it (Debian: docker.io), or build the image elsewhere and name it with `image:`");
+  if (TRY(std::move(status)) != 0) return fail(Code::unavailable, "building " + image.dockerfile + " failed", "its own messages are above");
   return {};
 }
 
@@ -49,7 +53,7 @@ Result<> bootstrap(docker::Engine& engine, const plan::Image& image, const std::
   TRY(write_file_atomically(script, bootstrap_script(), 0700));
   std::vector<std::string> argv = {"/bin/bash", script, image.provider, archive};
   argv.insert(argv.end(), image.packages.begin(), image.packages.end());
-  if (int status = TRY(run(argv)); status != 0)
+  if (int status = TRY(run(argv, Child::from(STDERR_FILENO))); status != 0)
     return fail(Code::unavailable, "making the image for " + image.provider + " failed", "its own messages are above; it needs mmdebstrap and npm");
   progress("importing it into the engine");
   UniqueFd fd(::open(archive.c_str(), O_RDONLY | O_CLOEXEC));

@@ -1,6 +1,8 @@
 """The images that bottle makes on an engine: which are there, which a start would use, and that old ones go."""
 
 import json
+import os
+import shutil
 
 OLD = "bottle-agent-shell:000000000000"
 
@@ -53,3 +55,42 @@ def test_a_table_for_people(operator):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].split() == ["IMAGE", "AGENT", "SIZE", "AGE", "USE"]
     assert "current" in done.stdout
+
+
+def dockerfile(operator, text):
+    """A bottle's manifest that builds its image from that text, beside the policy file."""
+    with open(os.path.join(operator.home, "agent.Dockerfile"), "w") as file:
+        file.write(text)
+    return {"provider": "shell", "dockerfile": os.path.join(operator.home, "agent.Dockerfile")}
+
+
+def remove_built(world):
+    for image in json.loads(world.engine("GET", "/images/json", raw=True)):
+        for tag in image["RepoTags"] or []:
+            if tag.startswith("bottle-agent-") and not image.get("Labels", {}).get("bottle.agent"):
+                world.docker("rmi", tag, check=False)
+
+
+def test_a_dockerfile_is_built_once(world, operator, request):
+    """The base is an image that the engine has: the world has no registry."""
+    request.addfinalizer(lambda: remove_built(world))
+    config = dockerfile(operator, "FROM %s\nUSER root\nRUN echo baked >/etc/baked\nUSER agent\n" % world.load_image("shell"))
+    first = operator.start("cat /etc/baked", **config)
+    assert first.status == 0 and first.out == "baked\n", first.explain()
+    assert "building bottle-agent-dockerfile" in first.err
+    second = operator.start("cat /etc/baked", **config)
+    assert second.out == "baked\n" and "building" not in second.err, second.explain()
+
+
+def test_a_dockerfile_that_fails(world, operator, request):
+    request.addfinalizer(lambda: remove_built(world))
+    config = dockerfile(operator, "FROM %s\nRUN exit 3\n" % world.load_image("shell"))
+    session = operator.start("true", **config)
+    assert session.status == 125 and "building " + config["dockerfile"] + " failed" in session.err, session.explain()
+    bare = os.path.join(operator.home, "bin")
+    os.mkdir(bare)
+    for name in ("nsenter", "git"):
+        os.symlink(shutil.which(name), os.path.join(bare, name))
+    session = operator.start("true", env={"PATH": bare}, **config)
+    assert session.status == 125 and "no docker command" in session.err, session.explain()
+    assert operator.sessions() == []
