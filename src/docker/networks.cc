@@ -1,4 +1,5 @@
 // Networks and volumes.
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -10,9 +11,9 @@ namespace {
 
 // Deletes until it is gone. Not there: gone. What is still in use (403 for a network's endpoints, 409 for a volume) is
 // asked again, since containers may be leaving.
-Result<> remove_patiently(const std::string& socket, const std::string& target, const std::string& doing) {
+Result<> remove_patiently(const std::string& socket, const std::string& target, const std::string& doing, int timeout_ms = call_timeout_ms()) {
   for (int attempt = 0;; ++attempt) {
-    auto done = call(socket, "DELETE", target, nullptr, doing);
+    auto done = call(socket, "DELETE", target, nullptr, doing, timeout_ms);
     if (done || done.error().code == Code::not_found) return {};
     bool passing = done.error().code == Code::denied || done.error().code == Code::conflict || done.error().code == Code::internal;
     if (!passing || attempt == 50) return std::unexpected(std::move(done.error()));
@@ -57,7 +58,8 @@ Result<std::string> Engine::create_volume(const std::string& name, const std::ma
 }
 
 Result<> Engine::remove_volume(const std::string& name) {
-  return remove_patiently(socket_, path("/volumes/" + escaped(name)), "removing the volume " + name);
+  return remove_patiently(socket_, path("/volumes/" + escaped(name)), "removing the volume " + name,
+                          std::max(call_timeout_ms(), kStreamTimeoutMs));  // a hundred thousand files take minutes on some disks
 }
 
 }  // namespace bottle::docker

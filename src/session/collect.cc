@@ -36,7 +36,8 @@ std::optional<Work> work_of(const Job& job, const workspace::Summary& sent) {
   return Work{plan.workspace, plan.workdir, sent.base, job.directories.results + "/" + plan.session, job.far};
 }
 
-nlohmann::json collect(docker::Engine& engine, const std::string& session, const Work& work) {
+nlohmann::json collect(docker::Engine& engine, const std::string& session, const Work& work, const std::string& scratch,
+                       const std::function<void(const std::string&)>& tell) {
   std::string container = Names(session).agent;
   std::string still_there = "The work is still in the container " + container + ". When the cause is mended, `bottle cleanup` brings it home.";
   if (work.far) {
@@ -51,11 +52,12 @@ nlohmann::json collect(docker::Engine& engine, const std::string& session, const
   incoming.source = work.source;
   incoming.base = work.base;
   incoming.results_dir = work.results;
+  incoming.scratch = scratch;
   workspace::Back back;
   auto done = pipe_through(
       [&](const Sink& sink) { return engine.get_archive(container, work.workdir, sink); },
       [&](const Source& source) -> Result<> {
-        back = TRY(workspace::receive(incoming, source));
+        back = TRY(workspace::receive(incoming, told(source, "the work comes home", tell)));
         return {};
       });
   if (!done) {

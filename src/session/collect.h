@@ -1,6 +1,8 @@
 // The work comes home: what the agent left in its workspace, sanitised, on refs of its own and as a patch.
 #pragma once
 
+#include <functional>
+
 #include <nlohmann/json.hpp>
 
 #include "docker/engine.h"
@@ -16,6 +18,8 @@ std::optional<Work> work_of(const Job& job, const workspace::Summary& sent);
 // Blocking; may be done again. Never touches the checked-out tree. An error is part of the answer ("error"), since
 // teardown goes on: what could not be sorted is kept as an archive ("archive"). If even that could not be written, the
 // answer has "held": true, and the container is all that holds the work: it must not be removed.
-nlohmann::json collect(docker::Engine& engine, const std::string& session, const Work& work);
+// `scratch`: the session's directory. `tell`: how far it is, for who waits.
+nlohmann::json collect(docker::Engine& engine, const std::string& session, const Work& work, const std::string& scratch,
+                       const std::function<void(const std::string&)>& tell);
 
 }  // namespace bottle::session

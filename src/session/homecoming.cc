@@ -40,6 +40,7 @@ Result<json> Homecoming::sort(const Source& source) {
   incoming.source = job_.plan.workspace;
   incoming.base = base_;
   incoming.results_dir = job_.directories.results + "/" + job_.plan.session;
+  incoming.scratch = job_.directories.sessions + "/" + job_.plan.session;
   auto back = workspace::receive(incoming, source);
   if (!back) return std::unexpected(std::move(back.error()));
   return json{{"text", back->text},   {"refs", back->refs},       {"commits", back->commits}, {"files", back->files},

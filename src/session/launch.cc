@@ -163,13 +163,13 @@ Result<workspace::Summary> pack(const Job& job, bool with_workspace, const Sink&
     TRY(tar.finish());
     return workspace::Summary{};
   }
-  return workspace::send({plan.workspace_mode, plan.workspace, plan.uid, plan.gid, inside + "/"}, sink);
+  return workspace::send({plan.workspace_mode, plan.workspace, plan.uid, plan.gid, job.directories.sessions + "/" + plan.session, inside + "/"}, sink);
 }
 
 // Makes the agent's container and fills it, all that can be done before there is a network. The archive is begun at once, so that
 // a clone does not wait for the engine.
 Result<workspace::Summary> make_agent(docker::Engine& engine, const Job& job, bool with_workspace, const std::string& container,
-                                      const std::function<Result<>()>& create) {
+                                      const std::function<Result<>()>& create, const std::function<void(const std::string&)>& show) {
   workspace::Summary sent;
   TRY(pipe_through(
       [&](const Sink& sink) -> Result<> {
@@ -178,7 +178,7 @@ Result<workspace::Summary> make_agent(docker::Engine& engine, const Job& job, bo
       },
       [&](const Source& source) -> Result<> {
         TRY(create());
-        return engine.put_archive(container, "/", source);
+        return engine.put_archive(container, "/", told(source, "the workspace goes in", show));
       }));
   if (!job.plan.ssh.empty()) TRY(put_users(engine, job, container));
   return sent;
@@ -257,12 +257,12 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
       if (create(guess)) return {};
       TRY(network.get());  // some engines want the network to be there first
       return create(guess);
-    }));
+    }, audience.show));
     Subnet subnet = TRY(network.get());
     TRY(progress("guard and agent"));
     if (subnet != guess) {
       TRY(engine.remove_container(names.agent));
-      sent = TRY(make_agent(engine, job, !delivery, names.agent, [&] { return create(subnet); }));
+      sent = TRY(make_agent(engine, job, !delivery, names.agent, [&] { return create(subnet); }, audience.show));
     }
     if (delivery) TRY(put_delivery(engine, *delivery, names.agent));
     docker::Attached attached = TRY(engine.attach(names.agent, !plan.headless));

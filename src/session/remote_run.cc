@@ -186,7 +186,8 @@ class RemoteSession {
       }
       if (job_.plan.workspace_mode == manifest::WorkspaceMode::copy || job_.plan.workspace_mode == manifest::WorkspaceMode::clone) {
         TRY(writer.begin(job_.plan.workdir));
-        auto sent = TRY(workspace::send({job_.plan.workspace_mode, job_.plan.workspace, job_.plan.uid, job_.plan.gid}, chunk));
+        auto sent = TRY(workspace::send({job_.plan.workspace_mode, job_.plan.workspace, job_.plan.uid, job_.plan.gid,
+                                           job_.directories.sessions + "/" + session_}, chunk));
         TRY(writer.end_archive());
         base_ = sent.base;
         warnings_ = sent.warnings;

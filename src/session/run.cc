@@ -94,7 +94,7 @@ void run(const Job& job, Clients& clients) {
       if (job.plan.record) write_recorded(job, result["egress"]["recorded"]);
       clients.event({{"event", "collecting"}});
       auto work = work_of(job, running->sent);
-      result["back"] = work ? collect(*engine, session, *work) : json::object();
+      result["back"] = work ? collect(*engine, session, *work, directory, [&](const std::string& step) { clients.event({{"event", "step"}, {"step", step}}); }) : json::object();
       if (!result["back"].value("held", false)) (void)ledger->note({{"home", true}});
     }
   }

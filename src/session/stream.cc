@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <future>
+#include <memory>
 
 #include "base/file.h"
 #include "base/unique_fd.h"
@@ -38,6 +40,23 @@ Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce, const
   Result<> produced = torn ? failed : producer.get();
   if (!produced && produced.error().code != Code::closed) return produced;
   return consumed;
+}
+
+Source told(const Source& source, const std::string& what, const std::function<void(const std::string&)>& tell) {
+  using Clock = std::chrono::steady_clock;
+  struct State {
+    uint64_t bytes = 0;
+    Clock::time_point next = Clock::now() + std::chrono::seconds(2);
+  };
+  return [=, state = std::make_shared<State>()](char* buffer, size_t size) -> Result<size_t> {
+    size_t n = TRY(source(buffer, size));
+    state->bytes += n;
+    if (auto now = Clock::now(); now > state->next) {
+      tell(what + ": " + std::to_string(state->bytes >> 20) + " MB");
+      state->next = now + std::chrono::seconds(2);
+    }
+    return n;
+  };
 }
 
 }  // namespace bottle::session

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "base/error.h"
@@ -14,5 +15,8 @@ using Source = std::function<Result<size_t>(char*, size_t)>;  // 0: the end
 // Runs `produce` on a thread of its own. The producer's error wins, since the consumer's is its consequence, unless
 // the producer only saw the pipe close.
 Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce, const std::function<Result<>(const Source&)>& consume);
+
+// The same bytes; whoever waits for them hears every two seconds how many have passed: "the workspace: 12 MB".
+Source told(const Source& source, const std::string& what, const std::function<void(const std::string&)>& tell);
 
 }  // namespace bottle::session

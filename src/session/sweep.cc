@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <thread>
@@ -37,7 +38,7 @@ std::vector<std::string> names_in(const std::string& directory) {
 
 void empty_but_ledger(const std::string& directory) {
   for (const auto& name : names_in(directory))
-    if (name != "ledger") ::unlink((directory + "/" + name).c_str());
+    if (std::error_code ignored; name != "ledger") std::filesystem::remove_all(directory + "/" + name, ignored);
 }
 
 std::string graves(const Directories& directories) { return directories.sessions.substr(0, directories.sessions.rfind('/')) + "/graves"; }
@@ -89,7 +90,7 @@ json bring_home(docker::Engine& engine, const Orphan& orphan) {
   if (!there && there.error().code == Code::not_found) return nullptr;
   if (!there) return {{"error", there.error().what}, {"held", true}};
   (void)engine.stop_container(agent, 3);
-  return collect(engine, orphan.session, *orphan.work);
+  return collect(engine, orphan.session, *orphan.work, orphan.directory, [](const std::string&) {});
 }
 
 void write_result(const Orphan& orphan, const json& back, const Receipt& receipt) {

@@ -39,12 +39,13 @@ Result<std::string> content_of(int fd) {
 std::map<std::string, std::string> environment(const std::string& configuration, const Git::Options& o) {
   std::map<std::string, std::string> out = {
       {"LC_ALL", "C"}, {"GIT_TERMINAL_PROMPT", "0"}, {"GIT_OPTIONAL_LOCKS", "0"}, {"GIT_NO_REPLACE_OBJECTS", "1"}, {"GIT_ATTR_NOSYSTEM", "1"},
-      {"GIT_ALLOW_PROTOCOL", "file"}, {"GIT_LITERAL_PATHSPECS", "1"}, {"GIT_AUTHOR_NAME", "bottle"}, {"GIT_AUTHOR_EMAIL", "bottle@localhost"},
+      {"GIT_ALLOW_PROTOCOL", "file"}, {"GIT_AUTHOR_NAME", "bottle"}, {"GIT_AUTHOR_EMAIL", "bottle@localhost"},
       {"GIT_COMMITTER_NAME", "bottle"}, {"GIT_COMMITTER_EMAIL", "bottle@localhost"}, {"GIT_PAGER", "cat"}};
   for (char** e = environ; *e; ++e) {
     std::string_view entry(*e), name = entry.substr(0, entry.find('='));
     if (name.size() < entry.size() && !name.starts_with("GIT_")) out.emplace(name, entry.substr(name.size() + 1));
   }
+  if (o.literal_paths) out["GIT_LITERAL_PATHSPECS"] = "1";
   if (!o.operators_configuration) {
     out["GIT_CONFIG_NOSYSTEM"] = "1";
     out["GIT_CONFIG_GLOBAL"] = configuration;

@@ -19,6 +19,7 @@ class Git {
     std::string input;
     int input_fd = -1;   // instead of input
     int output_fd = -1;  // instead of the result
+    bool literal_paths = true;             // check-ignore refuses to run with that
     bool operators_configuration = false;  // read-only questions about the operator's own settings
     int timeout_s = 600;
   };

@@ -2,11 +2,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <filesystem>
+#include <set>
 
 #include "base/file.h"
 #include "base/unique_fd.h"
+#include "workspace/blob_id.h"
 #include "workspace/paths.h"
 #include "workspace/untar.h"
 
@@ -16,6 +19,7 @@ namespace {
 using Path = std::vector<std::string>;
 
 constexpr size_t kBranchLimit = 256;
+constexpr uint64_t kComparedAtMost = 4 << 20;  // a larger file is written before anybody knows whether it changed
 
 bool hex(std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
 
@@ -66,12 +70,16 @@ class Filler {
       if (is_git_directory(part)) return leave(join(*path), "a repository within the tree: left behind");
     bool done = false;
     switch (e.kind) {
-      case TarEntry::Kind::directory: done = TRY(tree_.directory(*path)); break;
+      case TarEntry::Kind::directory:
+        q_.unchanged.erase(join(*path));
+        done = TRY(tree_.directory(*path));
+        break;
       case TarEntry::Kind::file:
-        done = TRY(tree_.file(*path, e.mode & 0100, body, &bytes_left_));
+        done = TRY(file(*path, e, body));
         if (done) q_.links.erase(join(*path));
         break;
       case TarEntry::Kind::symlink:
+        q_.unchanged.erase(join(*path));
         q_.links[join(*path)] = e.target;
         return {};
       case TarEntry::Kind::hardlink: {
@@ -80,6 +88,11 @@ class Filler {
         target->erase(target->begin());
         if (auto link = q_.links.find(join(*target)); link != q_.links.end()) {
           q_.links[join(*path)] = link->second;
+          return {};
+        }
+        q_.unchanged.erase(join(*path));
+        if (auto same = q_.unchanged.find(join(*target)); same != q_.unchanged.end()) {
+          q_.unchanged[join(*path)] = {join(*path), same->second.mode, same->second.object};
           return {};
         }
         done = TRY(tree_.hardlink(*path, *target));
@@ -103,6 +116,28 @@ class Filler {
     return {};
   }
 
+  // Written, unless it is as it was. git asks the disk for its rules, so those are always there.
+  Result<bool> file(const Path& path, const TarEntry& e, const Source& body) {
+    std::string name = join(path);
+    auto was = q_.base.find(name);
+    bool comparable = was != q_.base.end() && was->second.mode == (e.mode & 0100 ? "100755" : "100644") && e.size <= kComparedAtMost &&
+                      was->second.object.size() == 40 && path.back() != ".gitignore" && path.back() != ".gitattributes";
+    q_.unchanged.erase(name);
+    if (!comparable) return tree_.file(path, e.mode & 0100, body, &bytes_left_);
+    content_.clear();
+    while (size_t n = TRY(body(chunk_.data(), chunk_.size()))) content_.append(chunk_, 0, n);
+    if (blob_id(content_) == was->second.object && TRY(tree_.absent(path))) {
+      q_.unchanged[name] = was->second;
+      return true;
+    }
+    size_t at = 0;
+    return tree_.file(path, e.mode & 0100, [&](char* to, size_t room) -> Result<size_t> {
+      size_t n = content_.copy(to, room, at);
+      at += n;
+      return n;
+    }, &bytes_left_);
+  }
+
   Result<> leave(const std::string& path, const char* why) {
     ++q_.skipped;
     if (q_.flagged.size() < 100) {
@@ -121,6 +156,7 @@ class Filler {
     if (path.size() >= 3 && path[1] == "hooks" && !name.ends_with(".sample")) return leave(join(path), "a hook: left behind");
     if (name == "objects/info/alternates" || name == "objects/info/http-alternates") return leave(join(path), "points at other repositories: left behind");
     if (e.kind != TarEntry::Kind::file) return e.kind == TarEntry::Kind::hardlink ? hardlinked_object(path, e) : skip();
+    if ((is_loose_object(path) || is_pack(path)) && is_known(name)) return {};
     if (is_loose_object(path)) return TRY(repository_.file(Path(path.begin() + 1, path.end()), false, body, &bytes_left_)) ? Result<>{} : skip();
     if (is_pack(path)) return TRY(repository_.file({"incoming", path[3]}, false, body, &bytes_left_)) ? Result<>{} : skip();
     if (name == "HEAD") {
@@ -145,6 +181,11 @@ class Filler {
     return {};  // config, index, logs, info: never taken
   }
 
+  // The operator's repository has an object or a pack of that name: what the agent says of it is not wanted.
+  bool is_known(const std::string& name) const {  // objects/…
+    return !q_.known_objects.empty() && ::access((q_.known_objects + name.substr(7)).c_str(), F_OK) == 0;
+  }
+
   Result<> hardlinked_object(const Path& path, const TarEntry& e) {
     auto target = safe_components(e.target);
     if (!target || target->size() != 5 || (*target)[1] != ".git") return skip();
@@ -156,6 +197,7 @@ class Filler {
   Quarantine& q_;
   Tree tree_, repository_;
   uint64_t bytes_left_, entries_left_;
+  std::string content_, chunk_ = std::string(65536, '\0');
   std::string prefix_;
   bool prefix_known_ = false;
   std::map<std::string, std::string> packed_;
@@ -211,16 +253,58 @@ Result<std::vector<Change>> changes(const Quarantine& q, const Git& git, const s
   return list;
 }
 
-Result<std::string> commit_files(const Quarantine& q, const Git& git, const std::string& tree, const std::string& start, const std::string& parent,
-                                 const std::string& message) {
+namespace {
+
+// Which of these paths the tree's .gitignore files name.
+Result<std::set<std::string>> ignored(const Git& git, const std::vector<std::string>& paths, Git::Options options) {
+  std::set<std::string> found;
+  if (paths.empty()) return found;
+  for (const auto& path : paths) options.input += "./" + path + '\0';  // so that none of them begins like pathspec magic
+  options.literal_paths = false;
+  auto answer = TRY(git.run({"check-ignore", "--no-index", "-z", "--stdin"}, options));  // its status: 1 for none
+  for (size_t at = 0, end; (end = answer.out.find('\0', at)) != std::string::npos; at = end + 1) found.insert(answer.out.substr(at + 2, end - at - 2));
+  return found;
+}
+
+Result<> add_to_index(const Git& git, const std::string& lines, Git::Options options) {
+  options.input = lines;
+  TRY(git.ask({"update-index", "-z", "--index-info"}, options));
+  return {};
+}
+
+std::string index_line(const Entry& entry) { return entry.mode + " " + entry.object + "\t" + entry.path + '\0'; }
+
+}  // namespace
+
+Result<std::string> commit_files(const Quarantine& q, const Git& git, const std::string& tree, const std::map<std::string, Entry>& unchanged,
+                                 const std::string& start, const std::string& parent, const std::string& message) {
   auto options = q.with_tree();
   options.work_tree = tree;
-  std::error_code ignored;
-  std::filesystem::remove(q.index(), ignored);
-  TRY(git.ask(start.empty() ? std::vector<std::string>{"read-tree", "--empty"} : std::vector<std::string>{"read-tree", start}, options));
   options.directory = tree;
-  auto added = TRY(git.run({"add", "-A", "--ignore-errors", "--", "."}, options));
+  std::error_code error;
+  std::filesystem::remove(q.index(), error);
+  // `git add` sees what is on the disk, beside the index of what should be there. Files that are not on the disk come after it.
+  std::string before, after;
+  std::vector<std::string> untracked;
+  if (!start.empty()) {
+    std::set<std::string_view> tracked;
+    auto entries = TRY(list_tree(git, start, q.at()));
+    for (const auto& entry : entries) {
+      tracked.insert(entry.path);
+      if (!unchanged.contains(entry.path)) before += index_line(entry);
+    }
+    for (const auto& [path, entry] : unchanged)
+      if (!tracked.contains(path)) untracked.push_back(path);
+  }
+  TRY(git.ask({"read-tree", "--empty"}, options));
+  TRY(add_to_index(git, before, options));
+  auto left_out = TRY(ignored(git, untracked, options));
+  // One pack rather than a file for each object.
+  auto added = TRY(git.run({"-c", "core.bigFileThreshold=1", "add", "-A", "--ignore-errors", "--", "."}, options));
   if (added.status > 1) return fail(Code::unavailable, "git add: " + printable(added.complaint.substr(0, 500)));
+  for (const auto& [path, entry] : unchanged)
+    if (!left_out.contains(path)) after += index_line(entry);
+  TRY(add_to_index(git, after, options));
   std::string id = TRY(git.ask({"write-tree"}, options));
   std::vector<std::string> arguments = {"commit-tree", id, "-m", message};
   if (!parent.empty()) arguments.insert(arguments.end(), {"-p", parent});

@@ -18,7 +18,7 @@ namespace bottle::workspace {
 namespace {
 
 constexpr const char* kAttributes = "* -filter !working-tree-encoding !diff !merge\n";  // stands above every .gitattributes of the tree
-constexpr size_t kFlagLimit = 200;
+constexpr size_t kFlagLimit = 200, kLongestTarget = 4096;
 
 struct Original {
   bool repository = false;
@@ -36,6 +36,7 @@ Result<> prepare(Quarantine& q, const Git& git, const Original& original) {
   if (!original.repository) return {};
   auto where = [&](const char* what) { return git.ask({"rev-parse", "--path-format=absolute", "--git-path", what}, {.directory = original.top}); };
   std::string objects = TRY(where("objects"));
+  q.known_objects = objects;
   if (objects.find('\n') != std::string::npos || objects.starts_with('"')) return fail(Code::invalid, "the repository's path has a newline in it");
   TRY(write_file_atomically(q.repository() + "/objects/info/alternates", objects + "\n"));
   if (auto shallow = read_file(TRY(where("shallow")))) TRY(write_file_atomically(q.repository() + "/shallow", *shallow));
@@ -43,20 +44,15 @@ Result<> prepare(Quarantine& q, const Git& git, const Original& original) {
 }
 
 // Links last, when nothing is written any more. One that leads out is made only if the operator's own tree has the very same.
-Result<> make_links(Quarantine& q, const Git& git, const std::string& base) {
+Result<> make_links(Quarantine& q, const Git& git) {
   Tree tree = TRY(Tree::open(q.tree()));
   std::map<std::string, std::string> original;  // of those that lead out
-  std::string list = base.empty() ? "" : TRY(git.ask({"ls-tree", "-r", "-z", base, "--"}, q.at()));
-  int asked = 0;
-  for (size_t at = 0; at < list.size();) {
-    size_t end = std::min(list.find('\0', at), list.size()), tab = list.find('\t', at);
-    std::string line = list.substr(at, end - at);
-    if (line.starts_with("120000 blob ") && tab < end && asked++ < 1000) {
-      std::string path = list.substr(tab + 1, end - tab - 1), target = git.ask({"cat-file", "blob", list.substr(at + 12, tab - at - 12)}, q.at()).value_or("");
-      if (!stays_inside(path, target)) original[path] = target;
-    }
-    at = end + 1;
-  }
+  std::vector<std::string> ids;
+  for (const auto& [path, entry] : q.base)
+    if (entry.mode == "120000") ids.push_back(entry.object);
+  auto targets = TRY(small_blobs(git, ids, kLongestTarget, q.at()));
+  for (const auto& [path, entry] : q.base)
+    if (entry.mode == "120000" && !stays_inside(path, targets[entry.object])) original[path] = targets[entry.object];
   for (const auto& [path, target] : q.links) {
     auto same = original.find(path);
     bool allowed = stays_inside(path, target) || (same != original.end() && same->second == target);
@@ -71,6 +67,14 @@ Result<> make_links(Quarantine& q, const Git& git, const std::string& base) {
 
 // What a person should see before running anything.
 Result<> inspect(const Quarantine& q, const Git& git, const std::vector<Change>& list, const std::string& where, std::set<std::string>& flags) {
+  std::vector<std::string> links, packages;
+  auto is_package = [](const std::string& path) { return path == "package.json" || path.ends_with("/package.json"); };
+  for (const auto& change : list) {
+    if (change.mode == "120000") links.push_back(change.object);
+    else if (change.mode.starts_with("100") && is_package(change.path)) packages.push_back(change.object);
+  }
+  using Texts = std::map<std::string, std::string>;
+  Texts targets = small_blobs(git, links, kLongestTarget, q.at()).value_or(Texts()), texts = small_blobs(git, packages, 1 << 20, q.at()).value_or(Texts());
   for (const auto& change : list) {
     if (change.mode == "000000") continue;
     if (flags.size() >= kFlagLimit) {
@@ -81,10 +85,12 @@ Result<> inspect(const Quarantine& q, const Git& git, const std::vector<Change>&
     if (change.mode == "160000") flags.insert(name + ": a submodule");
     else if (auto why = reason_to_look(change.path); !why.empty()) flags.insert(name + ": " + std::string(why));
     else if (change.mode == "120000") {
-      std::string target = git.ask({"cat-file", "blob", change.object}, q.at()).value_or("");
+      const std::string& target = targets[change.object];
       if (!stays_inside(change.path, target)) flags.insert(name + ": a link out of the tree, to " + printable(target.substr(0, 200)));
-    } else if (change.path == "package.json" || change.path.ends_with("/package.json")) {
-      if (has_install_script(git.ask({"cat-file", "blob", change.object}, q.at()).value_or(""))) flags.insert(name + ": has install scripts");
+    } else if (is_package(change.path)) {
+      auto text = texts.find(change.object);
+      if (text == texts.end()) flags.insert(name + ": too large to be looked through");
+      else if (has_install_script(text->second)) flags.insert(name + ": has install scripts");
     }
   }
   return {};
@@ -100,12 +106,23 @@ Result<> write_patch(const Quarantine& q, const Git& git, const std::string& fro
 }
 
 // The changed files themselves, for who has no repository to apply a patch to.
-Result<> copy_files(const Quarantine& q, const std::vector<Change>& list, const std::string& to) {
+Result<> copy_files(const Quarantine& q, const Git& git, const std::vector<Change>& list, const std::string& to) {
   TRY(make_directories(to));
   Tree from = TRY(Tree::open(q.tree())), tree = TRY(Tree::open(to));
   for (const auto& change : list) {
     auto path = safe_components(change.path);
     if (!path || !change.mode.starts_with("100")) continue;
+    if (q.unchanged.contains(change.path)) {  // another name of a file that is as it was
+      size_t at = 0;
+      std::string text = TRY(git.run({"cat-file", "blob", change.object}, q.at())).out;
+      uint64_t limit = UINT64_MAX;
+      (void)TRY(tree.file(*path, change.mode == "100755", [&](char* buffer, size_t room) -> Result<size_t> {
+        size_t n = text.copy(buffer, room, at);
+        at += n;
+        return n;
+      }, &limit));
+      continue;
+    }
     std::error_code ignored;
     UniqueFd in(::open((q.tree() + "/" + change.path).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     struct stat st {};
@@ -170,7 +187,7 @@ Result<Back> receive(const Incoming& in, const Source& source) {
   std::string results = std::filesystem::canonical(in.results_dir, error).string();
   if (error) return fail(Code::not_found, in.results_dir + ": " + error.message());
   Quarantine q;
-  q.root = results + "/.incoming-" + random_hex(4);
+  q.root = in.scratch + "/incoming-" + random_hex(4);
   TRY(make_directories(q.root));
   Defer clean([&] {
     std::error_code ignored;
@@ -184,11 +201,11 @@ Result<Back> receive(const Incoming& in, const Source& source) {
     git = TRY(Git::make(q.root, {in.source, original.top}));
   }
   TRY(prepare(q, git, original));
-  TRY(fill(q, git, in, source));
-
   std::string base = in.base;
-  if (!original.repository) base = TRY(commit_files(q, git, in.source, "", "", "as it was"));
-  TRY(make_links(q, git, base));
+  if (!original.repository) base = TRY(commit_files(q, git, in.source, {}, "", "", "as it was"));
+  for (auto& entry : TRY(list_tree(git, base, q.at()))) q.base.emplace(entry.path, entry);
+  TRY(fill(q, git, in, source));
+  TRY(make_links(q, git));
 
   // The agent's commits, each branch for itself: a broken one does not take the others along.
   Back back;
@@ -228,8 +245,8 @@ Result<Back> receive(const Incoming& in, const Source& source) {
   }
 
   // The files as they were left, committed or not.
-  auto left = commit_files(q, git, q.tree(), head, original.repository ? head : base, "What session " + in.session + " left in its workspace");
-  if (!left && head != base) left = commit_files(q, git, q.tree(), base, base, "What session " + in.session + " left in its workspace");
+  auto left = commit_files(q, git, q.tree(), q.unchanged, head, original.repository ? head : base, "What session " + in.session + " left in its workspace");
+  if (!left && head != base) left = commit_files(q, git, q.tree(), q.unchanged, base, base, "What session " + in.session + " left in its workspace");
   std::string worktree = TRY(std::move(left));
   if (TRY(git.ask({"rev-parse", worktree + "^{tree}"}, q.at())) == TRY(git.ask({"rev-parse", head + "^{tree}"}, q.at()))) worktree = head;
   auto list = TRY(changes(q, git, base, worktree));
@@ -249,7 +266,7 @@ Result<Back> receive(const Incoming& in, const Source& source) {
         flags.insert("the files as they were left did not pass git's checks: they are in the patch only");
       }
     } else {
-      TRY(copy_files(q, list, results + "/files"));
+      TRY(copy_files(q, git, list, results + "/files"));
     }
   }
   back.flagged.assign(flags.begin(), flags.end());

@@ -3,14 +3,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
+#include <algorithm>
+#include <array>
 #include <filesystem>
+#include <map>
 
 #include "base/defer.h"
 #include "base/file.h"
+#include "base/ids.h"
 #include "base/unique_fd.h"
 #include "docker/tar.h"
 #include "workspace/git.h"
+#include "workspace/objects.h"
 #include "workspace/paths.h"
 #include "workspace/workspace.h"
 
@@ -53,12 +57,58 @@ class Packer {
     return directory(fd.get(), "", 0);
   }
 
+  // A repository's .git, its parent already there.
   Result<> pack_under(const std::string& root, const std::string& prefix) {
     UniqueFd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd) return fail_errno("opening " + root);
     with_git_ = true;
     TRY(tar_.directory(out_.prefix + prefix, 0755, out_.uid, out_.gid));
     return directory(fd.get(), prefix + "/", 1);
+  }
+
+  // What a checkout of the commit would write, without writing it anywhere first.
+  Result<> pack_commit(const Git& git, const std::vector<Entry>& entries, const std::string& repository) {
+    std::vector<std::string> ids;
+    std::vector<const Entry*> blobs;
+    std::string made;  // the directory of the entry before
+    for (const auto& entry : entries) {
+      if (entry.mode == "160000") continue;
+      ids.push_back(entry.object);
+      blobs.push_back(&entry);
+    }
+    const Entry* current = nullptr;
+    std::string target;
+    uint64_t left = 0;
+    auto end = [&]() -> Result<> {
+      return current->mode == "120000" ? symlink(current->path, target) : tar_.end_file();
+    };
+    TRY(stream_blobs(git, ids, {.directory = repository},
+                     [&](size_t place, uint64_t size) -> Result<> {
+                       current = blobs[place];
+                       left = size;
+                       target.clear();
+                       TRY(directories_of(current->path, made));
+                       if (current->mode == "120000") {
+                         if (size > 4096) return fail(Code::limit, "a link's target is too long: " + printable(current->path));
+                         return {};
+                       }
+                       ++summary_.files;
+                       summary_.bytes += size;
+                       TRY(tar_.begin_file(out_.prefix + current->path, current->mode == "100755" ? 0755 : 0644, out_.uid, out_.gid, size));
+                       return size == 0 ? end() : Result<>{};
+                     },
+                     [&](std::string_view bytes) -> Result<> {
+                       if (current->mode == "120000") target += bytes;
+                       else TRY(tar_.data(bytes));
+                       left -= bytes.size();
+                       return left == 0 ? end() : Result<>{};
+                     }));
+    for (const auto& entry : entries) {
+      if (entry.mode != "160000") continue;
+      TRY(directories_of(entry.path, made));
+      TRY(tar_.directory(out_.prefix + entry.path, 0755, out_.uid, out_.gid));
+    }
+    return {};
   }
 
   Result<> finish() {
@@ -100,6 +150,15 @@ class Packer {
       else if (S_ISLNK(st.st_mode)) TRY(link(fd, name, path));
       else skip("sockets, devices and pipes", path);
     }
+    return {};
+  }
+
+  // Those that are not there yet, when paths come sorted.
+  Result<> directories_of(const std::string& path, std::string& made) {
+    std::string parent = path.substr(0, path.rfind('/') + 1);  // with its slash, or nothing
+    for (size_t slash = parent.find('/'); slash != std::string::npos; slash = parent.find('/', slash + 1))
+      if (!made.starts_with(parent.substr(0, slash + 1))) TRY(tar_.directory(out_.prefix + parent.substr(0, slash), 0755, out_.uid, out_.gid));
+    made = parent;
     return {};
   }
 
@@ -146,7 +205,10 @@ class Packer {
   Result<> link(int fd, const std::string& name, const std::string& path) {
     char target[4096];
     ssize_t n = ::readlinkat(fd, name.c_str(), target, sizeof target);
-    std::string_view text(target, n > 0 ? static_cast<size_t>(n) : 0);
+    return symlink(path, {target, n > 0 ? static_cast<size_t>(n) : 0});
+  }
+
+  Result<> symlink(const std::string& path, std::string_view text) {
     if (!stays_inside(path, text)) {
       skip("links that lead out of the tree", path);
       return {};
@@ -165,13 +227,6 @@ class Packer {
   std::map<std::string, std::pair<uint64_t, std::string>> skips_;
 };
 
-Result<std::string> temporary_directory() {
-  const char* base = std::getenv("TMPDIR");
-  std::string path = std::string(base && *base == '/' ? base : "/var/tmp") + "/bottle-clone-XXXXXX";
-  if (!::mkdtemp(path.data())) return fail_errno("making a temporary directory " + path);
-  return path;
-}
-
 // The operator's user.name and user.email: an agent that cannot commit stumbles, so it commits as the operator does.
 std::pair<std::string, std::string> committer(const Git& git, const std::string& repository) {
   std::string name = "agent", email = "agent@bottle.invalid";
@@ -186,16 +241,27 @@ std::pair<std::string, std::string> committer(const Git& git, const std::string&
   return {name, email};
 }
 
+// Whether a checkout writes something else than what is committed: line ends, keywords, encodings. No filter is ever run.
+bool converts(const std::vector<Entry>& entries, const Git& git, const std::string& repository) {
+  std::vector<std::string> rules;
+  for (const auto& entry : entries)
+    if (entry.path == ".gitattributes" || entry.path.ends_with("/.gitattributes")) rules.push_back(entry.object);
+  auto texts = small_blobs(git, rules, 1 << 20, {.directory = repository});
+  return !texts || std::ranges::any_of(rules, [&](const std::string& id) {
+    auto text = texts->find(id);
+    return text == texts->end() || std::ranges::any_of(std::array{"crlf", "ident", "encoding"},
+                                                       [&](const char* word) { return text->second.find(word) != std::string::npos; });
+  });
+}
+
 // A repository of HEAD's branch at `to`: no remote, no hooks, no template, nothing shared with the original.
-Result<> clone(const Git& git, const std::string& from, const std::string& to, bool checkout) {
+Result<> clone(const Git& git, const std::string& from, const std::string& to) {
   auto [name, email] = committer(git, from);
   std::vector<std::string> arguments = {"clone", "--quiet", "--no-hardlinks", "--no-local", "--single-branch", "--template=", "--no-recurse-submodules",
-                                        "--config", "user.name=" + name, "--config", "user.email=" + email};
-  if (!checkout) arguments.push_back("--no-checkout");
-  arguments.insert(arguments.end(), {"--", from, to});
+                                        "--config", "user.name=" + name, "--config", "user.email=" + email, "--no-checkout", "--", from, to};
   TRY(git.ask(arguments, {}));
   TRY(git.ask({"remote", "remove", "origin"}, {.directory = to}));
-  if (!checkout) TRY(git.ask({"read-tree", "HEAD"}, {.directory = to}));
+  TRY(git.ask({"read-tree", "HEAD"}, {.directory = to}));
   return {};
 }
 
@@ -207,7 +273,8 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
   std::error_code error;
   std::string source = std::filesystem::canonical(outgoing.source, error).string();
   if (error) return fail(Code::not_found, "the workspace " + printable(outgoing.source) + " cannot be opened: " + error.message());
-  std::string state = TRY(temporary_directory());
+  std::string state = outgoing.scratch + "/outgoing-" + random_hex(4);
+  TRY(make_directories(state));
   Defer clean([&] {
     std::error_code ignored;
     std::filesystem::remove_all(state, ignored);
@@ -223,11 +290,20 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
 
   Packer packer(outgoing, summary, sink);
   if (outgoing.mode == WorkspaceMode::clone && repository) {
-    TRY(clone(git, *top, state + "/tree", true));
-    summary.base = *head;
+    std::string copy = state + "/tree";
+    TRY(clone(git, *top, copy));
+    summary.base = TRY(git.ask({"rev-parse", "HEAD"}, {.directory = copy}));  // the operator may have committed meanwhile
+    auto entries = TRY(list_tree(git, summary.base, {.directory = copy}));
+    bool checkout = converts(entries, git, copy);
+    if (checkout) TRY(git.ask({"checkout-index", "--all", "--quiet"}, {.directory = copy}));
     auto dirty = git.run({"status", "--porcelain", "--no-renames", "--ignore-submodules=all"}, {.directory = *top});
     if (dirty && !dirty->out.empty()) summary.warnings.push_back("uncommitted changes stay here: the clone holds HEAD (workspace: copy takes them along)");
-    TRY(packer.pack(state + "/tree", true));
+    if (checkout) {
+      TRY(packer.pack(copy, true));
+    } else {
+      TRY(packer.pack_under(copy + "/.git", ".git"));
+      TRY(packer.pack_commit(git, entries, copy));
+    }
     TRY(packer.finish());
     return summary;
   }
@@ -239,7 +315,7 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
   if (repository && *top == source) {
     summary.base = *head;
     if (!own_git) {  // a worktree: its .git is a file that points out of what is copied
-      TRY(clone(git, source, state + "/tree", false));
+      TRY(clone(git, source, state + "/tree"));
       TRY(packer.pack_under(state + "/tree/.git", ".git"));
     }
   }

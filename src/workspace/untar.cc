@@ -221,6 +221,12 @@ Result<bool> Tree::file(const std::vector<std::string>& path, bool executable, c
   return true;
 }
 
+Result<bool> Tree::absent(const std::vector<std::string>& path) {
+  if (path.empty()) return false;
+  UniqueFd at = TRY(parent(path, true));
+  return at && (::unlinkat(at.get(), path.back().c_str(), 0) == 0 || errno == ENOENT);
+}
+
 Result<bool> Tree::hardlink(const std::vector<std::string>& path, const std::vector<std::string>& to) {
   if (path.empty() || to.empty() || path == to) return false;
   UniqueFd from = TRY(parent(to, false));

@@ -32,6 +32,8 @@ class Tree {
   // False: not possible here (a file where a directory should be); an error only for the disk's sake.
   Result<bool> directory(const std::vector<std::string>& path);
   Result<bool> file(const std::vector<std::string>& path, bool executable, const Source& body, uint64_t* bytes_left);
+  // Takes a file away, if one is there. False: something else is.
+  Result<bool> absent(const std::vector<std::string>& path);
   Result<bool> hardlink(const std::vector<std::string>& path, const std::vector<std::string>& to);
   Result<bool> link(const std::vector<std::string>& path, const std::string& target);
 

@@ -19,6 +19,7 @@ struct Outgoing {
   manifest::WorkspaceMode mode = manifest::WorkspaceMode::clone;
   std::string source;  // the operator's directory, absolute
   uint32_t uid = 0, gid = 0;  // who owns it inside
+  std::string scratch;        // a directory of ours, made if need be; empty again afterwards, or its owner's to empty
   std::string prefix = {};    // before every path in the stream: "workspace/", or nothing
 };
 
@@ -39,6 +40,7 @@ struct Incoming {
   std::string source;       // as in Outgoing
   std::string base;         // as in Summary
   std::string results_dir;  // made if need be; changes.patch lands here
+  std::string scratch;      // as in Outgoing
   uint64_t max_bytes = 16ull << 30;
   uint64_t max_entries = 1'000'000;
 };

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "docker/tar.h"
+#include "workspace/blob_id.h"
 #include "workspace/git.h"
 #include "workspace/paths.h"
 #include "workspace/untar.h"
@@ -58,7 +59,7 @@ class Workspace : public ::testing::Test {
   }
   Summary pack(manifest::WorkspaceMode mode, const std::string& from = "") {
     archive.clear();
-    auto r = send({mode, from.empty() ? repo : from, ::getuid(), ::getgid()}, [&](std::string_view bytes) -> Result<> {
+    auto r = send({mode, from.empty() ? repo : from, ::getuid(), ::getgid(), root + "/scratch"}, [&](std::string_view bytes) -> Result<> {
       archive.append(bytes);
       return {};
     });
@@ -80,6 +81,7 @@ class Workspace : public ::testing::Test {
     in.source = source.empty() ? repo : source;
     in.base = base;
     in.results_dir = root + "/results/s1";
+    in.scratch = root + "/scratch";
     in.max_bytes = max_bytes;
     in.max_entries = 10000;
     return receive(in, [&](char* buffer, size_t room) -> Result<size_t> {
@@ -175,7 +177,7 @@ TEST_F(Workspace, PathsBelowAPrefix) {
   make_repository();
   sh("ln -s a.txt " + repo + "/link");
   archive.clear();
-  auto sent = send({manifest::WorkspaceMode::copy, repo, ::getuid(), ::getgid(), "workspace/"}, [&](std::string_view bytes) -> Result<> {
+  auto sent = send({manifest::WorkspaceMode::copy, repo, ::getuid(), ::getgid(), root + "/scratch", "workspace/"}, [&](std::string_view bytes) -> Result<> {
     archive.append(bytes);
     return {};
   });
@@ -268,7 +270,7 @@ TEST_F(Workspace, NoRepositoryGivesAPatchAndFiles) {
 TEST_F(Workspace, ManySmallFilesStream) {
   for (int i = 0; i < 3000; ++i) put(repo + "/d" + std::to_string(i % 50) + "/" + std::to_string(i), "x");
   size_t largest = 0, total = 0;
-  auto r = send({manifest::WorkspaceMode::copy, repo, 1, 1}, [&](std::string_view bytes) -> Result<> {
+  auto r = send({manifest::WorkspaceMode::copy, repo, 1, 1, root + "/scratch"}, [&](std::string_view bytes) -> Result<> {
     largest = std::max(largest, bytes.size());
     total += bytes.size();
     return {};
@@ -398,6 +400,91 @@ TEST_F(Workspace, LimitsAndBrokenArchives) {
   EXPECT_EQ(take(bad, base).error().code, Code::protocol);
   EXPECT_EQ(sh("ls -A " + root + "/results/s1"), "");
   EXPECT_EQ(git("for-each-ref refs/bottle"), "");
+}
+
+TEST_F(Workspace, AContentHasTheNameThatGitGivesIt) {
+  git("init -q");
+  for (size_t size : {0, 1, 47, 48, 55, 56, 63, 64, 65, 119, 120, 100000}) {
+    std::string content;
+    for (size_t i = 0; i < size; ++i) content += static_cast<char>(i * 7 + i / 251);
+    put(repo + "/x", content);
+    EXPECT_EQ(blob_id(content), git("hash-object --no-filters x")) << size;
+  }
+}
+
+TEST_F(Workspace, ACloneIsWhatACheckoutWouldWrite) {
+  make_repository();
+  put(repo + "/run.sh", "#!/bin/sh\n");
+  put(repo + "/deep/er/still/x", "x\n");
+  put(repo + "/deep.txt", "y\n");
+  put(repo + "/empty", "");
+  put(repo + "/odd \"name\"\twith\nall \xff", "z");
+  put(repo + "/big", std::string(3 << 20, 'b'));
+  sh("cd " + repo + " && chmod +x run.sh && ln -s dir/b.txt link && ln -s /etc/passwd out");
+  for (bool converting : {false, true}) {
+    if (converting) put(repo + "/deep/.gitattributes", "x text eol=crlf\n");
+    git("add -A");
+    git("commit -qm all");
+    auto sent = pack(manifest::WorkspaceMode::clone);
+    EXPECT_EQ(sent.skipped, 1u);
+    unpack();
+    EXPECT_EQ(git("status --porcelain", inside), " D out");
+    sh("git -c protocol.file.allow=always clone -q --no-local " + repo + " " + root + "/checkout && rm -rf " + root + "/checkout/.git " + root + "/checkout/out");
+    sh("cp -r " + inside + " " + root + "/compared && rm -rf " + root + "/compared/.git && diff -r --no-dereference " + root + "/checkout " + root + "/compared");
+    EXPECT_EQ(::access((inside + "/run.sh").c_str(), X_OK), 0);
+    if (converting) EXPECT_EQ(*read_file(inside + "/deep/er/still/x"), "x\r\n");
+    fs::remove_all(root + "/checkout");
+    fs::remove_all(root + "/compared");
+    EXPECT_TRUE(fs::is_empty(root + "/scratch"));
+  }
+}
+
+// Files that did not change are not written on the way back; what is made of them must be the same as if they were.
+TEST_F(Workspace, WhatDidNotChangeComesBackAsItWas) {
+  make_repository();
+  for (int i = 0; i < 300; ++i) put(repo + "/many/" + std::to_string(i), "content " + std::to_string(i) + "\n");
+  put(repo + "/gone", "gone\n");
+  put(repo + "/renamed", "renamed\n");
+  put(repo + "/mode", "mode\n");
+  put(repo + "/becomes-link", "l\n");
+  put(repo + "/becomes-directory", "d\n");
+  put(repo + "/untracked", "was tracked\n");
+  put(repo + "/ignored", "was tracked\n");
+  git("add -A");
+  git("commit -qm all");
+  for (auto mode : {manifest::WorkspaceMode::clone, manifest::WorkspaceMode::copy}) {
+    auto sent = pack(mode);
+    unpack();
+    sh("cd " + inside + " && echo new > new && echo more >> a.txt && rm gone && mv renamed many/renamed && chmod +x mode && ln many/7 many/again && "
+       "rm becomes-link && ln -s a.txt becomes-link && rm becomes-directory && mkdir becomes-directory && echo x > becomes-directory/x && "
+       "git rm -q --cached untracked ignored && echo ignored > .gitignore && git add .gitignore && git -c user.name=a -c user.email=a@a commit -qm less");
+    std::string before = state();
+    auto back = take_inside(sent.base);
+    ASSERT_TRUE(back) << back.error().what;
+    EXPECT_EQ(state(), before);
+    EXPECT_EQ(git("diff --name-status --no-renames " + sent.base + " refs/bottle/s1/worktree"),
+              "A\t.gitignore\nM\ta.txt\nD\tbecomes-directory\nA\tbecomes-directory/x\nT\tbecomes-link\nD\tgone\nD\tignored\nA\tmany/again\nA\tmany/renamed\n"
+              "M\tmode\nA\tnew\nD\trenamed");
+    EXPECT_EQ(git("show refs/bottle/s1/worktree:many/again"), "content 7");
+    sh("git clone -q " + repo + " " + root + "/applied && cd " + root + "/applied && git apply " + back->patch);
+    fs::remove_all(root + "/applied");
+    git("update-ref -d refs/bottle/s1/worktree");
+    EXPECT_TRUE(fs::is_empty(root + "/scratch"));
+  }
+}
+
+TEST_F(Workspace, AnotherNameOfAnUnchangedFileComesBackWithoutARepositoryToo) {
+  put(repo + "/a", "a\n");
+  put(repo + "/b", "b\n");
+  pack(manifest::WorkspaceMode::copy);
+  unpack();
+  sh("cd " + inside + " && ln a z && echo c > b");
+  auto back = take_inside("");
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->files, 2u);
+  EXPECT_EQ(*read_file(root + "/results/s1/files/z"), "a\n");
+  EXPECT_EQ(*read_file(root + "/results/s1/files/b"), "c\n");
+  EXPECT_FALSE(fs::exists(root + "/results/s1/files/a"));
 }
 
 TEST(Paths, GitDirectoriesInEverySpelling) {

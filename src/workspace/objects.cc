@@ -1,0 +1,159 @@
+#include "workspace/objects.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstring>
+#include <future>
+#include <optional>
+#include <set>
+
+#include "base/unique_fd.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr size_t kAllSmallBlobs = 64 << 20, kLongestHead = 256;
+
+std::string lines_of(const std::vector<std::string>& ids) {
+  std::string text;
+  for (const auto& id : ids) text += id + "\n";
+  return text;
+}
+
+// "ID blob SIZE"; anything else ("ID missing", a tree) is no blob.
+std::optional<uint64_t> size_of_blob(std::string_view head) {
+  size_t kind = head.find(" blob ");
+  if (kind == std::string_view::npos) return std::nullopt;
+  std::string_view digits = head.substr(kind + 6);
+  uint64_t size = 0;
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), size);
+  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+  return size;
+}
+
+class Batch {
+ public:
+  explicit Batch(int fd) : fd_(fd) {}
+
+  Result<std::string> line() {
+    std::string text;
+    for (;;) {
+      if (TRY(more()).empty()) return fail(Code::closed, "git cat-file ended too early");
+      std::string_view have = ahead();
+      size_t end = have.find('\n');
+      text.append(have.substr(0, end));
+      at_ += std::min(have.size(), end == std::string_view::npos ? have.size() : end + 1);
+      if (end != std::string_view::npos) return text;
+      if (text.size() > kLongestHead) return fail(Code::protocol, "git cat-file's answer is not understood");
+    }
+  }
+
+  Result<> bytes(uint64_t size, const std::function<Result<>(std::string_view)>& take) {
+    while (size > 0) {
+      std::string_view have = TRY(more());
+      if (have.empty()) return fail(Code::closed, "git cat-file ended too early");
+      have = have.substr(0, std::min<uint64_t>(size, have.size()));
+      TRY(take(have));
+      at_ += have.size();
+      size -= have.size();
+    }
+    return {};
+  }
+
+ private:
+  std::string_view ahead() const { return std::string_view(buffer_).substr(at_, filled_ - at_); }
+
+  // What has been read and not used; empty at the end.
+  Result<std::string_view> more() {
+    if (at_ == filled_) {
+      ssize_t n;
+      do n = ::read(fd_, buffer_.data(), buffer_.size());
+      while (n < 0 && errno == EINTR);
+      if (n < 0) return fail_errno("reading what git says");
+      at_ = 0;
+      filled_ = static_cast<size_t>(n);
+    }
+    return ahead();
+  }
+
+  int fd_;
+  std::string buffer_ = std::string(256 << 10, '\0');
+  size_t at_ = 0, filled_ = 0;
+};
+
+}  // namespace
+
+Result<std::vector<Entry>> list_tree(const Git& git, const std::string& commit, const Git::Options& where) {
+  std::string out = TRY(git.ask({"ls-tree", "-r", "-z", "--full-tree", commit, "--"}, where));
+  std::vector<Entry> entries;
+  // "mode type object\tpath\0"
+  for (size_t at = 0, end; (end = out.find('\0', at)) != std::string::npos; at = end + 1) {
+    std::string_view line = std::string_view(out).substr(at, end - at);
+    size_t first = line.find(' '), second = line.find(' ', first + 1), tab = line.find('\t');
+    if (tab == std::string_view::npos || second > tab) return fail(Code::protocol, "git ls-tree's answer is not understood");
+    entries.push_back({std::string(line.substr(tab + 1)), std::string(line.substr(0, first)), std::string(line.substr(second + 1, tab - second - 1))});
+  }
+  return entries;
+}
+
+Result<> stream_blobs(const Git& git, const std::vector<std::string>& ids, const Git::Options& where,
+                      const std::function<Result<>(size_t place, uint64_t size)>& blob, const std::function<Result<>(std::string_view)>& data) {
+  if (ids.empty()) return {};
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");
+  UniqueFd in(ends[0]), out(ends[1]);
+  ::fcntl(in.get(), F_SETPIPE_SZ, 1 << 20);
+  auto options = where;
+  options.input = lines_of(ids);
+  auto process = std::async(std::launch::async, [&]() -> Result<Git::Answer> {
+    UniqueFd mine = std::move(out);
+    options.output_fd = mine.get();
+    return git.run({"cat-file", "--batch", "--buffer"}, options);
+  });
+  auto read = [&]() -> Result<> {
+    Batch batch(in.get());
+    for (size_t place = 0; place < ids.size(); ++place) {
+      auto size = size_of_blob(TRY(batch.line()));
+      if (!size) return fail(Code::not_found, "git has no blob " + ids[place]);
+      TRY(blob(place, *size));
+      TRY(batch.bytes(*size, data));
+      if (TRY(batch.line()) != "") return fail(Code::protocol, "git cat-file's answer is not understood");
+    }
+    return {};
+  }();
+  in.reset();  // git ends now, if it has not
+  auto ended = process.get();
+  return ended ? read : std::unexpected(std::move(ended.error()));
+}
+
+Result<std::map<std::string, std::string>> small_blobs(const Git& git, const std::vector<std::string>& ids, size_t most, const Git::Options& where) {
+  std::map<std::string, std::string> found;
+  std::set<std::string> unique(ids.begin(), ids.end());
+  if (unique.empty()) return found;
+  std::vector<std::string> asked(unique.begin(), unique.end()), wanted;
+  auto options = where;
+  options.input = lines_of(asked);
+  std::string out = TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, options)) + "\n";
+  size_t place = 0, total = 0;
+  for (size_t at = 0, end; place < asked.size() && (end = out.find('\n', at)) != std::string::npos; at = end + 1, ++place) {
+    auto size = size_of_blob(std::string_view(out).substr(at, end - at));
+    if (!size || *size > most || total + *size > kAllSmallBlobs) continue;
+    total += *size;
+    wanted.push_back(asked[place]);
+  }
+  std::string* current = nullptr;
+  TRY(stream_blobs(git, wanted, where,
+                   [&](size_t i, uint64_t) -> Result<> {
+                     current = &found[wanted[i]];
+                     return {};
+                   },
+                   [&](std::string_view bytes) -> Result<> {
+                     current->append(bytes);
+                     return {};
+                   }));
+  return found;
+}
+
+}  // namespace bottle::workspace
