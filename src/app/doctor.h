@@ -9,14 +9,9 @@
 #include "app/finding.h"
 #include "base/error.h"
 #include "docker/engine.h"
+#include "session/runtime_trial.h"
 
 namespace bottle::app {
-
-struct RuntimeTrial {
-  std::string name;
-  std::string problem;  // empty: it ran a program to its end
-  int milliseconds = 0;
-};
 
 // All that is known; gathered by examine(), judged by diagnose().
 struct Health {
@@ -25,7 +20,7 @@ struct Health {
   bool rootless = false, seccomp = true;
   bool memory_limit = true, cpu_limit = true, pids_limit = true;
   std::optional<Error> guard_image_error;
-  std::vector<RuntimeTrial> runtimes;
+  std::vector<session::RuntimeTrial> runtimes;
   std::optional<uint64_t> engine_disk, state_disk;  // free bytes
   uint64_t memory = 0, memory_available = 0;        // bytes; 0: not known
   bool debian = true, mmdebstrap = false, npm = false;

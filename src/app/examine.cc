@@ -1,7 +1,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <climits>
 #include <cstdlib>
 #include <sstream>
@@ -9,11 +8,9 @@
 #include "app/doctor.h"
 #include "app/world.h"
 #include "base/file.h"
-#include "base/ids.h"
 #include "base/process.h"
 #include "docker/call.h"
 #include "session/images.h"
-#include "session/names.h"
 #include "session/sweep.h"
 
 namespace bottle::app {
@@ -49,45 +46,6 @@ void memory(Health& health) {
   }
 }
 
-// The guard's program, which has nothing to do, in a container that has no network. Whatever
-// happens, the container goes; if we die first, the next sweep finds it by its labels.
-RuntimeTrial try_runtime(docker::Engine& engine, const std::string& image, const std::string& runtime) {
-  constexpr int kPatience = 20000;
-  RuntimeTrial trial{runtime, "", 0};
-  std::string session = "doctor-" + random_hex(4), name = "bottle-" + session;
-  json config = {{"Image", image},
-                 {"Entrypoint", {"/guard", "--try"}},
-                 {"User", "65534:65534"},
-                 {"Labels", session::labels(session, session::Owner::self(), "", "doctor")},
-                 {"HostConfig",
-                  {{"NetworkMode", "none"},
-                   {"Runtime", runtime},
-                   {"ReadonlyRootfs", true},
-                   {"CapDrop", {"ALL"}},
-                   {"SecurityOpt", {"no-new-privileges"}},
-                   {"Memory", 256u << 20},
-                   {"PidsLimit", 64},
-                   {"LogConfig", {{"Type", "none"}}}}}};
-  auto begun = std::chrono::steady_clock::now();
-  auto tried = [&]() -> Result<int> {
-    TRY(engine.create_container(name, config));
-    TRY(engine.start_container(name, kPatience));
-    return engine.wait_container(name, kPatience);
-  }();
-  trial.milliseconds = static_cast<int>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun)
-          .count());
-  if (!tried)
-    trial.problem = tried.error().code == Code::timed_out
-                        ? "no answer within " + std::to_string(kPatience / 1000) + " s"
-                        : tried.error().what;
-  else if (*tried != 0)
-    trial.problem = "the program in it ended with status " + std::to_string(*tried);
-  if (auto gone = engine.remove_container(name); !gone && trial.problem.empty())
-    trial.problem = gone.error().what;
-  return trial;
-}
-
 Result<> engine_facts(docker::Engine& engine, Health& health) {
   json info = TRY(engine.info());
   health.socket = engine.socket();
@@ -109,7 +67,7 @@ Result<> engine_facts(docker::Engine& engine, Health& health) {
   }
   for (const auto& [name, unused] : member(info, "Runtimes").items())
     if (name != "io.containerd.runc.v2" && name != "io.containerd.runtime.v1.linux")
-      health.runtimes.push_back(try_runtime(engine, *image, name));
+      health.runtimes.push_back(session::try_runtime(engine, *image, name));
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include "session/image_transfer.h"
 #include "session/ledger.h"
 #include "session/images.h"
+#include "session/runtime_trial.h"
 #include "session/supervisor.h"
 #include "session/sweep.h"
 
@@ -29,11 +30,11 @@ class LocalPlace : public Place {
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
     std::string architecture;
     if (engine_) {
-      auto info = TRY(engine_->info());
-      for (const auto& [name, unused] : docker::member(info, "Runtimes").items())
+      info_ = TRY(engine_->info());
+      for (const auto& [name, unused] : docker::member(info_, "Runtimes").items())
         facts.runtimes.push_back(name);
-      architecture = docker::text_of(info, "Architecture");
-      rootless_ = docker::has_option(info, "rootless");
+      architecture = docker::text_of(info_, "Architecture");
+      rootless_ = docker::has_option(info_, "rootless");
     }
     facts.images = image_facts(manifest, architecture);
     return {};
@@ -50,6 +51,7 @@ class LocalPlace : public Place {
     if (!engine_) return std::unexpected(engine_.error());
     // What a dead owner left goes first: its subnet and names are free again.
     for (const auto& swept : session::sweep(directories(), TRY(session::find_orphans(directories(), &*engine_)))) show_swept(swept, output_);
+    TRY(session::ensure_runtime(*engine_, info_, directories(), plan.runtime));
     return session::ensure_agent_image(*engine_, plan.image, say);
   }
 
@@ -64,6 +66,7 @@ class LocalPlace : public Place {
   Output output_;
   Result<docker::Engine> engine_ = connect_engine();
   bool rootless_ = false;
+  nlohmann::json info_;  // what it says of itself
 };
 
 class RemotePlace : public Place {

@@ -24,6 +24,7 @@
 #include "session/job.h"
 #include "session/names.h"
 #include "session/network.h"
+#include "session/runtime_trial.h"
 #include "session/supervisor.h"
 #include "session/sweep.h"
 
@@ -70,8 +71,8 @@ Result<> find_roots(const FarWorld& world, Job& job) {
   return {};
 }
 
-// `sent`: the token that came by SendEnv.
-Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std::string& sent) {
+// `sent`: the token that came by SendEnv. `info`: what the engine says of itself.
+Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std::string& sent, const json& info) {
   Job job = TRY(job_from_json(text));
   TRY(find_roots(world, job));
   if (!session_name(job.plan.session)) return fail(Code::invalid, "not a session's name");
@@ -80,6 +81,10 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   job.path_to_self = world.path_to_self;
   job.far = true;
   if (job.engine.empty()) return fail(Code::unavailable, world.engine_error);
+  if (info.is_object()) {
+    auto engine = TRY(docker::Engine::connect({job.engine, "this machine"}));
+    TRY(ensure_runtime(engine, info, world.directories, job.plan.runtime));
+  }
   if (job.token.via == Token::Via::sendenv) {
     if (sent.size() < 8) return fail(Code::unavailable, "the token did not arrive with ssh's SendEnv");
     job.values.secrets[job.token.name] = sent;
@@ -90,11 +95,13 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
 }
 
 // What dead owners left goes while the operator's machine makes up its mind: a round trip in which there is nothing else to do.
-void sweep_meanwhile(const FarWorld& world) {
-  if (world.engine_socket.empty()) return;
+// What the engine says of itself is asked for then too.
+json sweep_meanwhile(const FarWorld& world) {
+  if (world.engine_socket.empty()) return nullptr;
   auto engine = docker::Engine::connect({world.engine_socket, "this machine"});
-  if (!engine) return;
+  if (!engine) return nullptr;
   if (auto orphans = find_orphans(world.directories, &*engine)) sweep(world.directories, *orphans);
+  return engine->info().value_or(nullptr);
 }
 
 int serve(const FarWorld& world) {
@@ -103,12 +110,12 @@ int serve(const FarWorld& world) {
   auto hello = far_hello(world);
   hello["token"] = !token.empty();
   if (!write_all(1, hello.dump(-1, ' ', true, json::error_handler_t::replace) + "\n")) return 1;
-  sweep_meanwhile(world);
+  json info = sweep_meanwhile(world);
   auto frame = receive_frame(0);
   if (!frame) return 0;  // it only wanted to know
   UniqueFd socket;
   if (frame->type == FrameType::job) {
-    auto begun = begin(world, frame->bytes, token);
+    auto begun = begin(world, frame->bytes, token, info);
     if (!begun) return refuse(begun.error()), 1;
     socket = std::move(*begun);
   } else if (frame->type == FrameType::attach) {

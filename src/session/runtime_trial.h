@@ -1,0 +1,27 @@
+// Whether a runtime that the engine lists does what it is for: found out with a container, under a time limit.
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "docker/engine.h"
+#include "session/state.h"
+
+namespace bottle::session {
+
+struct RuntimeTrial {
+  std::string name;
+  std::string problem;  // empty: it works
+  int milliseconds = 0;
+};
+
+// Runs the guard's program, which has nothing to do, in a container that has no network. Whatever happens, the container goes; if we die
+// first, the next sweep finds it by its labels. Blocking: half a minute with a runtime that hangs.
+RuntimeTrial try_runtime(docker::Engine& engine, const std::string& image, const std::string& runtime);
+
+// Tries the runtime that a plan names ("auto": the engine's default one) unless it passed before: on this engine, of this version, as this
+// very program. `info`: what the engine says of itself. The memory of it is a file beside the sessions.
+Result<> ensure_runtime(docker::Engine& engine, const nlohmann::json& info, const Directories& directories, const std::string& runtime);
+
+}  // namespace bottle::session

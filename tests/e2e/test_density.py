@@ -1,0 +1,62 @@
+"""Many bottles on one engine at once: each with its own subnet, all over one egress bridge, none in another's way, and all gone afterwards."""
+
+import concurrent.futures
+import ipaddress
+import os
+import time
+
+from look import came_home, containers, everything, processes_of, state_files
+
+COUNT = int(os.environ.get("BOTTLE_TEST_DENSITY", "8"))  # fifty by hand; docs/bench.md has the figures
+
+
+def memory(pid):
+    """Resident and not shared with another process, in KiB."""
+    with open("/proc/%d/smaps_rollup" % pid) as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith(("Private_Clean:", "Private_Dirty:")))
+
+
+def test_many_at_once(world, operator, until):
+    assert operator.bottle("engine", "prepare").returncode == 0
+    assert operator.start("true").status == 0
+    before = everything(world)
+    script = ("cd /workspace && cat /etc/hostname > mine && curl -sS -m 60 --retry 3 https://allowed.example.org/$HOSTNAME | head -c 5 && "
+              "while ! curl -sS -m 20 -o go https://allowed.example.org/go || [ ! -s go ]; do sleep 1; done; until [ -e /run/bottle/guard ] && sleep 1000; do sleep 1; done")
+    begun = time.time()
+    processes = []
+    try:
+        processes += [operator.background(script, resources={"memory": "256m", "cpus": 0.5, "pids": 64}) for _ in range(COUNT)]
+        assert until(lambda: len(containers(world, "agent")) == COUNT and len(containers(world, "guard")) == COUNT, 30 + 12 * COUNT, 0.5), \
+            (len(containers(world, "agent")), [p.communicate(timeout=5) for p in processes if p.poll() is not None])
+        up = time.time() - begun
+
+        # Their own subnets, one bridge for all guards.
+        networks = [world.engine("GET", "/networks/" + c["NetworkSettings"]["Networks"][name]["NetworkID"]) for c in containers(world, "agent")
+                    for name in c["NetworkSettings"]["Networks"]]
+        subnets = [ipaddress.ip_network(n["IPAM"]["Config"][0]["Subnet"]) for n in networks]
+        assert len(subnets) == COUNT and not any(a.overlaps(b) for i, a in enumerate(subnets) for b in subnets[:i])
+        bridges = {name for c in containers(world, "guard") for name in c["NetworkSettings"]["Networks"]} - {n["Name"] for n in networks}
+        assert bridges == {"bottle-egress"}
+        addresses = [c["NetworkSettings"]["Networks"]["bottle-egress"]["IPAddress"] for c in containers(world, "guard")]
+        assert len(set(addresses)) == COUNT
+
+        # Each of them works: a request of its own through its own guard.
+        assert until(lambda: len(world.seen("allowed.example.org", begun)) >= COUNT, 90, 0.5), len(world.seen("allowed.example.org", begun))
+        supervisors = [memory(pid) for pid, argv in processes_of(operator) if argv[1:2] == [b"supervise"]]
+        guards = [memory(world.engine("GET", "/containers/%s/json" % c["Id"])["State"]["Pid"]) for c in containers(world, "guard")]
+        assert len(supervisors) == len(guards) == COUNT
+        ending = time.time()
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            stopped = list(pool.map(lambda session: operator.bottle("stop", session), operator.sessions()))
+        assert [done for done in stopped if done.returncode] == []
+        for process in processes:
+            out, err = process.communicate(timeout=60 + 2 * COUNT)
+            assert "Gone, confirmed by the engine" in err, err
+        print("%d bottles: all up after %.1f s, all gone %.1f s after the first stop; private memory of a supervisor %d KiB, of a guard %d KiB"
+              % (COUNT, up, time.time() - ending, sum(supervisors) // COUNT, sum(guards) // COUNT))
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+    assert len(came_home(operator, "mine")) == COUNT
+    assert everything(world) == before and operator.sessions() == [] and state_files(operator) == [] and processes_of(operator) == []
