@@ -46,14 +46,14 @@ def running(operator, until):
 
 
 def state_files(operator):
-    """All that is under the operator's state directory but results."""
+    """All that is under the operator's state directory but results and what is known of the runtimes."""
     top = operator.world.state(operator.home)
     found = []
     for where, directories, files in os.walk(top):
         if where == top and "results" in directories:
             directories.remove("results")
         found += [os.path.relpath(os.path.join(where, name), top) for name in files + directories]
-    return sorted(name for name in found if name not in ("sessions",))
+    return sorted(name for name in found if name not in ("sessions", "runtimes.json"))
 
 
 def came_home(operator, path):

@@ -1,0 +1,361 @@
+"""Bad input and faults, on real parts. Each is a clear error, loses nothing and leaves nothing: on the engine, on the disk, in the results."""
+
+import contextlib
+import os
+import random
+import re
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import threading
+import time
+
+import pytest
+
+from look import came_home, everything, processes_of, running, state_files
+
+
+@pytest.fixture
+def before(world, operator):
+    """What the engine has without a session; what only the first start makes is made first."""
+    assert operator.bottle("engine", "prepare").returncode == 0
+    assert operator.start("true").status == 0
+    return everything(world)
+
+
+def assert_nothing_is_left(world, operator, before):
+    assert everything(world) == before
+    assert operator.sessions() == [] and state_files(operator) == []
+    until = time.time() + 10  # a supervisor says its last word before it ends
+    while processes_of(operator) and time.time() < until:
+        time.sleep(0.02)
+    assert processes_of(operator) == []
+
+
+@contextlib.contextmanager
+def small_disk(where, size):
+    """A file system of its own over a directory, with what was in it."""
+    os.makedirs(where, exist_ok=True)
+    with tempfile.TemporaryDirectory() as kept:
+        subprocess.run(["cp", "-a", where + "/.", kept], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,mode=0700", "none", where], check=True)
+        try:
+            subprocess.run(["cp", "-a", kept + "/.", where], check=True)
+            subprocess.run(["mount", "-o", "remount,size=" + size, where], check=True)
+            yield
+            subprocess.run(["cp", "-a", where + "/.", kept], check=True)
+        finally:
+            subprocess.run(["umount", "-l", where], check=True)
+        subprocess.run(["cp", "-a", kept + "/.", where], check=True)
+
+
+def grow(where):
+    subprocess.run(["mount", "-o", "remount,size=64m", where], check=True)
+
+
+# -- the engine
+
+@contextlib.contextmanager
+def stand_in(path, answer):
+    """A socket that gives one answer to whatever is asked; None: none at all."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(8)
+    held = []
+
+    def serve():
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            held.append(connection)
+            if answer is not None:
+                connection.recv(65536)
+                connection.sendall(answer)
+                connection.close()
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        for connection in held:
+            connection.close()
+        os.unlink(path)
+
+
+def pong(api):
+    return ("HTTP/1.1 200 OK\r\nApi-Version: %s\r\nContent-Length: 2\r\n\r\nOK" % api).encode()
+
+
+@pytest.mark.parametrize("answer, says", [
+    (pong("1.40"), ["speaks API 1.40, too old", "Docker 20.10 (API 1.41) or newer"]),
+    (pong(""), ["too old", "1.41"]),
+    (None, ["did not answer within 2 s", "is dockerd running?"]),
+    (b"", ["asking the engine for its version", "is dockerd running?"]),
+    (b"220 mail.example.org ESMTP\r\n", ["asking the engine for its version", "is dockerd running?"]),
+    (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 26\r\n\r\n{\"message\":\"not for you\"}\r\n", ["not for you"]),
+])
+def test_an_engine_that_is_none_of_ours(world, operator, answer, says):
+    path = world.path("other.sock")
+    with stand_in(path, answer):
+        done = operator.bottle("start", "a", "--yes", "--headless", "-p", "true", config=operator.config(),
+                               env={"DOCKER_HOST": "unix://" + path, "BOTTLE_ENGINE_TIMEOUT": "2"})
+    assert done.returncode == 125
+    for text in [path, *says]:
+        assert text in done.stderr, done.stderr
+    assert operator.sessions() == [] and state_files(operator) == []
+
+
+def test_a_socket_without_an_engine(world, operator):
+    path = world.path("deserted.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+    done = operator.bottle("start", "a", "--yes", "--headless", "-p", "true", config=operator.config(), env={"DOCKER_HOST": "unix://" + path})
+    os.unlink(path)
+    assert done.returncode == 125
+    assert "Connection refused" in done.stderr and path in done.stderr and "is dockerd running?" in done.stderr, done.stderr
+
+
+def end_dockerd(world, sign):
+    if sign == signal.SIGKILL:
+        return world.kill_dockerd()
+    world.dockerd.terminate()
+    world.dockerd.wait(40)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("delay", [0.15, 0.5])
+def test_the_engine_ends_while_a_session_begins(world, operator, before, sign, delay):
+    process = operator.background("cd /workspace && echo kept > kept.txt; sleep 100")
+    time.sleep(delay)
+    end_dockerd(world, sign)
+    try:
+        out, err = process.communicate(timeout=90)
+    finally:
+        world.restart_dockerd()
+    assert process.returncode == 125, (out, err)
+    assert "bottle: " in err and world.socket in err, err
+    done = operator.bottle("cleanup")
+    assert done.returncode == 0, done
+    assert_nothing_is_left(world, operator, before)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
+def test_the_engine_ends_while_the_agent_works(world, operator, before, until, sign):
+    process = operator.background("cd /workspace && echo kept > kept.txt; sleep 100")
+    running(operator, until)
+    time.sleep(1)
+    end_dockerd(world, sign)
+    try:
+        out, err = process.communicate(timeout=90)
+        # The engine is away: the work is where it was, and the operator is told how to get it.
+        assert process.returncode != 0, (out, err)
+        assert "bottle cleanup" in err and "could not be brought back" in err, err
+    finally:
+        world.restart_dockerd()
+    done = operator.bottle("cleanup")
+    assert done.returncode == 0, done
+    assert "kept\n" in came_home(operator, "kept.txt"), done
+    assert_nothing_is_left(world, operator, before)
+
+
+# -- disks
+
+def test_a_full_disk_for_the_state(world, operator, before):
+    state = world.state(operator.home)
+    with small_disk(state, "64k"):
+        with open(os.path.join(state, "ballast"), "wb") as file, contextlib.suppress(OSError):
+            while file.write(b"x" * 4096):
+                file.flush()
+        done = operator.bottle("start", "a", "--yes", "--headless", "-p", "true", config=operator.config())
+        os.unlink(os.path.join(state, "ballast"))
+        assert done.returncode == 125, done
+        assert "No space left" in done.stderr, done.stderr
+        assert state_files(operator) == []
+    assert_nothing_is_left(world, operator, before)
+
+
+def test_the_disk_of_the_state_fills_up_while_the_agent_works(world, operator, before):
+    """Ledger, scratch and results on one small disk: the work stays with the engine, and comes home when there is room."""
+    state = world.state(operator.home)
+    with small_disk(state, "1m"):
+        session = operator.start("cd /workspace && echo kept > kept.txt && head -c 4000000 /dev/urandom > big")
+        assert session.status == 0 and "No space left" in session.err and "bottle cleanup" in session.err, session.explain()
+        assert [line for line in world.left() if "agent" in line], world.left()
+        again = operator.bottle("cleanup")
+        assert again.returncode == 125 and "No space left" in again.stderr, again
+        grow(state)
+        done = operator.bottle("cleanup")
+        assert done.returncode == 0, done
+        assert "kept\n" in came_home(operator, "kept.txt")
+        assert_nothing_is_left(world, operator, before)
+
+
+def test_the_disk_of_the_repository_is_full(world, operator, before):
+    """Where the work comes home there is no room: commits are not left behind, they come with a later command."""
+    objects = os.path.join(operator.workspace, ".git")
+    with small_disk(objects, "512k"):
+        session = operator.start("cd /workspace && head -c 2000000 /dev/urandom > big && git add -A && "
+                                 "git -c user.name=a -c user.email=a@b.invalid commit -qm one && git rm -q big && echo kept > kept.txt")
+        assert session.status == 0 and "No space left" in session.err and "bottle cleanup" in session.err, session.explain()
+        grow(objects)
+        done = operator.bottle("cleanup")
+        assert done.returncode == 0, done
+        assert "kept\n" in came_home(operator, "kept.txt") and came_home(operator, "kept.txt")
+        assert [ref for ref in operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").split() if ref.endswith("/heads/main")], done
+        assert operator.git("fsck", "--connectivity-only") == ""
+    assert_nothing_is_left(world, operator, before)
+
+
+# -- what is given to the agent
+
+NASTY = "it's \"quoted\"\t`id` $HOME $(id) \\n %s {} \u00e9\u4e2d\U0001f600 \x01\x1b[31m\x7f\r\n--yes\n#!\n'''\n"
+
+
+def prompt_config(operator):
+    """An agent that keeps its prompt as it came, byte for byte."""
+    config = operator.config()
+    config["agents"]["a"] = {"bottle": "b", "provider": "command", "command": ["sh", "-c", "cat > /workspace/prompt"]}
+    return config
+
+
+@pytest.mark.parametrize("way, prompt", [("argument", NASTY * 1000), ("stdin", (NASTY * 12000)[:1 << 20]), ("stdin", "x" * (4 << 20)), ("argument", "-"*3)],
+                         ids=["nasty", "megabyte", "four-megabytes", "dashes"])
+def test_a_prompt_arrives_byte_for_byte(operator, way, prompt):
+    given = prompt if way == "argument" else "-"
+    done = subprocess.run(operator.world.command("start", "a", "--yes", "--headless", "--prompt=" + given), cwd=operator.workspace, capture_output=True,
+                          timeout=90, env=operator.world.environment(prompt_config(operator), operator.home), input=b"" if way == "argument" else prompt.encode())
+    assert done.returncode == 0, done.stderr[-2000:]
+    ref = operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").strip()
+    arrived = subprocess.run(["git", "-C", operator.workspace, "show", ref + ":prompt"], capture_output=True, check=True).stdout
+    assert arrived == prompt.encode()
+
+
+def test_a_prompt_that_is_no_text_is_refused(world, operator):
+    done = subprocess.run(operator.world.command("start", "a", "--yes", "--headless", "-p", "-"), cwd=operator.workspace, capture_output=True,
+                          timeout=90, env=operator.world.environment(prompt_config(operator), operator.home), input=b"caf\xe9\n")
+    assert done.returncode == 125 and b"UTF-8" in done.stderr, done.stderr
+    assert operator.sessions() == [] and world.left() == []
+
+
+def strange_things(where):
+    """Into a directory: what a working tree may hold besides files. The names that may go out."""
+    os.mkfifo(where + "/fifo")
+    os.mknod(where + "/device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    with socket.socket(socket.AF_UNIX) as listener:
+        here = os.getcwd()
+        os.chdir(where)
+        listener.bind("socket")
+        os.chdir(here)
+    for name, target in {"loop-a": "loop-b", "loop-b": "loop-a", "self": "self", "up": "..", "out": "/etc/passwd", "climb": "deep/../../x", "in": "deep/er",
+                         "dangling": "nowhere"}.items():
+        os.symlink(target, where + "/" + name)
+    names = [b"new\nline", b"-rf", b"sp ace", b"quo\"te'", b"\xff\xfe", b"tab\t", b"back\\slash", b"*", b"n" * 255, b":(top)x", "é中".encode()]
+    for name in names:
+        with open(os.path.join(where.encode(), name), "wb") as file:
+            file.write(b"content of " + name[:20])
+    os.makedirs(where + "/deep/er" + "/d" * 150)
+    with open(where + "/deep/er" + "/d" * 150 + "/end", "w") as file:
+        file.write("deep\n")
+    return names
+
+
+@pytest.mark.parametrize("workspace", ["copy", "clone"])
+def test_a_workspace_of_strange_things(world, operator, workspace):
+    names = strange_things(operator.workspace)
+    operator.git("add", "-A")
+    operator.git("-c", "user.name=o", "-c", "user.email=o@example.org", "commit", "-qm", "strange")
+    status = operator.git("status", "--porcelain")
+    session = operator.start("cd /workspace && find . -path ./.git -prune -o -printf '%y %p\\0' | sort -z | base64 -w0; echo; for f in *; do [ -f \"$f\" ] && echo more >> \"./$f\"; done; true",
+                             workspace=workspace)
+    assert session.status == 0, session.explain()
+    import base64
+    seen = {entry[2:] : entry[:1] for entry in base64.b64decode(session.out.split("\n")[0]).split(b"\0") if entry}
+    assert {b"./" + name for name in names} <= seen.keys(), seen
+    assert seen[b"./in"] == b"l" and seen[b"./loop-a"] == b"l" and b"./deep/er" + b"/d" * 150 + b"/end" in seen
+    assert not seen.keys() & {b"./fifo", b"./device", b"./socket", b"./out", b"./climb", b"./up"}, seen
+    assert re.search(r"\d+ links that lead out of the tree not sent", session.err) or workspace == "clone", session.err
+    # All of it comes back as it was, but for the line that was added.
+    ref = operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").strip()
+    def changed(*filters):
+        out = subprocess.run(["git", "-C", operator.workspace, "diff", "--name-only", "-z", *filters, "main", ref], capture_output=True, check=True).stdout
+        return {name for name in out.split(b"\0") if name}
+    assert changed("--diff-filter=M") == {*names, b"README.md"}
+    assert changed("--diff-filter=m") == set(), session.explain()
+    assert operator.git("status", "--porcelain") == status
+    assert os.path.exists(operator.workspace + "/fifo") and os.path.islink(operator.workspace + "/loop-a")
+
+
+# -- the manifest
+
+@pytest.mark.parametrize("text, says", [
+    ("bottles: {b: {egress: {allow: [\"a b\"]}}}\n", "1:"),
+    ("bottles:\n  b:\n    runtim: runc\n", "3:5: "),
+    ("bottles: {b: {workspace: everything}}\n", "workspace"),
+    ("bottles: {b: {extends: [b]}}\n", "extends"),
+    ("bottles: {b: {resources: {memory: lots}}}\n", "memory"),
+    ("bottles: {b: {}}\nbottles: {c: {}}\n", "2:"),
+    ("bottles: {b: {secrets: {t: {from: env:T, hosts: [\"*\"]}}}}\n", "hosts"),
+    ("agents: {a: {bottle: nowhere}}\n", "nowhere"),
+    ("agents: {a: {bottle: b, skills: [missing]}}\nbottles: {b: {}}\n", "missing"),
+    ("\tbottles: {}\n", "1:"),
+    ("a: &a [*a, *a]\n", "1:"),
+    ("\0\xff", ""),
+    ("[" * 100000, ""),
+])
+def test_a_manifest_with_a_mistake_starts_nothing(world, operator, text, says):
+    env = world.environment({}, operator.home)
+    with open(os.path.join(operator.home, ".config", "bottle", "bottle.yaml"), "wb") as file:
+        file.write(text.encode("latin-1"))
+    done = subprocess.run(world.command("start", "a", "--yes", "--headless", "-p", "true"), cwd=operator.workspace, capture_output=True, timeout=60, env=env)
+    err = done.stderr.decode(errors="replace")
+    assert done.returncode == 125 and err.startswith("bottle: ") and says in err and "bottle.yaml" in err, (done.returncode, err[:500])
+    assert operator.sessions() == [] and state_files(operator) == []
+
+
+# -- much
+
+def test_two_starts_of_one_agent_at_once(world, operator, before):
+    both = [operator.background("cd /workspace && echo %d > kept.txt; sleep 2" % n) for n in range(2)]
+    for process in both:
+        out, err = process.communicate(timeout=90)
+        assert process.returncode == 0, (out, err)
+    assert sorted(came_home(operator, "kept.txt")) == ["0\n", "1\n"]
+    assert_nothing_is_left(world, operator, before)
+
+
+@pytest.mark.parametrize("workspace", ["copy", "clone"])
+def test_many_files_cost_what_they_cost_git_and_docker(world, operator, before, workspace):
+    """Out and home again within a few times of what the engine and git need for as many files; the figure for 100,000 is in docs/bench.md."""
+    count = int(os.environ.get("BOTTLE_TEST_FILES", "6000"))
+    for i in range(count):
+        directory = os.path.join(operator.workspace, "d%d" % (i // 100))
+        if i % 100 == 0:
+            os.mkdir(directory)
+        with open(os.path.join(directory, "f%d.txt" % i), "w") as file:
+            file.write("file %d\n" % i * 100)
+    begun = time.time()
+    operator.git("add", "-A")
+    operator.git("-c", "gc.auto=0", "-c", "user.name=o", "-c", "user.email=o@example.org", "commit", "-qm", "many")
+    added = time.time() - begun
+    begun = time.time()
+    image = world.load_image("shell")
+    world.docker("create", "--name", "many", "-v", "many:/w", image, "true")
+    for command in ("tar -C %s -c . | docker -H unix://%s cp - many:/w" % (operator.workspace, world.socket),
+                    "docker -H unix://%s cp many:/w - >/dev/null" % world.socket):
+        subprocess.run(command, shell=True, check=True)
+    world.docker("rm", "-f", "many")
+    world.docker("volume", "rm", "many")
+    engine = time.time() - begun
+    begun = time.time()
+    session = operator.start("cd /workspace && find d* -type f | wc -l && echo more >> d0/f7.txt && echo new > new.txt && rm d1/f101.txt", workspace=workspace)
+    took = time.time() - begun
+    assert session.status == 0 and session.out == "%d\n" % count, session.explain()
+    assert "3 files changed" in session.err, session.err
+    print("%d files, %s: git add and commit %.1f s, docker cp out and back, rm %.1f s; bottle %.1f s" % (count, workspace, added, engine, took))
+    assert took < 2 * (added + engine) + 5, (added, engine, took)
+    assert_nothing_is_left(world, operator, before)
