@@ -13,7 +13,7 @@ constexpr int kNewest = 47, kOldest = 41;
 }  // namespace
 
 Result<Engine> Engine::connect(const Endpoint& endpoint) {
-  auto response = call(endpoint.socket, "GET", "/_ping", nullptr, "asking the engine for its version", 10000);
+  auto response = call(endpoint.socket, "GET", "/_ping", nullptr, "asking the engine at " + endpoint.socket + " for its version", std::min(10000, call_timeout_ms()));
   if (!response) {
     Error error = std::move(response.error());
     error.what += " (from " + endpoint.origin + ")";

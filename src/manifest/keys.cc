@@ -35,7 +35,7 @@ constexpr Key kKeys[] = {
     {"bottle", "image", Shape::one, Type::text, "", "An image the engine has. Without `image` or `dockerfile`, one is made that holds the provider's program."},
     {"bottle", "dockerfile", Shape::one, Type::host_path, "", "A Dockerfile to build; relative to this file."},
     {"bottle", "packages", Shape::list, Type::package, "", "Debian packages to add to the image that is made."},
-    {"bottle", "runtime", Shape::one, Type::name, "", "`auto`, `runc`, `runsc`, or any runtime the engine lists. Default `auto`."},
+    {"bottle", "runtime", Shape::one, Type::name, "", "`auto`, `runc`, `runsc`, or any runtime the engine lists. Default `auto`: the engine's own default. Tried once before its first session."},
     {"bottle", "resources", Shape::one, Type::section, "resources", "Limits of the agent's container."},
     {"bottle", "workspace", Shape::one, Type::choice, "none|copy|clone|bind", "How the directory gets in. Default `clone`: committed work as a clone; results come back as refs and a patch. `bind` lets the agent write to the directory itself; not with a rootless engine."},
     {"bottle", "env", Shape::map, Type::env_value, "", "Variables of the agent: a literal, `${HOST_VAR}`, or `?question` to be asked at start. The agent sees these values; what it must not see is a secret.", kOptional, false, Type::env_name},

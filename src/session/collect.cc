@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "base/defer.h"
 #include "base/file.h"
@@ -25,6 +27,11 @@ Result<> save_archive(docker::Engine& engine, const std::string& container, cons
   if (std::rename(part.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
   remove.dismiss();
   return {};
+}
+
+// Ours or git's, which says it in words.
+bool is_full(const Error& error) {
+  return error.what.find(std::strerror(ENOSPC)) != std::string::npos || error.what.find(std::strerror(EDQUOT)) != std::string::npos;
 }
 
 }  // namespace
@@ -60,6 +67,8 @@ nlohmann::json collect(docker::Engine& engine, const std::string& session, const
         back = TRY(workspace::receive(incoming, told(source, "the work comes home", tell)));
         return {};
       });
+  // A full disk is mended: then the work comes home sorted, from where it is.
+  if (!done && is_full(done.error())) return {{"error", done.error().what}, {"held", true}, {"text", still_there}};
   if (!done) {
     // The container goes next: what cannot be sorted is kept as it is, rather than lost.
     std::string kept = incoming.results_dir + "/workspace.tar";

@@ -1,12 +1,16 @@
 #include "session/images.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
+#include <filesystem>
 #include <map>
 
 #include "base/defer.h"
@@ -41,10 +45,28 @@ Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, bool
   return {};
 }
 
+constexpr const char* kWorkPrefix = "bottle-image-";
+
+// What builders left that were killed: each holds a lock on its directory while it lives.
+void remove_abandoned(const std::string& base) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(base, error)) {
+    struct stat st {};
+    std::string path = entry.path().string();
+    if (!entry.path().filename().string().starts_with(kWorkPrefix)) continue;
+    UniqueFd claim(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!claim || ::fstat(claim.get(), &st) != 0 || st.st_uid != ::getuid() || ::time(nullptr) - st.st_mtime < 60) continue;  // or is about to lock it
+    if (std::error_code ignored; ::flock(claim.get(), LOCK_EX | LOCK_NB) == 0) std::filesystem::remove_all(path, ignored);
+  }
+}
+
 Result<> bootstrap(docker::Engine& engine, const plan::Image& image, const std::function<void(const std::string&)>& progress) {
-  const char* base = std::getenv("TMPDIR");
-  std::string work = std::string(base ? base : "/var/tmp") + "/bottle-image-" + random_hex(4);
+  const char* temporary = std::getenv("TMPDIR");
+  std::string base = temporary && *temporary == '/' ? temporary : "/var/tmp", work = base + "/" + kWorkPrefix + random_hex(4);
+  remove_abandoned(base);
   TRY(make_directories(work));
+  UniqueFd claim(::open(work.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!claim || ::flock(claim.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno("locking " + work);
   std::string script = work + "/bootstrap.sh", archive = work + "/rootfs.tar", agent = archive + ".agent";
   Defer clean([&] {
     for (const auto& file : {script, archive, agent}) ::unlink(file.c_str());

@@ -88,6 +88,7 @@ void run(const Job& job, Clients& clients) {
       // True from here on: the self-test passed, the gate is open, the agent works. A terminal may come and go.
       (void)write_info(job, directory, "running");
       (void)ledger->note({{"running", true}});
+      for (const auto& warning : running->sent.warnings) clients.event({{"event", "warning"}, {"what", warning}});
       clients.event({{"event", "running"}, {"session", session}, {"probes", running->report.value("probes", json::array())}});
       result["exit"] = watch(*engine, job, *running, clients, result);
       (void)ledger->note({{"ended", result["exit"]}});

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <set>
 
@@ -139,12 +140,14 @@ Result<> copy_files(const Quarantine& q, const Git& git, const std::vector<Chang
   return {};
 }
 
-// Brings one commit over as a ref, every object checked. False: it or something it needs is broken or missing.
+// Brings one commit over as a ref, every object checked. False: it or something it needs is broken or missing. An error: there is no room for it.
 Result<bool> fetch(const Quarantine& q, const Git& git, const std::string& top, const std::string& from, const std::string& to) {
   auto answer = TRY(git.run({"-c", "fetch.fsckObjects=true", "-c", "transfer.fsckObjects=true", "-c", "fetch.writeCommitGraph=false", "fetch", "--quiet",
                              "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head", "--no-recurse-submodules", "--",
                              q.repository(), "+" + from + ":" + to},
                             {.directory = top}));
+  if (answer.status != 0 && answer.complaint.find(std::strerror(ENOSPC)) != std::string::npos)
+    return fail(Code::limit, "bringing the work into " + printable(top) + ": " + std::strerror(ENOSPC));
   return answer.status == 0;
 }
 

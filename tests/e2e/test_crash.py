@@ -1,6 +1,7 @@
 """kill -9 after every record of the ledger, and while the engine is at work: the next command leaves nothing, and what the agent
 did comes home."""
 
+import glob
 import json
 import os
 import signal
@@ -18,8 +19,16 @@ RUNNING, ENDED = 8, 9
 SCRIPT = "cd /workspace && echo kept > kept.txt; sleep %d"
 
 
+def temporary(operator):
+    """A directory for temporary files of its own."""
+    where = os.path.join(operator.home, "tmp")
+    os.makedirs(where, exist_ok=True)
+    return where
+
+
 def launch(operator, script, **variables):
-    env = {**operator.world.environment(operator.config(), operator.home), **{name: str(value) for name, value in variables.items()}}
+    env = {**operator.world.environment(operator.config(), operator.home), "TMPDIR": temporary(operator),
+           **{name: str(value) for name, value in variables.items()}}
     script = '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script
     return subprocess.Popen(operator.world.command("start", "a", "--yes", "--headless", "-p", script), cwd=operator.workspace, env=env,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -35,6 +44,7 @@ def before(world, operator):
 def assert_nothing_is_left(world, operator, before):
     assert everything(world) == before
     assert operator.sessions() == [] and state_files(operator) == []
+    assert os.listdir(temporary(operator)) == []
     until = time.time() + 10  # a supervisor says its last word before it ends
     while processes_of(operator) and time.time() < until:
         time.sleep(0.02)
@@ -128,6 +138,27 @@ def test_work_that_cannot_come_home_is_held_until_it_can(world, operator, before
         subprocess.run(["umount", "-l", results], check=True)
     assert "kept\n" in came_home(operator, "kept.txt")
     assert_nothing_is_left(world, operator, before)
+
+
+@pytest.mark.parametrize("scratch", ["outgoing", "incoming"])
+def test_kill_9_while_the_workspace_travels(world, operator, before, until, scratch):
+    """What lies on the disk meanwhile goes with the session."""
+    for i in range(2000):
+        with open(os.path.join(operator.workspace, "f%d" % i), "w") as file:
+            file.write("%d\n" % i * 50)
+    operator.git("add", "-A")
+    operator.git("-c", "gc.auto=0", "-c", "user.name=o", "-c", "user.email=o@example.org", "commit", "-qm", "many")
+    process = launch(operator, "cd /workspace && echo kept > kept.txt; for f in f*; do echo more >> $f; done")
+    found = os.path.join(world.state(operator.home), "sessions", "*", scratch + "-*")
+    assert until(lambda: glob.glob(found), 60, 0.002), process.communicate()
+    for pid, _ in processes_of(operator):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert glob.glob(found), "nothing to clean up: the kill came too late"
+    done = operator.bottle("cleanup")
+    assert done.returncode == 0, done
+    assert_nothing_is_left(world, operator, before)
+    assert ("kept\n" in came_home(operator, "kept.txt")) == (scratch == "incoming")
 
 
 @pytest.mark.parametrize("delay", [0, 0.05, 0.15, 0.3])
