@@ -20,8 +20,7 @@ def test_many_at_once(world, operator, until):
     assert operator.bottle("engine", "prepare").returncode == 0
     assert operator.start("true").status == 0
     before = everything(world)
-    script = ("cd /workspace && cat /etc/hostname > mine && curl -sS -m 60 --retry 3 https://allowed.example.org/$HOSTNAME | head -c 5 && "
-              "while ! curl -sS -m 20 -o go https://allowed.example.org/go || [ ! -s go ]; do sleep 1; done; until [ -e /run/bottle/guard ] && sleep 1000; do sleep 1; done")
+    script = "cd /workspace && echo mine > mine && curl -sS -m 60 https://allowed.example.org/up >/dev/null; sleep 1000"
     begun = time.time()
     processes = []
     try:
