@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/file.h"
@@ -15,8 +16,6 @@ namespace {
 
 using docker::member, docker::text_of;
 using nlohmann::json;
-
-constexpr int kPatienceMs = 20000;
 
 // What a trial's outcome depends on. A program that is not on this machine (the engine is in a VM) changes with the engine's version.
 std::string circumstances(const docker::Engine& engine, const json& info, const std::string& runtime) {
@@ -35,6 +34,7 @@ std::string circumstances(const docker::Engine& engine, const json& info, const 
 }  // namespace
 
 RuntimeTrial try_runtime(docker::Engine& engine, const std::string& image, const std::string& runtime) {
+  const int patience_ms = std::min(20000, docker::call_timeout_ms());
   RuntimeTrial trial{runtime, "", 0};
   std::string session = "trial-" + random_hex(4), name = "bottle-" + session;
   json config = {{"Image", image},
@@ -53,13 +53,14 @@ RuntimeTrial try_runtime(docker::Engine& engine, const std::string& image, const
   auto begun = std::chrono::steady_clock::now();
   auto tried = [&]() -> Result<int> {
     TRY(engine.create_container(name, config));
-    TRY(engine.start_container(name, kPatienceMs));
-    return engine.wait_container(name, kPatienceMs);
+    TRY(engine.start_container(name, patience_ms));
+    return engine.wait_container(name, patience_ms);
   }();
   trial.milliseconds = static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count());
-  if (!tried) trial.problem = tried.error().code == Code::timed_out ? "no answer within " + std::to_string(kPatienceMs / 1000) + " s" : tried.error().what;
+  if (!tried) trial.problem = tried.error().code == Code::timed_out ? "no answer within " + std::to_string(patience_ms / 1000) + " s" : tried.error().what;
   else if (*tried != 0) trial.problem = "the program in it ended with status " + std::to_string(*tried);
-  if (auto gone = engine.remove_container(name); !gone && trial.problem.empty()) trial.problem = gone.error().what;
+  if (auto gone = engine.remove_container(name); !gone)
+    trial.problem += (trial.problem.empty() ? "" : "; ") + gone.error().what + " (`bottle cleanup` removes it once the engine lets it go)";
   return trial;
 }
 

@@ -1,0 +1,84 @@
+"""A runtime is tried before the first session under it, under a time limit; what passed is not tried again."""
+
+import json
+import os
+import signal
+import stat
+import time
+
+import pytest
+
+from look import everything, state_files
+
+
+@pytest.fixture
+def runtimes(world):
+    """Registers runtimes with the engine, by scripts, as an operator would; the engine reads its list anew on SIGHUP."""
+    path = world.path("daemon.json")
+    kept = open(path).read()
+
+    def register(**scripts):
+        config = json.loads(kept)
+        for name, text in scripts.items():
+            program = world.path(name)
+            with open(program, "w") as file:
+                file.write("#!/bin/sh\n" + text)
+            os.chmod(program, 0o755)
+            config["runtimes"][name] = {"path": program}
+        with open(path, "w") as file:
+            json.dump(config, file)
+        reload(world, set(config["runtimes"]))
+    yield register
+    with open(path, "w") as file:
+        file.write(kept)
+    reload(world, set(json.loads(kept)["runtimes"]))
+
+
+def reload(world, names):
+    os.kill(int(open(world.path("dockerd.pid")).read()), signal.SIGHUP)
+    until = time.time() + 10
+    while not names <= set(world.engine("GET", "/info")["Runtimes"]) and time.time() < until:
+        time.sleep(0.1)
+
+
+def trials(world, since):
+    """Containers of trials that the engine has started."""
+    events = world.engine("GET", "/events?since=%d&until=%d&filters=%s" % (since, time.time() + 1, "%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22create%22%5D%7D"), raw=True)
+    return events.count('"bottle.role":"trial"')
+
+
+def test_what_passed_is_not_tried_again(world, operator, runtimes):
+    log = world.path("counted.log")
+    runtimes(counted="echo \"$@\" >> %s\nexec /usr/sbin/runc \"$@\"\n" % log)
+    since = int(time.time())
+    for runtime, expected in (("counted", 1), ("counted", 1), ("auto", 2), ("auto", 2)):
+        session = operator.start("true", runtime=runtime)
+        assert session.status == 0, session.explain()
+        assert trials(world, since) == expected, runtime
+    os.utime(world.path("counted"))  # another program, for all we know
+    assert operator.start("true", runtime="counted").status == 0
+    assert trials(world, since) == 3
+
+
+def test_a_runtime_that_fails(world, operator, runtimes):
+    runtimes(broken="echo no kernel for you >&2\nexit 7\n")
+    before = everything(world)
+    for _ in range(2):  # a failure is not remembered
+        session = operator.start("true", runtime="broken")
+        assert session.status == 125 and "the runtime broken does not work" in session.err and "bottle doctor" in session.err, session.explain()
+    assert everything(world) == before and operator.sessions() == [] and state_files(operator) == []
+
+
+def test_a_runtime_that_hangs(world, operator, runtimes, until):
+    """As gVisor's KVM platform does where KVM does not work. What the engine cannot remove while it hangs goes with a later command."""
+    runtimes(hanging="case \"$*\" in *create*) exec sleep 20;; esac\nexec /usr/sbin/runc \"$@\"\n")
+    before = everything(world)
+    begun = time.time()
+    session = operator.start("true", runtime="hanging", env={"BOTTLE_ENGINE_TIMEOUT": "5"})
+    took = time.time() - begun
+    assert session.status == 125 and "the runtime hanging does not work: no answer within 5 s" in session.err and "bottle cleanup" in session.err, session.explain()
+    assert took < 15, took
+    until(lambda: everything(world) == before, 60, 0.5)
+    done = operator.bottle("cleanup")
+    assert done.returncode == 0, done
+    assert everything(world) == before and operator.sessions() == [] and state_files(operator) == []
