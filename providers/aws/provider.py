@@ -220,9 +220,8 @@ class Aws:
     def list_(self):
         ours = ["--filters", "Name=tag-key,Values=" + hook.SESSION]
         machines, volumes, groups = hook.together(*[lambda kind=kind: describe(kind, ours) for kind in KINDS])
-        line = lambda thing, key, kind, status: {  # noqa: E731
-            "id": thing[key], "kind": kind, "status": status, "name": tags(thing).get(hook.VM, ""), "session": tags(thing)[hook.SESSION],
-            "owner": tags(thing).get(hook.OWNER, ""), **hook.created(thing.get("LaunchTime") or thing.get("CreateTime") or "")}
+        line = lambda thing, key, kind, status: hook.line(  # noqa: E731
+            thing[key], kind, status, tags(thing), thing.get("LaunchTime") or thing.get("CreateTime"))
         vms = [line(m, "InstanceId", "vm", STATUS.get(m["State"]["Name"], "pending")) for m in alive(machines)]
         things = [line(v, "VolumeId", "volume", "running" if v["State"] == "in-use" else "stopped") for v in volumes]
         things += [line(g, "GroupId", "firewall", "running") for g in groups]

@@ -41,6 +41,8 @@ def machines(name=""):
 
 
 class Fly:
+    judged_by = RULES
+
     def find(self):
         name, vm_id = hook.known_name(), hook.known_id()
         return [m for m in machines() if m["id"] == vm_id or (name and labels_of(m).get(hook.VM) == name)]
@@ -114,14 +116,9 @@ class Fly:
         return hook.gone()
 
     def list_(self):
-        return {"machines": [{
-            "id": m["id"], "kind": "vm", "status": STATUS.get(m["state"], "stopped"), "name": labels_of(m).get(hook.VM, ""),
-            "session": labels_of(m)[hook.SESSION], "owner": labels_of(m).get(hook.OWNER, ""), **hook.created(m.get("created_at", ""))}
+        return {"machines": [
+            hook.line(m["id"], "vm", STATUS.get(m["state"], "stopped"), labels_of(m), m.get("created_at"))
             for m in machines()]}
-
-    @staticmethod
-    def judge(failure):
-        return hook.judge(failure.what, RULES)
 
 
 if __name__ == "__main__":

@@ -33,16 +33,6 @@ def gcloud(*args, timeout=50):
     raise Failure(done.words())
 
 
-def unless(pattern, call):
-    """The call's answer, or None when it failed with these words."""
-    try:
-        return call()
-    except Failure as failure:
-        if not re.search(pattern, failure.what):
-            raise
-        return None
-
-
 def last(url):
     return url.rsplit("/", 1)[-1]
 
@@ -54,6 +44,8 @@ def described(rule):
 
 
 class Gcloud:
+    judged_by = RULES
+
     # ---- what is there. An id is ZONE/NAME, of disks disk/ZONE/NAME, of rules rule/NAME.
 
     @staticmethod
@@ -107,7 +99,7 @@ class Gcloud:
             hook.together(  # before the instance: it must not be open for a moment
                 lambda: self.rule(name + "-ssh", network, ["--allow=tcp:22", "--priority=900", "--source-ranges=" + ssh_from]),
                 lambda: self.rule(name + "-deny", network, ["--action=DENY", "--rules=all", "--priority=901", "--source-ranges=0.0.0.0/0"]))
-            unless(r"already exists", lambda: self.make(name, network))
+            hook.unless(r"already exists", lambda: self.make(name, network))
             there = self.instances(name)
         if not there:
             raise Stop(hook.FAILED, "an instance named %s is there, and does not carry our label: it is not ours" % name)
@@ -124,7 +116,7 @@ class Gcloud:
     def rule(name, network, args):
         labels = hook.labels()
         words = "%s=%s %s=%s %s=%s" % (hook.SESSION, labels[hook.SESSION], hook.OWNER, labels[hook.OWNER], hook.VM, labels[hook.VM])
-        unless(r"already exists", lambda: gcloud("firewall-rules", "create", name, "--network=" + network, "--direction=INGRESS",
+        hook.unless(r"already exists", lambda: gcloud("firewall-rules", "create", name, "--network=" + network, "--direction=INGRESS",
                                                  "--target-tags=" + hook.name(), "--description=" + words, *args, timeout=120))
 
     def make(self, name, network):
@@ -176,7 +168,7 @@ class Gcloud:
             hook.came_true()
             # It waits for the end. Where that takes longer than we may, the deletion goes on by itself.
             try:
-                unless(r"was not found", lambda: gcloud("instances", "delete", machine["name"], "--zone=" + last(machine["zone"]),
+                hook.unless(r"was not found", lambda: gcloud("instances", "delete", machine["name"], "--zone=" + last(machine["zone"]),
                                                         "--delete-disks=all", timeout=hook.patience()))
             except Stop as stop:
                 if stop.status == hook.AGAIN:
@@ -187,25 +179,17 @@ class Gcloud:
         if machines or hook.elapsed() > 40:  # what is left takes Google some ten seconds more: the next call's
             return {"status": "deleting"}
         hook.together(
-            *[lambda rule=rule: unless(r"was not found", lambda: gcloud("firewall-rules", "delete", rule["name"])) for rule in rules],
-            *[lambda disk=disk: unless(r"was not found", lambda: gcloud("disks", "delete", disk["name"], "--zone=" + last(disk["zone"]))) for disk in disks])
+            *[lambda rule=rule: hook.unless(r"was not found", lambda: gcloud("firewall-rules", "delete", rule["name"])) for rule in rules],
+            *[lambda disk=disk: hook.unless(r"was not found", lambda: gcloud("disks", "delete", disk["name"], "--zone=" + last(disk["zone"]))) for disk in disks])
         return hook.gone()
 
     def list_(self):
         machines, disks, rules = hook.together(self.instances, self.disks, self.rules)
-        vms = [self.line(m, m["labels"], self.key(m), "vm", STATUS.get(m["status"], "stopped")) for m in machines]
-        things = [self.line(d, d["labels"], "disk/" + self.key(d), "volume", "running") for d in disks]
-        things += [self.line(r, described(r), "rule/" + r["name"], "firewall", "running") for r in rules]
+        made = lambda thing: thing.get("creationTimestamp")  # noqa: E731
+        vms = [hook.line(self.key(m), "vm", STATUS.get(m["status"], "stopped"), m["labels"], made(m)) for m in machines]
+        things = [hook.line("disk/" + self.key(d), "volume", "running", d["labels"], made(d)) for d in disks]
+        things += [hook.line("rule/" + r["name"], "firewall", "running", described(r), made(r)) for r in rules]
         return hook.leftovers(vms, things)
-
-    @staticmethod
-    def line(thing, labels, key, kind, status):
-        return {"id": key, "kind": kind, "status": status, "name": labels.get(hook.VM, ""), "session": labels[hook.SESSION],
-                "owner": labels.get(hook.OWNER, ""), **hook.created(thing.get("creationTimestamp", ""))}
-
-    @staticmethod
-    def judge(failure):
-        return hook.judge(failure.what, RULES)
 
 
 if __name__ == "__main__":

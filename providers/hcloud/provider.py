@@ -190,9 +190,8 @@ class Hcloud:
         for kind, word in KINDS.items():
             for thing in listed(kind, hook.SESSION):
                 labels, status = thing["labels"], STATUS.get(thing.get("status", ""), "stopped") if kind == "server" else "running"
-                lines.append({"id": str(thing["id"]) if kind == "server" else "%s/%s" % (kind, thing["id"]), "kind": word, "status": status,
-                              "name": labels.get(hook.VM, ""), "session": labels[hook.SESSION], "owner": labels.get(hook.OWNER, ""),
-                              **hook.created(thing["created"])})
+                key = str(thing["id"]) if kind == "server" else "%s/%s" % (kind, thing["id"])
+                lines.append(hook.line(key, word, status, labels, thing["created"]))
         return hook.leftovers([m for m in lines if m["kind"] == "vm"], [m for m in lines if m["kind"] != "vm"])
 
     @staticmethod

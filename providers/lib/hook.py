@@ -265,6 +265,21 @@ def elapsed():
 _BEGAN = time.monotonic()
 
 
+def unless(pattern, call):
+    """The call's answer, or None when it failed with such words."""
+    try:
+        return call()
+    except Failure as failure:
+        if not re.search(pattern, failure.what, re.I):
+            raise
+        return None
+
+
+def line(key, kind, status, labels, when):
+    """One entry of a list's answer; `labels` are those that we put on it, `when` is the cloud's own time."""
+    return {"id": key, "kind": kind, "status": status, "name": labels.get(VM, ""), "session": labels[SESSION], "owner": labels.get(OWNER, ""), **created(when or "")}
+
+
 def leftovers(machines, things):
     """A list's answer: the machines, and those things whose machine (by name) is not among them."""
     names = {machine["name"] for machine in machines if machine["name"]}
@@ -288,7 +303,7 @@ HOOKS = {"create": "create", "ssh-info": "ssh_info", "status": "status", "destro
 def status_of(provider, error):
     if isinstance(error, Stop):
         return error.status
-    return provider.judge(error) if hasattr(provider, "judge") else judge(error.what)
+    return provider.judge(error) if hasattr(provider, "judge") else judge(error.what, getattr(provider, "judged_by", RULES))
 
 
 def main(provider):

@@ -44,15 +44,6 @@ def linode(*args, timeout=50, more_env=None):
     raise Failure(done.words())
 
 
-def unless(pattern, call):
-    try:
-        return call()
-    except Failure as failure:
-        if not re.search(pattern, failure.what, re.I):
-            raise
-        return None
-
-
 def labels_of(thing):
     """bottle-session:x → {"bottle-session": "x"}"""
     return dict(tag.split(":", 1) for tag in thing.get("tags", []) if re.match(r"bottle-(session|owner|vm):", tag))
@@ -68,6 +59,8 @@ def listed(kind, name=""):
 
 
 class Linode:
+    judged_by = RULES
+
     def find(self):
         """Linodes and firewalls of this VM. A firewall's id is firewall/ID."""
         name, vm_id = hook.known_name(), hook.known_id()
@@ -93,7 +86,7 @@ class Linode:
             with open(hook.env("BOTTLE_USER_DATA"), "rb") as f:
                 user_data = base64.b64encode(f.read()).decode()
             # A root password is demanded. Nobody ever learns this one.
-            unless(r"must be unique", lambda: linode(
+            hook.unless(r"must be unique", lambda: linode(
                 "linodes", "create", "--label", name, "--region", region, "--type", self.type(), "--image", hook.option("image", "linode/debian12"),
                 "--authorized_keys", hook.public_key(), "--metadata.user_data", user_data, "--firewall_id", str(firewall), "--booted", "true",
                 "--root_pass", *tag_flags(), timeout=120, more_env={"LINODE_CLI_ROOT_PASS": secrets.token_urlsafe(32) + "aA1!"}))
@@ -111,7 +104,7 @@ class Linode:
         rule = {"label": "ssh", "action": "ACCEPT", "protocol": "TCP", "ports": "22", "addresses": {
             "ipv4": [a for a in ssh_from if ":" not in a], "ipv6": [a for a in ssh_from if ":" in a]}}
         label = "bottle-" + hashlib.sha256(name.encode()).hexdigest()[:16]  # at most 32 characters
-        made = unless(r"must be unique", lambda: linode(
+        made = hook.unless(r"must be unique", lambda: linode(
             "firewalls", "create", "--label", label, "--rules.inbound", json.dumps([rule]), "--rules.inbound_policy", "DROP",
             "--rules.outbound_policy", "ACCEPT", *tag_flags()))
         there = made or listed("firewalls", name)
@@ -142,24 +135,17 @@ class Linode:
         machines, firewalls = self.find()
         for machine in machines:
             hook.came_true()
-            unless(r"failed: 404|not found", lambda: linode("linodes", "delete", str(machine["id"])))
+            hook.unless(r"failed: 404|not found", lambda: linode("linodes", "delete", str(machine["id"])))
         if machines and not hook.wait_for(lambda: not self.find()[0], hook.patience()):
             return {"status": "deleting"}
         for firewall in firewalls:
-            unless(r"failed: 404|not found", lambda: linode("firewalls", "delete", str(firewall["id"])))
+            hook.unless(r"failed: 404|not found", lambda: linode("firewalls", "delete", str(firewall["id"])))
         return hook.gone()
 
     def list_(self):
         machines, firewalls = hook.together(lambda: listed("linodes"), lambda: listed("firewalls"))
-        line = lambda thing, key, kind, status: {  # noqa: E731
-            "id": key, "kind": kind, "status": status, "name": labels_of(thing).get(hook.VM, ""), "session": labels_of(thing)[hook.SESSION],
-            "owner": labels_of(thing).get(hook.OWNER, ""), **hook.created(thing.get("created", ""))}
-        return hook.leftovers([line(m, str(m["id"]), "vm", STATUS.get(m["status"], "stopped")) for m in machines],
-                              [line(f, "firewall/%s" % f["id"], "firewall", "running") for f in firewalls])
-
-    @staticmethod
-    def judge(failure):
-        return hook.judge(failure.what, RULES)
+        return hook.leftovers([hook.line(str(m["id"]), "vm", STATUS.get(m["status"], "stopped"), labels_of(m), m.get("created")) for m in machines],
+                              [hook.line("firewall/%s" % f["id"], "firewall", "running", labels_of(f), f.get("created")) for f in firewalls])
 
 
 if __name__ == "__main__":

@@ -163,6 +163,10 @@ class VmPlace : public Place {
   Result<> check(plan::Plan& plan) override {
     if (plan.workspace_mode == manifest::WorkspaceMode::bind)
       return fail(Code::invalid, "workspace: bind means this machine's own files: they are not on a VM", "use clone or copy: bottle start --workspace clone --vm …");
+    if (token_.via == session::Token::Via::provider && token_.file.empty()) {
+      const auto& vm = *remote_.vm;
+      TRY(TRY(machine::Provider::find(vm.provider, machine::Places::from(vm.environment), vm.environment)).can_put_secrets());
+    }
     if (transport_.is_mosh() && plan.headless) return fail(Code::invalid, "mosh carries a terminal, and --headless has none", "leave out --transport mosh");
     return {};
   }

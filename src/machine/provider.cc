@@ -133,9 +133,13 @@ Result<std::string> Provider::destroy(const VmRequest& vm, const Progress& progr
   return said_by(name_ + "/destroy", read_status(answer, true));
 }
 
+Result<> Provider::can_put_secrets() const {
+  if (has("put-secret")) return {};
+  return fail(Code::not_found, "provider " + name_ + " has no way of its own for secrets (no hook put-secret)", "leave --token-via out, or name the file that it delivers: --token-file PATH");
+}
+
 Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string& name, const std::string& value, const Progress& progress) const {
-  if (!has("put-secret"))
-    return fail(Code::not_found, "provider " + name_ + " has no way of its own for secrets (no hook put-secret)", "leave --token-via out, or name the file that it delivers: --token-file PATH");
+  TRY(can_put_secrets());
   if (value.size() > kLongestSecret) return fail(Code::limit, "secret " + name + " is longer than 32 KB");
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");

@@ -51,7 +51,8 @@ class Provider {
   Result<std::string> destroy(const VmRequest& vm, const Progress& progress) const;  // deleting gone
   Result<std::vector<Listed>> list(const std::string& owner, const std::map<std::string, std::string>& options, const Progress& progress) const;
 
-  // Gives the value to the platform's own store: text for `sh` on the VM that prints it. Code::not_found: this provider has no such hook.
+  // Gives the value to the platform's own store: text for `sh` on the VM that prints it.
+  Result<> can_put_secrets() const;  // Code::not_found: this provider has no such hook
   Result<std::string> put_secret(const VmRequest& vm, const std::string& name, const std::string& value, const Progress& progress) const;
 
   // Keeps the disk of a VM that has been sealed (machine/vm_side.sh): a value for options.image. `before`: the one it replaces, may go.

@@ -2,7 +2,6 @@
 a terminal is back; what a keystroke takes. In the world of tests/world, with a real sshd and a dockerd of its own on the far side."""
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -191,34 +190,3 @@ def keystroke_ratio(bench):
         ordered = sorted(values)
         bench.note("%-17s median %3.0f ms, 95 %% %4.0f ms, of %d keys" % (name, 1000 * median(values), 1000 * ordered[int(len(ordered) * 0.95)], len(values)))
     return median(taken["bottle"]) / median(taken["ssh"])
-
-
-@figure("vm_ready_s", 5, "s", "remote", "on a VM made for the session, from its engine's first answer to the agent's exec; QEMU, from a baked disk")
-def vm_ready_s(bench):
-    import world
-    bench.progress("the test world, and an operator with a VM")
-    w = bench.stack.enter_context(world.World())
-    w.load_image("shell")
-    run_dir, home = w.path("run"), w.path("vm-home")
-    os.makedirs(run_dir, mode=0o700)
-    config = {"bottles": {"b": {"runtime": "runc", "workspace": "clone", "egress": {"allow": ["allowed.example.org"]}}}, "agents": {"a": {"bottle": "b", "provider": "shell"}},
-              "vms": {"lab": {"provider": "qemu", "cpus": 2, "memory": "2g"}}}
-    env = {**w.environment(config, home=home), "XDG_RUNTIME_DIR": run_dir, "XDG_CACHE_HOME": os.path.join(world.CACHE, "xdg")}
-    bench.progress("the first disk, and `bottle vm bake` (minutes where the processor is emulated)")
-    subprocess.run([os.path.join(world.ROOT, "providers", "qemu", "prepare")], env=env, check=True, capture_output=True)
-    begun = time.time()
-    subprocess.run(w.command("vm", "bake", "lab"), env=env, check=True, capture_output=True, cwd=w.dir)
-    bench.note("baked in %.0f s" % (time.time() - begun))
-    ready, whole = [], []
-    for _ in range(bench.rounds(4)):
-        begun = time.time()
-        done = subprocess.run(w.command("start", "a", "--headless", "--yes", "--json", "--vm", "lab", "-p", "date +%s.%N"), cwd=w.workspace(), env=env, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError("a session on a VM failed: " + done.stderr[-1500:])
-        events = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-        vm = next(event for event in events if event.get("event") == "vm")
-        ready.append(float(done.stdout) - vm["engine_at"])  # both by the VM's clock
-        whole.append(time.time() - begun)
-        bench.note("sshd after %.0f s, the agent's exec %.1f s after the engine's first answer; the whole session %.0f s" % (vm["ssh"], ready[-1], whole[-1]))
-    return median(ready)

@@ -260,7 +260,7 @@ def test_qemu_has_nothing_of_the_operators_environment(machine):
     pytest.fail("no qemu")
 
 
-def test_an_idle_vm_ends_itself_with_its_containers(machine):
+def test_an_idle_vm_ends_itself_with_its_containers(machine, tmp_path):
     """The dead-man switch: nobody signed in, no session, no heartbeat."""
     image = machine.ssh("mkdir -p i && cp /bin/busybox i/ && tar -C i -c . | docker import - box >/dev/null && docker run -d --name left box /busybox sleep 9999")
     assert image.returncode == 0, image.stderr
@@ -268,6 +268,14 @@ def test_an_idle_vm_ends_itself_with_its_containers(machine):
     machine.visitor.wait()
     assert wait_for(lambda: machine.lab.list()[0]["state"] == "stopped", 330, 5), machine.lab.list()
     assert machine.owner.poll() is None, "its owner lives, and had no part in it"
+    # On its disk there is nothing left of what the agent's containers and whoever signed in had.
+    (directory,) = [os.path.join(machine.lab.machines, d) for d in os.listdir(machine.lab.machines) if not d.endswith(".lock")]
+    world_module.run("qemu-img", "convert", "-O", "raw", os.path.join(directory, "disk.qcow2"), str(tmp_path / "disk.raw"))
+    def entries(path):
+        lines = world_module.run("debugfs", "-R", "ls -p " + path, str(tmp_path / "disk.raw")).stdout.splitlines()
+        return {line.split("/")[5] for line in lines if line.startswith("/")} - {".", "..", ""}
+    assert "overlay2" in entries("/var/lib/docker"), "the disk can be read"
+    assert entries("/var/lib/docker/containers") == entries("/var/lib/docker/volumes") == entries("/home/bottle") == set()
 
 
 def test_after_kill_nine_the_reaper_destroys_what_stopped(machine):

@@ -47,12 +47,12 @@ class Cloud:
                                  "options": {"world": self.world.dir, "net": self.world.net_ns, **options}}}
         return config
 
-    def start(self, script, *args, env=None, options=None, vm=None, timeout=120, wait=True, **bottle):
+    def start(self, script, *args, env=None, options=None, vm=None, timeout=120, wait=True, token=True, **bottle):
         argv = ("start", "a", "--yes", "--headless", "--json", "-p", '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script, "--vm", "lab", *args)
         config, env = self.config(options, vm, **bottle), {**self.env, **(env or {})}
         if wait:
-            return self.operator.bottle(*argv, config=config, env=env, timeout=timeout)
-        return subprocess.Popen(self.world.command(*argv), cwd=self.operator.workspace, env={**self.world.environment(config, self.operator.home), **env},
+            return self.operator.bottle(*argv, config=config, env=env, timeout=timeout, token=token)
+        return subprocess.Popen(self.world.command(*argv), cwd=self.operator.workspace, env={**self.world.environment(config, self.operator.home, token), **env},
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def bottle(self, *args, **options):
@@ -191,8 +191,7 @@ def test_where_the_token_is(cloud, until, way):
     if way == "file":
         options["deliver"] = cloud.world.path("token")
     egress = {**EGRESS, "hosts": HOSTS}  # what is reached from this side has no name server of the world's
-    process = cloud.start(ASK + "; sleep 300", *WAYS[way], wait=False, options=options, secrets=SECRET, egress=egress,
-                          env={"CLAUDE_BOTTLE_OAUTH_TOKEN": ""} if way == "file" else None)
+    process = cloud.start(ASK + "; sleep 300", *WAYS[way], wait=False, options=options, secrets=SECRET, egress=egress, token=way != "file")
     try:
         assert until(lambda: cloud.world.seen("inspected.example.org", since) or process.poll() is not None, 60)
         assert process.poll() is None, process.communicate()
@@ -211,7 +210,7 @@ def test_where_the_token_is(cloud, until, way):
 
 def test_a_provider_that_cannot_keep_a_secret(cloud):
     for text, why in ((None, "no way of its own for secrets"), ('#!/bin/sh\nprintf \'{"fetch":"echo %s"}\' "$(cat)"\n', "holds the value itself"),
-                      ("#!/bin/sh\necho {}\n", 'no text "fetch"')):
+                      ("#!/bin/sh\necho {}\n", "the answer has no text")):
         if text:
             cloud.write(cloud.where, "put-secret", text)
         else:
@@ -219,6 +218,7 @@ def test_a_provider_that_cannot_keep_a_secret(cloud):
         done = cloud.start("true", "--token-via", "provider", secrets=SECRET, egress=EGRESS)
         assert done.returncode == 125 and why in done.stderr and cloud.world.token not in done.stderr, done.stderr
         assert cloud.nothing_left(), cloud.left()
+        assert text or "create" not in cloud.calls(), "known before anything is made"
 
 
 # -- hooks that fail

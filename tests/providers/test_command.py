@@ -22,7 +22,7 @@ def test_life(tmp_path):
     assert not (tmp_path / ("state-" + vm.name) / "it").exists()
 
 
-@pytest.mark.parametrize("hook", ["create", "ssh-info", "status", "destroy", "list"])
+@pytest.mark.parametrize("hook", ["create", "ssh-info", "status", "destroy", "list", "put-secret", "bake"])
 def test_words_and_status_are_the_commands(tmp_path, hook):
     option = {hook.replace("-", "_"): "echo these words >&2; exit 73"}
     done = Vm("command", str(tmp_path), **option).run(hook)

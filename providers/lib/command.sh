@@ -1,0 +1,9 @@
+# One hook of the contract in docs/providers.md, which the manifest gives as a command line: options.create, options.ssh-info, …
+# It gets the same environment, and its stdin, stdout, stderr and exit status are the hook's.
+hook=${0##*/}
+eval "line=\${BOTTLE_OPT_$(printf %s "$hook" | tr a-z- A-Z_):-}"
+if [ -z "$line" ]; then
+  echo "set options.$hook in the manifest: the command line that does what docs/providers.md says of $hook" >&2
+  exit 78
+fi
+exec /bin/sh -c "$line" "bottle-$hook"
