@@ -88,3 +88,41 @@ def test_a_download_passes_whole_with_inspection_on(operator):
     session = operator.start("curl -sS -m 100 https://inspected.example.org/bytes/50000000 | wc -c",
                              egress={"allow": [{"host": "inspected.example.org", "inspect": True}]})
     assert session.out.split() == ["50000000"], session.explain()
+
+
+MANY = r"""
+cat > /tmp/many.py <<'P'
+import asyncio, os, sys
+guard, port = os.environ["https_proxy"].removeprefix("http://").rstrip("/").split(":")
+async def one(i):
+    for _ in range(3):
+        try:
+            reader, writer = await asyncio.wait_for(asyncio.open_connection(guard, int(port)), 30)
+            break
+        except OSError as error:
+            print("again", i, error, file=sys.stderr)
+    writer.write(b"CONNECT allowed.example.org:443 HTTP/1.1\r\nHost: allowed.example.org:443\r\n\r\n" if i % 2 else
+                 b"GET http://allowed.example.org/many HTTP/1.1\r\nHost: allowed.example.org\r\nConnection: close\r\n\r\n")
+    await writer.drain()
+    line = await asyncio.wait_for(reader.readline(), 60)
+    await held.wait()
+    writer.close()
+    return line
+async def main():
+    global held
+    held = asyncio.Event()
+    tasks = [asyncio.create_task(one(i)) for i in range(200)]
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_later(float(sys.argv[1]), held.set)
+    lines = await asyncio.gather(*tasks, return_exceptions=True)
+    good = sum(isinstance(line, bytes) and line.startswith(b"HTTP/1.1 200") for line in lines)
+    print("good", good, {repr(line) for line in lines if not isinstance(line, bytes) or not line.startswith(b"HTTP/1.1 200")})
+asyncio.run(main())
+P
+python3 /tmp/many.py 5
+"""
+
+
+def test_two_hundred_connections_at_once(operator, runtime):
+    session = operator.start(MANY, runtime=runtime)
+    assert session.status == 0 and "good 200 set()" in session.out, session.explain()
