@@ -51,7 +51,7 @@ class LocalPlace : public Place {
     if (!engine_) return std::unexpected(engine_.error());
     // What a dead owner left goes first: its subnet and names are free again.
     for (const auto& swept : session::sweep(directories(), TRY(session::find_orphans(directories(), &*engine_)))) show_swept(swept, output_);
-    TRY(session::ensure_runtime(*engine_, info_, directories(), plan.runtime));
+    TRY(session::ensure_runtime(*engine_, info_, directories().runtimes, plan.runtime));
     return session::ensure_agent_image(*engine_, plan.image, say);
   }
 

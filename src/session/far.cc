@@ -83,7 +83,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   if (job.engine.empty()) return fail(Code::unavailable, world.engine_error);
   if (info.is_object()) {
     auto engine = TRY(docker::Engine::connect({job.engine, "this machine"}));
-    TRY(ensure_runtime(engine, info, world.directories, job.plan.runtime));
+    TRY(ensure_runtime(engine, info, roots_path(world) + ".runtimes", job.plan.runtime));
   }
   if (job.token.via == Token::Via::sendenv) {
     if (sent.size() < 8) return fail(Code::unavailable, "the token did not arrive with ssh's SendEnv");

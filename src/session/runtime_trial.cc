@@ -64,10 +64,10 @@ RuntimeTrial try_runtime(docker::Engine& engine, const std::string& image, const
   return trial;
 }
 
-Result<> ensure_runtime(docker::Engine& engine, const json& info, const Directories& directories, const std::string& wanted) {
+Result<> ensure_runtime(docker::Engine& engine, const json& info, const std::string& path, const std::string& wanted) {
   bool named = wanted != "auto" && !wanted.empty();
   std::string runtime = named ? wanted : text_of(info, "DefaultRuntime", "runc");
-  std::string path = directories.sessions.substr(0, directories.sessions.rfind('/')) + "/runtimes.json", key = circumstances(engine, info, runtime);
+  std::string key = circumstances(engine, info, runtime);
   auto text = read_file(path, 1 << 20);
   json passed = text ? json::parse(*text, nullptr, false) : json::object();
   if (!passed.is_object() || passed.size() > 100) passed = json::object();

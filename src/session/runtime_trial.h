@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "docker/engine.h"
-#include "session/state.h"
 
 namespace bottle::session {
 
@@ -21,7 +20,7 @@ struct RuntimeTrial {
 RuntimeTrial try_runtime(docker::Engine& engine, const std::string& image, const std::string& runtime);
 
 // Tries the runtime that a plan names ("auto": the engine's default one) unless it passed before: on this engine, of this version, as this
-// very program. `info`: what the engine says of itself. The memory of it is a file beside the sessions.
-Result<> ensure_runtime(docker::Engine& engine, const nlohmann::json& info, const Directories& directories, const std::string& runtime);
+// very program. `info`: what the engine says of itself. `memory`: the file that remembers it.
+Result<> ensure_runtime(docker::Engine& engine, const nlohmann::json& info, const std::string& memory, const std::string& runtime);
 
 }  // namespace bottle::session
