@@ -1,0 +1,57 @@
+#include "pki/seal.h"
+
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace bottle::pki {
+namespace {
+
+constexpr size_t kBlock = 16;
+
+}  // namespace
+
+std::string new_seal_key() {
+  std::string key(kSealKey, '\0');
+  if (::getentropy(key.data(), key.size()) != 0) std::abort();
+  return key;
+}
+
+Result<> seal(std::string_view key, uint64_t position, char* bytes, size_t size) {
+  struct Free {
+    void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
+  };
+  std::unique_ptr<EVP_CIPHER_CTX, Free> context(EVP_CIPHER_CTX_new());
+  unsigned char counter[kBlock] = {}, skipped[kBlock] = {};
+  for (int i = 0; i < 8; ++i) counter[kBlock - 1 - i] = static_cast<unsigned char>(position / kBlock >> (8 * i));
+  int n = 0;
+  auto* at = reinterpret_cast<unsigned char*>(bytes);
+  bool done = key.size() == kSealKey && size < (1u << 30) && context &&
+              EVP_EncryptInit_ex(context.get(), EVP_aes_256_ctr(), nullptr, reinterpret_cast<const unsigned char*>(key.data()), counter) == 1 &&
+              EVP_EncryptUpdate(context.get(), skipped, &n, skipped, static_cast<int>(position % kBlock)) == 1 &&
+              EVP_EncryptUpdate(context.get(), at, &n, at, static_cast<int>(size)) == 1;
+  return done ? Result<>() : fail(Code::internal, "sealing");
+}
+
+Digest::Digest() : context_(EVP_MD_CTX_new()) {
+  if (!context_ || EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) != 1) std::abort();
+}
+
+void Digest::feed(std::string_view bytes) {
+  if (EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) != 1) std::abort();
+}
+
+std::string Digest::finish() {
+  std::string out(kDigest, '\0');
+  if (EVP_DigestFinal_ex(context_.get(), reinterpret_cast<unsigned char*>(out.data()), nullptr) != 1) std::abort();
+  return out;
+}
+
+std::string digest(std::string_view bytes) {
+  Digest d;
+  d.feed(bytes);
+  return d.finish();
+}
+
+}  // namespace bottle::pki
