@@ -36,7 +36,7 @@ std::string egress_line(const json& entry) {
   std::string line = padded(time, 8) + padded(action, 5) + padded(text_of(entry, "kind"), 7) + padded(host, 36);
   std::string request = text_of(entry, "method");
   if (std::string path = text_of(entry, "path"); !path.empty()) request += (request.empty() ? "" : " ") + path;
-  for (const std::string& part : {request, text_of(entry, "code"), text_of(entry, "reason")})
+  for (const std::string& part : {request, text_of(entry, "code"), text_of(entry, "reason"), std::string(text_of(entry, "side") == "near" ? "decided here" : "")})
     if (!part.empty()) line += part + "  ";
   if (std::string out = text_of(entry, "bytes_out"); !out.empty()) line += out + " bytes out, " + text_of(entry, "bytes_in") + " in";
   while (line.ends_with(' ')) line.pop_back();

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "app/commands.h"
 #include "app/log_lines.h"
@@ -39,20 +40,41 @@ void print(const std::string& line, const LogsOptions& options, bool people) {
   else if (std::string text = egress_line(entry); !text.empty()) std::cout << text << "\n";
 }
 
-Result<> egress(const std::string& name, const LogsOptions& options) {
-  bool people = ::isatty(1) && !options.as_json;
-  std::string path = directories().results + "/" + name + "/egress.jsonl", rest;
+// One side's decisions: a file that may come later, and grow.
+struct Decisions {
+  std::string path, rest;
   UniqueFd fd;
-  for (bool last = false;;) {
+
+  Result<std::vector<std::string>> more() {
+    std::vector<std::string> lines;
     if (!fd) fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     char buffer[65536];
-    ssize_t n = fd ? ::read(fd.get(), buffer, sizeof buffer) : 0;
-    if (n < 0 && errno != EINTR) return fail_errno("reading " + path);
-    if (n > 0) {
-      rest.append(buffer, static_cast<size_t>(n));
-      for (size_t end; (end = rest.find('\n')) != std::string::npos; rest.erase(0, end + 1)) print(rest.substr(0, end), options, people);
-      continue;
+    for (ssize_t n; fd && (n = ::read(fd.get(), buffer, sizeof buffer)) != 0;) {
+      if (n < 0 && errno != EINTR) return fail_errno("reading " + path);
+      if (n > 0) rest.append(buffer, static_cast<size_t>(n));
     }
+    size_t at = 0;
+    for (size_t end; (end = rest.find('\n', at)) != std::string::npos; at = end + 1) lines.push_back(rest.substr(at, end - at));
+    rest.erase(0, at);
+    return lines;
+  }
+};
+
+std::string time_of(const std::string& line) {
+  size_t at = line.find("\"time\":\"");
+  return at == std::string::npos ? "" : line.substr(at + 8, 24);
+}
+
+// The guard's, and for a bottle on another machine those that were made here.
+Result<> egress(const std::string& name, const LogsOptions& options) {
+  bool people = ::isatty(1) && !options.as_json;
+  std::string results = directories().results + "/" + name;
+  Decisions guard{results + "/egress.jsonl", "", {}}, near{results + "/egress-near.jsonl", "", {}};
+  for (bool last = false;;) {
+    auto lines = TRY(guard.more()), others = TRY(near.more());
+    lines.insert(lines.end(), others.begin(), others.end());
+    if (!others.empty()) std::ranges::stable_sort(lines, {}, time_of);
+    for (const auto& line : lines) print(line, options, people);
     std::cout << std::flush;
     if (!std::cout) return {};
     // What was written between the last read and the end is read once more.
@@ -60,7 +82,7 @@ Result<> egress(const std::string& name, const LogsOptions& options) {
     last = !runs(name);
     if (!last) std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }
-  if (!fd) return fail(Code::not_found, "session " + name + " has no decisions", "its guard never spoke");
+  if (!guard.fd && !near.fd) return fail(Code::not_found, "session " + name + " has no decisions", "its guard never spoke");
   return {};
 }
 
