@@ -9,6 +9,8 @@
 #include "app/output.h"
 #include "app/world.h"
 #include "base/file.h"
+#include "session/terminal.h"
+#include "session/far_words.h"
 
 namespace bottle::app {
 namespace {
@@ -18,6 +20,7 @@ using nlohmann::json;
 struct RemoteCommand {
   std::string target;
   std::string docker_script;
+  bool yes = false;
   Output output;
 };
 
@@ -58,25 +61,36 @@ if ! command -v dockerd >/dev/null 2>&1 && ! [ -x /usr/sbin/dockerd ]; then
   elif command -v dnf >/dev/null 2>&1; then root dnf -q -y install moby-engine || root dnf -q -y install docker
   elif command -v apk >/dev/null 2>&1; then root apk add --quiet docker
   elif command -v pacman >/dev/null 2>&1; then root pacman -Sy --noconfirm --quiet docker
-  else echo "no package manager that is known here: install Docker by hand" >&2; exit 78; fi
+  else echo "no package manager that is known here: install Docker by hand" >&2; exit 78; fi >&2
 fi
 if command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ]; then root systemctl enable --now docker
 elif command -v rc-service >/dev/null 2>&1; then root rc-service docker start
-fi
+fi >&2
 [ "$(id -u)" = 0 ] || id -nG | tr ' ' '\n' | grep -qx docker || root usermod -aG docker "$(id -un)"
 )sh";
 
 Result<int> setup(const RemoteCommand& o) {
   auto far = TRY(far_to(o.target));
+  std::string machine = far.target.to_string();
   auto side = TRY(session::FarSide::reach(far, ::isatty(0)));
-  std::cerr << dim("· installing a container engine on " + far.target.to_string() +
-                   (o.docker_script.empty() ? " from its distribution" : " with " + o.docker_script)) << "\n";
+  auto channel = TRY(side.serve());
+  if (!channel.hello.value("engine", json::object()).contains("error")) {
+    std::cerr << dim("· " + machine + " has a container engine: there is nothing to install") << "\n";
+    return check(o);
+  }
   std::string script = o.docker_script.empty() ? "" : TRY(read_file(o.docker_script, 1 << 20));
+  std::string how = script.empty() ? "from its distribution's packages" : "by running " + o.docker_script + " there as root";
+  if (!o.yes) {
+    std::string answer = TRY(session::ask("install a container engine on " + machine + ", " + how + "? [y/N]", false));
+    if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "nothing was installed");
+  }
+  std::cerr << dim("· installing a container engine on " + machine + ", " + how) << "\n";
   std::string line = "sh -c " + ssh::quoted(kSetup) + " setup " + (script.empty() ? "package" : "script");
   auto done = TRY(side.connection().capture(line, {.input = script, .timeout_ms = 900000}));
   if (done.status != 0)
-    return fail(Code::unavailable, "setting up " + far.target.to_string() + " failed: " + session::cleaned(json(done.err.substr(0, 2000))).get<std::string>(),
+    return fail(Code::unavailable, "setting up " + machine + " failed: " + session::cleaned(json(done.err.substr(0, 2000))).get<std::string>(),
                 "it needs root or sudo without a password there");
+  channel = {};
   side.drop();  // a new group counts from the next sign-in on
   return check(o);
 }
@@ -97,6 +111,7 @@ void add_remote(CLI::App& app, int& exit) {
   auto* setup_command = command->add_subcommand("setup");
   setup_command->add_option("target", o->target)->required();
   setup_command->add_option("--docker-script", o->docker_script);
+  setup_command->add_flag("-y,--yes", o->yes);
   setup_command->add_flag("--json", o->output.json);
   setup_command->callback([finish] { finish(setup); });
 }
