@@ -6,12 +6,14 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <future>
 
 #include "base/defer.h"
 #include "base/file.h"
 #include "base/unique_fd.h"
 #include "session/names.h"
 #include "session/stream.h"
+#include "session/transcript.h"
 
 namespace bottle::session {
 namespace {
@@ -46,6 +48,8 @@ std::optional<Work> work_of(const Job& job, const workspace::Summary& sent) {
 nlohmann::json collect(docker::Engine& engine, const std::string& session, const Work& work, const std::string& scratch,
                        const std::function<void(const std::string&)>& tell) {
   std::string container = Names(session).agent;
+  // Beside the work, and on no account instead of it.
+  auto transcript = std::async(std::launch::async, [&] { save_transcript(engine, container, work.results); });
   std::string still_there = "The work is still in the container " + container + ". When the cause is mended, `bottle cleanup` brings it home.";
   if (work.far) {
     // Sorted where the operator's repository is, once it has been fetched.

@@ -4,6 +4,8 @@
 
 #include "base/file.h"
 #include "base/unique_fd.h"
+#include "session/json_lines.h"
+#include "session/transcript.h"
 #include "workspace/workspace.h"
 
 namespace bottle::session {
@@ -49,22 +51,9 @@ Result<json> Homecoming::sort(const Source& source) {
 
 // Line by line through the parser: the far side may have been taken, and this is read on a terminal.
 Result<> Homecoming::save_egress(const Source& source) {
-  std::string path = job_.directories.results + "/" + job_.plan.session + "/egress.jsonl";
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd) return fail_errno("creating " + path);
-  std::string pending;
+  auto lines = TRY(JsonLines::create(job_.directories.results + "/" + job_.plan.session + "/egress.jsonl", kMostEgress, kLongestLine));
   char buffer[65536];
-  for (size_t total = 0, n; (n = TRY(source(buffer, sizeof buffer))) > 0;) {
-    if ((total += n) > kMostEgress) return fail(Code::limit, "the list of the guard's decisions is too long");
-    pending.append(buffer, n);
-    size_t start = 0;
-    for (size_t end; (end = pending.find('\n', start)) != std::string::npos; start = end + 1) {
-      auto line = json::parse(pending.begin() + static_cast<long>(start), pending.begin() + static_cast<long>(end), nullptr, false);
-      if (line.is_object()) TRY(write_all(fd.get(), line.dump(-1, ' ', true, json::error_handler_t::replace) + "\n"));
-    }
-    pending.erase(0, start);
-    if (pending.size() > kLongestLine) pending.clear();
-  }
+  for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) TRY(lines.feed({buffer, n}));
   return {};
 }
 
@@ -92,6 +81,7 @@ Result<json> Homecoming::fetch(FarSide& far) {
   TRY(far.fetch({"fetch", job_.plan.session}, [&](const std::string& name, const Source& source) -> Result<> {
     if (name == "egress.jsonl") TRY(save_egress(source));
     if (name == "workspace.tar") TRY(keep(source, kept, 16ull << 30));
+    if (name.starts_with("transcript/")) TRY(keep_transcript(source, name, job_.directories.results + "/" + job_.plan.session));
     return drain(source);
   }));
   // On this disk first, sorted second: what cannot be sorted is not lost.

@@ -1,5 +1,8 @@
 """The main job: the real Claude Code, headless, against the stand-in of the Messages API, through the guard."""
 
+import glob
+import json
+
 import pytest
 
 
@@ -22,6 +25,9 @@ def test_claude_answers(world, operator, runtime):
     assert session.status == 0, session.explain()
     assert "The stand-in heard: say a word" in session.out
     assert "42 from a tool" in results(world, session.since)
+    [transcript] = glob.glob(world.state(operator.home) + "/results/*/transcript/*.jsonl")
+    said = [json.loads(line) for line in open(transcript)]
+    assert any("say a word" in json.dumps(line) for line in said), said
 
 
 def test_the_token_is_swapped_in_and_never_in_the_bottle(world, operator, play):
