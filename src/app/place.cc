@@ -1,8 +1,10 @@
 #include "app/place.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <optional>
 
+#include "app/acquaintance.h"
 #include "app/findings.h"
 #include "app/show.h"
 #include "app/vms.h"
@@ -71,17 +73,15 @@ class LocalPlace : public Place {
 
 class RemotePlace : public Place {
  public:
-  RemotePlace(session::Far far, session::FarSide side, session::Channel channel, const RemoteOptions& options)
-      : far_(std::move(far)), side_(std::move(side)), channel_(std::move(channel)), token_(options.token), tunnel_(options.tunnel), transport_(options.transport) {}
+  // `hello`: what the machine said, or, where the channel's has not come yet, what it said the last time.
+  RemotePlace(session::Far far, session::FarSide side, session::Channel channel, nlohmann::json hello, const RemoteOptions& options)
+      : far_(std::move(far)), side_(std::move(side)), channel_(std::move(channel)), hello_(std::move(hello)), options_(options) {}
 
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
-    const auto& hello = channel_.hello;
-    facts.uid = hello.value("uid", 1000u);
-    facts.gid = hello.value("gid", 1000u);
-    auto engine = hello.value("engine", nlohmann::json::object());
-    for (const auto& runtime : engine.value("runtimes", nlohmann::json::array()))
-      if (runtime.is_string()) facts.runtimes.push_back(runtime);
-    facts.images = image_facts(manifest, hello.value("machine", ""));
+    facts.uid = hello_.value("uid", 1000u);
+    facts.gid = hello_.value("gid", 1000u);
+    facts.runtimes = runtimes_of(hello_);
+    facts.images = image_facts(manifest, hello_.value("machine", ""));
     return {};
   }
 
@@ -89,49 +89,77 @@ class RemotePlace : public Place {
     if (plan.workspace_mode == manifest::WorkspaceMode::bind)
       return fail(Code::invalid, "workspace: bind means this machine's own files: they are not on " + far_.target.to_string(),
                   "use clone or copy: bottle start --workspace clone --remote …");
-    auto mosh = channel_.hello.find("mosh");
-    if (transport_.is_mosh() && (mosh == channel_.hello.end() || *mosh != true))
+    bool mosh = options_.transport.is_mosh();
+    if (mosh && !hello_.value("mosh", false))
       return fail(Code::not_found, "there is no mosh-server on " + far_.target.to_string(), "install mosh there, or leave out --transport mosh");
-    if (transport_.is_mosh() && plan.headless) return fail(Code::invalid, "mosh carries a terminal, and --headless has none", "leave out --transport mosh");
-    for (const auto& finding : remote_findings(channel_.hello, far_.target.to_string()))
+    if (mosh && plan.headless) return fail(Code::invalid, "mosh carries a terminal, and --headless has none", "leave out --transport mosh");
+    for (const auto& finding : remote_findings(hello_, far_.target.to_string()))
       if (finding.severity == Severity::warn) plan.warnings.push_back(finding.what);
     return {};
   }
 
   Result<> prepare(const plan::Plan& plan, const Say& say) override {
-    for (const auto& image : channel_.hello.value("images", nlohmann::json::array()))
-      if (image == plan.image.reference) return {};
+    if (has_image(hello_, plan)) return {};
     auto engine = connect_engine();
     if (!engine)
       return fail(Code::not_found, far_.target.to_string() + " has no image " + plan.image.reference + ", and there is no engine here to send it from: " + engine.error().what,
                   engine.error().todo);
     TRY(session::ensure_agent_image(*engine, plan.image, say));
     UniqueFd archive = TRY(session::spool_image(*engine, plan.image.reference));
-    return session::send_image(archive.get(), plan.image.reference, TRY(engine->layers(plan.image.reference)), side_, say);
+    TRY(session::send_image(archive.get(), plan.image.reference, TRY(engine->layers(plan.image.reference)), side_, say));
+    hello_["images"].push_back(plan.image.reference);
+    remember(far_, hello_);
+    return {};
   }
 
   Result<int> start(session::Job job) override {
-    if (token_.via != session::Token::Via::job) TRY(hand_over_token(job));
-    job.tunnel = tunnel_;
-    auto roots = channel_.hello.find("roots");
+    if (options_.token.via != session::Token::Via::job) TRY(hand_over_token(job));
+    job.tunnel = options_.tunnel;
     job.remote.emplace();
     job.remote->far = far_;
-    if (roots != channel_.hello.end() && roots->is_string()) job.remote->roots = roots->get<std::string>();
-    return session::start_supervisor(job, &channel_);
+    job.remote->roots = hello_.value("roots", "");
+    job.remote->unseen = channel_.hello.is_null();
+    auto socket = session::start_supervisor(job, &channel_);
+    channel_ = {};  // the supervisor's alone: when it lets go, the far side is to see that
+    return socket;
+  }
+
+  Result<> judge(const nlohmann::json& hello, const plan::Plan& plan) override {
+    changed_ = !hello.is_object() || hello.value("bottle", "") != "far" || !has_image(hello, plan) || runtimes_of(hello) != runtimes_of(hello_) ||
+               (hello_.contains("roots") && hello.value("roots", "") != hello_.value("roots", "")) ||
+               std::ranges::any_of(kCount, [&](const char* key) { return hello.value(key, nlohmann::json()) != hello_.value(key, nlohmann::json()); });
+    if (changed_) return fail(Code::conflict, far_.target.to_string() + " is not as it was the last time");
+    TRY(admit(hello, far_, options_.allow_vpn));
+    remember(far_, hello);
+    return {};
+  }
+
+  bool has_changed() const override { return changed_; }
+
+  // Nothing of what the plan rests on may lead back to the operator, or fail there.
+  static Result<> admit(const nlohmann::json& hello, const session::Far& far, bool allow_vpn) {
+    for (const auto& finding : remote_findings(hello, far.target.to_string())) {
+      bool pivot = finding.code == "vpn" || finding.code == "lan_route";
+      if (finding.severity == Severity::fail && !(pivot && allow_vpn)) {
+        forget(far);
+        return fail(pivot ? Code::denied : Code::unavailable, finding.what, finding.todo);
+      }
+    }
+    return {};
   }
 
   std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session, const Say& say) override {
-    if (!transport_.is_mosh()) return {};
-    return mosh_typing(side_, session, transport_, say);
+    if (!options_.transport.is_mosh()) return {};
+    return mosh_typing(side_, session, options_.transport, say);
   }
 
  private:
   // The token goes another way than the job's other values.
   Result<> hand_over_token(session::Job& job) {
-    job.token = token_;
+    job.token = options_.token;
     job.token.name = TRY(token_name(job.plan));
     auto value = job.values.secrets.extract(job.token.name);
-    if (token_.via != session::Token::Via::sendenv) return {};
+    if (options_.token.via != session::Token::Via::sendenv) return {};
     if (value.empty()) return fail(Code::not_found, "secret " + job.token.name + " has no value to send");
     auto channel = TRY(side_.serve({{session::kTokenVariable, value.mapped()}}));
     if (channel.hello.value("token", false) != true)
@@ -141,12 +169,24 @@ class RemotePlace : public Place {
     return {};
   }
 
+  static bool has_image(const nlohmann::json& hello, const plan::Plan& plan) {
+    auto images = hello.value("images", nlohmann::json::array());
+    return std::find(images.begin(), images.end(), plan.image.reference) != images.end();
+  }
+
+  static std::vector<std::string> runtimes_of(const nlohmann::json& hello) {
+    return hello.value("engine", nlohmann::json::object()).value("runtimes", std::vector<std::string>());
+  }
+
+  // Besides image, runtimes and roots, what a plan and a job are made from.
+  static constexpr const char* kCount[] = {"uid", "gid", "machine", "mosh"};
+
   session::Far far_;
   session::FarSide side_;
   session::Channel channel_;
-  session::Token token_;
-  bool tunnel_;
-  Transport transport_;
+  nlohmann::json hello_;
+  RemoteOptions options_;
+  bool changed_ = false;
 };
 
 class VmPlace : public Place {
@@ -251,13 +291,13 @@ Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const 
   TRY(check(options.transport));
   session::Far far = TRY(far_to(options.target));
   auto side = TRY(session::FarSide::reach(far, options.interactive, say));
-  auto channel = TRY(side.serve());
-  for (const auto& finding : remote_findings(channel.hello, far.target.to_string())) {
-    bool pivot = finding.code == "vpn" || finding.code == "lan_route";
-    if (finding.severity == Severity::fail && !(pivot && options.allow_vpn))
-      return fail(pivot ? Code::denied : Code::unavailable, finding.what, finding.todo);
-  }
-  return std::make_unique<RemotePlace>(std::move(far), std::move(side), std::move(channel), options);
+  // A machine that is known is not waited for: the plan is made for what it was, the start begins, and judge() has the last word.
+  auto known = options.fresh || options.token.via != session::Token::Via::job ? std::nullopt : recall(far);
+  session::Channel channel = TRY(known ? side.begin_serve() : side.serve());
+  nlohmann::json hello = known ? *known : channel.hello;
+  TRY(RemotePlace::admit(hello, far, options.allow_vpn));
+  if (!known) remember(far, hello);
+  return std::make_unique<RemotePlace>(std::move(far), std::move(side), std::move(channel), std::move(hello), options);
 }
 
 }  // namespace bottle::app

@@ -28,6 +28,10 @@ class Place {
   virtual Result<> prepare(const plan::Plan& plan, const Say& say) = 0;
   // Starts the session's supervisor. The launcher's end of the connection to it.
   virtual Result<int> start(session::Job job) = 0;
+  // The start is under way, and the machine shows itself: whether it is what the plan was made for. Values go there only after this.
+  virtual Result<> judge(const nlohmann::json&, const plan::Plan&) { return {}; }
+  // It is not, but a place that is made anew would be.
+  virtual bool has_changed() const { return false; }
   // How the terminal's keystrokes get to the agent other than by the session's own connection; null where that is it.
   virtual std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session, const Say& say) = 0;
 };
@@ -53,6 +57,7 @@ struct RemoteOptions {
   std::string target;  // user@host[:port]
   bool interactive = true;  // ssh may ask
   bool allow_vpn = false;
+  bool fresh = false;       // nothing that is remembered of it counts
   bool tunnel = false;      // secrets stay here
   session::Token token;     // how the sign-in token gets there
   Transport transport;

@@ -179,7 +179,7 @@ class Relay {
           if (options_.on_diagnostic) options_.on_diagnostic(frame->bytes);
           else if (!options_.quiet) (void)write_all(2, frame->bytes);
           break;
-        case FrameType::event: take_event(nlohmann::json::parse(frame->bytes, nullptr, false)); break;
+        case FrameType::event: TRY(take_event(nlohmann::json::parse(frame->bytes, nullptr, false))); break;
         case FrameType::failure: return std::unexpected(error_from(frame->bytes));
         case FrameType::result: {
           Ended ended;
@@ -194,12 +194,17 @@ class Relay {
     return std::nullopt;
   }
 
-  void take_event(const nlohmann::json& event) {
+  Result<> take_event(const nlohmann::json& event) {
     std::string kind = event.is_object() ? event.value("event", "") : "";
+    if (kind == "hello") {
+      if (options_.on_hello) TRY(options_.on_hello(event["hello"]));
+      return send_frame(socket_, FrameType::values, "");
+    }
     if (kind == "collecting") ending_ = true;
     // Over mosh's screen nothing else is written: what there is to say of the connection, mosh says itself.
     if (options_.on_event && !(typing_ && kind != "collecting")) options_.on_event(event);
     if (kind == "running") begin_typing();
+    return {};
   }
 
   int socket_;

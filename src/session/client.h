@@ -34,6 +34,8 @@ struct ClientOptions {
   // Asked once the agent runs; null, or when it ends before the session: the socket's own frames. Blocking.
   std::function<std::unique_ptr<Typing>()> begin_typing;
   bool running = false;  // the agent runs already
+  // What another machine says of itself, while the session begins there: nothing runs, and no value goes there, unless this has no objection.
+  std::function<Result<>(const nlohmann::json& hello)> on_hello;
   std::function<void(std::string_view bytes)> on_diagnostic;  // the agent's stderr; without it: to ours
 };
 

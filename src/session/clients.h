@@ -39,6 +39,9 @@ class Clients {
   uint32_t relay() const;
   void to_relay(const nlohmann::json& line);
 
+  // The socket of the launcher that began, for what it says before handle() is called. -1: it went.
+  int first() const { return clients_.empty() ? -1 : clients_.front().fd.get(); }
+
   // Whether the launcher that began is still there (before the agent runs, its death is the session's).
   bool first_is_gone();
 

@@ -117,9 +117,12 @@ Result<DeliveryPoint> DeliveryPoint::listen(const std::string& path) {
   return DeliveryPoint(std::move(fd));
 }
 
-Result<> DeliveryPoint::receive(const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms) {
+Result<> DeliveryPoint::receive(const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms, const std::function<bool()>& is_gone) {
   pollfd p{listener_.get(), POLLIN, 0};
-  if (::poll(&p, 1, patience_ms) <= 0) return fail(Code::timed_out, "the workspace did not come within " + std::to_string(patience_ms / 1000) + " s");
+  int ready = 0;
+  for (int waited = 0; waited < patience_ms && (ready = ::poll(&p, 1, 100)) == 0; waited += 100)
+    if (is_gone()) return fail(Code::canceled, "the launcher went away before the agent ran");
+  if (ready <= 0) return fail(Code::timed_out, "the workspace did not come within " + std::to_string(patience_ms / 1000) + " s");
   UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!fd) return fail_errno("taking a delivery");
   TRY(read_delivery(fd.get(), put, patience_ms));

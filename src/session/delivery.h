@@ -31,8 +31,8 @@ class DeliveryPoint {
  public:
   static Result<DeliveryPoint> listen(const std::string& path);
 
-  // Blocks until a whole delivery came, `patience_ms` at most for each wait. `put` reads its source to the end.
-  Result<> receive(const std::function<Result<>(const std::string& to, const Source& source)>& put, int patience_ms);
+  // Blocks until a whole delivery came, `patience_ms` at most for each wait, or until nobody wants it any more. `put` reads its source to the end.
+  Result<> receive(const std::function<Result<>(const std::string& to, const Source& source)>& put, int patience_ms, const std::function<bool()>& is_gone);
 
  private:
   explicit DeliveryPoint(UniqueFd fd) : listener_(std::move(fd)) {}

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <future>
 #include <thread>
 
 #include "base/file.h"
@@ -19,6 +20,7 @@
 #include "docker/engine.h"
 #include "session/client.h"
 #include "session/delivery.h"
+#include "session/delta.h"
 #include "session/frames.h"
 #include "session/images.h"
 #include "session/job.h"
@@ -56,11 +58,15 @@ void refuse(const Error& error) {
   (void)send_frame(1, FrameType::failure, json{{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}.dump());
 }
 
-// What is left of a session that has ended: its result, told again to whoever comes late.
+// What is left of a session that has ended: its result, told again to whoever comes late. Where its supervisor died, the sweep has ended it, and
+// what it saved is all that there is to tell.
 Result<> tell_result(const FarWorld& world, const std::string& session) {
-  auto text = read_file(world.directories.results + "/" + session + "/result.json");
-  if (!text) return fail(Code::not_found, "there is no session " + session + " on this machine");
-  return send_frame(1, FrameType::result, *text);
+  std::string results = world.directories.results + "/" + session;
+  if (auto text = read_file(results + "/result.json")) return send_frame(1, FrameType::result, *text);
+  if (::access(results.c_str(), F_OK) != 0) return fail(Code::not_found, "there is no session " + session + " on this machine");
+  bool swept = ::access((world.directories.sessions + "/" + session).c_str(), F_OK) != 0;
+  json result = {{"session", session}, {"exit", 125}, {"what", "the session's supervisor there died, and the agent was ended"}, {"receipt", {{"confirmed", swept}}}};
+  return send_frame(1, FrameType::result, result.dump());
 }
 
 // The public roots are kept beside this program: a start that finds them there does not send them.
@@ -94,8 +100,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   return UniqueFd(TRY(start_supervisor(job)));
 }
 
-// What dead owners left goes while the operator's machine makes up its mind: a round trip in which there is nothing else to do.
-// What the engine says of itself is asked for then too.
+// What dead owners left goes first: its subnets and names are free again. What the engine says of itself is asked for then too.
 json sweep_meanwhile(const FarWorld& world) {
   if (world.engine_socket.empty()) return nullptr;
   auto engine = docker::Engine::connect({world.engine_socket, "this machine"});
@@ -104,23 +109,33 @@ json sweep_meanwhile(const FarWorld& world) {
   return engine->info().value_or(nullptr);
 }
 
+// The hello, in a thread of its own: an operator's machine that knows this one sends its job with the first packet, and the engine has enough
+// cores for both. It is the first thing on stdout, so whoever writes there waits for it.
+std::shared_future<bool> say_hello(const FarWorld& world, bool token) {
+  return std::async(std::launch::async, [&world, token] {
+           auto hello = far_hello(world);
+           hello["token"] = token;
+           return static_cast<bool>(write_all(1, hello.dump(-1, ' ', true, json::error_handler_t::replace) + "\n"));
+         }).share();
+}
+
 int serve(const FarWorld& world) {
   std::string token = take_token_variable();
   ::prctl(PR_SET_DUMPABLE, 0);  // a job's values pass through this memory
-  auto hello = far_hello(world);
-  hello["token"] = !token.empty();
-  if (!write_all(1, hello.dump(-1, ' ', true, json::error_handler_t::replace) + "\n")) return 1;
+  auto hello = say_hello(world, !token.empty());
   json info = sweep_meanwhile(world);
   auto frame = receive_frame(0);
   if (!frame) return 0;  // it only wanted to know
   UniqueFd socket;
   if (frame->type == FrameType::job) {
     auto begun = begin(world, frame->bytes, token, info);
+    if (!hello.get()) return 1;
     if (!begun) return refuse(begun.error()), 1;
     socket = std::move(*begun);
   } else if (frame->type == FrameType::attach) {
     auto wish = json::parse(frame->bytes, nullptr, false);
     std::string session = wish.is_object() ? wish.value("session", "") : "";
+    if (!hello.get()) return 1;
     if (!session_name(session)) return refuse({Code::invalid, "not a session's name"}), 1;
     auto connected = connect_to(world.directories.sessions + "/" + session + "/socket");
     if (!connected) {
@@ -130,6 +145,7 @@ int serve(const FarWorld& world) {
     socket.reset(*connected);
     if (!send_frame(socket.get(), FrameType::attach, frame->bytes)) return 1;
   } else {
+    hello.wait();
     return refuse({Code::protocol, "neither a job nor an attach"}), 1;
   }
   pass(0, 1, socket.get());
@@ -137,23 +153,25 @@ int serve(const FarWorld& world) {
 }
 
 // The session's directory may not be there yet: the job travels on another connection.
-Result<> deliver(const FarWorld& world, const std::string& session) {
-  std::string path = world.directories.sessions + "/" + session + "/delivery";
-  UniqueFd socket;
-  for (int tries = 0; tries < 1200 && !socket; ++tries) {
+Result<UniqueFd> await_session(const std::string& path) {
+  for (int tries = 0; tries < 1200; ++tries) {
     pollfd asker{1, 0, 0};
     if (::poll(&asker, 1, 0) > 0 && (asker.revents & (POLLERR | POLLHUP))) return fail(Code::canceled, "whoever asked has gone");
-    if (auto connected = connect_to(path)) socket.reset(*connected);
-    else std::this_thread::sleep_for(std::chrono::milliseconds(tries < 200 ? 10 : 50));
+    if (auto connected = connect_to(path)) return UniqueFd(*connected);
+    std::this_thread::sleep_for(std::chrono::milliseconds(tries < 200 ? 10 : 50));
   }
-  if (!socket) return fail(Code::timed_out, "the session " + session + " did not begin");
-  for (char buffer[65536];;) {
-    ssize_t n = ::read(0, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("reading the delivery");
-    if (n == 0) break;
-    TRY(write_all(socket.get(), {buffer, static_cast<size_t>(n)}));
-  }
+  return fail(Code::timed_out, "the session did not begin");
+}
+
+Result<> deliver(const FarWorld& world, const std::string& session) {
+  ::prctl(PR_SET_DUMPABLE, 0);  // keys to what is kept here pass through this memory
+  UniqueFd socket;
+  auto applied = apply_delta(0, world.directories.cache + "/sent", [&]() -> Result<DeliveryWriter> {
+    socket = TRY(await_session(world.directories.sessions + "/" + session + "/delivery"));
+    return DeliveryWriter([&](std::string_view bytes) { return write_all(socket.get(), bytes); });
+  });
+  if (!applied && applied.error().code == Code::conflict && !socket) return write_all(1, "again\n");
+  TRY(applied);
   ::shutdown(socket.get(), SHUT_WR);
   char ok[3];
   if (::recv(socket.get(), ok, 3, MSG_WAITALL) != 3) return fail(Code::closed, "the session did not take the delivery");
@@ -164,16 +182,29 @@ Result<> deliver(const FarWorld& world, const std::string& session) {
 Result<> fetch(const FarWorld& world, const std::string& session) {
   std::string directory = world.directories.results + "/" + session;
   DeliveryWriter writer([](std::string_view bytes) { return write_all(1, bytes); });
-  for (const char* name : {"result.json", "egress.jsonl", "workspace.tar"}) {
+  bool saved = false;
+  std::vector<std::string> names = {"result.json", "egress.jsonl", "workspace.tar"};
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(directory + "/transcript", none)) names.push_back("transcript/" + entry.path().filename().string());
+  for (const auto& name : names) {
     UniqueFd fd(::open((directory + "/" + name).c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) continue;
+    saved |= name == "workspace.tar";
     TRY(writer.begin(name));
     for (char buffer[256 << 10];;) {
       ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
-      if (n < 0) return fail_errno(std::string("reading ") + name);
+      if (n < 0) return fail_errno("reading " + name);
       if (n == 0) break;
       TRY(writer.data({buffer, static_cast<size_t>(n)}));
     }
+    TRY(writer.end_archive());
+  }
+  // This machine's disk had no room for it: then it is still in its container.
+  auto engine = docker::Engine::connect({world.engine_socket, "this machine"});
+  std::string container = Names(session).agent;
+  if (!saved && engine && engine->inspect_container(container)) {
+    TRY(writer.begin("workspace.tar"));
+    TRY(engine->get_archive(container, "/workspace", [&](std::string_view bytes) { return writer.data(bytes); }));
     TRY(writer.end_archive());
   }
   return writer.finish();
@@ -201,7 +232,7 @@ Result<> checkpoint(const FarWorld& world, const std::string& session, const std
   return writer.finish();
 }
 
-// Everything that is still here of a session: it is ended if it runs, and its results go.
+// Everything that is still here of a session goes: its results, and whatever its supervisor may have left.
 Result<> forget(const FarWorld& world, const std::string& session) {
   std::error_code error;
   std::filesystem::remove_all(world.directories.results + "/" + session, error);
@@ -210,8 +241,18 @@ Result<> forget(const FarWorld& world, const std::string& session) {
   if (!world.engine_socket.empty()) {
     auto engine = TRY(docker::Engine::connect({world.engine_socket, "this machine"}));
     Names names(session);
-    bool running = ::access((world.directories.sessions + "/" + session + "/socket").c_str(), F_OK) == 0;
-    if (!running) receipt["receipt"] = to_json(tear_down(engine, session, names.things()));
+    // Whoever asks has ended it, or let go of it before its agent ran: its supervisor may still be taking it down.
+    auto supervised = [&] {
+      auto socket = connect_to(world.directories.sessions + "/" + session + "/socket");
+      if (socket) ::close(*socket);
+      return socket.has_value();
+    };
+    for (int tries = 0; tries < 600 && supervised(); ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    if (!supervised()) {
+      Receipt gone = tear_down(engine, session, names.things());
+      if (gone.confirmed) remove_session_directory(world.directories.sessions + "/" + session);
+      receipt["receipt"] = to_json(gone);
+    }
   }
   return write_all(1, receipt.dump() + "\n");
 }

@@ -1,8 +1,9 @@
 // The far side of `--remote`: what `bottle` does on the machine where the bottle runs, when it is asked over ssh.
 //
-// `bottle far serve` says hello (one line of JSON: who and what is here), then takes one frame on stdin: a job, for which it starts a
-// supervisor, or attach, for one that runs; from then on it passes bytes between the two. It is nobody: when the connection goes,
-// it goes, and the supervisor stays. The other verbs move archives, each on a command of its own.
+// `bottle far serve` says hello (one line of JSON: who and what is here) and takes one frame on stdin, whichever comes first: a job, for
+// which it starts a supervisor, or attach, for one that runs; from then on it passes bytes between the two. It is nobody: when the connection
+// goes, it goes, and the supervisor stays. A job comes without its values; they follow when the near side has seen the hello, and until then
+// nothing runs. The other verbs move archives, each on a command of its own.
 #pragma once
 
 #include <string>

@@ -14,7 +14,8 @@ enum class FrameType : char {
   detach = 'd',    // → the terminal goes, the agent stays
   stop = 'x',      // → end the session now
   policy = 'y',    // → {"id":…,"allow":{…}} or {"id":…,"deny":"host"}: answered by an event
-  job = 'j',       // → the plan and the values that belong to it; first frame of a start
+  job = 'j',       // → the plan and, on one machine, the values that belong to it; first frame of a start
+  values = 'v',    // → {"env":…,"secrets":…}: a job's for another machine, behind it. From a launcher, empty: the other machine is the expected one
   attach = 'a',    // → {"from":N}: the agent's output from position N on; without N, its last screen
   guard = 'g',     // ↔ a line of the far guard's control channel that the near side answers; {"type":"relay"}: here I am
   ping = '?',      // → is anyone there? Answered by a pong

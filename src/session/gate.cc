@@ -60,7 +60,7 @@ Result<> Gate::open(const json& go) {
   return write_all(attached_.fd(), length + body);
 }
 
-json go_message(const Job& job, const std::string& ca, const Subnet& subnet) {
+json go_message(const Job& job, const Values& values, const std::string& ca, const Subnet& subnet) {
   const auto& plan = job.plan;
   json env = json::object();
   std::string proxy = "http://" + subnet.guard + ":3128";
@@ -81,8 +81,8 @@ json go_message(const Job& job, const std::string& ca, const Subnet& subnet) {
   env["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"] = "1";
   env["DISABLE_AUTOUPDATER"] = "1";
   for (const auto& secret : plan.secrets)
-    if (!secret.env.empty() && (job.tunnel || job.values.secrets.contains(secret.name))) env[secret.env] = secret.placeholder;
-  for (const auto& [name, value] : job.values.env) env[name] = value;
+    if (!secret.env.empty() && (job.tunnel || values.secrets.contains(secret.name))) env[secret.env] = secret.placeholder;
+  for (const auto& [name, value] : values.env) env[name] = value;
   // Authorities the operator added hold for blind tunnels too, where the agent itself checks the server.
   json go = {{"env", env}, {"argv", plan.command}, {"cwd", plan.workdir}, {"ca", ca + "\n" + job.extra_ca}, {"files", json::array()}};
   if (plan.headless) go["stdin"] = plan.prompt;

@@ -30,7 +30,7 @@ class Gate {
   std::string early_;
 };
 
-nlohmann::json go_message(const Job& job, const std::string& ca, const Subnet& subnet);
+nlohmann::json go_message(const Job& job, const Values& values, const std::string& ca, const Subnet& subnet);
 
 // Skills and the agent's own settings, under home/agent.
 Result<> put_home(docker::TarWriter& tar, const Job& job);

@@ -16,10 +16,26 @@ Result<VmJob> vm_from_json(const nlohmann::json& json) {
   return vm;
 }
 
+nlohmann::json to_json(const Values& values) { return {{"env", values.env}, {"secrets", values.secrets}}; }
+
+Result<Values> values_from_json(const nlohmann::json& json) {
+  Values values;
+  for (auto [name, to] : {std::pair{"env", &values.env}, {"secrets", &values.secrets}}) {
+    auto found = json.is_object() ? json.find(name) : json.end();
+    if (!json.is_object() || found == json.end() || !found->is_object()) return fail(Code::protocol, "the job's values are unreadable");
+    for (const auto& [key, value] : found->items()) {
+      if (!value.is_string()) return fail(Code::protocol, "the job's values are unreadable");
+      (*to)[key] = value;
+    }
+  }
+  return values;
+}
+
 nlohmann::json to_json(const Job& job) {
   nlohmann::json remote;
   if (job.remote) {
-    remote = {{"far", to_json(job.remote->far)}, {"adopt", job.remote->adopt}, {"stop", job.remote->stop}, {"roots", job.remote->roots}};
+    remote = {{"far", to_json(job.remote->far)}, {"adopt", job.remote->adopt}, {"stop", job.remote->stop}, {"roots", job.remote->roots},
+              {"unseen", job.remote->unseen}};
     if (job.remote->vm) {
       remote["vm"] = to_json(*job.remote->vm);
       remote["vm"]["environment"] = job.remote->vm->environment;
@@ -27,14 +43,13 @@ nlohmann::json to_json(const Job& job) {
   }
   return {{"plan", plan::to_json(job.plan)},
           {"remote", remote},
-          {"env", job.values.env},
-          {"secrets", job.values.secrets},
+          {"values", to_json(job.values)},
           {"ssh_keys", to_json(job.ssh_keys)},
           {"engine", job.engine},
           {"ca_bundle", job.ca_bundle},
           {"extra_ca", job.extra_ca},
           {"kept_roots", job.kept_roots},
-          {"directories", {job.directories.config, job.directories.sessions, job.directories.results, job.directories.home}},
+          {"directories", {job.directories.config, job.directories.sessions, job.directories.results, job.directories.home, job.directories.cache}},
           {"self", job.path_to_self},
           {"far", job.far},
           {"tunnel", job.tunnel},
@@ -47,15 +62,14 @@ Result<Job> job_from_json(const std::string& text) {
   if (!json.is_object() || !json.contains("plan")) return fail(Code::protocol, "the job is unreadable");
   Job job;
   job.plan = TRY(plan::from_json(json["plan"]));
-  job.values.env = json["env"].get<std::map<std::string, std::string>>();
-  job.values.secrets = json["secrets"].get<std::map<std::string, std::string>>();
+  job.values = TRY(values_from_json(json.value("values", nlohmann::json())));
   job.ssh_keys = ssh_keys_from(json.value("ssh_keys", nlohmann::json::array()));
   job.engine = json["engine"];
   job.ca_bundle = json["ca_bundle"];
   job.extra_ca = json["extra_ca"];
   job.kept_roots = json.value("kept_roots", "");
   const auto& d = json["directories"];
-  job.directories = {d[0], d[1], d[2], d[3]};
+  job.directories = {d[0], d[1], d[2], d[3], d[4]};
   job.path_to_self = json["self"];
   job.far = json.value("far", false);
   job.tunnel = json.value("tunnel", false);
@@ -73,6 +87,7 @@ Result<Job> job_from_json(const std::string& text) {
     job.remote->adopt = remote.value("adopt", false);
     job.remote->stop = remote.value("stop", false);
     job.remote->roots = remote.value("roots", "");
+    job.remote->unseen = remote.value("unseen", false);
     if (remote.contains("vm")) job.remote->vm = TRY(vm_from_json(remote["vm"]));
   }
   return job;

@@ -31,6 +31,7 @@ struct RemoteJob {
   bool adopt = false;  // the session runs already (or has ended): whoever owned it here is dead
   bool stop = false;   // and it is to end now
   std::string roots;   // content hash of the public roots that the far side keeps
+  bool unseen = false; // its hello has not come yet: no value goes there before the launcher has judged it
 };
 
 struct Job {
@@ -42,8 +43,8 @@ struct Job {
   std::string kept_roots;           // instead of ca_bundle: the content hash of the one that the far side keeps
   Directories directories;
   std::string path_to_self;
-  // The launcher is on another machine: workspace and skills come by a delivery, and what the agent leaves is kept as an
-  // archive until it has been fetched.
+  // The launcher is on another machine: its values come in a frame of their own, workspace and skills by a delivery, and what the
+  // agent leaves is kept as an archive until it has been fetched.
   bool far = false;
   std::optional<RemoteJob> remote;
   bool tunnel = false;  // the secrets stay on the near side, whose broker swaps them in
@@ -54,6 +55,9 @@ struct Job {
 // Without its environment: for the ledger.
 nlohmann::json to_json(const VmJob& vm);
 Result<VmJob> vm_from_json(const nlohmann::json& json);
+
+nlohmann::json to_json(const Values& values);
+Result<Values> values_from_json(const nlohmann::json& json);
 
 nlohmann::json to_json(const Job& job);
 Result<Job> job_from_json(const std::string& text);

@@ -140,8 +140,8 @@ bool needs_own_agent(const Job& job) {
 }
 
 // What the other machine sends: the workspace, the skills. Each says where it belongs.
-Result<> put_delivery(docker::Engine& engine, DeliveryPoint& delivery, const std::string& container) {
-  return delivery.receive([&](const std::string& to, const Source& source) { return engine.put_archive(container, to, source); }, 120000);
+Result<> put_delivery(docker::Engine& engine, DeliveryPoint& delivery, const std::string& container, const std::function<bool()>& is_gone) {
+  return delivery.receive([&](const std::string& to, const Source& source) { return engine.put_archive(container, to, source); }, 120000, is_gone);
 }
 
 bool sends_workspace(manifest::WorkspaceMode mode) {
@@ -204,8 +204,9 @@ Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, c
   return link;
 }
 
-Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, DeliveryPoint* delivery, const Audience& audience) {
+Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, const Arrivals& arrivals, const Audience& audience) {
   const auto& plan = job.plan;
+  DeliveryPoint* delivery = arrivals.delivery;
   Names names(plan.session);
   auto labelled = [&](const char* role) { return labels(plan.session, owner, job.directories.sessions + "/" + plan.session, role); };
   auto progress = [&](const std::string& step) -> Result<> {
@@ -240,7 +241,8 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
     TRY(engine.create_container(names.guard, guard_container(reference, labelled("guard"))));
     Subnet subnet = TRY(network.get());
     TRY(engine.connect_network(names.network, names.guard, {{"IPAMConfig", {{"IPv4Address", subnet.guard}}}, {"Aliases", {"guard"}}}));
-    json message = {{"type", "configure"}, {"config", guard_config(plan, {subnet.guard, job.ca_bundle, job.extra_ca, job.values.secrets, job.far, job.tunnel, job.relay_all})}};
+    Values values = TRY(arrivals.values.get());
+    json message = {{"type", "configure"}, {"config", guard_config(plan, {subnet.guard, job.ca_bundle, job.extra_ca, values.secrets, job.far, job.tunnel, job.relay_all})}};
     message["config"]["ssh_agent"] = !job.ssh_keys.empty();
     auto root = TRY(root_made.get());
     GuardLink link = TRY(start_guard(engine, names.guard, message, *root));
@@ -264,7 +266,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
       TRY(engine.remove_container(names.agent));
       sent = TRY(make_agent(engine, job, !delivery, names.agent, [&] { return create(subnet); }, audience.show));
     }
-    if (delivery) TRY(put_delivery(engine, *delivery, names.agent));
+    if (delivery) TRY(put_delivery(engine, *delivery, names.agent, audience.is_gone));
     docker::Attached attached = TRY(engine.attach(names.agent, !plan.headless));
     // An agent that does not read its terminal must not hold the supervisor: what it leaves unread is dropped.
     timeval patience{5, 0};
@@ -288,7 +290,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
                 "nothing was run; ARCHITECTURE.md (the gate) says what each probe asks");
   if (audience.is_gone()) return fail(Code::canceled, "the launcher went away before the agent ran");
   std::shared_ptr<const pki::Root> root = TRY(root_made.get());
-  TRY(agent->open(go_message(job, root->pem(), subnet)));
+  TRY(agent->open(go_message(job, TRY(arrivals.values.get()), root->pem(), subnet)));
   auto early = agent->take_early();
   return Running{agent->take_attached(), std::move(early),  std::move(guarded->link), std::move(guarded->message), std::move(root),
                  std::move(report),      std::move(keys), subnet,                    std::move(sent)};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <future>
 #include <memory>
 #include <string>
 
@@ -37,12 +38,17 @@ struct Audience {
   std::function<bool()> is_gone;
 };
 
+// What comes to a launch while it is under way.
+struct Arrivals {
+  DeliveryPoint* delivery;                    // where a far job's workspace comes in; null for a job of this machine
+  std::shared_future<Result<Values>> values;  // no secret is anywhere, and the gate does not open, before they are here
+};
+
 // Everything that a launch of `job` will make, in that order.
 std::vector<Thing> things_of(const Job& job);
 
-// Blocking; on error everything named in the ledger is to be torn down by the caller. `delivery`: where a far job's
-// workspace comes in; null for a job of this machine.
-Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, DeliveryPoint* delivery, const Audience& audience);
+// Blocking; on error everything named in the ledger is to be torn down by the caller.
+Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, const Arrivals& arrivals, const Audience& audience);
 
 // Attaches to the session's guard, starts it, configures it and certifies its authority. Used at launch and when it died.
 Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const nlohmann::json& configuration, const pki::Root& root);

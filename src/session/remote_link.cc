@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -13,14 +14,13 @@
 #include "base/file.h"
 #include "base/ids.h"
 #include "session/delivery.h"
+#include "session/far_words.h"
 #include "workspace/paths.h"
 
 namespace bottle::session {
 namespace {
 
 using nlohmann::json;
-
-constexpr size_t kLongestHello = 1 << 20;
 
 Result<std::string> gzipped(const std::string& bytes) {
   z_stream z{};
@@ -101,21 +101,6 @@ Result<Far> far_from_json(const json& j) {
   return far;
 }
 
-json cleaned(const json& value) {
-  if (value.is_string()) return workspace::printable(value.get_ref<const std::string&>());
-  if (value.is_array()) {
-    json out = json::array();
-    for (const auto& each : value) out.push_back(cleaned(each));
-    return out;
-  }
-  if (value.is_object()) {
-    json out = json::object();
-    for (const auto& [key, each] : value.items()) out[workspace::printable(key)] = cleaned(each);
-    return out;
-  }
-  return value;
-}
-
 Result<std::string> own_program() { return read_file("/proc/self/exe", 256u << 20); }
 
 Result<std::string> own_hash() {
@@ -140,7 +125,10 @@ Result<ssh::Connection> FarSide::bulk() {
   ssh::Options options;
   options.control_directory = far_.control_directory;
   options.purpose = "bulk";
-  return ssh::Connection::open(far_.target, options);
+  auto other = ssh::Connection::open(far_.target, options);
+  // Where ssh would have to ask once more (a passphrase, a second factor), all goes over the one that there is.
+  if (!other && other.error().code == Code::denied) return main_;
+  return other;
 }
 
 void FarSide::drop() {
@@ -171,20 +159,25 @@ Result<> FarSide::ship_program(const std::string& machine) {
   return {};
 }
 
-Result<Channel> FarSide::serve(const std::map<std::string, std::string>& send_env, bool await_engine) {
+Result<Channel> FarSide::begin_serve(const std::map<std::string, std::string>& send_env, bool await_engine) {
   std::vector<std::string> names;
   for (const auto& [name, value] : send_env) names.push_back(name);
+  Command command = main_.command(line_for(await_engine ? std::vector<std::string>{"serve", "await-engine"} : std::vector<std::string>{"serve"}), names);
+  command.env = send_env;
+  command.detached = true;  // no Ctrl-C of the terminal is meant for it, and it outlives the launcher
+  Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::null()));
+  Channel channel;
+  channel.in.reset(::fcntl(child.in(), F_DUPFD_CLOEXEC, 10));
+  channel.out.reset(::fcntl(child.out(), F_DUPFD_CLOEXEC, 10));
+  return channel;
+}
+
+Result<Channel> FarSide::serve(const std::map<std::string, std::string>& send_env, bool await_engine) {
   for (int attempt = 0;; ++attempt) {
-    Command command = main_.command(line_for(await_engine ? std::vector<std::string>{"serve", "await-engine"} : std::vector<std::string>{"serve"}), names);
-    command.env = send_env;
-    command.detached = true;  // no Ctrl-C of the terminal is meant for it, and it outlives the launcher
-    Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::null()));
-    Channel channel;
-    channel.in.reset(::fcntl(child.in(), F_DUPFD_CLOEXEC, 10));
-    channel.out.reset(::fcntl(child.out(), F_DUPFD_CLOEXEC, 10));
+    Channel channel = TRY(begin_serve(send_env, await_engine));
     auto line = read_line(channel.out.get(), await_engine ? 330000 : 60000);
     if (!line) return std::unexpected(std::move(line.error()).during("speaking to " + main_.target().to_string()));
-    channel.hello = json::parse(*line, nullptr, false);
+    channel.hello = far_words(*line);
     std::string kind = channel.hello.is_object() ? channel.hello.value("bottle", "") : "";
     if (kind == "far") return channel;
     if (kind != "absent" || attempt > 0) return fail(Code::protocol, main_.target().to_string() + " answers with something else than bottle: " + workspace::printable(line->substr(0, 200)),
@@ -198,9 +191,10 @@ Result<Captured> FarSide::ask(const std::vector<std::string>& words, int timeout
   return connection.capture(line_for(words), {.timeout_ms = timeout_ms});
 }
 
-Result<> FarSide::send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce) {
+Result<> FarSide::send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce, std::stop_token stop) {
   auto connection = TRY(bulk());
   Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::pipe(), Child::pipe(), Child::pipe()));
+  std::optional<std::stop_callback<std::function<void()>>> stopped(std::in_place, stop, [pid = child.pid()] { ::kill(-pid, SIGTERM); });
   auto produced = produce([&](std::string_view bytes) { return write_all(child.in(), bytes); });
   child.close_in();
   if (!produced && produced.error().code != Code::closed) return produced;
@@ -209,8 +203,10 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
     char buffer[4096];
     for (ssize_t n; text->size() < 65536 && (n = ::read(fd, buffer, sizeof buffer)) > 0;) text->append(buffer, static_cast<size_t>(n));
   }
+  stopped.reset();  // before the child is reaped, and its number another's
   int status = TRY(child.wait(60000));
   if (status == 0 && answer == "ok\n") return {};
+  if (status == 0 && answer == "again\n") return fail(Code::conflict, main_.target().to_string() + " has not kept what it was sent");
   std::string why = workspace::printable(complaint.empty() ? answer : complaint).substr(0, 500);
   return fail(status == 255 ? Code::unavailable : Code::internal, words[0] + " on " + main_.target().to_string() + " failed: " + (why.empty() ? "status " + std::to_string(status) : why));
 }

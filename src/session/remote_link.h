@@ -1,11 +1,12 @@
 // The near side's way to a bottle on another machine: the connections, the program there, the channel to a session.
 //
-// All that comes over it is hostile: the agent may have taken that machine. It is bounded, parsed strictly and cleaned before a
-// person sees it; nothing that it says decides what is done here.
+// All that comes over it is hostile: the agent may have taken that machine. It is bounded, parsed strictly and cleaned (far_words.h)
+// before a person sees it; nothing that it says decides what is done here.
 #pragma once
 
 #include <functional>
 #include <map>
+#include <stop_token>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -27,11 +28,12 @@ struct Far {
 nlohmann::json to_json(const Far& far);
 Result<Far> far_from_json(const nlohmann::json& json);
 
-// A running `bottle far serve`, behind its hello. The ssh that carries it is nobody's child once it is handed on.
+// A running `bottle far serve`. The ssh that carries it is nobody's child once it is handed on.
 struct Channel {
-  UniqueFd in, out;  // what we write; what we read
-  nlohmann::json hello;
+  UniqueFd in, out;      // what we write; what we read
+  nlohmann::json hello;  // null: it is still to be read, one line, before anything else
 };
+constexpr size_t kLongestHello = 1 << 20;
 
 class FarSide {
  public:
@@ -43,11 +45,13 @@ class FarSide {
   // `send_env`: variables that ssh is to send along; the far side may refuse them without a word.
   // `await_engine`: the hello comes once the engine there answers; minutes, on a machine that boots.
   Result<Channel> serve(const std::map<std::string, std::string>& send_env = {}, bool await_engine = false);
+  // The same, not waited for: what is written to it waits for the program there, if it is there.
+  Result<Channel> begin_serve(const std::map<std::string, std::string>& send_env = {}, bool await_engine = false);
 
   // `bottle far WORDS` over the connection for bulk, which is made at its first use.
   Result<Captured> ask(const std::vector<std::string>& words, int timeout_ms = 60000);
-  // The same with bytes streamed in; its answer must be "ok".
-  Result<> send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce);
+  // The same with bytes streamed in; its answer must be "ok" (Code::conflict: it is "again"). `stop` ends it where it is.
+  Result<> send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce, std::stop_token stop = {});
   // The same with a delivery that comes back.
   Result<> fetch(const std::vector<std::string>& words, const std::function<Result<>(const std::string& name, const Source& source)>& put);
 
@@ -69,8 +73,5 @@ class FarSide {
 // This program's own bytes, and their hash. Read once.
 Result<std::string> own_program();
 Result<std::string> own_hash();
-
-// Every string in it made fit for a terminal.
-nlohmann::json cleaned(const nlohmann::json& json);
 
 }  // namespace bottle::session

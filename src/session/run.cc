@@ -1,17 +1,22 @@
 // The story of a session. Read this first.
 #include "session/run.h"
 
+#include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <future>
 #include <mutex>
 #include <optional>
 
+#include "base/defer.h"
 #include "base/file.h"
 #include "session/collect.h"
 #include "session/launch.h"
 #include "session/names.h"
 #include "session/sweep.h"
+#include "session/transcript.h"
 #include "session/watch.h"
 
 namespace bottle::session {
@@ -40,6 +45,19 @@ void write_recorded(const Job& job, const json& rules) {
   std::string text = "# What session " + job.plan.session + " reached beyond the rules of bottle " + job.plan.bottle + ". Read it before you allow it.\nallow:\n";
   for (const auto& rule : rules) text += "  - " + rule.get<std::string>() + "\n";
   (void)write_file_atomically(job.directories.results + "/" + job.plan.session + "/allow.yaml", text);
+}
+
+// A job from another machine is begun before its operator has seen this one; the values come when they have. What is here already
+// (a token that came another way) stays.
+Result<Values> await_values(int launcher, Values values) {
+  pollfd p{launcher, POLLIN, 0};
+  if (::poll(&p, 1, 120000) <= 0) return fail(Code::timed_out, "the values of the job did not come");
+  auto frame = TRY(receive_frame(launcher));
+  if (frame.type != FrameType::values) return fail(Code::protocol, "the values of the job did not come");
+  Values came = TRY(values_from_json(json::parse(frame.bytes, nullptr, false)));
+  values.env.merge(came.env);
+  values.secrets.merge(came.secrets);
+  return values;
 }
 
 }  // namespace
@@ -81,7 +99,11 @@ void run(const Job& job, Clients& clients) {
   json result = {{"session", session}, {"bottle", job.plan.bottle}, {"exit", 125}};
   if (!error) {
     Audience audience{[&](const std::string& step) { clients.event({{"event", "step"}, {"step", step}}); }, [&] { return clients.first_is_gone(); }};
-    auto running = launch(*engine, job, owner, *ledger, delivery ? &*delivery : nullptr, audience);
+    UniqueFd launcher(job.far ? ::dup(clients.first()) : -1);
+    auto values = std::async(job.far ? std::launch::async : std::launch::deferred,
+                             [&]() -> Result<Values> { return job.far ? await_values(launcher.get(), job.values) : job.values; }).share();
+    auto running = launch(*engine, job, owner, *ledger, {delivery ? &*delivery : nullptr, values}, audience);
+    if (!running && launcher) ::shutdown(launcher.get(), SHUT_RD);  // nobody waits for them any more
     if (!running) {
       error = running.error();
     } else {
@@ -95,6 +117,7 @@ void run(const Job& job, Clients& clients) {
       if (job.plan.record) write_recorded(job, result["egress"]["recorded"]);
       clients.event({{"event", "collecting"}});
       auto work = work_of(job, running->sent);
+      if (!work) save_transcript(*engine, Names(session).agent, job.directories.results + "/" + session);
       result["back"] = work ? collect(*engine, session, *work, directory, [&](const std::string& step) { clients.event({{"event", "step"}, {"step", step}}); }) : json::object();
       if (!result["back"].value("held", false)) (void)ledger->note({{"home", true}});
     }

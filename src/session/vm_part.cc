@@ -4,6 +4,7 @@
 #include <future>
 #include <thread>
 
+#include "session/far_words.h"
 #include "session/image_transfer.h"
 
 namespace bottle::session {

@@ -54,6 +54,11 @@ class Pair:
             raise RuntimeError("a session failed: %s" % "".join(said)[-1500:])
         return float(out) - begun
 
+    def far_received(self):
+        """Bytes that came over the far machine's cable, since it is there."""
+        shown = subprocess.run(["ip", "-n", self.far.ns, "-j", "-s", "link", "show", "up0"], capture_output=True, text=True, check=True).stdout
+        return json.loads(shown)[0]["stats64"]["rx"]["bytes"]
+
     def start_there(self):
         return self.start("--remote", self.far.target)
 
@@ -103,6 +108,30 @@ def remote_start_round_trips(bench):
     bench.note("there %.3f s, here %.3f s: medians of %d runs in turn; the operator is told %.3f s after the start" % (far, near, len(taken["there"]), median(told)))
     bench.note("the cable alone: %.2f round trips (there without it: %.3f s)" % ((far - beside) / RTT, beside))
     return (far - near) / RTT
+
+
+@figure("resend_share", 0.03, "of all", "remote", "bytes that a second start sends of a workspace of 50 MB in which one line changed, of what the first sent")
+def resend(bench):
+    p = pair(bench)
+    plain, sent, seconds = p.workspace, [], []
+    p.workspace = p.world.workspace("large")
+    try:
+        for i in range(50):
+            with open(os.path.join(p.workspace, "part-%d" % i), "wb") as file:
+                file.write(os.urandom(1 << 20))
+        for text in ("first\n", "second\n"):
+            with open(os.path.join(p.workspace, "notes.txt"), "w") as file:
+                file.write(text)
+            git = ["git", "-C", p.workspace, "-c", "user.name=operator", "-c", "user.email=operator@example.org"]
+            subprocess.run([*git, "add", "-A"], check=True)
+            subprocess.run([*git, "commit", "-qm", text], check=True)
+            before = p.far_received()
+            seconds.append(p.start_there())
+            sent.append(p.far_received() - before)
+    finally:
+        p.workspace = plain
+    bench.note("first %.1f MB, agent after %.1f s; then %.0f KB, after %.1f s (a clone, so all of it twice: objects and files)" % (sent[0] / 1e6, seconds[0], sent[1] / 1e3, seconds[1]))
+    return sent[1] / sent[0]
 
 
 @figure("reattach_s", RTT + 0.300, "s", "remote", "from `bottle attach` to what the agent had said on the terminal: a round trip and 300 ms")

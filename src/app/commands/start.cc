@@ -1,3 +1,5 @@
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -14,6 +16,7 @@
 #include "app/world.h"
 #include "base/unique_fd.h"
 #include "session/client.h"
+#include "session/frames.h"
 #include "session/terminal.h"
 
 namespace bottle::app {
@@ -60,6 +63,15 @@ Result<> set_token(StartOptions& o) {
   if (provider && token.file.empty() && o.vm.name.empty()) return fail(Code::invalid, "--token-via provider: where is it?", "name the file on that machine: --token-file PATH");
   if (!provider && !token.file.empty()) return fail(Code::invalid, "--token-file is for --token-via provider");
   return {};
+}
+
+// A session that is not to be ends; its supervisor goes when nothing is left, or after half a minute without us.
+void await_end(int socket) {
+  timeval patience{30, 0};
+  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  if (!session::send_frame(socket, session::FrameType::stop, "")) return;
+  for (char rest[4096]; ::read(socket, rest, sizeof rest) > 0;) {
+  }
 }
 
 Result<int> start_session(const StartOptions& options) {
@@ -133,13 +145,30 @@ Result<int> start_session(const StartOptions& options) {
   client.on_event = [&](const json& event) { show_event(event, options.output); };
   if (options.output.json)  // one stream of JSON lines, whatever the agent writes
     client.on_diagnostic = [&](std::string_view text) { show_event({{"event", "stderr"}, {"text", text}}, options.output); };
-  auto ended = TRY(session::relay(socket.get(), client));
-  if (ended.detached) {
+  bool refused = false;
+  client.on_hello = [&](const json& hello) {
+    auto judged = place->judge(hello, plan);
+    refused = !judged;
+    return judged;
+  };
+  auto ended = session::relay(socket.get(), client);
+  if (!ended && place->has_changed() && !options.remote.fresh) {
+    // What began there ends without us; nothing has run, and no value has gone there.
+    socket.reset();
+    StartOptions again = options;
+    again.remote.fresh = true;
+    again.plan.prompt = wanted.prompt;
+    say("that machine is not as it was the last time: starting anew");
+    return start_session(again);
+  }
+  if (!ended && refused) await_end(socket.get());  // what began there goes before we say why
+  if (!ended) return std::unexpected(ended.error());
+  if (ended->detached) {
     show_detached(plan.session);
     return 0;
   }
-  show_result(ended.result, options.output);
-  return ended.exit;
+  show_result(ended->result, options.output);
+  return ended->exit;
 }
 
 }  // namespace

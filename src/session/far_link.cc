@@ -1,0 +1,133 @@
+#include "session/far_link.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "session/far_words.h"
+
+namespace bottle::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kPing = 5s;      // so often we ask whether the other side is there
+constexpr auto kSilence = 13s;  // so long it may not have answered
+constexpr auto kGreeting = 60s;
+
+// Seconds that include those the machine slept; the difference to the steady clock is what a closed lid took.
+double awake_and_asleep() {
+#ifdef CLOCK_BOOTTIME
+  constexpr auto kClock = CLOCK_BOOTTIME;
+#else
+  constexpr auto kClock = CLOCK_MONOTONIC;
+#endif
+  timespec now{};
+  ::clock_gettime(kClock, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+}
+
+}  // namespace
+
+void FarLink::use(FarSide side, Channel channel) {
+  side_ = std::move(side);
+  channel_ = std::move(channel);
+  greeted_ = channel_->hello.is_object();
+  heard_ = pinged_ = Clock::now();
+}
+
+void FarLink::lose(const std::string& why) {
+  if (!channel_) return;
+  channel_.reset();
+  frames_ = FrameReader();
+  greeting_.clear();
+  attempts_ = 0;
+  broken_ = why;
+}
+
+void FarLink::send(FrameType type, std::string_view bytes) {
+  // Whoever does not read may still have said why: a greeting is waited for, and the end behind it comes without us.
+  if (channel_ && !send_frame(channel_->in.get(), type, bytes) && greeted_) lose("the connection broke");
+}
+
+void FarLink::read(std::vector<News>& news) {
+  char buffer[65536];
+  ssize_t n = ::read(channel_->out.get(), buffer, sizeof buffer);
+  if (n < 0 && errno == EINTR) return;
+  if (n <= 0) return lose("the connection broke");
+  heard_ = Clock::now();
+  std::string_view bytes(buffer, static_cast<size_t>(n));
+  if (!greeted_) {
+    size_t end = bytes.find('\n');
+    greeting_ += bytes.substr(0, end);
+    if (greeting_.size() > kLongestHello) return lose("the other machine's greeting does not end");
+    if (end == std::string_view::npos) return;
+    greeted_ = true;
+    news.push_back({News::Kind::hello, {}, far_words(std::exchange(greeting_, {})), {}});
+    bytes.remove_prefix(end + 1);
+  }
+  frames_.feed(bytes);
+  for (;;) {
+    auto frame = frames_.next();
+    if (frame) news.push_back({News::Kind::frame, std::move(*frame), {}, {}});
+    else if (frame.error().code == Code::unavailable) return;
+    else return lose("the other machine sent nonsense");
+  }
+}
+
+std::vector<FarLink::News> FarLink::look(bool readable) {
+  std::vector<News> news;
+  if (readable && channel_) read(news);
+  if (channel_ && !greeted_ && Clock::now() - heard_ > kGreeting) lose("the other machine did not answer");
+  if (broken_) news.push_back({News::Kind::lost, {}, {}, {Code::closed, *std::exchange(broken_, std::nullopt), ""}});
+  if (reconnecting_.valid() && reconnecting_.wait_for(0s) == std::future_status::ready) {
+    auto back = reconnecting_.get();
+    if (back) {
+      use(std::move(back->first), std::move(back->second));
+      news.push_back({News::Kind::back, {}, {}, {}});
+    } else {
+      news.push_back({News::Kind::failed, {}, {}, std::move(back.error())});
+    }
+  }
+  return news;
+}
+
+void FarLink::reconnect(const Far& far) {
+  if (reconnecting_.valid()) return;
+  int wait_ms = attempts_ == 0 ? 0 : std::min(250 << std::min(attempts_, 6), 15000);
+  ++attempts_;
+  reconnecting_ = std::async(std::launch::async, [far, wait_ms]() -> Result<std::pair<FarSide, Channel>> {
+    std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
+    // The old connection may believe that it lives: a network that changed tells nobody.
+    if (auto old = FarSide::reach(far, false); old) {
+      if (auto channel = old->serve()) return std::pair(std::move(*old), std::move(*channel));
+      old->drop();
+    }
+    FarSide side = TRY(FarSide::reach(far, false));
+    Channel channel = TRY(side.serve());
+    return std::pair(std::move(side), std::move(channel));
+  });
+}
+
+void FarLink::keep_alive() {
+  double now = awake_and_asleep();
+  bool slept = last_turn_ > 0 && now - last_turn_ > 10;
+  last_turn_ = now;
+  if (!channel_) return;
+  if (slept) {
+    // Whatever the connection was, the other end has given it up or soon will: ask at once, and not for long.
+    heard_ = Clock::now() - kSilence + 3s;
+    pinged_ = {};
+  }
+  if (Clock::now() - pinged_ > kPing) {
+    pinged_ = Clock::now();
+    send(FrameType::ping, "");
+  }
+  if (Clock::now() - heard_ <= kSilence) return;
+  if (side_) side_->connection().close();
+  lose("the other machine does not answer");
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,68 @@
+#include "session/near_delivery.h"
+
+#include <unistd.h>
+
+#include <optional>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "docker/tar.h"
+#include "session/delta.h"
+#include "session/gate.h"
+#include "workspace/workspace.h"
+
+namespace bottle::session {
+namespace {
+
+constexpr size_t kLargestIndex = 64u << 20;
+
+// One name for each workspace and machine; nothing is kept on a machine that is destroyed with the session.
+std::string name_of(const Job& job) {
+  if (job.remote->vm) return "";
+  auto machine = to_json(job.remote->far);
+  machine.erase("control");
+  machine.erase("program");
+  return content_hash(machine.dump() + "\n" + job.plan.workspace);
+}
+
+Result<Delivered> send(const Job& job, FarSide& side, const std::string& name, const std::optional<KeptPieces>& before, KeptPieces& kept, const std::stop_token& stop) {
+  Delivered delivered;
+  TRY(side.send({"deliver", job.plan.session}, [&](const Sink& sink) -> Result<> {
+    DeltaWriter writer(sink, name, before);
+    auto chunk = [&](std::string_view bytes) -> Result<> { return writer.data(bytes); };
+    if (!job.plan.skills.empty()) {
+      TRY(writer.begin("/"));
+      docker::TarWriter tar(chunk);
+      TRY(put_skills(tar, job.plan));
+      TRY(tar.finish());
+      TRY(writer.end_archive());
+    }
+    using manifest::WorkspaceMode;
+    if (job.plan.workspace_mode == WorkspaceMode::copy || job.plan.workspace_mode == WorkspaceMode::clone) {
+      TRY(writer.begin(job.plan.workdir));
+      auto sent = TRY(workspace::send({job.plan.workspace_mode, job.plan.workspace, job.plan.uid, job.plan.gid,
+                                          job.directories.sessions + "/" + job.plan.session}, chunk));
+      TRY(writer.end_archive());
+      delivered = {sent.base, sent.warnings};
+    }
+    kept = TRY(writer.finish());
+    return {};
+  }, stop));
+  return delivered;
+}
+
+}  // namespace
+
+Result<Delivered> deliver(const Job& job, FarSide side, std::stop_token stop) {
+  std::string name = name_of(job), path = job.directories.cache + "/sent/" + name;
+  std::optional<KeptPieces> before;
+  if (auto known = name.empty() ? Result<std::string>("") : read_file(path, kLargestIndex)) before = kept_from_bytes(*known);
+  KeptPieces kept;
+  auto sent = send(job, side, name, before, kept, stop);
+  if (!sent && sent.error().code == Code::conflict && before) sent = send(job, side, name, std::nullopt, kept, stop);
+  if (!sent) return sent;
+  if (!name.empty() && make_directories(job.directories.cache + "/sent")) (void)write_file_atomically(path, to_bytes(kept));
+  return sent;
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,129 @@
+#include "session/remote_end.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <thread>
+
+#include "base/file.h"
+#include "session/far_words.h"
+#include "session/sweep.h"
+#include "session/vm_part.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kFetchPatience = 300s;
+
+// The pull must succeed before anything there goes: it is tried until it does, for minutes.
+Result<json> bring_home(const RemotePlace& place, std::optional<FarSide>& side, Homecoming& home, Clients& clients) {
+  auto deadline = Clock::now() + kFetchPatience;
+  for (int attempt = 0;; ++attempt) {
+    auto reached = side ? Result<FarSide>(*side) : FarSide::reach(place.far, false);
+    auto back = reached ? home.fetch(*reached) : Result<json>(std::unexpected(reached.error()));
+    if (back) {
+      side = *reached;
+      return back;
+    }
+    if (Clock::now() > deadline) return back;
+    if (attempt == 0) clients.event({{"event", "link-lost"}, {"what", "the work could not be fetched yet: " + back.error().what}});
+    if (side) side->drop();
+    side.reset();
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::min(500 << std::min(attempt, 5), 15000)));
+  }
+}
+
+// Not before the work is here; then until the provider itself says that nothing is left.
+void destroy_vm(const Job& job, const RemotePlace& place, FarSide* side, bool home, Clients& clients, json& receipt) {
+  bool keep = job.remote->vm && job.remote->vm->keep;
+  if (!home || keep) {
+    receipt["vm"] = {{"name", place.vm_name}, {"kept", true}, {"why", home ? "--keep" : "the work could not be fetched: it stays until its time is up"}};
+    if (!home) (void)machine::hold(place.vm_name, vm_places(job));
+    return;
+  }
+  clients.event({{"event", "destroying"}, {"vm", place.vm_name}});
+  if (side) side->drop();
+  auto destroyed = destroy_session_vm(place.vm_name, job.remote->vm ? job.remote->vm->provider : "", job,
+                                      [&](const std::string& line) { clients.event({{"event", "step"}, {"step", line}}); });
+  if (destroyed) {
+    receipt["vm"] = machine::to_json(*destroyed);
+    // Gone with its disk: what could not be removed on it does not matter any more.
+    receipt["confirmed"] = destroyed->confirmed;
+    if (destroyed->confirmed) receipt["left"] = json::array();
+    else receipt["left"].push_back("VM " + place.vm_name);
+  } else {
+    receipt["vm"] = {{"name", place.vm_name}, {"confirmed", false}, {"error", destroyed.error().what}};
+    receipt["left"].push_back("VM " + place.vm_name + ": " + destroyed.error().what);
+    receipt["confirmed"] = false;
+  }
+}
+
+}  // namespace
+
+machine::Places vm_places(const Job& job) { return machine::Places::from(job.remote->vm ? job.remote->vm->environment : machine::Environment()); }
+
+void write_remote_info(const Job& job, const RemotePlace& place, const char* state) {
+  auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  (void)write_file_atomically(place.directory + "/info.json", json{{"session", job.plan.session},
+                                                                   {"agent", job.plan.agent},
+                                                                   {"bottle", job.plan.bottle},
+                                                                   {"workspace", job.plan.workspace},
+                                                                   {"machine", place.far.target.to_string()},
+                                                                   {"state", state},
+                                                                   {"started", now}}
+                                                                  .dump());
+}
+
+json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Homecoming& homecoming, const json& told, Clients& clients) {
+  const std::string& session = job.plan.session;
+  const std::string machine = place.far.target.to_string();
+  std::optional<FarSide> side;
+  if (reached) side = *reached;
+  json result = {{"session", session}, {"exit", std::clamp(told.value("exit", 125), 0, 255)}, {"egress", told.value("egress", json::object())}};
+  auto back = bring_home(place, side, homecoming, clients);
+  bool home = back.has_value();
+  result["back"] = home ? *back : json{{"error", back.error().what}, {"text", "The work is still on " + machine + ": bottle attach " + session + " fetches it."}};
+  json receipt = told.value("receipt", json::object());
+  if (home) {
+    auto forgotten = side->ask({"forget", session});
+    bool gone = forgotten && forgotten->status == 0;
+    // The engine there was asked once more: that is the newest word.
+    json said = gone ? far_words(forgotten->out) : json();
+    if (said.is_object() && said.contains("receipt"))
+      for (const char* part : {"confirmed", "left"}) receipt[part] = said["receipt"].value(part, receipt.value(part, json()));
+    receipt["forgotten"] = gone;
+    if (!gone) receipt["left"].push_back("results on " + machine);
+    receipt["confirmed"] = receipt.value("confirmed", false) && gone;
+  } else {
+    receipt["confirmed"] = false;
+  }
+  receipt["machine"] = machine;
+  if (!place.vm_name.empty()) destroy_vm(job, place, side ? &*side : nullptr, home, clients, receipt);
+  result["receipt"] = receipt;
+  (void)write_file_atomically(job.directories.results + "/" + session + "/result.json", result.dump(2) + "\n");
+  if (home && receipt.value("confirmed", false)) remove_session_directory(place.directory);
+  else write_remote_info(job, place, home ? "left behind" : "unfetched");
+  return result;
+}
+
+void abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, Clients& clients, Error& error) {
+  // What the far side says of itself once more, so that "nothing was left" is not a guess.
+  if (side) (void)side->ask({"forget", job.plan.session});
+  ::rmdir((job.directories.results + "/" + job.plan.session).c_str());
+  bool clean = true;
+  if (!place.vm_name.empty()) {
+    json receipt = {{"left", json::array()}};
+    destroy_vm(job, place, side, true, clients, receipt);
+    clean = receipt.value("confirmed", false);
+    if (!clean) error.todo = "the VM " + place.vm_name + " may still be there: bottle cleanup";
+  }
+  if (clean) remove_session_directory(place.directory);
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,36 @@
+// How a session on another machine ends, on this side: the work comes home, what is there goes, the receipt says so.
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "machine/record.h"
+#include "session/clients.h"
+#include "session/homecoming.h"
+#include "session/job.h"
+#include "session/remote_link.h"
+
+namespace bottle::session {
+
+// What the near side's record of a session knows of its machine.
+struct RemotePlace {
+  Far far;
+  std::string vm_name;  // made for this session; empty: somebody else's machine
+  std::string directory;
+};
+
+// Where the records of VMs are.
+machine::Places vm_places(const Job& job);
+
+// What `bottle list` shows.
+void write_remote_info(const Job& job, const RemotePlace& place, const char* state);
+
+// The agent has ended, with `told` as the far side's result. Blocks until the work is here and nothing of it is there, or, after minutes, it
+// stays there and the record of it here. `side`: null where it was not reached yet. The session's result.
+nlohmann::json end_remote(const Job& job, const RemotePlace& place, FarSide* side, Homecoming& home, const nlohmann::json& told, Clients& clients);
+
+// It failed, before the agent ran or because its machine is gone: nothing is to be left there, or here. May add to the error what to do.
+void abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, Clients& clients, Error& error);
+
+}  // namespace bottle::session

@@ -1,0 +1,177 @@
+"""What goes wrong around a bottle on another machine: a clear error, nothing left on either side, nothing lost."""
+
+import glob
+import json
+import os
+import subprocess
+
+import pytest
+
+from test_remote import background, far, remote, running, start  # noqa: F401  (fixtures)
+
+
+def inside(far, script):  # noqa: F811
+    """As root, in the far machine's mount namespace."""
+    done = subprocess.run(["nsenter", "--mount", "--target", str(far.sshd.pid), "--", "sh", "-ec", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def received(far):  # noqa: F811
+    """Bytes that came over the far machine's cable."""
+    done = far.run("ip", "-n", far.ns, "-j", "-s", "link", "show", "up0")
+    return json.loads(done.stdout)[0]["stats64"]["rx"]["bytes"]
+
+
+def worktree(remote, name):  # noqa: F811
+    refs = [r for r in remote.git("for-each-ref", "--sort=-creatordate", "--format=%(refname)", "refs/bottle").split() if r.endswith("/worktree")]
+    assert refs, "no work came home"
+    return remote.git("show", refs[0] + ":" + name)
+
+
+def restart_sshd(far, **options):  # noqa: F811
+    far.stop_sshd()
+    far.configure_sshd(**options)
+    far.start_sshd()
+
+
+def remembered(remote):  # noqa: F811
+    [path] = glob.glob(os.path.join(remote.home, ".cache", "bottle", "machines", "*"))
+    return path
+
+
+def test_a_machine_that_has_changed_is_looked_at_anew(remote, far, until):  # noqa: F811
+    assert start(remote, far, "true").status == 0
+    kept = json.load(open(remembered(remote)))
+    kept["hello"]["uid"] = 7  # as if it had been so the last time
+    json.dump(kept, open(remembered(remote), "w"))
+    session = start(remote, far, "id -u")
+    assert session.status == 0 and session.out.strip() == str(os.stat(far.home).st_uid), session.explain()
+    assert "not as it was the last time" in session.err, session.explain()
+    # What is remembered is a file like any: nonsense in it costs nothing.
+    for text in ('{"learned_ms":1,"hello":{"uid":"x","images":7}}', "[" * 1000):
+        open(remembered(remote), "w").write(text)
+        session = start(remote, far, "echo fine")
+        assert session.status == 0 and session.out == "fine\n", session.explain()
+
+
+def test_what_is_there_is_not_sent_again(remote, far):  # noqa: F811
+    with open(os.path.join(remote.workspace, "large"), "wb") as file:
+        file.write(os.urandom(20 << 20))
+    remote.git("add", "-A")
+    remote.git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "large")
+    sent = []
+    for kept in glob.glob(far.home + "/.cache/bottle/sent/*"):
+        os.unlink(kept)
+    for text in ("first", "second", "third"):
+        with open(os.path.join(remote.workspace, "notes.txt"), "w") as file:
+            file.write(text + "\n")
+        before = received(far)
+        session = start(remote, far, "cat notes.txt; sha256sum <large", workspace="copy")
+        sent.append(received(far) - before)
+        want = far.run("sha256sum", os.path.join(remote.workspace, "large")).stdout.split()[0]
+        assert session.out.split() == [text, want, "-"], session.explain()
+        if text == "second":  # what is kept there is lost, or another's: everything is sent, and nothing is noticed
+            [kept] = glob.glob(far.home + "/.cache/bottle/sent/*")
+            with open(kept, "r+b") as file:
+                file.seek(4 << 20)
+                file.write(b"x" * 100)
+    assert sent[0] > 20 << 20 and sent[1] < 1 << 20 and sent[2] > 20 << 20, sent
+    with open(kept, "rb") as file:
+        assert b"third" not in file.read(), "it can be read there"
+
+
+def test_only_the_layers_that_lack_are_sent(remote, far):  # noqa: F811
+    assert start(remote, far, "true").status == 0  # its engine has the shell's image
+    world = remote.world
+    [base] = [tag for image in world.engine("GET", "/images/json") for tag in image["RepoTags"] or [] if tag.startswith("bottle-agent-shell:")]
+    context = os.path.join(remote.home, "context")
+    os.makedirs(context)
+    with open(os.path.join(context, "more"), "wb") as file:
+        file.write(os.urandom(1 << 20))
+    with open(os.path.join(context, "Dockerfile"), "w") as file:
+        file.write("FROM %s\nCOPY more /more\n" % base)
+    name = "bottle-agent-more:1"
+    world.docker("build", "-q", "-t", name, context, env={**os.environ, "DOCKER_BUILDKIT": "0"})
+    before = received(far)
+    session = start(remote, far, "wc -c </more", "--image", name)
+    assert session.status == 0 and session.out.strip() == str(1 << 20), session.explain()
+    assert 1 << 20 < received(far) - before < 3 << 20, received(far) - before
+
+
+@pytest.mark.parametrize("record", (1, 3, 5, 8, 10, 12))
+def test_the_far_supervisor_dies_at_every_record(remote, far, until, record):  # noqa: F811
+    """SIGKILL after each of its ledger's records: owner, engine, make, creates, work, running … What the agent did comes home."""
+    restart_sshd(far, SetEnv="BOTTLE_TEST_KILL_AT_RECORD=%d" % record)
+    try:
+        child = background(remote, far, "echo precious >precious; echo made; sleep 3")
+        said = child.stdout.readline()
+        restart = True
+        if said:  # it ran: the next connection must not die as well
+            restart_sshd(far)
+            restart = False
+        out, err = child.communicate(timeout=120)
+    finally:
+        if restart:
+            restart_sshd(far)
+    if said:
+        assert worktree(remote, "precious") == "precious\n", err
+    else:
+        assert child.returncode == 125 and "before the agent ran" in err, (child.returncode, err)
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=120)
+    assert done.returncode == 0, done.stderr
+    start(remote, far, "true")  # the next start sweeps what a dead supervisor left
+
+
+def test_no_room_there(remote, far):  # noqa: F811
+    assert start(remote, far, "true").status == 0
+    cache, state = far.home + "/.cache", far.home + "/.local"
+    inside(far, "mount -t tmpfs -o size=2m,uid={0},gid={0},mode=700 none {1}".format(os.stat(far.home).st_uid, cache))
+    try:
+        session = start(remote, far, "true")
+        assert session.status == 125 and "could not be put on" in session.err and "disk full" in session.err, session.explain()
+    finally:
+        inside(far, "umount " + cache)
+    inside(far, "mount -t tmpfs -o size=1m,uid={0},gid={0},mode=700 none {1}".format(os.stat(far.home).st_uid, state))
+    try:
+        # The agent's work is larger than what that machine can save: it comes straight from its container.
+        session = start(remote, far, "head -c 4000000 /dev/urandom >much; sha256sum <much")
+        assert session.status == 0 and "confirmed by the engine" in session.err, session.explain()
+        assert len(worktree_bytes(remote, "much")) == 4000000
+        inside(far, "head -c 2000000 /dev/zero >%s/full || true" % state)
+        session = start(remote, far, "true")
+        assert session.status == 125 and "No space left" in session.err, session.explain()
+        assert far.left() == []
+    finally:
+        inside(far, "umount " + state)
+
+
+def worktree_bytes(remote, name):  # noqa: F811
+    refs = [r for r in remote.git("for-each-ref", "--sort=-creatordate", "--format=%(refname)", "refs/bottle").split() if r.endswith("/worktree")]
+    return subprocess.run(["git", "-C", remote.workspace, "show", refs[0] + ":" + name], capture_output=True).stdout
+
+
+def test_a_clock_that_is_off_by_a_day(remote, far, tmp_path):  # noqa: F811
+    """A process has no clock of its own to set: an ssh that changes what the far program says of it stands in for the machine."""
+    wrapper = tmp_path / "ssh"
+    wrapper.write_text("""#!/usr/bin/env python3
+import re, subprocess, sys
+command = [%r] + sys.argv[1:]
+if "'serve'" not in sys.argv[-1]:
+    sys.exit(subprocess.call(command))
+child = subprocess.Popen(command, stdout=subprocess.PIPE)
+for line in child.stdout:
+    sys.stdout.buffer.write(re.sub(rb'"clock_ms":(\\d+)', lambda m: b'"clock_ms":%%d' %% (int(m.group(1)) - 86400000), line))
+    sys.stdout.flush()
+sys.exit(child.wait())
+""" % os.path.join(far.bin, "ssh"))
+    wrapper.chmod(0o755)
+    env = {**remote.extra_env, "PATH": "%s:%s" % (tmp_path, remote.extra_env["PATH"])}
+    done = remote.bottle("remote", "check", far.target, "--json", env=env)
+    found = {f["code"]: f for f in json.loads(done.stdout)["findings"]}
+    assert done.returncode == 1 and found["clock"]["severity"] == "fail" and "1440 minutes" in found["clock"]["what"], found
+    session = start(remote, far, "true", env=env)
+    assert session.status == 125 and "clock" in session.err and far.left() == [], session.explain()
+    # It was right the last time, and the start is under way when this is noticed.
+    assert start(remote, far, "true").status == 0
+    session = start(remote, far, "true", env=env)
+    assert session.status == 125 and "clock" in session.err and far.left() == [], session.explain()
