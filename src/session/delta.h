@@ -2,7 +2,7 @@
 //
 // The far side keeps the bytes of a workspace's last delivery under ~/.cache/bottle/sent, sealed with a key that only the near side
 // keeps: when the session is over, nobody can read them there. The near side remembers where in them each piece is. Pieces are cut
-// where the content says, so an insertion moves no other piece. (docs/decisions/007-sent-again.md)
+// where the content says, so an insertion moves no other piece. (docs/decisions/008-sent-again.md)
 //
 // The wire: a line of JSON {["keep":name,"seal":key][,"open":key,"was":digest]}, then operations:
 //   'b' length(4) text     an archive begins, text says where to         'e'  it ends

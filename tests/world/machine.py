@@ -172,8 +172,8 @@ class Machine:
         return self.world.left(socket_path=self.socket)
 
     def files(self):
-        """Paths below the machine's home, but for the program that is kept there."""
+        """Paths below the machine's home, but for what is kept there: caches, and which runtimes work."""
         found = []
         for where, _, names in os.walk(self.home):
-            found += [os.path.join(where, name) for name in names if "/.cache/bottle" not in where]
+            found += [os.path.join(where, name) for name in names if "/.cache/bottle" not in where and name != "runtimes.json"]
         return found
