@@ -293,6 +293,7 @@ Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const 
   auto side = TRY(session::FarSide::reach(far, options.interactive, say));
   // A machine that is known is not waited for: the plan is made for what it was, the start begins, and judge() has the last word.
   auto known = options.fresh || options.token.via != session::Token::Via::job ? std::nullopt : recall(far);
+  if (known && !RemotePlace::admit(*known, far, options.allow_vpn)) known.reset();  // it may have been mended since
   session::Channel channel = TRY(known ? side.begin_serve() : side.serve());
   nlohmann::json hello = known ? *known : channel.hello;
   TRY(RemotePlace::admit(hello, far, options.allow_vpn));
