@@ -85,7 +85,7 @@ json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Home
   const std::string machine = place.far.target.to_string();
   std::optional<FarSide> side;
   if (reached) side = *reached;
-  json result = {{"session", session}, {"exit", std::clamp(told.value("exit", 125), 0, 255)}, {"egress", told.value("egress", json::object())}};
+  json result = {{"session", session}, {"bottle", job.plan.bottle}, {"exit", std::clamp(told.value("exit", 125), 0, 255)}, {"egress", told.value("egress", json::object())}};
   auto back = bring_home(place, side, homecoming, clients);
   bool home = back.has_value();
   result["back"] = home ? *back : json{{"error", back.error().what}, {"text", "The work is still on " + machine + ": bottle attach " + session + " fetches it."}};

@@ -74,6 +74,7 @@ def test_the_guard_there_is_the_same_guard(remote, far):
                                  "curl -sS --max-time 5 https://169.254.169.254/ || true")
     assert "allowed.example.org" in session.out, session.explain()
     assert session.denials("forbidden.example.net") and session.denials("169.254.169.254"), session.audit()
+    assert "bottle allow --bottle b --save HOST" in session.err, session.explain()
 
 
 def test_a_broken_connection_is_made_again_and_nothing_is_lost(remote, far, until):
