@@ -7,7 +7,7 @@
 #include "app/world.h"
 #include "base/file.h"
 #include "base/ids.h"
-#include "session/far_words.h"
+#include "session/near/far_words.h"
 
 namespace bottle::app {
 namespace {

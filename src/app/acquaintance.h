@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "session/remote_link.h"
+#include "session/near/far_side.h"
 
 namespace bottle::app {
 

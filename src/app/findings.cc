@@ -9,7 +9,7 @@
 #include <set>
 
 #include "app/world.h"
-#include "session/far.h"
+#include "session/far/far.h"
 #include "workspace/paths.h"
 
 namespace bottle::app {

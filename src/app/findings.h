@@ -7,7 +7,7 @@
 
 #include "app/finding.h"
 #include "base/error.h"
-#include "session/remote_link.h"
+#include "session/near/far_side.h"
 
 namespace bottle::app {
 

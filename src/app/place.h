@@ -11,7 +11,7 @@
 #include "plan/plan.h"
 #include "session/client.h"
 #include "session/job.h"
-#include "session/mosh.h"
+#include "session/near/mosh.h"
 
 namespace bottle::app {
 

@@ -9,8 +9,8 @@
 #include "machine/inventory.h"
 #include "session/client.h"
 #include "session/ledger.h"
+#include "session/near/vm.h"
 #include "session/sweep.h"
-#include "session/vm_part.h"
 
 namespace bottle::app {
 namespace {

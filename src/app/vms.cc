@@ -11,7 +11,7 @@
 #include "manifest/kinds.h"
 #include "plan/plan.h"
 #include "session/images.h"
-#include "session/vm_part.h"
+#include "session/near/vm.h"
 
 namespace bottle::app {
 namespace {

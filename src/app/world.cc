@@ -9,9 +9,9 @@
 #include <climits>
 
 #include "base/file.h"
-#include "session/far.h"
 #include "base/ids.h"
 #include "docker/call.h"
+#include "session/far/far.h"
 #include "session/images.h"
 
 extern char** environ;

@@ -38,7 +38,7 @@ std::string public_roots();
 Result<std::string> concatenated(const std::vector<std::string>& files);
 std::string path_to_self();
 
-// `bottle far WORDS` (session/far.h): the exit status.
+// `bottle far WORDS` (session/far/far.h): the exit status.
 int run_far(const std::vector<std::string>& words);
 
 }  // namespace bottle::app

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "plan/plan.h"
-#include "session/remote_link.h"
+#include "session/near/far_side.h"
 #include "session/ssh_keys.h"
 #include "session/state.h"
 #include "session/token.h"

@@ -9,8 +9,8 @@
 #include "base/file.h"
 #include "base/ids.h"
 #include "session/frames.h"
-#include "session/live_policy.h"
 #include "session/ledger.h"
+#include "session/live_policy.h"
 #include "session/sweep.h"
 
 namespace bottle::session {

@@ -11,7 +11,7 @@
 #include <map>
 
 #include "session/clients.h"
-#include "session/remote_run.h"
+#include "session/near/run.h"
 #include "session/run.h"
 
 extern char** environ;

@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "app/commands.h"
-#include "app/place.h"
 #include "app/join.h"
+#include "app/place.h"
 #include "app/sessions.h"
 #include "app/show.h"
 #include "app/world.h"

@@ -9,8 +9,8 @@
 #include "app/output.h"
 #include "app/world.h"
 #include "base/file.h"
+#include "session/near/far_words.h"
 #include "session/terminal.h"
-#include "session/far_words.h"
 
 namespace bottle::app {
 namespace {

@@ -14,7 +14,7 @@
 #include "base/ids.h"
 #include "docker/call.h"
 #include "docker/engine.h"
-#include "session/far.h"
+#include "session/far/far.h"
 #include "session/host_routes.h"
 
 namespace bottle::session {

@@ -13,7 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "session/frames.h"
-#include "session/remote_link.h"
+#include "session/near/far_side.h"
 
 namespace bottle::session {
 

@@ -1,4 +1,4 @@
-#include "session/mosh_connect.h"
+#include "session/near/mosh_connect.h"
 
 #include <arpa/inet.h>
 

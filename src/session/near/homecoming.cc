@@ -1,4 +1,4 @@
-#include "session/homecoming.h"
+#include "session/near/homecoming.h"
 
 #include <fcntl.h>
 

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "docker/engine.h"
-#include "session/remote_link.h"
+#include "session/near/far_side.h"
 #include "session/stream.h"
 
 namespace bottle::session {

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "session/job.h"
-#include "session/remote_link.h"
+#include "session/near/far_side.h"
 
 namespace bottle::session {
 

@@ -1,4 +1,4 @@
-#include "session/remote_run.h"
+#include "session/near/run.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -16,14 +16,14 @@
 
 #include "base/file.h"
 #include "base/ids.h"
-#include "session/far_link.h"
-#include "session/far_words.h"
-#include "session/homecoming.h"
 #include "session/ledger.h"
-#include "session/near_delivery.h"
-#include "session/near_end.h"
-#include "session/remote_end.h"
-#include "session/vm_part.h"
+#include "session/near/deliver.h"
+#include "session/near/end.h"
+#include "session/near/far_link.h"
+#include "session/near/far_words.h"
+#include "session/near/homecoming.h"
+#include "session/near/near_end.h"
+#include "session/near/vm.h"
 
 namespace bottle::session {
 namespace {

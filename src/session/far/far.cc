@@ -1,4 +1,4 @@
-#include "session/far.h"
+#include "session/far/far.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "session/remote_end.h"
+#include "session/near/end.h"
 
 #include <unistd.h>
 
@@ -8,9 +8,9 @@
 #include <thread>
 
 #include "base/file.h"
-#include "session/far_words.h"
+#include "session/near/far_words.h"
+#include "session/near/vm.h"
 #include "session/sweep.h"
-#include "session/vm_part.h"
 
 namespace bottle::session {
 namespace {

@@ -14,8 +14,8 @@
 
 #include "base/unique_fd.h"
 #include "session/agent_relay.h"
-#include "session/broker.h"
 #include "session/job.h"
+#include "session/near/broker.h"
 
 struct pollfd;
 

@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 #include "session/client.h"
-#include "session/mosh_connect.h"
-#include "session/remote_link.h"
+#include "session/near/far_side.h"
+#include "session/near/mosh_connect.h"
 
 namespace bottle::session {
 

@@ -1,4 +1,4 @@
-#include "session/far_words.h"
+#include "session/near/far_words.h"
 
 #include <gtest/gtest.h>
 

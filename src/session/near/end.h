@@ -7,9 +7,9 @@
 
 #include "machine/record.h"
 #include "session/clients.h"
-#include "session/homecoming.h"
 #include "session/job.h"
-#include "session/remote_link.h"
+#include "session/near/far_side.h"
+#include "session/near/homecoming.h"
 
 namespace bottle::session {
 

@@ -1,4 +1,4 @@
-#include "session/far_link.h"
+#include "session/near/far_link.h"
 
 #include <time.h>
 #include <unistd.h>
@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <thread>
 
-#include "session/far_words.h"
+#include "session/near/far_words.h"
 
 namespace bottle::session {
 namespace {

@@ -1,4 +1,4 @@
-#include "session/mosh.h"
+#include "session/near/mosh.h"
 
 #include <gtest/gtest.h>
 

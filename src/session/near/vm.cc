@@ -1,11 +1,11 @@
-#include "session/vm_part.h"
+#include "session/near/vm.h"
 
 #include <chrono>
 #include <future>
 #include <thread>
 
-#include "session/far_words.h"
-#include "session/image_transfer.h"
+#include "session/near/far_words.h"
+#include "session/near/images.h"
 
 namespace bottle::session {
 namespace {

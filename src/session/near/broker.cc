@@ -1,4 +1,4 @@
-#include "session/broker.h"
+#include "session/near/broker.h"
 
 #include <poll.h>
 #include <string.h>

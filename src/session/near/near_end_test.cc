@@ -1,4 +1,4 @@
-#include "session/near_end.h"
+#include "session/near/near_end.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "session/image_transfer.h"
+#include "session/near/images.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -11,7 +11,7 @@
 #include "machine/vm.h"
 #include "session/job.h"
 #include "session/ledger.h"
-#include "session/remote_link.h"
+#include "session/near/far_side.h"
 
 namespace bottle::session {
 

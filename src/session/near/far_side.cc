@@ -1,4 +1,4 @@
-#include "session/remote_link.h"
+#include "session/near/far_side.h"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "base/ids.h"
 #include "session/delivery.h"
-#include "session/far_words.h"
+#include "session/near/far_words.h"
 #include "workspace/paths.h"
 
 namespace bottle::session {

@@ -1,4 +1,4 @@
-#include "session/near_delivery.h"
+#include "session/near/deliver.h"
 
 #include <unistd.h>
 

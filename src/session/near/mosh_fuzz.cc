@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "session/mosh_connect.h"
+#include "session/near/mosh_connect.h"
 
 using namespace bottle::session;
 
