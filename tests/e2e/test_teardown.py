@@ -9,14 +9,14 @@ import pytest
 from look import everything, processes_of, running
 
 
-def test_nothing_is_left_after_an_end(world, operator, runtime):
+def test_nothing_is_left_after_an_end(world, operator, until, runtime):
     operator.start("true", runtime=runtime)  # makes the shared network, if it is the first
     before = everything(world)
     session = operator.start("echo hi > /workspace/f; echo hi > ~/g", runtime=runtime)
     assert session.status == 0, session.explain()
     assert everything(world) == before
     assert operator.sessions() == []
-    assert processes_of(operator) == []
+    assert until(lambda: processes_of(operator) == [], 5)  # the supervisor tells its result, then ends
 
 
 def test_stop_ends_it_and_the_work_still_comes_back(operator, until):

@@ -159,9 +159,12 @@ class RemoteSession {
     return {};
   }
 
+  // With them, that we are here: the agent's first request may be one for this side.
   void send_values() {
-    if (values_) link_.send(FrameType::values, to_json(*values_).dump());
+    if (!values_) return;
+    link_.send(FrameType::values, to_json(*values_).dump());
     values_.reset();
+    offer_near_end();
   }
 
   // -- what stays here and is used from there
@@ -292,7 +295,6 @@ class RemoteSession {
       running_ = true;
       look_at_delivery();
       write_remote_info(job_, place_, "running");
-      offer_near_end();
       (void)ledger_->note({{"running", true}, {"base", base_}});
       last_checkpoint_ = Clock::now();
     }
