@@ -15,7 +15,8 @@ bool is_plain_name(std::string_view name);
 
 class JsonLines {
  public:
-  // Makes the file anew. What is no object on a line of its own, or a line over `longest`, is left out; beyond `most` bytes: Code::limit.
+  // Makes the file anew. What is no object on a line of its own, a line over `longest`, or one that is nested very deeply, is left out; beyond `most` bytes, read or
+  // written: Code::limit.
   static Result<JsonLines> create(const std::string& path, uint64_t most, size_t longest);
   Result<> feed(std::string_view bytes);
 
@@ -23,7 +24,7 @@ class JsonLines {
   explicit JsonLines(UniqueFd fd) : fd_(std::move(fd)) {}
   UniqueFd fd_;
   std::string pending_;
-  uint64_t left_ = 0;
+  uint64_t left_ = 0, written_left_ = 0;  // escapes make a line longer
   size_t longest_ = 0;
   bool skipping_ = false;  // the rest of a line that is too long
 };

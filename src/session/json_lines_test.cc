@@ -23,6 +23,16 @@ TEST(JsonLines, KeepsObjectsAndNothingThatWritesOnATerminal) {
   ::unlink(path.c_str());
 }
 
+TEST(JsonLines, ALineOfBracketsEndsNobody) {
+  std::string path = ::testing::TempDir() + "/json_lines." + std::to_string(::getpid());
+  constexpr size_t kDeep = 500'000;
+  auto lines = JsonLines::create(path, 4 << 20, 2 << 20);
+  ASSERT_TRUE(lines);
+  ASSERT_TRUE(lines->feed("{\"a\":" + std::string(kDeep, '[') + std::string(kDeep, ']') + "}\n{\"b\":[[1]]}\n"));
+  EXPECT_EQ(*read_file(path), "{\"b\":[[1]]}\n");
+  ::unlink(path.c_str());
+}
+
 TEST(JsonLines, NamesThatLeadNowhere) {
   for (const char* name : {"3f2a-77.jsonl", "a", "rollout-2026.jsonl"}) EXPECT_TRUE(is_plain_name(name)) << name;
   for (const std::string& name : {std::string(""), std::string(".."), std::string(".x"), std::string("a/b"), std::string("a\nb"), std::string(101, 'a')}) EXPECT_FALSE(is_plain_name(name)) << name;

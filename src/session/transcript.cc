@@ -14,16 +14,21 @@ namespace bottle::session {
 namespace {
 
 constexpr const char* kPlaces[] = {"/home/agent/.claude/projects", "/home/agent/.codex/sessions"};
-constexpr uint64_t kMost = 256u << 20;  // bytes, of each file and of all
-constexpr size_t kMostFiles = 256, kLongestLine = 16u << 20;
+constexpr uint64_t kMost = 256u << 20;  // bytes, of all files
+constexpr size_t kMostFiles = 256, kLongestLine = 2u << 20;
 
 // Null: it is not kept.
 std::optional<JsonLines> file_for(const std::string& path, const std::string& results) {
   std::string name = path.substr(path.rfind('/') + 1), directory = results + "/transcript";
   std::error_code ignored;
-  auto count = std::distance(std::filesystem::directory_iterator(directory, ignored), std::filesystem::directory_iterator());
-  if (!name.ends_with(".jsonl") || !is_plain_name(name) || static_cast<size_t>(count) >= kMostFiles || !make_directories(directory)) return std::nullopt;
-  auto lines = JsonLines::create(directory + "/" + name, kMost, kLongestLine);
+  size_t count = 0;
+  uint64_t kept = 0;
+  for (const auto& file : std::filesystem::directory_iterator(directory, ignored)) {
+    ++count;
+    if (uint64_t size = file.file_size(ignored); !ignored && file.path().filename() != name) kept += size;
+  }
+  if (!name.ends_with(".jsonl") || !is_plain_name(name) || count >= kMostFiles || kept >= kMost || !make_directories(directory)) return std::nullopt;
+  auto lines = JsonLines::create(directory + "/" + name, kMost - kept, kLongestLine);
   return lines ? std::optional(std::move(*lines)) : std::nullopt;
 }
 
