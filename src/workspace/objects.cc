@@ -107,6 +107,7 @@ Result<> stream_blobs(const Git& git, const std::vector<std::string>& ids, const
   ::fcntl(in.get(), F_SETPIPE_SZ, 1 << 20);
   auto options = where;
   options.input = lines_of(ids);
+  options.timeout_s = 24 * 3600;  // as slow as whoever takes the bytes, an uplink perhaps; without a reader it ends at once
   auto process = std::async(std::launch::async, [&]() -> Result<Git::Answer> {
     UniqueFd mine = std::move(out);
     options.output_fd = mine.get();

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <set>
 
@@ -18,7 +19,8 @@ namespace {
 
 using Path = std::vector<std::string>;
 
-constexpr size_t kBranchLimit = 256;
+constexpr size_t kBranchLimit = 256, kMostPacks = 1000, kLongestLink = 4095;
+constexpr int kPackPatience = 600;  // seconds, for all of them
 constexpr uint64_t kComparedAtMost = 4 << 20;  // a larger file is written before anybody knows whether it changed
 
 bool hex(std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
@@ -79,6 +81,7 @@ class Filler {
         if (done) q_.links.erase(join(*path));
         break;
       case TarEntry::Kind::symlink:
+        if (e.target.size() > kLongestLink) return skip();
         q_.unchanged.erase(join(*path));
         q_.links[join(*path)] = e.target;
         return {};
@@ -140,7 +143,7 @@ class Filler {
 
   Result<> leave(const std::string& path, const char* why) {
     ++q_.skipped;
-    if (q_.flagged.size() < 100) {
+    if (q_.flagged.size() < kMostFlagged) {
       // One line for a whole foreign repository, not one for each of its files.
       std::string top = path.substr(0, std::min(path.find("/.git/") == std::string::npos ? path.size() : path.find("/.git/") + 5, path.size()));
       std::string line = printable(top) + ": " + why;
@@ -155,6 +158,8 @@ class Filler {
     std::string name = join(path, 1);
     if (path.size() >= 3 && path[1] == "hooks" && !name.ends_with(".sample")) return leave(join(path), "a hook: left behind");
     if (name == "objects/info/alternates" || name == "objects/info/http-alternates") return leave(join(path), "points at other repositories: left behind");
+    // Without a repository here nothing of it is wanted, and an object that is not what its name says would show in the patch.
+    if (q_.known_objects.empty()) return {};
     if (e.kind != TarEntry::Kind::file) return e.kind == TarEntry::Kind::hardlink ? hardlinked_object(path, e) : skip();
     if ((is_loose_object(path) || is_pack(path)) && is_known(name)) return {};
     if (is_loose_object(path)) return TRY(repository_.file(Path(path.begin() + 1, path.end()), false, body, &bytes_left_)) ? Result<>{} : skip();
@@ -206,14 +211,22 @@ class Filler {
 // Packs go in through the front door.
 Result<> index_packs(Quarantine& q, const Git& git) {
   std::error_code error;
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kPackPatience);
+  size_t seen = 0;
   for (const auto& pack : std::filesystem::directory_iterator(q.repository() + "/incoming", error)) {
+    auto left = std::chrono::duration_cast<std::chrono::seconds>(deadline - std::chrono::steady_clock::now()).count();
+    if (++seen > kMostPacks || left <= 0) {
+      ++q.skipped;
+      continue;
+    }
     UniqueFd fd(::open(pack.path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd) return fail_errno("opening a pack");
     auto options = q.at();
     options.input_fd = fd.get();
+    options.timeout_s = static_cast<int>(left);
     if (auto done = git.ask({"index-pack", "--stdin"}, options); !done) {
       ++q.skipped;
-      q.flagged.push_back(".git/objects/pack/" + printable(pack.path().filename().string()) + ": a broken pack: left behind");
+      if (q.flagged.size() < kMostFlagged) q.flagged.push_back(".git/objects/pack/" + printable(pack.path().filename().string()) + ": a broken pack: left behind");
     }
   }
   std::filesystem::remove_all(q.repository() + "/incoming", error);

@@ -12,6 +12,8 @@
 
 namespace bottle::workspace {
 
+constexpr size_t kMostFlagged = 100;  // lines about what was left behind: more would hide what there is to look at
+
 struct Change {
   std::string path, mode, object;  // as it is now; mode "000000": gone
 };

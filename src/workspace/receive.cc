@@ -57,7 +57,7 @@ Result<> make_links(Quarantine& q, const Git& git) {
   for (const auto& [path, target] : q.links) {
     auto same = original.find(path);
     bool allowed = stays_inside(path, target) || (same != original.end() && same->second == target);
-    if (!allowed) q.flagged.push_back(printable(path) + ": a link out of the tree, to " + printable(target.substr(0, 200)) + ": dropped");
+    if (!allowed && q.flagged.size() < kMostFlagged) q.flagged.push_back(printable(path) + ": a link out of the tree, to " + printable(target.substr(0, 200)) + ": dropped");
     if (!allowed || !TRY(tree.link(*safe_components(path), target))) ++q.skipped;
   }
   // Those were never sent: their absence says nothing. If the agent put something in their place, this fails, rightly.
@@ -78,7 +78,7 @@ Result<> inspect(const Quarantine& q, const Git& git, const std::vector<Change>&
   Texts targets = small_blobs(git, links, kLongestTarget, q.at()).value_or(Texts()), texts = small_blobs(git, packages, 1 << 20, q.at()).value_or(Texts());
   for (const auto& change : list) {
     if (change.mode == "000000") continue;
-    if (flags.size() >= kFlagLimit) {
+    if (flags.size() >= kFlagLimit + q.flagged.size()) {  // those of .git leave room for these
       flags.insert("… and more");
       return {};
     }

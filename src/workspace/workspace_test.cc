@@ -267,6 +267,20 @@ TEST_F(Workspace, NoRepositoryGivesAPatchAndFiles) {
   sh("cd " + repo + " && git apply " + back->patch + " && test -x n/new.sh && grep -q changed a.txt");
 }
 
+TEST_F(Workspace, WithoutARepositoryThePatchShowsTheFilesThemselves) {
+  put(repo + "/a.txt", "one\n");
+  pack(manifest::WorkspaceMode::clone);
+  unpack();
+  put(inside + "/build.sh", "evil\n");
+  // An object under the name of that content which says something else: git looks at no hash when it shows one.
+  sh("cd " + inside + " && rm -rf .git && git init -q && id=$(git hash-object build.sh) && mkdir -p .git/objects/${id%${id#??}} && "
+     "python3 -c \"import sys,zlib; sys.stdout.buffer.write(zlib.compress(b'blob 5\\0good\\n'))\" >.git/objects/${id%${id#??}}/${id#??}");
+  auto back = take_inside("");
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_NE(read_file(back->patch)->find("+evil"), std::string::npos) << *read_file(back->patch);
+  EXPECT_EQ(*read_file(root + "/results/s1/files/build.sh"), "evil\n");
+}
+
 TEST_F(Workspace, ManySmallFilesStream) {
   for (int i = 0; i < 3000; ++i) put(repo + "/d" + std::to_string(i % 50) + "/" + std::to_string(i), "x");
   size_t largest = 0, total = 0;
