@@ -56,13 +56,17 @@ Result<Frame> receive_frame(int fd) {
 }
 
 Result<> send_bytes(int fd, std::string_view rest) {
+  int patience_ms = 5000;
   while (!rest.empty()) {
     ssize_t n = ::send(fd, rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n < 0 && errno == ENOTSOCK) n = ::write(fd, rest.data(), rest.size());
+    if (n < 0 && errno == ENOTSOCK) {  // a pipe to ssh, which a line that stalls may fill
+      patience_ms = 30000;
+      n = ::write(fd, rest.data(), rest.size());
+    }
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
       pollfd p{fd, POLLOUT, 0};
-      if (::poll(&p, 1, 5000) <= 0) return fail(Code::timed_out, "the other side does not read");
+      if (::poll(&p, 1, patience_ms) <= 0) return fail(Code::timed_out, "the other side does not read");
       continue;
     }
     if (n < 0) return fail_errno("sending to the other side");

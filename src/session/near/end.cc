@@ -89,7 +89,9 @@ json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Home
   auto back = bring_home(place, side, homecoming, clients);
   bool home = back.has_value();
   result["back"] = home ? *back : json{{"error", back.error().what}, {"text", "The work is still on " + machine + ": bottle attach " + session + " fetches it."}};
-  json receipt = told.value("receipt", json::object());
+  json receipt = json::object();  // of what it says, what it can know
+  for (const char* part : {"session", "confirmed", "left", "removed"})
+    if (auto said = told.value("receipt", json::object()); said.contains(part)) receipt[part] = said[part];
   if (home) {
     auto forgotten = side->ask({"forget", session});
     bool gone = forgotten && forgotten->status == 0;

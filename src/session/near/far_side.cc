@@ -169,6 +169,7 @@ Result<Channel> FarSide::begin_serve(const std::map<std::string, std::string>& s
   Channel channel;
   channel.in.reset(::fcntl(child.in(), F_DUPFD_CLOEXEC, 10));
   channel.out.reset(::fcntl(child.out(), F_DUPFD_CLOEXEC, 10));
+  ::fcntl(channel.in.get(), F_SETFL, O_WRONLY | O_NONBLOCK);  // who does not read must not hold us
   return channel;
 }
 

@@ -9,7 +9,7 @@ namespace {
 
 using nlohmann::json;
 
-enum class Is { text, count, whole, flag, object, texts, objects };
+enum class Is { text, count, whole, number, flag, object, texts, objects };
 
 const std::map<std::string_view, Is> kTypes = {
     // hello
@@ -22,6 +22,7 @@ const std::map<std::string_view, Is> kTypes = {
     {"event", Is::text}, {"session", Is::text}, {"step", Is::text}, {"what", Is::text}, {"code", Is::text}, {"host", Is::text}, {"reason", Is::text},
     {"allow", Is::text}, {"from", Is::count}, {"missed", Is::count}, {"bytes", Is::count}, {"probes", Is::objects}, {"ok", Is::flag}, {"detail", Is::text},
     {"exit", Is::whole}, {"egress", Is::object}, {"denied", Is::objects}, {"count", Is::count}, {"recorded", Is::texts}, {"allowed", Is::whole},
+    {"id", Is::text}, {"vm", Is::object}, {"engine_at", Is::number},
     {"receipt", Is::object}, {"confirmed", Is::flag}, {"left", Is::texts}, {"removed", Is::texts}, {"back", Is::object}};
 
 bool all(const json& list, bool (*is)(const json&)) {
@@ -36,6 +37,7 @@ bool fits(const json& value, Is is) {
     case Is::text: return value.is_string();
     case Is::count: return value.is_number_unsigned();
     case Is::whole: return value.is_number_integer();
+    case Is::number: return value.is_number();
     case Is::flag: return value.is_boolean();
     case Is::object: return value.is_object();
     case Is::texts: return all(value, [](const json& each) { return each.is_string(); });

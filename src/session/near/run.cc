@@ -32,6 +32,7 @@ using nlohmann::json;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
+constexpr uint64_t kMostAudit = 256u << 20;  // bytes: a machine that was taken may ask for ever
 constexpr auto kCheckpoint = 60s;
 constexpr auto kIdle = 10s;  // no output for so long after some: a good moment for a checkpoint
 
@@ -179,7 +180,8 @@ class RemoteSession {
   void record(json line) {
     line["side"] = "near";
     if (!near_audit_) near_audit_.reset(::open((job_.directories.results + "/" + session_ + "/egress-near.jsonl").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    (void)write_all(near_audit_.get(), line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+    std::string text = line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+    if ((near_audited_ += text.size()) < kMostAudit) (void)write_all(near_audit_.get(), text);
     if (line.value("action", "") == "deny" && told_ < 50) {
       ++told_;
       clients_.event({{"event", "denied"}, {"host", line.value("host", "?")}, {"code", line.value("code", "")}, {"reason", line.value("reason", "") + " (decided here)"}});
@@ -291,7 +293,8 @@ class RemoteSession {
     if (!event.is_object()) return;
     std::string kind = event.value("event", "");
     if (kind == "running" && !running_) {
-      if (delivery_.valid()) delivery_.wait();
+      if (delivery_.valid() && delivery_.wait_for(60s) != std::future_status::ready)
+        return give_up({Code::protocol, "the other machine says that the agent runs, but has not taken its workspace"});
       running_ = true;
       look_at_delivery();
       write_remote_info(job_, place_, "running");
@@ -380,6 +383,7 @@ class RemoteSession {
   std::optional<Homecoming> home_;
   std::unique_ptr<NearEnd> near_end_;  // null: nothing stays here
   UniqueFd near_audit_;
+  uint64_t near_audited_ = 0;  // bytes
   int told_ = 0;
   bool offline_ = false;        // the VM has no network of its own
   std::optional<Token> token_;  // of a VM: how the sign-in token got there
