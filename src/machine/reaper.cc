@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <future>
+#include <memory>
 #include <thread>
 
 #include "base/file.h"
@@ -49,6 +52,17 @@ bool wait_for_the_end(const std::string& name, const Places& places) {
   }
 }
 
+// A machine that answers for ever, a byte at a time, is not waited for: when its time is up, it goes.
+void before_its_time_is_up(const std::function<void(const Record&)>& before, const Record& record) {
+  auto done = std::make_shared<std::promise<void>>();
+  auto ended = done->get_future();
+  std::thread([before, record, done] {
+    before(record);
+    done->set_value();
+  }).detach();
+  ended.wait_for(std::chrono::seconds(record.until - now_seconds()));
+}
+
 }  // namespace
 
 Result<> start_reaper(const std::string& name, const Places& places, const Environment& environment, const std::string& path_to_self) {
@@ -86,7 +100,7 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   for (int pause = 5; wait_for_the_end(name, places); pause = std::min(pause * 2, 300)) {
     auto record = load(name, places);
     if (record && now_seconds() < record->until) {
-      session.before(*record);
+      before_its_time_is_up(session.before, *record);
       auto now = load(name, places);
       if (now && !abandoned(*now, now_seconds())) continue;  // held, or somebody's again
     }
