@@ -384,8 +384,11 @@ def bake():
     kill(directory)
     baked = os.path.join(IMAGES, "baked-" + vm["id"])
     making = baked + ".making"
-    shutil.rmtree(making, ignore_errors=True)
-    os.makedirs(making)
+    living = {v["id"] for _, v in all_vms()}
+    for left in os.listdir(IMAGES):  # of a bake that was killed
+        if left.startswith("baked-") and left.endswith(".making") and (left == os.path.basename(making) or left[6:-7] not in living):
+            shutil.rmtree(os.path.join(IMAGES, left), ignore_errors=True)
+    os.makedirs(making, 0o755 if os.geteuid() == 0 else 0o700)  # as root, QEMU reads it as a user of its own
     tool(["qemu-img", "convert", "-O", "qcow2", directory + "/disk.qcow2", making + "/disk.qcow2"], "keeping the disk", "qemu-utils")
     for name in ("vmlinuz", "initrd"):
         shutil.copyfile(os.path.join(vm["image"], name), os.path.join(making, name))
