@@ -36,6 +36,7 @@ std::string take_token_variable() {
 Result<std::string> fetch_token(const std::string& text) {
   auto done = TRY(capture({.argv = {"/bin/sh", "-c", text}}, {.timeout_ms = 60000, .limit = kLongest}));
   if (done.status != 0) return fail(Code::unavailable, "the token could not be fetched from where the provider put it: exit status " + std::to_string(done.status) + " " + done.err.substr(0, 300));
+  while (!done.out.empty() && (done.out.back() == '\n' || done.out.back() == '\r')) done.out.pop_back();
   if (done.out.size() < 8) return fail(Code::invalid, "what was fetched from where the provider put it is no token: it was under 8 bytes");
   return done.out;
 }
