@@ -594,6 +594,7 @@ TEST_F(GuardTest, RelayedHostsGoByTheControlChannelOrNotAtAll) {
   EXPECT_TRUE(away.starts_with("HTTP/1.1 503 ")) << away;
   EXPECT_NE(away.find("X-Bottle-Error: operator_away"), std::string::npos) << away;
   say({{"type", "relay"}, {"up", true}});
+  ASSERT_EQ(configure()["type"], "ready");  // lines are taken in their order: the one before has been
   auto begin = [&](Wire& wire) {
     wire.write(ask);
     json open = line(), data = line();
