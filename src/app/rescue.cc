@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
+
 #include "app/join.h"
 #include "app/sessions.h"
 #include "app/world.h"
@@ -23,16 +26,24 @@ Places places() { return Places::from(environment()); }
 std::string directory_of(const std::string& session) { return directories().sessions + "/" + session; }
 
 // A new supervisor takes the session over, ends the agent, fetches its work and destroys the VM. Bounded by what it does: minutes.
-// What cannot be fetched holds the VM until its time is up, if there still is something to be held.
-void bring_home(const Record& record) {
+// What cannot be fetched holds the VM until its time is up, if there still is something to be held. Whether it may go.
+bool bring_home(const Record& record) {
   auto view = session::read_ledger(directory_of(record.vm.session));
-  if (!view || !view->running || !view->vm.is_object()) return;
+  if (!view || !view->running || !view->vm.is_object()) return true;
   if (auto fd = join(record.vm.session, {.stop = true})) (void)session::relay(UniqueFd(*fd).get(), {.quiet = true});
+  // The supervisor ends just after it has told how it went.
   auto now = machine::load(record.vm.name, places());
-  if (!now || !machine::abandoned(*now, machine::now_seconds())) return;
+  for (int turn = 0; turn < 100 && now && !machine::abandoned(*now, machine::now_seconds()); ++turn) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    now = machine::load(record.vm.name, places());
+  }
+  if (!now) return true;
+  if (!machine::abandoned(*now, machine::now_seconds())) return false;  // held, or somebody's again
   auto provider = machine::Provider::find(now->provider, places(), hook_environment());
   auto status = provider ? provider->status(now->vm, {}) : Result<std::string>(std::unexpected(provider.error()));
-  if (!status || *status == "running") (void)machine::hold(record.vm.name, places());
+  if (status && *status != "running") return true;
+  (void)machine::hold(record.vm.name, places());
+  return false;
 }
 
 }  // namespace

@@ -53,14 +53,12 @@ bool wait_for_the_end(const std::string& name, const Places& places) {
 }
 
 // A machine that answers for ever, a byte at a time, is not waited for: when its time is up, it goes.
-void before_its_time_is_up(const std::function<void(const Record&)>& before, const Record& record) {
-  auto done = std::make_shared<std::promise<void>>();
+bool before_its_time_is_up(const std::function<bool(const Record&)>& before, const Record& record) {
+  auto done = std::make_shared<std::promise<bool>>();
   auto ended = done->get_future();
-  std::thread([before, record, done] {
-    before(record);
-    done->set_value();
-  }).detach();
-  ended.wait_for(std::chrono::seconds(record.until - now_seconds()));
+  std::thread([before, record, done] { done->set_value(before(record)); }).detach();
+  bool told = ended.wait_for(std::chrono::seconds(record.until - now_seconds())) == std::future_status::ready;
+  return !told || ended.get();
 }
 
 }  // namespace
@@ -99,10 +97,9 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   options.environment = environment;
   for (int pause = 5; wait_for_the_end(name, places); pause = std::min(pause * 2, 300)) {
     auto record = load(name, places);
-    if (record && now_seconds() < record->until) {
-      before_its_time_is_up(session.before, *record);
-      auto now = load(name, places);
-      if (now && !abandoned(*now, now_seconds())) continue;  // held, or somebody's again
+    if (record && now_seconds() < record->until && !before_its_time_is_up(session.before, *record)) {
+      std::this_thread::sleep_for(std::chrono::seconds(1));
+      continue;
     }
     auto gone = destroy_vm(name, "", places, options, {});
     if (gone && gone->confirmed) {

@@ -18,7 +18,8 @@ bool reaper_alive(const std::string& name, const Places& places);
 
 // What those know who know sessions.
 struct Reaping {
-  std::function<void(const Record&)> before;  // the owner is dead, the time not up: may fetch what is on it, hold it, destroy it
+  // The owner is dead, the time not up: may fetch what is on it, hold it, destroy it. Whether it may be destroyed now; if not, it is looked at again.
+  std::function<bool(const Record&)> before;
   std::function<void(const Record&)> after;   // it is confirmed gone
 };
 
