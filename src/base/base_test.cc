@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include <chrono>
 
 #include "base/error.h"
@@ -23,6 +25,19 @@ TEST(Result, TryPassesValuesAndErrors) {
 
 TEST(Error, DuringPrefixesWhatWasBeingDone) {
   EXPECT_EQ((Error{Code::invalid, "odd"}.during("halving 3").what), "halving 3: odd");
+}
+
+TEST(Fingerprint, IsThatOfTheWholeHoweverItComes) {
+  std::string text = "what is here, in pieces of any length";
+  for (size_t piece = 1; piece < 20; ++piece) {
+    Fingerprint fingerprint;
+    for (size_t at = 0; at < text.size(); at += piece) fingerprint.feed(std::string_view(text).substr(at, piece));
+    EXPECT_EQ(fingerprint.text(), content_hash(text)) << piece;
+  }
+  std::set<std::string> names = {content_hash("")};
+  for (size_t length = 1; length <= 64; ++length)
+    for (char c : {'\0', '\1', '\x80'}) names.insert(content_hash(std::string(length, 'a') + c)), names.insert(content_hash(c + std::string(length, 'a')));
+  EXPECT_EQ(names.size(), 1u + 64 * 6);
 }
 
 TEST(File, WriteIsAtomicAndReadIsBounded) {

@@ -10,7 +10,7 @@ namespace bottle {
 // `bytes` random bytes as lower-case hex. Aborts if the kernel has no randomness to give.
 std::string random_hex(int bytes);
 
-// Twelve hexadecimal digits (FNV-1a) that tell one content from another. A name, not a defence.
+// Twelve hexadecimal digits that tell one content from another. A name, not a defence.
 std::string content_hash(std::string_view bytes);
 
 // The same over a stream.
@@ -20,7 +20,9 @@ class Fingerprint {
   std::string text() const;
 
  private:
-  uint64_t hash_ = 14695981039346656037ull;
+  uint64_t hash_ = 14695981039346656037ull, length_ = 0;
+  char word_[8] = {};  // what is left over from whole words
+  size_t held_ = 0;
 };
 
 }  // namespace bottle
