@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <future>
 #include <optional>
 
 #include "app/acquaintance.h"
@@ -27,12 +28,14 @@ Result<std::string> token_name(const plan::Plan& plan) {
 
 class LocalPlace : public Place {
  public:
-  explicit LocalPlace(const Output& output) : output_(output) {}
+  explicit LocalPlace(const Output& output) : output_(output) {
+    if (engine_) asked_ = std::async(std::launch::async, [this] { return engine_->info(); });  // it starts programs of its own to answer
+  }
 
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
     std::string architecture;
     if (engine_) {
-      info_ = TRY(engine_->info());
+      info_ = TRY(asked_.get());
       for (const auto& [name, unused] : docker::member(info_, "Runtimes").items())
         facts.runtimes.push_back(name);
       architecture = docker::text_of(info_, "Architecture");
@@ -68,6 +71,7 @@ class LocalPlace : public Place {
   Output output_;
   Result<docker::Engine> engine_ = connect_engine();
   bool rootless_ = false;
+  std::future<Result<nlohmann::json>> asked_;
   nlohmann::json info_;  // what it says of itself
 };
 

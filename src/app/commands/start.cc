@@ -100,9 +100,10 @@ Result<int> start_session(const StartOptions& options) {
   if (options.remote.target.empty() && options.vm.name.empty() && (options.remote.transport.is_mosh() || !options.remote.transport.mosh.ports.empty()))
     return fail(Code::invalid, "--transport is for a bottle on another machine", "say which: --remote USER@HOST, or --vm NAME");
   if (!options.remote.target.empty() && !options.vm.name.empty()) return fail(Code::invalid, "--remote and --vm exclude each other");
-  std::unique_ptr<Place> place = local_place(options.output);
+  std::unique_ptr<Place> place;
   if (!options.remote.target.empty()) place = TRY(remote_place(options.remote, say));
-  if (!options.vm.name.empty()) place = TRY(vm_place(options.vm, options.remote, manifest));
+  else if (!options.vm.name.empty()) place = TRY(vm_place(options.vm, options.remote, manifest));
+  else place = local_place(options.output);
   plan::Facts facts = gather_facts(workspace);
   facts.environment = variables;
   TRY(place->describe(manifest, facts));
