@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <future>
 #include <map>
 
 #include "base/defer.h"
@@ -254,15 +255,34 @@ bool converts(const std::vector<Entry>& entries, const Git& git, const std::stri
   });
 }
 
-// A repository of HEAD's branch at `to`: no remote, no hooks, no template, nothing shared with the original.
-Result<> clone(const Git& git, const std::string& from, const std::string& to) {
+// Some two thousand files at most, as far as its index tells: those are sooner written by git than asked of it.
+bool is_small(const std::string& repository) {
+  std::error_code error;
+  auto size = std::filesystem::file_size(repository + "/.git/index", error);
+  return !error && size < (256 << 10);
+}
+
+// A process of git is some milliseconds, and a start waits for this: what does not need another is run beside it.
+template <class F>
+auto beside(F&& f) {
+  return std::async(std::launch::async, std::forward<F>(f));
+}
+
+// A repository of HEAD's branch at `to`: no remote, no hooks, no template, nothing shared with the original. The commit: the operator
+// may have made one meanwhile.
+Result<std::string> clone(const Git& git, const std::string& from, const std::string& to, bool checkout) {
   auto [name, email] = committer(git, from);
   std::vector<std::string> arguments = {"clone", "--quiet", "--no-hardlinks", "--no-local", "--single-branch", "--template=", "--no-recurse-submodules",
-                                        "--config", "user.name=" + name, "--config", "user.email=" + email, "--no-checkout", "--", from, to};
+                                        "--config", "user.name=" + name, "--config", "user.email=" + email};
+  if (!checkout) arguments.push_back("--no-checkout");
+  arguments.insert(arguments.end(), {"--", from, to});
   TRY(git.ask(arguments, {}));
-  TRY(git.ask({"remote", "remove", "origin"}, {.directory = to}));
-  TRY(git.ask({"read-tree", "HEAD"}, {.directory = to}));
-  return {};
+  auto forgotten = beside([&] { return git.ask({"remote", "remove", "origin"}, {.directory = to}); });
+  auto index = beside([&] { return checkout ? Result<std::string>("") : git.ask({"read-tree", "HEAD"}, {.directory = to}); });
+  auto head = git.ask({"rev-parse", "HEAD"}, {.directory = to});
+  TRY(forgotten.get());
+  TRY(index.get());
+  return head;
 }
 
 }  // namespace
@@ -291,12 +311,16 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
   Packer packer(outgoing, summary, sink);
   if (outgoing.mode == WorkspaceMode::clone && repository) {
     std::string copy = state + "/tree";
-    TRY(clone(git, *top, copy));
-    summary.base = TRY(git.ask({"rev-parse", "HEAD"}, {.directory = copy}));  // the operator may have committed meanwhile
-    auto entries = TRY(list_tree(git, summary.base, {.directory = copy}));
-    bool checkout = converts(entries, git, copy);
-    if (checkout) TRY(git.ask({"checkout-index", "--all", "--quiet"}, {.directory = copy}));
-    auto dirty = git.run({"status", "--porcelain", "--no-renames", "--ignore-submodules=all"}, {.directory = *top});
+    auto status = beside([&] { return git.run({"status", "--porcelain", "--no-renames", "--ignore-submodules=all"}, {.directory = *top}); });
+    bool checkout = is_small(*top);
+    std::vector<Entry> entries;
+    summary.base = TRY(clone(git, *top, copy, checkout));
+    if (!checkout) {
+      entries = TRY(list_tree(git, summary.base, {.directory = copy}));
+      checkout = converts(entries, git, copy);
+      if (checkout) TRY(git.ask({"checkout-index", "--all", "--quiet"}, {.directory = copy}));
+    }
+    auto dirty = status.get();
     if (dirty && !dirty->out.empty()) summary.warnings.push_back("uncommitted changes stay here: the clone holds HEAD (workspace: copy takes them along)");
     if (checkout) {
       TRY(packer.pack(copy, true));
@@ -315,7 +339,7 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
   if (repository && *top == source) {
     summary.base = *head;
     if (!own_git) {  // a worktree: its .git is a file that points out of what is copied
-      TRY(clone(git, source, state + "/tree"));
+      TRY(clone(git, source, state + "/tree", false));
       TRY(packer.pack_under(state + "/tree/.git", ".git"));
     }
   }

@@ -435,10 +435,11 @@ TEST_F(Workspace, ACloneIsWhatACheckoutWouldWrite) {
   put(repo + "/odd \"name\"\twith\nall \xff", "z");
   put(repo + "/big", std::string(3 << 20, 'b'));
   sh("cd " + repo + " && chmod +x run.sh && ln -s dir/b.txt link && ln -s /etc/passwd out");
-  for (bool converting : {false, true}) {
+  for (auto [large, converting] : {std::pair(false, false), {true, false}, {true, true}}) {
     if (converting) put(repo + "/deep/.gitattributes", "x text eol=crlf\n");
     git("add -A");
-    git("commit -qm all");
+    git("commit -qm all --allow-empty");
+    if (large) fs::remove(repo + "/.git/index");  // as far as that tells
     auto sent = pack(manifest::WorkspaceMode::clone);
     EXPECT_EQ(sent.skipped, 1u);
     unpack();
