@@ -19,12 +19,12 @@ Result<std::string> read_exactly(int fd, size_t size, int idle_ms) {
     pollfd p{fd, POLLIN, 0};
     int n = ::poll(&p, 1, idle_ms);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("waiting for go");
-    if (n == 0) return fail(Code::timed_out, "no go message came");
+    if (n < 0) return fail_errno("waiting at the gate");
+    if (n == 0) return fail(Code::timed_out, "nobody opened the gate");
     char buffer[65536];
     ssize_t got = ::read(fd, buffer, std::min(sizeof buffer, size - out.size()));
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (got < 0) return fail_errno("reading go");
+    if (got < 0) return fail_errno("reading at the gate");
     if (got == 0) return fail(Code::closed, "the session closed the gate");
     out.append(buffer, static_cast<size_t>(got));
   }
@@ -90,6 +90,12 @@ Result<Go> parse_go(std::string_view text) {
   if (go.argv.empty() || go.argv[0].empty()) return malformed("no argv");
   if (!go.cwd.empty() && (!go.cwd.starts_with('/') || !clean_text(go.cwd))) return malformed("cwd");
   return go;
+}
+
+Result<> read_ask(int fd, int idle_ms) {
+  std::string ask = TRY(read_exactly(fd, 1, idle_ms));
+  if (ask != "\n") return fail(Code::protocol, "the gate was asked for nothing it knows");
+  return {};
 }
 
 Result<Go> read_go(int fd, int idle_ms) {

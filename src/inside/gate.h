@@ -1,4 +1,4 @@
-// The gate's two messages: the report out, the go in. See ARCHITECTURE.md, "The gate".
+// The gate's three messages: the ask in, the report out, the go in. See ARCHITECTURE.md, "The gate".
 #pragma once
 
 #include <map>
@@ -41,6 +41,9 @@ bool all_ok(const std::vector<Probe>& probes);
 
 // The JSON of a go message. Strict: wrong types, relative paths, NUL bytes or an empty argv are Code::protocol.
 Result<Go> parse_go(std::string_view json);
+
+// Reads the one byte that asks for the report. Blocks for `idle_ms` at most.
+Result<> read_ask(int fd, int idle_ms);
 
 // Reads 8 hexadecimal digits and that many bytes from `fd`, and not one byte more. Blocks for `idle_ms` at most without
 // a byte arriving. End of file: Code::closed. More than kGoLimit: Code::limit.

@@ -1,4 +1,4 @@
-// PID 1 of the agent's container: probe, report, wait for go, be the agent's parent. As `inside connect GUARD HOST PORT` it is an
+// PID 1 of the agent's container: when asked, probe and report, wait for go, be the agent's parent. As `inside connect GUARD HOST PORT` it is an
 // ssh ProxyCommand instead.
 #include <signal.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ using namespace bottle;
 using namespace bottle::inside;
 
 constexpr int kRefused = 125;  // ours, not the agent's
-constexpr int kGuardWait = 10000, kGoWait = 30000;
+constexpr int kAskWait = 180000, kGuardWait = 10000, kGoWait = 30000;
 
 std::string env(const char* name) {
   const char* value = ::getenv(name);
@@ -57,6 +57,7 @@ int main(int argc, char** argv) {
     ::cfmakeraw(&raw);
     ::tcsetattr(0, TCSANOW, &raw);
   }
+  if (auto asked = read_ask(0, kAskWait); !asked) return refuse(asked.error());
   auto probes = self_test();
   if (auto r = write_all(1, encode_report(probes)); !r) return refuse(r.error());
   if (!all_ok(probes)) return kRefused;  // whatever comes now, the gate stays shut

@@ -28,7 +28,7 @@ using std::chrono::milliseconds;
 // A neighbour on a local bridge answers ARP, and the host a SYN, within the sender's own system call: these are ages. They are
 // cut short only by the guard's answers (Silence).
 constexpr int kNeighbourWait = 50, kConnectWait = 120, kDnsWait = 250, kConnectDenyWait = 350;
-constexpr int kMargin = 10;
+constexpr int kMargin = 5;
 
 sockaddr_in endpoint(in_addr address, uint16_t port) {
   sockaddr_in out{};

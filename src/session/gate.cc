@@ -22,6 +22,8 @@ constexpr size_t kReportLimit = 1 << 20;
 
 }  // namespace
 
+Result<> Gate::ask() { return write_all(attached_.fd(), "\n"); }
+
 Result<json> Gate::await_report(int timeout_ms) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   docker::Demux demux;

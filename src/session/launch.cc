@@ -284,6 +284,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
 
   TRY(progress("self-test"));
   if (auto work = work_of(job, sent)) TRY(ledger.will_hold(*work));
+  TRY(agent->ask());
   json report = TRY(agent->await_report(20000));
   if (!report.value("ok", false))
     return fail(Code::denied, "the self-test from inside the bottle found a way out: " + surprises(report),

@@ -1,44 +1,91 @@
 #include "session/stream.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <future>
 #include <memory>
+#include <mutex>
+#include <optional>
 
-#include "base/file.h"
-#include "base/unique_fd.h"
+#include "base/defer.h"
 
 namespace bottle::session {
 
-Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce, const std::function<Result<>(const Source&)>& consume) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");
-  UniqueFd in(ends[0]), out(ends[1]);
-  Result<> failed;  // written by the producer before its end closes, read after the join
-  auto producer = std::async(std::launch::async, [&]() -> Result<> {
-    UniqueFd mine = std::move(out);
-    failed = produce([&](std::string_view bytes) { return write_all(mine.get(), bytes); });
-    return failed;
-  });
-  bool torn = false;
-  auto consumed = consume([&](char* buffer, size_t size) -> Result<size_t> {
-    ssize_t n;
-    do n = ::read(in.get(), buffer, size);
-    while (n < 0 && errno == EINTR);
-    if (n < 0) return fail_errno("reading a pipe");
-    if (n == 0) {
-      // The end of the pipe is the end of the stream only if the producer says it was whole.
-      auto result = producer.get();
-      torn = true;
-      if (!result) return std::unexpected(result.error());
+namespace {
+
+constexpr size_t kAhead = 8 << 20;  // bytes
+
+// What is between the two. Either may find that the other has gone.
+class Buffer {
+ public:
+  Result<> put(std::string_view bytes) {
+    std::unique_lock lock(mutex_);
+    while (!bytes.empty()) {
+      changed_.wait(lock, [&] { return held_.size() < kAhead || closed_; });
+      if (closed_) return fail(Code::closed, "nobody reads what is sent");
+      size_t n = std::min(bytes.size(), kAhead - held_.size());
+      held_.append(bytes.substr(0, n));
+      bytes.remove_prefix(n);
+      changed_.notify_all();
     }
-    return static_cast<size_t>(n);
+    return {};
+  }
+
+  // 0: the end.
+  size_t take(char* to, size_t size) {
+    std::unique_lock lock(mutex_);
+    if (at_ == taken_.size()) {
+      changed_.wait(lock, [&] { return !held_.empty() || ended_; });
+      taken_.clear();
+      at_ = 0;
+      taken_.swap(held_);
+      changed_.notify_all();
+    }
+    size_t n = std::min(size, taken_.size() - at_);
+    taken_.copy(to, n, at_);
+    at_ += n;
+    return n;
+  }
+
+  void end() { set(ended_); }
+  void close() { set(closed_); }
+
+ private:
+  void set(bool& what) {
+    std::scoped_lock lock(mutex_);
+    what = true;
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::string held_, taken_;  // taken_: the reader's, from at_ on
+  size_t at_ = 0;
+  bool ended_ = false, closed_ = false;
+};
+
+}  // namespace
+
+Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce, const std::function<Result<>(const Source&)>& consume) {
+  Buffer buffer;
+  auto producer = std::async(std::launch::async, [&]() -> Result<> {
+    Defer end([&] { buffer.end(); });
+    return produce([&](std::string_view bytes) { return buffer.put(bytes); });
   });
-  in.reset();
-  Result<> produced = torn ? failed : producer.get();
-  if (!produced && produced.error().code != Code::closed) return produced;
+  Defer close([&] { buffer.close(); });
+  std::optional<Result<>> produced;
+  auto consumed = consume([&](char* to, size_t size) -> Result<size_t> {
+    size_t n = buffer.take(to, size);
+    if (n > 0) return n;
+    // The end of the buffer is the end of the stream only if the producer says it was whole.
+    if (!produced) produced = producer.get();
+    if (!*produced) return std::unexpected(produced->error());
+    return 0;
+  });
+  buffer.close();
+  if (!produced) produced = producer.get();
+  if (!*produced && produced->error().code != Code::closed) return *produced;
   return consumed;
 }
 
