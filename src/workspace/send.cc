@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <future>
 #include <map>
 
 #include "base/defer.h"
@@ -16,6 +15,7 @@
 #include "docker/tar.h"
 #include "workspace/git.h"
 #include "workspace/objects.h"
+#include "workspace/origin.h"
 #include "workspace/paths.h"
 #include "workspace/workspace.h"
 
@@ -228,20 +228,6 @@ class Packer {
   std::map<std::string, std::pair<uint64_t, std::string>> skips_;
 };
 
-// The operator's user.name and user.email: an agent that cannot commit stumbles, so it commits as the operator does.
-std::pair<std::string, std::string> committer(const Git& git, const std::string& repository) {
-  std::string name = "agent", email = "agent@bottle.invalid";
-  auto found = git.run({"config", "--null", "--get-regexp", "^user\\.(name|email)$"}, {.directory = repository, .operators_configuration = true});
-  if (!found || found->status != 0) return {name, email};
-  for (size_t at = 0, end; (end = found->out.find('\0', at)) != std::string::npos; at = end + 1) {
-    std::string_view entry = std::string_view(found->out).substr(at, end - at);
-    size_t line = entry.find('\n');  // "user.name", newline, the value; of several the last one holds
-    if (line == std::string_view::npos || line + 1 == entry.size()) continue;
-    (entry.substr(0, line) == "user.name" ? name : email) = entry.substr(line + 1);
-  }
-  return {name, email};
-}
-
 // Whether a checkout writes something else than what is committed: line ends, keywords, encodings. No filter is ever run.
 bool converts(const std::vector<Entry>& entries, const Git& git, const std::string& repository) {
   std::vector<std::string> rules;
@@ -262,29 +248,6 @@ bool is_small(const std::string& repository) {
   return !error && size < (256 << 10);
 }
 
-// A process of git is some milliseconds, and a start waits for this: what does not need another is run beside it.
-template <class F>
-auto beside(F&& f) {
-  return std::async(std::launch::async, std::forward<F>(f));
-}
-
-// A repository of HEAD's branch at `to`: no remote, no hooks, no template, nothing shared with the original. The commit: the operator
-// may have made one meanwhile.
-Result<std::string> clone(const Git& git, const std::string& from, const std::string& to, bool checkout) {
-  auto [name, email] = committer(git, from);
-  std::vector<std::string> arguments = {"clone", "--quiet", "--no-hardlinks", "--no-local", "--single-branch", "--template=", "--no-recurse-submodules",
-                                        "--config", "user.name=" + name, "--config", "user.email=" + email};
-  if (!checkout) arguments.push_back("--no-checkout");
-  arguments.insert(arguments.end(), {"--", from, to});
-  TRY(git.ask(arguments, {}));
-  auto forgotten = beside([&] { return git.ask({"remote", "remove", "origin"}, {.directory = to}); });
-  auto index = beside([&] { return checkout ? Result<std::string>("") : git.ask({"read-tree", "HEAD"}, {.directory = to}); });
-  auto head = git.ask({"rev-parse", "HEAD"}, {.directory = to});
-  TRY(forgotten.get());
-  TRY(index.get());
-  return head;
-}
-
 }  // namespace
 
 Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
@@ -300,26 +263,27 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
     std::filesystem::remove_all(state, ignored);
   });
   Git git = TRY(Git::make(state, {source}));
-  auto top = git.ask({"rev-parse", "--show-toplevel"}, {.directory = source});
-  if (top && *top != source) {
-    git = TRY(Git::make(state, {source, *top}));
-    top = git.ask({"rev-parse", "--show-toplevel"}, {.directory = source});
+  auto committer = beside([first = git, source] { return committer_of(first, source); });
+  Origin origin = origin_of(git, source);
+  if (!origin.top.empty() && origin.top != source) {
+    git = TRY(Git::make(state, {source, origin.top}));
+    origin = origin_of(git, source);
   }
-  auto head = top ? git.ask({"rev-parse", "--verify", "--quiet", "HEAD^{commit}"}, {.directory = source}) : top;
-  bool repository = top && head && is_object_id(*head);
+  const std::string &top = origin.top, &head = origin.head;
+  std::string copy = state + "/tree";
 
   Packer packer(outgoing, summary, sink);
-  if (outgoing.mode == WorkspaceMode::clone && repository) {
-    std::string copy = state + "/tree";
-    auto status = beside([&] { return git.run({"status", "--porcelain", "--no-renames", "--ignore-submodules=all"}, {.directory = *top}); });
-    bool checkout = is_small(*top);
+  if (outgoing.mode == WorkspaceMode::clone && !head.empty()) {
+    auto status = beside([&] { return git.run({"status", "--porcelain", "--no-renames", "--ignore-submodules=all"}, {.directory = top}); });
+    bool checkout = is_small(top);
     std::vector<Entry> entries;
-    summary.base = TRY(clone(git, *top, copy, checkout));
+    TRY(clone(git, origin, copy, committer.get()));
+    summary.base = head;
     if (!checkout) {
-      entries = TRY(list_tree(git, summary.base, {.directory = copy}));
+      entries = TRY(list_tree(git, head, {.directory = copy}));
       checkout = converts(entries, git, copy);
-      if (checkout) TRY(git.ask({"checkout-index", "--all", "--quiet"}, {.directory = copy}));
     }
+    TRY(git.ask(checkout ? std::vector<std::string>{"read-tree", "--reset", "-u", "HEAD"} : std::vector<std::string>{"read-tree", "HEAD"}, {.directory = copy}));
     auto dirty = status.get();
     if (dirty && !dirty->out.empty()) summary.warnings.push_back("uncommitted changes stay here: the clone holds HEAD (workspace: copy takes them along)");
     if (checkout) {
@@ -332,15 +296,16 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
     return summary;
   }
   if (outgoing.mode == WorkspaceMode::clone)
-    summary.warnings.push_back(top ? "the repository has no commit: copied instead of cloned" : "not a git repository: copied instead of cloned");
+    summary.warnings.push_back(!top.empty() ? "the repository has no commit: copied instead of cloned" : "not a git repository: copied instead of cloned");
   struct stat st {};
   bool own_git = ::lstat((source + "/.git").c_str(), &st) == 0 && S_ISDIR(st.st_mode);
   TRY(packer.pack(source, own_git));
-  if (repository && *top == source) {
-    summary.base = *head;
+  if (!head.empty() && top == source) {
+    summary.base = head;
     if (!own_git) {  // a worktree: its .git is a file that points out of what is copied
-      TRY(clone(git, source, state + "/tree", false));
-      TRY(packer.pack_under(state + "/tree/.git", ".git"));
+      TRY(clone(git, origin, copy, committer.get()));
+      TRY(git.ask({"read-tree", "HEAD"}, {.directory = copy}));
+      TRY(packer.pack_under(copy + "/.git", ".git"));
     }
   }
   TRY(packer.finish());

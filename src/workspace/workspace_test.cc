@@ -173,6 +173,65 @@ TEST_F(Workspace, TheCloneCommitsAsTheOperatorDoes) {
   EXPECT_EQ(sh("git -C " + inside + " remote"), "");
 }
 
+TEST_F(Workspace, TheCloneHasTheHistoryOfHeadAndNothingElse) {
+  make_repository();
+  git("tag light");
+  git("tag -a -m note annotated");
+  put(repo + "/key.txt", "secret\n");
+  git("add key.txt");
+  git("commit -qm oops");
+  std::string dropped = git("rev-parse HEAD");
+  git("tag elsewhere");
+  git("reset -q --hard HEAD^");
+  git("branch other " + dropped);
+  put(repo + "/a.txt", "two\n");
+  git("commit -qam second");
+  git("update-ref refs/bottle/s0/worktree HEAD");
+  for (const char* detach : {"", "yes"}) {
+    if (*detach) git("checkout -q --detach");
+    auto sent = pack(manifest::WorkspaceMode::clone);
+    unpack();
+    EXPECT_EQ(sent.base, git("rev-parse HEAD"));
+    EXPECT_EQ(git("rev-parse HEAD", inside), sent.base);
+    EXPECT_EQ(git("rev-parse --symbolic-full-name HEAD", inside), *detach ? "HEAD" : "refs/heads/main");
+    EXPECT_EQ(git("for-each-ref --format='%(refname)'", inside), std::string(*detach ? "" : "refs/heads/main\n") + "refs/tags/annotated\nrefs/tags/light");
+    EXPECT_EQ(git("rev-parse annotated", inside), git("rev-parse annotated"));
+    EXPECT_EQ(git("log --format=%s", inside), "second\nfirst");
+    EXPECT_EQ(git("cat-file -e " + dropped + " || echo none", inside), "none");
+    EXPECT_EQ(git("status --porcelain", inside), "");
+    git("fsck --strict --no-dangling", inside);
+  }
+}
+
+TEST_F(Workspace, AShallowCloneIsOneInsideToo) {
+  make_repository();
+  put(repo + "/a.txt", "two\n");
+  git("commit -qam second");
+  sh("git -c protocol.file.allow=always clone -q --depth 1 file://" + repo + " " + root + "/shallow");
+  auto sent = pack(manifest::WorkspaceMode::clone, root + "/shallow");
+  unpack();
+  EXPECT_EQ(git("log --format=%s", inside), "second");
+  git("fsck --strict", inside);
+  put(inside + "/a.txt", "three\n");
+  git("commit -qam third", inside);
+  auto back = take_inside(sent.base, root + "/shallow");
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->commits, 1u);
+  EXPECT_EQ(git("log --format=%s refs/bottle/s1/worktree", root + "/shallow"), "third\nsecond");
+}
+
+TEST_F(Workspace, ARepositoryOfSha256) {
+  git("init -q -b main --object-format=sha256");
+  put(repo + "/a.txt", "one\n");
+  git("add -A");
+  git("commit -qm first");
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  EXPECT_EQ(sent.base.size(), 64u);
+  EXPECT_EQ(git("rev-parse HEAD", inside), sent.base);
+  git("fsck --strict", inside);
+}
+
 TEST_F(Workspace, PathsBelowAPrefix) {
   make_repository();
   sh("ln -s a.txt " + repo + "/link");
