@@ -9,7 +9,7 @@ namespace bottle::guard {
 namespace {
 
 constexpr size_t kSmall = 16 * 1024;   // below this a copy costs less than two splices
-constexpr size_t kPiece = 256 * 1024;
+constexpr size_t kPiece = 512 * 1024;
 constexpr int kRounds = 8;             // then the other connections have their turn
 
 struct Direction {

@@ -153,7 +153,7 @@ http {
         return self.relay(self.part("answering"))
 
     def _relay_flooding(self):
-        # As large pipes as the guard's: what is compared is the relaying, not a buffer's size.
+        # Not the kernel's 64 KB: with 256 KB a relay moves a third more for the same CPU, and only then is it worth beating.
         return self.relay(self.part("flooding"), str(256 * 1024))
 
 

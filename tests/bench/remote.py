@@ -2,6 +2,7 @@
 a terminal is back; what a keystroke takes. In the world of tests/world, with a real sshd and a dockerd of its own on the far side."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
