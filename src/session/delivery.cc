@@ -16,9 +16,18 @@ namespace {
 
 constexpr size_t kLongestHeader = 4096, kLargestChunk = 1 << 20;
 
+Result<> await_input(int fd, int patience_ms, const std::function<bool()>& is_gone, const char* otherwise) {
+  pollfd p{fd, POLLIN, 0};
+  for (int waited = 0; waited < patience_ms; waited += 100) {
+    if (int ready = ::poll(&p, 1, 100); ready > 0) return {};
+    if (is_gone()) return fail(Code::canceled, "nobody waits for the delivery any more");
+  }
+  return fail(Code::timed_out, std::string(otherwise) + " for " + std::to_string(patience_ms / 1000) + " s");
+}
+
 class Reader {
  public:
-  Reader(int fd, int patience_ms) : fd_(fd), patience_ms_(patience_ms) {}
+  Reader(int fd, int patience_ms, const std::function<bool()>& is_gone) : fd_(fd), patience_ms_(patience_ms), is_gone_(is_gone) {}
 
   Result<> exactly(char* to, size_t size) {
     while (size > 0) {
@@ -31,11 +40,7 @@ class Reader {
   }
 
   Result<size_t> some(char* to, size_t size) {
-    pollfd p{fd_, POLLIN, 0};
-    int ready;
-    do ready = ::poll(&p, 1, patience_ms_);
-    while (ready < 0 && errno == EINTR);
-    if (ready == 0) return fail(Code::timed_out, "nothing more of the delivery came for " + std::to_string(patience_ms_ / 1000) + " s");
+    TRY(await_input(fd_, patience_ms_, is_gone_, "nothing more of the delivery came"));
     ssize_t n;
     do n = ::read(fd_, to, size);
     while (n < 0 && errno == EINTR);
@@ -54,6 +59,7 @@ class Reader {
 
  private:
   int fd_, patience_ms_;
+  const std::function<bool()>& is_gone_;
 };
 
 }  // namespace
@@ -74,8 +80,8 @@ Result<> DeliveryWriter::data(std::string_view bytes) {
 Result<> DeliveryWriter::end_archive() { return sink_(std::string_view("\0\0\0\0", 4)); }
 Result<> DeliveryWriter::finish() { return sink_("{\"end\":true}\n"); }
 
-Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms) {
-  Reader reader(fd, patience_ms);
+Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms, const std::function<bool()>& is_gone) {
+  Reader reader(fd, patience_ms, is_gone);
   for (;;) {
     auto header = nlohmann::json::parse(TRY(reader.line()), nullptr, false);
     if (!header.is_object()) return fail(Code::protocol, "a delivery's header is not JSON");
@@ -118,14 +124,10 @@ Result<DeliveryPoint> DeliveryPoint::listen(const std::string& path) {
 }
 
 Result<> DeliveryPoint::receive(const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms, const std::function<bool()>& is_gone) {
-  pollfd p{listener_.get(), POLLIN, 0};
-  int ready = 0;
-  for (int waited = 0; waited < patience_ms && (ready = ::poll(&p, 1, 100)) == 0; waited += 100)
-    if (is_gone()) return fail(Code::canceled, "the launcher went away before the agent ran");
-  if (ready <= 0) return fail(Code::timed_out, "the workspace did not come within " + std::to_string(patience_ms / 1000) + " s");
+  TRY(await_input(listener_.get(), patience_ms, is_gone, "no workspace came"));
   UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!fd) return fail_errno("taking a delivery");
-  TRY(read_delivery(fd.get(), put, patience_ms));
+  TRY(read_delivery(fd.get(), put, patience_ms, is_gone));
   // The sender waits for this: only now has everything arrived.
   if (::send(fd.get(), "ok\n", 3, MSG_NOSIGNAL) != 3) return fail_errno("acknowledging a delivery");
   return {};

@@ -40,6 +40,7 @@ class DeliveryPoint {
 };
 
 // Reads one delivery from a descriptor. Exposed for tests and the fuzzer.
-Result<> read_delivery(int fd, const std::function<Result<>(const std::string& to, const Source& source)>& put, int patience_ms);
+Result<> read_delivery(int fd, const std::function<Result<>(const std::string& to, const Source& source)>& put, int patience_ms,
+                       const std::function<bool()>& is_gone = [] { return false; });
 
 }  // namespace bottle::session

@@ -4,6 +4,7 @@
 #include <sys/time.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <future>
 
@@ -139,46 +140,72 @@ bool needs_own_agent(const Job& job) {
   return std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
 }
 
-// What the other machine sends: the workspace, the skills. Each says where it belongs.
-Result<> put_delivery(docker::Engine& engine, DeliveryPoint& delivery, const std::string& container, const std::function<bool()>& is_gone) {
-  return delivery.receive([&](const std::string& to, const Source& source) { return engine.put_archive(container, to, source); }, 120000, is_gone);
-}
-
 bool sends_workspace(manifest::WorkspaceMode mode) {
   return mode == manifest::WorkspaceMode::copy || mode == manifest::WorkspaceMode::clone;
 }
 
-// The helper, the skills, the home directory's owner and the workspace: one archive onto the container's root, since each costs
-// the engine a process of its own.
-Result<workspace::Summary> pack(const Job& job, bool with_workspace, const Sink& sink) {
+using Put = std::function<Result<workspace::Summary>(const Sink&)>;
+
+// The helper, the home directory's owner, the agent's settings: the first part of the one archive that goes onto the container's root,
+// since each costs the engine a process of its own.
+Result<> put_ours(docker::TarWriter& tar, const Job& job) {
   const auto& plan = job.plan;
-  docker::TarWriter tar(sink);
   TRY(tar.directory(".bottle", 0755, 0, 0));
   TRY(tar.file(".bottle/inside", 0755, 0, 0, inside_program()));
   TRY(tar.directory("home/agent", 0700, plan.uid, plan.gid));
-  std::string inside = plan.workdir.substr(1);
-  if (plan.workspace_mode != manifest::WorkspaceMode::bind) TRY(tar.directory(inside, 0755, plan.uid, plan.gid));
-  TRY(put_home(tar, job));
-  if (!with_workspace || !sends_workspace(plan.workspace_mode)) {
-    TRY(tar.finish());
+  if (plan.workspace_mode != manifest::WorkspaceMode::bind) TRY(tar.directory(plan.workdir.substr(1), 0755, plan.uid, plan.gid));
+  return put_home(tar, job);
+}
+
+// The rest of it, from this machine.
+Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink) {
+  const auto& plan = job.plan;
+  if (!sends_workspace(plan.workspace_mode)) {
+    TRY(docker::TarWriter(sink).finish());
     return workspace::Summary{};
   }
-  return workspace::send({plan.workspace_mode, plan.workspace, plan.uid, plan.gid, job.directories.sessions + "/" + plan.session, inside + "/"}, sink);
+  return workspace::send({plan.workspace_mode, plan.workspace, plan.uid, plan.gid, job.directories.sessions + "/" + plan.session, plan.workdir.substr(1) + "/"}, sink);
+}
+
+// Or what another machine sends: skills and workspace.
+Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sink, const std::function<bool()>& is_gone) {
+  auto put = [&](const std::string& to, const Source& source) -> Result<> {
+    if (to != "/") return fail(Code::protocol, "a delivery to nowhere");
+    std::string chunk(256 << 10, '\0');
+    for (bool taken = true;;) {
+      size_t n = TRY(source(chunk.data(), chunk.size()));
+      if (n == 0) return {};
+      if (!taken) continue;
+      auto sent = sink({chunk.data(), n});
+      taken = static_cast<bool>(sent);
+      // An engine may have enough at the archive's own end mark, before what follows it.
+      if (!taken && sent.error().code != Code::closed) return sent;
+    }
+  };
+  TRY(delivery.receive(put, 120000, is_gone));
+  return workspace::Summary{};
 }
 
 // Makes the agent's container and fills it, all that can be done before there is a network. The archive is begun at once, so that
 // a clone does not wait for the engine.
-Result<workspace::Summary> make_agent(docker::Engine& engine, const Job& job, bool with_workspace, const std::string& container,
-                                      const std::function<Result<>()>& create, const std::function<void(const std::string&)>& show) {
+Result<workspace::Summary> make_agent(docker::Engine& engine, const Job& job, const std::string& container, const std::function<Result<>()>& create,
+                                      const Put& put_rest, std::atomic<bool>& over, const std::function<void(const std::string&)>& show) {
   workspace::Summary sent;
+  over = false;
   TRY(pipe_through(
       [&](const Sink& sink) -> Result<> {
-        sent = TRY(pack(job, with_workspace, sink));
+        docker::TarWriter tar(sink);
+        TRY(put_ours(tar, job));
+        sent = TRY(put_rest(sink));
         return {};
       },
       [&](const Source& source) -> Result<> {
-        TRY(create());
-        return engine.put_archive(container, "/", told(source, "the workspace goes in", show));
+        auto filled = [&]() -> Result<> {
+          TRY(create());
+          return engine.put_archive(container, "/", told(source, "the workspace goes in", show));
+        }();
+        if (!filled) over = true;
+        return filled;
       }));
   if (!job.plan.ssh.empty()) TRY(put_users(engine, job, container));
   return sent;
@@ -251,22 +278,29 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   workspace::Summary sent;
   auto agent = [&]() -> Result<Gate> {
     std::string gateway = TRY(egress.get());
-    auto create = [&](const Subnet& subnet) -> Result<> {
-      TRY(engine.create_container(names.agent, agent_container(job, subnet, gateway, labelled("agent"))));
+    Subnet tried = guess;
+    auto create = [&]() -> Result<> {
+      json config = agent_container(job, tried, gateway, labelled("agent"));
+      if (engine.create_container(names.agent, config)) return {};
+      TRY(network.get());  // some engines want the network to be there first
+      TRY(engine.create_container(names.agent, config));
       return {};
     };
-    sent = TRY(make_agent(engine, job, !delivery, names.agent, [&]() -> Result<> {
-      if (create(guess)) return {};
-      TRY(network.get());  // some engines want the network to be there first
-      return create(guess);
-    }, audience.show));
-    Subnet subnet = TRY(network.get());
+    std::atomic<bool> over = false;
+    auto put_rest = [&](const Sink& sink) -> Result<workspace::Summary> {
+      if (!delivery) return put_workspace(job, sink);
+      // It comes once: not for a container that has to be made again.
+      if (TRY(network.get()) != tried) return fail(Code::conflict, "the network has another range");
+      return put_delivery(*delivery, sink, [&] { return over || audience.is_gone(); });
+    };
+    auto made = make_agent(engine, job, names.agent, create, put_rest, over, audience.show);
+    tried = TRY(network.get());
     TRY(progress("guard and agent"));
-    if (subnet != guess) {
+    if (tried != guess) {
       TRY(engine.remove_container(names.agent));
-      sent = TRY(make_agent(engine, job, !delivery, names.agent, [&] { return create(subnet); }, audience.show));
+      made = make_agent(engine, job, names.agent, create, put_rest, over, audience.show);
     }
-    if (delivery) TRY(put_delivery(engine, *delivery, names.agent, audience.is_gone));
+    sent = TRY(std::move(made));
     docker::Attached attached = TRY(engine.attach(names.agent, !plan.headless));
     // An agent that does not read its terminal must not hold the supervisor: what it leaves unread is dropped.
     timeval patience{5, 0};

@@ -30,21 +30,19 @@ Result<Delivered> send(const Job& job, FarSide& side, const std::string& name, c
   TRY(side.send({"deliver", job.plan.session}, [&](const Sink& sink) -> Result<> {
     DeltaWriter writer(sink, name, before);
     auto chunk = [&](std::string_view bytes) -> Result<> { return writer.data(bytes); };
-    if (!job.plan.skills.empty()) {
-      TRY(writer.begin("/"));
-      docker::TarWriter tar(chunk);
-      TRY(put_skills(tar, job.plan));
-      TRY(tar.finish());
-      TRY(writer.end_archive());
-    }
+    // The second part of an archive that the far side begins (session/launch.cc).
+    TRY(writer.begin("/"));
+    docker::TarWriter tar(chunk);
+    TRY(put_skills(tar, job.plan));
     using manifest::WorkspaceMode;
     if (job.plan.workspace_mode == WorkspaceMode::copy || job.plan.workspace_mode == WorkspaceMode::clone) {
-      TRY(writer.begin(job.plan.workdir));
       auto sent = TRY(workspace::send({job.plan.workspace_mode, job.plan.workspace, job.plan.uid, job.plan.gid,
-                                          job.directories.sessions + "/" + job.plan.session}, chunk));
-      TRY(writer.end_archive());
+                                          job.directories.sessions + "/" + job.plan.session, job.plan.workdir.substr(1) + "/"}, chunk));
       delivered = {sent.base, sent.warnings};
+    } else {
+      TRY(tar.finish());
     }
+    TRY(writer.end_archive());
     kept = TRY(writer.finish());
     return {};
   }, stop));
