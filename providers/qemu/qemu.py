@@ -214,7 +214,7 @@ def command(directory, vm, kvm):
     image, cpus, memory = vm["image"], vm["cpus"], vm["memory"]
     boot = ["root=/dev/vda", "rw", "quiet", "loglevel=3", "systemd.show_status=0", "panic=-1", "random.trust_cpu=on", "net.ifnames=0", "ds=nocloud"]
     if not kvm:  # nothing of the real processor is there to be protected from
-        boot += ["mitigations=off", "tsc=reliable", "no_timer_check"]
+        boot += ["mitigations=off", "tsc=reliable", "no_timer_check", "bottle.emulated"]
     if vm["disk"] > 8:
         boot.append("bottle.grow")
     network = "user,id=net,ipv6=off,net=10.0.2.0/24,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:22" % vm["port"]

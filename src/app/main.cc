@@ -7,6 +7,7 @@
 #include "app/complete.h"
 #include "app/rescue.h"
 #include "app/world.h"
+#include "base/aslr.h"
 #include "session/askpass.h"
 #include "session/supervisor.h"
 
@@ -15,7 +16,10 @@ int main(int argc, char** argv) {
   // Not a command for people: the process that owns a session, started by `start` with a socket as its stdin.
   // Nor this: what ssh-add runs instead of asking a person (session/askpass.h).
   if (std::getenv(bottle::session::kAskpassVariable)) return bottle::session::askpass();
-  if (argc == 2 && std::strcmp(argv[1], "supervise") == 0) return bottle::session::supervise(0);
+  if (argc == 2 && std::strcmp(argv[1], "supervise") == 0) {
+    bottle::restore_randomization(argv);
+    return bottle::session::supervise(0);
+  }
   // Nor this one: what the shells' completions ask.
   if (argc >= 2 && std::strcmp(argv[1], "__complete") == 0)
     return bottle::app::complete_main({argv + 2, argv + argc});

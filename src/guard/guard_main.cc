@@ -4,10 +4,12 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/aslr.h"
 #include "guard/server.h"
 #include "guard/tls.h"
 
 int main(int argc, char** argv) {
+  bottle::restore_randomization(argv);
   // Does nothing and ends well: how `bottle doctor` tries a container runtime.
   if (argc == 2 && std::strcmp(argv[1], "--try") == 0) return 0;
   bottle::guard::Options options;

@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 
+#include "base/aslr.h"
 #include "base/file.h"
 #include "inside/agent.h"
 #include "inside/companion.h"
@@ -45,6 +46,7 @@ std::vector<Probe> self_test() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  restore_randomization(argv);  // and with it the agent's
   if (argc == 5 && std::strcmp(argv[1], "connect") == 0) {
     ::signal(SIGPIPE, SIG_IGN);
     return connect_command(argv[2], argv[3], argv[4]);

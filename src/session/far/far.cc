@@ -77,6 +77,9 @@ Result<> find_roots(const FarWorld& world, Job& job) {
   return {};
 }
 
+// Which runtimes have been tried here, beside them.
+std::string runtimes_path(const FarWorld& world) { return roots_path(world) + ".runtimes"; }
+
 // `sent`: the token that came by SendEnv. `info`: what the engine says of itself.
 Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std::string& sent, const json& info) {
   Job job = TRY(job_from_json(text));
@@ -89,7 +92,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   if (job.engine.empty()) return fail(Code::unavailable, world.engine_error);
   if (info.is_object()) {
     auto engine = TRY(docker::Engine::connect({job.engine, "this machine"}));
-    TRY(ensure_runtime(engine, info, roots_path(world) + ".runtimes", job.plan.runtime));
+    TRY(ensure_runtime(engine, info, runtimes_path(world), job.plan.runtime));
   }
   if (job.token.via == Token::Via::sendenv) {
     if (sent.size() < 8) return fail(Code::unavailable, "the token did not arrive with ssh's SendEnv");
@@ -294,6 +297,7 @@ Result<> warm(const FarWorld& world) {
   auto engine = TRY(docker::Engine::connect({world.engine_socket, "this machine"}));
   TRY(ensure_guard_image(engine));
   TRY(ensure_egress_network(engine));
+  TRY(ensure_runtime(engine, TRY(engine.info()), runtimes_path(world), "auto"));
   return write_all(1, "ok\n");
 }
 
