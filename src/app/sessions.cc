@@ -7,6 +7,7 @@
 
 #include "app/world.h"
 #include "base/file.h"
+#include "base/process.h"
 #include "session/ledger.h"
 
 namespace bottle::app {
@@ -60,6 +61,21 @@ Result<std::string> finished_session(const std::string& wanted) {
   }
   if (newest.empty()) return fail(Code::not_found, "no session has left anything yet");
   return newest;
+}
+
+Result<std::string> new_session(const std::string& name, const std::string& workspace) {
+  constexpr size_t kLongest = 32;  // it is part of a socket's path
+  if (name.size() > kLongest || name.starts_with('-') || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos)
+    return fail(Code::invalid, "'" + name + "' cannot be a session's name", "a-z, 0-9 and -, at most " + std::to_string(kLongest) + " of them, the first no -");
+  auto d = directories();
+  struct stat s{};
+  if (::lstat((d.sessions + "/" + name).c_str(), &s) == 0) return fail(Code::conflict, "there is a session " + name + " already", "see `bottle list`");
+  if (std::string results = d.results + "/" + name; ::lstat(results.c_str(), &s) == 0)
+    return fail(Code::conflict, "there was a session " + name + ", and its results are in " + results, "take another name, or remove them");
+  auto refs = capture({.argv = {"git", "-C", workspace, "for-each-ref", "--count=1", "refs/bottle/" + name}});
+  if (refs && refs->status == 0 && !refs->out.empty())
+    return fail(Code::conflict, "there was a session " + name + ", and its work is on refs/bottle/" + name, "take another name, or delete those refs");
+  return name;
 }
 
 json sessions() {

@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -326,6 +327,28 @@ def test_two_starts_of_one_agent_at_once(world, operator, before):
         assert process.returncode == 0, (out, err)
     assert sorted(came_home(operator, "kept.txt")) == ["0\n", "1\n"]
     assert_nothing_is_left(world, operator, before)
+
+
+def test_two_starts_with_one_name(world, operator, before):
+    both = [operator.background("cd /workspace && echo %d > kept.txt; sleep 2" % n, "--name", "one") for n in range(2)]
+    ended = [(process.communicate(timeout=90)[1], process.returncode) for process in both]
+    (refused,) = [err for err, status in ended if status == 125]
+    assert "there is a session one already" in refused
+    assert [status for _, status in ended if status != 125] == [0], ended
+    assert operator.git("for-each-ref", "--format=%(refname)", "refs/bottle/one/worktree").split() == ["refs/bottle/one/worktree"]
+    # Nor may a later one be called so: what the first left would be taken for its own.
+    left = operator.start("true", "--name", "one")
+    assert left.status == 125 and "its results are in" in left.err, left.err
+    shutil.rmtree(os.path.join(world.state(operator.home), "results", "one"))
+    left = operator.start("true", "--name", "one")
+    assert left.status == 125 and "its work is on refs/bottle/one" in left.err, left.err
+    assert_nothing_is_left(world, operator, before)
+
+
+@pytest.mark.parametrize("name", ["Upper", "-x", "a/b", "..", "x" * 33, "a b"])
+def test_a_name_that_is_none(operator, name):
+    done = operator.start("true", "--name=" + name)
+    assert done.status == 125 and "cannot be a session's name" in done.err, done.err
 
 
 @pytest.mark.parametrize("workspace", ["copy", "clone"])

@@ -12,6 +12,7 @@
 #include "app/commands.h"
 #include "app/place.h"
 #include "app/rescue.h"
+#include "app/sessions.h"
 #include "app/show.h"
 #include "app/world.h"
 #include "base/unique_fd.h"
@@ -28,6 +29,7 @@ struct StartOptions {
   plan::Options plan;
   bool yes = false, dry_run = false;
   std::string workspace;  // directory; empty: the current one
+  std::string name;       // of the session; empty: a random one
   RemoteOptions remote;
   VmOptions vm;
   std::string token_via, secrets = "there";
@@ -106,6 +108,7 @@ Result<int> start_session(const StartOptions& options) {
   else place = local_place(options.output);
   plan::Facts facts = gather_facts(workspace);
   facts.environment = variables;
+  if (!options.name.empty()) facts.session = TRY(new_session(options.name, workspace));
   TRY(place->describe(manifest, facts));
   plan::Plan plan = TRY(plan::make(manifest, wanted, facts));
   TRY(place->check(plan));
@@ -155,6 +158,7 @@ Result<int> start_session(const StartOptions& options) {
   auto ended = session::relay(socket.get(), client);
   if (!ended && place->has_changed() && !options.remote.fresh) {
     // What began there ends without us; nothing has run, and no value has gone there.
+    if (!options.name.empty()) await_end(socket.get());  // the next one has the same name
     socket.reset();
     StartOptions again = options;
     again.remote.fresh = true;
@@ -179,6 +183,7 @@ void add_start(CLI::App& app, int& exit) {
   auto* command = app.add_subcommand("start");
   command->add_option("agent", o->plan.agent);
   command->add_option("-p,--prompt", o->plan.prompt);
+  command->add_option("--name", o->name);
   command->add_flag("--headless", o->plan.headless);
   command->add_flag("-y,--yes", o->yes);
   command->add_flag("--dry-run", o->dry_run);
