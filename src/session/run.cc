@@ -69,6 +69,11 @@ void run(const Job& job, Clients& clients) {
   auto engine = docker::Engine::connect({job.engine, "the job"});
   if (!engine) return tell_failure(clients, engine.error());
 
+  // A name that an operator chose may be that of another one's session, whose ledger is elsewhere. What ours names is removed in the end, so this
+  // is asked before.
+  if (engine->inspect_network(Names(session).network))
+    return tell_failure(clients, {Code::conflict, "there is a session " + session + " on this engine already", "take another --name"});
+
   // True from here on: whoever finds this directory with a dead owner knows what to remove.
   Owner owner = Owner::self();
   auto ledger = Ledger::create(directory, owner);

@@ -345,6 +345,18 @@ def test_two_starts_with_one_name(world, operator, before):
     assert_nothing_is_left(world, operator, before)
 
 
+def test_a_name_that_another_on_this_engine_has(world, operator, before):
+    world.docker("network", "create", "--internal", "bottle-taken")
+    try:
+        done = operator.start("true", "--name", "taken")
+        assert done.status == 125 and "there is a session taken on this engine already" in done.err, done.err
+        assert "bottle-taken" in world.docker("network", "ls").stdout, "it is another's"
+        assert operator.sessions() == []
+    finally:
+        world.docker("network", "rm", "bottle-taken")
+    assert_nothing_is_left(world, operator, before)
+
+
 @pytest.mark.parametrize("name", ["Upper", "-x", "a/b", "..", "x" * 33, "a b"])
 def test_a_name_that_is_none(operator, name):
     done = operator.start("true", "--name=" + name)
