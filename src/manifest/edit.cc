@@ -140,6 +140,13 @@ std::string rule_yaml(const AllowRule& rule, bool json) {
   return out + "}";
 }
 
+Result<AllowRule> rule_from_yaml(const std::string& item) {
+  if (item.find_first_of("\r\n") != std::string::npos) return fail(Code::invalid, "a rule is one line");
+  auto read = TRY(parse_guard({"rule", "egress:\n  allow:\n    - " + item + "\n"}));
+  if (read.egress.allow.size() != 1) return fail(Code::invalid, "no rule");
+  return read.egress.allow[0];
+}
+
 Result<std::string> with_rule(const File& file, const std::string& bottle, const AllowRule& rule) {
   std::string name = file.path.substr(file.path.rfind('/') + 1);
   bool json = name.ends_with(".json");

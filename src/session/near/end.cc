@@ -86,6 +86,7 @@ json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Home
   std::optional<FarSide> side;
   if (reached) side = *reached;
   json result = {{"session", session}, {"bottle", job.plan.bottle}, {"exit", std::clamp(told.value("exit", 125), 0, 255)}, {"egress", told.value("egress", json::object())}};
+  if (!job.plan.record) result["egress"].erase("recorded");  // nobody asked for it
   auto back = bring_home(place, side, homecoming, clients);
   bool home = back.has_value();
   result["back"] = home ? *back : json{{"error", back.error().what}, {"text", "The work is still on " + machine + ": bottle attach " + session + " fetches it."}};

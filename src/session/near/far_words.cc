@@ -2,6 +2,8 @@
 
 #include <map>
 
+#include "manifest/edit.h"
+#include "policy/host.h"
 #include "workspace/paths.h"
 
 namespace bottle::session {
@@ -46,6 +48,29 @@ bool fits(const json& value, Is is) {
   return false;
 }
 
+constexpr size_t kLongestRule = 1000;
+
+// A rule is proposed to be pasted into the manifest: it names one plain host and is in our own writing, or is none. Of a decision, the
+// host is the one that was refused.
+std::string proposal(const std::string& text, const json* decision) {
+  auto rule = text.size() > kLongestRule ? Result<manifest::AllowRule>(fail(Code::limit, "too long")) : manifest::rule_from_yaml(text);
+  if (!rule) return "";
+  auto host = policy::normalise_host(rule->host);  // fails for a pattern
+  if (!host || host->literal) return "";
+  if (!decision) return rule->ports.empty() && rule->methods.empty() && rule->paths.empty() ? manifest::rule_yaml(*rule) : "";
+  auto refused = decision->is_string() ? policy::parse_authority(decision->get_ref<const std::string&>(), 443) : fail(Code::invalid, "no host");
+  if (!refused || refused->host.name != host->name) return "";
+  if (!rule->ports.empty() && rule->ports != std::vector<uint16_t>{refused->port}) return "";
+  return manifest::rule_yaml(*rule);
+}
+
+json proposals(const json& list) {
+  json out = json::array();
+  for (const auto& each : list)
+    if (auto rule = proposal(each.get_ref<const std::string&>(), nullptr); !rule.empty()) out.push_back(rule);
+  return out;
+}
+
 json fitting(const json& value) {
   if (value.is_array()) {
     json out = json::array();
@@ -58,6 +83,11 @@ json fitting(const json& value) {
     auto known = kTypes.find(key);
     if (known == kTypes.end() || fits(each, known->second)) out[key] = fitting(each);
   }
+  if (auto rule = out.find("allow"); rule != out.end()) {
+    json host = out.value("host", json());
+    *rule = proposal(rule->get<std::string>(), &host);
+  }
+  if (auto rules = out.find("recorded"); rules != out.end()) *rules = proposals(*rules);
   return out;
 }
 
