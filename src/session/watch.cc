@@ -1,6 +1,5 @@
 #include "session/watch.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 
 #include "base/file.h"
 #include "session/agent_relay.h"
+#include "session/audit_file.h"
 #include "session/egress_summary.h"
 #include "session/live_policy.h"
 #include "session/names.h"
@@ -30,8 +30,7 @@ class Watch {
  public:
   Watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients)
       : engine_(engine), job_(job), running_(running), clients_(clients), names_(job.plan.session),
-        audit_(::open((job.directories.results + "/" + job.plan.session + "/egress.jsonl").c_str(),
-                      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {
+        audit_(job.directories.results + "/" + job.plan.session + "/egress.jsonl") {
     if (!job.ssh_keys.empty() && !job.far)
       ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(job.directories.sessions + "/" + job.plan.session), std::move(running.ssh_agent),
                    [this](const json& line) { record(line); });
@@ -127,7 +126,7 @@ class Watch {
 
   // A decision, the guard's or ours: to the audit, the counts and the terminals.
   void record(const json& line) {
-    (void)write_all(audit_.get(), line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+    audit_.add(line);
     if (line.value("action", "") == "allow") ++allowed_;
     // The self-test's own questions are in the audit, but no news to the operator.
     if (std::string host = line.value("host", ""); host.ends_with(".probe.invalid") || host == "not-allowed.bottle.invalid") return;
@@ -212,7 +211,7 @@ class Watch {
   Running& running_;
   Clients& clients_;
   Names names_;
-  UniqueFd audit_;
+  AuditFile audit_;
   docker::Demux demux_;
   bool ended_ = false, stopped_ = false, guard_alive_ = true;
   uint32_t relay_ = 0;  // the near side that the guard was told of

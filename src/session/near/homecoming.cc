@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/unique_fd.h"
+#include "session/audit_file.h"
 #include "session/json_lines.h"
 #include "session/transcript.h"
 #include "workspace/workspace.h"
@@ -13,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMostEgress = 256u << 20, kLongestLine = 1 << 16;
+constexpr size_t kLongestLine = 1 << 16;
 
 // The tar goes on to whoever reads it; what is behind its end is read and dropped.
 Result<> drain(const Source& source) {
@@ -51,7 +52,7 @@ Result<json> Homecoming::sort(const Source& source) {
 
 // Line by line through the parser: the far side may have been taken, and this is read on a terminal.
 Result<> Homecoming::save_egress(const Source& source) {
-  auto lines = TRY(JsonLines::create(job_.directories.results + "/" + job_.plan.session + "/egress.jsonl", kMostEgress, kLongestLine));
+  auto lines = TRY(JsonLines::create(job_.directories.results + "/" + job_.plan.session + "/egress.jsonl", AuditFile::kMost, kLongestLine));
   char buffer[65536];
   for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) TRY(lines.feed({buffer, n}));
   return {};

@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/ids.h"
+#include "session/audit_file.h"
 #include "session/ledger.h"
 #include "session/near/deliver.h"
 #include "session/near/end.h"
@@ -32,7 +33,6 @@ using nlohmann::json;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr uint64_t kMostAudit = 256u << 20;  // bytes: a machine that was taken may ask for ever
 constexpr auto kCheckpoint = 60s;
 constexpr auto kIdle = 10s;  // no output for so long after some: a good moment for a checkpoint
 
@@ -179,9 +179,8 @@ class RemoteSession {
   // Decisions made on this side; what the far guard decided comes home with the results.
   void record(json line) {
     line["side"] = "near";
-    if (!near_audit_) near_audit_.reset(::open((job_.directories.results + "/" + session_ + "/egress-near.jsonl").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    std::string text = line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-    if ((near_audited_ += text.size()) < kMostAudit) (void)write_all(near_audit_.get(), text);
+    if (!near_audit_) near_audit_.emplace(job_.directories.results + "/" + session_ + "/egress-near.jsonl");
+    near_audit_->add(line);
     if (line.value("action", "") == "deny" && told_ < 50) {
       ++told_;
       clients_.event({{"event", "denied"}, {"host", line.value("host", "?")}, {"code", line.value("code", "")}, {"reason", line.value("reason", "") + " (decided here)"}});
@@ -382,8 +381,7 @@ class RemoteSession {
   std::future<Result<bool>> checkpoint_;
   std::optional<Homecoming> home_;
   std::unique_ptr<NearEnd> near_end_;  // null: nothing stays here
-  UniqueFd near_audit_;
-  uint64_t near_audited_ = 0;  // bytes
+  std::optional<AuditFile> near_audit_;
   int told_ = 0;
   bool offline_ = false;        // the VM has no network of its own
   std::optional<Token> token_;  // of a VM: how the sign-in token got there
