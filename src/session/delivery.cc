@@ -27,7 +27,7 @@ Result<> await_input(int fd, int patience_ms, const std::function<bool()>& is_go
 
 class Reader {
  public:
-  Reader(int fd, int patience_ms, const std::function<bool()>& is_gone) : fd_(fd), patience_ms_(patience_ms), is_gone_(is_gone) {}
+  Reader(int fd, int patience_ms, const std::function<bool()>& is_gone, const Bounds& bounds) : fd_(fd), patience_ms_(patience_ms), is_gone_(is_gone), bounds_(bounds) {}
 
   Result<> exactly(char* to, size_t size) {
     while (size > 0) {
@@ -40,12 +40,18 @@ class Reader {
   }
 
   Result<size_t> some(char* to, size_t size) {
+    auto began = Clock::now();
     TRY(await_input(fd_, patience_ms_, is_gone_, "nothing more of the delivery came"));
+    TRY(waited(Clock::now() - began));
     ssize_t n;
     do n = ::read(fd_, to, size);
     while (n < 0 && errno == EINTR);
     if (n < 0) return fail_errno("reading a delivery");
-    return static_cast<size_t>(n);
+    auto count = static_cast<size_t>(n);
+    if (count > bounds_.most - total_) return fail(Code::limit, "more than " + std::to_string(bounds_.most >> 20) + " MB came: no more is taken");
+    total_ += count;
+    in_window_ += count;
+    return count;
   }
 
   Result<std::string> line() {
@@ -58,8 +64,25 @@ class Reader {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  Result<> waited(Clock::duration time) {
+    all_time_ += time;
+    window_ += time;
+    auto seconds = [](auto duration) { return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(duration).count()) + " s"; };
+    if (all_time_ > bounds_.longest) return fail(Code::timed_out, "the delivery has not ended after " + seconds(all_time_));
+    if (window_ < bounds_.window) return {};
+    if (in_window_ < bounds_.least) return fail(Code::timed_out, "the delivery comes too slowly: " + std::to_string(in_window_) + " bytes in " + seconds(window_));
+    window_ = {};
+    in_window_ = 0;
+    return {};
+  }
+
   int fd_, patience_ms_;
   const std::function<bool()>& is_gone_;
+  const Bounds& bounds_;
+  uint64_t total_ = 0, in_window_ = 0;
+  Clock::duration all_time_{}, window_{};
 };
 
 }  // namespace
@@ -80,8 +103,9 @@ Result<> DeliveryWriter::data(std::string_view bytes) {
 Result<> DeliveryWriter::end_archive() { return sink_(std::string_view("\0\0\0\0", 4)); }
 Result<> DeliveryWriter::finish() { return sink_("{\"end\":true}\n"); }
 
-Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms, const std::function<bool()>& is_gone) {
-  Reader reader(fd, patience_ms, is_gone);
+Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms, const std::function<bool()>& is_gone,
+                       const Bounds& bounds) {
+  Reader reader(fd, patience_ms, is_gone, bounds);
   for (;;) {
     auto header = nlohmann::json::parse(TRY(reader.line()), nullptr, false);
     if (!header.is_object()) return fail(Code::protocol, "a delivery's header is not JSON");

@@ -4,6 +4,8 @@
 // archive), and so on; {"end":true} ends it all. A stream that stops before is no delivery.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -12,6 +14,14 @@
 #include "session/stream.h"
 
 namespace bottle::session {
+
+// What a sender that is not trusted may take of us. Time is counted while we wait for it, not while we work on what came.
+struct Bounds {
+  uint64_t most = UINT64_MAX;  // bytes of the wire
+  uint64_t least = 0;          // bytes in each `window`: silence is not the only way to hold somebody
+  std::chrono::nanoseconds window = std::chrono::minutes(2);
+  std::chrono::nanoseconds longest = std::chrono::nanoseconds::max();  // for all of it
+};
 
 // The sending side.
 class DeliveryWriter {
@@ -39,8 +49,8 @@ class DeliveryPoint {
   UniqueFd listener_;
 };
 
-// Reads one delivery from a descriptor. Exposed for tests and the fuzzer.
+// Reads one delivery from a descriptor. Exposed for tests and the fuzzer. Beyond `bounds`: Code::limit, Code::timed_out.
 Result<> read_delivery(int fd, const std::function<Result<>(const std::string& to, const Source& source)>& put, int patience_ms,
-                       const std::function<bool()>& is_gone = [] { return false; });
+                       const std::function<bool()>& is_gone = [] { return false; }, const Bounds& bounds = {});
 
 }  // namespace bottle::session

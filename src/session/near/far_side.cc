@@ -16,11 +16,16 @@
 #include "session/delivery.h"
 #include "session/near/far_words.h"
 #include "workspace/paths.h"
+#include "workspace/workspace.h"
 
 namespace bottle::session {
 namespace {
 
 using nlohmann::json;
+
+// The largest workspace that comes back, what is kept beside it, and room; 4 KB a second at least. Its hours are those of such a workspace over
+// a line of 200 KB a second.
+const Bounds kMostFetched{.most = workspace::Incoming().max_bytes + (1ull << 30), .least = 1200 << 10, .window = std::chrono::minutes(5), .longest = std::chrono::hours(24)};
 
 Result<std::string> gzipped(const std::string& bytes) {
   z_stream z{};
@@ -215,7 +220,7 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
 Result<> FarSide::fetch(const std::vector<std::string>& words, const std::function<Result<>(const std::string&, const Source&)>& put) {
   auto connection = TRY(bulk());
   Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::null(), Child::pipe(), Child::null()));
-  return read_delivery(child.out(), put, 120000);
+  return read_delivery(child.out(), put, 120000, [] { return false; }, kMostFetched);
 }
 
 }  // namespace bottle::session

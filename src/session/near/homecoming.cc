@@ -81,7 +81,7 @@ Result<json> Homecoming::fetch(FarSide& far) {
   TRY(make_directories(job_.directories.results + "/" + job_.plan.session));
   TRY(far.fetch({"fetch", job_.plan.session}, [&](const std::string& name, const Source& source) -> Result<> {
     if (name == "egress.jsonl") TRY(save_egress(source));
-    if (name == "workspace.tar") TRY(keep(source, kept, 16ull << 30));
+    if (name == "workspace.tar") TRY(keep(source, kept, workspace::Incoming().max_bytes));
     if (name.starts_with("transcript/")) TRY(keep_transcript(source, name, job_.directories.results + "/" + job_.plan.session));
     return drain(source);
   }));
