@@ -1,6 +1,7 @@
 #include "session/delta.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -24,7 +25,7 @@ using nlohmann::json;
 
 constexpr size_t kShortest = 4 << 10, kLongest = 64 << 10, kName = 16, kLongestLine = 4096;
 constexpr uint64_t kCut = 0x3fffull << 40;               // 14 bits: 16 KB on the average
-constexpr uint64_t kMostKept = 2ull << 30, kSpare = 2ull << 30;  // bytes of one delivery; and of disk that stay free
+constexpr uint64_t kSpare = 2ull << 30;  // bytes of disk that stay free
 constexpr auto kOldest = std::chrono::hours(24 * 30);
 constexpr size_t kMostDeliveries = 16;
 
@@ -138,15 +139,18 @@ class Kept {
   std::string key_;
 };
 
-// The delivery at hand, kept for the next one: written beside and renamed. Whatever goes wrong with it is no error.
+constexpr const char* kPart = ".part-";
+
+// The delivery at hand, kept for the next one: written beside, locked as long as somebody writes it, and renamed. Whatever goes wrong with it is no error.
 class Keeping {
  public:
   Keeping(const std::string& directory, const std::string& name, std::string key) : path_(directory + "/" + name), key_(std::move(key)) {
     struct statvfs disk {};
     if (name.empty()) return;
     if (!make_directories(directory) || ::statvfs(directory.c_str(), &disk) != 0 || static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize < kSpare) return;
-    part_ = path_ + ".part-" + std::to_string(::getpid());
+    part_ = path_ + kPart + std::to_string(::getpid());
     fd_.reset(::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (fd_) ::flock(fd_.get(), LOCK_EX | LOCK_NB);
   }
   ~Keeping() { give_up(); }
 
@@ -170,8 +174,19 @@ class Keeping {
   uint64_t position_ = 0;
 };
 
+namespace fs = std::filesystem;
+
+// Of deliveries whose writer was killed: nobody holds their lock any more.
+void remove_broken(const std::string& directory) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(directory, ignored)) {
+    if (entry.path().filename().string().find(kPart) == std::string::npos) continue;
+    UniqueFd fd(::open(entry.path().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) fs::remove(entry.path(), ignored);
+  }
+}
+
 void remove_old(const std::string& directory) {
-  namespace fs = std::filesystem;
   std::error_code ignored;
   std::vector<std::pair<fs::file_time_type, fs::path>> found;
   for (const auto& entry : fs::directory_iterator(directory, ignored)) found.emplace_back(entry.last_write_time(ignored), entry.path());
@@ -216,7 +231,8 @@ size_t piece_of(std::string_view bytes, bool last) {
   return end == kLongest || last ? end : 0;
 }
 
-DeltaWriter::DeltaWriter(Sink sink, std::string name, std::optional<KeptPieces> before) : sink_(std::move(sink)), name_(std::move(name)), before_(std::move(before)) {
+DeltaWriter::DeltaWriter(Sink sink, std::string name, std::optional<KeptPieces> before, uint64_t most_kept)
+    : sink_(std::move(sink)), name_(std::move(name)), before_(std::move(before)), most_kept_(most_kept) {
   now_.key = pki::new_seal_key();
 }
 
@@ -237,7 +253,7 @@ Result<> DeltaWriter::begin(const std::string& to) { return put("b" + number(to.
 Result<> DeltaWriter::piece(std::string_view bytes) {
   all_.feed(bytes);
   std::string name = pki::digest(bytes).substr(0, kName);
-  now_.places.try_emplace(name, position_, static_cast<uint32_t>(bytes.size()));
+  if (position_ <= most_kept_) now_.places.try_emplace(name, position_, static_cast<uint32_t>(bytes.size()));
   position_ += bytes.size();
   if (before_)
     if (auto known = before_->places.find(name); known != before_->places.end()) return put("c" + number(known->second.offset, 8) + number(known->second.length, 4));
@@ -266,8 +282,9 @@ Result<> DeltaWriter::end_archive() {
   return put("e");
 }
 
-Result<KeptPieces> DeltaWriter::finish() {
+Result<std::optional<KeptPieces>> DeltaWriter::finish() {
   TRY(put("f", true));
+  if (position_ > most_kept_) return std::nullopt;
   now_.digest = all_.finish();
   return std::move(now_);
 }
@@ -278,6 +295,7 @@ Result<> apply_delta(int from, const std::string& directory, const std::function
   auto text = [&](const char* key) { return head.is_object() && head.contains(key) && head[key].is_string() ? head[key].get<std::string>() : std::string(); };
   std::string name = text("keep");
   if (!head.is_object() || name.find_first_not_of("0123456789abcdef") != std::string::npos) return fail(Code::protocol, "a delivery without a header");
+  remove_broken(directory);
   std::optional<Kept> kept;
   if (!text("open").empty()) kept = TRY(Kept::open(directory + "/" + name, from_hex(text("open")), from_hex(text("was"))));
   Keeping keeping(directory, name, from_hex(text("seal")));

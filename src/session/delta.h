@@ -38,16 +38,18 @@ std::optional<KeptPieces> kept_from_bytes(std::string_view bytes);
 // Where the next piece of `bytes` ends: between 4 and 64 KB, 16 KB on the average. 0: more bytes are needed. `last`: there are none.
 size_t piece_of(std::string_view bytes, bool last);
 
+constexpr uint64_t kMostKept = 2ull << 30;  // bytes of one delivery that the far side keeps
+
 // The near side's. `name`: under which the far side keeps it (hexadecimal digits; empty: it does not). `before`: what it has, as far as is known.
 class DeltaWriter {
  public:
-  DeltaWriter(Sink sink, std::string name, std::optional<KeptPieces> before);
+  DeltaWriter(Sink sink, std::string name, std::optional<KeptPieces> before, uint64_t most_kept = kMostKept);
 
   Result<> begin(const std::string& to);
   Result<> data(std::string_view bytes);
   Result<> end_archive();
-  // What the far side has once it has taken everything.
-  Result<KeptPieces> finish();
+  // What the far side has once it has taken everything. Null: what it had, since this is more than it keeps.
+  Result<std::optional<KeptPieces>> finish();
 
  private:
   Result<> pieces(bool last);
@@ -58,7 +60,7 @@ class DeltaWriter {
   std::optional<KeptPieces> before_;
   KeptPieces now_;
   pki::Digest all_;
-  uint64_t position_ = 0;
+  uint64_t position_ = 0, most_kept_;
   std::string pending_, out_;
   bool begun_ = false;
 };

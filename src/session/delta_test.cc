@@ -1,6 +1,8 @@
 #include "session/delta.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -24,7 +26,7 @@ struct Delta : ::testing::Test {
     EXPECT_TRUE(writer.begin("/workspace"));
     for (size_t at = 0; at < archive.size(); at += 100000) EXPECT_TRUE(writer.data(std::string_view(archive).substr(at, 100000)));
     EXPECT_TRUE(writer.end_archive());
-    return *writer.finish();
+    return **writer.finish();
   }
   // The archive as the session over there gets it.
   Result<std::string> apply() {
@@ -103,6 +105,37 @@ TEST_F(Delta, NoPartOfAWireIsADelivery) {
   }
   EXPECT_FALSE(fs::exists(directory + "/ab12"));
   EXPECT_TRUE(fs::is_empty(directory));
+}
+
+TEST_F(Delta, WhatABrokenDeliveryLeftGoesWithTheNext) {
+  fs::create_directories(directory);
+  ASSERT_TRUE(write_file_atomically(directory + "/ab12.part-1", "of one that was killed"));
+  ASSERT_TRUE(write_file_atomically(directory + "/cd34.part-2", "of one that goes on"));
+  UniqueFd writer(::open((directory + "/cd34.part-2").c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(::flock(writer.get(), LOCK_EX | LOCK_NB), 0);
+  std::string archive = noise(200000, 5);
+  write(archive, std::nullopt);
+  wire.resize(wire.size() / 2);
+  EXPECT_FALSE(apply());
+  EXPECT_FALSE(fs::exists(directory + "/ab12.part-1"));
+  EXPECT_TRUE(fs::exists(directory + "/cd34.part-2"));
+  writer.reset();
+  write(archive, std::nullopt);
+  EXPECT_EQ(*apply(), archive);
+  EXPECT_TRUE(fs::exists(directory + "/ab12"));
+  EXPECT_FALSE(fs::exists(directory + "/cd34.part-2"));
+}
+
+TEST_F(Delta, OfMoreThanIsKeptNothingIsRemembered) {
+  auto finished = [](size_t size) {
+    DeltaWriter writer([](std::string_view) -> Result<> { return {}; }, "ab12", std::nullopt, 100000);
+    EXPECT_TRUE(writer.begin("/workspace"));
+    EXPECT_TRUE(writer.data(noise(size, 6)));
+    EXPECT_TRUE(writer.end_archive());
+    return writer.finish().value().has_value();
+  };
+  EXPECT_TRUE(finished(100000));
+  EXPECT_FALSE(finished(100001));
 }
 
 TEST_F(Delta, ACutIsWhereTheContentSays) {

@@ -25,7 +25,7 @@ std::string name_of(const Job& job) {
   return content_hash(machine.dump() + "\n" + job.plan.workspace);
 }
 
-Result<Delivered> send(const Job& job, FarSide& side, const std::string& name, const std::optional<KeptPieces>& before, KeptPieces& kept, const std::stop_token& stop) {
+Result<Delivered> send(const Job& job, FarSide& side, const std::string& name, const std::optional<KeptPieces>& before, std::optional<KeptPieces>& kept, const std::stop_token& stop) {
   Delivered delivered;
   TRY(side.send({"deliver", job.plan.session}, [&](const Sink& sink) -> Result<> {
     DeltaWriter writer(sink, name, before);
@@ -55,11 +55,14 @@ Result<Delivered> deliver(const Job& job, FarSide side, std::stop_token stop) {
   std::string name = name_of(job), path = job.directories.cache + "/sent/" + name;
   std::optional<KeptPieces> before;
   if (auto known = name.empty() ? Result<std::string>("") : read_file(path, kLargestIndex)) before = kept_from_bytes(*known);
-  KeptPieces kept;
+  std::optional<KeptPieces> kept;
   auto sent = send(job, side, name, before, kept, stop);
-  if (!sent && sent.error().code == Code::conflict && before) sent = send(job, side, name, std::nullopt, kept, stop);
+  if (!sent && sent.error().code == Code::conflict && before) {
+    ::unlink(path.c_str());  // of something that is not there; asking again costs another round
+    sent = send(job, side, name, std::nullopt, kept, stop);
+  }
   if (!sent) return sent;
-  if (!name.empty() && make_directories(job.directories.cache + "/sent")) (void)write_file_atomically(path, to_bytes(kept));
+  if (!name.empty() && kept && make_directories(job.directories.cache + "/sent")) (void)write_file_atomically(path, to_bytes(*kept));
   return sent;
 }
 
