@@ -19,7 +19,7 @@ namespace {
 
 using Path = std::vector<std::string>;
 
-constexpr size_t kBranchLimit = 256, kMostPacks = 1000, kLongestLink = 4095;
+constexpr size_t kBranchLimit = 256, kMostPacks = 1000, kLongestLink = 4095, kEntryCost = 512;
 constexpr int kPackPatience = 600;  // seconds, for all of them
 constexpr uint64_t kComparedAtMost = 4 << 20;  // a larger file is written before anybody knows whether it changed
 
@@ -58,6 +58,8 @@ class Filler {
 
   Result<> entry(const TarEntry& e, const Source& body) {
     if (entries_left_-- == 0) return fail(Code::limit, "more entries come back than the limit");
+    // What an entry takes beside its content: an inode, or our memory.
+    TRY(charge(kEntryCost + e.path.size() + e.target.size()));
     auto path = safe_components(e.path);
     // The engine puts the directory's own name in front of everything.
     if (path && !prefix_known_ && !path->empty()) {
@@ -90,6 +92,7 @@ class Filler {
         if (!target || target->size() < 2 || (*target)[0] != prefix_ || is_git_directory((*target)[1])) return skip();
         target->erase(target->begin());
         if (auto link = q_.links.find(join(*target)); link != q_.links.end()) {
+          TRY(charge(link->second.size()));
           q_.links[join(*path)] = link->second;
           return {};
         }
@@ -114,6 +117,12 @@ class Filler {
   }
 
  private:
+  Result<> charge(uint64_t bytes) {
+    if (bytes > bytes_left_) return fail(Code::limit, "what comes back is larger than the limit");
+    bytes_left_ -= bytes;
+    return {};
+  }
+
   Result<> skip() {
     ++q_.skipped;
     return {};

@@ -467,6 +467,10 @@ TEST_F(Workspace, LimitsAndBrokenArchives) {
   EXPECT_EQ(r.error().code, Code::limit);
   auto many = craft([&](docker::TarWriter& t) { for (int i = 0; i < 10001; ++i) EXPECT_TRUE(t.directory("workspace/d", 0755, 0, 0)); });
   EXPECT_EQ(take(many, base).error().code, Code::limit);
+  auto links = craft([&](docker::TarWriter& t) { for (int i = 0; i < 30; ++i) EXPECT_TRUE(t.symlink("workspace/l" + std::to_string(i), std::string(4000, 'x'), 0, 0)); });
+  EXPECT_EQ(take(links, base, "", 100000).error().code, Code::limit);
+  auto empty = craft([&](docker::TarWriter& t) { for (int i = 0; i < 300; ++i) EXPECT_TRUE(t.file("workspace/e" + std::to_string(i), 0644, 0, 0, "")); });
+  EXPECT_EQ(take(empty, base, "", 100000).error().code, Code::limit);
   EXPECT_EQ(take(big.substr(0, 3000), base).error().code, Code::protocol);
   std::string bad = big;
   bad[600] ^= 1;
