@@ -46,6 +46,30 @@ std::string without_credentials(std::string_view config) {
   return out;
 }
 
+// Work of other sessions is none of this one's business. (Its objects go along: which ones are its alone is not known here.)
+bool is_of_sessions(const std::string& path) { return path == ".git/refs/bottle" || path == ".git/logs/refs/bottle"; }
+
+std::string without_sessions(std::string_view packed_refs) {
+  std::string out;
+  for (bool dropped = false; !packed_refs.empty();) {
+    std::string_view line = packed_refs.substr(0, std::min(packed_refs.find('\n'), packed_refs.size() - 1) + 1);
+    packed_refs.remove_prefix(line.size());
+    if (!line.starts_with('^')) dropped = line.find(" refs/bottle/") != std::string_view::npos;  // ^: what the tag of the line before stands for
+    if (!dropped) out += line;
+  }
+  return out;
+}
+
+Result<std::string> all_of(int fd, const std::string& path) {
+  std::string text;
+  char buffer[65536];
+  for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) != 0;) {
+    if (n < 0 && errno != EINTR) return fail_errno("reading " + path);
+    if (n > 0) text.append(buffer, static_cast<size_t>(n));
+  }
+  return text;
+}
+
 class Packer {
  public:
   Packer(const Outgoing& o, Summary& summary, const Sink& sink)
@@ -143,7 +167,7 @@ class Packer {
     Defer close([&] { ::closedir(dir); });
     while (dirent* entry = ::readdir(dir)) {
       std::string name = entry->d_name, path = prefix + name;
-      if (name == "." || name == ".." || (prefix.empty() && name == ".git" && !with_git_)) continue;
+      if (name == "." || name == ".." || (prefix.empty() && name == ".git" && !with_git_) || is_of_sessions(path)) continue;
       struct stat st {};
       if (::fstatat(fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;  // it went away
       if (S_ISDIR(st.st_mode)) TRY(enter(fd, name, path, st, depth));
@@ -189,6 +213,7 @@ class Packer {
       if (clean != text) summary_.warnings.push_back("credentials in .git/config were left out of the copy");
       return tar_.file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid, clean);
     }
+    if (path == ".git/packed-refs") return tar_.file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid, without_sessions(TRY(all_of(in.get(), path))));
     auto size = static_cast<uint64_t>(st.st_size);
     summary_.bytes += size;
     TRY(tar_.begin_file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid, size));

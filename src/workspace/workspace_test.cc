@@ -291,6 +291,28 @@ TEST_F(Workspace, CopySkipsWhatHasNoBusinessInside) {
   EXPECT_FALSE(flagged(*back, "abs")) << back->text;
 }
 
+TEST_F(Workspace, ACopyHasNoRefsOfOtherSessions) {
+  make_repository();
+  std::string head = git("rev-parse HEAD");
+  git("tag -am v1 v1");
+  git("tag -am other other");
+  git("update-ref refs/bottle/old/tag other");
+  git("tag -d other");
+  git("update-ref refs/bottle/old/heads/main HEAD");
+  git("pack-refs --all");
+  git("update-ref --create-reflog refs/bottle/new/worktree HEAD");
+  git("branch bottle/mine");
+  ASSERT_NE(read_file(repo + "/.git/packed-refs")->find("refs/bottle/old"), std::string::npos);
+  ASSERT_TRUE(fs::exists(repo + "/.git/refs/bottle/new/worktree") && fs::exists(repo + "/.git/logs/refs/bottle/new/worktree"));
+  auto sent = pack(manifest::WorkspaceMode::copy);
+  unpack();
+  EXPECT_EQ(git("for-each-ref '--format=%(refname)'", inside), "refs/heads/bottle/mine\nrefs/heads/main\nrefs/tags/v1");
+  EXPECT_EQ(git("rev-parse HEAD 'v1^{commit}'", inside), head + "\n" + head);
+  EXPECT_EQ(sh("grep -rl refs/bottle " + inside + "/.git || true"), "");
+  EXPECT_FALSE(fs::exists(inside + "/.git/refs/bottle") || fs::exists(inside + "/.git/logs/refs/bottle"));
+  EXPECT_EQ(sent.base, head);
+}
+
 TEST_F(Workspace, AWorktreeIsClonedIn) {
   make_repository();
   git("worktree add -q -b side " + root + "/side");
