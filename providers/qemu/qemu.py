@@ -20,6 +20,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 QEMU = "qemu-system-x86_64"
 TRY_AGAIN, NO_ROOM, NOT_SET_UP = 75, 73, 78
+NUMBERS = 1879048192  # of users and groups, from here on
 
 
 def say(text):
@@ -188,20 +189,37 @@ def kvm_works(directory):
 
 # -- starting one
 
-def unprivileged(directory, paths):
+def number_of(path):
+    """A user's or group's that nobody else here has."""
+    return NUMBERS + int(hashlib.sha256(path.encode()).hexdigest()[:6], 16)
+
+
+def group_of(image):
+    """The group that alone may read a baked image, which QEMU gets for it. None: the image is open to all."""
+    group = os.stat(image).st_gid
+    return group if os.geteuid() == 0 and group >= NUMBERS else None
+
+
+def unprivileged(directory, paths, group):
     """As root: a uid of its own for this QEMU, where the way to its files is open to it. None: it stays who we are."""
     if os.geteuid() != 0:
         return None
     for path in paths:
         while path != "/":
             path = os.path.dirname(path)
-            if not os.stat(path).st_mode & 0o001:
+            status = os.stat(path)
+            if not status.st_mode & (0o010 if status.st_gid == group else 0o001):
                 say("qemu runs as root: %s is closed to others" % path)
                 return None
-    uid = 1879048192 + int(hashlib.sha256(directory.encode()).hexdigest()[:6], 16)
+    uid = number_of(directory)
     for entry in [directory, *(os.path.join(directory, f) for f in os.listdir(directory))]:
         os.chown(entry, uid, uid)
     return uid
+
+
+def as_user(uid, groups):
+    more = ["--groups", ",".join(map(str, groups))] if groups else ["--clear-groups"]
+    return ["setpriv", "--reuid", str(uid), "--regid", str(uid), *more, "--inh-caps=-all", "--no-new-privs", "--"]
 
 
 def free_port():
@@ -237,11 +255,9 @@ def command(directory, vm, kvm):
 
 def start(directory, vm):
     kvm = kvm_works(vm["image"])
-    uid = unprivileged(directory, [directory, vm["image"] + "/vmlinuz"])
-    prefix = []
-    if uid is not None:
-        groups = ["--groups", str(os.stat("/dev/kvm").st_gid)] if kvm else ["--clear-groups"]
-        prefix = ["setpriv", "--reuid", str(uid), "--regid", str(uid), *groups, "--inh-caps=-all", "--no-new-privs", "--"]
+    group = group_of(vm["image"])
+    uid = unprivileged(directory, [directory, vm["image"] + "/vmlinuz"], group)
+    prefix = as_user(uid, ([os.stat("/dev/kvm").st_gid] if kvm else []) + ([group] if group else [])) if uid is not None else []
     for _ in range(5):  # another may take the port before QEMU does
         vm["port"] = free_port()
         write(directory, vm)
@@ -381,17 +397,26 @@ def bake():
     vm = directory and read(directory)
     if not vm:
         die("there is no such VM")
-    kill(directory)
+    kill(directory)  # and be it at once: since it was sealed (vm_side.sh) its file system is flushed and frozen, and a flush leaves nothing in QEMU's own caches
     baked = os.path.join(IMAGES, "baked-" + vm["id"])
     making = baked + ".making"
     living = {v["id"] for _, v in all_vms()}
     for left in os.listdir(IMAGES):  # of a bake that was killed
         if left.startswith("baked-") and left.endswith(".making") and (left == os.path.basename(making) or left[6:-7] not in living):
             shutil.rmtree(os.path.join(IMAGES, left), ignore_errors=True)
-    os.makedirs(making, 0o755 if os.geteuid() == 0 else 0o700)  # as root, QEMU reads it as a user of its own
+    os.makedirs(making, 0o700)
     tool(["qemu-img", "convert", "-O", "qcow2", directory + "/disk.qcow2", making + "/disk.qcow2"], "keeping the disk", "qemu-utils")
     for name in ("vmlinuz", "initrd"):
         shutil.copyfile(os.path.join(vm["image"], name), os.path.join(making, name))
+    if os.geteuid() == 0:
+        # QEMU reads it as a user of its own, another one for each VM: a group, which those of this image alone are given, lets it in. The
+        # disk holds agents' images and this program; who else is on this machine has no business there.
+        group = number_of(baked)
+        for name in os.listdir(making):
+            os.chown(os.path.join(making, name), 0, group)
+            os.chmod(os.path.join(making, name), 0o640)
+        os.chown(making, 0, group)
+        os.chmod(making, 0o710)
     os.rename(making, baked)
     before = env("BOTTLE_BAKED_BEFORE")
     if os.path.dirname(before) == IMAGES and os.path.basename(before).startswith("baked-") and before not in {v.get("image") for d, v in all_vms() if d != directory}:
@@ -405,5 +430,5 @@ def prepare():
 
 
 def main(hook):
-    os.umask(0o077 if hook not in ("prepare", "create", "bake") else 0o022)
+    os.umask(0o077 if hook not in ("prepare", "create") else 0o022)
     print(json.dumps({"create": create, "ssh-info": ssh_info, "status": status, "destroy": destroy, "list": list_, "bake": bake, "prepare": prepare}[hook]()))

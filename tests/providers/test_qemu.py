@@ -1,0 +1,74 @@
+"""Who reads the disk that qemu's `bake` keeps. No VM is started."""
+import importlib.util
+import json
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+@pytest.fixture
+def qemu(monkeypatch):
+    if not shutil.which("qemu-img"):
+        pytest.skip("needs qemu-utils")
+    root = tempfile.mkdtemp(prefix="qemu-bake-")
+    os.chmod(root, 0o711)  # as /var/cache is
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, root)
+    monkeypatch.setenv("BOTTLE_VM_ID", "qemu-1")
+    spec = importlib.util.spec_from_file_location("qemu_provider", os.path.join(HERE, "..", "..", "providers", "qemu", "qemu.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    template = os.path.join(module.IMAGES, "0123456789ab")
+    directory = os.path.join(module.VMS, "lab")
+    for path, mode in ((os.path.dirname(module.IMAGES), 0o711), (module.IMAGES, 0o711), (template, 0o755), (module.VMS, 0o711), (directory, 0o700)):
+        os.makedirs(path, exist_ok=True)
+        os.chmod(path, mode)
+    for name in ("vmlinuz", "initrd"):
+        with open(os.path.join(template, name), "w") as file:
+            file.write(name)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", directory + "/disk.qcow2", "1M"], check=True)
+    module.write(directory, {"id": "qemu-1", "name": "lab", "image": template, "started": 1})
+    yield module
+    shutil.rmtree(root)
+
+
+def bake(qemu, capsys):
+    before = os.umask(0o022)
+    try:
+        qemu.main("bake")
+    finally:
+        os.umask(before)
+    return json.loads(capsys.readouterr().out)["image"]
+
+
+def test_nobody_else_reads_a_baked_disk(qemu, capsys):
+    baked = bake(qemu, capsys)
+    for path in [baked] + [os.path.join(baked, name) for name in ("disk.qcow2", "vmlinuz", "initrd")]:
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+        assert not mode & 0o027, "%s is %o" % (path, mode)
+        assert os.geteuid() == 0 or not mode & 0o077
+        assert os.stat(path).st_uid == os.geteuid()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_the_qemu_of_root_reads_it_as_a_user_of_its_own(qemu, capsys):
+    baked = bake(qemu, capsys)
+    directory = os.path.join(qemu.VMS, "next")
+    os.makedirs(directory, 0o700)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", baked + "/disk.qcow2", directory + "/disk.qcow2"], check=True)
+    group = qemu.group_of(baked)
+    uid = qemu.unprivileged(directory, [directory, baked + "/vmlinuz"], group)
+    assert uid
+    look = ["qemu-img", "info", "--backing-chain", directory + "/disk.qcow2"]
+    subprocess.run(qemu.as_user(uid, [group]) + look, check=True, stdout=subprocess.DEVNULL, cwd="/")
+    subprocess.run(qemu.as_user(uid, [group]) + ["cat", baked + "/vmlinuz", baked + "/initrd"], check=True, stdout=subprocess.DEVNULL, cwd="/")
+    for groups in ([], [group + 1]):
+        for name in ("disk.qcow2", "vmlinuz"):
+            assert subprocess.run(qemu.as_user(uid, groups) + ["cat", baked + "/" + name], capture_output=True, cwd="/").returncode, groups
+    assert qemu.group_of(os.path.join(qemu.IMAGES, "0123456789ab")) is None
