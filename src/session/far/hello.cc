@@ -67,14 +67,11 @@ json engine_facts(const FarWorld& world, json& hello) {
   if (!info) return {{"error", info.error().what}};
   json runtimes = json::array();
   for (const auto& [name, unused] : docker::member(*info, "Runtimes").items()) runtimes.push_back(name);
-  bool rootless = false;
-  if (info->contains("SecurityOptions") && (*info)["SecurityOptions"].is_array())
-    for (const auto& option : (*info)["SecurityOptions"]) rootless |= option.is_string() && option.get<std::string>().find("rootless") != std::string::npos;
   std::string root = info->value("DockerRootDir", "");
   struct statvfs disk {};
   if (!root.empty() && ::statvfs(root.c_str(), &disk) == 0) hello["disk_free"] = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
   if (auto list = images.get()) hello["images"] = *list;
-  return {{"socket", engine->socket()}, {"api", engine->api_version()}, {"version", info->value("ServerVersion", "")}, {"rootless", rootless},
+  return {{"socket", engine->socket()}, {"api", engine->api_version()}, {"version", info->value("ServerVersion", "")}, {"rootless", docker::has_option(*info, "rootless")},
           {"runtimes", runtimes},       {"cgroup", info->value("CgroupVersion", "")}};
 }
 
