@@ -42,8 +42,20 @@ apt_install() {
   done
   [ ${#missing[@]} = 0 ] && return 0
   note "installing: ${missing[*]}"
-  as_root env DEBIAN_FRONTEND=noninteractive sh -c 'apt-get -qq update && apt-get -qq -y --no-install-recommends install "$@"' sh "${missing[@]}"
+  as_root true  # sudo asks for its password here, where the question is seen
+  step "install ${#missing[@]} packages, and what they need" as_root env DEBIAN_FRONTEND=noninteractive asleep="${asleep:-}" sh -c '
+    policy=/usr/sbin/policy-rc.d
+    if [ -n "$asleep" ] && [ ! -e $policy ]; then
+      trap "rm -f $policy" EXIT
+      trap "exit 130" INT TERM HUP
+      printf "#!/bin/sh\nexit 101\n" >$policy
+      chmod 755 $policy
+    fi
+    apt-get -qq update && apt-get -qq -y --no-install-recommends install "$@"' sh "${missing[@]}"
 }
+
+# apt_install_asleep: the same, without starting services. Debian starts what it installs.
+apt_install_asleep() { local asleep=yes; apt_install "$@"; }
 
 # engine_answers: some engine answers at DOCKER_HOST (a unix socket), or at the usual place.
 engine_socket() { local host=${DOCKER_HOST:-unix:///var/run/docker.sock}; printf '%s' "${host#unix://}"; }
