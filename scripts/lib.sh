@@ -15,7 +15,11 @@ good() { printf '%s\n' "${GREEN}  ✓ $*${PLAIN}" >&2; }
 bad() { printf '%s\n' "${RED}  ✗ $*${PLAIN}" >&2; }
 die() { printf '%s\n' "${RED}$*${PLAIN}" >&2; exit 1; }
 
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; return; fi
+  command -v sudo >/dev/null || die "this needs root, and there is no sudo here: run $0 as root, or install sudo"
+  sudo "$@"
+}
 
 # step TITLE COMMAND...: one line with its time; the command's output only when it fails (all of it with VERBOSE=1).
 step() {
