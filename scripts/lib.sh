@@ -64,3 +64,16 @@ apt_install_asleep() { local asleep=yes; apt_install "$@"; }
 # engine_answers: some engine answers at DOCKER_HOST (a unix socket), or at the usual place.
 engine_socket() { local host=${DOCKER_HOST:-unix:///var/run/docker.sock}; printf '%s' "${host#unix://}"; }
 engine_answers() { curl -sf -m 5 --unix-socket "$(engine_socket)" http://engine/_ping >/dev/null 2>&1; }
+root_answers() { as_root curl -sf -m 5 --unix-socket "$(engine_socket)" http://engine/_ping >/dev/null; }
+
+# join_engine ARG...: where an engine runs that this user may not use (Debian starts docker.io's as soon as it is installed), runs the
+# script anew, with ARG..., as a member of the engine's group: for this run alone, the account stays as it is.
+join_engine() {
+  local group
+  if [ "$(id -u)" = 0 ] || engine_answers || ! root_answers; then return 0; fi
+  group=$(as_root stat -L -c %g "$(engine_socket)")
+  case " 0 $(id -G) " in *" $group "*) return 0 ;; esac
+  note "the engine is for its group, which $(id -un) is not in: this run is made a member of it"
+  exec sudo -E setpriv --reuid "$(id -u)" --regid "$(id -g)" --groups "$(id -G | tr ' ' ,),$group" -- \
+    env HOME="$HOME" PATH="$PATH" USER="$(id -un)" LOGNAME="$(id -un)" ENGINE_LENT=1 "$ROOT/scripts/${0##*/}" "$@"
+}
