@@ -214,9 +214,9 @@ TEST(Agent, WritesFilesAndTheBundle) {
   std::system(("rm -rf " + d).c_str());
 }
 
-// The program itself, in whatever surroundings the tests have: it must never find them good enough.
+// The program itself, asked for its report (the empty line), in whatever surroundings the tests have: it must never find them good enough.
 std::pair<std::string, int> program(const std::string& env, const std::string& input) {
-  std::string command = "printf %s '" + input + "' | env -i " + env + " " BOTTLE_INSIDE_PROGRAM " 2>/dev/null; echo $?";
+  std::string command = "printf '\\n%s' '" + input + "' | env -i " + env + " " BOTTLE_INSIDE_PROGRAM " 2>/dev/null; echo $?";
   FILE* f = ::popen(command.c_str(), "r");
   std::string out;
   char buffer[4096];
