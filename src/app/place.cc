@@ -195,7 +195,7 @@ class RemotePlace : public Place {
 
 class VmPlace : public Place {
  public:
-  VmPlace(session::RemoteJob remote, const RemoteOptions& way) : remote_(std::move(remote)), token_(way.token), tunnel_(way.tunnel), transport_(way.transport) {}
+  VmPlace(session::RemoteJob remote, Baked baked, const RemoteOptions& way) : remote_(std::move(remote)), baked_(std::move(baked)), token_(way.token), tunnel_(way.tunnel), transport_(way.transport) {}
 
   // Of a machine that is not there yet: its user is the one our user-data makes, its engine lists what it will.
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
@@ -226,6 +226,9 @@ class VmPlace : public Place {
     job.engine = socket_;
     job.remote = remote_;
     job.tunnel = tunnel_;
+    // Whoever knows what is on the disk need not be told.
+    job.remote->unseen = remote_.far.program == baked_.program && std::ranges::find(baked_.agent_images, job.plan.image.reference) != baked_.agent_images.end() && token_.via == session::Token::Via::job;
+    if (job.remote->unseen) job.remote->roots = baked_.roots;
     if (token_.via != session::Token::Via::job) {
       job.token = token_;
       job.token.name = TRY(token_name(job.plan));
@@ -240,6 +243,7 @@ class VmPlace : public Place {
 
  private:
   session::RemoteJob remote_;
+  Baked baked_;  // of the disk that it begins from
   session::Token token_;
   bool tunnel_;
   Transport transport_;
@@ -257,8 +261,10 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOp
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   remote.far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
   remote.far.program = TRY(session::own_hash());
+  // An image that the manifest names is its own affair.
+  Baked baked = manifest.vms.at(options.name).options.contains("image") ? Baked{} : baked_for(manifest.vms.at(options.name));
   remote.vm = session::VmJob{options.name, wanted.provider, wanted.options, wanted.cpus, wanted.memory, wanted.disk, wanted.ttl, wanted.idle, options.keep, hook_environment()};
-  return std::make_unique<VmPlace>(std::move(remote), way);
+  return std::make_unique<VmPlace>(std::move(remote), std::move(baked), way);
 }
 
 std::unique_ptr<Place> local_place(const Output& output) { return std::make_unique<LocalPlace>(output); }

@@ -36,13 +36,19 @@ std::string baked_record(const manifest::Vm& vm) {
   return machine::Places::from(environment()).cache + "/baked/" + content_hash(vm.provider + json(vm.options).dump());
 }
 
-std::string baked_image(const manifest::Vm& vm) {
-  auto text = read_file(baked_record(vm), 4096);
-  auto record = text ? json::parse(*text, nullptr, false) : json();
-  return record.is_object() && record.contains("image") && record["image"].is_string() ? record["image"].get<std::string>() : "";
-}
-
 }  // namespace
+
+Baked baked_for(const manifest::Vm& vm) {
+  auto text = read_file(baked_record(vm), 65536);
+  auto record = text ? json::parse(*text, nullptr, false) : json();
+  Baked baked;
+  try {
+    if (record.is_object()) baked = {record.value("image", ""), record.value("program", ""), record.value("roots", ""), record.value("agents", std::vector<std::string>())};
+  } catch (const json::type_error&) {
+    return {};  // not ours
+  }
+  return baked;
+}
 
 Result<std::vector<machine::Ask>> whom_to_ask() {
   // This machine, whatever the operator wrote a provider for, and what the manifest names. Other clouds are not asked on the
@@ -65,7 +71,7 @@ Result<manifest::Vm> vm_of(const manifest::Manifest& manifest, const std::string
                 known.empty() ? "add one to ~/.config/bottle/bottle.yaml: vms: {" + name + ": {provider: qemu}}" : manifest::suggest(name, known));
   }
   manifest::Vm vm = it->second;
-  if (std::string image = baked_image(vm); !image.empty() && !vm.options.contains("image")) vm.options["image"] = image;
+  if (std::string image = baked_for(vm).image; !image.empty() && !vm.options.contains("image")) vm.options["image"] = image;
   return vm;
 }
 
@@ -74,7 +80,7 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
   session::BakeJob job;
   job.spec = TRY(vm_spec(manifest, name, "vm" + random_hex(4)));
   const manifest::Vm& vm = manifest.vms.at(name);
-  job.before = baked_image(vm);
+  job.before = baked_for(vm).image;
   job.spec.options = vm.options;  // from the provider's own disk, not from what was baked before
   auto engine = TRY(connect_engine());
   job.engine = engine.socket();
@@ -99,7 +105,11 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
   job.roots = public_roots();
   auto image = TRY(session::bake_vm(job, say));
   TRY(make_directories(baked_record(vm).substr(0, baked_record(vm).rfind('/'))));
-  TRY(write_file_atomically(baked_record(vm), json{{"image", image}, {"made", machine::now_seconds()}}.dump() + "\n"));
+  TRY(write_file_atomically(baked_record(vm), json{{"image", image},
+                                                     {"program", job.far.program},
+                                                     {"roots", content_hash(job.roots)},
+                                                     {"agents", job.images},
+                                                     {"made", machine::now_seconds()}}.dump() + "\n"));
   return image;
 }
 

@@ -15,6 +15,14 @@ namespace bottle::app {
 // This machine (qemu), the providers that the operator wrote, and those of the manifest with their options.
 Result<std::vector<machine::Ask>> whom_to_ask();
 
+// What `bottle vm bake` kept for VMs of this provider and these options.
+struct Baked {
+  std::string image;                // what the provider calls it; empty: nothing was baked
+  std::string program, roots;       // content hashes
+  std::vector<std::string> agent_images;  // references
+};
+Baked baked_for(const manifest::Vm& vm);
+
 // The manifest's entry; without an image of its own, the one that was baked for it. Code::not_found with the names there are.
 Result<manifest::Vm> vm_of(const manifest::Manifest& manifest, const std::string& name);
 

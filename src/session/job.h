@@ -31,7 +31,9 @@ struct RemoteJob {
   bool adopt = false;  // the session runs already (or has ended): whoever owned it here is dead
   bool stop = false;   // and it is to end now
   std::string roots;   // content hash of the public roots that the far side keeps
-  bool unseen = false; // its hello has not come yet: no value goes there before the launcher has judged it
+  // Its hello has not come yet: no value goes there before it has been judged, by the launcher, or, of a VM from a disk that was baked with
+  // all that this job needs, by the supervisor.
+  bool unseen = false;
 };
 
 struct Job {

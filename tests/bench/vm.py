@@ -36,8 +36,8 @@ def vm_ready_s(bench):
         if done.returncode:
             raise RuntimeError("a session on a VM failed: " + done.stderr[-1500:])
         events = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-        vm = next(event for event in events if event.get("event") == "vm")
-        ready.append(float(done.stdout) - vm["engine_at"])  # both by the VM's clock
+        vm, engine = (next(event for event in events if event.get("event") == kind) for kind in ("vm", "engine"))
+        ready.append(float(done.stdout) - engine["at"])  # both by the VM's clock
         whole.append(time.time() - begun)
         bench.note("sshd after %.0f s, the agent's exec %.1f s after the engine's first answer; the whole session %.0f s" % (vm["ssh"], ready[-1], whole[-1]))
     return median(ready)

@@ -124,6 +124,24 @@ def test_a_baked_vm_has_it_all(cloud):
     assert "sending" not in done.stderr and '"event":"vm"' in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize("lost", ("docker/image", "home/.cache"))
+def test_what_was_baked_is_relied_on_and_looked_at(operator, until, lost):
+    """A start from a disk of this bottle's baking does not ask what is there before it begins: nothing of it runs where that was wrong."""
+    cloud = Cloud(operator)  # whose manifest names no image
+    done = cloud.bottle("vm", "bake", "lab", "--json", config=cloud.config())
+    assert done.returncode == 0, done.stderr
+    image = json.loads(done.stdout)["image"]
+    try:
+        done = cloud.start("cat; echo ran", secrets=SECRET, egress=EGRESS)
+        assert done.returncode == 0 and done.stdout == "ran\n" and "sending" not in done.stderr, done.stderr
+        shutil.rmtree(os.path.join(image, lost))
+        done = cloud.start("echo ran", secrets=SECRET, egress=EGRESS)
+        assert done.returncode == 125 and done.stdout == "" and "bottle vm bake" in done.stderr, done.stderr
+        assert until(cloud.nothing_left, 20), cloud.left()
+    finally:
+        shutil.rmtree(image)
+
+
 def test_without_a_network_all_goes_by_the_operators_side(cloud, until):
     """Nothing that the VM begins gets out of it; the guard's connections come by here, and `bottle allow` holds on both sides."""
     process = cloud.start("curl -sS https://allowed.example.org/ -o /dev/null -w 'first %{http_code}\\n'\n"

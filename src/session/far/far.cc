@@ -103,20 +103,19 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   return UniqueFd(TRY(start_supervisor(job)));
 }
 
-// What dead owners left goes first: its subnets and names are free again. What the engine says of itself is asked for then too.
-json sweep_meanwhile(const FarWorld& world) {
-  if (world.engine_socket.empty()) return nullptr;
+// What dead owners left goes first: its subnets and names are free again.
+void sweep_meanwhile(const FarWorld& world) {
+  if (world.engine_socket.empty()) return;
   auto engine = docker::Engine::connect({world.engine_socket, "this machine"});
-  if (!engine) return nullptr;
+  if (!engine) return;
   if (auto orphans = find_orphans(world.directories, &*engine)) sweep(world.directories, *orphans);
-  return engine->info().value_or(nullptr);
 }
 
 // The hello, in a thread of its own: an operator's machine that knows this one sends its job with the first packet, and the engine has enough
 // cores for both. It is the first thing on stdout, so whoever writes there waits for it.
-std::shared_future<bool> say_hello(const FarWorld& world, bool token) {
-  return std::async(std::launch::async, [&world, token] {
-           auto hello = far_hello(world);
+std::shared_future<bool> say_hello(const FarWorld& world, const EngineInfo& info, bool token) {
+  return std::async(std::launch::async, [&world, info, token] {
+           auto hello = far_hello(world, info);
            hello["token"] = token;
            return static_cast<bool>(write_all(1, hello.dump(-1, ' ', true, json::error_handler_t::replace) + "\n"));
          }).share();
@@ -125,13 +124,14 @@ std::shared_future<bool> say_hello(const FarWorld& world, bool token) {
 int serve(const FarWorld& world) {
   std::string token = take_token_variable();
   ::prctl(PR_SET_DUMPABLE, 0);  // a job's values pass through this memory
-  auto hello = say_hello(world, !token.empty());
-  json info = sweep_meanwhile(world);
+  auto info = ask_info(world);
+  auto hello = say_hello(world, info, !token.empty());
+  if (world.engine_at == 0) sweep_meanwhile(world);  // on a VM that has just been made nobody has left anything
   auto frame = receive_frame(0);
   if (!frame) return 0;  // it only wanted to know
   UniqueFd socket;
   if (frame->type == FrameType::job) {
-    auto begun = begin(world, frame->bytes, token, info);
+    auto begun = begin(world, frame->bytes, token, info.get().value_or(nullptr));
     if (!hello.get()) return 1;
     if (!begun) return refuse(begun.error()), 1;
     socket = std::move(*begun);
@@ -318,7 +318,7 @@ Result<> load(const FarWorld& world) {
 int far_main(const FarWorld& world, const std::vector<std::string>& words) {
   std::string verb = words.empty() ? "" : words[0], session = words.size() > 1 ? words[1] : "";
   if (verb == "serve") return serve(world);
-  if (verb == "hello") return write_all(1, far_hello(world).dump(-1, ' ', true, json::error_handler_t::replace) + "\n") ? 0 : 1;
+  if (verb == "hello") return write_all(1, far_hello(world, ask_info(world)).dump(-1, ' ', true, json::error_handler_t::replace) + "\n") ? 0 : 1;
   auto done = [&]() -> Result<> {
     if (verb == "layers") return layers(world);
     if (verb == "load") return load(world);

@@ -6,6 +6,7 @@
 // nothing runs. The other verbs move archives, each on a command of its own.
 #pragma once
 
+#include <future>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,12 @@ struct FarWorld {
 // [{"device":…,"to":"a.b.c.d/n"}…]: what this machine has a route to, other than by its default.
 nlohmann::json machine_routes();
 
-nlohmann::json far_hello(const FarWorld& world);
+// What the engine says of itself: the engine's slowest answer, so asked for first, and once. `world` must outlive it.
+using EngineInfo = std::shared_future<Result<nlohmann::json>>;
+EngineInfo ask_info(const FarWorld& world);
+
+// Blocking: waits for `info`.
+nlohmann::json far_hello(const FarWorld& world, const EngineInfo& info);
 
 // Where the public roots of the last start are kept: beside the program.
 std::string roots_path(const FarWorld& world);

@@ -57,20 +57,19 @@ json interfaces() {
   return all;
 }
 
-json engine_facts(const FarWorld& world, json& hello) {
+json engine_facts(const FarWorld& world, const EngineInfo& asked, json& hello) {
   if (world.engine_socket.empty()) return {{"error", world.engine_error}};
   auto engine = docker::Engine::connect({world.engine_socket, "this machine"});
   if (!engine) return {{"error", engine.error().what}, {"todo", engine.error().todo}};
-  // Both take as long as a short round trip, so at once.
-  auto images = std::async(std::launch::async, [&] { return engine->references("bottle-agent-"); });
-  auto info = engine->info();
+  auto images = engine->references("bottle-agent-");
+  const auto& info = asked.get();
   if (!info) return {{"error", info.error().what}};
   json runtimes = json::array();
   for (const auto& [name, unused] : docker::member(*info, "Runtimes").items()) runtimes.push_back(name);
   std::string root = info->value("DockerRootDir", "");
   struct statvfs disk {};
   if (!root.empty() && ::statvfs(root.c_str(), &disk) == 0) hello["disk_free"] = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
-  if (auto list = images.get()) hello["images"] = *list;
+  if (images) hello["images"] = *images;
   return {{"socket", engine->socket()}, {"api", engine->api_version()}, {"version", info->value("ServerVersion", "")}, {"rootless", docker::has_option(*info, "rootless")},
           {"runtimes", runtimes},       {"cgroup", info->value("CgroupVersion", "")}};
 }
@@ -89,7 +88,14 @@ json machine_routes() {
 
 std::string roots_path(const FarWorld& world) { return std::filesystem::path(world.path_to_self).parent_path() / "roots.pem"; }
 
-json far_hello(const FarWorld& world) {
+EngineInfo ask_info(const FarWorld& world) {
+  return std::async(std::launch::async, [&world]() -> Result<json> {
+           if (world.engine_socket.empty()) return fail(Code::unavailable, world.engine_error);
+           return TRY(docker::Engine::connect({world.engine_socket, "this machine"})).info();
+         }).share();
+}
+
+json far_hello(const FarWorld& world, const EngineInfo& info) {
   struct utsname name {};
   ::uname(&name);
   struct sysinfo memory {};
@@ -108,7 +114,7 @@ json far_hello(const FarWorld& world) {
                 {"images", json::array()},
                 {"rsync", has_program("rsync")},
                 {"mosh", has_program("mosh-server")}};
-  hello["engine"] = engine_facts(world, hello);
+  hello["engine"] = engine_facts(world, info, hello);
   if (world.engine_at > 0) hello["engine_at"] = world.engine_at;
   if (auto roots = read_file(roots_path(world), 8 << 20)) hello["roots"] = content_hash(*roots);
   if (!hello.contains("disk_free")) {

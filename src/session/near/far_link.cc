@@ -15,7 +15,6 @@ using namespace std::chrono_literals;
 
 constexpr auto kPing = 5s;      // so often we ask whether the other side is there
 constexpr auto kSilence = 13s;  // so long it may not have answered
-constexpr auto kGreeting = 60s;
 
 // Seconds that include those the machine slept; the difference to the steady clock is what a closed lid took.
 double awake_and_asleep() {
@@ -31,11 +30,12 @@ double awake_and_asleep() {
 
 }  // namespace
 
-void FarLink::use(FarSide side, Channel channel) {
+void FarLink::use(FarSide side, Channel channel, std::chrono::seconds patience) {
   side_ = std::move(side);
   channel_ = std::move(channel);
   greeted_ = channel_->hello.is_object();
   heard_ = pinged_ = Clock::now();
+  patience_ = patience;
 }
 
 void FarLink::lose(const std::string& why) {
@@ -80,7 +80,7 @@ void FarLink::read(std::vector<News>& news) {
 std::vector<FarLink::News> FarLink::look(bool readable) {
   std::vector<News> news;
   if (readable && channel_) read(news);
-  if (channel_ && !greeted_ && Clock::now() - heard_ > kGreeting) lose("the other machine did not answer");
+  if (channel_ && !greeted_ && Clock::now() - heard_ > patience_) lose("the other machine did not answer");
   if (broken_) news.push_back({News::Kind::lost, {}, {}, {Code::closed, *std::exchange(broken_, std::nullopt), ""}});
   if (reconnecting_.valid() && reconnecting_.wait_for(0s) == std::future_status::ready) {
     auto back = reconnecting_.get();

@@ -26,8 +26,8 @@ class FarLink {
     Error error{};  // of lost and failed
   };
 
-  // The connection that a start begins with. Without a hello, that is the first news.
-  void use(FarSide side, Channel channel);
+  // The connection that a start begins with. Without a hello, that is the first news, within `patience`.
+  void use(FarSide side, Channel channel, std::chrono::seconds patience = std::chrono::seconds(60));
   // Connects (again): at once at first, then ever more slowly. On a thread of its own, told by `back` or `failed`.
   void reconnect(const Far& far);
 
@@ -56,6 +56,7 @@ class FarLink {
   FrameReader frames_;
   std::string greeting_;  // the hello as far as it has come
   bool greeted_ = false;
+  std::chrono::seconds patience_{};  // for it
   std::optional<std::string> broken_;  // why, not told yet
   std::future<Result<std::pair<FarSide, Channel>>> reconnecting_;
   int attempts_ = 0;

@@ -34,6 +34,7 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kCheckpoint = 60s;
+constexpr auto kEngineStarts = 330s;  // what an engine takes to answer on a VM that boots, and that it says so
 constexpr auto kIdle = 10s;  // no output for so long after some: a good moment for a checkpoint
 
 volatile sig_atomic_t asked_to_stop = 0;
@@ -124,7 +125,8 @@ class RemoteSession {
     token_ = made->token;
     (void)ledger_->note({{"remote", to_json(place_.far)}});
     const auto& t = made->vm.timings;
-    clients_.event({{"event", "vm"}, {"name", place_.vm_name}, {"created", t.created}, {"ssh", t.ssh}, {"rotated", t.rotated}, {"target", place_.far.target.to_string()}, {"engine_at", made->channel.hello.value("engine_at", 0.0)}});
+    clients_.event({{"event", "vm"}, {"name", place_.vm_name}, {"created", t.created}, {"ssh", t.ssh}, {"rotated", t.rotated}, {"target", place_.far.target.to_string()}});
+    if (made->channel.hello.is_object()) tell_engine(made->channel.hello);
     if (auto sent = send_job(std::move(made->side), std::move(made->channel)); !sent) give_up(sent.error());
   }
 
@@ -153,11 +155,27 @@ class RemoteSession {
       there.ca_bundle.clear();
     }
     values_ = std::exchange(there.values, {});
-    link_.use(side, std::move(channel));
+    bool boots = job_.remote->vm && channel.hello.is_null();
+    link_.use(side, std::move(channel), boots ? kEngineStarts : 60s);
     link_.send(FrameType::job, to_json(there).dump());
     if (!job_.remote->unseen) send_values();
-    delivery_ = std::async(std::launch::async, [this, side] { return deliver(job_, side, delivery_ends_.get_token()); });
+    if (!boots) begin_delivery();
     return {};
+  }
+
+  void begin_delivery() {
+    delivery_ = std::async(std::launch::async, [this, side = *link_.side()] { return deliver(job_, side, delivery_ends_.get_token()); });
+  }
+
+  void tell_engine(const json& hello) { clients_.event({{"event", "engine"}, {"at", hello.value("engine_at", 0.0)}}); }
+
+  void take_hello(const json& hello) {
+    if (!job_.remote->vm) return clients_.event({{"event", "hello"}, {"hello", hello}});  // the launcher's to judge
+    if (!values_) return;
+    if (auto judged = judge_baked(hello, job_.plan.image.reference); !judged) return give_up(std::move(judged.error()));
+    tell_engine(hello);
+    send_values();
+    begin_delivery();
   }
 
   // With them, that we are here: the agent's first request may be one for this side.
@@ -220,7 +238,7 @@ class RemoteSession {
 
   void take_news(FarLink::News& news) {
     switch (news.kind) {
-      case FarLink::News::Kind::hello: clients_.event({{"event", "hello"}, {"hello", news.hello}}); break;
+      case FarLink::News::Kind::hello: take_hello(news.hello); break;
       case FarLink::News::Kind::frame: take_from_far(news.frame); break;
       case FarLink::News::Kind::lost: lose(news.error.what); break;
       case FarLink::News::Kind::failed: try_again(news.error); break;

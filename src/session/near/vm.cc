@@ -1,5 +1,6 @@
 #include "session/near/vm.h"
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <thread>
@@ -32,10 +33,16 @@ machine::VmSpec spec_of(const Job& job, const std::string& vm_name) {
   return spec;
 }
 
-bool has_image(const Channel& channel, const std::string& reference) {
-  for (const auto& image : channel.hello.value("images", json::array()))
+bool has_image(const json& hello, const std::string& reference) {
+  for (const auto& image : hello.value("images", json::array()))
     if (image == reference) return true;
   return false;
+}
+
+Result<> check_engine(const json& hello) {
+  auto engine = hello.value("engine", json::object());
+  if (engine.is_object() && engine.contains("error")) return fail(Code::timed_out, "the VM's container engine does not answer: " + cleaned(engine["error"]).dump());
+  return {};
 }
 
 // A sshd that has just been given its new key takes a moment to listen again.
@@ -67,13 +74,12 @@ Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, Ready
   return token;
 }
 
-// The engine starts some time after sshd: what can be done before it answers is done.
-Result<Channel> await_engine(FarSide& side) {
+// The engine starts some time after sshd: what can be done before it answers is done. `unseen`: so is what follows, by whoever gets this.
+Result<Channel> await_engine(FarSide& side, bool unseen) {
   auto bulk = std::async(std::launch::async, [&side] { return side.bulk(); });  // handshakes take long where a processor is emulated
-  Channel channel = TRY(side.serve({}, true));
+  Channel channel = TRY(unseen ? side.begin_serve({}, true) : side.serve({}, true));
   (void)bulk.get();
-  auto engine = channel.hello.value("engine", json::object());
-  if (engine.is_object() && engine.contains("error")) return fail(Code::timed_out, "the VM's container engine does not answer: " + cleaned(engine["error"]).dump());
+  if (!unseen) TRY(check_engine(channel.hello));
   return channel;
 }
 
@@ -82,10 +88,21 @@ struct Packed {
   std::vector<std::string> layers;
 };
 
-// A VM with the program and these images of the engine here. The images are packed while it boots.
+// A VM, its far side, and whether that has been waited for.
+Result<ReadyVm> make(const machine::VmSpec& spec, Far far, bool unseen, const std::function<void(const std::string&)>& progress) {
+  machine::Vm vm = TRY(machine::prepare_vm(spec));
+  progress("making a VM with " + spec.provider + " (" + vm.name + ")");
+  TRY(machine::create_vm(vm, spec, progress));
+  TRY(machine::reach_vm(vm, spec, progress));
+  far.target = vm.target;
+  auto side = TRY(reach_patiently(far, progress));
+  Channel channel = TRY(await_engine(side, unseen));
+  return ReadyVm{std::move(vm), std::move(far), std::move(side), std::move(channel), {}};
+}
+
+// One with the program and these images of the engine here. The images are packed while it boots.
 Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::string& engine_socket, const std::vector<std::string>& images,
                            const std::function<void(const std::string&)>& progress) {
-  machine::Vm vm = TRY(machine::prepare_vm(spec));
   auto packed = std::async(std::launch::async, [&]() -> Result<std::vector<Packed>> {
     auto engine = TRY(docker::Engine::connect({engine_socket, "the job"}));
     std::vector<Packed> all;
@@ -95,21 +112,13 @@ Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::stri
     }
     return all;
   });
-  progress("making a VM with " + spec.provider + " (" + vm.name + ")");
-  TRY(machine::create_vm(vm, spec, progress));
-  TRY(machine::reach_vm(vm, spec, progress));
-  far.target = vm.target;
-  auto side = TRY(reach_patiently(far, progress));
-  Channel channel = TRY(await_engine(side));
-  for (size_t i = 0; i < images.size(); ++i) {
-    if (has_image(channel, images[i])) continue;
-    auto archives = packed.valid() ? packed.get() : Result<std::vector<Packed>>(std::unexpected(Error{Code::internal, "packed twice", ""}));
-    if (!archives) return std::unexpected(std::move(archives.error()));
-    for (size_t k = i; k < images.size(); ++k)
-      if (!has_image(channel, images[k])) TRY(send_image((*archives)[k].archive.get(), images[k], (*archives)[k].layers, side, progress));
-    break;
-  }
-  return ReadyVm{std::move(vm), std::move(far), std::move(side), std::move(channel), {}};
+  auto ready = TRY(make(spec, std::move(far), false, progress));
+  auto lacks = [&](const std::string& image) { return !has_image(ready.channel.hello, image); };
+  if (std::ranges::none_of(images, lacks)) return ready;
+  auto archives = TRY(packed.get());
+  for (size_t i = 0; i < images.size(); ++i)
+    if (lacks(images[i])) TRY(send_image(archives[i].archive.get(), images[i], archives[i].layers, ready.side, progress));
+  return ready;
 }
 
 // Everything but the provider's part: the VM is as it was when it was made, with what is to stay.
@@ -127,9 +136,16 @@ Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, cons
                                 const std::function<void(const std::string&)>& progress) {
   machine::VmSpec spec = spec_of(job, vm_name);
   spec.will_make = will_make;
+  if (job.remote->unseen) return make(spec, job.remote->far, true, progress);
   auto ready = TRY(make_ready(spec, job.remote->far, job.engine, {job.plan.image.reference}, progress));
   ready.token = TRY(hand_over_token(job, spec, ready, progress));
   return ready;
+}
+
+Result<> judge_baked(const json& hello, const std::string& image) {
+  if (hello.is_object() && hello.value("bottle", "") == "far") TRY(check_engine(hello));
+  if (hello.is_object() && has_image(hello, image)) return {};
+  return fail(Code::conflict, "the VM's disk is not as it was baked: it lacks the image " + image + ", or this program", "bottle vm bake makes it anew");
 }
 
 Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const std::string&)>& progress) {

@@ -15,7 +15,8 @@
 
 namespace bottle::session {
 
-// A VM whose engine answers and that has the agent's image, with a channel to its far side.
+// A VM with a channel to its far side. Its engine answers, and has the agent's image; where the job is `unseen`, both are for its hello to say,
+// which has not come yet.
 struct ReadyVm {
   machine::Vm vm;
   Far far;
@@ -28,6 +29,9 @@ struct ReadyVm {
 // record. On error the VM may be there: destroy_session_vm() sees to it.
 Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, const std::function<Result<>(const nlohmann::json&)>& will_make,
                                 const std::function<void(const std::string&)>& progress);
+
+// The hello of a VM from a baked disk: what the job rests on is there.
+Result<> judge_baked(const nlohmann::json& hello, const std::string& image);
 
 struct BakeJob {
   machine::VmSpec spec;
