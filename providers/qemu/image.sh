@@ -76,7 +76,8 @@ root=$1 work=$2
 inside() { chroot "$root" "$@"; }
 write() { mkdir -p "$root${1%/*}"; cat >"$root$1"; }
 
-# cloud-init: this source and no other, and of its steps those that a VM of ours needs.
+# cloud-init: this source and no other, and of its steps those that a VM of ours needs. All of them belong to its first stage: the later ones would
+# find nothing to do (the engine is there), and take seconds of an emulated processor to find that out, while a session begins.
 write /etc/cloud/cloud.cfg <<'END'
 datasource_list: [NoCloud]
 disable_root: true
@@ -85,11 +86,11 @@ network: {config: disabled}
 users: []
 ssh_deletekeys: true
 cloud_init_modules: [bootcmd, write-files, set_hostname, users-groups, ssh]
-cloud_config_modules: [runcmd]
-cloud_final_modules: [scripts-user]
+cloud_config_modules: []
+cloud_final_modules: []
 system_info: {distro: debian, paths: {cloud_dir: /var/lib/cloud}, ssh_svcname: ssh}
 END
-rm -f "$root"/etc/cloud/cloud.cfg.d/* "$root"/etc/ssh/ssh_host_*
+rm -f "$root"/etc/cloud/cloud.cfg.d/* "$root"/etc/ssh/ssh_host_* "$root"/etc/update-motd.d/*  # programs for a person who signs in
 write /etc/cloud/ds-identify.cfg <<<'policy: enabled'
 
 # The hardware and the network are always the same: the initrd loads the drivers, no udev looks for more, no DHCP is waited for.
@@ -147,11 +148,6 @@ END
 done
 # (An order of a unit's own file cannot be taken back by a drop-in.)
 sed -E '/^(After|Wants)=/s/(network-online|firewalld)\.(target|service) ?//g' "$root/lib/systemd/system/docker.service" | write /etc/systemd/system/docker.service
-# What is left of cloud-init after sshd and users are there waits until the engine runs.
-write /etc/systemd/system/cloud-config.service.d/10-vm.conf <<'END'
-[Unit]
-After=docker.service
-END
 write /etc/containerd/config.toml <<'END'
 version = 2
 disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs",
@@ -169,7 +165,7 @@ inside systemctl -q mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.
   systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-trigger.service systemd-udev-settle.service \
   systemd-networkd.service systemd-networkd.socket systemd-network-generator.service systemd-logind.service systemd-binfmt.service systemd-repart.service \
   systemd-sysusers.service systemd-modules-load.service kmod-static-nodes.service systemd-pcrphase.service systemd-pcrphase-sysinit.service \
-  proc-sys-fs-binfmt_misc.automount apparmor.service cloud-init-hotplugd.socket rsync.service
+  proc-sys-fs-binfmt_misc.automount apparmor.service cloud-config.service cloud-final.service cloud-init-hotplugd.socket rsync.service
 
 # The kernel, and the initrd with what it needs to see the disk.
 version=$(ls "$root/lib/modules")

@@ -6,8 +6,39 @@
 #include "session/client.h"
 #include "session/ledger.h"
 #include "session/supervisor.h"
+#include "session/terminal.h"
+#include "session/values.h"
 
 namespace bottle::app {
+namespace {
+
+void give_near_end(session::Job& job, const session::LedgerView& view, const JoinOptions& options) {
+  bool brokered = view.tunnel || view.offline || !job.plan.egress.lan.empty();
+  auto ask = [&](const std::string& question) -> Result<std::string> {
+    if (!options.interactive) return fail(Code::unavailable, "nobody is there to be asked: " + question);
+    return session::ask(question, true);
+  };
+  auto without = [&](const char* what, const Error& why) {
+    options.say(std::string("the session goes on without ") + what + ": " + why.what + (why.todo.empty() ? "" : " (" + why.todo + ")"));
+  };
+  job.tunnel = view.tunnel;
+  job.remote->offline = view.offline;
+  if (brokered) {
+    job.ca_bundle = public_roots();
+    if (auto extra = concatenated(job.plan.egress.extra_ca)) job.extra_ca = std::move(*extra);
+    else without("egress.extra_ca", extra.error());
+  }
+  if (view.tunnel) {
+    plan::Plan secrets = job.plan;
+    secrets.env.clear();  // the agent has them
+    if (auto values = session::resolve(secrets, environment(), ask)) job.values = std::move(*values);
+    else without("the secrets that stay here", values.error());
+  }
+  if (auto keys = session::find_ssh_keys(job.plan, environment(), ask)) job.ssh_keys = std::move(*keys);
+  else without("its ssh keys", keys.error());
+}
+
+}  // namespace
 
 Result<int> join(const std::string& name, const JoinOptions& options) {
   auto d = directories();
@@ -32,6 +63,7 @@ Result<int> join(const std::string& name, const JoinOptions& options) {
     job.remote->vm = TRY(session::vm_from_json(view->vm["wanted"]));
     job.remote->vm->environment = hook_environment();
   }
+  if (!options.stop) give_near_end(job, *view, options);
   return session::start_supervisor(job);
 }
 

@@ -72,8 +72,11 @@ void Clients::take(Client& client, const std::function<void(const Frame&)>& on_f
     if (frame->type == FrameType::detach) return client.fd.reset();
     if (frame->type == FrameType::attach) attach(client, frame->bytes);
     else if (frame->type == FrameType::ping) (void)send_frame(client.fd.get(), FrameType::pong, frame->bytes);
-    else if (frame->type == FrameType::guard && is_hello(frame->bytes)) client.relay = ++relays_;
-    else if (frame->type != FrameType::guard || (client.relay && client.relay == relays_)) on_frame(*frame);
+    else if (frame->type != FrameType::guard) on_frame(*frame);
+    else {
+      if (is_hello(frame->bytes)) client.relay = ++relays_;
+      if (client.relay && client.relay == relays_) on_frame(*frame);
+    }
     if (!client.fd) return;
   }
 }

@@ -34,7 +34,7 @@ class Clients {
   void add_to(std::vector<pollfd>& fds) const;
   void handle(const std::vector<pollfd>& fds, const std::function<void(const Frame&)>& on_frame);
 
-  // To the near side of a session on this machine for another one: the last that said {"type":"relay"}, if it was heard of since.
+  // To the near side of a session on this machine for another one: the last that said {"type":"relay","root":PEM}, if it was heard of since.
   // `relay()`: its number, another one each time; 0: there is none.
   uint32_t relay() const;
   void to_relay(const nlohmann::json& line);

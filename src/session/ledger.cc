@@ -180,6 +180,8 @@ Result<LedgerView> read_ledger(const std::string& directory) {
     if (record.contains("vm") && record["vm"].is_object()) view.vm = record["vm"];
     if (record.contains("plan") && record["plan"].is_object()) view.plan = record["plan"];
     if (record.contains("base") && record["base"].is_string()) view.base = record["base"];
+    if (record.contains("tunnel") && record["tunnel"].is_boolean()) view.tunnel = record["tunnel"];
+    if (record.contains("offline") && record["offline"].is_boolean()) view.offline = record["offline"];
     if (record.contains("running")) view.running = true;
     if (record.contains("engine") && record["engine"].is_string()) view.engine = record["engine"];
     if (record.contains("make") && record["make"].is_array())

@@ -75,6 +75,8 @@ struct LedgerView {
   nlohmann::json vm;          // same: the machine was made for it {"name", "provider", "wanted"}; null otherwise
   nlohmann::json plan;        // same: the plan
   std::string base;           // same: the commit that was sent
+  bool tunnel = false;        // same: its secrets stay here
+  bool offline = false;       // same: the machine has no network of its own
   bool running = false;       // the agent was let run
   std::vector<uint64_t> asked;  // the connections over which creates went
   std::optional<Work> work;   // none: nothing to bring home, or it is home

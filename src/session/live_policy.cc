@@ -71,6 +71,14 @@ void LivePolicy::request(const std::string& bytes) {
   pending_.push_back(std::move(change));
 }
 
+void LivePolicy::trust(const std::string& root) {
+  auto& known = message_["config"]["egress"]["extra_ca"];
+  std::string roots = known.is_string() ? known.get<std::string>() : "";
+  if (root.empty() || roots.find(root) != std::string::npos) return;
+  known = roots + "\n" + root;
+  if (send_(message_)) pending_.push_back({"", "", message_});
+}
+
 void LivePolicy::accepted() {
   if (pending_.empty()) return;
   tell(pending_.front().id, true, pending_.front().what);

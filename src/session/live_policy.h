@@ -27,6 +27,9 @@ class LivePolicy {
   // A frame of an operator's. What becomes of it is told to everyone as {"event":"policy","id":…,"ok":…,"what":…}.
   void request(const std::string& bytes);
 
+  // Another near side has come, whose broker has a root of its own (PEM; empty or known: nothing changes). Also where the guard is dead: for the next.
+  void trust(const std::string& root);
+
   // The guard's answers, in the order of the requests.
   void accepted();
   bool refused(const std::string& what);  // false: nothing of ours was asked
@@ -37,7 +40,9 @@ class LivePolicy {
     std::string id, what;
     nlohmann::json before;
   };
-  void tell(const std::string& id, bool ok, const std::string& what) { tell_({{"event", "policy"}, {"id", id}, {"ok", ok}, {"what", what}}); }
+  void tell(const std::string& id, bool ok, const std::string& what) {
+    if (!what.empty()) tell_({{"event", "policy"}, {"id", id}, {"ok", ok}, {"what", what}});
+  }
 
   nlohmann::json& message_;
   Send send_;

@@ -150,7 +150,9 @@ class Watch {
       case FrameType::policy: policy_.request(frame.bytes); break;
       case FrameType::guard: {
         auto line = json::parse(frame.bytes, nullptr, false);
-        if (job_.far && guard_alive_ && relay_ && line.is_object() && (line.value("type", "") == "stream" || line.value("type", "") == "ssh-agent")) (void)running_.guard.send(line);
+        if (!job_.far || !line.is_object()) break;
+        if (line.value("type", "") == "relay") policy_.trust(line.value("root", ""));
+        else if (guard_alive_ && relay_ && (line.value("type", "") == "stream" || line.value("type", "") == "ssh-agent")) (void)running_.guard.send(line);
         break;
       }
       default: break;

@@ -9,7 +9,7 @@ import threading
 import time
 
 import world as world_module
-from test_remote import far, remote  # noqa: F401  (fixtures)
+from test_remote import far, remote, state_of, supervisor_of  # noqa: F401  (fixtures)
 from test_remote_secrets import begin, everywhere, in_memory, processes
 from test_ssh import Setup, agents_of, public, secrets_of
 
@@ -63,6 +63,48 @@ def test_secrets_stay_here_and_requests_come_by(remote, far, until):  # noqa: F8
     assert sent and {r["headers"].get("Authorization") for r in sent} == {"Bearer " + token}
     assert remote.world.seen("allowed.example.org", since) == []
     assert everywhere(remote, far, token) == []
+
+
+def test_what_stays_here_is_given_anew_to_a_session_that_is_joined_again(remote, far, until):  # noqa: F811
+    """Whoever held the secret here is killed; `bottle attach` finds it again, and its broker, with another root, is believed there. Without it the
+    session goes on, and says what is missing."""
+    since, token = time.time(), remote.world.token
+    process = begin(remote, far, 'for i in $(seq 90); do curl -sS -m 10 -o /dev/null -w "$i %{http_code}\\n" https://inspected.example.org/again; sleep 0.5; done',
+                    "--secrets", "tunnel", egress={"hosts": {"inspected.example.org": world_module.SITES["inspected.example.org"] + ":443"}})
+    output = Lines(process)
+
+    def kill_supervisor():
+        _, supervisor = supervisor_of(remote)
+        os.kill(supervisor, signal.SIGKILL)
+        assert until(lambda: state_of(remote) == "unattended", 20)
+
+    def joined(token):
+        environment = {**remote.world.environment(None, remote.home, token), **remote.extra_env}
+        return subprocess.Popen(remote.world.command("attach"), cwd=remote.workspace, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    processes, seen = [process], lambda: len(remote.world.seen("inspected.example.org", since))
+    try:
+        assert until(lambda: seen() >= 2 or process.poll() is not None, 90) and process.poll() is None, (output.lines, process.stderr.read())
+        kill_supervisor()
+        process.wait(30)
+        processes.append(joined(False))
+        second = Lines(processes[-1])
+        assert until(lambda: second.lines and second.lines[-1].endswith(" 503"), 60), second.lines
+        kill_supervisor()
+        errors = processes[-1].stderr.read()
+        assert "without the secrets that stay here" in errors and token not in errors, errors
+        processes.append(joined(True))
+        third, before = Lines(processes[-1]), seen()
+        assert until(lambda: seen() >= before + 2, 60), third.lines
+        assert third.lines[-1].endswith(" 200"), third.lines
+        assert everywhere(remote, far, token) == []
+    finally:
+        for each in processes:
+            if each.poll() is None:
+                each.send_signal(signal.SIGTERM)
+        remote.bottle("stop", *remote.sessions(), env=remote.extra_env, timeout=120)
+        for each in processes:
+            each.wait(60)
+    assert {r["headers"].get("Authorization") for r in remote.world.seen("inspected.example.org", since)} == {"Bearer " + token}
 
 
 def listeners(far):  # noqa: F811

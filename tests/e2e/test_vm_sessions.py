@@ -12,6 +12,7 @@ import pytest
 
 import world as world_module
 from conftest import Operator
+from test_remote import supervisor_of
 from test_remote_near import Lines
 from test_remote_secrets import ASK, EGRESS, SECRET, files_with, forms, in_memory, name_of
 
@@ -163,6 +164,28 @@ def test_without_a_network_all_goes_by_the_operators_side(cloud, until):
         cloud.bottle("stop", *cloud.operator.sessions())
         process.communicate(timeout=60)
         output.thread.join()
+
+
+def test_a_vm_without_a_network_is_joined_again(cloud, until):
+    """Whoever carried all its traffic is killed; `bottle attach` carries it on."""
+    process = cloud.start("for i in $(seq 120); do curl -sS -m 5 -o /dev/null https://allowed.example.org/again; sleep 0.5; done", wait=False,
+                          options={"network": "none", "sealed": "1"}, egress={"hosts": HOSTS})
+    asked = lambda: len([r for r in cloud.world.seen("allowed.example.org", cloud.since) if r["path"] == "/again"])  # noqa: E731
+    joined = None
+    try:
+        assert until(lambda: asked() >= 2 or process.poll() is not None, 60) and process.poll() is None, process.communicate()
+        _, supervisor = supervisor_of(cloud.operator)
+        os.kill(supervisor, signal.SIGKILL)
+        process.communicate(timeout=30)
+        time.sleep(1)
+        before = asked()
+        joined = subprocess.Popen(cloud.world.command("attach"), cwd=cloud.operator.workspace, env={**cloud.world.environment(None, cloud.operator.home), **cloud.env},
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert until(lambda: asked() >= before + 2 or joined.poll() is not None, 60) and joined.poll() is None, joined.communicate()
+    finally:
+        cloud.bottle("stop", *cloud.operator.sessions())
+        if joined:
+            joined.communicate(timeout=60)
 
 
 class VmSide:

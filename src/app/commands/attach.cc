@@ -35,7 +35,7 @@ Result<std::function<std::unique_ptr<session::Typing>()>> typing_for(const std::
 
 Result<int> attach(const AttachOptions& options) {
   std::string name = TRY(running_session(options.session));
-  UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0})));
+  UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0, .say = [](const std::string& line) { std::cerr << "bottle: " << line << "\n"; }})));
   TRY(session::send_frame(fd.get(), session::FrameType::attach, "{}"));
   session::ClientOptions client;
   client.terminal = ::isatty(0);

@@ -35,6 +35,8 @@ class NearEnd {
   void take(const nlohmann::json& message);
   // A `policy` frame of the operator's: where all traffic comes by here, the rules here change with those over there.
   void change_policy(const std::string& request);
+  // What the other machine's guard must trust to speak with the broker here; empty: nothing more than it does.
+  std::string root_pem() const { return root_ ? root_->pem() : ""; }
   // The connection broke: whatever was under way is over.
   void link_is_gone();
 

@@ -92,14 +92,24 @@ class RemoteSession {
       ::unlink((place_.directory + "/socket").c_str());
     } else {
       ledger_ = TRY(Ledger::create(place_.directory, owner));
-      TRY(ledger_->note({{"remote", to_json(place_.far)}, {"session", session_}, {"plan", plan::to_json(job_.plan)}}));
+      TRY(ledger_->note({{"remote", to_json(place_.far)}, {"session", session_}, {"plan", plan::to_json(job_.plan)}, {"tunnel", job_.tunnel}}));
     }
     TRY(make_directories(job_.directories.results + "/" + session_));
     TRY(clients_.listen(place_.directory + "/socket"));
     write_remote_info(job_, place_, running_ ? "running" : "starting");
-    if (job_.remote->adopt) return link_.reconnect(place_.far), Result<>();
+    if (job_.remote->adopt) return adopt(), Result<>();
     if (job_.remote->vm) return make_vm(), Result<>();
     return send_job(TRY(FarSide::reach(place_.far, false)), std::move(*channel_));
+  }
+
+  // What stayed here died with whoever held it, but for what the operator has given anew.
+  void adopt() {
+    if (!job_.remote->stop) {
+      Job there = job_;
+      there.relay_all = job_.remote->offline;
+      if (auto made = make_near_end(there); !made) clients_.event({{"event", "warning"}, {"what", "what stays on this machine cannot be used from there: " + made.error().what}});
+    }
+    link_.reconnect(place_.far);
   }
 
   // On a thread that nobody waits for: making a VM takes minutes, and whoever gives up in the meantime destroys it.
@@ -123,7 +133,7 @@ class RemoteSession {
     place_.far = made->far;
     offline_ = made->vm.offline;
     token_ = made->token;
-    (void)ledger_->note({{"remote", to_json(place_.far)}});
+    (void)ledger_->note({{"remote", to_json(place_.far)}, {"offline", offline_}});
     const auto& t = made->vm.timings;
     clients_.event({{"event", "vm"}, {"name", place_.vm_name}, {"created", t.created}, {"ssh", t.ssh}, {"rotated", t.rotated}, {"target", place_.far.target.to_string()}});
     if (made->channel.hello.is_object()) tell_engine(made->channel.hello);
@@ -146,9 +156,7 @@ class RemoteSession {
       if (token_->via != Token::Via::job) there.values.secrets.erase(token_->name);
     }
     there.plan.skills.clear();  // they travel with the workspace
-    // What stays on this side is reached from there by way of us, while we are connected.
-    if (std::ranges::any_of(job_.ssh_keys, [](const SshKey& key) { return key.agent.empty(); })) TRY(ledger_->will_make({{"ssh-agent", SessionAgent::socket_in(place_.directory)}}));
-    near_end_ = TRY(NearEnd::make(job_, there, place_.directory, [this](const json& line) { send_to_guard(line); }, [this](const json& line) { record(line); }));
+    TRY(make_near_end(there));
     // 200 KB on a connection that was idle are several round trips: what is there is not sent again.
     if (std::string roots = content_hash(job_.ca_bundle); roots == job_.remote->roots) {
       there.kept_roots = roots;
@@ -188,10 +196,21 @@ class RemoteSession {
 
   // -- what stays here and is used from there
 
+  // It is reached from there by way of us, while we are connected.
+  Result<> make_near_end(Job& there) {
+    if (std::ranges::any_of(job_.ssh_keys, [](const SshKey& key) { return key.agent.empty(); })) {
+      std::string socket = SessionAgent::socket_in(place_.directory);
+      TRY(ledger_->will_make({{"ssh-agent", socket}}));
+      if (job_.remote->adopt) TRY(end_agent(socket));
+    }
+    near_end_ = TRY(NearEnd::make(job_, there, place_.directory, [this](const json& line) { send_to_guard(line); }, [this](const json& line) { record(line); }));
+    return {};
+  }
+
   void send_to_guard(const json& line) { link_.send(FrameType::guard, line.dump(-1, ' ', false, json::error_handler_t::replace)); }
 
   void offer_near_end() {
-    if (near_end_) link_.send(FrameType::guard, json{{"type", "relay"}}.dump());
+    if (near_end_) link_.send(FrameType::guard, json{{"type", "relay"}, {"root", near_end_->root_pem()}}.dump());
   }
 
   // Decisions made on this side; what the far guard decided comes home with the results.
