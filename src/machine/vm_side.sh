@@ -55,6 +55,7 @@ end() {
   containers=$(timeout 20 docker ps -aq 2>/dev/null)
   [ -z "$containers" ] || timeout 30 docker rm -f -v $containers >/dev/null 2>&1
   timeout 10 systemctl --no-block stop docker.socket docker.service containerd.service >/dev/null 2>&1
+  pkill -KILL -x 'dockerd|containerd'  # one that is slow to stop would write again what goes now
   rm -rf /run/bottle /dev/shm/* /var/lib/docker/containers /var/lib/docker/volumes
   find /home/bottle /tmp /var/tmp -mindepth 1 -xdev -delete 2>/dev/null
   sync

@@ -34,7 +34,7 @@ def test_a_shell_on_a_terminal(terminal, runtime):
     child.expect("33 101")
     child.setwinsize(44, 122)
     child.sendline("until stty size | grep '^44 122$'; do sleep 0.2; done")
-    child.expect("\n44 122")
+    child.expect(r"[\r\n]44 122")
     child.sendline("sleep 50")
     child.sendintr()
     child.sendline("echo after-$((1+1))")

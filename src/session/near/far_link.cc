@@ -14,6 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kPing = 5s;      // so often we ask whether the other side is there
+constexpr auto kLastWords = 2s;
 constexpr auto kSilence = 13s;  // so long it may not have answered
 
 // Seconds that include those the machine slept; the difference to the steady clock is what a closed lid took.
@@ -36,6 +37,7 @@ void FarLink::use(FarSide side, Channel channel, std::chrono::seconds patience) 
   greeted_ = channel_->hello.is_object();
   heard_ = pinged_ = Clock::now();
   patience_ = patience;
+  deaf_ = {};
 }
 
 void FarLink::lose(const std::string& why) {
@@ -43,13 +45,14 @@ void FarLink::lose(const std::string& why) {
   channel_.reset();
   frames_ = FrameReader();
   greeting_.clear();
+  deaf_ = {};
   attempts_ = 0;
   broken_ = why;
 }
 
 void FarLink::send(FrameType type, std::string_view bytes) {
-  // Whoever does not read may still have said why: a greeting is waited for, and the end behind it comes without us.
-  if (channel_ && !send_frame(channel_->in.get(), type, bytes) && greeted_) lose("the connection broke");
+  // Whoever does not read any more may have said why: that is waited for, a while.
+  if (channel_ && deaf_ == Clock::time_point{} && !send_frame(channel_->in.get(), type, bytes)) deaf_ = Clock::now();
 }
 
 void FarLink::read(std::vector<News>& news) {
@@ -80,6 +83,7 @@ void FarLink::read(std::vector<News>& news) {
 std::vector<FarLink::News> FarLink::look(bool readable) {
   std::vector<News> news;
   if (readable && channel_) read(news);
+  if (channel_ && greeted_ && deaf_ != Clock::time_point{} && Clock::now() - deaf_ > kLastWords) lose("the connection broke");
   if (channel_ && !greeted_ && Clock::now() - heard_ > patience_) lose("the other machine did not answer");
   if (broken_) news.push_back({News::Kind::lost, {}, {}, {Code::closed, *std::exchange(broken_, std::nullopt), ""}});
   if (reconnecting_.valid() && reconnecting_.wait_for(0s) == std::future_status::ready) {

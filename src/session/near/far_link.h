@@ -38,7 +38,7 @@ class FarLink {
   // The machine, where it was reached once; its connections may be dead.
   FarSide* side() { return side_ ? &*side_ : nullptr; }
 
-  // Lost where there is no connection; one that breaks is news at the next look().
+  // Lost where there is no connection; one that breaks is news at the next look(), after what had come over it.
   void send(FrameType type, std::string_view bytes);
   // What happened since. `readable`: poll says that fd() is.
   std::vector<News> look(bool readable);
@@ -57,6 +57,7 @@ class FarLink {
   std::string greeting_;  // the hello as far as it has come
   bool greeted_ = false;
   std::chrono::seconds patience_{};  // for it
+  Clock::time_point deaf_{};           // since when the other side takes nothing more; what it said before is still read
   std::optional<std::string> broken_;  // why, not told yet
   std::future<Result<std::pair<FarSide, Channel>>> reconnecting_;
   int attempts_ = 0;
