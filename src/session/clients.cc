@@ -13,7 +13,6 @@ bool is_hello(const std::string& line) {
   auto json = nlohmann::json::parse(line, nullptr, false);
   return json.is_object() && json.contains("type") && json["type"] == "relay";
 }
-constexpr size_t kScreen = 64 << 10;  // what a terminal is shown that comes to a running agent
 }
 
 Clients::Clients(UniqueFd first) { clients_.push_back({.fd = std::move(first), .attached = true}); }
@@ -82,14 +81,8 @@ void Clients::take(Client& client, const std::function<void(const Frame&)>& on_f
 }
 
 void Clients::attach(Client& client, const std::string& wish) {
-  auto json = nlohmann::json::parse(wish, nullptr, false);
-  bool placed = json.is_object() && json.contains("from") && json["from"].is_number_unsigned();
-  uint64_t from = placed ? json["from"].get<uint64_t>() : log_.tail(kScreen);
-  std::string replayed;
-  uint64_t first = log_.replay(from, [&](FrameType type, std::string_view part) { replayed += encode(type, part); });
-  std::string note = encode(FrameType::event, nlohmann::json{{"event", "attached"}, {"from", first}, {"missed", placed && first > from ? first - from : 0}}.dump());
   client.attached = true;
-  if (!send_bytes(client.fd.get(), note + replayed)) client.fd.reset();
+  if (!send_bytes(client.fd.get(), log_.answer(wish))) client.fd.reset();
 }
 
 uint32_t Clients::relay() const {

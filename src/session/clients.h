@@ -47,6 +47,9 @@ class Clients {
 
   bool empty() const { return clients_.empty(); }
 
+  // What the agent has said, for whoever comes when this process is gone.
+  const OutputLog& log() const { return log_; }
+
  private:
   struct Client {
     UniqueFd fd;

@@ -1,6 +1,14 @@
 #include "session/output_log.h"
 
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+
 namespace bottle::session {
+namespace {
+constexpr size_t kScreen = 64 << 10;  // what a terminal is shown that comes to a running agent
+constexpr size_t kLargestFile = 64 << 20;
+}  // namespace
 
 void OutputLog::append(FrameType type, std::string_view bytes) {
   if (bytes.empty()) return;
@@ -24,6 +32,28 @@ uint64_t OutputLog::replay(uint64_t from, const std::function<void(FrameType, st
     at += piece.bytes.size();
   }
   return first;
+}
+
+std::string OutputLog::answer(const std::string& wish) const {
+  auto json = nlohmann::json::parse(wish, nullptr, false);
+  bool placed = json.is_object() && json.contains("from") && json["from"].is_number_unsigned();
+  uint64_t from = placed ? json["from"].get<uint64_t>() : tail(kScreen);
+  std::string replayed;
+  uint64_t first = replay(from, [&](FrameType type, std::string_view part) { replayed += encode(type, part); });
+  return encode(FrameType::event, nlohmann::json{{"event", "attached"}, {"from", first}, {"missed", placed && first > from ? first - from : 0}}.dump()) + replayed;
+}
+
+// The answer to whoever has missed everything: where it begins, then the frames.
+Result<> OutputLog::save(const std::string& path) const { return write_file_atomically(path, answer(R"({"from":0})")); }
+
+Result<OutputLog> OutputLog::load(const std::string& path) {
+  FrameReader frames;
+  frames.feed(TRY(read_file(path, kLargestFile)));
+  auto head = nlohmann::json::parse(TRY(frames.next()).bytes, nullptr, false);
+  OutputLog log(kLargestFile);
+  log.begin_ = log.end_ = head.is_object() ? head.value("from", uint64_t{0}) : 0;
+  while (auto frame = frames.next()) log.append(frame->type, frame->bytes);
+  return log;
 }
 
 }  // namespace bottle::session

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/error.h"
 #include "session/frames.h"
 
 namespace bottle::session {
@@ -23,6 +24,12 @@ class OutputLog {
   uint64_t replay(uint64_t from, const std::function<void(FrameType, std::string_view)>& to) const;
   // The position from which a terminal's last `bytes` bytes begin.
   uint64_t tail(size_t bytes) const { return end_ > bytes ? end_ - bytes : 0; }
+  // The frames that answer an `attach` frame with this wish.
+  std::string answer(const std::string& wish) const;
+
+  // As a file, and back.
+  Result<> save(const std::string& path) const;
+  static Result<OutputLog> load(const std::string& path);
 
  private:
   struct Piece {

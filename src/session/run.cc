@@ -118,6 +118,8 @@ void run(const Job& job, Clients& clients) {
       for (const auto& warning : running->sent.warnings) clients.event({{"event", "warning"}, {"what", warning}});
       clients.event({{"event", "running"}, {"session", session}, {"probes", running->report.value("probes", json::array())}});
       result["exit"] = watch(*engine, job, *running, clients, result);
+      // Its launcher may be on its way back to us, and come when we are gone.
+      if (job.far) (void)clients.log().save(job.directories.results + "/" + session + "/output");
       (void)ledger->note({{"ended", result["exit"]}});
       if (job.plan.record) write_recorded(job, result["egress"]["recorded"]);
       clients.event({{"event", "collecting"}});

@@ -11,10 +11,26 @@
 #include "session/frames.h"
 #include "session/ledger.h"
 #include "session/live_policy.h"
+#include "session/output_log.h"
 #include "session/sweep.h"
 
 namespace bottle::session {
 namespace {
+
+TEST(OutputLog, IsTheSameFromAFile) {
+  std::string path = ::testing::TempDir() + "/output-" + random_hex(4);
+  OutputLog log(100);
+  for (int i = 0; i < 6; ++i) log.append(i % 2 ? FrameType::diagnostic : FrameType::output, std::string(30, static_cast<char>('a' + i)));
+  ASSERT_TRUE(log.save(path));
+  auto loaded = OutputLog::load(path);
+  ASSERT_TRUE(loaded) << loaded.error().what;
+  for (const char* wish : {"{\"from\":0}", "{\"from\":125}", "{\"from\":180}", "{\"from\":999}", "{}", "nonsense"}) EXPECT_EQ(loaded->answer(wish), log.answer(wish)) << wish;
+  EXPECT_NE(log.answer("{\"from\":0}").find("\"missed\":90"), std::string::npos) << log.answer("{\"from\":0}");
+  for (const char* text : {"", "nonsense", "p\0\0\0"}) {
+    ASSERT_TRUE(write_file_atomically(path, text));
+    EXPECT_FALSE(OutputLog::load(path)) << text;
+  }
+}
 
 TEST(Ledger, SurvivesATornLastLineAndKeepsOrder) {
   std::string dir = ::testing::TempDir() + "/ledger-" + random_hex(4);

@@ -24,8 +24,10 @@
 #include "session/frames.h"
 #include "session/images.h"
 #include "session/job.h"
+#include "session/ledger.h"
 #include "session/names.h"
 #include "session/network.h"
+#include "session/output_log.h"
 #include "session/runtime_trial.h"
 #include "session/supervisor.h"
 #include "session/sweep.h"
@@ -58,10 +60,11 @@ void refuse(const Error& error) {
   (void)send_frame(1, FrameType::failure, json{{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}.dump());
 }
 
-// What is left of a session that has ended: its result, told again to whoever comes late. Where its supervisor died, the sweep has ended it, and
-// what it saved is all that there is to tell.
-Result<> tell_result(const FarWorld& world, const std::string& session) {
+// What is left of a session that has ended: what its agent said since and its result, told again to whoever comes late. Where its supervisor died,
+// the sweep has ended it, and what it saved is all that there is to tell.
+Result<> tell_result(const FarWorld& world, const std::string& session, const std::string& wish) {
   std::string results = world.directories.results + "/" + session;
+  if (auto said = OutputLog::load(results + "/output")) TRY(send_bytes(1, said->answer(wish)));
   if (auto text = read_file(results + "/result.json")) return send_frame(1, FrameType::result, *text);
   if (::access(results.c_str(), F_OK) != 0) return fail(Code::not_found, "there is no session " + session + " on this machine");
   bool swept = ::access((world.directories.sessions + "/" + session).c_str(), F_OK) != 0;
@@ -142,7 +145,7 @@ int serve(const FarWorld& world) {
     if (!session_name(session)) return refuse({Code::invalid, "not a session's name"}), 1;
     auto connected = connect_to(world.directories.sessions + "/" + session + "/socket");
     if (!connected) {
-      if (auto told = tell_result(world, session); !told) return refuse(told.error()), 1;
+      if (auto told = tell_result(world, session, frame->bytes); !told) return refuse(told.error()), 1;
       return 0;
     }
     socket.reset(*connected);
