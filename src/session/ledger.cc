@@ -63,13 +63,16 @@ std::string this_boot() {
   return *id;
 }
 
-// For the crash tests: the launcher, this process, or both die by SIGKILL right after record N is on disk.
+// For the crash tests: the launcher, this process, or both die by SIGKILL right after record N is on disk. Or this process stands still there, and
+// the test decides what happens meanwhile.
 void die_if_asked(int record) {
   static const pid_t launcher = ::getppid();
   const char* of_launcher = std::getenv("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD");
   if (of_launcher && std::atoi(of_launcher) == record && launcher > 1 && ::getppid() == launcher) ::kill(launcher, SIGKILL);
   const char* own = std::getenv("BOTTLE_TEST_KILL_AT_RECORD");
   if (own && std::atoi(own) == record) ::kill(::getpid(), SIGKILL);
+  const char* stops = std::getenv("BOTTLE_TEST_STOP_AT_RECORD");
+  if (stops && std::atoi(stops) == record) ::kill(::getpid(), SIGSTOP);
 }
 
 std::atomic<int> record_number = 0;

@@ -68,7 +68,7 @@ int supervise(int socket) {
   if (!job) return 125;
   Clients clients(std::move(first));
   // Other programs' variables, and maybe their secrets, are no business of a process that lives for hours.
-  if (!std::getenv("BOTTLE_TEST_KILL_AT_RECORD") && !std::getenv("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD")) {
+  if (!std::getenv("BOTTLE_TEST_KILL_AT_RECORD") && !std::getenv("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD") && !std::getenv("BOTTLE_TEST_STOP_AT_RECORD")) {
     // What ssh needs to come back after a broken connection: its agent, and where a ProxyCommand is found.
     std::map<std::string, std::string> kept = {{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}};
     for (const char* name : {"SSH_AUTH_SOCK", "PATH", "XDG_RUNTIME_DIR"})

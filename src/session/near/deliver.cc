@@ -25,9 +25,9 @@ std::string name_of(const Job& job) {
   return content_hash(machine.dump() + "\n" + job.plan.workspace);
 }
 
-Result<Delivered> send(const Job& job, FarSide& side, const std::string& name, const std::optional<KeptPieces>& before, std::optional<KeptPieces>& kept, const std::stop_token& stop) {
-  Delivered delivered;
-  TRY(side.send({"deliver", job.plan.session}, [&](const Sink& sink) -> Result<> {
+Result<> send(const Job& job, FarSide& side, const std::string& name, const std::optional<KeptPieces>& before, std::optional<KeptPieces>& kept, const std::stop_token& stop,
+              Delivered& delivered) {
+  return side.send({"deliver", job.plan.session}, [&](const Sink& sink) -> Result<> {
     DeltaWriter writer(sink, name, before);
     auto chunk = [&](std::string_view bytes) -> Result<> { return writer.data(bytes); };
     // The second part of an archive that the far side begins (session/launch.cc).
@@ -38,32 +38,32 @@ Result<Delivered> send(const Job& job, FarSide& side, const std::string& name, c
     if (job.plan.workspace_mode == WorkspaceMode::copy || job.plan.workspace_mode == WorkspaceMode::clone) {
       auto sent = TRY(workspace::send({job.plan.workspace_mode, job.plan.workspace, job.plan.uid, job.plan.gid,
                                           job.directories.sessions + "/" + job.plan.session, job.plan.workdir.substr(1) + "/"}, chunk));
-      delivered = {sent.base, sent.warnings};
+      delivered.base = sent.base;
+      delivered.warnings = sent.warnings;
     } else {
       TRY(tar.finish());
     }
     TRY(writer.end_archive());
     kept = TRY(writer.finish());
     return {};
-  }, stop));
-  return delivered;
+  }, stop);
 }
 
 }  // namespace
 
-Result<Delivered> deliver(const Job& job, FarSide side, std::stop_token stop) {
+Delivered deliver(const Job& job, FarSide side, std::stop_token stop) {
   std::string name = name_of(job), path = job.directories.cache + "/sent/" + name;
   std::optional<KeptPieces> before;
   if (auto known = name.empty() ? Result<std::string>("") : read_file(path, kLargestIndex)) before = kept_from_bytes(*known);
   std::optional<KeptPieces> kept;
-  auto sent = send(job, side, name, before, kept, stop);
-  if (!sent && sent.error().code == Code::conflict && before) {
+  Delivered delivered;
+  delivered.taken = send(job, side, name, before, kept, stop, delivered);
+  if (!delivered.taken && delivered.taken.error().code == Code::conflict && before) {
     ::unlink(path.c_str());  // of something that is not there; asking again costs another round
-    sent = send(job, side, name, std::nullopt, kept, stop);
+    delivered.taken = send(job, side, name, std::nullopt, kept, stop, delivered);
   }
-  if (!sent) return sent;
-  if (!name.empty() && kept && make_directories(job.directories.cache + "/sent")) (void)write_file_atomically(path, to_bytes(*kept));
-  return sent;
+  if (delivered.taken && !name.empty() && kept && make_directories(job.directories.cache + "/sent")) (void)write_file_atomically(path, to_bytes(*kept));
+  return delivered;
 }
 
 }  // namespace bottle::session

@@ -115,18 +115,32 @@ json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Home
   return result;
 }
 
-void abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, Clients& clients, Error& error) {
-  // What the far side says of itself once more, so that "nothing was left" is not a guess.
-  if (side) (void)side->ask({"forget", job.plan.session});
-  ::rmdir((job.directories.results + "/" + job.plan.session).c_str());
+bool abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, bool may_run, Clients& clients, Error& error) {
+  const std::string& session = job.plan.session;
+  auto add = [&](const std::string& todo) { error.todo += (error.todo.empty() ? "" : "; ") + todo; };
+  if (may_run && side && !side->ask({"stop", session})) {
+    add("the agent may run on " + place.far.target.to_string() + ", which cannot be reached: `bottle cleanup` ends it and brings its work");
+    return false;
+  }
+  // What the far side says of itself once more, so that "nothing was left" is not a guess. One that is not reached ends by itself what it has
+  // begun; one that answers and says that it cannot is asked again later.
   bool clean = true;
+  if (auto forgotten = side ? side->ask({"forget", session}) : Result<Captured>(fail(Code::closed, "it was never reached"))) {
+    json said = forgotten->status == 0 ? far_words(forgotten->out) : json();
+    clean = said.is_object() && said.value("receipt", json::object()).value("confirmed", true);
+  }
+  ::rmdir((job.directories.results + "/" + session).c_str());
   if (!place.vm_name.empty()) {
     json receipt = {{"left", json::array()}};
     destroy_vm(job, place, side, true, clients, receipt);
     clean = receipt.value("confirmed", false);
     if (!clean) error.todo = "the VM " + place.vm_name + " may still be there: bottle cleanup";
+  } else if (!clean) {
+    add("not everything could be removed on " + place.far.target.to_string() + ": `bottle cleanup` tries again");
   }
   if (clean) remove_session_directory(place.directory);
+  else write_remote_info(job, place, "left behind");
+  return true;
 }
 
 }  // namespace bottle::session

@@ -31,6 +31,7 @@ void write_remote_info(const Job& job, const RemotePlace& place, const char* sta
 nlohmann::json end_remote(const Job& job, const RemotePlace& place, FarSide* side, Homecoming& home, const nlohmann::json& told, Clients& clients);
 
 // It failed, before the agent ran or because its machine is gone: nothing is to be left there, or here. May add to the error what to do.
-void abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, Clients& clients, Error& error);
+// `may_run`: as far as we know. False: then its machine would have to end it, and could not be asked; all stays as it is.
+bool abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, bool may_run, Clients& clients, Error& error);
 
 }  // namespace bottle::session

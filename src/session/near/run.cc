@@ -35,6 +35,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kCheckpoint = 60s;
 constexpr auto kEngineStarts = 330s;  // what an engine takes to answer on a VM that boots, and that it says so
+// While it is not known whether the agent runs, somebody sits and waits.
+constexpr int kMostLosses = 3, kMostAttempts = 5;
 constexpr auto kIdle = 10s;  // no output for so long after some: a good moment for a checkpoint
 
 volatile sig_atomic_t asked_to_stop = 0;
@@ -191,6 +193,7 @@ class RemoteSession {
     if (!values_) return;
     link_.send(FrameType::values, to_json(*values_).dump());
     values_.reset();
+    values_sent_ = true;
     offer_near_end();
   }
 
@@ -267,13 +270,31 @@ class RemoteSession {
 
   void lose(const std::string& why) {
     if (near_end_) near_end_->link_is_gone();
-    if (!running_) return give_up({Code::closed, why + " before the agent ran: nothing was run", "start again"});
+    if (!running_ && !values_sent_) return give_up(not_begun(why));
+    if (!running_) {
+      // It may have opened the gate, and the word of that was lost with the connection: it is asked.
+      lost_ = why;
+      if (++losses_ > kMostLosses) return give_up(not_known({Code::closed, "it breaks again and again", ""}));
+      return link_.reconnect(place_.far);
+    }
     stop_sent_ = false;
     clients_.event({{"event", "link-lost"}, {"what", why + "; the agent goes on, and the connection is made again"}});
     link_.reconnect(place_.far);
   }
 
+  static Error not_begun(const std::string& why) { return {Code::closed, why + " before the agent ran: nothing was run", "start again"}; }
+
+  Error not_known(const Error& error) {
+    unknown_ = true;
+    return {Code::closed, lost_ + " before it was known whether the agent runs, and cannot be made again: " + error.what,
+            "if it runs there, `bottle cleanup` ends it and brings its work, `bottle attach " + session_ + "` joins it"};
+  }
+
   void try_again(const Error& error) {
+    if (!running_ && !job_.remote->adopt) {
+      if (link_.attempts() < kMostAttempts) return link_.reconnect(place_.far);
+      return give_up(not_known(error));
+    }
     if (stop_wanted_ && link_.attempts() > 6) {
       // Its record stays, for the next command to try.
       Error told = Error(error).during("the session goes on, or has ended, where it cannot be reached");
@@ -288,11 +309,12 @@ class RemoteSession {
   }
 
   void join_again() {
+    if (!running_) clients_.event({{"event", "step"}, {"step", "connected again"}});
     json wish = {{"session", session_}, {"from", position_}};
     if (job_.remote->adopt && position_ == 0) wish.erase("from");
     link_.send(FrameType::attach, wish.dump());
     offer_near_end();
-    if (link_.is_up()) clients_.event({{"event", "link-back"}});
+    if (link_.is_up() && running_) clients_.event({{"event", "link-back"}});
   }
 
   // -- the far side speaks
@@ -316,6 +338,7 @@ class RemoteSession {
         over_ = true;
         break;
       case FrameType::failure: {
+        if (!lost_.empty() && !running_) return give_up(not_begun(lost_));  // it knows nothing of an agent
         json told = far_words(frame.bytes);
         if (!told.is_object()) told = json::object();
         give_up({told.value("code", "") == "not_found" ? Code::not_found : Code::unavailable, told.value("what", "it said nothing"), told.value("todo", "")});
@@ -328,22 +351,32 @@ class RemoteSession {
   void take_event(const json& event) {
     if (!event.is_object()) return;
     std::string kind = event.value("event", "");
-    if (kind == "running" && !running_) {
-      if (delivery_.valid() && delivery_.wait_for(60s) != std::future_status::ready)
-        return give_up({Code::protocol, "the other machine says that the agent runs, but has not taken its workspace"});
-      running_ = true;
-      look_at_delivery();
-      write_remote_info(job_, place_, "running");
-      (void)ledger_->note({{"running", true}, {"base", base_}});
-      last_checkpoint_ = Clock::now();
-    }
+    if (kind == "running" && !running_ && !begin_running()) return;
     if (kind == "attached") {
+      if (!running_) {  // nobody is attached but to an agent that runs: the word of that was lost
+        if (!begin_running()) return;
+        clients_.event({{"event", "running"}, {"session", session_}});
+      }
       uint64_t from = event.value("from", uint64_t{0}), missed = event.value("missed", uint64_t{0});
       position_ = from;
       if (missed) clients_.event({{"event", "missed"}, {"bytes", missed}});
       return;
     }
     if (kind != "hello") clients_.event(event);  // there was one
+  }
+
+  bool begin_running() {
+    if (delivery_.valid() && delivery_.wait_for(60s) != std::future_status::ready) {
+      give_up({Code::protocol, "the other machine says that the agent runs, but has not taken its workspace"});
+      return false;
+    }
+    running_ = true;
+    lost_.clear();
+    look_at_delivery();
+    write_remote_info(job_, place_, "running");
+    (void)ledger_->note({{"running", true}, {"base", base_}});
+    last_checkpoint_ = Clock::now();
+    return true;
   }
 
   void take_from_client(const Frame& frame) {
@@ -358,11 +391,13 @@ class RemoteSession {
   void look_at_delivery() {
     if (!is_ready(delivery_)) return;
     auto delivered = delivery_.get();
-    if (delivered) {
-      base_ = delivered->base;
-      for (const auto& warning : delivered->warnings) clients_.event({{"event", "warning"}, {"what", warning}});
-    } else if (!running_) {
-      give_up(std::move(delivered.error()).during("sending the workspace"));
+    base_ = delivered.base;
+    if (delivered.taken) {
+      for (const auto& warning : delivered.warnings) clients_.event({{"event", "warning"}, {"what", warning}});
+    } else if (!running_ && lost_.empty()) {  // otherwise both connections broke, and the other machine is asked already
+      Error error = std::move(delivered.taken.error()).during("sending the workspace, before the agent ran");
+      if (error.todo.empty()) error.todo = "start again";
+      give_up(std::move(error));
     }
   }
 
@@ -388,6 +423,10 @@ class RemoteSession {
 
   void finish() {
     if (checkpoint_.valid()) checkpoint_.wait();
+    if (delivery_.valid()) {  // it ran and ended while the connection was broken
+      delivery_ends_.request_stop();
+      base_ = delivery_.get().base;
+    }
     if (!result_.is_object()) result_ = json::object();
     (void)ledger_->note({{"ended", result_.value("exit", 125)}});
     clients_.event({{"event", "collecting"}});
@@ -397,9 +436,14 @@ class RemoteSession {
   void fail_session(Error error) {
     link_.close();  // the far side sees its launcher go, and takes everything down
     delivery_ends_.request_stop();  // it may wait there for a session that never began
-    if (delivery_.valid()) delivery_.wait();
+    if (delivery_.valid()) base_ = delivery_.get().base;
     bool gone = running_ && error.code == Code::not_found;
-    if (ledger_ && (!running_ || gone)) abandon_remote(job_, place_, link_.side(), clients_, error);
+    bool may_run = values_sent_ && !running_;
+    if (!unknown_ && ledger_ && (!running_ || gone)) unknown_ = !abandon_remote(job_, place_, link_.side(), may_run, clients_, error);
+    if (unknown_) {  // as if it ran: whoever looks at the record next ends it there, and brings its work
+      (void)ledger_->note({{"running", true}, {"base", base_}});
+      write_remote_info(job_, place_, "unattended");
+    }
     clients_.send(FrameType::failure, json{{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}.dump());
   }
 
@@ -414,7 +458,7 @@ class RemoteSession {
   std::future<Result<ReadyVm>> making_;
   std::optional<Ledger> ledger_;
   std::stop_source delivery_ends_;
-  std::future<Result<Delivered>> delivery_;
+  std::future<Delivered> delivery_;
   std::future<Result<bool>> checkpoint_;
   std::optional<Homecoming> home_;
   std::unique_ptr<NearEnd> near_end_;  // null: nothing stays here
@@ -425,6 +469,10 @@ class RemoteSession {
   std::optional<Error> failure_;
   json result_;
   uint64_t position_ = 0;  // of the agent's output, as far as we have it
+  std::string lost_;       // why the connection broke before we heard that the agent runs
+  int losses_ = 0;         // how often
+  bool unknown_ = false;   // whether it runs there
+  bool values_sent_ = false;
   bool running_ = false, over_ = false, stop_wanted_ = false, stop_sent_ = false, dirty_ = false;
   Clock::time_point last_output_{}, last_checkpoint_ = Clock::now();
 };

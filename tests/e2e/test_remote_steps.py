@@ -1,0 +1,123 @@
+"""The connection to another machine is killed at every step of a session, or sleeps with the operator's laptop. Steps are the records of the two
+ledgers: at one of them its supervisor stands still (BOTTLE_TEST_STOP_AT_RECORD) while every ssh process of the session dies."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from look import supervisors_of
+from test_link import masters
+from test_remote import background, far, remote, state_of  # noqa: F401  (fixtures)
+from test_remote_faults import restart_sshd, worktree
+
+# The near ledger of a session: owner, remote, running, ended. The far one: owner, engine, make, asked (network), asked twice (guard and
+# agent), work, running, ended, home. A session with a workspace has them all.
+NEAR, FAR = range(1, 5), range(1, 11)
+NEAR_RUNNING, FAR_RUNNING = 3, 8
+WORK = "echo precious >precious; echo made; exit 7"
+
+
+def kill(pids, sign=signal.SIGKILL):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, sign)
+
+
+def standing(pids):
+    """Those that have been stopped."""
+    found = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            if open("/proc/%d/stat" % pid).read().rpartition(")")[2].split()[0] == "T":
+                found.append(pid)
+    return found
+
+
+def cut_at_a_step(remote, far, until, pids, ran, env=None):  # noqa: F811
+    """Either it runs (and surely if `ran`), and all that the agent said and did is here, or it says why not. And nothing is left once the next
+    command has been given."""
+    child, stopped = background(remote, far, WORK, env=env), []
+    try:
+        assert until(lambda: stopped.extend(standing(pids())) or stopped or child.poll() is not None, 60, 0.02) and stopped, "no such step"
+        kill(masters(remote.world, remote.extra_env["XDG_RUNTIME_DIR"]))
+        kill(stopped, signal.SIGCONT)
+        out, err = child.communicate(timeout=60)
+    finally:
+        kill(standing(pids()))
+        child.kill()
+        child.communicate()
+    if ran or child.returncode != 125:  # that its launcher is gone, a far supervisor hears a little later
+        assert child.returncode == 7 and out == "made\n", (child.returncode, out, err)
+        assert worktree(remote, "precious") == "precious\n", err
+        assert "confirmed by the engine" in err, err
+    else:
+        assert child.returncode == 125 and out == "" and "before the agent ran" in err, (child.returncode, out, err)
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=90)
+    assert done.returncode == 0, done
+    assert remote.sessions() == []
+
+
+@pytest.mark.parametrize("record", NEAR)
+def test_ssh_dies_at_every_near_record(remote, far, until, record):  # noqa: F811
+    cut_at_a_step(remote, far, until, lambda: supervisors_of(remote), record >= NEAR_RUNNING, {"BOTTLE_TEST_STOP_AT_RECORD": str(record)})
+
+
+@pytest.fixture
+def restored(far):  # noqa: F811
+    yield
+    restart_sshd(far)
+
+
+@pytest.mark.parametrize("record", FAR)
+def test_ssh_dies_at_every_far_record(remote, far, restored, until, record):  # noqa: F811
+    restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % record)
+    cut_at_a_step(remote, far, until, far.pids, record >= FAR_RUNNING)
+
+
+def test_ssh_dies_as_the_agent_begins_and_stays_away(remote, far, restored, until):  # noqa: F811
+    """The gate is open, and the word of it has not come: nothing is given up by a guess."""
+    restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % FAR_RUNNING)
+    child = background(remote, far, "echo precious >precious; sleep 600")
+    try:
+        assert until(lambda: standing(far.pids()) or child.poll() is not None, 60, 0.02) and child.poll() is None
+        far.stop_sshd()
+        try:
+            kill(standing(far.pids()), signal.SIGCONT)
+            out, err = child.communicate(timeout=60)
+        finally:
+            far.start_sshd()
+        assert child.returncode == 125 and "cannot be made again" in err and "bottle cleanup" in err, (child.returncode, err)
+        assert state_of(remote) == "unattended"
+    finally:
+        kill(standing(far.pids()))
+        child.kill()
+        child.communicate()
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=90)
+    assert done.returncode == 0 and worktree(remote, "precious") == "precious\n" and remote.sessions() == [], done
+
+
+def test_a_laptop_that_sleeps(remote, far, until):  # noqa: F811
+    """Everything of the session on this side stands still for longer than the connection may be silent, while the agent goes on."""
+    child, lines = background(remote, far, "for i in $(seq 180); do echo line-$i; sleep 0.1; done; echo precious >precious; exit 6"), []
+    reader = threading.Thread(target=lambda: lines.extend(child.stdout))
+    reader.start()
+    asleep = []
+    try:
+        assert until(lambda: "line-10\n" in lines or child.poll() is not None, 60) and child.poll() is None, child.stderr.read()
+        asleep = [child.pid, *supervisors_of(remote), *masters(remote.world, remote.extra_env["XDG_RUNTIME_DIR"])]
+        kill(asleep, signal.SIGSTOP)
+        time.sleep(15)
+        assert len(lines) < 60
+        kill(asleep, signal.SIGCONT)
+        assert child.wait(60) == 6, child.stderr.read()
+    finally:
+        kill(asleep, signal.SIGCONT)
+        child.kill()
+        child.wait()
+        reader.join(10)
+    assert lines == ["line-%d\n" % i for i in range(1, 181)]
+    assert worktree(remote, "precious") == "precious\n" and remote.sessions() == []
