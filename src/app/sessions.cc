@@ -88,8 +88,9 @@ json sessions() {
     auto view = session::read_ledger(directory + "/" + name);
     info["session"] = name;
     if (!info.contains("state")) info["state"] = "starting";
-    // On another machine the agent goes on without an owner here: `bottle attach` gives it one.
-    if (!view || !view->owner.alive()) info["state"] = !view ? "dead" : view->remote.is_object() ? "unattended" : view->work ? "held" : "dead";
+    // On another machine the agent goes on without an owner here: `bottle attach` gives it one. Or it has ended, and its last owner said what is left.
+    bool ended = info["state"] == "unfetched" || info["state"] == "left behind";
+    if (!view || !view->owner.alive()) info["state"] = !view ? "dead" : view->remote.is_object() ? (ended ? info["state"] : "unattended") : view->work ? "held" : "dead";
     all.push_back(std::move(info));
   }
   return all;

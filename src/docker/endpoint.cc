@@ -53,10 +53,12 @@ Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environ
   if (context.empty()) context = text_of(read_json(config + "/config.json"), "currentContext");
   if (!context.empty() && context != "default") return from_context(config, context);
 
+  // A command over ssh may have no login session, which would name the directory; its usual name is the same.
+  if (runtime.empty()) runtime = "/run/user/" + std::to_string(::getuid());
   std::vector<std::string> sockets = {"/var/run/docker.sock"};
-  if (!runtime.empty()) sockets.push_back(runtime + "/docker.sock");
+  sockets.push_back(runtime + "/docker.sock");
   if (!home.empty()) sockets.push_back(home + "/.docker/run/docker.sock");
-  if (!runtime.empty()) sockets.push_back(runtime + "/podman/podman.sock");
+  sockets.push_back(runtime + "/podman/podman.sock");
   sockets.push_back("/run/podman/podman.sock");
   std::optional<Endpoint> silent;
   for (const auto& path : sockets) {

@@ -15,6 +15,9 @@
 
 namespace bottle::session {
 
+// Instead of the workspace, where it could not be got at, why: it is held where it is.
+constexpr const char* kHeld = "held";
+
 // What a sender that is not trusted may take of us. Time is counted while we wait for it, not while we work on what came.
 struct Bounds {
   uint64_t most = UINT64_MAX;  // bytes of the wire

@@ -9,7 +9,9 @@ internet. Its users, its /run and its engine's socket are its own (a mount names
 import contextlib
 import json
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import time
 
@@ -110,10 +112,70 @@ class Machine:
         self.stop_sshd()
         self.start_sshd()
 
+    def kill_dockerd(self):
+        """SIGKILL, as a crash would. Its containers' processes live on until a new one finds them."""
+        self.dockerd.kill()
+        self.dockerd.wait()
+
+    def revive_dockerd(self):
+        """A new one on the dead one's data. The connections that sshd has stay, and see its socket where the old one was."""
+        for pid in ("dockerd.pid", "exec/containerd/containerd.pid"):  # a zombie that nobody reaps would pass for one that runs
+            with contextlib.suppress(OSError):
+                os.unlink(self.path(pid))
+        self.start_dockerd()
+        self.run("nsenter", "--mount", "--target", str(self.sshd.pid), "--", "sh", "-ec",
+                 "umount /run/docker.sock; mount --bind $0/docker.sock /run/docker.sock", self.dir)
+
+    @contextlib.contextmanager
+    def rootless_dockerd(self):
+        """Meanwhile the machine has no engine but one that its user runs without root (rootlesskit, slirp4netns), with its socket where a login
+        session has it. The user may use /dev/net/tun, as everybody may where udev has made it."""
+        run_dir, own = self.path("rootless-run"), self.socket
+        for directory in (run_dir, self.path("rootless")):
+            os.makedirs(directory, mode=0o700)
+            os.chown(directory, FAR_UID, FAR_UID)
+        for name in ("subuid", "subgid"):
+            with open(self.path(name), "w") as file:
+                file.write("far:200000:65536\n")
+        os.mknod(self.path("tun"), 0o666 | stat.S_IFCHR, os.makedev(10, 200))
+        os.chmod(self.path("tun"), 0o666)
+        if own:
+            self.world._end(self.dockerd)
+            with contextlib.suppress(OSError):
+                os.unlink(own)
+        script = ('set -e; mount --make-rprivate /; for f in passwd group subuid subgid; do mount --bind "$0/$f" /etc/$f; done; mount --bind "$0/tun" /dev/net/tun; '
+                  'exec >"$0/rootless.log" 2>&1; exec setpriv --reuid %d --regid %d --clear-groups -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME="$0/rootless" XDG_RUNTIME_DIR="$1" '
+                  '/usr/share/docker.io/contrib/dockerd-rootless.sh --data-root "$0/rootless/data" --exec-root "$1/exec" --pidfile "$1/dockerd.pid" -H "unix://$1/docker.sock" '
+                  "--dns 20.30.40.53" % (FAR_UID, FAR_UID))
+        self.stop_sshd()
+        self.dockerd, self.socket = self.world.spawn(self.ns, "unshare", "--mount", "sh", "-c", script, self.dir, run_dir, ready=False), os.path.join(run_dir, "docker.sock")
+        try:
+            for _ in range(300):
+                with contextlib.suppress(OSError, ValueError):
+                    self.world.engine("GET", "/_ping", raw=True, socket_path=self.socket)
+                    break
+                time.sleep(0.1)
+            else:
+                raise RuntimeError("the rootless dockerd did not answer:\n" + open(self.path("rootless.log")).read()[-3000:])
+            self.start_sshd()
+            yield
+        finally:
+            self.world._end(self.dockerd)
+            for directory in (run_dir, self.path("rootless")):
+                shutil.rmtree(directory, ignore_errors=True)
+            os.unlink(self.path("tun"))
+            self.socket = own
+            if own:
+                self.start_dockerd()
+            if self.sshd.poll() is None:
+                self.stop_sshd()
+            self.start_sshd()
+
     def start_sshd(self):
         """In a mount namespace whose users are the machine's own, and whose engine is the one of this namespace."""
         script = ("set -e; mount --make-rprivate /; for f in passwd group shadow; do mount --bind $0/$f /etc/$f; done; mount -t tmpfs -o mode=755 none /run; mount -t sysfs none /sys; "
                   "mkdir -p /run/sshd; [ ! -S $0/docker.sock ] || { touch /run/docker.sock; mount --bind $0/docker.sock /run/docker.sock; }; "
+                  "[ ! -d $0/rootless-run ] || { mkdir -p /run/user/%d; mount --bind $0/rootless-run /run/user/%d; }; " % (FAR_UID, FAR_UID) +
                   "exec /usr/sbin/sshd -D -f $0/sshd_config -E $0/sshd.log")
         self.sshd = self.world.spawn(self.ns, "unshare", "--mount", "sh", "-c", script, self.dir, ready=False)
         for _ in range(100):

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <future>
+#include <optional>
 #include <thread>
 
 #include "base/file.h"
@@ -158,6 +159,11 @@ int serve(const FarWorld& world) {
   return 0;
 }
 
+Result<docker::Engine> engine_of(const FarWorld& world) {
+  if (world.engine_socket.empty()) return fail(Code::unavailable, world.engine_error);
+  return docker::Engine::connect({world.engine_socket, "this machine"});
+}
+
 // The session's directory may not be there yet: the job travels on another connection.
 Result<UniqueFd> await_session(const std::string& path) {
   for (int tries = 0; tries < 1200; ++tries) {
@@ -184,6 +190,17 @@ Result<> deliver(const FarWorld& world, const std::string& session) {
   return write_all(1, "ok\n");
 }
 
+// The engine that has the session's container, and the work in it. Null: there is none. Error: it cannot be known, and there may be.
+Result<std::optional<docker::Engine>> in_container(const FarWorld& world, const std::string& session) {
+  auto view = read_ledger(world.directories.sessions + "/" + session);
+  bool due = view && view->work;
+  auto engine = engine_of(world);
+  auto container = engine ? engine->inspect_container(Names(session).agent) : Result<json>(std::unexpected(engine.error()));
+  if (container) return std::optional(std::move(*engine));
+  if (!due || container.error().code == Code::not_found) return std::nullopt;
+  return std::unexpected(std::move(container.error()));
+}
+
 // Files of a session that has ended, in the delivery's own framing.
 Result<> fetch(const FarWorld& world, const std::string& session) {
   std::string directory = world.directories.results + "/" + session;
@@ -205,13 +222,18 @@ Result<> fetch(const FarWorld& world, const std::string& session) {
     }
     TRY(writer.end_archive());
   }
-  // This machine's disk had no room for it: then it is still in its container.
-  auto engine = docker::Engine::connect({world.engine_socket, "this machine"});
-  std::string container = Names(session).agent;
-  if (!saved && engine && engine->inspect_container(container)) {
-    TRY(writer.begin("workspace.tar"));
-    TRY(engine->get_archive(container, "/workspace", [&](std::string_view bytes) { return writer.data(bytes); }));
-    TRY(writer.end_archive());
+  // This machine's disk had no room for it, or its engine did not answer: then it is still in its container.
+  if (!saved) {
+    auto there = in_container(world, session);
+    if (!there) {  // "there is none" would be a guess, and what followed from it the end of the work
+      TRY(writer.begin(kHeld));
+      TRY(writer.data(there.error().what));
+      TRY(writer.end_archive());
+    } else if (*there) {
+      TRY(writer.begin("workspace.tar"));
+      TRY((*there)->get_archive(Names(session).agent, "/workspace", [&](std::string_view bytes) { return writer.data(bytes); }));
+      TRY(writer.end_archive());
+    }
   }
   return writer.finish();
 }
@@ -240,26 +262,29 @@ Result<> checkpoint(const FarWorld& world, const std::string& session, const std
 
 // Everything that is still here of a session goes: its results, and whatever its supervisor may have left.
 Result<> forget(const FarWorld& world, const std::string& session) {
+  std::string directory = world.directories.sessions + "/" + session;
+  json receipt = {{"session", session}, {"forgotten", true}};
+  // Whoever asks has ended it, or let go of it before its agent ran: its supervisor may still be taking it down.
+  auto supervised = [&] {
+    auto socket = connect_to(directory + "/socket");
+    if (socket) ::close(*socket);
+    return socket.has_value();
+  };
+  for (int tries = 0; supervised(); ++tries) {
+    if (tries == 600) return fail(Code::timed_out, "session " + session + " does not come to its end");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  auto engine = engine_of(world);
+  // Without a ledger all of it is gone, and no engine needs to say so.
+  if (!engine && ::access((directory + "/ledger").c_str(), F_OK) == 0) return std::unexpected(std::move(engine.error()));
+  if (engine) {
+    Receipt gone = tear_down(*engine, session, Names(session).things());
+    if (gone.confirmed) remove_session_directory(directory);
+    receipt["receipt"] = to_json(gone);
+  }
   std::error_code error;
   std::filesystem::remove_all(world.directories.results + "/" + session, error);
   if (error) return fail(Code::internal, "removing what is left of " + session + ": " + error.message());
-  json receipt = {{"session", session}, {"forgotten", true}};
-  if (!world.engine_socket.empty()) {
-    auto engine = TRY(docker::Engine::connect({world.engine_socket, "this machine"}));
-    Names names(session);
-    // Whoever asks has ended it, or let go of it before its agent ran: its supervisor may still be taking it down.
-    auto supervised = [&] {
-      auto socket = connect_to(world.directories.sessions + "/" + session + "/socket");
-      if (socket) ::close(*socket);
-      return socket.has_value();
-    };
-    for (int tries = 0; tries < 600 && supervised(); ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    if (!supervised()) {
-      Receipt gone = tear_down(engine, session, names.things());
-      if (gone.confirmed) remove_session_directory(world.directories.sessions + "/" + session);
-      receipt["receipt"] = to_json(gone);
-    }
-  }
   return write_all(1, receipt.dump() + "\n");
 }
 

@@ -20,10 +20,11 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kFetchPatience = 300s;
+constexpr auto kEnginePatience = 20s;  // one that is being started again is back by then; for any other somebody has to do something
 
 // The pull must succeed before anything there goes: it is tried until it does, for minutes.
-Result<json> bring_home(const RemotePlace& place, std::optional<FarSide>& side, Homecoming& home, Clients& clients) {
-  auto deadline = Clock::now() + kFetchPatience;
+Result<json> bring_home(const RemotePlace& place, std::optional<FarSide>& side, Homecoming& home, Clients& clients, Clock::duration engine_patience) {
+  auto begun = Clock::now(), deadline = begun + kFetchPatience;
   for (int attempt = 0;; ++attempt) {
     auto reached = side ? Result<FarSide>(*side) : FarSide::reach(place.far, false);
     auto back = reached ? home.fetch(*reached) : Result<json>(std::unexpected(reached.error()));
@@ -31,11 +32,14 @@ Result<json> bring_home(const RemotePlace& place, std::optional<FarSide>& side, 
       side = *reached;
       return back;
     }
-    if (Clock::now() > deadline) return back;
+    bool held = back.error().code == Code::conflict;
+    if (Clock::now() > (held ? begun + engine_patience : deadline)) return back;
     if (attempt == 0) clients.event({{"event", "link-lost"}, {"what", "the work could not be fetched yet: " + back.error().what}});
-    if (side) side->drop();
-    side.reset();
-    std::this_thread::sleep_for(std::chrono::milliseconds(std::min(500 << std::min(attempt, 5), 15000)));
+    if (side && !held) {
+      side->drop();
+      side.reset();
+    }
+    std::this_thread::sleep_for(held ? 1000ms : std::chrono::milliseconds(std::min(500 << std::min(attempt, 5), 15000)));
   }
 }
 
@@ -87,9 +91,10 @@ json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Home
   if (reached) side = *reached;
   json result = {{"session", session}, {"bottle", job.plan.bottle}, {"exit", std::clamp(told.value("exit", 125), 0, 255)}, {"egress", told.value("egress", json::object())}};
   if (!job.plan.record) result["egress"].erase("recorded");  // nobody asked for it
-  auto back = bring_home(place, side, homecoming, clients);
+  bool asked_again = job.remote->adopt && place.vm_name.empty();  // by somebody who has been told before, and can ask once more
+  auto back = bring_home(place, side, homecoming, clients, asked_again ? 0s : kEnginePatience);
   bool home = back.has_value();
-  result["back"] = home ? *back : json{{"error", back.error().what}, {"text", "The work is still on " + machine + ": bottle attach " + session + " fetches it."}};
+  result["back"] = home ? *back : json{{"error", back.error().what}, {"text", "The work is still on " + machine + ". When the cause is mended, `bottle cleanup` or `bottle attach " + session + "` fetches it."}};
   json receipt = json::object();  // of what it says, what it can know
   for (const char* part : {"session", "confirmed", "left", "removed"})
     if (auto said = told.value("receipt", json::object()); said.contains(part)) receipt[part] = said[part];

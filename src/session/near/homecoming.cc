@@ -5,8 +5,10 @@
 #include "base/file.h"
 #include "base/unique_fd.h"
 #include "session/audit_file.h"
+#include "session/delivery.h"
 #include "session/json_lines.h"
 #include "session/transcript.h"
+#include "workspace/paths.h"
 #include "workspace/workspace.h"
 
 namespace bottle::session {
@@ -33,6 +35,15 @@ Result<> keep(const Source& source, const std::string& path, uint64_t most) {
     TRY(write_all(fd.get(), {buffer, n}));
   }
   return {};
+}
+
+// The workspace is there, and cannot be got at.
+Result<> why_held(const Source& source) {
+  std::string why(500, '\0');
+  size_t have = 0;
+  for (size_t n; have < why.size() && (n = TRY(source(why.data() + have, why.size() - have))) > 0;) have += n;
+  why.resize(have);
+  return fail(Code::conflict, "it is still in its container: " + workspace::printable(why));
 }
 
 }  // namespace
@@ -82,6 +93,7 @@ Result<json> Homecoming::fetch(FarSide& far) {
   TRY(far.fetch({"fetch", job_.plan.session}, [&](const std::string& name, const Source& source) -> Result<> {
     if (name == "egress.jsonl") TRY(save_egress(source));
     if (name == "workspace.tar") TRY(keep(source, kept, workspace::Incoming().max_bytes));
+    if (name == kHeld) return why_held(source);
     if (name.starts_with("transcript/")) TRY(keep_transcript(source, name, job_.directories.results + "/" + job_.plan.session));
     return drain(source);
   }));

@@ -21,7 +21,7 @@ class Homecoming {
   Result<bool> checkpoint(FarSide& far);
 
   // What the session left there: the workspace onto refs and as a patch, the guard's decisions into the results. Blocking.
-  // The answer is `back` of the result.
+  // The answer is `back` of the result. Error conflict: the machine was reached, but the work is held there, in its container.
   Result<nlohmann::json> fetch(FarSide& far);
 
  private:

@@ -1,0 +1,91 @@
+"""The engine of another machine: one that runs without root, and one that dies under an agent at work."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from test_remote import background, far, remote, running, start, state_of  # noqa: F401  (fixtures)
+from test_remote_faults import restart_sshd, worktree
+from test_remote_steps import kill, restored, standing  # noqa: F401  (a fixture)
+
+
+def test_an_engine_without_root(remote, far):  # noqa: F811
+    """No socket is named, and no login session says where it is: it is found where rootless engines have theirs."""
+    since = time.time()
+    with far.rootless_dockerd():
+        done = remote.bottle("remote", "check", far.target, "--json", env=remote.extra_env)
+        found = {f["code"]: f for f in json.loads(done.stdout)["findings"]}
+        assert done.returncode == 0 and found["engine"]["severity"] == "ok", done.stdout + done.stderr
+        assert found["rootless"]["severity"] == "ok" and "without root" in found["rootless"]["what"], found
+        session = start(remote, far, "curl -sS -m 20 https://allowed.example.org/hello; curl -sS -m 20 https://forbidden.example.net/; echo made >made.txt; "
+                                     "git add -A; git -c user.name=a -c user.email=a@b commit -qm work; echo more >untracked; exit 7")
+        assert session.status == 7, session.explain()
+        assert "hello from allowed.example.org" in session.out and "hello from forbidden" not in session.out, session.explain()
+        assert session.denials("forbidden.example.net") and remote.world.seen("forbidden.example.net", since) == [], session.audit()
+        assert worktree(remote, "made.txt") == "made\n" and worktree(remote, "untracked") == "more\n"
+        assert "confirmed by the engine on " + far.target in session.err, session.err
+        assert far.left() == [] and remote.sessions() == []
+
+
+def working(remote, far, until):  # noqa: F811
+    """A session whose agent has done something and goes on: its launcher."""
+    child = background(remote, far, "echo precious >precious; echo made; sleep 600")
+    assert child.stdout.readline() == "made\n", child.communicate()
+    running(remote, until)
+    return child
+
+
+def test_the_engine_there_dies_and_stays_away(remote, far, until):  # noqa: F811
+    """The operator is told, the work is held in its container, and once the engine is back `bottle cleanup` brings it and leaves nothing."""
+    child = working(remote, far, until)
+    [session] = remote.sessions()
+    since = time.time()
+    far.kill_dockerd()
+    try:
+        out, err = child.communicate(timeout=90)
+        assert time.time() - since < 60 and child.returncode != 0, err
+        assert "could not be brought back" in err and "still in its container" in err and "bottle cleanup" in err, err
+        assert remote.sessions() == [session] and state_of(remote) == "unfetched", "its record is how it is found again"
+        done = remote.bottle("cleanup", env=remote.extra_env, timeout=90)
+        assert done.returncode == 125 and remote.sessions() == [session], done
+    finally:
+        far.revive_dockerd()
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=90)
+    assert done.returncode == 0 and "on another machine" in done.stdout, done
+    assert worktree(remote, "precious") == "precious\n"
+    assert far.left() == [] and remote.sessions() == []
+
+
+def test_the_engine_there_dies_and_comes_back(remote, far, until):  # noqa: F811
+    """Nobody has to do anything: the work is waited for."""
+    child = working(remote, far, until)
+    far.kill_dockerd()
+    time.sleep(1)
+    far.revive_dockerd()
+    out, err = child.communicate(timeout=90)
+    assert child.returncode != 0 and "could not be fetched yet" in err, err
+    assert worktree(remote, "precious") == "precious\n"
+    assert "confirmed by the engine on " + far.target in err, err
+    assert far.left() == [] and remote.sessions() == []
+
+
+@pytest.mark.parametrize("record", (3, 7))  # nothing has been made; all has, and the gate is shut
+def test_the_engine_there_dies_while_a_session_begins(remote, far, restored, until, record):  # noqa: F811
+    restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % record)
+    child = background(remote, far, "sleep 600")
+    try:
+        assert until(lambda: standing(far.pids()) or child.poll() is not None, 60, 0.02) and child.poll() is None
+        far.kill_dockerd()
+        kill(standing(far.pids()), signal.SIGCONT)
+        out, err = child.communicate(timeout=60)
+        assert child.returncode == 125 and "bottle: " in err and "bottle cleanup" in err, err
+    finally:
+        child.kill()
+        child.communicate()
+        kill(standing(far.pids()))
+        far.revive_dockerd()
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=90)
+    assert done.returncode == 0, done
+    assert far.left() == [] and remote.sessions() == []
