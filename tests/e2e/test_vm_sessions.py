@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import pexpect
 import pytest
 
 import world as world_module
@@ -141,6 +142,27 @@ def test_what_was_baked_is_relied_on_and_looked_at(operator, until, lost):
         assert until(cloud.nothing_left, 20), cloud.left()
     finally:
         shutil.rmtree(image)
+
+
+def test_typing_over_mosh(cloud):
+    """The real mosh to a VM that was not there when it was asked for: its terminal, its status, and nothing of it stays."""
+    world, operator = cloud.world, cloud.operator
+    command = world.command("start", "a", "--yes", "--vm", "lab", "--transport", "mosh", "--mosh-ports", "60120:60139")
+    env = {**world.environment(cloud.config(), operator.home, True), **cloud.env}
+    child = pexpect.spawn(command[0], command[1:], env=env, cwd=operator.workspace, dimensions=(33, 101), encoding="utf-8", timeout=60)
+    try:
+        child.expect("agent runs")
+        child.expect_exact("\x1b[?1049h")  # mosh has the screen
+        child.sendline("PS1='in> '; echo mark-$((40+2)); stty size")
+        child.expect("mark-42")
+        child.expect("33 101")
+        child.sendline("echo made >made.txt; exit 5")
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == 5
+    finally:
+        child.close(force=True)
+    assert came_home(cloud)
 
 
 def test_without_a_network_all_goes_by_the_operators_side(cloud, until):

@@ -139,6 +139,8 @@ Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& sess
     return std::unexpected(std::move(connect.error()).during("starting mosh-server on " + name + (why.empty() ? "" : " (" + why + ")")));
   }
 
+  if (is_forwarded(addresses, connect->server_address)) return fail(Code::unavailable, name + " is reached through a forwarded port: only ssh gets there", "leave out --transport mosh");
+
   auto [master, slave] = TRY(make_pty());
   Command command;
   command.argv = {"mosh-client", pick(addresses, connect->server_address), std::to_string(connect->port)};

@@ -13,6 +13,11 @@ bool is_number(const std::string& text, long least, long most) {
   return value >= least && value <= most;
 }
 
+bool is_forwarded(const std::vector<std::string>& ours, const std::string& theirs) {
+  auto loopback = [](const std::string& address) { return address.starts_with("127.") || address == "::1"; };
+  return !theirs.empty() && !loopback(theirs) && std::ranges::all_of(ours, loopback);
+}
+
 Result<MoshConnect> parse_mosh_connect(const std::string& text) {
   MoshConnect found;
   auto after = [&](const std::string& mark) -> std::string {

@@ -33,6 +33,14 @@ TEST(Mosh, RefusesWhatMoshWouldNotSay) {
     EXPECT_FALSE(parse_mosh_connect(line)) << line;
 }
 
+TEST(Mosh, NoPacketGoesThroughAForwardedPort) {
+  EXPECT_TRUE(is_forwarded({"127.0.0.1"}, "10.0.2.15"));
+  EXPECT_TRUE(is_forwarded({"::1", "127.0.0.1"}, "2001:db8::2"));
+  EXPECT_FALSE(is_forwarded({"127.0.0.1"}, "127.0.0.1"));
+  EXPECT_FALSE(is_forwarded({"127.0.0.1"}, ""));
+  EXPECT_FALSE(is_forwarded({"203.0.114.2"}, "10.0.0.7"));
+}
+
 TEST(Mosh, PortsArePorts) {
   for (const char* bad : {"0", "65536", "60010:60000", "a", "1:", ":1", "1:2:3", "1 -- sh", "-1"}) EXPECT_FALSE(check_mosh({bad})) << bad;
 }
