@@ -100,6 +100,7 @@ void write_result(const Orphan& orphan, const json& back, const Receipt& receipt
   json result = before ? json::parse(*before, nullptr, false) : json::object();
   if (!result.is_object()) result = json::object();
   result["session"] = orphan.session;
+  if (!before) result["what"] = kSupervisorDied;
   if (!result.contains("exit")) result["exit"] = orphan.exit.value_or(125);
   result["back"] = back;
   result["receipt"] = to_json(receipt);

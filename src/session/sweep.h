@@ -31,6 +31,9 @@ struct Swept {
   nlohmann::json back;  // what came home, as collect() says; null: there was nothing to bring
 };
 
+// What there is to say of a session that ended by that.
+constexpr const char* kSupervisorDied = "the session's supervisor died, and the agent was ended";
+
 // Brings home what the agents of the orphans did, and tears down. The ledger of an orphan whose engine does not answer,
 // or whose work cannot be brought home, is kept for the next time. Several may sweep at once: each orphan is swept by
 // one, and the others wait for it (a minute at most).

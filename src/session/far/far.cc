@@ -69,7 +69,7 @@ Result<> tell_result(const FarWorld& world, const std::string& session, const st
   if (auto text = read_file(results + "/result.json")) return send_frame(1, FrameType::result, *text);
   if (::access(results.c_str(), F_OK) != 0) return fail(Code::not_found, "there is no session " + session + " on this machine");
   bool swept = ::access((world.directories.sessions + "/" + session).c_str(), F_OK) != 0;
-  json result = {{"session", session}, {"exit", 125}, {"what", "the session's supervisor there died, and the agent was ended"}, {"receipt", {{"confirmed", swept}}}};
+  json result = {{"session", session}, {"exit", 125}, {"what", kSupervisorDied}, {"receipt", {{"confirmed", swept}}}};
   return send_frame(1, FrameType::result, result.dump());
 }
 

@@ -334,7 +334,7 @@ class RemoteSession {
       case FrameType::event: take_event(far_words(frame.bytes)); break;
       case FrameType::result:
         result_ = far_words(frame.bytes);
-        if (result_.is_object() && result_.contains("what")) clients_.event({{"event", "warning"}, {"what", result_["what"]}});
+        if (result_.is_object() && result_.contains("what")) clients_.event({{"event", "warning"}, {"what", place_.far.target.to_string() + ": " + result_.value("what", "")}});
         over_ = true;
         break;
       case FrameType::failure: {
