@@ -22,16 +22,25 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kFetchPatience = 300s;
 constexpr auto kEnginePatience = 20s;  // one that is being started again is back by then; for any other somebody has to do something
 
+// Destroyed meanwhile: its time was up, or somebody wanted it so.
+bool vm_is_gone(const Job& job, const RemotePlace& place) {
+  if (place.vm_name.empty()) return false;
+  auto record = machine::load(place.vm_name, vm_places(job));
+  return !record && record.error().code == Code::not_found;
+}
+
 // The pull must succeed before anything there goes: it is tried until it does, for minutes.
-Result<json> bring_home(const RemotePlace& place, std::optional<FarSide>& side, Homecoming& home, Clients& clients, Clock::duration engine_patience) {
+Result<json> bring_home(const Job& job, const RemotePlace& place, std::optional<FarSide>& side, Homecoming& home, Clients& clients, Clock::duration engine_patience) {
   auto begun = Clock::now(), deadline = begun + kFetchPatience;
+  auto is_gone = [&] { return vm_is_gone(job, place); };
   for (int attempt = 0;; ++attempt) {
     auto reached = side ? Result<FarSide>(*side) : FarSide::reach(place.far, false);
-    auto back = reached ? home.fetch(*reached) : Result<json>(std::unexpected(reached.error()));
+    auto back = reached ? home.fetch(*reached, is_gone) : Result<json>(std::unexpected(reached.error()));
     if (back) {
       side = *reached;
       return back;
     }
+    if (is_gone()) return back;
     bool held = back.error().code == Code::conflict;
     if (Clock::now() > (held ? begun + engine_patience : deadline)) return back;
     if (attempt == 0) clients.event({{"event", "link-lost"}, {"what", "the work could not be fetched yet: " + back.error().what}});
@@ -92,9 +101,10 @@ json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Home
   json result = {{"session", session}, {"bottle", job.plan.bottle}, {"exit", std::clamp(told.value("exit", 125), 0, 255)}, {"egress", told.value("egress", json::object())}};
   if (!job.plan.record) result["egress"].erase("recorded");  // nobody asked for it
   bool asked_again = job.remote->adopt && place.vm_name.empty();  // by somebody who has been told before, and can ask once more
-  auto back = bring_home(place, side, homecoming, clients, asked_again ? 0s : kEnginePatience);
-  bool home = back.has_value();
+  auto back = bring_home(job, place, side, homecoming, clients, asked_again ? 0s : kEnginePatience);
+  bool home = back.has_value(), gone_with_vm = !home && vm_is_gone(job, place);
   result["back"] = home ? *back : json{{"error", back.error().what}, {"text", "The work is still on " + machine + ". When the cause is mended, `bottle cleanup` or `bottle attach " + session + "` fetches it."}};
+  if (gone_with_vm) result["back"]["text"] = "The VM " + place.vm_name + " is gone, and with it what was not fetched: the last checkpoint is on refs/bottle/" + session + ".";
   json receipt = json::object();  // of what it says, what it can know
   for (const char* part : {"session", "confirmed", "left", "removed"})
     if (auto said = told.value("receipt", json::object()); said.contains(part)) receipt[part] = said[part];
@@ -112,10 +122,11 @@ json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Home
     receipt["confirmed"] = false;
   }
   receipt["machine"] = machine;
-  if (!place.vm_name.empty()) destroy_vm(job, place, side ? &*side : nullptr, home, clients, receipt);
+  if (gone_with_vm) receipt.update({{"confirmed", true}, {"left", json::array()}});  // or its record would be there
+  else if (!place.vm_name.empty()) destroy_vm(job, place, side ? &*side : nullptr, home, clients, receipt);
   result["receipt"] = receipt;
   (void)write_file_atomically(job.directories.results + "/" + session + "/result.json", result.dump(2) + "\n");
-  if (home && receipt.value("confirmed", false)) remove_session_directory(place.directory);
+  if ((home || gone_with_vm) && receipt.value("confirmed", false)) remove_session_directory(place.directory);
   else write_remote_info(job, place, home ? "left behind" : "unfetched");
   return result;
 }

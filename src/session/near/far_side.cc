@@ -217,10 +217,10 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
   return fail(status == 255 ? Code::unavailable : Code::internal, words[0] + " on " + main_.target().to_string() + " failed: " + (why.empty() ? "status " + std::to_string(status) : why));
 }
 
-Result<> FarSide::fetch(const std::vector<std::string>& words, const std::function<Result<>(const std::string&, const Source&)>& put) {
+Result<> FarSide::fetch(const std::vector<std::string>& words, const std::function<Result<>(const std::string&, const Source&)>& put, const std::function<bool()>& is_gone) {
   auto connection = TRY(bulk());
   Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::null(), Child::pipe(), Child::null()));
-  return read_delivery(child.out(), put, 120000, [] { return false; }, kMostFetched);
+  return read_delivery(child.out(), put, 120000, is_gone, kMostFetched);
 }
 
 }  // namespace bottle::session

@@ -52,8 +52,9 @@ class FarSide {
   Result<Captured> ask(const std::vector<std::string>& words, int timeout_ms = 60000);
   // The same with bytes streamed in; its answer must be "ok" (Code::conflict: it is "again"). `stop` ends it where it is.
   Result<> send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce, std::stop_token stop = {});
-  // The same with a delivery that comes back, bounded in bytes and time: Code::limit, Code::timed_out.
-  Result<> fetch(const std::vector<std::string>& words, const std::function<Result<>(const std::string& name, const Source& source)>& put);
+  // The same with a delivery that comes back, bounded in bytes and time: Code::limit, Code::timed_out. `is_gone`: nothing more will come.
+  Result<> fetch(const std::vector<std::string>& words, const std::function<Result<>(const std::string& name, const Source& source)>& put,
+                 const std::function<bool()>& is_gone = [] { return false; });
 
   const ssh::Connection& connection() const { return main_; }
   // What the far side's sh runs for `bottle far WORDS`.

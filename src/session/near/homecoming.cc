@@ -86,7 +86,7 @@ Result<bool> Homecoming::checkpoint(FarSide& far) {
   return news;
 }
 
-Result<json> Homecoming::fetch(FarSide& far) {
+Result<json> Homecoming::fetch(FarSide& far, const std::function<bool()>& is_gone) {
   json back = json::object();
   std::string kept = job_.directories.results + "/" + job_.plan.session + "/workspace.tar";
   TRY(make_directories(job_.directories.results + "/" + job_.plan.session));
@@ -96,7 +96,7 @@ Result<json> Homecoming::fetch(FarSide& far) {
     if (name == kHeld) return why_held(source);
     if (name.starts_with("transcript/")) TRY(keep_transcript(source, name, job_.directories.results + "/" + job_.plan.session));
     return drain(source);
-  }));
+  }, is_gone));
   // On this disk first, sorted second: what cannot be sorted is not lost.
   UniqueFd fd(::open(kept.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return back;

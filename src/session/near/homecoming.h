@@ -1,6 +1,7 @@
 // The work of a far session, brought here: checkpoints while the agent works, everything when it has ended.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -22,7 +23,8 @@ class Homecoming {
 
   // What the session left there: the workspace onto refs and as a patch, the guard's decisions into the results. Blocking.
   // The answer is `back` of the result. Error conflict: the machine was reached, but the work is held there, in its container.
-  Result<nlohmann::json> fetch(FarSide& far);
+  // `is_gone`: the machine is, nothing more will come.
+  Result<nlohmann::json> fetch(FarSide& far, const std::function<bool()>& is_gone);
 
  private:
   Result<nlohmann::json> sort(const Source& source);
