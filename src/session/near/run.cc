@@ -8,23 +8,18 @@
 
 #include <algorithm>
 #include <chrono>
-#include <future>
 #include <memory>
-#include <mutex>
-#include <stop_token>
-#include <thread>
 
 #include "base/file.h"
 #include "base/ids.h"
 #include "session/audit_file.h"
 #include "session/ledger.h"
-#include "session/near/deliver.h"
 #include "session/near/end.h"
 #include "session/near/far_link.h"
 #include "session/near/far_words.h"
-#include "session/near/homecoming.h"
 #include "session/near/near_end.h"
 #include "session/near/vm.h"
+#include "session/near/transfers.h"
 
 namespace bottle::session {
 namespace {
@@ -33,35 +28,11 @@ using nlohmann::json;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kCheckpoint = 60s;
 constexpr auto kEngineStarts = 330s;  // what an engine takes to answer on a VM that boots, and that it says so
 // While it is not known whether the agent runs, somebody sits and waits.
 constexpr int kMostLosses = 3, kMostAttempts = 5;
-constexpr auto kIdle = 10s;  // no output for so long after some: a good moment for a checkpoint
 
 volatile sig_atomic_t asked_to_stop = 0;
-
-// Lines from a thread that may outlive who reads them.
-class Steps {
- public:
-  void add(const std::string& line) {
-    std::lock_guard lock(mutex_);
-    lines_.push_back(line);
-  }
-  std::vector<std::string> take() {
-    std::lock_guard lock(mutex_);
-    return std::exchange(lines_, {});
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<std::string> lines_;
-};
-
-template <class T>
-bool is_ready(const std::future<T>& future) {
-  return future.valid() && future.wait_for(0s) == std::future_status::ready;
-}
 
 class RemoteSession {
  public:
@@ -87,7 +58,7 @@ class RemoteSession {
     if (job_.remote->adopt) {
       ledger_ = TRY(Ledger::adopt(place_.directory, owner));
       auto view = TRY(read_ledger(place_.directory));
-      base_ = view.base;
+      work_.was_sent(view.base);
       if (view.vm.is_object()) place_.vm_name = view.vm.value("name", "");
       if (!place_.vm_name.empty()) (void)machine::take_over(place_.vm_name, vm_places(job_));  // gone: the far side cannot be reached, and it will be told
       running_ = true;
@@ -114,23 +85,19 @@ class RemoteSession {
     link_.reconnect(place_.far);
   }
 
-  // On a thread that nobody waits for: making a VM takes minutes, and whoever gives up in the meantime destroys it.
   void make_vm() {
     place_.vm_name = machine::new_vm_name(session_);
-    auto promise = std::make_shared<std::promise<Result<ReadyVm>>>();
-    making_ = promise->get_future();
-    // On this thread, before there can be a VM.
     auto noted = ledger_->note({{"vm", {{"name", place_.vm_name}, {"provider", job_.remote->vm->provider}, {"wanted", to_json(*job_.remote->vm)}}}});
-    std::thread([job = job_, name = place_.vm_name, noted, promise, steps = steps_] {
-      auto will_make = [&](const json&) { return noted; };
-      promise->set_value(make_session_vm(job, name, will_make, [&](const std::string& line) { steps->add(line); }));
-    }).detach();
+    making_.emplace(job_, place_.vm_name, noted);
   }
 
   void look_at_the_vm() {
-    for (const auto& line : steps_->take()) clients_.event({{"event", "step"}, {"step", line}});
-    if (!is_ready(making_)) return;
-    auto made = making_.get();
+    if (!making_) return;
+    for (const auto& line : making_->steps()) clients_.event({{"event", "step"}, {"step", line}});
+    auto ended = making_->look();
+    if (!ended) return;
+    making_.reset();
+    auto& made = *ended;
     if (!made) return give_up(std::move(made.error()).during("making the VM"));
     place_.far = made->far;
     offline_ = made->vm.offline;
@@ -169,12 +136,8 @@ class RemoteSession {
     link_.use(side, std::move(channel), boots ? kEngineStarts : 60s);
     link_.send(FrameType::job, to_json(there).dump());
     if (!job_.remote->unseen) send_values();
-    if (!boots) begin_delivery();
+    if (!boots) work_.send(std::move(side));
     return {};
-  }
-
-  void begin_delivery() {
-    delivery_ = std::async(std::launch::async, [this, side = *link_.side()] { return deliver(job_, side, delivery_ends_.get_token()); });
   }
 
   void tell_engine(const json& hello) { clients_.event({{"event", "engine"}, {"at", hello.value("engine_at", 0.0)}}); }
@@ -185,7 +148,7 @@ class RemoteSession {
     if (auto judged = judge_baked(hello, job_.plan.image.reference); !judged) return give_up(std::move(judged.error()));
     tell_engine(hello);
     send_values();
-    begin_delivery();
+    work_.send(*link_.side());
   }
 
   // With them, that we are here: the agent's first request may be one for this side.
@@ -242,7 +205,7 @@ class RemoteSession {
     look_at_the_vm();
     look_at_delivery();
     if (running_) link_.keep_alive();
-    look_at_checkpoint();
+    if (work_.look_at_checkpoint(running_ && link_.is_up() ? link_.side() : nullptr)) clients_.event({{"event", "checkpoint"}});
     look_at_the_wish_to_stop();
   }
 
@@ -324,8 +287,7 @@ class RemoteSession {
       case FrameType::output:
       case FrameType::diagnostic:
         position_ += frame.bytes.size();
-        last_output_ = Clock::now();
-        dirty_ = true;
+        work_.agent_spoke();
         clients_.send(frame.type, frame.bytes);
         break;
       case FrameType::guard:
@@ -366,7 +328,7 @@ class RemoteSession {
   }
 
   bool begin_running() {
-    if (delivery_.valid() && delivery_.wait_for(60s) != std::future_status::ready) {
+    if (!work_.await_delivery(60s)) {
       give_up({Code::protocol, "the other machine says that the agent runs, but has not taken its workspace"});
       return false;
     }
@@ -374,8 +336,8 @@ class RemoteSession {
     lost_.clear();
     look_at_delivery();
     write_remote_info(job_, place_, "running");
-    (void)ledger_->note({{"running", true}, {"base", base_}});
-    last_checkpoint_ = Clock::now();
+    (void)ledger_->note({{"running", true}, {"base", work_.base()}});
+    work_.has_begun();
     return true;
   }
 
@@ -386,62 +348,36 @@ class RemoteSession {
     else if (running_) link_.send(frame.type, frame.bytes);
   }
 
-  // -- the work
-
   void look_at_delivery() {
-    if (!is_ready(delivery_)) return;
-    auto delivered = delivery_.get();
-    base_ = delivered.base;
-    if (delivered.taken) {
-      for (const auto& warning : delivered.warnings) clients_.event({{"event", "warning"}, {"what", warning}});
+    auto delivered = work_.look_at_delivery();
+    if (!delivered) return;
+    if (delivered->taken) {
+      for (const auto& warning : delivered->warnings) clients_.event({{"event", "warning"}, {"what", warning}});
     } else if (!running_ && lost_.empty()) {  // otherwise both connections broke, and the other machine is asked already
-      Error error = std::move(delivered.taken.error()).during("sending the workspace, before the agent ran");
+      Error error = std::move(delivered->taken.error()).during("sending the workspace, before the agent ran");
       if (error.todo.empty()) error.todo = "start again";
       give_up(std::move(error));
     }
   }
 
-  Homecoming& home() { return home_ ? *home_ : home_.emplace(job_, base_); }
-
-  void look_at_checkpoint() {
-    if (checkpoint_.valid()) {
-      if (!is_ready(checkpoint_)) return;
-      auto done = checkpoint_.get();
-      if (done && *done) clients_.event({{"event", "checkpoint"}});
-      last_checkpoint_ = Clock::now();
-      return;
-    }
-    if (!link_.is_up() || !running_ || job_.plan.workspace_mode == manifest::WorkspaceMode::none) return;
-    auto now = Clock::now();
-    bool idle = dirty_ && now - last_output_ > kIdle && now - last_checkpoint_ > 2 * kIdle;
-    if (now - last_checkpoint_ < kCheckpoint && !idle) return;
-    dirty_ = false;
-    checkpoint_ = std::async(std::launch::async, [home = &home(), side = *link_.side()]() mutable { return home->checkpoint(side); });
-  }
-
   // -- the end
 
   void finish() {
-    if (checkpoint_.valid()) checkpoint_.wait();
-    if (delivery_.valid()) {  // it ran and ended while the connection was broken
-      delivery_ends_.request_stop();
-      base_ = delivery_.get().base;
-    }
+    work_.end_delivery();
     if (!result_.is_object()) result_ = json::object();
     (void)ledger_->note({{"ended", result_.value("exit", 125)}});
     clients_.event({{"event", "collecting"}});
-    clients_.send(FrameType::result, end_remote(job_, place_, link_.side(), home(), result_, clients_).dump());
+    clients_.send(FrameType::result, end_remote(job_, place_, link_.side(), work_.home(), result_, clients_).dump());
   }
 
   void fail_session(Error error) {
     link_.close();  // the far side sees its launcher go, and takes everything down
-    delivery_ends_.request_stop();  // it may wait there for a session that never began
-    if (delivery_.valid()) base_ = delivery_.get().base;
+    work_.end_delivery();
     bool gone = running_ && error.code == Code::not_found;
     bool may_run = values_sent_ && !running_;
     if (!unknown_ && ledger_ && (!running_ || gone)) unknown_ = !abandon_remote(job_, place_, link_.side(), may_run, clients_, error);
     if (unknown_) {  // as if it ran: whoever looks at the record next ends it there, and brings its work
-      (void)ledger_->note({{"running", true}, {"base", base_}});
+      (void)ledger_->note({{"running", true}, {"base", work_.base()}});
       write_remote_info(job_, place_, "unattended");
     }
     clients_.send(FrameType::failure, json{{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}.dump());
@@ -450,17 +386,13 @@ class RemoteSession {
   const Job& job_;
   Clients& clients_;
   std::optional<Channel> channel_;  // that the launcher began
-  std::string session_, base_;
+  std::string session_;
   RemotePlace place_;
   FarLink link_;
   std::optional<Values> values_;  // not sent yet
-  std::shared_ptr<Steps> steps_ = std::make_shared<Steps>();
-  std::future<Result<ReadyVm>> making_;
+  std::optional<VmInTheMaking> making_;
   std::optional<Ledger> ledger_;
-  std::stop_source delivery_ends_;
-  std::future<Delivered> delivery_;
-  std::future<Result<bool>> checkpoint_;
-  std::optional<Homecoming> home_;
+  Transfers work_{job_};
   std::unique_ptr<NearEnd> near_end_;  // null: nothing stays here
   std::optional<AuditFile> near_audit_;
   int told_ = 0;
@@ -473,8 +405,7 @@ class RemoteSession {
   int losses_ = 0;         // how often
   bool unknown_ = false;   // whether it runs there
   bool values_sent_ = false;
-  bool running_ = false, over_ = false, stop_wanted_ = false, stop_sent_ = false, dirty_ = false;
-  Clock::time_point last_output_{}, last_checkpoint_ = Clock::now();
+  bool running_ = false, over_ = false, stop_wanted_ = false, stop_sent_ = false;
 };
 
 }  // namespace

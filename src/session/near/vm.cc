@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <future>
+#include <mutex>
 #include <thread>
 
 #include "session/near/far_words.h"
@@ -140,6 +141,34 @@ Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, cons
   auto ready = TRY(make_ready(spec, job.remote->far, job.engine, {job.plan.image.reference}, progress));
   ready.token = TRY(hand_over_token(job, spec, ready, progress));
   return ready;
+}
+
+// From a thread that may outlive who reads them.
+struct VmInTheMaking::Steps {
+  std::mutex mutex;
+  std::vector<std::string> lines;
+};
+
+VmInTheMaking::VmInTheMaking(const Job& job, const std::string& vm_name, Result<> noted) : steps_(std::make_shared<Steps>()) {
+  std::promise<Result<ReadyVm>> promise;
+  ready_ = promise.get_future();
+  std::thread([job, vm_name, noted, promise = std::move(promise), steps = steps_]() mutable {
+    auto progress = [&](const std::string& line) {
+      std::lock_guard lock(steps->mutex);
+      steps->lines.push_back(line);
+    };
+    promise.set_value(make_session_vm(job, vm_name, [&](const json&) { return noted; }, progress));
+  }).detach();
+}
+
+std::vector<std::string> VmInTheMaking::steps() {
+  std::lock_guard lock(steps_->mutex);
+  return std::exchange(steps_->lines, {});
+}
+
+std::optional<Result<ReadyVm>> VmInTheMaking::look() {
+  if (!ready_.valid() || ready_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return std::nullopt;
+  return ready_.get();
 }
 
 Result<> judge_baked(const json& hello, const std::string& image) {

@@ -2,7 +2,11 @@
 #pragma once
 
 #include <functional>
+#include <future>
+#include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -32,6 +36,22 @@ Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, cons
 
 // The hello of a VM from a baked disk: what the job rests on is there.
 Result<> judge_baked(const nlohmann::json& hello, const std::string& image);
+
+// The same on a thread that nobody waits for: it takes minutes, and whoever gives up meanwhile destroys the VM.
+class VmInTheMaking {
+ public:
+  // `noted`: the outcome of the ledger's record, which was written before there can be a VM.
+  VmInTheMaking(const Job& job, const std::string& vm_name, Result<> noted);
+  // What has happened since they were last asked for.
+  std::vector<std::string> steps();
+  // Empty until it is ready, or has failed; then once.
+  std::optional<Result<ReadyVm>> look();
+
+ private:
+  struct Steps;
+  std::shared_ptr<Steps> steps_;
+  std::future<Result<ReadyVm>> ready_;
+};
 
 struct BakeJob {
   machine::VmSpec spec;

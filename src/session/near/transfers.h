@@ -1,0 +1,58 @@
+// The operator's workspace and a session on another machine: sent when it starts, brought home at checkpoints and when it has ended.
+#pragma once
+
+#include <chrono>
+#include <future>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "session/job.h"
+#include "session/near/deliver.h"
+#include "session/near/far_side.h"
+#include "session/near/homecoming.h"
+
+namespace bottle::session {
+
+// Transfers run on threads of their own; nothing blocks but what says so. `job` must outlive it.
+class Transfers {
+ public:
+  explicit Transfers(const Job& job) : job_(job) {}
+  ~Transfers() { delivery_ends_.request_stop(); }  // and its thread is waited for
+
+  void send(FarSide side);
+  // Sent by another process, from this commit.
+  void was_sent(std::string base) { base_ = std::move(base); }
+  // What became of the sending, once; empty: nothing new.
+  std::optional<Delivered> look_at_delivery();
+  // Blocking: whether that is known within `patience`.
+  bool await_delivery(std::chrono::seconds patience) const;
+  // Blocking. It may wait there for a session that never began, or has ended while the connection was broken.
+  void end_delivery();
+  // The commit that the work begins from, as far as it is known.
+  const std::string& base() const { return base_; }
+
+  // The agent runs: the next checkpoint is due in a minute, or when it idles after it has said something.
+  void has_begun() { last_checkpoint_ = Clock::now(); }
+  void agent_spoke();
+  // Begins a checkpoint when one is due; null: the machine cannot be reached now. True, once: it has brought something new.
+  bool look_at_checkpoint(const FarSide* side);
+
+  // For the end. Blocks while a checkpoint is under way.
+  Homecoming& home();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Homecoming& homecoming() { return home_ ? *home_ : home_.emplace(job_, base_); }
+
+  const Job& job_;
+  std::string base_;
+  std::stop_source delivery_ends_;
+  std::future<Delivered> delivery_;
+  std::optional<Homecoming> home_;
+  std::future<Result<bool>> checkpoint_;  // after what its thread uses
+  bool dirty_ = false;                    // the agent has said something since the last one
+  Clock::time_point last_output_{}, last_checkpoint_ = Clock::now();
+};
+
+}  // namespace bottle::session
