@@ -63,6 +63,14 @@ class Bench:
             self.shared[key] = make()
         return self.shared[key]
 
+    def world(self):
+        """A tests/world for all suites of a run: a process can have but one. Each has a home of its own in it."""
+        def make():
+            import world  # only where a figure needs one: it takes root
+            self.progress("the test world: dockerd, a name server, sites")
+            return self.stack.enter_context(world.World())
+        return self.once("world", make)
+
     def progress(self, text):
         if sys.stderr.isatty():
             sys.stderr.write("\r\033[K  %s" % text[:110])

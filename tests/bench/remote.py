@@ -21,9 +21,8 @@ class Pair:
     """The operator's machine and the other, both warm: images, the program and the ssh connections are there."""
 
     def __init__(self, bench):
-        import world
-        bench.progress("the test world, and another machine in it")
-        self.world = bench.stack.enter_context(world.World())
+        self.world = bench.world()
+        bench.progress("another machine in it")
         self.world.load_image("shell")
         self.far = self.world.machine()
         self.workspace = self.world.workspace()
@@ -31,7 +30,8 @@ class Pair:
         self.config = {"bottles": {"b": {"runtime": "runc", "workspace": "clone", "egress": rules}}, "agents": {"a": {"bottle": "b", "provider": "shell"}}}
         run_dir = self.world.path("run")
         os.makedirs(run_dir, mode=0o700)
-        self.env = {**self.world.environment(self.config), "XDG_RUNTIME_DIR": run_dir}
+        self.home = self.world.path("remote-home")
+        self.env = {**self.world.environment(self.config, self.home), "XDG_RUNTIME_DIR": run_dir}
         self.env["PATH"] = self.far.bin + ":" + self.env["PATH"]
         bench.progress("the first start there: program and image are sent")
         self.start("--remote", self.far.target)
@@ -142,7 +142,7 @@ def reattach(bench):
     try:
         lines = iter(child.stdout.readline, "")
         next(line for line in lines if "said-it" in line)
-        session = [name for name in os.listdir(os.path.join(p.world.state(), "sessions")) if not name.startswith(".")][0]
+        session = [name for name in os.listdir(os.path.join(p.world.state(p.home), "sessions")) if not name.startswith(".")][0]
 
         def attach():
             begun = time.time()

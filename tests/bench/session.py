@@ -15,9 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "world"))
 
 class Place:
     def __init__(self, bench):
-        import world
-        bench.progress("the test world: dockerd, a name server, sites")
-        self.world = bench.stack.enter_context(world.World())
+        self.world = bench.world()
         self.image = self.world.load_image("shell")
         self.workspace = self.world.workspace()
         rules = {"allow": ["allowed.example.org"], "extra_ca": [self.world.ca]}

@@ -15,10 +15,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "world"))
 @figure("vm_ready_s", 5, "s", "vm", "on a VM made for the session, from its engine's first answer to the agent's exec; QEMU, from a baked disk")
 def vm_ready_s(bench):
     import world
-    bench.progress("the test world, and an operator with a VM")
-    w = bench.stack.enter_context(world.World())
+    w = bench.world()
+    bench.progress("an operator with a VM")
     w.load_image("shell")
-    run_dir, home = w.path("run"), w.path("vm-home")
+    run_dir, home = w.path("vm-run"), w.path("vm-home")
     os.makedirs(run_dir, mode=0o700)
     config = {"bottles": {"b": {"runtime": "runc", "workspace": "clone", "egress": {"allow": ["allowed.example.org"]}}}, "agents": {"a": {"bottle": "b", "provider": "shell"}},
               "vms": {"lab": {"provider": "qemu", "cpus": 2, "memory": "2g"}}}
