@@ -38,7 +38,7 @@ class Machine:
         os.chown(self.home, FAR_UID, FAR_UID)
         os.chmod(self.home, 0o700)
         run("ip", "netns", "add", self.ns)
-        world.stack.callback(run, "ip", "netns", "del", self.ns, check=False)
+        world.stack.callback(world._remove_ns, self.ns)
         world.stack.callback(self._end_all)
         run("ip", "-n", self.ns, "link", "set", "lo", "up")
         run("ip", "-n", self.ns, "link", "add", "up0", "type", "veth", "peer", "name", "far0", "netns", world.net_ns)

@@ -97,7 +97,7 @@ class World:
         self.host_ns, self.net_ns = name + "-host", name + "-net"
         for ns in (self.host_ns, self.net_ns):
             run("ip", "netns", "add", ns)
-            self.stack.callback(run, "ip", "netns", "del", ns, check=False)
+            self.stack.callback(self._remove_ns, ns)
             run("ip", "-n", ns, "link", "set", "lo", "up")
         run("ip", "-n", self.host_ns, "link", "add", "up0", "type", "veth", "peer", "name", "up0", "netns", self.net_ns)
         for ns, address in ((self.host_ns, HOST_IP), (self.net_ns, NET_IP)):
@@ -111,6 +111,13 @@ class World:
         self._certificates()
         self._internet()
         self._dockerd()
+
+    @staticmethod
+    def _remove_ns(ns):
+        for pid in run("ip", "netns", "pids", ns, check=False).stdout.split():  # what a dockerd that was killed has left: shims of its containers
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        run("ip", "netns", "del", ns, check=False)
 
     def _remove_dir(self, directory=None):
         directory = directory or self.dir
