@@ -1,0 +1,227 @@
+// What comes back: quarantined, compared, and nothing else.
+#include "workspace/workspace_test.h"
+
+namespace bottle::workspace {
+namespace {
+
+TEST_F(Workspace, NothingChanged) {
+  make_repository();
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  auto back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_TRUE(back->refs.empty());
+  EXPECT_EQ(back->patch, "");
+  EXPECT_EQ(back->text, "Nothing changed in the workspace.\n");
+}
+
+TEST_F(Workspace, NoRepositoryGivesAPatchAndFiles) {
+  put(repo + "/a.txt", "one\n");
+  put(repo + "/keep/b.txt", "two\n");
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  EXPECT_EQ(sent.base, "");
+  EXPECT_EQ(sent.warnings.size(), 1u);
+  unpack();
+  put(inside + "/a.txt", "changed\n");
+  put(inside + "/n/new.sh", "#!/bin/sh\n");
+  fs::permissions(inside + "/n/new.sh", fs::perms(0755));
+  auto back = take_inside("");
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->files, 2u);
+  EXPECT_TRUE(back->refs.empty());
+  EXPECT_EQ(*read_file(root + "/results/s1/files/a.txt"), "changed\n");
+  EXPECT_FALSE(fs::exists(root + "/results/s1/files/keep"));
+  EXPECT_EQ(*read_file(repo + "/a.txt"), "one\n");
+  EXPECT_FALSE(fs::exists(repo + "/.git"));
+  sh("cd " + repo + " && git apply " + back->patch + " && test -x n/new.sh && grep -q changed a.txt");
+}
+
+TEST_F(Workspace, WithoutARepositoryThePatchShowsTheFilesThemselves) {
+  put(repo + "/a.txt", "one\n");
+  pack(manifest::WorkspaceMode::clone);
+  unpack();
+  put(inside + "/build.sh", "evil\n");
+  // An object under the name of that content which says something else: git looks at no hash when it shows one.
+  sh("cd " + inside + " && rm -rf .git && git init -q && id=$(git hash-object build.sh) && mkdir -p .git/objects/${id%${id#??}} && "
+     "python3 -c \"import sys,zlib; sys.stdout.buffer.write(zlib.compress(b'blob 5\\0good\\n'))\" >.git/objects/${id%${id#??}}/${id#??}");
+  auto back = take_inside("");
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_NE(read_file(back->patch)->find("+evil"), std::string::npos) << *read_file(back->patch);
+  EXPECT_EQ(*read_file(root + "/results/s1/files/build.sh"), "evil\n");
+}
+
+TEST_F(Workspace, HostilePathsStayInside) {
+  make_repository();
+  std::string base = git("rev-parse HEAD"), before = state();
+  put(root + "/victim/file", "safe");
+  auto bytes = craft([&](docker::TarWriter& t) {
+    EXPECT_TRUE(t.file("workspace/../../../../victim/file", 0644, 0, 0, "owned"));
+    EXPECT_TRUE(t.file("/" + root + "/victim/abs", 0644, 0, 0, "owned"));
+    EXPECT_TRUE(t.file("elsewhere/x", 0644, 0, 0, "owned"));
+    EXPECT_TRUE(t.symlink("workspace/link", root + "/victim", 0, 0));
+    EXPECT_TRUE(t.file("workspace/link/file", 0644, 0, 0, "owned"));
+    EXPECT_TRUE(t.symlink("workspace/plain", root + "/victim/file", 0, 0));
+    EXPECT_TRUE(t.file("workspace/plain", 0644, 0, 0, "agent's"));
+    EXPECT_TRUE(t.symlink("workspace/up", "../..", 0, 0));
+    EXPECT_TRUE(t.file("workspace/" + std::string(300, 'n'), 0644, 0, 0, "x"));
+    EXPECT_TRUE(t.file("workspace/" + std::string(5000, '/') + "deep", 0644, 0, 0, "x"));
+    EXPECT_TRUE(t.file("workspace/a.txt", 0644, 0, 0, "one\n"));
+    EXPECT_TRUE(t.file("workspace/dir/b.txt", 0644, 0, 0, "two\n"));
+    EXPECT_TRUE(t.file("workspace/dir", 0644, 0, 0, "a file where a directory is"));
+    EXPECT_TRUE(t.file("workspace/\x1b]0;evil\x07.mcp.json/.mcp.json", 0644, 0, 0, "{}"));
+  });
+  auto back = take(bytes, base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(*read_file(root + "/victim/file"), "safe");
+  EXPECT_EQ(sh("ls " + root + "/victim"), "file");
+  EXPECT_TRUE(flagged(*back, "up: a link out of the tree"));
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:plain"), "agent's");
+  EXPECT_EQ(git("ls-tree refs/bottle/s1/worktree up"), "");
+  EXPECT_EQ(back->text.find('\x1b'), std::string::npos);
+  EXPECT_GE(back->skipped, 6u);
+  EXPECT_EQ(state(), before);
+}
+
+TEST_F(Workspace, HostileGitDirectoryRunsNothing) {
+  make_repository();
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  std::string mark = root + "/executed";
+  put(inside + "/.git/hooks/post-checkout", "#!/bin/sh\ntouch " + mark + "\n");
+  fs::permissions(inside + "/.git/hooks/post-checkout", fs::perms(0755));
+  put(inside + "/.git/objects/info/alternates", "/nowhere/objects\n");
+  put(inside + "/.gitattributes", "* filter=evil diff=evil merge=evil\n*.txt working-tree-encoding=UTF-999\n");
+  sh("printf '[filter \"evil\"]\\nclean = touch " + mark + "\\nsmudge = touch " + mark + "\\nrequired = true\\n[diff \"evil\"]\\ntextconv = touch " + mark +
+     "\\ncommand = touch " + mark + "\\n[core]\\nfsmonitor = touch " + mark + "\\nhooksPath = hooks\\n[uploadpack]\\npackObjectsHook = touch " + mark + "\\n' >> " + inside + "/.git/config");
+  put(inside + "/a.txt", "new\n");
+  put(inside + "/.envrc", "evil\n");
+  put(inside + "/sub/.claude/settings.local.json", "{}");
+  put(inside + "/package.json", R"({"scripts":{"postinstall":"evil"}})");
+  put(inside + "/nested/.git/config", "[core]\n");
+  put(inside + "/.git/refs/heads/--upload-pack=evil", sent.base + "\n");
+  put(inside + "/.git/refs/heads/ghost", std::string(40, 'a') + "\n");
+  fs::create_symlink("/etc/passwd", inside + "/.git/refs/heads/link");
+  auto back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_FALSE(fs::exists(mark));
+  for (const char* what : {".git/hooks/post-checkout", "alternates", ".envrc", ".claude/settings.local.json", "package.json", ".gitattributes", "nested/.git", "ghost"})
+    EXPECT_TRUE(flagged(*back, what)) << what << "\n" << back->text;
+  EXPECT_EQ(back->refs, (std::vector<std::string>{"refs/bottle/s1/worktree"}));
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:a.txt"), "new");
+  EXPECT_EQ(git("status --porcelain"), "");
+}
+
+TEST_F(Workspace, ObjectsThatFailGitsChecksAreLeftBehind) {
+  make_repository();
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  // A commit whose tree holds ".git/config": what a merge would write into the operator's repository.
+  std::string evil = sh("cd " + inside + " && b=$(echo x | git hash-object -w --stdin) && t=$(printf '100644 blob %s\\tconfig\\n' $b | git mktree) && "
+                        "u=$(printf '040000 tree %s\\t.git\\n' $t | git mktree) && git -c user.name=t -c user.email=t@t commit-tree $u -p HEAD -m evil");
+  git("update-ref refs/heads/evil " + evil, inside);
+  git("symbolic-ref HEAD refs/heads/evil", inside);
+  put(inside + "/good.txt", "g\n");
+  auto back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_TRUE(flagged(*back, "refs/heads/evil"));
+  EXPECT_EQ(back->refs, (std::vector<std::string>{"refs/bottle/s1/worktree"}));
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:good.txt"), "g");
+}
+
+TEST_F(Workspace, WithoutItsGitDirectoryTheFilesStillComeBack) {
+  make_repository();
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  fs::remove_all(inside + "/.git");
+  put(inside + "/a.txt", "new\n");
+  auto back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->files, 1u);
+  EXPECT_EQ(git("rev-parse refs/bottle/s1/worktree^"), sent.base);
+}
+
+TEST_F(Workspace, IgnoredFilesStayBehind) {
+  make_repository();
+  put(repo + "/.gitignore", "node_modules/\n");
+  git("add -A");
+  git("commit -qm ignore");
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  put(inside + "/node_modules/x/index.js", "x");
+  put(inside + "/b.txt", "b");
+  auto back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->files, 1u);
+}
+
+TEST_F(Workspace, LimitsAndBrokenArchives) {
+  make_repository();
+  std::string base = git("rev-parse HEAD");
+  auto big = craft([&](docker::TarWriter& t) { EXPECT_TRUE(t.file("workspace/big", 0644, 0, 0, std::string(100000, 'x'))); });
+  auto r = take(big, base, "", 50000);
+  ASSERT_FALSE(r);
+  EXPECT_EQ(r.error().code, Code::limit);
+  auto many = craft([&](docker::TarWriter& t) { for (int i = 0; i < 10001; ++i) EXPECT_TRUE(t.directory("workspace/d", 0755, 0, 0)); });
+  EXPECT_EQ(take(many, base).error().code, Code::limit);
+  auto links = craft([&](docker::TarWriter& t) { for (int i = 0; i < 30; ++i) EXPECT_TRUE(t.symlink("workspace/l" + std::to_string(i), std::string(4000, 'x'), 0, 0)); });
+  EXPECT_EQ(take(links, base, "", 100000).error().code, Code::limit);
+  auto empty = craft([&](docker::TarWriter& t) { for (int i = 0; i < 300; ++i) EXPECT_TRUE(t.file("workspace/e" + std::to_string(i), 0644, 0, 0, "")); });
+  EXPECT_EQ(take(empty, base, "", 100000).error().code, Code::limit);
+  EXPECT_EQ(take(big.substr(0, 3000), base).error().code, Code::protocol);
+  std::string bad = big;
+  bad[600] ^= 1;
+  EXPECT_EQ(take(bad, base).error().code, Code::protocol);
+  EXPECT_EQ(sh("ls -A " + root + "/results/s1"), "");
+  EXPECT_EQ(git("for-each-ref refs/bottle"), "");
+}
+
+// Files that did not change are not written on the way back; what is made of them must be the same as if they were.
+TEST_F(Workspace, WhatDidNotChangeComesBackAsItWas) {
+  make_repository();
+  for (int i = 0; i < 300; ++i) put(repo + "/many/" + std::to_string(i), "content " + std::to_string(i) + "\n");
+  put(repo + "/gone", "gone\n");
+  put(repo + "/renamed", "renamed\n");
+  put(repo + "/mode", "mode\n");
+  put(repo + "/becomes-link", "l\n");
+  put(repo + "/becomes-directory", "d\n");
+  put(repo + "/untracked", "was tracked\n");
+  put(repo + "/ignored", "was tracked\n");
+  git("add -A");
+  git("commit -qm all");
+  for (auto mode : {manifest::WorkspaceMode::clone, manifest::WorkspaceMode::copy}) {
+    auto sent = pack(mode);
+    unpack();
+    sh("cd " + inside + " && echo new > new && echo more >> a.txt && rm gone && mv renamed many/renamed && chmod +x mode && ln many/7 many/again && "
+       "rm becomes-link && ln -s a.txt becomes-link && rm becomes-directory && mkdir becomes-directory && echo x > becomes-directory/x && "
+       "git rm -q --cached untracked ignored && echo ignored > .gitignore && git add .gitignore && git -c user.name=a -c user.email=a@a commit -qm less");
+    std::string before = state();
+    auto back = take_inside(sent.base);
+    ASSERT_TRUE(back) << back.error().what;
+    EXPECT_EQ(state(), before);
+    EXPECT_EQ(git("diff --name-status --no-renames " + sent.base + " refs/bottle/s1/worktree"),
+              "A\t.gitignore\nM\ta.txt\nD\tbecomes-directory\nA\tbecomes-directory/x\nT\tbecomes-link\nD\tgone\nD\tignored\nA\tmany/again\nA\tmany/renamed\n"
+              "M\tmode\nA\tnew\nD\trenamed");
+    EXPECT_EQ(git("show refs/bottle/s1/worktree:many/again"), "content 7");
+    sh("git clone -q " + repo + " " + root + "/applied && cd " + root + "/applied && git apply " + back->patch);
+    fs::remove_all(root + "/applied");
+    git("update-ref -d refs/bottle/s1/worktree");
+    EXPECT_TRUE(fs::is_empty(root + "/scratch"));
+  }
+}
+
+TEST_F(Workspace, AnotherNameOfAnUnchangedFileComesBackWithoutARepositoryToo) {
+  put(repo + "/a", "a\n");
+  put(repo + "/b", "b\n");
+  pack(manifest::WorkspaceMode::copy);
+  unpack();
+  sh("cd " + inside + " && ln a z && echo c > b");
+  auto back = take_inside("");
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->files, 2u);
+  EXPECT_EQ(*read_file(root + "/results/s1/files/z"), "a\n");
+  EXPECT_EQ(*read_file(root + "/results/s1/files/b"), "c\n");
+  EXPECT_FALSE(fs::exists(root + "/results/s1/files/a"));
+}
+
+}  // namespace
+}  // namespace bottle::workspace

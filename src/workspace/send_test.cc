@@ -1,0 +1,259 @@
+// What goes into a bottle: clones and copies, as git and a checkout would make them.
+#include "workspace/workspace_test.h"
+
+namespace bottle::workspace {
+namespace {
+
+TEST_F(Workspace, CloneOutAndCommitsBack) {
+  make_repository();
+  git("remote add origin https://user:secret@example.org/x.git");
+  put(repo + "/dirty.txt", "mine");
+  std::string before = state();
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  EXPECT_EQ(sent.base, git("rev-parse HEAD"));
+  ASSERT_EQ(sent.warnings.size(), 1u);
+  unpack();
+  EXPECT_FALSE(fs::exists(inside + "/dirty.txt"));
+  EXPECT_EQ(git("remote", inside), "");
+  EXPECT_EQ(sh("grep -c secret " + inside + "/.git/config || true"), "0");
+  EXPECT_EQ(git("status --porcelain", inside), "");
+  EXPECT_FALSE(fs::exists(inside + "/.git/hooks"));
+
+  put(inside + "/a.txt", "one\nmore\n");
+  git("commit -qam second", inside);
+  git("checkout -qb feature/x", inside);
+  put(inside + "/c.txt", "c\n");
+  git("add c.txt", inside);
+  git("commit -qm third", inside);
+  put(inside + "/untracked.txt", "u\n");
+  put(inside + "/bin.dat", std::string("\0\1\2\n", 4));
+  fs::remove(inside + "/dir/b.txt");
+  auto back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->refs, (std::vector<std::string>{"refs/bottle/s1/heads/feature/x", "refs/bottle/s1/heads/main", "refs/bottle/s1/worktree"}));
+  EXPECT_EQ(back->commits, 2u);
+  EXPECT_EQ(back->files, 5u);
+  EXPECT_TRUE(back->flagged.empty()) << back->text;
+  EXPECT_EQ(state(), before);
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:untracked.txt"), "u");
+  EXPECT_EQ(git("rev-parse refs/bottle/s1/worktree^"), git("rev-parse refs/bottle/s1/heads/feature/x"));
+  EXPECT_EQ(git("ls-tree -r --name-only refs/bottle/s1/worktree | tr '\\n' ' '"), "a.txt bin.dat c.txt untracked.txt ");
+  EXPECT_NE(back->text.find("git merge refs/bottle/s1/worktree"), std::string::npos);
+  // The patch alone gives the same tree.
+  sh("git clone -q " + repo + " " + root + "/other");
+  git("apply --index " + back->patch, root + "/other");
+  EXPECT_EQ(git("write-tree", root + "/other"), git("rev-parse refs/bottle/s1/worktree^{tree}"));
+  EXPECT_EQ(sh("ls -A " + root + "/results/s1"), "changes.patch");
+  git("fsck --strict");
+}
+
+TEST_F(Workspace, TheCloneCommitsAsTheOperatorDoes) {
+  make_repository();
+  git("config user.name 'Ada L.'");
+  git("config user.email first@example.org");
+  git("config --add user.email ada@example.org");
+  git("remote add origin /nowhere");
+  pack(manifest::WorkspaceMode::clone);
+  unpack();
+  EXPECT_EQ(sh("git config --file " + inside + "/.git/config user.name"), "Ada L.");
+  EXPECT_EQ(sh("git config --file " + inside + "/.git/config user.email"), "ada@example.org");
+  EXPECT_EQ(sh("git -C " + inside + " remote"), "");
+}
+
+TEST_F(Workspace, TheCloneHasTheHistoryOfHeadAndNothingElse) {
+  make_repository();
+  git("tag light");
+  git("tag -a -m note annotated");
+  put(repo + "/key.txt", "secret\n");
+  git("add key.txt");
+  git("commit -qm oops");
+  std::string dropped = git("rev-parse HEAD");
+  git("tag elsewhere");
+  git("reset -q --hard HEAD^");
+  git("branch other " + dropped);
+  put(repo + "/a.txt", "two\n");
+  git("commit -qam second");
+  git("update-ref refs/bottle/s0/worktree HEAD");
+  for (const char* detach : {"", "yes"}) {
+    if (*detach) git("checkout -q --detach");
+    auto sent = pack(manifest::WorkspaceMode::clone);
+    unpack();
+    EXPECT_EQ(sent.base, git("rev-parse HEAD"));
+    EXPECT_EQ(git("rev-parse HEAD", inside), sent.base);
+    EXPECT_EQ(git("rev-parse --symbolic-full-name HEAD", inside), *detach ? "HEAD" : "refs/heads/main");
+    EXPECT_EQ(git("for-each-ref --format='%(refname)'", inside), std::string(*detach ? "" : "refs/heads/main\n") + "refs/tags/annotated\nrefs/tags/light");
+    EXPECT_EQ(git("rev-parse annotated", inside), git("rev-parse annotated"));
+    EXPECT_EQ(git("log --format=%s", inside), "second\nfirst");
+    EXPECT_EQ(git("cat-file -e " + dropped + " || echo none", inside), "none");
+    EXPECT_EQ(git("status --porcelain", inside), "");
+    git("fsck --strict --no-dangling", inside);
+  }
+}
+
+TEST_F(Workspace, AShallowCloneIsOneInsideToo) {
+  make_repository();
+  put(repo + "/a.txt", "two\n");
+  git("commit -qam second");
+  sh("git -c protocol.file.allow=always clone -q --depth 1 file://" + repo + " " + root + "/shallow");
+  auto sent = pack(manifest::WorkspaceMode::clone, root + "/shallow");
+  unpack();
+  EXPECT_EQ(git("log --format=%s", inside), "second");
+  git("fsck --strict", inside);
+  put(inside + "/a.txt", "three\n");
+  git("commit -qam third", inside);
+  auto back = take_inside(sent.base, root + "/shallow");
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->commits, 1u);
+  EXPECT_EQ(git("log --format=%s refs/bottle/s1/worktree", root + "/shallow"), "third\nsecond");
+}
+
+TEST_F(Workspace, ARepositoryOfSha256) {
+  git("init -q -b main --object-format=sha256");
+  put(repo + "/a.txt", "one\n");
+  git("add -A");
+  git("commit -qm first");
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  EXPECT_EQ(sent.base.size(), 64u);
+  EXPECT_EQ(git("rev-parse HEAD", inside), sent.base);
+  git("fsck --strict", inside);
+}
+
+TEST_F(Workspace, PathsBelowAPrefix) {
+  make_repository();
+  sh("ln -s a.txt " + repo + "/link");
+  archive.clear();
+  auto sent = send({manifest::WorkspaceMode::copy, repo, ::getuid(), ::getgid(), root + "/scratch", "workspace/"}, [&](std::string_view bytes) -> Result<> {
+    archive.append(bytes);
+    return {};
+  });
+  ASSERT_TRUE(sent) << sent.error().what;
+  std::ofstream(root + "/out.tar", std::ios::binary) << archive;
+  EXPECT_EQ(sh("tar -tf " + root + "/out.tar | grep -v '^workspace/' | wc -l"), "0");
+  EXPECT_EQ(sh("tar -tf " + root + "/out.tar | grep -cxE 'workspace/(link|a.txt|dir/b.txt|.git/HEAD)'"), "4");
+}
+
+TEST_F(Workspace, CopySkipsWhatHasNoBusinessInside) {
+  make_repository();
+  git("config http.extraheader 'Authorization: Basic c2VjcmV0'");
+  git("remote add origin https://user:pw@example.org/x.git");
+  put(repo + "/dirty.txt", "mine");
+  fs::create_symlink("a.txt", repo + "/in");
+  fs::create_symlink("/etc/passwd", repo + "/abs");
+  fs::create_symlink("../../x", repo + "/dir/up");
+  fs::create_symlink("loop", repo + "/loop");
+  ASSERT_EQ(::mkfifo((repo + "/fifo").c_str(), 0600), 0);
+  int s = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{AF_UNIX, {}};
+  std::snprintf(address.sun_path, sizeof address.sun_path, "%s/sock", repo.c_str());
+  ASSERT_EQ(::bind(s, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ::close(s);
+  git("add abs");
+  git("commit -qm links");
+  auto sent = pack(manifest::WorkspaceMode::copy);
+  EXPECT_EQ(sent.skipped, 4u);
+  unpack();
+  EXPECT_TRUE(fs::is_symlink(inside + "/in"));
+  EXPECT_TRUE(fs::is_symlink(inside + "/loop"));
+  for (const char* gone : {"/abs", "/dir/up", "/fifo", "/sock"}) EXPECT_FALSE(fs::is_symlink(inside + gone) || fs::exists(inside + gone)) << gone;
+  std::string config = *read_file(inside + "/.git/config");
+  EXPECT_EQ(config.find("c2VjcmV0"), std::string::npos);
+  EXPECT_EQ(config.find("user:pw"), std::string::npos);
+  EXPECT_NE(config.find("https://example.org/x.git"), std::string::npos);
+  // The operator's own link out was never sent; its absence is not a change.
+  auto back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(git("ls-tree -r --name-only refs/bottle/s1/worktree | tr '\\n' ' '"), "a.txt abs dir/b.txt dirty.txt in loop ");
+  EXPECT_FALSE(flagged(*back, "abs")) << back->text;
+}
+
+TEST_F(Workspace, ACopyHasNoRefsOfOtherSessions) {
+  make_repository();
+  std::string head = git("rev-parse HEAD");
+  git("tag -am v1 v1");
+  git("tag -am other other");
+  git("update-ref refs/bottle/old/tag other");
+  git("tag -d other");
+  git("update-ref refs/bottle/old/heads/main HEAD");
+  git("pack-refs --all");
+  git("update-ref --create-reflog refs/bottle/new/worktree HEAD");
+  git("branch bottle/mine");
+  ASSERT_NE(read_file(repo + "/.git/packed-refs")->find("refs/bottle/old"), std::string::npos);
+  ASSERT_TRUE(fs::exists(repo + "/.git/refs/bottle/new/worktree") && fs::exists(repo + "/.git/logs/refs/bottle/new/worktree"));
+  auto sent = pack(manifest::WorkspaceMode::copy);
+  unpack();
+  EXPECT_EQ(git("for-each-ref '--format=%(refname)'", inside), "refs/heads/bottle/mine\nrefs/heads/main\nrefs/tags/v1");
+  EXPECT_EQ(git("rev-parse HEAD 'v1^{commit}'", inside), head + "\n" + head);
+  EXPECT_EQ(sh("grep -rl refs/bottle " + inside + "/.git || true"), "");
+  EXPECT_FALSE(fs::exists(inside + "/.git/refs/bottle") || fs::exists(inside + "/.git/logs/refs/bottle"));
+  EXPECT_EQ(sent.base, head);
+}
+
+TEST_F(Workspace, AWorktreeIsClonedIn) {
+  make_repository();
+  git("worktree add -q -b side " + root + "/side");
+  put(root + "/side/dirty.txt", "d");
+  auto sent = pack(manifest::WorkspaceMode::copy, root + "/side");
+  unpack();
+  EXPECT_TRUE(fs::is_directory(inside + "/.git"));
+  EXPECT_EQ(git("rev-parse --abbrev-ref HEAD", inside), "side");
+  EXPECT_EQ(git("status --porcelain", inside), "?? dirty.txt");
+  auto back = take_inside(sent.base, root + "/side");
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:dirty.txt"), "d");
+}
+
+TEST_F(Workspace, ManySmallFilesStream) {
+  for (int i = 0; i < 3000; ++i) put(repo + "/d" + std::to_string(i % 50) + "/" + std::to_string(i), "x");
+  size_t largest = 0, total = 0;
+  auto r = send({manifest::WorkspaceMode::copy, repo, 1, 1, root + "/scratch"}, [&](std::string_view bytes) -> Result<> {
+    largest = std::max(largest, bytes.size());
+    total += bytes.size();
+    return {};
+  });
+  ASSERT_TRUE(r);
+  EXPECT_EQ(r->files, 3000u);
+  EXPECT_LT(largest, size_t{1} << 20);
+  EXPECT_GE(total, size_t{3000 * 1024});
+}
+
+TEST_F(Workspace, AContentHasTheNameThatGitGivesIt) {
+  git("init -q");
+  for (size_t size : {0, 1, 47, 48, 55, 56, 63, 64, 65, 119, 120, 100000}) {
+    std::string content;
+    for (size_t i = 0; i < size; ++i) content += static_cast<char>(i * 7 + i / 251);
+    put(repo + "/x", content);
+    EXPECT_EQ(blob_id(content), git("hash-object --no-filters x")) << size;
+  }
+}
+
+TEST_F(Workspace, ACloneIsWhatACheckoutWouldWrite) {
+  make_repository();
+  put(repo + "/run.sh", "#!/bin/sh\n");
+  put(repo + "/deep/er/still/x", "x\n");
+  put(repo + "/deep.txt", "y\n");
+  put(repo + "/empty", "");
+  put(repo + "/odd \"name\"\twith\nall \xff", "z");
+  put(repo + "/big", std::string(3 << 20, 'b'));
+  sh("cd " + repo + " && chmod +x run.sh && ln -s dir/b.txt link && ln -s /etc/passwd out");
+  for (auto [large, converting] : {std::pair(false, false), {true, false}, {true, true}}) {
+    if (converting) put(repo + "/deep/.gitattributes", "x text eol=crlf\n");
+    git("add -A");
+    git("commit -qm all --allow-empty");
+    if (large) fs::remove(repo + "/.git/index");  // as far as that tells
+    auto sent = pack(manifest::WorkspaceMode::clone);
+    EXPECT_EQ(sent.skipped, 1u);
+    unpack();
+    EXPECT_EQ(git("status --porcelain", inside), " D out");
+    sh("git -c protocol.file.allow=always clone -q --no-local " + repo + " " + root + "/checkout && rm -rf " + root + "/checkout/.git " + root + "/checkout/out");
+    sh("cp -r " + inside + " " + root + "/compared && rm -rf " + root + "/compared/.git && diff -r --no-dereference " + root + "/checkout " + root + "/compared");
+    EXPECT_EQ(::access((inside + "/run.sh").c_str(), X_OK), 0);
+    if (converting) EXPECT_EQ(*read_file(inside + "/deep/er/still/x"), "x\r\n");
+    fs::remove_all(root + "/checkout");
+    fs::remove_all(root + "/compared");
+    EXPECT_TRUE(fs::is_empty(root + "/scratch"));
+  }
+}
+
+}  // namespace
+}  // namespace bottle::workspace

@@ -1,0 +1,121 @@
+// For tests of the workspace: a repository, what is sent of it, and what comes back, in a directory of their own.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "base/file.h"
+#include "docker/tar.h"
+#include "workspace/blob_id.h"
+#include "workspace/git.h"
+#include "workspace/paths.h"
+#include "workspace/untar.h"
+#include "workspace/workspace.h"
+
+namespace bottle::workspace {
+
+namespace fs = std::filesystem;
+
+class Workspace : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char path[] = "/tmp/workspace_test_XXXXXX";
+    ASSERT_TRUE(::mkdtemp(path));
+    root = path;
+    repo = root + "/repo";
+    fs::create_directory(repo);
+  }
+  void TearDown() override { fs::remove_all(root); }
+
+  static std::string sh(const std::string& command) {
+    std::string out;
+    FILE* f = ::popen(("export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1; { " + command + "; } 2>&1").c_str(), "r");
+    char buffer[4096];
+    while (size_t n = std::fread(buffer, 1, sizeof buffer, f)) out.append(buffer, n);
+    int status = ::pclose(f);
+    EXPECT_EQ(status, 0) << command << "\n" << out;
+    while (!out.empty() && out.back() == '\n') out.pop_back();
+    return out;
+  }
+  std::string git(const std::string& command, const std::string& where = "") {
+    return sh("git -C " + (where.empty() ? repo : where) + " -c user.name=t -c user.email=t@t -c protocol.file.allow=always " + command);
+  }
+  void put(const std::string& path, const std::string& text) {
+    fs::create_directories(fs::path(path).parent_path());
+    std::ofstream(path) << text;
+  }
+  void make_repository() {
+    git("init -q -b main");
+    put(repo + "/a.txt", "one\n");
+    put(repo + "/dir/b.txt", "two\n");
+    git("add -A");
+    git("commit -qm first");
+  }
+  Summary pack(manifest::WorkspaceMode mode, const std::string& from = "") {
+    archive.clear();
+    auto r = send({mode, from.empty() ? repo : from, ::getuid(), ::getgid(), root + "/scratch"}, [&](std::string_view bytes) -> Result<> {
+      archive.append(bytes);
+      return {};
+    });
+    EXPECT_TRUE(r) << r.error().what;
+    return r.value_or(Summary{});
+  }
+  // What the engine and the agent's side do: unpack into /workspace.
+  void unpack() {
+    inside = root + "/inside/workspace";
+    fs::remove_all(root + "/inside");
+    fs::create_directories(inside);
+    std::ofstream(root + "/out.tar", std::ios::binary) << archive;
+    sh("tar -C " + inside + " -xf " + root + "/out.tar");
+  }
+  Result<Back> take(const std::string& bytes, const std::string& base, const std::string& source = "", uint64_t max_bytes = 1 << 28) {
+    size_t at = 0;
+    Incoming in;
+    in.session = "s1";
+    in.source = source.empty() ? repo : source;
+    in.base = base;
+    in.results_dir = root + "/results/s1";
+    in.scratch = root + "/scratch";
+    in.max_bytes = max_bytes;
+    in.max_entries = 10000;
+    return receive(in, [&](char* buffer, size_t room) -> Result<size_t> {
+      size_t n = std::min({room, bytes.size() - at, size_t{7777}});
+      bytes.copy(buffer, n, at);
+      at += n;
+      return n;
+    });
+  }
+  Result<Back> take_inside(const std::string& base, const std::string& source = "") {
+    sh("tar --format=pax -C " + root + "/inside -cf " + root + "/in.tar workspace");
+    return take(*read_file(root + "/in.tar"), base, source);
+  }
+  // An archive as hostile as one likes.
+  std::string craft(const std::function<void(docker::TarWriter&)>& fill) {
+    std::string out;
+    docker::TarWriter tar([&](std::string_view bytes) -> Result<> {
+      out.append(bytes);
+      return {};
+    });
+    EXPECT_TRUE(tar.directory("workspace", 0755, 0, 0));
+    fill(tar);
+    EXPECT_TRUE(tar.finish());
+    return out;
+  }
+  bool flagged(const Back& back, const std::string& what) {
+    for (const auto& f : back.flagged)
+      if (f.find(what) != std::string::npos) return true;
+    return false;
+  }
+  std::string state() { return git("status --porcelain --ignored") + git("rev-parse HEAD") + git("symbolic-ref HEAD") + git("for-each-ref refs/heads"); }
+
+  std::string root, repo, archive, inside;
+};
+
+}  // namespace bottle::workspace
