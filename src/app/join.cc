@@ -22,7 +22,6 @@ void give_near_end(session::Job& job, const session::LedgerView& view, const Joi
     options.say(std::string("the session goes on without ") + what + ": " + why.what + (why.todo.empty() ? "" : " (" + why.todo + ")"));
   };
   job.tunnel = view.tunnel;
-  job.remote->offline = view.offline;
   if (brokered) {
     job.ca_bundle = public_roots();
     if (auto extra = concatenated(job.plan.egress.extra_ca)) job.extra_ca = std::move(*extra);

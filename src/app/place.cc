@@ -103,7 +103,7 @@ class RemotePlace : public Place {
   }
 
   Result<> prepare(const plan::Plan& plan, const Say& say) override {
-    if (has_image(hello_, plan)) return {};
+    if (session::has_image(hello_, plan.image.reference)) return {};
     auto engine = connect_engine();
     if (!engine)
       return fail(Code::not_found, far_.target.to_string() + " has no image " + plan.image.reference + ", and there is no engine here to send it from: " + engine.error().what,
@@ -129,7 +129,7 @@ class RemotePlace : public Place {
   }
 
   Result<> judge(const nlohmann::json& hello, const plan::Plan& plan) override {
-    changed_ = !hello.is_object() || hello.value("bottle", "") != "far" || !has_image(hello, plan) || runtimes_of(hello) != runtimes_of(hello_) ||
+    changed_ = !hello.is_object() || hello.value("bottle", "") != "far" || !session::has_image(hello, plan.image.reference) || runtimes_of(hello) != runtimes_of(hello_) ||
                (hello_.contains("roots") && hello.value("roots", "") != hello_.value("roots", "")) ||
                std::ranges::any_of(kCount, [&](const char* key) { return hello.value(key, nlohmann::json()) != hello_.value(key, nlohmann::json()); });
     if (changed_) return fail(Code::conflict, far_.target.to_string() + " is not as it was the last time");
@@ -171,11 +171,6 @@ class RemotePlace : public Place {
                   std::string("put `AcceptEnv ") + session::kTokenVariable + "` into its sshd_config and reload it, or leave --token-via out: stdin needs nothing there");
     channel_ = std::move(channel);
     return {};
-  }
-
-  static bool has_image(const nlohmann::json& hello, const plan::Plan& plan) {
-    auto images = hello.value("images", nlohmann::json::array());
-    return std::find(images.begin(), images.end(), plan.image.reference) != images.end();
   }
 
   static std::vector<std::string> runtimes_of(const nlohmann::json& hello) {

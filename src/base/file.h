@@ -11,6 +11,9 @@ namespace bottle {
 // Reads the whole file; `limit` bytes at most (Code::limit beyond it).
 Result<std::string> read_file(const std::string& path, size_t limit = 64u << 20);
 
+// The same of an open one; `path` is for the error.
+Result<std::string> read_all(int fd, const std::string& path, size_t limit = 64u << 20);
+
 // Writes to a temporary file in the same directory, then renames: a reader sees the old or the new, never half.
 Result<> write_file_atomically(const std::string& path, std::string_view bytes, int mode = 0600);
 

@@ -30,7 +30,6 @@ struct RemoteJob {
   std::optional<VmJob> vm;
   bool adopt = false;  // the session runs already (or has ended): whoever owned it here is dead
   bool stop = false;   // and it is to end now
-  bool offline = false;  // of one that is adopted: its machine has no network of its own
   std::string roots;   // content hash of the public roots that the far side keeps
   // Its hello has not come yet: no value goes there before it has been judged, by the launcher, or, of a VM from a disk that was baked with
   // all that this job needs, by the supervisor.

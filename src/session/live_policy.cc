@@ -75,13 +75,14 @@ void LivePolicy::trust(const std::string& root) {
   auto& known = message_["config"]["egress"]["extra_ca"];
   std::string roots = known.is_string() ? known.get<std::string>() : "";
   if (root.empty() || roots.find(root) != std::string::npos) return;
+  Change change{"", "", message_};
   known = roots + "\n" + root;
-  if (send_(message_)) pending_.push_back({"", "", message_});
+  if (send_(message_)) pending_.push_back(std::move(change));
 }
 
 void LivePolicy::accepted() {
   if (pending_.empty()) return;
-  tell(pending_.front().id, true, pending_.front().what);
+  if (const auto& [id, what, before] = pending_.front(); !what.empty()) tell(id, true, what);
   pending_.pop_front();
 }
 
@@ -89,9 +90,14 @@ bool LivePolicy::refused(const std::string& what) {
   if (pending_.empty()) return false;
   // What came after it was built on it: all of that is taken back.
   message_ = pending_.front().before;
-  for (const auto& each : pending_) tell(each.id, false, what);
+  bool asked = false;
+  for (const auto& each : pending_) {
+    if (each.what.empty()) continue;
+    asked = true;
+    tell(each.id, false, what);
+  }
   pending_.clear();
-  return true;
+  return asked;
 }
 
 void LivePolicy::guard_is_gone() { refused("the guard died; try again when it is back"); }

@@ -32,17 +32,15 @@ class LivePolicy {
 
   // The guard's answers, in the order of the requests.
   void accepted();
-  bool refused(const std::string& what);  // false: nothing of ours was asked
+  bool refused(const std::string& what);  // false: no operator asked for it
   void guard_is_gone();
 
  private:
   struct Change {
-    std::string id, what;
+    std::string id, what;  // what: empty where nobody asked
     nlohmann::json before;
   };
-  void tell(const std::string& id, bool ok, const std::string& what) {
-    if (!what.empty()) tell_({{"event", "policy"}, {"id", id}, {"ok", ok}, {"what", what}});
-  }
+  void tell(const std::string& id, bool ok, const std::string& what) { tell_({{"event", "policy"}, {"id", id}, {"ok", ok}, {"what", what}}); }
 
   nlohmann::json& message_;
   Send send_;

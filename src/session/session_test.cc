@@ -188,5 +188,29 @@ TEST(LivePolicy, WhatTheGuardRefusesIsTakenBack) {
   policy.request("nonsense");
 }
 
+TEST(LivePolicy, AnotherBrokersRootIsTrustedOnceAndTakenBackWhereItIsRefused) {
+  using nlohmann::json;
+  json message = {{"type", "configure"}, {"config", {{"egress", {{"allow", json::array()}, {"extra_ca", "FIRST"}}}}}}, before = message;
+  std::vector<json> sent, told;
+  bool up = true;
+  LivePolicy policy(message, [&](const json& m) -> Result<> { return up ? (sent.push_back(m), Result<>{}) : fail(Code::unavailable, "down"); }, [&](const json& e) { told.push_back(e); });
+  policy.trust("");
+  policy.trust("FIRST");
+  EXPECT_TRUE(sent.empty());
+  policy.trust("SECOND");
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(message["config"]["egress"]["extra_ca"], "FIRST\nSECOND");
+  policy.trust("SECOND");
+  EXPECT_EQ(sent.size(), 1u);
+  EXPECT_FALSE(policy.refused("no certificate")) << "no operator's request: the error is news";
+  EXPECT_EQ(message, before);
+  policy.trust("THIRD");
+  policy.accepted();
+  up = false;
+  policy.trust("FOURTH");
+  EXPECT_EQ(message["config"]["egress"]["extra_ca"], "FIRST\nTHIRD\nFOURTH") << "for the next guard";
+  EXPECT_TRUE(told.empty());
+}
+
 }  // namespace
 }  // namespace bottle::session

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "base/file.h"
+#include "base/future.h"
 #include "session/agent_relay.h"
 #include "session/audit_file.h"
 #include "session/egress_summary.h"
@@ -190,7 +191,7 @@ class Watch {
   void revive_guard() {
     using namespace std::chrono_literals;
     if (reviving_.valid()) {
-      if (reviving_.wait_for(0s) != std::future_status::ready) return;
+      if (!is_ready(reviving_)) return;
       auto link = reviving_.get();
       retry_at_ = Clock::now() + std::min<Clock::duration>(200ms * (1 << std::min(attempts_, 8)), 30s);
       if (!link) {

@@ -60,16 +60,6 @@ std::string without_sessions(std::string_view packed_refs) {
   return out;
 }
 
-Result<std::string> all_of(int fd, const std::string& path) {
-  std::string text;
-  char buffer[65536];
-  for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) != 0;) {
-    if (n < 0 && errno != EINTR) return fail_errno("reading " + path);
-    if (n > 0) text.append(buffer, static_cast<size_t>(n));
-  }
-  return text;
-}
-
 class Packer {
  public:
   Packer(const Outgoing& o, Summary& summary, const Sink& sink)
@@ -213,7 +203,7 @@ class Packer {
       if (clean != text) summary_.warnings.push_back("credentials in .git/config were left out of the copy");
       return tar_.file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid, clean);
     }
-    if (path == ".git/packed-refs") return tar_.file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid, without_sessions(TRY(all_of(in.get(), path))));
+    if (path == ".git/packed-refs") return tar_.file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid, without_sessions(TRY(read_all(in.get(), path, SIZE_MAX))));
     auto size = static_cast<uint64_t>(st.st_size);
     summary_.bytes += size;
     TRY(tar_.begin_file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid, size));

@@ -109,8 +109,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
 
 // What dead owners left goes first: its subnets and names are free again.
 void sweep_meanwhile(const FarWorld& world) {
-  if (world.engine_socket.empty()) return;
-  auto engine = docker::Engine::connect({world.engine_socket, "this machine"});
+  auto engine = engine_of(world);
   if (!engine) return;
   if (auto orphans = find_orphans(world.directories, &*engine)) sweep(world.directories, *orphans);
 }
@@ -157,11 +156,6 @@ int serve(const FarWorld& world) {
   }
   pass(0, 1, socket.get());
   return 0;
-}
-
-Result<docker::Engine> engine_of(const FarWorld& world) {
-  if (world.engine_socket.empty()) return fail(Code::unavailable, world.engine_error);
-  return docker::Engine::connect({world.engine_socket, "this machine"});
 }
 
 // The session's directory may not be there yet: the job travels on another connection.
@@ -240,7 +234,7 @@ Result<> fetch(const FarWorld& world, const std::string& session) {
 
 // The workspace as it is now, unless it is what the caller has already.
 Result<> checkpoint(const FarWorld& world, const std::string& session, const std::string& known) {
-  auto engine = TRY(docker::Engine::connect({world.engine_socket, "this machine"}));
+  auto engine = TRY(engine_of(world));
   std::string container = Names(session).agent;
   auto each = [&](const docker::Engine::Writer& to) { return engine.get_archive(container, "/workspace", to); };
   Fingerprint before;
@@ -312,7 +306,7 @@ Result<> attach(const FarWorld& world, const std::string& session) {
 }
 
 Result<> layers(const FarWorld& world) {
-  auto engine = TRY(docker::Engine::connect({world.engine_socket, "this machine"}));
+  auto engine = TRY(engine_of(world));
   json all = json::array();
   for (const auto& reference : TRY(engine.references("bottle-agent-"))) all.push_back({{"image", reference}, {"layers", TRY(engine.layers(reference))}});
   return write_all(1, all.dump() + "\n");
@@ -322,7 +316,7 @@ Result<> layers(const FarWorld& world) {
 Result<> warm(const FarWorld& world) {
   std::string roots = TRY(read_file("/dev/stdin", 8 << 20));
   TRY(write_file_atomically(roots_path(world), roots));
-  auto engine = TRY(docker::Engine::connect({world.engine_socket, "this machine"}));
+  auto engine = TRY(engine_of(world));
   TRY(ensure_guard_image(engine));
   TRY(ensure_egress_network(engine));
   TRY(ensure_runtime(engine, TRY(engine.info()), runtimes_path(world), "auto"));
@@ -330,7 +324,7 @@ Result<> warm(const FarWorld& world) {
 }
 
 Result<> load(const FarWorld& world) {
-  auto engine = TRY(docker::Engine::connect({world.engine_socket, "this machine"}));
+  auto engine = TRY(engine_of(world));
   TRY(engine.load_image([](char* buffer, size_t size) -> Result<size_t> {
     ssize_t n;
     do n = ::read(0, buffer, size);

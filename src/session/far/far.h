@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "docker/engine.h"
 #include "session/state.h"
 
 namespace bottle::session {
@@ -28,6 +29,9 @@ struct FarWorld {
 
 // [{"device":…,"to":"a.b.c.d/n"}…]: what this machine has a route to, other than by its default.
 nlohmann::json machine_routes();
+
+// Blocking. The error says why there is none, and what to do.
+Result<docker::Engine> engine_of(const FarWorld& world);
 
 // What the engine says of itself: the engine's slowest answer, so asked for first, and once. `world` must outlive it.
 using EngineInfo = std::shared_future<Result<nlohmann::json>>;

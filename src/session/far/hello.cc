@@ -58,8 +58,7 @@ json interfaces() {
 }
 
 json engine_facts(const FarWorld& world, const EngineInfo& asked, json& hello) {
-  if (world.engine_socket.empty()) return {{"error", world.engine_error}};
-  auto engine = docker::Engine::connect({world.engine_socket, "this machine"});
+  auto engine = engine_of(world);
   if (!engine) return {{"error", engine.error().what}, {"todo", engine.error().todo}};
   auto images = engine->references("bottle-agent-");
   const auto& info = asked.get();
@@ -88,11 +87,13 @@ json machine_routes() {
 
 std::string roots_path(const FarWorld& world) { return std::filesystem::path(world.path_to_self).parent_path() / "roots.pem"; }
 
+Result<docker::Engine> engine_of(const FarWorld& world) {
+  if (world.engine_socket.empty()) return fail(Code::unavailable, world.engine_error);
+  return docker::Engine::connect({world.engine_socket, "this machine"});
+}
+
 EngineInfo ask_info(const FarWorld& world) {
-  return std::async(std::launch::async, [&world]() -> Result<json> {
-           if (world.engine_socket.empty()) return fail(Code::unavailable, world.engine_error);
-           return TRY(docker::Engine::connect({world.engine_socket, "this machine"})).info();
-         }).share();
+  return std::async(std::launch::async, [&world]() -> Result<json> { return TRY(engine_of(world)).info(); }).share();
 }
 
 json far_hello(const FarWorld& world, const EngineInfo& info) {

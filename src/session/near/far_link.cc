@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/future.h"
 #include "session/near/far_words.h"
 
 namespace bottle::session {
@@ -86,7 +87,7 @@ std::vector<FarLink::News> FarLink::look(bool readable) {
   if (channel_ && greeted_ && deaf_ != Clock::time_point{} && Clock::now() - deaf_ > kLastWords) lose("the connection broke");
   if (channel_ && !greeted_ && Clock::now() - heard_ > patience_) lose("the other machine did not answer");
   if (broken_) news.push_back({News::Kind::lost, {}, {}, {Code::closed, *std::exchange(broken_, std::nullopt), ""}});
-  if (reconnecting_.valid() && reconnecting_.wait_for(0s) == std::future_status::ready) {
+  if (is_ready(reconnecting_)) {
     auto back = reconnecting_.get();
     if (back) {
       use(std::move(back->first), std::move(back->second));

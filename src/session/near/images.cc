@@ -101,6 +101,11 @@ class Gzip {
 
 }  // namespace
 
+bool has_image(const json& hello, const std::string& reference) {
+  auto images = hello.value("images", json::array());
+  return std::find(images.begin(), images.end(), reference) != images.end();
+}
+
 size_t shared_layers(const std::vector<std::string>& layers, const json& there) {
   size_t most = 0;
   if (!there.is_array()) return 0;

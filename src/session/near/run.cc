@@ -59,6 +59,7 @@ class RemoteSession {
       ledger_ = TRY(Ledger::adopt(place_.directory, owner));
       auto view = TRY(read_ledger(place_.directory));
       work_.was_sent(view.base);
+      offline_ = view.offline;
       if (view.vm.is_object()) place_.vm_name = view.vm.value("name", "");
       if (!place_.vm_name.empty()) (void)machine::take_over(place_.vm_name, vm_places(job_));  // gone: the far side cannot be reached, and it will be told
       running_ = true;
@@ -71,7 +72,7 @@ class RemoteSession {
     TRY(clients_.listen(place_.directory + "/socket"));
     write_remote_info(job_, place_, running_ ? "running" : "starting");
     if (job_.remote->adopt) return adopt(), Result<>();
-    if (job_.remote->vm) return make_vm(), Result<>();
+    if (job_.remote->vm) return make_vm();
     return send_job(TRY(FarSide::reach(place_.far, false)), std::move(*channel_));
   }
 
@@ -79,16 +80,17 @@ class RemoteSession {
   void adopt() {
     if (!job_.remote->stop) {
       Job there = job_;
-      there.relay_all = job_.remote->offline;
+      there.relay_all = offline_;
       if (auto made = make_near_end(there); !made) clients_.event({{"event", "warning"}, {"what", "what stays on this machine cannot be used from there: " + made.error().what}});
     }
     link_.reconnect(place_.far);
   }
 
-  void make_vm() {
+  Result<> make_vm() {
     place_.vm_name = machine::new_vm_name(session_);
-    auto noted = ledger_->note({{"vm", {{"name", place_.vm_name}, {"provider", job_.remote->vm->provider}, {"wanted", to_json(*job_.remote->vm)}}}});
-    making_.emplace(job_, place_.vm_name, noted);
+    TRY(ledger_->note({{"vm", {{"name", place_.vm_name}, {"provider", job_.remote->vm->provider}, {"wanted", to_json(*job_.remote->vm)}}}}));
+    making_.emplace(job_, place_.vm_name);
+    return {};
   }
 
   void look_at_the_vm() {

@@ -1,5 +1,7 @@
 #include "session/near/transfers.h"
 
+#include "base/future.h"
+
 namespace bottle::session {
 namespace {
 
@@ -7,11 +9,6 @@ using namespace std::chrono_literals;
 
 constexpr auto kCheckpoint = 60s;
 constexpr auto kIdle = 10s;  // no output for so long after some: a good moment for a checkpoint
-
-template <class T>
-bool is_ready(const std::future<T>& future) {
-  return future.valid() && future.wait_for(0s) == std::future_status::ready;
-}
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/future.h"
 #include "session/near/far_words.h"
 #include "session/near/images.h"
 
@@ -32,12 +33,6 @@ machine::VmSpec spec_of(const Job& job, const std::string& vm_name) {
   spec.environment = wanted.environment;
   spec.path_to_self = job.path_to_self;
   return spec;
-}
-
-bool has_image(const json& hello, const std::string& reference) {
-  for (const auto& image : hello.value("images", json::array()))
-    if (image == reference) return true;
-  return false;
 }
 
 Result<> check_engine(const json& hello) {
@@ -133,10 +128,8 @@ Result<> warm_up(ReadyVm& ready, const std::string& roots) {
 
 }  // namespace
 
-Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, const std::function<Result<>(const json&)>& will_make,
-                                const std::function<void(const std::string&)>& progress) {
+Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, const std::function<void(const std::string&)>& progress) {
   machine::VmSpec spec = spec_of(job, vm_name);
-  spec.will_make = will_make;
   if (job.remote->unseen) return make(spec, job.remote->far, true, progress);
   auto ready = TRY(make_ready(spec, job.remote->far, job.engine, {job.plan.image.reference}, progress));
   ready.token = TRY(hand_over_token(job, spec, ready, progress));
@@ -149,15 +142,15 @@ struct VmInTheMaking::Steps {
   std::vector<std::string> lines;
 };
 
-VmInTheMaking::VmInTheMaking(const Job& job, const std::string& vm_name, Result<> noted) : steps_(std::make_shared<Steps>()) {
+VmInTheMaking::VmInTheMaking(const Job& job, const std::string& vm_name) : steps_(std::make_shared<Steps>()) {
   std::promise<Result<ReadyVm>> promise;
   ready_ = promise.get_future();
-  std::thread([job, vm_name, noted, promise = std::move(promise), steps = steps_]() mutable {
+  std::thread([job, vm_name, promise = std::move(promise), steps = steps_]() mutable {
     auto progress = [&](const std::string& line) {
       std::lock_guard lock(steps->mutex);
       steps->lines.push_back(line);
     };
-    promise.set_value(make_session_vm(job, vm_name, [&](const json&) { return noted; }, progress));
+    promise.set_value(make_session_vm(job, vm_name, progress));
   }).detach();
 }
 
@@ -167,7 +160,7 @@ std::vector<std::string> VmInTheMaking::steps() {
 }
 
 std::optional<Result<ReadyVm>> VmInTheMaking::look() {
-  if (!ready_.valid() || ready_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return std::nullopt;
+  if (!is_ready(ready_)) return std::nullopt;
   return ready_.get();
 }
 

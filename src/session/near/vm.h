@@ -29,10 +29,8 @@ struct ReadyVm {
   Token token;  // how the sign-in token gets there; Via::job: among the job's values
 };
 
-// Blocking, minutes. What is independent runs at once: the image is packed while the VM boots. `will_make` writes the ledger's
-// record. On error the VM may be there: destroy_session_vm() sees to it.
-Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, const std::function<Result<>(const nlohmann::json&)>& will_make,
-                                const std::function<void(const std::string&)>& progress);
+// Blocking, minutes. What is independent runs at once: the image is packed while the VM boots. The ledger has its name already. On error the VM may be there: destroy_session_vm() sees to it.
+Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, const std::function<void(const std::string&)>& progress);
 
 // The hello of a VM from a baked disk: what the job rests on is there.
 Result<> judge_baked(const nlohmann::json& hello, const std::string& image);
@@ -40,8 +38,7 @@ Result<> judge_baked(const nlohmann::json& hello, const std::string& image);
 // The same on a thread that nobody waits for: it takes minutes, and whoever gives up meanwhile destroys the VM.
 class VmInTheMaking {
  public:
-  // `noted`: the outcome of the ledger's record, which was written before there can be a VM.
-  VmInTheMaking(const Job& job, const std::string& vm_name, Result<> noted);
+  VmInTheMaking(const Job& job, const std::string& vm_name);
   // What has happened since they were last asked for.
   std::vector<std::string> steps();
   // Empty until it is ready, or has failed; then once.

@@ -1,0 +1,15 @@
+// Looking at a future without waiting for it.
+#pragma once
+
+#include <chrono>
+#include <future>
+
+namespace bottle {
+
+// False also where nothing was begun.
+template <class T>
+bool is_ready(const std::future<T>& future) {
+  return future.valid() && future.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+}
+
+}  // namespace bottle
