@@ -83,11 +83,11 @@ Error explain(const Target& target, const std::string& complaint) {
   if (says("Permission denied") || says("Too many authentication failures"))
     return {Code::denied, name + " does not let you in: " + last_line(complaint), "make `ssh " + name + " true` work first (key, agent, user)"};
   if (says("Could not resolve hostname") || says("Name or service not known"))
-    return {Code::not_found, "there is no host " + target.host + ": " + last_line(complaint)};
-  if (says("timed out") || says("Timeout")) return {Code::timed_out, name + " does not answer: " + last_line(complaint)};
+    return {Code::not_found, "there is no host " + target.host + ": " + last_line(complaint), "check the name; `ssh " + name + " true` must work first"};
+  if (says("timed out") || says("Timeout")) return {Code::timed_out, name + " does not answer: " + last_line(complaint), "is it running, and does a firewall let you through to its sshd?"};
   if (says("Connection refused") || says("No route to host") || says("unreachable") || says("Connection closed") || says("Connection reset"))
     return {Code::unavailable, name + " cannot be reached: " + last_line(complaint), "is its sshd running, on that port?"};
-  return {Code::unavailable, "ssh to " + name + " failed: " + (complaint.empty() ? "it said nothing" : last_line(complaint))};
+  return {Code::unavailable, "ssh to " + name + " failed: " + (complaint.empty() ? "it said nothing" : last_line(complaint)), "make `ssh " + name + " true` work first"};
 }
 
 Result<Connection> Connection::open(const Target& target, const Options& options) {

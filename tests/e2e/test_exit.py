@@ -39,6 +39,10 @@ def test_a_prompt_keeps_its_newlines_quotes_and_size(operator):
     (["start", "a", "--yes", "--headless", "-p", "x"], {"bottles": {"b": {"egres": {}}}}, "egress"),
     (["start", "a", "--yes", "--headless", "-p", "x"],
      {"bottles": {"b": {"env": {"X": "${SURELY_NOT_SET}"}}}, "agents": {"a": {"bottle": "b", "provider": "shell"}}}, "SURELY_NOT_SET"),
+    (["start", "a", "--yes", "--headless", "-p", "x", "--ttl", "1h"], None, "--vm"),
+    (["start", "a", "--yes", "--headless", "-p", "x", "--keep"], None, "--vm"),
+    (["start", "a", "--yes", "--headless", "-p", "x", "--allow-vpn"], None, "--remote"),
+    (["start", "a", "--yes", "--headless", "-p", "x", "--vm", "lab", "--remote", "a@b"], None, "excludes"),
     (["no-such-command"], None, ""),
 ])
 def test_our_own_failures_are_125_and_leave_nothing(world, operator, arguments, config, says):

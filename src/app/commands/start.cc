@@ -56,14 +56,14 @@ Result<> set_token(StartOptions& o) {
   o.remote.tunnel = o.secrets == "tunnel";
   bool here = o.remote.target.empty() && o.vm.name.empty();
   if (o.remote.tunnel && here) return fail(Code::invalid, "--secrets tunnel is for a bottle on another machine", "say --remote or --vm, or leave it out");
-  if (o.remote.tunnel && (!o.token_via.empty() || !token.file.empty())) return fail(Code::invalid, "--secrets tunnel keeps the token here: --token-via does not go with it");
+  if (o.remote.tunnel && (!o.token_via.empty() || !token.file.empty())) return fail(Code::invalid, "--secrets tunnel keeps the token here: --token-via does not go with it", "leave one of them out");
   if (o.token_via.empty() && token.file.empty()) return {};
   if (here) return fail(Code::invalid, "--token-via is for a bottle on another machine", "say --remote or --vm, or leave it out");
   if (o.token_via.empty()) o.token_via = "provider";
   token.via = o.token_via == "sendenv" ? session::Token::Via::sendenv : o.token_via == "provider" ? session::Token::Via::provider : session::Token::Via::job;
   bool provider = token.via == session::Token::Via::provider;
   if (provider && token.file.empty() && o.vm.name.empty()) return fail(Code::invalid, "--token-via provider: where is it?", "name the file on that machine: --token-file PATH");
-  if (!provider && !token.file.empty()) return fail(Code::invalid, "--token-file is for --token-via provider");
+  if (!provider && !token.file.empty()) return fail(Code::invalid, "--token-file is for --token-via provider", "say that, or leave --token-file out");
   return {};
 }
 
@@ -101,7 +101,6 @@ Result<int> start_session(const StartOptions& options) {
   };
   if (options.remote.target.empty() && options.vm.name.empty() && (options.remote.transport.is_mosh() || !options.remote.transport.mosh.ports.empty()))
     return fail(Code::invalid, "--transport is for a bottle on another machine", "say which: --remote USER@HOST, or --vm NAME");
-  if (!options.remote.target.empty() && !options.vm.name.empty()) return fail(Code::invalid, "--remote and --vm exclude each other");
   std::unique_ptr<Place> place;
   if (!options.remote.target.empty()) place = TRY(remote_place(options.remote, say));
   else if (!options.vm.name.empty()) place = TRY(vm_place(options.vm, options.remote, manifest));
@@ -193,12 +192,12 @@ void add_start(CLI::App& app, int& exit) {
   command->add_option("--workspace", o->plan.workspace_mode);
   command->add_option("--runtime", o->plan.runtime);
   command->add_option("--image", o->plan.image);
-  command->add_option("--remote", o->remote.target);
-  command->add_flag("--allow-vpn", o->remote.allow_vpn);
-  command->add_option("--vm", o->vm.name);
-  command->add_option("--ttl", o->vm.ttl);
-  command->add_option("--idle", o->vm.idle);
-  command->add_flag("--keep", o->vm.keep);
+  auto* remote = command->add_option("--remote", o->remote.target);
+  command->add_flag("--allow-vpn", o->remote.allow_vpn)->needs(remote);
+  auto* vm = command->add_option("--vm", o->vm.name)->excludes(remote);
+  command->add_option("--ttl", o->vm.ttl)->needs(vm);
+  command->add_option("--idle", o->vm.idle)->needs(vm);
+  command->add_flag("--keep", o->vm.keep)->needs(vm);
   command->add_flag("--record", o->plan.record);
   command->add_option("--secrets", o->secrets)->check(CLI::IsMember({"there", "tunnel"}));
   command->add_option("--token-via", o->token_via)->check(CLI::IsMember({"stdin", "sendenv", "provider"}));

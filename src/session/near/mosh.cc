@@ -33,7 +33,7 @@ bool says_utf8(const char* locale) {
 Result<std::vector<std::string>> addresses_of(const std::string& host) {
   addrinfo hints{}, *list = nullptr;
   hints.ai_socktype = SOCK_DGRAM;
-  if (int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &list); error != 0) return fail(Code::not_found, "there is no host " + host + ": " + ::gai_strerror(error));
+  if (int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &list); error != 0) return fail(Code::not_found, "there is no host " + host + ": " + ::gai_strerror(error), "leave out --transport mosh, if only ssh's configuration knows it");
   std::vector<std::string> all;
   for (addrinfo* each = list; each; each = each->ai_next) {
     char text[NI_MAXHOST];
