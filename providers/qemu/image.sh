@@ -67,6 +67,19 @@ done
 emulated=
 case " $(/bin/busybox cat /proc/cmdline) " in *" bottle.emulated "*) emulated="/bin/busybox linux64 -R" ;; esac
 /bin/busybox umount /proc
+# The kernel changes its own code when there is a first control group with limits, and again when there is none left. QEMU 7.2 now and then
+# keeps for ever what another processor translated in that very moment, and the VM hangs. So that group is made here, where there is one
+# processor, and stays; the others (maxcpus=1) come after it.
+if [ -n "$emulated" ]; then
+  /bin/busybox mount -t sysfs sys /sys
+  /bin/busybox mount -t cgroup2 cgroup /sys/fs/cgroup
+  echo "+cpu +cpuset +memory" >/sys/fs/cgroup/cgroup.subtree_control
+  /bin/busybox mkdir /sys/fs/cgroup/first
+  echo "100000 100000" >/sys/fs/cgroup/first/cpu.max
+  /bin/busybox umount /sys/fs/cgroup
+  for online in /sys/devices/system/cpu/cpu*/online; do echo 1 >"$online"; done
+  /bin/busybox umount /sys
+fi
 exec $emulated /bin/busybox switch_root /root /lib/systemd/systemd
 INIT
 
@@ -146,6 +159,13 @@ Before=shutdown.target
 After=bottle-network.service systemd-tmpfiles-setup.service
 END
 done
+# The engine starts itself anew for each step of a container's network and files: without a collection of garbage in each of them.
+for unit in docker.service containerd.service; do
+  write "/etc/systemd/system/$unit.d/20-memory.conf" <<'END'
+[Service]
+Environment=GOGC=400
+END
+done
 # (An order of a unit's own file cannot be taken back by a drop-in.)
 sed -E '/^(After|Wants)=/s/(network-online|firewalld)\.(target|service) ?//g' "$root/lib/systemd/system/docker.service" | write /etc/systemd/system/docker.service
 write /etc/containerd/config.toml <<'END'
@@ -168,14 +188,15 @@ inside systemctl -q mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.
   systemd-sysusers.service systemd-modules-load.service kmod-static-nodes.service systemd-pcrphase.service systemd-pcrphase-sysinit.service \
   proc-sys-fs-binfmt_misc.automount apparmor.service cloud-config.service cloud-final.service cloud-init-hotplugd.socket rsync.service
 
-# The kernel, and the initrd with what it needs to see the disk.
+# The kernel, and the initrd with what it needs to see the disk, and what the engine would have the kernel look for, a process each time.
 version=$(ls "$root/lib/modules")
 cp "$root/boot/vmlinuz-$version" "$work/out/vmlinuz"
 initrd=$work/out/initrd.d
 mkdir -p "$initrd/bin" "$initrd/modules"
 cp "$root/bin/busybox" "$initrd/bin/"
 install -m 755 "$work/init" "$initrd/init"
-for module in virtio_pci virtio_blk ext4 virtio_net virtio_rng isofs overlay br_netfilter veth; do
+for module in virtio_pci virtio_blk ext4 virtio_net virtio_rng isofs overlay br_netfilter veth nft_chain_nat nft_compat xt_addrtype xt_conntrack \
+  xt_MASQUERADE xt_nat xt_tcpudp unix_diag xfrm_user; do
   inside modprobe --set-version "$version" --show-depends --ignore-install "$module"
 done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' | while read -r path; do
   name=${path##*/}

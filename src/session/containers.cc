@@ -33,7 +33,16 @@ json guard_container(const std::string& image, const json& labels) {
               {"net.ipv4.ip_unprivileged_port_start", "0"}}}}}};
 }
 
-json agent_container(const Job& job, const Subnet& subnet, const std::string& egress_gateway, const json& labels) {
+json guard_endpoint(const Subnet& subnet) { return {{"IPAMConfig", {{"IPv4Address", subnet.guard}}}, {"Aliases", {"guard"}}}; }
+
+json offline_guard_container(const std::string& image, const std::string& network, const Subnet& subnet, const json& labels) {
+  json config = guard_container(image, labels);
+  config["HostConfig"]["NetworkMode"] = network;
+  config["NetworkingConfig"] = {{"EndpointsConfig", {{network, guard_endpoint(subnet)}}}};
+  return config;
+}
+
+json agent_container(const Job& job, const Subnet& subnet, const std::string& host_address, const json& labels) {
   const auto& plan = job.plan;
   Names names(plan.session);
   std::string user = std::to_string(plan.uid) + ":" + std::to_string(plan.gid);
@@ -76,7 +85,7 @@ json agent_container(const Job& job, const Subnet& subnet, const std::string& eg
           {"StdinOnce", false},
           {"Labels", labels},
           {"Env",
-           {"BOTTLE_GUARD=" + subnet.guard + ":3128", "BOTTLE_GATEWAY=" + subnet.gateway, "BOTTLE_PROBE_HOSTS=" + egress_gateway,
+           {"BOTTLE_GUARD=" + subnet.guard + ":3128", "BOTTLE_GATEWAY=" + subnet.gateway, "BOTTLE_PROBE_HOSTS=" + host_address,
             "BOTTLE_RUNTIME=" + plan.runtime}},
           {"HostConfig", host},
           {"NetworkingConfig",

@@ -11,9 +11,14 @@
 
 namespace bottle::session {
 
+// On the egress bridge; it joins the session's network before it starts.
 nlohmann::json guard_container(const std::string& image, const nlohmann::json& labels);
+nlohmann::json guard_endpoint(const Subnet& subnet);
 
-// `egress_gateway`: an address of the host that the self-test is to find unreachable.
-nlohmann::json agent_container(const Job& job, const Subnet& subnet, const std::string& egress_gateway, const nlohmann::json& labels);
+// Of a machine without a network: it has the session's only.
+nlohmann::json offline_guard_container(const std::string& image, const std::string& network, const Subnet& subnet, const nlohmann::json& labels);
+
+// `host_address`: an address of the host that the self-test is to find unreachable.
+nlohmann::json agent_container(const Job& job, const Subnet& subnet, const std::string& host_address, const nlohmann::json& labels);
 
 }  // namespace bottle::session

@@ -176,7 +176,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   auto network = std::async(std::launch::async, [&] {
                    return make_internal_network(engine, names.network, labelled("network"), guess);
                  }).share();
-  auto egress = std::async(std::launch::async, [&] { return ensure_egress_network(engine); }).share();
+  auto host = std::async(std::launch::async, [&] { return job.relay_all ? host_address(engine) : ensure_egress_network(engine); }).share();
   auto root_made = std::async(std::launch::async, [&] { return pki::Root::make(plan.session); }).share();
   auto ssh_agent = std::async(std::launch::async, [&]() -> Result<std::unique_ptr<SessionAgent>> {
     if (!needs_own_agent(job)) return nullptr;
@@ -187,12 +187,24 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
     GuardLink link;
     json message;
   };
+  auto create_guard = [&](const std::string& image) -> Result<Subnet> {
+    if (!job.relay_all) {
+      TRY(host.get());
+      TRY(engine.create_container(names.guard, guard_container(image, labelled("guard"))));
+      Subnet subnet = TRY(network.get());
+      TRY(engine.connect_network(names.network, names.guard, guard_endpoint(subnet)));
+      return subnet;
+    }
+    auto create = [&](const Subnet& at) { return engine.create_container(names.guard, offline_guard_container(image, names.network, at, labelled("guard"))); };
+    auto made = create(guess);  // some engines want the network to be there first
+    Subnet subnet = TRY(network.get());
+    if (made && subnet != guess) TRY(engine.remove_container(names.guard));
+    if (!made || subnet != guess) TRY(create(subnet));
+    return subnet;
+  };
   auto guard = std::async(std::launch::async, [&]() -> Result<Guard> {
     std::string reference = TRY(ensure_guard_image(engine));
-    TRY(egress.get());
-    TRY(engine.create_container(names.guard, guard_container(reference, labelled("guard"))));
-    Subnet subnet = TRY(network.get());
-    TRY(engine.connect_network(names.network, names.guard, {{"IPAMConfig", {{"IPv4Address", subnet.guard}}}, {"Aliases", {"guard"}}}));
+    Subnet subnet = TRY(create_guard(reference));
     Values values = TRY(arrivals.values.get());
     json message = {{"type", "configure"}, {"config", guard_config(plan, {subnet.guard, job.ca_bundle, job.extra_ca, values.secrets, job.far, job.tunnel, job.relay_all})}};
     message["config"]["ssh_agent"] = !job.ssh_keys.empty();
@@ -202,10 +214,10 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   });
   workspace::Summary sent;
   auto agent = [&]() -> Result<Gate> {
-    std::string gateway = TRY(egress.get());
+    std::string host_ip = TRY(host.get());
     Subnet tried = guess;
     auto create = [&]() -> Result<> {
-      json config = agent_container(job, tried, gateway, labelled("agent"));
+      json config = agent_container(job, tried, host_ip, labelled("agent"));
       if (engine.create_container(names.agent, config)) return {};
       TRY(network.get());  // some engines want the network to be there first
       TRY(engine.create_container(names.agent, config));
@@ -235,7 +247,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   }();
   auto guarded = guard.get();
   Subnet subnet = TRY(network.get());  // its error is the one that explains the others
-  TRY(egress.get());
+  TRY(host.get());
   if (!guarded) return std::unexpected(std::move(guarded.error()).during("starting the guard"));
   if (!agent) return std::unexpected(std::move(agent.error()).during("starting the agent's container"));
 

@@ -104,4 +104,12 @@ Result<std::string> ensure_egress_network(docker::Engine& engine) {
   return fail(Code::limit, "no subnet is free for the network bottle-egress");
 }
 
+Result<std::string> host_address(docker::Engine& engine) {
+  auto bridge = engine.inspect_network("bridge");
+  if (bridge)
+    for (const auto& config : (*bridge)["IPAM"]["Config"])
+      if (auto gateway = config.value("Gateway", ""); !gateway.empty()) return gateway;
+  return ensure_egress_network(engine);
+}
+
 }  // namespace bottle::session

@@ -1,4 +1,4 @@
-// The two networks: one that leads nowhere, per session, and one for all guards.
+// The two networks: one that leads nowhere, per session, and one for all guards, where the machine has a network at all.
 #pragma once
 
 #include <string>
@@ -26,5 +26,8 @@ Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& 
 
 // Creates the shared egress bridge if it is not there. Its gateway address, which is the host's. Blocking.
 Result<std::string> ensure_egress_network(docker::Engine& engine);
+
+// The host's address on the bridge that every engine has, or, where the operator took that away, on the egress bridge. Blocking.
+Result<std::string> host_address(docker::Engine& engine);
 
 }  // namespace bottle::session

@@ -12,13 +12,14 @@ def test_the_machine_is_made_used_and_confirmed_gone(world, operator, lab):  # n
     run_dir = os.path.join(operator.home, "run")
     os.makedirs(run_dir, mode=0o700)
     env = {"XDG_CACHE_HOME": lab.env["XDG_CACHE_HOME"], "XDG_RUNTIME_DIR": run_dir}
-    script = ('[ "$BOTTLE_TEST" = inside ] || exit 99\nuname -r; cat /proc/self/personality /proc/1/personality; echo made >made.txt; curl -sS https://allowed.example.org/; '
+    script = ('[ "$BOTTLE_TEST" = inside ] || exit 99\nuname -r; nproc; cat /proc/self/personality /proc/1/personality; echo made >made.txt; curl -sS https://allowed.example.org/; '
               "curl -sS -o /dev/null https://forbidden.example.net/; exit 6")
     done = operator.bottle("start", "a", "--yes", "--headless", "--json", "-p", script, "--vm", "lab", config=config, env=env, timeout=900)
     assert done.returncode == 6, done.stderr[-4000:]
     assert "allowed.example.org" in done.stdout
     assert done.stdout.split("\n")[0] != os.uname().release, "the kernel is another one"
-    assert done.stdout.split("\n")[1:3] == ["00000000"] * 2, "emulated, and without address space randomization where the agent is"
+    assert done.stdout.split("\n")[1] == "2", "the initrd brings the processors that wait for it"
+    assert done.stdout.split("\n")[2:4] == ["00000000"] * 2, "emulated, and without address space randomization where the agent is"
     refs = operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").split()
     worktree = [ref for ref in refs if ref.endswith("/worktree")][0]
     assert operator.git("show", worktree + ":made.txt") == "made\n"

@@ -162,6 +162,8 @@ def test_without_a_network_all_goes_by_the_operators_side(cloud, until):
         vm = json.load(open(os.path.join(cloud.vms, cloud.there()[0], "vm.json")))
         refused = world_module.run("nsenter", "--net=/run/netns/" + vm["ns"], "--", "iptables", "-w", "-nvxL", "OUTPUT").stdout
         assert "DROP" in refused, refused
+        legs = [line for line in world_module.run("ip", "-n", vm["ns"], "-br", "link", "show", "type", "veth").stdout.splitlines() if line.startswith("veth")]
+        assert len(legs) == 2, "the agent's and the guard's, which is not on an egress bridge: " + str(legs)
     finally:
         cloud.bottle("stop", *cloud.operator.sessions())
         process.communicate(timeout=60)

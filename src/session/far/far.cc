@@ -312,13 +312,13 @@ Result<> layers(const FarWorld& world) {
   return write_all(1, all.dump() + "\n");
 }
 
-// What the first session here would have to make: the public roots (on stdin), the guard's image, the egress network.
-Result<> warm(const FarWorld& world) {
+// What the first session here would have to make: the public roots (on stdin), the guard's image, the egress network where there is a way out.
+Result<> warm(const FarWorld& world, bool offline) {
   std::string roots = TRY(read_file("/dev/stdin", 8 << 20));
   TRY(write_file_atomically(roots_path(world), roots));
   auto engine = TRY(engine_of(world));
   TRY(ensure_guard_image(engine));
-  TRY(ensure_egress_network(engine));
+  if (!offline) TRY(ensure_egress_network(engine));
   TRY(ensure_runtime(engine, TRY(engine.info()), runtimes_path(world), "auto"));
   return write_all(1, "ok\n");
 }
@@ -344,7 +344,7 @@ int far_main(const FarWorld& world, const std::vector<std::string>& words) {
   auto done = [&]() -> Result<> {
     if (verb == "layers") return layers(world);
     if (verb == "load") return load(world);
-    if (verb == "warm") return warm(world);
+    if (verb == "warm") return warm(world, session == "offline");
     if (!session_name(session)) return fail(Code::invalid, "not a session's name");
     if (verb == "attach") return attach(world, session);
     if (verb == "deliver") return deliver(world, session);

@@ -43,7 +43,7 @@ nlohmann::json far_hello(const FarWorld& world, const EngineInfo& info);
 // Where the public roots of the last start are kept: beside the program.
 std::string roots_path(const FarWorld& world);
 
-// serve [await-engine] | warm | attach SESSION (on a terminal) | deliver SESSION | fetch SESSION | forget SESSION | checkpoint SESSION [HASH] | layers | load | stop SESSION.
+// serve [await-engine] | warm offline|online | attach SESSION (on a terminal) | deliver SESSION | fetch SESSION | forget SESSION | checkpoint SESSION [HASH] | layers | load | stop SESSION.
 // The exit status; errors are told on stderr.
 int far_main(const FarWorld& world, const std::vector<std::string>& words);
 

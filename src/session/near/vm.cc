@@ -119,7 +119,7 @@ Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::stri
 
 // Everything but the provider's part: the VM is as it was when it was made, with what is to stay.
 Result<> warm_up(ReadyVm& ready, const std::string& roots) {
-  TRY(ready.side.send({"warm"}, [&](const Sink& sink) { return sink(roots); }));
+  TRY(ready.side.send({"warm", ready.vm.offline ? "offline" : "online"}, [&](const Sink& sink) { return sink(roots); }));
   auto sealed = TRY(ready.side.connection().capture("sudo -n /usr/local/sbin/bottle-vm seal", {.timeout_ms = 120000}));
   if (sealed.out.find("\"sealed\":true") == std::string::npos)
     return fail(Code::unavailable, "the VM could not be made ready for its disk to be kept: " + machine::printable(sealed.err.empty() ? sealed.out : sealed.err));
