@@ -17,19 +17,22 @@ LAN = "192.168.77.20"
 
 
 class Lines:
-    """A process's output as it comes."""
+    """A process's output, or what it says beside it, as it comes."""
 
-    def __init__(self, process):
-        self.lines, self.process = [], process
+    def __init__(self, process, stream=None):
+        self.lines, self.stream = [], stream or process.stdout
         self.thread = threading.Thread(target=self._read)
         self.thread.start()
 
     def _read(self):
-        for line in self.process.stdout:
+        for line in self.stream:
             self.lines.append(line.strip())
 
     def count(self, text):
         return self.lines.count(text)
+
+    def said(self, text):
+        return any(text in line for line in self.lines)
 
 
 def test_secrets_stay_here_and_requests_come_by(remote, far, until):  # noqa: F811

@@ -334,6 +334,20 @@ def test_the_time_is_up(cloud, until):
     assert until(cloud.nothing_left, 60), (cloud.left(), done.stderr)
 
 
+def test_nobody_reaches_it_again_once_the_agent_runs(cloud, until):
+    """From the moment that the gate is open there is no way to the VM any more: it ends by its own clock, and its start says what was lost."""
+    process = cloud.start("sleep 300", wait=False, vm={"ttl": "30s"})
+    output = Lines(process, process.stderr)
+    assert until(lambda: output.said('"event":"running"'), 60), output.lines
+    (name,) = cloud.records()
+    vm = json.load(open(os.path.join(cloud.vms, name, "vm.json")))
+    world_module.run("nsenter", "--net=/run/netns/" + vm["ns"], "--", "iptables", "-w", "-I", "INPUT", "-p", "tcp", "--dport", "22", "-j", "REJECT", "--reject-with", "tcp-reset")
+    assert until(lambda: process.poll() is not None, 120), (output.lines, cloud.left())
+    output.thread.join()
+    assert process.returncode == 125 and output.said("is gone, and with it what was not fetched") and not output.said("may still be there"), output.lines
+    assert until(cloud.nothing_left, 60), cloud.left()
+
+
 # -- whoever made it dies
 
 WORK = "echo made >made.txt; sync; touch /run/bottle/worked; sleep 300"
