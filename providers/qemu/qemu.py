@@ -241,7 +241,7 @@ def command(directory, vm, kvm):
     args = [QEMU, "-name", vm["name"], "-pidfile", directory + "/pid", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
             "-machine", "pc,usb=off,vmport=off,hpet=off,mem-merge=off,dump-guest-core=off", "-m", str(memory), "-smp", str(cpus)]
-    # erms and fsrm tell the kernel and libc to copy and clear by one instruction. Emulated it goes byte by byte: a start of the engine takes half as long again.
+    # erms and fsrm tell the kernel and libc to copy and clear by one instruction. Emulated it goes byte by byte.
     args += ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,-erms,-fsrm"]
     args += ["-kernel", image + "/vmlinuz", "-initrd", image + "/initrd",
              "-drive", "if=none,id=disk,format=qcow2,cache=unsafe,aio=threads,discard=unmap,file=%s/disk.qcow2" % directory,

@@ -141,12 +141,15 @@ bool abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, boo
   // What the far side says of itself once more, so that "nothing was left" is not a guess. One that is not reached ends by itself what it has
   // begun; one that answers and says that it cannot is asked again later.
   bool clean = true;
-  if (auto forgotten = side ? side->ask({"forget", session}) : Result<Captured>(fail(Code::closed, "it was never reached"))) {
+  auto forgotten = side ? side->ask({"forget", session}) : Result<Captured>(fail(Code::closed, "it was never reached"));
+  if (forgotten) {
     json said = forgotten->status == 0 ? far_words(forgotten->out) : json();
     clean = said.is_object() && said.value("receipt", json::object()).value("confirmed", true);
   }
   ::rmdir((job.directories.results + "/" + session).c_str());
-  if (!place.vm_name.empty()) {
+  // A VM's record is there before the VM, and goes when somebody, as its reaper, has seen it confirmed that the VM is gone: then nobody is asked again.
+  bool gone = !forgotten && !place.vm_name.empty() && !machine::is_recorded(place.vm_name, vm_places(job));
+  if (!place.vm_name.empty() && !gone) {
     json receipt = {{"left", json::array()}};
     destroy_vm(job, place, side, true, clients, receipt);
     clean = receipt.value("confirmed", false);

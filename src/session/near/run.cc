@@ -20,7 +20,6 @@
 #include "session/near/near_end.h"
 #include "session/near/vm.h"
 #include "session/near/transfers.h"
-#include "session/sweep.h"
 
 namespace bottle::session {
 namespace {
@@ -378,9 +377,7 @@ class RemoteSession {
     work_.end_delivery();
     bool gone = running_ && error.code == Code::not_found;
     bool may_run = values_sent_ && !running_;
-    if (gone && !place_.vm_name.empty() && !machine::is_recorded(place_.vm_name, vm_places(job_)))
-      remove_session_directory(place_.directory);  // its reaper saw it confirmed that the VM is gone: there is nothing left to be asked of
-    else if (!unknown_ && ledger_ && (!running_ || gone)) unknown_ = !abandon_remote(job_, place_, link_.side(), may_run, clients_, error);
+    if (!unknown_ && ledger_ && (!running_ || gone)) unknown_ = !abandon_remote(job_, place_, link_.side(), may_run, clients_, error);
     if (unknown_) {  // as if it ran: whoever looks at the record next ends it there, and brings its work
       (void)ledger_->note({{"running", true}, {"base", work_.base()}});
       write_remote_info(job_, place_, "unattended");
