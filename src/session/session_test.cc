@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <sstream>
 
 #include "base/file.h"
@@ -17,8 +18,16 @@
 namespace bottle::session {
 namespace {
 
+// A directory that goes with its test.
+struct Scratch {
+  std::string path = std::filesystem::temp_directory_path() / ("session_test-" + random_hex(6));
+  Scratch() { std::filesystem::create_directory(path); }
+  ~Scratch() { std::filesystem::remove_all(path); }
+};
+
 TEST(OutputLog, IsTheSameFromAFile) {
-  std::string path = ::testing::TempDir() + "/output-" + random_hex(4);
+  Scratch scratch;
+  std::string path = scratch.path + "/output";
   OutputLog log(100);
   for (int i = 0; i < 6; ++i) log.append(i % 2 ? FrameType::diagnostic : FrameType::output, std::string(30, static_cast<char>('a' + i)));
   ASSERT_TRUE(log.save(path));
@@ -33,7 +42,8 @@ TEST(OutputLog, IsTheSameFromAFile) {
 }
 
 TEST(Ledger, SurvivesATornLastLineAndKeepsOrder) {
-  std::string dir = ::testing::TempDir() + "/ledger-" + random_hex(4);
+  Scratch scratch;
+  std::string dir = scratch.path + "/x1";
   {
     auto ledger = Ledger::create(dir, Owner::self());
     ASSERT_TRUE(ledger) << ledger.error().what;
@@ -52,7 +62,8 @@ TEST(Ledger, SurvivesATornLastLineAndKeepsOrder) {
 }
 
 TEST(Ledger, KnowsWhatThereIsToBringHomeUntilItIsHome) {
-  std::string dir = ::testing::TempDir() + "/ledger-" + random_hex(4);
+  Scratch scratch;
+  std::string dir = scratch.path + "/x1";
   auto ledger = Ledger::create(dir, Owner::self());
   ASSERT_TRUE(ledger);
   ASSERT_TRUE(ledger->will_ask(77));
@@ -70,7 +81,8 @@ TEST(Ledger, KnowsWhatThereIsToBringHomeUntilItIsHome) {
 }
 
 TEST(Sweep, LeavesAStartThatIsBeingBornAndRemovesOneThatDiedAtIt) {
-  Directories directories{"", ::testing::TempDir() + "/state-" + random_hex(4) + "/sessions", "/nonexistent/results", ""};
+  Scratch scratch;
+  Directories directories{"", scratch.path + "/sessions", "/nonexistent/results", ""};
   auto unborn = [&](const std::string& name) { return directories.sessions + "/" + kUnborn + name; };
   for (const char* name : {"silent", "living", "dead"}) ASSERT_TRUE(make_directories(unborn(name)));
   Owner owner = Owner::self();
@@ -86,7 +98,8 @@ TEST(Sweep, LeavesAStartThatIsBeingBornAndRemovesOneThatDiedAtIt) {
 }
 
 TEST(Sweep, WhatIsNotFinalIsRememberedInAGrave) {
-  Directories directories{"", ::testing::TempDir() + "/state-" + random_hex(4) + "/sessions", "/nonexistent/results", ""};
+  Scratch scratch;
+  Directories directories{"", scratch.path + "/sessions", "/nonexistent/results", ""};
   std::string directory = directories.sessions + "/x1";
   {
     Owner owner = Owner::self();

@@ -23,6 +23,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "touches_canaries: this test reaches canaries on purpose, to show that they sing")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     for item in items:
         if group := TOGETHER.get(os.path.basename(item.fspath)):

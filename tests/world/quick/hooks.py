@@ -188,6 +188,7 @@ def destroy():
             sys.exit(75)
     if vm:
         kill(vm)
+        run("ip", "-n", NET, "link", "del", "vm%d" % vm["slot"], check=False)  # with its namespace it would go some time later
         run("ip", "netns", "del", vm["ns"], check=False)
         shutil.rmtree(os.path.join(VMS, vm["name"]))
     elif re.fullmatch("[a-z0-9-]+", os.environ.get("BOTTLE_VM_NAME", "")):  # made, and died before it was written down
