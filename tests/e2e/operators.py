@@ -1,0 +1,81 @@
+"""Whoever runs `bottle` in a test: a home, a workspace, a manifest of his own."""
+
+import json
+import os
+import subprocess
+import time
+
+import world as world_module
+
+
+class Session:
+    """How a `bottle start` ended."""
+
+    def __init__(self, done, operator, since):
+        self.status, self.out, self.err, self.since, self.operator = done.returncode, done.stdout, done.stderr, since, operator
+
+    def audit(self):
+        done = self.operator.bottle("logs", "--egress")
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
+
+    def denials(self, host):
+        return [entry for entry in self.audit() if entry.get("action") == "deny" and entry.get("host") == host]
+
+    def explain(self):
+        return "exit status %s\n--- out\n%s\n--- err\n%s" % (self.status, self.out[-4000:], self.err[-4000:])
+
+
+class Operator:
+    def __init__(self, world, home):
+        self.world, self.home, self.workspace = world, home, world.workspace()
+
+    def bottle(self, *args, **kwargs):
+        kwargs.setdefault("cwd", self.workspace)
+        return self.world.bottle(*args, home=self.home, **kwargs)
+
+    def config(self, provider="shell", egress=None, runtime="runc", workspace="clone", env=None, secrets=None, **bottle):
+        rules = {"allow": ["allowed.example.org"], "extra_ca": [self.world.ca],
+                 "hosts": {"api.anthropic.com": [world_module.API_IP + ":443"]}, **(egress or {})}
+        bottle.update(runtime=runtime, workspace=workspace, egress=rules, env={"BOTTLE_TEST": "inside", **(env or {})})
+        if secrets:
+            bottle["secrets"] = secrets
+        return {"bottles": {"b": bottle}, "agents": {"a": {"bottle": "b", "provider": provider}}}
+
+    def start(self, script, *args, env=None, timeout=180, **config):
+        """Runs a shell script, or with provider="claude" a prompt, in a bottle, to its end."""
+        since = time.time()
+        done = self.bottle("start", "a", "--yes", "--headless", "-p", guarded(script, config), *args, config=self.config(**config),
+                           env=env, timeout=timeout)
+        return Session(done, self, since)
+
+    def background(self, script, *args, **config):
+        """The same, not waited for: a Popen."""
+        variables = config.pop("variables", {})  # of the launcher
+        env = {**self.world.environment(self.config(**config), self.home), **variables}
+        return subprocess.Popen(self.world.command("start", "a", "--yes", "--headless", "-p", guarded(script, config), *args),
+                                cwd=self.workspace, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                text=True)
+
+    def sessions(self):
+        path = os.path.join(self.world.state(self.home), "sessions")
+        return sorted(n for n in os.listdir(path) if not n.startswith(".")) if os.path.isdir(path) else []
+
+    def git(self, *args):
+        return world_module.run("git", "-C", self.workspace, *args).stdout
+
+
+def guarded(script, config):
+    """A script of probes does nothing unless it really runs in a test's bottle."""
+    if config.get("provider", "shell") != "shell":
+        return script
+    return '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script
+
+
+def wait_for(condition, seconds, step=0.1):
+    until = time.time() + seconds
+    while time.time() < until:
+        if condition():
+            return True
+        time.sleep(step)
+    return bool(condition())
