@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "machine/vm.h"
+#include "ssh/connection.h"
 
 namespace bottle::machine {
 namespace {
@@ -61,13 +62,6 @@ std::string words_of(Child& child) {
     words.append(buffer, static_cast<size_t>(n));
   }
   return words;
-}
-
-// In an option ssh splits words, and takes %h and the like for its own. Source: ssh_config(5), TOKENS.
-std::string path_for_ssh(const std::string& path) {
-  std::string out = "\"";
-  for (char c : path) out += c == '%' ? "%%" : std::string(1, c);
-  return out + "\"";
 }
 
 Result<Child> start(const ssh::Target& target, const std::string& line) {
@@ -142,9 +136,9 @@ Result<std::string> ask_engine(const ssh::Target& target, int timeout_ms) {
 std::vector<std::string> ssh_argv(const ssh::Target& target, const std::string& remote_command) {
   std::vector<std::string> argv = {"ssh", "-T"};
   for (const std::string& option :
-       {std::string("BatchMode=yes"), std::string("StrictHostKeyChecking=yes"), "UserKnownHostsFile=" + path_for_ssh(target.known_hosts), std::string("GlobalKnownHostsFile=/dev/null"),
+       {std::string("BatchMode=yes"), std::string("StrictHostKeyChecking=yes"), "UserKnownHostsFile=" + ssh::option_path(target.known_hosts), std::string("GlobalKnownHostsFile=/dev/null"),
         "HostKeyAlias=" + target.host_key_alias, std::string("HostKeyAlgorithms=ssh-ed25519"), std::string("UpdateHostKeys=no"), std::string("VerifyHostKeyDNS=no"),
-        std::string("IdentitiesOnly=yes"), std::string("IdentityAgent=none"), "IdentityFile=" + path_for_ssh(target.identity), std::string("PreferredAuthentications=publickey"),
+        std::string("IdentitiesOnly=yes"), std::string("IdentityAgent=none"), "IdentityFile=" + ssh::option_path(target.identity), std::string("PreferredAuthentications=publickey"),
         std::string("ForwardAgent=no"), std::string("ForwardX11=no"), std::string("ClearAllForwardings=yes"), std::string("PermitLocalCommand=no"), std::string("RemoteCommand=none"), std::string("RequestTTY=no"),
         std::string("ControlMaster=no"), std::string("ControlPath=none"), std::string("ConnectTimeout=10"), std::string("ServerAliveInterval=15"),
         std::string("ServerAliveCountMax=8"), std::string("LogLevel=ERROR"), "Port=" + std::to_string(target.port ? target.port : 22), "User=" + target.user})

@@ -71,7 +71,7 @@ void run(const Job& job, Clients& clients) {
 
   // A name that an operator chose may be that of another one's session, whose ledger is elsewhere. What ours names is removed in the end, so this
   // is asked before.
-  if (engine->inspect_network(Names(session).network))
+  if (engine->inspect_network(Names(session).network) && ::access(directory.c_str(), F_OK) != 0)
     return tell_failure(clients, {Code::conflict, "there is a session " + session + " on this engine already", "take another --name"});
 
   // True from here on: whoever finds this directory with a dead owner knows what to remove.

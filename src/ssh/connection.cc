@@ -14,6 +14,8 @@
 namespace bottle::ssh {
 namespace {
 
+constexpr size_t kLongestComplaint = 500;
+
 // Options of ours stand before any configuration file's (ssh_config(5): the first value counts).
 std::vector<std::string> base_argv(const Target& target, const std::string& control_path) {
   std::vector<std::string> argv = {"ssh", "-S", control_path};
@@ -21,7 +23,7 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
   if (!target.known_hosts.empty()) {
     // A machine of ours: nothing of the operator's configuration is meant for it.
     argv.insert(argv.end(), {"-F", "none"});
-    option("UserKnownHostsFile=" + target.known_hosts);
+    option("UserKnownHostsFile=" + option_path(target.known_hosts));
     option("GlobalKnownHostsFile=none");
     option("UpdateHostKeys=no");
   }
@@ -32,10 +34,10 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
   if (!target.identity.empty()) {
     option("IdentitiesOnly=yes");
     option("IdentityAgent=none");
-    argv.insert(argv.end(), {"-i", target.identity});
+    option("IdentityFile=" + option_path(target.identity));
   }
   for (const char* fixed : {"ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none",
-                            "RequestTTY=no", "EscapeChar=none", "LogLevel=ERROR", "Tunnel=no"})
+                            "RequestTTY=no", "EscapeChar=none", "LogLevel=ERROR", "Tunnel=no", "NoHostAuthenticationForLocalhost=no"})
     option(fixed);
   if (!target.user.empty()) argv.insert(argv.end(), {"-l", target.user});
   if (target.port) argv.insert(argv.end(), {"-p", std::to_string(target.port)});
@@ -44,10 +46,13 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
 
 void end_argv(std::vector<std::string>& argv, const Target& target) { argv.insert(argv.end(), {"--", target.host}); }
 
+// Perhaps not ssh's own: a program over there that ends with 255 says what it likes, and this is shown on a terminal.
 std::string last_line(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-  size_t line = text.rfind('\n');
-  return line == std::string::npos ? text : text.substr(line + 1);
+  text.erase(0, text.rfind('\n') + 1);
+  for (char& c : text)
+    if (c < 0x20 || c > 0x7e) c = '?';
+  return text.substr(0, kLongestComplaint);
 }
 
 }  // namespace
@@ -59,6 +64,12 @@ std::string quoted(const std::string& word) {
     else out += c;
   }
   return out + "'";
+}
+
+std::string option_path(const std::string& path) {
+  std::string out = "\"";
+  for (char c : path) out += c == '%' ? "%%" : std::string(1, c);
+  return out + "\"";
 }
 
 Result<std::string> control_directory(const std::string& runtime_directory) {
@@ -83,7 +94,8 @@ Error explain(const Target& target, const std::string& complaint) {
   if (says("Permission denied") || says("Too many authentication failures"))
     return {Code::denied, name + " does not let you in: " + last_line(complaint), "make `ssh " + name + " true` work first (key, agent, user)"};
   if (says("Could not resolve hostname") || says("Name or service not known"))
-    return {Code::not_found, "there is no host " + target.host + ": " + last_line(complaint), "check the name; `ssh " + name + " true` must work first"};
+    // A laptop without a network says the same: it is no word that something is gone.
+    return {Code::unavailable, "there is no host " + target.host + ": " + last_line(complaint), "check the name; `ssh " + name + " true` must work first"};
   if (says("timed out") || says("Timeout")) return {Code::timed_out, name + " does not answer: " + last_line(complaint), "is it running, and does a firewall let you through to its sshd?"};
   if (says("Connection refused") || says("No route to host") || says("unreachable") || says("Connection closed") || says("Connection reset"))
     return {Code::unavailable, name + " cannot be reached: " + last_line(complaint), "is its sshd running, on that port?"};

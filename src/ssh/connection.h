@@ -52,6 +52,9 @@ class Connection {
 // A word for a POSIX shell, whatever is in it.
 std::string quoted(const std::string& word);
 
+// A path as an option's value: there ssh splits words, and takes %h and the like for its own. Source: ssh_config(5), TOKENS.
+std::string option_path(const std::string& path);
+
 // The directory for control sockets: $XDG_RUNTIME_DIR/bottle, or /tmp/bottle-<uid>. Made if need be; refused
 // (Code::denied) where it is not the caller's alone.
 Result<std::string> control_directory(const std::string& runtime_directory);

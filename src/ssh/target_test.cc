@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "ssh/connection.h"
+
 namespace bottle::ssh {
 namespace {
 
@@ -26,6 +28,19 @@ TEST(Target, NothingBecomesAnOptionOrACommand) {
                            "me@vm\n", "$(id)@vm", "vm'", "me@vm/../x"})
     EXPECT_FALSE(parse_target(text)) << text;
 }
+
+TEST(Connection, WhatSshComplainsOfIsExplained) {
+  Target target = *parse_target("me@vm.example.org");
+  // What a laptop without a network says is no word that something is gone.
+  EXPECT_EQ(explain(target, "ssh: Could not resolve hostname vm.example.org: Temporary failure in name resolution\r\n").code, Code::unavailable);
+  EXPECT_EQ(explain(target, "Host key verification failed.").code, Code::denied);
+  // Perhaps a program's over there that ends with ssh's own status.
+  Error said = explain(target, "\x1b]52;c;aGk=\x07 \xff" + std::string(9000, 'x'));
+  EXPECT_EQ(said.what.find_first_of("\x1b\x07\xff"), std::string::npos);
+  EXPECT_LT(said.what.size(), 700u);
+}
+
+TEST(Connection, APathIsOneWordOfAnOption) { EXPECT_EQ(option_path("/my state/100%/key"), "\"/my state/100%%/key\""); }
 
 }  // namespace
 }  // namespace bottle::ssh

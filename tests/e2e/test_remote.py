@@ -33,10 +33,10 @@ def start(remote, far, script, *args, timeout=300, env=None, **config):
     return remote.start(script, "--remote", far.target, *args, env={**remote.extra_env, **(env or {})}, timeout=timeout, **config)
 
 
-def background(remote, far, script, *args, env=None, **config):
+def background(remote, far, script, *args, env=None, target=None, **config):
     env = {**remote.world.environment(remote.config(**config), remote.home), **remote.extra_env, **(env or {})}
     return subprocess.Popen(remote.world.command("start", "a", "--yes", "--headless", "-p", '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script, "--remote",
-                                                 far.target, *args), cwd=remote.workspace, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                                 target or far.target, *args), cwd=remote.workspace, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True)
 
 
@@ -125,6 +125,37 @@ def test_cleanup_ends_what_nobody_looks_after_and_brings_the_work(remote, far, u
     done = remote.bottle("cleanup", env=remote.extra_env, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "on another machine" in done.stdout
+    worktree = [r for r in remote.git("for-each-ref", "--format=%(refname)", "refs/bottle").split() if r.endswith("/worktree")][0]
+    assert remote.git("show", worktree + ":precious") == "precious\n"
+
+
+def test_a_name_that_is_not_found_is_no_word_that_the_session_is_gone(remote, far, until):
+    """A laptop without a network resolves no names: what runs over there stays on record."""
+    path = far.path("ssh_config")
+    before = open(path).read()
+    named = before + "Host farbox\n  HostName %s\n  HostKeyAlias " + far.ip + "\n"
+    try:
+        with open(path, "w") as file:
+            file.write(named % far.ip)
+        child = background(remote, far, "echo precious >precious; sleep 600", target="far@farbox")
+        running(remote, until)
+        session, supervisor = supervisor_of(remote)
+        time.sleep(1)
+        os.kill(supervisor, signal.SIGKILL)
+        child.communicate(timeout=30)
+        far.kill_connections()
+        with open(path, "w") as file:
+            file.write(named % "nowhere..invalid")
+        done = remote.bottle("cleanup", env=remote.extra_env, timeout=120)
+        assert done.returncode == 125 and "no host" in done.stderr + done.stdout, (done.stdout, done.stderr)
+        assert remote.sessions() == [session]
+        with open(path, "w") as file:
+            file.write(named % far.ip)
+        done = remote.bottle("cleanup", env=remote.extra_env, timeout=120)
+        assert done.returncode == 0, done.stderr
+    finally:
+        with open(path, "w") as file:
+            file.write(before)
     worktree = [r for r in remote.git("for-each-ref", "--format=%(refname)", "refs/bottle").split() if r.endswith("/worktree")][0]
     assert remote.git("show", worktree + ":precious") == "precious\n"
 
