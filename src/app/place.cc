@@ -103,15 +103,20 @@ class RemotePlace : public Place {
   }
 
   Result<> prepare(const plan::Plan& plan, const Say& say) override {
-    if (session::has_image(hello_, plan.image.reference)) return {};
+    image_ = plan.image.reference;
+    if (session::is_ours(image_) && session::has_image(hello_, image_)) return {};
     auto engine = connect_engine();
+    auto image = engine ? session::image_identity(*engine, plan.image.reference) : Result<std::string>(std::unexpected(engine.error()));
+    if (image) image_ = *image;
+    if (session::has_image(hello_, image_)) return {};
     if (!engine)
       return fail(Code::not_found, far_.target.to_string() + " has no image " + plan.image.reference + ", and there is no engine here to send it from: " + engine.error().what,
                   engine.error().todo);
     TRY(session::ensure_agent_image(*engine, plan.image, say));
     UniqueFd archive = TRY(session::spool_image(*engine, plan.image.reference));
     TRY(session::send_image(archive.get(), plan.image.reference, TRY(engine->layers(plan.image.reference)), side_, say));
-    hello_["images"].push_back(plan.image.reference);
+    image_ = TRY(session::image_identity(*engine, plan.image.reference));
+    hello_["images"].push_back(image_);
     remember(far_, hello_);
     return {};
   }
@@ -121,6 +126,7 @@ class RemotePlace : public Place {
     job.tunnel = options_.tunnel;
     job.remote.emplace();
     job.remote->far = far_;
+    job.remote->image = image_;
     job.remote->roots = hello_.value("roots", "");
     job.remote->unseen = channel_.hello.is_null();
     auto socket = session::start_supervisor(job, &channel_);
@@ -128,8 +134,8 @@ class RemotePlace : public Place {
     return socket;
   }
 
-  Result<> judge(const nlohmann::json& hello, const plan::Plan& plan) override {
-    changed_ = !hello.is_object() || hello.value("bottle", "") != "far" || !session::has_image(hello, plan.image.reference) || runtimes_of(hello) != runtimes_of(hello_) ||
+  Result<> judge(const nlohmann::json& hello) override {
+    changed_ = !hello.is_object() || hello.value("bottle", "") != "far" || !session::has_image(hello, image_) || runtimes_of(hello) != runtimes_of(hello_) ||
                (hello_.contains("roots") && hello.value("roots", "") != hello_.value("roots", "")) ||
                std::ranges::any_of(kCount, [&](const char* key) { return hello.value(key, nlohmann::json()) != hello_.value(key, nlohmann::json()); });
     if (changed_) return fail(Code::conflict, far_.target.to_string() + " is not as it was the last time");
@@ -184,6 +190,7 @@ class RemotePlace : public Place {
   session::FarSide side_;
   session::Channel channel_;
   nlohmann::json hello_;
+  std::string image_;  // what the agent's is called and is
   RemoteOptions options_;
   bool changed_ = false;
 };
@@ -214,7 +221,9 @@ class VmPlace : public Place {
     auto engine = connect_engine();
     if (!engine) return std::unexpected(std::move(engine.error()).during("the agent's image is sent from this machine's engine"));
     socket_ = engine->socket();
-    return session::ensure_agent_image(*engine, plan.image, say);
+    TRY(session::ensure_agent_image(*engine, plan.image, say));
+    remote_.image = TRY(session::image_identity(*engine, plan.image.reference));
+    return {};
   }
 
   Result<int> start(session::Job job) override {
@@ -222,7 +231,7 @@ class VmPlace : public Place {
     job.remote = remote_;
     job.tunnel = tunnel_;
     // Whoever knows what is on the disk need not be told.
-    job.remote->unseen = remote_.far.program == baked_.program && std::ranges::find(baked_.agent_images, job.plan.image.reference) != baked_.agent_images.end() && token_.via == session::Token::Via::job;
+    job.remote->unseen = remote_.far.program == baked_.program && std::ranges::find(baked_.agent_images, remote_.image) != baked_.agent_images.end() && token_.via == session::Token::Via::job;
     if (job.remote->unseen) job.remote->roots = baked_.roots;
     if (token_.via != session::Token::Via::job) {
       job.token = token_;

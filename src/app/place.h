@@ -29,7 +29,7 @@ class Place {
   // Starts the session's supervisor. The launcher's end of the connection to it.
   virtual Result<int> start(session::Job job) = 0;
   // The start is under way, and the machine shows itself: whether it is what the plan was made for. Values go there only after this.
-  virtual Result<> judge(const nlohmann::json&, const plan::Plan&) { return {}; }
+  virtual Result<> judge(const nlohmann::json&) { return {}; }
   // It is not, but a place that is made anew would be.
   virtual bool has_changed() const { return false; }
   // How the terminal's keystrokes get to the agent other than by the session's own connection; null where that is it.

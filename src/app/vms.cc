@@ -95,9 +95,9 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
     wanted.agent = agent;
     wanted.workspace_mode = "none";
     auto plan = TRY(plan::make(manifest, wanted, facts));
-    if (std::ranges::find(job.images, plan.image.reference) != job.images.end()) continue;
     TRY(session::ensure_agent_image(engine, plan.image, say));
-    job.images.push_back(plan.image.reference);
+    auto image = TRY(session::image_identity(engine, plan.image.reference));
+    if (std::ranges::find(job.images, image) == job.images.end()) job.images.push_back(image);
   }
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   job.far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));

@@ -100,8 +100,6 @@ class Engine {
   // The engine's own archive of an image, as `docker save` writes it, and back. Its layers travel whole.
   Result<> save_image(const std::string& reference, const Writer& writer);
   Result<> load_image(const Reader& reader);
-  // References (name:tag) of the images whose name begins with `prefix`.
-  Result<std::vector<std::string>> references(const std::string& prefix);
   // The digests of an image's layers, lowest first.
   Result<std::vector<std::string>> layers(const std::string& reference);
 

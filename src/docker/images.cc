@@ -66,17 +66,6 @@ Result<> Engine::load_image(const Reader& reader) {
   return told_in(done.body, doing);
 }
 
-Result<std::vector<std::string>> Engine::references(const std::string& prefix) {
-  std::string query = "/images/json?filters=" + escaped(Json{{"reference", {prefix + "*"}}}.dump());
-  Json list = TRY(call_json(socket_, "GET", path(query), nullptr, "listing images"));
-  std::vector<std::string> references;
-  for (const auto& image : list)
-    if (const auto& tags = member(image, "RepoTags"); tags.is_array())
-      for (const auto& tag : tags)
-        if (tag.is_string()) references.push_back(tag);
-  return references;
-}
-
 Result<std::vector<std::string>> Engine::layers(const std::string& reference) {
   Json image = TRY(inspect_image(reference));
   std::vector<std::string> layers;

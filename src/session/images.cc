@@ -147,6 +147,22 @@ Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, co
   return {};
 }
 
+Result<std::string> image_identity(docker::Engine& engine, const std::string& reference) {
+  if (is_ours(reference)) return reference;
+  size_t name = reference.rfind('/') == std::string::npos ? 0 : reference.rfind('/');
+  std::string tagged = reference.find_first_of(":@", name) == std::string::npos ? reference + ":latest" : reference;
+  return tagged + " " + docker::text_of(TRY(engine.inspect_image(reference)), "Id");
+}
+
+std::vector<std::string> image_identities(const nlohmann::json& images) {
+  std::vector<std::string> identities;
+  for (const auto& image : images)
+    if (const auto& tags = docker::member(image, "RepoTags"); tags.is_array())
+      for (const auto& tag : tags)
+        if (tag.is_string()) identities.push_back(is_ours(tag) ? tag.get<std::string>() : tag.get<std::string>() + " " + docker::text_of(image, "Id"));
+  return identities;
+}
+
 Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<std::string>& current) {
   using docker::member, docker::text_of;
   std::map<std::string, std::vector<std::string>> users;
@@ -171,7 +187,7 @@ Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<
       named = true;
       own.reference = tag.get<std::string>();
       bool guard = own.reference.starts_with("bottle-guard:");
-      if (!guard && !own.reference.starts_with("bottle-agent-")) continue;
+      if (!guard && !is_ours(own.reference)) continue;
       own.current = current.contains(own.reference);
       if (own.agent.empty()) own.agent = guard ? "guard" : "agent";
       found.push_back(own);

@@ -30,6 +30,16 @@ Result<std::string> ensure_guard_image(docker::Engine& engine);
 Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, const std::function<void(const std::string&)>& progress,
                             bool refresh = false);
 
+// One that bottle makes, the same everywhere: its tag is the hash of what it is made from.
+inline bool is_ours(const std::string& reference) { return reference.starts_with("bottle-agent-"); }
+
+// What an image is called and, behind a space, is (its id): another machine's may have its name and be older. Of ours the name says
+// both. The name may be one without a tag. Code::not_found.
+Result<std::string> image_identity(docker::Engine& engine, const std::string& reference);
+// Of all that have a name. `images`: Engine::images().
+std::vector<std::string> image_identities(const nlohmann::json& images);
+inline std::string reference_of(const std::string& identity) { return identity.substr(0, identity.find(' ')); }
+
 // An image that bottle made on this engine.
 struct OwnImage {
   std::string reference;             // empty: a refresh took its name

@@ -34,7 +34,7 @@ Result<Values> values_from_json(const nlohmann::json& json) {
 nlohmann::json to_json(const Job& job) {
   nlohmann::json remote;
   if (job.remote) {
-    remote = {{"far", to_json(job.remote->far)}, {"adopt", job.remote->adopt}, {"stop", job.remote->stop}, {"roots", job.remote->roots},
+    remote = {{"far", to_json(job.remote->far)}, {"adopt", job.remote->adopt}, {"stop", job.remote->stop}, {"image", job.remote->image}, {"roots", job.remote->roots},
               {"unseen", job.remote->unseen}};
     if (job.remote->vm) {
       remote["vm"] = to_json(*job.remote->vm);
@@ -86,6 +86,7 @@ Result<Job> job_from_json(const std::string& text) {
     job.remote->far = TRY(far_from_json(remote["far"]));
     job.remote->adopt = remote.value("adopt", false);
     job.remote->stop = remote.value("stop", false);
+    job.remote->image = remote.value("image", "");
     job.remote->roots = remote.value("roots", "");
     job.remote->unseen = remote.value("unseen", false);
     if (remote.contains("vm")) job.remote->vm = TRY(vm_from_json(remote["vm"]));

@@ -30,6 +30,7 @@ struct RemoteJob {
   std::optional<VmJob> vm;
   bool adopt = false;  // the session runs already (or has ended): whoever owned it here is dead
   bool stop = false;   // and it is to end now
+  std::string image;   // image_identity() of what its engine must have
   std::string roots;   // content hash of the public roots that the far side keeps
   // Its hello has not come yet: no value goes there before it has been judged, by the launcher, or, of a VM from a disk that was baked with
   // all that this job needs, by the supervisor.

@@ -90,12 +90,24 @@ def test_only_the_layers_that_lack_are_sent(remote, far):  # noqa: F811
         file.write(os.urandom(1 << 20))
     with open(os.path.join(context, "Dockerfile"), "w") as file:
         file.write("FROM %s\nCOPY more /more\n" % base)
-    name = "bottle-agent-more:1"
-    world.docker("build", "-q", "-t", name, context, env={**os.environ, "DOCKER_BUILDKIT": "0"})
+    name = "operators-own:1"
+
+    def build():
+        world.docker("build", "-q", "-t", name, context, env={**os.environ, "DOCKER_BUILDKIT": "0"})
+
+    build()
     before = received(far)
     session = start(remote, far, "wc -c </more", "--image", name)
     assert session.status == 0 and session.out.strip() == str(1 << 20), session.explain()
     assert 1 << 20 < received(far) - before < 3 << 20, received(far) - before
+    again = start(remote, far, "wc -c </more", "--image", name)
+    assert again.status == 0 and "sending the image" not in again.err and "not as it was" not in again.err, again.explain()
+    # The same name for another: what is there is not taken for it.
+    with open(os.path.join(context, "more"), "w") as file:
+        file.write("newer")
+    build()
+    newer = start(remote, far, "cat /more", "--image", name)
+    assert newer.status == 0 and newer.out == "newer", newer.explain()
 
 
 @pytest.mark.parametrize("record", range(1, 11))

@@ -150,7 +150,7 @@ Result<int> start_session(const StartOptions& options) {
     client.on_diagnostic = [&](std::string_view text) { show_event({{"event", "stderr"}, {"text", text}}, options.output); };
   bool refused = false;
   client.on_hello = [&](const json& hello) {
-    auto judged = place->judge(hello, plan);
+    auto judged = place->judge(hello);
     refused = !judged;
     return judged;
   };

@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/unique_fd.h"
+#include "docker/call.h"
 #include "docker/engine.h"
 #include "session/client.h"
 #include "session/delivery.h"
@@ -37,6 +38,8 @@ namespace bottle::session {
 namespace {
 
 using nlohmann::json;
+
+constexpr size_t kMostImages = 200;  // whose layers a new one may share
 
 bool session_name(const std::string& name) {
   return !name.empty() && name.size() <= 40 && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
@@ -308,7 +311,8 @@ Result<> attach(const FarWorld& world, const std::string& session) {
 Result<> layers(const FarWorld& world) {
   auto engine = TRY(engine_of(world));
   json all = json::array();
-  for (const auto& reference : TRY(engine.references("bottle-agent-"))) all.push_back({{"image", reference}, {"layers", TRY(engine.layers(reference))}});
+  for (const auto& image : TRY(engine.images()))
+    if (auto layers = engine.layers(docker::text_of(image, "Id")); layers && all.size() < kMostImages) all.push_back({{"layers", *layers}});
   return write_all(1, all.dump() + "\n");
 }
 

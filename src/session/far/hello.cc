@@ -16,6 +16,7 @@
 #include "docker/engine.h"
 #include "session/far/far.h"
 #include "session/host_routes.h"
+#include "session/images.h"
 
 namespace bottle::session {
 namespace {
@@ -60,7 +61,7 @@ json interfaces() {
 json engine_facts(const FarWorld& world, const EngineInfo& asked, json& hello) {
   auto engine = engine_of(world);
   if (!engine) return {{"error", engine.error().what}, {"todo", engine.error().todo}};
-  auto images = engine->references("bottle-agent-");
+  auto images = engine->images();
   const auto& info = asked.get();
   if (!info) return {{"error", info.error().what}};
   json runtimes = json::array();
@@ -68,7 +69,7 @@ json engine_facts(const FarWorld& world, const EngineInfo& asked, json& hello) {
   std::string root = info->value("DockerRootDir", "");
   struct statvfs disk {};
   if (!root.empty() && ::statvfs(root.c_str(), &disk) == 0) hello["disk_free"] = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
-  if (images) hello["images"] = *images;
+  if (images) hello["images"] = image_identities(*images);
   return {{"socket", engine->socket()}, {"api", engine->api_version()}, {"version", info->value("ServerVersion", "")}, {"rootless", docker::has_option(*info, "rootless")},
           {"runtimes", runtimes},       {"cgroup", info->value("CgroupVersion", "")}};
 }

@@ -101,9 +101,9 @@ class Gzip {
 
 }  // namespace
 
-bool has_image(const json& hello, const std::string& reference) {
-  auto images = hello.value("images", json::array());
-  return std::find(images.begin(), images.end(), reference) != images.end();
+bool has_image(const json& hello, const std::string& identity) {
+  auto images = hello.value("images", std::vector<std::string>());
+  return std::ranges::any_of(images, [&](const std::string& image) { return image == identity || image.starts_with(identity + " "); });
 }
 
 size_t shared_layers(const std::vector<std::string>& layers, const json& there) {

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/future.h"
+#include "session/images.h"
 #include "session/near/far_words.h"
 #include "session/near/images.h"
 
@@ -103,8 +104,8 @@ Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::stri
     auto engine = TRY(docker::Engine::connect({engine_socket, "the job"}));
     std::vector<Packed> all;
     for (const auto& image : images) {
-      auto layers = TRY(engine.layers(image));
-      all.push_back({TRY(spool_image(engine, image)), std::move(layers)});
+      auto layers = TRY(engine.layers(reference_of(image)));
+      all.push_back({TRY(spool_image(engine, reference_of(image))), std::move(layers)});
     }
     return all;
   });
@@ -113,7 +114,7 @@ Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::stri
   if (std::ranges::none_of(images, lacks)) return ready;
   auto archives = TRY(packed.get());
   for (size_t i = 0; i < images.size(); ++i)
-    if (lacks(images[i])) TRY(send_image(archives[i].archive.get(), images[i], archives[i].layers, ready.side, progress));
+    if (lacks(images[i])) TRY(send_image(archives[i].archive.get(), reference_of(images[i]), archives[i].layers, ready.side, progress));
   return ready;
 }
 
@@ -131,7 +132,7 @@ Result<> warm_up(ReadyVm& ready, const std::string& roots) {
 Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, const std::function<void(const std::string&)>& progress) {
   machine::VmSpec spec = spec_of(job, vm_name);
   if (job.remote->unseen) return make(spec, job.remote->far, true, progress);
-  auto ready = TRY(make_ready(spec, job.remote->far, job.engine, {job.plan.image.reference}, progress));
+  auto ready = TRY(make_ready(spec, job.remote->far, job.engine, {job.remote->image}, progress));
   ready.token = TRY(hand_over_token(job, spec, ready, progress));
   return ready;
 }
@@ -167,7 +168,7 @@ std::optional<Result<ReadyVm>> VmInTheMaking::look() {
 Result<> judge_baked(const json& hello, const std::string& image) {
   if (hello.is_object() && hello.value("bottle", "") == "far") TRY(check_engine(hello));
   if (hello.is_object() && has_image(hello, image)) return {};
-  return fail(Code::conflict, "the VM's disk is not as it was baked: it lacks the image " + image + ", or this program", "bottle vm bake makes it anew");
+  return fail(Code::conflict, "the VM's disk is not as it was baked: it lacks the image " + reference_of(image) + ", or this program", "bottle vm bake makes it anew");
 }
 
 Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const std::string&)>& progress) {

@@ -54,7 +54,7 @@ struct BakeJob {
   machine::VmSpec spec;
   Far far;                          // no target yet
   std::string engine;               // of this machine
-  std::vector<std::string> images;  // which it has
+  std::vector<std::string> images;  // which it has, by image_identity()
   std::string roots, before;        // PEM; what the provider called the image that this one replaces, or empty
 };
 
