@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <iostream>
 
 namespace bottle::app {
@@ -19,6 +20,15 @@ std::string elapsed() {
   char text[32];
   std::snprintf(text, sizeof text, "%5.2f s", std::chrono::duration<double>(std::chrono::steady_clock::now() - kBegan).count());
   return text;
+}
+
+// ", made 2026-01-01 12:00:00"; empty for none.
+std::string when(const std::string& what, int64_t seconds) {
+  char text[32];
+  std::time_t time = seconds;
+  std::tm tm{};
+  if (seconds <= 0 || !::localtime_r(&time, &tm) || !std::strftime(text, sizeof text, "%F %T", &tm)) return "";
+  return ", " + what + " " + text;
 }
 
 }  // namespace
@@ -62,7 +72,7 @@ void show_result(const json& result, const Output& output) {
   if (!denied.empty()) {
     std::cerr << "\nBlocked:\n";
     for (const auto& entry : denied)
-      std::cerr << "  " << one_line(entry.value("host", "")) << "  (" << entry.value("code", "") << ", "
+      std::cerr << "  " << one_line(entry.value("host", "")) << "  (" << one_line(entry.value("code", "")) << ", "
                 << entry.value("count", 0) << "×)\n";
     std::string rules;
     for (const auto& entry : denied)
@@ -82,13 +92,15 @@ void show_result(const json& result, const Output& output) {
   if (auto vm = receipt.value("vm", json::object()); !vm.empty()) {
     if (vm.value("kept", false)) std::cerr << "bottle: the VM " << vm.value("name", "") << " stays (" << vm.value("why", "") << "): bottle vm list\n";
     else if (vm.value("confirmed", false))
-      std::cerr << dim("VM " + vm.value("name", "") + " destroyed, confirmed by " + vm.value("confirmed_by", "its provider")) << "\n";
+      std::cerr << dim("VM " + vm.value("name", "") + when("made", vm.value("made", int64_t{0})) + when("destroyed", vm.value("at", int64_t{0})) + ", with all that was on it: confirmed by " + vm.value("confirmed_by", "its provider")) << "\n";
   }
+  // On a VM the engine went with all the rest.
+  if (receipt.value("confirmed", false) && receipt.contains("vm")) return;
   if (receipt.value("confirmed", false))
     std::cerr << dim("Gone, confirmed by the engine" + (receipt.contains("machine") ? " on " + receipt.value("machine", "") : "") + ": container, guard, network.") << "\n";
   else
     for (const auto& left : receipt.value("left", json::array()))
-      std::cerr << "bottle: left behind: " << left.get<std::string>() << "; run `bottle cleanup`\n";
+      std::cerr << "bottle: left behind: " << one_line(left.get<std::string>()) << "; run `bottle cleanup`\n";
 }
 
 void show_swept(const session::Swept& swept, const Output& output) {

@@ -7,15 +7,21 @@
 #include <algorithm>
 
 namespace bottle::session {
-namespace {
-constexpr size_t kFrameLimit = 80u << 20;
+size_t FrameReader::length() const {
+  size_t length = 0;
+  for (size_t i = 1; i <= 4; ++i) length = length << 8 | static_cast<unsigned char>(buffer_[offset_ + i]);
+  return length;
+}
+
+size_t FrameReader::most() const {
+  auto type = static_cast<FrameType>(buffer_[offset_]);
+  return type == FrameType::output || type == FrameType::diagnostic ? kMost : words_;
 }
 
 size_t FrameReader::missing() const {
-  size_t have = buffer_.size() - offset_, length = 0;
+  size_t have = buffer_.size() - offset_;
   if (have < 5) return 5 - have;
-  for (size_t i = 1; i <= 4; ++i) length = length << 8 | static_cast<unsigned char>(buffer_[offset_ + i]);
-  return length > kFrameLimit || have >= 5 + length ? 0 : 5 + length - have;
+  return length() > most() || have >= 5 + length() ? 0 : 5 + length() - have;
 }
 
 std::string encode(FrameType type, std::string_view bytes) {
@@ -28,12 +34,10 @@ std::string encode(FrameType type, std::string_view bytes) {
 Result<Frame> FrameReader::next() {
   size_t have = buffer_.size() - offset_;
   if (have < 5) return fail(Code::unavailable, "frame incomplete");
-  size_t length = 0;
-  for (int i = 1; i <= 4; ++i) length = length << 8 | static_cast<unsigned char>(buffer_[offset_ + i]);
-  if (length > kFrameLimit) return fail(Code::limit, "frame of " + std::to_string(length) + " bytes");
-  if (have < 5 + length) return fail(Code::unavailable, "frame incomplete");
-  Frame frame{static_cast<FrameType>(buffer_[offset_]), buffer_.substr(offset_ + 5, length)};
-  offset_ += 5 + length;
+  if (length() > most()) return fail(Code::limit, "frame of " + std::to_string(length()) + " bytes");
+  if (have < 5 + length()) return fail(Code::unavailable, "frame incomplete");
+  Frame frame{static_cast<FrameType>(buffer_[offset_]), buffer_.substr(offset_ + 5, length())};
+  offset_ += 5 + frame.bytes.size();
   if (offset_ == buffer_.size() || offset_ > (1u << 20)) {
     buffer_.erase(0, offset_);
     offset_ = 0;

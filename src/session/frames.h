@@ -34,9 +34,12 @@ struct Frame {
 
 std::string encode(FrameType type, std::string_view bytes);
 
-// Takes bytes as they come, gives whole frames. A frame over 80 MB is Code::limit.
+// Takes bytes as they come, gives whole frames. One over 80 MB is Code::limit; so is one that is read as JSON and longer than `words`.
 class FrameReader {
  public:
+  static constexpr size_t kMost = 80u << 20;
+  FrameReader() = default;
+  explicit FrameReader(size_t words) : words_(words) {}
   void feed(std::string_view bytes) { buffer_.append(bytes); }
   // A frame, or Code::unavailable while more bytes are needed.
   Result<Frame> next();
@@ -44,6 +47,11 @@ class FrameReader {
   size_t missing() const;
 
  private:
+  // Of the frame at the front, whose head is there.
+  size_t length() const;
+  size_t most() const;
+
+  size_t words_ = kMost;
   std::string buffer_;
   size_t offset_ = 0;
 };

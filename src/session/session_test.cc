@@ -160,6 +160,14 @@ TEST(Frames, ArriveWholeHoweverTheyWereCut) {
   EXPECT_EQ(reader.next().error().code, Code::limit);
 }
 
+TEST(Frames, WhatIsReadAsJsonMayBeShorterThanOutput) {
+  FrameReader reader(1000);
+  reader.feed(encode(FrameType::output, std::string(2000, 'o')) + encode(FrameType::event, std::string(1000, ' ')) + encode(FrameType::event, std::string(1001, ' ')));
+  EXPECT_EQ(reader.next()->bytes.size(), 2000u);
+  EXPECT_EQ(reader.next()->bytes.size(), 1000u);
+  EXPECT_EQ(reader.next().error().code, Code::limit);
+}
+
 TEST(LivePolicy, AddsTakesBackAndForbids) {
   using nlohmann::json;
   json allow = json::array({{{"host", "a.example.org"}, {"ports", json::array()}}});

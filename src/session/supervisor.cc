@@ -80,7 +80,7 @@ int supervise(int socket) {
   }
   if (job->remote) {
     std::optional<Channel> channel;
-    if (!job->remote->adopt && !job->remote->vm) channel = Channel{UniqueFd(kChannelIn), UniqueFd(kChannelOut), job->remote->unseen ? nlohmann::json() : nlohmann::json::object()};
+    if (!job->remote->adopt && !job->remote->vm) channel = Channel{UniqueFd(kChannelIn), UniqueFd(kChannelOut), {}, job->remote->unseen ? nlohmann::json() : nlohmann::json::object()};
     for (int fd : {kChannelIn, kChannelOut})
       if (channel) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
     run_remote(*job, clients, std::move(channel));

@@ -12,7 +12,7 @@ import pexpect
 import pytest
 
 import world as world_module
-from conftest import Operator
+from operators import Operator
 from test_remote import supervisor_of
 from test_remote_near import Lines
 from test_remote_secrets import ASK, EGRESS, SECRET, files_with, forms, in_memory, name_of
@@ -322,16 +322,47 @@ def test_the_time_is_up(cloud, until):
     process = cloud.start(WORK, wait=False, vm={"ttl": "25s"})
     assert working(cloud, until), process.communicate()[1]
     side = VmSide(cloud)
+    (name,) = cloud.records()
+    owner = json.load(open(os.path.join(cloud.world.state(cloud.operator.home), "vms", name, "vm.json")))["owner_process"]["pid"]
     for pid in reapers(cloud):
         os.kill(pid, signal.SIGKILL)
+    os.kill(owner, signal.SIGSTOP)
     assert until(lambda: not os.path.exists("/proc/%d" % side.vm["pid"]), 60), "it powers off"
     docker = os.path.join(side.directory, "docker")
     assert os.listdir(os.path.join(docker, "volumes")) == [] if os.path.isdir(os.path.join(docker, "volumes")) else True
     assert not os.path.isdir(os.path.join(docker, "containers")) or os.listdir(os.path.join(docker, "containers")) == []
+    os.kill(owner, signal.SIGKILL)
     process.kill()
     process.communicate()
     done = cloud.bottle("cleanup", config=cloud.config())
     assert until(cloud.nothing_left, 60), (cloud.left(), done.stderr)
+
+
+def test_before_the_time_is_up_the_work_comes_home(cloud, until):
+    done = cloud.start("while :; do date +%s >last; sync; sleep 1; done", vm={"ttl": "30s"})
+    assert done.returncode != 0 and "is nearly up" in done.stderr, done.stderr
+    receipt = result(done)["receipt"]
+    assert receipt["confirmed"] and receipt["vm"]["confirmed"], receipt
+    (ref,) = worktree(cloud.operator)
+    last = int(cloud.operator.git("show", ref + ":last"))
+    assert 0 <= receipt["vm"]["made"] + 25 - last < 5, "it worked until then, and nothing was lost"
+    assert until(cloud.nothing_left, 30), cloud.left()
+
+
+def test_one_that_is_kept(cloud, until):
+    done = cloud.start("echo made >made.txt", "--keep")
+    assert done.returncode == 0 and came_home(cloud), done.stderr
+    assert result(done)["receipt"]["vm"]["kept"]
+    (name,) = cloud.there()
+    assert cloud.bottle("cleanup", config=cloud.config()).returncode == 0
+    assert cloud.there() == [name] and cloud.records() == [name]
+    assert cloud.bottle("vm", "destroy", name, config=cloud.config()).returncode == 0
+    assert until(cloud.nothing_left, 30), cloud.left()
+
+
+def test_one_whose_start_fails_is_not_kept(cloud):
+    done = cloud.start("true", "--keep", options={"fault": "ssh-info-garbage"})
+    assert done.returncode == 125 and not cloud.there() and not cloud.records(), (done.stderr, cloud.left())
 
 
 def test_nobody_reaches_it_again_once_the_agent_runs(cloud, until):

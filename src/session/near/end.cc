@@ -53,8 +53,7 @@ Result<json> bring_home(const Job& job, const RemotePlace& place, std::optional<
 }
 
 // Not before the work is here; then until the provider itself says that nothing is left.
-void destroy_vm(const Job& job, const RemotePlace& place, FarSide* side, bool home, Clients& clients, json& receipt) {
-  bool keep = job.remote->vm && job.remote->vm->keep;
+void destroy_vm(const Job& job, const RemotePlace& place, FarSide* side, bool home, bool keep, Clients& clients, json& receipt) {
   if (!home || keep) {
     receipt["vm"] = {{"name", place.vm_name}, {"kept", true}, {"why", home ? "--keep" : "the work could not be fetched: it stays until its time is up"}};
     if (!home) (void)machine::hold(place.vm_name, vm_places(job));
@@ -114,7 +113,8 @@ json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Home
     // The engine there was asked once more: that is the newest word.
     json said = gone ? far_words(forgotten->out) : json();
     if (said.is_object() && said.contains("receipt"))
-      for (const char* part : {"confirmed", "left"}) receipt[part] = said["receipt"].value(part, receipt.value(part, json()));
+      for (const char* part : {"confirmed", "left"})
+        if (said["receipt"].contains(part)) receipt[part] = said["receipt"][part];
     receipt["forgotten"] = gone;
     if (!gone) receipt["left"].push_back("results on " + machine);
     receipt["confirmed"] = receipt.value("confirmed", false) && gone;
@@ -122,8 +122,10 @@ json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Home
     receipt["confirmed"] = false;
   }
   receipt["machine"] = machine;
-  if (gone_with_vm) receipt.update({{"confirmed", true}, {"left", json::array()}});  // or its record would be there
-  else if (!place.vm_name.empty()) destroy_vm(job, place, side ? &*side : nullptr, home, clients, receipt);
+  bool keep = job.remote->vm && job.remote->vm->keep;
+  if (gone_with_vm)  // or its record would be there
+    receipt.update({{"confirmed", true}, {"left", json::array()}, {"vm", {{"name", place.vm_name}, {"confirmed", true}, {"confirmed_by", "whoever destroyed it meanwhile"}}}});
+  else if (!place.vm_name.empty()) destroy_vm(job, place, side ? &*side : nullptr, home, keep, clients, receipt);
   result["receipt"] = receipt;
   (void)write_file_atomically(job.directories.results + "/" + session + "/result.json", result.dump(2) + "\n");
   if ((home || gone_with_vm) && receipt.value("confirmed", false)) remove_session_directory(place.directory);
@@ -151,7 +153,7 @@ bool abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, boo
   bool gone = !forgotten && !place.vm_name.empty() && !machine::is_recorded(place.vm_name, vm_places(job));
   if (!place.vm_name.empty() && !gone) {
     json receipt = {{"left", json::array()}};
-    destroy_vm(job, place, side, true, clients, receipt);
+    destroy_vm(job, place, side, true, false, clients, receipt);  // --keep is for one that was used
     clean = receipt.value("confirmed", false);
     if (!clean) error.todo = "the VM " + place.vm_name + " may still be there: bottle cleanup";
   } else if (!clean) {

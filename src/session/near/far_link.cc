@@ -1,11 +1,11 @@
 #include "session/near/far_link.h"
 
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <thread>
 
+#include "base/boot_clock.h"
 #include "base/future.h"
 #include "session/near/far_words.h"
 
@@ -17,18 +17,7 @@ using namespace std::chrono_literals;
 constexpr auto kPing = 5s;      // so often we ask whether the other side is there
 constexpr auto kLastWords = 2s;
 constexpr auto kSilence = 13s;  // so long it may not have answered
-
-// Seconds that include those the machine slept; the difference to the steady clock is what a closed lid took.
-double awake_and_asleep() {
-#ifdef CLOCK_BOOTTIME
-  constexpr auto kClock = CLOCK_BOOTTIME;
-#else
-  constexpr auto kClock = CLOCK_MONOTONIC;
-#endif
-  timespec now{};
-  ::clock_gettime(kClock, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
-}
+constexpr auto kSteady = 30s;   // one that held for so long was a connection: what breaks sooner is not made again at once
 
 }  // namespace
 
@@ -36,18 +25,19 @@ void FarLink::use(FarSide side, Channel channel, std::chrono::seconds patience) 
   side_ = std::move(side);
   channel_ = std::move(channel);
   greeted_ = channel_->hello.is_object();
-  heard_ = pinged_ = Clock::now();
+  since_ = heard_ = pinged_ = Clock::now();
   patience_ = patience;
   deaf_ = {};
 }
 
 void FarLink::lose(const std::string& why) {
   if (!channel_) return;
+  if (channel_->ssh) channel_->ssh->end(0);
   channel_.reset();
-  frames_ = FrameReader();
+  frames_ = FrameReader(kLongestWords);
   greeting_.clear();
   deaf_ = {};
-  attempts_ = 0;
+  if (Clock::now() - since_ > kSteady) attempts_ = 0;
   broken_ = why;
 }
 
@@ -117,7 +107,7 @@ void FarLink::reconnect(const Far& far) {
 }
 
 void FarLink::keep_alive() {
-  double now = awake_and_asleep();
+  double now = boot_seconds();  // the difference to the steady clock is what a closed lid took
   bool slept = last_turn_ > 0 && now - last_turn_ > 10;
   last_turn_ = now;
   if (!channel_) return;

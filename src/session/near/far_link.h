@@ -53,7 +53,8 @@ class FarLink {
 
   std::optional<FarSide> side_;
   std::optional<Channel> channel_;
-  FrameReader frames_;
+  static constexpr size_t kLongestWords = 1 << 20;  // of what it says, which is read as JSON: that takes a hundred times as much memory
+  FrameReader frames_{kLongestWords};
   std::string greeting_;  // the hello as far as it has come
   bool greeted_ = false;
   std::chrono::seconds patience_{};  // for it
@@ -62,7 +63,7 @@ class FarLink {
   std::future<Result<std::pair<FarSide, Channel>>> reconnecting_;
   int attempts_ = 0;
   double last_turn_ = 0;
-  Clock::time_point heard_{}, pinged_{};
+  Clock::time_point since_{}, heard_{}, pinged_{};
 };
 
 }  // namespace bottle::session

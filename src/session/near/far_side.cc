@@ -11,6 +11,7 @@
 
 #include <chrono>
 
+#include "base/defer.h"
 #include "base/file.h"
 #include "base/ids.h"
 #include "session/delivery.h"
@@ -175,17 +176,20 @@ Result<Channel> FarSide::begin_serve(const std::map<std::string, std::string>& s
   channel.in.reset(::fcntl(child.in(), F_DUPFD_CLOEXEC, 10));
   channel.out.reset(::fcntl(child.out(), F_DUPFD_CLOEXEC, 10));
   ::fcntl(channel.in.get(), F_SETFL, O_WRONLY | O_NONBLOCK);  // who does not read must not hold us
+  child.close_in();
+  channel.ssh.emplace(std::move(child));
   return channel;
 }
 
 Result<Channel> FarSide::serve(const std::map<std::string, std::string>& send_env, bool await_engine) {
   for (int attempt = 0;; ++attempt) {
     Channel channel = TRY(begin_serve(send_env, await_engine));
+    Defer end([&] { channel.ssh->end(0); });
     auto line = read_line(channel.out.get(), await_engine ? 330000 : 60000);
     if (!line) return std::unexpected(std::move(line.error()).during("speaking to " + main_.target().to_string()));
     channel.hello = far_words(*line);
     std::string kind = channel.hello.is_object() ? channel.hello.value("bottle", "") : "";
-    if (kind == "far") return channel;
+    if (kind == "far") return end.dismiss(), std::move(channel);
     if (kind != "absent" || attempt > 0) return fail(Code::protocol, main_.target().to_string() + " answers with something else than bottle: " + workspace::printable(line->substr(0, 200)),
                                                      "does a login script print there? `ssh " + main_.target().to_string() + " true` must print nothing");
     TRY(ship_program(channel.hello.value("machine", "")));

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -28,9 +29,10 @@ struct Far {
 nlohmann::json to_json(const Far& far);
 Result<Far> far_from_json(const nlohmann::json& json);
 
-// A running `bottle far serve`. The ssh that carries it is nobody's child once it is handed on.
+// A running `bottle far serve`.
 struct Channel {
   UniqueFd in, out;      // what we write; what we read
+  std::optional<Child> ssh{};  // that carries it: detached, so it lives on where the channel is handed on
   nlohmann::json hello;  // null: it is still to be read, one line, before anything else
 };
 constexpr size_t kLongestHello = 1 << 20;

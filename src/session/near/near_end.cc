@@ -33,6 +33,7 @@ Result<std::unique_ptr<NearEnd>> NearEnd::make(const Job& job, Job& there, const
     }
     end->relay_all_ = there.relay_all;
     end->config_ = broker_config(job.plan, settings);
+    for (const auto& rule : end->config_["egress"]["allow"]) end->served_.push_back(rule["host"]);
     end->root_ = TRY(pki::Root::make(job.plan.session));
     TRY(end->start_broker());
     there.extra_ca += "\n" + end->root_->pem();
@@ -58,12 +59,19 @@ Result<> NearEnd::start_broker() {
   return {};
 }
 
+bool NearEnd::serves(const std::string& host) const {
+  return relay_all_ || std::ranges::any_of(served_, [&](const std::string& served) { return manifest::covers(served, host); });
+}
+
 void NearEnd::change_policy(const std::string& request) {
-  if (!relay_all_ || config_.is_null()) return;
+  if (config_.is_null()) return;
   auto& allow = config_["egress"]["allow"];
-  auto rules = changed_rules(allow, json::parse(request, nullptr, false));
+  json wanted = json::parse(request, nullptr, false);
+  auto rules = changed_rules(allow, wanted);
   if (!rules) return;
+  if (wanted.contains("allow") && !serves(rules->back()["host"])) return;
   allow = std::move(*rules);
+  if (!relay_all_ && wanted.contains("allow")) allow.back()["inspect"] = true;  // as all that is served from here
   if (broker_) (void)broker_->configure(config_);
 }
 

@@ -33,7 +33,8 @@ class NearEnd {
   void add_to(std::vector<pollfd>& fds);
   void handle(const std::vector<pollfd>& fds);
   void take(const nlohmann::json& message);
-  // A `policy` frame of the operator's: where all traffic comes by here, the rules here change with those over there.
+  // A `policy` frame of the operator's: the rules here change with those over there, which nobody there need obey. What is allowed counts here
+  // for what is served from here.
   void change_policy(const std::string& request);
   // What the other machine's guard must trust to speak with the broker here; empty: nothing more than it does.
   std::string root_pem() const { return root_ ? root_->pem() : ""; }
@@ -53,11 +54,13 @@ class NearEnd {
   void take_stream(const nlohmann::json& message);
   void pump(uint32_t number, Flow& flow);
   Result<> start_broker();
+  bool serves(const std::string& host) const;
 
   Send send_;
   Record record_;
   nlohmann::json config_;  // the broker's; empty: none is needed
   bool relay_all_ = false;
+  std::vector<std::string> served_;  // hosts and patterns, by the plan
   std::shared_ptr<const pki::Root> root_;
   std::unique_ptr<Broker> broker_;
   std::map<uint32_t, Flow> flows_;

@@ -95,6 +95,26 @@ TEST_F(NearEndTest, TheRulesAreCheckedOnThisSideToo) {
   EXPECT_FALSE(audit_.empty());
 }
 
+// What `bottle deny` says holds here, whether or not that machine obeys; and what it allows is allowed for no more than is served from here.
+TEST_F(NearEndTest, LivePolicyHoldsOnThisSideToo) {
+  uint64_t stream = 1;
+  auto becomes = [&](const std::string& url, const std::string& expected) {
+    for (int i = 0; i < 50; ++i) {
+      ask(stream, get("GET", url));
+      if (answer(stream++).find(expected) != std::string::npos) return true;
+    }
+    return false;
+  };
+  service_.reset();  // nobody is there
+  EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Error"));
+  end_->change_policy(R"({"id":"1","allow":{"host":"tracker.bottle","methods":["GET"],"paths":["/admin"]}})");
+  EXPECT_TRUE(becomes("http://tracker.bottle/admin", "X-Bottle-Error"));
+  end_->change_policy(R"({"id":"2","allow":{"host":"localhost"}})");
+  end_->change_policy(R"({"id":"3","deny":"tracker.bottle"})");
+  EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Deny"));
+  EXPECT_TRUE(becomes("http://localhost/issues/1", "X-Bottle-Deny")) << "nothing of this side's that the plan does not name";
+}
+
 // A VM without a network: this side decides again, for whatever the far guard asks.
 TEST_F(NearEndTest, WhereAllComesByHereTheWholePolicyIsCheckedAgain) {
   job_.plan.egress.lan.clear();

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <memory>
 
+#include "base/boot_clock.h"
 #include "base/file.h"
 #include "base/ids.h"
 #include "session/audit_file.h"
@@ -28,6 +29,9 @@ using nlohmann::json;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
+// From the wish to stop on: so long what stays here may still be used from there (an agent that ends has three seconds), so long the end may take (a
+// large workspace is written to a disk). A machine that was taken obeys nobody.
+constexpr auto kStopGrace = 20s, kStopPatience = 600s;
 constexpr auto kEngineStarts = 330s;  // what an engine takes to answer on a VM that boots, and that it says so
 // While it is not known whether the agent runs, somebody sits and waits.
 constexpr int kMostLosses = 3, kMostAttempts = 5;
@@ -62,6 +66,7 @@ class RemoteSession {
       offline_ = view.offline;
       if (view.vm.is_object()) place_.vm_name = view.vm.value("name", "");
       if (!place_.vm_name.empty()) (void)machine::take_over(place_.vm_name, vm_places(job_));  // gone: the far side cannot be reached, and it will be told
+      if (auto record = machine::load(place_.vm_name, vm_places(job_))) lives_until(*record);
       running_ = true;
       ::unlink((place_.directory + "/socket").c_str());
     } else {
@@ -104,6 +109,7 @@ class RemoteSession {
     place_.far = made->far;
     offline_ = made->vm.offline;
     token_ = made->token;
+    lives_until(made->vm.record);
     (void)ledger_->note({{"remote", to_json(place_.far)}, {"offline", offline_}});
     const auto& t = made->vm.timings;
     clients_.event({{"event", "vm"}, {"name", place_.vm_name}, {"created", t.created}, {"ssh", t.ssh}, {"rotated", t.rotated}, {"target", place_.far.target.to_string()}});
@@ -114,6 +120,12 @@ class RemoteSession {
   void give_up(Error error) {
     failure_ = std::move(error);
     over_ = true;
+  }
+
+  // Known, not guessed from a connection that cannot be made.
+  void is_gone(Error error) {
+    gone_ = true;
+    give_up(std::move(error));
   }
 
   // All but the values, so that the other machine begins with what needs none; they follow once it is known to be the expected one.
@@ -147,7 +159,7 @@ class RemoteSession {
   void take_hello(const json& hello) {
     if (!job_.remote->vm) return clients_.event({{"event", "hello"}, {"hello", hello}});  // the launcher's to judge
     if (!values_) return;
-    if (auto judged = judge_baked(hello, job_.plan.image.reference); !judged) return give_up(std::move(judged.error()));
+    if (auto judged = judge_baked(hello, job_.remote->image); !judged) return give_up(std::move(judged.error()));
     tell_engine(hello);
     send_values();
     work_.send(*link_.side());
@@ -207,11 +219,43 @@ class RemoteSession {
     look_at_the_vm();
     look_at_delivery();
     if (running_) link_.keep_alive();
-    if (work_.look_at_checkpoint(running_ && link_.is_up() ? link_.side() : nullptr)) clients_.event({{"event", "checkpoint"}});
+    look_at_checkpoint();
+    look_at_the_time();
     look_at_the_wish_to_stop();
   }
 
+  void look_at_checkpoint() {
+    auto checkpoint = work_.look_at_checkpoint(running_ && link_.is_up() ? link_.side() : nullptr);
+    if (!checkpoint) return;
+    if (*checkpoint) {
+      missed_checkpoints_ = 0;
+      if (**checkpoint) clients_.event({{"event", "checkpoint"}});
+    } else if (++missed_checkpoints_ == 2) {  // a single one may be a connection's that broke
+      clients_.event({{"event", "warning"}, {"what", "the work is not kept here meanwhile, only at the end: " + checkpoint->error().what}});
+    }
+  }
+
+  // Of the clock that nobody sets: the VM's own goes on, whatever this machine's calendar says.
+  void lives_until(const machine::Record& record) {
+    vm_ends_ = boot_seconds() + static_cast<double>(record.until - machine::now_seconds());
+    last_minutes_ = std::clamp(static_cast<double>(record.vm.ttl) / 10, 5.0, 120.0);
+  }
+
+  // The work comes home while the VM is there: at the end of its time its reaper and its own clock wait for nothing.
+  void look_at_the_time() {
+    if (!vm_ends_ || !running_ || stop_wanted_ || !link_.is_up() || *vm_ends_ - boot_seconds() > last_minutes_) return;
+    clients_.event({{"event", "warning"}, {"what", "the time of VM " + place_.vm_name + " is nearly up: the session is ended, so that its work comes home"}});
+    stop_wanted_ = true;
+  }
+
   void look_at_the_wish_to_stop() {
+    if (stop_wanted_ && !stop_since_) stop_since_ = Clock::now();
+    if (stop_since_ && Clock::now() - *stop_since_ > kStopGrace) near_end_.reset();
+    if (stop_since_ && running_ && link_.is_up() && Clock::now() - *stop_since_ > kStopPatience) {
+      clients_.event({{"event", "warning"}, {"what", place_.far.target.to_string() + " does not end the session: what can be fetched is fetched"}});
+      over_ = true;
+      return;
+    }
     if (stop_wanted_ && !stop_sent_ && link_.is_up() && running_) {
       stop_sent_ = true;
       link_.send(FrameType::stop, "");
@@ -267,7 +311,7 @@ class RemoteSession {
       return give_up(std::move(told));
     }
     if (!place_.vm_name.empty() && !machine::load(place_.vm_name, vm_places(job_)))
-      return give_up({Code::not_found, "the VM " + place_.vm_name + " is gone, and with it what was not fetched", "its last checkpoint is on refs/bottle/" + session_});
+      return is_gone({Code::not_found, "the VM " + place_.vm_name + " is gone, and with it what was not fetched", "its last checkpoint is on refs/bottle/" + session_});
     if (link_.attempts() == 1 || link_.attempts() % 20 == 0) clients_.event({{"event", "link-trying"}, {"what", error.what}});
     // A host key that changed, a sign-in refused: waiting mends neither, but a laptop in a hotel's network sees both.
     link_.reconnect(place_.far);
@@ -305,7 +349,10 @@ class RemoteSession {
         if (!lost_.empty() && !running_) return give_up(not_begun(lost_));  // it knows nothing of an agent
         json told = far_words(frame.bytes);
         if (!told.is_object()) told = json::object();
-        give_up({told.value("code", "") == "not_found" ? Code::not_found : Code::unavailable, told.value("what", "it said nothing"), told.value("todo", "")});
+        Error error{Code::unavailable, told.value("what", "it said nothing"), told.value("todo", "")};
+        if (told.value("code", "") != "not_found") return give_up(std::move(error));
+        error.code = Code::not_found;
+        is_gone(std::move(error));
         break;
       }
       default: break;  // a pong
@@ -375,9 +422,8 @@ class RemoteSession {
   void fail_session(Error error) {
     link_.close();  // the far side sees its launcher go, and takes everything down
     work_.end_delivery();
-    bool gone = running_ && error.code == Code::not_found;
     bool may_run = values_sent_ && !running_;
-    if (!unknown_ && ledger_ && (!running_ || gone)) unknown_ = !abandon_remote(job_, place_, link_.side(), may_run, clients_, error);
+    if (!unknown_ && ledger_ && (!running_ || gone_)) unknown_ = !abandon_remote(job_, place_, link_.side(), may_run, clients_, error);
     if (unknown_) {  // as if it ran: whoever looks at the record next ends it there, and brings its work
       (void)ledger_->note({{"running", true}, {"base", work_.base()}});
       write_remote_info(job_, place_, "unattended");
@@ -406,6 +452,11 @@ class RemoteSession {
   std::string lost_;       // why the connection broke before we heard that the agent runs
   int losses_ = 0;         // how often
   bool unknown_ = false;   // whether it runs there
+  bool gone_ = false;      // there is nothing of it any more
+  int missed_checkpoints_ = 0;  // one after the other
+  std::optional<double> vm_ends_;                 // when its time is up, in boot_seconds()
+  double last_minutes_ = 0;                       // before that, in seconds, the session is ended
+  std::optional<Clock::time_point> stop_since_;
   bool values_sent_ = false;
   bool running_ = false, over_ = false, stop_wanted_ = false, stop_sent_ = false;
 };

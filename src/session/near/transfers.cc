@@ -35,20 +35,19 @@ void Transfers::agent_spoke() {
   dirty_ = true;
 }
 
-bool Transfers::look_at_checkpoint(const FarSide* side) {
+std::optional<Result<bool>> Transfers::look_at_checkpoint(const FarSide* side) {
   auto now = Clock::now();
   if (checkpoint_.valid()) {
-    if (!is_ready(checkpoint_)) return false;
-    auto done = checkpoint_.get();
+    if (!is_ready(checkpoint_)) return std::nullopt;
     last_checkpoint_ = now;
-    return done && *done;
+    return checkpoint_.get();
   }
-  if (!side || job_.plan.workspace_mode == manifest::WorkspaceMode::none) return false;
+  if (!side || job_.plan.workspace_mode == manifest::WorkspaceMode::none) return std::nullopt;
   bool idle = dirty_ && now - last_output_ > kIdle && now - last_checkpoint_ > 2 * kIdle;
-  if (now - last_checkpoint_ < kCheckpoint && !idle) return false;
+  if (now - last_checkpoint_ < kCheckpoint && !idle) return std::nullopt;
   dirty_ = false;
   checkpoint_ = std::async(std::launch::async, [home = &homecoming(), side = *side]() mutable { return home->checkpoint(side); });
-  return false;
+  return std::nullopt;
 }
 
 Homecoming& Transfers::home() {

@@ -35,8 +35,8 @@ class Transfers {
   // The agent runs: the next checkpoint is due in a minute, or when it idles after it has said something.
   void has_begun() { last_checkpoint_ = Clock::now(); }
   void agent_spoke();
-  // Begins a checkpoint when one is due; null: the machine cannot be reached now. True, once: it has brought something new.
-  bool look_at_checkpoint(const FarSide* side);
+  // Begins a checkpoint when one is due; null: the machine cannot be reached now. What became of one, once: whether it has brought something new.
+  std::optional<Result<bool>> look_at_checkpoint(const FarSide* side);
 
   // For the end. Blocks while a checkpoint is under way.
   Homecoming& home();
