@@ -26,3 +26,5 @@
 #include <vector>
 
 #include <nlohmann/json.hpp>
+
+extern template class nlohmann::basic_json<>;  // in base/json.cc: an eighth of the time to compile all
