@@ -169,14 +169,15 @@ void Child::end(int patience_ms) {
 }
 
 Result<Captured> capture(const Command& command, const CaptureOptions& options) {
-  Child child = TRY(Child::spawn(command, options.input.empty() ? Child::null() : Child::pipe(), Child::pipe(),
+  Child child = TRY(Child::spawn(command, options.input_fd >= 0 ? Child::from(options.input_fd) : options.input.empty() ? Child::null() : Child::pipe(),
+                                 options.output_fd >= 0 ? Child::from(options.output_fd) : Child::pipe(),
                                  options.pass_stderr ? Child::inherit() : Child::pipe()));
   const std::string& name = command.argv[0];
   auto deadline = Clock::now() + std::chrono::milliseconds(std::max(options.timeout_ms, 0));
   if (child.in() >= 0) ::fcntl(child.in(), F_SETFL, O_NONBLOCK);
   Captured captured;
   size_t written = 0;
-  bool out_open = true, err_open = child.err() >= 0, ended = false;
+  bool out_open = child.out() >= 0, err_open = child.err() >= 0, ended = false;
   auto take = [](int fd, std::string& text) {
     char buffer[65536];
     ssize_t n = ::read(fd, buffer, sizeof buffer);

@@ -71,6 +71,8 @@ struct Captured {
 
 struct CaptureOptions {
   std::string input;            // its stdin
+  int input_fd = -1;            // instead of input
+  int output_fd = -1;           // instead of the answer
   int timeout_ms = 30000;       // -1: none. Afterwards it is ended: Code::timed_out
   size_t limit = 16 << 20;      // of each stream; beyond it the child is ended: Code::limit
   bool pass_stderr = false;     // to our own, not captured

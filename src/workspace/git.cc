@@ -13,7 +13,7 @@
 namespace bottle::workspace {
 namespace {
 
-Result<UniqueFd> memory(std::string_view content = {}) {
+Result<UniqueFd> memory(std::string_view content) {
   UniqueFd fd(::memfd_create("git", MFD_CLOEXEC));
   if (!fd) return fail_errno("memfd_create");
   TRY(write_all(fd.get(), content));
@@ -21,18 +21,10 @@ Result<UniqueFd> memory(std::string_view content = {}) {
   return fd;
 }
 
-Result<std::string> content_of(int fd) {
-  ::lseek(fd, 0, SEEK_SET);
-  std::string out;
-  char buffer[65536];
-  for (;;) {
-    ssize_t n = ::read(fd, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("reading git's output");
-    if (n == 0) return out;
-    out.append(buffer, static_cast<size_t>(n));
-    if (out.size() > (256u << 20)) return fail(Code::limit, "git's output is too long");
-  }
+std::string verb(const std::vector<std::string>& arguments) {
+  size_t at = 0;
+  while (at + 2 < arguments.size() && arguments[at] == "-c") at += 2;
+  return arguments[at];
 }
 
 // The operator's environment without anything that would steer git elsewhere.
@@ -56,7 +48,7 @@ std::map<std::string, std::string> environment(const std::string& configuration,
 
 }  // namespace
 
-Result<Git> Git::make(const std::string& state, const std::vector<std::string>& trusted) {
+Result<Git> Git::make(const std::string& state, const std::vector<std::string>& trusted, const GitLimits& limits) {
   std::string text = "[safe]\n";
   for (const auto& directory : trusted) {
     if (directory.find_first_of("\n\r\0") != std::string::npos) return fail(Code::invalid, "a directory with a newline in its name");
@@ -65,6 +57,7 @@ Result<Git> Git::make(const std::string& state, const std::vector<std::string>& 
     text += "\tdirectory = \"" + quoted + "\"\n\tdirectory = \"" + quoted + "/.git\"\n";
   }
   Git git;
+  git.limits_ = limits;
   git.configuration_ = state + "/gitconfig";
   TRY(write_file_atomically(git.configuration_, text));
   return git;
@@ -83,21 +76,12 @@ Result<Git::Answer> Git::run(const std::vector<std::string>& arguments, const Op
     if (!o.operators_configuration) argv.insert(argv.end(), {"-c", setting});
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   Command command{.argv = std::move(argv), .env = environment(configuration_, o), .clean_env = true};
-  UniqueFd in = TRY(memory(o.input)), out = TRY(memory()), complaint = TRY(memory());
-  auto child = Child::spawn(command, Child::from(o.input_fd >= 0 ? o.input_fd : in.get()),
-                            Child::from(o.output_fd >= 0 ? o.output_fd : out.get()), Child::from(complaint.get()));
-  if (!child && child.error().code == Code::not_found) return fail(Code::not_found, "git is not installed", "install git");
-  if (!child) return std::unexpected(child.error());
-  auto status = child->wait(o.timeout_s * 1000);
-  if (!status) {
-    child->end(0);
-    return fail(Code::timed_out, "git " + (arguments.empty() ? "" : arguments[0]) + " did not end within " + std::to_string(o.timeout_s) + " s");
-  }
-  Answer answer;
-  answer.status = *status;
-  if (o.output_fd < 0) answer.out = TRY(content_of(out.get()));
-  answer.complaint = TRY(content_of(complaint.get()));
-  return answer;
+  UniqueFd in = TRY(memory(o.input));
+  // Read while it is written: a tree of few bytes that names itself at ten levels makes a list of gigabytes.
+  auto ended = capture(command, {.input_fd = o.input_fd >= 0 ? o.input_fd : in.get(), .output_fd = o.output_fd, .timeout_ms = o.timeout_s * 1000, .limit = limits_.answer});
+  if (!ended && ended.error().code == Code::not_found) return fail(Code::not_found, "git is not installed", "install git");
+  if (!ended) return std::unexpected(std::move(ended.error()).during("git " + verb(arguments)));
+  return Answer{ended->status, std::move(ended->out), std::move(ended->err)};
 }
 
 Result<std::string> Git::ask(const std::vector<std::string>& arguments, const Options& options) const {

@@ -1,17 +1,24 @@
 // git, as a program: no shell, no configuration but ours, no prompt, a time limit.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
 
 namespace bottle::workspace {
 
+// What git may take of this machine.
+struct GitLimits {
+  uint64_t answer = 256 << 20;  // bytes of what it says
+};
+
 class Git {
  public:
   // `state`: a directory of ours for the configuration file. `trusted`: directories of another owner that git may use.
-  static Result<Git> make(const std::string& state, const std::vector<std::string>& trusted);
+  static Result<Git> make(const std::string& state, const std::vector<std::string>& trusted, const GitLimits& limits = {});
 
   struct Options {
     std::string git_dir, work_tree, index;  // empty: git finds it out from `directory`
@@ -29,13 +36,14 @@ class Git {
     std::string out, complaint;
   };
 
-  // An error only if git cannot be run at all or does not end in time.
+  // An error only if git cannot be run at all, does not end in time (Code::timed_out) or says too much (Code::limit).
   Result<Answer> run(const std::vector<std::string>& arguments, const Options& options) const;
   // Its output, without the final newline; a status other than 0 is an error with what git said.
   Result<std::string> ask(const std::vector<std::string>& arguments, const Options& options) const;
 
  private:
   std::string configuration_;
+  GitLimits limits_;
 };
 
 bool is_object_id(std::string_view text);  // 40 or 64 lower-case hexadecimal digits

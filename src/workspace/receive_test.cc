@@ -1,4 +1,5 @@
 // What comes back: quarantined, compared, and nothing else.
+#include "workspace/objects.h"
 #include "workspace/workspace_test.h"
 
 namespace bottle::workspace {
@@ -126,6 +127,19 @@ TEST_F(Workspace, ObjectsThatFailGitsChecksAreLeftBehind) {
   EXPECT_TRUE(flagged(*back, "refs/heads/evil"));
   EXPECT_EQ(back->refs, (std::vector<std::string>{"refs/bottle/s1/worktree"}));
   EXPECT_EQ(git("show refs/bottle/s1/worktree:good.txt"), "g");
+}
+
+// Trees of trees of trees: next to nothing to send, and a list of files that does not end.
+constexpr const char* kTreeBomb = "t=$(git rev-parse HEAD^{tree}); for level in 1 2 3 4 5 6 7; do t=$(for i in 0 1 2 3 4 5 6 7 8 9; do printf '040000 tree %s\\t%s\\n' $t $i; done | git mktree); done; "
+                                  "git -c user.name=t -c user.email=t@t commit-tree $t -p HEAD -m bomb";
+
+TEST_F(Workspace, AListOfFilesThatDoesNotEndIsNotReadToItsEnd) {
+  make_repository();
+  std::string bomb = sh("cd " + repo + " && " + kTreeBomb);
+  auto list = list_tree(*Git::make(root, {}, {.answer = 1 << 20}), bomb, {.directory = repo});
+  ASSERT_FALSE(list);
+  EXPECT_EQ(list.error().code, Code::limit);
+  EXPECT_EQ(list.error().what, "git ls-tree: git wrote more than 1 MB");
 }
 
 TEST_F(Workspace, WithoutItsGitDirectoryTheFilesStillComeBack) {
