@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -109,6 +110,10 @@ Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring
   pid_t pid = -1;
   if (int error = ::posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), envp.data()))
     return fail_errno("running " + command.argv[0], error);
+#ifdef __linux__
+  for (auto [what, most] : {std::pair{RLIMIT_DATA, command.most_memory}, {RLIMIT_FSIZE, command.most_written}})
+    if (rlimit limit{most, most}; most > 0) (void)::prlimit(pid, what, &limit, nullptr);  // it may have ended
+#endif
   child.pid_ = pid;
   child.group_ = command.own_group || command.detached;
   child.exit_ = exit_descriptor(pid);

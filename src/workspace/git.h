@@ -13,6 +13,7 @@ namespace bottle::workspace {
 // What git may take of this machine.
 struct GitLimits {
   uint64_t answer = 256 << 20;  // bytes of what it says
+  uint64_t memory = 0;          // bytes of each of its processes; 0: as much as there is
 };
 
 class Git {
@@ -29,6 +30,7 @@ class Git {
     bool literal_paths = true;             // check-ignore refuses to run with that
     bool operators_configuration = false;  // read-only questions about the operator's own settings
     int timeout_s = 600;
+    uint64_t most_written = 0;  // bytes of each file that it writes; 0: as large as it likes
   };
 
   struct Answer {
@@ -36,10 +38,12 @@ class Git {
     std::string out, complaint;
   };
 
-  // An error only if git cannot be run at all, does not end in time (Code::timed_out) or says too much (Code::limit).
+  // An error only if git cannot be run at all, does not end in time (Code::timed_out), or says, takes or writes too much (Code::limit).
   Result<Answer> run(const std::vector<std::string>& arguments, const Options& options) const;
   // Its output, without the final newline; a status other than 0 is an error with what git said.
   Result<std::string> ask(const std::vector<std::string>& arguments, const Options& options) const;
+  // Whether that status is 0.
+  Result<bool> agrees(const std::vector<std::string>& arguments, const Options& options) const;
 
  private:
   std::string configuration_;

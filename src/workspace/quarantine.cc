@@ -233,7 +233,7 @@ Result<> index_packs(Quarantine& q, const Git& git) {
     auto options = q.at();
     options.input_fd = fd.get();
     options.timeout_s = static_cast<int>(left);
-    if (auto done = git.ask({"index-pack", "--stdin"}, options); !done) {
+    if (!TRY(git.agrees({"index-pack", "--stdin"}, options))) {
       ++q.skipped;
       if (q.flagged.size() < kMostFlagged) q.flagged.push_back(".git/objects/pack/" + printable(pack.path().filename().string()) + ": a broken pack: left behind");
     }

@@ -19,7 +19,7 @@ namespace bottle::workspace {
 namespace {
 
 constexpr const char* kAttributes = "* -filter !working-tree-encoding !diff !merge\n";  // stands above every .gitattributes of the tree
-constexpr size_t kFlagLimit = 200, kLongestTarget = 4096;
+constexpr size_t kFlagLimit = 200, kLongestTarget = 4096, kMostInspected = 32;
 
 struct Original {
   bool repository = false;
@@ -197,11 +197,12 @@ Result<Back> receive(const Incoming& in, const Source& source) {
     std::filesystem::remove_all(q.root, ignored);
   });
 
+  GitLimits limits{.memory = in.max_memory};
   Original original{!in.base.empty(), in.source};
-  Git git = TRY(Git::make(q.root, {in.source}));
+  Git git = TRY(Git::make(q.root, {in.source}, limits));
   if (original.repository) {
     original.top = TRY(git.ask({"rev-parse", "--show-toplevel"}, {.directory = in.source}));
-    git = TRY(Git::make(q.root, {in.source, original.top}));
+    git = TRY(Git::make(q.root, {in.source, original.top}, limits));
   }
   TRY(prepare(q, git, original));
   std::string base = in.base;
@@ -212,39 +213,37 @@ Result<Back> receive(const Incoming& in, const Source& source) {
 
   // The agent's commits, each branch for itself: a broken one does not take the others along.
   Back back;
-  std::string prefix = "refs/bottle/" + in.session + "/", head = base, head_branch;
+  std::string prefix = "refs/bottle/" + in.session + "/", head = base;
   std::vector<std::string> heads;
   std::set<std::string> flags(q.flagged.begin(), q.flagged.end());
+  // Listed first: what no list can be made of is not for the operator's repository either.
+  auto bring = [&](const std::string& name, const std::string& id) -> Result<bool> {
+    auto list = changes(q, git, base, id);
+    if (!list && list.error().code != Code::unavailable) return std::unexpected(std::move(list.error()));
+    std::string ref = "refs/heads/" + name, to = prefix + "heads/" + name;
+    if (!list || !TRY(git.agrees({"update-ref", "--", ref, id}, q.at())) || !TRY(fetch(q, git, original.top, ref, to))) return false;
+    if (heads.size() < kMostInspected) TRY(inspect(q, git, *list, "", flags));
+    back.refs.push_back(to);
+    heads.push_back(id);
+    return true;
+  };
   if (original.repository) {
     for (const auto& [name, id] : q.branches) {
       if (id == base || git.ask({"rev-parse", "--verify", "--quiet", "refs/heads/" + name + "^{commit}"}, {.directory = original.top}).value_or("") == id) continue;
-      std::string ref = "refs/heads/" + name;
-      if (!git.ask({"update-ref", "--", ref, id}, q.at()) || !TRY(fetch(q, git, original.top, ref, prefix + "heads/" + name))) {
-        flags.insert(".git/" + ref + ": broken or incomplete: left behind");
+      if (!TRY(bring(name, id))) {
+        flags.insert(".git/refs/heads/" + name + ": broken or incomplete: left behind");
         ++q.skipped;
-        continue;
-      }
-      back.refs.push_back(prefix + "heads/" + name);
-      heads.push_back(id);
-      if (q.head == "ref: " + ref) {
+      } else if (q.head == "ref: refs/heads/" + name) {
         head = id;
-        head_branch = name;
       }
     }
-    if (is_object_id(q.head) && git.ask({"update-ref", "--", "refs/heads/bottle-detached", q.head}, q.at()) && q.head != base &&
-        TRY(fetch(q, git, original.top, "refs/heads/bottle-detached", prefix + "heads/bottle-detached"))) {
-      back.refs.push_back(prefix + "heads/bottle-detached");
-      heads.push_back(q.head);
-      head = q.head;
-    }
+    if (is_object_id(q.head) && q.head != base && TRY(bring("bottle-detached", q.head))) head = q.head;
     if (!heads.empty()) {
       std::vector<std::string> count = {"rev-list", "--count"};
       count.insert(count.end(), heads.begin(), heads.end());
       count.push_back("^" + base);
       back.commits = std::strtoull(git.ask(count, q.at()).value_or("0").c_str(), nullptr, 10);
     }
-    for (size_t i = 0; i < heads.size() && i < 32; ++i)
-      if (auto list = changes(q, git, base, heads[i])) TRY(inspect(q, git, *list, "", flags));
   }
 
   // The files as they were left, committed or not.

@@ -139,7 +139,25 @@ TEST_F(Workspace, AListOfFilesThatDoesNotEndIsNotReadToItsEnd) {
   auto list = list_tree(*Git::make(root, {}, {.answer = 1 << 20}), bomb, {.directory = repo});
   ASSERT_FALSE(list);
   EXPECT_EQ(list.error().code, Code::limit);
-  EXPECT_EQ(list.error().what, "git ls-tree: git wrote more than 1 MB");
+  EXPECT_EQ(list.error().what, "ls-tree: git wrote more than 1 MB");
+}
+
+// A list of changes is made in memory, as is a commit: here one of 40 MB in as many kilobytes, loose and in a pack.
+TEST_F(Workspace, ObjectsThatUnpackWithoutEndAreNotUnpacked) {
+  make_repository();
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  limits.max_memory = 32 << 20;
+  const std::string wordy = "{ git cat-file commit HEAD; head -c 40M /dev/zero | tr '\\0' x; } | git -c core.compression=1 hash-object -t commit -w --stdin";
+  for (const auto& [commit, then] : {std::pair{std::string(kTreeBomb), "true"}, {wordy, "true"}, {wordy, "git repack -adq"}}) {
+    unpack();
+    sh("cd " + inside + " && git update-ref refs/heads/bomb $(" + commit + ") && " + then);
+    auto back = take_inside(sent.base);
+    ASSERT_FALSE(back) << back->text;
+    EXPECT_EQ(back.error().code, Code::limit);
+    EXPECT_TRUE(back.error().what.ends_with("git needs more than 32 MB of memory")) << back.error().what;
+    EXPECT_EQ(git("for-each-ref refs/bottle"), "");
+    EXPECT_TRUE(fs::is_empty(root + "/scratch"));
+  }
 }
 
 TEST_F(Workspace, WithoutItsGitDirectoryTheFilesStillComeBack) {

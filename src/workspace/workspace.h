@@ -43,6 +43,7 @@ struct Incoming {
   std::string scratch;      // as in Outgoing
   uint64_t max_bytes = 16ull << 30;
   uint64_t max_entries = 1'000'000;
+  uint64_t max_memory = 2ull << 30;  // of each git that reads the agent's objects: few bytes of them can unpack to any number
 };
 
 struct Back {
@@ -59,6 +60,7 @@ struct Back {
 // are never touched: commits land on refs/bottle/<session>/heads/*, the files as they were left on
 // refs/bottle/<session>/worktree, and all of it in changes.patch. For what is no repository: the patch, and changed
 // files under results_dir/files. Blocking; runs git, each time for 10 minutes at most.
+// Code::limit, Code::timed_out: sorting it would take more of this machine than it may.
 Result<Back> receive(const Incoming& incoming, const Source& source);
 
 }  // namespace bottle::workspace

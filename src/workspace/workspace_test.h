@@ -77,7 +77,7 @@ class Workspace : public ::testing::Test {
   }
   Result<Back> take(const std::string& bytes, const std::string& base, const std::string& source = "", uint64_t max_bytes = 1 << 28) {
     size_t at = 0;
-    Incoming in;
+    Incoming in = limits;
     in.session = "s1";
     in.source = source.empty() ? repo : source;
     in.base = base;
@@ -116,6 +116,7 @@ class Workspace : public ::testing::Test {
   std::string state() { return git("status --porcelain --ignored") + git("rev-parse HEAD") + git("symbolic-ref HEAD") + git("for-each-ref refs/heads"); }
 
   std::string root, repo, archive, inside;
+  Incoming limits;
 };
 
 }  // namespace bottle::workspace
