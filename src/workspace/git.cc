@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 
 #include "base/file.h"
@@ -91,8 +92,10 @@ Result<Git::Answer> Git::run(const std::vector<std::string>& arguments, const Op
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   Command command{.argv = std::move(argv), .env = environment(configuration_, o, limits_.memory), .clean_env = true, .most_memory = limits_.memory, .most_written = o.most_written};
   UniqueFd in = TRY(memory(o.input));
+  auto left = std::chrono::duration_cast<std::chrono::seconds>(limits_.until - std::chrono::steady_clock::now()).count();
+  if (left <= 0) return fail(Code::timed_out, verb(arguments) + ": no time is left for it");
   // Read while it is written: a tree of few bytes that names itself at ten levels makes a list of gigabytes.
-  auto ended = capture(command, {.input_fd = o.input_fd >= 0 ? o.input_fd : in.get(), .output_fd = o.output_fd, .timeout_ms = o.timeout_s * 1000, .limit = limits_.answer});
+  auto ended = capture(command, {.input_fd = o.input_fd >= 0 ? o.input_fd : in.get(), .output_fd = o.output_fd, .timeout_ms = static_cast<int>(std::min<int64_t>(o.timeout_s, left)) * 1000, .limit = limits_.answer});
   if (!ended && ended.error().code == Code::not_found) return fail(Code::not_found, "git is not installed", "install git");
   if (auto cut_off = ended ? was_let_finish(*ended, limits_.memory, o.most_written) : std::unexpected(std::move(ended.error())); !cut_off)
     return std::unexpected(std::move(cut_off.error()).during(verb(arguments)));

@@ -1,6 +1,7 @@
 // git, as a program: no shell, no configuration but ours, no prompt, a time limit.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@ namespace bottle::workspace {
 struct GitLimits {
   uint64_t answer = 256 << 20;  // bytes of what it says
   uint64_t memory = 0;          // bytes of each of its processes; 0: as much as there is
+  std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max();
 };
 
 class Git {
@@ -37,6 +39,8 @@ class Git {
     int status = 0;
     std::string out, complaint;
   };
+
+  void set_limits(const GitLimits& limits) { limits_ = limits; }
 
   // An error only if git cannot be run at all, does not end in time (Code::timed_out), or says, takes or writes too much (Code::limit).
   Result<Answer> run(const std::vector<std::string>& arguments, const Options& options) const;

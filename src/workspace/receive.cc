@@ -97,17 +97,20 @@ Result<> inspect(const Quarantine& q, const Git& git, const std::vector<Change>&
   return {};
 }
 
-Result<> write_patch(const Quarantine& q, const Git& git, const std::string& from, const std::string& to, const std::string& path) {
+Result<> write_patch(const Quarantine& q, const Git& git, const std::string& from, const std::string& to, const std::string& path, uint64_t most) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + path);
   auto options = q.at();
   options.output_fd = fd.get();
+  options.most_written = most;  // of one large file under ten thousand names it would be ten thousand times its size
   TRY(git.ask({"diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", from, to, "--"}, options));
   return {};
 }
 
 // The changed files themselves, for who has no repository to apply a patch to.
-Result<> copy_files(const Quarantine& q, const Git& git, const std::vector<Change>& list, const std::string& to) {
+Result<> copy_files(const Quarantine& q, const Git& git, const std::vector<Change>& list, const std::string& to, uint64_t most) {
+  std::error_code error;
+  std::filesystem::remove_all(to, error);
   TRY(make_directories(to));
   Tree from = TRY(Tree::open(q.tree())), tree = TRY(Tree::open(to));
   for (const auto& change : list) {
@@ -116,12 +119,11 @@ Result<> copy_files(const Quarantine& q, const Git& git, const std::vector<Chang
     if (q.unchanged.contains(change.path)) {  // another name of a file that is as it was
       size_t at = 0;
       std::string text = TRY(git.run({"cat-file", "blob", change.object}, q.at())).out;
-      uint64_t limit = UINT64_MAX;
       (void)TRY(tree.file(*path, change.mode == "100755", [&](char* buffer, size_t room) -> Result<size_t> {
         size_t n = text.copy(buffer, room, at);
         at += n;
         return n;
-      }, &limit));
+      }, &most));
       continue;
     }
     std::error_code ignored;
@@ -130,12 +132,11 @@ Result<> copy_files(const Quarantine& q, const Git& git, const std::vector<Chang
     if (!in || ::fstat(in.get(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
     // Through a link on the way it would be another file.
     if (std::filesystem::canonical(q.tree() + "/" + change.path, ignored) != std::filesystem::canonical(q.tree(), ignored) / change.path) continue;
-    uint64_t limit = UINT64_MAX;
     (void)TRY(tree.file(*path, st.st_mode & 0100, [&](char* buffer, size_t room) -> Result<size_t> {
       ssize_t n = ::read(in.get(), buffer, room);
       if (n < 0) return fail_errno("reading a file");
       return static_cast<size_t>(n);
-    }, &limit));
+    }, &most));
   }
   return {};
 }
@@ -153,7 +154,7 @@ Result<bool> fetch(const Quarantine& q, const Git& git, const std::string& top, 
 
 std::string advice(const Incoming& in, const Back& back, const Original& original, const std::string& whole) {
   std::string text;
-  if (back.patch.empty() && back.commits == 0) {
+  if (back.files == 0 && back.commits == 0) {
     text = "Nothing changed in the workspace.\n";
   } else {
     text = std::to_string(back.files) + (back.files == 1 ? " file" : " files") + " changed, " + std::to_string(back.commits) +
@@ -166,9 +167,9 @@ std::string advice(const Incoming& in, const Back& back, const Original& origina
       }
       if (!back.patch.empty()) text += "     or: git apply " + back.patch + "\n";
     } else {
-      text += "See it:  " + back.patch + "\n";
-      text += "Take it: git apply " + back.patch + "   (in " + in.source + ")\n";
-      text += "     or: copy from " + in.results_dir + "/files\n";
+      if (!back.patch.empty()) text += "See it:  " + back.patch + "\nTake it: git apply " + back.patch + "   (in " + in.source + ")\n     or: ";
+      else text += "Take it: ";
+      text += "copy from " + in.results_dir + "/files\n";
     }
   }
   if (!back.flagged.empty()) {
@@ -209,6 +210,8 @@ Result<Back> receive(const Incoming& in, const Source& source) {
   if (!original.repository) base = TRY(commit_files(q, git, in.source, {}, "", "", "as it was"));
   for (auto& entry : TRY(list_tree(git, base, q.at()))) q.base.emplace(entry.path, entry);
   TRY(fill(q, git, in, source));
+  limits.until = std::chrono::steady_clock::now() + in.max_time;  // there may be hundreds of branches, each of them slow
+  git.set_limits(limits);
   TRY(make_links(q, git));
 
   // The agent's commits, each branch for itself: a broken one does not take the others along.
@@ -257,7 +260,13 @@ Result<Back> receive(const Incoming& in, const Source& source) {
   std::string whole;
   if (!list.empty()) {
     back.patch = results + "/changes.patch";
-    TRY(write_patch(q, git, base, worktree, back.patch));
+    auto written = write_patch(q, git, base, worktree, back.patch, in.max_bytes);
+    if (!written && written.error().code != Code::limit) return std::unexpected(std::move(written.error()));
+    if (!written) {
+      ::unlink(back.patch.c_str());
+      back.patch.clear();
+      flags.insert("there is no patch: " + printable(written.error().what));
+    }
     if (original.repository) {
       TRY(git.ask({"update-ref", "--", "refs/heads/bottle-worktree", worktree}, q.at()));
       whole = prefix + "worktree";
@@ -268,7 +277,7 @@ Result<Back> receive(const Incoming& in, const Source& source) {
         flags.insert("the files as they were left did not pass git's checks: they are in the patch only");
       }
     } else {
-      TRY(copy_files(q, git, list, results + "/files"));
+      TRY(copy_files(q, git, list, results + "/files", in.max_bytes));
     }
   }
   back.flagged.assign(flags.begin(), flags.end());

@@ -207,6 +207,40 @@ TEST_F(Workspace, LimitsAndBrokenArchives) {
   EXPECT_EQ(git("for-each-ref refs/bottle"), "");
 }
 
+TEST_F(Workspace, APatchHasNoMoreBytesThanWhatCameBackMayHave) {
+  make_repository();
+  std::string base = git("rev-parse HEAD");
+  auto lines = craft([&](docker::TarWriter& t) { EXPECT_TRUE(t.file("workspace/lines", 0644, 0, 0, std::string(60000, '\n'))); });  // a sign before each
+  auto back = take(lines, base, "", 100000);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->patch, "");
+  EXPECT_TRUE(flagged(*back, "there is no patch: diff-tree: git writes more than 0 MB"));
+  EXPECT_EQ(back->refs, (std::vector<std::string>{"refs/bottle/s1/worktree"}));
+  EXPECT_NE(back->text.find("git merge refs/bottle/s1/worktree"), std::string::npos);
+  EXPECT_EQ(sh("ls -A " + root + "/results/s1"), "");
+}
+
+TEST_F(Workspace, TheFilesThemselvesAreThoseOfTheNewestPullAndNoMoreThanTheLimit) {
+  put(repo + "/a", "a\n");
+  auto once = craft([&](docker::TarWriter& t) { EXPECT_TRUE(t.file("workspace/first", 0644, 0, 0, "x")); });
+  ASSERT_TRUE(take(once, ""));
+  sh("mkdir -p " + root + "/inside/workspace && cd " + root + "/inside/workspace && head -c 20000 /dev/zero >0 && for i in 1 2 3 4 5 6 7 8 9; do ln 0 $i; done && tar -C .. -cf ../../in.tar workspace");
+  auto names = *read_file(root + "/in.tar");
+  EXPECT_EQ(take(names, "", "", 100000).error().code, Code::limit);
+  ASSERT_TRUE(take(names, "", "", 1 << 20));
+  EXPECT_EQ(sh("cd " + root + "/results/s1/files && echo *"), "0 1 2 3 4 5 6 7 8 9");
+}
+
+TEST_F(Workspace, SortingHasItsTime) {
+  make_repository();
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  limits.max_time = std::chrono::seconds(0);
+  auto back = take_inside(sent.base);
+  ASSERT_FALSE(back);
+  EXPECT_EQ(back.error().code, Code::timed_out) << back.error().what;
+}
+
 // Files that did not change are not written on the way back; what is made of them must be the same as if they were.
 TEST_F(Workspace, WhatDidNotChangeComesBackAsItWas) {
   make_repository();

@@ -1,6 +1,7 @@
 // The operator's files out into the bottle, and what the agent made of them back.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -43,6 +44,7 @@ struct Incoming {
   std::string scratch;      // as in Outgoing
   uint64_t max_bytes = 16ull << 30;
   uint64_t max_entries = 1'000'000;
+  std::chrono::seconds max_time = std::chrono::hours(1);  // from when the tar is here
   uint64_t max_memory = 2ull << 30;  // of each git that reads the agent's objects: few bytes of them can unpack to any number
 };
 
