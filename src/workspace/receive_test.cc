@@ -199,6 +199,17 @@ TEST_F(Workspace, LimitsAndBrokenArchives) {
   EXPECT_EQ(take(links, base, "", 100000).error().code, Code::limit);
   auto empty = craft([&](docker::TarWriter& t) { for (int i = 0; i < 300; ++i) EXPECT_TRUE(t.file("workspace/e" + std::to_string(i), 0644, 0, 0, "")); });
   EXPECT_EQ(take(empty, base, "", 100000).error().code, Code::limit);
+  limits.max_held = 50000;
+  EXPECT_EQ(take(links, base).error().code, Code::limit);
+  auto deep = craft([&](docker::TarWriter& t) {
+    for (int i = 0; i < 5; ++i) {
+      std::string path = "workspace/" + std::to_string(i);
+      for (int level = 0; level < 240; ++level) path += "/d";
+      EXPECT_TRUE(t.file(path, 0644, 0, 0, ""));
+    }
+  });
+  limits.max_entries = 500;
+  EXPECT_EQ(take(deep, base).error().code, Code::limit);
   EXPECT_EQ(take(big.substr(0, 3000), base).error().code, Code::protocol);
   std::string bad = big;
   bad[600] ^= 1;

@@ -84,7 +84,6 @@ class Workspace : public ::testing::Test {
     in.results_dir = root + "/results/s1";
     in.scratch = root + "/scratch";
     in.max_bytes = max_bytes;
-    in.max_entries = 10000;
     return receive(in, [&](char* buffer, size_t room) -> Result<size_t> {
       size_t n = std::min({room, bytes.size() - at, size_t{7777}});
       bytes.copy(buffer, n, at);
@@ -116,7 +115,7 @@ class Workspace : public ::testing::Test {
   std::string state() { return git("status --porcelain --ignored") + git("rev-parse HEAD") + git("symbolic-ref HEAD") + git("for-each-ref refs/heads"); }
 
   std::string root, repo, archive, inside;
-  Incoming limits;
+  Incoming limits{.max_entries = 10000};
 };
 
 }  // namespace bottle::workspace
