@@ -3,12 +3,14 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "session/job.h"
 #include "session/near/far_side.h"
+#include "session/stream.h"
 
 namespace bottle::session {
 
@@ -17,14 +19,21 @@ class Homecoming {
   // `base`: the commit that the work began from, as the near side sent it.
   Homecoming(const Job& job, std::string base) : job_(job), base_(std::move(base)) {}
 
+  // What the far side delivers for these words, into `put`: FarSide::fetch.
+  using Fetch = std::function<Result<>(const std::vector<std::string>& words, const std::function<Result<>(const std::string& name, const Source& source)>& put)>;
+
   // The workspace as it is now, onto the session's refs; nothing is transferred where nothing changed. Blocking.
   // True: something new came.
-  Result<bool> checkpoint(FarSide& far);
+  Result<bool> checkpoint(const Fetch& from);
+  Result<bool> checkpoint(FarSide& far) { return checkpoint([&](const auto& words, const auto& put) { return far.fetch(words, put); }); }
 
   // What the session left there: the workspace onto refs and as a patch, the guard's decisions into the results. Blocking.
   // The answer is `back` of the result. Error conflict: the machine was reached, but the work is held there, in its container.
   // `is_gone`: the machine is, nothing more will come.
-  Result<nlohmann::json> fetch(FarSide& far, const std::function<bool()>& is_gone);
+  Result<nlohmann::json> fetch(const Fetch& from);
+  Result<nlohmann::json> fetch(FarSide& far, const std::function<bool()>& is_gone) {
+    return fetch([&](const auto& words, const auto& put) { return far.fetch(words, put, is_gone); });
+  }
 
  private:
   Result<nlohmann::json> sort(const Source& source);
