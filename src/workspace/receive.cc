@@ -152,6 +152,14 @@ Result<bool> fetch(const Quarantine& q, const Git& git, const std::string& top, 
   return answer.status == 0;
 }
 
+// In one transaction, and before anything is brought: a new branch may have an old one's name as its directory.
+void drop_branches(const Git& git, const std::string& top, const std::string& below, const std::map<std::string, std::string>& but) {
+  std::string refs = git.ask({"for-each-ref", "--format=%(refname)", below}, {.directory = top}).value_or("") + "\n", gone;
+  for (size_t at = 0, end; (end = refs.find('\n', at)) != std::string::npos; at = end + 1)
+    if (std::string ref = refs.substr(at, end - at); ref.starts_with(below) && !but.contains(ref.substr(below.size()))) gone += "delete " + ref + "\n";
+  if (!gone.empty()) (void)git.ask({"update-ref", "--stdin"}, {.directory = top, .input = gone});  // the next pull tries again
+}
+
 std::string advice(const Incoming& in, const Back& back, const Original& original, const std::string& whole) {
   std::string text;
   if (back.files == 0 && back.commits == 0) {
@@ -231,16 +239,20 @@ Result<Back> receive(const Incoming& in, const Source& source) {
     return true;
   };
   if (original.repository) {
-    for (const auto& [name, id] : q.branches) {
-      if (id == base || git.ask({"rev-parse", "--verify", "--quiet", "refs/heads/" + name + "^{commit}"}, {.directory = original.top}).value_or("") == id) continue;
+    auto wanted = q.branches;
+    std::erase_if(wanted, [&](const auto& branch) {
+      return branch.second == base || git.ask({"rev-parse", "--verify", "--quiet", "refs/heads/" + branch.first + "^{commit}"}, {.directory = original.top}).value_or("") == branch.second;
+    });
+    if (is_object_id(q.head) && q.head != base) wanted["bottle-detached"] = q.head;
+    if (!q.head.empty() || !q.branches.empty()) drop_branches(git, original.top, prefix + "heads/", wanted);  // or the agent has no repository any more: then those are all there is
+    for (const auto& [name, id] : wanted) {
       if (!TRY(bring(name, id))) {
         flags.insert(".git/refs/heads/" + name + ": broken or incomplete: left behind");
         ++q.skipped;
-      } else if (q.head == "ref: refs/heads/" + name) {
+      } else if (q.head == id || q.head == "ref: refs/heads/" + name) {
         head = id;
       }
     }
-    if (is_object_id(q.head) && q.head != base && TRY(bring("bottle-detached", q.head))) head = q.head;
     if (!heads.empty()) {
       std::vector<std::string> count = {"rev-list", "--count"};
       count.insert(count.end(), heads.begin(), heads.end());

@@ -242,6 +242,27 @@ TEST_F(Workspace, TheFilesThemselvesAreThoseOfTheNewestPullAndNoMoreThanTheLimit
   EXPECT_EQ(sh("cd " + root + "/results/s1/files && echo *"), "0 1 2 3 4 5 6 7 8 9");
 }
 
+TEST_F(Workspace, BranchesThatAreNoMoreDoNotStay) {
+  make_repository();
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  auto commit = [&](const std::string& branch) { git("checkout -q " + branch, inside), git("commit -q --allow-empty -m more", inside); };
+  auto heads = [&] { return git("for-each-ref --format='%(refname:lstrip=3)' refs/bottle/s1/heads refs/bottle/s2/heads"); };
+  commit("-b topic");
+  commit("-b other");
+  git("update-ref refs/bottle/s2/heads/not-ours HEAD");
+  ASSERT_TRUE(take_inside(sent.base));
+  EXPECT_EQ(heads(), "heads/other\nheads/topic\nheads/not-ours");
+  git("branch -m topic topic/renamed", inside);
+  git("checkout -q main", inside), git("branch -D other", inside);
+  auto back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(heads(), "heads/topic/renamed\nheads/not-ours");
+  fs::remove_all(inside + "/.git");  // by accident: what there is of its commits is here
+  ASSERT_TRUE(take_inside(sent.base));
+  EXPECT_EQ(heads(), "heads/topic/renamed\nheads/not-ours");
+}
+
 TEST_F(Workspace, SortingHasItsTime) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);

@@ -60,7 +60,7 @@ struct Back {
 };
 
 // Reads a tar of the workspace that the agent had: hostile. The checked-out tree, its index, its HEAD and its branches
-// are never touched: commits land on refs/bottle/<session>/heads/*, the files as they were left on
+// are never touched: commits land on refs/bottle/<session>/heads/* (what an earlier call left there and is no more, goes), the files as they were left on
 // refs/bottle/<session>/worktree, and all of it in changes.patch. For what is no repository: the patch, and changed
 // files under results_dir/files. Blocking; runs git, each time for 10 minutes at most.
 // Code::limit, Code::timed_out: sorting it would take more of this machine than it may.
