@@ -141,12 +141,29 @@ Result<> copy_files(const Quarantine& q, const Git& git, const std::vector<Chang
   return {};
 }
 
+// What the operator's objects take of the disk.
+uint64_t size_of(const std::string& objects) {
+  uint64_t bytes = 0;
+  std::error_code error;
+  for (std::filesystem::recursive_directory_iterator file(objects, error), end; !error && file != end; file.increment(error)) {
+    std::error_code gone;
+    if (uint64_t size = file->is_regular_file(gone) ? file->file_size(gone) : 0; !gone) bytes += size;
+  }
+  return bytes;
+}
+
 // Brings one commit over as a ref, every object checked. False: it or something it needs is broken or missing. An error: there is no room for it.
-Result<bool> fetch(const Quarantine& q, const Git& git, const std::string& top, const std::string& from, const std::string& to) {
-  auto answer = TRY(git.run({"-c", "fetch.fsckObjects=true", "-c", "transfer.fsckObjects=true", "-c", "fetch.writeCommitGraph=false", "fetch", "--quiet",
-                             "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head", "--no-recurse-submodules", "--",
-                             q.repository(), "+" + from + ":" + to},
-                            {.directory = top}));
+// What it takes of the room is seen there only, where git packs what was small otherwise; what failed leaves something too.
+Result<bool> fetch(const Quarantine& q, const Git& git, const std::string& top, const std::string& from, const std::string& to, uint64_t& room) {
+  if (room == 0) return fail(Code::limit, "bringing the work into " + printable(top) + ": it is more than the limit");
+  uint64_t before = size_of(q.known_objects);
+  auto ran = git.run({"-c", "fetch.fsckObjects=true", "-c", "transfer.fsckObjects=true", "-c", "fetch.writeCommitGraph=false", "fetch", "--quiet",
+                      "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head", "--no-recurse-submodules", "--",
+                      q.repository(), "+" + from + ":" + to},
+                     {.directory = top, .most_written = room});
+  bool cut_off = !ran && ran.error().code == Code::limit;
+  room -= cut_off ? room : std::min(room, std::max(size_of(q.known_objects), before) - before);
+  auto answer = TRY(std::move(ran));
   if (answer.status != 0 && answer.complaint.find(std::strerror(ENOSPC)) != std::string::npos)
     return fail(Code::limit, "bringing the work into " + printable(top) + ": " + std::strerror(ENOSPC));
   return answer.status == 0;
@@ -227,12 +244,13 @@ Result<Back> receive(const Incoming& in, const Source& source) {
   std::string prefix = "refs/bottle/" + in.session + "/", head = base;
   std::vector<std::string> heads;
   std::set<std::string> flags(q.flagged.begin(), q.flagged.end());
+  uint64_t own_room = in.max_bytes, &room = in.room ? *in.room : own_room;
   // Listed first: what no list can be made of is not for the operator's repository either.
   auto bring = [&](const std::string& name, const std::string& id) -> Result<bool> {
     auto list = changes(q, git, base, id);
     if (!list && list.error().code != Code::unavailable) return std::unexpected(std::move(list.error()));
     std::string ref = "refs/heads/" + name, to = prefix + "heads/" + name;
-    if (!list || !TRY(git.agrees({"update-ref", "--", ref, id}, q.at())) || !TRY(fetch(q, git, original.top, ref, to))) return false;
+    if (!list || !TRY(git.agrees({"update-ref", "--", ref, id}, q.at())) || !TRY(fetch(q, git, original.top, ref, to, room))) return false;
     if (heads.size() < kMostInspected) TRY(inspect(q, git, *list, "", flags));
     back.refs.push_back(to);
     heads.push_back(id);
@@ -282,7 +300,7 @@ Result<Back> receive(const Incoming& in, const Source& source) {
     if (original.repository) {
       TRY(git.ask({"update-ref", "--", "refs/heads/bottle-worktree", worktree}, q.at()));
       whole = prefix + "worktree";
-      if (TRY(fetch(q, git, original.top, "refs/heads/bottle-worktree", whole))) {
+      if (TRY(fetch(q, git, original.top, "refs/heads/bottle-worktree", whole, room))) {
         back.refs.push_back(whole);
       } else {
         whole.clear();

@@ -263,6 +263,29 @@ TEST_F(Workspace, BranchesThatAreNoMoreDoNotStay) {
   EXPECT_EQ(heads(), "heads/topic/renamed\nheads/not-ours");
 }
 
+TEST_F(Workspace, SeveralPullsHaveOneRoomInTheRepository) {
+  make_repository();
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  uint64_t room = 50000;
+  limits.room = &room;
+  sh("head -c 30000 /dev/urandom >" + inside + "/noise");
+  ASSERT_TRUE(take_inside(sent.base));
+  EXPECT_LT(room, 20000u);
+  uint64_t left = room;
+  ASSERT_TRUE(take_inside(sent.base));  // the same again: one commit
+  EXPECT_GT(room, left - 1000);
+  sh("head -c 30000 /dev/urandom >" + inside + "/noise");
+  for (int i = 0; i < 2; ++i) {
+    auto back = take_inside(sent.base);
+    ASSERT_FALSE(back);
+    EXPECT_EQ(back.error().code, Code::limit);
+    EXPECT_EQ(room, 0u);
+  }
+  limits.room = nullptr;
+  EXPECT_TRUE(take_inside(sent.base));
+}
+
 TEST_F(Workspace, SortingHasItsTime) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);

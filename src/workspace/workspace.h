@@ -46,6 +46,7 @@ struct Incoming {
   uint64_t max_entries = 1'000'000;
   uint64_t max_held = 64 << 20;  // bytes of paths and links' targets that are in memory until all of it is here
   std::chrono::seconds max_time = std::chrono::hours(1);  // from when the tar is here
+  uint64_t* room = nullptr;  // bytes that may still come into the operator's repository, counted down for several calls together; null: max_bytes
   uint64_t max_memory = 2ull << 30;  // of each git that reads the agent's objects: few bytes of them can unpack to any number
 };
 

@@ -9,7 +9,6 @@
 #include "session/json_lines.h"
 #include "session/transcript.h"
 #include "workspace/paths.h"
-#include "workspace/workspace.h"
 
 namespace bottle::session {
 namespace {
@@ -55,13 +54,14 @@ Result<> why_held(const Source& source) {
 
 }  // namespace
 
-Result<json> Homecoming::sort(const Source& source) {
+Result<json> Homecoming::sort(const Source& source, uint64_t* room) {
   workspace::Incoming incoming;
   incoming.session = job_.plan.session;
   incoming.source = job_.plan.workspace;
   incoming.base = base_;
   incoming.results_dir = job_.directories.results + "/" + job_.plan.session;
   incoming.scratch = job_.directories.sessions + "/" + job_.plan.session;
+  incoming.room = room;
   auto back = workspace::receive(incoming, source);
   if (!back) return std::unexpected(std::move(back.error()));
   return json{{"text", back->text},   {"refs", back->refs},       {"commits", back->commits}, {"files", back->files},
@@ -77,12 +77,13 @@ Result<> Homecoming::save_egress(const Source& source) {
 }
 
 Result<bool> Homecoming::checkpoint(const Fetch& from) {
+  if (room_ == 0) return fail(Code::limit, "the checkpoints of this session have brought as much as they may: what is new is fetched at its end");
   bool news = false;
   std::string seen;
   TRY(from({"checkpoint", job_.plan.session, fingerprint_}, [&](const std::string& name, const Source& source) -> Result<> {
     if (name == "workspace.tar") {
       TRY(only_once(news));
-      (void)TRY(sort(source));
+      (void)TRY(sort(source, &room_));
     } else if (name == "fingerprint") {
       char text[64];
       seen.assign(text, TRY(source(text, sizeof text)));

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <utility>
 
 #include "base/file.h"
 #include "base/process.h"
@@ -78,6 +79,21 @@ TEST_F(HomecomingTest, ADeliveryBringsOneWorkspace) {
   ASSERT_TRUE(home.fetch(far({workspace("three")})));
   EXPECT_EQ(git({"show", "refs/bottle/s1/worktree:a.txt"}), "three");
   EXPECT_FALSE(*home.checkpoint(far({})));
+}
+
+TEST_F(HomecomingTest, CheckpointsCeaseWhenTheyHaveBroughtTooMuch) {
+  Homecoming home(job_, base_, 2000);
+  ASSERT_TRUE(home.checkpoint(far({workspace("one")})));
+  std::string noise = *read_file("/proc/sys/kernel/random/uuid");
+  for (int i = 0; i < 100; ++i) noise += *read_file("/proc/sys/kernel/random/uuid");
+  bool asked = false;
+  auto counted = [&](const auto& words, const auto& put) { return asked = true, far({workspace(noise)})(words, put); };
+  EXPECT_EQ(home.checkpoint(counted).error().code, Code::limit);
+  EXPECT_TRUE(std::exchange(asked, false));
+  EXPECT_EQ(home.checkpoint(counted).error().code, Code::limit);
+  EXPECT_FALSE(asked);
+  ASSERT_TRUE(home.fetch(counted));
+  EXPECT_EQ(git({"show", "refs/bottle/s1/worktree:a.txt"}), noise);
 }
 
 }  // namespace
