@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -109,6 +110,10 @@ Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring
   pid_t pid = -1;
   if (int error = ::posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), envp.data()))
     return fail_errno("running " + command.argv[0], error);
+#ifdef __linux__
+  for (auto [what, most] : {std::pair{RLIMIT_DATA, command.most_memory}, {RLIMIT_FSIZE, command.most_written}})
+    if (rlimit limit{most, most}; most > 0) (void)::prlimit(pid, what, &limit, nullptr);  // it may have ended
+#endif
   child.pid_ = pid;
   child.group_ = command.own_group || command.detached;
   child.exit_ = exit_descriptor(pid);
@@ -169,14 +174,15 @@ void Child::end(int patience_ms) {
 }
 
 Result<Captured> capture(const Command& command, const CaptureOptions& options) {
-  Child child = TRY(Child::spawn(command, options.input.empty() ? Child::null() : Child::pipe(), Child::pipe(),
+  Child child = TRY(Child::spawn(command, options.input_fd >= 0 ? Child::from(options.input_fd) : options.input.empty() ? Child::null() : Child::pipe(),
+                                 options.output_fd >= 0 ? Child::from(options.output_fd) : Child::pipe(),
                                  options.pass_stderr ? Child::inherit() : Child::pipe()));
   const std::string& name = command.argv[0];
   auto deadline = Clock::now() + std::chrono::milliseconds(std::max(options.timeout_ms, 0));
   if (child.in() >= 0) ::fcntl(child.in(), F_SETFL, O_NONBLOCK);
   Captured captured;
   size_t written = 0;
-  bool out_open = true, err_open = child.err() >= 0, ended = false;
+  bool out_open = child.out() >= 0, err_open = child.err() >= 0, ended = false;
   auto take = [](int fd, std::string& text) {
     char buffer[65536];
     ssize_t n = ::read(fd, buffer, sizeof buffer);

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <utility>
@@ -22,6 +23,9 @@ struct Command {
   // asks on the terminal must stay in ours.
   bool own_group = true;
   bool detached = false;  // a session of its own, and not ended with its Child
+  // Bytes of data, and of each file that is written (setrlimit(2): RLIMIT_DATA, RLIMIT_FSIZE), for it and each process that it starts; 0: as for us.
+  // Linux only. They are set when it runs already: what it does in its first moments must be its own loading.
+  uint64_t most_memory = 0, most_written = 0;
 };
 
 // A running child with pipes to it. Ended (SIGTERM, 2 s, SIGKILL; its group too) and reaped when destroyed.
@@ -71,6 +75,8 @@ struct Captured {
 
 struct CaptureOptions {
   std::string input;            // its stdin
+  int input_fd = -1;            // instead of input
+  int output_fd = -1;           // instead of the answer
   int timeout_ms = 30000;       // -1: none. Afterwards it is ended: Code::timed_out
   size_t limit = 16 << 20;      // of each stream; beyond it the child is ended: Code::limit
   bool pass_stderr = false;     // to our own, not captured

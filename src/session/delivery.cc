@@ -71,6 +71,7 @@ class Reader {
     window_ += time;
     auto seconds = [](auto duration) { return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(duration).count()) + " s"; };
     if (all_time_ > bounds_.longest) return fail(Code::timed_out, "the delivery has not ended after " + seconds(all_time_));
+    if (auto whole = Clock::now() - began_; whole > bounds_.whole) return fail(Code::timed_out, "the delivery is too much work: it has not ended after " + seconds(whole));
     if (window_ < bounds_.window) return {};
     if (in_window_ < bounds_.least) return fail(Code::timed_out, "the delivery comes too slowly: " + std::to_string(in_window_) + " bytes in " + seconds(window_));
     window_ = {};
@@ -82,6 +83,7 @@ class Reader {
   const std::function<bool()>& is_gone_;
   const Bounds& bounds_;
   uint64_t total_ = 0, in_window_ = 0;
+  Clock::time_point began_ = Clock::now();
   Clock::duration all_time_{}, window_{};
 };
 

@@ -18,12 +18,13 @@ namespace bottle::session {
 // Instead of the workspace, where it could not be got at, why: it is held where it is.
 constexpr const char* kHeld = "held";
 
-// What a sender that is not trusted may take of us. Time is counted while we wait for it, not while we work on what came.
+// What a sender that is not trusted may take of us. Time is counted while we wait for it, not while we work on what came, but for `whole`.
 struct Bounds {
   uint64_t most = UINT64_MAX;  // bytes of the wire
   uint64_t least = 0;          // bytes in each `window`: silence is not the only way to hold somebody
   std::chrono::nanoseconds window = std::chrono::minutes(2);
   std::chrono::nanoseconds longest = std::chrono::nanoseconds::max();  // for all of it
+  std::chrono::nanoseconds whole = std::chrono::nanoseconds::max();    // and for what is made of it as it comes
 };
 
 // The sending side.

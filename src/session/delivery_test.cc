@@ -60,6 +60,25 @@ TEST(Delivery, WhoSendsNextToNothingIsNotWaitedFor) {
   }
 }
 
+TEST(Delivery, WhatMakesMuchWorkIsNotWorkedOnForEver) {
+  ::signal(SIGPIPE, SIG_IGN);
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  UniqueFd out(ends[0]), in(ends[1]);
+  std::string archives;
+  for (int i = 0; i < 100; ++i) archives += std::string("{\"to\":\"a\"}\n\0\0\0\0", 15);
+  ASSERT_TRUE(write_all(in.get(), archives));
+  int sorted = 0;
+  auto read = read_delivery(out.get(), [&](const std::string&, const Source&) -> Result<> {
+    std::this_thread::sleep_for(20ms);
+    ++sorted;
+    return {};
+  }, 5000, [] { return false; }, {.longest = 10s, .whole = 100ms});
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, Code::timed_out);
+  EXPECT_LT(sorted, 10);
+}
+
 TEST(Delivery, WhoIsSlowAndGoesOnIs) {
   ::signal(SIGPIPE, SIG_IGN);
   std::string whole = "{\"to\":\"a\"}\n";

@@ -1,8 +1,10 @@
 #include "workspace/git.h"
 
+#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 
 #include "base/file.h"
@@ -13,7 +15,7 @@
 namespace bottle::workspace {
 namespace {
 
-Result<UniqueFd> memory(std::string_view content = {}) {
+Result<UniqueFd> memory(std::string_view content) {
   UniqueFd fd(::memfd_create("git", MFD_CLOEXEC));
   if (!fd) return fail_errno("memfd_create");
   TRY(write_all(fd.get(), content));
@@ -21,22 +23,14 @@ Result<UniqueFd> memory(std::string_view content = {}) {
   return fd;
 }
 
-Result<std::string> content_of(int fd) {
-  ::lseek(fd, 0, SEEK_SET);
-  std::string out;
-  char buffer[65536];
-  for (;;) {
-    ssize_t n = ::read(fd, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("reading git's output");
-    if (n == 0) return out;
-    out.append(buffer, static_cast<size_t>(n));
-    if (out.size() > (256u << 20)) return fail(Code::limit, "git's output is too long");
-  }
+std::string verb(const std::vector<std::string>& arguments) {
+  size_t at = 0;
+  while (at + 2 < arguments.size() && arguments[at] == "-c") at += 2;
+  return arguments[at];
 }
 
 // The operator's environment without anything that would steer git elsewhere.
-std::map<std::string, std::string> environment(const std::string& configuration, const Git::Options& o) {
+std::map<std::string, std::string> environment(const std::string& configuration, const Git::Options& o, uint64_t memory) {
   std::map<std::string, std::string> out = {
       {"LC_ALL", "C"}, {"GIT_TERMINAL_PROMPT", "0"}, {"GIT_OPTIONAL_LOCKS", "0"}, {"GIT_NO_REPLACE_OBJECTS", "1"}, {"GIT_ATTR_NOSYSTEM", "1"},
       {"GIT_ALLOW_PROTOCOL", "file"}, {"GIT_AUTHOR_NAME", "bottle"}, {"GIT_AUTHOR_EMAIL", "bottle@localhost"},
@@ -51,12 +45,24 @@ std::map<std::string, std::string> environment(const std::string& configuration,
     out["GIT_CONFIG_GLOBAL"] = configuration;
   }
   if (!o.index.empty()) out["GIT_INDEX_FILE"] = o.index;
+  // Of one allocation: the limit of the process where the system sets none, or not before git has started another process.
+  if (memory > 0) out["GIT_ALLOC_LIMIT"] = std::to_string(memory);
   return out;
+}
+
+// It was not refused but cut off: what git says then (wrapper.c, run-command.c) tells nothing of the objects.
+Result<> was_let_finish(const Captured& ended, uint64_t memory, uint64_t written) {
+  auto says = [&](std::string_view text) { return ended.err.find(text) != std::string::npos; };
+  auto megabytes = [](uint64_t bytes) { return std::to_string(bytes >> 20) + " MB"; };
+  if (ended.status == 0) return {};
+  if (memory > 0 && (says("ut of memory") || says("over limit"))) return fail(Code::limit, "git needs more than " + megabytes(memory) + " of memory");
+  if (written > 0 && (ended.status == 128 + SIGXFSZ || says("died of signal " + std::to_string(SIGXFSZ)))) return fail(Code::limit, "git writes more than " + megabytes(written));
+  return {};
 }
 
 }  // namespace
 
-Result<Git> Git::make(const std::string& state, const std::vector<std::string>& trusted) {
+Result<Git> Git::make(const std::string& state, const std::vector<std::string>& trusted, const GitLimits& limits) {
   std::string text = "[safe]\n";
   for (const auto& directory : trusted) {
     if (directory.find_first_of("\n\r\0") != std::string::npos) return fail(Code::invalid, "a directory with a newline in its name");
@@ -65,6 +71,7 @@ Result<Git> Git::make(const std::string& state, const std::vector<std::string>& 
     text += "\tdirectory = \"" + quoted + "\"\n\tdirectory = \"" + quoted + "/.git\"\n";
   }
   Git git;
+  git.limits_ = limits;
   git.configuration_ = state + "/gitconfig";
   TRY(write_file_atomically(git.configuration_, text));
   return git;
@@ -81,23 +88,18 @@ Result<Git::Answer> Git::run(const std::vector<std::string>& arguments, const Op
                               "core.bigFileThreshold=64m", "gc.auto=0", "maintenance.auto=false", "commit.gpgSign=false",
                               "fetch.recurseSubmodules=no", "submodule.recurse=false", "advice.detachedHead=false"})
     if (!o.operators_configuration) argv.insert(argv.end(), {"-c", setting});
+  if (limits_.memory > 0) argv.insert(argv.end(), {"-c", "pack.threads=4"});  // each keeps what it unpacks: of twenty the limit would be for an honest pack
   argv.insert(argv.end(), arguments.begin(), arguments.end());
-  Command command{.argv = std::move(argv), .env = environment(configuration_, o), .clean_env = true};
-  UniqueFd in = TRY(memory(o.input)), out = TRY(memory()), complaint = TRY(memory());
-  auto child = Child::spawn(command, Child::from(o.input_fd >= 0 ? o.input_fd : in.get()),
-                            Child::from(o.output_fd >= 0 ? o.output_fd : out.get()), Child::from(complaint.get()));
-  if (!child && child.error().code == Code::not_found) return fail(Code::not_found, "git is not installed", "install git");
-  if (!child) return std::unexpected(child.error());
-  auto status = child->wait(o.timeout_s * 1000);
-  if (!status) {
-    child->end(0);
-    return fail(Code::timed_out, "git " + (arguments.empty() ? "" : arguments[0]) + " did not end within " + std::to_string(o.timeout_s) + " s");
-  }
-  Answer answer;
-  answer.status = *status;
-  if (o.output_fd < 0) answer.out = TRY(content_of(out.get()));
-  answer.complaint = TRY(content_of(complaint.get()));
-  return answer;
+  Command command{.argv = std::move(argv), .env = environment(configuration_, o, limits_.memory), .clean_env = true, .most_memory = limits_.memory, .most_written = o.most_written};
+  UniqueFd in = TRY(memory(o.input));
+  auto left = std::chrono::duration_cast<std::chrono::seconds>(limits_.until - std::chrono::steady_clock::now()).count();
+  if (left <= 0) return fail(Code::timed_out, verb(arguments) + ": no time is left for it");
+  // Read while it is written: a tree of few bytes that names itself at ten levels makes a list of gigabytes.
+  auto ended = capture(command, {.input_fd = o.input_fd >= 0 ? o.input_fd : in.get(), .output_fd = o.output_fd, .timeout_ms = static_cast<int>(std::min<int64_t>(o.timeout_s, left)) * 1000, .limit = limits_.answer});
+  if (!ended && ended.error().code == Code::not_found) return fail(Code::not_found, "git is not installed", "install git");
+  if (auto cut_off = ended ? was_let_finish(*ended, limits_.memory, o.most_written) : std::unexpected(std::move(ended.error())); !cut_off)
+    return std::unexpected(std::move(cut_off.error()).during(verb(arguments)));
+  return Answer{ended->status, std::move(ended->out), std::move(ended->err)};
 }
 
 Result<std::string> Git::ask(const std::vector<std::string>& arguments, const Options& options) const {
@@ -107,6 +109,8 @@ Result<std::string> Git::ask(const std::vector<std::string>& arguments, const Op
   if (answer.out.ends_with('\n')) answer.out.pop_back();
   return std::move(answer.out);
 }
+
+Result<bool> Git::agrees(const std::vector<std::string>& arguments, const Options& options) const { return TRY(run(arguments, options)).status == 0; }
 
 bool is_object_id(std::string_view text) {
   return (text.size() == 40 || text.size() == 64) && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;

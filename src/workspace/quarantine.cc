@@ -54,11 +54,11 @@ void take_branch(Quarantine& q, const std::string& name, std::string id) {
 class Filler {
  public:
   Filler(Quarantine& q, const Incoming& limits, Tree tree, Tree repository)
-      : q_(q), tree_(std::move(tree)), repository_(std::move(repository)), bytes_left_(limits.max_bytes), entries_left_(limits.max_entries) {}
+      : q_(q), tree_(std::move(tree)), repository_(std::move(repository)), bytes_left_(limits.max_bytes), entries_left_(limits.max_entries), held_left_(limits.max_held) {}
 
   Result<> entry(const TarEntry& e, const Source& body) {
-    if (entries_left_-- == 0) return fail(Code::limit, "more entries come back than the limit");
-    // What an entry takes beside its content: an inode, or our memory.
+    if (entries_left_-- <= tree_.implied() + repository_.implied()) return fail(Code::limit, "more entries come back than the limit");
+    // What an entry takes beside its content: an inode.
     TRY(charge(kEntryCost + e.path.size() + e.target.size()));
     auto path = safe_components(e.path);
     // The engine puts the directory's own name in front of everything.
@@ -84,6 +84,7 @@ class Filler {
         break;
       case TarEntry::Kind::symlink:
         if (e.target.size() > kLongestLink) return skip();
+        TRY(hold(*path, e.target));
         q_.unchanged.erase(join(*path));
         q_.links[join(*path)] = e.target;
         return {};
@@ -92,12 +93,13 @@ class Filler {
         if (!target || target->size() < 2 || (*target)[0] != prefix_ || is_git_directory((*target)[1])) return skip();
         target->erase(target->begin());
         if (auto link = q_.links.find(join(*target)); link != q_.links.end()) {
-          TRY(charge(link->second.size()));
+          TRY(hold(*path, link->second));
           q_.links[join(*path)] = link->second;
           return {};
         }
         q_.unchanged.erase(join(*path));
         if (auto same = q_.unchanged.find(join(*target)); same != q_.unchanged.end()) {
+          TRY(hold(*path, ""));
           q_.unchanged[join(*path)] = {join(*path), same->second.mode, same->second.object};
           return {};
         }
@@ -120,6 +122,13 @@ class Filler {
   Result<> charge(uint64_t bytes) {
     if (bytes > bytes_left_) return fail(Code::limit, "what comes back is larger than the limit");
     bytes_left_ -= bytes;
+    return {};
+  }
+
+  Result<> hold(const Path& path, std::string_view target) {
+    uint64_t bytes = join(path).size() + target.size();
+    if (bytes > held_left_) return fail(Code::limit, "more links come back than the limit");
+    held_left_ -= bytes;
     return {};
   }
 
@@ -189,7 +198,8 @@ class Filler {
         std::string line = text.substr(from, end - from);
         from = end + 1;
         size_t space = line.find(" refs/heads/");
-        if (space != std::string::npos && packed_.size() < kBranchLimit) packed_[line.substr(space + 12)] = line.substr(0, space);
+        if (space == std::string::npos || packed_.size() >= kBranchLimit) continue;
+        if (std::string name = line.substr(space + 12); is_branch_name(name)) packed_[name] = line.substr(0, std::min<size_t>(space, 64));
       }
     }
     return {};  // config, index, logs, info: never taken
@@ -210,7 +220,7 @@ class Filler {
 
   Quarantine& q_;
   Tree tree_, repository_;
-  uint64_t bytes_left_, entries_left_;
+  uint64_t bytes_left_, entries_left_, held_left_;
   std::string content_, chunk_ = std::string(65536, '\0');
   std::string prefix_;
   bool prefix_known_ = false;
@@ -233,7 +243,7 @@ Result<> index_packs(Quarantine& q, const Git& git) {
     auto options = q.at();
     options.input_fd = fd.get();
     options.timeout_s = static_cast<int>(left);
-    if (auto done = git.ask({"index-pack", "--stdin"}, options); !done) {
+    if (!TRY(git.agrees({"index-pack", "--stdin"}, options))) {
       ++q.skipped;
       if (q.flagged.size() < kMostFlagged) q.flagged.push_back(".git/objects/pack/" + printable(pack.path().filename().string()) + ": a broken pack: left behind");
     }

@@ -19,7 +19,7 @@ namespace bottle::workspace {
 namespace {
 
 constexpr const char* kAttributes = "* -filter !working-tree-encoding !diff !merge\n";  // stands above every .gitattributes of the tree
-constexpr size_t kFlagLimit = 200, kLongestTarget = 4096;
+constexpr size_t kFlagLimit = 200, kLongestTarget = 4096, kMostInspected = 32;
 
 struct Original {
   bool repository = false;
@@ -97,17 +97,20 @@ Result<> inspect(const Quarantine& q, const Git& git, const std::vector<Change>&
   return {};
 }
 
-Result<> write_patch(const Quarantine& q, const Git& git, const std::string& from, const std::string& to, const std::string& path) {
+Result<> write_patch(const Quarantine& q, const Git& git, const std::string& from, const std::string& to, const std::string& path, uint64_t most) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + path);
   auto options = q.at();
   options.output_fd = fd.get();
+  options.most_written = most;  // of one large file under ten thousand names it would be ten thousand times its size
   TRY(git.ask({"diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", from, to, "--"}, options));
   return {};
 }
 
 // The changed files themselves, for who has no repository to apply a patch to.
-Result<> copy_files(const Quarantine& q, const Git& git, const std::vector<Change>& list, const std::string& to) {
+Result<> copy_files(const Quarantine& q, const Git& git, const std::vector<Change>& list, const std::string& to, uint64_t most) {
+  std::error_code error;
+  std::filesystem::remove_all(to, error);
   TRY(make_directories(to));
   Tree from = TRY(Tree::open(q.tree())), tree = TRY(Tree::open(to));
   for (const auto& change : list) {
@@ -116,12 +119,11 @@ Result<> copy_files(const Quarantine& q, const Git& git, const std::vector<Chang
     if (q.unchanged.contains(change.path)) {  // another name of a file that is as it was
       size_t at = 0;
       std::string text = TRY(git.run({"cat-file", "blob", change.object}, q.at())).out;
-      uint64_t limit = UINT64_MAX;
       (void)TRY(tree.file(*path, change.mode == "100755", [&](char* buffer, size_t room) -> Result<size_t> {
         size_t n = text.copy(buffer, room, at);
         at += n;
         return n;
-      }, &limit));
+      }, &most));
       continue;
     }
     std::error_code ignored;
@@ -130,30 +132,54 @@ Result<> copy_files(const Quarantine& q, const Git& git, const std::vector<Chang
     if (!in || ::fstat(in.get(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
     // Through a link on the way it would be another file.
     if (std::filesystem::canonical(q.tree() + "/" + change.path, ignored) != std::filesystem::canonical(q.tree(), ignored) / change.path) continue;
-    uint64_t limit = UINT64_MAX;
     (void)TRY(tree.file(*path, st.st_mode & 0100, [&](char* buffer, size_t room) -> Result<size_t> {
       ssize_t n = ::read(in.get(), buffer, room);
       if (n < 0) return fail_errno("reading a file");
       return static_cast<size_t>(n);
-    }, &limit));
+    }, &most));
   }
   return {};
 }
 
+// What the operator's objects take of the disk.
+uint64_t size_of(const std::string& objects) {
+  uint64_t bytes = 0;
+  std::error_code error;
+  for (std::filesystem::recursive_directory_iterator file(objects, error), end; !error && file != end; file.increment(error)) {
+    std::error_code gone;
+    if (uint64_t size = file->is_regular_file(gone) ? file->file_size(gone) : 0; !gone) bytes += size;
+  }
+  return bytes;
+}
+
 // Brings one commit over as a ref, every object checked. False: it or something it needs is broken or missing. An error: there is no room for it.
-Result<bool> fetch(const Quarantine& q, const Git& git, const std::string& top, const std::string& from, const std::string& to) {
-  auto answer = TRY(git.run({"-c", "fetch.fsckObjects=true", "-c", "transfer.fsckObjects=true", "-c", "fetch.writeCommitGraph=false", "fetch", "--quiet",
-                             "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head", "--no-recurse-submodules", "--",
-                             q.repository(), "+" + from + ":" + to},
-                            {.directory = top}));
+// What it takes of the room is seen there only, where git packs what was small otherwise; what failed leaves something too.
+Result<bool> fetch(const Quarantine& q, const Git& git, const std::string& top, const std::string& from, const std::string& to, uint64_t& room) {
+  if (room == 0) return fail(Code::limit, "bringing the work into " + printable(top) + ": it is more than the limit");
+  uint64_t before = size_of(q.known_objects);
+  auto ran = git.run({"-c", "fetch.fsckObjects=true", "-c", "transfer.fsckObjects=true", "-c", "fetch.writeCommitGraph=false", "fetch", "--quiet",
+                      "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head", "--no-recurse-submodules", "--",
+                      q.repository(), "+" + from + ":" + to},
+                     {.directory = top, .most_written = room});
+  bool cut_off = !ran && ran.error().code == Code::limit;
+  room -= cut_off ? room : std::min(room, std::max(size_of(q.known_objects), before) - before);
+  auto answer = TRY(std::move(ran));
   if (answer.status != 0 && answer.complaint.find(std::strerror(ENOSPC)) != std::string::npos)
     return fail(Code::limit, "bringing the work into " + printable(top) + ": " + std::strerror(ENOSPC));
   return answer.status == 0;
 }
 
+// In one transaction, and before anything is brought: a new branch may have an old one's name as its directory.
+void drop_branches(const Git& git, const std::string& top, const std::string& below, const std::map<std::string, std::string>& but) {
+  std::string refs = git.ask({"for-each-ref", "--format=%(refname)", below}, {.directory = top}).value_or("") + "\n", gone;
+  for (size_t at = 0, end; (end = refs.find('\n', at)) != std::string::npos; at = end + 1)
+    if (std::string ref = refs.substr(at, end - at); ref.starts_with(below) && !but.contains(ref.substr(below.size()))) gone += "delete " + ref + "\n";
+  if (!gone.empty()) (void)git.ask({"update-ref", "--stdin"}, {.directory = top, .input = gone});  // the next pull tries again
+}
+
 std::string advice(const Incoming& in, const Back& back, const Original& original, const std::string& whole) {
   std::string text;
-  if (back.patch.empty() && back.commits == 0) {
+  if (back.files == 0 && back.commits == 0) {
     text = "Nothing changed in the workspace.\n";
   } else {
     text = std::to_string(back.files) + (back.files == 1 ? " file" : " files") + " changed, " + std::to_string(back.commits) +
@@ -166,9 +192,9 @@ std::string advice(const Incoming& in, const Back& back, const Original& origina
       }
       if (!back.patch.empty()) text += "     or: git apply " + back.patch + "\n";
     } else {
-      text += "See it:  " + back.patch + "\n";
-      text += "Take it: git apply " + back.patch + "   (in " + in.source + ")\n";
-      text += "     or: copy from " + in.results_dir + "/files\n";
+      if (!back.patch.empty()) text += "See it:  " + back.patch + "\nTake it: git apply " + back.patch + "   (in " + in.source + ")\n     or: ";
+      else text += "Take it: ";
+      text += "copy from " + in.results_dir + "/files\n";
     }
   }
   if (!back.flagged.empty()) {
@@ -197,45 +223,53 @@ Result<Back> receive(const Incoming& in, const Source& source) {
     std::filesystem::remove_all(q.root, ignored);
   });
 
+  GitLimits limits{.memory = in.max_memory};
   Original original{!in.base.empty(), in.source};
-  Git git = TRY(Git::make(q.root, {in.source}));
+  Git git = TRY(Git::make(q.root, {in.source}, limits));
   if (original.repository) {
     original.top = TRY(git.ask({"rev-parse", "--show-toplevel"}, {.directory = in.source}));
-    git = TRY(Git::make(q.root, {in.source, original.top}));
+    git = TRY(Git::make(q.root, {in.source, original.top}, limits));
   }
   TRY(prepare(q, git, original));
   std::string base = in.base;
   if (!original.repository) base = TRY(commit_files(q, git, in.source, {}, "", "", "as it was"));
   for (auto& entry : TRY(list_tree(git, base, q.at()))) q.base.emplace(entry.path, entry);
   TRY(fill(q, git, in, source));
+  limits.until = std::chrono::steady_clock::now() + in.max_time;  // there may be hundreds of branches, each of them slow
+  git.set_limits(limits);
   TRY(make_links(q, git));
 
   // The agent's commits, each branch for itself: a broken one does not take the others along.
   Back back;
-  std::string prefix = "refs/bottle/" + in.session + "/", head = base, head_branch;
+  std::string prefix = "refs/bottle/" + in.session + "/", head = base;
   std::vector<std::string> heads;
   std::set<std::string> flags(q.flagged.begin(), q.flagged.end());
+  uint64_t own_room = in.max_bytes, &room = in.room ? *in.room : own_room;
+  // Listed first: what no list can be made of is not for the operator's repository either.
+  auto bring = [&](const std::string& name, const std::string& id) -> Result<bool> {
+    auto list = changes(q, git, base, id);
+    if (!list && list.error().code != Code::unavailable) return std::unexpected(std::move(list.error()));
+    std::string ref = "refs/heads/" + name, to = prefix + "heads/" + name;
+    if (!list || !TRY(git.agrees({"update-ref", "--", ref, id}, q.at())) || !TRY(fetch(q, git, original.top, ref, to, room))) return false;
+    if (heads.size() < kMostInspected) TRY(inspect(q, git, *list, "", flags));
+    back.refs.push_back(to);
+    heads.push_back(id);
+    return true;
+  };
   if (original.repository) {
-    for (const auto& [name, id] : q.branches) {
-      if (id == base || git.ask({"rev-parse", "--verify", "--quiet", "refs/heads/" + name + "^{commit}"}, {.directory = original.top}).value_or("") == id) continue;
-      std::string ref = "refs/heads/" + name;
-      if (!git.ask({"update-ref", "--", ref, id}, q.at()) || !TRY(fetch(q, git, original.top, ref, prefix + "heads/" + name))) {
-        flags.insert(".git/" + ref + ": broken or incomplete: left behind");
+    auto wanted = q.branches;
+    std::erase_if(wanted, [&](const auto& branch) {
+      return branch.second == base || git.ask({"rev-parse", "--verify", "--quiet", "refs/heads/" + branch.first + "^{commit}"}, {.directory = original.top}).value_or("") == branch.second;
+    });
+    if (is_object_id(q.head) && q.head != base) wanted["bottle-detached"] = q.head;
+    if (!q.head.empty() || !q.branches.empty()) drop_branches(git, original.top, prefix + "heads/", wanted);  // or the agent has no repository any more: then those are all there is
+    for (const auto& [name, id] : wanted) {
+      if (!TRY(bring(name, id))) {
+        flags.insert(".git/refs/heads/" + name + ": broken or incomplete: left behind");
         ++q.skipped;
-        continue;
-      }
-      back.refs.push_back(prefix + "heads/" + name);
-      heads.push_back(id);
-      if (q.head == "ref: " + ref) {
+      } else if (q.head == id || q.head == "ref: refs/heads/" + name) {
         head = id;
-        head_branch = name;
       }
-    }
-    if (is_object_id(q.head) && git.ask({"update-ref", "--", "refs/heads/bottle-detached", q.head}, q.at()) && q.head != base &&
-        TRY(fetch(q, git, original.top, "refs/heads/bottle-detached", prefix + "heads/bottle-detached"))) {
-      back.refs.push_back(prefix + "heads/bottle-detached");
-      heads.push_back(q.head);
-      head = q.head;
     }
     if (!heads.empty()) {
       std::vector<std::string> count = {"rev-list", "--count"};
@@ -243,8 +277,6 @@ Result<Back> receive(const Incoming& in, const Source& source) {
       count.push_back("^" + base);
       back.commits = std::strtoull(git.ask(count, q.at()).value_or("0").c_str(), nullptr, 10);
     }
-    for (size_t i = 0; i < heads.size() && i < 32; ++i)
-      if (auto list = changes(q, git, base, heads[i])) TRY(inspect(q, git, *list, "", flags));
   }
 
   // The files as they were left, committed or not.
@@ -258,18 +290,24 @@ Result<Back> receive(const Incoming& in, const Source& source) {
   std::string whole;
   if (!list.empty()) {
     back.patch = results + "/changes.patch";
-    TRY(write_patch(q, git, base, worktree, back.patch));
+    auto written = write_patch(q, git, base, worktree, back.patch, in.max_bytes);
+    if (!written && written.error().code != Code::limit) return std::unexpected(std::move(written.error()));
+    if (!written) {
+      ::unlink(back.patch.c_str());
+      back.patch.clear();
+      flags.insert("there is no patch: " + printable(written.error().what));
+    }
     if (original.repository) {
       TRY(git.ask({"update-ref", "--", "refs/heads/bottle-worktree", worktree}, q.at()));
       whole = prefix + "worktree";
-      if (TRY(fetch(q, git, original.top, "refs/heads/bottle-worktree", whole))) {
+      if (TRY(fetch(q, git, original.top, "refs/heads/bottle-worktree", whole, room))) {
         back.refs.push_back(whole);
       } else {
         whole.clear();
         flags.insert("the files as they were left did not pass git's checks: they are in the patch only");
       }
     } else {
-      TRY(copy_files(q, git, list, results + "/files"));
+      TRY(copy_files(q, git, list, results + "/files", in.max_bytes));
     }
   }
   back.flagged.assign(flags.begin(), flags.end());

@@ -1,4 +1,5 @@
 // What comes back: quarantined, compared, and nothing else.
+#include "workspace/objects.h"
 #include "workspace/workspace_test.h"
 
 namespace bottle::workspace {
@@ -128,6 +129,37 @@ TEST_F(Workspace, ObjectsThatFailGitsChecksAreLeftBehind) {
   EXPECT_EQ(git("show refs/bottle/s1/worktree:good.txt"), "g");
 }
 
+// Trees of trees of trees: next to nothing to send, and a list of files that does not end.
+constexpr const char* kTreeBomb = "t=$(git rev-parse HEAD^{tree}); for level in 1 2 3 4 5 6 7; do t=$(for i in 0 1 2 3 4 5 6 7 8 9; do printf '040000 tree %s\\t%s\\n' $t $i; done | git mktree); done; "
+                                  "git -c user.name=t -c user.email=t@t commit-tree $t -p HEAD -m bomb";
+
+TEST_F(Workspace, AListOfFilesThatDoesNotEndIsNotReadToItsEnd) {
+  make_repository();
+  std::string bomb = sh("cd " + repo + " && " + kTreeBomb);
+  auto list = list_tree(*Git::make(root, {}, {.answer = 1 << 20}), bomb, {.directory = repo});
+  ASSERT_FALSE(list);
+  EXPECT_EQ(list.error().code, Code::limit);
+  EXPECT_EQ(list.error().what, "ls-tree: git wrote more than 1 MB");
+}
+
+// A list of changes is made in memory, as is a commit: here one of 40 MB in as many kilobytes, loose and in a pack.
+TEST_F(Workspace, ObjectsThatUnpackWithoutEndAreNotUnpacked) {
+  make_repository();
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  limits.max_memory = 32 << 20;
+  const std::string wordy = "{ git cat-file commit HEAD; head -c 40M /dev/zero | tr '\\0' x; } | git -c core.compression=1 hash-object -t commit -w --stdin";
+  for (const auto& [commit, then] : {std::pair{std::string(kTreeBomb), "true"}, {wordy, "true"}, {wordy, "git repack -adq"}}) {
+    unpack();
+    sh("cd " + inside + " && git update-ref refs/heads/bomb $(" + commit + ") && " + then);
+    auto back = take_inside(sent.base);
+    ASSERT_FALSE(back) << back->text;
+    EXPECT_EQ(back.error().code, Code::limit);
+    EXPECT_TRUE(back.error().what.ends_with("git needs more than 32 MB of memory")) << back.error().what;
+    EXPECT_EQ(git("for-each-ref refs/bottle"), "");
+    EXPECT_TRUE(fs::is_empty(root + "/scratch"));
+  }
+}
+
 TEST_F(Workspace, WithoutItsGitDirectoryTheFilesStillComeBack) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);
@@ -167,12 +199,101 @@ TEST_F(Workspace, LimitsAndBrokenArchives) {
   EXPECT_EQ(take(links, base, "", 100000).error().code, Code::limit);
   auto empty = craft([&](docker::TarWriter& t) { for (int i = 0; i < 300; ++i) EXPECT_TRUE(t.file("workspace/e" + std::to_string(i), 0644, 0, 0, "")); });
   EXPECT_EQ(take(empty, base, "", 100000).error().code, Code::limit);
+  limits.max_held = 50000;
+  EXPECT_EQ(take(links, base).error().code, Code::limit);
+  auto deep = craft([&](docker::TarWriter& t) {
+    for (int i = 0; i < 5; ++i) {
+      std::string path = "workspace/" + std::to_string(i);
+      for (int level = 0; level < 240; ++level) path += "/d";
+      EXPECT_TRUE(t.file(path, 0644, 0, 0, ""));
+    }
+  });
+  limits.max_entries = 500;
+  EXPECT_EQ(take(deep, base).error().code, Code::limit);
   EXPECT_EQ(take(big.substr(0, 3000), base).error().code, Code::protocol);
   std::string bad = big;
   bad[600] ^= 1;
   EXPECT_EQ(take(bad, base).error().code, Code::protocol);
   EXPECT_EQ(sh("ls -A " + root + "/results/s1"), "");
   EXPECT_EQ(git("for-each-ref refs/bottle"), "");
+}
+
+TEST_F(Workspace, APatchHasNoMoreBytesThanWhatCameBackMayHave) {
+  make_repository();
+  std::string base = git("rev-parse HEAD");
+  auto lines = craft([&](docker::TarWriter& t) { EXPECT_TRUE(t.file("workspace/lines", 0644, 0, 0, std::string(60000, '\n'))); });  // a sign before each
+  auto back = take(lines, base, "", 100000);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->patch, "");
+  EXPECT_TRUE(flagged(*back, "there is no patch: diff-tree: git writes more than 0 MB"));
+  EXPECT_EQ(back->refs, (std::vector<std::string>{"refs/bottle/s1/worktree"}));
+  EXPECT_NE(back->text.find("git merge refs/bottle/s1/worktree"), std::string::npos);
+  EXPECT_EQ(sh("ls -A " + root + "/results/s1"), "");
+}
+
+TEST_F(Workspace, TheFilesThemselvesAreThoseOfTheNewestPullAndNoMoreThanTheLimit) {
+  put(repo + "/a", "a\n");
+  auto once = craft([&](docker::TarWriter& t) { EXPECT_TRUE(t.file("workspace/first", 0644, 0, 0, "x")); });
+  ASSERT_TRUE(take(once, ""));
+  sh("mkdir -p " + root + "/inside/workspace && cd " + root + "/inside/workspace && head -c 20000 /dev/zero >0 && for i in 1 2 3 4 5 6 7 8 9; do ln 0 $i; done && tar -C .. -cf ../../in.tar workspace");
+  auto names = *read_file(root + "/in.tar");
+  EXPECT_EQ(take(names, "", "", 100000).error().code, Code::limit);
+  ASSERT_TRUE(take(names, "", "", 1 << 20));
+  EXPECT_EQ(sh("cd " + root + "/results/s1/files && echo *"), "0 1 2 3 4 5 6 7 8 9");
+}
+
+TEST_F(Workspace, BranchesThatAreNoMoreDoNotStay) {
+  make_repository();
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  auto commit = [&](const std::string& branch) { git("checkout -q " + branch, inside), git("commit -q --allow-empty -m more", inside); };
+  auto heads = [&] { return git("for-each-ref --format='%(refname:lstrip=3)' refs/bottle/s1/heads refs/bottle/s2/heads"); };
+  commit("-b topic");
+  commit("-b other");
+  git("update-ref refs/bottle/s2/heads/not-ours HEAD");
+  ASSERT_TRUE(take_inside(sent.base));
+  EXPECT_EQ(heads(), "heads/other\nheads/topic\nheads/not-ours");
+  git("branch -m topic topic/renamed", inside);
+  git("checkout -q main", inside), git("branch -D other", inside);
+  auto back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(heads(), "heads/topic/renamed\nheads/not-ours");
+  fs::remove_all(inside + "/.git");  // by accident: what there is of its commits is here
+  ASSERT_TRUE(take_inside(sent.base));
+  EXPECT_EQ(heads(), "heads/topic/renamed\nheads/not-ours");
+}
+
+TEST_F(Workspace, SeveralPullsHaveOneRoomInTheRepository) {
+  make_repository();
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  uint64_t room = 50000;
+  limits.room = &room;
+  sh("head -c 30000 /dev/urandom >" + inside + "/noise");
+  ASSERT_TRUE(take_inside(sent.base));
+  EXPECT_LT(room, 20000u);
+  uint64_t left = room;
+  ASSERT_TRUE(take_inside(sent.base));  // the same again: one commit
+  EXPECT_GT(room, left - 1000);
+  sh("head -c 30000 /dev/urandom >" + inside + "/noise");
+  for (int i = 0; i < 2; ++i) {
+    auto back = take_inside(sent.base);
+    ASSERT_FALSE(back);
+    EXPECT_EQ(back.error().code, Code::limit);
+    EXPECT_EQ(room, 0u);
+  }
+  limits.room = nullptr;
+  EXPECT_TRUE(take_inside(sent.base));
+}
+
+TEST_F(Workspace, SortingHasItsTime) {
+  make_repository();
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  limits.max_time = std::chrono::seconds(0);
+  auto back = take_inside(sent.base);
+  ASSERT_FALSE(back);
+  EXPECT_EQ(back.error().code, Code::timed_out) << back.error().what;
 }
 
 // Files that did not change are not written on the way back; what is made of them must be the same as if they were.

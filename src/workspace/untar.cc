@@ -176,7 +176,9 @@ Result<UniqueFd> Tree::parent(const std::vector<std::string>& path, bool create)
   UniqueFd at(::fcntl(root_.get(), F_DUPFD_CLOEXEC, 0));
   if (!at) return fail_errno("duplicating a descriptor");
   for (const auto& part : up) {
-    if (create && ::mkdirat(at.get(), part.c_str(), 0700) != 0 && errno != EEXIST) {
+    if (create && ::mkdirat(at.get(), part.c_str(), 0700) == 0) {
+      ++implied_;
+    } else if (create && errno != EEXIST) {
       if (is_impossible(errno)) return UniqueFd{};
       return fail_errno("creating a directory");
     }

@@ -37,11 +37,15 @@ class Tree {
   Result<bool> hardlink(const std::vector<std::string>& path, const std::vector<std::string>& to);
   Result<bool> link(const std::vector<std::string>& path, const std::string& target);
 
+  // Directories that were made because something lies in them: one entry of an archive can name hundreds.
+  uint64_t implied() const { return implied_; }
+
  private:
   Result<UniqueFd> parent(const std::vector<std::string>& path, bool create);
   UniqueFd root_;
   std::vector<std::string> cached_path_;
   UniqueFd cached_;
+  uint64_t implied_ = 0;
 };
 
 }  // namespace bottle::workspace

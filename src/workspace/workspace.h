@@ -1,6 +1,7 @@
 // The operator's files out into the bottle, and what the agent made of them back.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -43,6 +44,10 @@ struct Incoming {
   std::string scratch;      // as in Outgoing
   uint64_t max_bytes = 16ull << 30;
   uint64_t max_entries = 1'000'000;
+  uint64_t max_held = 64 << 20;  // bytes of paths and links' targets that are in memory until all of it is here
+  std::chrono::seconds max_time = std::chrono::hours(1);  // from when the tar is here
+  uint64_t* room = nullptr;  // bytes that may still come into the operator's repository, counted down for several calls together; null: max_bytes
+  uint64_t max_memory = 2ull << 30;  // of each git that reads the agent's objects: few bytes of them can unpack to any number
 };
 
 struct Back {
@@ -56,9 +61,10 @@ struct Back {
 };
 
 // Reads a tar of the workspace that the agent had: hostile. The checked-out tree, its index, its HEAD and its branches
-// are never touched: commits land on refs/bottle/<session>/heads/*, the files as they were left on
+// are never touched: commits land on refs/bottle/<session>/heads/* (what an earlier call left there and is no more, goes), the files as they were left on
 // refs/bottle/<session>/worktree, and all of it in changes.patch. For what is no repository: the patch, and changed
 // files under results_dir/files. Blocking; runs git, each time for 10 minutes at most.
+// Code::limit, Code::timed_out: sorting it would take more of this machine than it may.
 Result<Back> receive(const Incoming& incoming, const Source& source);
 
 }  // namespace bottle::workspace

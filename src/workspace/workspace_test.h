@@ -77,14 +77,13 @@ class Workspace : public ::testing::Test {
   }
   Result<Back> take(const std::string& bytes, const std::string& base, const std::string& source = "", uint64_t max_bytes = 1 << 28) {
     size_t at = 0;
-    Incoming in;
+    Incoming in = limits;
     in.session = "s1";
     in.source = source.empty() ? repo : source;
     in.base = base;
     in.results_dir = root + "/results/s1";
     in.scratch = root + "/scratch";
     in.max_bytes = max_bytes;
-    in.max_entries = 10000;
     return receive(in, [&](char* buffer, size_t room) -> Result<size_t> {
       size_t n = std::min({room, bytes.size() - at, size_t{7777}});
       bytes.copy(buffer, n, at);
@@ -116,6 +115,7 @@ class Workspace : public ::testing::Test {
   std::string state() { return git("status --porcelain --ignored") + git("rev-parse HEAD") + git("symbolic-ref HEAD") + git("for-each-ref refs/heads"); }
 
   std::string root, repo, archive, inside;
+  Incoming limits{.max_entries = 10000};
 };
 
 }  // namespace bottle::workspace

@@ -26,7 +26,7 @@ using nlohmann::json;
 
 // The largest workspace that comes back, what is kept beside it, and room; 4 KB a second at least. Its hours are those of such a workspace over
 // a line of 200 KB a second.
-const Bounds kMostFetched{.most = workspace::Incoming().max_bytes + (1ull << 30), .least = 1200 << 10, .window = std::chrono::minutes(5), .longest = std::chrono::hours(24)};
+const Bounds kMostFetched{.most = workspace::Incoming().max_bytes + (1ull << 30), .least = 1200 << 10, .window = std::chrono::minutes(5), .longest = std::chrono::hours(24), .whole = std::chrono::hours(26)};
 
 Result<std::string> gzipped(const std::string& bytes) {
   z_stream z{};

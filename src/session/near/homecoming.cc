@@ -9,7 +9,6 @@
 #include "session/json_lines.h"
 #include "session/transcript.h"
 #include "workspace/paths.h"
-#include "workspace/workspace.h"
 
 namespace bottle::session {
 namespace {
@@ -37,6 +36,13 @@ Result<> keep(const Source& source, const std::string& path, uint64_t most) {
   return {};
 }
 
+// A delivery has one: sorting it is work of ours, and a million small ones would be no more bytes.
+Result<> only_once(bool& came) {
+  if (came) return fail(Code::protocol, "a delivery with more than one workspace");
+  came = true;
+  return {};
+}
+
 // The workspace is there, and cannot be got at.
 Result<> why_held(const Source& source) {
   std::string why(500, '\0');
@@ -48,13 +54,14 @@ Result<> why_held(const Source& source) {
 
 }  // namespace
 
-Result<json> Homecoming::sort(const Source& source) {
+Result<json> Homecoming::sort(const Source& source, uint64_t* room) {
   workspace::Incoming incoming;
   incoming.session = job_.plan.session;
   incoming.source = job_.plan.workspace;
   incoming.base = base_;
   incoming.results_dir = job_.directories.results + "/" + job_.plan.session;
   incoming.scratch = job_.directories.sessions + "/" + job_.plan.session;
+  incoming.room = room;
   auto back = workspace::receive(incoming, source);
   if (!back) return std::unexpected(std::move(back.error()));
   return json{{"text", back->text},   {"refs", back->refs},       {"commits", back->commits}, {"files", back->files},
@@ -69,13 +76,14 @@ Result<> Homecoming::save_egress(const Source& source) {
   return {};
 }
 
-Result<bool> Homecoming::checkpoint(FarSide& far) {
+Result<bool> Homecoming::checkpoint(const Fetch& from) {
+  if (room_ == 0) return fail(Code::limit, "the checkpoints of this session have brought as much as they may: what is new is fetched at its end");
   bool news = false;
   std::string seen;
-  TRY(far.fetch({"checkpoint", job_.plan.session, fingerprint_}, [&](const std::string& name, const Source& source) -> Result<> {
+  TRY(from({"checkpoint", job_.plan.session, fingerprint_}, [&](const std::string& name, const Source& source) -> Result<> {
     if (name == "workspace.tar") {
-      (void)TRY(sort(source));
-      news = true;
+      TRY(only_once(news));
+      (void)TRY(sort(source, &room_));
     } else if (name == "fingerprint") {
       char text[64];
       seen.assign(text, TRY(source(text, sizeof text)));
@@ -86,17 +94,21 @@ Result<bool> Homecoming::checkpoint(FarSide& far) {
   return news;
 }
 
-Result<json> Homecoming::fetch(FarSide& far, const std::function<bool()>& is_gone) {
+Result<json> Homecoming::fetch(const Fetch& from) {
   json back = json::object();
   std::string kept = job_.directories.results + "/" + job_.plan.session + "/workspace.tar";
   TRY(make_directories(job_.directories.results + "/" + job_.plan.session));
-  TRY(far.fetch({"fetch", job_.plan.session}, [&](const std::string& name, const Source& source) -> Result<> {
+  bool came = false;
+  TRY(from({"fetch", job_.plan.session}, [&](const std::string& name, const Source& source) -> Result<> {
     if (name == "egress.jsonl") TRY(save_egress(source));
-    if (name == "workspace.tar") TRY(keep(source, kept, workspace::Incoming().max_bytes));
+    if (name == "workspace.tar") {
+      TRY(only_once(came));
+      TRY(keep(source, kept, workspace::Incoming().max_bytes));
+    }
     if (name == kHeld) return why_held(source);
     if (name.starts_with("transcript/")) TRY(keep_transcript(source, name, job_.directories.results + "/" + job_.plan.session));
     return drain(source);
-  }, is_gone));
+  }));
   // On this disk first, sorted second: what cannot be sorted is not lost.
   UniqueFd fd(::open(kept.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return back;
