@@ -1,4 +1,4 @@
-#include "app/findings.h"
+#include "session/near/findings.h"
 
 #include <arpa/inet.h>
 
@@ -8,11 +8,10 @@
 #include <optional>
 #include <set>
 
-#include "app/world.h"
 #include "session/far/far.h"
 #include "workspace/paths.h"
 
-namespace bottle::app {
+namespace bottle::session {
 namespace {
 
 using nlohmann::json;
@@ -99,16 +98,15 @@ std::vector<Finding> judge(const json& hello, const std::string& name, const jso
 
 std::vector<Finding> remote_findings(const json& hello, const std::string& name) {
   auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  return judge(hello, name, session::machine_routes(), now);
+  return judge(hello, name, machine_routes(), now);
 }
 
-Result<session::Far> far_to(const std::string& target) {
-  session::Far far;
-  far.target = TRY(ssh::parse_target(target));
-  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
-  far.program = TRY(session::own_hash());
-  return far;
+Result<> admit(const json& hello, const std::string& name, bool allow_vpn) {
+  for (const auto& finding : remote_findings(hello, name)) {
+    bool pivot = finding.code == "vpn" || finding.code == "lan_route";
+    if (finding.severity == Severity::fail && !(pivot && allow_vpn)) return fail(pivot ? Code::denied : Code::unavailable, finding.what, finding.todo);
+  }
+  return {};
 }
 
-}  // namespace bottle::app
+}  // namespace bottle::session
