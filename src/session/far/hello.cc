@@ -57,6 +57,12 @@ json interfaces() {
   return all;
 }
 
+json routes() {
+  json all = json::array();
+  for (const auto& route : host_routes()) all.push_back({{"device", route.device}, {"to", to_string(route.to)}});
+  return all;
+}
+
 json engine_facts(const FarWorld& world, const EngineInfo& asked, json& hello) {
   auto engine = engine_of(world);
   if (!engine) return {{"error", engine.error().what}, {"todo", engine.error().todo}};
@@ -74,16 +80,6 @@ json engine_facts(const FarWorld& world, const EngineInfo& asked, json& hello) {
 }
 
 }  // namespace
-
-json machine_routes() {
-  json all = json::array();
-  for (const auto& route : host_routes()) {
-    std::string text;
-    for (int i = 0; i < 4; ++i) text += (i ? "." : "") + std::to_string(route.destination >> (8 * i) & 255);
-    all.push_back({{"device", route.device}, {"to", text + "/" + std::to_string(__builtin_popcount(route.mask))}});
-  }
-  return all;
-}
 
 std::string roots_path(const FarWorld& world) { return std::filesystem::path(world.path_to_self).parent_path() / "roots.pem"; }
 
@@ -111,7 +107,7 @@ json far_hello(const FarWorld& world, const EngineInfo& info) {
                 {"memory", static_cast<uint64_t>(memory.totalram) * memory.mem_unit},
                 {"cpus", std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))},
                 {"interfaces", interfaces()},
-                {"routes", machine_routes()},
+                {"routes", routes()},
                 {"images", json::array()},
                 {"rsync", has_program("rsync")},
                 {"mosh", has_program("mosh-server")}};

@@ -1,14 +1,11 @@
 #include "session/near/findings.h"
 
-#include <arpa/inet.h>
-
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <optional>
 #include <set>
 
-#include "session/far/far.h"
+#include "session/names.h"
 #include "workspace/paths.h"
 
 namespace bottle::session {
@@ -19,30 +16,18 @@ using nlohmann::json;
 constexpr uint64_t kGigabyte = 1ull << 30;
 constexpr int64_t kClockTolerance = 5 * 60 * 1000;
 
-struct Network {
-  uint32_t address = 0, mask = 0;
-  bool is_private() const {
-    auto in = [&](uint32_t base, int bits) { return (address & (~0u << (32 - bits))) == base; };
-    return in(0x0a000000, 8) || in(0xac100000, 12) || in(0xc0a80000, 16) || in(0x64400000, 10);
-  }
-  bool overlaps(const Network& other) const { return ((address ^ other.address) & mask & other.mask) == 0; }
-};
-
-std::optional<Network> network_of(const json& route) {
-  if (!route.is_object() || !route.contains("to") || !route["to"].is_string()) return std::nullopt;
-  std::string text = route["to"];
-  size_t slash = text.find('/');
-  in_addr address{};
-  if (slash == std::string::npos || ::inet_pton(AF_INET, text.substr(0, slash).c_str(), &address) != 1) return std::nullopt;
-  int bits = std::atoi(text.c_str() + slash + 1);
-  if (bits < 1 || bits > 32) return std::nullopt;
-  return Network{ntohl(address.s_addr), ~0u << (32 - bits)};
+// What a network of an operator's is numbered from. An address of the public internet is everybody's.
+bool is_private(const Prefix& prefix) {
+  static const auto kPrivate = [] {
+    std::vector<Prefix> all;
+    for (const char* text : {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"}) all.push_back(*parse_prefix(text));
+    return all;
+  }();
+  return std::ranges::any_of(kPrivate, [&](const Prefix& range) { return range.overlaps({prefix.address, range.bits}); });
 }
 
-// An engine's own bridges lead nowhere else.
-bool of_an_engine(const std::string& device) {
-  return device.starts_with("docker") || device.starts_with("br-") || device.starts_with("bottle-") || device.starts_with("veth") || device.starts_with("podman");
-}
+// Whether that may be a LAN's; an engine's own bridges lead nowhere else.
+bool may_be_a_lan(const std::string& device, const Prefix& to) { return is_private(to) && !is_engine_bridge(device) && device != kEgressNetwork; }
 
 std::string text_of(const json& object, const char* key) {
   return object.is_object() && object.contains(key) && object[key].is_string() ? workspace::printable(object[key].get<std::string>()) : "";
@@ -50,7 +35,7 @@ std::string text_of(const json& object, const char* key) {
 
 }  // namespace
 
-std::vector<Finding> judge(const json& hello, const std::string& name, const json& local_routes, int64_t now_ms) {
+std::vector<Finding> judge(const json& hello, const std::string& name, const std::vector<HostRoute>& local_routes, int64_t now_ms) {
   std::vector<Finding> all;
   auto add = [&](const char* code, Severity severity, const std::string& what, const std::string& todo = "") { all.push_back({code, severity, what, todo}); };
 
@@ -83,22 +68,20 @@ std::vector<Finding> judge(const json& hello, const std::string& name, const jso
       add("vpn", Severity::fail, name + " has the interface " + device + " (" + kind + "): an agent that escapes there could follow it", "use another machine, or say --allow-vpn");
   }
   for (const auto& far : hello.value("routes", json::array())) {
-    auto there = network_of(far);
+    auto there = parse_prefix(text_of(far, "to"));
     std::string device = text_of(far, "device");
-    if (!there || !there->is_private() || of_an_engine(device)) continue;
-    for (const auto& near : local_routes) {
-      auto here = network_of(near);
-      if (here && here->is_private() && !of_an_engine(text_of(near, "device")) && here->overlaps(*there))
-        add("lan_route", Severity::fail, name + " has a route to " + text_of(far, "to") + " by " + device + ", and you are in " + text_of(near, "to") + ": it may be your own network",
+    if (!there || !may_be_a_lan(device, *there)) continue;
+    for (const auto& here : local_routes)
+      if (may_be_a_lan(here.device, here.to) && here.to.overlaps(*there))
+        add("lan_route", Severity::fail, name + " has a route to " + to_string(*there) + " by " + device + ", and you are in " + to_string(here.to) + ": it may be your own network",
             "use a machine outside of your network, or say --allow-vpn");
-    }
   }
   return all;
 }
 
 std::vector<Finding> remote_findings(const json& hello, const std::string& name) {
   auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  return judge(hello, name, machine_routes(), now);
+  return judge(hello, name, host_routes(), now);
 }
 
 Result<> admit(const json& hello, const std::string& name, bool allow_vpn) {
