@@ -191,6 +191,11 @@ def test_check_says_what_there_is(remote, far):
     assert done.returncode == 0, done.stdout + done.stderr
     found = {f["code"]: f["severity"] for f in json.loads(done.stdout)["findings"]}
     assert found["engine"] == "ok" and found["clock"] == "ok" and found["memory"] in ("ok", "warn"), found
+    info = far.engine("GET", "/info")
+    assert found["limits"] == ("ok" if info["MemoryLimit"] and info["CpuCfsQuota"] and info["PidsLimit"] else "warn"), (found, info)
+    assert found["seccomp"] == ("ok" if "name=seccomp,profile=default" in info["SecurityOptions"] else "warn"), (found, info["SecurityOptions"])
+    assert found["storage"] == ("ok" if info["Driver"] == "overlay2" else "warn"), (found, info["Driver"])
+    assert found["cgroup"] == "ok" and info["CgroupDriver"] in done.stdout, done.stdout
 
 
 def test_no_engine_there(remote, far):

@@ -75,8 +75,19 @@ json engine_facts(const FarWorld& world, const EngineInfo& asked, json& hello) {
   struct statvfs disk {};
   if (!root.empty() && ::statvfs(root.c_str(), &disk) == 0) hello["disk_free"] = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
   if (images) hello["images"] = *images;
-  return {{"socket", engine->socket()}, {"api", engine->api_version()}, {"version", info->value("ServerVersion", "")}, {"rootless", docker::has_option(*info, "rootless")},
-          {"runtimes", runtimes},       {"cgroup", info->value("CgroupVersion", "")}};
+  auto can = [&](const char* limit) { return docker::member(*info, limit) != false; };  // Podman does not speak of all of them
+  return {{"socket", engine->socket()},
+          {"api", engine->api_version()},
+          {"version", docker::text_of(*info, "ServerVersion")},
+          {"rootless", docker::has_option(*info, "rootless")},
+          {"runtimes", runtimes},
+          {"cgroup", docker::text_of(*info, "CgroupVersion")},
+          {"cgroup_driver", docker::text_of(*info, "CgroupDriver")},
+          {"memory_limit", can("MemoryLimit")},
+          {"cpu_limit", can("CpuCfsQuota")},
+          {"pids_limit", can("PidsLimit")},
+          {"seccomp", docker::has_option(*info, "seccomp")},
+          {"storage", docker::text_of(*info, "Driver")}};
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <functional>
+#include <map>
 #include <set>
 
 #include "session/names.h"
@@ -33,16 +35,51 @@ std::string text_of(const json& object, const char* key) {
   return object.is_object() && object.contains(key) && object[key].is_string() ? workspace::printable(object[key].get<std::string>()) : "";
 }
 
+bool is_true(const json& object, const std::string& key) { return object.is_object() && object.value(key, json()) == true; }
+
+using Add = std::function<void(const char* code, Severity severity, const std::string& what, const std::string& todo)>;
+
+// What its kernel can do, as far as the engine there makes use of it. What is not said is not there.
+void judge_kernel(const json& engine, bool rootless, const std::string& name, const Add& add) {
+  std::string missing;
+  for (const char* limit : {"memory", "cpu", "pids"})
+    if (!is_true(engine, std::string(limit) + "_limit")) missing += (missing.empty() ? "" : ", ") + std::string(limit);
+  if (missing.empty()) add("limits", Severity::ok, "the engine limits memory, cpu and pids", "");
+  else
+    add("limits", Severity::warn, "the engine of " + name + " cannot limit " + missing + ": an agent can use all that machine has",
+        rootless ? "delegate the cgroup controllers to its user there: Delegate=cpu memory pids in user@.service.d" : "boot it with these cgroup controllers on (cgroup v2)");
+
+  std::string version = text_of(engine, "cgroup"), driver = text_of(engine, "cgroup_driver");
+  if (driver.empty() || driver == "none")
+    add("cgroup", Severity::warn, "the engine of " + name + " does not use the kernel's cgroups", rootless ? "boot it with cgroup v2: without root, v1 limits nothing" : "look at exec-opts (native.cgroupdriver) in its daemon.json");
+  else add("cgroup", Severity::ok, "cgroup v" + (version.empty() ? "1" : version) + ", driver " + driver, "");  // before API 1.41 there was v1 only, and no word of it
+
+  if (is_true(engine, "seccomp")) add("seccomp", Severity::ok, "system calls are filtered (seccomp)", "");
+  else add("seccomp", Severity::warn, "the engine of " + name + " has no seccomp: an agent may make any system call", "use a kernel with CONFIG_SECCOMP_FILTER, and an engine built with seccomp");
+
+  std::string storage = text_of(engine, "storage");
+  static const std::map<std::string, const char*> kSlow = {{"vfs", "each container is a whole copy of its image"}, {"fuse-overlayfs", "all that an agent reads and writes passes through a process"}};
+  if (auto slow = kSlow.find(storage); slow != kSlow.end())
+    add("storage", Severity::warn, "the engine of " + name + " stores by " + storage + ": " + slow->second,
+        rootless ? "use overlay2: without root it needs a kernel of 5.11 or later" : "use overlay2, on a file system that can be below it (ext4, xfs with ftype=1)");
+  else add("storage", Severity::ok, "storage driver " + storage, "");
+}
+
+void judge_engine(const json& engine, const std::string& name, const Add& add) {
+  if (std::string error = text_of(engine, "error"); !error.empty()) return add("engine", Severity::fail, "no container engine on " + name + ": " + error, "bottle remote setup " + name);
+  add("engine", Severity::ok, "Docker Engine " + text_of(engine, "version") + ", API " + text_of(engine, "api"), "");
+  bool rootless = is_true(engine, "rootless");
+  if (rootless) add("rootless", Severity::ok, "the engine runs without root", "");
+  judge_kernel(engine, rootless, name, add);
+}
+
 }  // namespace
 
 std::vector<Finding> judge(const json& hello, const std::string& name, const std::vector<HostRoute>& local_routes, int64_t now_ms) {
   std::vector<Finding> all;
-  auto add = [&](const char* code, Severity severity, const std::string& what, const std::string& todo = "") { all.push_back({code, severity, what, todo}); };
+  Add add = [&](const char* code, Severity severity, const std::string& what, const std::string& todo) { all.push_back({code, severity, what, todo}); };
 
-  json engine = hello.value("engine", json::object());
-  if (std::string error = text_of(engine, "error"); !error.empty()) add("engine", Severity::fail, "no container engine on " + name + ": " + error, "bottle remote setup " + name);
-  else add("engine", Severity::ok, "Docker Engine " + text_of(engine, "version") + ", API " + text_of(engine, "api"));
-  if (engine.is_object() && engine.contains("rootless") && engine["rootless"] == true) add("rootless", Severity::ok, "the engine runs without root");
+  judge_engine(hello.value("engine", json::object()), name, add);
 
   auto number = [&](const char* key) { return hello.contains(key) && hello[key].is_number_unsigned() ? hello[key].get<uint64_t>() : 0; };
   auto gigabytes = [](uint64_t bytes) {
@@ -51,14 +88,14 @@ std::vector<Finding> judge(const json& hello, const std::string& name, const std
     return std::string(text);
   };
   uint64_t memory = number("memory"), disk = number("disk_free");
-  add("memory", memory < 2 * kGigabyte ? Severity::warn : Severity::ok, name + " has " + gigabytes(memory) + " of memory" + (memory < 2 * kGigabyte ? ": an agent wants 2 GB" : ""));
-  add("disk", disk < 5 * kGigabyte ? Severity::warn : Severity::ok, name + " has " + gigabytes(disk) + " of free disk" + (disk < 5 * kGigabyte ? ": images and work want 5 GB" : ""));
+  add("memory", memory < 2 * kGigabyte ? Severity::warn : Severity::ok, name + " has " + gigabytes(memory) + " of memory" + (memory < 2 * kGigabyte ? ": an agent wants 2 GB" : ""), "");
+  add("disk", disk < 5 * kGigabyte ? Severity::warn : Severity::ok, name + " has " + gigabytes(disk) + " of free disk" + (disk < 5 * kGigabyte ? ": images and work want 5 GB" : ""), "");
 
-  int64_t off = hello.contains("clock_ms") && hello["clock_ms"].is_number_integer() ? hello["clock_ms"].get<int64_t>() - now_ms : 0;
+  int64_t off = hello.contains("clock_ms") && hello["clock_ms"].is_number_integer() ? std::max<int64_t>(0, hello["clock_ms"].get<int64_t>()) - now_ms : 0;
   if (off > kClockTolerance || off < -kClockTolerance)
     add("clock", Severity::fail, "the clock of " + name + " is off by " + std::to_string(off / 60000) + " minutes: certificates will not be valid there", "set it: sudo timedatectl set-ntp true");
-  else add("clock", Severity::ok, "the clocks agree");
-  add("kernel", Severity::ok, "Linux " + text_of(hello, "kernel") + " on " + text_of(hello, "machine"));
+  else add("clock", Severity::ok, "the clocks agree", "");
+  add("kernel", Severity::ok, "Linux " + text_of(hello, "kernel") + " on " + text_of(hello, "machine"), "");
 
   // A machine that the agent may take must not be a way back to the operator.
   for (const auto& interface : hello.value("interfaces", json::array())) {
