@@ -253,7 +253,7 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOp
   remote.far.program = TRY(session::own_hash());
   // An image that the manifest names is its own affair.
   Baked baked = manifest.vms.at(options.name).options.contains("image") ? Baked{} : baked_for(manifest.vms.at(options.name));
-  remote.vm = session::VmJob{options.name, wanted.provider, wanted.options, wanted.cpus, wanted.memory, wanted.disk, wanted.ttl, wanted.idle, options.keep, hook_environment()};
+  remote.vm = session::VmJob{options.name, wanted.provider, wanted.options, wanted.cpus, wanted.memory, wanted.disk, wanted.ttl, wanted.idle, options.keep, way.allow_vpn || wanted.allow_vpn, hook_environment()};
   return std::make_unique<VmPlace>(std::move(remote), std::move(baked), way);
 }
 
