@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import world as world_module
 
 @pytest.fixture(scope="module")
 def far(world):
@@ -169,6 +170,33 @@ def test_another_host_key_is_refused_whatever_the_configuration_says(remote, far
     finally:
         with open(far.path("known_hosts"), "w") as file:
             file.write(known)
+
+
+def test_a_machine_behind_another_one(remote, far):
+    """The operator's configuration says how it is reached (ProxyJump), and that counts. From here there is no way to that address."""
+    inner = "10.66.0.2"
+    world_module.run("ip", "-n", far.ns, "addr", "add", inner + "/32", "dev", "lo")
+    try:
+        far.stop_sshd()
+        far.configure_sshd(ListenAddress="0.0.0.0")
+        far.start_sshd()
+        key = " ".join(open(far.path("host_key.pub")).read().split()[:2])
+        with open(far.path("known_hosts"), "a") as file:
+            file.write("%s %s\n" % (inner, key))
+        with open(far.path("ssh_config"), "a") as file:
+            file.write("Host %s\n  ProxyJump %s\n" % (inner, far.target))
+        session = remote.start("cat README.md; echo made >made.txt; exit 4", "--remote", "far@" + inner, env=remote.extra_env, timeout=300)
+        assert session.status == 4 and "# A project" in session.out, session.explain()
+        assert "confirmed by the engine on far@" + inner in session.err, session.explain()
+        worktree = [r for r in remote.git("for-each-ref", "--format=%(refname)", "refs/bottle").split() if r.endswith("/worktree")][0]
+        assert remote.git("show", worktree + ":made.txt") == "made\n"
+        assert "direct-tcpip" in open(far.path("sshd.log")).read(), "by way of the other one"
+    finally:
+        far.operator_ssh()
+        far.stop_sshd()
+        far.configure_sshd()
+        far.start_sshd()
+        world_module.run("ip", "-n", far.ns, "addr", "del", inner + "/32", "dev", "lo", check=False)
 
 
 def test_nothing_is_forwarded_and_no_target_is_an_option(remote, far):
