@@ -1,19 +1,14 @@
-// What speaks for and against a machine or a manifest: typed, so that a program can read it too.
+// Findings, told to people and programs.
 #pragma once
 
 #include <nlohmann/json.hpp>
-#include <string>
 #include <vector>
+
+#include "session/finding.h"
 
 namespace bottle::app {
 
-enum class Severity { ok, warn, fail };
-
-struct Finding {
-  std::string code;  // stable: engine, runtime, memory, …
-  Severity severity = Severity::ok;
-  std::string what, todo;
-};
+using session::Finding, session::Severity;
 
 nlohmann::json to_json(const Finding& finding);
 

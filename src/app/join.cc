@@ -1,6 +1,5 @@
 #include "app/join.h"
 
-#include "app/findings.h"
 #include "app/sessions.h"
 #include "app/world.h"
 #include "session/client.h"

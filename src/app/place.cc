@@ -6,13 +6,13 @@
 #include <optional>
 
 #include "app/acquaintance.h"
-#include "app/findings.h"
 #include "app/show.h"
 #include "app/vms.h"
 #include "app/world.h"
 #include "docker/call.h"
 #include "session/images.h"
 #include "session/ledger.h"
+#include "session/near/findings.h"
 #include "session/near/images.h"
 #include "session/runtime_trial.h"
 #include "session/supervisor.h"
@@ -97,8 +97,8 @@ class RemotePlace : public Place {
     if (mosh && !hello_.value("mosh", false))
       return fail(Code::not_found, "there is no mosh-server on " + far_.target.to_string(), "install mosh there, or leave out --transport mosh");
     if (mosh && plan.headless) return fail(Code::invalid, "mosh carries a terminal, and --headless has none", "leave out --transport mosh");
-    for (const auto& finding : remote_findings(hello_, far_.target.to_string()))
-      if (finding.severity == Severity::warn) plan.warnings.push_back(finding.what);
+    for (const auto& finding : session::remote_findings(hello_, far_.target.to_string()))
+      if (finding.severity == session::Severity::warn) plan.warnings.push_back(finding.what);
     return {};
   }
 
@@ -148,14 +148,9 @@ class RemotePlace : public Place {
 
   // Nothing of what the plan rests on may lead back to the operator, or fail there.
   static Result<> admit(const nlohmann::json& hello, const session::Far& far, bool allow_vpn) {
-    for (const auto& finding : remote_findings(hello, far.target.to_string())) {
-      bool pivot = finding.code == "vpn" || finding.code == "lan_route";
-      if (finding.severity == Severity::fail && !(pivot && allow_vpn)) {
-        forget(far);
-        return fail(pivot ? Code::denied : Code::unavailable, finding.what, finding.todo);
-      }
-    }
-    return {};
+    auto admitted = session::admit(hello, far.target.to_string(), allow_vpn);
+    if (!admitted) forget(far);
+    return admitted;
   }
 
   std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session, const Say& say) override {
@@ -267,7 +262,7 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOp
   remote.far.program = TRY(session::own_hash());
   // An image that the manifest names is its own affair.
   Baked baked = manifest.vms.at(options.name).options.contains("image") ? Baked{} : baked_for(manifest.vms.at(options.name));
-  remote.vm = session::VmJob{options.name, wanted.provider, wanted.options, wanted.cpus, wanted.memory, wanted.disk, wanted.ttl, wanted.idle, options.keep, hook_environment()};
+  remote.vm = session::VmJob{options.name, wanted.provider, wanted.options, wanted.cpus, wanted.memory, wanted.disk, wanted.ttl, wanted.idle, options.keep, way.allow_vpn || wanted.allow_vpn, hook_environment()};
   return std::make_unique<VmPlace>(std::move(remote), std::move(baked), way);
 }
 
@@ -299,6 +294,15 @@ std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::str
     say("the terminal goes over ssh: " + side.error().what + "\r");
     return nullptr;
   };
+}
+
+Result<session::Far> far_to(const std::string& target) {
+  session::Far far;
+  far.target = TRY(ssh::parse_target(target));
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
+  far.program = TRY(session::own_hash());
+  return far;
 }
 
 Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say) {

@@ -53,6 +53,9 @@ std::function<std::unique_ptr<session::Typing>()> mosh_typing(session::FarSide f
 // The same for a session whose record says where it is, once it is asked for.
 std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::string& session, const Transport& transport, const Say& say);
 
+// How to reach user@host[:port] from here.
+Result<session::Far> far_to(const std::string& target);
+
 struct RemoteOptions {
   std::string target;  // user@host[:port]
   bool interactive = true;  // ssh may ask

@@ -110,6 +110,7 @@ constexpr Key kKeys[] = {
     {"vm", "cpus", Shape::one, Type::number, "", "Processors."},
     {"vm", "memory", Shape::one, Type::size, "", "Memory."},
     {"vm", "disk", Shape::one, Type::size, "", "Disk."},
+    {"vm", "allow_vpn", Shape::one, Type::flag, "", "`true`: also where the VM has a VPN, or a route to a private network that you are in, as one that you reach at a private address may. As `--allow-vpn`."},
     {"vm", "options", Shape::map, Type::text, "", "What this provider alone knows, such as `region: here`; see [providers.md](providers.md)."},
 
     {"guard", "egress", Shape::one, Type::section, "egress", "As in a bottle."},

@@ -90,6 +90,7 @@ struct Vm {
   std::string name, provider;
   uint64_t ttl = 0, idle = 0, memory = 0, disk = 0;
   double cpus = 0;
+  bool allow_vpn = false;                      // though it may lead back to the operator
   std::map<std::string, std::string> options;  // for the provider alone
 };
 

@@ -47,7 +47,7 @@ agents:
   reviewer: {bottle: web, provider: claude, skills: [review], prompt: "Review only."}
   make: {bottle: base, provider: command, command: [make, -j4]}
 vms:
-  lab: {provider: qemu, ttl: 2h, idle: 30m, cpus: 2, memory: 4g, options: {network: none, level: 3}}
+  lab: {provider: qemu, ttl: 2h, idle: 30m, cpus: 2, memory: 4g, allow_vpn: true, options: {network: none, level: 3}}
 )";
 
 TEST(Manifest, ReadsEveryKeyOfTheExample) {
@@ -84,6 +84,7 @@ TEST(Manifest, ReadsEveryKeyOfTheExample) {
   EXPECT_EQ(manifest->agents.at("make").command, (std::vector<std::string>{"make", "-j4"}));
   EXPECT_EQ(manifest->vms.at("lab").ttl, 7200u);
   EXPECT_EQ(manifest->vms.at("lab").memory, 4ull << 30);
+  EXPECT_TRUE(manifest->vms.at("lab").allow_vpn);
   EXPECT_EQ(manifest->vms.at("lab").options, (std::map<std::string, std::string>{{"network", "none"}, {"level", "3"}}));
 }
 

@@ -189,6 +189,7 @@ Vm read_vm(const std::string& name, const Node& node) {
   vm.memory = size("memory");
   vm.disk = size("disk");
   vm.cpus = std::strtod(text(node, "cpus", "0").c_str(), nullptr);
+  vm.allow_vpn = text(node, "allow_vpn") == "true";
   for (const auto& [key, value] : child(node, "options").entries) vm.options[key.text] = value.text;
   return vm;
 }

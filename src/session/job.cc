@@ -4,13 +4,14 @@ namespace bottle::session {
 
 nlohmann::json to_json(const VmJob& vm) {
   return {{"name", vm.name}, {"provider", vm.provider}, {"options", vm.options}, {"cpus", vm.cpus}, {"memory", vm.memory},
-          {"disk", vm.disk}, {"ttl", vm.ttl},           {"idle", vm.idle},       {"keep", vm.keep}};
+          {"disk", vm.disk}, {"ttl", vm.ttl},           {"idle", vm.idle},       {"keep", vm.keep},
+          {"allow_vpn", vm.allow_vpn}};
 }
 
 Result<VmJob> vm_from_json(const nlohmann::json& json) {
   if (!json.is_object()) return fail(Code::invalid, "the record of the VM is unreadable");
   VmJob vm{json.value("name", ""), json.value("provider", ""), {}, json.value("cpus", 0.0), json.value("memory", uint64_t{0}),
-           json.value("disk", uint64_t{0}), json.value("ttl", uint64_t{0}), json.value("idle", uint64_t{0}), json.value("keep", false), {}};
+           json.value("disk", uint64_t{0}), json.value("ttl", uint64_t{0}), json.value("idle", uint64_t{0}), json.value("keep", false), json.value("allow_vpn", false), {}};
   if (json.contains("options")) vm.options = json["options"].get<std::map<std::string, std::string>>();
   if (json.contains("environment")) vm.environment = json["environment"].get<std::map<std::string, std::string>>();
   return vm;

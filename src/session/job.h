@@ -21,6 +21,7 @@ struct VmJob {
   double cpus = 0;
   uint64_t memory = 0, disk = 0, ttl = 0, idle = 0;  // bytes, seconds; 0: the defaults
   bool keep = false;
+  bool allow_vpn = false;  // though it may lead back to the operator
   std::map<std::string, std::string> environment;    // for the provider's hooks: the operator's, without secrets of other kinds
 };
 

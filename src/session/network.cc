@@ -1,7 +1,6 @@
 #include "session/network.h"
 
-#include <arpa/inet.h>
-
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -15,17 +14,13 @@ namespace {
 
 constexpr const char* kRanges[] = {"10.231", "10.87", "172.29"};
 
-// Whether a route of this host (other than the default) covers a.b.0.0/16. Where /proc/net/route is not readable
+// Whether a route of this host (other than the default) covers a.b.0.0/16. Where the system does not tell its routes
 // (macOS: the engine runs in a VM of its own) nothing is known, and the engine's own check remains.
 bool host_uses(const std::string& base) {
-  in_addr range{};
-  if (::inet_pton(AF_INET, (base + ".0.0").c_str(), &range) != 1) return true;
-  for (const auto& route : host_routes()) {
-    if (route.device.starts_with("br-") || route.device.starts_with("docker")) continue;  // the engine checks its own
-    uint32_t common = route.mask & ::inet_addr("255.255.0.0");
-    if ((route.destination & common) == (range.s_addr & common)) return true;
-  }
-  return false;
+  auto range = parse_prefix(base + ".0.0/16");
+  return !range || std::ranges::any_of(host_routes(), [&](const HostRoute& route) {
+    return !is_engine_bridge(route.device) && route.to.overlaps(*range);  // the engine checks its own
+  });
 }
 
 Subnet by_chance(const char* base) {

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import world as world_module
 
 @pytest.fixture(scope="module")
 def far(world):
@@ -202,6 +203,33 @@ def test_another_host_key_is_refused_whatever_the_configuration_says(remote, far
             file.write(known)
 
 
+def test_a_machine_behind_another_one(remote, far):
+    """The operator's configuration says how it is reached (ProxyJump), and that counts. From here there is no way to that address."""
+    inner = "10.66.0.2"
+    world_module.run("ip", "-n", far.ns, "addr", "add", inner + "/32", "dev", "lo")
+    try:
+        far.stop_sshd()
+        far.configure_sshd(ListenAddress="0.0.0.0")
+        far.start_sshd()
+        key = " ".join(open(far.path("host_key.pub")).read().split()[:2])
+        with open(far.path("known_hosts"), "a") as file:
+            file.write("%s %s\n" % (inner, key))
+        with open(far.path("ssh_config"), "a") as file:
+            file.write("Host %s\n  ProxyJump %s\n" % (inner, far.target))
+        session = remote.start("cat README.md; echo made >made.txt; exit 4", "--remote", "far@" + inner, env=remote.extra_env, timeout=300)
+        assert session.status == 4 and "# A project" in session.out, session.explain()
+        assert "confirmed by the engine on far@" + inner in session.err, session.explain()
+        worktree = [r for r in remote.git("for-each-ref", "--format=%(refname)", "refs/bottle").split() if r.endswith("/worktree")][0]
+        assert remote.git("show", worktree + ":made.txt") == "made\n"
+        assert "direct-tcpip" in open(far.path("sshd.log")).read(), "by way of the other one"
+    finally:
+        far.operator_ssh()
+        far.stop_sshd()
+        far.configure_sshd()
+        far.start_sshd()
+        world_module.run("ip", "-n", far.ns, "addr", "del", inner + "/32", "dev", "lo", check=False)
+
+
 def test_nothing_is_forwarded_and_no_target_is_an_option(remote, far):
     session = start(remote, far, "true")
     assert session.status == 0, session.explain()
@@ -222,6 +250,11 @@ def test_check_says_what_there_is(remote, far):
     assert done.returncode == 0, done.stdout + done.stderr
     found = {f["code"]: f["severity"] for f in json.loads(done.stdout)["findings"]}
     assert found["engine"] == "ok" and found["clock"] == "ok" and found["memory"] in ("ok", "warn"), found
+    info = far.engine("GET", "/info")
+    assert found["limits"] == ("ok" if info["MemoryLimit"] and info["CpuCfsQuota"] and info["PidsLimit"] else "warn"), (found, info)
+    assert found["seccomp"] == ("ok" if "name=seccomp,profile=default" in info["SecurityOptions"] else "warn"), (found, info["SecurityOptions"])
+    assert found["storage"] == ("ok" if info["Driver"] == "overlay2" else "warn"), (found, info["Driver"])
+    assert found["cgroup"] == "ok" and info["CgroupDriver"] in done.stdout, done.stdout
 
 
 def test_no_engine_there(remote, far):

@@ -176,15 +176,17 @@ def test_a_machine_that_leads_back_is_refused(remote, far):  # noqa: F811
         assert {e["code"] for e in session.audit() if e["action"] == "deny" and e["host"] in ("metadata.example.org", "lan.example.org")} == {"address"}, session.audit()
     finally:
         run("ip", "-n", far.ns, "link", "del", "tun7", check=False)
-    try:
-        for ns, address in ((far.ns, "10.77.0.2/24"), (world.host_ns, "10.77.0.9/24")):
-            run("ip", "-n", ns, "link", "add", "lan7", "type", "veth", "peer", "name", "lan7p")
-            run("ip", "-n", ns, "link", "set", "lan7p", "up")
-            run("ip", "-n", ns, "addr", "add", address, "dev", "lan7")
-            run("ip", "-n", ns, "link", "set", "lan7", "up")
-        session = start()
-        assert session.status == 125 and "10.77.0.0/24" in session.err and "your own network" in session.err, session.explain()
-        assert far.left() == []
-    finally:
-        for ns in (far.ns, world.host_ns):
-            run("ip", "-n", ns, "link", "del", "lan7", check=False)
+    # Of either family, and by a bridge whose name is almost that of an engine's.
+    for network, there, here in (("10.77.0.0/24", "10.77.0.2/24", "10.77.0.9/24"), ("fd00:77::/64", "fd00:77::2/64", "fd00:77::9/64")):
+        try:
+            for ns, address in ((far.ns, there), (world.host_ns, here)):
+                run("ip", "-n", ns, "link", "add", "br-lan", "type", "veth", "peer", "name", "lan7p")
+                run("ip", "-n", ns, "link", "set", "lan7p", "up")
+                run("ip", "-n", ns, "addr", "add", address, "dev", "br-lan", *(["nodad"] if ":" in address else []))
+                run("ip", "-n", ns, "link", "set", "br-lan", "up")
+            session = start()
+            assert session.status == 125 and network in session.err and "your own network" in session.err, session.explain()
+            assert far.left() == []
+        finally:
+            for ns in (far.ns, world.host_ns):
+                run("ip", "-n", ns, "link", "del", "br-lan", check=False)

@@ -1,5 +1,6 @@
 """Sessions on VMs whose machines are made in a second (tests/world/quick): what happens around a VM, whatever becomes of those who made it."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -141,8 +142,52 @@ def test_what_was_baked_is_relied_on_and_looked_at(operator, until):
             assert done.returncode == 125 and done.stdout == "" and "bottle vm bake" in done.stderr, done.stderr
             assert until(cloud.nothing_left, 20), cloud.left()
             os.rename(os.path.join(image, "lost"), os.path.join(image, lost))
+        leads_back(cloud.start("echo ran", secrets=SECRET, egress=EGRESS, env={"QUICK_LINK": "wg0 10.99.0.2/24"}), "wg0")
+        assert until(cloud.nothing_left, 20), cloud.left()
     finally:
         shutil.rmtree(image)
+
+
+@contextlib.contextmanager
+def lan(world, *addresses):
+    """The operator's machine is in these networks, too."""
+    run = world_module.run
+    run("ip", "-n", world.host_ns, "link", "add", "br-lan", "type", "veth", "peer", "name", "lan7p")
+    try:
+        for address in addresses:
+            run("ip", "-n", world.host_ns, "addr", "add", address, "dev", "br-lan", *(["nodad"] if ":" in address else []))
+        for device in ("br-lan", "lan7p"):
+            run("ip", "-n", world.host_ns, "link", "set", device, "up")
+        yield
+    finally:
+        run("ip", "-n", world.host_ns, "link", "del", "br-lan", check=False)
+
+
+def leads_back(done, word):
+    errors = [json.loads(line)["error"] for line in done.stderr.splitlines() if line.startswith('{"error"')]
+    assert done.returncode == 125 and done.stdout == "" and errors, done.stderr
+    assert errors[-1]["code"] == "denied" and word in errors[-1]["what"] and "--allow-vpn" in errors[-1]["todo"], errors
+    assert '"running"' not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("link, word", [("wg0 10.99.0.2/24", "wg0"), ("up1 10.77.0.2/24", "10.77.0.0/24"), ("br-ex fd00:77::2/64", "fd00:77::/64")])
+def test_a_vm_that_leads_back_is_refused(cloud, until, link, word):
+    env = {"QUICK_LINK": link}
+    with lan(cloud.world, "10.77.0.9/24", "fd00:77::9/64"):
+        leads_back(cloud.start("echo ran", "--token-via", "provider", secrets=SECRET, egress=EGRESS, env=env), word)
+        assert "put-secret" not in cloud.calls(), "a secret went to it"
+        assert until(cloud.nothing_left, 20), cloud.left()
+        if word == "wg0":
+            done = cloud.start("echo ran", "--allow-vpn", env=env)
+        else:
+            done = cloud.start("echo ran", env=env, vm={"allow_vpn": True})
+        assert done.returncode == 0 and done.stdout == "ran\n", done.stderr
+
+
+def test_a_vm_that_nothing_leads_out_of_leads_nobody_back(cloud):
+    with lan(cloud.world, "10.77.0.9/24"):
+        done = cloud.start("echo ran", options={"network": "none"}, env={"QUICK_LINK": "up1 10.77.0.2/24"}, egress={"hosts": HOSTS})
+        assert done.returncode == 0 and done.stdout == "ran\n", done.stderr
 
 
 def test_without_a_network_all_goes_by_the_operators_side(cloud, until):

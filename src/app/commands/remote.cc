@@ -5,11 +5,13 @@
 #include <memory>
 
 #include "app/commands.h"
-#include "app/findings.h"
+#include "app/finding.h"
 #include "app/output.h"
+#include "app/place.h"
 #include "app/world.h"
 #include "base/file.h"
 #include "session/near/far_words.h"
+#include "session/near/findings.h"
 #include "session/terminal.h"
 
 namespace bottle::app {
@@ -31,7 +33,7 @@ Result<int> check(const RemoteCommand& o) {
   };
   auto side = TRY(session::FarSide::reach(far, ::isatty(0), say));
   auto channel = TRY(side.serve());
-  auto findings = remote_findings(channel.hello, far.target.to_string());
+  auto findings = session::remote_findings(channel.hello, far.target.to_string());
   json all = json::array();
   bool usable = true;
   for (const auto& finding : findings) {

@@ -51,12 +51,13 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest) {
   return answer;
 }
 
-Result<> set_token(StartOptions& o) {
+Result<> set_place(StartOptions& o) {
   auto& token = o.remote.token;
   o.remote.tunnel = o.secrets == "tunnel";
   bool here = o.remote.target.empty() && o.vm.name.empty();
   if (o.remote.tunnel && here) return fail(Code::invalid, "--secrets tunnel is for a bottle on another machine", "say --remote or --vm, or leave it out");
   if (o.remote.tunnel && (!o.token_via.empty() || !token.file.empty())) return fail(Code::invalid, "--secrets tunnel keeps the token here: --token-via does not go with it", "leave one of them out");
+  if (o.remote.allow_vpn && here) return fail(Code::invalid, "--allow-vpn is for a bottle on another machine", "say --remote or --vm, or leave it out");
   if (o.token_via.empty() && token.file.empty()) return {};
   if (here) return fail(Code::invalid, "--token-via is for a bottle on another machine", "say --remote or --vm, or leave it out");
   if (o.token_via.empty()) o.token_via = "provider";
@@ -193,7 +194,7 @@ void add_start(CLI::App& app, int& exit) {
   command->add_option("--runtime", o->plan.runtime);
   command->add_option("--image", o->plan.image);
   auto* remote = command->add_option("--remote", o->remote.target);
-  command->add_flag("--allow-vpn", o->remote.allow_vpn)->needs(remote);
+  command->add_flag("--allow-vpn", o->remote.allow_vpn);
   auto* vm = command->add_option("--vm", o->vm.name)->excludes(remote);
   command->add_option("--ttl", o->vm.ttl)->needs(vm);
   command->add_option("--idle", o->vm.idle)->needs(vm);
@@ -207,7 +208,7 @@ void add_start(CLI::App& app, int& exit) {
   command->add_option("args", o->plan.agent_args);
   command->callback([o, &exit] {
     o->remote.interactive = ::isatty(0);
-    auto wanted = set_token(*o);
+    auto wanted = set_place(*o);
     auto status = wanted ? start_session(*o) : Result<int>(std::unexpected(wanted.error()));
     exit = status ? *status : report(status.error(), o->output.json);
   });

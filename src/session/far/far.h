@@ -27,9 +27,6 @@ struct FarWorld {
   double engine_at = 0;       // `serve await-engine`: when the engine first answered (seconds since 1970, this machine's clock)
 };
 
-// [{"device":…,"to":"a.b.c.d/n"}…]: what this machine has a route to, other than by its default.
-nlohmann::json machine_routes();
-
 // Blocking. The error says why there is none, and what to do.
 Result<docker::Engine> engine_of(const FarWorld& world);
 

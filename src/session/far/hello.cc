@@ -58,6 +58,12 @@ json interfaces() {
   return all;
 }
 
+json routes() {
+  json all = json::array();
+  for (const auto& route : host_routes()) all.push_back({{"device", route.device}, {"to", to_string(route.to)}});
+  return all;
+}
+
 json engine_facts(const FarWorld& world, const EngineInfo& asked, json& hello) {
   auto engine = engine_of(world);
   if (!engine) return {{"error", engine.error().what}, {"todo", engine.error().todo}};
@@ -70,21 +76,22 @@ json engine_facts(const FarWorld& world, const EngineInfo& asked, json& hello) {
   struct statvfs disk {};
   if (!root.empty() && ::statvfs(root.c_str(), &disk) == 0) hello["disk_free"] = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
   if (images) hello["images"] = image_identities(*images);
-  return {{"socket", engine->socket()}, {"api", engine->api_version()}, {"version", info->value("ServerVersion", "")}, {"rootless", docker::has_option(*info, "rootless")},
-          {"runtimes", runtimes},       {"cgroup", info->value("CgroupVersion", "")}};
+  auto can = [&](const char* limit) { return docker::member(*info, limit) != false; };  // Podman does not speak of all of them
+  return {{"socket", engine->socket()},
+          {"api", engine->api_version()},
+          {"version", docker::text_of(*info, "ServerVersion")},
+          {"rootless", docker::has_option(*info, "rootless")},
+          {"runtimes", runtimes},
+          {"cgroup", docker::text_of(*info, "CgroupVersion")},
+          {"cgroup_driver", docker::text_of(*info, "CgroupDriver")},
+          {"memory_limit", can("MemoryLimit")},
+          {"cpu_limit", can("CpuCfsQuota")},
+          {"pids_limit", can("PidsLimit")},
+          {"seccomp", docker::has_option(*info, "seccomp")},
+          {"storage", docker::text_of(*info, "Driver")}};
 }
 
 }  // namespace
-
-json machine_routes() {
-  json all = json::array();
-  for (const auto& route : host_routes()) {
-    std::string text;
-    for (int i = 0; i < 4; ++i) text += (i ? "." : "") + std::to_string(route.destination >> (8 * i) & 255);
-    all.push_back({{"device", route.device}, {"to", text + "/" + std::to_string(__builtin_popcount(route.mask))}});
-  }
-  return all;
-}
 
 std::string roots_path(const FarWorld& world) { return std::filesystem::path(world.path_to_self).parent_path() / "roots.pem"; }
 
@@ -112,7 +119,7 @@ json far_hello(const FarWorld& world, const EngineInfo& info) {
                 {"memory", static_cast<uint64_t>(memory.totalram) * memory.mem_unit},
                 {"cpus", std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))},
                 {"interfaces", interfaces()},
-                {"routes", machine_routes()},
+                {"routes", routes()},
                 {"images", json::array()},
                 {"rsync", has_program("rsync")},
                 {"mosh", has_program("mosh-server")}};

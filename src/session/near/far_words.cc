@@ -18,7 +18,8 @@ const std::map<std::string_view, Is> kTypes = {
     {"bottle", Is::text}, {"uid", Is::count}, {"gid", Is::count}, {"kernel", Is::text}, {"machine", Is::text}, {"system", Is::text}, {"clock_ms", Is::whole},
     {"memory", Is::count}, {"cpus", Is::count}, {"disk_free", Is::count}, {"interfaces", Is::objects}, {"routes", Is::objects}, {"images", Is::texts},
     {"rsync", Is::flag}, {"mosh", Is::flag}, {"token", Is::flag}, {"roots", Is::text}, {"engine", Is::object}, {"error", Is::text}, {"todo", Is::text},
-    {"socket", Is::text}, {"api", Is::text}, {"version", Is::text}, {"rootless", Is::flag}, {"runtimes", Is::texts}, {"cgroup", Is::text}, {"device", Is::text},
+    {"socket", Is::text}, {"api", Is::text}, {"version", Is::text}, {"rootless", Is::flag}, {"runtimes", Is::texts}, {"cgroup", Is::text}, {"cgroup_driver", Is::text},
+    {"memory_limit", Is::flag}, {"cpu_limit", Is::flag}, {"pids_limit", Is::flag}, {"seccomp", Is::flag}, {"storage", Is::text}, {"device", Is::text},
     {"to", Is::text}, {"name", Is::text}, {"kind", Is::text},
     // events, failures, results
     {"event", Is::text}, {"session", Is::text}, {"step", Is::text}, {"what", Is::text}, {"code", Is::text}, {"host", Is::text}, {"reason", Is::text},

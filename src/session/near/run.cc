@@ -159,7 +159,7 @@ class RemoteSession {
   void take_hello(const json& hello) {
     if (!job_.remote->vm) return clients_.event({{"event", "hello"}, {"hello", hello}});  // the launcher's to judge
     if (!values_) return;
-    if (auto judged = judge_baked(hello, job_.remote->image); !judged) return give_up(std::move(judged.error()));
+    if (auto judged = judge_baked(hello, job_, place_.vm_name, offline_); !judged) return give_up(std::move(judged.error()));
     tell_engine(hello);
     send_values();
     work_.send(*link_.side());

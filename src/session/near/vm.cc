@@ -9,6 +9,7 @@
 #include "base/future.h"
 #include "session/images.h"
 #include "session/near/far_words.h"
+#include "session/near/findings.h"
 #include "session/near/images.h"
 
 namespace bottle::session {
@@ -36,10 +37,19 @@ machine::VmSpec spec_of(const Job& job, const std::string& vm_name) {
   return spec;
 }
 
+// Of a VM that has shown itself: whether to go on with it.
+using Judge = std::function<Result<>(const machine::Vm& vm, const json& hello)>;
+
 Result<> check_engine(const json& hello) {
   auto engine = hello.value("engine", json::object());
   if (engine.is_object() && engine.contains("error")) return fail(Code::timed_out, "the VM's container engine does not answer: " + cleaned(engine["error"]).dump());
   return {};
+}
+
+// As any other machine, before a secret goes there. One that nothing leads out of is no way back to the operator.
+Result<> judge_vm(const json& hello, const Job& job, const std::string& vm_name, bool offline) {
+  TRY(check_engine(hello));
+  return admit(hello, "the VM " + vm_name, job.remote->vm->allow_vpn || offline);
 }
 
 // A sshd that has just been given its new key takes a moment to listen again.
@@ -71,12 +81,11 @@ Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, Ready
   return token;
 }
 
-// The engine starts some time after sshd: what can be done before it answers is done. `unseen`: so is what follows, by whoever gets this.
-Result<Channel> await_engine(FarSide& side, bool unseen) {
+// The engine starts some time after sshd: what can be done before it answers is done. `wait`: until it does; else that is for whoever gets this.
+Result<Channel> await_engine(FarSide& side, bool wait) {
   auto bulk = std::async(std::launch::async, [&side] { return side.bulk(); });  // handshakes take long where a processor is emulated
-  Channel channel = TRY(unseen ? side.begin_serve({}, true) : side.serve({}, true));
+  Channel channel = TRY(wait ? side.serve({}, true) : side.begin_serve({}, true));
   (void)bulk.get();
-  if (!unseen) TRY(check_engine(channel.hello));
   return channel;
 }
 
@@ -85,20 +94,21 @@ struct Packed {
   std::vector<std::string> layers;
 };
 
-// A VM, its far side, and whether that has been waited for.
-Result<ReadyVm> make(const machine::VmSpec& spec, Far far, bool unseen, const std::function<void(const std::string&)>& progress) {
+// A VM and its far side, whose hello is waited for where there is a judge of it.
+Result<ReadyVm> make(const machine::VmSpec& spec, Far far, const Judge& judge, const std::function<void(const std::string&)>& progress) {
   machine::Vm vm = TRY(machine::prepare_vm(spec));
   progress("making a VM with " + spec.provider + " (" + vm.name + ")");
   TRY(machine::create_vm(vm, spec, progress));
   TRY(machine::reach_vm(vm, spec, progress));
   far.target = vm.target;
   auto side = TRY(reach_patiently(far, progress));
-  Channel channel = TRY(await_engine(side, unseen));
+  Channel channel = TRY(await_engine(side, judge != nullptr));
+  if (judge) TRY(judge(vm, channel.hello));
   return ReadyVm{std::move(vm), std::move(far), std::move(side), std::move(channel), {}};
 }
 
 // One with the program and these images of the engine here. The images are packed while it boots.
-Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::string& engine_socket, const std::vector<std::string>& images,
+Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::string& engine_socket, const std::vector<std::string>& images, const Judge& judge,
                            const std::function<void(const std::string&)>& progress) {
   auto packed = std::async(std::launch::async, [&]() -> Result<std::vector<Packed>> {
     auto engine = TRY(docker::Engine::connect({engine_socket, "the job"}));
@@ -109,7 +119,7 @@ Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::stri
     }
     return all;
   });
-  auto ready = TRY(make(spec, std::move(far), false, progress));
+  auto ready = TRY(make(spec, std::move(far), judge, progress));
   auto lacks = [&](const std::string& image) { return !has_image(ready.channel.hello, image); };
   if (std::ranges::none_of(images, lacks)) return ready;
   auto archives = TRY(packed.get());
@@ -131,8 +141,9 @@ Result<> warm_up(ReadyVm& ready, const std::string& roots) {
 
 Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, const std::function<void(const std::string&)>& progress) {
   machine::VmSpec spec = spec_of(job, vm_name);
-  if (job.remote->unseen) return make(spec, job.remote->far, true, progress);
-  auto ready = TRY(make_ready(spec, job.remote->far, job.engine, {job.remote->image}, progress));
+  if (job.remote->unseen) return make(spec, job.remote->far, nullptr, progress);
+  auto judge = [&](const machine::Vm& vm, const json& hello) { return judge_vm(hello, job, vm.name, vm.offline); };
+  auto ready = TRY(make_ready(spec, job.remote->far, job.engine, {job.remote->image}, judge, progress));
   ready.token = TRY(hand_over_token(job, spec, ready, progress));
   return ready;
 }
@@ -165,8 +176,9 @@ std::optional<Result<ReadyVm>> VmInTheMaking::look() {
   return ready_.get();
 }
 
-Result<> judge_baked(const json& hello, const std::string& image) {
-  if (hello.is_object() && hello.value("bottle", "") == "far") TRY(check_engine(hello));
+Result<> judge_baked(const json& hello, const Job& job, const std::string& vm_name, bool offline) {
+  const std::string& image = job.remote->image;
+  if (hello.is_object() && hello.value("bottle", "") == "far") TRY(judge_vm(hello, job, vm_name, offline));
   if (hello.is_object() && has_image(hello, image)) return {};
   return fail(Code::conflict, "the VM's disk is not as it was baked: it lacks the image " + reference_of(image) + ", or this program", "bottle vm bake makes it anew");
 }
@@ -176,7 +188,8 @@ Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const 
   auto provider = TRY(machine::Provider::find(bake.spec.provider, places, bake.spec.environment, bake.spec.limits));
   if (!provider.has("bake")) return fail(Code::not_found, "provider " + provider.name() + " keeps no disks (no hook bake)", "docs/providers.md says how to make an image there yourself, for options.image");
   auto baked = [&]() -> Result<std::string> {
-    auto ready = TRY(make_ready(bake.spec, bake.far, bake.engine, bake.images, progress));
+    auto judge = [](const machine::Vm&, const json& hello) { return check_engine(hello); };  // no secret goes there
+    auto ready = TRY(make_ready(bake.spec, bake.far, bake.engine, bake.images, judge, progress));
     progress("keeping its disk");
     TRY(warm_up(ready, bake.roots));
     ready.side.drop();

@@ -2,7 +2,8 @@
 real dockerd, and of cloud-init what bottle's user-data needs. It proves what happens around a VM; a hypervisor's is proved by qemu.
 
 options: world (the world's directory), net (its namespace), image (what `bake` made), network (none: says so), sealed (and is), deliver (a file
-that is put into the user's home as `token`), fault (what goes wrong)
+that is put into the user's home as `token`), fault (what goes wrong). In the environment, since options decide which baked disk is taken:
+QUICK_LINK (device and address of another way out of the VM)
 """
 
 import contextlib
@@ -112,6 +113,12 @@ def start(vm):
         run("ip", "-n", ns, "addr", "add", address + "/30", "dev", device)
         run("ip", "-n", ns, "link", "set", device, "up")
     run("ip", "-n", vm["ns"], "route", "add", "default", "via", outer)
+    if os.environ.get("QUICK_LINK"):
+        device, address = os.environ["QUICK_LINK"].split()
+        run("ip", "-n", vm["ns"], "link", "add", device, "type", "veth", "peer", "name", "beyond")
+        run("ip", "-n", vm["ns"], "addr", "add", address, "dev", device)
+        for name in (device, "beyond"):
+            run("ip", "-n", vm["ns"], "link", "set", name, "up")
     run("nsenter", "--net=/run/netns/" + NET, "--", "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
     with open(os.path.join(directory, "log"), "w") as log:
         child = subprocess.Popen(["nsenter", "--net=/run/netns/" + vm["ns"], "--", "unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL",

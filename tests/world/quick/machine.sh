@@ -66,7 +66,7 @@ chmod 600 /etc/ssh/ssh_host_ed25519_key
 mount -t sysfs none /sys 2>/dev/null || true
 { cat /srv/sshd_config; printf 'ListenAddress %s\nUsePAM no\nStrictModes no\nPidFile /run/sshd.pid\nLogLevel VERBOSE\n' "$2"; } >/etc/ssh/sshd_config
 BOTTLE_VM_TICK=1 python3 -c 'import json, os; argv = json.load(open("/srv/bootcmd")); os.execvp(argv[0], argv)'
-/usr/sbin/sshd -f /etc/ssh/sshd_config -E /srv/sshd.log
+unshare --mount /usr/sbin/sshd -f /etc/ssh/sshd_config -E /srv/sshd.log  # whose sessions see this machine's interfaces: this /sys stays there
 umount /sys 2>/dev/null || true
 dockerd --data-root /var/lib/docker --exec-root /run/docker --pidfile /run/docker.pid -H unix:///run/docker.sock --group 4243 --dns 20.30.40.53 >/srv/dockerd.log 2>&1 &
 exec python3 -c '
