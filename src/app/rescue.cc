@@ -33,12 +33,12 @@ bool bring_home(const Record& record) {
   if (auto fd = join(record.vm.session, {.stop = true})) (void)session::relay(UniqueFd(*fd).get(), {.quiet = true});
   // The supervisor ends just after it has told how it went.
   auto now = machine::load(record.vm.name, places());
-  for (int turn = 0; turn < 100 && now && !machine::abandoned(*now, machine::now_seconds()); ++turn) {
+  for (int turn = 0; turn < 100 && now && !machine::ownerless(*now); ++turn) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     now = machine::load(record.vm.name, places());
   }
   if (!now) return true;
-  if (!machine::abandoned(*now, machine::now_seconds())) return false;  // held, or somebody's again
+  if (!machine::ownerless(*now)) return false;  // held, or somebody's again
   auto provider = machine::Provider::find(now->provider, places(), hook_environment());
   auto status = provider ? provider->status(now->vm, {}) : Result<std::string>(std::unexpected(provider.error()));
   if (status && *status != "running") return true;

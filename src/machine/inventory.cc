@@ -17,12 +17,16 @@ Found of_record(const Record& record, const Places& places) {
   found.listed = {record.vm.id, record.vm.name, record.vm.session, record.vm.owner, "", "", record.cost_per_hour, "vm"};
   found.record = record;
   found.mine = true;
-  found.orphan = abandoned(record, now_seconds());
+  found.orphan = orphaned(record, places);
   found.reaper = reaper_alive(record.vm.name, places);
   return found;
 }
 
 }  // namespace
+
+bool orphaned(const Record& record, const Places& places) {
+  return ownerless(record) || (now_seconds() >= record.until && !reaper_alive(record.vm.name, places));
+}
 
 std::vector<Record> abandoned_records(const Places& places) {
   std::vector<Record> all;
@@ -78,7 +82,7 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
       found.mine = item.owner == owner;
       if (!found.record) {
         // What a VM left has its session's label: nobody's unless a VM of that session is still somebody's.
-        bool used = std::ranges::any_of(records, [&](const Record& r) { return !item.session.empty() && r.vm.session == item.session && !abandoned(r, now_seconds()); });
+        bool used = std::ranges::any_of(records, [&](const Record& r) { return !item.session.empty() && r.vm.session == item.session && !orphaned(r, places); });
         found.orphan = found.mine && !used;
       }
       inventory.all.push_back(std::move(found));

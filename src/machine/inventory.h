@@ -37,6 +37,9 @@ struct Ask {
 // Asks all at once. Those of the records are asked too, with the options of each.
 Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask, const Limits& limits, const Progress& progress);
 
+// Whether the VM of a record is nobody's any more, as far as this machine's clock can tell: a reaper that lives knows better when its time is up.
+bool orphaned(const Record& record, const Places& places);
+
 // What is remembered here and abandoned, without asking anyone: cheap enough for every start.
 std::vector<Record> abandoned_records(const Places& places);
 

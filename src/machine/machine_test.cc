@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,8 @@
 #include "machine/carried.h"
 #include "machine/conformance.h"
 #include "machine/destroy.h"
+#include "machine/inventory.h"
+#include "machine/reaper.h"
 #include "machine/user_data.h"
 #include "machine/vm.h"
 
@@ -368,6 +371,65 @@ TEST_F(Machine, OnlyTheDeadAndTheLateAreAbandoned) {
   record.keep = true;
   EXPECT_FALSE(abandoned(record, 10));
   EXPECT_TRUE(abandoned(record, 1000));
+}
+
+TEST_F(Machine, AClockThatIsSetMakesNoOrphanOfAWatchedVm) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.until = now_seconds() - 10;
+  ASSERT_TRUE(save(vm->record, places_));
+  EXPECT_TRUE(orphaned(vm->record, places_));
+  UniqueFd reaper(::open((places_.directory("vm-1") + "/reaper").c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_EQ(::flock(reaper.get(), LOCK_EX), 0);
+  EXPECT_FALSE(orphaned(vm->record, places_));
+  // A disk of its session, which the provider lists beside it, is not nobody's either.
+  ASSERT_TRUE(write_file_atomically(cloud() + "/disk-9", "id-disk-9|s1|" + owner_label(places_) + "|running\n"));
+  for (const auto& found : take_inventory(places_, environment_, {}, limits_, {}).all) EXPECT_FALSE(found.orphan) << found.listed.id;
+  vm->record.owner.start_time = "1";
+  EXPECT_TRUE(orphaned(vm->record, places_)) << "its owner is dead";
+}
+
+// A reaper that begins while the machine's clock is off by some seconds, and goes on when it has been set right. Its exit status, or -1 where
+// it still watches after so long.
+int reap_while_the_clock_is_set(int64_t off, const Environment& environment, const Reaping& session, std::chrono::seconds patience) {
+  pid_t child = ::fork();
+  if (child == 0) {
+    int asked = 0;
+    ::_exit(reap("vm-1", environment, session, [&] { return now_seconds() + (asked++ ? 0 : off); }));
+  }
+  int status = -1;
+  auto until = std::chrono::steady_clock::now() + patience;
+  while (std::chrono::steady_clock::now() < until) {
+    if (::waitpid(child, &status, WNOHANG) == child) return WEXITSTATUS(status);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  return -1;
+}
+
+TEST_F(Machine, AReaperDecidesByAClockThatNobodySets) {
+  good();
+  Reaping session{[&](const Record&) { return write_file_atomically(cloud() + "/../fetched", "").has_value(); }, [](const Record&) {}};
+  constexpr int64_t kDay = 86400;
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.until = now_seconds() - kDay + 3600;  // made while the clock was a day behind
+  ASSERT_TRUE(save(vm->record, places_));
+  EXPECT_EQ(reap_while_the_clock_is_set(-kDay, environment_, session, std::chrono::seconds(1)), -1) << "its owner lives, it has an hour";
+  EXPECT_FALSE(std::filesystem::is_empty(cloud()));
+  vm->record.owner.start_time = "1";
+  ASSERT_TRUE(save(vm->record, places_));
+  EXPECT_EQ(reap_while_the_clock_is_set(-kDay, environment_, session, std::chrono::seconds(20)), 0);
+  EXPECT_TRUE(std::filesystem::exists(root_ / "fetched")) << "there was time to fetch what is on it";
+
+  vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.until = now_seconds() + kDay + 1;
+  ASSERT_TRUE(save(vm->record, places_));
+  EXPECT_EQ(reap_while_the_clock_is_set(kDay, environment_, session, std::chrono::seconds(20)), 0) << "its second is over";
+  EXPECT_TRUE(std::filesystem::is_empty(cloud()));
 }
 
 TEST_F(Machine, TheConformanceTestsPassTheGoodAndFindTheBad) {

@@ -112,10 +112,9 @@ void forget_unborn(const std::string& name, const Places& places) {
   if (now_seconds() - st.st_mtime > 10) forget(name, places);
 }
 
-bool abandoned(const Record& record, int64_t now) {
-  if (now >= record.until) return true;
-  return !record.keep && !record.owner.alive();
-}
+bool ownerless(const Record& record) { return !record.keep && !record.owner.alive(); }
+
+bool abandoned(const Record& record, int64_t now) { return now >= record.until || ownerless(record); }
 
 Result<UniqueFd> lock_vm(const std::string& name, const Places& places, int timeout_ms) {
   std::string path = places.directory(name) + "/lock";

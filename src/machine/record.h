@@ -44,7 +44,9 @@ void forget(const std::string& name, const Places& places);
 // Removes the directory of a VM that was never recorded: whoever made it died before anything else could be.
 void forget_unborn(const std::string& name, const Places& places);
 
-// Whether the owner is dead or the time is up: then the VM should not be.
+// Whether its owner is dead, and it was not made to outlive that.
+bool ownerless(const Record& record);
+// That, or its time is up: then the VM should not be.
 bool abandoned(const Record& record, int64_t now);
 int64_t now_seconds();
 
