@@ -26,7 +26,7 @@ Places places() { return Places::from(environment()); }
 std::string directory_of(const std::string& session) { return directories().sessions + "/" + session; }
 
 // A new supervisor takes the session over, ends the agent, fetches its work and destroys the VM. Bounded by what it does: minutes.
-// What cannot be fetched holds the VM until its time is up, if there still is something to be held. Whether it may go.
+// What cannot be fetched holds the VM until its time is up, unless its provider says that it has ended. Whether it may go.
 bool bring_home(const Record& record) {
   auto view = session::read_ledger(directory_of(record.vm.session));
   if (!view || !view->running || !view->vm.is_object()) return true;
@@ -38,12 +38,10 @@ bool bring_home(const Record& record) {
     now = machine::load(record.vm.name, places());
   }
   if (!now) return true;
-  if (!machine::ownerless(*now)) return false;  // held, or somebody's again
-  auto provider = machine::Provider::find(now->provider, places(), hook_environment());
-  auto status = provider ? provider->status(now->vm, {}) : Result<std::string>(std::unexpected(provider.error()));
-  if (status && *status != "running") return true;
-  (void)machine::hold(record.vm.name, places());
-  return false;
+  if (now->held || !machine::ownerless(*now)) return false;  // held, or somebody's again
+  machine::DestroyOptions options;
+  options.environment = hook_environment();
+  return !machine::hold_unless_ended(record.vm.name, places(), options);
 }
 
 }  // namespace

@@ -26,8 +26,10 @@ std::optional<int64_t> parse_time(const std::string& text) {
 }
 
 std::string state_of(const machine::Found& found) {
-  if (found.orphan) return "lost";
+  bool held = found.record && found.record->held;
+  if (found.orphan && !held) return "lost";
   if (found.record && !found.at_provider) return found.record->creating() ? "creating" : "gone";
+  if (held) return "held";
   return found.listed.status.empty() ? "there" : found.listed.status;
 }
 
@@ -161,7 +163,7 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
   auto inventory = machine::take_inventory(places, options.environment, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {});
   json receipts = json::array();
   for (const auto& found : inventory.all) {
-    if (!found.orphan) continue;
+    if (!found.orphan || (found.record && found.record->held)) continue;
     std::string name = found.listed.name.empty() ? found.listed.id : found.listed.name;
     if (dry_run) {
       receipts.push_back({{"session", found.listed.session}, {"kind", found.listed.kind}, {"name", name}, {"provider", found.provider}});

@@ -82,7 +82,7 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
       found.mine = item.owner == owner;
       if (!found.record) {
         // What a VM left has its session's label: nobody's unless a VM of that session is still somebody's.
-        bool used = std::ranges::any_of(records, [&](const Record& r) { return !item.session.empty() && r.vm.session == item.session && !orphaned(r, places); });
+        bool used = std::ranges::any_of(records, [&](const Record& r) { return !item.session.empty() && r.vm.session == item.session && (r.held || !orphaned(r, places)); });
         found.orphan = found.mine && !used;
       }
       inventory.all.push_back(std::move(found));

@@ -18,7 +18,7 @@ struct Found {
   std::optional<Record> record;   // what is remembered of it here
   bool at_provider = false;
   bool mine = false;              // made by this user on this machine
-  bool orphan = false;            // mine, and nobody's any more: its owner is dead, its time is up, or its record is lost
+  bool orphan = false;            // mine, and nobody's any more: its owner is dead (it may be held), its time is up, or its record is lost
   bool reaper = false;            // a reaper watches over it
 };
 

@@ -368,9 +368,47 @@ TEST_F(Machine, OnlyTheDeadAndTheLateAreAbandoned) {
   EXPECT_TRUE(abandoned(record, 1000)) << "its time is up";
   record.owner.start_time = "1";
   EXPECT_TRUE(abandoned(record, 10)) << "another process has the number";
-  record.keep = true;
-  EXPECT_FALSE(abandoned(record, 10));
-  EXPECT_TRUE(abandoned(record, 1000));
+  for (bool* why : {&record.keep, &record.held}) {
+    *why = true;
+    EXPECT_FALSE(abandoned(record, 10));
+    EXPECT_TRUE(abandoned(record, 1000));
+    *why = false;
+  }
+}
+
+TEST_F(Machine, WhatMayBeThereAgainIsHeld) {
+  good();
+  for (const char* status : {"running", "pending"}) {
+    ASSERT_TRUE(prepare_vm(spec()));
+    hook("status", "echo '{\"status\": \"" + std::string(status) + "\"}'");
+    EXPECT_TRUE(hold_unless_ended("vm-1", places_, destroying())) << status;
+    EXPECT_TRUE(load("vm-1", places_)->held) << status;
+    forget("vm-1", places_);
+  }
+  ASSERT_TRUE(prepare_vm(spec()));
+  for (const char* status : {"stopped", "gone"}) {
+    hook("status", "echo '{\"status\": \"" + std::string(status) + "\"}'");
+    EXPECT_FALSE(hold_unless_ended("vm-1", places_, destroying())) << status;
+    EXPECT_FALSE(load("vm-1", places_)->held) << status;
+  }
+  hook("status", "exit 77");
+  EXPECT_TRUE(hold_unless_ended("vm-1", places_, destroying())) << "nobody knows";
+  ASSERT_TRUE(take_over("vm-1", places_));
+  EXPECT_FALSE(load("vm-1", places_)->held) << "its new owner's death counts again";
+  EXPECT_FALSE(hold_unless_ended("vm-2", places_, destroying())) << "there is no such VM";
+}
+
+TEST_F(Machine, RecordsFromBeforeVmsWereHeldAreRead) {
+  good();
+  ASSERT_TRUE(prepare_vm(spec()));
+  std::string path = places_.directory("vm-1") + "/vm.json";
+  auto old = json::parse(*read_file(path));
+  old.erase("held");
+  ASSERT_TRUE(write_file_atomically(path, old.dump()));
+  EXPECT_FALSE(load("vm-1", places_)->held);
+  old["held"] = "yes";
+  ASSERT_TRUE(write_file_atomically(path, old.dump()));
+  EXPECT_FALSE(load("vm-1", places_));
 }
 
 TEST_F(Machine, AClockThatIsSetMakesNoOrphanOfAWatchedVm) {

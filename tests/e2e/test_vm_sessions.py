@@ -416,7 +416,7 @@ def test_what_cannot_be_fetched_holds_the_vm(cloud, until):
     world_module.run(*inside, "-I", "INPUT", "-p", "tcp", "--dport", "22", "-j", "REJECT", "--reject-with", "tcp-reset")
     os.kill(json.load(open(record))["owner_process"]["pid"], signal.SIGKILL)
     process.communicate()
-    assert until(lambda: json.load(open(record))["keep"], 180), cloud.left()
+    assert until(lambda: json.load(open(record))["held"], 180), cloud.left()
     assert cloud.there() == [name] and reapers(cloud)
     world_module.run(*inside, "-F", "INPUT")
     done = cloud.bottle("cleanup", config=cloud.config())
