@@ -6,13 +6,13 @@
 #include <thread>
 
 #include "app/join.h"
+#include "app/output.h"
 #include "app/sessions.h"
 #include "app/world.h"
 #include "base/unique_fd.h"
-#include "machine/inventory.h"
+#include "machine/destroy.h"
 #include "session/client.h"
 #include "session/ledger.h"
-#include "session/near/vm.h"
 #include "session/sweep.h"
 
 namespace bottle::app {
@@ -51,6 +51,11 @@ int reap_vm(const std::string& name) {
   return machine::reap(name, hook_environment(), session);
 }
 
+std::string tell_held(const Record& record) {
+  return "VM " + record.vm.name + " holds work of session " + record.vm.session + " that could not be fetched: `bottle cleanup` tries again; in " +
+         age(record.until - machine::now_seconds()) + " the VM is destroyed, and the work with it";
+}
+
 bool forget_session_without_vm(const std::string& session) {
   if (session.empty() || session.find('/') != std::string::npos) return false;
   std::string directory = directory_of(session);
@@ -67,11 +72,15 @@ bool forget_session_without_vm(const std::string& session) {
 
 void look_after_vms(const std::function<void(const std::string&)>& say) {
   for (const auto& name : machine::recorded(places())) machine::forget_unborn(name, places());
-  for (const auto& record : machine::abandoned_records(places())) {
-    const std::string& name = record.vm.name;
-    if (machine::reaper_alive(name, places())) continue;
+  for (const auto& name : machine::recorded(places())) {
+    auto record = machine::load(name, places());
+    if (!record) continue;
+    bool left = machine::abandoned(*record, machine::now_seconds());
+    if (record->held) say(tell_held(*record));
+    if ((!left && !record->held) || machine::reaper_alive(name, places())) continue;
     auto started = machine::start_reaper(name, places(), hook_environment(), path_to_self());
-    say(started ? "VM " + name + " was left by who made it: its work is fetched and it is destroyed, in the background" : "VM " + name + ": " + started.error().what);
+    if (!started) say("VM " + name + ": " + started.error().what);
+    else if (!record->held) say("VM " + name + " was left by who made it: its work is fetched and it is destroyed, in the background");
   }
   for (const auto& session : names_in(directories().sessions)) forget_session_without_vm(session);
 }

@@ -28,13 +28,6 @@ bool orphaned(const Record& record, const Places& places) {
   return ownerless(record) || (now_seconds() >= record.until && !reaper_alive(record.vm.name, places));
 }
 
-std::vector<Record> abandoned_records(const Places& places) {
-  std::vector<Record> all;
-  for (const auto& name : recorded(places))
-    if (auto record = load(name, places); record && abandoned(*record, now_seconds())) all.push_back(std::move(*record));
-  return all;
-}
-
 Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask, const Limits& limits, const Progress& progress) {
   Inventory inventory;
   // Before the providers are asked: a VM made meanwhile has a record, and is not taken for a lost one.

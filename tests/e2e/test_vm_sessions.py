@@ -418,6 +418,8 @@ def test_what_cannot_be_fetched_holds_the_vm(cloud, until):
     process.communicate()
     assert until(lambda: json.load(open(record))["held"], 180), cloud.left()
     assert cloud.there() == [name] and reapers(cloud)
+    done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())
+    assert done.returncode == 0 and done.stderr.count("VM " + name + " holds work") == 1, done.stderr
     world_module.run(*inside, "-F", "INPUT")
     done = cloud.bottle("cleanup", config=cloud.config())
     assert done.returncode == 0, done.stderr
