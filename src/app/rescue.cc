@@ -25,11 +25,16 @@ Places places() { return Places::from(environment()); }
 
 std::string directory_of(const std::string& session) { return directories().sessions + "/" + session; }
 
-// A new supervisor takes the session over, ends the agent, fetches its work and destroys the VM. Bounded by what it does: minutes.
-// What cannot be fetched holds the VM until its time is up, unless its provider says that it has ended. Whether it may go.
-bool bring_home(const Record& record) {
+// Whether an agent ran on it, and what it did is not here.
+bool has_work(const Record& record) {
   auto view = session::read_ledger(directory_of(record.vm.session));
-  if (!view || !view->running || !view->vm.is_object()) return true;
+  return view && view->running && !view->home && view->vm.is_object();
+}
+
+// A new supervisor takes the session over, ends the agent, fetches its work and destroys the VM. Bounded by what it does: minutes. Whether
+// the VM may go.
+bool bring_home(const Record& record) {
+  if (!has_work(record)) return true;
   if (auto fd = join(record.vm.session, {.stop = true})) (void)session::relay(UniqueFd(*fd).get(), {.quiet = true});
   // The supervisor ends just after it has told how it went.
   auto now = machine::load(record.vm.name, places());
@@ -39,9 +44,7 @@ bool bring_home(const Record& record) {
   }
   if (!now) return true;
   if (now->held || !machine::ownerless(*now)) return false;  // held, or somebody's again
-  machine::DestroyOptions options;
-  options.environment = hook_environment();
-  return !machine::hold_unless_ended(record.vm.name, places(), options);
+  return !hold_unfetched(*now);
 }
 
 }  // namespace
@@ -49,6 +52,16 @@ bool bring_home(const Record& record) {
 int reap_vm(const std::string& name) {
   machine::Reaping session{bring_home, [](const Record& record) { forget_session_without_vm(record.vm.session); }};
   return machine::reap(name, hook_environment(), session);
+}
+
+bool hold_unfetched(const Record& record) {
+  bool watched = machine::reaper_alive(record.vm.name, places());
+  bool time_is_up = !watched && machine::now_seconds() >= record.until;
+  machine::DestroyOptions options;
+  options.environment = hook_environment();
+  if (time_is_up || !has_work(record) || !machine::hold_unless_ended(record.vm.name, places(), options)) return false;
+  if (!watched) (void)machine::start_reaper(record.vm.name, places(), options.environment, path_to_self());
+  return true;
 }
 
 std::string tell_held(const Record& record) {

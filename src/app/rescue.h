@@ -11,6 +11,10 @@ namespace bottle::app {
 // `bottle reap NAME`: the exit status.
 int reap_vm(const std::string& name);
 
+// A VM whose owner is dead: what an agent did on it and could not be fetched holds it until its time is up, which a reaper sees to. Not where
+// the provider says that it has ended. Whether it is held.
+bool hold_unfetched(const machine::Record& record);
+
 // What there is to say of a VM that is held.
 std::string tell_held(const machine::Record& record);
 

@@ -28,6 +28,13 @@ bool orphaned(const Record& record, const Places& places) {
   return ownerless(record) || (now_seconds() >= record.until && !reaper_alive(record.vm.name, places));
 }
 
+bool still_orphan(const Found& found, const Places& places) {
+  auto record = load(found.record ? found.record->vm.name : found.listed.name, places);
+  if (record) return orphaned(*record, places);
+  // A record that cannot be read is destroy_vm()'s to complain of.
+  return found.orphan && (!found.record || record.error().code != Code::not_found);
+}
+
 Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask, const Limits& limits, const Progress& progress) {
   Inventory inventory;
   // Before the providers are asked: a VM made meanwhile has a record, and is not taken for a lost one.

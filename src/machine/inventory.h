@@ -40,6 +40,9 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
 // Whether the VM of a record is nobody's any more, as far as this machine's clock can tell: a reaper that lives knows better when its time is up.
 bool orphaned(const Record& record, const Places& places);
 
+// Whether an orphan of the inventory still is one: its reaper may have destroyed it meanwhile, or somebody taken it over.
+bool still_orphan(const Found& found, const Places& places);
+
 // Destroys an orphan by what was found of it: through its record where there is one, else by id and name.
 Result<Destroyed> destroy_found(const Found& found, const Places& places, const DestroyOptions& options, const Progress& progress);
 

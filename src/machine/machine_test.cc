@@ -411,6 +411,22 @@ TEST_F(Machine, RecordsFromBeforeVmsWereHeldAreRead) {
   EXPECT_FALSE(load("vm-1", places_));
 }
 
+TEST_F(Machine, AnOrphanIsLookedAtAgainBeforeItGoes) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.owner.start_time = "1";
+  ASSERT_TRUE(save(vm->record, places_));
+  auto inventory = take_inventory(places_, environment_, {}, limits_, {});
+  ASSERT_EQ(inventory.all.size(), 1u);
+  const Found& found = inventory.all[0];
+  EXPECT_TRUE(found.orphan && still_orphan(found, places_));
+  ASSERT_TRUE(take_over("vm-1", places_));
+  EXPECT_FALSE(still_orphan(found, places_)) << "somebody looks after it again";
+  forget("vm-1", places_);
+  EXPECT_FALSE(still_orphan(found, places_)) << "its reaper was quicker";
+}
+
 TEST_F(Machine, AClockThatIsSetMakesNoOrphanOfAWatchedVm) {
   good();
   auto vm = prepare_vm(spec());
