@@ -123,7 +123,8 @@ TEST_F(Machine, ExitStatusesBecomeCodes) {
   for (const Case& c : {Case{"echo no quota >&2; exit 73", Code::limit}, {"exit 77", Code::denied}, {"echo install it >&2; exit 78", Code::invalid}, {"exit 1", Code::internal},
                         {"kill -9 $$", Code::internal}, {"echo hello", Code::protocol}, {"", Code::protocol}, {"echo '{\"id\":\"a\"} {\"id\":\"b\"}'", Code::protocol},
                         {"echo '[1]'", Code::protocol}, {"echo '{\"id\":\"a\",\"id\":\"b\"}'", Code::protocol}, {"echo '{\"id\":7}'", Code::protocol}, {"echo '{\"id\":\"\"}'", Code::protocol},
-                        {"printf '{\"id\":\"a\\\\u001b[2J\"}'", Code::protocol}, {"printf '{\"id\":\"\\377\"}'", Code::protocol}, {"head -c 2000000 /dev/zero", Code::limit},
+                        {"printf '{\"id\":\"a\\\\u001b[2J\"}'", Code::protocol}, {"printf '{\"id\":\"\\377\"}'", Code::protocol}, {"printf '{\"id\":\"a\\302\\233b\"}'", Code::protocol},
+                        {"echo '{\"id\":\"a\",\"cost_per_hour\":\"\\u009b31m\"}'", Code::protocol}, {"head -c 2000000 /dev/zero", Code::limit},
                         {"yes | head -c 3000000", Code::limit}}) {
     hook("create", c.script);
     auto created = fake()->create(request(), {});
