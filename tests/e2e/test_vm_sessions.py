@@ -444,6 +444,10 @@ def test_cleanup_holds_what_it_cannot_fetch(cloud, until):
     assert cloud.there() == [name] and reapers(cloud), "one that destroys it once its time is up"
     (vm,) = json.loads(cloud.bottle("vm", "list", "--json", config=cloud.config()).stdout)
     assert vm["state"] == "held" and 0 < vm["ends_in"] < 1200, vm
+    heading, row = cloud.bottle("vm", "list", config=cloud.config()).stdout.splitlines()
+    shown = {column: row[heading.index(column):].split("  ")[0] for column in ("VM", "STATE", "SESSION", "AGE", "ENDS IN", "COST/H")}
+    assert shown.pop("AGE").endswith((" s", " min")) and shown.pop("ENDS IN").endswith(" min"), row
+    assert shown == {"VM": name, "STATE": "held", "SESSION": session, "COST/H": "0.001 USD"}
     done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())
     assert done.returncode == 0 and done.stderr.count(held) == 1, done.stderr
     answer_ssh(cloud, name, True)
