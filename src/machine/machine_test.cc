@@ -518,6 +518,16 @@ TEST_F(Machine, TheConformanceTestsPassTheGoodAndFindTheBad) {
   good();
   hook("destroy", "[ -e $CLOUD/$BOTTLE_VM_NAME ] || exit 1; rm $CLOUD/$BOTTLE_VM_NAME; echo '{\"status\":\"gone\"}'");
   EXPECT_NE(run().find("destroy again"), std::string::npos);
+  good();
+  hook("destroy", "[ -e \"$BOTTLE_USER_DATA\" ] || exit 1; rm -f $CLOUD/$BOTTLE_VM_NAME; echo '{\"status\":\"gone\"}'");
+  EXPECT_NE(run().find("destroy: "), std::string::npos) << "a session's user-data is gone by then";
+  std::filesystem::remove_all(cloud());
+  std::filesystem::create_directories(cloud());
+  good();
+  hook("put-secret", "printf '{\"fetch\": \"echo %s\"}' \"$(cat)\"");
+  EXPECT_NE(run().find("put-secret answers"), std::string::npos);
+  hook("put-secret", "echo set it up >&2; exit 78");
+  EXPECT_EQ(run(), "") << "only for those who want it";
 }
 
 }  // namespace
