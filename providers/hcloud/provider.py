@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 import hook  # noqa: E402
 from hook import Failure, Stop  # noqa: E402
 
-STATUS = {"initializing": "pending", "starting": "pending", "rebuilding": "pending", "migrating": "pending", "running": "running"}
+STATUS = {"initializing": "pending", "starting": "pending", "rebuilding": "pending", "migrating": "pending", "unknown": "pending", "running": "running"}
 KINDS = {"server": "vm", "volume": "volume", "firewall": "firewall", "ssh-key": "key"}
 CODES = [
     (hook.CANNOT, r"resource_limit_exceeded|resource_unavailable|placement_error|no_space_left_in_location|server_limit_exceeded"),

@@ -74,6 +74,11 @@ class Terraform:
                      "CHECKPOINT_DISABLE": "1"}
         with open(self.path("module.json"), encoding="utf-8") as f:
             variables.update(json.load(f))
+        # bottle removes the user-data once it has signed in, but a plan evaluates what reads it whenever something is destroyed.
+        if not os.path.exists(variables["TF_VAR_bottle_user_data_file"]):
+            variables["TF_VAR_bottle_user_data_file"] = self.path("user-data")
+            with open(self.path("user-data"), "w", encoding="ascii") as f:
+                f.write("#cloud-config\n{}\n")
         with open(self.path("out"), "wb") as out, open(self.path("err"), "wb") as err:
             child = subprocess.Popen(["/bin/sh", "-c", UNDER_LOCK, "sh", tool(), "-chdir=" + self.path("module"), *args], stdin=subprocess.DEVNULL,
                                      stdout=out, stderr=err, env={**os.environ, **variables}, start_new_session=True, pass_fds=[lock])

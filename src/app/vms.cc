@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "app/rescue.h"
 #include "app/sessions.h"
 #include "app/world.h"
 #include "base/file.h"
@@ -26,8 +27,10 @@ std::optional<int64_t> parse_time(const std::string& text) {
 }
 
 std::string state_of(const machine::Found& found) {
-  if (found.orphan) return "lost";
+  bool held = found.record && found.record->held;
+  if (found.orphan && !held) return "lost";
   if (found.record && !found.at_provider) return found.record->creating() ? "creating" : "gone";
+  if (held) return "held";
   return found.listed.status.empty() ? "there" : found.listed.status;
 }
 
@@ -161,11 +164,19 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
   auto inventory = machine::take_inventory(places, options.environment, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {});
   json receipts = json::array();
   for (const auto& found : inventory.all) {
-    if (!found.orphan) continue;
+    if (!found.orphan || (dry_run && found.record && found.record->held)) continue;
     std::string name = found.listed.name.empty() ? found.listed.id : found.listed.name;
     if (dry_run) {
       receipts.push_back({{"session", found.listed.session}, {"kind", found.listed.kind}, {"name", name}, {"provider", found.provider}});
       if (!output.json) std::cout << "would destroy " << found.listed.kind << " " << name << " at " << found.provider << "\n";
+      continue;
+    }
+    if (!machine::still_orphan(found, places)) continue;
+    if (found.record && hold_unfetched(*found.record)) {
+      std::string why = tell_held(*found.record);
+      if (!output.json) std::cerr << "bottle: " << why << "\n";
+      receipts.push_back({{"session", found.record->vm.session}, {"kind", "vm"}, {"name", name}, {"provider", found.provider}, {"confirmed", false}, {"held", true}, {"left", {why}}});
+      clean = false;
       continue;
     }
     auto gone = machine::destroy_found(found, places, options, {});

@@ -22,12 +22,23 @@ Result<std::string> text(const json& answer, const char* key, bool required, siz
   if (!it->is_string()) return fail(Code::protocol, std::string("\"") + key + "\" is not a text");
   auto value = it->get<std::string>();
   if (required && value.empty()) return fail(Code::protocol, std::string("\"") + key + "\" is empty");
-  if (value.size() > most || std::ranges::any_of(value, [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
+  if (value.size() > most || printable(value, most) != value)
     return fail(Code::protocol, std::string("\"") + key + "\" is too long or has control characters");
   return value;
 }
 
 }  // namespace
+
+std::string printable(std::string_view text, size_t most) {
+  std::string out;
+  for (unsigned char c : text.substr(0, most)) {
+    bool c1 = c >= 0x80 && c < 0xa0 && !out.empty() && out.back() == '\xc2';  // U+0080…: control characters too
+    if (c1) out.back() = ' ';
+    else out += c < 0x20 || c == 0x7f ? ' ' : static_cast<char>(c);
+  }
+  // There and back again: what is no UTF-8 becomes the replacement character.
+  return json::parse(json(out).dump(-1, ' ', false, json::error_handler_t::replace)).get<std::string>();
+}
 
 Result<json> parse_answer(const std::string& text) {
   std::vector<std::vector<std::string>> keys;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <utility>
 
 #include "machine/answers.h"
 
@@ -14,7 +15,11 @@ void demand(bool holds) {
 }
 
 bool shown(const std::string& text) {
-  return std::ranges::none_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+  char before = 0;
+  return std::ranges::none_of(text, [&](char c) {
+    unsigned char now = static_cast<unsigned char>(c), lead = static_cast<unsigned char>(std::exchange(before, c));
+    return now < 0x20 || now == 0x7f || (lead == 0xc2 && now < 0xa0);  // U+0080 to U+009F as well
+  });
 }
 
 }  // namespace

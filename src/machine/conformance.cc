@@ -9,6 +9,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/file.h"
 #include "base/ids.h"
 #include "base/process.h"
 #include "machine/destroy.h"
@@ -90,6 +91,7 @@ class Suite {
       vm.limits = options_.limits;
       auto made = TRY(prepare_vm(vm));
       spec_ = made.record;
+      user_data_ = TRY(read_file(spec_.vm.user_data));
       target_ = made.target;
       return vm.name;
     });
@@ -111,6 +113,9 @@ class Suite {
       return answer.id;
     });
     bool placed = check("ssh-info: 75 until it is known, then where", [&] { return wait_for_place(); });
+    if (options_.ssh && placed) check("sshd has the host key that we gave it, and lets our key in", [&] { return sign_in(); });
+    // As a session does: what follows must do without it.
+    ::unlink(spec_.vm.user_data.c_str());
     check("status: running", [&] { return status_is("running", spec_.vm); });
     check("status by name alone", [&] {
       VmRequest by_name = spec_.vm;
@@ -118,7 +123,7 @@ class Suite {
       return status_is("running", by_name);
     });
     check("list has it, with its labels", [&] { return listed(); });
-    if (options_.ssh && placed) check("sshd has the host key that we gave it, and lets our key in", [&] { return sign_in(); });
+    if (provider_.has("put-secret")) check("put-secret answers with what prints the value, once", [&] { return put_secret(placed); });
     check("destroy", [&] { return told(provider_.destroy(spec_.vm, progress_)); });
     check("destroy again: success", [&] { return told(provider_.destroy(spec_.vm, progress_)); });
     check("status afterwards: gone", [&] { return until_gone(spec_.vm); });
@@ -168,6 +173,20 @@ class Suite {
     }
   }
 
+  // Where nobody signs in, it is left for `destroy` to remove.
+  Finding put_secret(bool placed) {
+    std::string value = random_hex(16);
+    auto fetch = provider_.put_secret(spec_.vm, "conformance", value, progress_);
+    if (!fetch && fetch.error().code == Code::invalid) return fetch.error().what;  // it is offered to those who set it up
+    if (!fetch) return std::unexpected(fetch.error());
+    if (!options_.ssh || !placed) return std::string("not fetched");
+    auto ask = [&] { return capture({.argv = ssh_argv(target_, *fetch)}, {.timeout_ms = 60000}); };
+    auto first = TRY(ask()), second = TRY(ask());
+    if (first.out != value) return fail(Code::protocol, "the value did not come: " + printable(first.err));
+    if (second.out == value) return fail(Code::protocol, "it is still in the store once it has been fetched");
+    return std::string("fetched, and no longer there");
+  }
+
   Finding until_gone(const VmRequest& vm) {
     auto until = Clock::now() + std::chrono::milliseconds(options_.gone_ms);
     for (;;) {
@@ -180,6 +199,7 @@ class Suite {
 
   // A `create` that is killed on its way may have made something: by its name alone it must be found and destroyed.
   void half_way() {
+    (void)write_file_atomically(spec_.vm.user_data, user_data_);  // where it is missing, the next create says so
     for (int after_ms : {50, 400, 2000})
       check("create killed after " + std::to_string(after_ms) + " ms, then destroyed by name: gone", [&]() -> Finding {
         Command command;
@@ -243,6 +263,7 @@ class Suite {
   std::vector<Check> checks_;
   Record spec_;
   ssh::Target target_;
+  std::string user_data_;
 };
 
 }  // namespace

@@ -132,4 +132,13 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
   return result;
 }
 
+bool hold_unless_ended(const std::string& name, const Places& places, const DestroyOptions& options) {
+  auto record = load(name, places);
+  if (!record) return false;
+  auto provider = Provider::find(record->provider, places, options.environment, options.limits);
+  auto status = provider ? provider->status(record->vm, {}) : Result<std::string>(std::unexpected(provider.error()));
+  if (status && (*status == "stopped" || *status == "deleting" || *status == "gone")) return false;
+  return hold(name, places).has_value();
+}
+
 }  // namespace bottle::machine

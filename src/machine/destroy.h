@@ -37,4 +37,8 @@ struct DestroyOptions {
 Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider, const Places& places, const DestroyOptions& options,
                              const Progress& progress);
 
+// What is on the VM could not be fetched: it is held (hold()), unless its provider says that nothing can be fetched from it any more. One
+// that starts, is moved or repaired ("pending"), or of which nothing can be learned now, may be there again. Whether it is held.
+bool hold_unless_ended(const std::string& name, const Places& places, const DestroyOptions& options);
+
 }  // namespace bottle::machine

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "machine/answers.h"
 #include "machine/places.h"
 
 namespace bottle::machine {
@@ -26,8 +27,5 @@ struct HookCall {
 //   75 unavailable (try again) · 73 limit (quota, capacity) · 77 denied · 78 invalid (not set up) · other internal
 // and timed_out, limit (more than 1 MB on stdout), protocol (not one JSON object), each with the hook's last words.
 Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress);
-
-// What a person may see of a stranger's bytes: no control characters, at most `most` bytes.
-std::string printable(std::string_view text, size_t most = 400);
 
 }  // namespace bottle::machine

@@ -17,18 +17,22 @@ Found of_record(const Record& record, const Places& places) {
   found.listed = {record.vm.id, record.vm.name, record.vm.session, record.vm.owner, "", "", record.cost_per_hour, "vm"};
   found.record = record;
   found.mine = true;
-  found.orphan = abandoned(record, now_seconds());
+  found.orphan = orphaned(record, places);
   found.reaper = reaper_alive(record.vm.name, places);
   return found;
 }
 
 }  // namespace
 
-std::vector<Record> abandoned_records(const Places& places) {
-  std::vector<Record> all;
-  for (const auto& name : recorded(places))
-    if (auto record = load(name, places); record && abandoned(*record, now_seconds())) all.push_back(std::move(*record));
-  return all;
+bool orphaned(const Record& record, const Places& places) {
+  return ownerless(record) || (now_seconds() >= record.until && !reaper_alive(record.vm.name, places));
+}
+
+bool still_orphan(const Found& found, const Places& places) {
+  auto record = load(found.record ? found.record->vm.name : found.listed.name, places);
+  if (record) return orphaned(*record, places);
+  // A record that cannot be read is destroy_vm()'s to complain of.
+  return found.orphan && (!found.record || record.error().code != Code::not_found);
 }
 
 Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask, const Limits& limits, const Progress& progress) {
@@ -78,7 +82,7 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
       found.mine = item.owner == owner;
       if (!found.record) {
         // What a VM left has its session's label: nobody's unless a VM of that session is still somebody's.
-        bool used = std::ranges::any_of(records, [&](const Record& r) { return !item.session.empty() && r.vm.session == item.session && !abandoned(r, now_seconds()); });
+        bool used = std::ranges::any_of(records, [&](const Record& r) { return !item.session.empty() && r.vm.session == item.session && (r.held || !orphaned(r, places)); });
         found.orphan = found.mine && !used;
       }
       inventory.all.push_back(std::move(found));

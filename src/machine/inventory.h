@@ -18,7 +18,7 @@ struct Found {
   std::optional<Record> record;   // what is remembered of it here
   bool at_provider = false;
   bool mine = false;              // made by this user on this machine
-  bool orphan = false;            // mine, and nobody's any more: its owner is dead, its time is up, or its record is lost
+  bool orphan = false;            // mine, and nobody's any more: its owner is dead (it may be held), its time is up, or its record is lost
   bool reaper = false;            // a reaper watches over it
 };
 
@@ -37,8 +37,11 @@ struct Ask {
 // Asks all at once. Those of the records are asked too, with the options of each.
 Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask, const Limits& limits, const Progress& progress);
 
-// What is remembered here and abandoned, without asking anyone: cheap enough for every start.
-std::vector<Record> abandoned_records(const Places& places);
+// Whether the VM of a record is nobody's any more, as far as this machine's clock can tell: a reaper that lives knows better when its time is up.
+bool orphaned(const Record& record, const Places& places);
+
+// Whether an orphan of the inventory still is one: its reaper may have destroyed it meanwhile, or somebody taken it over.
+bool still_orphan(const Found& found, const Places& places);
 
 // Destroys an orphan by what was found of it: through its record where there is one, else by id and name.
 Result<Destroyed> destroy_found(const Found& found, const Places& places, const DestroyOptions& options, const Progress& progress);

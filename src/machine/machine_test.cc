@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,8 @@
 #include "machine/carried.h"
 #include "machine/conformance.h"
 #include "machine/destroy.h"
+#include "machine/inventory.h"
+#include "machine/reaper.h"
 #include "machine/user_data.h"
 #include "machine/vm.h"
 
@@ -120,7 +123,8 @@ TEST_F(Machine, ExitStatusesBecomeCodes) {
   for (const Case& c : {Case{"echo no quota >&2; exit 73", Code::limit}, {"exit 77", Code::denied}, {"echo install it >&2; exit 78", Code::invalid}, {"exit 1", Code::internal},
                         {"kill -9 $$", Code::internal}, {"echo hello", Code::protocol}, {"", Code::protocol}, {"echo '{\"id\":\"a\"} {\"id\":\"b\"}'", Code::protocol},
                         {"echo '[1]'", Code::protocol}, {"echo '{\"id\":\"a\",\"id\":\"b\"}'", Code::protocol}, {"echo '{\"id\":7}'", Code::protocol}, {"echo '{\"id\":\"\"}'", Code::protocol},
-                        {"printf '{\"id\":\"a\\\\u001b[2J\"}'", Code::protocol}, {"printf '{\"id\":\"\\377\"}'", Code::protocol}, {"head -c 2000000 /dev/zero", Code::limit},
+                        {"printf '{\"id\":\"a\\\\u001b[2J\"}'", Code::protocol}, {"printf '{\"id\":\"\\377\"}'", Code::protocol}, {"printf '{\"id\":\"a\\302\\233b\"}'", Code::protocol},
+                        {"echo '{\"id\":\"a\",\"cost_per_hour\":\"\\u009b31m\"}'", Code::protocol}, {"head -c 2000000 /dev/zero", Code::limit},
                         {"yes | head -c 3000000", Code::limit}}) {
     hook("create", c.script);
     auto created = fake()->create(request(), {});
@@ -365,9 +369,122 @@ TEST_F(Machine, OnlyTheDeadAndTheLateAreAbandoned) {
   EXPECT_TRUE(abandoned(record, 1000)) << "its time is up";
   record.owner.start_time = "1";
   EXPECT_TRUE(abandoned(record, 10)) << "another process has the number";
-  record.keep = true;
-  EXPECT_FALSE(abandoned(record, 10));
-  EXPECT_TRUE(abandoned(record, 1000));
+  for (bool* why : {&record.keep, &record.held}) {
+    *why = true;
+    EXPECT_FALSE(abandoned(record, 10));
+    EXPECT_TRUE(abandoned(record, 1000));
+    *why = false;
+  }
+}
+
+TEST_F(Machine, WhatMayBeThereAgainIsHeld) {
+  good();
+  for (const char* status : {"running", "pending"}) {
+    ASSERT_TRUE(prepare_vm(spec()));
+    hook("status", "echo '{\"status\": \"" + std::string(status) + "\"}'");
+    EXPECT_TRUE(hold_unless_ended("vm-1", places_, destroying())) << status;
+    EXPECT_TRUE(load("vm-1", places_)->held) << status;
+    forget("vm-1", places_);
+  }
+  ASSERT_TRUE(prepare_vm(spec()));
+  for (const char* status : {"stopped", "gone"}) {
+    hook("status", "echo '{\"status\": \"" + std::string(status) + "\"}'");
+    EXPECT_FALSE(hold_unless_ended("vm-1", places_, destroying())) << status;
+    EXPECT_FALSE(load("vm-1", places_)->held) << status;
+  }
+  hook("status", "exit 77");
+  EXPECT_TRUE(hold_unless_ended("vm-1", places_, destroying())) << "nobody knows";
+  ASSERT_TRUE(take_over("vm-1", places_));
+  EXPECT_FALSE(load("vm-1", places_)->held) << "its new owner's death counts again";
+  EXPECT_FALSE(hold_unless_ended("vm-2", places_, destroying())) << "there is no such VM";
+}
+
+TEST_F(Machine, RecordsFromBeforeVmsWereHeldAreRead) {
+  good();
+  ASSERT_TRUE(prepare_vm(spec()));
+  std::string path = places_.directory("vm-1") + "/vm.json";
+  auto old = json::parse(*read_file(path));
+  old.erase("held");
+  ASSERT_TRUE(write_file_atomically(path, old.dump()));
+  EXPECT_FALSE(load("vm-1", places_)->held);
+  old["held"] = "yes";
+  ASSERT_TRUE(write_file_atomically(path, old.dump()));
+  EXPECT_FALSE(load("vm-1", places_));
+}
+
+TEST_F(Machine, AnOrphanIsLookedAtAgainBeforeItGoes) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.owner.start_time = "1";
+  ASSERT_TRUE(save(vm->record, places_));
+  auto inventory = take_inventory(places_, environment_, {}, limits_, {});
+  ASSERT_EQ(inventory.all.size(), 1u);
+  const Found& found = inventory.all[0];
+  EXPECT_TRUE(found.orphan && still_orphan(found, places_));
+  ASSERT_TRUE(take_over("vm-1", places_));
+  EXPECT_FALSE(still_orphan(found, places_)) << "somebody looks after it again";
+  forget("vm-1", places_);
+  EXPECT_FALSE(still_orphan(found, places_)) << "its reaper was quicker";
+}
+
+TEST_F(Machine, AClockThatIsSetMakesNoOrphanOfAWatchedVm) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.until = now_seconds() - 10;
+  ASSERT_TRUE(save(vm->record, places_));
+  EXPECT_TRUE(orphaned(vm->record, places_));
+  UniqueFd reaper(::open((places_.directory("vm-1") + "/reaper").c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_EQ(::flock(reaper.get(), LOCK_EX), 0);
+  EXPECT_FALSE(orphaned(vm->record, places_));
+  // A disk of its session, which the provider lists beside it, is not nobody's either.
+  ASSERT_TRUE(write_file_atomically(cloud() + "/disk-9", "id-disk-9|s1|" + owner_label(places_) + "|running\n"));
+  for (const auto& found : take_inventory(places_, environment_, {}, limits_, {}).all) EXPECT_FALSE(found.orphan) << found.listed.id;
+  vm->record.owner.start_time = "1";
+  EXPECT_TRUE(orphaned(vm->record, places_)) << "its owner is dead";
+}
+
+// A reaper that begins while the machine's clock is off by some seconds, and goes on when it has been set right. Its exit status, or -1 where
+// it still watches after so long.
+int reap_while_the_clock_is_set(int64_t off, const Environment& environment, const Reaping& session, std::chrono::seconds patience) {
+  pid_t child = ::fork();
+  if (child == 0) {
+    int asked = 0;
+    ::_exit(reap("vm-1", environment, session, [&] { return now_seconds() + (asked++ ? 0 : off); }));
+  }
+  int status = -1;
+  auto until = std::chrono::steady_clock::now() + patience;
+  while (std::chrono::steady_clock::now() < until) {
+    if (::waitpid(child, &status, WNOHANG) == child) return WEXITSTATUS(status);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  return -1;
+}
+
+TEST_F(Machine, AReaperDecidesByAClockThatNobodySets) {
+  good();
+  Reaping session{[&](const Record&) { return write_file_atomically(cloud() + "/../fetched", "").has_value(); }, [](const Record&) {}};
+  constexpr int64_t kDay = 86400;
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.until = now_seconds() - kDay + 3600;  // made while the clock was a day behind
+  ASSERT_TRUE(save(vm->record, places_));
+  EXPECT_EQ(reap_while_the_clock_is_set(-kDay, environment_, session, std::chrono::seconds(1)), -1) << "its owner lives, it has an hour";
+  EXPECT_FALSE(std::filesystem::is_empty(cloud()));
+  vm->record.owner.start_time = "1";
+  ASSERT_TRUE(save(vm->record, places_));
+  EXPECT_EQ(reap_while_the_clock_is_set(-kDay, environment_, session, std::chrono::seconds(20)), 0);
+  EXPECT_TRUE(std::filesystem::exists(root_ / "fetched")) << "there was time to fetch what is on it";
+
+  vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.until = now_seconds() + kDay + 1;
+  ASSERT_TRUE(save(vm->record, places_));
+  EXPECT_EQ(reap_while_the_clock_is_set(kDay, environment_, session, std::chrono::seconds(20)), 0) << "its second is over";
+  EXPECT_TRUE(std::filesystem::is_empty(cloud()));
 }
 
 TEST_F(Machine, TheConformanceTestsPassTheGoodAndFindTheBad) {
@@ -401,6 +518,16 @@ TEST_F(Machine, TheConformanceTestsPassTheGoodAndFindTheBad) {
   good();
   hook("destroy", "[ -e $CLOUD/$BOTTLE_VM_NAME ] || exit 1; rm $CLOUD/$BOTTLE_VM_NAME; echo '{\"status\":\"gone\"}'");
   EXPECT_NE(run().find("destroy again"), std::string::npos);
+  good();
+  hook("destroy", "[ -e \"$BOTTLE_USER_DATA\" ] || exit 1; rm -f $CLOUD/$BOTTLE_VM_NAME; echo '{\"status\":\"gone\"}'");
+  EXPECT_NE(run().find("destroy: "), std::string::npos) << "a session's user-data is gone by then";
+  std::filesystem::remove_all(cloud());
+  std::filesystem::create_directories(cloud());
+  good();
+  hook("put-secret", "printf '{\"fetch\": \"echo %s\"}' \"$(cat)\"");
+  EXPECT_NE(run().find("put-secret answers"), std::string::npos);
+  hook("put-secret", "echo set it up >&2; exit 78");
+  EXPECT_EQ(run(), "") << "only for those who want it";
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <future>
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include "base/file.h"
 #include "base/process.h"
@@ -22,6 +23,15 @@ namespace bottle::machine {
 namespace {
 
 std::string lock_path(const std::string& name, const Places& places) { return places.directory(name) + "/reaper"; }
+
+// Readable once the process has ended; -1 where the kernel does not tell.
+int open_process(int pid) {
+#ifdef SYS_pidfd_open
+  return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+#else
+  return (void)pid, -1;
+#endif
+}
 
 // Seconds that also pass while the machine sleeps, and that no one sets.
 int64_t boot_seconds() {
@@ -34,30 +44,38 @@ int64_t boot_seconds() {
   return now.tv_sec;
 }
 
+// The time of day as it was when this process began, carried on by the boot clock. A clock that is set meanwhile, as NTP sets one that was
+// a day behind, neither ends a VM nor lets it live on.
+class SteadyTime {
+ public:
+  explicit SteadyTime(int64_t now) : ahead_(now - boot_seconds()) {}
+  int64_t now() const { return boot_seconds() + ahead_; }
+
+ private:
+  int64_t ahead_;
+};
+
 // Waits until the owner is dead, the time is up or the record is gone. False: nothing is left to do.
-bool wait_for_the_end(const std::string& name, const Places& places) {
-  auto record = load(name, places);
-  if (!record) return is_recorded(name, places);
-  int64_t end = boot_seconds() + std::max<int64_t>(0, record->until - now_seconds());
+bool wait_for_the_end(const std::string& name, const Places& places, const SteadyTime& time) {
   UniqueFd owner;
-#ifdef SYS_pidfd_open
-  if (!record->keep) owner.reset(static_cast<int>(::syscall(SYS_pidfd_open, record->owner.pid, 0)));
-#endif
+  int watched = 0;
   for (;;) {
-    record = load(name, places);  // `keep` and the time may be changed while we wait
+    auto record = load(name, places);  // all of it may be changed while we wait
     if (!record) return is_recorded(name, places);
-    if (boot_seconds() >= end || abandoned(*record, now_seconds())) return true;
-    pollfd p{record->keep ? -1 : owner.get(), POLLIN, 0};
-    ::poll(&p, 1, static_cast<int>(std::clamp<int64_t>(end - boot_seconds(), 1, 5) * 1000));
+    if (abandoned(*record, time.now())) return true;
+    // One that died and is not missed would wake us without end.
+    if (int pid = record->owner.alive() ? record->owner.pid : 0; pid != std::exchange(watched, pid)) owner.reset(pid ? open_process(pid) : -1);
+    pollfd p{owner.get(), POLLIN, 0};
+    ::poll(&p, 1, static_cast<int>(std::clamp<int64_t>(record->until - time.now(), 1, 5) * 1000));
   }
 }
 
 // A machine that answers for ever, a byte at a time, is not waited for: when its time is up, it goes.
-bool before_its_time_is_up(const std::function<bool(const Record&)>& before, const Record& record) {
+bool before_its_time_is_up(const std::function<bool(const Record&)>& before, const Record& record, const SteadyTime& time) {
   auto done = std::make_shared<std::promise<bool>>();
   auto ended = done->get_future();
   std::thread([before, record, done] { done->set_value(before(record)); }).detach();
-  bool told = ended.wait_for(std::chrono::seconds(record.until - now_seconds())) == std::future_status::ready;
+  bool told = ended.wait_for(std::chrono::seconds(record.until - time.now())) == std::future_status::ready;
   return !told || ended.get();
 }
 
@@ -82,7 +100,7 @@ bool reaper_alive(const std::string& name, const Places& places) {
   return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0;
 }
 
-int reap(const std::string& name, const Environment& environment, const Reaping& session) {
+int reap(const std::string& name, const Environment& environment, const Reaping& session, const std::function<int64_t()>& clock) {
   for (int number : {SIGHUP, SIGINT, SIGPIPE}) ::signal(number, SIG_IGN);
   Places places = Places::from(environment);
   if (!valid_vm_name(name)) return 125;
@@ -93,11 +111,12 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   if (int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC); null >= 0) ::dup2(null, 1);
   if (!mine) return 0;
 
+  SteadyTime time(clock());
   DestroyOptions options;
   options.environment = environment;
-  for (int pause = 5; wait_for_the_end(name, places); pause = std::min(pause * 2, 300)) {
+  for (int pause = 5; wait_for_the_end(name, places, time); pause = std::min(pause * 2, 300)) {
     auto record = load(name, places);
-    if (record && now_seconds() < record->until && !before_its_time_is_up(session.before, *record)) {
+    if (record && time.now() < record->until && !before_its_time_is_up(session.before, *record, time)) {
       std::this_thread::sleep_for(std::chrono::seconds(1));
       continue;
     }

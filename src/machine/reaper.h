@@ -24,7 +24,7 @@ struct Reaping {
 };
 
 // Its main. Ends when the VM is confirmed gone (by whomever), or another reaper has the VM already. Destroys with growing pauses
-// until it is confirmed: for as long as the record is there.
-int reap(const std::string& name, const Environment& environment, const Reaping& session);
+// until it is confirmed: for as long as the record is there. `clock` is asked at the begin only: who sets it later has no say.
+int reap(const std::string& name, const Environment& environment, const Reaping& session, const std::function<int64_t()>& clock = now_seconds);
 
 }  // namespace bottle::machine

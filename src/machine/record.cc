@@ -33,6 +33,7 @@ bool shaped(const json& j) {
     const json& p = j[key];
     if (!p.contains("pid") || !p["pid"].is_number_integer() || !p.contains("start") || !p["start"].is_string() || !p.contains("boot") || !p["boot"].is_string()) return false;
   }
+  if (j.contains("held") && !j["held"].is_boolean()) return false;
   if (!j.contains("keep") || !j["keep"].is_boolean() || !j.contains("options") || !j["options"].is_object()) return false;
   return std::ranges::all_of(j["options"], [](const json& value) { return value.is_string(); });
 }
@@ -47,7 +48,7 @@ Result<> save(const Record& r, const Places& places) {
   json j = {{"name", r.vm.name}, {"id", r.vm.id}, {"session", r.vm.session}, {"owner", r.vm.owner}, {"cpus", r.vm.cpus}, {"memory_mb", r.vm.memory_mb},
             {"disk_gb", r.vm.disk_gb}, {"ttl", r.vm.ttl}, {"idle", r.vm.idle}, {"user_data", r.vm.user_data}, {"ssh_public_key", r.vm.ssh_public_key},
             {"state_dir", r.vm.state_dir}, {"options", r.vm.options}, {"provider", r.provider}, {"owner_process", to_json(r.owner)}, {"keep", r.keep},
-            {"made", r.made}, {"until", r.until}, {"cost_per_hour", r.cost_per_hour}, {"hook", to_json(r.hook)}};
+            {"held", r.held}, {"made", r.made}, {"until", r.until}, {"cost_per_hour", r.cost_per_hour}, {"hook", to_json(r.hook)}};
   return write_file_atomically(places.directory(r.vm.name) + "/vm.json", j.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
@@ -62,6 +63,7 @@ Result<Record> load(const std::string& name, const Places& places) {
   r.provider = j["provider"];
   r.owner = process_from(j["owner_process"]);
   r.keep = j["keep"];
+  r.held = j.value("held", false);  // records from before there was such a thing
   r.made = j["made"];
   r.until = j["until"];
   r.cost_per_hour = j["cost_per_hour"];
@@ -87,12 +89,13 @@ bool is_recorded(const std::string& name, const Places& places) {
 Result<> take_over(const std::string& name, const Places& places) {
   Record record = TRY(load(name, places));
   record.owner = ProcessIdentity::self();
+  record.held = false;
   return save(record, places);
 }
 
 Result<> hold(const std::string& name, const Places& places) {
   Record record = TRY(load(name, places));
-  record.keep = true;
+  record.held = true;
   return save(record, places);
 }
 
@@ -112,10 +115,9 @@ void forget_unborn(const std::string& name, const Places& places) {
   if (now_seconds() - st.st_mtime > 10) forget(name, places);
 }
 
-bool abandoned(const Record& record, int64_t now) {
-  if (now >= record.until) return true;
-  return !record.keep && !record.owner.alive();
-}
+bool ownerless(const Record& record) { return !record.keep && !record.owner.alive(); }
+
+bool abandoned(const Record& record, int64_t now) { return now >= record.until || (!record.held && ownerless(record)); }
 
 Result<UniqueFd> lock_vm(const std::string& name, const Places& places, int timeout_ms) {
   std::string path = places.directory(name) + "/lock";

@@ -17,7 +17,8 @@ struct Record {
   VmRequest vm;
   std::string provider;
   ProcessIdentity owner;      // who made it and must live; a kept VM has none
-  bool keep = false;          // outlives its owner, until its time is up
+  bool keep = false;          // outlives its owner, until its time is up: it was made so
+  bool held = false;          // the same, for what is on it could not be fetched yet
   int64_t made = 0;           // seconds since 1970, on this machine's clock
   int64_t until = 0;          // when its time is up
   std::string cost_per_hour;
@@ -32,7 +33,7 @@ std::vector<std::string> recorded(const Places& places);
 
 bool is_recorded(const std::string& name, const Places& places);
 
-// This process is its owner from now on.
+// This process is its owner from now on, and holds it as long as it lives.
 Result<> take_over(const std::string& name, const Places& places);
 
 // It outlives its owner until its time is up: what is on it could not be fetched yet.
@@ -44,7 +45,9 @@ void forget(const std::string& name, const Places& places);
 // Removes the directory of a VM that was never recorded: whoever made it died before anything else could be.
 void forget_unborn(const std::string& name, const Places& places);
 
-// Whether the owner is dead or the time is up: then the VM should not be.
+// Whether its owner is dead, and it was not made to outlive that.
+bool ownerless(const Record& record);
+// That, without anything that it holds, or its time is up: then the VM should not be.
 bool abandoned(const Record& record, int64_t now);
 int64_t now_seconds();
 

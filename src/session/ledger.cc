@@ -195,7 +195,7 @@ Result<LedgerView> read_ledger(const std::string& directory) {
       view.work = Work{work.value("source", ""), work.value("workdir", ""), work.value("base", ""), work.value("results", ""), work.value("far", false)};
     }
     if (record.contains("ended") && record["ended"].is_number_integer()) view.exit = record["ended"].get<int>();
-    if (record.contains("home")) view.work.reset();
+    if (record.contains("home")) view.home = true, view.work.reset();
   }
   return view;
 }

@@ -78,6 +78,7 @@ struct LedgerView {
   bool tunnel = false;        // same: its secrets stay here
   bool offline = false;       // same: the machine has no network of its own
   bool running = false;       // the agent was let run
+  bool home = false;          // what it did is here
   std::vector<uint64_t> asked;  // the connections over which creates went
   std::optional<Work> work;   // none: nothing to bring home, or it is home
   std::optional<int> exit;    // the agent's, if it ended before its supervisor did

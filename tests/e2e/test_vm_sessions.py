@@ -416,8 +416,7 @@ def test_nobody_reaches_it_again_once_the_agent_runs(cloud, until):
     output = Lines(process, process.stderr)
     assert until(lambda: output.said('"event":"running"'), 60), output.lines
     (name,) = cloud.records()
-    vm = json.load(open(os.path.join(cloud.vms, name, "vm.json")))
-    world_module.run("nsenter", "--net=/run/netns/" + vm["ns"], "--", "iptables", "-w", "-I", "INPUT", "-p", "tcp", "--dport", "22", "-j", "REJECT", "--reject-with", "tcp-reset")
+    answer_ssh(cloud, name, False)
     assert until(lambda: process.poll() is not None, 120), (output.lines, cloud.left())
     output.thread.join()
     assert process.returncode == 125 and output.said("is gone, and with it what was not fetched") and not output.said("may still be there"), output.lines
@@ -482,19 +481,52 @@ def test_kill_of_everything_then_the_next_command_brings_the_work_home(cloud, un
     assert came_home(cloud)
 
 
+def answer_ssh(cloud, name, answers):
+    ns = json.load(open(os.path.join(cloud.vms, name, "vm.json")))["ns"]
+    world_module.run("nsenter", "--net=/run/netns/" + ns, "--", "iptables", "-w", "-D" if answers else "-I", "INPUT", "-p", "tcp", "--dport", "22", "-j", "REJECT",
+                     "--reject-with", "tcp-reset")
+
+
 def test_what_cannot_be_fetched_holds_the_vm(cloud, until):
     process = cloud.start(WORK, wait=False)
     assert working(cloud, until), process.communicate()[1]
     (name,) = cloud.records()
     record = os.path.join(cloud.world.state(cloud.operator.home), "vms", name, "vm.json")
-    vm = json.load(open(os.path.join(cloud.vms, name, "vm.json")))
-    inside = ["nsenter", "--net=/run/netns/" + vm["ns"], "--", "iptables", "-w"]
-    world_module.run(*inside, "-I", "INPUT", "-p", "tcp", "--dport", "22", "-j", "REJECT", "--reject-with", "tcp-reset")
+    answer_ssh(cloud, name, False)
     os.kill(json.load(open(record))["owner_process"]["pid"], signal.SIGKILL)
     process.communicate()
-    assert until(lambda: json.load(open(record))["keep"], 180), cloud.left()
+    assert until(lambda: json.load(open(record))["held"], 180), cloud.left()
     assert cloud.there() == [name] and reapers(cloud)
-    world_module.run(*inside, "-F", "INPUT")
+    answer_ssh(cloud, name, True)
+    done = cloud.bottle("cleanup", config=cloud.config())
+    assert done.returncode == 0, done.stderr
+    assert until(cloud.nothing_left, 30), cloud.left()
+    assert came_home(cloud)
+
+
+def test_cleanup_holds_what_it_cannot_fetch(cloud, until):
+    """All that was here is dead, and the VM's sshd does not answer: what `bottle cleanup` cannot fetch it does not destroy, and it says so."""
+    process = cloud.start(WORK, wait=False)
+    assert working(cloud, until), process.communicate()[1]
+    (name,) = cloud.records()
+    answer_ssh(cloud, name, False)
+    for pid in [*reapers(cloud), supervisor_of(cloud.operator)[1], process.pid]:
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    session = name.partition("-")[2]
+    held = "VM %s holds work of session %s that could not be fetched" % (name, session)
+    done = cloud.bottle("cleanup", config=cloud.config(), timeout=180)
+    assert done.returncode == 125 and held in done.stderr, done.stderr
+    assert cloud.there() == [name] and reapers(cloud), "one that destroys it once its time is up"
+    (vm,) = json.loads(cloud.bottle("vm", "list", "--json", config=cloud.config()).stdout)
+    assert vm["state"] == "held" and 0 < vm["ends_in"] < 1200, vm
+    heading, row = cloud.bottle("vm", "list", config=cloud.config()).stdout.splitlines()
+    shown = {column: row[heading.index(column):].split("  ")[0] for column in ("VM", "STATE", "SESSION", "AGE", "ENDS IN", "COST/H")}
+    assert shown.pop("AGE").endswith((" s", " min")) and shown.pop("ENDS IN").endswith(" min"), row
+    assert shown == {"VM": name, "STATE": "held", "SESSION": session, "COST/H": "0.001 USD"}
+    done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())
+    assert done.returncode == 0 and done.stderr.count(held) == 1, done.stderr
+    answer_ssh(cloud, name, True)
     done = cloud.bottle("cleanup", config=cloud.config())
     assert done.returncode == 0, done.stderr
     assert until(cloud.nothing_left, 30), cloud.left()

@@ -36,17 +36,24 @@ class Vm:
         self.name, self.id = name, ""
         self.state = os.path.join(directory, "state-" + name)
         os.makedirs(self.state, mode=0o700, exist_ok=True)
-        user_data, key = os.path.join(directory, "user-data"), os.path.join(directory, "key.pub")
-        with open(user_data, "w") as f:
-            f.write("#cloud-config\nusers: [{name: bottle}]\n# HOST-KEY-OF-THE-FIRST-MINUTE\n")
+        self.user_data, key = os.path.join(directory, "user-data"), os.path.join(directory, "key.pub")
+        self.write_user_data()
         with open(key, "w") as f:
             f.write("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1vc3RseUhhcm1sZXNzU3RhbmRJbktleUZvclRlc3Rz test\n")
         self.env = {"PATH": "/usr/bin:/bin", "HOME": directory, "LANG": "C.UTF-8", "BOTTLE_VM_NAME": name, "BOTTLE_SESSION": session,
                     "BOTTLE_OWNER": "0a1b2c3d", "BOTTLE_VM_CPUS": "2", "BOTTLE_VM_MEMORY_MB": "4096", "BOTTLE_VM_DISK_GB": "20",
-                    "BOTTLE_VM_TTL_SECONDS": "7200", "BOTTLE_VM_IDLE_SECONDS": "1800", "BOTTLE_USER_DATA": user_data,
+                    "BOTTLE_VM_TTL_SECONDS": "7200", "BOTTLE_VM_IDLE_SECONDS": "1800", "BOTTLE_USER_DATA": self.user_data,
                     "BOTTLE_SSH_PUBLIC_KEY": key, "BOTTLE_STATE_DIR": self.state, "BOTTLE_SSH_USER": "bottle", **(env or {})}
         for option, value in options.items():
             self.env["BOTTLE_OPT_" + option.upper()] = value
+
+    def write_user_data(self):
+        with open(self.user_data, "w") as f:
+            f.write("#cloud-config\nusers: [{name: bottle}]\n# HOST-KEY-OF-THE-FIRST-MINUTE\n")
+
+    def signed_in(self):
+        """From here on the user-data is no more."""
+        os.unlink(self.user_data)
 
     def start(self, hook, stdin=subprocess.DEVNULL, **env):
         """The hook under way: a Popen."""
@@ -75,7 +82,15 @@ class Vm:
         return self.run("list").json["machines"]
 
     def destroy(self, seconds=60):
-        """As bottle does: until `status` says gone."""
+        """As bottle does: until `status` says gone. It has signed in before, mostly."""
+        if os.path.exists(self.user_data):
+            self.signed_in()
+        try:
+            self.destroy_until_gone(seconds)
+        finally:
+            self.write_user_data()
+
+    def destroy_until_gone(self, seconds):
         until = time.time() + seconds
         while True:
             done = self.run("destroy")

@@ -67,7 +67,9 @@ def test_life(cloud, vm, module):
     assert vm.run("ssh-info").json == {"host": "203.0.113.5", "port": 22, "user": "bottle"} and vm.status() == "running"
     (listed,) = vm.machines()
     assert (listed["name"], listed["session"], listed["owner"]) == (vm.name, "x1", "0a1b2c3d")
+    vm.signed_in()
     shutil.rmtree(module)  # the code that made it is kept with the VM
+    assert vm.status() == "running"
     assert vm.run("destroy", BOTTLE_VM_NAME="", BOTTLE_VM_ID=listed["id"], BOTTLE_STATE_DIR="").json == {"status": "gone"}
     assert cloud.things["machines"] == {} and vm.status() == "gone" and vm.machines() == []
 
@@ -136,6 +138,7 @@ def test_the_real_one(module, tmp_path):
     slow.unlink()
     assert vm.run("create", timeout=120).json["cost_per_hour"] == "0.01 EUR", err
     assert vm.run("ssh-info").json == {"host": "203.0.113.6", "port": 2222, "user": "bottle"}
+    vm.signed_in()
     assert vm.status() == "running" and [m["name"] for m in vm.machines()] == [vm.name]
     vm.destroy()
     assert not machine.exists() and vm.machines() == []

@@ -35,11 +35,12 @@ Result<int> list_vms(const VmOptions& o) {
   auto places = machine::Places::from(env);
   auto inventory = machine::take_inventory(places, env, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {});
   json all = json::array();
-  std::vector<std::vector<std::string>> rows = {{"VM", "PROVIDER", "KIND", "STATE", "SESSION", "AGE", "COST/H"}};
+  std::vector<std::vector<std::string>> rows = {{"VM", "PROVIDER", "KIND", "STATE", "SESSION", "AGE", "ENDS IN", "COST/H"}};
   for (const auto& found : inventory.all) {
     auto j = to_json(found);
-    rows.push_back({j["name"].get<std::string>().empty() ? j["id"] : j["name"], j["provider"], j["kind"], j["state"],
-                    j["session"], j["age"].is_null() ? "" : age(j["age"]), j["cost_per_hour"]});
+    auto text = [&](const char* key) { return j[key].get<std::string>().empty() ? "-" : j[key].get<std::string>(); };
+    auto span = [&](const char* key) { return j[key].is_null() ? "-" : age(j[key]); };
+    rows.push_back({text(found.listed.name.empty() ? "id" : "name"), text("provider"), text("kind"), text("state"), text("session"), span("age"), span("ends_in"), text("cost_per_hour")});
     all.push_back(std::move(j));
   }
   for (const auto& [provider, why] : inventory.silent) std::cerr << "bottle: " << provider << " could not be asked: " << why << "\n";

@@ -92,7 +92,7 @@ void write_remote_info(const Job& job, const RemotePlace& place, const char* sta
                                                                   .dump());
 }
 
-json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Homecoming& homecoming, const json& told, Clients& clients) {
+json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Homecoming& homecoming, const json& told, Ledger& ledger, Clients& clients) {
   const std::string& session = job.plan.session;
   const std::string machine = place.far.target.to_string();
   std::optional<FarSide> side;
@@ -102,6 +102,7 @@ json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Home
   bool asked_again = job.remote->adopt && place.vm_name.empty();  // by somebody who has been told before, and can ask once more
   auto back = bring_home(job, place, side, homecoming, clients, asked_again ? 0s : kEnginePatience);
   bool home = back.has_value(), gone_with_vm = !home && vm_is_gone(job, place);
+  if (home) (void)ledger.note({{"home", true}});  // from here on nothing speaks against destroying a VM that is not reached again
   result["back"] = home ? *back : json{{"error", back.error().what}, {"text", "The work is still on " + machine + ". When the cause is mended, `bottle cleanup` or `bottle attach " + session + "` fetches it."}};
   if (gone_with_vm) result["back"]["text"] = "The VM " + place.vm_name + " is gone, and with it what was not fetched: the last checkpoint is on refs/bottle/" + session + ".";
   json receipt = json::object();  // of what it says, what it can know

@@ -416,7 +416,7 @@ class RemoteSession {
     if (!result_.is_object()) result_ = json::object();
     (void)ledger_->note({{"ended", result_.value("exit", 125)}});
     clients_.event({{"event", "collecting"}});
-    clients_.send(FrameType::result, end_remote(job_, place_, link_.side(), work_.home(), result_, clients_).dump());
+    clients_.send(FrameType::result, end_remote(job_, place_, link_.side(), work_.home(), result_, *ledger_, clients_).dump());
   }
 
   void fail_session(Error error) {
