@@ -15,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/boot_clock.h"
 #include "base/file.h"
 #include "base/process.h"
 #include "machine/destroy.h"
@@ -33,23 +34,12 @@ int open_process(int pid) {
 #endif
 }
 
-// Seconds that also pass while the machine sleeps, and that no one sets.
-int64_t boot_seconds() {
-  timespec now{};
-#ifdef CLOCK_BOOTTIME
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-#else
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-#endif
-  return now.tv_sec;
-}
-
 // The time of day as it was when this process began, carried on by the boot clock. A clock that is set meanwhile, as NTP sets one that was
 // a day behind, neither ends a VM nor lets it live on.
 class SteadyTime {
  public:
-  explicit SteadyTime(int64_t now) : ahead_(now - boot_seconds()) {}
-  int64_t now() const { return boot_seconds() + ahead_; }
+  explicit SteadyTime(int64_t now) : ahead_(now - static_cast<int64_t>(boot_seconds())) {}
+  int64_t now() const { return static_cast<int64_t>(boot_seconds()) + ahead_; }
 
  private:
   int64_t ahead_;

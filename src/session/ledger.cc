@@ -185,7 +185,7 @@ Result<LedgerView> read_ledger(const std::string& directory) {
     if (record.contains("base") && record["base"].is_string()) view.base = record["base"];
     if (record.contains("tunnel") && record["tunnel"].is_boolean()) view.tunnel = record["tunnel"];
     if (record.contains("offline") && record["offline"].is_boolean()) view.offline = record["offline"];
-    if (record.contains("running")) view.running = true;
+    if (record.contains("running")) view.running = record["running"] == true;
     if (record.contains("engine") && record["engine"].is_string()) view.engine = record["engine"];
     if (record.contains("make") && record["make"].is_array())
       for (const auto& thing : record["make"]) view.things.push_back({thing.value("kind", ""), thing.value("name", "")});

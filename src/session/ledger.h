@@ -77,7 +77,7 @@ struct LedgerView {
   std::string base;           // same: the commit that was sent
   bool tunnel = false;        // same: its secrets stay here
   bool offline = false;       // same: the machine has no network of its own
-  bool running = false;       // the agent was let run
+  bool running = false;       // the agent was let run, or on another machine may have been
   bool home = false;          // what it did is here
   std::vector<uint64_t> asked;  // the connections over which creates went
   std::optional<Work> work;   // none: nothing to bring home, or it is home

@@ -168,6 +168,7 @@ class RemoteSession {
   // With them, that we are here: the agent's first request may be one for this side.
   void send_values() {
     if (!values_) return;
+    (void)ledger_->note({{"running", true}});  // it may, before we hear of it
     link_.send(FrameType::values, to_json(*values_).dump());
     values_.reset();
     values_sent_ = true;
@@ -427,6 +428,8 @@ class RemoteSession {
     if (unknown_) {  // as if it ran: whoever looks at the record next ends it there, and brings its work
       (void)ledger_->note({{"running", true}, {"base", work_.base()}});
       write_remote_info(job_, place_, "unattended");
+    } else if (may_run) {
+      (void)ledger_->note({{"running", false}});
     }
     clients_.send(FrameType::failure, json{{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}.dump());
   }
