@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -71,9 +72,8 @@ Result<> egress(const std::string& name, const LogsOptions& options) {
   std::string results = directories().results + "/" + name;
   Decisions guard{results + "/egress.jsonl", "", {}}, near{results + "/egress-near.jsonl", "", {}};
   for (bool last = false;;) {
-    auto lines = TRY(guard.more()), others = TRY(near.more());
-    lines.insert(lines.end(), others.begin(), others.end());
-    if (!others.empty()) std::ranges::stable_sort(lines, {}, time_of);
+    std::vector<std::string> lines;
+    std::ranges::merge(TRY(guard.more()), TRY(near.more()), std::back_inserter(lines), {}, time_of, time_of);
     for (const auto& line : lines) print(line, options, people);
     std::cout << std::flush;
     if (!std::cout) return {};

@@ -102,8 +102,9 @@ def start(vm):
             file.write(text)
         os.chmod(os.path.join(directory, name), 0o600)
     image = os.environ.get("BOTTLE_OPT_IMAGE")
-    for part in ("docker", "home") if image else ():
-        run("cp", "-a", os.path.join(image, part), directory)
+    if image:
+        copy_engine(os.path.join(image, "docker"), directory)
+        run("cp", "-a", os.path.join(image, "home"), directory)
     inner, outer = vm["ip"], vm["ip"].rpartition(".")[0] + ".%d" % (4 * vm["slot"] + 1)
     end = "vm%d" % vm["slot"]
     run("ip", "netns", "add", vm["ns"])
@@ -128,6 +129,13 @@ def start(vm):
     save(vm)
     if os.environ.get("BOTTLE_OPT_SEALED"):  # a VM without a network: nothing that begins there goes out
         run("nsenter", "--net=/run/netns/" + vm["ns"], "--", "iptables", "-w", "-A", "OUTPUT", "-o", "up0", "-m", "conntrack", "--ctstate", "NEW", "-j", "DROP")
+
+
+def copy_engine(data, into):
+    """An engine never writes into the files of a layer: they are linked, thousands of them in no time."""
+    os.mkdir(os.path.join(into, "docker"))
+    for name in os.listdir(data):
+        run("cp", "-al" if name == "overlay2" else "-a", os.path.join(data, name), os.path.join(into, "docker"))
 
 
 def ssh_info():
@@ -163,7 +171,7 @@ def bake():
     vm = find()
     image = os.path.join(BAKED, vm["id"])
     os.makedirs(image)
-    run("cp", "-a", os.path.join(VMS, vm["name"], "docker"), image)
+    copy_engine(os.path.join(VMS, vm["name"], "docker"), image)
     run("sh", "-c", 'cp -a "/proc/$(ip netns pids %s | head -n 1)/root/home/bottle" %s/home' % (vm["ns"], image))
     if before := os.environ["BOTTLE_BAKED_BEFORE"]:
         shutil.rmtree(before)
