@@ -15,8 +15,8 @@ from operators import Operator, wait_for  # noqa: E402
 RUNTIMES = ["runc", "runsc"]
 
 
-# One process each with -n: what boots a VM (one core is busy with it), and what measures.
-TOGETHER = {"test_vm.py": "vm", "test_start_vm.py": "vm", "test_link.py": "link"}
+# One process each with -n: what boots a VM (one core is busy with it), what measures, and what needs the largest image.
+TOGETHER = {"test_vm.py": "vm", "test_start_vm.py": "vm", "test_link.py": "link", "test_claude.py": "claude"}
 
 
 def pytest_configure(config):
@@ -34,8 +34,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def world():
     with world_module.World() as w:
-        for provider in ("shell", "claude"):
-            w.load_image(provider)
+        w.have_image("shell")
         yield w
 
 

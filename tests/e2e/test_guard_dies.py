@@ -44,6 +44,7 @@ def test_it_comes_back_and_the_agent_believes_it(world, operator, until, runtime
     assert "hello from allowed.example.org" in out, (out, err)
 
 
+@pytest.mark.xdist_group("claude")
 def test_claude_goes_on_through_an_inspected_host(world, operator, until, play):
     play({"steps": [{"say": ".", "tool": "Bash", "input": {"command": '[ "$BOTTLE_TEST" = inside ] || exit 99; echo before; sleep 12', "description": "a test"}},
                     {"say": ".", "tool": "Bash", "input": {"command": '[ "$BOTTLE_TEST" = inside ] || exit 99; curl -sS -m 20 https://inspected.example.org/after',

@@ -90,6 +90,7 @@ class World:
         self.stack.close()
 
     def _make(self):
+        self.images = {}
         self.dir = tempfile.mkdtemp(prefix="bottle-w%d-" % os.getpid(), dir="/tmp")
         os.chmod(self.dir, 0o755)
         self.stack.callback(self._remove_dir)
@@ -308,6 +309,11 @@ class World:
                 return reference
         self.docker("load", "-i", tar)
         return reference
+
+    def have_image(self, provider):
+        """The same, once a world: only who needs it pays for it."""
+        if provider not in self.images:
+            self.images[provider] = self.load_image(provider)
 
     # -- the operator's side
 
