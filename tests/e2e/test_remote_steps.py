@@ -14,10 +14,10 @@ from test_link import masters
 from test_remote import background, far, remote, state_of  # noqa: F401  (fixtures)
 from test_remote_faults import restart_sshd, worktree
 
-# The near ledger of a session: owner, remote, that it may run, that it runs, ended, home. The far one: owner, engine, make, asked (network), asked twice (guard and
+# The near ledger of a session: owner, remote, base, that it may run, that it runs, ended, home. The far one: owner, engine, make, asked (network), asked twice (guard and
 # agent), work, running, ended, home. A session with a workspace has them all.
-NEAR, FAR = range(1, 7), range(1, 11)
-NEAR_RUNNING, FAR_RUNNING = 4, 8
+NEAR, FAR = range(1, 8), range(1, 11)
+NEAR_RUNNING, FAR_RUNNING = 5, 8
 WORK = "echo precious >precious; echo made; exit 7"
 
 

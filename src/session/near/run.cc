@@ -16,6 +16,7 @@
 #include "session/audit_file.h"
 #include "session/ledger.h"
 #include "session/near/end.h"
+#include "session/near/ending.h"
 #include "session/near/far_link.h"
 #include "session/near/far_words.h"
 #include "session/near/near_end.h"
@@ -29,9 +30,6 @@ using nlohmann::json;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-// From the wish to stop on: so long what stays here may still be used from there (an agent that ends has three seconds), so long the end may take (a
-// large workspace is written to a disk). A machine that was taken obeys nobody.
-constexpr auto kStopGrace = 20s, kStopPatience = 600s;
 constexpr auto kEngineStarts = 330s;  // what an engine takes to answer on a VM that boots, and that it says so
 // While it is not known whether the agent runs, somebody sits and waits.
 constexpr int kMostLosses = 3, kMostAttempts = 5;
@@ -47,7 +45,7 @@ class RemoteSession {
     struct sigaction action{};
     action.sa_handler = [](int) { asked_to_stop = 1; };
     ::sigaction(SIGTERM, &action, nullptr);
-    stop_wanted_ = job_.remote->stop;
+    if (job_.remote->stop) stop();
     auto begun = begin();
     if (!begun) return fail_session(begun.error());
     while (!over_) turn();
@@ -150,8 +148,12 @@ class RemoteSession {
     link_.use(side, std::move(channel), boots ? kEngineStarts : 60s);
     link_.send(FrameType::job, to_json(there).dump());
     if (!job_.remote->unseen) send_values();
-    if (!boots) work_.send(std::move(side));
+    if (!boots) send_work(std::move(side));
     return {};
+  }
+
+  void send_work(FarSide side) {
+    work_.send(std::move(side), [this](const std::string& base) { (void)ledger_->note({{"base", base}}); });
   }
 
   void tell_engine(const json& hello) { clients_.event({{"event", "engine"}, {"at", hello.value("engine_at", 0.0)}}); }
@@ -162,7 +164,7 @@ class RemoteSession {
     if (auto judged = judge_baked(hello, job_, place_.vm_name, offline_); !judged) return give_up(std::move(judged.error()));
     tell_engine(hello);
     send_values();
-    work_.send(*link_.side());
+    send_work(*link_.side());
   }
 
   // With them, that we are here: the agent's first request may be one for this side.
@@ -210,7 +212,7 @@ class RemoteSession {
     clients_.add_to(fds);
     if (near_end_) near_end_->add_to(fds);
     ::poll(fds.data(), fds.size(), link_.is_coming() ? 20 : 250);
-    if (asked_to_stop) stop_wanted_ = true;
+    if (asked_to_stop) stop();
     for (auto& news : link_.look(fds[0].revents)) {
       take_news(news);
       if (over_) return;
@@ -236,31 +238,30 @@ class RemoteSession {
     }
   }
 
-  // Of the clock that nobody sets: the VM's own goes on, whatever this machine's calendar says.
   void lives_until(const machine::Record& record) {
-    vm_ends_ = boot_seconds() + static_cast<double>(record.until - machine::now_seconds());
-    last_minutes_ = std::clamp(static_cast<double>(record.vm.ttl) / 10, 5.0, 120.0);
+    ending_.lives_until(boot_seconds() + static_cast<double>(record.until - machine::now_seconds()), static_cast<double>(record.vm.ttl));
   }
 
-  // The work comes home while the VM is there: at the end of its time its reaper and its own clock wait for nothing.
   void look_at_the_time() {
-    if (!vm_ends_ || !running_ || stop_wanted_ || !link_.is_up() || *vm_ends_ - boot_seconds() > last_minutes_) return;
+    if (!running_ || ending_.is_wished() || !link_.is_up() || !ending_.is_near(boot_seconds())) return;
     clients_.event({{"event", "warning"}, {"what", "the time of VM " + place_.vm_name + " is nearly up: the session is ended, so that its work comes home"}});
-    stop_wanted_ = true;
+    stop();
   }
+
+  static double awake_seconds() { return std::chrono::duration<double>(Clock::now().time_since_epoch()).count(); }
+  void stop() { ending_.wish(awake_seconds()); }
 
   void look_at_the_wish_to_stop() {
-    if (stop_wanted_ && !stop_since_) stop_since_ = Clock::now();
-    if (stop_since_ && Clock::now() - *stop_since_ > kStopGrace) near_end_.reset();
-    if (stop_since_ && running_ && link_.is_up() && Clock::now() - *stop_since_ > kStopPatience) {
+    if (ending_.grace_is_over(awake_seconds())) near_end_.reset();
+    if (running_ && link_.is_up() && ending_.patience_is_over(awake_seconds())) {
       clients_.event({{"event", "warning"}, {"what", place_.far.target.to_string() + " does not end the session: what can be fetched is fetched"}});
       over_ = true;
       return;
     }
-    if (stop_wanted_ && !stop_sent_ && link_.is_up() && running_) {
+    if (ending_.is_wished() && !stop_sent_ && link_.is_up() && running_) {
       stop_sent_ = true;
       link_.send(FrameType::stop, "");
-    } else if (stop_wanted_ && !running_) {
+    } else if (ending_.is_wished() && !running_) {
       give_up({Code::canceled, "stopped before the agent ran"});
     }
     if (!running_ && !job_.remote->adopt && clients_.first_is_gone()) give_up({Code::canceled, "the launcher went away before the agent ran"});
@@ -305,7 +306,7 @@ class RemoteSession {
       if (link_.attempts() < kMostAttempts) return link_.reconnect(place_.far);
       return give_up(not_known(error));
     }
-    if (stop_wanted_ && link_.attempts() > 6) {
+    if (ending_.is_wished() && link_.attempts() > 6) {
       // Its record stays, for the next command to try.
       Error told = Error(error).during("the session goes on, or has ended, where it cannot be reached");
       told.todo = "bottle cleanup tries again";
@@ -386,14 +387,14 @@ class RemoteSession {
     lost_.clear();
     look_at_delivery();
     write_remote_info(job_, place_, "running");
-    (void)ledger_->note({{"running", true}, {"base", work_.base()}});
+    (void)ledger_->note({{"running", true}});
     work_.has_begun();
     return true;
   }
 
   void take_from_client(const Frame& frame) {
     if (frame.type == FrameType::policy && near_end_) near_end_->change_policy(frame.bytes);
-    if (frame.type == FrameType::stop) stop_wanted_ = true;
+    if (frame.type == FrameType::stop) stop();
     else if (frame.type == FrameType::values) send_values();
     else if (running_) link_.send(frame.type, frame.bytes);
   }
@@ -426,7 +427,7 @@ class RemoteSession {
     bool may_run = values_sent_ && !running_;
     if (!unknown_ && ledger_ && (!running_ || gone_)) unknown_ = !abandon_remote(job_, place_, link_.side(), may_run, clients_, error);
     if (unknown_) {  // as if it ran: whoever looks at the record next ends it there, and brings its work
-      (void)ledger_->note({{"running", true}, {"base", work_.base()}});
+      (void)ledger_->note({{"running", true}});
       write_remote_info(job_, place_, "unattended");
     } else if (may_run) {
       (void)ledger_->note({{"running", false}});
@@ -444,6 +445,7 @@ class RemoteSession {
   std::optional<VmInTheMaking> making_;
   std::optional<Ledger> ledger_;
   Transfers work_{job_};
+  Ending ending_;
   std::unique_ptr<NearEnd> near_end_;  // null: nothing stays here
   std::optional<AuditFile> near_audit_;
   int told_ = 0;
@@ -457,11 +459,8 @@ class RemoteSession {
   bool unknown_ = false;   // whether it runs there
   bool gone_ = false;      // there is nothing of it any more
   int missed_checkpoints_ = 0;  // one after the other
-  std::optional<double> vm_ends_;                 // when its time is up, in boot_seconds()
-  double last_minutes_ = 0;                       // before that, in seconds, the session is ended
-  std::optional<Clock::time_point> stop_since_;
   bool values_sent_ = false;
-  bool running_ = false, over_ = false, stop_wanted_ = false, stop_sent_ = false;
+  bool running_ = false, over_ = false, stop_sent_ = false;
 };
 
 }  // namespace

@@ -12,8 +12,8 @@ constexpr auto kIdle = 10s;  // no output for so long after some: a good moment 
 
 }  // namespace
 
-void Transfers::send(FarSide side) {
-  delivery_ = std::async(std::launch::async, [this, side = std::move(side)] { return deliver(job_, side, delivery_ends_.get_token()); });
+void Transfers::send(FarSide side, std::function<void(const std::string&)> begins_from) {
+  delivery_ = std::async(std::launch::async, [this, side = std::move(side), begins_from = std::move(begins_from)] { return deliver(job_, side, begins_from, delivery_ends_.get_token()); });
 }
 
 std::optional<Delivered> Transfers::look_at_delivery() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <future>
 #include <optional>
 #include <stop_token>
@@ -20,7 +21,8 @@ class Transfers {
   explicit Transfers(const Job& job) : job_(job) {}
   ~Transfers() { delivery_ends_.request_stop(); }  // and its thread is waited for
 
-  void send(FarSide side);
+  // `begins_from`, from another thread: the commit that the work will begin from, before there is any.
+  void send(FarSide side, std::function<void(const std::string& base)> begins_from);
   // Sent by another process, from this commit.
   void was_sent(std::string base) { base_ = std::move(base); }
   // What became of the sending, once; empty: nothing new.

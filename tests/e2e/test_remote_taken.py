@@ -1,0 +1,78 @@
+"""A machine that was taken: in the place of its `bottle` is a program that lies (tests/world/taken.py). Whatever it says, this side goes on, and the
+operator's terminal and memory are his."""
+
+import contextlib
+import json
+import os
+import shutil
+import time
+
+import pytest
+
+import world as world_module
+from test_remote import background, far, remote, running, start, supervisor_of  # noqa: F401  (fixtures)
+from test_remote_faults import worktree
+
+
+@contextlib.contextmanager
+def taken(far, remote, **lies):  # noqa: F811
+    assert start(remote, far, "true").status == 0  # the program is there
+    cache = os.path.join(far.home, ".cache", "bottle")
+    (program,) = [os.path.join(cache, name) for name in os.listdir(cache) if len(name) > 30 and os.access(os.path.join(cache, name), os.X_OK)]
+    real, told, served = (os.path.join(cache, "taken." + name) for name in ("real", "json", "served"))
+    os.rename(program, real)
+    shutil.copy(os.path.join(world_module.HERE, "taken.py"), program)
+    os.chmod(program, 0o755)
+    with open(told, "w") as file:
+        json.dump(lies, file)
+    try:
+        yield lambda: os.path.getsize(served) if os.path.exists(served) else 0
+    finally:
+        os.rename(real, program)
+        for path in (told, served):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+
+@pytest.mark.parametrize("receipt", [{}, {"confirmed": None, "left": None}, {"confirmed": "yes", "left": "nothing"}, {"left": ["\x1b[2Jgone\nbottle: all is well"]}])
+def test_a_receipt_that_says_nothing(remote, far, receipt):  # noqa: F811
+    with taken(far, remote, receipt=receipt):
+        session = start(remote, far, "echo precious >precious; exit 6")
+        assert session.status == 6 and "confirmed by the engine" not in session.err and "\x1b[2J" not in session.err, session.explain()
+        assert "\nbottle: all is well" not in session.err, session.err
+        assert worktree(remote, "precious") == "precious\n"
+    remote.bottle("cleanup", env=remote.extra_env, timeout=60)
+    assert remote.sessions() == []
+
+
+def test_connections_that_end_at_once_are_not_made_without_end(remote, far, until):  # noqa: F811
+    with taken(far, remote, serve="flap") as served:
+        child = background(remote, far, "sleep 600")
+        running(remote, until)
+        _, supervisor = supervisor_of(remote)
+        far.kill_connections()
+        time.sleep(12)
+        assert 2 <= served() <= 8, served()
+        children = world_module.run("ps", "-o", "stat=", "--ppid", str(supervisor), check=False).stdout.split()
+        assert sum(state.startswith("Z") for state in children) <= 1, children
+    # It is itself again.
+    (session,) = remote.sessions()
+    assert remote.bottle("stop", session, env=remote.extra_env, timeout=90).returncode == 0
+    child.communicate(timeout=60)
+
+
+def test_words_that_do_not_end_are_not_read(remote, far, until):  # noqa: F811
+    with taken(far, remote, serve="long"):
+        child = background(remote, far, "sleep 5; echo precious >precious")
+        out, err = child.communicate(timeout=90)
+        assert child.returncode == 0 and "sent nonsense" in err, err
+        assert worktree(remote, "precious") == "precious\n"
+
+
+def test_what_it_complains_of_is_fit_for_a_terminal(remote, far):  # noqa: F811
+    world = remote.world
+    [image] = [tag for image in world.engine("GET", "/images/json") for tag in image["RepoTags"] or [] if tag.startswith("bottle-agent-shell:")]
+    world.docker("tag", image, "operators-other:1")
+    with taken(far, remote, layers="complain"):
+        session = start(remote, far, "true", "--image", "operators-other:1")
+        assert session.status == 125 and "words" in session.err and not set("\x1b\x07\u009b") & set(session.err), session.explain()
