@@ -94,13 +94,15 @@ void show_result(const json& result, const Output& output) {
     else if (vm.value("confirmed", false))
       std::cerr << dim("VM " + vm.value("name", "") + when("made", vm.value("made", int64_t{0})) + when("destroyed", vm.value("at", int64_t{0})) + ", with all that was on it: confirmed by " + vm.value("confirmed_by", "its provider")) << "\n";
   }
-  // On a VM the engine went with all the rest.
-  if (receipt.value("confirmed", false) && receipt.contains("vm")) return;
-  if (receipt.value("confirmed", false))
+  bool confirmed = receipt.value("confirmed", false), fetched = !back.contains("error");
+  if (confirmed && receipt.contains("vm")) return;  // the engine went with all the rest
+  auto left = receipt.value("left", json::array());
+  if (confirmed)
     std::cerr << dim("Gone, confirmed by the engine" + (receipt.contains("machine") ? " on " + receipt.value("machine", "") : "") + ": container, guard, network.") << "\n";
-  else
-    for (const auto& left : receipt.value("left", json::array()))
-      std::cerr << "bottle: left behind: " << one_line(left.get<std::string>()) << "; run `bottle cleanup`\n";
+  else if (left.empty() && fetched && !receipt.contains("vm"))
+    std::cerr << "bottle: nobody has confirmed that container, guard and network are gone; run `bottle cleanup`\n";
+  for (const auto& what : confirmed ? json::array() : left)
+    std::cerr << "bottle: left behind: " << one_line(what.get<std::string>()) << "; run `bottle cleanup`\n";
 }
 
 void show_swept(const session::Swept& swept, const Output& output) {

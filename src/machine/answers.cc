@@ -29,17 +29,6 @@ Result<std::string> text(const json& answer, const char* key, bool required, siz
 
 }  // namespace
 
-std::string printable(std::string_view text, size_t most) {
-  std::string out;
-  for (unsigned char c : text.substr(0, most)) {
-    bool c1 = c >= 0x80 && c < 0xa0 && !out.empty() && out.back() == '\xc2';  // U+0080…: control characters too
-    if (c1) out.back() = ' ';
-    else out += c < 0x20 || c == 0x7f ? ' ' : static_cast<char>(c);
-  }
-  // There and back again: what is no UTF-8 becomes the replacement character.
-  return json::parse(json(out).dump(-1, ' ', false, json::error_handler_t::replace)).get<std::string>();
-}
-
 Result<json> parse_answer(const std::string& text) {
   std::vector<std::vector<std::string>> keys;
   bool twice = false;

@@ -4,12 +4,12 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/printable.h"
 
 namespace bottle::machine {
 
@@ -29,9 +29,6 @@ struct Where {
 struct Listed {
   std::string id, name, session, owner, created, status, cost_per_hour, kind;
 };
-
-// What a person may see of a stranger's bytes: no control characters, at most `most` bytes.
-std::string printable(std::string_view text, size_t most = 400);
 
 // One JSON object, in which no key stands twice: that would mean two things to two readers.
 Result<nlohmann::json> parse_answer(const std::string& text);

@@ -8,13 +8,12 @@
 #include <algorithm>
 
 #include "base/ids.h"
+#include "base/printable.h"
 #include "base/unique_fd.h"
 #include "base/unix_socket.h"
 
 namespace bottle::ssh {
 namespace {
-
-constexpr size_t kLongestComplaint = 500;
 
 // Options of ours stand before any configuration file's (ssh_config(5): the first value counts).
 std::vector<std::string> base_argv(const Target& target, const std::string& control_path) {
@@ -49,10 +48,7 @@ void end_argv(std::vector<std::string>& argv, const Target& target) { argv.inser
 // Perhaps not ssh's own: a program over there that ends with 255 says what it likes, and this is shown on a terminal.
 std::string last_line(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-  text.erase(0, text.rfind('\n') + 1);
-  for (char& c : text)
-    if (c < 0x20 || c > 0x7e) c = '?';
-  return text.substr(0, kLongestComplaint);
+  return printable(text.substr(text.rfind('\n') + 1));
 }
 
 }  // namespace

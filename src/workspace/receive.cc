@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 #include <set>
+#include <utility>
 
 #include "base/defer.h"
 #include "base/file.h"
@@ -152,17 +153,23 @@ uint64_t size_of(const std::string& objects) {
   return bytes;
 }
 
+// What may still come into the operator's objects, and what they take of the disk now.
+struct Room {
+  uint64_t& left;
+  uint64_t size;
+};
+
 // Brings one commit over as a ref, every object checked. False: it or something it needs is broken or missing. An error: there is no room for it.
 // What it takes of the room is seen there only, where git packs what was small otherwise; what failed leaves something too.
-Result<bool> fetch(const Quarantine& q, const Git& git, const std::string& top, const std::string& from, const std::string& to, uint64_t& room) {
-  if (room == 0) return fail(Code::limit, "bringing the work into " + printable(top) + ": it is more than the limit");
-  uint64_t before = size_of(q.known_objects);
+Result<bool> fetch(const Quarantine& q, const Git& git, const std::string& top, const std::string& from, const std::string& to, Room& room) {
+  if (room.left == 0) return fail(Code::limit, "bringing the work into " + printable(top) + ": it is more than the limit");
   auto ran = git.run({"-c", "fetch.fsckObjects=true", "-c", "transfer.fsckObjects=true", "-c", "fetch.writeCommitGraph=false", "fetch", "--quiet",
                       "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head", "--no-recurse-submodules", "--",
                       q.repository(), "+" + from + ":" + to},
-                     {.directory = top, .most_written = room});
+                     {.directory = top, .most_written = room.left});
   bool cut_off = !ran && ran.error().code == Code::limit;
-  room -= cut_off ? room : std::min(room, std::max(size_of(q.known_objects), before) - before);
+  uint64_t before = std::exchange(room.size, size_of(q.known_objects));
+  room.left -= cut_off ? room.left : std::min(room.left, std::max(room.size, before) - before);
   auto answer = TRY(std::move(ran));
   if (answer.status != 0 && answer.complaint.find(std::strerror(ENOSPC)) != std::string::npos)
     return fail(Code::limit, "bringing the work into " + printable(top) + ": " + std::strerror(ENOSPC));
@@ -244,7 +251,8 @@ Result<Back> receive(const Incoming& in, const Source& source) {
   std::string prefix = "refs/bottle/" + in.session + "/", head = base;
   std::vector<std::string> heads;
   std::set<std::string> flags(q.flagged.begin(), q.flagged.end());
-  uint64_t own_room = in.max_bytes, &room = in.room ? *in.room : own_room;
+  uint64_t own_room = in.max_bytes;
+  Room room{in.room ? *in.room : own_room, original.repository ? size_of(q.known_objects) : 0};
   // Listed first: what no list can be made of is not for the operator's repository either.
   auto bring = [&](const std::string& name, const std::string& id) -> Result<bool> {
     auto list = changes(q, git, base, id);

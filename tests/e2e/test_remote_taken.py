@@ -40,6 +40,7 @@ def test_a_receipt_that_says_nothing(remote, far, until, receipt):  # noqa: F811
         session = start(remote, far, "echo precious >precious; exit 6")
         assert session.status == 6 and "confirmed by the engine" not in session.err and "\x1b[2J" not in session.err, session.explain()
         assert "\nbottle: all is well" not in session.err, session.err
+        assert "run `bottle cleanup`" in session.err, session.err
         assert worktree(remote, "precious") == "precious\n"
     # Its supervisor may be ending: then it is left alone.
     assert until(lambda: remote.bottle("cleanup", env=remote.extra_env, timeout=60).returncode == 0 and not remote.sessions(), 60, 1)

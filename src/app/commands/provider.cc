@@ -5,6 +5,7 @@
 #include "app/commands.h"
 #include "app/output.h"
 #include "app/world.h"
+#include "base/printable.h"
 #include "machine/conformance.h"
 
 namespace bottle::app {
@@ -57,7 +58,7 @@ Result<int> test(const ProviderOptions& o) {
     char time[32];
     std::snprintf(time, sizeof time, "%6.1f s  ", check.seconds);
     std::cout << (check.ok ? "  ok   " : "  FAIL ") << time << check.name;
-    if (!check.detail.empty()) std::cout << ": " << machine::printable(check.detail);
+    if (!check.detail.empty()) std::cout << ": " << printable(check.detail);
     std::cout << std::endl;
   };
   auto say = [&](const std::string& line) { std::cerr << dim("· " + line) << "\n"; };

@@ -48,12 +48,12 @@ class FarLink {
 
  private:
   using Clock = std::chrono::steady_clock;
+  static constexpr size_t kLongestWords = 1 << 20;  // of what it says, which is read as JSON: that takes a hundred times as much memory
   void lose(const std::string& why);
   void read(std::vector<News>& news);
 
   std::optional<FarSide> side_;
   std::optional<Channel> channel_;
-  static constexpr size_t kLongestWords = 1 << 20;  // of what it says, which is read as JSON: that takes a hundred times as much memory
   FrameReader frames_{kLongestWords};
   std::string greeting_;  // the hello as far as it has come
   bool greeted_ = false;

@@ -31,8 +31,6 @@ class Transfers {
   bool await_delivery(std::chrono::seconds patience) const;
   // Blocking. It may wait there for a session that never began, or has ended while the connection was broken.
   void end_delivery();
-  // The commit that the work begins from, as far as it is known.
-  const std::string& base() const { return base_; }
 
   // The agent runs: the next checkpoint is due in a minute, or when it idles after it has said something.
   void has_begun() { last_checkpoint_ = Clock::now(); }

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/future.h"
+#include "base/printable.h"
 #include "session/images.h"
 #include "session/near/far_words.h"
 #include "session/near/findings.h"
@@ -133,7 +134,7 @@ Result<> warm_up(ReadyVm& ready, const std::string& roots) {
   TRY(ready.side.send({"warm", ready.vm.offline ? "offline" : "online"}, [&](const Sink& sink) { return sink(roots); }));
   auto sealed = TRY(ready.side.connection().capture("sudo -n /usr/local/sbin/bottle-vm seal", {.timeout_ms = 120000}));
   if (sealed.out.find("\"sealed\":true") == std::string::npos)
-    return fail(Code::unavailable, "the VM could not be made ready for its disk to be kept: " + machine::printable(sealed.err.empty() ? sealed.out : sealed.err));
+    return fail(Code::unavailable, "the VM could not be made ready for its disk to be kept: " + printable(sealed.err.empty() ? sealed.out : sealed.err));
   return {};
 }
 

@@ -1,0 +1,168 @@
+// Providers that hang, lie, print garbage and fail half way.
+#include "machine/machine_test.h"
+
+#include <sys/stat.h>
+
+#include <chrono>
+#include <thread>
+
+#include "machine/carried.h"
+#include "machine/conformance.h"
+
+namespace bottle::machine {
+namespace {
+
+using nlohmann::json;
+
+TEST_F(Machine, TheContractHolds) {
+  good();
+  auto provider = fake();
+  ASSERT_TRUE(provider) << provider.error().what;
+  std::vector<std::string> said;
+  auto created = provider->create(request(), [&](const std::string& line) { said.push_back(line); });
+  ASSERT_TRUE(created) << created.error().what;
+  EXPECT_EQ(created->id, "id-vm-1");
+  EXPECT_EQ(created->cost_per_hour, "0.005 USD");
+  EXPECT_EQ(said, std::vector<std::string>{"making it"});
+  auto all = provider->list(request().owner, {}, {});
+  ASSERT_TRUE(all) << all.error().what;
+  ASSERT_EQ(all->size(), 1u);
+  EXPECT_EQ(all->front().session, "s1");
+}
+
+TEST_F(Machine, ExitStatusesBecomeCodes) {
+  good();
+  struct Case {
+    const char* script;
+    Code code;
+  };
+  for (const Case& c : {Case{"echo no quota >&2; exit 73", Code::limit}, {"exit 77", Code::denied}, {"echo install it >&2; exit 78", Code::invalid}, {"exit 1", Code::internal},
+                        {"kill -9 $$", Code::internal}, {"echo hello", Code::protocol}, {"", Code::protocol}, {"echo '{\"id\":\"a\"} {\"id\":\"b\"}'", Code::protocol},
+                        {"echo '[1]'", Code::protocol}, {"echo '{\"id\":\"a\",\"id\":\"b\"}'", Code::protocol}, {"echo '{\"id\":7}'", Code::protocol}, {"echo '{\"id\":\"\"}'", Code::protocol},
+                        {"printf '{\"id\":\"a\\\\u001b[2J\"}'", Code::protocol}, {"printf '{\"id\":\"\\377\"}'", Code::protocol}, {"printf '{\"id\":\"a\\302\\233b\"}'", Code::protocol},
+                        {"echo '{\"id\":\"a\",\"cost_per_hour\":\"\\u009b31m\"}'", Code::protocol}, {"head -c 2000000 /dev/zero", Code::limit},
+                        {"yes | head -c 3000000", Code::limit}}) {
+    hook("create", c.script);
+    auto created = fake()->create(request(), {});
+    ASSERT_FALSE(created) << c.script;
+    EXPECT_EQ(created.error().code, c.code) << c.script << ": " << created.error().what;
+  }
+}
+
+TEST_F(Machine, AHookThatHangsIsEndedWithAllItStarted) {
+  good();
+  limits_.create = 300;
+  hook("create", "echo thinking >&2; sleep 1000 & echo $! >$CLOUD/../pid; wait");
+  auto created = fake()->create(request(), {});
+  ASSERT_FALSE(created);
+  EXPECT_EQ(created.error().code, Code::timed_out);
+  EXPECT_NE(created.error().what.find("thinking"), std::string::npos) << created.error().what;
+  int pid = std::atoi(read_file((root_ / "pid").string())->c_str());
+  for (int i = 0; i < 100 && !process_start(pid).empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(process_start(pid), "") << "the hook's child lives";
+}
+
+TEST_F(Machine, WhatIsLeftRunningDoesNotHoldTheAnswer) {
+  good();
+  hook("create", "sleep 3 & echo '{\"id\":\"a\"}'");
+  auto begun = std::chrono::steady_clock::now();
+  ASSERT_TRUE(fake()->create(request(), {}));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(2500));
+}
+
+TEST_F(Machine, TryAgainIsTriedAgain) {
+  good();
+  hook("create", "n=$(cat $CLOUD/../n 2>/dev/null || echo 0); n=$((n+1)); echo $n >$CLOUD/../n; [ $n -gt 3 ] || exit 75; echo '{\"id\":\"fourth\"}'");
+  auto created = fake()->create(request(), {});
+  ASSERT_TRUE(created) << created.error().what;
+  EXPECT_EQ(created->id, "fourth");
+  hook("status", "exit 75");
+  limits_.retry = 200;
+  auto status = fake()->status(request(), {});
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code, Code::unavailable);
+}
+
+TEST_F(Machine, WordsOfAHookCannotPlayWithTheTerminal) {
+  good();
+  hook("create", "printf 'a\\033[2Jb\\302\\233c\\377d\\n' >&2; exit 1");
+  std::string line;
+  auto created = fake()->create(request(), [&](const std::string& said) { line = said; });
+  EXPECT_EQ(line, "a [2Jb c\xef\xbf\xbd" "d");
+  EXPECT_EQ(created.error().what.find('\033'), std::string::npos);
+}
+
+TEST_F(Machine, NoPlaceToSignInThatSshWouldReadAsAnOption) {
+  for (const char* answer : {R"sh({"host":"-oProxyCommand=id"})sh", R"sh({"host":"a b"})sh", R"sh({"host":"h","user":"-l"})sh", R"sh({"host":"h","port":0})sh", R"sh({"host":"h","port":70000})sh",
+                             R"sh({"host":"h","port":"22"})sh", R"sh({"host":"h:22x"})sh", R"sh({"host":"u@h"})sh", R"sh({})sh"})
+    EXPECT_FALSE(read_where(json::parse(answer))) << answer;
+  EXPECT_EQ(read_where(json::parse(R"sh({"host":"2001:db8::1"})sh"))->host, "2001:db8::1");
+}
+
+TEST_F(Machine, OthersMayNotWriteOurHooks) {
+  good();
+  ::chmod((places_.config + "/providers/fake/create").c_str(), 0777);
+  auto created = fake()->create(request(), {});
+  ASSERT_FALSE(created);
+  EXPECT_EQ(created.error().code, Code::denied);
+  EXPECT_FALSE(Provider::find("../fake", places_, environment_));
+  EXPECT_EQ(Provider::find("nothere", places_, environment_).error().code, Code::not_found);
+}
+
+TEST_F(Machine, TheCarriedProvidersAreUnpackedAndMended) {
+  auto names = carried_providers();
+  ASSERT_TRUE(std::ranges::find(names, "qemu") != names.end());
+  auto qemu = Provider::find("qemu", places_, environment_);
+  ASSERT_TRUE(qemu) << qemu.error().what;
+  std::string create = qemu->directory() + "/create";
+  std::string before = *read_file(create);
+  ASSERT_TRUE(write_file_atomically(create, "#!/bin/sh\nid\n", 0755));
+  ASSERT_TRUE(Provider::find("qemu", places_, environment_));
+  EXPECT_EQ(*read_file(create), before) << "what was changed in the cache is not run";
+}
+
+TEST_F(Machine, TheConformanceTestsPassTheGoodAndFindTheBad) {
+  good();
+  ConformanceOptions options;
+  options.places = places_;
+  options.environment = environment_;
+  options.limits = limits_;
+  options.ssh = false;
+  options.boot_ms = 2000;
+  options.gone_ms = 1000;
+  auto run = [&] {
+    auto checks = test_provider("fake", options, {}, {});
+    std::string failed;
+    if (!checks) return "error: " + checks.error().what;
+    for (const auto& check : *checks)
+      if (!check.ok) failed += check.name + ": " + check.detail + "\n";
+    EXPECT_GT(checks->size(), 15u);
+    return failed;
+  };
+  EXPECT_EQ(run(), "");
+  EXPECT_TRUE(std::filesystem::is_empty(cloud()));
+
+  hook("create", R"sh(n=$(date +%N); echo "$n|$BOTTLE_SESSION|$BOTTLE_OWNER|running" >"$CLOUD/$BOTTLE_VM_NAME"; echo "{\"id\": \"id-$BOTTLE_VM_NAME-$n\"}")sh");
+  EXPECT_NE(run().find("create again gives the same id"), std::string::npos);
+  std::filesystem::remove_all(cloud());
+  std::filesystem::create_directories(cloud());
+  good();
+  hook("list", "echo '{\"machines\": []}'");
+  EXPECT_NE(run().find("list has it"), std::string::npos);
+  good();
+  hook("destroy", "[ -e $CLOUD/$BOTTLE_VM_NAME ] || exit 1; rm $CLOUD/$BOTTLE_VM_NAME; echo '{\"status\":\"gone\"}'");
+  EXPECT_NE(run().find("destroy again"), std::string::npos);
+  good();
+  hook("destroy", "[ -e \"$BOTTLE_USER_DATA\" ] || exit 1; rm -f $CLOUD/$BOTTLE_VM_NAME; echo '{\"status\":\"gone\"}'");
+  EXPECT_NE(run().find("destroy: "), std::string::npos) << "a session's user-data is gone by then";
+  std::filesystem::remove_all(cloud());
+  std::filesystem::create_directories(cloud());
+  good();
+  hook("put-secret", "printf '{\"fetch\": \"echo %s\"}' \"$(cat)\"");
+  EXPECT_NE(run().find("put-secret answers"), std::string::npos);
+  hook("put-secret", "echo set it up >&2; exit 78");
+  EXPECT_EQ(run(), "") << "only for those who want it";
+}
+
+}  // namespace
+}  // namespace bottle::machine

@@ -1,0 +1,90 @@
+// A provider `fake`, whose hooks are shell scripts that a test writes, and whose cloud is a directory.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "machine/destroy.h"
+#include "machine/provider.h"
+#include "machine/reaper.h"
+#include "machine/vm.h"
+
+namespace bottle::machine {
+
+class Machine : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = std::filesystem::temp_directory_path() / ("bottle-machine-" + random_hex(4));
+    std::filesystem::create_directories(root_ / "home");
+    environment_ = {{"HOME", (root_ / "home").string()}, {"PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}, {"CLOUD", cloud()}};
+    places_ = Places::from(environment_);
+    std::filesystem::create_directories(cloud());
+    limits_.create = 3000;
+    limits_.other = 2000;
+    limits_.retry = 3000;
+    limits_.backoff = 20;
+    limits_.backoff_most = 100;
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+
+  std::string cloud() const { return (root_ / "cloud").string(); }
+
+  void hook(const std::string& name, const std::string& script) {
+    std::string directory = places_.config + "/providers/fake";
+    ASSERT_TRUE(make_directories(directory));
+    ASSERT_TRUE(write_file_atomically(directory + "/" + name, "#!/bin/sh\n" + script + "\n", 0755));
+  }
+
+  // A provider that keeps the contract, whose cloud is a directory: a machine is a file there.
+  void good() {
+    hook("create", R"sh(umask 077; f="$CLOUD/$BOTTLE_VM_NAME"
+[ -e "$f" ] || { echo "id-$BOTTLE_VM_NAME|$BOTTLE_SESSION|$BOTTLE_OWNER|running" >"$f.new"; mv "$f.new" "$f"; }
+echo "making it" >&2
+echo "{\"id\": \"id-$BOTTLE_VM_NAME\", \"cost_per_hour\": \"0.005 USD\"}")sh");
+    std::string mine = R"sh(f="$CLOUD/${BOTTLE_VM_ID#id-}"; [ -n "$BOTTLE_VM_ID" ] || f="$CLOUD/$BOTTLE_VM_NAME"
+)sh";
+    hook("ssh-info", R"sh(echo '{"host": "198.51.100.7", "port": 22, "user": "bottle"}')sh");
+    hook("status", mine + R"sh([ -e "$f" ] && echo '{"status": "running"}' || echo '{"status": "gone"}')sh");
+    hook("destroy", mine + R"sh(rm -f "$f"; echo destroy >>"$CLOUD/../calls"; echo '{"status": "gone"}')sh");
+    hook("list", R"sh(cd "$CLOUD"; echo '{"machines": ['; c=
+for f in *; do [ -e "$f" ] || continue; IFS='|' read -r id session owner status <"$f"
+printf '%s{"id":"%s","name":"%s","session":"%s","owner":"%s","created":"2026-01-01T00:00:00Z","status":"%s"}\n' "$c" "$id" "$f" "$session" "$owner" "$status"; c=,
+done; echo ']}')sh");
+  }
+
+  Result<Provider> fake() { return Provider::find("fake", places_, environment_, limits_); }
+  VmRequest request() { return {.name = "vm-1", .session = "s1", .owner = owner_label(places_)}; }
+  DestroyOptions destroying() {
+    DestroyOptions options;
+    options.limits = limits_;
+    options.patience_ms = 2500;
+    options.settle_ms = 50;
+    options.environment = environment_;
+    return options;
+  }
+  VmSpec spec() {
+    VmSpec spec;
+    spec.name = "vm-1";
+    spec.session = "s1";
+    spec.provider = "fake";
+    spec.environment = environment_;
+    spec.limits = limits_;
+    return spec;
+  }
+  int calls() const {
+    auto text = read_file((root_ / "calls").string());
+    return text ? static_cast<int>(std::count(text->begin(), text->end(), '\n')) : 0;
+  }
+
+  std::filesystem::path root_;
+  Environment environment_;
+  Places places_;
+  Limits limits_;
+};
+
+}  // namespace bottle::machine

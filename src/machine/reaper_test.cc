@@ -1,0 +1,148 @@
+// Whose VM it is, when its time is up, and by which clock.
+#include "machine/machine_test.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "base/process.h"
+#include "machine/inventory.h"
+
+namespace bottle::machine {
+namespace {
+
+using nlohmann::json;
+
+TEST_F(Machine, OnlyTheDeadAndTheLateAreAbandoned) {
+  Record record;
+  record.until = 1000;
+  record.owner = ProcessIdentity::self();
+  EXPECT_FALSE(abandoned(record, 999));
+  EXPECT_TRUE(abandoned(record, 1000)) << "its time is up";
+  record.owner.start_time = "1";
+  EXPECT_TRUE(abandoned(record, 10)) << "another process has the number";
+  for (bool* why : {&record.keep, &record.held}) {
+    *why = true;
+    EXPECT_FALSE(abandoned(record, 10));
+    EXPECT_TRUE(abandoned(record, 1000));
+    *why = false;
+  }
+}
+
+TEST_F(Machine, WhatMayBeThereAgainIsHeld) {
+  good();
+  for (const char* status : {"running", "pending"}) {
+    ASSERT_TRUE(prepare_vm(spec()));
+    hook("status", "echo '{\"status\": \"" + std::string(status) + "\"}'");
+    EXPECT_TRUE(hold_unless_ended("vm-1", places_, destroying())) << status;
+    EXPECT_TRUE(load("vm-1", places_)->held) << status;
+    forget("vm-1", places_);
+  }
+  ASSERT_TRUE(prepare_vm(spec()));
+  for (const char* status : {"stopped", "gone"}) {
+    hook("status", "echo '{\"status\": \"" + std::string(status) + "\"}'");
+    EXPECT_FALSE(hold_unless_ended("vm-1", places_, destroying())) << status;
+    EXPECT_FALSE(load("vm-1", places_)->held) << status;
+  }
+  hook("status", "exit 77");
+  EXPECT_TRUE(hold_unless_ended("vm-1", places_, destroying())) << "nobody knows";
+  ASSERT_TRUE(take_over("vm-1", places_));
+  EXPECT_FALSE(load("vm-1", places_)->held) << "its new owner's death counts again";
+  EXPECT_FALSE(hold_unless_ended("vm-2", places_, destroying())) << "there is no such VM";
+}
+
+TEST_F(Machine, RecordsFromBeforeVmsWereHeldAreRead) {
+  good();
+  ASSERT_TRUE(prepare_vm(spec()));
+  std::string path = places_.directory("vm-1") + "/vm.json";
+  auto old = json::parse(*read_file(path));
+  old.erase("held");
+  ASSERT_TRUE(write_file_atomically(path, old.dump()));
+  EXPECT_FALSE(load("vm-1", places_)->held);
+  old["held"] = "yes";
+  ASSERT_TRUE(write_file_atomically(path, old.dump()));
+  EXPECT_FALSE(load("vm-1", places_));
+}
+
+TEST_F(Machine, AnOrphanIsLookedAtAgainBeforeItGoes) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.owner.start_time = "1";
+  ASSERT_TRUE(save(vm->record, places_));
+  auto inventory = take_inventory(places_, environment_, {}, limits_, {});
+  ASSERT_EQ(inventory.all.size(), 1u);
+  const Found& found = inventory.all[0];
+  EXPECT_TRUE(found.orphan && still_orphan(found, places_));
+  ASSERT_TRUE(take_over("vm-1", places_));
+  EXPECT_FALSE(still_orphan(found, places_)) << "somebody looks after it again";
+  forget("vm-1", places_);
+  EXPECT_FALSE(still_orphan(found, places_)) << "its reaper was quicker";
+}
+
+TEST_F(Machine, AClockThatIsSetMakesNoOrphanOfAWatchedVm) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.until = now_seconds() - 10;
+  ASSERT_TRUE(save(vm->record, places_));
+  EXPECT_TRUE(orphaned(vm->record, places_));
+  UniqueFd reaper(::open((places_.directory("vm-1") + "/reaper").c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_EQ(::flock(reaper.get(), LOCK_EX), 0);
+  EXPECT_FALSE(orphaned(vm->record, places_));
+  // A disk of its session, which the provider lists beside it, is not nobody's either.
+  ASSERT_TRUE(write_file_atomically(cloud() + "/disk-9", "id-disk-9|s1|" + owner_label(places_) + "|running\n"));
+  for (const auto& found : take_inventory(places_, environment_, {}, limits_, {}).all) EXPECT_FALSE(found.orphan) << found.listed.id;
+  vm->record.owner.start_time = "1";
+  EXPECT_TRUE(orphaned(vm->record, places_)) << "its owner is dead";
+}
+
+// A reaper that begins while the machine's clock is off by some seconds, and goes on when it has been set right. Its exit status, or -1 where
+// it still watches after so long.
+int reap_while_the_clock_is_set(int64_t off, const Environment& environment, const Reaping& session, std::chrono::seconds patience) {
+  pid_t child = ::fork();
+  if (child == 0) {
+    int asked = 0;
+    ::_exit(reap("vm-1", environment, session, [&] { return now_seconds() + (asked++ ? 0 : off); }));
+  }
+  int status = -1;
+  auto until = std::chrono::steady_clock::now() + patience;
+  while (std::chrono::steady_clock::now() < until) {
+    if (::waitpid(child, &status, WNOHANG) == child) return WEXITSTATUS(status);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  return -1;
+}
+
+TEST_F(Machine, AReaperDecidesByAClockThatNobodySets) {
+  good();
+  Reaping session{[&](const Record&) { return write_file_atomically(cloud() + "/../fetched", "").has_value(); }, [](const Record&) {}};
+  constexpr int64_t kDay = 86400;
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.until = now_seconds() - kDay + 3600;  // made while the clock was a day behind
+  ASSERT_TRUE(save(vm->record, places_));
+  EXPECT_EQ(reap_while_the_clock_is_set(-kDay, environment_, session, std::chrono::seconds(1)), -1) << "its owner lives, it has an hour";
+  EXPECT_FALSE(std::filesystem::is_empty(cloud()));
+  vm->record.owner.start_time = "1";
+  ASSERT_TRUE(save(vm->record, places_));
+  EXPECT_EQ(reap_while_the_clock_is_set(-kDay, environment_, session, std::chrono::seconds(20)), 0);
+  EXPECT_TRUE(std::filesystem::exists(root_ / "fetched")) << "there was time to fetch what is on it";
+
+  vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.until = now_seconds() + kDay + 1;
+  ASSERT_TRUE(save(vm->record, places_));
+  EXPECT_EQ(reap_while_the_clock_is_set(kDay, environment_, session, std::chrono::seconds(20)), 0) << "its second is over";
+  EXPECT_TRUE(std::filesystem::is_empty(cloud()));
+}
+
+}  // namespace
+}  // namespace bottle::machine

@@ -1,0 +1,177 @@
+// What becomes of VMs whose providers do so, or whose makers die.
+#include "machine/machine_test.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "base/process.h"
+#include "machine/user_data.h"
+
+namespace bottle::machine {
+namespace {
+
+using nlohmann::json;
+
+TEST_F(Machine, DestroyIsConfirmedByStatusAndList) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm) << vm.error().what;
+  ASSERT_TRUE(create_vm(*vm, spec(), {}));
+  EXPECT_EQ(vm->id, "id-vm-1");
+  EXPECT_EQ(load("vm-1", places_)->vm.id, "id-vm-1");
+  auto gone = destroy_vm("vm-1", "fake", places_, destroying(), {});
+  ASSERT_TRUE(gone) << gone.error().what;
+  EXPECT_TRUE(gone->confirmed);
+  EXPECT_TRUE(std::filesystem::is_empty(cloud()));
+  EXPECT_FALSE(std::filesystem::exists(places_.directory("vm-1"))) << "keys and record";
+  auto again = destroy_vm("vm-1", "fake", places_, destroying(), {});
+  EXPECT_TRUE(again && again->confirmed) << "destroying what is gone";
+}
+
+TEST_F(Machine, ALiarIsNotBelieved) {
+  good();
+  hook("destroy", R"sh(echo x >>"$CLOUD/../calls"; echo '{"status": "gone"}')sh");
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  auto gone = destroy_vm("vm-1", "fake", places_, destroying(), {});
+  ASSERT_TRUE(gone) << gone.error().what;
+  EXPECT_FALSE(gone->confirmed);
+  EXPECT_GT(calls(), 2) << "ordered again";
+  ASSERT_FALSE(gone->left.empty());
+  EXPECT_NE(gone->left[0].find("running, after its destroy said gone"), std::string::npos) << gone->left[0];
+  EXPECT_TRUE(load("vm-1", places_)) << "the record stays for the next one";
+  good();
+  EXPECT_TRUE(destroy_vm("vm-1", "fake", places_, destroying(), {})->confirmed);
+}
+
+TEST_F(Machine, WhatAVmLeftIsDestroyedToo) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  std::string owner = owner_label(places_);
+  ASSERT_TRUE(write_file_atomically(cloud() + "/disk-9", "id-disk-9|s1|" + owner + "|running\n"));
+  ASSERT_TRUE(write_file_atomically(cloud() + "/vm-12", "id-vm-12|s12|" + owner + "|running\n"));
+  ASSERT_TRUE(write_file_atomically(cloud() + "/theirs", "id-theirs|s1|another|running\n"));
+  auto gone = destroy_vm("vm-1", "fake", places_, destroying(), {});
+  ASSERT_TRUE(gone && gone->confirmed);
+  EXPECT_FALSE(std::filesystem::exists(cloud() + "/disk-9")) << "of the same session";
+  EXPECT_TRUE(std::filesystem::exists(cloud() + "/vm-12")) << "another VM whose name begins alike";
+  EXPECT_TRUE(std::filesystem::exists(cloud() + "/theirs")) << "another owner's";
+}
+
+TEST_F(Machine, AFailingDestroyIsRetriedAndWithoutCredentialsIsNot) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  hook("destroy", R"sh(echo x >>"$CLOUD/../calls"; [ "$(wc -l <"$CLOUD/../calls")" -gt 3 ] || { echo "503 from the cloud" >&2; exit 1; }
+rm -f "$CLOUD/vm-1"; echo '{"status":"gone"}')sh");
+  EXPECT_TRUE(destroy_vm("vm-1", "fake", places_, destroying(), {})->confirmed);
+  EXPECT_EQ(calls(), 4);
+
+  auto second = prepare_vm(spec());
+  ASSERT_TRUE(second && create_vm(*second, spec(), {}));
+  hook("destroy", R"sh(echo x >>"$CLOUD/../calls"; exit 77)sh");
+  auto gone = destroy_vm("vm-1", "fake", places_, destroying(), {});
+  EXPECT_FALSE(gone->confirmed);
+  EXPECT_EQ(calls(), 5);
+}
+
+TEST_F(Machine, ACreateThatFailsHalfWayLeavesNothing) {
+  good();
+  hook("create", R"sh(echo "id-vm-1|s1|$BOTTLE_OWNER|running" >"$CLOUD/$BOTTLE_VM_NAME"; echo half way >&2; exit 1)sh");
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm);
+  EXPECT_FALSE(create_vm(*vm, spec(), {}));
+  EXPECT_FALSE(std::filesystem::is_empty(cloud()));
+  EXPECT_TRUE(destroy_vm("vm-1", "fake", places_, destroying(), {})->confirmed);
+  EXPECT_TRUE(std::filesystem::is_empty(cloud()));
+}
+
+TEST_F(Machine, ACreateWhoseCallerDiedIsEndedBeforeItsVmIsDestroyed) {
+  good();
+  // It takes a while before it orders the machine, and nobody waits for it any more.
+  hook("create", R"sh(sleep 30; echo "id-vm-1|s1|$BOTTLE_OWNER|running" >"$CLOUD/$BOTTLE_VM_NAME")sh");
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm);
+  pid_t child = ::fork();
+  if (child == 0) {
+    vm->record.owner = ProcessIdentity::self();
+    (void)save(vm->record, places_);
+    VmSpec s = spec();
+    s.limits.create = 60000;
+    (void)create_vm(*vm, s, {});
+    ::_exit(0);
+  }
+  int hook_pid = 0;
+  for (int i = 0; i < 200 && !hook_pid; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    if (auto record = load("vm-1", places_)) hook_pid = record->hook.pid;
+  }
+  ASSERT_GT(hook_pid, 0);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_NE(process_start(hook_pid), "") << "the hook outlived its caller";
+  auto gone = destroy_vm("vm-1", "fake", places_, destroying(), {});
+  ASSERT_TRUE(gone) << gone.error().what;
+  EXPECT_TRUE(gone->confirmed);
+  EXPECT_EQ(process_start(hook_pid), "");
+  EXPECT_TRUE(std::filesystem::is_empty(cloud()));
+}
+
+TEST_F(Machine, TheLockIsHeldAsLongAsTheHookLives) {
+  good();
+  hook("create", "sleep 1; echo '{\"id\":\"a\"}'");
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm);
+  std::thread creating([&] { (void)create_vm(*vm, spec(), {}); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  EXPECT_FALSE(lock_vm("vm-1", places_, 0));
+  creating.join();
+  EXPECT_TRUE(lock_vm("vm-1", places_, 1000));
+}
+
+TEST_F(Machine, TheLedgerComesBeforeTheVm) {
+  good();
+  VmSpec s = spec();
+  json noted;
+  s.will_make = [&](const json& record) -> Result<> {
+    noted = record;
+    EXPECT_TRUE(std::filesystem::is_empty(cloud()));
+    return {};
+  };
+  ASSERT_TRUE(prepare_vm(s));
+  EXPECT_EQ(noted["kind"], "vm");
+  EXPECT_EQ(noted["name"], "vm-1");
+  EXPECT_EQ(noted["provider"], "fake");
+  EXPECT_EQ(prepare_vm(spec()).error().code, Code::conflict) << "two VMs of one name";
+}
+
+TEST_F(Machine, TheUserDataHoldsNoSecretButTheFirstHostKey) {
+  good();
+  environment_["TOKEN"] = "s3cr3t-value";
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm);
+  auto text = *read_file(vm->record.vm.user_data);
+  ASSERT_TRUE(text.starts_with("#cloud-config\n"));
+  auto config = json::parse(text.substr(14));
+  EXPECT_EQ(config["users"][0]["name"], "bottle");
+  EXPECT_EQ(config["users"][0]["ssh_authorized_keys"].size(), 1u);
+  EXPECT_TRUE(config["users"][0]["lock_passwd"]);
+  EXPECT_EQ(text.find("s3cr3t"), std::string::npos);
+  auto key = *read_file(vm->target.identity);
+  EXPECT_EQ(text.find(key.substr(80, 60)), std::string::npos) << "the private key that signs in stays here";
+  struct stat st{};
+  ASSERT_EQ(::stat(vm->target.identity.c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777, 0600u);
+  ASSERT_EQ(::stat(places_.directory("vm-1").c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777, 0700u);
+  EXPECT_FALSE(std::filesystem::exists(places_.directory("vm-1") + "/host")) << "the host key is in the user-data only";
+}
+
+}  // namespace
+}  // namespace bottle::machine
