@@ -1,4 +1,5 @@
-// What most files include, parsed once a build (CMakeLists.txt). Each file still includes what it uses: without this one, all compile.
+// What most files include, parsed once a build (CMakeLists.txt). Each file still includes what it uses: without this
+// one, all compile.
 #pragma once
 
 #include <algorithm>

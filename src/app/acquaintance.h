@@ -1,5 +1,5 @@
-// What other machines said of themselves the last time, so that a start there need not wait to be told again. A cache: it may be
-// wrong, and a start that rests on it checks it before any value goes there.
+// What other machines said of themselves the last time, so that a start there need not wait to be told again. A cache:
+// it may be wrong, and a start that rests on it checks it before any value goes there.
 #pragma once
 
 #include <optional>

@@ -12,9 +12,8 @@ namespace bottle::app {
 namespace {
 
 std::string upper(std::string text) {
-  std::ranges::transform(text, text.begin(), [](unsigned char c) {
-    return static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
-  });
+  std::ranges::transform(text, text.begin(),
+                         [](unsigned char c) { return static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c); });
   return text;
 }
 
@@ -35,12 +34,10 @@ CLI::App& deepest(CLI::App& app) {
 int complain(CLI::App& app, const CLI::ParseError& error) {
   CLI::App& command = deepest(app);
   auto extra = app.remaining(true);
-  std::string name = full_name(command),
-              see = "see: bottle help" + (command.get_parent() ? name.substr(6) : "");
+  std::string name = full_name(command), see = "see: bottle help" + (command.get_parent() ? name.substr(6) : "");
   if (extra.empty()) {
     std::string what = error.what();
-    if (what.starts_with("A subcommand is required"))
-      return report({Code::invalid, name + " needs a command", see});
+    if (what.starts_with("A subcommand is required")) return report({Code::invalid, name + " needs a command", see});
     return report({Code::invalid, command.get_parent() ? name + ": " + what : what, see});
   }
   std::vector<std::string> known;

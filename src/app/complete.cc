@@ -61,18 +61,13 @@ class Completer {
     std::string word = words.empty() ? "" : words.back();
     size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
     if (lost_) return {};
-    if (for_the_agent_)
-      completion_.rest = Completion::Rest::files;
-    else if (wanting_)
-      values(*wanting_, word, "");
+    if (for_the_agent_) completion_.rest = Completion::Rest::files;
+    else if (wanting_) values(*wanting_, word, "");
     else if (CLI::Option* option = equals == std::string::npos ? nullptr : option_named(*command_, word))
       values(*option, word.substr(equals + 1), word.substr(0, equals + 1));
-    else if (word.starts_with("-"))
-      flags(word);
-    else if (auto subs = visible(*command_); !subs.empty())
-      subcommands(subs, word);
-    else if (CLI::Option* next = positional(*command_, positionals_))
-      values(*next, word, "");
+    else if (word.starts_with("-")) flags(word);
+    else if (auto subs = visible(*command_); !subs.empty()) subcommands(subs, word);
+    else if (CLI::Option* next = positional(*command_, positionals_)) values(*next, word, "");
     return std::move(completion_);
   }
 
@@ -164,8 +159,7 @@ std::vector<Candidate> names_here(const std::string& command, const std::string&
   if (value == "MODE") return plain({"none", "copy", "clone", "bind"});
   if (value == "RUNTIME") return plain({"auto", "runc", "runsc", "kata"});
   if (value == "SHELL") return plain({"bash", "zsh", "fish"});
-  if (value == "PROVIDER" && command.starts_with("bottle image"))
-    return plain({"claude", "codex", "shell", "command"});
+  if (value == "PROVIDER" && command.starts_with("bottle image")) return plain({"claude", "codex", "shell", "command"});
   if (value == "COMMAND") {
     for (const Page& page : pages()) all.push_back({page.name, page.summary});
   } else if (value == "SESSION" && command == "bottle logs") {
@@ -179,8 +173,8 @@ std::vector<Candidate> names_here(const std::string& command, const std::string&
     if (!manifest) return all;
     if (value == "AGENT")
       for (const auto& [name, agent] : manifest->agents)
-        all.push_back({name, agent.description.empty() ? "bottle " + agent.bottle + ", " + agent.provider
-                                                       : agent.description});
+        all.push_back(
+            {name, agent.description.empty() ? "bottle " + agent.bottle + ", " + agent.provider : agent.description});
     if (value == "BOTTLE")
       for (const auto& [name, bottle] : manifest->bottles) all.push_back({name, ""});
     if (value == "VM")

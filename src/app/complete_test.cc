@@ -37,18 +37,15 @@ TEST_P(Completions, AreWhatCouldStandThere) { EXPECT_EQ(completed(GetParam().wor
 
 INSTANTIATE_TEST_SUITE_P(
     All, Completions,
-    ::testing::Values(Case{{"st"}, "start stop "}, Case{{"start", ""}, "dev deploy look "},
-                      Case{{"start", "de"}, "dev deploy "}, Case{{"start", "--he"}, "--help --headless "},
-                      Case{{"start", "--headless", "--he"}, "--help "},
-                      Case{{"start", "--workspace", "c"}, "copy clone "},
-                      Case{{"start", "--workspace=cl"}, "--workspace=clone "},
-                      Case{{"start", "-p", "de"}, ""}, Case{{"start", "-p", "text", "lo"}, "look "},
-                      Case{{"start", "-C", ""}, "DIRS"}, Case{{"start", "dev", "--", "x"}, "FILES"},
-                      Case{{"attach", ""}, "running "}, Case{{"logs", ""}, "finished "},
-                      Case{{"image", ""}, "build list prune "},
-                      Case{{"image", "build", "c"}, "claude codex command "},
-                      Case{{"guard", "run", "--config", ""}, "FILES"}, Case{{"help", "sc"}, "schema "},
-                      Case{{"nonsense", ""}, ""}, Case{{"list", ""}, ""}));
+    ::testing::Values(
+        Case{{"st"}, "start stop "}, Case{{"start", ""}, "dev deploy look "}, Case{{"start", "de"}, "dev deploy "},
+        Case{{"start", "--he"}, "--help --headless "}, Case{{"start", "--headless", "--he"}, "--help "},
+        Case{{"start", "--workspace", "c"}, "copy clone "}, Case{{"start", "--workspace=cl"}, "--workspace=clone "},
+        Case{{"start", "-p", "de"}, ""}, Case{{"start", "-p", "text", "lo"}, "look "},
+        Case{{"start", "-C", ""}, "DIRS"}, Case{{"start", "dev", "--", "x"}, "FILES"}, Case{{"attach", ""}, "running "},
+        Case{{"logs", ""}, "finished "}, Case{{"image", ""}, "build list prune "},
+        Case{{"image", "build", "c"}, "claude codex command "}, Case{{"guard", "run", "--config", ""}, "FILES"},
+        Case{{"help", "sc"}, "schema "}, Case{{"nonsense", ""}, ""}, Case{{"list", ""}, ""}));
 
 TEST(Completions, WithoutAnyWordAllCommandsAreThere) {
   std::string all = completed({""});

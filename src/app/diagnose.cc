@@ -32,26 +32,21 @@ std::string joined(const std::vector<std::string>& words) {
 
 void engine(const Health& h, Findings& found) {
   if (h.engine_error) return found.fail("engine", h.engine_error->what, h.engine_error->todo);
-  found.ok("engine", "engine " + h.version + ", API " + h.api + (h.rootless ? ", rootless" : "") + ", at " +
-                         h.socket +
+  found.ok("engine", "engine " + h.version + ", API " + h.api + (h.rootless ? ", rootless" : "") + ", at " + h.socket +
                          (h.origin == h.socket || h.origin.empty() ? "" : " (from " + h.origin + ")"));
   std::vector<std::string> missing;
   if (!h.memory_limit) missing.push_back("memory");
   if (!h.cpu_limit) missing.push_back("cpus");
   if (!h.pids_limit) missing.push_back("pids");
-  if (missing.empty())
-    found.ok("limits", "the engine limits memory, cpus and pids");
+  if (missing.empty()) found.ok("limits", "the engine limits memory, cpus and pids");
   else
-    found.warn(
-        "limits", "the engine cannot limit " + joined(missing) + ": an agent can use all this machine has",
-        h.rootless
-            ? "delegate the cgroup controllers to your user: Delegate=cpu memory pids in user@.service.d"
-            : "boot with cgroup controllers on (cgroup v2)");
+    found.warn("limits", "the engine cannot limit " + joined(missing) + ": an agent can use all this machine has",
+               h.rootless ? "delegate the cgroup controllers to your user: Delegate=cpu memory pids in user@.service.d"
+                          : "boot with cgroup controllers on (cgroup v2)");
   if (!h.seccomp)
     found.warn("seccomp", "the engine has no seccomp: an agent may make any system call",
                "use a kernel and an engine with seccomp");
-  if (h.guard_image_error)
-    return found.fail("guard_image", h.guard_image_error->what, h.guard_image_error->todo);
+  if (h.guard_image_error) return found.fail("guard_image", h.guard_image_error->what, h.guard_image_error->todo);
   found.ok("guard_image", "the guard's image is on the engine");
   bool works = false, sandboxed = false;
   for (const auto& trial : h.runtimes) {
@@ -78,13 +73,10 @@ void room(const Health& h, Findings& found) {
     if (!free) return;
     std::string text = size_text(*free) + " free " + where;
     if (*free < kGigabyte)
-      found.fail(code, text + ": an image alone takes 0.6 GB",
-                 "make room: bottle image prune, docker system prune");
+      found.fail(code, text + ": an image alone takes 0.6 GB", "make room: bottle image prune, docker system prune");
     else if (*free < 5 * kGigabyte)
-      found.warn(code, text + ": images and work want 5 GB",
-                 "make room: bottle image prune, docker system prune");
-    else
-      found.ok(code, text);
+      found.warn(code, text + ": images and work want 5 GB", "make room: bottle image prune, docker system prune");
+    else found.ok(code, text);
   };
   disk("disk", h.engine_disk, "for the engine");
   disk("state_disk", h.state_disk, "for what sessions leave you");
@@ -93,8 +85,7 @@ void room(const Health& h, Findings& found) {
   if (h.memory < 2 * kGigabyte)
     found.warn("memory", text + ": an agent wants 2 GB",
                "set resources: {memory: …} in the bottle, or use another machine");
-  else
-    found.ok("memory", text);
+  else found.ok("memory", text);
 }
 
 void tools(const Health& h, Findings& found) {
@@ -116,45 +107,33 @@ void tools(const Health& h, Findings& found) {
   }
   int major = 0, minor = 0;
   if (h.git.empty())
-    found.fail("git", "git is missing: workspaces are cloned and work comes back with it",
-               "apt-get install git");
+    found.fail("git", "git is missing: workspaces are cloned and work comes back with it", "apt-get install git");
   else if (std::sscanf(h.git.c_str(), "git version %d.%d", &major, &minor) != 2 || major < 2 ||
            (major == 2 && minor < 30))
     found.warn("git", h.git + " is old", "2.30 or newer is tested");
-  else
-    found.ok("git", h.git);
+  else found.ok("git", h.git);
 }
 
 void policy(const Health& h, Findings& found) {
-  if (h.manifest_error)
-    found.fail("manifest", h.manifest_error->what, h.manifest_error->todo);
+  if (h.manifest_error) found.fail("manifest", h.manifest_error->what, h.manifest_error->todo);
   else if (h.policy_files.empty())
-    found.warn(
-        "manifest",
-        "no manifest of yours: the built-in agents claude, codex and shell reach nothing but their API",
-        "bottle init");
+    found.warn("manifest",
+               "no manifest of yours: the built-in agents claude, codex and shell reach nothing but their API",
+               "bottle init");
   else
     found.ok("manifest", joined(h.policy_files) + ": " + std::to_string(h.agents) + " agents, " +
                              std::to_string(h.bottles) + " bottles");
-  auto uses = [&](const char* provider) {
-    return std::ranges::find(h.providers, provider) != h.providers.end();
-  };
+  auto uses = [&](const char* provider) { return std::ranges::find(h.providers, provider) != h.providers.end(); };
   // Only whether there is one: a value is nobody's business here.
-  if (h.claude_token)
-    found.ok("token", "CLAUDE_BOTTLE_OAUTH_TOKEN is set");
-  else if (h.anthropic_key)
-    found.ok("token", "ANTHROPIC_API_KEY is set");
+  if (h.claude_token) found.ok("token", "CLAUDE_BOTTLE_OAUTH_TOKEN is set");
+  else if (h.anthropic_key) found.ok("token", "ANTHROPIC_API_KEY is set");
   else if (uses("claude"))
-    found.warn("token", "no token for Claude",
-               "export CLAUDE_BOTTLE_OAUTH_TOKEN=…, from: claude setup-token");
-  if (h.openai_key)
-    found.ok("openai_key", "OPENAI_API_KEY is set");
+    found.warn("token", "no token for Claude", "export CLAUDE_BOTTLE_OAUTH_TOKEN=…, from: claude setup-token");
+  if (h.openai_key) found.ok("openai_key", "OPENAI_API_KEY is set");
   else if (uses("codex") && !h.policy_files.empty())
     found.warn("openai_key", "no key for Codex", "export OPENAI_API_KEY=…");
-  if (h.orphans.empty())
-    found.ok("leftovers", "dead sessions left nothing");
-  else
-    found.warn("leftovers", "dead sessions left something: " + joined(h.orphans), "bottle cleanup");
+  if (h.orphans.empty()) found.ok("leftovers", "dead sessions left nothing");
+  else found.warn("leftovers", "dead sessions left something: " + joined(h.orphans), "bottle cleanup");
 }
 
 }  // namespace

@@ -58,8 +58,7 @@ Result<> engine_facts(docker::Engine& engine, Health& health) {
   health.pids_limit = !off("PidsLimit");
   health.rootless = docker::has_option(info, "rootless");
   health.seccomp = docker::has_option(info, "seccomp");
-  if (std::string root = text_of(info, "DockerRootDir"); root.starts_with("/"))
-    health.engine_disk = free_bytes(root);
+  if (std::string root = text_of(info, "DockerRootDir"); root.starts_with("/")) health.engine_disk = free_bytes(root);
   auto image = session::ensure_guard_image(engine);
   if (!image) {
     health.guard_image_error = image.error();
@@ -93,16 +92,14 @@ Health examine() {
   auto variables = environment();
   auto set = [&](const char* name) { return variables.contains(name) && !variables[name].empty(); };
   auto endpoint = docker::find_endpoint(variables);
-  auto engine = endpoint ? docker::Engine::connect(*endpoint)
-                         : Result<docker::Engine>(std::unexpected(endpoint.error()));
+  auto engine =
+      endpoint ? docker::Engine::connect(*endpoint) : Result<docker::Engine>(std::unexpected(endpoint.error()));
   // What dead owners left is counted before the trials make anything.
   if (auto orphans = session::find_orphans(directories(), engine ? &*engine : nullptr))
     for (const auto& orphan : *orphans) health.orphans.push_back(orphan.session);
   if (endpoint) health.origin = endpoint->origin;
-  if (!engine)
-    health.engine_error = engine.error();
-  else if (auto asked = engine_facts(*engine, health); !asked)
-    health.engine_error = asked.error();
+  if (!engine) health.engine_error = engine.error();
+  else if (auto asked = engine_facts(*engine, health); !asked) health.engine_error = asked.error();
   health.state_disk = free_bytes(directories().results);
   memory(health);
   std::string release = read_file("/etc/os-release", 1 << 16).value_or("");

@@ -18,7 +18,8 @@ void give_near_end(session::Job& job, const session::LedgerView& view, const Joi
     return session::ask(question, true);
   };
   auto without = [&](const char* what, const Error& why) {
-    options.say(std::string("the session goes on without ") + what + ": " + why.what + (why.todo.empty() ? "" : " (" + why.todo + ")"));
+    options.say(std::string("the session goes on without ") + what + ": " + why.what +
+                (why.todo.empty() ? "" : " (" + why.todo + ")"));
   };
   job.tunnel = view.tunnel;
   if (brokered) {
@@ -70,7 +71,9 @@ std::vector<std::string> unattended(const session::Directories& d) {
   for (const auto& name : names_in(d.sessions)) {
     auto view = session::read_ledger(d.sessions + "/" + name);
     bool on_vm = view && view->vm.is_object();
-    if (view && view->remote.is_object() && !view->owner.alive() && (view->running || !on_vm) && !view->remote.value("host", "").empty()) names.push_back(name);
+    if (view && view->remote.is_object() && !view->owner.alive() && (view->running || !on_vm) &&
+        !view->remote.value("host", "").empty())
+      names.push_back(name);
   }
   return names;
 }

@@ -17,8 +17,9 @@ struct JoinOptions {
 };
 
 // A connection to the session's supervisor. A session on another machine whose supervisor here is dead gets a new one
-// first, and with it what stays on this machine: secrets, ssh keys and services are found and asked for anew; those that cannot be had stay away,
-// and `say` tells. Code::not_found: no such session, or nobody owns it and it was one of this machine.
+// first, and with it what stays on this machine: secrets, ssh keys and services are found and asked for anew; those
+// that cannot be had stay away, and `say` tells. Code::not_found: no such session, or nobody owns it and it was one of
+// this machine.
 Result<int> join(const std::string& session, const JoinOptions& options);
 
 // Sessions on other machines whose supervisor here is dead; not those whose VM was still being made (app/rescue.h).

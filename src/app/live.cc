@@ -59,25 +59,30 @@ Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector
     rule.host = text.substr(0, colon);
     if (number != 443 && number != 80) rule.ports = {static_cast<uint16_t>(number)};
   }
-  std::ranges::transform(rule.host, rule.host.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::ranges::transform(rule.host, rule.host.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   rule.inspect = !methods.empty() || !paths.empty();
   // The manifest's own rules for what may stand there.
-  auto checked = manifest::parse({"the rule", "bottles: {b: {egress: {allow: [" + manifest::rule_yaml(rule, true) + "]}}}"});
-  if (!checked) return fail(Code::invalid, "'" + text + "' with these methods and paths is no rule: " + checked.error().what, checked.error().todo);
+  auto checked =
+      manifest::parse({"the rule", "bottles: {b: {egress: {allow: [" + manifest::rule_yaml(rule, true) + "]}}}"});
+  if (!checked)
+    return fail(Code::invalid, "'" + text + "' with these methods and paths is no rule: " + checked.error().what,
+                checked.error().todo);
   return rule;
 }
 
 Result<std::string> save_rule(const std::string& bottle, const manifest::AllowRule& rule) {
   std::string todo = "write it into bottles." + bottle + ".egress.allow yourself:  - " + manifest::rule_yaml(rule);
   auto d = directories();
-  for (const std::string& named : {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"}) {
+  for (const std::string& named :
+       {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"}) {
     char real[PATH_MAX];
     if (!::realpath(named.c_str(), real)) continue;
     // The name decides how it is read, the real path where it is written: dotfiles are often links.
     auto edited = manifest::with_rule({named, TRY(read_file(real, 1 << 20))}, bottle, rule);
     if (!edited && edited.error().code == Code::not_found) continue;
     if (!edited) return fail(edited.error().code, "not saved: " + edited.error().what, todo);
-    struct stat st {};
+    struct stat st{};
     if (::stat(real, &st) != 0) return fail_errno("reading " + named);
     auto written = write_file_atomically(real, *edited, st.st_mode & 07777);
     if (!written) return fail(written.error().code, "not saved: " + written.error().what, todo);

@@ -36,17 +36,21 @@ std::string egress_line(const json& entry) {
   std::string line = padded(time, 8) + padded(action, 5) + padded(text_of(entry, "kind"), 7) + padded(host, 36);
   std::string request = text_of(entry, "method");
   if (std::string path = text_of(entry, "path"); !path.empty()) request += (request.empty() ? "" : " ") + path;
-  for (const std::string& part : {request, text_of(entry, "code"), text_of(entry, "reason"), std::string(text_of(entry, "side") == "near" ? "decided here" : "")})
+  for (const std::string& part : {request, text_of(entry, "code"), text_of(entry, "reason"),
+                                  std::string(text_of(entry, "side") == "near" ? "decided here" : "")})
     if (!part.empty()) line += part + "  ";
-  if (std::string out = text_of(entry, "bytes_out"); !out.empty()) line += out + " bytes out, " + text_of(entry, "bytes_in") + " in";
+  if (std::string out = text_of(entry, "bytes_out"); !out.empty())
+    line += out + " bytes out, " + text_of(entry, "bytes_in") + " in";
   while (line.ends_with(' ')) line.pop_back();
   return line;
 }
 
 std::string result_text(const json& result) {
-  std::string text = "session " + text_of(result, "session") + ": the agent ended with status " + text_of(result, "exit") + "\n";
+  std::string text =
+      "session " + text_of(result, "session") + ": the agent ended with status " + text_of(result, "exit") + "\n";
   const json& back = member(result, "back");
-  if (std::string error = text_of(back, "error"); !error.empty()) text += "the work could not be brought back: " + error + "\n";
+  if (std::string error = text_of(back, "error"); !error.empty())
+    text += "the work could not be brought back: " + error + "\n";
   // Ours, several lines: each is made harmless by itself.
   if (const json& told = member(back, "text"); told.is_string()) {
     std::string all = told.get<std::string>();
@@ -57,11 +61,13 @@ std::string result_text(const json& result) {
     }
   }
   const json& egress = member(result, "egress");
-  if (std::string allowed = text_of(egress, "allowed"); !allowed.empty()) text += allowed + " connections and requests were allowed\n";
+  if (std::string allowed = text_of(egress, "allowed"); !allowed.empty())
+    text += allowed + " connections and requests were allowed\n";
   if (const json& denied = member(egress, "denied"); denied.is_array() && !denied.empty()) {
     text += "blocked:\n";
     for (const json& entry : denied)
-      text += "  " + padded(text_of(entry, "host"), 40) + text_of(entry, "code") + ", " + text_of(entry, "count") + " times\n";
+      text += "  " + padded(text_of(entry, "host"), 40) + text_of(entry, "code") + ", " + text_of(entry, "count") +
+              " times\n";
   }
   const json& receipt = member(result, "receipt");
   if (member(receipt, "confirmed") == true) text += "everything of it is gone, confirmed by the engine\n";

@@ -1,4 +1,5 @@
-// What sessions leave, as lines for people. Hosts, paths and reasons are an agent's words: nothing in them reaches the terminal as a command.
+// What sessions leave, as lines for people. Hosts, paths and reasons are an agent's words: nothing in them reaches the
+// terminal as a command.
 #pragma once
 
 #include <nlohmann/json.hpp>

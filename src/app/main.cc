@@ -21,8 +21,7 @@ int main(int argc, char** argv) {
     return bottle::session::supervise(0);
   }
   // Nor this one: what the shells' completions ask.
-  if (argc >= 2 && std::strcmp(argv[1], "__complete") == 0)
-    return bottle::app::complete_main({argv + 2, argv + argc});
+  if (argc >= 2 && std::strcmp(argv[1], "__complete") == 0) return bottle::app::complete_main({argv + 2, argv + argc});
   // Nor this: what destroys a VM when its owner is dead (machine/reaper.h).
   if (argc == 3 && std::strcmp(argv[1], "reap") == 0) return bottle::app::reap_vm(argv[2]);
   // Nor this: what another machine's bottle asks for over ssh.

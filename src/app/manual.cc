@@ -12,8 +12,8 @@ namespace {
 using Kind = Block::Kind;
 
 [[noreturn]] void bad_page(std::string_view name, std::string_view line) {
-  std::fprintf(stderr, "the page of %.*s is not written as manual.h says: %.*s\n",
-               static_cast<int>(name.size()), name.data(), static_cast<int>(line.size()), line.data());
+  std::fprintf(stderr, "the page of %.*s is not written as manual.h says: %.*s\n", static_cast<int>(name.size()),
+               name.data(), static_cast<int>(line.size()), line.data());
   std::abort();
 }
 
@@ -58,19 +58,15 @@ Page parse_page(std::string_view name, std::string_view markdown) {
       page.title = line.substr(2, colon - 2);
       page.summary = line.substr(colon + 2);
     } else if (line.empty()) {
-      if (last && last->kind == Kind::code)
-        last->text += '\n';
-      else
-        open = false;
+      if (last && last->kind == Kind::code) last->text += '\n';
+      else open = false;
     } else if (line.starts_with("## ")) {
       section = line.substr(3);
       page.blocks.push_back({Kind::heading, section, {}, section});
       open = false;
     } else if (line.starts_with("    ")) {
-      if (last && last->kind == Kind::code)
-        last->text += line.substr(4) + '\n';
-      else
-        page.blocks.push_back({Kind::code, line.substr(4) + '\n', {}, section});
+      if (last && last->kind == Kind::code) last->text += line.substr(4) + '\n';
+      else page.blocks.push_back({Kind::code, line.substr(4) + '\n', {}, section});
       open = true;
     } else if (line.starts_with("- ")) {
       page.blocks.push_back(item_from(name, line, section));
@@ -92,8 +88,7 @@ Page parse_page(std::string_view name, std::string_view markdown) {
 std::map<std::string, std::string> Page::items(std::string_view command) const {
   std::map<std::string, std::string> found;
   for (const Block& block : blocks)
-    if (block.kind == Kind::item &&
-        (block.section == command || (command == title && block.section == "Options")))
+    if (block.kind == Kind::item && (block.section == command || (command == title && block.section == "Options")))
       for (const std::string& term : block.terms) found[term] = block.text;
   return found;
 }
@@ -108,8 +103,7 @@ std::string Page::about(std::string_view command) const {
 const std::vector<Page>& pages() {
   static const std::vector<Page> all = [] {
     std::vector<Page> parsed = {parse_page("bottle", page_text("bottle"))};
-    for (const CommandEntry& command : commands())
-      parsed.push_back(parse_page(command.name, page_text(command.name)));
+    for (const CommandEntry& command : commands()) parsed.push_back(parse_page(command.name, page_text(command.name)));
     return parsed;
   }();
   return all;

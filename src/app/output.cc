@@ -23,12 +23,11 @@ size_t columns(const std::string& text) {
 
 int report(const Error& error, bool json) {
   if (json) {
-    std::cerr << nlohmann::json{{"error",
-                                 {{"code", std::string(to_string(error.code))},
-                                  {"what", error.what},
-                                  {"todo", error.todo}}}}
-                     .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
-              << "\n";
+    std::cerr
+        << nlohmann::json{{"error",
+                           {{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}}}
+               .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+        << "\n";
   } else {
     std::cerr << "bottle: " << error.what << "\n";
     if (!error.todo.empty()) std::cerr << "        " << error.todo << "\n";
@@ -42,12 +41,8 @@ bool has_colour(int fd) {
   return ::isatty(fd) && !(no && *no) && !(term && std::strcmp(term, "dumb") == 0);
 }
 
-std::string dim(const std::string& text, int fd) {
-  return has_colour(fd) ? "\033[2m" + text + "\033[0m" : text;
-}
-std::string bold(const std::string& text, int fd) {
-  return has_colour(fd) ? "\033[1m" + text + "\033[0m" : text;
-}
+std::string dim(const std::string& text, int fd) { return has_colour(fd) ? "\033[2m" + text + "\033[0m" : text; }
+std::string bold(const std::string& text, int fd) { return has_colour(fd) ? "\033[1m" + text + "\033[0m" : text; }
 
 size_t output_width() {
   winsize size{};
@@ -92,12 +87,9 @@ std::string age(long long seconds) {
 
 std::string size_text(unsigned long long bytes) {
   char text[32];
-  if (bytes >= 1'000'000'000)
-    std::snprintf(text, sizeof text, "%.1f GB", static_cast<double>(bytes) / 1e9);
-  else if (bytes >= 1'000'000)
-    std::snprintf(text, sizeof text, "%llu MB", bytes / 1'000'000);
-  else
-    std::snprintf(text, sizeof text, "%llu KB", bytes / 1000);
+  if (bytes >= 1'000'000'000) std::snprintf(text, sizeof text, "%.1f GB", static_cast<double>(bytes) / 1e9);
+  else if (bytes >= 1'000'000) std::snprintf(text, sizeof text, "%llu MB", bytes / 1'000'000);
+  else std::snprintf(text, sizeof text, "%llu KB", bytes / 1000);
   return text;
 }
 

@@ -28,7 +28,8 @@ class Place {
   virtual Result<> prepare(const plan::Plan& plan, const Say& say) = 0;
   // Starts the session's supervisor. The launcher's end of the connection to it.
   virtual Result<int> start(session::Job job) = 0;
-  // The start is under way, and the machine shows itself: whether it is what the plan was made for. Values go there only after this.
+  // The start is under way, and the machine shows itself: whether it is what the plan was made for. Values go there
+  // only after this.
   virtual Result<> judge(const nlohmann::json&) { return {}; }
   // It is not, but a place that is made anew would be.
   virtual bool has_changed() const { return false; }
@@ -48,32 +49,36 @@ struct Transport {
 // Whether it can be: a name that is known, ports that are ports, a client that is here.
 Result<> check(const Transport& transport);
 // A mosh for that session, or why not said by `say` and null.
-std::function<std::unique_ptr<session::Typing>()> mosh_typing(session::FarSide far, const std::string& session, const Transport& transport, const Say& say);
+std::function<std::unique_ptr<session::Typing>()> mosh_typing(session::FarSide far, const std::string& session,
+                                                              const Transport& transport, const Say& say);
 
 // The same for a session whose record says where it is, once it is asked for.
-std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::string& session, const Transport& transport, const Say& say);
+std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::string& session,
+                                                                  const Transport& transport, const Say& say);
 
 // How to reach user@host[:port] from here.
 Result<session::Far> far_to(const std::string& target);
 
 struct RemoteOptions {
-  std::string target;  // user@host[:port]
+  std::string target;       // user@host[:port]
   bool interactive = true;  // ssh may ask
   bool allow_vpn = false;
-  bool fresh = false;       // nothing that is remembered of it counts
-  bool tunnel = false;      // secrets stay here
-  session::Token token;     // how the sign-in token gets there
+  bool fresh = false;    // nothing that is remembered of it counts
+  bool tunnel = false;   // secrets stay here
+  session::Token token;  // how the sign-in token gets there
   Transport transport;
 };
 // Connects; Code::denied for a machine that would be a way back to the operator.
 Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say);
 
 struct VmOptions {
-  std::string name;        // of the manifest's vms:
-  std::string ttl, idle;   // over the manifest's
+  std::string name;       // of the manifest's vms:
+  std::string ttl, idle;  // over the manifest's
   bool keep = false;
 };
-// A machine that is made for the session and destroyed with it. Nothing is made before start(). `way`: how secrets and keystrokes get there.
-Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOptions& way, const manifest::Manifest& manifest);
+// A machine that is made for the session and destroyed with it. Nothing is made before start(). `way`: how secrets and
+// keystrokes get there.
+Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOptions& way,
+                                        const manifest::Manifest& manifest);
 
 }  // namespace bottle::app

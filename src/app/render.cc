@@ -17,8 +17,7 @@ struct Piece {
 std::vector<Piece> pieces_of(const std::string& text) {
   std::vector<Piece> pieces;
   auto plain = [&](char c) {
-    if (pieces.empty() || pieces.back().style != Piece::Style::plain)
-      pieces.push_back({Piece::Style::plain, "", ""});
+    if (pieces.empty() || pieces.back().style != Piece::Style::plain) pieces.push_back({Piece::Style::plain, "", ""});
     pieces.back().text += c;
   };
   for (size_t i = 0; i < text.size(); ++i) {
@@ -32,11 +31,9 @@ std::vector<Piece> pieces_of(const std::string& text) {
     } else if (text[i] == '*' && (end = until("*", i + 1)) != std::string::npos) {
       pieces.push_back({Piece::Style::italic, text.substr(i + 1, end - i - 1), ""});
       i = end;
-    } else if (text[i] == '[' && (end = until("](", i)) != std::string::npos &&
-               until(")", end) != std::string::npos) {
+    } else if (text[i] == '[' && (end = until("](", i)) != std::string::npos && until(")", end) != std::string::npos) {
       size_t close = until(")", end);
-      pieces.push_back(
-          {Piece::Style::link, text.substr(i + 1, end - i - 1), text.substr(end + 2, close - end - 2)});
+      pieces.push_back({Piece::Style::link, text.substr(i + 1, end - i - 1), text.substr(end + 2, close - end - 2)});
       i = close;
     } else {
       plain(text[i]);
@@ -48,8 +45,7 @@ std::vector<Piece> pieces_of(const std::string& text) {
 std::string plain_text(const std::string& text) {
   std::string out;
   for (const Piece& piece : pieces_of(text))
-    out +=
-        piece.style == Piece::Style::link && piece.link.ends_with(".md") ? "docs/" + piece.link : piece.text;
+    out += piece.style == Piece::Style::link && piece.link.ends_with(".md") ? "docs/" + piece.link : piece.text;
   return out;
 }
 
@@ -88,10 +84,8 @@ constexpr size_t kTermColumn = 26;
 
 std::string item_line(const std::string& term, const std::string& text, size_t width) {
   std::string out = "  " + term;
-  if (columns(out) + 2 > kTermColumn)
-    out += '\n' + std::string(kTermColumn, ' ');
-  else
-    out += std::string(kTermColumn - columns(out), ' ');
+  if (columns(out) + 2 > kTermColumn) out += '\n' + std::string(kTermColumn, ' ');
+  else out += std::string(kTermColumn - columns(out), ' ');
   return out + wrapped(text, kTermColumn, width);
 }
 
@@ -99,20 +93,13 @@ std::string item_line(const std::string& term, const std::string& text, size_t w
 std::string roff_text(std::string_view text) {
   std::string out;
   for (char c : text) {
-    if (c == '\\')
-      out += "\\e";
-    else if (c == '-')
-      out += "\\-";
-    else if (c == '~')
-      out += "\\(ti";
-    else if (c == '^')
-      out += "\\(ha";
-    else if (c == '`')
-      out += "\\(ga";
-    else if (c == '\'')
-      out += "\\(aq";
-    else
-      out += c;
+    if (c == '\\') out += "\\e";
+    else if (c == '-') out += "\\-";
+    else if (c == '~') out += "\\(ti";
+    else if (c == '^') out += "\\(ha";
+    else if (c == '`') out += "\\(ga";
+    else if (c == '\'') out += "\\(aq";
+    else out += c;
   }
   return out;
 }
@@ -122,8 +109,8 @@ std::string roff_line(const std::string& text) {
   for (const Piece& piece : pieces_of(text)) {
     bool strong = piece.style == Piece::Style::code || piece.style == Piece::Style::bold;
     bool slanted = piece.style == Piece::Style::italic || piece.style == Piece::Style::link;
-    std::string inner = roff_text(
-        piece.style == Piece::Style::link && piece.link.ends_with(".md") ? "docs/" + piece.link : piece.text);
+    std::string inner =
+        roff_text(piece.style == Piece::Style::link && piece.link.ends_with(".md") ? "docs/" + piece.link : piece.text);
     out += strong ? "\\fB" + inner + "\\fR" : slanted ? "\\fI" + inner + "\\fR" : inner;
   }
   return (out.starts_with(".") || out.starts_with("'") ? "\\&" + out : out) + "\n";
@@ -141,9 +128,8 @@ std::string roff_code(const std::string& text) {
 }
 
 std::string upper(std::string text) {
-  std::ranges::transform(text, text.begin(), [](unsigned char c) {
-    return static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
-  });
+  std::ranges::transform(text, text.begin(),
+                         [](unsigned char c) { return static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c); });
   return text;
 }
 
@@ -184,8 +170,7 @@ std::string overview(size_t width, bool bold) {
   for (const Page& page : pages())
     if (page.name != "bottle") out += item_line(page.name, page.summary, width);
   return out + "\n" +
-         wrapped("bottle help COMMAND shows a command's page. Exit status: the agent's own; 125 is ours.", 0,
-                 width);
+         wrapped("bottle help COMMAND shows a command's page. Exit status: the agent's own; 125 is ours.", 0, width);
 }
 
 std::string to_roff(const Page& page) {

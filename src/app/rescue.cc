@@ -31,8 +31,8 @@ bool has_work(const Record& record) {
   return view && view->running && !view->home && view->vm.is_object();
 }
 
-// A new supervisor takes the session over, ends the agent, fetches its work and destroys the VM. Bounded by what it does: minutes. Whether
-// the VM may go.
+// A new supervisor takes the session over, ends the agent, fetches its work and destroys the VM. Bounded by what it
+// does: minutes. Whether the VM may go.
 bool bring_home(const Record& record) {
   if (!has_work(record)) return true;
   if (auto fd = join(record.vm.session, {.stop = true})) (void)session::relay(UniqueFd(*fd).get(), {.quiet = true});
@@ -65,8 +65,9 @@ bool hold_unfetched(const Record& record) {
 }
 
 std::string tell_held(const Record& record) {
-  return "VM " + record.vm.name + " holds work of session " + record.vm.session + " that could not be fetched: `bottle cleanup` tries again; in " +
-         age(record.until - machine::now_seconds()) + " the VM is destroyed, and the work with it";
+  return "VM " + record.vm.name + " holds work of session " + record.vm.session +
+         " that could not be fetched: `bottle cleanup` tries again; in " + age(record.until - machine::now_seconds()) +
+         " the VM is destroyed, and the work with it";
 }
 
 bool forget_session_without_vm(const std::string& session) {
@@ -93,7 +94,8 @@ void look_after_vms(const std::function<void(const std::string&)>& say) {
     if ((!left && !record->held) || machine::reaper_alive(name, places())) continue;
     auto started = machine::start_reaper(name, places(), hook_environment(), path_to_self());
     if (!started) say("VM " + name + ": " + started.error().what);
-    else if (!record->held) say("VM " + name + " was left by who made it: its work is fetched and it is destroyed, in the background");
+    else if (!record->held)
+      say("VM " + name + " was left by who made it: its work is fetched and it is destroyed, in the background");
   }
   for (const auto& session : names_in(directories().sessions)) forget_session_without_vm(session);
 }

@@ -16,8 +16,7 @@ namespace {
 using nlohmann::json;
 
 Result<std::string> named(const std::string& wanted, const std::vector<std::string>& names) {
-  if (wanted.find('/') != std::string::npos)
-    return fail(Code::invalid, "'" + wanted + "' is no session name");
+  if (wanted.find('/') != std::string::npos) return fail(Code::invalid, "'" + wanted + "' is no session name");
   if (std::ranges::find(names, wanted) != names.end()) return wanted;
   return fail(Code::not_found, "there is no session '" + wanted + "'",
               names.empty() ? "there is none at all" : manifest::suggest(wanted, names));
@@ -65,16 +64,21 @@ Result<std::string> finished_session(const std::string& wanted) {
 
 Result<std::string> new_session(const std::string& name, const std::string& workspace) {
   constexpr size_t kLongest = 32;  // it is part of a socket's path
-  if (name.size() > kLongest || name.starts_with('-') || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos)
-    return fail(Code::invalid, "'" + name + "' cannot be a session's name", "a-z, 0-9 and -, at most " + std::to_string(kLongest) + " of them, the first no -");
+  if (name.size() > kLongest || name.starts_with('-') ||
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos)
+    return fail(Code::invalid, "'" + name + "' cannot be a session's name",
+                "a-z, 0-9 and -, at most " + std::to_string(kLongest) + " of them, the first no -");
   auto d = directories();
   struct stat s{};
-  if (::lstat((d.sessions + "/" + name).c_str(), &s) == 0) return fail(Code::conflict, "there is a session " + name + " already", "see `bottle list`");
+  if (::lstat((d.sessions + "/" + name).c_str(), &s) == 0)
+    return fail(Code::conflict, "there is a session " + name + " already", "see `bottle list`");
   if (std::string results = d.results + "/" + name; ::lstat(results.c_str(), &s) == 0)
-    return fail(Code::conflict, "there was a session " + name + ", and its results are in " + results, "take another name, or remove them");
+    return fail(Code::conflict, "there was a session " + name + ", and its results are in " + results,
+                "take another name, or remove them");
   auto refs = capture({.argv = {"git", "-C", workspace, "for-each-ref", "--count=1", "refs/bottle/" + name}});
   if (refs && refs->status == 0 && !refs->out.empty())
-    return fail(Code::conflict, "there was a session " + name + ", and its work is on refs/bottle/" + name, "take another name, or delete those refs");
+    return fail(Code::conflict, "there was a session " + name + ", and its work is on refs/bottle/" + name,
+                "take another name, or delete those refs");
   return name;
 }
 
@@ -88,9 +92,14 @@ json sessions() {
     auto view = session::read_ledger(directory + "/" + name);
     info["session"] = name;
     if (!info.contains("state")) info["state"] = "starting";
-    // On another machine the agent goes on without an owner here: `bottle attach` gives it one. Or it has ended, and its last owner said what is left.
+    // On another machine the agent goes on without an owner here: `bottle attach` gives it one. Or it has ended, and
+    // its last owner said what is left.
     bool ended = info["state"] == "unfetched" || info["state"] == "left behind";
-    if (!view || !view->owner.alive()) info["state"] = !view ? "dead" : view->remote.is_object() ? (ended ? info["state"] : "unattended") : view->work ? "held" : "dead";
+    if (!view || !view->owner.alive())
+      info["state"] = !view                      ? "dead"
+                      : view->remote.is_object() ? (ended ? info["state"] : "unattended")
+                      : view->work               ? "held"
+                                                 : "dead";
     all.push_back(std::move(info));
   }
   return all;

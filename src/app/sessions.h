@@ -18,7 +18,8 @@ Result<std::string> running_session(const std::string& wanted);
 // The same among those that left results; the newest when nothing is named.
 Result<std::string> finished_session(const std::string& wanted);
 
-// The name that an operator gives to a session of `workspace`, if nothing is or was called that: what an earlier one left is found by its name.
+// The name that an operator gives to a session of `workspace`, if nothing is or was called that: what an earlier one
+// left is found by its name.
 Result<std::string> new_session(const std::string& name, const std::string& workspace);
 
 // What info.json says of each session, with "session" and "state": starting, running, dead (its owner is gone)

@@ -18,7 +18,8 @@ const auto kBegan = std::chrono::steady_clock::now();
 // "1.24 s": since the program began.
 std::string elapsed() {
   char text[32];
-  std::snprintf(text, sizeof text, "%5.2f s", std::chrono::duration<double>(std::chrono::steady_clock::now() - kBegan).count());
+  std::snprintf(text, sizeof text, "%5.2f s",
+                std::chrono::duration<double>(std::chrono::steady_clock::now() - kBegan).count());
   return text;
 }
 
@@ -46,11 +47,12 @@ void show_event(const json& event, const Output& output) {
     std::cerr << dim(elapsed() + "  self-test passed, the agent runs (session " + event.value("session", "") + ")")
               << end;
   if (kind == "guard-lost") std::cerr << "bottle: " << event.value("what", "") << end;
-  if (kind == "link-lost" || kind == "link-trying" || kind == "warning") std::cerr << "bottle: " << event.value("what", "") << end;
+  if (kind == "link-lost" || kind == "link-trying" || kind == "warning")
+    std::cerr << "bottle: " << event.value("what", "") << end;
   if (kind == "link-back") std::cerr << dim("· connected again") << end;
-  if (kind == "vm")
-    std::cerr << dim("· VM " + event.value("name", "") + " is up") << end;
-  if (kind == "missed") std::cerr << "bottle: " << event.value("bytes", 0) << " bytes of output were too many to keep" << end;
+  if (kind == "vm") std::cerr << dim("· VM " + event.value("name", "") + " is up") << end;
+  if (kind == "missed")
+    std::cerr << "bottle: " << event.value("bytes", 0) << " bytes of output were too many to keep" << end;
   if (kind == "guard-error") std::cerr << "bottle: the guard: " << event.value("what", "") << end;
   if (kind == "typing-ended") std::cerr << "bottle: mosh has ended; the terminal goes over ssh" << end;
   if (kind == "guard-back") std::cerr << "bottle: the guard is back with the same policy" << end;
@@ -76,29 +78,41 @@ void show_result(const json& result, const Output& output) {
                 << entry.value("count", 0) << "×)\n";
     std::string rules;
     for (const auto& entry : denied)
-      if (std::string rule = entry.value("allow", ""); !rule.empty() && rules.find("  - " + rule + "\n") == std::string::npos)
+      if (std::string rule = entry.value("allow", "");
+          !rule.empty() && rules.find("  - " + rule + "\n") == std::string::npos)
         rules += "  - " + rule + "\n";
     std::string bottle = result.value("bottle", "");
     if (!rules.empty())
-      std::cerr << "To allow, under bottles." << bottle << ".egress.allow, or: bottle allow --bottle " << bottle << " --save HOST\n" << rules;
+      std::cerr << "To allow, under bottles." << bottle << ".egress.allow, or: bottle allow --bottle " << bottle
+                << " --save HOST\n"
+                << rules;
     std::cerr << dim("  all decisions: bottle logs --egress " + result.value("session", "")) << "\n";
   }
   if (egress.contains("recorded")) {
-    std::cerr << "\nRECORD MODE: the session would have needed, under bottles." << result.value("bottle", "") << ".egress.allow:\n";
+    std::cerr << "\nRECORD MODE: the session would have needed, under bottles." << result.value("bottle", "")
+              << ".egress.allow:\n";
     for (const auto& rule : egress["recorded"]) std::cerr << "  - " << rule.get<std::string>() << "\n";
     if (egress["recorded"].empty()) std::cerr << dim("  nothing more than it has") << "\n";
   }
   auto receipt = result.value("receipt", json::object());
   if (auto vm = receipt.value("vm", json::object()); !vm.empty()) {
-    if (vm.value("kept", false)) std::cerr << "bottle: the VM " << vm.value("name", "") << " stays (" << vm.value("why", "") << "): bottle vm list\n";
+    if (vm.value("kept", false))
+      std::cerr << "bottle: the VM " << vm.value("name", "") << " stays (" << vm.value("why", "")
+                << "): bottle vm list\n";
     else if (vm.value("confirmed", false))
-      std::cerr << dim("VM " + vm.value("name", "") + when("made", vm.value("made", int64_t{0})) + when("destroyed", vm.value("at", int64_t{0})) + ", with all that was on it: confirmed by " + vm.value("confirmed_by", "its provider")) << "\n";
+      std::cerr << dim("VM " + vm.value("name", "") + when("made", vm.value("made", int64_t{0})) +
+                       when("destroyed", vm.value("at", int64_t{0})) + ", with all that was on it: confirmed by " +
+                       vm.value("confirmed_by", "its provider"))
+                << "\n";
   }
   bool confirmed = receipt.value("confirmed", false), fetched = !back.contains("error");
   if (confirmed && receipt.contains("vm")) return;  // the engine went with all the rest
   auto left = receipt.value("left", json::array());
   if (confirmed)
-    std::cerr << dim("Gone, confirmed by the engine" + (receipt.contains("machine") ? " on " + receipt.value("machine", "") : "") + ": container, guard, network.") << "\n";
+    std::cerr << dim("Gone, confirmed by the engine" +
+                     (receipt.contains("machine") ? " on " + receipt.value("machine", "") : "") +
+                     ": container, guard, network.")
+              << "\n";
   else if (left.empty() && fetched && !receipt.contains("vm"))
     std::cerr << "bottle: nobody has confirmed that container, guard and network are gone; run `bottle cleanup`\n";
   for (const auto& what : confirmed ? json::array() : left)

@@ -13,8 +13,7 @@ TEST(Starter, IsAManifestThatHolds) {
   auto parsed = manifest::parse({"bottle.yaml", kStarter});
   ASSERT_TRUE(parsed) << parsed.error().what;
   EXPECT_TRUE(parsed->agents.contains("claude"));
-  EXPECT_TRUE(parsed->bottles.at("work").egress.allow.empty())
-      << "nothing is open that the operator did not open";
+  EXPECT_TRUE(parsed->bottles.at("work").egress.allow.empty()) << "nothing is open that the operator did not open";
 }
 
 // What it offers as a comment must hold too when the operator takes the # away.
@@ -28,12 +27,9 @@ TEST(Starter, ItsCommentedKeysHold) {
     }
     size_t hash = line.find("# ");
     size_t first = line.find_first_not_of(' ');
-    bool prose =
-        hash == 0 || line.find("A bottle is") != line.npos || line.find("The same, for") != line.npos;
-    if (line == "      allow: []")
-      line = "", allow = true;
-    else if (!prose && hash == first && hash != line.npos)
-      line.erase(hash, 2);
+    bool prose = hash == 0 || line.find("A bottle is") != line.npos || line.find("The same, for") != line.npos;
+    if (line == "      allow: []") line = "", allow = true;
+    else if (!prose && hash == first && hash != line.npos) line.erase(hash, 2);
     text += line + "\n";
     line.clear();
   }

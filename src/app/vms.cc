@@ -46,7 +46,9 @@ Baked baked_for(const manifest::Vm& vm) {
   auto record = text ? json::parse(*text, nullptr, false) : json();
   Baked baked;
   try {
-    if (record.is_object()) baked = {record.value("image", ""), record.value("program", ""), record.value("roots", ""), record.value("agents", std::vector<std::string>())};
+    if (record.is_object())
+      baked = {record.value("image", ""), record.value("program", ""), record.value("roots", ""),
+               record.value("agents", std::vector<std::string>())};
   } catch (const json::type_error&) {
     return {};  // not ours
   }
@@ -54,8 +56,8 @@ Baked baked_for(const manifest::Vm& vm) {
 }
 
 Result<std::vector<machine::Ask>> whom_to_ask() {
-  // This machine, whatever the operator wrote a provider for, and what the manifest names. Other clouds are not asked on the
-  // chance that their command is signed in: that would cost seconds, and tell them.
+  // This machine, whatever the operator wrote a provider for, and what the manifest names. Other clouds are not asked
+  // on the chance that their command is signed in: that would cost seconds, and tell them.
   std::vector<machine::Ask> ask = {{"qemu", {}, false}};
   auto places = machine::Places::from(environment());
   for (const auto& name : names_in(places.config + "/providers"))
@@ -71,14 +73,17 @@ Result<manifest::Vm> vm_of(const manifest::Manifest& manifest, const std::string
     std::vector<std::string> known;
     for (const auto& [other, vm] : manifest.vms) known.push_back(other);
     return fail(Code::not_found, "the manifest has no VM '" + name + "'",
-                known.empty() ? "add one to ~/.config/bottle/bottle.yaml: vms: {" + name + ": {provider: qemu}}" : manifest::suggest(name, known));
+                known.empty() ? "add one to ~/.config/bottle/bottle.yaml: vms: {" + name + ": {provider: qemu}}"
+                              : manifest::suggest(name, known));
   }
   manifest::Vm vm = it->second;
-  if (std::string image = baked_for(vm).image; !image.empty() && !vm.options.contains("image")) vm.options["image"] = image;
+  if (std::string image = baked_for(vm).image; !image.empty() && !vm.options.contains("image"))
+    vm.options["image"] = image;
   return vm;
 }
 
-Result<std::string> bake(const std::string& name, std::vector<std::string> agents, const std::function<void(const std::string&)>& say) {
+Result<std::string> bake(const std::string& name, std::vector<std::string> agents,
+                         const std::function<void(const std::string&)>& say) {
   auto manifest = TRY(load_manifest("/nonexistent"));
   session::BakeJob job;
   job.spec = TRY(vm_spec(manifest, name, "vm" + random_hex(4)));
@@ -109,14 +114,17 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
   auto image = TRY(session::bake_vm(job, say));
   TRY(make_directories(baked_record(vm).substr(0, baked_record(vm).rfind('/'))));
   TRY(write_file_atomically(baked_record(vm), json{{"image", image},
-                                                     {"program", job.far.program},
-                                                     {"roots", content_hash(job.roots)},
-                                                     {"agents", job.images},
-                                                     {"made", machine::now_seconds()}}.dump() + "\n"));
+                                                   {"program", job.far.program},
+                                                   {"roots", content_hash(job.roots)},
+                                                   {"agents", job.images},
+                                                   {"made", machine::now_seconds()}}
+                                                      .dump() +
+                                                  "\n"));
   return image;
 }
 
-Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::string& name, const std::string& session) {
+Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::string& name,
+                                const std::string& session) {
   auto vm = TRY(vm_of(manifest, name));
   machine::VmSpec spec;
   spec.session = session;
@@ -135,15 +143,25 @@ Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::s
 
 Result<uint64_t> seconds_of(const std::string& flag, const std::string& text) {
   if (!manifest::valid(manifest::Type::duration, text))
-    return fail(Code::invalid, flag + " " + text + ": expected " + std::string(manifest::kind(manifest::Type::duration).expect));
+    return fail(Code::invalid,
+                flag + " " + text + ": expected " + std::string(manifest::kind(manifest::Type::duration).expect));
   return manifest::to_duration(text);
 }
 
 json to_json(const machine::Found& found) {
   auto made = found.record ? std::optional<int64_t>(found.record->made) : parse_time(found.listed.created);
-  json j = {{"name", found.listed.name}, {"id", found.listed.id}, {"provider", found.provider}, {"kind", found.listed.kind}, {"state", state_of(found)},
-            {"session", found.listed.session}, {"mine", found.mine}, {"reaper", found.reaper}, {"cost_per_hour", found.listed.cost_per_hour},
-            {"age", nullptr}, {"ends_in", nullptr}, {"keep", found.record && found.record->keep}};
+  json j = {{"name", found.listed.name},
+            {"id", found.listed.id},
+            {"provider", found.provider},
+            {"kind", found.listed.kind},
+            {"state", state_of(found)},
+            {"session", found.listed.session},
+            {"mine", found.mine},
+            {"reaper", found.reaper},
+            {"cost_per_hour", found.listed.cost_per_hour},
+            {"age", nullptr},
+            {"ends_in", nullptr},
+            {"keep", found.record && found.record->keep}};
   if (made) j["age"] = std::max<int64_t>(0, machine::now_seconds() - *made);
   if (found.record) j["ends_in"] = found.record->until - machine::now_seconds();
   return j;
@@ -151,37 +169,62 @@ json to_json(const machine::Found& found) {
 
 json to_json(const machine::Vm& vm) {
   const auto& t = vm.timings;
-  return {{"name", vm.name}, {"id", vm.id}, {"provider", vm.provider}, {"session", vm.record.vm.session}, {"cost_per_hour", vm.cost_per_hour}, {"engine", vm.engine},
-          {"ssh", {{"user", vm.target.user}, {"host", vm.target.host}, {"port", vm.target.port}, {"known_hosts", vm.target.known_hosts},
-                   {"host_key_alias", vm.target.host_key_alias}, {"identity", vm.target.identity}}},
-          {"seconds", {{"created", t.created}, {"address", t.address}, {"ssh", t.ssh}, {"rotated", t.rotated}, {"engine", t.engine}}}};
+  return {
+      {"name", vm.name},
+      {"id", vm.id},
+      {"provider", vm.provider},
+      {"session", vm.record.vm.session},
+      {"cost_per_hour", vm.cost_per_hour},
+      {"engine", vm.engine},
+      {"ssh",
+       {{"user", vm.target.user},
+        {"host", vm.target.host},
+        {"port", vm.target.port},
+        {"known_hosts", vm.target.known_hosts},
+        {"host_key_alias", vm.target.host_key_alias},
+        {"identity", vm.target.identity}}},
+      {"seconds",
+       {{"created", t.created}, {"address", t.address}, {"ssh", t.ssh}, {"rotated", t.rotated}, {"engine", t.engine}}}};
 }
 
 Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
   machine::DestroyOptions options;
   options.environment = environment();
   auto places = machine::Places::from(options.environment);
-  auto inventory = machine::take_inventory(places, options.environment, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {});
+  auto inventory =
+      machine::take_inventory(places, options.environment, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {});
   json receipts = json::array();
   for (const auto& found : inventory.all) {
     if (!found.orphan || (dry_run && found.record && found.record->held)) continue;
     std::string name = found.listed.name.empty() ? found.listed.id : found.listed.name;
     if (dry_run) {
-      receipts.push_back({{"session", found.listed.session}, {"kind", found.listed.kind}, {"name", name}, {"provider", found.provider}});
-      if (!output.json) std::cout << "would destroy " << found.listed.kind << " " << name << " at " << found.provider << "\n";
+      receipts.push_back({{"session", found.listed.session},
+                          {"kind", found.listed.kind},
+                          {"name", name},
+                          {"provider", found.provider}});
+      if (!output.json)
+        std::cout << "would destroy " << found.listed.kind << " " << name << " at " << found.provider << "\n";
       continue;
     }
     if (!machine::still_orphan(found, places)) continue;
     if (found.record && hold_unfetched(*found.record)) {
       std::string why = tell_held(*found.record);
       if (!output.json) std::cerr << "bottle: " << why << "\n";
-      receipts.push_back({{"session", found.record->vm.session}, {"kind", "vm"}, {"name", name}, {"provider", found.provider}, {"confirmed", false}, {"held", true}, {"left", {why}}});
+      receipts.push_back({{"session", found.record->vm.session},
+                          {"kind", "vm"},
+                          {"name", name},
+                          {"provider", found.provider},
+                          {"confirmed", false},
+                          {"held", true},
+                          {"left", {why}}});
       clean = false;
       continue;
     }
     auto gone = machine::destroy_found(found, places, options, {});
     clean = tell_destroyed(gone, name, output) && clean;
-    receipts.push_back(gone ? to_json(*gone) : json{{"kind", "vm"}, {"name", name}, {"confirmed", false}, {"left", {gone.error().what}}});
+    receipts.push_back(gone
+                           ? to_json(*gone)
+                           : json{{"kind", "vm"}, {"name", name}, {"confirmed", false}, {"left", {gone.error().what}}});
   }
   for (const auto& [provider, why] : inventory.silent) {
     std::cerr << "bottle: provider " << provider << " could not be asked: " << why << "\n";
@@ -193,10 +236,8 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
 bool tell_destroyed(const Result<machine::Destroyed>& gone, const std::string& name, const Output& output) {
   bool clean = gone && gone->confirmed;
   if (output.json) return clean;
-  if (clean)
-    std::cout << "destroyed " << name << " (" << gone->confirmed_by << ")\n";
-  else if (!gone)
-    std::cerr << "bottle: " << name << ": " << gone.error().what << "\n";
+  if (clean) std::cout << "destroyed " << name << " (" << gone->confirmed_by << ")\n";
+  else if (!gone) std::cerr << "bottle: " << name << ": " << gone.error().what << "\n";
   else
     for (const auto& what : gone->left) std::cerr << "bottle: left behind: " << what << "\n";
   return clean;

@@ -46,8 +46,7 @@ std::map<std::string, std::string> environment() {
   std::map<std::string, std::string> variables;
   for (char** entry = environ; *entry; ++entry) {
     std::string text = *entry;
-    if (size_t eq = text.find('='); eq != std::string::npos)
-      variables[text.substr(0, eq)] = text.substr(eq + 1);
+    if (size_t eq = text.find('='); eq != std::string::npos) variables[text.substr(0, eq)] = text.substr(eq + 1);
   }
   return variables;
 }
@@ -63,7 +62,9 @@ std::map<std::string, std::string> hook_environment() {
 }
 
 void withhold_secrets(const manifest::Manifest& manifest) {
-  for (const char* known : {"CLAUDE_BOTTLE_OAUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY"}) ::unsetenv(known);
+  for (const char* known : {"CLAUDE_BOTTLE_OAUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY",
+                            "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY"})
+    ::unsetenv(known);
   for (const auto& [name, bottle] : manifest.bottles)
     for (const auto& [secret_name, secret] : bottle.secrets)
       if (secret.from.starts_with("env:")) ::unsetenv(secret.from.substr(4).c_str());
@@ -74,8 +75,7 @@ session::Directories directories() { return session::Directories::from(environme
 Result<std::vector<manifest::File>> policy_files() {
   auto d = directories();
   std::vector<std::string> policy;
-  for (const std::string& path :
-       {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"})
+  for (const std::string& path : {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"})
     if (exists(path)) policy.push_back(path);
   return read_all(policy);
 }
@@ -110,9 +110,7 @@ plan::Facts gather_facts(const std::string& workspace) {
   return facts;
 }
 
-Result<docker::Engine> connect_engine() {
-  return docker::Engine::connect(TRY(docker::find_endpoint(environment())));
-}
+Result<docker::Engine> connect_engine() { return docker::Engine::connect(TRY(docker::find_endpoint(environment()))); }
 
 std::string public_roots() {
   std::vector<std::string> places = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
@@ -147,7 +145,8 @@ namespace {
 double await_engine() {
   auto until = std::chrono::steady_clock::now() + std::chrono::minutes(5);
   while (std::chrono::steady_clock::now() < until) {
-    if (connect_engine()) return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    if (connect_engine())
+      return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   return 0;
@@ -162,10 +161,8 @@ int run_far(const std::vector<std::string>& words) {
   world.directories = directories();
   world.path_to_self = path_to_self();
   auto endpoint = docker::find_endpoint(environment());
-  if (endpoint)
-    world.engine_socket = endpoint->socket;
-  else
-    world.engine_error = endpoint.error().what;
+  if (endpoint) world.engine_socket = endpoint->socket;
+  else world.engine_error = endpoint.error().what;
   return session::far_main(world, words);
 }
 

@@ -14,8 +14,8 @@
 namespace bottle::app {
 
 std::map<std::string, std::string> environment();
-// Takes the variables that hold secrets out of this process's environment: what it starts from now on (ssh, which stays behind for
-// its connection) does not inherit them. A copy of environment() must have been made before.
+// Takes the variables that hold secrets out of this process's environment: what it starts from now on (ssh, which stays
+// behind for its connection) does not inherit them. A copy of environment() must have been made before.
 void withhold_secrets(const manifest::Manifest& manifest);
 session::Directories directories();
 // What a provider's hooks may see: the operator's environment without the agents' own credentials.

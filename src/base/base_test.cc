@@ -36,7 +36,9 @@ TEST(Fingerprint, IsThatOfTheWholeHoweverItComes) {
   }
   std::set<std::string> names = {content_hash("")};
   for (size_t length = 1; length <= 64; ++length)
-    for (char c : {'\0', '\1', '\x80'}) names.insert(content_hash(std::string(length, 'a') + c)), names.insert(content_hash(c + std::string(length, 'a')));
+    for (char c : {'\0', '\1', '\x80'})
+      names.insert(content_hash(std::string(length, 'a') + c)),
+          names.insert(content_hash(c + std::string(length, 'a')));
   EXPECT_EQ(names.size(), 1u + 64 * 6);
 }
 
@@ -83,7 +85,9 @@ TEST(Process, TimeAndSizeAreBounded) {
 
 #ifdef __linux__
 TEST(Process, WhatItMayTakeIsLimitedForItAndWhatItStarts) {
-  Command command{.argv = {"/bin/sh", "-c", "sleep 0.2; sh -c 'ulimit -d; ulimit -f'"}, .most_memory = 64 << 20, .most_written = 1 << 20};
+  Command command{.argv = {"/bin/sh", "-c", "sleep 0.2; sh -c 'ulimit -d; ulimit -f'"},
+                  .most_memory = 64 << 20,
+                  .most_written = 1 << 20};
   EXPECT_EQ(capture(command).value().out, "65536\n2048\n");  // of 1024 and of 512 bytes
 }
 #endif

@@ -6,17 +6,28 @@ namespace bottle {
 
 std::string_view to_string(Code code) {
   switch (code) {
-    case Code::invalid: return "invalid";
-    case Code::not_found: return "not_found";
-    case Code::denied: return "denied";
-    case Code::conflict: return "conflict";
-    case Code::unavailable: return "unavailable";
-    case Code::timed_out: return "timed_out";
-    case Code::canceled: return "canceled";
-    case Code::closed: return "closed";
-    case Code::limit: return "limit";
-    case Code::protocol: return "protocol";
-    case Code::internal: return "internal";
+    case Code::invalid:
+      return "invalid";
+    case Code::not_found:
+      return "not_found";
+    case Code::denied:
+      return "denied";
+    case Code::conflict:
+      return "conflict";
+    case Code::unavailable:
+      return "unavailable";
+    case Code::timed_out:
+      return "timed_out";
+    case Code::canceled:
+      return "canceled";
+    case Code::closed:
+      return "closed";
+    case Code::limit:
+      return "limit";
+    case Code::protocol:
+      return "protocol";
+    case Code::internal:
+      return "internal";
   }
   return "internal";
 }
@@ -24,14 +35,38 @@ std::string_view to_string(Code code) {
 std::unexpected<Error> fail_errno(std::string_view doing, int number) {
   Code code = Code::internal;
   switch (number) {
-    case ENOENT: case ESRCH: code = Code::not_found; break;
-    case EACCES: case EPERM: code = Code::denied; break;
-    case EEXIST: case EBUSY: code = Code::conflict; break;
-    case ECONNREFUSED: case EHOSTUNREACH: case ENETUNREACH: code = Code::unavailable; break;
-    case ETIMEDOUT: code = Code::timed_out; break;
-    case EPIPE: case ECONNRESET: code = Code::closed; break;
-    case ENOSPC: case EMFILE: case ENFILE: case ENOMEM: code = Code::limit; break;
-    default: break;
+    case ENOENT:
+    case ESRCH:
+      code = Code::not_found;
+      break;
+    case EACCES:
+    case EPERM:
+      code = Code::denied;
+      break;
+    case EEXIST:
+    case EBUSY:
+      code = Code::conflict;
+      break;
+    case ECONNREFUSED:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+      code = Code::unavailable;
+      break;
+    case ETIMEDOUT:
+      code = Code::timed_out;
+      break;
+    case EPIPE:
+    case ECONNRESET:
+      code = Code::closed;
+      break;
+    case ENOSPC:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      code = Code::limit;
+      break;
+    default:
+      break;
   }
   return fail(code, std::string(doing) + ": " + std::strerror(number));
 }

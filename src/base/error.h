@@ -10,7 +10,19 @@
 namespace bottle {
 
 // Few and behavioural: a caller branches on the code, a person reads the text.
-enum class Code { invalid, not_found, denied, conflict, unavailable, timed_out, canceled, closed, limit, protocol, internal };
+enum class Code {
+  invalid,
+  not_found,
+  denied,
+  conflict,
+  unavailable,
+  timed_out,
+  canceled,
+  closed,
+  limit,
+  protocol,
+  internal
+};
 
 std::string_view to_string(Code code);
 
@@ -41,9 +53,9 @@ std::unexpected<Error> fail_errno(std::string_view doing, int number = errno);
 
 // TRY(expr): the value of a Result, or return its error from this function. Never inside a braced initialiser:
 // members that are already built would leak.
-#define TRY(...)                                                            \
-  __extension__({                                                           \
-    auto&& try_result_ = (__VA_ARGS__);                                     \
+#define TRY(...)                                                              \
+  __extension__({                                                             \
+    auto&& try_result_ = (__VA_ARGS__);                                       \
     if (!try_result_) return std::unexpected(std::move(try_result_.error())); \
-    std::move(try_result_).operator*();                                     \
+    std::move(try_result_).operator*();                                       \
   })

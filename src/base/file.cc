@@ -25,7 +25,8 @@ Result<std::string> read_all(int fd, const std::string& path, size_t limit) {
     if (n < 0) return fail_errno("reading " + path);
     if (n == 0) return out;
     out.append(buffer, static_cast<size_t>(n));
-    if (out.size() > limit) return fail(Code::limit, "reading " + path + ": larger than " + std::to_string(limit) + " bytes");
+    if (out.size() > limit)
+      return fail(Code::limit, "reading " + path + ": larger than " + std::to_string(limit) + " bytes");
   }
 }
 

@@ -1,7 +1,7 @@
 #include "base/ids.h"
 
-#include <unistd.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -24,8 +24,8 @@ std::string random_hex(int bytes) {
 
 namespace {
 
-// As FNV-1a, but eight bytes a step: programs of many megabytes are named at each start. The shift brings the upper half's
-// differences down, which a multiplication alone never does.
+// As FNV-1a, but eight bytes a step: programs of many megabytes are named at each start. The shift brings the upper
+// half's differences down, which a multiplication alone never does.
 uint64_t mixed(uint64_t hash, uint64_t word) {
   hash = (hash ^ word) * 1099511628211ull;
   return hash ^ hash >> 29;

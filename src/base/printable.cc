@@ -12,7 +12,8 @@ std::string printable(std::string_view text, size_t most) {
     else out += c < 0x20 || c == 0x7f ? ' ' : static_cast<char>(c);
   }
   // There and back again: what is no UTF-8 becomes the replacement character.
-  return nlohmann::json::parse(nlohmann::json(out).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)).get<std::string>();
+  return nlohmann::json::parse(nlohmann::json(out).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace))
+      .get<std::string>();
 }
 
 }  // namespace bottle

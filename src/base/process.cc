@@ -54,12 +54,18 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
 }
 
 // Prepares one of the child's descriptors; our end of a pipe lands in `ours`, the child's in `theirs`.
-Result<> wire(posix_spawn_file_actions_t* actions, int number, const Child::Wiring& wiring, UniqueFd& ours, UniqueFd& theirs) {
+Result<> wire(posix_spawn_file_actions_t* actions, int number, const Child::Wiring& wiring, UniqueFd& ours,
+              UniqueFd& theirs) {
   using To = Child::Wiring::To;
   switch (wiring.to) {
-    case To::inherit: break;
-    case To::fd: ::posix_spawn_file_actions_adddup2(actions, wiring.fd, number); break;
-    case To::null: ::posix_spawn_file_actions_addopen(actions, number, "/dev/null", number == 0 ? O_RDONLY : O_WRONLY, 0); break;
+    case To::inherit:
+      break;
+    case To::fd:
+      ::posix_spawn_file_actions_adddup2(actions, wiring.fd, number);
+      break;
+    case To::null:
+      ::posix_spawn_file_actions_addopen(actions, number, "/dev/null", number == 0 ? O_RDONLY : O_WRONLY, 0);
+      break;
     case To::pipe: {
       int ends[2];
       if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");
@@ -174,7 +180,10 @@ void Child::end(int patience_ms) {
 }
 
 Result<Captured> capture(const Command& command, const CaptureOptions& options) {
-  Child child = TRY(Child::spawn(command, options.input_fd >= 0 ? Child::from(options.input_fd) : options.input.empty() ? Child::null() : Child::pipe(),
+  Child child = TRY(Child::spawn(command,
+                                 options.input_fd >= 0   ? Child::from(options.input_fd)
+                                 : options.input.empty() ? Child::null()
+                                                         : Child::pipe(),
                                  options.output_fd >= 0 ? Child::from(options.output_fd) : Child::pipe(),
                                  options.pass_stderr ? Child::inherit() : Child::pipe()));
   const std::string& name = command.argv[0];

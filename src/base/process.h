@@ -15,16 +15,17 @@
 namespace bottle {
 
 struct Command {
-  std::vector<std::string> argv;             // argv[0] is looked up in PATH
-  std::map<std::string, std::string> env;    // over the caller's environment
-  bool clean_env = false;                    // `env` is all there is
-  std::string directory;                     // empty: the caller's
+  std::vector<std::string> argv;           // argv[0] is looked up in PATH
+  std::map<std::string, std::string> env;  // over the caller's environment
+  bool clean_env = false;                  // `env` is all there is
+  std::string directory;                   // empty: the caller's
   // A process group of its own: no Ctrl-C of a terminal reaches it, and ending it ends what it started. A program that
   // asks on the terminal must stay in ours.
   bool own_group = true;
   bool detached = false;  // a session of its own, and not ended with its Child
-  // Bytes of data, and of each file that is written (setrlimit(2): RLIMIT_DATA, RLIMIT_FSIZE), for it and each process that it starts; 0: as for us.
-  // Linux only. They are set when it runs already: what it does in its first moments must be its own loading.
+  // Bytes of data, and of each file that is written (setrlimit(2): RLIMIT_DATA, RLIMIT_FSIZE), for it and each process
+  // that it starts; 0: as for us. Linux only. They are set when it runs already: what it does in its first moments must
+  // be its own loading.
   uint64_t most_memory = 0, most_written = 0;
 };
 
@@ -74,12 +75,12 @@ struct Captured {
 };
 
 struct CaptureOptions {
-  std::string input;            // its stdin
-  int input_fd = -1;            // instead of input
-  int output_fd = -1;           // instead of the answer
-  int timeout_ms = 30000;       // -1: none. Afterwards it is ended: Code::timed_out
-  size_t limit = 16 << 20;      // of each stream; beyond it the child is ended: Code::limit
-  bool pass_stderr = false;     // to our own, not captured
+  std::string input;         // its stdin
+  int input_fd = -1;         // instead of input
+  int output_fd = -1;        // instead of the answer
+  int timeout_ms = 30000;    // -1: none. Afterwards it is ended: Code::timed_out
+  size_t limit = 16 << 20;   // of each stream; beyond it the child is ended: Code::limit
+  bool pass_stderr = false;  // to our own, not captured
 };
 
 // Runs to its end. Does not wait for grandchildren that hold the streams open. Code::not_found: no such program.

@@ -5,8 +5,8 @@
 
 namespace bottle {
 
-// Clock ticks after boot at which the process began (field 22 of /proc/PID/stat). Empty where there is none, or a zombie:
-// it is dead, whether or not its parent has looked.
+// Clock ticks after boot at which the process began (field 22 of /proc/PID/stat). Empty where there is none, or a
+// zombie: it is dead, whether or not its parent has looked.
 std::string process_start(int pid);
 
 // The kernel's random id of this boot.

@@ -43,7 +43,8 @@ Socket read_attributes(const char* at, size_t size) {
     if (head.nla_len < sizeof head || head.nla_len > size) break;
     const char* value = at + sizeof head;
     size_t length = head.nla_len - sizeof head;
-    if (head.nla_type == UNIX_DIAG_PEER && length >= sizeof socket.peer) std::memcpy(&socket.peer, value, sizeof socket.peer);
+    if (head.nla_type == UNIX_DIAG_PEER && length >= sizeof socket.peer)
+      std::memcpy(&socket.peer, value, sizeof socket.peer);
     if (head.nla_type == UNIX_DIAG_SHUTDOWN && length >= 1) socket.shutdown = static_cast<uint8_t>(*value);
     if (head.nla_type == UNIX_DIAG_VFS && length >= sizeof(unix_diag_vfs)) {
       unix_diag_vfs vfs;
@@ -59,7 +60,7 @@ Socket read_attributes(const char* at, size_t size) {
 }
 
 // One socket by its inode. Nothing: there is none. Error: the kernel does not say.
-Result<std::optional<Socket>> look_up(uint32_t inode) {
+Result<std::optional<Socket> > look_up(uint32_t inode) {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (!fd) return fail_errno("asking the kernel about a socket");
   timeval limit{5, 0};
@@ -76,20 +77,24 @@ Result<std::optional<Socket>> look_up(uint32_t inode) {
   message.ask.udiag_ino = inode;
   message.ask.udiag_cookie[0] = message.ask.udiag_cookie[1] = ~0u;  // whichever it is
   message.ask.udiag_show = UDIAG_SHOW_VFS | UDIAG_SHOW_PEER;
-  if (::send(fd.get(), &message, sizeof message, 0) != static_cast<ssize_t>(sizeof message)) return fail_errno("asking the kernel about a socket");
+  if (::send(fd.get(), &message, sizeof message, 0) != static_cast<ssize_t>(sizeof message))
+    return fail_errno("asking the kernel about a socket");
   alignas(nlmsghdr) char buffer[8192];
   ssize_t n;
   do n = ::recv(fd.get(), buffer, sizeof buffer, 0);
   while (n < 0 && errno == EINTR);
   if (n < 0) return fail_errno("asking the kernel about a socket");
   auto* head = reinterpret_cast<nlmsghdr*>(buffer);
-  if (!NLMSG_OK(head, static_cast<size_t>(n))) return fail(Code::protocol, "the kernel's answer about a socket is cut short");
+  if (!NLMSG_OK(head, static_cast<size_t>(n)))
+    return fail(Code::protocol, "the kernel's answer about a socket is cut short");
   if (head->nlmsg_type == NLMSG_ERROR) {
-    int error = head->nlmsg_len >= NLMSG_LENGTH(sizeof(nlmsgerr)) ? -static_cast<nlmsgerr*>(NLMSG_DATA(head))->error : EPROTO;
+    int error =
+        head->nlmsg_len >= NLMSG_LENGTH(sizeof(nlmsgerr)) ? -static_cast<nlmsgerr*>(NLMSG_DATA(head))->error : EPROTO;
     if (error == ENOENT || error == ESTALE) return std::nullopt;
     return fail_errno("asking the kernel about a socket", error);
   }
-  if (head->nlmsg_len < NLMSG_LENGTH(sizeof(unix_diag_msg))) return fail(Code::protocol, "the kernel's answer about a socket is cut short");
+  if (head->nlmsg_len < NLMSG_LENGTH(sizeof(unix_diag_msg)))
+    return fail(Code::protocol, "the kernel's answer about a socket is cut short");
   const char* data = static_cast<const char*>(NLMSG_DATA(head));
   return read_attributes(data + sizeof(unix_diag_msg), head->nlmsg_len - NLMSG_LENGTH(sizeof(unix_diag_msg)));
 }
@@ -97,20 +102,21 @@ Result<std::optional<Socket>> look_up(uint32_t inode) {
 }  // namespace
 
 Result<uint64_t> other_end(int fd, int timeout_ms) {
-  struct stat own {};
+  struct stat own{};
   if (::fstat(fd, &own) != 0) return 0;
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   for (int pause_us = 50;; pause_us = std::min(pause_us * 2, 20000)) {
     auto socket = look_up(static_cast<uint32_t>(own.st_ino));
     if (!socket || !*socket) return 0;
     if ((*socket)->peer != 0) return (*socket)->peer;
-    if (std::chrono::steady_clock::now() > deadline) return fail(Code::timed_out, "the engine does not accept connections");
+    if (std::chrono::steady_clock::now() > deadline)
+      return fail(Code::timed_out, "the engine does not accept connections");
     std::this_thread::sleep_for(std::chrono::microseconds(pause_us));
   }
 }
 
 bool is_abandoned(uint64_t end, const std::string& path) {
-  struct stat file {};
+  struct stat file{};
   if (end == 0 || ::stat(path.c_str(), &file) != 0) return false;
   auto socket = look_up(static_cast<uint32_t>(end));
   if (!socket || !*socket) return false;

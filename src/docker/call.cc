@@ -13,12 +13,19 @@ using Json = nlohmann::json;
 
 Code code_of(int status) {
   switch (status) {
-    case 400: return Code::invalid;
-    case 401: case 403: return Code::denied;
-    case 404: return Code::not_found;
-    case 409: return Code::conflict;
-    case 503: return Code::unavailable;
-    default: return Code::internal;
+    case 400:
+      return Code::invalid;
+    case 401:
+    case 403:
+      return Code::denied;
+    case 404:
+      return Code::not_found;
+    case 409:
+      return Code::conflict;
+    case 503:
+      return Code::unavailable;
+    default:
+      return Code::internal;
   }
 }
 
@@ -36,7 +43,8 @@ int call_timeout_ms() {
 std::string escaped(std::string_view text) {
   std::string out;
   for (unsigned char c : text) {
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~') {
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+        c == '.' || c == '~') {
       out += static_cast<char>(c);
     } else {
       char hex[4];
@@ -75,14 +83,15 @@ Result<Response> checked(Result<Response> response, const std::string& doing) {
   return fail(code_of(response->status), doing + ": the engine says: " + message);
 }
 
-Result<Response> call(const std::string& socket, std::string_view method, const std::string& target, const Json& body, const std::string& doing,
-                      int timeout_ms, const Note& note) {
+Result<Response> call(const std::string& socket, std::string_view method, const std::string& target, const Json& body,
+                      const std::string& doing, int timeout_ms, const Note& note) {
   auto response = [&]() -> Result<Response> {
     std::string text;
     if (!body.is_null()) {
       // Text that is no UTF-8 (a path, a label): to send something else than was asked would be worse than to refuse.
       text = body.dump(-1, ' ', false, Json::error_handler_t::ignore);
-      if (text != body.dump(-1, ' ', false, Json::error_handler_t::replace)) return fail(Code::invalid, "a text in the request is no UTF-8");
+      if (text != body.dump(-1, ' ', false, Json::error_handler_t::replace))
+        return fail(Code::invalid, "a text in the request is no UTF-8");
     }
     auto connection = TRY(Connection::open(socket, timeout_ms));
     if (note) TRY(note(TRY(other_end(connection.fd(), timeout_ms))));
@@ -93,7 +102,8 @@ Result<Response> call(const std::string& socket, std::string_view method, const 
 }
 
 Result<Response> call_with_upload(const std::string& socket, std::string_view method, const std::string& target,
-                                  const std::function<Result<size_t>(char*, size_t)>& reader, const std::string& doing) {
+                                  const std::function<Result<size_t>(char*, size_t)>& reader,
+                                  const std::string& doing) {
   auto response = [&]() -> Result<Response> {
     auto connection = TRY(Connection::open(socket, kStreamTimeoutMs));
     TRY(connection.upload(method, target, reader));
@@ -102,8 +112,8 @@ Result<Response> call_with_upload(const std::string& socket, std::string_view me
   return checked(std::move(response), doing);
 }
 
-Result<Json> call_json(const std::string& socket, std::string_view method, const std::string& target, const Json& body, const std::string& doing,
-                       int timeout_ms, const Note& note) {
+Result<Json> call_json(const std::string& socket, std::string_view method, const std::string& target, const Json& body,
+                       const std::string& doing, int timeout_ms, const Note& note) {
   auto response = TRY(call(socket, method, target, body, doing, timeout_ms, note));
   auto json = Json::parse(response.body, nullptr, false);
   if (!json.is_object() && !json.is_array()) return fail(Code::protocol, doing + ": the engine's answer is no JSON");

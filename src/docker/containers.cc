@@ -10,7 +10,9 @@ constexpr size_t kLogLimit = 1 << 20;
 }
 
 Result<std::string> Engine::create_container(const std::string& name, const Json& config) {
-  return text_of(TRY(call_json(socket_, "POST", path("/containers/create?name=" + escaped(name)), config, "creating the container " + name, call_timeout_ms(), note_)), "Id", name);
+  return text_of(TRY(call_json(socket_, "POST", path("/containers/create?name=" + escaped(name)), config,
+                               "creating the container " + name, call_timeout_ms(), note_)),
+                 "Id", name);
 }
 
 Result<> Engine::start_container(const std::string& id, int timeout_ms) {
@@ -20,21 +22,24 @@ Result<> Engine::start_container(const std::string& id, int timeout_ms) {
 }
 
 Result<> Engine::stop_container(const std::string& id, int seconds) {
-  TRY(call(socket_, "POST", path("/containers/" + escaped(id) + "/stop?t=" + std::to_string(seconds)), nullptr, "stopping the container " + id,
-           seconds * 1000 + call_timeout_ms()));
+  TRY(call(socket_, "POST", path("/containers/" + escaped(id) + "/stop?t=" + std::to_string(seconds)), nullptr,
+           "stopping the container " + id, seconds * 1000 + call_timeout_ms()));
   return {};
 }
 
 Result<> Engine::kill_container(const std::string& id, const std::string& signal) {
-  auto done = call(socket_, "POST", path("/containers/" + escaped(id) + "/kill?signal=" + escaped(signal)), nullptr, "killing the container " + id);
-  if (!done && done.error().code != Code::conflict) return std::unexpected(std::move(done.error()));  // 409: it does not run
+  auto done = call(socket_, "POST", path("/containers/" + escaped(id) + "/kill?signal=" + escaped(signal)), nullptr,
+                   "killing the container " + id);
+  if (!done && done.error().code != Code::conflict)
+    return std::unexpected(std::move(done.error()));  // 409: it does not run
   return {};
 }
 
 Result<> Engine::remove_container(const std::string& name) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   for (int pause_ms = 20;; pause_ms = std::min(pause_ms * 2, 500)) {
-    auto done = call(socket_, "DELETE", path("/containers/" + escaped(name) + "?force=1&v=1"), nullptr, "removing the container " + name);
+    auto done = call(socket_, "DELETE", path("/containers/" + escaped(name) + "?force=1&v=1"), nullptr,
+                     "removing the container " + name);
     if (done || done.error().code == Code::not_found) return {};
     // 409: "removal is already in progress", somebody else's doing but ours to wait for. 500: a mount is still busy.
     bool passing = done.error().code == Code::conflict || done.error().code == Code::internal;
@@ -46,15 +51,20 @@ Result<> Engine::remove_container(const std::string& name) {
 Result<int> Engine::wait_container(const std::string& id, int timeout_ms) {
   constexpr int kForEverMs = 1 << 30;  // twelve days
   std::string doing = "waiting for the container " + id;
-  Json json = TRY(call_json(socket_, "POST", path("/containers/" + escaped(id) + "/wait"), nullptr, doing, timeout_ms < 0 ? kForEverMs : timeout_ms ? timeout_ms : call_timeout_ms()));
-  if (std::string error = text_of(member(json, "Error"), "Message"); !error.empty()) return fail(Code::internal, doing + ": the engine says: " + error);
+  Json json = TRY(call_json(socket_, "POST", path("/containers/" + escaped(id) + "/wait"), nullptr, doing,
+                            timeout_ms < 0 ? kForEverMs
+                            : timeout_ms   ? timeout_ms
+                                           : call_timeout_ms()));
+  if (std::string error = text_of(member(json, "Error"), "Message"); !error.empty())
+    return fail(Code::internal, doing + ": the engine says: " + error);
   const Json& status = member(json, "StatusCode");
   if (!status.is_number_integer()) return fail(Code::protocol, doing + ": the engine gave no status");
   return status.get<int>();
 }
 
 Result<Engine::Json> Engine::inspect_container(const std::string& id) {
-  return call_json(socket_, "GET", path("/containers/" + escaped(id) + "/json"), nullptr, "inspecting the container " + id);
+  return call_json(socket_, "GET", path("/containers/" + escaped(id) + "/json"), nullptr,
+                   "inspecting the container " + id);
 }
 
 Result<Attached> Engine::attach(const std::string& id, bool) {
@@ -67,14 +77,16 @@ Result<Attached> Engine::attach(const std::string& id, bool) {
   }
   auto answer = TRY(checked(std::move(head), doing));
   // 200 is what an engine says that was not asked politely enough, or by a proxy that dropped the Upgrade.
-  if (answer.status != 101 && answer.status != 200) return fail(Code::protocol, doing + ": the engine answered " + std::to_string(answer.status));
+  if (answer.status != 101 && answer.status != 200)
+    return fail(Code::protocol, doing + ": the engine answered " + std::to_string(answer.status));
   std::string early = connection.rest();
   return Attached(connection.release(), std::move(early));
 }
 
 Result<> Engine::resize(const std::string& id, int rows, int cols) {
-  TRY(call(socket_, "POST", path("/containers/" + escaped(id) + "/resize?h=" + std::to_string(rows) + "&w=" + std::to_string(cols)), nullptr,
-           "resizing the terminal of " + id));
+  TRY(call(socket_, "POST",
+           path("/containers/" + escaped(id) + "/resize?h=" + std::to_string(rows) + "&w=" + std::to_string(cols)),
+           nullptr, "resizing the terminal of " + id));
   return {};
 }
 
@@ -90,7 +102,8 @@ Result<std::string> Engine::logs(const std::string& id, int lines) {
   };
   auto response = [&]() -> Result<Response> {
     auto connection = TRY(Connection::open(socket_, call_timeout_ms()));
-    TRY(connection.request("GET", path("/containers/" + escaped(id) + "/logs?stdout=1&stderr=1&tail=" + std::to_string(lines)), "", ""));
+    TRY(connection.request(
+        "GET", path("/containers/" + escaped(id) + "/logs?stdout=1&stderr=1&tail=" + std::to_string(lines)), "", ""));
     return connection.response([&](std::string_view bytes) -> Result<> {
       if (!terminal) return demux.feed(bytes, [&](int, std::string_view chunk) { keep(chunk); });
       keep(bytes);
@@ -103,7 +116,8 @@ Result<std::string> Engine::logs(const std::string& id, int lines) {
 }
 
 Result<> Engine::put_archive(const std::string& id, const std::string& where, const Reader& reader) {
-  TRY(call_with_upload(socket_, "PUT", path("/containers/" + escaped(id) + "/archive?path=" + escaped(where)), reader, "sending files to " + where));
+  TRY(call_with_upload(socket_, "PUT", path("/containers/" + escaped(id) + "/archive?path=" + escaped(where)), reader,
+                       "sending files to " + where));
   return {};
 }
 

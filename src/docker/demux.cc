@@ -19,10 +19,13 @@ Result<> Demux::feed(std::string_view bytes, const std::function<void(int stream
     if (header_.size() < 8) return {};
     auto at = [&](int i) { return static_cast<unsigned char>(header_[static_cast<size_t>(i)]); };
     // A bad header stays in header_, so that every later call ends here too.
-    if (at(0) == 3 && !at(1) && !at(2) && !at(3)) return fail(Code::protocol, "the engine reports an error of its own in the stream");
-    if (at(0) < 1 || at(0) > 2 || at(1) || at(2) || at(3)) return fail(Code::protocol, "the engine's stream lost its framing");
+    if (at(0) == 3 && !at(1) && !at(2) && !at(3))
+      return fail(Code::protocol, "the engine reports an error of its own in the stream");
+    if (at(0) < 1 || at(0) > 2 || at(1) || at(2) || at(3))
+      return fail(Code::protocol, "the engine's stream lost its framing");
     stream_ = at(0);
-    left_ = static_cast<size_t>(at(4)) << 24 | static_cast<size_t>(at(5)) << 16 | static_cast<size_t>(at(6)) << 8 | at(7);
+    left_ =
+        static_cast<size_t>(at(4)) << 24 | static_cast<size_t>(at(5)) << 16 | static_cast<size_t>(at(6)) << 8 | at(7);
     header_.clear();
   }
   return {};

@@ -17,10 +17,13 @@ namespace {
 using Json = nlohmann::json;
 const std::string kStall = "STALL";  // an answer that never comes
 
-std::string ok(const std::string& body) { return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body; }
+std::string ok(const std::string& body) {
+  return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
 std::string status(int code, const std::string& message) {
   std::string body = Json{{"message", message}}.dump();
-  return "HTTP/1.1 " + std::to_string(code) + " X\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  return "HTTP/1.1 " + std::to_string(code) + " X\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+         body;
 }
 
 // An engine that answers what the test says; it reads whole requests and keeps them.
@@ -92,12 +95,14 @@ class FakeEngine {
     }
     std::string out = answer_(request);
     if (out == kStall) {
-      while (!ending_ && ::recv(fd, buffer, sizeof buffer, MSG_DONTWAIT) != 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      while (!ending_ && ::recv(fd, buffer, sizeof buffer, MSG_DONTWAIT) != 0)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
       return;
     }
     (void)::send(fd, out.data(), out.size(), MSG_NOSIGNAL);
     if (!out.starts_with("HTTP/1.1 101")) return;
-    for (ssize_t n; (n = ::recv(fd, buffer, sizeof buffer, 0)) > 0;) (void)::send(fd, buffer, static_cast<size_t>(n), MSG_NOSIGNAL);
+    for (ssize_t n; (n = ::recv(fd, buffer, sizeof buffer, 0)) > 0;)
+      (void)::send(fd, buffer, static_cast<size_t>(n), MSG_NOSIGNAL);
   }
 
   std::string path_;
@@ -155,7 +160,9 @@ TEST(Engine, SaysWhatToDoWhenThereIsNone) {
 }
 
 TEST(Http, ReadsChunkedBodies) {
-  FakeEngine fake("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{\"Runtime\r\n11;x=y\r\ns\":{\"runsc\":{}}}\n\r\n0\r\nTrailer: x\r\n\r\n");
+  FakeEngine fake(
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n9\r\n{\"Runtime\r\n11;x=y\r\ns\":{\"runsc\":{}}}\n\r\n0\r\nTrailer: x\r\n\r\n");
   auto runtimes = fake.engine().runtimes();
   ASSERT_TRUE(runtimes) << runtimes.error().what;
   EXPECT_EQ(*runtimes, std::vector<std::string>{"runsc"});
@@ -218,7 +225,8 @@ TEST(Engine, SaysWhatTheEngineSaidWhileDoingWhat) {
 }
 
 TEST(Engine, AnswersOfAnUnexpectedShapeDoNotThrow) {
-  for (const char* body : {"[]", "{}", "[1]", R"({"Id":5,"Runtimes":[],"StatusCode":"x","Volumes":5,"Config":[]})", R"([{"IPAM":5},{"IPAM":{"Config":[5,{"Subnet":5}]}}])"}) {
+  for (const char* body : {"[]", "{}", "[1]", R"({"Id":5,"Runtimes":[],"StatusCode":"x","Volumes":5,"Config":[]})",
+                           R"([{"IPAM":5},{"IPAM":{"Config":[5,{"Subnet":5}]}}])"}) {
     FakeEngine fake(ok(body));
     auto engine = fake.engine();
     (void)engine.runtimes();
@@ -238,7 +246,9 @@ TEST(Engine, NamesCannotBecomeSomethingElse) {
   FakeEngine fake(ok("{\"Id\":\"1\"}"));
   auto engine = fake.engine();
   ASSERT_TRUE(engine.create_container("a&b=c HTTP/1.1\r\nEvil: x/../y", {{"Image", "i"}}));
-  EXPECT_TRUE(fake.last().starts_with("POST /v1.41/containers/create?name=a%26b%3Dc%20HTTP%2F1.1%0D%0AEvil%3A%20x%2F..%2Fy HTTP/1.1\r\n")) << fake.last();
+  EXPECT_TRUE(fake.last().starts_with(
+      "POST /v1.41/containers/create?name=a%26b%3Dc%20HTTP%2F1.1%0D%0AEvil%3A%20x%2F..%2Fy HTTP/1.1\r\n"))
+      << fake.last();
   size_t before = fake.count();
   auto bad = engine.create_container("x", {{"Image", "\xff"}});
   ASSERT_FALSE(bad);
@@ -254,7 +264,8 @@ TEST(Engine, AttachHandsOverTheStreamAndWhatCameWithTheHead) {
   ASSERT_TRUE(write_all(attached->fd(), "echo"));
   ::shutdown(attached->fd(), SHUT_WR);
   char buffer[64];
-  for (ssize_t n; (n = ::read(attached->fd(), buffer, sizeof buffer)) > 0;) early.append(buffer, static_cast<size_t>(n));
+  for (ssize_t n; (n = ::read(attached->fd(), buffer, sizeof buffer)) > 0;)
+    early.append(buffer, static_cast<size_t>(n));
   EXPECT_EQ(early, "earlyecho");
 }
 
@@ -304,7 +315,8 @@ TEST(Engine, FetchesArchivesWholeOrNotAtAll) {
   FakeEngine missing(status(404, "no such path"));
   EXPECT_EQ(missing.engine().get_archive("x", "/w", keep).error().code, Code::not_found);
   EXPECT_EQ(got, "") << "an error's text is no archive";
-  auto full = fake.engine().get_archive("x", "/w", [](std::string_view) -> Result<> { return fail(Code::limit, "disk full"); });
+  auto full =
+      fake.engine().get_archive("x", "/w", [](std::string_view) -> Result<> { return fail(Code::limit, "disk full"); });
   EXPECT_EQ(full.error().code, Code::limit);
 }
 
@@ -312,7 +324,8 @@ TEST(Engine, ImportTellsFailuresThatCameAfterTheStatus) {
   FakeEngine good(ok("{\"status\":\"sha256:1\"}\r\n"));
   ASSERT_TRUE(good.engine().import_image("host:5000/a/b:c", reader_of("tar"), {"ENTRYPOINT [\"/x\"]"}));
   EXPECT_TRUE(good.last().starts_with(
-      "POST /v1.41/images/create?fromSrc=-&repo=host%3A5000%2Fa%2Fb&tag=c&changes=ENTRYPOINT%20%5B%22%2Fx%22%5D HTTP/1.1\r\n"))
+      "POST /v1.41/images/create?fromSrc=-&repo=host%3A5000%2Fa%2Fb&tag=c&changes=ENTRYPOINT%20%5B%22%2Fx%22%5D "
+      "HTTP/1.1\r\n"))
       << good.last();
   ASSERT_TRUE(good.engine().import_image("host:5000/a", reader_of(""), {}));
   EXPECT_NE(good.last().find("repo=host%3A5000%2Fa&tag=latest "), std::string::npos);
@@ -330,11 +343,15 @@ TEST(Engine, RemovalIsIdempotentAndWaits) {
   EXPECT_TRUE(engine.remove_volume("x"));
   EXPECT_TRUE(engine.remove_image("x"));
   std::atomic<int> asked = 0;
-  FakeEngine busy([&](const std::string&) { return ++asked < 3 ? status(409, "removal of container x is already in progress") : status(404, "gone"); });
+  FakeEngine busy([&](const std::string&) {
+    return ++asked < 3 ? status(409, "removal of container x is already in progress") : status(404, "gone");
+  });
   EXPECT_TRUE(busy.engine().remove_container("x"));
   EXPECT_EQ(asked, 3);
   asked = 0;
-  FakeEngine used([&](const std::string&) { return ++asked < 3 ? status(409, "volume is in use") : std::string("HTTP/1.1 204 No Content\r\n\r\n"); });
+  FakeEngine used([&](const std::string&) {
+    return ++asked < 3 ? status(409, "volume is in use") : std::string("HTTP/1.1 204 No Content\r\n\r\n");
+  });
   EXPECT_TRUE(used.engine().remove_volume("x"));
   EXPECT_EQ(asked, 3);
   FakeEngine refuses(status(400, "bad name"));
@@ -342,7 +359,9 @@ TEST(Engine, RemovalIsIdempotentAndWaits) {
 }
 
 TEST(Engine, ListsByLabel) {
-  FakeEngine fake([](const std::string& request) { return ok(request.starts_with("GET /v1.41/volumes") ? "{\"Volumes\":null}" : "[{\"Id\":\"1\"}]"); });
+  FakeEngine fake([](const std::string& request) {
+    return ok(request.starts_with("GET /v1.41/volumes") ? "{\"Volumes\":null}" : "[{\"Id\":\"1\"}]");
+  });
   auto engine = fake.engine();
   EXPECT_EQ(engine.list_by_label("containers", "a=b")->size(), 1u);
   EXPECT_NE(fake.last().find("all=1&filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D "), std::string::npos) << fake.last();

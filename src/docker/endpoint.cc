@@ -20,7 +20,8 @@ Json read_json(const std::string& path) {
 Result<Endpoint> from_url(const std::string& url, const std::string& origin) {
   if (url.starts_with("unix:///")) return Endpoint{url.substr(7), origin};
   return fail(Code::invalid, origin + " is '" + url + "': only unix:// sockets are spoken to",
-              "run bottle on the engine's own host, or forward its socket: ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST");
+              "run bottle on the engine's own host, or forward its socket: ssh -nNT -L "
+              "/tmp/engine.sock:/var/run/docker.sock HOST");
 }
 
 // The directories are named by the SHA-256 of the context's name, but the name is also inside.
@@ -36,7 +37,8 @@ Result<Endpoint> from_context(const std::string& config, const std::string& cont
     ::closedir(dir);
   }
   if (url) return from_url(*url, "the docker context " + context);
-  return fail(Code::not_found, "the docker context " + context + " is not there", "see `docker context ls`, or `docker context use default`");
+  return fail(Code::not_found, "the docker context " + context + " is not there",
+              "see `docker context ls`, or `docker context use default`");
 }
 
 }  // namespace
@@ -48,7 +50,8 @@ Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environ
   };
   if (std::string host = get("DOCKER_HOST"); !host.empty()) return from_url(host, "DOCKER_HOST");
 
-  std::string home = get("HOME"), runtime = get("XDG_RUNTIME_DIR"), config = get("DOCKER_CONFIG"), context = get("DOCKER_CONTEXT");
+  std::string home = get("HOME"), runtime = get("XDG_RUNTIME_DIR"), config = get("DOCKER_CONFIG"),
+              context = get("DOCKER_CONTEXT");
   if (config.empty()) config = home + "/.docker";
   if (context.empty()) context = text_of(read_json(config + "/config.json"), "currentContext");
   if (!context.empty() && context != "default") return from_context(config, context);
@@ -67,7 +70,8 @@ Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environ
     if (!silent && ::access(path.c_str(), F_OK) == 0) silent = Endpoint{path, path};
   }
   if (silent) return *silent;
-  return fail(Code::unavailable, "no container engine was found: no DOCKER_HOST, no docker context, no socket in the usual places",
+  return fail(Code::unavailable,
+              "no container engine was found: no DOCKER_HOST, no docker context, no socket in the usual places",
               "install and start Docker (apt-get install docker.io), or set DOCKER_HOST=unix:///path");
 }
 

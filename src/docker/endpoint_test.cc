@@ -16,7 +16,9 @@ class EndpointTest : public ::testing::Test {
  protected:
   void SetUp() override { ASSERT_TRUE(make_directories(home_ + "/.docker/contexts/meta/abc")); }
   void TearDown() override { std::filesystem::remove_all(home_); }
-  void write(const std::string& name, const std::string& text) { ASSERT_TRUE(write_file_atomically(home_ + "/" + name, text)); }
+  void write(const std::string& name, const std::string& text) {
+    ASSERT_TRUE(write_file_atomically(home_ + "/" + name, text));
+  }
   Result<Endpoint> find(std::map<std::string, std::string> more = {}) {
     more.emplace("HOME", home_);
     return find_endpoint(more);
@@ -51,7 +53,8 @@ TEST_F(EndpointTest, TheCurrentContextCounts) {
 
 TEST_F(EndpointTest, ASocketThatNobodyListensToIsPassedOver) {
   // Only where the machine's own engine does not answer first.
-  if (::access("/var/run/docker.sock", F_OK) == 0 || ::access("/run/podman/podman.sock", F_OK) == 0) GTEST_SKIP() << "an engine is here";
+  if (::access("/var/run/docker.sock", F_OK) == 0 || ::access("/run/podman/podman.sock", F_OK) == 0)
+    GTEST_SKIP() << "an engine is here";
   auto listen_at = [&](const std::string& path, bool alive) {
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_un address{};
@@ -63,7 +66,8 @@ TEST_F(EndpointTest, ASocketThatNobodyListensToIsPassedOver) {
   };
   ASSERT_TRUE(make_directories(home_ + "/.docker/run"));
   UniqueFd dead = listen_at(home_ + "/docker.sock", false);
-  EXPECT_EQ(find({{"XDG_RUNTIME_DIR", home_}})->socket, home_ + "/docker.sock") << "better one that can be complained about";
+  EXPECT_EQ(find({{"XDG_RUNTIME_DIR", home_}})->socket, home_ + "/docker.sock")
+      << "better one that can be complained about";
   UniqueFd alive = listen_at(home_ + "/.docker/run/docker.sock", true);
   EXPECT_EQ(find({{"XDG_RUNTIME_DIR", home_}})->socket, home_ + "/.docker/run/docker.sock");
 }

@@ -13,15 +13,18 @@ constexpr int kNewest = 47, kOldest = 41;
 }  // namespace
 
 Result<Engine> Engine::connect(const Endpoint& endpoint) {
-  auto response = call(endpoint.socket, "GET", "/_ping", nullptr, "asking the engine at " + endpoint.socket + " for its version", std::min(10000, call_timeout_ms()));
+  auto response =
+      call(endpoint.socket, "GET", "/_ping", nullptr, "asking the engine at " + endpoint.socket + " for its version",
+           std::min(10000, call_timeout_ms()));
   if (!response) {
     Error error = std::move(response.error());
     error.what += " (from " + endpoint.origin + ")";
     if (error.code == Code::denied) {
       error.todo = "add yourself to the group that owns " + endpoint.socket + " (docker), or use a rootless engine";
     } else {
-      error.todo = ::access(endpoint.socket.c_str(), F_OK) != 0 ? "install and start Docker, or point DOCKER_HOST at its unix socket"
-                                                 : "is dockerd running? start it, or point DOCKER_HOST at its unix socket";
+      error.todo = ::access(endpoint.socket.c_str(), F_OK) != 0
+                       ? "install and start Docker, or point DOCKER_HOST at its unix socket"
+                       : "is dockerd running? start it, or point DOCKER_HOST at its unix socket";
       error.code = Code::unavailable;
     }
     return std::unexpected(std::move(error));
@@ -29,7 +32,8 @@ Result<Engine> Engine::connect(const Endpoint& endpoint) {
   std::string theirs = response->headers["api-version"];
   int minor = theirs.starts_with("1.") ? std::atoi(theirs.c_str() + 2) : 0;
   if (minor < kOldest)
-    return fail(Code::invalid, "the engine at " + endpoint.socket + " speaks API " + (theirs.empty() ? "?" : theirs) + ", too old",
+    return fail(Code::invalid,
+                "the engine at " + endpoint.socket + " speaks API " + (theirs.empty() ? "?" : theirs) + ", too old",
                 "Docker 20.10 (API 1.41) or newer is needed");
   Engine engine;
   engine.socket_ = endpoint.socket;
@@ -37,7 +41,9 @@ Result<Engine> Engine::connect(const Endpoint& endpoint) {
   return engine;
 }
 
-Result<Engine::Json> Engine::info() { return call_json(socket_, "GET", path("/info"), nullptr, "asking the engine about itself"); }
+Result<Engine::Json> Engine::info() {
+  return call_json(socket_, "GET", path("/info"), nullptr, "asking the engine about itself");
+}
 
 Result<std::vector<std::string>> Engine::runtimes() {
   std::vector<std::string> names;
@@ -51,8 +57,11 @@ Result<std::vector<std::string>> Engine::runtimes() {
 Result<Engine::Json> Engine::list_by_label(const std::string& kind, const std::string& label) {
   Json filter = Json::object();
   filter["label"] = Json::array({label});
-  std::string query = (kind == "containers" || kind == "images" ? "/" + kind + "/json?all=1&filters=" : "/" + kind + "?filters=");
-  Json json = TRY(call_json(socket_, "GET", path(query + escaped(filter.dump(-1, ' ', false, Json::error_handler_t::replace))), nullptr, "listing " + kind));
+  std::string query =
+      (kind == "containers" || kind == "images" ? "/" + kind + "/json?all=1&filters=" : "/" + kind + "?filters=");
+  Json json =
+      TRY(call_json(socket_, "GET", path(query + escaped(filter.dump(-1, ' ', false, Json::error_handler_t::replace))),
+                    nullptr, "listing " + kind));
   if (kind == "volumes") json = Json(member(json, "Volumes"));
   if (json.is_null()) return Json::array();
   if (!json.is_array()) return fail(Code::protocol, "listing " + kind + ": the engine's answer is no list");

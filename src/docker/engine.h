@@ -1,6 +1,6 @@
 // The Docker Engine API over its unix socket. Every call blocks and has a connection of its own, so that threads may
-// call at once; each has a time limit (60 s, or BOTTLE_ENGINE_TIMEOUT, for a whole call; 10 min for one wait inside a stream) and none throws.
-// Errors carry the engine's own words. Source: the Engine API reference, v1.41 to v1.47.
+// call at once; each has a time limit (60 s, or BOTTLE_ENGINE_TIMEOUT, for a whole call; 10 min for one wait inside a
+// stream) and none throws. Errors carry the engine's own words. Source: the Engine API reference, v1.41 to v1.47.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,8 @@ struct Endpoint {
 // answers a connection. If none does, one that is there, so that connect() can say what is wrong with it.
 Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environment);
 
-// A hijacked stream to a container's stdin and stdout. Without a terminal the bytes are Demux's, with one they are bare.
+// A hijacked stream to a container's stdin and stdout. Without a terminal the bytes are Demux's, with one they are
+// bare.
 class Attached {
  public:
   Attached(UniqueFd fd, std::string early) : fd_(std::move(fd)), early_(std::move(early)) {}
@@ -61,8 +62,8 @@ class Engine {
 
   // The id.
   Result<std::string> create_container(const std::string& name, const Json& config);
-  Result<> start_container(const std::string& id, int timeout_ms = 0);  // 0: as for any call
-  Result<> stop_container(const std::string& id, int seconds);  // SIGKILL after `seconds`
+  Result<> start_container(const std::string& id, int timeout_ms = 0);                    // 0: as for any call
+  Result<> stop_container(const std::string& id, int seconds);                            // SIGKILL after `seconds`
   Result<> kill_container(const std::string& id, const std::string& signal = "SIGKILL");  // not running: success
   // By force and with its anonymous volumes; blocks until it is gone (30 s at most). Not there: success.
   Result<> remove_container(const std::string& name);

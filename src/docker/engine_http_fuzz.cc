@@ -28,8 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (response->status < 100 || response->status > 599) std::abort();
     if (written + response->body.size() > size) std::abort();
     for (const auto& [name, value] : response->headers)
-      if (name.empty() || std::ranges::any_of(name, [](char c) { return c >= 'A' && c <= 'Z'; }))
-        std::abort();
+      if (name.empty() || std::ranges::any_of(name, [](char c) { return c >= 'A' && c <= 'Z'; })) std::abort();
   } else if (response.error().code == Code::timed_out) {
     std::abort();  // everything had come
   }

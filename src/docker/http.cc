@@ -47,7 +47,8 @@ Result<Connection> Connection::open(const std::string& socket, int timeout_ms) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket.empty() || socket.size() >= sizeof address.sun_path)
-    return fail(Code::limit, "the engine's socket path is " + std::string(socket.empty() ? "empty" : "too long: ") + socket);
+    return fail(Code::limit,
+                "the engine's socket path is " + std::string(socket.empty() ? "empty" : "too long: ") + socket);
   std::memcpy(address.sun_path, socket.c_str(), socket.size() + 1);
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno("making a socket");
@@ -93,9 +94,11 @@ Result<> Connection::send(std::string_view bytes) {
   return {};
 }
 
-Result<> Connection::request(std::string_view method, std::string_view target, std::string_view type, std::string_view body) {
+Result<> Connection::request(std::string_view method, std::string_view target, std::string_view type,
+                             std::string_view body) {
   TRY(check_target(target));
-  std::string text = std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n";
+  std::string text =
+      std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n";
   if (!type.empty()) text += "Content-Type: " + std::string(type) + "\r\n";
   if (method != "GET") text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
   text += "\r\n";
@@ -107,14 +110,17 @@ Result<> Connection::request(std::string_view method, std::string_view target, s
 
 Result<> Connection::upgrade(std::string_view target) {
   TRY(check_target(target));
-  return send("POST " + std::string(target) + " HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n");
+  return send("POST " + std::string(target) +
+              " HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n");
 }
 
-Result<> Connection::upload(std::string_view method, std::string_view target, const std::function<Result<size_t>(char*, size_t)>& reader) {
+Result<> Connection::upload(std::string_view method, std::string_view target,
+                            const std::function<Result<size_t>(char*, size_t)>& reader) {
   TRY(check_target(target));
   deadline_.reset();
   TRY(send(std::string(method) + " " + std::string(target) +
-           " HTTP/1.1\r\nHost: docker\r\nConnection: close\r\nContent-Type: application/x-tar\r\nTransfer-Encoding: chunked\r\n\r\n"));
+           " HTTP/1.1\r\nHost: docker\r\nConnection: close\r\nContent-Type: application/x-tar\r\nTransfer-Encoding: "
+           "chunked\r\n\r\n"));
   std::string buffer(256 << 10, '\0');
   for (;;) {
     size_t n = TRY(reader(buffer.data(), buffer.size()));
@@ -122,7 +128,8 @@ Result<> Connection::upload(std::string_view method, std::string_view target, co
     if (pollfd p{fd_.get(), POLLIN, 0}; n > 0 && ::poll(&p, 1, 0) > 0) return {};
     char size[24];
     std::snprintf(size, sizeof size, "%zx\r\n", n);
-    for (std::string_view part : {std::string_view(size), std::string_view(buffer).substr(0, n), std::string_view("\r\n")})
+    for (std::string_view part :
+         {std::string_view(size), std::string_view(buffer).substr(0, n), std::string_view("\r\n")})
       if (auto sent = send(part); !sent) return sent.error().code == Code::closed ? Result<>{} : sent;
     if (n == 0) return {};
   }
@@ -160,7 +167,9 @@ Result<Response> Connection::head() {
   for (int interim = 0; interim < 10; ++interim) {
     Response response;
     std::string status = TRY(line());
-    auto code = status.size() >= 12 && (status.size() == 12 || status[12] == ' ') ? number(std::string_view(status).substr(9, 3), 10) : std::nullopt;
+    auto code = status.size() >= 12 && (status.size() == 12 || status[12] == ' ')
+                    ? number(std::string_view(status).substr(9, 3), 10)
+                    : std::nullopt;
     if (!(status.starts_with("HTTP/1.1 ") || status.starts_with("HTTP/1.0 ")) || !code || *code < 100 || *code > 599)
       return fail(Code::protocol, "the engine's answer is no HTTP");
     response.status = static_cast<int>(*code);
@@ -169,7 +178,8 @@ Result<Response> Connection::head() {
       size_t colon = text.find(':');
       if (colon == std::string::npos || colon == 0 || text.find_first_of(" \t") < colon)
         return fail(Code::protocol, "the engine sent a bad header");
-      auto [it, fresh] = response.headers.try_emplace(lower(text.substr(0, colon)), trimmed(std::string_view(text).substr(colon + 1)));
+      auto [it, fresh] =
+          response.headers.try_emplace(lower(text.substr(0, colon)), trimmed(std::string_view(text).substr(colon + 1)));
       if (!fresh && (it->first == "content-length" || it->first == "transfer-encoding"))
         return fail(Code::protocol, "the engine sent " + it->first + " twice");
       if (++count > kHeaderLimit) return fail(Code::protocol, "the engine sent too many headers");

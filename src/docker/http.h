@@ -35,7 +35,8 @@ class Connection {
   Result<> upgrade(std::string_view target);
   // A request whose body is streamed in chunks until the reader gives 0. If the engine answers early, the upload ends
   // and the answer counts. If the reader fails, so does this, and the body stays without its end.
-  Result<> upload(std::string_view method, std::string_view target, const std::function<Result<size_t>(char*, size_t)>& reader);
+  Result<> upload(std::string_view method, std::string_view target,
+                  const std::function<Result<size_t>(char*, size_t)>& reader);
 
   // The head, then the body: a good answer's into `writer` if there is one, else into response.body (64 MB at most).
   Result<Response> response(const std::function<Result<>(std::string_view)>& writer = {});

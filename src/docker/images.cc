@@ -8,8 +8,10 @@ namespace {
 Result<> told_in(const std::string& body, const std::string& doing) {
   for (size_t at = 0; at < body.size();) {
     size_t end = std::min(body.find('\n', at), body.size());
-    auto line = Engine::Json::parse(body.begin() + static_cast<long>(at), body.begin() + static_cast<long>(end), nullptr, false);
-    if (std::string error = text_of(line, "error"); !error.empty()) return fail(Code::internal, doing + ": the engine says: " + error);
+    auto line = Engine::Json::parse(body.begin() + static_cast<long>(at), body.begin() + static_cast<long>(end),
+                                    nullptr, false);
+    if (std::string error = text_of(line, "error"); !error.empty())
+      return fail(Code::internal, doing + ": the engine says: " + error);
     at = end + 1;
   }
   return {};
@@ -18,21 +20,28 @@ Result<> told_in(const std::string& body, const std::string& doing) {
 }  // namespace
 
 Result<bool> Engine::image_exists(const std::string& reference) {
-  auto response = call(socket_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr, "looking for the image " + reference);
+  auto response = call(socket_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr,
+                       "looking for the image " + reference);
   if (response) return true;
   if (response.error().code == Code::not_found) return false;
   return std::unexpected(std::move(response.error()));
 }
 
 Result<Engine::Json> Engine::inspect_image(const std::string& reference) {
-  return call_json(socket_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr, "looking at the image " + reference);
+  return call_json(socket_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr,
+                   "looking at the image " + reference);
 }
 
-Result<Engine::Json> Engine::images() { return call_json(socket_, "GET", path("/images/json"), nullptr, "listing images"); }
+Result<Engine::Json> Engine::images() {
+  return call_json(socket_, "GET", path("/images/json"), nullptr, "listing images");
+}
 
-Result<Engine::Json> Engine::containers() { return call_json(socket_, "GET", path("/containers/json?all=1"), nullptr, "listing containers"); }
+Result<Engine::Json> Engine::containers() {
+  return call_json(socket_, "GET", path("/containers/json?all=1"), nullptr, "listing containers");
+}
 
-Result<> Engine::import_image(const std::string& reference, const Reader& reader, const std::vector<std::string>& changes) {
+Result<> Engine::import_image(const std::string& reference, const Reader& reader,
+                              const std::vector<std::string>& changes) {
   // The tag is what follows the last colon, unless that is a host's port.
   size_t colon = reference.rfind(':');
   if (colon != std::string::npos && reference.find('/', colon) != std::string::npos) colon = std::string::npos;
@@ -45,7 +54,8 @@ Result<> Engine::import_image(const std::string& reference, const Reader& reader
 }
 
 Result<> Engine::remove_image(const std::string& reference) {
-  auto done = call(socket_, "DELETE", path("/images/" + escaped(reference)), nullptr, "removing the image " + reference);
+  auto done =
+      call(socket_, "DELETE", path("/images/" + escaped(reference)), nullptr, "removing the image " + reference);
   if (!done && done.error().code != Code::not_found) return std::unexpected(std::move(done.error()));
   return {};
 }

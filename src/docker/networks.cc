@@ -11,11 +11,13 @@ namespace {
 
 // Deletes until it is gone. Not there: gone. What is still in use (403 for a network's endpoints, 409 for a volume) is
 // asked again, since containers may be leaving.
-Result<> remove_patiently(const std::string& socket, const std::string& target, const std::string& doing, int timeout_ms = call_timeout_ms()) {
+Result<> remove_patiently(const std::string& socket, const std::string& target, const std::string& doing,
+                          int timeout_ms = call_timeout_ms()) {
   for (int attempt = 0;; ++attempt) {
     auto done = call(socket, "DELETE", target, nullptr, doing, timeout_ms);
     if (done || done.error().code == Code::not_found) return {};
-    bool passing = done.error().code == Code::denied || done.error().code == Code::conflict || done.error().code == Code::internal;
+    bool passing =
+        done.error().code == Code::denied || done.error().code == Code::conflict || done.error().code == Code::internal;
     if (!passing || attempt == 50) return std::unexpected(std::move(done.error()));
     std::this_thread::sleep_for(std::chrono::milliseconds(attempt < 5 ? 20 : 100));
   }
@@ -26,12 +28,14 @@ Result<> remove_patiently(const std::string& socket, const std::string& target, 
 Result<std::string> Engine::create_network(const std::string& name, const Json& config) {
   Json body = config.is_object() ? config : Json::object();
   body["Name"] = name;
-  return text_of(TRY(call_json(socket_, "POST", path("/networks/create"), body, "creating the network " + name, call_timeout_ms(), note_)), "Id", name);
+  return text_of(TRY(call_json(socket_, "POST", path("/networks/create"), body, "creating the network " + name,
+                               call_timeout_ms(), note_)),
+                 "Id", name);
 }
 
 Result<> Engine::connect_network(const std::string& network, const std::string& container, const Json& endpoint) {
-  TRY(call(socket_, "POST", path("/networks/" + escaped(network) + "/connect"), {{"Container", container}, {"EndpointConfig", endpoint}},
-           "connecting " + container + " to " + network));
+  TRY(call(socket_, "POST", path("/networks/" + escaped(network) + "/connect"),
+           {{"Container", container}, {"EndpointConfig", endpoint}}, "connecting " + container + " to " + network));
   return {};
 }
 
@@ -54,12 +58,15 @@ Result<Engine::Json> Engine::subnets_in_use() {
 }
 
 Result<std::string> Engine::create_volume(const std::string& name, const std::map<std::string, std::string>& labels) {
-  return text_of(TRY(call_json(socket_, "POST", path("/volumes/create"), {{"Name", name}, {"Labels", labels}}, "creating the volume " + name)), "Name", name);
+  return text_of(TRY(call_json(socket_, "POST", path("/volumes/create"), {{"Name", name}, {"Labels", labels}},
+                               "creating the volume " + name)),
+                 "Name", name);
 }
 
 Result<> Engine::remove_volume(const std::string& name) {
-  return remove_patiently(socket_, path("/volumes/" + escaped(name)), "removing the volume " + name,
-                          std::max(call_timeout_ms(), kStreamTimeoutMs));  // a hundred thousand files take minutes on some disks
+  return remove_patiently(
+      socket_, path("/volumes/" + escaped(name)), "removing the volume " + name,
+      std::max(call_timeout_ms(), kStreamTimeoutMs));  // a hundred thousand files take minutes on some disks
 }
 
 }  // namespace bottle::docker

@@ -13,9 +13,12 @@ std::string pax_record(const std::string& key, const std::string& value) {
   return std::to_string(length) + rest;
 }
 
-std::string block(const std::string& path, char type, int mode, uint32_t uid, uint32_t gid, uint64_t size, const std::string& link) {
+std::string block(const std::string& path, char type, int mode, uint32_t uid, uint32_t gid, uint64_t size,
+                  const std::string& link) {
   std::string header(512, '\0');
-  auto put = [&](size_t at, size_t width, const std::string& text) { header.replace(at, std::min(width, text.size()), text, 0, width); };
+  auto put = [&](size_t at, size_t width, const std::string& text) {
+    header.replace(at, std::min(width, text.size()), text, 0, width);
+  };
   auto octal = [&](size_t at, size_t width, uint64_t value) {
     char text[32];
     std::snprintf(text, sizeof text, "%0*llo", static_cast<int>(width - 1), static_cast<unsigned long long>(value));
@@ -43,7 +46,8 @@ std::string padding(uint64_t size) { return std::string((512 - size % 512) % 512
 
 }  // namespace
 
-Result<> TarWriter::header(const std::string& path, char type, int mode, uint32_t uid, uint32_t gid, uint64_t size, const std::string& link) {
+Result<> TarWriter::header(const std::string& path, char type, int mode, uint32_t uid, uint32_t gid, uint64_t size,
+                           const std::string& link) {
   std::string pax;
   if (path.size() > 100) pax += pax_record("path", path);
   if (link.size() > 100) pax += pax_record("linkpath", link);
@@ -54,7 +58,9 @@ Result<> TarWriter::header(const std::string& path, char type, int mode, uint32_
   return sink_(block(path, type, mode, uid & 07777777, gid & 07777777, size >= (1ull << 33) ? 0 : size, link));
 }
 
-Result<> TarWriter::directory(const std::string& path, int mode, uint32_t uid, uint32_t gid) { return header(path + "/", '5', mode, uid, gid, 0, ""); }
+Result<> TarWriter::directory(const std::string& path, int mode, uint32_t uid, uint32_t gid) {
+  return header(path + "/", '5', mode, uid, gid, 0, "");
+}
 
 Result<> TarWriter::symlink(const std::string& path, const std::string& target, uint32_t uid, uint32_t gid) {
   return header(path, '2', 0777, uid, gid, 0, target);
@@ -75,7 +81,8 @@ Result<> TarWriter::data(std::string_view bytes) {
 Result<> TarWriter::end_file() {
   // A file that shrank while it was read is filled up: the archive stays whole.
   static const std::string zeros(65536, '\0');
-  while (written_ < size_) TRY(data(std::string_view(zeros).substr(0, std::min<uint64_t>(zeros.size(), size_ - written_))));
+  while (written_ < size_)
+    TRY(data(std::string_view(zeros).substr(0, std::min<uint64_t>(zeros.size(), size_ - written_))));
   std::string fill = padding(size_);
   return fill.empty() ? Result<>{} : sink_(fill);
 }

@@ -28,7 +28,8 @@ class TarWriter {
   Result<> finish();
 
  private:
-  Result<> header(const std::string& path, char type, int mode, uint32_t uid, uint32_t gid, uint64_t size, const std::string& link);
+  Result<> header(const std::string& path, char type, int mode, uint32_t uid, uint32_t gid, uint64_t size,
+                  const std::string& link);
   Sink sink_;
   uint64_t size_ = 0, written_ = 0;
 };
@@ -36,29 +37,30 @@ class TarWriter {
 struct TarEntry {
   enum class Type { file, directory, symlink, hardlink, other };  // other: devices, FIFOs
   Type type = Type::file;
-  std::string path;      // relative, without "." and empty components; "." is the archive's root
-  std::string linkname;  // a symlink's target exactly as written (it may lead anywhere!); a hardlink's is checked as path is
-  int mode = 0;          // permission bits, 07777
-  uint64_t size = 0;     // of a file's bytes; 0 for everything else
+  std::string path;  // relative, without "." and empty components; "." is the archive's root
+  std::string
+      linkname;  // a symlink's target exactly as written (it may lead anywhere!); a hardlink's is checked as path is
+  int mode = 0;  // permission bits, 07777
+  uint64_t size = 0;  // of a file's bytes; 0 for everything else
 };
 
 struct TarLimits {
   uint64_t entries = 2'000'000;
   uint64_t bytes = 64ull << 30;  // of all files
   size_t path = 4096;
-  size_t extension = 1 << 20;    // one extended header
+  size_t extension = 1 << 20;  // one extended header
 };
 
-// Reads an archive as its bytes come, in any pieces; keeps one header at most. Strict: an absolute path, "..", NUL, a bad
-// checksum, an unknown type, a sparse file or anything over a limit is Code::protocol or limit, and the archive is over:
-// every later call fails too. What it hands out is well formed, not harmless: a symlink and then a path through it is
-// for the one who writes to a disk to refuse.
+// Reads an archive as its bytes come, in any pieces; keeps one header at most. Strict: an absolute path, "..", NUL, a
+// bad checksum, an unknown type, a sparse file or anything over a limit is Code::protocol or limit, and the archive is
+// over: every later call fails too. What it hands out is well formed, not harmless: a symlink and then a path through
+// it is for the one who writes to a disk to refuse.
 class TarReader {
  public:
   struct Handler {
-    std::function<Result<>(const TarEntry&)> entry;      // at each entry
-    std::function<Result<>(std::string_view)> data;      // a file's bytes, in pieces
-    std::function<Result<>()> end = nullptr;             // after a file's last byte (also of an empty file)
+    std::function<Result<>(const TarEntry&)> entry;  // at each entry
+    std::function<Result<>(std::string_view)> data;  // a file's bytes, in pieces
+    std::function<Result<>()> end = nullptr;         // after a file's last byte (also of an empty file)
   };
   explicit TarReader(Handler handler, TarLimits limits = {}) : handler_(std::move(handler)), limits_(limits) {}
 

@@ -51,7 +51,8 @@ bool checksum_holds(std::string_view block) {
 
 Result<std::string> TarReader::checked_path(std::string_view raw) const {
   if (raw.empty()) return bad("has an entry without a name");
-  if (raw.size() > limits_.path) return fail(Code::limit, "the archive has a path of " + std::to_string(raw.size()) + " bytes");
+  if (raw.size() > limits_.path)
+    return fail(Code::limit, "the archive has a path of " + std::to_string(raw.size()) + " bytes");
   if (raw.find('\0') != std::string_view::npos) return bad("has a NUL in a path");
   if (raw.front() == '/') return bad("has an absolute path: " + std::string(raw.substr(0, 200)));
   std::string path;
@@ -69,12 +70,27 @@ Result<std::string> TarReader::checked_path(std::string_view raw) const {
 Result<> TarReader::begin_entry(char type, TarEntry entry) {
   using Type = TarEntry::Type;
   switch (type) {
-    case '0': case '\0': case '7': entry.type = Type::file; break;
-    case '1': entry.type = Type::hardlink; break;
-    case '2': entry.type = Type::symlink; break;
-    case '5': entry.type = Type::directory; break;
-    case '3': case '4': case '6': entry.type = Type::other; break;
-    default: return bad("has an entry of an unknown type");
+    case '0':
+    case '\0':
+    case '7':
+      entry.type = Type::file;
+      break;
+    case '1':
+      entry.type = Type::hardlink;
+      break;
+    case '2':
+      entry.type = Type::symlink;
+      break;
+    case '5':
+      entry.type = Type::directory;
+      break;
+    case '3':
+    case '4':
+    case '6':
+      entry.type = Type::other;
+      break;
+    default:
+      return bad("has an entry of an unknown type");
   }
   entry.path = TRY(checked_path(entry.path));
   if (entry.type == Type::file && entry.path == ".") return bad("has a file without a name");
@@ -82,13 +98,17 @@ Result<> TarReader::begin_entry(char type, TarEntry entry) {
   if (entry.type == Type::hardlink) {
     entry.linkname = TRY(checked_path(entry.linkname));
   } else if (entry.type == Type::symlink) {
-    if (entry.linkname.empty() || entry.linkname.find('\0') != std::string::npos) return bad("has a symlink to nowhere");
-    if (entry.linkname.size() > limits_.path) return fail(Code::limit, "the archive has a symlink of " + std::to_string(entry.linkname.size()) + " bytes");
+    if (entry.linkname.empty() || entry.linkname.find('\0') != std::string::npos)
+      return bad("has a symlink to nowhere");
+    if (entry.linkname.size() > limits_.path)
+      return fail(Code::limit, "the archive has a symlink of " + std::to_string(entry.linkname.size()) + " bytes");
   } else {
     entry.linkname.clear();
   }
-  if (++entries_ > limits_.entries) return fail(Code::limit, "the archive has more than " + std::to_string(limits_.entries) + " entries");
-  if (entry.size > limits_.bytes - bytes_) return fail(Code::limit, "the archive has more than " + std::to_string(limits_.bytes) + " bytes");
+  if (++entries_ > limits_.entries)
+    return fail(Code::limit, "the archive has more than " + std::to_string(limits_.entries) + " entries");
+  if (entry.size > limits_.bytes - bytes_)
+    return fail(Code::limit, "the archive has more than " + std::to_string(limits_.bytes) + " bytes");
   bytes_ += entry.size;
   TRY(handler_.entry(entry));
   in_file_ = entry.type == Type::file;
@@ -114,7 +134,8 @@ Result<> TarReader::take_header() {
   if (!size || !mode) return bad("has a header with a bad number");
   char type = block[156];
   if (type == 'x' || type == 'L' || type == 'K') {
-    if (*size > limits_.extension) return fail(Code::limit, "the archive has an extended header of " + std::to_string(*size) + " bytes");
+    if (*size > limits_.extension)
+      return fail(Code::limit, "the archive has an extended header of " + std::to_string(*size) + " bytes");
     if (*size == 0) return bad("has an empty extended header");
     extension_type_ = type;
     extension_.clear();
@@ -125,7 +146,8 @@ Result<> TarReader::take_header() {
   }
   TarEntry entry;
   entry.path = field(block, 0, 100);
-  if (std::string_view prefix = field(block, 345, 155); ustar && !prefix.empty()) entry.path = std::string(prefix) + "/" + entry.path;
+  if (std::string_view prefix = field(block, 345, 155); ustar && !prefix.empty())
+    entry.path = std::string(prefix) + "/" + entry.path;
   entry.linkname = field(block, 157, 100);
   entry.mode = static_cast<int>(*mode & 07777);
   entry.size = next_size_.value_or(*size);
@@ -143,7 +165,8 @@ Result<> TarReader::take_pax(std::string_view records) {
     size_t length = 0;
     auto [end, error] = std::from_chars(records.data(), records.data() + records.size(), length);
     size_t digits = static_cast<size_t>(end - records.data());
-    if (error != std::errc{} || length > records.size() || length < digits + 4 || *end != ' ' || records[length - 1] != '\n')
+    if (error != std::errc{} || length > records.size() || length < digits + 4 || *end != ' ' ||
+        records[length - 1] != '\n')
       return bad("has a bad extended header");
     std::string_view record = records.substr(digits + 1, length - digits - 2);
     records.remove_prefix(length);
@@ -205,7 +228,8 @@ Result<> TarReader::step(std::string_view& bytes) {
     case State::ended:
       if (take(bytes.size()).find_first_not_of('\0') != std::string_view::npos) return bad("goes on after its end");
       return {};
-    case State::broken: break;
+    case State::broken:
+      break;
   }
   return bad("was given up");
 }

@@ -11,19 +11,22 @@ namespace bottle::docker {
 namespace {
 
 TEST(Demux, TakesFramesInAnyPieces) {
-  std::string wire = std::string("\1\0\0\0\0\0\0\2hi", 10) + std::string("\1\0\0\0\0\0\0\0", 8) + std::string("\2\0\0\0\0\0\0\1!", 9);
+  std::string wire =
+      std::string("\1\0\0\0\0\0\0\2hi", 10) + std::string("\1\0\0\0\0\0\0\0", 8) + std::string("\2\0\0\0\0\0\0\1!", 9);
   for (size_t piece : {1u, 3u, 9u, 100u}) {
     std::string out, err;
     Demux demux;
     for (size_t at = 0; at < wire.size(); at += piece)
-      ASSERT_TRUE(demux.feed(std::string_view(wire).substr(at, piece), [&](int s, std::string_view b) { (s == 1 ? out : err).append(b); }));
+      ASSERT_TRUE(demux.feed(std::string_view(wire).substr(at, piece),
+                             [&](int s, std::string_view b) { (s == 1 ? out : err).append(b); }));
     EXPECT_EQ(out, "hi");
     EXPECT_EQ(err, "!");
   }
 }
 
 TEST(Demux, RefusesNonsenseForEver) {
-  for (std::string wire : {std::string("GET / HTTP"), std::string("\0\0\0\0\0\0\0\1a", 9), std::string("\3\0\0\0\0\0\0\1a", 9), std::string("\1\0\1\0\0\0\0\1a", 9)}) {
+  for (std::string wire : {std::string("GET / HTTP"), std::string("\0\0\0\0\0\0\0\1a", 9),
+                           std::string("\3\0\0\0\0\0\0\1a", 9), std::string("\1\0\1\0\0\0\0\1a", 9)}) {
     Demux demux;
     auto never = [](int, std::string_view) { FAIL(); };
     EXPECT_FALSE(demux.feed(wire, never));
@@ -46,21 +49,19 @@ struct Read {
 };
 Read read(std::string_view bytes, size_t piece = 1000, TarLimits limits = {}) {
   Read read;
-  TarReader reader({.entry =
-                        [&](const TarEntry& e) -> Result<> {
-                          read.text += std::string(1, "fdlho"[static_cast<int>(e.type)]) + " " + e.path + " " + e.linkname + " ";
-                          return {};
-                        },
-                    .data =
-                        [&](std::string_view chunk) -> Result<> {
-                          read.text += chunk;
-                          return {};
-                        },
-                    .end =
-                        [&]() -> Result<> {
-                          read.text += "$";
-                          return {};
-                        }},
+  TarReader reader({.entry = [&](const TarEntry& e) -> Result<> {
+                      read.text +=
+                          std::string(1, "fdlho"[static_cast<int>(e.type)]) + " " + e.path + " " + e.linkname + " ";
+                      return {};
+                    },
+                    .data = [&](std::string_view chunk) -> Result<> {
+                      read.text += chunk;
+                      return {};
+                    },
+                    .end = [&]() -> Result<> {
+                      read.text += "$";
+                      return {};
+                    }},
                    limits);
   while (!bytes.empty() && read.result) {
     read.result = reader.feed(bytes.substr(0, piece));
@@ -142,14 +143,20 @@ TEST(Tar, KeepsToItsLimits) {
 
 // Archives from another writer (Python's tarfile), the fuzzer's seeds; the first byte is the fuzzer's.
 TEST(Tar, ReadsOthersArchives) {
-  auto seed = [](const std::string& name) { return read_file("src/docker/corpus/tar/" + name).value_or("?").substr(1); };
+  auto seed = [](const std::string& name) {
+    return read_file("src/docker/corpus/tar/" + name).value_or("?").substr(1);
+  };
   EXPECT_EQ(read(seed("ustar")).text,
-            "d workspace  f workspace/a.txt  hello$f workspace/empty  $l workspace/l ../../etc/passwd h workspace/h workspace/a.txt o workspace/fifo  ");
+            "d workspace  f workspace/a.txt  hello$f workspace/empty  $l workspace/l ../../etc/passwd h workspace/h "
+            "workspace/a.txt o workspace/fifo  ");
   std::string name = "workspace/" + std::string(90, 'd') + "/" + std::string(120, 'n');
-  EXPECT_EQ(read(seed("pax_long")).text, "f " + name + "  " + std::string(600, 'x') + "$l ünï " + std::string(150, 't') + " ");
-  EXPECT_EQ(read(seed("gnu_long")).text, "f " + name + "  " + std::string(600, 'x') + "$l s " + std::string(150, 't') + " ");
+  EXPECT_EQ(read(seed("pax_long")).text,
+            "f " + name + "  " + std::string(600, 'x') + "$l ünï " + std::string(150, 't') + " ");
+  EXPECT_EQ(read(seed("gnu_long")).text,
+            "f " + name + "  " + std::string(600, 'x') + "$l s " + std::string(150, 't') + " ");
   EXPECT_TRUE(read(seed("gnu_long")).result);
-  for (const char* bad : {"dotdot", "absolute", "pax_nul", "pax_sparse", "huge_size", "cut"}) EXPECT_FALSE(read(seed(bad)).result) << bad;
+  for (const char* bad : {"dotdot", "absolute", "pax_nul", "pax_sparse", "huge_size", "cut"})
+    EXPECT_FALSE(read(seed(bad)).result) << bad;
 }
 
 }  // namespace

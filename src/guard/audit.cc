@@ -30,7 +30,8 @@ void append_json(std::string& out, std::string_view text) {
 void Audit::open(int fd) {
   fd_ = fd;
   struct stat st;
-  if (fd >= 0 && fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+  if (fd >= 0 && fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
 void Audit::timestamp() {
@@ -67,7 +68,11 @@ void Audit::write(const AuditLine& line) {
   text("path", line.path, 512);
   text("code", line.code, 64);
   text("reason", line.reason, 512);
-  if (line.totals) out.append(R"(,"bytes_out":)").append(std::to_string(line.bytes_out)).append(R"(,"bytes_in":)").append(std::to_string(line.bytes_in));
+  if (line.totals)
+    out.append(R"(,"bytes_out":)")
+        .append(std::to_string(line.bytes_out))
+        .append(R"(,"bytes_in":)")
+        .append(std::to_string(line.bytes_in));
   out += "}\n";
   urgent_ |= line.action == "deny";
 }
@@ -83,7 +88,8 @@ bool Audit::write_out() {
   while (done < pending_.size()) {
     ssize_t n = ::write(fd_, pending_.data() + done, pending_.size() - done);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno != EAGAIN) done = pending_.size();  // nobody reads any more; the owner's end of file on stdin ends us
+    if (n < 0 && errno != EAGAIN)
+      done = pending_.size();  // nobody reads any more; the owner's end of file on stdin ends us
     if (n <= 0) break;
     done += static_cast<size_t>(n);
   }

@@ -1,4 +1,5 @@
-// A body cut anywhere carries what the whole carries. The first byte says how it is framed, the second into which pieces it is cut.
+// A body cut anywhere carries what the whole carries. The first byte says how it is framed, the second into which
+// pieces it is cut.
 #include <cstdlib>
 
 #include "guard/body.h"

@@ -69,7 +69,8 @@ Parse parse_client_hello(std::string_view bytes, ClientHello& hello) {
     if (bytes[0] != 22) return Parse::bad;
     if (bytes.size() >= 2 && bytes[1] != 3) return Parse::bad;
     if (bytes.size() < 5) return Parse::incomplete;
-    size_t length = static_cast<size_t>(static_cast<unsigned char>(bytes[3]) << 8 | static_cast<unsigned char>(bytes[4]));
+    size_t length =
+        static_cast<size_t>(static_cast<unsigned char>(bytes[3]) << 8 | static_cast<unsigned char>(bytes[4]));
     if (length == 0 || length > 16384) return Parse::bad;
     joined.append(bytes.substr(5, length));
     if (joined.empty()) return Parse::incomplete;

@@ -29,7 +29,9 @@ Result<policy::RuleSpec> parse_rule(const json& each) {
     else if (key == "paths") rule.paths = value.get<std::vector<std::string>>();
     else if (key == "inspect") rule.inspect = value.is_boolean() ? value.get<bool>() : value == "full";
     else if (key == "deny") rule.deny = value;
-    else return fail(Code::invalid, "unknown key \"" + key + "\" in a rule");  // a restriction not understood must not be dropped
+    else
+      return fail(Code::invalid,
+                  "unknown key \"" + key + "\" in a rule");  // a restriction not understood must not be dropped
   }
   if (rule.host.empty()) return fail(Code::invalid, "a rule without a host");
   return rule;
@@ -41,10 +43,12 @@ bool printable(std::string_view text) {
 
 Result<Secret> parse_secret(const json& each) {
   bool relayed = each.value("relayed", false);
-  Secret secret{.name = each.value("name", ""), .value = each.value("value", ""), .placeholder = each.value("placeholder", "")};
+  Secret secret{
+      .name = each.value("name", ""), .value = each.value("value", ""), .placeholder = each.value("placeholder", "")};
   auto bad = [&](const std::string& what) { return fail(Code::invalid, "secret \"" + secret.name + "\": " + what); };
   if (secret.value.empty() != relayed) return bad(relayed ? "a value for what is swapped in elsewhere" : "no value");
-  if (!printable(secret.value) || !printable(secret.placeholder)) return bad("a control byte in the value or placeholder");
+  if (!printable(secret.value) || !printable(secret.placeholder))
+    return bad("a control byte in the value or placeholder");
   for (const auto& host : each.value("hosts", std::vector<std::string>{})) {
     if (host == "*") return bad("bound to every host");
     secret.hosts.push_back(TRY(policy::HostPattern::compile(host)));
@@ -52,9 +56,11 @@ Result<Secret> parse_secret(const json& each) {
   std::string header = each.value("header", "");
   if (!header.empty()) {
     size_t colon = header.find(':'), hole = header.find("{}");
-    if (colon == header.npos || colon == 0 || hole == header.npos || hole < colon || !printable(header)) return bad("header is not \"Name: … {} …\"");
+    if (colon == header.npos || colon == 0 || hole == header.npos || hole < colon || !printable(header))
+      return bad("header is not \"Name: … {} …\"");
     secret.header = header.substr(0, colon);
-    if (header.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != colon) return bad("not a header name");
+    if (header.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != colon)
+      return bad("not a header name");
     size_t begin = header.find_first_not_of(' ', colon + 1);
     secret.template_before = header.substr(begin, hole - begin);
     secret.template_after = header.substr(hole + 2);
@@ -86,7 +92,8 @@ Result<SshHost> parse_ssh(const json& each) {
   size_t blob = key.find("AAAA");
   if (blob == key.npos) return fail(Code::invalid, "ssh host " + ssh.host.name + ": no host key");
   auto decoded = base64_decode(std::string_view(key).substr(blob, key.find_first_of(" \t\r\n", blob) - blob));
-  if (!decoded || decoded->size() < 16) return fail(Code::invalid, "ssh host " + ssh.host.name + ": the host key is not base64");
+  if (!decoded || decoded->size() < 16)
+    return fail(Code::invalid, "ssh host " + ssh.host.name + ": the host key is not base64");
   ssh.key = std::move(*decoded);
   return ssh;
 }
@@ -99,23 +106,31 @@ bool never_lan(const policy::Address& address) {
   return v4 || b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }
 
-// Its rule joins the others, so that methods, paths and denials are decided in one place; only the address is the route's own.
+// Its rule joins the others, so that methods, paths and denials are decided in one place; only the address is the
+// route's own.
 Result<> parse_lan(Config& config, const json& each, std::vector<policy::RuleSpec>& rules) {
   for (const auto& [key, unused] : each.items())
-    if (key != "name" && key != "to" && key != "methods" && key != "paths" && key != "tls") return fail(Code::invalid, "unknown key \"" + key + "\" in a LAN route");
+    if (key != "name" && key != "to" && key != "methods" && key != "paths" && key != "tls")
+      return fail(Code::invalid, "unknown key \"" + key + "\" in a LAN route");
   auto host = TRY(policy::normalise_host(each.value("name", "")));
   auto bad = [&](const std::string& what) { return fail(Code::invalid, "LAN route \"" + host.name + "\": " + what); };
   auto to = policy::parse_endpoint(each.value("to", ""));
   if (host.literal) return bad("an address instead of a name");
   if (!to || to->port == 0) return bad("\"to\" is not ip:port");
-  if (never_lan(to->address) || std::ranges::any_of(config.listen, [&](const Endpoint& own) { return own.address == to->address; }))
+  if (never_lan(to->address) ||
+      std::ranges::any_of(config.listen, [&](const Endpoint& own) { return own.address == to->address; }))
     return bad(to_string(*to) + " is not a service of the local network");
-  if (std::ranges::any_of(rules, [&](const auto& rule) { return rule.host == host.name && !rule.deny; }) || config.hosts.contains(host.name))
+  if (std::ranges::any_of(rules, [&](const auto& rule) { return rule.host == host.name && !rule.deny; }) ||
+      config.hosts.contains(host.name))
     return bad("its name is that of another rule");
   bool tls = each.value("tls", false);
   LanRoute route{*to, static_cast<uint16_t>(tls ? 443 : 80)};
   if (!config.lan.emplace(host.name, route).second) return bad("twice");
-  policy::RuleSpec rule{.host = host.name, .ports = {route.port}, .methods = each.value("methods", std::vector<std::string>{}), .paths = each.value("paths", std::vector<std::string>{}), .inspect = tls};
+  policy::RuleSpec rule{.host = host.name,
+                        .ports = {route.port},
+                        .methods = each.value("methods", std::vector<std::string>{}),
+                        .paths = each.value("paths", std::vector<std::string>{}),
+                        .inspect = tls};
   rules.push_back(std::move(rule));
   return {};
 }
@@ -228,7 +243,8 @@ const SshHost* Config::ssh_host(const policy::Host& host, uint16_t port) const {
 
 const HostSecrets& Config::secrets_of(const policy::Host& host) const {
   std::vector<bool> key;
-  for (const auto& secret : secrets) key.push_back(std::ranges::any_of(secret.hosts, [&](const auto& pattern) { return pattern.matches(host); }));
+  for (const auto& secret : secrets)
+    key.push_back(std::ranges::any_of(secret.hosts, [&](const auto& pattern) { return pattern.matches(host); }));
   auto& slot = host_secrets_[key];
   if (slot) return *slot;
   slot = std::make_unique<HostSecrets>();
@@ -264,7 +280,8 @@ ssl_ctx_st* Config::upstream_tls() const {
 Result<std::string> base64_decode(std::string_view text) {
   if (text.empty() || text.size() % 4 != 0) return fail(Code::invalid, "not base64");
   std::string out(text.size() / 4 * 3, 0);
-  int n = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+  int n = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                          reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
   if (n < 0) return fail(Code::invalid, "not base64");
   out.resize(static_cast<size_t>(n) - (text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0));
   return out;
@@ -272,7 +289,9 @@ Result<std::string> base64_decode(std::string_view text) {
 
 std::string base64_encode(std::string_view bytes) {
   std::string out((bytes.size() + 2) / 3 * 4 + 1, 0);
-  out.resize(static_cast<size_t>(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()))));
+  out.resize(static_cast<size_t>(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                                                 reinterpret_cast<const unsigned char*>(bytes.data()),
+                                                 static_cast<int>(bytes.size()))));
   return out;
 }
 

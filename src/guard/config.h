@@ -65,9 +65,9 @@ struct Config {
   std::vector<SshHost> ssh;
   std::vector<policy::HostPattern> relay;  // hosts that are reached by the relay, not from here
   bool relay_all = false;                  // as all are: there is no network here
-  bool ssh_agent = false;  // whether the owner of the control channel answers for an ssh-agent
+  bool ssh_agent = false;                  // whether the owner of the control channel answers for an ssh-agent
   int64_t idle_ms = 3600 * 1000;
-  policy::Matcher values;                  // the values of all secrets, for answers
+  policy::Matcher values;  // the values of all secrets, for answers
   std::vector<const Secret*> values_owner;
 
   Config() = default;

@@ -20,13 +20,20 @@ constexpr std::string_view kEstablished = "HTTP/1.1 200 Connection established\r
 
 std::string_view reason_phrase(int status) {
   switch (status) {
-    case 200: return "OK";
-    case 400: return "Bad Request";
-    case 403: return "Forbidden";
-    case 405: return "Method Not Allowed";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    default: return "Bad Gateway";
+    case 200:
+      return "OK";
+    case 400:
+      return "Bad Request";
+    case 403:
+      return "Forbidden";
+    case 405:
+      return "Method Not Allowed";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    default:
+      return "Bad Gateway";
   }
 }
 
@@ -57,7 +64,8 @@ Task<bool> check_hello(Connection& c) {
     }
     if (c.client.fill()) continue;
     if (c.client.eof || c.client.failed || c.now() >= deadline) {
-      c.audit("close", "tls", "no_hello", c.now() >= deadline ? "no ClientHello in time" : "the client left before its ClientHello");
+      c.audit("close", "tls", "no_hello",
+              c.now() >= deadline ? "no ClientHello in time" : "the client left before its ClientHello");
       co_return false;
     }
     co_await c.wait(deadline);
@@ -115,7 +123,8 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
     c.client.in.clear();
     progress |= c.upstream.flush();
     progress |= c.client.flush();
-    bool over = c.upstream.eof || c.upstream.failed || c.client.eof || c.client.failed || c.now() >= deadline || from_client > kMostBefore;
+    bool over = c.upstream.eof || c.upstream.failed || c.client.eof || c.client.failed || c.now() >= deadline ||
+                from_client > kMostBefore;
     if (over) {
       c.audit("close", "ssh", "ssh_key", "no host key was shown", {}, {}, true);
       co_return false;
@@ -136,7 +145,8 @@ Task<bool> inspected(Connection& c) {
     co_return false;
   }
   // The certificate comes right behind the first configuration; a client that is quicker waits for it.
-  for (int64_t until = c.now() + kCertificatePatience; !c.context.ca->certified() && c.now() < until;) co_await c.wait(std::min(until, c.now() + 10));
+  for (int64_t until = c.now() + kCertificatePatience; !c.context.ca->certified() && c.now() < until;)
+    co_await c.wait(std::min(until, c.now() + 10));
   auto ssl = c.context.ca->accept(c.host);
   if (!ssl) {
     c.audit("close", "tls", "internal", ssl.error().what);
@@ -154,7 +164,9 @@ Task<bool> inspected(Connection& c) {
     bool waiting = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
     if (!waiting || c.now() >= deadline) {
       if (refused_name(c.client.ssl.get())) c.audit("deny", "tls", "sni", "the ClientHello names another host");
-      else c.audit(waiting ? "close" : "deny", "tls", "tls_only", waiting ? "no handshake in time" : "handshake with the client: " + tls_error());
+      else
+        c.audit(waiting ? "close" : "deny", "tls", "tls_only",
+                waiting ? "no handshake in time" : "handshake with the client: " + tls_error());
       co_return false;
     }
     co_await c.wait(deadline);
@@ -182,7 +194,8 @@ Task<bool> handle_connect(Connection& c, std::string target, bool named_alike) {
     refuse(403, "host_mismatch", "Host and the target of CONNECT differ");
     co_return co_await finish(c);
   }
-  if (const auto* host = c.config->ssh_host(c.host, c.port); host && !c.config->rules.denied(c.host)) co_return co_await ssh(c, *host);
+  if (const auto* host = c.config->ssh_host(c.host, c.port); host && !c.config->rules.denied(c.host))
+    co_return co_await ssh(c, *host);
   if (c.host.literal && !c.config->fixed(c.host)) {
     refuse(403, "ip_literal", "an address instead of a name");
     co_return co_await finish(c);
@@ -250,13 +263,16 @@ Task<bool> run(Connection& c) {
     co_return co_await handle_connect(c, std::move(target), alike);
   }
   if (head.target.starts_with('/')) {
-    // Questions to the guard itself: whether it is alive, and the way to the session's ssh-agent. Nothing else is to be learned here.
+    // Questions to the guard itself: whether it is alive, and the way to the session's ssh-agent. Nothing else is to be
+    // learned here.
     bool get = head.method == "GET" && !head.chunked && !head.content_length;
     std::string target(head.target);
     c.client.in.erase(0, head.size);
     if (get && target == "/ssh-agent") co_return co_await serve_ssh_agent(c);
     if (get && target == "/alive") co_return co_await show_life(c);
-    c.client.out = get ? "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\nConnection: close\r\n\r\nbottle guard\n" : "";
+    c.client.out = get ? "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\nConnection: "
+                         "close\r\n\r\nbottle guard\n"
+                       : "";
     if (!get) {
       c.audit("deny", "http", "bad_request", "a request to the guard itself");
       c.answer(400, "bad_request", true);
@@ -282,20 +298,30 @@ Waker::Wait Connection::wait(int64_t deadline) {
   return waker.wait(deadline);
 }
 
-void Connection::audit(std::string_view action, std::string_view kind, std::string_view code, std::string_view reason, std::string_view method, std::string_view path,
-                       bool totals) {
+void Connection::audit(std::string_view action, std::string_view kind, std::string_view code, std::string_view reason,
+                       std::string_view method, std::string_view path, bool totals) {
   std::string clean_host, clean_path, clean_reason;
   auto clean = [&](std::string_view text, std::string& storage) -> std::string_view {
     if (text.empty() || config->secrets.empty()) return text;
     return storage = config->redacted(text);
   };
-  context.audit.write({.id = id, .action = action, .kind = kind, .host = clean(host.name, clean_host), .port = port, .method = method,
-                       .path = clean(path.substr(0, path.find('?')), clean_path), .code = code, .reason = clean(reason, clean_reason), .totals = totals,
-                       .bytes_out = client.received, .bytes_in = upstream.received});
+  context.audit.write({.id = id,
+                       .action = action,
+                       .kind = kind,
+                       .host = clean(host.name, clean_host),
+                       .port = port,
+                       .method = method,
+                       .path = clean(path.substr(0, path.find('?')), clean_path),
+                       .code = code,
+                       .reason = clean(reason, clean_reason),
+                       .totals = totals,
+                       .bytes_out = client.received,
+                       .bytes_in = upstream.received});
 }
 
 void Connection::answer(int status, std::string_view code, bool close) {
-  std::string body = (status == 403 || status == 400 ? "bottle: refused (" : "bottle: failed (") + std::string(code) + "), id " + id + "\n";
+  std::string body = (status == 403 || status == 400 ? "bottle: refused (" : "bottle: failed (") + std::string(code) +
+                     "), id " + id + "\n";
   client.out.append("HTTP/1.1 ").append(std::to_string(status)).append(" ").append(reason_phrase(status));
   client.out.append(status == 403 || status == 400 ? "\r\nX-Bottle-Deny: " : "\r\nX-Bottle-Error: ").append(code);
   client.out.append("\r\nContent-Type: text/plain\r\nContent-Length: ").append(std::to_string(body.size()));

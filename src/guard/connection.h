@@ -1,4 +1,5 @@
-// One client: from its first byte to its end. CONNECT (blind, inspected, SSH), plain http:// requests, the health answer.
+// One client: from its first byte to its end. CONNECT (blind, inspected, SSH), plain http:// requests, the health
+// answer.
 #pragma once
 
 #include <string>
@@ -23,15 +24,15 @@ struct Connection {
   // Where requests go: set by CONNECT, or by each absolute-form request.
   policy::Host host;
   uint16_t port = 0;
-  bool tls = false;  // requests come in TLS that we ended
+  bool tls = false;            // requests come in TLS that we ended
   policy::Host upstream_host;  // whom `upstream` is connected to
   uint16_t upstream_port = 0;
 
   int64_t now() const { return context.loop.now(); }
   // Until an event or `deadline`.
   Waker::Wait wait(int64_t deadline);
-  void audit(std::string_view action, std::string_view kind, std::string_view code, std::string_view reason, std::string_view method = {},
-             std::string_view path = {}, bool totals = false);
+  void audit(std::string_view action, std::string_view kind, std::string_view code, std::string_view reason,
+             std::string_view method = {}, std::string_view path = {}, bool totals = false);
   // Queues a small answer of our own. Codes other than 403 are failures rather than decisions.
   void answer(int status, std::string_view code, bool close);
 };

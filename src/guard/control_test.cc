@@ -9,14 +9,16 @@ TEST_F(GuardTest, takes_new_rules_and_refuses_broken_ones) {
   allow("late.test");
   route("late.test", 1);
   EXPECT_EQ(configure()["type"], "ready");
-  EXPECT_EQ(raw("CONNECT late.test:443 HTTP/1.1\r\nHost: late.test:443\r\n\r\n").find("not_allowed"), std::string::npos);
+  EXPECT_EQ(raw("CONNECT late.test:443 HTTP/1.1\r\nHost: late.test:443\r\n\r\n").find("not_allowed"),
+            std::string::npos);
   auto before = config_;
   config_["egress"]["allow"] = json::array({{{"host", "*"}, {"method", {"GET"}}}});
   EXPECT_EQ(configure()["type"], "error") << "a restriction that is not understood must not be dropped";
   config_ = before;
   config_["egress"]["on_secret"] = 7;
   EXPECT_EQ(configure()["type"], "error");
-  EXPECT_NE(raw("CONNECT no.test:443 HTTP/1.1\r\nHost: no.test:443\r\n\r\n").find("not_allowed"), std::string::npos) << "the old rules stand";
+  EXPECT_NE(raw("CONNECT no.test:443 HTTP/1.1\r\nHost: no.test:443\r\n\r\n").find("not_allowed"), std::string::npos)
+      << "the old rules stand";
 }
 
 TEST_F(GuardTest, sigterm_ends_it_cleanly) {
@@ -26,7 +28,8 @@ TEST_F(GuardTest, sigterm_ends_it_cleanly) {
 }
 
 TEST_F(GuardTest, ACertificateIsTakenOnceAndOnlyForItsOwnKey) {
-  Origin origin(ca_.get(), "inspected.example.org", [](const std::string&) { return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"; });
+  Origin origin(ca_.get(), "inspected.example.org",
+                [](const std::string&) { return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"; });
   allow({{"host", "inspected.example.org"}, {"inspect", true}});
   route("inspected.example.org", origin.port);
   start();
@@ -69,7 +72,8 @@ TEST_F(GuardTest, CarriesWholeAgentMessagesAndNothingWithoutPermission) {
   EXPECT_EQ(first["type"], "ssh-agent");
   EXPECT_EQ(first["request"], base64_encode("ab"));
   auto answer = [&](const json& number, const json& text) {
-    EXPECT_TRUE(write_all(control_.get(), json{{"type", "ssh-agent"}, {"connection", number}, {"answer", text}}.dump() + "\n"));
+    EXPECT_TRUE(
+        write_all(control_.get(), json{{"type", "ssh-agent"}, {"connection", number}, {"answer", text}}.dump() + "\n"));
   };
   answer(99, "YWE=");  // nobody's
   answer(first["connection"], base64_encode("yes"));
@@ -110,29 +114,37 @@ TEST_F(GuardTest, RelayedHostsGoByTheControlChannelOrNotAtAll) {
     json open = line(), data = line();
     EXPECT_EQ(open["open"], true);
     EXPECT_EQ(data["stream"], open["stream"]);
-    EXPECT_TRUE(base64_decode(data.value("data", "")).value_or("").starts_with("GET http://lan.example.org/x HTTP/1.1\r\n")) << data;
+    EXPECT_TRUE(
+        base64_decode(data.value("data", "")).value_or("").starts_with("GET http://lan.example.org/x HTTP/1.1\r\n"))
+        << data;
     return open["stream"];
   };
   Wire wire{dial_loopback(port_), {}, {}};
   json number = begin(wire);
-  say({{"type", "stream"}, {"stream", number}, {"data", base64_encode("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")}});
+  say({{"type", "stream"},
+       {"stream", number},
+       {"data", base64_encode("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")}});
   say({{"type", "stream"}, {"stream", 99}, {"data", base64_encode("nobody's")}});
   // What was sent before the end still counts.
   say({{"type", "stream"}, {"stream", number}, {"data", base64_encode("ok")}});
   say({{"type", "stream"}, {"stream", number}, {"closed", true}});
   EXPECT_TRUE(wire.message().ends_with("ok"));
   // More than the window, not base64, the other side gone: the stream ends, and so does the request.
-  for (const json& bad : {json{{"type", "stream"}, {"data", base64_encode(std::string(300000, 'x'))}}, json{{"type", "stream"}, {"data", "%%%"}}, json{{"type", "relay"}, {"up", false}}}) {
+  for (const json& bad : {json{{"type", "stream"}, {"data", base64_encode(std::string(300000, 'x'))}},
+                          json{{"type", "stream"}, {"data", "%%%"}}, json{{"type", "relay"}, {"up", false}}}) {
     Wire other{dial_loopback(port_), {}, {}};
     json message = bad, its = begin(other);
     if (message["type"] == "stream") message["stream"] = its;
     say(message);
     EXPECT_TRUE(other.to_end().starts_with("HTTP/1.1 502 ")) << bad.dump().substr(0, 60);
-    while (message["type"] == "stream" && line()["type"] != "stream") {}
+    while (message["type"] == "stream" && line()["type"] != "stream") {
+    }
   }
   EXPECT_TRUE(raw(ask).starts_with("HTTP/1.1 503 "));
   // The rules hold as for any host.
-  EXPECT_TRUE(raw("POST http://lan.example.org/x HTTP/1.1\r\nHost: lan.example.org\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").starts_with("HTTP/1.1 403 "));
+  EXPECT_TRUE(raw("POST http://lan.example.org/x HTTP/1.1\r\nHost: lan.example.org\r\nConnection: "
+                  "close\r\nContent-Length: 0\r\n\r\n")
+                  .starts_with("HTTP/1.1 403 "));
 }
 
 TEST_F(GuardTest, WithoutANetworkEveryHostIsRelayed) {
@@ -147,7 +159,8 @@ TEST_F(GuardTest, WithoutANetworkEveryHostIsRelayed) {
     std::string answer = raw(std::string("CONNECT ") + to + " HTTP/1.1\r\nHost: " + to + "\r\n\r\n");
     EXPECT_NE(answer.find("X-Bottle-Error: operator_away"), std::string::npos) << to << answer;
   }
-  EXPECT_TRUE(raw("CONNECT other.example.org:443 HTTP/1.1\r\nHost: other.example.org:443\r\n\r\n").starts_with("HTTP/1.1 403 "));
+  EXPECT_TRUE(raw("CONNECT other.example.org:443 HTTP/1.1\r\nHost: other.example.org:443\r\n\r\n")
+                  .starts_with("HTTP/1.1 403 "));
 }
 
 TEST_F(GuardTest, ShowsThatItLivesUntilItDoesNot) {

@@ -51,7 +51,8 @@ Task<Dialed> connect_any(Context& context, Waker& waker, std::vector<Endpoint> t
   // IPv6 and IPv4 by turns, as they came otherwise.
   std::vector<Endpoint> order, four;
   for (const auto& each : to) (each.address.v6 ? order : four).push_back(each);
-  for (size_t i = 0; i < four.size(); ++i) order.insert(order.begin() + static_cast<long>(std::min(order.size(), 2 * i + 1)), four[i]);
+  for (size_t i = 0; i < four.size(); ++i)
+    order.insert(order.begin() + static_cast<long>(std::min(order.size(), 2 * i + 1)), four[i]);
   std::vector<std::unique_ptr<Source>> attempts;
   std::string last = "no address";
   size_t next = 0;
@@ -96,7 +97,8 @@ Task<Dialed> connect_any(Context& context, Waker& waker, std::vector<Endpoint> t
   co_return dialed;
 }
 
-Task<Dialed> ask_parent(Context& context, const std::string& authorization, Waker& waker, std::string authority, Dialed dialed, int64_t deadline) {
+Task<Dialed> ask_parent(Context& context, const std::string& authorization, Waker& waker, std::string authority,
+                        Dialed dialed, int64_t deadline) {
   Stream stream;
   stream.source = std::move(dialed.source);
   stream.out = "CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n";
@@ -110,7 +112,8 @@ Task<Dialed> ask_parent(Context& context, const std::string& authorization, Wake
     auto parsed = parse_response(stream.in, head);
     if (parsed == Parse::ok) break;
     if (parsed == Parse::bad || stream.eof || stream.failed || context.loop.now() >= deadline) {
-      dialed.reason = parsed == Parse::bad ? std::string("the parent proxy's answer: ") + head.why : "the parent proxy did not answer";
+      dialed.reason = parsed == Parse::bad ? std::string("the parent proxy's answer: ") + head.why
+                                           : "the parent proxy did not answer";
       co_return dialed;
     }
     if (!progress) co_await waker.wait(deadline);
@@ -125,7 +128,8 @@ Task<Dialed> ask_parent(Context& context, const std::string& authorization, Wake
 }
 
 std::string authority_of(const policy::Host& host, uint16_t port) {
-  return (host.literal && host.name.find(':') != std::string::npos ? "[" + host.name + "]" : host.name) + ":" + std::to_string(port);
+  return (host.literal && host.name.find(':') != std::string::npos ? "[" + host.name + "]" : host.name) + ":" +
+         std::to_string(port);
 }
 
 // By a guard of the operator's at the other end of the relay, which is asked as a proxy is.
@@ -150,7 +154,8 @@ Task<Dialed> dial_relay(Context& context, Waker& waker, policy::Host host, uint1
 
 }  // namespace
 
-Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::Host host, uint16_t port, Via via, Source* client) {
+Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::Host host, uint16_t port, Via via,
+                  Source* client) {
   int64_t deadline = context.loop.now() + kPatience;
   if (config.relayed(host)) co_return co_await dial_relay(context, waker, host, port, via, deadline);
   const auto* fixed = config.fixed(host);
@@ -172,14 +177,17 @@ Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::
     }
   } else if (target.literal) {
     auto address = policy::parse_address(target.name);
-    if (!trusted || !address) co_return Dialed{.status = 403, .code = "ip_literal", .reason = "an address instead of a name"};
+    if (!trusted || !address)
+      co_return Dialed{.status = 403, .code = "ip_literal", .reason = "an address instead of a name"};
     to.push_back({*address, target_port});
   } else {
     auto lookup = context.resolver.lookup(target.name, &waker);
     while (!lookup->done && context.loop.now() < deadline && !(client && client->broken)) co_await waker.wait(deadline);
     lookup->waker = nullptr;
     if (!lookup->done || lookup->addresses.empty())
-      co_return Dialed{.status = lookup->done ? 502 : 504, .code = "unresolved", .reason = "resolving: " + (lookup->done ? lookup->error : "timed out")};
+      co_return Dialed{.status = lookup->done ? 502 : 504,
+                       .code = "unresolved",
+                       .reason = "resolving: " + (lookup->done ? lookup->error : "timed out")};
     std::string refused;
     for (const auto& address : lookup->addresses) {
       auto why = policy::special_range(address);
@@ -192,7 +200,8 @@ Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::
   if (!dialed.source || !through_parent) co_return dialed;
   dialed.through_parent = true;
   if (via == Via::absolute) co_return dialed;
-  co_return co_await ask_parent(context, config.parent->authorization, waker, authority_of(host, port), std::move(dialed), deadline);
+  co_return co_await ask_parent(context, config.parent->authorization, waker, authority_of(host, port),
+                                std::move(dialed), deadline);
 }
 
 }  // namespace bottle::guard

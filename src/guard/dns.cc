@@ -42,10 +42,12 @@ Parse parse_dns_query(std::string_view bytes, DnsQuery& query) {
   return Parse::ok;
 }
 
-std::string dns_answer(std::string_view bytes, const DnsQuery& query, const std::map<std::string, policy::Address>& names) {
+std::string dns_answer(std::string_view bytes, const DnsQuery& query,
+                       const std::map<std::string, policy::Address>& names) {
   auto found = query.klass == 1 ? names.find(query.name) : names.end();
   bool known = found != names.end();
-  constexpr unsigned kA = 1, kAaaa = 28, kResponse = 0x8000, kAuthoritative = 0x0400, kRecursion = 0x0180, kNxDomain = 3;
+  constexpr unsigned kA = 1, kAaaa = 28, kResponse = 0x8000, kAuthoritative = 0x0400, kRecursion = 0x0180,
+                     kNxDomain = 3;
   bool answer = known && query.type == (found->second.v6 ? kAaaa : kA);
   std::string out;
   put(out, query.id);

@@ -23,6 +23,7 @@ struct DnsQuery {
 Parse parse_dns_query(std::string_view bytes, DnsQuery& query);
 
 // Answers a parsed query from `names`: A and AAAA; an empty answer for another type; NXDOMAIN for another name.
-std::string dns_answer(std::string_view bytes, const DnsQuery& query, const std::map<std::string, policy::Address>& names);
+std::string dns_answer(std::string_view bytes, const DnsQuery& query,
+                       const std::map<std::string, policy::Address>& names);
 
 }  // namespace bottle::guard

@@ -64,14 +64,23 @@ std::string DnsServer::answer(std::string_view bytes) {
       second_ = second;
       lines_ = 0;
       if (dropped_) {
-        context_.audit.write({.id = context_.new_id(), .action = "deny", .kind = "dns", .code = "dropped", .reason = std::to_string(dropped_) + " names not recorded"});
+        context_.audit.write({.id = context_.new_id(),
+                              .action = "deny",
+                              .kind = "dns",
+                              .code = "dropped",
+                              .reason = std::to_string(dropped_) + " names not recorded"});
         dropped_ = 0;
       }
     }
     if (lines_++ < kLinesASecond) {
       // A name can carry a secret out only if somebody answered; it can still carry one into the log.
       std::string name = context_.config->redacted(query.name);
-      context_.audit.write({.id = context_.new_id(), .action = "deny", .kind = "dns", .host = name, .code = "nxdomain", .reason = "not a name of this bottle"});
+      context_.audit.write({.id = context_.new_id(),
+                            .action = "deny",
+                            .kind = "dns",
+                            .host = name,
+                            .code = "nxdomain",
+                            .reason = "not a name of this bottle"});
     } else {
       ++dropped_;
     }
@@ -86,7 +95,8 @@ void DnsServer::read_udp() {
     ssize_t n = recvfrom(udp_.fd(), scratch, 4096, 0, reinterpret_cast<sockaddr*>(&from), &size);
     if (n < 0) return;
     std::string reply = answer({scratch, static_cast<size_t>(n)});
-    if (!reply.empty()) sendto(udp_.fd(), reply.data(), reply.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&from), size);
+    if (!reply.empty())
+      sendto(udp_.fd(), reply.data(), reply.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&from), size);
   }
 }
 
@@ -102,7 +112,8 @@ Detached serve_dns(DnsServer& server, int fd) {
     while (!stream.eof && !stream.failed && server.context_.loop.now() < deadline) {
       bool progress = stream.unsent() < 4096 && stream.fill();
       while (stream.in.size() >= 2) {
-        size_t size = static_cast<size_t>(static_cast<unsigned char>(stream.in[0]) << 8 | static_cast<unsigned char>(stream.in[1]));
+        size_t size = static_cast<size_t>(static_cast<unsigned char>(stream.in[0]) << 8 |
+                                          static_cast<unsigned char>(stream.in[1]));
         if (stream.in.size() < 2 + size) break;
         std::string reply = server.answer(std::string_view(stream.in).substr(2, size));
         stream.in.erase(0, 2 + size);

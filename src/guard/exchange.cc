@@ -24,8 +24,12 @@ std::string g_payload, g_scanned;
 class Exchange {
  public:
   Exchange(Connection& c, Request& request, bool reused)
-      : c_(c), request_(request), reused_(reused), secrets_(c.config->secrets_of(c.tls ? c.host : policy::Host{.name = "-"})),
-        up_scan_(&secrets_.foreign, c.config->on_secret), down_scan_(&c.config->values, c.config->on_secret) {}
+      : c_(c),
+        request_(request),
+        reused_(reused),
+        secrets_(c.config->secrets_of(c.tls ? c.host : policy::Host{.name = "-"})),
+        up_scan_(&secrets_.foreign, c.config->on_secret),
+        down_scan_(&c.config->values, c.config->on_secret) {}
 
   Task<Outcome> run(std::string_view head);
 
@@ -68,9 +72,13 @@ bool Exchange::fail_with(int status, std::string_view code, std::string_view rea
 
 bool Exchange::found(int pattern, bool in_answer) {
   const auto& owner = in_answer ? c_.config->values_owner : secrets_.owner;
-  std::string reason = "secret \"" + owner[static_cast<size_t>(pattern)]->name + (in_answer ? "\" in an answer to the agent" : "\" in the body of a request to a host it is not bound to");
-  if (c_.config->on_secret == Action::block) return fail_with(403, in_answer ? "secret_in_answer" : "secret", reason), true;
-  if (!warned_) c_.audit("allow", "http", in_answer ? "secret_in_answer" : "secret", reason, request_.method, request_.target);
+  std::string reason =
+      "secret \"" + owner[static_cast<size_t>(pattern)]->name +
+      (in_answer ? "\" in an answer to the agent" : "\" in the body of a request to a host it is not bound to");
+  if (c_.config->on_secret == Action::block)
+    return fail_with(403, in_answer ? "secret_in_answer" : "secret", reason), true;
+  if (!warned_)
+    c_.audit("allow", "http", in_answer ? "secret_in_answer" : "secret", reason, request_.method, request_.target);
   warned_ = true;
   return false;
 }
@@ -84,7 +92,8 @@ bool Exchange::send_body() {
     g_payload.clear();
     g_scanned.clear();
     size_t before = client.in.size();
-    if (!request_.body.read(client.in, g_payload)) return fail_with(400, "bad_request", "the request's chunked framing is broken");
+    if (!request_.body.read(client.in, g_payload))
+      return fail_with(400, "bad_request", "the request's chunked framing is broken");
     progress = client.in.size() != before;
     if (int hit = up_scan_.feed(g_payload, g_scanned); hit >= 0 && found(hit, false)) return false;
   } else {
@@ -116,13 +125,16 @@ void Exchange::write_head(size_t line_end, bool final) {
   out.append("HTTP/1.1").append(c_.upstream.in, 8, line_end - 8).append("\r\n");
   const Header* connection = head.find("connection");
   for (const auto& each : head.headers) {
-    if (hop_by_hop(each.name) || (connection && has_token(connection->value, each.name)) || iequals(each.name, "x-bottle-deny") || iequals(each.name, "x-bottle-error")) continue;
+    if (hop_by_hop(each.name) || (connection && has_token(connection->value, each.name)) ||
+        iequals(each.name, "x-bottle-deny") || iequals(each.name, "x-bottle-error"))
+      continue;
     out.append(each.name).append(": ").append(each.value).append("\r\n");
   }
   if (head.status == 101) out.append("Connection: upgrade\r\nUpgrade: websocket\r\n");
   if (final) {
     if (chunk_out_) out.append("Transfer-Encoding: chunked\r\n");
-    else if (head.content_length && !head.chunked) out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
+    else if (head.content_length && !head.chunked)
+      out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
     if (!client_keep_) out.append("Connection: close\r\n");
     else if (request_.minor == 0) out.append("Connection: keep-alive\r\n");
   }
@@ -137,7 +149,8 @@ bool Exchange::answer_head() {
   if (parsed == Parse::incomplete) {
     if (up.fill()) return true;
     if (!up.eof && !up.failed) return false;
-    // A kept connection that the server closed just then: safe to ask again if nothing was answered and nothing is lost.
+    // A kept connection that the server closed just then: safe to ask again if nothing was answered and nothing is
+    // lost.
     bool idempotent = request_.method == "GET" || request_.method == "HEAD" || request_.method == "OPTIONS";
     if (reused_ && up.in.empty() && idempotent && request_.body.kind() == Body::Kind::none) {
       outcome_ = Outcome::retry;
@@ -155,13 +168,15 @@ bool Exchange::answer_head() {
       scan.feed(raw, starred);
       scan.finish(starred);
       up.in.replace(0, g_head.size, starred);
-      if (parse_response(up.in, g_head) != Parse::ok) return fail_with(403, "secret_in_answer", "a secret where it cannot be starred out");
+      if (parse_response(up.in, g_head) != Parse::ok)
+        return fail_with(403, "secret_in_answer", "a secret where it cannot be starred out");
     }
   }
   const Head& head = g_head;
   size_t line_end = up.in.find("\r\n");
   if (head.status == 101) {
-    if (!request_.upgrade || !head.upgrade_websocket) return fail_with(502, "bad_answer", "an upgrade nobody asked for");
+    if (!request_.upgrade || !head.upgrade_websocket)
+      return fail_with(502, "bad_answer", "an upgrade nobody asked for");
     switched_ = head_sent_ = true;
     write_head(line_end, false);
     up.in.erase(0, head.size);
@@ -174,8 +189,10 @@ bool Exchange::answer_head() {
     return true;
   }
   const Header* encoding = head.find("content-encoding");
-  if (encoding && !iequals(encoding->value, "identity") && !secrets_.bound.empty() && c_.config->on_secret == Action::block)
-    return fail_with(502, "encoded_answer", "a host with a bound secret answered compressed although told not to: it cannot be scanned");
+  if (encoding && !iequals(encoding->value, "identity") && !secrets_.bound.empty() &&
+      c_.config->on_secret == Action::block)
+    return fail_with(502, "encoded_answer",
+                     "a host with a bound secret answered compressed although told not to: it cannot be scanned");
   answer_ = Body::of_response(head, request_.method);
   upstream_keep_ = (head.minor == 1 ? !head.close : head.keep_alive) && answer_.kind() != Body::Kind::until_close;
   sent_before_ = c_.client.sent;
@@ -196,7 +213,8 @@ bool Exchange::answer_body() {
   if (!up.in.empty() && !answer_.done()) {
     g_payload.clear();
     size_t before = up.in.size();
-    if (!answer_.read(up.in, g_payload)) return fail_with(502, "bad_answer", "the upstream's chunked framing is broken");
+    if (!answer_.read(up.in, g_payload))
+      return fail_with(502, "bad_answer", "the upstream's chunked framing is broken");
     progress = up.in.size() != before;
     if (int hit = down_scan_.feed(g_payload, g_scanned); hit >= 0 && found(hit, true)) return false;
   }
@@ -213,7 +231,8 @@ bool Exchange::answer_body() {
   }
   if (answer_done_) return true;
   progress |= up.fill();
-  if (!progress && (up.failed || up.eof)) return fail_with(502, "cut_short", "the upstream ended in the middle of its answer");
+  if (!progress && (up.failed || up.eof))
+    return fail_with(502, "cut_short", "the upstream ended in the middle of its answer");
   return progress;
 }
 
@@ -289,13 +308,14 @@ Task<Outcome> Exchange::run(std::string_view head) {
     up.end_tls();
     up.reset();
   }
-  co_return client_keep_ && request_done_ && !client.eof ? Outcome::keep : Outcome::close;
+  co_return client_keep_&& request_done_ && !client.eof ? Outcome::keep : Outcome::close;
 }
 
 // Connects c.upstream to c.host, with TLS if the client speaks TLS. Nothing to do if it is connected already.
 Task<Verdict> connect_upstream(Connection& c) {
   Stream& up = c.upstream;
-  Dialed dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, c.tls ? Via::tunnel : Via::absolute, c.client.source.get());
+  Dialed dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, c.tls ? Via::tunnel : Via::absolute,
+                                c.client.source.get());
   if (!dialed.source) co_return Verdict{.status = dialed.status, .code = dialed.code, .reason = dialed.reason};
   up.reset();
   up.source = std::move(dialed.source);
@@ -360,7 +380,8 @@ Task<bool> serve_requests(Connection& c) {
     size_t size = g_head.size;
     if (!verdict.allowed) {
       bool whole = verdict.status == 403 && !g_head.chunked && g_head.content_length.value_or(0) == 0 && request.keep;
-      c.audit("deny", "http", verdict.code, verdict.reason, request.method, request.target.empty() ? g_head.target : request.target);
+      c.audit("deny", "http", verdict.code, verdict.reason, request.method,
+              request.target.empty() ? g_head.target : request.target);
       c.client.in.erase(0, size);
       c.answer(verdict.status, verdict.code, !whole);
       if (!whole) co_return co_await finish(c);
@@ -381,7 +402,8 @@ Task<bool> serve_requests(Connection& c) {
         c.upstream.reset();
         verdict = co_await connect_upstream(c);
         if (!verdict.allowed) {
-          c.audit(verdict.status == 403 ? "deny" : "close", "http", verdict.code, verdict.reason, request.method, request.target);
+          c.audit(verdict.status == 403 ? "deny" : "close", "http", verdict.code, verdict.reason, request.method,
+                  request.target);
           c.answer(verdict.status, verdict.code, true);
           co_return co_await finish(c);
         }

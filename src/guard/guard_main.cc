@@ -15,7 +15,11 @@ int main(int argc, char** argv) {
   bottle::guard::Options options;
   for (int i = 1; i < argc; ++i) {
     std::string_view name = argv[i];
-    int* fd = name == "--config-fd" ? &options.config_fd : name == "--audit-fd" ? &options.audit_fd : name == "--ca-out-fd" ? &options.ca_out_fd : name == "--connections-fd" ? &options.connections_fd : nullptr;
+    int* fd = name == "--config-fd"        ? &options.config_fd
+              : name == "--audit-fd"       ? &options.audit_fd
+              : name == "--ca-out-fd"      ? &options.ca_out_fd
+              : name == "--connections-fd" ? &options.connections_fd
+                                           : nullptr;
     const char* value = fd && i + 1 < argc ? argv[++i] : nullptr;
     if (!value || std::from_chars(value, value + std::strlen(value), *fd).ec != std::errc() || *fd < 0) {
       std::fputs("usage: guard [--config-fd N [--audit-fd N] [--ca-out-fd N]] [--connections-fd N]\n", stderr);

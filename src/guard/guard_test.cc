@@ -15,7 +15,9 @@ TEST_F(GuardTest, denies_by_default_and_says_little) {
   EXPECT_NE(answer.find(line["id"].get<std::string>()), answer.npos);
   EXPECT_NE(raw("GET / HTTP/1.1\r\nHost: guard\r\n\r\n").find("bottle guard"), std::string::npos);
   EXPECT_NE(raw("GET http://example.org/ HTTP/1.1\r\nHost: example.org\r\n\r\n").find("403"), std::string::npos);
-  EXPECT_NE(raw("GET http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n").find("bad_request"), std::string::npos);
+  EXPECT_NE(raw("GET http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n")
+                .find("bad_request"),
+            std::string::npos);
 }
 
 TEST_F(GuardTest, refuses_addresses_in_every_spelling) {
@@ -23,10 +25,17 @@ TEST_F(GuardTest, refuses_addresses_in_every_spelling) {
   auto canary = listen_on_loopback(port);
   allow({{"host", "*"}, {"ports", {port, 443, 80}}});
   start();
-  for (const char* host : {"127.0.0.1", "127.1", "0x7f.1", "2130706433", "017700000001", "127.0.0.1.", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254"}) {
+  for (const char* host : {"127.0.0.1", "127.1", "0x7f.1", "2130706433", "017700000001", "127.0.0.1.", "[::1]",
+                           "[::ffff:127.0.0.1]", "169.254.169.254"}) {
     std::string authority = std::string(host) + ":" + std::to_string(port);
-    EXPECT_NE(raw("CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n\r\n").find("X-Bottle-Deny: ip_literal"), std::string::npos) << host;
-    EXPECT_NE(raw("GET http://" + authority + "/ HTTP/1.1\r\nHost: " + authority + "\r\n\r\n").find("X-Bottle-Deny: ip_literal"), std::string::npos) << host;
+    EXPECT_NE(
+        raw("CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n\r\n").find("X-Bottle-Deny: ip_literal"),
+        std::string::npos)
+        << host;
+    EXPECT_NE(raw("GET http://" + authority + "/ HTTP/1.1\r\nHost: " + authority + "\r\n\r\n")
+                  .find("X-Bottle-Deny: ip_literal"),
+              std::string::npos)
+        << host;
   }
   // c-ares answers localhost by itself, without a question.
   EXPECT_NE(raw("CONNECT x.localhost:443 HTTP/1.1\r\nHost: x.localhost:443\r\n\r\n").find("403"), std::string::npos);
@@ -88,7 +97,8 @@ TEST_F(GuardTest, tunnels_tls_blindly_and_nothing_else) {
 }
 
 TEST_F(GuardTest, inspects_by_method_and_path) {
-  Origin origin(ca_.get(), "api.test", [](const std::string& request) { return ok(request.substr(0, request.find('\r'))); });
+  Origin origin(ca_.get(), "api.test",
+                [](const std::string& request) { return ok(request.substr(0, request.find('\r'))); });
   route("api.test", origin.port);
   allow({{"host", "api.test"}, {"methods", {"GET"}}, {"paths", {"/mine/**"}}});
   start();
@@ -98,7 +108,8 @@ TEST_F(GuardTest, inspects_by_method_and_path) {
     wire.write("GET " + std::string(path) + " HTTP/1.1\r\nHost: api.test\r\n\r\n");
     EXPECT_TRUE(wire.message().ends_with("GET " + std::string(path) + " HTTP/1.1"));
   }
-  for (const char* line : {"POST /mine/a", "GET /yours", "GET /mine/../yours", "GET /mine/%2e%2e/yours", "GET /mine/..%2fyours"}) {
+  for (const char* line :
+       {"POST /mine/a", "GET /yours", "GET /mine/../yours", "GET /mine/%2e%2e/yours", "GET /mine/..%2fyours"}) {
     wire.write(std::string(line) + " HTTP/1.1\r\nHost: api.test\r\n\r\n");
     EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 403")) << line;
   }
@@ -110,7 +121,8 @@ TEST_F(GuardTest, inspects_by_method_and_path) {
 }
 
 TEST_F(GuardTest, swaps_the_secret_in_for_its_host_only) {
-  Origin mine(ca_.get(), "mine.test", [](auto&) { return ok("fine"); }), other(ca_.get(), "other.test", [](auto&) { return ok("fine"); }),
+  Origin mine(ca_.get(), "mine.test", [](auto&) { return ok("fine"); }),
+      other(ca_.get(), "other.test", [](auto&) { return ok("fine"); }),
       plain(nullptr, "", [](auto&) { return ok("fine"); });
   route("mine.test", mine.port);
   route("other.test", other.port);
@@ -122,22 +134,27 @@ TEST_F(GuardTest, swaps_the_secret_in_for_its_host_only) {
   start();
   Wire wire = secure("mine.test");
   ASSERT_TRUE(wire.ssl);
-  wire.write("GET / HTTP/1.1\r\nHost: mine.test\r\nAuthorization: Bearer " + std::string(kPlaceholder) + "\r\nAccept-Encoding: gzip\r\n\r\n");
+  wire.write("GET / HTTP/1.1\r\nHost: mine.test\r\nAuthorization: Bearer " + std::string(kPlaceholder) +
+             "\r\nAccept-Encoding: gzip\r\n\r\n");
   EXPECT_TRUE(wire.message().ends_with("fine"));
-  EXPECT_NE(mine.last().find("Authorization: Bearer " + std::string(kValue) + "\r\n"), std::string::npos) << mine.last();
+  EXPECT_NE(mine.last().find("Authorization: Bearer " + std::string(kValue) + "\r\n"), std::string::npos)
+      << mine.last();
   EXPECT_NE(mine.last().find("Accept-Encoding: identity\r\n"), std::string::npos);
   EXPECT_EQ(mine.last().find("gzip"), std::string::npos);
-  wire.write("GET / HTTP/1.1\r\nHost: mine.test\r\nAuthorization: Basic " + base64_encode("me:" + std::string(kPlaceholder)) + "\r\n\r\n");
+  wire.write("GET / HTTP/1.1\r\nHost: mine.test\r\nAuthorization: Basic " +
+             base64_encode("me:" + std::string(kPlaceholder)) + "\r\n\r\n");
   wire.message();
   EXPECT_NE(mine.last().find(base64_encode("me:" + std::string(kValue))), std::string::npos) << mine.last();
   for (std::string secret : {kPlaceholder, kValue}) {
     std::string body = std::string(100'000, 'x') + secret + "yyy";
-    for (const std::string& request : {
-             "GET /?q=" + secret + " HTTP/1.1\r\nHost: other.test\r\n\r\n", "GET / HTTP/1.1\r\nHost: other.test\r\nX-A: b" + secret + "\r\n\r\n",
-             "GET / HTTP/1.1\r\nHost: other.test\r\nAuthorization: Basic " + base64_encode(secret) + "\r\n\r\n",
-             "POST / HTTP/1.1\r\nHost: other.test\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body,
-             "POST / HTTP/1.1\r\nHost: other.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n" + secret.substr(0, 5) + "\r\n9\r\n" + secret.substr(5, 9) + "\r\n8\r\n" + secret.substr(14, 8) + "\r\n6\r\n" +
-                 (secret.size() > 22 ? secret.substr(22, 6) : "zzzzzz") + "\r\n0\r\n\r\n"}) {
+    for (const std::string& request :
+         {"GET /?q=" + secret + " HTTP/1.1\r\nHost: other.test\r\n\r\n",
+          "GET / HTTP/1.1\r\nHost: other.test\r\nX-A: b" + secret + "\r\n\r\n",
+          "GET / HTTP/1.1\r\nHost: other.test\r\nAuthorization: Basic " + base64_encode(secret) + "\r\n\r\n",
+          "POST / HTTP/1.1\r\nHost: other.test\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body,
+          "POST / HTTP/1.1\r\nHost: other.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n" + secret.substr(0, 5) +
+              "\r\n9\r\n" + secret.substr(5, 9) + "\r\n8\r\n" + secret.substr(14, 8) + "\r\n6\r\n" +
+              (secret.size() > 22 ? secret.substr(22, 6) : "zzzzzz") + "\r\n0\r\n\r\n"}) {
       Wire to_other = secure("other.test");
       ASSERT_TRUE(to_other.ssl);
       to_other.write(request);
@@ -145,7 +162,9 @@ TEST_F(GuardTest, swaps_the_secret_in_for_its_host_only) {
     }
     EXPECT_EQ(other.last().find(secret), std::string::npos);
     // Not even to its own host where nothing proves that it is that host.
-    EXPECT_NE(raw("GET http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\nX: " + secret + "\r\n\r\n").find("X-Bottle-Deny: secret"), std::string::npos);
+    EXPECT_NE(raw("GET http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\nX: " + secret + "\r\n\r\n")
+                  .find("X-Bottle-Deny: secret"),
+              std::string::npos);
   }
   EXPECT_EQ(plain.accepted, 0);
 }
@@ -166,7 +185,8 @@ TEST_F(GuardTest, sets_the_header_from_its_template) {
 
 TEST_F(GuardTest, never_answers_with_the_value) {
   Origin origin(ca_.get(), "mine.test", [](const std::string& request) {
-    if (request.starts_with("GET /head")) return "HTTP/1.1 200 OK\r\nX: " + std::string(kValue) + "\r\nContent-Length: 0\r\n\r\n";
+    if (request.starts_with("GET /head"))
+      return "HTTP/1.1 200 OK\r\nX: " + std::string(kValue) + "\r\nContent-Length: 0\r\n\r\n";
     return ok("your token is " + std::string(kValue));
   });
   route("mine.test", origin.port);
@@ -194,7 +214,8 @@ TEST_F(GuardTest, never_answers_with_the_value) {
 
 TEST_F(GuardTest, verifies_the_upstream) {
   auto stranger = std::move(*SessionCa::self_signed());
-  Origin wrong_ca(stranger.get(), "a.test", [](auto&) { return ok("no"); }), wrong_name(ca_.get(), "other.test", [](auto&) { return ok("no"); });
+  Origin wrong_ca(stranger.get(), "a.test", [](auto&) { return ok("no"); }),
+      wrong_name(ca_.get(), "other.test", [](auto&) { return ok("no"); });
   route("a.test", wrong_ca.port);
   route("b.test", wrong_name.port);
   allow({{"host", "*.test"}, {"inspect", true}});
@@ -209,30 +230,41 @@ TEST_F(GuardTest, verifies_the_upstream) {
 
 TEST_F(GuardTest, forwards_plain_http_and_upgrades) {
   Origin origin(nullptr, "", [](const std::string& request) {
-    if (request.find("Upgrade: websocket") != request.npos) return std::string("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nraw bytes");
+    if (request.find("Upgrade: websocket") != request.npos)
+      return std::string(
+          "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nraw bytes");
     return std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
   });
   route("plain.test", origin.port);
   allow("plain.test");
   start();
   Wire wire{dial_loopback(port_), {}, {}};
-  wire.write("GET http://plain.test/a HTTP/1.1\r\nHost: plain.test\r\nProxy-Connection: x\r\nConnection: X-Drop\r\nX-Drop: 1\r\n\r\n");
-  while (wire.in.find("0\r\n\r\n") == std::string::npos && wire.more()) {}
+  wire.write(
+      "GET http://plain.test/a HTTP/1.1\r\nHost: plain.test\r\nProxy-Connection: x\r\nConnection: X-Drop\r\nX-Drop: "
+      "1\r\n\r\n");
+  while (wire.in.find("0\r\n\r\n") == std::string::npos && wire.more()) {
+  }
   EXPECT_TRUE(wire.in.ends_with("5\r\nhello\r\n0\r\n\r\n")) << wire.in;
   EXPECT_TRUE(origin.last().starts_with("GET /a HTTP/1.1\r\nHost: plain.test\r\n")) << origin.last();
   EXPECT_EQ(origin.last().find("Drop"), std::string::npos);
   wire.in.clear();
-  wire.write("GET http://plain.test/ws HTTP/1.1\r\nHost: plain.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
-  while (wire.in.find("raw bytes") == std::string::npos && wire.more()) {}
+  wire.write(
+      "GET http://plain.test/ws HTTP/1.1\r\nHost: plain.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  while (wire.in.find("raw bytes") == std::string::npos && wire.more()) {
+  }
   EXPECT_TRUE(wire.in.starts_with("HTTP/1.1 101")) << wire.in;
 }
 
 TEST_F(GuardTest, goes_through_a_parent_proxy) {
-  Origin parent(nullptr, "", [](const std::string& request) { return request.starts_with("CONNECT") ? std::string("HTTP/1.1 200 OK\r\n\r\n") : ok("from the parent"); });
+  Origin parent(nullptr, "", [](const std::string& request) {
+    return request.starts_with("CONNECT") ? std::string("HTTP/1.1 200 OK\r\n\r\n") : ok("from the parent");
+  });
   config_["egress"]["parent_proxy"] = "http://u:p@127.0.0.1:" + std::to_string(parent.port);
   allow("far.example.org");
   start();
-  EXPECT_NE(raw("GET http://far.example.org/x HTTP/1.1\r\nHost: far.example.org\r\nConnection: close\r\n\r\n").find("from the parent"), std::string::npos);
+  EXPECT_NE(raw("GET http://far.example.org/x HTTP/1.1\r\nHost: far.example.org\r\nConnection: close\r\n\r\n")
+                .find("from the parent"),
+            std::string::npos);
   EXPECT_TRUE(parent.last().starts_with("GET http://far.example.org/x HTTP/1.1\r\n")) << parent.last();
   EXPECT_NE(parent.last().find("Proxy-Authorization: Basic " + base64_encode("u:p")), std::string::npos);
   connect_to("far.example.org");
@@ -248,20 +280,31 @@ TEST_F(GuardTest, ALanRouteMustBeAServiceOfTheLocalNetworkUnderANameOfItsOwn) {
     json answer = configure();
     return answer["type"] == "error" ? answer["what"].get<std::string>() : answer["type"].get<std::string>();
   };
-  EXPECT_EQ(says({{"name", "tracker.bottle"}, {"to", "192.168.1.20:8080"}, {"methods", {"GET"}}, {"paths", {"/issues/**"}}}), "ready");
-  for (std::string to : {"127.0.0.1:80", "0.0.0.0:80", "169.254.169.254:80", "224.0.0.1:80", "255.255.255.255:80", "[::1]:80", "[::ffff:127.0.0.1]:80", "[::127.0.0.1]:80", "[fe80::1]:80", "[ff02::1]:80",
-                         "192.168.1.20", "tracker:80", ""})
+  EXPECT_EQ(
+      says({{"name", "tracker.bottle"}, {"to", "192.168.1.20:8080"}, {"methods", {"GET"}}, {"paths", {"/issues/**"}}}),
+      "ready");
+  for (std::string to :
+       {"127.0.0.1:80", "0.0.0.0:80", "169.254.169.254:80", "224.0.0.1:80", "255.255.255.255:80", "[::1]:80",
+        "[::ffff:127.0.0.1]:80", "[::127.0.0.1]:80", "[fe80::1]:80", "[ff02::1]:80", "192.168.1.20", "tracker:80", ""})
     EXPECT_NE(says({{"name", "tracker.bottle"}, {"to", to}}), "ready") << to;
   EXPECT_NE(says({{"name", "taken.example.org"}, {"to", "192.168.1.20:80"}}), "ready");
   EXPECT_NE(says({{"name", "10.0.0.1"}, {"to", "192.168.1.20:80"}}), "ready");
-  EXPECT_NE(says({{"name", "tracker.bottle"}, {"to", "192.168.1.20:80"}, {"method", {"GET"}}}), "ready") << "a restriction that is misspelt";
+  EXPECT_NE(says({{"name", "tracker.bottle"}, {"to", "192.168.1.20:80"}, {"method", {"GET"}}}), "ready")
+      << "a restriction that is misspelt";
   // Only the name and the port it is for, by its rule.
-  EXPECT_EQ(says({{"name", "tracker.bottle"}, {"to", "192.168.1.20:8080"}, {"methods", {"GET"}}, {"paths", {"/issues/**"}}}), "ready");
-  EXPECT_TRUE(raw("POST http://tracker.bottle/issues/1 HTTP/1.1\r\nHost: tracker.bottle\r\n\r\n").starts_with("HTTP/1.1 403"));
-  EXPECT_TRUE(raw("GET http://tracker.bottle/admin HTTP/1.1\r\nHost: tracker.bottle\r\n\r\n").starts_with("HTTP/1.1 403"));
-  EXPECT_TRUE(raw("GET http://tracker.bottle:8080/issues/1 HTTP/1.1\r\nHost: tracker.bottle:8080\r\n\r\n").starts_with("HTTP/1.1 403"));
-  EXPECT_TRUE(raw("GET http://192.168.1.20:8080/issues/1 HTTP/1.1\r\nHost: 192.168.1.20:8080\r\n\r\n").starts_with("HTTP/1.1 403"));
-  EXPECT_TRUE(raw("CONNECT tracker.bottle:443 HTTP/1.1\r\nHost: tracker.bottle:443\r\n\r\n").starts_with("HTTP/1.1 403"));
+  EXPECT_EQ(
+      says({{"name", "tracker.bottle"}, {"to", "192.168.1.20:8080"}, {"methods", {"GET"}}, {"paths", {"/issues/**"}}}),
+      "ready");
+  EXPECT_TRUE(
+      raw("POST http://tracker.bottle/issues/1 HTTP/1.1\r\nHost: tracker.bottle\r\n\r\n").starts_with("HTTP/1.1 403"));
+  EXPECT_TRUE(
+      raw("GET http://tracker.bottle/admin HTTP/1.1\r\nHost: tracker.bottle\r\n\r\n").starts_with("HTTP/1.1 403"));
+  EXPECT_TRUE(raw("GET http://tracker.bottle:8080/issues/1 HTTP/1.1\r\nHost: tracker.bottle:8080\r\n\r\n")
+                  .starts_with("HTTP/1.1 403"));
+  EXPECT_TRUE(raw("GET http://192.168.1.20:8080/issues/1 HTTP/1.1\r\nHost: 192.168.1.20:8080\r\n\r\n")
+                  .starts_with("HTTP/1.1 403"));
+  EXPECT_TRUE(
+      raw("CONNECT tracker.bottle:443 HTTP/1.1\r\nHost: tracker.bottle:443\r\n\r\n").starts_with("HTTP/1.1 403"));
 }
 
 }  // namespace

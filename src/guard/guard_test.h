@@ -1,4 +1,5 @@
-// For tests of the guard program: it runs between a client and origin servers on loopback, driven through its control channel.
+// For tests of the guard program: it runs between a client and origin servers on loopback, driven through its control
+// channel.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -78,7 +79,8 @@ struct Wire {
     return true;
   }
   std::string to_end() {
-    while (more()) {}
+    while (more()) {
+    }
     return std::exchange(in, {});
   }
   // One message with a Content-Length, or none.
@@ -99,7 +101,8 @@ struct Wire {
 // An origin that answers each message with what `handler` says.
 class Origin {
  public:
-  Origin(SessionCa* ca, std::string host, std::function<std::string(const std::string&)> handler) : ca_(ca), host_(std::move(host)), handler_(std::move(handler)) {
+  Origin(SessionCa* ca, std::string host, std::function<std::string(const std::string&)> handler)
+      : ca_(ca), host_(std::move(host)), handler_(std::move(handler)) {
     fd_ = listen_on_loopback(port);
     thread_ = std::thread([this] {
       while (true) {
@@ -144,14 +147,19 @@ class Origin {
   std::thread thread_;
 };
 
-inline std::string ok(std::string_view body) { return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body); }
+inline std::string ok(std::string_view body) {
+  return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
 
 class GuardTest : public testing::Test {
  protected:
   void SetUp() override {
     signal(SIGPIPE, SIG_IGN);
     ca_ = std::move(*SessionCa::self_signed());
-    config_ = {{"listen", json::array({"127.0.0.1:0"})}, {"egress", {{"allow", json::array()}, {"hosts", json::object()}, {"extra_ca", ca_->pem()}, {"resolver", "127.0.0.1:1"}}}};
+    config_ = {
+        {"listen", json::array({"127.0.0.1:0"})},
+        {"egress",
+         {{"allow", json::array()}, {"hosts", json::object()}, {"extra_ca", ca_->pem()}, {"resolver", "127.0.0.1:1"}}}};
   }
   void TearDown() override {
     if (!pid_) return;
@@ -164,10 +172,16 @@ class GuardTest : public testing::Test {
     for (ssize_t n; (n = read(output_.get(), buffer, sizeof buffer)) > 0;) all.append(buffer, static_cast<size_t>(n));
     EXPECT_EQ(all.find(kValue), std::string::npos) << "a secret in the audit";
   }
-  void route(const std::string& host, uint16_t port) { config_["egress"]["hosts"][host] = json::array({"127.0.0.1:" + std::to_string(port)}); }
+  void route(const std::string& host, uint16_t port) {
+    config_["egress"]["hosts"][host] = json::array({"127.0.0.1:" + std::to_string(port)});
+  }
   void allow(json rule) { config_["egress"]["allow"].push_back(std::move(rule)); }
   void bind_secret(const std::string& host, std::string header = "") {
-    config_["secrets"] = json::array({{{"name", "tok"}, {"value", kValue}, {"placeholder", kPlaceholder}, {"hosts", json::array({host})}, {"header", header}}});
+    config_["secrets"] = json::array({{{"name", "tok"},
+                                       {"value", kValue},
+                                       {"placeholder", kPlaceholder},
+                                       {"hosts", json::array({host})},
+                                       {"header", header}}});
   }
   void start() {
     int in[2], out[2];

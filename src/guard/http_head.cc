@@ -11,7 +11,8 @@ constexpr std::array<bool, 256> token_table() {
   std::array<bool, 256> table{};
   for (int c = 0; c < 256; ++c)
     table[static_cast<size_t>(c)] = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-  for (char c : {'!', '#', '$', '%', '&', '\'', '*', '+', '-', '.', '^', '_', '`', '|', '~'}) table[static_cast<unsigned char>(c)] = true;
+  for (char c : {'!', '#', '$', '%', '&', '\'', '*', '+', '-', '.', '^', '_', '`', '|', '~'})
+    table[static_cast<unsigned char>(c)] = true;
   return table;
 }
 constexpr auto kToken = token_table();
@@ -58,10 +59,12 @@ bool request_line(std::string_view line, Head& head) {
 }
 
 bool status_line(std::string_view line, Head& head) {
-  if (line.size() < 12 || line[8] != ' ' || (line.size() > 12 && line[12] != ' ')) return bad(head, "not a status line");
+  if (line.size() < 12 || line[8] != ' ' || (line.size() > 12 && line[12] != ' '))
+    return bad(head, "not a status line");
   auto digits = line.substr(9, 3);
   auto [end, error] = std::from_chars(digits.data(), digits.data() + 3, head.status);
-  if (error != std::errc() || end != digits.data() + 3 || head.status < 100 || head.status > 599) return bad(head, "not a status");
+  if (error != std::errc() || end != digits.data() + 3 || head.status < 100 || head.status > 599)
+    return bad(head, "not a status");
   if (!is_value(line.substr(12))) return bad(head, "a control byte in the reason");
   return version(line.substr(0, 8), head);
 }
@@ -95,7 +98,8 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
         if (head.content_length) return bad(head, "two Content-Length headers");
         uint64_t length = 0;
         auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), length);
-        if (value.empty() || value.size() > 18 || error != std::errc() || end != value.data() + value.size()) return bad(head, "not a Content-Length");
+        if (value.empty() || value.size() > 18 || error != std::errc() || end != value.data() + value.size())
+          return bad(head, "not a Content-Length");
         head.content_length = length;
       }
       break;
@@ -105,7 +109,8 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
         head.chunked = true;
       }
       break;
-    default: break;
+    default:
+      break;
   }
   return true;
 }
@@ -117,14 +122,16 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
   head.headers = std::move(headers);
   size_t at = 0;
   for (bool first = true;; first = false) {
-    const char* lf = at < bytes.size() ? static_cast<const char*>(std::memchr(bytes.data() + at, '\n', bytes.size() - at)) : nullptr;
+    const char* lf =
+        at < bytes.size() ? static_cast<const char*>(std::memchr(bytes.data() + at, '\n', bytes.size() - at)) : nullptr;
     size_t end = lf ? static_cast<size_t>(lf - bytes.data()) : bytes.size();
     if (end >= kMaxHead) return bad(head, "a head of more than 64 KB"), Parse::bad;
     std::string_view line = bytes.substr(at, end - at);
     if (!lf) {
       // Fail early on what is certainly not HTTP.
       if (line.find('\0') != line.npos) return bad(head, "NUL in the head"), Parse::bad;
-      if (size_t cr = line.find('\r'); cr != line.npos && cr + 1 != line.size()) return bad(head, "a bare CR"), Parse::bad;
+      if (size_t cr = line.find('\r'); cr != line.npos && cr + 1 != line.size())
+        return bad(head, "a bare CR"), Parse::bad;
       return Parse::incomplete;
     }
     if (line.empty() || line.back() != '\r') return bad(head, "a bare LF"), Parse::bad;

@@ -19,14 +19,14 @@ struct Header {
 
 // Views into the parsed buffer.
 struct Head {
-  size_t size = 0;  // bytes of the head, with its empty line
+  size_t size = 0;                  // bytes of the head, with its empty line
   std::string_view method, target;  // of a request
   int status = 0;                   // of a response
   int minor = 1;                    // HTTP/1.minor
   std::vector<Header> headers;
   std::optional<uint64_t> content_length;
   bool chunked = false;
-  std::string_view host;        // the one Host header
+  std::string_view host;  // the one Host header
   bool has_host = false;
   bool close = false, keep_alive = false, expect_continue = false;
   bool upgrade_websocket = false;

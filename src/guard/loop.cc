@@ -74,7 +74,8 @@ ssize_t Source::recv(void* buffer, size_t size) {
   do n = ::recv(fd_.get(), buffer, size, 0);
   while (n < 0 && errno == EINTR);
   if (n < 0 && errno == EAGAIN) readable = false;
-  // epoll(7): a short read has drained the socket, and whatever comes next is a new edge. A FIN already reported is not.
+  // epoll(7): a short read has drained the socket, and whatever comes next is a new edge. A FIN already reported is
+  // not.
   else if (n > 0 && static_cast<size_t>(n) < size && !hup) readable = false;
   return n;
 }

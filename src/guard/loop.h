@@ -1,9 +1,9 @@
 // The reactor: one thread, edge-triggered epoll, coroutines that wait on one Waker each.
 //
-// A connection has one Waker. Every descriptor it owns is a Source that points to it; any event on any of them only sets
-// flags and queues the Waker. The coroutine then tries everything it has to do and waits again. So there is nothing to cancel,
-// and an event for a Source destroyed in the same turn cannot be delivered: flags are set for a whole batch before any
-// coroutine runs.
+// A connection has one Waker. Every descriptor it owns is a Source that points to it; any event on any of them only
+// sets flags and queues the Waker. The coroutine then tries everything it has to do and waits again. So there is
+// nothing to cancel, and an event for a Source destroyed in the same turn cannot be delivered: flags are set for a
+// whole batch before any coroutine runs.
 #pragma once
 
 #include <sys/epoll.h>
@@ -72,8 +72,8 @@ class Source {
   ssize_t send(const void* bytes, size_t size);
 
   bool readable = false, writable = false;
-  bool hup = false;    // the peer finished sending or the connection broke: reads must go on to the end
-  bool broken = false; // EPOLLERR or EPOLLHUP
+  bool hup = false;     // the peer finished sending or the connection broke: reads must go on to the end
+  bool broken = false;  // EPOLLERR or EPOLLHUP
 
   // For service descriptors (listeners, resolver): called in the dispatch phase; must not destroy a Source.
   std::function<void(uint32_t events)> on_event;

@@ -23,7 +23,11 @@ Parse request(std::string_view text) {
 
 TEST(HttpHead, takes_ordinary_requests) {
   Head head;
-  ASSERT_EQ(parse_request("POST http://a.b/c HTTP/1.1\r\nHost: a.b\r\nContent-Length: 3\r\nConnection: close, x\r\n\r\nabc", head), Parse::ok) << head.why;
+  ASSERT_EQ(
+      parse_request("POST http://a.b/c HTTP/1.1\r\nHost: a.b\r\nContent-Length: 3\r\nConnection: close, x\r\n\r\nabc",
+                    head),
+      Parse::ok)
+      << head.why;
   EXPECT_EQ(head.method, "POST");
   EXPECT_EQ(head.target, "http://a.b/c");
   EXPECT_EQ(head.content_length, 3u);
@@ -32,17 +36,33 @@ TEST(HttpHead, takes_ordinary_requests) {
 }
 
 TEST(HttpHead, refuses_every_ambiguity) {
-  for (std::string_view text : {
-           "GET / HTTP/1.1\nHost: a\n\n"sv, "GET / HTTP/1.1\r\nHost: a\n\r\n"sv, "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n"sv,
-           "GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n"sv, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n"sv,
-           "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"sv, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n"sv,
-           "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1,1\r\n\r\n"sv, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n"sv,
-           "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999999999999\r\n\r\n"sv, "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"sv,
-           "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"sv, "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"sv,
-           "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n"sv, "GET / HTTP/1.1\r\n\r\n"sv, "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"sv,
-           "GET  / HTTP/1.1\r\nHost: a\r\n\r\n"sv, "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"sv, "GET / HTTP/2.0\r\nHost: a\r\n\r\n"sv, "G(T / HTTP/1.1\r\nHost: a\r\n\r\n"sv,
-           "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"sv, "GET / HTTP/1.1\r\n Host: a\r\n\r\n"sv, "GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n"sv,
-           "GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n"sv, "\x16\x03\x01\0"sv, "GET / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n"sv})
+  for (std::string_view text :
+       {"GET / HTTP/1.1\nHost: a\n\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\n\r\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1,1\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999999999999\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"sv,
+        "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"sv,
+        "GET  / HTTP/1.1\r\nHost: a\r\n\r\n"sv,
+        "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"sv,
+        "GET / HTTP/2.0\r\nHost: a\r\n\r\n"sv,
+        "G(T / HTTP/1.1\r\nHost: a\r\n\r\n"sv,
+        "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\n Host: a\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n"sv,
+        "\x16\x03\x01\0"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n"sv})
     EXPECT_EQ(request(text), Parse::bad) << text;
   EXPECT_EQ(request("GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(kMaxHead, 'x')), Parse::bad);
 }
@@ -58,7 +78,8 @@ TEST(HttpHead, responses) {
   EXPECT_EQ(parse_response("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", head), Parse::ok);
   EXPECT_EQ(head.status, 200);
   EXPECT_EQ(parse_response("HTTP/1.1 204\r\n\r\n", head), Parse::ok);
-  for (const char* text : {"HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 999 x\r\n\r\n", "ICY 200 OK\r\n\r\n", "HTTP/1.1  200 OK\r\n\r\n", "HTTP/1.1 200OK\r\n\r\n"})
+  for (const char* text : {"HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 999 x\r\n\r\n", "ICY 200 OK\r\n\r\n",
+                           "HTTP/1.1  200 OK\r\n\r\n", "HTTP/1.1 200OK\r\n\r\n"})
     EXPECT_EQ(parse_response(text, head), Parse::bad) << text;
 }
 
@@ -84,7 +105,8 @@ TEST(Body, chunked_however_it_is_cut) {
     EXPECT_TRUE(ok && done);
     EXPECT_EQ(rest, "GET");
   }
-  for (const char* bad : {"3\nabc\r\n", "3\r\nabcd\r\n", "-1\r\n", "\r\n", "x\r\n", "1234567890123456\r\n", "3 x\rb\r\n", "3\r\nabc\n0\r\n\r\n"}) {
+  for (const char* bad : {"3\nabc\r\n", "3\r\nabcd\r\n", "-1\r\n", "\r\n", "x\r\n", "1234567890123456\r\n",
+                          "3 x\rb\r\n", "3\r\nabc\n0\r\n\r\n"}) {
     bool ok, done;
     std::string rest;
     unchunk(bad, 100, ok, done, rest);
@@ -111,18 +133,21 @@ std::string hello_for(const char* name) {
 TEST(ClientHello, reads_the_name) {
   std::string bytes = hello_for("www.example.org");
   ClientHello hello;
-  for (size_t i = 0; i < bytes.size(); ++i) ASSERT_EQ(parse_client_hello(std::string_view(bytes).substr(0, i), hello), Parse::incomplete) << i;
+  for (size_t i = 0; i < bytes.size(); ++i)
+    ASSERT_EQ(parse_client_hello(std::string_view(bytes).substr(0, i), hello), Parse::incomplete) << i;
   ASSERT_EQ(parse_client_hello(bytes, hello), Parse::ok);
   EXPECT_EQ(hello.sni, "www.example.org");
   // The same message in two records.
   std::string body = bytes.substr(5), split;
-  for (auto part : {body.substr(0, 50), body.substr(50)}) split += std::string("\x16\x03\x01") + static_cast<char>(part.size() >> 8) + static_cast<char>(part.size()) + part;
+  for (auto part : {body.substr(0, 50), body.substr(50)})
+    split += std::string("\x16\x03\x01") + static_cast<char>(part.size() >> 8) + static_cast<char>(part.size()) + part;
   ASSERT_EQ(parse_client_hello(split, hello), Parse::ok);
   EXPECT_EQ(hello.sni, "www.example.org");
   bytes = hello_for(nullptr);
   ASSERT_EQ(parse_client_hello(bytes, hello), Parse::ok);
   EXPECT_EQ(hello.sni, "");
-  for (std::string_view bad : {"GET / HTTP/1.1\r\n\r\n"sv, "SSH-2.0-x\r\n"sv, "\x16\x02\x01"sv, "\x17\x03\x03\0\x05hello"sv, "\x16\x03\x01\0\0"sv, "\x16\x03\x01\0\x01\x02"sv})
+  for (std::string_view bad : {"GET / HTTP/1.1\r\n\r\n"sv, "SSH-2.0-x\r\n"sv, "\x16\x02\x01"sv,
+                               "\x17\x03\x03\0\x05hello"sv, "\x16\x03\x01\0\0"sv, "\x16\x03\x01\0\x01\x02"sv})
     EXPECT_EQ(parse_client_hello(bad, hello), Parse::bad) << bad;
 }
 
@@ -154,13 +179,17 @@ TEST(Dns, answers_its_names_only) {
   EXPECT_EQ(ask("secret.example.org", 1)[3] & 15, 3);
   EXPECT_EQ(q.name, "secret.example.org");
   std::string bytes = query("a.b", 1);
-  for (size_t i = 0; i < bytes.size(); ++i) EXPECT_EQ(parse_dns_query(std::string_view(bytes).substr(0, i), q), Parse::bad);
+  for (size_t i = 0; i < bytes.size(); ++i)
+    EXPECT_EQ(parse_dns_query(std::string_view(bytes).substr(0, i), q), Parse::bad);
   bytes[2] = '\x80';
   EXPECT_EQ(parse_dns_query(bytes, q), Parse::bad);
   EXPECT_EQ(parse_dns_query("\x12\x34\x01\0\0\x01\0\0\0\0\0\0\xc0\x0c\0\1\0\1"sv, q), Parse::bad);
 }
 
-std::string ssh_string(std::string_view text) { return std::string("\0\0", 2) + static_cast<char>(text.size() >> 8) + static_cast<char>(text.size()) + std::string(text); }
+std::string ssh_string(std::string_view text) {
+  return std::string("\0\0", 2) + static_cast<char>(text.size() >> 8) + static_cast<char>(text.size()) +
+         std::string(text);
+}
 std::string ssh_packet(std::string payload) { return ssh_string(std::string(1, '\4') + payload + "pppp"); }
 
 TEST(SshWatch, compares_the_host_key) {
@@ -172,9 +201,11 @@ TEST(SshWatch, compares_the_host_key) {
     EXPECT_EQ(watch.feed(""), SshWatch::State::matched) << cut << watch.why();
   }
   // A group exchange: the group in 31, the key in 33.
-  EXPECT_EQ(SshWatch(key).feed(head + ssh_packet("\x1f" + ssh_string("p") + ssh_string("g")) + ssh_packet("\x21" + ssh_string(key) + ssh_string("f") + ssh_string("s"))),
+  EXPECT_EQ(SshWatch(key).feed(head + ssh_packet("\x1f" + ssh_string("p") + ssh_string("g")) +
+                               ssh_packet("\x21" + ssh_string(key) + ssh_string("f") + ssh_string("s"))),
             SshWatch::State::matched);
-  EXPECT_EQ(SshWatch(key).feed(head + ssh_packet("\x1f" + ssh_string("other-key") + ssh_string("f") + ssh_string("s"))), SshWatch::State::refused);
+  EXPECT_EQ(SshWatch(key).feed(head + ssh_packet("\x1f" + ssh_string("other-key") + ssh_string("f") + ssh_string("s"))),
+            SshWatch::State::refused);
   EXPECT_EQ(SshWatch(key).feed(head + ssh_packet("\x15")), SshWatch::State::refused);
   EXPECT_EQ(SshWatch(key).feed("HTTP/1.1 200 OK\r\n"), SshWatch::State::refused);
   EXPECT_EQ(SshWatch(key).feed("SSH-2.0-x\r\n\xff\xff\xff\xff\x04"), SshWatch::State::refused);
@@ -191,7 +222,9 @@ TEST(Corpus, replays) {
     ClientHello hello;
     DnsQuery q;
     std::string folder = entry.path().parent_path().filename();
-    Parse parsed = folder == "http_head" ? parse_request(bytes, head) : folder == "client_hello" ? parse_client_hello(bytes, hello) : parse_dns_query(bytes, q);
+    Parse parsed = folder == "http_head"      ? parse_request(bytes, head)
+                   : folder == "client_hello" ? parse_client_hello(bytes, hello)
+                                              : parse_dns_query(bytes, q);
     std::string name = entry.path().filename();
     if (name.starts_with("ok")) EXPECT_EQ(parsed, Parse::ok) << entry.path();
     if (name.starts_with("bad")) EXPECT_EQ(parsed, Parse::bad) << entry.path();

@@ -25,13 +25,13 @@ struct Relay::Flow {
   Flow(Loop& loop, uint32_t given) : number(given), waker(loop) {}
   uint32_t number;
   Waker waker;
-  Source source;               // our end of the socket pair
-  std::string out;             // for the connection
-  size_t credit = kWindow;     // what the other side still takes
-  size_t taken = 0;            // what the connection took since we last said so
-  bool ended = false;          // the other side sends no more
-  bool closed = false;         // the other side has forgotten the stream: what it sent before still counts
-  bool over = false;           // nothing more counts
+  Source source;            // our end of the socket pair
+  std::string out;          // for the connection
+  size_t credit = kWindow;  // what the other side still takes
+  size_t taken = 0;         // what the connection took since we last said so
+  bool ended = false;       // the other side sends no more
+  bool closed = false;      // the other side has forgotten the stream: what it sent before still counts
+  bool over = false;        // nothing more counts
 };
 
 // What carries a stream, as a coroutine that frees itself.
@@ -103,7 +103,8 @@ Result<UniqueFd> Relay::open() {
   if (!up_) return fail(Code::unavailable, "the operator's machine cannot be reached now");
   if (flows_.size() >= kMostStreams) return fail(Code::limit, "too many streams to the operator's machine");
   int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) return fail_errno("making a socket pair");
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
+    return fail_errno("making a socket pair");
   auto flow = std::make_shared<Flow>(loop_, next_++);
   flow->source.open(ends[0], &flow->waker);
   flows_[flow->number] = flow;
@@ -123,7 +124,8 @@ void Relay::take(const nlohmann::json& message) {
     if (!bytes || f.ended || f.out.size() + bytes->size() > kWindow) f.over = true;
     else f.out += *bytes;
   }
-  if (auto taken = message.find("taken"); taken != message.end() && taken->is_number_unsigned()) f.credit = std::min(kWindow, f.credit + taken->get<size_t>());
+  if (auto taken = message.find("taken"); taken != message.end() && taken->is_number_unsigned())
+    f.credit = std::min(kWindow, f.credit + taken->get<size_t>());
   if (message.contains("end")) f.ended = true;
   if (message.contains("closed")) f.closed = true;
   f.waker.wake();

@@ -1,8 +1,9 @@
-// Streams to whoever owns the control channel, who connects them to a guard of the operator's own (a broker): the way to hosts whose
-// secrets, and to services whose addresses, stay on another machine. Nothing listens for it here: only this process can open one.
+// Streams to whoever owns the control channel, who connects them to a guard of the operator's own (a broker): the way
+// to hosts whose secrets, and to services whose addresses, stay on another machine. Nothing listens for it here: only
+// this process can open one.
 //
-// Each stream is one end of a socket pair for the connection that uses it; the other end is carried over the control channel, with a
-// window each way so that no side's memory fills.
+// Each stream is one end of a socket pair for the connection that uses it; the other end is carried over the control
+// channel, with a window each way so that no side's memory fills.
 #pragma once
 
 #include <cstdint>
@@ -26,10 +27,12 @@ class Relay {
   // Whether the other machine can be reached now. Going down ends all streams.
   void set_up(bool up);
 
-  // The connection's end of a new stream. Code::unavailable while the other side is away, Code::limit beyond kMostStreams.
+  // The connection's end of a new stream. Code::unavailable while the other side is away, Code::limit beyond
+  // kMostStreams.
   Result<UniqueFd> open();
 
-  // {"type":"stream","stream":N, "data":"base64" | "taken":bytes | "end":true | "closed":true} from the control channel.
+  // {"type":"stream","stream":N, "data":"base64" | "taken":bytes | "end":true | "closed":true} from the control
+  // channel.
   void take(const nlohmann::json& message);
 
   struct Flow;

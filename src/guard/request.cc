@@ -10,19 +10,23 @@ using Action = policy::StreamScan::Action;
 // The credentials of "Basic …", or empty.
 std::string basic(std::string_view value) {
   if (value.size() < 7 || !iequals(value.substr(0, 6), "basic ")) return {};
-  auto decoded = base64_decode(value.substr(value.find_first_not_of(' ', 6) == value.npos ? value.size() : value.find_first_not_of(' ', 6)));
+  auto decoded = base64_decode(
+      value.substr(value.find_first_not_of(' ', 6) == value.npos ? value.size() : value.find_first_not_of(' ', 6)));
   return decoded ? *decoded : std::string();
 }
 
 bool replace_all(std::string& text, std::string_view from, std::string_view to) {
   bool any = false;
-  for (size_t at = 0; !from.empty() && (at = text.find(from, at)) != text.npos; at += to.size(), any = true) text.replace(at, from.size(), to);
+  for (size_t at = 0; !from.empty() && (at = text.find(from, at)) != text.npos; at += to.size(), any = true)
+    text.replace(at, from.size(), to);
   return any;
 }
 
 std::string percent_decoded(std::string_view text) {
   std::string out;
-  auto hex = [](char c) { return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1; };
+  auto hex = [](char c) {
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+  };
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '%' && i + 2 < text.size() && hex(text[i + 1]) >= 0 && hex(text[i + 2]) >= 0) {
       out += static_cast<char>(hex(text[i + 1]) * 16 + hex(text[i + 2]));
@@ -38,10 +42,12 @@ std::string percent_decoded(std::string_view text) {
 const Secret* foreign_secret(const HostSecrets& secrets, const Head& head, std::string_view raw, bool& literal) {
   int found = -1;
   literal = secrets.foreign.contains(raw, &found);
-  if (!literal && head.target.find('%') != head.target.npos) secrets.foreign.contains(percent_decoded(head.target), &found);
+  if (!literal && head.target.find('%') != head.target.npos)
+    secrets.foreign.contains(percent_decoded(head.target), &found);
   for (const auto& each : head.headers) {
     if (found >= 0) break;
-    if (std::string credentials = basic(each.value); !credentials.empty()) secrets.foreign.contains(credentials, &found);
+    if (std::string credentials = basic(each.value); !credentials.empty())
+      secrets.foreign.contains(credentials, &found);
   }
   return found < 0 ? nullptr : secrets.owner[static_cast<size_t>(found)];
 }
@@ -51,7 +57,8 @@ void swap_in(std::string& value, const HostSecrets& secrets) {
   for (const Secret* secret : secrets.bound) {
     if (secret->placeholder.empty() || secret->value.empty()) continue;
     replace_all(value, secret->placeholder, secret->value);
-    if (!credentials.empty() && replace_all(credentials, secret->placeholder, secret->value)) value = "Basic " + base64_encode(credentials);
+    if (!credentials.empty() && replace_all(credentials, secret->placeholder, secret->value))
+      value = "Basic " + base64_encode(credentials);
   }
 }
 
@@ -73,8 +80,9 @@ std::string parse_absolute(const Head& head, policy::Authority& authority, std::
 }  // namespace
 
 bool hop_by_hop(std::string_view name) {
-  for (std::string_view each : {"connection", "proxy-connection", "keep-alive", "te", "trailer", "upgrade", "proxy-authorization", "proxy-authenticate", "host",
-                                "content-length", "transfer-encoding", "http2-settings"})
+  for (std::string_view each :
+       {"connection", "proxy-connection", "keep-alive", "te", "trailer", "upgrade", "proxy-authorization",
+        "proxy-authenticate", "host", "content-length", "transfer-encoding", "http2-settings"})
     if (iequals(name, each)) return true;
   return false;
 }
@@ -82,8 +90,10 @@ bool hop_by_hop(std::string_view name) {
 Verdict prepare_request(Connection& c, const Head& given, Request& request, std::string& out) {
   const Config& config = *c.config;
   Head head = given;
-  request = Request{.method = std::string(head.method), .keep = head.minor == 1 ? !head.close : head.keep_alive, .minor = head.minor};
-  if (head.method == "CONNECT" || head.method == "TRACE") return {.status = 400, .code = "bad_request", .reason = "a method that is not for here"};
+  request = Request{
+      .method = std::string(head.method), .keep = head.minor == 1 ? !head.close : head.keep_alive, .minor = head.minor};
+  if (head.method == "CONNECT" || head.method == "TRACE")
+    return {.status = 400, .code = "bad_request", .reason = "a method that is not for here"};
 
   // Where to.
   if (c.tls) {
@@ -92,15 +102,18 @@ Verdict prepare_request(Connection& c, const Head& given, Request& request, std:
     request.target = std::string(head.target);
   } else {
     policy::Authority authority;
-    if (auto wrong = parse_absolute(head, authority, request.target); !wrong.empty()) return {.status = 400, .code = "bad_request", .reason = wrong};
+    if (auto wrong = parse_absolute(head, authority, request.target); !wrong.empty())
+      return {.status = 400, .code = "bad_request", .reason = wrong};
     c.host = authority.host;
     c.port = authority.port;
   }
   auto named = policy::parse_authority(head.host, c.tls ? 443 : 80);
   // A server that goes by Host must be the one that was asked for (RFC 9110 §7.2; "domain fronting").
-  if (head.has_host && (!named || named->host.name != c.host.name || (named->port != c.port && head.host.find(':') != head.host.npos && !head.host.ends_with(']'))))
+  if (head.has_host && (!named || named->host.name != c.host.name ||
+                        (named->port != c.port && head.host.find(':') != head.host.npos && !head.host.ends_with(']'))))
     return {.code = "host_mismatch", .reason = "Host is not the host of the connection"};
-  if (!c.tls && c.host.literal && !config.fixed(c.host)) return {.code = "ip_literal", .reason = "an address instead of a name"};
+  if (!c.tls && c.host.literal && !config.fixed(c.host))
+    return {.code = "ip_literal", .reason = "an address instead of a name"};
 
   // May it?
   auto decision = config.rules.request(c.host, c.port, request.method, request.target);
@@ -116,7 +129,9 @@ Verdict prepare_request(Connection& c, const Head& given, Request& request, std:
   if (const Secret* secret = foreign_secret(secrets, head, raw, literal)) {
     if (config.on_secret == Action::block || (config.on_secret == Action::redact && !literal))
       return {.code = "secret", .reason = "secret \"" + secret->name + "\" in a request to a host it is not bound to"};
-    c.audit("allow", "http", "secret", "secret \"" + secret->name + "\" in the head of a request to a host it is not bound to", request.method, request.target);
+    c.audit("allow", "http", "secret",
+            "secret \"" + secret->name + "\" in the head of a request to a host it is not bound to", request.method,
+            request.target);
     if (config.on_secret == Action::redact) {
       policy::StreamScan scan(&secrets.foreign, Action::redact);
       scan.feed(raw, redacted);
@@ -135,10 +150,12 @@ Verdict prepare_request(Connection& c, const Head& given, Request& request, std:
   request.body = Body::of_request(head);
   request.expects_continue = head.expect_continue;
   request.upgrade = head.upgrade_websocket && head.minor == 1;
-  std::string authority = c.host.literal && c.host.name.find(':') != std::string::npos ? "[" + c.host.name + "]" : c.host.name;
+  std::string authority =
+      c.host.literal && c.host.name.find(':') != std::string::npos ? "[" + c.host.name + "]" : c.host.name;
   if (c.port != (c.tls ? 443 : 80)) authority += ":" + std::to_string(c.port);
   bool relayed = config.relayed(c.host);
-  bool absolute = !c.tls && (relayed || (config.parent && !config.fixed(c.host) && !config.lan_route(c.host, c.port)));  // what a parent proxy wants
+  bool absolute = !c.tls && (relayed || (config.parent && !config.fixed(c.host) &&
+                                         !config.lan_route(c.host, c.port)));  // what a parent proxy wants
   out.append(request.method).append(" ");
   if (absolute) out.append("http://").append(authority);
   out.append(request.target).append(" HTTP/1.1\r\nHost: ").append(authority).append("\r\n");
@@ -147,7 +164,9 @@ Verdict prepare_request(Connection& c, const Head& given, Request& request, std:
   for (const auto& each : head.headers) {
     if (hop_by_hop(each.name) || (connection && has_token(connection->value, each.name))) continue;
     if (identity && iequals(each.name, "accept-encoding")) continue;
-    bool replaced = std::ranges::any_of(secrets.bound, [&](const Secret* s) { return !s->header.empty() && !s->value.empty() && iequals(s->header, each.name); });
+    bool replaced = std::ranges::any_of(secrets.bound, [&](const Secret* s) {
+      return !s->header.empty() && !s->value.empty() && iequals(s->header, each.name);
+    });
     if (replaced) continue;
     out.append(each.name).append(": ");
     if (secrets.bound.empty()) {
@@ -160,13 +179,21 @@ Verdict prepare_request(Connection& c, const Head& given, Request& request, std:
     out.append("\r\n");
   }
   for (const Secret* secret : secrets.bound)
-    if (!secret->header.empty() && !secret->value.empty()) out.append(secret->header).append(": ").append(secret->template_before).append(secret->value).append(secret->template_after).append("\r\n");
+    if (!secret->header.empty() && !secret->value.empty())
+      out.append(secret->header)
+          .append(": ")
+          .append(secret->template_before)
+          .append(secret->value)
+          .append(secret->template_after)
+          .append("\r\n");
   // Answers are scanned for the value, so they must come as they are.
   if (identity) out.append("Accept-Encoding: identity\r\n");
   if (head.chunked) out.append("Transfer-Encoding: chunked\r\n");
-  else if (head.content_length) out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
+  else if (head.content_length)
+    out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
   if (request.upgrade) out.append("Connection: upgrade\r\nUpgrade: websocket\r\n");
-  if (absolute && !relayed && !config.parent->authorization.empty()) out.append("Proxy-Authorization: ").append(config.parent->authorization).append("\r\n");
+  if (absolute && !relayed && !config.parent->authorization.empty())
+    out.append("Proxy-Authorization: ").append(config.parent->authorization).append("\r\n");
   out.append("\r\n");
   return {.allowed = true};
 }

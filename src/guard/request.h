@@ -11,7 +11,7 @@ namespace bottle::guard {
 struct Request {
   std::string method, target;  // origin form
   Body body;
-  bool keep = true;            // the client may send another
+  bool keep = true;  // the client may send another
   bool upgrade = false, expects_continue = false;
   int minor = 1;
 };
@@ -23,8 +23,9 @@ struct Verdict {
   std::string reason;
 };
 
-// Reads the head at the front of `c.client.in` (already known to be complete: `head`), decides on it, and writes the head
-// for the upstream, secrets swapped in, to `out`. Sets c.host and c.port for absolute-form requests. Audits warnings itself.
+// Reads the head at the front of `c.client.in` (already known to be complete: `head`), decides on it, and writes the
+// head for the upstream, secrets swapped in, to `out`. Sets c.host and c.port for absolute-form requests. Audits
+// warnings itself.
 Verdict prepare_request(Connection& c, const Head& head, Request& request, std::string& out);
 
 // Headers that speak of one connection only, and those that a forwarder writes itself.

@@ -32,7 +32,8 @@ void Resolver::start() {
   options.sock_state_cb = socket_state;
   options.sock_state_cb_data = this;
   int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB;
-  if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS || ares_init_options(&channel_, &options, mask) != ARES_SUCCESS) {
+  if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS ||
+      ares_init_options(&channel_, &options, mask) != ARES_SUCCESS) {
     channel_ = nullptr;
     return;
   }
@@ -60,7 +61,8 @@ void Resolver::socket_state(void* self, int fd, int readable, int writable) {
     };
     found = resolver.sources_.emplace(fd, std::move(source)).first;
   }
-  epoll_event event{.events = (readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u), .data = {.ptr = found->second.get()}};
+  epoll_event event{.events = (readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u),
+                    .data = {.ptr = found->second.get()}};
   epoll_ctl(resolver.loop_.epoll(), fresh ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event);
 }
 
@@ -94,32 +96,34 @@ std::shared_ptr<Lookup> Resolver::lookup(const std::string& name, Waker* waker) 
   }
   lookup->waker = waker;
   ++pending_;
-  auto* request = new Request{this, [this, lookup, name](int status, ares_addrinfo* result) {
-    --pending_;
-    lookup->done = true;
-    int ttl = 60;
-    if (status != ARES_SUCCESS) lookup->error = ares_strerror(status);
-    for (auto* node = result ? result->nodes : nullptr; node; node = node->ai_next) {
-      policy::Address address;
-      if (node->ai_family == AF_INET) {
-        std::memcpy(address.bytes.data(), &reinterpret_cast<sockaddr_in*>(node->ai_addr)->sin_addr, 4);
-      } else if (node->ai_family == AF_INET6) {
-        address.v6 = true;
-        std::memcpy(address.bytes.data(), &reinterpret_cast<sockaddr_in6*>(node->ai_addr)->sin6_addr, 16);
-      } else {
-        continue;
-      }
-      ttl = std::min(ttl, node->ai_ttl);
-      lookup->addresses.push_back(address);
-    }
-    if (lookup->addresses.size() > 16) lookup->addresses.resize(16);
-    if (!lookup->addresses.empty() && ttl > 0) {
-      if (cache_.size() >= 1024) cache_.clear();
-      cache_[name] = {loop_.now() + ttl * 1000, lookup->addresses};
-    }
-    if (lookup->waker) lookup->waker->wake();
-  }};
-  ares_addrinfo_hints hints{.ai_flags = ARES_AI_NOSORT, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = 0};
+  auto* request = new Request{
+      this, [this, lookup, name](int status, ares_addrinfo* result) {
+        --pending_;
+        lookup->done = true;
+        int ttl = 60;
+        if (status != ARES_SUCCESS) lookup->error = ares_strerror(status);
+        for (auto* node = result ? result->nodes : nullptr; node; node = node->ai_next) {
+          policy::Address address;
+          if (node->ai_family == AF_INET) {
+            std::memcpy(address.bytes.data(), &reinterpret_cast<sockaddr_in*>(node->ai_addr)->sin_addr, 4);
+          } else if (node->ai_family == AF_INET6) {
+            address.v6 = true;
+            std::memcpy(address.bytes.data(), &reinterpret_cast<sockaddr_in6*>(node->ai_addr)->sin6_addr, 16);
+          } else {
+            continue;
+          }
+          ttl = std::min(ttl, node->ai_ttl);
+          lookup->addresses.push_back(address);
+        }
+        if (lookup->addresses.size() > 16) lookup->addresses.resize(16);
+        if (!lookup->addresses.empty() && ttl > 0) {
+          if (cache_.size() >= 1024) cache_.clear();
+          cache_[name] = {loop_.now() + ttl * 1000, lookup->addresses};
+        }
+        if (lookup->waker) lookup->waker->wake();
+      }};
+  ares_addrinfo_hints hints{
+      .ai_flags = ARES_AI_NOSORT, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = 0};
   ares_getaddrinfo(channel_, name.c_str(), nullptr, &hints, finished, request);
   return lookup;
 }

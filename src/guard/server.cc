@@ -31,7 +31,8 @@ policy::Endpoint bound_to(int fd, policy::Endpoint at) {
   sockaddr_storage storage{};
   socklen_t size = sizeof storage;
   if (getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size) == 0)
-    at.port = ntohs(storage.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&storage)->sin6_port : reinterpret_cast<sockaddr_in*>(&storage)->sin_port);
+    at.port = ntohs(storage.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&storage)->sin6_port
+                                                  : reinterpret_cast<sockaddr_in*>(&storage)->sin_port);
   return at;
 }
 
@@ -51,7 +52,8 @@ Result<std::string> read_to_end(int fd) {
 
 std::string Server::listening() const {
   std::string text;
-  for (const auto& each : listeners_) text += (text.empty() ? "" : " ") + to_string(bound_to(each.source->fd(), each.at));
+  for (const auto& each : listeners_)
+    text += (text.empty() ? "" : " ") + to_string(bound_to(each.source->fd(), each.at));
   return text;
 }
 
@@ -144,7 +146,8 @@ void Server::say_error(std::string_view what) {
 
 void Server::control_line(std::string_view line) {
   auto message = json::parse(line, nullptr, false);
-  if (!message.is_object() || !message.contains("type") || !message["type"].is_string()) return say_error("a control line that is not a message");
+  if (!message.is_object() || !message.contains("type") || !message["type"].is_string())
+    return say_error("a control line that is not a message");
   if (message["type"] == "shutdown") return context_.loop.stop();
   if (message["type"] == "certificate") return take_certificate(message);
   if (message["type"] == "stream") return context_.relay.take(message);
@@ -262,7 +265,8 @@ int Server::run() {
     sooner(context_.audit.flush(context_.loop.now()));
     if (!accepting_) {
       // Level-triggered listeners would spin while we cannot accept.
-      bool can = context_.loop.now() >= pause_until_ && context_.connections < kMaxConnections && !context_.audit.congested();
+      bool can =
+          context_.loop.now() >= pause_until_ && context_.connections < kMaxConnections && !context_.audit.congested();
       for (auto& each : listeners_) {
         epoll_event event{.events = can ? EPOLLIN : 0u, .data = {.ptr = each.source.get()}};
         epoll_ctl(context_.loop.epoll(), EPOLL_CTL_MOD, each.source->fd(), &event);

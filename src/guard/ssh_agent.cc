@@ -47,7 +47,8 @@ Task<bool> flush_all(Connection& c) {
 Task<bool> serve_ssh_agent(Connection& c) {
   Context& context = c.context;
   if (!c.config->ssh_agent || context.agent_calls.size() >= kMostConnections) {
-    c.audit("deny", "ssh-agent", "not_allowed", c.config->ssh_agent ? "too many connections to the ssh-agent" : "this bottle has no ssh-agent");
+    c.audit("deny", "ssh-agent", "not_allowed",
+            c.config->ssh_agent ? "too many connections to the ssh-agent" : "this bottle has no ssh-agent");
     c.answer(403, "not_allowed", true);
     co_return co_await finish(c);
   }
@@ -86,7 +87,8 @@ void take_agent_answer(Context& context, const nlohmann::json& message) {
   auto call = context.agent_calls.find(connection->get<uint32_t>());
   if (call == context.agent_calls.end()) return;  // it left meanwhile
   auto answer = message.find("answer");
-  auto decoded = answer != message.end() && answer->is_string() ? base64_decode(answer->get<std::string>()) : Result<std::string>("");
+  auto decoded = answer != message.end() && answer->is_string() ? base64_decode(answer->get<std::string>())
+                                                                : Result<std::string>("");
   if (!decoded || decoded->empty()) call->second->over = true;
   else call->second->answer = std::move(*decoded);
   call->second->answered = true;

@@ -1,5 +1,5 @@
-// The way from the bottle to the session's ssh-agent: whole messages over the control channel. What may be asked is decided at the
-// other end, where the keys are; the guard only bounds and frames.
+// The way from the bottle to the session's ssh-agent: whole messages over the control channel. What may be asked is
+// decided at the other end, where the keys are; the guard only bounds and frames.
 #pragma once
 
 #include <string>
@@ -19,7 +19,8 @@ struct AgentCall {
 // `GET /ssh-agent` on a client connection, until one side ends. Refused where the configuration has no ssh_agent.
 Task<bool> serve_ssh_agent(Connection& connection);
 
-// {"type":"ssh-agent","connection":N,"answer":"base64"} from the control channel; without an answer, the connection is closed.
+// {"type":"ssh-agent","connection":N,"answer":"base64"} from the control channel; without an answer, the connection is
+// closed.
 void take_agent_answer(Context& context, const nlohmann::json& message);
 
 // The owner of the keys cannot be reached: all of them are closed.

@@ -1,5 +1,6 @@
-// Reads an SSH server's half of the key exchange as it passes (RFC 4253 §4, §6, §7; RFC 4419; RFC 5656) and compares the
-// host key. Whether the server can sign with that key is the client's to check: it sees the shared secret, we do not. Pure.
+// Reads an SSH server's half of the key exchange as it passes (RFC 4253 §4, §6, §7; RFC 4419; RFC 5656) and compares
+// the host key. Whether the server can sign with that key is the client's to check: it sees the shared secret, we do
+// not. Pure.
 #pragma once
 
 #include <string>

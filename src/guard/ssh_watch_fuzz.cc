@@ -1,4 +1,5 @@
-// A server's key exchange cut anywhere is judged as the whole is, and never with another key. The first byte says into which pieces.
+// A server's key exchange cut anywhere is judged as the whole is, and never with another key. The first byte says into
+// which pieces.
 #include <cstdlib>
 
 #include "guard/ssh_watch.h"

@@ -19,7 +19,9 @@ class [[nodiscard]] Task {
     auto final_suspend() noexcept {
       struct Final {
         bool await_ready() noexcept { return false; }
-        std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> handle) noexcept { return handle.promise().then; }
+        std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> handle) noexcept {
+          return handle.promise().then;
+        }
         void await_resume() noexcept {}
       };
       return Final{};

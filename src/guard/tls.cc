@@ -53,8 +53,8 @@ BIO_METHOD* bio_method() {
 
 // --- memory ---
 
-// Record and handshake buffers (16 to 24 KB) come and go with every burst. From the heap they would leave holes between the
-// small objects that stay: an idle connection then costs three times its own size.
+// Record and handshake buffers (16 to 24 KB) come and go with every burst. From the heap they would leave holes between
+// the small objects that stay: an idle connection then costs three times its own size.
 constexpr size_t kLeast = 16 * 1024, kBuffer = 24 * 1024, kPool = 16;
 alignas(64) char g_slab[kPool][kBuffer];  // a page of it costs nothing until it is first used
 void* g_idle[kPool];
@@ -106,10 +106,10 @@ int check_name(SSL* ssl, int* alert, void*) {
   std::string sni;
   if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &data, &size) == 1) {
     // list length (2), type (1), name length (2), name: exactly one
-    if (size > 5 && data[2] == 0 && size_t(data[0] << 8 | data[1]) == size - 2 && size_t(data[3] << 8 | data[4]) == size - 5)
+    if (size > 5 && data[2] == 0 && size_t(data[0] << 8 | data[1]) == size - 2 &&
+        size_t(data[3] << 8 | data[4]) == size - 5)
       sni.assign(reinterpret_cast<const char*>(data + 5), size - 5);
-    else
-      sni = "?";
+    else sni = "?";
   }
   auto named = sni.empty() ? Result<policy::Host>(policy::Host{}) : policy::normalise_host(sni);
   if (expected && named && named->name == *expected) return SSL_CLIENT_HELLO_SUCCESS;
@@ -118,25 +118,28 @@ int check_name(SSL* ssl, int* alert, void*) {
   return SSL_CLIENT_HELLO_ERROR;
 }
 
-int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size, void*) {
+int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size,
+                    void*) {
   static const unsigned char kHttp11[] = "\x08http/1.1";
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, kHttp11, sizeof kHttp11 - 1, in, in_size) != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_ALERT_FATAL;
+  if (SSL_select_next_proto(&chosen, out_size, kHttp11, sizeof kHttp11 - 1, in, in_size) != OPENSSL_NPN_NEGOTIATED)
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
   *out = chosen;
   return SSL_TLSEXT_ERR_OK;
 }
 
 void common(SSL_CTX* context) {
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(context,
+                   SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
   SSL_CTX_set_read_ahead(context, 1);
 }
 
 // --- upstream sessions, by "host:port"; each belongs to the SSL_CTX and so to one configuration ---
 
-// A TLS 1.3 ticket is good for one connection (RFC 8446 appendix C.4; the library forgets it when the handshake ends), so what runs at
-// the same time needs one each: servers send one or two with every connection.
+// A TLS 1.3 ticket is good for one connection (RFC 8446 appendix C.4; the library forgets it when the handshake ends),
+// so what runs at the same time needs one each: servers send one or two with every connection.
 using Session = std::unique_ptr<SSL_SESSION, FreeTls>;
 using Sessions = std::map<std::string, std::vector<Session>>;
 constexpr size_t kSessionsEach = 16;
@@ -194,7 +197,8 @@ Result<std::unique_ptr<SessionCa>> SessionCa::self_signed() {
   auto ca = TRY(make());
   ca->certificate_ = pki::new_certificate(ca->key_.get(), "bottle session CA", 24, 300);
   X509* x = ca->certificate_.get();
-  bool ok = x && extend(x, x, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") && extend(x, x, NID_key_usage, "critical,keyCertSign,cRLSign") &&
+  bool ok = x && extend(x, x, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
+            extend(x, x, NID_key_usage, "critical,keyCertSign,cRLSign") &&
             extend(x, x, NID_subject_key_identifier, "hash") && X509_sign(x, ca->key_.get(), EVP_sha256()) > 0;
   if (!ok) return fail(Code::internal, "making the session CA: " + tls_error());
   TRY(ca->serve());
@@ -235,7 +239,8 @@ Result<> SessionCa::serve() {
   common(context);
   SSL_CTX_set_client_hello_cb(context, check_name, nullptr);
   SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
-  // No resumption by TLS 1.3 tickets: making one costs us more than the signature that it saves, and its key would outlive the connection.
+  // No resumption by TLS 1.3 tickets: making one costs us more than the signature that it saves, and its key would
+  // outlive the connection.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(context, 0);
   SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
@@ -248,13 +253,17 @@ Result<X509*> SessionCa::leaf(const policy::Host& host) {
   if (!certified()) return fail(Code::unavailable, "the session's root has not certified this guard yet");
   if (auto found = leaves_.find(host.name); found != leaves_.end()) return found->second.get();
   auto certificate = pki::new_certificate(leaf_key_.get(), host.name, 24, 80);
-  if (!certificate || X509_set_pubkey(certificate.get(), leaf_key_.get()) != 1) return fail(Code::internal, "making a certificate: " + tls_error());
+  if (!certificate || X509_set_pubkey(certificate.get(), leaf_key_.get()) != 1)
+    return fail(Code::internal, "making a certificate: " + tls_error());
   X509* x = certificate.get();
   X509_set_issuer_name(x, X509_get_subject_name(certificate_.get()));
   std::string names = (host.literal ? "IP:" : "DNS:") + host.name;
-  bool ok = extend(x, certificate_.get(), NID_subject_alt_name, names.c_str()) && extend(x, certificate_.get(), NID_basic_constraints, "critical,CA:FALSE") &&
-            extend(x, certificate_.get(), NID_key_usage, "critical,digitalSignature") && extend(x, certificate_.get(), NID_ext_key_usage, "serverAuth") &&
-            extend(x, certificate_.get(), NID_authority_key_identifier, "keyid") && extend(x, certificate_.get(), NID_subject_key_identifier, "hash") &&
+  bool ok = extend(x, certificate_.get(), NID_subject_alt_name, names.c_str()) &&
+            extend(x, certificate_.get(), NID_basic_constraints, "critical,CA:FALSE") &&
+            extend(x, certificate_.get(), NID_key_usage, "critical,digitalSignature") &&
+            extend(x, certificate_.get(), NID_ext_key_usage, "serverAuth") &&
+            extend(x, certificate_.get(), NID_authority_key_identifier, "keyid") &&
+            extend(x, certificate_.get(), NID_subject_key_identifier, "hash") &&
             X509_sign(x, key_.get(), EVP_sha256()) > 0;
   if (!ok) return fail(Code::internal, "signing a certificate: " + tls_error());
   // The agent chooses the names under a wildcard rule, so the cache must not grow without end.
@@ -307,7 +316,8 @@ Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t por
     ok = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl.get()), host.name.c_str()) == 1;
   } else {
     SSL_set_hostflags(ssl.get(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    ok = SSL_set1_host(ssl.get(), host.name.c_str()) == 1 && SSL_set_tlsext_host_name(ssl.get(), host.name.c_str()) == 1;
+    ok =
+        SSL_set1_host(ssl.get(), host.name.c_str()) == 1 && SSL_set_tlsext_host_name(ssl.get(), host.name.c_str()) == 1;
   }
   if (!ok) return fail(Code::internal, "preparing TLS: " + tls_error());
   auto* key = new std::string(host.name + ":" + std::to_string(port));

@@ -23,20 +23,20 @@ struct FreeTls {
 };
 using Ssl = std::unique_ptr<SSL, FreeTls>;
 
-// A P-256 authority that lives as long as the process, the one key of its leaves, and the leaves it has signed. It serves once it
-// has a certificate: the session's root signs one on request, or it signs its own.
+// A P-256 authority that lives as long as the process, the one key of its leaves, and the leaves it has signed. It
+// serves once it has a certificate: the session's root signs one on request, or it signs its own.
 class SessionCa {
  public:
   static Result<std::unique_ptr<SessionCa>> make();
   static Result<std::unique_ptr<SessionCa>> self_signed();
 
-  std::string request() const;                      // PKCS#10, in PEM
+  std::string request() const;  // PKCS#10, in PEM
   // Takes the certificate that answers the request. Code::invalid if it is for another key or no authority; once only.
   Result<> adopt(std::string_view pem);
   bool certified() const { return certificate_ != nullptr; }
 
-  std::string pem() const;                          // the authority's certificate
-  Result<X509*> leaf(const policy::Host& host);     // borrowed; signed at first use
+  std::string pem() const;                       // the authority's certificate
+  Result<X509*> leaf(const policy::Host& host);  // borrowed; signed at first use
   EVP_PKEY* leaf_key() const { return leaf_key_.get(); }
   // A server-side connection that presents `host` and insists on that SNI (none for an address). HTTP/1.1 only.
   Result<Ssl> accept(const policy::Host& host);

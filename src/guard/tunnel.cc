@@ -8,9 +8,9 @@
 namespace bottle::guard {
 namespace {
 
-constexpr size_t kSmall = 16 * 1024;   // below this a copy costs less than two splices
+constexpr size_t kSmall = 16 * 1024;  // below this a copy costs less than two splices
 constexpr size_t kPiece = 512 * 1024;
-constexpr int kRounds = 8;             // then the other connections have their turn
+constexpr int kRounds = 8;  // then the other connections have their turn
 
 struct Direction {
   Stream& from;
@@ -23,7 +23,8 @@ struct Direction {
 // Empties the pipe as far as the peer takes it.
 bool drain(Direction& d) {
   while (d.in_pipe > 0 && d.to.source->writable) {
-    ssize_t n = splice(d.pipe.read.get(), nullptr, d.to.source->fd(), nullptr, d.in_pipe, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    ssize_t n =
+        splice(d.pipe.read.get(), nullptr, d.to.source->fd(), nullptr, d.in_pipe, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
     if (n > 0) {
       d.in_pipe -= static_cast<size_t>(n);
       d.moved = true;
@@ -63,7 +64,8 @@ bool round(Context& context, Direction& d) {
       d.failed = true;
       return false;
     }
-    if (sent < n) d.to.out.assign(scratch + std::max<ssize_t>(sent, 0), static_cast<size_t>(n - std::max<ssize_t>(sent, 0)));
+    if (sent < n)
+      d.to.out.assign(scratch + std::max<ssize_t>(sent, 0), static_cast<size_t>(n - std::max<ssize_t>(sent, 0)));
     d.bulk = static_cast<size_t>(n) == kSmall;
     return from.readable;
   }

@@ -7,8 +7,8 @@
 
 namespace bottle::guard {
 
-// What is already in `in` and `out` of either stream goes first. Keeps half-closed directions open. Counts in the streams'
-// `received`. The result is the reason it ended, empty for an orderly end.
+// What is already in `in` and `out` of either stream goes first. Keeps half-closed directions open. Counts in the
+// streams' `received`. The result is the reason it ended, empty for an orderly end.
 Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, Stream& upstream, int64_t idle_ms);
 
 }  // namespace bottle::guard

@@ -87,7 +87,8 @@ Result<UniqueFd> input_of(const Go& go) {
     (void)!::write(2, what.data(), what.size());
     ::_exit(status);
   };
-  if (!go.cwd.empty() && ::chdir(go.cwd.c_str()) != 0) complain("bottle: cannot enter " + go.cwd + ": " + std::strerror(errno) + "\r\n", 126);
+  if (!go.cwd.empty() && ::chdir(go.cwd.c_str()) != 0)
+    complain("bottle: cannot enter " + go.cwd + ": " + std::strerror(errno) + "\r\n", 126);
   auto argv = go.argv;
   auto env = environment(go);
   auto argv_pointers = pointers(argv), env_pointers = pointers(env);

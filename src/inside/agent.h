@@ -16,8 +16,8 @@ Result<> write_files(const Go& go, const std::string& directory = kPrivateDirect
 
 // Runs the agent as the parent of everything and returns its exit status (128+n for a signal; 126/127 when it cannot be
 // run or is not found). Blocks as long as the agent runs; what it leaves behind is killed if we are PID 1.
-// `terminal`: stdin is one, and becomes the agent's controlling terminal. `started` is called once it has been forked: threads may
-// be made from there on.
+// `terminal`: stdin is one, and becomes the agent's controlling terminal. `started` is called once it has been forked:
+// threads may be made from there on.
 Result<int> run_agent(const Go& go, bool terminal, const std::function<void()>& started = {});
 
 }  // namespace bottle::inside

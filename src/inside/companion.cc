@@ -47,7 +47,9 @@ void watch_guard(sockaddr_in guard, const std::string& path) {
   for (;;) {
     std::string early;
     if (auto fd = through_guard(guard, "GET /alive HTTP/1.1\r\nHost: guard\r\n\r\n", 200, early)) {
-      if (!down_since.empty()) (void)write_file_atomically(path, "up\nThe guard was down from " + down_since + " to " + utc_now() + ".\n", 0644);
+      if (!down_since.empty())
+        (void)write_file_atomically(path, "up\nThe guard was down from " + down_since + " to " + utc_now() + ".\n",
+                                    0644);
       down_since.clear();
       notice_silence(fd->get());
       char buffer[64];
@@ -62,8 +64,11 @@ void watch_guard(sockaddr_in guard, const std::string& path) {
     }
     if (down_since.empty()) {
       down_since = utc_now();
-      (void)write_file_atomically(path, "down\nThe guard, the only way out of this bottle, died at " + down_since +
-                                            ". It is being started again; until then every connection fails. Wait and try again.\n", 0644);
+      (void)write_file_atomically(
+          path,
+          "down\nThe guard, the only way out of this bottle, died at " + down_since +
+              ". It is being started again; until then every connection fails. Wait and try again.\n",
+          0644);
     }
     std::this_thread::sleep_for(300ms);
   }
@@ -74,7 +79,8 @@ Result<UniqueFd> open_agent_socket(const std::string& path) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno("making the agent's socket");
   ::unlink(path.c_str());
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return fail_errno("binding " + path);
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return fail_errno("binding " + path);
   if (::chmod(path.c_str(), 0600) != 0) return fail_errno("setting the mode of " + path);
   if (::listen(fd.get(), 8) != 0) return fail_errno("listening on " + path);
   return fd;
@@ -92,7 +98,9 @@ void serve_agent_socket(UniqueFd listener, sockaddr_in guard) {
     ++open;
     std::thread([client = std::move(client), guard] {
       std::string early;
-      auto fd = through_guard(guard, "GET /ssh-agent HTTP/1.1\r\nHost: guard\r\nConnection: upgrade\r\nUpgrade: ssh-agent\r\n\r\n", 101, early);
+      auto fd = through_guard(
+          guard, "GET /ssh-agent HTTP/1.1\r\nHost: guard\r\nConnection: upgrade\r\nUpgrade: ssh-agent\r\n\r\n", 101,
+          early);
       if (fd && write_all(client.get(), early)) relay(client.get(), client.get(), fd->get(), fd->get());
       --open;
     }).detach();

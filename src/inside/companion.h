@@ -1,4 +1,5 @@
-// What the helper does beside being the agent's parent, each in a thread of PID 1, where the agent's signals do not reach.
+// What the helper does beside being the agent's parent, each in a thread of PID 1, where the agent's signals do not
+// reach.
 #pragma once
 
 #include <netinet/in.h>
@@ -10,8 +11,8 @@
 
 namespace bottle::inside {
 
-// Keeps `path` true about the guard: its first line is "up" or "down". An agent whose connections all fail finds there why.
-// Does not return.
+// Keeps `path` true about the guard: its first line is "up" or "down". An agent whose connections all fail finds there
+// why. Does not return.
 void watch_guard(sockaddr_in guard, const std::string& path);
 
 // A unix socket for SSH_AUTH_SOCK, readable by the agent's user only.

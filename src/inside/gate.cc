@@ -31,7 +31,9 @@ Result<std::string> read_exactly(int fd, size_t size, int idle_ms) {
   return out;
 }
 
-std::unexpected<Error> malformed(const std::string& what) { return fail(Code::protocol, "the go message is malformed: " + what); }
+std::unexpected<Error> malformed(const std::string& what) {
+  return fail(Code::protocol, "the go message is malformed: " + what);
+}
 
 }  // namespace
 
@@ -43,7 +45,8 @@ std::string encode_report(const std::vector<Probe>& probes) {
   json list = json::array();
   for (const auto& p : probes) list.push_back({{"name", p.name}, {"ok", p.ok}, {"detail", p.detail}});
   // Control characters are escaped by the JSON encoder, so that ESC and BEL frame it without doubt.
-  return "\x1b]bottle;" + json{{"ok", all_ok(probes)}, {"probes", list}}.dump(-1, ' ', true, json::error_handler_t::replace) + "\x07";
+  return "\x1b]bottle;" +
+         json{{"ok", all_ok(probes)}, {"probes", list}}.dump(-1, ' ', true, json::error_handler_t::replace) + "\x07";
 }
 
 Result<Go> parse_go(std::string_view text) {
@@ -68,14 +71,17 @@ Result<Go> parse_go(std::string_view text) {
     } else if (key == "files") {
       if (!value.is_array()) return malformed("files");
       for (const auto& v : value) {
-        if (!v.is_object() || !v.contains("path") || !v["path"].is_string() || !v.contains("text") || !v["text"].is_string())
+        if (!v.is_object() || !v.contains("path") || !v["path"].is_string() || !v.contains("text") ||
+            !v["text"].is_string())
           return malformed("files");
         GoFile file{v["path"].get<std::string>(), 0644, v["text"].get<std::string>()};
         if (v.contains("mode")) {
-          if (!v["mode"].is_number_integer() || v["mode"].get<int64_t>() < 0 || v["mode"].get<int64_t>() > 0777) return malformed("mode");
+          if (!v["mode"].is_number_integer() || v["mode"].get<int64_t>() < 0 || v["mode"].get<int64_t>() > 0777)
+            return malformed("mode");
           file.mode = v["mode"].get<int>();
         }
-        if (!file.path.starts_with('/') || file.path.ends_with('/') || !clean_text(file.path)) return malformed("a file's path");
+        if (!file.path.starts_with('/') || file.path.ends_with('/') || !clean_text(file.path))
+          return malformed("a file's path");
         go.files.push_back(std::move(file));
       }
     } else if (key == "ssh_agent") {
@@ -102,7 +108,10 @@ Result<Go> read_go(int fd, int idle_ms) {
   std::string head = TRY(read_exactly(fd, 8, idle_ms));
   size_t size = 0;
   for (char c : head) {
-    int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    int digit = c >= '0' && c <= '9'   ? c - '0'
+                : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                       : -1;
     if (digit < 0) return malformed("its length is not hexadecimal");
     size = size * 16 + static_cast<size_t>(digit);
   }

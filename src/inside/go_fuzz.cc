@@ -17,8 +17,7 @@ void judge(const Result<inside::Go>& go) {
   if (go->argv.empty() || go->argv[0].empty()) std::abort();
   if (!go->cwd.empty() && go->cwd[0] != '/') std::abort();
   for (const auto& [name, value] : go->env)
-    if (name.empty() || name.find('=') != name.npos || name.find('\0') != name.npos ||
-        value.find('\0') != value.npos)
+    if (name.empty() || name.find('=') != name.npos || name.find('\0') != name.npos || value.find('\0') != value.npos)
       std::abort();
   for (const auto& word : go->argv)
     if (word.find('\0') != word.npos) std::abort();

@@ -1,5 +1,5 @@
-// PID 1 of the agent's container: when asked, probe and report, wait for go, be the agent's parent. As `inside connect GUARD HOST PORT` it is an
-// ssh ProxyCommand instead.
+// PID 1 of the agent's container: when asked, probe and report, wait for go, be the agent's parent. As `inside connect
+// GUARD HOST PORT` it is an ssh ProxyCommand instead.
 #include <signal.h>
 #include <stdlib.h>
 #include <termios.h>
@@ -38,7 +38,8 @@ int refuse(const Error& error) {
 }
 
 std::vector<Probe> self_test() {
-  auto world = surroundings(env("BOTTLE_GUARD"), env("BOTTLE_GATEWAY"), env("BOTTLE_PROBE_HOSTS"), env("BOTTLE_RUNTIME"));
+  auto world =
+      surroundings(env("BOTTLE_GUARD"), env("BOTTLE_GATEWAY"), env("BOTTLE_PROBE_HOSTS"), env("BOTTLE_RUNTIME"));
   if (!world) return {{"configuration", false, world.error().what}};
   return run_probes(*world, kGuardWait);
 }

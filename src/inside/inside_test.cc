@@ -51,7 +51,11 @@ TEST(Gate, ReadsGoAndNotAByteMore) {
   int p[2];
   ASSERT_EQ(::pipe2(p, O_CLOEXEC), 0);
   UniqueFd in(p[0]), out(p[1]);
-  ASSERT_TRUE(write_all(out.get(), framed(R"({"argv":["a","b"],"env":{"K":"v=1"},"cwd":"/w","stdin":"","files":[{"path":"/x/y","mode":384,"text":"t"}]})") + "rest"));
+  ASSERT_TRUE(write_all(
+      out.get(),
+      framed(
+          R"({"argv":["a","b"],"env":{"K":"v=1"},"cwd":"/w","stdin":"","files":[{"path":"/x/y","mode":384,"text":"t"}]})") +
+          "rest"));
   auto go = read_go(in.get(), 100);
   ASSERT_TRUE(go) << go.error().what;
   EXPECT_EQ(go->argv, (std::vector<std::string>{"a", "b"}));
@@ -63,9 +67,11 @@ TEST(Gate, ReadsGoAndNotAByteMore) {
 }
 
 TEST(Gate, RefusesMalformedGo) {
-  for (std::string body : {"", "[]", "{}", R"({"argv":[]})", R"({"argv":[""]})", R"({"argv":"sh"})", R"({"argv":["a\u0000b"]})",
-                           R"({"argv":["a"],"env":{"A=B":"c"}})", R"({"argv":["a"],"env":{"A":1}})", R"({"argv":["a"],"cwd":"rel"})",
-                           R"({"argv":["a"],"files":[{"path":"rel","text":""}]})", R"({"argv":["a"],"files":[{"path":"/a","mode":2541,"text":""}]})"}) {
+  for (std::string body :
+       {"", "[]", "{}", R"({"argv":[]})", R"({"argv":[""]})", R"({"argv":"sh"})", R"({"argv":["a\u0000b"]})",
+        R"({"argv":["a"],"env":{"A=B":"c"}})", R"({"argv":["a"],"env":{"A":1}})", R"({"argv":["a"],"cwd":"rel"})",
+        R"({"argv":["a"],"files":[{"path":"rel","text":""}]})",
+        R"({"argv":["a"],"files":[{"path":"/a","mode":2541,"text":""}]})"}) {
     auto go = go_from(framed(body));
     ASSERT_FALSE(go) << body;
     EXPECT_EQ(go.error().code, Code::protocol) << body;
@@ -78,8 +84,9 @@ TEST(Gate, RefusesMalformedGo) {
 }
 
 TEST(Probes, Privileges) {
-  std::string good = "Name:\tinside\nCapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"
-                     "CapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n";
+  std::string good =
+      "Name:\tinside\nCapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"
+      "CapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n";
   EXPECT_TRUE(judge_privileges(good, false).ok);
   auto changed = [&](std::string from, std::string to) {
     std::string text = good;
@@ -96,7 +103,9 @@ TEST(Probes, Privileges) {
 
 TEST(Probes, Ipv6) {
   std::string lo = "00000000000000000000000000000001 01 80 10 80       lo\n";
-  std::string reject = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo\n";
+  std::string reject =
+      "00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 "
+      "ffffffff 00000001 00000000 00200200       lo\n";
   EXPECT_TRUE(judge_ipv6("", "").ok);
   EXPECT_TRUE(judge_ipv6(lo, reject).ok);
   EXPECT_FALSE(judge_ipv6(lo + "fe80000000000000004211fffe000002 02 40 20 80     eth0\n", "").ok);
@@ -183,7 +192,9 @@ TEST(Agent, ExitStatus) {
 }
 
 TEST(Agent, StdinEnvironmentAndSession) {
-  Go go = shell("read a; test \"$a\" = hello && test \"$K\" = v && test -z \"$BOTTLE_GUARD\" && test $(env | grep -c '^HOME=/home/agent') = 1");
+  Go go = shell(
+      "read a; test \"$a\" = hello && test \"$K\" = v && test -z \"$BOTTLE_GUARD\" && test $(env | grep -c "
+      "'^HOME=/home/agent') = 1");
   ::setenv("BOTTLE_GUARD", "x", 1);
   go.has_stdin = true;
   go.stdin_text = "hello\n" + std::string(1 << 20, 'x');
@@ -214,16 +225,19 @@ TEST(Agent, WritesFilesAndTheBundle) {
   std::system(("rm -rf " + d).c_str());
 }
 
-// The program itself, asked for its report (the empty line), in whatever surroundings the tests have: it must never find them good enough.
+// The program itself, asked for its report (the empty line), in whatever surroundings the tests have: it must never
+// find them good enough.
 std::pair<std::string, int> program(const std::string& env, const std::string& input) {
-  std::string command = "printf '\\n%s' '" + input + "' | env -i " + env + " " BOTTLE_INSIDE_PROGRAM " 2>/dev/null; echo $?";
+  std::string command =
+      "printf '\\n%s' '" + input + "' | env -i " + env + " " BOTTLE_INSIDE_PROGRAM " 2>/dev/null; echo $?";
   FILE* f = ::popen(command.c_str(), "r");
   std::string out;
   char buffer[4096];
   while (size_t n = std::fread(buffer, 1, sizeof buffer, f)) out.append(buffer, n);
   ::pclose(f);
   size_t end = out.find('\x07');
-  return {out.substr(0, end == std::string::npos ? 0 : end + 1), std::stoi(out.substr(end == std::string::npos ? 0 : end + 1))};
+  return {out.substr(0, end == std::string::npos ? 0 : end + 1),
+          std::stoi(out.substr(end == std::string::npos ? 0 : end + 1))};
 }
 
 TEST(Program, RefusesWithoutConfiguration) {
@@ -234,7 +248,10 @@ TEST(Program, RefusesWithoutConfiguration) {
 }
 
 TEST(Program, RefusesWithoutAGuard) {
-  auto [report, status] = program("unshare -rn " "env BOTTLE_GUARD=127.0.0.1:9 BOTTLE_GATEWAY=127.0.0.1", framed(R"({"argv":["true"]})"));
+  auto [report, status] = program(
+      "unshare -rn "
+      "env BOTTLE_GUARD=127.0.0.1:9 BOTTLE_GATEWAY=127.0.0.1",
+      framed(R"({"argv":["true"]})"));
   EXPECT_EQ(status, 125) << report;
   EXPECT_NE(report.find("no guard at 127.0.0.1:9"), std::string::npos) << report;
   EXPECT_EQ(report.find("{\"ok\":true,\"probes\""), std::string::npos);

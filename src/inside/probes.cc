@@ -25,8 +25,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A neighbour on a local bridge answers ARP, and the host a SYN, within the sender's own system call: these are ages. They are
-// cut short only by the guard's answers (Silence).
+// A neighbour on a local bridge answers ARP, and the host a SYN, within the sender's own system call: these are ages.
+// They are cut short only by the guard's answers (Silence).
 constexpr int kNeighbourWait = 50, kConnectWait = 120, kDnsWait = 250, kConnectDenyWait = 350;
 constexpr int kMargin = 5;
 
@@ -56,25 +56,29 @@ Probe guard_answers(const Surroundings& w, Deadline deadline) {
 }
 
 Probe forbidden_connect(const Surroundings& w) {
-  auto status = http_status(w.guard, "CONNECT not-allowed.bottle.invalid:443 HTTP/1.1\r\nHost: not-allowed.bottle.invalid:443\r\n\r\n",
-                            in_ms(kConnectDenyWait));
-  if (!status) return {"forbidden_connect", false, "the guard gave no answer to a forbidden CONNECT: " + status.error().what};
+  auto status = http_status(
+      w.guard, "CONNECT not-allowed.bottle.invalid:443 HTTP/1.1\r\nHost: not-allowed.bottle.invalid:443\r\n\r\n",
+      in_ms(kConnectDenyWait));
+  if (!status)
+    return {"forbidden_connect", false, "the guard gave no answer to a forbidden CONNECT: " + status.error().what};
   return {"forbidden_connect", *status == 403, "the guard answered " + std::to_string(*status)};
 }
 
 Probe outside_dns(const sockaddr_in& server, bool tcp) {
   std::string name = std::string("dns_") + (tcp ? "tcp" : "udp") + "_" + to_string(server);
   auto answer = ask_dns(server, random_hex(8) + ".probe.invalid", tcp, in_ms(kDnsWait));
-  if (!answer && answer.error().code == Code::protocol) return {name, false, "an unreadable answer: " + answer.error().what};
+  if (!answer && answer.error().code == Code::protocol)
+    return {name, false, "an unreadable answer: " + answer.error().what};
   if (!answer) return {name, true, answer.error().what};
   std::string detail = "rcode " + std::to_string(answer->rcode) + ", " + std::to_string(answer->answers) + " answers";
   if (answer->from_public_root) return {name, false, detail + ", from the public root: the question went outside"};
   return {name, answer->answers == 0, detail};
 }
 
-// How long to wait before no answer means that nobody is there. Packets between neighbours of a bridge go through one queue of the
-// sending CPU, in order. So this thread stays on one CPU, and when the guard has twice answered what was sent later, what
-// was sent before has been answered too, or never will be; then a margin on top. Without those answers: the whole time.
+// How long to wait before no answer means that nobody is there. Packets between neighbours of a bridge go through one
+// queue of the sending CPU, in order. So this thread stays on one CPU, and when the guard has twice answered what was
+// sent later, what was sent before has been answered too, or never will be; then a margin on top. Without those
+// answers: the whole time.
 class Silence {
  public:
   explicit Silence(const Surroundings& w) : guard_(w.guard) {
@@ -114,7 +118,8 @@ Probe unreachable(const Surroundings& w) {
   silence.await(kNeighbourWait);
   auto state = neighbour(w.gateway);
   if (!state && !w.gvisor) return {name, false, "the kernel's neighbour table cannot be read: " + state.error().what};
-  if (state && *state == Neighbour::resolved) return {name, false, "somebody answers at the gateway " + text_of(w.gateway)};
+  if (state && *state == Neighbour::resolved)
+    return {name, false, "somebody answers at the gateway " + text_of(w.gateway)};
 
   std::vector<sockaddr_in> targets = {*parse_address("198.51.100.1", 80), *parse_address("203.0.113.1", 53)};
   for (uint16_t port : {22, 80, 2375}) {
@@ -133,7 +138,8 @@ Probe unreachable(const Surroundings& w) {
     attempts.push_back(std::move(fd));
   }
   silence.await(kConnectWait);
-  if (::poll(waiting.data(), waiting.size(), 0) < 0) return {name, false, "the connections cannot be asked how they went"};
+  if (::poll(waiting.data(), waiting.size(), 0) < 0)
+    return {name, false, "the connections cannot be asked how they went"};
   std::string reached;
   for (size_t i = 0; i < targets.size(); ++i) {
     sockaddr_in peer{};
@@ -149,10 +155,12 @@ Probe unreachable(const Surroundings& w) {
   if (!reached.empty()) return {name, false, "these answered: " + reached};
   if (state) {
     state = neighbour(w.gateway);  // it may have been slow
-    if (!state || *state == Neighbour::resolved) return {name, false, "somebody answers at the gateway " + text_of(w.gateway) + ", late"};
+    if (!state || *state == Neighbour::resolved)
+      return {name, false, "somebody answers at the gateway " + text_of(w.gateway) + ", late"};
   }
-  return {name, true, std::to_string(targets.size()) + " connections to the gateway, the host and documentation addresses failed" +
-                          (state ? "; the gateway does not resolve" : "; this kernel has no neighbour table to ask")};
+  return {name, true,
+          std::to_string(targets.size()) + " connections to the gateway, the host and documentation addresses failed" +
+              (state ? "; the gateway does not resolve" : "; this kernel has no neighbour table to ask")};
 }
 
 // Asked of the kernel, never of the network.
@@ -160,7 +168,8 @@ Probe no_route(const Surroundings& w, const char* name, const char* address) {
   in_addr target{};
   ::inet_pton(AF_INET, address, &target);
   auto route = route_to(target);
-  if (!route && w.gvisor) return {name, true, "this kernel does not answer route look-ups; only the connections of 'unreachable' were tried"};
+  if (!route && w.gvisor)
+    return {name, true, "this kernel does not answer route look-ups; only the connections of 'unreachable' were tried"};
   if (!route) return {name, false, "the route look-up failed: " + route.error().what};
   if (!route->exists) return {name, true, "no route"};
   if (!route->gateway) return {name, false, std::string(address) + " counts as on the link"};
@@ -175,15 +184,17 @@ Probe interfaces() {
   int count = 0;
   for (auto* i = list; i; i = i->ifa_next)
     if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET && !(i->ifa_flags & IFF_LOOPBACK)) {
-      legs += (count++ ? ", " : "") + std::string(i->ifa_name) + " " + text_of(reinterpret_cast<sockaddr_in*>(i->ifa_addr)->sin_addr);
+      legs += (count++ ? ", " : "") + std::string(i->ifa_name) + " " +
+              text_of(reinterpret_cast<sockaddr_in*>(i->ifa_addr)->sin_addr);
     }
   ::freeifaddrs(list);
   return {"interfaces", count == 1, count ? legs : "no network at all"};
 }
 
 Probe engine_socket() {
-  for (const char* path : {"/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock"}) {
-    struct stat st {};
+  for (const char* path :
+       {"/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock"}) {
+    struct stat st{};
     if (::stat(path, &st) == 0) return {"engine_socket", false, std::string(path) + " exists"};
   }
   return {"engine_socket", true, "none"};
@@ -213,7 +224,8 @@ Probe judge_privileges(std::string_view status, bool gvisor) {
   for (const char* name : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
     auto value = field(status, name);
     bool absent = value.empty() && gvisor && (name == std::string_view("CapAmb"));
-    if (!absent && (value.empty() || value.find_first_not_of('0') != std::string_view::npos)) complain(std::string(name) + "=" + std::string(value));
+    if (!absent && (value.empty() || value.find_first_not_of('0') != std::string_view::npos))
+      complain(std::string(name) + "=" + std::string(value));
   }
   auto privileges = field(status, "NoNewPrivs");
   bool no_new = privileges == "1" || (privileges.empty() && gvisor && ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
@@ -227,18 +239,21 @@ Probe judge_privileges(std::string_view status, bool gvisor) {
 Probe judge_ipv6(std::string_view addresses, std::string_view routes) {
   std::istringstream lines{std::string(addresses)};
   for (std::string line; std::getline(lines, line);)
-    if (!line.empty() && !line.starts_with("00000000000000000000000000000001 ")) return {"ipv6", false, "an address: " + line};
+    if (!line.empty() && !line.starts_with("00000000000000000000000000000001 "))
+      return {"ipv6", false, "an address: " + line};
   std::istringstream table{std::string(routes)};
   for (std::string line; std::getline(table, line);) {
     // The kernel's own "unreachable default" stands on lo.
     bool by_default = line.starts_with("00000000000000000000000000000000 00 ");
     size_t last = line.find_last_not_of(" \t");
-    if (by_default && (last == std::string::npos || !line.substr(0, last + 1).ends_with(" lo"))) return {"ipv6", false, "a default route: " + line};
+    if (by_default && (last == std::string::npos || !line.substr(0, last + 1).ends_with(" lo")))
+      return {"ipv6", false, "a default route: " + line};
   }
   return {"ipv6", true, "no address, no default route"};
 }
 
-Result<Surroundings> surroundings(const std::string& guard, const std::string& gateway, const std::string& hosts, const std::string& runtime) {
+Result<Surroundings> surroundings(const std::string& guard, const std::string& gateway, const std::string& hosts,
+                                  const std::string& runtime) {
   Surroundings w;
   auto at = parse_endpoint(guard);
   if (!at) return fail(Code::invalid, "BOTTLE_GUARD is not ip:port");
@@ -281,7 +296,10 @@ std::vector<Probe> run_probes(const Surroundings& w, int guard_wait_ms) {
   groups.push_back([&] { return std::vector{unreachable(w)}; });
   groups.push_back([&] {
     auto status = read_file("/proc/self/status");
-    return std::vector{no_route(w, "metadata", "169.254.169.254"), no_route(w, "raw_address", "8.8.8.8"), interfaces(), engine_socket(),
+    return std::vector{no_route(w, "metadata", "169.254.169.254"),
+                       no_route(w, "raw_address", "8.8.8.8"),
+                       interfaces(),
+                       engine_socket(),
                        judge_ipv6(whole("/proc/net/if_inet6"), whole("/proc/net/ipv6_route")),
                        judge_privileges(status.value_or(""), w.gvisor)};
   });

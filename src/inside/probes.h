@@ -14,13 +14,14 @@ namespace bottle::inside {
 
 struct Surroundings {
   sockaddr_in guard{};
-  in_addr gateway{};            // where the internal network's gateway would be: nobody must answer there
-  std::vector<in_addr> hosts;   // the host's own addresses on other bridges
+  in_addr gateway{};           // where the internal network's gateway would be: nobody must answer there
+  std::vector<in_addr> hosts;  // the host's own addresses on other bridges
   bool gvisor = false;
 };
 
 // From BOTTLE_GUARD, BOTTLE_GATEWAY, BOTTLE_PROBE_HOSTS and BOTTLE_RUNTIME. Anything missing or unreadable is an error.
-Result<Surroundings> surroundings(const std::string& guard, const std::string& gateway, const std::string& hosts, const std::string& runtime);
+Result<Surroundings> surroundings(const std::string& guard, const std::string& gateway, const std::string& hosts,
+                                  const std::string& runtime);
 
 // Blocks until the guard answers, `guard_wait_ms` at most, and 400 ms for the rest; what does not need the guard is
 // tried meanwhile. Never empty.

@@ -83,7 +83,8 @@ Result<UniqueFd> through_guard(const sockaddr_in& guard, const std::string& requ
   if (!head.starts_with("HTTP/1.1 " + std::to_string(status) + " ")) {
     std::string code = "no reason given";
     for (const char* name : {"X-Bottle-Deny: ", "X-Bottle-Error: "})
-      if (size_t at = head.find(name); at < end) code = head.substr(at + std::string(name).size(), head.find('\r', at) - at - std::string(name).size());
+      if (size_t at = head.find(name); at < end)
+        code = head.substr(at + std::string(name).size(), head.find('\r', at) - at - std::string(name).size());
     return fail(Code::denied, "the guard refused: " + code);
   }
   early = head.substr(end + 4);

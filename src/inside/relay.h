@@ -1,4 +1,5 @@
-// Bytes between two ends, and the two ways through the guard that the helper knows: a CONNECT, and the session's ssh-agent.
+// Bytes between two ends, and the two ways through the guard that the helper knows: a CONNECT, and the session's
+// ssh-agent.
 #pragma once
 
 #include <netinet/in.h>

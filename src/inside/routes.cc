@@ -22,7 +22,8 @@ Result<bool> visit_answer(std::string_view bytes, size_t body, const Visit& visi
   bytes.copy(buffer, bytes.size());
   // Signed: NLMSG_NEXT takes the padding off too, which may not be there behind the last message.
   auto left = static_cast<int>(bytes.size());
-  for (auto* h = reinterpret_cast<nlmsghdr*>(buffer); left >= static_cast<int>(sizeof *h) && NLMSG_OK(h, static_cast<unsigned>(left)); h = NLMSG_NEXT(h, left)) {
+  for (auto* h = reinterpret_cast<nlmsghdr*>(buffer);
+       left >= static_cast<int>(sizeof *h) && NLMSG_OK(h, static_cast<unsigned>(left)); h = NLMSG_NEXT(h, left)) {
     if (h->nlmsg_type == NLMSG_DONE) return true;
     if (h->nlmsg_type == NLMSG_ERROR) {
       if (h->nlmsg_len < NLMSG_LENGTH(sizeof(nlmsgerr))) return fail(Code::protocol, "netlink's error is cut short");
@@ -63,7 +64,9 @@ Result<bool> read_neighbours(std::string_view answer, in_addr address, Neighbour
     auto left = static_cast<int>(h->nlmsg_len - NLMSG_LENGTH(sizeof *body));
     auto* a = reinterpret_cast<const rtattr*>(reinterpret_cast<const char*>(body) + NLMSG_ALIGN(sizeof *body));
     for (; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
-      if (a->rta_type != NDA_DST || RTA_PAYLOAD(a) != sizeof address || std::memcmp(RTA_DATA(a), &address, sizeof address) != 0) continue;
+      if (a->rta_type != NDA_DST || RTA_PAYLOAD(a) != sizeof address ||
+          std::memcmp(RTA_DATA(a), &address, sizeof address) != 0)
+        continue;
       bool resolved = body->ndm_state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP);
       if (resolved) state = Neighbour::resolved;
       else if (state == Neighbour::absent) state = Neighbour::unresolved;
@@ -75,7 +78,8 @@ Result<bool> read_route(std::string_view answer, Route& route) {
   return visit_answer(answer, sizeof(rtmsg), [&](const nlmsghdr* h) {
     if (h->nlmsg_type != RTM_NEWROUTE) return;
     auto* body = static_cast<const rtmsg*>(NLMSG_DATA(h));
-    route.exists = body->rtm_type != RTN_UNREACHABLE && body->rtm_type != RTN_BLACKHOLE && body->rtm_type != RTN_PROHIBIT;
+    route.exists =
+        body->rtm_type != RTN_UNREACHABLE && body->rtm_type != RTN_BLACKHOLE && body->rtm_type != RTN_PROHIBIT;
     auto left = static_cast<int>(h->nlmsg_len - NLMSG_LENGTH(sizeof *body));
     auto* a = reinterpret_cast<const rtattr*>(reinterpret_cast<const char*>(body) + NLMSG_ALIGN(sizeof *body));
     for (; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
@@ -114,7 +118,8 @@ Result<Route> route_to(in_addr address) {
   Route route;
   auto asked = ask(&request.header, [&](std::string_view answer) { return read_route(answer, route); });
   if (asked) return route;
-  if (asked.error().code == Code::unavailable) return Route{};  // ENETUNREACH: the plain answer of a machine without a way out
+  if (asked.error().code == Code::unavailable)
+    return Route{};  // ENETUNREACH: the plain answer of a machine without a way out
   return std::unexpected(std::move(asked.error()));
 }
 

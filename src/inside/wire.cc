@@ -113,7 +113,8 @@ Result<int> http_status(const sockaddr_in& to, std::string_view request, Deadlin
 
 Result<DnsAnswer> parse_dns(std::string_view m, uint16_t id) {
   auto at = [&](size_t i) { return static_cast<unsigned char>(m[i]); };
-  if (m.size() < 12 || at(0) != id >> 8 || at(1) != (id & 255) || !(at(2) & 0x80)) return fail(Code::protocol, "not an answer to the question");
+  if (m.size() < 12 || at(0) != id >> 8 || at(1) != (id & 255) || !(at(2) & 0x80))
+    return fail(Code::protocol, "not an answer to the question");
   DnsAnswer answer;
   answer.rcode = at(3) & 15;
   answer.answers = at(6) << 8 | at(7);
@@ -139,7 +140,8 @@ Result<DnsAnswer> ask_dns(const sockaddr_in& server, const std::string& name, bo
   if (!tcp) {
     UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) return fail_errno("socket");
-    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&server), sizeof server) != 0) return fail_errno("connecting");
+    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&server), sizeof server) != 0)
+      return fail_errno("connecting");
     if (::send(fd.get(), query.data(), query.size(), MSG_NOSIGNAL) < 0) return fail_errno("sending");
     return parse_dns(TRY(receive_some(fd.get(), deadline)), id);
   }
@@ -152,7 +154,8 @@ Result<DnsAnswer> ask_dns(const sockaddr_in& server, const std::string& name, bo
     if (more.empty()) return fail(Code::closed, "closed without an answer");
     message += more;
     if (message.size() < 2) continue;
-    size_t size = static_cast<size_t>(static_cast<unsigned char>(message[0])) << 8 | static_cast<unsigned char>(message[1]);
+    size_t size =
+        static_cast<size_t>(static_cast<unsigned char>(message[0])) << 8 | static_cast<unsigned char>(message[1]);
     if (message.size() >= size + 2) return parse_dns(std::string_view(message).substr(2, size), id);
   }
 }

@@ -52,7 +52,8 @@ Result<Created> read_created(const json& answer) {
   created.id = TRY(text(answer, "id", true));
   created.cost_per_hour = TRY(text(answer, "cost_per_hour", false, 64));
   auto network = TRY(text(answer, "network", false, 16));
-  if (!network.empty() && network != "own" && network != "none") return fail(Code::protocol, "\"network\" is neither own nor none");
+  if (!network.empty() && network != "own" && network != "none")
+    return fail(Code::protocol, "\"network\" is neither own nor none");
   created.offline = network == "none";
   return created;
 }
@@ -64,17 +65,22 @@ Result<Where> read_where(const json& answer) {
   if (where.user.empty()) where.user = kUser;
   if (answer.contains("port")) {
     const json& port = answer["port"];
-    if (!port.is_number_unsigned() || port.get<uint64_t>() < 1 || port.get<uint64_t>() > 65535) return fail(Code::protocol, "\"port\" is not a port");
+    if (!port.is_number_unsigned() || port.get<uint64_t>() < 1 || port.get<uint64_t>() > 65535)
+      return fail(Code::protocol, "\"port\" is not a port");
     where.port = port.get<uint16_t>();
   }
   // What ssh would read as an option or a command must not come from there either.
   unsigned char address[16];
   bool v6 = where.host.find(':') != std::string::npos;
-  if (v6 && ::inet_pton(AF_INET6, where.host.c_str(), address) != 1) return fail(Code::protocol, "'" + where.host + "' is no host");
+  if (v6 && ::inet_pton(AF_INET6, where.host.c_str(), address) != 1)
+    return fail(Code::protocol, "'" + where.host + "' is no host");
   auto target = ssh::parse_target(where.user + "@" + (v6 ? "[" + where.host + "]" : where.host));
-  static constexpr std::string_view kName = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";  // nothing that ssh expands
-  bool plain = (v6 || where.host.find_first_not_of(kName) == std::string::npos) && where.user.find_first_not_of(kName) == std::string::npos;
-  if (!plain || !target || target->host != where.host || target->user != where.user) return fail(Code::protocol, "'" + where.user + "@" + where.host + "' is no place to sign in");
+  static constexpr std::string_view kName =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";  // nothing that ssh expands
+  bool plain = (v6 || where.host.find_first_not_of(kName) == std::string::npos) &&
+               where.user.find_first_not_of(kName) == std::string::npos;
+  if (!plain || !target || target->host != where.host || target->user != where.user)
+    return fail(Code::protocol, "'" + where.user + "@" + where.host + "' is no place to sign in");
   return where;
 }
 
@@ -84,7 +90,8 @@ Result<std::string> read_fetch(const json& answer, const std::string& value) {
   auto it = answer.find("fetch");
   if (it == answer.end() || !it->is_string()) return fail(Code::protocol, "the answer has no text \"fetch\"");
   auto fetch = it->get<std::string>();
-  if (fetch.empty() || fetch.size() > 64 << 10 || fetch.find('\0') != std::string::npos) return fail(Code::protocol, "\"fetch\" is empty, too long or no text");
+  if (fetch.empty() || fetch.size() > 64 << 10 || fetch.find('\0') != std::string::npos)
+    return fail(Code::protocol, "\"fetch\" is empty, too long or no text");
   // It is an argument on the VM: what it shows must not be the value.
   if (fetch.find(value) != std::string::npos) return fail(Code::protocol, "\"fetch\" holds the value itself");
   return fetch;
@@ -99,7 +106,8 @@ Result<std::string> read_status(const json& answer, bool of_destroy) {
 }
 
 Result<std::vector<Listed>> read_list(const json& answer) {
-  if (!answer.contains("machines") || !answer["machines"].is_array()) return fail(Code::protocol, "the answer has no list \"machines\"");
+  if (!answer.contains("machines") || !answer["machines"].is_array())
+    return fail(Code::protocol, "the answer has no list \"machines\"");
   std::vector<Listed> all;
   for (const json& item : answer["machines"]) {
     if (!item.is_object()) return fail(Code::protocol, "\"machines\" holds something else than objects");

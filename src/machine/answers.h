@@ -1,5 +1,5 @@
-// What the hooks of a provider answer, checked before anything is believed: they are programs of others, and speak of machines that may
-// have been taken. Pure. Code::protocol for what is not the contract's (docs/providers.md).
+// What the hooks of a provider answer, checked before anything is believed: they are programs of others, and speak of
+// machines that may have been taken. Pure. Code::protocol for what is not the contract's (docs/providers.md).
 #pragma once
 
 #include <cstdint>

@@ -24,12 +24,16 @@ using nlohmann::json;
 // The checks of one provider, in their order: each uses what the ones before it made.
 class Suite {
  public:
-  Suite(const Provider& provider, const ConformanceOptions& options, const std::function<void(const Check&)>& done, const Progress& progress)
+  Suite(const Provider& provider, const ConformanceOptions& options, const std::function<void(const Check&)>& done,
+        const Progress& progress)
       : provider_(provider), options_(options), done_(done), progress_(progress) {}
 
   std::vector<Check> run() {
     if (!make()) return std::move(checks_);
-    check("list answers", [&] { return told(provider_.list(spec_.vm.owner, spec_.vm.options, progress_), [](const auto& all) { return std::to_string(all.size()) + " there"; }); });
+    check("list answers", [&] {
+      return told(provider_.list(spec_.vm.owner, spec_.vm.options, progress_),
+                  [](const auto& all) { return std::to_string(all.size()) + " there"; });
+    });
     check("status of what was never made: gone", [&] { return status_is("gone", unknown()); });
     check("destroy of what was never made: success", [&] { return told(provider_.destroy(unknown(), progress_)); });
     check("an id that is none: gone, not an error", [&] {
@@ -40,7 +44,9 @@ class Suite {
     bool created = check("create prints one object with an id", [&] {
       auto answer = provider_.create(spec_.vm, progress_);
       if (answer) spec_.vm.id = answer->id;
-      return told(answer, [](const Created& c) { return c.id + (c.cost_per_hour.empty() ? "" : ", " + c.cost_per_hour + " an hour"); });
+      return told(answer, [](const Created& c) {
+        return c.id + (c.cost_per_hour.empty() ? "" : ", " + c.cost_per_hour + " an hour");
+      });
     });
     if (created) life();
     half_way();
@@ -65,7 +71,8 @@ class Suite {
   bool check(const std::string& name, const std::function<Finding()>& what) {
     auto begun = Clock::now();
     auto finding = what();
-    Check check{name, finding.has_value(), finding ? *finding : finding.error().what, std::chrono::duration<double>(Clock::now() - begun).count()};
+    Check check{name, finding.has_value(), finding ? *finding : finding.error().what,
+                std::chrono::duration<double>(Clock::now() - begun).count()};
     if (done_) done_(check);
     checks_.push_back(check);
     return check.ok;
@@ -109,11 +116,13 @@ class Suite {
       VmRequest again = spec_.vm;
       again.id = "";
       auto answer = TRY(provider_.create(again, progress_));
-      if (answer.id != spec_.vm.id) return fail(Code::protocol, "the second is " + answer.id + ": two machines under one name");
+      if (answer.id != spec_.vm.id)
+        return fail(Code::protocol, "the second is " + answer.id + ": two machines under one name");
       return answer.id;
     });
     bool placed = check("ssh-info: 75 until it is known, then where", [&] { return wait_for_place(); });
-    if (options_.ssh && placed) check("sshd has the host key that we gave it, and lets our key in", [&] { return sign_in(); });
+    if (options_.ssh && placed)
+      check("sshd has the host key that we gave it, and lets our key in", [&] { return sign_in(); });
     // As a session does: what follows must do without it.
     ::unlink(spec_.vm.user_data.c_str());
     check("status: running", [&] { return status_is("running", spec_.vm); });
@@ -123,7 +132,8 @@ class Suite {
       return status_is("running", by_name);
     });
     check("list has it, with its labels", [&] { return listed(); });
-    if (provider_.has("put-secret")) check("put-secret answers with what prints the value, once", [&] { return put_secret(placed); });
+    if (provider_.has("put-secret"))
+      check("put-secret answers with what prints the value, once", [&] { return put_secret(placed); });
     check("destroy", [&] { return told(provider_.destroy(spec_.vm, progress_)); });
     check("destroy again: success", [&] { return told(provider_.destroy(spec_.vm, progress_)); });
     check("status afterwards: gone", [&] { return until_gone(spec_.vm); });
@@ -155,8 +165,10 @@ class Suite {
     for (const auto& machine : all) {
       if (machine.kind != "vm" || machine.name != spec_.vm.name) continue;
       if (machine.id != spec_.vm.id) return fail(Code::protocol, "its id there is " + machine.id);
-      if (machine.owner != spec_.vm.owner) return fail(Code::protocol, "its label bottle-owner there is '" + machine.owner + "'");
-      if (machine.session != spec_.vm.session) return fail(Code::protocol, "its label bottle-session there is '" + machine.session + "'");
+      if (machine.owner != spec_.vm.owner)
+        return fail(Code::protocol, "its label bottle-owner there is '" + machine.owner + "'");
+      if (machine.session != spec_.vm.session)
+        return fail(Code::protocol, "its label bottle-session there is '" + machine.session + "'");
       if (machine.created.empty()) return fail(Code::protocol, "it has no time of creation");
       return machine.id + ", made " + machine.created;
     }
@@ -177,7 +189,8 @@ class Suite {
   Finding put_secret(bool placed) {
     std::string value = random_hex(16);
     auto fetch = provider_.put_secret(spec_.vm, "conformance", value, progress_);
-    if (!fetch && fetch.error().code == Code::invalid) return fetch.error().what;  // it is offered to those who set it up
+    if (!fetch && fetch.error().code == Code::invalid)
+      return fetch.error().what;  // it is offered to those who set it up
     if (!fetch) return std::unexpected(fetch.error());
     if (!options_.ssh || !placed) return std::string("not fetched");
     auto ask = [&] { return capture({.argv = ssh_argv(target_, *fetch)}, {.timeout_ms = 60000}); };
@@ -230,7 +243,8 @@ class Suite {
       for (;;) {
         std::string left;
         for (const auto& item : TRY(provider_.list(spec_.vm.owner, spec_.vm.options, progress_)))
-          if (item.status != "gone" && (item.session == spec_.vm.session || item.name == spec_.vm.name)) left += " " + item.kind + " " + item.id;
+          if (item.status != "gone" && (item.session == spec_.vm.session || item.name == spec_.vm.name))
+            left += " " + item.kind + " " + item.id;
         if (left.empty()) return std::string("nothing");
         if (Clock::now() > until) return fail(Code::conflict, "still there:" + left);
         std::this_thread::sleep_for(std::chrono::milliseconds(options_.limits.backoff));
@@ -238,7 +252,8 @@ class Suite {
     });
     check("its state directory is empty", [&]() -> Finding {
       std::error_code error;
-      for (const auto& entry : std::filesystem::directory_iterator(spec_.vm.state_dir, error)) return fail(Code::conflict, "there is " + entry.path().filename().string());
+      for (const auto& entry : std::filesystem::directory_iterator(spec_.vm.state_dir, error))
+        return fail(Code::conflict, "there is " + entry.path().filename().string());
       return std::string("empty");
     });
   }
@@ -268,8 +283,8 @@ class Suite {
 
 }  // namespace
 
-Result<std::vector<Check>> test_provider(const std::string& name, const ConformanceOptions& options, const std::function<void(const Check&)>& done,
-                                         const Progress& progress) {
+Result<std::vector<Check>> test_provider(const std::string& name, const ConformanceOptions& options,
+                                         const std::function<void(const Check&)>& done, const Progress& progress) {
   Provider provider = TRY(Provider::find(name, options.places, options.environment, options.limits));
   return Suite(provider, options, done, progress).run();
 }

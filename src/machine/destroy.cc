@@ -12,8 +12,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A `create` whose caller died goes on alone; its VM would come after the destroying. Ends it, with all it started; also where its
-// caller itself has thought better of it, and would wait for a hook that hangs.
+// A `create` whose caller died goes on alone; its VM would come after the destroying. Ends it, with all it started;
+// also where its caller itself has thought better of it, and would wait for a hook that hangs.
 void end_hook(const Record& record) {
   bool others = record.owner.alive() && record.owner.pid != ::getpid();
   if (!record.hook.alive() || others) return;
@@ -25,7 +25,8 @@ void end_hook(const Record& record) {
 // What `list` still has of this VM: by our label and its name, never by a part of a name.
 bool belongs(const Listed& listed, const VmRequest& vm) {
   if (listed.owner != vm.owner || listed.status == "gone") return false;
-  return listed.name == vm.name || (!vm.id.empty() && listed.id == vm.id) || (!vm.session.empty() && listed.session == vm.session);
+  return listed.name == vm.name || (!vm.id.empty() && listed.id == vm.id) ||
+         (!vm.session.empty() && listed.session == vm.session);
 }
 
 struct Attempt {
@@ -50,7 +51,9 @@ struct Attempt {
       status = provider.status(vm, progress);
     }
     if (!status) note("status: " + status.error().what);
-    else if (*status != "gone") note("vm " + vm.name + ": the provider's status is " + *status + (asked && *asked == "gone" ? ", after its destroy said gone" : ""));
+    else if (*status != "gone")
+      note("vm " + vm.name + ": the provider's status is " + *status +
+           (asked && *asked == "gone" ? ", after its destroy said gone" : ""));
     if (!status || *status != "gone") return false;
     auto listed = provider.list(vm.owner, vm.options, progress);
     if (!listed) {
@@ -72,12 +75,21 @@ struct Attempt {
 }  // namespace
 
 nlohmann::json to_json(const Destroyed& d) {
-  return {{"kind", "vm"}, {"name", d.name}, {"provider", d.provider}, {"id", d.id}, {"confirmed", d.confirmed}, {"confirmed_by", d.confirmed_by},
-          {"calls", d.calls}, {"seconds", d.seconds}, {"made", d.made}, {"at", d.at}, {"left", d.left}};
+  return {{"kind", "vm"},
+          {"name", d.name},
+          {"provider", d.provider},
+          {"id", d.id},
+          {"confirmed", d.confirmed},
+          {"confirmed_by", d.confirmed_by},
+          {"calls", d.calls},
+          {"seconds", d.seconds},
+          {"made", d.made},
+          {"at", d.at},
+          {"left", d.left}};
 }
 
-Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider_name, const Places& places, const DestroyOptions& options,
-                             const Progress& progress) {
+Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider_name, const Places& places,
+                             const DestroyOptions& options, const Progress& progress) {
   auto begun = Clock::now();
   auto deadline = begun + std::chrono::milliseconds(options.patience_ms);
   if (!valid_vm_name(name)) return fail(Code::invalid, "'" + name + "' is no name of a VM");
@@ -120,7 +132,8 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
   if (result.left.empty() && record.made && record.creating()) {
     // An order that was on its way when its sender died may arrive after "there is nothing".
     std::this_thread::sleep_for(std::chrono::milliseconds(options.settle_ms));
-    while (!attempt.round() && Clock::now() < deadline + std::chrono::minutes(1)) std::this_thread::sleep_for(std::chrono::milliseconds(pause));
+    while (!attempt.round() && Clock::now() < deadline + std::chrono::minutes(1))
+      std::this_thread::sleep_for(std::chrono::milliseconds(pause));
   }
   result.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
   if (result.left.empty()) {

@@ -59,15 +59,22 @@ std::string short_name(const std::string& path) {
 Result<nlohmann::json> judge(const std::string& name, int status, const std::string& out, const std::string& words) {
   std::string said = words.empty() ? "" : ": " + words;
   switch (status) {
-    case 0: break;
-    case 75: return fail(Code::unavailable, name + ": not ready yet" + said);
-    case 73: return fail(Code::limit, name + ": it cannot be made (quota or capacity)" + said);
-    case 77: return fail(Code::denied, name + ": not permitted" + said, "check the provider's credentials");
-    case 78: return fail(Code::invalid, name + ": the provider is not set up" + said);
-    default: return fail(Code::internal, name + ": exit status " + std::to_string(status) + said);
+    case 0:
+      break;
+    case 75:
+      return fail(Code::unavailable, name + ": not ready yet" + said);
+    case 73:
+      return fail(Code::limit, name + ": it cannot be made (quota or capacity)" + said);
+    case 77:
+      return fail(Code::denied, name + ": not permitted" + said, "check the provider's credentials");
+    case 78:
+      return fail(Code::invalid, name + ": the provider is not set up" + said);
+    default:
+      return fail(Code::internal, name + ": exit status " + std::to_string(status) + said);
   }
   if (auto answer = parse_answer(out)) return answer;
-  return fail(Code::protocol, name + " printed " + (out.empty() ? "nothing" : "'" + printable(out, 80) + "'") + " where one JSON object is due" + said);
+  return fail(Code::protocol, name + " printed " + (out.empty() ? "nothing" : "'" + printable(out, 80) + "'") +
+                                  " where one JSON object is due" + said);
 }
 
 }  // namespace
@@ -78,7 +85,8 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
   command.argv = {call.program};
   command.env = call.environment;
   command.clean_env = true;
-  Child child = TRY(Child::spawn(command, call.stdin_fd >= 0 ? Child::from(call.stdin_fd) : Child::null(), Child::pipe(), Child::pipe()));
+  Child child = TRY(Child::spawn(command, call.stdin_fd >= 0 ? Child::from(call.stdin_fd) : Child::null(),
+                                 Child::pipe(), Child::pipe()));
   if (call.started) call.started(child.pid());
 
   auto deadline = Clock::now() + std::chrono::milliseconds(call.timeout_ms);
@@ -93,7 +101,9 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
   };
   // After its end only what is in the pipes already counts: whatever it left running may hold them for ever.
   while (out_open || err_open || !ended) {
-    pollfd fds[] = {{out_open ? child.out() : -1, POLLIN, 0}, {err_open ? child.err() : -1, POLLIN, 0}, {ended ? -1 : child.exit_fd(), POLLIN, 0}};
+    pollfd fds[] = {{out_open ? child.out() : -1, POLLIN, 0},
+                    {err_open ? child.err() : -1, POLLIN, 0},
+                    {ended ? -1 : child.exit_fd(), POLLIN, 0}};
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     int patience = ended ? 0 : static_cast<int>(std::clamp<long long>(left, 0, child.exit_fd() < 0 ? 20 : 1 << 30));
     int ready = ::poll(fds, 3, patience);
@@ -109,7 +119,8 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
     if (!ended && Clock::now() >= deadline) {
       child.end(1000);
       std::string said = words.last();
-      return fail(Code::timed_out, name + " did not end within " + std::to_string((call.timeout_ms + 999) / 1000) + " s" + (said.empty() ? "" : ": " + said));
+      return fail(Code::timed_out, name + " did not end within " + std::to_string((call.timeout_ms + 999) / 1000) +
+                                       " s" + (said.empty() ? "" : ": " + said));
     }
   }
   return judge(name, TRY(child.wait()), out, words.last());

@@ -19,8 +19,8 @@ struct HookCall {
   std::string program;
   Environment environment;  // all there is
   int timeout_ms = 60000;
-  int stdin_fd = -1;                       // its stdin; without one, /dev/null
-  std::function<void(int pid)> started;    // it runs, as the leader of a process group of its own
+  int stdin_fd = -1;                     // its stdin; without one, /dev/null
+  std::function<void(int pid)> started;  // it runs, as the leader of a process group of its own
 };
 
 // Runs it to its end. Its stderr goes to `progress` line by line. The exit statuses of the contract become codes:

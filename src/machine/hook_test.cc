@@ -36,11 +36,23 @@ TEST_F(Machine, ExitStatusesBecomeCodes) {
     const char* script;
     Code code;
   };
-  for (const Case& c : {Case{"echo no quota >&2; exit 73", Code::limit}, {"exit 77", Code::denied}, {"echo install it >&2; exit 78", Code::invalid}, {"exit 1", Code::internal},
-                        {"kill -9 $$", Code::internal}, {"echo hello", Code::protocol}, {"", Code::protocol}, {"echo '{\"id\":\"a\"} {\"id\":\"b\"}'", Code::protocol},
-                        {"echo '[1]'", Code::protocol}, {"echo '{\"id\":\"a\",\"id\":\"b\"}'", Code::protocol}, {"echo '{\"id\":7}'", Code::protocol}, {"echo '{\"id\":\"\"}'", Code::protocol},
-                        {"printf '{\"id\":\"a\\\\u001b[2J\"}'", Code::protocol}, {"printf '{\"id\":\"\\377\"}'", Code::protocol}, {"printf '{\"id\":\"a\\302\\233b\"}'", Code::protocol},
-                        {"echo '{\"id\":\"a\",\"cost_per_hour\":\"\\u009b31m\"}'", Code::protocol}, {"head -c 2000000 /dev/zero", Code::limit},
+  for (const Case& c : {Case{"echo no quota >&2; exit 73", Code::limit},
+                        {"exit 77", Code::denied},
+                        {"echo install it >&2; exit 78", Code::invalid},
+                        {"exit 1", Code::internal},
+                        {"kill -9 $$", Code::internal},
+                        {"echo hello", Code::protocol},
+                        {"", Code::protocol},
+                        {"echo '{\"id\":\"a\"} {\"id\":\"b\"}'", Code::protocol},
+                        {"echo '[1]'", Code::protocol},
+                        {"echo '{\"id\":\"a\",\"id\":\"b\"}'", Code::protocol},
+                        {"echo '{\"id\":7}'", Code::protocol},
+                        {"echo '{\"id\":\"\"}'", Code::protocol},
+                        {"printf '{\"id\":\"a\\\\u001b[2J\"}'", Code::protocol},
+                        {"printf '{\"id\":\"\\377\"}'", Code::protocol},
+                        {"printf '{\"id\":\"a\\302\\233b\"}'", Code::protocol},
+                        {"echo '{\"id\":\"a\",\"cost_per_hour\":\"\\u009b31m\"}'", Code::protocol},
+                        {"head -c 2000000 /dev/zero", Code::limit},
                         {"yes | head -c 3000000", Code::limit}}) {
     hook("create", c.script);
     auto created = fake()->create(request(), {});
@@ -58,7 +70,8 @@ TEST_F(Machine, AHookThatHangsIsEndedWithAllItStarted) {
   EXPECT_EQ(created.error().code, Code::timed_out);
   EXPECT_NE(created.error().what.find("thinking"), std::string::npos) << created.error().what;
   int pid = std::atoi(read_file((root_ / "pid").string())->c_str());
-  for (int i = 0; i < 100 && !process_start(pid).empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  for (int i = 0; i < 100 && !process_start(pid).empty(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
   EXPECT_EQ(process_start(pid), "") << "the hook's child lives";
 }
 
@@ -72,7 +85,9 @@ TEST_F(Machine, WhatIsLeftRunningDoesNotHoldTheAnswer) {
 
 TEST_F(Machine, TryAgainIsTriedAgain) {
   good();
-  hook("create", "n=$(cat $CLOUD/../n 2>/dev/null || echo 0); n=$((n+1)); echo $n >$CLOUD/../n; [ $n -gt 3 ] || exit 75; echo '{\"id\":\"fourth\"}'");
+  hook("create",
+       "n=$(cat $CLOUD/../n 2>/dev/null || echo 0); n=$((n+1)); echo $n >$CLOUD/../n; [ $n -gt 3 ] || exit 75; echo "
+       "'{\"id\":\"fourth\"}'");
   auto created = fake()->create(request(), {});
   ASSERT_TRUE(created) << created.error().what;
   EXPECT_EQ(created->id, "fourth");
@@ -88,13 +103,17 @@ TEST_F(Machine, WordsOfAHookCannotPlayWithTheTerminal) {
   hook("create", "printf 'a\\033[2Jb\\302\\233c\\377d\\n' >&2; exit 1");
   std::string line;
   auto created = fake()->create(request(), [&](const std::string& said) { line = said; });
-  EXPECT_EQ(line, "a [2Jb c\xef\xbf\xbd" "d");
+  EXPECT_EQ(line,
+            "a [2Jb c\xef\xbf\xbd"
+            "d");
   EXPECT_EQ(created.error().what.find('\033'), std::string::npos);
 }
 
 TEST_F(Machine, NoPlaceToSignInThatSshWouldReadAsAnOption) {
-  for (const char* answer : {R"sh({"host":"-oProxyCommand=id"})sh", R"sh({"host":"a b"})sh", R"sh({"host":"h","user":"-l"})sh", R"sh({"host":"h","port":0})sh", R"sh({"host":"h","port":70000})sh",
-                             R"sh({"host":"h","port":"22"})sh", R"sh({"host":"h:22x"})sh", R"sh({"host":"u@h"})sh", R"sh({})sh"})
+  for (const char* answer :
+       {R"sh({"host":"-oProxyCommand=id"})sh", R"sh({"host":"a b"})sh", R"sh({"host":"h","user":"-l"})sh",
+        R"sh({"host":"h","port":0})sh", R"sh({"host":"h","port":70000})sh", R"sh({"host":"h","port":"22"})sh",
+        R"sh({"host":"h:22x"})sh", R"sh({"host":"u@h"})sh", R"sh({})sh"})
     EXPECT_FALSE(read_where(json::parse(answer))) << answer;
   EXPECT_EQ(read_where(json::parse(R"sh({"host":"2001:db8::1"})sh"))->host, "2001:db8::1");
 }
@@ -142,7 +161,9 @@ TEST_F(Machine, TheConformanceTestsPassTheGoodAndFindTheBad) {
   EXPECT_EQ(run(), "");
   EXPECT_TRUE(std::filesystem::is_empty(cloud()));
 
-  hook("create", R"sh(n=$(date +%N); echo "$n|$BOTTLE_SESSION|$BOTTLE_OWNER|running" >"$CLOUD/$BOTTLE_VM_NAME"; echo "{\"id\": \"id-$BOTTLE_VM_NAME-$n\"}")sh");
+  hook(
+      "create",
+      R"sh(n=$(date +%N); echo "$n|$BOTTLE_SESSION|$BOTTLE_OWNER|running" >"$CLOUD/$BOTTLE_VM_NAME"; echo "{\"id\": \"id-$BOTTLE_VM_NAME-$n\"}")sh");
   EXPECT_NE(run().find("create again gives the same id"), std::string::npos);
   std::filesystem::remove_all(cloud());
   std::filesystem::create_directories(cloud());

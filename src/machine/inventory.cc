@@ -35,7 +35,8 @@ bool still_orphan(const Found& found, const Places& places) {
   return found.orphan && (!found.record || record.error().code != Code::not_found);
 }
 
-Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask, const Limits& limits, const Progress& progress) {
+Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,
+                         const Limits& limits, const Progress& progress) {
   Inventory inventory;
   // Before the providers are asked: a VM made meanwhile has a record, and is not taken for a lost one.
   std::vector<Record> records;
@@ -55,22 +56,26 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
   using Answer = Result<std::vector<Listed>>;
   std::vector<std::tuple<std::string, std::map<std::string, std::string>, bool, std::future<Answer>>> answers;
   for (const auto& [whom, required] : unique)
-    answers.emplace_back(whom.first, whom.second, required, std::async(std::launch::async, [&places, &environment, &limits, &progress, &owner, whom = whom]() -> Answer {
-                           Provider provider = TRY(Provider::find(whom.first, places, environment, limits));
-                           return provider.list(owner, whom.second, progress);
-                         }));
+    answers.emplace_back(
+        whom.first, whom.second, required,
+        std::async(std::launch::async, [&places, &environment, &limits, &progress, &owner, whom = whom]() -> Answer {
+          Provider provider = TRY(Provider::find(whom.first, places, environment, limits));
+          return provider.list(owner, whom.second, progress);
+        }));
   std::set<std::pair<std::string, std::string>> seen;
   for (auto& [provider, options, required, answer] : answers) {
     auto listed = answer.get();
     if (!listed) {
-      bool absent = listed.error().code == Code::invalid || listed.error().code == Code::not_found || listed.error().code == Code::denied;
+      bool absent = listed.error().code == Code::invalid || listed.error().code == Code::not_found ||
+                    listed.error().code == Code::denied;
       if (required || !absent) inventory.silent[provider] = listed.error().what;
       continue;
     }
     for (const auto& item : *listed) {
       if (item.status == "gone" || !seen.insert({provider, item.kind + " " + item.id}).second) continue;
       Found found;
-      auto record = std::ranges::find_if(records, [&](const Record& r) { return r.provider == provider && r.vm.name == item.name; });
+      auto record = std::ranges::find_if(
+          records, [&](const Record& r) { return r.provider == provider && r.vm.name == item.name; });
       // The record may have come to be since: a VM that is being made is not lost.
       auto later = load(item.name, places);
       if (record != records.end()) found = of_record(*record, places);
@@ -82,19 +87,24 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
       found.mine = item.owner == owner;
       if (!found.record) {
         // What a VM left has its session's label: nobody's unless a VM of that session is still somebody's.
-        bool used = std::ranges::any_of(records, [&](const Record& r) { return !item.session.empty() && r.vm.session == item.session && (r.held || !orphaned(r, places)); });
+        bool used = std::ranges::any_of(records, [&](const Record& r) {
+          return !item.session.empty() && r.vm.session == item.session && (r.held || !orphaned(r, places));
+        });
         found.orphan = found.mine && !used;
       }
       inventory.all.push_back(std::move(found));
     }
   }
   for (const auto& record : records)
-    if (std::ranges::none_of(inventory.all, [&](const Found& f) { return f.provider == record.provider && f.listed.name == record.vm.name; }))
+    if (std::ranges::none_of(inventory.all, [&](const Found& f) {
+          return f.provider == record.provider && f.listed.name == record.vm.name;
+        }))
       inventory.all.push_back(of_record(record, places));
   return inventory;
 }
 
-Result<Destroyed> destroy_found(const Found& found, const Places& places, const DestroyOptions& options, const Progress& progress) {
+Result<Destroyed> destroy_found(const Found& found, const Places& places, const DestroyOptions& options,
+                                const Progress& progress) {
   if (found.record) return destroy_vm(found.record->vm.name, found.provider, places, options, progress);
   // Never by a name alone that a label did not confirm: this one is ours, the provider says so.
   Provider provider = TRY(Provider::find(found.provider, places, options.environment, options.limits));
@@ -113,7 +123,9 @@ Result<Destroyed> destroy_found(const Found& found, const Places& places, const 
   auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(options.patience_ms);
   for (int pause = options.limits.backoff;; pause = std::min(pause * 2, options.limits.backoff_most)) {
     auto all = TRY(provider.list(vm.owner, vm.options, progress));
-    bool there = std::ranges::any_of(all, [&](const Listed& item) { return item.id == vm.id && item.kind == found.listed.kind && item.status != "gone"; });
+    bool there = std::ranges::any_of(all, [&](const Listed& item) {
+      return item.id == vm.id && item.kind == found.listed.kind && item.status != "gone";
+    });
     if (!there) break;
     if (std::chrono::steady_clock::now() > until) {
       result.left.push_back(found.listed.kind + " " + vm.id);

@@ -21,7 +21,9 @@ class Machine : public ::testing::Test {
   void SetUp() override {
     root_ = std::filesystem::temp_directory_path() / ("bottle-machine-" + random_hex(4));
     std::filesystem::create_directories(root_ / "home");
-    environment_ = {{"HOME", (root_ / "home").string()}, {"PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}, {"CLOUD", cloud()}};
+    environment_ = {{"HOME", (root_ / "home").string()},
+                    {"PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"},
+                    {"CLOUD", cloud()}};
     places_ = Places::from(environment_);
     std::filesystem::create_directories(cloud());
     limits_.create = 3000;

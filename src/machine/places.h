@@ -11,7 +11,8 @@ using Environment = std::map<std::string, std::string>;
 struct Places {
   std::string config;  // $XDG_CONFIG_HOME/bottle: the operator's providers/NAME
   std::string cache;   // $XDG_CACHE_HOME/bottle: the providers this program carries, unpacked
-  std::string vms;     // $XDG_STATE_HOME/bottle/vms/NAME: record, keys, the provider's own state; there until confirmed gone
+  std::string
+      vms;  // $XDG_STATE_HOME/bottle/vms/NAME: record, keys, the provider's own state; there until confirmed gone
 
   static Places from(const Environment& environment);
   std::string directory(const std::string& vm) const { return vms + "/" + vm; }

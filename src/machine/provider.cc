@@ -36,7 +36,9 @@ Result<T> said_by(const std::string& hook, Result<T> answer) {
 }  // namespace
 
 Environment VmRequest::environment(Environment base) const {
-  std::erase_if(base, [](const auto& entry) { return entry.first.starts_with("BOTTLE_VM_") || entry.first.starts_with("BOTTLE_OPT_"); });
+  std::erase_if(base, [](const auto& entry) {
+    return entry.first.starts_with("BOTTLE_VM_") || entry.first.starts_with("BOTTLE_OPT_");
+  });
   base["BOTTLE_VM_NAME"] = name;
   base["BOTTLE_VM_ID"] = id;
   base["BOTTLE_SESSION"] = session;
@@ -52,7 +54,8 @@ Environment VmRequest::environment(Environment base) const {
   base["BOTTLE_STATE_DIR"] = state_dir;
   for (const auto& [key, value] : options) {
     std::string variable = "BOTTLE_OPT_";
-    for (char c : key) variable += c == '-' || c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    for (char c : key)
+      variable += c == '-' || c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     base[variable] = value;
   }
   return base;
@@ -69,8 +72,10 @@ std::vector<std::string> Provider::names(const Places& places) {
   return {all.begin(), all.end()};
 }
 
-Result<Provider> Provider::find(const std::string& name, const Places& places, const Environment& environment, const Limits& limits) {
-  if (!valid_vm_name(name)) return fail(Code::invalid, "'" + name + "' is no name of a provider: small letters, digits and -");
+Result<Provider> Provider::find(const std::string& name, const Places& places, const Environment& environment,
+                                const Limits& limits) {
+  if (!valid_vm_name(name))
+    return fail(Code::invalid, "'" + name + "' is no name of a provider: small letters, digits and -");
   Provider provider;
   provider.name_ = name;
   provider.environment_ = environment;
@@ -84,25 +89,29 @@ Result<Provider> Provider::find(const std::string& name, const Places& places, c
   } else {
     std::string list;
     for (const auto& known : names(places)) list += (list.empty() ? "" : ", ") + known;
-    return fail(Code::not_found, "there is no provider '" + name + "'", "there are: " + list + "; or put its hooks into " + own);
+    return fail(Code::not_found, "there is no provider '" + name + "'",
+                "there are: " + list + "; or put its hooks into " + own);
   }
   for (const char* hook : {"create", "ssh-info", "status", "destroy", "list"})
-    if (!provider.has(hook)) return fail(Code::invalid, "provider " + name + " has no executable hook '" + hook + "' in " + provider.directory_, "docs/providers.md says what it needs");
+    if (!provider.has(hook))
+      return fail(Code::invalid,
+                  "provider " + name + " has no executable hook '" + hook + "' in " + provider.directory_,
+                  "docs/providers.md says what it needs");
   return provider;
 }
 
 bool Provider::has(const std::string& hook) const { return executable(directory_ + "/" + hook); }
 
-Result<json> Provider::call(const std::string& hook, const Environment& environment, const Progress& progress, int timeout_ms, int lock,
-                            const std::function<void(int pid)>& started) const {
+Result<json> Provider::call(const std::string& hook, const Environment& environment, const Progress& progress,
+                            int timeout_ms, int lock, const std::function<void(int pid)>& started) const {
   std::string path = directory_ + "/" + hook;
   TRY(only_ours(path));
   HookCall call{path, environment, timeout_ms, lock, started};
   return run_hook(call, progress);
 }
 
-Result<json> Provider::patiently(const std::string& hook, const VmRequest& vm, const Progress& progress, int timeout_ms, int lock,
-                                 const std::function<void(int pid)>& started) const {
+Result<json> Provider::patiently(const std::string& hook, const VmRequest& vm, const Progress& progress, int timeout_ms,
+                                 int lock, const std::function<void(int pid)>& started) const {
   auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(limits_.retry);
   for (int pause = limits_.backoff;; pause = std::min(pause * 2, limits_.backoff_most)) {
     auto answer = call(hook, environment(vm), progress, timeout_ms, lock, started);
@@ -113,7 +122,8 @@ Result<json> Provider::patiently(const std::string& hook, const VmRequest& vm, c
   }
 }
 
-Result<Created> Provider::create(const VmRequest& vm, const Progress& progress, int lock, const std::function<void(int pid)>& started) const {
+Result<Created> Provider::create(const VmRequest& vm, const Progress& progress, int lock,
+                                 const std::function<void(int pid)>& started) const {
   auto answer = TRY(patiently("create", vm, progress, limits_.create, lock, started));
   return said_by(name_ + "/create", read_created(answer));
 }
@@ -135,10 +145,12 @@ Result<std::string> Provider::destroy(const VmRequest& vm, const Progress& progr
 
 Result<> Provider::can_put_secrets() const {
   if (has("put-secret")) return {};
-  return fail(Code::not_found, "provider " + name_ + " has no way of its own for secrets (no hook put-secret)", "leave --token-via out, or name the file that it delivers: --token-file PATH");
+  return fail(Code::not_found, "provider " + name_ + " has no way of its own for secrets (no hook put-secret)",
+              "leave --token-via out, or name the file that it delivers: --token-file PATH");
 }
 
-Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string& name, const std::string& value, const Progress& progress) const {
+Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string& name, const std::string& value,
+                                         const Progress& progress) const {
   TRY(can_put_secrets());
   if (value.size() > kLongestSecret) return fail(Code::limit, "secret " + name + " is longer than 32 KB");
   int ends[2];
@@ -159,7 +171,8 @@ Result<std::string> Provider::bake(const VmRequest& vm, const std::string& befor
   return said_by(name_ + "/bake", read_image(answer));
 }
 
-Result<std::vector<Listed>> Provider::list(const std::string& owner, const std::map<std::string, std::string>& options, const Progress& progress) const {
+Result<std::vector<Listed>> Provider::list(const std::string& owner, const std::map<std::string, std::string>& options,
+                                           const Progress& progress) const {
   VmRequest all;
   all.owner = owner;
   all.options = options;

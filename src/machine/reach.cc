@@ -46,11 +46,13 @@ Result<json> read_answer(Child& child, Clock::time_point until) {
 bool is_public_key(const std::string& text) {
   constexpr std::string_view kKind = "ssh-ed25519 ";
   return text.starts_with(kKind) && text.size() < 200 && text.size() > 60 &&
-         text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=", kKind.size()) == std::string::npos;
+         text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=", kKind.size()) ==
+             std::string::npos;
 }
 
 bool other_key(const std::string& words) {
-  return words.find("Host key verification failed") != std::string::npos || words.find("IDENTIFICATION HAS CHANGED") != std::string::npos;
+  return words.find("Host key verification failed") != std::string::npos ||
+         words.find("IDENTIFICATION HAS CHANGED") != std::string::npos;
 }
 
 std::string words_of(Child& child) {
@@ -84,7 +86,8 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
       child.end(500);
       std::string words = words_of(child);
       why = words.empty() ? answer.error().what : printable(words, 300);
-      // An image may start its sshd before cloud-init has put our keys there. Strict all the same: nothing is sent to it.
+      // An image may start its sshd before cloud-init has put our keys there. Strict all the same: nothing is sent to
+      // it.
       auto now = Clock::now();
       bool wrong = other_key(words), unknown = words.find("Permission denied") != std::string::npos;
       if (!wrong) stranger = {};
@@ -92,14 +95,19 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
       if (!unknown) refused = {};
       else if (refused == Clock::time_point{}) refused = now;
       code = wrong || unknown ? Code::denied : Code::unavailable;
-      if (wrong && now - stranger > std::chrono::seconds(60)) return fail(Code::denied, target.to_string() + " answers with a host key that is not the VM's: " + why, "someone else may be answering; the VM is not used");
-      if (unknown && now - refused > std::chrono::seconds(120)) return fail(Code::denied, target.to_string() + " does not let our key in: " + why);
+      if (wrong && now - stranger > std::chrono::seconds(60))
+        return fail(Code::denied, target.to_string() + " answers with a host key that is not the VM's: " + why,
+                    "someone else may be answering; the VM is not used");
+      if (unknown && now - refused > std::chrono::seconds(120))
+        return fail(Code::denied, target.to_string() + " does not let our key in: " + why);
       std::this_thread::sleep_for(std::chrono::milliseconds(300));
       continue;
     }
     double ssh = std::chrono::duration<double>(Clock::now() - begun).count();
     auto key = answer->value("host_key", json());
-    if (!key.is_string() || !is_public_key(key.get<std::string>())) return fail(Code::protocol, "the VM sent no host key: " + printable(answer->dump(-1, ' ', false, json::error_handler_t::replace)));
+    if (!key.is_string() || !is_public_key(key.get<std::string>()))
+      return fail(Code::protocol, "the VM sent no host key: " +
+                                      printable(answer->dump(-1, ' ', false, json::error_handler_t::replace)));
     std::string fresh = target.host_key_alias + " " + key.get<std::string>() + "\n";
     // Both count until the VM says that it has changed over: a connection that breaks between them can be made again.
     auto old = TRY(read_file(target.known_hosts, 65536));
@@ -118,7 +126,8 @@ Result<std::string> ask_engine(const ssh::Target& target, int timeout_ms) {
   auto until = Clock::now() + std::chrono::milliseconds(timeout_ms);
   for (int tries = 0;; ++tries) {
     auto left = std::chrono::duration_cast<std::chrono::seconds>(until - Clock::now()).count();
-    auto child = TRY(start(target, "/usr/local/sbin/bottle-vm wait-engine " + std::to_string(std::max<long long>(left, 1))));
+    auto child =
+        TRY(start(target, "/usr/local/sbin/bottle-vm wait-engine " + std::to_string(std::max<long long>(left, 1))));
     auto answer = read_answer(child, until + std::chrono::seconds(30));
     if (answer) {
       auto engine = answer->value("engine", json());
@@ -128,20 +137,41 @@ Result<std::string> ask_engine(const ssh::Target& target, int timeout_ms) {
     child.end(500);
     std::string words = printable(words_of(child), 300);
     // sshd reloads after the change of keys: one refused connection means nothing.
-    if (tries > 10 || Clock::now() > until || other_key(words)) return fail(other_key(words) ? Code::denied : Code::closed, target.to_string() + ": " + (words.empty() ? answer.error().what : words));
+    if (tries > 10 || Clock::now() > until || other_key(words))
+      return fail(other_key(words) ? Code::denied : Code::closed,
+                  target.to_string() + ": " + (words.empty() ? answer.error().what : words));
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
   }
 }
 
 std::vector<std::string> ssh_argv(const ssh::Target& target, const std::string& remote_command) {
   std::vector<std::string> argv = {"ssh", "-T"};
-  for (const std::string& option :
-       {std::string("BatchMode=yes"), std::string("StrictHostKeyChecking=yes"), "UserKnownHostsFile=" + ssh::option_path(target.known_hosts), std::string("GlobalKnownHostsFile=/dev/null"),
-        "HostKeyAlias=" + target.host_key_alias, std::string("HostKeyAlgorithms=ssh-ed25519"), std::string("UpdateHostKeys=no"), std::string("VerifyHostKeyDNS=no"),
-        std::string("IdentitiesOnly=yes"), std::string("IdentityAgent=none"), "IdentityFile=" + ssh::option_path(target.identity), std::string("PreferredAuthentications=publickey"),
-        std::string("ForwardAgent=no"), std::string("ForwardX11=no"), std::string("ClearAllForwardings=yes"), std::string("PermitLocalCommand=no"), std::string("RemoteCommand=none"), std::string("RequestTTY=no"),
-        std::string("ControlMaster=no"), std::string("ControlPath=none"), std::string("ConnectTimeout=10"), std::string("ServerAliveInterval=15"),
-        std::string("ServerAliveCountMax=8"), std::string("LogLevel=ERROR"), "Port=" + std::to_string(target.port ? target.port : 22), "User=" + target.user})
+  for (const std::string& option : {std::string("BatchMode=yes"),
+                                    std::string("StrictHostKeyChecking=yes"),
+                                    "UserKnownHostsFile=" + ssh::option_path(target.known_hosts),
+                                    std::string("GlobalKnownHostsFile=/dev/null"),
+                                    "HostKeyAlias=" + target.host_key_alias,
+                                    std::string("HostKeyAlgorithms=ssh-ed25519"),
+                                    std::string("UpdateHostKeys=no"),
+                                    std::string("VerifyHostKeyDNS=no"),
+                                    std::string("IdentitiesOnly=yes"),
+                                    std::string("IdentityAgent=none"),
+                                    "IdentityFile=" + ssh::option_path(target.identity),
+                                    std::string("PreferredAuthentications=publickey"),
+                                    std::string("ForwardAgent=no"),
+                                    std::string("ForwardX11=no"),
+                                    std::string("ClearAllForwardings=yes"),
+                                    std::string("PermitLocalCommand=no"),
+                                    std::string("RemoteCommand=none"),
+                                    std::string("RequestTTY=no"),
+                                    std::string("ControlMaster=no"),
+                                    std::string("ControlPath=none"),
+                                    std::string("ConnectTimeout=10"),
+                                    std::string("ServerAliveInterval=15"),
+                                    std::string("ServerAliveCountMax=8"),
+                                    std::string("LogLevel=ERROR"),
+                                    "Port=" + std::to_string(target.port ? target.port : 22),
+                                    "User=" + target.user})
     argv.insert(argv.end(), {"-o", option});
   argv.insert(argv.end(), {"--", target.host, remote_command});
   return argv;

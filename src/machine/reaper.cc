@@ -34,8 +34,8 @@ int open_process(int pid) {
 #endif
 }
 
-// The time of day as it was when this process began, carried on by the boot clock. A clock that is set meanwhile, as NTP sets one that was
-// a day behind, neither ends a VM nor lets it live on.
+// The time of day as it was when this process began, carried on by the boot clock. A clock that is set meanwhile, as
+// NTP sets one that was a day behind, neither ends a VM nor lets it live on.
 class SteadyTime {
  public:
   explicit SteadyTime(int64_t now) : ahead_(now - static_cast<int64_t>(boot_seconds())) {}
@@ -54,14 +54,16 @@ bool wait_for_the_end(const std::string& name, const Places& places, const Stead
     if (!record) return is_recorded(name, places);
     if (abandoned(*record, time.now())) return true;
     // One that died and is not missed would wake us without end.
-    if (int pid = record->owner.alive() ? record->owner.pid : 0; pid != std::exchange(watched, pid)) owner.reset(pid ? open_process(pid) : -1);
+    if (int pid = record->owner.alive() ? record->owner.pid : 0; pid != std::exchange(watched, pid))
+      owner.reset(pid ? open_process(pid) : -1);
     pollfd p{owner.get(), POLLIN, 0};
     ::poll(&p, 1, static_cast<int>(std::clamp<int64_t>(record->until - time.now(), 1, 5) * 1000));
   }
 }
 
 // A machine that answers for ever, a byte at a time, is not waited for: when its time is up, it goes.
-bool before_its_time_is_up(const std::function<bool(const Record&)>& before, const Record& record, const SteadyTime& time) {
+bool before_its_time_is_up(const std::function<bool(const Record&)>& before, const Record& record,
+                           const SteadyTime& time) {
   auto done = std::make_shared<std::promise<bool>>();
   auto ended = done->get_future();
   std::thread([before, record, done] { done->set_value(before(record)); }).detach();
@@ -71,7 +73,8 @@ bool before_its_time_is_up(const std::function<bool(const Record&)>& before, con
 
 }  // namespace
 
-Result<> start_reaper(const std::string& name, const Places& places, const Environment& environment, const std::string& path_to_self) {
+Result<> start_reaper(const std::string& name, const Places& places, const Environment& environment,
+                      const std::string& path_to_self) {
   Command command;
   command.argv = {path_to_self, "reap", name};
   command.env = environment;
@@ -82,7 +85,8 @@ Result<> start_reaper(const std::string& name, const Places& places, const Envir
   pollfd p{child.out(), POLLIN, 0};
   char word = 0;
   if (::poll(&p, 1, 20000) == 1 && ::read(child.out(), &word, 1) == 1 && reaper_alive(name, places)) return {};
-  return fail(Code::internal, "the reaper of VM " + name + " did not start", "without it the VM could outlive a crash of this machine's session");
+  return fail(Code::internal, "the reaper of VM " + name + " did not start",
+              "without it the VM could outlive a crash of this machine's session");
 }
 
 bool reaper_alive(const std::string& name, const Places& places) {
@@ -90,7 +94,8 @@ bool reaper_alive(const std::string& name, const Places& places) {
   return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0;
 }
 
-int reap(const std::string& name, const Environment& environment, const Reaping& session, const std::function<int64_t()>& clock) {
+int reap(const std::string& name, const Environment& environment, const Reaping& session,
+         const std::function<int64_t()>& clock) {
   for (int number : {SIGHUP, SIGINT, SIGPIPE}) ::signal(number, SIG_IGN);
   Places places = Places::from(environment);
   if (!valid_vm_name(name)) return 125;

@@ -97,14 +97,16 @@ TEST_F(Machine, AClockThatIsSetMakesNoOrphanOfAWatchedVm) {
   EXPECT_FALSE(orphaned(vm->record, places_));
   // A disk of its session, which the provider lists beside it, is not nobody's either.
   ASSERT_TRUE(write_file_atomically(cloud() + "/disk-9", "id-disk-9|s1|" + owner_label(places_) + "|running\n"));
-  for (const auto& found : take_inventory(places_, environment_, {}, limits_, {}).all) EXPECT_FALSE(found.orphan) << found.listed.id;
+  for (const auto& found : take_inventory(places_, environment_, {}, limits_, {}).all)
+    EXPECT_FALSE(found.orphan) << found.listed.id;
   vm->record.owner.start_time = "1";
   EXPECT_TRUE(orphaned(vm->record, places_)) << "its owner is dead";
 }
 
-// A reaper that begins while the machine's clock is off by some seconds, and goes on when it has been set right. Its exit status, or -1 where
-// it still watches after so long.
-int reap_while_the_clock_is_set(int64_t off, const Environment& environment, const Reaping& session, std::chrono::seconds patience) {
+// A reaper that begins while the machine's clock is off by some seconds, and goes on when it has been set right. Its
+// exit status, or -1 where it still watches after so long.
+int reap_while_the_clock_is_set(int64_t off, const Environment& environment, const Reaping& session,
+                                std::chrono::seconds patience) {
   pid_t child = ::fork();
   if (child == 0) {
     int asked = 0;
@@ -123,13 +125,15 @@ int reap_while_the_clock_is_set(int64_t off, const Environment& environment, con
 
 TEST_F(Machine, AReaperDecidesByAClockThatNobodySets) {
   good();
-  Reaping session{[&](const Record&) { return write_file_atomically(cloud() + "/../fetched", "").has_value(); }, [](const Record&) {}};
+  Reaping session{[&](const Record&) { return write_file_atomically(cloud() + "/../fetched", "").has_value(); },
+                  [](const Record&) {}};
   constexpr int64_t kDay = 86400;
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
   vm->record.until = now_seconds() - kDay + 3600;  // made while the clock was a day behind
   ASSERT_TRUE(save(vm->record, places_));
-  EXPECT_EQ(reap_while_the_clock_is_set(-kDay, environment_, session, std::chrono::seconds(1)), -1) << "its owner lives, it has an hour";
+  EXPECT_EQ(reap_while_the_clock_is_set(-kDay, environment_, session, std::chrono::seconds(1)), -1)
+      << "its owner lives, it has an hour";
   EXPECT_FALSE(std::filesystem::is_empty(cloud()));
   vm->record.owner.start_time = "1";
   ASSERT_TRUE(save(vm->record, places_));
@@ -140,7 +144,8 @@ TEST_F(Machine, AReaperDecidesByAClockThatNobodySets) {
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
   vm->record.until = now_seconds() + kDay + 1;
   ASSERT_TRUE(save(vm->record, places_));
-  EXPECT_EQ(reap_while_the_clock_is_set(kDay, environment_, session, std::chrono::seconds(20)), 0) << "its second is over";
+  EXPECT_EQ(reap_while_the_clock_is_set(kDay, environment_, session, std::chrono::seconds(20)), 0)
+      << "its second is over";
   EXPECT_TRUE(std::filesystem::is_empty(cloud()));
 }
 

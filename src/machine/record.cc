@@ -18,23 +18,29 @@ namespace {
 
 using nlohmann::json;
 
-json to_json(const ProcessIdentity& process) { return {{"pid", process.pid}, {"start", process.start_time}, {"boot", process.boot_id}}; }
+json to_json(const ProcessIdentity& process) {
+  return {{"pid", process.pid}, {"start", process.start_time}, {"boot", process.boot_id}};
+}
 
 ProcessIdentity process_from(const json& j) { return {j.value("pid", 0), j.value("start", ""), j.value("boot", "")}; }
 
 // The reader trusts what this user wrote, but a torn or foreign file must not throw.
 bool shaped(const json& j) {
-  for (const char* key : {"name", "id", "session", "owner", "provider", "user_data", "ssh_public_key", "state_dir", "cost_per_hour"})
+  for (const char* key :
+       {"name", "id", "session", "owner", "provider", "user_data", "ssh_public_key", "state_dir", "cost_per_hour"})
     if (!j.contains(key) || !j[key].is_string()) return false;
   for (const char* key : {"cpus", "memory_mb", "disk_gb", "ttl", "idle", "made", "until"})
     if (!j.contains(key) || !j[key].is_number_integer()) return false;
   for (const char* key : {"owner_process", "hook"}) {
     if (!j.contains(key) || !j[key].is_object()) return false;
     const json& p = j[key];
-    if (!p.contains("pid") || !p["pid"].is_number_integer() || !p.contains("start") || !p["start"].is_string() || !p.contains("boot") || !p["boot"].is_string()) return false;
+    if (!p.contains("pid") || !p["pid"].is_number_integer() || !p.contains("start") || !p["start"].is_string() ||
+        !p.contains("boot") || !p["boot"].is_string())
+      return false;
   }
   if (j.contains("held") && !j["held"].is_boolean()) return false;
-  if (!j.contains("keep") || !j["keep"].is_boolean() || !j.contains("options") || !j["options"].is_object()) return false;
+  if (!j.contains("keep") || !j["keep"].is_boolean() || !j.contains("options") || !j["options"].is_object())
+    return false;
   return std::ranges::all_of(j["options"], [](const json& value) { return value.is_string(); });
 }
 
@@ -45,11 +51,29 @@ int64_t now_seconds() {
 }
 
 Result<> save(const Record& r, const Places& places) {
-  json j = {{"name", r.vm.name}, {"id", r.vm.id}, {"session", r.vm.session}, {"owner", r.vm.owner}, {"cpus", r.vm.cpus}, {"memory_mb", r.vm.memory_mb},
-            {"disk_gb", r.vm.disk_gb}, {"ttl", r.vm.ttl}, {"idle", r.vm.idle}, {"user_data", r.vm.user_data}, {"ssh_public_key", r.vm.ssh_public_key},
-            {"state_dir", r.vm.state_dir}, {"options", r.vm.options}, {"provider", r.provider}, {"owner_process", to_json(r.owner)}, {"keep", r.keep},
-            {"held", r.held}, {"made", r.made}, {"until", r.until}, {"cost_per_hour", r.cost_per_hour}, {"hook", to_json(r.hook)}};
-  return write_file_atomically(places.directory(r.vm.name) + "/vm.json", j.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+  json j = {{"name", r.vm.name},
+            {"id", r.vm.id},
+            {"session", r.vm.session},
+            {"owner", r.vm.owner},
+            {"cpus", r.vm.cpus},
+            {"memory_mb", r.vm.memory_mb},
+            {"disk_gb", r.vm.disk_gb},
+            {"ttl", r.vm.ttl},
+            {"idle", r.vm.idle},
+            {"user_data", r.vm.user_data},
+            {"ssh_public_key", r.vm.ssh_public_key},
+            {"state_dir", r.vm.state_dir},
+            {"options", r.vm.options},
+            {"provider", r.provider},
+            {"owner_process", to_json(r.owner)},
+            {"keep", r.keep},
+            {"held", r.held},
+            {"made", r.made},
+            {"until", r.until},
+            {"cost_per_hour", r.cost_per_hour},
+            {"hook", to_json(r.hook)}};
+  return write_file_atomically(places.directory(r.vm.name) + "/vm.json",
+                               j.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
 Result<Record> load(const std::string& name, const Places& places) {
@@ -57,9 +81,12 @@ Result<Record> load(const std::string& name, const Places& places) {
   std::string path = places.directory(name) + "/vm.json";
   auto text = TRY(read_file(path, 1 << 20));
   auto j = json::parse(text, nullptr, false);
-  if (!j.is_object() || !shaped(j) || j["name"] != name) return fail(Code::protocol, path + " is not the record of a VM", "destroy the VM with the provider's own tools, then remove " + places.directory(name));
+  if (!j.is_object() || !shaped(j) || j["name"] != name)
+    return fail(Code::protocol, path + " is not the record of a VM",
+                "destroy the VM with the provider's own tools, then remove " + places.directory(name));
   Record r;
-  r.vm = {j["name"], j["id"], j["session"], j["owner"], j["cpus"], j["memory_mb"], j["disk_gb"], j["ttl"], j["idle"], j["user_data"], j["ssh_public_key"], j["state_dir"], j["options"]};
+  r.vm = {j["name"], j["id"],   j["session"],   j["owner"],          j["cpus"],      j["memory_mb"], j["disk_gb"],
+          j["ttl"],  j["idle"], j["user_data"], j["ssh_public_key"], j["state_dir"], j["options"]};
   r.provider = j["provider"];
   r.owner = process_from(j["owner_process"]);
   r.keep = j["keep"];
@@ -131,7 +158,8 @@ Result<UniqueFd> lock_vm(const std::string& name, const Places& places, int time
       if (::fstat(fd.get(), &mine) == 0 && ::stat(path.c_str(), &there) == 0 && mine.st_ino == there.st_ino) return fd;
       continue;
     }
-    if (std::chrono::steady_clock::now() >= until) return fail(Code::timed_out, "VM " + name + ": another is making or destroying it");
+    if (std::chrono::steady_clock::now() >= until)
+      return fail(Code::timed_out, "VM " + name + ": another is making or destroying it");
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
 }

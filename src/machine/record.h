@@ -16,13 +16,13 @@ namespace bottle::machine {
 struct Record {
   VmRequest vm;
   std::string provider;
-  ProcessIdentity owner;      // who made it and must live; a kept VM has none
-  bool keep = false;          // outlives its owner, until its time is up: it was made so
-  bool held = false;          // the same, for what is on it could not be fetched yet
-  int64_t made = 0;           // seconds since 1970, on this machine's clock
-  int64_t until = 0;          // when its time is up
+  ProcessIdentity owner;  // who made it and must live; a kept VM has none
+  bool keep = false;      // outlives its owner, until its time is up: it was made so
+  bool held = false;      // the same, for what is on it could not be fetched yet
+  int64_t made = 0;       // seconds since 1970, on this machine's clock
+  int64_t until = 0;      // when its time is up
   std::string cost_per_hour;
-  ProcessIdentity hook;       // the `create` that runs or ran
+  ProcessIdentity hook;  // the `create` that runs or ran
 
   bool creating() const { return vm.id.empty(); }  // `create` never told us that it was done
 };
@@ -51,8 +51,9 @@ bool ownerless(const Record& record);
 bool abandoned(const Record& record, int64_t now);
 int64_t now_seconds();
 
-// The lock of a VM. Its `create` hook has it as its stdin: so it is held as long as that hook lives, whoever called it, and nobody
-// destroys a VM while another is making it. Code::timed_out; Code::not_found where the VM's directory is no more.
+// The lock of a VM. Its `create` hook has it as its stdin: so it is held as long as that hook lives, whoever called it,
+// and nobody destroys a VM while another is making it. Code::timed_out; Code::not_found where the VM's directory is no
+// more.
 Result<UniqueFd> lock_vm(const std::string& name, const Places& places, int timeout_ms);
 
 }  // namespace bottle::machine

@@ -25,15 +25,18 @@ constexpr const char* kSshd =
     "MaxAuthTries 3\n"
     "HostKey /etc/ssh/ssh_host_ed25519_key\n";
 
-// Puts the program in place and starts the dead-man switch: bootcmd is the first thing that cloud-init does, at every boot.
+// Puts the program in place and starts the dead-man switch: bootcmd is the first thing that cloud-init does, at every
+// boot.
 constexpr const char* kArm =
-    "mkdir -p /usr/local/sbin && printf '%s' \"$1\" >/usr/local/sbin/bottle-vm && chmod 755 /usr/local/sbin/bottle-vm && "
+    "mkdir -p /usr/local/sbin && printf '%s' \"$1\" >/usr/local/sbin/bottle-vm && chmod 755 /usr/local/sbin/bottle-vm "
+    "&& "
     "exec /usr/local/sbin/bottle-vm arm \"$2\" \"$3\" \"$4\"";
 
 // Images of clouds have no container engine. Those that have one lose no time here.
 constexpr const char* kEngine =
     "command -v dockerd >/dev/null || { export DEBIAN_FRONTEND=noninteractive; "
-    "{ apt-get -qq update && apt-get -qq -y install docker.io; } || dnf -y -q install moby-engine || dnf -y -q install docker; "
+    "{ apt-get -qq update && apt-get -qq -y install docker.io; } || dnf -y -q install moby-engine || dnf -y -q install "
+    "docker; "
     "systemctl enable --now docker; usermod -aG docker bottle; }";
 
 }  // namespace
@@ -56,8 +59,11 @@ std::string user_data(const UserData& data) {
       {"ssh_genkeytypes", json::array()},
       {"ssh_keys", {{"ed25519_private", data.host_private}, {"ed25519_public", data.host_public}}},
       {"ssh_publish_hostkeys", {{"enabled", false}}},
-      {"write_files", {{{"path", "/etc/ssh/sshd_config.d/00-bottle.conf"}, {"permissions", "0600"}, {"content", kSshd}}}},
-      {"bootcmd", {{"sh", "-c", kArm, "sh", std::string(vm_side_program()), std::to_string(data.ttl), std::to_string(data.idle), data.name}}},
+      {"write_files",
+       {{{"path", "/etc/ssh/sshd_config.d/00-bottle.conf"}, {"permissions", "0600"}, {"content", kSshd}}}},
+      {"bootcmd",
+       {{"sh", "-c", kArm, "sh", std::string(vm_side_program()), std::to_string(data.ttl), std::to_string(data.idle),
+         data.name}}},
       {"runcmd", {{"sh", "-c", kEngine}}},
   };
   return "#cloud-config\n" + config.dump() + "\n";

@@ -21,7 +21,8 @@ using Clock = std::chrono::steady_clock;
 Result<std::string> make_key(const std::string& path, const std::string& comment) {
   ::unlink(path.c_str());
   auto made = TRY(capture({.argv = {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path}}));
-  if (made.status != 0) return fail(Code::internal, "ssh-keygen: " + printable(made.err), "is openssh-client installed?");
+  if (made.status != 0)
+    return fail(Code::internal, "ssh-keygen: " + printable(made.err), "is openssh-client installed?");
   auto text = TRY(read_file(path + ".pub", 4096));
   while (text.ends_with('\n')) text.pop_back();
   return text;
@@ -67,7 +68,8 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
   vm.record.until = vm.record.made + request.ttl;
   // True from here on: whoever finds this knows what to destroy, and there is nothing yet.
   TRY(save(vm.record, places));
-  if (spec.will_make) TRY(spec.will_make({{"kind", "vm"}, {"name", spec.name}, {"provider", spec.provider}, {"session", spec.session}}));
+  if (spec.will_make)
+    TRY(spec.will_make({{"kind", "vm"}, {"name", spec.name}, {"provider", spec.provider}, {"session", spec.session}}));
 
   UserData data;
   data.name = spec.name;
@@ -116,7 +118,8 @@ Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
       if (!where->user.empty()) vm.target.user = where->user;
       break;
     }
-    if (where.error().code != Code::unavailable || Clock::now() > until) return std::unexpected(std::move(where.error()));
+    if (where.error().code != Code::unavailable || Clock::now() > until)
+      return std::unexpected(std::move(where.error()));
     std::this_thread::sleep_for(std::chrono::milliseconds(std::min(pause, spec.limits.backoff_most)));
   }
   vm.timings.address = seconds_since(begun);
@@ -138,7 +141,9 @@ Result<> wait_for_engine(Vm& vm, const Progress& progress, int timeout_ms) {
   if (progress) progress("waiting for the container engine");
   vm.engine = TRY(ask_engine(vm.target, timeout_ms));
   vm.timings.engine = vm.timings.rotated + seconds_since(begun);
-  if (vm.engine == "missing") return fail(Code::not_found, "VM " + vm.name + " has no container engine", "bottle remote setup " + vm.target.to_string());
+  if (vm.engine == "missing")
+    return fail(Code::not_found, "VM " + vm.name + " has no container engine",
+                "bottle remote setup " + vm.target.to_string());
   if (vm.engine == "silent") return fail(Code::timed_out, "the container engine of VM " + vm.name + " does not answer");
   return {};
 }

@@ -12,10 +12,14 @@ using Is = Node::Kind;
 
 std::string found(const Node& node) {
   switch (node.kind) {
-    case Is::nothing: return "nothing";
-    case Is::list: return "a list";
-    case Is::map: return "keys and values";
-    case Is::scalar: break;
+    case Is::nothing:
+      return "nothing";
+    case Is::list:
+      return "a list";
+    case Is::map:
+      return "keys and values";
+    case Is::scalar:
+      break;
   }
   std::string text;
   for (char c : node.text.substr(0, 60)) text += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
@@ -32,11 +36,13 @@ std::string host_advice(const std::string& text) {
     std::string rest = text.substr(scheme + 3);
     return "write only the host: " + rest.substr(0, rest.find_first_of(":/"));
   }
-  if (text.find('/') != std::string::npos) return "write {host: " + text.substr(0, text.find('/')) + ", paths: [\"" + text.substr(text.find('/')) + "\"]}";
+  if (text.find('/') != std::string::npos)
+    return "write {host: " + text.substr(0, text.find('/')) + ", paths: [\"" + text.substr(text.find('/')) + "\"]}";
   if (size_t colon = text.find(':'); colon != std::string::npos && colon == text.rfind(':'))
     return "write {host: " + text.substr(0, colon) + ", ports: [" + text.substr(colon + 1) + "]}";
   if (text.ends_with(".")) return "leave out the dot at the end";
-  if (std::ranges::any_of(text, [](unsigned char c) { return c >= 0x80; })) return "write the name in its ASCII form (xn--…)";
+  if (std::ranges::any_of(text, [](unsigned char c) { return c >= 0x80; }))
+    return "write the name in its ASCII form (xn--…)";
   if (text.find('*') != std::string::npos) return "a star stands for whole labels at the front: *.example.org";
   return "";
 }
@@ -48,7 +54,8 @@ Result<> check_scalar(const Node& node, const Key& key, const std::string& label
   }
   if (key.type == Type::choice) {
     auto values = choices(key);
-    if (std::ranges::find(values, node.text) == values.end()) return wrong(node, label, "one of " + std::string(key.of), suggest(node.text, values));
+    if (std::ranges::find(values, node.text) == values.end())
+      return wrong(node, label, "one of " + std::string(key.of), suggest(node.text, values));
     return {};
   }
   if (valid(key.type, node.text)) return {};
@@ -61,16 +68,20 @@ Result<> check_value(const Node& node, const Key& key, const std::string& label)
   if (key.type == Type::rule) {
     if (node.kind == Is::map) return check(node, key.of);
     if (node.kind != Is::scalar) return wrong(node, label, kind(Type::rule).expect);
-    return valid(Type::pattern, node.text) ? Result<>{} : wrong(node, label, kind(Type::pattern).expect, host_advice(node.text));
+    return valid(Type::pattern, node.text) ? Result<>{}
+                                           : wrong(node, label, kind(Type::pattern).expect, host_advice(node.text));
   }
   return check_scalar(node, key, label);
 }
 
 Result<> check_list(const Node& node, const Key& key, const std::string& label) {
   if (node.kind == Is::nothing && !key.filled) return {};
-  if (node.kind != Is::list) return wrong(node, label, "a list", node.kind == Is::scalar ? "write [" + node.text.substr(0, 60) + "]" : "");
+  if (node.kind != Is::list)
+    return wrong(node, label, "a list", node.kind == Is::scalar ? "write [" + node.text.substr(0, 60) + "]" : "");
   if (node.items.empty() && key.filled)
-    return fail_at(node.at, label + ": an empty list", label == "hosts" ? "name at least one host" : "leave the key out for any; to forbid the host, remove the rule");
+    return fail_at(
+        node.at, label + ": an empty list",
+        label == "hosts" ? "name at least one host" : "leave the key out for any; to forbid the host, remove the rule");
   for (const auto& item : node.items) TRY(check_value(item, key, label));
   return {};
 }
@@ -78,11 +89,15 @@ Result<> check_list(const Node& node, const Key& key, const std::string& label) 
 Result<> check_key(const Node& node, const Key& key) {
   std::string label(key.name);
   switch (key.shape) {
-    case Shape::one: return check_value(node, key, label);
-    case Shape::list: return check_list(node, key, label);
-    case Shape::words: return node.kind == Is::scalar ? Result<>{} : check_list(node, key, label);
+    case Shape::one:
+      return check_value(node, key, label);
+    case Shape::list:
+      return check_list(node, key, label);
+    case Shape::words:
+      return node.kind == Is::scalar ? Result<>{} : check_list(node, key, label);
     case Shape::map:
-    case Shape::map_of_lists: break;
+    case Shape::map_of_lists:
+      break;
   }
   if (node.kind == Is::nothing) return {};
   if (node.kind != Is::map) return wrong(node, label, "keys and values");
@@ -110,7 +125,8 @@ Result<> check(const Node& node, std::string_view section) {
     TRY(check_key(value, **key));
   }
   for (const Key* key : known)
-    if (key->required && !node.find(key->name)) return fail_at(node.at, "'" + std::string(key->name) + "' is missing", std::string(key->doc));
+    if (key->required && !node.find(key->name))
+      return fail_at(node.at, "'" + std::string(key->name) + "' is missing", std::string(key->doc));
   return {};
 }
 

@@ -21,10 +21,14 @@ std::string place(const std::string& path, const YAML::Mark& mark) {
 
 std::string kind_name(const Node& node) {
   switch (node.kind) {
-    case Node::Kind::nothing: return "nothing";
-    case Node::Kind::scalar: return "a scalar";
-    case Node::Kind::list: return "a list";
-    case Node::Kind::map: return "keys and values";
+    case Node::Kind::nothing:
+      return "nothing";
+    case Node::Kind::scalar:
+      return "a scalar";
+    case Node::Kind::list:
+      return "a list";
+    case Node::Kind::map:
+      return "keys and values";
   }
   return "";
 }
@@ -36,7 +40,8 @@ Result<Node> convert(const std::string& path, const YAML::Node& from, int depth,
   if (--budget < 0) return fail_at(node.at, "too large: more than 100000 values");
   switch (from.Type()) {
     case YAML::NodeType::Undefined:
-    case YAML::NodeType::Null: break;
+    case YAML::NodeType::Null:
+      break;
     case YAML::NodeType::Scalar:
       node.kind = Node::Kind::scalar;
       node.text = from.Scalar();
@@ -51,7 +56,8 @@ Result<Node> convert(const std::string& path, const YAML::Node& from, int depth,
         Node key = TRY(convert(path, entry.first, depth + 1, budget));
         if (key.kind != Node::Kind::scalar) return fail_at(key.at, "a key must be text, this is " + kind_name(key));
         if (const Node* first = node.find(key.text))
-          return fail_at(key.at, "'" + key.text + "' is here twice", "remove one of the two; the other value is at " + first->at);
+          return fail_at(key.at, "'" + key.text + "' is here twice",
+                         "remove one of the two; the other value is at " + first->at);
         Node value = TRY(convert(path, entry.second, depth + 1, budget));
         if (value.kind == Node::Kind::nothing) value.at = key.at;  // nothing stands nowhere: its key does
         node.entries.push_back({std::move(key), std::move(value)});
@@ -61,8 +67,8 @@ Result<Node> convert(const std::string& path, const YAML::Node& from, int depth,
   return node;
 }
 
-// Goes through a text without keeping anything. The library's own LoadAll does not end on some that are broken, and would build
-// whatever it is given: here a second document, or too much of the first, is the end.
+// Goes through a text without keeping anything. The library's own LoadAll does not end on some that are broken, and
+// would build whatever it is given: here a second document, or too much of the first, is the end.
 class Gauge : public YAML::EventHandler {
  public:
   explicit Gauge(const std::string& path) : path_(path) {}
@@ -74,10 +80,16 @@ class Gauge : public YAML::EventHandler {
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { count(mark); }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { count(mark); }
-  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t, const std::string&) override { count(mark); }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override { open(mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t, const std::string&) override {
+    count(mark);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+    open(mark);
+  }
   void OnSequenceEnd() override { --depth_; }
-  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override { open(mark); }
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+    open(mark);
+  }
   void OnMapEnd() override { --depth_; }
 
   struct Stop : std::exception {};
@@ -118,7 +130,8 @@ std::string join_surrogates(const std::string& text) {
   auto unit = [&](size_t at) -> unsigned long {
     if (at + 6 > text.size() || text[at] != '\\' || text[at + 1] != 'u') return 0;
     std::string hex = text.substr(at + 2, 4);
-    return hex.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos ? std::strtoul(hex.c_str(), nullptr, 16) : 0;
+    return hex.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos ? std::strtoul(hex.c_str(), nullptr, 16)
+                                                                                : 0;
   };
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '\\') {
@@ -159,7 +172,8 @@ Result<Node> read_document(const std::string& path, const std::string& text) {
     TRY(gauge(path, readable));
     return convert(path, YAML::Load(readable), 0, budget);
   } catch (const YAML::Exception& e) {
-    return fail_at(place(path, e.mark), e.msg, "values with ': ' or ' #' in them, or that begin with one of { [ * & ! | > % @, need quotes");
+    return fail_at(place(path, e.mark), e.msg,
+                   "values with ': ' or ' #' in them, or that begin with one of { [ * & ! | > % @, need quotes");
   } catch (const std::exception& e) {
     return fail_at(path + ":1:1", std::string("cannot be read: ") + e.what());
   }

@@ -12,10 +12,10 @@ struct Entry;
 
 struct Node {
   enum class Kind { nothing, scalar, list, map } kind = Kind::nothing;
-  std::string text;                            // scalar
-  std::vector<Node> items;                     // list
+  std::string text;            // scalar
+  std::vector<Node> items;     // list
   std::vector<Entry> entries;  // map, in order; keys are scalars and differ
-  std::string at;                              // path:line:column
+  std::string at;              // path:line:column
 
   const Node* find(std::string_view key) const;
 };

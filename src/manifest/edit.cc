@@ -15,7 +15,8 @@ struct Place {
 
 Place place_of(const Node& node) {
   size_t colon = node.at.rfind(':'), before = node.at.rfind(':', colon - 1);
-  return {std::strtoul(node.at.c_str() + before + 1, nullptr, 10) - 1, std::strtoul(node.at.c_str() + colon + 1, nullptr, 10) - 1};
+  return {std::strtoul(node.at.c_str() + before + 1, nullptr, 10) - 1,
+          std::strtoul(node.at.c_str() + colon + 1, nullptr, 10) - 1};
 }
 
 // The text as lines, with their ends.
@@ -52,7 +53,8 @@ size_t end_of_item(const std::vector<std::string>& lines, size_t start, size_t c
 }
 
 bool same(const Node& a, const Node& b) {
-  if (a.kind != b.kind || a.text != b.text || a.items.size() != b.items.size() || a.entries.size() != b.entries.size()) return false;
+  if (a.kind != b.kind || a.text != b.text || a.items.size() != b.items.size() || a.entries.size() != b.entries.size())
+    return false;
   for (size_t i = 0; i < a.items.size(); ++i)
     if (!same(a.items[i], b.items[i])) return false;
   return std::ranges::all_of(a.entries, [&](const Entry& entry) {
@@ -91,7 +93,8 @@ bool insert(std::vector<std::string>& lines, const Node& bottle, const AllowRule
     }
     if (at(lines, start) != '-' || allow->items.empty()) return false;
     // In the list's own column, behind its last item and what belongs to that.
-    put(end_of_item(lines, place_of(allow->items.back()).line, start.column), std::string(start.column, ' ') + "- " + item + "\n");
+    put(end_of_item(lines, place_of(allow->items.back()).line, start.column),
+        std::string(start.column, ' ') + "- " + item + "\n");
     return true;
   }
   const Node* holder = egress && egress->kind == Node::Kind::map ? egress : egress ? nullptr : &bottle;
@@ -134,8 +137,10 @@ std::string rule_yaml(const AllowRule& rule, bool json) {
     return "[" + out + "]";
   };
   std::string out = "{" + key("host") + host;
-  if (!rule.ports.empty()) out += ", " + key("ports") + list(rule.ports, [](uint16_t port) { return std::to_string(port); });
-  if (!rule.methods.empty()) out += ", " + key("methods") + list(rule.methods, [&](const std::string& m) { return json ? quoted(m) : m; });
+  if (!rule.ports.empty())
+    out += ", " + key("ports") + list(rule.ports, [](uint16_t port) { return std::to_string(port); });
+  if (!rule.methods.empty())
+    out += ", " + key("methods") + list(rule.methods, [&](const std::string& m) { return json ? quoted(m) : m; });
   if (!rule.paths.empty()) out += ", " + key("paths") + list(rule.paths, quoted);
   return out + "}";
 }
@@ -150,14 +155,17 @@ Result<AllowRule> rule_from_yaml(const std::string& item) {
 Result<std::string> with_rule(const File& file, const std::string& bottle, const AllowRule& rule) {
   std::string name = file.path.substr(file.path.rfind('/') + 1);
   bool json = name.ends_with(".json");
-  if (name == "claude-bottle.json") return fail(Code::unavailable, file.path + " is of version 1", "add the host to egress.allowlist yourself");
+  if (name == "claude-bottle.json")
+    return fail(Code::unavailable, file.path + " is of version 1", "add the host to egress.allowlist yourself");
   Node document = TRY(read_document(file.path, file.text));
   TRY(check(document, "manifest"));
   const Node* bottles = document.find("bottles");
   const Node* node = bottles ? bottles->find(bottle) : nullptr;
   if (!node) return fail(Code::not_found, file.path + " does not define the bottle '" + bottle + "'");
   auto lines = lines_of(file.text);
-  auto cannot = [&] { return fail(Code::unavailable, file.path + " is written in a way that is not edited by program"); };
+  auto cannot = [&] {
+    return fail(Code::unavailable, file.path + " is written in a way that is not edited by program");
+  };
   if (!insert(lines, *node, rule, json)) return cannot();
   std::string text;
   for (const auto& line : lines) text += line;
@@ -168,7 +176,9 @@ Result<std::string> with_rule(const File& file, const std::string& bottle, const
   if (!written || !item || !check(*written, "manifest")) return cannot();
   for (bool front : {false, true}) {
     Node expected = document;
-    Node& to = child(child(child(child(expected, "bottles", Node::Kind::map), bottle, Node::Kind::map), "egress", Node::Kind::map), "allow", Node::Kind::list);
+    Node& to = child(
+        child(child(child(expected, "bottles", Node::Kind::map), bottle, Node::Kind::map), "egress", Node::Kind::map),
+        "allow", Node::Kind::list);
     to.items.insert(front ? to.items.begin() : to.items.end(), item->items.at(0));
     if (same(expected, *written)) return text;
   }

@@ -8,15 +8,15 @@
 
 namespace bottle::manifest {
 
-// "example.org", or "{host: example.org, ports: [8443], methods: [GET], paths: [\"/a/**\"]}": an item of egress.allow. With `json`,
-// quoted as JSON wants it.
+// "example.org", or "{host: example.org, ports: [8443], methods: [GET], paths: [\"/a/**\"]}": an item of egress.allow.
+// With `json`, quoted as JSON wants it.
 std::string rule_yaml(const AllowRule& rule, bool json = false);
 // The same read: one line, by the manifest's own grammar.
 Result<AllowRule> rule_from_yaml(const std::string& item);
 
-// The file's text with `rule` in bottles.<bottle>.egress.allow. What is written is read again: the result holds exactly that one
-// rule more, or it is an error. Code::not_found: the bottle is not defined in this file. Code::unavailable: the file is written in
-// a way that is not edited here (an alias, a one-line map, version 1).
+// The file's text with `rule` in bottles.<bottle>.egress.allow. What is written is read again: the result holds exactly
+// that one rule more, or it is an error. Code::not_found: the bottle is not defined in this file. Code::unavailable:
+// the file is written in a way that is not edited here (an alias, a one-line map, version 1).
 Result<std::string> with_rule(const File& file, const std::string& bottle, const AllowRule& rule);
 
 }  // namespace bottle::manifest

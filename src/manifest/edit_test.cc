@@ -6,7 +6,8 @@ namespace bottle::manifest {
 namespace {
 
 const AllowRule kPlain{.host = "new.example.org"};
-const AllowRule kNarrow{.host = "*.example.org", .ports = {8443}, .methods = {"GET"}, .paths = {"/a/**"}, .inspect = true};
+const AllowRule kNarrow{
+    .host = "*.example.org", .ports = {8443}, .methods = {"GET"}, .paths = {"/a/**"}, .inspect = true};
 
 std::string added(const std::string& text, const AllowRule& rule = kPlain, const std::string& path = "/c/bottle.yaml") {
   auto edited = with_rule({path, text}, "web", rule);
@@ -14,32 +15,47 @@ std::string added(const std::string& text, const AllowRule& rule = kPlain, const
 }
 
 TEST(Edit, ABlockListGrowsAtItsEndAndKeepsItsComments) {
-  EXPECT_EQ(added("# mine\nbottles:\n  web:\n    egress:\n      allow:\n        # the registry\n        - packages.example.org  # needed\n        - {host: a.example.org,\n"
-                  "           methods: [GET]}\n\n      # last\n      on_secret: block\n  other: {}\nagents:\n  a: {bottle: web}\n"),
-            "# mine\nbottles:\n  web:\n    egress:\n      allow:\n        # the registry\n        - packages.example.org  # needed\n        - {host: a.example.org,\n"
-            "           methods: [GET]}\n        - new.example.org\n\n      # last\n      on_secret: block\n  other: {}\nagents:\n  a: {bottle: web}\n");
+  EXPECT_EQ(added("# mine\nbottles:\n  web:\n    egress:\n      allow:\n        # the registry\n        - "
+                  "packages.example.org  # needed\n        - {host: a.example.org,\n"
+                  "           methods: [GET]}\n\n      # last\n      on_secret: block\n  other: {}\nagents:\n  a: "
+                  "{bottle: web}\n"),
+            "# mine\nbottles:\n  web:\n    egress:\n      allow:\n        # the registry\n        - "
+            "packages.example.org  # needed\n        - {host: a.example.org,\n"
+            "           methods: [GET]}\n        - new.example.org\n\n      # last\n      on_secret: block\n  other: "
+            "{}\nagents:\n  a: {bottle: web}\n");
   EXPECT_EQ(added("bottles:\n  web:\n    egress:\n      allow:\n      - a.example.org", kNarrow),
-            "bottles:\n  web:\n    egress:\n      allow:\n      - a.example.org\n      - {host: \"*.example.org\", ports: [8443], methods: [GET], paths: [\"/a/**\"]}\n");
+            "bottles:\n  web:\n    egress:\n      allow:\n      - a.example.org\n      - {host: \"*.example.org\", "
+            "ports: [8443], methods: [GET], paths: [\"/a/**\"]}\n");
 }
 
 TEST(Edit, OneLineListsAndMissingKeys) {
-  EXPECT_EQ(added("bottles: {web: {egress: {allow: [a.example.org]}}}\n"), "bottles: {web: {egress: {allow: [new.example.org, a.example.org]}}}\n");
-  EXPECT_EQ(added("bottles:\n  web:\n    egress: {allow: []}  # none\n"), "bottles:\n  web:\n    egress: {allow: [new.example.org]}  # none\n");
-  EXPECT_EQ(added("bottles:\n  web:\n    egress:\n      on_secret: warn\n"), "bottles:\n  web:\n    egress:\n      allow:\n        - new.example.org\n      on_secret: warn\n");
-  EXPECT_EQ(added("bottles:\n  web:\n    # why\n    workspace: copy\n"), "bottles:\n  web:\n    # why\n    egress:\n      allow:\n        - new.example.org\n    workspace: copy\n");
-  EXPECT_EQ(added("bottles:\n  web: {workspace: copy}\n"), "bottles:\n  web: {egress: {allow: [new.example.org]}, workspace: copy}\n");
+  EXPECT_EQ(added("bottles: {web: {egress: {allow: [a.example.org]}}}\n"),
+            "bottles: {web: {egress: {allow: [new.example.org, a.example.org]}}}\n");
+  EXPECT_EQ(added("bottles:\n  web:\n    egress: {allow: []}  # none\n"),
+            "bottles:\n  web:\n    egress: {allow: [new.example.org]}  # none\n");
+  EXPECT_EQ(added("bottles:\n  web:\n    egress:\n      on_secret: warn\n"),
+            "bottles:\n  web:\n    egress:\n      allow:\n        - new.example.org\n      on_secret: warn\n");
+  EXPECT_EQ(added("bottles:\n  web:\n    # why\n    workspace: copy\n"),
+            "bottles:\n  web:\n    # why\n    egress:\n      allow:\n        - new.example.org\n    workspace: copy\n");
+  EXPECT_EQ(added("bottles:\n  web: {workspace: copy}\n"),
+            "bottles:\n  web: {egress: {allow: [new.example.org]}, workspace: copy}\n");
 }
 
 TEST(Edit, Json) {
-  EXPECT_EQ(added(R"({"bottles": {"web": {"egress": {"allow": ["a.example.org"]}}}})", kNarrow, "/c/bottle.json"),
-            R"({"bottles": {"web": {"egress": {"allow": [{"host": "*.example.org", "ports": [8443], "methods": ["GET"], "paths": ["/a/**"]}, "a.example.org"]}}}})" "\n");
+  EXPECT_EQ(
+      added(R"({"bottles": {"web": {"egress": {"allow": ["a.example.org"]}}}})", kNarrow, "/c/bottle.json"),
+      R"({"bottles": {"web": {"egress": {"allow": [{"host": "*.example.org", "ports": [8443], "methods": ["GET"], "paths": ["/a/**"]}, "a.example.org"]}}}})"
+      "\n");
   EXPECT_EQ(added(R"({"bottles": {"web": {"workspace": "copy"}}})", kPlain, "/c/bottle.json"),
-            R"({"bottles": {"web": {"egress": {"allow": ["new.example.org"]}, "workspace": "copy"}}})" "\n");
+            R"({"bottles": {"web": {"egress": {"allow": ["new.example.org"]}, "workspace": "copy"}}})"
+            "\n");
 }
 
 TEST(Edit, WhatItCannotDoItLeaves) {
   // An alias: the rule would be another bottle's too.
-  EXPECT_TRUE(added("bottles:\n  base:\n    egress: &e\n      allow:\n        - a.example.org\n  web:\n    egress: *e\n").starts_with("error: "));
+  EXPECT_TRUE(
+      added("bottles:\n  base:\n    egress: &e\n      allow:\n        - a.example.org\n  web:\n    egress: *e\n")
+          .starts_with("error: "));
   EXPECT_TRUE(added("bottles:\n  web:\n").starts_with("error: "));
   EXPECT_TRUE(added("bottles:\n  web:\n    egress:\n    workspace: copy\n").starts_with("error: "));
   EXPECT_EQ(with_rule({"/c/bottle.yaml", "bottles: {other: {}}"}, "web", kPlain).error().code, Code::not_found);

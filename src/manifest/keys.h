@@ -22,11 +22,11 @@ struct Key {
   std::string_view section, name;
   Shape shape;
   Type type;
-  std::string_view of;    // type section or rule: which section; type choice: the values, separated by |
-  std::string_view doc;   // one line
+  std::string_view of;   // type section or rule: which section; type choice: the values, separated by |
+  std::string_view doc;  // one line
   bool required = false;
-  bool filled = false;                // an empty list would read as "none" and mean "any": refused
-  Type names = Type::name;            // for maps: the kind of their keys
+  bool filled = false;      // an empty list would read as "none" and mean "any": refused
+  Type names = Type::name;  // for maps: the kind of their keys
 };
 
 struct Section {

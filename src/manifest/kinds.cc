@@ -19,25 +19,37 @@ constexpr Kind kKinds[] = {
      "a literal, ${HOST_VAR} as a whole, or ?question"},
     {Type::flag, "true or false", R"({"type":"boolean"})", "true or false"},
     {Type::inspect, "true, false or full", R"({"enum":[true,false,"full"]})", "true, false or full"},
-    {Type::count, "whole number", R"({"type":"integer","minimum":1,"maximum":4194304})", "a whole number from 1 to 4194304"},
-    {Type::number, "number", R"({"type":"number","exclusiveMinimum":0,"maximum":1024})", "a number above 0, up to 1024"},
+    {Type::count, "whole number", R"({"type":"integer","minimum":1,"maximum":4194304})",
+     "a whole number from 1 to 4194304"},
+    {Type::number, "number", R"({"type":"number","exclusiveMinimum":0,"maximum":1024})",
+     "a number above 0, up to 1024"},
     {Type::port, "port", R"({"type":"integer","minimum":1,"maximum":65535})", "a port from 1 to 65535"},
-    {Type::size, "size such as 512m or 4g", R"({"type":["string","integer"],"pattern":"^[0-9]+([kKmMgGtT]([iI]?[bB])?)?$"})",
+    {Type::size, "size such as 512m or 4g",
+     R"({"type":["string","integer"],"pattern":"^[0-9]+([kKmMgGtT]([iI]?[bB])?)?$"})",
      "a size such as 512m or 4g, 64m at least"},
-    {Type::duration, "time such as 30m or 2h", R"({"type":"string","pattern":"^[0-9]+[smhd]$"})", "a time such as 90s, 30m, 2h or 1d"},
+    {Type::duration, "time such as 30m or 2h", R"({"type":"string","pattern":"^[0-9]+[smhd]$"})",
+     "a time such as 90s, 30m, 2h or 1d"},
     {Type::host, "host", R"({"type":"string"})", "a host name such as api.example.org"},
-    {Type::pattern, "host pattern", R"({"type":"string"})", "a host: example.org, *.example.org or *, without scheme, port or path"},
-    {Type::method, "HTTP method", R"({"type":"string","pattern":"^[A-Z]{1,20}$"})", "an HTTP method in capitals, such as GET"},
-    {Type::path_glob, "path glob", R"({"type":"string","pattern":"^/"})", "a path that begins with /, where * stays within a segment and ** does not"},
-    {Type::address, "ip or ip:port", R"({"type":"string"})", "an address: 203.0.113.7, 203.0.113.7:8443 or [2001:db8::1]:443"},
+    {Type::pattern, "host pattern", R"({"type":"string"})",
+     "a host: example.org, *.example.org or *, without scheme, port or path"},
+    {Type::method, "HTTP method", R"({"type":"string","pattern":"^[A-Z]{1,20}$"})",
+     "an HTTP method in capitals, such as GET"},
+    {Type::path_glob, "path glob", R"({"type":"string","pattern":"^/"})",
+     "a path that begins with /, where * stays within a segment and ** does not"},
+    {Type::address, "ip or ip:port", R"({"type":"string"})",
+     "an address: 203.0.113.7, 203.0.113.7:8443 or [2001:db8::1]:443"},
     {Type::endpoint, "host:port", R"({"type":"string","pattern":":[0-9]+$"})", "host:port"},
     {Type::url, "http URL", R"({"type":"string","pattern":"^http://"})", "http://host:port"},
-    {Type::source, "source", R"({"type":"string","pattern":"^(env:.+|file:.+|cmd:.+|\\?.*)$"})", "env:NAME, file:PATH, cmd:COMMAND or ?question"},
-    {Type::package, "Debian package", R"({"type":"string","pattern":"^[a-z0-9][a-z0-9+.-]+$"})", "the name of a Debian package"},
+    {Type::source, "source", R"({"type":"string","pattern":"^(env:.+|file:.+|cmd:.+|\\?.*)$"})",
+     "env:NAME, file:PATH, cmd:COMMAND or ?question"},
+    {Type::package, "Debian package", R"({"type":"string","pattern":"^[a-z0-9][a-z0-9+.-]+$"})",
+     "the name of a Debian package"},
     {Type::host_path, "path on this host", R"({"type":"string"})", "a path"},
     {Type::ssh_key, "ssh public key", R"({"type":"string"})", "a public key such as \"ssh-ed25519 AAAA…\""},
-    {Type::placeholder, "text", R"({"type":"string","minLength":12,"maxLength":256})", "12 to 256 printable characters without spaces"},
-    {Type::header, "header", R"({"type":"string","pattern":"^[A-Za-z0-9-]+: .*\\{\\}"})", "a header with {} for the value, such as \"Authorization: Bearer {}\""},
+    {Type::placeholder, "text", R"({"type":"string","minLength":12,"maxLength":256})",
+     "12 to 256 printable characters without spaces"},
+    {Type::header, "header", R"({"type":"string","pattern":"^[A-Za-z0-9-]+: .*\\{\\}"})",
+     "a header with {} for the value, such as \"Authorization: Bearer {}\""},
     {Type::choice, "choice", "{}", "one of the values"},
     {Type::section, "section", "{}", "keys and values"},
     {Type::rule, "host pattern or rule", "{}", "a host, or {host: …, methods: …, paths: …}"},
@@ -64,8 +76,8 @@ bool ip(const std::string& text) {
   return ::inet_pton(AF_INET, text.c_str(), bytes) == 1 || ::inet_pton(AF_INET6, text.c_str(), bytes) == 1;
 }
 
-// A DNS name in ASCII, or dotted-quad IPv4. Other spellings of an address (127.1, 0x7f.1, 2130706433) are refused: a resolver
-// would take them for one, and the rule would not read as what it allows.
+// A DNS name in ASCII, or dotted-quad IPv4. Other spellings of an address (127.1, 0x7f.1, 2130706433) are refused: a
+// resolver would take them for one, and the rule would not read as what it allows.
 bool host(const std::string& text) {
   if (text.empty() || text.size() > 253) return false;
   std::string label;
@@ -75,7 +87,8 @@ bool host(const std::string& text) {
       label += text[at];
       continue;
     }
-    if (label.empty() || label.size() > 63 || !made_of(label, "-_") || label.front() == '-' || label.back() == '-') return false;
+    if (label.empty() || label.size() > 63 || !made_of(label, "-_") || label.front() == '-' || label.back() == '-')
+      return false;
     last = std::move(label);
     label.clear();
   }
@@ -103,14 +116,16 @@ bool address(const std::string& text) {
 
 bool endpoint(const std::string& text) {
   size_t colon = text.rfind(':');
-  return address(text) ? text.find('.') == std::string::npos || colon != std::string::npos
-                       : colon != std::string::npos && host(text.substr(0, colon)) && in(text.substr(colon + 1), 1, 65535);
+  return address(text)
+             ? text.find('.') == std::string::npos || colon != std::string::npos
+             : colon != std::string::npos && host(text.substr(0, colon)) && in(text.substr(colon + 1), 1, 65535);
 }
 
 std::optional<uint64_t> size(const std::string& text) {
   size_t end = text.find_first_not_of("0123456789");
   std::string number = text.substr(0, end), unit = end == std::string::npos ? "" : text.substr(end);
-  std::ranges::transform(unit, unit.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::ranges::transform(unit, unit.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   if (!digits(number, 15)) return {};
   int shift = 0;
   if (!unit.empty()) {
@@ -152,41 +167,68 @@ const Kind& kind(Type type) { return *std::ranges::find(kKinds, type, &Kind::typ
 
 bool valid(Type type, const std::string& text) {
   switch (type) {
-    case Type::text: return text.find('\0') == std::string::npos;
-    case Type::name: return !text.empty() && text.size() <= 64 && alnum(text[0]) && made_of(text, "_.-");
-    case Type::env_name: return variable(text);
+    case Type::text:
+      return text.find('\0') == std::string::npos;
+    case Type::name:
+      return !text.empty() && text.size() <= 64 && alnum(text[0]) && made_of(text, "_.-");
+    case Type::env_name:
+      return variable(text);
     case Type::env_value:
       if (text.starts_with("${") && text.ends_with("}")) return variable(text.substr(2, text.size() - 3));
       return text.find('\0') == std::string::npos;
-    case Type::flag: return text == "true" || text == "false";
-    case Type::inspect: return text == "true" || text == "false" || text == "full";
-    case Type::count: return in(text, 1, 4194304);
-    case Type::number: return number(text);
-    case Type::port: return in(text, 1, 65535);
-    case Type::size: return size(text) && *size(text) >= (64u << 20);
+    case Type::flag:
+      return text == "true" || text == "false";
+    case Type::inspect:
+      return text == "true" || text == "false" || text == "full";
+    case Type::count:
+      return in(text, 1, 4194304);
+    case Type::number:
+      return number(text);
+    case Type::port:
+      return in(text, 1, 65535);
+    case Type::size:
+      return size(text) && *size(text) >= (64u << 20);
     case Type::duration:
-      return text.size() > 1 && in(text.substr(0, text.size() - 1), 1, 10000000) && std::string_view("smhd").find(text.back()) != std::string_view::npos;
-    case Type::host: return host(text);
-    case Type::pattern: return pattern(text);
-    case Type::method: return !text.empty() && text.size() <= 20 && std::ranges::all_of(text, [](char c) { return c >= 'A' && c <= 'Z'; });
-    case Type::path_glob: return text.starts_with("/") && printable(text) && text.find_first_of(" ?#\\") == std::string::npos;
-    case Type::address: return address(text);
-    case Type::endpoint: return endpoint(text);
-    case Type::url: return text.starts_with("http://") && endpoint(text.ends_with("/") ? text.substr(7, text.size() - 8) : text.substr(7));
-    case Type::source: return source(text);
-    case Type::package: return text.size() > 1 && alnum(text[0]) && made_of(text, "+.-") && std::ranges::none_of(text, [](char c) { return c >= 'A' && c <= 'Z'; });
-    case Type::host_path: return !text.empty() && printable(text);
+      return text.size() > 1 && in(text.substr(0, text.size() - 1), 1, 10000000) &&
+             std::string_view("smhd").find(text.back()) != std::string_view::npos;
+    case Type::host:
+      return host(text);
+    case Type::pattern:
+      return pattern(text);
+    case Type::method:
+      return !text.empty() && text.size() <= 20 &&
+             std::ranges::all_of(text, [](char c) { return c >= 'A' && c <= 'Z'; });
+    case Type::path_glob:
+      return text.starts_with("/") && printable(text) && text.find_first_of(" ?#\\") == std::string::npos;
+    case Type::address:
+      return address(text);
+    case Type::endpoint:
+      return endpoint(text);
+    case Type::url:
+      return text.starts_with("http://") &&
+             endpoint(text.ends_with("/") ? text.substr(7, text.size() - 8) : text.substr(7));
+    case Type::source:
+      return source(text);
+    case Type::package:
+      return text.size() > 1 && alnum(text[0]) && made_of(text, "+.-") &&
+             std::ranges::none_of(text, [](char c) { return c >= 'A' && c <= 'Z'; });
+    case Type::host_path:
+      return !text.empty() && printable(text);
     case Type::ssh_key: {
       size_t space = text.find(' ');
-      return space != std::string::npos && printable(text) && (text.starts_with("ssh-") || text.starts_with("ecdsa-") || text.starts_with("sk-")) &&
+      return space != std::string::npos && printable(text) &&
+             (text.starts_with("ssh-") || text.starts_with("ecdsa-") || text.starts_with("sk-")) &&
              text.find_first_not_of(' ', space) != std::string::npos;
     }
     case Type::placeholder:
-      return text.size() >= 12 && text.size() <= 256 && std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
-    case Type::header: return header(text);
+      return text.size() >= 12 && text.size() <= 256 &&
+             std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+    case Type::header:
+      return header(text);
     case Type::choice:
     case Type::section:
-    case Type::rule: return true;
+    case Type::rule:
+      return true;
   }
   return false;
 }
@@ -196,10 +238,14 @@ uint64_t to_size(const std::string& text) { return size(text).value_or(0); }
 uint64_t to_duration(const std::string& text) {
   uint64_t n = std::strtoull(text.c_str(), nullptr, 10);
   switch (text.back()) {
-    case 'm': return n * 60;
-    case 'h': return n * 3600;
-    case 'd': return n * 86400;
-    default: return n;
+    case 'm':
+      return n * 60;
+    case 'h':
+      return n * 3600;
+    case 'd':
+      return n * 86400;
+    default:
+      return n;
   }
 }
 

@@ -10,8 +10,33 @@
 namespace bottle::manifest {
 
 enum class Type {
-  text, name, env_name, env_value, flag, inspect, count, number, port, size, duration, host, pattern, method, path_glob,
-  address, endpoint, url, source, package, host_path, ssh_key, placeholder, header, choice, section, rule
+  text,
+  name,
+  env_name,
+  env_value,
+  flag,
+  inspect,
+  count,
+  number,
+  port,
+  size,
+  duration,
+  host,
+  pattern,
+  method,
+  path_glob,
+  address,
+  endpoint,
+  url,
+  source,
+  package,
+  host_path,
+  ssh_key,
+  placeholder,
+  header,
+  choice,
+  section,
+  rule
 };
 
 struct Kind {

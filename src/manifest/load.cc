@@ -24,7 +24,9 @@ struct Draft {
   std::map<std::string, Vm> vms;
 };
 
-bool holds(const std::vector<std::string>& names, const std::string& name) { return std::ranges::find(names, name) != names.end(); }
+bool holds(const std::vector<std::string>& names, const std::string& name) {
+  return std::ranges::find(names, name) != names.end();
+}
 
 bool is_v1(const std::string& path) { return path.substr(path.rfind('/') + 1) == "claude-bottle.json"; }
 
@@ -34,7 +36,8 @@ std::unexpected<Error> twice(const std::string& at, const std::string& what, con
 
 Result<> add_agent(Draft& draft, Agent agent) {
   std::string name = agent.name, at = agent.positions[""];
-  if (auto other = draft.agents.find(name); other != draft.agents.end()) return twice(at, "agent '" + name + "'", other->second.positions[""]);
+  if (auto other = draft.agents.find(name); other != draft.agents.end())
+    return twice(at, "agent '" + name + "'", other->second.positions[""]);
   draft.agents.emplace(name, std::move(agent));
   return {};
 }
@@ -51,13 +54,15 @@ Result<> add_file(Draft& draft, const File& file, bool v1) {
     for (const auto& [name, node] : agents->entries) TRY(add_agent(draft, TRY(read_agent(name.text, node, name.at))));
   if (const Node* vms = document.find("vms"))
     for (const auto& [name, node] : vms->entries)
-      if (!draft.vms.emplace(name.text, read_vm(name.text, node)).second) return fail_at(name.at, "vm '" + name.text + "' is defined twice");
+      if (!draft.vms.emplace(name.text, read_vm(name.text, node)).second)
+        return fail_at(name.at, "vm '" + name.text + "' is defined twice");
   return {};
 }
 
-// Base first, depth first. `chain` holds the bottles whose bases are being applied: meeting one again is a cycle. A base that two
-// ways lead to is applied once: its rules would otherwise be there twice.
-Result<> apply_chain(const Draft& draft, const std::string& name, std::vector<std::string>& chain, std::vector<std::string>& done, Bottle& bottle) {
+// Base first, depth first. `chain` holds the bottles whose bases are being applied: meeting one again is a cycle. A
+// base that two ways lead to is applied once: its rules would otherwise be there twice.
+Result<> apply_chain(const Draft& draft, const std::string& name, std::vector<std::string>& chain,
+                     std::vector<std::string>& done, Bottle& bottle) {
   const Definition& definition = draft.bottles.at(name);
   chain.push_back(name);
   const Node* bases = definition.node.find("extends");
@@ -79,7 +84,8 @@ Result<> apply_chain(const Draft& draft, const std::string& name, std::vector<st
     }
   chain.pop_back();
   done.push_back(name);
-  return definition.v1 ? apply_v1_bottle(bottle, definition.node, definition.path) : apply_bottle(bottle, definition.node, definition.path);
+  return definition.v1 ? apply_v1_bottle(bottle, definition.node, definition.path)
+                       : apply_bottle(bottle, definition.node, definition.path);
 }
 
 Result<Manifest> finish(const Draft& draft) {
@@ -97,8 +103,8 @@ Result<Manifest> finish(const Draft& draft) {
       std::vector<std::string> known;
       for (const auto& [bottle, unused] : manifest.bottles) known.push_back(bottle);
       auto at = agent.positions.find("bottle");
-      return fail_at((at == agent.positions.end() ? agent.positions.find("") : at)->second, "agent '" + name + "': there is no bottle '" + agent.bottle + "'",
-                     suggest(agent.bottle, known));
+      return fail_at((at == agent.positions.end() ? agent.positions.find("") : at)->second,
+                     "agent '" + name + "': there is no bottle '" + agent.bottle + "'", suggest(agent.bottle, known));
     }
     manifest.agents.emplace(name, agent);
   }
@@ -148,10 +154,12 @@ Result<Agent> parse_agent(const File& markdown) {
   std::string start = markdown.path + ":1:1";
   if (!is_utf8(text) || text.find('\0') != std::string::npos) return fail_at(start, "not a text file in UTF-8");
   if (!text.starts_with("---\n"))
-    return fail_at(start, "an agent's file begins with front matter", "first line ---, then keys such as name: and bottle:, then --- again, then the prompt");
+    return fail_at(start, "an agent's file begins with front matter",
+                   "first line ---, then keys such as name: and bottle:, then --- again, then the prompt");
   size_t end = text.find("\n---", 3);
   while (end != std::string::npos && end + 4 < text.size() && text[end + 4] != '\n') end = text.find("\n---", end + 1);
-  if (end == std::string::npos) return fail_at(start, "the front matter has no end", "add a line --- before the prompt");
+  if (end == std::string::npos)
+    return fail_at(start, "the front matter has no end", "add a line --- before the prompt");
   if (end > kMaxFrontMatter) return fail_at(start, "the front matter is longer than 64 KB");
   // The first line is blanked rather than cut, so that positions are those of the file.
   Node front = TRY(read_document(markdown.path, "\n" + text.substr(4, end - 3)));
@@ -161,7 +169,11 @@ Result<Agent> parse_agent(const File& markdown) {
   std::string at = start;
   for (const auto& [key, value] : front.entries)
     if (key.text == "name") name = value.text, at = value.at;
-  TRY(check(Node{.kind = Node::Kind::map, .entries = {{Node{.text = "name", .at = at}, Node{.kind = Node::Kind::scalar, .text = name, .at = at}}}, .at = at}, "agent_file"));
+  TRY(check(
+      Node{.kind = Node::Kind::map,
+           .entries = {{Node{.text = "name", .at = at}, Node{.kind = Node::Kind::scalar, .text = name, .at = at}}},
+           .at = at},
+      "agent_file"));
   Agent agent = TRY(read_agent(name, front, at));
   std::string prompt = end + 5 <= text.size() ? text.substr(end + 5) : "";
   size_t first = prompt.find_first_not_of("\n"), last = prompt.find_last_not_of(" \n\t");
@@ -169,7 +181,8 @@ Result<Agent> parse_agent(const File& markdown) {
   return agent;
 }
 
-Result<Manifest> load(std::vector<File> home_policy, std::vector<File> home_agents, std::vector<File> repository_agents) {
+Result<Manifest> load(std::vector<File> home_policy, std::vector<File> home_agents,
+                      std::vector<File> repository_agents) {
   Draft draft;
   for (const auto& file : home_policy) TRY(add_file(draft, file, is_v1(file.path)));
   for (const auto& file : home_agents) TRY(add_agent(draft, TRY(parse_agent(file))));

@@ -1,4 +1,5 @@
-// What the operator asked for: bottles, agents, VMs; parsed, merged (`extends`), validated. Pure: files come in as text.
+// What the operator asked for: bottles, agents, VMs; parsed, merged (`extends`), validated. Pure: files come in as
+// text.
 #pragma once
 
 #include <cstdint>
@@ -33,17 +34,18 @@ struct AllowRule {
 struct LanRoute {
   std::string name, to;  // to: ip:port
   std::vector<std::string> methods, paths;
-  bool tls = false;      // the service speaks TLS, with a certificate for `name`
+  bool tls = false;  // the service speaks TLS, with a certificate for `name`
 };
 
 struct Egress {
   std::vector<AllowRule> allow;
   std::vector<LanRoute> lan;
-  std::string on_secret = "block";                        // block | redact | warn
-  std::map<std::string, std::vector<std::string>> hosts;  // fixed addresses: name → ip or ip:port, trusted by the operator
-  std::string parent_proxy;                               // http://host:port
-  std::vector<std::string> extra_ca;                      // host paths of PEM files
-  std::string resolver;                                   // ip:port; empty: the machine's
+  std::string on_secret = "block";  // block | redact | warn
+  std::map<std::string, std::vector<std::string>>
+      hosts;                          // fixed addresses: name → ip or ip:port, trusted by the operator
+  std::string parent_proxy;           // http://host:port
+  std::vector<std::string> extra_ca;  // host paths of PEM files
+  std::string resolver;               // ip:port; empty: the machine's
 };
 
 struct Secret {
@@ -117,13 +119,15 @@ Result<Manifest> import_v1(const File& json);
 // `bottle guard run --config`: the manifest's egress, secrets and ssh at top level, without any bottle.
 Result<Bottle> parse_guard(const File& file);
 
-// Everything together. A file named claude-bottle.json is read as version 1. A name defined twice is an error, so no file
-// overrides another by accident. An agent of the repository may name a bottle; it never defines one and never takes the name
-// of an agent of the operator's. Without any policy and agents of the operator's: the built-in ones, see builtin().
-Result<Manifest> load(std::vector<File> home_policy, std::vector<File> home_agents, std::vector<File> repository_agents);
+// Everything together. A file named claude-bottle.json is read as version 1. A name defined twice is an error, so no
+// file overrides another by accident. An agent of the repository may name a bottle; it never defines one and never
+// takes the name of an agent of the operator's. Without any policy and agents of the operator's: the built-in ones, see
+// builtin().
+Result<Manifest> load(std::vector<File> home_policy, std::vector<File> home_agents,
+                      std::vector<File> repository_agents);
 
-// What holds where nothing is written: bottle "default" (a clone of the workspace, nothing reachable but the provider's own
-// API) and the agents claude, codex and shell.
+// What holds where nothing is written: bottle "default" (a clone of the workspace, nothing reachable but the provider's
+// own API) and the agents claude, codex and shell.
 Manifest builtin();
 
 // The table of keys, as a JSON Schema of bottle.yaml and as the tables of docs/manifest.md.

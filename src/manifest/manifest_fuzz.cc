@@ -38,8 +38,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 'r': {
       // A repository's agents bring no policy, whatever they are.
-      auto home = manifest::load({{"home.yaml", "bottles: {b: {}}\nagents: {mine: {bottle: b}}"}}, {},
-                                 {{"agent.md", text}});
+      auto home =
+          manifest::load({{"home.yaml", "bottles: {b: {}}\nagents: {mine: {bottle: b}}"}}, {}, {{"agent.md", text}});
       judge(home, "agent.md");
       if (home && (home->bottles.size() != 2 || !home->vms.empty() || home->agents.at("mine").bottle != "b" ||
                    home->agents.size() > 2))

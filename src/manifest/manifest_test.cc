@@ -62,7 +62,11 @@ TEST(Manifest, ReadsEveryKeyOfTheExample) {
   EXPECT_EQ(web.resources.pids, 1000);
   EXPECT_EQ(web.resources.cpus, 1.5);
   EXPECT_EQ(web.workspace, WorkspaceMode::copy);
-  EXPECT_EQ(web.env, (std::map<std::string, std::string>{{"STAGE", "dev"}, {"LOG", "info"}, {"PORT", "8080"}, {"NPM_READ", "${NPM_READ_TOKEN}"}, {"DB_PASS", "?Database password"}}));
+  EXPECT_EQ(web.env, (std::map<std::string, std::string>{{"STAGE", "dev"},
+                                                         {"LOG", "info"},
+                                                         {"PORT", "8080"},
+                                                         {"NPM_READ", "${NPM_READ_TOKEN}"},
+                                                         {"DB_PASS", "?Database password"}}));
   EXPECT_EQ(web.secrets.at("github").header, "Authorization: Bearer {}");
   EXPECT_EQ(web.secrets.at("key").from, "file:/home/me/.config/bottle/secrets/key");
   ASSERT_EQ(web.egress.allow.size(), 4u);
@@ -89,20 +93,24 @@ TEST(Manifest, ReadsEveryKeyOfTheExample) {
 }
 
 TEST(Manifest, ADiamondAppliesItsBaseOnce) {
-  auto manifest = parse({"p.yaml", "bottles:\n  d: {extends: [b, c]}\n  b: {extends: [a]}\n  c: {extends: [a]}\n  a: {egress: {allow: [x.example]}}\n"});
+  auto manifest = parse({"p.yaml",
+                         "bottles:\n  d: {extends: [b, c]}\n  b: {extends: [a]}\n  c: {extends: [a]}\n  a: {egress: "
+                         "{allow: [x.example]}}\n"});
   ASSERT_TRUE(manifest) << manifest.error().what;
   EXPECT_EQ(manifest->bottles.at("d").egress.allow.size(), 1u);
 }
 
 TEST(Manifest, ABaseDoesNotReachItsHeirsSiblings) {
-  auto manifest = parse({"p.yaml", "bottles:\n  a: {}\n  b: {extends: [a], egress: {allow: [x.example]}}\n  c: {extends: [a]}\n"});
+  auto manifest =
+      parse({"p.yaml", "bottles:\n  a: {}\n  b: {extends: [a], egress: {allow: [x.example]}}\n  c: {extends: [a]}\n"});
   ASSERT_TRUE(manifest);
   EXPECT_TRUE(manifest->bottles.at("c").egress.allow.empty());
   EXPECT_TRUE(manifest->bottles.at("a").egress.allow.empty());
 }
 
 TEST(Manifest, NothingWrittenMeansNothingAllowed) {
-  for (const char* text : {"", "{}", "bottles:\n", "bottles:\n  web:\n", "bottles:\n  web:\n    egress:\n", "bottles:\n  web:\n    egress:\n      allow:\n"}) {
+  for (const char* text : {"", "{}", "bottles:\n", "bottles:\n  web:\n", "bottles:\n  web:\n    egress:\n",
+                           "bottles:\n  web:\n    egress:\n      allow:\n"}) {
     auto manifest = parse({"p.yaml", text});
     ASSERT_TRUE(manifest) << text << manifest.error().what;
     for (const auto& [name, bottle] : manifest->bottles) EXPECT_TRUE(bottle.egress.allow.empty()) << text;
@@ -110,7 +118,9 @@ TEST(Manifest, NothingWrittenMeansNothingAllowed) {
 }
 
 TEST(Manifest, JsonIsFineTabsAndEscapesIncluded) {
-  auto manifest = parse({"bottle.json", "{\n\t\"agents\": {\n\t\t\"a\":{\"prompt\":\"\\ud83d\\ude00 a\\/b \\\\ud83d \\u00e4\"}\n\t}\n}\n"});
+  auto manifest =
+      parse({"bottle.json",
+             "{\n\t\"agents\": {\n\t\t\"a\":{\"prompt\":\"\\ud83d\\ude00 a\\/b \\\\ud83d \\u00e4\"}\n\t}\n}\n"});
   ASSERT_TRUE(manifest) << manifest.error().what;
   EXPECT_EQ(manifest->agents.at("a").prompt, "😀 a/b \\ud83d ä");
 }
@@ -137,12 +147,16 @@ TEST(Version1, IsReadAsItIs) {
 TEST(Version1, UnknownKeysAreErrorsThereToo) {
   auto result = import_v1({"claude-bottle.json", "{\"bottles\": {\"dev\": {\"egress\": {\"allow_list\": []}}}}"});
   ASSERT_FALSE(result);
-  EXPECT_TRUE(result.error().what.starts_with("claude-bottle.json:1:33: unknown key 'allow_list'")) << result.error().what;
+  EXPECT_TRUE(result.error().what.starts_with("claude-bottle.json:1:33: unknown key 'allow_list'"))
+      << result.error().what;
   EXPECT_EQ(result.error().todo, "did you mean 'allowlist'?");
 }
 
 TEST(Agent, HasTheShapeOfClaudesOwnFiles) {
-  auto agent = parse_agent({"agents/other.md", "---\r\nname: reviewer\r\ndescription: \"Use it: often\"\r\ntools: Read, Grep\r\nmodel: opus\r\nbottle: web\r\nskills: review, style\r\n---\r\n\r\nReview.\r\n\r\n---\r\nMore.\r\n"});
+  auto agent =
+      parse_agent({"agents/other.md",
+                   "---\r\nname: reviewer\r\ndescription: \"Use it: often\"\r\ntools: Read, Grep\r\nmodel: "
+                   "opus\r\nbottle: web\r\nskills: review, style\r\n---\r\n\r\nReview.\r\n\r\n---\r\nMore.\r\n"});
   ASSERT_TRUE(agent) << agent.error().what;
   EXPECT_EQ(agent->name, "reviewer");
   EXPECT_EQ(agent->bottle, "web");
@@ -156,10 +170,13 @@ TEST(Agent, HasTheShapeOfClaudesOwnFiles) {
   EXPECT_FALSE(parse_agent({"agents/a b.md", "---\n---\n"}));
 }
 
-File agent_file(const std::string& path, const std::string& bottle) { return {path, "---\nbottle: " + bottle + "\n---\nPrompt.\n"}; }
+File agent_file(const std::string& path, const std::string& bottle) {
+  return {path, "---\nbottle: " + bottle + "\n---\nPrompt.\n"};
+}
 
 TEST(Load, MergesHomeAndRepository) {
-  auto manifest = load({{"bottle.yaml", "bottles: {web: {}}\nagents: {a: {bottle: web}}"}, {"/h/claude-bottle.json", R"({"bottles": {"dev": {}}})"}},
+  auto manifest = load({{"bottle.yaml", "bottles: {web: {}}\nagents: {a: {bottle: web}}"},
+                        {"/h/claude-bottle.json", R"({"bottles": {"dev": {}}})"}},
                        {agent_file("h/b.md", "dev")}, {agent_file("r/c.md", "web")});
   ASSERT_TRUE(manifest) << manifest.error().what;
   EXPECT_EQ(manifest->agents.size(), 3u);
@@ -174,14 +191,17 @@ TEST(Load, TheRepositoryNeverShadowsAHomeAgentNorInventsABottle) {
   EXPECT_NE(shadow.error().todo.find("bottle.yaml:3:3"), std::string::npos);
   auto unknown = load({home}, {}, {agent_file("r/b.md", "wild")});
   ASSERT_FALSE(unknown);
-  EXPECT_TRUE(unknown.error().what.starts_with("r/b.md:2:9: agent 'b': there is no bottle 'wild'")) << unknown.error().what;
+  EXPECT_TRUE(unknown.error().what.starts_with("r/b.md:2:9: agent 'b': there is no bottle 'wild'"))
+      << unknown.error().what;
   EXPECT_FALSE(load({}, {}, {agent_file("r/claude.md", "default")}));  // the built-in one is the operator's too
 }
 
 TEST(Load, ANameTwiceIsAnErrorNotAnOverride) {
-  auto twice = load({{"bottle.yaml", "bottles:\n  web: {}"}, {"claude-bottle.json", R"({"bottles": {"web": {}}})"}}, {}, {});
+  auto twice =
+      load({{"bottle.yaml", "bottles:\n  web: {}"}, {"claude-bottle.json", R"({"bottles": {"web": {}}})"}}, {}, {});
   ASSERT_FALSE(twice);
-  EXPECT_TRUE(twice.error().what.starts_with("claude-bottle.json:1:14: bottle 'web' is defined twice")) << twice.error().what;
+  EXPECT_TRUE(twice.error().what.starts_with("claude-bottle.json:1:14: bottle 'web' is defined twice"))
+      << twice.error().what;
   EXPECT_NE(twice.error().todo.find("bottle.yaml:2:3"), std::string::npos);
 }
 
@@ -196,7 +216,9 @@ TEST(Load, NothingAtAllIsTheBuiltInManifest) {
 }
 
 TEST(Guard, ReadsEgressAndSecretsAlone) {
-  auto bottle = parse_guard({"g.json", R"({"egress": {"allow": ["*"]}, "secrets": {"t": {"from": "env:T", "hosts": ["a.example"], "placeholder": "placeholder-1"}}})"});
+  auto bottle = parse_guard(
+      {"g.json",
+       R"({"egress": {"allow": ["*"]}, "secrets": {"t": {"from": "env:T", "hosts": ["a.example"], "placeholder": "placeholder-1"}}})"});
   ASSERT_TRUE(bottle) << bottle.error().what;
   EXPECT_EQ(bottle->egress.allow[0].host, "*");
   EXPECT_EQ(bottle->secrets.at("t").placeholder, "placeholder-1");

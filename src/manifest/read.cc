@@ -21,7 +21,8 @@ std::vector<std::string> texts(const Node& node, std::string_view key) {
 }
 
 std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::ranges::transform(text, text.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return text;
 }
 
@@ -63,13 +64,19 @@ Result<AllowRule> read_rule(const Node& node) {
   bool narrow = !rule.methods.empty() || !rule.paths.empty();
   std::string inspect = text(node, "inspect", narrow ? "true" : "false");
   if (narrow && inspect == "false")
-    return fail_at(node.find("inspect")->at, "inspect: methods and paths cannot be seen without inspection", "remove `inspect: false`, or the methods and paths");
+    return fail_at(node.find("inspect")->at, "inspect: methods and paths cannot be seen without inspection",
+                   "remove `inspect: false`, or the methods and paths");
   rule.inspect = inspect != "false";
   return rule;
 }
 
 Result<Secret> read_secret(const std::string& name, const Node& node, const std::string& path) {
-  Secret secret{name, text(node, "from"), lower(texts(node, "hosts")), text(node, "header"), text(node, "env"), text(node, "placeholder"),
+  Secret secret{name,
+                text(node, "from"),
+                lower(texts(node, "hosts")),
+                text(node, "header"),
+                text(node, "env"),
+                text(node, "placeholder"),
                 text(node, "expose") == "true"};
   if (secret.from.starts_with("file:")) secret.from = "file:" + from_file(secret.from.substr(5), path);
   if (secret.hosts.empty() && !secret.expose)
@@ -82,14 +89,16 @@ Result<Secret> read_secret(const std::string& name, const Node& node, const std:
 Result<> apply_egress(Egress& egress, const Node& node, const std::string& path) {
   for (const auto& item : child(node, "allow").items) egress.allow.push_back(TRY(read_rule(item)));
   for (const auto& item : child(node, "lan").items)
-    egress.lan.push_back({lower(text(item, "name")), text(item, "to"), texts(item, "methods"), texts(item, "paths"), text(item, "tls") == "true"});
+    egress.lan.push_back({lower(text(item, "name")), text(item, "to"), texts(item, "methods"), texts(item, "paths"),
+                          text(item, "tls") == "true"});
   egress.on_secret = text(node, "on_secret", egress.on_secret);
   for (const auto& [name, value] : child(node, "hosts").entries) {
     auto& addresses = egress.hosts[lower(name.text)];
     addresses.clear();
     if (value.kind == Node::Kind::scalar) addresses.push_back(value.text);
     for (const auto& item : value.items) addresses.push_back(item.text);
-    if (addresses.empty()) return fail_at(name.at, "hosts." + name.text + ": no address", "give one, or remove the line");
+    if (addresses.empty())
+      return fail_at(name.at, "hosts." + name.text + ": no address", "give one, or remove the line");
   }
   egress.parent_proxy = text(node, "parent_proxy", egress.parent_proxy);
   for (const auto& file : texts(node, "extra_ca")) egress.extra_ca.push_back(from_file(file, path));
@@ -124,7 +133,8 @@ Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path)
   bottle.runtime = text(node, "runtime", bottle.runtime);
   const Node& resources = child(node, "resources");
   if (std::string memory = text(resources, "memory"); !memory.empty()) bottle.resources.memory = to_size(memory);
-  if (std::string cpus = text(resources, "cpus"); !cpus.empty()) bottle.resources.cpus = std::strtod(cpus.c_str(), nullptr);
+  if (std::string cpus = text(resources, "cpus"); !cpus.empty())
+    bottle.resources.cpus = std::strtod(cpus.c_str(), nullptr);
   if (std::string pids = text(resources, "pids"); !pids.empty()) bottle.resources.pids = std::atoi(pids.c_str());
   if (std::string mode = text(node, "workspace"); !mode.empty()) bottle.workspace = TRY(workspace_mode(mode));
   apply_env(bottle, node);
@@ -134,18 +144,23 @@ Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path)
   }
   TRY(apply_egress(bottle.egress, child(node, "egress"), path));
   for (const auto& item : child(node, "ssh").items)
-    put_ssh(bottle, {lower(text(item, "host")), from_file(text(item, "identity_file"), path), lower(text(item, "hostname")), text(item, "user"),
-                     text(item, "host_key"), port(text(item, "port", "22"))}, item.at);
+    put_ssh(bottle,
+            {lower(text(item, "host")), from_file(text(item, "identity_file"), path), lower(text(item, "hostname")),
+             text(item, "user"), text(item, "host_key"), port(text(item, "port", "22"))},
+            item.at);
   for (const auto& item : child(node, "git").items)
-    bottle.git.push_back({text(item, "remote"), from_file(text(item, "key"), path), text(item, "host_key"), texts(item, "push")});
+    bottle.git.push_back(
+        {text(item, "remote"), from_file(text(item, "key"), path), text(item, "host_key"), texts(item, "push")});
   return {};
 }
 
 Result<> apply_v1_bottle(Bottle& bottle, const Node& node, const std::string& path) {
   apply_env(bottle, node);
   for (const auto& item : child(node, "ssh").items)
-    put_ssh(bottle, {lower(text(item, "Host")), from_file(text(item, "IdentityFile"), path), lower(text(item, "Hostname")), text(item, "User"),
-                     text(item, "KnownHostKey"), port(text(item, "Port", "22"))}, item.at);
+    put_ssh(bottle,
+            {lower(text(item, "Host")), from_file(text(item, "IdentityFile"), path), lower(text(item, "Hostname")),
+             text(item, "User"), text(item, "KnownHostKey"), port(text(item, "Port", "22"))},
+            item.at);
   const Node& egress = child(node, "egress");
   for (const auto& host : texts(egress, "allowlist")) bottle.egress.allow.push_back({.host = lower(host)});
   bottle.egress.on_secret = text(egress, "dlp_action", bottle.egress.on_secret);
@@ -171,12 +186,14 @@ Result<Agent> read_agent(const std::string& name, const Node& node, const std::s
       else if (!word.empty()) agent.skills.push_back(std::exchange(word, {}));
     }
     for (const auto& skill : agent.skills)
-      if (!valid(Type::name, skill)) return fail_at(skills.at, "skills: expected " + std::string(kind(Type::name).expect));
+      if (!valid(Type::name, skill))
+        return fail_at(skills.at, "skills: expected " + std::string(kind(Type::name).expect));
   }
   if (agent.provider == "command" && agent.command.empty())
     return fail_at(at, "agent '" + name + "': provider command without a command", "add command: [program, argument]");
   if (agent.provider != "command" && !agent.command.empty())
-    return fail_at(agent.positions["command"], "agent '" + name + "': command is for provider: command", "add provider: command, or remove the command");
+    return fail_at(agent.positions["command"], "agent '" + name + "': command is for provider: command",
+                   "add provider: command, or remove the command");
   return agent;
 }
 
@@ -195,7 +212,8 @@ Vm read_vm(const std::string& name, const Node& node) {
 }
 
 Result<uint64_t> duration(const std::string& text) {
-  if (!valid(Type::duration, text)) return fail(Code::invalid, "'" + text + "' is no time", "write it as 90s, 30m, 2h or 1d");
+  if (!valid(Type::duration, text))
+    return fail(Code::invalid, "'" + text + "' is no time", "write it as 90s, 30m, 2h or 1d");
   return to_duration(text);
 }
 
@@ -209,10 +227,14 @@ Result<WorkspaceMode> workspace_mode(const std::string& text) {
 
 std::string_view to_string(WorkspaceMode mode) {
   switch (mode) {
-    case WorkspaceMode::none: return "none";
-    case WorkspaceMode::copy: return "copy";
-    case WorkspaceMode::clone: return "clone";
-    case WorkspaceMode::bind: return "bind";
+    case WorkspaceMode::none:
+      return "none";
+    case WorkspaceMode::copy:
+      return "copy";
+    case WorkspaceMode::clone:
+      return "clone";
+    case WorkspaceMode::bind:
+      return "bind";
   }
   return "none";
 }

@@ -20,14 +20,20 @@ ordered_json key_schema(const Key& key) {
   ordered_json value = value_schema(key), list = {{"type", "array"}, {"items", value}};
   if (key.filled) list["minItems"] = 1;
   switch (key.shape) {
-    case Shape::one: return value;
-    case Shape::list: return list;
-    case Shape::words: return {{"anyOf", ordered_json::array({ordered_json{{"type", "string"}}, list})}};
+    case Shape::one:
+      return value;
+    case Shape::list:
+      return list;
+    case Shape::words:
+      return {{"anyOf", ordered_json::array({ordered_json{{"type", "string"}}, list})}};
     case Shape::map:
-    case Shape::map_of_lists: break;
+    case Shape::map_of_lists:
+      break;
   }
   if (key.shape == Shape::map_of_lists) value = {{"anyOf", ordered_json::array({value, list})}};
-  return {{"type", "object"}, {"propertyNames", ordered_json::parse(kind(key.names).schema)}, {"additionalProperties", value}};
+  return {{"type", "object"},
+          {"propertyNames", ordered_json::parse(kind(key.names).schema)},
+          {"additionalProperties", value}};
 }
 
 ordered_json section_schema(std::string_view section) {
@@ -37,7 +43,8 @@ ordered_json section_schema(std::string_view section) {
     properties[std::string(key->name)]["description"] = key->doc;
     if (key->required) required.push_back(key->name);
   }
-  ordered_json schema = {{"type", ordered_json::array({"object", "null"})}, {"additionalProperties", false}, {"properties", properties}};
+  ordered_json schema = {
+      {"type", ordered_json::array({"object", "null"})}, {"additionalProperties", false}, {"properties", properties}};
   if (!required.empty()) schema["required"] = required, schema["type"] = "object";
   return schema;
 }
@@ -49,11 +56,16 @@ std::string type_text(const Key& key) {
     for (const auto& value : choices(key)) one += (one.empty() ? "`" : ", `") + value + "`";
   }
   switch (key.shape) {
-    case Shape::one: return one;
-    case Shape::list: return "list of: " + one;
-    case Shape::words: return "list of: " + one + ", or text with commas";
-    case Shape::map: return "map to: " + one;
-    case Shape::map_of_lists: return "map to: " + one + ", or list";
+    case Shape::one:
+      return one;
+    case Shape::list:
+      return "list of: " + one;
+    case Shape::words:
+      return "list of: " + one + ", or text with commas";
+    case Shape::map:
+      return "map to: " + one;
+    case Shape::map_of_lists:
+      return "map to: " + one + ", or list";
   }
   return one;
 }
@@ -65,7 +77,8 @@ std::string json_schema() {
   schema.update(section_schema("manifest"));
   ordered_json defs = ordered_json::object();
   for (const Section& section : sections())
-    if (!section.v1 && section.name != "manifest" && section.name != "guard") defs[std::string(section.name)] = section_schema(section.name);
+    if (!section.v1 && section.name != "manifest" && section.name != "guard")
+      defs[std::string(section.name)] = section_schema(section.name);
   schema["$defs"] = defs;
   return schema.dump(2);
 }
@@ -76,7 +89,8 @@ std::string keys_markdown() {
     if (!text.empty()) text += "\n";
     text += "### " + std::string(section.title) + "\n\n| key | type | meaning |\n|---|---|---|\n";
     for (const Key* key : keys_of(section.name))
-      text += "| `" + std::string(key->name) + "` | " + type_text(*key) + (key->required ? ", required" : "") + " | " + std::string(key->doc) + " |\n";
+      text += "| `" + std::string(key->name) + "` | " + type_text(*key) + (key->required ? ", required" : "") + " | " +
+              std::string(key->doc) + " |\n";
   }
   return text;
 }

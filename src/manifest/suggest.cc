@@ -13,7 +13,8 @@ size_t distance(const std::string& a, const std::string& b) {
   for (size_t i = 1; i <= a.size(); ++i)
     for (size_t j = 1; j <= b.size(); ++j) {
       d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] != b[j - 1])});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
     }
   return d[a.size()][b.size()];
 }
@@ -31,7 +32,8 @@ std::string suggest(const std::string& wrong, const std::vector<std::string>& kn
     }
     if (least <= std::max<size_t>(1, std::max(wrong.size(), best->size()) / 3)) return "did you mean '" + *best + "'?";
     for (const auto& candidate : known)
-      if (wrong.size() >= 3 && (candidate.starts_with(wrong) || wrong.starts_with(candidate))) return "did you mean '" + candidate + "'?";
+      if (wrong.size() >= 3 && (candidate.starts_with(wrong) || wrong.starts_with(candidate)))
+        return "did you mean '" + candidate + "'?";
   }
   std::string list = known.size() == 1 ? "the only one is " : "one of: ";
   for (size_t i = 0; i < known.size() && i < 12; ++i) list += (i ? ", " : "") + known[i];

@@ -26,14 +26,16 @@ Key new_key() { return Key(EVP_EC_gen("P-256")); }
 
 namespace {
 
-// X509_set_pubkey builds an encoder and a decoder first, which costs more than making the key. The form of a P-256 key never changes.
+// X509_set_pubkey builds an encoder and a decoder first, which costs more than making the key. The form of a P-256 key
+// never changes.
 bool put_public_key(X509* certificate, EVP_PKEY* key) {
   char group[32] = "";
   if (EVP_PKEY_get_group_name(key, group, sizeof group, nullptr) != 1 || std::string_view(group) != SN_X9_62_prime256v1)
     return X509_set_pubkey(certificate, key) == 1;
   unsigned char* point = nullptr;
   size_t size = EVP_PKEY_get1_encoded_public_key(key, &point);
-  bool put = size > 0 && X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(certificate), OBJ_nid2obj(NID_X9_62_id_ecPublicKey), V_ASN1_OBJECT,
+  bool put = size > 0 && X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(certificate),
+                                                OBJ_nid2obj(NID_X9_62_id_ecPublicKey), V_ASN1_OBJECT,
                                                 OBJ_nid2obj(NID_X9_62_prime256v1), point, static_cast<int>(size)) == 1;
   if (!put) OPENSSL_free(point);
   return put;
@@ -54,7 +56,8 @@ Certificate new_certificate(EVP_PKEY* key, std::string_view name, int before_hou
   X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 24L * 3600 * days);
   if (!put_public_key(certificate.get(), key)) return nullptr;
   X509_NAME* subject = X509_get_subject_name(certificate.get());
-  X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name.data()), static_cast<int>(std::min<size_t>(name.size(), 64)), -1, 0);
+  X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name.data()),
+                             static_cast<int>(std::min<size_t>(name.size(), 64)), -1, 0);
   X509_set_issuer_name(certificate.get(), subject);
   return certificate;
 }

@@ -1,5 +1,5 @@
-// X.509 as little as a session needs it: P-256 keys, certificates with a few extensions, PEM. The one place next to the guard's
-// TLS that sees OpenSSL.
+// X.509 as little as a session needs it: P-256 keys, certificates with a few extensions, PEM. The one place next to the
+// guard's TLS that sees OpenSSL.
 #pragma once
 
 #include <openssl/evp.h>
@@ -24,9 +24,9 @@ using Request = std::unique_ptr<X509_REQ, Free>;
 
 Key new_key();
 
-// Not signed yet: a random serial, valid from `before_hours` ago (clocks differ) for `days`, the subject CN=`name` (64 bytes at
-// most) as its issuer too. Its public key is only written: X509_get0_pubkey has it once it is read again, or after
-// X509_set_pubkey. Null if the library fails.
+// Not signed yet: a random serial, valid from `before_hours` ago (clocks differ) for `days`, the subject CN=`name` (64
+// bytes at most) as its issuer too. Its public key is only written: X509_get0_pubkey has it once it is read again, or
+// after X509_set_pubkey. Null if the library fails.
 Certificate new_certificate(EVP_PKEY* key, std::string_view name, int before_hours, int days);
 
 // Adds one extension in OpenSSL's own notation: extend(c, issuer, NID_basic_constraints, "critical,CA:FALSE").

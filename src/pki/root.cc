@@ -17,7 +17,8 @@ constexpr int kDays = 90;
 bool is_p256(EVP_PKEY* key) {
   char group[32];
   size_t size = 0;
-  return key && EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, &size) == 1 &&
+  return key && EVP_PKEY_is_a(key, "EC") &&
+         EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, &size) == 1 &&
          std::string_view(group, size) == SN_X9_62_prime256v1;
 }
 
@@ -27,11 +28,12 @@ Result<std::shared_ptr<const Root>> Root::make(const std::string& session) {
   OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
   auto root = std::make_shared<Root>();
   root->key_ = new_key();
-  root->certificate_ = root->key_ ? new_certificate(root->key_.get(), "bottle session " + session, 26, kDays + 1) : nullptr;
+  root->certificate_ =
+      root->key_ ? new_certificate(root->key_.get(), "bottle session " + session, 26, kDays + 1) : nullptr;
   X509* x = root->certificate_.get();
-  bool ok = x && extend(x, x, NID_basic_constraints, "critical,CA:TRUE,pathlen:1") && extend(x, x, NID_key_usage, "critical,keyCertSign") &&
-            extend(x, x, NID_ext_key_usage, "serverAuth") && extend(x, x, NID_subject_key_identifier, "hash") &&
-            X509_sign(x, root->key_.get(), EVP_sha256()) > 0;
+  bool ok = x && extend(x, x, NID_basic_constraints, "critical,CA:TRUE,pathlen:1") &&
+            extend(x, x, NID_key_usage, "critical,keyCertSign") && extend(x, x, NID_ext_key_usage, "serverAuth") &&
+            extend(x, x, NID_subject_key_identifier, "hash") && X509_sign(x, root->key_.get(), EVP_sha256()) > 0;
   if (!ok) return fail(Code::internal, "making the session's root: " + last_error());
   return root;
 }
@@ -43,7 +45,8 @@ Result<std::string> Root::certify(std::string_view pem) const {
   BIO_free(bio);
   if (!request) return fail(Code::invalid, "the guard's certificate request is unreadable: " + last_error());
   EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
-  if (!is_p256(key) || X509_REQ_verify(request.get(), key) != 1) return fail(Code::invalid, "the guard's certificate request is not signed by its own P-256 key: " + last_error());
+  if (!is_p256(key) || X509_REQ_verify(request.get(), key) != 1)
+    return fail(Code::invalid, "the guard's certificate request is not signed by its own P-256 key: " + last_error());
   // A name of its own: two authorities of one session must not be taken for one another.
   Certificate certificate = new_certificate(key, "bottle guard", 25, kDays);
   X509* x = certificate.get();
@@ -52,15 +55,19 @@ Result<std::string> Root::certify(std::string_view pem) const {
     ASN1_INTEGER* serial = X509_get_serialNumber(x);
     BIGNUM* number = ASN1_INTEGER_to_BN(serial, nullptr);
     char* hex = number ? BN_bn2hex(number) : nullptr;
-    if (hex) X509_NAME_add_entry_by_txt(subject, "serialNumber", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(hex), -1, -1, 0);
+    if (hex)
+      X509_NAME_add_entry_by_txt(subject, "serialNumber", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(hex), -1,
+                                 -1, 0);
     OPENSSL_free(hex);
     BN_free(number);
     X509_set_issuer_name(x, X509_get_subject_name(certificate_.get()));
   }
   X509* issuer = certificate_.get();
-  bool ok = x && extend(x, issuer, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") && extend(x, issuer, NID_key_usage, "critical,keyCertSign") &&
-            extend(x, issuer, NID_ext_key_usage, "serverAuth") && extend(x, issuer, NID_subject_key_identifier, "hash") &&
-            extend(x, issuer, NID_authority_key_identifier, "keyid:always") && X509_sign(x, key_.get(), EVP_sha256()) > 0;
+  bool ok =
+      x && extend(x, issuer, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
+      extend(x, issuer, NID_key_usage, "critical,keyCertSign") && extend(x, issuer, NID_ext_key_usage, "serverAuth") &&
+      extend(x, issuer, NID_subject_key_identifier, "hash") &&
+      extend(x, issuer, NID_authority_key_identifier, "keyid:always") && X509_sign(x, key_.get(), EVP_sha256()) > 0;
   if (!ok) return fail(Code::internal, "signing the guard's authority: " + last_error());
   return to_pem(x);
 }

@@ -58,7 +58,8 @@ TEST(Root, TwoGuardsOfOneSessionAreBelievedAndAnothersIsNot) {
     seen = *pem;
     Certificate middle = std::move(*certificate_from(*pem));
     Certificate leaf = leaf_of(key.get(), middle.get(), guard.get());
-    EXPECT_TRUE(extend(leaf.get(), middle.get(), NID_subject_key_identifier, "hash") && extend(leaf.get(), middle.get(), NID_authority_key_identifier, "keyid") &&
+    EXPECT_TRUE(extend(leaf.get(), middle.get(), NID_subject_key_identifier, "hash") &&
+                extend(leaf.get(), middle.get(), NID_authority_key_identifier, "keyid") &&
                 extend(leaf.get(), middle.get(), NID_key_usage, "critical,digitalSignature"));
     X509_sign(leaf.get(), guard.get(), EVP_sha256());
     EXPECT_EQ(verify(leaf.get(), {middle.get()}, trusted.get()), X509_V_OK);
@@ -79,7 +80,9 @@ TEST(Root, OnlyTheOwnerOfAP256KeyIsCertified) {
   EXPECT_EQ(root->certify(request_of(rsa.get(), rsa.get())).error().code, Code::invalid);
   EXPECT_EQ(root->certify(request_of(larger.get(), larger.get())).error().code, Code::invalid);
   EXPECT_EQ(root->certify("").error().code, Code::invalid);
-  EXPECT_EQ(root->certify("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n").error().code, Code::invalid);
+  EXPECT_EQ(
+      root->certify("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n").error().code,
+      Code::invalid);
   EXPECT_EQ(root->certify(root->pem()).error().code, Code::invalid);
   EXPECT_EQ(root->certify(std::string(10000, 'A')).error().code, Code::limit);
 }

@@ -28,7 +28,8 @@ Result<> seal(std::string_view key, uint64_t position, char* bytes, size_t size)
   int n = 0;
   auto* at = reinterpret_cast<unsigned char*>(bytes);
   bool done = key.size() == kSealKey && size < (1u << 30) && context &&
-              EVP_EncryptInit_ex(context.get(), EVP_aes_256_ctr(), nullptr, reinterpret_cast<const unsigned char*>(key.data()), counter) == 1 &&
+              EVP_EncryptInit_ex(context.get(), EVP_aes_256_ctr(), nullptr,
+                                 reinterpret_cast<const unsigned char*>(key.data()), counter) == 1 &&
               EVP_EncryptUpdate(context.get(), skipped, &n, skipped, static_cast<int>(position % kBlock)) == 1 &&
               EVP_EncryptUpdate(context.get(), at, &n, at, static_cast<int>(size)) == 1;
   return done ? Result<>() : fail(Code::internal, "sealing");

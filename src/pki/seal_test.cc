@@ -22,7 +22,8 @@ TEST(Seal, OpensFromAnyPosition) {
   EXPECT_FALSE(seal("short", 0, again.data(), again.size()));
 }
 
-// Source: FIPS 180-2, appendix B.1; NIST SP 800-38A, F.5.5 (with a counter that begins at 0, the key stream is the cipher of zeros).
+// Source: FIPS 180-2, appendix B.1; NIST SP 800-38A, F.5.5 (with a counter that begins at 0, the key stream is the
+// cipher of zeros).
 TEST(Seal, IsWhatItSaysItIs) {
   EXPECT_EQ(digest("abc").substr(0, 4), "\xba\x78\x16\xbf");
   std::string zeros(16, '\0'), key(32, '\0');

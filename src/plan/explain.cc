@@ -41,18 +41,24 @@ void row(std::string& out, const std::string& label, const std::vector<std::stri
 
 std::string memory(uint64_t bytes) {
   char text[32];
-  if (bytes >= 1ull << 30) std::snprintf(text, sizeof text, "%.4g GiB", static_cast<double>(bytes) / static_cast<double>(1ull << 30));
+  if (bytes >= 1ull << 30)
+    std::snprintf(text, sizeof text, "%.4g GiB", static_cast<double>(bytes) / static_cast<double>(1ull << 30));
   else std::snprintf(text, sizeof text, "%.4g MiB", static_cast<double>(bytes) / static_cast<double>(1ull << 20));
   return text;
 }
 
 std::string origin(const Source& source) {
   switch (source.kind) {
-    case Source::Kind::literal: return "";
-    case Source::Kind::env: return " (from " + printable(source.text) + ")";
-    case Source::Kind::file: return " (from a file)";
-    case Source::Kind::cmd: return " (from a command)";
-    case Source::Kind::prompt: return " (asked)";
+    case Source::Kind::literal:
+      return "";
+    case Source::Kind::env:
+      return " (from " + printable(source.text) + ")";
+    case Source::Kind::file:
+      return " (from a file)";
+    case Source::Kind::cmd:
+      return " (from a command)";
+    case Source::Kind::prompt:
+      return " (asked)";
   }
   return "";
 }
@@ -84,11 +90,13 @@ std::string explain(const Plan& plan) {
   std::snprintf(cpus, sizeof cpus, "%g", plan.resources.cpus);
   std::vector<std::string> env, secrets, egress, ssh, skills, words, warnings;
   for (const auto& var : plan.env) env.push_back(var.name + origin(var.source));
-  for (const auto& secret : plan.secrets) secrets.push_back(secret.name + " → " + joined(secret.hosts) + origin(secret.source));
+  for (const auto& secret : plan.secrets)
+    secrets.push_back(secret.name + " → " + joined(secret.hosts) + origin(secret.source));
   for (const auto& rule : plan.egress.allow) egress.push_back(rule_text(rule));
   for (const auto& route : plan.egress.lan)
-    egress.push_back((route.tls ? "https://" : "http://") + route.name + " → " + printable(route.to) + " of the local network" +
-                     (route.methods.empty() ? "" : "  " + joined(route.methods, " ")) + (route.paths.empty() ? "" : "  " + joined(route.paths, " ")));
+    egress.push_back((route.tls ? "https://" : "http://") + route.name + " → " + printable(route.to) +
+                     " of the local network" + (route.methods.empty() ? "" : "  " + joined(route.methods, " ")) +
+                     (route.paths.empty() ? "" : "  " + joined(route.paths, " ")));
   if (egress.empty()) egress.push_back("nothing");
   if (plan.egress.on_secret != "block") egress.push_back("a secret on its way out: " + plan.egress.on_secret);
   if (!plan.egress.parent_proxy.empty()) egress.push_back("through " + printable(plan.egress.parent_proxy));
@@ -99,10 +107,15 @@ std::string explain(const Plan& plan) {
 
   row(out, "agent", {plan.agent + " (" + plan.provider + (plan.headless ? ", headless)" : ")")});
   row(out, "bottle", {plan.bottle});
-  row(out, "image", {printable(plan.image.reference) + (plan.image.recipe.empty() ? "" : plan.image.recipe == "dockerfile" ? " (from " + printable(plan.image.dockerfile) + ")" : " (made here)")});
+  row(out, "image",
+      {printable(plan.image.reference) + (plan.image.recipe.empty() ? ""
+                                          : plan.image.recipe == "dockerfile"
+                                              ? " (from " + printable(plan.image.dockerfile) + ")"
+                                              : " (made here)")});
   row(out, "runtime", {plan.runtime});
   row(out, "workspace", {workspace(plan)});
-  row(out, "resources", {memory(plan.resources.memory) + ", " + cpus + " cpus, " + std::to_string(plan.resources.pids) + " processes"});
+  row(out, "resources",
+      {memory(plan.resources.memory) + ", " + cpus + " cpus, " + std::to_string(plan.resources.pids) + " processes"});
   if (!env.empty()) row(out, "env", {joined(env)});
   row(out, "secrets", secrets);
   row(out, "egress", egress);

@@ -24,10 +24,24 @@ Source read_source(const json& from) {
 json write(const manifest::Egress& egress) {
   json allow = json::array(), lan = json::array();
   for (const auto& rule : egress.allow)
-    allow.push_back({{"host", rule.host}, {"ports", rule.ports}, {"methods", rule.methods}, {"paths", rule.paths}, {"inspect", rule.inspect}});
-  for (const auto& route : egress.lan) lan.push_back({{"name", route.name}, {"to", route.to}, {"methods", route.methods}, {"paths", route.paths}, {"tls", route.tls}});
-  return {{"allow", allow}, {"lan", lan}, {"on_secret", egress.on_secret}, {"hosts", egress.hosts}, {"parent_proxy", egress.parent_proxy},
-          {"extra_ca", egress.extra_ca}, {"resolver", egress.resolver}};
+    allow.push_back({{"host", rule.host},
+                     {"ports", rule.ports},
+                     {"methods", rule.methods},
+                     {"paths", rule.paths},
+                     {"inspect", rule.inspect}});
+  for (const auto& route : egress.lan)
+    lan.push_back({{"name", route.name},
+                   {"to", route.to},
+                   {"methods", route.methods},
+                   {"paths", route.paths},
+                   {"tls", route.tls}});
+  return {{"allow", allow},
+          {"lan", lan},
+          {"on_secret", egress.on_secret},
+          {"hosts", egress.hosts},
+          {"parent_proxy", egress.parent_proxy},
+          {"extra_ca", egress.extra_ca},
+          {"resolver", egress.resolver}};
 }
 
 manifest::Egress read_egress(const json& from) {
@@ -122,38 +136,54 @@ json to_json(const Plan& plan) {
   json env = json::array(), secrets = json::array(), ssh = json::array();
   for (const auto& var : plan.env) env.push_back({{"name", var.name}, {"source", write(var.source)}});
   for (const auto& secret : plan.secrets)
-    secrets.push_back({{"name", secret.name}, {"source", write(secret.source)}, {"hosts", secret.hosts}, {"header", secret.header},
-                       {"placeholder", secret.placeholder}, {"env", secret.env}, {"optional", secret.optional}});
+    secrets.push_back({{"name", secret.name},
+                       {"source", write(secret.source)},
+                       {"hosts", secret.hosts},
+                       {"header", secret.header},
+                       {"placeholder", secret.placeholder},
+                       {"env", secret.env},
+                       {"optional", secret.optional}});
   for (const auto& host : plan.ssh)
-    ssh.push_back({{"host", host.host}, {"hostname", host.hostname}, {"user", host.user}, {"port", host.port},
-                   {"identity_file", host.identity_file}, {"host_key", host.known_host_key}});
-  return {{"version", kVersion},
-          {"session", plan.session},
-          {"agent", plan.agent},
-          {"bottle", plan.bottle},
-          {"provider", plan.provider},
-          {"image", {{"reference", plan.image.reference}, {"recipe", plan.image.recipe}, {"dockerfile", plan.image.dockerfile},
-                     {"provider", plan.image.provider}, {"packages", plan.image.packages}}},
-          {"runtime", plan.runtime},
-          {"resources", {{"memory", plan.resources.memory}, {"cpus", plan.resources.cpus}, {"pids", plan.resources.pids}}},
-          {"workspace", {{"mode", manifest::to_string(plan.workspace_mode)}, {"path", plan.workspace}, {"inside", plan.workdir}}},
-          {"user", {{"uid", plan.uid}, {"gid", plan.gid}}},
-          {"env", env},
-          {"secrets", secrets},
-          {"egress", write(plan.egress)},
-          {"ssh", ssh},
-          {"skills", plan.skills},
-          {"system_prompt", plan.system_prompt},
-          {"prompt", plan.prompt},
-          {"command", plan.command},
-          {"headless", plan.headless},
-          {"record", plan.record},
-          {"warnings", plan.warnings}};
+    ssh.push_back({{"host", host.host},
+                   {"hostname", host.hostname},
+                   {"user", host.user},
+                   {"port", host.port},
+                   {"identity_file", host.identity_file},
+                   {"host_key", host.known_host_key}});
+  return {
+      {"version", kVersion},
+      {"session", plan.session},
+      {"agent", plan.agent},
+      {"bottle", plan.bottle},
+      {"provider", plan.provider},
+      {"image",
+       {{"reference", plan.image.reference},
+        {"recipe", plan.image.recipe},
+        {"dockerfile", plan.image.dockerfile},
+        {"provider", plan.image.provider},
+        {"packages", plan.image.packages}}},
+      {"runtime", plan.runtime},
+      {"resources", {{"memory", plan.resources.memory}, {"cpus", plan.resources.cpus}, {"pids", plan.resources.pids}}},
+      {"workspace",
+       {{"mode", manifest::to_string(plan.workspace_mode)}, {"path", plan.workspace}, {"inside", plan.workdir}}},
+      {"user", {{"uid", plan.uid}, {"gid", plan.gid}}},
+      {"env", env},
+      {"secrets", secrets},
+      {"egress", write(plan.egress)},
+      {"ssh", ssh},
+      {"skills", plan.skills},
+      {"system_prompt", plan.system_prompt},
+      {"prompt", plan.prompt},
+      {"command", plan.command},
+      {"headless", plan.headless},
+      {"record", plan.record},
+      {"warnings", plan.warnings}};
 }
 
 Result<Plan> from_json(const json& from) {
   try {
-    if (from.at("version") != kVersion) return fail(Code::protocol, "a plan of another version", "the session was started by another version of bottle");
+    if (from.at("version") != kVersion)
+      return fail(Code::protocol, "a plan of another version", "the session was started by another version of bottle");
     return read_plan(from);
   } catch (const json::exception& e) {
     return fail(Code::protocol, std::string("not a plan: ") + e.what());

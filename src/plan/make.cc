@@ -68,16 +68,20 @@ std::string variable_of(const manifest::Secret& secret) {
 }
 
 std::unexpected<Error> missing(const std::string& where, const std::string& key, const std::string& variable) {
-  return fail(Code::not_found, where + key + ": the variable " + variable + " is not set", "export " + variable + "=… and start again");
+  return fail(Code::not_found, where + key + ": the variable " + variable + " is not set",
+              "export " + variable + "=… and start again");
 }
 
 Result<> set_env(Plan& plan, const manifest::Bottle& bottle, const Facts& facts) {
   for (const auto& [name, value] : bottle.env) {
     EnvVar var{name, source_of_env(name, value)};
-    if (var.source.kind == Source::Kind::env && !set(facts, var.source.text)) return missing(at(bottle.positions, "env." + name), "env." + name, var.source.text);
+    if (var.source.kind == Source::Kind::env && !set(facts, var.source.text))
+      return missing(at(bottle.positions, "env." + name), "env." + name, var.source.text);
     if (var.source.kind == Source::Kind::literal && value.find("${") != std::string::npos)
       plan.warnings.push_back("env." + name + " is taken as it stands: ${…} counts only as the whole value");
-    if (signs_in(name)) plan.warnings.push_back("env." + name + ": the agent holds this credential itself; a secret would keep it outside");
+    if (signs_in(name))
+      plan.warnings.push_back("env." + name +
+                              ": the agent holds this credential itself; a secret would keep it outside");
     plan.env.push_back(std::move(var));
   }
   return {};
@@ -85,13 +89,21 @@ Result<> set_env(Plan& plan, const manifest::Bottle& bottle, const Facts& facts)
 
 Result<> set_secrets(Plan& plan, const manifest::Bottle& bottle, const Facts& facts, bool check_environment) {
   for (const auto& [name, secret] : bottle.secrets) {
-    Secret planned{name, source_of_secret(name, secret.from, facts), secret.hosts, secret.header, secret.placeholder, variable_of(secret), false};
+    Secret planned{name,
+                   source_of_secret(name, secret.from, facts),
+                   secret.hosts,
+                   secret.header,
+                   secret.placeholder,
+                   variable_of(secret),
+                   false};
     if (planned.placeholder.empty()) planned.placeholder = placeholder(facts.session, name);
     if (check_environment && planned.source.kind == Source::Kind::env && !set(facts, planned.source.text))
       return missing(at(bottle.positions, "secrets." + name), "secrets." + name, planned.source.text);
     if (secret.expose) {
       if (planned.env.empty())
-        return fail(Code::invalid, at(bottle.positions, "secrets." + name) + "secrets." + name + ": expose needs a variable", "add env: NAME");
+        return fail(Code::invalid,
+                    at(bottle.positions, "secrets." + name) + "secrets." + name + ": expose needs a variable",
+                    "add env: NAME");
       plan.warnings.push_back("secret " + name + " is EXPOSED: the agent sees its real value in " + planned.env);
       plan.env.push_back({planned.env, planned.source});
       // The guard still looks out for it, unless that would mean to ask the operator twice.
@@ -106,7 +118,8 @@ Result<> set_secrets(Plan& plan, const manifest::Bottle& bottle, const Facts& fa
 void allow_ssh(Plan& plan, const manifest::Bottle& bottle, const Facts& facts) {
   for (manifest::SshHost host : bottle.ssh) {
     if (host.known_host_key.empty()) {
-      plan.warnings.push_back("ssh host " + host.host + " stays closed: without its host key the guard cannot tell it from another");
+      plan.warnings.push_back("ssh host " + host.host +
+                              " stays closed: without its host key the guard cannot tell it from another");
       continue;
     }
     host.identity_file = expand(host.identity_file, facts);
@@ -119,15 +132,18 @@ void allow_provider(Plan& plan) {
   for (const auto& host : api_hosts(plan.provider)) {
     bool named = false;
     for (auto& rule : plan.egress.allow)
-      if (rule.host == host) named = rule.inspect = true;  // the operator's own, perhaps narrower, rule stands; it is inspected
-    if (!named) plan.egress.allow.insert(plan.egress.allow.begin(), AllowRule{.host = host, .ports = {443}, .inspect = true});
+      if (rule.host == host)
+        named = rule.inspect = true;  // the operator's own, perhaps narrower, rule stands; it is inspected
+    if (!named)
+      plan.egress.allow.insert(plan.egress.allow.begin(), AllowRule{.host = host, .ports = {443}, .inspect = true});
   }
 }
 
 // What no route of the local network may lead to: the guard itself, the machine's metadata, everybody at once.
 bool never_lan(const std::string& ip) {
   unsigned char b[16];
-  if (::inet_pton(AF_INET, ip.c_str(), b) == 1) return b[0] == 0 || b[0] == 127 || (b[0] == 169 && b[1] == 254) || b[0] >= 224;
+  if (::inet_pton(AF_INET, ip.c_str(), b) == 1)
+    return b[0] == 0 || b[0] == 127 || (b[0] == 169 && b[1] == 254) || b[0] >= 224;
   if (::inet_pton(AF_INET6, ip.c_str(), b) != 1) return true;
   bool v4 = std::all_of(b, b + 10, [](auto byte) { return byte == 0; });  // ::, ::1, and IPv4 in disguise
   return v4 || b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
@@ -142,11 +158,18 @@ Result<> check_lan(const Plan& plan) {
     if (ip.starts_with("[") && ip.ends_with("]")) ip = ip.substr(1, ip.size() - 2);
     unsigned char bytes[16];
     if (::inet_pton(AF_INET, ip.c_str(), bytes) != 1 && ::inet_pton(AF_INET6, ip.c_str(), bytes) != 1)
-      return fail(Code::invalid, where + ": '" + route.to + "' is a name", "give the service's address: what the name means could change");
-    if (never_lan(ip)) return fail(Code::invalid, where + ": " + route.to + " is not an address of the local network", "a service of this machine must listen on an address that containers reach, such as the bridge's own");
-    if (!names.insert(route.name).second) return fail(Code::conflict, where + " is there twice", "remove one of the two");
-    if (std::ranges::any_of(plan.egress.allow, [&](const AllowRule& rule) { return rule.host == route.name; }) || plan.egress.hosts.contains(route.name))
-      return fail(Code::conflict, where + " is in egress.allow or egress.hosts as well", "give the route a name of its own");
+      return fail(Code::invalid, where + ": '" + route.to + "' is a name",
+                  "give the service's address: what the name means could change");
+    if (never_lan(ip))
+      return fail(
+          Code::invalid, where + ": " + route.to + " is not an address of the local network",
+          "a service of this machine must listen on an address that containers reach, such as the bridge's own");
+    if (!names.insert(route.name).second)
+      return fail(Code::conflict, where + " is there twice", "remove one of the two");
+    if (std::ranges::any_of(plan.egress.allow, [&](const AllowRule& rule) { return rule.host == route.name; }) ||
+        plan.egress.hosts.contains(route.name))
+      return fail(Code::conflict, where + " is in egress.allow or egress.hosts as well",
+                  "give the route a name of its own");
   }
   return {};
 }
@@ -154,7 +177,9 @@ Result<> check_lan(const Plan& plan) {
 void warn_of_unreachable(Plan& plan) {
   for (const auto& secret : plan.secrets)
     for (const auto& host : secret.hosts)
-      if (std::ranges::none_of(plan.egress.allow, [&](const AllowRule& rule) { return manifest::covers(rule.host, host) || manifest::covers(host, rule.host); }))
+      if (std::ranges::none_of(plan.egress.allow, [&](const AllowRule& rule) {
+            return manifest::covers(rule.host, host) || manifest::covers(host, rule.host);
+          }))
         plan.warnings.push_back("secret " + secret.name + " is for " + host + ", which egress.allow does not have");
 }
 
@@ -172,15 +197,17 @@ Result<> set_image(Plan& plan, const manifest::Bottle& bottle, const Options& op
     auto content = facts.images.dockerfiles.find(bottle.dockerfile);
     if (content == facts.images.dockerfiles.end())
       return fail(Code::not_found, at(bottle.positions, "dockerfile") + "dockerfile: cannot read " + bottle.dockerfile);
-    plan.image = {dockerfile_reference(bottle.dockerfile, content->second, facts.images), "dockerfile", expand(bottle.dockerfile, facts), plan.provider,
-                  bottle.packages};
+    plan.image = {dockerfile_reference(bottle.dockerfile, content->second, facts.images), "dockerfile",
+                  expand(bottle.dockerfile, facts), plan.provider, bottle.packages};
   } else {
     plan.image = bootstrap_image(plan.provider, bottle.packages, facts.images);
   }
   if (plan.image.recipe != "bootstrap" && !bottle.packages.empty())
     plan.warnings.push_back("packages are not installed: the bottle has an image or dockerfile of its own");
-  if (plan.image.reference.starts_with("-") || std::ranges::any_of(plan.image.reference, [](unsigned char c) { return c <= ' ' || c == 0x7f; }))
-    return fail(Code::invalid, at(bottle.positions, "image") + "'" + plan.image.reference + "' is not the name of an image");
+  if (plan.image.reference.starts_with("-") ||
+      std::ranges::any_of(plan.image.reference, [](unsigned char c) { return c <= ' ' || c == 0x7f; }))
+    return fail(Code::invalid,
+                at(bottle.positions, "image") + "'" + plan.image.reference + "' is not the name of an image");
   return {};
 }
 
@@ -189,7 +216,8 @@ Result<> set_runtime(Plan& plan, const manifest::Bottle& bottle, const Options& 
   bool listed = std::ranges::find(facts.runtimes, plan.runtime) != facts.runtimes.end();
   if (plan.runtime == "auto" || listed || facts.runtimes.empty()) return {};
   std::string where = options.runtime.empty() ? at(bottle.positions, "runtime") : "--runtime: ";
-  return fail(Code::not_found, where + "the engine has no runtime '" + plan.runtime + "'", manifest::suggest(plan.runtime, facts.runtimes));
+  return fail(Code::not_found, where + "the engine has no runtime '" + plan.runtime + "'",
+              manifest::suggest(plan.runtime, facts.runtimes));
 }
 
 Result<> set_workspace(Plan& plan, const manifest::Bottle& bottle, const Options& options, const Facts& facts) {
@@ -214,8 +242,10 @@ Result<> set_skills(Plan& plan, const manifest::Agent& agent, const Facts& facts
   for (const auto& skill : agent.skills) {
     auto found = facts.skills.find(skill);
     if (found == facts.skills.end())
-      return fail(Code::not_found, at(agent.positions, "skills") + "agent '" + agent.name + "': there is no skill '" + skill + "'",
-                  facts.skills.empty() ? "put it into ~/.config/bottle/skills/" + skill : manifest::suggest(skill, names(facts.skills)));
+      return fail(Code::not_found,
+                  at(agent.positions, "skills") + "agent '" + agent.name + "': there is no skill '" + skill + "'",
+                  facts.skills.empty() ? "put it into ~/.config/bottle/skills/" + skill
+                                       : manifest::suggest(skill, names(facts.skills)));
     plan.skills.push_back(found->second);
   }
   return {};
@@ -227,21 +257,31 @@ Result<> check_variables(const Plan& plan, const manifest::Bottle& bottle) {
   for (const auto& secret : plan.secrets) {
     if (secret.env.empty()) continue;
     auto [other, fresh] = owners.emplace(secret.env, secret.name);
-    if (!fresh) return fail(Code::conflict, at(bottle.positions, "secrets." + secret.name) + "secrets " + other->second + " and " + secret.name + " share the variable " + secret.env, "give one of them another env:");
+    if (!fresh)
+      return fail(Code::conflict,
+                  at(bottle.positions, "secrets." + secret.name) + "secrets " + other->second + " and " + secret.name +
+                      " share the variable " + secret.env,
+                  "give one of them another env:");
   }
   std::map<std::string, int> seen;
   for (const auto& var : plan.env) {
     if (owners.contains(var.name))
-      return fail(Code::conflict, at(bottle.positions, "env." + var.name) + "env." + var.name + " would put a value where secret " + owners[var.name] + " has its placeholder",
+      return fail(Code::conflict,
+                  at(bottle.positions, "env." + var.name) + "env." + var.name + " would put a value where secret " +
+                      owners[var.name] + " has its placeholder",
                   "remove it from env: the guard supplies the real value");
-    if (seen[var.name]++) return fail(Code::conflict, at(bottle.positions, "env." + var.name) + "the variable " + var.name + " is set twice", "remove it from env, or give the secret another env:");
+    if (seen[var.name]++)
+      return fail(Code::conflict,
+                  at(bottle.positions, "env." + var.name) + "the variable " + var.name + " is set twice",
+                  "remove it from env, or give the secret another env:");
   }
   return {};
 }
 
 bool session_name(const std::string& name) {
-  return !name.empty() && name.size() <= 40 && std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; }) &&
-         !name.starts_with("-");
+  return !name.empty() && name.size() <= 40 && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  }) && !name.starts_with("-");
 }
 
 Result<> check_text(const Plan& plan) {
@@ -271,18 +311,23 @@ std::vector<std::string> current_images(const manifest::Manifest& manifest, cons
       references.push_back(dockerfile_reference(content->first, content->second, facts));
   }
   for (const char* provider : {"claude", "codex", "shell", "command"})
-    for (const auto& packages : package_sets) references.push_back(bootstrap_image(provider, packages, facts).reference);
+    for (const auto& packages : package_sets)
+      references.push_back(bootstrap_image(provider, packages, facts).reference);
   return references;
 }
 
 Result<Plan> make(const manifest::Manifest& manifest, const Options& options, const Facts& facts) {
-  if (!session_name(facts.session)) return fail(Code::invalid, "'" + facts.session + "' is no name for a session", "use a-z, 0-9 and -, 40 at most");
+  if (!session_name(facts.session))
+    return fail(Code::invalid, "'" + facts.session + "' is no name for a session", "use a-z, 0-9 and -, 40 at most");
   auto found = manifest.agents.find(options.agent);
-  if (found == manifest.agents.end()) return fail(Code::not_found, "there is no agent '" + options.agent + "'", manifest::suggest(options.agent, names(manifest.agents)));
+  if (found == manifest.agents.end())
+    return fail(Code::not_found, "there is no agent '" + options.agent + "'",
+                manifest::suggest(options.agent, names(manifest.agents)));
   const manifest::Agent& agent = found->second;
   auto policy = manifest.bottles.find(agent.bottle);
   if (policy == manifest.bottles.end())
-    return fail(Code::not_found, at(agent.positions, "bottle") + "there is no bottle '" + agent.bottle + "'", manifest::suggest(agent.bottle, names(manifest.bottles)));
+    return fail(Code::not_found, at(agent.positions, "bottle") + "there is no bottle '" + agent.bottle + "'",
+                manifest::suggest(agent.bottle, names(manifest.bottles)));
   const manifest::Bottle& bottle = policy->second;
 
   Plan plan;
@@ -313,9 +358,12 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   if (options.record) {
     plan.record = true;
     plan.egress.allow.push_back({.host = "*", .ports = {80, 443}});
-    plan.warnings.push_back("RECORD MODE, UNSAFE: this session may reach EVERY public host on ports 80 and 443; what it holds or reads can leave. At the end it says what it reached");
+    plan.warnings.push_back(
+        "RECORD MODE, UNSAFE: this session may reach EVERY public host on ports 80 and 443; what it holds or reads can "
+        "leave. At the end it says what it reached");
   }
-  for (const auto& git : bottle.git) plan.warnings.push_back("git: " + git.remote + " stays closed: the gate is not there yet");
+  for (const auto& git : bottle.git)
+    plan.warnings.push_back("git: " + git.remote + " stays closed: the gate is not there yet");
   TRY(set_skills(plan, agent, facts));
   TRY(set_command(plan, agent.command, options.agent_args));
   TRY(check_text(plan));

@@ -16,16 +16,17 @@ namespace bottle::plan {
 
 // What an image made here follows from, besides provider and packages: when it changes, so does the image's tag.
 struct ImageFacts {
-  std::string recipe;                             // content hash of the bootstrap script
-  std::string architecture;                       // the engine's: x86_64, aarch64
-  std::map<std::string, std::string> dockerfiles; // path as the manifest has it → content hash, of those that can be read
+  std::string recipe;        // content hash of the bootstrap script
+  std::string architecture;  // the engine's: x86_64, aarch64
+  std::map<std::string, std::string>
+      dockerfiles;  // path as the manifest has it → content hash, of those that can be read
 };
 
 // What make() must be told about the world; gathered by app, faked by tests.
 struct Facts {
-  std::string session;              // chosen by the caller: [a-z0-9-]{1,40}
-  std::string workspace;            // absolute path of the operator's directory
-  uint32_t uid = 0, gid = 0;        // the operator's
+  std::string session;                             // chosen by the caller: [a-z0-9-]{1,40}
+  std::string workspace;                           // absolute path of the operator's directory
+  uint32_t uid = 0, gid = 0;                       // the operator's
   std::map<std::string, std::string> environment;  // the operator's, to know which ${HOST_VAR} exist
   std::vector<std::string> runtimes;               // what the engine lists, e.g. runc, runsc
   bool repository = false;                         // workspace is inside a git repository
@@ -35,13 +36,13 @@ struct Facts {
 
 struct Options {
   std::string agent;
-  std::string prompt;                  // -p TEXT
+  std::string prompt;  // -p TEXT
   bool headless = false;
-  std::vector<std::string> agent_args; // after --
-  std::string workspace_mode;          // overrides the manifest's when not empty
-  std::string runtime;                 // same
-  std::string image;                   // same
-  bool record = false;                 // every public host, to learn what is needed
+  std::vector<std::string> agent_args;  // after --
+  std::string workspace_mode;           // overrides the manifest's when not empty
+  std::string runtime;                  // same
+  std::string image;                    // same
+  bool record = false;                  // every public host, to learn what is needed
 };
 
 // Where a value comes from; resolved by session at launch, and never part of a Plan.
@@ -59,39 +60,39 @@ struct Secret {
   std::string name;
   Source source;
   std::vector<std::string> hosts;
-  std::string header;        // "Authorization: Bearer {}"; empty: replace the placeholder wherever a header holds it
-  std::string placeholder;   // what the agent holds
-  std::string env;           // the agent's variable that holds the placeholder; may be empty
-  bool optional = false;     // missing value: no secret rather than an error (the provider's own token)
+  std::string header;       // "Authorization: Bearer {}"; empty: replace the placeholder wherever a header holds it
+  std::string placeholder;  // what the agent holds
+  std::string env;          // the agent's variable that holds the placeholder; may be empty
+  bool optional = false;    // missing value: no secret rather than an error (the provider's own token)
 };
 
 struct Image {
-  std::string reference;     // an image the engine has, or the tag that `recipe` builds
-  std::string recipe;        // "" | "bootstrap" (mmdebstrap + npm) | "dockerfile"
-  std::string dockerfile;    // path, for recipe == "dockerfile"
-  std::string provider;      // claude | codex | shell | command
+  std::string reference;   // an image the engine has, or the tag that `recipe` builds
+  std::string recipe;      // "" | "bootstrap" (mmdebstrap + npm) | "dockerfile"
+  std::string dockerfile;  // path, for recipe == "dockerfile"
+  std::string provider;    // claude | codex | shell | command
   std::vector<std::string> packages;
 };
 
 struct Plan {
   std::string session, agent, bottle, provider;
   Image image;
-  std::string runtime;                    // "auto" or an engine runtime
+  std::string runtime;  // "auto" or an engine runtime
   manifest::Resources resources;
   manifest::WorkspaceMode workspace_mode = manifest::WorkspaceMode::clone;
-  std::string workspace;                  // host path
-  std::string workdir = "/workspace";     // inside
-  uint32_t uid = 1000, gid = 1000;        // of the agent, inside (never 0 unless bind needs it)
+  std::string workspace;               // host path
+  std::string workdir = "/workspace";  // inside
+  uint32_t uid = 1000, gid = 1000;     // of the agent, inside (never 0 unless bind needs it)
   std::vector<EnvVar> env;
   std::vector<Secret> secrets;
   manifest::Egress egress;
   std::vector<manifest::SshHost> ssh;
-  std::vector<std::string> skills;        // host paths of skill directories
-  std::string system_prompt;              // the agent's prompt from the manifest
-  std::string prompt;                     // what the operator asks now; given on stdin when headless
-  std::vector<std::string> command;       // argv inside the bottle
+  std::vector<std::string> skills;   // host paths of skill directories
+  std::string system_prompt;         // the agent's prompt from the manifest
+  std::string prompt;                // what the operator asks now; given on stdin when headless
+  std::vector<std::string> command;  // argv inside the bottle
   bool headless = false;
-  bool record = false;                    // egress.allow ends with a "*" that the manifest does not have
+  bool record = false;  // egress.allow ends with a "*" that the manifest does not have
   std::vector<std::string> warnings;
 };
 
@@ -108,7 +109,7 @@ Image bootstrap_image(const std::string& provider, const std::vector<std::string
 std::vector<std::string> current_images(const manifest::Manifest& manifest, const ImageFacts& facts);
 
 nlohmann::json to_json(const Plan& plan);
-Result<Plan> from_json(const nlohmann::json& json);   // inverse; the supervisor receives its plan this way
+Result<Plan> from_json(const nlohmann::json& json);  // inverse; the supervisor receives its plan this way
 
 // The preflight text shown before y/N: names of variables and secrets, never values.
 std::string explain(const Plan& plan);

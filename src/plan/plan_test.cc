@@ -20,8 +20,14 @@ manifest::Manifest parsed(const std::string& yaml) {
 }
 
 Facts facts() {
-  return {.session = "s1", .workspace = "/home/me/app", .uid = 1001, .gid = 1001, .environment = {{"HOME", "/home/me"}, {"CLAUDE_BOTTLE_OAUTH_TOKEN", "real-token"}},
-          .runtimes = {"runc", "runsc"}, .repository = true, .skills = {{"review", "/home/me/.claude/skills/review"}},
+  return {.session = "s1",
+          .workspace = "/home/me/app",
+          .uid = 1001,
+          .gid = 1001,
+          .environment = {{"HOME", "/home/me"}, {"CLAUDE_BOTTLE_OAUTH_TOKEN", "real-token"}},
+          .runtimes = {"runc", "runsc"},
+          .repository = true,
+          .skills = {{"review", "/home/me/.claude/skills/review"}},
           .images = {.recipe = "0123456789ab", .architecture = "x86_64"}};
 }
 
@@ -47,7 +53,8 @@ Facts web_facts() {
   return f;
 }
 
-// Compares with tests/golden/NAME; BOTTLE_UPDATE_GOLDEN=1 writes it instead. An image's tag follows its recipe, which is none of a plan's matter.
+// Compares with tests/golden/NAME; BOTTLE_UPDATE_GOLDEN=1 writes it instead. An image's tag follows its recipe, which
+// is none of a plan's matter.
 void expect_golden(const std::string& name, std::string text) {
   std::string path = "tests/golden/" + name;
   static const std::regex tag("(bottle-agent-[a-z]+:)[0-9a-f]{12}");
@@ -69,7 +76,8 @@ TEST_P(GoldenPlans, AreWhatTheyWereAndComeBackWhole) {
   const Golden& g = GetParam();
   Facts f = web_facts();
   f.environment["OPENAI_API_KEY"] = "openai-value";
-  auto plan = make(*g.yaml ? parsed(g.yaml) : manifest::builtin(), {.agent = g.agent, .prompt = g.prompt, .headless = g.headless}, f);
+  auto plan = make(*g.yaml ? parsed(g.yaml) : manifest::builtin(),
+                   {.agent = g.agent, .prompt = g.prompt, .headless = g.headless}, f);
   ASSERT_TRUE(plan) << plan.error().what;
   std::string text = to_json(*plan).dump(2) + "\n";
   expect_golden(std::string(g.name) + ".json", text);
@@ -85,8 +93,10 @@ TEST_P(GoldenPlans, AreWhatTheyWereAndComeBackWhole) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Plans, GoldenPlans,
-                         ::testing::Values(Golden{"reviewer", kWeb, "reviewer", "", false}, Golden{"claude-headless", "", "claude", "Say hello", true},
-                                           Golden{"codex", "", "codex", "fix it", false}, Golden{"shell", "", "shell", "", false}),
+                         ::testing::Values(Golden{"reviewer", kWeb, "reviewer", "", false},
+                                           Golden{"claude-headless", "", "claude", "Say hello", true},
+                                           Golden{"codex", "", "codex", "fix it", false},
+                                           Golden{"shell", "", "shell", "", false}),
                          [](const auto& info) {
                            std::string name = info.param.name;
                            std::erase(name, '-');
@@ -123,9 +133,11 @@ TEST(Json, EveryFieldSurvives) {
   p.secrets = {{"n", {Source::Kind::prompt, "q"}, {"h"}, "X: {}", "ph", "E", true}};
   p.egress.allow = {{"h", {1, 2}, {"GET"}, {"/p"}, true}};
   p.egress.lan = {{"l", "t:1", {"GET"}, {"/q"}}};
-  p.egress.on_secret = "warn", p.egress.hosts = {{"h", {"203.0.113.1"}}}, p.egress.parent_proxy = "http://p:1", p.egress.extra_ca = {"/ca"}, p.egress.resolver = "203.0.113.2";
+  p.egress.on_secret = "warn", p.egress.hosts = {{"h", {"203.0.113.1"}}}, p.egress.parent_proxy = "http://p:1",
+  p.egress.extra_ca = {"/ca"}, p.egress.resolver = "203.0.113.2";
   p.ssh = {{"h", "/i", "hn", "u", "k", 23}};
-  p.skills = {"/s"}, p.system_prompt = "sys", p.prompt = "äöü\n\"", p.command = {"x", "y"}, p.headless = true, p.warnings = {"w"};
+  p.skills = {"/s"}, p.system_prompt = "sys", p.prompt = "äöü\n\"", p.command = {"x", "y"}, p.headless = true,
+  p.warnings = {"w"};
   auto back = from_json(json::parse(to_json(p).dump()));
   ASSERT_TRUE(back) << back.error().what;
   EXPECT_EQ(to_json(*back), to_json(p));
@@ -156,21 +168,34 @@ INSTANTIATE_TEST_SUITE_P(
     Make, Refusals,
     ::testing::Values(
         Refusal{"agents: {review: {}}", "there is no agent 'reveiw'", "'review'", {.agent = "reveiw"}},
-        Refusal{"bottles:\n  w:\n    env: {X: \"${GONE}\"}\nagents: {a: {bottle: w}}", "p.yaml:3:14: env.X: the variable GONE is not set", "export GONE"},
-        Refusal{"bottles: {w: {secrets: {g: {from: env:GONE, hosts: [a.b]}}}}\nagents: {a: {bottle: w}}", "p.yaml:1:25: secrets.g: the variable GONE", "export GONE"},
+        Refusal{"bottles:\n  w:\n    env: {X: \"${GONE}\"}\nagents: {a: {bottle: w}}",
+                "p.yaml:3:14: env.X: the variable GONE is not set", "export GONE"},
+        Refusal{"bottles: {w: {secrets: {g: {from: env:GONE, hosts: [a.b]}}}}\nagents: {a: {bottle: w}}",
+                "p.yaml:1:25: secrets.g: the variable GONE", "export GONE"},
         Refusal{"agents:\n  a: {skills: [reveiw]}", "p.yaml:2:15: agent 'a': there is no skill 'reveiw'", "'review'"},
-        Refusal{"bottles: {w: {runtime: runcs}}\nagents: {a: {bottle: w}}", "p.yaml:1:24: the engine has no runtime 'runcs'", "did you mean"},
+        Refusal{"bottles: {w: {runtime: runcs}}\nagents: {a: {bottle: w}}",
+                "p.yaml:1:24: the engine has no runtime 'runcs'", "did you mean"},
         Refusal{"agents: {a: {}}", "no runtime 'kata'", "one of: runc, runsc", {.agent = "a", .runtime = "kata"}},
-        Refusal{"agents: {a: {}}", "unknown workspace mode 'clon'", "'clone'", {.agent = "a", .workspace_mode = "clon"}},
+        Refusal{
+            "agents: {a: {}}", "unknown workspace mode 'clon'", "'clone'", {.agent = "a", .workspace_mode = "clon"}},
         Refusal{"agents: {a: {}}", "not the name of an image", "", {.agent = "a", .image = "-x"}},
-        Refusal{"agents: {a: {}}", "--headless needs a prompt", "--prompt", {.agent = "a", .prompt = " \n", .headless = true}},
-        Refusal{"agents: {a: {}}", "longer than 100 KB", "--headless", {.agent = "a", .prompt = std::string(102401, 'x')}},
+        Refusal{"agents: {a: {}}",
+                "--headless needs a prompt",
+                "--prompt",
+                {.agent = "a", .prompt = " \n", .headless = true}},
+        Refusal{
+            "agents: {a: {}}", "longer than 100 KB", "--headless", {.agent = "a", .prompt = std::string(102401, 'x')}},
         Refusal{"agents: {a: {}}", "the prompt is not UTF-8", "", {.agent = "a", .prompt = "\xff", .headless = true}},
         Refusal{"agents: {a: {}}", "NUL", "", {.agent = "a", .prompt = std::string("a\0b", 3)}},
         Refusal{"agents: {a: {provider: codex}}", "OPENAI_API_KEY is not set", "export OPENAI_API_KEY"},
-        Refusal{"bottles: {w: {env: {T: x}, secrets: {g: {from: \"cmd:x\", hosts: [a.b], env: T}}}}\nagents: {a: {bottle: w}}", "env.T would put a value where secret g", "remove it"},
-        Refusal{"bottles: {w: {secrets: {g: {from: \"cmd:x\", hosts: [a.b], env: T}, h: {from: \"cmd:x\", hosts: [a.b], env: T}}}}\nagents: {a: {bottle: w}}", "share the variable T", "another env"},
-        Refusal{"bottles: {w: {secrets: {g: {from: \"cmd:x\", expose: true}}}}\nagents: {a: {bottle: w}}", "expose needs a variable", "env: NAME"}));
+        Refusal{"bottles: {w: {env: {T: x}, secrets: {g: {from: \"cmd:x\", hosts: [a.b], env: T}}}}\nagents: {a: "
+                "{bottle: w}}",
+                "env.T would put a value where secret g", "remove it"},
+        Refusal{"bottles: {w: {secrets: {g: {from: \"cmd:x\", hosts: [a.b], env: T}, h: {from: \"cmd:x\", hosts: "
+                "[a.b], env: T}}}}\nagents: {a: {bottle: w}}",
+                "share the variable T", "another env"},
+        Refusal{"bottles: {w: {secrets: {g: {from: \"cmd:x\", expose: true}}}}\nagents: {a: {bottle: w}}",
+                "expose needs a variable", "env: NAME"}));
 
 TEST(Make, RefusesABadSessionName) {
   for (const char* name : {"", "A", "a_b", "-a", "a/b", "12345678901234567890123456789012345678901"}) {
@@ -207,12 +232,15 @@ TEST(SignIn, TokenThenKeyThenAnErrorThatSaysHow) {
 TEST(SignIn, TheOperatorsOwnSecretTakesItsPlace) {
   Facts f = facts();
   f.environment.erase("CLAUDE_BOTTLE_OAUTH_TOKEN");
-  auto named = make(parsed("bottles: {default: {secrets: {claude-oauth: {from: \"cmd:op read token\", hosts: [api.anthropic.com]}}}}\nagents: {a: {}}"), {.agent = "a"}, f);
+  auto named = make(parsed("bottles: {default: {secrets: {claude-oauth: {from: \"cmd:op read token\", hosts: "
+                           "[api.anthropic.com]}}}}\nagents: {a: {}}"),
+                    {.agent = "a"}, f);
   ASSERT_TRUE(named) << named.error().what;
   ASSERT_EQ(named->secrets.size(), 1u);
   EXPECT_EQ(named->secrets[0].env, "CLAUDE_CODE_OAUTH_TOKEN");
   EXPECT_EQ(named->secrets[0].placeholder, "sk-ant-oat01-bottle-s1");
-  auto plain = make(parsed("bottles: {default: {env: {ANTHROPIC_API_KEY: dummy}}}\nagents: {a: {}}"), {.agent = "a"}, f);
+  auto plain =
+      make(parsed("bottles: {default: {env: {ANTHROPIC_API_KEY: dummy}}}\nagents: {a: {}}"), {.agent = "a"}, f);
   ASSERT_TRUE(plain) << plain.error().what;
   EXPECT_TRUE(plain->secrets.empty());
   ASSERT_FALSE(plain->warnings.empty());
@@ -226,7 +254,10 @@ TEST(Egress, TheProvidersApiIsInspectedAndANarrowRuleStaysNarrow) {
   EXPECT_EQ(plan->egress.allow[0].host, "api.anthropic.com");
   EXPECT_EQ(plan->egress.allow[0].ports, std::vector<uint16_t>{443});
   EXPECT_TRUE(plan->egress.allow[0].inspect);
-  auto own = make(parsed("bottles: {default: {egress: {allow: [{host: api.anthropic.com, paths: [/v1/messages]}]}}}\nagents: {a: {}}"), {.agent = "a"}, facts());
+  auto own = make(
+      parsed(
+          "bottles: {default: {egress: {allow: [{host: api.anthropic.com, paths: [/v1/messages]}]}}}\nagents: {a: {}}"),
+      {.agent = "a"}, facts());
   ASSERT_TRUE(own);
   ASSERT_EQ(own->egress.allow.size(), 1u);
   EXPECT_EQ(own->egress.allow[0].paths.size(), 1u);
@@ -236,7 +267,9 @@ TEST(Egress, TheProvidersApiIsInspectedAndANarrowRuleStaysNarrow) {
 }
 
 TEST(Ssh, AHostWithoutItsKeyStaysClosed) {
-  auto v1 = manifest::import_v1({"claude-bottle.json", R"({"bottles": {"d": {"ssh": [{"Host": "g.example"}]}}, "agents": {"a": {"bottle": "d"}}})"});
+  auto v1 = manifest::import_v1(
+      {"claude-bottle.json",
+       R"({"bottles": {"d": {"ssh": [{"Host": "g.example"}]}}, "agents": {"a": {"bottle": "d"}}})"});
   ASSERT_TRUE(v1);
   auto plan = make(*v1, {.agent = "a"}, facts());
   ASSERT_TRUE(plan);
@@ -246,7 +279,9 @@ TEST(Ssh, AHostWithoutItsKeyStaysClosed) {
 }
 
 TEST(Secrets, AnExposedOneIsLoudAndStillLookedOutFor) {
-  auto plan = make(parsed("bottles: {default: {secrets: {g: {from: \"cmd:x\", hosts: [a.b], env: T, expose: true}}, egress: {allow: [a.b]}}}\nagents: {a: {provider: shell}}"), {.agent = "a"}, facts());
+  auto plan = make(parsed("bottles: {default: {secrets: {g: {from: \"cmd:x\", hosts: [a.b], env: T, expose: true}}, "
+                          "egress: {allow: [a.b]}}}\nagents: {a: {provider: shell}}"),
+                   {.agent = "a"}, facts());
   ASSERT_TRUE(plan) << plan.error().what;
   ASSERT_EQ(plan->env.size(), 1u);
   EXPECT_EQ(plan->env[0].name, "T");
@@ -291,19 +326,25 @@ std::vector<std::string> command(const std::string& yaml, Options options) {
 TEST(Command, PerProvider) {
   using Words = std::vector<std::string>;
   const char* claude = "agents: {a: {prompt: Sys}}";
-  EXPECT_EQ(command(claude, {.prompt = "Do"}), (Words{"claude", "--dangerously-skip-permissions", "--append-system-prompt", "Sys", "Do"}));
+  EXPECT_EQ(command(claude, {.prompt = "Do"}),
+            (Words{"claude", "--dangerously-skip-permissions", "--append-system-prompt", "Sys", "Do"}));
   EXPECT_EQ(command(claude, {.prompt = "Do", .headless = true, .agent_args = {"--model", "x"}}),
-            (Words{"claude", "--dangerously-skip-permissions", "--append-system-prompt", "Sys", "-p", "--output-format", "text", "--model", "x"}));
+            (Words{"claude", "--dangerously-skip-permissions", "--append-system-prompt", "Sys", "-p", "--output-format",
+                   "text", "--model", "x"}));
   EXPECT_EQ(command(claude, {.prompt = "--help"}).at(4), "--");
   EXPECT_EQ(command(claude, {.prompt = "Do", .agent_args = {"--allowedTools", "a"}}).back(), "Do");
   const char* codex = "agents: {a: {provider: codex, prompt: Sys}}";
-  EXPECT_EQ(command(codex, {.prompt = "Do"}), (Words{"codex", "--dangerously-bypass-approvals-and-sandbox", "Sys\n\nDo"}));
-  EXPECT_EQ(command(codex, {.prompt = "Do", .headless = true}), (Words{"codex", "exec", "--dangerously-bypass-approvals-and-sandbox", "-"}));
+  EXPECT_EQ(command(codex, {.prompt = "Do"}),
+            (Words{"codex", "--dangerously-bypass-approvals-and-sandbox", "Sys\n\nDo"}));
+  EXPECT_EQ(command(codex, {.prompt = "Do", .headless = true}),
+            (Words{"codex", "exec", "--dangerously-bypass-approvals-and-sandbox", "-"}));
   const char* shell = "agents: {a: {provider: shell}}";
   EXPECT_EQ(command(shell, {}), (Words{"bash", "-l"}));
   EXPECT_EQ(command(shell, {.prompt = "id", .headless = true}), (Words{"bash", "-s"}));
-  EXPECT_EQ(command(shell, {.prompt = "id", .headless = true, .agent_args = {"-x"}}), (Words{"bash", "-s", "--", "-x"}));
-  EXPECT_EQ(command("agents: {a: {provider: command, command: [make, -j4]}}", {.agent_args = {"all"}}), (Words{"make", "-j4", "all"}));
+  EXPECT_EQ(command(shell, {.prompt = "id", .headless = true, .agent_args = {"-x"}}),
+            (Words{"bash", "-s", "--", "-x"}));
+  EXPECT_EQ(command("agents: {a: {provider: command, command: [make, -j4]}}", {.agent_args = {"all"}}),
+            (Words{"make", "-j4", "all"}));
 }
 
 TEST(Command, AHeadlessMegabyteGoesThroughStandardInput) {
@@ -325,7 +366,8 @@ TEST(Image, ItsNameFollowsFromWhatIsInIt) {
   EXPECT_NE(plain.reference, bootstrap_image("claude", {"git"}, known).reference);
   EXPECT_NE(plain.reference, bootstrap_image("claude", {}, newer).reference) << "a changed recipe makes another image";
   EXPECT_NE(plain.reference, bootstrap_image("claude", {}, other).reference);
-  EXPECT_NE(bootstrap_image("claude", {"ab", "c"}, known).reference, bootstrap_image("claude", {"a", "bc"}, known).reference);
+  EXPECT_NE(bootstrap_image("claude", {"ab", "c"}, known).reference,
+            bootstrap_image("claude", {"a", "bc"}, known).reference);
 }
 
 TEST(Image, ADockerfilesNameFollowsFromItsText) {
@@ -346,12 +388,18 @@ TEST(Image, ADockerfilesNameFollowsFromItsText) {
 }
 
 TEST(Image, CurrentOnesAreThoseAnAgentOfTheManifestCouldAskFor) {
-  auto manifest = parsed("bottles: {web: {packages: [jq]}, own: {dockerfile: /d/Dockerfile}, ready: {image: x}}\nagents: {a: {bottle: web, provider: codex}}");
+  auto manifest = parsed(
+      "bottles: {web: {packages: [jq]}, own: {dockerfile: /d/Dockerfile}, ready: {image: x}}\nagents: {a: {bottle: "
+      "web, provider: codex}}");
   Facts f = facts();
   f.images.dockerfiles["/d/Dockerfile"] = "one";
   auto current = current_images(manifest, f.images);
   auto has = [&](const std::string& reference) { return std::ranges::find(current, reference) != current.end(); };
-  auto plan = make(manifest, {.agent = "a"}, [&] { Facts g = f; g.environment["OPENAI_API_KEY"] = "k"; return g; }());
+  auto plan = make(manifest, {.agent = "a"}, [&] {
+    Facts g = f;
+    g.environment["OPENAI_API_KEY"] = "k";
+    return g;
+  }());
   ASSERT_TRUE(plan) << plan.error().what;
   EXPECT_TRUE(has(plan->image.reference));
   EXPECT_TRUE(has(bootstrap_image("claude", {}, f.images).reference)) << "the built-in agents' images too";
@@ -361,7 +409,12 @@ TEST(Image, CurrentOnesAreThoseAnAgentOfTheManifestCouldAskFor) {
 }
 
 TEST(Explain, SpeaksToPeopleNotToTheirTerminals) {
-  auto plan = make(manifest::builtin(), {.agent = "shell", .agent_args = {"\x1b]0;owned\x07", "\xc2\x9b" "31m"}}, facts());
+  auto plan = make(manifest::builtin(),
+                   {.agent = "shell",
+                    .agent_args = {"\x1b]0;owned\x07",
+                                   "\xc2\x9b"
+                                   "31m"}},
+                   facts());
   ASSERT_TRUE(plan);
   std::string text = explain(*plan);
   EXPECT_EQ(text.find('\x1b'), std::string::npos);
@@ -370,7 +423,8 @@ TEST(Explain, SpeaksToPeopleNotToTheirTerminals) {
 }
 
 TEST(Guard, PlansWithoutAnAgent) {
-  auto policy = manifest::parse_guard({"g.yaml", "egress: {allow: ['*']}\nsecrets: {t: {from: env:T, hosts: [a.example]}}"});
+  auto policy =
+      manifest::parse_guard({"g.yaml", "egress: {allow: ['*']}\nsecrets: {t: {from: env:T, hosts: [a.example]}}"});
   ASSERT_TRUE(policy);
   auto plan = for_guard(*policy);
   ASSERT_TRUE(plan) << plan.error().what;

@@ -8,7 +8,8 @@ namespace {
 constexpr size_t kMaxArgument = 100 << 10;  // Linux takes 128 KB an argument (MAX_ARG_STRLEN)
 constexpr size_t kMaxPrompt = 16 << 20;
 
-constexpr std::initializer_list<const char*> kClaudeVariables = {"CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"};
+constexpr std::initializer_list<const char*> kClaudeVariables = {"CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY",
+                                                                 "ANTHROPIC_AUTH_TOKEN"};
 constexpr std::initializer_list<const char*> kCodexVariables = {"OPENAI_API_KEY", "CODEX_API_KEY"};
 
 bool has(const Facts& facts, const std::string& variable) {
@@ -16,7 +17,8 @@ bool has(const Facts& facts, const std::string& variable) {
   return it != facts.environment.end() && !it->second.empty();
 }
 
-Secret from_env(const std::string& name, const std::string& variable, const std::string& env, const std::string& host, const Facts& facts) {
+Secret from_env(const std::string& name, const std::string& variable, const std::string& env, const std::string& host,
+                const Facts& facts) {
   return {name, {Source::Kind::env, variable}, {host}, "", placeholder(facts.session, name), env, false};
 }
 
@@ -49,16 +51,20 @@ Result<std::vector<Secret>> sign_in(const std::string& provider, const std::vect
   };
   if (provider == "claude" && !any(kClaudeVariables)) {
     if (has(facts, "CLAUDE_BOTTLE_OAUTH_TOKEN"))
-      secrets.push_back(from_env("claude-oauth", "CLAUDE_BOTTLE_OAUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "api.anthropic.com", facts));
+      secrets.push_back(
+          from_env("claude-oauth", "CLAUDE_BOTTLE_OAUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "api.anthropic.com", facts));
     else if (has(facts, "ANTHROPIC_API_KEY"))
-      secrets.push_back(from_env("anthropic-key", "ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY", "api.anthropic.com", facts));
+      secrets.push_back(
+          from_env("anthropic-key", "ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY", "api.anthropic.com", facts));
     else
-      return fail(Code::not_found, "claude has nothing to sign in with: neither CLAUDE_BOTTLE_OAUTH_TOKEN nor ANTHROPIC_API_KEY is set",
+      return fail(Code::not_found,
+                  "claude has nothing to sign in with: neither CLAUDE_BOTTLE_OAUTH_TOKEN nor ANTHROPIC_API_KEY is set",
                   "run `claude setup-token`, then: export CLAUDE_BOTTLE_OAUTH_TOKEN=<the token it prints>");
   }
   if (provider == "codex" && !any(kCodexVariables)) {
     if (!has(facts, "OPENAI_API_KEY"))
-      return fail(Code::not_found, "codex has nothing to sign in with: OPENAI_API_KEY is not set", "export OPENAI_API_KEY=<your key>");
+      return fail(Code::not_found, "codex has nothing to sign in with: OPENAI_API_KEY is not set",
+                  "export OPENAI_API_KEY=<your key>");
     secrets.push_back(from_env("openai-key", "OPENAI_API_KEY", "OPENAI_API_KEY", "api.openai.com", facts));
   }
   return secrets;
@@ -84,7 +90,8 @@ Result<> set_command(Plan& plan, const std::vector<std::string>& own, const std:
   }
   bool speaks = plan.provider == "claude" || plan.provider == "codex";
   if (plan.headless && speaks && plan.prompt.find_first_not_of(" \t\r\n") == std::string::npos)
-    return fail(Code::invalid, "--headless needs a prompt", "give one: --prompt TEXT, or --prompt - to read it from standard input");
+    return fail(Code::invalid, "--headless needs a prompt",
+                "give one: --prompt TEXT, or --prompt - to read it from standard input");
   if (!plan.system_prompt.empty() && plan.provider != "claude") {
     // Codex has no option for one: it goes before what is asked. The others take none.
     if (plan.provider == "codex") plan.prompt = plan.system_prompt + (plan.prompt.empty() ? "" : "\n\n" + plan.prompt);
@@ -101,7 +108,8 @@ Result<> set_command(Plan& plan, const std::vector<std::string>& own, const std:
   }
   for (const auto& word : argv) {
     if (word.size() > kMaxArgument)
-      return fail(Code::limit, "the prompt is longer than 100 KB, too long for a command line", "put it in a file of the workspace, or use --headless: there it goes through standard input");
+      return fail(Code::limit, "the prompt is longer than 100 KB, too long for a command line",
+                  "put it in a file of the workspace, or use --headless: there it goes through standard input");
     if (word.find('\0') != std::string::npos) return fail(Code::invalid, "the prompt or an argument holds a NUL byte");
   }
   return {};

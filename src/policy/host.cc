@@ -99,12 +99,15 @@ Result<HostPattern> HostPattern::compile(std::string_view text) {
 
 bool HostPattern::matches(const Host& host) const {
   switch (kind_) {
-    case Kind::exact: return host.name == text_;
-    case Kind::suffix: return !host.literal && host.name.size() > text_.size() && host.name.ends_with(text_);
+    case Kind::exact:
+      return host.name == text_;
+    case Kind::suffix:
+      return !host.literal && host.name.size() > text_.size() && host.name.ends_with(text_);
     case Kind::any: {
       // Names without a dot, and these trees, mean something only on the network they are asked on.
       if (host.literal || host.name.find('.') == std::string::npos) return false;
-      for (std::string_view local : {".invalid", ".local", ".localhost", ".internal", ".arpa", ".lan", ".home", ".corp", ".intranet"})
+      for (std::string_view local :
+           {".invalid", ".local", ".localhost", ".internal", ".arpa", ".lan", ".home", ".corp", ".intranet"})
         if (host.name.ends_with(local)) return false;
       return true;
     }
@@ -114,9 +117,12 @@ bool HostPattern::matches(const Host& host) const {
 
 size_t HostPattern::rank() const {
   switch (kind_) {
-    case Kind::exact: return 1000;
-    case Kind::suffix: return text_.size();
-    case Kind::any: return 0;
+    case Kind::exact:
+      return 1000;
+    case Kind::suffix:
+      return text_.size();
+    case Kind::any:
+      return 0;
   }
   return 0;
 }

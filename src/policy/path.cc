@@ -45,9 +45,11 @@ Result<std::string> normalise_path(std::string_view target) {
       if (high < 0 || low < 0) return fail(Code::denied, "a broken percent-encoding");
       c = static_cast<char>(high * 16 + low);
       i += 2;
-      if (c == '/' || c == '\\' || c == '%' || c == '?' || c == '#' || c == ';') return fail(Code::denied, "an encoded delimiter in the path");
+      if (c == '/' || c == '\\' || c == '%' || c == '?' || c == '#' || c == ';')
+        return fail(Code::denied, "an encoded delimiter in the path");
     }
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '\\' || c == '#') return fail(Code::denied, "an ambiguous byte in the path");
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '\\' || c == '#')
+      return fail(Code::denied, "an ambiguous byte in the path");
     segment += c;
   }
   TRY(close(true));
@@ -65,10 +67,8 @@ bool glob_matches(std::string_view pattern, std::string_view path) {
     bool star = pattern[i] == '*', deep = star && i + 1 < pattern.size() && pattern[i + 1] == '*';
     if (deep) ++i;
     for (size_t j = 0; j <= path.size(); ++j) {
-      if (star)
-        next[j] = reachable[j] || (j > 0 && next[j - 1] && (deep || path[j - 1] != '/'));
-      else
-        next[j] = j > 0 && reachable[j - 1] && path[j - 1] == pattern[i];
+      if (star) next[j] = reachable[j] || (j > 0 && next[j - 1] && (deep || path[j - 1] != '/'));
+      else next[j] = j > 0 && reachable[j - 1] && path[j - 1] == pattern[i];
     }
     std::swap(reachable, next);
   }

@@ -23,7 +23,8 @@ Result<Rules> Rules::compile(const std::vector<RuleSpec>& specs) {
       for (char& c : method)
         if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
     for (const auto& path : spec.paths)
-      if (!path.starts_with('/') && !path.starts_with("**")) return fail(Code::invalid, "path \"" + path + "\" of " + spec.host + " does not start with /");
+      if (!path.starts_with('/') && !path.starts_with("**"))
+        return fail(Code::invalid, "path \"" + path + "\" of " + spec.host + " does not start with /");
     rules.rules_.push_back(std::move(rule));
   }
   std::ranges::sort(rules.rules_, [](const Rule& a, const Rule& b) { return a.host.rank() > b.host.rank(); });

@@ -16,7 +16,7 @@ struct RuleSpec {
   std::vector<std::string> methods;  // empty: any
   std::vector<std::string> paths;    // empty: any
   bool inspect = false;
-  bool deny = false;                 // forbids what the pattern matches, whatever rules of the same rank allow
+  bool deny = false;  // forbids what the pattern matches, whatever rules of the same rank allow
 };
 
 // An expected outcome, not an error. `code` is for the agent, `reason` for the operator only.

@@ -34,7 +34,8 @@ Result<AgentClient> AgentClient::connect(const std::string& socket, int patience
   timeval patience{patience_ms / 1000, patience_ms % 1000 * 1000};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return fail_errno("connecting to the ssh-agent at " + socket);
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return fail_errno("connecting to the ssh-agent at " + socket);
   return AgentClient(std::move(fd), socket);
 }
 

@@ -14,7 +14,8 @@ class AgentClient {
  public:
   // `patience_ms` holds for each exchange: a person may have to confirm.
   static Result<AgentClient> connect(const std::string& socket, int patience_ms);
-  // Sends one message and reads the answer, both without their length. Blocking. Code::protocol for an answer over 256 KB.
+  // Sends one message and reads the answer, both without their length. Blocking. Code::protocol for an answer over 256
+  // KB.
   Result<std::string> exchange(std::string_view message);
   int fd() const { return fd_.get(); }
 

@@ -41,16 +41,16 @@ std::string timestamp() {
 struct AgentRelay::Conversation {
   explicit Conversation(const std::vector<sshagent::Key>& keys) : filter(keys) {}
   sshagent::Filter filter;
-  sshagent::Filter::Verdict verdict;        // of the request that is being asked
-  std::mutex mutex;                         // of the map's shape
+  sshagent::Filter::Verdict verdict;          // of the request that is being asked
+  std::mutex mutex;                           // of the map's shape
   std::map<std::string, AgentClient> agents;  // by socket
-  std::set<std::string> bound;              // those that confirmed the host
-  bool over = false;                        // closed by the bottle: ask nobody further
+  std::set<std::string> bound;                // those that confirmed the host
+  bool over = false;                          // closed by the bottle: ask nobody further
   std::future<std::string> asked;
-  std::atomic<bool> ready = false;          // `asked` has its answer, or will in a moment
+  std::atomic<bool> ready = false;  // `asked` has its answer, or will in a moment
 
-  // Asks the agent, or all of them: one connection of the bottle's is a connection to each. Runs in a thread of its own; nothing
-  // else touches `agents` and `bound` meanwhile.
+  // Asks the agent, or all of them: one connection of the bottle's is a connection to each. Runs in a thread of its
+  // own; nothing else touches `agents` and `bound` meanwhile.
   std::string ask(const std::vector<std::string>& sockets, std::string_view what, const std::string& message) {
     std::vector<sshagent::Key> listed;
     bool confirmed = false;
@@ -89,8 +89,12 @@ struct AgentRelay::Conversation {
   }
 };
 
-AgentRelay::AgentRelay(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& own_socket, std::unique_ptr<SessionAgent> own, Audit audit)
-    : keys_(filter_keys(plan, keys)), own_(std::move(own)), audit_(std::move(audit)), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+AgentRelay::AgentRelay(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& own_socket,
+                       std::unique_ptr<SessionAgent> own, Audit audit)
+    : keys_(filter_keys(plan, keys)),
+      own_(std::move(own)),
+      audit_(std::move(audit)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   for (const auto& key : keys) agent_of_[key.blob] = key.agent.empty() ? own_socket : key.agent;
 }
 
@@ -100,13 +104,19 @@ AgentRelay::~AgentRelay() {
 }
 
 void AgentRelay::note(const char* action, const sshagent::Filter::Verdict& verdict, const std::string& reason) {
-  audit_({{"time", timestamp()}, {"action", action}, {"kind", "ssh-agent"}, {"host", verdict.host.empty() ? "ssh-agent" : verdict.host},
-          {"method", std::string(verdict.what)}, {"code", std::string(action) == "allow" ? "allowed" : "ssh_agent"}, {"reason", reason}});
+  audit_({{"time", timestamp()},
+          {"action", action},
+          {"kind", "ssh-agent"},
+          {"host", verdict.host.empty() ? "ssh-agent" : verdict.host},
+          {"method", std::string(verdict.what)},
+          {"code", std::string(action) == "allow" ? "allowed" : "ssh_agent"},
+          {"reason", reason}});
 }
 
 bool AgentRelay::within_rate() {
   auto now = Clock::now();
-  tokens_ = std::min(kBurst, tokens_ + kPerSecond * std::chrono::duration<double>(now - std::exchange(refilled_, now)).count());
+  tokens_ = std::min(kBurst,
+                     tokens_ + kPerSecond * std::chrono::duration<double>(now - std::exchange(refilled_, now)).count());
   if (tokens_ < 1) return false;
   tokens_ -= 1;
   return true;
@@ -128,7 +138,9 @@ void AgentRelay::take_request(const json& message, const Send& send) {
     conversations_.erase(found);
     return;
   }
-  auto reply = [&](const std::string& answer) { send({{"type", "ssh-agent"}, {"connection", id}, {"answer", sshagent::base64(answer)}}); };
+  auto reply = [&](const std::string& answer) {
+    send({{"type", "ssh-agent"}, {"connection", id}, {"answer", sshagent::base64(answer)}});
+  };
   if (found == conversations_.end()) {
     if (conversations_.size() + leaving_.size() >= kMostConversations) return reply(sshagent::failure());
     found = conversations_.emplace(id, std::make_shared<Conversation>(keys_)).first;
@@ -162,13 +174,14 @@ void AgentRelay::take_request(const json& message, const Send& send) {
   }
   conversation.verdict = verdict;
   conversation.ready = false;
-  conversation.asked = std::async(std::launch::async, [this, kept = found->second, sockets, what = std::string(verdict.what), request] {
-    std::string answer = kept->ask(sockets, what, request);
-    kept->ready = true;  // before the wake-up: whoever sees that must find this
-    uint64_t one = 1;
-    (void)!::write(wake_.get(), &one, sizeof one);
-    return answer;
-  });
+  conversation.asked =
+      std::async(std::launch::async, [this, kept = found->second, sockets, what = std::string(verdict.what), request] {
+        std::string answer = kept->ask(sockets, what, request);
+        kept->ready = true;  // before the wake-up: whoever sees that must find this
+        uint64_t one = 1;
+        (void)!::write(wake_.get(), &one, sizeof one);
+        return answer;
+      });
 }
 
 void AgentRelay::take_answers(const Send& send) {

@@ -1,5 +1,5 @@
-// The supervisor's end of the bottle's SSH_AUTH_SOCK: requests come over the guard's control channel, pass the filter or do not,
-// and are put to the agent that holds the key. Each exchange has a thread, since an agent may ask a person.
+// The supervisor's end of the bottle's SSH_AUTH_SOCK: requests come over the guard's control channel, pass the filter
+// or do not, and are put to the agent that holds the key. Each exchange has a thread, since an agent may ask a person.
 #pragma once
 
 #include <chrono>
@@ -26,7 +26,8 @@ class AgentRelay {
   using Audit = std::function<void(const nlohmann::json& line)>;
 
   // `own` holds the keys that name no agent of the operator's; null if there are none.
-  AgentRelay(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& own_socket, std::unique_ptr<SessionAgent> own, Audit audit);
+  AgentRelay(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& own_socket,
+             std::unique_ptr<SessionAgent> own, Audit audit);
   ~AgentRelay();
 
   int fd() const { return wake_.get(); }  // readable when take_answers() has something to do

@@ -1,5 +1,5 @@
-// A passphrase for ssh-add and ssh-keygen without a terminal: they run this program instead of asking a person, and it answers
-// with the first line of its stdin, which it has from them. So it is in no argv, environment or file.
+// A passphrase for ssh-add and ssh-keygen without a terminal: they run this program instead of asking a person, and it
+// answers with the first line of its stdin, which it has from them. So it is in no argv, environment or file.
 #pragma once
 
 #include <map>

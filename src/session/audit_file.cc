@@ -19,7 +19,8 @@ std::string text_of(const json& line) { return line.dump(-1, ' ', true, json::er
 
 }  // namespace
 
-AuditFile::AuditFile(const std::string& path, uint64_t most) : fd_(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {
+AuditFile::AuditFile(const std::string& path, uint64_t most)
+    : fd_(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {
   off_t there = fd_ ? ::lseek(fd_.get(), 0, SEEK_END) : 0;
   most = std::max(most, kLastLine) - kLastLine;
   left_ = most - std::min(most, static_cast<uint64_t>(std::max<off_t>(there, 0)));
@@ -29,9 +30,10 @@ void AuditFile::add(const json& line) {
   if (full_) return;
   std::string text = text_of(line);
   if ((full_ = text.size() > left_))
-    text = text_of({{"time", line.value("time", json()).is_string() ? line["time"].get<std::string>().substr(0, 40) : ""},
-                    {"action", "dropped"},
-                    {"reason", "this file is as large as it may be: later decisions are counted, but not in it"}});
+    text =
+        text_of({{"time", line.value("time", json()).is_string() ? line["time"].get<std::string>().substr(0, 40) : ""},
+                 {"action", "dropped"},
+                 {"reason", "this file is as large as it may be: later decisions are counted, but not in it"}});
   else left_ -= text.size();
   (void)write_all(fd_.get(), text);
 }

@@ -1,4 +1,5 @@
-// The decisions of a session on the operator's disk, one JSON object a line. The agent causes as many as it likes, so the file is bounded.
+// The decisions of a session on the operator's disk, one JSON object a line. The agent causes as many as it likes, so
+// the file is bounded.
 #pragma once
 
 #include <cstdint>

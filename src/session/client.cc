@@ -79,7 +79,10 @@ class Relay {
     if (options_.running) begin_typing();
     bool input_open = options_.forward_input;
     for (;;) {
-      pollfd fds[] = {{socket_, POLLIN, 0}, {signals.fd(), POLLIN, 0}, {input_open ? 0 : -1, POLLIN, 0}, {typing_ ? typing_->fd() : -1, POLLIN, 0}};
+      pollfd fds[] = {{socket_, POLLIN, 0},
+                      {signals.fd(), POLLIN, 0},
+                      {input_open ? 0 : -1, POLLIN, 0},
+                      {typing_ ? typing_->fd() : -1, POLLIN, 0}};
       if (::poll(fds, 4, come_back_at_ ? 100 : -1) < 0 && errno != EINTR) return fail_errno("waiting for the session");
       if (fds[3].revents) take_screen();
       if (come_back_at_ && Clock::now() > *come_back_at_) come_back();
@@ -179,8 +182,11 @@ class Relay {
           if (options_.on_diagnostic) options_.on_diagnostic(frame->bytes);
           else if (!options_.quiet) (void)write_all(2, frame->bytes);
           break;
-        case FrameType::event: TRY(take_event(nlohmann::json::parse(frame->bytes, nullptr, false))); break;
-        case FrameType::failure: return std::unexpected(error_from(frame->bytes));
+        case FrameType::event:
+          TRY(take_event(nlohmann::json::parse(frame->bytes, nullptr, false)));
+          break;
+        case FrameType::failure:
+          return std::unexpected(error_from(frame->bytes));
         case FrameType::result: {
           Ended ended;
           ended.result = nlohmann::json::parse(frame->bytes, nullptr, false);
@@ -188,7 +194,8 @@ class Relay {
           ended.exit = ended.result.value("exit", 125);
           return ended;
         }
-        default: return fail(Code::protocol, "the supervisor sent an unknown frame");
+        default:
+          return fail(Code::protocol, "the supervisor sent an unknown frame");
       }
     }
     return std::nullopt;
@@ -234,7 +241,8 @@ Result<int> connect_to(const std::string& path) {
   sockaddr_un address = TRY(unix_address(path));
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno("making a socket");
-  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return fail_errno("connecting to " + path);
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return fail_errno("connecting to " + path);
   return fd.release();
 }
 

@@ -13,9 +13,9 @@
 namespace bottle::session {
 
 struct Ended {
-  bool detached = false;    // the operator left; the session goes on
-  int exit = 0;             // the agent's status
-  nlohmann::json result;    // what came back, what was blocked, the receipt
+  bool detached = false;  // the operator left; the session goes on
+  int exit = 0;           // the agent's status
+  nlohmann::json result;  // what came back, what was blocked, the receipt
 };
 
 // What carries keystrokes and the screen instead of the socket's frames: mosh.
@@ -27,14 +27,15 @@ class Typing {
 };
 
 struct ClientOptions {
-  bool terminal = false;                                    // raw mode, resize, the detach key (Ctrl-P Ctrl-Q)
+  bool terminal = false;  // raw mode, resize, the detach key (Ctrl-P Ctrl-Q)
   bool forward_input = false;
-  bool quiet = false;                                       // the agent's output is not for anyone
+  bool quiet = false;  // the agent's output is not for anyone
   std::function<void(const nlohmann::json& event)> on_event;
   // Asked once the agent runs; null, or when it ends before the session: the socket's own frames. Blocking.
   std::function<std::unique_ptr<Typing>()> begin_typing;
   bool running = false;  // the agent runs already
-  // What another machine says of itself, while the session begins there: nothing runs, and no value goes there, unless this has no objection.
+  // What another machine says of itself, while the session begins there: nothing runs, and no value goes there, unless
+  // this has no objection.
   std::function<Result<>(const nlohmann::json& hello)> on_hello;
   std::function<void(std::string_view bytes)> on_diagnostic;  // the agent's stderr; without it: to ours
 };

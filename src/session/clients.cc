@@ -13,7 +13,7 @@ bool is_hello(const std::string& line) {
   auto json = nlohmann::json::parse(line, nullptr, false);
   return json.is_object() && json.contains("type") && json["type"] == "relay";
 }
-}
+}  // namespace
 
 Clients::Clients(UniqueFd first) { clients_.push_back({.fd = std::move(first), .attached = true}); }
 
@@ -22,7 +22,8 @@ Result<> Clients::listen(const std::string& path) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno("making a socket");
   ::umask(0077);
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return fail_errno("binding " + path);
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return fail_errno("binding " + path);
   if (::listen(fd.get(), 8) != 0) return fail_errno("listening on " + path);
   listener_ = std::move(fd);
   return {};
@@ -97,7 +98,9 @@ void Clients::to_relay(const nlohmann::json& line) {
   uint32_t number = relay();
   for (auto it = clients_.begin(); number && it != clients_.end(); ++it) {
     if (it->relay != number) continue;
-    if (!send_frame(it->fd.get(), FrameType::guard, line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace))) clients_.erase(it);
+    if (!send_frame(it->fd.get(), FrameType::guard,
+                    line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)))
+      clients_.erase(it);
     return;
   }
 }

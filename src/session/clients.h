@@ -27,15 +27,17 @@ class Clients {
   // To everyone; the agent's output only to those who attached, and it is remembered for those who will. A client that
   // does not read for five seconds is dropped: the agent never waits for a terminal.
   void send(FrameType type, std::string_view bytes);
-  void event(const nlohmann::json& event) { send(FrameType::event, event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)); }
+  void event(const nlohmann::json& event) {
+    send(FrameType::event, event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  }
 
   // Adds what poll should watch, then handles what it found. Every frame but attach, detach and ping is handed to
   // `on_frame`.
   void add_to(std::vector<pollfd>& fds) const;
   void handle(const std::vector<pollfd>& fds, const std::function<void(const Frame&)>& on_frame);
 
-  // To the near side of a session on this machine for another one: the last that said {"type":"relay","root":PEM}, if it was heard of since.
-  // `relay()`: its number, another one each time; 0: there is none.
+  // To the near side of a session on this machine for another one: the last that said {"type":"relay","root":PEM}, if
+  // it was heard of since. `relay()`: its number, another one each time; 0: there is none.
   uint32_t relay() const;
   void to_relay(const nlohmann::json& line);
 

@@ -18,12 +18,15 @@
 namespace bottle::session {
 namespace {
 
-Result<> save_archive(docker::Engine& engine, const std::string& container, const std::string& path, const std::string& to) {
+Result<> save_archive(docker::Engine& engine, const std::string& container, const std::string& path,
+                      const std::string& to) {
   std::string part = to + ".part";
   UniqueFd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + part);
   Defer remove([&] { ::unlink(part.c_str()); });
-  if (auto whole = engine.get_archive(container, path, [&](std::string_view bytes) { return write_all(fd.get(), bytes); }); !whole)
+  if (auto whole =
+          engine.get_archive(container, path, [&](std::string_view bytes) { return write_all(fd.get(), bytes); });
+      !whole)
     return std::unexpected(std::move(whole.error()).during(to));
   if (::fsync(fd.get()) != 0) return fail_errno("flushing " + part);
   if (std::rename(part.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
@@ -33,7 +36,8 @@ Result<> save_archive(docker::Engine& engine, const std::string& container, cons
 
 // Ours or git's, which says it in words.
 bool is_full(const Error& error) {
-  return error.what.find(std::strerror(ENOSPC)) != std::string::npos || error.what.find(std::strerror(EDQUOT)) != std::string::npos;
+  return error.what.find(std::strerror(ENOSPC)) != std::string::npos ||
+         error.what.find(std::strerror(EDQUOT)) != std::string::npos;
 }
 
 }  // namespace
@@ -50,7 +54,8 @@ nlohmann::json collect(docker::Engine& engine, const std::string& session, const
   std::string container = Names(session).agent;
   // Beside the work, and on no account instead of it.
   auto transcript = std::async(std::launch::async, [&] { save_transcript(engine, container, work.results); });
-  std::string still_there = "The work is still in the container " + container + ". When the cause is mended, `bottle cleanup` brings it home.";
+  std::string still_there = "The work is still in the container " + container +
+                            ". When the cause is mended, `bottle cleanup` brings it home.";
   if (work.far) {
     // Sorted where the operator's repository is, once it has been fetched.
     std::string kept = work.results + "/workspace.tar";
@@ -65,12 +70,11 @@ nlohmann::json collect(docker::Engine& engine, const std::string& session, const
   incoming.results_dir = work.results;
   incoming.scratch = scratch;
   workspace::Back back;
-  auto done = pipe_through(
-      [&](const Sink& sink) { return engine.get_archive(container, work.workdir, sink); },
-      [&](const Source& source) -> Result<> {
-        back = TRY(workspace::receive(incoming, told(source, "the work comes home", tell)));
-        return {};
-      });
+  auto done = pipe_through([&](const Sink& sink) { return engine.get_archive(container, work.workdir, sink); },
+                           [&](const Source& source) -> Result<> {
+                             back = TRY(workspace::receive(incoming, told(source, "the work comes home", tell)));
+                             return {};
+                           });
   // A full disk is mended: then the work comes home sorted, from where it is.
   if (!done && is_full(done.error())) return {{"error", done.error().what}, {"held", true}, {"text", still_there}};
   if (!done) {
@@ -81,9 +85,11 @@ nlohmann::json collect(docker::Engine& engine, const std::string& session, const
       return {{"error", done.error().what + "; nor could it be kept as an archive: " + saved.error().what},
               {"held", true},
               {"text", still_there}};
-    return {{"error", done.error().what}, {"archive", kept}, {"text", "The workspace as the agent left it, unchecked: " + kept}};
+    return {{"error", done.error().what},
+            {"archive", kept},
+            {"text", "The workspace as the agent left it, unchecked: " + kept}};
   }
-  return {{"text", back.text}, {"refs", back.refs},           {"commits", back.commits}, {"files", back.files},
+  return {{"text", back.text},   {"refs", back.refs},       {"commits", back.commits}, {"files", back.files},
           {"patch", back.patch}, {"flagged", back.flagged}, {"skipped", back.skipped}};
 }
 

@@ -33,9 +33,12 @@ json guard_container(const std::string& image, const json& labels) {
               {"net.ipv4.ip_unprivileged_port_start", "0"}}}}}};
 }
 
-json guard_endpoint(const Subnet& subnet) { return {{"IPAMConfig", {{"IPv4Address", subnet.guard}}}, {"Aliases", {"guard"}}}; }
+json guard_endpoint(const Subnet& subnet) {
+  return {{"IPAMConfig", {{"IPv4Address", subnet.guard}}}, {"Aliases", {"guard"}}};
+}
 
-json offline_guard_container(const std::string& image, const std::string& network, const Subnet& subnet, const json& labels) {
+json offline_guard_container(const std::string& image, const std::string& network, const Subnet& subnet,
+                             const json& labels) {
   json config = guard_container(image, labels);
   config["HostConfig"]["NetworkMode"] = network;
   config["NetworkingConfig"] = {{"EndpointsConfig", {{network, guard_endpoint(subnet)}}}};
@@ -46,7 +49,8 @@ json agent_container(const Job& job, const Subnet& subnet, const std::string& ho
   const auto& plan = job.plan;
   Names names(plan.session);
   std::string user = std::to_string(plan.uid) + ":" + std::to_string(plan.gid);
-  std::string tmpfs = "rw,exec,nosuid,nodev,size=64m,mode=0700,uid=" + std::to_string(plan.uid) + ",gid=" + std::to_string(plan.gid);
+  std::string tmpfs =
+      "rw,exec,nosuid,nodev,size=64m,mode=0700,uid=" + std::to_string(plan.uid) + ",gid=" + std::to_string(plan.gid);
   json host = {{"NetworkMode", names.network},
                {"CapDrop", {"ALL"}},
                {"SecurityOpt", {"no-new-privileges"}},
@@ -68,9 +72,11 @@ json agent_container(const Job& job, const Subnet& subnet, const std::string& ho
   };
   host["Mounts"] = json::array({volume(names.home, "/home/agent")});
   if (plan.workspace_mode == manifest::WorkspaceMode::bind)
-    host["Mounts"].push_back({{"Type", "bind"}, {"Source", plan.workspace}, {"Target", plan.workdir}, {"BindOptions", {{"Propagation", "rprivate"}}}});
-  else
-    host["Mounts"].push_back(volume(names.work, plan.workdir));
+    host["Mounts"].push_back({{"Type", "bind"},
+                              {"Source", plan.workspace},
+                              {"Target", plan.workdir},
+                              {"BindOptions", {{"Propagation", "rprivate"}}}});
+  else host["Mounts"].push_back(volume(names.work, plan.workdir));
   return {{"Image", plan.image.reference},
           {"Entrypoint", {"/.bottle/inside"}},
           {"Cmd", json::array()},
@@ -85,11 +91,12 @@ json agent_container(const Job& job, const Subnet& subnet, const std::string& ho
           {"StdinOnce", false},
           {"Labels", labels},
           {"Env",
-           {"BOTTLE_GUARD=" + subnet.guard + ":3128", "BOTTLE_GATEWAY=" + subnet.gateway, "BOTTLE_PROBE_HOSTS=" + host_address,
-            "BOTTLE_RUNTIME=" + plan.runtime}},
+           {"BOTTLE_GUARD=" + subnet.guard + ":3128", "BOTTLE_GATEWAY=" + subnet.gateway,
+            "BOTTLE_PROBE_HOSTS=" + host_address, "BOTTLE_RUNTIME=" + plan.runtime}},
           {"HostConfig", host},
           {"NetworkingConfig",
-           {{"EndpointsConfig", {{names.network, {{"IPAMConfig", {{"IPv4Address", subnet.agent}}}, {"Aliases", {"agent"}}}}}}}}};
+           {{"EndpointsConfig",
+             {{names.network, {{"IPAMConfig", {{"IPv4Address", subnet.agent}}}, {"Aliases", {"agent"}}}}}}}}};
 }
 
 }  // namespace bottle::session

@@ -1,5 +1,5 @@
-// What the engine is asked for: the guard's container and the agent's. The containment is here, line by line; the self-test
-// (src/inside) asks from the inside whether it holds.
+// What the engine is asked for: the guard's container and the agent's. The containment is here, line by line; the
+// self-test (src/inside) asks from the inside whether it holds.
 #pragma once
 
 #include <string>
@@ -16,9 +16,11 @@ nlohmann::json guard_container(const std::string& image, const nlohmann::json& l
 nlohmann::json guard_endpoint(const Subnet& subnet);
 
 // Of a machine without a network: it has the session's only.
-nlohmann::json offline_guard_container(const std::string& image, const std::string& network, const Subnet& subnet, const nlohmann::json& labels);
+nlohmann::json offline_guard_container(const std::string& image, const std::string& network, const Subnet& subnet,
+                                       const nlohmann::json& labels);
 
 // `host_address`: an address of the host that the self-test is to find unreachable.
-nlohmann::json agent_container(const Job& job, const Subnet& subnet, const std::string& host_address, const nlohmann::json& labels);
+nlohmann::json agent_container(const Job& job, const Subnet& subnet, const std::string& host_address,
+                               const nlohmann::json& labels);
 
 }  // namespace bottle::session

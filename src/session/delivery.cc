@@ -27,7 +27,8 @@ Result<> await_input(int fd, int patience_ms, const std::function<bool()>& is_go
 
 class Reader {
  public:
-  Reader(int fd, int patience_ms, const std::function<bool()>& is_gone, const Bounds& bounds) : fd_(fd), patience_ms_(patience_ms), is_gone_(is_gone), bounds_(bounds) {}
+  Reader(int fd, int patience_ms, const std::function<bool()>& is_gone, const Bounds& bounds)
+      : fd_(fd), patience_ms_(patience_ms), is_gone_(is_gone), bounds_(bounds) {}
 
   Result<> exactly(char* to, size_t size) {
     while (size > 0) {
@@ -48,7 +49,8 @@ class Reader {
     while (n < 0 && errno == EINTR);
     if (n < 0) return fail_errno("reading a delivery");
     auto count = static_cast<size_t>(n);
-    if (count > bounds_.most - total_) return fail(Code::limit, "more than " + std::to_string(bounds_.most >> 20) + " MB came: no more is taken");
+    if (count > bounds_.most - total_)
+      return fail(Code::limit, "more than " + std::to_string(bounds_.most >> 20) + " MB came: no more is taken");
     total_ += count;
     in_window_ += count;
     return count;
@@ -69,11 +71,17 @@ class Reader {
   Result<> waited(Clock::duration time) {
     all_time_ += time;
     window_ += time;
-    auto seconds = [](auto duration) { return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(duration).count()) + " s"; };
-    if (all_time_ > bounds_.longest) return fail(Code::timed_out, "the delivery has not ended after " + seconds(all_time_));
-    if (auto whole = Clock::now() - began_; whole > bounds_.whole) return fail(Code::timed_out, "the delivery is too much work: it has not ended after " + seconds(whole));
+    auto seconds = [](auto duration) {
+      return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(duration).count()) + " s";
+    };
+    if (all_time_ > bounds_.longest)
+      return fail(Code::timed_out, "the delivery has not ended after " + seconds(all_time_));
+    if (auto whole = Clock::now() - began_; whole > bounds_.whole)
+      return fail(Code::timed_out, "the delivery is too much work: it has not ended after " + seconds(whole));
     if (window_ < bounds_.window) return {};
-    if (in_window_ < bounds_.least) return fail(Code::timed_out, "the delivery comes too slowly: " + std::to_string(in_window_) + " bytes in " + seconds(window_));
+    if (in_window_ < bounds_.least)
+      return fail(Code::timed_out,
+                  "the delivery comes too slowly: " + std::to_string(in_window_) + " bytes in " + seconds(window_));
     window_ = {};
     in_window_ = 0;
     return {};
@@ -105,14 +113,15 @@ Result<> DeliveryWriter::data(std::string_view bytes) {
 Result<> DeliveryWriter::end_archive() { return sink_(std::string_view("\0\0\0\0", 4)); }
 Result<> DeliveryWriter::finish() { return sink_("{\"end\":true}\n"); }
 
-Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms, const std::function<bool()>& is_gone,
-                       const Bounds& bounds) {
+Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms,
+                       const std::function<bool()>& is_gone, const Bounds& bounds) {
   Reader reader(fd, patience_ms, is_gone, bounds);
   for (;;) {
     auto header = nlohmann::json::parse(TRY(reader.line()), nullptr, false);
     if (!header.is_object()) return fail(Code::protocol, "a delivery's header is not JSON");
     if (header.contains("end")) return {};
-    if (!header.contains("to") || !header["to"].is_string()) return fail(Code::protocol, "a delivery that does not say where to");
+    if (!header.contains("to") || !header["to"].is_string())
+      return fail(Code::protocol, "a delivery that does not say where to");
     size_t left = 0;  // of the chunk at hand
     bool ended = false;
     Source source = [&](char* buffer, size_t size) -> Result<size_t> {
@@ -120,7 +129,8 @@ Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, 
       if (left == 0) {
         unsigned char head[4];
         TRY(reader.exactly(reinterpret_cast<char*>(head), 4));
-        left = static_cast<size_t>(head[0]) << 24 | static_cast<size_t>(head[1]) << 16 | static_cast<size_t>(head[2]) << 8 | head[3];
+        left = static_cast<size_t>(head[0]) << 24 | static_cast<size_t>(head[1]) << 16 |
+               static_cast<size_t>(head[2]) << 8 | head[3];
         if (left > kLargestChunk) return fail(Code::protocol, "a delivery's chunk is too large");
         if (left == 0) {
           ended = true;
@@ -144,12 +154,14 @@ Result<DeliveryPoint> DeliveryPoint::listen(const std::string& path) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno("making a socket");
   ::umask(0077);
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return fail_errno("binding " + path);
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return fail_errno("binding " + path);
   if (::listen(fd.get(), 1) != 0) return fail_errno("listening on " + path);
   return DeliveryPoint(std::move(fd));
 }
 
-Result<> DeliveryPoint::receive(const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms, const std::function<bool()>& is_gone) {
+Result<> DeliveryPoint::receive(const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms,
+                                const std::function<bool()>& is_gone) {
   TRY(await_input(listener_.get(), patience_ms, is_gone, "no workspace came"));
   UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!fd) return fail_errno("taking a delivery");

@@ -17,22 +17,30 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string again;
   session::DeliveryWriter writer([&](std::string_view out) -> Result<> { return again += out, Result<>(); });
   size_t total = 0;
-  auto read = session::read_delivery(fd.get(), [&](const std::string& to, const session::Source& source) -> Result<> {
-    TRY(writer.begin(to));
-    char buffer[777];
-    for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0; total += n) TRY(writer.data({buffer, n}));
-    return writer.end_archive();
-  }, 100);
+  auto read = session::read_delivery(
+      fd.get(),
+      [&](const std::string& to, const session::Source& source) -> Result<> {
+        TRY(writer.begin(to));
+        char buffer[777];
+        for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0; total += n) TRY(writer.data({buffer, n}));
+        return writer.end_archive();
+      },
+      100);
   if (total > size) std::abort();
   // A whole one, written again, is one that is read again.
   if (read) {
-    if (!writer.finish() || ::ftruncate(fd.get(), 0) != 0 || ::lseek(fd.get(), 0, SEEK_SET) != 0 || !write_all(fd.get(), again) || ::lseek(fd.get(), 0, SEEK_SET) != 0) std::abort();
+    if (!writer.finish() || ::ftruncate(fd.get(), 0) != 0 || ::lseek(fd.get(), 0, SEEK_SET) != 0 ||
+        !write_all(fd.get(), again) || ::lseek(fd.get(), 0, SEEK_SET) != 0)
+      std::abort();
     size_t twice = 0;
-    auto back = session::read_delivery(fd.get(), [&](const std::string&, const session::Source& source) -> Result<> {
-      char buffer[4096];
-      for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) twice += n;
-      return {};
-    }, 100);
+    auto back = session::read_delivery(
+        fd.get(),
+        [&](const std::string&, const session::Source& source) -> Result<> {
+          char buffer[4096];
+          for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) twice += n;
+          return {};
+        },
+        100);
     if (!back || twice != total) std::abort();
   }
   return 0;

@@ -14,7 +14,8 @@ namespace {
 using namespace std::chrono_literals;
 
 // A sender that writes `bytes` once every `pause` until nobody reads.
-Result<size_t> taken_of(const std::string& begin, const std::string& bytes, std::chrono::milliseconds pause, const Bounds& bounds) {
+Result<size_t> taken_of(const std::string& begin, const std::string& bytes, std::chrono::milliseconds pause,
+                        const Bounds& bounds) {
   int ends[2];
   EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   UniqueFd out(ends[0]), in(ends[1]);
@@ -23,11 +24,14 @@ Result<size_t> taken_of(const std::string& begin, const std::string& bytes, std:
     while (!stop.stop_requested() && write_all(in.get(), bytes)) std::this_thread::sleep_for(pause);
   });
   size_t count = 0;
-  auto read = read_delivery(out.get(), [&](const std::string&, const Source& source) -> Result<> {
-    char buffer[5000];
-    for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) count += n;
-    return {};
-  }, 5000, [] { return false; }, bounds);
+  auto read = read_delivery(
+      out.get(),
+      [&](const std::string&, const Source& source) -> Result<> {
+        char buffer[5000];
+        for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) count += n;
+        return {};
+      },
+      5000, [] { return false; }, bounds);
   sender.request_stop();
   out.reset();  // EPIPE
   if (!read) return std::unexpected(read.error());
@@ -69,11 +73,14 @@ TEST(Delivery, WhatMakesMuchWorkIsNotWorkedOnForEver) {
   for (int i = 0; i < 100; ++i) archives += std::string("{\"to\":\"a\"}\n\0\0\0\0", 15);
   ASSERT_TRUE(write_all(in.get(), archives));
   int sorted = 0;
-  auto read = read_delivery(out.get(), [&](const std::string&, const Source&) -> Result<> {
-    std::this_thread::sleep_for(20ms);
-    ++sorted;
-    return {};
-  }, 5000, [] { return false; }, {.longest = 10s, .whole = 100ms});
+  auto read = read_delivery(
+      out.get(),
+      [&](const std::string&, const Source&) -> Result<> {
+        std::this_thread::sleep_for(20ms);
+        ++sorted;
+        return {};
+      },
+      5000, [] { return false; }, {.longest = 10s, .whole = 100ms});
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().code, Code::timed_out);
   EXPECT_LT(sorted, 10);
@@ -95,12 +102,15 @@ TEST(Delivery, WhoIsSlowAndGoesOnIs) {
   });
   // Our own time, spent between its bytes, is not its.
   size_t count = 0;
-  auto read = read_delivery(out.get(), [&](const std::string&, const Source& source) -> Result<> {
-    char buffer[50];
-    for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0; count += n)
-      if (count == 0) std::this_thread::sleep_for(400ms);
-    return {};
-  }, 5000, [] { return false; }, {.most = whole.size(), .least = 50, .window = 200ms, .longest = 2000ms});
+  auto read = read_delivery(
+      out.get(),
+      [&](const std::string&, const Source& source) -> Result<> {
+        char buffer[50];
+        for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0; count += n)
+          if (count == 0) std::this_thread::sleep_for(400ms);
+        return {};
+      },
+      5000, [] { return false; }, {.most = whole.size(), .least = 50, .window = 200ms, .longest = 2000ms});
   EXPECT_TRUE(read) << read.error().what;
   EXPECT_EQ(count, 2000u);
 }

@@ -24,8 +24,8 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kShortest = 4 << 10, kLongest = 64 << 10, kName = 16, kLongestLine = 4096;
-constexpr uint64_t kCut = 0x3fffull << 40;               // 14 bits: 16 KB on the average
-constexpr uint64_t kSpare = 2ull << 30;  // bytes of disk that stay free
+constexpr uint64_t kCut = 0x3fffull << 40;  // 14 bits: 16 KB on the average
+constexpr uint64_t kSpare = 2ull << 30;     // bytes of disk that stay free
 constexpr auto kOldest = std::chrono::hours(24 * 30);
 constexpr size_t kMostDeliveries = 16;
 
@@ -65,7 +65,8 @@ std::string hex(std::string_view bytes) {
 
 std::string from_hex(const std::string& text) {
   std::string out;
-  for (size_t i = 0; i + 1 < text.size(); i += 2) out += static_cast<char>(std::strtoul(text.substr(i, 2).c_str(), nullptr, 16));
+  for (size_t i = 0; i + 1 < text.size(); i += 2)
+    out += static_cast<char>(std::strtoul(text.substr(i, 2).c_str(), nullptr, 16));
   return out;
 }
 
@@ -110,7 +111,7 @@ class Kept {
     kept.key_ = key;
     kept.fd_.reset(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     if (!kept.fd_) return fail(Code::conflict, "nothing is kept here");
-    struct stat st {};
+    struct stat st{};
     if (::fstat(kept.fd_.get(), &st) != 0) return fail_errno("looking at " + path);
     pki::Digest all;
     for (uint64_t at = 0, size = static_cast<uint64_t>(st.st_size); at < size;) {
@@ -141,13 +142,17 @@ class Kept {
 
 constexpr const char* kPart = ".part-";
 
-// The delivery at hand, kept for the next one: written beside, locked as long as somebody writes it, and renamed. Whatever goes wrong with it is no error.
+// The delivery at hand, kept for the next one: written beside, locked as long as somebody writes it, and renamed.
+// Whatever goes wrong with it is no error.
 class Keeping {
  public:
-  Keeping(const std::string& directory, const std::string& name, std::string key) : path_(directory + "/" + name), key_(std::move(key)) {
-    struct statvfs disk {};
+  Keeping(const std::string& directory, const std::string& name, std::string key)
+      : path_(directory + "/" + name), key_(std::move(key)) {
+    struct statvfs disk{};
     if (name.empty()) return;
-    if (!make_directories(directory) || ::statvfs(directory.c_str(), &disk) != 0 || static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize < kSpare) return;
+    if (!make_directories(directory) || ::statvfs(directory.c_str(), &disk) != 0 ||
+        static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize < kSpare)
+      return;
     part_ = path_ + kPart + std::to_string(::getpid());
     fd_.reset(::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (fd_) ::flock(fd_.get(), LOCK_EX | LOCK_NB);
@@ -157,7 +162,8 @@ class Keeping {
   void add(std::string bytes) {
     if (!fd_) return;
     size_t size = bytes.size();
-    if (position_ + size > kMostKept || !pki::seal(key_, position_, bytes.data(), size) || !write_all(fd_.get(), bytes)) return give_up();
+    if (position_ + size > kMostKept || !pki::seal(key_, position_, bytes.data(), size) || !write_all(fd_.get(), bytes))
+      return give_up();
     position_ += size;
   }
   void finish() {
@@ -189,16 +195,20 @@ void remove_broken(const std::string& directory) {
 void remove_old(const std::string& directory) {
   std::error_code ignored;
   std::vector<std::pair<fs::file_time_type, fs::path>> found;
-  for (const auto& entry : fs::directory_iterator(directory, ignored)) found.emplace_back(entry.last_write_time(ignored), entry.path());
+  for (const auto& entry : fs::directory_iterator(directory, ignored))
+    found.emplace_back(entry.last_write_time(ignored), entry.path());
   std::ranges::sort(found, std::greater());
   for (size_t i = 0; i < found.size(); ++i)
-    if (i >= kMostDeliveries || fs::file_time_type::clock::now() - found[i].first > kOldest) fs::remove(found[i].second, ignored);
+    if (i >= kMostDeliveries || fs::file_time_type::clock::now() - found[i].first > kOldest)
+      fs::remove(found[i].second, ignored);
 }
 
 Result<std::string> inflated(const std::string& packed, size_t size) {
   std::string out(size, '\0');
   uLongf length = size;
-  if (::uncompress(reinterpret_cast<Bytef*>(out.data()), &length, reinterpret_cast<const Bytef*>(packed.data()), packed.size()) != Z_OK || length != size)
+  if (::uncompress(reinterpret_cast<Bytef*>(out.data()), &length, reinterpret_cast<const Bytef*>(packed.data()),
+                   packed.size()) != Z_OK ||
+      length != size)
     return fail(Code::protocol, "a piece of the delivery cannot be unpacked");
   return out;
 }
@@ -214,9 +224,11 @@ std::string to_bytes(const KeptPieces& pieces) {
 std::optional<KeptPieces> kept_from_bytes(std::string_view bytes) {
   constexpr size_t kHead = pki::kSealKey + pki::kDigest, kEntry = kName + 12;
   if (bytes.size() < kHead || (bytes.size() - kHead) % kEntry) return std::nullopt;
-  KeptPieces pieces{std::string(bytes.substr(0, pki::kSealKey)), std::string(bytes.substr(pki::kSealKey, pki::kDigest)), {}};
+  KeptPieces pieces{
+      std::string(bytes.substr(0, pki::kSealKey)), std::string(bytes.substr(pki::kSealKey, pki::kDigest)), {}};
   for (size_t at = kHead; at < bytes.size(); at += kEntry)
-    pieces.places[std::string(bytes.substr(at, kName))] = {number_of(bytes.substr(at + kName, 8)), static_cast<uint32_t>(number_of(bytes.substr(at + kName + 8, 4)))};
+    pieces.places[std::string(bytes.substr(at, kName))] = {
+        number_of(bytes.substr(at + kName, 8)), static_cast<uint32_t>(number_of(bytes.substr(at + kName + 8, 4)))};
   return pieces;
 }
 
@@ -256,11 +268,14 @@ Result<> DeltaWriter::piece(std::string_view bytes) {
   if (position_ <= most_kept_) now_.places.try_emplace(name, position_, static_cast<uint32_t>(bytes.size()));
   position_ += bytes.size();
   if (before_)
-    if (auto known = before_->places.find(name); known != before_->places.end()) return put("c" + number(known->second.offset, 8) + number(known->second.length, 4));
+    if (auto known = before_->places.find(name); known != before_->places.end())
+      return put("c" + number(known->second.offset, 8) + number(known->second.length, 4));
   std::string packed(::compressBound(bytes.size()), '\0');
   uLongf size = packed.size();
   // An uplink is slower than a core.
-  if (::compress2(reinterpret_cast<Bytef*>(packed.data()), &size, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size(), 1) == Z_OK && size < bytes.size())
+  if (::compress2(reinterpret_cast<Bytef*>(packed.data()), &size, reinterpret_cast<const Bytef*>(bytes.data()),
+                  bytes.size(), 1) == Z_OK &&
+      size < bytes.size())
     return put("z" + number(bytes.size(), 4) + number(size, 4) + packed.substr(0, size));
   return put("d" + number(bytes.size(), 4) + std::string(bytes));
 }
@@ -292,12 +307,17 @@ Result<std::optional<KeptPieces>> DeltaWriter::finish() {
 Result<> apply_delta(int from, const std::string& directory, const std::function<Result<DeliveryWriter>()>& begin) {
   Input input(from);
   auto head = json::parse(TRY(input.line()), nullptr, false);
-  auto text = [&](const char* key) { return head.is_object() && head.contains(key) && head[key].is_string() ? head[key].get<std::string>() : std::string(); };
+  auto text = [&](const char* key) {
+    return head.is_object() && head.contains(key) && head[key].is_string() ? head[key].get<std::string>()
+                                                                           : std::string();
+  };
   std::string name = text("keep");
-  if (!head.is_object() || name.find_first_not_of("0123456789abcdef") != std::string::npos) return fail(Code::protocol, "a delivery without a header");
+  if (!head.is_object() || name.find_first_not_of("0123456789abcdef") != std::string::npos)
+    return fail(Code::protocol, "a delivery without a header");
   remove_broken(directory);
   std::optional<Kept> kept;
-  if (!text("open").empty()) kept = TRY(Kept::open(directory + "/" + name, from_hex(text("open")), from_hex(text("was"))));
+  if (!text("open").empty())
+    kept = TRY(Kept::open(directory + "/" + name, from_hex(text("open")), from_hex(text("was"))));
   Keeping keeping(directory, name, from_hex(text("seal")));
   DeliveryWriter writer = TRY(begin());
   auto data = [&](std::string bytes) -> Result<> {

@@ -22,9 +22,11 @@ struct Delta : ::testing::Test {
 
   KeptPieces write(const std::string& archive, std::optional<KeptPieces> before) {
     wire.clear();
-    DeltaWriter writer([&](std::string_view bytes) -> Result<> { return wire += bytes, Result<>(); }, "ab12", std::move(before));
+    DeltaWriter writer([&](std::string_view bytes) -> Result<> { return wire += bytes, Result<>(); }, "ab12",
+                       std::move(before));
     EXPECT_TRUE(writer.begin("/workspace"));
-    for (size_t at = 0; at < archive.size(); at += 100000) EXPECT_TRUE(writer.data(std::string_view(archive).substr(at, 100000)));
+    for (size_t at = 0; at < archive.size(); at += 100000)
+      EXPECT_TRUE(writer.data(std::string_view(archive).substr(at, 100000)));
     EXPECT_TRUE(writer.end_archive());
     return **writer.finish();
   }
@@ -33,15 +35,20 @@ struct Delta : ::testing::Test {
     UniqueFd in(::memfd_create("wire", MFD_CLOEXEC)), out(::memfd_create("delivery", MFD_CLOEXEC));
     TRY(write_all(in.get(), wire));
     ::lseek(in.get(), 0, SEEK_SET);
-    TRY(apply_delta(in.get(), directory, [&]() -> Result<DeliveryWriter> { return DeliveryWriter([&](std::string_view bytes) { return write_all(out.get(), bytes); }); }));
+    TRY(apply_delta(in.get(), directory, [&]() -> Result<DeliveryWriter> {
+      return DeliveryWriter([&](std::string_view bytes) { return write_all(out.get(), bytes); });
+    }));
     ::lseek(out.get(), 0, SEEK_SET);
     std::string archive;
-    TRY(read_delivery(out.get(), [&](const std::string& to, const Source& source) -> Result<> {
-      EXPECT_EQ(to, "/workspace");
-      char buffer[5000];
-      for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) archive.append(buffer, n);
-      return {};
-    }, 1000));
+    TRY(read_delivery(
+        out.get(),
+        [&](const std::string& to, const Source& source) -> Result<> {
+          EXPECT_EQ(to, "/workspace");
+          char buffer[5000];
+          for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) archive.append(buffer, n);
+          return {};
+        },
+        1000));
     return archive;
   }
   static std::string noise(size_t size, unsigned seed) {

@@ -18,8 +18,8 @@ class EgressSummary {
   // A line of the audit. A refusal that is new is told to the clients. Bounded: the agent chooses the names.
   void add(const nlohmann::json& line, Clients& clients);
 
-  // [{"host":"a.example.org:8443","code":…,"count":…,"allow":"{host: a.example.org, ports: [8443]}"}…]; "allow" only where a rule
-  // of egress.allow is what was missing.
+  // [{"host":"a.example.org:8443","code":…,"count":…,"allow":"{host: a.example.org, ports: [8443]}"}…]; "allow" only
+  // where a rule of egress.allow is what was missing.
   nlohmann::json denied() const;
 
   // For record mode: rules for the hosts that were reached and that `rules`, but for a final "*", do not cover.

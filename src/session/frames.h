@@ -1,4 +1,5 @@
-// What launcher and supervisor say to each other over a unix socket: one type byte, a length (4 bytes, big-endian), bytes.
+// What launcher and supervisor say to each other over a unix socket: one type byte, a length (4 bytes, big-endian),
+// bytes.
 #pragma once
 
 #include <string>
@@ -9,22 +10,23 @@
 namespace bottle::session {
 
 enum class FrameType : char {
-  input = 'i',     // → keystrokes
-  resize = 'w',    // → {"rows":…,"cols":…}
-  detach = 'd',    // → the terminal goes, the agent stays
-  stop = 'x',      // → end the session now
-  policy = 'y',    // → {"id":…,"allow":{…}} or {"id":…,"deny":"host"}: answered by an event
-  job = 'j',       // → the plan and, on one machine, the values that belong to it; first frame of a start
-  values = 'v',    // → {"env":…,"secrets":…}: a job's for another machine, behind it. From a launcher, empty: the other machine is the expected one
-  attach = 'a',    // → {"from":N}: the agent's output from position N on; without N, its last screen
-  guard = 'g',     // ↔ a line of the far guard's control channel that the near side answers; {"type":"relay"}: here I am
-  ping = '?',      // → is anyone there? Answered by a pong
-  pong = '!',      // ←
-  output = 'o',    // ← the agent's stdout (or its terminal)
-  diagnostic = 'e',// ← the agent's stderr
-  event = 'p',     // ← {"event":…}: progress and notices
-  result = 'r',    // ← {"exit":…}: the session is over and everything is gone
-  failure = 'f',   // ← {"code":…,"what":…,"todo":…}: it could not be
+  input = 'i',   // → keystrokes
+  resize = 'w',  // → {"rows":…,"cols":…}
+  detach = 'd',  // → the terminal goes, the agent stays
+  stop = 'x',    // → end the session now
+  policy = 'y',  // → {"id":…,"allow":{…}} or {"id":…,"deny":"host"}: answered by an event
+  job = 'j',     // → the plan and, on one machine, the values that belong to it; first frame of a start
+  values = 'v',  // → {"env":…,"secrets":…}: a job's for another machine, behind it. From a launcher, empty: the other
+                 // machine is the expected one
+  attach = 'a',  // → {"from":N}: the agent's output from position N on; without N, its last screen
+  guard = 'g',   // ↔ a line of the far guard's control channel that the near side answers; {"type":"relay"}: here I am
+  ping = '?',    // → is anyone there? Answered by a pong
+  pong = '!',    // ←
+  output = 'o',  // ← the agent's stdout (or its terminal)
+  diagnostic = 'e',  // ← the agent's stderr
+  event = 'p',       // ← {"event":…}: progress and notices
+  result = 'r',      // ← {"exit":…}: the session is over and everything is gone
+  failure = 'f',     // ← {"code":…,"what":…,"todo":…}: it could not be
 };
 
 struct Frame {
@@ -34,7 +36,8 @@ struct Frame {
 
 std::string encode(FrameType type, std::string_view bytes);
 
-// Takes bytes as they come, gives whole frames. One over 80 MB is Code::limit; so is one that is read as JSON and longer than `words`.
+// Takes bytes as they come, gives whole frames. One over 80 MB is Code::limit; so is one that is read as JSON and
+// longer than `words`.
 class FrameReader {
  public:
   static constexpr size_t kMost = 80u << 20;

@@ -38,7 +38,8 @@ Result<json> Gate::await_report(int timeout_ms) {
       return report;
     }
     if (text.size() > kReportLimit) return fail(Code::limit, "the self-test's report does not end");
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     std::string bytes = attached_.take_early();
     if (bytes.empty()) {
       pollfd p{attached_.fd(), POLLIN, 0};
@@ -47,11 +48,15 @@ Result<json> Gate::await_report(int timeout_ms) {
       char buffer[65536];
       ssize_t n = ::read(attached_.fd(), buffer, sizeof buffer);
       if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) return fail(Code::closed, "the agent's container ended before its self-test" + (text + complaint).substr(0, 2000));
+      if (n <= 0)
+        return fail(Code::closed,
+                    "the agent's container ended before its self-test" + (text + complaint).substr(0, 2000));
       bytes.assign(buffer, static_cast<size_t>(n));
     }
     if (terminal_) text += bytes;
-    else TRY(demux.feed(bytes, [&](int stream, std::string_view chunk) { (stream == 1 ? text : complaint).append(chunk); }));
+    else
+      TRY(demux.feed(bytes,
+                     [&](int stream, std::string_view chunk) { (stream == 1 ? text : complaint).append(chunk); }));
   }
 }
 
@@ -66,12 +71,13 @@ json go_message(const Job& job, const Values& values, const std::string& ca, con
   const auto& plan = job.plan;
   json env = json::object();
   std::string proxy = "http://" + subnet.guard + ":3128";
-  for (const char* name : {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"}) env[name] = proxy;
+  for (const char* name : {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"})
+    env[name] = proxy;
   for (const char* name : {"no_proxy", "NO_PROXY"}) env[name] = "localhost,127.0.0.1,::1";
   env["NODE_USE_ENV_PROXY"] = "1";
   env["NODE_EXTRA_CA_CERTS"] = "/run/bottle/ca.pem";
-  for (const char* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT", "AWS_CA_BUNDLE",
-                           "CARGO_HTTP_CAINFO", "CODEX_CA_CERTIFICATE", "NIX_SSL_CERT_FILE"})
+  for (const char* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT",
+                           "AWS_CA_BUNDLE", "CARGO_HTTP_CAINFO", "CODEX_CA_CERTIFICATE", "NIX_SSL_CERT_FILE"})
     env[name] = "/run/bottle/ca-bundle.pem";
   env["HOME"] = "/home/agent";
   env["USER"] = "agent";
@@ -83,10 +89,15 @@ json go_message(const Job& job, const Values& values, const std::string& ca, con
   env["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"] = "1";
   env["DISABLE_AUTOUPDATER"] = "1";
   for (const auto& secret : plan.secrets)
-    if (!secret.env.empty() && (job.tunnel || values.secrets.contains(secret.name))) env[secret.env] = secret.placeholder;
+    if (!secret.env.empty() && (job.tunnel || values.secrets.contains(secret.name)))
+      env[secret.env] = secret.placeholder;
   for (const auto& [name, value] : values.env) env[name] = value;
   // Authorities the operator added hold for blind tunnels too, where the agent itself checks the server.
-  json go = {{"env", env}, {"argv", plan.command}, {"cwd", plan.workdir}, {"ca", ca + "\n" + job.extra_ca}, {"files", json::array()}};
+  json go = {{"env", env},
+             {"argv", plan.command},
+             {"cwd", plan.workdir},
+             {"ca", ca + "\n" + job.extra_ca},
+             {"files", json::array()}};
   if (plan.headless) go["stdin"] = plan.prompt;
   if (!plan.ssh.empty()) go["files"] = ssh_files(plan, job.ssh_keys, subnet.guard + ":3128");
   if (!job.ssh_keys.empty()) {
@@ -98,7 +109,8 @@ json go_message(const Job& job, const Values& values, const std::string& ca, con
 
 namespace {
 
-Result<> put_tree(docker::TarWriter& tar, const std::string& from, const std::string& to, const plan::Plan& plan, int depth) {
+Result<> put_tree(docker::TarWriter& tar, const std::string& from, const std::string& to, const plan::Plan& plan,
+                  int depth) {
   if (depth > 16) return fail(Code::limit, from + " is nested too deeply");
   TRY(tar.directory(to, 0755, plan.uid, plan.gid));
   DIR* dir = ::opendir(from.c_str());
@@ -106,13 +118,14 @@ Result<> put_tree(docker::TarWriter& tar, const std::string& from, const std::st
   Result<> result;
   while (dirent* entry = ::readdir(dir)) {
     std::string name = entry->d_name, path = from + "/" + name;
-    struct stat st {};
+    struct stat st{};
     if (name == "." || name == ".." || ::lstat(path.c_str(), &st) != 0) continue;
     if (S_ISDIR(st.st_mode)) {
       result = put_tree(tar, path, to + "/" + name, plan, depth + 1);
     } else if (S_ISREG(st.st_mode)) {
       auto text = read_file(path);
-      result = text ? tar.file(to + "/" + name, st.st_mode & 0777, plan.uid, plan.gid, *text) : std::unexpected(text.error());
+      result = text ? tar.file(to + "/" + name, st.st_mode & 0777, plan.uid, plan.gid, *text)
+                    : std::unexpected(text.error());
     }
     if (!result) break;
   }
@@ -127,9 +140,10 @@ Result<> put_home(docker::TarWriter& tar, const Job& job) {
   if (plan.provider == "claude") {
     TRY(tar.directory("home/agent/.claude", 0700, plan.uid, plan.gid));
     // First-run questions were the operator's to answer; the bottle is where they have been answered.
-    json settings = {{"hasCompletedOnboarding", true},
-                     {"bypassPermissionsModeAccepted", true},
-                     {"projects", {{plan.workdir, {{"hasTrustDialogAccepted", true}, {"hasCompletedProjectOnboarding", true}}}}}};
+    json settings = {
+        {"hasCompletedOnboarding", true},
+        {"bypassPermissionsModeAccepted", true},
+        {"projects", {{plan.workdir, {{"hasTrustDialogAccepted", true}, {"hasCompletedProjectOnboarding", true}}}}}};
     TRY(tar.file("home/agent/.claude.json", 0600, plan.uid, plan.gid, settings.dump()));
   }
   return put_skills(tar, plan);
@@ -140,7 +154,8 @@ Result<> put_skills(docker::TarWriter& tar, const plan::Plan& plan) {
   std::string base = plan.provider == "codex" ? "home/agent/.codex" : "home/agent/.claude";
   if (plan.provider != "claude") TRY(tar.directory(base, 0700, plan.uid, plan.gid));
   TRY(tar.directory(base + "/skills", 0755, plan.uid, plan.gid));
-  for (const auto& skill : plan.skills) TRY(put_tree(tar, skill, base + "/skills/" + skill.substr(skill.rfind('/') + 1), plan, 0));
+  for (const auto& skill : plan.skills)
+    TRY(put_tree(tar, skill, base + "/skills/" + skill.substr(skill.rfind('/') + 1), plan, 0));
   return {};
 }
 

@@ -16,7 +16,8 @@ class Gate {
  public:
   Gate(docker::Attached attached, bool terminal) : attached_(std::move(attached)), terminal_(terminal) {}
 
-  // Asks for the self-test. Not before the guard serves: the helper's first packet to a neighbour that is not there yet costs it a second.
+  // Asks for the self-test. Not before the guard serves: the helper's first packet to a neighbour that is not there yet
+  // costs it a second.
   Result<> ask();
 
   // The helper's report: exactly one, before anything else. Blocking. Code::closed: the container ended first, with

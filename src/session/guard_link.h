@@ -36,9 +36,9 @@ struct GuardSettings {
   std::string guard_ip;
   std::string ca_bundle, extra_ca;
   std::map<std::string, std::string> secrets;  // name → value
-  bool far = false;     // LAN services are at the other end of the relay
-  bool tunnel = false;  // and so are the values of all secrets
-  bool relay_all = false;  // and so is every host: there is no network here
+  bool far = false;                            // LAN services are at the other end of the relay
+  bool tunnel = false;                         // and so are the values of all secrets
+  bool relay_all = false;                      // and so is every host: there is no network here
 };
 // What a LAN service means for a guard.
 nlohmann::json lan_rule(const manifest::LanRoute& route);

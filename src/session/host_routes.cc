@@ -55,11 +55,14 @@ std::optional<Prefix> parse_prefix(std::string_view text) {
   Prefix prefix{*address};
   const char* end = text.data() + text.size();
   auto [read, error] = std::from_chars(text.data() + slash + 1, end, prefix.bits);
-  if (error != std::errc() || read != end || prefix.bits < 0 || prefix.bits > (address->v6 ? 128 : 32)) return std::nullopt;
+  if (error != std::errc() || read != end || prefix.bits < 0 || prefix.bits > (address->v6 ? 128 : 32))
+    return std::nullopt;
   return prefix;
 }
 
-std::string to_string(const Prefix& prefix) { return policy::to_string(prefix.address) + "/" + std::to_string(prefix.bits); }
+std::string to_string(const Prefix& prefix) {
+  return policy::to_string(prefix.address) + "/" + std::to_string(prefix.bits);
+}
 
 std::vector<HostRoute> read_routes(const std::string& ipv4, const std::string& ipv6) {
   std::vector<HostRoute> routes;
@@ -69,17 +72,21 @@ std::vector<HostRoute> read_routes(const std::string& ipv4, const std::string& i
   while (std::getline(old_lines, line))
     if (auto route = ipv4_route(std::istringstream(line)); route.to.bits > 0) routes.push_back(std::move(route));
   while (std::getline(lines, line))
-    if (auto route = ipv6_route(std::istringstream(line)); route.to.bits > 0 && !leads_nowhere(route)) routes.push_back(std::move(route));
+    if (auto route = ipv6_route(std::istringstream(line)); route.to.bits > 0 && !leads_nowhere(route))
+      routes.push_back(std::move(route));
   return routes;
 }
 
-std::vector<HostRoute> host_routes() { return read_routes(read_file("/proc/net/route").value_or(""), read_file("/proc/net/ipv6_route").value_or("")); }
+std::vector<HostRoute> host_routes() {
+  return read_routes(read_file("/proc/net/route").value_or(""), read_file("/proc/net/ipv6_route").value_or(""));
+}
 
 bool is_engine_bridge(std::string_view device) {
   if (device == "docker0" || device == "docker_gwbridge") return true;
   if (device.starts_with("br-")) return device.size() == 15 && std::ranges::all_of(device.substr(3), is_hex);
   for (std::string_view name : {"podman", "cni-podman"})
-    if (device.size() > name.size() && device.starts_with(name)) return std::ranges::all_of(device.substr(name.size()), [](char c) { return c >= '0' && c <= '9'; });
+    if (device.size() > name.size() && device.starts_with(name))
+      return std::ranges::all_of(device.substr(name.size()), [](char c) { return c >= '0' && c <= '9'; });
   return false;
 }
 

@@ -21,7 +21,6 @@
 #include "docker/call.h"
 #include "docker/tar.h"
 
-
 extern "C" {
 extern const char bottle_guard_begin[], bottle_guard_end[], bottle_inside_begin[], bottle_inside_end[];
 extern const char bottle_bootstrap_begin[], bottle_bootstrap_end[];
@@ -34,14 +33,25 @@ std::string_view between(const char* begin, const char* end) { return {begin, st
 
 Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, bool refresh) {
   std::string directory = image.dockerfile.substr(0, image.dockerfile.rfind('/'));
-  std::vector<std::string> argv = {"docker", "-H", "unix://" + engine.socket(), "build", "--label", "bottle.image=agent", "-t", image.reference, "-f", image.dockerfile};
+  std::vector<std::string> argv = {"docker",
+                                   "-H",
+                                   "unix://" + engine.socket(),
+                                   "build",
+                                   "--label",
+                                   "bottle.image=agent",
+                                   "-t",
+                                   image.reference,
+                                   "-f",
+                                   image.dockerfile};
   if (refresh) argv.insert(argv.end(), {"--pull", "--no-cache"});
   argv.insert(argv.end(), {"--", directory.empty() ? "/" : directory});
   auto status = run(argv, Child::from(STDERR_FILENO));
   if (!status && status.error().code == Code::not_found)
-    return fail(Code::not_found, "building " + image.dockerfile + ": there is no docker command, which builds Dockerfiles",
+    return fail(Code::not_found,
+                "building " + image.dockerfile + ": there is no docker command, which builds Dockerfiles",
                 "install it (Debian: docker.io), or build the image elsewhere and name it with `image:`");
-  if (TRY(std::move(status)) != 0) return fail(Code::unavailable, "building " + image.dockerfile + " failed", "its own messages are above");
+  if (TRY(std::move(status)) != 0)
+    return fail(Code::unavailable, "building " + image.dockerfile + " failed", "its own messages are above");
   return {};
 }
 
@@ -51,18 +61,22 @@ constexpr const char* kWorkPrefix = "bottle-image-";
 void remove_abandoned(const std::string& base) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(base, error)) {
-    struct stat st {};
+    struct stat st{};
     std::string path = entry.path().string();
     if (!entry.path().filename().string().starts_with(kWorkPrefix)) continue;
     UniqueFd claim(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!claim || ::fstat(claim.get(), &st) != 0 || st.st_uid != ::getuid() || ::time(nullptr) - st.st_mtime < 60) continue;  // or is about to lock it
-    if (std::error_code ignored; ::flock(claim.get(), LOCK_EX | LOCK_NB) == 0) std::filesystem::remove_all(path, ignored);
+    if (!claim || ::fstat(claim.get(), &st) != 0 || st.st_uid != ::getuid() || ::time(nullptr) - st.st_mtime < 60)
+      continue;  // or is about to lock it
+    if (std::error_code ignored; ::flock(claim.get(), LOCK_EX | LOCK_NB) == 0)
+      std::filesystem::remove_all(path, ignored);
   }
 }
 
-Result<> bootstrap(docker::Engine& engine, const plan::Image& image, const std::function<void(const std::string&)>& progress) {
+Result<> bootstrap(docker::Engine& engine, const plan::Image& image,
+                   const std::function<void(const std::string&)>& progress) {
   const char* temporary = std::getenv("TMPDIR");
-  std::string base = temporary && *temporary == '/' ? temporary : "/var/tmp", work = base + "/" + kWorkPrefix + random_hex(4);
+  std::string base = temporary && *temporary == '/' ? temporary : "/var/tmp",
+              work = base + "/" + kWorkPrefix + random_hex(4);
   remove_abandoned(base);
   TRY(make_directories(work));
   UniqueFd claim(::open(work.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -76,7 +90,8 @@ Result<> bootstrap(docker::Engine& engine, const plan::Image& image, const std::
   std::vector<std::string> argv = {"/bin/bash", script, image.provider, archive};
   argv.insert(argv.end(), image.packages.begin(), image.packages.end());
   if (int status = TRY(run(argv, Child::from(STDERR_FILENO))); status != 0)
-    return fail(Code::unavailable, "making the image for " + image.provider + " failed", "its own messages are above; it needs mmdebstrap and npm");
+    return fail(Code::unavailable, "making the image for " + image.provider + " failed",
+                "its own messages are above; it needs mmdebstrap and npm");
   progress("importing it into the engine");
   UniqueFd fd(::open(archive.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail_errno("opening " + archive);
@@ -89,7 +104,8 @@ Result<> bootstrap(docker::Engine& engine, const plan::Image& image, const std::
   std::string version;
   for (char c : read_file(agent, 4096).value_or(""))
     if (std::isalnum(static_cast<unsigned char>(c)) || std::strchr(" .-_+()", c)) version += c;
-  return engine.import_image(image.reference, reader, {"LABEL bottle.image=agent", "LABEL bottle.agent=\"" + version + "\""});
+  return engine.import_image(image.reference, reader,
+                             {"LABEL bottle.image=agent", "LABEL bottle.agent=\"" + version + "\""});
 }
 
 }  // namespace
@@ -125,7 +141,8 @@ Result<std::string> ensure_guard_image(docker::Engine& engine) {
   return reference;
 }
 
-Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, const std::function<void(const std::string&)>& progress, bool refresh) {
+Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image,
+                            const std::function<void(const std::string&)>& progress, bool refresh) {
   std::string before;
   if (auto old = engine.inspect_image(image.reference)) {
     if (!refresh) return {};
@@ -134,7 +151,8 @@ Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, co
     return std::unexpected(std::move(old.error()));
   }
   if (image.recipe.empty())
-    return fail(Code::not_found, "the engine has no image " + image.reference, "pull or build it, or leave `image:` out of the bottle");
+    return fail(Code::not_found, "the engine has no image " + image.reference,
+                "pull or build it, or leave `image:` out of the bottle");
   if (image.recipe == "dockerfile") {
     progress("building " + image.reference + " from " + image.dockerfile);
     TRY(build_dockerfile(engine, image, refresh));
@@ -142,8 +160,10 @@ Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, co
     progress("building the image " + image.reference + " (once; a minute or two)");
     TRY(bootstrap(engine, image, progress));
   }
-  // The name is the new image's now. The old one goes, unless a session still runs on it: then `image prune` takes it later.
-  if (!before.empty() && docker::text_of(TRY(engine.inspect_image(image.reference)), "Id") != before) (void)engine.remove_image(before);
+  // The name is the new image's now. The old one goes, unless a session still runs on it: then `image prune` takes it
+  // later.
+  if (!before.empty() && docker::text_of(TRY(engine.inspect_image(image.reference)), "Id") != before)
+    (void)engine.remove_image(before);
   return {};
 }
 
@@ -159,7 +179,9 @@ std::vector<std::string> image_identities(const nlohmann::json& images) {
   for (const auto& image : images)
     if (const auto& tags = docker::member(image, "RepoTags"); tags.is_array())
       for (const auto& tag : tags)
-        if (tag.is_string()) identities.push_back(is_ours(tag) ? tag.get<std::string>() : tag.get<std::string>() + " " + docker::text_of(image, "Id"));
+        if (tag.is_string())
+          identities.push_back(is_ours(tag) ? tag.get<std::string>()
+                                            : tag.get<std::string>() + " " + docker::text_of(image, "Id"));
   return identities;
 }
 

@@ -25,16 +25,16 @@ std::string guard_reference();
 Result<std::string> ensure_guard_image(docker::Engine& engine);
 
 // Builds the plan's agent image if the engine lacks it, or, with `refresh`, anyway: a root file system made with the
-// machine's own package managers, no image registry. Progress lines go to `progress`. Minutes the first time, then nothing.
-// A refreshed image replaces the old one under the same reference; what runs on the old one goes on.
-Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, const std::function<void(const std::string&)>& progress,
-                            bool refresh = false);
+// machine's own package managers, no image registry. Progress lines go to `progress`. Minutes the first time, then
+// nothing. A refreshed image replaces the old one under the same reference; what runs on the old one goes on.
+Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image,
+                            const std::function<void(const std::string&)>& progress, bool refresh = false);
 
 // One that bottle makes, the same everywhere: its tag is the hash of what it is made from.
 inline bool is_ours(const std::string& reference) { return reference.starts_with("bottle-agent-"); }
 
-// What an image is called and, behind a space, is (its id): another machine's may have its name and be older. Of ours the name says
-// both. The name may be one without a tag. Code::not_found.
+// What an image is called and, behind a space, is (its id): another machine's may have its name and be older. Of ours
+// the name says both. The name may be one without a tag. Code::not_found.
 Result<std::string> image_identity(docker::Engine& engine, const std::string& reference);
 // Of all that have a name. `images`: Engine::images().
 std::vector<std::string> image_identities(const nlohmann::json& images);

@@ -3,15 +3,24 @@
 namespace bottle::session {
 
 nlohmann::json to_json(const VmJob& vm) {
-  return {{"name", vm.name}, {"provider", vm.provider}, {"options", vm.options}, {"cpus", vm.cpus}, {"memory", vm.memory},
-          {"disk", vm.disk}, {"ttl", vm.ttl},           {"idle", vm.idle},       {"keep", vm.keep},
-          {"allow_vpn", vm.allow_vpn}};
+  return {{"name", vm.name},     {"provider", vm.provider},  {"options", vm.options}, {"cpus", vm.cpus},
+          {"memory", vm.memory}, {"disk", vm.disk},          {"ttl", vm.ttl},         {"idle", vm.idle},
+          {"keep", vm.keep},     {"allow_vpn", vm.allow_vpn}};
 }
 
 Result<VmJob> vm_from_json(const nlohmann::json& json) {
   if (!json.is_object()) return fail(Code::invalid, "the record of the VM is unreadable");
-  VmJob vm{json.value("name", ""), json.value("provider", ""), {}, json.value("cpus", 0.0), json.value("memory", uint64_t{0}),
-           json.value("disk", uint64_t{0}), json.value("ttl", uint64_t{0}), json.value("idle", uint64_t{0}), json.value("keep", false), json.value("allow_vpn", false), {}};
+  VmJob vm{json.value("name", ""),
+           json.value("provider", ""),
+           {},
+           json.value("cpus", 0.0),
+           json.value("memory", uint64_t{0}),
+           json.value("disk", uint64_t{0}),
+           json.value("ttl", uint64_t{0}),
+           json.value("idle", uint64_t{0}),
+           json.value("keep", false),
+           json.value("allow_vpn", false),
+           {}};
   if (json.contains("options")) vm.options = json["options"].get<std::map<std::string, std::string>>();
   if (json.contains("environment")) vm.environment = json["environment"].get<std::map<std::string, std::string>>();
   return vm;
@@ -23,7 +32,8 @@ Result<Values> values_from_json(const nlohmann::json& json) {
   Values values;
   for (auto [name, to] : {std::pair{"env", &values.env}, {"secrets", &values.secrets}}) {
     auto found = json.is_object() ? json.find(name) : json.end();
-    if (!json.is_object() || found == json.end() || !found->is_object()) return fail(Code::protocol, "the job's values are unreadable");
+    if (!json.is_object() || found == json.end() || !found->is_object())
+      return fail(Code::protocol, "the job's values are unreadable");
     for (const auto& [key, value] : found->items()) {
       if (!value.is_string()) return fail(Code::protocol, "the job's values are unreadable");
       (*to)[key] = value;
@@ -35,8 +45,8 @@ Result<Values> values_from_json(const nlohmann::json& json) {
 nlohmann::json to_json(const Job& job) {
   nlohmann::json remote;
   if (job.remote) {
-    remote = {{"far", to_json(job.remote->far)}, {"adopt", job.remote->adopt}, {"stop", job.remote->stop}, {"image", job.remote->image}, {"roots", job.remote->roots},
-              {"unseen", job.remote->unseen}};
+    remote = {{"far", to_json(job.remote->far)}, {"adopt", job.remote->adopt}, {"stop", job.remote->stop},
+              {"image", job.remote->image},      {"roots", job.remote->roots}, {"unseen", job.remote->unseen}};
     if (job.remote->vm) {
       remote["vm"] = to_json(*job.remote->vm);
       remote["vm"]["environment"] = job.remote->vm->environment;
@@ -50,12 +60,18 @@ nlohmann::json to_json(const Job& job) {
           {"ca_bundle", job.ca_bundle},
           {"extra_ca", job.extra_ca},
           {"kept_roots", job.kept_roots},
-          {"directories", {job.directories.config, job.directories.sessions, job.directories.results, job.directories.home, job.directories.cache}},
+          {"directories",
+           {job.directories.config, job.directories.sessions, job.directories.results, job.directories.home,
+            job.directories.cache}},
           {"self", job.path_to_self},
           {"far", job.far},
           {"tunnel", job.tunnel},
           {"relay_all", job.relay_all},
-          {"token", {{"via", static_cast<int>(job.token.via)}, {"name", job.token.name}, {"file", job.token.file}, {"fetch", job.token.fetch}}}};
+          {"token",
+           {{"via", static_cast<int>(job.token.via)},
+            {"name", job.token.name},
+            {"file", job.token.file},
+            {"fetch", job.token.fetch}}}};
 }
 
 Result<Job> job_from_json(const std::string& text) {
@@ -77,11 +93,12 @@ Result<Job> job_from_json(const std::string& text) {
   job.relay_all = json.value("relay_all", false);
   if (auto token = json.find("token"); token != json.end() && token->is_object()) {
     int via = token->value("via", 0);
-    if (via < 0 || via > static_cast<int>(Token::Via::provider)) return fail(Code::protocol, "the job's token comes by no known way");
-    job.token = {static_cast<Token::Via>(via), token->value("name", ""), token->value("file", ""), token->value("fetch", "")};
+    if (via < 0 || via > static_cast<int>(Token::Via::provider))
+      return fail(Code::protocol, "the job's token comes by no known way");
+    job.token = {static_cast<Token::Via>(via), token->value("name", ""), token->value("file", ""),
+                 token->value("fetch", "")};
   }
-  if (json.contains("remote") && json["remote"].is_object())
-  {
+  if (json.contains("remote") && json["remote"].is_object()) {
     const auto& remote = json["remote"];
     job.remote.emplace();
     job.remote->far = TRY(far_from_json(remote["far"]));

@@ -15,7 +15,8 @@ constexpr int kDeepest = 64;
 
 bool is_plain_name(std::string_view name) {
   return !name.empty() && name.size() <= 100 && name[0] != '.' &&
-         name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == std::string_view::npos;
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+             std::string_view::npos;
 }
 
 Result<JsonLines> JsonLines::create(const std::string& path, uint64_t most, size_t longest) {
@@ -34,8 +35,11 @@ Result<> JsonLines::feed(std::string_view bytes) {
     pending_ += bytes.substr(0, end);
     // Writing it out is recursive: what is nested deeper than anybody means is left out.
     bool deep = false;
-    auto shallow = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) { return !(deep |= depth > kDeepest); };
-    auto line = skipping_ || pending_.size() > longest_ ? nlohmann::json() : nlohmann::json::parse(pending_, shallow, false);
+    auto shallow = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+      return !(deep |= depth > kDeepest);
+    };
+    auto line =
+        skipping_ || pending_.size() > longest_ ? nlohmann::json() : nlohmann::json::parse(pending_, shallow, false);
     pending_.clear();
     skipping_ = false;
     if (deep || !line.is_object()) continue;

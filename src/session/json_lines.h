@@ -15,8 +15,8 @@ bool is_plain_name(std::string_view name);
 
 class JsonLines {
  public:
-  // Makes the file anew. What is no object on a line of its own, a line over `longest`, or one that is nested very deeply, is left out; beyond `most` bytes, read or
-  // written: Code::limit.
+  // Makes the file anew. What is no object on a line of its own, a line over `longest`, or one that is nested very
+  // deeply, is left out; beyond `most` bytes, read or written: Code::limit.
   static Result<JsonLines> create(const std::string& path, uint64_t most, size_t longest);
   Result<> feed(std::string_view bytes);
 

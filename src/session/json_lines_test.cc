@@ -13,7 +13,8 @@ TEST(JsonLines, KeepsObjectsAndNothingThatWritesOnATerminal) {
   {
     auto lines = JsonLines::create(path, 1000, 60);
     ASSERT_TRUE(lines);
-    std::string text = "{\"a\":\"\\u001b[2J\xc3\xa9\"}\nnot json\n[1]\n{\"long\":\"" + std::string(100, 'x') + "\"}\n{\"b\":1}\n{\"no end\":1}";
+    std::string text = "{\"a\":\"\\u001b[2J\xc3\xa9\"}\nnot json\n[1]\n{\"long\":\"" + std::string(100, 'x') +
+                       "\"}\n{\"b\":1}\n{\"no end\":1}";
     for (size_t at = 0; at < text.size(); at += 7) ASSERT_TRUE(lines->feed(std::string_view(text).substr(at, 7)));
     EXPECT_EQ(*read_file(path), "{\"a\":\"\\u001b[2J\\u00e9\"}\n{\"b\":1}\n");
     auto more = lines->feed(std::string(1000, '\n'));
@@ -35,7 +36,9 @@ TEST(JsonLines, ALineOfBracketsEndsNobody) {
 
 TEST(JsonLines, NamesThatLeadNowhere) {
   for (const char* name : {"3f2a-77.jsonl", "a", "rollout-2026.jsonl"}) EXPECT_TRUE(is_plain_name(name)) << name;
-  for (const std::string& name : {std::string(""), std::string(".."), std::string(".x"), std::string("a/b"), std::string("a\nb"), std::string(101, 'a')}) EXPECT_FALSE(is_plain_name(name)) << name;
+  for (const std::string& name : {std::string(""), std::string(".."), std::string(".x"), std::string("a/b"),
+                                  std::string("a\nb"), std::string(101, 'a')})
+    EXPECT_FALSE(is_plain_name(name)) << name;
 }
 
 }  // namespace

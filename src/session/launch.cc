@@ -22,22 +22,25 @@ namespace {
 
 using nlohmann::json;
 
-// ssh (and much else) wants its user to have a name, whichever uid the operator has. The image's own list with a line for it, or
-// empty where it has one.
+// ssh (and much else) wants its user to have a name, whichever uid the operator has. The image's own list with a line
+// for it, or empty where it has one.
 Result<std::string> users_with(docker::Engine& engine, const std::string& container, uint32_t uid, uint32_t gid) {
   std::string text;
   docker::TarReader reader({.entry = [](const docker::TarEntry&) -> Result<> { return {}; },
                             .data = [&](std::string_view bytes) -> Result<> {
                               text += bytes;
                               return {};
-                            }}, {.entries = 1, .bytes = 1 << 20});
+                            }},
+                           {.entries = 1, .bytes = 1 << 20});
   auto got = engine.get_archive(container, "/etc/passwd", [&](std::string_view bytes) { return reader.feed(bytes); });
   if (!got && got.error().code != Code::not_found) return std::unexpected(std::move(got.error()));
   for (size_t at = 0; at < text.size();) {
     std::string line = text.substr(at, text.find('\n', at) - at);
     at += line.size() + 1;
     size_t second = line.find(':', line.find(':') + 1);
-    if (second != std::string::npos && line.substr(second + 1, line.find(':', second + 1) - second - 1) == std::to_string(uid)) return "";
+    if (second != std::string::npos &&
+        line.substr(second + 1, line.find(':', second + 1) - second - 1) == std::to_string(uid))
+      return "";
   }
   if (!text.empty() && !text.ends_with('\n')) text += '\n';
   return text + "agent:x:" + std::to_string(uid) + ":" + std::to_string(gid) + "::/home/agent:/bin/sh\n";
@@ -71,14 +74,15 @@ bool sends_workspace(manifest::WorkspaceMode mode) {
 
 using Put = std::function<Result<workspace::Summary>(const Sink&)>;
 
-// The helper, the home directory's owner, the agent's settings: the first part of the one archive that goes onto the container's root,
-// since each costs the engine a process of its own.
+// The helper, the home directory's owner, the agent's settings: the first part of the one archive that goes onto the
+// container's root, since each costs the engine a process of its own.
 Result<> put_ours(docker::TarWriter& tar, const Job& job) {
   const auto& plan = job.plan;
   TRY(tar.directory(".bottle", 0755, 0, 0));
   TRY(tar.file(".bottle/inside", 0755, 0, 0, inside_program()));
   TRY(tar.directory("home/agent", 0700, plan.uid, plan.gid));
-  if (plan.workspace_mode != manifest::WorkspaceMode::bind) TRY(tar.directory(plan.workdir.substr(1), 0755, plan.uid, plan.gid));
+  if (plan.workspace_mode != manifest::WorkspaceMode::bind)
+    TRY(tar.directory(plan.workdir.substr(1), 0755, plan.uid, plan.gid));
   return put_home(tar, job);
 }
 
@@ -89,11 +93,14 @@ Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink) {
     TRY(docker::TarWriter(sink).finish());
     return workspace::Summary{};
   }
-  return workspace::send({plan.workspace_mode, plan.workspace, plan.uid, plan.gid, job.directories.sessions + "/" + plan.session, plan.workdir.substr(1) + "/"}, sink);
+  return workspace::send({plan.workspace_mode, plan.workspace, plan.uid, plan.gid,
+                          job.directories.sessions + "/" + plan.session, plan.workdir.substr(1) + "/"},
+                         sink);
 }
 
 // Or what another machine sends: skills and workspace.
-Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sink, const std::function<bool()>& is_gone) {
+Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sink,
+                                        const std::function<bool()>& is_gone) {
   auto put = [&](const std::string& to, const Source& source) -> Result<> {
     if (to != "/") return fail(Code::protocol, "a delivery to nowhere");
     std::string chunk(256 << 10, '\0');
@@ -111,10 +118,11 @@ Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sin
   return workspace::Summary{};
 }
 
-// Makes the agent's container and fills it, all that can be done before there is a network. The archive is begun at once, so that
-// a clone does not wait for the engine.
-Result<workspace::Summary> make_agent(docker::Engine& engine, const Job& job, const std::string& container, const std::function<Result<>()>& create,
-                                      const Put& put_rest, std::atomic<bool>& over, const std::function<void(const std::string&)>& show) {
+// Makes the agent's container and fills it, all that can be done before there is a network. The archive is begun at
+// once, so that a clone does not wait for the engine.
+Result<workspace::Summary> make_agent(docker::Engine& engine, const Job& job, const std::string& container,
+                                      const std::function<Result<>()>& create, const Put& put_rest,
+                                      std::atomic<bool>& over, const std::function<void(const std::string&)>& show) {
   workspace::Summary sent;
   over = false;
   TRY(pipe_through(
@@ -141,14 +149,18 @@ Result<workspace::Summary> make_agent(docker::Engine& engine, const Job& job, co
 std::vector<Thing> things_of(const Job& job) {
   Names names(job.plan.session);
   std::vector<Thing> things = names.things();
-  if (needs_own_agent(job)) things.insert(things.begin(), {"ssh-agent", SessionAgent::socket_in(job.directories.sessions + "/" + job.plan.session)});
+  if (needs_own_agent(job))
+    things.insert(things.begin(),
+                  {"ssh-agent", SessionAgent::socket_in(job.directories.sessions + "/" + job.plan.session)});
   return things;
 }
 
-Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const json& configuration, const pki::Root& root) {
+Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const json& configuration,
+                              const pki::Root& root) {
   GuardLink link(TRY(engine.attach(name, false)));
   timeval patience{5, 0};
-  ::setsockopt(link.fd(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);  // one that does not read must not hold us
+  ::setsockopt(link.fd(), SOL_SOCKET, SO_SNDTIMEO, &patience,
+               sizeof patience);  // one that does not read must not hold us
   TRY(engine.start_container(name));
   TRY(link.send(configuration));
   json ready = TRY(link.await_ready(15000));
@@ -156,11 +168,14 @@ Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, c
   return link;
 }
 
-Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, const Arrivals& arrivals, const Audience& audience) {
+Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger,
+                       const Arrivals& arrivals, const Audience& audience) {
   const auto& plan = job.plan;
   DeliveryPoint* delivery = arrivals.delivery;
   Names names(plan.session);
-  auto labelled = [&](const char* role) { return labels(plan.session, owner, job.directories.sessions + "/" + plan.session, role); };
+  auto labelled = [&](const char* role) {
+    return labels(plan.session, owner, job.directories.sessions + "/" + plan.session, role);
+  };
   auto progress = [&](const std::string& step) -> Result<> {
     if (audience.is_gone()) return fail(Code::canceled, "the launcher went away before the agent ran");
     audience.show(step);
@@ -169,14 +184,16 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   // From here on every name is on disk, whatever happens.
   TRY(ledger.will_make(things_of(job)));
 
-  // What needs nothing from another begins at once. The subnet is a guess that the network makes true; the few times it cannot,
-  // the agent's container, which names its addresses, is made again.
+  // What needs nothing from another begins at once. The subnet is a guess that the network makes true; the few times it
+  // cannot, the agent's container, which names its addresses, is made again.
   TRY(progress("networks"));
   Subnet guess = likely_subnet();
   auto network = std::async(std::launch::async, [&] {
                    return make_internal_network(engine, names.network, labelled("network"), guess);
                  }).share();
-  auto host = std::async(std::launch::async, [&] { return job.relay_all ? host_address(engine) : ensure_egress_network(engine); }).share();
+  auto host = std::async(std::launch::async, [&] {
+                return job.relay_all ? host_address(engine) : ensure_egress_network(engine);
+              }).share();
   auto root_made = std::async(std::launch::async, [&] { return pki::Root::make(plan.session); }).share();
   auto ssh_agent = std::async(std::launch::async, [&]() -> Result<std::unique_ptr<SessionAgent>> {
     if (!needs_own_agent(job)) return nullptr;
@@ -195,7 +212,9 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
       TRY(engine.connect_network(names.network, names.guard, guard_endpoint(subnet)));
       return subnet;
     }
-    auto create = [&](const Subnet& at) { return engine.create_container(names.guard, offline_guard_container(image, names.network, at, labelled("guard"))); };
+    auto create = [&](const Subnet& at) {
+      return engine.create_container(names.guard, offline_guard_container(image, names.network, at, labelled("guard")));
+    };
     auto made = create(guess);  // some engines want the network to be there first
     Subnet subnet = TRY(network.get());
     if (made && subnet != guess) TRY(engine.remove_container(names.guard));
@@ -206,7 +225,9 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
     std::string reference = TRY(ensure_guard_image(engine));
     Subnet subnet = TRY(create_guard(reference));
     Values values = TRY(arrivals.values.get());
-    json message = {{"type", "configure"}, {"config", guard_config(plan, {subnet.guard, job.ca_bundle, job.extra_ca, values.secrets, job.far, job.tunnel, job.relay_all})}};
+    json message = {{"type", "configure"},
+                    {"config", guard_config(plan, {subnet.guard, job.ca_bundle, job.extra_ca, values.secrets, job.far,
+                                                   job.tunnel, job.relay_all})}};
     message["config"]["ssh_agent"] = !job.ssh_keys.empty();
     auto root = TRY(root_made.get());
     GuardLink link = TRY(start_guard(engine, names.guard, message, *root));
@@ -264,8 +285,9 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   std::shared_ptr<const pki::Root> root = TRY(root_made.get());
   TRY(agent->open(go_message(job, TRY(arrivals.values.get()), root->pem(), subnet)));
   auto early = agent->take_early();
-  return Running{agent->take_attached(), std::move(early),  std::move(guarded->link), std::move(guarded->message), std::move(root),
-                 std::move(report),      std::move(keys), subnet,                    std::move(sent)};
+  return Running{agent->take_attached(), std::move(early),  std::move(guarded->link), std::move(guarded->message),
+                 std::move(root),        std::move(report), std::move(keys),          subnet,
+                 std::move(sent)};
 }
 
 }  // namespace bottle::session

@@ -22,11 +22,11 @@ namespace bottle::session {
 
 struct Running {
   docker::Attached agent;
-  std::string agent_early;       // what the agent's stream brought behind the report
+  std::string agent_early;  // what the agent's stream brought behind the report
   GuardLink guard;
-  nlohmann::json guard_message;  // `configure`, kept for a restart of the guard
-  std::shared_ptr<const pki::Root> root;  // what the agent trusts; signs for each guard that comes
-  nlohmann::json report;         // the self-test's
+  nlohmann::json guard_message;             // `configure`, kept for a restart of the guard
+  std::shared_ptr<const pki::Root> root;    // what the agent trusts; signs for each guard that comes
+  nlohmann::json report;                    // the self-test's
   std::unique_ptr<SessionAgent> ssh_agent;  // null: no key needs one
   Subnet subnet;
   workspace::Summary sent;
@@ -48,9 +48,12 @@ struct Arrivals {
 std::vector<Thing> things_of(const Job& job);
 
 // Blocking; on error everything named in the ledger is to be torn down by the caller.
-Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, const Arrivals& arrivals, const Audience& audience);
+Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger,
+                       const Arrivals& arrivals, const Audience& audience);
 
-// Attaches to the session's guard, starts it, configures it and certifies its authority. Used at launch and when it died.
-Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const nlohmann::json& configuration, const pki::Root& root);
+// Attaches to the session's guard, starts it, configures it and certifies its authority. Used at launch and when it
+// died.
+Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const nlohmann::json& configuration,
+                              const pki::Root& root);
 
 }  // namespace bottle::session

@@ -63,12 +63,13 @@ std::string this_boot() {
   return *id;
 }
 
-// For the crash tests: the launcher, this process, or both die by SIGKILL right after record N is on disk. Or this process stands still there, and
-// the test decides what happens meanwhile.
+// For the crash tests: the launcher, this process, or both die by SIGKILL right after record N is on disk. Or this
+// process stands still there, and the test decides what happens meanwhile.
 void die_if_asked(int record) {
   static const pid_t launcher = ::getppid();
   const char* of_launcher = std::getenv("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD");
-  if (of_launcher && std::atoi(of_launcher) == record && launcher > 1 && ::getppid() == launcher) ::kill(launcher, SIGKILL);
+  if (of_launcher && std::atoi(of_launcher) == record && launcher > 1 && ::getppid() == launcher)
+    ::kill(launcher, SIGKILL);
   const char* own = std::getenv("BOTTLE_TEST_KILL_AT_RECORD");
   if (own && std::atoi(own) == record) ::kill(::getpid(), SIGKILL);
   const char* stops = std::getenv("BOTTLE_TEST_STOP_AT_RECORD");
@@ -81,9 +82,7 @@ std::atomic<int> record_number = 0;
 
 const char* const kUnborn = ".new-";
 
-Owner Owner::self() {
-  return {static_cast<uint32_t>(::getuid()), ::getpid(), look_at(::getpid()).start, this_boot()};
-}
+Owner Owner::self() { return {static_cast<uint32_t>(::getuid()), ::getpid(), look_at(::getpid()).start, this_boot()}; }
 
 bool Owner::alive() const {
   if (boot_id != this_boot()) return false;
@@ -105,7 +104,8 @@ std::string Owner::to_label() const {
 Result<Owner> Owner::from_label(const std::string& label) {
   std::istringstream in(label);
   std::string uid, pid, start, boot;
-  if (!std::getline(in, uid, ':') || !std::getline(in, pid, ':') || !std::getline(in, start, ':') || !std::getline(in, boot))
+  if (!std::getline(in, uid, ':') || !std::getline(in, pid, ':') || !std::getline(in, start, ':') ||
+      !std::getline(in, boot))
     return fail(Code::invalid, "owner label '" + label + "' is not uid:pid:start:boot");
   return Owner{static_cast<uint32_t>(std::strtoul(uid.c_str(), nullptr, 10)), std::atoi(pid.c_str()), start, boot};
 }
@@ -127,7 +127,8 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner) 
   Ledger ledger(std::move(fd));
   TRY(ledger.note({{"owner", owner.to_label()}}));
   if (::rename(unborn.c_str(), directory.c_str()) != 0) {
-    if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR) return fail(Code::conflict, "there is a session " + name + " already", "see `bottle list`");
+    if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR)
+      return fail(Code::conflict, "there is a session " + name + " already", "see `bottle list`");
     return fail_errno("creating " + directory);
   }
   remove.dismiss();
@@ -150,7 +151,8 @@ Result<> Ledger::note(const nlohmann::json& record) { return append(record, true
 
 Result<> Ledger::append(const nlohmann::json& record, bool flush) {
   // One write: threads append at once.
-  if (auto r = write_all(fd_.get(), record.dump() + "\n"); !r) return std::unexpected(std::move(r.error()).during("writing the ledger"));
+  if (auto r = write_all(fd_.get(), record.dump() + "\n"); !r)
+    return std::unexpected(std::move(r.error()).during("writing the ledger"));
 #ifdef __APPLE__
   if (flush && ::fsync(fd_.get()) != 0) return fail_errno("flushing the ledger");
 #else
@@ -167,7 +169,12 @@ Result<> Ledger::will_make(const std::vector<Thing>& things) {
 }
 
 Result<> Ledger::will_hold(const Work& work) {
-  return note({{"work", {{"source", work.source}, {"workdir", work.workdir}, {"base", work.base}, {"results", work.results}, {"far", work.far}}}});
+  return note({{"work",
+                {{"source", work.source},
+                 {"workdir", work.workdir},
+                 {"base", work.base},
+                 {"results", work.results},
+                 {"far", work.far}}}});
 }
 
 Result<> Ledger::will_ask(uint64_t end) { return append({{"asked", end}}, false); }
@@ -188,11 +195,14 @@ Result<LedgerView> read_ledger(const std::string& directory) {
     if (record.contains("running")) view.running = record["running"] == true;
     if (record.contains("engine") && record["engine"].is_string()) view.engine = record["engine"];
     if (record.contains("make") && record["make"].is_array())
-      for (const auto& thing : record["make"]) view.things.push_back({thing.value("kind", ""), thing.value("name", "")});
-    if (record.contains("asked") && record["asked"].is_number_unsigned()) view.asked.push_back(record["asked"].get<uint64_t>());
+      for (const auto& thing : record["make"])
+        view.things.push_back({thing.value("kind", ""), thing.value("name", "")});
+    if (record.contains("asked") && record["asked"].is_number_unsigned())
+      view.asked.push_back(record["asked"].get<uint64_t>());
     if (record.contains("work") && record["work"].is_object()) {
       const auto& work = record["work"];
-      view.work = Work{work.value("source", ""), work.value("workdir", ""), work.value("base", ""), work.value("results", ""), work.value("far", false)};
+      view.work = Work{work.value("source", ""), work.value("workdir", ""), work.value("base", ""),
+                       work.value("results", ""), work.value("far", false)};
     }
     if (record.contains("ended") && record["ended"].is_number_integer()) view.exit = record["ended"].get<int>();
     if (record.contains("home")) view.home = true, view.work.reset();

@@ -35,7 +35,8 @@ struct Owner {
   std::string start_time, boot_id;
 
   static Owner self();
-  // A process that is being killed is waited for (5 s at most): what its last threads ask of the engine counts as its own.
+  // A process that is being killed is waited for (5 s at most): what its last threads ask of the engine counts as its
+  // own.
   bool alive() const;
   std::string to_label() const;
   static Result<Owner> from_label(const std::string& label);
@@ -46,8 +47,8 @@ extern const char* const kUnborn;
 
 class Ledger {
  public:
-  // Creates `directory` (mode 0700) and the ledger in it, with the owner as its first record; whoever looks finds all of
-  // that or nothing. Code::conflict: there is a session of that name.
+  // Creates `directory` (mode 0700) and the ledger in it, with the owner as its first record; whoever looks finds all
+  // of that or nothing. Code::conflict: there is a session of that name.
   static Result<Ledger> create(const std::string& directory, const Owner& owner);
 
   // Takes over the ledger of a session whose owner died. Code::conflict if somebody lives in it.
@@ -58,7 +59,8 @@ class Ledger {
   Result<> note(const nlohmann::json& record);
   // Before the agent runs: from here on there is something to lose.
   Result<> will_hold(const Work& work);
-  // A create goes to the engine over this connection (docker/abandoned.h). Not flushed: a power cut ends the engine too.
+  // A create goes to the engine over this connection (docker/abandoned.h). Not flushed: a power cut ends the engine
+  // too.
   Result<> will_ask(uint64_t end);
 
  private:
@@ -69,19 +71,19 @@ class Ledger {
 
 struct LedgerView {
   Owner owner;
-  std::vector<Thing> things;  // in the order in which they were to be made
-  std::string engine;         // the engine's socket
-  nlohmann::json remote;      // of a session on another machine: how to reach it; null otherwise
-  nlohmann::json vm;          // same: the machine was made for it {"name", "provider", "wanted"}; null otherwise
-  nlohmann::json plan;        // same: the plan
-  std::string base;           // same: the commit that was sent
-  bool tunnel = false;        // same: its secrets stay here
-  bool offline = false;       // same: the machine has no network of its own
-  bool running = false;       // the agent was let run, or on another machine may have been
-  bool home = false;          // what it did is here
+  std::vector<Thing> things;    // in the order in which they were to be made
+  std::string engine;           // the engine's socket
+  nlohmann::json remote;        // of a session on another machine: how to reach it; null otherwise
+  nlohmann::json vm;            // same: the machine was made for it {"name", "provider", "wanted"}; null otherwise
+  nlohmann::json plan;          // same: the plan
+  std::string base;             // same: the commit that was sent
+  bool tunnel = false;          // same: its secrets stay here
+  bool offline = false;         // same: the machine has no network of its own
+  bool running = false;         // the agent was let run, or on another machine may have been
+  bool home = false;            // what it did is here
   std::vector<uint64_t> asked;  // the connections over which creates went
-  std::optional<Work> work;   // none: nothing to bring home, or it is home
-  std::optional<int> exit;    // the agent's, if it ended before its supervisor did
+  std::optional<Work> work;     // none: nothing to bring home, or it is home
+  std::optional<int> exit;      // the agent's, if it ended before its supervisor did
 };
 Result<LedgerView> read_ledger(const std::string& directory);
 

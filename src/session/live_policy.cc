@@ -30,10 +30,18 @@ Result<json> apply(json allow, const json& request) {
                           .methods = wanted.value("methods", std::vector<std::string>{}),
                           .paths = wanted.value("paths", std::vector<std::string>{})};
     TRY(policy::Rules::compile({spec}));
-    if (spec.host == "*") return fail(Code::invalid, "every host at once is not allowed into a running session", "bottle start --record is for that");
-    if (auto host = policy::normalise_host(spec.host); host && host->literal) return fail(Code::invalid, "'" + spec.host + "' is an address, not a name", "egress.hosts gives a name an address, egress.lan a service of the local network one");
+    if (spec.host == "*")
+      return fail(Code::invalid, "every host at once is not allowed into a running session",
+                  "bottle start --record is for that");
+    if (auto host = policy::normalise_host(spec.host); host && host->literal)
+      return fail(Code::invalid, "'" + spec.host + "' is an address, not a name",
+                  "egress.hosts gives a name an address, egress.lan a service of the local network one");
     remove(spec.host, true);
-    allow.push_back({{"host", spec.host}, {"ports", spec.ports}, {"methods", spec.methods}, {"paths", spec.paths}, {"inspect", !spec.methods.empty() || !spec.paths.empty()}});
+    allow.push_back({{"host", spec.host},
+                     {"ports", spec.ports},
+                     {"methods", spec.methods},
+                     {"paths", spec.paths},
+                     {"inspect", !spec.methods.empty() || !spec.paths.empty()}});
     return allow;
   }
   std::string host = lower(request.at("deny").get<std::string>());
@@ -57,11 +65,13 @@ Result<json> changed_rules(const json& allow, const json& request) {
 void LivePolicy::request(const std::string& bytes) {
   json wanted = json::parse(bytes, nullptr, false);
   if (!wanted.is_object()) return;
-  std::string id = wanted.contains("id") && wanted["id"].is_string() ? wanted["id"].get<std::string>().substr(0, 64) : "";
+  std::string id =
+      wanted.contains("id") && wanted["id"].is_string() ? wanted["id"].get<std::string>().substr(0, 64) : "";
   auto rules = changed_rules(message_["config"]["egress"]["allow"], wanted);
   if (!rules) return tell(id, false, rules.error().what);
   bool allow = wanted.contains("allow");
-  std::string what = (allow ? "allowed " : "denied ") + (allow ? wanted["allow"]["host"] : wanted["deny"]).get<std::string>();
+  std::string what =
+      (allow ? "allowed " : "denied ") + (allow ? wanted["allow"]["host"] : wanted["deny"]).get<std::string>();
   Change change{id, what, message_};
   message_["config"]["egress"]["allow"] = std::move(*rules);
   if (auto sent = send_(message_); !sent) {

@@ -11,9 +11,9 @@
 
 namespace bottle::session {
 
-// The `allow` list of a guard's configuration after a request: {"allow":{"host","ports","methods","paths"}} adds a rule (and takes
-// back a denial of the same pattern), {"deny":"host"} removes the rules of that pattern and forbids what it matches. Pure.
-// Code::invalid for what the guard would not take.
+// The `allow` list of a guard's configuration after a request: {"allow":{"host","ports","methods","paths"}} adds a rule
+// (and takes back a denial of the same pattern), {"deny":"host"} removes the rules of that pattern and forbids what it
+// matches. Pure. Code::invalid for what the guard would not take.
 Result<nlohmann::json> changed_rules(const nlohmann::json& allow, const nlohmann::json& request);
 
 class LivePolicy {
@@ -22,12 +22,14 @@ class LivePolicy {
   using Send = std::function<Result<>(const nlohmann::json& configure)>;
 
   // `message` is the `configure` that the next guard would get too; both callbacks outlive this.
-  LivePolicy(nlohmann::json& message, Send send, Tell tell) : message_(message), send_(std::move(send)), tell_(std::move(tell)) {}
+  LivePolicy(nlohmann::json& message, Send send, Tell tell)
+      : message_(message), send_(std::move(send)), tell_(std::move(tell)) {}
 
   // A frame of an operator's. What becomes of it is told to everyone as {"event":"policy","id":…,"ok":…,"what":…}.
   void request(const std::string& bytes);
 
-  // Another near side has come, whose broker has a root of its own (PEM; empty or known: nothing changes). Also where the guard is dead: for the next.
+  // Another near side has come, whose broker has a root of its own (PEM; empty or known: nothing changes). Also where
+  // the guard is dead: for the next.
   void trust(const std::string& root);
 
   // The guard's answers, in the order of the requests.
@@ -40,7 +42,9 @@ class LivePolicy {
     std::string id, what;  // what: empty where nobody asked
     nlohmann::json before;
   };
-  void tell(const std::string& id, bool ok, const std::string& what) { tell_({{"event", "policy"}, {"id", id}, {"ok", ok}, {"what", what}}); }
+  void tell(const std::string& id, bool ok, const std::string& what) {
+    tell_({{"event", "policy"}, {"id", id}, {"ok", ok}, {"what", what}});
+  }
 
   nlohmann::json& message_;
   Send send_;

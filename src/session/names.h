@@ -14,8 +14,11 @@ inline constexpr const char* kEgressNetwork = "bottle-egress";
 struct Names {
   std::string agent, guard, network, home, work;
   explicit Names(const std::string& session)
-      : agent("bottle-" + session + "-agent"), guard("bottle-" + session + "-guard"), network("bottle-" + session),
-        home("bottle-" + session + "-home"), work("bottle-" + session + "-work") {}
+      : agent("bottle-" + session + "-agent"),
+        guard("bottle-" + session + "-guard"),
+        network("bottle-" + session),
+        home("bottle-" + session + "-home"),
+        work("bottle-" + session + "-work") {}
 
   // In the order in which they are made.
   std::vector<Thing> things() const {
@@ -24,8 +27,12 @@ struct Names {
 };
 
 // `ledger`: the session's directory, for a sweep that looks for sessions elsewhere.
-inline nlohmann::json labels(const std::string& session, const Owner& owner, const std::string& ledger, const std::string& role) {
-  return {{"bottle.session", session}, {"bottle.owner", owner.to_label()}, {"bottle.ledger", ledger}, {"bottle.role", role}};
+inline nlohmann::json labels(const std::string& session, const Owner& owner, const std::string& ledger,
+                             const std::string& role) {
+  return {{"bottle.session", session},
+          {"bottle.owner", owner.to_label()},
+          {"bottle.ledger", ledger},
+          {"bottle.role", role}};
 }
 
 }  // namespace bottle::session

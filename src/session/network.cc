@@ -45,20 +45,22 @@ Subnet likely_subnet() {
   return by_chance(kRanges[0]);
 }
 
-Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& name, const nlohmann::json& labels, Subnet first) {
+Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& name, const nlohmann::json& labels,
+                                     Subnet first) {
   Error last{Code::limit, "no range of ours is free of the host's routes"};
   for (const char* base : kRanges) {
     if (host_uses(base)) continue;
     for (int attempt = 0; attempt < 12; ++attempt) {
       Subnet subnet = first.cidr.empty() ? by_chance(base) : std::exchange(first, {});
       // Without an address on the host's side the host is no neighbour; 20.10 knows the first option, 28 the others.
-      nlohmann::json config = {{"Driver", "bridge"},
-                               {"Internal", true},
-                               {"EnableIPv6", false},
-                               {"CheckDuplicate", true},
-                               {"Labels", labels},
-                               {"IPAM", {{"Config", nlohmann::json::array({{{"Subnet", subnet.cidr}, {"Gateway", subnet.gateway}}})}}},
-                               {"Options", {{"com.docker.network.bridge.inhibit_ipv4", "true"}}}};
+      nlohmann::json config = {
+          {"Driver", "bridge"},
+          {"Internal", true},
+          {"EnableIPv6", false},
+          {"CheckDuplicate", true},
+          {"Labels", labels},
+          {"IPAM", {{"Config", nlohmann::json::array({{{"Subnet", subnet.cidr}, {"Gateway", subnet.gateway}}})}}},
+          {"Options", {{"com.docker.network.bridge.inhibit_ipv4", "true"}}}};
       auto made = engine.create_network(name, config);
       if (made) return subnet;
       last = made.error();
@@ -82,12 +84,14 @@ Result<std::string> ensure_egress_network(docker::Engine& engine) {
     if (host_uses(base)) continue;
     std::string prefix = std::string(base) + ".0.";
     auto made = engine.create_network(
-        kEgressNetwork, {{"Driver", "bridge"},
-                         {"EnableIPv6", false},
-                         {"CheckDuplicate", true},
-                         {"Labels", {{"bottle.role", "egress"}}},
-                         {"IPAM", {{"Config", nlohmann::json::array({{{"Subnet", prefix + "0/24"}, {"Gateway", prefix + "1"}}})}}},
-                         {"Options", {{"com.docker.network.bridge.enable_icc", "false"}, {"com.docker.network.bridge.name", "bottle-egress"}}}});
+        kEgressNetwork,
+        {{"Driver", "bridge"},
+         {"EnableIPv6", false},
+         {"CheckDuplicate", true},
+         {"Labels", {{"bottle.role", "egress"}}},
+         {"IPAM", {{"Config", nlohmann::json::array({{{"Subnet", prefix + "0/24"}, {"Gateway", prefix + "1"}}})}}},
+         {"Options",
+          {{"com.docker.network.bridge.enable_icc", "false"}, {"com.docker.network.bridge.name", "bottle-egress"}}}});
     if (made) return prefix + "1";
     // Somebody else's start made it in the meantime, or the subnet is taken.
     if (!is_overlap(made.error()) && made.error().code != Code::conflict)

@@ -15,7 +15,8 @@ void OutputLog::append(FrameType type, std::string_view bytes) {
   constexpr size_t kPiece = 64 << 10;  // whole pieces are dropped, so they must stay small
   for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), kPiece))) {
     std::string_view part = bytes.substr(0, kPiece);
-    if (pieces_.empty() || pieces_.back().type != type || pieces_.back().bytes.size() + part.size() > kPiece) pieces_.push_back({type, {}});
+    if (pieces_.empty() || pieces_.back().type != type || pieces_.back().bytes.size() + part.size() > kPiece)
+      pieces_.push_back({type, {}});
     pieces_.back().bytes.append(part);
     end_ += part.size();
   }
@@ -28,7 +29,8 @@ void OutputLog::append(FrameType type, std::string_view bytes) {
 uint64_t OutputLog::replay(uint64_t from, const std::function<void(FrameType, std::string_view)>& to) const {
   uint64_t at = begin_, first = std::min(std::max(from, begin_), end_);
   for (const auto& piece : pieces_) {
-    if (at + piece.bytes.size() > first) to(piece.type, std::string_view(piece.bytes).substr(at < first ? first - at : 0));
+    if (at + piece.bytes.size() > first)
+      to(piece.type, std::string_view(piece.bytes).substr(at < first ? first - at : 0));
     at += piece.bytes.size();
   }
   return first;
@@ -40,7 +42,11 @@ std::string OutputLog::answer(const std::string& wish) const {
   uint64_t from = placed ? json["from"].get<uint64_t>() : tail(kScreen);
   std::string replayed;
   uint64_t first = replay(from, [&](FrameType type, std::string_view part) { replayed += encode(type, part); });
-  return encode(FrameType::event, nlohmann::json{{"event", "attached"}, {"from", first}, {"missed", placed && first > from ? first - from : 0}}.dump()) + replayed;
+  return encode(FrameType::event,
+                nlohmann::json{
+                    {"event", "attached"}, {"from", first}, {"missed", placed && first > from ? first - from : 0}}
+                    .dump()) +
+         replayed;
 }
 
 // The answer to whoever has missed everything: where it begins, then the frames.

@@ -17,8 +17,7 @@ std::string harmless(const std::string& text) {
   for (size_t i = 0; i < text.size() && out.size() < kMostText; ++i) {
     auto c = static_cast<unsigned char>(text[i]);
     out += c < 0x20 || c == 0x7f ? '?' : text[i];
-    if (c == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0)
-      out.back() = '?', ++i;
+    if (c == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0) out.back() = '?', ++i;
   }
   return out;
 }
@@ -37,8 +36,8 @@ Result<json> read_report(std::string_view text) {
   if (!told.contains("probes")) return report["ok"] = false, report;
   if (!told["probes"].is_array() || told["probes"].size() > kMostProbes) return unreadable("probes");
   for (const json& probe : told["probes"]) {
-    if (!probe.is_object() || !probe.contains("name") || !probe["name"].is_string() ||
-        !probe.contains("ok") || !probe["ok"].is_boolean())
+    if (!probe.is_object() || !probe.contains("name") || !probe["name"].is_string() || !probe.contains("ok") ||
+        !probe["ok"].is_boolean())
       return unreadable("a probe");
     if (probe.contains("detail") && !probe["detail"].is_string()) return unreadable("a probe's detail");
     std::string detail = probe.contains("detail") ? harmless(probe["detail"].get<std::string>()) : "";

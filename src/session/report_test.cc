@@ -22,10 +22,9 @@ TEST(Report, ItsOwnWordIsNotEnough) {
     ASSERT_TRUE(report) << text;
     EXPECT_EQ((*report)["ok"], false) << text;
   }
-  EXPECT_EQ(
-      surprises(*read_report(
-          R"({"ok":true,"probes":[{"name":"a","ok":true},{"name":"b","ok":false,"detail":"way out"}]})")),
-      "b: way out");
+  EXPECT_EQ(surprises(*read_report(
+                R"({"ok":true,"probes":[{"name":"a","ok":true},{"name":"b","ok":false,"detail":"way out"}]})")),
+            "b: way out");
 }
 
 // Each of these ended the supervisor with an exception before.
@@ -33,8 +32,7 @@ TEST(Report, WrongTypesAreRefused) {
   for (const char* text :
        {"", "[]", "7", "{}", R"({"ok":"yes"})", R"({"ok":1,"probes":[]})", R"({"ok":true,"probes":{}})",
         R"({"ok":true,"probes":"x"})", R"({"ok":true,"probes":[1]})", R"({"ok":true,"probes":[{"ok":true}]})",
-        R"({"ok":true,"probes":[{"name":1,"ok":true}]})",
-        R"({"ok":true,"probes":[{"name":"a","ok":"true"}]})",
+        R"({"ok":true,"probes":[{"name":1,"ok":true}]})", R"({"ok":true,"probes":[{"name":"a","ok":"true"}]})",
         R"({"ok":true,"probes":[{"name":"a","ok":true,"detail":[]}]})", R"({"ok":false,"what":3})"}) {
     auto report = read_report(text);
     ASSERT_FALSE(report) << text;
@@ -43,8 +41,8 @@ TEST(Report, WrongTypesAreRefused) {
 }
 
 TEST(Report, SpeaksToNoTerminal) {
-  auto report = read_report(
-      R"({"ok":false,"probes":[{"name":"a\u001b]0;x\u0007","ok":false,"detail":"\u009b31m\n"}]})");
+  auto report =
+      read_report(R"({"ok":false,"probes":[{"name":"a\u001b]0;x\u0007","ok":false,"detail":"\u009b31m\n"}]})");
   ASSERT_TRUE(report);
   EXPECT_EQ(surprises(*report), "a?]0;x?: ?31m?");
 }

@@ -24,13 +24,16 @@ namespace {
 
 using nlohmann::json;
 
-json failure(const Error& error) { return {{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}; }
+json failure(const Error& error) {
+  return {{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}};
+}
 
 void tell_failure(Clients& clients, const Error& error) { clients.send(FrameType::failure, failure(error).dump()); }
 
 // What `bottle list` shows.
 Result<> write_info(const Job& job, const std::string& directory, const char* state) {
-  auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  auto now =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   return write_file_atomically(directory + "/info.json", json{{"session", job.plan.session},
                                                               {"agent", job.plan.agent},
                                                               {"bottle", job.plan.bottle},
@@ -42,13 +45,14 @@ Result<> write_info(const Job& job, const std::string& directory, const char* st
 
 // The rules a recorded session would have needed, ready to be put under egress.allow.
 void write_recorded(const Job& job, const json& rules) {
-  std::string text = "# What session " + job.plan.session + " reached beyond the rules of bottle " + job.plan.bottle + ". Read it before you allow it.\nallow:\n";
+  std::string text = "# What session " + job.plan.session + " reached beyond the rules of bottle " + job.plan.bottle +
+                     ". Read it before you allow it.\nallow:\n";
   for (const auto& rule : rules) text += "  - " + rule.get<std::string>() + "\n";
   (void)write_file_atomically(job.directories.results + "/" + job.plan.session + "/allow.yaml", text);
 }
 
-// A job from another machine is begun before its operator has seen this one; the values come when they have. What is here already
-// (a token that came another way) stays.
+// A job from another machine is begun before its operator has seen this one; the values come when they have. What is
+// here already (a token that came another way) stays.
 Result<Values> await_values(int launcher, Values values) {
   pollfd p{launcher, POLLIN, 0};
   if (::poll(&p, 1, 120000) <= 0) return fail(Code::timed_out, "the values of the job did not come");
@@ -69,10 +73,11 @@ void run(const Job& job, Clients& clients) {
   auto engine = docker::Engine::connect({job.engine, "the job"});
   if (!engine) return tell_failure(clients, engine.error());
 
-  // A name that an operator chose may be that of another one's session, whose ledger is elsewhere. What ours names is removed in the end, so this
-  // is asked before.
+  // A name that an operator chose may be that of another one's session, whose ledger is elsewhere. What ours names is
+  // removed in the end, so this is asked before.
   if (engine->inspect_network(Names(session).network) && ::access(directory.c_str(), F_OK) != 0)
-    return tell_failure(clients, {Code::conflict, "there is a session " + session + " on this engine already", "take another --name"});
+    return tell_failure(
+        clients, {Code::conflict, "there is a session " + session + " on this engine already", "take another --name"});
 
   // True from here on: whoever finds this directory with a dead owner knows what to remove.
   Owner owner = Owner::self();
@@ -103,10 +108,12 @@ void run(const Job& job, Clients& clients) {
 
   json result = {{"session", session}, {"bottle", job.plan.bottle}, {"exit", 125}};
   if (!error) {
-    Audience audience{[&](const std::string& step) { clients.event({{"event", "step"}, {"step", step}}); }, [&] { return clients.first_is_gone(); }};
+    Audience audience{[&](const std::string& step) { clients.event({{"event", "step"}, {"step", step}}); },
+                      [&] { return clients.first_is_gone(); }};
     UniqueFd launcher(job.far ? ::dup(clients.first()) : -1);
-    auto values = std::async(job.far ? std::launch::async : std::launch::deferred,
-                             [&]() -> Result<Values> { return job.far ? await_values(launcher.get(), job.values) : job.values; }).share();
+    auto values = std::async(job.far ? std::launch::async : std::launch::deferred, [&]() -> Result<Values> {
+                    return job.far ? await_values(launcher.get(), job.values) : job.values;
+                  }).share();
     auto running = launch(*engine, job, owner, *ledger, {delivery ? &*delivery : nullptr, values}, audience);
     if (!running && launcher) ::shutdown(launcher.get(), SHUT_RD);  // nobody waits for them any more
     if (!running) {
@@ -116,7 +123,8 @@ void run(const Job& job, Clients& clients) {
       (void)write_info(job, directory, "running");
       (void)ledger->note({{"running", true}});
       for (const auto& warning : running->sent.warnings) clients.event({{"event", "warning"}, {"what", warning}});
-      clients.event({{"event", "running"}, {"session", session}, {"probes", running->report.value("probes", json::array())}});
+      clients.event(
+          {{"event", "running"}, {"session", session}, {"probes", running->report.value("probes", json::array())}});
       result["exit"] = watch(*engine, job, *running, clients, result);
       // Its launcher may be on its way back to us, and come when we are gone.
       if (job.far) (void)clients.log().save(job.directories.results + "/" + session + "/output");
@@ -125,7 +133,10 @@ void run(const Job& job, Clients& clients) {
       clients.event({{"event", "collecting"}});
       auto work = work_of(job, running->sent);
       if (!work) save_transcript(*engine, Names(session).agent, job.directories.results + "/" + session);
-      result["back"] = work ? collect(*engine, session, *work, directory, [&](const std::string& step) { clients.event({{"event", "step"}, {"step", step}}); }) : json::object();
+      result["back"] =
+          work ? collect(*engine, session, *work, directory,
+                         [&](const std::string& step) { clients.event({{"event", "step"}, {"step", step}}); })
+               : json::object();
       if (!result["back"].value("held", false)) (void)ledger->note({{"home", true}});
     }
   }
@@ -135,16 +146,20 @@ void run(const Job& job, Clients& clients) {
   Names names(session);
   auto things = things_of(job);
   bool held = result.value("back", json::object()).value("held", false);
-  if (held) std::erase_if(things, [&](const Thing& thing) { return thing.kind == "volume" || thing.name == names.agent; });
+  if (held)
+    std::erase_if(things, [&](const Thing& thing) { return thing.kind == "volume" || thing.name == names.agent; });
   Receipt receipt = tear_down_for_good(*engine, session, things, asked);
   if (held) receipt.left.push_back("container " + names.agent + ": it holds the work");
   result["receipt"] = to_json(receipt);
   // Before the socket goes: who comes too late to attach finds the result.
-  if (!error) (void)write_file_atomically(job.directories.results + "/" + session + "/result.json", result.dump(2) + "\n");
+  if (!error)
+    (void)write_file_atomically(job.directories.results + "/" + session + "/result.json", result.dump(2) + "\n");
   if (receipt.confirmed) forget(job.directories, directory, receipt);
   if (error) {
     ::rmdir((job.directories.results + "/" + session).c_str());
-    if (!receipt.confirmed) error->todo += std::string(error->todo.empty() ? "" : "; ") + "not everything could be removed: run `bottle cleanup` once the engine answers";
+    if (!receipt.confirmed)
+      error->todo += std::string(error->todo.empty() ? "" : "; ") +
+                     "not everything could be removed: run `bottle cleanup` once the engine answers";
     return tell_failure(clients, *error);
   }
   clients.send(FrameType::result, result.dump());

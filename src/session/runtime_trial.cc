@@ -17,12 +17,17 @@ namespace {
 using docker::member, docker::text_of;
 using nlohmann::json;
 
-// What a trial's outcome depends on. A program that is not on this machine (the engine is in a VM) changes with the engine's version.
+// What a trial's outcome depends on. A program that is not on this machine (the engine is in a VM) changes with the
+// engine's version.
 std::string circumstances(const docker::Engine& engine, const json& info, const std::string& runtime) {
-  json seen = {engine.socket(), text_of(info, "ID"), text_of(info, "ServerVersion"), text_of(info, "KernelVersion"), runtime,
+  json seen = {engine.socket(),
+               text_of(info, "ID"),
+               text_of(info, "ServerVersion"),
+               text_of(info, "KernelVersion"),
+               runtime,
                member(member(info, "Runtimes"), runtime.c_str())};
   std::string program = text_of(member(member(info, "Runtimes"), runtime.c_str()), "path");
-  struct stat st {};
+  struct stat st{};
   for (const char* place : {"", "/usr/local/sbin/", "/usr/local/bin/", "/usr/sbin/", "/usr/bin/"}) {
     if (program.starts_with('/') == (*place != 0) || ::stat((place + program).c_str(), &st) != 0) continue;
     seen.push_back({st.st_dev, st.st_ino, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec});
@@ -56,11 +61,16 @@ RuntimeTrial try_runtime(docker::Engine& engine, const std::string& image, const
     TRY(engine.start_container(name, patience_ms));
     return engine.wait_container(name, patience_ms);
   }();
-  trial.milliseconds = static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count());
-  if (!tried) trial.problem = tried.error().code == Code::timed_out ? "no answer within " + std::to_string(patience_ms / 1000) + " s" : tried.error().what;
+  trial.milliseconds = static_cast<int>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count());
+  if (!tried)
+    trial.problem = tried.error().code == Code::timed_out
+                        ? "no answer within " + std::to_string(patience_ms / 1000) + " s"
+                        : tried.error().what;
   else if (*tried != 0) trial.problem = "the program in it ended with status " + std::to_string(*tried);
   if (auto gone = engine.remove_container(name); !gone)
-    trial.problem += (trial.problem.empty() ? "" : "; ") + gone.error().what + " (`bottle cleanup` removes it once the engine lets it go)";
+    trial.problem += (trial.problem.empty() ? "" : "; ") + gone.error().what +
+                     " (`bottle cleanup` removes it once the engine lets it go)";
   return trial;
 }
 
@@ -74,8 +84,10 @@ Result<> ensure_runtime(docker::Engine& engine, const json& info, const std::str
   if (passed.contains(key)) return {};
   auto trial = try_runtime(engine, TRY(ensure_guard_image(engine)), runtime);
   if (!trial.problem.empty())
-    return fail(Code::unavailable, "the runtime " + runtime + (named ? "" : ", the engine's default,") + " does not work: " + trial.problem,
-                "choose another with `runtime:` or --runtime; `bottle doctor` tries all that the engine lists");
+    return fail(
+        Code::unavailable,
+        "the runtime " + runtime + (named ? "" : ", the engine's default,") + " does not work: " + trial.problem,
+        "choose another with `runtime:` or --runtime; `bottle doctor` tries all that the engine lists");
   passed[key] = runtime;
   // Two starts at once may each forget what the other found out: it is found out again.
   TRY(make_directories(path.substr(0, path.rfind('/'))));

@@ -20,8 +20,10 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kPatience = 20000;
 
-// The shell waits for the end of its stdin, which is ours: when this process is gone, by whatever death, so is the agent.
-constexpr const char* kShell = "umask 077; ssh-agent -D -a \"$0\" >/dev/null 2>&1 & cat >/dev/null; kill $! 2>/dev/null; wait $!";
+// The shell waits for the end of its stdin, which is ours: when this process is gone, by whatever death, so is the
+// agent.
+constexpr const char* kShell =
+    "umask 077; ssh-agent -D -a \"$0\" >/dev/null 2>&1 & cat >/dev/null; kill $! 2>/dev/null; wait $!";
 
 bool answers(const std::string& socket) { return list_agent_keys(socket).has_value(); }
 
@@ -29,20 +31,23 @@ Result<> add_key(const std::string& socket, const std::string& hosts_file, const
   // Bound to the hosts it is for (OpenSSH 8.9): even a request that got past our filter would sign nothing else.
   std::vector<std::string> argv = {"ssh-add", "-q", "-H", hosts_file};
   for (const auto& host : plan.ssh)
-    if (host.identity_file == key.file) argv.insert(argv.end(), {"-h", (host.user.empty() ? "" : host.user + "@") + host.host});
+    if (host.identity_file == key.file)
+      argv.insert(argv.end(), {"-h", (host.user.empty() ? "" : host.user + "@") + host.host});
   argv.push_back(key.file);
   Command command{.argv = argv, .env = askpass_environment()};
   command.env["SSH_AUTH_SOCK"] = socket;
   auto done = TRY(capture(command, {.input = key.passphrase + "\n", .timeout_ms = kPatience}));
   if (done.status != 0)
-    return fail(Code::unavailable, "ssh-add " + key.file + " ended with " + std::to_string(done.status) + ": " + done.err.substr(0, 300),
+    return fail(Code::unavailable,
+                "ssh-add " + key.file + " ended with " + std::to_string(done.status) + ": " + done.err.substr(0, 300),
                 "binding a key to its host needs OpenSSH 8.9 or later");
   return {};
 }
 
 }  // namespace
 
-Result<std::unique_ptr<SessionAgent>> SessionAgent::start(const std::string& directory, const plan::Plan& plan, const std::vector<SshKey>& keys) {
+Result<std::unique_ptr<SessionAgent>> SessionAgent::start(const std::string& directory, const plan::Plan& plan,
+                                                          const std::vector<SshKey>& keys) {
   std::string socket = socket_in(directory), hosts_file = directory + "/known_hosts";
   TRY(unix_address(socket));
   TRY(write_file_atomically(hosts_file, known_hosts(plan)));
@@ -51,7 +56,8 @@ Result<std::unique_ptr<SessionAgent>> SessionAgent::start(const std::string& dir
   std::unique_ptr<SessionAgent> agent(new SessionAgent(std::move(shell)));
   auto deadline = Clock::now() + 10s;
   for (auto pause = 2ms; !answers(socket); pause = std::min<std::chrono::milliseconds>(2 * pause, 50ms)) {
-    if (Clock::now() > deadline) return fail(Code::timed_out, "ssh-agent does not answer on " + socket, "is openssh-client installed?");
+    if (Clock::now() > deadline)
+      return fail(Code::timed_out, "ssh-agent does not answer on " + socket, "is openssh-client installed?");
     std::this_thread::sleep_for(pause);
   }
   for (const auto& key : keys)
@@ -75,7 +81,8 @@ Result<> end_agent(const std::string& path) {
     socklen_t size = sizeof peer;
     if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 1 || peer.pid == ::getpid())
       return fail(Code::internal, "who listens on " + path + " is unknown");
-    if (Clock::now() > deadline) return fail(Code::timed_out, "the ssh-agent of pid " + std::to_string(peer.pid) + " does not end");
+    if (Clock::now() > deadline)
+      return fail(Code::timed_out, "the ssh-agent of pid " + std::to_string(peer.pid) + " does not end");
     if (Clock::now() > deadline - 2s) signal = SIGKILL;
     ::kill(peer.pid, signal);
   }

@@ -1,5 +1,5 @@
-// An ssh-agent of the session's own, for keys that the operator's agent does not hold: the system's ssh-agent on a socket in the
-// session's directory, with each key bound to its hosts.
+// An ssh-agent of the session's own, for keys that the operator's agent does not hold: the system's ssh-agent on a
+// socket in the session's directory, with each key bound to its hosts.
 #pragma once
 
 #include <memory>
@@ -15,8 +15,10 @@ namespace bottle::session {
 
 class SessionAgent {
  public:
-  // Blocking. The socket's path is in the ledger already. It ends with this object, and with this process however that dies.
-  static Result<std::unique_ptr<SessionAgent>> start(const std::string& directory, const plan::Plan& plan, const std::vector<SshKey>& keys);
+  // Blocking. The socket's path is in the ledger already. It ends with this object, and with this process however that
+  // dies.
+  static Result<std::unique_ptr<SessionAgent>> start(const std::string& directory, const plan::Plan& plan,
+                                                     const std::vector<SshKey>& keys);
   ~SessionAgent();
 
   static std::string socket_in(const std::string& directory) { return directory + "/ssh-agent"; }

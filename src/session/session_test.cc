@@ -29,11 +29,13 @@ TEST(OutputLog, IsTheSameFromAFile) {
   Scratch scratch;
   std::string path = scratch.path + "/output";
   OutputLog log(100);
-  for (int i = 0; i < 6; ++i) log.append(i % 2 ? FrameType::diagnostic : FrameType::output, std::string(30, static_cast<char>('a' + i)));
+  for (int i = 0; i < 6; ++i)
+    log.append(i % 2 ? FrameType::diagnostic : FrameType::output, std::string(30, static_cast<char>('a' + i)));
   ASSERT_TRUE(log.save(path));
   auto loaded = OutputLog::load(path);
   ASSERT_TRUE(loaded) << loaded.error().what;
-  for (const char* wish : {"{\"from\":0}", "{\"from\":125}", "{\"from\":180}", "{\"from\":999}", "{}", "nonsense"}) EXPECT_EQ(loaded->answer(wish), log.answer(wish)) << wish;
+  for (const char* wish : {"{\"from\":0}", "{\"from\":125}", "{\"from\":180}", "{\"from\":999}", "{}", "nonsense"})
+    EXPECT_EQ(loaded->answer(wish), log.answer(wish)) << wish;
   EXPECT_NE(log.answer("{\"from\":0}").find("\"missed\":90"), std::string::npos) << log.answer("{\"from\":0}");
   for (const char* text : {"", "nonsense", "p\0\0\0"}) {
     ASSERT_TRUE(write_file_atomically(path, text));
@@ -162,7 +164,8 @@ TEST(Frames, ArriveWholeHoweverTheyWereCut) {
 
 TEST(Frames, WhatIsReadAsJsonMayBeShorterThanOutput) {
   FrameReader reader(1000);
-  reader.feed(encode(FrameType::output, std::string(2000, 'o')) + encode(FrameType::event, std::string(1000, ' ')) + encode(FrameType::event, std::string(1001, ' ')));
+  reader.feed(encode(FrameType::output, std::string(2000, 'o')) + encode(FrameType::event, std::string(1000, ' ')) +
+              encode(FrameType::event, std::string(1001, ' ')));
   EXPECT_EQ(reader.next()->bytes.size(), 2000u);
   EXPECT_EQ(reader.next()->bytes.size(), 1000u);
   EXPECT_EQ(reader.next().error().code, Code::limit);
@@ -181,7 +184,8 @@ TEST(LivePolicy, AddsTakesBackAndForbids) {
   allow = *changed_rules(allow, {{"allow", {{"host", "a.example.org"}, {"methods", {"GET"}}}}});
   EXPECT_EQ(allow.back()["inspect"], true);
   for (const auto& rule : allow) EXPECT_FALSE(rule.value("deny", false));
-  for (json bad : {json{{"allow", {{"host", "*"}}}}, json{{"allow", {{"host", "10.0.0.1"}}}}, json{{"allow", {{"host", "a b"}}}}, json{{"allow", {{"host", "a.org"}, {"paths", {"x"}}}}},
+  for (json bad : {json{{"allow", {{"host", "*"}}}}, json{{"allow", {{"host", "10.0.0.1"}}}},
+                   json{{"allow", {{"host", "a b"}}}}, json{{"allow", {{"host", "a.org"}, {"paths", {"x"}}}}},
                    json{{"allow", "a.org"}}, json{{"deny", 3}}, json::object()})
     EXPECT_FALSE(changed_rules(allow, bad)) << bad;
 }
@@ -191,7 +195,10 @@ TEST(LivePolicy, WhatTheGuardRefusesIsTakenBack) {
   json message = {{"type", "configure"}, {"config", {{"egress", {{"allow", json::array()}}}}}}, before = message;
   std::vector<json> sent, told;
   bool up = true;
-  LivePolicy policy(message, [&](const json& m) -> Result<> { return up ? (sent.push_back(m), Result<>{}) : fail(Code::unavailable, "down"); }, [&](const json& e) { told.push_back(e); });
+  LivePolicy policy(
+      message,
+      [&](const json& m) -> Result<> { return up ? (sent.push_back(m), Result<>{}) : fail(Code::unavailable, "down"); },
+      [&](const json& e) { told.push_back(e); });
   policy.request(R"({"id":"1","allow":{"host":"a.example.org"}})");
   policy.request(R"({"id":"2","deny":"b.example.org"})");
   ASSERT_EQ(sent.size(), 2u);
@@ -211,10 +218,14 @@ TEST(LivePolicy, WhatTheGuardRefusesIsTakenBack) {
 
 TEST(LivePolicy, AnotherBrokersRootIsTrustedOnceAndTakenBackWhereItIsRefused) {
   using nlohmann::json;
-  json message = {{"type", "configure"}, {"config", {{"egress", {{"allow", json::array()}, {"extra_ca", "FIRST"}}}}}}, before = message;
+  json message = {{"type", "configure"}, {"config", {{"egress", {{"allow", json::array()}, {"extra_ca", "FIRST"}}}}}},
+       before = message;
   std::vector<json> sent, told;
   bool up = true;
-  LivePolicy policy(message, [&](const json& m) -> Result<> { return up ? (sent.push_back(m), Result<>{}) : fail(Code::unavailable, "down"); }, [&](const json& e) { told.push_back(e); });
+  LivePolicy policy(
+      message,
+      [&](const json& m) -> Result<> { return up ? (sent.push_back(m), Result<>{}) : fail(Code::unavailable, "down"); },
+      [&](const json& e) { told.push_back(e); });
   policy.trust("");
   policy.trust("FIRST");
   EXPECT_TRUE(sent.empty());

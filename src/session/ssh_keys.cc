@@ -26,16 +26,19 @@ std::string public_beside(const std::string& file) {
   return text ? sshagent::blob_of(*text) : std::string();
 }
 
-// Its public half if the passphrase opens it. ssh-keygen asks this program for it (SSH_ASKPASS), which reads it from its stdin.
+// Its public half if the passphrase opens it. ssh-keygen asks this program for it (SSH_ASKPASS), which reads it from
+// its stdin.
 Result<std::string> unlock(const std::string& file, const std::string& passphrase) {
-  auto done = TRY(capture({.argv = {"ssh-keygen", "-y", "-f", file}, .env = askpass_environment()}, {.input = passphrase + "\n", .timeout_ms = kPatience}));
+  auto done = TRY(capture({.argv = {"ssh-keygen", "-y", "-f", file}, .env = askpass_environment()},
+                          {.input = passphrase + "\n", .timeout_ms = kPatience}));
   if (done.status != 0) return fail(Code::denied, file + " does not open with this passphrase");
   std::string blob = sshagent::blob_of(done.out);
   if (blob.empty()) return fail(Code::invalid, file + ": ssh-keygen names no public key for it");
   return blob;
 }
 
-Result<SshKey> find(const std::string& file, const std::string& host, const std::string& operators_agent, const Ask& ask) {
+Result<SshKey> find(const std::string& file, const std::string& host, const std::string& operators_agent,
+                    const Ask& ask) {
   SshKey key{.file = file, .blob = public_beside(file)};
   if (!key.blob.empty() && !operators_agent.empty()) {
     auto held = list_agent_keys(operators_agent);
@@ -45,9 +48,10 @@ Result<SshKey> find(const std::string& file, const std::string& host, const std:
     }
   }
   if (::access(file.c_str(), R_OK) != 0) return fail_errno("the key " + file + " of ssh host " + host);
-  struct stat st {};
+  struct stat st{};
   if (::stat(file.c_str(), &st) == 0 && (st.st_mode & 077) != 0)
-    return fail(Code::denied, "the key " + file + " can be read by others, so ssh will not use it", "chmod 600 " + file);
+    return fail(Code::denied, "the key " + file + " can be read by others, so ssh will not use it",
+                "chmod 600 " + file);
   if (auto open = unlock(file, "")) {
     key.blob = *open;
     return key;
@@ -59,24 +63,32 @@ Result<SshKey> find(const std::string& file, const std::string& host, const std:
       return key;
     }
   }
-  return fail(Code::denied, "the key " + file + " was not opened: wrong passphrase, or no private key", "ssh-keygen -y -f " + file + " shows which");
+  return fail(Code::denied, "the key " + file + " was not opened: wrong passphrase, or no private key",
+              "ssh-keygen -y -f " + file + " shows which");
 }
 
 }  // namespace
 
 json to_json(const std::vector<SshKey>& keys) {
   json list = json::array();
-  for (const auto& key : keys) list.push_back({{"file", key.file}, {"blob", sshagent::base64(key.blob)}, {"agent", key.agent}, {"passphrase", key.passphrase}});
+  for (const auto& key : keys)
+    list.push_back({{"file", key.file},
+                    {"blob", sshagent::base64(key.blob)},
+                    {"agent", key.agent},
+                    {"passphrase", key.passphrase}});
   return list;
 }
 
 std::vector<SshKey> ssh_keys_from(const json& list) {
   std::vector<SshKey> keys;
-  for (const auto& each : list) keys.push_back({each.value("file", ""), sshagent::unbase64(each.value("blob", "")), each.value("agent", ""), each.value("passphrase", "")});
+  for (const auto& each : list)
+    keys.push_back({each.value("file", ""), sshagent::unbase64(each.value("blob", "")), each.value("agent", ""),
+                    each.value("passphrase", "")});
   return keys;
 }
 
-Result<std::vector<SshKey>> find_ssh_keys(const plan::Plan& plan, const std::map<std::string, std::string>& environment, const Ask& ask) {
+Result<std::vector<SshKey>> find_ssh_keys(const plan::Plan& plan, const std::map<std::string, std::string>& environment,
+                                          const Ask& ask) {
   std::vector<SshKey> keys;
   auto socket = environment.find("SSH_AUTH_SOCK");
   for (const auto& host : plan.ssh) {
@@ -109,20 +121,27 @@ std::string known_hosts(const plan::Plan& plan) {
 }
 
 json ssh_files(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& guard) {
-  std::string config = "# Written by bottle. The keys are in an ssh-agent outside of it; the guard lets through these hosts only.\n";
+  std::string config =
+      "# Written by bottle. The keys are in an ssh-agent outside of it; the guard lets through these hosts only.\n";
   json files = json::array();
   for (const auto& host : plan.ssh) {
-    auto key = std::ranges::find_if(keys, [&](const SshKey& each) { return each.file == host.identity_file && !host.identity_file.empty(); });
+    auto key = std::ranges::find_if(
+        keys, [&](const SshKey& each) { return each.file == host.identity_file && !host.identity_file.empty(); });
     std::string real = real_host(host);
-    config += "\nHost " + host.host + (real == host.host ? "" : " " + real) + "\n  HostName " + real + "\n  Port " + std::to_string(host.port) + "\n";
+    config += "\nHost " + host.host + (real == host.host ? "" : " " + real) + "\n  HostName " + real + "\n  Port " +
+              std::to_string(host.port) + "\n";
     if (!host.user.empty()) config += "  User " + host.user + "\n";
     // Checked here as by the guard, under the name the operator gave it.
-    config += "  HostKeyAlias " + host.host + "\n  UserKnownHostsFile /run/bottle/known_hosts\n  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n"
-              "  UpdateHostKeys no\n  CheckHostIP no\n  ForwardAgent no\n  ProxyCommand /.bottle/inside connect " + guard + " %h %p\n";
+    config += "  HostKeyAlias " + host.host +
+              "\n  UserKnownHostsFile /run/bottle/known_hosts\n  GlobalKnownHostsFile /dev/null\n  "
+              "StrictHostKeyChecking yes\n"
+              "  UpdateHostKeys no\n  CheckHostIP no\n  ForwardAgent no\n  ProxyCommand /.bottle/inside connect " +
+              guard + " %h %p\n";
     if (key == keys.end()) continue;
     std::string blob = key->blob, type(sshagent::Reader(blob).string());
     std::string file = "/run/bottle/ssh-" + host.host + ".pub";
-    files.push_back({{"path", file}, {"mode", 0600}, {"text", type + " " + sshagent::base64(blob) + " " + host.host + "\n"}});
+    files.push_back(
+        {{"path", file}, {"mode", 0600}, {"text", type + " " + sshagent::base64(blob) + " " + host.host + "\n"}});
     config += "  IdentityAgent /run/bottle/ssh-agent.sock\n  IdentityFile " + file + "\n  IdentitiesOnly yes\n";
   }
   files.push_back({{"path", "/home/agent/.ssh/config"}, {"mode", 0600}, {"text", config}});

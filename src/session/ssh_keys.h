@@ -1,4 +1,5 @@
-// The keys of a plan's ssh hosts: found and unlocked before anything is made, held by an ssh-agent outside of the bottle.
+// The keys of a plan's ssh hosts: found and unlocked before anything is made, held by an ssh-agent outside of the
+// bottle.
 #pragma once
 
 #include <map>
@@ -24,9 +25,10 @@ struct SshKey {
 nlohmann::json to_json(const std::vector<SshKey>& keys);
 std::vector<SshKey> ssh_keys_from(const nlohmann::json& json);
 
-// For every identity_file of the plan: held by the operator's agent (SSH_AUTH_SOCK) already, or readable with a passphrase that is
-// asked for now. Blocking. Errors name the file.
-Result<std::vector<SshKey>> find_ssh_keys(const plan::Plan& plan, const std::map<std::string, std::string>& environment, const Ask& ask);
+// For every identity_file of the plan: held by the operator's agent (SSH_AUTH_SOCK) already, or readable with a
+// passphrase that is asked for now. Blocking. Errors name the file.
+Result<std::vector<SshKey>> find_ssh_keys(const plan::Plan& plan, const std::map<std::string, std::string>& environment,
+                                          const Ask& ask);
 
 // What the filter between the bottle and the agents must know.
 std::vector<sshagent::Key> filter_keys(const plan::Plan& plan, const std::vector<SshKey>& keys);

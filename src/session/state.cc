@@ -11,7 +11,8 @@ Directories Directories::from(const std::map<std::string, std::string>& environm
   std::string config = get("XDG_CONFIG_HOME").empty() ? home + "/.config" : get("XDG_CONFIG_HOME");
   std::string state = get("XDG_STATE_HOME").empty() ? home + "/.local/state" : get("XDG_STATE_HOME");
   std::string cache = get("XDG_CACHE_HOME").empty() ? home + "/.cache" : get("XDG_CACHE_HOME");
-  return {config + "/bottle", state + "/bottle/sessions", state + "/bottle/results", home, cache + "/bottle", state + "/bottle/runtimes.json"};
+  return {config + "/bottle", state + "/bottle/sessions",     state + "/bottle/results", home,
+          cache + "/bottle",  state + "/bottle/runtimes.json"};
 }
 
 }  // namespace bottle::session

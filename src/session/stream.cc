@@ -67,7 +67,8 @@ class Buffer {
 
 }  // namespace
 
-Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce, const std::function<Result<>(const Source&)>& consume) {
+Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
+                      const std::function<Result<>(const Source&)>& consume) {
   Buffer buffer;
   auto producer = std::async(std::launch::async, [&]() -> Result<> {
     Defer end([&] { buffer.end(); });

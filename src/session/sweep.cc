@@ -23,7 +23,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kGraveSeconds = 60;           // longer than an engine that answers takes over a request
+constexpr int kGraveSeconds = 60;             // longer than an engine that answers takes over a request
 constexpr int kForgottenSeconds = 7 * 86400;  // an engine that has not answered for so long is gone itself
 
 std::vector<std::string> names_in(const std::string& directory) {
@@ -41,15 +41,17 @@ void empty_but_ledger(const std::string& directory) {
     if (std::error_code ignored; name != "ledger") std::filesystem::remove_all(directory + "/" + name, ignored);
 }
 
-std::string graves(const Directories& directories) { return directories.sessions.substr(0, directories.sessions.rfind('/')) + "/graves"; }
+std::string graves(const Directories& directories) {
+  return directories.sessions.substr(0, directories.sessions.rfind('/')) + "/graves";
+}
 
 time_t age_of(const std::string& path) {
-  struct stat st {};
+  struct stat st{};
   return ::lstat(path.c_str(), &st) == 0 ? std::max<time_t>(::time(nullptr) - st.st_mtime, 0) : 0;
 }
 
 bool is_ours(const std::string& directory) {
-  struct stat st {};
+  struct stat st{};
   return ::lstat(directory.c_str(), &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == ::getuid();
 }
 
@@ -68,7 +70,7 @@ class Turn {
     fd_.reset(::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC));
     for (int i = 0; fd_ && i < 600; ++i) {
       if (::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) {
-        struct stat locked {}, named {};
+        struct stat locked{}, named{};
         mine_ = ::fstat(fd_.get(), &locked) == 0 && ::stat(path.c_str(), &named) == 0 && locked.st_ino == named.st_ino;
         return;
       }
@@ -113,9 +115,12 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
     swept.back = bring_home(engine, orphan);
     if (swept.back.is_object() && swept.back.value("held", false)) {
       // The agent's container and its volumes stay; they are all that is left of the work.
-      std::erase_if(things, [&](const Thing& thing) { return thing.kind == "volume" || thing.name == Names(orphan.session).agent; });
+      std::erase_if(things, [&](const Thing& thing) {
+        return thing.kind == "volume" || thing.name == Names(orphan.session).agent;
+      });
       swept.receipt = tear_down(engine, orphan.session, things);
-      swept.receipt.left.push_back("container " + Names(orphan.session).agent + ": it holds work that could not be brought home: " + swept.back.value("error", ""));
+      swept.receipt.left.push_back("container " + Names(orphan.session).agent +
+                                   ": it holds work that could not be brought home: " + swept.back.value("error", ""));
       swept.receipt.confirmed = false;
       return;
     }

@@ -16,11 +16,11 @@ struct Orphan {
   std::string session;
   std::vector<Thing> things;
   std::string engine;
-  std::string directory;      // of its ledger; empty: found by label alone
+  std::string directory;        // of its ledger; empty: found by label alone
   std::vector<uint64_t> asked;  // as in LedgerView
-  std::optional<Work> work;   // not home yet
+  std::optional<Work> work;     // not home yet
   std::optional<int> exit;
-  std::string grave;          // the file that remembers it, if it was swept before
+  std::string grave;  // the file that remembers it, if it was swept before
 };
 
 // By ledger under `directories.sessions`, and by label on `engine` (may be null).
@@ -39,10 +39,12 @@ constexpr const char* kSupervisorDied = "the session's supervisor died, and the 
 // one, and the others wait for it (a minute at most).
 std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans);
 
-// The directory of a session that is confirmed gone. The ledger last: as long as it is there, the next sweep tries again.
+// The directory of a session that is confirmed gone. The ledger last: as long as it is there, the next sweep tries
+// again.
 void remove_session_directory(const std::string& directory);
 
-// Forgets a session of ours that is over: its directory. If the receipt is not final, a grave remembers what to look for.
+// Forgets a session of ours that is over: its directory. If the receipt is not final, a grave remembers what to look
+// for.
 void forget(const Directories& directories, const std::string& directory, const Receipt& receipt);
 
 }  // namespace bottle::session

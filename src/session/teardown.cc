@@ -27,12 +27,17 @@ Result<> remove(docker::Engine& engine, const Thing& thing) {
   return fail(Code::invalid, "the ledger names a " + thing.kind + ", which this version does not know");
 }
 
-bool is_silence(const Error& error) { return error.code == Code::timed_out || error.code == Code::unavailable || error.code == Code::closed; }
+bool is_silence(const Error& error) {
+  return error.code == Code::timed_out || error.code == Code::unavailable || error.code == Code::closed;
+}
 
 }  // namespace
 
 nlohmann::json to_json(const Receipt& receipt) {
-  return {{"session", receipt.session}, {"removed", receipt.removed}, {"left", receipt.left}, {"confirmed", receipt.confirmed}};
+  return {{"session", receipt.session},
+          {"removed", receipt.removed},
+          {"left", receipt.left},
+          {"confirmed", receipt.confirmed}};
 }
 
 Receipt tear_down(docker::Engine& engine, const std::string& session, const std::vector<Thing>& things) {
@@ -48,7 +53,8 @@ Receipt tear_down(docker::Engine& engine, const std::string& session, const std:
         receipt.left.push_back(it->kind + " " + it->name + ": the engine does not answer");
         continue;
       }
-      removals.emplace_back(it->kind + " " + it->name, std::async(std::launch::async, [&engine, thing = *it] { return remove(engine, thing); }));
+      removals.emplace_back(it->kind + " " + it->name,
+                            std::async(std::launch::async, [&engine, thing = *it] { return remove(engine, thing); }));
     }
     for (auto& [what, removal] : removals) {
       auto done = removal.get();
@@ -61,14 +67,16 @@ Receipt tear_down(docker::Engine& engine, const std::string& session, const std:
   return receipt;
 }
 
-Receipt tear_down_for_good(docker::Engine& engine, const std::string& session, const std::vector<Thing>& things, const std::vector<uint64_t>& asked) {
+Receipt tear_down_for_good(docker::Engine& engine, const std::string& session, const std::vector<Thing>& things,
+                           const std::vector<uint64_t>& asked) {
   using Clock = std::chrono::steady_clock;
   auto begin = Clock::now();
   bool unknown = std::ranges::find(asked, 0u) != asked.end();
   std::vector<std::string> removed;
   for (;;) {
     // Asked before the removal: what has come to its end by now is there to be removed.
-    bool under_way = std::ranges::any_of(asked, [&](uint64_t end) { return docker::is_abandoned(end, engine.socket()); });
+    bool under_way =
+        std::ranges::any_of(asked, [&](uint64_t end) { return docker::is_abandoned(end, engine.socket()); });
     Receipt receipt = tear_down(engine, session, things);
     if (removed.empty()) removed = receipt.removed;
     receipt.removed = removed;

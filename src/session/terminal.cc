@@ -29,7 +29,9 @@ Size terminal_size(int fd) {
 
 Result<std::string> ask(const std::string& question, bool hidden) {
   UniqueFd tty(::open("/dev/tty", O_RDWR | O_CLOEXEC));
-  if (!tty) return fail(Code::unavailable, "'" + question + "' cannot be asked: there is no terminal", "give the value by a variable or run in a terminal");
+  if (!tty)
+    return fail(Code::unavailable, "'" + question + "' cannot be asked: there is no terminal",
+                "give the value by a variable or run in a terminal");
   TRY(write_all(tty.get(), question + ": "));
   termios saved{};
   ::tcgetattr(tty.get(), &saved);

@@ -27,7 +27,9 @@ std::optional<JsonLines> file_for(const std::string& path, const std::string& re
     ++count;
     if (uint64_t size = file.file_size(ignored); !ignored && file.path().filename() != name) kept += size;
   }
-  if (!name.ends_with(".jsonl") || !is_plain_name(name) || count >= kMostFiles || kept >= kMost || !make_directories(directory)) return std::nullopt;
+  if (!name.ends_with(".jsonl") || !is_plain_name(name) || count >= kMostFiles || kept >= kMost ||
+      !make_directories(directory))
+    return std::nullopt;
   auto lines = JsonLines::create(directory + "/" + name, kMost - kept, kLongestLine);
   return lines ? std::optional(std::move(*lines)) : std::nullopt;
 }
@@ -37,13 +39,14 @@ std::optional<JsonLines> file_for(const std::string& path, const std::string& re
 void save_transcript(docker::Engine& engine, const std::string& container, const std::string& results) {
   for (const char* place : kPlaces) {
     std::optional<JsonLines> lines;
-    docker::TarReader reader({.entry = [&](const docker::TarEntry& entry) -> Result<> {
-                                lines.reset();
-                                if (entry.type == docker::TarEntry::Type::file) lines = file_for(entry.path, results);
-                                return {};
-                              },
-                              .data = [&](std::string_view bytes) -> Result<> { return lines ? lines->feed(bytes) : Result<>(); }},
-                             {.entries = 100'000, .bytes = kMost});
+    docker::TarReader reader(
+        {.entry = [&](const docker::TarEntry& entry) -> Result<> {
+           lines.reset();
+           if (entry.type == docker::TarEntry::Type::file) lines = file_for(entry.path, results);
+           return {};
+         },
+         .data = [&](std::string_view bytes) -> Result<> { return lines ? lines->feed(bytes) : Result<>(); }},
+        {.entries = 100'000, .bytes = kMost});
     (void)engine.get_archive(container, place, [&](std::string_view bytes) { return reader.feed(bytes); });
   }
 }

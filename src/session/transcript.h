@@ -9,8 +9,8 @@
 
 namespace bottle::session {
 
-// From the places in the container where the known agents keep it. Hostile, so each line goes through the parser; 256 files and 256 MB at
-// most. What is not there, or cannot be kept, is no error: the work is what matters.
+// From the places in the container where the known agents keep it. Hostile, so each line goes through the parser; 256
+// files and 256 MB at most. What is not there, or cannot be kept, is no error: the work is what matters.
 void save_transcript(docker::Engine& engine, const std::string& container, const std::string& results);
 
 // One file of another machine's transcript, to its end. The same bounds; a name that is no plain one is not kept.

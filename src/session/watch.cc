@@ -30,11 +30,15 @@ volatile sig_atomic_t asked_to_stop = 0;
 class Watch {
  public:
   Watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients)
-      : engine_(engine), job_(job), running_(running), clients_(clients), names_(job.plan.session),
+      : engine_(engine),
+        job_(job),
+        running_(running),
+        clients_(clients),
+        names_(job.plan.session),
         audit_(job.directories.results + "/" + job.plan.session + "/egress.jsonl") {
     if (!job.ssh_keys.empty() && !job.far)
-      ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(job.directories.sessions + "/" + job.plan.session), std::move(running.ssh_agent),
-                   [this](const json& line) { record(line); });
+      ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(job.directories.sessions + "/" + job.plan.session),
+                   std::move(running.ssh_agent), [this](const json& line) { record(line); });
   }
 
   int run(json& result) {
@@ -43,7 +47,8 @@ class Watch {
     action.sa_handler = [](int) { asked_to_stop = 1; };
     ::sigaction(SIGTERM, &action, nullptr);
     while (!ended_) {
-      std::vector<pollfd> fds = {{running_.agent.fd(), POLLIN, 0}, {guard_alive_ ? running_.guard.fd() : -1, POLLIN, 0},
+      std::vector<pollfd> fds = {{running_.agent.fd(), POLLIN, 0},
+                                 {guard_alive_ ? running_.guard.fd() : -1, POLLIN, 0},
                                  {ssh_ ? ssh_->fd() : -1, POLLIN, 0}};
       clients_.add_to(fds);
       ::poll(fds.data(), fds.size(), guard_alive_ ? 1000 : 200);
@@ -95,11 +100,14 @@ class Watch {
     if (!lines) return lose_guard();
     for (auto& line : *lines) {
       if (line.value("type", "") == "ready") policy_.accepted();
-      if (line.value("type", "") == "error" && !policy_.refused(line.value("what", ""))) clients_.event({{"event", "guard-error"}, {"what", line.value("what", "")}});
+      if (line.value("type", "") == "error" && !policy_.refused(line.value("what", "")))
+        clients_.event({{"event", "guard-error"}, {"what", line.value("what", "")}});
       if (line.value("type", "") == "ssh-agent" && ssh_) ssh_->take_request(line, to_guard());
       if (job_.far && (line.value("type", "") == "stream" || line.value("type", "") == "ssh-agent")) {
         if (clients_.relay()) clients_.to_relay(line);
-        else if (line.contains("request")) (void)running_.guard.send({{"type", "ssh-agent"}, {"connection", line["connection"]}});  // closed: nobody is there to answer
+        else if (line.contains("request"))
+          (void)running_.guard.send(
+              {{"type", "ssh-agent"}, {"connection", line["connection"]}});  // closed: nobody is there to answer
       }
       if (line.value("type", "") != "audit") continue;
       line.erase("type");
@@ -107,7 +115,8 @@ class Watch {
     }
   }
 
-  // What the near side keeps (secrets, LAN services, ssh keys) is there as long as it is. Each that comes finds a clean slate.
+  // What the near side keeps (secrets, LAN services, ssh keys) is there as long as it is. Each that comes finds a clean
+  // slate.
   void look_at_relay() {
     uint32_t now = clients_.relay();
     if (now == relay_) return;
@@ -130,7 +139,9 @@ class Watch {
     audit_.add(line);
     if (line.value("action", "") == "allow") ++allowed_;
     // The self-test's own questions are in the audit, but no news to the operator.
-    if (std::string host = line.value("host", ""); host.ends_with(".probe.invalid") || host == "not-allowed.bottle.invalid") return;
+    if (std::string host = line.value("host", "");
+        host.ends_with(".probe.invalid") || host == "not-allowed.bottle.invalid")
+      return;
     summary_.add(line, clients_);
   }
 
@@ -141,22 +152,32 @@ class Watch {
 
   void take_frame(const Frame& frame) {
     switch (frame.type) {
-      case FrameType::input: (void)write_all(running_.agent.fd(), frame.bytes); break;
+      case FrameType::input:
+        (void)write_all(running_.agent.fd(), frame.bytes);
+        break;
       case FrameType::resize: {
         auto size = json::parse(frame.bytes, nullptr, false);
-        if (size.is_object() && !job_.plan.headless) (void)engine_.resize(names_.agent, size.value("rows", 24), size.value("cols", 80));
+        if (size.is_object() && !job_.plan.headless)
+          (void)engine_.resize(names_.agent, size.value("rows", 24), size.value("cols", 80));
         break;
       }
-      case FrameType::stop: stop(); break;
-      case FrameType::policy: policy_.request(frame.bytes); break;
+      case FrameType::stop:
+        stop();
+        break;
+      case FrameType::policy:
+        policy_.request(frame.bytes);
+        break;
       case FrameType::guard: {
         auto line = json::parse(frame.bytes, nullptr, false);
         if (!job_.far || !line.is_object()) break;
         if (line.value("type", "") == "relay") policy_.trust(line.value("root", ""));
-        else if (guard_alive_ && relay_ && (line.value("type", "") == "stream" || line.value("type", "") == "ssh-agent")) (void)running_.guard.send(line);
+        else if (guard_alive_ && relay_ &&
+                 (line.value("type", "") == "stream" || line.value("type", "") == "ssh-agent"))
+          (void)running_.guard.send(line);
         break;
       }
-      default: break;
+      default:
+        break;
     }
   }
 
@@ -174,7 +195,8 @@ class Watch {
     if (ended_ || stopped_) return;
     if (Clock::now() - guard_since_ > std::chrono::minutes(1)) attempts_ = 0;
     retry_at_ = Clock::now();
-    clients_.event({{"event", "guard-lost"}, {"what", "the guard " + cause_of_death() + ": the agent has no network until it is back"}});
+    clients_.event({{"event", "guard-lost"},
+                    {"what", "the guard " + cause_of_death() + ": the agent has no network until it is back"}});
   }
 
   std::string cause_of_death() {
@@ -183,11 +205,12 @@ class Watch {
     const json& state = (*container)["State"];
     if (state.value("OOMKilled", false)) return "ran out of memory and was killed";
     int status = state.value("ExitCode", 0);
-    return status > 128 ? "was killed by signal " + std::to_string(status - 128) : "ended with status " + std::to_string(status);
+    return status > 128 ? "was killed by signal " + std::to_string(status - 128)
+                        : "ended with status " + std::to_string(status);
   }
 
-  // A guard with the same policy, certified by the same root, or the agent stays without a network. In a thread of its own: the
-  // agent's terminal goes on meanwhile. Never given up, ever more slowly.
+  // A guard with the same policy, certified by the same root, or the agent stays without a network. In a thread of its
+  // own: the agent's terminal goes on meanwhile. Never given up, ever more slowly.
   void revive_guard() {
     using namespace std::chrono_literals;
     if (reviving_.valid()) {
@@ -195,7 +218,9 @@ class Watch {
       auto link = reviving_.get();
       retry_at_ = Clock::now() + std::min<Clock::duration>(200ms * (1 << std::min(attempts_, 8)), 30s);
       if (!link) {
-        if (attempts_ == 4 && !stopped_) clients_.event({{"event", "guard-lost"}, {"what", "the guard does not come back: " + link.error().what + "; still trying"}});
+        if (attempts_ == 4 && !stopped_)
+          clients_.event({{"event", "guard-lost"},
+                          {"what", "the guard does not come back: " + link.error().what + "; still trying"}});
         return;
       }
       running_.guard = std::move(*link);
@@ -206,7 +231,9 @@ class Watch {
     }
     if (ended_ || stopped_ || Clock::now() < retry_at_) return;
     ++attempts_;
-    reviving_ = std::async(std::launch::async, [this, message = running_.guard_message] { return start_guard(engine_, names_.guard, message, *running_.root); });
+    reviving_ = std::async(std::launch::async, [this, message = running_.guard_message] {
+      return start_guard(engine_, names_.guard, message, *running_.root);
+    });
   }
 
   docker::Engine& engine_;
@@ -224,7 +251,8 @@ class Watch {
   EgressSummary summary_;
   LivePolicy policy_{running_.guard_message,
                      [this](const json& message) -> Result<> {
-                       if (!guard_alive_) return fail(Code::unavailable, "the guard is being started again; try again in a moment");
+                       if (!guard_alive_)
+                         return fail(Code::unavailable, "the guard is being started again; try again in a moment");
                        return running_.guard.send(message);
                      },
                      [this](const json& event) { clients_.event(event); }};

@@ -35,8 +35,9 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
     option("IdentityAgent=none");
     option("IdentityFile=" + option_path(target.identity));
   }
-  for (const char* fixed : {"ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none",
-                            "RequestTTY=no", "EscapeChar=none", "LogLevel=ERROR", "Tunnel=no", "NoHostAuthenticationForLocalhost=no"})
+  for (const char* fixed :
+       {"ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none",
+        "RequestTTY=no", "EscapeChar=none", "LogLevel=ERROR", "Tunnel=no", "NoHostAuthenticationForLocalhost=no"})
     option(fixed);
   if (!target.user.empty()) argv.insert(argv.end(), {"-l", target.user});
   if (target.port) argv.insert(argv.end(), {"-p", std::to_string(target.port)});
@@ -69,10 +70,12 @@ std::string option_path(const std::string& path) {
 }
 
 Result<std::string> control_directory(const std::string& runtime_directory) {
-  std::string path = runtime_directory.empty() ? "/tmp/bottle-" + std::to_string(::getuid()) : runtime_directory + "/bottle";
-  if (path.size() > 60) path = "/tmp/bottle-" + std::to_string(::getuid());  // sun_path holds 104 bytes on macOS, and ssh adds to it
+  std::string path =
+      runtime_directory.empty() ? "/tmp/bottle-" + std::to_string(::getuid()) : runtime_directory + "/bottle";
+  if (path.size() > 60)
+    path = "/tmp/bottle-" + std::to_string(::getuid());  // sun_path holds 104 bytes on macOS, and ssh adds to it
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("making " + path);
-  struct stat st {};
+  struct stat st{};
   if (::lstat(path.c_str(), &st) != 0) return fail_errno("looking at " + path);
   if (!S_ISDIR(st.st_mode) || st.st_uid != ::getuid() || (st.st_mode & 077))
     return fail(Code::denied, path + " is not a directory of yours alone", "remove it, or set XDG_RUNTIME_DIR");
@@ -86,32 +89,43 @@ Error explain(const Target& target, const std::string& complaint) {
     return {Code::denied, name + " shows another host key than the one that is known: refused",
             "find out why before anything else; if the machine was really made anew: ssh-keygen -R " + target.host};
   if (says("Host key verification failed") || says("No ED25519 host key is known") || says("host key is known"))
-    return {Code::denied, "the host key of " + name + " is not known", "connect once with `ssh " + name + "` and compare the fingerprint, or add it to known_hosts"};
+    return {Code::denied, "the host key of " + name + " is not known",
+            "connect once with `ssh " + name + "` and compare the fingerprint, or add it to known_hosts"};
   if (says("Permission denied") || says("Too many authentication failures"))
-    return {Code::denied, name + " does not let you in: " + last_line(complaint), "make `ssh " + name + " true` work first (key, agent, user)"};
+    return {Code::denied, name + " does not let you in: " + last_line(complaint),
+            "make `ssh " + name + " true` work first (key, agent, user)"};
   if (says("Could not resolve hostname") || says("Name or service not known"))
     // A laptop without a network says the same: it is no word that something is gone.
-    return {Code::unavailable, "there is no host " + target.host + ": " + last_line(complaint), "check the name; `ssh " + name + " true` must work first"};
-  if (says("timed out") || says("Timeout")) return {Code::timed_out, name + " does not answer: " + last_line(complaint), "is it running, and does a firewall let you through to its sshd?"};
-  if (says("Connection refused") || says("No route to host") || says("unreachable") || says("Connection closed") || says("Connection reset"))
-    return {Code::unavailable, name + " cannot be reached: " + last_line(complaint), "is its sshd running, on that port?"};
-  return {Code::unavailable, "ssh to " + name + " failed: " + (complaint.empty() ? "it said nothing" : last_line(complaint)), "make `ssh " + name + " true` work first"};
+    return {Code::unavailable, "there is no host " + target.host + ": " + last_line(complaint),
+            "check the name; `ssh " + name + " true` must work first"};
+  if (says("timed out") || says("Timeout"))
+    return {Code::timed_out, name + " does not answer: " + last_line(complaint),
+            "is it running, and does a firewall let you through to its sshd?"};
+  if (says("Connection refused") || says("No route to host") || says("unreachable") || says("Connection closed") ||
+      says("Connection reset"))
+    return {Code::unavailable, name + " cannot be reached: " + last_line(complaint),
+            "is its sshd running, on that port?"};
+  return {Code::unavailable,
+          "ssh to " + name + " failed: " + (complaint.empty() ? "it said nothing" : last_line(complaint)),
+          "make `ssh " + name + " true` work first"};
 }
 
 Result<Connection> Connection::open(const Target& target, const Options& options) {
-  std::string identity = target.to_string() + "\n" + target.known_hosts + "\n" + target.host_key_alias + "\n" + target.identity + "\n" + options.purpose;
+  std::string identity = target.to_string() + "\n" + target.known_hosts + "\n" + target.host_key_alias + "\n" +
+                         target.identity + "\n" + options.purpose;
   Connection connection(target, options.control_directory + "/" + content_hash(identity));
   if (connection.alive()) return connection;
   ::unlink(connection.control_path_.c_str());  // a master that was killed
 
   auto argv = base_argv(target, connection.control_path_);
-  for (const std::string& text : {std::string("ControlMaster=yes"), "ControlPersist=" + std::to_string(options.persist_s),
-                                  "ConnectTimeout=" + std::to_string(options.connect_timeout_s), std::string("ServerAliveInterval=10"),
-                                  // What a command over this connection may send is decided by the connection's own options (mux protocol).
-                                  std::string("SendEnv=BOTTLE_TOKEN"), std::string("ServerAliveCountMax=3"), std::string("TCPKeepAlive=yes"),
-                                  std::string("StrictHostKeyChecking=") + (options.interactive ? "ask" : "yes"),
-                                  std::string("BatchMode=") + (options.interactive ? "no" : "yes"),
-                                  std::string("Compression=") + (options.compress ? "yes" : "no")})
+  for (const std::string& text :
+       {std::string("ControlMaster=yes"), "ControlPersist=" + std::to_string(options.persist_s),
+        "ConnectTimeout=" + std::to_string(options.connect_timeout_s), std::string("ServerAliveInterval=10"),
+        // What a command over this connection may send is decided by the connection's own options (mux protocol).
+        std::string("SendEnv=BOTTLE_TOKEN"), std::string("ServerAliveCountMax=3"), std::string("TCPKeepAlive=yes"),
+        std::string("StrictHostKeyChecking=") + (options.interactive ? "ask" : "yes"),
+        std::string("BatchMode=") + (options.interactive ? "no" : "yes"),
+        std::string("Compression=") + (options.compress ? "yes" : "no")})
     argv.insert(argv.end(), {"-o", text});
   argv.insert(argv.end(), {"-N", "-f"});
   end_argv(argv, target);
@@ -119,7 +133,8 @@ Result<Connection> Connection::open(const Target& target, const Options& options
   command.argv = argv;
   command.own_group = !options.interactive;  // what asks must be in the terminal's foreground
   // An operator may take long to answer; a machine may not.
-  auto done = TRY(bottle::capture(command, {.timeout_ms = options.interactive ? -1 : (options.connect_timeout_s + 15) * 1000}));
+  auto done =
+      TRY(bottle::capture(command, {.timeout_ms = options.interactive ? -1 : (options.connect_timeout_s + 15) * 1000}));
   if (done.status != 0) return std::unexpected(explain(target, done.err));
   return connection;
 }
@@ -152,13 +167,16 @@ Result<std::string> Connection::direct_host() const {
   std::string host;
   for (size_t at = 0; done.status == 0 && at < done.out.size();) {
     size_t end = std::min(done.out.find('\n', at), done.out.size()), space = done.out.find(' ', at);
-    std::string key = done.out.substr(at, std::min(space, end) - at), value = space < end ? done.out.substr(space + 1, end - space - 1) : "";
+    std::string key = done.out.substr(at, std::min(space, end) - at),
+                value = space < end ? done.out.substr(space + 1, end - space - 1) : "";
     if (key == "hostname") host = value;
     if ((key == "proxyjump" || key == "proxycommand") && value != "none")
-      return fail(Code::unavailable, target_.to_string() + " is reached through " + value + ": only ssh gets there", "leave out --transport mosh");
+      return fail(Code::unavailable, target_.to_string() + " is reached through " + value + ": only ssh gets there",
+                  "leave out --transport mosh");
     at = end + 1;
   }
-  if (host.empty()) return fail(Code::unavailable, "ssh does not say where " + target_.to_string() + " is: " + last_line(done.err));
+  if (host.empty())
+    return fail(Code::unavailable, "ssh does not say where " + target_.to_string() + " is: " + last_line(done.err));
   return host;
 }
 
@@ -167,7 +185,8 @@ bool Connection::alive() const {
   // (OpenSSH, PROTOCOL.mux, section 1).
   auto address = unix_address(control_path_);
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!address || !fd || ::connect(fd.get(), reinterpret_cast<sockaddr*>(&*address), sizeof *address) != 0) return false;
+  if (!address || !fd || ::connect(fd.get(), reinterpret_cast<sockaddr*>(&*address), sizeof *address) != 0)
+    return false;
   unsigned char greeting[8];
   for (size_t have = 0; have < sizeof greeting;) {
     pollfd p{fd.get(), POLLIN, 0};

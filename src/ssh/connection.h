@@ -19,7 +19,7 @@ struct Options {
   std::string purpose = "main";  // commands of different purposes do not share a connection: keystrokes, bulk
   bool interactive = false;      // ssh may ask for a passphrase, or about an unknown host key, on the terminal
   int connect_timeout_s = 15;
-  int persist_s = 300;           // how long an idle connection waits for the next command
+  int persist_s = 300;  // how long an idle connection waits for the next command
   bool compress = false;
 };
 
@@ -35,16 +35,17 @@ class Connection {
   Command command(const std::string& line, const std::vector<std::string>& send_env = {}) const;
   Result<Captured> capture(const std::string& line, const CaptureOptions& options = {}) const;
 
-  // The name or address behind which the machine is, by the operator's configuration: for what does not go over ssh. Starts
-  // no connection. Code::unavailable where there is no direct way (ProxyJump, ProxyCommand).
+  // The name or address behind which the machine is, by the operator's configuration: for what does not go over ssh.
+  // Starts no connection. Code::unavailable where there is no direct way (ProxyJump, ProxyCommand).
   Result<std::string> direct_host() const;
 
-  bool alive() const;   // asks the local master only
-  void close() const;   // ends the connection and what runs over it
+  bool alive() const;  // asks the local master only
+  void close() const;  // ends the connection and what runs over it
   std::string control_path() const { return control_path_; }
 
  private:
-  Connection(Target target, std::string control_path) : target_(std::move(target)), control_path_(std::move(control_path)) {}
+  Connection(Target target, std::string control_path)
+      : target_(std::move(target)), control_path_(std::move(control_path)) {}
   Target target_;
   std::string control_path_;
 };
@@ -52,7 +53,8 @@ class Connection {
 // A word for a POSIX shell, whatever is in it.
 std::string quoted(const std::string& word);
 
-// A path as an option's value: there ssh splits words, and takes %h and the like for its own. Source: ssh_config(5), TOKENS.
+// A path as an option's value: there ssh splits words, and takes %h and the like for its own. Source: ssh_config(5),
+// TOKENS.
 std::string option_path(const std::string& path);
 
 // The directory for control sockets: $XDG_RUNTIME_DIR/bottle, or /tmp/bottle-<uid>. Made if need be; refused

@@ -7,7 +7,9 @@ namespace bottle::ssh {
 namespace {
 
 bool all_of(const std::string& text, const char* extra) {
-  return std::ranges::all_of(text, [&](unsigned char c) { return std::isalnum(c) || std::string_view(extra).find(static_cast<char>(c)) != std::string_view::npos; });
+  return std::ranges::all_of(text, [&](unsigned char c) {
+    return std::isalnum(c) || std::string_view(extra).find(static_cast<char>(c)) != std::string_view::npos;
+  });
 }
 
 }  // namespace
@@ -19,7 +21,9 @@ std::string Target::to_string() const {
 }
 
 Result<Target> parse_target(const std::string& given) {
-  auto bad = [&](const std::string& why) { return fail(Code::invalid, "'" + given + "' is not user@host[:port]: " + why); };
+  auto bad = [&](const std::string& why) {
+    return fail(Code::invalid, "'" + given + "' is not user@host[:port]: " + why);
+  };
   std::string text = given;
   if (text.starts_with("ssh://")) {
     text.erase(0, 6);
@@ -48,7 +52,8 @@ Result<Target> parse_target(const std::string& given) {
   } else {
     target.host = text;
   }
-  // Source: ssh(1), "destination"; a leading dash would be an option, white space or a quote a command for ProxyCommand.
+  // Source: ssh(1), "destination"; a leading dash would be an option, white space or a quote a command for
+  // ProxyCommand.
   if (target.host.empty() || target.host.starts_with('-') || !all_of(target.host, ".-_:%")) return bad("the host");
   if (!port.empty()) {
     auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), target.port);

@@ -15,7 +15,7 @@ struct Target {
   // For a machine made for a session: its own files instead of the operator's, so that nothing of it stays.
   std::string known_hosts;  // path; checked strictly. With an alias the file holds the bare alias, no port
   std::string host_key_alias;
-  std::string identity;     // path of a private key, the only one that is offered
+  std::string identity;  // path of a private key, the only one that is offered
 
   std::string to_string() const;  // user@host:port, for people
 };

@@ -12,8 +12,12 @@ TEST(Target, ReadsWhatSshReads) {
     const char *text, *user, *host;
     int port;
   };
-  for (const Case& c : {Case{"me@vm.example.org", "me", "vm.example.org", 0}, {"vm", "", "vm", 0}, {"me@vm:2222", "me", "vm", 2222},
-                        {"ssh://me@vm:22/", "me", "vm", 22}, {"me@[2001:db8::1]:2200", "me", "2001:db8::1", 2200}, {"2001:db8::1", "", "2001:db8::1", 0},
+  for (const Case& c : {Case{"me@vm.example.org", "me", "vm.example.org", 0},
+                        {"vm", "", "vm", 0},
+                        {"me@vm:2222", "me", "vm", 2222},
+                        {"ssh://me@vm:22/", "me", "vm", 22},
+                        {"me@[2001:db8::1]:2200", "me", "2001:db8::1", 2200},
+                        {"2001:db8::1", "", "2001:db8::1", 0},
                         {"me@fe80::1%eth0", "me", "fe80::1%eth0", 0}}) {
     auto target = parse_target(c.text);
     ASSERT_TRUE(target) << c.text << ": " << target.error().what;
@@ -24,15 +28,18 @@ TEST(Target, ReadsWhatSshReads) {
 }
 
 TEST(Target, NothingBecomesAnOptionOrACommand) {
-  for (const char* text : {"", "@", "me@", "-oProxyCommand=id", "me@-oProxyCommand=id", "-l@vm", "vm;id", "vm`id`", "a b", "vm:", "vm:0", "vm:65536", "vm:22x", "[::1", "[::1]22",
-                           "me@vm\n", "$(id)@vm", "vm'", "me@vm/../x"})
+  for (const char* text :
+       {"", "@", "me@", "-oProxyCommand=id", "me@-oProxyCommand=id", "-l@vm", "vm;id", "vm`id`", "a b", "vm:", "vm:0",
+        "vm:65536", "vm:22x", "[::1", "[::1]22", "me@vm\n", "$(id)@vm", "vm'", "me@vm/../x"})
     EXPECT_FALSE(parse_target(text)) << text;
 }
 
 TEST(Connection, WhatSshComplainsOfIsExplained) {
   Target target = *parse_target("me@vm.example.org");
   // What a laptop without a network says is no word that something is gone.
-  EXPECT_EQ(explain(target, "ssh: Could not resolve hostname vm.example.org: Temporary failure in name resolution\r\n").code, Code::unavailable);
+  EXPECT_EQ(
+      explain(target, "ssh: Could not resolve hostname vm.example.org: Temporary failure in name resolution\r\n").code,
+      Code::unavailable);
   EXPECT_EQ(explain(target, "Host key verification failed.").code, Code::denied);
   // Perhaps a program's over there that ends with ssh's own status.
   Error said = explain(target, "\x1b]52;c;aGk=\x07 \xff" + std::string(9000, 'x'));

@@ -38,7 +38,8 @@ Login parse_login(std::string_view data) {
   reader.string();  // the algorithm: whether it fits the key is the agent's and the server's business
   login.key = reader.string();
   if (bound) login.host_key = reader.string();
-  login.ok = reader.done() && request && connection && signs && (bound || method == "publickey") && !login.session_id.empty();
+  login.ok =
+      reader.done() && request && connection && signs && (bound || method == "publickey") && !login.session_id.empty();
   return login;
 }
 
@@ -78,12 +79,14 @@ Filter::Verdict Filter::sign(std::string_view message) {
   if (!reader.done()) return refuse("sign", "a broken request");
   auto key = std::ranges::find_if(keys_, [&](const Key& each) { return each.blob == blob; });
   if (key == keys_.end()) return refuse("sign", "a signature with a key that is not this session's");
-  if (flags != 0 && flags != 2 && flags != 4) return refuse("sign", "unknown signature flags");  // none, SHA-256, SHA-512
+  if (flags != 0 && flags != 2 && flags != 4)
+    return refuse("sign", "unknown signature flags");  // none, SHA-256, SHA-512
   if (host_key_.empty()) return refuse("sign", "a signature on a connection that is not bound to a host");
   Login login = parse_login(data);
   if (!login.ok) return refuse("sign", "a signature on something that is not a login");
   if (login.session_id != session_id_) return refuse("sign", "a login in another session than the one that was bound");
-  if (login.key != blob || (!login.host_key.empty() && login.host_key != host_key_)) return refuse("sign", "a login with another key, or to another host, than it says");
+  if (login.key != blob || (!login.host_key.empty() && login.host_key != host_key_))
+    return refuse("sign", "a login with another key, or to another host, than it says");
   const Destination* to = destination(*key, login.user);
   if (!to) return refuse("sign", "the key is not for this host and user");
   pending_ = Pending::sign;
@@ -119,9 +122,12 @@ Filter::Verdict Filter::request(std::string_view message) {
       if (message.size() != 1) return refuse("list", "a broken request");
       pending_ = Pending::list;
       return {true, "", "list", "", "", ""};
-    case kSignRequest: return sign(message);
-    case kExtension: return bind(message);
-    default: return refuse("other", "a request of type " + std::to_string(static_cast<uint8_t>(message[0])));
+    case kSignRequest:
+      return sign(message);
+    case kExtension:
+      return bind(message);
+    default:
+      return refuse("other", "a request of type " + std::to_string(static_cast<uint8_t>(message[0])));
   }
 }
 
@@ -139,7 +145,8 @@ std::string Filter::answer(std::string_view message, std::string& reason) {
       uint32_t count = 0;
       for (const auto& key : keys_) {
         bool there = std::ranges::any_of(*list, [&](const Key& each) { return each.blob == key.blob; });
-        bool fits = host_key_.empty() || std::ranges::any_of(key.to, [&](const Destination& to) { return to.host_key == host_key_; });
+        bool fits = host_key_.empty() ||
+                    std::ranges::any_of(key.to, [&](const Destination& to) { return to.host_key == host_key_; });
         if (!there || !fits) continue;
         ++count;
         put_string(body, key.blob);
@@ -168,7 +175,8 @@ std::string Filter::answer(std::string_view message, std::string& reason) {
       reason = "the ssh-agent did not sign";
       return failure();
     }
-    case Pending::nothing: break;
+    case Pending::nothing:
+      break;
   }
   reason = "an answer nobody waits for";
   return failure();

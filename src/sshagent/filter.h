@@ -1,9 +1,10 @@
-// What a bottle may ask of an ssh-agent that is not its own: which of the session's keys there are, and a signature that logs in to
-// a host the key is for. Nothing else: no other key, no other data, no further host, no change to the agent. Pure.
+// What a bottle may ask of an ssh-agent that is not its own: which of the session's keys there are, and a signature
+// that logs in to a host the key is for. Nothing else: no other key, no other data, no further host, no change to the
+// agent. Pure.
 //
-// That a signature is for that host is known so: ssh binds its agent connection to the host key and session id it got from the key
-// exchange (session-bind@openssh.com, OpenSSH 8.9); the agent verifies the server's signature on that and says so; from then on
-// the connection signs only login requests (RFC 4252 §7) of that session.
+// That a signature is for that host is known so: ssh binds its agent connection to the host key and session id it got
+// from the key exchange (session-bind@openssh.com, OpenSSH 8.9); the agent verifies the server's signature on that and
+// says so; from then on the connection signs only login requests (RFC 4252 §7) of that session.
 #pragma once
 
 #include <string>
@@ -33,7 +34,7 @@ class Filter {
   explicit Filter(const std::vector<Key>& keys) : keys_(keys) {}
 
   struct Verdict {
-    bool pass = false;         // on to the agent; otherwise `answer` is for the bottle
+    bool pass = false;  // on to the agent; otherwise `answer` is for the bottle
     std::string answer;
     std::string_view what;     // "list", "bind", "sign" or "other": for the audit
     std::string key;           // blob of the key that is to sign
@@ -41,8 +42,8 @@ class Filter {
   };
   Verdict request(std::string_view message);
 
-  // What the agent said to the message that was passed on, made fit for the bottle: other keys are gone, anything unexpected is a
-  // failure. `reason` is set where that is news to the operator.
+  // What the agent said to the message that was passed on, made fit for the bottle: other keys are gone, anything
+  // unexpected is a failure. `reason` is set where that is news to the operator.
   std::string answer(std::string_view message, std::string& reason);
 
   const std::string& bound_to() const { return bound_name_; }

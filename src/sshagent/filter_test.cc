@@ -15,12 +15,15 @@ std::string strings(std::initializer_list<std::string_view> list) {
 }
 
 std::string bind_request(std::string_view host_key, std::string_view session, bool forwarding = false) {
-  return std::string(1, 27) + strings({"session-bind@openssh.com", host_key, session, "signature"}) + std::string(1, forwarding ? 1 : 0);
+  return std::string(1, 27) + strings({"session-bind@openssh.com", host_key, session, "signature"}) +
+         std::string(1, forwarding ? 1 : 0);
 }
 
-std::string login(std::string_view session, std::string_view user, std::string_view key, std::string_view host_key = "", std::string_view service = "ssh-connection") {
+std::string login(std::string_view session, std::string_view user, std::string_view key, std::string_view host_key = "",
+                  std::string_view service = "ssh-connection") {
   std::string data = strings({session}) + std::string(1, 50) +
-                     strings({user, service, host_key.empty() ? "publickey" : "publickey-hostbound-v00@openssh.com"}) + std::string(1, 1) + strings({"ssh-ed25519", key});
+                     strings({user, service, host_key.empty() ? "publickey" : "publickey-hostbound-v00@openssh.com"}) +
+                     std::string(1, 1) + strings({"ssh-ed25519", key});
   if (!host_key.empty()) put_string(data, host_key);
   return data;
 }
@@ -40,8 +43,9 @@ std::string list_of(std::initializer_list<std::pair<std::string_view, std::strin
 
 class FilterTest : public testing::Test {
  protected:
-  std::vector<Key> keys_ = {{"K1", "git.example.org", {{"git.example.org", "H1", "git"}, {"second.example.org", "H2", ""}}},
-                            {"K2", "other", {{"other.example.org", "H3", ""}}}};
+  std::vector<Key> keys_ = {
+      {"K1", "git.example.org", {{"git.example.org", "H1", "git"}, {"second.example.org", "H2", ""}}},
+      {"K2", "other", {{"other.example.org", "H3", ""}}}};
   Filter filter_{keys_};
   std::string reason_;
 
@@ -57,10 +61,12 @@ class FilterTest : public testing::Test {
 
 TEST_F(FilterTest, AList_NamesTheSessionsKeysOnly) {
   ASSERT_TRUE(filter_.request("\x0b").pass);
-  EXPECT_EQ(filter_.answer(list_of({{"K0", "/home/me/.ssh/id_work"}, {"K1", "/home/me/.ssh/id_git"}}), reason_), list_of({{"K1", "git.example.org"}}));
+  EXPECT_EQ(filter_.answer(list_of({{"K0", "/home/me/.ssh/id_work"}, {"K1", "/home/me/.ssh/id_git"}}), reason_),
+            list_of({{"K1", "git.example.org"}}));
   bind("H3");
   ASSERT_TRUE(filter_.request("\x0b").pass);
-  EXPECT_EQ(filter_.answer(list_of({{"K1", ""}, {"K2", ""}}), reason_), list_of({{"K2", "other"}})) << "once bound, only what is for that host";
+  EXPECT_EQ(filter_.answer(list_of({{"K1", ""}, {"K2", ""}}), reason_), list_of({{"K2", "other"}}))
+      << "once bound, only what is for that host";
 }
 
 TEST_F(FilterTest, ALoginToABoundHostIsSigned) {
@@ -119,7 +125,8 @@ TEST_F(FilterTest, TheAgentIsNeverChangedAndNeverOverrun) {
 TEST(Wire, Base64AndKeyLines) {
   for (std::string text : {"f", "fo", "foo", "foob", "fooba", "foobar"}) EXPECT_EQ(unbase64(base64(text)), text);
   EXPECT_EQ(base64("foob"), "Zm9vYg==");
-  for (std::string bad : {"", "Zg=", "Z===", "Zg=a", "Z!==", "====", "Zm9v\n"}) EXPECT_EQ(unbase64(bad).size() > 2, false) << bad;
+  for (std::string bad : {"", "Zg=", "Z===", "Zg=a", "Z!==", "====", "Zm9v\n"})
+    EXPECT_EQ(unbase64(bad).size() > 2, false) << bad;
   std::string blob = strings({"ssh-ed25519", "32 bytes"});
   EXPECT_EQ(blob_of("ssh-ed25519 " + base64(blob) + " me@here\n"), blob);
   EXPECT_EQ(blob_of("ssh-rsa " + base64(blob)), "") << "the blob is of another type";

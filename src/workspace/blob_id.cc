@@ -37,7 +37,8 @@ class Sha1 {
   void take_block() {
     uint32_t w[80];
     for (int i = 0; i < 16; ++i)
-      w[i] = uint32_t{block_[4 * i]} << 24 | uint32_t{block_[4 * i + 1]} << 16 | uint32_t{block_[4 * i + 2]} << 8 | uint32_t{block_[4 * i + 3]};
+      w[i] = uint32_t{block_[4 * i]} << 24 | uint32_t{block_[4 * i + 1]} << 16 | uint32_t{block_[4 * i + 2]} << 8 |
+             uint32_t{block_[4 * i + 3]};
     for (int i = 16; i < 80; ++i) w[i] = std::rotl(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
     auto [a, b, c, d, e] = state_;
     auto rounds = [&](int from, uint32_t constant, auto mix) {

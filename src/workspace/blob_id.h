@@ -6,7 +6,8 @@
 
 namespace bottle::workspace {
 
-// SHA-1 of "blob SIZE\0" and the content (FIPS 180-4), in lower-case hexadecimal: what `git hash-object` says in a repository of that format.
+// SHA-1 of "blob SIZE\0" and the content (FIPS 180-4), in lower-case hexadecimal: what `git hash-object` says in a
+// repository of that format.
 std::string blob_id(std::string_view content);
 
 }  // namespace bottle::workspace

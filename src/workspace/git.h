@@ -21,14 +21,15 @@ struct GitLimits {
 class Git {
  public:
   // `state`: a directory of ours for the configuration file. `trusted`: directories of another owner that git may use.
-  static Result<Git> make(const std::string& state, const std::vector<std::string>& trusted, const GitLimits& limits = {});
+  static Result<Git> make(const std::string& state, const std::vector<std::string>& trusted,
+                          const GitLimits& limits = {});
 
   struct Options {
     std::string git_dir, work_tree, index;  // empty: git finds it out from `directory`
     std::string directory;                  // git -C
     std::string input;
-    int input_fd = -1;   // instead of input
-    int output_fd = -1;  // instead of the result
+    int input_fd = -1;                     // instead of input
+    int output_fd = -1;                    // instead of the result
     bool literal_paths = true;             // check-ignore refuses to run with that
     bool operators_configuration = false;  // read-only questions about the operator's own settings
     int timeout_s = 600;
@@ -42,7 +43,8 @@ class Git {
 
   void set_limits(const GitLimits& limits) { limits_ = limits; }
 
-  // An error only if git cannot be run at all, does not end in time (Code::timed_out), or says, takes or writes too much (Code::limit).
+  // An error only if git cannot be run at all, does not end in time (Code::timed_out), or says, takes or writes too
+  // much (Code::limit).
   Result<Answer> run(const std::vector<std::string>& arguments, const Options& options) const;
   // Its output, without the final newline; a status other than 0 is an error with what git said.
   Result<std::string> ask(const std::vector<std::string>& arguments, const Options& options) const;

@@ -92,14 +92,17 @@ Result<std::vector<Entry>> list_tree(const Git& git, const std::string& commit, 
   for (size_t at = 0, end; (end = out.find('\0', at)) != std::string::npos; at = end + 1) {
     std::string_view line = std::string_view(out).substr(at, end - at);
     size_t first = line.find(' '), second = line.find(' ', first + 1), tab = line.find('\t');
-    if (tab == std::string_view::npos || second > tab) return fail(Code::protocol, "git ls-tree's answer is not understood");
-    entries.push_back({std::string(line.substr(tab + 1)), std::string(line.substr(0, first)), std::string(line.substr(second + 1, tab - second - 1))});
+    if (tab == std::string_view::npos || second > tab)
+      return fail(Code::protocol, "git ls-tree's answer is not understood");
+    entries.push_back({std::string(line.substr(tab + 1)), std::string(line.substr(0, first)),
+                       std::string(line.substr(second + 1, tab - second - 1))});
   }
   return entries;
 }
 
 Result<> stream_blobs(const Git& git, const std::vector<std::string>& ids, const Git::Options& where,
-                      const std::function<Result<>(size_t place, uint64_t size)>& blob, const std::function<Result<>(std::string_view)>& data) {
+                      const std::function<Result<>(size_t place, uint64_t size)>& blob,
+                      const std::function<Result<>(std::string_view)>& data) {
   if (ids.empty()) return {};
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");
@@ -107,7 +110,8 @@ Result<> stream_blobs(const Git& git, const std::vector<std::string>& ids, const
   ::fcntl(in.get(), F_SETPIPE_SZ, 1 << 20);
   auto options = where;
   options.input = lines_of(ids);
-  options.timeout_s = 24 * 3600;  // as slow as whoever takes the bytes, an uplink perhaps; without a reader it ends at once
+  options.timeout_s =
+      24 * 3600;  // as slow as whoever takes the bytes, an uplink perhaps; without a reader it ends at once
   auto process = std::async(std::launch::async, [&]() -> Result<Git::Answer> {
     UniqueFd mine = std::move(out);
     options.output_fd = mine.get();
@@ -129,7 +133,8 @@ Result<> stream_blobs(const Git& git, const std::vector<std::string>& ids, const
   return ended ? read : std::unexpected(std::move(ended.error()));
 }
 
-Result<std::map<std::string, std::string>> small_blobs(const Git& git, const std::vector<std::string>& ids, size_t most, const Git::Options& where) {
+Result<std::map<std::string, std::string>> small_blobs(const Git& git, const std::vector<std::string>& ids, size_t most,
+                                                       const Git::Options& where) {
   std::map<std::string, std::string> found;
   std::set<std::string> unique(ids.begin(), ids.end());
   if (unique.empty()) return found;
@@ -138,22 +143,24 @@ Result<std::map<std::string, std::string>> small_blobs(const Git& git, const std
   options.input = lines_of(asked);
   std::string out = TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, options)) + "\n";
   size_t place = 0, total = 0;
-  for (size_t at = 0, end; place < asked.size() && (end = out.find('\n', at)) != std::string::npos; at = end + 1, ++place) {
+  for (size_t at = 0, end; place < asked.size() && (end = out.find('\n', at)) != std::string::npos;
+       at = end + 1, ++place) {
     auto size = size_of_blob(std::string_view(out).substr(at, end - at));
     if (!size || *size > most || total + *size > kAllSmallBlobs) continue;
     total += *size;
     wanted.push_back(asked[place]);
   }
   std::string* current = nullptr;
-  TRY(stream_blobs(git, wanted, where,
-                   [&](size_t i, uint64_t) -> Result<> {
-                     current = &found[wanted[i]];
-                     return {};
-                   },
-                   [&](std::string_view bytes) -> Result<> {
-                     current->append(bytes);
-                     return {};
-                   }));
+  TRY(stream_blobs(
+      git, wanted, where,
+      [&](size_t i, uint64_t) -> Result<> {
+        current = &found[wanted[i]];
+        return {};
+      },
+      [&](std::string_view bytes) -> Result<> {
+        current->append(bytes);
+        return {};
+      }));
   return found;
 }
 

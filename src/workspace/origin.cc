@@ -32,10 +32,11 @@ Result<> make_repository(const Origin& origin, const std::string& to, const Comm
   std::string git = to + "/.git";
   for (const char* part : {"/objects/pack", "/refs/heads", "/refs/tags"}) TRY(make_directories(git + part));
   bool sha256 = origin.head.size() == 64;
-  TRY(write_file_atomically(git + "/config", std::string("[core]\n\trepositoryformatversion = ") + (sha256 ? "1" : "0") +
-                                                 "\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n" +
-                                                 (sha256 ? "[extensions]\n\tobjectformat = sha256\n" : "") + "[user]\n\tname = " +
-                                                 quoted(committer.name) + "\n\temail = " + quoted(committer.email) + "\n"));
+  TRY(write_file_atomically(git + "/config",
+                            std::string("[core]\n\trepositoryformatversion = ") + (sha256 ? "1" : "0") +
+                                "\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n" +
+                                (sha256 ? "[extensions]\n\tobjectformat = sha256\n" : "") + "[user]\n\tname = " +
+                                quoted(committer.name) + "\n\temail = " + quoted(committer.email) + "\n"));
   return write_file_atomically(git + "/HEAD", (origin.branch.empty() ? origin.head : "ref: " + origin.branch) + "\n");
 }
 
@@ -58,7 +59,8 @@ Result<> copy_objects(const Git& git, const Origin& origin, const std::string& t
   auto indexed = git.ask({"index-pack", "--stdin"}, {.directory = to, .input_fd = out.get()});
   out.reset();  // if that failed, nobody reads what is still packed
   auto answer = TRY(packed.get());
-  if (answer.status != 0 && !answer.complaint.empty()) return fail(Code::unavailable, "git pack-objects: " + printable(answer.complaint.substr(0, 1000)));
+  if (answer.status != 0 && !answer.complaint.empty())
+    return fail(Code::unavailable, "git pack-objects: " + printable(answer.complaint.substr(0, 1000)));
   TRY(indexed);
   return {};
 }
@@ -66,7 +68,9 @@ Result<> copy_objects(const Git& git, const Origin& origin, const std::string& t
 }  // namespace
 
 Origin origin_of(const Git& git, const std::string& directory) {
-  auto found = git.run({"rev-parse", "--show-toplevel", "--is-shallow-repository", "HEAD^{commit}", "--symbolic-full-name", "HEAD"}, {.directory = directory});
+  auto found = git.run(
+      {"rev-parse", "--show-toplevel", "--is-shallow-repository", "HEAD^{commit}", "--symbolic-full-name", "HEAD"},
+      {.directory = directory});
   if (!found || found->out.empty()) return {};
   std::string& out = found->out;
   Origin origin;
@@ -81,7 +85,8 @@ Origin origin_of(const Git& git, const std::string& directory) {
 
 Committer committer_of(const Git& git, const std::string& directory) {
   Committer committer{"agent", "agent@bottle.invalid"};
-  auto found = git.run({"config", "--null", "--get-regexp", "^user\\.(name|email)$"}, {.directory = directory, .operators_configuration = true});
+  auto found = git.run({"config", "--null", "--get-regexp", "^user\\.(name|email)$"},
+                       {.directory = directory, .operators_configuration = true});
   if (!found || found->status != 0) return committer;
   for (size_t at = 0, end; (end = found->out.find('\0', at)) != std::string::npos; at = end + 1) {
     std::string_view entry = std::string_view(found->out).substr(at, end - at);
@@ -96,7 +101,8 @@ Result<> clone(const Git& git, const Origin& origin, const std::string& to, cons
   TRY(make_repository(origin, to, committer));
   if (origin.shallow) TRY(copy_shallow(git, origin.top, to));
   auto tags = beside([&] {
-    return git.ask({"for-each-ref", "--merged=" + origin.head, "--format=%(objectname) %(refname)", "refs/tags"}, {.directory = origin.top});
+    return git.ask({"for-each-ref", "--merged=" + origin.head, "--format=%(objectname) %(refname)", "refs/tags"},
+                   {.directory = origin.top});
   });
   auto copied = copy_objects(git, origin, to);
   std::string refs = TRY(tags.get());

@@ -33,8 +33,9 @@ Origin origin_of(const Git& git, const std::string& directory);
 // The operator's user.name and user.email: an agent that cannot commit stumbles, so it commits as the operator does.
 Committer committer_of(const Git& git, const std::string& directory);
 
-// A repository at `to`, without an index: HEAD, its branch, its history and the tags on that. No remote, no hooks, no template, nothing
-// shared with the original, nothing that HEAD does not reach. (`git clone` does the same with three times the processes.)
+// A repository at `to`, without an index: HEAD, its branch, its history and the tags on that. No remote, no hooks, no
+// template, nothing shared with the original, nothing that HEAD does not reach. (`git clone` does the same with three
+// times the processes.)
 Result<> clone(const Git& git, const Origin& origin, const std::string& to, const Committer& committer);
 
 }  // namespace bottle::workspace

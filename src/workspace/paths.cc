@@ -16,7 +16,7 @@ std::string lower(std::string_view text) {
 
 std::vector<std::string> split_path(std::string_view path) {
   std::vector<std::string> out;
-  for (size_t from = 0;; ) {
+  for (size_t from = 0;;) {
     size_t slash = path.find('/', from);
     out.emplace_back(path.substr(from, slash == std::string_view::npos ? slash : slash - from));
     if (slash == std::string_view::npos) return out;
@@ -66,7 +66,8 @@ bool is_git_directory(std::string_view component) {
 }
 
 bool stays_inside(std::string_view path, std::string_view target) {
-  if (target.empty() || target.starts_with('/') || target.size() > 4095 || target.find('\0') != std::string_view::npos) return false;
+  if (target.empty() || target.starts_with('/') || target.size() > 4095 || target.find('\0') != std::string_view::npos)
+    return false;
   auto depth = static_cast<long>(split_path(path).size()) - 1;
   for (const auto& part : split_path(target)) {
     if (part == "..") --depth;
@@ -124,7 +125,8 @@ std::string_view reason_to_look(std::string_view path) {
 }
 
 bool has_install_script(std::string_view text) {
-  for (std::string_view key : {"\"preinstall\"", "\"install\"", "\"postinstall\"", "\"prepare\"", "\"prepublish\"", "\"preprepare\"", "\"postprepare\""})
+  for (std::string_view key : {"\"preinstall\"", "\"install\"", "\"postinstall\"", "\"prepare\"", "\"prepublish\"",
+                               "\"preprepare\"", "\"postprepare\""})
     if (text.find(key) != std::string_view::npos) return true;
   return false;
 }

@@ -10,8 +10,8 @@ namespace bottle::workspace {
 
 std::vector<std::string> split_path(std::string_view path);  // at every slash; empty components are kept
 
-// The components of an archive's path: no "..", not absolute, no NUL, at most 4095 bytes and 255 a component. "." and empty components are dropped; an
-// empty answer is the root itself.
+// The components of an archive's path: no "..", not absolute, no NUL, at most 4095 bytes and 255 a component. "." and
+// empty components are dropped; an empty answer is the root itself.
 std::optional<std::vector<std::string>> safe_components(std::string_view path);
 std::string join(const std::vector<std::string>& components, size_t from = 0);
 

@@ -8,7 +8,9 @@ namespace bottle::workspace {
 namespace {
 
 TEST(Paths, GitDirectoriesInEverySpelling) {
-  for (const char* name : {".git", ".GIT", "git~1", ".git.", ".git ", ".git::$INDEX_ALLOCATION", ".g\u200cit", "x\\.git"}) EXPECT_TRUE(is_git_directory(name)) << name;
+  for (const char* name :
+       {".git", ".GIT", "git~1", ".git.", ".git ", ".git::$INDEX_ALLOCATION", ".g\u200cit", "x\\.git"})
+    EXPECT_TRUE(is_git_directory(name)) << name;
   for (const char* name : {".gitignore", "git", ".github", "a.git"}) EXPECT_FALSE(is_git_directory(name)) << name;
 }
 
@@ -24,7 +26,9 @@ TEST(Paths, Links) {
 
 TEST(Paths, BranchNames) {
   EXPECT_TRUE(is_branch_name("feature/x-1"));
-  for (const char* name : {"", "-x", "a/-x", "a..b", "a/.b", "a.lock", "a b", "a:b", "a*", "a//b", "HEAD", "a@{1}", "a\nb"}) EXPECT_FALSE(is_branch_name(name)) << name;
+  for (const char* name :
+       {"", "-x", "a/-x", "a..b", "a/.b", "a.lock", "a b", "a:b", "a*", "a//b", "HEAD", "a@{1}", "a\nb"})
+    EXPECT_FALSE(is_branch_name(name)) << name;
 }
 
 }  // namespace

@@ -20,19 +20,22 @@ namespace {
 using Path = std::vector<std::string>;
 
 constexpr size_t kBranchLimit = 256, kMostPacks = 1000, kLongestLink = 4095, kEntryCost = 512;
-constexpr int kPackPatience = 600;  // seconds, for all of them
+constexpr int kPackPatience = 600;             // seconds, for all of them
 constexpr uint64_t kComparedAtMost = 4 << 20;  // a larger file is written before anybody knows whether it changed
 
-bool hex(std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
+bool hex(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
 
 bool is_loose_object(const Path& p) {  // .git objects xx yyyy…
-  return p.size() == 4 && p[1] == "objects" && p[2].size() == 2 && hex(p[2]) && (p[3].size() == 38 || p[3].size() == 62) && hex(p[3]);
+  return p.size() == 4 && p[1] == "objects" && p[2].size() == 2 && hex(p[2]) &&
+         (p[3].size() == 38 || p[3].size() == 62) && hex(p[3]);
 }
 
 // Indexes are not taken: they are made anew, which reads and checks every object of the pack.
 bool is_pack(const Path& p) {
-  return p.size() == 4 && p[1] == "objects" && p[2] == "pack" && p[3].starts_with("pack-") && p[3].ends_with(".pack") && p[3].size() < 100 &&
-         hex(std::string_view(p[3]).substr(5, p[3].size() - 10));
+  return p.size() == 4 && p[1] == "objects" && p[2] == "pack" && p[3].starts_with("pack-") && p[3].ends_with(".pack") &&
+         p[3].size() < 100 && hex(std::string_view(p[3]).substr(5, p[3].size() - 10));
 }
 
 Result<std::string> text_of(const Source& body, size_t limit) {
@@ -54,10 +57,16 @@ void take_branch(Quarantine& q, const std::string& name, std::string id) {
 class Filler {
  public:
   Filler(Quarantine& q, const Incoming& limits, Tree tree, Tree repository)
-      : q_(q), tree_(std::move(tree)), repository_(std::move(repository)), bytes_left_(limits.max_bytes), entries_left_(limits.max_entries), held_left_(limits.max_held) {}
+      : q_(q),
+        tree_(std::move(tree)),
+        repository_(std::move(repository)),
+        bytes_left_(limits.max_bytes),
+        entries_left_(limits.max_entries),
+        held_left_(limits.max_held) {}
 
   Result<> entry(const TarEntry& e, const Source& body) {
-    if (entries_left_-- <= tree_.implied() + repository_.implied()) return fail(Code::limit, "more entries come back than the limit");
+    if (entries_left_-- <= tree_.implied() + repository_.implied())
+      return fail(Code::limit, "more entries come back than the limit");
     // What an entry takes beside its content: an inode.
     TRY(charge(kEntryCost + e.path.size() + e.target.size()));
     auto path = safe_components(e.path);
@@ -106,7 +115,8 @@ class Filler {
         done = TRY(tree_.hardlink(*path, *target));
         break;
       }
-      case TarEntry::Kind::other: break;
+      case TarEntry::Kind::other:
+        break;
     }
     return done ? Result<>{} : skip();
   }
@@ -141,8 +151,9 @@ class Filler {
   Result<bool> file(const Path& path, const TarEntry& e, const Source& body) {
     std::string name = join(path);
     auto was = q_.base.find(name);
-    bool comparable = was != q_.base.end() && was->second.mode == (e.mode & 0100 ? "100755" : "100644") && e.size <= kComparedAtMost &&
-                      was->second.object.size() == 40 && path.back() != ".gitignore" && path.back() != ".gitattributes";
+    bool comparable = was != q_.base.end() && was->second.mode == (e.mode & 0100 ? "100755" : "100644") &&
+                      e.size <= kComparedAtMost && was->second.object.size() == 40 && path.back() != ".gitignore" &&
+                      path.back() != ".gitattributes";
     q_.unchanged.erase(name);
     if (!comparable) return tree_.file(path, e.mode & 0100, body, &bytes_left_);
     content_.clear();
@@ -152,18 +163,22 @@ class Filler {
       return true;
     }
     size_t at = 0;
-    return tree_.file(path, e.mode & 0100, [&](char* to, size_t room) -> Result<size_t> {
-      size_t n = content_.copy(to, room, at);
-      at += n;
-      return n;
-    }, &bytes_left_);
+    return tree_.file(
+        path, e.mode & 0100,
+        [&](char* to, size_t room) -> Result<size_t> {
+          size_t n = content_.copy(to, room, at);
+          at += n;
+          return n;
+        },
+        &bytes_left_);
   }
 
   Result<> leave(const std::string& path, const char* why) {
     ++q_.skipped;
     if (q_.flagged.size() < kMostFlagged) {
       // One line for a whole foreign repository, not one for each of its files.
-      std::string top = path.substr(0, std::min(path.find("/.git/") == std::string::npos ? path.size() : path.find("/.git/") + 5, path.size()));
+      std::string top = path.substr(
+          0, std::min(path.find("/.git/") == std::string::npos ? path.size() : path.find("/.git/") + 5, path.size()));
       std::string line = printable(top) + ": " + why;
       if (q_.flagged.empty() || q_.flagged.back() != line) q_.flagged.push_back(line);
     }
@@ -174,14 +189,19 @@ class Filler {
     if (path.size() == 1 && e.kind != TarEntry::Kind::directory) return leave(".git", "not a directory: left behind");
     if (e.kind == TarEntry::Kind::directory) return {};
     std::string name = join(path, 1);
-    if (path.size() >= 3 && path[1] == "hooks" && !name.ends_with(".sample")) return leave(join(path), "a hook: left behind");
-    if (name == "objects/info/alternates" || name == "objects/info/http-alternates") return leave(join(path), "points at other repositories: left behind");
-    // Without a repository here nothing of it is wanted, and an object that is not what its name says would show in the patch.
+    if (path.size() >= 3 && path[1] == "hooks" && !name.ends_with(".sample"))
+      return leave(join(path), "a hook: left behind");
+    if (name == "objects/info/alternates" || name == "objects/info/http-alternates")
+      return leave(join(path), "points at other repositories: left behind");
+    // Without a repository here nothing of it is wanted, and an object that is not what its name says would show in the
+    // patch.
     if (q_.known_objects.empty()) return {};
     if (e.kind != TarEntry::Kind::file) return e.kind == TarEntry::Kind::hardlink ? hardlinked_object(path, e) : skip();
     if ((is_loose_object(path) || is_pack(path)) && is_known(name)) return {};
-    if (is_loose_object(path)) return TRY(repository_.file(Path(path.begin() + 1, path.end()), false, body, &bytes_left_)) ? Result<>{} : skip();
-    if (is_pack(path)) return TRY(repository_.file({"incoming", path[3]}, false, body, &bytes_left_)) ? Result<>{} : skip();
+    if (is_loose_object(path))
+      return TRY(repository_.file(Path(path.begin() + 1, path.end()), false, body, &bytes_left_)) ? Result<>{} : skip();
+    if (is_pack(path))
+      return TRY(repository_.file({"incoming", path[3]}, false, body, &bytes_left_)) ? Result<>{} : skip();
     if (name == "HEAD") {
       q_.head = TRY(text_of(body, 1024));
       while (!q_.head.empty() && q_.head.back() == '\n') q_.head.pop_back();
@@ -199,7 +219,8 @@ class Filler {
         from = end + 1;
         size_t space = line.find(" refs/heads/");
         if (space == std::string::npos || packed_.size() >= kBranchLimit) continue;
-        if (std::string name = line.substr(space + 12); is_branch_name(name)) packed_[name] = line.substr(0, std::min<size_t>(space, 64));
+        if (std::string name = line.substr(space + 12); is_branch_name(name))
+          packed_[name] = line.substr(0, std::min<size_t>(space, 64));
       }
     }
     return {};  // config, index, logs, info: never taken
@@ -215,7 +236,9 @@ class Filler {
     if (!target || target->size() != 5 || (*target)[1] != ".git") return skip();
     target->erase(target->begin());
     if (!is_loose_object(path) || !is_loose_object(*target)) return skip();
-    return TRY(repository_.hardlink(Path(path.begin() + 1, path.end()), Path(target->begin() + 1, target->end()))) ? Result<>{} : skip();
+    return TRY(repository_.hardlink(Path(path.begin() + 1, path.end()), Path(target->begin() + 1, target->end())))
+               ? Result<>{}
+               : skip();
   }
 
   Quarantine& q_;
@@ -245,7 +268,9 @@ Result<> index_packs(Quarantine& q, const Git& git) {
     options.timeout_s = static_cast<int>(left);
     if (!TRY(git.agrees({"index-pack", "--stdin"}, options))) {
       ++q.skipped;
-      if (q.flagged.size() < kMostFlagged) q.flagged.push_back(".git/objects/pack/" + printable(pack.path().filename().string()) + ": a broken pack: left behind");
+      if (q.flagged.size() < kMostFlagged)
+        q.flagged.push_back(".git/objects/pack/" + printable(pack.path().filename().string()) +
+                            ": a broken pack: left behind");
     }
   }
   std::filesystem::remove_all(q.repository() + "/incoming", error);
@@ -262,8 +287,10 @@ Result<> fill(Quarantine& q, const Git& git, const Incoming& incoming, const Sou
   return index_packs(q, git);
 }
 
-Result<std::vector<Change>> changes(const Quarantine& q, const Git& git, const std::string& from, const std::string& to) {
-  std::string out = TRY(git.ask({"diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", from, to, "--"}, q.at()));
+Result<std::vector<Change>> changes(const Quarantine& q, const Git& git, const std::string& from,
+                                    const std::string& to) {
+  std::string out =
+      TRY(git.ask({"diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", from, to, "--"}, q.at()));
   std::vector<Change> list;
   // ":oldmode newmode oldid newid STATUS\0path\0"
   for (size_t at = 0; at < out.size();) {
@@ -291,10 +318,12 @@ namespace {
 Result<std::set<std::string>> ignored(const Git& git, const std::vector<std::string>& paths, Git::Options options) {
   std::set<std::string> found;
   if (paths.empty()) return found;
-  for (const auto& path : paths) options.input += "./" + path + '\0';  // so that none of them begins like pathspec magic
+  for (const auto& path : paths)
+    options.input += "./" + path + '\0';  // so that none of them begins like pathspec magic
   options.literal_paths = false;
   auto answer = TRY(git.run({"check-ignore", "--no-index", "-z", "--stdin"}, options));  // its status: 1 for none
-  for (size_t at = 0, end; (end = answer.out.find('\0', at)) != std::string::npos; at = end + 1) found.insert(answer.out.substr(at + 2, end - at - 2));
+  for (size_t at = 0, end; (end = answer.out.find('\0', at)) != std::string::npos; at = end + 1)
+    found.insert(answer.out.substr(at + 2, end - at - 2));
   return found;
 }
 
@@ -308,14 +337,16 @@ std::string index_line(const Entry& entry) { return entry.mode + " " + entry.obj
 
 }  // namespace
 
-Result<std::string> commit_files(const Quarantine& q, const Git& git, const std::string& tree, const std::map<std::string, Entry>& unchanged,
-                                 const std::string& start, const std::string& parent, const std::string& message) {
+Result<std::string> commit_files(const Quarantine& q, const Git& git, const std::string& tree,
+                                 const std::map<std::string, Entry>& unchanged, const std::string& start,
+                                 const std::string& parent, const std::string& message) {
   auto options = q.with_tree();
   options.work_tree = tree;
   options.directory = tree;
   std::error_code error;
   std::filesystem::remove(q.index(), error);
-  // `git add` sees what is on the disk, beside the index of what should be there. Files that are not on the disk come after it.
+  // `git add` sees what is on the disk, beside the index of what should be there. Files that are not on the disk come
+  // after it.
   std::string before, after;
   std::vector<std::string> untracked;
   if (!start.empty()) {

@@ -24,7 +24,8 @@ struct Quarantine {
   std::string repository() const { return root + "/repository"; }
   std::string index() const { return root + "/index"; }
 
-  // What the work started from. A file that comes back as it was is not written, only noted: of a hundred thousand files few change.
+  // What the work started from. A file that comes back as it was is not written, only noted: of a hundred thousand
+  // files few change.
   std::unordered_map<std::string, Entry> base;
   std::map<std::string, Entry> unchanged;
   std::string known_objects;  // the operator's object store, which the repository borrows from; empty: there is none
@@ -39,15 +40,18 @@ struct Quarantine {
   Git::Options with_tree() const { return {.git_dir = repository(), .work_tree = tree(), .index = index()}; }
 };
 
-// Lays the archive out: files that changed below tree(), loose objects and packs of .git that are new in the repository, everything else
-// of .git left out.
+// Lays the archive out: files that changed below tree(), loose objects and packs of .git that are new in the
+// repository, everything else of .git left out.
 Result<> fill(Quarantine& q, const Git& git, const Incoming& incoming, const Source& source);
 
 // What differs between two trees or commits, with modes.
-Result<std::vector<Change>> changes(const Quarantine& q, const Git& git, const std::string& from, const std::string& to);
+Result<std::vector<Change>> changes(const Quarantine& q, const Git& git, const std::string& from,
+                                    const std::string& to);
 
-// A commit on `parent` (may be empty) that holds the files below `tree` and the `unchanged` ones, starting from the index of `start`.
-Result<std::string> commit_files(const Quarantine& q, const Git& git, const std::string& tree, const std::map<std::string, Entry>& unchanged,
-                                 const std::string& start, const std::string& parent, const std::string& message);
+// A commit on `parent` (may be empty) that holds the files below `tree` and the `unchanged` ones, starting from the
+// index of `start`.
+Result<std::string> commit_files(const Quarantine& q, const Git& git, const std::string& tree,
+                                 const std::map<std::string, Entry>& unchanged, const std::string& start,
+                                 const std::string& parent, const std::string& message);
 
 }  // namespace bottle::workspace

@@ -43,8 +43,10 @@ TEST_F(Workspace, WithoutARepositoryThePatchShowsTheFilesThemselves) {
   unpack();
   put(inside + "/build.sh", "evil\n");
   // An object under the name of that content which says something else: git looks at no hash when it shows one.
-  sh("cd " + inside + " && rm -rf .git && git init -q && id=$(git hash-object build.sh) && mkdir -p .git/objects/${id%${id#??}} && "
-     "python3 -c \"import sys,zlib; sys.stdout.buffer.write(zlib.compress(b'blob 5\\0good\\n'))\" >.git/objects/${id%${id#??}}/${id#??}");
+  sh("cd " + inside +
+     " && rm -rf .git && git init -q && id=$(git hash-object build.sh) && mkdir -p .git/objects/${id%${id#??}} && "
+     "python3 -c \"import sys,zlib; sys.stdout.buffer.write(zlib.compress(b'blob 5\\0good\\n'))\" "
+     ">.git/objects/${id%${id#??}}/${id#??}");
   auto back = take_inside("");
   ASSERT_TRUE(back) << back.error().what;
   EXPECT_NE(read_file(back->patch)->find("+evil"), std::string::npos) << *read_file(back->patch);
@@ -92,8 +94,10 @@ TEST_F(Workspace, HostileGitDirectoryRunsNothing) {
   fs::permissions(inside + "/.git/hooks/post-checkout", fs::perms(0755));
   put(inside + "/.git/objects/info/alternates", "/nowhere/objects\n");
   put(inside + "/.gitattributes", "* filter=evil diff=evil merge=evil\n*.txt working-tree-encoding=UTF-999\n");
-  sh("printf '[filter \"evil\"]\\nclean = touch " + mark + "\\nsmudge = touch " + mark + "\\nrequired = true\\n[diff \"evil\"]\\ntextconv = touch " + mark +
-     "\\ncommand = touch " + mark + "\\n[core]\\nfsmonitor = touch " + mark + "\\nhooksPath = hooks\\n[uploadpack]\\npackObjectsHook = touch " + mark + "\\n' >> " + inside + "/.git/config");
+  sh("printf '[filter \"evil\"]\\nclean = touch " + mark + "\\nsmudge = touch " + mark +
+     "\\nrequired = true\\n[diff \"evil\"]\\ntextconv = touch " + mark + "\\ncommand = touch " + mark +
+     "\\n[core]\\nfsmonitor = touch " + mark + "\\nhooksPath = hooks\\n[uploadpack]\\npackObjectsHook = touch " + mark +
+     "\\n' >> " + inside + "/.git/config");
   put(inside + "/a.txt", "new\n");
   put(inside + "/.envrc", "evil\n");
   put(inside + "/sub/.claude/settings.local.json", "{}");
@@ -105,7 +109,8 @@ TEST_F(Workspace, HostileGitDirectoryRunsNothing) {
   auto back = take_inside(sent.base);
   ASSERT_TRUE(back) << back.error().what;
   EXPECT_FALSE(fs::exists(mark));
-  for (const char* what : {".git/hooks/post-checkout", "alternates", ".envrc", ".claude/settings.local.json", "package.json", ".gitattributes", "nested/.git", "ghost"})
+  for (const char* what : {".git/hooks/post-checkout", "alternates", ".envrc", ".claude/settings.local.json",
+                           "package.json", ".gitattributes", "nested/.git", "ghost"})
     EXPECT_TRUE(flagged(*back, what)) << what << "\n" << back->text;
   EXPECT_EQ(back->refs, (std::vector<std::string>{"refs/bottle/s1/worktree"}));
   EXPECT_EQ(git("show refs/bottle/s1/worktree:a.txt"), "new");
@@ -117,8 +122,11 @@ TEST_F(Workspace, ObjectsThatFailGitsChecksAreLeftBehind) {
   auto sent = pack(manifest::WorkspaceMode::clone);
   unpack();
   // A commit whose tree holds ".git/config": what a merge would write into the operator's repository.
-  std::string evil = sh("cd " + inside + " && b=$(echo x | git hash-object -w --stdin) && t=$(printf '100644 blob %s\\tconfig\\n' $b | git mktree) && "
-                        "u=$(printf '040000 tree %s\\t.git\\n' $t | git mktree) && git -c user.name=t -c user.email=t@t commit-tree $u -p HEAD -m evil");
+  std::string evil =
+      sh("cd " + inside +
+         " && b=$(echo x | git hash-object -w --stdin) && t=$(printf '100644 blob %s\\tconfig\\n' $b | git mktree) && "
+         "u=$(printf '040000 tree %s\\t.git\\n' $t | git mktree) && git -c user.name=t -c user.email=t@t commit-tree "
+         "$u -p HEAD -m evil");
   git("update-ref refs/heads/evil " + evil, inside);
   git("symbolic-ref HEAD refs/heads/evil", inside);
   put(inside + "/good.txt", "g\n");
@@ -130,8 +138,10 @@ TEST_F(Workspace, ObjectsThatFailGitsChecksAreLeftBehind) {
 }
 
 // Trees of trees of trees: next to nothing to send, and a list of files that does not end.
-constexpr const char* kTreeBomb = "t=$(git rev-parse HEAD^{tree}); for level in 1 2 3 4 5 6 7; do t=$(for i in 0 1 2 3 4 5 6 7 8 9; do printf '040000 tree %s\\t%s\\n' $t $i; done | git mktree); done; "
-                                  "git -c user.name=t -c user.email=t@t commit-tree $t -p HEAD -m bomb";
+constexpr const char* kTreeBomb =
+    "t=$(git rev-parse HEAD^{tree}); for level in 1 2 3 4 5 6 7; do t=$(for i in 0 1 2 3 4 5 6 7 8 9; do printf "
+    "'040000 tree %s\\t%s\\n' $t $i; done | git mktree); done; "
+    "git -c user.name=t -c user.email=t@t commit-tree $t -p HEAD -m bomb";
 
 TEST_F(Workspace, AListOfFilesThatDoesNotEndIsNotReadToItsEnd) {
   make_repository();
@@ -147,8 +157,11 @@ TEST_F(Workspace, ObjectsThatUnpackWithoutEndAreNotUnpacked) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);
   limits.max_memory = 32 << 20;
-  const std::string wordy = "{ git cat-file commit HEAD; head -c 40M /dev/zero | tr '\\0' x; } | git -c core.compression=1 hash-object -t commit -w --stdin";
-  for (const auto& [commit, then] : {std::pair{std::string(kTreeBomb), "true"}, {wordy, "true"}, {wordy, "git repack -adq"}}) {
+  const std::string wordy =
+      "{ git cat-file commit HEAD; head -c 40M /dev/zero | tr '\\0' x; } | git -c core.compression=1 hash-object -t "
+      "commit -w --stdin";
+  for (const auto& [commit, then] :
+       {std::pair{std::string(kTreeBomb), "true"}, {wordy, "true"}, {wordy, "git repack -adq"}}) {
     unpack();
     sh("cd " + inside + " && git update-ref refs/heads/bomb $(" + commit + ") && " + then);
     auto back = take_inside(sent.base);
@@ -189,15 +202,23 @@ TEST_F(Workspace, IgnoredFilesStayBehind) {
 TEST_F(Workspace, LimitsAndBrokenArchives) {
   make_repository();
   std::string base = git("rev-parse HEAD");
-  auto big = craft([&](docker::TarWriter& t) { EXPECT_TRUE(t.file("workspace/big", 0644, 0, 0, std::string(100000, 'x'))); });
+  auto big =
+      craft([&](docker::TarWriter& t) { EXPECT_TRUE(t.file("workspace/big", 0644, 0, 0, std::string(100000, 'x'))); });
   auto r = take(big, base, "", 50000);
   ASSERT_FALSE(r);
   EXPECT_EQ(r.error().code, Code::limit);
-  auto many = craft([&](docker::TarWriter& t) { for (int i = 0; i < 10001; ++i) EXPECT_TRUE(t.directory("workspace/d", 0755, 0, 0)); });
+  auto many = craft([&](docker::TarWriter& t) {
+    for (int i = 0; i < 10001; ++i) EXPECT_TRUE(t.directory("workspace/d", 0755, 0, 0));
+  });
   EXPECT_EQ(take(many, base).error().code, Code::limit);
-  auto links = craft([&](docker::TarWriter& t) { for (int i = 0; i < 30; ++i) EXPECT_TRUE(t.symlink("workspace/l" + std::to_string(i), std::string(4000, 'x'), 0, 0)); });
+  auto links = craft([&](docker::TarWriter& t) {
+    for (int i = 0; i < 30; ++i)
+      EXPECT_TRUE(t.symlink("workspace/l" + std::to_string(i), std::string(4000, 'x'), 0, 0));
+  });
   EXPECT_EQ(take(links, base, "", 100000).error().code, Code::limit);
-  auto empty = craft([&](docker::TarWriter& t) { for (int i = 0; i < 300; ++i) EXPECT_TRUE(t.file("workspace/e" + std::to_string(i), 0644, 0, 0, "")); });
+  auto empty = craft([&](docker::TarWriter& t) {
+    for (int i = 0; i < 300; ++i) EXPECT_TRUE(t.file("workspace/e" + std::to_string(i), 0644, 0, 0, ""));
+  });
   EXPECT_EQ(take(empty, base, "", 100000).error().code, Code::limit);
   limits.max_held = 50000;
   EXPECT_EQ(take(links, base).error().code, Code::limit);
@@ -221,7 +242,9 @@ TEST_F(Workspace, LimitsAndBrokenArchives) {
 TEST_F(Workspace, APatchHasNoMoreBytesThanWhatCameBackMayHave) {
   make_repository();
   std::string base = git("rev-parse HEAD");
-  auto lines = craft([&](docker::TarWriter& t) { EXPECT_TRUE(t.file("workspace/lines", 0644, 0, 0, std::string(60000, '\n'))); });  // a sign before each
+  auto lines = craft([&](docker::TarWriter& t) {
+    EXPECT_TRUE(t.file("workspace/lines", 0644, 0, 0, std::string(60000, '\n')));
+  });  // a sign before each
   auto back = take(lines, base, "", 100000);
   ASSERT_TRUE(back) << back.error().what;
   EXPECT_EQ(back->patch, "");
@@ -235,7 +258,9 @@ TEST_F(Workspace, TheFilesThemselvesAreThoseOfTheNewestPullAndNoMoreThanTheLimit
   put(repo + "/a", "a\n");
   auto once = craft([&](docker::TarWriter& t) { EXPECT_TRUE(t.file("workspace/first", 0644, 0, 0, "x")); });
   ASSERT_TRUE(take(once, ""));
-  sh("mkdir -p " + root + "/inside/workspace && cd " + root + "/inside/workspace && head -c 20000 /dev/zero >0 && for i in 1 2 3 4 5 6 7 8 9; do ln 0 $i; done && tar -C .. -cf ../../in.tar workspace");
+  sh("mkdir -p " + root + "/inside/workspace && cd " + root +
+     "/inside/workspace && head -c 20000 /dev/zero >0 && for i in 1 2 3 4 5 6 7 8 9; do ln 0 $i; done && tar -C .. -cf "
+     "../../in.tar workspace");
   auto names = *read_file(root + "/in.tar");
   EXPECT_EQ(take(names, "", "", 100000).error().code, Code::limit);
   ASSERT_TRUE(take(names, "", "", 1 << 20));
@@ -246,8 +271,12 @@ TEST_F(Workspace, BranchesThatAreNoMoreDoNotStay) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);
   unpack();
-  auto commit = [&](const std::string& branch) { git("checkout -q " + branch, inside), git("commit -q --allow-empty -m more", inside); };
-  auto heads = [&] { return git("for-each-ref --format='%(refname:lstrip=3)' refs/bottle/s1/heads refs/bottle/s2/heads"); };
+  auto commit = [&](const std::string& branch) {
+    git("checkout -q " + branch, inside), git("commit -q --allow-empty -m more", inside);
+  };
+  auto heads = [&] {
+    return git("for-each-ref --format='%(refname:lstrip=3)' refs/bottle/s1/heads refs/bottle/s2/heads");
+  };
   commit("-b topic");
   commit("-b other");
   git("update-ref refs/bottle/s2/heads/not-ours HEAD");
@@ -312,15 +341,20 @@ TEST_F(Workspace, WhatDidNotChangeComesBackAsItWas) {
   for (auto mode : {manifest::WorkspaceMode::clone, manifest::WorkspaceMode::copy}) {
     auto sent = pack(mode);
     unpack();
-    sh("cd " + inside + " && echo new > new && echo more >> a.txt && rm gone && mv renamed many/renamed && chmod +x mode && ln many/7 many/again && "
-       "rm becomes-link && ln -s a.txt becomes-link && rm becomes-directory && mkdir becomes-directory && echo x > becomes-directory/x && "
-       "git rm -q --cached untracked ignored && echo ignored > .gitignore && git add .gitignore && git -c user.name=a -c user.email=a@a commit -qm less");
+    sh("cd " + inside +
+       " && echo new > new && echo more >> a.txt && rm gone && mv renamed many/renamed && chmod +x mode && ln many/7 "
+       "many/again && "
+       "rm becomes-link && ln -s a.txt becomes-link && rm becomes-directory && mkdir becomes-directory && echo x > "
+       "becomes-directory/x && "
+       "git rm -q --cached untracked ignored && echo ignored > .gitignore && git add .gitignore && git -c user.name=a "
+       "-c user.email=a@a commit -qm less");
     std::string before = state();
     auto back = take_inside(sent.base);
     ASSERT_TRUE(back) << back.error().what;
     EXPECT_EQ(state(), before);
     EXPECT_EQ(git("diff --name-status --no-renames " + sent.base + " refs/bottle/s1/worktree"),
-              "A\t.gitignore\nM\ta.txt\nD\tbecomes-directory\nA\tbecomes-directory/x\nT\tbecomes-link\nD\tgone\nD\tignored\nA\tmany/again\nA\tmany/renamed\n"
+              "A\t.gitignore\nM\ta.txt\nD\tbecomes-directory\nA\tbecomes-directory/"
+              "x\nT\tbecomes-link\nD\tgone\nD\tignored\nA\tmany/again\nA\tmany/renamed\n"
               "M\tmode\nA\tnew\nD\trenamed");
     EXPECT_EQ(git("show refs/bottle/s1/worktree:many/again"), "content 7");
     sh("git clone -q " + repo + " " + root + "/applied && cd " + root + "/applied && git apply " + back->patch);

@@ -34,7 +34,9 @@ std::string without_credentials(std::string_view config) {
     std::string line(config.substr(0, end)), small = line;
     config.remove_prefix(end);
     for (char& c : small) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    if (small.find("extraheader") != std::string::npos || small.find("password") != std::string::npos || small.find("token") != std::string::npos) continue;
+    if (small.find("extraheader") != std::string::npos || small.find("password") != std::string::npos ||
+        small.find("token") != std::string::npos)
+      continue;
     size_t scheme = line.find("://");
     if (scheme != std::string::npos) {
       size_t authority = scheme + 3, stop = line.find_first_of("/\" \t\n]", authority);
@@ -46,7 +48,8 @@ std::string without_credentials(std::string_view config) {
   return out;
 }
 
-// Work of other sessions is none of this one's business. (Its objects go along: which ones are its alone is not known here.)
+// Work of other sessions is none of this one's business. (Its objects go along: which ones are its alone is not known
+// here.)
 bool is_of_sessions(const std::string& path) { return path == ".git/refs/bottle" || path == ".git/logs/refs/bottle"; }
 
 std::string without_sessions(std::string_view packed_refs) {
@@ -54,7 +57,8 @@ std::string without_sessions(std::string_view packed_refs) {
   for (bool dropped = false; !packed_refs.empty();) {
     std::string_view line = packed_refs.substr(0, std::min(packed_refs.find('\n'), packed_refs.size() - 1) + 1);
     packed_refs.remove_prefix(line.size());
-    if (!line.starts_with('^')) dropped = line.find(" refs/bottle/") != std::string_view::npos;  // ^: what the tag of the line before stands for
+    if (!line.starts_with('^'))
+      dropped = line.find(" refs/bottle/") != std::string_view::npos;  // ^: what the tag of the line before stands for
     if (!dropped) out += line;
   }
   return out;
@@ -97,27 +101,29 @@ class Packer {
     auto end = [&]() -> Result<> {
       return current->mode == "120000" ? symlink(current->path, target) : tar_.end_file();
     };
-    TRY(stream_blobs(git, ids, {.directory = repository},
-                     [&](size_t place, uint64_t size) -> Result<> {
-                       current = blobs[place];
-                       left = size;
-                       target.clear();
-                       TRY(directories_of(current->path, made));
-                       if (current->mode == "120000") {
-                         if (size > 4096) return fail(Code::limit, "a link's target is too long: " + printable(current->path));
-                         return {};
-                       }
-                       ++summary_.files;
-                       summary_.bytes += size;
-                       TRY(tar_.begin_file(out_.prefix + current->path, current->mode == "100755" ? 0755 : 0644, out_.uid, out_.gid, size));
-                       return size == 0 ? end() : Result<>{};
-                     },
-                     [&](std::string_view bytes) -> Result<> {
-                       if (current->mode == "120000") target += bytes;
-                       else TRY(tar_.data(bytes));
-                       left -= bytes.size();
-                       return left == 0 ? end() : Result<>{};
-                     }));
+    TRY(stream_blobs(
+        git, ids, {.directory = repository},
+        [&](size_t place, uint64_t size) -> Result<> {
+          current = blobs[place];
+          left = size;
+          target.clear();
+          TRY(directories_of(current->path, made));
+          if (current->mode == "120000") {
+            if (size > 4096) return fail(Code::limit, "a link's target is too long: " + printable(current->path));
+            return {};
+          }
+          ++summary_.files;
+          summary_.bytes += size;
+          TRY(tar_.begin_file(out_.prefix + current->path, current->mode == "100755" ? 0755 : 0644, out_.uid, out_.gid,
+                              size));
+          return size == 0 ? end() : Result<>{};
+        },
+        [&](std::string_view bytes) -> Result<> {
+          if (current->mode == "120000") target += bytes;
+          else TRY(tar_.data(bytes));
+          left -= bytes.size();
+          return left == 0 ? end() : Result<>{};
+        }));
     for (const auto& entry : entries) {
       if (entry.mode != "160000") continue;
       TRY(directories_of(entry.path, made));
@@ -130,7 +136,9 @@ class Packer {
     TRY(tar_.finish());
     TRY(sink_(pending_));
     pending_.clear();
-    for (auto& [why, count] : skips_) summary_.warnings.push_back(std::to_string(count.first) + " " + why + " not sent, such as " + printable(count.second));
+    for (auto& [why, count] : skips_)
+      summary_.warnings.push_back(std::to_string(count.first) + " " + why + " not sent, such as " +
+                                  printable(count.second));
     return {};
   }
 
@@ -157,8 +165,9 @@ class Packer {
     Defer close([&] { ::closedir(dir); });
     while (dirent* entry = ::readdir(dir)) {
       std::string name = entry->d_name, path = prefix + name;
-      if (name == "." || name == ".." || (prefix.empty() && name == ".git" && !with_git_) || is_of_sessions(path)) continue;
-      struct stat st {};
+      if (name == "." || name == ".." || (prefix.empty() && name == ".git" && !with_git_) || is_of_sessions(path))
+        continue;
+      struct stat st{};
       if (::fstatat(fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;  // it went away
       if (S_ISDIR(st.st_mode)) TRY(enter(fd, name, path, st, depth));
       else if (S_ISREG(st.st_mode)) TRY(file(fd, name, path));
@@ -172,7 +181,8 @@ class Packer {
   Result<> directories_of(const std::string& path, std::string& made) {
     std::string parent = path.substr(0, path.rfind('/') + 1);  // with its slash, or nothing
     for (size_t slash = parent.find('/'); slash != std::string::npos; slash = parent.find('/', slash + 1))
-      if (!made.starts_with(parent.substr(0, slash + 1))) TRY(tar_.directory(out_.prefix + parent.substr(0, slash), 0755, out_.uid, out_.gid));
+      if (!made.starts_with(parent.substr(0, slash + 1)))
+        TRY(tar_.directory(out_.prefix + parent.substr(0, slash), 0755, out_.uid, out_.gid));
     made = parent;
     return {};
   }
@@ -189,7 +199,7 @@ class Packer {
 
   Result<> file(int fd, const std::string& name, const std::string& path) {
     UniqueFd in(::openat(fd, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    struct stat st {};
+    struct stat st{};
     if (!in || ::fstat(in.get(), &st) != 0 || !S_ISREG(st.st_mode)) {
       skip("files that cannot be read", path);
       return {};
@@ -203,7 +213,9 @@ class Packer {
       if (clean != text) summary_.warnings.push_back("credentials in .git/config were left out of the copy");
       return tar_.file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid, clean);
     }
-    if (path == ".git/packed-refs") return tar_.file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid, without_sessions(TRY(read_all(in.get(), path, SIZE_MAX))));
+    if (path == ".git/packed-refs")
+      return tar_.file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid,
+                       without_sessions(TRY(read_all(in.get(), path, SIZE_MAX))));
     auto size = static_cast<uint64_t>(st.st_size);
     summary_.bytes += size;
     TRY(tar_.begin_file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid, size));
@@ -243,7 +255,8 @@ class Packer {
   std::map<std::string, std::pair<uint64_t, std::string>> skips_;
 };
 
-// Whether a checkout writes something else than what is committed: line ends, keywords, encodings. No filter is ever run.
+// Whether a checkout writes something else than what is committed: line ends, keywords, encodings. No filter is ever
+// run.
 bool converts(const std::vector<Entry>& entries, const Git& git, const std::string& repository) {
   std::vector<std::string> rules;
   for (const auto& entry : entries)
@@ -251,8 +264,9 @@ bool converts(const std::vector<Entry>& entries, const Git& git, const std::stri
   auto texts = small_blobs(git, rules, 1 << 20, {.directory = repository});
   return !texts || std::ranges::any_of(rules, [&](const std::string& id) {
     auto text = texts->find(id);
-    return text == texts->end() || std::ranges::any_of(std::array{"crlf", "ident", "encoding"},
-                                                       [&](const char* word) { return text->second.find(word) != std::string::npos; });
+    return text == texts->end() || std::ranges::any_of(std::array{"crlf", "ident", "encoding"}, [&](const char* word) {
+             return text->second.find(word) != std::string::npos;
+           });
   });
 }
 
@@ -270,7 +284,9 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
   if (outgoing.mode != WorkspaceMode::copy && outgoing.mode != WorkspaceMode::clone) return summary;
   std::error_code error;
   std::string source = std::filesystem::canonical(outgoing.source, error).string();
-  if (error) return fail(Code::not_found, "the workspace " + printable(outgoing.source) + " cannot be opened: " + error.message());
+  if (error)
+    return fail(Code::not_found,
+                "the workspace " + printable(outgoing.source) + " cannot be opened: " + error.message());
   std::string state = outgoing.scratch + "/outgoing-" + random_hex(4);
   TRY(make_directories(state));
   Defer clean([&] {
@@ -289,7 +305,9 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
 
   Packer packer(outgoing, summary, sink);
   if (outgoing.mode == WorkspaceMode::clone && !head.empty()) {
-    auto status = beside([&] { return git.run({"status", "--porcelain", "--no-renames", "--ignore-submodules=all"}, {.directory = top}); });
+    auto status = beside([&] {
+      return git.run({"status", "--porcelain", "--no-renames", "--ignore-submodules=all"}, {.directory = top});
+    });
     bool checkout = is_small(top);
     std::vector<Entry> entries;
     TRY(clone(git, origin, copy, committer.get()));
@@ -298,9 +316,13 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
       entries = TRY(list_tree(git, head, {.directory = copy}));
       checkout = converts(entries, git, copy);
     }
-    TRY(git.ask(checkout ? std::vector<std::string>{"read-tree", "--reset", "-u", "HEAD"} : std::vector<std::string>{"read-tree", "HEAD"}, {.directory = copy}));
+    TRY(git.ask(checkout ? std::vector<std::string>{"read-tree", "--reset", "-u", "HEAD"}
+                         : std::vector<std::string>{"read-tree", "HEAD"},
+                {.directory = copy}));
     auto dirty = status.get();
-    if (dirty && !dirty->out.empty()) summary.warnings.push_back("uncommitted changes stay here: the clone holds HEAD (workspace: copy takes them along)");
+    if (dirty && !dirty->out.empty())
+      summary.warnings.push_back(
+          "uncommitted changes stay here: the clone holds HEAD (workspace: copy takes them along)");
     if (checkout) {
       TRY(packer.pack(copy, true));
     } else {
@@ -311,8 +333,9 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
     return summary;
   }
   if (outgoing.mode == WorkspaceMode::clone)
-    summary.warnings.push_back(!top.empty() ? "the repository has no commit: copied instead of cloned" : "not a git repository: copied instead of cloned");
-  struct stat st {};
+    summary.warnings.push_back(!top.empty() ? "the repository has no commit: copied instead of cloned"
+                                            : "not a git repository: copied instead of cloned");
+  struct stat st{};
   bool own_git = ::lstat((source + "/.git").c_str(), &st) == 0 && S_ISDIR(st.st_mode);
   TRY(packer.pack(source, own_git));
   if (!head.empty() && top == source) {

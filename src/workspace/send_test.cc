@@ -30,7 +30,8 @@ TEST_F(Workspace, CloneOutAndCommitsBack) {
   fs::remove(inside + "/dir/b.txt");
   auto back = take_inside(sent.base);
   ASSERT_TRUE(back) << back.error().what;
-  EXPECT_EQ(back->refs, (std::vector<std::string>{"refs/bottle/s1/heads/feature/x", "refs/bottle/s1/heads/main", "refs/bottle/s1/worktree"}));
+  EXPECT_EQ(back->refs, (std::vector<std::string>{"refs/bottle/s1/heads/feature/x", "refs/bottle/s1/heads/main",
+                                                  "refs/bottle/s1/worktree"}));
   EXPECT_EQ(back->commits, 2u);
   EXPECT_EQ(back->files, 5u);
   EXPECT_TRUE(back->flagged.empty()) << back->text;
@@ -81,7 +82,8 @@ TEST_F(Workspace, TheCloneHasTheHistoryOfHeadAndNothingElse) {
     EXPECT_EQ(sent.base, git("rev-parse HEAD"));
     EXPECT_EQ(git("rev-parse HEAD", inside), sent.base);
     EXPECT_EQ(git("rev-parse --symbolic-full-name HEAD", inside), *detach ? "HEAD" : "refs/heads/main");
-    EXPECT_EQ(git("for-each-ref --format='%(refname)'", inside), std::string(*detach ? "" : "refs/heads/main\n") + "refs/tags/annotated\nrefs/tags/light");
+    EXPECT_EQ(git("for-each-ref --format='%(refname)'", inside),
+              std::string(*detach ? "" : "refs/heads/main\n") + "refs/tags/annotated\nrefs/tags/light");
     EXPECT_EQ(git("rev-parse annotated", inside), git("rev-parse annotated"));
     EXPECT_EQ(git("log --format=%s", inside), "second\nfirst");
     EXPECT_EQ(git("cat-file -e " + dropped + " || echo none", inside), "none");
@@ -123,10 +125,11 @@ TEST_F(Workspace, PathsBelowAPrefix) {
   make_repository();
   sh("ln -s a.txt " + repo + "/link");
   archive.clear();
-  auto sent = send({manifest::WorkspaceMode::copy, repo, ::getuid(), ::getgid(), root + "/scratch", "workspace/"}, [&](std::string_view bytes) -> Result<> {
-    archive.append(bytes);
-    return {};
-  });
+  auto sent = send({manifest::WorkspaceMode::copy, repo, ::getuid(), ::getgid(), root + "/scratch", "workspace/"},
+                   [&](std::string_view bytes) -> Result<> {
+                     archive.append(bytes);
+                     return {};
+                   });
   ASSERT_TRUE(sent) << sent.error().what;
   std::ofstream(root + "/out.tar", std::ios::binary) << archive;
   EXPECT_EQ(sh("tar -tf " + root + "/out.tar | grep -v '^workspace/' | wc -l"), "0");
@@ -155,7 +158,8 @@ TEST_F(Workspace, CopySkipsWhatHasNoBusinessInside) {
   unpack();
   EXPECT_TRUE(fs::is_symlink(inside + "/in"));
   EXPECT_TRUE(fs::is_symlink(inside + "/loop"));
-  for (const char* gone : {"/abs", "/dir/up", "/fifo", "/sock"}) EXPECT_FALSE(fs::is_symlink(inside + gone) || fs::exists(inside + gone)) << gone;
+  for (const char* gone : {"/abs", "/dir/up", "/fifo", "/sock"})
+    EXPECT_FALSE(fs::is_symlink(inside + gone) || fs::exists(inside + gone)) << gone;
   std::string config = *read_file(inside + "/.git/config");
   EXPECT_EQ(config.find("c2VjcmV0"), std::string::npos);
   EXPECT_EQ(config.find("user:pw"), std::string::npos);
@@ -163,7 +167,8 @@ TEST_F(Workspace, CopySkipsWhatHasNoBusinessInside) {
   // The operator's own link out was never sent; its absence is not a change.
   auto back = take_inside(sent.base);
   ASSERT_TRUE(back) << back.error().what;
-  EXPECT_EQ(git("ls-tree -r --name-only refs/bottle/s1/worktree | tr '\\n' ' '"), "a.txt abs dir/b.txt dirty.txt in loop ");
+  EXPECT_EQ(git("ls-tree -r --name-only refs/bottle/s1/worktree | tr '\\n' ' '"),
+            "a.txt abs dir/b.txt dirty.txt in loop ");
   EXPECT_FALSE(flagged(*back, "abs")) << back->text;
 }
 
@@ -179,7 +184,8 @@ TEST_F(Workspace, ACopyHasNoRefsOfOtherSessions) {
   git("update-ref --create-reflog refs/bottle/new/worktree HEAD");
   git("branch bottle/mine");
   ASSERT_NE(read_file(repo + "/.git/packed-refs")->find("refs/bottle/old"), std::string::npos);
-  ASSERT_TRUE(fs::exists(repo + "/.git/refs/bottle/new/worktree") && fs::exists(repo + "/.git/logs/refs/bottle/new/worktree"));
+  ASSERT_TRUE(fs::exists(repo + "/.git/refs/bottle/new/worktree") &&
+              fs::exists(repo + "/.git/logs/refs/bottle/new/worktree"));
   auto sent = pack(manifest::WorkspaceMode::copy);
   unpack();
   EXPECT_EQ(git("for-each-ref '--format=%(refname)'", inside), "refs/heads/bottle/mine\nrefs/heads/main\nrefs/tags/v1");
@@ -206,11 +212,12 @@ TEST_F(Workspace, AWorktreeIsClonedIn) {
 TEST_F(Workspace, ManySmallFilesStream) {
   for (int i = 0; i < 3000; ++i) put(repo + "/d" + std::to_string(i % 50) + "/" + std::to_string(i), "x");
   size_t largest = 0, total = 0;
-  auto r = send({manifest::WorkspaceMode::copy, repo, 1, 1, root + "/scratch"}, [&](std::string_view bytes) -> Result<> {
-    largest = std::max(largest, bytes.size());
-    total += bytes.size();
-    return {};
-  });
+  auto r =
+      send({manifest::WorkspaceMode::copy, repo, 1, 1, root + "/scratch"}, [&](std::string_view bytes) -> Result<> {
+        largest = std::max(largest, bytes.size());
+        total += bytes.size();
+        return {};
+      });
   ASSERT_TRUE(r);
   EXPECT_EQ(r->files, 3000u);
   EXPECT_LT(largest, size_t{1} << 20);
@@ -245,8 +252,10 @@ TEST_F(Workspace, ACloneIsWhatACheckoutWouldWrite) {
     EXPECT_EQ(sent.skipped, 1u);
     unpack();
     EXPECT_EQ(git("status --porcelain", inside), " D out");
-    sh("git -c protocol.file.allow=always clone -q --no-local " + repo + " " + root + "/checkout && rm -rf " + root + "/checkout/.git " + root + "/checkout/out");
-    sh("cp -r " + inside + " " + root + "/compared && rm -rf " + root + "/compared/.git && diff -r --no-dereference " + root + "/checkout " + root + "/compared");
+    sh("git -c protocol.file.allow=always clone -q --no-local " + repo + " " + root + "/checkout && rm -rf " + root +
+       "/checkout/.git " + root + "/checkout/out");
+    sh("cp -r " + inside + " " + root + "/compared && rm -rf " + root + "/compared/.git && diff -r --no-dereference " +
+       root + "/checkout " + root + "/compared");
     EXPECT_EQ(::access((inside + "/run.sh").c_str(), X_OK), 0);
     if (converting) EXPECT_EQ(*read_file(inside + "/deep/er/still/x"), "x\r\n");
     fs::remove_all(root + "/checkout");

@@ -16,7 +16,9 @@ namespace {
 
 constexpr uint64_t kHeaderLimit = 1 << 20;  // of a pax header or long name
 
-std::unexpected<Error> broken(const char* what) { return fail(Code::protocol, std::string("the archive is broken: ") + what); }
+std::unexpected<Error> broken(const char* what) {
+  return fail(Code::protocol, std::string("the archive is broken: ") + what);
+}
 
 Result<bool> read_fully(const Source& source, char* to, size_t size) {
   size_t have = 0;
@@ -64,8 +66,11 @@ Result<std::map<std::string, std::string>> pax(std::string_view body) {
   std::map<std::string, std::string> out;
   while (!body.empty()) {
     size_t length = 0, i = 0;
-    for (; i < body.size() && i < 8 && body[i] >= '0' && body[i] <= '9'; ++i) length = length * 10 + static_cast<size_t>(body[i] - '0');
-    if (i == 0 || i >= body.size() || body[i] != ' ' || length > body.size() || length < i + 3 || body[length - 1] != '\n') return broken("a pax record");
+    for (; i < body.size() && i < 8 && body[i] >= '0' && body[i] <= '9'; ++i)
+      length = length * 10 + static_cast<size_t>(body[i] - '0');
+    if (i == 0 || i >= body.size() || body[i] != ' ' || length > body.size() || length < i + 3 ||
+        body[length - 1] != '\n')
+      return broken("a pax record");
     std::string_view record = body.substr(i + 1, length - i - 2);
     size_t equals = record.find('=');
     if (equals == std::string_view::npos) return broken("a pax record");
@@ -76,13 +81,14 @@ Result<std::map<std::string, std::string>> pax(std::string_view body) {
 }
 
 std::optional<uint64_t> decimal(const std::string& text) {
-  if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+  if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos)
+    return std::nullopt;
   return std::stoull(text);
 }
 
 bool is_impossible(int error) {
-  return error == ENOTDIR || error == ELOOP || error == EISDIR || error == ENOENT || error == EEXIST || error == ENAMETOOLONG || error == EINVAL ||
-         error == ENOTEMPTY || error == EMLINK || error == EPERM;
+  return error == ENOTDIR || error == ELOOP || error == EISDIR || error == ENOENT || error == EEXIST ||
+         error == ENAMETOOLONG || error == EINVAL || error == ENOTEMPTY || error == EMLINK || error == EPERM;
 }
 
 }  // namespace
@@ -120,7 +126,8 @@ Result<> read_tar(const Source& source, const Visit& visit) {
     }
     TarEntry entry;
     entry.path = text(block, 100);
-    if (std::memcmp(block + 257, "ustar\0", 6) == 0 && block[345]) entry.path = text(block + 345, 155) + "/" + entry.path;
+    if (std::memcmp(block + 257, "ustar\0", 6) == 0 && block[345])
+      entry.path = text(block + 345, 155) + "/" + entry.path;
     entry.target = text(block + 157, 100);
     if (!long_name.empty()) entry.path = long_name;
     if (!long_link.empty()) entry.target = long_link;
@@ -130,13 +137,15 @@ Result<> read_tar(const Source& source, const Visit& visit) {
       size = decimal(it->second);
       if (!size) return broken("a size");
     }
-    bool sparse = std::any_of(extra.begin(), extra.end(), [](const auto& e) { return e.first.starts_with("GNU.sparse"); });
+    bool sparse =
+        std::any_of(extra.begin(), extra.end(), [](const auto& e) { return e.first.starts_with("GNU.sparse"); });
     entry.mode = static_cast<int>(*mode & 0777);
     if (type == '0' || type == '\0' || type == '7') entry.kind = sparse ? TarEntry::Kind::other : TarEntry::Kind::file;
     else if (type == '5') entry.kind = TarEntry::Kind::directory;
     else if (type == '2') entry.kind = TarEntry::Kind::symlink;
     else if (type == '1') entry.kind = TarEntry::Kind::hardlink;
-    if (type == '1' || type == '2' || type == '5' || type == '3' || type == '4' || type == '6') size = 0;  // as every tar does
+    if (type == '1' || type == '2' || type == '5' || type == '3' || type == '4' || type == '6')
+      size = 0;  // as every tar does
     entry.size = *size;
     extra.clear();
     long_name.clear();
@@ -200,16 +209,18 @@ Result<bool> Tree::directory(const std::vector<std::string>& path) {
   if (!at) return false;
   if (::mkdirat(at.get(), path.back().c_str(), 0700) == 0) return true;
   if (!is_impossible(errno)) return fail_errno("creating a directory");
-  struct stat st {};
+  struct stat st{};
   return ::fstatat(at.get(), path.back().c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
-Result<bool> Tree::file(const std::vector<std::string>& path, bool executable, const Source& body, uint64_t* bytes_left) {
+Result<bool> Tree::file(const std::vector<std::string>& path, bool executable, const Source& body,
+                        uint64_t* bytes_left) {
   if (path.empty()) return false;
   UniqueFd at = TRY(parent(path, true));
   if (!at) return false;
   ::unlinkat(at.get(), path.back().c_str(), 0);  // a later entry of the same name wins; a directory stays
-  UniqueFd fd(::openat(at.get(), path.back().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, executable ? 0700 : 0600));
+  UniqueFd fd(::openat(at.get(), path.back().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                       executable ? 0700 : 0600));
   if (!fd) {
     if (is_impossible(errno)) return false;
     return fail_errno("creating a file");
@@ -233,7 +244,7 @@ Result<bool> Tree::hardlink(const std::vector<std::string>& path, const std::vec
   if (path.empty() || to.empty() || path == to) return false;
   UniqueFd from = TRY(parent(to, false));
   if (!from) return false;
-  struct stat st {};
+  struct stat st{};
   if (::fstatat(from.get(), to.back().c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) return false;
   UniqueFd at = TRY(parent(path, true));
   if (!at) return false;

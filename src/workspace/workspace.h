@@ -18,7 +18,7 @@ using Source = std::function<Result<size_t>(char*, size_t)>;  // 0: the end
 
 struct Outgoing {
   manifest::WorkspaceMode mode = manifest::WorkspaceMode::clone;
-  std::string source;  // the operator's directory, absolute
+  std::string source;         // the operator's directory, absolute
   uint32_t uid = 0, gid = 0;  // who owns it inside
   std::string scratch;        // a directory of ours, made if need be; empty again afterwards, or its owner's to empty
   std::string prefix = {};    // before every path in the stream: "workspace/", or nothing
@@ -30,10 +30,10 @@ struct Summary {
   std::vector<std::string> warnings;  // for the operator, safe to print
 };
 
-// Writes a tar stream of what goes to the workspace, paths relative to it (below `prefix`). `copy`: the tree as it is, without what has no
-// business inside (sockets, devices, links that lead out, credentials in .git/config). `clone`: HEAD's branch, committed
-// state only, no remote, no hooks; a directory that cannot be cloned is copied, with a warning. Other modes send nothing.
-// Blocking; runs git for clones.
+// Writes a tar stream of what goes to the workspace, paths relative to it (below `prefix`). `copy`: the tree as it is,
+// without what has no business inside (sockets, devices, links that lead out, credentials in .git/config). `clone`:
+// HEAD's branch, committed state only, no remote, no hooks; a directory that cannot be cloned is copied, with a
+// warning. Other modes send nothing. Blocking; runs git for clones.
 Result<Summary> send(const Outgoing& outgoing, const Sink& sink);
 
 struct Incoming {
@@ -46,8 +46,10 @@ struct Incoming {
   uint64_t max_entries = 1'000'000;
   uint64_t max_held = 64 << 20;  // bytes of paths and links' targets that are in memory until all of it is here
   std::chrono::seconds max_time = std::chrono::hours(1);  // from when the tar is here
-  uint64_t* room = nullptr;  // bytes that may still come into the operator's repository, counted down for several calls together; null: max_bytes
-  uint64_t max_memory = 2ull << 30;  // of each git that reads the agent's objects: few bytes of them can unpack to any number
+  uint64_t* room = nullptr;  // bytes that may still come into the operator's repository, counted down for several calls
+                             // together; null: max_bytes
+  uint64_t max_memory =
+      2ull << 30;  // of each git that reads the agent's objects: few bytes of them can unpack to any number
 };
 
 struct Back {
@@ -61,10 +63,10 @@ struct Back {
 };
 
 // Reads a tar of the workspace that the agent had: hostile. The checked-out tree, its index, its HEAD and its branches
-// are never touched: commits land on refs/bottle/<session>/heads/* (what an earlier call left there and is no more, goes), the files as they were left on
-// refs/bottle/<session>/worktree, and all of it in changes.patch. For what is no repository: the patch, and changed
-// files under results_dir/files. Blocking; runs git, each time for 10 minutes at most.
-// Code::limit, Code::timed_out: sorting it would take more of this machine than it may.
+// are never touched: commits land on refs/bottle/<session>/heads/* (what an earlier call left there and is no more,
+// goes), the files as they were left on refs/bottle/<session>/worktree, and all of it in changes.patch. For what is no
+// repository: the patch, and changed files under results_dir/files. Blocking; runs git, each time for 10 minutes at
+// most. Code::limit, Code::timed_out: sorting it would take more of this machine than it may.
 Result<Back> receive(const Incoming& incoming, const Source& source);
 
 }  // namespace bottle::workspace

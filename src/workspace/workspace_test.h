@@ -36,7 +36,8 @@ class Workspace : public ::testing::Test {
 
   static std::string sh(const std::string& command) {
     std::string out;
-    FILE* f = ::popen(("export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1; { " + command + "; } 2>&1").c_str(), "r");
+    FILE* f =
+        ::popen(("export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1; { " + command + "; } 2>&1").c_str(), "r");
     char buffer[4096];
     while (size_t n = std::fread(buffer, 1, sizeof buffer, f)) out.append(buffer, n);
     int status = ::pclose(f);
@@ -45,7 +46,8 @@ class Workspace : public ::testing::Test {
     return out;
   }
   std::string git(const std::string& command, const std::string& where = "") {
-    return sh("git -C " + (where.empty() ? repo : where) + " -c user.name=t -c user.email=t@t -c protocol.file.allow=always " + command);
+    return sh("git -C " + (where.empty() ? repo : where) +
+              " -c user.name=t -c user.email=t@t -c protocol.file.allow=always " + command);
   }
   void put(const std::string& path, const std::string& text) {
     fs::create_directories(fs::path(path).parent_path());
@@ -60,10 +62,11 @@ class Workspace : public ::testing::Test {
   }
   Summary pack(manifest::WorkspaceMode mode, const std::string& from = "") {
     archive.clear();
-    auto r = send({mode, from.empty() ? repo : from, ::getuid(), ::getgid(), root + "/scratch"}, [&](std::string_view bytes) -> Result<> {
-      archive.append(bytes);
-      return {};
-    });
+    auto r = send({mode, from.empty() ? repo : from, ::getuid(), ::getgid(), root + "/scratch"},
+                  [&](std::string_view bytes) -> Result<> {
+                    archive.append(bytes);
+                    return {};
+                  });
     EXPECT_TRUE(r) << r.error().what;
     return r.value_or(Summary{});
   }
@@ -75,7 +78,8 @@ class Workspace : public ::testing::Test {
     std::ofstream(root + "/out.tar", std::ios::binary) << archive;
     sh("tar -C " + inside + " -xf " + root + "/out.tar");
   }
-  Result<Back> take(const std::string& bytes, const std::string& base, const std::string& source = "", uint64_t max_bytes = 1 << 28) {
+  Result<Back> take(const std::string& bytes, const std::string& base, const std::string& source = "",
+                    uint64_t max_bytes = 1 << 28) {
     size_t at = 0;
     Incoming in = limits;
     in.session = "s1";
@@ -112,7 +116,10 @@ class Workspace : public ::testing::Test {
       if (f.find(what) != std::string::npos) return true;
     return false;
   }
-  std::string state() { return git("status --porcelain --ignored") + git("rev-parse HEAD") + git("symbolic-ref HEAD") + git("for-each-ref refs/heads"); }
+  std::string state() {
+    return git("status --porcelain --ignored") + git("rev-parse HEAD") + git("symbolic-ref HEAD") +
+           git("for-each-ref refs/heads");
+  }
 
   std::string root, repo, archive, inside;
   Incoming limits{.max_entries = 10000};

@@ -1,12 +1,14 @@
-// The client side of scripts/bench: blocking, one connection a thread at a time, no TLS session ever resumed. Prints one JSON line.
+// The client side of scripts/bench: blocking, one connection a thread at a time, no TLS session ever resumed. Prints
+// one JSON line.
 //
-//   bench_load connect   --to P --target HOST:PORT --answer BYTES --count N         N times: CONNECT, ClientHello, the answer, close
-//   bench_load bulk      --to P --target HOST:PORT --seconds S                      the endless answer of one tunnel a thread
-//   bench_load hold      --to P --target HOST:PORT --answer BYTES --count N         N tunnels, then idle until stdin ends
-//   bench_load handshake --to P --host NAME --ca FILE [--target HOST:PORT] --count N     N times: TLS, one GET, close
-//   bench_load get       --to P --host NAME --ca FILE [--target HOST:PORT] --seconds S   GETs on one kept connection a thread
-//   bench_load hold-tls  --to P --host NAME --ca FILE [--target HOST:PORT] --count N     N connections, one GET each, then idle
-//   bench_load first     --to P --target HOST:PORT -- COMMAND...                    starts COMMAND; the time from there to the answer to a CONNECT
+//   bench_load connect   --to P --target HOST:PORT --answer BYTES --count N         N times: CONNECT, ClientHello, the
+//   answer, close bench_load bulk      --to P --target HOST:PORT --seconds S                      the endless answer of
+//   one tunnel a thread bench_load hold      --to P --target HOST:PORT --answer BYTES --count N         N tunnels, then
+//   idle until stdin ends bench_load handshake --to P --host NAME --ca FILE [--target HOST:PORT] --count N     N times:
+//   TLS, one GET, close bench_load get       --to P --host NAME --ca FILE [--target HOST:PORT] --seconds S   GETs on
+//   one kept connection a thread bench_load hold-tls  --to P --host NAME --ca FILE [--target HOST:PORT] --count N     N
+//   connections, one GET each, then idle bench_load first     --to P --target HOST:PORT -- COMMAND... starts COMMAND;
+//   the time from there to the answer to a CONNECT
 //
 // With --target the TLS goes inside a CONNECT; without it straight to P. --threads N, 8 at first. Only 127.0.0.0/8.
 #include <openssl/err.h>
@@ -72,7 +74,8 @@ int tunnel() {
     if (std::strstr(head, "\r\n\r\n")) break;
   }
   errno = 0;
-  if (std::strncmp(head, "HTTP/1.1 200", 12) != 0 && std::strncmp(head, "HTTP/1.0 200", 12) != 0) die("CONNECT was answered with " + std::string(head, have));
+  if (std::strncmp(head, "HTTP/1.1 200", 12) != 0 && std::strncmp(head, "HTTP/1.0 200", 12) != 0)
+    die("CONNECT was answered with " + std::string(head, have));
   return fd;
 }
 
@@ -132,7 +135,8 @@ struct Tls {
   }
 
   void get() {
-    std::string request = "GET " + g.path + " HTTP/1.1\r\nHost: " + g.host + "\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
+    std::string request =
+        "GET " + g.path + " HTTP/1.1\r\nHost: " + g.host + "\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
     if (SSL_write(ssl, request.data(), static_cast<int>(request.size())) <= 0) die("sending a request");
     char buffer[16384];
     size_t have = 0, whole = 0;
@@ -145,7 +149,8 @@ struct Tls {
       if (whole || !end) continue;
       char* length = strcasestr(buffer, "\r\ncontent-length:");
       errno = 0;
-      if (std::strncmp(buffer, "HTTP/1.1 200", 12) != 0 || !length || length > end) die("the answer " + std::string(buffer, static_cast<size_t>(end - buffer)));
+      if (std::strncmp(buffer, "HTTP/1.1 200", 12) != 0 || !length || length > end)
+        die("the answer " + std::string(buffer, static_cast<size_t>(end - buffer)));
       whole = static_cast<size_t>(end + 4 - buffer) + std::strtoul(length + 17, nullptr, 10);
     } while (!whole || have < whole);
     g_bytes += have;
@@ -205,21 +210,23 @@ void say(double seconds) {
   std::fflush(stdout);
 }
 
-// Starts the command and asks until it answers; ends it by its pid, also when this ends early. The time before the process is
-// made counts too.
+// Starts the command and asks until it answers; ends it by its pid, also when this ends early. The time before the
+// process is made counts too.
 double first_answer(char** command) {
   auto begun = Clock::now();
   static pid_t pid = 0;
   std::atexit([] {
     if (pid > 0) kill(pid, SIGTERM);
   });
-  if (!command[0] || posix_spawnp(&pid, command[0], nullptr, nullptr, command, environ) != 0) die("starting the command");
+  if (!command[0] || posix_spawnp(&pid, command[0], nullptr, nullptr, command, environ) != 0)
+    die("starting the command");
   while (true) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool up = connect(fd, reinterpret_cast<sockaddr*>(&g.to), sizeof g.to) == 0;
     close(fd);
     if (up) break;
-    if (waitpid(pid, nullptr, WNOHANG) != 0 || Clock::now() - begun > std::chrono::seconds(20)) die("the command did not come up");
+    if (waitpid(pid, nullptr, WNOHANG) != 0 || Clock::now() - begun > std::chrono::seconds(20))
+      die("the command did not come up");
     usleep(100);
   }
   close(tunnel());
@@ -275,25 +282,29 @@ int main(int argc, char** argv) {
     count_down([] { Tls().get(); });
   } else if (g.mode == "bulk") {
     g.answer = 1;
-    for_seconds([&](const auto& more) {
-      int fd = blind(hello);
-      static thread_local char buffer[256 * 1024];
-      while (more()) {
-        ssize_t n = recv(fd, buffer, sizeof buffer, 0);
-        if (n <= 0) die("the tunnel's answer");
-        g_bytes += static_cast<size_t>(n);
-      }
-      close(fd);
-    }, seconds);
+    for_seconds(
+        [&](const auto& more) {
+          int fd = blind(hello);
+          static thread_local char buffer[256 * 1024];
+          while (more()) {
+            ssize_t n = recv(fd, buffer, sizeof buffer, 0);
+            if (n <= 0) die("the tunnel's answer");
+            g_bytes += static_cast<size_t>(n);
+          }
+          close(fd);
+        },
+        seconds);
   } else if (g.mode == "get") {
-    for_seconds([](const auto& more) {
-      Tls tls;
-      for (int i = 0; i < 20; ++i) tls.get();
-      while (more()) {
-        tls.get();
-        ++g_done;
-      }
-    }, seconds);
+    for_seconds(
+        [](const auto& more) {
+          Tls tls;
+          for (int i = 0; i < 20; ++i) tls.get();
+          while (more()) {
+            tls.get();
+            ++g_done;
+          }
+        },
+        seconds);
   } else if (g.mode == "hold") {
     std::vector<int> held;
     for (; g_done < g.count; ++g_done) held.push_back(blind(hello));

@@ -1,5 +1,5 @@
-// The little of sockets that the bench's programs share. They end with a message at the first surprise: a figure measured
-// past one would mean nothing.
+// The little of sockets that the bench's programs share. They end with a message at the first surprise: a figure
+// measured past one would mean nothing.
 #pragma once
 
 #include <arpa/inet.h>
@@ -38,7 +38,8 @@ inline int listen_at(const sockaddr_in& address) {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
   if (fd < 0) die("socket");
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || listen(fd, 1024) != 0) die("listening");
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || listen(fd, 1024) != 0)
+    die("listening");
   return fd;
 }
 

@@ -1,5 +1,6 @@
-// The plain relay that the guard's blind tunnels are compared with: accept, one CONNECT head, connect, splice both ways, epoll.
-// No rules, no names, no audit, no timers: what is left when a proxy does nothing but its job's bare minimum.
+// The plain relay that the guard's blind tunnels are compared with: accept, one CONNECT head, connect, splice both
+// ways, epoll. No rules, no names, no audit, no timers: what is left when a proxy does nothing but its job's bare
+// minimum.
 //   bench_relay LISTEN UPSTREAM [PIPE_BYTES]
 #include <fcntl.h>
 #include <sys/epoll.h>

@@ -20,7 +20,8 @@ struct AllowOptions {
 };
 
 Result<std::string> bottle_of(const std::string& session) {
-  auto info = nlohmann::json::parse(TRY(read_file(directories().sessions + "/" + session + "/info.json")), nullptr, false);
+  auto info =
+      nlohmann::json::parse(TRY(read_file(directories().sessions + "/" + session + "/info.json")), nullptr, false);
   std::string bottle = info.is_object() ? info.value("bottle", "") : "";
   if (bottle.empty()) return fail(Code::not_found, "session " + session + " does not say which bottle it has");
   return bottle;
@@ -33,7 +34,8 @@ Result<> allow(AllowOptions o) {
   if (bottle.empty()) {
     std::string session = TRY(running_session(o.session));
     if (o.save) bottle = TRY(bottle_of(session));
-    nlohmann::json wanted = {{"host", rule.host}, {"ports", rule.ports}, {"methods", rule.methods}, {"paths", rule.paths}};
+    nlohmann::json wanted = {
+        {"host", rule.host}, {"ports", rule.ports}, {"methods", rule.methods}, {"paths", rule.paths}};
     std::cout << session << ": " << TRY(change_policy(session, {{"allow", wanted}})) << " (for new connections)\n";
   } else if (!o.save) {
     return fail(Code::invalid, "--bottle without --save does nothing", "name a session, or add --save");

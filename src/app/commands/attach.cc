@@ -25,17 +25,20 @@ struct AttachOptions {
 };
 
 // mosh for a session on another machine: its record says where that is.
-Result<std::function<std::unique_ptr<session::Typing>()>> typing_for(const std::string& name, const Transport& transport) {
+Result<std::function<std::unique_ptr<session::Typing>()>> typing_for(const std::string& name,
+                                                                     const Transport& transport) {
   TRY(check(transport));
   if (!transport.is_mosh()) return nullptr;
   auto view = TRY(session::read_ledger(directories().sessions + "/" + name));
-  if (!view.remote.is_object()) return fail(Code::invalid, "session " + name + " runs on this machine", "leave out --transport mosh");
+  if (!view.remote.is_object())
+    return fail(Code::invalid, "session " + name + " runs on this machine", "leave out --transport mosh");
   return recorded_typing(name, transport, [](const std::string& line) { std::cerr << "bottle: " << line << "\n"; });
 }
 
 Result<int> attach(const AttachOptions& options) {
   std::string name = TRY(running_session(options.session));
-  UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0, .say = [](const std::string& line) { std::cerr << "bottle: " << line << "\n"; }})));
+  UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0,
+                              .say = [](const std::string& line) { std::cerr << "bottle: " << line << "\n"; }})));
   TRY(session::send_frame(fd.get(), session::FrameType::attach, "{}"));
   session::ClientOptions client;
   client.terminal = ::isatty(0);

@@ -38,8 +38,7 @@ json placed(const Error& error) {
   json out = {{"file", ""}, {"line", 0}, {"column", 0}, {"what", error.what}, {"todo", error.todo}};
   for (size_t at = error.what.find(':'); at != std::string::npos; at = error.what.find(':', at + 1)) {
     int line = 0, column = 0, length = 0;
-    if (std::sscanf(error.what.c_str() + at, ":%d:%d: %n", &line, &column, &length) != 2 || length == 0)
-      continue;
+    if (std::sscanf(error.what.c_str() + at, ":%d:%d: %n", &line, &column, &length) != 2 || length == 0) continue;
     out["file"] = error.what.substr(0, at);
     out["line"] = line;
     out["column"] = column;
@@ -68,8 +67,7 @@ int check(const CheckOptions& options) {
         std::cerr << "bottle: agent " << name << " would not start now: " << plan.error().what << "\n        "
                   << plan.error().todo << "\n";
     }
-    if (!options.as_json)
-      std::cout << "ok: " << agents.size() << " agents, " << bottles.size() << " bottles\n";
+    if (!options.as_json) std::cout << "ok: " << agents.size() << " agents, " << bottles.size() << " bottles\n";
   }
   if (options.as_json)
     std::cout << json{{"ok", errors.empty()},

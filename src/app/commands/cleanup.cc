@@ -87,10 +87,8 @@ Result<int> cleanup(const CleanupOptions& options) {
     show_swept(swept, options.output);
     for (const auto& what : swept.receipt.removed) std::cout << "removed " << what << "\n";
   }
-  if (options.output.json)
-    std::cout << all.dump(2) << "\n";
-  else if (all.empty())
-    std::cout << "nothing to clean up\n";
+  if (options.output.json) std::cout << all.dump(2) << "\n";
+  else if (all.empty()) std::cout << "nothing to clean up\n";
   return clean ? 0 : 125;
 }
 

@@ -42,8 +42,7 @@ Result<int> output_file(const std::string& path) {
 
 // The exit status; an error is one before it listened.
 Result<int> become_guard(const GuardOptions& o) {
-  plan::Plan plan =
-      TRY(plan::for_guard(TRY(manifest::parse_guard({o.config, TRY(read_file(o.config, 4 << 20))}))));
+  plan::Plan plan = TRY(plan::for_guard(TRY(manifest::parse_guard({o.config, TRY(read_file(o.config, 4 << 20))}))));
   auto hidden = [](const std::string& question) { return session::ask(question, true); };
   auto values = TRY(session::resolve(plan, environment(), hidden));
   std::string extra = TRY(concatenated(plan.egress.extra_ca));
@@ -51,10 +50,8 @@ Result<int> become_guard(const GuardOptions& o) {
   auto config = session::guard_config(plan, {"127.0.0.1", public_roots(), extra, values.secrets});
   config["listen"] = o.listen;
   config["dns"] = "";
-  if (!o.resolver.empty())
-    config["egress"]["resolver"] = o.resolver;
-  else if (plan.egress.resolver.empty())
-    config["egress"]["resolver"] = "";
+  if (!o.resolver.empty()) config["egress"]["resolver"] = o.resolver;
+  else if (plan.egress.resolver.empty()) config["egress"]["resolver"] = "";
 
   // From here on this process is the guard. Its configuration, secrets included, is handed over in memory.
   guard::Options options;

@@ -20,10 +20,8 @@ void add_help(CLI::App& app, int& exit) {
       return;
     }
     auto page = named_page(wanted->front());
-    if (!page)
-      exit = report(page.error());
-    else
-      std::cout << to_terminal(**page, output_width(), has_colour(1));
+    if (!page) exit = report(page.error());
+    else std::cout << to_terminal(**page, output_width(), has_colour(1));
   });
 }
 

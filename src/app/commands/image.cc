@@ -32,9 +32,8 @@ Result<Known> known_images() {
 }
 
 json to_json(const session::OwnImage& image) {
-  return {{"reference", image.reference}, {"id", image.id},           {"agent", image.agent},
-          {"size", image.size},           {"created", image.created}, {"used_by", image.used_by},
-          {"current", image.current}};
+  return {{"reference", image.reference}, {"id", image.id},           {"agent", image.agent},    {"size", image.size},
+          {"created", image.created},     {"used_by", image.used_by}, {"current", image.current}};
 }
 
 std::string name_of(const session::OwnImage& image) {
@@ -50,14 +49,12 @@ struct ImageOptions {
 
 Result<int> build(const ImageOptions& o) {
   auto engine = TRY(connect_engine());
-  plan::Image image = plan::bootstrap_image(
-      o.provider, o.packages, image_facts({}, docker::text_of(TRY(engine.info()), "Architecture")));
+  plan::Image image = plan::bootstrap_image(o.provider, o.packages,
+                                            image_facts({}, docker::text_of(TRY(engine.info()), "Architecture")));
   auto say = [](const std::string& line) { std::cerr << dim("· " + line) << "\n"; };
   TRY(session::ensure_agent_image(engine, image, say, o.refresh));
-  if (o.output.json)
-    std::cout << json{{"image", image.reference}}.dump() << "\n";
-  else
-    std::cout << image.reference << "\n";
+  if (o.output.json) std::cout << json{{"image", image.reference}}.dump() << "\n";
+  else std::cout << image.reference << "\n";
   return 0;
 }
 
@@ -69,13 +66,10 @@ Result<int> list(const ImageOptions& o) {
     all.push_back(to_json(image));
     std::string use = image.current ? "current" : "old";
     if (!image.used_by.empty()) use += ", used by " + std::to_string(image.used_by.size());
-    rows.push_back(
-        {name_of(image), image.agent, size_text(image.size), age(std::time(nullptr) - image.created), use});
+    rows.push_back({name_of(image), image.agent, size_text(image.size), age(std::time(nullptr) - image.created), use});
   }
-  if (o.output.json)
-    std::cout << all.dump(2) << "\n";
-  else
-    std::cout << table(rows);
+  if (o.output.json) std::cout << all.dump(2) << "\n";
+  else std::cout << table(rows);
   return 0;
 }
 
@@ -84,23 +78,18 @@ Result<int> prune(const ImageOptions& o) {
   json removed = json::array(), left = json::array();
   for (const auto& image : known.images) {
     if (!image.used_by.empty() || (image.current && !o.everything)) continue;
-    auto gone = o.dry_run ? Result<>{}
-                          : known.engine.remove_image(image.reference.empty() ? image.id : image.reference);
-    if (!gone)
-      left.push_back({{"image", name_of(image)}, {"why", gone.error().what}});
-    else
-      removed.push_back(to_json(image));
+    auto gone =
+        o.dry_run ? Result<>{} : known.engine.remove_image(image.reference.empty() ? image.id : image.reference);
+    if (!gone) left.push_back({{"image", name_of(image)}, {"why", gone.error().what}});
+    else removed.push_back(to_json(image));
     if (o.output.json) continue;
-    if (!gone)
-      std::cerr << "bottle: " << gone.error().what << "\n";
+    if (!gone) std::cerr << "bottle: " << gone.error().what << "\n";
     else
-      std::cout << (o.dry_run ? "would remove " : "removed ") << name_of(image) << "  "
-                << size_text(image.size) << "\n";
+      std::cout << (o.dry_run ? "would remove " : "removed ") << name_of(image) << "  " << size_text(image.size)
+                << "\n";
   }
-  if (o.output.json)
-    std::cout << json{{"removed", removed}, {"left", left}}.dump(2) << "\n";
-  else if (removed.empty() && left.empty())
-    std::cout << "nothing to remove\n";
+  if (o.output.json) std::cout << json{{"removed", removed}, {"left", left}}.dump(2) << "\n";
+  else if (removed.empty() && left.empty()) std::cout << "nothing to remove\n";
   return left.empty() ? 0 : 125;
 }
 

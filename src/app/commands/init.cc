@@ -23,8 +23,7 @@ Result<std::string> write_starter() {
   TRY(make_directories(directory));
   // Never through a link, never over a file.
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd && errno == EEXIST)
-    return fail(Code::conflict, path + " is there already", "look at it with: bottle check");
+  if (!fd && errno == EEXIST) return fail(Code::conflict, path + " is there already", "look at it with: bottle check");
   if (!fd) return fail_errno("making " + path);
   TRY(write_all(fd.get(), kStarter));
   return path;

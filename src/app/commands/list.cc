@@ -33,7 +33,8 @@ Result<> list_agents(const Output& output) {
   json all = json::array();
   Rows rows = {{"AGENT", "BOTTLE", "PROVIDER", "DESCRIPTION"}};
   for (const auto& [name, agent] : manifest.agents) {
-    all.push_back({{"agent", name}, {"bottle", agent.bottle}, {"provider", agent.provider}, {"description", agent.description}});
+    all.push_back(
+        {{"agent", name}, {"bottle", agent.bottle}, {"provider", agent.provider}, {"description", agent.description}});
     rows.push_back({name, agent.bottle, agent.provider, one_line(agent.description)});  // perhaps a repository's words
   }
   print(all, rows, output);
@@ -45,8 +46,11 @@ Result<> list_sessions(const Output& output) {
   Rows rows = {{"SESSION", "STATE", "AGE", "AGENT", "MACHINE", "WORKSPACE"}};
   for (json& info : all) {
     if (!info.contains("machine") && info.contains("started")) info["machine"] = "local";
-    std::string since = info.contains("started") && info["started"].is_number_integer() ? age(std::time(nullptr) - info["started"].get<int64_t>()) : "-";
-    rows.push_back({info.value("session", ""), info.value("state", ""), since, info.value("agent", "-"), info.value("machine", "-"), info.value("workspace", "-")});
+    std::string since = info.contains("started") && info["started"].is_number_integer()
+                            ? age(std::time(nullptr) - info["started"].get<int64_t>())
+                            : "-";
+    rows.push_back({info.value("session", ""), info.value("state", ""), since, info.value("agent", "-"),
+                    info.value("machine", "-"), info.value("workspace", "-")});
   }
   print(all, rows, output);
   return {};

@@ -55,7 +55,8 @@ struct Decisions {
       if (n > 0) rest.append(buffer, static_cast<size_t>(n));
     }
     size_t at = 0;
-    for (size_t end; (end = rest.find('\n', at)) != std::string::npos; at = end + 1) lines.push_back(rest.substr(at, end - at));
+    for (size_t end; (end = rest.find('\n', at)) != std::string::npos; at = end + 1)
+      lines.push_back(rest.substr(at, end - at));
     rest.erase(0, at);
     return lines;
   }
@@ -82,16 +83,20 @@ Result<> egress(const std::string& name, const LogsOptions& options) {
     last = !runs(name);
     if (!last) std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }
-  if (!guard.fd && !near.fd) return fail(Code::not_found, "session " + name + " has no decisions", "its guard never spoke");
+  if (!guard.fd && !near.fd)
+    return fail(Code::not_found, "session " + name + " has no decisions", "its guard never spoke");
   return {};
 }
 
 Result<> logs(const LogsOptions& options) {
-  if ((options.denied || options.follow) && !options.egress) return fail(Code::invalid, "--denied and --follow go with --egress");
+  if ((options.denied || options.follow) && !options.egress)
+    return fail(Code::invalid, "--denied and --follow go with --egress");
   std::string name = TRY(finished_session(options.session));
   if (options.egress) return egress(name, options);
   auto text = read_file(directories().results + "/" + name + "/result.json");
-  if (!text && runs(name)) return fail(Code::not_found, "session " + name + " has not ended yet", "its decisions so far: bottle logs --egress " + name);
+  if (!text && runs(name))
+    return fail(Code::not_found, "session " + name + " has not ended yet",
+                "its decisions so far: bottle logs --egress " + name);
   if (!text) return std::unexpected(text.error());
   if (::isatty(1) && !options.as_json) std::cout << result_text(json::parse(*text, nullptr, false));
   else std::cout << *text;

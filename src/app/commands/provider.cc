@@ -67,15 +67,13 @@ Result<int> test(const ProviderOptions& o) {
   int failed = 0;
   for (const auto& check : checks) {
     failed += !check.ok;
-    all.push_back(
-        {{"name", check.name}, {"ok", check.ok}, {"detail", check.detail}, {"seconds", check.seconds}});
+    all.push_back({{"name", check.name}, {"ok", check.ok}, {"detail", check.detail}, {"seconds", check.seconds}});
   }
   if (o.output.json)
-    std::cout << json{{"provider", o.name}, {"checks", all}, {"failed", failed}}.dump(
-                     2, ' ', false, json::error_handler_t::replace)
+    std::cout << json{{"provider", o.name}, {"checks", all}, {"failed", failed}}.dump(2, ' ', false,
+                                                                                      json::error_handler_t::replace)
               << "\n";
-  else
-    std::cout << checks.size() - static_cast<size_t>(failed) << " passed, " << failed << " failed\n";
+  else std::cout << checks.size() - static_cast<size_t>(failed) << " passed, " << failed << " failed\n";
   return failed ? 125 : 0;
 }
 

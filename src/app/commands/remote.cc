@@ -46,7 +46,8 @@ Result<int> check(const RemoteCommand& o) {
     std::cout << mark << finding.what << "\n";
     if (!finding.todo.empty()) std::cout << "      " << dim(finding.todo, 1) << "\n";
   }
-  if (o.output.json) std::cout << json{{"target", far.target.to_string()}, {"usable", usable}, {"findings", all}}.dump(2) << "\n";
+  if (o.output.json)
+    std::cout << json{{"target", far.target.to_string()}, {"usable", usable}, {"findings", all}}.dump(2) << "\n";
   return usable ? 0 : 1;
 }
 
@@ -81,7 +82,8 @@ Result<int> setup(const RemoteCommand& o) {
     return check(o);
   }
   std::string script = o.docker_script.empty() ? "" : TRY(read_file(o.docker_script, 1 << 20));
-  std::string how = script.empty() ? "from its distribution's packages" : "by running " + o.docker_script + " there as root";
+  std::string how =
+      script.empty() ? "from its distribution's packages" : "by running " + o.docker_script + " there as root";
   if (!o.yes) {
     std::string answer = TRY(session::ask("install a container engine on " + machine + ", " + how + "? [y/N]", false));
     if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "nothing was installed");
@@ -90,8 +92,10 @@ Result<int> setup(const RemoteCommand& o) {
   std::string line = "sh -c " + ssh::quoted(kSetup) + " setup " + (script.empty() ? "package" : "script");
   auto done = TRY(side.connection().capture(line, {.input = script, .timeout_ms = 900000}));
   if (done.status != 0)
-    return fail(Code::unavailable, "setting up " + machine + " failed: " + session::cleaned(json(done.err.substr(0, 2000))).get<std::string>(),
-                "it needs root or sudo without a password there");
+    return fail(
+        Code::unavailable,
+        "setting up " + machine + " failed: " + session::cleaned(json(done.err.substr(0, 2000))).get<std::string>(),
+        "it needs root or sudo without a password there");
   channel = {};
   side.drop();  // a new group counts from the next sign-in on
   return check(o);

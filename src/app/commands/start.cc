@@ -46,8 +46,7 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest) {
                  ("bottle " + agent.bottle + ", " + agent.provider).c_str());
   }
   std::string answer = TRY(session::ask("agent (number or name)", false));
-  if (size_t n = static_cast<size_t>(std::atoi(answer.c_str())); n >= 1 && n <= names.size())
-    return names[n - 1];
+  if (size_t n = static_cast<size_t>(std::atoi(answer.c_str())); n >= 1 && n <= names.size()) return names[n - 1];
   return answer;
 }
 
@@ -55,16 +54,29 @@ Result<> set_place(StartOptions& o) {
   auto& token = o.remote.token;
   o.remote.tunnel = o.secrets == "tunnel";
   bool here = o.remote.target.empty() && o.vm.name.empty();
-  if (o.remote.tunnel && here) return fail(Code::invalid, "--secrets tunnel is for a bottle on another machine", "say --remote or --vm, or leave it out");
-  if (o.remote.tunnel && (!o.token_via.empty() || !token.file.empty())) return fail(Code::invalid, "--secrets tunnel keeps the token here: --token-via does not go with it", "leave one of them out");
-  if (o.remote.allow_vpn && here) return fail(Code::invalid, "--allow-vpn is for a bottle on another machine", "say --remote or --vm, or leave it out");
+  if (o.remote.tunnel && here)
+    return fail(Code::invalid, "--secrets tunnel is for a bottle on another machine",
+                "say --remote or --vm, or leave it out");
+  if (o.remote.tunnel && (!o.token_via.empty() || !token.file.empty()))
+    return fail(Code::invalid, "--secrets tunnel keeps the token here: --token-via does not go with it",
+                "leave one of them out");
+  if (o.remote.allow_vpn && here)
+    return fail(Code::invalid, "--allow-vpn is for a bottle on another machine",
+                "say --remote or --vm, or leave it out");
   if (o.token_via.empty() && token.file.empty()) return {};
-  if (here) return fail(Code::invalid, "--token-via is for a bottle on another machine", "say --remote or --vm, or leave it out");
+  if (here)
+    return fail(Code::invalid, "--token-via is for a bottle on another machine",
+                "say --remote or --vm, or leave it out");
   if (o.token_via.empty()) o.token_via = "provider";
-  token.via = o.token_via == "sendenv" ? session::Token::Via::sendenv : o.token_via == "provider" ? session::Token::Via::provider : session::Token::Via::job;
+  token.via = o.token_via == "sendenv"    ? session::Token::Via::sendenv
+              : o.token_via == "provider" ? session::Token::Via::provider
+                                          : session::Token::Via::job;
   bool provider = token.via == session::Token::Via::provider;
-  if (provider && token.file.empty() && o.vm.name.empty()) return fail(Code::invalid, "--token-via provider: where is it?", "name the file on that machine: --token-file PATH");
-  if (!provider && !token.file.empty()) return fail(Code::invalid, "--token-file is for --token-via provider", "say that, or leave --token-file out");
+  if (provider && token.file.empty() && o.vm.name.empty())
+    return fail(Code::invalid, "--token-via provider: where is it?",
+                "name the file on that machine: --token-file PATH");
+  if (!provider && !token.file.empty())
+    return fail(Code::invalid, "--token-file is for --token-via provider", "say that, or leave --token-file out");
   return {};
 }
 
@@ -89,7 +101,8 @@ Result<int> start_session(const StartOptions& options) {
   if (!options.remote.target.empty()) withhold_secrets(manifest);
   if (elsewhere) {
     // The value is there already; that there is one, the plan must know.
-    if (!variables.contains("ANTHROPIC_API_KEY")) variables.emplace("CLAUDE_BOTTLE_OAUTH_TOKEN", "on the other machine");
+    if (!variables.contains("ANTHROPIC_API_KEY"))
+      variables.emplace("CLAUDE_BOTTLE_OAUTH_TOKEN", "on the other machine");
     variables.emplace("OPENAI_API_KEY", "on the other machine");
   }
   plan::Options wanted = options.plan;
@@ -100,8 +113,10 @@ Result<int> start_session(const StartOptions& options) {
   auto say = [&](const std::string& line) {
     if (!options.output.quiet && !options.output.json) std::cerr << dim("· " + line) << "\n";
   };
-  if (options.remote.target.empty() && options.vm.name.empty() && (options.remote.transport.is_mosh() || !options.remote.transport.mosh.ports.empty()))
-    return fail(Code::invalid, "--transport is for a bottle on another machine", "say which: --remote USER@HOST, or --vm NAME");
+  if (options.remote.target.empty() && options.vm.name.empty() &&
+      (options.remote.transport.is_mosh() || !options.remote.transport.mosh.ports.empty()))
+    return fail(Code::invalid, "--transport is for a bottle on another machine",
+                "say which: --remote USER@HOST, or --vm NAME");
   std::unique_ptr<Place> place;
   if (!options.remote.target.empty()) place = TRY(remote_place(options.remote, say));
   else if (!options.vm.name.empty()) place = TRY(vm_place(options.vm, options.remote, manifest));
@@ -113,10 +128,8 @@ Result<int> start_session(const StartOptions& options) {
   plan::Plan plan = TRY(plan::make(manifest, wanted, facts));
   TRY(place->check(plan));
   if (options.dry_run) {
-    if (options.output.json)
-      std::cout << plan::to_json(plan).dump(2) << "\n";
-    else
-      std::cout << plan::explain(plan);
+    if (options.output.json) std::cout << plan::to_json(plan).dump(2) << "\n";
+    else std::cout << plan::explain(plan);
     return 0;
   }
   if (!options.output.json && !options.output.quiet) std::cerr << plan::explain(plan);
@@ -129,7 +142,8 @@ Result<int> start_session(const StartOptions& options) {
   TRY(place->prepare(plan, say));
   auto hidden = [](const std::string& question) { return session::ask(question, true); };
   plan::Plan asked = plan;
-  if (const auto* there = elsewhere ? session::sign_in_secret(plan) : nullptr) std::erase_if(asked.secrets, [&](const auto& each) { return each.name == there->name; });
+  if (const auto* there = elsewhere ? session::sign_in_secret(plan) : nullptr)
+    std::erase_if(asked.secrets, [&](const auto& each) { return each.name == there->name; });
   auto values = TRY(session::resolve(asked, facts.environment, hidden));
   auto ssh_keys = TRY(session::find_ssh_keys(plan, facts.environment, hidden));
   std::string extra_ca = TRY(concatenated(plan.egress.extra_ca));
@@ -148,7 +162,9 @@ Result<int> start_session(const StartOptions& options) {
   if (client.terminal) client.begin_typing = place->typing(plan.session, say);
   client.on_event = [&](const json& event) { show_event(event, options.output); };
   if (options.output.json)  // one stream of JSON lines, whatever the agent writes
-    client.on_diagnostic = [&](std::string_view text) { show_event({{"event", "stderr"}, {"text", text}}, options.output); };
+    client.on_diagnostic = [&](std::string_view text) {
+      show_event({{"event", "stderr"}, {"text", text}}, options.output);
+    };
   bool refused = false;
   client.on_hello = [&](const json& hello) {
     auto judged = place->judge(hello);

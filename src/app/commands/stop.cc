@@ -33,8 +33,7 @@ Result<> stop(const std::string& name) {
     frames.feed({buffer, static_cast<size_t>(n)});
     while (auto frame = frames.next()) {
       if (frame->type == session::FrameType::result) return {};
-      if (frame->type == session::FrameType::failure)
-        return std::unexpected(session::error_from(frame->bytes));
+      if (frame->type == session::FrameType::failure) return std::unexpected(session::error_from(frame->bytes));
     }
   }
 }

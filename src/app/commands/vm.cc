@@ -35,26 +35,27 @@ Result<int> list_vms(const VmOptions& o) {
   auto places = machine::Places::from(env);
   auto inventory = machine::take_inventory(places, env, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {});
   json all = json::array();
-  std::vector<std::vector<std::string>> rows = {{"VM", "PROVIDER", "KIND", "STATE", "SESSION", "AGE", "ENDS IN", "COST/H"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"VM", "PROVIDER", "KIND", "STATE", "SESSION", "AGE", "ENDS IN", "COST/H"}};
   for (const auto& found : inventory.all) {
     auto j = to_json(found);
     auto text = [&](const char* key) { return j[key].get<std::string>().empty() ? "-" : j[key].get<std::string>(); };
     auto span = [&](const char* key) { return j[key].is_null() ? "-" : age(j[key]); };
-    rows.push_back({text(found.listed.name.empty() ? "id" : "name"), text("provider"), text("kind"), text("state"), text("session"), span("age"), span("ends_in"), text("cost_per_hour")});
+    rows.push_back({text(found.listed.name.empty() ? "id" : "name"), text("provider"), text("kind"), text("state"),
+                    text("session"), span("age"), span("ends_in"), text("cost_per_hour")});
     all.push_back(std::move(j));
   }
-  for (const auto& [provider, why] : inventory.silent) std::cerr << "bottle: " << provider << " could not be asked: " << why << "\n";
-  if (o.output.json)
-    std::cout << all.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
-  else if (all.empty())
-    std::cout << "no VMs\n";
-  else
-    std::cout << table(rows);
+  for (const auto& [provider, why] : inventory.silent)
+    std::cerr << "bottle: " << provider << " could not be asked: " << why << "\n";
+  if (o.output.json) std::cout << all.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+  else if (all.empty()) std::cout << "no VMs\n";
+  else std::cout << table(rows);
   return inventory.silent.empty() ? 0 : 125;
 }
 
 Result<int> destroy_vms(const VmOptions& o) {
-  if (o.all == !o.name.empty()) return fail(Code::invalid, "which VM?", "bottle vm destroy NAME, or --all; see `bottle vm list`");
+  if (o.all == !o.name.empty())
+    return fail(Code::invalid, "which VM?", "bottle vm destroy NAME, or --all; see `bottle vm list`");
   auto env = environment();
   auto places = machine::Places::from(env);
   machine::DestroyOptions options;
@@ -63,7 +64,9 @@ Result<int> destroy_vms(const VmOptions& o) {
   bool clean = true;
   auto record = [&](const Result<machine::Destroyed>& gone, const std::string& name) {
     clean = tell_destroyed(gone, name, o.output) && clean;
-    receipts.push_back(gone ? to_json(*gone) : json{{"kind", "vm"}, {"name", name}, {"confirmed", false}, {"left", {gone.error().what}}});
+    receipts.push_back(gone
+                           ? to_json(*gone)
+                           : json{{"kind", "vm"}, {"name", name}, {"confirmed", false}, {"left", {gone.error().what}}});
   };
   auto known = machine::recorded(places);
   if (!o.all && std::ranges::find(known, o.name) != known.end()) {
@@ -75,7 +78,8 @@ Result<int> destroy_vms(const VmOptions& o) {
       bool meant = o.all || found.listed.name == o.name || found.listed.id == o.name;
       if (!meant || !found.mine) continue;
       any = true;
-      record(machine::destroy_found(found, places, options, say), found.listed.name.empty() ? found.listed.id : found.listed.name);
+      record(machine::destroy_found(found, places, options, say),
+             found.listed.name.empty() ? found.listed.id : found.listed.name);
     }
     for (const auto& [provider, why] : inventory.silent) {
       std::cerr << "bottle: " << provider << " could not be asked: " << why << "\n";
@@ -125,8 +129,7 @@ Result<int> create_vm(const VmOptions& o) {
   if (vm) {
     std::string ssh;
     for (const auto& word : machine::ssh_argv(vm->target, "")) ssh += (ssh.empty() ? "" : " ") + word;
-    if (o.output.json)
-      std::cout << to_json(*vm).dump() << std::endl;
+    if (o.output.json) std::cout << to_json(*vm).dump() << std::endl;
     else
       std::cout << vm->name << " at " << vm->target.to_string() << ", engine " << vm->engine << ", ready in "
                 << static_cast<int>(vm->timings.engine) << " s" << std::endl;

@@ -42,7 +42,8 @@ using nlohmann::json;
 constexpr size_t kMostImages = 200;  // whose layers a new one may share
 
 bool session_name(const std::string& name) {
-  return !name.empty() && name.size() <= 40 && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+  return !name.empty() && name.size() <= 40 &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
 }
 
 // Bytes both ways until either side ends.
@@ -61,16 +62,19 @@ void pass(int in, int out, int socket) {
 }
 
 void refuse(const Error& error) {
-  (void)send_frame(1, FrameType::failure, json{{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}.dump());
+  (void)send_frame(
+      1, FrameType::failure,
+      json{{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}.dump());
 }
 
-// What is left of a session that has ended: what its agent said since and its result, told again to whoever comes late. Where its supervisor died,
-// the sweep has ended it, and what it saved is all that there is to tell.
+// What is left of a session that has ended: what its agent said since and its result, told again to whoever comes late.
+// Where its supervisor died, the sweep has ended it, and what it saved is all that there is to tell.
 Result<> tell_result(const FarWorld& world, const std::string& session, const std::string& wish) {
   std::string results = world.directories.results + "/" + session;
   if (auto said = OutputLog::load(results + "/output")) TRY(send_bytes(1, said->answer(wish)));
   if (auto text = read_file(results + "/result.json")) return send_frame(1, FrameType::result, *text);
-  if (::access(results.c_str(), F_OK) != 0) return fail(Code::not_found, "there is no session " + session + " on this machine");
+  if (::access(results.c_str(), F_OK) != 0)
+    return fail(Code::not_found, "there is no session " + session + " on this machine");
   bool swept = ::access((world.directories.sessions + "/" + session).c_str(), F_OK) != 0;
   json result = {{"session", session}, {"exit", 125}, {"what", kSupervisorDied}, {"receipt", {{"confirmed", swept}}}};
   return send_frame(1, FrameType::result, result.dump());
@@ -80,7 +84,8 @@ Result<> tell_result(const FarWorld& world, const std::string& session, const st
 Result<> find_roots(const FarWorld& world, Job& job) {
   if (job.kept_roots.empty()) return write_file_atomically(roots_path(world), job.ca_bundle);
   job.ca_bundle = TRY(read_file(roots_path(world), 8 << 20));
-  if (content_hash(job.ca_bundle) != job.kept_roots) return fail(Code::conflict, "the public roots that were kept here have changed", "start again");
+  if (content_hash(job.ca_bundle) != job.kept_roots)
+    return fail(Code::conflict, "the public roots that were kept here have changed", "start again");
   return {};
 }
 
@@ -105,7 +110,8 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
     if (sent.size() < 8) return fail(Code::unavailable, "the token did not arrive with ssh's SendEnv");
     job.values.secrets[job.token.name] = sent;
   } else if (job.token.via == Token::Via::provider) {
-    job.values.secrets[job.token.name] = TRY(job.token.fetch.empty() ? take_token_file(job.token.file) : fetch_token(job.token.fetch));
+    job.values.secrets[job.token.name] =
+        TRY(job.token.fetch.empty() ? take_token_file(job.token.file) : fetch_token(job.token.fetch));
   }
   return UniqueFd(TRY(start_supervisor(job)));
 }
@@ -117,14 +123,17 @@ void sweep_meanwhile(const FarWorld& world) {
   if (auto orphans = find_orphans(world.directories, &*engine)) sweep(world.directories, *orphans);
 }
 
-// The hello, in a thread of its own: an operator's machine that knows this one sends its job with the first packet, and the engine has enough
-// cores for both. It is the first thing on stdout, so whoever writes there waits for it.
+// The hello, in a thread of its own: an operator's machine that knows this one sends its job with the first packet, and
+// the engine has enough cores for both. It is the first thing on stdout, so whoever writes there waits for it.
 std::shared_future<bool> say_hello(const FarWorld& world, const EngineInfo& info, bool token) {
-  return std::async(std::launch::async, [&world, info, token] {
-           auto hello = far_hello(world, info);
-           hello["token"] = token;
-           return static_cast<bool>(write_all(1, hello.dump(-1, ' ', true, json::error_handler_t::replace) + "\n"));
-         }).share();
+  return std::async(
+             std::launch::async,
+             [&world, info, token] {
+               auto hello = far_hello(world, info);
+               hello["token"] = token;
+               return static_cast<bool>(write_all(1, hello.dump(-1, ' ', true, json::error_handler_t::replace) + "\n"));
+             })
+      .share();
 }
 
 int serve(const FarWorld& world) {
@@ -165,7 +174,8 @@ int serve(const FarWorld& world) {
 Result<UniqueFd> await_session(const std::string& path) {
   for (int tries = 0; tries < 1200; ++tries) {
     pollfd asker{1, 0, 0};
-    if (::poll(&asker, 1, 0) > 0 && (asker.revents & (POLLERR | POLLHUP))) return fail(Code::canceled, "whoever asked has gone");
+    if (::poll(&asker, 1, 0) > 0 && (asker.revents & (POLLERR | POLLHUP)))
+      return fail(Code::canceled, "whoever asked has gone");
     if (auto connected = connect_to(path)) return UniqueFd(*connected);
     std::this_thread::sleep_for(std::chrono::milliseconds(tries < 200 ? 10 : 50));
   }
@@ -187,12 +197,14 @@ Result<> deliver(const FarWorld& world, const std::string& session) {
   return write_all(1, "ok\n");
 }
 
-// The engine that has the session's container, and the work in it. Null: there is none. Error: it cannot be known, and there may be.
+// The engine that has the session's container, and the work in it. Null: there is none. Error: it cannot be known, and
+// there may be.
 Result<std::optional<docker::Engine>> in_container(const FarWorld& world, const std::string& session) {
   auto view = read_ledger(world.directories.sessions + "/" + session);
   bool due = view && view->work;
   auto engine = engine_of(world);
-  auto container = engine ? engine->inspect_container(Names(session).agent) : Result<json>(std::unexpected(engine.error()));
+  auto container =
+      engine ? engine->inspect_container(Names(session).agent) : Result<json>(std::unexpected(engine.error()));
   if (container) return std::optional(std::move(*engine));
   if (!due || container.error().code == Code::not_found) return std::nullopt;
   return std::unexpected(std::move(container.error()));
@@ -205,7 +217,8 @@ Result<> fetch(const FarWorld& world, const std::string& session) {
   bool saved = false;
   std::vector<std::string> names = {"result.json", "egress.jsonl", "workspace.tar"};
   std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator(directory + "/transcript", none)) names.push_back("transcript/" + entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(directory + "/transcript", none))
+    names.push_back("transcript/" + entry.path().filename().string());
   for (const auto& name : names) {
     UniqueFd fd(::open((directory + "/" + name).c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) continue;
@@ -228,7 +241,8 @@ Result<> fetch(const FarWorld& world, const std::string& session) {
       TRY(writer.end_archive());
     } else if (*there) {
       TRY(writer.begin("workspace.tar"));
-      TRY((*there)->get_archive(Names(session).agent, "/workspace", [&](std::string_view bytes) { return writer.data(bytes); }));
+      TRY((*there)->get_archive(Names(session).agent, "/workspace",
+                                [&](std::string_view bytes) { return writer.data(bytes); }));
       TRY(writer.end_archive());
     }
   }
@@ -273,7 +287,8 @@ Result<> forget(const FarWorld& world, const std::string& session) {
   }
   auto engine = engine_of(world);
   // Without a ledger all of it is gone, and no engine needs to say so.
-  if (!engine && ::access((directory + "/ledger").c_str(), F_OK) == 0) return std::unexpected(std::move(engine.error()));
+  if (!engine && ::access((directory + "/ledger").c_str(), F_OK) == 0)
+    return std::unexpected(std::move(engine.error()));
   if (engine) {
     Receipt gone = tear_down(*engine, session, Names(session).things());
     if (gone.confirmed) remove_session_directory(directory);
@@ -312,11 +327,13 @@ Result<> layers(const FarWorld& world) {
   auto engine = TRY(engine_of(world));
   json all = json::array();
   for (const auto& image : TRY(engine.images()))
-    if (auto layers = engine.layers(docker::text_of(image, "Id")); layers && all.size() < kMostImages) all.push_back({{"layers", *layers}});
+    if (auto layers = engine.layers(docker::text_of(image, "Id")); layers && all.size() < kMostImages)
+      all.push_back({{"layers", *layers}});
   return write_all(1, all.dump() + "\n");
 }
 
-// What the first session here would have to make: the public roots (on stdin), the guard's image, the egress network where there is a way out.
+// What the first session here would have to make: the public roots (on stdin), the guard's image, the egress network
+// where there is a way out.
 Result<> warm(const FarWorld& world, bool offline) {
   std::string roots = TRY(read_file("/dev/stdin", 8 << 20));
   TRY(write_file_atomically(roots_path(world), roots));
@@ -344,7 +361,10 @@ Result<> load(const FarWorld& world) {
 int far_main(const FarWorld& world, const std::vector<std::string>& words) {
   std::string verb = words.empty() ? "" : words[0], session = words.size() > 1 ? words[1] : "";
   if (verb == "serve") return serve(world);
-  if (verb == "hello") return write_all(1, far_hello(world, ask_info(world)).dump(-1, ' ', true, json::error_handler_t::replace) + "\n") ? 0 : 1;
+  if (verb == "hello")
+    return write_all(1, far_hello(world, ask_info(world)).dump(-1, ' ', true, json::error_handler_t::replace) + "\n")
+               ? 0
+               : 1;
   auto done = [&]() -> Result<> {
     if (verb == "layers") return layers(world);
     if (verb == "load") return load(world);

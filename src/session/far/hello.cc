@@ -73,10 +73,13 @@ json engine_facts(const FarWorld& world, const EngineInfo& asked, json& hello) {
   json runtimes = json::array();
   for (const auto& [name, unused] : docker::member(*info, "Runtimes").items()) runtimes.push_back(name);
   std::string root = info->value("DockerRootDir", "");
-  struct statvfs disk {};
-  if (!root.empty() && ::statvfs(root.c_str(), &disk) == 0) hello["disk_free"] = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+  struct statvfs disk{};
+  if (!root.empty() && ::statvfs(root.c_str(), &disk) == 0)
+    hello["disk_free"] = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
   if (images) hello["images"] = image_identities(*images);
-  auto can = [&](const char* limit) { return docker::member(*info, limit) != false; };  // Podman does not speak of all of them
+  auto can = [&](const char* limit) {
+    return docker::member(*info, limit) != false;
+  };  // Podman does not speak of all of them
   return {{"socket", engine->socket()},
           {"api", engine->api_version()},
           {"version", docker::text_of(*info, "ServerVersion")},
@@ -93,7 +96,9 @@ json engine_facts(const FarWorld& world, const EngineInfo& asked, json& hello) {
 
 }  // namespace
 
-std::string roots_path(const FarWorld& world) { return std::filesystem::path(world.path_to_self).parent_path() / "roots.pem"; }
+std::string roots_path(const FarWorld& world) {
+  return std::filesystem::path(world.path_to_self).parent_path() / "roots.pem";
+}
 
 Result<docker::Engine> engine_of(const FarWorld& world) {
   if (world.engine_socket.empty()) return fail(Code::unavailable, world.engine_error);
@@ -105,11 +110,12 @@ EngineInfo ask_info(const FarWorld& world) {
 }
 
 json far_hello(const FarWorld& world, const EngineInfo& info) {
-  struct utsname name {};
+  struct utsname name{};
   ::uname(&name);
-  struct sysinfo memory {};
+  struct sysinfo memory{};
   ::sysinfo(&memory);
-  auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+                 .count();
   json hello = {{"bottle", "far"},
                 {"uid", ::getuid()},
                 {"gid", ::getgid()},
@@ -127,7 +133,7 @@ json far_hello(const FarWorld& world, const EngineInfo& info) {
   if (world.engine_at > 0) hello["engine_at"] = world.engine_at;
   if (auto roots = read_file(roots_path(world), 8 << 20)) hello["roots"] = content_hash(*roots);
   if (!hello.contains("disk_free")) {
-    struct statvfs disk {};
+    struct statvfs disk{};
     if (::statvfs("/", &disk) == 0) hello["disk_free"] = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
   }
   return hello;

@@ -26,7 +26,10 @@ std::string narrower(const std::string& a, const std::string& b) {
 }  // namespace
 
 json broker_config(const plan::Plan& plan, const BrokerSettings& settings) {
-  json config = guard_config(plan, {.guard_ip = "127.0.0.1", .ca_bundle = settings.ca_bundle, .extra_ca = settings.extra_ca, .secrets = settings.secrets});
+  json config = guard_config(plan, {.guard_ip = "127.0.0.1",
+                                    .ca_bundle = settings.ca_bundle,
+                                    .extra_ca = settings.extra_ca,
+                                    .secrets = settings.secrets});
   std::set<std::string> bound;
   for (const auto& secret : plan.secrets)
     if (settings.secrets.contains(secret.name)) bound.insert(secret.hosts.begin(), secret.hosts.end());
@@ -39,7 +42,11 @@ json broker_config(const plan::Plan& plan, const BrokerSettings& settings) {
   for (const auto& rule : plan.egress.allow)
     for (const auto& host : bound)
       if (std::string name = narrower(rule.host, host); !name.empty())
-        allow.push_back({{"host", name}, {"ports", rule.ports}, {"methods", rule.methods}, {"paths", rule.paths}, {"inspect", true}});
+        allow.push_back({{"host", name},
+                         {"ports", rule.ports},
+                         {"methods", rule.methods},
+                         {"paths", rule.paths},
+                         {"inspect", true}});
   for (const auto& [name, to] : plan.egress.hosts)
     for (const auto& host : bound)
       if (manifest::covers(host, name)) hosts[name] = to;
@@ -66,7 +73,8 @@ Result<std::unique_ptr<Broker>> Broker::start(const json& config, const pki::Roo
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return fail_errno("making a socket pair");
   UniqueFd ours(ends[0]), theirs(ends[1]);
   Command command;
-  command.argv = {"/proc/self/fd/" + std::to_string(program.get()), "--connections-fd", "2"};  // by its stderr, which it has no other use for
+  command.argv = {"/proc/self/fd/" + std::to_string(program.get()), "--connections-fd",
+                  "2"};  // by its stderr, which it has no other use for
   command.clean_env = true;
   Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::from(theirs.get())));
   auto broker = std::unique_ptr<Broker>(new Broker(std::move(child), std::move(ours)));
@@ -75,9 +83,11 @@ Result<std::unique_ptr<Broker>> Broker::start(const json& config, const pki::Roo
     pollfd p{broker->fd(), POLLIN, 0};
     if (::poll(&p, 1, 150) == 0) continue;
     for (const auto& line : TRY(broker->read())) {
-      if (line.value("type", "") == "error") return fail(Code::invalid, "the guard for the operator's side refused: " + line.value("what", ""));
+      if (line.value("type", "") == "error")
+        return fail(Code::invalid, "the guard for the operator's side refused: " + line.value("what", ""));
       if (line.value("type", "") != "ready") continue;
-      TRY(write_all(broker->child_.in(), json{{"type", "certificate"}, {"pem", TRY(root.certify(line.value("csr", "")))}}.dump() + "\n"));
+      TRY(write_all(broker->child_.in(),
+                    json{{"type", "certificate"}, {"pem", TRY(root.certify(line.value("csr", "")))}}.dump() + "\n"));
       return broker;
     }
   }
@@ -85,12 +95,15 @@ Result<std::unique_ptr<Broker>> Broker::start(const json& config, const pki::Roo
 }
 
 Result<> Broker::configure(const json& config) {
-  return write_all(child_.in(), json{{"type", "configure"}, {"config", config}}.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+  return write_all(
+      child_.in(),
+      json{{"type", "configure"}, {"config", config}}.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
 Result<UniqueFd> Broker::connect() {
   int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) return fail_errno("making a socket pair");
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+    return fail_errno("making a socket pair");
   UniqueFd ours(ends[0]), theirs(ends[1]);
   char byte = 0;
   iovec part{&byte, 1};
@@ -106,7 +119,8 @@ Result<UniqueFd> Broker::connect() {
   head->cmsg_len = CMSG_LEN(sizeof(int));
   int fd = theirs.get();
   ::memcpy(CMSG_DATA(head), &fd, sizeof fd);
-  if (::sendmsg(hand_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) != 1) return fail_errno("handing a connection over");
+  if (::sendmsg(hand_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+    return fail_errno("handing a connection over");
   return ours;
 }
 
@@ -119,7 +133,8 @@ Result<std::vector<json>> Broker::read() {
   std::vector<json> lines;
   size_t start = 0;
   for (size_t end; (end = partial_.find('\n', start)) != std::string::npos; start = end + 1) {
-    auto line = json::parse(partial_.begin() + static_cast<long>(start), partial_.begin() + static_cast<long>(end), nullptr, false);
+    auto line = json::parse(partial_.begin() + static_cast<long>(start), partial_.begin() + static_cast<long>(end),
+                            nullptr, false);
     if (line.is_object()) lines.push_back(std::move(line));
   }
   partial_.erase(0, start);

@@ -1,5 +1,6 @@
-// A guard on the operator's machine, for a bottle on another one: it holds the secrets that stay here, and is the only way to the
-// services of the operator's network that the manifest names. It listens nowhere: connections are handed to it.
+// A guard on the operator's machine, for a bottle on another one: it holds the secrets that stay here, and is the only
+// way to the services of the operator's network that the manifest names. It listens nowhere: connections are handed to
+// it.
 #pragma once
 
 #include <memory>
@@ -16,11 +17,12 @@
 
 namespace bottle::session {
 
-// What the broker may do: the plan's rules, as far as they speak of hosts that have a secret bound or of LAN services; or all of them.
+// What the broker may do: the plan's rules, as far as they speak of hosts that have a secret bound or of LAN services;
+// or all of them.
 struct BrokerSettings {
   std::string ca_bundle, extra_ca;
   std::map<std::string, std::string> secrets;  // empty: only LAN services
-  bool all = false;  // all the rules: the other machine has no network of its own
+  bool all = false;                            // all the rules: the other machine has no network of its own
 };
 nlohmann::json broker_config(const plan::Plan& plan, const BrokerSettings& settings);
 
@@ -30,8 +32,8 @@ class Broker {
   static Result<std::unique_ptr<Broker>> start(const nlohmann::json& config, const pki::Root& root);
 
   Result<> configure(const nlohmann::json& config);  // anew, for the connections to come
-  Result<UniqueFd> connect();            // a new connection to it, non-blocking
-  int fd() const { return child_.out(); }  // readable: read() has lines, or it died
+  Result<UniqueFd> connect();                        // a new connection to it, non-blocking
+  int fd() const { return child_.out(); }            // readable: read() has lines, or it died
   Result<std::vector<nlohmann::json>> read();
 
  private:

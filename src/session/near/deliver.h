@@ -18,8 +18,9 @@ struct Delivered {
   Result<> taken{};  // an error where only the word of it was lost, too: it may be there, and `base` holds
 };
 
-// Blocking until the session there has taken all of it, or `stop` ends it. `begins_from`: told of the base before the last of it goes there, and so
-// before the agent can run.
-Delivered deliver(const Job& job, FarSide side, const std::function<void(const std::string& base)>& begins_from, std::stop_token stop);
+// Blocking until the session there has taken all of it, or `stop` ends it. `begins_from`: told of the base before the
+// last of it goes there, and so before the agent can run.
+Delivered deliver(const Job& job, FarSide side, const std::function<void(const std::string& base)>& begins_from,
+                  std::stop_token stop);
 
 }  // namespace bottle::session

@@ -20,7 +20,8 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kFetchPatience = 300s;
-constexpr auto kEnginePatience = 20s;  // one that is being started again is back by then; for any other somebody has to do something
+constexpr auto kEnginePatience =
+    20s;  // one that is being started again is back by then; for any other somebody has to do something
 
 // Destroyed meanwhile: its time was up, or somebody wanted it so.
 bool vm_is_gone(const Job& job, const RemotePlace& place) {
@@ -30,7 +31,8 @@ bool vm_is_gone(const Job& job, const RemotePlace& place) {
 }
 
 // The pull must succeed before anything there goes: it is tried until it does, for minutes.
-Result<json> bring_home(const Job& job, const RemotePlace& place, std::optional<FarSide>& side, Homecoming& home, Clients& clients, Clock::duration engine_patience) {
+Result<json> bring_home(const Job& job, const RemotePlace& place, std::optional<FarSide>& side, Homecoming& home,
+                        Clients& clients, Clock::duration engine_patience) {
   auto begun = Clock::now(), deadline = begun + kFetchPatience;
   auto is_gone = [&] { return vm_is_gone(job, place); };
   for (int attempt = 0;; ++attempt) {
@@ -43,26 +45,32 @@ Result<json> bring_home(const Job& job, const RemotePlace& place, std::optional<
     if (is_gone()) return back;
     bool held = back.error().code == Code::conflict;
     if (Clock::now() > (held ? begun + engine_patience : deadline)) return back;
-    if (attempt == 0) clients.event({{"event", "link-lost"}, {"what", "the work could not be fetched yet: " + back.error().what}});
+    if (attempt == 0)
+      clients.event({{"event", "link-lost"}, {"what", "the work could not be fetched yet: " + back.error().what}});
     if (side && !held) {
       side->drop();
       side.reset();
     }
-    std::this_thread::sleep_for(held ? 1000ms : std::chrono::milliseconds(std::min(500 << std::min(attempt, 5), 15000)));
+    std::this_thread::sleep_for(held ? 1000ms
+                                     : std::chrono::milliseconds(std::min(500 << std::min(attempt, 5), 15000)));
   }
 }
 
 // Not before the work is here; then until the provider itself says that nothing is left.
-void destroy_vm(const Job& job, const RemotePlace& place, FarSide* side, bool home, bool keep, Clients& clients, json& receipt) {
+void destroy_vm(const Job& job, const RemotePlace& place, FarSide* side, bool home, bool keep, Clients& clients,
+                json& receipt) {
   if (!home || keep) {
-    receipt["vm"] = {{"name", place.vm_name}, {"kept", true}, {"why", home ? "--keep" : "the work could not be fetched: it stays until its time is up"}};
+    receipt["vm"] = {{"name", place.vm_name},
+                     {"kept", true},
+                     {"why", home ? "--keep" : "the work could not be fetched: it stays until its time is up"}};
     if (!home) (void)machine::hold(place.vm_name, vm_places(job));
     return;
   }
   clients.event({{"event", "destroying"}, {"vm", place.vm_name}});
   if (side) side->drop();
-  auto destroyed = destroy_session_vm(place.vm_name, job.remote->vm ? job.remote->vm->provider : "", job,
-                                      [&](const std::string& line) { clients.event({{"event", "step"}, {"step", line}}); });
+  auto destroyed =
+      destroy_session_vm(place.vm_name, job.remote->vm ? job.remote->vm->provider : "", job,
+                         [&](const std::string& line) { clients.event({{"event", "step"}, {"step", line}}); });
   if (destroyed) {
     receipt["vm"] = machine::to_json(*destroyed);
     // Gone with its disk: what could not be removed on it does not matter any more.
@@ -78,10 +86,13 @@ void destroy_vm(const Job& job, const RemotePlace& place, FarSide* side, bool ho
 
 }  // namespace
 
-machine::Places vm_places(const Job& job) { return machine::Places::from(job.remote->vm ? job.remote->vm->environment : machine::Environment()); }
+machine::Places vm_places(const Job& job) {
+  return machine::Places::from(job.remote->vm ? job.remote->vm->environment : machine::Environment());
+}
 
 void write_remote_info(const Job& job, const RemotePlace& place, const char* state) {
-  auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  auto now =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   (void)write_file_atomically(place.directory + "/info.json", json{{"session", job.plan.session},
                                                                    {"agent", job.plan.agent},
                                                                    {"bottle", job.plan.bottle},
@@ -92,19 +103,33 @@ void write_remote_info(const Job& job, const RemotePlace& place, const char* sta
                                                                   .dump());
 }
 
-json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Homecoming& homecoming, const json& told, Ledger& ledger, Clients& clients) {
+json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Homecoming& homecoming, const json& told,
+                Ledger& ledger, Clients& clients) {
   const std::string& session = job.plan.session;
   const std::string machine = place.far.target.to_string();
   std::optional<FarSide> side;
   if (reached) side = *reached;
-  json result = {{"session", session}, {"bottle", job.plan.bottle}, {"exit", std::clamp(told.value("exit", 125), 0, 255)}, {"egress", told.value("egress", json::object())}};
+  json result = {{"session", session},
+                 {"bottle", job.plan.bottle},
+                 {"exit", std::clamp(told.value("exit", 125), 0, 255)},
+                 {"egress", told.value("egress", json::object())}};
   if (!job.plan.record) result["egress"].erase("recorded");  // nobody asked for it
-  bool asked_again = job.remote->adopt && place.vm_name.empty();  // by somebody who has been told before, and can ask once more
+  bool asked_again =
+      job.remote->adopt && place.vm_name.empty();  // by somebody who has been told before, and can ask once more
   auto back = bring_home(job, place, side, homecoming, clients, asked_again ? 0s : kEnginePatience);
   bool home = back.has_value(), gone_with_vm = !home && vm_is_gone(job, place);
-  if (home) (void)ledger.note({{"home", true}});  // from here on nothing speaks against destroying a VM that is not reached again
-  result["back"] = home ? *back : json{{"error", back.error().what}, {"text", "The work is still on " + machine + ". When the cause is mended, `bottle cleanup` or `bottle attach " + session + "` fetches it."}};
-  if (gone_with_vm) result["back"]["text"] = "The VM " + place.vm_name + " is gone, and with it what was not fetched: the last checkpoint is on refs/bottle/" + session + ".";
+  if (home)
+    (void)ledger.note(
+        {{"home", true}});  // from here on nothing speaks against destroying a VM that is not reached again
+  result["back"] = home ? *back
+                        : json{{"error", back.error().what},
+                               {"text", "The work is still on " + machine +
+                                            ". When the cause is mended, `bottle cleanup` or `bottle attach " +
+                                            session + "` fetches it."}};
+  if (gone_with_vm)
+    result["back"]["text"] = "The VM " + place.vm_name +
+                             " is gone, and with it what was not fetched: the last checkpoint is on refs/bottle/" +
+                             session + ".";
   json receipt = json::object();  // of what it says, what it can know
   for (const char* part : {"session", "confirmed", "left", "removed"})
     if (auto said = told.value("receipt", json::object()); said.contains(part)) receipt[part] = said[part];
@@ -125,7 +150,10 @@ json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Home
   receipt["machine"] = machine;
   bool keep = job.remote->vm && job.remote->vm->keep;
   if (gone_with_vm)  // or its record would be there
-    receipt.update({{"confirmed", true}, {"left", json::array()}, {"vm", {{"name", place.vm_name}, {"confirmed", true}, {"confirmed_by", "whoever destroyed it meanwhile"}}}});
+    receipt.update(
+        {{"confirmed", true},
+         {"left", json::array()},
+         {"vm", {{"name", place.vm_name}, {"confirmed", true}, {"confirmed_by", "whoever destroyed it meanwhile"}}}});
   else if (!place.vm_name.empty()) destroy_vm(job, place, side ? &*side : nullptr, home, keep, clients, receipt);
   result["receipt"] = receipt;
   (void)write_file_atomically(job.directories.results + "/" + session + "/result.json", result.dump(2) + "\n");
@@ -134,15 +162,17 @@ json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Home
   return result;
 }
 
-bool abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, bool may_run, Clients& clients, Error& error) {
+bool abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, bool may_run, Clients& clients,
+                    Error& error) {
   const std::string& session = job.plan.session;
   auto add = [&](const std::string& todo) { error.todo += (error.todo.empty() ? "" : "; ") + todo; };
   if (may_run && side && !side->ask({"stop", session})) {
-    add("the agent may run on " + place.far.target.to_string() + ", which cannot be reached: `bottle cleanup` ends it and brings its work");
+    add("the agent may run on " + place.far.target.to_string() +
+        ", which cannot be reached: `bottle cleanup` ends it and brings its work");
     return false;
   }
-  // What the far side says of itself once more, so that "nothing was left" is not a guess. One that is not reached ends by itself what it has
-  // begun; one that answers and says that it cannot is asked again later.
+  // What the far side says of itself once more, so that "nothing was left" is not a guess. One that is not reached ends
+  // by itself what it has begun; one that answers and says that it cannot is asked again later.
   bool clean = true;
   auto forgotten = side ? side->ask({"forget", session}) : Result<Captured>(fail(Code::closed, "it was never reached"));
   if (forgotten) {
@@ -150,7 +180,8 @@ bool abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, boo
     clean = said.is_object() && said.value("receipt", json::object()).value("confirmed", true);
   }
   ::rmdir((job.directories.results + "/" + session).c_str());
-  // A VM's record is there before the VM, and goes when somebody, as its reaper, has seen it confirmed that the VM is gone: then nobody is asked again.
+  // A VM's record is there before the VM, and goes when somebody, as its reaper, has seen it confirmed that the VM is
+  // gone: then nobody is asked again.
   bool gone = !forgotten && !place.vm_name.empty() && !machine::is_recorded(place.vm_name, vm_places(job));
   if (!place.vm_name.empty() && !gone) {
     json receipt = {{"left", json::array()}};

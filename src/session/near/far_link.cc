@@ -14,10 +14,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kPing = 5s;      // so often we ask whether the other side is there
+constexpr auto kPing = 5s;  // so often we ask whether the other side is there
 constexpr auto kLastWords = 2s;
 constexpr auto kSilence = 13s;  // so long it may not have answered
-constexpr auto kSteady = 30s;   // one that held for so long was a connection: what breaks sooner is not made again at once
+constexpr auto kSteady =
+    30s;  // one that held for so long was a connection: what breaks sooner is not made again at once
 
 }  // namespace
 
@@ -74,7 +75,8 @@ void FarLink::read(std::vector<News>& news) {
 std::vector<FarLink::News> FarLink::look(bool readable) {
   std::vector<News> news;
   if (readable && channel_) read(news);
-  if (channel_ && greeted_ && deaf_ != Clock::time_point{} && Clock::now() - deaf_ > kLastWords) lose("the connection broke");
+  if (channel_ && greeted_ && deaf_ != Clock::time_point{} && Clock::now() - deaf_ > kLastWords)
+    lose("the connection broke");
   if (channel_ && !greeted_ && Clock::now() - heard_ > patience_) lose("the other machine did not answer");
   if (broken_) news.push_back({News::Kind::lost, {}, {}, {Code::closed, *std::exchange(broken_, std::nullopt), ""}});
   if (is_ready(reconnecting_)) {

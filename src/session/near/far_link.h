@@ -1,5 +1,5 @@
-// The connection to a session on another machine, made again when it breaks. It says what happened; what follows from that is for
-// whoever holds it.
+// The connection to a session on another machine, made again when it breaks. It says what happened; what follows from
+// that is for whoever holds it.
 #pragma once
 
 #include <chrono>
@@ -42,13 +42,15 @@ class FarLink {
   void send(FrameType type, std::string_view bytes);
   // What happened since. `readable`: poll says that fd() is.
   std::vector<News> look(bool readable);
-  // Asks whether the other side is there, and gives the connection up if it does not answer. Once a turn, while the agent runs.
+  // Asks whether the other side is there, and gives the connection up if it does not answer. Once a turn, while the
+  // agent runs.
   void keep_alive();
   void close() { channel_.reset(); }
 
  private:
   using Clock = std::chrono::steady_clock;
-  static constexpr size_t kLongestWords = 1 << 20;  // of what it says, which is read as JSON: that takes a hundred times as much memory
+  static constexpr size_t kLongestWords =
+      1 << 20;  // of what it says, which is read as JSON: that takes a hundred times as much memory
   void lose(const std::string& why);
   void read(std::vector<News>& news);
 
@@ -58,7 +60,7 @@ class FarLink {
   std::string greeting_;  // the hello as far as it has come
   bool greeted_ = false;
   std::chrono::seconds patience_{};  // for it
-  Clock::time_point deaf_{};           // since when the other side takes nothing more; what it said before is still read
+  Clock::time_point deaf_{};         // since when the other side takes nothing more; what it said before is still read
   std::optional<std::string> broken_;  // why, not told yet
   std::future<Result<std::pair<FarSide, Channel>>> reconnecting_;
   int attempts_ = 0;

@@ -24,13 +24,18 @@ namespace {
 
 using nlohmann::json;
 
-// The largest workspace that comes back, what is kept beside it, and room; 4 KB a second at least. Its hours are those of such a workspace over
-// a line of 200 KB a second.
-const Bounds kMostFetched{.most = workspace::Incoming().max_bytes + (1ull << 30), .least = 1200 << 10, .window = std::chrono::minutes(5), .longest = std::chrono::hours(24), .whole = std::chrono::hours(26)};
+// The largest workspace that comes back, what is kept beside it, and room; 4 KB a second at least. Its hours are those
+// of such a workspace over a line of 200 KB a second.
+const Bounds kMostFetched{.most = workspace::Incoming().max_bytes + (1ull << 30),
+                          .least = 1200 << 10,
+                          .window = std::chrono::minutes(5),
+                          .longest = std::chrono::hours(24),
+                          .whole = std::chrono::hours(26)};
 
 Result<std::string> gzipped(const std::string& bytes) {
   z_stream z{};
-  if (::deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) return fail(Code::internal, "starting to compress");
+  if (::deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    return fail(Code::internal, "starting to compress");
   std::string out(::deflateBound(&z, bytes.size()), '\0');
   z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
   z.avail_in = static_cast<uInt>(bytes.size());
@@ -44,7 +49,7 @@ Result<std::string> gzipped(const std::string& bytes) {
 }
 
 std::string this_machine() {
-  struct utsname name {};
+  struct utsname name{};
   ::uname(&name);
   return name.machine;
 }
@@ -52,23 +57,26 @@ std::string this_machine() {
 // The linker's hash of this program (its .note.gnu.build-id), in hexadecimal; empty where it made none.
 std::string build_id() {
   std::string id;
-  ::dl_iterate_phdr([](dl_phdr_info* object, size_t, void* to) {
-    for (int i = 0; i < object->dlpi_phnum; ++i) {
-      const auto& segment = object->dlpi_phdr[i];
-      if (segment.p_type != PT_NOTE) continue;
-      const char* at = reinterpret_cast<const char*>(object->dlpi_addr + segment.p_vaddr);
-      for (const char* end = at + segment.p_memsz; at + sizeof(ElfW(Nhdr)) <= end;) {
-        const auto* note = reinterpret_cast<const ElfW(Nhdr)*>(at);
-        auto padded = [](size_t n) { return (n + 3) & ~size_t{3}; };
-        const char* bytes = at + sizeof *note + padded(note->n_namesz);
-        if (note->n_type == NT_GNU_BUILD_ID)
-          for (size_t k = 0; k < note->n_descsz; ++k)
-            for (int shift : {4, 0}) static_cast<std::string*>(to)->push_back("0123456789abcdef"[bytes[k] >> shift & 15]);
-        at = bytes + padded(note->n_descsz);
-      }
-    }
-    return 1;  // the first object is the program itself
-  }, &id);
+  ::dl_iterate_phdr(
+      [](dl_phdr_info* object, size_t, void* to) {
+        for (int i = 0; i < object->dlpi_phnum; ++i) {
+          const auto& segment = object->dlpi_phdr[i];
+          if (segment.p_type != PT_NOTE) continue;
+          const char* at = reinterpret_cast<const char*>(object->dlpi_addr + segment.p_vaddr);
+          for (const char* end = at + segment.p_memsz; at + sizeof(ElfW(Nhdr)) <= end;) {
+            const auto* note = reinterpret_cast<const ElfW(Nhdr)*>(at);
+            auto padded = [](size_t n) { return (n + 3) & ~size_t{3}; };
+            const char* bytes = at + sizeof *note + padded(note->n_namesz);
+            if (note->n_type == NT_GNU_BUILD_ID)
+              for (size_t k = 0; k < note->n_descsz; ++k)
+                for (int shift : {4, 0})
+                  static_cast<std::string*>(to)->push_back("0123456789abcdef"[bytes[k] >> shift & 15]);
+            at = bytes + padded(note->n_descsz);
+          }
+        }
+        return 1;  // the first object is the program itself
+      },
+      &id);
   return id;
 }
 
@@ -77,9 +85,12 @@ Result<std::string> read_line(int fd, int timeout_ms) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   std::string text;
   while (text.find('\n') == std::string::npos) {
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     pollfd p{fd, POLLIN, 0};
-    if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0) return fail(Code::timed_out, "the other machine did not answer within " + std::to_string(timeout_ms / 1000) + " s");
+    if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0)
+      return fail(Code::timed_out,
+                  "the other machine did not answer within " + std::to_string(timeout_ms / 1000) + " s");
     char buffer[16384];
     ssize_t n = ::read(fd, buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
@@ -94,14 +105,21 @@ Result<std::string> read_line(int fd, int timeout_ms) {
 
 json to_json(const Far& far) {
   const auto& t = far.target;
-  return {{"user", t.user}, {"host", t.host}, {"port", t.port}, {"known_hosts", t.known_hosts}, {"host_key_alias", t.host_key_alias}, {"identity", t.identity},
-          {"control", far.control_directory}, {"program", far.program}};
+  return {{"user", t.user},
+          {"host", t.host},
+          {"port", t.port},
+          {"known_hosts", t.known_hosts},
+          {"host_key_alias", t.host_key_alias},
+          {"identity", t.identity},
+          {"control", far.control_directory},
+          {"program", far.program}};
 }
 
 Result<Far> far_from_json(const json& j) {
   if (!j.is_object()) return fail(Code::invalid, "the record of the other machine is unreadable");
   Far far;
-  far.target = {j.value("user", ""), j.value("host", ""), j.value("port", uint16_t{0}), j.value("known_hosts", ""), j.value("host_key_alias", ""), j.value("identity", "")};
+  far.target = {j.value("user", ""),        j.value("host", ""),           j.value("port", uint16_t{0}),
+                j.value("known_hosts", ""), j.value("host_key_alias", ""), j.value("identity", "")};
   far.control_directory = j.value("control", "");
   far.program = j.value("program", "");
   return far;
@@ -143,8 +161,10 @@ void FarSide::drop() {
 }
 
 std::string FarSide::line_for(const std::vector<std::string>& words) const {
-  std::string line = "b=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle/" + far_.program + "\"; "
-                     "[ -x \"$b\" ] || { echo \"{\\\"bottle\\\":\\\"absent\\\",\\\"machine\\\":\\\"$(uname -m)\\\",\\\"system\\\":\\\"$(uname -s)\\\"}\"; exit 0; }; "
+  std::string line = "b=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle/" + far_.program +
+                     "\"; "
+                     "[ -x \"$b\" ] || { echo \"{\\\"bottle\\\":\\\"absent\\\",\\\"machine\\\":\\\"$(uname "
+                     "-m)\\\",\\\"system\\\":\\\"$(uname -s)\\\"}\"; exit 0; }; "
                      "exec \"$b\" far";
   for (const auto& word : words) line += " " + ssh::quoted(word);
   return line;
@@ -152,23 +172,36 @@ std::string FarSide::line_for(const std::vector<std::string>& words) const {
 
 Result<> FarSide::ship_program(const std::string& machine) {
   if (machine != this_machine())
-    return fail(Code::invalid, main_.target().to_string() + " is a " + workspace::printable(machine) + ", this program is for " + this_machine(), "use a bottle built for that machine");
+    return fail(Code::invalid,
+                main_.target().to_string() + " is a " + workspace::printable(machine) + ", this program is for " +
+                    this_machine(),
+                "use a bottle built for that machine");
   std::string program = TRY(own_program()), packed = TRY(gzipped(program));
-  if (progress_) progress_("sending bottle to " + main_.target().to_string() + " (" + std::to_string(packed.size() >> 20) + " MB, once)");
+  if (progress_)
+    progress_("sending bottle to " + main_.target().to_string() + " (" + std::to_string(packed.size() >> 20) +
+              " MB, once)");
   // Written beside and renamed: a connection that breaks leaves no half program under the name that counts.
-  std::string line = "set -e; umask 077; d=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle\"; mkdir -p \"$d\"; t=\"$d/.new.$$\"; trap 'rm -f \"$t\"' EXIT; "
-                     "gzip -dc >\"$t\"; [ \"$(wc -c <\"$t\")\" -eq " + std::to_string(program.size()) + " ]; chmod 700 \"$t\"; mv -f \"$t\" \"$d/" + far_.program + "\"; echo ok";
+  std::string line =
+      "set -e; umask 077; d=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle\"; mkdir -p \"$d\"; t=\"$d/.new.$$\"; trap 'rm -f "
+      "\"$t\"' EXIT; "
+      "gzip -dc >\"$t\"; [ \"$(wc -c <\"$t\")\" -eq " +
+      std::to_string(program.size()) + " ]; chmod 700 \"$t\"; mv -f \"$t\" \"$d/" + far_.program + "\"; echo ok";
   auto connection = TRY(bulk());
   auto done = TRY(connection.capture(line, {.input = packed, .timeout_ms = 600000}));
   if (done.status != 0 || done.out != "ok\n")
-    return fail(Code::unavailable, "bottle could not be put on " + main_.target().to_string() + ": " + workspace::printable(done.err.substr(0, 500)), "is its disk full, or its home read-only?");
+    return fail(Code::unavailable,
+                "bottle could not be put on " + main_.target().to_string() + ": " +
+                    workspace::printable(done.err.substr(0, 500)),
+                "is its disk full, or its home read-only?");
   return {};
 }
 
 Result<Channel> FarSide::begin_serve(const std::map<std::string, std::string>& send_env, bool await_engine) {
   std::vector<std::string> names;
   for (const auto& [name, value] : send_env) names.push_back(name);
-  Command command = main_.command(line_for(await_engine ? std::vector<std::string>{"serve", "await-engine"} : std::vector<std::string>{"serve"}), names);
+  Command command = main_.command(
+      line_for(await_engine ? std::vector<std::string>{"serve", "await-engine"} : std::vector<std::string>{"serve"}),
+      names);
   command.env = send_env;
   command.detached = true;  // no Ctrl-C of the terminal is meant for it, and it outlives the launcher
   Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::null()));
@@ -190,8 +223,11 @@ Result<Channel> FarSide::serve(const std::map<std::string, std::string>& send_en
     channel.hello = far_words(*line);
     std::string kind = channel.hello.is_object() ? channel.hello.value("bottle", "") : "";
     if (kind == "far") return end.dismiss(), std::move(channel);
-    if (kind != "absent" || attempt > 0) return fail(Code::protocol, main_.target().to_string() + " answers with something else than bottle: " + workspace::printable(line->substr(0, 200)),
-                                                     "does a login script print there? `ssh " + main_.target().to_string() + " true` must print nothing");
+    if (kind != "absent" || attempt > 0)
+      return fail(Code::protocol,
+                  main_.target().to_string() +
+                      " answers with something else than bottle: " + workspace::printable(line->substr(0, 200)),
+                  "does a login script print there? `ssh " + main_.target().to_string() + " true` must print nothing");
     TRY(ship_program(channel.hello.value("machine", "")));
   }
 }
@@ -201,27 +237,35 @@ Result<Captured> FarSide::ask(const std::vector<std::string>& words, int timeout
   return connection.capture(line_for(words), {.timeout_ms = timeout_ms});
 }
 
-Result<> FarSide::send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce, std::stop_token stop) {
+Result<> FarSide::send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce,
+                       std::stop_token stop) {
   auto connection = TRY(bulk());
   Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::pipe(), Child::pipe(), Child::pipe()));
-  std::optional<std::stop_callback<std::function<void()>>> stopped(std::in_place, stop, [pid = child.pid()] { ::kill(-pid, SIGTERM); });
+  std::optional<std::stop_callback<std::function<void()>>> stopped(std::in_place, stop,
+                                                                   [pid = child.pid()] { ::kill(-pid, SIGTERM); });
   auto produced = produce([&](std::string_view bytes) { return write_all(child.in(), bytes); });
   child.close_in();
   if (!produced && produced.error().code != Code::closed) return produced;
   std::string answer, complaint;
   for (auto [fd, text] : {std::pair{child.out(), &answer}, {child.err(), &complaint}}) {
     char buffer[4096];
-    for (ssize_t n; text->size() < 65536 && (n = ::read(fd, buffer, sizeof buffer)) > 0;) text->append(buffer, static_cast<size_t>(n));
+    for (ssize_t n; text->size() < 65536 && (n = ::read(fd, buffer, sizeof buffer)) > 0;)
+      text->append(buffer, static_cast<size_t>(n));
   }
   stopped.reset();  // before the child is reaped, and its number another's
   int status = TRY(child.wait(60000));
   if (status == 0 && answer == "ok\n") return {};
-  if (status == 0 && answer == "again\n") return fail(Code::conflict, main_.target().to_string() + " has not kept what it was sent");
+  if (status == 0 && answer == "again\n")
+    return fail(Code::conflict, main_.target().to_string() + " has not kept what it was sent");
   std::string why = workspace::printable(complaint.empty() ? answer : complaint).substr(0, 500);
-  return fail(status == 255 ? Code::unavailable : Code::internal, words[0] + " on " + main_.target().to_string() + " failed: " + (why.empty() ? "status " + std::to_string(status) : why));
+  return fail(status == 255 ? Code::unavailable : Code::internal,
+              words[0] + " on " + main_.target().to_string() +
+                  " failed: " + (why.empty() ? "status " + std::to_string(status) : why));
 }
 
-Result<> FarSide::fetch(const std::vector<std::string>& words, const std::function<Result<>(const std::string&, const Source&)>& put, const std::function<bool()>& is_gone) {
+Result<> FarSide::fetch(const std::vector<std::string>& words,
+                        const std::function<Result<>(const std::string&, const Source&)>& put,
+                        const std::function<bool()>& is_gone) {
   auto connection = TRY(bulk());
   Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::null(), Child::pipe(), Child::null()));
   return read_delivery(child.out(), put, 120000, is_gone, kMostFetched);

@@ -1,7 +1,7 @@
 // The near side's way to a bottle on another machine: the connections, the program there, the channel to a session.
 //
-// All that comes over it is hostile: the agent may have taken that machine. It is bounded, parsed strictly and cleaned (far_words.h)
-// before a person sees it; nothing that it says decides what is done here.
+// All that comes over it is hostile: the agent may have taken that machine. It is bounded, parsed strictly and cleaned
+// (far_words.h) before a person sees it; nothing that it says decides what is done here.
 #pragma once
 
 #include <functional>
@@ -31,9 +31,9 @@ Result<Far> far_from_json(const nlohmann::json& json);
 
 // A running `bottle far serve`.
 struct Channel {
-  UniqueFd in, out;      // what we write; what we read
+  UniqueFd in, out;            // what we write; what we read
   std::optional<Child> ssh{};  // that carries it: detached, so it lives on where the channel is handed on
-  nlohmann::json hello;  // null: it is still to be read, one line, before anything else
+  nlohmann::json hello;        // null: it is still to be read, one line, before anything else
 };
 constexpr size_t kLongestHello = 1 << 20;
 
@@ -52,11 +52,16 @@ class FarSide {
 
   // `bottle far WORDS` over the connection for bulk, which is made at its first use.
   Result<Captured> ask(const std::vector<std::string>& words, int timeout_ms = 60000);
-  // The same with bytes streamed in; its answer must be "ok" (Code::conflict: it is "again"). `stop` ends it where it is.
-  Result<> send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce, std::stop_token stop = {});
-  // The same with a delivery that comes back, bounded in bytes and time: Code::limit, Code::timed_out. `is_gone`: nothing more will come.
-  Result<> fetch(const std::vector<std::string>& words, const std::function<Result<>(const std::string& name, const Source& source)>& put,
-                 const std::function<bool()>& is_gone = [] { return false; });
+  // The same with bytes streamed in; its answer must be "ok" (Code::conflict: it is "again"). `stop` ends it where it
+  // is.
+  Result<> send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce,
+                std::stop_token stop = {});
+  // The same with a delivery that comes back, bounded in bytes and time: Code::limit, Code::timed_out. `is_gone`:
+  // nothing more will come.
+  Result<> fetch(
+      const std::vector<std::string>& words,
+      const std::function<Result<>(const std::string& name, const Source& source)>& put,
+      const std::function<bool()>& is_gone = [] { return false; });
 
   const ssh::Connection& connection() const { return main_; }
   // What the far side's sh runs for `bottle far WORDS`.

@@ -11,9 +11,9 @@ namespace bottle::session {
 // Every string in it made fit for a terminal.
 nlohmann::json cleaned(const nlohmann::json& json);
 
-// A line or frame of the other machine's: cleaned, and without the members whose type is not the one their name has with us, so
-// that reading them cannot fail. A rule that it proposes for the manifest is a rule for the one host that was refused, or empty.
-// Null: it is no object.
+// A line or frame of the other machine's: cleaned, and without the members whose type is not the one their name has
+// with us, so that reading them cannot fail. A rule that it proposes for the manifest is a rule for the one host that
+// was refused, or empty. Null: it is no object.
 nlohmann::json far_words(std::string_view text);
 
 }  // namespace bottle::session

@@ -1,4 +1,5 @@
-// Whatever another machine says: no control character is left in it, and what is left has the types that we read it with.
+// Whatever another machine says: no control character is left in it, and what is left has the types that we read it
+// with.
 #include <cstdlib>
 
 #include "session/near/far_words.h"
@@ -27,7 +28,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   (void)words.value("exit", 0);
   (void)words.value("bytes", uint64_t{0});
   (void)words.value("engine_at", 0.0);
-  for (const auto& denied : words.value("egress", json::object()).value("denied", json::array())) (void)denied.value("host", "");
-  for (const auto& left : words.value("receipt", json::object()).value("left", json::array())) (void)left.get<std::string>();
+  for (const auto& denied : words.value("egress", json::object()).value("denied", json::array()))
+    (void)denied.value("host", "");
+  for (const auto& left : words.value("receipt", json::object()).value("left", json::array()))
+    (void)left.get<std::string>();
   return 0;
 }

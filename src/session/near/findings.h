@@ -12,7 +12,8 @@
 namespace bottle::session {
 
 // From a far side's hello. `local_routes`: the networks that this machine is in. `now_ms`: this machine's clock.
-std::vector<Finding> judge(const nlohmann::json& hello, const std::string& name, const std::vector<HostRoute>& local_routes, int64_t now_ms);
+std::vector<Finding> judge(const nlohmann::json& hello, const std::string& name,
+                           const std::vector<HostRoute>& local_routes, int64_t now_ms);
 // The same with this machine's own routes and clock.
 std::vector<Finding> remote_findings(const nlohmann::json& hello, const std::string& name);
 

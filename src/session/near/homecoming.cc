@@ -70,26 +70,30 @@ Result<json> Homecoming::sort(const Source& source, uint64_t* room) {
 
 // Line by line through the parser: the far side may have been taken, and this is read on a terminal.
 Result<> Homecoming::save_egress(const Source& source) {
-  auto lines = TRY(JsonLines::create(job_.directories.results + "/" + job_.plan.session + "/egress.jsonl", AuditFile::kMost, kLongestLine));
+  auto lines = TRY(JsonLines::create(job_.directories.results + "/" + job_.plan.session + "/egress.jsonl",
+                                     AuditFile::kMost, kLongestLine));
   char buffer[65536];
   for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) TRY(lines.feed({buffer, n}));
   return {};
 }
 
 Result<bool> Homecoming::checkpoint(const Fetch& from) {
-  if (room_ == 0) return fail(Code::limit, "the checkpoints of this session have brought as much as they may: what is new is fetched at its end");
+  if (room_ == 0)
+    return fail(Code::limit,
+                "the checkpoints of this session have brought as much as they may: what is new is fetched at its end");
   bool news = false;
   std::string seen;
-  TRY(from({"checkpoint", job_.plan.session, fingerprint_}, [&](const std::string& name, const Source& source) -> Result<> {
-    if (name == "workspace.tar") {
-      TRY(only_once(news));
-      (void)TRY(sort(source, &room_));
-    } else if (name == "fingerprint") {
-      char text[64];
-      seen.assign(text, TRY(source(text, sizeof text)));
-    }
-    return drain(source);
-  }));
+  TRY(from({"checkpoint", job_.plan.session, fingerprint_},
+           [&](const std::string& name, const Source& source) -> Result<> {
+             if (name == "workspace.tar") {
+               TRY(only_once(news));
+               (void)TRY(sort(source, &room_));
+             } else if (name == "fingerprint") {
+               char text[64];
+               seen.assign(text, TRY(source(text, sizeof text)));
+             }
+             return drain(source);
+           }));
   fingerprint_ = seen;
   return news;
 }
@@ -106,7 +110,8 @@ Result<json> Homecoming::fetch(const Fetch& from) {
       TRY(keep(source, kept, workspace::Incoming().max_bytes));
     }
     if (name == kHeld) return why_held(source);
-    if (name.starts_with("transcript/")) TRY(keep_transcript(source, name, job_.directories.results + "/" + job_.plan.session));
+    if (name.starts_with("transcript/"))
+      TRY(keep_transcript(source, name, job_.directories.results + "/" + job_.plan.session));
     return drain(source);
   }));
   // On this disk first, sorted second: what cannot be sorted is not lost.
@@ -117,7 +122,10 @@ Result<json> Homecoming::fetch(const Fetch& from) {
     if (n < 0) return fail_errno("reading " + kept);
     return static_cast<size_t>(n);
   });
-  if (!sorted) return json{{"error", sorted.error().what}, {"archive", kept}, {"text", "The workspace as the agent left it, unchecked: " + kept}};
+  if (!sorted)
+    return json{{"error", sorted.error().what},
+                {"archive", kept},
+                {"text", "The workspace as the agent left it, unchecked: " + kept}};
   ::unlink(kept.c_str());
   return *sorted;
 }

@@ -43,7 +43,8 @@ class HomecomingTest : public ::testing::Test {
       bytes.append(part);
       return {};
     });
-    EXPECT_TRUE(tar.directory("workspace", 0755, 0, 0) && tar.file("workspace/a.txt", 0644, 0, 0, content) && tar.finish());
+    EXPECT_TRUE(tar.directory("workspace", 0755, 0, 0) && tar.file("workspace/a.txt", 0644, 0, 0, content) &&
+                tar.finish());
     return bytes;
   }
 

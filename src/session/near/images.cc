@@ -64,13 +64,15 @@ Result<std::vector<std::string>> layer_files(int fd) {
                             },
                             .data = [&](std::string_view bytes) -> Result<> {
                               if (wanted) text.append(bytes);
-                              return text.size() > (4u << 20) ? fail(Code::limit, "an image's index is too long") : Result<>();
+                              return text.size() > (4u << 20) ? fail(Code::limit, "an image's index is too long")
+                                                              : Result<>();
                             }});
   ::lseek(fd, 0, SEEK_SET);
   char buffer[256 << 10];
   for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) > 0;) TRY(reader.feed({buffer, static_cast<size_t>(n)}));
   auto manifest = json::parse(text, nullptr, false);
-  if (!manifest.is_array() || manifest.size() != 1 || !manifest[0].contains("Layers")) return fail(Code::protocol, "an image's archive has no index");
+  if (!manifest.is_array() || manifest.size() != 1 || !manifest[0].contains("Layers"))
+    return fail(Code::protocol, "an image's archive has no index");
   return manifest[0]["Layers"].get<std::vector<std::string>>();
 }
 
@@ -103,7 +105,8 @@ class Gzip {
 
 bool has_image(const json& hello, const std::string& identity) {
   auto images = hello.value("images", std::vector<std::string>());
-  return std::ranges::any_of(images, [&](const std::string& image) { return image == identity || image.starts_with(identity + " "); });
+  return std::ranges::any_of(
+      images, [&](const std::string& image) { return image == identity || image.starts_with(identity + " "); });
 }
 
 size_t shared_layers(const std::vector<std::string>& layers, const json& there) {
@@ -167,9 +170,10 @@ Result<> send_image(int archive, const std::string& reference, const std::vector
   size_t shared = std::min(shared_layers(layers, there), files.size());
   std::set<std::string> leave_out(files.begin(), files.begin() + static_cast<long>(shared));
   for (size_t i = shared; i < files.size(); ++i) leave_out.erase(files[i]);  // the same file for two layers
-  struct stat st {};
+  struct stat st{};
   ::fstat(archive, &st);
-  progress("sending the image " + reference + " (" + std::to_string(st.st_size >> 20) + " MB before compression, once; " + std::to_string(layers.size() - shared) + " of " +
+  progress("sending the image " + reference + " (" + std::to_string(st.st_size >> 20) +
+           " MB before compression, once; " + std::to_string(layers.size() - shared) + " of " +
            std::to_string(layers.size()) + " layers)");
   return far.send({"load"}, [&](const Sink& sink) -> Result<> {
     Gzip gzip(sink);

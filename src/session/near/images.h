@@ -15,13 +15,15 @@
 
 namespace bottle::session {
 
-// How many of `layers` (digests, lowest first) stand at the bottom of some image of `there`, which is [{"layers":[…]}…].
+// How many of `layers` (digests, lowest first) stand at the bottom of some image of `there`, which is
+// [{"layers":[…]}…].
 size_t shared_layers(const std::vector<std::string>& layers, const nlohmann::json& there);
 
 // Whether a machine's hello names the image: image_identity(), or, where only that is known, its name.
 bool has_image(const nlohmann::json& hello, const std::string& identity);
 
-// Copies the archive of an image (`docker save`), without the entries named in `leave_out`. Pure but for the descriptors.
+// Copies the archive of an image (`docker save`), without the entries named in `leave_out`. Pure but for the
+// descriptors.
 Result<> copy_archive(int from, const std::set<std::string>& leave_out, const Sink& to);
 
 // The archive in a temporary file without a name, since its index may come last. Blocking.

@@ -24,20 +24,24 @@ constexpr int kServerPatience = 12 * 3600;
 
 bool says_utf8(const char* locale) {
   std::string text = locale ? locale : "";
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
+  std::ranges::transform(text, text.begin(),
+                         [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
   return text.find("utf-8") != std::string::npos || text.find("utf8") != std::string::npos;
 }
 
-// The addresses that `host` has here, as text. Those the operator's own resolver gives: what the far side says of itself
-// only chooses among them, so it cannot send our packets elsewhere.
+// The addresses that `host` has here, as text. Those the operator's own resolver gives: what the far side says of
+// itself only chooses among them, so it cannot send our packets elsewhere.
 Result<std::vector<std::string>> addresses_of(const std::string& host) {
   addrinfo hints{}, *list = nullptr;
   hints.ai_socktype = SOCK_DGRAM;
-  if (int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &list); error != 0) return fail(Code::not_found, "there is no host " + host + ": " + ::gai_strerror(error), "leave out --transport mosh, if only ssh's configuration knows it");
+  if (int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &list); error != 0)
+    return fail(Code::not_found, "there is no host " + host + ": " + ::gai_strerror(error),
+                "leave out --transport mosh, if only ssh's configuration knows it");
   std::vector<std::string> all;
   for (addrinfo* each = list; each; each = each->ai_next) {
     char text[NI_MAXHOST];
-    if (::getnameinfo(each->ai_addr, each->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0) all.push_back(text);
+    if (::getnameinfo(each->ai_addr, each->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0)
+      all.push_back(text);
   }
   ::freeaddrinfo(list);
   if (all.empty()) return fail(Code::not_found, "there is no address of " + host);
@@ -74,7 +78,8 @@ class Mosh : public Typing {
     auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
     bool clean = false;
     for (char buffer[16384];;) {
-      auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+      auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
       pollfd p{master_.get(), POLLIN, 0};
       if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0) break;
       ssize_t n = ::read(master_.get(), buffer, sizeof buffer);
@@ -85,7 +90,10 @@ class Mosh : public Typing {
       }
       (void)write_all(1, {buffer, static_cast<size_t>(n)});
     }
-    if (!clean) (void)write_all(1, "\033[?1049l\033[?25h\033[?1l\033[?1000l\033[?1006l\033[?2004l\033[0m");  // killed: as it would have left it
+    if (!clean)
+      (void)write_all(
+          1,
+          "\033[?1049l\033[?25h\033[?1l\033[?1000l\033[?1006l\033[?2004l\033[0m");  // killed: as it would have left it
     client_.end(0);
   }
 
@@ -97,7 +105,9 @@ class Mosh : public Typing {
 Result<std::pair<UniqueFd, UniqueFd>> make_pty() {
   UniqueFd master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
   char name[128];
-  if (!master || ::grantpt(master.get()) != 0 || ::unlockpt(master.get()) != 0 || ::ptsname_r(master.get(), name, sizeof name) != 0) return fail_errno("making a terminal for mosh-client");
+  if (!master || ::grantpt(master.get()) != 0 || ::unlockpt(master.get()) != 0 ||
+      ::ptsname_r(master.get(), name, sizeof name) != 0)
+    return fail_errno("making a terminal for mosh-client");
   UniqueFd slave(::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC));
   if (!slave) return fail_errno("opening a terminal for mosh-client");
   Size size = terminal_size(0);
@@ -113,12 +123,15 @@ Result<std::pair<UniqueFd, UniqueFd>> make_pty() {
 Result<> check_mosh(const MoshOptions& options) {
   if (!options.ports.empty()) {
     size_t colon = options.ports.find(':');
-    std::string low = options.ports.substr(0, colon), high = colon == std::string::npos ? low : options.ports.substr(colon + 1);
+    std::string low = options.ports.substr(0, colon),
+                high = colon == std::string::npos ? low : options.ports.substr(colon + 1);
     if (!is_number(low, 1, 65535) || !is_number(high, 1, 65535) || std::atol(low.c_str()) > std::atol(high.c_str()))
       return fail(Code::invalid, "'" + options.ports + "' are no UDP ports", "--mosh-ports 60000:60010, or one port");
   }
   auto asked = bottle::capture({.argv = {"mosh-client", "-c"}}, {.timeout_ms = 5000});
-  if (!asked) return fail(Code::not_found, "there is no mosh-client here: " + asked.error().what, "install mosh, or leave out --transport mosh");
+  if (!asked)
+    return fail(Code::not_found, "there is no mosh-client here: " + asked.error().what,
+                "install mosh, or leave out --transport mosh");
   return {};
 }
 
@@ -128,25 +141,36 @@ Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& sess
   std::string name = connection.target().to_string();
   auto addresses = TRY(addresses_of(TRY(connection.direct_host())));
 
-  std::string line = "command -v mosh-server >/dev/null || exit 127; echo \"MOSH IP $SSH_CONNECTION\"; "
-                     "MOSH_SERVER_NETWORK_TMOUT=" + std::to_string(kServerPatience) + " exec mosh-server new -s -c 256 -l LANG=C.UTF-8" +
-                     (options.ports.empty() ? "" : " -p " + options.ports) + " -- sh -c " + ssh::quoted(far.line_for({"attach", session}));
+  std::string line =
+      "command -v mosh-server >/dev/null || exit 127; echo \"MOSH IP $SSH_CONNECTION\"; "
+      "MOSH_SERVER_NETWORK_TMOUT=" +
+      std::to_string(kServerPatience) + " exec mosh-server new -s -c 256 -l LANG=C.UTF-8" +
+      (options.ports.empty() ? "" : " -p " + options.ports) + " -- sh -c " +
+      ssh::quoted(far.line_for({"attach", session}));
   auto told = TRY(connection.capture(line, {.timeout_ms = 30000, .limit = 65536}));
-  if (told.status == 127) return fail(Code::not_found, "there is no mosh-server on " + name, "install mosh there, or leave out --transport mosh");
+  if (told.status == 127)
+    return fail(Code::not_found, "there is no mosh-server on " + name,
+                "install mosh there, or leave out --transport mosh");
   auto connect = parse_mosh_connect(told.out);
   if (!connect) {
     std::string why = workspace::printable(told.err.substr(0, 300));
-    return std::unexpected(std::move(connect.error()).during("starting mosh-server on " + name + (why.empty() ? "" : " (" + why + ")")));
+    return std::unexpected(
+        std::move(connect.error()).during("starting mosh-server on " + name + (why.empty() ? "" : " (" + why + ")")));
   }
 
-  if (is_forwarded(addresses, connect->server_address)) return fail(Code::unavailable, name + " is reached through a forwarded port: only ssh gets there", "leave out --transport mosh");
+  if (is_forwarded(addresses, connect->server_address))
+    return fail(Code::unavailable, name + " is reached through a forwarded port: only ssh gets there",
+                "leave out --transport mosh");
 
   auto [master, slave] = TRY(make_pty());
   Command command;
   command.argv = {"mosh-client", pick(addresses, connect->server_address), std::to_string(connect->port)};
   command.env = {{"MOSH_KEY", connect->key}, {"MOSH_ESCAPE_KEY", ""}};  // our own detach key is the way out
-  if (!says_utf8(::getenv("LC_ALL")) && (::getenv("LC_ALL") || (!says_utf8(::getenv("LC_CTYPE")) && !says_utf8(::getenv("LANG"))))) command.env["LC_ALL"] = "C.UTF-8";
-  Child client = TRY(Child::spawn(command, Child::from(slave.get()), Child::from(slave.get()), Child::from(slave.get())));
+  if (!says_utf8(::getenv("LC_ALL")) &&
+      (::getenv("LC_ALL") || (!says_utf8(::getenv("LC_CTYPE")) && !says_utf8(::getenv("LANG")))))
+    command.env["LC_ALL"] = "C.UTF-8";
+  Child client =
+      TRY(Child::spawn(command, Child::from(slave.get()), Child::from(slave.get()), Child::from(slave.get())));
   return std::make_unique<Mosh>(std::move(master), std::move(client));
 }
 

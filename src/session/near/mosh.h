@@ -1,5 +1,6 @@
-// Real mosh for typing: its server on the other machine, started over our verified connection, its client on a pty of ours. The
-// session goes on being supervised over ssh; mosh carries the terminal only, and knows when to guess what a keystroke will show.
+// Real mosh for typing: its server on the other machine, started over our verified connection, its client on a pty of
+// ours. The session goes on being supervised over ssh; mosh carries the terminal only, and knows when to guess what a
+// keystroke will show.
 #pragma once
 
 #include <memory>

@@ -33,8 +33,10 @@ Result<MoshConnect> parse_mosh_connect(const std::string& text) {
   std::string words = after("MOSH CONNECT ");
   size_t space = words.find(' ');
   std::string port = words.substr(0, space), key = space == std::string::npos ? "" : words.substr(space + 1);
-  bool plain = key.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == std::string::npos;
-  if (!is_number(port, 1, 65535) || key.size() != 22 || !plain) return fail(Code::protocol, "mosh-server did not say how it is reached");
+  bool plain =
+      key.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == std::string::npos;
+  if (!is_number(port, 1, 65535) || key.size() != 22 || !plain)
+    return fail(Code::protocol, "mosh-server did not say how it is reached");
   found.port = static_cast<uint16_t>(std::atol(port.c_str()));
   found.key = key;
   // "client-address client-port server-address server-port" (ssh(1), SSH_CONNECTION)
@@ -45,8 +47,10 @@ Result<MoshConnect> parse_mosh_connect(const std::string& text) {
   }
   std::string server = connection.substr(0, connection.find(' '));
   in6_addr ignored{};
-  if (server.find_first_not_of("0123456789abcdefABCDEF.:") != std::string::npos) return found;  // inet_pton stops at a NUL
-  if (::inet_pton(AF_INET, server.c_str(), &ignored) == 1 || ::inet_pton(AF_INET6, server.c_str(), &ignored) == 1) found.server_address = server;
+  if (server.find_first_not_of("0123456789abcdefABCDEF.:") != std::string::npos)
+    return found;  // inet_pton stops at a NUL
+  if (::inet_pton(AF_INET, server.c_str(), &ignored) == 1 || ::inet_pton(AF_INET6, server.c_str(), &ignored) == 1)
+    found.server_address = server;
   return found;
 }
 

@@ -18,8 +18,8 @@ struct MoshConnect {
 // Strict: the machine over there may have been taken. Exposed for tests.
 Result<MoshConnect> parse_mosh_connect(const std::string& text);
 
-// Whether a machine that has the addresses `ours` here and calls itself `theirs` is behind a forwarded port of this machine, as a QEMU VM is: there
-// is no way for UDP.
+// Whether a machine that has the addresses `ours` here and calls itself `theirs` is behind a forwarded port of this
+// machine, as a QEMU VM is: there is no way for UDP.
 bool is_forwarded(const std::vector<std::string>& ours, const std::string& theirs);
 
 // Whether `text` is a number of decimal digits only, within the limits (which are below 100000).

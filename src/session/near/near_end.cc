@@ -16,11 +16,13 @@ using nlohmann::json;
 
 constexpr size_t kPiece = 16 * 1024;
 constexpr size_t kMostStreams = 256;
-constexpr size_t kMostInFlight = 1024 * 1024;  // of all streams: more would stand in ssh's own buffers, before the keystrokes
+constexpr size_t kMostInFlight =
+    1024 * 1024;  // of all streams: more would stand in ssh's own buffers, before the keystrokes
 
 }  // namespace
 
-Result<std::unique_ptr<NearEnd>> NearEnd::make(const Job& job, Job& there, const std::string& directory, Send send, Record record) {
+Result<std::unique_ptr<NearEnd>> NearEnd::make(const Job& job, Job& there, const std::string& directory, Send send,
+                                               Record record) {
   bool tunnel = job.tunnel && !job.values.secrets.empty();
   bool lan = !job.plan.egress.lan.empty();
   if (!tunnel && !lan && !there.relay_all && job.ssh_keys.empty()) return nullptr;
@@ -28,7 +30,9 @@ Result<std::unique_ptr<NearEnd>> NearEnd::make(const Job& job, Job& there, const
   if (tunnel || lan || there.relay_all) {
     BrokerSettings settings{job.ca_bundle, job.extra_ca, {}, there.relay_all};
     if (tunnel) {
-      std::erase_if(there.plan.secrets, [&](const plan::Secret& secret) { return !job.values.secrets.contains(secret.name); });  // optional, and not there
+      std::erase_if(there.plan.secrets, [&](const plan::Secret& secret) {
+        return !job.values.secrets.contains(secret.name);
+      });  // optional, and not there
       settings.secrets = std::exchange(there.values.secrets, {});
     }
     end->relay_all_ = there.relay_all;
@@ -60,7 +64,8 @@ Result<> NearEnd::start_broker() {
 }
 
 bool NearEnd::serves(const std::string& host) const {
-  return relay_all_ || std::ranges::any_of(served_, [&](const std::string& served) { return manifest::covers(served, host); });
+  return relay_all_ ||
+         std::ranges::any_of(served_, [&](const std::string& served) { return manifest::covers(served, host); });
 }
 
 void NearEnd::change_policy(const std::string& request) {
@@ -160,7 +165,9 @@ void NearEnd::take_stream(const json& message) {
 }
 
 void NearEnd::pump(uint32_t number, Flow& flow) {
-  auto say = [&](const char* what, json value) { send_({{"type", "stream"}, {"stream", number}, {what, std::move(value)}}); };
+  auto say = [&](const char* what, json value) {
+    send_({{"type", "stream"}, {"stream", number}, {what, std::move(value)}});
+  };
   auto broken = [&] {
     flow.over = true;
     say("closed", true);

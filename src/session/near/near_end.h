@@ -1,6 +1,7 @@
-// What a bottle on another machine may use of this one, and nothing else: hosts whose secrets stay here, services of the LAN that the
-// manifest names, keys of ssh hosts; and where that machine has no network, what the plan allows. All of it comes as lines of the far guard's control channel, over the session's own connection,
-// so nothing listens anywhere. The lines are hostile: the far machine may be the agent's by now.
+// What a bottle on another machine may use of this one, and nothing else: hosts whose secrets stay here, services of
+// the LAN that the manifest names, keys of ssh hosts; and where that machine has no network, what the plan allows. All
+// of it comes as lines of the far guard's control channel, over the session's own connection, so nothing listens
+// anywhere. The lines are hostile: the far machine may be the agent's by now.
 #pragma once
 
 #include <functional>
@@ -26,15 +27,17 @@ class NearEnd {
   using Send = std::function<void(const nlohmann::json& to_the_far_guard)>;
   using Record = std::function<void(const nlohmann::json& audit_line)>;
 
-  // Null where the session needs none. `there`: the job as the other machine will get it; what stays here is taken out of it.
-  static Result<std::unique_ptr<NearEnd>> make(const Job& job, Job& there, const std::string& directory, Send send, Record record);
+  // Null where the session needs none. `there`: the job as the other machine will get it; what stays here is taken out
+  // of it.
+  static Result<std::unique_ptr<NearEnd>> make(const Job& job, Job& there, const std::string& directory, Send send,
+                                               Record record);
   ~NearEnd();
 
   void add_to(std::vector<pollfd>& fds);
   void handle(const std::vector<pollfd>& fds);
   void take(const nlohmann::json& message);
-  // A `policy` frame of the operator's: the rules here change with those over there, which nobody there need obey. What is allowed counts here
-  // for what is served from here.
+  // A `policy` frame of the operator's: the rules here change with those over there, which nobody there need obey. What
+  // is allowed counts here for what is served from here.
   void change_policy(const std::string& request);
   // What the other machine's guard must trust to speak with the broker here; empty: nothing more than it does.
   std::string root_pem() const { return root_ ? root_->pem() : ""; }
@@ -45,7 +48,7 @@ class NearEnd {
   static constexpr size_t kWindow = 128 * 1024;  // as in guard/relay.cc
   struct Flow {
     UniqueFd fd;
-    std::string out;     // for the broker
+    std::string out;  // for the broker
     size_t credit = kWindow, taken = 0;
     bool ended = false;  // the far guard sends no more
     bool shut = false, read_all = false, over = false;

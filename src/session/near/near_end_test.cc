@@ -25,9 +25,12 @@ class NearEndTest : public ::testing::Test {
     ::getsockname(service_.get(), reinterpret_cast<sockaddr*>(&a), &size);
     ::listen(service_.get(), 4);
     job_.plan.session = "test";
-    job_.plan.egress.lan.push_back({"tracker.bottle", "127.0.0.1:" + std::to_string(ntohs(a.sin_port)), {"GET"}, {"/issues/**"}});
+    job_.plan.egress.lan.push_back(
+        {"tracker.bottle", "127.0.0.1:" + std::to_string(ntohs(a.sin_port)), {"GET"}, {"/issues/**"}});
     there_ = job_;
-    auto made = NearEnd::make(job_, there_, "/nonexistent", [this](const json& line) { told_.push_back(line); }, [this](const json& line) { audit_.push_back(line); });
+    auto made = NearEnd::make(
+        job_, there_, "/nonexistent", [this](const json& line) { told_.push_back(line); },
+        [this](const json& line) { audit_.push_back(line); });
     EXPECT_TRUE(made) << made.error().what;
     end_ = std::move(*made);
   }
@@ -71,7 +74,8 @@ std::string get(const std::string& method, const std::string& url) {
 }
 
 TEST_F(NearEndTest, TheRulesAreCheckedOnThisSideToo) {
-  EXPECT_EQ(there_.plan.egress.lan[0].to.find("127.0.0.1"), std::string::npos) << "the address is no business of the other machine";
+  EXPECT_EQ(there_.plan.egress.lan[0].to.find("127.0.0.1"), std::string::npos)
+      << "the address is no business of the other machine";
   std::thread service([&] {
     UniqueFd client(::accept4(service_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     char buffer[4096];
@@ -84,10 +88,13 @@ TEST_F(NearEndTest, TheRulesAreCheckedOnThisSideToo) {
   service.join();
   // What a far guard that has been taken could ask for.
   uint64_t stream = 2;
-  for (const std::string& request : {get("POST", "http://tracker.bottle/issues/1"), get("GET", "http://tracker.bottle/admin"), get("GET", "http://tracker.bottle:22/issues/1"),
-                                     get("GET", "http://" + job_.plan.egress.lan[0].to + "/issues/1"), get("GET", "http://localhost/issues/1"),
-                                     std::string("CONNECT tracker.bottle:22 HTTP/1.1\r\nHost: tracker.bottle:22\r\n\r\n"), std::string("CONNECT 169.254.169.254:443 HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n"),
-                                     std::string("GET /ssh-agent HTTP/1.1\r\nHost: guard\r\n\r\n")}) {
+  for (const std::string& request :
+       {get("POST", "http://tracker.bottle/issues/1"), get("GET", "http://tracker.bottle/admin"),
+        get("GET", "http://tracker.bottle:22/issues/1"),
+        get("GET", "http://" + job_.plan.egress.lan[0].to + "/issues/1"), get("GET", "http://localhost/issues/1"),
+        std::string("CONNECT tracker.bottle:22 HTTP/1.1\r\nHost: tracker.bottle:22\r\n\r\n"),
+        std::string("CONNECT 169.254.169.254:443 HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n"),
+        std::string("GET /ssh-agent HTTP/1.1\r\nHost: guard\r\n\r\n")}) {
     ask(stream, request);
     EXPECT_TRUE(answer(stream++).starts_with("HTTP/1.1 40")) << request;
   }
@@ -95,7 +102,8 @@ TEST_F(NearEndTest, TheRulesAreCheckedOnThisSideToo) {
   EXPECT_FALSE(audit_.empty());
 }
 
-// What `bottle deny` says holds here, whether or not that machine obeys; and what it allows is allowed for no more than is served from here.
+// What `bottle deny` says holds here, whether or not that machine obeys; and what it allows is allowed for no more than
+// is served from here.
 TEST_F(NearEndTest, LivePolicyHoldsOnThisSideToo) {
   uint64_t stream = 1;
   auto becomes = [&](const std::string& url, const std::string& expected) {
@@ -112,7 +120,8 @@ TEST_F(NearEndTest, LivePolicyHoldsOnThisSideToo) {
   end_->change_policy(R"({"id":"2","allow":{"host":"localhost"}})");
   end_->change_policy(R"({"id":"3","deny":"tracker.bottle"})");
   EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Deny"));
-  EXPECT_TRUE(becomes("http://localhost/issues/1", "X-Bottle-Deny")) << "nothing of this side's that the plan does not name";
+  EXPECT_TRUE(becomes("http://localhost/issues/1", "X-Bottle-Deny"))
+      << "nothing of this side's that the plan does not name";
 }
 
 // A VM without a network: this side decides again, for whatever the far guard asks.
@@ -123,7 +132,9 @@ TEST_F(NearEndTest, WhereAllComesByHereTheWholePolicyIsCheckedAgain) {
   job_.plan.egress.resolver = "127.0.0.1:1";
   there_ = job_;
   there_.relay_all = true;
-  auto made = NearEnd::make(job_, there_, "/nonexistent", [this](const json& line) { told_.push_back(line); }, [this](const json& line) { audit_.push_back(line); });
+  auto made = NearEnd::make(
+      job_, there_, "/nonexistent", [this](const json& line) { told_.push_back(line); },
+      [this](const json& line) { audit_.push_back(line); });
   ASSERT_TRUE(made) << made.error().what;
   end_ = std::move(*made);
   uint64_t stream = 1;
@@ -137,22 +148,27 @@ TEST_F(NearEndTest, WhereAllComesByHereTheWholePolicyIsCheckedAgain) {
       if (connect(to).find(answer) != std::string::npos) return true;
     return false;
   };
-  EXPECT_NE(connect("allowed.example.org:443").find("X-Bottle-Error: unreachable"), std::string::npos) << "dialled, and nobody is there";
-  for (const char* to : {"allowed.example.org:22", "later.example.org:443", "192.168.1.1:443", "127.0.0.1:443", "169.254.169.254:80", "localhost:443"})
+  EXPECT_NE(connect("allowed.example.org:443").find("X-Bottle-Error: unreachable"), std::string::npos)
+      << "dialled, and nobody is there";
+  for (const char* to : {"allowed.example.org:22", "later.example.org:443", "192.168.1.1:443", "127.0.0.1:443",
+                         "169.254.169.254:80", "localhost:443"})
     EXPECT_NE(connect(to).find("X-Bottle-Deny"), std::string::npos) << to;
   // `bottle allow` and `bottle deny` hold here too; what only the other machine could have written does not.
   end_->change_policy(R"({"id":"1","allow":{"host":"later.example.org"}})");
   EXPECT_TRUE(becomes("later.example.org:443", "X-Bottle-Error: unreachable"));
   end_->change_policy(R"({"id":"2","deny":"allowed.example.org"})");
   EXPECT_TRUE(becomes("allowed.example.org:443", "X-Bottle-Deny"));
-  for (const char* nonsense : {"", "null", "{}", R"({"allow":{"host":"*"}})", R"({"allow":7})"}) end_->change_policy(nonsense);
+  for (const char* nonsense : {"", "null", "{}", R"({"allow":{"host":"*"}})", R"({"allow":7})"})
+    end_->change_policy(nonsense);
   EXPECT_NE(connect("192.168.1.1:443").find("X-Bottle-Deny"), std::string::npos);
 }
 
 TEST_F(NearEndTest, NonsenseEndsStreamsAndNothingElse) {
-  for (const char* text : {"null", "[]", "7", "{}", R"({"type":7})", R"({"type":"stream"})", R"({"type":"stream","stream":-1,"open":true})", R"({"type":"stream","stream":"1","open":true})",
-                           R"({"type":"stream","stream":4294967296,"open":true})", R"({"type":"stream","stream":5,"data":"eA=="})", R"({"type":"stream","stream":5,"taken":1})",
-                           R"({"type":"ssh-agent","connection":1,"request":"AA=="})"}) {
+  for (const char* text :
+       {"null", "[]", "7", "{}", R"({"type":7})", R"({"type":"stream"})",
+        R"({"type":"stream","stream":-1,"open":true})", R"({"type":"stream","stream":"1","open":true})",
+        R"({"type":"stream","stream":4294967296,"open":true})", R"({"type":"stream","stream":5,"data":"eA=="})",
+        R"({"type":"stream","stream":5,"taken":1})", R"({"type":"ssh-agent","connection":1,"request":"AA=="})"}) {
     end_->take(json::parse(text));
     turn(0);
   }

@@ -20,8 +20,8 @@
 #include "session/near/far_link.h"
 #include "session/near/far_words.h"
 #include "session/near/near_end.h"
-#include "session/near/vm.h"
 #include "session/near/transfers.h"
+#include "session/near/vm.h"
 
 namespace bottle::session {
 namespace {
@@ -39,7 +39,11 @@ volatile sig_atomic_t asked_to_stop = 0;
 class RemoteSession {
  public:
   RemoteSession(const Job& job, Clients& clients, std::optional<Channel> channel)
-      : job_(job), clients_(clients), channel_(std::move(channel)), session_(job.plan.session), place_{job.remote->far, "", job.directories.sessions + "/" + session_} {}
+      : job_(job),
+        clients_(clients),
+        channel_(std::move(channel)),
+        session_(job.plan.session),
+        place_{job.remote->far, "", job.directories.sessions + "/" + session_} {}
 
   void run() {
     struct sigaction action{};
@@ -63,13 +67,18 @@ class RemoteSession {
       work_.was_sent(view.base);
       offline_ = view.offline;
       if (view.vm.is_object()) place_.vm_name = view.vm.value("name", "");
-      if (!place_.vm_name.empty()) (void)machine::take_over(place_.vm_name, vm_places(job_));  // gone: the far side cannot be reached, and it will be told
+      if (!place_.vm_name.empty())
+        (void)machine::take_over(place_.vm_name,
+                                 vm_places(job_));  // gone: the far side cannot be reached, and it will be told
       if (auto record = machine::load(place_.vm_name, vm_places(job_))) lives_until(*record);
       running_ = true;
       ::unlink((place_.directory + "/socket").c_str());
     } else {
       ledger_ = TRY(Ledger::create(place_.directory, owner));
-      TRY(ledger_->note({{"remote", to_json(place_.far)}, {"session", session_}, {"plan", plan::to_json(job_.plan)}, {"tunnel", job_.tunnel}}));
+      TRY(ledger_->note({{"remote", to_json(place_.far)},
+                         {"session", session_},
+                         {"plan", plan::to_json(job_.plan)},
+                         {"tunnel", job_.tunnel}}));
     }
     TRY(make_directories(job_.directories.results + "/" + session_));
     TRY(clients_.listen(place_.directory + "/socket"));
@@ -84,14 +93,19 @@ class RemoteSession {
     if (!job_.remote->stop) {
       Job there = job_;
       there.relay_all = offline_;
-      if (auto made = make_near_end(there); !made) clients_.event({{"event", "warning"}, {"what", "what stays on this machine cannot be used from there: " + made.error().what}});
+      if (auto made = make_near_end(there); !made)
+        clients_.event({{"event", "warning"},
+                        {"what", "what stays on this machine cannot be used from there: " + made.error().what}});
     }
     link_.reconnect(place_.far);
   }
 
   Result<> make_vm() {
     place_.vm_name = machine::new_vm_name(session_);
-    TRY(ledger_->note({{"vm", {{"name", place_.vm_name}, {"provider", job_.remote->vm->provider}, {"wanted", to_json(*job_.remote->vm)}}}}));
+    TRY(ledger_->note({{"vm",
+                        {{"name", place_.vm_name},
+                         {"provider", job_.remote->vm->provider},
+                         {"wanted", to_json(*job_.remote->vm)}}}}));
     making_.emplace(job_, place_.vm_name);
     return {};
   }
@@ -110,7 +124,12 @@ class RemoteSession {
     lives_until(made->vm.record);
     (void)ledger_->note({{"remote", to_json(place_.far)}, {"offline", offline_}});
     const auto& t = made->vm.timings;
-    clients_.event({{"event", "vm"}, {"name", place_.vm_name}, {"created", t.created}, {"ssh", t.ssh}, {"rotated", t.rotated}, {"target", place_.far.target.to_string()}});
+    clients_.event({{"event", "vm"},
+                    {"name", place_.vm_name},
+                    {"created", t.created},
+                    {"ssh", t.ssh},
+                    {"rotated", t.rotated},
+                    {"target", place_.far.target.to_string()}});
     if (made->channel.hello.is_object()) tell_engine(made->channel.hello);
     if (auto sent = send_job(std::move(made->side), std::move(made->channel)); !sent) give_up(sent.error());
   }
@@ -126,7 +145,8 @@ class RemoteSession {
     give_up(std::move(error));
   }
 
-  // All but the values, so that the other machine begins with what needs none; they follow once it is known to be the expected one.
+  // All but the values, so that the other machine begins with what needs none; they follow once it is known to be the
+  // expected one.
   Result<> send_job(FarSide side, Channel channel) {
     Job there = job_;
     there.remote.reset();
@@ -161,7 +181,8 @@ class RemoteSession {
   void take_hello(const json& hello) {
     if (!job_.remote->vm) return clients_.event({{"event", "hello"}, {"hello", hello}});  // the launcher's to judge
     if (!values_) return;
-    if (auto judged = judge_baked(hello, job_, place_.vm_name, offline_); !judged) return give_up(std::move(judged.error()));
+    if (auto judged = judge_baked(hello, job_, place_.vm_name, offline_); !judged)
+      return give_up(std::move(judged.error()));
     tell_engine(hello);
     send_values();
     send_work(*link_.side());
@@ -186,11 +207,15 @@ class RemoteSession {
       TRY(ledger_->will_make({{"ssh-agent", socket}}));
       if (job_.remote->adopt) TRY(end_agent(socket));
     }
-    near_end_ = TRY(NearEnd::make(job_, there, place_.directory, [this](const json& line) { send_to_guard(line); }, [this](const json& line) { record(line); }));
+    near_end_ = TRY(NearEnd::make(
+        job_, there, place_.directory, [this](const json& line) { send_to_guard(line); },
+        [this](const json& line) { record(line); }));
     return {};
   }
 
-  void send_to_guard(const json& line) { link_.send(FrameType::guard, line.dump(-1, ' ', false, json::error_handler_t::replace)); }
+  void send_to_guard(const json& line) {
+    link_.send(FrameType::guard, line.dump(-1, ' ', false, json::error_handler_t::replace));
+  }
 
   void offer_near_end() {
     if (near_end_) link_.send(FrameType::guard, json{{"type", "relay"}, {"root", near_end_->root_pem()}}.dump());
@@ -203,7 +228,10 @@ class RemoteSession {
     near_audit_->add(line);
     if (line.value("action", "") == "deny" && told_ < 50) {
       ++told_;
-      clients_.event({{"event", "denied"}, {"host", line.value("host", "?")}, {"code", line.value("code", "")}, {"reason", line.value("reason", "") + " (decided here)"}});
+      clients_.event({{"event", "denied"},
+                      {"host", line.value("host", "?")},
+                      {"code", line.value("code", "")},
+                      {"reason", line.value("reason", "") + " (decided here)"}});
     }
   }
 
@@ -234,17 +262,21 @@ class RemoteSession {
       missed_checkpoints_ = 0;
       if (**checkpoint) clients_.event({{"event", "checkpoint"}});
     } else if (++missed_checkpoints_ == 2) {  // a single one may be a connection's that broke
-      clients_.event({{"event", "warning"}, {"what", "the work is not kept here meanwhile, only at the end: " + checkpoint->error().what}});
+      clients_.event({{"event", "warning"},
+                      {"what", "the work is not kept here meanwhile, only at the end: " + checkpoint->error().what}});
     }
   }
 
   void lives_until(const machine::Record& record) {
-    ending_.lives_until(boot_seconds() + static_cast<double>(record.until - machine::now_seconds()), static_cast<double>(record.vm.ttl));
+    ending_.lives_until(boot_seconds() + static_cast<double>(record.until - machine::now_seconds()),
+                        static_cast<double>(record.vm.ttl));
   }
 
   void look_at_the_time() {
     if (!running_ || ending_.is_wished() || !link_.is_up() || !ending_.is_near(boot_seconds())) return;
-    clients_.event({{"event", "warning"}, {"what", "the time of VM " + place_.vm_name + " is nearly up: the session is ended, so that its work comes home"}});
+    clients_.event({{"event", "warning"},
+                    {"what", "the time of VM " + place_.vm_name +
+                                 " is nearly up: the session is ended, so that its work comes home"}});
     stop();
   }
 
@@ -254,7 +286,9 @@ class RemoteSession {
   void look_at_the_wish_to_stop() {
     if (ending_.grace_is_over(awake_seconds())) near_end_.reset();
     if (running_ && link_.is_up() && ending_.patience_is_over(awake_seconds())) {
-      clients_.event({{"event", "warning"}, {"what", place_.far.target.to_string() + " does not end the session: what can be fetched is fetched"}});
+      clients_.event(
+          {{"event", "warning"},
+           {"what", place_.far.target.to_string() + " does not end the session: what can be fetched is fetched"}});
       over_ = true;
       return;
     }
@@ -264,18 +298,29 @@ class RemoteSession {
     } else if (ending_.is_wished() && !running_) {
       give_up({Code::canceled, "stopped before the agent ran"});
     }
-    if (!running_ && !job_.remote->adopt && clients_.first_is_gone()) give_up({Code::canceled, "the launcher went away before the agent ran"});
+    if (!running_ && !job_.remote->adopt && clients_.first_is_gone())
+      give_up({Code::canceled, "the launcher went away before the agent ran"});
   }
 
   // -- the connection
 
   void take_news(FarLink::News& news) {
     switch (news.kind) {
-      case FarLink::News::Kind::hello: take_hello(news.hello); break;
-      case FarLink::News::Kind::frame: take_from_far(news.frame); break;
-      case FarLink::News::Kind::lost: lose(news.error.what); break;
-      case FarLink::News::Kind::failed: try_again(news.error); break;
-      case FarLink::News::Kind::back: join_again(); break;
+      case FarLink::News::Kind::hello:
+        take_hello(news.hello);
+        break;
+      case FarLink::News::Kind::frame:
+        take_from_far(news.frame);
+        break;
+      case FarLink::News::Kind::lost:
+        lose(news.error.what);
+        break;
+      case FarLink::News::Kind::failed:
+        try_again(news.error);
+        break;
+      case FarLink::News::Kind::back:
+        join_again();
+        break;
     }
   }
 
@@ -293,12 +338,15 @@ class RemoteSession {
     link_.reconnect(place_.far);
   }
 
-  static Error not_begun(const std::string& why) { return {Code::closed, why + " before the agent ran: nothing was run", "start again"}; }
+  static Error not_begun(const std::string& why) {
+    return {Code::closed, why + " before the agent ran: nothing was run", "start again"};
+  }
 
   Error not_known(const Error& error) {
     unknown_ = true;
-    return {Code::closed, lost_ + " before it was known whether the agent runs, and cannot be made again: " + error.what,
-            "if it runs there, `bottle cleanup` ends it and brings its work, `bottle attach " + session_ + "` joins it"};
+    return {
+        Code::closed, lost_ + " before it was known whether the agent runs, and cannot be made again: " + error.what,
+        "if it runs there, `bottle cleanup` ends it and brings its work, `bottle attach " + session_ + "` joins it"};
   }
 
   void try_again(const Error& error) {
@@ -313,8 +361,10 @@ class RemoteSession {
       return give_up(std::move(told));
     }
     if (!place_.vm_name.empty() && !machine::load(place_.vm_name, vm_places(job_)))
-      return is_gone({Code::not_found, "the VM " + place_.vm_name + " is gone, and with it what was not fetched", "its last checkpoint is on refs/bottle/" + session_});
-    if (link_.attempts() == 1 || link_.attempts() % 20 == 0) clients_.event({{"event", "link-trying"}, {"what", error.what}});
+      return is_gone({Code::not_found, "the VM " + place_.vm_name + " is gone, and with it what was not fetched",
+                      "its last checkpoint is on refs/bottle/" + session_});
+    if (link_.attempts() == 1 || link_.attempts() % 20 == 0)
+      clients_.event({{"event", "link-trying"}, {"what", error.what}});
     // A host key that changed, a sign-in refused: waiting mends neither, but a laptop in a hotel's network sees both.
     link_.reconnect(place_.far);
   }
@@ -341,10 +391,14 @@ class RemoteSession {
       case FrameType::guard:
         if (near_end_) near_end_->take(json::parse(frame.bytes, nullptr, false));
         break;
-      case FrameType::event: take_event(far_words(frame.bytes)); break;
+      case FrameType::event:
+        take_event(far_words(frame.bytes));
+        break;
       case FrameType::result:
         result_ = far_words(frame.bytes);
-        if (result_.is_object() && result_.contains("what")) clients_.event({{"event", "warning"}, {"what", place_.far.target.to_string() + ": " + result_.value("what", "")}});
+        if (result_.is_object() && result_.contains("what"))
+          clients_.event(
+              {{"event", "warning"}, {"what", place_.far.target.to_string() + ": " + result_.value("what", "")}});
         over_ = true;
         break;
       case FrameType::failure: {
@@ -357,7 +411,8 @@ class RemoteSession {
         is_gone(std::move(error));
         break;
       }
-      default: break;  // a pong
+      default:
+        break;  // a pong
     }
   }
 
@@ -404,7 +459,8 @@ class RemoteSession {
     if (!delivered) return;
     if (delivered->taken) {
       for (const auto& warning : delivered->warnings) clients_.event({{"event", "warning"}, {"what", warning}});
-    } else if (!running_ && lost_.empty()) {  // otherwise both connections broke, and the other machine is asked already
+    } else if (!running_ &&
+               lost_.empty()) {  // otherwise both connections broke, and the other machine is asked already
       Error error = std::move(delivered->taken.error()).during("sending the workspace, before the agent ran");
       if (error.todo.empty()) error.todo = "start again";
       give_up(std::move(error));
@@ -418,21 +474,25 @@ class RemoteSession {
     if (!result_.is_object()) result_ = json::object();
     (void)ledger_->note({{"ended", result_.value("exit", 125)}});
     clients_.event({{"event", "collecting"}});
-    clients_.send(FrameType::result, end_remote(job_, place_, link_.side(), work_.home(), result_, *ledger_, clients_).dump());
+    clients_.send(FrameType::result,
+                  end_remote(job_, place_, link_.side(), work_.home(), result_, *ledger_, clients_).dump());
   }
 
   void fail_session(Error error) {
     link_.close();  // the far side sees its launcher go, and takes everything down
     work_.end_delivery();
     bool may_run = values_sent_ && !running_;
-    if (!unknown_ && ledger_ && (!running_ || gone_)) unknown_ = !abandon_remote(job_, place_, link_.side(), may_run, clients_, error);
+    if (!unknown_ && ledger_ && (!running_ || gone_))
+      unknown_ = !abandon_remote(job_, place_, link_.side(), may_run, clients_, error);
     if (unknown_) {  // as if it ran: whoever looks at the record next ends it there, and brings its work
       (void)ledger_->note({{"running", true}});
       write_remote_info(job_, place_, "unattended");
     } else if (may_run) {
       (void)ledger_->note({{"running", false}});
     }
-    clients_.send(FrameType::failure, json{{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}.dump());
+    clients_.send(
+        FrameType::failure,
+        json{{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}.dump());
   }
 
   const Job& job_;
@@ -453,11 +513,11 @@ class RemoteSession {
   std::optional<Token> token_;  // of a VM: how the sign-in token got there
   std::optional<Error> failure_;
   json result_;
-  uint64_t position_ = 0;  // of the agent's output, as far as we have it
-  std::string lost_;       // why the connection broke before we heard that the agent runs
-  int losses_ = 0;         // how often
-  bool unknown_ = false;   // whether it runs there
-  bool gone_ = false;      // there is nothing of it any more
+  uint64_t position_ = 0;       // of the agent's output, as far as we have it
+  std::string lost_;            // why the connection broke before we heard that the agent runs
+  int losses_ = 0;              // how often
+  bool unknown_ = false;        // whether it runs there
+  bool gone_ = false;           // there is nothing of it any more
   int missed_checkpoints_ = 0;  // one after the other
   bool values_sent_ = false;
   bool running_ = false, over_ = false, stop_sent_ = false;
@@ -465,6 +525,8 @@ class RemoteSession {
 
 }  // namespace
 
-void run_remote(const Job& job, Clients& clients, std::optional<Channel> channel) { RemoteSession(job, clients, std::move(channel)).run(); }
+void run_remote(const Job& job, Clients& clients, std::optional<Channel> channel) {
+  RemoteSession(job, clients, std::move(channel)).run();
+}
 
 }  // namespace bottle::session

@@ -13,7 +13,9 @@ constexpr auto kIdle = 10s;  // no output for so long after some: a good moment 
 }  // namespace
 
 void Transfers::send(FarSide side, std::function<void(const std::string&)> begins_from) {
-  delivery_ = std::async(std::launch::async, [this, side = std::move(side), begins_from = std::move(begins_from)] { return deliver(job_, side, begins_from, delivery_ends_.get_token()); });
+  delivery_ = std::async(std::launch::async, [this, side = std::move(side), begins_from = std::move(begins_from)] {
+    return deliver(job_, side, begins_from, delivery_ends_.get_token());
+  });
 }
 
 std::optional<Delivered> Transfers::look_at_delivery() {
@@ -23,7 +25,9 @@ std::optional<Delivered> Transfers::look_at_delivery() {
   return delivered;
 }
 
-bool Transfers::await_delivery(std::chrono::seconds patience) const { return !delivery_.valid() || delivery_.wait_for(patience) == std::future_status::ready; }
+bool Transfers::await_delivery(std::chrono::seconds patience) const {
+  return !delivery_.valid() || delivery_.wait_for(patience) == std::future_status::ready;
+}
 
 void Transfers::end_delivery() {
   delivery_ends_.request_stop();
@@ -46,7 +50,8 @@ std::optional<Result<bool>> Transfers::look_at_checkpoint(const FarSide* side) {
   bool idle = dirty_ && now - last_output_ > kIdle && now - last_checkpoint_ > 2 * kIdle;
   if (now - last_checkpoint_ < kCheckpoint && !idle) return std::nullopt;
   dirty_ = false;
-  checkpoint_ = std::async(std::launch::async, [home = &homecoming(), side = *side]() mutable { return home->checkpoint(side); });
+  checkpoint_ =
+      std::async(std::launch::async, [home = &homecoming(), side = *side]() mutable { return home->checkpoint(side); });
   return std::nullopt;
 }
 

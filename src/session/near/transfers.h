@@ -1,4 +1,5 @@
-// The operator's workspace and a session on another machine: sent when it starts, brought home at checkpoints and when it has ended.
+// The operator's workspace and a session on another machine: sent when it starts, brought home at checkpoints and when
+// it has ended.
 #pragma once
 
 #include <chrono>
@@ -35,7 +36,8 @@ class Transfers {
   // The agent runs: the next checkpoint is due in a minute, or when it idles after it has said something.
   void has_begun() { last_checkpoint_ = Clock::now(); }
   void agent_spoke();
-  // Begins a checkpoint when one is due; null: the machine cannot be reached now. What became of one, once: whether it has brought something new.
+  // Begins a checkpoint when one is due; null: the machine cannot be reached now. What became of one, once: whether it
+  // has brought something new.
   std::optional<Result<bool>> look_at_checkpoint(const FarSide* side);
 
   // For the end. Blocks while a checkpoint is under way.

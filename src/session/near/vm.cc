@@ -43,7 +43,8 @@ using Judge = std::function<Result<>(const machine::Vm& vm, const json& hello)>;
 
 Result<> check_engine(const json& hello) {
   auto engine = hello.value("engine", json::object());
-  if (engine.is_object() && engine.contains("error")) return fail(Code::timed_out, "the VM's container engine does not answer: " + cleaned(engine["error"]).dump());
+  if (engine.is_object() && engine.contains("error"))
+    return fail(Code::timed_out, "the VM's container engine does not answer: " + cleaned(engine["error"]).dump());
   return {};
 }
 
@@ -65,7 +66,8 @@ Result<FarSide> reach_patiently(const Far& far, const std::function<void(const s
 }
 
 // By another way than the job's other values. Nothing to do where it is a file there already.
-Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, ReadyVm& ready, const std::function<void(const std::string&)>& progress) {
+Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, ReadyVm& ready,
+                              const std::function<void(const std::string&)>& progress) {
   Token token = job.token;
   auto found = job.values.secrets.find(token.name);
   if (token.via == Token::Via::job || !token.file.empty()) return token;
@@ -78,13 +80,18 @@ Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, Ready
     return token;
   }
   ready.channel = TRY(ready.side.serve({{kTokenVariable, value}}));
-  if (ready.channel.hello.value("token", json()) != true) return fail(Code::unavailable, std::string("the token did not arrive: the VM's sshd drops the variable ") + kTokenVariable, "leave --token-via out");
+  if (ready.channel.hello.value("token", json()) != true)
+    return fail(Code::unavailable,
+                std::string("the token did not arrive: the VM's sshd drops the variable ") + kTokenVariable,
+                "leave --token-via out");
   return token;
 }
 
-// The engine starts some time after sshd: what can be done before it answers is done. `wait`: until it does; else that is for whoever gets this.
+// The engine starts some time after sshd: what can be done before it answers is done. `wait`: until it does; else that
+// is for whoever gets this.
 Result<Channel> await_engine(FarSide& side, bool wait) {
-  auto bulk = std::async(std::launch::async, [&side] { return side.bulk(); });  // handshakes take long where a processor is emulated
+  auto bulk = std::async(std::launch::async,
+                         [&side] { return side.bulk(); });  // handshakes take long where a processor is emulated
   Channel channel = TRY(wait ? side.serve({}, true) : side.begin_serve({}, true));
   (void)bulk.get();
   return channel;
@@ -96,7 +103,8 @@ struct Packed {
 };
 
 // A VM and its far side, whose hello is waited for where there is a judge of it.
-Result<ReadyVm> make(const machine::VmSpec& spec, Far far, const Judge& judge, const std::function<void(const std::string&)>& progress) {
+Result<ReadyVm> make(const machine::VmSpec& spec, Far far, const Judge& judge,
+                     const std::function<void(const std::string&)>& progress) {
   machine::Vm vm = TRY(machine::prepare_vm(spec));
   progress("making a VM with " + spec.provider + " (" + vm.name + ")");
   TRY(machine::create_vm(vm, spec, progress));
@@ -109,7 +117,8 @@ Result<ReadyVm> make(const machine::VmSpec& spec, Far far, const Judge& judge, c
 }
 
 // One with the program and these images of the engine here. The images are packed while it boots.
-Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::string& engine_socket, const std::vector<std::string>& images, const Judge& judge,
+Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::string& engine_socket,
+                           const std::vector<std::string>& images, const Judge& judge,
                            const std::function<void(const std::string&)>& progress) {
   auto packed = std::async(std::launch::async, [&]() -> Result<std::vector<Packed>> {
     auto engine = TRY(docker::Engine::connect({engine_socket, "the job"}));
@@ -125,22 +134,26 @@ Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::stri
   if (std::ranges::none_of(images, lacks)) return ready;
   auto archives = TRY(packed.get());
   for (size_t i = 0; i < images.size(); ++i)
-    if (lacks(images[i])) TRY(send_image(archives[i].archive.get(), reference_of(images[i]), archives[i].layers, ready.side, progress));
+    if (lacks(images[i]))
+      TRY(send_image(archives[i].archive.get(), reference_of(images[i]), archives[i].layers, ready.side, progress));
   return ready;
 }
 
 // Everything but the provider's part: the VM is as it was when it was made, with what is to stay.
 Result<> warm_up(ReadyVm& ready, const std::string& roots) {
-  TRY(ready.side.send({"warm", ready.vm.offline ? "offline" : "online"}, [&](const Sink& sink) { return sink(roots); }));
+  TRY(ready.side.send({"warm", ready.vm.offline ? "offline" : "online"},
+                      [&](const Sink& sink) { return sink(roots); }));
   auto sealed = TRY(ready.side.connection().capture("sudo -n /usr/local/sbin/bottle-vm seal", {.timeout_ms = 120000}));
   if (sealed.out.find("\"sealed\":true") == std::string::npos)
-    return fail(Code::unavailable, "the VM could not be made ready for its disk to be kept: " + printable(sealed.err.empty() ? sealed.out : sealed.err));
+    return fail(Code::unavailable, "the VM could not be made ready for its disk to be kept: " +
+                                       printable(sealed.err.empty() ? sealed.out : sealed.err));
   return {};
 }
 
 }  // namespace
 
-Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, const std::function<void(const std::string&)>& progress) {
+Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
+                                const std::function<void(const std::string&)>& progress) {
   machine::VmSpec spec = spec_of(job, vm_name);
   if (job.remote->unseen) return make(spec, job.remote->far, nullptr, progress);
   auto judge = [&](const machine::Vm& vm, const json& hello) { return judge_vm(hello, job, vm.name, vm.offline); };
@@ -181,13 +194,17 @@ Result<> judge_baked(const json& hello, const Job& job, const std::string& vm_na
   const std::string& image = job.remote->image;
   if (hello.is_object() && hello.value("bottle", "") == "far") TRY(judge_vm(hello, job, vm_name, offline));
   if (hello.is_object() && has_image(hello, image)) return {};
-  return fail(Code::conflict, "the VM's disk is not as it was baked: it lacks the image " + reference_of(image) + ", or this program", "bottle vm bake makes it anew");
+  return fail(Code::conflict,
+              "the VM's disk is not as it was baked: it lacks the image " + reference_of(image) + ", or this program",
+              "bottle vm bake makes it anew");
 }
 
 Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const std::string&)>& progress) {
   auto places = machine::Places::from(bake.spec.environment);
   auto provider = TRY(machine::Provider::find(bake.spec.provider, places, bake.spec.environment, bake.spec.limits));
-  if (!provider.has("bake")) return fail(Code::not_found, "provider " + provider.name() + " keeps no disks (no hook bake)", "docs/providers.md says how to make an image there yourself, for options.image");
+  if (!provider.has("bake"))
+    return fail(Code::not_found, "provider " + provider.name() + " keeps no disks (no hook bake)",
+                "docs/providers.md says how to make an image there yourself, for options.image");
   auto baked = [&]() -> Result<std::string> {
     auto judge = [](const machine::Vm&, const json& hello) { return check_engine(hello); };  // no secret goes there
     auto ready = TRY(make_ready(bake.spec, bake.far, bake.engine, bake.images, judge, progress));

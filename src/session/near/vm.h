@@ -19,8 +19,8 @@
 
 namespace bottle::session {
 
-// A VM with a channel to its far side. It does not lead back to the operator, its engine answers, and has the agent's image; where the job is
-// `unseen`, all that is for its hello to say, which has not come yet.
+// A VM with a channel to its far side. It does not lead back to the operator, its engine answers, and has the agent's
+// image; where the job is `unseen`, all that is for its hello to say, which has not come yet.
 struct ReadyVm {
   machine::Vm vm;
   Far far;
@@ -29,10 +29,13 @@ struct ReadyVm {
   Token token;  // how the sign-in token gets there; Via::job: among the job's values
 };
 
-// Blocking, minutes. What is independent runs at once: the image is packed while the VM boots. The ledger has its name already. On error the VM may be there: destroy_session_vm() sees to it.
-Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, const std::function<void(const std::string&)>& progress);
+// Blocking, minutes. What is independent runs at once: the image is packed while the VM boots. The ledger has its name
+// already. On error the VM may be there: destroy_session_vm() sees to it.
+Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
+                                const std::function<void(const std::string&)>& progress);
 
-// The hello of a VM from a baked disk: what the job rests on is there, and a secret may go there. `offline`: nothing leads out of it.
+// The hello of a VM from a baked disk: what the job rests on is there, and a secret may go there. `offline`: nothing
+// leads out of it.
 Result<> judge_baked(const nlohmann::json& hello, const Job& job, const std::string& vm_name, bool offline);
 
 // The same on a thread that nobody waits for: it takes minutes, and whoever gives up meanwhile destroys the VM.
@@ -58,8 +61,8 @@ struct BakeJob {
   std::string roots, before;        // PEM; what the provider called the image that this one replaces, or empty
 };
 
-// Makes a VM, gives it what a session needs, and has the provider keep its disk: what `options.image` names from now on. The VM is
-// destroyed, whatever happened. Blocking, minutes.
+// Makes a VM, gives it what a session needs, and has the provider keep its disk: what `options.image` names from now
+// on. The VM is destroyed, whatever happened. Blocking, minutes.
 Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const std::string&)>& progress);
 
 // Until the provider says that nothing is left of it. Blocking, minutes at most.
