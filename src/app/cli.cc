@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <iostream>
 
-#include "app/commands.h"
-#include "app/manual.h"
-#include "app/output.h"
+#include "app/commands/commands.h"
+#include "app/manual/manual.h"
+#include "app/output/output.h"
 #include "manifest/manifest.h"
 
 namespace bottle::app {

@@ -8,10 +8,10 @@
 #include <iostream>
 
 #include "app/cli.h"
-#include "app/commands.h"
-#include "app/manual.h"
-#include "app/sessions.h"
-#include "app/world.h"
+#include "app/commands/commands.h"
+#include "app/manual/manual.h"
+#include "app/world/sessions.h"
+#include "app/world/world.h"
 
 namespace bottle::app {
 namespace {

@@ -5,20 +5,20 @@
 
 #include "app/cli.h"
 #include "app/complete.h"
-#include "app/rescue.h"
-#include "app/world.h"
-#include "base/aslr.h"
-#include "session/askpass.h"
-#include "session/supervisor.h"
+#include "app/place/rescue.h"
+#include "app/supervise.h"
+#include "app/world/world.h"
+#include "base/os/aslr.h"
+#include "session/credentials/askpass.h"
 
 int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   // Not a command for people: the process that owns a session, started by `start` with a socket as its stdin.
-  // Nor this: what ssh-add runs instead of asking a person (session/askpass.h).
+  // Nor this: what ssh-add runs instead of asking a person (session/credentials/askpass.h).
   if (std::getenv(bottle::session::kAskpassVariable)) return bottle::session::askpass();
   if (argc == 2 && std::strcmp(argv[1], "supervise") == 0) {
     bottle::restore_randomization(argv);
-    return bottle::session::supervise(0);
+    return bottle::app::supervise(0);
   }
   // Nor this one: what the shells' completions ask.
   if (argc >= 2 && std::strcmp(argv[1], "__complete") == 0) return bottle::app::complete_main({argv + 2, argv + argc});

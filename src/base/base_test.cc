@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/ids.h"
-#include "base/process.h"
+#include "base/os/process.h"
 
 namespace bottle {
 namespace {

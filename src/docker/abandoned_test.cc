@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "base/ids.h"
+#include "base/os/unix_socket.h"
 #include "base/unique_fd.h"
-#include "base/unix_socket.h"
 
 namespace bottle::docker {
 namespace {

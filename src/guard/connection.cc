@@ -6,10 +6,10 @@
 
 #include <algorithm>
 
-#include "guard/client_hello.h"
-#include "guard/http_head.h"
+#include "guard/protocol/client_hello.h"
+#include "guard/protocol/http_head.h"
+#include "guard/protocol/ssh_watch.h"
 #include "guard/ssh_agent.h"
-#include "guard/ssh_watch.h"
 #include "guard/tunnel.h"
 
 namespace bottle::guard {

@@ -4,10 +4,10 @@
 
 #include <string>
 
-#include "guard/context.h"
-#include "guard/dialer.h"
-#include "guard/stream.h"
-#include "guard/task.h"
+#include "guard/core/context.h"
+#include "guard/core/dialer.h"
+#include "guard/core/stream.h"
+#include "guard/core/task.h"
 
 namespace bottle::guard {
 

@@ -6,9 +6,9 @@
 
 #include <cstring>
 
-#include "guard/dns.h"
-#include "guard/stream.h"
-#include "guard/task.h"
+#include "guard/core/stream.h"
+#include "guard/core/task.h"
+#include "guard/protocol/dns.h"
 
 namespace bottle::guard {
 

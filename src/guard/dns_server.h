@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "base/error.h"
-#include "guard/context.h"
-#include "guard/task.h"
+#include "guard/core/context.h"
+#include "guard/core/task.h"
 
 namespace bottle::guard {
 

@@ -4,9 +4,9 @@
 #include <cstring>
 #include <string_view>
 
-#include "base/aslr.h"
+#include "base/os/aslr.h"
+#include "guard/core/tls.h"
 #include "guard/server.h"
-#include "guard/tls.h"
 
 int main(int argc, char** argv) {
   bottle::restore_randomization(argv);

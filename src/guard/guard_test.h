@@ -23,8 +23,8 @@
 
 #include "base/file.h"
 #include "base/unique_fd.h"
-#include "guard/config.h"
-#include "guard/tls.h"
+#include "guard/core/config.h"
+#include "guard/core/tls.h"
 #include "pki/root.h"
 
 extern char** environ;

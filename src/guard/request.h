@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "guard/body.h"
 #include "guard/connection.h"
+#include "guard/protocol/body.h"
 
 namespace bottle::guard {
 

@@ -8,7 +8,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "base/error.h"
-#include "guard/context.h"
+#include "guard/core/context.h"
 #include "guard/dns_server.h"
 
 namespace bottle::guard {

@@ -1,9 +1,9 @@
 // Moves bytes both ways between two plain sockets, blindly, until both have ended or nothing moved for the idle limit.
 #pragma once
 
-#include "guard/context.h"
-#include "guard/stream.h"
-#include "guard/task.h"
+#include "guard/core/context.h"
+#include "guard/core/stream.h"
+#include "guard/core/task.h"
 
 namespace bottle::guard {
 

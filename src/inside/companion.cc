@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "base/file.h"
-#include "base/unix_socket.h"
+#include "base/os/unix_socket.h"
 #include "inside/relay.h"
 
 namespace bottle::inside {

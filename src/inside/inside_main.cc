@@ -10,8 +10,8 @@
 #include <string>
 #include <thread>
 
-#include "base/aslr.h"
 #include "base/file.h"
+#include "base/os/aslr.h"
 #include "inside/agent.h"
 #include "inside/companion.h"
 #include "inside/gate.h"

@@ -11,7 +11,7 @@
 
 #include "base/file.h"
 #include "base/ids.h"
-#include "base/process.h"
+#include "base/os/process.h"
 #include "machine/destroy.h"
 #include "machine/vm.h"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "machine/provider.h"
+#include "machine/provider/provider.h"
 
 namespace bottle::machine {
 

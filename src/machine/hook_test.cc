@@ -6,8 +6,8 @@
 #include <chrono>
 #include <thread>
 
-#include "machine/carried.h"
 #include "machine/conformance.h"
+#include "machine/provider/carried.h"
 
 namespace bottle::machine {
 namespace {

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/ids.h"
 #include "machine/destroy.h"
-#include "machine/provider.h"
+#include "machine/provider/provider.h"
 #include "machine/reaper.h"
 #include "machine/vm.h"
 

@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "base/process.h"
+#include "base/os/process.h"
 #include "machine/vm.h"
 #include "ssh/connection.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "machine/hook.h"
+#include "machine/provider/hook.h"
 #include "ssh/target.h"
 
 namespace bottle::machine {

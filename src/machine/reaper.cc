@@ -15,9 +15,9 @@
 #include <thread>
 #include <utility>
 
-#include "base/boot_clock.h"
 #include "base/file.h"
-#include "base/process.h"
+#include "base/os/boot_clock.h"
+#include "base/os/process.h"
 #include "machine/destroy.h"
 
 namespace bottle::machine {

@@ -10,7 +10,7 @@
 #include <chrono>
 #include <thread>
 
-#include "base/process.h"
+#include "base/os/process.h"
 #include "machine/inventory.h"
 
 namespace bottle::machine {

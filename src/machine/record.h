@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/process_identity.h"
+#include "base/os/process_identity.h"
 #include "base/unique_fd.h"
-#include "machine/provider.h"
+#include "machine/provider/provider.h"
 
 namespace bottle::machine {
 

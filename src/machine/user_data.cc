@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "machine/carried.h"
+#include "machine/provider/carried.h"
 
 namespace bottle::machine {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "base/ids.h"
-#include "base/process.h"
+#include "base/os/process.h"
 #include "machine/reach.h"
 #include "machine/reaper.h"
 #include "machine/user_data.h"

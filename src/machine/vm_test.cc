@@ -9,7 +9,7 @@
 #include <chrono>
 #include <thread>
 
-#include "base/process.h"
+#include "base/os/process.h"
 #include "machine/user_data.h"
 
 namespace bottle::machine {

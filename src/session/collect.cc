@@ -10,9 +10,9 @@
 
 #include "base/defer.h"
 #include "base/file.h"
+#include "base/stream.h"
 #include "base/unique_fd.h"
-#include "session/names.h"
-#include "session/stream.h"
+#include "session/ledger/names.h"
 #include "session/transcript.h"
 
 namespace bottle::session {

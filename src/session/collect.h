@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "docker/engine.h"
-#include "session/job.h"
-#include "session/ledger.h"
+#include "session/ledger/ledger.h"
+#include "wire/job.h"
 #include "workspace/workspace.h"
 
 namespace bottle::session {

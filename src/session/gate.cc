@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "base/file.h"
+#include "session/credentials/ssh_keys.h"
 #include "session/report.h"
 
 namespace bottle::session {

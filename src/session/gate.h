@@ -7,8 +7,8 @@
 
 #include "docker/engine.h"
 #include "docker/tar.h"
-#include "session/job.h"
-#include "session/network.h"
+#include "session/box/network.h"
+#include "wire/job.h"
 
 namespace bottle::session {
 

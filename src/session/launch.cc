@@ -9,13 +9,13 @@
 #include <future>
 
 #include "base/file.h"
+#include "base/stream.h"
+#include "session/box/containers.h"
+#include "session/box/images.h"
 #include "session/collect.h"
-#include "session/containers.h"
 #include "session/gate.h"
-#include "session/images.h"
-#include "session/names.h"
+#include "session/ledger/names.h"
 #include "session/report.h"
-#include "session/stream.h"
 
 namespace bottle::session {
 namespace {

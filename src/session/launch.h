@@ -10,12 +10,12 @@
 
 #include "docker/engine.h"
 #include "pki/root.h"
-#include "session/delivery.h"
-#include "session/guard_link.h"
-#include "session/job.h"
-#include "session/ledger.h"
-#include "session/network.h"
-#include "session/session_agent.h"
+#include "session/box/network.h"
+#include "session/credentials/session_agent.h"
+#include "session/guard_link/guard_link.h"
+#include "session/ledger/ledger.h"
+#include "transfer/delivery.h"
+#include "wire/job.h"
 #include "workspace/workspace.h"
 
 namespace bottle::session {

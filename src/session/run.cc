@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "session/collect.h"
 #include "session/launch.h"
-#include "session/names.h"
+#include "session/ledger/names.h"
 #include "session/sweep.h"
 #include "session/transcript.h"
 #include "session/watch.h"

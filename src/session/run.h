@@ -1,8 +1,8 @@
 // One session from its ledger's first record to its receipt, on the supervisor's side.
 #pragma once
 
-#include "session/clients.h"
-#include "session/job.h"
+#include "session/console/clients.h"
+#include "wire/job.h"
 
 namespace bottle::session {
 

@@ -9,11 +9,11 @@
 
 #include "base/file.h"
 #include "base/ids.h"
-#include "session/frames.h"
-#include "session/ledger.h"
-#include "session/live_policy.h"
-#include "session/output_log.h"
+#include "session/console/output_log.h"
+#include "session/guard_link/policy_change.h"
+#include "session/ledger/ledger.h"
 #include "session/sweep.h"
+#include "wire/frames.h"
 
 namespace bottle::session {
 namespace {

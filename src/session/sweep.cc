@@ -16,7 +16,7 @@
 #include "base/file.h"
 #include "base/unique_fd.h"
 #include "session/collect.h"
-#include "session/names.h"
+#include "session/ledger/names.h"
 
 namespace bottle::session {
 namespace {

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "base/directories.h"
 #include "docker/engine.h"
-#include "session/ledger.h"
-#include "session/state.h"
-#include "session/teardown.h"
+#include "session/ledger/ledger.h"
+#include "session/ledger/teardown.h"
 
 namespace bottle::session {
 

@@ -7,8 +7,8 @@
 #include <optional>
 
 #include "base/file.h"
+#include "base/json_lines.h"
 #include "docker/tar.h"
-#include "session/json_lines.h"
 
 namespace bottle::session {
 namespace {

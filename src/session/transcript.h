@@ -4,8 +4,8 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/stream.h"
 #include "docker/engine.h"
-#include "session/stream.h"
 
 namespace bottle::session {
 

@@ -12,11 +12,11 @@
 
 #include "base/file.h"
 #include "base/future.h"
-#include "session/agent_relay.h"
-#include "session/audit_file.h"
-#include "session/egress_summary.h"
-#include "session/live_policy.h"
-#include "session/names.h"
+#include "session/credentials/agent_relay.h"
+#include "session/guard_link/audit_file.h"
+#include "session/guard_link/egress_summary.h"
+#include "session/guard_link/policy_change.h"
+#include "session/ledger/names.h"
 
 namespace bottle::session {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "session/clients.h"
+#include "session/console/clients.h"
 #include "session/launch.h"
 
 namespace bottle::session {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/process.h"
+#include "base/os/process.h"
 #include "ssh/target.h"
 
 namespace bottle::ssh {

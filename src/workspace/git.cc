@@ -8,7 +8,7 @@
 #include <map>
 
 #include "base/file.h"
-#include "base/process.h"
+#include "base/os/process.h"
 #include "base/unique_fd.h"
 #include "workspace/paths.h"
 

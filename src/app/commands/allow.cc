@@ -2,11 +2,11 @@
 #include <iostream>
 #include <memory>
 
-#include "app/commands.h"
-#include "app/live.h"
-#include "app/output.h"
-#include "app/sessions.h"
-#include "app/world.h"
+#include "app/commands/commands.h"
+#include "app/output/output.h"
+#include "app/world/policy_request.h"
+#include "app/world/sessions.h"
+#include "app/world/world.h"
 #include "base/file.h"
 #include "manifest/edit.h"
 

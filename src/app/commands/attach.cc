@@ -5,16 +5,16 @@
 #include <iostream>
 #include <memory>
 
-#include "app/commands.h"
-#include "app/join.h"
-#include "app/place.h"
-#include "app/sessions.h"
-#include "app/show.h"
-#include "app/world.h"
+#include "app/commands/commands.h"
+#include "app/output/show.h"
+#include "app/place/join.h"
+#include "app/place/place.h"
+#include "app/world/sessions.h"
+#include "app/world/world.h"
 #include "base/unique_fd.h"
-#include "session/client.h"
-#include "session/frames.h"
-#include "session/ledger.h"
+#include "session/console/client.h"
+#include "session/ledger/ledger.h"
+#include "wire/frames.h"
 
 namespace bottle::app {
 namespace {

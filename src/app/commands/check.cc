@@ -5,9 +5,9 @@
 #include <iostream>
 #include <memory>
 
-#include "app/commands.h"
-#include "app/output.h"
-#include "app/world.h"
+#include "app/commands/commands.h"
+#include "app/output/output.h"
+#include "app/world/world.h"
 #include "base/file.h"
 
 namespace bottle::app {

@@ -4,16 +4,16 @@
 #include <iostream>
 #include <memory>
 
-#include "app/commands.h"
-#include "app/join.h"
-#include "app/output.h"
-#include "app/rescue.h"
-#include "app/sessions.h"
-#include "app/show.h"
-#include "app/vms.h"
-#include "app/world.h"
+#include "app/commands/commands.h"
+#include "app/output/output.h"
+#include "app/output/show.h"
+#include "app/place/join.h"
+#include "app/place/rescue.h"
+#include "app/place/vms.h"
+#include "app/world/sessions.h"
+#include "app/world/world.h"
 #include "base/unique_fd.h"
-#include "session/client.h"
+#include "session/console/client.h"
 #include "session/sweep.h"
 
 namespace bottle::app {

@@ -2,8 +2,8 @@
 #include <iostream>
 #include <memory>
 
-#include "app/commands.h"
-#include "app/output.h"
+#include "app/commands/commands.h"
+#include "app/output/output.h"
 #include "manifest/manifest.h"
 
 namespace bottle::app {

@@ -2,10 +2,10 @@
 #include <iostream>
 #include <memory>
 
-#include "app/commands.h"
-#include "app/live.h"
-#include "app/output.h"
-#include "app/sessions.h"
+#include "app/commands/commands.h"
+#include "app/output/output.h"
+#include "app/world/policy_request.h"
+#include "app/world/sessions.h"
 
 namespace bottle::app {
 namespace {

@@ -1,9 +1,9 @@
-#include "app/doctor.h"
+#include "app/doctor/doctor.h"
 
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "app/commands.h"
+#include "app/commands/commands.h"
 
 namespace bottle::app {
 

@@ -1,10 +1,10 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
-#include "app/commands.h"
-#include "app/output.h"
-#include "app/world.h"
-#include "session/network.h"
+#include "app/commands/commands.h"
+#include "app/output/output.h"
+#include "app/world/world.h"
+#include "session/box/network.h"
 
 namespace bottle::app {
 namespace {

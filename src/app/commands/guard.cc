@@ -6,16 +6,16 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "app/commands.h"
-#include "app/output.h"
-#include "app/world.h"
+#include "app/commands/commands.h"
+#include "app/output/output.h"
+#include "app/world/world.h"
 #include "base/file.h"
 #include "base/unique_fd.h"
+#include "guard/core/tls.h"
 #include "guard/server.h"
-#include "guard/tls.h"
-#include "session/guard_link.h"
-#include "session/terminal.h"
-#include "session/values.h"
+#include "session/console/terminal.h"
+#include "session/credentials/values.h"
+#include "session/guard_link/guard_link.h"
 
 namespace bottle::app {
 namespace {

@@ -3,11 +3,11 @@
 #include <iostream>
 #include <memory>
 
-#include "app/commands.h"
-#include "app/output.h"
-#include "app/world.h"
+#include "app/commands/commands.h"
+#include "app/output/output.h"
+#include "app/world/world.h"
 #include "docker/call.h"
-#include "session/images.h"
+#include "session/box/images.h"
 
 namespace bottle::app {
 namespace {

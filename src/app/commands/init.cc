@@ -5,10 +5,10 @@
 #include <iostream>
 #include <memory>
 
-#include "app/commands.h"
-#include "app/output.h"
-#include "app/starter.h"
-#include "app/world.h"
+#include "app/commands/commands.h"
+#include "app/manual/starter.h"
+#include "app/output/output.h"
+#include "app/world/world.h"
 #include "base/file.h"
 #include "base/unique_fd.h"
 

@@ -6,10 +6,10 @@
 #include <iostream>
 #include <memory>
 
-#include "app/commands.h"
-#include "app/output.h"
-#include "app/sessions.h"
-#include "app/world.h"
+#include "app/commands/commands.h"
+#include "app/output/output.h"
+#include "app/world/sessions.h"
+#include "app/world/world.h"
 
 namespace bottle::app {
 namespace {

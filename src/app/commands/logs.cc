@@ -10,11 +10,11 @@
 #include <thread>
 #include <vector>
 
-#include "app/commands.h"
-#include "app/log_lines.h"
-#include "app/output.h"
-#include "app/sessions.h"
-#include "app/world.h"
+#include "app/commands/commands.h"
+#include "app/output/log_lines.h"
+#include "app/output/output.h"
+#include "app/world/sessions.h"
+#include "app/world/world.h"
 #include "base/file.h"
 #include "base/unique_fd.h"
 

@@ -5,13 +5,13 @@
 #include <iostream>
 #include <memory>
 
-#include "app/commands.h"
-#include "app/manual.h"
-#include "app/output.h"
+#include "app/commands/commands.h"
+#include "app/manual/manual.h"
+#include "app/output/output.h"
 #include "base/defer.h"
 #include "base/file.h"
 #include "base/ids.h"
-#include "base/process.h"
+#include "base/os/process.h"
 
 namespace bottle::app {
 namespace {

@@ -4,15 +4,15 @@
 #include <iostream>
 #include <memory>
 
-#include "app/commands.h"
-#include "app/finding.h"
-#include "app/output.h"
-#include "app/place.h"
-#include "app/world.h"
+#include "app/commands/commands.h"
+#include "app/output/finding.h"
+#include "app/output/output.h"
+#include "app/place/place.h"
+#include "app/world/world.h"
 #include "base/file.h"
-#include "session/near/far_words.h"
-#include "session/near/findings.h"
-#include "session/terminal.h"
+#include "remote/link/checked_text.h"
+#include "remote/link/findings.h"
+#include "session/console/terminal.h"
 
 namespace bottle::app {
 namespace {

@@ -1,7 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
-#include "app/commands.h"
+#include "app/commands/commands.h"
 #include "manifest/manifest.h"
 
 namespace bottle::app {

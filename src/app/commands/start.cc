@@ -9,16 +9,19 @@
 #include <iostream>
 #include <memory>
 
-#include "app/commands.h"
-#include "app/place.h"
-#include "app/rescue.h"
-#include "app/sessions.h"
-#include "app/show.h"
-#include "app/world.h"
+#include "app/commands/commands.h"
+#include "app/output/show.h"
+#include "app/place/place.h"
+#include "app/place/rescue.h"
+#include "app/world/sessions.h"
+#include "app/world/world.h"
 #include "base/unique_fd.h"
-#include "session/client.h"
-#include "session/frames.h"
-#include "session/terminal.h"
+#include "session/console/client.h"
+#include "session/console/terminal.h"
+#include "session/credentials/ssh_keys.h"
+#include "session/credentials/token.h"
+#include "session/credentials/values.h"
+#include "wire/frames.h"
 
 namespace bottle::app {
 namespace {

@@ -5,14 +5,14 @@
 #include <iostream>
 #include <memory>
 
-#include "app/commands.h"
-#include "app/join.h"
-#include "app/output.h"
-#include "app/sessions.h"
-#include "app/world.h"
+#include "app/commands/commands.h"
+#include "app/output/output.h"
+#include "app/place/join.h"
+#include "app/world/sessions.h"
+#include "app/world/world.h"
 #include "base/unique_fd.h"
-#include "session/client.h"
-#include "session/frames.h"
+#include "session/console/client.h"
+#include "wire/frames.h"
 
 namespace bottle::app {
 namespace {

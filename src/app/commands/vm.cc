@@ -7,10 +7,10 @@
 #include <iostream>
 #include <memory>
 
-#include "app/commands.h"
-#include "app/output.h"
-#include "app/vms.h"
-#include "app/world.h"
+#include "app/commands/commands.h"
+#include "app/output/output.h"
+#include "app/place/vms.h"
+#include "app/world/world.h"
 #include "base/ids.h"
 #include "base/unique_fd.h"
 #include "machine/vm.h"

@@ -1,0 +1,31 @@
+# The program `bottle`: its manual pages, and where it is installed.
+target_compile_definitions(bottle_app PUBLIC BOTTLE_VERSION="${PROJECT_VERSION}")
+
+# The manual pages are carried in the program, as they are.
+file(GLOB pages CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/app/commands/*.md)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${pages})
+set(texts "#include \"app/commands/commands.h\"\n\nnamespace bottle::app {\n\nstd::string_view page_text(std::string_view name) {\n")
+foreach(page ${pages})
+  get_filename_component(name ${page} NAME_WE)
+  file(READ ${page} text)
+  string(APPEND texts "  if (name == \"${name}\") return R\"~page~(${text})~page~\";\n")
+endforeach()
+string(APPEND texts "  return {};\n}\n\n}  // namespace bottle::app\n")
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/embedded/pages.cc CONTENT "${texts}" @ONLY)
+target_sources(bottle_app PRIVATE ${CMAKE_BINARY_DIR}/embedded/pages.cc)
+
+add_executable(bottle app/main.cc)
+target_link_libraries(bottle PRIVATE bottle_app)
+target_link_options(bottle PRIVATE ${BOTTLE_STATIC})
+set_target_properties(bottle PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+
+install(TARGETS bottle)
+install(CODE "execute_process(COMMAND \"$<TARGET_FILE:bottle>\" man --write \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/share/man/man1\" COMMAND_ERROR_IS_FATAL ANY)")
+install(CODE "
+  foreach(place bash:share/bash-completion/completions/bottle zsh:share/zsh/site-functions/_bottle fish:share/fish/vendor_completions.d/bottle.fish)
+    string(REPLACE : \";\" pair \${place})
+    list(GET pair 0 shell)
+    list(GET pair 1 path)
+    execute_process(COMMAND \"$<TARGET_FILE:bottle>\" completion \${shell} OUTPUT_VARIABLE script COMMAND_ERROR_IS_FATAL ANY)
+    file(WRITE \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/\${path}\" \"\${script}\")
+  endforeach()")

@@ -1,0 +1,150 @@
+#include <algorithm>
+#include <cstdio>
+
+#include "app/doctor/doctor.h"
+#include "app/output/output.h"
+
+namespace bottle::app {
+namespace {
+
+constexpr uint64_t kGigabyte = 1'000'000'000;
+
+class Findings {
+ public:
+  void ok(const char* code, std::string what) { all_.push_back({code, Severity::ok, std::move(what), ""}); }
+  void warn(const char* code, std::string what, std::string todo) {
+    all_.push_back({code, Severity::warn, std::move(what), std::move(todo)});
+  }
+  void fail(const char* code, std::string what, std::string todo) {
+    all_.push_back({code, Severity::fail, std::move(what), std::move(todo)});
+  }
+  std::vector<Finding> take() { return std::move(all_); }
+
+ private:
+  std::vector<Finding> all_;
+};
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const auto& word : words) out += (out.empty() ? "" : ", ") + word;
+  return out;
+}
+
+void engine(const Health& h, Findings& found) {
+  if (h.engine_error) return found.fail("engine", h.engine_error->what, h.engine_error->todo);
+  found.ok("engine", "engine " + h.version + ", API " + h.api + (h.rootless ? ", rootless" : "") + ", at " + h.socket +
+                         (h.origin == h.socket || h.origin.empty() ? "" : " (from " + h.origin + ")"));
+  std::vector<std::string> missing;
+  if (!h.memory_limit) missing.push_back("memory");
+  if (!h.cpu_limit) missing.push_back("cpus");
+  if (!h.pids_limit) missing.push_back("pids");
+  if (missing.empty()) found.ok("limits", "the engine limits memory, cpus and pids");
+  else
+    found.warn("limits", "the engine cannot limit " + joined(missing) + ": an agent can use all this machine has",
+               h.rootless ? "delegate the cgroup controllers to your user: Delegate=cpu memory pids in user@.service.d"
+                          : "boot with cgroup controllers on (cgroup v2)");
+  if (!h.seccomp)
+    found.warn("seccomp", "the engine has no seccomp: an agent may make any system call",
+               "use a kernel and an engine with seccomp");
+  if (h.guard_image_error) return found.fail("guard_image", h.guard_image_error->what, h.guard_image_error->todo);
+  found.ok("guard_image", "the guard's image is on the engine");
+  bool works = false, sandboxed = false;
+  for (const auto& trial : h.runtimes) {
+    if (trial.problem.empty()) {
+      works = works || trial.name == h.default_runtime;
+      sandboxed = sandboxed || trial.name.starts_with("runsc") || trial.name.starts_with("kata");
+      found.ok("runtime", "runtime " + trial.name + " works (" + std::to_string(trial.milliseconds) + " ms)" +
+                              (trial.name == h.default_runtime ? ", the default" : ""));
+    } else if (trial.name == h.default_runtime) {
+      found.fail("runtime", "runtime " + trial.name + ", the default, does not work: " + trial.problem,
+                 "set another default-runtime in the engine's daemon.json");
+    } else {
+      found.warn("runtime", "runtime " + trial.name + " does not work: " + trial.problem,
+                 "do not name it in `runtime:`, or take it out of the engine's daemon.json");
+    }
+  }
+  if (works && !sandboxed)
+    found.warn("sandbox", "no runtime puts a kernel of its own between agent and host",
+               "install gVisor: apt-get install runsc, then list it in the engine's daemon.json");
+}
+
+void room(const Health& h, Findings& found) {
+  auto disk = [&](const char* code, const std::optional<uint64_t>& free, const std::string& where) {
+    if (!free) return;
+    std::string text = size_text(*free) + " free " + where;
+    if (*free < kGigabyte)
+      found.fail(code, text + ": an image alone takes 0.6 GB", "make room: bottle image prune, docker system prune");
+    else if (*free < 5 * kGigabyte)
+      found.warn(code, text + ": images and work want 5 GB", "make room: bottle image prune, docker system prune");
+    else found.ok(code, text);
+  };
+  disk("disk", h.engine_disk, "for the engine");
+  disk("state_disk", h.state_disk, "for what sessions leave you");
+  if (!h.memory) return;
+  std::string text = size_text(h.memory) + " of memory, " + size_text(h.memory_available) + " available";
+  if (h.memory < 2 * kGigabyte)
+    found.warn("memory", text + ": an agent wants 2 GB",
+               "set resources: {memory: …} in the bottle, or use another machine");
+  else found.ok("memory", text);
+}
+
+void tools(const Health& h, Findings& found) {
+  if (!h.debian) {
+    found.warn("image_tools", "images cannot be made here: not Debian nor Ubuntu",
+               "set `image:` or `dockerfile:` in the bottle");
+  } else if (!h.mmdebstrap || !h.npm) {
+    found.warn("image_tools",
+               std::string("images cannot be made here without ") + (h.mmdebstrap ? "npm"
+                                                                     : h.npm      ? "mmdebstrap"
+                                                                                  : "mmdebstrap and npm"),
+               std::string("apt-get install ") +
+                   (h.mmdebstrap ? "npm"
+                    : h.npm      ? "mmdebstrap"
+                                 : "mmdebstrap npm") +
+                   ", or set `image:` in the bottle");
+  } else {
+    found.ok("image_tools", "mmdebstrap and npm are there to make images");
+  }
+  int major = 0, minor = 0;
+  if (h.git.empty())
+    found.fail("git", "git is missing: workspaces are cloned and work comes back with it", "apt-get install git");
+  else if (std::sscanf(h.git.c_str(), "git version %d.%d", &major, &minor) != 2 || major < 2 ||
+           (major == 2 && minor < 30))
+    found.warn("git", h.git + " is old", "2.30 or newer is tested");
+  else found.ok("git", h.git);
+}
+
+void policy(const Health& h, Findings& found) {
+  if (h.manifest_error) found.fail("manifest", h.manifest_error->what, h.manifest_error->todo);
+  else if (h.policy_files.empty())
+    found.warn("manifest",
+               "no manifest of yours: the built-in agents claude, codex and shell reach nothing but their API",
+               "bottle init");
+  else
+    found.ok("manifest", joined(h.policy_files) + ": " + std::to_string(h.agents) + " agents, " +
+                             std::to_string(h.bottles) + " bottles");
+  auto uses = [&](const char* provider) { return std::ranges::find(h.providers, provider) != h.providers.end(); };
+  // Only whether there is one: a value is nobody's business here.
+  if (h.claude_token) found.ok("token", "CLAUDE_BOTTLE_OAUTH_TOKEN is set");
+  else if (h.anthropic_key) found.ok("token", "ANTHROPIC_API_KEY is set");
+  else if (uses("claude"))
+    found.warn("token", "no token for Claude", "export CLAUDE_BOTTLE_OAUTH_TOKEN=…, from: claude setup-token");
+  if (h.openai_key) found.ok("openai_key", "OPENAI_API_KEY is set");
+  else if (uses("codex") && !h.policy_files.empty())
+    found.warn("openai_key", "no key for Codex", "export OPENAI_API_KEY=…");
+  if (h.orphans.empty()) found.ok("leftovers", "dead sessions left nothing");
+  else found.warn("leftovers", "dead sessions left something: " + joined(h.orphans), "bottle cleanup");
+}
+
+}  // namespace
+
+std::vector<Finding> diagnose(const Health& health) {
+  Findings found;
+  engine(health, found);
+  room(health, found);
+  tools(health, found);
+  policy(health, found);
+  return found.take();
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,43 @@
+// Whether this machine can run bottles, and what to do where it cannot.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/output/finding.h"
+#include "base/error.h"
+#include "docker/engine.h"
+#include "session/box/runtime_trial.h"
+
+namespace bottle::app {
+
+// All that is known; gathered by examine(), judged by diagnose().
+struct Health {
+  std::optional<Error> engine_error;
+  std::string socket, origin, version, api, default_runtime;
+  bool rootless = false, seccomp = true;
+  bool memory_limit = true, cpu_limit = true, pids_limit = true;
+  std::optional<Error> guard_image_error;
+  std::vector<session::RuntimeTrial> runtimes;
+  std::optional<uint64_t> engine_disk, state_disk;  // free bytes
+  uint64_t memory = 0, memory_available = 0;        // bytes; 0: not known
+  bool debian = true, mmdebstrap = false, npm = false;
+  std::string git;  // "git version 2.39.5"; empty: none
+  bool claude_token = false, anthropic_key = false, openai_key = false;
+  std::vector<std::string> policy_files;
+  std::optional<Error> manifest_error;
+  size_t agents = 0, bottles = 0;
+  std::vector<std::string> providers;  // that the manifest's agents name
+  std::vector<std::string> orphans;    // sessions whose owner is dead
+};
+
+// Pure.
+std::vector<Finding> diagnose(const Health& health);
+
+// Asks the engine, the system and the operator's files; tries each runtime with a container of its own, which
+// is gone afterwards. Blocking: half a minute for each runtime that hangs.
+Health examine();
+
+}  // namespace bottle::app

@@ -1,0 +1,119 @@
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstdlib>
+#include <sstream>
+
+#include "app/doctor/doctor.h"
+#include "app/world/world.h"
+#include "base/file.h"
+#include "base/os/process.h"
+#include "docker/call.h"
+#include "session/box/images.h"
+#include "session/sweep.h"
+
+namespace bottle::app {
+namespace {
+
+using docker::member, docker::text_of;
+using nlohmann::json;
+
+// Of the file system that holds `path`, or would.
+std::optional<uint64_t> free_bytes(std::string path) {
+  struct statvfs s{};
+  while (::statvfs(path.c_str(), &s) != 0) {
+    size_t slash = path.rfind('/');
+    if (slash == std::string::npos || path == "/") return std::nullopt;
+    path.resize(slash ? slash : 1);
+  }
+  return static_cast<uint64_t>(s.f_bavail) * s.f_frsize;
+}
+
+bool in_path(const std::string& program) {
+  std::istringstream places(std::getenv("PATH") ? std::getenv("PATH") : "");
+  for (std::string place; std::getline(places, place, ':');)
+    if (::access((place + "/" + program).c_str(), X_OK) == 0) return true;
+  return false;
+}
+
+void memory(Health& health) {
+  std::istringstream lines(read_file("/proc/meminfo", 1 << 16).value_or(""));
+  for (std::string line; std::getline(lines, line);) {
+    uint64_t kilobytes = std::strtoull(line.c_str() + line.find(':') + 1, nullptr, 10);
+    if (line.starts_with("MemTotal:")) health.memory = kilobytes * 1024;
+    if (line.starts_with("MemAvailable:")) health.memory_available = kilobytes * 1024;
+  }
+}
+
+Result<> engine_facts(docker::Engine& engine, Health& health) {
+  json info = TRY(engine.info());
+  health.socket = engine.socket();
+  health.api = engine.api_version();
+  health.version = text_of(info, "ServerVersion", "of unknown version");
+  health.default_runtime = text_of(info, "DefaultRuntime", "runc");
+  auto off = [&](const char* name) { return member(info, name).is_boolean() && member(info, name) == false; };
+  health.memory_limit = !off("MemoryLimit");
+  health.cpu_limit = !off("CpuCfsQuota");
+  health.pids_limit = !off("PidsLimit");
+  health.rootless = docker::has_option(info, "rootless");
+  health.seccomp = docker::has_option(info, "seccomp");
+  if (std::string root = text_of(info, "DockerRootDir"); root.starts_with("/")) health.engine_disk = free_bytes(root);
+  auto image = session::ensure_guard_image(engine);
+  if (!image) {
+    health.guard_image_error = image.error();
+    return {};
+  }
+  for (const auto& [name, unused] : member(info, "Runtimes").items())
+    if (name != "io.containerd.runc.v2" && name != "io.containerd.runtime.v1.linux")
+      health.runtimes.push_back(session::try_runtime(engine, *image, name));
+  return {};
+}
+
+void policy(Health& health) {
+  auto files = policy_files();
+  if (files)
+    for (const auto& file : *files) health.policy_files.push_back(file.path);
+  char here[PATH_MAX];
+  auto manifest = load_manifest(::getcwd(here, sizeof here) ? here : "/");
+  if (!manifest) {
+    health.manifest_error = manifest.error();
+    return;
+  }
+  health.agents = manifest->agents.size();
+  health.bottles = manifest->bottles.size();
+  for (const auto& [name, agent] : manifest->agents) health.providers.push_back(agent.provider);
+}
+
+}  // namespace
+
+Health examine() {
+  Health health;
+  auto variables = environment();
+  auto set = [&](const char* name) { return variables.contains(name) && !variables[name].empty(); };
+  auto endpoint = docker::find_endpoint(variables);
+  auto engine =
+      endpoint ? docker::Engine::connect(*endpoint) : Result<docker::Engine>(std::unexpected(endpoint.error()));
+  // What dead owners left is counted before the trials make anything.
+  if (auto orphans = session::find_orphans(directories(), engine ? &*engine : nullptr))
+    for (const auto& orphan : *orphans) health.orphans.push_back(orphan.session);
+  if (endpoint) health.origin = endpoint->origin;
+  if (!engine) health.engine_error = engine.error();
+  else if (auto asked = engine_facts(*engine, health); !asked) health.engine_error = asked.error();
+  health.state_disk = free_bytes(directories().results);
+  memory(health);
+  std::string release = read_file("/etc/os-release", 1 << 16).value_or("");
+  health.debian = release.find("\nID=debian") != std::string::npos || release.starts_with("ID=debian") ||
+                  release.find("\nID=ubuntu") != std::string::npos;
+  health.mmdebstrap = in_path("mmdebstrap");
+  health.npm = in_path("npm");
+  if (auto git = capture({.argv = {"git", "--version"}}, {.timeout_ms = 5000}); git && git->status == 0)
+    health.git = git->out.substr(0, git->out.find('\n'));
+  health.claude_token = set("CLAUDE_BOTTLE_OAUTH_TOKEN");
+  health.anthropic_key = set("ANTHROPIC_API_KEY");
+  health.openai_key = set("OPENAI_API_KEY");
+  policy(health);
+  return health;
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,127 @@
+#include "app/manual/manual.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "app/commands/commands.h"
+#include "manifest/manifest.h"
+
+namespace bottle::app {
+namespace {
+
+using Kind = Block::Kind;
+
+[[noreturn]] void bad_page(std::string_view name, std::string_view line) {
+  std::fprintf(stderr, "the page of %.*s is not written as manual.h says: %.*s\n", static_cast<int>(name.size()),
+               name.data(), static_cast<int>(line.size()), line.data());
+  std::abort();
+}
+
+std::vector<std::string> lines_of(std::string_view text) {
+  std::vector<std::string> lines;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find('\n', at), text.size());
+    lines.emplace_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
+}
+
+// "- `a`, `b VALUE`: text" → its terms and the text; a bullet without terms has only text.
+Block item_from(std::string_view name, std::string line, const std::string& section) {
+  Block block{Kind::item, "", {}, section};
+  line.erase(0, 2);
+  while (line.starts_with("`")) {
+    size_t end = line.find('`', 1);
+    if (end == std::string::npos) bad_page(name, line);
+    block.terms.push_back(line.substr(1, end - 1));
+    line.erase(0, end + 1);
+    if (line.starts_with(", ")) line.erase(0, 2);
+  }
+  if (block.terms.empty() || !line.starts_with(": ")) bad_page(name, line);
+  block.text = line.substr(2);
+  return block;
+}
+
+}  // namespace
+
+Page parse_page(std::string_view name, std::string_view markdown) {
+  Page page;
+  page.name = name;
+  std::string section;
+  bool open = false;  // the last block may go on
+  for (const std::string& line : lines_of(markdown)) {
+    Block* last = open && !page.blocks.empty() ? &page.blocks.back() : nullptr;
+    if (page.title.empty()) {
+      size_t colon = line.find(": ");
+      if (!line.starts_with("# ") || colon == std::string::npos) bad_page(name, line);
+      page.title = line.substr(2, colon - 2);
+      page.summary = line.substr(colon + 2);
+    } else if (line.empty()) {
+      if (last && last->kind == Kind::code) last->text += '\n';
+      else open = false;
+    } else if (line.starts_with("## ")) {
+      section = line.substr(3);
+      page.blocks.push_back({Kind::heading, section, {}, section});
+      open = false;
+    } else if (line.starts_with("    ")) {
+      if (last && last->kind == Kind::code) last->text += line.substr(4) + '\n';
+      else page.blocks.push_back({Kind::code, line.substr(4) + '\n', {}, section});
+      open = true;
+    } else if (line.starts_with("- ")) {
+      page.blocks.push_back(item_from(name, line, section));
+      open = true;
+    } else if (last && (last->kind == Kind::text || (last->kind == Kind::item && line.starts_with("  ")))) {
+      last->text += ' ' + line.substr(line.find_first_not_of(' '));
+    } else {
+      if (line[0] == '#' || line[0] == '|' || line[0] == ' ') bad_page(name, line);
+      page.blocks.push_back({Kind::text, line, {}, section});
+      open = true;
+    }
+  }
+  for (Block& block : page.blocks)
+    while (block.kind == Kind::code && block.text.ends_with("\n\n")) block.text.pop_back();
+  if (page.blocks.empty() || page.blocks[0].kind != Kind::code) bad_page(name, "no usage");
+  return page;
+}
+
+std::map<std::string, std::string> Page::items(std::string_view command) const {
+  std::map<std::string, std::string> found;
+  for (const Block& block : blocks)
+    if (block.kind == Kind::item && (block.section == command || (command == title && block.section == "Options")))
+      for (const std::string& term : block.terms) found[term] = block.text;
+  return found;
+}
+
+std::string Page::about(std::string_view command) const {
+  if (command == title) return summary;
+  for (const Block& block : blocks)
+    if (block.kind == Kind::text && block.section == command) return block.text;
+  return "";
+}
+
+const std::vector<Page>& pages() {
+  static const std::vector<Page> all = [] {
+    std::vector<Page> parsed = {parse_page("bottle", page_text("bottle"))};
+    for (const CommandEntry& command : commands()) parsed.push_back(parse_page(command.name, page_text(command.name)));
+    return parsed;
+  }();
+  return all;
+}
+
+const Page* find_page(std::string_view name) {
+  for (const Page& page : pages())
+    if (page.name == name) return &page;
+  return nullptr;
+}
+
+Result<const Page*> named_page(const std::string& name) {
+  if (const Page* page = find_page(name)) return page;
+  std::vector<std::string> known;
+  for (const Page& page : pages()) known.push_back(page.name);
+  return fail(Code::not_found, "there is no command '" + name + "'", manifest::suggest(name, known));
+}
+
+std::string man_name(const Page& page) { return page.name == "bottle" ? "bottle" : "bottle-" + page.name; }
+
+}  // namespace bottle::app

@@ -1,0 +1,41 @@
+#include "app/manual/starter.h"
+
+namespace bottle::app {
+
+const char* const kStarter =
+    R"(# What your agents may reach and hold. All keys: docs/manifest.md, and `bottle schema` for editors.
+# After a change: bottle check. What a start would make: bottle start AGENT --dry-run
+
+bottles:
+  # A bottle is the policy an agent works under. Nothing is reachable but its provider's own API and what `allow` lists.
+  work:
+    workspace: clone             # none | copy | clone | bind; clone: the work comes back on refs of its own
+    resources: {memory: 4g, cpus: 2, pids: 512}
+    # runtime: runsc             # gVisor between agent and kernel, where the engine has it (bottle doctor says)
+    # packages: [nodejs, npm]    # Debian packages to add to the agent's image
+    egress:
+      allow: []
+      # allow:
+      #   - packages.example.org                                                    # a host: HTTPS and HTTP
+      #   - {host: api.github.com, methods: [GET], paths: ["/repos/me/**"]}         # only these requests; the guard reads them
+      # on_secret: block         # block | redact | warn
+    # env:
+    #   STAGE: dev
+    #   NPM_READ: "${NPM_READ_TOKEN}"       # from your environment; the agent sees the value
+    #   DB_PASS: "?Database password"       # asked for at the start
+    # secrets:                              # the agent holds a placeholder, the guard puts the value in for these hosts only
+    #   github: {from: env:GITHUB_TOKEN, hosts: [api.github.com], header: "Authorization: Bearer {}", env: GITHUB_TOKEN}
+
+  # The same, for reading only: more hosts, and nothing comes back.
+  # look:
+  #   extends: [work]
+  #   workspace: copy
+
+agents:
+  claude: {bottle: work, provider: claude}      # export CLAUDE_BOTTLE_OAUTH_TOKEN=…, from: claude setup-token
+  shell: {bottle: work, provider: shell}
+  # codex: {bottle: work, provider: codex}      # export OPENAI_API_KEY=…
+  # reviewer: {bottle: work, provider: claude, skills: [review], prompt: "Review only. Change nothing."}
+)";
+
+}  // namespace bottle::app

@@ -1,0 +1,18 @@
+// Findings, told to people and programs.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "base/finding.h"
+
+namespace bottle::app {
+
+using session::Finding, session::Severity;
+
+nlohmann::json to_json(const Finding& finding);
+
+// Prints the findings for people, or as {"ok":…,"findings":[…]}. The exit status: 1 if one is a fail, else 0.
+int tell(const std::vector<Finding>& findings, bool json);
+
+}  // namespace bottle::app

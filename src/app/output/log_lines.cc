@@ -1,0 +1,80 @@
+#include "app/output/log_lines.h"
+
+#include <algorithm>
+
+#include "app/output/output.h"
+
+namespace bottle::app {
+namespace {
+
+using nlohmann::json;
+
+std::string text_of(const json& object, const char* key) {
+  if (!object.is_object() || !object.contains(key)) return "";
+  const json& value = object[key];
+  if (value.is_number_integer()) return std::to_string(value.get<int64_t>());
+  return value.is_string() ? one_line(value.get<std::string>()) : "";
+}
+
+const json& member(const json& object, const char* key) {
+  static const json none;
+  return object.is_object() && object.contains(key) ? object[key] : none;
+}
+
+std::string padded(std::string text, size_t width) {
+  if (text.size() < width) text.append(width - text.size(), ' ');
+  return text + "  ";
+}
+
+}  // namespace
+
+std::string egress_line(const json& entry) {
+  std::string action = text_of(entry, "action"), time = text_of(entry, "time"), host = text_of(entry, "host");
+  if (action.empty()) return "";
+  if (size_t t = time.find('T'); t != std::string::npos) time = time.substr(t + 1, 8);
+  if (std::string port = text_of(entry, "port"); !port.empty()) host += ":" + port;
+  std::string line = padded(time, 8) + padded(action, 5) + padded(text_of(entry, "kind"), 7) + padded(host, 36);
+  std::string request = text_of(entry, "method");
+  if (std::string path = text_of(entry, "path"); !path.empty()) request += (request.empty() ? "" : " ") + path;
+  for (const std::string& part : {request, text_of(entry, "code"), text_of(entry, "reason"),
+                                  std::string(text_of(entry, "side") == "near" ? "decided here" : "")})
+    if (!part.empty()) line += part + "  ";
+  if (std::string out = text_of(entry, "bytes_out"); !out.empty())
+    line += out + " bytes out, " + text_of(entry, "bytes_in") + " in";
+  while (line.ends_with(' ')) line.pop_back();
+  return line;
+}
+
+std::string result_text(const json& result) {
+  std::string text =
+      "session " + text_of(result, "session") + ": the agent ended with status " + text_of(result, "exit") + "\n";
+  const json& back = member(result, "back");
+  if (std::string error = text_of(back, "error"); !error.empty())
+    text += "the work could not be brought back: " + error + "\n";
+  // Ours, several lines: each is made harmless by itself.
+  if (const json& told = member(back, "text"); told.is_string()) {
+    std::string all = told.get<std::string>();
+    for (size_t at = 0; at < all.size();) {
+      size_t end = std::min(all.find('\n', at), all.size());
+      text += one_line(all.substr(at, end - at)) + "\n";
+      at = end + 1;
+    }
+  }
+  const json& egress = member(result, "egress");
+  if (std::string allowed = text_of(egress, "allowed"); !allowed.empty())
+    text += allowed + " connections and requests were allowed\n";
+  if (const json& denied = member(egress, "denied"); denied.is_array() && !denied.empty()) {
+    text += "blocked:\n";
+    for (const json& entry : denied)
+      text += "  " + padded(text_of(entry, "host"), 40) + text_of(entry, "code") + ", " + text_of(entry, "count") +
+              " times\n";
+  }
+  const json& receipt = member(result, "receipt");
+  if (member(receipt, "confirmed") == true) text += "everything of it is gone, confirmed by the engine\n";
+  else
+    for (const json& left : member(receipt, "left"))
+      if (left.is_string()) text += "left behind: " + one_line(left.get<std::string>()) + "; run: bottle cleanup\n";
+  return text;
+}
+
+}  // namespace bottle::app

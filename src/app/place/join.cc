@@ -1,0 +1,83 @@
+#include "app/place/join.h"
+
+#include "app/world/sessions.h"
+#include "app/world/world.h"
+#include "remote/link/far_side.h"
+#include "session/console/client.h"
+#include "session/console/terminal.h"
+#include "session/credentials/ssh_keys.h"
+#include "session/credentials/values.h"
+#include "session/ledger/ledger.h"
+#include "session/supervisor.h"
+
+namespace bottle::app {
+namespace {
+
+void give_near_end(session::Job& job, const session::LedgerView& view, const JoinOptions& options) {
+  bool brokered = view.tunnel || view.offline || !job.plan.egress.lan.empty();
+  auto ask = [&](const std::string& question) -> Result<std::string> {
+    if (!options.interactive) return fail(Code::unavailable, "nobody is there to be asked: " + question);
+    return session::ask(question, true);
+  };
+  auto without = [&](const char* what, const Error& why) {
+    options.say(std::string("the session goes on without ") + what + ": " + why.what +
+                (why.todo.empty() ? "" : " (" + why.todo + ")"));
+  };
+  job.tunnel = view.tunnel;
+  if (brokered) {
+    job.ca_bundle = public_roots();
+    if (auto extra = concatenated(job.plan.egress.extra_ca)) job.extra_ca = std::move(*extra);
+    else without("egress.extra_ca", extra.error());
+  }
+  if (view.tunnel) {
+    plan::Plan secrets = job.plan;
+    secrets.env.clear();  // the agent has them
+    if (auto values = session::resolve(secrets, environment(), ask)) job.values = std::move(*values);
+    else without("the secrets that stay here", values.error());
+  }
+  if (auto keys = session::find_ssh_keys(job.plan, environment(), ask)) job.ssh_keys = std::move(*keys);
+  else without("its ssh keys", keys.error());
+}
+
+}  // namespace
+
+Result<int> join(const std::string& name, const JoinOptions& options) {
+  auto d = directories();
+  std::string directory = d.sessions + "/" + name;
+  auto view = session::read_ledger(directory);
+  if (!view) return fail(Code::not_found, "no session " + name, "see `bottle list`");
+  if (view->owner.alive()) return session::connect_to(directory + "/socket");
+  if (!view->remote.is_object())
+    return fail(Code::not_found, "the supervisor of session " + name + " is dead", "run `bottle cleanup`");
+
+  session::Job job;
+  job.plan = TRY(plan::from_json(view->plan));
+  job.directories = d;
+  job.path_to_self = path_to_self();
+  session::Far far = TRY(session::far_from_json(view->remote));
+  far.program = TRY(session::own_hash());  // this program may be newer than the one that began
+  // Here, where ssh may ask; the supervisor finds the connection that is there.
+  auto side = session::FarSide::reach(far, options.interactive);
+  if (!side && options.interactive) return std::unexpected(side.error());
+  job.remote = session::RemoteJob{far, std::nullopt, true, options.stop};
+  if (view->vm.is_object() && view->vm.contains("wanted")) {
+    job.remote->vm = TRY(session::vm_from_json(view->vm["wanted"]));
+    job.remote->vm->environment = hook_environment();
+  }
+  if (!options.stop) give_near_end(job, *view, options);
+  return session::start_supervisor(job);
+}
+
+std::vector<std::string> unattended(const session::Directories& d) {
+  std::vector<std::string> names;
+  for (const auto& name : names_in(d.sessions)) {
+    auto view = session::read_ledger(d.sessions + "/" + name);
+    bool on_vm = view && view->vm.is_object();
+    if (view && view->remote.is_object() && !view->owner.alive() && (view->running || !on_vm) &&
+        !view->remote.value("host", "").empty())
+      names.push_back(name);
+  }
+  return names;
+}
+
+}  // namespace bottle::app

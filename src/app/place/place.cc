@@ -1,0 +1,366 @@
+#include "app/place/place.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <future>
+#include <optional>
+
+#include "app/output/show.h"
+#include "app/place/machine_cache.h"
+#include "app/place/vms.h"
+#include "app/world/world.h"
+#include "docker/call.h"
+#include "remote/link/findings.h"
+#include "remote/near/image_layers.h"
+#include "session/box/images.h"
+#include "session/box/runtime_trial.h"
+#include "session/credentials/token.h"
+#include "session/ledger/ledger.h"
+#include "session/supervisor.h"
+#include "session/sweep.h"
+
+namespace bottle::app {
+namespace {
+
+Result<std::string> token_name(const plan::Plan& plan) {
+  if (const auto* secret = session::sign_in_secret(plan)) return secret->name;
+  return fail(Code::invalid, "--token-via: this agent has no sign-in token", "leave the option out");
+}
+
+class LocalPlace : public Place {
+ public:
+  explicit LocalPlace(const Output& output) : output_(output) {
+    if (engine_)
+      asked_ = std::async(std::launch::async,
+                          [this] { return engine_->info(); });  // it starts programs of its own to answer
+  }
+
+  Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
+    std::string architecture;
+    if (engine_) {
+      info_ = TRY(asked_.get());
+      for (const auto& [name, unused] : docker::member(info_, "Runtimes").items()) facts.runtimes.push_back(name);
+      architecture = docker::text_of(info_, "Architecture");
+      rootless_ = docker::has_option(info_, "rootless");
+    }
+    facts.images = image_facts(manifest, architecture);
+    return {};
+  }
+
+  // Its containers' users are not the host's: root in there is the operator, and Claude Code refuses to work as root.
+  Result<> check(plan::Plan& plan) override {
+    if (plan.workspace_mode != manifest::WorkspaceMode::bind || !rootless_) return {};
+    return fail(Code::invalid,
+                "workspace: bind does not work with a rootless engine: the agent could not use files that are yours",
+                "use clone or copy: bottle start --workspace clone …");
+  }
+
+  Result<> prepare(const plan::Plan& plan, const Say& say) override {
+    if (!engine_) return std::unexpected(engine_.error());
+    // What a dead owner left goes first: its subnet and names are free again.
+    for (const auto& swept : session::sweep(directories(), TRY(session::find_orphans(directories(), &*engine_))))
+      show_swept(swept, output_);
+    TRY(session::ensure_runtime(*engine_, info_, directories().runtimes, plan.runtime));
+    return session::ensure_agent_image(*engine_, plan.image, say);
+  }
+
+  Result<int> start(session::Job job) override {
+    job.engine = engine_->socket();
+    return session::start_supervisor(job);
+  }
+
+  std::function<std::unique_ptr<session::Typing>()> typing(const std::string&, const Say&) override { return {}; }
+
+ private:
+  Output output_;
+  Result<docker::Engine> engine_ = connect_engine();
+  bool rootless_ = false;
+  std::future<Result<nlohmann::json>> asked_;
+  nlohmann::json info_;  // what it says of itself
+};
+
+class RemotePlace : public Place {
+ public:
+  // `hello`: what the machine said, or, where the channel's has not come yet, what it said the last time.
+  RemotePlace(session::Far far, session::FarSide side, session::Channel channel, nlohmann::json hello,
+              const RemoteOptions& options)
+      : far_(std::move(far)),
+        side_(std::move(side)),
+        channel_(std::move(channel)),
+        hello_(std::move(hello)),
+        options_(options) {}
+
+  Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
+    facts.uid = hello_.value("uid", 1000u);
+    facts.gid = hello_.value("gid", 1000u);
+    facts.runtimes = runtimes_of(hello_);
+    facts.images = image_facts(manifest, hello_.value("machine", ""));
+    return {};
+  }
+
+  Result<> check(plan::Plan& plan) override {
+    if (plan.workspace_mode == manifest::WorkspaceMode::bind)
+      return fail(Code::invalid,
+                  "workspace: bind means this machine's own files: they are not on " + far_.target.to_string(),
+                  "use clone or copy: bottle start --workspace clone --remote …");
+    bool mosh = options_.transport.is_mosh();
+    if (mosh && !hello_.value("mosh", false))
+      return fail(Code::not_found, "there is no mosh-server on " + far_.target.to_string(),
+                  "install mosh there, or leave out --transport mosh");
+    if (mosh && plan.headless)
+      return fail(Code::invalid, "mosh carries a terminal, and --headless has none", "leave out --transport mosh");
+    for (const auto& finding : session::remote_findings(hello_, far_.target.to_string()))
+      if (finding.severity == session::Severity::warn) plan.warnings.push_back(finding.what);
+    return {};
+  }
+
+  Result<> prepare(const plan::Plan& plan, const Say& say) override {
+    image_ = plan.image.reference;
+    if (session::is_ours(image_) && session::has_image(hello_, image_)) return {};
+    auto engine = connect_engine();
+    auto image = engine ? session::image_identity(*engine, plan.image.reference)
+                        : Result<std::string>(std::unexpected(engine.error()));
+    if (image) image_ = *image;
+    if (session::has_image(hello_, image_)) return {};
+    if (!engine)
+      return fail(Code::not_found,
+                  far_.target.to_string() + " has no image " + plan.image.reference +
+                      ", and there is no engine here to send it from: " + engine.error().what,
+                  engine.error().todo);
+    TRY(session::ensure_agent_image(*engine, plan.image, say));
+    UniqueFd archive = TRY(session::spool_image(*engine, plan.image.reference));
+    TRY(session::send_image(archive.get(), plan.image.reference, TRY(engine->layers(plan.image.reference)), side_,
+                            say));
+    image_ = TRY(session::image_identity(*engine, plan.image.reference));
+    hello_["images"].push_back(image_);
+    remember(far_, hello_);
+    return {};
+  }
+
+  Result<int> start(session::Job job) override {
+    if (options_.token.via != session::Token::Via::job) TRY(hand_over_token(job));
+    job.tunnel = options_.tunnel;
+    job.remote.emplace();
+    job.remote->far = far_;
+    job.remote->image = image_;
+    job.remote->roots = hello_.value("roots", "");
+    job.remote->unseen = channel_.hello.is_null();
+    session::PassedChannel passed{channel_.in.get(), channel_.out.get()};
+    auto socket = session::start_supervisor(job, &passed);
+    channel_ = {};  // the supervisor's alone: when it lets go, the far side is to see that
+    return socket;
+  }
+
+  Result<> judge(const nlohmann::json& hello) override {
+    changed_ = !hello.is_object() || hello.value("bottle", "") != "far" || !session::has_image(hello, image_) ||
+               runtimes_of(hello) != runtimes_of(hello_) ||
+               (hello_.contains("roots") && hello.value("roots", "") != hello_.value("roots", "")) ||
+               std::ranges::any_of(kCount, [&](const char* key) {
+                 return hello.value(key, nlohmann::json()) != hello_.value(key, nlohmann::json());
+               });
+    if (changed_) return fail(Code::conflict, far_.target.to_string() + " is not as it was the last time");
+    TRY(admit(hello, far_, options_.allow_vpn));
+    remember(far_, hello);
+    return {};
+  }
+
+  bool has_changed() const override { return changed_; }
+
+  // Nothing of what the plan rests on may lead back to the operator, or fail there.
+  static Result<> admit(const nlohmann::json& hello, const session::Far& far, bool allow_vpn) {
+    auto admitted = session::admit(hello, far.target.to_string(), allow_vpn);
+    if (!admitted) forget(far);
+    return admitted;
+  }
+
+  std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session, const Say& say) override {
+    if (!options_.transport.is_mosh()) return {};
+    return mosh_typing(side_, session, options_.transport, say);
+  }
+
+ private:
+  // The token goes another way than the job's other values.
+  Result<> hand_over_token(session::Job& job) {
+    job.token = options_.token;
+    job.token.name = TRY(token_name(job.plan));
+    auto value = job.values.secrets.extract(job.token.name);
+    if (options_.token.via != session::Token::Via::sendenv) return {};
+    if (value.empty()) return fail(Code::not_found, "secret " + job.token.name + " has no value to send");
+    auto channel = TRY(side_.serve({{session::kTokenVariable, value.mapped()}}));
+    if (channel.hello.value("token", false) != true)
+      return fail(Code::unavailable,
+                  std::string("the token did not arrive: the sshd of ") + far_.target.to_string() +
+                      " drops the variable " + session::kTokenVariable,
+                  std::string("put `AcceptEnv ") + session::kTokenVariable +
+                      "` into its sshd_config and reload it, or leave --token-via out: stdin needs nothing there");
+    channel_ = std::move(channel);
+    return {};
+  }
+
+  static std::vector<std::string> runtimes_of(const nlohmann::json& hello) {
+    return hello.value("engine", nlohmann::json::object()).value("runtimes", std::vector<std::string>());
+  }
+
+  // Besides image, runtimes and roots, what a plan and a job are made from.
+  static constexpr const char* kCount[] = {"uid", "gid", "machine", "mosh"};
+
+  session::Far far_;
+  session::FarSide side_;
+  session::Channel channel_;
+  nlohmann::json hello_;
+  std::string image_;  // what the agent's is called and is
+  RemoteOptions options_;
+  bool changed_ = false;
+};
+
+class VmPlace : public Place {
+ public:
+  VmPlace(session::RemoteJob remote, Baked baked, const RemoteOptions& way)
+      : remote_(std::move(remote)),
+        baked_(std::move(baked)),
+        token_(way.token),
+        tunnel_(way.tunnel),
+        transport_(way.transport) {}
+
+  // Of a machine that is not there yet: its user is the one our user-data makes, its engine lists what it will.
+  Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
+    facts.uid = facts.gid = 1000;
+    facts.images = image_facts(manifest, "");
+    return {};
+  }
+
+  Result<> check(plan::Plan& plan) override {
+    if (plan.workspace_mode == manifest::WorkspaceMode::bind)
+      return fail(Code::invalid, "workspace: bind means this machine's own files: they are not on a VM",
+                  "use clone or copy: bottle start --workspace clone --vm …");
+    if (token_.via == session::Token::Via::provider && token_.file.empty()) {
+      const auto& vm = *remote_.vm;
+      TRY(TRY(machine::Provider::find(vm.provider, machine::Places::from(vm.environment), vm.environment))
+              .can_put_secrets());
+    }
+    if (transport_.is_mosh() && plan.headless)
+      return fail(Code::invalid, "mosh carries a terminal, and --headless has none", "leave out --transport mosh");
+    return {};
+  }
+
+  Result<> prepare(const plan::Plan& plan, const Say& say) override {
+    auto engine = connect_engine();
+    if (!engine)
+      return std::unexpected(std::move(engine.error()).during("the agent's image is sent from this machine's engine"));
+    socket_ = engine->socket();
+    TRY(session::ensure_agent_image(*engine, plan.image, say));
+    remote_.image = TRY(session::image_identity(*engine, plan.image.reference));
+    return {};
+  }
+
+  Result<int> start(session::Job job) override {
+    job.engine = socket_;
+    job.remote = remote_;
+    job.tunnel = tunnel_;
+    // Whoever knows what is on the disk need not be told.
+    job.remote->unseen = remote_.far.program == baked_.program &&
+                         std::ranges::find(baked_.agent_images, remote_.image) != baked_.agent_images.end() &&
+                         token_.via == session::Token::Via::job;
+    if (job.remote->unseen) job.remote->roots = baked_.roots;
+    if (token_.via != session::Token::Via::job) {
+      job.token = token_;
+      job.token.name = TRY(token_name(job.plan));
+    }
+    return session::start_supervisor(job);
+  }
+
+  std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session, const Say& say) override {
+    if (!transport_.is_mosh()) return {};
+    return recorded_typing(session, transport_, say);
+  }
+
+ private:
+  session::RemoteJob remote_;
+  Baked baked_;  // of the disk that it begins from
+  session::Token token_;
+  bool tunnel_;
+  Transport transport_;
+  std::string socket_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOptions& way,
+                                        const manifest::Manifest& manifest) {
+  TRY(check(way.transport));
+  manifest::Vm wanted = TRY(vm_of(manifest, options.name));
+  if (!options.ttl.empty()) wanted.ttl = TRY(manifest::duration(options.ttl));
+  if (!options.idle.empty()) wanted.idle = TRY(manifest::duration(options.idle));
+  session::RemoteJob remote;
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  remote.far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
+  remote.far.program = TRY(session::own_hash());
+  // An image that the manifest names is its own affair.
+  Baked baked =
+      manifest.vms.at(options.name).options.contains("image") ? Baked{} : baked_for(manifest.vms.at(options.name));
+  remote.vm = session::VmJob{
+      options.name,      wanted.provider, wanted.options, wanted.cpus,  wanted.memory,
+      wanted.disk,       wanted.ttl,      wanted.idle,    options.keep, way.allow_vpn || wanted.allow_vpn,
+      hook_environment()};
+  return std::make_unique<VmPlace>(std::move(remote), std::move(baked), way);
+}
+
+std::unique_ptr<Place> local_place(const Output& output) { return std::make_unique<LocalPlace>(output); }
+
+Result<> check(const Transport& transport) {
+  if (transport.is_mosh()) return session::check_mosh(transport.mosh);
+  if (transport.name != "ssh")
+    return fail(Code::invalid, "there is no transport '" + transport.name + "'", "--transport ssh, or mosh");
+  if (!transport.mosh.ports.empty()) return fail(Code::invalid, "--mosh-ports is for --transport mosh");
+  return {};
+}
+
+std::function<std::unique_ptr<session::Typing>()> mosh_typing(session::FarSide far, const std::string& session,
+                                                              const Transport& transport, const Say& say) {
+  return [far = std::move(far), session, transport, say]() mutable -> std::unique_ptr<session::Typing> {
+    auto mosh = session::start_mosh(far, session, transport.mosh);
+    if (mosh) return std::move(*mosh);
+    say("the terminal goes over ssh: " + mosh.error().what +
+        (mosh.error().todo.empty() ? "" : " (" + mosh.error().todo + ")") + "\r");
+    return nullptr;
+  };
+}
+
+std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::string& session,
+                                                                  const Transport& transport, const Say& say) {
+  return [session, transport, say]() -> std::unique_ptr<session::Typing> {
+    auto side = [&]() -> Result<session::FarSide> {
+      auto view = TRY(session::read_ledger(directories().sessions + "/" + session));
+      return session::FarSide::reach(TRY(session::far_from_json(view.remote)), false);
+    }();
+    if (side) return mosh_typing(std::move(*side), session, transport, say)();
+    say("the terminal goes over ssh: " + side.error().what + "\r");
+    return nullptr;
+  };
+}
+
+Result<session::Far> far_to(const std::string& target) {
+  session::Far far;
+  far.target = TRY(ssh::parse_target(target));
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
+  far.program = TRY(session::own_hash());
+  return far;
+}
+
+Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say) {
+  TRY(check(options.transport));
+  session::Far far = TRY(far_to(options.target));
+  auto side = TRY(session::FarSide::reach(far, options.interactive, say));
+  // A machine that is known is not waited for: the plan is made for what it was, the start begins, and judge() has the
+  // last word.
+  auto known = options.fresh || options.token.via != session::Token::Via::job ? std::nullopt : recall(far);
+  if (known && !RemotePlace::admit(*known, far, options.allow_vpn)) known.reset();  // it may have been mended since
+  session::Channel channel = TRY(known ? side.begin_serve() : side.serve());
+  nlohmann::json hello = known ? *known : channel.hello;
+  TRY(RemotePlace::admit(hello, far, options.allow_vpn));
+  if (!known) remember(far, hello);
+  return std::make_unique<RemotePlace>(std::move(far), std::move(side), std::move(channel), std::move(hello), options);
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,103 @@
+#include "app/place/rescue.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "app/output/output.h"
+#include "app/place/join.h"
+#include "app/world/sessions.h"
+#include "app/world/world.h"
+#include "base/unique_fd.h"
+#include "machine/destroy.h"
+#include "session/console/client.h"
+#include "session/ledger/ledger.h"
+#include "session/sweep.h"
+
+namespace bottle::app {
+namespace {
+
+using machine::Places;
+using machine::Record;
+
+Places places() { return Places::from(environment()); }
+
+std::string directory_of(const std::string& session) { return directories().sessions + "/" + session; }
+
+// Whether an agent ran on it, and what it did is not here.
+bool has_work(const Record& record) {
+  auto view = session::read_ledger(directory_of(record.vm.session));
+  return view && view->running && !view->home && view->vm.is_object();
+}
+
+// A new supervisor takes the session over, ends the agent, fetches its work and destroys the VM. Bounded by what it
+// does: minutes. Whether the VM may go.
+bool bring_home(const Record& record) {
+  if (!has_work(record)) return true;
+  if (auto fd = join(record.vm.session, {.stop = true})) (void)session::relay(UniqueFd(*fd).get(), {.quiet = true});
+  // The supervisor ends just after it has told how it went.
+  auto now = machine::load(record.vm.name, places());
+  for (int turn = 0; turn < 100 && now && !machine::ownerless(*now); ++turn) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    now = machine::load(record.vm.name, places());
+  }
+  if (!now) return true;
+  if (now->held || !machine::ownerless(*now)) return false;  // held, or somebody's again
+  return !hold_unfetched(*now);
+}
+
+}  // namespace
+
+int reap_vm(const std::string& name) {
+  machine::Reaping session{bring_home, [](const Record& record) { forget_session_without_vm(record.vm.session); }};
+  return machine::reap(name, hook_environment(), session);
+}
+
+bool hold_unfetched(const Record& record) {
+  bool watched = machine::reaper_alive(record.vm.name, places());
+  bool time_is_up = !watched && machine::now_seconds() >= record.until;
+  machine::DestroyOptions options;
+  options.environment = hook_environment();
+  if (time_is_up || !has_work(record) || !machine::hold_unless_ended(record.vm.name, places(), options)) return false;
+  if (!watched) (void)machine::start_reaper(record.vm.name, places(), options.environment, path_to_self());
+  return true;
+}
+
+std::string tell_held(const Record& record) {
+  return "VM " + record.vm.name + " holds work of session " + record.vm.session +
+         " that could not be fetched: `bottle cleanup` tries again; in " + age(record.until - machine::now_seconds()) +
+         " the VM is destroyed, and the work with it";
+}
+
+bool forget_session_without_vm(const std::string& session) {
+  if (session.empty() || session.find('/') != std::string::npos) return false;
+  std::string directory = directory_of(session);
+  auto view = session::read_ledger(directory);
+  if (!view || !view->remote.is_object() || view->owner.alive()) return false;
+  std::string vm = view->vm.is_object() ? view->vm.value("name", "") : "";
+  bool nowhere = view->remote.value("host", "").empty();  // a VM was still to be made
+  if (vm.empty() && !nowhere) return false;
+  if (!vm.empty() && machine::is_recorded(vm, places())) return false;
+  ::rmdir((directories().results + "/" + session).c_str());  // empty where the agent never ran
+  session::remove_session_directory(directory);
+  return true;
+}
+
+void look_after_vms(const std::function<void(const std::string&)>& say) {
+  for (const auto& name : machine::recorded(places())) machine::forget_unborn(name, places());
+  for (const auto& name : machine::recorded(places())) {
+    auto record = machine::load(name, places());
+    if (!record) continue;
+    bool left = machine::abandoned(*record, machine::now_seconds());
+    if (record->held) say(tell_held(*record));
+    if ((!left && !record->held) || machine::reaper_alive(name, places())) continue;
+    auto started = machine::start_reaper(name, places(), hook_environment(), path_to_self());
+    if (!started) say("VM " + name + ": " + started.error().what);
+    else if (!record->held)
+      say("VM " + name + " was left by who made it: its work is fetched and it is destroyed, in the background");
+  }
+  for (const auto& session : names_in(directories().sessions)) forget_session_without_vm(session);
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,65 @@
+#include "app/supervise.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <map>
+
+#include "base/unique_fd.h"
+#include "remote/near/run.h"
+#include "session/console/clients.h"
+#include "session/run.h"
+#include "session/supervisor.h"
+
+namespace bottle::app {
+
+using namespace session;
+
+int supervise(int socket) {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
+  ::signal(SIGINT, SIG_IGN);
+  // Secrets and the session's root key are in this memory: no core dump of it, and no other process of the operator's
+  // looks in.
+  ::prctl(PR_SET_DUMPABLE, 0);
+  UniqueFd first(::fcntl(socket, F_DUPFD_CLOEXEC, 10));
+  ::close(socket);
+  (void)!::open("/dev/null", O_RDONLY);
+  auto frame = receive_frame(first.get());
+  if (!frame || frame->type != FrameType::job) return 125;
+  auto job = job_from_json(frame->bytes);
+  if (!job) return 125;
+  Clients clients(std::move(first));
+  // Other programs' variables, and maybe their secrets, are no business of a process that lives for hours.
+  if (!std::getenv("BOTTLE_TEST_KILL_AT_RECORD") && !std::getenv("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD") &&
+      !std::getenv("BOTTLE_TEST_STOP_AT_RECORD")) {
+    // What ssh needs to come back after a broken connection: its agent, and where a ProxyCommand is found.
+    std::map<std::string, std::string> kept = {
+        {"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}};
+    for (const char* name : {"SSH_AUTH_SOCK", "PATH", "XDG_RUNTIME_DIR"})
+      if (const char* value = std::getenv(name); value && job->remote) kept[name] = value;
+    if (const char* limit = std::getenv("BOTTLE_ENGINE_TIMEOUT")) kept["BOTTLE_ENGINE_TIMEOUT"] = limit;
+    kept["HOME"] = job->directories.home;
+    ::clearenv();
+    for (const auto& [name, value] : kept) ::setenv(name.c_str(), value.c_str(), 1);
+  }
+  if (job->remote) {
+    std::optional<Channel> channel;
+    if (!job->remote->adopt && !job->remote->vm)
+      channel = Channel{UniqueFd(PassedChannel::kIn),
+                        UniqueFd(PassedChannel::kOut),
+                        {},
+                        job->remote->unseen ? nlohmann::json() : nlohmann::json::object()};
+    for (int fd : {PassedChannel::kIn, PassedChannel::kOut})
+      if (channel) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    run_remote(*job, clients, std::move(channel));
+  } else {
+    run(*job, clients);
+  }
+  return 0;
+}
+
+}  // namespace bottle::app

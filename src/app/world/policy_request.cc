@@ -1,0 +1,94 @@
+#include "app/world/policy_request.h"
+
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <climits>
+#include <cstdlib>
+
+#include "app/world/world.h"
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/unique_fd.h"
+#include "manifest/edit.h"
+#include "session/console/client.h"
+#include "wire/frames.h"
+
+namespace bottle::app {
+
+using nlohmann::json;
+
+Result<std::string> change_policy(const std::string& session, json request) {
+  std::string id = random_hex(8);
+  request["id"] = id;
+  UniqueFd fd(TRY(session::connect_to(directories().sessions + "/" + session + "/socket")));
+  TRY(session::send_frame(fd.get(), session::FrameType::policy, request.dump()));
+  session::FrameReader frames;
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  for (char buffer[65536];;) {
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    pollfd p{fd.get(), POLLIN, 0};
+    int ready = left.count() > 0 ? ::poll(&p, 1, static_cast<int>(left.count())) : 0;
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) return fail(Code::timed_out, "the session did not answer within 20 s");
+    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return fail(Code::closed, "the session ended meanwhile");
+    frames.feed({buffer, static_cast<size_t>(n)});
+    while (auto frame = frames.next()) {
+      if (frame->type != session::FrameType::event) continue;
+      auto event = json::parse(frame->bytes, nullptr, false);
+      if (!event.is_object() || event.value("event", "") != "policy" || event.value("id", "") != id) continue;
+      if (event.value("ok", false)) return event.value("what", "");
+      return fail(Code::invalid, event.value("what", ""));
+    }
+  }
+}
+
+Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector<std::string>& methods,
+                                      const std::vector<std::string>& paths) {
+  manifest::AllowRule rule{.host = text, .methods = methods, .paths = paths};
+  if (size_t colon = text.rfind(':'); colon != std::string::npos) {
+    std::string port = text.substr(colon + 1);
+    bool digits = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
+    int number = digits ? std::atoi(port.c_str()) : 0;
+    if (number < 1 || number > 65535) return fail(Code::invalid, "'" + text + "' is not HOST or HOST:PORT");
+    rule.host = text.substr(0, colon);
+    if (number != 443 && number != 80) rule.ports = {static_cast<uint16_t>(number)};
+  }
+  std::ranges::transform(rule.host, rule.host.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  rule.inspect = !methods.empty() || !paths.empty();
+  // The manifest's own rules for what may stand there.
+  auto checked =
+      manifest::parse({"the rule", "bottles: {b: {egress: {allow: [" + manifest::rule_yaml(rule, true) + "]}}}"});
+  if (!checked)
+    return fail(Code::invalid, "'" + text + "' with these methods and paths is no rule: " + checked.error().what,
+                checked.error().todo);
+  return rule;
+}
+
+Result<std::string> save_rule(const std::string& bottle, const manifest::AllowRule& rule) {
+  std::string todo = "write it into bottles." + bottle + ".egress.allow yourself:  - " + manifest::rule_yaml(rule);
+  auto d = directories();
+  for (const std::string& named :
+       {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"}) {
+    char real[PATH_MAX];
+    if (!::realpath(named.c_str(), real)) continue;
+    // The name decides how it is read, the real path where it is written: dotfiles are often links.
+    auto edited = manifest::with_rule({named, TRY(read_file(real, 1 << 20))}, bottle, rule);
+    if (!edited && edited.error().code == Code::not_found) continue;
+    if (!edited) return fail(edited.error().code, "not saved: " + edited.error().what, todo);
+    struct stat st{};
+    if (::stat(real, &st) != 0) return fail_errno("reading " + named);
+    auto written = write_file_atomically(real, *edited, st.st_mode & 07777);
+    if (!written) return fail(written.error().code, "not saved: " + written.error().what, todo);
+    return named;
+  }
+  return fail(Code::not_found, "not saved: no file of yours defines the bottle '" + bottle + "'", todo);
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,108 @@
+#include "app/world/sessions.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "app/world/world.h"
+#include "base/file.h"
+#include "base/os/process.h"
+#include "session/ledger/ledger.h"
+
+namespace bottle::app {
+namespace {
+
+using nlohmann::json;
+
+Result<std::string> named(const std::string& wanted, const std::vector<std::string>& names) {
+  if (wanted.find('/') != std::string::npos) return fail(Code::invalid, "'" + wanted + "' is no session name");
+  if (std::ranges::find(names, wanted) != names.end()) return wanted;
+  return fail(Code::not_found, "there is no session '" + wanted + "'",
+              names.empty() ? "there is none at all" : manifest::suggest(wanted, names));
+}
+
+}  // namespace
+
+std::vector<std::string> names_in(const std::string& directory) {
+  std::vector<std::string> names;
+  if (DIR* dir = ::opendir(directory.c_str())) {
+    while (dirent* entry = ::readdir(dir))
+      if (entry->d_name[0] != '.') names.push_back(entry->d_name);
+    ::closedir(dir);
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+Result<std::string> running_session(const std::string& wanted) {
+  auto names = names_in(directories().sessions);
+  if (!wanted.empty()) return named(wanted, names);
+  if (names.size() == 1) return names[0];
+  if (names.empty()) return fail(Code::not_found, "there is no running session");
+  return fail(Code::invalid, "which session?", manifest::suggest("", names));
+}
+
+Result<std::string> finished_session(const std::string& wanted) {
+  std::string directory = directories().results;
+  auto names = names_in(directory);
+  if (!wanted.empty()) return named(wanted, names);
+  std::string newest;
+  timespec when{};
+  for (const auto& name : names) {
+    struct stat s{};
+    if (::stat((directory + "/" + name).c_str(), &s) != 0) continue;
+    if (newest.empty() || s.st_mtim.tv_sec > when.tv_sec ||
+        (s.st_mtim.tv_sec == when.tv_sec && s.st_mtim.tv_nsec > when.tv_nsec)) {
+      newest = name;
+      when = s.st_mtim;
+    }
+  }
+  if (newest.empty()) return fail(Code::not_found, "no session has left anything yet");
+  return newest;
+}
+
+Result<std::string> new_session(const std::string& name, const std::string& workspace) {
+  constexpr size_t kLongest = 32;  // it is part of a socket's path
+  if (name.size() > kLongest || name.starts_with('-') ||
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos)
+    return fail(Code::invalid, "'" + name + "' cannot be a session's name",
+                "a-z, 0-9 and -, at most " + std::to_string(kLongest) + " of them, the first no -");
+  auto d = directories();
+  struct stat s{};
+  if (::lstat((d.sessions + "/" + name).c_str(), &s) == 0)
+    return fail(Code::conflict, "there is a session " + name + " already", "see `bottle list`");
+  if (std::string results = d.results + "/" + name; ::lstat(results.c_str(), &s) == 0)
+    return fail(Code::conflict, "there was a session " + name + ", and its results are in " + results,
+                "take another name, or remove them");
+  auto refs = capture({.argv = {"git", "-C", workspace, "for-each-ref", "--count=1", "refs/bottle/" + name}});
+  if (refs && refs->status == 0 && !refs->out.empty())
+    return fail(Code::conflict, "there was a session " + name + ", and its work is on refs/bottle/" + name,
+                "take another name, or delete those refs");
+  return name;
+}
+
+json sessions() {
+  std::string directory = directories().sessions;
+  json all = json::array();
+  for (const auto& name : names_in(directory)) {
+    auto text = read_file(directory + "/" + name + "/info.json", 1 << 20);
+    auto info = text ? json::parse(*text, nullptr, false) : json::object();
+    if (!info.is_object()) info = json::object();
+    auto view = session::read_ledger(directory + "/" + name);
+    info["session"] = name;
+    if (!info.contains("state")) info["state"] = "starting";
+    // On another machine the agent goes on without an owner here: `bottle attach` gives it one. Or it has ended, and
+    // its last owner said what is left.
+    bool ended = info["state"] == "unfetched" || info["state"] == "left behind";
+    if (!view || !view->owner.alive())
+      info["state"] = !view                      ? "dead"
+                      : view->remote.is_object() ? (ended ? info["state"] : "unattended")
+                      : view->work               ? "held"
+                                                 : "dead";
+    all.push_back(std::move(info));
+  }
+  return all;
+}
+
+}  // namespace bottle::app

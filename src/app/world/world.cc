@@ -1,0 +1,169 @@
+#include "app/world/world.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "docker/call.h"
+#include "remote/far/far.h"
+#include "session/box/images.h"
+
+extern char** environ;
+
+namespace bottle::app {
+namespace {
+
+bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+std::vector<std::string> entries(const std::string& directory, const std::string& suffix) {
+  std::vector<std::string> names;
+  if (DIR* dir = ::opendir(directory.c_str())) {
+    while (dirent* entry = ::readdir(dir)) {
+      std::string name = entry->d_name;
+      if (!name.starts_with(".") && name.ends_with(suffix)) names.push_back(directory + "/" + name);
+    }
+    ::closedir(dir);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<std::vector<manifest::File>> read_all(const std::vector<std::string>& paths) {
+  std::vector<manifest::File> files;
+  for (const auto& path : paths) files.push_back({path, TRY(read_file(path, 1 << 20))});
+  return files;
+}
+
+}  // namespace
+
+std::map<std::string, std::string> environment() {
+  std::map<std::string, std::string> variables;
+  for (char** entry = environ; *entry; ++entry) {
+    std::string text = *entry;
+    if (size_t eq = text.find('='); eq != std::string::npos) variables[text.substr(0, eq)] = text.substr(eq + 1);
+  }
+  return variables;
+}
+
+std::map<std::string, std::string> hook_environment() {
+  auto all = environment();
+  std::erase_if(all, [](const auto& variable) {
+    for (const char* prefix : {"CLAUDE_", "ANTHROPIC_", "OPENAI_", "CODEX_"})
+      if (variable.first.starts_with(prefix)) return true;
+    return false;
+  });
+  return all;
+}
+
+void withhold_secrets(const manifest::Manifest& manifest) {
+  for (const char* known : {"CLAUDE_BOTTLE_OAUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY",
+                            "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY"})
+    ::unsetenv(known);
+  for (const auto& [name, bottle] : manifest.bottles)
+    for (const auto& [secret_name, secret] : bottle.secrets)
+      if (secret.from.starts_with("env:")) ::unsetenv(secret.from.substr(4).c_str());
+}
+
+session::Directories directories() { return session::Directories::from(environment()); }
+
+Result<std::vector<manifest::File>> policy_files() {
+  auto d = directories();
+  std::vector<std::string> policy;
+  for (const std::string& path : {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"})
+    if (exists(path)) policy.push_back(path);
+  return read_all(policy);
+}
+
+Result<manifest::Manifest> load_manifest(const std::string& workspace) {
+  return manifest::load(TRY(policy_files()), TRY(read_all(entries(directories().config + "/agents", ".md"))),
+                        TRY(read_all(entries(workspace + "/.bottle/agents", ".md"))));
+}
+
+plan::ImageFacts image_facts(const manifest::Manifest& manifest, const std::string& architecture) {
+  plan::ImageFacts facts{content_hash(session::bootstrap_script()), architecture, {}};
+  if (utsname machine; architecture.empty() && ::uname(&machine) == 0) facts.architecture = machine.machine;
+  for (const auto& [name, bottle] : manifest.bottles) {
+    const std::string& path = bottle.dockerfile;
+    auto text = read_file(path.starts_with("~/") ? directories().home + path.substr(1) : path, 1 << 20);
+    if (!path.empty() && text) facts.dockerfiles[path] = content_hash(*text);
+  }
+  return facts;
+}
+
+plan::Facts gather_facts(const std::string& workspace) {
+  plan::Facts facts;
+  auto d = directories();
+  facts.session = random_hex(4);
+  facts.workspace = workspace;
+  facts.uid = ::getuid();
+  facts.gid = ::getgid();
+  facts.environment = environment();
+  facts.repository = exists(workspace + "/.git");
+  for (const std::string& base : {d.config + "/skills", d.home + "/.claude/skills"})
+    for (const auto& path : entries(base, "")) facts.skills.emplace(path.substr(path.rfind('/') + 1), path);
+  return facts;
+}
+
+Result<docker::Engine> connect_engine() { return docker::Engine::connect(TRY(docker::find_endpoint(environment()))); }
+
+std::string public_roots() {
+  std::vector<std::string> places = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+                                     "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem"};
+  if (const char* own = std::getenv("SSL_CERT_FILE")) places.insert(places.begin(), own);
+  for (const auto& path : places)
+    if (auto text = read_file(path, 8 << 20)) return *text;
+  return "";
+}
+
+Result<std::string> concatenated(const std::vector<std::string>& files) {
+  std::string all;
+  for (const auto& file : files) {
+    auto text = read_file(file, 4 << 20);
+    if (!text) return std::unexpected(std::move(text.error()).during("egress.extra_ca"));
+    all += *text + "\n";
+  }
+  return all;
+}
+
+std::string path_to_self() {
+  char path[PATH_MAX];
+  ssize_t n = ::readlink("/proc/self/exe", path, sizeof path);
+  std::string self = n > 0 ? std::string(path, static_cast<size_t>(n)) : "bottle";
+  // Replaced while it ran (an upgrade): the name leads nowhere, the link still to the program that runs.
+  return self.ends_with(" (deleted)") ? "/proc/self/exe" : self;
+}
+
+namespace {
+
+// When it first answered, in seconds since 1970; 0: not within its time.
+double await_engine() {
+  auto until = std::chrono::steady_clock::now() + std::chrono::minutes(5);
+  while (std::chrono::steady_clock::now() < until) {
+    if (connect_engine())
+      return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  return 0;
+}
+
+}  // namespace
+
+int run_far(const std::vector<std::string>& words) {
+  session::FarWorld world;
+  // On a VM that boots the engine comes last. Here the question costs nothing; over ssh each time a channel.
+  if (words.size() == 2 && words[0] == "serve" && words[1] == "await-engine") world.engine_at = await_engine();
+  world.directories = directories();
+  world.path_to_self = path_to_self();
+  auto endpoint = docker::find_endpoint(environment());
+  if (endpoint) world.engine_socket = endpoint->socket;
+  else world.engine_error = endpoint.error().what;
+  return session::far_main(world, words);
+}
+
+}  // namespace bottle::app

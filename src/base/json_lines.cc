@@ -1,0 +1,59 @@
+#include "base/json_lines.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+
+namespace bottle::session {
+namespace {
+constexpr int kDeepest = 64;
+}
+
+bool is_plain_name(std::string_view name) {
+  return !name.empty() && name.size() <= 100 && name[0] != '.' &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+             std::string_view::npos;
+}
+
+Result<JsonLines> JsonLines::create(const std::string& path, uint64_t most, size_t longest) {
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno("creating " + path);
+  JsonLines lines(std::move(fd));
+  lines.left_ = lines.written_left_ = most;
+  lines.longest_ = longest;
+  return lines;
+}
+
+Result<> JsonLines::feed(std::string_view bytes) {
+  if (bytes.size() > left_) return fail(Code::limit, "a list of lines is too long to be kept");
+  left_ -= bytes.size();
+  for (size_t end; (end = bytes.find('\n')) != std::string_view::npos; bytes.remove_prefix(end + 1)) {
+    pending_ += bytes.substr(0, end);
+    // Writing it out is recursive: what is nested deeper than anybody means is left out.
+    bool deep = false;
+    auto shallow = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+      return !(deep |= depth > kDeepest);
+    };
+    auto line =
+        skipping_ || pending_.size() > longest_ ? nlohmann::json() : nlohmann::json::parse(pending_, shallow, false);
+    pending_.clear();
+    skipping_ = false;
+    if (deep || !line.is_object()) continue;
+    std::string text = line.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";
+    if (text.size() > written_left_) return fail(Code::limit, "a list of lines is too long to be kept");
+    written_left_ -= text.size();
+    TRY(write_all(fd_.get(), text));
+  }
+  pending_ += bytes;
+  if (pending_.size() > longest_) {
+    pending_.clear();
+    skipping_ = true;
+  }
+  return {};
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,241 @@
+#include "base/os/process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "base/defer.h"
+
+extern char** environ;
+
+namespace bottle {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+int milliseconds_until(Clock::time_point deadline) {
+  auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+  return static_cast<int>(std::max<long long>(left, 0));
+}
+
+UniqueFd exit_descriptor(pid_t pid) {
+#ifdef SYS_pidfd_open
+  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+#else
+  (void)pid;
+  return UniqueFd();
+#endif
+}
+
+std::vector<std::string> environment(const Command& command) {
+  std::vector<std::string> all;
+  for (char** entry = environ; !command.clean_env && *entry; ++entry) {
+    std::string_view text(*entry);
+    if (!command.env.contains(std::string(text.substr(0, text.find('='))))) all.emplace_back(text);
+  }
+  for (const auto& [name, value] : command.env) all.push_back(name + "=" + value);
+  return all;
+}
+
+std::vector<char*> pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> all;
+  for (const auto& text : strings) all.push_back(const_cast<char*>(text.c_str()));
+  all.push_back(nullptr);
+  return all;
+}
+
+// Prepares one of the child's descriptors; our end of a pipe lands in `ours`, the child's in `theirs`.
+Result<> wire(posix_spawn_file_actions_t* actions, int number, const Child::Wiring& wiring, UniqueFd& ours,
+              UniqueFd& theirs) {
+  using To = Child::Wiring::To;
+  switch (wiring.to) {
+    case To::inherit:
+      break;
+    case To::fd:
+      ::posix_spawn_file_actions_adddup2(actions, wiring.fd, number);
+      break;
+    case To::null:
+      ::posix_spawn_file_actions_addopen(actions, number, "/dev/null", number == 0 ? O_RDONLY : O_WRONLY, 0);
+      break;
+    case To::pipe: {
+      int ends[2];
+      if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");
+      ours.reset(ends[number == 0 ? 1 : 0]);
+      theirs.reset(ends[number == 0 ? 0 : 1]);
+      // A descriptor that already has the number would keep its close-on-exec flag.
+      if (theirs.get() <= 2) theirs.reset(::fcntl(theirs.get(), F_DUPFD_CLOEXEC, 3));
+      ::posix_spawn_file_actions_adddup2(actions, theirs.get(), number);
+      break;
+    }
+  }
+  return {};
+}
+
+int decode(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+
+}  // namespace
+
+Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring err) {
+  if (command.argv.empty()) return fail(Code::invalid, "no command to run");
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawnattr_init(&attributes);
+  Defer clean([&] {
+    ::posix_spawn_file_actions_destroy(&actions);
+    ::posix_spawnattr_destroy(&attributes);
+  });
+  Child child;
+  UniqueFd their_in, their_out, their_err;
+  TRY(wire(&actions, 0, in, child.in_, their_in));
+  TRY(wire(&actions, 1, out, child.out_, their_out));
+  TRY(wire(&actions, 2, err, child.err_, their_err));
+  if (!command.directory.empty()) ::posix_spawn_file_actions_addchdir_np(&actions, command.directory.c_str());
+  sigset_t none, usual;
+  ::sigemptyset(&none);
+  ::sigemptyset(&usual);
+  for (int number : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGQUIT}) ::sigaddset(&usual, number);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setsigdefault(&attributes, &usual);
+  ::posix_spawnattr_setpgroup(&attributes, 0);
+  short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+  if (command.detached) flags |= POSIX_SPAWN_SETSID;
+  else if (command.own_group) flags |= POSIX_SPAWN_SETPGROUP;
+  ::posix_spawnattr_setflags(&attributes, flags);
+  auto env = environment(command);
+  auto argv = pointers(command.argv), envp = pointers(env);
+  pid_t pid = -1;
+  if (int error = ::posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), envp.data()))
+    return fail_errno("running " + command.argv[0], error);
+#ifdef __linux__
+  for (auto [what, most] : {std::pair{RLIMIT_DATA, command.most_memory}, {RLIMIT_FSIZE, command.most_written}})
+    if (rlimit limit{most, most}; most > 0) (void)::prlimit(pid, what, &limit, nullptr);  // it may have ended
+#endif
+  child.pid_ = pid;
+  child.group_ = command.own_group || command.detached;
+  child.exit_ = exit_descriptor(pid);
+  child.detached_ = command.detached;
+  return child;
+}
+
+Child::Child(Child&& other) noexcept { *this = std::move(other); }
+
+Child& Child::operator=(Child&& other) noexcept {
+  if (this == &other) return *this;
+  if (!detached_) end();
+  detached_ = other.detached_;
+  pid_ = std::exchange(other.pid_, -1);
+  group_ = other.group_;
+  status_ = other.status_;
+  in_ = std::move(other.in_);
+  out_ = std::move(other.out_);
+  err_ = std::move(other.err_);
+  exit_ = std::move(other.exit_);
+  return *this;
+}
+
+Child::~Child() {
+  if (!detached_) end();
+}
+
+bool Child::ended() { return pid_ < 0 || wait(0).has_value(); }
+
+Result<int> Child::wait(int timeout_ms) {
+  if (pid_ < 0) return status_;
+  auto deadline = Clock::now() + std::chrono::milliseconds(std::max(timeout_ms, 0));
+  for (;;) {
+    int raw = 0;
+    pid_t got = ::waitpid(pid_, &raw, timeout_ms < 0 ? 0 : WNOHANG);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail_errno("waiting for a child");
+    if (got > 0) {
+      pid_ = -1;
+      return status_ = decode(raw);
+    }
+    int left = milliseconds_until(deadline);
+    if (left == 0) return fail(Code::timed_out, "the child still runs");
+    pollfd p{exit_.get(), POLLIN, 0};
+    ::poll(&p, 1, exit_ ? left : std::min(left, 10));
+  }
+}
+
+void Child::end(int patience_ms) {
+  if (pid_ < 0) return;
+  auto tell = [&](int number) { ::kill(group_ ? -pid_ : pid_, number); };
+  if (patience_ms > 0) {
+    tell(SIGTERM);
+    if (wait(patience_ms)) return;
+  }
+  tell(SIGKILL);
+  (void)wait(-1);
+}
+
+Result<Captured> capture(const Command& command, const CaptureOptions& options) {
+  Child child = TRY(Child::spawn(command,
+                                 options.input_fd >= 0   ? Child::from(options.input_fd)
+                                 : options.input.empty() ? Child::null()
+                                                         : Child::pipe(),
+                                 options.output_fd >= 0 ? Child::from(options.output_fd) : Child::pipe(),
+                                 options.pass_stderr ? Child::inherit() : Child::pipe()));
+  const std::string& name = command.argv[0];
+  auto deadline = Clock::now() + std::chrono::milliseconds(std::max(options.timeout_ms, 0));
+  if (child.in() >= 0) ::fcntl(child.in(), F_SETFL, O_NONBLOCK);
+  Captured captured;
+  size_t written = 0;
+  bool out_open = child.out() >= 0, err_open = child.err() >= 0, ended = false;
+  auto take = [](int fd, std::string& text) {
+    char buffer[65536];
+    ssize_t n = ::read(fd, buffer, sizeof buffer);
+    if (n > 0) text.append(buffer, static_cast<size_t>(n));
+    return n > 0 || (n < 0 && errno == EINTR);
+  };
+  while (out_open || err_open || !ended) {
+    pollfd fds[] = {{out_open ? child.out() : -1, POLLIN, 0},
+                    {err_open ? child.err() : -1, POLLIN, 0},
+                    {child.in(), POLLOUT, 0},
+                    {ended ? -1 : child.exit_fd(), POLLIN, 0}};
+    // After its end only what is in the pipes already counts: who else holds them may live for ever.
+    int patience = ended ? 0 : options.timeout_ms < 0 ? -1 : milliseconds_until(deadline);
+    if (!ended && child.exit_fd() < 0) patience = patience < 0 ? 20 : std::min(patience, 20);
+    int ready = ::poll(fds, 4, patience);
+    if (ready < 0 && errno != EINTR) return fail_errno("waiting for " + name);
+    if (ready == 0 && ended) break;
+    if (fds[0].revents) out_open = take(child.out(), captured.out);
+    if (fds[1].revents) err_open = take(child.err(), captured.err);
+    if (fds[2].revents) {
+      ssize_t n = ::write(child.in(), options.input.data() + written, options.input.size() - written);
+      if (n > 0) written += static_cast<size_t>(n);
+      if (written == options.input.size() || (n < 0 && errno != EAGAIN && errno != EINTR)) child.close_in();
+    }
+    if (captured.out.size() > options.limit || captured.err.size() > options.limit) {
+      child.end(0);
+      return fail(Code::limit, name + " wrote more than " + std::to_string(options.limit >> 20) + " MB");
+    }
+    if (!ended && child.ended()) ended = true;
+    if (!ended && options.timeout_ms >= 0 && milliseconds_until(deadline) == 0) {
+      child.end(500);
+      return fail(Code::timed_out, name + " did not end within " + std::to_string(options.timeout_ms / 1000) + " s");
+    }
+  }
+  captured.status = TRY(child.wait());
+  return captured;
+}
+
+Result<int> run(const std::vector<std::string>& argv, Child::Wiring out) {
+  Command command;
+  command.argv = argv;
+  command.own_group = false;
+  Child child = TRY(Child::spawn(command, Child::inherit(), out, Child::inherit()));
+  return child.wait();
+}
+
+}  // namespace bottle

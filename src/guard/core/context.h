@@ -1,0 +1,52 @@
+// What all connections of the process share.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "guard/core/audit.h"
+#include "guard/core/config.h"
+#include "guard/core/loop.h"
+#include "guard/core/relay.h"
+#include "guard/core/resolver.h"
+#include "guard/core/tls.h"
+
+namespace bottle::guard {
+
+struct Pipe {
+  UniqueFd read, write;
+};
+
+// Pipes for splice, lent while data is in flight. An empty one goes back; one with bytes in it must be destroyed.
+class PipePool {
+ public:
+  Pipe take();  // without descriptors if there are none left
+  void give_back(Pipe pipe);
+
+ private:
+  std::vector<Pipe> idle_;
+};
+
+struct AgentCall;
+
+struct Context {
+  Loop loop;
+  Audit audit;
+  Resolver resolver{loop};
+  PipePool pipes;
+  Relay relay{loop, audit};
+  std::shared_ptr<const Config> config;
+  std::unique_ptr<SessionCa> ca;
+  size_t connections = 0;
+  uint32_t next_id = 0;
+  std::map<uint32_t, AgentCall*> agent_calls;  // open connections to the session's ssh-agent
+  uint32_t next_agent_call = 1;
+
+  std::string new_id();
+};
+
+inline constexpr size_t kMaxConnections = 4096;
+
+}  // namespace bottle::guard

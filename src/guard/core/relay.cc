@@ -1,0 +1,134 @@
+#include "guard/core/relay.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+
+#include <nlohmann/json.hpp>
+
+#include "guard/core/config.h"
+#include "guard/core/task.h"
+
+namespace bottle::guard {
+namespace {
+
+constexpr size_t kWindow = 128 * 1024;  // bytes of a stream that are under way in one direction
+constexpr size_t kPiece = 16 * 1024;
+constexpr int64_t kForever = 24 * 3600 * 1000;
+
+}  // namespace
+
+struct Relay::Flow {
+  Flow(Loop& loop, uint32_t given) : number(given), waker(loop) {}
+  uint32_t number;
+  Waker waker;
+  Source source;            // our end of the socket pair
+  std::string out;          // for the connection
+  size_t credit = kWindow;  // what the other side still takes
+  size_t taken = 0;         // what the connection took since we last said so
+  bool ended = false;       // the other side sends no more
+  bool closed = false;      // the other side has forgotten the stream: what it sent before still counts
+  bool over = false;        // nothing more counts
+};
+
+// What carries a stream, as a coroutine that frees itself.
+struct Pump {
+  static void say(Relay& relay, uint32_t number, std::string_view rest) {
+    relay.audit_.raw(R"({"type":"stream","stream":)" + std::to_string(number) + "," + std::string(rest) + "}\n");
+  }
+
+  static Detached run(Relay& relay, std::shared_ptr<Relay::Flow> flow) {
+    Relay::Flow& f = *flow;
+    bool read_all = false, shut = false, broken = false;
+    while (!f.over && !broken && !(read_all && shut)) {
+      bool progress = false;
+      if (f.closed) f.ended = read_all = true;
+      bool room = f.credit > 0 && !relay.audit_.congested();
+      if (!read_all && room) {
+        ssize_t n = f.source.recv(scratch, std::min(kPiece, f.credit));
+        if (n > 0) {
+          f.credit -= static_cast<size_t>(n);
+          say(relay, f.number, R"("data":")" + base64_encode({scratch, static_cast<size_t>(n)}) + '"');
+          progress = true;
+        } else if (n == 0) {
+          read_all = progress = true;
+          say(relay, f.number, R"("end":true)");
+        } else if (errno != EAGAIN) {
+          broken = true;
+        }
+      }
+      if (!f.out.empty()) {
+        ssize_t n = f.source.send(f.out.data(), f.out.size());
+        if (n > 0) {
+          f.out.erase(0, static_cast<size_t>(n));
+          f.taken += static_cast<size_t>(n);
+          progress = true;
+        } else if (errno != EAGAIN) {
+          broken = true;
+        }
+      }
+      if (f.taken >= kWindow / 4) say(relay, f.number, R"("taken":)" + std::to_string(std::exchange(f.taken, 0)));
+      if (f.ended && f.out.empty() && !shut) {
+        ::shutdown(f.source.fd(), SHUT_WR);
+        shut = true;
+      }
+      if (progress) continue;
+      if (read_all && f.source.broken) break;  // the connection is gone altogether
+      f.source.watch();
+      co_await f.waker.wait(relay.loop_.now() + (relay.audit_.congested() ? 20 : kForever));
+    }
+    f.source.close();
+    if (!f.closed && relay.up_) say(relay, f.number, R"("closed":true)");
+    relay.flows_.erase(f.number);
+  }
+};
+
+Relay::Relay(Loop& loop, Audit& audit) : loop_(loop), audit_(audit) {
+  if (::getentropy(&next_, sizeof next_) != 0) std::abort();
+}
+
+void Relay::set_up(bool up) {
+  up_ = up;
+  if (up) return;
+  for (auto& [number, flow] : flows_) {
+    flow->over = true;
+    flow->waker.wake();
+  }
+}
+
+Result<UniqueFd> Relay::open() {
+  if (!up_) return fail(Code::unavailable, "the operator's machine cannot be reached now");
+  if (flows_.size() >= kMostStreams) return fail(Code::limit, "too many streams to the operator's machine");
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
+    return fail_errno("making a socket pair");
+  auto flow = std::make_shared<Flow>(loop_, next_++);
+  flow->source.open(ends[0], &flow->waker);
+  flows_[flow->number] = flow;
+  Pump::say(*this, flow->number, R"("open":true)");
+  Pump::run(*this, flow);
+  return UniqueFd(ends[1]);
+}
+
+void Relay::take(const nlohmann::json& message) {
+  auto number = message.find("stream");
+  if (number == message.end() || !number->is_number_unsigned()) return;
+  auto found = flows_.find(number->get<uint32_t>());
+  if (found == flows_.end()) return;  // it ended meanwhile
+  Flow& f = *found->second;
+  if (auto data = message.find("data"); data != message.end() && data->is_string()) {
+    auto bytes = base64_decode(data->get_ref<const std::string&>());
+    if (!bytes || f.ended || f.out.size() + bytes->size() > kWindow) f.over = true;
+    else f.out += *bytes;
+  }
+  if (auto taken = message.find("taken"); taken != message.end() && taken->is_number_unsigned())
+    f.credit = std::min(kWindow, f.credit + taken->get<size_t>());
+  if (message.contains("end")) f.ended = true;
+  if (message.contains("closed")) f.closed = true;
+  f.waker.wake();
+}
+
+}  // namespace bottle::guard

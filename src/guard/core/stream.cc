@@ -1,0 +1,95 @@
+#include "guard/core/stream.h"
+
+#include <openssl/err.h>
+
+#include <cerrno>
+
+namespace bottle::guard {
+
+bool Stream::fill() {
+  if (eof || failed || !source) return false;
+  if (!source->readable && !(ssl && SSL_has_pending(ssl.get()))) return false;
+  ssize_t n;
+  if (ssl) {
+    ERR_clear_error();
+    n = SSL_read(ssl.get(), scratch, static_cast<int>(kScratch));
+    if (n <= 0) {
+      int error = SSL_get_error(ssl.get(), static_cast<int>(n));
+      if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return false;
+      (error == SSL_ERROR_ZERO_RETURN ? eof : failed) = true;
+      return true;
+    }
+  } else {
+    n = source->recv(scratch, kScratch);
+    if (n < 0 && errno == EAGAIN) return false;
+    if (n <= 0) {
+      (n == 0 ? eof : failed) = true;
+      return true;
+    }
+  }
+  in.append(scratch, static_cast<size_t>(n));
+  received += static_cast<uint64_t>(n);
+  return true;
+}
+
+bool Stream::flush() {
+  bool progress = false;
+  while (out_at < out.size() && !failed && source) {
+    ssize_t n;
+    if (ssl) {
+      ERR_clear_error();
+      n = SSL_write(ssl.get(), out.data() + out_at, static_cast<int>(std::min<size_t>(out.size() - out_at, 1 << 20)));
+      if (n <= 0) {
+        int error = SSL_get_error(ssl.get(), static_cast<int>(n));
+        if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) break;
+        failed = true;
+        return true;
+      }
+    } else {
+      n = source->send(out.data() + out_at, out.size() - out_at);
+      if (n < 0 && errno == EAGAIN) break;
+      if (n < 0) {
+        failed = true;
+        return true;
+      }
+    }
+    out_at += static_cast<size_t>(n);
+    sent += static_cast<uint64_t>(n);
+    progress = true;
+  }
+  if (out_at == out.size()) {
+    out.clear();
+    out_at = 0;
+  } else if (out_at > 256 * 1024) {
+    out.erase(0, out_at);
+    out_at = 0;
+  }
+  return progress;
+}
+
+void Stream::rest() {
+  // Processing a session ticket leaves a write buffer behind, even with SSL_MODE_RELEASE_BUFFERS.
+  if (ssl && SSL_is_init_finished(ssl.get())) SSL_free_buffers(ssl.get());
+  if (in.empty() && in.capacity() > 64) std::string().swap(in);
+  if (flushed() && out.capacity() > 64) {
+    std::string().swap(out);
+    out_at = 0;
+  }
+}
+
+void Stream::end_tls() {
+  if (!ssl || failed || !SSL_is_init_finished(ssl.get())) return;
+  ERR_clear_error();
+  SSL_shutdown(ssl.get());
+}
+
+void Stream::reset() {
+  ssl.reset();
+  source.reset();
+  in.clear();
+  out.clear();
+  out_at = 0;
+  eof = failed = false;
+}
+
+}  // namespace bottle::guard

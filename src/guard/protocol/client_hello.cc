@@ -1,0 +1,90 @@
+#include "guard/protocol/client_hello.h"
+
+#include <cstdint>
+
+namespace bottle::guard {
+namespace {
+
+// A cursor that remembers having run over the end.
+struct Reader {
+  std::string_view bytes;
+  bool ok = true;
+
+  size_t number(int width) {
+    size_t value = 0;
+    for (unsigned char c : take(static_cast<size_t>(width))) value = value << 8 | c;
+    return value;
+  }
+  std::string_view take(size_t count) {
+    if (count > bytes.size()) {
+      ok = false;
+      bytes = {};
+      return {};
+    }
+    auto taken = bytes.substr(0, count);
+    bytes.remove_prefix(count);
+    return taken;
+  }
+  Reader vector(int width) { return {take(number(width)), ok}; }
+};
+
+Parse parse_body(std::string_view body, ClientHello& hello) {
+  Reader r{body};
+  r.take(2 + 32);  // legacy version, random
+  if (r.vector(1).bytes.size() > 32) return Parse::bad;
+  r.vector(2);
+  r.vector(1);
+  if (!r.ok) return Parse::bad;
+  if (r.bytes.empty()) return Parse::ok;
+  Reader extensions = r.vector(2);
+  if (!r.ok || !r.bytes.empty()) return Parse::bad;
+  bool seen = false;
+  while (!extensions.bytes.empty()) {
+    size_t type = extensions.number(2);
+    Reader data = extensions.vector(2);
+    if (!extensions.ok) return Parse::bad;
+    if (type != 0) continue;
+    if (seen) return Parse::bad;
+    seen = true;
+    Reader names = data.vector(2);
+    if (!data.ok || !data.bytes.empty()) return Parse::bad;
+    // One name only: which of two a server would take is not knowable.
+    size_t kind = names.number(1);
+    Reader name = names.vector(2);
+    if (!names.ok || !names.bytes.empty() || kind != 0 || name.bytes.empty()) return Parse::bad;
+    hello.sni = std::string(name.bytes);
+    if (hello.sni.find('\0') != std::string::npos) return Parse::bad;
+  }
+  return Parse::ok;
+}
+
+}  // namespace
+
+Parse parse_client_hello(std::string_view bytes, ClientHello& hello) {
+  constexpr size_t kLimit = 32 * 1024;
+  hello = {};
+  std::string joined;
+  while (true) {
+    if (bytes.empty()) return Parse::incomplete;
+    if (bytes[0] != 22) return Parse::bad;
+    if (bytes.size() >= 2 && bytes[1] != 3) return Parse::bad;
+    if (bytes.size() < 5) return Parse::incomplete;
+    size_t length =
+        static_cast<size_t>(static_cast<unsigned char>(bytes[3]) << 8 | static_cast<unsigned char>(bytes[4]));
+    if (length == 0 || length > 16384) return Parse::bad;
+    joined.append(bytes.substr(5, length));
+    if (joined.empty()) return Parse::incomplete;
+    if (joined[0] != 1) return Parse::bad;
+    if (joined.size() >= 4) {
+      size_t need = 0;
+      for (int i = 1; i < 4; ++i) need = need << 8 | static_cast<unsigned char>(joined[static_cast<size_t>(i)]);
+      if (need > kLimit) return Parse::bad;
+      if (joined.size() > need + 4) return Parse::bad;
+      if (joined.size() == need + 4) return parse_body(std::string_view(joined).substr(4), hello);
+    }
+    if (bytes.size() < 5 + length) return Parse::incomplete;
+    bytes.remove_prefix(5 + length);
+  }
+}
+
+}  // namespace bottle::guard

@@ -1,0 +1,18 @@
+// The server name in a TLS ClientHello (RFC 8446 §4.1.2, RFC 6066 §3), from raw records. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "guard/protocol/http_head.h"
+
+namespace bottle::guard {
+
+struct ClientHello {
+  std::string sni;  // as sent; empty: none
+};
+
+// `incomplete` only while the bytes could still become a ClientHello of at most 32 KB.
+Parse parse_client_hello(std::string_view bytes, ClientHello& hello);
+
+}  // namespace bottle::guard

@@ -1,0 +1,73 @@
+#include "guard/protocol/ssh_watch.h"
+
+#include <cstdint>
+
+namespace bottle::guard {
+namespace {
+
+constexpr size_t kMostBytes = 256 * 1024, kMostPacket = 35000;
+
+size_t number(std::string_view bytes) {
+  size_t value = 0;
+  for (int i = 0; i < 4; ++i) value = value << 8 | static_cast<unsigned char>(bytes[static_cast<size_t>(i)]);
+  return value;
+}
+
+// Takes one length-prefixed string off the front.
+bool take_string(std::string_view& bytes, std::string_view& out) {
+  if (bytes.size() < 4) return false;
+  size_t length = number(bytes);
+  if (length > bytes.size() - 4) return false;
+  out = bytes.substr(4, length);
+  bytes.remove_prefix(4 + length);
+  return true;
+}
+
+}  // namespace
+
+SshWatch::State SshWatch::refuse(const char* why) {
+  why_ = why;
+  return state_ = State::refused;
+}
+
+SshWatch::State SshWatch::packet(std::string_view payload) {
+  enum : unsigned char { kNewKeys = 21, kReplyOrGroup = 31, kGexReply = 33 };
+  auto type = static_cast<unsigned char>(payload[0]);
+  if (type == kNewKeys) return refuse("new keys without a host key");
+  if (type != kReplyOrGroup && type != kGexReply) return state_;
+  std::string_view rest = payload.substr(1), first, second;
+  if (!take_string(rest, first)) return refuse("a broken key exchange reply");
+  if (first == key_ && take_string(rest, second) && !rest.empty()) return state_ = State::matched;
+  // 31 is also the group (two numbers, nothing else) of a group exchange; the key then comes in 33.
+  if (type == kReplyOrGroup && first != key_ && take_string(rest, second) && rest.empty()) return state_;
+  return refuse("the server has another host key");
+}
+
+SshWatch::State SshWatch::feed(std::string_view bytes) {
+  if (state_ != State::more) return state_;
+  seen_ += bytes.size();
+  if (seen_ > kMostBytes) return refuse("no host key within 256 KB");
+  buffer_.append(bytes);
+  while (!greeted_) {
+    size_t end = buffer_.find('\n');
+    if (end == std::string::npos) return buffer_.size() > 1024 ? refuse("not SSH") : state_;
+    std::string line = buffer_.substr(0, end);
+    buffer_.erase(0, end + 1);
+    if (line.starts_with("SSH-2.0-") || line.starts_with("SSH-1.99-")) greeted_ = true;
+    else if (line.starts_with("SSH-") || line.starts_with("HTTP/")) return refuse("not SSH 2");
+  }
+  while (buffer_.size() >= 5) {
+    size_t length = number(buffer_), padding = static_cast<unsigned char>(buffer_[4]);
+    if (length < 2 || length > kMostPacket || padding + 1 >= length) return refuse("a broken SSH packet");
+    if (buffer_.size() < 4 + length) break;
+    std::string payload = buffer_.substr(5, length - 1 - padding);
+    buffer_.erase(0, 4 + length);
+    if (packet(payload) != State::more) {
+      std::string().swap(buffer_);
+      break;
+    }
+  }
+  return state_;
+}
+
+}  // namespace bottle::guard

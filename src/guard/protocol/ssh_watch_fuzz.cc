@@ -1,0 +1,34 @@
+// A server's key exchange cut anywhere is judged as the whole is, and never with another key. The first byte says into
+// which pieces.
+#include <cstdlib>
+
+#include "guard/protocol/ssh_watch.h"
+
+using bottle::guard::SshWatch;
+
+namespace {
+
+const std::string kKey = std::string("\0\0\0\x0bssh-ed25519\0\0\0\4abcd", 23);
+
+SshWatch::State judge(std::string_view bytes, size_t piece) {
+  SshWatch watch(kKey);
+  auto state = SshWatch::State::more;
+  while (!bytes.empty() && state == SshWatch::State::more) {
+    state = watch.feed(bytes.substr(0, piece));
+    bytes.remove_prefix(std::min(piece, bytes.size()));
+  }
+  if (state == SshWatch::State::refused && !*watch.why()) std::abort();
+  if (watch.feed("more") != state && state != SshWatch::State::more) std::abort();
+  return state;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size) {
+  if (size == 0) return 0;
+  std::string_view bytes(reinterpret_cast<const char*>(data + 1), size - 1);
+  auto whole = judge(bytes, size);
+  if (judge(bytes, data[0] % 23 + 1) != whole && whole == SshWatch::State::matched) std::abort();
+  if (whole == SshWatch::State::matched && bytes.find(kKey) == bytes.npos) std::abort();
+  return 0;
+}

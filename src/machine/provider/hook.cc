@@ -1,0 +1,129 @@
+#include "machine/provider/hook.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+
+#include "base/os/process.h"
+
+namespace bottle::machine {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr size_t kMost = 1 << 20;
+
+// A hook's stderr: whole lines to `progress`, the last few kept for an error's text.
+class Words {
+ public:
+  explicit Words(const Progress& progress) : progress_(progress) {}
+
+  void feed(std::string_view bytes) {
+    for (char c : bytes) {
+      if (c == '\n' || c == '\r') flush();
+      else if (line_.size() < 2000) line_ += c;
+    }
+  }
+  void flush() {
+    std::string line = printable(std::exchange(line_, {}));
+    if (line.find_first_not_of(' ') == std::string::npos) return;
+    if (progress_ && shown_++ < 2000) progress_(line);
+    last_.push_back(line);
+    if (last_.size() > 4) last_.pop_front();
+  }
+  std::string last() {
+    flush();
+    std::string text;
+    for (const auto& line : last_) text += (text.empty() ? "" : " | ") + line;
+    return text;
+  }
+
+ private:
+  const Progress& progress_;
+  std::string line_;
+  std::deque<std::string> last_;
+  int shown_ = 0;
+};
+
+// The name people know: the last two parts of the path, "qemu/create".
+std::string short_name(const std::string& path) {
+  size_t slash = path.rfind('/');
+  if (slash == std::string::npos || slash == 0) return path;
+  size_t before = path.rfind('/', slash - 1);
+  return before == std::string::npos ? path : path.substr(before + 1);
+}
+
+Result<nlohmann::json> judge(const std::string& name, int status, const std::string& out, const std::string& words) {
+  std::string said = words.empty() ? "" : ": " + words;
+  switch (status) {
+    case 0:
+      break;
+    case 75:
+      return fail(Code::unavailable, name + ": not ready yet" + said);
+    case 73:
+      return fail(Code::limit, name + ": it cannot be made (quota or capacity)" + said);
+    case 77:
+      return fail(Code::denied, name + ": not permitted" + said, "check the provider's credentials");
+    case 78:
+      return fail(Code::invalid, name + ": the provider is not set up" + said);
+    default:
+      return fail(Code::internal, name + ": exit status " + std::to_string(status) + said);
+  }
+  if (auto answer = parse_answer(out)) return answer;
+  return fail(Code::protocol, name + " printed " + (out.empty() ? "nothing" : "'" + printable(out, 80) + "'") +
+                                  " where one JSON object is due" + said);
+}
+
+}  // namespace
+
+Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) {
+  std::string name = short_name(call.program);
+  Command command;
+  command.argv = {call.program};
+  command.env = call.environment;
+  command.clean_env = true;
+  Child child = TRY(Child::spawn(command, call.stdin_fd >= 0 ? Child::from(call.stdin_fd) : Child::null(),
+                                 Child::pipe(), Child::pipe()));
+  if (call.started) call.started(child.pid());
+
+  auto deadline = Clock::now() + std::chrono::milliseconds(call.timeout_ms);
+  std::string out;
+  Words words(progress);
+  bool out_open = true, err_open = true, ended = false;
+  char buffer[65536];
+  auto take = [&](int fd, bool& open, auto&& use) {
+    ssize_t n = ::read(fd, buffer, sizeof buffer);
+    if (n > 0) use(std::string_view(buffer, static_cast<size_t>(n)));
+    else if (n == 0 || errno != EINTR) open = false;
+  };
+  // After its end only what is in the pipes already counts: whatever it left running may hold them for ever.
+  while (out_open || err_open || !ended) {
+    pollfd fds[] = {{out_open ? child.out() : -1, POLLIN, 0},
+                    {err_open ? child.err() : -1, POLLIN, 0},
+                    {ended ? -1 : child.exit_fd(), POLLIN, 0}};
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    int patience = ended ? 0 : static_cast<int>(std::clamp<long long>(left, 0, child.exit_fd() < 0 ? 20 : 1 << 30));
+    int ready = ::poll(fds, 3, patience);
+    if (ready < 0 && errno != EINTR) return fail_errno("waiting for " + name);
+    if (ready == 0 && ended) break;
+    if (fds[0].revents) take(child.out(), out_open, [&](std::string_view bytes) { out.append(bytes); });
+    if (fds[1].revents) take(child.err(), err_open, [&](std::string_view bytes) { words.feed(bytes); });
+    if (out.size() > kMost) {
+      child.end(1000);
+      return fail(Code::limit, name + " printed more than 1 MB");
+    }
+    if (!ended && child.ended()) ended = true;
+    if (!ended && Clock::now() >= deadline) {
+      child.end(1000);
+      std::string said = words.last();
+      return fail(Code::timed_out, name + " did not end within " + std::to_string((call.timeout_ms + 999) / 1000) +
+                                       " s" + (said.empty() ? "" : ": " + said));
+    }
+  }
+  return judge(name, TRY(child.wait()), out, words.last());
+}
+
+}  // namespace bottle::machine

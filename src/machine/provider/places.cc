@@ -1,0 +1,32 @@
+#include "machine/provider/places.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/ids.h"
+
+namespace bottle::machine {
+
+Places Places::from(const Environment& environment) {
+  auto get = [&](const char* name, const std::string& otherwise) {
+    auto it = environment.find(name);
+    return it == environment.end() || it->second.empty() ? otherwise : it->second;
+  };
+  std::string home = get("HOME", "/");
+  return {get("XDG_CONFIG_HOME", home + "/.config") + "/bottle", get("XDG_CACHE_HOME", home + "/.cache") + "/bottle",
+          get("XDG_STATE_HOME", home + "/.local/state") + "/bottle/vms"};
+}
+
+bool valid_vm_name(const std::string& name) {
+  return !name.empty() && name.size() <= 40 && name[0] != '-' &&
+         std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
+}
+
+std::string owner_label(const Places& places) {
+  auto machine = read_file("/etc/machine-id", 4096);
+  return content_hash((machine ? *machine : "") + ":" + std::to_string(::getuid()) + ":" + places.vms);
+}
+
+}  // namespace bottle::machine

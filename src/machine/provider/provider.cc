@@ -1,0 +1,183 @@
+#include "machine/provider/provider.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+#include <thread>
+
+#include "base/file.h"
+#include "base/unique_fd.h"
+#include "machine/provider/carried.h"
+#include "ssh/target.h"
+
+namespace bottle::machine {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kLongestSecret = 32 << 10;
+
+bool executable(const std::string& path) {
+  struct stat st{};
+  return ::stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && ::access(path.c_str(), X_OK) == 0;
+}
+
+template <typename T>
+Result<T> said_by(const std::string& hook, Result<T> answer) {
+  if (!answer) return std::unexpected(std::move(answer.error()).during(hook));
+  return answer;
+}
+
+}  // namespace
+
+Environment VmRequest::environment(Environment base) const {
+  std::erase_if(base, [](const auto& entry) {
+    return entry.first.starts_with("BOTTLE_VM_") || entry.first.starts_with("BOTTLE_OPT_");
+  });
+  base["BOTTLE_VM_NAME"] = name;
+  base["BOTTLE_VM_ID"] = id;
+  base["BOTTLE_SESSION"] = session;
+  base["BOTTLE_OWNER"] = owner;
+  base["BOTTLE_VM_CPUS"] = std::to_string(cpus);
+  base["BOTTLE_VM_MEMORY_MB"] = std::to_string(memory_mb);
+  base["BOTTLE_VM_DISK_GB"] = std::to_string(disk_gb);
+  base["BOTTLE_VM_TTL_SECONDS"] = std::to_string(ttl);
+  base["BOTTLE_VM_IDLE_SECONDS"] = std::to_string(idle);
+  base["BOTTLE_USER_DATA"] = user_data;
+  base["BOTTLE_SSH_USER"] = kUser;
+  base["BOTTLE_SSH_PUBLIC_KEY"] = ssh_public_key;
+  base["BOTTLE_STATE_DIR"] = state_dir;
+  for (const auto& [key, value] : options) {
+    std::string variable = "BOTTLE_OPT_";
+    for (char c : key)
+      variable += c == '-' || c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    base[variable] = value;
+  }
+  return base;
+}
+
+std::vector<std::string> Provider::names(const Places& places) {
+  std::set<std::string> all;
+  for (const auto& name : carried_providers()) all.insert(name);
+  if (DIR* dir = ::opendir((places.config + "/providers").c_str())) {
+    while (dirent* entry = ::readdir(dir))
+      if (valid_vm_name(entry->d_name) && std::string_view(entry->d_name) != "lib") all.insert(entry->d_name);
+    ::closedir(dir);
+  }
+  return {all.begin(), all.end()};
+}
+
+Result<Provider> Provider::find(const std::string& name, const Places& places, const Environment& environment,
+                                const Limits& limits) {
+  if (!valid_vm_name(name))
+    return fail(Code::invalid, "'" + name + "' is no name of a provider: small letters, digits and -");
+  Provider provider;
+  provider.name_ = name;
+  provider.environment_ = environment;
+  provider.limits_ = limits;
+  std::string own = places.config + "/providers/" + name;
+  if (struct stat st{}; ::stat(own.c_str(), &st) == 0) {
+    TRY(only_ours(own));
+    provider.directory_ = own;
+  } else if (auto carried = carried_providers(); std::ranges::find(carried, name) != carried.end()) {
+    provider.directory_ = TRY(unpack_provider(name, places.cache));
+  } else {
+    std::string list;
+    for (const auto& known : names(places)) list += (list.empty() ? "" : ", ") + known;
+    return fail(Code::not_found, "there is no provider '" + name + "'",
+                "there are: " + list + "; or put its hooks into " + own);
+  }
+  for (const char* hook : {"create", "ssh-info", "status", "destroy", "list"})
+    if (!provider.has(hook))
+      return fail(Code::invalid,
+                  "provider " + name + " has no executable hook '" + hook + "' in " + provider.directory_,
+                  "docs/providers.md says what it needs");
+  return provider;
+}
+
+bool Provider::has(const std::string& hook) const { return executable(directory_ + "/" + hook); }
+
+Result<json> Provider::call(const std::string& hook, const Environment& environment, const Progress& progress,
+                            int timeout_ms, int lock, const std::function<void(int pid)>& started) const {
+  std::string path = directory_ + "/" + hook;
+  TRY(only_ours(path));
+  HookCall call{path, environment, timeout_ms, lock, started};
+  return run_hook(call, progress);
+}
+
+Result<json> Provider::patiently(const std::string& hook, const VmRequest& vm, const Progress& progress, int timeout_ms,
+                                 int lock, const std::function<void(int pid)>& started) const {
+  auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(limits_.retry);
+  for (int pause = limits_.backoff;; pause = std::min(pause * 2, limits_.backoff_most)) {
+    auto answer = call(hook, environment(vm), progress, timeout_ms, lock, started);
+    if (answer || answer.error().code != Code::unavailable) return answer;
+    if (std::chrono::steady_clock::now() + std::chrono::milliseconds(pause) > until) return answer;
+    if (progress) progress(name_ + " " + hook + ": not ready, trying again");
+    std::this_thread::sleep_for(std::chrono::milliseconds(pause));
+  }
+}
+
+Result<Created> Provider::create(const VmRequest& vm, const Progress& progress, int lock,
+                                 const std::function<void(int pid)>& started) const {
+  auto answer = TRY(patiently("create", vm, progress, limits_.create, lock, started));
+  return said_by(name_ + "/create", read_created(answer));
+}
+
+Result<Where> Provider::ssh_info(const VmRequest& vm, const Progress& progress) const {
+  auto answer = TRY(call("ssh-info", environment(vm), progress, limits_.other));
+  return said_by(name_ + "/ssh-info", read_where(answer));
+}
+
+Result<std::string> Provider::status(const VmRequest& vm, const Progress& progress) const {
+  auto answer = TRY(patiently("status", vm, progress, limits_.other));
+  return said_by(name_ + "/status", read_status(answer, false));
+}
+
+Result<std::string> Provider::destroy(const VmRequest& vm, const Progress& progress) const {
+  auto answer = TRY(patiently("destroy", vm, progress, limits_.other));
+  return said_by(name_ + "/destroy", read_status(answer, true));
+}
+
+Result<> Provider::can_put_secrets() const {
+  if (has("put-secret")) return {};
+  return fail(Code::not_found, "provider " + name_ + " has no way of its own for secrets (no hook put-secret)",
+              "leave --token-via out, or name the file that it delivers: --token-file PATH");
+}
+
+Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string& name, const std::string& value,
+                                         const Progress& progress) const {
+  TRY(can_put_secrets());
+  if (value.size() > kLongestSecret) return fail(Code::limit, "secret " + name + " is longer than 32 KB");
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");
+  UniqueFd in(ends[0]), out(ends[1]);
+  TRY(write_all(out.get(), value));  // less than a pipe holds
+  out.reset();
+  auto surroundings = environment(vm);
+  surroundings["BOTTLE_SECRET_NAME"] = name;
+  auto answer = TRY(call("put-secret", surroundings, progress, limits_.other, in.get()));
+  return said_by(name_ + "/put-secret", read_fetch(answer, value));
+}
+
+Result<std::string> Provider::bake(const VmRequest& vm, const std::string& before, const Progress& progress) const {
+  auto surroundings = environment(vm);
+  surroundings["BOTTLE_BAKED_BEFORE"] = before;
+  auto answer = TRY(call("bake", surroundings, progress, limits_.create));
+  return said_by(name_ + "/bake", read_image(answer));
+}
+
+Result<std::vector<Listed>> Provider::list(const std::string& owner, const std::map<std::string, std::string>& options,
+                                           const Progress& progress) const {
+  VmRequest all;
+  all.owner = owner;
+  all.options = options;
+  auto answer = TRY(patiently("list", all, progress, limits_.other));
+  return said_by(name_ + "/list", read_list(answer));
+}
+
+}  // namespace bottle::machine

@@ -1,0 +1,387 @@
+#include "remote/far/far.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <future>
+#include <optional>
+#include <thread>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/unique_fd.h"
+#include "docker/call.h"
+#include "docker/engine.h"
+#include "session/box/images.h"
+#include "session/box/network.h"
+#include "session/box/runtime_trial.h"
+#include "session/console/client.h"
+#include "session/console/output_log.h"
+#include "session/credentials/token.h"
+#include "session/ledger/ledger.h"
+#include "session/ledger/names.h"
+#include "session/supervisor.h"
+#include "session/sweep.h"
+#include "transfer/delivery.h"
+#include "transfer/delta.h"
+#include "wire/frames.h"
+#include "wire/job.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kMostImages = 200;  // whose layers a new one may share
+
+bool session_name(const std::string& name) {
+  return !name.empty() && name.size() <= 40 &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+}
+
+// Bytes both ways until either side ends.
+void pass(int in, int out, int socket) {
+  for (char buffer[65536];;) {
+    pollfd fds[] = {{in, POLLIN, 0}, {socket, POLLIN, 0}};
+    if (::poll(fds, 2, -1) < 0 && errno != EINTR) return;
+    for (int i = 0; i < 2; ++i) {
+      if (!fds[i].revents) continue;
+      ssize_t n = ::read(fds[i].fd, buffer, sizeof buffer);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return;
+      if (!write_all(i == 0 ? socket : out, {buffer, static_cast<size_t>(n)})) return;
+    }
+  }
+}
+
+void refuse(const Error& error) {
+  (void)send_frame(
+      1, FrameType::failure,
+      json{{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}.dump());
+}
+
+// What is left of a session that has ended: what its agent said since and its result, told again to whoever comes late.
+// Where its supervisor died, the sweep has ended it, and what it saved is all that there is to tell.
+Result<> tell_result(const FarWorld& world, const std::string& session, const std::string& wish) {
+  std::string results = world.directories.results + "/" + session;
+  if (auto said = OutputLog::load(results + "/output")) TRY(send_bytes(1, said->answer(wish)));
+  if (auto text = read_file(results + "/result.json")) return send_frame(1, FrameType::result, *text);
+  if (::access(results.c_str(), F_OK) != 0)
+    return fail(Code::not_found, "there is no session " + session + " on this machine");
+  bool swept = ::access((world.directories.sessions + "/" + session).c_str(), F_OK) != 0;
+  json result = {{"session", session}, {"exit", 125}, {"what", kSupervisorDied}, {"receipt", {{"confirmed", swept}}}};
+  return send_frame(1, FrameType::result, result.dump());
+}
+
+// The public roots are kept beside this program: a start that finds them there does not send them.
+Result<> find_roots(const FarWorld& world, Job& job) {
+  if (job.kept_roots.empty()) return write_file_atomically(roots_path(world), job.ca_bundle);
+  job.ca_bundle = TRY(read_file(roots_path(world), 8 << 20));
+  if (content_hash(job.ca_bundle) != job.kept_roots)
+    return fail(Code::conflict, "the public roots that were kept here have changed", "start again");
+  return {};
+}
+
+// Which runtimes have been tried here, beside them.
+std::string runtimes_path(const FarWorld& world) { return roots_path(world) + ".runtimes"; }
+
+// `sent`: the token that came by SendEnv. `info`: what the engine says of itself.
+Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std::string& sent, const json& info) {
+  Job job = TRY(job_from_json(text));
+  TRY(find_roots(world, job));
+  if (!session_name(job.plan.session)) return fail(Code::invalid, "not a session's name");
+  job.directories = world.directories;
+  job.engine = world.engine_socket;
+  job.path_to_self = world.path_to_self;
+  job.far = true;
+  if (job.engine.empty()) return fail(Code::unavailable, world.engine_error);
+  if (info.is_object()) {
+    auto engine = TRY(docker::Engine::connect({job.engine, "this machine"}));
+    TRY(ensure_runtime(engine, info, runtimes_path(world), job.plan.runtime));
+  }
+  if (job.token.via == Token::Via::sendenv) {
+    if (sent.size() < 8) return fail(Code::unavailable, "the token did not arrive with ssh's SendEnv");
+    job.values.secrets[job.token.name] = sent;
+  } else if (job.token.via == Token::Via::provider) {
+    job.values.secrets[job.token.name] =
+        TRY(job.token.fetch.empty() ? take_token_file(job.token.file) : fetch_token(job.token.fetch));
+  }
+  return UniqueFd(TRY(start_supervisor(job)));
+}
+
+// What dead owners left goes first: its subnets and names are free again.
+void sweep_meanwhile(const FarWorld& world) {
+  auto engine = engine_of(world);
+  if (!engine) return;
+  if (auto orphans = find_orphans(world.directories, &*engine)) sweep(world.directories, *orphans);
+}
+
+// The hello, in a thread of its own: an operator's machine that knows this one sends its job with the first packet, and
+// the engine has enough cores for both. It is the first thing on stdout, so whoever writes there waits for it.
+std::shared_future<bool> say_hello(const FarWorld& world, const EngineInfo& info, bool token) {
+  return std::async(
+             std::launch::async,
+             [&world, info, token] {
+               auto hello = far_hello(world, info);
+               hello["token"] = token;
+               return static_cast<bool>(write_all(1, hello.dump(-1, ' ', true, json::error_handler_t::replace) + "\n"));
+             })
+      .share();
+}
+
+int serve(const FarWorld& world) {
+  std::string token = take_token_variable();
+  ::prctl(PR_SET_DUMPABLE, 0);  // a job's values pass through this memory
+  auto info = ask_info(world);
+  auto hello = say_hello(world, info, !token.empty());
+  if (world.engine_at == 0) sweep_meanwhile(world);  // on a VM that has just been made nobody has left anything
+  auto frame = receive_frame(0);
+  if (!frame) return 0;  // it only wanted to know
+  UniqueFd socket;
+  if (frame->type == FrameType::job) {
+    auto begun = begin(world, frame->bytes, token, info.get().value_or(nullptr));
+    if (!hello.get()) return 1;
+    if (!begun) return refuse(begun.error()), 1;
+    socket = std::move(*begun);
+  } else if (frame->type == FrameType::attach) {
+    auto wish = json::parse(frame->bytes, nullptr, false);
+    std::string session = wish.is_object() ? wish.value("session", "") : "";
+    if (!hello.get()) return 1;
+    if (!session_name(session)) return refuse({Code::invalid, "not a session's name"}), 1;
+    auto connected = connect_to(world.directories.sessions + "/" + session + "/socket");
+    if (!connected) {
+      if (auto told = tell_result(world, session, frame->bytes); !told) return refuse(told.error()), 1;
+      return 0;
+    }
+    socket.reset(*connected);
+    if (!send_frame(socket.get(), FrameType::attach, frame->bytes)) return 1;
+  } else {
+    hello.wait();
+    return refuse({Code::protocol, "neither a job nor an attach"}), 1;
+  }
+  pass(0, 1, socket.get());
+  return 0;
+}
+
+// The session's directory may not be there yet: the job travels on another connection.
+Result<UniqueFd> await_session(const std::string& path) {
+  for (int tries = 0; tries < 1200; ++tries) {
+    pollfd asker{1, 0, 0};
+    if (::poll(&asker, 1, 0) > 0 && (asker.revents & (POLLERR | POLLHUP)))
+      return fail(Code::canceled, "whoever asked has gone");
+    if (auto connected = connect_to(path)) return UniqueFd(*connected);
+    std::this_thread::sleep_for(std::chrono::milliseconds(tries < 200 ? 10 : 50));
+  }
+  return fail(Code::timed_out, "the session did not begin");
+}
+
+Result<> deliver(const FarWorld& world, const std::string& session) {
+  ::prctl(PR_SET_DUMPABLE, 0);  // keys to what is kept here pass through this memory
+  UniqueFd socket;
+  auto applied = apply_delta(0, world.directories.cache + "/sent", [&]() -> Result<DeliveryWriter> {
+    socket = TRY(await_session(world.directories.sessions + "/" + session + "/delivery"));
+    return DeliveryWriter([&](std::string_view bytes) { return write_all(socket.get(), bytes); });
+  });
+  if (!applied && applied.error().code == Code::conflict && !socket) return write_all(1, "again\n");
+  TRY(applied);
+  ::shutdown(socket.get(), SHUT_WR);
+  char ok[3];
+  if (::recv(socket.get(), ok, 3, MSG_WAITALL) != 3) return fail(Code::closed, "the session did not take the delivery");
+  return write_all(1, "ok\n");
+}
+
+// The engine that has the session's container, and the work in it. Null: there is none. Error: it cannot be known, and
+// there may be.
+Result<std::optional<docker::Engine>> in_container(const FarWorld& world, const std::string& session) {
+  auto view = read_ledger(world.directories.sessions + "/" + session);
+  bool due = view && view->work;
+  auto engine = engine_of(world);
+  auto container =
+      engine ? engine->inspect_container(Names(session).agent) : Result<json>(std::unexpected(engine.error()));
+  if (container) return std::optional(std::move(*engine));
+  if (!due || container.error().code == Code::not_found) return std::nullopt;
+  return std::unexpected(std::move(container.error()));
+}
+
+// Files of a session that has ended, in the delivery's own framing.
+Result<> fetch(const FarWorld& world, const std::string& session) {
+  std::string directory = world.directories.results + "/" + session;
+  DeliveryWriter writer([](std::string_view bytes) { return write_all(1, bytes); });
+  bool saved = false;
+  std::vector<std::string> names = {"result.json", "egress.jsonl", "workspace.tar"};
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(directory + "/transcript", none))
+    names.push_back("transcript/" + entry.path().filename().string());
+  for (const auto& name : names) {
+    UniqueFd fd(::open((directory + "/" + name).c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) continue;
+    saved |= name == "workspace.tar";
+    TRY(writer.begin(name));
+    for (char buffer[256 << 10];;) {
+      ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+      if (n < 0) return fail_errno("reading " + name);
+      if (n == 0) break;
+      TRY(writer.data({buffer, static_cast<size_t>(n)}));
+    }
+    TRY(writer.end_archive());
+  }
+  // This machine's disk had no room for it, or its engine did not answer: then it is still in its container.
+  if (!saved) {
+    auto there = in_container(world, session);
+    if (!there) {  // "there is none" would be a guess, and what followed from it the end of the work
+      TRY(writer.begin(kHeld));
+      TRY(writer.data(there.error().what));
+      TRY(writer.end_archive());
+    } else if (*there) {
+      TRY(writer.begin("workspace.tar"));
+      TRY((*there)->get_archive(Names(session).agent, "/workspace",
+                                [&](std::string_view bytes) { return writer.data(bytes); }));
+      TRY(writer.end_archive());
+    }
+  }
+  return writer.finish();
+}
+
+// The workspace as it is now, unless it is what the caller has already.
+Result<> checkpoint(const FarWorld& world, const std::string& session, const std::string& known) {
+  auto engine = TRY(engine_of(world));
+  std::string container = Names(session).agent;
+  auto each = [&](const docker::Engine::Writer& to) { return engine.get_archive(container, "/workspace", to); };
+  Fingerprint before;
+  TRY(each([&](std::string_view bytes) -> Result<> {
+    before.feed(bytes);
+    return {};
+  }));
+  DeliveryWriter writer([](std::string_view bytes) { return write_all(1, bytes); });
+  TRY(writer.begin("fingerprint"));
+  TRY(writer.data(before.text()));
+  TRY(writer.end_archive());
+  if (before.text() != known) {
+    TRY(writer.begin("workspace.tar"));
+    TRY(each([&](std::string_view bytes) { return writer.data(bytes); }));
+    TRY(writer.end_archive());
+  }
+  return writer.finish();
+}
+
+// Everything that is still here of a session goes: its results, and whatever its supervisor may have left.
+Result<> forget(const FarWorld& world, const std::string& session) {
+  std::string directory = world.directories.sessions + "/" + session;
+  json receipt = {{"session", session}, {"forgotten", true}};
+  // Whoever asks has ended it, or let go of it before its agent ran: its supervisor may still be taking it down.
+  auto supervised = [&] {
+    auto socket = connect_to(directory + "/socket");
+    if (socket) ::close(*socket);
+    return socket.has_value();
+  };
+  for (int tries = 0; supervised(); ++tries) {
+    if (tries == 600) return fail(Code::timed_out, "session " + session + " does not come to its end");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  auto engine = engine_of(world);
+  // Without a ledger all of it is gone, and no engine needs to say so.
+  if (!engine && ::access((directory + "/ledger").c_str(), F_OK) == 0)
+    return std::unexpected(std::move(engine.error()));
+  if (engine) {
+    Receipt gone = tear_down(*engine, session, Names(session).things());
+    if (gone.confirmed) remove_session_directory(directory);
+    receipt["receipt"] = to_json(gone);
+  }
+  std::error_code error;
+  std::filesystem::remove_all(world.directories.results + "/" + session, error);
+  if (error) return fail(Code::internal, "removing what is left of " + session + ": " + error.message());
+  return write_all(1, receipt.dump() + "\n");
+}
+
+Result<> stop(const FarWorld& world, const std::string& session) {
+  UniqueFd fd(TRY(connect_to(world.directories.sessions + "/" + session + "/socket")));
+  TRY(send_frame(fd.get(), FrameType::stop, ""));
+  FrameReader frames;
+  for (char buffer[65536];;) {
+    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+    if (n <= 0) return {};
+    frames.feed({buffer, static_cast<size_t>(n)});
+    while (auto frame = frames.next())
+      if (frame->type == FrameType::result || frame->type == FrameType::failure) return {};
+  }
+}
+
+// The operator's terminal, where it came by another way than a channel (mosh): a client as any.
+Result<> attach(const FarWorld& world, const std::string& session) {
+  UniqueFd fd(TRY(connect_to(world.directories.sessions + "/" + session + "/socket")));
+  TRY(send_frame(fd.get(), FrameType::attach, "{}"));
+  ClientOptions options;
+  options.terminal = options.forward_input = true;
+  (void)TRY(relay(fd.get(), options));
+  return {};
+}
+
+Result<> layers(const FarWorld& world) {
+  auto engine = TRY(engine_of(world));
+  json all = json::array();
+  for (const auto& image : TRY(engine.images()))
+    if (auto layers = engine.layers(docker::text_of(image, "Id")); layers && all.size() < kMostImages)
+      all.push_back({{"layers", *layers}});
+  return write_all(1, all.dump() + "\n");
+}
+
+// What the first session here would have to make: the public roots (on stdin), the guard's image, the egress network
+// where there is a way out.
+Result<> warm(const FarWorld& world, bool offline) {
+  std::string roots = TRY(read_file("/dev/stdin", 8 << 20));
+  TRY(write_file_atomically(roots_path(world), roots));
+  auto engine = TRY(engine_of(world));
+  TRY(ensure_guard_image(engine));
+  if (!offline) TRY(ensure_egress_network(engine));
+  TRY(ensure_runtime(engine, TRY(engine.info()), runtimes_path(world), "auto"));
+  return write_all(1, "ok\n");
+}
+
+Result<> load(const FarWorld& world) {
+  auto engine = TRY(engine_of(world));
+  TRY(engine.load_image([](char* buffer, size_t size) -> Result<size_t> {
+    ssize_t n;
+    do n = ::read(0, buffer, size);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) return fail_errno("reading the image");
+    return static_cast<size_t>(n);
+  }));
+  return write_all(1, "ok\n");
+}
+
+}  // namespace
+
+int far_main(const FarWorld& world, const std::vector<std::string>& words) {
+  std::string verb = words.empty() ? "" : words[0], session = words.size() > 1 ? words[1] : "";
+  if (verb == "serve") return serve(world);
+  if (verb == "hello")
+    return write_all(1, far_hello(world, ask_info(world)).dump(-1, ' ', true, json::error_handler_t::replace) + "\n")
+               ? 0
+               : 1;
+  auto done = [&]() -> Result<> {
+    if (verb == "layers") return layers(world);
+    if (verb == "load") return load(world);
+    if (verb == "warm") return warm(world, session == "offline");
+    if (!session_name(session)) return fail(Code::invalid, "not a session's name");
+    if (verb == "attach") return attach(world, session);
+    if (verb == "deliver") return deliver(world, session);
+    if (verb == "fetch") return fetch(world, session);
+    if (verb == "checkpoint") return checkpoint(world, session, words.size() > 2 ? words[2] : "");
+    if (verb == "forget") return forget(world, session);
+    if (verb == "stop") return stop(world, session);
+    return fail(Code::invalid, "unknown verb " + verb);
+  }();
+  if (done) return 0;
+  std::fprintf(stderr, "%s\n", done.error().what.c_str());
+  return 1;
+}
+
+}  // namespace bottle::session

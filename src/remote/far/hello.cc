@@ -1,0 +1,142 @@
+// What a machine says of itself: facts for the plan, and for `bottle remote check`.
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <future>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "docker/call.h"
+#include "docker/engine.h"
+#include "remote/far/far.h"
+#include "session/box/host_routes.h"
+#include "session/box/images.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+std::string kind_of(const std::string& interface) {
+  std::string base = "/sys/class/net/" + interface;
+  auto has = [&](const char* name) { return ::access((base + name).c_str(), F_OK) == 0; };
+  auto says = [&](const char* name, const char* text) {
+    auto content = read_file(base + name, 4096);
+    return content && content->find(text) != std::string::npos;
+  };
+  if (has("/tun_flags")) return "tun";
+  if (says("/uevent", "DEVTYPE=wireguard")) return "wireguard";
+  if (says("/uevent", "DEVTYPE=vxlan") || says("/uevent", "DEVTYPE=geneve")) return "overlay";
+  if (says("/type", "512")) return "ppp";
+  if (says("/uevent", "DEVTYPE=bridge")) return "bridge";
+  for (const char* prefix : {"tailscale", "zt", "wg", "nebula", "utun"})
+    if (interface.starts_with(prefix)) return "vpn";
+  return "other";
+}
+
+bool has_program(const std::string& name) {
+  const char* path = std::getenv("PATH");
+  std::istringstream directories(path ? path : "/usr/local/bin:/usr/bin:/bin");
+  for (std::string directory; std::getline(directories, directory, ':');)
+    if (::access((directory + "/" + name).c_str(), X_OK) == 0) return true;
+  return false;
+}
+
+json interfaces() {
+  json all = json::array();
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/sys/class/net", ignored)) {
+    std::string name = entry.path().filename();
+    if (name != "lo") all.push_back({{"name", name}, {"kind", kind_of(name)}});
+  }
+  return all;
+}
+
+json routes() {
+  json all = json::array();
+  for (const auto& route : host_routes()) all.push_back({{"device", route.device}, {"to", to_string(route.to)}});
+  return all;
+}
+
+json engine_facts(const FarWorld& world, const EngineInfo& asked, json& hello) {
+  auto engine = engine_of(world);
+  if (!engine) return {{"error", engine.error().what}, {"todo", engine.error().todo}};
+  auto images = engine->images();
+  const auto& info = asked.get();
+  if (!info) return {{"error", info.error().what}};
+  json runtimes = json::array();
+  for (const auto& [name, unused] : docker::member(*info, "Runtimes").items()) runtimes.push_back(name);
+  std::string root = info->value("DockerRootDir", "");
+  struct statvfs disk{};
+  if (!root.empty() && ::statvfs(root.c_str(), &disk) == 0)
+    hello["disk_free"] = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+  if (images) hello["images"] = image_identities(*images);
+  auto can = [&](const char* limit) {
+    return docker::member(*info, limit) != false;
+  };  // Podman does not speak of all of them
+  return {{"socket", engine->socket()},
+          {"api", engine->api_version()},
+          {"version", docker::text_of(*info, "ServerVersion")},
+          {"rootless", docker::has_option(*info, "rootless")},
+          {"runtimes", runtimes},
+          {"cgroup", docker::text_of(*info, "CgroupVersion")},
+          {"cgroup_driver", docker::text_of(*info, "CgroupDriver")},
+          {"memory_limit", can("MemoryLimit")},
+          {"cpu_limit", can("CpuCfsQuota")},
+          {"pids_limit", can("PidsLimit")},
+          {"seccomp", docker::has_option(*info, "seccomp")},
+          {"storage", docker::text_of(*info, "Driver")}};
+}
+
+}  // namespace
+
+std::string roots_path(const FarWorld& world) {
+  return std::filesystem::path(world.path_to_self).parent_path() / "roots.pem";
+}
+
+Result<docker::Engine> engine_of(const FarWorld& world) {
+  if (world.engine_socket.empty()) return fail(Code::unavailable, world.engine_error);
+  return docker::Engine::connect({world.engine_socket, "this machine"});
+}
+
+EngineInfo ask_info(const FarWorld& world) {
+  return std::async(std::launch::async, [&world]() -> Result<json> { return TRY(engine_of(world)).info(); }).share();
+}
+
+json far_hello(const FarWorld& world, const EngineInfo& info) {
+  struct utsname name{};
+  ::uname(&name);
+  struct sysinfo memory{};
+  ::sysinfo(&memory);
+  auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+                 .count();
+  json hello = {{"bottle", "far"},
+                {"uid", ::getuid()},
+                {"gid", ::getgid()},
+                {"kernel", name.release},
+                {"machine", name.machine},
+                {"clock_ms", now},
+                {"memory", static_cast<uint64_t>(memory.totalram) * memory.mem_unit},
+                {"cpus", std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))},
+                {"interfaces", interfaces()},
+                {"routes", routes()},
+                {"images", json::array()},
+                {"rsync", has_program("rsync")},
+                {"mosh", has_program("mosh-server")}};
+  hello["engine"] = engine_facts(world, info, hello);
+  if (world.engine_at > 0) hello["engine_at"] = world.engine_at;
+  if (auto roots = read_file(roots_path(world), 8 << 20)) hello["roots"] = content_hash(*roots);
+  if (!hello.contains("disk_free")) {
+    struct statvfs disk{};
+    if (::statvfs("/", &disk) == 0) hello["disk_free"] = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+  }
+  return hello;
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,130 @@
+#include "remote/link/far_link.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "base/future.h"
+#include "base/os/boot_clock.h"
+#include "remote/link/checked_text.h"
+
+namespace bottle::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kPing = 5s;  // so often we ask whether the other side is there
+constexpr auto kLastWords = 2s;
+constexpr auto kSilence = 13s;  // so long it may not have answered
+constexpr auto kSteady =
+    30s;  // one that held for so long was a connection: what breaks sooner is not made again at once
+
+}  // namespace
+
+void FarLink::use(FarSide side, Channel channel, std::chrono::seconds patience) {
+  side_ = std::move(side);
+  channel_ = std::move(channel);
+  greeted_ = channel_->hello.is_object();
+  since_ = heard_ = pinged_ = Clock::now();
+  patience_ = patience;
+  deaf_ = {};
+}
+
+void FarLink::lose(const std::string& why) {
+  if (!channel_) return;
+  if (channel_->ssh) channel_->ssh->end(0);
+  channel_.reset();
+  frames_ = FrameReader(kLongestWords);
+  greeting_.clear();
+  deaf_ = {};
+  if (Clock::now() - since_ > kSteady) attempts_ = 0;
+  broken_ = why;
+}
+
+void FarLink::send(FrameType type, std::string_view bytes) {
+  // Whoever does not read any more may have said why: that is waited for, a while.
+  if (channel_ && deaf_ == Clock::time_point{} && !send_frame(channel_->in.get(), type, bytes)) deaf_ = Clock::now();
+}
+
+void FarLink::read(std::vector<News>& news) {
+  char buffer[65536];
+  ssize_t n = ::read(channel_->out.get(), buffer, sizeof buffer);
+  if (n < 0 && errno == EINTR) return;
+  if (n <= 0) return lose("the connection broke");
+  heard_ = Clock::now();
+  std::string_view bytes(buffer, static_cast<size_t>(n));
+  if (!greeted_) {
+    size_t end = bytes.find('\n');
+    greeting_ += bytes.substr(0, end);
+    if (greeting_.size() > kLongestHello) return lose("the other machine's greeting does not end");
+    if (end == std::string_view::npos) return;
+    greeted_ = true;
+    news.push_back({News::Kind::hello, {}, far_words(std::exchange(greeting_, {})), {}});
+    bytes.remove_prefix(end + 1);
+  }
+  frames_.feed(bytes);
+  for (;;) {
+    auto frame = frames_.next();
+    if (frame) news.push_back({News::Kind::frame, std::move(*frame), {}, {}});
+    else if (frame.error().code == Code::unavailable) return;
+    else return lose("the other machine sent nonsense");
+  }
+}
+
+std::vector<FarLink::News> FarLink::look(bool readable) {
+  std::vector<News> news;
+  if (readable && channel_) read(news);
+  if (channel_ && greeted_ && deaf_ != Clock::time_point{} && Clock::now() - deaf_ > kLastWords)
+    lose("the connection broke");
+  if (channel_ && !greeted_ && Clock::now() - heard_ > patience_) lose("the other machine did not answer");
+  if (broken_) news.push_back({News::Kind::lost, {}, {}, {Code::closed, *std::exchange(broken_, std::nullopt), ""}});
+  if (is_ready(reconnecting_)) {
+    auto back = reconnecting_.get();
+    if (back) {
+      use(std::move(back->first), std::move(back->second));
+      news.push_back({News::Kind::back, {}, {}, {}});
+    } else {
+      news.push_back({News::Kind::failed, {}, {}, std::move(back.error())});
+    }
+  }
+  return news;
+}
+
+void FarLink::reconnect(const Far& far) {
+  if (reconnecting_.valid()) return;
+  int wait_ms = attempts_ == 0 ? 0 : std::min(250 << std::min(attempts_, 6), 15000);
+  ++attempts_;
+  reconnecting_ = std::async(std::launch::async, [far, wait_ms]() -> Result<std::pair<FarSide, Channel>> {
+    std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
+    // The old connection may believe that it lives: a network that changed tells nobody.
+    if (auto old = FarSide::reach(far, false); old) {
+      if (auto channel = old->serve()) return std::pair(std::move(*old), std::move(*channel));
+      old->drop();
+    }
+    FarSide side = TRY(FarSide::reach(far, false));
+    Channel channel = TRY(side.serve());
+    return std::pair(std::move(side), std::move(channel));
+  });
+}
+
+void FarLink::keep_alive() {
+  double now = boot_seconds();  // the difference to the steady clock is what a closed lid took
+  bool slept = last_turn_ > 0 && now - last_turn_ > 10;
+  last_turn_ = now;
+  if (!channel_) return;
+  if (slept) {
+    // Whatever the connection was, the other end has given it up or soon will: ask at once, and not for long.
+    heard_ = Clock::now() - kSilence + 3s;
+    pinged_ = {};
+  }
+  if (Clock::now() - pinged_ > kPing) {
+    pinged_ = Clock::now();
+    send(FrameType::ping, "");
+  }
+  if (Clock::now() - heard_ <= kSilence) return;
+  if (side_) side_->connection().close();
+  lose("the other machine does not answer");
+}
+
+}  // namespace bottle::session

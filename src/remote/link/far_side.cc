@@ -1,0 +1,252 @@
+#include "remote/link/far_side.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <link.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <chrono>
+
+#include "base/defer.h"
+#include "base/file.h"
+#include "base/ids.h"
+#include "remote/link/checked_text.h"
+#include "transfer/delivery.h"
+#include "workspace/paths.h"
+#include "workspace/workspace.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+// The largest workspace that comes back, what is kept beside it, and room; 4 KB a second at least. Its hours are those
+// of such a workspace over a line of 200 KB a second.
+const Bounds kMostFetched{.most = workspace::Incoming().max_bytes + (1ull << 30),
+                          .least = 1200 << 10,
+                          .window = std::chrono::minutes(5),
+                          .longest = std::chrono::hours(24),
+                          .whole = std::chrono::hours(26)};
+
+Result<std::string> gzipped(const std::string& bytes) {
+  z_stream z{};
+  if (::deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    return fail(Code::internal, "starting to compress");
+  std::string out(::deflateBound(&z, bytes.size()), '\0');
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  z.avail_in = static_cast<uInt>(bytes.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  int done = ::deflate(&z, Z_FINISH);
+  out.resize(z.total_out);
+  ::deflateEnd(&z);
+  if (done != Z_STREAM_END) return fail(Code::internal, "compressing");
+  return out;
+}
+
+std::string this_machine() {
+  struct utsname name{};
+  ::uname(&name);
+  return name.machine;
+}
+
+// The linker's hash of this program (its .note.gnu.build-id), in hexadecimal; empty where it made none.
+std::string build_id() {
+  std::string id;
+  ::dl_iterate_phdr(
+      [](dl_phdr_info* object, size_t, void* to) {
+        for (int i = 0; i < object->dlpi_phnum; ++i) {
+          const auto& segment = object->dlpi_phdr[i];
+          if (segment.p_type != PT_NOTE) continue;
+          const char* at = reinterpret_cast<const char*>(object->dlpi_addr + segment.p_vaddr);
+          for (const char* end = at + segment.p_memsz; at + sizeof(ElfW(Nhdr)) <= end;) {
+            const auto* note = reinterpret_cast<const ElfW(Nhdr)*>(at);
+            auto padded = [](size_t n) { return (n + 3) & ~size_t{3}; };
+            const char* bytes = at + sizeof *note + padded(note->n_namesz);
+            if (note->n_type == NT_GNU_BUILD_ID)
+              for (size_t k = 0; k < note->n_descsz; ++k)
+                for (int shift : {4, 0})
+                  static_cast<std::string*>(to)->push_back("0123456789abcdef"[bytes[k] >> shift & 15]);
+            at = bytes + padded(note->n_descsz);
+          }
+        }
+        return 1;  // the first object is the program itself
+      },
+      &id);
+  return id;
+}
+
+// One line and not a byte more would need a read a byte; what follows a hello comes only once we have spoken.
+Result<std::string> read_line(int fd, int timeout_ms) {
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  std::string text;
+  while (text.find('\n') == std::string::npos) {
+    auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    pollfd p{fd, POLLIN, 0};
+    if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0)
+      return fail(Code::timed_out,
+                  "the other machine did not answer within " + std::to_string(timeout_ms / 1000) + " s");
+    char buffer[16384];
+    ssize_t n = ::read(fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return fail(Code::closed, "the connection ended before the other machine had answered");
+    text.append(buffer, static_cast<size_t>(n));
+    if (text.size() > kLongestHello) return fail(Code::limit, "the other machine's answer does not end");
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<std::string> own_program() { return read_file("/proc/self/exe", 256u << 20); }
+
+Result<std::string> own_hash() {
+  static const Result<std::string> hash = []() -> Result<std::string> {
+    // What the linker took of all it linked costs nothing; reading the whole program again is a round trip's time.
+    if (std::string id = build_id(); !id.empty()) return id;
+    return content_hash(TRY(own_program()));
+  }();
+  return hash;
+}
+
+Result<FarSide> FarSide::reach(const Far& far, bool interactive, std::function<void(const std::string&)> progress) {
+  ssh::Options options;
+  options.control_directory = far.control_directory;
+  options.interactive = interactive;
+  FarSide side(far, TRY(ssh::Connection::open(far.target, options)));
+  side.progress_ = std::move(progress);
+  return side;
+}
+
+Result<ssh::Connection> FarSide::bulk() {
+  ssh::Options options;
+  options.control_directory = far_.control_directory;
+  options.purpose = "bulk";
+  auto other = ssh::Connection::open(far_.target, options);
+  // Where ssh would have to ask once more (a passphrase, a second factor), all goes over the one that there is.
+  if (!other && other.error().code == Code::denied) return main_;
+  return other;
+}
+
+void FarSide::drop() {
+  main_.close();
+  if (auto other = bulk()) other->close();
+}
+
+std::string FarSide::line_for(const std::vector<std::string>& words) const {
+  std::string line = "b=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle/" + far_.program +
+                     "\"; "
+                     "[ -x \"$b\" ] || { echo \"{\\\"bottle\\\":\\\"absent\\\",\\\"machine\\\":\\\"$(uname "
+                     "-m)\\\",\\\"system\\\":\\\"$(uname -s)\\\"}\"; exit 0; }; "
+                     "exec \"$b\" far";
+  for (const auto& word : words) line += " " + ssh::quoted(word);
+  return line;
+}
+
+Result<> FarSide::ship_program(const std::string& machine) {
+  if (machine != this_machine())
+    return fail(Code::invalid,
+                main_.target().to_string() + " is a " + workspace::printable(machine) + ", this program is for " +
+                    this_machine(),
+                "use a bottle built for that machine");
+  std::string program = TRY(own_program()), packed = TRY(gzipped(program));
+  if (progress_)
+    progress_("sending bottle to " + main_.target().to_string() + " (" + std::to_string(packed.size() >> 20) +
+              " MB, once)");
+  // Written beside and renamed: a connection that breaks leaves no half program under the name that counts.
+  std::string line =
+      "set -e; umask 077; d=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle\"; mkdir -p \"$d\"; t=\"$d/.new.$$\"; trap 'rm -f "
+      "\"$t\"' EXIT; "
+      "gzip -dc >\"$t\"; [ \"$(wc -c <\"$t\")\" -eq " +
+      std::to_string(program.size()) + " ]; chmod 700 \"$t\"; mv -f \"$t\" \"$d/" + far_.program + "\"; echo ok";
+  auto connection = TRY(bulk());
+  auto done = TRY(connection.capture(line, {.input = packed, .timeout_ms = 600000}));
+  if (done.status != 0 || done.out != "ok\n")
+    return fail(Code::unavailable,
+                "bottle could not be put on " + main_.target().to_string() + ": " +
+                    workspace::printable(done.err.substr(0, 500)),
+                "is its disk full, or its home read-only?");
+  return {};
+}
+
+Result<Channel> FarSide::begin_serve(const std::map<std::string, std::string>& send_env, bool await_engine) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : send_env) names.push_back(name);
+  Command command = main_.command(
+      line_for(await_engine ? std::vector<std::string>{"serve", "await-engine"} : std::vector<std::string>{"serve"}),
+      names);
+  command.env = send_env;
+  command.detached = true;  // no Ctrl-C of the terminal is meant for it, and it outlives the launcher
+  Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::null()));
+  Channel channel;
+  channel.in.reset(::fcntl(child.in(), F_DUPFD_CLOEXEC, 10));
+  channel.out.reset(::fcntl(child.out(), F_DUPFD_CLOEXEC, 10));
+  ::fcntl(channel.in.get(), F_SETFL, O_WRONLY | O_NONBLOCK);  // who does not read must not hold us
+  child.close_in();
+  channel.ssh.emplace(std::move(child));
+  return channel;
+}
+
+Result<Channel> FarSide::serve(const std::map<std::string, std::string>& send_env, bool await_engine) {
+  for (int attempt = 0;; ++attempt) {
+    Channel channel = TRY(begin_serve(send_env, await_engine));
+    Defer end([&] { channel.ssh->end(0); });
+    auto line = read_line(channel.out.get(), await_engine ? 330000 : 60000);
+    if (!line) return std::unexpected(std::move(line.error()).during("speaking to " + main_.target().to_string()));
+    channel.hello = far_words(*line);
+    std::string kind = channel.hello.is_object() ? channel.hello.value("bottle", "") : "";
+    if (kind == "far") return end.dismiss(), std::move(channel);
+    if (kind != "absent" || attempt > 0)
+      return fail(Code::protocol,
+                  main_.target().to_string() +
+                      " answers with something else than bottle: " + workspace::printable(line->substr(0, 200)),
+                  "does a login script print there? `ssh " + main_.target().to_string() + " true` must print nothing");
+    TRY(ship_program(channel.hello.value("machine", "")));
+  }
+}
+
+Result<Captured> FarSide::ask(const std::vector<std::string>& words, int timeout_ms) {
+  auto connection = TRY(bulk());
+  return connection.capture(line_for(words), {.timeout_ms = timeout_ms});
+}
+
+Result<> FarSide::send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce,
+                       std::stop_token stop) {
+  auto connection = TRY(bulk());
+  Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::pipe(), Child::pipe(), Child::pipe()));
+  std::optional<std::stop_callback<std::function<void()>>> stopped(std::in_place, stop,
+                                                                   [pid = child.pid()] { ::kill(-pid, SIGTERM); });
+  auto produced = produce([&](std::string_view bytes) { return write_all(child.in(), bytes); });
+  child.close_in();
+  if (!produced && produced.error().code != Code::closed) return produced;
+  std::string answer, complaint;
+  for (auto [fd, text] : {std::pair{child.out(), &answer}, {child.err(), &complaint}}) {
+    char buffer[4096];
+    for (ssize_t n; text->size() < 65536 && (n = ::read(fd, buffer, sizeof buffer)) > 0;)
+      text->append(buffer, static_cast<size_t>(n));
+  }
+  stopped.reset();  // before the child is reaped, and its number another's
+  int status = TRY(child.wait(60000));
+  if (status == 0 && answer == "ok\n") return {};
+  if (status == 0 && answer == "again\n")
+    return fail(Code::conflict, main_.target().to_string() + " has not kept what it was sent");
+  std::string why = workspace::printable(complaint.empty() ? answer : complaint).substr(0, 500);
+  return fail(status == 255 ? Code::unavailable : Code::internal,
+              words[0] + " on " + main_.target().to_string() +
+                  " failed: " + (why.empty() ? "status " + std::to_string(status) : why));
+}
+
+Result<> FarSide::fetch(const std::vector<std::string>& words,
+                        const std::function<Result<>(const std::string&, const Source&)>& put,
+                        const std::function<bool()>& is_gone) {
+  auto connection = TRY(bulk());
+  Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::null(), Child::pipe(), Child::null()));
+  return read_delivery(child.out(), put, 120000, is_gone, kMostFetched);
+}
+
+}  // namespace bottle::session

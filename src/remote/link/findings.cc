@@ -1,0 +1,172 @@
+#include "remote/link/findings.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "session/ledger/names.h"
+#include "workspace/paths.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+constexpr uint64_t kGigabyte = 1ull << 30;
+constexpr int64_t kClockTolerance = 5 * 60 * 1000;
+
+// What a network of an operator's is numbered from. An address of the public internet is everybody's.
+bool is_private(const Prefix& prefix) {
+  static const auto kPrivate = [] {
+    std::vector<Prefix> all;
+    for (const char* text : {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"})
+      all.push_back(*parse_prefix(text));
+    return all;
+  }();
+  return std::ranges::any_of(kPrivate,
+                             [&](const Prefix& range) { return range.overlaps({prefix.address, range.bits}); });
+}
+
+// Whether that may be a LAN's; an engine's own bridges lead nowhere else.
+bool may_be_a_lan(const std::string& device, const Prefix& to) {
+  return is_private(to) && !is_engine_bridge(device) && device != kEgressNetwork;
+}
+
+std::string text_of(const json& object, const char* key) {
+  return object.is_object() && object.contains(key) && object[key].is_string()
+             ? workspace::printable(object[key].get<std::string>())
+             : "";
+}
+
+bool is_true(const json& object, const std::string& key) {
+  return object.is_object() && object.value(key, json()) == true;
+}
+
+using Add = std::function<void(const char* code, Severity severity, const std::string& what, const std::string& todo)>;
+
+// What its kernel can do, as far as the engine there makes use of it. What is not said is not there.
+void judge_kernel(const json& engine, bool rootless, const std::string& name, const Add& add) {
+  std::string missing;
+  for (const char* limit : {"memory", "cpu", "pids"})
+    if (!is_true(engine, std::string(limit) + "_limit")) missing += (missing.empty() ? "" : ", ") + std::string(limit);
+  if (missing.empty()) add("limits", Severity::ok, "the engine limits memory, cpu and pids", "");
+  else
+    add("limits", Severity::warn,
+        "the engine of " + name + " cannot limit " + missing + ": an agent can use all that machine has",
+        rootless ? "delegate the cgroup controllers to its user there: Delegate=cpu memory pids in user@.service.d"
+                 : "boot it with these cgroup controllers on (cgroup v2)");
+
+  std::string version = text_of(engine, "cgroup"), driver = text_of(engine, "cgroup_driver");
+  if (driver.empty() || driver == "none")
+    add("cgroup", Severity::warn, "the engine of " + name + " does not use the kernel's cgroups",
+        rootless ? "boot it with cgroup v2: without root, v1 limits nothing"
+                 : "look at exec-opts (native.cgroupdriver) in its daemon.json");
+  else
+    add("cgroup", Severity::ok, "cgroup v" + (version.empty() ? "1" : version) + ", driver " + driver,
+        "");  // before API 1.41 there was v1 only, and no word of it
+
+  if (is_true(engine, "seccomp")) add("seccomp", Severity::ok, "system calls are filtered (seccomp)", "");
+  else
+    add("seccomp", Severity::warn, "the engine of " + name + " has no seccomp: an agent may make any system call",
+        "use a kernel with CONFIG_SECCOMP_FILTER, and an engine built with seccomp");
+
+  std::string storage = text_of(engine, "storage");
+  static const std::map<std::string, const char*> kSlow = {
+      {"vfs", "each container is a whole copy of its image"},
+      {"fuse-overlayfs", "all that an agent reads and writes passes through a process"}};
+  if (auto slow = kSlow.find(storage); slow != kSlow.end())
+    add("storage", Severity::warn, "the engine of " + name + " stores by " + storage + ": " + slow->second,
+        rootless ? "use overlay2: without root it needs a kernel of 5.11 or later"
+                 : "use overlay2, on a file system that can be below it (ext4, xfs with ftype=1)");
+  else add("storage", Severity::ok, "storage driver " + storage, "");
+}
+
+void judge_engine(const json& engine, const std::string& name, const Add& add) {
+  if (std::string error = text_of(engine, "error"); !error.empty())
+    return add("engine", Severity::fail, "no container engine on " + name + ": " + error,
+               "bottle remote setup " + name);
+  add("engine", Severity::ok, "Docker Engine " + text_of(engine, "version") + ", API " + text_of(engine, "api"), "");
+  bool rootless = is_true(engine, "rootless");
+  if (rootless) add("rootless", Severity::ok, "the engine runs without root", "");
+  judge_kernel(engine, rootless, name, add);
+}
+
+}  // namespace
+
+std::vector<Finding> judge(const json& hello, const std::string& name, const std::vector<HostRoute>& local_routes,
+                           int64_t now_ms) {
+  std::vector<Finding> all;
+  Add add = [&](const char* code, Severity severity, const std::string& what, const std::string& todo) {
+    all.push_back({code, severity, what, todo});
+  };
+
+  judge_engine(hello.value("engine", json::object()), name, add);
+
+  auto number = [&](const char* key) {
+    return hello.contains(key) && hello[key].is_number_unsigned() ? hello[key].get<uint64_t>() : 0;
+  };
+  auto gigabytes = [](uint64_t bytes) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f GB", static_cast<double>(bytes) / static_cast<double>(kGigabyte));
+    return std::string(text);
+  };
+  uint64_t memory = number("memory"), disk = number("disk_free");
+  add("memory", memory < 2 * kGigabyte ? Severity::warn : Severity::ok,
+      name + " has " + gigabytes(memory) + " of memory" + (memory < 2 * kGigabyte ? ": an agent wants 2 GB" : ""), "");
+  add("disk", disk < 5 * kGigabyte ? Severity::warn : Severity::ok,
+      name + " has " + gigabytes(disk) + " of free disk" + (disk < 5 * kGigabyte ? ": images and work want 5 GB" : ""),
+      "");
+
+  int64_t off = hello.contains("clock_ms") && hello["clock_ms"].is_number_integer()
+                    ? std::max<int64_t>(0, hello["clock_ms"].get<int64_t>()) - now_ms
+                    : 0;
+  if (off > kClockTolerance || off < -kClockTolerance)
+    add("clock", Severity::fail,
+        "the clock of " + name + " is off by " + std::to_string(off / 60000) +
+            " minutes: certificates will not be valid there",
+        "set it: sudo timedatectl set-ntp true");
+  else add("clock", Severity::ok, "the clocks agree", "");
+  add("kernel", Severity::ok, "Linux " + text_of(hello, "kernel") + " on " + text_of(hello, "machine"), "");
+
+  // A machine that the agent may take must not be a way back to the operator.
+  for (const auto& interface : hello.value("interfaces", json::array())) {
+    std::string kind = text_of(interface, "kind"), device = text_of(interface, "name");
+    static const std::set<std::string> kSuspect = {"tun", "wireguard", "overlay", "ppp", "vpn"};
+    if (kSuspect.contains(kind))
+      add("vpn", Severity::fail,
+          name + " has the interface " + device + " (" + kind + "): an agent that escapes there could follow it",
+          "use another machine, or say --allow-vpn");
+  }
+  for (const auto& far : hello.value("routes", json::array())) {
+    auto there = parse_prefix(text_of(far, "to"));
+    std::string device = text_of(far, "device");
+    if (!there || !may_be_a_lan(device, *there)) continue;
+    for (const auto& here : local_routes)
+      if (may_be_a_lan(here.device, here.to) && here.to.overlaps(*there))
+        add("lan_route", Severity::fail,
+            name + " has a route to " + to_string(*there) + " by " + device + ", and you are in " + to_string(here.to) +
+                ": it may be your own network",
+            "use a machine outside of your network, or say --allow-vpn");
+  }
+  return all;
+}
+
+std::vector<Finding> remote_findings(const json& hello, const std::string& name) {
+  auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+                 .count();
+  return judge(hello, name, host_routes(), now);
+}
+
+Result<> admit(const json& hello, const std::string& name, bool allow_vpn) {
+  for (const auto& finding : remote_findings(hello, name)) {
+    bool pivot = finding.code == "vpn" || finding.code == "lan_route";
+    if (finding.severity == Severity::fail && !(pivot && allow_vpn))
+      return fail(pivot ? Code::denied : Code::unavailable, finding.what, finding.todo);
+  }
+  return {};
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,177 @@
+#include "remote/link/mosh.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "base/file.h"
+#include "session/console/terminal.h"
+#include "workspace/paths.h"
+
+namespace bottle::session {
+namespace {
+
+// Seconds that a mosh-server waits for its client: one that was left behind must not hold a terminal for ever.
+constexpr int kServerPatience = 12 * 3600;
+
+bool says_utf8(const char* locale) {
+  std::string text = locale ? locale : "";
+  std::ranges::transform(text, text.begin(),
+                         [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
+  return text.find("utf-8") != std::string::npos || text.find("utf8") != std::string::npos;
+}
+
+// The addresses that `host` has here, as text. Those the operator's own resolver gives: what the far side says of
+// itself only chooses among them, so it cannot send our packets elsewhere.
+Result<std::vector<std::string>> addresses_of(const std::string& host) {
+  addrinfo hints{}, *list = nullptr;
+  hints.ai_socktype = SOCK_DGRAM;
+  if (int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &list); error != 0)
+    return fail(Code::not_found, "there is no host " + host + ": " + ::gai_strerror(error),
+                "leave out --transport mosh, if only ssh's configuration knows it");
+  std::vector<std::string> all;
+  for (addrinfo* each = list; each; each = each->ai_next) {
+    char text[NI_MAXHOST];
+    if (::getnameinfo(each->ai_addr, each->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0)
+      all.push_back(text);
+  }
+  ::freeaddrinfo(list);
+  if (all.empty()) return fail(Code::not_found, "there is no address of " + host);
+  return all;
+}
+
+std::string pick(const std::vector<std::string>& ours, const std::string& theirs) {
+  if (std::ranges::find(ours, theirs) != ours.end()) return theirs;
+  bool six = theirs.find(':') != std::string::npos;  // mosh-server listens where sshd was spoken to: one family
+  for (const auto& each : ours)
+    if ((each.find(':') != std::string::npos) == six) return each;
+  return ours[0];
+}
+
+class Mosh : public Typing {
+ public:
+  Mosh(UniqueFd master, Child client) : master_(std::move(master)), client_(std::move(client)) {}
+  ~Mosh() override { end(); }
+
+  int fd() const override { return master_.get(); }
+
+  void resize(int rows, int cols) override {
+    winsize size{};
+    size.ws_row = static_cast<unsigned short>(rows);
+    size.ws_col = static_cast<unsigned short>(cols);
+    ::ioctl(master_.get(), TIOCSWINSZ, &size);
+    if (client_.pid() > 0) ::kill(client_.pid(), SIGWINCH);  // our pty is not its controlling terminal
+  }
+
+ private:
+  // It is told to go, and what it writes meanwhile is what gives the terminal its own screen back.
+  void end() {
+    if (!client_.ended()) ::kill(client_.pid(), SIGTERM);
+    auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    bool clean = false;
+    for (char buffer[16384];;) {
+      auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+      pollfd p{master_.get(), POLLIN, 0};
+      if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0) break;
+      ssize_t n = ::read(master_.get(), buffer, sizeof buffer);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) {
+        clean = true;
+        break;
+      }
+      (void)write_all(1, {buffer, static_cast<size_t>(n)});
+    }
+    if (!clean)
+      (void)write_all(
+          1,
+          "\033[?1049l\033[?25h\033[?1l\033[?1000l\033[?1006l\033[?2004l\033[0m");  // killed: as it would have left it
+    client_.end(0);
+  }
+
+  UniqueFd master_;
+  Child client_;
+};
+
+// Its own pty, of the terminal's size, raw once mosh-client has it.
+Result<std::pair<UniqueFd, UniqueFd>> make_pty() {
+  UniqueFd master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  char name[128];
+  if (!master || ::grantpt(master.get()) != 0 || ::unlockpt(master.get()) != 0 ||
+      ::ptsname_r(master.get(), name, sizeof name) != 0)
+    return fail_errno("making a terminal for mosh-client");
+  UniqueFd slave(::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!slave) return fail_errno("opening a terminal for mosh-client");
+  Size size = terminal_size(0);
+  winsize ws{};
+  ws.ws_row = static_cast<unsigned short>(size.rows);
+  ws.ws_col = static_cast<unsigned short>(size.cols);
+  ::ioctl(slave.get(), TIOCSWINSZ, &ws);
+  return std::pair(std::move(master), std::move(slave));
+}
+
+}  // namespace
+
+Result<> check_mosh(const MoshOptions& options) {
+  if (!options.ports.empty()) {
+    size_t colon = options.ports.find(':');
+    std::string low = options.ports.substr(0, colon),
+                high = colon == std::string::npos ? low : options.ports.substr(colon + 1);
+    if (!is_number(low, 1, 65535) || !is_number(high, 1, 65535) || std::atol(low.c_str()) > std::atol(high.c_str()))
+      return fail(Code::invalid, "'" + options.ports + "' are no UDP ports", "--mosh-ports 60000:60010, or one port");
+  }
+  auto asked = bottle::capture({.argv = {"mosh-client", "-c"}}, {.timeout_ms = 5000});
+  if (!asked)
+    return fail(Code::not_found, "there is no mosh-client here: " + asked.error().what,
+                "install mosh, or leave out --transport mosh");
+  return {};
+}
+
+Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& session, const MoshOptions& options) {
+  TRY(check_mosh(options));
+  const auto& connection = far.connection();
+  std::string name = connection.target().to_string();
+  auto addresses = TRY(addresses_of(TRY(connection.direct_host())));
+
+  std::string line =
+      "command -v mosh-server >/dev/null || exit 127; echo \"MOSH IP $SSH_CONNECTION\"; "
+      "MOSH_SERVER_NETWORK_TMOUT=" +
+      std::to_string(kServerPatience) + " exec mosh-server new -s -c 256 -l LANG=C.UTF-8" +
+      (options.ports.empty() ? "" : " -p " + options.ports) + " -- sh -c " +
+      ssh::quoted(far.line_for({"attach", session}));
+  auto told = TRY(connection.capture(line, {.timeout_ms = 30000, .limit = 65536}));
+  if (told.status == 127)
+    return fail(Code::not_found, "there is no mosh-server on " + name,
+                "install mosh there, or leave out --transport mosh");
+  auto connect = parse_mosh_connect(told.out);
+  if (!connect) {
+    std::string why = workspace::printable(told.err.substr(0, 300));
+    return std::unexpected(
+        std::move(connect.error()).during("starting mosh-server on " + name + (why.empty() ? "" : " (" + why + ")")));
+  }
+
+  if (is_forwarded(addresses, connect->server_address))
+    return fail(Code::unavailable, name + " is reached through a forwarded port: only ssh gets there",
+                "leave out --transport mosh");
+
+  auto [master, slave] = TRY(make_pty());
+  Command command;
+  command.argv = {"mosh-client", pick(addresses, connect->server_address), std::to_string(connect->port)};
+  command.env = {{"MOSH_KEY", connect->key}, {"MOSH_ESCAPE_KEY", ""}};  // our own detach key is the way out
+  if (!says_utf8(::getenv("LC_ALL")) &&
+      (::getenv("LC_ALL") || (!says_utf8(::getenv("LC_CTYPE")) && !says_utf8(::getenv("LANG")))))
+    command.env["LC_ALL"] = "C.UTF-8";
+  Child client =
+      TRY(Child::spawn(command, Child::from(slave.get()), Child::from(slave.get()), Child::from(slave.get())));
+  return std::make_unique<Mosh>(std::move(master), std::move(client));
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,57 @@
+#include "remote/link/mosh_connect.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace bottle::session {
+
+bool is_number(const std::string& text, long least, long most) {
+  if (text.empty() || text.size() > 5 || text.find_first_not_of("0123456789") != std::string::npos) return false;
+  long value = std::atol(text.c_str());
+  return value >= least && value <= most;
+}
+
+bool is_forwarded(const std::vector<std::string>& ours, const std::string& theirs) {
+  auto loopback = [](const std::string& address) { return address.starts_with("127.") || address == "::1"; };
+  return !theirs.empty() && !loopback(theirs) && std::ranges::all_of(ours, loopback);
+}
+
+Result<MoshConnect> parse_mosh_connect(const std::string& text) {
+  MoshConnect found;
+  auto after = [&](const std::string& mark) -> std::string {
+    for (size_t at = 0; at < text.size();) {
+      size_t end = std::min(text.find('\n', at), text.size());
+      std::string line = text.substr(at, end - at);
+      while (!line.empty() && line.back() == '\r') line.pop_back();
+      if (line.starts_with(mark)) return line.substr(mark.size());
+      at = end + 1;
+    }
+    return "";
+  };
+  std::string words = after("MOSH CONNECT ");
+  size_t space = words.find(' ');
+  std::string port = words.substr(0, space), key = space == std::string::npos ? "" : words.substr(space + 1);
+  bool plain =
+      key.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == std::string::npos;
+  if (!is_number(port, 1, 65535) || key.size() != 22 || !plain)
+    return fail(Code::protocol, "mosh-server did not say how it is reached");
+  found.port = static_cast<uint16_t>(std::atol(port.c_str()));
+  found.key = key;
+  // "client-address client-port server-address server-port" (ssh(1), SSH_CONNECTION)
+  std::string connection = after("MOSH IP ");
+  for (int word = 0; word < 2; ++word) {
+    size_t next = connection.find(' ');
+    connection = next == std::string::npos ? "" : connection.substr(next + 1);
+  }
+  std::string server = connection.substr(0, connection.find(' '));
+  in6_addr ignored{};
+  if (server.find_first_not_of("0123456789abcdefABCDEF.:") != std::string::npos)
+    return found;  // inet_pton stops at a NUL
+  if (::inet_pton(AF_INET, server.c_str(), &ignored) == 1 || ::inet_pton(AF_INET6, server.c_str(), &ignored) == 1)
+    found.server_address = server;
+  return found;
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,133 @@
+#include "remote/near/homecoming.h"
+
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "base/json_lines.h"
+#include "base/unique_fd.h"
+#include "session/guard_link/audit_file.h"
+#include "session/transcript.h"
+#include "transfer/delivery.h"
+#include "workspace/paths.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kLongestLine = 1 << 16;
+
+// The tar goes on to whoever reads it; what is behind its end is read and dropped.
+Result<> drain(const Source& source) {
+  for (char rest[65536]; TRY(source(rest, sizeof rest)) > 0;) {
+  }
+  return {};
+}
+
+Result<> keep(const Source& source, const std::string& path, uint64_t most) {
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno("creating " + path);
+  char buffer[256 << 10];
+  for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) {
+    if (n > most) return fail(Code::limit, "the workspace is larger than can be kept");
+    most -= n;
+    TRY(write_all(fd.get(), {buffer, n}));
+  }
+  return {};
+}
+
+// A delivery has one: sorting it is work of ours, and a million small ones would be no more bytes.
+Result<> only_once(bool& came) {
+  if (came) return fail(Code::protocol, "a delivery with more than one workspace");
+  came = true;
+  return {};
+}
+
+// The workspace is there, and cannot be got at.
+Result<> why_held(const Source& source) {
+  std::string why(500, '\0');
+  size_t have = 0;
+  for (size_t n; have < why.size() && (n = TRY(source(why.data() + have, why.size() - have))) > 0;) have += n;
+  why.resize(have);
+  return fail(Code::conflict, "it is still in its container: " + workspace::printable(why));
+}
+
+}  // namespace
+
+Result<json> Homecoming::sort(const Source& source, uint64_t* room) {
+  workspace::Incoming incoming;
+  incoming.session = job_.plan.session;
+  incoming.source = job_.plan.workspace;
+  incoming.base = base_;
+  incoming.results_dir = job_.directories.results + "/" + job_.plan.session;
+  incoming.scratch = job_.directories.sessions + "/" + job_.plan.session;
+  incoming.room = room;
+  auto back = workspace::receive(incoming, source);
+  if (!back) return std::unexpected(std::move(back.error()));
+  return json{{"text", back->text},   {"refs", back->refs},       {"commits", back->commits}, {"files", back->files},
+              {"patch", back->patch}, {"flagged", back->flagged}, {"skipped", back->skipped}};
+}
+
+// Line by line through the parser: the far side may have been taken, and this is read on a terminal.
+Result<> Homecoming::save_egress(const Source& source) {
+  auto lines = TRY(JsonLines::create(job_.directories.results + "/" + job_.plan.session + "/egress.jsonl",
+                                     AuditFile::kMost, kLongestLine));
+  char buffer[65536];
+  for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) TRY(lines.feed({buffer, n}));
+  return {};
+}
+
+Result<bool> Homecoming::checkpoint(const Fetch& from) {
+  if (room_ == 0)
+    return fail(Code::limit,
+                "the checkpoints of this session have brought as much as they may: what is new is fetched at its end");
+  bool news = false;
+  std::string seen;
+  TRY(from({"checkpoint", job_.plan.session, fingerprint_},
+           [&](const std::string& name, const Source& source) -> Result<> {
+             if (name == "workspace.tar") {
+               TRY(only_once(news));
+               (void)TRY(sort(source, &room_));
+             } else if (name == "fingerprint") {
+               char text[64];
+               seen.assign(text, TRY(source(text, sizeof text)));
+             }
+             return drain(source);
+           }));
+  fingerprint_ = seen;
+  return news;
+}
+
+Result<json> Homecoming::fetch(const Fetch& from) {
+  json back = json::object();
+  std::string kept = job_.directories.results + "/" + job_.plan.session + "/workspace.tar";
+  TRY(make_directories(job_.directories.results + "/" + job_.plan.session));
+  bool came = false;
+  TRY(from({"fetch", job_.plan.session}, [&](const std::string& name, const Source& source) -> Result<> {
+    if (name == "egress.jsonl") TRY(save_egress(source));
+    if (name == "workspace.tar") {
+      TRY(only_once(came));
+      TRY(keep(source, kept, workspace::Incoming().max_bytes));
+    }
+    if (name == kHeld) return why_held(source);
+    if (name.starts_with("transcript/"))
+      TRY(keep_transcript(source, name, job_.directories.results + "/" + job_.plan.session));
+    return drain(source);
+  }));
+  // On this disk first, sorted second: what cannot be sorted is not lost.
+  UniqueFd fd(::open(kept.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return back;
+  auto sorted = sort([&](char* buffer, size_t size) -> Result<size_t> {
+    ssize_t n = ::read(fd.get(), buffer, size);
+    if (n < 0) return fail_errno("reading " + kept);
+    return static_cast<size_t>(n);
+  });
+  if (!sorted)
+    return json{{"error", sorted.error().what},
+                {"archive", kept},
+                {"text", "The workspace as the agent left it, unchecked: " + kept}};
+  ::unlink(kept.c_str());
+  return *sorted;
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,216 @@
+#include "remote/near/near_end.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "session/guard_link/policy_change.h"
+#include "sshagent/wire.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kPiece = 16 * 1024;
+constexpr size_t kMostStreams = 256;
+constexpr size_t kMostInFlight =
+    1024 * 1024;  // of all streams: more would stand in ssh's own buffers, before the keystrokes
+
+}  // namespace
+
+Result<std::unique_ptr<NearEnd>> NearEnd::make(const Job& job, Job& there, const std::string& directory, Send send,
+                                               Record record) {
+  bool tunnel = job.tunnel && !job.values.secrets.empty();
+  bool lan = !job.plan.egress.lan.empty();
+  if (!tunnel && !lan && !there.relay_all && job.ssh_keys.empty()) return nullptr;
+  std::unique_ptr<NearEnd> end(new NearEnd(std::move(send), std::move(record)));
+  if (tunnel || lan || there.relay_all) {
+    BrokerSettings settings{job.ca_bundle, job.extra_ca, {}, there.relay_all};
+    if (tunnel) {
+      std::erase_if(there.plan.secrets, [&](const plan::Secret& secret) {
+        return !job.values.secrets.contains(secret.name);
+      });  // optional, and not there
+      settings.secrets = std::exchange(there.values.secrets, {});
+    }
+    end->relay_all_ = there.relay_all;
+    end->config_ = broker_config(job.plan, settings);
+    for (const auto& rule : end->config_["egress"]["allow"]) end->served_.push_back(rule["host"]);
+    end->root_ = TRY(pki::Root::make(job.plan.session));
+    TRY(end->start_broker());
+    there.extra_ca += "\n" + end->root_->pem();
+    for (auto& route : there.plan.egress.lan) route.to = "0.0.0.0:0";  // where it is, is no business of that machine
+  }
+  if (!job.ssh_keys.empty()) {
+    bool own = std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
+    std::unique_ptr<SessionAgent> agent;
+    if (own) agent = TRY(SessionAgent::start(directory, job.plan, job.ssh_keys));
+    end->ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(directory), std::move(agent), end->record_);
+    for (auto& key : there.ssh_keys) {
+      key.agent = "near";
+      key.passphrase.clear();
+    }
+  }
+  return end;
+}
+
+NearEnd::~NearEnd() = default;
+
+Result<> NearEnd::start_broker() {
+  broker_ = TRY(Broker::start(config_, *root_));
+  return {};
+}
+
+bool NearEnd::serves(const std::string& host) const {
+  return relay_all_ ||
+         std::ranges::any_of(served_, [&](const std::string& served) { return manifest::covers(served, host); });
+}
+
+void NearEnd::change_policy(const std::string& request) {
+  if (config_.is_null()) return;
+  auto& allow = config_["egress"]["allow"];
+  json wanted = json::parse(request, nullptr, false);
+  auto rules = changed_rules(allow, wanted);
+  if (!rules) return;
+  if (wanted.contains("allow") && !serves(rules->back()["host"])) return;
+  allow = std::move(*rules);
+  if (!relay_all_ && wanted.contains("allow")) allow.back()["inspect"] = true;  // as all that is served from here
+  if (broker_) (void)broker_->configure(config_);
+}
+
+void NearEnd::add_to(std::vector<pollfd>& fds) {
+  if (broker_) fds.push_back({broker_->fd(), POLLIN, 0});
+  if (ssh_) fds.push_back({ssh_->fd(), POLLIN, 0});
+  for (const auto& [number, flow] : flows_) {
+    short events = 0;
+    if (!flow.read_all && flow.credit > 0 && in_flight_ < kMostInFlight) events |= POLLIN;
+    if (!flow.out.empty()) events |= POLLOUT;
+    fds.push_back({events ? flow.fd.get() : -1, events, 0});
+  }
+}
+
+void NearEnd::handle(const std::vector<pollfd>& fds) {
+  for (const auto& p : fds) {
+    if (!p.revents || p.fd < 0) continue;
+    if (broker_ && p.fd == broker_->fd()) {
+      auto lines = broker_->read();
+      if (!lines) {
+        // The same policy under the same root, or the bottle does without.
+        broker_.reset();
+        (void)start_broker();
+        continue;
+      }
+      for (auto& line : *lines) {
+        if (line.value("type", "") != "audit") continue;
+        line.erase("type");
+        line["side"] = "operator";
+        record_(line);
+      }
+    } else if (ssh_ && p.fd == ssh_->fd()) {
+      ssh_->take_answers(send_);
+    }
+  }
+  for (auto& [number, flow] : flows_) pump(number, flow);
+  std::erase_if(flows_, [&](const auto& each) {
+    if (each.second.over) in_flight_ -= kWindow - each.second.credit;
+    return each.second.over;
+  });
+}
+
+void NearEnd::take(const json& message) {
+  if (!message.is_object()) return;
+  auto type = message.find("type");
+  if (type == message.end() || !type->is_string()) return;
+  if (*type == "relay") link_is_gone();
+  if (*type == "stream") take_stream(message);
+  if (*type == "ssh-agent" && ssh_) ssh_->take_request(message, send_);
+}
+
+void NearEnd::take_stream(const json& message) {
+  auto number_field = message.find("stream");
+  if (number_field == message.end() || !number_field->is_number_unsigned()) return;
+  uint64_t wide = number_field->get<uint64_t>();
+  if (wide > UINT32_MAX) return;
+  auto number = static_cast<uint32_t>(wide);
+  auto refuse = [&] { send_({{"type", "stream"}, {"stream", number}, {"closed", true}}); };
+  auto found = flows_.find(number);
+  if (message.contains("open")) {
+    if (found != flows_.end() || config_.is_null() || flows_.size() >= kMostStreams) return refuse();
+    if (!broker_ && !start_broker()) return refuse();
+    auto fd = broker_->connect();
+    if (!fd) return refuse();
+    flows_[number].fd = std::move(*fd);
+    return;
+  }
+  if (found == flows_.end()) return;
+  Flow& flow = found->second;
+  if (auto data = message.find("data"); data != message.end() && data->is_string()) {
+    std::string bytes = sshagent::unbase64(data->get_ref<const std::string&>());
+    if (bytes.empty() || flow.ended || flow.out.size() + bytes.size() > kWindow) {
+      flow.over = true;
+      return refuse();
+    }
+    flow.out += bytes;
+  }
+  if (auto taken = message.find("taken"); taken != message.end() && taken->is_number_unsigned()) {
+    size_t more = std::min<uint64_t>(taken->get<uint64_t>(), kWindow - flow.credit);
+    flow.credit += more;
+    in_flight_ -= more;
+  }
+  if (message.contains("end")) flow.ended = true;
+  if (message.contains("closed")) flow.over = true;  // the far guard's connection is gone: nobody reads an answer
+  pump(number, flow);
+}
+
+void NearEnd::pump(uint32_t number, Flow& flow) {
+  auto say = [&](const char* what, json value) {
+    send_({{"type", "stream"}, {"stream", number}, {what, std::move(value)}});
+  };
+  auto broken = [&] {
+    flow.over = true;
+    say("closed", true);
+  };
+  if (flow.over) return;
+  while (!flow.out.empty()) {
+    ssize_t n = ::send(flow.fd.get(), flow.out.data(), flow.out.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+    if (n < 0) {
+      flow.out.clear();  // it reads no more, but may have answered
+      break;
+    }
+    flow.out.erase(0, static_cast<size_t>(n));
+    flow.taken += static_cast<size_t>(n);
+  }
+  if (flow.taken >= kWindow / 4) say("taken", std::exchange(flow.taken, 0));
+  if (flow.ended && flow.out.empty() && !flow.shut) {
+    ::shutdown(flow.fd.get(), SHUT_WR);
+    flow.shut = true;
+  }
+  char buffer[kPiece];
+  // One piece a turn: streams, keystrokes and the agent's output take turns.
+  if (!flow.read_all && flow.credit > 0 && in_flight_ < kMostInFlight) {
+    ssize_t n = ::recv(flow.fd.get(), buffer, std::min(sizeof buffer, flow.credit), MSG_DONTWAIT);
+    if (n > 0) {
+      flow.credit -= static_cast<size_t>(n);
+      in_flight_ += static_cast<size_t>(n);
+      say("data", sshagent::base64({buffer, static_cast<size_t>(n)}));
+    } else if (n == 0) {
+      flow.read_all = true;
+      say("end", true);
+    } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+      return broken();
+    }
+  }
+  if (flow.read_all) broken();  // the broker closes whole connections: its end is the stream's
+}
+
+void NearEnd::link_is_gone() {
+  flows_.clear();
+  in_flight_ = 0;
+  if (ssh_) ssh_->guard_is_gone();
+}
+
+}  // namespace bottle::session

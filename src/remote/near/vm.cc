@@ -1,0 +1,233 @@
+#include "remote/near/vm.h"
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "base/future.h"
+#include "base/printable.h"
+#include "remote/link/checked_text.h"
+#include "remote/link/findings.h"
+#include "remote/near/image_layers.h"
+#include "session/box/images.h"
+#include "session/credentials/token.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kSshPatience = 120;  // seconds
+
+machine::VmSpec spec_of(const Job& job, const std::string& vm_name) {
+  const VmJob& wanted = *job.remote->vm;
+  machine::VmSpec spec;
+  spec.name = vm_name;
+  spec.provider = wanted.provider;
+  spec.session = job.plan.session;
+  spec.options = wanted.options;
+  spec.cpus = wanted.cpus;
+  spec.memory = wanted.memory;
+  spec.disk = wanted.disk;
+  spec.ttl = wanted.ttl;
+  spec.idle = wanted.idle;
+  spec.keep = wanted.keep;
+  spec.environment = wanted.environment;
+  spec.path_to_self = job.path_to_self;
+  return spec;
+}
+
+// Of a VM that has shown itself: whether to go on with it.
+using Judge = std::function<Result<>(const machine::Vm& vm, const json& hello)>;
+
+Result<> check_engine(const json& hello) {
+  auto engine = hello.value("engine", json::object());
+  if (engine.is_object() && engine.contains("error"))
+    return fail(Code::timed_out, "the VM's container engine does not answer: " + cleaned(engine["error"]).dump());
+  return {};
+}
+
+// As any other machine, before a secret goes there. One that nothing leads out of is no way back to the operator.
+Result<> judge_vm(const json& hello, const Job& job, const std::string& vm_name, bool offline) {
+  TRY(check_engine(hello));
+  return admit(hello, "the VM " + vm_name, job.remote->vm->allow_vpn || offline);
+}
+
+// A sshd that has just been given its new key takes a moment to listen again.
+Result<FarSide> reach_patiently(const Far& far, const std::function<void(const std::string&)>& progress) {
+  auto until = std::chrono::steady_clock::now() + std::chrono::seconds(kSshPatience);
+  for (;;) {
+    auto side = FarSide::reach(far, false, progress);
+    bool passing = !side && (side.error().code == Code::unavailable || side.error().code == Code::timed_out);
+    if (!passing || std::chrono::steady_clock::now() > until) return side;
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  }
+}
+
+// By another way than the job's other values. Nothing to do where it is a file there already.
+Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, ReadyVm& ready,
+                              const std::function<void(const std::string&)>& progress) {
+  Token token = job.token;
+  auto found = job.values.secrets.find(token.name);
+  if (token.via == Token::Via::job || !token.file.empty()) return token;
+  if (found == job.values.secrets.end()) return fail(Code::not_found, "secret " + token.name + " has no value to send");
+  const std::string& value = found->second;
+  if (token.via == Token::Via::provider) {
+    auto places = machine::Places::from(spec.environment);
+    auto provider = TRY(machine::Provider::find(spec.provider, places, spec.environment));
+    token.fetch = TRY(provider.put_secret(ready.vm.record.vm, token.name, value, progress));
+    return token;
+  }
+  ready.channel = TRY(ready.side.serve({{kTokenVariable, value}}));
+  if (ready.channel.hello.value("token", json()) != true)
+    return fail(Code::unavailable,
+                std::string("the token did not arrive: the VM's sshd drops the variable ") + kTokenVariable,
+                "leave --token-via out");
+  return token;
+}
+
+// The engine starts some time after sshd: what can be done before it answers is done. `wait`: until it does; else that
+// is for whoever gets this.
+Result<Channel> await_engine(FarSide& side, bool wait) {
+  auto bulk = std::async(std::launch::async,
+                         [&side] { return side.bulk(); });  // handshakes take long where a processor is emulated
+  Channel channel = TRY(wait ? side.serve({}, true) : side.begin_serve({}, true));
+  (void)bulk.get();
+  return channel;
+}
+
+struct Packed {
+  UniqueFd archive;
+  std::vector<std::string> layers;
+};
+
+// A VM and its far side, whose hello is waited for where there is a judge of it.
+Result<ReadyVm> make(const machine::VmSpec& spec, Far far, const Judge& judge,
+                     const std::function<void(const std::string&)>& progress) {
+  machine::Vm vm = TRY(machine::prepare_vm(spec));
+  progress("making a VM with " + spec.provider + " (" + vm.name + ")");
+  TRY(machine::create_vm(vm, spec, progress));
+  TRY(machine::reach_vm(vm, spec, progress));
+  far.target = vm.target;
+  auto side = TRY(reach_patiently(far, progress));
+  Channel channel = TRY(await_engine(side, judge != nullptr));
+  if (judge) TRY(judge(vm, channel.hello));
+  return ReadyVm{std::move(vm), std::move(far), std::move(side), std::move(channel), {}};
+}
+
+// One with the program and these images of the engine here. The images are packed while it boots.
+Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::string& engine_socket,
+                           const std::vector<std::string>& images, const Judge& judge,
+                           const std::function<void(const std::string&)>& progress) {
+  auto packed = std::async(std::launch::async, [&]() -> Result<std::vector<Packed>> {
+    auto engine = TRY(docker::Engine::connect({engine_socket, "the job"}));
+    std::vector<Packed> all;
+    for (const auto& image : images) {
+      auto layers = TRY(engine.layers(reference_of(image)));
+      all.push_back({TRY(spool_image(engine, reference_of(image))), std::move(layers)});
+    }
+    return all;
+  });
+  auto ready = TRY(make(spec, std::move(far), judge, progress));
+  auto lacks = [&](const std::string& image) { return !has_image(ready.channel.hello, image); };
+  if (std::ranges::none_of(images, lacks)) return ready;
+  auto archives = TRY(packed.get());
+  for (size_t i = 0; i < images.size(); ++i)
+    if (lacks(images[i]))
+      TRY(send_image(archives[i].archive.get(), reference_of(images[i]), archives[i].layers, ready.side, progress));
+  return ready;
+}
+
+// Everything but the provider's part: the VM is as it was when it was made, with what is to stay.
+Result<> warm_up(ReadyVm& ready, const std::string& roots) {
+  TRY(ready.side.send({"warm", ready.vm.offline ? "offline" : "online"},
+                      [&](const Sink& sink) { return sink(roots); }));
+  auto sealed = TRY(ready.side.connection().capture("sudo -n /usr/local/sbin/bottle-vm seal", {.timeout_ms = 120000}));
+  if (sealed.out.find("\"sealed\":true") == std::string::npos)
+    return fail(Code::unavailable, "the VM could not be made ready for its disk to be kept: " +
+                                       printable(sealed.err.empty() ? sealed.out : sealed.err));
+  return {};
+}
+
+}  // namespace
+
+Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
+                                const std::function<void(const std::string&)>& progress) {
+  machine::VmSpec spec = spec_of(job, vm_name);
+  if (job.remote->unseen) return make(spec, job.remote->far, nullptr, progress);
+  auto judge = [&](const machine::Vm& vm, const json& hello) { return judge_vm(hello, job, vm.name, vm.offline); };
+  auto ready = TRY(make_ready(spec, job.remote->far, job.engine, {job.remote->image}, judge, progress));
+  ready.token = TRY(hand_over_token(job, spec, ready, progress));
+  return ready;
+}
+
+// From a thread that may outlive who reads them.
+struct VmInTheMaking::Steps {
+  std::mutex mutex;
+  std::vector<std::string> lines;
+};
+
+VmInTheMaking::VmInTheMaking(const Job& job, const std::string& vm_name) : steps_(std::make_shared<Steps>()) {
+  std::promise<Result<ReadyVm>> promise;
+  ready_ = promise.get_future();
+  std::thread([job, vm_name, promise = std::move(promise), steps = steps_]() mutable {
+    auto progress = [&](const std::string& line) {
+      std::lock_guard lock(steps->mutex);
+      steps->lines.push_back(line);
+    };
+    promise.set_value(make_session_vm(job, vm_name, progress));
+  }).detach();
+}
+
+std::vector<std::string> VmInTheMaking::steps() {
+  std::lock_guard lock(steps_->mutex);
+  return std::exchange(steps_->lines, {});
+}
+
+std::optional<Result<ReadyVm>> VmInTheMaking::look() {
+  if (!is_ready(ready_)) return std::nullopt;
+  return ready_.get();
+}
+
+Result<> judge_baked(const json& hello, const Job& job, const std::string& vm_name, bool offline) {
+  const std::string& image = job.remote->image;
+  if (hello.is_object() && hello.value("bottle", "") == "far") TRY(judge_vm(hello, job, vm_name, offline));
+  if (hello.is_object() && has_image(hello, image)) return {};
+  return fail(Code::conflict,
+              "the VM's disk is not as it was baked: it lacks the image " + reference_of(image) + ", or this program",
+              "bottle vm bake makes it anew");
+}
+
+Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const std::string&)>& progress) {
+  auto places = machine::Places::from(bake.spec.environment);
+  auto provider = TRY(machine::Provider::find(bake.spec.provider, places, bake.spec.environment, bake.spec.limits));
+  if (!provider.has("bake"))
+    return fail(Code::not_found, "provider " + provider.name() + " keeps no disks (no hook bake)",
+                "docs/providers.md says how to make an image there yourself, for options.image");
+  auto baked = [&]() -> Result<std::string> {
+    auto judge = [](const machine::Vm&, const json& hello) { return check_engine(hello); };  // no secret goes there
+    auto ready = TRY(make_ready(bake.spec, bake.far, bake.engine, bake.images, judge, progress));
+    progress("keeping its disk");
+    TRY(warm_up(ready, bake.roots));
+    ready.side.drop();
+    return provider.bake(ready.vm.record.vm, bake.before, progress);
+  }();
+  machine::DestroyOptions options;
+  options.environment = bake.spec.environment;
+  auto gone = machine::destroy_vm(bake.spec.name, bake.spec.provider, places, options, progress);
+  if (baked && (!gone || !gone->confirmed)) progress("VM " + bake.spec.name + " may still be there: bottle vm list");
+  return baked;
+}
+
+Result<machine::Destroyed> destroy_session_vm(const std::string& vm_name, const std::string& provider, const Job& job,
+                                              const std::function<void(const std::string&)>& progress) {
+  machine::DestroyOptions options;
+  if (job.remote->vm) options.environment = job.remote->vm->environment;
+  machine::Environment surroundings = options.environment;
+  auto places = machine::Places::from(surroundings);
+  return machine::destroy_vm(vm_name, provider, places, options, progress);
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,102 @@
+#include "session/box/containers.h"
+
+#include "manifest/manifest.h"
+#include "session/ledger/names.h"
+
+namespace bottle::session {
+
+using nlohmann::json;
+
+json guard_container(const std::string& image, const json& labels) {
+  return {{"Image", image},
+          {"Entrypoint", {"/guard"}},
+          {"User", "65534:65534"},
+          {"AttachStdin", true},
+          {"AttachStdout", true},
+          {"AttachStderr", true},
+          {"OpenStdin", true},
+          {"StdinOnce", true},  // the supervisor's death is the guard's: fail closed
+          {"Labels", labels},
+          {"HostConfig",
+           {{"NetworkMode", kEgressNetwork},
+            {"ReadonlyRootfs", true},
+            {"CapDrop", {"ALL"}},
+            {"SecurityOpt", {"no-new-privileges"}},
+            {"Memory", 256u << 20},
+            {"PidsLimit", 64},
+            {"LogConfig", {{"Type", "none"}}},
+            {"Ulimits", json::array({{{"Name", "core"}, {"Soft", 0}, {"Hard", 0}}})},
+            // Two legs: without these it would forward for whoever addresses a packet to its MAC.
+            {"Sysctls",
+             {{"net.ipv4.ip_forward", "0"},
+              {"net.ipv6.conf.all.forwarding", "0"},
+              {"net.ipv4.ip_unprivileged_port_start", "0"}}}}}};
+}
+
+json guard_endpoint(const Subnet& subnet) {
+  return {{"IPAMConfig", {{"IPv4Address", subnet.guard}}}, {"Aliases", {"guard"}}};
+}
+
+json offline_guard_container(const std::string& image, const std::string& network, const Subnet& subnet,
+                             const json& labels) {
+  json config = guard_container(image, labels);
+  config["HostConfig"]["NetworkMode"] = network;
+  config["NetworkingConfig"] = {{"EndpointsConfig", {{network, guard_endpoint(subnet)}}}};
+  return config;
+}
+
+json agent_container(const Job& job, const Subnet& subnet, const std::string& host_address, const json& labels) {
+  const auto& plan = job.plan;
+  Names names(plan.session);
+  std::string user = std::to_string(plan.uid) + ":" + std::to_string(plan.gid);
+  std::string tmpfs =
+      "rw,exec,nosuid,nodev,size=64m,mode=0700,uid=" + std::to_string(plan.uid) + ",gid=" + std::to_string(plan.gid);
+  json host = {{"NetworkMode", names.network},
+               {"CapDrop", {"ALL"}},
+               {"SecurityOpt", {"no-new-privileges"}},
+               {"Memory", plan.resources.memory},
+               {"NanoCpus", static_cast<int64_t>(plan.resources.cpus * 1e9)},
+               {"PidsLimit", plan.resources.pids},
+               {"IpcMode", "private"},
+               {"Dns", {subnet.guard}},
+               {"DnsSearch", {"."}},
+               {"ExtraHosts", {"guard:" + subnet.guard}},
+               {"Tmpfs", {{"/run/bottle", tmpfs}}},
+               {"LogConfig", {{"Type", "none"}}},
+               {"Ulimits", json::array({{{"Name", "core"}, {"Soft", 0}, {"Hard", 0}}})},
+               {"Sysctls", {{"net.ipv6.conf.all.disable_ipv6", "1"}, {"net.ipv4.ip_forward", "0"}}}};
+  if (plan.runtime != "auto" && !plan.runtime.empty()) host["Runtime"] = plan.runtime;
+  // Named and labelled, unlike anonymous ones: an engine that dies over them leaves nothing that nobody knows.
+  auto volume = [&](const std::string& name, const std::string& target) -> json {
+    return {{"Type", "volume"}, {"Source", name}, {"Target", target}, {"VolumeOptions", {{"Labels", labels}}}};
+  };
+  host["Mounts"] = json::array({volume(names.home, "/home/agent")});
+  if (plan.workspace_mode == manifest::WorkspaceMode::bind)
+    host["Mounts"].push_back({{"Type", "bind"},
+                              {"Source", plan.workspace},
+                              {"Target", plan.workdir},
+                              {"BindOptions", {{"Propagation", "rprivate"}}}});
+  else host["Mounts"].push_back(volume(names.work, plan.workdir));
+  return {{"Image", plan.image.reference},
+          {"Entrypoint", {"/.bottle/inside"}},
+          {"Cmd", json::array()},
+          {"User", user},
+          {"WorkingDir", plan.workdir},
+          {"Hostname", "bottle"},
+          {"Tty", !plan.headless},
+          {"AttachStdin", true},
+          {"AttachStdout", true},
+          {"AttachStderr", true},
+          {"OpenStdin", true},
+          {"StdinOnce", false},
+          {"Labels", labels},
+          {"Env",
+           {"BOTTLE_GUARD=" + subnet.guard + ":3128", "BOTTLE_GATEWAY=" + subnet.gateway,
+            "BOTTLE_PROBE_HOSTS=" + host_address, "BOTTLE_RUNTIME=" + plan.runtime}},
+          {"HostConfig", host},
+          {"NetworkingConfig",
+           {{"EndpointsConfig",
+             {{names.network, {{"IPAMConfig", {{"IPv4Address", subnet.agent}}}, {"Aliases", {"agent"}}}}}}}}};
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,114 @@
+#include "session/box/network.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "session/box/host_routes.h"
+#include "session/ledger/names.h"
+
+namespace bottle::session {
+namespace {
+
+constexpr const char* kRanges[] = {"10.231", "10.87", "172.29"};
+
+// Whether a route of this host (other than the default) covers a.b.0.0/16. Where the system does not tell its routes
+// (macOS: the engine runs in a VM of its own) nothing is known, and the engine's own check remains.
+bool host_uses(const std::string& base) {
+  auto range = parse_prefix(base + ".0.0/16");
+  return !range || std::ranges::any_of(host_routes(), [&](const HostRoute& route) {
+    return !is_engine_bridge(route.device) && route.to.overlaps(*range);  // the engine checks its own
+  });
+}
+
+Subnet by_chance(const char* base) {
+  return subnet_at(base, 16 + static_cast<unsigned>(std::strtoul(random_hex(3).c_str(), nullptr, 16)) % 4080);
+}
+
+bool is_overlap(const Error& error) {
+  return error.what.find("overlap") != std::string::npos || error.what.find("Pool") != std::string::npos;
+}
+
+}  // namespace
+
+Subnet subnet_at(const std::string& base, unsigned n) {
+  unsigned third = n / 16 % 256, fourth = n % 16 * 16;
+  auto at = [&](unsigned offset) { return base + "." + std::to_string(third) + "." + std::to_string(fourth + offset); };
+  return {at(0) + "/28", at(1), at(2), at(3)};
+}
+
+Subnet likely_subnet() {
+  for (const char* base : kRanges)
+    if (!host_uses(base)) return by_chance(base);
+  return by_chance(kRanges[0]);
+}
+
+Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& name, const nlohmann::json& labels,
+                                     Subnet first) {
+  Error last{Code::limit, "no range of ours is free of the host's routes"};
+  for (const char* base : kRanges) {
+    if (host_uses(base)) continue;
+    for (int attempt = 0; attempt < 12; ++attempt) {
+      Subnet subnet = first.cidr.empty() ? by_chance(base) : std::exchange(first, {});
+      // Without an address on the host's side the host is no neighbour; 20.10 knows the first option, 28 the others.
+      nlohmann::json config = {
+          {"Driver", "bridge"},
+          {"Internal", true},
+          {"EnableIPv6", false},
+          {"CheckDuplicate", true},
+          {"Labels", labels},
+          {"IPAM", {{"Config", nlohmann::json::array({{{"Subnet", subnet.cidr}, {"Gateway", subnet.gateway}}})}}},
+          {"Options", {{"com.docker.network.bridge.inhibit_ipv4", "true"}}}};
+      auto made = engine.create_network(name, config);
+      if (made) return subnet;
+      last = made.error();
+      if (!is_overlap(last)) return std::unexpected(std::move(last).during("creating the internal network"));
+    }
+  }
+  return std::unexpected(std::move(last).during("creating the internal network"));
+}
+
+Result<std::string> ensure_egress_network(docker::Engine& engine) {
+  for (const char* base : kRanges) {
+    auto existing = engine.inspect_network(kEgressNetwork);
+    if (existing) {
+      auto options = existing->value("Options", nlohmann::json::object());
+      if (!options.is_object() || options.value("com.docker.network.bridge.enable_icc", "") != "false")
+        return fail(Code::conflict, "the network bottle-egress exists but lets containers reach each other",
+                    "remove it: docker network rm bottle-egress");
+      for (const auto& config : (*existing)["IPAM"]["Config"]) return config.value("Gateway", "");
+      return fail(Code::protocol, "the network bottle-egress has no gateway");
+    }
+    if (host_uses(base)) continue;
+    std::string prefix = std::string(base) + ".0.";
+    auto made = engine.create_network(
+        kEgressNetwork,
+        {{"Driver", "bridge"},
+         {"EnableIPv6", false},
+         {"CheckDuplicate", true},
+         {"Labels", {{"bottle.role", "egress"}}},
+         {"IPAM", {{"Config", nlohmann::json::array({{{"Subnet", prefix + "0/24"}, {"Gateway", prefix + "1"}}})}}},
+         {"Options",
+          {{"com.docker.network.bridge.enable_icc", "false"}, {"com.docker.network.bridge.name", "bottle-egress"}}}});
+    if (made) return prefix + "1";
+    // Somebody else's start made it in the meantime, or the subnet is taken.
+    if (!is_overlap(made.error()) && made.error().code != Code::conflict)
+      return std::unexpected(std::move(made.error()).during("creating the network bottle-egress"));
+  }
+  auto existing = engine.inspect_network(kEgressNetwork);
+  if (existing)
+    for (const auto& config : (*existing)["IPAM"]["Config"]) return config.value("Gateway", "");
+  return fail(Code::limit, "no subnet is free for the network bottle-egress");
+}
+
+Result<std::string> host_address(docker::Engine& engine) {
+  auto bridge = engine.inspect_network("bridge");
+  if (bridge)
+    for (const auto& config : (*bridge)["IPAM"]["Config"])
+      if (auto gateway = config.value("Gateway", ""); !gateway.empty()) return gateway;
+  return ensure_egress_network(engine);
+}
+
+}  // namespace bottle::session

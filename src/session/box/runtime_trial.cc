@@ -1,0 +1,98 @@
+#include "session/box/runtime_trial.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "docker/call.h"
+#include "session/box/images.h"
+#include "session/ledger/names.h"
+
+namespace bottle::session {
+namespace {
+
+using docker::member, docker::text_of;
+using nlohmann::json;
+
+// What a trial's outcome depends on. A program that is not on this machine (the engine is in a VM) changes with the
+// engine's version.
+std::string circumstances(const docker::Engine& engine, const json& info, const std::string& runtime) {
+  json seen = {engine.socket(),
+               text_of(info, "ID"),
+               text_of(info, "ServerVersion"),
+               text_of(info, "KernelVersion"),
+               runtime,
+               member(member(info, "Runtimes"), runtime.c_str())};
+  std::string program = text_of(member(member(info, "Runtimes"), runtime.c_str()), "path");
+  struct stat st{};
+  for (const char* place : {"", "/usr/local/sbin/", "/usr/local/bin/", "/usr/sbin/", "/usr/bin/"}) {
+    if (program.starts_with('/') == (*place != 0) || ::stat((place + program).c_str(), &st) != 0) continue;
+    seen.push_back({st.st_dev, st.st_ino, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec});
+    break;
+  }
+  return content_hash(seen.dump(-1, ' ', true, json::error_handler_t::replace));
+}
+
+}  // namespace
+
+RuntimeTrial try_runtime(docker::Engine& engine, const std::string& image, const std::string& runtime) {
+  const int patience_ms = std::min(20000, docker::call_timeout_ms());
+  RuntimeTrial trial{runtime, "", 0};
+  std::string session = "trial-" + random_hex(4), name = "bottle-" + session;
+  json config = {{"Image", image},
+                 {"Entrypoint", {"/guard", "--try"}},
+                 {"User", "65534:65534"},
+                 {"Labels", labels(session, Owner::self(), "", "trial")},
+                 {"HostConfig",
+                  {{"NetworkMode", "none"},
+                   {"Runtime", runtime},
+                   {"ReadonlyRootfs", true},
+                   {"CapDrop", {"ALL"}},
+                   {"SecurityOpt", {"no-new-privileges"}},
+                   {"Memory", 256u << 20},
+                   {"PidsLimit", 64},
+                   {"LogConfig", {{"Type", "none"}}}}}};
+  auto begun = std::chrono::steady_clock::now();
+  auto tried = [&]() -> Result<int> {
+    TRY(engine.create_container(name, config));
+    TRY(engine.start_container(name, patience_ms));
+    return engine.wait_container(name, patience_ms);
+  }();
+  trial.milliseconds = static_cast<int>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count());
+  if (!tried)
+    trial.problem = tried.error().code == Code::timed_out
+                        ? "no answer within " + std::to_string(patience_ms / 1000) + " s"
+                        : tried.error().what;
+  else if (*tried != 0) trial.problem = "the program in it ended with status " + std::to_string(*tried);
+  if (auto gone = engine.remove_container(name); !gone)
+    trial.problem += (trial.problem.empty() ? "" : "; ") + gone.error().what +
+                     " (`bottle cleanup` removes it once the engine lets it go)";
+  return trial;
+}
+
+Result<> ensure_runtime(docker::Engine& engine, const json& info, const std::string& path, const std::string& wanted) {
+  bool named = wanted != "auto" && !wanted.empty();
+  std::string runtime = named ? wanted : text_of(info, "DefaultRuntime", "runc");
+  std::string key = circumstances(engine, info, runtime);
+  auto text = read_file(path, 1 << 20);
+  json passed = text ? json::parse(*text, nullptr, false) : json::object();
+  if (!passed.is_object() || passed.size() > 100) passed = json::object();
+  if (passed.contains(key)) return {};
+  auto trial = try_runtime(engine, TRY(ensure_guard_image(engine)), runtime);
+  if (!trial.problem.empty())
+    return fail(
+        Code::unavailable,
+        "the runtime " + runtime + (named ? "" : ", the engine's default,") + " does not work: " + trial.problem,
+        "choose another with `runtime:` or --runtime; `bottle doctor` tries all that the engine lists");
+  passed[key] = runtime;
+  // Two starts at once may each forget what the other found out: it is found out again.
+  TRY(make_directories(path.substr(0, path.rfind('/'))));
+  (void)write_file_atomically(path, passed.dump() + "\n");
+  return {};
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,249 @@
+#include "session/console/client.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "base/file.h"
+#include "base/os/unix_socket.h"
+#include "base/unique_fd.h"
+#include "session/console/terminal.h"
+#include "wire/frames.h"
+
+namespace bottle::session {
+namespace {
+
+int signal_pipe[2] = {-1, -1};
+
+void on_signal(int number) {
+  int saved = errno;
+  char c = static_cast<char>(number);
+  (void)!::write(signal_pipe[1], &c, 1);
+  errno = saved;
+}
+
+// Signals become bytes on a pipe for the length of a relay.
+class SignalPipe {
+ public:
+  SignalPipe() {
+    if (::pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0) return;
+    struct sigaction action{};
+    action.sa_handler = on_signal;
+    for (size_t i = 0; i < std::size(kNumbers); ++i) ::sigaction(kNumbers[i], &action, &saved_[i]);
+  }
+  ~SignalPipe() {
+    for (size_t i = 0; i < std::size(kNumbers); ++i) ::sigaction(kNumbers[i], &saved_[i], nullptr);
+    ::close(signal_pipe[0]);
+    ::close(signal_pipe[1]);
+  }
+  int fd() const { return signal_pipe[0]; }
+
+ private:
+  static constexpr int kNumbers[] = {SIGWINCH, SIGINT, SIGTERM, SIGHUP};
+  struct sigaction saved_[4]{};
+};
+
+// Ctrl-P Ctrl-Q, as docker has it. True when the whole key has been typed; `bytes` keeps what is for the agent.
+class DetachKey {
+ public:
+  bool take(std::string& bytes) {
+    std::string kept;
+    for (char c : bytes) {
+      if (armed_ && c == 0x11) return true;
+      if (armed_) kept += '\x10';
+      armed_ = c == 0x10;
+      if (!armed_) kept += c;
+    }
+    bytes = kept;
+    return false;
+  }
+
+ private:
+  bool armed_ = false;
+};
+
+class Relay {
+ public:
+  Relay(int socket, const ClientOptions& options) : socket_(socket), options_(options) {}
+
+  Result<Ended> run() {
+    SignalPipe signals;
+    if (options_.terminal) raw_.emplace(0);
+    if (options_.terminal) send_size();
+    if (options_.running) begin_typing();
+    bool input_open = options_.forward_input;
+    for (;;) {
+      pollfd fds[] = {{socket_, POLLIN, 0},
+                      {signals.fd(), POLLIN, 0},
+                      {input_open ? 0 : -1, POLLIN, 0},
+                      {typing_ ? typing_->fd() : -1, POLLIN, 0}};
+      if (::poll(fds, 4, come_back_at_ ? 100 : -1) < 0 && errno != EINTR) return fail_errno("waiting for the session");
+      if (fds[3].revents) take_screen();
+      if (come_back_at_ && Clock::now() > *come_back_at_) come_back();
+      if (fds[1].revents) on_signals(signals.fd());
+      if (fds[2].revents && input_open && !take_input(input_open)) {
+        typing_.reset();
+        Ended ended;
+        ended.detached = true;
+        return ended;
+      }
+      if (fds[0].revents) {
+        auto ended = take_frames();
+        if (!ended || *ended) {
+          typing_.reset();
+          raw_.reset();
+          if (!ended) return std::unexpected(ended.error());
+          return **ended;
+        }
+      }
+    }
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void begin_typing() {
+    if (options_.begin_typing && !typing_) typing_ = options_.begin_typing();
+  }
+
+  void take_screen() {
+    char buffer[65536];
+    ssize_t n = ::read(typing_->fd(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) return;
+    if (n > 0) return (void)write_all(1, {buffer, static_cast<size_t>(n)});
+    typing_.reset();
+    // The session has ended, and its end is on its way; or only the typing has, and the socket takes over.
+    if (!ending_) come_back_at_ = Clock::now() + std::chrono::seconds(3);
+  }
+
+  void come_back() {
+    come_back_at_.reset();
+    if (ending_) return;
+    if (options_.on_event) options_.on_event({{"event", "typing-ended"}});
+    (void)send_frame(socket_, FrameType::attach, "{}");
+    send_size();
+  }
+
+  void send_size() {
+    Size size = terminal_size(0);
+    if (typing_) return typing_->resize(size.rows, size.cols);
+    (void)send_frame(socket_, FrameType::resize, nlohmann::json{{"rows", size.rows}, {"cols", size.cols}}.dump());
+  }
+
+  void on_signals(int fd) {
+    for (char number; ::read(fd, &number, 1) == 1;) {
+      if (number == SIGWINCH) {
+        if (options_.terminal) send_size();
+      } else if (number == SIGHUP && options_.terminal) {
+        (void)send_frame(socket_, FrameType::detach, "");
+      } else {
+        (void)send_frame(socket_, FrameType::stop, "");
+      }
+    }
+  }
+
+  // False: the operator typed the detach key.
+  bool take_input(bool& open) {
+    char buffer[16384];
+    ssize_t n = ::read(0, buffer, sizeof buffer);
+    if (n <= 0) {
+      if (n == 0 || errno != EINTR) open = false;
+      return true;
+    }
+    std::string bytes(buffer, static_cast<size_t>(n));
+    if (options_.terminal && detach_.take(bytes)) {
+      (void)send_frame(socket_, FrameType::detach, "");
+      return false;
+    }
+    if (typing_) (void)write_all(typing_->fd(), bytes);
+    else (void)send_frame(socket_, FrameType::input, bytes);
+    return true;
+  }
+
+  Result<std::optional<Ended>> take_frames() {
+    char buffer[65536];
+    ssize_t n = ::read(socket_, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) return std::nullopt;
+    if (n <= 0)
+      return fail(Code::closed, "the session's supervisor went away", "run `bottle cleanup` to remove what it left");
+    frames_.feed({buffer, static_cast<size_t>(n)});
+    while (auto frame = frames_.next()) {
+      switch (frame->type) {
+        case FrameType::output:
+          if (!options_.quiet && !typing_ && !come_back_at_) (void)write_all(1, frame->bytes);
+          break;
+        case FrameType::diagnostic:
+          if (options_.on_diagnostic) options_.on_diagnostic(frame->bytes);
+          else if (!options_.quiet) (void)write_all(2, frame->bytes);
+          break;
+        case FrameType::event:
+          TRY(take_event(nlohmann::json::parse(frame->bytes, nullptr, false)));
+          break;
+        case FrameType::failure:
+          return std::unexpected(error_from(frame->bytes));
+        case FrameType::result: {
+          Ended ended;
+          ended.result = nlohmann::json::parse(frame->bytes, nullptr, false);
+          if (!ended.result.is_object()) return fail(Code::protocol, "the supervisor sent an unreadable result");
+          ended.exit = ended.result.value("exit", 125);
+          return ended;
+        }
+        default:
+          return fail(Code::protocol, "the supervisor sent an unknown frame");
+      }
+    }
+    return std::nullopt;
+  }
+
+  Result<> take_event(const nlohmann::json& event) {
+    std::string kind = event.is_object() ? event.value("event", "") : "";
+    if (kind == "hello") {
+      if (options_.on_hello) TRY(options_.on_hello(event["hello"]));
+      return send_frame(socket_, FrameType::values, "");
+    }
+    if (kind == "collecting") ending_ = true;
+    // Over mosh's screen nothing else is written: what there is to say of the connection, mosh says itself.
+    if (options_.on_event && !(typing_ && kind != "collecting")) options_.on_event(event);
+    if (kind == "running") begin_typing();
+    return {};
+  }
+
+  int socket_;
+  const ClientOptions& options_;
+  std::optional<RawTerminal> raw_;
+  FrameReader frames_;
+  DetachKey detach_;
+  std::unique_ptr<Typing> typing_;
+  std::optional<Clock::time_point> come_back_at_;  // the typing has ended
+  bool ending_ = false;                            // and the session is about to
+};
+
+}  // namespace
+
+Error error_from(const std::string& bytes) {
+  auto json = nlohmann::json::parse(bytes, nullptr, false);
+  if (!json.is_object()) return {Code::protocol, "the supervisor sent an unreadable failure"};
+  Error error{Code::internal, json.value("what", ""), json.value("todo", "")};
+  for (int c = 0; c <= static_cast<int>(Code::internal); ++c)
+    if (to_string(static_cast<Code>(c)) == json.value("code", "")) error.code = static_cast<Code>(c);
+  return error;
+}
+
+Result<Ended> relay(int socket, const ClientOptions& options) { return Relay(socket, options).run(); }
+
+Result<int> connect_to(const std::string& path) {
+  sockaddr_un address = TRY(unix_address(path));
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fail_errno("making a socket");
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return fail_errno("connecting to " + path);
+  return fd.release();
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,115 @@
+#include "session/console/clients.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/os/unix_socket.h"
+
+namespace bottle::session {
+namespace {
+constexpr auto kSilence = std::chrono::seconds(15);  // the near side says something every five
+bool is_hello(const std::string& line) {
+  auto json = nlohmann::json::parse(line, nullptr, false);
+  return json.is_object() && json.contains("type") && json["type"] == "relay";
+}
+}  // namespace
+
+Clients::Clients(UniqueFd first) { clients_.push_back({.fd = std::move(first), .attached = true}); }
+
+Result<> Clients::listen(const std::string& path) {
+  sockaddr_un address = TRY(unix_address(path));
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fail_errno("making a socket");
+  ::umask(0077);
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return fail_errno("binding " + path);
+  if (::listen(fd.get(), 8) != 0) return fail_errno("listening on " + path);
+  listener_ = std::move(fd);
+  return {};
+}
+
+void Clients::send(FrameType type, std::string_view bytes) {
+  bool output = type == FrameType::output || type == FrameType::diagnostic;
+  if (output) log_.append(type, bytes);
+  for (auto it = clients_.begin(); it != clients_.end();) {
+    bool wanted = !output || it->attached;
+    it = !wanted || send_frame(it->fd.get(), type, bytes) ? std::next(it) : clients_.erase(it);
+  }
+}
+
+void Clients::add_to(std::vector<pollfd>& fds) const {
+  if (listener_) fds.push_back({listener_.get(), POLLIN, 0});
+  for (const auto& client : clients_) fds.push_back({client.fd.get(), POLLIN, 0});
+}
+
+void Clients::handle(const std::vector<pollfd>& fds, const std::function<void(const Frame&)>& on_frame) {
+  for (const auto& p : fds) {
+    if (!p.revents) continue;
+    if (p.fd == listener_.get()) {
+      UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      if (!fd) continue;
+      clients_.push_back({.fd = std::move(fd)});
+      continue;
+    }
+    for (auto it = clients_.begin(); it != clients_.end(); ++it) {
+      if (it->fd.get() != p.fd) continue;
+      take(*it, on_frame);
+      if (!it->fd) clients_.erase(it);
+      break;
+    }
+  }
+}
+
+void Clients::take(Client& client, const std::function<void(const Frame&)>& on_frame) {
+  char buffer[65536];
+  ssize_t n = ::recv(client.fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n <= 0) return client.fd.reset();
+  client.heard = std::chrono::steady_clock::now();
+  client.frames.feed({buffer, static_cast<size_t>(n)});
+  while (auto frame = client.frames.next()) {
+    if (frame->type == FrameType::detach) return client.fd.reset();
+    if (frame->type == FrameType::attach) attach(client, frame->bytes);
+    else if (frame->type == FrameType::ping) (void)send_frame(client.fd.get(), FrameType::pong, frame->bytes);
+    else if (frame->type != FrameType::guard) on_frame(*frame);
+    else {
+      if (is_hello(frame->bytes)) client.relay = ++relays_;
+      if (client.relay && client.relay == relays_) on_frame(*frame);
+    }
+    if (!client.fd) return;
+  }
+}
+
+void Clients::attach(Client& client, const std::string& wish) {
+  client.attached = true;
+  if (!send_bytes(client.fd.get(), log_.answer(wish))) client.fd.reset();
+}
+
+uint32_t Clients::relay() const {
+  uint32_t last = 0;
+  auto now = std::chrono::steady_clock::now();
+  for (const auto& client : clients_)
+    if (client.relay > last && now - client.heard < kSilence) last = client.relay;
+  return last;
+}
+
+void Clients::to_relay(const nlohmann::json& line) {
+  uint32_t number = relay();
+  for (auto it = clients_.begin(); number && it != clients_.end(); ++it) {
+    if (it->relay != number) continue;
+    if (!send_frame(it->fd.get(), FrameType::guard,
+                    line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)))
+      clients_.erase(it);
+    return;
+  }
+}
+
+bool Clients::first_is_gone() {
+  if (clients_.empty()) return true;
+  // Whatever it sent before may still be there to be read.
+  pollfd p{clients_.front().fd.get(), 0, 0};
+  return ::poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,72 @@
+// The launchers that watch a session: the one that started it and those that attached since.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <list>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/unique_fd.h"
+#include "session/console/output_log.h"
+#include "wire/frames.h"
+
+struct pollfd;
+
+namespace bottle::session {
+
+class Clients {
+ public:
+  explicit Clients(UniqueFd first);
+
+  // Binds the session's socket (mode 0600, only the operator connects).
+  Result<> listen(const std::string& path);
+
+  // To everyone; the agent's output only to those who attached, and it is remembered for those who will. A client that
+  // does not read for five seconds is dropped: the agent never waits for a terminal.
+  void send(FrameType type, std::string_view bytes);
+  void event(const nlohmann::json& event) {
+    send(FrameType::event, event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  }
+
+  // Adds what poll should watch, then handles what it found. Every frame but attach, detach and ping is handed to
+  // `on_frame`.
+  void add_to(std::vector<pollfd>& fds) const;
+  void handle(const std::vector<pollfd>& fds, const std::function<void(const Frame&)>& on_frame);
+
+  // To the near side of a session on this machine for another one: the last that said {"type":"relay","root":PEM}, if
+  // it was heard of since. `relay()`: its number, another one each time; 0: there is none.
+  uint32_t relay() const;
+  void to_relay(const nlohmann::json& line);
+
+  // The socket of the launcher that began, for what it says before handle() is called. -1: it went.
+  int first() const { return clients_.empty() ? -1 : clients_.front().fd.get(); }
+
+  // Whether the launcher that began is still there (before the agent runs, its death is the session's).
+  bool first_is_gone();
+
+  bool empty() const { return clients_.empty(); }
+
+  // What the agent has said, for whoever comes when this process is gone.
+  const OutputLog& log() const { return log_; }
+
+ private:
+  struct Client {
+    UniqueFd fd;
+    FrameReader frames;
+    bool attached = false;
+    uint32_t relay = 0;
+    std::chrono::steady_clock::time_point heard = std::chrono::steady_clock::now();
+  };
+  void take(Client& client, const std::function<void(const Frame&)>& on_frame);
+  void attach(Client& client, const std::string& wish);
+
+  UniqueFd listener_;
+  std::list<Client> clients_;
+  OutputLog log_;
+  uint32_t relays_ = 0;
+};
+
+}  // namespace bottle::session

@@ -1,0 +1,52 @@
+#include "session/console/terminal.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/defer.h"
+#include "base/file.h"
+#include "base/unique_fd.h"
+
+namespace bottle::session {
+
+RawTerminal::RawTerminal(int fd) : fd_(fd) {
+  if (!::isatty(fd) || ::tcgetattr(fd, &saved_) != 0) return;
+  termios raw = saved_;
+  ::cfmakeraw(&raw);
+  active_ = ::tcsetattr(fd, TCSANOW, &raw) == 0;
+}
+
+RawTerminal::~RawTerminal() {
+  if (active_) ::tcsetattr(fd_, TCSADRAIN, &saved_);
+}
+
+Size terminal_size(int fd) {
+  winsize size{};
+  if (::ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return {};
+  return {size.ws_row, size.ws_col};
+}
+
+Result<std::string> ask(const std::string& question, bool hidden) {
+  UniqueFd tty(::open("/dev/tty", O_RDWR | O_CLOEXEC));
+  if (!tty)
+    return fail(Code::unavailable, "'" + question + "' cannot be asked: there is no terminal",
+                "give the value by a variable or run in a terminal");
+  TRY(write_all(tty.get(), question + ": "));
+  termios saved{};
+  ::tcgetattr(tty.get(), &saved);
+  Defer restore([&] {
+    if (hidden) ::tcsetattr(tty.get(), TCSADRAIN, &saved);
+  });
+  if (hidden) {
+    termios quiet = saved;
+    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    ::tcsetattr(tty.get(), TCSANOW, &quiet);
+  }
+  std::string answer;
+  for (char c; ::read(tty.get(), &c, 1) == 1 && c != '\n';) answer += c;
+  if (hidden) (void)write_all(tty.get(), "\n");
+  return answer;
+}
+
+}  // namespace bottle::session

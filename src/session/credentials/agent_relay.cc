@@ -1,0 +1,205 @@
+#include "session/credentials/agent_relay.h"
+
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <ctime>
+#include <mutex>
+#include <set>
+
+#include "sshagent/wire.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kMostConversations = 16;
+constexpr int kPatience = 120000;
+// Requests: sixty at once, then ten a second. A login takes three; what asks more often than that is not logging in.
+constexpr double kBurst = 60, kPerSecond = 10;
+
+std::string timestamp() {
+  auto now = std::chrono::system_clock::now();
+  std::time_t seconds = std::chrono::system_clock::to_time_t(now);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  char text[40];
+  size_t n = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  std::snprintf(text + n, sizeof text - n, ".%03dZ", static_cast<int>(ms));
+  return text;
+}
+
+}  // namespace
+
+struct AgentRelay::Conversation {
+  explicit Conversation(const std::vector<sshagent::Key>& keys) : filter(keys) {}
+  sshagent::Filter filter;
+  sshagent::Filter::Verdict verdict;          // of the request that is being asked
+  std::mutex mutex;                           // of the map's shape
+  std::map<std::string, AgentClient> agents;  // by socket
+  std::set<std::string> bound;                // those that confirmed the host
+  bool over = false;                          // closed by the bottle: ask nobody further
+  std::future<std::string> asked;
+  std::atomic<bool> ready = false;  // `asked` has its answer, or will in a moment
+
+  // Asks the agent, or all of them: one connection of the bottle's is a connection to each. Runs in a thread of its
+  // own; nothing else touches `agents` and `bound` meanwhile.
+  std::string ask(const std::vector<std::string>& sockets, std::string_view what, const std::string& message) {
+    std::vector<sshagent::Key> listed;
+    bool confirmed = false;
+    std::string last = sshagent::failure();
+    for (const auto& socket : sockets) {
+      auto agent = agents.find(socket);
+      if (agent == agents.end()) {
+        auto made = AgentClient::connect(socket, kPatience);
+        if (!made) continue;
+        std::lock_guard lock(mutex);
+        if (over) break;
+        agent = agents.emplace(socket, std::move(*made)).first;
+      }
+      auto answer = agent->second.exchange(message);
+      if (!answer) {
+        std::lock_guard lock(mutex);
+        agents.erase(agent);  // what comes later must not be taken for the answer to another question
+        bound.erase(socket);
+        continue;
+      }
+      last = *answer;
+      if (what == "list")
+        if (auto keys = sshagent::parse_list(*answer)) listed.insert(listed.end(), keys->begin(), keys->end());
+      if (what == "bind" && *answer == "\x06") confirmed = bound.insert(socket).second || confirmed;
+    }
+    if (what == "list") {
+      last.assign(1, '\x0c');
+      sshagent::put_number(last, static_cast<uint32_t>(listed.size()));
+      for (const auto& key : listed) {
+        sshagent::put_string(last, key.blob);
+        sshagent::put_string(last, key.comment);
+      }
+    }
+    if (what == "bind") last = confirmed ? "\x06" : sshagent::failure();
+    return last;
+  }
+};
+
+AgentRelay::AgentRelay(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& own_socket,
+                       std::unique_ptr<SessionAgent> own, Audit audit)
+    : keys_(filter_keys(plan, keys)),
+      own_(std::move(own)),
+      audit_(std::move(audit)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  for (const auto& key : keys) agent_of_[key.blob] = key.agent.empty() ? own_socket : key.agent;
+}
+
+AgentRelay::~AgentRelay() {
+  guard_is_gone();
+  for (auto& each : leaving_) each->asked.wait();  // shut down above: they end now
+}
+
+void AgentRelay::note(const char* action, const sshagent::Filter::Verdict& verdict, const std::string& reason) {
+  audit_({{"time", timestamp()},
+          {"action", action},
+          {"kind", "ssh-agent"},
+          {"host", verdict.host.empty() ? "ssh-agent" : verdict.host},
+          {"method", std::string(verdict.what)},
+          {"code", std::string(action) == "allow" ? "allowed" : "ssh_agent"},
+          {"reason", reason}});
+}
+
+bool AgentRelay::within_rate() {
+  auto now = Clock::now();
+  tokens_ = std::min(kBurst,
+                     tokens_ + kPerSecond * std::chrono::duration<double>(now - std::exchange(refilled_, now)).count());
+  if (tokens_ < 1) return false;
+  tokens_ -= 1;
+  return true;
+}
+
+void AgentRelay::take_request(const json& message, const Send& send) {
+  auto number = message.find("connection");
+  if (number == message.end() || !number->is_number_unsigned()) return;
+  auto id = number->get<uint32_t>();
+  auto found = conversations_.find(id);
+  if (message.contains("closed")) {
+    if (found == conversations_.end()) return;
+    {
+      std::lock_guard lock(found->second->mutex);
+      found->second->over = true;
+      for (auto& [socket, agent] : found->second->agents) ::shutdown(agent.fd(), SHUT_RDWR);
+    }
+    if (found->second->asked.valid()) leaving_.push_back(found->second);
+    conversations_.erase(found);
+    return;
+  }
+  auto reply = [&](const std::string& answer) {
+    send({{"type", "ssh-agent"}, {"connection", id}, {"answer", sshagent::base64(answer)}});
+  };
+  if (found == conversations_.end()) {
+    if (conversations_.size() + leaving_.size() >= kMostConversations) return reply(sshagent::failure());
+    found = conversations_.emplace(id, std::make_shared<Conversation>(keys_)).first;
+  }
+  auto& conversation = *found->second;
+  if (conversation.asked.valid()) return reply(sshagent::failure());  // the guard sends one at a time
+  auto text = message.find("request");
+  std::string request = text != message.end() && text->is_string() ? sshagent::unbase64(text->get<std::string>()) : "";
+  if (!within_rate()) {
+    // Said once a flood: what is refused must not fill the operator's disk either.
+    if (!std::exchange(flooded_, true)) note("deny", {.what = "other"}, "too many requests to the ssh-agent");
+    return reply(sshagent::failure());
+  }
+  flooded_ = false;
+  auto verdict = conversation.filter.request(request);
+  if (!verdict.pass) {
+    note("deny", verdict, verdict.reason);
+    return reply(verdict.answer);
+  }
+  std::vector<std::string> sockets;
+  if (verdict.what == "sign") {
+    sockets = {agent_of_[verdict.key]};
+    if (!conversation.bound.contains(sockets[0])) {
+      std::string reason, answer = conversation.filter.answer(sshagent::failure(), reason);
+      note("deny", verdict, "the ssh-agent that holds the key did not confirm the host");
+      return reply(answer);
+    }
+  } else {
+    for (const auto& [blob, socket] : agent_of_)
+      if (std::ranges::find(sockets, socket) == sockets.end()) sockets.push_back(socket);
+  }
+  conversation.verdict = verdict;
+  conversation.ready = false;
+  conversation.asked =
+      std::async(std::launch::async, [this, kept = found->second, sockets, what = std::string(verdict.what), request] {
+        std::string answer = kept->ask(sockets, what, request);
+        kept->ready = true;  // before the wake-up: whoever sees that must find this
+        uint64_t one = 1;
+        (void)!::write(wake_.get(), &one, sizeof one);
+        return answer;
+      });
+}
+
+void AgentRelay::take_answers(const Send& send) {
+  uint64_t count;
+  (void)!::read(wake_.get(), &count, sizeof count);
+  for (auto& [id, conversation] : conversations_) {
+    if (!conversation->asked.valid() || !conversation->ready) continue;
+    std::string reason, answer = conversation->filter.answer(conversation->asked.get(), reason);
+    const auto& verdict = conversation->verdict;
+    if (!reason.empty()) note("deny", verdict, reason);
+    else if (verdict.what == "sign") note("allow", verdict, verdict.reason);
+    send({{"type", "ssh-agent"}, {"connection", id}, {"answer", sshagent::base64(answer)}});
+  }
+  std::erase_if(leaving_, [](auto& each) { return each->ready.load(); });
+}
+
+void AgentRelay::guard_is_gone() {
+  while (!conversations_.empty()) take_request({{"connection", conversations_.begin()->first}, {"closed", true}}, {});
+}
+
+}  // namespace bottle::session

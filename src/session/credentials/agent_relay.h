@@ -1,0 +1,59 @@
+// The supervisor's end of the bottle's SSH_AUTH_SOCK: requests come over the guard's control channel, pass the filter
+// or do not, and are put to the agent that holds the key. Each exchange has a thread, since an agent may ask a person.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/unique_fd.h"
+#include "session/credentials/agent_client.h"
+#include "session/credentials/session_agent.h"
+#include "session/credentials/ssh_keys.h"
+#include "sshagent/filter.h"
+
+namespace bottle::session {
+
+class AgentRelay {
+ public:
+  using Send = std::function<void(const nlohmann::json& to_the_guard)>;
+  using Audit = std::function<void(const nlohmann::json& line)>;
+
+  // `own` holds the keys that name no agent of the operator's; null if there are none.
+  AgentRelay(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& own_socket,
+             std::unique_ptr<SessionAgent> own, Audit audit);
+  ~AgentRelay();
+
+  int fd() const { return wake_.get(); }  // readable when take_answers() has something to do
+  // {"type":"ssh-agent","connection":N,"request":"base64"} or …"closed":true}.
+  void take_request(const nlohmann::json& message, const Send& send);
+  void take_answers(const Send& send);
+  void guard_is_gone();  // and all its connections with it
+
+ private:
+  struct Asked {
+    std::string answer, reason;
+  };
+  struct Conversation;
+  void note(const char* action, const sshagent::Filter::Verdict& verdict, const std::string& reason);
+  bool within_rate();
+
+  const std::vector<sshagent::Key> keys_;
+  std::map<std::string, std::string> agent_of_;  // blob → socket
+  std::unique_ptr<SessionAgent> own_;
+  Audit audit_;
+  UniqueFd wake_;
+  std::map<uint32_t, std::shared_ptr<Conversation>> conversations_;
+  std::vector<std::shared_ptr<Conversation>> leaving_;  // closed while a thread of theirs still asks
+  bool flooded_ = false;
+  double tokens_ = 60;
+  std::chrono::steady_clock::time_point refilled_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace bottle::session

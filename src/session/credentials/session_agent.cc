@@ -1,0 +1,93 @@
+#include "session/credentials/session_agent.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "base/file.h"
+#include "base/os/unix_socket.h"
+#include "session/credentials/agent_client.h"
+#include "session/credentials/askpass.h"
+
+namespace bottle::session {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr int kPatience = 20000;
+
+// The shell waits for the end of its stdin, which is ours: when this process is gone, by whatever death, so is the
+// agent.
+constexpr const char* kShell =
+    "umask 077; ssh-agent -D -a \"$0\" >/dev/null 2>&1 & cat >/dev/null; kill $! 2>/dev/null; wait $!";
+
+bool answers(const std::string& socket) { return list_agent_keys(socket).has_value(); }
+
+Result<> add_key(const std::string& socket, const std::string& hosts_file, const plan::Plan& plan, const SshKey& key) {
+  // Bound to the hosts it is for (OpenSSH 8.9): even a request that got past our filter would sign nothing else.
+  std::vector<std::string> argv = {"ssh-add", "-q", "-H", hosts_file};
+  for (const auto& host : plan.ssh)
+    if (host.identity_file == key.file)
+      argv.insert(argv.end(), {"-h", (host.user.empty() ? "" : host.user + "@") + host.host});
+  argv.push_back(key.file);
+  Command command{.argv = argv, .env = askpass_environment()};
+  command.env["SSH_AUTH_SOCK"] = socket;
+  auto done = TRY(capture(command, {.input = key.passphrase + "\n", .timeout_ms = kPatience}));
+  if (done.status != 0)
+    return fail(Code::unavailable,
+                "ssh-add " + key.file + " ended with " + std::to_string(done.status) + ": " + done.err.substr(0, 300),
+                "binding a key to its host needs OpenSSH 8.9 or later");
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SessionAgent>> SessionAgent::start(const std::string& directory, const plan::Plan& plan,
+                                                          const std::vector<SshKey>& keys) {
+  std::string socket = socket_in(directory), hosts_file = directory + "/known_hosts";
+  TRY(unix_address(socket));
+  TRY(write_file_atomically(hosts_file, known_hosts(plan)));
+  Command command{.argv = {"/bin/sh", "-c", kShell, socket}};
+  Child shell = TRY(Child::spawn(command, Child::pipe(), Child::null(), Child::null()));
+  std::unique_ptr<SessionAgent> agent(new SessionAgent(std::move(shell)));
+  auto deadline = Clock::now() + 10s;
+  for (auto pause = 2ms; !answers(socket); pause = std::min<std::chrono::milliseconds>(2 * pause, 50ms)) {
+    if (Clock::now() > deadline)
+      return fail(Code::timed_out, "ssh-agent does not answer on " + socket, "is openssh-client installed?");
+    std::this_thread::sleep_for(pause);
+  }
+  for (const auto& key : keys)
+    if (key.agent.empty()) TRY(add_key(socket, hosts_file, plan, key));
+  return agent;
+}
+
+SessionAgent::~SessionAgent() {
+  shell_.close_in();  // it ends the agent and waits for it
+  (void)shell_.wait(5000);
+}
+
+Result<> end_agent(const std::string& path) {
+  sockaddr_un address = TRY(unix_address(path));
+  auto deadline = Clock::now() + 5s;
+  for (int signal = SIGTERM;; std::this_thread::sleep_for(20ms)) {
+    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!fd) return fail_errno("making a socket");
+    if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) break;  // nobody listens
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 1 || peer.pid == ::getpid())
+      return fail(Code::internal, "who listens on " + path + " is unknown");
+    if (Clock::now() > deadline)
+      return fail(Code::timed_out, "the ssh-agent of pid " + std::to_string(peer.pid) + " does not end");
+    if (Clock::now() > deadline - 2s) signal = SIGKILL;
+    ::kill(peer.pid, signal);
+  }
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno("removing " + path);
+  return {};
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,134 @@
+#include "session/credentials/ssh_keys.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/os/process.h"
+#include "session/credentials/agent_client.h"
+#include "session/credentials/askpass.h"
+#include "sshagent/wire.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kPatience = 20000;
+
+std::string real_host(const manifest::SshHost& host) { return host.hostname.empty() ? host.host : host.hostname; }
+
+// The public half beside the key, as ssh-keygen leaves it.
+std::string public_beside(const std::string& file) {
+  auto text = read_file(file + ".pub", 64 << 10);
+  return text ? sshagent::blob_of(*text) : std::string();
+}
+
+// Its public half if the passphrase opens it. ssh-keygen asks this program for it (SSH_ASKPASS), which reads it from
+// its stdin.
+Result<std::string> unlock(const std::string& file, const std::string& passphrase) {
+  auto done = TRY(capture({.argv = {"ssh-keygen", "-y", "-f", file}, .env = askpass_environment()},
+                          {.input = passphrase + "\n", .timeout_ms = kPatience}));
+  if (done.status != 0) return fail(Code::denied, file + " does not open with this passphrase");
+  std::string blob = sshagent::blob_of(done.out);
+  if (blob.empty()) return fail(Code::invalid, file + ": ssh-keygen names no public key for it");
+  return blob;
+}
+
+Result<SshKey> find(const std::string& file, const std::string& host, const std::string& operators_agent,
+                    const Ask& ask) {
+  SshKey key{.file = file, .blob = public_beside(file)};
+  if (!key.blob.empty() && !operators_agent.empty()) {
+    auto held = list_agent_keys(operators_agent);
+    if (held && std::ranges::any_of(*held, [&](const auto& each) { return each.blob == key.blob; })) {
+      key.agent = operators_agent;
+      return key;
+    }
+  }
+  if (::access(file.c_str(), R_OK) != 0) return fail_errno("the key " + file + " of ssh host " + host);
+  struct stat st{};
+  if (::stat(file.c_str(), &st) == 0 && (st.st_mode & 077) != 0)
+    return fail(Code::denied, "the key " + file + " can be read by others, so ssh will not use it",
+                "chmod 600 " + file);
+  if (auto open = unlock(file, "")) {
+    key.blob = *open;
+    return key;
+  }
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    key.passphrase = TRY(ask("Passphrase of " + file + " (for " + host + ")"));
+    if (auto open = unlock(file, key.passphrase)) {
+      key.blob = *open;
+      return key;
+    }
+  }
+  return fail(Code::denied, "the key " + file + " was not opened: wrong passphrase, or no private key",
+              "ssh-keygen -y -f " + file + " shows which");
+}
+
+}  // namespace
+
+Result<std::vector<SshKey>> find_ssh_keys(const plan::Plan& plan, const std::map<std::string, std::string>& environment,
+                                          const Ask& ask) {
+  std::vector<SshKey> keys;
+  auto socket = environment.find("SSH_AUTH_SOCK");
+  for (const auto& host : plan.ssh) {
+    bool known = std::ranges::any_of(keys, [&](const SshKey& key) { return key.file == host.identity_file; });
+    if (host.identity_file.empty() || known) continue;
+    keys.push_back(TRY(find(host.identity_file, host.host, socket == environment.end() ? "" : socket->second, ask)));
+  }
+  return keys;
+}
+
+std::vector<sshagent::Key> filter_keys(const plan::Plan& plan, const std::vector<SshKey>& keys) {
+  std::vector<sshagent::Key> all;
+  for (const auto& key : keys) {
+    auto same = std::ranges::find_if(all, [&](const auto& each) { return each.blob == key.blob; });
+    if (same == all.end()) same = all.insert(all.end(), {key.blob, "", {}});
+    for (const auto& host : plan.ssh) {
+      std::string blob = sshagent::blob_of(host.known_host_key);
+      if (host.identity_file != key.file || blob.empty()) continue;
+      same->to.push_back({host.host, blob, host.user});
+      same->comment += (same->comment.empty() ? "" : ", ") + host.host;
+    }
+  }
+  return all;
+}
+
+std::string known_hosts(const plan::Plan& plan) {
+  std::string text;
+  for (const auto& host : plan.ssh) text += host.host + " " + host.known_host_key + "\n";
+  return text;
+}
+
+json ssh_files(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& guard) {
+  std::string config =
+      "# Written by bottle. The keys are in an ssh-agent outside of it; the guard lets through these hosts only.\n";
+  json files = json::array();
+  for (const auto& host : plan.ssh) {
+    auto key = std::ranges::find_if(
+        keys, [&](const SshKey& each) { return each.file == host.identity_file && !host.identity_file.empty(); });
+    std::string real = real_host(host);
+    config += "\nHost " + host.host + (real == host.host ? "" : " " + real) + "\n  HostName " + real + "\n  Port " +
+              std::to_string(host.port) + "\n";
+    if (!host.user.empty()) config += "  User " + host.user + "\n";
+    // Checked here as by the guard, under the name the operator gave it.
+    config += "  HostKeyAlias " + host.host +
+              "\n  UserKnownHostsFile /run/bottle/known_hosts\n  GlobalKnownHostsFile /dev/null\n  "
+              "StrictHostKeyChecking yes\n"
+              "  UpdateHostKeys no\n  CheckHostIP no\n  ForwardAgent no\n  ProxyCommand /.bottle/inside connect " +
+              guard + " %h %p\n";
+    if (key == keys.end()) continue;
+    std::string blob = key->blob, type(sshagent::Reader(blob).string());
+    std::string file = "/run/bottle/ssh-" + host.host + ".pub";
+    files.push_back(
+        {{"path", file}, {"mode", 0600}, {"text", type + " " + sshagent::base64(blob) + " " + host.host + "\n"}});
+    config += "  IdentityAgent /run/bottle/ssh-agent.sock\n  IdentityFile " + file + "\n  IdentitiesOnly yes\n";
+  }
+  files.push_back({{"path", "/home/agent/.ssh/config"}, {"mode", 0600}, {"text", config}});
+  files.push_back({{"path", "/run/bottle/known_hosts"}, {"mode", 0600}, {"text", known_hosts(plan)}});
+  return files;
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,78 @@
+#include "session/credentials/token.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "base/file.h"
+#include "base/os/process.h"
+#include "base/unique_fd.h"
+
+namespace bottle::session {
+namespace {
+
+constexpr size_t kLongest = 64 << 10;
+
+}  // namespace
+
+const plan::Secret* sign_in_secret(const plan::Plan& plan) {
+  for (const auto& secret : plan.secrets)
+    if (secret.name == "claude-oauth" || secret.name == "anthropic-key" || secret.name == "openai-key") return &secret;
+  return nullptr;
+}
+
+std::string take_token_variable() {
+  char* value = std::getenv(kTokenVariable);
+  if (!value) return "";
+  std::string token = value;
+  ::explicit_bzero(value, token.size());  // the very bytes that /proc/PID/environ shows
+  ::unsetenv(kTokenVariable);
+  return token;
+}
+
+Result<std::string> fetch_token(const std::string& text) {
+  auto done = TRY(capture({.argv = {"/bin/sh", "-c", text}}, {.timeout_ms = 60000, .limit = kLongest}));
+  if (done.status != 0)
+    return fail(Code::unavailable, "the token could not be fetched from where the provider put it: exit status " +
+                                       std::to_string(done.status) + " " + done.err.substr(0, 300));
+  while (!done.out.empty() && (done.out.back() == '\n' || done.out.back() == '\r')) done.out.pop_back();
+  if (done.out.size() < 8)
+    return fail(Code::invalid, "what was fetched from where the provider put it is no token: it was under 8 bytes");
+  return done.out;
+}
+
+Result<std::string> take_token_file(const std::string& given) {
+  const char* home = std::getenv("HOME");
+  std::string path = given.starts_with("~/") && home ? home + given.substr(1) : given;
+  if (!path.starts_with('/')) return fail(Code::invalid, "the token's file " + given + " is not a whole path");
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!fd) return fail_errno("opening the token's file " + path + " on the other machine");
+  struct stat st{};
+  if (::fstat(fd.get(), &st) != 0) return fail_errno("looking at " + path);
+  if (!S_ISREG(st.st_mode) || st.st_size == 0 || st.st_size > static_cast<off_t>(kLongest))
+    return fail(Code::invalid, path + " on the other machine holds no token: not a file, empty, or over 64 KB");
+  std::string token(static_cast<size_t>(st.st_size), '\0');
+  if (::pread(fd.get(), token.data(), token.size(), 0) != static_cast<ssize_t>(token.size()))
+    return fail_errno("reading " + path);
+
+  // Its bytes first: on a journalled or copying file system that is no promise, but the name alone would be less.
+  std::string nothing(token.size(), '\0');
+  bool over = ::pwrite(fd.get(), nothing.data(), nothing.size(), 0) == static_cast<ssize_t>(nothing.size()) &&
+              ::fsync(fd.get()) == 0;
+  int why = errno;
+  bool gone = ::unlink(path.c_str()) == 0;
+  if (!gone) why = errno;
+  while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
+  if (!over || !gone)
+    return fail(Code::denied,
+                "the token's file " + path + " on the other machine could not be " +
+                    (gone ? "overwritten" : "removed") + ": " + ::strerror(why),
+                "remove it there yourself; its directory must be writable by the user that signs in");
+  if (token.size() < 8) return fail(Code::invalid, path + " on the other machine held no token: it was under 8 bytes");
+  return token;
+}
+
+}  // namespace bottle::session

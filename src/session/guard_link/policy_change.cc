@@ -1,0 +1,115 @@
+#include "session/guard_link/policy_change.h"
+
+#include <algorithm>
+
+#include "policy/rules.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+
+std::string lower(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  return text;
+}
+
+// May throw json's own exceptions on a wrong type.
+Result<json> apply(json allow, const json& request) {
+  auto remove = [&](const std::string& host, bool denials) {
+    json kept = json::array();
+    for (auto& rule : allow)
+      if (rule.value("host", "") != host || rule.value("deny", false) != denials) kept.push_back(std::move(rule));
+    allow = std::move(kept);
+  };
+  if (request.contains("allow")) {
+    const json& wanted = request["allow"];
+    policy::RuleSpec spec{.host = lower(wanted.at("host").get<std::string>()),
+                          .ports = wanted.value("ports", std::vector<uint16_t>{}),
+                          .methods = wanted.value("methods", std::vector<std::string>{}),
+                          .paths = wanted.value("paths", std::vector<std::string>{})};
+    TRY(policy::Rules::compile({spec}));
+    if (spec.host == "*")
+      return fail(Code::invalid, "every host at once is not allowed into a running session",
+                  "bottle start --record is for that");
+    if (auto host = policy::normalise_host(spec.host); host && host->literal)
+      return fail(Code::invalid, "'" + spec.host + "' is an address, not a name",
+                  "egress.hosts gives a name an address, egress.lan a service of the local network one");
+    remove(spec.host, true);
+    allow.push_back({{"host", spec.host},
+                     {"ports", spec.ports},
+                     {"methods", spec.methods},
+                     {"paths", spec.paths},
+                     {"inspect", !spec.methods.empty() || !spec.paths.empty()}});
+    return allow;
+  }
+  std::string host = lower(request.at("deny").get<std::string>());
+  TRY(policy::Rules::compile({{.host = host, .deny = true}}));
+  remove(host, false);
+  remove(host, true);
+  allow.push_back({{"host", host}, {"deny", true}});
+  return allow;
+}
+
+}  // namespace
+
+Result<json> changed_rules(const json& allow, const json& request) {
+  try {
+    return apply(allow, request);
+  } catch (const json::exception&) {
+    return fail(Code::invalid, "a request that is neither allow nor deny");
+  }
+}
+
+void LivePolicy::request(const std::string& bytes) {
+  json wanted = json::parse(bytes, nullptr, false);
+  if (!wanted.is_object()) return;
+  std::string id =
+      wanted.contains("id") && wanted["id"].is_string() ? wanted["id"].get<std::string>().substr(0, 64) : "";
+  auto rules = changed_rules(message_["config"]["egress"]["allow"], wanted);
+  if (!rules) return tell(id, false, rules.error().what);
+  bool allow = wanted.contains("allow");
+  std::string what =
+      (allow ? "allowed " : "denied ") + (allow ? wanted["allow"]["host"] : wanted["deny"]).get<std::string>();
+  Change change{id, what, message_};
+  message_["config"]["egress"]["allow"] = std::move(*rules);
+  if (auto sent = send_(message_); !sent) {
+    message_ = std::move(change.before);
+    return tell(id, false, sent.error().what);
+  }
+  pending_.push_back(std::move(change));
+}
+
+void LivePolicy::trust(const std::string& root) {
+  auto& known = message_["config"]["egress"]["extra_ca"];
+  std::string roots = known.is_string() ? known.get<std::string>() : "";
+  if (root.empty() || roots.find(root) != std::string::npos) return;
+  Change change{"", "", message_};
+  known = roots + "\n" + root;
+  if (send_(message_)) pending_.push_back(std::move(change));
+}
+
+void LivePolicy::accepted() {
+  if (pending_.empty()) return;
+  if (const auto& [id, what, before] = pending_.front(); !what.empty()) tell(id, true, what);
+  pending_.pop_front();
+}
+
+bool LivePolicy::refused(const std::string& what) {
+  if (pending_.empty()) return false;
+  // What came after it was built on it: all of that is taken back.
+  message_ = pending_.front().before;
+  bool asked = false;
+  for (const auto& each : pending_) {
+    if (each.what.empty()) continue;
+    asked = true;
+    tell(each.id, false, what);
+  }
+  pending_.clear();
+  return asked;
+}
+
+void LivePolicy::guard_is_gone() { refused("the guard died; try again when it is back"); }
+
+}  // namespace bottle::session

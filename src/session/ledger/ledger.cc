@@ -1,0 +1,213 @@
+#include "session/ledger/ledger.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <sstream>
+#include <thread>
+
+#include "base/defer.h"
+#include "base/file.h"
+#include "base/ids.h"
+
+namespace bottle::session {
+namespace {
+
+struct Process {
+  std::string state;  // one letter; empty: there is none
+  std::string start;  // field 22 of /proc/PID/stat
+};
+
+// The command name before the fields may hold spaces and parentheses.
+Process look_at(int pid) {
+  auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
+  if (!stat) return {};
+  std::istringstream rest(stat->substr(std::min(stat->size(), stat->rfind(')') + 1)));
+  Process process;
+  rest >> process.state;
+  std::string field;
+  for (int i = 4; i <= 22; ++i) rest >> field;
+  process.start = field;
+  return process;
+}
+
+// A zombie is dead, whether or not its parent has looked; but its other threads may still be on their way out.
+bool has_threads_left(int pid) {
+  DIR* tasks = ::opendir(("/proc/" + std::to_string(pid) + "/task").c_str());
+  if (!tasks) return false;
+  int count = 0;
+  while (dirent* entry = ::readdir(tasks)) count += entry->d_name[0] != '.';
+  ::closedir(tasks);
+  return count > 1;
+}
+
+// Whether SIGKILL was sent to it, and it has not noticed yet.
+bool is_being_killed(int pid) {
+  auto status = read_file("/proc/" + std::to_string(pid) + "/status");
+  size_t at = status ? status->find("\nShdPnd:") : std::string::npos;
+  return at != std::string::npos && (std::strtoull(status->c_str() + at + 8, nullptr, 16) >> (SIGKILL - 1) & 1);
+}
+
+std::string this_boot() {
+  auto id = read_file("/proc/sys/kernel/random/boot_id");
+  if (!id) return "";
+  while (!id->empty() && id->back() == '\n') id->pop_back();
+  return *id;
+}
+
+// For the crash tests: the launcher, this process, or both die by SIGKILL right after record N is on disk. Or this
+// process stands still there, and the test decides what happens meanwhile.
+void die_if_asked(int record) {
+  static const pid_t launcher = ::getppid();
+  const char* of_launcher = std::getenv("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD");
+  if (of_launcher && std::atoi(of_launcher) == record && launcher > 1 && ::getppid() == launcher)
+    ::kill(launcher, SIGKILL);
+  const char* own = std::getenv("BOTTLE_TEST_KILL_AT_RECORD");
+  if (own && std::atoi(own) == record) ::kill(::getpid(), SIGKILL);
+  const char* stops = std::getenv("BOTTLE_TEST_STOP_AT_RECORD");
+  if (stops && std::atoi(stops) == record) ::kill(::getpid(), SIGSTOP);
+}
+
+std::atomic<int> record_number = 0;
+
+}  // namespace
+
+const char* const kUnborn = ".new-";
+
+Owner Owner::self() { return {static_cast<uint32_t>(::getuid()), ::getpid(), look_at(::getpid()).start, this_boot()}; }
+
+bool Owner::alive() const {
+  if (boot_id != this_boot()) return false;
+  for (auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);;) {
+    Process process = look_at(pid);
+    if (process.state.empty() || start_time.empty() || process.start != start_time) return false;
+    bool zombie = process.state == "Z" || process.state == "X";
+    if (zombie && !has_threads_left(pid)) return false;
+    if (!zombie && !is_being_killed(pid)) return true;
+    if (std::chrono::steady_clock::now() > deadline) return true;  // stuck in the kernel: not ours to call dead
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+std::string Owner::to_label() const {
+  return std::to_string(uid) + ":" + std::to_string(pid) + ":" + start_time + ":" + boot_id;
+}
+
+Result<Owner> Owner::from_label(const std::string& label) {
+  std::istringstream in(label);
+  std::string uid, pid, start, boot;
+  if (!std::getline(in, uid, ':') || !std::getline(in, pid, ':') || !std::getline(in, start, ':') ||
+      !std::getline(in, boot))
+    return fail(Code::invalid, "owner label '" + label + "' is not uid:pid:start:boot");
+  return Owner{static_cast<uint32_t>(std::strtoul(uid.c_str(), nullptr, 10)), std::atoi(pid.c_str()), start, boot};
+}
+
+Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner) {
+  // Made under another name first: a directory without a living owner's record is what others sweep away.
+  size_t slash = directory.rfind('/');
+  std::string parent = directory.substr(0, slash), name = directory.substr(slash + 1);
+  std::string unborn = parent + "/" + kUnborn + name + "-" + random_hex(4), path = unborn + "/ledger";
+  TRY(make_directories(unborn));
+  Defer remove([&] {
+    ::unlink(path.c_str());
+    ::rmdir(unborn.c_str());
+  });
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno("creating the ledger " + path);
+  // Held for life: two who would adopt the session of a dead owner cannot both.
+  ::flock(fd.get(), LOCK_EX | LOCK_NB);
+  Ledger ledger(std::move(fd));
+  TRY(ledger.note({{"owner", owner.to_label()}}));
+  if (::rename(unborn.c_str(), directory.c_str()) != 0) {
+    if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR)
+      return fail(Code::conflict, "there is a session " + name + " already", "see `bottle list`");
+    return fail_errno("creating " + directory);
+  }
+  remove.dismiss();
+  UniqueFd above(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!above || ::fsync(above.get()) != 0) return fail_errno("flushing " + parent);
+  return ledger;
+}
+
+Result<Ledger> Ledger::adopt(const std::string& directory, const Owner& owner) {
+  std::string path = directory + "/ledger";
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  if (!fd) return fail_errno("opening the ledger " + path);
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail(Code::conflict, "the session has an owner already");
+  Ledger ledger(std::move(fd));
+  TRY(ledger.note({{"owner", owner.to_label()}}));
+  return ledger;
+}
+
+Result<> Ledger::note(const nlohmann::json& record) { return append(record, true); }
+
+Result<> Ledger::append(const nlohmann::json& record, bool flush) {
+  // One write: threads append at once.
+  if (auto r = write_all(fd_.get(), record.dump() + "\n"); !r)
+    return std::unexpected(std::move(r.error()).during("writing the ledger"));
+#ifdef __APPLE__
+  if (flush && ::fsync(fd_.get()) != 0) return fail_errno("flushing the ledger");
+#else
+  if (flush && ::fdatasync(fd_.get()) != 0) return fail_errno("flushing the ledger");
+#endif
+  die_if_asked(++record_number);
+  return {};
+}
+
+Result<> Ledger::will_make(const std::vector<Thing>& things) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const auto& thing : things) list.push_back({{"kind", thing.kind}, {"name", thing.name}});
+  return note({{"make", list}});
+}
+
+Result<> Ledger::will_hold(const Work& work) {
+  return note({{"work",
+                {{"source", work.source},
+                 {"workdir", work.workdir},
+                 {"base", work.base},
+                 {"results", work.results},
+                 {"far", work.far}}}});
+}
+
+Result<> Ledger::will_ask(uint64_t end) { return append({{"asked", end}}, false); }
+
+Result<LedgerView> read_ledger(const std::string& directory) {
+  std::istringstream lines(TRY(read_file(directory + "/ledger")));
+  LedgerView view;
+  for (std::string line; std::getline(lines, line);) {
+    auto record = nlohmann::json::parse(line, nullptr, false);
+    if (!record.is_object()) continue;
+    if (record.contains("owner") && record["owner"].is_string()) view.owner = TRY(Owner::from_label(record["owner"]));
+    if (record.contains("remote") && record["remote"].is_object()) view.remote = record["remote"];
+    if (record.contains("vm") && record["vm"].is_object()) view.vm = record["vm"];
+    if (record.contains("plan") && record["plan"].is_object()) view.plan = record["plan"];
+    if (record.contains("base") && record["base"].is_string()) view.base = record["base"];
+    if (record.contains("tunnel") && record["tunnel"].is_boolean()) view.tunnel = record["tunnel"];
+    if (record.contains("offline") && record["offline"].is_boolean()) view.offline = record["offline"];
+    if (record.contains("running")) view.running = record["running"] == true;
+    if (record.contains("engine") && record["engine"].is_string()) view.engine = record["engine"];
+    if (record.contains("make") && record["make"].is_array())
+      for (const auto& thing : record["make"])
+        view.things.push_back({thing.value("kind", ""), thing.value("name", "")});
+    if (record.contains("asked") && record["asked"].is_number_unsigned())
+      view.asked.push_back(record["asked"].get<uint64_t>());
+    if (record.contains("work") && record["work"].is_object()) {
+      const auto& work = record["work"];
+      view.work = Work{work.value("source", ""), work.value("workdir", ""), work.value("base", ""),
+                       work.value("results", ""), work.value("far", false)};
+    }
+    if (record.contains("ended") && record["ended"].is_number_integer()) view.exit = record["ended"].get<int>();
+    if (record.contains("home")) view.home = true, view.work.reset();
+  }
+  return view;
+}
+
+}  // namespace bottle::session

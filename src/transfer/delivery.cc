@@ -1,0 +1,174 @@
+#include "transfer/delivery.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "base/os/unix_socket.h"
+
+namespace bottle::session {
+namespace {
+
+constexpr size_t kLongestHeader = 4096, kLargestChunk = 1 << 20;
+
+Result<> await_input(int fd, int patience_ms, const std::function<bool()>& is_gone, const char* otherwise) {
+  pollfd p{fd, POLLIN, 0};
+  for (int waited = 0; waited < patience_ms; waited += 100) {
+    if (int ready = ::poll(&p, 1, 100); ready > 0) return {};
+    if (is_gone()) return fail(Code::canceled, "nobody waits for the delivery any more");
+  }
+  return fail(Code::timed_out, std::string(otherwise) + " for " + std::to_string(patience_ms / 1000) + " s");
+}
+
+class Reader {
+ public:
+  Reader(int fd, int patience_ms, const std::function<bool()>& is_gone, const Bounds& bounds)
+      : fd_(fd), patience_ms_(patience_ms), is_gone_(is_gone), bounds_(bounds) {}
+
+  Result<> exactly(char* to, size_t size) {
+    while (size > 0) {
+      size_t n = TRY(some(to, size));
+      if (n == 0) return fail(Code::closed, "the delivery stopped half way");
+      to += n;
+      size -= n;
+    }
+    return {};
+  }
+
+  Result<size_t> some(char* to, size_t size) {
+    auto began = Clock::now();
+    TRY(await_input(fd_, patience_ms_, is_gone_, "nothing more of the delivery came"));
+    TRY(waited(Clock::now() - began));
+    ssize_t n;
+    do n = ::read(fd_, to, size);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) return fail_errno("reading a delivery");
+    auto count = static_cast<size_t>(n);
+    if (count > bounds_.most - total_)
+      return fail(Code::limit, "more than " + std::to_string(bounds_.most >> 20) + " MB came: no more is taken");
+    total_ += count;
+    in_window_ += count;
+    return count;
+  }
+
+  Result<std::string> line() {
+    std::string text;
+    for (char c; text.size() < kLongestHeader; text += c) {
+      TRY(exactly(&c, 1));
+      if (c == '\n') return text;
+    }
+    return fail(Code::protocol, "a delivery without a header");
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Result<> waited(Clock::duration time) {
+    all_time_ += time;
+    window_ += time;
+    auto seconds = [](auto duration) {
+      return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(duration).count()) + " s";
+    };
+    if (all_time_ > bounds_.longest)
+      return fail(Code::timed_out, "the delivery has not ended after " + seconds(all_time_));
+    if (auto whole = Clock::now() - began_; whole > bounds_.whole)
+      return fail(Code::timed_out, "the delivery is too much work: it has not ended after " + seconds(whole));
+    if (window_ < bounds_.window) return {};
+    if (in_window_ < bounds_.least)
+      return fail(Code::timed_out,
+                  "the delivery comes too slowly: " + std::to_string(in_window_) + " bytes in " + seconds(window_));
+    window_ = {};
+    in_window_ = 0;
+    return {};
+  }
+
+  int fd_, patience_ms_;
+  const std::function<bool()>& is_gone_;
+  const Bounds& bounds_;
+  uint64_t total_ = 0, in_window_ = 0;
+  Clock::time_point began_ = Clock::now();
+  Clock::duration all_time_{}, window_{};
+};
+
+}  // namespace
+
+Result<> DeliveryWriter::begin(const std::string& to) { return sink_(nlohmann::json{{"to", to}}.dump() + "\n"); }
+
+Result<> DeliveryWriter::data(std::string_view bytes) {
+  for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), kLargestChunk))) {
+    std::string_view part = bytes.substr(0, kLargestChunk);
+    char head[4];
+    for (int i = 0; i < 4; ++i) head[i] = static_cast<char>(part.size() >> (24 - 8 * i) & 255);
+    TRY(sink_({head, 4}));
+    TRY(sink_(part));
+  }
+  return {};
+}
+
+Result<> DeliveryWriter::end_archive() { return sink_(std::string_view("\0\0\0\0", 4)); }
+Result<> DeliveryWriter::finish() { return sink_("{\"end\":true}\n"); }
+
+Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms,
+                       const std::function<bool()>& is_gone, const Bounds& bounds) {
+  Reader reader(fd, patience_ms, is_gone, bounds);
+  for (;;) {
+    auto header = nlohmann::json::parse(TRY(reader.line()), nullptr, false);
+    if (!header.is_object()) return fail(Code::protocol, "a delivery's header is not JSON");
+    if (header.contains("end")) return {};
+    if (!header.contains("to") || !header["to"].is_string())
+      return fail(Code::protocol, "a delivery that does not say where to");
+    size_t left = 0;  // of the chunk at hand
+    bool ended = false;
+    Source source = [&](char* buffer, size_t size) -> Result<size_t> {
+      if (ended) return size_t{0};
+      if (left == 0) {
+        unsigned char head[4];
+        TRY(reader.exactly(reinterpret_cast<char*>(head), 4));
+        left = static_cast<size_t>(head[0]) << 24 | static_cast<size_t>(head[1]) << 16 |
+               static_cast<size_t>(head[2]) << 8 | head[3];
+        if (left > kLargestChunk) return fail(Code::protocol, "a delivery's chunk is too large");
+        if (left == 0) {
+          ended = true;
+          return size_t{0};
+        }
+      }
+      size_t n = TRY(reader.some(buffer, std::min(size, left)));
+      if (n == 0) return fail(Code::closed, "the delivery stopped half way");
+      left -= n;
+      return n;
+    };
+    TRY(put(header["to"].get<std::string>(), source));
+    // An engine may answer at the archive's own end mark, before what follows it.
+    for (char rest[4096]; TRY(source(rest, sizeof rest)) > 0;) {
+    }
+  }
+}
+
+Result<DeliveryPoint> DeliveryPoint::listen(const std::string& path) {
+  sockaddr_un address = TRY(unix_address(path));
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fail_errno("making a socket");
+  ::umask(0077);
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return fail_errno("binding " + path);
+  if (::listen(fd.get(), 1) != 0) return fail_errno("listening on " + path);
+  return DeliveryPoint(std::move(fd));
+}
+
+Result<> DeliveryPoint::receive(const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms,
+                                const std::function<bool()>& is_gone) {
+  TRY(await_input(listener_.get(), patience_ms, is_gone, "no workspace came"));
+  UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  if (!fd) return fail_errno("taking a delivery");
+  TRY(read_delivery(fd.get(), put, patience_ms, is_gone));
+  // The sender waits for this: only now has everything arrived.
+  if (::send(fd.get(), "ok\n", 3, MSG_NOSIGNAL) != 3) return fail_errno("acknowledging a delivery");
+  return {};
+}
+
+}  // namespace bottle::session

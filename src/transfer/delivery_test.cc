@@ -1,0 +1,119 @@
+#include "transfer/delivery.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "base/file.h"
+
+namespace bottle::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A sender that writes `bytes` once every `pause` until nobody reads.
+Result<size_t> taken_of(const std::string& begin, const std::string& bytes, std::chrono::milliseconds pause,
+                        const Bounds& bounds) {
+  int ends[2];
+  EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  UniqueFd out(ends[0]), in(ends[1]);
+  std::jthread sender([&](std::stop_token stop) {
+    if (!write_all(in.get(), begin)) return;
+    while (!stop.stop_requested() && write_all(in.get(), bytes)) std::this_thread::sleep_for(pause);
+  });
+  size_t count = 0;
+  auto read = read_delivery(
+      out.get(),
+      [&](const std::string&, const Source& source) -> Result<> {
+        char buffer[5000];
+        for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) count += n;
+        return {};
+      },
+      5000, [] { return false; }, bounds);
+  sender.request_stop();
+  out.reset();  // EPIPE
+  if (!read) return std::unexpected(read.error());
+  return count;
+}
+
+TEST(Delivery, ItsBytesHaveALimit) {
+  ::signal(SIGPIPE, SIG_IGN);
+  std::string chunk("\0\0\x20\0", 4);
+  chunk.append(0x2000, 'x');
+  auto taken = taken_of("{\"to\":\"a\"}\n", chunk, 0ms, {.most = 1 << 20});
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, Code::limit);
+  // Archives without anything in them count as well.
+  taken = taken_of("", std::string("{\"to\":\"a\"}\n\0\0\0\0", 15), 0ms, {.most = 1 << 16});
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, Code::limit);
+}
+
+TEST(Delivery, WhoSendsNextToNothingIsNotWaitedFor) {
+  ::signal(SIGPIPE, SIG_IGN);
+  for (const char* begin : {"", "{\"to\":\"a\"}\n"}) {  // in the header, and within an archive
+    std::string bytes = *begin ? std::string("\0\0\0\1x", 5) : " ";
+    auto taken = taken_of(begin, bytes, 20ms, {.least = 1000, .window = 300ms});
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error().code, Code::timed_out) << taken.error().what;
+    taken = taken_of(begin, bytes, 20ms, {.longest = 300ms});
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error().code, Code::timed_out) << taken.error().what;
+  }
+}
+
+TEST(Delivery, WhatMakesMuchWorkIsNotWorkedOnForEver) {
+  ::signal(SIGPIPE, SIG_IGN);
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  UniqueFd out(ends[0]), in(ends[1]);
+  std::string archives;
+  for (int i = 0; i < 100; ++i) archives += std::string("{\"to\":\"a\"}\n\0\0\0\0", 15);
+  ASSERT_TRUE(write_all(in.get(), archives));
+  int sorted = 0;
+  auto read = read_delivery(
+      out.get(),
+      [&](const std::string&, const Source&) -> Result<> {
+        std::this_thread::sleep_for(20ms);
+        ++sorted;
+        return {};
+      },
+      5000, [] { return false; }, {.longest = 10s, .whole = 100ms});
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, Code::timed_out);
+  EXPECT_LT(sorted, 10);
+}
+
+TEST(Delivery, WhoIsSlowAndGoesOnIs) {
+  ::signal(SIGPIPE, SIG_IGN);
+  std::string whole = "{\"to\":\"a\"}\n";
+  for (int i = 0; i < 20; ++i) whole += std::string("\0\0\0\x64", 4) + std::string(100, 'x');
+  whole += std::string("\0\0\0\0", 4) + "{\"end\":true}\n";
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  UniqueFd out(ends[0]), in(ends[1]);
+  std::jthread sender([&] {
+    for (size_t at = 0; at < whole.size(); at += 100) {
+      (void)write_all(in.get(), std::string_view(whole).substr(at, 100));
+      std::this_thread::sleep_for(10ms);
+    }
+  });
+  // Our own time, spent between its bytes, is not its.
+  size_t count = 0;
+  auto read = read_delivery(
+      out.get(),
+      [&](const std::string&, const Source& source) -> Result<> {
+        char buffer[50];
+        for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0; count += n)
+          if (count == 0) std::this_thread::sleep_for(400ms);
+        return {};
+      },
+      5000, [] { return false; }, {.most = whole.size(), .least = 50, .window = 200ms, .longest = 2000ms});
+  EXPECT_TRUE(read) << read.error().what;
+  EXPECT_EQ(count, 2000u);
+}
+
+}  // namespace
+}  // namespace bottle::session
