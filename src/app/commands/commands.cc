@@ -1,25 +1,25 @@
 #include "app/commands/commands.h"
 
-// One line a command, in the order of help.
+// One line per command, in the order of the groups in bottle.md.
 #define BOTTLE_COMMANDS(X) \
   X(start)                 \
   X(attach)                \
-  X(list)                  \
   X(stop)                  \
+  X(cleanup)               \
+  X(list)                  \
+  X(logs)                  \
   X(allow)                 \
   X(deny)                  \
-  X(logs)                  \
-  X(cleanup)               \
-  X(remote)                \
-  X(init)                  \
   X(check)                 \
+  X(schema)                \
+  X(remote)                \
+  X(vm)                    \
+  X(provider)              \
+  X(init)                  \
   X(doctor)                \
   X(image)                 \
   X(engine)                \
-  X(vm)                    \
-  X(provider)              \
   X(guard)                 \
-  X(schema)                \
   X(help)                  \
   X(man)                   \
   X(completion)

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <sstream>
 
 #include "app/commands/commands.h"
 #include "manifest/manifest.h"
@@ -106,6 +107,22 @@ const std::vector<Page>& pages() {
     for (const CommandEntry& command : commands()) parsed.push_back(parse_page(command.name, page_text(command.name)));
     return parsed;
   }();
+  return all;
+}
+
+std::vector<Group> groups() {
+  std::vector<Group> all;
+  for (const Block& block : pages().front().blocks) {
+    if (block.kind != Kind::item || block.section != "Commands") continue;
+    Group group{block.terms.front(), {}};
+    std::istringstream names(block.text);
+    for (std::string name; names >> name;) {
+      const Page* page = find_page(name);
+      if (!page) bad_page("bottle", "there is no command " + name);
+      group.pages.push_back(page);
+    }
+    all.push_back(std::move(group));
+  }
   return all;
 }
 

@@ -42,6 +42,13 @@ Page parse_page(std::string_view name, std::string_view markdown);
 
 // All pages, in the order of help.
 const std::vector<Page>& pages();
+// The groups of commands that help shows: the items of the section "Commands" in the program's own page, each with a
+// title and the names of its commands.
+struct Group {
+  std::string title;  // "Run agents"
+  std::vector<const Page*> pages;
+};
+std::vector<Group> groups();
 const Page* find_page(std::string_view name);
 // The same for a person: Code::not_found with a suggestion.
 Result<const Page*> named_page(const std::string& name);

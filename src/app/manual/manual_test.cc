@@ -71,6 +71,22 @@ TEST(Manual, EveryCommandHasAPageOfItsName) {
   }
 }
 
+TEST(Manual, EveryCommandIsInOneGroupOfHelp) {
+  std::vector<std::string> grouped, all;
+  for (const Group& group : groups())
+    for (const Page* page : group.pages) grouped.push_back(page->name);
+  for (const CommandEntry& command : commands()) all.push_back(command.name);
+  EXPECT_EQ(grouped, all) << "the section Commands of bottle.md lists each command once, in the order of commands.cc";
+}
+
+TEST(Manual, HelpShowsTheGroups) {
+  std::string text = overview(80, false);
+  EXPECT_NE(text.find("\n\nRun agents\n  start                   run an agent in a bottle\n"), std::string::npos)
+      << text;
+  EXPECT_NE(text.find("\n\nUse other machines\n  remote "), std::string::npos) << text;
+  EXPECT_NE(overview(80, true).find("\033[1mLook at sessions\033[0m\n"), std::string::npos);
+}
+
 TEST(Manual, TheDocumentationIsMadeFromThePages) {
   std::string path = "docs/commands.md", text = commands_markdown();
   if (std::getenv("BOTTLE_UPDATE_GOLDEN")) ASSERT_TRUE(write_file_atomically(path, text, 0644));

@@ -167,10 +167,12 @@ std::string overview(size_t width, bool bold) {
   const Page& self = pages().front();
   std::string out = (bold ? "\033[1mbottle\033[0m" : std::string("bottle")) + ": " + self.summary + "\n\n  " +
                     self.blocks.front().text + "\n";
-  for (const Page& page : pages())
-    if (page.name != "bottle") out += item_line(page.name, page.summary, width);
-  return out + "\n" +
-         wrapped("bottle help COMMAND shows a command's page. Exit status: the agent's own; 125 is ours.", 0, width);
+  for (const Group& group : groups()) {
+    out += (bold ? "\033[1m" + group.title + "\033[0m" : group.title) + "\n";
+    for (const Page* page : group.pages) out += item_line(page->name, page->summary, width);
+    out += '\n';
+  }
+  return out + wrapped("bottle help COMMAND shows the page of a command.", 0, width);
 }
 
 std::string to_roff(const Page& page) {
@@ -211,16 +213,20 @@ std::string to_roff(const Page& page) {
 
 std::string commands_markdown() {
   std::string out =
-      "# Commands\n\n<!-- Made from src/app/commands/*.md; the unit test app.Manual checks it. "
-      "BOTTLE_UPDATE_GOLDEN=1 writes it anew. -->\n\n"
-      "| command | what it does |\n|---|---|\n";
-  for (const Page& page : pages())
-    if (page.name != "bottle")
-      out += "| [`" + page.title + "`](#" + "bottle-" + page.name + ") | " + page.summary + " |\n";
+      "# Commands\n\n<!-- Generated from src/app/commands/*.md; the unit test app.Manual checks it. "
+      "BOTTLE_UPDATE_GOLDEN=1 writes it. -->\n\n"
+      "This page has the manual pages of all commands. `bottle help start` shows the page of `bottle start` in a "
+      "terminal.\n";
+  for (const Group& group : groups()) {
+    out += "\n| " + group.title + " | |\n|---|---|\n";
+    for (const Page* page : group.pages)
+      out += "| [`" + page->title + "`](#bottle-" + page->name + ") | " + page->summary + " |\n";
+  }
   for (const Page& page : pages()) {
     out += "\n## " + page.title + "\n\n" + upper(page.summary.substr(0, 1)) + page.summary.substr(1) + ".\n";
     Kind before = Kind::text;
     for (const Block& block : page.blocks) {
+      if (page.name == "bottle" && block.section == "Commands") continue;  // the tables above
       if (block.kind != Kind::item || before != Kind::item) out += '\n';
       before = block.kind;
       switch (block.kind) {
@@ -228,7 +234,7 @@ std::string commands_markdown() {
           out += "### " + block.text + "\n";
           break;
         case Kind::text:
-          out += wrapped(block.text, 0, 140);
+          out += wrapped(block.text, 0, 118);
           break;
         case Kind::code:
           out += "```sh\n" + block.text + "```\n";
@@ -236,7 +242,7 @@ std::string commands_markdown() {
         case Kind::item: {
           std::string terms;
           for (const auto& term : block.terms) terms += (terms.empty() ? "`" : ", `") + term + "`";
-          out += "- " + wrapped(terms + ": " + block.text, 2, 140);
+          out += "- " + wrapped(terms + ": " + block.text, 2, 118);
         }
       }
     }
