@@ -86,7 +86,7 @@ class Aws:
         name, vm_id = hook.known_name(), hook.known_id()
         found = {kind: [] for kind in KINDS}
         if name:
-            found.update(zip(kinds, hook.together(*[lambda kind=kind: of(kind, name) for kind in kinds])))
+            found.update(zip(kinds, hook.together(*[lambda kind=kind: of(kind, name) for kind in kinds]), strict=False))
         for kind, (key, prefix) in KINDS.items():
             if kind in kinds and vm_id.startswith(prefix) and vm_id not in [thing[key] for thing in found[kind]]:
                 found[kind] += tolerate(r"Invalid\w+\.NotFound$", lambda kind=kind: describe(kind, [IDS[kind], vm_id])) or []  # noqa: B023

@@ -32,6 +32,7 @@ watch() {
     echo "$spent" >"$state/spent"
     if [ "$ttl" -gt 0 ] && [ "$spent" -ge "$ttl" ]; then end "its time of $ttl s is up"; fi
     # Touched since the last round; two times of the same clock, moments apart.
+    # shellcheck disable=SC3013 # dash and busybox know -nt
     [ "$run/heartbeat" -nt "$run/seen" ] && active=$now used=yes
     : >"$run/seen"
     # Until the first visitor a slow boot is not idleness.

@@ -31,7 +31,8 @@ def squid(field, inspecting=False):
     if inspecting:
         maker = "/usr/lib/squid/security_file_certgen"
         subprocess.run([maker, "-c", "-s", where + "/certs", "-M", "4MB"], check=True, capture_output=True)
-        subprocess.run("cat ca.pem ca.key > %s/ca-both.pem; chmod -R a+rwX %s" % (where, where), shell=True, check=True, cwd=field.dir)
+        make = "cat ca.pem ca.key > %s/ca-both.pem; chmod -R a+rwX %s" % (where, where)
+        subprocess.run(make, shell=True, check=True, cwd=field.dir)  # noqa: S602
         listen += " ssl-bump generate-host-certificates=on dynamic_cert_mem_cache_size=4MB tls-cert=%s/ca-both.pem" % where
         bump = "sslcrtd_program %s -s %s/certs -M 4MB\nsslcrtd_children 1\nssl_bump bump all\ntls_outgoing_options cafile=%s\n" % (
             maker, where, field.part("certificates"))

@@ -95,12 +95,12 @@ class Bench:
         """The median over rounds of ours/theirs, both of one round."""
         taken = self.in_turn(self.rounds(rounds), ours=ours, theirs=theirs, **others)
         base = taken["theirs"]
-        value = median([a / b for a, b in zip(taken["ours"], base)])
-        spread = sorted(a / b for a, b in zip(taken["ours"], base))
+        value = median([a / b for a, b in zip(taken["ours"], base, strict=False)])
+        spread = sorted(a / b for a, b in zip(taken["ours"], base, strict=False))
         self.note(("ours " + form + ", theirs " + form + "; ratios %.2f to %.2f in %d rounds") % (
             median(taken["ours"]), median(base), spread[0], spread[-1], len(base)))
         for name in others:
-            self.note("%s: %.2f" % (name.replace("_", " "), median([a / b for a, b in zip(taken[name], base)])))
+            self.note("%s: %.2f" % (name.replace("_", " "), median([a / b for a, b in zip(taken[name], base, strict=False)])))
         return value
 
 

@@ -206,7 +206,7 @@ def blind_bulk_ratio(bench):
         return done["bytes"] / (program.cpu() - before) / 1e6
     value = bench.ratio(lambda: rate(guard), lambda: rate(relay), rounds=24, form="%.0f MB", **f.others(rate, "tinyproxy", "squid"))
     bench.note("by the clock: %.0f MB/s, of the relay's %.0f MB/s: %.2f" % (
-        median(clock[guard]), median(clock[relay]), median([a / b for a, b in zip(clock[guard], clock[relay])])))
+        median(clock[guard]), median(clock[relay]), median([a / b for a, b in zip(clock[guard], clock[relay], strict=False)])))
     return value
 
 
@@ -251,7 +251,7 @@ def inspected_get_ratio(bench):
             spent[program].append((program.cpu() - before) / done["count"])
         return done["count"] / done["seconds"]
     value = bench.ratio(lambda: rate(guard), lambda: rate(nginx), rounds=24, form="%.0f a second", **f.others(rate, "squid_inspecting"))
-    bench.note("GETs per second of the proxy's own CPU: %.2f of nginx's" % median([b / a for a, b in zip(spent[guard], spent[nginx])]))
+    bench.note("GETs per second of the proxy's own CPU: %.2f of nginx's" % median([b / a for a, b in zip(spent[guard], spent[nginx], strict=False)]))
     return value
 
 

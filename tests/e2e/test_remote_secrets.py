@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 import time
 
-import pytest
 
 from test_remote import far, remote  # noqa: F401  (fixtures)
 

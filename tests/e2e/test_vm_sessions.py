@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 
-import pexpect
 import pytest
 
 import world as world_module

@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import stat
-import subprocess
 import time
 
 FAR_NET, FAR_IP, FAR_UID = "203.0.114.1", "203.0.114.2", 4242
