@@ -34,7 +34,7 @@ CLI::App& deepest(CLI::App& app) {
 int complain(CLI::App& app, const CLI::ParseError& error) {
   CLI::App& command = deepest(app);
   auto extra = app.remaining(true);
-  std::string name = full_name(command), see = "see: bottle help" + (command.get_parent() ? name.substr(6) : "");
+  std::string name = full_name(command), see = "see `bottle help" + (command.get_parent() ? name.substr(6) : "") + "`";
   if (extra.empty()) {
     std::string what = error.what();
     if (what.starts_with("A subcommand is required")) return report({Code::invalid, name + " needs a command", see});
@@ -48,7 +48,7 @@ int complain(CLI::App& app, const CLI::ParseError& error) {
     for (const std::string& term : terms_of(*option))
       if (flag && term.starts_with("--")) known.push_back(term);
   std::string what = flag            ? name + " has no option " + extra[0]
-                     : known.empty() ? name + ": '" + extra[0] + "' is one argument too many"
+                     : known.empty() ? name + ": the argument '" + extra[0] + "' is not expected"
                                      : name + " has no command " + extra[0];
   std::string nearest = manifest::suggest(extra[0], known);
   return report({Code::invalid, what, nearest.starts_with("did you mean") ? nearest : see});

@@ -84,7 +84,7 @@ def test_save_keeps_what_is_in_the_file(world, operator, until):
     os.remove(where)
     os.symlink(real, where)
     done = operator.bottle("allow", SITE, "--save")
-    assert done.returncode == 0 and "saved in" in done.stdout, done
+    assert done.returncode == 0 and "saved the rule in" in done.stdout, done
     assert open(real).read() == text.replace("# needed\n", "# needed\n        - " + SITE + "\n")
     assert os.path.islink(where)
     # What cannot be edited is left alone, and said.

@@ -50,7 +50,7 @@ def test_many_at_once(world, operator, until):
         assert [done for done in stopped if done.returncode] == []
         for process in processes:
             out, err = process.communicate(timeout=60 + 2 * COUNT)
-            assert "Gone, confirmed by the engine" in err, err
+            assert "The engine confirmed that container" in err, err
         print("%d bottles: all up after %.1f s, all gone %.1f s after the first stop; private memory of a supervisor %d KiB, of a guard %d KiB"
               % (COUNT, up, time.time() - ending, sum(supervisors) // COUNT, sum(guards) // COUNT))
     finally:

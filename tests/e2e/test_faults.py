@@ -154,7 +154,7 @@ def test_the_engine_ends_while_the_agent_works(world, operator, before, until, s
         out, err = process.communicate(timeout=90)
         # The engine is away: the work is where it was, and the operator is told how to get it.
         assert process.returncode != 0, (out, err)
-        assert "bottle cleanup" in err and "could not be brought back" in err, err
+        assert "bottle cleanup" in err and "bringing the work back failed" in err, err
     finally:
         world.restart_dockerd()
     done = operator.bottle("cleanup")
@@ -359,7 +359,7 @@ def test_a_name_that_another_on_this_engine_has(world, operator, before):
 @pytest.mark.parametrize("name", ["Upper", "-x", "a/b", "..", "x" * 33, "a b"])
 def test_a_name_that_is_none(operator, name):
     done = operator.start("true", "--name=" + name)
-    assert done.status == 125 and "cannot be a session's name" in done.err, done.err
+    assert done.status == 125 and "is not a valid name for a session" in done.err, done.err
 
 
 @pytest.mark.parametrize("workspace", ["copy", "clone"])

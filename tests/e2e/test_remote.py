@@ -125,7 +125,7 @@ def test_cleanup_ends_what_nobody_looks_after_and_brings_the_work(remote, far, u
     child.communicate(timeout=30)
     done = remote.bottle("cleanup", env=remote.extra_env, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "on another machine" in done.stdout
+    assert "on its remote machine" in done.stdout
     worktree = [r for r in remote.git("for-each-ref", "--format=%(refname)", "refs/bottle").split() if r.endswith("/worktree")][0]
     assert remote.git("show", worktree + ":precious") == "precious\n"
 

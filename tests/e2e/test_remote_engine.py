@@ -46,14 +46,14 @@ def test_the_engine_there_dies_and_stays_away(remote, far, until):  # noqa: F811
     try:
         out, err = child.communicate(timeout=90)
         assert time.time() - since < 60 and child.returncode != 0, err
-        assert "could not be brought back" in err and "still in its container" in err and "bottle cleanup" in err, err
+        assert "bringing the work back failed" in err and "still in its container" in err and "bottle cleanup" in err, err
         assert remote.sessions() == [session] and state_of(remote) == "unfetched", "its record is how it is found again"
         done = remote.bottle("cleanup", env=remote.extra_env, timeout=90)
         assert done.returncode == 125 and remote.sessions() == [session], done
     finally:
         far.revive_dockerd()
     done = remote.bottle("cleanup", env=remote.extra_env, timeout=90)
-    assert done.returncode == 0 and "on another machine" in done.stdout, done
+    assert done.returncode == 0 and "on its remote machine" in done.stdout, done
     assert worktree(remote, "precious") == "precious\n"
     assert far.left() == [] and remote.sessions() == []
 

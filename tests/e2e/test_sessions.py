@@ -68,7 +68,7 @@ def test_logs_are_for_people_on_a_terminal_and_json_elsewhere(operator):
     assert re.search(r"\d\d:\d\d:\d\d  deny   connect  forbidden\.example\.net:443 +.*not_allowed", table), table
     assert "{" not in table
     summary = on_a_terminal(operator, "logs")
-    assert "ended with status 0" in summary and "forbidden.example.net" in summary and "gone, confirmed" in summary
+    assert "ended with status 0" in summary and "forbidden.example.net" in summary and "confirmed that everything of the session is gone" in summary
     assert json.loads(on_a_terminal(operator, "logs", "--json"))["exit"] == 0
 
 

@@ -79,7 +79,7 @@ def test_the_terminal_is_restored(world, operator):
     shell.expect("agent runs")
     shell.sendline("kill -9 $$")
     shell.sendline("")
-    shell.expect("Gone, confirmed|left behind")
+    shell.expect("confirmed that container|not removed")
     shell.sendline("stty -a | md5sum")
     shell.expect("([0-9a-f]{32})")
     assert shell.match.group(1) == before

@@ -477,7 +477,7 @@ def test_kill_of_everything_then_the_next_command_brings_the_work_home(cloud, un
     process.communicate()
     assert cloud.there() == [name] and not came_home(cloud)
     done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())
-    assert done.returncode == 0 and "VM " + name + " was left" in done.stderr, done.stderr
+    assert done.returncode == 0 and "VM " + name + " has lost its owner" in done.stderr, done.stderr
     assert until(cloud.nothing_left, 60), cloud.left()
     assert came_home(cloud)
 

@@ -23,7 +23,9 @@ Result<std::string> bottle_of(const std::string& session) {
   auto info =
       nlohmann::json::parse(TRY(read_file(directories().sessions + "/" + session + "/info.json")), nullptr, false);
   std::string bottle = info.is_object() ? info.value("bottle", "") : "";
-  if (bottle.empty()) return fail(Code::not_found, "session " + session + " does not say which bottle it has");
+  if (bottle.empty())
+    return fail(Code::not_found, "the record of session " + session + " does not name its bottle",
+                "save the rule with: bottle allow --bottle NAME --save HOST");
   return bottle;
 }
 
@@ -40,7 +42,9 @@ Result<> allow(AllowOptions o) {
   } else if (!o.save) {
     return fail(Code::invalid, "--bottle without --save does nothing", "name a session, or add --save");
   }
-  if (o.save) std::cout << "saved in " << TRY(save_rule(bottle, rule)) << ": bottles." << bottle << ".egress.allow\n";
+  if (o.save)
+    std::cout << "saved the rule in " << TRY(save_rule(bottle, rule)) << ", under bottles." << bottle
+              << ".egress.allow\n";
   return {};
 }
 

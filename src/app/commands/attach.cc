@@ -31,7 +31,8 @@ Result<std::function<std::unique_ptr<session::Typing>()>> typing_for(const std::
   if (!transport.is_mosh()) return nullptr;
   auto view = TRY(session::read_ledger(directories().sessions + "/" + name));
   if (!view.remote.is_object())
-    return fail(Code::invalid, "session " + name + " runs on this machine", "leave out --transport mosh");
+    return fail(Code::invalid, "session " + name + " runs on this machine, and --transport mosh is for remote machines",
+                "leave out --transport mosh");
   return recorded_typing(name, transport, [](const std::string& line) { std::cerr << "bottle: " << line << "\n"; });
 }
 

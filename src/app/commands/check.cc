@@ -64,7 +64,7 @@ int check(const CheckOptions& options) {
       if (plan) continue;
       warnings.push_back({{"agent", name}, {"what", plan.error().what}, {"todo", plan.error().todo}});
       if (!options.as_json)
-        std::cerr << "bottle: agent " << name << " would not start now: " << plan.error().what << "\n        "
+        std::cerr << "bottle: agent " << name << " cannot start now: " << plan.error().what << "\n        "
                   << plan.error().todo << "\n";
     }
     if (!options.as_json) std::cout << "ok: " << agents.size() << " agents, " << bottles.size() << " bottles\n";

@@ -48,7 +48,7 @@ std::vector<session::Receipt> end_unattended(const std::vector<std::string>& nam
     if (!ended && ended.error().code == Code::conflict) ended = end();  // the VM's reaper was quicker: it is waited for
     if (ended) {
       receipt.confirmed = ended->result.value("receipt", json::object()).value("confirmed", false);
-      (receipt.confirmed ? receipt.removed : receipt.left).push_back("session " + name + " on another machine");
+      (receipt.confirmed ? receipt.removed : receipt.left).push_back("session " + name + " on its remote machine");
     } else if (ended.error().code == Code::not_found) {
       receipt.confirmed = true;  // it was gone already
       receipt.removed.push_back("the record of session " + name);

@@ -27,7 +27,7 @@ struct GuardOptions {
 
 Result<int> memory_file(const char* name, std::string_view bytes) {
   UniqueFd fd(::memfd_create(name, MFD_CLOEXEC));
-  if (!fd) return fail_errno("making a memory file");
+  if (!fd) return fail_errno("creating a memory file");
   TRY(write_all(fd.get(), bytes));
   ::lseek(fd.get(), 0, SEEK_SET);
   return fd.release();

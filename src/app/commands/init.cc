@@ -19,12 +19,12 @@ Result<std::string> write_starter() {
   std::string directory = directories().config, path = directory + "/bottle.yaml";
   for (const char* other : {"/bottle.json"})
     if (::access((directory + other).c_str(), F_OK) == 0)
-      return fail(Code::conflict, directory + other + " is there already", "look at it with: bottle check");
+      return fail(Code::conflict, directory + other + " already exists", "run `bottle check` to check it");
   TRY(make_directories(directory));
   // Never through a link, never over a file.
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd && errno == EEXIST) return fail(Code::conflict, path + " is there already", "look at it with: bottle check");
-  if (!fd) return fail_errno("making " + path);
+  if (!fd && errno == EEXIST) return fail(Code::conflict, path + " already exists", "run `bottle check` to check it");
+  if (!fd) return fail_errno("creating " + path);
   TRY(write_all(fd.get(), kStarter));
   return path;
 }
@@ -34,7 +34,7 @@ Result<> init() {
   std::cout << path << "\n";
   // With a manifest of version 1 next to it the two must not define the same names.
   if (auto loaded = load_manifest("/nonexistent"); !loaded) return std::unexpected(loaded.error());
-  std::cerr << "Change it, then: bottle check; bottle start AGENT\n";
+  std::cerr << "Edit the file, then run `bottle check` and `bottle start AGENT`.\n";
   return {};
 }
 

@@ -84,19 +84,19 @@ Result<> egress(const std::string& name, const LogsOptions& options) {
     if (!last) std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }
   if (!guard.fd && !near.fd)
-    return fail(Code::not_found, "session " + name + " has no decisions", "its guard never spoke");
+    return fail(Code::not_found, "session " + name + " has no record of decisions", "its guard never ran");
   return {};
 }
 
 Result<> logs(const LogsOptions& options) {
   if ((options.denied || options.follow) && !options.egress)
-    return fail(Code::invalid, "--denied and --follow go with --egress");
+    return fail(Code::invalid, "--denied and --follow need --egress");
   std::string name = TRY(finished_session(options.session));
   if (options.egress) return egress(name, options);
   auto text = read_file(directories().results + "/" + name + "/result.json");
   if (!text && runs(name))
     return fail(Code::not_found, "session " + name + " has not ended yet",
-                "its decisions so far: bottle logs --egress " + name);
+                "run `bottle logs --egress " + name + "` for its decisions so far");
   if (!text) return std::unexpected(text.error());
   if (::isatty(1) && !options.as_json) std::cout << result_text(json::parse(*text, nullptr, false));
   else std::cout << *text;

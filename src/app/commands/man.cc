@@ -33,7 +33,7 @@ Result<> show(const Page& page) {
   TRY(write_file_atomically(path, to_roff(page), 0600));
   Defer remove([&] { ::unlink(path.c_str()); });
   if (TRY(run({"man", "-l", path})) != 0)
-    return fail(Code::unavailable, "man could not show the page", "see it with: bottle help " + page.name);
+    return fail(Code::unavailable, "man could not show the page", "run `bottle help " + page.name + "` instead");
   return {};
 }
 

@@ -37,7 +37,7 @@ Result<int> list_providers(const ProviderOptions& o) {
                    {"directory", from},
                    {"carried", !own},
                    {"why", listed ? "" : listed.error().what}});
-    rows.push_back({name, state, own ? from : "bottle itself"});
+    rows.push_back({name, state, own ? from : "built in"});
   }
   std::cout << (o.output.json ? all.dump(2) + "\n" : table(rows));
   return 0;

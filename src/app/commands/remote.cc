@@ -64,7 +64,7 @@ if ! command -v dockerd >/dev/null 2>&1 && ! [ -x /usr/sbin/dockerd ]; then
   elif command -v dnf >/dev/null 2>&1; then root dnf -q -y install moby-engine || root dnf -q -y install docker
   elif command -v apk >/dev/null 2>&1; then root apk add --quiet docker
   elif command -v pacman >/dev/null 2>&1; then root pacman -Sy --noconfirm --quiet docker
-  else echo "no package manager that is known here: install Docker by hand" >&2; exit 78; fi >&2
+  else echo "this machine has no package manager that bottle knows; install Docker by hand" >&2; exit 78; fi >&2
 fi
 if command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ]; then root systemctl enable --now docker
 elif command -v rc-service >/dev/null 2>&1; then root rc-service docker start
@@ -78,7 +78,7 @@ Result<int> setup(const RemoteCommand& o) {
   auto side = TRY(session::FarSide::reach(far, ::isatty(0)));
   auto channel = TRY(side.serve());
   if (!channel.hello.value("engine", json::object()).contains("error")) {
-    std::cerr << dim("· " + machine + " has a container engine: there is nothing to install") << "\n";
+    std::cerr << dim("· " + machine + " already has a container engine; nothing to install") << "\n";
     return check(o);
   }
   std::string script = o.docker_script.empty() ? "" : TRY(read_file(o.docker_script, 1 << 20));
@@ -95,7 +95,7 @@ Result<int> setup(const RemoteCommand& o) {
     return fail(
         Code::unavailable,
         "setting up " + machine + " failed: " + session::cleaned(json(done.err.substr(0, 2000))).get<std::string>(),
-        "it needs root or sudo without a password there");
+        "sign in as root, or set up sudo without a password on that machine");
   channel = {};
   side.drop();  // a new group counts from the next sign-in on
   return check(o);

@@ -41,7 +41,8 @@ struct StartOptions {
 
 Result<std::string> pick_agent(const manifest::Manifest& manifest) {
   if (!::isatty(0))
-    return fail(Code::invalid, "which agent?", "name one: bottle start AGENT (see `bottle list --agents`)");
+    return fail(Code::invalid, "no agent is named",
+                "run `bottle start AGENT`; `bottle list --agents` shows the agents");
   std::vector<std::string> names;
   for (const auto& [name, agent] : manifest.agents) {
     names.push_back(name);
@@ -58,28 +59,27 @@ Result<> set_place(StartOptions& o) {
   o.remote.tunnel = o.secrets == "tunnel";
   bool here = o.remote.target.empty() && o.vm.name.empty();
   if (o.remote.tunnel && here)
-    return fail(Code::invalid, "--secrets tunnel is for a bottle on another machine",
-                "say --remote or --vm, or leave it out");
+    return fail(Code::invalid, "--secrets tunnel needs --remote or --vm",
+                "add one of them, or leave out --secrets tunnel");
   if (o.remote.tunnel && (!o.token_via.empty() || !token.file.empty()))
-    return fail(Code::invalid, "--secrets tunnel keeps the token here: --token-via does not go with it",
-                "leave one of them out");
+    return fail(Code::invalid,
+                "--secrets tunnel and --token-via cannot be combined: the tunnel keeps the token on this machine",
+                "leave out one of them");
   if (o.remote.allow_vpn && here)
-    return fail(Code::invalid, "--allow-vpn is for a bottle on another machine",
-                "say --remote or --vm, or leave it out");
+    return fail(Code::invalid, "--allow-vpn needs --remote or --vm", "add one of them, or leave out --allow-vpn");
   if (o.token_via.empty() && token.file.empty()) return {};
   if (here)
-    return fail(Code::invalid, "--token-via is for a bottle on another machine",
-                "say --remote or --vm, or leave it out");
+    return fail(Code::invalid, "--token-via needs --remote or --vm", "add one of them, or leave out --token-via");
   if (o.token_via.empty()) o.token_via = "provider";
   token.via = o.token_via == "sendenv"    ? session::Token::Via::sendenv
               : o.token_via == "provider" ? session::Token::Via::provider
                                           : session::Token::Via::job;
   bool provider = token.via == session::Token::Via::provider;
   if (provider && token.file.empty() && o.vm.name.empty())
-    return fail(Code::invalid, "--token-via provider: where is it?",
-                "name the file on that machine: --token-file PATH");
+    return fail(Code::invalid, "--token-via provider needs --token-file with --remote",
+                "name the file on the remote machine: --token-file PATH");
   if (!provider && !token.file.empty())
-    return fail(Code::invalid, "--token-file is for --token-via provider", "say that, or leave --token-file out");
+    return fail(Code::invalid, "--token-file needs --token-via provider", "add it, or leave out --token-file");
   return {};
 }
 
@@ -95,7 +95,7 @@ void await_end(int socket) {
 Result<int> start_session(const StartOptions& options) {
   char cwd[PATH_MAX];
   if (!::realpath(options.workspace.empty() ? "." : options.workspace.c_str(), cwd))
-    return fail_errno("the workspace " + options.workspace);
+    return fail_errno("finding the workspace " + (options.workspace.empty() ? "." : options.workspace));
   std::string workspace = cwd;
 
   manifest::Manifest manifest = TRY(load_manifest(workspace));
@@ -118,8 +118,8 @@ Result<int> start_session(const StartOptions& options) {
   };
   if (options.remote.target.empty() && options.vm.name.empty() &&
       (options.remote.transport.is_mosh() || !options.remote.transport.mosh.ports.empty()))
-    return fail(Code::invalid, "--transport is for a bottle on another machine",
-                "say which: --remote USER@HOST, or --vm NAME");
+    return fail(Code::invalid, "--transport needs --remote or --vm",
+                "add --remote USER@HOST or --vm NAME, or leave out --transport");
   std::unique_ptr<Place> place;
   if (!options.remote.target.empty()) place = TRY(remote_place(options.remote, say));
   else if (!options.vm.name.empty()) place = TRY(vm_place(options.vm, options.remote, manifest));
@@ -182,7 +182,7 @@ Result<int> start_session(const StartOptions& options) {
     StartOptions again = options;
     again.remote.fresh = true;
     again.plan.prompt = wanted.prompt;
-    say("that machine is not as it was the last time: starting anew");
+    say("the remote machine has changed since the last time; starting again");
     return start_session(again);
   }
   if (!ended && refused) await_end(socket.get());  // what began there goes before we say why

@@ -29,7 +29,7 @@ Result<> stop(const std::string& name) {
       return fail(Code::timed_out, "the session did not end within two minutes", "run `bottle cleanup`");
     ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return fail(Code::closed, "the session's supervisor went away", "run `bottle cleanup`");
+    if (n <= 0) return fail(Code::closed, "the session's supervisor closed the connection", "run `bottle cleanup`");
     frames.feed({buffer, static_cast<size_t>(n)});
     while (auto frame = frames.next()) {
       if (frame->type == session::FrameType::result) return {};

@@ -46,7 +46,7 @@ Result<int> list_vms(const VmOptions& o) {
     all.push_back(std::move(j));
   }
   for (const auto& [provider, why] : inventory.silent)
-    std::cerr << "bottle: " << provider << " could not be asked: " << why << "\n";
+    std::cerr << "bottle: provider " << provider << " did not answer: " << why << "\n";
   if (o.output.json) std::cout << all.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
   else if (all.empty()) std::cout << "no VMs\n";
   else std::cout << table(rows);
@@ -55,7 +55,8 @@ Result<int> list_vms(const VmOptions& o) {
 
 Result<int> destroy_vms(const VmOptions& o) {
   if (o.all == !o.name.empty())
-    return fail(Code::invalid, "which VM?", "bottle vm destroy NAME, or --all; see `bottle vm list`");
+    return fail(Code::invalid, "no VM is named",
+                "run `bottle vm destroy NAME` or `bottle vm destroy --all`; `bottle vm list` shows the VMs");
   auto env = environment();
   auto places = machine::Places::from(env);
   machine::DestroyOptions options;
@@ -82,10 +83,10 @@ Result<int> destroy_vms(const VmOptions& o) {
              found.listed.name.empty() ? found.listed.id : found.listed.name);
     }
     for (const auto& [provider, why] : inventory.silent) {
-      std::cerr << "bottle: " << provider << " could not be asked: " << why << "\n";
+      std::cerr << "bottle: provider " << provider << " did not answer: " << why << "\n";
       clean = false;
     }
-    if (!any && !o.all) return fail(Code::not_found, "no VM of yours is named " + o.name, "see `bottle vm list`");
+    if (!any && !o.all) return fail(Code::not_found, "you have no VM named " + o.name, "see `bottle vm list`");
     if (!any && clean && !o.output.json) std::cout << "no VMs\n";
   }
   if (o.output.json) std::cout << receipts.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
@@ -95,7 +96,7 @@ Result<int> destroy_vms(const VmOptions& o) {
 Result<int> bake_image(const VmOptions& o) {
   std::string image = TRY(bake(o.name, o.agents, say));
   if (o.output.json) std::cout << json{{"vm", o.name}, {"image", image}}.dump() << "\n";
-  else std::cout << o.name << " starts from " << image << " from now on\n";
+  else std::cout << o.name << " now starts from " << image << "\n";
   return 0;
 }
 
@@ -134,7 +135,7 @@ Result<int> create_vm(const VmOptions& o) {
       std::cout << vm->name << " at " << vm->target.to_string() << ", engine " << vm->engine << ", ready in "
                 << static_cast<int>(vm->timings.engine) << " s" << std::endl;
     if (o.keep) return 0;
-    if (!o.output.json) std::cerr << dim("it is destroyed when this ends (Ctrl-C)") << "\n";
+    if (!o.output.json) std::cerr << dim("press Ctrl-C to destroy the VM") << "\n";
     hold();
   }
   machine::DestroyOptions options;

@@ -40,14 +40,15 @@ void engine(const Health& h, Findings& found) {
   if (!h.pids_limit) missing.push_back("pids");
   if (missing.empty()) found.ok("limits", "the engine limits memory, cpus and pids");
   else
-    found.warn("limits", "the engine cannot limit " + joined(missing) + ": an agent can use all this machine has",
-               h.rootless ? "delegate the cgroup controllers to your user: Delegate=cpu memory pids in user@.service.d"
-                          : "boot with cgroup controllers on (cgroup v2)");
+    found.warn(
+        "limits", "the engine cannot limit " + joined(missing) + ", so an agent can use everything this machine has",
+        h.rootless ? "delegate the cgroup controllers to your user: set Delegate=cpu memory pids in user@.service.d"
+                   : "boot with cgroup v2 and its controllers enabled");
   if (!h.seccomp)
-    found.warn("seccomp", "the engine has no seccomp: an agent may make any system call",
-               "use a kernel and an engine with seccomp");
+    found.warn("seccomp", "the engine does not use seccomp, so an agent can make any system call",
+               "use a kernel and an engine that support seccomp");
   if (h.guard_image_error) return found.fail("guard_image", h.guard_image_error->what, h.guard_image_error->todo);
-  found.ok("guard_image", "the guard's image is on the engine");
+  found.ok("guard_image", "the engine has the guard's image");
   bool works = false, sandboxed = false;
   for (const auto& trial : h.runtimes) {
     if (trial.problem.empty()) {
@@ -56,7 +57,7 @@ void engine(const Health& h, Findings& found) {
       found.ok("runtime", "runtime " + trial.name + " works (" + std::to_string(trial.milliseconds) + " ms)" +
                               (trial.name == h.default_runtime ? ", the default" : ""));
     } else if (trial.name == h.default_runtime) {
-      found.fail("runtime", "runtime " + trial.name + ", the default, does not work: " + trial.problem,
+      found.fail("runtime", "the default runtime " + trial.name + " does not work: " + trial.problem,
                  "set another default-runtime in the engine's daemon.json");
     } else {
       found.warn("runtime", "runtime " + trial.name + " does not work: " + trial.problem,
@@ -64,8 +65,8 @@ void engine(const Health& h, Findings& found) {
     }
   }
   if (works && !sandboxed)
-    found.warn("sandbox", "no runtime puts a kernel of its own between agent and host",
-               "install gVisor: apt-get install runsc, then list it in the engine's daemon.json");
+    found.warn("sandbox", "no runtime gives the agent a kernel of its own",
+               "install gVisor (apt-get install runsc) and add it to the engine's daemon.json");
 }
 
 void room(const Health& h, Findings& found) {
@@ -73,28 +74,30 @@ void room(const Health& h, Findings& found) {
     if (!free) return;
     std::string text = size_text(*free) + " free " + where;
     if (*free < kGigabyte)
-      found.fail(code, text + ": an image alone takes 0.6 GB", "make room: bottle image prune, docker system prune");
+      found.fail(code, text + ", but one image takes 0.6 GB",
+                 "free some space with `bottle image prune` or `docker system prune`");
     else if (*free < 5 * kGigabyte)
-      found.warn(code, text + ": images and work want 5 GB", "make room: bottle image prune, docker system prune");
+      found.warn(code, text + ", but images and work need about 5 GB",
+                 "free some space with `bottle image prune` or `docker system prune`");
     else found.ok(code, text);
   };
   disk("disk", h.engine_disk, "for the engine");
-  disk("state_disk", h.state_disk, "for what sessions leave you");
+  disk("state_disk", h.state_disk, "for the results of sessions");
   if (!h.memory) return;
   std::string text = size_text(h.memory) + " of memory, " + size_text(h.memory_available) + " available";
   if (h.memory < 2 * kGigabyte)
-    found.warn("memory", text + ": an agent wants 2 GB",
-               "set resources: {memory: …} in the bottle, or use another machine");
+    found.warn("memory", text + ", but an agent needs about 2 GB",
+               "lower `resources: {memory: …}` in the bottle, or use another machine");
   else found.ok("memory", text);
 }
 
 void tools(const Health& h, Findings& found) {
   if (!h.debian) {
-    found.warn("image_tools", "images cannot be made here: not Debian nor Ubuntu",
+    found.warn("image_tools", "bottle cannot build images on this machine, because it runs neither Debian nor Ubuntu",
                "set `image:` or `dockerfile:` in the bottle");
   } else if (!h.mmdebstrap || !h.npm) {
     found.warn("image_tools",
-               std::string("images cannot be made here without ") + (h.mmdebstrap ? "npm"
+               std::string("bottle cannot build images without ") + (h.mmdebstrap ? "npm"
                                                                      : h.npm      ? "mmdebstrap"
                                                                                   : "mmdebstrap and npm"),
                std::string("apt-get install ") +
@@ -103,23 +106,23 @@ void tools(const Health& h, Findings& found) {
                                  : "mmdebstrap npm") +
                    ", or set `image:` in the bottle");
   } else {
-    found.ok("image_tools", "mmdebstrap and npm are there to make images");
+    found.ok("image_tools", "mmdebstrap and npm are installed, so bottle can build images");
   }
   int major = 0, minor = 0;
   if (h.git.empty())
-    found.fail("git", "git is missing: workspaces are cloned and work comes back with it", "apt-get install git");
+    found.fail("git", "git is missing; bottle needs it to clone workspaces and to bring work back",
+               "apt-get install git");
   else if (std::sscanf(h.git.c_str(), "git version %d.%d", &major, &minor) != 2 || major < 2 ||
            (major == 2 && minor < 30))
-    found.warn("git", h.git + " is old", "2.30 or newer is tested");
+    found.warn("git", h.git + " is old", "upgrade to git 2.30 or later");
   else found.ok("git", h.git);
 }
 
 void policy(const Health& h, Findings& found) {
   if (h.manifest_error) found.fail("manifest", h.manifest_error->what, h.manifest_error->todo);
   else if (h.policy_files.empty())
-    found.warn("manifest",
-               "no manifest of yours: the built-in agents claude, codex and shell reach nothing but their API",
-               "bottle init");
+    found.warn("manifest", "there is no manifest; the built-in agents claude, codex and shell can reach only their API",
+               "run `bottle init` to write one");
   else
     found.ok("manifest", joined(h.policy_files) + ": " + std::to_string(h.agents) + " agents, " +
                              std::to_string(h.bottles) + " bottles");
@@ -128,12 +131,13 @@ void policy(const Health& h, Findings& found) {
   if (h.claude_token) found.ok("token", "CLAUDE_BOTTLE_OAUTH_TOKEN is set");
   else if (h.anthropic_key) found.ok("token", "ANTHROPIC_API_KEY is set");
   else if (uses("claude"))
-    found.warn("token", "no token for Claude", "export CLAUDE_BOTTLE_OAUTH_TOKEN=…, from: claude setup-token");
+    found.warn("token", "CLAUDE_BOTTLE_OAUTH_TOKEN is not set, so Claude cannot sign in",
+               "run `claude setup-token` and export the token it prints as CLAUDE_BOTTLE_OAUTH_TOKEN");
   if (h.openai_key) found.ok("openai_key", "OPENAI_API_KEY is set");
   else if (uses("codex") && !h.policy_files.empty())
-    found.warn("openai_key", "no key for Codex", "export OPENAI_API_KEY=…");
-  if (h.orphans.empty()) found.ok("leftovers", "dead sessions left nothing");
-  else found.warn("leftovers", "dead sessions left something: " + joined(h.orphans), "bottle cleanup");
+    found.warn("openai_key", "OPENAI_API_KEY is not set, so Codex cannot sign in", "export OPENAI_API_KEY=<your key>");
+  if (h.orphans.empty()) found.ok("leftovers", "no dead session left anything");
+  else found.warn("leftovers", "dead sessions left: " + joined(h.orphans), "run `bottle cleanup`");
 }
 
 }  // namespace

@@ -94,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(
              "apt-get install npm,"},
         Case{"no_tools", [](Health& h) { h.npm = h.mmdebstrap = false; }, "image_tools", Severity::warn,
              "mmdebstrap and npm", "mmdebstrap npm"},
-        Case{"fedora", [](Health& h) { h.debian = false; }, "image_tools", Severity::warn, "not Debian", "image:"},
+        Case{"fedora", [](Health& h) { h.debian = false; }, "image_tools", Severity::warn, "neither Debian", "image:"},
         Case{"no_git", [](Health& h) { h.git = ""; }, "git", Severity::fail, "missing", "apt-get install git"},
         Case{"old_git", [](Health& h) { h.git = "git version 2.20.1"; }, "git", Severity::warn, "2.20.1", "2.30"},
         Case{"broken_manifest",

@@ -37,7 +37,7 @@ std::string egress_line(const json& entry) {
   std::string request = text_of(entry, "method");
   if (std::string path = text_of(entry, "path"); !path.empty()) request += (request.empty() ? "" : " ") + path;
   for (const std::string& part : {request, text_of(entry, "code"), text_of(entry, "reason"),
-                                  std::string(text_of(entry, "side") == "near" ? "decided here" : "")})
+                                  std::string(text_of(entry, "side") == "near" ? "decided on this machine" : "")})
     if (!part.empty()) line += part + "  ";
   if (std::string out = text_of(entry, "bytes_out"); !out.empty())
     line += out + " bytes out, " + text_of(entry, "bytes_in") + " in";
@@ -50,7 +50,7 @@ std::string result_text(const json& result) {
       "session " + text_of(result, "session") + ": the agent ended with status " + text_of(result, "exit") + "\n";
   const json& back = member(result, "back");
   if (std::string error = text_of(back, "error"); !error.empty())
-    text += "the work could not be brought back: " + error + "\n";
+    text += "bringing the work back failed: " + error + "\n";
   // Ours, several lines: each is made harmless by itself.
   if (const json& told = member(back, "text"); told.is_string()) {
     std::string all = told.get<std::string>();
@@ -70,10 +70,10 @@ std::string result_text(const json& result) {
               " times\n";
   }
   const json& receipt = member(result, "receipt");
-  if (member(receipt, "confirmed") == true) text += "everything of it is gone, confirmed by the engine\n";
+  if (member(receipt, "confirmed") == true) text += "the engine confirmed that everything of the session is gone\n";
   else
     for (const json& left : member(receipt, "left"))
-      if (left.is_string()) text += "left behind: " + one_line(left.get<std::string>()) + "; run: bottle cleanup\n";
+      if (left.is_string()) text += "not removed: " + one_line(left.get<std::string>()) + "; run `bottle cleanup`\n";
   return text;
 }
 

@@ -44,17 +44,18 @@ void show_event(const json& event, const Output& output) {
   std::string end = ::isatty(0) ? "\r\n" : "\n";
   if (kind == "step") std::cerr << dim(elapsed() + "  " + event.value("step", "")) << end;
   if (kind == "running")
-    std::cerr << dim(elapsed() + "  self-test passed, the agent runs (session " + event.value("session", "") + ")")
+    std::cerr << dim(elapsed() + "  self-test passed; the agent runs (session " + event.value("session", "") + ")")
               << end;
   if (kind == "guard-lost") std::cerr << "bottle: " << event.value("what", "") << end;
   if (kind == "link-lost" || kind == "link-trying" || kind == "warning")
     std::cerr << "bottle: " << event.value("what", "") << end;
-  if (kind == "link-back") std::cerr << dim("· connected again") << end;
+  if (kind == "link-back") std::cerr << dim("· reconnected") << end;
   if (kind == "vm") std::cerr << dim("· VM " + event.value("name", "") + " is up") << end;
   if (kind == "missed")
-    std::cerr << "bottle: " << event.value("bytes", 0) << " bytes of output were too many to keep" << end;
+    std::cerr << "bottle: " << event.value("bytes", 0)
+              << " bytes of output were dropped, because bottle keeps only the last ones" << end;
   if (kind == "guard-error") std::cerr << "bottle: the guard: " << event.value("what", "") << end;
-  if (kind == "typing-ended") std::cerr << "bottle: mosh has ended; the terminal goes over ssh" << end;
+  if (kind == "typing-ended") std::cerr << "bottle: mosh has ended; the terminal continues over ssh" << end;
   if (kind == "guard-back") std::cerr << "bottle: the guard is back with the same policy" << end;
 }
 
@@ -65,8 +66,7 @@ void show_result(const json& result, const Output& output) {
   }
   if (output.quiet) return;
   auto back = result.value("back", json::object());
-  if (back.contains("error"))
-    std::cerr << "bottle: the work could not be brought back: " << back.value("error", "") << "\n";
+  if (back.contains("error")) std::cerr << "bottle: bringing the work back failed: " << back.value("error", "") << "\n";
   if (std::string text = back.value("text", ""); !text.empty())
     std::cerr << "\n" << text << (text.ends_with("\n") ? "" : "\n");
   auto egress = result.value("egress", json::object());
@@ -83,40 +83,39 @@ void show_result(const json& result, const Output& output) {
         rules += "  - " + rule + "\n";
     std::string bottle = result.value("bottle", "");
     if (!rules.empty())
-      std::cerr << "To allow, under bottles." << bottle << ".egress.allow, or: bottle allow --bottle " << bottle
-                << " --save HOST\n"
+      std::cerr << "To allow them, add these rules to bottles." << bottle
+                << ".egress.allow, or run `bottle allow --bottle " << bottle << " --save HOST`:\n"
                 << rules;
-    std::cerr << dim("  all decisions: bottle logs --egress " + result.value("session", "")) << "\n";
+    std::cerr << dim("  for all decisions, run `bottle logs --egress " + result.value("session", "") + "`") << "\n";
   }
   if (egress.contains("recorded")) {
-    std::cerr << "\nRECORD MODE: the session would have needed, under bottles." << result.value("bottle", "")
+    std::cerr << "\nRECORD MODE: the session would have needed these rules in bottles." << result.value("bottle", "")
               << ".egress.allow:\n";
     for (const auto& rule : egress["recorded"]) std::cerr << "  - " << rule.get<std::string>() << "\n";
-    if (egress["recorded"].empty()) std::cerr << dim("  nothing more than it has") << "\n";
+    if (egress["recorded"].empty()) std::cerr << dim("  no rules besides those it has") << "\n";
   }
   auto receipt = result.value("receipt", json::object());
   if (auto vm = receipt.value("vm", json::object()); !vm.empty()) {
     if (vm.value("kept", false))
-      std::cerr << "bottle: the VM " << vm.value("name", "") << " stays (" << vm.value("why", "")
-                << "): bottle vm list\n";
+      std::cerr << "bottle: the VM " << vm.value("name", "") << " was not destroyed (" << vm.value("why", "")
+                << "); see `bottle vm list`\n";
     else if (vm.value("confirmed", false))
-      std::cerr << dim("VM " + vm.value("name", "") + when("made", vm.value("made", int64_t{0})) +
-                       when("destroyed", vm.value("at", int64_t{0})) + ", with all that was on it: confirmed by " +
-                       vm.value("confirmed_by", "its provider"))
+      std::cerr << dim("VM " + vm.value("name", "") + when("created", vm.value("made", int64_t{0})) +
+                       when("destroyed", vm.value("at", int64_t{0})) +
+                       ", is gone with everything on it, confirmed by " + vm.value("confirmed_by", "its provider"))
                 << "\n";
   }
   bool confirmed = receipt.value("confirmed", false), fetched = !back.contains("error");
   if (confirmed && receipt.contains("vm")) return;  // the engine went with all the rest
   auto left = receipt.value("left", json::array());
   if (confirmed)
-    std::cerr << dim("Gone, confirmed by the engine" +
-                     (receipt.contains("machine") ? " on " + receipt.value("machine", "") : "") +
-                     ": container, guard, network.")
+    std::cerr << dim("The engine" + (receipt.contains("machine") ? " on " + receipt.value("machine", "") : "") +
+                     " confirmed that container, guard and network are gone.")
               << "\n";
   else if (left.empty() && fetched && !receipt.contains("vm"))
-    std::cerr << "bottle: nobody has confirmed that container, guard and network are gone; run `bottle cleanup`\n";
+    std::cerr << "bottle: container, guard and network may still exist; run `bottle cleanup`\n";
   for (const auto& what : confirmed ? json::array() : left)
-    std::cerr << "bottle: left behind: " << one_line(what.get<std::string>()) << "; run `bottle cleanup`\n";
+    std::cerr << "bottle: not removed: " << one_line(what.get<std::string>()) << "; run `bottle cleanup`\n";
 }
 
 void show_swept(const session::Swept& swept, const Output& output) {
@@ -127,13 +126,13 @@ void show_swept(const session::Swept& swept, const Output& output) {
   }
   std::string text = swept.back.is_object() ? swept.back.value("text", "") : "";
   if (!text.empty())
-    std::cerr << "bottle: the work of session " << swept.receipt.session << ", whose supervisor died:\n"
+    std::cerr << "bottle: work of session " << swept.receipt.session << ", whose supervisor died:\n"
               << text << (text.ends_with("\n") ? "" : "\n");
-  for (const auto& what : swept.receipt.left) std::cerr << "bottle: left behind: " << what << "\n";
+  for (const auto& what : swept.receipt.left) std::cerr << "bottle: not removed: " << what << "\n";
 }
 
 void show_detached(const std::string& session) {
-  std::cerr << "\nbottle: detached; the agent goes on. Come back: bottle attach " << session << "\n";
+  std::cerr << "\nbottle: detached; the agent keeps running. To come back, run `bottle attach " << session << "`.\n";
 }
 
 }  // namespace bottle::app

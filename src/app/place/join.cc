@@ -16,11 +16,11 @@ namespace {
 void give_near_end(session::Job& job, const session::LedgerView& view, const JoinOptions& options) {
   bool brokered = view.tunnel || view.offline || !job.plan.egress.lan.empty();
   auto ask = [&](const std::string& question) -> Result<std::string> {
-    if (!options.interactive) return fail(Code::unavailable, "nobody is there to be asked: " + question);
+    if (!options.interactive) return fail(Code::unavailable, "there is no terminal to ask on: " + question);
     return session::ask(question, true);
   };
   auto without = [&](const char* what, const Error& why) {
-    options.say(std::string("the session goes on without ") + what + ": " + why.what +
+    options.say(std::string("the session continues without ") + what + ": " + why.what +
                 (why.todo.empty() ? "" : " (" + why.todo + ")"));
   };
   job.tunnel = view.tunnel;
@@ -33,7 +33,7 @@ void give_near_end(session::Job& job, const session::LedgerView& view, const Joi
     plan::Plan secrets = job.plan;
     secrets.env.clear();  // the agent has them
     if (auto values = session::resolve(secrets, environment(), ask)) job.values = std::move(*values);
-    else without("the secrets that stay here", values.error());
+    else without("the secrets that stay on this machine", values.error());
   }
   if (auto keys = session::find_ssh_keys(job.plan, environment(), ask)) job.ssh_keys = std::move(*keys);
   else without("its ssh keys", keys.error());
@@ -45,7 +45,7 @@ Result<int> join(const std::string& name, const JoinOptions& options) {
   auto d = directories();
   std::string directory = d.sessions + "/" + name;
   auto view = session::read_ledger(directory);
-  if (!view) return fail(Code::not_found, "no session " + name, "see `bottle list`");
+  if (!view) return fail(Code::not_found, "there is no session " + name, "see `bottle list`");
   if (view->owner.alive()) return session::connect_to(directory + "/socket");
   if (!view->remote.is_object())
     return fail(Code::not_found, "the supervisor of session " + name + " is dead", "run `bottle cleanup`");

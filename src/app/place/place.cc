@@ -24,7 +24,8 @@ namespace {
 
 Result<std::string> token_name(const plan::Plan& plan) {
   if (const auto* secret = session::sign_in_secret(plan)) return secret->name;
-  return fail(Code::invalid, "--token-via: this agent has no sign-in token", "leave the option out");
+  return fail(Code::invalid, "--token-via is for an agent with a sign-in token, and this agent has none",
+              "leave out --token-via");
 }
 
 class LocalPlace : public Place {
@@ -51,8 +52,8 @@ class LocalPlace : public Place {
   Result<> check(plan::Plan& plan) override {
     if (plan.workspace_mode != manifest::WorkspaceMode::bind || !rootless_) return {};
     return fail(Code::invalid,
-                "workspace: bind does not work with a rootless engine: the agent could not use files that are yours",
-                "use clone or copy: bottle start --workspace clone …");
+                "workspace: bind does not work with a rootless engine, because the agent could not use your files",
+                "use clone or copy, for example with --workspace clone");
   }
 
   Result<> prepare(const plan::Plan& plan, const Say& say) override {
@@ -101,14 +102,15 @@ class RemotePlace : public Place {
   Result<> check(plan::Plan& plan) override {
     if (plan.workspace_mode == manifest::WorkspaceMode::bind)
       return fail(Code::invalid,
-                  "workspace: bind means this machine's own files: they are not on " + far_.target.to_string(),
-                  "use clone or copy: bottle start --workspace clone --remote …");
+                  "workspace: bind needs this machine's own files, and they are not on " + far_.target.to_string(),
+                  "use clone or copy, for example with --workspace clone");
     bool mosh = options_.transport.is_mosh();
     if (mosh && !hello_.value("mosh", false))
-      return fail(Code::not_found, "there is no mosh-server on " + far_.target.to_string(),
-                  "install mosh there, or leave out --transport mosh");
+      return fail(Code::not_found, "mosh-server is not installed on " + far_.target.to_string(),
+                  "install mosh on that machine, or leave out --transport mosh");
     if (mosh && plan.headless)
-      return fail(Code::invalid, "mosh carries a terminal, and --headless has none", "leave out --transport mosh");
+      return fail(Code::invalid, "--transport mosh needs a terminal, and --headless has none",
+                  "leave out --transport mosh");
     for (const auto& finding : session::remote_findings(hello_, far_.target.to_string()))
       if (finding.severity == session::Severity::warn) plan.warnings.push_back(finding.what);
     return {};
@@ -124,8 +126,8 @@ class RemotePlace : public Place {
     if (session::has_image(hello_, image_)) return {};
     if (!engine)
       return fail(Code::not_found,
-                  far_.target.to_string() + " has no image " + plan.image.reference +
-                      ", and there is no engine here to send it from: " + engine.error().what,
+                  far_.target.to_string() + " does not have the image " + plan.image.reference +
+                      ", and this machine has no engine to send it from: " + engine.error().what,
                   engine.error().todo);
     TRY(session::ensure_agent_image(*engine, plan.image, say));
     UniqueFd archive = TRY(session::spool_image(*engine, plan.image.reference));
@@ -158,7 +160,7 @@ class RemotePlace : public Place {
                std::ranges::any_of(kCount, [&](const char* key) {
                  return hello.value(key, nlohmann::json()) != hello_.value(key, nlohmann::json());
                });
-    if (changed_) return fail(Code::conflict, far_.target.to_string() + " is not as it was the last time");
+    if (changed_) return fail(Code::conflict, far_.target.to_string() + " has changed since the last time");
     TRY(admit(hello, far_, options_.allow_vpn));
     remember(far_, hello);
     return {};
@@ -191,8 +193,8 @@ class RemotePlace : public Place {
       return fail(Code::unavailable,
                   std::string("the token did not arrive: the sshd of ") + far_.target.to_string() +
                       " drops the variable " + session::kTokenVariable,
-                  std::string("put `AcceptEnv ") + session::kTokenVariable +
-                      "` into its sshd_config and reload it, or leave --token-via out: stdin needs nothing there");
+                  std::string("add `AcceptEnv ") + session::kTokenVariable +
+                      "` to its sshd_config and reload sshd, or leave out --token-via");
     channel_ = std::move(channel);
     return {};
   }
@@ -231,22 +233,23 @@ class VmPlace : public Place {
 
   Result<> check(plan::Plan& plan) override {
     if (plan.workspace_mode == manifest::WorkspaceMode::bind)
-      return fail(Code::invalid, "workspace: bind means this machine's own files: they are not on a VM",
-                  "use clone or copy: bottle start --workspace clone --vm …");
+      return fail(Code::invalid, "workspace: bind needs this machine's own files, and they are not on a VM",
+                  "use clone or copy, for example with --workspace clone");
     if (token_.via == session::Token::Via::provider && token_.file.empty()) {
       const auto& vm = *remote_.vm;
       TRY(TRY(machine::Provider::find(vm.provider, machine::Places::from(vm.environment), vm.environment))
               .can_put_secrets());
     }
     if (transport_.is_mosh() && plan.headless)
-      return fail(Code::invalid, "mosh carries a terminal, and --headless has none", "leave out --transport mosh");
+      return fail(Code::invalid, "--transport mosh needs a terminal, and --headless has none",
+                  "leave out --transport mosh");
     return {};
   }
 
   Result<> prepare(const plan::Plan& plan, const Say& say) override {
     auto engine = connect_engine();
     if (!engine)
-      return std::unexpected(std::move(engine.error()).during("the agent's image is sent from this machine's engine"));
+      return std::unexpected(std::move(engine.error()).during("sending the agent's image from this machine's engine"));
     socket_ = engine->socket();
     TRY(session::ensure_agent_image(*engine, plan.image, say));
     remote_.image = TRY(session::image_identity(*engine, plan.image.reference));
@@ -310,8 +313,9 @@ std::unique_ptr<Place> local_place(const Output& output) { return std::make_uniq
 Result<> check(const Transport& transport) {
   if (transport.is_mosh()) return session::check_mosh(transport.mosh);
   if (transport.name != "ssh")
-    return fail(Code::invalid, "there is no transport '" + transport.name + "'", "--transport ssh, or mosh");
-  if (!transport.mosh.ports.empty()) return fail(Code::invalid, "--mosh-ports is for --transport mosh");
+    return fail(Code::invalid, "there is no transport '" + transport.name + "'",
+                "use --transport ssh or --transport mosh");
+  if (!transport.mosh.ports.empty()) return fail(Code::invalid, "--mosh-ports needs --transport mosh");
   return {};
 }
 
@@ -320,7 +324,7 @@ std::function<std::unique_ptr<session::Typing>()> mosh_typing(session::FarSide f
   return [far = std::move(far), session, transport, say]() mutable -> std::unique_ptr<session::Typing> {
     auto mosh = session::start_mosh(far, session, transport.mosh);
     if (mosh) return std::move(*mosh);
-    say("the terminal goes over ssh: " + mosh.error().what +
+    say("the terminal uses ssh: " + mosh.error().what +
         (mosh.error().todo.empty() ? "" : " (" + mosh.error().todo + ")") + "\r");
     return nullptr;
   };
@@ -334,7 +338,7 @@ std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::str
       return session::FarSide::reach(TRY(session::far_from_json(view.remote)), false);
     }();
     if (side) return mosh_typing(std::move(*side), session, transport, say)();
-    say("the terminal goes over ssh: " + side.error().what + "\r");
+    say("the terminal uses ssh: " + side.error().what + "\r");
     return nullptr;
   };
 }

@@ -66,8 +66,8 @@ bool hold_unfetched(const Record& record) {
 
 std::string tell_held(const Record& record) {
   return "VM " + record.vm.name + " holds work of session " + record.vm.session +
-         " that could not be fetched: `bottle cleanup` tries again; in " + age(record.until - machine::now_seconds()) +
-         " the VM is destroyed, and the work with it";
+         " that could not be fetched; run `bottle cleanup` to try again. In " +
+         age(record.until - machine::now_seconds()) + " the VM is destroyed, and the work with it";
 }
 
 bool forget_session_without_vm(const std::string& session) {
@@ -95,7 +95,7 @@ void look_after_vms(const std::function<void(const std::string&)>& say) {
     auto started = machine::start_reaper(name, places(), hook_environment(), path_to_self());
     if (!started) say("VM " + name + ": " + started.error().what);
     else if (!record->held)
-      say("VM " + name + " was left by who made it: its work is fetched and it is destroyed, in the background");
+      say("VM " + name + " has lost its owner; its work is being fetched and it is being destroyed, in the background");
   }
   for (const auto& session : names_in(directories().sessions)) forget_session_without_vm(session);
 }

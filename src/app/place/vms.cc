@@ -227,7 +227,7 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
                            : json{{"kind", "vm"}, {"name", name}, {"confirmed", false}, {"left", {gone.error().what}}});
   }
   for (const auto& [provider, why] : inventory.silent) {
-    std::cerr << "bottle: provider " << provider << " could not be asked: " << why << "\n";
+    std::cerr << "bottle: provider " << provider << " did not answer: " << why << "\n";
     clean = false;
   }
   return receipts;
@@ -239,7 +239,7 @@ bool tell_destroyed(const Result<machine::Destroyed>& gone, const std::string& n
   if (clean) std::cout << "destroyed " << name << " (" << gone->confirmed_by << ")\n";
   else if (!gone) std::cerr << "bottle: " << name << ": " << gone.error().what << "\n";
   else
-    for (const auto& what : gone->left) std::cerr << "bottle: left behind: " << what << "\n";
+    for (const auto& what : gone->left) std::cerr << "bottle: not removed: " << what << "\n";
   return clean;
 }
 

@@ -36,7 +36,7 @@ Result<std::string> change_policy(const std::string& session, json request) {
     if (ready <= 0) return fail(Code::timed_out, "the session did not answer within 20 s");
     ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return fail(Code::closed, "the session ended meanwhile");
+    if (n <= 0) return fail(Code::closed, "the session ended before it answered");
     frames.feed({buffer, static_cast<size_t>(n)});
     while (auto frame = frames.next()) {
       if (frame->type != session::FrameType::event) continue;
@@ -66,13 +66,14 @@ Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector
   auto checked =
       manifest::parse({"the rule", "bottles: {b: {egress: {allow: [" + manifest::rule_yaml(rule, true) + "]}}}"});
   if (!checked)
-    return fail(Code::invalid, "'" + text + "' with these methods and paths is no rule: " + checked.error().what,
+    return fail(Code::invalid,
+                "'" + text + "' with these methods and paths is not a valid rule: " + checked.error().what,
                 checked.error().todo);
   return rule;
 }
 
 Result<std::string> save_rule(const std::string& bottle, const manifest::AllowRule& rule) {
-  std::string todo = "write it into bottles." + bottle + ".egress.allow yourself:  - " + manifest::rule_yaml(rule);
+  std::string todo = "add this line to bottles." + bottle + ".egress.allow yourself:  - " + manifest::rule_yaml(rule);
   auto d = directories();
   for (const std::string& named :
        {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"}) {
@@ -81,14 +82,14 @@ Result<std::string> save_rule(const std::string& bottle, const manifest::AllowRu
     // The name decides how it is read, the real path where it is written: dotfiles are often links.
     auto edited = manifest::with_rule({named, TRY(read_file(real, 1 << 20))}, bottle, rule);
     if (!edited && edited.error().code == Code::not_found) continue;
-    if (!edited) return fail(edited.error().code, "not saved: " + edited.error().what, todo);
+    if (!edited) return fail(edited.error().code, "the rule was not saved: " + edited.error().what, todo);
     struct stat st{};
     if (::stat(real, &st) != 0) return fail_errno("reading " + named);
     auto written = write_file_atomically(real, *edited, st.st_mode & 07777);
-    if (!written) return fail(written.error().code, "not saved: " + written.error().what, todo);
+    if (!written) return fail(written.error().code, "the rule was not saved: " + written.error().what, todo);
     return named;
   }
-  return fail(Code::not_found, "not saved: no file of yours defines the bottle '" + bottle + "'", todo);
+  return fail(Code::not_found, "the rule was not saved: none of your files defines the bottle '" + bottle + "'", todo);
 }
 
 }  // namespace bottle::app

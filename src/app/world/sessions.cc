@@ -16,10 +16,10 @@ namespace {
 using nlohmann::json;
 
 Result<std::string> named(const std::string& wanted, const std::vector<std::string>& names) {
-  if (wanted.find('/') != std::string::npos) return fail(Code::invalid, "'" + wanted + "' is no session name");
+  if (wanted.find('/') != std::string::npos) return fail(Code::invalid, "'" + wanted + "' is not a session's name");
   if (std::ranges::find(names, wanted) != names.end()) return wanted;
   return fail(Code::not_found, "there is no session '" + wanted + "'",
-              names.empty() ? "there is none at all" : manifest::suggest(wanted, names));
+              names.empty() ? "there are no sessions" : manifest::suggest(wanted, names));
 }
 
 }  // namespace
@@ -39,8 +39,8 @@ Result<std::string> running_session(const std::string& wanted) {
   auto names = names_in(directories().sessions);
   if (!wanted.empty()) return named(wanted, names);
   if (names.size() == 1) return names[0];
-  if (names.empty()) return fail(Code::not_found, "there is no running session");
-  return fail(Code::invalid, "which session?", manifest::suggest("", names));
+  if (names.empty()) return fail(Code::not_found, "no session is running");
+  return fail(Code::invalid, "more than one session is running", "name " + manifest::suggest("", names));
 }
 
 Result<std::string> finished_session(const std::string& wanted) {
@@ -58,7 +58,7 @@ Result<std::string> finished_session(const std::string& wanted) {
       when = s.st_mtim;
     }
   }
-  if (newest.empty()) return fail(Code::not_found, "no session has left anything yet");
+  if (newest.empty()) return fail(Code::not_found, "no session has ended yet");
   return newest;
 }
 
@@ -66,19 +66,19 @@ Result<std::string> new_session(const std::string& name, const std::string& work
   constexpr size_t kLongest = 32;  // it is part of a socket's path
   if (name.size() > kLongest || name.starts_with('-') ||
       name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos)
-    return fail(Code::invalid, "'" + name + "' cannot be a session's name",
-                "a-z, 0-9 and -, at most " + std::to_string(kLongest) + " of them, the first no -");
+    return fail(Code::invalid, "'" + name + "' is not a valid name for a session",
+                "use up to " + std::to_string(kLongest) + " of a-z, 0-9 and -, and do not begin with -");
   auto d = directories();
   struct stat s{};
   if (::lstat((d.sessions + "/" + name).c_str(), &s) == 0)
-    return fail(Code::conflict, "there is a session " + name + " already", "see `bottle list`");
+    return fail(Code::conflict, "session " + name + " already exists", "see `bottle list`");
   if (std::string results = d.results + "/" + name; ::lstat(results.c_str(), &s) == 0)
-    return fail(Code::conflict, "there was a session " + name + ", and its results are in " + results,
-                "take another name, or remove them");
+    return fail(Code::conflict, "session " + name + " existed before, and its results are in " + results,
+                "choose another name, or remove the results");
   auto refs = capture({.argv = {"git", "-C", workspace, "for-each-ref", "--count=1", "refs/bottle/" + name}});
   if (refs && refs->status == 0 && !refs->out.empty())
-    return fail(Code::conflict, "there was a session " + name + ", and its work is on refs/bottle/" + name,
-                "take another name, or delete those refs");
+    return fail(Code::conflict, "session " + name + " existed before, and its work is on refs/bottle/" + name,
+                "choose another name, or delete those refs");
   return name;
 }
 
