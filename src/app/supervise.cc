@@ -47,15 +47,15 @@ int supervise(int socket) {
     for (const auto& [name, value] : kept) ::setenv(name.c_str(), value.c_str(), 1);
   }
   if (job->remote) {
-    std::optional<Channel> channel;
+    std::optional<remote::Channel> channel;
     if (!job->remote->adopt && !job->remote->vm)
-      channel = Channel{UniqueFd(PassedChannel::kIn),
-                        UniqueFd(PassedChannel::kOut),
-                        {},
-                        job->remote->unseen ? nlohmann::json() : nlohmann::json::object()};
+      channel = remote::Channel{UniqueFd(PassedChannel::kIn),
+                                UniqueFd(PassedChannel::kOut),
+                                {},
+                                job->remote->unseen ? nlohmann::json() : nlohmann::json::object()};
     for (int fd : {PassedChannel::kIn, PassedChannel::kOut})
       if (channel) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-    run_remote(*job, clients, std::move(channel));
+    remote::run_remote(*job, clients, std::move(channel));
   } else {
     run(*job, clients);
   }

@@ -31,9 +31,9 @@ Result<int> check(const RemoteCommand& o) {
   auto say = [&](const std::string& line) {
     if (!o.output.json) std::cerr << dim("· " + line) << "\n";
   };
-  auto side = TRY(session::FarSide::reach(far, ::isatty(0), say));
+  auto side = TRY(remote::FarSide::reach(far, ::isatty(0), say));
   auto channel = TRY(side.serve());
-  auto findings = session::remote_findings(channel.hello, far.target.to_string());
+  auto findings = remote::remote_findings(channel.hello, far.target.to_string());
   json all = json::array();
   bool usable = true;
   for (const auto& finding : findings) {
@@ -75,7 +75,7 @@ fi >&2
 Result<int> setup(const RemoteCommand& o) {
   auto far = TRY(far_to(o.target));
   std::string machine = far.target.to_string();
-  auto side = TRY(session::FarSide::reach(far, ::isatty(0)));
+  auto side = TRY(remote::FarSide::reach(far, ::isatty(0)));
   auto channel = TRY(side.serve());
   if (!channel.hello.value("engine", json::object()).contains("error")) {
     std::cerr << dim("· " + machine + " already has a container engine; nothing to install") << "\n";
@@ -94,7 +94,7 @@ Result<int> setup(const RemoteCommand& o) {
   if (done.status != 0)
     return fail(
         Code::unavailable,
-        "setting up " + machine + " failed: " + session::cleaned(json(done.err.substr(0, 2000))).get<std::string>(),
+        "setting up " + machine + " failed: " + remote::cleaned(json(done.err.substr(0, 2000))).get<std::string>(),
         "sign in as root, or set up sudo without a password on that machine");
   channel = {};
   side.drop();  // a new group counts from the next sign-in on

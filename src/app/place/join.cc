@@ -55,9 +55,9 @@ Result<int> join(const std::string& name, const JoinOptions& options) {
   job.directories = d;
   job.path_to_self = path_to_self();
   session::Far far = TRY(session::far_from_json(view->remote));
-  far.program = TRY(session::own_hash());  // this program may be newer than the one that began
+  far.program = TRY(remote::own_hash());  // this program may be newer than the one that began
   // Here, where ssh may ask; the supervisor finds the connection that is there.
-  auto side = session::FarSide::reach(far, options.interactive);
+  auto side = remote::FarSide::reach(far, options.interactive);
   if (!side && options.interactive) return std::unexpected(side.error());
   job.remote = session::RemoteJob{far, std::nullopt, true, options.stop};
   if (view->vm.is_object() && view->vm.contains("wanted")) {

@@ -31,7 +31,7 @@ std::string path_of(const session::Far& far) {
 
 std::optional<json> recall(const session::Far& far) {
   auto text = read_file(path_of(far), 2 << 20);
-  json kept = text ? session::far_words(*text) : json();
+  json kept = text ? remote::far_words(*text) : json();
   if (!kept.is_object() || !kept["learned_ms"].is_number_integer() || !kept["hello"].is_object()) return std::nullopt;
   json hello = kept["hello"];
   hello["clock_ms"] = hello.value("clock_ms", int64_t{0}) + (now_ms() - kept["learned_ms"].get<int64_t>());

@@ -83,7 +83,7 @@ class LocalPlace : public Place {
 class RemotePlace : public Place {
  public:
   // `hello`: what the machine said, or, where the channel's has not come yet, what it said the last time.
-  RemotePlace(session::Far far, session::FarSide side, session::Channel channel, nlohmann::json hello,
+  RemotePlace(session::Far far, remote::FarSide side, remote::Channel channel, nlohmann::json hello,
               const RemoteOptions& options)
       : far_(std::move(far)),
         side_(std::move(side)),
@@ -111,28 +111,27 @@ class RemotePlace : public Place {
     if (mosh && plan.headless)
       return fail(Code::invalid, "--transport mosh needs a terminal, and --headless has none",
                   "leave out --transport mosh");
-    for (const auto& finding : session::remote_findings(hello_, far_.target.to_string()))
+    for (const auto& finding : remote::remote_findings(hello_, far_.target.to_string()))
       if (finding.severity == session::Severity::warn) plan.warnings.push_back(finding.what);
     return {};
   }
 
   Result<> prepare(const plan::Plan& plan, const Say& say) override {
     image_ = plan.image.reference;
-    if (session::is_ours(image_) && session::has_image(hello_, image_)) return {};
+    if (session::is_ours(image_) && remote::has_image(hello_, image_)) return {};
     auto engine = connect_engine();
     auto image = engine ? session::image_identity(*engine, plan.image.reference)
                         : Result<std::string>(std::unexpected(engine.error()));
     if (image) image_ = *image;
-    if (session::has_image(hello_, image_)) return {};
+    if (remote::has_image(hello_, image_)) return {};
     if (!engine)
       return fail(Code::not_found,
                   far_.target.to_string() + " does not have the image " + plan.image.reference +
                       ", and this machine has no engine to send it from: " + engine.error().what,
                   engine.error().todo);
     TRY(session::ensure_agent_image(*engine, plan.image, say));
-    UniqueFd archive = TRY(session::spool_image(*engine, plan.image.reference));
-    TRY(session::send_image(archive.get(), plan.image.reference, TRY(engine->layers(plan.image.reference)), side_,
-                            say));
+    UniqueFd archive = TRY(remote::spool_image(*engine, plan.image.reference));
+    TRY(remote::send_image(archive.get(), plan.image.reference, TRY(engine->layers(plan.image.reference)), side_, say));
     image_ = TRY(session::image_identity(*engine, plan.image.reference));
     hello_["images"].push_back(image_);
     remember(far_, hello_);
@@ -154,7 +153,7 @@ class RemotePlace : public Place {
   }
 
   Result<> judge(const nlohmann::json& hello) override {
-    changed_ = !hello.is_object() || hello.value("bottle", "") != "far" || !session::has_image(hello, image_) ||
+    changed_ = !hello.is_object() || hello.value("bottle", "") != "far" || !remote::has_image(hello, image_) ||
                runtimes_of(hello) != runtimes_of(hello_) ||
                (hello_.contains("roots") && hello.value("roots", "") != hello_.value("roots", "")) ||
                std::ranges::any_of(kCount, [&](const char* key) {
@@ -170,7 +169,7 @@ class RemotePlace : public Place {
 
   // Nothing of what the plan rests on may lead back to the operator, or fail there.
   static Result<> admit(const nlohmann::json& hello, const session::Far& far, bool allow_vpn) {
-    auto admitted = session::admit(hello, far.target.to_string(), allow_vpn);
+    auto admitted = remote::admit(hello, far.target.to_string(), allow_vpn);
     if (!admitted) forget(far);
     return admitted;
   }
@@ -207,8 +206,8 @@ class RemotePlace : public Place {
   static constexpr const char* kCount[] = {"uid", "gid", "machine", "mosh"};
 
   session::Far far_;
-  session::FarSide side_;
-  session::Channel channel_;
+  remote::FarSide side_;
+  remote::Channel channel_;
   nlohmann::json hello_;
   std::string image_;  // what the agent's is called and is
   RemoteOptions options_;
@@ -297,7 +296,7 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOp
   session::RemoteJob remote;
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   remote.far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
-  remote.far.program = TRY(session::own_hash());
+  remote.far.program = TRY(remote::own_hash());
   // An image that the manifest names is its own affair.
   Baked baked =
       manifest.vms.at(options.name).options.contains("image") ? Baked{} : baked_for(manifest.vms.at(options.name));
@@ -311,7 +310,7 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOp
 std::unique_ptr<Place> local_place(const Output& output) { return std::make_unique<LocalPlace>(output); }
 
 Result<> check(const Transport& transport) {
-  if (transport.is_mosh()) return session::check_mosh(transport.mosh);
+  if (transport.is_mosh()) return remote::check_mosh(transport.mosh);
   if (transport.name != "ssh")
     return fail(Code::invalid, "there is no transport '" + transport.name + "'",
                 "use --transport ssh or --transport mosh");
@@ -319,10 +318,10 @@ Result<> check(const Transport& transport) {
   return {};
 }
 
-std::function<std::unique_ptr<session::Typing>()> mosh_typing(session::FarSide far, const std::string& session,
+std::function<std::unique_ptr<session::Typing>()> mosh_typing(remote::FarSide far, const std::string& session,
                                                               const Transport& transport, const Say& say) {
   return [far = std::move(far), session, transport, say]() mutable -> std::unique_ptr<session::Typing> {
-    auto mosh = session::start_mosh(far, session, transport.mosh);
+    auto mosh = remote::start_mosh(far, session, transport.mosh);
     if (mosh) return std::move(*mosh);
     say("the terminal uses ssh: " + mosh.error().what +
         (mosh.error().todo.empty() ? "" : " (" + mosh.error().todo + ")") + "\r");
@@ -333,9 +332,9 @@ std::function<std::unique_ptr<session::Typing>()> mosh_typing(session::FarSide f
 std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::string& session,
                                                                   const Transport& transport, const Say& say) {
   return [session, transport, say]() -> std::unique_ptr<session::Typing> {
-    auto side = [&]() -> Result<session::FarSide> {
+    auto side = [&]() -> Result<remote::FarSide> {
       auto view = TRY(session::read_ledger(directories().sessions + "/" + session));
-      return session::FarSide::reach(TRY(session::far_from_json(view.remote)), false);
+      return remote::FarSide::reach(TRY(session::far_from_json(view.remote)), false);
     }();
     if (side) return mosh_typing(std::move(*side), session, transport, say)();
     say("the terminal uses ssh: " + side.error().what + "\r");
@@ -348,19 +347,19 @@ Result<session::Far> far_to(const std::string& target) {
   far.target = TRY(ssh::parse_target(target));
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
-  far.program = TRY(session::own_hash());
+  far.program = TRY(remote::own_hash());
   return far;
 }
 
 Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say) {
   TRY(check(options.transport));
   session::Far far = TRY(far_to(options.target));
-  auto side = TRY(session::FarSide::reach(far, options.interactive, say));
+  auto side = TRY(remote::FarSide::reach(far, options.interactive, say));
   // A machine that is known is not waited for: the plan is made for what it was, the start begins, and judge() has the
   // last word.
   auto known = options.fresh || options.token.via != session::Token::Via::job ? std::nullopt : recall(far);
   if (known && !RemotePlace::admit(*known, far, options.allow_vpn)) known.reset();  // it may have been mended since
-  session::Channel channel = TRY(known ? side.begin_serve() : side.serve());
+  remote::Channel channel = TRY(known ? side.begin_serve() : side.serve());
   nlohmann::json hello = known ? *known : channel.hello;
   TRY(RemotePlace::admit(hello, far, options.allow_vpn));
   if (!known) remember(far, hello);

@@ -43,13 +43,13 @@ std::unique_ptr<Place> local_place(const Output& output);
 // What carries the terminal's keystrokes.
 struct Transport {
   std::string name = "ssh";  // or mosh
-  session::MoshOptions mosh;
+  remote::MoshOptions mosh;
   bool is_mosh() const { return name == "mosh"; }
 };
 // Whether it can be: a name that is known, ports that are ports, a client that is here.
 Result<> check(const Transport& transport);
 // A mosh for that session, or why not said by `say` and null.
-std::function<std::unique_ptr<session::Typing>()> mosh_typing(session::FarSide far, const std::string& session,
+std::function<std::unique_ptr<session::Typing>()> mosh_typing(remote::FarSide far, const std::string& session,
                                                               const Transport& transport, const Say& say);
 
 // The same for a session whose record says where it is, once it is asked for.

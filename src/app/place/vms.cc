@@ -85,7 +85,7 @@ Result<manifest::Vm> vm_of(const manifest::Manifest& manifest, const std::string
 Result<std::string> bake(const std::string& name, std::vector<std::string> agents,
                          const std::function<void(const std::string&)>& say) {
   auto manifest = TRY(load_manifest("/nonexistent"));
-  session::BakeJob job;
+  remote::BakeJob job;
   job.spec = TRY(vm_spec(manifest, name, "vm" + random_hex(4)));
   const manifest::Vm& vm = manifest.vms.at(name);
   job.before = baked_for(vm).image;
@@ -109,9 +109,9 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
   }
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   job.far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
-  job.far.program = TRY(session::own_hash());
+  job.far.program = TRY(remote::own_hash());
   job.roots = public_roots();
-  auto image = TRY(session::bake_vm(job, say));
+  auto image = TRY(remote::bake_vm(job, say));
   TRY(make_directories(baked_record(vm).substr(0, baked_record(vm).rfind('/'))));
   TRY(write_file_atomically(baked_record(vm), json{{"image", image},
                                                    {"program", job.far.program},

@@ -155,7 +155,7 @@ double await_engine() {
 }  // namespace
 
 int run_far(const std::vector<std::string>& words) {
-  session::FarWorld world;
+  remote::FarWorld world;
   // On a VM that boots the engine comes last. Here the question costs nothing; over ssh each time a channel.
   if (words.size() == 2 && words[0] == "serve" && words[1] == "await-engine") world.engine_at = await_engine();
   world.directories = directories();
@@ -163,7 +163,7 @@ int run_far(const std::vector<std::string>& words) {
   auto endpoint = docker::find_endpoint(environment());
   if (endpoint) world.engine_socket = endpoint->socket;
   else world.engine_error = endpoint.error().what;
-  return session::far_main(world, words);
+  return remote::far_main(world, words);
 }
 
 }  // namespace bottle::app

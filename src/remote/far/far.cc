@@ -35,7 +35,15 @@
 #include "wire/frames.h"
 #include "wire/job.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::ClientOptions, session::DeliveryWriter, session::FrameReader, session::FrameType, session::Job,
+    session::Names, session::OutputLog, session::Receipt, session::Token, session::apply_delta, session::connect_to,
+    session::ensure_egress_network, session::ensure_guard_image, session::ensure_runtime, session::fetch_token,
+    session::find_orphans, session::job_from_json, session::kHeld, session::kSupervisorDied, session::read_ledger,
+    session::receive_frame, session::remove_session_directory, session::send_bytes, session::send_frame,
+    session::start_supervisor, session::take_token_file, session::take_token_variable, session::tear_down;
+
 namespace {
 
 using nlohmann::json;
@@ -384,4 +392,4 @@ int far_main(const FarWorld& world, const std::vector<std::string>& words) {
   return 1;
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

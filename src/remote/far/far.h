@@ -17,7 +17,9 @@
 #include "base/error.h"
 #include "docker/engine.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::Directories;
 
 // What the far side must know of itself; gathered by app.
 struct FarWorld {
@@ -47,4 +49,4 @@ std::string roots_path(const FarWorld& world);
 // stderr.
 int far_main(const FarWorld& world, const std::vector<std::string>& words);
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

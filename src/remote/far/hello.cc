@@ -18,7 +18,10 @@
 #include "session/box/host_routes.h"
 #include "session/box/images.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::host_routes, session::image_identities;
+
 namespace {
 
 using nlohmann::json;
@@ -139,4 +142,4 @@ json far_hello(const FarWorld& world, const EngineInfo& info) {
   return hello;
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

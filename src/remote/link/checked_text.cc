@@ -6,7 +6,7 @@
 #include "policy/host.h"
 #include "workspace/paths.h"
 
-namespace bottle::session {
+namespace bottle::remote {
 namespace {
 
 using nlohmann::json;
@@ -181,4 +181,4 @@ json far_words(std::string_view text) {
   return deep || !value.is_object() ? json() : fitting(cleaned(value));
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace bottle::session {
+namespace bottle::remote {
 
 // Every string in it made fit for a terminal.
 nlohmann::json cleaned(const nlohmann::json& json);
@@ -16,4 +16,4 @@ nlohmann::json cleaned(const nlohmann::json& json);
 // was refused, or empty. Null: it is no object.
 nlohmann::json far_words(std::string_view text);
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -19,7 +19,7 @@ void judge(const json& value) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  auto words = bottle::session::far_words({reinterpret_cast<const char*>(data), size});
+  auto words = bottle::remote::far_words({reinterpret_cast<const char*>(data), size});
   if (words.is_null()) return 0;
   if (!words.is_object()) std::abort();
   judge(words);

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace bottle::session {
+namespace bottle::remote {
 namespace {
 
 using nlohmann::json;
@@ -65,4 +65,4 @@ TEST(FarWords, OnlyPlainHostsAreSaidToHaveBeenNeeded) {
 }
 
 }  // namespace
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -9,7 +9,10 @@
 #include "base/os/boot_clock.h"
 #include "remote/link/checked_text.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::send_frame;
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -127,4 +130,4 @@ void FarLink::keep_alive() {
   lose("the other machine does not answer");
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

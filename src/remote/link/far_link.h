@@ -15,7 +15,9 @@
 #include "remote/link/far_side.h"
 #include "wire/frames.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::Frame, session::FrameReader, session::FrameType;
 
 class FarLink {
  public:
@@ -68,4 +70,4 @@ class FarLink {
   Clock::time_point since_{}, heard_{}, pinged_{};
 };
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -19,7 +19,10 @@
 #include "workspace/paths.h"
 #include "workspace/workspace.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::Bounds, session::read_delivery;
+
 namespace {
 
 using nlohmann::json;
@@ -249,4 +252,4 @@ Result<> FarSide::fetch(const std::vector<std::string>& words,
   return read_delivery(child.out(), put, 120000, is_gone, kMostFetched);
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -19,7 +19,9 @@
 #include "ssh/connection.h"
 #include "wire/job.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::Far, session::Sink, session::Source;
 
 // A running `bottle far serve`.
 struct Channel {
@@ -74,4 +76,4 @@ class FarSide {
 Result<std::string> own_program();
 Result<std::string> own_hash();
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

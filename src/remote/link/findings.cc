@@ -10,7 +10,11 @@
 #include "session/ledger/names.h"
 #include "workspace/paths.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::Prefix, session::Severity, session::host_routes, session::is_engine_bridge, session::kEgressNetwork,
+    session::parse_prefix;
+
 namespace {
 
 using nlohmann::json;
@@ -169,4 +173,4 @@ Result<> admit(const json& hello, const std::string& name, bool allow_vpn) {
   return {};
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

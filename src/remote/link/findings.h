@@ -9,7 +9,9 @@
 #include "base/finding.h"
 #include "session/box/host_routes.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::Finding, session::HostRoute;
 
 // From a far side's hello. `local_routes`: the networks that this machine is in. `now_ms`: this machine's clock.
 std::vector<Finding> judge(const nlohmann::json& hello, const std::string& name,
@@ -21,4 +23,4 @@ std::vector<Finding> remote_findings(const nlohmann::json& hello, const std::str
 // Code::unavailable for what else would fail.
 Result<> admit(const nlohmann::json& hello, const std::string& name, bool allow_vpn);
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -7,7 +7,10 @@
 
 #include "remote/link/checked_text.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::Severity, session::parse_prefix;
+
 namespace {
 
 using nlohmann::json;
@@ -165,4 +168,4 @@ TEST(Findings, WithoutAnEngineNothingIsSaidOfWhatItCan) {
 }
 
 }  // namespace
-}  // namespace bottle::session
+}  // namespace bottle::remote

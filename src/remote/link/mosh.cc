@@ -16,7 +16,10 @@
 #include "session/console/terminal.h"
 #include "workspace/paths.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::Size, session::terminal_size;
+
 namespace {
 
 // Seconds that a mosh-server waits for its client: one that was left behind must not hold a terminal for ever.
@@ -174,4 +177,4 @@ Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& sess
   return std::make_unique<Mosh>(std::move(master), std::move(client));
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

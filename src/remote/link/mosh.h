@@ -11,7 +11,9 @@
 #include "remote/link/mosh_connect.h"
 #include "session/console/client.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::Typing;
 
 struct MoshOptions {
   std::string ports;  // PORT or PORT:PORT, of UDP over there; empty: mosh's own 60000:61000
@@ -24,4 +26,4 @@ Result<> check_mosh(const MoshOptions& options);
 // another one, which mosh's UDP cannot.
 Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& session, const MoshOptions& options);
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

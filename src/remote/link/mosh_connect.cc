@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-namespace bottle::session {
+namespace bottle::remote {
 
 bool is_number(const std::string& text, long least, long most) {
   if (text.empty() || text.size() > 5 || text.find_first_not_of("0123456789") != std::string::npos) return false;
@@ -54,4 +54,4 @@ Result<MoshConnect> parse_mosh_connect(const std::string& text) {
   return found;
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

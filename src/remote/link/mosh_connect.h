@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace bottle::session {
+namespace bottle::remote {
 
 // What a mosh-server says when it has started.
 struct MoshConnect {
@@ -25,4 +25,4 @@ bool is_forwarded(const std::vector<std::string>& ours, const std::string& their
 // Whether `text` is a number of decimal digits only, within the limits (which are below 100000).
 bool is_number(const std::string& text, long least, long most);
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

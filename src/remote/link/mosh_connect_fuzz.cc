@@ -4,7 +4,7 @@
 
 #include "remote/link/mosh_connect.h"
 
-using namespace bottle::session;
+using namespace bottle::remote;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto found = parse_mosh_connect(std::string(reinterpret_cast<const char*>(data), size));

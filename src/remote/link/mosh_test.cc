@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace bottle::session {
+namespace bottle::remote {
 namespace {
 
 const std::string kKey = "AAAAbbbbCCCCdddd0123+/";
@@ -52,4 +52,4 @@ TEST(Mosh, PortsArePorts) {
 }
 
 }  // namespace
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -12,7 +12,10 @@
 #include "session/box/images.h"
 #include "session/guard_link/guard_link.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::guard_config, session::guard_program, session::lan_rule;
+
 namespace {
 
 using nlohmann::json;
@@ -141,4 +144,4 @@ Result<std::vector<json>> Broker::read() {
   return lines;
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

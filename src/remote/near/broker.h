@@ -15,7 +15,7 @@
 #include "pki/root.h"
 #include "plan/plan.h"
 
-namespace bottle::session {
+namespace bottle::remote {
 
 // What the broker may do: the plan's rules, as far as they speak of hosts that have a secret bound or of LAN services;
 // or all of them.
@@ -43,4 +43,4 @@ class Broker {
   std::string partial_;
 };
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -11,7 +11,10 @@
 #include "transfer/delta.h"
 #include "workspace/workspace.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::DeltaWriter, session::KeptPieces, session::kept_from_bytes, session::put_skills;
+
 namespace {
 
 constexpr size_t kLargestIndex = 64u << 20;
@@ -76,4 +79,4 @@ Delivered deliver(const Job& job, FarSide side, const std::function<void(const s
   return delivered;
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -10,7 +10,9 @@
 #include "remote/link/far_side.h"
 #include "wire/job.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::Job;
 
 struct Delivered {
   std::string base;  // the commit that the work begins from; as in workspace::Summary
@@ -23,4 +25,4 @@ struct Delivered {
 Delivered deliver(const Job& job, FarSide side, const std::function<void(const std::string& base)>& begins_from,
                   std::stop_token stop);
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -12,7 +12,10 @@
 #include "remote/near/vm.h"
 #include "session/sweep.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::remove_session_directory;
+
 namespace {
 
 using nlohmann::json;
@@ -196,4 +199,4 @@ bool abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, boo
   return true;
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

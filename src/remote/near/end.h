@@ -12,7 +12,9 @@
 #include "session/ledger/ledger.h"
 #include "wire/job.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::Clients, session::Ledger;
 
 // What the near side's record of a session knows of its machine.
 struct RemotePlace {
@@ -39,4 +41,4 @@ nlohmann::json end_remote(const Job& job, const RemotePlace& place, FarSide* sid
 bool abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, bool may_run, Clients& clients,
                     Error& error);
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <optional>
 
-namespace bottle::session {
+namespace bottle::remote {
 
 class Ending {
  public:
@@ -35,4 +35,4 @@ class Ending {
   double last_minutes_ = 0;
 };
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

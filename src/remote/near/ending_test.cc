@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace bottle::session {
+namespace bottle::remote {
 namespace {
 
 TEST(Ending, AVmsTimeIsNearlyUpATenthBeforeItIs) {
@@ -31,4 +31,4 @@ TEST(Ending, WhoDoesNotObeyIsNotWaitedForForEver) {
 }
 
 }  // namespace
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -10,7 +10,10 @@
 #include "transfer/delivery.h"
 #include "workspace/paths.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::AuditFile, session::JsonLines, session::kHeld, session::keep_transcript;
+
 namespace {
 
 using nlohmann::json;
@@ -130,4 +133,4 @@ Result<json> Homecoming::fetch(const Fetch& from) {
   return *sorted;
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

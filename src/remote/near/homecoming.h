@@ -14,7 +14,9 @@
 #include "wire/job.h"
 #include "workspace/workspace.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::Job;
 
 class Homecoming {
  public:
@@ -51,4 +53,4 @@ class Homecoming {
   uint64_t room_;
 };
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

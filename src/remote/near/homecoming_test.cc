@@ -10,7 +10,7 @@
 #include "base/os/process.h"
 #include "docker/tar.h"
 
-namespace bottle::session {
+namespace bottle::remote {
 namespace {
 
 class HomecomingTest : public ::testing::Test {
@@ -98,4 +98,4 @@ TEST_F(HomecomingTest, CheckpointsCeaseWhenTheyHaveBroughtTooMuch) {
 }
 
 }  // namespace
-}  // namespace bottle::session
+}  // namespace bottle::remote

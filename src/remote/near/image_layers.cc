@@ -13,7 +13,7 @@
 #include "base/file.h"
 #include "docker/tar.h"
 
-namespace bottle::session {
+namespace bottle::remote {
 namespace {
 
 using nlohmann::json;
@@ -182,4 +182,4 @@ Result<> send_image(int archive, const std::string& reference, const std::vector
   });
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -13,7 +13,7 @@
 #include "docker/engine.h"
 #include "remote/link/far_side.h"
 
-namespace bottle::session {
+namespace bottle::remote {
 
 // How many of `layers` (digests, lowest first) stand at the bottom of some image of `there`, which is
 // [{"layers":[…]}…].
@@ -33,4 +33,4 @@ Result<UniqueFd> spool_image(docker::Engine& engine, const std::string& referenc
 Result<> send_image(int archive, const std::string& reference, const std::vector<std::string>& layers, FarSide& far,
                     const std::function<void(const std::string&)>& progress);
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -9,7 +9,10 @@
 #include "session/guard_link/policy_change.h"
 #include "sshagent/wire.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::SessionAgent, session::SshKey, session::changed_rules;
+
 namespace {
 
 using nlohmann::json;
@@ -213,4 +216,4 @@ void NearEnd::link_is_gone() {
   if (ssh_) ssh_->guard_is_gone();
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -20,7 +20,9 @@
 
 struct pollfd;
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::AgentRelay, session::Job;
 
 class NearEnd {
  public:
@@ -71,4 +73,4 @@ class NearEnd {
   std::optional<AgentRelay> ssh_;
 };
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

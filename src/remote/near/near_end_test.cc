@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "sshagent/wire.h"
 
-namespace bottle::session {
+namespace bottle::remote {
 namespace {
 
 using nlohmann::json;
@@ -195,4 +195,4 @@ TEST_F(NearEndTest, NonsenseEndsStreamsAndNothingElse) {
 }
 
 }  // namespace
-}  // namespace bottle::session
+}  // namespace bottle::remote

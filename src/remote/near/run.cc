@@ -23,7 +23,11 @@
 #include "session/guard_link/audit_file.h"
 #include "session/ledger/ledger.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::AuditFile, session::Owner, session::SessionAgent, session::SshKey, session::Values, session::end_agent,
+    session::read_ledger;
+
 namespace {
 
 using nlohmann::json;
@@ -529,4 +533,4 @@ void run_remote(const Job& job, Clients& clients, std::optional<Channel> channel
   RemoteSession(job, clients, std::move(channel)).run();
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

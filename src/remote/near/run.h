@@ -7,11 +7,13 @@
 #include "session/console/clients.h"
 #include "wire/job.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::Clients, session::Job;
 
 // Blocks until the session is over, its work is here and nothing of it is there; the clients are told everything on the
 // way. A connection that breaks once the agent runs is made again, for as long as it takes. Without a channel (adopt)
 // it begins by connecting.
 void run_remote(const Job& job, Clients& clients, std::optional<Channel> channel);
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -2,7 +2,7 @@
 
 #include "base/future.h"
 
-namespace bottle::session {
+namespace bottle::remote {
 namespace {
 
 using namespace std::chrono_literals;
@@ -60,4 +60,4 @@ Homecoming& Transfers::home() {
   return homecoming();
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

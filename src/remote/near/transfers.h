@@ -14,7 +14,7 @@
 #include "remote/near/homecoming.h"
 #include "wire/job.h"
 
-namespace bottle::session {
+namespace bottle::remote {
 
 // Transfers run on threads of their own; nothing blocks but what says so. `job` must outlive it.
 class Transfers {
@@ -57,4 +57,4 @@ class Transfers {
   Clock::time_point last_output_{}, last_checkpoint_ = Clock::now();
 };
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

@@ -14,7 +14,10 @@
 #include "session/box/images.h"
 #include "session/credentials/token.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::VmJob, session::kTokenVariable, session::reference_of;
+
 namespace {
 
 using nlohmann::json;
@@ -230,4 +233,4 @@ Result<machine::Destroyed> destroy_session_vm(const std::string& vm_name, const 
   return machine::destroy_vm(vm_name, provider, places, options, progress);
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::remote

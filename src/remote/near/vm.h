@@ -17,7 +17,9 @@
 #include "session/ledger/ledger.h"
 #include "wire/job.h"
 
-namespace bottle::session {
+namespace bottle::remote {
+
+using session::Job, session::Token;
 
 // A VM with a channel to its far side. It does not lead back to the operator, its engine answers, and has the agent's
 // image; where the job is `unseen`, all that is for its hello to say, which has not come yet.
@@ -69,4 +71,4 @@ Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const 
 Result<machine::Destroyed> destroy_session_vm(const std::string& vm_name, const std::string& provider, const Job& job,
                                               const std::function<void(const std::string&)>& progress);
 
-}  // namespace bottle::session
+}  // namespace bottle::remote
