@@ -1,4 +1,80 @@
-#include <nlohmann/json.hpp>
+#include "base/json.h"
+
+#include <vector>
 
 // The one place where it is compiled; precompiled.h tells all others so.
 template class nlohmann::basic_json<>;
+
+namespace bottle {
+namespace {
+
+using nlohmann::json;
+
+// Builds the value from the parser's events.
+class Builder : public json::json_sax_t {
+ public:
+  explicit Builder(size_t depth) : depth_(depth) {}
+
+  bool null() override { return put(nullptr); }
+  bool boolean(bool value) override { return put(value); }
+  bool number_integer(number_integer_t value) override { return put(value); }
+  bool number_unsigned(number_unsigned_t value) override { return put(value); }
+  bool number_float(number_float_t value, const string_t&) override { return put(value); }
+  bool string(string_t& value) override { return put(std::move(value)); }
+  bool binary(binary_t&) override { return false; }
+  bool start_object(std::size_t) override { return open(json::object()); }
+  bool start_array(std::size_t) override { return open(json::array()); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(string_t& name) override {
+    auto [place, is_new] = open_.back()->get_ref<json::object_t&>().emplace(std::move(name), nullptr);
+    member_ = &place->second;
+    if (!is_new) why_ = {Code::invalid, "it has a key twice"};
+    return is_new;
+  }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
+
+  json take() { return std::move(root_); }
+  const Error& why() const { return why_; }
+
+ private:
+  // Where the next value goes. What is open stays where it is: only the innermost list or object grows.
+  json* place() {
+    if (open_.empty()) return &root_;
+    return open_.back()->is_array() ? &open_.back()->emplace_back() : member_;
+  }
+  bool put(json value) {
+    *place() = std::move(value);
+    return true;
+  }
+  bool open(json empty) {
+    if (open_.size() == depth_) {
+      why_ = {Code::limit, "it is nested too deeply"};
+      return false;
+    }
+    json* to = place();
+    *to = std::move(empty);
+    open_.push_back(to);
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  size_t depth_;
+  json root_;
+  std::vector<json*> open_;
+  json* member_ = nullptr;
+  Error why_{Code::invalid, "it is not JSON"};
+};
+
+}  // namespace
+
+Result<json> parse_json(std::string_view text, size_t depth) {
+  Builder builder(depth);
+  if (!json::sax_parse(text, &builder)) return std::unexpected(builder.why());
+  return builder.take();
+}
+
+}  // namespace bottle

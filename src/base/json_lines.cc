@@ -4,13 +4,12 @@
 
 #include <algorithm>
 
-#include <nlohmann/json.hpp>
-
 #include "base/file.h"
+#include "base/json.h"
 
 namespace bottle::session {
 namespace {
-constexpr int kDeepest = 64;
+constexpr size_t kDeepest = 64;
 }
 
 bool is_plain_name(std::string_view name) {
@@ -33,17 +32,13 @@ Result<> JsonLines::feed(std::string_view bytes) {
   left_ -= bytes.size();
   for (size_t end; (end = bytes.find('\n')) != std::string_view::npos; bytes.remove_prefix(end + 1)) {
     pending_ += bytes.substr(0, end);
-    // Writing it out is recursive: what is nested deeper than anybody means is left out.
-    bool deep = false;
-    auto shallow = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-      return !(deep |= depth > kDeepest);
-    };
-    auto line =
-        skipping_ || pending_.size() > longest_ ? nlohmann::json() : nlohmann::json::parse(pending_, shallow, false);
+    // Writing it out is recursive: a line that is nested very deeply is left out.
+    bool whole = !skipping_ && pending_.size() <= longest_;
+    auto line = whole ? parse_json(pending_, kDeepest) : Result<nlohmann::json>(nullptr);
     pending_.clear();
     skipping_ = false;
-    if (deep || !line.is_object()) continue;
-    std::string text = line.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";
+    if (!line || !line->is_object()) continue;
+    std::string text = line->dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";
     if (text.size() > written_left_) return fail(Code::limit, "a list of lines is too long to be kept");
     written_left_ -= text.size();
     TRY(write_all(fd_.get(), text));

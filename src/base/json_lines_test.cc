@@ -34,6 +34,18 @@ TEST(JsonLines, ALineOfBracketsEndsNobody) {
   ::unlink(path.c_str());
 }
 
+// An agent chooses what its transcript has.
+TEST(JsonLines, ALineOfManyObjectsTakesNoTime) {
+  std::string path = ::testing::TempDir() + "/json_lines." + std::to_string(::getpid());
+  auto lines = JsonLines::create(path, 4 << 20, 2 << 20);
+  ASSERT_TRUE(lines);
+  std::string text = "{\"a\":[{}";
+  for (int i = 0; i < 500'000; ++i) text += ",{}";
+  ASSERT_TRUE(lines->feed(text + "]}\n"));
+  EXPECT_EQ(read_file(path)->size(), text.size() + 3);
+  ::unlink(path.c_str());
+}
+
 TEST(JsonLines, NamesThatLeadNowhere) {
   for (const char* name : {"3f2a-77.jsonl", "a", "rollout-2026.jsonl"}) EXPECT_TRUE(is_plain_name(name)) << name;
   for (const std::string& name : {std::string(""), std::string(".."), std::string(".x"), std::string("a/b"),

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/json.h"
 #include "ssh/target.h"
 
 namespace bottle::machine {
@@ -30,20 +31,8 @@ Result<std::string> text(const json& answer, const char* key, bool required, siz
 }  // namespace
 
 Result<json> parse_answer(const std::string& text) {
-  std::vector<std::vector<std::string>> keys;
-  bool twice = false;
-  auto look = [&](int, json::parse_event_t event, json& value) {
-    if (event == json::parse_event_t::object_start) keys.emplace_back();
-    if (event == json::parse_event_t::object_end) keys.pop_back();
-    if (event == json::parse_event_t::key) {
-      auto key = value.get<std::string>();
-      twice = twice || std::ranges::find(keys.back(), key) != keys.back().end();
-      keys.back().push_back(std::move(key));
-    }
-    return true;
-  };
-  json answer = json::parse(text, look, false);
-  if (!answer.is_object() || twice) return fail(Code::protocol, "it is not one JSON object");
+  auto answer = parse_json(text);
+  if (!answer || !answer->is_object()) return fail(Code::protocol, "it is not one JSON object");
   return answer;
 }
 

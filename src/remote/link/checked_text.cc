@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "base/json.h"
 #include "manifest/edit.h"
 #include "policy/host.h"
 #include "workspace/paths.h"
@@ -174,11 +175,8 @@ json cleaned(const json& value) {
 }
 
 json far_words(std::string_view text) {
-  // Deeper than anything that we say: a parser's and our own recursion end here.
-  bool deep = false;
-  auto shallow = [&](int depth, json::parse_event_t, json&) { return !(deep |= depth > 32); };
-  auto value = json::parse(text, shallow, false);
-  return deep || !value.is_object() ? json() : fitting(cleaned(value));
+  auto value = parse_json(text);
+  return value && value->is_object() ? fitting(cleaned(*value)) : json();
 }
 
 }  // namespace bottle::remote

@@ -30,6 +30,13 @@ TEST(FarWords, WhatIsNoObjectIsNothing) {
   EXPECT_TRUE(far_words("{\"a\":" + std::string(100000, '[') + std::string(100000, ']') + "}").is_null());
 }
 
+// The longest frame that such a machine may send.
+TEST(FarWords, ManySmallObjectsTakeNoTime) {
+  std::string text = "{\"a\":[{}";
+  while (text.size() < (1 << 20) - 5) text += ",{}";
+  EXPECT_TRUE(far_words(text + "]}").is_object());
+}
+
 TEST(FarWords, NothingWritesOnATerminal) {
   EXPECT_EQ(far_words("{\"what\":\"a\\u001b[2Jb\"}")["what"].get<std::string>().find('\x1b'), std::string::npos);
 }
