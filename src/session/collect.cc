@@ -55,7 +55,7 @@ nlohmann::json collect(docker::Engine& engine, const std::string& session, const
   // Beside the work, and on no account instead of it.
   auto transcript = std::async(std::launch::async, [&] { save_transcript(engine, container, work.results); });
   std::string still_there = "The work is still in the container " + container +
-                            ". When the cause is mended, `bottle cleanup` brings it home.";
+                            ". Fix the cause, then run `bottle cleanup` to bring it home.";
   if (work.far) {
     // Sorted where the operator's repository is, once it has been fetched.
     std::string kept = work.results + "/workspace.tar";
@@ -72,7 +72,7 @@ nlohmann::json collect(docker::Engine& engine, const std::string& session, const
   workspace::Back back;
   auto done = pipe_through([&](const Sink& sink) { return engine.get_archive(container, work.workdir, sink); },
                            [&](const Source& source) -> Result<> {
-                             back = TRY(workspace::receive(incoming, told(source, "the work comes home", tell)));
+                             back = TRY(workspace::receive(incoming, told(source, "bringing the work home", tell)));
                              return {};
                            });
   // A full disk is mended: then the work comes home sorted, from where it is.
@@ -82,12 +82,12 @@ nlohmann::json collect(docker::Engine& engine, const std::string& session, const
     std::string kept = incoming.results_dir + "/workspace.tar";
     auto saved = save_archive(engine, container, work.workdir, kept);
     if (!saved)
-      return {{"error", done.error().what + "; nor could it be kept as an archive: " + saved.error().what},
+      return {{"error", done.error().what + "; keeping it as an archive failed too: " + saved.error().what},
               {"held", true},
               {"text", still_there}};
     return {{"error", done.error().what},
             {"archive", kept},
-            {"text", "The workspace as the agent left it, unchecked: " + kept}};
+            {"text", "The workspace, as the agent left it and unchecked, is in " + kept}};
   }
   return {{"text", back.text},   {"refs", back.refs},       {"commits", back.commits}, {"files", back.files},
           {"patch", back.patch}, {"flagged", back.flagged}, {"skipped", back.skipped}};

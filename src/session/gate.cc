@@ -38,7 +38,7 @@ Result<json> Gate::await_report(int timeout_ms) {
       while (!early_.empty() && (early_[0] == '\r' || early_[0] == '\n')) early_.erase(0, 1);
       return report;
     }
-    if (text.size() > kReportLimit) return fail(Code::limit, "the self-test's report does not end");
+    if (text.size() > kReportLimit) return fail(Code::limit, "the self-test's report is too long");
     auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     std::string bytes = attached_.take_early();

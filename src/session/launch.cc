@@ -102,7 +102,7 @@ Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink) {
 Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sink,
                                         const std::function<bool()>& is_gone) {
   auto put = [&](const std::string& to, const Source& source) -> Result<> {
-    if (to != "/") return fail(Code::protocol, "a delivery to nowhere");
+    if (to != "/") return fail(Code::protocol, "the delivery has an unknown destination");
     std::string chunk(256 << 10, '\0');
     for (bool taken = true;;) {
       size_t n = TRY(source(chunk.data(), chunk.size()));
@@ -135,7 +135,7 @@ Result<workspace::Summary> make_agent(docker::Engine& engine, const Job& job, co
       [&](const Source& source) -> Result<> {
         auto filled = [&]() -> Result<> {
           TRY(create());
-          return engine.put_archive(container, "/", told(source, "the workspace goes in", show));
+          return engine.put_archive(container, "/", told(source, "copying the workspace into the bottle", show));
         }();
         if (!filled) over = true;
         return filled;
@@ -177,7 +177,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
     return labels(plan.session, owner, job.directories.sessions + "/" + plan.session, role);
   };
   auto progress = [&](const std::string& step) -> Result<> {
-    if (audience.is_gone()) return fail(Code::canceled, "the launcher went away before the agent ran");
+    if (audience.is_gone()) return fail(Code::canceled, "the launcher exited before the agent ran");
     audience.show(step);
     return {};
   };
@@ -186,7 +186,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
 
   // What needs nothing from another begins at once. The subnet is a guess that the network makes true; the few times it
   // cannot, the agent's container, which names its addresses, is made again.
-  TRY(progress("networks"));
+  TRY(progress("creating networks"));
   Subnet guess = likely_subnet();
   auto network = std::async(std::launch::async, [&] {
                    return make_internal_network(engine, names.network, labelled("network"), guess);
@@ -248,12 +248,12 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
     auto put_rest = [&](const Sink& sink) -> Result<workspace::Summary> {
       if (!delivery) return put_workspace(job, sink);
       // It comes once: not for a container that has to be made again.
-      if (TRY(network.get()) != tried) return fail(Code::conflict, "the network has another range");
+      if (TRY(network.get()) != tried) return fail(Code::conflict, "the network has an unexpected subnet");
       return put_delivery(*delivery, sink, [&] { return over || audience.is_gone(); });
     };
     auto made = make_agent(engine, job, names.agent, create, put_rest, over, audience.show);
     tried = TRY(network.get());
-    TRY(progress("guard and agent"));
+    TRY(progress("starting guard and agent"));
     if (tried != guess) {
       TRY(engine.remove_container(names.agent));
       made = make_agent(engine, job, names.agent, create, put_rest, over, audience.show);
@@ -274,14 +274,14 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
 
   std::unique_ptr<SessionAgent> keys = TRY(ssh_agent.get());
 
-  TRY(progress("self-test"));
+  TRY(progress("running the self-test"));
   if (auto work = work_of(job, sent)) TRY(ledger.will_hold(*work));
   TRY(agent->ask());
   json report = TRY(agent->await_report(20000));
   if (!report.value("ok", false))
     return fail(Code::denied, "the self-test from inside the bottle found a way out: " + surprises(report),
-                "nothing was run; ARCHITECTURE.md (the gate) says what each probe asks");
-  if (audience.is_gone()) return fail(Code::canceled, "the launcher went away before the agent ran");
+                "the agent was not started; ARCHITECTURE.md (The gate) explains the probes");
+  if (audience.is_gone()) return fail(Code::canceled, "the launcher exited before the agent ran");
   std::shared_ptr<const pki::Root> root = TRY(root_made.get());
   TRY(agent->open(go_message(job, TRY(arrivals.values.get()), root->pem(), subnet)));
   auto early = agent->take_early();

@@ -26,7 +26,7 @@ std::string harmless(const std::string& text) {
 
 Result<json> read_report(std::string_view text) {
   json told = json::parse(text, nullptr, false);
-  if (!told.is_object()) return unreadable("no object");
+  if (!told.is_object()) return unreadable("it is not an object");
   if (!told.contains("ok") || !told["ok"].is_boolean()) return unreadable("ok");
   json report = {{"ok", told["ok"]}, {"probes", json::array()}};
   if (told.contains("what")) {
@@ -38,8 +38,9 @@ Result<json> read_report(std::string_view text) {
   for (const json& probe : told["probes"]) {
     if (!probe.is_object() || !probe.contains("name") || !probe["name"].is_string() || !probe.contains("ok") ||
         !probe["ok"].is_boolean())
-      return unreadable("a probe");
-    if (probe.contains("detail") && !probe["detail"].is_string()) return unreadable("a probe's detail");
+      return unreadable("a probe is malformed");
+    if (probe.contains("detail") && !probe["detail"].is_string())
+      return unreadable("the detail of a probe is not text");
     std::string detail = probe.contains("detail") ? harmless(probe["detail"].get<std::string>()) : "";
     report["probes"].push_back(
         {{"name", harmless(probe["name"].get<std::string>())}, {"ok", probe["ok"]}, {"detail", detail}});

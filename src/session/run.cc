@@ -45,8 +45,8 @@ Result<> write_info(const Job& job, const std::string& directory, const char* st
 
 // The rules a recorded session would have needed, ready to be put under egress.allow.
 void write_recorded(const Job& job, const json& rules) {
-  std::string text = "# What session " + job.plan.session + " reached beyond the rules of bottle " + job.plan.bottle +
-                     ". Read it before you allow it.\nallow:\n";
+  std::string text = "# What session " + job.plan.session + " reached without a rule in bottle " + job.plan.bottle +
+                     ". Read these rules before you use them.\nallow:\n";
   for (const auto& rule : rules) text += "  - " + rule.get<std::string>() + "\n";
   (void)write_file_atomically(job.directories.results + "/" + job.plan.session + "/allow.yaml", text);
 }
@@ -55,9 +55,9 @@ void write_recorded(const Job& job, const json& rules) {
 // here already (a token that came another way) stays.
 Result<Values> await_values(int launcher, Values values) {
   pollfd p{launcher, POLLIN, 0};
-  if (::poll(&p, 1, 120000) <= 0) return fail(Code::timed_out, "the values of the job did not come");
+  if (::poll(&p, 1, 120000) <= 0) return fail(Code::timed_out, "the secrets for the session did not arrive");
   auto frame = TRY(receive_frame(launcher));
-  if (frame.type != FrameType::values) return fail(Code::protocol, "the values of the job did not come");
+  if (frame.type != FrameType::values) return fail(Code::protocol, "the secrets for the session did not arrive");
   Values came = TRY(values_from_json(json::parse(frame.bytes, nullptr, false)));
   values.env.merge(came.env);
   values.secrets.merge(came.secrets);
@@ -76,8 +76,8 @@ void run(const Job& job, Clients& clients) {
   // A name that an operator chose may be that of another one's session, whose ledger is elsewhere. What ours names is
   // removed in the end, so this is asked before.
   if (engine->inspect_network(Names(session).network) && ::access(directory.c_str(), F_OK) != 0)
-    return tell_failure(
-        clients, {Code::conflict, "there is a session " + session + " on this engine already", "take another --name"});
+    return tell_failure(clients,
+                        {Code::conflict, "this engine already has a session " + session, "choose another --name"});
 
   // True from here on: whoever finds this directory with a dead owner knows what to remove.
   Owner owner = Owner::self();
@@ -159,7 +159,7 @@ void run(const Job& job, Clients& clients) {
     ::rmdir((job.directories.results + "/" + session).c_str());
     if (!receipt.confirmed)
       error->todo += std::string(error->todo.empty() ? "" : "; ") +
-                     "not everything could be removed: run `bottle cleanup` once the engine answers";
+                     "not everything was removed; run `bottle cleanup` once the engine answers";
     return tell_failure(clients, *error);
   }
   clients.send(FrameType::result, result.dump());

@@ -32,7 +32,7 @@ struct Swept {
 };
 
 // What there is to say of a session that ended by that.
-constexpr const char* kSupervisorDied = "the session's supervisor died, and the agent was ended";
+constexpr const char* kSupervisorDied = "the session's supervisor died, and the agent was stopped";
 
 // Brings home what the agents of the orphans did, and tears down. The ledger of an orphan whose engine does not answer,
 // or whose work cannot be brought home, is kept for the next time. Several may sweep at once: each orphan is swept by

@@ -196,7 +196,7 @@ class Watch {
     if (Clock::now() - guard_since_ > std::chrono::minutes(1)) attempts_ = 0;
     retry_at_ = Clock::now();
     clients_.event({{"event", "guard-lost"},
-                    {"what", "the guard " + cause_of_death() + ": the agent has no network until it is back"}});
+                    {"what", "the guard " + cause_of_death() + "; the agent has no network until it is back"}});
   }
 
   std::string cause_of_death() {
@@ -206,7 +206,7 @@ class Watch {
     if (state.value("OOMKilled", false)) return "ran out of memory and was killed";
     int status = state.value("ExitCode", 0);
     return status > 128 ? "was killed by signal " + std::to_string(status - 128)
-                        : "ended with status " + std::to_string(status);
+                        : "exited with status " + std::to_string(status);
   }
 
   // A guard with the same policy, certified by the same root, or the agent stays without a network. In a thread of its
@@ -220,7 +220,7 @@ class Watch {
       if (!link) {
         if (attempts_ == 4 && !stopped_)
           clients_.event({{"event", "guard-lost"},
-                          {"what", "the guard does not come back: " + link.error().what + "; still trying"}});
+                          {"what", "restarting the guard fails: " + link.error().what + "; still trying"}});
         return;
       }
       running_.guard = std::move(*link);
@@ -252,7 +252,7 @@ class Watch {
   LivePolicy policy_{running_.guard_message,
                      [this](const json& message) -> Result<> {
                        if (!guard_alive_)
-                         return fail(Code::unavailable, "the guard is being started again; try again in a moment");
+                         return fail(Code::unavailable, "the guard is restarting; try again in a moment");
                        return running_.guard.send(message);
                      },
                      [this](const json& event) { clients_.event(event); }};

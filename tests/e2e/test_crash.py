@@ -55,7 +55,7 @@ def assert_nothing_is_left(world, operator, before):
 def test_kill_9_of_the_supervisor_at_every_record(world, operator, before, record, then):
     process = launch(operator, SCRIPT % (0 if record >= ENDED else 100), BOTTLE_TEST_KILL_AT_RECORD=record)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 125 and "supervisor went away" in err, (out, err)
+    assert process.returncode == 125 and "supervisor closed the connection" in err, (out, err)
     if then == "cleanup":
         done = operator.bottle("cleanup")
         assert done.returncode == 0, done

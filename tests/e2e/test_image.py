@@ -92,5 +92,5 @@ def test_a_dockerfile_that_fails(world, operator, request):
     for name in ("nsenter", "git"):
         os.symlink(shutil.which(name), os.path.join(bare, name))
     session = operator.start("true", env={"PATH": bare}, **config)
-    assert session.status == 125 and "no docker command" in session.err, session.explain()
+    assert session.status == 125 and "the docker command is missing" in session.err, session.explain()
     assert operator.sessions() == []

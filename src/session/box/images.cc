@@ -47,11 +47,12 @@ Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, bool
   argv.insert(argv.end(), {"--", directory.empty() ? "/" : directory});
   auto status = run(argv, Child::from(STDERR_FILENO));
   if (!status && status.error().code == Code::not_found)
-    return fail(Code::not_found,
-                "building " + image.dockerfile + ": there is no docker command, which builds Dockerfiles",
-                "install it (Debian: docker.io), or build the image elsewhere and name it with `image:`");
+    return fail(
+        Code::not_found,
+        "building " + image.dockerfile + ": the docker command is missing, and bottle needs it to build Dockerfiles",
+        "install it (Debian: docker.io), or build the image elsewhere and name it with `image:`");
   if (TRY(std::move(status)) != 0)
-    return fail(Code::unavailable, "building " + image.dockerfile + " failed", "its own messages are above");
+    return fail(Code::unavailable, "building " + image.dockerfile + " failed", "its messages are above");
   return {};
 }
 
@@ -90,9 +91,9 @@ Result<> bootstrap(docker::Engine& engine, const plan::Image& image,
   std::vector<std::string> argv = {"/bin/bash", script, image.provider, archive};
   argv.insert(argv.end(), image.packages.begin(), image.packages.end());
   if (int status = TRY(run(argv, Child::from(STDERR_FILENO))); status != 0)
-    return fail(Code::unavailable, "making the image for " + image.provider + " failed",
-                "its own messages are above; it needs mmdebstrap and npm");
-  progress("importing it into the engine");
+    return fail(Code::unavailable, "building the image for " + image.provider + " failed",
+                "its messages are above; it needs mmdebstrap and npm");
+  progress("importing the image into the engine");
   UniqueFd fd(::open(archive.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail_errno("opening " + archive);
   auto reader = [&](char* buffer, size_t size) -> Result<size_t> {
@@ -152,12 +153,12 @@ Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image,
   }
   if (image.recipe.empty())
     return fail(Code::not_found, "the engine has no image " + image.reference,
-                "pull or build it, or leave `image:` out of the bottle");
+                "pull or build it, or remove `image:` from the bottle");
   if (image.recipe == "dockerfile") {
     progress("building " + image.reference + " from " + image.dockerfile);
     TRY(build_dockerfile(engine, image, refresh));
   } else {
-    progress("building the image " + image.reference + " (once; a minute or two)");
+    progress("building the image " + image.reference + " (once; takes a minute or two)");
     TRY(bootstrap(engine, image, progress));
   }
   // The name is the new image's now. The old one goes, unless a session still runs on it: then `image prune` takes it

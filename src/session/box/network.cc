@@ -47,7 +47,7 @@ Subnet likely_subnet() {
 
 Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& name, const nlohmann::json& labels,
                                      Subnet first) {
-  Error last{Code::limit, "no range of ours is free of the host's routes"};
+  Error last{Code::limit, "every subnet that bottle may use overlaps with a route of the host"};
   for (const char* base : kRanges) {
     if (host_uses(base)) continue;
     for (int attempt = 0; attempt < 12; ++attempt) {
@@ -77,7 +77,7 @@ Result<std::string> ensure_egress_network(docker::Engine& engine) {
       auto options = existing->value("Options", nlohmann::json::object());
       if (!options.is_object() || options.value("com.docker.network.bridge.enable_icc", "") != "false")
         return fail(Code::conflict, "the network bottle-egress exists but lets containers reach each other",
-                    "remove it: docker network rm bottle-egress");
+                    "remove it with `docker network rm bottle-egress`");
       for (const auto& config : (*existing)["IPAM"]["Config"]) return config.value("Gateway", "");
       return fail(Code::protocol, "the network bottle-egress has no gateway");
     }

@@ -67,10 +67,10 @@ RuntimeTrial try_runtime(docker::Engine& engine, const std::string& image, const
     trial.problem = tried.error().code == Code::timed_out
                         ? "no answer within " + std::to_string(patience_ms / 1000) + " s"
                         : tried.error().what;
-  else if (*tried != 0) trial.problem = "the program in it ended with status " + std::to_string(*tried);
+  else if (*tried != 0) trial.problem = "its program exited with status " + std::to_string(*tried);
   if (auto gone = engine.remove_container(name); !gone)
-    trial.problem += (trial.problem.empty() ? "" : "; ") + gone.error().what +
-                     " (`bottle cleanup` removes it once the engine lets it go)";
+    trial.problem +=
+        (trial.problem.empty() ? "" : "; ") + gone.error().what + " (run `bottle cleanup` later to remove it)";
   return trial;
 }
 
@@ -87,7 +87,7 @@ Result<> ensure_runtime(docker::Engine& engine, const json& info, const std::str
     return fail(
         Code::unavailable,
         "the runtime " + runtime + (named ? "" : ", the engine's default,") + " does not work: " + trial.problem,
-        "choose another with `runtime:` or --runtime; `bottle doctor` tries all that the engine lists");
+        "choose another one with `runtime:` or --runtime; `bottle doctor` tries all that the engine lists");
   passed[key] = runtime;
   // Two starts at once may each forget what the other found out: it is found out again.
   TRY(make_directories(path.substr(0, path.rfind('/'))));

@@ -171,7 +171,8 @@ class Relay {
     ssize_t n = ::read(socket_, buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) return std::nullopt;
     if (n <= 0)
-      return fail(Code::closed, "the session's supervisor went away", "run `bottle cleanup` to remove what it left");
+      return fail(Code::closed, "the session's supervisor closed the connection",
+                  "run `bottle cleanup` to remove what it left");
     frames_.feed({buffer, static_cast<size_t>(n)});
     while (auto frame = frames_.next()) {
       switch (frame->type) {

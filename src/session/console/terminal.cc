@@ -30,8 +30,8 @@ Size terminal_size(int fd) {
 Result<std::string> ask(const std::string& question, bool hidden) {
   UniqueFd tty(::open("/dev/tty", O_RDWR | O_CLOEXEC));
   if (!tty)
-    return fail(Code::unavailable, "'" + question + "' cannot be asked: there is no terminal",
-                "give the value by a variable or run in a terminal");
+    return fail(Code::unavailable, "there is no terminal to ask on: " + question,
+                "run bottle in a terminal, use --yes to confirm, or take values from variables");
   TRY(write_all(tty.get(), question + ": "));
   termios saved{};
   ::tcgetattr(tty.get(), &saved);

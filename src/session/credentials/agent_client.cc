@@ -46,7 +46,8 @@ Result<std::string> AgentClient::exchange(std::string_view message) {
     TRY(write_all(fd_.get(), framed));
     std::string head = TRY(receive(fd_.get(), 4));
     uint32_t size = sshagent::Reader(head).number();
-    if (size == 0 || size > kMostAnswer) return fail(Code::protocol, "an answer of " + std::to_string(size) + " bytes");
+    if (size == 0 || size > kMostAnswer)
+      return fail(Code::protocol, "its answer has " + std::to_string(size) + " bytes");
     return receive(fd_.get(), size);
   }();
   if (!answer) return std::unexpected(std::move(answer.error()).during("asking the ssh-agent at " + socket_));

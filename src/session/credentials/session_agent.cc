@@ -38,9 +38,10 @@ Result<> add_key(const std::string& socket, const std::string& hosts_file, const
   command.env["SSH_AUTH_SOCK"] = socket;
   auto done = TRY(capture(command, {.input = key.passphrase + "\n", .timeout_ms = kPatience}));
   if (done.status != 0)
-    return fail(Code::unavailable,
-                "ssh-add " + key.file + " ended with " + std::to_string(done.status) + ": " + done.err.substr(0, 300),
-                "binding a key to its host needs OpenSSH 8.9 or later");
+    return fail(
+        Code::unavailable,
+        "ssh-add " + key.file + " exited with status " + std::to_string(done.status) + ": " + done.err.substr(0, 300),
+        "binding a key to its host needs OpenSSH 8.9 or later");
   return {};
 }
 
@@ -57,7 +58,7 @@ Result<std::unique_ptr<SessionAgent>> SessionAgent::start(const std::string& dir
   auto deadline = Clock::now() + 10s;
   for (auto pause = 2ms; !answers(socket); pause = std::min<std::chrono::milliseconds>(2 * pause, 50ms)) {
     if (Clock::now() > deadline)
-      return fail(Code::timed_out, "ssh-agent does not answer on " + socket, "is openssh-client installed?");
+      return fail(Code::timed_out, "ssh-agent does not answer on " + socket, "check that openssh-client is installed");
     std::this_thread::sleep_for(pause);
   }
   for (const auto& key : keys)
@@ -80,9 +81,9 @@ Result<> end_agent(const std::string& path) {
     ucred peer{};
     socklen_t size = sizeof peer;
     if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 1 || peer.pid == ::getpid())
-      return fail(Code::internal, "who listens on " + path + " is unknown");
+      return fail(Code::internal, "cannot tell which process listens on " + path);
     if (Clock::now() > deadline)
-      return fail(Code::timed_out, "the ssh-agent of pid " + std::to_string(peer.pid) + " does not end");
+      return fail(Code::timed_out, "the ssh-agent with pid " + std::to_string(peer.pid) + " does not exit");
     if (Clock::now() > deadline - 2s) signal = SIGKILL;
     ::kill(peer.pid, signal);
   }

@@ -31,9 +31,9 @@ std::string public_beside(const std::string& file) {
 Result<std::string> unlock(const std::string& file, const std::string& passphrase) {
   auto done = TRY(capture({.argv = {"ssh-keygen", "-y", "-f", file}, .env = askpass_environment()},
                           {.input = passphrase + "\n", .timeout_ms = kPatience}));
-  if (done.status != 0) return fail(Code::denied, file + " does not open with this passphrase");
+  if (done.status != 0) return fail(Code::denied, "this passphrase does not open " + file);
   std::string blob = sshagent::blob_of(done.out);
-  if (blob.empty()) return fail(Code::invalid, file + ": ssh-keygen names no public key for it");
+  if (blob.empty()) return fail(Code::invalid, "ssh-keygen prints no public key for " + file);
   return blob;
 }
 
@@ -47,11 +47,11 @@ Result<SshKey> find(const std::string& file, const std::string& host, const std:
       return key;
     }
   }
-  if (::access(file.c_str(), R_OK) != 0) return fail_errno("the key " + file + " of ssh host " + host);
+  if (::access(file.c_str(), R_OK) != 0) return fail_errno("reading the key " + file + " of ssh host " + host);
   struct stat st{};
   if (::stat(file.c_str(), &st) == 0 && (st.st_mode & 077) != 0)
     return fail(Code::denied, "the key " + file + " can be read by others, so ssh will not use it",
-                "chmod 600 " + file);
+                "run `chmod 600 " + file + "`");
   if (auto open = unlock(file, "")) {
     key.blob = *open;
     return key;
@@ -63,8 +63,9 @@ Result<SshKey> find(const std::string& file, const std::string& host, const std:
       return key;
     }
   }
-  return fail(Code::denied, "the key " + file + " was not opened: wrong passphrase, or no private key",
-              "ssh-keygen -y -f " + file + " shows which");
+  return fail(Code::denied,
+              "the key " + file + " could not be opened: the passphrase is wrong, or it is not a private key",
+              "run `ssh-keygen -y -f " + file + "` to see which");
 }
 
 }  // namespace
@@ -104,7 +105,7 @@ std::string known_hosts(const plan::Plan& plan) {
 
 json ssh_files(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& guard) {
   std::string config =
-      "# Written by bottle. The keys are in an ssh-agent outside of it; the guard lets through these hosts only.\n";
+      "# Written by bottle. The keys are in an ssh-agent outside the bottle, and the guard allows only these hosts.\n";
   json files = json::array();
   for (const auto& host : plan.ssh) {
     auto key = std::ranges::find_if(

@@ -36,24 +36,25 @@ std::string take_token_variable() {
 Result<std::string> fetch_token(const std::string& text) {
   auto done = TRY(capture({.argv = {"/bin/sh", "-c", text}}, {.timeout_ms = 60000, .limit = kLongest}));
   if (done.status != 0)
-    return fail(Code::unavailable, "the token could not be fetched from where the provider put it: exit status " +
+    return fail(Code::unavailable, "fetching the token from the provider's store failed with exit status " +
                                        std::to_string(done.status) + " " + done.err.substr(0, 300));
   while (!done.out.empty() && (done.out.back() == '\n' || done.out.back() == '\r')) done.out.pop_back();
   if (done.out.size() < 8)
-    return fail(Code::invalid, "what was fetched from where the provider put it is no token: it was under 8 bytes");
+    return fail(Code::invalid, "the provider's store returned fewer than 8 bytes, which is not a token");
   return done.out;
 }
 
 Result<std::string> take_token_file(const std::string& given) {
   const char* home = std::getenv("HOME");
   std::string path = given.starts_with("~/") && home ? home + given.substr(1) : given;
-  if (!path.starts_with('/')) return fail(Code::invalid, "the token's file " + given + " is not a whole path");
+  if (!path.starts_with('/')) return fail(Code::invalid, "the token's file " + given + " is not an absolute path");
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  if (!fd) return fail_errno("opening the token's file " + path + " on the other machine");
+  if (!fd) return fail_errno("opening the token's file " + path + " on the remote machine");
   struct stat st{};
   if (::fstat(fd.get(), &st) != 0) return fail_errno("looking at " + path);
   if (!S_ISREG(st.st_mode) || st.st_size == 0 || st.st_size > static_cast<off_t>(kLongest))
-    return fail(Code::invalid, path + " on the other machine holds no token: not a file, empty, or over 64 KB");
+    return fail(Code::invalid,
+                path + " on the remote machine holds no token: it is not a file, is empty, or is larger than 64 KB");
   std::string token(static_cast<size_t>(st.st_size), '\0');
   if (::pread(fd.get(), token.data(), token.size(), 0) != static_cast<ssize_t>(token.size()))
     return fail_errno("reading " + path);
@@ -68,10 +69,11 @@ Result<std::string> take_token_file(const std::string& given) {
   while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
   if (!over || !gone)
     return fail(Code::denied,
-                "the token's file " + path + " on the other machine could not be " +
+                "the token's file " + path + " on the remote machine could not be " +
                     (gone ? "overwritten" : "removed") + ": " + ::strerror(why),
-                "remove it there yourself; its directory must be writable by the user that signs in");
-  if (token.size() < 8) return fail(Code::invalid, path + " on the other machine held no token: it was under 8 bytes");
+                "remove it on that machine; the user that signs in must be able to write to its directory");
+  if (token.size() < 8)
+    return fail(Code::invalid, path + " on the remote machine held no token: it had fewer than 8 bytes");
   return token;
 }
 

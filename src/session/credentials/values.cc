@@ -21,7 +21,7 @@ Result<std::string> value_of(const plan::Source& source, const std::map<std::str
       auto it = environment.find(source.text);
       if (it == environment.end() || it->second.empty())
         return fail(Code::not_found, "the variable " + source.text + " is not set",
-                    "export " + source.text + " and try again");
+                    "export " + source.text + ", then try again");
       return it->second;
     }
     case Kind::file:
@@ -32,7 +32,8 @@ Result<std::string> value_of(const plan::Source& source, const std::map<std::str
       command.own_group = false;  // it may ask on the terminal
       auto out = TRY(capture(command, {.pass_stderr = true}));
       if (out.status != 0)
-        return fail(Code::unavailable, "the command `" + source.text + "` exited with " + std::to_string(out.status));
+        return fail(Code::unavailable,
+                    "the command `" + source.text + "` exited with status " + std::to_string(out.status));
       return trimmed(out.out);
     }
     case Kind::prompt:
@@ -55,8 +56,9 @@ Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::
     if (!value && secret.optional && value.error().code == Code::not_found) continue;
     if (!value) return std::unexpected(std::move(value.error()).during("secret " + secret.name));
     if (value->size() < 8)
-      return fail(Code::invalid, "secret " + secret.name + ": a value of under 8 bytes would match everywhere",
-                  "check where it comes from");
+      return fail(Code::invalid,
+                  "the value of secret " + secret.name + " has fewer than 8 bytes, so it would match too much",
+                  "check where the value comes from");
     values.secrets[secret.name] = *value;
   }
   return values;

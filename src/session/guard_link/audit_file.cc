@@ -33,7 +33,7 @@ void AuditFile::add(const json& line) {
     text =
         text_of({{"time", line.value("time", json()).is_string() ? line["time"].get<std::string>().substr(0, 40) : ""},
                  {"action", "dropped"},
-                 {"reason", "this file is as large as it may be: later decisions are counted, but not in it"}});
+                 {"reason", "this file has reached its limit; later decisions are counted, but not recorded"}});
   else left_ -= text.size();
   (void)write_all(fd_.get(), text);
 }

@@ -19,7 +19,7 @@ Result<std::vector<nlohmann::json>> GuardLink::read() {
   if (bytes.empty()) {
     ssize_t n = ::read(fd(), buffer, sizeof buffer);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) return std::vector<nlohmann::json>{};
-    if (n <= 0) return fail(Code::closed, "the guard went away");
+    if (n <= 0) return fail(Code::closed, "the guard closed its control channel");
     bytes.assign(buffer, static_cast<size_t>(n));
   }
   std::string complaint;
@@ -47,7 +47,8 @@ Result<nlohmann::json> GuardLink::await_ready(int timeout_ms) {
       return fail(Code::timed_out, "the guard was not ready within " + std::to_string(timeout_ms) + " ms");
     for (auto& line : TRY(read())) {
       if (line.value("type", "") == "ready") return line;
-      if (line.value("type", "") == "error") return fail(Code::invalid, "the guard refused: " + line.value("what", ""));
+      if (line.value("type", "") == "error")
+        return fail(Code::invalid, "the guard refused its configuration: " + line.value("what", ""));
     }
   }
 }

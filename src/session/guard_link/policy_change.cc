@@ -31,11 +31,11 @@ Result<json> apply(json allow, const json& request) {
                           .paths = wanted.value("paths", std::vector<std::string>{})};
     TRY(policy::Rules::compile({spec}));
     if (spec.host == "*")
-      return fail(Code::invalid, "every host at once is not allowed into a running session",
-                  "bottle start --record is for that");
+      return fail(Code::invalid, "a running session cannot get a rule for every host",
+                  "use `bottle start --record` for that");
     if (auto host = policy::normalise_host(spec.host); host && host->literal)
       return fail(Code::invalid, "'" + spec.host + "' is an address, not a name",
-                  "egress.hosts gives a name an address, egress.lan a service of the local network one");
+                  "use egress.hosts to give a name an address, or egress.lan for a service of the local network");
     remove(spec.host, true);
     allow.push_back({{"host", spec.host},
                      {"ports", spec.ports},
@@ -58,7 +58,7 @@ Result<json> changed_rules(const json& allow, const json& request) {
   try {
     return apply(allow, request);
   } catch (const json::exception&) {
-    return fail(Code::invalid, "a request that is neither allow nor deny");
+    return fail(Code::invalid, "the request is neither allow nor deny");
   }
 }
 

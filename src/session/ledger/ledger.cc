@@ -128,7 +128,7 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner) 
   TRY(ledger.note({{"owner", owner.to_label()}}));
   if (::rename(unborn.c_str(), directory.c_str()) != 0) {
     if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR)
-      return fail(Code::conflict, "there is a session " + name + " already", "see `bottle list`");
+      return fail(Code::conflict, "session " + name + " already exists", "see `bottle list`");
     return fail_errno("creating " + directory);
   }
   remove.dismiss();
@@ -141,7 +141,7 @@ Result<Ledger> Ledger::adopt(const std::string& directory, const Owner& owner) {
   std::string path = directory + "/ledger";
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
   if (!fd) return fail_errno("opening the ledger " + path);
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail(Code::conflict, "the session has an owner already");
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail(Code::conflict, "the session already has an owner");
   Ledger ledger(std::move(fd));
   TRY(ledger.note({{"owner", owner.to_label()}}));
   return ledger;

@@ -24,7 +24,7 @@ Result<> remove(docker::Engine& engine, const Thing& thing) {
   if (thing.kind == "network") return engine.remove_network(thing.name);
   if (thing.kind == "volume") return engine.remove_volume(thing.name);
   if (thing.kind == "ssh-agent") return end_agent(thing.name);
-  return fail(Code::invalid, "the ledger names a " + thing.kind + ", which this version does not know");
+  return fail(Code::invalid, "the ledger names a " + thing.kind + ", which this version of bottle does not know");
 }
 
 bool is_silence(const Error& error) {
