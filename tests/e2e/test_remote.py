@@ -87,7 +87,7 @@ def test_a_broken_connection_is_made_again_and_nothing_is_lost(remote, far, unti
     out, err = child.communicate(timeout=120)
     assert child.returncode == 3, err
     assert out.split("\n")[:-1] == ["line %d" % i for i in range(1, 61)], out
-    assert "connected again" in err, err
+    assert "reconnected" in err, err
 
 
 def test_the_work_is_here_before_the_agent_has_ended(remote, far, until):

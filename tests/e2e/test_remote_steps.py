@@ -90,7 +90,7 @@ def test_ssh_dies_as_the_agent_begins_and_stays_away(remote, far, restored, unti
             out, err = child.communicate(timeout=60)
         finally:
             far.start_sshd()
-        assert child.returncode == 125 and "cannot be made again" in err and "bottle cleanup" in err, (child.returncode, err)
+        assert child.returncode == 125 and "reconnecting failed" in err and "bottle cleanup" in err, (child.returncode, err)
         assert state_of(remote) == "unattended"
     finally:
         kill(standing(far.pids()))

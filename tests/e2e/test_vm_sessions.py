@@ -418,7 +418,7 @@ def test_nobody_reaches_it_again_once_the_agent_runs(cloud, until):
     answer_ssh(cloud, name, False)
     assert until(lambda: process.poll() is not None, 120), (output.lines, cloud.left())
     output.thread.join()
-    assert process.returncode == 125 and output.said("is gone, and with it what was not fetched") and not output.said("may still be there"), output.lines
+    assert process.returncode == 125 and output.said("is gone, and so is the work that was not fetched") and not output.said("may still exist"), output.lines
     assert until(cloud.nothing_left, 60), cloud.left()
 
 

@@ -83,7 +83,7 @@ Result<> tell_result(const FarWorld& world, const std::string& session, const st
   if (auto said = OutputLog::load(results + "/output")) TRY(send_bytes(1, said->answer(wish)));
   if (auto text = read_file(results + "/result.json")) return send_frame(1, FrameType::result, *text);
   if (::access(results.c_str(), F_OK) != 0)
-    return fail(Code::not_found, "there is no session " + session + " on this machine");
+    return fail(Code::not_found, "there is no session " + session + " on the remote machine");
   bool swept = ::access((world.directories.sessions + "/" + session).c_str(), F_OK) != 0;
   json result = {{"session", session}, {"exit", 125}, {"what", kSupervisorDied}, {"receipt", {{"confirmed", swept}}}};
   return send_frame(1, FrameType::result, result.dump());
@@ -94,7 +94,7 @@ Result<> find_roots(const FarWorld& world, Job& job) {
   if (job.kept_roots.empty()) return write_file_atomically(roots_path(world), job.ca_bundle);
   job.ca_bundle = TRY(read_file(roots_path(world), 8 << 20));
   if (content_hash(job.ca_bundle) != job.kept_roots)
-    return fail(Code::conflict, "the public roots that were kept here have changed", "start again");
+    return fail(Code::conflict, "the root certificates kept on the remote machine have changed", "start again");
   return {};
 }
 
@@ -105,14 +105,14 @@ std::string runtimes_path(const FarWorld& world) { return roots_path(world) + ".
 Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std::string& sent, const json& info) {
   Job job = TRY(job_from_json(text));
   TRY(find_roots(world, job));
-  if (!session_name(job.plan.session)) return fail(Code::invalid, "not a session's name");
+  if (!session_name(job.plan.session)) return fail(Code::invalid, "the session's name is not valid");
   job.directories = world.directories;
   job.engine = world.engine_socket;
   job.path_to_self = world.path_to_self;
   job.far = true;
   if (job.engine.empty()) return fail(Code::unavailable, world.engine_error);
   if (info.is_object()) {
-    auto engine = TRY(docker::Engine::connect({job.engine, "this machine"}));
+    auto engine = TRY(docker::Engine::connect({job.engine, "the remote machine"}));
     TRY(ensure_runtime(engine, info, runtimes_path(world), job.plan.runtime));
   }
   if (job.token.via == Token::Via::sendenv) {
@@ -163,7 +163,7 @@ int serve(const FarWorld& world) {
     auto wish = json::parse(frame->bytes, nullptr, false);
     std::string session = wish.is_object() ? wish.value("session", "") : "";
     if (!hello.get()) return 1;
-    if (!session_name(session)) return refuse({Code::invalid, "not a session's name"}), 1;
+    if (!session_name(session)) return refuse({Code::invalid, "the session's name is not valid"}), 1;
     auto connected = connect_to(world.directories.sessions + "/" + session + "/socket");
     if (!connected) {
       if (auto told = tell_result(world, session, frame->bytes); !told) return refuse(told.error()), 1;
@@ -173,7 +173,7 @@ int serve(const FarWorld& world) {
     if (!send_frame(socket.get(), FrameType::attach, frame->bytes)) return 1;
   } else {
     hello.wait();
-    return refuse({Code::protocol, "neither a job nor an attach"}), 1;
+    return refuse({Code::protocol, "the request is neither a job nor an attach"}), 1;
   }
   pass(0, 1, socket.get());
   return 0;
@@ -184,11 +184,11 @@ Result<UniqueFd> await_session(const std::string& path) {
   for (int tries = 0; tries < 1200; ++tries) {
     pollfd asker{1, 0, 0};
     if (::poll(&asker, 1, 0) > 0 && (asker.revents & (POLLERR | POLLHUP)))
-      return fail(Code::canceled, "whoever asked has gone");
+      return fail(Code::canceled, "the near side closed the connection");
     if (auto connected = connect_to(path)) return UniqueFd(*connected);
     std::this_thread::sleep_for(std::chrono::milliseconds(tries < 200 ? 10 : 50));
   }
-  return fail(Code::timed_out, "the session did not begin");
+  return fail(Code::timed_out, "the session did not start");
 }
 
 Result<> deliver(const FarWorld& world, const std::string& session) {
@@ -202,7 +202,8 @@ Result<> deliver(const FarWorld& world, const std::string& session) {
   TRY(applied);
   ::shutdown(socket.get(), SHUT_WR);
   char ok[3];
-  if (::recv(socket.get(), ok, 3, MSG_WAITALL) != 3) return fail(Code::closed, "the session did not take the delivery");
+  if (::recv(socket.get(), ok, 3, MSG_WAITALL) != 3)
+    return fail(Code::closed, "the session did not accept the delivery");
   return write_all(1, "ok\n");
 }
 
@@ -291,7 +292,7 @@ Result<> forget(const FarWorld& world, const std::string& session) {
     return socket.has_value();
   };
   for (int tries = 0; supervised(); ++tries) {
-    if (tries == 600) return fail(Code::timed_out, "session " + session + " does not come to its end");
+    if (tries == 600) return fail(Code::timed_out, "session " + session + " does not end");
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   auto engine = engine_of(world);
@@ -378,7 +379,7 @@ int far_main(const FarWorld& world, const std::vector<std::string>& words) {
     if (verb == "layers") return layers(world);
     if (verb == "load") return load(world);
     if (verb == "warm") return warm(world, session == "offline");
-    if (!session_name(session)) return fail(Code::invalid, "not a session's name");
+    if (!session_name(session)) return fail(Code::invalid, "the session's name is not valid");
     if (verb == "attach") return attach(world, session);
     if (verb == "deliver") return deliver(world, session);
     if (verb == "fetch") return fetch(world, session);

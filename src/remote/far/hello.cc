@@ -105,7 +105,7 @@ std::string roots_path(const FarWorld& world) {
 
 Result<docker::Engine> engine_of(const FarWorld& world) {
   if (world.engine_socket.empty()) return fail(Code::unavailable, world.engine_error);
-  return docker::Engine::connect({world.engine_socket, "this machine"});
+  return docker::Engine::connect({world.engine_socket, "the remote machine"});
 }
 
 EngineInfo ask_info(const FarWorld& world) {

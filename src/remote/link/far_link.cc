@@ -60,7 +60,7 @@ void FarLink::read(std::vector<News>& news) {
   if (!greeted_) {
     size_t end = bytes.find('\n');
     greeting_ += bytes.substr(0, end);
-    if (greeting_.size() > kLongestHello) return lose("the other machine's greeting does not end");
+    if (greeting_.size() > kLongestHello) return lose("the remote machine's greeting is too long");
     if (end == std::string_view::npos) return;
     greeted_ = true;
     news.push_back({News::Kind::hello, {}, far_words(std::exchange(greeting_, {})), {}});
@@ -71,7 +71,7 @@ void FarLink::read(std::vector<News>& news) {
     auto frame = frames_.next();
     if (frame) news.push_back({News::Kind::frame, std::move(*frame), {}, {}});
     else if (frame.error().code == Code::unavailable) return;
-    else return lose("the other machine sent nonsense");
+    else return lose("the remote machine sent invalid data");
   }
 }
 
@@ -80,7 +80,7 @@ std::vector<FarLink::News> FarLink::look(bool readable) {
   if (readable && channel_) read(news);
   if (channel_ && greeted_ && deaf_ != Clock::time_point{} && Clock::now() - deaf_ > kLastWords)
     lose("the connection broke");
-  if (channel_ && !greeted_ && Clock::now() - heard_ > patience_) lose("the other machine did not answer");
+  if (channel_ && !greeted_ && Clock::now() - heard_ > patience_) lose("the remote machine did not answer");
   if (broken_) news.push_back({News::Kind::lost, {}, {}, {Code::closed, *std::exchange(broken_, std::nullopt), ""}});
   if (is_ready(reconnecting_)) {
     auto back = reconnecting_.get();
@@ -127,7 +127,7 @@ void FarLink::keep_alive() {
   }
   if (Clock::now() - heard_ <= kSilence) return;
   if (side_) side_->connection().close();
-  lose("the other machine does not answer");
+  lose("the remote machine does not answer");
 }
 
 }  // namespace bottle::remote

@@ -93,13 +93,13 @@ Result<std::string> read_line(int fd, int timeout_ms) {
     pollfd p{fd, POLLIN, 0};
     if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0)
       return fail(Code::timed_out,
-                  "the other machine did not answer within " + std::to_string(timeout_ms / 1000) + " s");
+                  "the remote machine did not answer within " + std::to_string(timeout_ms / 1000) + " s");
     char buffer[16384];
     ssize_t n = ::read(fd, buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return fail(Code::closed, "the connection ended before the other machine had answered");
+    if (n <= 0) return fail(Code::closed, "the connection closed before the remote machine answered");
     text.append(buffer, static_cast<size_t>(n));
-    if (text.size() > kLongestHello) return fail(Code::limit, "the other machine's answer does not end");
+    if (text.size() > kLongestHello) return fail(Code::limit, "the remote machine's answer is too long");
   }
   return text;
 }
@@ -154,8 +154,8 @@ std::string FarSide::line_for(const std::vector<std::string>& words) const {
 Result<> FarSide::ship_program(const std::string& machine) {
   if (machine != this_machine())
     return fail(Code::invalid,
-                main_.target().to_string() + " is a " + workspace::printable(machine) + ", this program is for " +
-                    this_machine(),
+                main_.target().to_string() + " has the architecture " + workspace::printable(machine) +
+                    ", and this program is for " + this_machine(),
                 "use a bottle built for that machine");
   std::string program = TRY(own_program()), packed = TRY(gzipped(program));
   if (progress_)
@@ -170,10 +170,10 @@ Result<> FarSide::ship_program(const std::string& machine) {
   auto connection = TRY(bulk());
   auto done = TRY(connection.capture(line, {.input = packed, .timeout_ms = 600000}));
   if (done.status != 0 || done.out != "ok\n")
-    return fail(Code::unavailable,
-                "bottle could not be put on " + main_.target().to_string() + ": " +
-                    workspace::printable(done.err.substr(0, 500)),
-                "is its disk full, or its home read-only?");
+    return fail(
+        Code::unavailable,
+        "copying bottle to " + main_.target().to_string() + " failed: " + workspace::printable(done.err.substr(0, 500)),
+        "check that its disk is not full and that its home directory is writable");
   return {};
 }
 
@@ -200,15 +200,16 @@ Result<Channel> FarSide::serve(const std::map<std::string, std::string>& send_en
     Channel channel = TRY(begin_serve(send_env, await_engine));
     Defer end([&] { channel.ssh->end(0); });
     auto line = read_line(channel.out.get(), await_engine ? 330000 : 60000);
-    if (!line) return std::unexpected(std::move(line.error()).during("speaking to " + main_.target().to_string()));
+    if (!line) return std::unexpected(std::move(line.error()).during("talking to " + main_.target().to_string()));
     channel.hello = far_words(*line);
     std::string kind = channel.hello.is_object() ? channel.hello.value("bottle", "") : "";
     if (kind == "far") return end.dismiss(), std::move(channel);
     if (kind != "absent" || attempt > 0)
       return fail(Code::protocol,
                   main_.target().to_string() +
-                      " answers with something else than bottle: " + workspace::printable(line->substr(0, 200)),
-                  "does a login script print there? `ssh " + main_.target().to_string() + " true` must print nothing");
+                      " answered with something other than bottle: " + workspace::printable(line->substr(0, 200)),
+                  "`ssh " + main_.target().to_string() +
+                      " true` must print nothing; check whether a login script prints something");
     TRY(ship_program(channel.hello.value("machine", "")));
   }
 }
@@ -237,7 +238,7 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
   int status = TRY(child.wait(60000));
   if (status == 0 && answer == "ok\n") return {};
   if (status == 0 && answer == "again\n")
-    return fail(Code::conflict, main_.target().to_string() + " has not kept what it was sent");
+    return fail(Code::conflict, main_.target().to_string() + " no longer has what it was sent before");
   std::string why = workspace::printable(complaint.empty() ? answer : complaint).substr(0, 500);
   return fail(status == 255 ? Code::unavailable : Code::internal,
               words[0] + " on " + main_.target().to_string() +

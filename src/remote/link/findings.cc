@@ -59,39 +59,42 @@ void judge_kernel(const json& engine, bool rootless, const std::string& name, co
   if (missing.empty()) add("limits", Severity::ok, "the engine limits memory, cpu and pids", "");
   else
     add("limits", Severity::warn,
-        "the engine of " + name + " cannot limit " + missing + ": an agent can use all that machine has",
-        rootless ? "delegate the cgroup controllers to its user there: Delegate=cpu memory pids in user@.service.d"
-                 : "boot it with these cgroup controllers on (cgroup v2)");
+        "the engine of " + name + " cannot limit " + missing + ", so an agent can use everything the machine has",
+        rootless ? "delegate the cgroup controllers to its user: set Delegate=cpu memory pids in user@.service.d on "
+                   "that machine"
+                 : "boot it with cgroup v2 and these controllers enabled");
 
   std::string version = text_of(engine, "cgroup"), driver = text_of(engine, "cgroup_driver");
   if (driver.empty() || driver == "none")
     add("cgroup", Severity::warn, "the engine of " + name + " does not use the kernel's cgroups",
-        rootless ? "boot it with cgroup v2: without root, v1 limits nothing"
-                 : "look at exec-opts (native.cgroupdriver) in its daemon.json");
+        rootless ? "boot it with cgroup v2; without root, v1 cannot limit anything"
+                 : "check exec-opts (native.cgroupdriver) in its daemon.json");
   else
     add("cgroup", Severity::ok, "cgroup v" + (version.empty() ? "1" : version) + ", driver " + driver,
         "");  // before API 1.41 there was v1 only, and no word of it
 
   if (is_true(engine, "seccomp")) add("seccomp", Severity::ok, "system calls are filtered (seccomp)", "");
   else
-    add("seccomp", Severity::warn, "the engine of " + name + " has no seccomp: an agent may make any system call",
+    add("seccomp", Severity::warn,
+        "the engine of " + name + " does not use seccomp, so an agent can make any system call",
         "use a kernel with CONFIG_SECCOMP_FILTER, and an engine built with seccomp");
 
   std::string storage = text_of(engine, "storage");
   static const std::map<std::string, const char*> kSlow = {
-      {"vfs", "each container is a whole copy of its image"},
-      {"fuse-overlayfs", "all that an agent reads and writes passes through a process"}};
+      {"vfs", "each container is a full copy of its image"},
+      {"fuse-overlayfs", "everything an agent reads and writes goes through another process"}};
   if (auto slow = kSlow.find(storage); slow != kSlow.end())
-    add("storage", Severity::warn, "the engine of " + name + " stores by " + storage + ": " + slow->second,
-        rootless ? "use overlay2: without root it needs a kernel of 5.11 or later"
-                 : "use overlay2, on a file system that can be below it (ext4, xfs with ftype=1)");
+    add("storage", Severity::warn,
+        "the engine of " + name + " uses the storage driver " + storage + ": " + slow->second,
+        rootless ? "use overlay2; without root, it needs Linux 5.11 or later"
+                 : "use overlay2 on a file system that supports it (ext4, or xfs with ftype=1)");
   else add("storage", Severity::ok, "storage driver " + storage, "");
 }
 
 void judge_engine(const json& engine, const std::string& name, const Add& add) {
   if (std::string error = text_of(engine, "error"); !error.empty())
     return add("engine", Severity::fail, "no container engine on " + name + ": " + error,
-               "bottle remote setup " + name);
+               "run `bottle remote setup " + name + "`");
   add("engine", Severity::ok, "Docker Engine " + text_of(engine, "version") + ", API " + text_of(engine, "api"), "");
   bool rootless = is_true(engine, "rootless");
   if (rootless) add("rootless", Severity::ok, "the engine runs without root", "");
@@ -119,9 +122,12 @@ std::vector<Finding> judge(const json& hello, const std::string& name, const std
   };
   uint64_t memory = number("memory"), disk = number("disk_free");
   add("memory", memory < 2 * kGigabyte ? Severity::warn : Severity::ok,
-      name + " has " + gigabytes(memory) + " of memory" + (memory < 2 * kGigabyte ? ": an agent wants 2 GB" : ""), "");
+      name + " has " + gigabytes(memory) + " of memory" +
+          (memory < 2 * kGigabyte ? ", but an agent needs about 2 GB" : ""),
+      "");
   add("disk", disk < 5 * kGigabyte ? Severity::warn : Severity::ok,
-      name + " has " + gigabytes(disk) + " of free disk" + (disk < 5 * kGigabyte ? ": images and work want 5 GB" : ""),
+      name + " has " + gigabytes(disk) + " of free disk space" +
+          (disk < 5 * kGigabyte ? ", but images and work need about 5 GB" : ""),
       "");
 
   int64_t off = hello.contains("clock_ms") && hello["clock_ms"].is_number_integer()
@@ -130,8 +136,8 @@ std::vector<Finding> judge(const json& hello, const std::string& name, const std
   if (off > kClockTolerance || off < -kClockTolerance)
     add("clock", Severity::fail,
         "the clock of " + name + " is off by " + std::to_string(off / 60000) +
-            " minutes: certificates will not be valid there",
-        "set it: sudo timedatectl set-ntp true");
+            " minutes, so certificates will not be valid on it",
+        "set it with `sudo timedatectl set-ntp true`");
   else add("clock", Severity::ok, "the clocks agree", "");
   add("kernel", Severity::ok, "Linux " + text_of(hello, "kernel") + " on " + text_of(hello, "machine"), "");
 
@@ -141,8 +147,8 @@ std::vector<Finding> judge(const json& hello, const std::string& name, const std
     static const std::set<std::string> kSuspect = {"tun", "wireguard", "overlay", "ppp", "vpn"};
     if (kSuspect.contains(kind))
       add("vpn", Severity::fail,
-          name + " has the interface " + device + " (" + kind + "): an agent that escapes there could follow it",
-          "use another machine, or say --allow-vpn");
+          name + " has the interface " + device + " (" + kind + "), which an agent that escapes could use",
+          "use another machine, or accept this one with --allow-vpn");
   }
   for (const auto& far : hello.value("routes", json::array())) {
     auto there = parse_prefix(text_of(far, "to"));
@@ -151,9 +157,9 @@ std::vector<Finding> judge(const json& hello, const std::string& name, const std
     for (const auto& here : local_routes)
       if (may_be_a_lan(here.device, here.to) && here.to.overlaps(*there))
         add("lan_route", Severity::fail,
-            name + " has a route to " + to_string(*there) + " by " + device + ", and you are in " + to_string(here.to) +
-                ": it may be your own network",
-            "use a machine outside of your network, or say --allow-vpn");
+            name + " has a route to " + to_string(*there) + " through " + device + ", and your machine is in " +
+                to_string(here.to) + ", so it may be your own network",
+            "use a machine outside your network, or accept this one with --allow-vpn");
   }
   return all;
 }

@@ -38,8 +38,8 @@ Result<std::vector<std::string>> addresses_of(const std::string& host) {
   addrinfo hints{}, *list = nullptr;
   hints.ai_socktype = SOCK_DGRAM;
   if (int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &list); error != 0)
-    return fail(Code::not_found, "there is no host " + host + ": " + ::gai_strerror(error),
-                "leave out --transport mosh, if only ssh's configuration knows it");
+    return fail(Code::not_found, "the name " + host + " cannot be resolved: " + ::gai_strerror(error),
+                "if only your ssh configuration knows this name, leave out --transport mosh");
   std::vector<std::string> all;
   for (addrinfo* each = list; each; each = each->ai_next) {
     char text[NI_MAXHOST];
@@ -47,7 +47,7 @@ Result<std::vector<std::string>> addresses_of(const std::string& host) {
       all.push_back(text);
   }
   ::freeaddrinfo(list);
-  if (all.empty()) return fail(Code::not_found, "there is no address of " + host);
+  if (all.empty()) return fail(Code::not_found, host + " has no address");
   return all;
 }
 
@@ -129,11 +129,12 @@ Result<> check_mosh(const MoshOptions& options) {
     std::string low = options.ports.substr(0, colon),
                 high = colon == std::string::npos ? low : options.ports.substr(colon + 1);
     if (!is_number(low, 1, 65535) || !is_number(high, 1, 65535) || std::atol(low.c_str()) > std::atol(high.c_str()))
-      return fail(Code::invalid, "'" + options.ports + "' are no UDP ports", "--mosh-ports 60000:60010, or one port");
+      return fail(Code::invalid, "'" + options.ports + "' is not a UDP port or a range of them",
+                  "write --mosh-ports 60000:60010, or one port");
   }
   auto asked = bottle::capture({.argv = {"mosh-client", "-c"}}, {.timeout_ms = 5000});
   if (!asked)
-    return fail(Code::not_found, "there is no mosh-client here: " + asked.error().what,
+    return fail(Code::not_found, "mosh-client cannot be run on this machine: " + asked.error().what,
                 "install mosh, or leave out --transport mosh");
   return {};
 }
@@ -152,8 +153,8 @@ Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& sess
       ssh::quoted(far.line_for({"attach", session}));
   auto told = TRY(connection.capture(line, {.timeout_ms = 30000, .limit = 65536}));
   if (told.status == 127)
-    return fail(Code::not_found, "there is no mosh-server on " + name,
-                "install mosh there, or leave out --transport mosh");
+    return fail(Code::not_found, "mosh-server is not installed on " + name,
+                "install mosh on that machine, or leave out --transport mosh");
   auto connect = parse_mosh_connect(told.out);
   if (!connect) {
     std::string why = workspace::printable(told.err.substr(0, 300));
@@ -162,7 +163,7 @@ Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& sess
   }
 
   if (is_forwarded(addresses, connect->server_address))
-    return fail(Code::unavailable, name + " is reached through a forwarded port: only ssh gets there",
+    return fail(Code::unavailable, name + " is reached through a forwarded port, which mosh cannot use",
                 "leave out --transport mosh");
 
   auto [master, slave] = TRY(make_pty());

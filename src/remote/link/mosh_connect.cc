@@ -36,7 +36,7 @@ Result<MoshConnect> parse_mosh_connect(const std::string& text) {
   bool plain =
       key.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == std::string::npos;
   if (!is_number(port, 1, 65535) || key.size() != 22 || !plain)
-    return fail(Code::protocol, "mosh-server did not say how it is reached");
+    return fail(Code::protocol, "mosh-server did not print how to reach it");
   found.port = static_cast<uint16_t>(std::atol(port.c_str()));
   found.key = key;
   // "client-address client-port server-address server-port" (ssh(1), SSH_CONNECTION)

@@ -87,14 +87,14 @@ Result<std::unique_ptr<Broker>> Broker::start(const json& config, const pki::Roo
     if (::poll(&p, 1, 150) == 0) continue;
     for (const auto& line : TRY(broker->read())) {
       if (line.value("type", "") == "error")
-        return fail(Code::invalid, "the guard for the operator's side refused: " + line.value("what", ""));
+        return fail(Code::invalid, "the broker refused its configuration: " + line.value("what", ""));
       if (line.value("type", "") != "ready") continue;
       TRY(write_all(broker->child_.in(),
                     json{{"type", "certificate"}, {"pem", TRY(root.certify(line.value("csr", "")))}}.dump() + "\n"));
       return broker;
     }
   }
-  return fail(Code::timed_out, "the guard for the operator's side was not ready within 15 s");
+  return fail(Code::timed_out, "the broker was not ready within 15 s");
 }
 
 Result<> Broker::configure(const json& config) {
@@ -123,7 +123,7 @@ Result<UniqueFd> Broker::connect() {
   int fd = theirs.get();
   ::memcpy(CMSG_DATA(head), &fd, sizeof fd);
   if (::sendmsg(hand_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
-    return fail_errno("handing a connection over");
+    return fail_errno("passing a connection to the broker");
   return ours;
 }
 
@@ -131,7 +131,7 @@ Result<std::vector<json>> Broker::read() {
   char buffer[65536];
   ssize_t n = ::read(fd(), buffer, sizeof buffer);
   if (n < 0 && (errno == EINTR || errno == EAGAIN)) return std::vector<json>{};
-  if (n <= 0) return fail(Code::closed, "the guard for the operator's side ended");
+  if (n <= 0) return fail(Code::closed, "the broker exited");
   partial_.append(buffer, static_cast<size_t>(n));
   std::vector<json> lines;
   size_t start = 0;

@@ -65,7 +65,7 @@ void destroy_vm(const Job& job, const RemotePlace& place, FarSide* side, bool ho
   if (!home || keep) {
     receipt["vm"] = {{"name", place.vm_name},
                      {"kept", true},
-                     {"why", home ? "--keep" : "the work could not be fetched: it stays until its time is up"}};
+                     {"why", home ? "--keep" : "the work could not be fetched; the VM stays until its time is up"}};
     if (!home) (void)machine::hold(place.vm_name, vm_places(job));
     return;
   }
@@ -127,12 +127,12 @@ json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Home
   result["back"] = home ? *back
                         : json{{"error", back.error().what},
                                {"text", "The work is still on " + machine +
-                                            ". When the cause is mended, `bottle cleanup` or `bottle attach " +
-                                            session + "` fetches it."}};
+                                            ". Fix the cause, then run `bottle cleanup` or `bottle attach " + session +
+                                            "` to fetch it."}};
   if (gone_with_vm)
-    result["back"]["text"] = "The VM " + place.vm_name +
-                             " is gone, and with it what was not fetched: the last checkpoint is on refs/bottle/" +
-                             session + ".";
+    result["back"]["text"] =
+        "The VM " + place.vm_name +
+        " is gone, and so is the work that was not fetched. The last checkpoint is on refs/bottle/" + session + ".";
   json receipt = json::object();  // of what it says, what it can know
   for (const char* part : {"session", "confirmed", "left", "removed"})
     if (auto said = told.value("receipt", json::object()); said.contains(part)) receipt[part] = said[part];
@@ -153,10 +153,12 @@ json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Home
   receipt["machine"] = machine;
   bool keep = job.remote->vm && job.remote->vm->keep;
   if (gone_with_vm)  // or its record would be there
-    receipt.update(
-        {{"confirmed", true},
-         {"left", json::array()},
-         {"vm", {{"name", place.vm_name}, {"confirmed", true}, {"confirmed_by", "whoever destroyed it meanwhile"}}}});
+    receipt.update({{"confirmed", true},
+                    {"left", json::array()},
+                    {"vm",
+                     {{"name", place.vm_name},
+                      {"confirmed", true},
+                      {"confirmed_by", "the command that destroyed it before the session ended"}}}});
   else if (!place.vm_name.empty()) destroy_vm(job, place, side ? &*side : nullptr, home, keep, clients, receipt);
   result["receipt"] = receipt;
   (void)write_file_atomically(job.directories.results + "/" + session + "/result.json", result.dump(2) + "\n");
@@ -170,14 +172,15 @@ bool abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, boo
   const std::string& session = job.plan.session;
   auto add = [&](const std::string& todo) { error.todo += (error.todo.empty() ? "" : "; ") + todo; };
   if (may_run && side && !side->ask({"stop", session})) {
-    add("the agent may run on " + place.far.target.to_string() +
-        ", which cannot be reached: `bottle cleanup` ends it and brings its work");
+    add("the agent may still run on " + place.far.target.to_string() +
+        ", which cannot be reached; run `bottle cleanup` to end it and bring its work home");
     return false;
   }
   // What the far side says of itself once more, so that "nothing was left" is not a guess. One that is not reached ends
   // by itself what it has begun; one that answers and says that it cannot is asked again later.
   bool clean = true;
-  auto forgotten = side ? side->ask({"forget", session}) : Result<Captured>(fail(Code::closed, "it was never reached"));
+  auto forgotten =
+      side ? side->ask({"forget", session}) : Result<Captured>(fail(Code::closed, "the machine was never reached"));
   if (forgotten) {
     json said = forgotten->status == 0 ? far_words(forgotten->out) : json();
     clean = said.is_object() && said.value("receipt", json::object()).value("confirmed", true);
@@ -190,9 +193,9 @@ bool abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, boo
     json receipt = {{"left", json::array()}};
     destroy_vm(job, place, side, true, false, clients, receipt);  // --keep is for one that was used
     clean = receipt.value("confirmed", false);
-    if (!clean) error.todo = "the VM " + place.vm_name + " may still be there: bottle cleanup";
+    if (!clean) error.todo = "the VM " + place.vm_name + " may still exist; run `bottle cleanup`";
   } else if (!clean) {
-    add("not everything could be removed on " + place.far.target.to_string() + ": `bottle cleanup` tries again");
+    add("not everything was removed on " + place.far.target.to_string() + "; run `bottle cleanup` to try again");
   }
   if (clean) remove_session_directory(place.directory);
   else write_remote_info(job, place, "left behind");

@@ -32,7 +32,7 @@ Result<> keep(const Source& source, const std::string& path, uint64_t most) {
   if (!fd) return fail_errno("creating " + path);
   char buffer[256 << 10];
   for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) {
-    if (n > most) return fail(Code::limit, "the workspace is larger than can be kept");
+    if (n > most) return fail(Code::limit, "the workspace is too large to keep");
     most -= n;
     TRY(write_all(fd.get(), {buffer, n}));
   }
@@ -41,7 +41,7 @@ Result<> keep(const Source& source, const std::string& path, uint64_t most) {
 
 // A delivery has one: sorting it is work of ours, and a million small ones would be no more bytes.
 Result<> only_once(bool& came) {
-  if (came) return fail(Code::protocol, "a delivery with more than one workspace");
+  if (came) return fail(Code::protocol, "the delivery has more than one workspace");
   came = true;
   return {};
 }
@@ -52,7 +52,7 @@ Result<> why_held(const Source& source) {
   size_t have = 0;
   for (size_t n; have < why.size() && (n = TRY(source(why.data() + have, why.size() - have))) > 0;) have += n;
   why.resize(have);
-  return fail(Code::conflict, "it is still in its container: " + workspace::printable(why));
+  return fail(Code::conflict, "the workspace is still in its container: " + workspace::printable(why));
 }
 
 }  // namespace
@@ -83,7 +83,7 @@ Result<> Homecoming::save_egress(const Source& source) {
 Result<bool> Homecoming::checkpoint(const Fetch& from) {
   if (room_ == 0)
     return fail(Code::limit,
-                "the checkpoints of this session have brought as much as they may: what is new is fetched at its end");
+                "the checkpoints of this session have reached their limit; later changes are fetched at its end");
   bool news = false;
   std::string seen;
   TRY(from({"checkpoint", job_.plan.session, fingerprint_},
@@ -128,7 +128,7 @@ Result<json> Homecoming::fetch(const Fetch& from) {
   if (!sorted)
     return json{{"error", sorted.error().what},
                 {"archive", kept},
-                {"text", "The workspace as the agent left it, unchecked: " + kept}};
+                {"text", "The workspace, as the agent left it and unchecked, is in " + kept}};
   ::unlink(kept.c_str());
   return *sorted;
 }

@@ -24,7 +24,7 @@ Result<UniqueFd> spool() {
   const char* base = std::getenv("TMPDIR");
   std::string path = std::string(base && *base == '/' ? base : "/var/tmp") + "/bottle-image-XXXXXX";
   UniqueFd fd(::mkostemp(path.data(), O_CLOEXEC));
-  if (!fd) return fail_errno("making a temporary file in " + path);
+  if (!fd) return fail_errno("creating a temporary file in " + path);
   ::unlink(path.c_str());
   return fd;
 }
@@ -45,8 +45,8 @@ Result<> read_at(int fd, char* to, size_t size, uint64_t at) {
   while (size > 0) {
     ssize_t n = ::pread(fd, to, size, static_cast<off_t>(at));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("reading an image's archive");
-    if (n == 0) return fail(Code::closed, "an image's archive is cut short");
+    if (n < 0) return fail_errno("reading the image's archive");
+    if (n == 0) return fail(Code::closed, "the image's archive is truncated");
     to += n;
     at += static_cast<uint64_t>(n);
     size -= static_cast<size_t>(n);
@@ -64,7 +64,7 @@ Result<std::vector<std::string>> layer_files(int fd) {
                             },
                             .data = [&](std::string_view bytes) -> Result<> {
                               if (wanted) text.append(bytes);
-                              return text.size() > (4u << 20) ? fail(Code::limit, "an image's index is too long")
+                              return text.size() > (4u << 20) ? fail(Code::limit, "the image's index is too long")
                                                               : Result<>();
                             }});
   ::lseek(fd, 0, SEEK_SET);
@@ -72,7 +72,7 @@ Result<std::vector<std::string>> layer_files(int fd) {
   for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) > 0;) TRY(reader.feed({buffer, static_cast<size_t>(n)}));
   auto manifest = json::parse(text, nullptr, false);
   if (!manifest.is_array() || manifest.size() != 1 || !manifest[0].contains("Layers"))
-    return fail(Code::protocol, "an image's archive has no index");
+    return fail(Code::protocol, "the image's archive has no index");
   return manifest[0]["Layers"].get<std::vector<std::string>>();
 }
 
@@ -92,7 +92,7 @@ class Gzip {
       char out[128 << 10];
       z_.next_out = reinterpret_cast<Bytef*>(out);
       z_.avail_out = sizeof out;
-      if (::deflate(&z_, flush) == Z_STREAM_ERROR) return fail(Code::internal, "compressing an image");
+      if (::deflate(&z_, flush) == Z_STREAM_ERROR) return fail(Code::internal, "compressing the image");
       if (size_t n = sizeof out - z_.avail_out) TRY(to_({out, n}));
     } while (z_.avail_out == 0);
     return {};
@@ -141,7 +141,7 @@ Result<> copy_archive(int from, const std::set<std::string>& leave_out, const Si
     TRY(read_at(from, header, kBlock, at));
     if (std::all_of(header, header + kBlock, [](char c) { return c == 0; })) break;
     uint64_t size = number(header + 124, 12);
-    if (size > (1ull << 40)) return fail(Code::protocol, "an image's archive is broken");
+    if (size > (1ull << 40)) return fail(Code::protocol, "the image's archive is malformed");
     uint64_t next = at + kBlock + (size + kBlock - 1) / kBlock * kBlock;
     char type = header[156];
     if (type == 'L' || type == 'x' || type == 'g') {

@@ -99,7 +99,7 @@ class RemoteSession {
       there.relay_all = offline_;
       if (auto made = make_near_end(there); !made)
         clients_.event({{"event", "warning"},
-                        {"what", "what stays on this machine cannot be used from there: " + made.error().what}});
+                        {"what", "the remote machine cannot use what stays on this machine: " + made.error().what}});
     }
     link_.reconnect(place_.far);
   }
@@ -121,7 +121,7 @@ class RemoteSession {
     if (!ended) return;
     making_.reset();
     auto& made = *ended;
-    if (!made) return give_up(std::move(made.error()).during("making the VM"));
+    if (!made) return give_up(std::move(made.error()).during("creating the VM"));
     place_.far = made->far;
     offline_ = made->vm.offline;
     token_ = made->token;
@@ -235,7 +235,7 @@ class RemoteSession {
       clients_.event({{"event", "denied"},
                       {"host", line.value("host", "?")},
                       {"code", line.value("code", "")},
-                      {"reason", line.value("reason", "") + " (decided here)"}});
+                      {"reason", line.value("reason", "") + " (decided on this machine)"}});
     }
   }
 
@@ -266,8 +266,9 @@ class RemoteSession {
       missed_checkpoints_ = 0;
       if (**checkpoint) clients_.event({{"event", "checkpoint"}});
     } else if (++missed_checkpoints_ == 2) {  // a single one may be a connection's that broke
-      clients_.event({{"event", "warning"},
-                      {"what", "the work is not kept here meanwhile, only at the end: " + checkpoint->error().what}});
+      clients_.event(
+          {{"event", "warning"},
+           {"what", "checkpoints fail, so the work comes home only at the end: " + checkpoint->error().what}});
     }
   }
 
@@ -278,9 +279,9 @@ class RemoteSession {
 
   void look_at_the_time() {
     if (!running_ || ending_.is_wished() || !link_.is_up() || !ending_.is_near(boot_seconds())) return;
-    clients_.event({{"event", "warning"},
-                    {"what", "the time of VM " + place_.vm_name +
-                                 " is nearly up: the session is ended, so that its work comes home"}});
+    clients_.event(
+        {{"event", "warning"},
+         {"what", "the time of VM " + place_.vm_name + " is nearly up; ending the session to bring its work home"}});
     stop();
   }
 
@@ -292,7 +293,7 @@ class RemoteSession {
     if (running_ && link_.is_up() && ending_.patience_is_over(awake_seconds())) {
       clients_.event(
           {{"event", "warning"},
-           {"what", place_.far.target.to_string() + " does not end the session: what can be fetched is fetched"}});
+           {"what", place_.far.target.to_string() + " does not end the session; fetching what can be fetched"}});
       over_ = true;
       return;
     }
@@ -303,7 +304,7 @@ class RemoteSession {
       give_up({Code::canceled, "stopped before the agent ran"});
     }
     if (!running_ && !job_.remote->adopt && clients_.first_is_gone())
-      give_up({Code::canceled, "the launcher went away before the agent ran"});
+      give_up({Code::canceled, "the launcher exited before the agent ran"});
   }
 
   // -- the connection
@@ -334,23 +335,23 @@ class RemoteSession {
     if (!running_) {
       // It may have opened the gate, and the word of that was lost with the connection: it is asked.
       lost_ = why;
-      if (++losses_ > kMostLosses) return give_up(not_known({Code::closed, "it breaks again and again", ""}));
+      if (++losses_ > kMostLosses) return give_up(not_known({Code::closed, "the connection keeps breaking", ""}));
       return link_.reconnect(place_.far);
     }
     stop_sent_ = false;
-    clients_.event({{"event", "link-lost"}, {"what", why + "; the agent goes on, and the connection is made again"}});
+    clients_.event({{"event", "link-lost"}, {"what", why + "; the agent keeps running while bottle reconnects"}});
     link_.reconnect(place_.far);
   }
 
   static Error not_begun(const std::string& why) {
-    return {Code::closed, why + " before the agent ran: nothing was run", "start again"};
+    return {Code::closed, why + " before the agent ran, so nothing was run", "start again"};
   }
 
   Error not_known(const Error& error) {
     unknown_ = true;
-    return {
-        Code::closed, lost_ + " before it was known whether the agent runs, and cannot be made again: " + error.what,
-        "if it runs there, `bottle cleanup` ends it and brings its work, `bottle attach " + session_ + "` joins it"};
+    return {Code::closed, lost_ + " before it was known whether the agent runs, and reconnecting failed: " + error.what,
+            "if the agent runs, `bottle attach " + session_ +
+                "` connects to it, and `bottle cleanup` ends it and brings its work home"};
   }
 
   void try_again(const Error& error) {
@@ -360,12 +361,12 @@ class RemoteSession {
     }
     if (ending_.is_wished() && link_.attempts() > 6) {
       // Its record stays, for the next command to try.
-      Error told = Error(error).during("the session goes on, or has ended, where it cannot be reached");
-      told.todo = "bottle cleanup tries again";
+      Error told = Error(error).during("the session's machine cannot be reached");
+      told.todo = "run `bottle cleanup` to try again";
       return give_up(std::move(told));
     }
     if (!place_.vm_name.empty() && !machine::load(place_.vm_name, vm_places(job_)))
-      return is_gone({Code::not_found, "the VM " + place_.vm_name + " is gone, and with it what was not fetched",
+      return is_gone({Code::not_found, "the VM " + place_.vm_name + " is gone, and so is the work that was not fetched",
                       "its last checkpoint is on refs/bottle/" + session_});
     if (link_.attempts() == 1 || link_.attempts() % 20 == 0)
       clients_.event({{"event", "link-trying"}, {"what", error.what}});
@@ -374,7 +375,7 @@ class RemoteSession {
   }
 
   void join_again() {
-    if (!running_) clients_.event({{"event", "step"}, {"step", "connected again"}});
+    if (!running_) clients_.event({{"event", "step"}, {"step", "reconnected"}});
     json wish = {{"session", session_}, {"from", position_}};
     if (job_.remote->adopt && position_ == 0) wish.erase("from");
     link_.send(FrameType::attach, wish.dump());
@@ -409,7 +410,7 @@ class RemoteSession {
         if (!lost_.empty() && !running_) return give_up(not_begun(lost_));  // it knows nothing of an agent
         json told = far_words(frame.bytes);
         if (!told.is_object()) told = json::object();
-        Error error{Code::unavailable, told.value("what", "it said nothing"), told.value("todo", "")};
+        Error error{Code::unavailable, told.value("what", "the remote machine gave no reason"), told.value("todo", "")};
         if (told.value("code", "") != "not_found") return give_up(std::move(error));
         error.code = Code::not_found;
         is_gone(std::move(error));
@@ -439,7 +440,7 @@ class RemoteSession {
 
   bool begin_running() {
     if (!work_.await_delivery(60s)) {
-      give_up({Code::protocol, "the other machine says that the agent runs, but has not taken its workspace"});
+      give_up({Code::protocol, "the remote machine says that the agent runs, but has not received its workspace"});
       return false;
     }
     running_ = true;
@@ -465,7 +466,7 @@ class RemoteSession {
       for (const auto& warning : delivered->warnings) clients_.event({{"event", "warning"}, {"what", warning}});
     } else if (!running_ &&
                lost_.empty()) {  // otherwise both connections broke, and the other machine is asked already
-      Error error = std::move(delivered->taken.error()).during("sending the workspace, before the agent ran");
+      Error error = std::move(delivered->taken.error()).during("sending the workspace before the agent ran");
       if (error.todo.empty()) error.todo = "start again";
       give_up(std::move(error));
     }

@@ -87,7 +87,7 @@ Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, Ready
   if (ready.channel.hello.value("token", json()) != true)
     return fail(Code::unavailable,
                 std::string("the token did not arrive: the VM's sshd drops the variable ") + kTokenVariable,
-                "leave --token-via out");
+                "leave out --token-via");
   return token;
 }
 
@@ -110,7 +110,7 @@ struct Packed {
 Result<ReadyVm> make(const machine::VmSpec& spec, Far far, const Judge& judge,
                      const std::function<void(const std::string&)>& progress) {
   machine::Vm vm = TRY(machine::prepare_vm(spec));
-  progress("making a VM with " + spec.provider + " (" + vm.name + ")");
+  progress("creating a VM with " + spec.provider + " (" + vm.name + ")");
   TRY(machine::create_vm(vm, spec, progress));
   TRY(machine::reach_vm(vm, spec, progress));
   far.target = vm.target;
@@ -149,8 +149,8 @@ Result<> warm_up(ReadyVm& ready, const std::string& roots) {
                       [&](const Sink& sink) { return sink(roots); }));
   auto sealed = TRY(ready.side.connection().capture("sudo -n /usr/local/sbin/bottle-vm seal", {.timeout_ms = 120000}));
   if (sealed.out.find("\"sealed\":true") == std::string::npos)
-    return fail(Code::unavailable, "the VM could not be made ready for its disk to be kept: " +
-                                       printable(sealed.err.empty() ? sealed.out : sealed.err));
+    return fail(Code::unavailable,
+                "preparing the VM's disk failed: " + printable(sealed.err.empty() ? sealed.out : sealed.err));
   return {};
 }
 
@@ -198,21 +198,22 @@ Result<> judge_baked(const json& hello, const Job& job, const std::string& vm_na
   const std::string& image = job.remote->image;
   if (hello.is_object() && hello.value("bottle", "") == "far") TRY(judge_vm(hello, job, vm_name, offline));
   if (hello.is_object() && has_image(hello, image)) return {};
-  return fail(Code::conflict,
-              "the VM's disk is not as it was baked: it lacks the image " + reference_of(image) + ", or this program",
-              "bottle vm bake makes it anew");
+  return fail(
+      Code::conflict,
+      "the VM's disk has changed since it was baked: it lacks the image " + reference_of(image) + " or this program",
+      "run `bottle vm bake` again");
 }
 
 Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const std::string&)>& progress) {
   auto places = machine::Places::from(bake.spec.environment);
   auto provider = TRY(machine::Provider::find(bake.spec.provider, places, bake.spec.environment, bake.spec.limits));
   if (!provider.has("bake"))
-    return fail(Code::not_found, "provider " + provider.name() + " keeps no disks (no hook bake)",
-                "docs/providers.md says how to make an image there yourself, for options.image");
+    return fail(Code::not_found, "provider " + provider.name() + " cannot keep disks, because it has no hook bake",
+                "docs/providers.md explains how to make an image yourself for options.image");
   auto baked = [&]() -> Result<std::string> {
     auto judge = [](const machine::Vm&, const json& hello) { return check_engine(hello); };  // no secret goes there
     auto ready = TRY(make_ready(bake.spec, bake.far, bake.engine, bake.images, judge, progress));
-    progress("keeping its disk");
+    progress("keeping the VM's disk");
     TRY(warm_up(ready, bake.roots));
     ready.side.drop();
     return provider.bake(ready.vm.record.vm, bake.before, progress);
@@ -220,7 +221,7 @@ Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const 
   machine::DestroyOptions options;
   options.environment = bake.spec.environment;
   auto gone = machine::destroy_vm(bake.spec.name, bake.spec.provider, places, options, progress);
-  if (baked && (!gone || !gone->confirmed)) progress("VM " + bake.spec.name + " may still be there: bottle vm list");
+  if (baked && (!gone || !gone->confirmed)) progress("VM " + bake.spec.name + " may still exist; see `bottle vm list`");
   return baked;
 }
 
