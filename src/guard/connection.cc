@@ -209,7 +209,7 @@ Task<bool> handle_connect(Connection& c, std::string target, bool named_alike) {
     refuse(403, "tls_only", "CONNECT to port 80: tunnels carry TLS only");
     co_return co_await finish(c);
   }
-  if (decision.inspect || !c.config->secrets_of(c.host).bound.empty()) co_return co_await inspected(c);
+  if (decision.inspect || c.config->secrets.of(c.host).scanned()) co_return co_await inspected(c);
   co_return co_await blind(c);
 }
 
@@ -303,7 +303,7 @@ void Connection::audit(std::string_view action, std::string_view kind, std::stri
   std::string clean_host, clean_path, clean_reason;
   auto clean = [&](std::string_view text, std::string& storage) -> std::string_view {
     if (text.empty() || config->secrets.empty()) return text;
-    return storage = config->redacted(text);
+    return storage = config->secrets.starred(text);
   };
   context.audit.write({.id = id,
                        .action = action,

@@ -74,7 +74,7 @@ std::string DnsServer::answer(std::string_view bytes) {
     }
     if (lines_++ < kLinesASecond) {
       // A name can carry a secret out only if somebody answered; it can still carry one into the log.
-      std::string name = context_.config->redacted(query.name);
+      std::string name = context_.config->secrets.starred(query.name);
       context_.audit.write({.id = context_.new_id(),
                             .action = "deny",
                             .kind = "dns",

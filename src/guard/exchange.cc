@@ -5,12 +5,10 @@
 
 #include "guard/connection.h"
 #include "guard/request.h"
+#include "guard/request_scan.h"
 
 namespace bottle::guard {
 namespace {
-
-using policy::StreamScan;
-using Action = StreamScan::Action;
 
 constexpr size_t kHigh = 128 * 1024;  // unsent bytes at which reading from the other side stops
 constexpr int64_t kHeadPatience = 60 * 1000, kHandshakePatience = 30 * 1000;
@@ -27,9 +25,10 @@ class Exchange {
       : c_(c),
         request_(request),
         reused_(reused),
-        secrets_(c.config->secrets_of(c.tls ? c.host : policy::Host{.name = "-"})),
-        up_scan_(&secrets_.foreign, c.config->on_secret),
-        down_scan_(&c.config->values, c.config->on_secret) {}
+        secrets_(c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody()),
+        scan_(c, secrets_, request),
+        up_scan_(scan_.outgoing(Place::body, request.syntax)),
+        down_scan_(scan_.incoming()) {}
 
   Task<Outcome> run(std::string_view head);
 
@@ -40,16 +39,17 @@ class Exchange {
   bool answer_body();
   void write_head(size_t line_end, bool final);
   bool fail_with(int status, std::string_view code, std::string_view reason);
-  // What to do about a secret: true to stop.
-  bool found(int pattern, bool in_answer);
+  bool refuse_request() { return fail_with(403, "secret", scan_.refusal()); }
+  bool refuse_answer() { return fail_with(403, "secret_in_answer", scan_.refusal()); }
   Task<Outcome> upgraded();
 
   Connection& c_;
   Request& request_;
   bool reused_;
   const HostSecrets& secrets_;
-  StreamScan up_scan_, down_scan_;
-  bool request_done_ = false, head_sent_ = false, answer_done_ = false, chunk_out_ = false, warned_ = false;
+  RequestScan scan_;
+  scan::Filter up_scan_, down_scan_;
+  bool request_done_ = false, head_sent_ = false, answer_done_ = false, chunk_out_ = false;
   bool client_keep_ = true, upstream_keep_ = true, switched_ = false;
   Body answer_;
   std::optional<Outcome> outcome_;  // set: stop
@@ -70,19 +70,6 @@ bool Exchange::fail_with(int status, std::string_view code, std::string_view rea
   return false;
 }
 
-bool Exchange::found(int pattern, bool in_answer) {
-  const auto& owner = in_answer ? c_.config->values_owner : secrets_.owner;
-  std::string reason =
-      "secret \"" + owner[static_cast<size_t>(pattern)]->name +
-      (in_answer ? "\" in an answer to the agent" : "\" in the body of a request to a host it is not bound to");
-  if (c_.config->on_secret == Action::block)
-    return fail_with(403, in_answer ? "secret_in_answer" : "secret", reason), true;
-  if (!warned_)
-    c_.audit("allow", "http", in_answer ? "secret_in_answer" : "secret", reason, request_.method, request_.target);
-  warned_ = true;
-  return false;
-}
-
 // One step of the request's body towards the upstream. True if something moved.
 bool Exchange::send_body() {
   Stream &client = c_.client, &up = c_.upstream;
@@ -95,12 +82,12 @@ bool Exchange::send_body() {
     if (!request_.body.read(client.in, g_payload))
       return fail_with(400, "bad_request", "the request's chunked framing is broken");
     progress = client.in.size() != before;
-    if (int hit = up_scan_.feed(g_payload, g_scanned); hit >= 0 && found(hit, false)) return false;
+    if (!up_scan_.feed(g_payload, g_scanned)) return refuse_request();
   } else {
     g_scanned.clear();
   }
   if (request_.body.done()) {
-    up_scan_.finish(g_scanned);
+    if (!up_scan_.release(g_scanned)) return refuse_request();
     request_done_ = progress = true;
   }
   if (request_.body.kind() == Body::Kind::chunked) {
@@ -158,19 +145,11 @@ bool Exchange::answer_head() {
     }
     return fail_with(502, "no_answer", "the upstream closed without an answer");
   }
-  std::string_view raw(up.in.data(), g_head.size);
-  int hit = -1;
-  if (c_.config->values.contains(raw, &hit)) {
-    if (found(hit, true)) return false;
-    if (c_.config->on_secret == Action::redact) {
-      std::string starred;
-      StreamScan scan(&c_.config->values, Action::redact);
-      scan.feed(raw, starred);
-      scan.finish(starred);
-      up.in.replace(0, g_head.size, starred);
-      if (parse_response(up.in, g_head) != Parse::ok)
-        return fail_with(403, "secret_in_answer", "a secret where it cannot be starred out");
-    }
+  if (std::string raw = up.in.substr(0, g_head.size); c_.config->secrets.any_in(raw)) {
+    if (!scan_.rewrite_answer(raw)) return refuse_answer();
+    up.in.replace(0, g_head.size, raw);
+    if (parse_response(up.in, g_head) != Parse::ok)
+      return fail_with(403, "secret_in_answer", "a secret where it cannot be starred out");
   }
   const Head& head = g_head;
   size_t line_end = up.in.find("\r\n");
@@ -190,7 +169,7 @@ bool Exchange::answer_head() {
   }
   const Header* encoding = head.find("content-encoding");
   if (encoding && !iequals(encoding->value, "identity") && !secrets_.bound.empty() &&
-      c_.config->on_secret == Action::block)
+      c_.config->on_secret == OnSecret::block)
     return fail_with(502, "encoded_answer",
                      "a host with a bound secret answered compressed although told not to: it cannot be scanned");
   answer_ = Body::of_response(head, request_.method);
@@ -216,11 +195,11 @@ bool Exchange::answer_body() {
     if (!answer_.read(up.in, g_payload))
       return fail_with(502, "bad_answer", "the upstream's chunked framing is broken");
     progress = up.in.size() != before;
-    if (int hit = down_scan_.feed(g_payload, g_scanned); hit >= 0 && found(hit, true)) return false;
+    if (!down_scan_.feed(g_payload, g_scanned)) return refuse_answer();
   }
   if (!answer_.done() && up.in.empty() && up.eof) answer_.end();
   if (answer_.done()) {
-    down_scan_.finish(g_scanned);
+    if (!down_scan_.release(g_scanned)) return refuse_answer();
     answer_done_ = progress = true;
   }
   if (chunk_out_) {
@@ -250,11 +229,17 @@ Task<Outcome> Exchange::upgraded() {
       progress |= up.fill();
       if (!up.in.empty()) {
         g_scanned.clear();
-        if (int hit = down_scan_.feed(up.in, g_scanned); hit >= 0 && found(hit, true)) co_return Outcome::abort;
+        if (!down_scan_.feed(up.in, g_scanned)) {
+          refuse_answer();
+          co_return Outcome::abort;
+        }
         client.out.append(g_scanned);
         up.in.clear();
       }
-      if (up.eof) down_scan_.finish(client.out);
+      if (up.eof && !down_scan_.release(client.out)) {
+        refuse_answer();
+        co_return Outcome::abort;
+      }
     }
     progress |= up.flush();
     progress |= client.flush();

@@ -2,65 +2,13 @@
 
 #include <algorithm>
 
+#include "guard/request_scan.h"
+
 namespace bottle::guard {
 namespace {
 
-using Action = policy::StreamScan::Action;
-
-// The credentials of "Basic …", or empty.
-std::string basic(std::string_view value) {
-  if (value.size() < 7 || !iequals(value.substr(0, 6), "basic ")) return {};
-  auto decoded = base64_decode(
-      value.substr(value.find_first_not_of(' ', 6) == value.npos ? value.size() : value.find_first_not_of(' ', 6)));
-  return decoded ? *decoded : std::string();
-}
-
-bool replace_all(std::string& text, std::string_view from, std::string_view to) {
-  bool any = false;
-  for (size_t at = 0; !from.empty() && (at = text.find(from, at)) != text.npos; at += to.size(), any = true)
-    text.replace(at, from.size(), to);
-  return any;
-}
-
-std::string percent_decoded(std::string_view text) {
-  std::string out;
-  auto hex = [](char c) {
-    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-  };
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && hex(text[i + 1]) >= 0 && hex(text[i + 2]) >= 0) {
-      out += static_cast<char>(hex(text[i + 1]) * 16 + hex(text[i + 2]));
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
-// A value or placeholder that must not go to this host, in the head as it is, percent-encoded, or in Basic credentials.
-const Secret* foreign_secret(const HostSecrets& secrets, const Head& head, std::string_view raw, bool& literal) {
-  int found = -1;
-  literal = secrets.foreign.contains(raw, &found);
-  if (!literal && head.target.find('%') != head.target.npos)
-    secrets.foreign.contains(percent_decoded(head.target), &found);
-  for (const auto& each : head.headers) {
-    if (found >= 0) break;
-    if (std::string credentials = basic(each.value); !credentials.empty())
-      secrets.foreign.contains(credentials, &found);
-  }
-  return found < 0 ? nullptr : secrets.owner[static_cast<size_t>(found)];
-}
-
-void swap_in(std::string& value, const HostSecrets& secrets) {
-  std::string credentials = basic(value);
-  for (const Secret* secret : secrets.bound) {
-    if (secret->placeholder.empty() || secret->value.empty()) continue;
-    replace_all(value, secret->placeholder, secret->value);
-    if (!credentials.empty() && replace_all(credentials, secret->placeholder, secret->value))
-      value = "Basic " + base64_encode(credentials);
-  }
-}
+// Whether the guard writes a header for the secret, whatever the client sent.
+bool writes_header(const Secret& secret) { return secret.in_header && !secret.header.empty() && !secret.value.empty(); }
 
 // Where an absolute-form request goes. Empty reason: fine.
 std::string parse_absolute(const Head& head, policy::Authority& authority, std::string& origin) {
@@ -87,23 +35,21 @@ bool hop_by_hop(std::string_view name) {
   return false;
 }
 
-Verdict prepare_request(Connection& c, const Head& given, Request& request, std::string& out) {
-  const Config& config = *c.config;
-  Head head = given;
-  request = Request{
-      .method = std::string(head.method), .keep = head.minor == 1 ? !head.close : head.keep_alive, .minor = head.minor};
-  if (head.method == "CONNECT" || head.method == "TRACE")
-    return {.status = 400, .code = "bad_request", .reason = "a method that is not for here"};
+namespace {
 
-  // Where to.
+// Fills in where the request goes. An empty code: it may be asked for.
+Verdict find_destination(Connection& c, const Head& head, Request& request) {
+  auto bad = [](std::string reason) {
+    return Verdict{.status = 400, .code = "bad_request", .reason = std::move(reason)};
+  };
+  if (head.method == "CONNECT" || head.method == "TRACE") return bad("a method that is not for here");
   if (c.tls) {
     if (!head.target.starts_with('/') && !(head.method == "OPTIONS" && head.target == "*"))
-      return {.status = 400, .code = "bad_request", .reason = "a target that is not a path"};
+      return bad("a target that is not a path");
     request.target = std::string(head.target);
   } else {
     policy::Authority authority;
-    if (auto wrong = parse_absolute(head, authority, request.target); !wrong.empty())
-      return {.status = 400, .code = "bad_request", .reason = wrong};
+    if (auto wrong = parse_absolute(head, authority, request.target); !wrong.empty()) return bad(wrong);
     c.host = authority.host;
     c.port = authority.port;
   }
@@ -112,89 +58,97 @@ Verdict prepare_request(Connection& c, const Head& given, Request& request, std:
   if (head.has_host && (!named || named->host.name != c.host.name ||
                         (named->port != c.port && head.host.find(':') != head.host.npos && !head.host.ends_with(']'))))
     return {.code = "host_mismatch", .reason = "Host is not the host of the connection"};
-  if (!c.tls && c.host.literal && !config.fixed(c.host))
+  if (!c.tls && c.host.literal && !c.config->fixed(c.host))
     return {.code = "ip_literal", .reason = "an address instead of a name"};
-
-  // May it?
-  auto decision = config.rules.request(c.host, c.port, request.method, request.target);
+  auto decision = c.config->rules.request(c.host, c.port, request.method, request.target);
   if (!decision.allowed) return {.code = decision.code, .reason = decision.reason};
+  return {.allowed = true};
+}
 
-  // Secrets are bound to a host, and only TLS proves that it is the host.
-  static const HostSecrets kNone;
-  policy::Host nobody{.name = "-"};
-  const HostSecrets& secrets = config.secrets_of(c.tls ? c.host : nobody);
-  std::string_view raw(given.method.data(), given.size);
-  std::string redacted;
-  bool literal = false;
-  if (const Secret* secret = foreign_secret(secrets, head, raw, literal)) {
-    if (config.on_secret == Action::block || (config.on_secret == Action::redact && !literal))
-      return {.code = "secret", .reason = "secret \"" + secret->name + "\" in a request to a host it is not bound to"};
-    c.audit("allow", "http", "secret",
-            "secret \"" + secret->name + "\" in the head of a request to a host it is not bound to", request.method,
-            request.target);
-    if (config.on_secret == Action::redact) {
-      policy::StreamScan scan(&secrets.foreign, Action::redact);
-      scan.feed(raw, redacted);
-      scan.finish(redacted);
-      if (parse_request(redacted, head) != Parse::ok || head.host != given.host || head.method != given.method)
-        return {.code = "secret", .reason = "secret \"" + secret->name + "\" where it cannot be starred out"};
-      if (c.tls) {
-        request.target = std::string(head.target);
-      } else {
-        policy::Authority authority;
-        parse_absolute(head, authority, request.target);
-      }
-    }
+// What of a request goes on, with secrets put in.
+struct Outgoing {
+  std::string target;
+  struct Line {
+    std::string name, value;
+  };
+  std::vector<Line> headers;
+};
+
+// Whether a header of the client's goes on. Those that the guard writes itself do not.
+bool goes_on(const Head& head, const Header& header, const HostSecrets& secrets) {
+  const Header* connection = head.find("connection");
+  if (hop_by_hop(header.name) || (connection && has_token(connection->value, header.name))) return false;
+  if (!secrets.bound.empty() && iequals(header.name, "accept-encoding")) return false;
+  return std::ranges::none_of(secrets.bound,
+                              [&](const Secret* s) { return writes_header(*s) && iequals(s->header, header.name); });
+}
+
+// False: a secret is in the head that must not go to this host; scan.refusal() says which.
+bool pass_secrets(const Head& head, const Request& request, const HostSecrets& secrets, RequestScan& scan,
+                  Outgoing& out) {
+  out.target = request.target;
+  // Most heads hold nothing: one look tells.
+  bool clean = !secrets.all->any_in({head.method.data(), head.size});
+  std::string method = request.method;
+  if (!clean && (!scan.rewrite(Place::method, {}, Syntax::token, method) || !scan.rewrite_target(out.target)))
+    return false;
+  for (const auto& each : head.headers) {
+    if (!goes_on(head, each, secrets)) continue;
+    auto& line = out.headers.emplace_back(std::string(each.name), std::string(each.value));
+    if (!clean && (!scan.rewrite(Place::header_name, {}, Syntax::token, line.name) ||
+                   !scan.rewrite_header(each.name, line.value)))
+      return false;
   }
+  return true;
+}
 
-  request.body = Body::of_request(head);
-  request.expects_continue = head.expect_continue;
-  request.upgrade = head.upgrade_websocket && head.minor == 1;
+void write_head(const Connection& c, const Head& head, const Request& request, const HostSecrets& secrets,
+                const Outgoing& from, std::string& out) {
+  const Config& config = *c.config;
   std::string authority =
       c.host.literal && c.host.name.find(':') != std::string::npos ? "[" + c.host.name + "]" : c.host.name;
   if (c.port != (c.tls ? 443 : 80)) authority += ":" + std::to_string(c.port);
   bool relayed = config.relayed(c.host);
   bool absolute = !c.tls && (relayed || (config.parent && !config.fixed(c.host) &&
                                          !config.lan_route(c.host, c.port)));  // what a parent proxy wants
+  auto line = [&](std::string_view name, std::string_view value) {
+    out.append(name).append(": ").append(value).append("\r\n");
+  };
   out.append(request.method).append(" ");
   if (absolute) out.append("http://").append(authority);
-  out.append(request.target).append(" HTTP/1.1\r\nHost: ").append(authority).append("\r\n");
-  const Header* connection = head.find("connection");
-  bool identity = !secrets.bound.empty();
-  for (const auto& each : head.headers) {
-    if (hop_by_hop(each.name) || (connection && has_token(connection->value, each.name))) continue;
-    if (identity && iequals(each.name, "accept-encoding")) continue;
-    bool replaced = std::ranges::any_of(secrets.bound, [&](const Secret* s) {
-      return !s->header.empty() && !s->value.empty() && iequals(s->header, each.name);
-    });
-    if (replaced) continue;
-    out.append(each.name).append(": ");
-    if (secrets.bound.empty()) {
-      out.append(each.value);
-    } else {
-      std::string value(each.value);
-      swap_in(value, secrets);
-      out.append(value);
-    }
-    out.append("\r\n");
-  }
+  out.append(from.target).append(" HTTP/1.1\r\n");
+  line("Host", authority);
+  for (const auto& each : from.headers) line(each.name, each.value);
   for (const Secret* secret : secrets.bound)
-    if (!secret->header.empty() && !secret->value.empty())
-      out.append(secret->header)
-          .append(": ")
-          .append(secret->template_before)
-          .append(secret->value)
-          .append(secret->template_after)
-          .append("\r\n");
+    if (writes_header(*secret)) line(secret->header, secret->template_before + secret->value + secret->template_after);
   // Answers are scanned for the value, so they must come as they are.
-  if (identity) out.append("Accept-Encoding: identity\r\n");
-  if (head.chunked) out.append("Transfer-Encoding: chunked\r\n");
-  else if (head.content_length)
-    out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
+  if (!secrets.bound.empty()) line("Accept-Encoding", "identity");
+  if (head.chunked) line("Transfer-Encoding", "chunked");
+  else if (head.content_length) line("Content-Length", std::to_string(*head.content_length));
   if (request.upgrade) out.append("Connection: upgrade\r\nUpgrade: websocket\r\n");
   if (absolute && !relayed && !config.parent->authorization.empty())
-    out.append("Proxy-Authorization: ").append(config.parent->authorization).append("\r\n");
+    line("Proxy-Authorization", config.parent->authorization);
   out.append("\r\n");
+}
+
+}  // namespace
+
+Verdict prepare_request(Connection& c, const Head& head, Request& request, std::string& out) {
+  request = Request{
+      .method = std::string(head.method), .keep = head.minor == 1 ? !head.close : head.keep_alive, .minor = head.minor};
+  if (auto verdict = find_destination(c, head, request); !verdict.allowed) return verdict;
+  // Secrets are bound to a host, and only TLS proves that it is the host.
+  const HostSecrets& secrets = c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody();
+  RequestScan scan(c, secrets, request);
+  Outgoing outgoing;
+  if (!pass_secrets(head, request, secrets, scan, outgoing)) return {.code = "secret", .reason = scan.refusal()};
+  if (!c.tls && c.config->secrets.any_in(c.host.name))
+    return {.code = "secret", .reason = "a secret in the name of the host"};
+  request.body = Body::of_request(head);
+  request.expects_continue = head.expect_continue;
+  request.upgrade = head.upgrade_websocket && head.minor == 1;
+  request.syntax = syntax_of(head.find("content-type") ? head.find("content-type")->value : "");
+  write_head(c, head, request, secrets, outgoing, out);
   return {.allowed = true};
 }
 

@@ -8,12 +8,17 @@
 
 namespace bottle::guard {
 
+// What text is written in, and so what may take the place of a part of it.
+enum class Syntax : uint8_t { text, token, json, form };
+
 struct Request {
   std::string method, target;  // origin form
   Body body;
-  bool keep = true;  // the client may send another
+  Syntax syntax = Syntax::text;  // of the body
+  bool keep = true;              // the client may send another
   bool upgrade = false, expects_continue = false;
   int minor = 1;
+  bool warned = false;  // of a secret that went on nevertheless
 };
 
 struct Verdict {

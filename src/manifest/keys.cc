@@ -67,11 +67,14 @@ constexpr Key kKeys[] = {
     {"secret", "from", Shape::one, Type::source, "",
      "Where the value comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND` or `?question`.", kRequired},
     {"secret", "hosts", Shape::list, Type::pattern, "",
-     "The hosts it is for. Anywhere else the value and the placeholder are refused. Needed unless `expose`.", kOptional,
-     kFilled},
+     "The hosts it is for. Anywhere else the value and the placeholder are refused, except on the way to the agent's "
+     "model ([guard.md](guard.md)). Needed unless `expose`.",
+     kOptional, kFilled},
     {"secret", "header", Shape::one, Type::header, "",
-     "The header to set for these hosts, `{}` being the value. Without it, the placeholder is replaced in whichever "
-     "header holds it."},
+     "The header to set for these hosts, `{}` being the value. Without it, the placeholder is replaced in "
+     "`Authorization`, Basic credentials included, and `ANTHROPIC_API_KEY` goes in `x-api-key`. In any other header it "
+     "is "
+     "refused."},
     {"secret", "env", Shape::one, Type::env_name, "",
      "The agent's variable that holds the placeholder. Default: NAME where `from` is `env:NAME`."},
     {"secret", "placeholder", Shape::one, Type::placeholder, "",

@@ -60,7 +60,7 @@ struct Secret {
   std::string name;
   Source source;
   std::vector<std::string> hosts;
-  std::string header;       // "Authorization: Bearer {}"; empty: replace the placeholder wherever a header holds it
+  std::string header;       // "Authorization: Bearer {}"; empty: replace the placeholder in Authorization
   std::string placeholder;  // what the agent holds
   std::string env;          // the agent's variable that holds the placeholder; may be empty
   bool optional = false;    // missing value: no secret rather than an error (the provider's own token)

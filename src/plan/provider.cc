@@ -19,7 +19,7 @@ bool has(const Facts& facts, const std::string& variable) {
 
 Secret from_env(const std::string& name, const std::string& variable, const std::string& env, const std::string& host,
                 const Facts& facts) {
-  return {name, {Source::Kind::env, variable}, {host}, "", placeholder(facts.session, name), env, false};
+  return {name, {Source::Kind::env, variable}, {host}, usual_header(env), placeholder(facts.session, name), env, false};
 }
 
 }  // namespace
@@ -29,6 +29,17 @@ std::vector<std::string> api_hosts(const std::string& provider) {
   if (provider == "codex") return {"api.openai.com"};
   return {};
 }
+
+std::vector<std::string> model_hosts(const Plan& plan) {
+  auto hosts = api_hosts(plan.provider);
+  for (const auto& secret : plan.secrets)
+    if (signs_in(secret.env))
+      for (const auto& host : secret.hosts)
+        if (std::ranges::find(hosts, host) == hosts.end()) hosts.push_back(host);
+  return hosts;
+}
+
+std::string usual_header(const std::string& variable) { return variable == "ANTHROPIC_API_KEY" ? "x-api-key: {}" : ""; }
 
 bool signs_in(const std::string& variable) {
   auto is = [&](const char* known) { return variable == known; };

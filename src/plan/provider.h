@@ -11,6 +11,13 @@ namespace bottle::plan {
 // Hosts of the provider's own API; nothing for shell and command.
 std::vector<std::string> api_hosts(const std::string& provider);
 
+// Hosts of the agent's model: the provider's own API, and those to which a secret is bound that a provider's program
+// signs in with.
+std::vector<std::string> model_hosts(const Plan& plan);
+
+// The header that a secret goes in when the manifest names none, by the agent's variable: "" for Authorization.
+std::string usual_header(const std::string& variable);
+
 // Whether a provider's program takes its credentials from this variable.
 bool signs_in(const std::string& variable);
 

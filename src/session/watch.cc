@@ -62,7 +62,7 @@ class Watch {
     }
     if (reviving_.valid()) reviving_.wait();  // it holds what goes with us
     drain_audit();
-    result["egress"] = {{"allowed", allowed_}, {"denied", summary_.denied()}};
+    result["egress"] = {{"allowed", allowed_}, {"denied", summary_.denied()}, {"secrets", summary_.secrets()}};
     if (job_.plan.record) result["egress"]["recorded"] = summary_.recorded(job_.plan.egress.allow);
     auto status = engine_.wait_container(names_.agent);
     if (!status) return stopped_ ? 143 : 125;

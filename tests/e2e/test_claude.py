@@ -2,6 +2,7 @@
 
 import glob
 import json
+import os
 
 import pytest
 
@@ -39,6 +40,31 @@ def test_the_token_is_swapped_in_and_never_in_the_bottle(world, operator, play):
     assert world.token not in inside
     asked = [r for r in world.api_log(session.since) if r["event"] == "request" and r["path"].startswith("/v1/messages")]
     assert asked and all(r["authorized"] for r in asked)
+
+
+def test_claude_survives_what_it_reads(world, operator, play):
+    """env and .env hold placeholders and values; they go to the model with every later request, and nothing of it ends the session."""
+    value, opened = "mine-" + os.urandom(12).hex(), 'open "quoted" ' + os.urandom(12).hex()
+    with open(os.path.join(operator.workspace, ".env"), "w") as file:
+        file.write("STAGE=dev\nMINE=%s\nAGAIN='%s'\n" % (value, value))
+    operator.git("add", "-f", ".env")
+    operator.git("-c", "user.name=operator", "-c", "user.email=operator@example.org", "commit", "-qm", "Leave a key lying about")
+    find = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | sed -n 's/^CLAUDE_CODE_OAUTH_TOKEN=/own /p' | head -n 1"
+    turns = [bash("echo turn $((%d + 1))" % n) for n in range(4)]
+    play({"steps": [bash("env | sort"), bash("cd /workspace && cat .env"), bash(find),
+                    {"tool": "Read", "input": {"file_path": "/workspace/.env"}}, *turns], "final": "I am still here"})
+    session = operator.start("look around", provider="claude", env={"MINE": value, "OPEN": opened},
+                             secrets={"mine": {"from": "env:MINE", "hosts": ["allowed.example.org"], "env": "COPY"},
+                                      "open": {"from": "env:OPEN", "env": "OPEN", "expose": True}})
+    assert session.status == 0 and "I am still here" in session.out, session.explain()
+    inside = results(world, session.since)
+    assert "turn 4" in inside and "COPY=bottle-placeholder-" in inside and "own sk-ant-oat01-bottle-" in inside, inside
+    assert inside.count("[redacted: mine]") == 4 and "OPEN=[redacted: open]" in inside, inside
+    assert value not in inside and json.dumps(opened)[1:-1] not in inside and opened not in inside, inside
+    told = sorted((line["code"], line["secret"]) for line in session.audit() if line.get("secret"))
+    assert told == [("placeholder_to_model", "claude-oauth"), ("placeholder_to_model", "mine"), ("secret_to_model", "mine"), ("secret_to_model", "open")], told
+    assert session.denials("api.anthropic.com") == []
+    assert "the agent read the value of secret mine" in session.err, session.explain()
 
 
 def test_the_placeholder_is_worthless_elsewhere(world, operator, play):

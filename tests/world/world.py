@@ -326,13 +326,14 @@ class World:
 
     # -- the operator's side
 
-    def workspace(self, name="work"):
-        """A fresh git repository with one commit."""
+    def workspace(self, name="work", files=None):
+        """A fresh git repository with one commit: a README.md and `files`, name → text."""
         where = tempfile.mkdtemp(prefix=name + "-", dir=self.dir)
         git = ["git", "-C", where, "-c", "user.name=operator", "-c", "user.email=operator@example.org"]
         run("git", "init", "-q", "-b", "main", where)
-        with open(os.path.join(where, "README.md"), "w") as file:
-            file.write("# A project\n")
+        for path, text in {"README.md": "# A project\n", **(files or {})}.items():
+            with open(os.path.join(where, path), "w") as file:
+                file.write(text)
         run(*git, "add", "-A")
         run(*git, "commit", "-qm", "Begin")
         return where

@@ -88,6 +88,12 @@ void show_result(const json& result, const Output& output) {
                 << rules;
     std::cerr << dim("  for all decisions, run `bottle logs --egress " + result.value("session", "") + "`") << "\n";
   }
+  for (const auto& each : egress.value("secrets", json::array())) {
+    std::string name = one_line(each.value("secret", ""));
+    if (each.value("code", "") == "secret_to_model")
+      std::cerr << "bottle: the agent read the value of secret " << name << "; it was not sent to the model as it is\n";
+    else std::cerr << dim("· the placeholder of secret " + name + " went to the model, where it is worthless") << "\n";
+  }
   if (egress.contains("recorded")) {
     std::cerr << "\nRECORD MODE: the session would have needed these rules in bottles." << result.value("bottle", "")
               << ".egress.allow:\n";

@@ -68,6 +68,7 @@ void Audit::write(const AuditLine& line) {
   text("path", line.path, 512);
   text("code", line.code, 64);
   text("reason", line.reason, 512);
+  text("secret", line.secret, 64);
   if (line.totals)
     out.append(R"(,"bytes_out":)")
         .append(std::to_string(line.bytes_out))

@@ -13,7 +13,8 @@ struct AuditLine {
   std::string_view id, action, kind, host;
   int port = 0;
   std::string_view method, path, code, reason;
-  bool totals = false;  // whether the counts mean anything
+  std::string_view secret = {};  // the name of the one that this is about, of what is told once
+  bool totals = false;           // whether the counts mean anything
   uint64_t bytes_out = 0, bytes_in = 0;
 };
 

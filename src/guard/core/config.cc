@@ -37,39 +37,6 @@ Result<policy::RuleSpec> parse_rule(const json& each) {
   return rule;
 }
 
-bool printable(std::string_view text) {
-  return std::ranges::all_of(text, [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
-}
-
-Result<Secret> parse_secret(const json& each) {
-  bool relayed = each.value("relayed", false);
-  Secret secret{
-      .name = each.value("name", ""), .value = each.value("value", ""), .placeholder = each.value("placeholder", "")};
-  auto bad = [&](const std::string& what) { return fail(Code::invalid, "secret \"" + secret.name + "\": " + what); };
-  if (secret.value.empty() != relayed) return bad(relayed ? "a value for what is swapped in elsewhere" : "no value");
-  if (!printable(secret.value) || !printable(secret.placeholder))
-    return bad("a control byte in the value or placeholder");
-  for (const auto& host : each.value("hosts", std::vector<std::string>{})) {
-    if (host == "*") return bad("bound to every host");
-    secret.hosts.push_back(TRY(policy::HostPattern::compile(host)));
-  }
-  std::string header = each.value("header", "");
-  if (!header.empty()) {
-    size_t colon = header.find(':'), hole = header.find("{}");
-    if (colon == header.npos || colon == 0 || hole == header.npos || hole < colon || !printable(header))
-      return bad("header is not \"Name: … {} …\"");
-    secret.header = header.substr(0, colon);
-    if (header.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != colon)
-      return bad("not a header name");
-    size_t begin = header.find_first_not_of(' ', colon + 1);
-    secret.template_before = header.substr(begin, hole - begin);
-    secret.template_after = header.substr(hole + 2);
-  } else if (secret.placeholder.empty()) {
-    return bad("neither a placeholder nor a header");
-  }
-  return secret;
-}
-
 Result<ParentProxy> parse_parent(std::string text) {
   ParentProxy parent;
   if (text.starts_with("http://")) text.erase(0, 7);
@@ -136,6 +103,16 @@ Result<> parse_lan(Config& config, const json& each, std::vector<policy::RuleSpe
 }
 
 // May throw json's own exceptions on a wrong type; parse_config turns them into a Result.
+Result<> fill_secrets(Config& config, const json& top) {
+  std::vector<Secret> secrets;
+  for (const auto& each : top.value("secrets", json::array())) secrets.push_back(TRY(parse_secret(each)));
+  std::vector<policy::HostPattern> models;
+  for (const auto& each : top.value("models", std::vector<std::string>{}))
+    models.push_back(TRY(policy::HostPattern::compile(each)));
+  config.secrets.compile(std::move(secrets), std::move(models));
+  return {};
+}
+
 Result<> fill(Config& config, const json& top) {
   auto endpoint = [](const std::string& text) -> Result<Endpoint> {
     auto parsed = policy::parse_endpoint(text);
@@ -170,10 +147,9 @@ Result<> fill(Config& config, const json& top) {
   }
   config.rules = TRY(policy::Rules::compile(rules));
   std::string on_secret = egress.value("on_secret", "block");
-  using Action = policy::StreamScan::Action;
-  if (on_secret == "block" || on_secret.empty()) config.on_secret = Action::block;
-  else if (on_secret == "redact") config.on_secret = Action::redact;
-  else if (on_secret == "warn") config.on_secret = Action::warn;
+  if (on_secret == "block" || on_secret.empty()) config.on_secret = OnSecret::block;
+  else if (on_secret == "redact") config.on_secret = OnSecret::redact;
+  else if (on_secret == "warn") config.on_secret = OnSecret::warn;
   else return fail(Code::invalid, "on_secret is not block, redact or warn");
   if (std::string parent = egress.value("parent_proxy", ""); !parent.empty()) config.parent = TRY(parse_parent(parent));
   config.resolver = egress.value("resolver", "");
@@ -181,7 +157,7 @@ Result<> fill(Config& config, const json& top) {
   config.roots = top.value("ca_bundle", "");
   json extra = egress.value("extra_ca", json(""));
   for (const auto& pem : extra.is_array() ? extra : json::array({extra})) config.roots += "\n" + pem.get<std::string>();
-  for (const auto& each : top.value("secrets", json::array())) config.secrets.push_back(TRY(parse_secret(each)));
+  TRY(fill_secrets(config, top));
   for (const auto& each : top.value("ssh", json::array())) config.ssh.push_back(TRY(parse_ssh(each)));
   for (const auto& each : top.value("relay", std::vector<std::string>{})) {
     config.relay_all |= each == "*";
@@ -192,9 +168,6 @@ Result<> fill(Config& config, const json& top) {
   if (config.idle_ms <= 0) return fail(Code::invalid, "idle_seconds is not positive");
   return {};
 }
-
-// Shorter values would be found everywhere by chance.
-constexpr size_t kShortest = 4;
 
 }  // namespace
 
@@ -207,15 +180,6 @@ Result<std::shared_ptr<Config>> parse_config(const json& top) {
     // Its text can quote what it read, but never a string's content.
     return fail(Code::invalid, std::string("the configuration has a wrong type: ") + e.what());
   }
-  std::vector<std::string> values, everything;
-  for (const auto& secret : config->secrets) {
-    config->values_owner.push_back(&secret);
-    values.push_back(secret.value.size() < kShortest ? "" : secret.value);
-    everything.push_back(secret.value);
-    everything.push_back(secret.placeholder);
-  }
-  config->values = policy::Matcher(values);
-  config->everything_ = policy::Matcher(everything);
   return config;
 }
 
@@ -239,37 +203,6 @@ const SshHost* Config::ssh_host(const policy::Host& host, uint16_t port) const {
   for (const auto& each : ssh)
     if (each.host.name == host.name && each.port == port) return &each;
   return nullptr;
-}
-
-const HostSecrets& Config::secrets_of(const policy::Host& host) const {
-  std::vector<bool> key;
-  for (const auto& secret : secrets)
-    key.push_back(std::ranges::any_of(secret.hosts, [&](const auto& pattern) { return pattern.matches(host); }));
-  auto& slot = host_secrets_[key];
-  if (slot) return *slot;
-  slot = std::make_unique<HostSecrets>();
-  std::vector<std::string> patterns;
-  for (size_t i = 0; i < secrets.size(); ++i) {
-    const Secret& secret = secrets[i];
-    if (key[i]) {
-      slot->bound.push_back(&secret);
-      continue;
-    }
-    for (const std::string& text : {secret.value, secret.placeholder}) {
-      patterns.push_back(text.size() < kShortest ? "" : text);
-      slot->owner.push_back(&secret);
-    }
-  }
-  slot->foreign = policy::Matcher(patterns);
-  return *slot;
-}
-
-std::string Config::redacted(std::string_view text) const {
-  std::string out;
-  policy::StreamScan scan(&everything_, policy::StreamScan::Action::redact);
-  scan.feed(text, out);
-  scan.finish(out);
-  return out;
 }
 
 ssl_ctx_st* Config::upstream_tls() const {

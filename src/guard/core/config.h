@@ -10,27 +10,14 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "base/error.h"
+#include "guard/core/secrets.h"
 #include "policy/address.h"
 #include "policy/host.h"
-#include "policy/matcher.h"
 #include "policy/rules.h"
 
 struct ssl_ctx_st;
 
 namespace bottle::guard {
-
-struct Secret {
-  std::string name, value, placeholder;  // value empty: it is at the other end of the relay, and swapped in there
-  std::vector<policy::HostPattern> hosts;
-  std::string header, template_before, template_after;  // "Authorization: Bearer {}" in its parts; header empty: none
-};
-
-// What the secrets mean for one host.
-struct HostSecrets {
-  std::vector<const Secret*> bound;
-  policy::Matcher foreign;           // values and placeholders that must not go there
-  std::vector<const Secret*> owner;  // pattern of `foreign` → its secret
-};
 
 struct SshHost {
   policy::Host host;
@@ -57,18 +44,16 @@ struct Config {
   policy::Rules rules;
   std::map<std::string, std::vector<policy::Endpoint>> hosts;  // port 0: the port asked for
   std::map<std::string, LanRoute> lan;
-  policy::StreamScan::Action on_secret = policy::StreamScan::Action::block;
+  OnSecret on_secret = OnSecret::block;
   std::optional<ParentProxy> parent;
   std::string resolver;  // ip:port, or empty for /etc/resolv.conf
   std::string roots;     // PEM: ca_bundle and extra_ca
-  std::vector<Secret> secrets;
+  Secrets secrets;
   std::vector<SshHost> ssh;
   std::vector<policy::HostPattern> relay;  // hosts that are reached by the relay, not from here
   bool relay_all = false;                  // as all are: there is no network here
   bool ssh_agent = false;                  // whether the owner of the control channel answers for an ssh-agent
   int64_t idle_ms = 3600 * 1000;
-  policy::Matcher values;  // the values of all secrets, for answers
-  std::vector<const Secret*> values_owner;
 
   Config() = default;
   Config(const Config&) = delete;
@@ -78,16 +63,10 @@ struct Config {
   const LanRoute* lan_route(const policy::Host& host, uint16_t port) const;
   bool relayed(const policy::Host& host) const;
   const SshHost* ssh_host(const policy::Host& host, uint16_t port) const;
-  const HostSecrets& secrets_of(const policy::Host& host) const;
-  // `text` with every value and placeholder starred out: for audit lines.
-  std::string redacted(std::string_view text) const;
   // The context for upstream TLS; the roots are parsed at first use. Null if they cannot be.
   ssl_ctx_st* upstream_tls() const;
 
  private:
-  friend Result<std::shared_ptr<Config>> parse_config(const nlohmann::json&);
-  policy::Matcher everything_;
-  mutable std::map<std::vector<bool>, std::unique_ptr<HostSecrets>> host_secrets_;
   mutable ssl_ctx_st* upstream_tls_ = nullptr;
 };
 

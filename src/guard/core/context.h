@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,7 @@ struct Context {
   uint32_t next_id = 0;
   std::map<uint32_t, AgentCall*> agent_calls;  // open connections to the session's ssh-agent
   uint32_t next_agent_call = 1;
+  std::set<std::pair<std::string, std::string>> reported;  // code and secret: what is told once in a session
 
   std::string new_id();
 };

@@ -230,6 +230,13 @@ class RemoteSession {
     line["side"] = "near";
     if (!near_audit_) near_audit_.emplace(job_.directories.results + "/" + session_ + "/egress-near.jsonl");
     near_audit_->add(line);
+    // The far guard tells of placeholders; values are known here alone.
+    if (line.value("code", "") == "secret_to_model")
+      clients_.event({{"event", "secret"},
+                      {"secret", line.value("secret", "")},
+                      {"host", line.value("host", "?")},
+                      {"code", "secret_to_model"},
+                      {"what", line.value("reason", "")}});
     if (line.value("action", "") == "deny" && told_ < 50) {
       ++told_;
       clients_.event({{"event", "denied"},

@@ -43,6 +43,14 @@ std::string missing_rule(const json& line) {
 
 void EgressSummary::add(const json& line, Clients& clients) {
   std::string action = text_of(line, "action"), kind = text_of(line, "kind"), host = text_of(line, "host");
+  std::string secret = text_of(line, "secret");
+  if (action == "allow" && !secret.empty() && secrets_.size() < kMostTold &&
+      secrets_.try_emplace({secret, text_of(line, "code")}, host).second)
+    clients.event({{"event", "secret"},
+                   {"secret", secret},
+                   {"host", host},
+                   {"code", text_of(line, "code")},
+                   {"what", text_of(line, "reason")}});
   if (action == "allow" && (kind == "connect" || kind == "http") && reached_.size() < kMost) reached_.insert(host);
   if (action != "deny") return;
   std::string where = (host.empty() ? "?" : host) +
@@ -64,6 +72,13 @@ json EgressSummary::denied() const {
   json list = json::array();
   for (const auto& [key, entry] : denied_)
     list.push_back({{"host", key.first}, {"code", key.second}, {"count", entry.count}, {"allow", entry.allow}});
+  return list;
+}
+
+json EgressSummary::secrets() const {
+  json list = json::array();
+  for (const auto& [what, host] : secrets_)
+    list.push_back({{"secret", what.first}, {"code", what.second}, {"host", host}});
   return list;
 }
 

@@ -15,12 +15,16 @@ namespace bottle::session {
 
 class EgressSummary {
  public:
-  // A line of the audit. A refusal that is new is told to the clients. Bounded: the agent chooses the names.
+  // A line of the audit. A refusal that is new is told to the clients, and so is a secret on its way to the model.
+  // Bounded: the agent chooses the names.
   void add(const nlohmann::json& line, Clients& clients);
 
   // [{"host":"a.example.org:8443","code":…,"count":…,"allow":"{host: a.example.org, ports: [8443]}"}…]; "allow" only
   // where a rule of egress.allow is what was missing.
   nlohmann::json denied() const;
+
+  // Secrets that were on their way to the model, by what became of them: [{"secret":…,"code":…,"host":…}…].
+  nlohmann::json secrets() const;
 
   // For record mode: rules for the hosts that were reached and that `rules`, but for a final "*", do not cover.
   nlohmann::json recorded(const std::vector<manifest::AllowRule>& rules) const;
@@ -32,6 +36,7 @@ class EgressSummary {
   };
   std::map<std::pair<std::string, std::string>, Denied> denied_;  // host[:port], code
   std::set<std::string> reached_;
+  std::map<std::pair<std::string, std::string>, std::string> secrets_;  // name, code → host
 };
 
 }  // namespace bottle::session

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "base/file.h"
+#include "plan/provider.h"
 
 namespace bottle::session {
 
@@ -120,6 +121,7 @@ nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& setting
             {"resolver", plan.egress.resolver.empty() ? "127.0.0.11:53" : plan.egress.resolver}}},
           {"ca_bundle", settings.ca_bundle},
           {"secrets", secrets},
+          {"models", plan::model_hosts(plan)},
           {"relay", relay},
           {"ssh", ssh}};
 }

@@ -1,0 +1,168 @@
+#include "guard/core/secrets.h"
+
+#include <string.h>
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "guard/protocol/http_head.h"
+#include "scan/filter.h"
+
+namespace bottle::guard {
+namespace {
+
+using nlohmann::json;
+
+// Shorter values would be found everywhere by chance; longer ones fit no header, and would make a large dictionary.
+constexpr size_t kShortest = 4, kLongest = 16 * 1024;
+
+bool printable(std::string_view text) {
+  return std::ranges::all_of(text, [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
+}
+
+// `text`, cut or filled to `size` bytes.
+std::string fitted(std::string text, size_t size, char end, char fill) {
+  if (text.size() > size) {
+    text.resize(size);
+    if (size > 0) text.back() = end;
+  }
+  text.append(size - text.size(), fill);
+  return text;
+}
+
+}  // namespace
+
+bool Secret::goes_in_header(std::string_view given) const {
+  return in_header && (iequals(given, "authorization") || (!header.empty() && iequals(given, header)));
+}
+
+Result<Secret> parse_secret(const json& each) {
+  bool relayed = each.value("relayed", false);
+  Secret secret{
+      .name = each.value("name", ""), .value = each.value("value", ""), .placeholder = each.value("placeholder", "")};
+  auto bad = [&](const std::string& what) { return fail(Code::invalid, "secret \"" + secret.name + "\": " + what); };
+  if (secret.value.empty() != relayed) return bad(relayed ? "a value for what is swapped in elsewhere" : "no value");
+  if (!printable(secret.value) || !printable(secret.placeholder))
+    return bad("a control byte in the value or placeholder");
+  if (std::max(secret.value.size(), secret.placeholder.size()) > kLongest) return bad("a value of more than 16 KB");
+  for (const auto& host : each.value("hosts", std::vector<std::string>{})) {
+    if (host == "*") return bad("bound to every host");
+    secret.hosts.push_back(TRY(policy::HostPattern::compile(host)));
+  }
+  std::string header = each.value("header", "");
+  if (!header.empty()) {
+    size_t colon = header.find(':'), hole = header.find("{}");
+    if (colon == header.npos || colon == 0 || hole == header.npos || hole < colon || !printable(header))
+      return bad("header is not \"Name: … {} …\"");
+    secret.header = header.substr(0, colon);
+    if (header.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != colon)
+      return bad("not a header name");
+    size_t begin = header.find_first_not_of(' ', colon + 1);
+    secret.template_before = header.substr(begin, hole - begin);
+    secret.template_after = header.substr(hole + 2);
+  } else if (secret.placeholder.empty()) {
+    return bad("neither a placeholder nor a header");
+  }
+  return secret;
+}
+
+void Secrets::compile(std::vector<Secret> secrets, std::vector<policy::HostPattern> models) {
+  list_ = std::move(secrets);
+  models_ = std::move(models);
+  for (const auto& secret : list_) {
+    add(secret, true);
+    add(secret, false);
+  }
+  dictionary_.build();
+  needles_.clear();
+}
+
+void Secrets::add(const Secret& secret, bool is_value) {
+  const std::string& text = is_value ? secret.value : secret.placeholder;
+  if (text.size() < kShortest) return;
+  auto [found, fresh] = needles_.try_emplace(text, static_cast<uint32_t>(owners_.size()));
+  if (fresh) {
+    owners_.emplace_back();
+    dictionary_.add(found->second, text);
+  }
+  owners_[found->second].push_back({&secret, is_value});
+}
+
+const HostSecrets& Secrets::of(const policy::Host& host) const {
+  std::vector<bool> key;
+  auto names_it = [&](const policy::HostPattern& pattern) { return pattern.matches(host); };
+  for (const auto& secret : list_) key.push_back(std::ranges::any_of(secret.hosts, names_it));
+  key.push_back(std::ranges::any_of(models_, names_it));
+  auto& slot = hosts_[key];
+  if (slot) return *slot;
+  slot = std::make_unique<HostSecrets>();
+  slot->all = this;
+  slot->model = key.back();
+  for (size_t i = 0; i < list_.size(); ++i)
+    if (key[i]) slot->bound.push_back(&list_[i]);
+  return *slot;
+}
+
+const HostSecrets& Secrets::of_nobody() const { return of({.name = "-"}); }
+
+bool Secrets::any_in(std::string_view text) const {
+  scan::Finder finder(&dictionary_);
+  std::vector<scan::Find> finds;
+  finder.feed(text, finds);
+  return !finds.empty();
+}
+
+const Secret* Secrets::owner_of_value(const scan::Pattern& pattern) const {
+  for (const auto& owner : owners_[pattern.needle])
+    if (owner.is_value) return owner.secret;
+  return nullptr;
+}
+
+std::string Secrets::starred(std::string_view text) const {
+  scan::Filter filter(&dictionary_, [](const scan::Sight& sight) {
+    return scan::Verdict{scan::Verdict::Do::replace, std::string(sight.bytes.size(), '*')};
+  });
+  std::string out;
+  filter.feed(text, out);
+  filter.release(out);
+  return out;
+}
+
+bool HostSecrets::scanned() const { return !bound.empty() || (model && !all->empty()); }
+
+bool HostSecrets::is_bound(const Secret* secret) const { return std::ranges::find(bound, secret) != bound.end(); }
+
+Finding HostSecrets::judge(const scan::Pattern& pattern, Place place, std::string_view header) const {
+  auto fate = [&](const Secret& secret, bool is_value, bool is_bound) {
+    bool put_there =
+        is_bound && ((place == Place::header && secret.goes_in_header(header)) ||
+                     (place == Place::query && secret.in_query) || (place == Place::body && secret.in_body));
+    if (!is_value && put_there && pattern.encoding == scan::Encoding::literal) return Fate::swap;
+    if (!is_value) return model ? Fate::note : Fate::refuse;
+    // To the model even a value of its own goes only where it signs in: what the agent reads is no business of the
+    // model.
+    if (is_bound && (!model || put_there)) return Fate::pass;
+    return model ? Fate::mark : Fate::refuse;
+  };
+  Finding best;
+  for (const auto& owner : all->owners_[pattern.needle]) {
+    bool is_bound_here = is_bound(owner.secret);
+    Finding finding{fate(*owner.secret, owner.is_value, is_bound_here), owner.secret, owner.is_value, is_bound_here};
+    if (!best.secret || finding.fate < best.fate) best = finding;
+  }
+  return best;
+}
+
+std::string marker(const Secret& secret, const scan::Pattern& pattern, size_t size, bool token) {
+  std::string text = "[redacted: " + secret.name + "]";
+  if (pattern.encoding == scan::Encoding::base64 || pattern.encoding == scan::Encoding::base64url) {
+    // Base64 stays Base64: what it decodes to is the marker.
+    auto core = scan::base64_core(fitted(text, secret.value.size(), ']', '*'), pattern.shift,
+                                  pattern.encoding == scan::Encoding::base64url);
+    return fitted(core, size, 'A', 'A');
+  }
+  return token ? fitted("redacted-" + secret.name, size, '-', '-') : fitted(text, size, ']', '*');
+}
+
+}  // namespace bottle::guard

@@ -1,0 +1,199 @@
+// Where the guard puts secrets in, where it lets them through, and where it refuses them.
+#include "guard/guard_test.h"
+
+namespace bottle::guard {
+namespace {
+
+// Two secrets: `tok` signs in to the model at model.test; `db` is bound to db.test, and the agent can read its value.
+class SecretsTest : public GuardTest {
+ protected:
+  static constexpr const char* kOther = "db-value-with-\"quote\"/and+more";
+  static constexpr const char* kOtherPlaceholder = "placeholder-of-db-0123";
+
+  void SetUp() override {
+    GuardTest::SetUp();
+    bind_secret("model.test");
+    config_["secrets"].push_back(
+        {{"name", "db"}, {"value", kOther}, {"placeholder", kOtherPlaceholder}, {"hosts", json::array({"db.test"})}});
+    config_["models"] = json::array({"model.test"});
+  }
+  // An origin at `host`, allowed and inspected.
+  std::unique_ptr<Origin> origin(
+      const std::string& host,
+      std::function<std::string(const std::string&)> handler = [](auto&) { return ok("fine"); }) {
+    auto made = std::make_unique<Origin>(ca_.get(), host, std::move(handler));
+    route(host, made->port);
+    allow({{"host", host}, {"inspect", true}});
+    return made;
+  }
+  std::string ask(const std::string& host, const std::string& request) {
+    Wire wire = secure(host);
+    if (!wire.ssl) return "no TLS";
+    wire.write(request);
+    return wire.message();
+  }
+  static std::string post(const std::string& host, const std::string& body, const std::string& headers = "") {
+    return "POST /v1/messages HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/json\r\n" + headers +
+           "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  }
+  static std::string body_of(const std::string& message) { return message.substr(message.find("\r\n\r\n") + 4); }
+  // Audit lines with this code so far; `mark` goes through the guard last, so all before it has been written.
+  int count_audited(const std::string& code) {
+    raw("CONNECT mark.test:443 HTTP/1.1\r\nHost: mark.test:443\r\n\r\n");
+    int count = 0;
+    for (json line; (line = next_line())["type"] == "audit" && line.value("host", "") != "mark.test";)
+      count += line.value("code", "") == code;
+    return count;
+  }
+};
+
+TEST_F(SecretsTest, APlaceholderPassesToTheModelAnywhereAndIsReportedOnce) {
+  auto model = origin("model.test");
+  start();
+  std::string other = kOtherPlaceholder, own = kPlaceholder;
+  for (int turn = 0; turn < 3; ++turn) {
+    std::string body = json{{"env", "DB=" + other + "\nTOKEN=" + own}}.dump();
+    EXPECT_TRUE(ask("model.test", "POST /v1/" + other + "?q=" + other + " HTTP/1.1\r\nHost: model.test\r\nX-Note: " +
+                                      other + "\r\nAuthorization: Bearer " + own +
+                                      "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body)
+                    .ends_with("fine"));
+    std::string last = model->last();
+    EXPECT_TRUE(last.starts_with("POST /v1/" + other + "?q=" + other + " HTTP/1.1\r\n")) << last;
+    EXPECT_NE(last.find("X-Note: " + other + "\r\n"), last.npos);
+    EXPECT_NE(last.find("Authorization: Bearer " + std::string(kValue) + "\r\n"), last.npos) << "its own is put in";
+    EXPECT_EQ(body_of(last), body);
+  }
+  EXPECT_EQ(count_audited("placeholder_to_model"), 2) << "one for each secret";
+}
+
+TEST_F(SecretsTest, AValueOnItsWayToTheModelBecomesAMarkerOfTheSameLength) {
+  auto model = origin("model.test");
+  start();
+  std::string value = kOther, marked = "[redacted: db]" + std::string(value.size() - 14, '*');
+  json request = {{"content", "DB=" + value + "\nand again " + value}, {"own", std::string("T=") + kValue}};
+  std::string body = request.dump();
+  std::string escaped = "[redacted: db]" + std::string(value.size() + 2 - 14, '*');  // as long as with its escapes
+  json expected = {{"content", "DB=" + escaped + "\nand again " + escaped},
+                   {"own", "T=[redacted: tok]" + std::string(strlen(kValue) - 15, '*')}};
+  ASSERT_TRUE(ask("model.test", post("model.test", body)).ends_with("fine"));
+  EXPECT_EQ(json::parse(body_of(model->last())), expected);
+  EXPECT_NE(model->last().find("Content-Length: " + std::to_string(body.size()) + "\r\n"), std::string::npos);
+  // In chunks that cut it, under TLS records that cut it.
+  Wire wire = secure("model.test");
+  ASSERT_TRUE(wire.ssl);
+  wire.write(
+      "POST /v1/messages HTTP/1.1\r\nHost: model.test\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n");
+  for (size_t at = 0; at < body.size(); at += 5) {
+    std::string piece = body.substr(at, 5);
+    wire.write(std::to_string(piece.size()) + "\r\n" + piece + "\r\n");
+  }
+  wire.write("0\r\n\r\n");
+  EXPECT_TRUE(wire.message().ends_with("fine"));
+  // Not JSON, and in the head.
+  ASSERT_TRUE(ask("model.test", "PUT /f?" + std::string(kValue) + " HTTP/1.1\r\nHost: model.test\r\nX-Note: " + value +
+                                    "\r\nContent-Length: " + std::to_string(value.size()) + "\r\n\r\n" + value)
+                  .ends_with("fine"));
+  EXPECT_EQ(body_of(model->last()), marked);
+  EXPECT_EQ(model->last().find(kValue), std::string::npos) << model->last();
+  EXPECT_NE(model->last().find("X-Note: " + marked + "\r\n"), std::string::npos) << model->last();
+  EXPECT_EQ(count_audited("secret_to_model"), 2);
+}
+
+TEST_F(SecretsTest, AMarkerInBase64IsBase64) {
+  auto model = origin("model.test");
+  start();
+  std::string text = base64_encode("user:" + std::string(kOther) + "\n");
+  ASSERT_TRUE(ask("model.test", post("model.test", "{\"data\":\"" + text + "\"}")).ends_with("fine"));
+  std::string sent = json::parse(body_of(model->last()))["data"];
+  ASSERT_EQ(sent.size(), text.size());
+  auto decoded = base64_decode(sent);
+  ASSERT_TRUE(decoded) << sent;
+  EXPECT_NE(decoded->find("redacted: db]"), std::string::npos) << *decoded;
+  EXPECT_TRUE(decoded->starts_with("user:")) << *decoded;
+}
+
+TEST_F(SecretsTest, JsonToTheModelStaysJson) {
+  // What looks like the value only because a backslash stands before it is not the value.
+  config_["secrets"][1]["value"] = "nothing-to-see\\";
+  auto model = origin("model.test");
+  start();
+  std::string body = R"({"a":"x\nothing-to-see\\","b":"nothing-to-see\"","c":"nothing-to-see\\"})";
+  ASSERT_TRUE(ask("model.test", post("model.test", body)).ends_with("fine"));
+  json sent = json::parse(body_of(model->last()), nullptr, false);
+  ASSERT_TRUE(sent.is_object()) << model->last();
+  EXPECT_EQ(sent["a"], "x\nothing-to-see\\");
+  EXPECT_EQ(sent["b"], "nothing-to-see\"");
+  EXPECT_EQ(sent["c"], "[redacted: db]**");
+}
+
+TEST_F(SecretsTest, ElsewhereBothAreRefused) {
+  auto model = origin("model.test"), elsewhere = origin("else.test");
+  start();
+  for (std::string secret : {kOtherPlaceholder, kOther})
+    EXPECT_NE(ask("else.test", post("else.test", json(secret).dump())).find("X-Bottle-Deny: secret\r\n"),
+              std::string::npos)
+        << secret;
+  EXPECT_EQ(elsewhere->last().find("placeholder"), std::string::npos);
+}
+
+TEST_F(SecretsTest, APlaceholderGoesInTheHeaderItIsForAndInNoOther) {
+  auto db = origin("db.test");
+  start();
+  std::string value = kOther, placeholder = kOtherPlaceholder;
+  auto sent = [&](const std::string& header) {
+    return ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\n" + header + "\r\n\r\n");
+  };
+  EXPECT_TRUE(sent("Authorization: Token " + placeholder).ends_with("fine"));
+  EXPECT_NE(db->last().find("Authorization: Token " + value + "\r\n"), std::string::npos) << db->last();
+  EXPECT_TRUE(sent("authorization: Basic " + base64_encode("me:" + placeholder + "zz")).ends_with("fine"));
+  EXPECT_NE(db->last().find(base64_encode("me:" + value + "zz")), std::string::npos) << db->last();
+  for (const std::string& header :
+       {"X-Trace: " + placeholder, "X-Trace: Basic " + base64_encode(placeholder + "zz"), "Cookie: a=" + placeholder,
+        "X-" + placeholder + ": 1", "X-Trace: " + base64_encode("yy" + placeholder)}) {
+    EXPECT_NE(sent(header).find("X-Bottle-Deny: secret\r\n"), std::string::npos) << header;
+    EXPECT_EQ(db->last().find("X-"), std::string::npos);
+  }
+  EXPECT_EQ(audited("secret")["action"], "deny");
+}
+
+TEST_F(SecretsTest, ASecretWithAHeaderOfItsOwnGoesThere) {
+  config_["secrets"][1]["header"] = "X-Key: v={};";
+  auto db = origin("db.test");
+  start();
+  std::string value = kOther, placeholder = kOtherPlaceholder;
+  EXPECT_TRUE(
+      ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nx-key: " + placeholder + "\r\n\r\n").ends_with("fine"));
+  EXPECT_NE(db->last().find("X-Key: v=" + value + ";\r\n"), std::string::npos) << db->last();
+  EXPECT_NE(ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nX-Other: " + placeholder + "\r\n\r\n")
+                .find("X-Bottle-Deny: secret\r\n"),
+            std::string::npos);
+}
+
+TEST_F(SecretsTest, APlaceholderWhoseBeginningIsAnotherOneIsTheLongerOne) {
+  config_["secrets"][0]["placeholder"] = std::string(kOtherPlaceholder).substr(0, 16);
+  auto db = origin("db.test");
+  start();
+  EXPECT_TRUE(ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nAuthorization: Bearer " +
+                                 std::string(kOtherPlaceholder) + "\r\n\r\n")
+                  .ends_with("fine"));
+  EXPECT_NE(db->last().find("Bearer " + std::string(kOther) + "\r\n"), std::string::npos) << db->last();
+}
+
+TEST_F(SecretsTest, APlaceholderInQueryPathOrBodyOfItsHostIsRefused) {
+  auto db = origin("db.test");
+  start();
+  std::string p = kOtherPlaceholder;
+  for (const std::string& request :
+       {"GET /?key=" + p + " HTTP/1.1\r\nHost: db.test\r\n\r\n",
+        "GET /bot" + p + "/send HTTP/1.1\r\nHost: db.test\r\n\r\n",
+        std::string("GET /?key=placeholder%2Dof%2ddb-0123 HTTP/1.1\r\nHost: db.test\r\n\r\n"),
+        post("db.test", "{\"secret\":\"" + p + "\"}"),
+        post("db.test", "{\"secret\":\"placeholder\\u002dof-db-0123\"}")}) {
+    EXPECT_NE(ask("db.test", request).find("X-Bottle-Deny: secret\r\n"), std::string::npos) << request;
+    EXPECT_EQ(db->last(), "") << request;
+  }
+}
+
+}  // namespace
+}  // namespace bottle::guard
