@@ -9,7 +9,7 @@
 #include <map>
 
 #include "base/unique_fd.h"
-#include "remote/near/run.h"
+#include "remote/near/near_side.h"
 #include "session/console/clients.h"
 #include "session/run.h"
 #include "session/supervisor.h"
@@ -55,7 +55,7 @@ int supervise(int socket) {
                                 job->remote->unseen ? nlohmann::json() : nlohmann::json::object()};
     for (int fd : {PassedChannel::kIn, PassedChannel::kOut})
       if (channel) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-    remote::run_remote(*job, clients, std::move(channel));
+    remote::run_near_side(*job, clients, std::move(channel));
   } else {
     run(*job, clients);
   }

@@ -13,7 +13,7 @@
 namespace bottle::app {
 namespace {
 
-void give_near_end(session::Job& job, const session::LedgerView& view, const JoinOptions& options) {
+void give_what_stays_here(session::Job& job, const session::LedgerView& view, const JoinOptions& options) {
   bool brokered = view.tunnel || view.offline || !job.plan.egress.lan.empty();
   auto ask = [&](const std::string& question) -> Result<std::string> {
     if (!options.interactive) return fail(Code::unavailable, "there is no terminal to ask on: " + question);
@@ -64,7 +64,7 @@ Result<int> join(const std::string& name, const JoinOptions& options) {
     job.remote->vm = TRY(session::vm_from_json(view->vm["wanted"]));
     job.remote->vm->environment = hook_environment();
   }
-  if (!options.stop) give_near_end(job, *view, options);
+  if (!options.stop) give_what_stays_here(job, *view, options);
   return session::start_supervisor(job);
 }
 

@@ -50,14 +50,14 @@ std::optional<Result<bool>> Transfers::look_at_checkpoint(const FarSide* side) {
   bool idle = dirty_ && now - last_output_ > kIdle && now - last_checkpoint_ > 2 * kIdle;
   if (now - last_checkpoint_ < kCheckpoint && !idle) return std::nullopt;
   dirty_ = false;
-  checkpoint_ =
-      std::async(std::launch::async, [home = &homecoming(), side = *side]() mutable { return home->checkpoint(side); });
+  checkpoint_ = std::async(std::launch::async,
+                           [fetcher = &fetcher(), side = *side]() mutable { return fetcher->checkpoint(side); });
   return std::nullopt;
 }
 
-Homecoming& Transfers::home() {
+WorkFetcher& Transfers::idle_fetcher() {
   if (checkpoint_.valid()) checkpoint_.wait();
-  return homecoming();
+  return fetcher();
 }
 
 }  // namespace bottle::remote

@@ -11,7 +11,7 @@
 
 #include "remote/link/far_side.h"
 #include "remote/near/deliver.h"
-#include "remote/near/homecoming.h"
+#include "remote/near/work_fetcher.h"
 #include "wire/job.h"
 
 namespace bottle::remote {
@@ -41,17 +41,17 @@ class Transfers {
   std::optional<Result<bool>> look_at_checkpoint(const FarSide* side);
 
   // For the end. Blocks while a checkpoint is under way.
-  Homecoming& home();
+  WorkFetcher& idle_fetcher();
 
  private:
   using Clock = std::chrono::steady_clock;
-  Homecoming& homecoming() { return home_ ? *home_ : home_.emplace(job_, base_); }
+  WorkFetcher& fetcher() { return fetcher_ ? *fetcher_ : fetcher_.emplace(job_, base_); }
 
   const Job& job_;
   std::string base_;
   std::stop_source delivery_ends_;
   std::future<Delivered> delivery_;
-  std::optional<Homecoming> home_;
+  std::optional<WorkFetcher> fetcher_;
   std::future<Result<bool>> checkpoint_;  // after what its thread uses
   bool dirty_ = false;                    // the agent has said something since the last one
   Clock::time_point last_output_{}, last_checkpoint_ = Clock::now();

@@ -167,12 +167,12 @@ Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
 }
 
 // From a thread that may outlive who reads them.
-struct VmInTheMaking::Steps {
+struct PendingVm::Steps {
   std::mutex mutex;
   std::vector<std::string> lines;
 };
 
-VmInTheMaking::VmInTheMaking(const Job& job, const std::string& vm_name) : steps_(std::make_shared<Steps>()) {
+PendingVm::PendingVm(const Job& job, const std::string& vm_name) : steps_(std::make_shared<Steps>()) {
   std::promise<Result<ReadyVm>> promise;
   ready_ = promise.get_future();
   std::thread([job, vm_name, promise = std::move(promise), steps = steps_]() mutable {
@@ -184,12 +184,12 @@ VmInTheMaking::VmInTheMaking(const Job& job, const std::string& vm_name) : steps
   }).detach();
 }
 
-std::vector<std::string> VmInTheMaking::steps() {
+std::vector<std::string> PendingVm::steps() {
   std::lock_guard lock(steps_->mutex);
   return std::exchange(steps_->lines, {});
 }
 
-std::optional<Result<ReadyVm>> VmInTheMaking::look() {
+std::optional<Result<ReadyVm>> PendingVm::look() {
   if (!is_ready(ready_)) return std::nullopt;
   return ready_.get();
 }

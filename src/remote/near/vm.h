@@ -41,9 +41,9 @@ Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
 Result<> judge_baked(const nlohmann::json& hello, const Job& job, const std::string& vm_name, bool offline);
 
 // The same on a thread that nobody waits for: it takes minutes, and whoever gives up meanwhile destroys the VM.
-class VmInTheMaking {
+class PendingVm {
  public:
-  VmInTheMaking(const Job& job, const std::string& vm_name);
+  PendingVm(const Job& job, const std::string& vm_name);
   // What has happened since they were last asked for.
   std::vector<std::string> steps();
   // Empty until it is ready, or has failed; then once.

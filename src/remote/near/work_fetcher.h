@@ -18,11 +18,11 @@ namespace bottle::remote {
 
 using session::Job;
 
-class Homecoming {
+class WorkFetcher {
  public:
   // `base`: the commit that the work began from, as the near side sent it. `room`: bytes that all checkpoints together
   // may bring into the operator's repository; what comes at the end is not counted.
-  Homecoming(const Job& job, std::string base, uint64_t room = 2 * workspace::Incoming().max_bytes)
+  WorkFetcher(const Job& job, std::string base, uint64_t room = 2 * workspace::Incoming().max_bytes)
       : job_(job), base_(std::move(base)), room_(room) {}
 
   // What the far side delivers for these words, into `put`: FarSide::fetch.

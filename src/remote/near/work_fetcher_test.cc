@@ -1,4 +1,4 @@
-#include "remote/near/homecoming.h"
+#include "remote/near/work_fetcher.h"
 
 #include <gtest/gtest.h>
 
@@ -13,10 +13,10 @@
 namespace bottle::remote {
 namespace {
 
-class HomecomingTest : public ::testing::Test {
+class WorkFetcherTest : public ::testing::Test {
  protected:
-  HomecomingTest() {
-    char path[] = "/tmp/homecoming_test_XXXXXX";
+  WorkFetcherTest() {
+    char path[] = "/tmp/work_fetcher_test_XXXXXX";
     root_ = ::mkdtemp(path);
     job_.plan.session = "s1";
     job_.plan.workspace = root_ + "/repo";
@@ -28,7 +28,7 @@ class HomecomingTest : public ::testing::Test {
     base_ = git({"rev-parse", "HEAD"});
     base_.pop_back();
   }
-  ~HomecomingTest() override { std::filesystem::remove_all(root_); }
+  ~WorkFetcherTest() override { std::filesystem::remove_all(root_); }
 
   std::string git(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), {"git", "-C", job_.plan.workspace});
@@ -49,7 +49,7 @@ class HomecomingTest : public ::testing::Test {
   }
 
   // A far side that delivers these workspaces.
-  static Homecoming::Fetch far(const std::vector<std::string>& workspaces) {
+  static WorkFetcher::Fetch far(const std::vector<std::string>& workspaces) {
     return [=](const auto&, const auto& put) -> Result<> {
       for (const auto& bytes : workspaces) {
         size_t at = 0;
@@ -67,8 +67,8 @@ class HomecomingTest : public ::testing::Test {
   Job job_;
 };
 
-TEST_F(HomecomingTest, ADeliveryBringsOneWorkspace) {
-  Homecoming home(job_, base_);
+TEST_F(WorkFetcherTest, ADeliveryBringsOneWorkspace) {
+  WorkFetcher home(job_, base_);
   auto checkpoint = home.checkpoint(far({workspace("one"), workspace("two")}));
   ASSERT_FALSE(checkpoint);
   EXPECT_EQ(checkpoint.error().code, Code::protocol);
@@ -82,8 +82,8 @@ TEST_F(HomecomingTest, ADeliveryBringsOneWorkspace) {
   EXPECT_FALSE(*home.checkpoint(far({})));
 }
 
-TEST_F(HomecomingTest, CheckpointsCeaseWhenTheyHaveBroughtTooMuch) {
-  Homecoming home(job_, base_, 2000);
+TEST_F(WorkFetcherTest, CheckpointsCeaseWhenTheyHaveBroughtTooMuch) {
+  WorkFetcher home(job_, base_, 2000);
   ASSERT_TRUE(home.checkpoint(far({workspace("one")})));
   std::string noise = *read_file("/proc/sys/kernel/random/uuid");
   for (int i = 0; i < 100; ++i) noise += *read_file("/proc/sys/kernel/random/uuid");

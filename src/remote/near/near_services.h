@@ -24,16 +24,16 @@ namespace bottle::remote {
 
 using session::AgentRelay, session::Job;
 
-class NearEnd {
+class NearServices {
  public:
   using Send = std::function<void(const nlohmann::json& to_the_far_guard)>;
   using Record = std::function<void(const nlohmann::json& audit_line)>;
 
   // Null where the session needs none. `there`: the job as the other machine will get it; what stays here is taken out
   // of it.
-  static Result<std::unique_ptr<NearEnd>> make(const Job& job, Job& there, const std::string& directory, Send send,
-                                               Record record);
-  ~NearEnd();
+  static Result<std::unique_ptr<NearServices>> make(const Job& job, Job& there, const std::string& directory, Send send,
+                                                    Record record);
+  ~NearServices();
 
   void add_to(std::vector<pollfd>& fds);
   void handle(const std::vector<pollfd>& fds);
@@ -55,7 +55,7 @@ class NearEnd {
     bool ended = false;  // the far guard sends no more
     bool shut = false, read_all = false, over = false;
   };
-  NearEnd(Send send, Record record) : send_(std::move(send)), record_(std::move(record)) {}
+  NearServices(Send send, Record record) : send_(std::move(send)), record_(std::move(record)) {}
   void take_stream(const nlohmann::json& message);
   void pump(uint32_t number, Flow& flow);
   Result<> start_broker();

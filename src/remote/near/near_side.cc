@@ -1,4 +1,4 @@
-#include "remote/near/run.h"
+#include "remote/near/near_side.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -15,9 +15,9 @@
 #include "base/os/boot_clock.h"
 #include "remote/link/checked_text.h"
 #include "remote/link/far_link.h"
-#include "remote/near/end.h"
-#include "remote/near/ending.h"
-#include "remote/near/near_end.h"
+#include "remote/near/conclusion.h"
+#include "remote/near/deadlines.h"
+#include "remote/near/near_services.h"
 #include "remote/near/transfers.h"
 #include "remote/near/vm.h"
 #include "session/guard_link/audit_file.h"
@@ -86,7 +86,7 @@ class RemoteSession {
     }
     TRY(make_directories(job_.directories.results + "/" + session_));
     TRY(clients_.listen(place_.directory + "/socket"));
-    write_remote_info(job_, place_, running_ ? "running" : "starting");
+    write_info(job_, place_, running_ ? "running" : "starting");
     if (job_.remote->adopt) return adopt(), Result<>();
     if (job_.remote->vm) return make_vm();
     return send_job(TRY(FarSide::reach(place_.far, false)), std::move(*channel_));
@@ -97,7 +97,7 @@ class RemoteSession {
     if (!job_.remote->stop) {
       Job there = job_;
       there.relay_all = offline_;
-      if (auto made = make_near_end(there); !made)
+      if (auto made = make_services(there); !made)
         clients_.event({{"event", "warning"},
                         {"what", "the remote machine cannot use what stays on this machine: " + made.error().what}});
     }
@@ -161,7 +161,7 @@ class RemoteSession {
       if (token_->via != Token::Via::job) there.values.secrets.erase(token_->name);
     }
     there.plan.skills.clear();  // they travel with the workspace
-    TRY(make_near_end(there));
+    TRY(make_services(there));
     // 200 KB on a connection that was idle are several round trips: what is there is not sent again.
     if (std::string roots = content_hash(job_.ca_bundle); roots == job_.remote->roots) {
       there.kept_roots = roots;
@@ -199,19 +199,19 @@ class RemoteSession {
     link_.send(FrameType::values, to_json(*values_).dump());
     values_.reset();
     values_sent_ = true;
-    offer_near_end();
+    offer_services();
   }
 
   // -- what stays here and is used from there
 
   // It is reached from there by way of us, while we are connected.
-  Result<> make_near_end(Job& there) {
+  Result<> make_services(Job& there) {
     if (std::ranges::any_of(job_.ssh_keys, [](const SshKey& key) { return key.agent.empty(); })) {
       std::string socket = SessionAgent::socket_in(place_.directory);
       TRY(ledger_->will_make({{"ssh-agent", socket}}));
       if (job_.remote->adopt) TRY(end_agent(socket));
     }
-    near_end_ = TRY(NearEnd::make(
+    services_ = TRY(NearServices::make(
         job_, there, place_.directory, [this](const json& line) { send_to_guard(line); },
         [this](const json& line) { record(line); }));
     return {};
@@ -221,8 +221,8 @@ class RemoteSession {
     link_.send(FrameType::guard, line.dump(-1, ' ', false, json::error_handler_t::replace));
   }
 
-  void offer_near_end() {
-    if (near_end_) link_.send(FrameType::guard, json{{"type", "relay"}, {"root", near_end_->root_pem()}}.dump());
+  void offer_services() {
+    if (services_) link_.send(FrameType::guard, json{{"type", "relay"}, {"root", services_->root_pem()}}.dump());
   }
 
   // Decisions made on this side; what the far guard decided comes home with the results.
@@ -249,7 +249,7 @@ class RemoteSession {
   void turn() {
     std::vector<pollfd> fds = {{link_.fd(), POLLIN, 0}};
     clients_.add_to(fds);
-    if (near_end_) near_end_->add_to(fds);
+    if (services_) services_->add_to(fds);
     ::poll(fds.data(), fds.size(), link_.is_coming() ? 20 : 250);
     if (asked_to_stop) stop();
     for (auto& news : link_.look(fds[0].revents)) {
@@ -257,7 +257,7 @@ class RemoteSession {
       if (over_) return;
     }
     clients_.handle(fds, [&](const Frame& frame) { take_from_client(frame); });
-    if (near_end_) near_end_->handle(fds);
+    if (services_) services_->handle(fds);
     look_at_the_vm();
     look_at_delivery();
     if (running_) link_.keep_alive();
@@ -280,12 +280,13 @@ class RemoteSession {
   }
 
   void lives_until(const machine::Record& record) {
-    ending_.lives_until(boot_seconds() + static_cast<double>(record.until - machine::now_seconds()),
-                        static_cast<double>(record.vm.ttl));
+    deadlines_.vm_ends_at(boot_seconds() + static_cast<double>(record.until - machine::now_seconds()),
+                          static_cast<double>(record.vm.ttl));
   }
 
   void look_at_the_time() {
-    if (!running_ || ending_.is_wished() || !link_.is_up() || !ending_.is_near(boot_seconds())) return;
+    if (!running_ || deadlines_.is_stopping() || !link_.is_up() || !deadlines_.vm_is_nearly_over(boot_seconds()))
+      return;
     clients_.event(
         {{"event", "warning"},
          {"what", "the time of VM " + place_.vm_name + " is nearly up; ending the session to bring its work home"}});
@@ -293,21 +294,21 @@ class RemoteSession {
   }
 
   static double awake_seconds() { return std::chrono::duration<double>(Clock::now().time_since_epoch()).count(); }
-  void stop() { ending_.wish(awake_seconds()); }
+  void stop() { deadlines_.ask_to_stop(awake_seconds()); }
 
   void look_at_the_wish_to_stop() {
-    if (ending_.grace_is_over(awake_seconds())) near_end_.reset();
-    if (running_ && link_.is_up() && ending_.patience_is_over(awake_seconds())) {
+    if (deadlines_.grace_is_over(awake_seconds())) services_.reset();
+    if (running_ && link_.is_up() && deadlines_.patience_is_over(awake_seconds())) {
       clients_.event(
           {{"event", "warning"},
            {"what", place_.far.target.to_string() + " does not end the session; fetching what can be fetched"}});
       over_ = true;
       return;
     }
-    if (ending_.is_wished() && !stop_sent_ && link_.is_up() && running_) {
+    if (deadlines_.is_stopping() && !stop_sent_ && link_.is_up() && running_) {
       stop_sent_ = true;
       link_.send(FrameType::stop, "");
-    } else if (ending_.is_wished() && !running_) {
+    } else if (deadlines_.is_stopping() && !running_) {
       give_up({Code::canceled, "stopped before the agent ran"});
     }
     if (!running_ && !job_.remote->adopt && clients_.first_is_gone())
@@ -337,7 +338,7 @@ class RemoteSession {
   }
 
   void lose(const std::string& why) {
-    if (near_end_) near_end_->link_is_gone();
+    if (services_) services_->link_is_gone();
     if (!running_ && !values_sent_) return give_up(not_begun(why));
     if (!running_) {
       // It may have opened the gate, and the word of that was lost with the connection: it is asked.
@@ -366,7 +367,7 @@ class RemoteSession {
       if (link_.attempts() < kMostAttempts) return link_.reconnect(place_.far);
       return give_up(not_known(error));
     }
-    if (ending_.is_wished() && link_.attempts() > 6) {
+    if (deadlines_.is_stopping() && link_.attempts() > 6) {
       // Its record stays, for the next command to try.
       Error told = Error(error).during("the session's machine cannot be reached");
       told.todo = "run `bottle cleanup` to try again";
@@ -386,7 +387,7 @@ class RemoteSession {
     json wish = {{"session", session_}, {"from", position_}};
     if (job_.remote->adopt && position_ == 0) wish.erase("from");
     link_.send(FrameType::attach, wish.dump());
-    offer_near_end();
+    offer_services();
     if (link_.is_up() && running_) clients_.event({{"event", "link-back"}});
   }
 
@@ -401,7 +402,7 @@ class RemoteSession {
         clients_.send(frame.type, frame.bytes);
         break;
       case FrameType::guard:
-        if (near_end_) near_end_->take(json::parse(frame.bytes, nullptr, false));
+        if (services_) services_->take(json::parse(frame.bytes, nullptr, false));
         break;
       case FrameType::event:
         take_event(far_words(frame.bytes));
@@ -453,14 +454,14 @@ class RemoteSession {
     running_ = true;
     lost_.clear();
     look_at_delivery();
-    write_remote_info(job_, place_, "running");
+    write_info(job_, place_, "running");
     (void)ledger_->note({{"running", true}});
     work_.has_begun();
     return true;
   }
 
   void take_from_client(const Frame& frame) {
-    if (frame.type == FrameType::policy && near_end_) near_end_->change_policy(frame.bytes);
+    if (frame.type == FrameType::policy && services_) services_->change_policy(frame.bytes);
     if (frame.type == FrameType::stop) stop();
     else if (frame.type == FrameType::values) send_values();
     else if (running_) link_.send(frame.type, frame.bytes);
@@ -487,7 +488,7 @@ class RemoteSession {
     (void)ledger_->note({{"ended", result_.value("exit", 125)}});
     clients_.event({{"event", "collecting"}});
     clients_.send(FrameType::result,
-                  end_remote(job_, place_, link_.side(), work_.home(), result_, *ledger_, clients_).dump());
+                  finish_session(job_, place_, link_.side(), work_.idle_fetcher(), result_, *ledger_, clients_).dump());
   }
 
   void fail_session(Error error) {
@@ -495,10 +496,10 @@ class RemoteSession {
     work_.end_delivery();
     bool may_run = values_sent_ && !running_;
     if (!unknown_ && ledger_ && (!running_ || gone_))
-      unknown_ = !abandon_remote(job_, place_, link_.side(), may_run, clients_, error);
+      unknown_ = !abandon_session(job_, place_, link_.side(), may_run, clients_, error);
     if (unknown_) {  // as if it ran: whoever looks at the record next ends it there, and brings its work
       (void)ledger_->note({{"running", true}});
-      write_remote_info(job_, place_, "unattended");
+      write_info(job_, place_, "unattended");
     } else if (may_run) {
       (void)ledger_->note({{"running", false}});
     }
@@ -511,14 +512,14 @@ class RemoteSession {
   Clients& clients_;
   std::optional<Channel> channel_;  // that the launcher began
   std::string session_;
-  RemotePlace place_;
+  NearRecord place_;
   FarLink link_;
   std::optional<Values> values_;  // not sent yet
-  std::optional<VmInTheMaking> making_;
+  std::optional<PendingVm> making_;
   std::optional<Ledger> ledger_;
   Transfers work_{job_};
-  Ending ending_;
-  std::unique_ptr<NearEnd> near_end_;  // null: nothing stays here
+  Deadlines deadlines_;
+  std::unique_ptr<NearServices> services_;  // null: nothing stays here
   std::optional<AuditFile> near_audit_;
   int told_ = 0;
   bool offline_ = false;        // the VM has no network of its own
@@ -537,7 +538,7 @@ class RemoteSession {
 
 }  // namespace
 
-void run_remote(const Job& job, Clients& clients, std::optional<Channel> channel) {
+void run_near_side(const Job& job, Clients& clients, std::optional<Channel> channel) {
   RemoteSession(job, clients, std::move(channel)).run();
 }
 

@@ -8,21 +8,21 @@
 
 namespace bottle::remote {
 
-class Ending {
+class Deadlines {
  public:
   // The VM is destroyed at `end`, `ttl` seconds after it was made.
-  void lives_until(double end, double ttl) {
+  void vm_ends_at(double end, double ttl) {
     vm_ends_ = end;
     last_minutes_ = std::clamp(ttl / 10, 5.0, 120.0);
   }
   // So little is left that its work is fetched while it is there: at the end, reaper and dead-man switch wait for
   // nothing.
-  bool is_near(double boot) const { return vm_ends_ && *vm_ends_ - boot <= last_minutes_; }
+  bool vm_is_nearly_over(double boot) const { return vm_ends_ && *vm_ends_ - boot <= last_minutes_; }
 
-  void wish(double awake) {
+  void ask_to_stop(double awake) {
     if (!since_) since_ = awake;
   }
-  bool is_wished() const { return since_.has_value(); }
+  bool is_stopping() const { return since_.has_value(); }
 
   // A machine that was taken obeys nobody. So long what stays here may still be used from there (an agent that ends has
   // three seconds) …

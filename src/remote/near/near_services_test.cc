@@ -1,4 +1,4 @@
-#include "remote/near/near_end.h"
+#include "remote/near/near_services.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
@@ -16,9 +16,9 @@ namespace {
 
 using nlohmann::json;
 
-class NearEndTest : public ::testing::Test {
+class NearServicesTest : public ::testing::Test {
  protected:
-  NearEndTest() : service_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  NearServicesTest() : service_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in a{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
     EXPECT_EQ(::bind(service_.get(), reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
     socklen_t size = sizeof a;
@@ -28,18 +28,18 @@ class NearEndTest : public ::testing::Test {
     job_.plan.egress.lan.push_back(
         {"tracker.bottle", "127.0.0.1:" + std::to_string(ntohs(a.sin_port)), {"GET"}, {"/issues/**"}});
     there_ = job_;
-    auto made = NearEnd::make(
+    auto made = NearServices::make(
         job_, there_, "/nonexistent", [this](const json& line) { told_.push_back(line); },
         [this](const json& line) { audit_.push_back(line); });
     EXPECT_TRUE(made) << made.error().what;
-    end_ = std::move(*made);
+    services_ = std::move(*made);
   }
 
   void turn(int ms = 200) {
     std::vector<pollfd> fds;
-    end_->add_to(fds);
+    services_->add_to(fds);
     ::poll(fds.data(), fds.size(), ms);
-    end_->handle(fds);
+    services_->handle(fds);
   }
   // What the far guard would have got on a stream, until it ended.
   std::string answer(uint64_t stream) {
@@ -55,7 +55,7 @@ class NearEndTest : public ::testing::Test {
     }
     return bytes + " (it did not end)";
   }
-  void take(const json& line) { end_->take(json::parse(line.dump())); }  // as it comes over the wire
+  void take(const json& line) { services_->take(json::parse(line.dump())); }  // as it comes over the wire
   void ask(uint64_t stream, const std::string& request) {
     take({{"type", "stream"}, {"stream", stream}, {"open", true}});
     take({{"type", "stream"}, {"stream", stream}, {"data", sshagent::base64(request)}});
@@ -65,7 +65,7 @@ class NearEndTest : public ::testing::Test {
   Job job_, there_;
   std::vector<json> told_, audit_;
   size_t next_ = 0;
-  std::unique_ptr<NearEnd> end_;
+  std::unique_ptr<NearServices> services_;
 };
 
 std::string get(const std::string& method, const std::string& url) {
@@ -73,7 +73,7 @@ std::string get(const std::string& method, const std::string& url) {
   return method + " " + url + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n";
 }
 
-TEST_F(NearEndTest, TheRulesAreCheckedOnThisSideToo) {
+TEST_F(NearServicesTest, TheRulesAreCheckedOnThisSideToo) {
   EXPECT_EQ(there_.plan.egress.lan[0].to.find("127.0.0.1"), std::string::npos)
       << "the address is no business of the other machine";
   std::thread service([&] {
@@ -104,7 +104,7 @@ TEST_F(NearEndTest, TheRulesAreCheckedOnThisSideToo) {
 
 // What `bottle deny` says holds here, whether or not that machine obeys; and what it allows is allowed for no more than
 // is served from here.
-TEST_F(NearEndTest, LivePolicyHoldsOnThisSideToo) {
+TEST_F(NearServicesTest, LivePolicyHoldsOnThisSideToo) {
   uint64_t stream = 1;
   auto becomes = [&](const std::string& url, const std::string& expected) {
     for (int i = 0; i < 50; ++i) {
@@ -115,28 +115,28 @@ TEST_F(NearEndTest, LivePolicyHoldsOnThisSideToo) {
   };
   service_.reset();  // nobody is there
   EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Error"));
-  end_->change_policy(R"({"id":"1","allow":{"host":"tracker.bottle","methods":["GET"],"paths":["/admin"]}})");
+  services_->change_policy(R"({"id":"1","allow":{"host":"tracker.bottle","methods":["GET"],"paths":["/admin"]}})");
   EXPECT_TRUE(becomes("http://tracker.bottle/admin", "X-Bottle-Error"));
-  end_->change_policy(R"({"id":"2","allow":{"host":"localhost"}})");
-  end_->change_policy(R"({"id":"3","deny":"tracker.bottle"})");
+  services_->change_policy(R"({"id":"2","allow":{"host":"localhost"}})");
+  services_->change_policy(R"({"id":"3","deny":"tracker.bottle"})");
   EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Deny"));
   EXPECT_TRUE(becomes("http://localhost/issues/1", "X-Bottle-Deny"))
       << "nothing of this side's that the plan does not name";
 }
 
 // A VM without a network: this side decides again, for whatever the far guard asks.
-TEST_F(NearEndTest, WhereAllComesByHereTheWholePolicyIsCheckedAgain) {
+TEST_F(NearServicesTest, WhereAllComesByHereTheWholePolicyIsCheckedAgain) {
   job_.plan.egress.lan.clear();
   job_.plan.egress.allow = {{.host = "allowed.example.org", .ports = {443}}};
   job_.plan.egress.hosts = {{"allowed.example.org", {"127.0.0.1:1"}}, {"later.example.org", {"127.0.0.1:1"}}};
   job_.plan.egress.resolver = "127.0.0.1:1";
   there_ = job_;
   there_.relay_all = true;
-  auto made = NearEnd::make(
+  auto made = NearServices::make(
       job_, there_, "/nonexistent", [this](const json& line) { told_.push_back(line); },
       [this](const json& line) { audit_.push_back(line); });
   ASSERT_TRUE(made) << made.error().what;
-  end_ = std::move(*made);
+  services_ = std::move(*made);
   uint64_t stream = 1;
   auto connect = [&](const std::string& to) {
     ask(stream, "CONNECT " + to + " HTTP/1.1\r\nHost: " + to + "\r\n\r\n");
@@ -154,22 +154,22 @@ TEST_F(NearEndTest, WhereAllComesByHereTheWholePolicyIsCheckedAgain) {
                          "169.254.169.254:80", "localhost:443"})
     EXPECT_NE(connect(to).find("X-Bottle-Deny"), std::string::npos) << to;
   // `bottle allow` and `bottle deny` hold here too; what only the other machine could have written does not.
-  end_->change_policy(R"({"id":"1","allow":{"host":"later.example.org"}})");
+  services_->change_policy(R"({"id":"1","allow":{"host":"later.example.org"}})");
   EXPECT_TRUE(becomes("later.example.org:443", "X-Bottle-Error: unreachable"));
-  end_->change_policy(R"({"id":"2","deny":"allowed.example.org"})");
+  services_->change_policy(R"({"id":"2","deny":"allowed.example.org"})");
   EXPECT_TRUE(becomes("allowed.example.org:443", "X-Bottle-Deny"));
   for (const char* nonsense : {"", "null", "{}", R"({"allow":{"host":"*"}})", R"({"allow":7})"})
-    end_->change_policy(nonsense);
+    services_->change_policy(nonsense);
   EXPECT_NE(connect("192.168.1.1:443").find("X-Bottle-Deny"), std::string::npos);
 }
 
-TEST_F(NearEndTest, NonsenseEndsStreamsAndNothingElse) {
+TEST_F(NearServicesTest, NonsenseEndsStreamsAndNothingElse) {
   for (const char* text :
        {"null", "[]", "7", "{}", R"({"type":7})", R"({"type":"stream"})",
         R"({"type":"stream","stream":-1,"open":true})", R"({"type":"stream","stream":"1","open":true})",
         R"({"type":"stream","stream":4294967296,"open":true})", R"({"type":"stream","stream":5,"data":"eA=="})",
         R"({"type":"stream","stream":5,"taken":1})", R"({"type":"ssh-agent","connection":1,"request":"AA=="})"}) {
-    end_->take(json::parse(text));
+    services_->take(json::parse(text));
     turn(0);
   }
   EXPECT_TRUE(told_.empty());

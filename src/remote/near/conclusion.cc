@@ -1,4 +1,4 @@
-#include "remote/near/end.h"
+#include "remote/near/conclusion.h"
 
 #include <unistd.h>
 
@@ -27,20 +27,20 @@ constexpr auto kEnginePatience =
     20s;  // one that is being started again is back by then; for any other somebody has to do something
 
 // Destroyed meanwhile: its time was up, or somebody wanted it so.
-bool vm_is_gone(const Job& job, const RemotePlace& place) {
+bool vm_is_gone(const Job& job, const NearRecord& place) {
   if (place.vm_name.empty()) return false;
   auto record = machine::load(place.vm_name, vm_places(job));
   return !record && record.error().code == Code::not_found;
 }
 
 // The pull must succeed before anything there goes: it is tried until it does, for minutes.
-Result<json> bring_home(const Job& job, const RemotePlace& place, std::optional<FarSide>& side, Homecoming& home,
+Result<json> bring_home(const Job& job, const NearRecord& place, std::optional<FarSide>& side, WorkFetcher& fetcher,
                         Clients& clients, Clock::duration engine_patience) {
   auto begun = Clock::now(), deadline = begun + kFetchPatience;
   auto is_gone = [&] { return vm_is_gone(job, place); };
   for (int attempt = 0;; ++attempt) {
     auto reached = side ? Result<FarSide>(*side) : FarSide::reach(place.far, false);
-    auto back = reached ? home.fetch(*reached, is_gone) : Result<json>(std::unexpected(reached.error()));
+    auto back = reached ? fetcher.fetch(*reached, is_gone) : Result<json>(std::unexpected(reached.error()));
     if (back) {
       side = *reached;
       return back;
@@ -60,7 +60,7 @@ Result<json> bring_home(const Job& job, const RemotePlace& place, std::optional<
 }
 
 // Not before the work is here; then until the provider itself says that nothing is left.
-void destroy_vm(const Job& job, const RemotePlace& place, FarSide* side, bool home, bool keep, Clients& clients,
+void destroy_vm(const Job& job, const NearRecord& place, FarSide* side, bool home, bool keep, Clients& clients,
                 json& receipt) {
   if (!home || keep) {
     receipt["vm"] = {{"name", place.vm_name},
@@ -93,7 +93,7 @@ machine::Places vm_places(const Job& job) {
   return machine::Places::from(job.remote->vm ? job.remote->vm->environment : machine::Environment());
 }
 
-void write_remote_info(const Job& job, const RemotePlace& place, const char* state) {
+void write_info(const Job& job, const NearRecord& place, const char* state) {
   auto now =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   (void)write_file_atomically(place.directory + "/info.json", json{{"session", job.plan.session},
@@ -106,8 +106,8 @@ void write_remote_info(const Job& job, const RemotePlace& place, const char* sta
                                                                   .dump());
 }
 
-json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Homecoming& homecoming, const json& told,
-                Ledger& ledger, Clients& clients) {
+json finish_session(const Job& job, const NearRecord& place, FarSide* reached, WorkFetcher& fetcher, const json& told,
+                    Ledger& ledger, Clients& clients) {
   const std::string& session = job.plan.session;
   const std::string machine = place.far.target.to_string();
   std::optional<FarSide> side;
@@ -119,7 +119,7 @@ json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Home
   if (!job.plan.record) result["egress"].erase("recorded");  // nobody asked for it
   bool asked_again =
       job.remote->adopt && place.vm_name.empty();  // by somebody who has been told before, and can ask once more
-  auto back = bring_home(job, place, side, homecoming, clients, asked_again ? 0s : kEnginePatience);
+  auto back = bring_home(job, place, side, fetcher, clients, asked_again ? 0s : kEnginePatience);
   bool home = back.has_value(), gone_with_vm = !home && vm_is_gone(job, place);
   if (home)
     (void)ledger.note(
@@ -163,12 +163,12 @@ json end_remote(const Job& job, const RemotePlace& place, FarSide* reached, Home
   result["receipt"] = receipt;
   (void)write_file_atomically(job.directories.results + "/" + session + "/result.json", result.dump(2) + "\n");
   if ((home || gone_with_vm) && receipt.value("confirmed", false)) remove_session_directory(place.directory);
-  else write_remote_info(job, place, home ? "left behind" : "unfetched");
+  else write_info(job, place, home ? "left behind" : "unfetched");
   return result;
 }
 
-bool abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, bool may_run, Clients& clients,
-                    Error& error) {
+bool abandon_session(const Job& job, const NearRecord& place, FarSide* side, bool may_run, Clients& clients,
+                     Error& error) {
   const std::string& session = job.plan.session;
   auto add = [&](const std::string& todo) { error.todo += (error.todo.empty() ? "" : "; ") + todo; };
   if (may_run && side && !side->ask({"stop", session})) {
@@ -198,7 +198,7 @@ bool abandon_remote(const Job& job, const RemotePlace& place, FarSide* side, boo
     add("not everything was removed on " + place.far.target.to_string() + "; run `bottle cleanup` to try again");
   }
   if (clean) remove_session_directory(place.directory);
-  else write_remote_info(job, place, "left behind");
+  else write_info(job, place, "left behind");
   return true;
 }
 

@@ -1,4 +1,4 @@
-#include "remote/near/near_end.h"
+#include "remote/near/near_services.h"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -24,12 +24,12 @@ constexpr size_t kMostInFlight =
 
 }  // namespace
 
-Result<std::unique_ptr<NearEnd>> NearEnd::make(const Job& job, Job& there, const std::string& directory, Send send,
-                                               Record record) {
+Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& there, const std::string& directory,
+                                                         Send send, Record record) {
   bool tunnel = job.tunnel && !job.values.secrets.empty();
   bool lan = !job.plan.egress.lan.empty();
   if (!tunnel && !lan && !there.relay_all && job.ssh_keys.empty()) return nullptr;
-  std::unique_ptr<NearEnd> end(new NearEnd(std::move(send), std::move(record)));
+  std::unique_ptr<NearServices> services(new NearServices(std::move(send), std::move(record)));
   if (tunnel || lan || there.relay_all) {
     BrokerSettings settings{job.ca_bundle, job.extra_ca, {}, there.relay_all};
     if (tunnel) {
@@ -38,40 +38,41 @@ Result<std::unique_ptr<NearEnd>> NearEnd::make(const Job& job, Job& there, const
       });  // optional, and not there
       settings.secrets = std::exchange(there.values.secrets, {});
     }
-    end->relay_all_ = there.relay_all;
-    end->config_ = broker_config(job.plan, settings);
-    for (const auto& rule : end->config_["egress"]["allow"]) end->served_.push_back(rule["host"]);
-    end->root_ = TRY(pki::Root::make(job.plan.session));
-    TRY(end->start_broker());
-    there.extra_ca += "\n" + end->root_->pem();
+    services->relay_all_ = there.relay_all;
+    services->config_ = broker_config(job.plan, settings);
+    for (const auto& rule : services->config_["egress"]["allow"]) services->served_.push_back(rule["host"]);
+    services->root_ = TRY(pki::Root::make(job.plan.session));
+    TRY(services->start_broker());
+    there.extra_ca += "\n" + services->root_->pem();
     for (auto& route : there.plan.egress.lan) route.to = "0.0.0.0:0";  // where it is, is no business of that machine
   }
   if (!job.ssh_keys.empty()) {
     bool own = std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
     std::unique_ptr<SessionAgent> agent;
     if (own) agent = TRY(SessionAgent::start(directory, job.plan, job.ssh_keys));
-    end->ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(directory), std::move(agent), end->record_);
+    services->ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(directory), std::move(agent),
+                           services->record_);
     for (auto& key : there.ssh_keys) {
       key.agent = "near";
       key.passphrase.clear();
     }
   }
-  return end;
+  return services;
 }
 
-NearEnd::~NearEnd() = default;
+NearServices::~NearServices() = default;
 
-Result<> NearEnd::start_broker() {
+Result<> NearServices::start_broker() {
   broker_ = TRY(Broker::start(config_, *root_));
   return {};
 }
 
-bool NearEnd::serves(const std::string& host) const {
+bool NearServices::serves(const std::string& host) const {
   return relay_all_ ||
          std::ranges::any_of(served_, [&](const std::string& served) { return manifest::covers(served, host); });
 }
 
-void NearEnd::change_policy(const std::string& request) {
+void NearServices::change_policy(const std::string& request) {
   if (config_.is_null()) return;
   auto& allow = config_["egress"]["allow"];
   json wanted = json::parse(request, nullptr, false);
@@ -83,7 +84,7 @@ void NearEnd::change_policy(const std::string& request) {
   if (broker_) (void)broker_->configure(config_);
 }
 
-void NearEnd::add_to(std::vector<pollfd>& fds) {
+void NearServices::add_to(std::vector<pollfd>& fds) {
   if (broker_) fds.push_back({broker_->fd(), POLLIN, 0});
   if (ssh_) fds.push_back({ssh_->fd(), POLLIN, 0});
   for (const auto& [number, flow] : flows_) {
@@ -94,7 +95,7 @@ void NearEnd::add_to(std::vector<pollfd>& fds) {
   }
 }
 
-void NearEnd::handle(const std::vector<pollfd>& fds) {
+void NearServices::handle(const std::vector<pollfd>& fds) {
   for (const auto& p : fds) {
     if (!p.revents || p.fd < 0) continue;
     if (broker_ && p.fd == broker_->fd()) {
@@ -122,7 +123,7 @@ void NearEnd::handle(const std::vector<pollfd>& fds) {
   });
 }
 
-void NearEnd::take(const json& message) {
+void NearServices::take(const json& message) {
   if (!message.is_object()) return;
   auto type = message.find("type");
   if (type == message.end() || !type->is_string()) return;
@@ -131,7 +132,7 @@ void NearEnd::take(const json& message) {
   if (*type == "ssh-agent" && ssh_) ssh_->take_request(message, send_);
 }
 
-void NearEnd::take_stream(const json& message) {
+void NearServices::take_stream(const json& message) {
   auto number_field = message.find("stream");
   if (number_field == message.end() || !number_field->is_number_unsigned()) return;
   uint64_t wide = number_field->get<uint64_t>();
@@ -167,7 +168,7 @@ void NearEnd::take_stream(const json& message) {
   pump(number, flow);
 }
 
-void NearEnd::pump(uint32_t number, Flow& flow) {
+void NearServices::pump(uint32_t number, Flow& flow) {
   auto say = [&](const char* what, json value) {
     send_({{"type", "stream"}, {"stream", number}, {what, std::move(value)}});
   };
@@ -210,7 +211,7 @@ void NearEnd::pump(uint32_t number, Flow& flow) {
   if (flow.read_all) broken();  // the broker closes whole connections: its end is the stream's
 }
 
-void NearEnd::link_is_gone() {
+void NearServices::link_is_gone() {
   flows_.clear();
   in_flight_ = 0;
   if (ssh_) ssh_->guard_is_gone();

@@ -1,4 +1,4 @@
-#include "remote/near/homecoming.h"
+#include "remote/near/work_fetcher.h"
 
 #include <fcntl.h>
 
@@ -57,7 +57,7 @@ Result<> why_held(const Source& source) {
 
 }  // namespace
 
-Result<json> Homecoming::sort(const Source& source, uint64_t* room) {
+Result<json> WorkFetcher::sort(const Source& source, uint64_t* room) {
   workspace::Incoming incoming;
   incoming.session = job_.plan.session;
   incoming.source = job_.plan.workspace;
@@ -72,7 +72,7 @@ Result<json> Homecoming::sort(const Source& source, uint64_t* room) {
 }
 
 // Line by line through the parser: the far side may have been taken, and this is read on a terminal.
-Result<> Homecoming::save_egress(const Source& source) {
+Result<> WorkFetcher::save_egress(const Source& source) {
   auto lines = TRY(JsonLines::create(job_.directories.results + "/" + job_.plan.session + "/egress.jsonl",
                                      AuditFile::kMost, kLongestLine));
   char buffer[65536];
@@ -80,7 +80,7 @@ Result<> Homecoming::save_egress(const Source& source) {
   return {};
 }
 
-Result<bool> Homecoming::checkpoint(const Fetch& from) {
+Result<bool> WorkFetcher::checkpoint(const Fetch& from) {
   if (room_ == 0)
     return fail(Code::limit,
                 "the checkpoints of this session have reached their limit; later changes are fetched at its end");
@@ -101,7 +101,7 @@ Result<bool> Homecoming::checkpoint(const Fetch& from) {
   return news;
 }
 
-Result<json> Homecoming::fetch(const Fetch& from) {
+Result<json> WorkFetcher::fetch(const Fetch& from) {
   json back = json::object();
   std::string kept = job_.directories.results + "/" + job_.plan.session + "/workspace.tar";
   TRY(make_directories(job_.directories.results + "/" + job_.plan.session));
