@@ -1,7 +1,6 @@
 #include "app/cli.h"
 
 #include <algorithm>
-#include <iostream>
 
 #include "app/commands/commands.h"
 #include "app/manual/manual.h"
@@ -96,7 +95,7 @@ int run(int argc, char** argv) {
   int exit = 0;
   auto app = make_parser(exit);
   if (argc == 1) {
-    std::cout << overview(output_width(), has_colour(1));
+    print_page(overview(output_width(), has_colour(1)));
     return 125;
   }
   try {
@@ -104,11 +103,11 @@ int run(int argc, char** argv) {
   } catch (const CLI::CallForHelp&) {
     const CLI::App& command = deepest(*app);
     const Page* page = page_of(command);
-    std::cout << (command.get_parent() && page ? to_terminal(*page, output_width(), has_colour(1))
-                                               : overview(output_width(), has_colour(1)));
+    print_page(command.get_parent() && page ? to_terminal(*page, output_width(), has_colour(1))
+                                            : overview(output_width(), has_colour(1)));
     return 0;
   } catch (const CLI::CallForVersion&) {
-    std::cout << BOTTLE_VERSION << "\n";
+    print(BOTTLE_VERSION);
     return 0;
   } catch (const CLI::ParseError& error) {
     return complain(*app, error);

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <climits>
 #include <cstdlib>
-#include <iostream>
 
 #include "app/cli.h"
 #include "app/commands/commands.h"
 #include "app/manual/manual.h"
+#include "app/output/output.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 
@@ -137,17 +137,6 @@ std::vector<Candidate> plain(std::initializer_list<const char*> values) {
   return all;
 }
 
-std::string harmless(const std::string& text, size_t limit) {
-  std::string out;
-  for (size_t i = 0; i < text.size() && out.size() < limit; ++i) {
-    auto c = static_cast<unsigned char>(text[i]);
-    bool c1 = c == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
-    if (c1) ++i;
-    out += c < 0x20 || c == 0x7f || c1 ? ' ' : text[i];
-  }
-  return out;
-}
-
 }  // namespace
 
 Completion complete(CLI::App& parser, const std::vector<std::string>& words, const Names& names) {
@@ -186,7 +175,7 @@ std::vector<Candidate> names_here(const std::string& command, const std::string&
 std::string to_lines(const Completion& completion) {
   std::string out;
   for (const auto& [value, about] : completion.candidates)
-    if (!value.empty() && harmless(value, 4096) == value) out += value + "\t" + harmless(about, 120) + "\n";
+    if (!value.empty() && one_line(value) == value) out += value + "\t" + one_line(about, 120) + "\n";
   switch (completion.rest) {
     case Completion::Rest::nothing:
       return out + ":nothing\n";
@@ -201,7 +190,7 @@ std::string to_lines(const Completion& completion) {
 int complete_main(const std::vector<std::string>& words) {
   int exit = 0;
   auto parser = make_parser(exit);
-  std::cout << to_lines(complete(*parser, words, names_here));
+  print_page(to_lines(complete(*parser, words, names_here)));
   return 0;
 }
 

@@ -56,7 +56,7 @@ TEST(Completions, WithoutAnyWordAllCommandsAreThere) {
 TEST(Completions, NothingInThemReachesTheTerminalAsACommand) {
   Completion hostile;
   hostile.candidates = {{"good", "a\x1b]0;owned\x07\xc2\x9b\ttext\nnext"}, {"ba\nd", ""}, {"b\x1b", ""}};
-  EXPECT_EQ(to_lines(hostile), "good\ta ]0;owned   text next\n:nothing\n");
+  EXPECT_EQ(to_lines(hostile), "good\ta\\x1b]0;owned\\x07\\u{9b}\\ttext\\nnext\n:nothing\n");
 }
 
 }  // namespace

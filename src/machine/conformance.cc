@@ -180,7 +180,7 @@ class Suite {
     for (;;) {
       auto done = TRY(capture({.argv = ssh_argv(target_, "echo here")}, {.timeout_ms = 60000}));
       if (done.status == 0 && done.out == "here\n") return std::string("signed in to ") + target_.to_string();
-      if (Clock::now() > until) return fail(Code::unavailable, printable(done.err));
+      if (Clock::now() > until) return fail(Code::unavailable, folded(done.err, 400));
       std::this_thread::sleep_for(std::chrono::milliseconds(500));
     }
   }
@@ -195,7 +195,7 @@ class Suite {
     if (!options_.ssh || !placed) return std::string("not fetched");
     auto ask = [&] { return capture({.argv = ssh_argv(target_, *fetch)}, {.timeout_ms = 60000}); };
     auto first = TRY(ask()), second = TRY(ask());
-    if (first.out != value) return fail(Code::protocol, "the value did not come: " + printable(first.err));
+    if (first.out != value) return fail(Code::protocol, "the value did not come: " + folded(first.err, 400));
     if (second.out == value) return fail(Code::protocol, "it is still in the store once it has been fetched");
     return std::string("fetched, and no longer there");
   }

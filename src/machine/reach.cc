@@ -85,7 +85,7 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
     if (!answer) {
       child.end(500);
       std::string words = words_of(child);
-      why = words.empty() ? answer.error().what : printable(words, 300);
+      why = words.empty() ? answer.error().what : folded(words, 300);
       // An image may start its sshd before cloud-init has put our keys there. Strict all the same: nothing is sent to
       // it.
       auto now = Clock::now();
@@ -107,7 +107,7 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
     auto key = answer->value("host_key", json());
     if (!key.is_string() || !is_public_key(key.get<std::string>()))
       return fail(Code::protocol, "the VM sent no host key: " +
-                                      printable(answer->dump(-1, ' ', false, json::error_handler_t::replace)));
+                                      one_line(answer->dump(-1, ' ', false, json::error_handler_t::replace), 400));
     std::string fresh = target.host_key_alias + " " + key.get<std::string>() + "\n";
     // Both count until the VM says that it has changed over: a connection that breaks between them can be made again.
     auto old = TRY(read_file(target.known_hosts, 65536));
@@ -132,10 +132,10 @@ Result<std::string> ask_engine(const ssh::Target& target, int timeout_ms) {
     if (answer) {
       auto engine = answer->value("engine", json());
       if (!engine.is_string()) return fail(Code::protocol, "the VM did not say whether its engine answers");
-      return printable(engine.get<std::string>(), 64);
+      return one_line(engine.get<std::string>(), 64);
     }
     child.end(500);
-    std::string words = printable(words_of(child), 300);
+    std::string words = folded(words_of(child), 300);
     // sshd reloads after the change of keys: one refused connection means nothing.
     if (tries > 10 || Clock::now() > until || other_key(words))
       return fail(other_key(words) ? Code::denied : Code::closed,

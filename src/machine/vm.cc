@@ -22,7 +22,7 @@ Result<std::string> make_key(const std::string& path, const std::string& comment
   ::unlink(path.c_str());
   auto made = TRY(capture({.argv = {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path}}));
   if (made.status != 0)
-    return fail(Code::internal, "ssh-keygen: " + printable(made.err), "is openssh-client installed?");
+    return fail(Code::internal, "ssh-keygen: " + folded(made.err, 400), "is openssh-client installed?");
   auto text = TRY(read_file(path + ".pub", 4096));
   while (text.ends_with('\n')) text.pop_back();
   return text;

@@ -7,35 +7,21 @@ namespace {
 
 using manifest::WorkspaceMode;
 
-// A name or path may come from a cloned repository: it must not be able to speak to the terminal.
-std::string printable(const std::string& text, size_t most = 200) {
-  std::string out;
-  for (size_t i = 0; i < text.size() && i < most; ++i) {
-    auto c = static_cast<unsigned char>(text[i]);
-    bool c1 = c == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;  // U+0080..U+009F
-    if (c < 0x20 || c == 0x7f || c1) out += c == '\n' ? ' ' : '?';
-    else out += text[i];
-    if (c1) ++i;
-  }
-  if (text.size() > most) {
-    while (!out.empty() && (static_cast<unsigned char>(out.back()) & 0xc0) == 0x80) out.pop_back();
-    if (!out.empty() && static_cast<unsigned char>(out.back()) >= 0xc0) out.pop_back();
-    out += "…";
-  }
-  return out;
-}
+constexpr size_t kLongestText = 200, kLongestWord = 43;
+
+std::string shown(const std::string& text) { return one_line(text, kLongestText); }
 
 std::string joined(const std::vector<std::string>& texts, const char* between = ", ") {
   std::string all;
-  for (const auto& text : texts) all += (all.empty() ? "" : between) + printable(text);
+  for (const auto& text : texts) all += (all.empty() ? "" : between) + shown(text);
   return all;
 }
 
-void row(std::string& out, const std::string& label, const std::vector<std::string>& lines) {
+void row(std::vector<Line>& out, const std::string& label, const std::vector<std::string>& lines) {
   for (size_t i = 0; i < lines.size(); ++i) {
     char head[16];
     std::snprintf(head, sizeof head, "%-11s ", i ? "" : label.c_str());
-    out += head + lines[i] + "\n";
+    out.push_back(head + lines[i]);
   }
 }
 
@@ -52,7 +38,7 @@ std::string origin(const Source& source) {
     case Source::Kind::literal:
       return "";
     case Source::Kind::env:
-      return " (from " + printable(source.text) + ")";
+      return " (from " + shown(source.text) + ")";
     case Source::Kind::file:
       return " (from a file)";
     case Source::Kind::cmd:
@@ -69,11 +55,11 @@ std::string workspace(const Plan& plan) {
   std::string what = plan.workspace_mode == WorkspaceMode::clone  ? "clone of "
                      : plan.workspace_mode == WorkspaceMode::copy ? "copy of "
                                                                   : "WRITABLE, the directory itself: ";
-  return what + printable(plan.workspace) + " at " + plan.workdir + user;
+  return what + shown(plan.workspace) + " at " + plan.workdir + user;
 }
 
 std::string rule_text(const manifest::AllowRule& rule) {
-  std::string text = printable(rule.host) == "*" ? "* (every public host)" : printable(rule.host);
+  std::string text = shown(rule.host) == "*" ? "* (every public host)" : shown(rule.host);
   std::vector<std::string> ports;
   for (auto port : rule.ports) ports.push_back(std::to_string(port));
   if (!ports.empty() && ports != std::vector<std::string>{"443"}) text += " :" + joined(ports);
@@ -84,8 +70,8 @@ std::string rule_text(const manifest::AllowRule& rule) {
 
 }  // namespace
 
-std::string explain(const Plan& plan) {
-  std::string out;
+std::vector<Line> explain(const Plan& plan) {
+  std::vector<Line> out;
   char cpus[16];
   std::snprintf(cpus, sizeof cpus, "%g", plan.resources.cpus);
   std::vector<std::string> env, secrets, egress, ssh, skills, words, warnings;
@@ -94,24 +80,24 @@ std::string explain(const Plan& plan) {
     secrets.push_back(secret.name + " → " + joined(secret.hosts) + origin(secret.source));
   for (const auto& rule : plan.egress.allow) egress.push_back(rule_text(rule));
   for (const auto& route : plan.egress.lan)
-    egress.push_back((route.tls ? "https://" : "http://") + route.name + " → " + printable(route.to) +
+    egress.push_back((route.tls ? "https://" : "http://") + route.name + " → " + shown(route.to) +
                      " of the local network" + (route.methods.empty() ? "" : "  " + joined(route.methods, " ")) +
                      (route.paths.empty() ? "" : "  " + joined(route.paths, " ")));
   if (egress.empty()) egress.push_back("nothing");
   if (plan.egress.on_secret != "block") egress.push_back("a secret on its way out: " + plan.egress.on_secret);
-  if (!plan.egress.parent_proxy.empty()) egress.push_back("through " + printable(plan.egress.parent_proxy));
+  if (!plan.egress.parent_proxy.empty()) egress.push_back("through " + shown(plan.egress.parent_proxy));
   for (const auto& host : plan.ssh) ssh.push_back(host.host + " :" + std::to_string(host.port));
   for (const auto& skill : plan.skills) skills.push_back(skill.substr(skill.rfind('/') + 1));
-  for (const auto& word : plan.command) words.push_back(printable(word, 40));
-  for (const auto& warning : plan.warnings) warnings.push_back(printable(warning));
+  for (const auto& word : plan.command) words.push_back(one_line(word, kLongestWord));
+  for (const auto& warning : plan.warnings) warnings.push_back(shown(warning));
 
   row(out, "agent", {plan.agent + " (" + plan.provider + (plan.headless ? ", headless)" : ")")});
   row(out, "bottle", {plan.bottle});
   row(out, "image",
-      {printable(plan.image.reference) + (plan.image.recipe.empty() ? ""
-                                          : plan.image.recipe == "dockerfile"
-                                              ? " (from " + printable(plan.image.dockerfile) + ")"
-                                              : " (made here)")});
+      {shown(plan.image.reference) + (plan.image.recipe.empty() ? ""
+                                      : plan.image.recipe == "dockerfile"
+                                          ? " (from " + shown(plan.image.dockerfile) + ")"
+                                          : " (made here)")});
   row(out, "runtime", {plan.runtime});
   row(out, "workspace", {workspace(plan)});
   row(out, "resources",

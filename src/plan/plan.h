@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/line.h"
 #include "manifest/manifest.h"
 
 namespace bottle::plan {
@@ -112,6 +113,6 @@ nlohmann::json to_json(const Plan& plan);
 Result<Plan> from_json(const nlohmann::json& json);  // inverse; the supervisor receives its plan this way
 
 // The preflight text shown before y/N: names of variables and secrets, never values.
-std::string explain(const Plan& plan);
+std::vector<Line> explain(const Plan& plan);
 
 }  // namespace bottle::plan

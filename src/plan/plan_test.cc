@@ -81,14 +81,14 @@ TEST_P(GoldenPlans, AreWhatTheyWereAndComeBackWhole) {
   ASSERT_TRUE(plan) << plan.error().what;
   std::string text = to_json(*plan).dump(2) + "\n";
   expect_golden(std::string(g.name) + ".json", text);
-  expect_golden(std::string(g.name) + ".txt", explain(*plan));
+  expect_golden(std::string(g.name) + ".txt", joined(explain(*plan)));
   auto back = from_json(json::parse(text));
   ASSERT_TRUE(back) << back.error().what;
   EXPECT_EQ(to_json(*back), to_json(*plan));
   for (const auto& [name, value] : f.environment)
     if (name != "HOME") {
       EXPECT_EQ(text.find(value), std::string::npos) << "the plan holds the value of " << name;
-      EXPECT_EQ(explain(*plan).find(value), std::string::npos);
+      EXPECT_EQ(joined(explain(*plan)).find(value), std::string::npos);
     }
 }
 
@@ -416,7 +416,7 @@ TEST(Explain, SpeaksToPeopleNotToTheirTerminals) {
                                    "31m"}},
                    facts());
   ASSERT_TRUE(plan);
-  std::string text = explain(*plan);
+  std::string text = joined(explain(*plan));
   EXPECT_EQ(text.find('\x1b'), std::string::npos);
   EXPECT_EQ(text.find('\x07'), std::string::npos);
   EXPECT_EQ(text.find("\xc2\x9b"), std::string::npos);

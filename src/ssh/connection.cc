@@ -8,8 +8,8 @@
 #include <algorithm>
 
 #include "base/ids.h"
+#include "base/line.h"
 #include "base/os/unix_socket.h"
-#include "base/printable.h"
 #include "base/unique_fd.h"
 
 namespace bottle::ssh {
@@ -49,7 +49,7 @@ void end_argv(std::vector<std::string>& argv, const Target& target) { argv.inser
 // Perhaps not ssh's own: a program over there that ends with 255 says what it likes, and this is shown on a terminal.
 std::string last_line(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-  return printable(text.substr(text.rfind('\n') + 1));
+  return one_line(text.substr(text.rfind('\n') + 1), 400);
 }
 
 }  // namespace

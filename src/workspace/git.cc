@@ -8,6 +8,7 @@
 #include <map>
 
 #include "base/file.h"
+#include "base/line.h"
 #include "base/os/process.h"
 #include "base/unique_fd.h"
 #include "workspace/paths.h"
@@ -131,8 +132,7 @@ Result<Git::Answer> Git::run(const std::vector<std::string>& arguments, const Op
 
 Result<std::string> Git::ask(const std::vector<std::string>& arguments, const Options& options) const {
   Answer answer = TRY(run(arguments, options));
-  if (answer.status != 0)
-    return fail(Code::unavailable, "git " + arguments[0] + ": " + printable(answer.complaint.substr(0, 1000)));
+  if (answer.status != 0) return fail(Code::unavailable, "git " + arguments[0] + ": " + folded(answer.complaint));
   if (answer.out.ends_with('\n')) answer.out.pop_back();
   return std::move(answer.out);
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/line.h"
 #include "base/unique_fd.h"
 #include "workspace/paths.h"
 
@@ -60,7 +61,7 @@ Result<> copy_objects(const Git& git, const Origin& origin, const std::string& t
   out.reset();  // if that failed, nobody reads what is still packed
   auto answer = TRY(packed.get());
   if (answer.status != 0 && !answer.complaint.empty())
-    return fail(Code::unavailable, "git pack-objects: " + printable(answer.complaint.substr(0, 1000)));
+    return fail(Code::unavailable, "git pack-objects: " + folded(answer.complaint));
   TRY(indexed);
   return {};
 }

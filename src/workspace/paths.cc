@@ -1,7 +1,5 @@
 #include "workspace/paths.h"
 
-#include <cstdio>
-
 namespace bottle::workspace {
 namespace {
 
@@ -129,20 +127,6 @@ bool has_install_script(std::string_view text) {
                                "\"preprepare\"", "\"postprepare\""})
     if (text.find(key) != std::string_view::npos) return true;
   return false;
-}
-
-std::string printable(std::string_view text) {
-  std::string out;
-  for (unsigned char c : text) {
-    if ((c >= 0x20 && c < 0x7f) || c == '\n') {
-      out += static_cast<char>(c);
-    } else {
-      char escape[5];
-      std::snprintf(escape, sizeof escape, "\\x%02x", c);
-      out += escape;
-    }
-  }
-  return out;
 }
 
 }  // namespace bottle::workspace

@@ -26,7 +26,4 @@ std::string_view reason_to_look(std::string_view path);
 // The same for what stands in a package manifest.
 bool has_install_script(std::string_view package_json);
 
-// For a terminal: control characters and bytes that are no ASCII text become escapes.
-std::string printable(std::string_view text);
-
 }  // namespace bottle::workspace

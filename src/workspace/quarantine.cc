@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/line.h"
 #include "base/unique_fd.h"
 #include "workspace/blob_id.h"
 #include "workspace/paths.h"
@@ -179,7 +180,7 @@ class Filler {
       // One line for a whole foreign repository, not one for each of its files.
       std::string top = path.substr(
           0, std::min(path.find("/.git/") == std::string::npos ? path.size() : path.find("/.git/") + 5, path.size()));
-      std::string line = printable(top) + ": " + why;
+      std::string line = one_line(top) + ": " + why;
       if (q_.flagged.empty() || q_.flagged.back() != line) q_.flagged.push_back(line);
     }
     return {};
@@ -269,7 +270,7 @@ Result<> index_packs(Quarantine& q, const Git& git) {
     if (!TRY(git.agrees({"index-pack", "--stdin"}, options))) {
       ++q.skipped;
       if (q.flagged.size() < kMostFlagged)
-        q.flagged.push_back(".git/objects/pack/" + printable(pack.path().filename().string()) +
+        q.flagged.push_back(".git/objects/pack/" + one_line(pack.path().filename().string()) +
                             ": a broken pack: left behind");
     }
   }
@@ -364,7 +365,7 @@ Result<std::string> commit_files(const Quarantine& q, const Git& git, const std:
   auto left_out = TRY(ignored(git, untracked, options));
   // One pack rather than a file for each object.
   auto added = TRY(git.run({"-c", "core.bigFileThreshold=1", "add", "-A", "--ignore-errors", "--", "."}, options));
-  if (added.status > 1) return fail(Code::unavailable, "git add: " + printable(added.complaint.substr(0, 500)));
+  if (added.status > 1) return fail(Code::unavailable, "git add: " + folded(added.complaint, 500));
   for (const auto& [path, entry] : unchanged)
     if (!left_out.contains(path)) after += index_line(entry);
   TRY(add_to_index(git, after, options));

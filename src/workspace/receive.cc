@@ -10,6 +10,7 @@
 #include "base/defer.h"
 #include "base/file.h"
 #include "base/ids.h"
+#include "base/line.h"
 #include "base/unique_fd.h"
 #include "workspace/paths.h"
 #include "workspace/quarantine.h"
@@ -66,8 +67,7 @@ Result<> make_links(Quarantine& q, const Git& git) {
     auto same = original.find(path);
     bool allowed = stays_inside(path, target) || (same != original.end() && same->second == target);
     if (!allowed && q.flagged.size() < kMostFlagged)
-      q.flagged.push_back(printable(path) + ": a link out of the tree, to " + printable(target.substr(0, 200)) +
-                          ": dropped");
+      q.flagged.push_back(one_line(path) + ": a link out of the tree, to " + one_line(target, 200) + ": dropped");
     if (!allowed || !TRY(tree.link(*safe_components(path), target))) ++q.skipped;
   }
   // Those were never sent: their absence says nothing. If the agent put something in their place, this fails, rightly.
@@ -95,13 +95,13 @@ Result<> inspect(const Quarantine& q, const Git& git, const std::vector<Change>&
       flags.insert("… and more");
       return {};
     }
-    std::string name = printable(change.path) + where;
+    std::string name = one_line(change.path) + where;
     if (change.mode == "160000") flags.insert(name + ": a submodule");
     else if (auto why = reason_to_look(change.path); !why.empty()) flags.insert(name + ": " + std::string(why));
     else if (change.mode == "120000") {
       const std::string& target = targets[change.object];
       if (!stays_inside(change.path, target))
-        flags.insert(name + ": a link out of the tree, to " + printable(target.substr(0, 200)));
+        flags.insert(name + ": a link out of the tree, to " + one_line(target, 200));
     } else if (is_package(change.path)) {
       auto text = texts.find(change.object);
       if (text == texts.end()) flags.insert(name + ": too large to be looked through");
@@ -191,7 +191,7 @@ struct Room {
 Result<bool> fetch(const Quarantine& q, const Git& git, const std::string& top, const std::string& from,
                    const std::string& to, Room& room) {
   if (room.left == 0)
-    return fail(Code::limit, "bringing the work into " + printable(top) + ": it is more than the limit");
+    return fail(Code::limit, "bringing the work into " + one_line(top) + ": it is more than the limit");
   auto ran = git.run({"-c", "fetch.fsckObjects=true", "-c", "transfer.fsckObjects=true", "-c",
                       "fetch.writeCommitGraph=false", "fetch", "--quiet", "--no-tags", "--no-auto-maintenance",
                       "--no-write-fetch-head", "--no-recurse-submodules", "--", q.repository(), "+" + from + ":" + to},
@@ -201,7 +201,7 @@ Result<bool> fetch(const Quarantine& q, const Git& git, const std::string& top, 
   room.left -= cut_off ? room.left : std::min(room.left, std::max(room.size, before) - before);
   auto answer = TRY(std::move(ran));
   if (answer.status != 0 && answer.complaint.find(std::strerror(ENOSPC)) != std::string::npos)
-    return fail(Code::limit, "bringing the work into " + printable(top) + ": " + std::strerror(ENOSPC));
+    return fail(Code::limit, "bringing the work into " + one_line(top) + ": " + std::strerror(ENOSPC));
   return answer.status == 0;
 }
 
@@ -217,35 +217,39 @@ void drop_branches(const Git& git, const std::string& top, const std::string& be
     (void)git.ask({"update-ref", "--stdin"}, {.directory = top, .input = gone});  // the next pull tries again
 }
 
+std::string counted(uint64_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
 std::string advice(const Incoming& in, const Back& back, const Original& original, const std::string& whole) {
-  std::string text;
+  std::vector<Line> lines;
+  auto add = [&](const std::string& line) { lines.emplace_back(line); };
   if (back.files == 0 && back.commits == 0) {
-    text = "Nothing changed in the workspace.\n";
+    add("Nothing changed in the workspace.");
   } else {
-    text = std::to_string(back.files) + (back.files == 1 ? " file" : " files") + " changed, " +
-           std::to_string(back.commits) + (back.commits == 1 ? " commit" : " commits") +
-           ". Your working tree is as it was.\n";
+    add(counted(back.files, "file") + " changed, " + counted(back.commits, "commit") +
+        ". Your working tree is as it was.");
     if (original.repository) {
-      for (const auto& ref : back.refs) text += "  " + ref + "\n";
+      for (const auto& ref : back.refs) add("  " + ref);
       if (!whole.empty()) {
-        text += "See it:  git diff " + in.base.substr(0, 12) + " " + whole + "\n";
-        text += "Take it: git merge " + whole + "\n";
+        add("See it:  git diff " + in.base.substr(0, 12) + " " + whole);
+        add("Take it: git merge " + whole);
       }
-      if (!back.patch.empty()) text += "     or: git apply " + back.patch + "\n";
+      if (!back.patch.empty()) add("     or: git apply " + back.patch);
     } else {
-      if (!back.patch.empty())
-        text +=
-            "See it:  " + back.patch + "\nTake it: git apply " + back.patch + "   (in " + in.source + ")\n     or: ";
-      else text += "Take it: ";
-      text += "copy from " + in.results_dir + "/files\n";
+      if (!back.patch.empty()) {
+        add("See it:  " + back.patch);
+        add("Take it: git apply " + back.patch + "   (in " + in.source + ")");
+      }
+      add((back.patch.empty() ? "Take it: " : "     or: ") + ("copy from " + in.results_dir + "/files"));
     }
   }
   if (!back.flagged.empty()) {
-    text += "Look at these before you run anything:\n";
-    for (const auto& flag : back.flagged) text += "  " + flag + "\n";
+    add("Look at these before you run anything:");
+    for (const auto& flag : back.flagged) add("  " + flag);
   }
-  if (back.skipped) text += std::to_string(back.skipped) + " entries were not taken.\n";
-  return printable(text);
+  if (back.skipped) add(std::to_string(back.skipped) + " entries were not taken.");
+  return joined(lines);
 }
 
 }  // namespace
@@ -255,7 +259,7 @@ Result<Back> receive(const Incoming& in, const Source& source) {
       in.session.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos ||
       in.session[0] == '-')
     return fail(Code::invalid, "not a session's name");
-  if (!in.base.empty() && !is_object_id(in.base)) return fail(Code::invalid, "not a commit: " + printable(in.base));
+  if (!in.base.empty() && !is_object_id(in.base)) return fail(Code::invalid, "not a commit: " + one_line(in.base));
   TRY(make_directories(in.results_dir));
   std::error_code error;
   std::string results = std::filesystem::canonical(in.results_dir, error).string();
@@ -354,7 +358,7 @@ Result<Back> receive(const Incoming& in, const Source& source) {
     if (!written) {
       ::unlink(back.patch.c_str());
       back.patch.clear();
-      flags.insert("there is no patch: " + printable(written.error().what));
+      flags.insert("there is no patch: " + one_line(written.error().what));
     }
     if (original.repository) {
       TRY(git.ask({"update-ref", "--", "refs/heads/bottle-worktree", worktree}, q.at()));

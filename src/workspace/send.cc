@@ -11,6 +11,7 @@
 #include "base/defer.h"
 #include "base/file.h"
 #include "base/ids.h"
+#include "base/line.h"
 #include "base/unique_fd.h"
 #include "docker/tar.h"
 #include "workspace/git.h"
@@ -109,7 +110,7 @@ class Packer {
           target.clear();
           TRY(directories_of(current->path, made));
           if (current->mode == "120000") {
-            if (size > 4096) return fail(Code::limit, "a link's target is too long: " + printable(current->path));
+            if (size > 4096) return fail(Code::limit, "a link's target is too long: " + one_line(current->path));
             return {};
           }
           ++summary_.files;
@@ -138,7 +139,7 @@ class Packer {
     pending_.clear();
     for (auto& [why, count] : skips_)
       summary_.warnings.push_back(std::to_string(count.first) + " " + why + " not sent, such as " +
-                                  printable(count.second));
+                                  one_line(count.second));
     return {};
   }
 
@@ -286,7 +287,7 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
   std::string source = std::filesystem::canonical(outgoing.source, error).string();
   if (error)
     return fail(Code::not_found,
-                "the workspace " + printable(outgoing.source) + " cannot be opened: " + error.message());
+                "the workspace " + one_line(outgoing.source) + " cannot be opened: " + error.message());
   std::string state = outgoing.scratch + "/outgoing-" + random_hex(4);
   TRY(make_directories(state));
   Defer clean([&] {

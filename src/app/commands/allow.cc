@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <iostream>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -38,13 +37,12 @@ Result<> allow(AllowOptions o) {
     if (o.save) bottle = TRY(bottle_of(session));
     nlohmann::json wanted = {
         {"host", rule.host}, {"ports", rule.ports}, {"methods", rule.methods}, {"paths", rule.paths}};
-    std::cout << session << ": " << TRY(change_policy(session, {{"allow", wanted}})) << " (for new connections)\n";
+    print(session + ": " + TRY(change_policy(session, {{"allow", wanted}})) + " (for new connections)");
   } else if (!o.save) {
     return fail(Code::invalid, "--bottle without --save does nothing", "name a session, or add --save");
   }
   if (o.save)
-    std::cout << "saved the rule in " << TRY(save_rule(bottle, rule)) << ", under bottles." << bottle
-              << ".egress.allow\n";
+    print("saved the rule in " + TRY(save_rule(bottle, rule)) + ", under bottles." + bottle + ".egress.allow");
   return {};
 }
 

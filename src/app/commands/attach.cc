@@ -2,10 +2,10 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
-#include <iostream>
 #include <memory>
 
 #include "app/commands/commands.h"
+#include "app/output/output.h"
 #include "app/output/show.h"
 #include "app/place/join.h"
 #include "app/place/place.h"
@@ -33,13 +33,13 @@ Result<std::function<std::unique_ptr<session::Typing>()>> typing_for(const std::
   if (!view.remote.is_object())
     return fail(Code::invalid, "session " + name + " runs on this machine, and --transport mosh is for remote machines",
                 "leave out --transport mosh");
-  return recorded_typing(name, transport, [](const std::string& line) { std::cerr << "bottle: " << line << "\n"; });
+  return recorded_typing(name, transport, [](const std::string& line) { say("bottle: " + line); });
 }
 
 Result<int> attach(const AttachOptions& options) {
   std::string name = TRY(running_session(options.session));
-  UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0,
-                              .say = [](const std::string& line) { std::cerr << "bottle: " << line << "\n"; }})));
+  UniqueFd fd(TRY(
+      join(name, {.interactive = ::isatty(0) != 0, .say = [](const std::string& line) { say("bottle: " + line); }})));
   TRY(session::send_frame(fd.get(), session::FrameType::attach, "{}"));
   session::ClientOptions client;
   client.terminal = ::isatty(0);

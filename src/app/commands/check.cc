@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <climits>
-#include <iostream>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -63,20 +62,14 @@ int check(const CheckOptions& options) {
       auto plan = plan::make(*loaded, {.agent = name, .prompt = "-", .headless = true}, facts);
       if (plan) continue;
       warnings.push_back({{"agent", name}, {"what", plan.error().what}, {"todo", plan.error().todo}});
-      if (!options.as_json)
-        std::cerr << "bottle: agent " << name << " cannot start now: " << plan.error().what << "\n        "
-                  << plan.error().todo << "\n";
+      if (!options.as_json) report(std::move(plan.error()).during("agent " + name + " cannot start now"));
     }
-    if (!options.as_json) std::cout << "ok: " << agents.size() << " agents, " << bottles.size() << " bottles\n";
+    if (!options.as_json)
+      print("ok: " + std::to_string(agents.size()) + " agents, " + std::to_string(bottles.size()) + " bottles");
   }
   if (options.as_json)
-    std::cout << json{{"ok", errors.empty()},
-                      {"errors", errors},
-                      {"warnings", warnings},
-                      {"agents", agents},
-                      {"bottles", bottles}}
-                     .dump(2, ' ', false, json::error_handler_t::replace)
-              << "\n";
+    print_json(
+        {{"ok", errors.empty()}, {"errors", errors}, {"warnings", warnings}, {"agents", agents}, {"bottles", bottles}});
   return errors.empty() ? 0 : 1;
 }
 

@@ -1,7 +1,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <iostream>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -30,9 +29,9 @@ void tell_what_would_go(const std::vector<session::Orphan>& orphans, json all, c
   for (const auto& orphan : orphans)
     for (const auto& thing : orphan.things) {
       all.push_back({{"session", orphan.session}, {"kind", thing.kind}, {"name", thing.name}});
-      if (!output.json) std::cout << "would remove " << thing.kind << " " << thing.name << "\n";
+      if (!output.json) print("would remove " + thing.kind + " " + thing.name);
     }
-  if (output.json) std::cout << all.dump(2) << "\n";
+  if (output.json) print_json(all);
 }
 
 // Sessions on other machines that nobody here looks after any more: ended, their work fetched, confirmed gone.
@@ -85,10 +84,10 @@ Result<int> cleanup(const CleanupOptions& options) {
     clean = clean && swept.receipt.confirmed;
     if (options.output.json) continue;
     show_swept(swept, options.output);
-    for (const auto& what : swept.receipt.removed) std::cout << "removed " << what << "\n";
+    for (const auto& what : swept.receipt.removed) print("removed " + what);
   }
-  if (options.output.json) std::cout << all.dump(2) << "\n";
-  else if (all.empty()) std::cout << "nothing to clean up\n";
+  if (options.output.json) print_json(all);
+  else if (all.empty()) print("nothing to clean up");
   return clean ? 0 : 125;
 }
 

@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <iostream>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -88,9 +87,9 @@ void add_completion(CLI::App& app, int& exit) {
   auto* command = app.add_subcommand("completion");
   command->add_option("shell", *shell)->required();
   command->callback([shell, &exit] {
-    if (*shell == "bash") std::cout << kBash;
-    else if (*shell == "zsh") std::cout << kZsh;
-    else if (*shell == "fish") std::cout << kFish;
+    if (*shell == "bash") print_page(kBash);
+    else if (*shell == "zsh") print_page(kZsh);
+    else if (*shell == "fish") print_page(kFish);
     else
       exit = report({Code::invalid, "there is no completion for '" + *shell + "'",
                      manifest::suggest(*shell, {"bash", "zsh", "fish"})});

@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <iostream>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -17,7 +16,7 @@ struct DenyOptions {
 Result<> deny(DenyOptions o) {
   if (o.host.empty()) o.host = std::exchange(o.session, "");
   std::string session = TRY(running_session(o.session));
-  std::cout << session << ": " << TRY(change_policy(session, {{"deny", o.host}})) << " (for new connections)\n";
+  print(session + ": " + TRY(change_policy(session, {{"deny", o.host}})) + " (for new connections)");
   return {};
 }
 

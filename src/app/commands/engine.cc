@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <iostream>
 
 #include "app/commands/commands.h"
 #include "app/output/output.h"
@@ -12,7 +11,7 @@ namespace {
 Result<> prepare() {
   auto engine = TRY(connect_engine());
   std::string gateway = TRY(session::ensure_egress_network(engine));
-  std::cout << nlohmann::json{{"egress_gateway", gateway}, {"engine", engine.socket()}}.dump() << "\n";
+  print_json({{"egress_gateway", gateway}, {"engine", engine.socket()}}, -1);
   return {};
 }
 

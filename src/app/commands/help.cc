@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <iostream>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -16,12 +15,12 @@ void add_help(CLI::App& app, int& exit) {
   command->add_option("command", *wanted);
   command->callback([wanted, &exit] {
     if (wanted->empty()) {
-      std::cout << overview(output_width(), has_colour(1));
+      print_page(overview(output_width(), has_colour(1)));
       return;
     }
     auto page = named_page(wanted->front());
     if (!page) exit = report(page.error());
-    else std::cout << to_terminal(**page, output_width(), has_colour(1));
+    else print_page(to_terminal(**page, output_width(), has_colour(1)));
   });
 }
 

@@ -1,6 +1,5 @@
 #include <CLI/CLI.hpp>
 #include <ctime>
-#include <iostream>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -51,25 +50,25 @@ Result<int> build(const ImageOptions& o) {
   auto engine = TRY(connect_engine());
   plan::Image image = plan::bootstrap_image(o.provider, o.packages,
                                             image_facts({}, docker::text_of(TRY(engine.info()), "Architecture")));
-  auto say = [](const std::string& line) { std::cerr << dim("· " + line) << "\n"; };
-  TRY(session::ensure_agent_image(engine, image, say, o.refresh));
-  if (o.output.json) std::cout << json{{"image", image.reference}}.dump() << "\n";
-  else std::cout << image.reference << "\n";
+  auto tell = [](const std::string& line) { say(dim("· " + line)); };
+  TRY(session::ensure_agent_image(engine, image, tell, o.refresh));
+  if (o.output.json) print_json({{"image", image.reference}}, -1);
+  else print(image.reference);
   return 0;
 }
 
 Result<int> list(const ImageOptions& o) {
   auto known = TRY(known_images());
   json all = json::array();
-  std::vector<std::vector<std::string>> rows = {{"IMAGE", "AGENT", "SIZE", "AGE", "USE"}};
+  std::vector<std::vector<Line>> rows = {{"IMAGE", "AGENT", "SIZE", "AGE", "USE"}};
   for (const auto& image : known.images) {
     all.push_back(to_json(image));
     std::string use = image.current ? "current" : "old";
     if (!image.used_by.empty()) use += ", used by " + std::to_string(image.used_by.size());
     rows.push_back({name_of(image), image.agent, size_text(image.size), age(std::time(nullptr) - image.created), use});
   }
-  if (o.output.json) std::cout << all.dump(2) << "\n";
-  else std::cout << table(rows);
+  if (o.output.json) print_json(all);
+  else print(table(rows));
   return 0;
 }
 
@@ -83,13 +82,11 @@ Result<int> prune(const ImageOptions& o) {
     if (!gone) left.push_back({{"image", name_of(image)}, {"why", gone.error().what}});
     else removed.push_back(to_json(image));
     if (o.output.json) continue;
-    if (!gone) std::cerr << "bottle: " << gone.error().what << "\n";
-    else
-      std::cout << (o.dry_run ? "would remove " : "removed ") << name_of(image) << "  " << size_text(image.size)
-                << "\n";
+    if (!gone) say("bottle: " + gone.error().what);
+    else print((o.dry_run ? "would remove " : "removed ") + name_of(image) + "  " + size_text(image.size));
   }
-  if (o.output.json) std::cout << json{{"removed", removed}, {"left", left}}.dump(2) << "\n";
-  else if (removed.empty() && left.empty()) std::cout << "nothing to remove\n";
+  if (o.output.json) print_json({{"removed", removed}, {"left", left}});
+  else if (removed.empty() && left.empty()) print("nothing to remove");
   return left.empty() ? 0 : 125;
 }
 

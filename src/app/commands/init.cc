@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <iostream>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -31,22 +30,22 @@ Result<std::string> write_starter() {
 
 Result<> init() {
   std::string path = TRY(write_starter());
-  std::cout << path << "\n";
+  print(path);
   // With a manifest of version 1 next to it the two must not define the same names.
   if (auto loaded = load_manifest("/nonexistent"); !loaded) return std::unexpected(loaded.error());
-  std::cerr << "Edit the file, then run `bottle check` and `bottle start AGENT`.\n";
+  say("Edit the file, then run `bottle check` and `bottle start AGENT`.");
   return {};
 }
 
 }  // namespace
 
 void add_init(CLI::App& app, int& exit) {
-  auto print = std::make_shared<bool>(false);
+  auto show = std::make_shared<bool>(false);
   auto* command = app.add_subcommand("init");
-  command->add_flag("--print", *print);
-  command->callback([print, &exit] {
-    if (*print) {
-      std::cout << kStarter;
+  command->add_flag("--print", *show);
+  command->callback([show, &exit] {
+    if (*show) {
+      print_page(kStarter);
       return;
     }
     auto done = init();

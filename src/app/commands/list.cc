@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <climits>
 #include <ctime>
-#include <iostream>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -15,16 +14,18 @@ namespace bottle::app {
 namespace {
 
 using nlohmann::json;
-using Rows = std::vector<std::vector<std::string>>;
+using Rows = std::vector<std::vector<Line>>;
+
+constexpr size_t kLongestDescription = 300;  // perhaps a repository's words
 
 struct ListOptions {
   bool agents = false;
   Output output;
 };
 
-void print(const json& all, const Rows& rows, const Output& output) {
-  if (output.json) std::cout << all.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
-  else std::cout << table(rows);
+void show(const json& all, const Rows& rows, const Output& output) {
+  if (output.json) print_json(all);
+  else print(table(rows));
 }
 
 Result<> list_agents(const Output& output) {
@@ -35,9 +36,9 @@ Result<> list_agents(const Output& output) {
   for (const auto& [name, agent] : manifest.agents) {
     all.push_back(
         {{"agent", name}, {"bottle", agent.bottle}, {"provider", agent.provider}, {"description", agent.description}});
-    rows.push_back({name, agent.bottle, agent.provider, one_line(agent.description)});  // perhaps a repository's words
+    rows.push_back({name, agent.bottle, agent.provider, one_line(agent.description, kLongestDescription)});
   }
-  print(all, rows, output);
+  show(all, rows, output);
   return {};
 }
 
@@ -52,7 +53,7 @@ Result<> list_sessions(const Output& output) {
     rows.push_back({info.value("session", ""), info.value("state", ""), since, info.value("agent", "-"),
                     info.value("machine", "-"), info.value("workspace", "-")});
   }
-  print(all, rows, output);
+  show(all, rows, output);
   return {};
 }
 

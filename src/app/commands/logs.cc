@@ -4,7 +4,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <iostream>
 #include <iterator>
 #include <memory>
 #include <thread>
@@ -30,15 +29,15 @@ struct LogsOptions {
 
 bool runs(const std::string& name) { return std::ranges::count(names_in(directories().sessions), name) > 0; }
 
-void print(const std::string& line, const LogsOptions& options, bool people) {
+void show(const std::string& line, const LogsOptions& options, bool people) {
   if (line.empty() || (!people && !options.denied)) {
-    if (!line.empty()) std::cout << line << "\n";
+    if (!line.empty()) print_json_text(line + "\n");
     return;
   }
   json entry = json::parse(line, nullptr, false);
   if (options.denied && (!entry.is_object() || !entry.contains("action") || entry["action"] != "deny")) return;
-  if (!people) std::cout << line << "\n";
-  else if (std::string text = egress_line(entry); !text.empty()) std::cout << text << "\n";
+  if (!people) print_json_text(line + "\n");
+  else if (std::string text = egress_line(entry); !text.empty()) print(text);
 }
 
 // One side's decisions: a file that may come later, and grow.
@@ -75,9 +74,8 @@ Result<> egress(const std::string& name, const LogsOptions& options) {
   for (bool last = false;;) {
     std::vector<std::string> lines;
     std::ranges::merge(TRY(guard.more()), TRY(near.more()), std::back_inserter(lines), {}, time_of, time_of);
-    for (const auto& line : lines) print(line, options, people);
-    std::cout << std::flush;
-    if (!std::cout) return {};
+    for (const auto& line : lines) show(line, options, people);
+    if (!flush_output()) return {};
     // What was written between the last read and the end is read once more.
     if (last || !options.follow) break;
     last = !runs(name);
@@ -98,8 +96,8 @@ Result<> logs(const LogsOptions& options) {
     return fail(Code::not_found, "session " + name + " has not ended yet",
                 "run `bottle logs --egress " + name + "` for its decisions so far");
   if (!text) return std::unexpected(text.error());
-  if (::isatty(1) && !options.as_json) std::cout << result_text(json::parse(*text, nullptr, false));
-  else std::cout << *text;
+  if (::isatty(1) && !options.as_json) print(result_lines(json::parse(*text, nullptr, false)));
+  else print_json_text(*text);
   return {};
 }
 

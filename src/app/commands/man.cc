@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <iostream>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -41,7 +40,7 @@ Result<> man(const ManOptions& options) {
   if (!options.directory.empty()) return write_all_pages(options.directory);
   const Page* page = TRY(named_page(options.command));
   if (::isatty(1)) return show(*page);
-  std::cout << to_roff(*page);
+  print_page(to_roff(*page));
   return {};
 }
 

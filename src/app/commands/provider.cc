@@ -1,11 +1,10 @@
 #include <CLI/CLI.hpp>
-#include <iostream>
 #include <memory>
 
 #include "app/commands/commands.h"
 #include "app/output/output.h"
 #include "app/world/world.h"
-#include "base/printable.h"
+#include "base/line.h"
 #include "machine/conformance.h"
 
 namespace bottle::app {
@@ -24,7 +23,7 @@ Result<int> list_providers(const ProviderOptions& o) {
   auto env = environment();
   auto places = machine::Places::from(env);
   json all = json::array();
-  std::vector<std::vector<std::string>> rows = {{"PROVIDER", "STATE", "FROM"}};
+  std::vector<std::vector<Line>> rows = {{"PROVIDER", "STATE", "FROM"}};
   for (const auto& name : machine::Provider::names(places)) {
     auto provider = machine::Provider::find(name, places, env, {.other = 20000, .retry = 5000});
     auto listed = provider ? provider->list(machine::owner_label(places), {}, {})
@@ -39,7 +38,8 @@ Result<int> list_providers(const ProviderOptions& o) {
                    {"why", listed ? "" : listed.error().what}});
     rows.push_back({name, state, own ? from : "built in"});
   }
-  std::cout << (o.output.json ? all.dump(2) + "\n" : table(rows));
+  if (o.output.json) print_json(all);
+  else print(table(rows));
   return 0;
 }
 
@@ -57,23 +57,21 @@ Result<int> test(const ProviderOptions& o) {
     if (o.output.json) return;
     char time[32];
     std::snprintf(time, sizeof time, "%6.1f s  ", check.seconds);
-    std::cout << (check.ok ? "  ok   " : "  FAIL ") << time << check.name;
-    if (!check.detail.empty()) std::cout << ": " << printable(check.detail);
-    std::cout << std::endl;
+    print((check.ok ? "  ok   " : "  FAIL ") + (time + check.name) + (check.detail.empty() ? "" : ": " + check.detail));
+    flush_output();
   };
-  auto say = [&](const std::string& line) { std::cerr << dim("· " + line) << "\n"; };
-  auto checks = TRY(machine::test_provider(o.name, options, tell, say));
+  auto progress = [&](const std::string& line) { say(dim("· " + line)); };
+  auto checks = TRY(machine::test_provider(o.name, options, tell, progress));
   json all = json::array();
   int failed = 0;
   for (const auto& check : checks) {
     failed += !check.ok;
     all.push_back({{"name", check.name}, {"ok", check.ok}, {"detail", check.detail}, {"seconds", check.seconds}});
   }
-  if (o.output.json)
-    std::cout << json{{"provider", o.name}, {"checks", all}, {"failed", failed}}.dump(2, ' ', false,
-                                                                                      json::error_handler_t::replace)
-              << "\n";
-  else std::cout << checks.size() - static_cast<size_t>(failed) << " passed, " << failed << " failed\n";
+  if (o.output.json) print_json({{"provider", o.name}, {"checks", all}, {"failed", failed}});
+  else
+    print(std::to_string(checks.size() - static_cast<size_t>(failed)) + " passed, " + std::to_string(failed) +
+          " failed");
   return failed ? 125 : 0;
 }
 

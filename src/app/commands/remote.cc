@@ -1,7 +1,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <iostream>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -10,6 +9,7 @@
 #include "app/place/place.h"
 #include "app/world/world.h"
 #include "base/file.h"
+#include "base/line.h"
 #include "remote/link/checked_text.h"
 #include "remote/link/findings.h"
 #include "session/console/terminal.h"
@@ -29,7 +29,7 @@ struct RemoteCommand {
 Result<int> check(const RemoteCommand& o) {
   auto far = TRY(far_to(o.target));
   auto say = [&](const std::string& line) {
-    if (!o.output.json) std::cerr << dim("· " + line) << "\n";
+    if (!o.output.json) app::say(dim("· " + line));
   };
   auto side = TRY(remote::FarSide::reach(far, ::isatty(0), say));
   auto channel = TRY(side.serve());
@@ -43,11 +43,10 @@ Result<int> check(const RemoteCommand& o) {
     const char* mark = finding.severity == Severity::ok     ? "ok    "
                        : finding.severity == Severity::warn ? "warn  "
                                                             : "FAIL  ";
-    std::cout << mark << finding.what << "\n";
-    if (!finding.todo.empty()) std::cout << "      " << dim(finding.todo, 1) << "\n";
+    print(mark + finding.what);
+    if (!finding.todo.empty()) print("      " + dim(finding.todo, 1));
   }
-  if (o.output.json)
-    std::cout << json{{"target", far.target.to_string()}, {"usable", usable}, {"findings", all}}.dump(2) << "\n";
+  if (o.output.json) print_json({{"target", far.target.to_string()}, {"usable", usable}, {"findings", all}});
   return usable ? 0 : 1;
 }
 
@@ -78,7 +77,7 @@ Result<int> setup(const RemoteCommand& o) {
   auto side = TRY(remote::FarSide::reach(far, ::isatty(0)));
   auto channel = TRY(side.serve());
   if (!channel.hello.value("engine", json::object()).contains("error")) {
-    std::cerr << dim("· " + machine + " already has a container engine; nothing to install") << "\n";
+    say(dim("· " + machine + " already has a container engine; nothing to install"));
     return check(o);
   }
   std::string script = o.docker_script.empty() ? "" : TRY(read_file(o.docker_script, 1 << 20));
@@ -88,14 +87,12 @@ Result<int> setup(const RemoteCommand& o) {
     std::string answer = TRY(session::ask("install a container engine on " + machine + ", " + how + "? [y/N]", false));
     if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "nothing was installed");
   }
-  std::cerr << dim("· installing a container engine on " + machine + ", " + how) << "\n";
+  say(dim("· installing a container engine on " + machine + ", " + how));
   std::string line = "sh -c " + ssh::quoted(kSetup) + " setup " + (script.empty() ? "package" : "script");
   auto done = TRY(side.connection().capture(line, {.input = script, .timeout_ms = 900000}));
   if (done.status != 0)
-    return fail(
-        Code::unavailable,
-        "setting up " + machine + " failed: " + remote::cleaned(json(done.err.substr(0, 2000))).get<std::string>(),
-        "sign in as root, or set up sudo without a password on that machine");
+    return fail(Code::unavailable, "setting up " + machine + " failed: " + folded(done.err, 2000),
+                "sign in as root, or set up sudo without a password on that machine");
   channel = {};
   side.drop();  // a new group counts from the next sign-in on
   return check(o);

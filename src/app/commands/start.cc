@@ -4,12 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <climits>
-#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
 
 #include "app/commands/commands.h"
+#include "app/output/output.h"
 #include "app/output/show.h"
 #include "app/place/place.h"
 #include "app/place/rescue.h"
@@ -44,11 +44,12 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest) {
     return fail(Code::invalid, "no agent is named",
                 "run `bottle start AGENT`; `bottle list --agents` shows the agents");
   std::vector<std::string> names;
+  std::vector<std::vector<Line>> rows;
   for (const auto& [name, agent] : manifest.agents) {
     names.push_back(name);
-    std::fprintf(stderr, "%3zu  %-20s %s\n", names.size(), name.c_str(),
-                 ("bottle " + agent.bottle + ", " + agent.provider).c_str());
+    rows.push_back({std::to_string(names.size()), name, "bottle " + agent.bottle + ", " + agent.provider});
   }
+  say(table(rows));
   std::string answer = TRY(session::ask("agent (number or name)", false));
   if (size_t n = static_cast<size_t>(std::atoi(answer.c_str())); n >= 1 && n <= names.size()) return names[n - 1];
   return answer;
@@ -114,7 +115,7 @@ Result<int> start_session(const StartOptions& options) {
     wanted.prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
   }
   auto say = [&](const std::string& line) {
-    if (!options.output.quiet && !options.output.json) std::cerr << dim("· " + line) << "\n";
+    if (!options.output.quiet && !options.output.json) app::say(dim("· " + line));
   };
   if (options.remote.target.empty() && options.vm.name.empty() &&
       (options.remote.transport.is_mosh() || !options.remote.transport.mosh.ports.empty()))
@@ -131,11 +132,11 @@ Result<int> start_session(const StartOptions& options) {
   plan::Plan plan = TRY(plan::make(manifest, wanted, facts));
   TRY(place->check(plan));
   if (options.dry_run) {
-    if (options.output.json) std::cout << plan::to_json(plan).dump(2) << "\n";
-    else std::cout << plan::explain(plan);
+    if (options.output.json) print_json(plan::to_json(plan));
+    else print(plan::explain(plan));
     return 0;
   }
-  if (!options.output.json && !options.output.quiet) std::cerr << plan::explain(plan);
+  if (!options.output.json && !options.output.quiet) app::say(plan::explain(plan));
   if (!options.yes) {
     std::string answer = TRY(session::ask("start? [y/N]", false));
     if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "not started");

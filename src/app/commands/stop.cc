@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <iostream>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -45,7 +44,7 @@ Result<> stop_all() {
     if (info.value("state", "") == "dead") continue;  // `bottle cleanup` removes these
     std::string name = info.value("session", "");
     auto stopped = stop(name);
-    if (stopped) std::cout << "stopped " << name << "\n";
+    if (stopped) print("stopped " + name);
     else if (outcome) outcome = std::unexpected(std::move(stopped.error()).during("session " + name));
   }
   return outcome;

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <iostream>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -28,28 +27,28 @@ struct VmOptions {
   Output output;
 };
 
-void say(const std::string& line) { std::cerr << dim("· " + line) << "\n"; }
+void tell(const std::string& line) { say(dim("· " + line)); }
 
 Result<int> list_vms(const VmOptions& o) {
   auto env = environment();
   auto places = machine::Places::from(env);
   auto inventory = machine::take_inventory(places, env, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {});
   json all = json::array();
-  std::vector<std::vector<std::string>> rows = {
-      {"VM", "PROVIDER", "KIND", "STATE", "SESSION", "AGE", "ENDS IN", "COST/H"}};
+  std::vector<std::vector<Line>> rows = {{"VM", "PROVIDER", "KIND", "STATE", "SESSION", "AGE", "ENDS IN", "COST/H"}};
   for (const auto& found : inventory.all) {
     auto j = to_json(found);
-    auto text = [&](const char* key) { return j[key].get<std::string>().empty() ? "-" : j[key].get<std::string>(); };
-    auto span = [&](const char* key) { return j[key].is_null() ? "-" : age(j[key]); };
+    auto text = [&](const char* key) -> Line {
+      return j[key].get<std::string>().empty() ? "-" : j[key].get<std::string>();
+    };
+    auto span = [&](const char* key) -> Line { return j[key].is_null() ? "-" : age(j[key]); };
     rows.push_back({text(found.listed.name.empty() ? "id" : "name"), text("provider"), text("kind"), text("state"),
                     text("session"), span("age"), span("ends_in"), text("cost_per_hour")});
     all.push_back(std::move(j));
   }
-  for (const auto& [provider, why] : inventory.silent)
-    std::cerr << "bottle: provider " << provider << " did not answer: " << why << "\n";
-  if (o.output.json) std::cout << all.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
-  else if (all.empty()) std::cout << "no VMs\n";
-  else std::cout << table(rows);
+  for (const auto& [provider, why] : inventory.silent) say("bottle: provider " + provider + " did not answer: " + why);
+  if (o.output.json) print_json(all);
+  else if (all.empty()) print("no VMs");
+  else print(table(rows));
   return inventory.silent.empty() ? 0 : 125;
 }
 
@@ -71,7 +70,7 @@ Result<int> destroy_vms(const VmOptions& o) {
   };
   auto known = machine::recorded(places);
   if (!o.all && std::ranges::find(known, o.name) != known.end()) {
-    record(machine::destroy_vm(o.name, "", places, options, say), o.name);
+    record(machine::destroy_vm(o.name, "", places, options, tell), o.name);
   } else {
     auto inventory = machine::take_inventory(places, env, TRY(whom_to_ask()), options.limits, {});
     bool any = false;
@@ -79,24 +78,24 @@ Result<int> destroy_vms(const VmOptions& o) {
       bool meant = o.all || found.listed.name == o.name || found.listed.id == o.name;
       if (!meant || !found.mine) continue;
       any = true;
-      record(machine::destroy_found(found, places, options, say),
+      record(machine::destroy_found(found, places, options, tell),
              found.listed.name.empty() ? found.listed.id : found.listed.name);
     }
     for (const auto& [provider, why] : inventory.silent) {
-      std::cerr << "bottle: provider " << provider << " did not answer: " << why << "\n";
+      say("bottle: provider " + provider + " did not answer: " + why);
       clean = false;
     }
     if (!any && !o.all) return fail(Code::not_found, "you have no VM named " + o.name, "see `bottle vm list`");
-    if (!any && clean && !o.output.json) std::cout << "no VMs\n";
+    if (!any && clean && !o.output.json) print("no VMs");
   }
-  if (o.output.json) std::cout << receipts.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+  if (o.output.json) print_json(receipts);
   return clean ? 0 : 125;
 }
 
 Result<int> bake_image(const VmOptions& o) {
-  std::string image = TRY(bake(o.name, o.agents, say));
-  if (o.output.json) std::cout << json{{"vm", o.name}, {"image", image}}.dump() << "\n";
-  else std::cout << o.name << " now starts from " << image << "\n";
+  std::string image = TRY(bake(o.name, o.agents, tell));
+  if (o.output.json) print_json({{"vm", o.name}, {"image", image}}, -1);
+  else print(o.name + " now starts from " + image);
   return 0;
 }
 
@@ -126,23 +125,24 @@ Result<int> create_vm(const VmOptions& o) {
   for (int number : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&set, number);
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
 
-  auto vm = machine::make_vm(spec, say);
+  auto vm = machine::make_vm(spec, tell);
   if (vm) {
     std::string ssh;
     for (const auto& word : machine::ssh_argv(vm->target, "")) ssh += (ssh.empty() ? "" : " ") + word;
-    if (o.output.json) std::cout << to_json(*vm).dump() << std::endl;
+    if (o.output.json) print_json(to_json(*vm), -1);
     else
-      std::cout << vm->name << " at " << vm->target.to_string() << ", engine " << vm->engine << ", ready in "
-                << static_cast<int>(vm->timings.engine) << " s" << std::endl;
+      print(vm->name + " at " + vm->target.to_string() + ", engine " + vm->engine + ", ready in " +
+            std::to_string(static_cast<int>(vm->timings.engine)) + " s");
+    flush_output();
     if (o.keep) return 0;
-    if (!o.output.json) std::cerr << dim("press Ctrl-C to destroy the VM") << "\n";
+    if (!o.output.json) say(dim("press Ctrl-C to destroy the VM"));
     hold();
   }
   machine::DestroyOptions options;
   options.environment = spec.environment;
-  auto gone = machine::destroy_vm(spec.name, spec.provider, machine::Places::from(spec.environment), options, say);
+  auto gone = machine::destroy_vm(spec.name, spec.provider, machine::Places::from(spec.environment), options, tell);
   bool clean = tell_destroyed(gone, spec.name, o.output);
-  if (o.output.json && gone) std::cout << to_json(*gone).dump() << "\n";
+  if (o.output.json && gone) print_json(to_json(*gone), -1);
   if (!vm) return std::unexpected(std::move(vm.error()));
   return clean ? 0 : 125;
 }

@@ -1,7 +1,6 @@
 #include "app/output/finding.h"
 
 #include <algorithm>
-#include <iostream>
 
 #include "app/output/output.h"
 
@@ -19,13 +18,13 @@ int tell(const std::vector<Finding>& findings, bool as_json) {
   if (as_json) {
     json all = json::array();
     for (const Finding& finding : findings) all.push_back(to_json(finding));
-    std::cout << json{{"ok", ok}, {"findings", all}}.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+    print_json({{"ok", ok}, {"findings", all}});
     return ok ? 0 : 1;
   }
   for (const Finding& finding : findings) {
     const char* mark = finding.severity == Severity::ok ? "ok  " : finding.severity == Severity::warn ? "warn" : "FAIL";
-    std::cout << (finding.severity == Severity::ok ? dim(mark, 1) : bold(mark)) << "  " << finding.what << "\n";
-    if (!finding.todo.empty()) std::cout << "      " << finding.todo << "\n";
+    print((finding.severity == Severity::ok ? dim(mark, 1) : bold(mark)) + "  " + finding.what);
+    if (!finding.todo.empty()) print("      " + finding.todo);
   }
   return ok ? 0 : 1;
 }

@@ -1,9 +1,5 @@
 #include "app/output/log_lines.h"
 
-#include <algorithm>
-
-#include "app/output/output.h"
-
 namespace bottle::app {
 namespace {
 
@@ -45,36 +41,31 @@ std::string egress_line(const json& entry) {
   return line;
 }
 
-std::string result_text(const json& result) {
-  std::string text =
-      "session " + text_of(result, "session") + ": the agent ended with status " + text_of(result, "exit") + "\n";
+std::vector<Line> result_lines(const json& result) {
+  std::vector<Line> lines;
+  lines.push_back("session " + text_of(result, "session") + ": the agent ended with status " + text_of(result, "exit"));
   const json& back = member(result, "back");
   if (std::string error = text_of(back, "error"); !error.empty())
-    text += "bringing the work back failed: " + error + "\n";
-  // Ours, several lines: each is made harmless by itself.
-  if (const json& told = member(back, "text"); told.is_string()) {
-    std::string all = told.get<std::string>();
-    for (size_t at = 0; at < all.size();) {
-      size_t end = std::min(all.find('\n', at), all.size());
-      text += one_line(all.substr(at, end - at)) + "\n";
-      at = end + 1;
-    }
-  }
+    lines.push_back("bringing the work back failed: " + error);
+  if (const json& told = member(back, "text"); told.is_string())
+    for (Line& line : lines_of(told.get_ref<const std::string&>())) lines.push_back(std::move(line));
   const json& egress = member(result, "egress");
   if (std::string allowed = text_of(egress, "allowed"); !allowed.empty())
-    text += allowed + " connections and requests were allowed\n";
+    lines.push_back(allowed + " connections and requests were allowed");
   if (const json& denied = member(egress, "denied"); denied.is_array() && !denied.empty()) {
-    text += "blocked:\n";
+    lines.push_back("blocked:");
     for (const json& entry : denied)
-      text += "  " + padded(text_of(entry, "host"), 40) + text_of(entry, "code") + ", " + text_of(entry, "count") +
-              " times\n";
+      lines.push_back("  " + padded(text_of(entry, "host"), 40) + text_of(entry, "code") + ", " +
+                      text_of(entry, "count") + " times");
   }
   const json& receipt = member(result, "receipt");
-  if (member(receipt, "confirmed") == true) text += "the engine confirmed that everything of the session is gone\n";
+  if (member(receipt, "confirmed") == true)
+    lines.push_back("the engine confirmed that everything of the session is gone");
   else
     for (const json& left : member(receipt, "left"))
-      if (left.is_string()) text += "not removed: " + one_line(left.get<std::string>()) + "; run `bottle cleanup`\n";
-  return text;
+      if (left.is_string())
+        lines.push_back("not removed: " + left.get_ref<const std::string&>() + "; run `bottle cleanup`");
+  return lines;
 }
 
 }  // namespace bottle::app

@@ -4,6 +4,9 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
+
+#include "base/line.h"
 
 namespace bottle::app {
 
@@ -11,6 +14,6 @@ namespace bottle::app {
 std::string egress_line(const nlohmann::json& entry);
 
 // A session's result: how it ended, what came back, what was blocked, whether all is gone.
-std::string result_text(const nlohmann::json& result);
+std::vector<Line> result_lines(const nlohmann::json& result);
 
 }  // namespace bottle::app

@@ -29,12 +29,12 @@ TEST(LogLines, AnAgentsWordsDoNothingToTheTerminal) {
                                   {"path", "/\r\n\x1b[2J"},
                                   {"reason", json::array()}});
   for (unsigned char c : line) EXPECT_GE(c, 0x20) << line;
-  std::string text =
-      result_text({{"session", "s\x1b[31m"},
-                   {"exit", 0},
-                   {"back", {{"text", "one\x1b[2J\ntwo\n"}}},
-                   {"egress", {{"allowed", 2}, {"denied", {{{"host", "\x1b]x"}, {"code", "c"}, {"count", 3}}}}}},
-                   {"receipt", {{"left", {"net\x1b"}}}}});
+  std::string text = joined(
+      result_lines({{"session", "s\x1b[31m"},
+                    {"exit", 0},
+                    {"back", {{"text", "one\x1b[2J\ntwo\n"}}},
+                    {"egress", {{"allowed", 2}, {"denied", {{{"host", "\x1b]x"}, {"code", "c"}, {"count", 3}}}}}},
+                    {"receipt", {{"left", {"net\x1b"}}}}}));
   for (unsigned char c : text)
     if (c != '\n') EXPECT_GE(c, 0x20) << text;
   EXPECT_NE(text.find("3 times"), std::string::npos);
@@ -44,7 +44,7 @@ TEST(LogLines, AnAgentsWordsDoNothingToTheTerminal) {
 TEST(LogLines, OddResultsAreNoTrouble) {
   for (const char* text : {"null", "[]", "7", R"({"back":3,"egress":[],"receipt":"x"})",
                            R"({"egress":{"denied":[1,{}]},"receipt":{"left":[1]}})"})
-    EXPECT_TRUE(result_text(json::parse(text)).starts_with("session ")) << text;
+    EXPECT_TRUE(joined(result_lines(json::parse(text))).starts_with("session ")) << text;
 }
 
 }  // namespace

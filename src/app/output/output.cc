@@ -1,6 +1,7 @@
 #include "app/output/output.h"
 
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,27 +11,49 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "workspace/paths.h"
-
 namespace bottle::app {
 namespace {
 
-size_t columns(const std::string& text) {
-  return static_cast<size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
+using nlohmann::json;
+
+// In raw mode a line feed does not lead back to the left (termios(3): OPOST).
+const char* line_end(int fd) {
+  termios mode{};
+  return ::tcgetattr(fd, &mode) == 0 && !(mode.c_oflag & OPOST) ? "\r\n" : "\n";
+}
+
+std::string ascii(const json& value, int indent) {
+  return value.dump(indent, ' ', true, json::error_handler_t::replace);
 }
 
 }  // namespace
 
+void print(const Line& line) { std::cout << line.text() << '\n'; }
+void print(const std::vector<Line>& lines) {
+  for (const Line& line : lines) print(line);
+}
+void say(const Line& line) {
+  std::cout.flush();
+  std::cerr << line.text() + line_end(2);
+}
+void say(const std::vector<Line>& lines) {
+  for (const Line& line : lines) say(line);
+}
+void print_json(const json& value, int indent) {
+  std::cout << ascii(value, indent) << '\n';
+  if (indent < 0) std::cout.flush();
+}
+void say_json(const json& value) { std::cerr << ascii(value, -1) + "\n"; }
+void print_json_text(std::string_view text) { std::cout << ascii_json(text); }
+void print_page(std::string_view text) { std::cout << text; }
+bool flush_output() { return static_cast<bool>(std::cout.flush()); }
+
 int report(const Error& error, bool json) {
   if (json) {
-    std::cerr
-        << nlohmann::json{{"error",
-                           {{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}}}
-               .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
-        << "\n";
+    say_json({{"error", {{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}}});
   } else {
-    std::cerr << "bottle: " << error.what << "\n";
-    if (!error.todo.empty()) std::cerr << "        " << error.todo << "\n";
+    say("bottle: " + error.what);
+    if (!error.todo.empty()) say("        " + error.todo);
   }
   return 125;
 }
@@ -41,8 +64,8 @@ bool has_colour(int fd) {
   return ::isatty(fd) && !(no && *no) && !(term && std::strcmp(term, "dumb") == 0);
 }
 
-std::string dim(const std::string& text, int fd) { return has_colour(fd) ? "\033[2m" + text + "\033[0m" : text; }
-std::string bold(const std::string& text, int fd) { return has_colour(fd) ? "\033[1m" + text + "\033[0m" : text; }
+Line dim(const Line& text, int fd) { return has_colour(fd) ? Line::styled(Line::Style::dim, text) : text; }
+Line bold(const Line& text, int fd) { return has_colour(fd) ? Line::styled(Line::Style::bold, text) : text; }
 
 size_t output_width() {
   winsize size{};
@@ -50,31 +73,22 @@ size_t output_width() {
   return std::min<size_t>(size.ws_col, 100);
 }
 
-std::string one_line(std::string_view text) {
-  std::string out;
-  for (char c : workspace::printable(text))
-    if (c == '\n') out += "\\n";
-    else if (c == '\t') out += ' ';
-    else out += c;
-  return out;
-}
-
-std::string table(const std::vector<std::vector<std::string>>& rows) {
+std::vector<Line> table(const std::vector<std::vector<Line>>& rows) {
   std::vector<size_t> widths;
   for (const auto& row : rows)
     for (size_t i = 0; i < row.size(); ++i) {
       if (widths.size() <= i) widths.push_back(0);
-      widths[i] = std::max(widths[i], columns(row[i]));
+      widths[i] = std::max(widths[i], row[i].columns());
     }
-  std::string out;
+  std::vector<Line> lines;
   for (const auto& row : rows) {
+    Line& line = lines.emplace_back();
     for (size_t i = 0; i < row.size(); ++i) {
-      out += row[i];
-      if (i + 1 < row.size()) out += std::string(widths[i] - columns(row[i]) + 2, ' ');
+      line += row[i];
+      if (i + 1 < row.size()) line += std::string(widths[i] - row[i].columns() + 2, ' ');
     }
-    out += '\n';
   }
-  return out;
+  return lines;
 }
 
 std::string age(long long seconds) {

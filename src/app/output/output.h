@@ -1,11 +1,14 @@
-// What commands print: errors, colours, tables.
+// What commands print. Everything that a person reads goes through here (output_test.cc sees to it): as lines in which
+// a stranger's words do nothing to the terminal and cannot pass for lines of ours (base/line.h).
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
+#include "base/line.h"
 
 namespace bottle::app {
 
@@ -16,19 +19,30 @@ struct Output {
 // Prints "bottle: what" and what to do to stderr (as JSON: {"error":{…}}), and returns 125.
 int report(const Error& error, bool json = false);
 
+// A line on stdout, a line on stderr. The latter begins at the left also where a session has the terminal in raw mode.
+void print(const Line& line);
+void print(const std::vector<Line>& lines);
+void say(const Line& line);
+void say(const std::vector<Line>& lines);
+// Data for programs, in ASCII: a terminal may be at the other end. `indent` -1: one line, which is not held back.
+void print_json(const nlohmann::json& value, int indent = 2);
+void say_json(const nlohmann::json& value);
+void print_json_text(std::string_view text);  // JSON that stands in a file, as it is there
+// Text that this program carries, with line ends and styles of its own: never anybody else's.
+void print_page(std::string_view text);
+// Whether what was printed so far could be written; false: nobody reads it any more.
+bool flush_output();
+
 // Whether descriptor `fd` is a terminal that shows colours: not with NO_COLOR, nor where TERM is dumb.
 bool has_colour(int fd);
-std::string dim(const std::string& text, int fd = 2);
-std::string bold(const std::string& text, int fd = 1);
+Line dim(const Line& text, int fd = 2);
+Line bold(const Line& text, int fd = 1);
 
 // Columns to write in on stdout: the terminal's, 100 at most; 100 where there is none.
 size_t output_width();
 
-// Words of an agent or a repository as one line that does nothing to a terminal.
-std::string one_line(std::string_view text);
-
 // Left-aligned columns, two blanks apart; the last one is not padded. The first row is the heading.
-std::string table(const std::vector<std::vector<std::string>>& rows);
+std::vector<Line> table(const std::vector<std::vector<Line>>& rows);
 
 // "12 s", "5 min", "3 h", "2 d".
 std::string age(long long seconds);

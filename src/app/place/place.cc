@@ -324,7 +324,7 @@ std::function<std::unique_ptr<session::Typing>()> mosh_typing(remote::FarSide fa
     auto mosh = remote::start_mosh(far, session, transport.mosh);
     if (mosh) return std::move(*mosh);
     say("the terminal uses ssh: " + mosh.error().what +
-        (mosh.error().todo.empty() ? "" : " (" + mosh.error().todo + ")") + "\r");
+        (mosh.error().todo.empty() ? "" : " (" + mosh.error().todo + ")"));
     return nullptr;
   };
 }
@@ -337,7 +337,7 @@ std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::str
       return remote::FarSide::reach(TRY(session::far_from_json(view.remote)), false);
     }();
     if (side) return mosh_typing(std::move(*side), session, transport, say)();
-    say("the terminal uses ssh: " + side.error().what + "\r");
+    say("the terminal uses ssh: " + side.error().what);
     return nullptr;
   };
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <iostream>
 
 #include "app/place/rescue.h"
 #include "app/world/sessions.h"
@@ -202,14 +201,13 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
                           {"kind", found.listed.kind},
                           {"name", name},
                           {"provider", found.provider}});
-      if (!output.json)
-        std::cout << "would destroy " << found.listed.kind << " " << name << " at " << found.provider << "\n";
+      if (!output.json) print("would destroy " + found.listed.kind + " " + name + " at " + found.provider);
       continue;
     }
     if (!machine::still_orphan(found, places)) continue;
     if (found.record && hold_unfetched(*found.record)) {
       std::string why = tell_held(*found.record);
-      if (!output.json) std::cerr << "bottle: " << why << "\n";
+      if (!output.json) say("bottle: " + why);
       receipts.push_back({{"session", found.record->vm.session},
                           {"kind", "vm"},
                           {"name", name},
@@ -227,7 +225,7 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
                            : json{{"kind", "vm"}, {"name", name}, {"confirmed", false}, {"left", {gone.error().what}}});
   }
   for (const auto& [provider, why] : inventory.silent) {
-    std::cerr << "bottle: provider " << provider << " did not answer: " << why << "\n";
+    say("bottle: provider " + provider + " did not answer: " + why);
     clean = false;
   }
   return receipts;
@@ -236,10 +234,10 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
 bool tell_destroyed(const Result<machine::Destroyed>& gone, const std::string& name, const Output& output) {
   bool clean = gone && gone->confirmed;
   if (output.json) return clean;
-  if (clean) std::cout << "destroyed " << name << " (" << gone->confirmed_by << ")\n";
-  else if (!gone) std::cerr << "bottle: " << name << ": " << gone.error().what << "\n";
+  if (clean) print("destroyed " + name + " (" + gone->confirmed_by + ")");
+  else if (!gone) say("bottle: " + name + ": " + gone.error().what);
   else
-    for (const auto& what : gone->left) std::cerr << "bottle: not removed: " << what << "\n";
+    for (const auto& what : gone->left) say("bottle: not removed: " + what);
   return clean;
 }
 

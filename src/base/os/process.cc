@@ -230,11 +230,40 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
   return captured;
 }
 
-Result<int> run(const std::vector<std::string>& argv, Child::Wiring out) {
+Result<int> run_in_lines(const std::vector<std::string>& argv, const std::function<void(const Line&)>& tell) {
   Command command;
   command.argv = argv;
   command.own_group = false;
-  Child child = TRY(Child::spawn(command, Child::inherit(), out, Child::inherit()));
+  Child child = TRY(Child::spawn(command, Child::null(), Child::pipe(), Child::pipe()));
+  LineReader out, err;
+  bool out_open = true, err_open = true, ended = false;
+  auto take = [&](int fd, LineReader& lines) {
+    char buffer[65536];
+    ssize_t n = ::read(fd, buffer, sizeof buffer);
+    if (n > 0) lines.feed({buffer, static_cast<size_t>(n)}, tell);
+    return n > 0 || (n < 0 && errno == EINTR);
+  };
+  while (out_open || err_open || !ended) {
+    pollfd fds[] = {{out_open ? child.out() : -1, POLLIN, 0},
+                    {err_open ? child.err() : -1, POLLIN, 0},
+                    {ended ? -1 : child.exit_fd(), POLLIN, 0}};
+    int ready = ::poll(fds, 3, ended ? 0 : child.exit_fd() < 0 ? 20 : -1);
+    if (ready < 0 && errno != EINTR) return fail_errno("waiting for " + argv[0]);
+    if (ready == 0 && ended) break;
+    if (fds[0].revents) out_open = take(child.out(), out);
+    if (fds[1].revents) err_open = take(child.err(), err);
+    if (!ended && child.ended()) ended = true;
+  }
+  out.end(tell);
+  err.end(tell);
+  return child.wait();
+}
+
+Result<int> run(const std::vector<std::string>& argv) {
+  Command command;
+  command.argv = argv;
+  command.own_group = false;
+  Child child = TRY(Child::spawn(command, Child::inherit(), Child::inherit(), Child::inherit()));
   return child.wait();
 }
 

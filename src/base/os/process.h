@@ -4,12 +4,14 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "base/line.h"
 #include "base/unique_fd.h"
 
 namespace bottle {
@@ -86,8 +88,12 @@ struct CaptureOptions {
 // Runs to its end. Does not wait for grandchildren that hold the streams open. Code::not_found: no such program.
 Result<Captured> capture(const Command& command, const CaptureOptions& options = {});
 
-// Runs argv attached to this process's terminal and waits. The exit status, or 128+signal.
-// Child::from(2) keeps what it says out of an output that is somebody else's.
-Result<int> run(const std::vector<std::string>& argv, Child::Wiring out = Child::inherit());
+// Runs argv without an input and in the terminal's foreground, so that Ctrl-C reaches it, and waits. What it says on
+// stdout and stderr is told line by line. Does not wait for grandchildren. The exit status, or 128+signal.
+Result<int> run_in_lines(const std::vector<std::string>& argv, const std::function<void(const Line&)>& tell);
+
+// Runs argv attached to this process's terminal and waits: only for programs whose words are a person's own business
+// (a pager). The exit status, or 128+signal.
+Result<int> run(const std::vector<std::string>& argv);
 
 }  // namespace bottle

@@ -23,7 +23,7 @@ Result<std::string> text(const json& answer, const char* key, bool required, siz
   if (!it->is_string()) return fail(Code::protocol, std::string("\"") + key + "\" is not a text");
   auto value = it->get<std::string>();
   if (required && value.empty()) return fail(Code::protocol, std::string("\"") + key + "\" is empty");
-  if (value.size() > most || printable(value, most) != value)
+  if (value.size() > most || one_line(value, most) != value)
     return fail(Code::protocol, std::string("\"") + key + "\" is too long or has control characters");
   return value;
 }

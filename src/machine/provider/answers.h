@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/printable.h"
+#include "base/line.h"
 
 namespace bottle::machine {
 

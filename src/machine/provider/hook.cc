@@ -28,7 +28,7 @@ class Words {
     }
   }
   void flush() {
-    std::string line = printable(std::exchange(line_, {}));
+    std::string line = one_line(std::exchange(line_, {}), 400);
     if (line.find_first_not_of(' ') == std::string::npos) return;
     if (progress_ && shown_++ < 2000) progress_(line);
     last_.push_back(line);
@@ -73,7 +73,7 @@ Result<nlohmann::json> judge(const std::string& name, int status, const std::str
       return fail(Code::internal, name + ": exit status " + std::to_string(status) + said);
   }
   if (auto answer = parse_answer(out)) return answer;
-  return fail(Code::protocol, name + " printed " + (out.empty() ? "nothing" : "'" + printable(out, 80) + "'") +
+  return fail(Code::protocol, name + " printed " + (out.empty() ? "nothing" : "'" + one_line(out, 80) + "'") +
                                   " where one JSON object is due" + said);
 }
 

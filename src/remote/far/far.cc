@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "base/ids.h"
+#include "base/line.h"
 #include "base/unique_fd.h"
 #include "docker/call.h"
 #include "docker/engine.h"
@@ -389,7 +390,7 @@ int far_main(const FarWorld& world, const std::vector<std::string>& words) {
     return fail(Code::invalid, "unknown verb " + verb);
   }();
   if (done) return 0;
-  std::fprintf(stderr, "%s\n", done.error().what.c_str());
+  std::fprintf(stderr, "%s\n", one_line(done.error().what).c_str());
   return 1;
 }
 

@@ -3,9 +3,9 @@
 #include <map>
 
 #include "base/json.h"
+#include "base/line.h"
 #include "manifest/edit.h"
 #include "policy/host.h"
-#include "workspace/paths.h"
 
 namespace bottle::remote {
 namespace {
@@ -162,7 +162,7 @@ json fitting(const json& value) {
 }  // namespace
 
 json cleaned(const json& value) {
-  if (value.is_string()) return workspace::printable(value.get_ref<const std::string&>());
+  if (value.is_string()) return one_line(value.get_ref<const std::string&>());
   if (value.is_array()) {
     json out = json::array();
     for (const auto& each : value) out.push_back(cleaned(each));
@@ -170,7 +170,7 @@ json cleaned(const json& value) {
   }
   if (value.is_object()) {
     json out = json::object();
-    for (const auto& [key, each] : value.items()) out[workspace::printable(key)] = cleaned(each);
+    for (const auto& [key, each] : value.items()) out[one_line(key)] = cleaned(each);
     return out;
   }
   return value;

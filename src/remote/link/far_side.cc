@@ -14,9 +14,9 @@
 #include "base/defer.h"
 #include "base/file.h"
 #include "base/ids.h"
+#include "base/line.h"
 #include "remote/link/checked_text.h"
 #include "transfer/delivery.h"
-#include "workspace/paths.h"
 #include "workspace/workspace.h"
 
 namespace bottle::remote {
@@ -154,7 +154,7 @@ std::string FarSide::line_for(const std::vector<std::string>& words) const {
 Result<> FarSide::ship_program(const std::string& machine) {
   if (machine != this_machine())
     return fail(Code::invalid,
-                main_.target().to_string() + " has the architecture " + workspace::printable(machine) +
+                main_.target().to_string() + " has the architecture " + one_line(machine, 64) +
                     ", and this program is for " + this_machine(),
                 "use a bottle built for that machine");
   std::string program = TRY(own_program()), packed = TRY(gzipped(program));
@@ -170,10 +170,9 @@ Result<> FarSide::ship_program(const std::string& machine) {
   auto connection = TRY(bulk());
   auto done = TRY(connection.capture(line, {.input = packed, .timeout_ms = 600000}));
   if (done.status != 0 || done.out != "ok\n")
-    return fail(
-        Code::unavailable,
-        "copying bottle to " + main_.target().to_string() + " failed: " + workspace::printable(done.err.substr(0, 500)),
-        "check that its disk is not full and that its home directory is writable");
+    return fail(Code::unavailable,
+                "copying bottle to " + main_.target().to_string() + " failed: " + folded(done.err, 500),
+                "check that its disk is not full and that its home directory is writable");
   return {};
 }
 
@@ -206,8 +205,7 @@ Result<Channel> FarSide::serve(const std::map<std::string, std::string>& send_en
     if (kind == "far") return end.dismiss(), std::move(channel);
     if (kind != "absent" || attempt > 0)
       return fail(Code::protocol,
-                  main_.target().to_string() +
-                      " answered with something other than bottle: " + workspace::printable(line->substr(0, 200)),
+                  main_.target().to_string() + " answered with something other than bottle: " + one_line(*line, 200),
                   "`ssh " + main_.target().to_string() +
                       " true` must print nothing; check whether a login script prints something");
     TRY(ship_program(channel.hello.value("machine", "")));
@@ -239,7 +237,7 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
   if (status == 0 && answer == "ok\n") return {};
   if (status == 0 && answer == "again\n")
     return fail(Code::conflict, main_.target().to_string() + " no longer has what it was sent before");
-  std::string why = workspace::printable(complaint.empty() ? answer : complaint).substr(0, 500);
+  std::string why = folded(complaint.empty() ? answer : complaint, 500);
   return fail(status == 255 ? Code::unavailable : Code::internal,
               words[0] + " on " + main_.target().to_string() +
                   " failed: " + (why.empty() ? "status " + std::to_string(status) : why));

@@ -7,8 +7,8 @@
 #include <map>
 #include <set>
 
+#include "base/line.h"
 #include "session/ledger/names.h"
-#include "workspace/paths.h"
 
 namespace bottle::remote {
 
@@ -41,7 +41,7 @@ bool may_be_a_lan(const std::string& device, const Prefix& to) {
 
 std::string text_of(const json& object, const char* key) {
   return object.is_object() && object.contains(key) && object[key].is_string()
-             ? workspace::printable(object[key].get<std::string>())
+             ? one_line(object[key].get<std::string>())
              : "";
 }
 

@@ -13,8 +13,8 @@
 #include <cstring>
 
 #include "base/file.h"
+#include "base/line.h"
 #include "session/console/terminal.h"
-#include "workspace/paths.h"
 
 namespace bottle::remote {
 
@@ -157,7 +157,7 @@ Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& sess
                 "install mosh on that machine, or leave out --transport mosh");
   auto connect = parse_mosh_connect(told.out);
   if (!connect) {
-    std::string why = workspace::printable(told.err.substr(0, 300));
+    std::string why = folded(told.err, 300);
     return std::unexpected(
         std::move(connect.error()).during("starting mosh-server on " + name + (why.empty() ? "" : " (" + why + ")")));
   }

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "base/future.h"
-#include "base/printable.h"
+#include "base/line.h"
 #include "remote/link/checked_text.h"
 #include "remote/link/findings.h"
 #include "remote/near/image_layers.h"
@@ -150,7 +150,7 @@ Result<> warm_up(ReadyVm& ready, const std::string& roots) {
   auto sealed = TRY(ready.side.connection().capture("sudo -n /usr/local/sbin/bottle-vm seal", {.timeout_ms = 120000}));
   if (sealed.out.find("\"sealed\":true") == std::string::npos)
     return fail(Code::unavailable,
-                "preparing the VM's disk failed: " + printable(sealed.err.empty() ? sealed.out : sealed.err));
+                "preparing the VM's disk failed: " + folded(sealed.err.empty() ? sealed.out : sealed.err, 400));
   return {};
 }
 

@@ -4,11 +4,11 @@
 
 #include "base/file.h"
 #include "base/json_lines.h"
+#include "base/line.h"
 #include "base/unique_fd.h"
 #include "session/guard_link/audit_file.h"
 #include "session/transcript.h"
 #include "transfer/delivery.h"
-#include "workspace/paths.h"
 
 namespace bottle::remote {
 
@@ -52,7 +52,7 @@ Result<> why_held(const Source& source) {
   size_t have = 0;
   for (size_t n; have < why.size() && (n = TRY(source(why.data() + have, why.size() - have))) > 0;) have += n;
   why.resize(have);
-  return fail(Code::conflict, "the workspace is still in its container: " + workspace::printable(why));
+  return fail(Code::conflict, "the workspace is still in its container: " + folded(why));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <deque>
 #include <filesystem>
 #include <map>
 
@@ -31,7 +32,29 @@ namespace {
 
 std::string_view between(const char* begin, const char* end) { return {begin, static_cast<size_t>(end - begin)}; }
 
-Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, bool refresh) {
+using Progress = std::function<void(const std::string&)>;
+
+// A program that makes an image. What it says is progress, and the end of it the reason where it fails.
+struct Builder {
+  const Progress& progress;
+  std::deque<std::string> last = {};
+
+  Result<int> run(const std::vector<std::string>& argv) {
+    return run_in_lines(argv, [&](const Line& line) {
+      progress(line.text());
+      last.push_back(line.text());
+      if (last.size() > 3) last.pop_front();
+    });
+  }
+
+  std::string why() const {
+    std::string all;
+    for (const auto& line : last) all += (all.empty() ? ": " : " | ") + line;
+    return all;
+  }
+};
+
+Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, bool refresh, const Progress& progress) {
   std::string directory = image.dockerfile.substr(0, image.dockerfile.rfind('/'));
   std::vector<std::string> argv = {"docker",
                                    "-H",
@@ -45,14 +68,15 @@ Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, bool
                                    image.dockerfile};
   if (refresh) argv.insert(argv.end(), {"--pull", "--no-cache"});
   argv.insert(argv.end(), {"--", directory.empty() ? "/" : directory});
-  auto status = run(argv, Child::from(STDERR_FILENO));
+  Builder builder{progress};
+  auto status = builder.run(argv);
   if (!status && status.error().code == Code::not_found)
     return fail(
         Code::not_found,
         "building " + image.dockerfile + ": the docker command is missing, and bottle needs it to build Dockerfiles",
         "install it (Debian: docker.io), or build the image elsewhere and name it with `image:`");
   if (TRY(std::move(status)) != 0)
-    return fail(Code::unavailable, "building " + image.dockerfile + " failed", "its messages are above");
+    return fail(Code::unavailable, "building " + image.dockerfile + " failed" + builder.why());
   return {};
 }
 
@@ -73,8 +97,7 @@ void remove_abandoned(const std::string& base) {
   }
 }
 
-Result<> bootstrap(docker::Engine& engine, const plan::Image& image,
-                   const std::function<void(const std::string&)>& progress) {
+Result<> bootstrap(docker::Engine& engine, const plan::Image& image, const Progress& progress) {
   const char* temporary = std::getenv("TMPDIR");
   std::string base = temporary && *temporary == '/' ? temporary : "/var/tmp",
               work = base + "/" + kWorkPrefix + random_hex(4);
@@ -90,9 +113,10 @@ Result<> bootstrap(docker::Engine& engine, const plan::Image& image,
   TRY(write_file_atomically(script, bootstrap_script(), 0700));
   std::vector<std::string> argv = {"/bin/bash", script, image.provider, archive};
   argv.insert(argv.end(), image.packages.begin(), image.packages.end());
-  if (int status = TRY(run(argv, Child::from(STDERR_FILENO))); status != 0)
-    return fail(Code::unavailable, "building the image for " + image.provider + " failed",
-                "its messages are above; it needs mmdebstrap and npm");
+  Builder builder{progress};
+  if (int status = TRY(builder.run(argv)); status != 0)
+    return fail(Code::unavailable, "building the image for " + image.provider + " failed" + builder.why(),
+                "it needs mmdebstrap and npm");
   progress("importing the image into the engine");
   UniqueFd fd(::open(archive.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail_errno("opening " + archive);
@@ -142,8 +166,7 @@ Result<std::string> ensure_guard_image(docker::Engine& engine) {
   return reference;
 }
 
-Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image,
-                            const std::function<void(const std::string&)>& progress, bool refresh) {
+Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, const Progress& progress, bool refresh) {
   std::string before;
   if (auto old = engine.inspect_image(image.reference)) {
     if (!refresh) return {};
@@ -156,7 +179,7 @@ Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image,
                 "pull or build it, or remove `image:` from the bottle");
   if (image.recipe == "dockerfile") {
     progress("building " + image.reference + " from " + image.dockerfile);
-    TRY(build_dockerfile(engine, image, refresh));
+    TRY(build_dockerfile(engine, image, refresh, progress));
   } else {
     progress("building the image " + image.reference + " (once; takes a minute or two)");
     TRY(bootstrap(engine, image, progress));

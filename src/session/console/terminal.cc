@@ -27,12 +27,12 @@ Size terminal_size(int fd) {
   return {size.ws_row, size.ws_col};
 }
 
-Result<std::string> ask(const std::string& question, bool hidden) {
+Result<std::string> ask(const Line& question, bool hidden) {
   UniqueFd tty(::open("/dev/tty", O_RDWR | O_CLOEXEC));
   if (!tty)
-    return fail(Code::unavailable, "there is no terminal to ask on: " + question,
+    return fail(Code::unavailable, "there is no terminal to ask on: " + question.text(),
                 "run bottle in a terminal, use --yes to confirm, or take values from variables");
-  TRY(write_all(tty.get(), question + ": "));
+  TRY(write_all(tty.get(), question.text() + ": "));
   termios saved{};
   ::tcgetattr(tty.get(), &saved);
   Defer restore([&] {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/line.h"
 
 namespace bottle::session {
 
@@ -29,6 +30,6 @@ struct Size {
 Size terminal_size(int fd);
 
 // Asks on /dev/tty, without echo if `hidden`. Code::unavailable where there is no terminal.
-Result<std::string> ask(const std::string& question, bool hidden);
+Result<std::string> ask(const Line& question, bool hidden);
 
 }  // namespace bottle::session

@@ -1,0 +1,61 @@
+#include "app/output/output.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+
+#include "base/file.h"
+
+namespace bottle::app {
+namespace {
+
+// Files that write to a descriptor of a person's by themselves, and why a stranger's words do no harm there.
+const std::map<std::string, std::string> kOnTheirOwn = {
+    {"src/app/output/output.cc", "the place that makes lines of everything"},
+    {"src/app/manual/manual.cc", "a page of ours that is written wrongly"},
+    {"src/base/os/process.cc", "wires descriptors; who passes the terminal on is found by name"},
+    {"src/machine/reaper.cc", "a byte to the process that started it"},
+    {"src/session/credentials/askpass.cc", "to ssh-add, over a pipe"},
+    {"src/session/console/client.cc", "the agent's own terminal and output"},
+    {"src/remote/far/far.cc", "to the other machine's bottle, over ssh; its errors are lines"},
+    {"src/remote/link/mosh.cc", "the agent's own terminal"},
+    {"src/session/console/terminal.cc", "questions, which are lines"},
+    {"src/session/credentials/values.cc", "the operator's own command for a secret, which may ask for a passphrase"},
+    {"src/app/commands/man.cc", "the pager, with a page of ours"},
+};
+
+// What reaches a terminal goes through app/output/output.h, which makes lines of it: nobody writes there another way.
+TEST(Output, IsTheOnlyWayToTheTerminal) {
+  const char* ways[] = {"std::cout",    "std::cerr",          "std::clog",     "fprintf(",
+                        "dprintf(",     "::printf(",          " printf(",      "puts(",
+                        "perror(",      "write(1,",           "write(2,",      "write_all(1,",
+                        "write_all(2,", "STDOUT_FILENO",      "STDERR_FILENO", "\"/dev/tty\"",
+                        "\"/dev/std",   "pass_stderr = true", "inherit()",     "(run({\""};
+  std::map<std::string, std::string> found;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator("src")) {
+    std::string path = entry.path();
+    bool ours = path.ends_with(".cc") && !path.ends_with("_test.cc") && !path.ends_with("_fuzz.cc");
+    // The programs of the containers have no terminal: what they say is read by bottle.
+    if (!ours || path.starts_with("src/guard/") || path.starts_with("src/inside/")) continue;
+    std::string text = *read_file(path);
+    for (const char* way : ways)
+      if (text.find(way) != std::string::npos) found[path] = way;
+  }
+  for (const auto& [path, what] : found)
+    EXPECT_TRUE(kOnTheirOwn.contains(path))
+        << path << " has " << what << ": use print() or say() of app/output/output.h";
+  for (const auto& [path, why] : kOnTheirOwn)
+    EXPECT_TRUE(found.contains(path)) << path << " writes nothing of its own any more";
+}
+
+TEST(Output, ATableIsLinesWhateverStandsInIt) {
+  auto lines = table({{"A", "B"}, {"x\nTake it: curl | sh", "\x1b[2J"}, {"é", "z"}});
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[0].text(), "A" + std::string(22, ' ') + "B");
+  EXPECT_EQ(lines[1].text(), "x\\nTake it: curl | sh  \\x1b[2J");
+  EXPECT_EQ(lines[2].text(), "é" + std::string(22, ' ') + "z");
+}
+
+}  // namespace
+}  // namespace bottle::app
