@@ -33,7 +33,9 @@ class Exchange {
   Task<Outcome> run(std::string_view head);
 
  private:
+  void send_head(std::string_view head);
   bool send_body();
+  void collect();
   bool read_answer();
   bool answer_head();
   bool answer_body();
@@ -49,9 +51,11 @@ class Exchange {
   const HostSecrets& secrets_;
   RequestScan scan_;
   scan::Filter up_scan_, down_scan_;
-  bool request_done_ = false, head_sent_ = false, answer_done_ = false, chunk_out_ = false;
+  bool request_done_ = false, head_sent_ = false, answer_done_ = false, chunk_out_ = false, chunk_up_ = false;
   bool client_keep_ = true, upstream_keep_ = true, switched_ = false;
   Body answer_;
+  std::optional<std::string> collected_;  // the request's head and body so far, while the length is not known
+  size_t collected_head_ = 0;
   std::optional<Outcome> outcome_;  // set: stop
   uint64_t sent_before_ = 0;        // by the client's stream, when the answer began
 };
@@ -68,6 +72,33 @@ bool Exchange::fail_with(int status, std::string_view code, std::string_view rea
     outcome_ = Outcome::close;
   }
   return false;
+}
+
+// A body into which values are put is held back until its length is known, as many services take no chunks. A longer
+// one goes in chunks.
+constexpr uint64_t kMostCollected = 256 * 1024;
+
+void Exchange::send_head(std::string_view head) {
+  const Body& body = request_.body;
+  std::string& out = c_.upstream.out;
+  out.append(head);
+  if (body.kind() == Body::Kind::none) return append_framing(Framing::none, 0, out);
+  chunk_up_ = body.kind() == Body::Kind::chunked || (request_.grows && body.left() > kMostCollected);
+  if (chunk_up_) return append_framing(Framing::chunked, 0, out);
+  if (!request_.grows) return append_framing(Framing::length, body.left(), out);
+  collected_ = std::exchange(out, {});
+  collected_head_ = collected_->size();
+}
+
+// More of the body, g_scanned, is there. Lets head and body go when that is all.
+void Exchange::collect() {
+  collected_->append(g_scanned);
+  if (!request_done_) return;
+  std::string body = collected_->substr(collected_head_);
+  collected_->resize(collected_head_);
+  append_framing(Framing::length, body.size(), *collected_);
+  c_.upstream.out.append(*collected_).append(body);
+  collected_.reset();
 }
 
 // One step of the request's body towards the upstream. True if something moved.
@@ -90,7 +121,9 @@ bool Exchange::send_body() {
     if (!up_scan_.release(g_scanned)) return refuse_request();
     request_done_ = progress = true;
   }
-  if (request_.body.kind() == Body::Kind::chunked) {
+  if (collected_) {
+    collect();
+  } else if (chunk_up_) {
     append_chunk(up.out, g_scanned);
     if (request_done_) up.out.append("0\r\n\r\n");
   } else {
@@ -258,7 +291,12 @@ Task<Outcome> Exchange::upgraded() {
 
 Task<Outcome> Exchange::run(std::string_view head) {
   Stream &client = c_.client, &up = c_.upstream;
-  up.out.append(head);
+  send_head(head);
+  if (request_.grows && request_.expects_continue) {
+    // The server is not asked before the body is here. Its own 100 would be the second.
+    client.out.append("HTTP/1.1 100 Continue\r\n\r\n");
+    request_.expects_continue = false;
+  }
   int64_t last = c_.now();
   int rounds = 0;
   while (true) {

@@ -25,6 +25,7 @@
 #include "base/unique_fd.h"
 #include "guard/core/config.h"
 #include "guard/core/tls.h"
+#include "guard/protocol/body.h"
 #include "pki/root.h"
 
 extern char** environ;
@@ -83,12 +84,17 @@ struct Wire {
     }
     return std::exchange(in, {});
   }
-  // One message with a Content-Length, or none.
+  // One message with a Content-Length, or in chunks (as they came), or without a body.
   std::string message() {
     size_t end;
     while ((end = in.find("\r\n\r\n")) == std::string::npos)
       if (!more()) return std::exchange(in, {});
     size_t need = end + 4;
+    if (in.find("Transfer-Encoding: chunked\r\n") < end) {
+      while (in.find("\r\n0\r\n\r\n", end + 2) == std::string::npos && more()) {
+      }
+      need = std::min(in.find("\r\n0\r\n\r\n", end + 2), in.size() - 7) + 7;
+    }
     if (size_t at = in.find("Content-Length: "); at < end) need += std::stoul(in.substr(at + 16));
     while (in.size() < need)
       if (!more()) break;
@@ -149,6 +155,17 @@ class Origin {
 
 inline std::string ok(std::string_view body) {
   return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
+
+// The body of a message, out of its chunks if it came in such.
+inline std::string body_of(const std::string& message) {
+  size_t end = message.find("\r\n\r\n");
+  if (end == message.npos) return "";
+  std::string body = message.substr(end + 4), payload;
+  if (message.find("Transfer-Encoding: chunked\r\n") > end) return body;
+  Body reader(Body::Kind::chunked);
+  EXPECT_TRUE(reader.read(body, payload) && reader.done()) << message.substr(0, 1000);
+  return payload;
 }
 
 class GuardTest : public testing::Test {

@@ -27,6 +27,12 @@ std::string parse_absolute(const Head& head, policy::Authority& authority, std::
 
 }  // namespace
 
+void append_framing(Framing framing, uint64_t length, std::string& out) {
+  if (framing == Framing::chunked) out.append("Transfer-Encoding: chunked\r\n");
+  if (framing == Framing::length) out.append("Content-Length: ").append(std::to_string(length)).append("\r\n");
+  out.append("\r\n");
+}
+
 bool hop_by_hop(std::string_view name) {
   for (std::string_view each :
        {"connection", "proxy-connection", "keep-alive", "te", "trailer", "upgrade", "proxy-authorization",
@@ -74,11 +80,17 @@ struct Outgoing {
   std::vector<Line> headers;
 };
 
+bool puts_in_body(const Head& head, const HostSecrets& secrets) {
+  return Body::of_request(head).kind() != Body::Kind::none &&
+         std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->in_body && !s->value.empty(); });
+}
+
 // Whether a header of the client's goes on. Those that the guard writes itself do not.
 bool goes_on(const Head& head, const Header& header, const HostSecrets& secrets) {
   const Header* connection = head.find("connection");
   if (hop_by_hop(header.name) || (connection && has_token(connection->value, header.name))) return false;
   if (!secrets.bound.empty() && iequals(header.name, "accept-encoding")) return false;
+  if (puts_in_body(head, secrets) && iequals(header.name, "expect")) return false;  // the guard takes the body itself
   return std::ranges::none_of(secrets.bound,
                               [&](const Secret* s) { return writes_header(*s) && iequals(s->header, header.name); });
 }
@@ -123,12 +135,9 @@ void write_head(const Connection& c, const Head& head, const Request& request, c
     if (writes_header(*secret)) line(secret->header, secret->template_before + secret->value + secret->template_after);
   // Answers are scanned for the value, so they must come as they are.
   if (!secrets.bound.empty()) line("Accept-Encoding", "identity");
-  if (head.chunked) line("Transfer-Encoding", "chunked");
-  else if (head.content_length) line("Content-Length", std::to_string(*head.content_length));
   if (request.upgrade) out.append("Connection: upgrade\r\nUpgrade: websocket\r\n");
   if (absolute && !relayed && !config.parent->authorization.empty())
     line("Proxy-Authorization", config.parent->authorization);
-  out.append("\r\n");
 }
 
 }  // namespace
@@ -145,6 +154,7 @@ Verdict prepare_request(Connection& c, const Head& head, Request& request, std::
   if (!c.tls && c.config->secrets.any_in(c.host.name))
     return {.code = "secret", .reason = "a secret in the name of the host"};
   request.body = Body::of_request(head);
+  request.grows = puts_in_body(head, secrets);
   request.expects_continue = head.expect_continue;
   request.upgrade = head.upgrade_websocket && head.minor == 1;
   request.syntax = syntax_of(head.find("content-type") ? head.find("content-type")->value : "");

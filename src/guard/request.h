@@ -15,6 +15,7 @@ struct Request {
   std::string method, target;  // origin form
   Body body;
   Syntax syntax = Syntax::text;  // of the body
+  bool grows = false;            // values are put in the body, so that its length is not known before its end
   bool keep = true;              // the client may send another
   bool upgrade = false, expects_continue = false;
   int minor = 1;
@@ -29,9 +30,13 @@ struct Verdict {
 };
 
 // Reads the head at the front of `c.client.in` (already known to be complete: `head`), decides on it, and writes the
-// head for the upstream, secrets swapped in, to `out`. Sets c.host and c.port for absolute-form requests. Audits
-// warnings itself.
+// head for the upstream, secrets swapped in, to `out`; what says how the body is framed, and the end of the head, are
+// left to append_framing(). Sets c.host and c.port for absolute-form requests. Audits warnings itself.
 Verdict prepare_request(Connection& c, const Head& head, Request& request, std::string& out);
+
+// Ends the head: a body of `length` bytes, or in chunks, or none.
+enum class Framing : uint8_t { none, length, chunked };
+void append_framing(Framing framing, uint64_t length, std::string& out);
 
 // Headers that speak of one connection only, and those that a forwarder writes itself.
 bool hop_by_hop(std::string_view name);

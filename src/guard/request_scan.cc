@@ -135,7 +135,12 @@ scan::Verdict RequestScan::judge(const scan::Sight& sight, Place place, std::str
 }
 
 scan::Verdict RequestScan::swap_in(const scan::Sight& sight, const Secret& secret, Syntax syntax) {
+  constexpr int kMost = 100;  // a body full of placeholders must not fill the memory
   if (!sight.whole || secret.value.empty()) return {};
+  if (++put_in_ > kMost) {
+    refusal_ = "more than 100 placeholders in one request";
+    return {Do::stop, {}};
+  }
   return {Do::replace, written(secret.value, syntax)};
 }
 

@@ -44,6 +44,7 @@ class RequestScan {
   Connection& c_;
   const HostSecrets& secrets_;
   Request& request_;
+  int put_in_ = 0;  // values so far
   std::string refusal_;
 };
 

@@ -36,7 +36,6 @@ class SecretsTest : public GuardTest {
     return "POST /v1/messages HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/json\r\n" + headers +
            "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   }
-  static std::string body_of(const std::string& message) { return message.substr(message.find("\r\n\r\n") + 4); }
   // Audit lines with this code so far; `mark` goes through the guard last, so all before it has been written.
   int count_audited(const std::string& code) {
     raw("CONNECT mark.test:443 HTTP/1.1\r\nHost: mark.test:443\r\n\r\n");
@@ -90,6 +89,7 @@ TEST_F(SecretsTest, AValueOnItsWayToTheModelBecomesAMarkerOfTheSameLength) {
   }
   wire.write("0\r\n\r\n");
   EXPECT_TRUE(wire.message().ends_with("fine"));
+  EXPECT_EQ(json::parse(body_of(model->last())), expected);
   // Not JSON, and in the head.
   ASSERT_TRUE(ask("model.test", "PUT /f?" + std::string(kValue) + " HTTP/1.1\r\nHost: model.test\r\nX-Note: " + value +
                                     "\r\nContent-Length: " + std::to_string(value.size()) + "\r\n\r\n" + value)
@@ -193,6 +193,80 @@ TEST_F(SecretsTest, APlaceholderInQueryPathOrBodyOfItsHostIsRefused) {
     EXPECT_NE(ask("db.test", request).find("X-Bottle-Deny: secret\r\n"), std::string::npos) << request;
     EXPECT_EQ(db->last(), "") << request;
   }
+}
+
+TEST_F(SecretsTest, AValueIsPutInTheQueryIfTheManifestSaysSo) {
+  config_["secrets"][1]["in"] = {"query"};
+  auto db = origin("db.test");
+  start();
+  std::string p = kOtherPlaceholder;
+  EXPECT_TRUE(ask("db.test", "GET /a?key=" + p + "&b=placeholder%2Dof-db-0123 HTTP/1.1\r\nHost: db.test\r\n\r\n")
+                  .ends_with("fine"));
+  std::string written = "db-value-with-%22quote%22%2Fand%2Bmore";
+  EXPECT_TRUE(db->last().starts_with("GET /a?key=" + written + "&b=" + written + " HTTP/1.1\r\n")) << db->last();
+  for (const std::string& request :
+       {"GET /" + p + "?a HTTP/1.1\r\nHost: db.test\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: db.test\r\nAuthorization: Bearer " + p + "\r\n\r\n", post("db.test", p)})
+    EXPECT_NE(ask("db.test", request).find("X-Bottle-Deny: secret\r\n"), std::string::npos) << request;
+}
+
+TEST_F(SecretsTest, AValueIsPutInTheBodyIfTheManifestSaysSo) {
+  config_["secrets"][1]["in"] = {"header", "body"};
+  auto db = origin("db.test");
+  start();
+  std::string value = kOther, p = kOtherPlaceholder;
+  struct Case {
+    std::string type, sent, arrives;
+  };
+  std::string big(400'000, 'x');
+  for (const Case& each :
+       {Case{"application/json; charset=utf-8", "{\"a\":\"" + p + "\",\"b\":\"placeholder\\u002dof-db-0123\"}",
+             json{{"a", value}, {"b", value}}.dump()},
+        Case{"application/x-www-form-urlencoded", "a=" + p + "&b=1", "a=db-value-with-%22quote%22%2Fand%2Bmore&b=1"},
+        Case{"text/plain", p + p, value + value}, Case{"text/plain", "nothing", "nothing"},
+        Case{"text/plain", big + p + big, big + value + big}})
+    for (bool chunked : {false, true}) {
+      Wire wire = secure("db.test");
+      ASSERT_TRUE(wire.ssl);
+      wire.write("POST /token HTTP/1.1\r\nHost: db.test\r\nContent-Type: " + each.type + "\r\n" +
+                 (chunked ? "Transfer-Encoding: chunked" : "Content-Length: " + std::to_string(each.sent.size())) +
+                 "\r\n\r\n");
+      size_t piece = each.sent.size() > 1000 ? 50'003 : 5;
+      for (size_t at = 0; at < each.sent.size(); at += piece) {
+        std::string part = each.sent.substr(at, piece);
+        char size[20];
+        snprintf(size, sizeof size, "%zx\r\n", part.size());
+        EXPECT_TRUE(wire.write(chunked ? size + part + "\r\n" : part));
+      }
+      if (chunked) wire.write("0\r\n\r\n");
+      EXPECT_TRUE(wire.message().ends_with("fine")) << each.type;
+      EXPECT_EQ(body_of(db->last()), each.arrives) << each.type << chunked;
+      bool long_one = each.sent.size() > 1000;
+      EXPECT_EQ(db->last().find("Content-Length: ") == std::string::npos, chunked || long_one)
+          << "small bodies keep a length";
+    }
+}
+
+TEST_F(SecretsTest, TheGuardTakesABodyItselfWhoseLengthItMustKnow) {
+  config_["secrets"][1]["in"] = {"body"};
+  auto db = origin("db.test");
+  start();
+  Wire wire = secure("db.test");
+  ASSERT_TRUE(wire.ssl);
+  std::string p = kOtherPlaceholder;
+  wire.write("POST / HTTP/1.1\r\nHost: db.test\r\nExpect: 100-continue\r\nContent-Length: " + std::to_string(p.size()) +
+             "\r\n\r\n");
+  EXPECT_EQ(wire.message(), "HTTP/1.1 100 Continue\r\n\r\n");
+  wire.write(p);
+  EXPECT_TRUE(wire.message().ends_with("fine"));
+  EXPECT_EQ(body_of(db->last()), kOther);
+  EXPECT_EQ(db->last().find("Expect"), std::string::npos);
+  // A body that would grow without end is refused, and so is one with a secret that is for another host.
+  std::string many;
+  for (int i = 0; i < 101; ++i) many += p;
+  EXPECT_NE(ask("db.test", post("db.test", many)).find("X-Bottle-Deny: secret\r\n"), std::string::npos);
+  EXPECT_NE(ask("db.test", post("db.test", p + kPlaceholder)).find("X-Bottle-Deny: secret\r\n"), std::string::npos);
+  EXPECT_EQ(body_of(db->last()), kOther) << "nothing of those went out";
 }
 
 }  // namespace

@@ -75,6 +75,10 @@ constexpr Key kKeys[] = {
      "`Authorization`, Basic credentials included, and `ANTHROPIC_API_KEY` goes in `x-api-key`. In any other header it "
      "is "
      "refused."},
+    {"secret", "in", Shape::list, Type::choice, "header|query|body",
+     "Where in a request to these hosts the placeholder is replaced. Default `header`. In `query` and `body` the value "
+     "is written as it must be there: percent-encoded in a query and a form, escaped in JSON.",
+     kOptional, kFilled},
     {"secret", "env", Shape::one, Type::env_name, "",
      "The agent's variable that holds the placeholder. Default: NAME where `from` is `env:NAME`."},
     {"secret", "placeholder", Shape::one, Type::placeholder, "",

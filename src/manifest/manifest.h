@@ -54,6 +54,7 @@ struct Secret {
   std::string header, env;
   std::string placeholder;  // what the agent holds instead; empty: chosen per session
   bool expose = false;
+  std::vector<std::string> in = {"header"};  // header | query | body: where the guard puts the value in
 };
 
 struct SshHost {

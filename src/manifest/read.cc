@@ -78,6 +78,10 @@ Result<Secret> read_secret(const std::string& name, const Node& node, const std:
                 text(node, "env"),
                 text(node, "placeholder"),
                 text(node, "expose") == "true"};
+  if (auto in = texts(node, "in"); !in.empty()) secret.in = in;
+  if (!secret.header.empty() && std::ranges::find(secret.in, "header") == secret.in.end())
+    return fail_at(node.find("header")->at, "secret '" + name + "' has a header, but `in` does not have `header`",
+                   "add it: in: [header, " + secret.in.front() + "], or remove one of the two");
   if (secret.from.starts_with("file:")) secret.from = "file:" + from_file(secret.from.substr(5), path);
   if (secret.hosts.empty() && !secret.expose)
     return fail_at(node.at, "secret '" + name + "' is bound to no host", "name them: hosts: [api.example.org]");

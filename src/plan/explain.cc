@@ -77,7 +77,9 @@ std::vector<Line> explain(const Plan& plan) {
   std::vector<std::string> env, secrets, egress, ssh, skills, words, warnings;
   for (const auto& var : plan.env) env.push_back(var.name + origin(var.source));
   for (const auto& secret : plan.secrets)
-    secrets.push_back(secret.name + " → " + joined(secret.hosts) + origin(secret.source));
+    secrets.push_back(secret.name + " → " + joined(secret.hosts) +
+                      (secret.in == std::vector<std::string>{"header"} ? "" : "  in " + joined(secret.in)) +
+                      origin(secret.source));
   for (const auto& rule : plan.egress.allow) egress.push_back(rule_text(rule));
   for (const auto& route : plan.egress.lan)
     egress.push_back((route.tls ? "https://" : "http://") + route.name + " → " + shown(route.to) +

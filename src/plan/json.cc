@@ -109,6 +109,7 @@ Plan read_plan(const json& from) {
     secret.at("placeholder").get_to(to.placeholder);
     secret.at("env").get_to(to.env);
     secret.at("optional").get_to(to.optional);
+    secret.at("in").get_to(to.in);
   }
   plan.egress = read_egress(from.at("egress"));
   for (const auto& host : from.at("ssh")) {
@@ -142,7 +143,8 @@ json to_json(const Plan& plan) {
                        {"header", secret.header},
                        {"placeholder", secret.placeholder},
                        {"env", secret.env},
-                       {"optional", secret.optional}});
+                       {"optional", secret.optional},
+                       {"in", secret.in}});
   for (const auto& host : plan.ssh)
     ssh.push_back({{"host", host.host},
                    {"hostname", host.hostname},

@@ -96,7 +96,9 @@ Result<> set_secrets(Plan& plan, const manifest::Bottle& bottle, const Facts& fa
                    secret.placeholder,
                    variable_of(secret),
                    false};
-    if (planned.header.empty()) planned.header = usual_header(planned.env);
+    planned.in = secret.in;
+    if (planned.header.empty() && std::ranges::find(planned.in, "header") != planned.in.end())
+      planned.header = usual_header(planned.env);
     if (planned.placeholder.empty()) planned.placeholder = placeholder(facts.session, name);
     if (check_environment && planned.source.kind == Source::Kind::env && !set(facts, planned.source.text))
       return missing(at(bottle.positions, "secrets." + name), "secrets." + name, planned.source.text);

@@ -65,6 +65,7 @@ struct Secret {
   std::string placeholder;  // what the agent holds
   std::string env;          // the agent's variable that holds the placeholder; may be empty
   bool optional = false;    // missing value: no secret rather than an error (the provider's own token)
+  std::vector<std::string> in = {"header"};  // header | query | body: where the guard puts the value in
 };
 
 struct Image {

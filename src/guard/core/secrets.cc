@@ -51,6 +51,14 @@ Result<Secret> parse_secret(const json& each) {
     secret.hosts.push_back(TRY(policy::HostPattern::compile(host)));
   }
   std::string header = each.value("header", "");
+  auto in = each.value("in", std::vector<std::string>{"header"});
+  auto has = [&](const char* place) { return std::ranges::find(in, place) != in.end(); };
+  secret.in_header = has("header");
+  secret.in_query = has("query");
+  secret.in_body = has("body");
+  for (const auto& place : in)
+    if (place != "header" && place != "query" && place != "body") return bad("`in` is not header, query or body");
+  if (!header.empty() && !secret.in_header) return bad("a header, but `in` does not have `header`");
   if (!header.empty()) {
     size_t colon = header.find(':'), hole = header.find("{}");
     if (colon == header.npos || colon == 0 || hole == header.npos || hole < colon || !printable(header))

@@ -19,6 +19,7 @@ class Body {
   static Body of_response(const Head& head, std::string_view method);
 
   Kind kind() const { return kind_; }
+  uint64_t left() const { return left_; }  // of Kind::length: bytes that are still to come
   // Takes bytes off the front of `in`; what they carry is appended to `payload`. False: the framing is broken.
   // Chunk extensions and trailers are dropped.
   bool read(std::string& in, std::string& payload);

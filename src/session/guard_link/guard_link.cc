@@ -90,7 +90,8 @@ nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& setting
                          {"relayed", true},
                          {"placeholder", secret.placeholder},
                          {"hosts", secret.hosts},
-                         {"header", secret.header}});
+                         {"header", secret.header},
+                         {"in", secret.in}});
       for (const auto& host : secret.hosts) relay.push_back(host);
       continue;
     }
@@ -100,7 +101,8 @@ nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& setting
                        {"value", value->second},
                        {"placeholder", secret.placeholder},
                        {"hosts", secret.hosts},
-                       {"header", secret.header}});
+                       {"header", secret.header},
+                       {"in", secret.in}});
   }
   if (settings.relay_all) relay = json::array({"*"});
   json ssh = json::array();
