@@ -86,7 +86,7 @@ Result<std::optional<Socket> > look_up(uint32_t inode) {
   if (n < 0) return fail_errno("asking the kernel about a socket");
   auto* head = reinterpret_cast<nlmsghdr*>(buffer);
   if (!NLMSG_OK(head, static_cast<size_t>(n)))
-    return fail(Code::protocol, "the kernel's answer about a socket is cut short");
+    return fail(Code::protocol, "the kernel's answer about a socket is truncated");
   if (head->nlmsg_type == NLMSG_ERROR) {
     int error =
         head->nlmsg_len >= NLMSG_LENGTH(sizeof(nlmsgerr)) ? -static_cast<nlmsgerr*>(NLMSG_DATA(head))->error : EPROTO;
@@ -94,7 +94,7 @@ Result<std::optional<Socket> > look_up(uint32_t inode) {
     return fail_errno("asking the kernel about a socket", error);
   }
   if (head->nlmsg_len < NLMSG_LENGTH(sizeof(unix_diag_msg)))
-    return fail(Code::protocol, "the kernel's answer about a socket is cut short");
+    return fail(Code::protocol, "the kernel's answer about a socket is truncated");
   const char* data = static_cast<const char*>(NLMSG_DATA(head));
   return read_attributes(data + sizeof(unix_diag_msg), head->nlmsg_len - NLMSG_LENGTH(sizeof(unix_diag_msg)));
 }

@@ -91,7 +91,7 @@ Result<Response> call(const std::string& socket, std::string_view method, const 
       // Text that is no UTF-8 (a path, a label): to send something else than was asked would be worse than to refuse.
       text = body.dump(-1, ' ', false, Json::error_handler_t::ignore);
       if (text != body.dump(-1, ' ', false, Json::error_handler_t::replace))
-        return fail(Code::invalid, "a text in the request is no UTF-8");
+        return fail(Code::invalid, "a text in the request is not UTF-8");
     }
     auto connection = TRY(Connection::open(socket, timeout_ms));
     if (note) TRY(note(TRY(other_end(connection.fd(), timeout_ms))));
@@ -116,7 +116,7 @@ Result<Json> call_json(const std::string& socket, std::string_view method, const
                        const std::string& doing, int timeout_ms, const Note& note) {
   auto response = TRY(call(socket, method, target, body, doing, timeout_ms, note));
   auto json = Json::parse(response.body, nullptr, false);
-  if (!json.is_object() && !json.is_array()) return fail(Code::protocol, doing + ": the engine's answer is no JSON");
+  if (!json.is_object() && !json.is_array()) return fail(Code::protocol, doing + ": the engine's answer is not JSON");
   return json;
 }
 

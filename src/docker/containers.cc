@@ -58,7 +58,7 @@ Result<int> Engine::wait_container(const std::string& id, int timeout_ms) {
   if (std::string error = text_of(member(json, "Error"), "Message"); !error.empty())
     return fail(Code::internal, doing + ": the engine says: " + error);
   const Json& status = member(json, "StatusCode");
-  if (!status.is_number_integer()) return fail(Code::protocol, doing + ": the engine gave no status");
+  if (!status.is_number_integer()) return fail(Code::protocol, doing + ": the engine did not report a status");
   return status.get<int>();
 }
 

@@ -20,9 +20,9 @@ Result<> Demux::feed(std::string_view bytes, const std::function<void(int stream
     auto at = [&](int i) { return static_cast<unsigned char>(header_[static_cast<size_t>(i)]); };
     // A bad header stays in header_, so that every later call ends here too.
     if (at(0) == 3 && !at(1) && !at(2) && !at(3))
-      return fail(Code::protocol, "the engine reports an error of its own in the stream");
+      return fail(Code::protocol, "the engine reports an error in the stream");
     if (at(0) < 1 || at(0) > 2 || at(1) || at(2) || at(3))
-      return fail(Code::protocol, "the engine's stream lost its framing");
+      return fail(Code::protocol, "the engine's stream has invalid framing");
     stream_ = at(0);
     left_ =
         static_cast<size_t>(at(4)) << 24 | static_cast<size_t>(at(5)) << 16 | static_cast<size_t>(at(6)) << 8 | at(7);

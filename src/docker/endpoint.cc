@@ -19,9 +19,9 @@ Json read_json(const std::string& path) {
 
 Result<Endpoint> from_url(const std::string& url, const std::string& origin) {
   if (url.starts_with("unix:///")) return Endpoint{url.substr(7), origin};
-  return fail(Code::invalid, origin + " is '" + url + "': only unix:// sockets are spoken to",
-              "run bottle on the engine's own host, or forward its socket: ssh -nNT -L "
-              "/tmp/engine.sock:/var/run/docker.sock HOST");
+  return fail(Code::invalid, origin + " is '" + url + "', and bottle supports only unix:// sockets",
+              "use `bottle start --remote USER@HOST`, run bottle on the engine's host, or forward its socket: "
+              "ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST");
 }
 
 // The directories are named by the SHA-256 of the context's name, but the name is also inside.
@@ -37,8 +37,8 @@ Result<Endpoint> from_context(const std::string& config, const std::string& cont
     ::closedir(dir);
   }
   if (url) return from_url(*url, "the docker context " + context);
-  return fail(Code::not_found, "the docker context " + context + " is not there",
-              "see `docker context ls`, or `docker context use default`");
+  return fail(Code::not_found, "the docker context " + context + " does not exist",
+              "choose another one with `docker context use`; `docker context ls` lists them");
 }
 
 }  // namespace

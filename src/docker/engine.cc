@@ -24,7 +24,7 @@ Result<Engine> Engine::connect(const Endpoint& endpoint) {
     } else {
       error.todo = ::access(endpoint.socket.c_str(), F_OK) != 0
                        ? "install and start Docker, or point DOCKER_HOST at its unix socket"
-                       : "is dockerd running? start it, or point DOCKER_HOST at its unix socket";
+                       : "start dockerd, or point DOCKER_HOST at its unix socket";
       error.code = Code::unavailable;
     }
     return std::unexpected(std::move(error));
@@ -33,8 +33,9 @@ Result<Engine> Engine::connect(const Endpoint& endpoint) {
   int minor = theirs.starts_with("1.") ? std::atoi(theirs.c_str() + 2) : 0;
   if (minor < kOldest)
     return fail(Code::invalid,
-                "the engine at " + endpoint.socket + " speaks API " + (theirs.empty() ? "?" : theirs) + ", too old",
-                "Docker 20.10 (API 1.41) or newer is needed");
+                "the engine at " + endpoint.socket + " has API version " + (theirs.empty() ? "?" : theirs) +
+                    ", which is too old",
+                "install Docker 20.10 (API 1.41) or later");
   Engine engine;
   engine.socket_ = endpoint.socket;
   engine.version_ = "1." + std::to_string(std::min(minor, kNewest));
@@ -64,7 +65,7 @@ Result<Engine::Json> Engine::list_by_label(const std::string& kind, const std::s
                     nullptr, "listing " + kind));
   if (kind == "volumes") json = Json(member(json, "Volumes"));
   if (json.is_null()) return Json::array();
-  if (!json.is_array()) return fail(Code::protocol, "listing " + kind + ": the engine's answer is no list");
+  if (!json.is_array()) return fail(Code::protocol, "listing " + kind + ": the engine's answer is not a list");
   return json;
 }
 

@@ -37,7 +37,7 @@ std::optional<uint64_t> number(std::string_view text, int base) {
 
 Result<> check_target(std::string_view target) {
   for (unsigned char c : target)
-    if (c <= ' ' || c == 0x7f) return fail(Code::invalid, "a name holds a character that does not belong there");
+    if (c <= ' ' || c == 0x7f) return fail(Code::invalid, "a name has an invalid character");
   return {};
 }
 
@@ -124,7 +124,7 @@ Result<> Connection::upload(std::string_view method, std::string_view target,
   std::string buffer(256 << 10, '\0');
   for (;;) {
     size_t n = TRY(reader(buffer.data(), buffer.size()));
-    if (n > buffer.size()) return fail(Code::internal, "a reader gave more than it was asked for");
+    if (n > buffer.size()) return fail(Code::internal, "a reader returned more bytes than requested");
     if (pollfd p{fd_.get(), POLLIN, 0}; n > 0 && ::poll(&p, 1, 0) > 0) return {};
     char size[24];
     std::snprintf(size, sizeof size, "%zx\r\n", n);
@@ -171,7 +171,7 @@ Result<Response> Connection::head() {
                     ? number(std::string_view(status).substr(9, 3), 10)
                     : std::nullopt;
     if (!(status.starts_with("HTTP/1.1 ") || status.starts_with("HTTP/1.0 ")) || !code || *code < 100 || *code > 599)
-      return fail(Code::protocol, "the engine's answer is no HTTP");
+      return fail(Code::protocol, "the engine's answer is not HTTP");
     response.status = static_cast<int>(*code);
     size_t count = 0;
     for (std::string text = TRY(line()); !text.empty(); text = TRY(line())) {
@@ -213,7 +213,7 @@ Result<> Connection::body(Response& response, const std::function<Result<>(std::
   auto length = response.headers.find("content-length");
   if (coding != response.headers.end()) {
     if (lower(coding->second) != "chunked" || length != response.headers.end())
-      return fail(Code::protocol, "the engine frames its answer in a way that is not understood");
+      return fail(Code::protocol, "the engine uses an unknown transfer encoding");
     for (;;) {
       std::string text = TRY(line());
       auto size = number(std::string_view(text).substr(0, text.find(';')), 16);  // after ';': extensions, to be ignored

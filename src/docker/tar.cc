@@ -73,7 +73,7 @@ Result<> TarWriter::begin_file(const std::string& path, int mode, uint32_t uid, 
 }
 
 Result<> TarWriter::data(std::string_view bytes) {
-  if (bytes.size() > size_ - written_) return fail(Code::internal, "a file grew while it was read");
+  if (bytes.size() > size_ - written_) return fail(Code::internal, "a file grew while bottle read it");
   written_ += bytes.size();
   return sink_(bytes);
 }

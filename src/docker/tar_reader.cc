@@ -60,7 +60,7 @@ Result<std::string> TarReader::checked_path(std::string_view raw) const {
     std::string_view part = raw.substr(0, raw.find('/'));
     raw.remove_prefix(std::min(raw.size(), part.size() + 1));
     if (part.empty() || part == ".") continue;
-    if (part == "..") return bad("has a path that climbs out of it");
+    if (part == "..") return bad("has a path that leads out of it");
     if (!path.empty()) path += '/';
     path += part;
   }
@@ -94,12 +94,12 @@ Result<> TarReader::begin_entry(char type, TarEntry entry) {
   }
   entry.path = TRY(checked_path(entry.path));
   if (entry.type == Type::file && entry.path == ".") return bad("has a file without a name");
-  if (entry.type != Type::file && entry.size != 0) return bad("has bytes in something that is no file");
+  if (entry.type != Type::file && entry.size != 0) return bad("has bytes in something that is not a file");
   if (entry.type == Type::hardlink) {
     entry.linkname = TRY(checked_path(entry.linkname));
   } else if (entry.type == Type::symlink) {
     if (entry.linkname.empty() || entry.linkname.find('\0') != std::string::npos)
-      return bad("has a symlink to nowhere");
+      return bad("has a symlink without a target");
     if (entry.linkname.size() > limits_.path)
       return fail(Code::limit, "the archive has a symlink of " + std::to_string(entry.linkname.size()) + " bytes");
   } else {
@@ -125,11 +125,11 @@ Result<> TarReader::take_header() {
     if (++zero_blocks_ == 2) state_ = State::ended;
     return {};
   }
-  if (zero_blocks_ > 0) return bad("goes on after its end");
+  if (zero_blocks_ > 0) return bad("continues after its end");
   if (!checksum_holds(block)) return bad("has a header with a wrong checksum");
   bool ustar = block.compare(257, 6, std::string_view("ustar\0", 6)) == 0;
   bool gnu = block.compare(257, 8, std::string_view("ustar  \0", 8)) == 0;
-  if (!ustar && !gnu) return bad("is of a format that is not understood");
+  if (!ustar && !gnu) return bad("has an unknown format");
   auto size = number(block, 124, 12), mode = number(block, 100, 8);
   if (!size || !mode) return bad("has a header with a bad number");
   char type = block[156];
@@ -226,12 +226,12 @@ Result<> TarReader::step(std::string_view& bytes) {
       if (padding_ == 0) state_ = State::header;
       return {};
     case State::ended:
-      if (take(bytes.size()).find_first_not_of('\0') != std::string_view::npos) return bad("goes on after its end");
+      if (take(bytes.size()).find_first_not_of('\0') != std::string_view::npos) return bad("continues after its end");
       return {};
     case State::broken:
       break;
   }
-  return bad("was given up");
+  return bad("was already rejected");
 }
 
 Result<> TarReader::feed(std::string_view bytes) {
@@ -246,7 +246,7 @@ Result<> TarReader::feed(std::string_view bytes) {
 
 Result<> TarReader::finish() {
   if (state_ == State::ended) return {};
-  return fail(state_ == State::broken ? Code::protocol : Code::closed, "the archive is cut short");
+  return fail(state_ == State::broken ? Code::protocol : Code::closed, "the archive is truncated");
 }
 
 }  // namespace bottle::docker

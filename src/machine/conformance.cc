@@ -34,9 +34,9 @@ class Suite {
       return told(provider_.list(spec_.vm.owner, spec_.vm.options, progress_),
                   [](const auto& all) { return std::to_string(all.size()) + " there"; });
     });
-    check("status of what was never made: gone", [&] { return status_is("gone", unknown()); });
-    check("destroy of what was never made: success", [&] { return told(provider_.destroy(unknown(), progress_)); });
-    check("an id that is none: gone, not an error", [&] {
+    check("status of an unknown VM is gone", [&] { return status_is("gone", unknown()); });
+    check("destroy of an unknown VM succeeds", [&] { return told(provider_.destroy(unknown(), progress_)); });
+    check("status of a wrong id is gone, not an error", [&] {
       VmRequest garbage = unknown();
       garbage.id = "no-such-id-0000";
       return status_is("gone", garbage);
@@ -81,13 +81,13 @@ class Suite {
   Finding status_is(const std::string& wanted, const VmRequest& vm) {
     auto status = provider_.status(vm, progress_);
     if (!status) return std::unexpected(status.error());
-    if (*status != wanted) return fail(Code::protocol, "it is '" + *status + "', not '" + wanted + "'");
+    if (*status != wanted) return fail(Code::protocol, "the status is '" + *status + "', not '" + wanted + "'");
     return *status;
   }
 
   // Keys, user-data and a directory, as a session's VM has them; no reaper: this process destroys at its end.
   bool make() {
-    return check("what a VM needs (keys, user-data)", [&]() -> Finding {
+    return check("prepare what a VM needs (keys, user-data)", [&]() -> Finding {
       VmSpec vm;
       vm.session = "test" + random_hex(4);
       vm.name = "bottle-" + vm.session;
@@ -112,32 +112,31 @@ class Suite {
   }
 
   void life() {
-    check("create again gives the same id", [&]() -> Finding {
+    check("create again prints the same id", [&]() -> Finding {
       VmRequest again = spec_.vm;
       again.id = "";
       auto answer = TRY(provider_.create(again, progress_));
       if (answer.id != spec_.vm.id)
-        return fail(Code::protocol, "the second is " + answer.id + ": two machines under one name");
+        return fail(Code::protocol, "the second id is " + answer.id + ", so two machines have one name");
       return answer.id;
     });
-    bool placed = check("ssh-info: 75 until it is known, then where", [&] { return wait_for_place(); });
-    if (options_.ssh && placed)
-      check("sshd has the host key that we gave it, and lets our key in", [&] { return sign_in(); });
+    bool placed = check("ssh-info exits with 75 until it knows the address", [&] { return wait_for_place(); });
+    if (options_.ssh && placed) check("sshd has our host key and accepts our user key", [&] { return sign_in(); });
     // As a session does: what follows must do without it.
     ::unlink(spec_.vm.user_data.c_str());
-    check("status: running", [&] { return status_is("running", spec_.vm); });
+    check("status is running", [&] { return status_is("running", spec_.vm); });
     check("status by name alone", [&] {
       VmRequest by_name = spec_.vm;
       by_name.id = "";
       return status_is("running", by_name);
     });
-    check("list has it, with its labels", [&] { return listed(); });
+    check("list shows the VM with its labels", [&] { return listed(); });
     if (provider_.has("put-secret"))
-      check("put-secret answers with what prints the value, once", [&] { return put_secret(placed); });
+      check("put-secret answers with a command that prints the value once", [&] { return put_secret(placed); });
     check("destroy", [&] { return told(provider_.destroy(spec_.vm, progress_)); });
-    check("destroy again: success", [&] { return told(provider_.destroy(spec_.vm, progress_)); });
-    check("status afterwards: gone", [&] { return until_gone(spec_.vm); });
-    check("destroy of what is gone, by name: success", [&] {
+    check("destroy again succeeds", [&] { return told(provider_.destroy(spec_.vm, progress_)); });
+    check("status is gone afterward", [&] { return until_gone(spec_.vm); });
+    check("destroy of a VM that is gone, by name, succeeds", [&] {
       VmRequest by_name = spec_.vm;
       by_name.id = "";
       return told(provider_.destroy(by_name, progress_));
@@ -164,15 +163,15 @@ class Suite {
     auto all = TRY(provider_.list(spec_.vm.owner, spec_.vm.options, progress_));
     for (const auto& machine : all) {
       if (machine.kind != "vm" || machine.name != spec_.vm.name) continue;
-      if (machine.id != spec_.vm.id) return fail(Code::protocol, "its id there is " + machine.id);
+      if (machine.id != spec_.vm.id) return fail(Code::protocol, "list shows the id " + machine.id);
       if (machine.owner != spec_.vm.owner)
-        return fail(Code::protocol, "its label bottle-owner there is '" + machine.owner + "'");
+        return fail(Code::protocol, "list shows the label bottle-owner as '" + machine.owner + "'");
       if (machine.session != spec_.vm.session)
-        return fail(Code::protocol, "its label bottle-session there is '" + machine.session + "'");
-      if (machine.created.empty()) return fail(Code::protocol, "it has no time of creation");
-      return machine.id + ", made " + machine.created;
+        return fail(Code::protocol, "list shows the label bottle-session as '" + machine.session + "'");
+      if (machine.created.empty()) return fail(Code::protocol, "list does not show when it was created");
+      return machine.id + ", created " + machine.created;
     }
-    return fail(Code::not_found, "it is not in the list");
+    return fail(Code::not_found, "list does not show it");
   }
 
   Finding sign_in() {
@@ -195,9 +194,10 @@ class Suite {
     if (!options_.ssh || !placed) return std::string("not fetched");
     auto ask = [&] { return capture({.argv = ssh_argv(target_, *fetch)}, {.timeout_ms = 60000}); };
     auto first = TRY(ask()), second = TRY(ask());
-    if (first.out != value) return fail(Code::protocol, "the value did not come: " + folded(first.err, 400));
-    if (second.out == value) return fail(Code::protocol, "it is still in the store once it has been fetched");
-    return std::string("fetched, and no longer there");
+    if (first.out != value)
+      return fail(Code::protocol, "the command did not print the value: " + folded(first.err, 400));
+    if (second.out == value) return fail(Code::protocol, "the value is still in the store after it was fetched");
+    return std::string("fetched, and gone from the store");
   }
 
   Finding until_gone(const VmRequest& vm) {
@@ -205,7 +205,7 @@ class Suite {
     for (;;) {
       auto status = TRY(provider_.status(vm, progress_));
       if (status == "gone") return status;
-      if (Clock::now() > until) return fail(Code::timed_out, "in the end it is still '" + status + "'");
+      if (Clock::now() > until) return fail(Code::timed_out, "the status is still '" + status + "'");
       std::this_thread::sleep_for(std::chrono::milliseconds(options_.limits.backoff));
     }
   }
@@ -214,20 +214,21 @@ class Suite {
   void half_way() {
     (void)write_file_atomically(spec_.vm.user_data, user_data_);  // where it is missing, the next create says so
     for (int after_ms : {50, 400, 2000})
-      check("create killed after " + std::to_string(after_ms) + " ms, then destroyed by name: gone", [&]() -> Finding {
-        Command command;
-        command.argv = {provider_.directory() + "/create"};
-        command.env = provider_.environment(spec_.vm);
-        command.clean_env = true;
-        {
-          Child child = TRY(Child::spawn(command, Child::null(), Child::null(), Child::null()));
-          (void)child.wait(after_ms);
-          child.end(0);
-        }
-        TRY(provider_.destroy(spec_.vm, progress_));
-        return until_gone(spec_.vm);
-      });
-    check("after a create cut short, the next one works", [&]() -> Finding {
+      check("create killed after " + std::to_string(after_ms) + " ms, then destroyed by name, is gone",
+            [&]() -> Finding {
+              Command command;
+              command.argv = {provider_.directory() + "/create"};
+              command.env = provider_.environment(spec_.vm);
+              command.clean_env = true;
+              {
+                Child child = TRY(Child::spawn(command, Child::null(), Child::null(), Child::null()));
+                (void)child.wait(after_ms);
+                child.end(0);
+              }
+              TRY(provider_.destroy(spec_.vm, progress_));
+              return until_gone(spec_.vm);
+            });
+    check("create works after one that was killed", [&]() -> Finding {
       auto answer = TRY(provider_.create(spec_.vm, progress_));
       spec_.vm.id = answer.id;
       TRY(provider_.destroy(spec_.vm, progress_));
@@ -246,20 +247,20 @@ class Suite {
           if (item.status != "gone" && (item.session == spec_.vm.session || item.name == spec_.vm.name))
             left += " " + item.kind + " " + item.id;
         if (left.empty()) return std::string("nothing");
-        if (Clock::now() > until) return fail(Code::conflict, "still there:" + left);
+        if (Clock::now() > until) return fail(Code::conflict, "still in list:" + left);
         std::this_thread::sleep_for(std::chrono::milliseconds(options_.limits.backoff));
       }
     });
     check("its state directory is empty", [&]() -> Finding {
       std::error_code error;
       for (const auto& entry : std::filesystem::directory_iterator(spec_.vm.state_dir, error))
-        return fail(Code::conflict, "there is " + entry.path().filename().string());
+        return fail(Code::conflict, "it contains " + entry.path().filename().string());
       return std::string("empty");
     });
   }
 
   void remove_all() {
-    check("destroyed and confirmed as a session does it", [&]() -> Finding {
+    check("destroy and confirm as a session does", [&]() -> Finding {
       DestroyOptions options;
       options.limits = options_.limits;
       options.environment = options_.environment;

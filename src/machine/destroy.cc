@@ -52,8 +52,8 @@ struct Attempt {
     }
     if (!status) note("status: " + status.error().what);
     else if (*status != "gone")
-      note("vm " + vm.name + ": the provider's status is " + *status +
-           (asked && *asked == "gone" ? ", after its destroy said gone" : ""));
+      note("vm " + vm.name + ": the provider reports the status " + *status +
+           (asked && *asked == "gone" ? ", although its destroy printed gone" : ""));
     if (!status || *status != "gone") return false;
     auto listed = provider.list(vm.owner, vm.options, progress);
     if (!listed) {
@@ -92,7 +92,7 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
                              const DestroyOptions& options, const Progress& progress) {
   auto begun = Clock::now();
   auto deadline = begun + std::chrono::milliseconds(options.patience_ms);
-  if (!valid_vm_name(name)) return fail(Code::invalid, "'" + name + "' is no name of a VM");
+  if (!valid_vm_name(name)) return fail(Code::invalid, "'" + name + "' is not a valid name for a VM");
 
   // With a record we know its id and options; without one it was never made by us, or is gone, or its record was lost.
   Record record;
@@ -138,7 +138,7 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
   result.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
   if (result.left.empty()) {
     result.confirmed = true;
-    result.confirmed_by = record.provider + "/status: gone; " + record.provider + "/list: nothing of it";
+    result.confirmed_by = record.provider + "/status: gone; " + record.provider + "/list: nothing left";
     result.at = now_seconds();
     forget(name, places);
   }

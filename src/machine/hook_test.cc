@@ -162,12 +162,12 @@ TEST_F(Machine, TheConformanceTestsPassTheGoodAndFindTheBad) {
   hook(
       "create",
       R"sh(n=$(date +%N); echo "$n|$BOTTLE_SESSION|$BOTTLE_OWNER|running" >"$CLOUD/$BOTTLE_VM_NAME"; echo "{\"id\": \"id-$BOTTLE_VM_NAME-$n\"}")sh");
-  EXPECT_NE(run().find("create again gives the same id"), std::string::npos);
+  EXPECT_NE(run().find("create again prints the same id"), std::string::npos);
   std::filesystem::remove_all(cloud());
   std::filesystem::create_directories(cloud());
   good();
   hook("list", "echo '{\"machines\": []}'");
-  EXPECT_NE(run().find("list has it"), std::string::npos);
+  EXPECT_NE(run().find("list shows the VM"), std::string::npos);
   good();
   hook("destroy", "[ -e $CLOUD/$BOTTLE_VM_NAME ] || exit 1; rm $CLOUD/$BOTTLE_VM_NAME; echo '{\"status\":\"gone\"}'");
   EXPECT_NE(run().find("destroy again"), std::string::npos);

@@ -136,7 +136,7 @@ Result<Destroyed> destroy_found(const Found& found, const Places& places, const 
     ++result.calls;
   }
   result.confirmed = true;
-  result.confirmed_by = found.provider + "/list: nothing of it";
+  result.confirmed_by = found.provider + "/list: nothing left";
   result.at = now_seconds();
   return result;
 }

@@ -29,7 +29,7 @@ Result<json> read_answer(Child& child, Clock::time_point until) {
     char c = 0;
     ssize_t n = ::read(child.out(), &c, 1);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return fail(Code::closed, "the connection to the VM ended");
+    if (n <= 0) return fail(Code::closed, "the VM closed the connection");
     ++total;
     if (c != '\n') {
       line += c;
@@ -39,7 +39,7 @@ Result<json> read_answer(Child& child, Clock::time_point until) {
     if (answer.is_object()) return answer;
     line.clear();
   }
-  return fail(Code::protocol, "the VM says something else than was asked");
+  return fail(Code::protocol, "the VM sent an unexpected answer");
 }
 
 // "ssh-ed25519 AAAA…" and nothing besides: it becomes a line of known_hosts.
@@ -96,10 +96,10 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
       else if (refused == Clock::time_point{}) refused = now;
       code = wrong || unknown ? Code::denied : Code::unavailable;
       if (wrong && now - stranger > std::chrono::seconds(60))
-        return fail(Code::denied, target.to_string() + " answers with a host key that is not the VM's: " + why,
-                    "someone else may be answering; the VM is not used");
+        return fail(Code::denied, target.to_string() + " has a host key that is not the VM's: " + why,
+                    "another machine may be answering, so bottle does not use it");
       if (unknown && now - refused > std::chrono::seconds(120))
-        return fail(Code::denied, target.to_string() + " does not let our key in: " + why);
+        return fail(Code::denied, target.to_string() + " does not accept our key: " + why);
       std::this_thread::sleep_for(std::chrono::milliseconds(300));
       continue;
     }
@@ -116,10 +116,11 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
     auto done = read_answer(child, Clock::now() + std::chrono::seconds(60));
     if (!done) continue;
     TRY(write_file_atomically(target.known_hosts, fresh));
-    if (progress) progress("host key changed over");
+    if (progress) progress("replaced the VM's host key");
     return ssh;
   }
-  return fail(code, target.to_string() + ": no sshd within " + std::to_string(timeout_ms / 1000) + " s: " + why);
+  return fail(code,
+              target.to_string() + ": sshd did not answer within " + std::to_string(timeout_ms / 1000) + " s: " + why);
 }
 
 Result<std::string> ask_engine(const ssh::Target& target, int timeout_ms) {
@@ -131,7 +132,7 @@ Result<std::string> ask_engine(const ssh::Target& target, int timeout_ms) {
     auto answer = read_answer(child, until + std::chrono::seconds(30));
     if (answer) {
       auto engine = answer->value("engine", json());
-      if (!engine.is_string()) return fail(Code::protocol, "the VM did not say whether its engine answers");
+      if (!engine.is_string()) return fail(Code::protocol, "the VM did not report whether its engine answers");
       return one_line(engine.get<std::string>(), 64);
     }
     child.end(500);

@@ -86,7 +86,7 @@ Result<> start_reaper(const std::string& name, const Places& places, const Envir
   char word = 0;
   if (::poll(&p, 1, 20000) == 1 && ::read(child.out(), &word, 1) == 1 && reaper_alive(name, places)) return {};
   return fail(Code::internal, "the reaper of VM " + name + " did not start",
-              "without it the VM could outlive a crash of this machine's session");
+              "bottle needs the reaper to destroy the VM if the session crashes");
 }
 
 bool reaper_alive(const std::string& name, const Places& places) {

@@ -77,7 +77,7 @@ Result<> save(const Record& r, const Places& places) {
 }
 
 Result<Record> load(const std::string& name, const Places& places) {
-  if (!valid_vm_name(name)) return fail(Code::invalid, "'" + name + "' is no name of a VM");
+  if (!valid_vm_name(name)) return fail(Code::invalid, "'" + name + "' is not a valid name for a VM");
   std::string path = places.directory(name) + "/vm.json";
   auto text = TRY(read_file(path, 1 << 20));
   auto j = json::parse(text, nullptr, false);
@@ -159,7 +159,7 @@ Result<UniqueFd> lock_vm(const std::string& name, const Places& places, int time
       continue;
     }
     if (std::chrono::steady_clock::now() >= until)
-      return fail(Code::timed_out, "VM " + name + ": another is making or destroying it");
+      return fail(Code::timed_out, "VM " + name + ": another process is creating or destroying it");
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
 }

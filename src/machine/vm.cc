@@ -22,7 +22,7 @@ Result<std::string> make_key(const std::string& path, const std::string& comment
   ::unlink(path.c_str());
   auto made = TRY(capture({.argv = {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path}}));
   if (made.status != 0)
-    return fail(Code::internal, "ssh-keygen: " + folded(made.err, 400), "is openssh-client installed?");
+    return fail(Code::internal, "ssh-keygen: " + folded(made.err, 400), "check that openssh-client is installed");
   auto text = TRY(read_file(path + ".pub", 4096));
   while (text.ends_with('\n')) text.pop_back();
   return text;
@@ -36,7 +36,7 @@ double seconds_since(Clock::time_point begun) { return std::chrono::duration<dou
 std::string new_vm_name(const std::string& session) { return "bottle-" + session; }
 
 Result<Vm> prepare_vm(const VmSpec& spec) {
-  if (!valid_vm_name(spec.name)) return fail(Code::invalid, "'" + spec.name + "' is no name of a VM");
+  if (!valid_vm_name(spec.name)) return fail(Code::invalid, "'" + spec.name + "' is not a valid name for a VM");
   Places places = Places::from(spec.environment);
   TRY(Provider::find(spec.provider, places, spec.environment, spec.limits));
 
@@ -45,7 +45,7 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
   vm.provider = spec.provider;
   std::string directory = places.directory(spec.name);
   if (is_recorded(spec.name, places))
-    return fail(Code::conflict, "there is a VM " + spec.name + " already", "bottle vm destroy " + spec.name);
+    return fail(Code::conflict, "VM " + spec.name + " already exists", "run `bottle vm destroy " + spec.name + "`");
   TRY(make_directories(directory + "/provider"));
 
   auto& request = vm.record.vm;
@@ -143,7 +143,7 @@ Result<> wait_for_engine(Vm& vm, const Progress& progress, int timeout_ms) {
   vm.timings.engine = vm.timings.rotated + seconds_since(begun);
   if (vm.engine == "missing")
     return fail(Code::not_found, "VM " + vm.name + " has no container engine",
-                "bottle remote setup " + vm.target.to_string());
+                "run `bottle remote setup " + vm.target.to_string() + "`");
   if (vm.engine == "silent") return fail(Code::timed_out, "the container engine of VM " + vm.name + " does not answer");
   return {};
 }

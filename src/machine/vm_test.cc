@@ -43,7 +43,7 @@ TEST_F(Machine, ALiarIsNotBelieved) {
   EXPECT_FALSE(gone->confirmed);
   EXPECT_GT(calls(), 2) << "ordered again";
   ASSERT_FALSE(gone->left.empty());
-  EXPECT_NE(gone->left[0].find("running, after its destroy said gone"), std::string::npos) << gone->left[0];
+  EXPECT_NE(gone->left[0].find("running, although its destroy printed gone"), std::string::npos) << gone->left[0];
   EXPECT_TRUE(load("vm-1", places_)) << "the record stays for the next one";
   good();
   EXPECT_TRUE(destroy_vm("vm-1", "fake", places_, destroying(), {})->confirmed);

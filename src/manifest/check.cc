@@ -43,7 +43,7 @@ std::string host_advice(const std::string& text) {
   if (text.ends_with(".")) return "leave out the dot at the end";
   if (std::ranges::any_of(text, [](unsigned char c) { return c >= 0x80; }))
     return "write the name in its ASCII form (xn--…)";
-  if (text.find('*') != std::string::npos) return "a star stands for whole labels at the front: *.example.org";
+  if (text.find('*') != std::string::npos) return "a star replaces whole labels at the front, as in *.example.org";
   return "";
 }
 
@@ -79,9 +79,9 @@ Result<> check_list(const Node& node, const Key& key, const std::string& label) 
   if (node.kind != Is::list)
     return wrong(node, label, "a list", node.kind == Is::scalar ? "write [" + node.text.substr(0, 60) + "]" : "");
   if (node.items.empty() && key.filled)
-    return fail_at(
-        node.at, label + ": an empty list",
-        label == "hosts" ? "name at least one host" : "leave the key out for any; to forbid the host, remove the rule");
+    return fail_at(node.at, label + ": the list is empty",
+                   label == "hosts" ? "name at least one host"
+                                    : "leave out the key to allow any; to forbid the host, remove the rule");
   for (const auto& item : node.items) TRY(check_value(item, key, label));
   return {};
 }

@@ -54,9 +54,9 @@ Result<Node> convert(const std::string& path, const YAML::Node& from, int depth,
       node.kind = Node::Kind::map;
       for (const auto& entry : from) {
         Node key = TRY(convert(path, entry.first, depth + 1, budget));
-        if (key.kind != Node::Kind::scalar) return fail_at(key.at, "a key must be text, this is " + kind_name(key));
+        if (key.kind != Node::Kind::scalar) return fail_at(key.at, "a key must be text, but this is " + kind_name(key));
         if (const Node* first = node.find(key.text))
-          return fail_at(key.at, "'" + key.text + "' is here twice",
+          return fail_at(key.at, "'" + key.text + "' appears twice",
                          "remove one of the two; the other value is at " + first->at);
         Node value = TRY(convert(path, entry.second, depth + 1, budget));
         if (value.kind == Node::Kind::nothing) value.at = key.at;  // nothing stands nowhere: its key does
@@ -75,7 +75,7 @@ class Gauge : public YAML::EventHandler {
   std::optional<Error> error;
 
   void OnDocumentStart(const YAML::Mark& mark) override {
-    if (++documents_ == 2) stop(mark, "a second document begins here", "keep everything in one");
+    if (++documents_ == 2) stop(mark, "a second document begins here", "put everything into one document");
   }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { count(mark); }
@@ -173,7 +173,7 @@ Result<Node> read_document(const std::string& path, const std::string& text) {
     return convert(path, YAML::Load(readable), 0, budget);
   } catch (const YAML::Exception& e) {
     return fail_at(place(path, e.mark), e.msg,
-                   "values with ': ' or ' #' in them, or that begin with one of { [ * & ! | > % @, need quotes");
+                   "use quotes around values that contain ': ' or ' #', or that begin with one of { [ * & ! | > % @");
   } catch (const std::exception& e) {
     return fail_at(path + ":1:1", std::string("cannot be read: ") + e.what());
   }

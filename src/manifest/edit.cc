@@ -148,7 +148,7 @@ std::string rule_yaml(const AllowRule& rule, bool json) {
 Result<AllowRule> rule_from_yaml(const std::string& item) {
   if (item.find_first_of("\r\n") != std::string::npos) return fail(Code::invalid, "a rule is one line");
   auto read = TRY(parse_guard({"rule", "egress:\n  allow:\n    - " + item + "\n"}));
-  if (read.egress.allow.size() != 1) return fail(Code::invalid, "no rule");
+  if (read.egress.allow.size() != 1) return fail(Code::invalid, "it is not one rule");
   return read.egress.allow[0];
 }
 
@@ -156,7 +156,8 @@ Result<std::string> with_rule(const File& file, const std::string& bottle, const
   std::string name = file.path.substr(file.path.rfind('/') + 1);
   bool json = name.ends_with(".json");
   if (name == "claude-bottle.json")
-    return fail(Code::unavailable, file.path + " is of version 1", "add the host to egress.allowlist yourself");
+    return fail(Code::unavailable, file.path + " has version 1, which bottle does not edit",
+                "add the host to egress.allowlist yourself");
   Node document = TRY(read_document(file.path, file.text));
   TRY(check(document, "manifest"));
   const Node* bottles = document.find("bottles");
@@ -164,7 +165,7 @@ Result<std::string> with_rule(const File& file, const std::string& bottle, const
   if (!node) return fail(Code::not_found, file.path + " does not define the bottle '" + bottle + "'");
   auto lines = lines_of(file.text);
   auto cannot = [&] {
-    return fail(Code::unavailable, file.path + " is written in a way that is not edited by program");
+    return fail(Code::unavailable, file.path + " is written in a way that bottle cannot edit safely");
   };
   if (!insert(lines, *node, rule, json)) return cannot();
   std::string text;

@@ -72,7 +72,7 @@ Result<> apply_chain(const Draft& draft, const std::string& name, std::vector<st
       if (holds(chain, base.text)) {
         std::string circle;
         for (auto at = std::ranges::find(chain, base.text); at != chain.end(); ++at) circle += *at + " → ";
-        return fail_at(base.at, "extends goes in a circle: " + circle + base.text, "remove one of these");
+        return fail_at(base.at, "extends has a cycle: " + circle + base.text, "remove one of these");
       }
       if (!draft.bottles.contains(base.text)) {
         std::vector<std::string> known;
@@ -155,7 +155,7 @@ Result<Agent> parse_agent(const File& markdown) {
   if (!is_utf8(text) || text.find('\0') != std::string::npos) return fail_at(start, "not a text file in UTF-8");
   if (!text.starts_with("---\n"))
     return fail_at(start, "an agent's file begins with front matter",
-                   "first line ---, then keys such as name: and bottle:, then --- again, then the prompt");
+                   "write a line ---, then keys such as name: and bottle:, then --- again, then the prompt");
   size_t end = text.find("\n---", 3);
   while (end != std::string::npos && end + 4 < text.size() && text[end + 4] != '\n') end = text.find("\n---", end + 1);
   if (end == std::string::npos)
@@ -192,7 +192,8 @@ Result<Manifest> load(std::vector<File> home_policy, std::vector<File> home_agen
   for (const auto& file : repository_agents) {
     Agent agent = TRY(parse_agent(file));
     if (home.contains(agent.name))
-      return fail_at(agent.positions[""], "agent '" + agent.name + "' of the repository has the name of one of yours",
+      return fail_at(agent.positions[""],
+                     "agent '" + agent.name + "' of the repository has the same name as one of yours",
                      "rename it in the repository; yours is at " + home[agent.name].positions[""]);
     TRY(add_agent(draft, std::move(agent)));
   }

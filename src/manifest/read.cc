@@ -64,7 +64,7 @@ Result<AllowRule> read_rule(const Node& node) {
   bool narrow = !rule.methods.empty() || !rule.paths.empty();
   std::string inspect = text(node, "inspect", narrow ? "true" : "false");
   if (narrow && inspect == "false")
-    return fail_at(node.find("inspect")->at, "inspect: methods and paths cannot be seen without inspection",
+    return fail_at(node.find("inspect")->at, "inspect: the guard cannot check methods and paths without inspection",
                    "remove `inspect: false`, or the methods and paths");
   rule.inspect = inspect != "false";
   return rule;
@@ -84,7 +84,8 @@ Result<Secret> read_secret(const std::string& name, const Node& node, const std:
                    "add it: in: [header, " + secret.in.front() + "], or remove one of the two");
   if (secret.from.starts_with("file:")) secret.from = "file:" + from_file(secret.from.substr(5), path);
   if (secret.hosts.empty() && !secret.expose)
-    return fail_at(node.at, "secret '" + name + "' is bound to no host", "name them: hosts: [api.example.org]");
+    return fail_at(node.at, "secret '" + name + "' is not bound to any host",
+                   "add its hosts, such as hosts: [api.example.org]");
   if (std::ranges::find(secret.hosts, "*") != secret.hosts.end())
     return fail_at(node.find("hosts")->at, "secret '" + name + "' is bound to every host", "name the hosts it is for");
   return secret;
@@ -102,7 +103,7 @@ Result<> apply_egress(Egress& egress, const Node& node, const std::string& path)
     if (value.kind == Node::Kind::scalar) addresses.push_back(value.text);
     for (const auto& item : value.items) addresses.push_back(item.text);
     if (addresses.empty())
-      return fail_at(name.at, "hosts." + name.text + ": no address", "give one, or remove the line");
+      return fail_at(name.at, "hosts." + name.text + ": the list has no address", "add one, or remove the line");
   }
   egress.parent_proxy = text(node, "parent_proxy", egress.parent_proxy);
   for (const auto& file : texts(node, "extra_ca")) egress.extra_ca.push_back(from_file(file, path));
@@ -128,7 +129,7 @@ void apply_env(Bottle& bottle, const Node& node) {
 Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path) {
   for (const auto& [key, value] : node.entries) bottle.positions[key.text] = value.at;
   if (node.find("image") && node.find("dockerfile"))
-    return fail_at(node.find("dockerfile")->at, "image and dockerfile exclude each other", "keep one of them");
+    return fail_at(node.find("dockerfile")->at, "image and dockerfile cannot be combined", "keep one of them");
   if (node.find("image")) bottle.image = text(node, "image"), bottle.dockerfile.clear();
   if (node.find("dockerfile")) bottle.dockerfile = from_file(text(node, "dockerfile"), path), bottle.image.clear();
   join(bottle.packages, texts(node, "packages"));
@@ -194,9 +195,9 @@ Result<Agent> read_agent(const std::string& name, const Node& node, const std::s
         return fail_at(skills.at, "skills: expected " + std::string(kind(Type::name).expect));
   }
   if (agent.provider == "command" && agent.command.empty())
-    return fail_at(at, "agent '" + name + "': provider command without a command", "add command: [program, argument]");
+    return fail_at(at, "agent '" + name + "': provider command needs a command", "add command: [program, argument]");
   if (agent.provider != "command" && !agent.command.empty())
-    return fail_at(agent.positions["command"], "agent '" + name + "': command is for provider: command",
+    return fail_at(agent.positions["command"], "agent '" + name + "': command needs provider: command",
                    "add provider: command, or remove the command");
   return agent;
 }
@@ -217,7 +218,7 @@ Vm read_vm(const std::string& name, const Node& node) {
 
 Result<uint64_t> duration(const std::string& text) {
   if (!valid(Type::duration, text))
-    return fail(Code::invalid, "'" + text + "' is no time", "write it as 90s, 30m, 2h or 1d");
+    return fail(Code::invalid, "'" + text + "' is not a valid time", "write it as 90s, 30m, 2h or 1d");
   return to_duration(text);
 }
 

@@ -44,7 +44,7 @@ std::string origin(const Source& source) {
     case Source::Kind::cmd:
       return " (from a command)";
     case Source::Kind::prompt:
-      return " (asked)";
+      return " (bottle asks)";
   }
   return "";
 }
@@ -86,7 +86,7 @@ std::vector<Line> explain(const Plan& plan) {
                      " of the local network" + (route.methods.empty() ? "" : "  " + joined(route.methods, " ")) +
                      (route.paths.empty() ? "" : "  " + joined(route.paths, " ")));
   if (egress.empty()) egress.push_back("nothing");
-  if (plan.egress.on_secret != "block") egress.push_back("a secret on its way out: " + plan.egress.on_secret);
+  if (plan.egress.on_secret != "block") egress.push_back("if a request carries a secret: " + plan.egress.on_secret);
   if (!plan.egress.parent_proxy.empty()) egress.push_back("through " + shown(plan.egress.parent_proxy));
   for (const auto& host : plan.ssh) ssh.push_back(host.host + " :" + std::to_string(host.port));
   for (const auto& skill : plan.skills) skills.push_back(skill.substr(skill.rfind('/') + 1));

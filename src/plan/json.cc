@@ -185,10 +185,11 @@ json to_json(const Plan& plan) {
 Result<Plan> from_json(const json& from) {
   try {
     if (from.at("version") != kVersion)
-      return fail(Code::protocol, "a plan of another version", "the session was started by another version of bottle");
+      return fail(Code::protocol, "the plan has another version",
+                  "the session was started by another version of bottle");
     return read_plan(from);
   } catch (const json::exception& e) {
-    return fail(Code::protocol, std::string("not a plan: ") + e.what());
+    return fail(Code::protocol, std::string("this is not a plan: ") + e.what());
   }
 }
 

@@ -69,7 +69,7 @@ std::string variable_of(const manifest::Secret& secret) {
 
 std::unexpected<Error> missing(const std::string& where, const std::string& key, const std::string& variable) {
   return fail(Code::not_found, where + key + ": the variable " + variable + " is not set",
-              "export " + variable + "=… and start again");
+              "export " + variable + ", then start again");
 }
 
 Result<> set_env(Plan& plan, const manifest::Bottle& bottle, const Facts& facts) {
@@ -78,10 +78,10 @@ Result<> set_env(Plan& plan, const manifest::Bottle& bottle, const Facts& facts)
     if (var.source.kind == Source::Kind::env && !set(facts, var.source.text))
       return missing(at(bottle.positions, "env." + name), "env." + name, var.source.text);
     if (var.source.kind == Source::Kind::literal && value.find("${") != std::string::npos)
-      plan.warnings.push_back("env." + name + " is taken as it stands: ${…} counts only as the whole value");
+      plan.warnings.push_back("env." + name + " is used literally, because ${…} works only as the whole value");
     if (signs_in(name))
       plan.warnings.push_back("env." + name +
-                              ": the agent holds this credential itself; a secret would keep it outside");
+                              ": the agent gets this credential itself; a secret would keep it outside the bottle");
     plan.env.push_back(std::move(var));
   }
   return {};
@@ -106,7 +106,7 @@ Result<> set_secrets(Plan& plan, const manifest::Bottle& bottle, const Facts& fa
       if (planned.env.empty())
         return fail(Code::invalid,
                     at(bottle.positions, "secrets." + name) + "secrets." + name + ": expose needs a variable",
-                    "add env: NAME");
+                    "add `env: NAME`");
       plan.warnings.push_back("secret " + name + " is EXPOSED: the agent sees its real value in " + planned.env);
       plan.env.push_back({planned.env, planned.source});
       // The guard still looks out for it, unless that would mean to ask the operator twice.
@@ -122,7 +122,7 @@ void allow_ssh(Plan& plan, const manifest::Bottle& bottle, const Facts& facts) {
   for (manifest::SshHost host : bottle.ssh) {
     if (host.known_host_key.empty()) {
       plan.warnings.push_back("ssh host " + host.host +
-                              " stays closed: without its host key the guard cannot tell it from another");
+                              " stays closed, because the guard cannot recognize the host without its host key");
       continue;
     }
     host.identity_file = expand(host.identity_file, facts);
@@ -162,17 +162,17 @@ Result<> check_lan(const Plan& plan) {
     unsigned char bytes[16];
     if (::inet_pton(AF_INET, ip.c_str(), bytes) != 1 && ::inet_pton(AF_INET6, ip.c_str(), bytes) != 1)
       return fail(Code::invalid, where + ": '" + route.to + "' is a name",
-                  "give the service's address: what the name means could change");
+                  "use the service's address, because the address of a name could change");
     if (never_lan(ip))
       return fail(
           Code::invalid, where + ": " + route.to + " is not an address of the local network",
-          "a service of this machine must listen on an address that containers reach, such as the bridge's own");
+          "a service on this machine must listen on an address that containers can reach, such as the bridge's");
     if (!names.insert(route.name).second)
-      return fail(Code::conflict, where + " is there twice", "remove one of the two");
+      return fail(Code::conflict, where + " is defined twice", "remove one of the two");
     if (std::ranges::any_of(plan.egress.allow, [&](const AllowRule& rule) { return rule.host == route.name; }) ||
         plan.egress.hosts.contains(route.name))
-      return fail(Code::conflict, where + " is in egress.allow or egress.hosts as well",
-                  "give the route a name of its own");
+      return fail(Code::conflict, where + " is also in egress.allow or egress.hosts",
+                  "choose another name for the service");
   }
   return {};
 }
@@ -183,7 +183,7 @@ void warn_of_unreachable(Plan& plan) {
       if (std::ranges::none_of(plan.egress.allow, [&](const AllowRule& rule) {
             return manifest::covers(rule.host, host) || manifest::covers(host, rule.host);
           }))
-        plan.warnings.push_back("secret " + secret.name + " is for " + host + ", which egress.allow does not have");
+        plan.warnings.push_back("secret " + secret.name + " is for " + host + ", which egress.allow does not list");
 }
 
 // Its path counts too: a file of the same text may copy from another directory.
@@ -206,7 +206,7 @@ Result<> set_image(Plan& plan, const manifest::Bottle& bottle, const Options& op
     plan.image = bootstrap_image(plan.provider, bottle.packages, facts.images);
   }
   if (plan.image.recipe != "bootstrap" && !bottle.packages.empty())
-    plan.warnings.push_back("packages are not installed: the bottle has an image or dockerfile of its own");
+    plan.warnings.push_back("packages are not installed, because the bottle has an image or dockerfile of its own");
   if (plan.image.reference.starts_with("-") ||
       std::ranges::any_of(plan.image.reference, [](unsigned char c) { return c <= ' ' || c == 0x7f; }))
     return fail(Code::invalid,
@@ -229,10 +229,10 @@ Result<> set_workspace(Plan& plan, const manifest::Bottle& bottle, const Options
   if (!options.workspace_mode.empty()) plan.workspace_mode = TRY(manifest::workspace_mode(options.workspace_mode));
   if (plan.workspace_mode == WorkspaceMode::clone && !facts.repository) {
     plan.workspace_mode = WorkspaceMode::copy;
-    plan.warnings.push_back("the workspace is not a git repository: it is copied rather than cloned");
+    plan.warnings.push_back("the workspace is not a git repository, so it is copied instead of cloned");
   }
   bool bind = plan.workspace_mode == WorkspaceMode::bind;
-  if (bind) plan.warnings.push_back("bind: the agent writes to " + facts.workspace + " itself, its .git included");
+  if (bind) plan.warnings.push_back("bind: the agent can write to " + facts.workspace + " itself, including its .git");
   plan.uid = facts.uid;
   plan.gid = facts.gid;
   if (facts.uid == 0 && bind) plan.warnings.push_back("bind as root: the agent runs as uid 0 in its container");
@@ -264,19 +264,19 @@ Result<> check_variables(const Plan& plan, const manifest::Bottle& bottle) {
       return fail(Code::conflict,
                   at(bottle.positions, "secrets." + secret.name) + "secrets " + other->second + " and " + secret.name +
                       " share the variable " + secret.env,
-                  "give one of them another env:");
+                  "give one of them another `env:`");
   }
   std::map<std::string, int> seen;
   for (const auto& var : plan.env) {
     if (owners.contains(var.name))
       return fail(Code::conflict,
-                  at(bottle.positions, "env." + var.name) + "env." + var.name + " would put a value where secret " +
-                      owners[var.name] + " has its placeholder",
-                  "remove it from env: the guard supplies the real value");
+                  at(bottle.positions, "env." + var.name) + "env." + var.name +
+                      " would replace the placeholder of secret " + owners[var.name],
+                  "remove it from env; the guard puts in the real value");
     if (seen[var.name]++)
       return fail(Code::conflict,
                   at(bottle.positions, "env." + var.name) + "the variable " + var.name + " is set twice",
-                  "remove it from env, or give the secret another env:");
+                  "remove it from env, or give the secret another `env:`");
   }
   return {};
 }
@@ -321,7 +321,8 @@ std::vector<std::string> current_images(const manifest::Manifest& manifest, cons
 
 Result<Plan> make(const manifest::Manifest& manifest, const Options& options, const Facts& facts) {
   if (!session_name(facts.session))
-    return fail(Code::invalid, "'" + facts.session + "' is no name for a session", "use a-z, 0-9 and -, 40 at most");
+    return fail(Code::invalid, "'" + facts.session + "' is not a valid name for a session",
+                "use up to 40 of a-z, 0-9 and -");
   auto found = manifest.agents.find(options.agent);
   if (found == manifest.agents.end())
     return fail(Code::not_found, "there is no agent '" + options.agent + "'",
@@ -362,8 +363,9 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
     plan.record = true;
     plan.egress.allow.push_back({.host = "*", .ports = {80, 443}});
     plan.warnings.push_back(
-        "RECORD MODE, UNSAFE: this session may reach EVERY public host on ports 80 and 443; what it holds or reads can "
-        "leave. At the end it says what it reached");
+        "RECORD MODE, UNSAFE: this session may reach EVERY public host on ports 80 and 443, and may send out all that "
+        "it "
+        "holds or reads. At the end, bottle lists what it reached");
   }
   for (const auto& git : bottle.git)
     plan.warnings.push_back("git: " + git.remote + " stays closed: the gate is not there yet");

@@ -190,10 +190,10 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"agents: {a: {provider: codex}}", "OPENAI_API_KEY is not set", "export OPENAI_API_KEY"},
         Refusal{"bottles: {w: {env: {T: x}, secrets: {g: {from: \"cmd:x\", hosts: [a.b], env: T}}}}\nagents: {a: "
                 "{bottle: w}}",
-                "env.T would put a value where secret g", "remove it"},
+                "env.T would replace the placeholder of secret g", "remove it"},
         Refusal{"bottles: {w: {secrets: {g: {from: \"cmd:x\", hosts: [a.b], env: T}, h: {from: \"cmd:x\", hosts: "
                 "[a.b], env: T}}}}\nagents: {a: {bottle: w}}",
-                "share the variable T", "another env"},
+                "share the variable T", "another `env:`"},
         Refusal{"bottles: {w: {secrets: {g: {from: \"cmd:x\", expose: true}}}}\nagents: {a: {bottle: w}}",
                 "expose needs a variable", "env: NAME"}));
 

@@ -69,12 +69,12 @@ Result<std::vector<Secret>> sign_in(const std::string& provider, const std::vect
           from_env("anthropic-key", "ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY", "api.anthropic.com", facts));
     else
       return fail(Code::not_found,
-                  "claude has nothing to sign in with: neither CLAUDE_BOTTLE_OAUTH_TOKEN nor ANTHROPIC_API_KEY is set",
-                  "run `claude setup-token`, then: export CLAUDE_BOTTLE_OAUTH_TOKEN=<the token it prints>");
+                  "claude cannot sign in: neither CLAUDE_BOTTLE_OAUTH_TOKEN nor ANTHROPIC_API_KEY is set",
+                  "run `claude setup-token`, then export CLAUDE_BOTTLE_OAUTH_TOKEN=<the token it prints>");
   }
   if (provider == "codex" && !any(kCodexVariables)) {
     if (!has(facts, "OPENAI_API_KEY"))
-      return fail(Code::not_found, "codex has nothing to sign in with: OPENAI_API_KEY is not set",
+      return fail(Code::not_found, "codex cannot sign in: OPENAI_API_KEY is not set",
                   "export OPENAI_API_KEY=<your key>");
     secrets.push_back(from_env("openai-key", "OPENAI_API_KEY", "OPENAI_API_KEY", "api.openai.com", facts));
   }
@@ -102,11 +102,11 @@ Result<> set_command(Plan& plan, const std::vector<std::string>& own, const std:
   bool speaks = plan.provider == "claude" || plan.provider == "codex";
   if (plan.headless && speaks && plan.prompt.find_first_not_of(" \t\r\n") == std::string::npos)
     return fail(Code::invalid, "--headless needs a prompt",
-                "give one: --prompt TEXT, or --prompt - to read it from standard input");
+                "add --prompt TEXT, or --prompt - to read it from standard input");
   if (!plan.system_prompt.empty() && plan.provider != "claude") {
     // Codex has no option for one: it goes before what is asked. The others take none.
     if (plan.provider == "codex") plan.prompt = plan.system_prompt + (plan.prompt.empty() ? "" : "\n\n" + plan.prompt);
-    else plan.warnings.push_back("the agent's prompt is not used: provider " + plan.provider + " takes none");
+    else plan.warnings.push_back("the agent's prompt is not used, because provider " + plan.provider + " takes none");
   }
   if (plan.provider == "shell" && plan.headless && !extra.empty()) add({"--"});
   add(extra);
@@ -120,8 +120,9 @@ Result<> set_command(Plan& plan, const std::vector<std::string>& own, const std:
   for (const auto& word : argv) {
     if (word.size() > kMaxArgument)
       return fail(Code::limit, "the prompt is longer than 100 KB, too long for a command line",
-                  "put it in a file of the workspace, or use --headless: there it goes through standard input");
-    if (word.find('\0') != std::string::npos) return fail(Code::invalid, "the prompt or an argument holds a NUL byte");
+                  "put it in a file of the workspace, or use --headless, which passes it on standard input");
+    if (word.find('\0') != std::string::npos)
+      return fail(Code::invalid, "the prompt or an argument contains a NUL byte");
   }
   return {};
 }

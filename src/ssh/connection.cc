@@ -74,11 +74,12 @@ Result<std::string> control_directory(const std::string& runtime_directory) {
       runtime_directory.empty() ? "/tmp/bottle-" + std::to_string(::getuid()) : runtime_directory + "/bottle";
   if (path.size() > 60)
     path = "/tmp/bottle-" + std::to_string(::getuid());  // sun_path holds 104 bytes on macOS, and ssh adds to it
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("making " + path);
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("creating " + path);
   struct stat st{};
   if (::lstat(path.c_str(), &st) != 0) return fail_errno("looking at " + path);
   if (!S_ISDIR(st.st_mode) || st.st_uid != ::getuid() || (st.st_mode & 077))
-    return fail(Code::denied, path + " is not a directory of yours alone", "remove it, or set XDG_RUNTIME_DIR");
+    return fail(Code::denied, path + " is not a directory that only you can use",
+                "remove it, or set XDG_RUNTIME_DIR to another directory");
   return path;
 }
 
@@ -86,27 +87,27 @@ Error explain(const Target& target, const std::string& complaint) {
   std::string name = target.to_string();
   auto says = [&](const char* text) { return complaint.find(text) != std::string::npos; };
   if (says("REMOTE HOST IDENTIFICATION HAS CHANGED"))
-    return {Code::denied, name + " shows another host key than the one that is known: refused",
-            "find out why before anything else; if the machine was really made anew: ssh-keygen -R " + target.host};
+    return {Code::denied, name + " has a different host key than the known one, so bottle refuses it",
+            "find out why first; if the machine was reinstalled, run `ssh-keygen -R " + target.host + "`"};
   if (says("Host key verification failed") || says("No ED25519 host key is known") || says("host key is known"))
     return {Code::denied, "the host key of " + name + " is not known",
             "connect once with `ssh " + name + "` and compare the fingerprint, or add it to known_hosts"};
   if (says("Permission denied") || says("Too many authentication failures"))
-    return {Code::denied, name + " does not let you in: " + last_line(complaint),
-            "make `ssh " + name + " true` work first (key, agent, user)"};
+    return {Code::denied, name + " does not accept your sign-in: " + last_line(complaint),
+            "make `ssh " + name + " true` work first (check key, ssh-agent and user)"};
   if (says("Could not resolve hostname") || says("Name or service not known"))
     // A laptop without a network says the same: it is no word that something is gone.
-    return {Code::unavailable, "there is no host " + target.host + ": " + last_line(complaint),
-            "check the name; `ssh " + name + " true` must work first"};
+    return {Code::unavailable, "the name " + target.host + " cannot be resolved: " + last_line(complaint),
+            "check the name, and make `ssh " + name + " true` work first"};
   if (says("timed out") || says("Timeout"))
     return {Code::timed_out, name + " does not answer: " + last_line(complaint),
-            "is it running, and does a firewall let you through to its sshd?"};
+            "check that the machine runs and that no firewall blocks its sshd"};
   if (says("Connection refused") || says("No route to host") || says("unreachable") || says("Connection closed") ||
       says("Connection reset"))
     return {Code::unavailable, name + " cannot be reached: " + last_line(complaint),
-            "is its sshd running, on that port?"};
+            "check that its sshd runs on that port"};
   return {Code::unavailable,
-          "ssh to " + name + " failed: " + (complaint.empty() ? "it said nothing" : last_line(complaint)),
+          "ssh to " + name + " failed: " + (complaint.empty() ? "it gave no reason" : last_line(complaint)),
           "make `ssh " + name + " true` work first"};
 }
 
@@ -171,12 +172,13 @@ Result<std::string> Connection::direct_host() const {
                 value = space < end ? done.out.substr(space + 1, end - space - 1) : "";
     if (key == "hostname") host = value;
     if ((key == "proxyjump" || key == "proxycommand") && value != "none")
-      return fail(Code::unavailable, target_.to_string() + " is reached through " + value + ": only ssh gets there",
+      return fail(Code::unavailable, target_.to_string() + " is reached through " + value + ", which mosh cannot use",
                   "leave out --transport mosh");
     at = end + 1;
   }
   if (host.empty())
-    return fail(Code::unavailable, "ssh does not say where " + target_.to_string() + " is: " + last_line(done.err));
+    return fail(Code::unavailable,
+                "ssh -G does not show the address of " + target_.to_string() + ": " + last_line(done.err));
   return host;
 }
 

@@ -33,31 +33,34 @@ Result<Target> parse_target(const std::string& given) {
   if (size_t at = text.rfind('@'); at != std::string::npos) {
     target.user = text.substr(0, at);
     text.erase(0, at + 1);
-    if (target.user.empty() || target.user.starts_with('-') || !all_of(target.user, "._-+@\\")) return bad("the user");
+    if (target.user.empty() || target.user.starts_with('-') || !all_of(target.user, "._-+@\\"))
+      return bad("the user is not valid");
   }
   std::string port;
   if (text.starts_with('[')) {
     size_t end = text.find(']');
-    if (end == std::string::npos) return bad("a bracket is open");
+    if (end == std::string::npos) return bad("a bracket is not closed");
     target.host = text.substr(1, end - 1);
     std::string rest = text.substr(end + 1);
-    if (!rest.empty() && !rest.starts_with(':')) return bad("after the bracket");
+    if (!rest.empty() && !rest.starts_with(':')) return bad("there is text after the bracket");
     if (!rest.empty()) port = rest.substr(1);
-    if (!rest.empty() && port.empty()) return bad("the port");
+    if (!rest.empty() && port.empty()) return bad("the port is not valid");
   } else if (std::ranges::count(text, ':') == 1) {
     size_t colon = text.find(':');
     target.host = text.substr(0, colon);
     port = text.substr(colon + 1);
-    if (port.empty()) return bad("the port");
+    if (port.empty()) return bad("the port is not valid");
   } else {
     target.host = text;
   }
   // Source: ssh(1), "destination"; a leading dash would be an option, white space or a quote a command for
   // ProxyCommand.
-  if (target.host.empty() || target.host.starts_with('-') || !all_of(target.host, ".-_:%")) return bad("the host");
+  if (target.host.empty() || target.host.starts_with('-') || !all_of(target.host, ".-_:%"))
+    return bad("the host is not valid");
   if (!port.empty()) {
     auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), target.port);
-    if (error != std::errc() || end != port.data() + port.size() || target.port == 0) return bad("the port");
+    if (error != std::errc() || end != port.data() + port.size() || target.port == 0)
+      return bad("the port is not valid");
   }
   return target;
 }

@@ -92,11 +92,11 @@ def pong(api):
 
 
 @pytest.mark.parametrize("answer, says", [
-    (pong("1.40"), ["speaks API 1.40, too old", "Docker 20.10 (API 1.41) or newer"]),
+    (pong("1.40"), ["has API version 1.40, which is too old", "Docker 20.10 (API 1.41) or later"]),
     (pong(""), ["too old", "1.41"]),
-    (None, ["did not answer within 2 s", "is dockerd running?"]),
-    (b"", ["for its version", "is dockerd running?"]),
-    (b"220 mail.example.org ESMTP\r\n", ["for its version: the engine's answer is no HTTP", "is dockerd running?"]),
+    (None, ["did not answer within 2 s", "start dockerd"]),
+    (b"", ["for its version", "start dockerd"]),
+    (b"220 mail.example.org ESMTP\r\n", ["for its version: the engine's answer is not HTTP", "start dockerd"]),
     (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 26\r\n\r\n{\"message\":\"not for you\"}\r\n", ["not for you"]),
 ])
 def test_an_engine_that_is_none_of_ours(world, operator, answer, says):
@@ -117,7 +117,7 @@ def test_a_socket_without_an_engine(world, operator):
     done = operator.bottle("start", "a", "--yes", "--headless", "-p", "true", config=operator.config(), env={"DOCKER_HOST": "unix://" + path})
     os.unlink(path)
     assert done.returncode == 125
-    assert "Connection refused" in done.stderr and path in done.stderr and "is dockerd running?" in done.stderr, done.stderr
+    assert "Connection refused" in done.stderr and path in done.stderr and "start dockerd" in done.stderr, done.stderr
 
 
 def end_dockerd(world, sign):

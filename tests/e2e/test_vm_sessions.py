@@ -299,7 +299,7 @@ def test_where_the_token_is(cloud, until, way):
 
 
 def test_a_provider_that_cannot_keep_a_secret(cloud):
-    for text, why in ((None, "no way of its own for secrets"), ('#!/bin/sh\nprintf \'{"fetch":"echo %s"}\' "$(cat)"\n', "holds the value itself"),
+    for text, why in ((None, "cannot store secrets"), ('#!/bin/sh\nprintf \'{"fetch":"echo %s"}\' "$(cat)"\n', "contains the value itself"),
                       ("#!/bin/sh\necho {}\n", "the answer has no text")):
         if text:
             cloud.write(cloud.where, "put-secret", text)
@@ -313,7 +313,7 @@ def test_a_provider_that_cannot_keep_a_secret(cloud):
 
 # -- hooks that fail
 
-FAULTS = {"create-garbage": "one JSON object is due", "create-half": "the power went", "create-quota": "no room for another", "ssh-info-garbage": "no place to sign in"}
+FAULTS = {"create-garbage": "instead of one JSON object", "create-half": "the power went", "create-quota": "no room for another", "ssh-info-garbage": "is not a valid place to sign in"}
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -20,7 +20,7 @@ Result<std::string> text(const json& answer, const char* key, bool required, siz
     if (required) return fail(Code::protocol, std::string("the answer has no \"") + key + "\"");
     return std::string();
   }
-  if (!it->is_string()) return fail(Code::protocol, std::string("\"") + key + "\" is not a text");
+  if (!it->is_string()) return fail(Code::protocol, std::string("\"") + key + "\" is not text");
   auto value = it->get<std::string>();
   if (required && value.empty()) return fail(Code::protocol, std::string("\"") + key + "\" is empty");
   if (value.size() > most || one_line(value, most) != value)
@@ -32,7 +32,7 @@ Result<std::string> text(const json& answer, const char* key, bool required, siz
 
 Result<json> parse_answer(const std::string& text) {
   auto answer = parse_json(text);
-  if (!answer || !answer->is_object()) return fail(Code::protocol, "it is not one JSON object");
+  if (!answer || !answer->is_object()) return fail(Code::protocol, "the answer is not one JSON object");
   return answer;
 }
 
@@ -42,7 +42,7 @@ Result<Created> read_created(const json& answer) {
   created.cost_per_hour = TRY(text(answer, "cost_per_hour", false, 64));
   auto network = TRY(text(answer, "network", false, 16));
   if (!network.empty() && network != "own" && network != "none")
-    return fail(Code::protocol, "\"network\" is neither own nor none");
+    return fail(Code::protocol, "\"network\" is neither \"own\" nor \"none\"");
   created.offline = network == "none";
   return created;
 }
@@ -55,21 +55,21 @@ Result<Where> read_where(const json& answer) {
   if (answer.contains("port")) {
     const json& port = answer["port"];
     if (!port.is_number_unsigned() || port.get<uint64_t>() < 1 || port.get<uint64_t>() > 65535)
-      return fail(Code::protocol, "\"port\" is not a port");
+      return fail(Code::protocol, "\"port\" is not a valid port");
     where.port = port.get<uint16_t>();
   }
   // What ssh would read as an option or a command must not come from there either.
   unsigned char address[16];
   bool v6 = where.host.find(':') != std::string::npos;
   if (v6 && ::inet_pton(AF_INET6, where.host.c_str(), address) != 1)
-    return fail(Code::protocol, "'" + where.host + "' is no host");
+    return fail(Code::protocol, "'" + where.host + "' is not a valid host");
   auto target = ssh::parse_target(where.user + "@" + (v6 ? "[" + where.host + "]" : where.host));
   static constexpr std::string_view kName =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";  // nothing that ssh expands
   bool plain = (v6 || where.host.find_first_not_of(kName) == std::string::npos) &&
                where.user.find_first_not_of(kName) == std::string::npos;
   if (!plain || !target || target->host != where.host || target->user != where.user)
-    return fail(Code::protocol, "'" + where.user + "@" + where.host + "' is no place to sign in");
+    return fail(Code::protocol, "'" + where.user + "@" + where.host + "' is not a valid place to sign in");
   return where;
 }
 
@@ -80,9 +80,9 @@ Result<std::string> read_fetch(const json& answer, const std::string& value) {
   if (it == answer.end() || !it->is_string()) return fail(Code::protocol, "the answer has no text \"fetch\"");
   auto fetch = it->get<std::string>();
   if (fetch.empty() || fetch.size() > 64 << 10 || fetch.find('\0') != std::string::npos)
-    return fail(Code::protocol, "\"fetch\" is empty, too long or no text");
+    return fail(Code::protocol, "\"fetch\" is empty, too long or not text");
   // It is an argument on the VM: what it shows must not be the value.
-  if (fetch.find(value) != std::string::npos) return fail(Code::protocol, "\"fetch\" holds the value itself");
+  if (fetch.find(value) != std::string::npos) return fail(Code::protocol, "\"fetch\" contains the value itself");
   return fetch;
 }
 
@@ -90,7 +90,8 @@ Result<std::string> read_status(const json& answer, bool of_destroy) {
   auto status = TRY(text(answer, "status", true, 32));
   static constexpr std::array kAll = {"deleting", "gone", "pending", "running", "stopped"};
   auto end = of_destroy ? kAll.begin() + 2 : kAll.end();
-  if (std::find(kAll.begin(), end, status) == end) return fail(Code::protocol, "'" + status + "' is no status");
+  if (std::find(kAll.begin(), end, status) == end)
+    return fail(Code::protocol, "'" + status + "' is not a valid status");
   return status;
 }
 
@@ -99,7 +100,7 @@ Result<std::vector<Listed>> read_list(const json& answer) {
     return fail(Code::protocol, "the answer has no list \"machines\"");
   std::vector<Listed> all;
   for (const json& item : answer["machines"]) {
-    if (!item.is_object()) return fail(Code::protocol, "\"machines\" holds something else than objects");
+    if (!item.is_object()) return fail(Code::protocol, "\"machines\" contains something other than objects");
     Listed listed;
     listed.id = TRY(text(item, "id", true));
     listed.name = TRY(text(item, "name", false));

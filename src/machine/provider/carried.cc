@@ -49,8 +49,8 @@ Result<> only_ours(const std::string& path) {
   struct stat st{};
   if (::stat(path.c_str(), &st) != 0) return fail_errno("looking at " + path);
   if ((st.st_uid != ::getuid() && st.st_uid != 0) || (st.st_mode & 022))
-    return fail(Code::denied, path + ": others may write there, and what is in it would run as you",
-                "chmod -R go-w " + path);
+    return fail(Code::denied, path + " can be written by others, and its programs would run as you",
+                "run `chmod -R go-w " + path + "`");
   return {};
 }
 

@@ -64,9 +64,9 @@ Result<nlohmann::json> judge(const std::string& name, int status, const std::str
     case 75:
       return fail(Code::unavailable, name + ": not ready yet" + said);
     case 73:
-      return fail(Code::limit, name + ": it cannot be made (quota or capacity)" + said);
+      return fail(Code::limit, name + ": the VM cannot be created (quota or capacity)" + said);
     case 77:
-      return fail(Code::denied, name + ": not permitted" + said, "check the provider's credentials");
+      return fail(Code::denied, name + ": not permitted" + said, "check your credentials for this provider");
     case 78:
       return fail(Code::invalid, name + ": the provider is not set up" + said);
     default:
@@ -74,7 +74,7 @@ Result<nlohmann::json> judge(const std::string& name, int status, const std::str
   }
   if (auto answer = parse_answer(out)) return answer;
   return fail(Code::protocol, name + " printed " + (out.empty() ? "nothing" : "'" + one_line(out, 80) + "'") +
-                                  " where one JSON object is due" + said);
+                                  " instead of one JSON object" + said);
 }
 
 }  // namespace

@@ -75,7 +75,8 @@ std::vector<std::string> Provider::names(const Places& places) {
 Result<Provider> Provider::find(const std::string& name, const Places& places, const Environment& environment,
                                 const Limits& limits) {
   if (!valid_vm_name(name))
-    return fail(Code::invalid, "'" + name + "' is no name of a provider: small letters, digits and -");
+    return fail(Code::invalid, "'" + name + "' is not a valid name for a provider",
+                "use lowercase letters, digits and -");
   Provider provider;
   provider.name_ = name;
   provider.environment_ = environment;
@@ -90,13 +91,13 @@ Result<Provider> Provider::find(const std::string& name, const Places& places, c
     std::string list;
     for (const auto& known : names(places)) list += (list.empty() ? "" : ", ") + known;
     return fail(Code::not_found, "there is no provider '" + name + "'",
-                "there are: " + list + "; or put its hooks into " + own);
+                "use one of " + list + ", or put your hooks into " + own);
   }
   for (const char* hook : {"create", "ssh-info", "status", "destroy", "list"})
     if (!provider.has(hook))
       return fail(Code::invalid,
                   "provider " + name + " has no executable hook '" + hook + "' in " + provider.directory_,
-                  "docs/providers.md says what it needs");
+                  "docs/providers.md explains what a provider needs");
   return provider;
 }
 
@@ -145,8 +146,8 @@ Result<std::string> Provider::destroy(const VmRequest& vm, const Progress& progr
 
 Result<> Provider::can_put_secrets() const {
   if (has("put-secret")) return {};
-  return fail(Code::not_found, "provider " + name_ + " has no way of its own for secrets (no hook put-secret)",
-              "leave --token-via out, or name the file that it delivers: --token-file PATH");
+  return fail(Code::not_found, "provider " + name_ + " cannot store secrets, because it has no hook put-secret",
+              "leave out --token-via, or name the file that the provider delivers: --token-file PATH");
 }
 
 Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string& name, const std::string& value,
@@ -154,7 +155,7 @@ Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string&
   TRY(can_put_secrets());
   if (value.size() > kLongestSecret) return fail(Code::limit, "secret " + name + " is longer than 32 KB");
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("creating a pipe");
   UniqueFd in(ends[0]), out(ends[1]);
   TRY(write_all(out.get(), value));  // less than a pipe holds
   out.reset();
