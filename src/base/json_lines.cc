@@ -28,7 +28,7 @@ Result<JsonLines> JsonLines::create(const std::string& path, uint64_t most, size
 }
 
 Result<> JsonLines::feed(std::string_view bytes) {
-  if (bytes.size() > left_) return fail(Code::limit, "a list of lines is too long to be kept");
+  if (bytes.size() > left_) return fail(Code::limit, "a list of lines is too long to keep");
   left_ -= bytes.size();
   for (size_t end; (end = bytes.find('\n')) != std::string_view::npos; bytes.remove_prefix(end + 1)) {
     pending_ += bytes.substr(0, end);
@@ -39,7 +39,7 @@ Result<> JsonLines::feed(std::string_view bytes) {
     skipping_ = false;
     if (!line || !line->is_object()) continue;
     std::string text = line->dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";
-    if (text.size() > written_left_) return fail(Code::limit, "a list of lines is too long to be kept");
+    if (text.size() > written_left_) return fail(Code::limit, "a list of lines is too long to keep");
     written_left_ -= text.size();
     TRY(write_all(fd_.get(), text));
   }

@@ -23,7 +23,7 @@ class Buffer {
     std::unique_lock lock(mutex_);
     while (!bytes.empty()) {
       changed_.wait(lock, [&] { return held_.size() < kAhead || closed_; });
-      if (closed_) return fail(Code::closed, "nobody reads what is sent");
+      if (closed_) return fail(Code::closed, "the reader closed the stream");
       size_t n = std::min(bytes.size(), kAhead - held_.size());
       held_.append(bytes.substr(0, n));
       bytes.remove_prefix(n);

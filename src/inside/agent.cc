@@ -67,7 +67,7 @@ Result<UniqueFd> input_of(const Go& go) {
     return null;
   }
   UniqueFd fd(::memfd_create("stdin", MFD_CLOEXEC));
-  if (!fd) return fail_errno("holding the agent's input");
+  if (!fd) return fail_errno("creating a file for the agent's input");
   TRY(write_all(fd.get(), go.stdin_text));
   if (::lseek(fd.get(), 0, SEEK_SET) != 0) return fail_errno("rewinding the agent's input");
   return fd;

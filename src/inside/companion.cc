@@ -64,11 +64,10 @@ void watch_guard(sockaddr_in guard, const std::string& path) {
     }
     if (down_since.empty()) {
       down_since = utc_now();
-      (void)write_file_atomically(
-          path,
-          "down\nThe guard, the only way out of this bottle, died at " + down_since +
-              ". It is being started again; until then every connection fails. Wait and try again.\n",
-          0644);
+      (void)write_file_atomically(path,
+                                  "down\nThe guard, the only way out of this bottle, died at " + down_since +
+                                      ". It is restarting; until then, every connection fails. Wait and try again.\n",
+                                  0644);
     }
     std::this_thread::sleep_for(300ms);
   }
@@ -77,7 +76,7 @@ void watch_guard(sockaddr_in guard, const std::string& path) {
 Result<UniqueFd> open_agent_socket(const std::string& path) {
   sockaddr_un address = TRY(unix_address(path));
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd) return fail_errno("making the agent's socket");
+  if (!fd) return fail_errno("creating the agent's socket");
   ::unlink(path.c_str());
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
     return fail_errno("binding " + path);

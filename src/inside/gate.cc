@@ -20,7 +20,7 @@ Result<std::string> read_exactly(int fd, size_t size, int idle_ms) {
     int n = ::poll(&p, 1, idle_ms);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail_errno("waiting at the gate");
-    if (n == 0) return fail(Code::timed_out, "nobody opened the gate");
+    if (n == 0) return fail(Code::timed_out, "the gate was not opened in time");
     char buffer[65536];
     ssize_t got = ::read(fd, buffer, std::min(sizeof buffer, size - out.size()));
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
@@ -51,7 +51,7 @@ std::string encode_report(const std::vector<Probe>& probes) {
 
 Result<Go> parse_go(std::string_view text) {
   json j = json::parse(text.begin(), text.end(), nullptr, false);
-  if (!j.is_object()) return malformed("not a JSON object");
+  if (!j.is_object()) return malformed("it is not a JSON object");
   Go go;
   for (const auto& [key, value] : j.items()) {
     if (key == "env") {
@@ -81,7 +81,7 @@ Result<Go> parse_go(std::string_view text) {
           file.mode = v["mode"].get<int>();
         }
         if (!file.path.starts_with('/') || file.path.ends_with('/') || !clean_text(file.path))
-          return malformed("a file's path");
+          return malformed("the path of a file is not valid");
         go.files.push_back(std::move(file));
       }
     } else if (key == "ssh_agent") {
@@ -93,14 +93,14 @@ Result<Go> parse_go(std::string_view text) {
       if (key == "stdin") go.has_stdin = true;
     }
   }
-  if (go.argv.empty() || go.argv[0].empty()) return malformed("no argv");
+  if (go.argv.empty() || go.argv[0].empty()) return malformed("it has no argv");
   if (!go.cwd.empty() && (!go.cwd.starts_with('/') || !clean_text(go.cwd))) return malformed("cwd");
   return go;
 }
 
 Result<> read_ask(int fd, int idle_ms) {
   std::string ask = TRY(read_exactly(fd, 1, idle_ms));
-  if (ask != "\n") return fail(Code::protocol, "the gate was asked for nothing it knows");
+  if (ask != "\n") return fail(Code::protocol, "the gate received an unknown request");
   return {};
 }
 

@@ -52,7 +52,7 @@ Probe guard_answers(const Surroundings& w, Deadline deadline) {
     last = status ? "answered with status " + std::to_string(*status) : status.error().what;
     std::this_thread::sleep_for(milliseconds(5));
   } while (ms_left(deadline) > 0);
-  return {"guard", false, "no guard at " + to_string(w.guard) + ": " + last};
+  return {"guard", false, "the guard at " + to_string(w.guard) + " does not answer: " + last};
 }
 
 Probe forbidden_connect(const Surroundings& w) {
@@ -60,7 +60,7 @@ Probe forbidden_connect(const Surroundings& w) {
       w.guard, "CONNECT not-allowed.bottle.invalid:443 HTTP/1.1\r\nHost: not-allowed.bottle.invalid:443\r\n\r\n",
       in_ms(kConnectDenyWait));
   if (!status)
-    return {"forbidden_connect", false, "the guard gave no answer to a forbidden CONNECT: " + status.error().what};
+    return {"forbidden_connect", false, "the guard did not answer a forbidden CONNECT: " + status.error().what};
   return {"forbidden_connect", *status == 403, "the guard answered " + std::to_string(*status)};
 }
 
@@ -68,10 +68,10 @@ Probe outside_dns(const sockaddr_in& server, bool tcp) {
   std::string name = std::string("dns_") + (tcp ? "tcp" : "udp") + "_" + to_string(server);
   auto answer = ask_dns(server, random_hex(8) + ".probe.invalid", tcp, in_ms(kDnsWait));
   if (!answer && answer.error().code == Code::protocol)
-    return {name, false, "an unreadable answer: " + answer.error().what};
+    return {name, false, "the answer is unreadable: " + answer.error().what};
   if (!answer) return {name, true, answer.error().what};
   std::string detail = "rcode " + std::to_string(answer->rcode) + ", " + std::to_string(answer->answers) + " answers";
-  if (answer->from_public_root) return {name, false, detail + ", from the public root: the question went outside"};
+  if (answer->from_public_root) return {name, false, detail + ", from the public root, so the question went outside"};
   return {name, answer->answers == 0, detail};
 }
 
@@ -112,14 +112,14 @@ Probe unreachable(const Surroundings& w) {
   const char* name = "unreachable";
   Silence silence(w);
   UniqueFd poke(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!poke) return {name, false, "no socket to probe with"};
+  if (!poke) return {name, false, "cannot create a socket to probe with"};
   sockaddr_in discard = endpoint(w.gateway, 9);
   ::sendto(poke.get(), "", 1, MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&discard), sizeof discard);
   silence.await(kNeighbourWait);
   auto state = neighbour(w.gateway);
-  if (!state && !w.gvisor) return {name, false, "the kernel's neighbour table cannot be read: " + state.error().what};
+  if (!state && !w.gvisor) return {name, false, "the kernel's neighbor table cannot be read: " + state.error().what};
   if (state && *state == Neighbour::resolved)
-    return {name, false, "somebody answers at the gateway " + text_of(w.gateway)};
+    return {name, false, "something answers at the gateway " + text_of(w.gateway)};
 
   std::vector<sockaddr_in> targets = {*parse_address("198.51.100.1", 80), *parse_address("203.0.113.1", 53)};
   for (uint16_t port : {22, 80, 2375}) {
@@ -131,7 +131,7 @@ Probe unreachable(const Surroundings& w) {
   std::vector<int> errors;
   for (const auto& target : targets) {
     UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!fd) return {name, false, "no socket to probe with"};
+    if (!fd) return {name, false, "cannot create a socket to probe with"};
     int done = ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target);
     errors.push_back(done == 0 || errno == EINPROGRESS ? 0 : errno);
     waiting.push_back({fd.get(), POLLOUT, 0});
@@ -139,7 +139,7 @@ Probe unreachable(const Surroundings& w) {
   }
   silence.await(kConnectWait);
   if (::poll(waiting.data(), waiting.size(), 0) < 0)
-    return {name, false, "the connections cannot be asked how they went"};
+    return {name, false, "the state of the connections cannot be read"};
   std::string reached;
   for (size_t i = 0; i < targets.size(); ++i) {
     sockaddr_in peer{};
@@ -156,11 +156,11 @@ Probe unreachable(const Surroundings& w) {
   if (state) {
     state = neighbour(w.gateway);  // it may have been slow
     if (!state || *state == Neighbour::resolved)
-      return {name, false, "somebody answers at the gateway " + text_of(w.gateway) + ", late"};
+      return {name, false, "something answers at the gateway " + text_of(w.gateway) + ", late"};
   }
   return {name, true,
           std::to_string(targets.size()) + " connections to the gateway, the host and documentation addresses failed" +
-              (state ? "; the gateway does not resolve" : "; this kernel has no neighbour table to ask")};
+              (state ? "; the gateway does not resolve" : "; this kernel has no neighbor table to read")};
 }
 
 // Asked of the kernel, never of the network.
@@ -169,17 +169,17 @@ Probe no_route(const Surroundings& w, const char* name, const char* address) {
   ::inet_pton(AF_INET, address, &target);
   auto route = route_to(target);
   if (!route && w.gvisor)
-    return {name, true, "this kernel does not answer route look-ups; only the connections of 'unreachable' were tried"};
-  if (!route) return {name, false, "the route look-up failed: " + route.error().what};
+    return {name, true, "this kernel does not answer route lookups; only the connections of 'unreachable' were tried"};
+  if (!route) return {name, false, "the route lookup failed: " + route.error().what};
   if (!route->exists) return {name, true, "no route"};
-  if (!route->gateway) return {name, false, std::string(address) + " counts as on the link"};
-  return {name, route->gateway->s_addr == w.gateway.s_addr, "by way of " + text_of(*route->gateway)};
+  if (!route->gateway) return {name, false, std::string(address) + " counts as directly connected"};
+  return {name, route->gateway->s_addr == w.gateway.s_addr, "through " + text_of(*route->gateway)};
 }
 
 // Loopback and one leg; a second leg is a second way out.
 Probe interfaces() {
   ifaddrs* list = nullptr;
-  if (::getifaddrs(&list) != 0) return {"interfaces", false, "cannot be listed"};
+  if (::getifaddrs(&list) != 0) return {"interfaces", false, "the interfaces cannot be listed"};
   std::string legs;
   int count = 0;
   for (auto* i = list; i; i = i->ifa_next)
@@ -265,7 +265,7 @@ Result<Surroundings> surroundings(const std::string& guard, const std::string& g
   for (std::string item; std::getline(list, item, ',');) {
     if (item.empty()) continue;
     auto host = parse_address(item, 0);
-    if (!host) return fail(Code::invalid, "BOTTLE_PROBE_HOSTS holds something that is not an address");
+    if (!host) return fail(Code::invalid, "BOTTLE_PROBE_HOSTS contains something that is not an address");
     w.hosts.push_back(host->sin_addr);
   }
   if (w.hosts.size() > 32) return fail(Code::limit, "BOTTLE_PROBE_HOSTS is too long");

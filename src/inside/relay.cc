@@ -81,7 +81,7 @@ Result<UniqueFd> through_guard(const sockaddr_in& guard, const std::string& requ
     head.append(buffer, static_cast<size_t>(n));
   }
   if (!head.starts_with("HTTP/1.1 " + std::to_string(status) + " ")) {
-    std::string code = "no reason given";
+    std::string code = "it gave no reason";
     for (const char* name : {"X-Bottle-Deny: ", "X-Bottle-Error: "})
       if (size_t at = head.find(name); at < end)
         code = head.substr(at + std::string(name).size(), head.find('\r', at) - at - std::string(name).size());

@@ -26,7 +26,7 @@ Result<bool> visit_answer(std::string_view bytes, size_t body, const Visit& visi
        left >= static_cast<int>(sizeof *h) && NLMSG_OK(h, static_cast<unsigned>(left)); h = NLMSG_NEXT(h, left)) {
     if (h->nlmsg_type == NLMSG_DONE) return true;
     if (h->nlmsg_type == NLMSG_ERROR) {
-      if (h->nlmsg_len < NLMSG_LENGTH(sizeof(nlmsgerr))) return fail(Code::protocol, "netlink's error is cut short");
+      if (h->nlmsg_len < NLMSG_LENGTH(sizeof(nlmsgerr))) return fail(Code::protocol, "netlink's error is truncated");
       int error = static_cast<nlmsgerr*>(NLMSG_DATA(h))->error;
       if (error > 0 || error < -4095) return fail(Code::protocol, "netlink's error has no number");
       if (error) return fail_errno("netlink", -error);
@@ -49,7 +49,7 @@ Result<> ask(nlmsghdr* request, const std::function<Result<bool>(std::string_vie
     ssize_t n = ::recv(fd.get(), buffer, sizeof buffer, 0);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail_errno("reading netlink");
-    if (n == 0) return fail(Code::protocol, "netlink ended");
+    if (n == 0) return fail(Code::protocol, "netlink closed the socket");
     bool last = TRY(take({buffer, static_cast<size_t>(n)}));
     if (last || !(request->nlmsg_flags & NLM_F_DUMP)) return {};
   }

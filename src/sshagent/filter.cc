@@ -53,12 +53,12 @@ Result<std::vector<Key>> parse_list(std::string_view message) {
   std::vector<Key> keys;
   bool list = reader.byte() == kIdentitiesAnswer;
   uint32_t count = reader.number();
-  if (!list || count > kMostIdentities) return fail(Code::protocol, "the ssh-agent sent no list of keys");
+  if (!list || count > kMostIdentities) return fail(Code::protocol, "the ssh-agent did not send a list of keys");
   for (uint32_t i = 0; i < count && reader.ok(); ++i) {
     std::string blob(reader.string());
     keys.push_back({std::move(blob), std::string(reader.string()), {}});
   }
-  if (!reader.done()) return fail(Code::protocol, "the ssh-agent sent a broken list of keys");
+  if (!reader.done()) return fail(Code::protocol, "the ssh-agent sent a malformed list of keys");
   return keys;
 }
 
@@ -76,7 +76,7 @@ Filter::Verdict Filter::sign(std::string_view message) {
   Reader reader(message.substr(1));
   std::string_view blob = reader.string(), data = reader.string();
   uint32_t flags = reader.number();
-  if (!reader.done()) return refuse("sign", "a broken request");
+  if (!reader.done()) return refuse("sign", "a malformed request");
   auto key = std::ranges::find_if(keys_, [&](const Key& each) { return each.blob == blob; });
   if (key == keys_.end()) return refuse("sign", "a signature with a key that is not this session's");
   if (flags != 0 && flags != 2 && flags != 4)
@@ -100,7 +100,7 @@ Filter::Verdict Filter::bind(std::string_view message) {
   std::string_view host_key = reader.string(), session_id = reader.string();
   reader.string();  // the server's signature: the agent verifies it
   bool forwarding = reader.boolean();
-  if (!reader.done() || session_id.empty()) return refuse("bind", "a broken request");
+  if (!reader.done() || session_id.empty()) return refuse("bind", "a malformed request");
   if (forwarding) return refuse("bind", "forwarding the agent to a further host");
   if (!host_key_.empty()) return refuse("bind", "a second host on one connection");
   const Destination* to = nullptr;
@@ -116,10 +116,10 @@ Filter::Verdict Filter::bind(std::string_view message) {
 
 Filter::Verdict Filter::request(std::string_view message) {
   if (pending_ != Pending::nothing) return refuse("other", "a request before the last one was answered");
-  if (message.empty() || message.size() > kMostMessage) return refuse("other", "a broken request");
+  if (message.empty() || message.size() > kMostMessage) return refuse("other", "a malformed request");
   switch (static_cast<uint8_t>(message[0])) {
     case kRequestIdentities:
-      if (message.size() != 1) return refuse("list", "a broken request");
+      if (message.size() != 1) return refuse("list", "a malformed request");
       pending_ = Pending::list;
       return {true, "", "list", "", "", ""};
     case kSignRequest:
@@ -178,7 +178,7 @@ std::string Filter::answer(std::string_view message, std::string& reason) {
     case Pending::nothing:
       break;
   }
-  reason = "an answer nobody waits for";
+  reason = "an unexpected answer";
   return failure();
 }
 

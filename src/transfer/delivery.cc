@@ -20,7 +20,7 @@ Result<> await_input(int fd, int patience_ms, const std::function<bool()>& is_go
   pollfd p{fd, POLLIN, 0};
   for (int waited = 0; waited < patience_ms; waited += 100) {
     if (int ready = ::poll(&p, 1, 100); ready > 0) return {};
-    if (is_gone()) return fail(Code::canceled, "nobody waits for the delivery any more");
+    if (is_gone()) return fail(Code::canceled, "the session no longer waits for the delivery");
   }
   return fail(Code::timed_out, std::string(otherwise) + " for " + std::to_string(patience_ms / 1000) + " s");
 }
@@ -33,7 +33,7 @@ class Reader {
   Result<> exactly(char* to, size_t size) {
     while (size > 0) {
       size_t n = TRY(some(to, size));
-      if (n == 0) return fail(Code::closed, "the delivery stopped half way");
+      if (n == 0) return fail(Code::closed, "the delivery stopped halfway");
       to += n;
       size -= n;
     }
@@ -42,7 +42,7 @@ class Reader {
 
   Result<size_t> some(char* to, size_t size) {
     auto began = Clock::now();
-    TRY(await_input(fd_, patience_ms_, is_gone_, "nothing more of the delivery came"));
+    TRY(await_input(fd_, patience_ms_, is_gone_, "no more of the delivery arrived"));
     TRY(waited(Clock::now() - began));
     ssize_t n;
     do n = ::read(fd_, to, size);
@@ -50,7 +50,7 @@ class Reader {
     if (n < 0) return fail_errno("reading a delivery");
     auto count = static_cast<size_t>(n);
     if (count > bounds_.most - total_)
-      return fail(Code::limit, "more than " + std::to_string(bounds_.most >> 20) + " MB came: no more is taken");
+      return fail(Code::limit, "the delivery has more than " + std::to_string(bounds_.most >> 20) + " MB");
     total_ += count;
     in_window_ += count;
     return count;
@@ -62,7 +62,7 @@ class Reader {
       TRY(exactly(&c, 1));
       if (c == '\n') return text;
     }
-    return fail(Code::protocol, "a delivery without a header");
+    return fail(Code::protocol, "the delivery has no header");
   }
 
  private:
@@ -77,7 +77,7 @@ class Reader {
     if (all_time_ > bounds_.longest)
       return fail(Code::timed_out, "the delivery has not ended after " + seconds(all_time_));
     if (auto whole = Clock::now() - began_; whole > bounds_.whole)
-      return fail(Code::timed_out, "the delivery is too much work: it has not ended after " + seconds(whole));
+      return fail(Code::timed_out, "the delivery takes too much work: it has not ended after " + seconds(whole));
     if (window_ < bounds_.window) return {};
     if (in_window_ < bounds_.least)
       return fail(Code::timed_out,
@@ -118,10 +118,10 @@ Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, 
   Reader reader(fd, patience_ms, is_gone, bounds);
   for (;;) {
     auto header = nlohmann::json::parse(TRY(reader.line()), nullptr, false);
-    if (!header.is_object()) return fail(Code::protocol, "a delivery's header is not JSON");
+    if (!header.is_object()) return fail(Code::protocol, "the delivery's header is not JSON");
     if (header.contains("end")) return {};
     if (!header.contains("to") || !header["to"].is_string())
-      return fail(Code::protocol, "a delivery that does not say where to");
+      return fail(Code::protocol, "the delivery does not name its destination");
     size_t left = 0;  // of the chunk at hand
     bool ended = false;
     Source source = [&](char* buffer, size_t size) -> Result<size_t> {
@@ -131,14 +131,14 @@ Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, 
         TRY(reader.exactly(reinterpret_cast<char*>(head), 4));
         left = static_cast<size_t>(head[0]) << 24 | static_cast<size_t>(head[1]) << 16 |
                static_cast<size_t>(head[2]) << 8 | head[3];
-        if (left > kLargestChunk) return fail(Code::protocol, "a delivery's chunk is too large");
+        if (left > kLargestChunk) return fail(Code::protocol, "a chunk of the delivery is too large");
         if (left == 0) {
           ended = true;
           return size_t{0};
         }
       }
       size_t n = TRY(reader.some(buffer, std::min(size, left)));
-      if (n == 0) return fail(Code::closed, "the delivery stopped half way");
+      if (n == 0) return fail(Code::closed, "the delivery stopped halfway");
       left -= n;
       return n;
     };
@@ -162,9 +162,9 @@ Result<DeliveryPoint> DeliveryPoint::listen(const std::string& path) {
 
 Result<> DeliveryPoint::receive(const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms,
                                 const std::function<bool()>& is_gone) {
-  TRY(await_input(listener_.get(), patience_ms, is_gone, "no workspace came"));
+  TRY(await_input(listener_.get(), patience_ms, is_gone, "no workspace arrived"));
   UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  if (!fd) return fail_errno("taking a delivery");
+  if (!fd) return fail_errno("accepting a delivery");
   TRY(read_delivery(fd.get(), put, patience_ms, is_gone));
   // The sender waits for this: only now has everything arrived.
   if (::send(fd.get(), "ok\n", 3, MSG_NOSIGNAL) != 3) return fail_errno("acknowledging a delivery");

@@ -82,7 +82,7 @@ class Input {
       ssize_t n = ::read(fd_, more, sizeof more);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return fail_errno("reading the delivery");
-      if (n == 0) return fail(Code::closed, "the delivery stopped half way");
+      if (n == 0) return fail(Code::closed, "the delivery stopped halfway");
       buffer_.append(more, static_cast<size_t>(n));
     }
     return buffer_.substr(std::exchange(at_, at_ + size), size);
@@ -93,7 +93,7 @@ class Input {
     for (;;) {
       std::string c = TRY(exactly(1));
       if (c == "\n") return text;
-      if ((text += c).size() > kLongestLine) return fail(Code::protocol, "a delivery without a header");
+      if ((text += c).size() > kLongestLine) return fail(Code::protocol, "the delivery has no header");
     }
   }
 
@@ -110,7 +110,7 @@ class Kept {
     Kept kept;
     kept.key_ = key;
     kept.fd_.reset(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-    if (!kept.fd_) return fail(Code::conflict, "nothing is kept here");
+    if (!kept.fd_) return fail(Code::conflict, "no earlier delivery is kept");
     struct stat st{};
     if (::fstat(kept.fd_.get(), &st) != 0) return fail_errno("looking at " + path);
     pki::Digest all;
@@ -119,7 +119,7 @@ class Kept {
       all.feed(part);
       at += part.size();
     }
-    if (all.finish() != digest) return fail(Code::conflict, "what is kept here is something else");
+    if (all.finish() != digest) return fail(Code::conflict, "the kept delivery is a different one");
     return kept;
   }
 
@@ -128,7 +128,7 @@ class Kept {
     for (size_t have = 0; have < size;) {
       ssize_t n = ::pread(fd_.get(), bytes.data() + have, size - have, static_cast<off_t>(offset + have));
       if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) return fail(Code::conflict, "what is kept here is too short");
+      if (n <= 0) return fail(Code::conflict, "the kept delivery is too short");
       have += static_cast<size_t>(n);
     }
     TRY(pki::seal(key_, offset, bytes.data(), bytes.size()));
@@ -313,7 +313,7 @@ Result<> apply_delta(int from, const std::string& directory, const std::function
   };
   std::string name = text("keep");
   if (!head.is_object() || name.find_first_not_of("0123456789abcdef") != std::string::npos)
-    return fail(Code::protocol, "a delivery without a header");
+    return fail(Code::protocol, "the delivery has no header");
   remove_broken(directory);
   std::optional<Kept> kept;
   if (!text("open").empty())

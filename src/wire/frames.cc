@@ -52,7 +52,7 @@ Result<Frame> receive_frame(int fd) {
     ssize_t n = ::read(fd, buffer, std::min(want, sizeof buffer));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail_errno("receiving from the other side");
-    if (n == 0) return fail(Code::closed, "the other side went away");
+    if (n == 0) return fail(Code::closed, "the other side closed the connection");
     reader.feed({buffer, static_cast<size_t>(n)});
     want = reader.missing();
     if (want == 0) return reader.next();

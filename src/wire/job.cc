@@ -19,7 +19,7 @@ json to_json(const Far& far) {
 }
 
 Result<Far> far_from_json(const json& j) {
-  if (!j.is_object()) return fail(Code::invalid, "the record of the other machine is unreadable");
+  if (!j.is_object()) return fail(Code::invalid, "the record of the remote machine is unreadable");
   Far far;
   far.target = {j.value("user", ""),        j.value("host", ""),           j.value("port", uint16_t{0}),
                 j.value("known_hosts", ""), j.value("host_key_alias", ""), j.value("identity", "")};
@@ -138,7 +138,7 @@ Result<Job> job_from_json(const std::string& text) {
   if (auto token = json.find("token"); token != json.end() && token->is_object()) {
     int via = token->value("via", 0);
     if (via < 0 || via > static_cast<int>(Token::Via::provider))
-      return fail(Code::protocol, "the job's token comes by no known way");
+      return fail(Code::protocol, "the job's token uses an unknown way");
     job.token = {static_cast<Token::Via>(via), token->value("name", ""), token->value("file", ""),
                  token->value("fetch", "")};
   }

@@ -68,7 +68,7 @@ Result<> wire(posix_spawn_file_actions_t* actions, int number, const Child::Wiri
       break;
     case To::pipe: {
       int ends[2];
-      if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");
+      if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("creating a pipe");
       ours.reset(ends[number == 0 ? 1 : 0]);
       theirs.reset(ends[number == 0 ? 0 : 1]);
       // A descriptor that already has the number would keep its close-on-exec flag.
@@ -223,7 +223,7 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
     if (!ended && child.ended()) ended = true;
     if (!ended && options.timeout_ms >= 0 && milliseconds_until(deadline) == 0) {
       child.end(500);
-      return fail(Code::timed_out, name + " did not end within " + std::to_string(options.timeout_ms / 1000) + " s");
+      return fail(Code::timed_out, name + " did not exit within " + std::to_string(options.timeout_ms / 1000) + " s");
     }
   }
   captured.status = TRY(child.wait());
