@@ -90,9 +90,16 @@ Task<bool> reach(Connection& c, const char* kind) {
   co_return true;
 }
 
+// The client has its 200 already: without a record there is nothing to do but to end the tunnel.
+Task<bool> is_recorded(Connection& c, const char* kind) {
+  bool done = co_await recorded(c);
+  if (!done) c.audit("close", kind, "unrecorded", "the decision could not be recorded");
+  co_return done;
+}
+
 Task<bool> blind(Connection& c) {
   if (!co_await reach(c, "connect")) co_return co_await finish(c);
-  if (!co_await establish(c) || !co_await check_hello(c)) co_return false;
+  if (!co_await establish(c) || !co_await check_hello(c) || !co_await is_recorded(c, "connect")) co_return false;
   auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, c.config->idle_ms);
   c.audit("close", "connect", "", why, {}, {}, true);
   co_return true;
@@ -100,13 +107,13 @@ Task<bool> blind(Connection& c) {
 
 Task<bool> ssh(Connection& c, const SshHost& host) {
   if (!co_await reach(c, "ssh")) co_return co_await finish(c);
-  if (!co_await establish(c)) co_return false;
+  if (!co_await establish(c) || !co_await is_recorded(c, "ssh")) co_return false;
   SshWatch watch(host.key);
   int64_t deadline = c.now() + kHandshakePatience;
   constexpr size_t kMostBefore = 64 * 1024;  // what a client has to say before the server has shown its key
   size_t from_client = 0;
   while (true) {
-    bool progress = c.upstream.fill();
+    bool progress = c.client.unsent() < kMostBefore && c.upstream.fill();
     if (!c.upstream.in.empty()) {
       auto state = watch.feed(c.upstream.in);
       if (state == SshWatch::State::refused) {
@@ -190,6 +197,11 @@ Task<bool> handle_connect(Connection& c, std::string target, bool named_alike) {
   }
   c.host = authority->host;
   c.port = authority->port;
+  if (auto why = cannot_record(c); !why.empty()) {
+    c.audit("close", "connect", "unrecorded", why);
+    c.answer(503, "unrecorded", true);
+    co_return co_await finish(c);
+  }
   if (!named_alike) {
     refuse(403, "host_mismatch", "Host and the target of CONNECT differ");
     co_return co_await finish(c);
@@ -221,7 +233,10 @@ Task<bool> show_life(Connection& c) {
     bool progress = c.client.flush();
     c.client.in.clear();
     progress |= c.client.fill();
-    if (progress) continue;
+    if (progress) {
+      co_await c.turn();  // a client that talks without end must not have all of them
+      continue;
+    }
     c.client.rest();
     co_await c.wait(deadline);
   }
@@ -232,6 +247,7 @@ Task<bool> run(Connection& c) {
   int64_t deadline = c.now() + kHeadPatience;
   static Head head;  // used between awaits only
   Parse parsed = Parse::incomplete;
+  if (!co_await room_in_record(c)) co_return false;
   while (true) {
     if (c.client.fill()) {
       if (!c.client.in.empty()) parsed = parse_request(c.client.in, head);
@@ -298,6 +314,11 @@ Waker::Wait Connection::wait(int64_t deadline) {
   return waker.wait(deadline);
 }
 
+Waker::Wait Connection::turn() {
+  waker.wake();
+  return wait(now() + kHeadPatience);
+}
+
 void Connection::audit(std::string_view action, std::string_view kind, std::string_view code, std::string_view reason,
                        std::string_view method, std::string_view path, bool totals) {
   std::string clean_host, clean_path, clean_reason;
@@ -326,6 +347,35 @@ void Connection::answer(int status, std::string_view code, bool close) {
   client.out.append(status == 403 || status == 400 ? "\r\nX-Bottle-Deny: " : "\r\nX-Bottle-Error: ").append(code);
   client.out.append("\r\nContent-Type: text/plain\r\nContent-Length: ").append(std::to_string(body.size()));
   client.out.append(close ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n").append(body);
+}
+
+std::string_view cannot_record(const Connection& c) {
+  if (!c.context.audit.stuck().empty()) return c.context.audit.stuck();
+  return c.config->unrecorded;
+}
+
+Task<bool> room_in_record(Connection& c) {
+  Audit& audit = c.context.audit;
+  if (!audit.congested()) co_return true;
+  Audit::Watcher watcher(audit, c.waker);
+  // What cannot be written at all is refused, not waited for.
+  while (audit.congested() && audit.stuck().empty()) {
+    if (c.client.source->broken) co_return false;
+    co_await c.wait(c.now() + kHeadPatience);
+  }
+  co_return true;
+}
+
+Task<bool> recorded(Connection& c) {
+  Audit& audit = c.context.audit;
+  uint64_t mark = audit.mark();
+  if (audit.reached(mark)) co_return true;
+  Audit::Watcher watcher(audit, c.waker);
+  while (!audit.reached(mark)) {
+    if (!audit.stuck().empty() || c.client.source->broken) co_return false;
+    co_await c.wait(c.now() + kHeadPatience);
+  }
+  co_return true;
 }
 
 Task<bool> finish(Connection& c) {

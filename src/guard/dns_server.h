@@ -29,10 +29,6 @@ class DnsServer {
   std::optional<policy::Endpoint> at_;
   Source udp_, tcp_;
   size_t clients_ = 0;
-  // Names are the agent's to choose: so many lines a second, and one that says how many were left out.
-  int64_t second_ = 0;
-  int lines_ = 0;
-  uint64_t dropped_ = 0;
 };
 
 // A bound, listening (stream) or bound (datagram) non-blocking socket.

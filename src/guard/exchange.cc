@@ -251,6 +251,7 @@ bool Exchange::answer_body() {
 Task<Outcome> Exchange::upgraded() {
   Stream &client = c_.client, &up = c_.upstream;
   int64_t last = c_.now();
+  int rounds = 0;
   while (true) {
     bool progress = false;
     if (up.unsent() < kHigh) {
@@ -280,6 +281,7 @@ Task<Outcome> Exchange::upgraded() {
     if ((client.eof && up.flushed()) || (up.eof && client.flushed())) co_return Outcome::abort;
     if (progress) {
       last = c_.now();
+      if (++rounds % 16 == 0) co_await c_.turn();
       continue;
     }
     if (c_.now() - last >= c_.config->idle_ms) co_return Outcome::abort;
@@ -386,10 +388,20 @@ Task<Parse> next_head(Connection& c, bool first) {
   }
 }
 
+// Nothing of the request has gone upstream.
+Task<bool> refuse_unrecorded(Connection& c, std::string_view why) {
+  c.audit("close", "http", "unrecorded", why);
+  c.answer(503, "unrecorded", true);
+  co_return co_await finish(c);
+}
+
 }  // namespace
 
 Task<bool> serve_requests(Connection& c) {
   for (bool first = true;; first = false) {
+    // A client that has sent its next requests already must not have all turns, nor fill memory with decisions.
+    if (!first) co_await c.turn();
+    if (!co_await room_in_record(c)) co_return false;
     Parse parsed = co_await next_head(c, first);
     if (parsed == Parse::incomplete) co_return true;
     if (parsed == Parse::bad) {
@@ -397,6 +409,7 @@ Task<bool> serve_requests(Connection& c) {
       c.answer(400, "bad_request", true);
       co_return co_await finish(c);
     }
+    if (auto why = cannot_record(c); !why.empty()) co_return co_await refuse_unrecorded(c, why);
     Request request;
     std::string head;
     Verdict verdict = prepare_request(c, g_head, request, head);
@@ -431,6 +444,7 @@ Task<bool> serve_requests(Connection& c) {
           co_return co_await finish(c);
         }
       }
+      if (!co_await recorded(c)) co_return co_await refuse_unrecorded(c, "the decision could not be recorded");
       Exchange exchange(c, request, reused);
       Outcome outcome = co_await exchange.run(head);
       if (outcome == Outcome::retry && attempt == 0) continue;

@@ -236,12 +236,12 @@ class GuardTest : public testing::Test {
       if (line["type"] != "audit") return line;
     }
   }
-  json next_line() {
+  json next_line(int patience_ms = 5000) {
     size_t end;
     while ((end = audit_.find('\n', read_)) == std::string::npos) {
       pollfd p{output_.get(), POLLIN, 0};
       char buffer[4096];
-      if (poll(&p, 1, 5000) != 1) return {{"type", "timeout"}};
+      if (poll(&p, 1, patience_ms) != 1) return {{"type", "timeout"}};
       ssize_t n = read(output_.get(), buffer, sizeof buffer);
       if (n <= 0) return {{"type", "end"}};
       audit_.append(buffer, static_cast<size_t>(n));

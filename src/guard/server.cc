@@ -58,7 +58,7 @@ std::string Server::listening() const {
 }
 
 void Server::accept(Source& listener) {
-  while (context_.connections < kMaxConnections && !context_.audit.congested()) {
+  while (context_.has_room()) {
     int fd = accept4(listener.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       // Out of descriptors: level-triggered, so it would spin. The next turn tries again after a pause.
@@ -88,7 +88,8 @@ void Server::take_connections() {
     int fd;
     memcpy(&fd, CMSG_DATA(head), sizeof fd);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    if (context_.connections < kMaxConnections && context_.config) serve(context_, fd);
+    bool room = context_.connections < kMaxConnections && held_by_streams() < kEnoughHeld;
+    if (room && context_.config) serve(context_, fd);
     else ::close(fd);
   }
 }
@@ -265,8 +266,7 @@ int Server::run() {
     sooner(context_.audit.flush(context_.loop.now()));
     if (!accepting_) {
       // Level-triggered listeners would spin while we cannot accept.
-      bool can =
-          context_.loop.now() >= pause_until_ && context_.connections < kMaxConnections && !context_.audit.congested();
+      bool can = context_.loop.now() >= pause_until_ && context_.has_room();
       for (auto& each : listeners_) {
         epoll_event event{.events = can ? EPOLLIN : 0u, .data = {.ptr = each.source.get()}};
         epoll_ctl(context_.loop.epoll(), EPOLL_CTL_MOD, each.source->fd(), &event);

@@ -6,8 +6,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstdio>
+#include <cstring>
 
 namespace bottle::guard {
 
@@ -49,11 +50,12 @@ void Audit::timestamp() {
   stamp_[22] = static_cast<char>('0' + ms % 10);
 }
 
-void Audit::write(const AuditLine& line) {
-  if (fd_ < 0) return;
-  timestamp();
+void Audit::append(const AuditLine& line) {
+  std::string_view now(stamp_, 24);
+  size_t start = pending_.size();
   std::string& out = pending_;
-  out.append(R"({"type":"audit","time":")").append(stamp_, 24).append(R"(","id":")").append(line.id);
+  out.append(R"({"type":"audit","time":")").append(line.time.empty() ? now : line.time);
+  out.append(R"(","id":")").append(line.id);
   out.append(R"(","action":")").append(line.action).append(R"(","kind":")").append(line.kind).append(R"(","host":")");
   append_json(out, line.host.substr(0, 260));
   out += '"';
@@ -69,49 +71,80 @@ void Audit::write(const AuditLine& line) {
   text("code", line.code, 64);
   text("reason", line.reason, 512);
   text("secret", line.secret, 64);
-  if (line.totals)
-    out.append(R"(,"bytes_out":)")
-        .append(std::to_string(line.bytes_out))
-        .append(R"(,"bytes_in":)")
-        .append(std::to_string(line.bytes_in));
+  auto number = [&](std::string_view name, uint64_t value) {
+    out.append(",\"").append(name).append("\":").append(std::to_string(value));
+  };
+  if (line.totals) {
+    number("bytes_out", line.bytes_out);
+    number("bytes_in", line.bytes_in);
+  }
+  if (line.count > 1) {
+    number("count", line.count);
+    text("first", line.first, 24);
+  }
   out += "}\n";
-  urgent_ |= line.action == "deny";
+  given_ += out.size() - start;
+}
+
+void Audit::write(const AuditLine& line) {
+  if (fd_ < 0) return;
+  timestamp();
+  if (!line.of_traffic()) {
+    timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    if (!repeats_.admit(line, {stamp_, 24}, t.tv_sec * 1000 + t.tv_nsec / 1000000, !congested())) return;
+  }
+  append(line);
+  urgent_ |= line.action != "close";
 }
 
 void Audit::raw(std::string_view line) {
   if (fd_ < 0) return;
   pending_.append(line);
+  given_ += line.size();
   urgent_ = true;
 }
 
 bool Audit::write_out() {
   size_t done = 0;
+  bool was_stuck = !stuck_.empty();
+  stuck_.clear();
   while (done < pending_.size()) {
     ssize_t n = ::write(fd_, pending_.data() + done, pending_.size() - done);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno != EAGAIN)
-      done = pending_.size();  // nobody reads any more; the owner's end of file on stdin ends us
+    if (n <= 0 && errno != EAGAIN) stuck_ = n < 0 ? std::strerror(errno) : "nothing was taken";
     if (n <= 0) break;
     done += static_cast<size_t>(n);
   }
   pending_.erase(0, done);
+  written_ += done;
+  if (done || was_stuck || !stuck_.empty())
+    for (Waker* each : watchers_) each->wake();
   return pending_.empty();
 }
 
 int Audit::flush(int64_t now) {
-  // Allowed connections come in bursts: their lines share a write, none waits longer than this.
-  constexpr int kDelay = 20;
-  if (pending_.empty()) return -1;
+  // What was let through comes in bursts: the lines of one turn share a write. The others can wait this long.
+  constexpr int kDelay = 20, kRetry = 500;
+  int next = congested() ? -1 : repeats_.due(now, [this](const AuditLine& line) { append(line); });
+  auto sooner = [&](int ms) { return next < 0 ? ms : std::min(next, ms); };
+  if (pending_.empty()) return next;
+  if (!stuck_.empty() && now < retry_at_) return sooner(static_cast<int>(retry_at_ - now));
   if (since_ == 0) since_ = now;
-  if (!urgent_ && pending_.size() < 8192 && now - since_ < kDelay) return static_cast<int>(kDelay - (now - since_));
-  if (!write_out()) return 5;
+  if (!urgent_ && pending_.size() < 8192 && now - since_ < kDelay)
+    return sooner(kDelay - static_cast<int>(now - since_));
+  if (!write_out()) {
+    retry_at_ = now + kRetry;
+    return sooner(stuck_.empty() ? 5 : kRetry);
+  }
   since_ = 0;
   urgent_ = false;
-  return -1;
+  return next;
 }
 
 void Audit::drain() {
   if (fd_ < 0) return;
+  repeats_.due(0, [this](const AuditLine& line) { append(line); }, true);
   for (int i = 0; i < 20 && !write_out(); ++i) {
     pollfd p{fd_, POLLOUT, 0};
     poll(&p, 1, 50);

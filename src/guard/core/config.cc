@@ -163,6 +163,7 @@ Result<> fill(Config& config, const json& top) {
     config.relay_all |= each == "*";
     config.relay.push_back(TRY(policy::HostPattern::compile(each)));
   }
+  config.unrecorded = top.value("unrecorded", "");
   config.ssh_agent = top.value("ssh_agent", false);
   config.idle_ms = egress.value("idle_seconds", int64_t{3600}) * 1000;
   if (config.idle_ms <= 0) return fail(Code::invalid, "idle_seconds is not positive");

@@ -52,6 +52,7 @@ struct Config {
   std::vector<SshHost> ssh;
   std::vector<policy::HostPattern> relay;  // hosts that are reached by the relay, not from here
   bool relay_all = false;                  // as all are: there is no network here
+  std::string unrecorded;                  // why nothing may be let through: the owner cannot record it. Empty: it can
   bool ssh_agent = false;                  // whether the owner of the control channel answers for an ssh-agent
   int64_t idle_ms = 3600 * 1000;
 

@@ -12,6 +12,7 @@
 #include "guard/core/loop.h"
 #include "guard/core/relay.h"
 #include "guard/core/resolver.h"
+#include "guard/core/stream.h"
 #include "guard/core/tls.h"
 
 namespace bottle::guard {
@@ -30,6 +31,9 @@ class PipePool {
   std::vector<Pipe> idle_;
 };
 
+// New connections wait beyond these; the streams' own limit is for those that are there.
+inline constexpr size_t kMaxConnections = 4096, kEnoughHeld = kMostHeld / 4 * 3;
+
 struct AgentCall;
 
 struct Context {
@@ -46,9 +50,11 @@ struct Context {
   uint32_t next_agent_call = 1;
   std::set<std::pair<std::string, std::string>> reported;  // code and secret: what is told once in a session
 
+  // Whether another connection can be served now.
+  bool has_room() const {
+    return connections < kMaxConnections && held_by_streams() < kEnoughHeld && !audit.congested();
+  }
   std::string new_id();
 };
-
-inline constexpr size_t kMaxConnections = 4096;
 
 }  // namespace bottle::guard

@@ -10,7 +10,17 @@
 
 namespace bottle::guard {
 
+// Bytes that all streams of the process hold: buffers, and what TLS takes. The agent decides how many connections there
+// are and how slowly they read, so there is a limit: beyond kMostHeld a stream that wants more fails.
+size_t held_by_streams();
+inline constexpr size_t kMostHeld = 128 << 20;
+
 struct Stream {
+  Stream() = default;
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  ~Stream();
+
   std::unique_ptr<Source> source;  // before ssl: the BIO names it
   Ssl ssl;
   std::string in, out;
@@ -31,6 +41,10 @@ struct Stream {
   // Sends close_notify if TLS is up; does not wait.
   void end_tls();
   void reset();
+
+ private:
+  void count();
+  size_t held_ = 0;
 };
 
 }  // namespace bottle::guard

@@ -56,7 +56,10 @@ void EgressSummary::add(const json& line, Clients& clients) {
   std::string where = (host.empty() ? "?" : host) +
                       (line.contains("port") && line["port"].is_number() ? ":" + line["port"].dump() : "");
   auto& entry = denied_[{where, text_of(line, "code")}];
-  if (entry.count++ == 0) {
+  auto count = line.find("count");
+  uint64_t before = entry.count;
+  entry.count += count != line.end() && count->is_number_unsigned() ? count->get<uint64_t>() : 1;
+  if (before == 0) {
     entry.allow = missing_rule(line);
     if (denied_.size() <= kMostTold)
       clients.event({{"event", "denied"},

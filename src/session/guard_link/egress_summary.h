@@ -31,7 +31,7 @@ class EgressSummary {
 
  private:
   struct Denied {
-    int count = 0;
+    uint64_t count = 0;
     std::string allow;
   };
   std::map<std::pair<std::string, std::string>, Denied> denied_;  // host[:port], code
