@@ -216,6 +216,35 @@ TEST(LivePolicy, WhatTheGuardRefusesIsTakenBack) {
   policy.request("nonsense");
 }
 
+TEST(LivePolicy, WithoutARecordTheGuardIsToldToLetNothingThrough) {
+  using nlohmann::json;
+  json message = {{"type", "configure"}, {"config", {{"egress", {{"allow", json::array()}}}}}};
+  std::vector<json> sent, told;
+  bool up = true;
+  LivePolicy policy(
+      message,
+      [&](const json& m) -> Result<> { return up ? (sent.push_back(m), Result<>{}) : fail(Code::unavailable, "down"); },
+      [&](const json& e) { told.push_back(e); });
+  policy.set_unrecorded("");
+  EXPECT_TRUE(sent.empty());
+  policy.request(R"({"id":"1","allow":{"host":"a.example.org"}})");
+  policy.set_unrecorded("the disk is full");
+  policy.set_unrecorded("the disk is full");
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_EQ(sent[1]["config"]["unrecorded"], "the disk is full");
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0]["event"], "record-full");
+  // Both are taken back where the guard refuses the first; this must not be forgotten.
+  policy.refused("no");
+  policy.set_unrecorded("the disk is full");
+  EXPECT_EQ(sent.back()["config"]["unrecorded"], "the disk is full");
+  // A guard that is dead hears of it when it comes back.
+  up = false;
+  policy.set_unrecorded("");
+  EXPECT_EQ(message["config"]["unrecorded"], "");
+  EXPECT_EQ(told.back()["event"], "record-back");
+}
+
 TEST(LivePolicy, AnotherBrokersRootIsTrustedOnceAndTakenBackWhereItIsRefused) {
   using nlohmann::json;
   json message = {{"type", "configure"}, {"config", {{"egress", {{"allow", json::array()}, {"extra_ca", "FIRST"}}}}}},

@@ -48,7 +48,7 @@ class Watch {
     ::sigaction(SIGTERM, &action, nullptr);
     while (!ended_) {
       std::vector<pollfd> fds = {{running_.agent.fd(), POLLIN, 0},
-                                 {guard_alive_ ? running_.guard.fd() : -1, POLLIN, 0},
+                                 {guard_alive_ && !overfull() ? running_.guard.fd() : -1, POLLIN, 0},
                                  {ssh_ ? ssh_->fd() : -1, POLLIN, 0}};
       clients_.add_to(fds);
       ::poll(fds.data(), fds.size(), guard_alive_ ? 1000 : 200);
@@ -57,11 +57,17 @@ class Watch {
       if (fds[1].revents) take_audit();
       if (fds[2].revents) ssh_->take_answers(to_guard());
       clients_.handle(fds, [&](const Frame& frame) { take_frame(frame); });
+      audit_.retry();
+      policy_.set_unrecorded(audit_.full());
       if (!guard_alive_) revive_guard();
       else if (job_.far) look_at_relay();
     }
     if (reviving_.valid()) reviving_.wait();  // it holds what goes with us
     drain_audit();
+    audit_.retry();
+    if (audit_.kept())
+      clients_.event(
+          {{"event", "warning"}, {"what", "the last decisions of the guard could not be recorded: " + audit_.full()}});
     result["egress"] = {{"allowed", allowed_}, {"denied", summary_.denied()}, {"secrets", summary_.secrets()}};
     if (job_.plan.record) result["egress"]["recorded"] = summary_.recorded(job_.plan.egress.allow);
     auto status = engine_.wait_container(names_.agent);
@@ -70,6 +76,9 @@ class Watch {
   }
 
  private:
+  // The disk takes nothing, and enough is kept for it: what the guard decides meanwhile waits with the guard.
+  bool overfull() const { return audit_.kept() > AuditFile::kMostKept; }
+
   void show(std::string_view bytes) {
     if (bytes.empty()) return;
     clients_.send(FrameType::output, bytes);

@@ -35,6 +35,11 @@ std::string egress_line(const json& entry) {
   for (const std::string& part : {request, text_of(entry, "code"), text_of(entry, "reason"),
                                   std::string(text_of(entry, "side") == "near" ? "decided on this machine" : "")})
     if (!part.empty()) line += part + "  ";
+  if (std::string count = text_of(entry, "count"); !count.empty()) {
+    std::string first = text_of(entry, "first");
+    if (size_t t = first.find('T'); t != std::string::npos) first = first.substr(t + 1, 8);
+    line += count + " times since " + first + "  ";
+  }
   if (std::string out = text_of(entry, "bytes_out"); !out.empty())
     line += out + " bytes out, " + text_of(entry, "bytes_in") + " in";
   while (line.ends_with(' ')) line.pop_back();

@@ -17,6 +17,10 @@ TEST(LogLines, ADecisionIsOneLine) {
       egress_line(json::parse(
           R"({"time":"2026-01-02T03:04:05.678Z","action":"close","kind":"tls","host":"a.b","method":"GET","path":"/x","bytes_out":3,"bytes_in":4})")),
       "03:04:05  close  tls      a.b                                   GET /x  3 bytes out, 4 in");
+  EXPECT_EQ(
+      egress_line(json::parse(
+          R"({"time":"2026-01-02T03:04:05.678Z","first":"2026-01-02T03:03:05.678Z","action":"deny","kind":"http","host":"a.b","code":"c","count":300})")),
+      "03:04:05  deny   http     a.b                                   c  300 times since 03:03:05");
   EXPECT_EQ(egress_line(json::parse(R"({"type":"error"})")), "");
   EXPECT_EQ(egress_line(json::parse("[1]")), "");
 }

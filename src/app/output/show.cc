@@ -107,7 +107,8 @@ Line event_line(const std::string& kind, const json& event) {
   if (kind == "step") return dim(elapsed() + "  " + event.value("step", ""));
   if (kind == "running")
     return dim(elapsed() + "  self-test passed; the agent runs (session " + event.value("session", "") + ")");
-  if (kind == "guard-lost" || kind == "link-lost" || kind == "link-trying" || kind == "warning")
+  if (kind == "guard-lost" || kind == "link-lost" || kind == "link-trying" || kind == "warning" ||
+      kind == "record-full")
     return "bottle: " + what;
   if (kind == "link-back") return dim("· reconnected");
   if (kind == "vm") return dim("· VM " + event.value("name", "") + " is up");
@@ -117,6 +118,7 @@ Line event_line(const std::string& kind, const json& event) {
   if (kind == "guard-error") return "bottle: the guard: " + what;
   if (kind == "typing-ended") return "bottle: mosh has ended; the terminal continues over ssh";
   if (kind == "guard-back") return "bottle: the guard is back with the same policy";
+  if (kind == "record-back") return "bottle: the guard's decisions can be recorded again, and it lets traffic through";
   return {};
 }
 

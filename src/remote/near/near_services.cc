@@ -84,6 +84,12 @@ void NearServices::change_policy(const std::string& request) {
   if (broker_) (void)broker_->configure(config_);
 }
 
+void NearServices::set_unrecorded(const std::string& why) {
+  if (config_.is_null() || config_.value("unrecorded", "") == why) return;
+  config_["unrecorded"] = why;
+  if (broker_) (void)broker_->configure(config_);
+}
+
 void NearServices::add_to(std::vector<pollfd>& fds) {
   if (broker_) fds.push_back({broker_->fd(), POLLIN, 0});
   if (ssh_) fds.push_back({ssh_->fd(), POLLIN, 0});

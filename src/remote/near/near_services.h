@@ -41,6 +41,8 @@ class NearServices {
   // A `policy` frame of the operator's: the rules here change with those over there, which nobody there need obey. What
   // is allowed counts here for what is served from here.
   void change_policy(const std::string& request);
+  // Why nothing more may be let through from here, or empty.
+  void set_unrecorded(const std::string& why);
   // What the other machine's guard must trust to speak with the broker here; empty: nothing more than it does.
   std::string root_pem() const { return root_ ? root_->pem() : ""; }
   // The connection broke: whatever was under way is over.

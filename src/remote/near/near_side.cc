@@ -258,12 +258,29 @@ class RemoteSession {
     }
     clients_.handle(fds, [&](const Frame& frame) { take_from_client(frame); });
     if (services_) services_->handle(fds);
+    look_at_the_record();
     look_at_the_vm();
     look_at_delivery();
     if (running_) link_.keep_alive();
     look_at_checkpoint();
     look_at_the_time();
     look_at_the_wish_to_stop();
+  }
+
+  // What cannot be recorded here is not decided here.
+  void look_at_the_record() {
+    if (!near_audit_) return;
+    near_audit_->retry();
+    std::string why = near_audit_->full();
+    services_->set_unrecorded(why);
+    if (why.empty() == unrecorded_.empty()) return;
+    unrecorded_ = why;
+    if (why.empty()) clients_.event({{"event", "record-back"}});
+    else
+      clients_.event(
+          {{"event", "record-full"},
+           {"what",
+            "the broker on this machine refuses everything, because its decisions cannot be recorded: " + why}});
   }
 
   void look_at_checkpoint() {
@@ -521,6 +538,7 @@ class RemoteSession {
   Deadlines deadlines_;
   std::unique_ptr<NearServices> services_;  // null: nothing stays here
   std::optional<AuditFile> near_audit_;
+  std::string unrecorded_;  // why it takes no more
   int told_ = 0;
   bool offline_ = false;        // the VM has no network of its own
   std::optional<Token> token_;  // of a VM: how the sign-in token got there

@@ -17,25 +17,94 @@ constexpr uint64_t kLastLine = 512;  // room that is kept for it
 // ASCII: it is as long where it is parsed and written again, with the same limit.
 std::string text_of(const json& line) { return line.dump(-1, ' ', true, json::error_handler_t::replace) + "\n"; }
 
+// As the guard sees it: a line of what was let through, or of its end.
+bool of_traffic(const json& line) {
+  auto action = line.find("action");
+  return line.contains("bytes_out") || (action != line.end() && *action == "allow");
+}
+
+json dropped(const json& line, const std::string& reason) {
+  auto time = line.find("time");
+  return {{"time", time != line.end() && time->is_string() ? time->get<std::string>().substr(0, 40) : ""},
+          {"action", "dropped"},
+          {"reason", reason}};
+}
+
 }  // namespace
 
 AuditFile::AuditFile(const std::string& path, uint64_t most)
-    : fd_(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {
+    : path_(path), fd_(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {
+  if (!fd_) trouble_ = fail_errno("opening " + path).error().what;
   off_t there = fd_ ? ::lseek(fd_.get(), 0, SEEK_END) : 0;
-  most = std::max(most, kLastLine) - kLastLine;
-  left_ = most - std::min(most, static_cast<uint64_t>(std::max<off_t>(there, 0)));
+  size_ = static_cast<uint64_t>(std::max<off_t>(there, 0));
+  most = std::max(most, 2 * kLastLine) - kLastLine;
+  left_refusals_ = most / 4;
+  left_traffic_ = most - left_refusals_;
+  reserve_ = left_traffic_ / 16;
+  // Whichever it was of that is there already: the sum is what counts, and refusals can do without.
+  uint64_t of_refusals = std::min(size_, left_refusals_);
+  left_refusals_ -= of_refusals;
+  left_traffic_ -= std::min(size_ - of_refusals, left_traffic_);
+}
+
+// A line is in the file whole, or not at all.
+bool AuditFile::put(const std::string& text) {
+  if (!fd_) return false;
+  if (auto written = write_all(fd_.get(), text); !written) {
+    trouble_ = "writing " + path_ + ": " + written.error().what;
+    (void)!::ftruncate(fd_.get(), static_cast<off_t>(size_));
+    return false;
+  }
+  size_ += text.size();
+  trouble_.clear();
+  return true;
+}
+
+void AuditFile::add_refusal(const json& line, const std::string& text) {
+  if (refusals_full_) return;
+  if (!kept_.empty() || !trouble_.empty()) {
+    uncounted_ += line.value("count", uint64_t{1});
+    return;
+  }
+  if ((refusals_full_ = text.size() > left_refusals_)) {
+    put(text_of(
+        dropped(line, "the refusals in this file have reached their limit; later ones are counted, but not recorded")));
+  } else if (put(text)) {
+    left_refusals_ -= text.size();
+  } else {
+    uncounted_ += line.value("count", uint64_t{1});
+  }
 }
 
 void AuditFile::add(const json& line) {
-  if (full_) return;
   std::string text = text_of(line);
-  if ((full_ = text.size() > left_))
-    text =
-        text_of({{"time", line.value("time", json()).is_string() ? line["time"].get<std::string>().substr(0, 40) : ""},
-                 {"action", "dropped"},
-                 {"reason", "this file has reached its limit; later decisions are counted, but not recorded"}});
-  else left_ -= text.size();
-  (void)write_all(fd_.get(), text);
+  if (!of_traffic(line)) return add_refusal(line, text);
+  if (traffic_full_) return;
+  // Not reached by a guard that does as it is told. One that does not shall not fill the disk.
+  if ((traffic_full_ = text.size() > left_traffic_))
+    text = text_of(dropped(
+        line, "this file has reached its limit, but the guard still sends decisions; later ones are not recorded"));
+  left_traffic_ -= std::min<uint64_t>(left_traffic_, text.size());
+  if (!kept_.empty() || !put(text)) kept_ += text;
+}
+
+void AuditFile::retry() {
+  if (trouble_.empty()) return;
+  if (!fd_) fd_.reset(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  std::string text = kept_;
+  if (uncounted_)
+    text += text_of(dropped(
+        json::object(), std::to_string(uncounted_) + " refusals could not be recorded while the disk took nothing"));
+  if (!put(text)) return;
+  left_refusals_ -= std::min<uint64_t>(left_refusals_, text.size() - kept_.size());
+  kept_.clear();
+  uncounted_ = 0;
+}
+
+std::string AuditFile::full() const {
+  if (!trouble_.empty()) return trouble_;
+  if (left_traffic_ < reserve_) return path_ + " has reached its limit";
+  return "";
 }
 
 }  // namespace bottle::session

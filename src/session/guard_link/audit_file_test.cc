@@ -1,6 +1,8 @@
 #include "session/guard_link/audit_file.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -22,31 +24,105 @@ struct Audit : ::testing::Test {
   }
 };
 
-TEST_F(Audit, ItsLastLineSaysThatTheRestWasDropped) {
-  json line = {{"time", "2026-01-01T00:00:00.000Z"}, {"action", "deny"}, {"host", "\xc3\xa9.example.org"}};
-  AuditFile audit(path, 4000);
-  for (int i = 0; i < 1000; ++i) audit.add(line);
-  EXPECT_LE(std::filesystem::file_size(path), 4000u);
-  EXPECT_GT(std::filesystem::file_size(path), 3000u);
+constexpr uint64_t kSmall = 16'000;
+
+json refusal(int number) {
+  return {{"time", "2026-01-01T00:00:00.000Z"},
+          {"action", "deny"},
+          {"host", "\xc3\xa9.example.org"},
+          {"path", "/" + std::to_string(number)}};
+}
+json allowed(int number) {
+  return {{"time", "2026-01-01T00:00:00.000Z"}, {"action", "allow"}, {"path", "/" + std::to_string(number)}};
+}
+
+TEST_F(Audit, RefusalsHaveTheirOwnRoomAndALineThatSaysWhenItIsUsedUp) {
+  AuditFile audit(path, kSmall);
+  for (int i = 0; i < 10'000; ++i) audit.add(refusal(i));
+  EXPECT_LE(std::filesystem::file_size(path), kSmall / 4 + 512);
+  EXPECT_GT(std::filesystem::file_size(path), kSmall / 5);
   json last = json::parse(last_line());
   EXPECT_EQ(last["action"], "dropped");
-  EXPECT_EQ(last["time"], line["time"]);
+  EXPECT_EQ(last["time"], "2026-01-01T00:00:00.000Z");
+  EXPECT_EQ(audit.full(), "");
+  // What is let through has all of its room left.
+  int written = 0;
+  for (; audit.full().empty(); ++written) audit.add(allowed(written));
+  EXPECT_GT(written, 100);
+  EXPECT_EQ(json::parse(last_line())["path"], "/" + std::to_string(written - 1));
+  // And some more for what was under way.
+  for (int i = 0; i < 5; ++i) audit.add(allowed(++written));
+  EXPECT_EQ(json::parse(last_line())["path"], "/" + std::to_string(written));
+  // A guard that goes on nevertheless does not fill the disk.
+  for (int i = 0; i < 10'000; ++i) audit.add(allowed(i));
+  EXPECT_LE(std::filesystem::file_size(path), kSmall);
+  EXPECT_EQ(json::parse(last_line())["action"], "dropped");
 
   // The near side of a remote session has the same limit, and takes all of it.
-  auto kept = JsonLines::create(path + ".near", 4000, 1000);
+  auto kept = JsonLines::create(path + ".near", kSmall, 1000);
   ASSERT_TRUE(kept);
   EXPECT_TRUE(kept->feed(*read_file(path)));
   ::unlink((path + ".near").c_str());
 }
 
 TEST_F(Audit, WhatIsThereCounts) {
-  for (int i = 0; i < 3; ++i) {
-    AuditFile audit(path, 2000);
-    for (int k = 0; k < 10; ++k) audit.add({{"action", "deny"}, {"path", std::string(100, 'x')}});
+  for (int i = 0; i < 30; ++i) {
+    AuditFile audit(path, kSmall);
+    for (int k = 0; k < 10; ++k) {
+      audit.add(refusal(k));
+      if (audit.full().empty()) audit.add(allowed(k));
+    }
   }
   // A last line for each that opened it, at most.
-  EXPECT_LE(std::filesystem::file_size(path), 2000u + 2 * 512);
-  EXPECT_EQ(json::parse(last_line())["action"], "dropped");
+  EXPECT_LE(std::filesystem::file_size(path), kSmall + 30 * 512);
+}
+
+// As long as it lives, files may grow to `size` only: a disk that takes no more.
+struct FullDisk {
+  explicit FullDisk(uint64_t size) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before);
+    rlimit limit{size, before.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FullDisk() { ::setrlimit(RLIMIT_FSIZE, &before); }
+  rlimit before{};
+};
+
+TEST_F(Audit, AFullDiskStopsTheTrafficAndLosesNothing) {
+  AuditFile audit(path, kSmall);
+  audit.add(allowed(0));
+  std::string first = *read_file(path), why;
+  {
+    FullDisk full(first.size() + 20);  // part of a line would fit
+    audit.add(allowed(1));
+    why = audit.full();
+    audit.add(refusal(2));
+    audit.add(allowed(3));
+    audit.retry();
+  }
+  EXPECT_NE(why, "");
+  EXPECT_NE(audit.full(), "");
+  EXPECT_EQ(*read_file(path), first) << "no part of a line";
+  EXPECT_GT(audit.kept(), 0u);
+  audit.retry();
+  EXPECT_EQ(audit.full(), "");
+  EXPECT_EQ(audit.kept(), 0u);
+  std::string text = *read_file(path);
+  EXPECT_NE(text.find("\"/1\""), text.npos);
+  EXPECT_NE(text.find("\"/3\""), text.npos);
+  EXPECT_NE(json::parse(last_line())["reason"].get<std::string>().find("1 refusals"), std::string::npos);
+}
+
+TEST_F(Audit, AFileThatCannotBeMadeStopsTheTraffic) {
+  AuditFile audit(path + ".missing/egress.jsonl");
+  EXPECT_NE(audit.full(), "");
+  audit.add(allowed(1));
+  std::filesystem::create_directory(path + ".missing");
+  audit.retry();
+  EXPECT_EQ(audit.full(), "");
+  EXPECT_NE(read_file(path + ".missing/egress.jsonl")->find("\"/1\""), std::string::npos);
+  std::filesystem::remove_all(path + ".missing");
 }
 
 }  // namespace

@@ -23,6 +23,8 @@ Result<std::vector<nlohmann::json>> GuardLink::read() {
     if (n <= 0) return fail(Code::closed, "the guard closed its control channel");
     bytes.assign(buffer, static_cast<size_t>(n));
   }
+  constexpr size_t kLongestLine = 1 << 20;
+  if (partial_.size() > kLongestLine) return fail(Code::limit, "the guard wrote a line without end");
   std::string complaint;
   TRY(demux_.feed(bytes,
                   [&](int stream, std::string_view chunk) { (stream == 1 ? partial_ : complaint).append(chunk); }));

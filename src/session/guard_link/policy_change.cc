@@ -90,6 +90,19 @@ void LivePolicy::trust(const std::string& root) {
   if (send_(message_)) pending_.push_back(std::move(change));
 }
 
+void LivePolicy::set_unrecorded(const std::string& why) {
+  json& config = message_["config"];
+  std::string known = config.value("unrecorded", "");
+  if (known == why) return;
+  Change change{"", "", message_};
+  config["unrecorded"] = why;
+  if (send_(message_)) pending_.push_back(std::move(change));
+  if (known.empty())
+    tell_({{"event", "record-full"},
+           {"what", "the guard refuses everything, because its decisions cannot be recorded: " + why}});
+  if (why.empty()) tell_({{"event", "record-back"}});
+}
+
 void LivePolicy::accepted() {
   if (pending_.empty()) return;
   if (const auto& [id, what, before] = pending_.front(); !what.empty()) tell(id, true, what);

@@ -32,6 +32,11 @@ class LivePolicy {
   // the guard is dead: for the next.
   void trust(const std::string& root);
 
+  // Why nothing more may be let through, since it could not be recorded, or empty. Where the guard was told otherwise
+  // it is told, and everyone hears {"event":"record-full","what":…} or {"event":"record-back"}. Also where the guard is
+  // dead: for the next. To be called often: a change that the guard refuses takes back what came after it.
+  void set_unrecorded(const std::string& why);
+
   // The guard's answers, in the order of the requests.
   void accepted();
   bool refused(const std::string& what);  // false: no operator asked for it
