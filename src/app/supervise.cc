@@ -41,6 +41,10 @@ int supervise(int socket) {
         {"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}};
     for (const char* name : {"SSH_AUTH_SOCK", "PATH", "XDG_RUNTIME_DIR"})
       if (const char* value = std::getenv(name); value && job->remote) kept[name] = value;
+    // Whose repositories git may read, and as whom the agent commits: where the operator's own settings of git are.
+    for (const char* name :
+         {"SUDO_UID", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
+      if (const char* value = std::getenv(name)) kept[name] = value;
     if (const char* limit = std::getenv("BOTTLE_ENGINE_TIMEOUT")) kept["BOTTLE_ENGINE_TIMEOUT"] = limit;
     kept["HOME"] = job->directories.home;
     ::clearenv();

@@ -49,13 +49,16 @@ std::string origin(const Source& source) {
   return "";
 }
 
-std::string workspace(const Plan& plan) {
+std::vector<std::string> workspace(const Plan& plan) {
   std::string user = ", as uid " + std::to_string(plan.uid);
-  if (plan.workspace_mode == WorkspaceMode::none) return "none" + user;
+  if (plan.workspace_mode == WorkspaceMode::none) return {"none" + user};
   std::string what = plan.workspace_mode == WorkspaceMode::clone  ? "clone of "
                      : plan.workspace_mode == WorkspaceMode::copy ? "copy of "
                                                                   : "WRITABLE, the directory itself: ";
-  return what + shown(plan.workspace) + " at " + plan.workdir + user;
+  std::vector<std::string> lines = {what + shown(plan.workspace) + " at " + plan.workdir + user};
+  if (!plan.repository.empty() && plan.repository != plan.workspace + "/.git")
+    lines.push_back("a work tree of the repository " + shown(plan.repository));
+  return lines;
 }
 
 std::string rule_text(const manifest::AllowRule& rule) {
@@ -101,7 +104,7 @@ std::vector<Line> explain(const Plan& plan) {
                                           ? " (from " + shown(plan.image.dockerfile) + ")"
                                           : " (made here)")});
   row(out, "runtime", {plan.runtime});
-  row(out, "workspace", {workspace(plan)});
+  row(out, "workspace", workspace(plan));
   row(out, "resources",
       {memory(plan.resources.memory) + ", " + cpus + " cpus, " + std::to_string(plan.resources.pids) + " processes"});
   if (!env.empty()) row(out, "env", {joined(env)});

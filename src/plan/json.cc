@@ -93,6 +93,7 @@ Plan read_plan(const json& from) {
   plan.workspace_mode = *mode;
   workspace.at("path").get_to(plan.workspace);
   workspace.at("inside").get_to(plan.workdir);
+  workspace.at("repository").get_to(plan.repository);
   from.at("user").at("uid").get_to(plan.uid);
   from.at("user").at("gid").get_to(plan.gid);
   for (const auto& var : from.at("env")) {
@@ -167,7 +168,10 @@ json to_json(const Plan& plan) {
       {"runtime", plan.runtime},
       {"resources", {{"memory", plan.resources.memory}, {"cpus", plan.resources.cpus}, {"pids", plan.resources.pids}}},
       {"workspace",
-       {{"mode", manifest::to_string(plan.workspace_mode)}, {"path", plan.workspace}, {"inside", plan.workdir}}},
+       {{"mode", manifest::to_string(plan.workspace_mode)},
+        {"path", plan.workspace},
+        {"inside", plan.workdir},
+        {"repository", plan.repository}}},
       {"user", {{"uid", plan.uid}, {"gid", plan.gid}}},
       {"env", env},
       {"secrets", secrets},

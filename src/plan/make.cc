@@ -227,10 +227,12 @@ Result<> set_workspace(Plan& plan, const manifest::Bottle& bottle, const Options
   plan.workspace = facts.workspace;
   plan.workspace_mode = bottle.workspace;
   if (!options.workspace_mode.empty()) plan.workspace_mode = TRY(manifest::workspace_mode(options.workspace_mode));
-  if (plan.workspace_mode == WorkspaceMode::clone && !facts.repository) {
+  if (plan.workspace_mode == WorkspaceMode::clone && facts.repository.empty()) {
     plan.workspace_mode = WorkspaceMode::copy;
     plan.warnings.push_back("the workspace is not a git repository, so it is copied instead of cloned");
   }
+  if (plan.workspace_mode == WorkspaceMode::clone || plan.workspace_mode == WorkspaceMode::copy)
+    plan.repository = facts.repository;
   bool bind = plan.workspace_mode == WorkspaceMode::bind;
   if (bind) plan.warnings.push_back("bind: the agent can write to " + facts.workspace + " itself, including its .git");
   plan.uid = facts.uid;

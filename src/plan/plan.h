@@ -30,8 +30,8 @@ struct Facts {
   uint32_t uid = 0, gid = 0;                       // the operator's
   std::map<std::string, std::string> environment;  // the operator's, to know which ${HOST_VAR} exist
   std::vector<std::string> runtimes;               // what the engine lists, e.g. runc, runsc
-  bool repository = false;                         // workspace is inside a git repository
-  std::map<std::string, std::string> skills;       // name → absolute path of its directory
+  std::string repository;  // the git directory of the repository whose work tree workspace is; empty: it is none
+  std::map<std::string, std::string> skills;  // name → absolute path of its directory
   ImageFacts images;
 };
 
@@ -83,6 +83,7 @@ struct Plan {
   manifest::Resources resources;
   manifest::WorkspaceMode workspace_mode = manifest::WorkspaceMode::clone;
   std::string workspace;               // host path
+  std::string repository;              // host path of the git directory that goes along, perhaps not below workspace
   std::string workdir = "/workspace";  // inside
   uint32_t uid = 1000, gid = 1000;     // of the agent, inside (never 0 unless bind needs it)
   std::vector<EnvVar> env;

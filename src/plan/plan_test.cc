@@ -26,7 +26,7 @@ Facts facts() {
           .gid = 1001,
           .environment = {{"HOME", "/home/me"}, {"CLAUDE_BOTTLE_OAUTH_TOKEN", "real-token"}},
           .runtimes = {"runc", "runsc"},
-          .repository = true,
+          .repository = "/home/me/app/.git",
           .skills = {{"review", "/home/me/.claude/skills/review"}},
           .images = {.recipe = "0123456789ab", .architecture = "x86_64"}};
 }
@@ -307,11 +307,27 @@ TEST(User, RootIsNobodyInsideUnlessBindNeedsIt) {
 
 TEST(Workspace, CloneWithoutARepositoryIsACopy) {
   Facts f = facts();
-  f.repository = false;
+  f.repository.clear();
   auto plan = make(manifest::builtin(), {.agent = "claude"}, f);
   ASSERT_TRUE(plan);
   EXPECT_EQ(plan->workspace_mode, manifest::WorkspaceMode::copy);
   EXPECT_EQ(plan->warnings.size(), 1u);
+}
+
+TEST(Workspace, ARepositoryThatLiesElsewhereIsNamed) {
+  Facts f = facts();
+  auto plan = make(manifest::builtin(), {.agent = "claude"}, f);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(joined(explain(*plan)).find("work tree of"), std::string::npos);
+  f.repository = "/home/me/private/.git";
+  for (const char* mode : {"clone", "copy"}) {
+    plan = make(manifest::builtin(), {.agent = "claude", .workspace_mode = mode}, f);
+    ASSERT_TRUE(plan);
+    EXPECT_NE(joined(explain(*plan)).find("a work tree of the repository /home/me/private/.git\n"), std::string::npos);
+    EXPECT_EQ(to_json(*plan)["workspace"]["repository"], "/home/me/private/.git");
+  }
+  plan = make(manifest::builtin(), {.agent = "claude", .workspace_mode = "none"}, f);
+  EXPECT_EQ(plan->repository, "");
 }
 
 std::vector<std::string> command(const std::string& yaml, Options options) {

@@ -1,4 +1,4 @@
-// The operator's repository, and a new one with the history of its HEAD.
+// A new repository with the history of the operator's HEAD.
 #pragma once
 
 #include <future>
@@ -6,16 +6,17 @@
 #include <utility>
 
 #include "base/error.h"
-#include "workspace/git.h"
+#include "git/git.h"
+#include "git/refs.h"
+#include "git/repository.h"
 
 namespace bottle::workspace {
 
 // At one moment: the operator may commit meanwhile.
 struct Origin {
-  std::string top;     // the root of the work tree; empty: there is no repository
-  std::string head;    // HEAD's commit; empty: there is none yet
-  std::string branch;  // refs/heads/…; empty: HEAD is detached
-  bool shallow = false;
+  git::Repository repository;
+  git::Head head;
+  git::Directory view;  // of it, with its tags
 };
 
 struct Committer {
@@ -28,14 +29,16 @@ auto beside(F&& f) {
   return std::async(std::launch::async, std::forward<F>(f));
 }
 
-Origin origin_of(const Git& git, const std::string& directory);
+// `state`: a directory of ours for the view.
+Result<Origin> origin_of(const git::Repository& repository, const std::string& state);
 
 // The operator's user.name and user.email: an agent that cannot commit stumbles, so it commits as the operator does.
-Committer committer_of(const Git& git, const std::string& directory);
+Committer committer_of(const git::Settings& settings);
 
 // A repository at `to`, without an index: HEAD, its branch, its history and the tags on that. No remote, no hooks, no
 // template, nothing shared with the original, nothing that HEAD does not reach. (`git clone` does the same with three
-// times the processes.)
-Result<> clone(const Git& git, const Origin& origin, const std::string& to, const Committer& committer);
+// times the processes, and in the original under its configuration.) Code::unavailable: objects are missing or broken.
+Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const std::string& to,
+                             const Committer& committer);
 
 }  // namespace bottle::workspace

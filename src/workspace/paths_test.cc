@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "workspace/git.h"
+#include "git/git.h"
 
 namespace bottle::workspace {
 namespace {
@@ -25,10 +25,10 @@ TEST(Paths, Links) {
 }
 
 TEST(Paths, BranchNames) {
-  EXPECT_TRUE(is_branch_name("feature/x-1"));
+  EXPECT_TRUE(git::is_branch_name("feature/x-1"));
   for (const char* name :
        {"", "-x", "a/-x", "a..b", "a/.b", "a.lock", "a b", "a:b", "a*", "a//b", "HEAD", "a@{1}", "a\nb"})
-    EXPECT_FALSE(is_branch_name(name)) << name;
+    EXPECT_FALSE(git::is_branch_name(name)) << name;
 }
 
 }  // namespace

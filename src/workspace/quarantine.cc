@@ -51,7 +51,7 @@ Result<std::string> text_of(const Source& body, size_t limit) {
 
 void take_branch(Quarantine& q, const std::string& name, std::string id) {
   while (!id.empty() && (id.back() == '\n' || id.back() == '\r' || id.back() == ' ')) id.pop_back();
-  if (is_branch_name(name) && is_object_id(id) && q.branches.size() < kBranchLimit) q.branches[name] = id;
+  if (git::is_branch_name(name) && git::is_object_id(id) && q.branches.size() < kBranchLimit) q.branches[name] = id;
   else ++q.skipped;
 }
 
@@ -220,7 +220,7 @@ class Filler {
         from = end + 1;
         size_t space = line.find(" refs/heads/");
         if (space == std::string::npos || packed_.size() >= kBranchLimit) continue;
-        if (std::string name = line.substr(space + 12); is_branch_name(name))
+        if (std::string name = line.substr(space + 12); git::is_branch_name(name))
           packed_[name] = line.substr(0, std::min<size_t>(space, 64));
       }
     }
@@ -252,11 +252,11 @@ class Filler {
 };
 
 // Packs go in through the front door.
-Result<> index_packs(Quarantine& q, const Git& git) {
+Result<> index_packs(Quarantine& q, const git::Runner& git) {
   std::error_code error;
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kPackPatience);
   size_t seen = 0;
-  for (const auto& pack : std::filesystem::directory_iterator(q.repository() + "/incoming", error)) {
+  for (const auto& pack : std::filesystem::directory_iterator(q.repository.path() + "/incoming", error)) {
     auto left = std::chrono::duration_cast<std::chrono::seconds>(deadline - std::chrono::steady_clock::now()).count();
     if (++seen > kMostPacks || left <= 0) {
       ++q.skipped;
@@ -274,21 +274,21 @@ Result<> index_packs(Quarantine& q, const Git& git) {
                             ": a broken pack: left behind");
     }
   }
-  std::filesystem::remove_all(q.repository() + "/incoming", error);
+  std::filesystem::remove_all(q.repository.path() + "/incoming", error);
   return {};
 }
 
 }  // namespace
 
-Result<> fill(Quarantine& q, const Git& git, const Incoming& incoming, const Source& source) {
+Result<> fill(Quarantine& q, const git::Runner& git, const Incoming& incoming, const Source& source) {
   TRY(make_directories(q.tree()));
-  Filler filler(q, incoming, TRY(Tree::open(q.tree())), TRY(Tree::open(q.repository())));
+  Filler filler(q, incoming, TRY(Tree::open(q.tree())), TRY(Tree::open(q.repository.path())));
   TRY(read_tar(source, [&](const TarEntry& e, const Source& body) { return filler.entry(e, body); }));
   TRY(filler.late_branches());
   return index_packs(q, git);
 }
 
-Result<std::vector<Change>> changes(const Quarantine& q, const Git& git, const std::string& from,
+Result<std::vector<Change>> changes(const Quarantine& q, const git::Runner& git, const std::string& from,
                                     const std::string& to) {
   std::string out =
       TRY(git.ask({"diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", from, to, "--"}, q.at()));
@@ -316,7 +316,8 @@ Result<std::vector<Change>> changes(const Quarantine& q, const Git& git, const s
 namespace {
 
 // Which of these paths the tree's .gitignore files name.
-Result<std::set<std::string>> ignored(const Git& git, const std::vector<std::string>& paths, Git::Options options) {
+Result<std::set<std::string>> ignored(const git::Runner& git, const std::vector<std::string>& paths,
+                                      git::Runner::Options options) {
   std::set<std::string> found;
   if (paths.empty()) return found;
   for (const auto& path : paths)
@@ -328,22 +329,21 @@ Result<std::set<std::string>> ignored(const Git& git, const std::vector<std::str
   return found;
 }
 
-Result<> add_to_index(const Git& git, const std::string& lines, Git::Options options) {
+Result<> add_to_index(const git::Runner& git, const std::string& lines, git::Runner::Options options) {
   options.input = lines;
   TRY(git.ask({"update-index", "-z", "--index-info"}, options));
   return {};
 }
 
-std::string index_line(const Entry& entry) { return entry.mode + " " + entry.object + "\t" + entry.path + '\0'; }
+std::string index_line(const git::Entry& entry) { return entry.mode + " " + entry.object + "\t" + entry.path + '\0'; }
 
 }  // namespace
 
-Result<std::string> commit_files(const Quarantine& q, const Git& git, const std::string& tree,
-                                 const std::map<std::string, Entry>& unchanged, const std::string& start,
+Result<std::string> commit_files(const Quarantine& q, const git::Runner& git, const std::string& tree,
+                                 const std::map<std::string, git::Entry>& unchanged, const std::string& start,
                                  const std::string& parent, const std::string& message) {
   auto options = q.with_tree();
   options.work_tree = tree;
-  options.directory = tree;
   std::error_code error;
   std::filesystem::remove(q.index(), error);
   // `git add` sees what is on the disk, beside the index of what should be there. Files that are not on the disk come
@@ -352,7 +352,7 @@ Result<std::string> commit_files(const Quarantine& q, const Git& git, const std:
   std::vector<std::string> untracked;
   if (!start.empty()) {
     std::set<std::string_view> tracked;
-    auto entries = TRY(list_tree(git, start, q.at()));
+    auto entries = TRY(git::list_tree(git, start, q.at()));
     for (const auto& entry : entries) {
       tracked.insert(entry.path);
       if (!unchanged.contains(entry.path)) before += index_line(entry);

@@ -6,8 +6,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "workspace/git.h"
-#include "workspace/objects.h"
+#include "git/git.h"
+#include "git/objects.h"
 #include "workspace/workspace.h"
 
 namespace bottle::workspace {
@@ -21,13 +21,13 @@ struct Change {
 struct Quarantine {
   std::string root;  // ours, removed by the owner of this
   std::string tree() const { return root + "/tree"; }
-  std::string repository() const { return root + "/repository"; }
   std::string index() const { return root + "/index"; }
+  git::Directory repository;  // bare; it borrows the operator's objects
 
   // What the work started from. A file that comes back as it was is not written, only noted: of a hundred thousand
   // files few change.
-  std::unordered_map<std::string, Entry> base;
-  std::map<std::string, Entry> unchanged;
+  std::unordered_map<std::string, git::Entry> base;
+  std::map<std::string, git::Entry> unchanged;
   std::string known_objects;  // the operator's object store, which the repository borrows from; empty: there is none
 
   std::map<std::string, std::string> links;     // path → target, not made on disk yet
@@ -36,22 +36,22 @@ struct Quarantine {
   std::vector<std::string> flagged;             // what .git held beside objects and refs
   uint64_t skipped = 0;
 
-  Git::Options at() const { return {.git_dir = repository()}; }
-  Git::Options with_tree() const { return {.git_dir = repository(), .work_tree = tree(), .index = index()}; }
+  git::Runner::Options at() const { return {.in = repository}; }
+  git::Runner::Options with_tree() const { return {.in = repository, .work_tree = tree(), .index = index()}; }
 };
 
 // Lays the archive out: files that changed below tree(), loose objects and packs of .git that are new in the
 // repository, everything else of .git left out.
-Result<> fill(Quarantine& q, const Git& git, const Incoming& incoming, const Source& source);
+Result<> fill(Quarantine& q, const git::Runner& git, const Incoming& incoming, const Source& source);
 
 // What differs between two trees or commits, with modes.
-Result<std::vector<Change>> changes(const Quarantine& q, const Git& git, const std::string& from,
+Result<std::vector<Change>> changes(const Quarantine& q, const git::Runner& git, const std::string& from,
                                     const std::string& to);
 
 // A commit on `parent` (may be empty) that holds the files below `tree` and the `unchanged` ones, starting from the
 // index of `start`.
-Result<std::string> commit_files(const Quarantine& q, const Git& git, const std::string& tree,
-                                 const std::map<std::string, Entry>& unchanged, const std::string& start,
+Result<std::string> commit_files(const Quarantine& q, const git::Runner& git, const std::string& tree,
+                                 const std::map<std::string, git::Entry>& unchanged, const std::string& start,
                                  const std::string& parent, const std::string& message);
 
 }  // namespace bottle::workspace

@@ -2,8 +2,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -12,6 +12,8 @@
 #include "base/ids.h"
 #include "base/line.h"
 #include "base/unique_fd.h"
+#include "git/refs.h"
+#include "workspace/bring.h"
 #include "workspace/paths.h"
 #include "workspace/quarantine.h"
 #include "workspace/untar.h"
@@ -24,43 +26,28 @@ constexpr const char* kAttributes =
     "* -filter !working-tree-encoding !diff !merge\n";  // stands above every .gitattributes of the tree
 constexpr size_t kFlagLimit = 200, kLongestTarget = 4096, kMostInspected = 32;
 
-struct Original {
-  bool repository = false;
-  std::string top;
-};
-
 // Its own repository, whose objects and shallow boundary (both the operator's) are known to it.
-Result<> prepare(Quarantine& q, const Git& git, const Original& original) {
-  std::string format = "sha1";
-  if (original.repository)
-    format = git.ask({"rev-parse", "--show-object-format"}, {.directory = original.top}).value_or("sha1");
-  TRY(git.ask({"init", "--quiet", "--bare", "--template=", "--object-format=" + format, "--", q.repository()}, {}));
-  TRY(make_directories(q.repository() + "/info"));
-  TRY(make_directories(q.repository() + "/objects/info"));
-  TRY(write_file_atomically(q.repository() + "/info/attributes", kAttributes));
-  if (!original.repository) return {};
-  auto where = [&](const char* what) {
-    return git.ask({"rev-parse", "--path-format=absolute", "--git-path", what}, {.directory = original.top});
-  };
-  std::string objects = TRY(where("objects"));
-  q.known_objects = objects;
-  if (objects.find('\n') != std::string::npos || objects.starts_with('"'))
-    return fail(Code::invalid, "the repository's path has a newline in it");
-  TRY(write_file_atomically(q.repository() + "/objects/info/alternates", objects + "\n"));
-  if (auto shallow = read_file(TRY(where("shallow"))))
-    TRY(write_file_atomically(q.repository() + "/shallow", *shallow));
+Result<> prepare(Quarantine& q, const std::optional<git::Repository>& original) {
+  git::Directory::Content content{.attributes = kAttributes};
+  if (original) {
+    content.format = original->settings.format;
+    content.alternates = original->objects;
+    content.shallow = original->shallow;
+    q.known_objects = original->objects[0];
+  }
+  q.repository = TRY(git::Directory::make(q.root + "/repository", content));
   return {};
 }
 
 // Links last, when nothing is written any more. One that leads out is made only if the operator's own tree has the very
 // same.
-Result<> make_links(Quarantine& q, const Git& git) {
+Result<> make_links(Quarantine& q, const git::Runner& git) {
   Tree tree = TRY(Tree::open(q.tree()));
   std::map<std::string, std::string> original;  // of those that lead out
   std::vector<std::string> ids;
   for (const auto& [path, entry] : q.base)
     if (entry.mode == "120000") ids.push_back(entry.object);
-  auto targets = TRY(small_blobs(git, ids, kLongestTarget, q.at()));
+  auto targets = TRY(git::small_blobs(git, ids, kLongestTarget, q.at()));
   for (const auto& [path, entry] : q.base)
     if (entry.mode == "120000" && !stays_inside(path, targets[entry.object])) original[path] = targets[entry.object];
   for (const auto& [path, target] : q.links) {
@@ -78,7 +65,7 @@ Result<> make_links(Quarantine& q, const Git& git) {
 }
 
 // What a person should see before running anything.
-Result<> inspect(const Quarantine& q, const Git& git, const std::vector<Change>& list, const std::string& where,
+Result<> inspect(const Quarantine& q, const git::Runner& git, const std::vector<Change>& list, const std::string& where,
                  std::set<std::string>& flags) {
   std::vector<std::string> links, packages;
   auto is_package = [](const std::string& path) { return path == "package.json" || path.ends_with("/package.json"); };
@@ -87,8 +74,8 @@ Result<> inspect(const Quarantine& q, const Git& git, const std::vector<Change>&
     else if (change.mode.starts_with("100") && is_package(change.path)) packages.push_back(change.object);
   }
   using Texts = std::map<std::string, std::string>;
-  Texts targets = small_blobs(git, links, kLongestTarget, q.at()).value_or(Texts()),
-        texts = small_blobs(git, packages, 1 << 20, q.at()).value_or(Texts());
+  Texts targets = git::small_blobs(git, links, kLongestTarget, q.at()).value_or(Texts()),
+        texts = git::small_blobs(git, packages, 1 << 20, q.at()).value_or(Texts());
   for (const auto& change : list) {
     if (change.mode == "000000") continue;
     if (flags.size() >= kFlagLimit + q.flagged.size()) {  // those of .git leave room for these
@@ -111,7 +98,7 @@ Result<> inspect(const Quarantine& q, const Git& git, const std::vector<Change>&
   return {};
 }
 
-Result<> write_patch(const Quarantine& q, const Git& git, const std::string& from, const std::string& to,
+Result<> write_patch(const Quarantine& q, const git::Runner& git, const std::string& from, const std::string& to,
                      const std::string& path, uint64_t most) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + path);
@@ -125,7 +112,7 @@ Result<> write_patch(const Quarantine& q, const Git& git, const std::string& fro
 }
 
 // The changed files themselves, for who has no repository to apply a patch to.
-Result<> copy_files(const Quarantine& q, const Git& git, const std::vector<Change>& list, const std::string& to,
+Result<> copy_files(const Quarantine& q, const git::Runner& git, const std::vector<Change>& list, const std::string& to,
                     uint64_t most) {
   std::error_code error;
   std::filesystem::remove_all(to, error);
@@ -167,61 +154,22 @@ Result<> copy_files(const Quarantine& q, const Git& git, const std::vector<Chang
   return {};
 }
 
-// What the operator's objects take of the disk.
-uint64_t size_of(const std::string& objects) {
-  uint64_t bytes = 0;
-  std::error_code error;
-  for (std::filesystem::recursive_directory_iterator file(objects, error), end; !error && file != end;
-       file.increment(error)) {
-    std::error_code gone;
-    if (uint64_t size = file->is_regular_file(gone) ? file->file_size(gone) : 0; !gone) bytes += size;
-  }
-  return bytes;
-}
-
-// What may still come into the operator's objects, and what they take of the disk now.
-struct Room {
-  uint64_t& left;
-  uint64_t size;
-};
-
-// Brings one commit over as a ref, every object checked. False: it or something it needs is broken or missing. An
-// error: there is no room for it. What it takes of the room is seen there only, where git packs what was small
-// otherwise; what failed leaves something too.
-Result<bool> fetch(const Quarantine& q, const Git& git, const std::string& top, const std::string& from,
-                   const std::string& to, Room& room) {
-  if (room.left == 0)
-    return fail(Code::limit, "bringing the work into " + one_line(top) + ": it is more than the limit");
-  auto ran = git.run({"-c", "fetch.fsckObjects=true", "-c", "transfer.fsckObjects=true", "-c",
-                      "fetch.writeCommitGraph=false", "fetch", "--quiet", "--no-tags", "--no-auto-maintenance",
-                      "--no-write-fetch-head", "--no-recurse-submodules", "--", q.repository(), "+" + from + ":" + to},
-                     {.directory = top, .most_written = room.left});
-  bool cut_off = !ran && ran.error().code == Code::limit;
-  uint64_t before = std::exchange(room.size, size_of(q.known_objects));
-  room.left -= cut_off ? room.left : std::min(room.left, std::max(room.size, before) - before);
-  auto answer = TRY(std::move(ran));
-  if (answer.status != 0 && answer.complaint.find(std::strerror(ENOSPC)) != std::string::npos)
-    return fail(Code::limit, "bringing the work into " + one_line(top) + ": " + std::strerror(ENOSPC));
-  return answer.status == 0;
-}
-
-// In one transaction, and before anything is brought: a new branch may have an old one's name as its directory.
-void drop_branches(const Git& git, const std::string& top, const std::string& below,
+// Before anything is brought: a new branch may have an old one's name as its directory. What fails here, the next pull
+// tries again.
+void drop_branches(const git::Repository& repository, const std::string& below,
                    const std::map<std::string, std::string>& but) {
-  std::string refs = git.ask({"for-each-ref", "--format=%(refname)", below}, {.directory = top}).value_or("") + "\n",
-              gone;
-  for (size_t at = 0, end; (end = refs.find('\n', at)) != std::string::npos; at = end + 1)
-    if (std::string ref = refs.substr(at, end - at); ref.starts_with(below) && !but.contains(ref.substr(below.size())))
-      gone += "delete " + ref + "\n";
-  if (!gone.empty())
-    (void)git.ask({"update-ref", "--stdin"}, {.directory = top, .input = gone});  // the next pull tries again
+  std::vector<std::string> gone;
+  if (auto refs = git::read_refs(repository, below))
+    for (const auto& [name, id] : *refs)
+      if (!but.contains(name.substr(below.size()))) gone.push_back(name);
+  (void)git::delete_refs(repository, gone);
 }
 
 std::string counted(uint64_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
 
-std::string advice(const Incoming& in, const Back& back, const Original& original, const std::string& whole) {
+std::string advice(const Incoming& in, const Back& back, bool repository, const std::string& whole) {
   std::vector<Line> lines;
   auto add = [&](const std::string& line) { lines.emplace_back(line); };
   if (back.files == 0 && back.commits == 0) {
@@ -229,7 +177,7 @@ std::string advice(const Incoming& in, const Back& back, const Original& origina
   } else {
     add(counted(back.files, "file") + " changed, " + counted(back.commits, "commit") +
         ". Your working tree is as it was.");
-    if (original.repository) {
+    if (repository) {
       for (const auto& ref : back.refs) add("  " + ref);
       if (!whole.empty()) {
         add("See it:  git diff " + in.base.substr(0, 12) + " " + whole);
@@ -252,6 +200,154 @@ std::string advice(const Incoming& in, const Back& back, const Original& origina
   return joined(lines);
 }
 
+// One homecoming, step by step.
+class Sorting {
+ public:
+  Sorting(const Incoming& in, git::Runner git, Quarantine& q, std::optional<git::Repository> original)
+      : in_(in),
+        git_(std::move(git)),
+        q_(q),
+        original_(std::move(original)),
+        own_room_(in.max_bytes),
+        room_{in.room ? *in.room : own_room_, 0} {}
+
+  // Lays out what comes beside what the work began from.
+  Result<> unpack(const Source& source, git::Limits limits) {
+    TRY(prepare(q_, original_));
+    base_ = original_ ? in_.base : TRY(commit_files(q_, git_, in_.source, {}, "", "", "as it was"));
+    head_ = base_;
+    for (auto& entry : TRY(git::list_tree(git_, base_, q_.at()))) q_.base.emplace(entry.path, entry);
+    TRY(fill(q_, git_, in_, source));
+    // There may be hundreds of branches, each of them slow.
+    limits.until = std::chrono::steady_clock::now() + in_.max_time;
+    git_.set_limits(limits);
+    TRY(make_links(q_, git_));
+    flags_ = {q_.flagged.begin(), q_.flagged.end()};
+    if (!original_) return {};
+    room_.size = size_of(q_.known_objects);
+    known_ = TRY(known_commits(q_, git_, *original_, base_));
+    return {};
+  }
+
+  // The agent's commits, each branch for itself: a broken one does not take the others along.
+  Result<> take_branches() {
+    if (!original_) return {};
+    auto wanted = q_.branches;
+    auto own = TRY(git::read_refs(*original_, "refs/heads/"));
+    std::erase_if(wanted, [&](const auto& branch) {
+      auto same = own.find("refs/heads/" + branch.first);
+      return branch.second == base_ || (same != own.end() && same->second == branch.second);
+    });
+    if (git::is_object_id(q_.head) && q_.head != base_) wanted["bottle-detached"] = q_.head;
+    if (!q_.head.empty() || !q_.branches.empty())
+      drop_branches(*original_, prefix() + "heads/",
+                    wanted);  // or the agent has no repository any more: then those are all there is
+    for (const auto& [name, id] : wanted) {
+      if (!TRY(take_branch(name, id))) {
+        flags_.insert(".git/refs/heads/" + name + ": broken or incomplete: left behind");
+        ++q_.skipped;
+      } else if (q_.head == id || q_.head == "ref: refs/heads/" + name) {
+        head_ = id;
+      }
+    }
+    if (heads_.empty()) return {};
+    std::vector<std::string> count = {"rev-list", "--count"};
+    count.insert(count.end(), heads_.begin(), heads_.end());
+    count.push_back("^" + base_);
+    back_.commits = std::strtoull(git_.ask(count, q_.at()).value_or("0").c_str(), nullptr, 10);
+    return {};
+  }
+
+  // The files as they were left, committed or not.
+  Result<> take_files(const std::string& results) {
+    std::string worktree = TRY(commit_worktree());
+    auto list = TRY(changes(q_, git_, base_, worktree));
+    back_.files = list.size();
+    TRY(inspect(q_, git_, list, "", flags_));
+    if (list.empty()) return {};
+    back_.patch = results + "/changes.patch";
+    auto written = write_patch(q_, git_, base_, worktree, back_.patch, in_.max_bytes);
+    if (!written && written.error().code != Code::limit) return std::unexpected(std::move(written.error()));
+    if (!written) {
+      ::unlink(back_.patch.c_str());
+      back_.patch.clear();
+      flags_.insert("there is no patch: " + one_line(written.error().what));
+    }
+    if (!original_) return copy_files(q_, git_, list, results + "/files", in_.max_bytes);
+    whole_ = prefix() + "worktree";
+    if (TRY(bring_objects(q_, git_, *original_, known_, worktree, room_))) {
+      TRY(git::write_ref(*original_, whole_, worktree));
+      back_.refs.push_back(whole_);
+    } else {
+      whole_.clear();
+      flags_.insert("the files as they were left did not pass git's checks: they are in the patch only");
+    }
+    return {};
+  }
+
+  Back finish() {
+    back_.flagged.assign(flags_.begin(), flags_.end());
+    back_.skipped = q_.skipped;
+    back_.text = advice(in_, back_, original_.has_value(), whole_);
+    return std::move(back_);
+  }
+
+ private:
+  std::string prefix() const { return "refs/bottle/" + in_.session + "/"; }
+
+  // Listed first: what no list can be made of is not for the operator's repository either.
+  Result<bool> take_branch(const std::string& name, const std::string& id) {
+    auto list = changes(q_, git_, base_, id);
+    if (!list && list.error().code != Code::unavailable) return std::unexpected(std::move(list.error()));
+    std::string to = prefix() + "heads/" + name;
+    bool is_commit =
+        list && git_.ask({"rev-parse", "--verify", "--quiet", id + "^{commit}"}, q_.at()).value_or("") == id;
+    if (!is_commit || !TRY(bring_objects(q_, git_, *original_, known_, id, room_))) return false;
+    if (auto written = git::write_ref(*original_, to, id); !written && written.error().code != Code::conflict)
+      return std::unexpected(std::move(written.error()));
+    else if (!written) {
+      flags_.insert(one_line(written.error().what));
+      return false;
+    }
+    if (heads_.size() < kMostInspected) TRY(inspect(q_, git_, *list, "", flags_));
+    back_.refs.push_back(to);
+    heads_.push_back(id);
+    return true;
+  }
+
+  Result<std::string> commit_worktree() {
+    std::string message = "What session " + in_.session + " left in its workspace";
+    auto left = commit_files(q_, git_, q_.tree(), q_.unchanged, head_, original_ ? head_ : base_, message);
+    if (!left && head_ != base_) left = commit_files(q_, git_, q_.tree(), q_.unchanged, base_, base_, message);
+    std::string worktree = TRY(std::move(left));
+    bool same = TRY(git_.ask({"rev-parse", worktree + "^{tree}"}, q_.at())) ==
+                TRY(git_.ask({"rev-parse", head_ + "^{tree}"}, q_.at()));
+    return same ? head_ : worktree;
+  }
+
+  const Incoming& in_;
+  git::Runner git_;
+  Quarantine& q_;
+  std::optional<git::Repository> original_;
+  uint64_t own_room_;
+  Room room_;
+  std::string base_, head_, whole_;
+  std::vector<std::string> heads_, known_;
+  std::set<std::string> flags_;
+  Back back_;
+};
+
+// The repository that the work began from; nothing where it began from none.
+Result<std::optional<git::Repository>> original_of(const Incoming& in) {
+  if (in.base.empty()) return std::nullopt;
+  std::error_code error;
+  std::string source = std::filesystem::canonical(in.source, error).string();
+  if (error) return fail(Code::not_found, one_line(in.source) + ": " + error.message());
+  auto found = TRY(git::find(source));
+  if (!found) return fail(Code::not_found, one_line(source) + " is no git repository any more");
+  return found;
+}
+
 }  // namespace
 
 Result<Back> receive(const Incoming& in, const Source& source) {
@@ -259,7 +355,7 @@ Result<Back> receive(const Incoming& in, const Source& source) {
       in.session.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos ||
       in.session[0] == '-')
     return fail(Code::invalid, "not a session's name");
-  if (!in.base.empty() && !is_object_id(in.base)) return fail(Code::invalid, "not a commit: " + one_line(in.base));
+  if (!in.base.empty() && !git::is_object_id(in.base)) return fail(Code::invalid, "not a commit: " + one_line(in.base));
   TRY(make_directories(in.results_dir));
   std::error_code error;
   std::string results = std::filesystem::canonical(in.results_dir, error).string();
@@ -271,112 +367,12 @@ Result<Back> receive(const Incoming& in, const Source& source) {
     std::error_code ignored;
     std::filesystem::remove_all(q.root, ignored);
   });
-
-  GitLimits limits{.memory = in.max_memory};
-  Original original{!in.base.empty(), in.source};
-  Git git = TRY(Git::make(q.root, {in.source}, limits));
-  if (original.repository) {
-    original.top = TRY(git.ask({"rev-parse", "--show-toplevel"}, {.directory = in.source}));
-    git = TRY(Git::make(q.root, {in.source, original.top}, limits));
-  }
-  TRY(prepare(q, git, original));
-  std::string base = in.base;
-  if (!original.repository) base = TRY(commit_files(q, git, in.source, {}, "", "", "as it was"));
-  for (auto& entry : TRY(list_tree(git, base, q.at()))) q.base.emplace(entry.path, entry);
-  TRY(fill(q, git, in, source));
-  limits.until =
-      std::chrono::steady_clock::now() + in.max_time;  // there may be hundreds of branches, each of them slow
-  git.set_limits(limits);
-  TRY(make_links(q, git));
-
-  // The agent's commits, each branch for itself: a broken one does not take the others along.
-  Back back;
-  std::string prefix = "refs/bottle/" + in.session + "/", head = base;
-  std::vector<std::string> heads;
-  std::set<std::string> flags(q.flagged.begin(), q.flagged.end());
-  uint64_t own_room = in.max_bytes;
-  Room room{in.room ? *in.room : own_room, original.repository ? size_of(q.known_objects) : 0};
-  // Listed first: what no list can be made of is not for the operator's repository either.
-  auto bring = [&](const std::string& name, const std::string& id) -> Result<bool> {
-    auto list = changes(q, git, base, id);
-    if (!list && list.error().code != Code::unavailable) return std::unexpected(std::move(list.error()));
-    std::string ref = "refs/heads/" + name, to = prefix + "heads/" + name;
-    if (!list || !TRY(git.agrees({"update-ref", "--", ref, id}, q.at())) ||
-        !TRY(fetch(q, git, original.top, ref, to, room)))
-      return false;
-    if (heads.size() < kMostInspected) TRY(inspect(q, git, *list, "", flags));
-    back.refs.push_back(to);
-    heads.push_back(id);
-    return true;
-  };
-  if (original.repository) {
-    auto wanted = q.branches;
-    std::erase_if(wanted, [&](const auto& branch) {
-      return branch.second == base ||
-             git.ask({"rev-parse", "--verify", "--quiet", "refs/heads/" + branch.first + "^{commit}"},
-                     {.directory = original.top})
-                     .value_or("") == branch.second;
-    });
-    if (is_object_id(q.head) && q.head != base) wanted["bottle-detached"] = q.head;
-    if (!q.head.empty() || !q.branches.empty())
-      drop_branches(git, original.top, prefix + "heads/",
-                    wanted);  // or the agent has no repository any more: then those are all there is
-    for (const auto& [name, id] : wanted) {
-      if (!TRY(bring(name, id))) {
-        flags.insert(".git/refs/heads/" + name + ": broken or incomplete: left behind");
-        ++q.skipped;
-      } else if (q.head == id || q.head == "ref: refs/heads/" + name) {
-        head = id;
-      }
-    }
-    if (!heads.empty()) {
-      std::vector<std::string> count = {"rev-list", "--count"};
-      count.insert(count.end(), heads.begin(), heads.end());
-      count.push_back("^" + base);
-      back.commits = std::strtoull(git.ask(count, q.at()).value_or("0").c_str(), nullptr, 10);
-    }
-  }
-
-  // The files as they were left, committed or not.
-  auto left = commit_files(q, git, q.tree(), q.unchanged, head, original.repository ? head : base,
-                           "What session " + in.session + " left in its workspace");
-  if (!left && head != base)
-    left = commit_files(q, git, q.tree(), q.unchanged, base, base,
-                        "What session " + in.session + " left in its workspace");
-  std::string worktree = TRY(std::move(left));
-  if (TRY(git.ask({"rev-parse", worktree + "^{tree}"}, q.at())) ==
-      TRY(git.ask({"rev-parse", head + "^{tree}"}, q.at())))
-    worktree = head;
-  auto list = TRY(changes(q, git, base, worktree));
-  back.files = list.size();
-  TRY(inspect(q, git, list, "", flags));
-  std::string whole;
-  if (!list.empty()) {
-    back.patch = results + "/changes.patch";
-    auto written = write_patch(q, git, base, worktree, back.patch, in.max_bytes);
-    if (!written && written.error().code != Code::limit) return std::unexpected(std::move(written.error()));
-    if (!written) {
-      ::unlink(back.patch.c_str());
-      back.patch.clear();
-      flags.insert("there is no patch: " + one_line(written.error().what));
-    }
-    if (original.repository) {
-      TRY(git.ask({"update-ref", "--", "refs/heads/bottle-worktree", worktree}, q.at()));
-      whole = prefix + "worktree";
-      if (TRY(fetch(q, git, original.top, "refs/heads/bottle-worktree", whole, room))) {
-        back.refs.push_back(whole);
-      } else {
-        whole.clear();
-        flags.insert("the files as they were left did not pass git's checks: they are in the patch only");
-      }
-    } else {
-      TRY(copy_files(q, git, list, results + "/files", in.max_bytes));
-    }
-  }
-  back.flagged.assign(flags.begin(), flags.end());
-  back.skipped = q.skipped;
-  back.text = advice(in, back, original, whole);
-  return back;
+  git::Limits limits{.memory = in.max_memory};
+  Sorting sorting(in, TRY(git::Runner::make(q.root, limits)), q, TRY(original_of(in)));
+  TRY(sorting.unpack(source, limits));
+  TRY(sorting.take_branches());
+  TRY(sorting.take_files(results));
+  return sorting.finish();
 }
 
 }  // namespace bottle::workspace

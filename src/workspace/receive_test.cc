@@ -1,5 +1,5 @@
 // What comes back: quarantined, compared, and nothing else.
-#include "workspace/objects.h"
+#include "git/objects.h"
 #include "workspace/workspace_test.h"
 
 namespace bottle::workspace {
@@ -146,7 +146,9 @@ constexpr const char* kTreeBomb =
 TEST_F(Workspace, AListOfFilesThatDoesNotEndIsNotReadToItsEnd) {
   make_repository();
   std::string bomb = sh("cd " + repo + " && " + kTreeBomb);
-  auto list = list_tree(*Git::make(root, {}, {.answer = 1 << 20}), bomb, {.directory = repo});
+  auto view = git::Directory::make(root + "/view", {.alternates = {repo + "/.git/objects"}});
+  ASSERT_TRUE(view) << view.error().what;
+  auto list = git::list_tree(*git::Runner::make(root, {.answer = 1 << 20}), bomb, {.in = *view});
   ASSERT_FALSE(list);
   EXPECT_EQ(list.error().code, Code::limit);
   EXPECT_EQ(list.error().what, "ls-tree: git wrote more than 1 MB");

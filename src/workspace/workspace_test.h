@@ -13,8 +13,9 @@
 
 #include "base/file.h"
 #include "docker/tar.h"
+#include "git/git.h"
+#include "git/git_test.h"
 #include "workspace/blob_id.h"
-#include "workspace/git.h"
 #include "workspace/paths.h"
 #include "workspace/untar.h"
 #include "workspace/workspace.h"
@@ -23,43 +24,8 @@ namespace bottle::workspace {
 
 namespace fs = std::filesystem;
 
-class Workspace : public ::testing::Test {
+class Workspace : public git::Repositories {
  protected:
-  void SetUp() override {
-    char path[] = "/tmp/workspace_test_XXXXXX";
-    ASSERT_TRUE(::mkdtemp(path));
-    root = path;
-    repo = root + "/repo";
-    fs::create_directory(repo);
-  }
-  void TearDown() override { fs::remove_all(root); }
-
-  static std::string sh(const std::string& command) {
-    std::string out;
-    FILE* f =
-        ::popen(("export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1; { " + command + "; } 2>&1").c_str(), "r");
-    char buffer[4096];
-    while (size_t n = std::fread(buffer, 1, sizeof buffer, f)) out.append(buffer, n);
-    int status = ::pclose(f);
-    EXPECT_EQ(status, 0) << command << "\n" << out;
-    while (!out.empty() && out.back() == '\n') out.pop_back();
-    return out;
-  }
-  std::string git(const std::string& command, const std::string& where = "") {
-    return sh("git -C " + (where.empty() ? repo : where) +
-              " -c user.name=t -c user.email=t@t -c protocol.file.allow=always " + command);
-  }
-  void put(const std::string& path, const std::string& text) {
-    fs::create_directories(fs::path(path).parent_path());
-    std::ofstream(path) << text;
-  }
-  void make_repository() {
-    git("init -q -b main");
-    put(repo + "/a.txt", "one\n");
-    put(repo + "/dir/b.txt", "two\n");
-    git("add -A");
-    git("commit -qm first");
-  }
   Summary pack(manifest::WorkspaceMode mode, const std::string& from = "") {
     archive.clear();
     auto r = send({mode, from.empty() ? repo : from, ::getuid(), ::getgid(), root + "/scratch"},
@@ -121,7 +87,7 @@ class Workspace : public ::testing::Test {
            git("for-each-ref refs/heads");
   }
 
-  std::string root, repo, archive, inside;
+  std::string archive, inside;
   Incoming limits{.max_entries = 10000};
 };
 

@@ -16,6 +16,7 @@
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/unique_fd.h"
+#include "git/repository.h"
 #include "session/console/client.h"
 #include "session/console/terminal.h"
 #include "session/credentials/ssh_keys.h"
@@ -130,6 +131,10 @@ Result<int> start_session(const StartOptions& options) {
   if (!options.name.empty()) facts.session = TRY(new_session(options.name, workspace));
   TRY(place->describe(manifest, facts));
   plan::Plan plan = TRY(plan::make(manifest, wanted, facts));
+  // What is refused is refused before anything is asked or made.
+  using manifest::WorkspaceMode;
+  if (plan.workspace_mode == WorkspaceMode::clone || plan.workspace_mode == WorkspaceMode::copy)
+    TRY(git::find(workspace));
   TRY(place->check(plan));
   if (options.dry_run) {
     if (options.output.json) print_json(plan::to_json(plan));

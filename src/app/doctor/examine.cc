@@ -8,8 +8,8 @@
 #include "app/doctor/doctor.h"
 #include "app/world/world.h"
 #include "base/file.h"
-#include "base/os/process.h"
 #include "docker/call.h"
+#include "git/git.h"
 #include "session/box/images.h"
 #include "session/sweep.h"
 
@@ -107,8 +107,7 @@ Health examine() {
                   release.find("\nID=ubuntu") != std::string::npos;
   health.mmdebstrap = in_path("mmdebstrap");
   health.npm = in_path("npm");
-  if (auto git = capture({.argv = {"git", "--version"}}, {.timeout_ms = 5000}); git && git->status == 0)
-    health.git = git->out.substr(0, git->out.find('\n'));
+  health.git = git::version().value_or("");
   health.claude_token = set("CLAUDE_BOTTLE_OAUTH_TOKEN");
   health.anthropic_key = set("ANTHROPIC_API_KEY");
   health.openai_key = set("OPENAI_API_KEY");

@@ -7,7 +7,7 @@
 
 #include "app/world/world.h"
 #include "base/file.h"
-#include "base/os/process.h"
+#include "git/refs.h"
 #include "session/ledger/ledger.h"
 
 namespace bottle::app {
@@ -75,8 +75,9 @@ Result<std::string> new_session(const std::string& name, const std::string& work
   if (std::string results = d.results + "/" + name; ::lstat(results.c_str(), &s) == 0)
     return fail(Code::conflict, "session " + name + " existed before, and its results are in " + results,
                 "choose another name, or remove the results");
-  auto refs = capture({.argv = {"git", "-C", workspace, "for-each-ref", "--count=1", "refs/bottle/" + name}});
-  if (refs && refs->status == 0 && !refs->out.empty())
+  auto found = git::find(workspace);
+  if (auto refs = found && *found ? git::read_refs(**found, "refs/bottle/" + name + "/") : Result<git::Refs>();
+      refs && !refs->empty())
     return fail(Code::conflict, "session " + name + " existed before, and its work is on refs/bottle/" + name,
                 "choose another name, or delete those refs");
   return name;

@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <climits>
 
+#include "base/beneath.h"
 #include "base/file.h"
 #include "base/ids.h"
 #include "docker/call.h"
+#include "git/repository.h"
 #include "remote/far/far.h"
 #include "session/box/images.h"
 
@@ -32,6 +34,32 @@ std::vector<std::string> entries(const std::string& directory, const std::string
   }
   std::sort(names.begin(), names.end());
   return names;
+}
+
+// What a repository brings is read as what nobody vouches for: regular files in the tree, so many and so large.
+constexpr size_t kMostAgents = 200, kMostEntries = 2000, kLargestAgent = 256 << 10, kLargestAgents = 4 << 20;
+
+Result<std::vector<manifest::File>> repository_agents(const std::string& workspace) {
+  std::vector<manifest::File> files;
+  if (!exists(workspace)) return files;
+  const std::string place = ".bottle/agents";
+  Beneath tree = TRY(Beneath::open(workspace, Beneath::Links::inside));
+  std::vector<std::string> names;
+  TRY(tree.each(place, kMostEntries, [&](const std::string& name, unsigned char) -> Result<> {
+    if (!name.starts_with('.') && name.ends_with(".md")) names.push_back(name);
+    return {};
+  }));
+  if (names.size() > kMostAgents)
+    return fail(Code::limit, workspace + "/" + place + " holds more than " + std::to_string(kMostAgents) + " agents");
+  std::ranges::sort(names);
+  size_t left = kLargestAgents;
+  for (const auto& name : names) {
+    auto text = TRY(tree.read(place + "/" + name, std::min(kLargestAgent, left)));
+    if (!text) continue;  // a directory, or it went away
+    left -= text->size();
+    files.push_back({workspace + "/" + place + "/" + name, std::move(*text)});
+  }
+  return files;
 }
 
 Result<std::vector<manifest::File>> read_all(const std::vector<std::string>& paths) {
@@ -82,7 +110,7 @@ Result<std::vector<manifest::File>> policy_files() {
 
 Result<manifest::Manifest> load_manifest(const std::string& workspace) {
   return manifest::load(TRY(policy_files()), TRY(read_all(entries(directories().config + "/agents", ".md"))),
-                        TRY(read_all(entries(workspace + "/.bottle/agents", ".md"))));
+                        TRY(repository_agents(workspace)));
 }
 
 plan::ImageFacts image_facts(const manifest::Manifest& manifest, const std::string& architecture) {
@@ -104,7 +132,9 @@ plan::Facts gather_facts(const std::string& workspace) {
   facts.uid = ::getuid();
   facts.gid = ::getgid();
   facts.environment = environment();
-  facts.repository = exists(workspace + "/.git");
+  // What a start would say of one that is refused, it says when it comes to that: not every bottle takes it along.
+  if (auto found = git::find(workspace); found && *found && (*found)->top == workspace)
+    facts.repository = (*found)->common_dir;
   for (const std::string& base : {d.config + "/skills", d.home + "/.claude/skills"})
     for (const auto& path : entries(base, "")) facts.skills.emplace(path.substr(path.rfind('/') + 1), path);
   return facts;

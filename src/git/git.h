@@ -1,4 +1,4 @@
-// git, as a program: no shell, no configuration but ours, no prompt, a time limit.
+// git, as a program: no shell, no configuration but ours, no prompt, a time limit, and no repository but ours.
 #pragma once
 
 #include <chrono>
@@ -8,30 +8,31 @@
 #include <vector>
 
 #include "base/error.h"
+#include "git/directory.h"
+#include "git/formats.h"
 
-namespace bottle::workspace {
+namespace bottle::git {
 
 // What git may take of this machine.
-struct GitLimits {
+struct Limits {
   uint64_t answer = 256 << 20;  // bytes of what it says
   uint64_t memory = 0;          // bytes of each of its processes; 0: as much as there is
   std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max();
 };
 
-class Git {
+class Runner {
  public:
-  // `state`: a directory of ours for the configuration file. `trusted`: directories of another owner that git may use.
-  static Result<Git> make(const std::string& state, const std::vector<std::string>& trusted,
-                          const GitLimits& limits = {});
+  // `state`: a directory of ours for the configuration file.
+  static Result<Runner> make(const std::string& state, const Limits& limits = {});
 
   struct Options {
-    std::string git_dir, work_tree, index;  // empty: git finds it out from `directory`
-    std::string directory;                  // git -C
+    Directory in;                  // the git directory, which is always one of ours
+    std::string work_tree, index;  // empty: none, the directory's own. With a work tree git runs in it
+    std::string objects;           // where objects are written and looked for; empty: the directory's own
     std::string input;
-    int input_fd = -1;                     // instead of input
-    int output_fd = -1;                    // instead of the result
-    bool literal_paths = true;             // check-ignore refuses to run with that
-    bool operators_configuration = false;  // read-only questions about the operator's own settings
+    int input_fd = -1;          // instead of input
+    int output_fd = -1;         // instead of the result
+    bool literal_paths = true;  // check-ignore refuses to run with that
     int timeout_s = 600;
     uint64_t most_written = 0;  // bytes of each file that it writes; 0: as large as it likes
   };
@@ -41,7 +42,7 @@ class Git {
     std::string out, complaint;
   };
 
-  void set_limits(const GitLimits& limits) { limits_ = limits; }
+  void set_limits(const Limits& limits) { limits_ = limits; }
 
   // An error only if git cannot be run at all, does not end in time (Code::timed_out), or says, takes or writes too
   // much (Code::limit).
@@ -53,11 +54,13 @@ class Git {
 
  private:
   std::string configuration_;
-  GitLimits limits_;
+  Limits limits_;
 };
 
-bool is_object_id(std::string_view text);  // 40 or 64 lower-case hexadecimal digits
-// What we take for the name below refs/heads/: narrower than git's rules, so that it is nobody's option or pattern.
-bool is_branch_name(std::string_view name);
+// `git config` with the operator's own (system and global) files, in no repository, half a minute at most.
+Result<Runner::Answer> ask_operators_configuration(const std::vector<std::string>& arguments);
 
-}  // namespace bottle::workspace
+// "git version 2.39.5", as `git --version` says it.
+Result<std::string> version();
+
+}  // namespace bottle::git

@@ -1,4 +1,4 @@
-#include "workspace/objects.h"
+#include "git/objects.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 
 #include "base/unique_fd.h"
 
-namespace bottle::workspace {
+namespace bottle::git {
 namespace {
 
 constexpr size_t kAllSmallBlobs = 64 << 20, kLongestHead = 256;
@@ -85,7 +85,7 @@ class Batch {
 
 }  // namespace
 
-Result<std::vector<Entry>> list_tree(const Git& git, const std::string& commit, const Git::Options& where) {
+Result<std::vector<Entry>> list_tree(const Runner& git, const std::string& commit, const Runner::Options& where) {
   std::string out = TRY(git.ask({"ls-tree", "-r", "-z", "--full-tree", commit, "--"}, where));
   std::vector<Entry> entries;
   // "mode type object\tpath\0"
@@ -100,7 +100,7 @@ Result<std::vector<Entry>> list_tree(const Git& git, const std::string& commit, 
   return entries;
 }
 
-Result<> stream_blobs(const Git& git, const std::vector<std::string>& ids, const Git::Options& where,
+Result<> stream_blobs(const Runner& git, const std::vector<std::string>& ids, const Runner::Options& where,
                       const std::function<Result<>(size_t place, uint64_t size)>& blob,
                       const std::function<Result<>(std::string_view)>& data) {
   if (ids.empty()) return {};
@@ -112,7 +112,7 @@ Result<> stream_blobs(const Git& git, const std::vector<std::string>& ids, const
   options.input = lines_of(ids);
   options.timeout_s =
       24 * 3600;  // as slow as whoever takes the bytes, an uplink perhaps; without a reader it ends at once
-  auto process = std::async(std::launch::async, [&]() -> Result<Git::Answer> {
+  auto process = std::async(std::launch::async, [&]() -> Result<Runner::Answer> {
     UniqueFd mine = std::move(out);
     options.output_fd = mine.get();
     return git.run({"cat-file", "--batch", "--buffer"}, options);
@@ -133,8 +133,8 @@ Result<> stream_blobs(const Git& git, const std::vector<std::string>& ids, const
   return ended ? read : std::unexpected(std::move(ended.error()));
 }
 
-Result<std::map<std::string, std::string>> small_blobs(const Git& git, const std::vector<std::string>& ids, size_t most,
-                                                       const Git::Options& where) {
+Result<std::map<std::string, std::string>> small_blobs(const Runner& git, const std::vector<std::string>& ids,
+                                                       size_t most, const Runner::Options& where) {
   std::map<std::string, std::string> found;
   std::set<std::string> unique(ids.begin(), ids.end());
   if (unique.empty()) return found;
@@ -164,4 +164,4 @@ Result<std::map<std::string, std::string>> small_blobs(const Git& git, const std
   return found;
 }
 
-}  // namespace bottle::workspace
+}  // namespace bottle::git

@@ -1,0 +1,138 @@
+#include "base/beneath.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <linux/openat2.h>
+#endif
+
+#include <cstdint>
+
+#include "base/defer.h"
+#include "base/file.h"
+
+namespace bottle {
+namespace {
+
+// -1 with ENOSYS: the kernel has no such call.
+int open_inside(int root, const std::string& path, int flags) {
+#if defined(__linux__) && defined(SYS_openat2)
+  open_how how{};
+  how.flags = static_cast<uint64_t>(flags);
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  return static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
+#else
+  (void)root, (void)path, (void)flags;
+  errno = ENOSYS;
+  return -1;
+#endif
+}
+
+// Component by component, none of them a link.
+int open_without_links(int root, const std::string& path, int flags) {
+  UniqueFd parent;
+  for (size_t from = 0;;) {
+    size_t slash = path.find('/', from);
+    std::string part = path.substr(from, slash == std::string::npos ? slash : slash - from);
+    bool last = slash == std::string::npos;
+    int fd = ::openat(parent ? parent.get() : root, part.c_str(),
+                      last ? flags | O_NOFOLLOW : O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && last) return fd;
+    struct stat st{};
+    int error = errno;
+    if (fd < 0 && error == ENOTDIR &&
+        ::fstatat(parent ? parent.get() : root, part.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
+      error = ELOOP;  // what open(2) says of a link depends on O_DIRECTORY
+    if (fd < 0) {
+      errno = error;
+      return -1;
+    }
+    parent.reset(fd);
+    from = slash + 1;
+  }
+}
+
+bool is_plain(const std::string& path) {
+  if (path.empty() || path.starts_with('/') || path.find('\0') != std::string::npos) return false;
+  std::string whole = "/" + path + "/";
+  return whole.find("/../") == std::string::npos;
+}
+
+}  // namespace
+
+Result<Beneath> Beneath::open(const std::string& root, Links links) {
+  Beneath beneath;
+  beneath.root_ = root;
+  beneath.links_ = links;
+  beneath.fd_.reset(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!beneath.fd_) return fail_errno("opening " + root);
+  return beneath;
+}
+
+Result<std::optional<UniqueFd>> Beneath::open_entry(const std::string& path, int flags) const {
+  std::string name = root_ + "/" + path;
+  if (!is_plain(path)) return fail(Code::invalid, "opening " + name + ": it is not below " + root_);
+  flags |= O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  int fd = -1;
+  errno = ENOSYS;
+  if (links_ == Links::inside) fd = open_inside(fd_.get(), path, flags);
+  if (fd < 0 && (links_ == Links::refused || errno == ENOSYS || errno == EPERM))
+    fd = open_without_links(fd_.get(), path, flags);
+  if (fd >= 0) return std::optional(UniqueFd(fd));
+  if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+  if (errno == ELOOP || errno == EXDEV)
+    return fail(Code::denied, name + " is a symbolic link, or below one" +
+                                  (links_ == Links::inside ? ", that leads out of " + root_ : ": it is not followed"));
+  if (errno == ENXIO) return fail(Code::denied, name + " is not a regular file");  // a socket
+  return fail_errno("opening " + name);
+}
+
+Result<std::optional<UniqueFd>> Beneath::file(const std::string& path) const {
+  auto fd = TRY(open_entry(path, 0));
+  if (!fd) return std::nullopt;
+  struct stat st{};
+  if (::fstat(fd->get(), &st) != 0) return fail_errno("reading " + root_ + "/" + path);
+  if (S_ISDIR(st.st_mode)) return std::nullopt;
+  if (!S_ISREG(st.st_mode)) return fail(Code::denied, root_ + "/" + path + " is not a regular file");
+  return fd;
+}
+
+Result<std::optional<std::string>> Beneath::read(const std::string& path, size_t limit) const {
+  auto fd = TRY(file(path));
+  if (!fd) return std::nullopt;
+  return std::optional(TRY(read_all(fd->get(), root_ + "/" + path, limit)));
+}
+
+Result<std::optional<UniqueFd>> Beneath::directory(const std::string& path) const {
+  if (!path.empty()) return open_entry(path, O_DIRECTORY);
+  UniqueFd fd(::openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return fail_errno("opening " + root_);
+  return std::optional(std::move(fd));
+}
+
+Result<> Beneath::each(const std::string& path, size_t most,
+                       const std::function<Result<>(const std::string&, unsigned char)>& visit) const {
+  std::string name = path.empty() ? root_ : root_ + "/" + path;
+  auto fd = TRY(directory(path));
+  if (!fd) return {};
+  DIR* dir = ::fdopendir(fd->get());
+  if (!dir) return fail_errno("reading " + name);
+  fd->release();  // closedir's now
+  Defer close([&] { ::closedir(dir); });
+  for (size_t seen = 0; dirent* entry = ::readdir(dir);) {
+    std::string each = entry->d_name;
+    if (each == "." || each == "..") continue;
+    if (++seen > most) return fail(Code::limit, name + " has more than " + std::to_string(most) + " entries");
+    unsigned char type = entry->d_type;
+    struct stat st{};
+    if (type == DT_UNKNOWN && ::fstatat(::dirfd(dir), each.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
+      type = static_cast<unsigned char>(IFTODT(st.st_mode));
+    TRY(visit(each, type));
+  }
+  return {};
+}
+
+}  // namespace bottle

@@ -1,0 +1,63 @@
+#include "git/alternates.h"
+
+#include <dirent.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "git/formats.h"
+#include "git/owner.h"
+
+namespace bottle::git {
+namespace {
+
+constexpr size_t kMostStores = 64, kMostEntries = 1'000'000, kLargestList = 1 << 20;
+constexpr int kDeepest = 5;
+
+// A link among an object directory's own would let it show another one's objects under the names it chooses.
+Result<> check_store(const Beneath& objects) {
+  auto plain = [&](const std::string& below, bool only_directories) {
+    return objects.each(below, kMostEntries, [&](const std::string& name, unsigned char type) -> Result<> {
+      std::string path = objects.root() + "/" + (below.empty() ? "" : below + "/") + name;
+      if (type == DT_LNK) return fail(Code::denied, path + " is a symbolic link: it is not followed");
+      if (type != DT_DIR && type != DT_REG && !only_directories)
+        return fail(Code::denied, path + " is not a regular file");
+      return {};
+    });
+  };
+  TRY(plain("", true));
+  TRY(plain("pack", false));
+  TRY(plain("info", false));
+  return {};
+}
+
+Result<> add(const std::string& path, int depth, std::vector<std::string>& stores) {
+  if (std::ranges::find(stores, path) != stores.end()) return {};
+  if (stores.size() >= kMostStores)
+    return fail(Code::limit, "it borrows objects from more than " + std::to_string(kMostStores) + " places");
+  Beneath objects = TRY(Beneath::open(path));
+  TRY(check_store(objects));
+  stores.push_back(path);
+  auto list = TRY(objects.read("info/alternates", kLargestList));
+  if (!list) return {};
+  for (const auto& line : alternates_in(*list)) {
+    char* real = ::realpath((line.starts_with('/') ? line : path + "/" + line).c_str(), nullptr);
+    std::string other = real ? real : "";
+    std::free(real);
+    if (other.empty()) continue;
+    if (depth >= kDeepest) return fail(Code::limit, "it borrows objects over more than five repositories");
+    TRY(check_owner_of_objects(other));
+    TRY(add(other, depth + 1, stores));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> object_directories(const Beneath& common) {
+  std::vector<std::string> stores;
+  TRY(add(common.root() + "/objects", 0, stores));
+  return stores;
+}
+
+}  // namespace bottle::git

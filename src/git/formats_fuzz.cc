@@ -1,0 +1,57 @@
+// The files of a repository: whatever is in them, what is taken of them has the form that it is promised to have.
+#include <cstdlib>
+
+#include "git/config.h"
+#include "git/formats.h"
+#include "git/settings.h"
+
+using namespace bottle;
+using namespace bottle::git;
+
+namespace {
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+void config(std::string_view text) {
+  auto settings = parse_config(text);
+  if (!settings) return;
+  std::string again;
+  for (const auto& setting : *settings) {
+    (void)as_bool(setting);
+    bool plain = setting.name.find('.') != std::string::npos && !setting.name.starts_with('.') &&
+                 setting.name.find_first_of(std::string_view("\n\0", 2)) == std::string::npos && setting.value &&
+                 setting.value->find('\0') == std::string::npos;
+    if (!plain) continue;
+    // What we write of it says the same.
+    auto same = parse_config(config_line(setting.name, *setting.value));
+    require(same && same->size() == 1 && (*same)[0].value == setting.value && (*same)[0].name == setting.name);
+  }
+}
+
+void refs(std::string_view text) {
+  auto found = parse_packed_refs(text, "refs/");
+  for (const auto& [name, id] : found) require(is_ref_name(name) && is_object_id(id));
+  require(parse_packed_refs(packed(found), "refs/") == found);
+  for (const auto& path : alternates_in(text)) require(!path.empty() && path.find('\0') == std::string::npos);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size == 0) return 0;
+  std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
+  switch (data[0] % 3) {
+    case 0:
+      config(text);
+      break;
+    case 1:
+      refs(text);
+      break;
+    case 2:
+      size_t line = text.find('\n');
+      if (line != text.npos && line < 200 && text.size() < 2000) (void)matches(text.substr(0, line), text.substr(line));
+  }
+  return 0;
+}

@@ -1,0 +1,93 @@
+#include <cctype>
+
+#include "git/settings.h"
+
+namespace bottle::git {
+namespace {
+
+struct Token {
+  enum class Kind { one, any_in_name, any, name_or_nothing, set } kind = Kind::one;
+  char text = 0;         // of `one`; 0: every character but a slash
+  std::string_view set;  // of `set`: what stands between the brackets
+};
+
+// A bracket expression's end, or npos.
+size_t end_of_set(std::string_view pattern, size_t at) {
+  size_t from = at + 1;
+  if (from < pattern.size() && (pattern[from] == '!' || pattern[from] == '^')) ++from;
+  return pattern.find(']', from + 1);
+}
+
+bool is_in(std::string_view set, char c) {
+  bool negated = set.starts_with('!') || set.starts_with('^'), found = false;
+  if (negated) set.remove_prefix(1);
+  for (size_t i = 0; i < set.size(); ++i) {
+    bool range = i + 2 < set.size() && set[i + 1] == '-';
+    found |= range ? set[i] <= c && c <= set[i + 2] : set[i] == c;
+    if (range) i += 2;
+  }
+  return found != negated && c != '/';
+}
+
+std::vector<Token> tokens(std::string_view pattern) {
+  std::vector<Token> out;
+  using Kind = Token::Kind;
+  for (size_t at = 0; at < pattern.size();) {
+    std::string_view rest = pattern.substr(at);
+    bool component = at == 0 || pattern[at - 1] == '/';
+    if (component && rest.starts_with("**/")) out.push_back({Kind::name_or_nothing}), at += 3;
+    else if (component && rest == "**") out.push_back({Kind::any}), at += 2;
+    else if (rest[0] == '*')
+      out.push_back({Kind::any_in_name}), at = std::min(pattern.find_first_not_of('*', at), pattern.size());
+    else if (rest[0] == '?') out.push_back({Kind::one}), at += 1;
+    else if (size_t end; rest[0] == '[' && (end = end_of_set(pattern, at)) != std::string_view::npos)
+      out.push_back({Kind::set, 0, pattern.substr(at + 1, end - at - 1)}), at = end + 1;
+    else if (rest[0] == '\\' && rest.size() > 1) out.push_back({Kind::one, rest[1]}), at += 2;
+    else out.push_back({Kind::one, rest[0]}), at += 1;
+  }
+  return out;
+}
+
+char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
+
+}  // namespace
+
+bool matches(std::string_view pattern, std::string_view text, bool ignore_case) {
+  using Kind = Token::Kind;
+  // ok[i]: the tokens so far match the first i characters.
+  std::vector<bool> ok(text.size() + 1), next(text.size() + 1);
+  ok[0] = true;
+  for (const Token& token : tokens(pattern)) {
+    std::fill(next.begin(), next.end(), false);
+    bool reach = false;
+    for (size_t i = 0; i <= text.size(); ++i) {
+      char before = i ? text[i - 1] : '/';
+      switch (token.kind) {
+        case Kind::any:
+          next[i] = reach = reach || ok[i];
+          break;
+        case Kind::any_in_name:
+          reach = ok[i] || (reach && before != '/');
+          next[i] = reach;
+          break;
+        case Kind::name_or_nothing:  // "**/": nothing, or all up to some slash
+          next[i] = ok[i] || (reach && before == '/');
+          reach = reach || ok[i];
+          break;
+        case Kind::set:
+          next[i] = i && ok[i - 1] && is_in(token.set, before);
+          break;
+        case Kind::one:
+          next[i] = i && ok[i - 1] &&
+                    (token.text == 0 ? before != '/'
+                     : ignore_case   ? lower(token.text) == lower(before)
+                                     : token.text == before);
+          break;
+      }
+    }
+    ok.swap(next);
+  }
+  return ok[text.size()];
+}
+
+}  // namespace bottle::git

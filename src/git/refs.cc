@@ -1,0 +1,113 @@
+#include "git/refs.h"
+
+#include <dirent.h>
+
+#include <algorithm>
+
+#include "base/beneath.h"
+#include "base/line.h"
+#include "git/git.h"
+
+namespace bottle::git {
+namespace {
+
+constexpr size_t kLargestPacked = 256 << 20, kLargestRef = 4096, kMostRefs = 1'000'000;
+constexpr int kDeepest = 60, kMostSymbolic = 5;
+
+std::string trimmed(std::string text) {
+  while (!text.empty() && std::string_view(" \t\r\n").find(text.back()) != std::string_view::npos) text.pop_back();
+  return text;
+}
+
+constexpr std::string_view kSymbolic = "ref:";
+
+// The name behind "ref:", or nothing.
+std::string target_of(const std::string& content) {
+  if (!content.starts_with(kSymbolic)) return "";
+  size_t at = content.find_first_not_of(" \t", kSymbolic.size());
+  return at == std::string::npos ? "" : content.substr(at);
+}
+
+class Reader {
+ public:
+  Reader(const Beneath& common, Refs& found, Refs& symbolic) : common_(common), found_(found), symbolic_(symbolic) {}
+
+  Result<> directory(const std::string& path, int depth) {
+    if (depth > kDeepest) return fail(Code::limit, common_.root() + "/" + path + " is nested too deeply");
+    TRY(common_.each(path, kMostRefs, [&](const std::string& name, unsigned char type) -> Result<> {
+      std::string ref = path + "/" + name;
+      if (name.starts_with('.') || name.ends_with(".lock")) return {};
+      if (type == DT_DIR) return directory(ref, depth + 1);
+      if (!is_ref_name(ref)) return {};
+      if (++seen_ > kMostRefs) return fail(Code::limit, common_.root() + " has too many refs");
+      auto content = TRY(common_.read(ref, kLargestRef));
+      if (!content) return {};  // it went away
+      std::string id = trimmed(*content);
+      if (is_object_id(id)) found_[ref] = id;
+      else if (auto target = target_of(id); is_ref_name(target)) symbolic_[ref] = target;
+      return {};
+    }));
+    return {};
+  }
+
+ private:
+  const Beneath& common_;
+  Refs &found_, &symbolic_;
+  size_t seen_ = 0;
+};
+
+// A loose ref's content; nothing where there is none.
+Result<std::optional<std::string>> loose(const Beneath& directory, const std::string& name) {
+  auto content = TRY(directory.read(name, kLargestRef));
+  if (content) content = trimmed(*content);
+  return content;
+}
+
+}  // namespace
+
+Result<Refs> read_refs(const Repository& repository, const std::string& below) {
+  Beneath common = TRY(Beneath::open(repository.common_dir));
+  // Loose ones first: one that is packed meanwhile is then found there.
+  Refs found, symbolic;
+  Reader reader(common, found, symbolic);
+  TRY(reader.directory(below.substr(0, below.size() - 1), 0));
+  auto text = TRY(common.read("packed-refs", kLargestPacked));
+  found.merge(parse_packed_refs(text.value_or(""), below));
+  for (const auto& [name, target] : symbolic) {
+    std::string at = target;
+    for (int i = 0; i < kMostSymbolic && symbolic.contains(at); ++i) at = symbolic[at];
+    if (auto same = found.find(at); same != found.end()) found[name] = same->second;
+    else found.erase(name);
+  }
+  return found;
+}
+
+Result<Head> read_head(const Repository& repository) {
+  Beneath own = TRY(Beneath::open(repository.git_dir)), common = TRY(Beneath::open(repository.common_dir));
+  auto broken = [&](const std::string& what) {
+    return fail(Code::protocol, one_line(repository.git_dir, 4096) + "/" + one_line(what) + " is broken");
+  };
+  std::string content = TRY(loose(own, "HEAD")).value_or(""), name = "HEAD";
+  Head head;
+  for (int i = 0; i <= kMostSymbolic; ++i) {
+    if (is_object_id(content)) {
+      head.commit = content;
+      return head;
+    }
+    std::string target = target_of(content);
+    if (!is_ref_name(target)) return broken(name);
+    name = target;
+    if (i == 0 && name.starts_with("refs/heads/")) head.branch = name;
+    if (auto there = TRY(loose(common, name))) {
+      content = *there;
+      continue;
+    }
+    auto text = TRY(common.read("packed-refs", kLargestPacked));
+    auto refs = parse_packed_refs(text.value_or(""), name);
+    if (auto same = refs.find(name); same != refs.end()) head.commit = same->second;
+    return head;  // or nothing was committed to the branch yet
+  }
+  return broken(name);
+}
+
+}  // namespace bottle::git

@@ -1,0 +1,167 @@
+#include "git/repository.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/beneath.h"
+#include "base/line.h"
+#include "base/shell_word.h"
+#include "git/alternates.h"
+#include "git/owner.h"
+
+namespace bottle::git {
+namespace {
+
+constexpr size_t kLongestPointer = 8192, kLargestShallow = 16 << 20;
+
+std::optional<struct stat> look(const std::string& path) {
+  struct stat st{};
+  if (::lstat(path.c_str(), &st) != 0) return std::nullopt;
+  return st;
+}
+
+bool is_directory(const std::string& path) {
+  auto st = look(path);
+  return st && S_ISDIR(st->st_mode);
+}
+
+std::string parent_of(const std::string& path) { return path.substr(0, std::max<size_t>(path.rfind('/'), 1)); }
+
+// A path as it stands in one of git's files, from the directory that it is relative to; empty: it leads nowhere.
+std::string resolve(const std::string& base, const std::string& path) {
+  if (path.empty() || path.find('\0') != std::string::npos) return "";
+  char* real = ::realpath((path.starts_with('/') ? path : base + "/" + path).c_str(), nullptr);
+  std::string out = real ? real : "";
+  std::free(real);
+  return out;
+}
+
+// The same where the last component itself may be a link, or missing.
+std::string resolve_parent(const std::string& base, const std::string& path) {
+  std::string whole = path.starts_with('/') ? path : base + "/" + path;
+  std::string parent = resolve("/", parent_of(whole));
+  return parent.empty() ? "" : (parent == "/" ? "" : parent) + whole.substr(whole.rfind('/'));
+}
+
+bool is_within(const std::string& path, const std::string& directory) {
+  return directory == "/" || path.starts_with(directory + "/");
+}
+
+// One line, as in gitdir and commondir.
+Result<std::string> line_of(const Beneath& directory, const std::string& file) {
+  std::string text = TRY(directory.read(file, kLongestPointer)).value_or("");
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  return text;
+}
+
+std::string shown(const std::string& path) { return "'" + one_line(path, 4096) + "'"; }
+
+std::unexpected<Error> not_theirs(const std::string& marker, const std::string& git_dir) {
+  return fail(Code::denied,
+              shown(marker) + " leads to the repository " + shown(git_dir) + ", which does not name " +
+                  shown(parent_of(marker)) + " as a work tree of its own",
+              "a hostile directory can name any of your repositories in that way. If this is meant: git --git-dir=" +
+                  shell_word(git_dir) + " config core.worktree " + shell_word(parent_of(marker)));
+}
+
+// What stands in a `.git` file.
+Result<std::string> pointed_to(const std::string& top, const std::string& marker) {
+  auto text = TRY(TRY(Beneath::open(top)).read(".git", kLongestPointer)).value_or("");
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  constexpr std::string_view kBegin = "gitdir: ";
+  std::string git_dir = text.starts_with(kBegin) ? resolve(top, text.substr(kBegin.size())) : "";
+  if (git_dir.empty() || !is_directory(git_dir))
+    return fail(Code::invalid, shown(marker) + " is no file of git's, or leads to no repository");
+  return git_dir;
+}
+
+// The directory of what all work trees share: where `commondir` leads, if it leads back here.
+Result<std::string> common_of(const Beneath& own, const std::string& marker) {
+  std::string text = TRY(line_of(own, "commondir"));
+  if (text.empty()) return own.root();
+  std::string common = resolve(own.root(), text);
+  // Whoever wrote this directory can write anything into it; not into the other one.
+  bool listed = !common.empty() && parent_of(own.root()) == common + "/worktrees";
+  std::string back = TRY(line_of(own, "gitdir"));
+  if (!listed || back.empty() || resolve_parent(own.root(), back) != marker) return not_theirs(marker, common);
+  return common;
+}
+
+Result<> check_layout(const Beneath& common, const Beneath& own) {
+  for (const char* name : {"objects", "refs"})
+    if (!TRY(common.directory(name)))
+      return fail(Code::invalid, shown(common.root()) + " is no repository: it has no directory " + name);
+  if (!TRY(own.file("HEAD"))) return fail(Code::invalid, shown(own.root()) + " is no repository: it has no HEAD");
+  return {};
+}
+
+// `marker`: the .git of the directory `top`, whatever it is.
+Result<std::optional<Repository>> judge(const std::string& top, const std::string& marker, bool is_plain) {
+  Repository found;
+  found.top = top;
+  auto marked = look(marker);
+  bool is_link = marked && S_ISLNK(marked->st_mode);
+  TRY(check_owner(top, {marker, top}));
+  found.git_dir = is_plain ? marker : is_link ? resolve(top, ".git") : TRY(pointed_to(top, marker));
+  if (found.git_dir.empty() || !is_directory(found.git_dir))
+    return fail(Code::invalid, shown(marker) + " leads to no repository");
+  TRY(check_owner(top, {found.git_dir}));
+  Beneath own = TRY(Beneath::open(found.git_dir));
+  found.common_dir = TRY(common_of(own, marker));
+  TRY(check_owner(top, {found.common_dir}));
+  Beneath common = TRY(Beneath::open(found.common_dir));
+  TRY(check_layout(common, own));
+  found.settings = TRY(settings_of(common, own));
+  bool is_worktree = found.common_dir != found.git_dir;
+  const std::string& set = found.settings.work_tree;
+  bool points_here = !set.empty() && resolve(found.git_dir, set) == top;
+  if (!is_plain && !is_worktree && !points_here && !is_within(found.git_dir, top))
+    return not_theirs(marker, found.git_dir);
+  if (found.settings.bare && !is_worktree) return std::nullopt;
+  if (!set.empty() && !points_here && !is_worktree)
+    return fail(Code::denied,
+                shown(found.git_dir) + " says that its work tree is " + shown(set) + ", not " + shown(top));
+  found.objects = TRY(object_directories(common));
+  found.shallow = TRY(common.read("shallow", kLargestShallow)).value_or("");
+  return found;
+}
+
+bool looks_like_a_repository(const std::string& directory) {
+  return look(directory + "/HEAD") && is_directory(directory + "/objects") && is_directory(directory + "/refs");
+}
+
+// What git takes for a repository: it needs not be a good one.
+bool is_repository(const std::string& git_dir) {
+  return look(git_dir + "/HEAD") &&
+         (look(git_dir + "/commondir") || (look(git_dir + "/objects") && look(git_dir + "/refs")));
+}
+
+}  // namespace
+
+Result<std::optional<Repository>> find(const std::string& directory) {
+  std::optional<dev_t> device;
+  for (std::string at = directory;; at = parent_of(at)) {
+    struct stat st{};
+    if (::stat(at.c_str(), &st) != 0) return fail_errno("looking for a repository at " + at);
+    if (device && *device != st.st_dev) return std::nullopt;  // where git stops too
+    device = st.st_dev;
+    std::string marker = (at == "/" ? "" : at) + "/.git";
+    auto marked = look(marker);
+    auto wrapped = [&](Result<std::optional<Repository>> judged) {
+      if (!judged && judged.error().what.find("dubious ownership") == std::string::npos)
+        return Result<std::optional<Repository>>(
+            std::unexpected(std::move(judged.error()).during("the repository of " + shown(at))));
+      return judged;
+    };
+    if (marked && S_ISDIR(marked->st_mode) && is_repository(marker)) return wrapped(judge(at, marker, true));
+    bool leads_on =
+        marked && (S_ISREG(marked->st_mode) || (S_ISLNK(marked->st_mode) && is_repository(resolve(at, ".git"))));
+    if (leads_on) return wrapped(judge(at, marker, false));
+    if (looks_like_a_repository(at) || at == "/") return std::nullopt;
+  }
+}
+
+}  // namespace bottle::git

@@ -1,0 +1,258 @@
+// Whose repository is it, and which one: what git finds is found, and what only pretends is refused.
+#include "git/repository.h"
+
+#include "base/file.h"
+#include "git/git_test.h"
+#include "git/refs.h"
+
+namespace bottle::git {
+namespace {
+
+class Find : public Repositories {
+ protected:
+  void SetUp() override {
+    Repositories::SetUp();
+    secret_ = root + "/private";
+    fs::create_directory(secret_);
+    git("init -q -b main", secret_);
+    put(secret_ + "/key", "secret\n");
+    git("add -A", secret_);
+    git("commit -qm private", secret_);
+  }
+
+  // What find() says: the git directory, "none", or what is wrong.
+  std::string found(const std::string& directory) {
+    auto repository = find(fs::canonical(directory).string());
+    if (!repository) return repository.error().what;
+    return *repository ? (*repository)->git_dir : "none";
+  }
+  void expect_refused(const std::string& why, const std::string& directory = "") {
+    std::string said = found(directory.empty() ? repo : directory);
+    EXPECT_NE(said.find(why), std::string::npos) << said;
+  }
+
+  std::string secret_;
+};
+
+TEST_F(Find, WhatGitFinds) {
+  EXPECT_EQ(found(repo), "none");
+  make_repository();
+  EXPECT_EQ(found(repo), repo + "/.git");
+  EXPECT_EQ(found(repo + "/dir"), repo + "/.git");
+  EXPECT_EQ(found(repo + "/.git"), "none");
+  EXPECT_EQ(found(repo + "/.git/refs"), "none");
+  fs::create_directories(repo + "/dir/.git");  // no repository, only called like one
+  EXPECT_EQ(found(repo + "/dir"), repo + "/.git");
+  EXPECT_EQ((*find(repo + "/dir"))->top, git("rev-parse --show-toplevel", repo + "/dir"));
+}
+
+TEST_F(Find, LinkedWorkTreesAndSubmodulesPointBack) {
+  make_repository();
+  git("worktree add -q -b side " + root + "/side");
+  auto side = find(root + "/side");
+  ASSERT_TRUE(side && *side) << side.error().what;
+  EXPECT_EQ((*side)->git_dir, repo + "/.git/worktrees/side");
+  EXPECT_EQ((*side)->common_dir, repo + "/.git");
+  EXPECT_EQ(read_head(**side)->branch, "refs/heads/side");
+  git("config extensions.worktreeConfig true");
+  EXPECT_EQ(found(root + "/side"), repo + "/.git/worktrees/side");
+  git("submodule --quiet add " + secret_ + " sub");
+  EXPECT_EQ(found(repo + "/sub"), repo + "/.git/modules/sub");
+  // A directory above: moved as a whole, with relative paths in it.
+  put(repo + "/.git/worktrees/side/gitdir", "../../../../side/.git\n");
+  put(root + "/side/.git", "gitdir: ../repo/.git/worktrees/side\n");
+  EXPECT_EQ(found(root + "/side"), repo + "/.git/worktrees/side");
+}
+
+TEST_F(Find, AFileThatPointsToAnotherRepositoryIsRefused) {
+  put(repo + "/.git", "gitdir: " + secret_ + "/.git\n");
+  EXPECT_EQ(git("log --format=%s"), "private");  // what git would show
+  expect_refused("which does not name '" + repo + "' as a work tree");
+  // Nor is one of its work trees ours.
+  git("worktree add -q -b side " + root + "/side", secret_);
+  put(repo + "/.git", "gitdir: " + secret_ + "/.git/worktrees/side\n");
+  expect_refused("which does not name");
+  put(repo + "/.git", "gitdir: /dev/null\n");
+  expect_refused("leads to no repository");
+  // A separate git directory, which git does not make point back; it can be said.
+  fs::remove(repo + "/.git");
+  git("init -q --separate-git-dir=" + root + "/separate");
+  expect_refused("which does not name");
+  auto refused = find(repo);
+  ASSERT_FALSE(refused);
+  sh(refused.error().todo.substr(refused.error().todo.find("git --git-dir")));
+  EXPECT_EQ(found(repo), root + "/separate");
+}
+
+TEST_F(Find, AForgedWorkTreeOfAnotherRepositoryIsRefused) {
+  std::string forged = repo + "/forged/worktrees/x";
+  put(forged + "/HEAD", "ref: refs/heads/main\n");
+  put(forged + "/commondir", secret_ + "/.git\n");
+  put(forged + "/gitdir", repo + "/.git\n");
+  put(repo + "/.git", "gitdir: forged/worktrees/x\n");
+  EXPECT_EQ(git("log --format=%s"), "private");
+  expect_refused("which does not name");
+  // The same as a directory.
+  fs::remove(repo + "/.git");
+  fs::rename(forged, repo + "/.git");
+  EXPECT_EQ(git("log --format=%s"), "private");
+  expect_refused("which does not name");
+}
+
+TEST_F(Find, LinksToAnotherRepositoryAreRefused) {
+  fs::create_directory_symlink(secret_ + "/.git", repo + "/.git");
+  EXPECT_EQ(git("log --format=%s"), "private");
+  expect_refused("which does not name");
+  fs::remove(repo + "/.git");
+  for (const char* name : {"HEAD", "objects", "refs", "config", "packed-refs", "objects/pack"}) {
+    fs::remove_all(repo + "/.git");
+    make_repository();
+    git("pack-refs --all");
+    git("gc -q");
+    git("gc -q", secret_);
+    fs::remove_all(repo + "/.git/" + name);
+    fs::create_symlink(secret_ + "/.git/" + name, repo + "/.git/" + name);
+    auto repository = find(repo);
+    bool refused = !repository;
+    if (repository && *repository) refused = !read_refs(**repository, "refs/heads/") || !read_head(**repository);
+    EXPECT_TRUE(refused) << name;
+  }
+  fs::remove_all(repo + "/.git");
+  make_repository();
+  fs::create_directory_symlink(secret_ + "/.git/refs/heads", repo + "/.git/refs/heads/theirs");
+  EXPECT_FALSE(read_refs(**find(repo), "refs/heads/"));
+}
+
+TEST_F(Find, AWorkTreeElsewhereIsRefused) {
+  make_repository();
+  git("config core.worktree " + secret_);
+  expect_refused("says that its work tree is '" + secret_ + "'");
+  git("config core.worktree ..");
+  EXPECT_EQ(found(repo), repo + "/.git");
+}
+
+TEST_F(Find, NothingWaitsForAFifo) {
+  for (const char* name :
+       {"HEAD", "config", "packed-refs", "objects/info/alternates", "shallow", "objects/pack/x.idx"}) {
+    fs::remove_all(repo + "/.git");
+    make_repository();
+    fs::remove(repo + "/.git/" + name);
+    ASSERT_EQ(::mkfifo((repo + "/.git/" + name).c_str(), 0600), 0);
+    auto repository = find(repo);
+    bool refused = !repository || !read_refs(**repository, "refs/heads/");
+    EXPECT_TRUE(refused) << name;
+  }
+}
+
+TEST_F(Find, KindsThatAreNotSupportedAreNamed) {
+  make_repository();
+  auto config = [&](const std::string& what) { sh("git config --file " + repo + "/.git/config " + what); };
+  config("core.repositoryFormatVersion 1");
+  config("extensions.refStorage reftable");
+  expect_refused("keeps its refs in the format reftable");
+  config("--unset extensions.refStorage");
+  config("extensions.future true");
+  expect_refused("an extension of git's that bottle does not know: future");
+  config("--unset extensions.future");
+  put(repo + "/.git/config", "[core\n");
+  expect_refused("its configuration " + repo + "/.git/config: line 1");
+  git("init -q --bare " + root + "/repo/.bare");
+  fs::remove_all(repo + "/.git");
+  put(repo + "/.git", "gitdir: ./.bare\n");
+  EXPECT_EQ(found(repo), "none");  // as for git: there is no work tree
+}
+
+TEST_F(Find, WhereObjectsAreBorrowedFrom) {
+  make_repository();
+  sh("git clone -q --shared " + repo + " " + root + "/shared");
+  sh("git clone -q --shared " + root + "/shared " + root + "/second");
+  auto repository = find(root + "/second");
+  ASSERT_TRUE(repository && *repository);
+  EXPECT_EQ((*repository)->objects, (std::vector<std::string>{root + "/second/.git/objects",
+                                                              root + "/shared/.git/objects", repo + "/.git/objects"}));
+  put(root + "/second/.git/objects/info/alternates", "# a note\n../../../shared/.git/objects\n\"" + root +
+                                                         "/odd\\nname\"\n/nowhere\n" + root + "/shared/.git/objects");
+  fs::create_directories(root + "/odd\nname");
+  repository = find(root + "/second");
+  ASSERT_TRUE(repository && *repository);
+  EXPECT_EQ((*repository)->objects.back(), root + "/odd\nname");
+  EXPECT_EQ((*repository)->objects.size(), 4u);
+}
+
+// Somebody else's repository, as the real git judges it too.
+class Owner : public Find {
+ protected:
+  void SetUp() override {
+    Find::SetUp();
+    if (::geteuid() != 0) GTEST_SKIP() << "only root can give a directory away";
+    make_repository();
+    sh("chmod 755 " + root);
+  }
+  void give(const std::string& path, const char* owner = "4711") { sh("chown -R " + std::string(owner) + " " + path); }
+  bool git_refuses(const std::string& variables = "") {
+    std::string said = sh(variables + " GIT_CONFIG_GLOBAL=" + root + "/gitconfig git -C " + repo + " status || true");
+    return said.find("dubious ownership") != std::string::npos;
+  }
+  bool is_refused() { return found(repo).find("detected dubious ownership in repository at '" + repo) == 0; }
+};
+
+TEST_F(Owner, OfAnyPartMustBeTheOperator) {
+  EXPECT_FALSE(is_refused());
+  for (const std::string& part : {repo + "/.git", repo}) {
+    sh("chown 4711 " + part);
+    EXPECT_TRUE(git_refuses());
+    EXPECT_TRUE(is_refused()) << part;
+    give(repo, "0");
+  }
+  git("worktree add -q -b side " + root + "/side");
+  give(repo + "/.git/worktrees");
+  EXPECT_NE(found(root + "/side").find("dubious"), std::string::npos);
+  give(repo);
+  auto refused = find(repo);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().todo, "if you trust it: git config --global --add safe.directory " + repo);
+}
+
+TEST_F(Owner, IsNotAskedWhereTheOperatorDeclaresItSafe) {
+  give(repo);
+  put(repo + "/.git/config", "[core]\n\trepositoryformatversion = 0\n[safe]\n\tdirectory = *\n");
+  EXPECT_TRUE(is_refused());  // its own word does not count
+  auto with = [&](const std::string& text) {
+    put(root + "/gitconfig", text);
+    EXPECT_EQ(is_refused(), git_refuses()) << text;
+    return !is_refused();
+  };
+  EXPECT_TRUE(with("[safe]\n\tdirectory = *\n"));
+  EXPECT_TRUE(with("[safe]\n\tdirectory = " + repo + "\n"));
+  EXPECT_FALSE(with("[safe]\n\tdirectory = " + repo + "/dir\n"));
+  EXPECT_FALSE(with("[safe]\n\tdirectory = *\n\tdirectory =\n"));
+  EXPECT_TRUE(with("[safe]\n\tdirectory =\n\tdirectory = \"" + repo + "\"\n"));
+  with("[safe]\n\tdirectory = " + root + "/*\n");  // since git 2.46
+  with("[safe]\n\tdirectory = " + repo + "/\n");
+  put(root + "/more", "[safe]\n\tdirectory = " + repo + "\n");
+  EXPECT_TRUE(with("[include]\n\tpath = more\n"));
+}
+
+TEST_F(Owner, MayBeWhomSudoRunsUsFor) {
+  give(repo);
+  ::setenv("SUDO_UID", "4711", 1);
+  EXPECT_FALSE(is_refused());
+  EXPECT_FALSE(git_refuses("SUDO_UID=4711"));
+  for (const char* other : {"4712", "", "x", "4711x"}) {
+    ::setenv("SUDO_UID", other, 1);
+    EXPECT_TRUE(is_refused()) << other;
+  }
+  ::unsetenv("SUDO_UID");
+}
+
+TEST_F(Owner, OfBorrowedObjectsToo) {
+  sh("git clone -q --shared " + repo + " " + root + "/shared");
+  give(repo);
+  EXPECT_NE(found(root + "/shared").find("dubious ownership in repository at '" + repo + "/.git/objects'"),
+            std::string::npos);
+  put(root + "/gitconfig", "[safe]\n\tdirectory = " + repo + "/.git/objects\n");
+  EXPECT_EQ(found(root + "/shared"), root + "/shared/.git");
+}
+
+}  // namespace
+}  // namespace bottle::git

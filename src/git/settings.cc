@@ -1,0 +1,201 @@
+#include "git/settings.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
+
+#include "base/line.h"
+#include "git/git.h"
+
+namespace bottle::git {
+namespace {
+
+constexpr size_t kLargestConfig = 4 << 20, kMostRemotes = 100, kLongestValue = 4096, kMostIncludes = 20;
+
+// What a file is compared and written by. Each is a boolean or a word; core.excludesFile, a path, is read as data too.
+constexpr std::string_view kData[] = {"core.autocrlf",
+                                      "core.eol",
+                                      "core.filemode",
+                                      "core.ignorecase",
+                                      "core.symlinks",
+                                      "core.precomposeunicode",
+                                      "core.checkstat",
+                                      "core.trustctime",
+                                      "core.sparsecheckout",
+                                      "core.protecthfs",
+                                      "core.protectntfs",
+                                      "core.sparsecheckoutcone",
+                                      "core.checkroundtripencoding"};
+
+bool is_word(const std::string& value) {
+  return value.size() < 100 && std::ranges::all_of(
+                                   value,
+                                   [](char c) {
+                                     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                                            (c >= '0' && c <= '9') || c == '-' || c == ',' || c == ' ';
+                                   });
+}
+
+// git waits for the writer of a FIFO.
+bool is_regular(std::string path) {
+  const char* home = std::getenv("HOME");
+  if (path.starts_with("~/") && home) path = home + path.substr(1);
+  struct stat st{};
+  return path.starts_with('/') && ::stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode);
+}
+
+// git_config_perm() of git's path.c: what core.sharedRepository adds to a file's mode.
+int shared_bits(const std::string& value) {
+  if (value == "group" || value == "true" || value == "1") return 0660;
+  if (value == "all" || value == "world" || value == "everybody" || value == "2") return 0664;
+  if (value.size() == 4 && value[0] == '0' && value.find_first_not_of("01234567") == std::string::npos)
+    return static_cast<int>(std::strtol(value.c_str(), nullptr, 8)) & 0666;
+  return 0;
+}
+
+// What is data whoever says it.
+void take(Settings& settings, const Setting& setting) {
+  std::string value = setting.value.value_or("true");
+  if (value.size() > kLongestValue) return;
+  if (setting.name == "user.name") settings.name = value;
+  if (setting.name == "user.email") settings.email = value;
+  if (setting.name == "core.excludesfile" && is_regular(value)) settings.core[setting.name] = value;
+  if (std::ranges::find(kData, setting.name) != std::end(kData) && is_word(value)) settings.core[setting.name] = value;
+}
+
+Result<> check_extension(const Setting& setting, Settings& settings, bool& own_config) {
+  std::string name = setting.name.substr(std::string_view("extensions.").size()), value = setting.value.value_or("");
+  if (name == "objectformat") {
+    if (value != "sha1" && value != "sha256")
+      return fail(Code::invalid, "its object ids are of an unknown format, " + one_line(value, 50));
+    settings.format = value;
+  } else if (name == "refstorage") {
+    if (value != "files")
+      return fail(Code::invalid,
+                  "it keeps its refs in the format " + one_line(value, 50) + ", which bottle cannot read",
+                  "git refs migrate --ref-format=files   (git 2.46 or newer)");
+  } else if (name == "partialclone") {
+    settings.partial = true;
+  } else if (name == "worktreeconfig") {
+    own_config = as_bool(setting).value_or(false);
+  } else if (name != "noop" && name != "noop-v1" && name != "preciousobjects" && name != "relativeworktrees" &&
+             name != "compatobjectformat") {
+    return fail(Code::invalid, "it uses an extension of git's that bottle does not know: " + one_line(name, 50));
+  }
+  return {};
+}
+
+Result<> read(const Beneath& directory, const char* file, Settings& settings, bool& own_config) {
+  auto text = TRY(directory.read(file, kLargestConfig));
+  if (!text) return {};
+  auto all = parse_config(*text);
+  if (!all) return std::unexpected(std::move(all.error()).during("its configuration " + directory.root() + "/" + file));
+  for (const auto& setting : *all) {
+    const std::string& name = setting.name;
+    bool of_remote = name.starts_with("remote.");
+    if (name == "core.repositoryformatversion" && setting.value != "0" && setting.value != "1")
+      return fail(Code::invalid, "its format is newer than bottle knows");
+    if (name.starts_with("extensions.")) TRY(check_extension(setting, settings, own_config));
+    if (name == "core.bare") settings.bare = as_bool(setting).value_or(false);
+    if (name == "core.worktree") settings.work_tree = setting.value.value_or("");
+    if (name == "core.sharedrepository") settings.shared = shared_bits(setting.value.value_or("true"));
+    if (of_remote && name.ends_with(".promisor") && as_bool(setting).value_or(true)) settings.partial = true;
+    if (of_remote && name.ends_with(".url") && setting.value && settings.remotes.size() < kMostRemotes)
+      settings.remotes.push_back(*setting.value);
+    take(settings, setting);
+  }
+  return {};
+}
+
+// One of git's conditions (git-config(1), "Conditional includes"), met or not. `file`: where it stands.
+bool holds(std::string_view condition, const std::string& file, const Place& place) {
+  auto after = [&](std::string_view what) {
+    if (!condition.starts_with(what)) return false;
+    condition.remove_prefix(what.size());
+    return true;
+  };
+  if (after("hasconfig:remote.*.url:"))
+    return std::ranges::any_of(
+        place.remotes, [&](const std::string& url) { return url.size() <= kLongestValue && matches(condition, url); });
+  if (after("onbranch:")) {
+    std::string pattern(condition), prefix = "refs/heads/";
+    if (pattern.ends_with('/')) pattern += "**";
+    return place.branch.starts_with(prefix) && matches(pattern, place.branch.substr(prefix.size()));
+  }
+  bool ignore_case = after("gitdir/i:");
+  if (!ignore_case && !after("gitdir:")) return false;
+  std::string pattern(condition);
+  const char* home = std::getenv("HOME");
+  if (pattern.starts_with("~/") && home) pattern = home + pattern.substr(1);
+  else if (pattern.starts_with("./")) pattern = file.substr(0, file.rfind('/')) + pattern.substr(1);
+  else if (!pattern.starts_with('/')) pattern = "**/" + pattern;
+  if (pattern.ends_with('/')) pattern += "**";
+  return matches(pattern, place.git_dir, ignore_case);
+}
+
+// "file:/home/me/.gitconfig\0user.name\nAda\0…": calls `visit` with the file and the setting.
+template <class Visit>
+void each_setting(const std::string& out, Visit visit) {
+  for (size_t at = 0, end; (end = out.find('\0', at)) != std::string::npos;) {
+    std::string origin = out.substr(at, end - at);
+    size_t stop = out.find('\0', end + 1);
+    if (stop == std::string::npos) return;
+    std::string_view entry = std::string_view(out).substr(end + 1, stop - end - 1);
+    at = stop + 1;
+    size_t line = entry.find('\n');
+    Setting setting{std::string(entry.substr(0, line)), std::nullopt};
+    if (line != std::string_view::npos) setting.value = entry.substr(line + 1);
+    visit(origin.starts_with("file:") ? origin.substr(5) : "", setting);
+  }
+}
+
+void take_included(Settings& settings, const std::string& path) {
+  auto included = ask_operators_configuration({"--file", path, "--show-origin", "--list"});
+  if (included && included->status == 0)
+    each_setting(included->out, [&](const std::string&, const Setting& setting) { take(settings, setting); });
+}
+
+}  // namespace
+
+Result<Settings> settings_of(const Beneath& common, const Beneath& own) {
+  Settings settings;
+  bool own_config = false, ignored = false;
+  TRY(read(common, "config", settings, own_config));
+  if (own.root() != common.root()) {  // those two are the main work tree's
+    settings.work_tree.clear();
+    settings.bare = false;
+  }
+  if (own_config) TRY(read(own, "config.worktree", settings, ignored));
+  return settings;
+}
+
+Settings operators_settings(const Place& place) {
+  Settings settings;
+  auto listed = ask_operators_configuration({"--show-origin", "--list"});
+  if (!listed || listed->status != 0) return settings;
+  size_t includes = 0;
+  each_setting(listed->out, [&](const std::string& file, const Setting& setting) {
+    constexpr std::string_view kInclude = "includeif.", kPath = ".path";
+    const std::string& name = setting.name;
+    if (!name.starts_with(kInclude) || !name.ends_with(kPath) || !setting.value) return take(settings, setting);
+    std::string_view condition = std::string_view(name).substr(
+        kInclude.size(), name.size() - std::min(name.size(), kInclude.size() + kPath.size()));
+    if (!holds(condition, file, place) || ++includes > kMostIncludes) return;
+    std::string path = *setting.value;
+    const char* home = std::getenv("HOME");
+    if (path.starts_with("~/") && home) path = home + path.substr(1);
+    else if (!path.starts_with('/')) path = file.substr(0, file.rfind('/') + 1) + path;
+    take_included(settings, path);
+  });
+  return settings;
+}
+
+std::string Settings::lines() const {
+  std::string text;
+  for (const auto& [name, value] : core) text += config_line(name, value);
+  return text;
+}
+
+}  // namespace bottle::git

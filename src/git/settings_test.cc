@@ -1,0 +1,110 @@
+// Configuration files: understood as the real git understands them, and taken over only where they are data.
+#include "git/settings.h"
+
+#include "base/file.h"
+#include "git/git_test.h"
+
+namespace bottle::git {
+namespace {
+
+class Configuration : public Repositories {
+ protected:
+  // "name\nvalue" or "name" for each setting, as `git config --list --null` shows them.
+  std::string as_git(const std::string& text) {
+    put(root + "/config", text);
+    return sh("git config --file " + root + "/config --no-includes --null --list | tr '\\0' '|' || true");
+  }
+  static std::string ours(const std::string& text) {
+    auto settings = parse_config(text);
+    if (!settings) return settings.error().what;
+    std::string out;
+    for (const auto& [name, value] : *settings) out += name + (value ? "\n" + *value : "") + "|";
+    return out;
+  }
+};
+
+TEST_F(Configuration, IsUnderstoodAsByGit) {
+  for (const std::string text :
+       {"", "k = v\n", "[core]\n", "[core]\n\tbare\n\tfileMode = false\n", "[a \"B.c\"]k=v", "[A.B]\nK = v ; note\n",
+        "[a]\nk = \"  quoted # not a note \" then  two   spaces  # note\n", "[a]\r\nk = v\r\n",
+        "[a]\nk = one\\\n  two\\tthree\\n\\\"four\\\"\n", "\xef\xbb\xbf[a]\nk=v\n",
+        "[a] k = 1\n[b \"x\\\"y\\\\z\"] k = 2\n", "# note\n; note\n[a]\n k =\n l = \"\"\n",
+        "[include]\npath = /etc/passwd\n[a]\nk = v\n"})
+    EXPECT_EQ(ours(text), as_git(text)) << text;
+  for (const std::string text : {"[a\n", "[a b]\n", "[a \"b]\n", "[]\n", "[a]\nk v\n", "[a]\nk = \"v\n",
+                                 "[a]\nk = \\x\n", "[a]\n1k = v\n", "[a]\nk ; note\n", "[a \"b\" ]\n"}) {
+    EXPECT_FALSE(parse_config(text)) << text;
+    as_git(text);
+    EXPECT_NE(std::system(("git config --file " + root + "/config --list >/dev/null 2>&1").c_str()), 0) << text;
+  }
+}
+
+TEST_F(Configuration, OnlyDataIsTakenOver) {
+  make_repository();
+  put(repo + "/.git/config",
+      "[core]\n\tautocrlf = input\n\tfileMode = false\n\tfsmonitor = touch owned\n\thooksPath = hooks\n\teditor = vi\n"
+      "\tsshCommand = ssh\n\tpager = less\n\talternateRefsCommand = touch owned\n\tattributesFile = x\n\teol = "
+      "\"lf\\nx\"\n"
+      "\texcludesFile = relative\n[filter \"x\"]\n\tclean = touch owned\n[user]\n\tname = Ada\n\tsigningKey = x\n"
+      "[include]\n\tpath = more\n[remote \"o\"]\n\turl = https://example.org/x\n\tpromisor = true\n\tuploadpack = "
+      "touch owned\n");
+  put(repo + "/.git/more", "[core]\n\tautocrlf = true\n[user]\n\temail = x@example.org\n");
+  Beneath directory = *Beneath::open(repo + "/.git");
+  auto settings = settings_of(directory, directory);
+  ASSERT_TRUE(settings) << settings.error().what;
+  EXPECT_EQ(settings->lines(), "[core]\n\tautocrlf = \"input\"\n[core]\n\tfilemode = \"false\"\n");
+  EXPECT_EQ(settings->name, "Ada");
+  EXPECT_EQ(settings->email, "");
+  EXPECT_TRUE(settings->partial);
+}
+
+TEST_F(Configuration, TheOperatorsOwnHoldsWithHisConditions) {
+  put(root + "/gitconfig",
+      "[user]\n\tname = Ada\n\temail = ada@example.org\n[core]\n\tautocrlf = input\n\teditor = vi\n"
+      "[includeIf \"gitdir:" +
+          root +
+          "/work/\"]\n\tpath = work\n"
+          "[includeIf \"onbranch:release/\"]\n\tpath = " +
+          root +
+          "/release\n"
+          "[includeIf \"hasconfig:remote.*.url:https://*.example.com/**\"]\n\tpath = client\n");
+  put(root + "/work", "[user]\n\temail = ada@work.example.org\n");
+  put(root + "/release", "[user]\n\tname = Release\n");
+  put(root + "/client", "[user]\n\temail = ada@client.example.com\n");
+  auto plain = operators_settings({root + "/x/.git", "refs/heads/main", {}});
+  EXPECT_EQ(plain.name + " " + plain.email, "Ada ada@example.org");
+  EXPECT_EQ(plain.lines(), "[core]\n\tautocrlf = \"input\"\n");
+  EXPECT_EQ(operators_settings({root + "/work/x/.git", "refs/heads/main", {}}).email, "ada@work.example.org");
+  EXPECT_EQ(operators_settings({root + "/x/.git", "refs/heads/release/1", {}}).name, "Release");
+  EXPECT_EQ(operators_settings({root + "/x/.git", "", {"https://git.example.com/a/b.git"}}).email,
+            "ada@client.example.com");
+  EXPECT_EQ(operators_settings({root + "/x/.git", "", {"https://git.example.com.evil.org/a"}}).email,
+            "ada@example.org");
+}
+
+TEST(Patterns, AreThoseOfGit) {
+  for (auto [pattern, text] : {std::pair{"**/work/**", "/home/me/work/x/.git"},
+                               {"/home/*/x", "/home/me/x"},
+                               {"**", "a/b"},
+                               {"a/**/b", "a/b"},
+                               {"a/**/b", "a/x/y/b"},
+                               {"a?[b-d]*", "axcyz"},
+                               {"[!a]", "b"},
+                               {"\\*", "*"},
+                               {"foo*", "foo"},
+                               {"", ""}})
+    EXPECT_TRUE(matches(pattern, text)) << pattern << " " << text;
+  for (auto [pattern, text] : {std::pair{"/home/*/x", "/home/me/you/x"},
+                               {"*", "a/b"},
+                               {"a/**/b", "ab"},
+                               {"?", "/"},
+                               {"[!a]", "a"},
+                               {"**/work/**", "/home/me/workx/.git"},
+                               {"a", "A"},
+                               {"foo", "foobar"}})
+    EXPECT_FALSE(matches(pattern, text)) << pattern << " " << text;
+  EXPECT_TRUE(matches("/A/b*", "/a/BC", true));
+}
+
+}  // namespace
+}  // namespace bottle::git

@@ -1,0 +1,88 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "base/beneath.h"
+#include "base/file.h"
+#include "git/repository.h"
+
+namespace bottle::git {
+namespace {
+
+constexpr size_t kLargestRules = 4 << 20, kMostEntries = 100'000, kMostSharedIndexes = 16;
+constexpr off_t kLargestIndex = 1 << 30;
+constexpr std::string_view kShared = "sharedindex.";  // what a split index builds upon
+
+// Above all the tree's own attributes. There is no driver for any of them either.
+constexpr const char* kNoDrivers = "\n* -filter -diff -merge\n";
+
+std::string default_excludes() {
+  const char *config = std::getenv("XDG_CONFIG_HOME"), *home = std::getenv("HOME");
+  if (config && *config) return std::string(config) + "/git/ignore";
+  return home ? std::string(home) + "/.config/git/ignore" : "/dev/null";
+}
+
+// With its times: by them git tells which files may have changed since it was written.
+Result<> copy_file(const Beneath& from, const std::string& name, const std::string& to) {
+  auto in = TRY(from.file(name));
+  struct stat st{};
+  if (!in || ::fstat(in->get(), &st) != 0) return {};
+  if (st.st_size > kLargestIndex) return fail(Code::limit, from.root() + "/" + name + " is too large");
+  UniqueFd out(::open((to + "/" + name).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!out) return fail_errno("creating " + to + "/" + name);
+  std::string chunk(256 << 10, '\0');
+  for (ssize_t n; (n = ::read(in->get(), chunk.data(), chunk.size())) != 0;) {
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("reading " + from.root() + "/" + name);
+    TRY(write_all(out.get(), {chunk.data(), static_cast<size_t>(n)}));
+  }
+  timespec times[2] = {st.st_atim, st.st_mtim};
+  if (::futimens(out.get(), times) != 0) return fail_errno("copying " + name);
+  return {};
+}
+
+Result<> copy_index(const Beneath& own, const std::string& to) {
+  TRY(copy_file(own, "index", to));
+  size_t shared = 0;
+  TRY(own.each("", kMostEntries, [&](const std::string& name, unsigned char) -> Result<> {
+    if (!name.starts_with(kShared) || name.find('.', kShared.size()) != std::string::npos) return {};
+    return ++shared > kMostSharedIndexes ? Result<>{} : copy_file(own, name, to);
+  }));
+  return {};
+}
+
+}  // namespace
+
+Settings settings_in(const Repository& repository, const std::string& branch) {
+  Settings all = operators_settings({repository.git_dir, branch, repository.settings.remotes});
+  const Settings& own = repository.settings;
+  if (!own.name.empty()) all.name = own.name;
+  if (!own.email.empty()) all.email = own.email;
+  for (const auto& [name, value] : own.core) all.core[name] = value;
+  all.core.try_emplace("core.excludesfile", default_excludes());
+  return all;
+}
+
+Result<Directory> make_view(const Repository& repository, const std::string& path, const View& view) {
+  Directory::Content content;
+  content.format = repository.settings.format;
+  content.head = view.head;
+  content.alternates = repository.objects;
+  content.packed_refs = view.packed_refs;
+  content.shallow = repository.shallow;
+  if (!view.settings) return Directory::make(path, content);
+  Beneath own = TRY(Beneath::open(repository.git_dir)), common = TRY(Beneath::open(repository.common_dir));
+  content.bare = false;
+  content.config = view.settings->lines();
+  content.attributes = TRY(common.read("info/attributes", kLargestRules)).value_or("") + kNoDrivers;
+  content.exclude = TRY(common.read("info/exclude", kLargestRules)).value_or("");
+  Directory made = TRY(Directory::make(path, content));
+  TRY(copy_index(own, path));
+  if (auto cone = TRY(own.read("info/sparse-checkout", kLargestRules)))
+    TRY(write_file_atomically(path + "/info/sparse-checkout", *cone));
+  return made;
+}
+
+}  // namespace bottle::git

@@ -1,0 +1,191 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "base/beneath.h"
+#include "base/defer.h"
+#include "base/file.h"
+#include "base/line.h"
+#include "git/git.h"
+#include "git/refs.h"
+
+namespace bottle::git {
+namespace {
+
+constexpr std::string_view kOurs = "refs/bottle/";
+constexpr size_t kLargestPacked = 256 << 20;
+constexpr auto kPatience = std::chrono::seconds(2);  // git's own is 0.1 s for a ref and 1 s for packed-refs
+
+std::unexpected<Error> cannot(const std::string& name, const std::string& why, Code code = Code::conflict,
+                              const std::string& todo = "") {
+  return fail(code, "writing " + one_line(name, 1024) + ": " + why, todo);
+}
+
+// A directory below the repository's, made where it is wanted; no link is followed on the way.
+Result<UniqueFd> enter(const Repository& repository, const std::string& path, bool create) {
+  UniqueFd at(::open(repository.common_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!at) return fail_errno("opening " + repository.common_dir);
+  for (size_t from = 0; from < path.size();) {
+    size_t slash = std::min(path.find('/', from), path.size());
+    std::string part = path.substr(from, slash - from);
+    from = slash + 1;
+    if (create && ::mkdirat(at.get(), part.c_str(), 0777) == 0 && repository.settings.shared) {
+      struct stat st{};
+      auto bits = static_cast<mode_t>(repository.settings.shared);
+      if (::fstatat(at.get(), part.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
+        ::fchmodat(at.get(), part.c_str(), (st.st_mode & 07777) | bits | ((bits & 0444) >> 2) | S_ISGID, 0);
+    }
+    UniqueFd next(::openat(at.get(), part.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!next && errno == ENOTDIR) return cannot(path, part + " is a ref already, or a link");
+    if (!next) return fail_errno("opening " + path);
+    at = std::move(next);
+  }
+  return at;
+}
+
+// NAME.lock in a directory, made by nobody else meanwhile. Removed unless it took the place of NAME.
+class Lock {
+ public:
+  static Result<Lock> take(UniqueFd directory, const std::string& name, int shared) {
+    Lock lock;
+    lock.directory_ = std::move(directory);
+    lock.name_ = name;
+    std::string file = name + ".lock";
+    auto until = std::chrono::steady_clock::now() + kPatience;
+    for (;;) {
+      lock.fd_.reset(
+          ::openat(lock.directory_.get(), file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
+      if (lock.fd_) break;
+      if (errno != EEXIST) return fail_errno("creating " + file);
+      if (std::chrono::steady_clock::now() > until)
+        return cannot(name, "another git has " + file + " open, or left it behind", Code::conflict,
+                      "if no git runs there, remove that file");
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    struct stat st{};
+    if (shared && ::fstat(lock.fd_.get(), &st) == 0)
+      ::fchmod(lock.fd_.get(), (st.st_mode & 07777) | static_cast<mode_t>(shared));
+    return lock;
+  }
+  Lock(Lock&&) = default;
+  ~Lock() {
+    if (fd_) ::unlinkat(directory_.get(), (name_ + ".lock").c_str(), 0);
+  }
+
+  // What is in it becomes NAME.
+  Result<> commit(std::string_view content) {
+    TRY(write_all(fd_.get(), content));
+    if (::fsync(fd_.get()) != 0) return fail_errno("flushing " + name_);
+    // A directory whose refs are gone does not keep a ref from its name.
+    ::unlinkat(directory_.get(), name_.c_str(), AT_REMOVEDIR);
+    if (::renameat(directory_.get(), (name_ + ".lock").c_str(), directory_.get(), name_.c_str()) != 0) {
+      if (errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST)
+        return cannot(name_, "there are refs below that name");
+      return fail_errno("writing " + name_);
+    }
+    fd_.reset();
+    return {};
+  }
+
+  int directory() const { return directory_.get(); }
+
+ private:
+  Lock() = default;
+  UniqueFd directory_, fd_;
+  std::string name_;
+};
+
+std::pair<std::string, std::string> split(const std::string& name) {
+  size_t slash = name.rfind('/');
+  return {name.substr(0, slash), name.substr(slash + 1)};
+}
+
+Result<> check_ours(const std::string& name) {
+  if (name.starts_with(kOurs) && is_ref_name(name)) return {};
+  return fail(Code::internal, one_line(name, 200) + " is no ref of bottle's");
+}
+
+Result<std::string> packed_refs(const Repository& repository) {
+  return TRY(TRY(Beneath::open(repository.common_dir)).read("packed-refs", kLargestPacked)).value_or("");
+}
+
+// Takes them out of packed-refs, under its lock.
+Result<> unpack(const Repository& repository, const std::vector<std::string>& names) {
+  auto is_named = [&](std::string_view line) {
+    size_t space = line.find(' ');
+    return space != std::string_view::npos && !line.starts_with('#') &&
+           std::ranges::find(names, line.substr(space + 1)) != names.end();
+  };
+  auto without = [&](std::string_view text) {
+    std::string out;
+    for (bool dropped = false; !text.empty();) {
+      std::string_view line = text.substr(0, text.find('\n'));
+      text.remove_prefix(std::min(line.size() + 1, text.size()));
+      if (!line.starts_with('^')) dropped = is_named(line);  // ^: what the tag of the line before stands for
+      if (!dropped) out.append(line) += '\n';
+    }
+    return out;
+  };
+  std::string text = TRY(packed_refs(repository));
+  if (without(text).size() == text.size()) return {};
+  Lock lock = TRY(Lock::take(TRY(enter(repository, "", false)), "packed-refs", repository.settings.shared));
+  return lock.commit(without(TRY(packed_refs(repository))));
+}
+
+// Directories that have become empty, as far up as `top`.
+void prune(const Repository& repository, std::string path, const std::string& top) {
+  for (; path.starts_with(top + "/"); path = split(path).first) {
+    auto [parent, name] = split(path);
+    auto at = enter(repository, parent, false);
+    if (!at || ::unlinkat(at->get(), name.c_str(), AT_REMOVEDIR) != 0) return;
+  }
+}
+
+Result<> delete_loose(const Repository& repository, const std::string& name) {
+  auto [path, file] = split(name);
+  for (const std::string& below : {std::string("logs/") + path, path}) {
+    auto directory = enter(repository, below, false);
+    if (!directory) continue;  // there is no such ref
+    if (below == path) {
+      Lock lock = TRY(Lock::take(std::move(*directory), file, 0));
+      if (::unlinkat(lock.directory(), file.c_str(), 0) != 0 && errno != ENOENT && errno != EISDIR)
+        return fail_errno("removing " + name);
+    } else {
+      ::unlinkat(directory->get(), file.c_str(), 0);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<> write_ref(const Repository& repository, const std::string& name, const std::string& id) {
+  TRY(check_ours(name));
+  if (!is_object_id(id)) return fail(Code::internal, "not an object id");
+  auto [path, file] = split(name);
+  // A packed ref has no file that would be in the way.
+  for (const auto& [other, unused] : parse_packed_refs(TRY(packed_refs(repository)), kOurs))
+    if (other.starts_with(name + "/") || name.starts_with(other + "/"))
+      return cannot(name, "there is the ref " + one_line(other, 1024));
+  Lock lock = TRY(Lock::take(TRY(enter(repository, path, true)), file, repository.settings.shared));
+  return lock.commit(id + "\n");
+}
+
+Result<> delete_refs(const Repository& repository, const std::vector<std::string>& names) {
+  if (names.empty()) return {};
+  for (const auto& name : names) TRY(check_ours(name));
+  TRY(unpack(repository, names));
+  for (const auto& name : names) TRY(delete_loose(repository, name));
+  for (const auto& name : names) {
+    prune(repository, split(name).first, "refs/bottle");
+    prune(repository, "logs/" + split(name).first, "logs/refs/bottle");
+  }
+  return {};
+}
+
+}  // namespace bottle::git

@@ -1,0 +1,232 @@
+// A repository that would run something on the operator's machine: each way is shown to work with git, and not with us.
+#include "git/refs.h"
+#include "git/repository.h"
+#include "workspace/workspace_test.h"
+
+namespace bottle::workspace {
+namespace {
+
+class HostileRepository : public Workspace {
+ protected:
+  void SetUp() override {
+    Workspace::SetUp();
+    make_repository();
+    put(marker_program_, "#!/bin/sh\necho \"$0 $*\" >>" + root + "/ran\n[ -z \"$FILTER\" ] || cat\n");
+    fs::permissions(marker_program_, fs::perms(0755));
+  }
+
+  std::string command() const { return marker_program_; }
+  std::string filter() const { return "FILTER=yes " + marker_program_; }
+  bool ran() { return fs::exists(root + "/ran"); }
+  // git itself, so that no test is blind.
+  void expect_git_runs_it(const std::string& command) {
+    sh("cd " + repo + " && timeout 20 sh -c \"" + command + "\" </dev/null >/dev/null 2>&1 || true");
+    EXPECT_TRUE(ran()) << "with git it does not work either: " << command;
+    fs::remove(root + "/ran");
+  }
+  // So that git has to read all of them to know whether they changed.
+  void touch_all() {
+    sh("find " + repo + " -path '*/.git' -prune -o -type f -exec touch -d @" +
+       std::to_string(1'500'000'000 + ++touched_) + " {} +");
+  }
+
+  // Out in both modes, and home: with a commit, a new branch and loose files.
+  void expect_nothing_runs() {
+    for (auto mode : {manifest::WorkspaceMode::clone, manifest::WorkspaceMode::copy}) {
+      touch_all();
+      auto sent = pack(mode);
+      EXPECT_NE(sent.base, "");
+      unpack();
+      // What the agent has of it is not for the operator's machine either.
+      std::string quiet = "-c core.fsmonitor=false -c core.hooksPath=/dev/null ";
+      sh("rm -f " + inside + "/.git/info/attributes " + inside + "/.gitattributes " + inside + "/.git/hooks/*");
+      sh("printf '[core]\\n\\trepositoryformatversion = 0\\n' >" + inside + "/.git/config");
+      put(inside + "/new.txt", "new\n");
+      git(quiet + "add new.txt", inside);
+      git(quiet + "commit -qm second", inside);
+      git(quiet + "checkout -qb other", inside);
+      git(quiet + "commit -q --allow-empty -m third", inside);
+      put(inside + "/loose.txt", "loose\n");
+      fs::remove(root + "/ran");
+      auto back = take_inside(sent.base);
+      ASSERT_TRUE(back) << back.error().what;
+      EXPECT_EQ(back->refs.size(), 3u) << back->text;
+      EXPECT_FALSE(ran()) << *read_file(root + "/ran");
+      auto repository = git::find(repo);
+      ASSERT_TRUE(repository && *repository);
+      EXPECT_EQ(git::read_refs(**repository, "refs/bottle/s1/")->size(), 3u);
+      EXPECT_TRUE(git::delete_refs(**repository, back->refs));
+      EXPECT_FALSE(ran()) << *read_file(root + "/ran");
+    }
+  }
+
+  std::string marker_program_;
+  int touched_ = 0;
+
+ public:
+  HostileRepository() {
+    char path[] = "/tmp/git_marker_XXXXXX";
+    marker_program_ = std::string(::mkdtemp(path)) + "/marker";
+  }
+  ~HostileRepository() override { fs::remove_all(fs::path(marker_program_).parent_path()); }
+};
+
+TEST_F(HostileRepository, FiltersOfItsConfigurationDoNotRun) {
+  for (const char* kind : {"clean", "process", "smudge"}) {
+    fs::remove_all(repo);
+    fs::create_directory(repo);
+    make_repository();
+    put(repo + "/.gitattributes", "* filter=x\n");
+    git("add -A");
+    git("commit -qm attributes");
+    git("config filter.x." + std::string(kind) + " '" + filter() + "'");
+    git("config filter.x.required true");
+    touch_all();
+    expect_git_runs_it(std::string(kind) == "smudge" ? "rm a.txt; git checkout a.txt" : "git status");
+    git("-c filter.x.required=false -c filter.x." + std::string(kind) + "= checkout a.txt");
+    fs::remove(root + "/ran");
+    expect_nothing_runs();
+  }
+}
+
+TEST_F(HostileRepository, FiltersByInfoAttributesAndIncludesDoNotRun) {
+  put(repo + "/.git/info/attributes", "* filter=x\n");
+  put(repo + "/.git/more", "[filter \"x\"]\n\tclean = " + filter() + "\n");
+  for (const char* include : {"include.path", "includeIf.gitdir:**.path", "includeIf.onbranch:main.path"}) {
+    git("config " + std::string(include) + " more");
+    touch_all();
+    expect_git_runs_it("git status");
+    expect_nothing_runs();
+    git("config --unset " + std::string(include));
+  }
+}
+
+TEST_F(HostileRepository, HooksAndTheFileSystemMonitorDoNotRun) {
+  for (const char* hook :
+       {"post-index-change", "reference-transaction", "post-checkout", "pre-auto-gc", "pre-commit"}) {
+    put(repo + "/.git/hooks/" + hook, "#!/bin/sh\nexec " + command() + " " + hook + " </dev/null\n");
+    fs::permissions(repo + "/.git/hooks/" + hook, fs::perms(0755));
+  }
+  expect_git_runs_it("git update-ref refs/bottle/x/y HEAD; git update-ref -d refs/bottle/x/y");
+  expect_nothing_runs();
+  git("config core.fsmonitor " + command());
+  expect_git_runs_it("git status");
+  expect_nothing_runs();
+}
+
+TEST_F(HostileRepository, AMissingObjectIsAnErrorAndNotFetched) {
+  put(repo + "/big.txt", "big\n");
+  git("add big.txt");
+  git("commit -qm big");
+  std::string blob = git("rev-parse HEAD:big.txt");
+  auto promise = [&] {
+    git("config core.repositoryFormatVersion 1");
+    git("config extensions.partialClone origin");
+    git("config remote.origin.url " + root + "/nowhere");
+    git("config remote.origin.promisor true");
+    git("config remote.origin.uploadpack " + command());
+  };
+  promise();
+  fs::remove(repo + "/.git/objects/" + blob.substr(0, 2) + "/" + blob.substr(2));
+  expect_git_runs_it("git cat-file -p " + blob);
+  auto sent = send({manifest::WorkspaceMode::clone, repo, ::getuid(), ::getgid(), root + "/scratch"},
+                   [](std::string_view) -> Result<> { return {}; });
+  ASSERT_FALSE(sent);
+  EXPECT_NE(sent.error().what.find("objects of the repository at " + repo + " are missing or broken"),
+            std::string::npos)
+      << sent.error().what;
+  EXPECT_NE(sent.error().todo.find("partial clone"), std::string::npos);
+  EXPECT_FALSE(ran()) << *read_file(root + "/ran");
+  EXPECT_TRUE(fs::is_empty(root + "/scratch"));
+  // Refs whose objects are missing: `git for-each-ref` fetches those.
+  std::string tag = git("tag -am note v1; git -C " + repo + " rev-parse v1");
+  fs::remove(repo + "/.git/objects/" + tag.substr(0, 2) + "/" + tag.substr(2));
+  expect_git_runs_it("git for-each-ref --format='%(objecttype)'");
+  EXPECT_EQ((*git::read_refs(**git::find(repo), "refs/tags/"))["refs/tags/v1"], tag);
+  fs::remove(repo + "/.git/refs/tags/v1");
+  git("-c extensions.partialClone= hash-object -w big.txt");
+  fs::remove(root + "/ran");
+  expect_nothing_runs();
+}
+
+TEST_F(HostileRepository, ItsAlternatesAreNotAsked) {
+  // What it borrows from is as hostile.
+  sh("git clone -q --shared " + repo + " " + root + "/shared");
+  std::string original = repo;
+  repo = root + "/shared";
+  git("checkout -q -B main");
+  git("config core.alternateRefsCommand '" + command() + "'");
+  sh("git -C " + original + " config core.alternateRefsCommand '" + command() + "'");
+  put(original + "/.git/hooks/reference-transaction", "#!/bin/sh\n" + command() + " </dev/null\n");
+  git("init -q " + root + "/other");
+  put(root + "/other/x", "x");
+  git("add -A", root + "/other");
+  git("commit -qm x", root + "/other");
+  expect_git_runs_it("git fetch -q " + root + "/other");
+  git("config url.'ext::" + command() + " '.insteadOf /");
+  git("config protocol.allow always");
+  expect_git_runs_it("git fetch -q " + root + "/other");
+  expect_nothing_runs();
+  repo = original;
+}
+
+TEST_F(HostileRepository, ARepositoryInItIsNoMoreThanFiles) {
+  sh("mkdir " + repo + "/nested && cd " + repo +
+     "/nested && git init -q && echo x >x && git add x && "
+     "git -c user.name=t -c user.email=t@t commit -qm x && git config core.fsmonitor " +
+     command() + " && git config filter.x.clean " + command() + " && echo '* filter=x' >.gitattributes");
+  expect_git_runs_it("git -C nested status");
+  git("add nested");
+  git("commit -qm nested");
+  fs::remove(root + "/ran");
+  expect_nothing_runs();
+  // Not a repository around it: then its files are compared with what comes back.
+  fs::remove_all(repo + "/.git");
+  pack(manifest::WorkspaceMode::clone);
+  unpack();
+  put(inside + "/a.txt", "changed\n");
+  ASSERT_TRUE(take_inside(""));
+  EXPECT_FALSE(ran()) << *read_file(root + "/ran");
+}
+
+TEST_F(HostileRepository, OneThatOnlyPointsToAnotherSendsNothing) {
+  std::string secret = root + "/private";
+  fs::rename(repo, secret);
+  fs::create_directory(repo);
+  put(repo + "/.git", "gitdir: " + secret + "/.git\n");
+  for (auto mode : {manifest::WorkspaceMode::clone, manifest::WorkspaceMode::copy}) {
+    std::string stream;
+    auto sent = send({mode, repo, ::getuid(), ::getgid(), root + "/scratch"}, [&](std::string_view bytes) -> Result<> {
+      stream += bytes;
+      return {};
+    });
+    EXPECT_FALSE(sent);
+    EXPECT_EQ(stream, "");
+  }
+}
+
+TEST_F(HostileRepository, CredentialsOfEveryRepositoryInTheTreeStayHere) {
+  sh("git init -q --bare " + repo + "/bare && git init -q " + repo + "/dir/inner");
+  for (const char* where : {".git", "bare", "dir/inner/.git"})
+    sh("git --git-dir=" + repo + "/" + where + " config remote.o.url https://user:hunter2@example.org/x.git");
+  put(repo + "/dir/config", "url = https://user:hunter3@example.org/not-gits\n");
+  pack(manifest::WorkspaceMode::copy);
+  EXPECT_EQ(archive.find("hunter2"), std::string::npos);
+  EXPECT_NE(archive.find("hunter3"), std::string::npos);
+  EXPECT_NE(archive.find("https://example.org/x.git"), std::string::npos);
+}
+
+TEST_F(HostileRepository, ACopyOfBorrowedObjectsIsWhole) {
+  sh("git clone -q --shared " + repo + " " + root + "/shared");
+  put(root + "/shared/dirty.txt", "d");
+  auto sent = pack(manifest::WorkspaceMode::copy, root + "/shared");
+  unpack();
+  git("fsck --strict", inside);
+  EXPECT_EQ(git("status --porcelain", inside), "?? dirty.txt");
+  auto back = take_inside(sent.base, root + "/shared");
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:dirty.txt", root + "/shared"), "d");
+}
+
+}  // namespace
+}  // namespace bottle::workspace

@@ -1,0 +1,248 @@
+#include "workspace/pack.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/defer.h"
+#include "base/file.h"
+#include "base/line.h"
+#include "base/unique_fd.h"
+#include "workspace/paths.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr size_t kChunk = 256 << 10, kLargestConfig = 4 << 20;
+
+// Credentials that people keep in .git/config do not go into a bottle.
+std::string without_credentials(std::string_view config) {
+  std::string out;
+  while (!config.empty()) {
+    size_t end = std::min(config.find('\n'), config.size() - 1) + 1;
+    std::string line(config.substr(0, end)), small = line;
+    config.remove_prefix(end);
+    for (char& c : small) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (small.find("extraheader") != std::string::npos || small.find("password") != std::string::npos ||
+        small.find("token") != std::string::npos)
+      continue;
+    size_t scheme = line.find("://");
+    if (scheme != std::string::npos) {
+      size_t authority = scheme + 3, stop = line.find_first_of("/\" \t\n]", authority);
+      size_t at = line.substr(0, stop).rfind('@');
+      if (at != std::string::npos && at >= authority) line.erase(authority, at + 1 - authority);
+    }
+    out += line;
+  }
+  return out;
+}
+
+// A repository's, wherever in the tree it lies: of a submodule, a bare one, a worktree's own.
+bool is_configuration(int directory, const std::string& name) {
+  if (name != "config" && name != "config.worktree") return false;
+  auto beside = [&](const char* other) {
+    struct stat st{};
+    return ::fstatat(directory, other, &st, AT_SYMLINK_NOFOLLOW) == 0;
+  };
+  return beside("HEAD") && (beside("objects") || beside("commondir"));
+}
+
+// Work of other sessions is none of this one's business. (Its objects go along: which ones are its alone is not known
+// here.)
+bool is_of_sessions(const std::string& path) { return path == ".git/refs/bottle" || path == ".git/logs/refs/bottle"; }
+
+std::string without_sessions(std::string_view packed_refs) {
+  std::string out;
+  for (bool dropped = false; !packed_refs.empty();) {
+    std::string_view line = packed_refs.substr(0, std::min(packed_refs.find('\n'), packed_refs.size() - 1) + 1);
+    packed_refs.remove_prefix(line.size());
+    if (!line.starts_with('^'))
+      dropped = line.find(" refs/bottle/") != std::string_view::npos;  // ^: what the tag of the line before stands for
+    if (!dropped) out += line;
+  }
+  return out;
+}
+
+}  // namespace
+
+Packer::Packer(const Outgoing& o, Summary& summary, const Sink& sink)
+    : out_(o),
+      summary_(summary),
+      sink_(sink),
+      tar_([this](std::string_view bytes) { return buffer(bytes); }),
+      chunk_(kChunk, '\0') {}
+
+Result<> Packer::pack(const std::string& root, bool with_git) {
+  UniqueFd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return fail_errno("opening " + root);
+  with_git_ = with_git;
+  return directory(fd.get(), "", 0);
+}
+
+Result<> Packer::pack_under(const std::string& root, const std::string& prefix) {
+  UniqueFd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return fail_errno("opening " + root);
+  with_git_ = true;
+  TRY(tar_.directory(out_.prefix + prefix, 0755, out_.uid, out_.gid));
+  return directory(fd.get(), prefix + "/", 1);
+}
+
+Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entry>& entries,
+                             const git::Directory& repository) {
+  std::vector<std::string> ids;
+  std::vector<const git::Entry*> blobs;
+  std::string made;  // the directory of the entry before
+  for (const auto& entry : entries) {
+    if (entry.mode == "160000") continue;
+    ids.push_back(entry.object);
+    blobs.push_back(&entry);
+  }
+  const git::Entry* current = nullptr;
+  std::string target;
+  uint64_t left = 0;
+  auto end = [&]() -> Result<> { return current->mode == "120000" ? symlink(current->path, target) : tar_.end_file(); };
+  TRY(git::stream_blobs(
+      git, ids, {.in = repository},
+      [&](size_t place, uint64_t size) -> Result<> {
+        current = blobs[place];
+        left = size;
+        target.clear();
+        TRY(directories_of(current->path, made));
+        if (current->mode == "120000") {
+          if (size > 4096) return fail(Code::limit, "a link's target is too long: " + one_line(current->path));
+          return {};
+        }
+        ++summary_.files;
+        summary_.bytes += size;
+        TRY(tar_.begin_file(out_.prefix + current->path, current->mode == "100755" ? 0755 : 0644, out_.uid, out_.gid,
+                            size));
+        return size == 0 ? end() : Result<>{};
+      },
+      [&](std::string_view bytes) -> Result<> {
+        if (current->mode == "120000") target += bytes;
+        else TRY(tar_.data(bytes));
+        left -= bytes.size();
+        return left == 0 ? end() : Result<>{};
+      }));
+  for (const auto& entry : entries) {
+    if (entry.mode != "160000") continue;
+    TRY(directories_of(entry.path, made));
+    TRY(tar_.directory(out_.prefix + entry.path, 0755, out_.uid, out_.gid));
+  }
+  return {};
+}
+
+Result<> Packer::finish() {
+  TRY(tar_.finish());
+  TRY(sink_(pending_));
+  pending_.clear();
+  for (auto& [why, count] : skips_)
+    summary_.warnings.push_back(std::to_string(count.first) + " " + why + " not sent, such as " +
+                                one_line(count.second));
+  return {};
+}
+
+// Few large writes: a hundred thousand small files are a hundred thousand headers.
+Result<> Packer::buffer(std::string_view bytes) {
+  pending_.append(bytes);
+  if (pending_.size() < kChunk) return {};
+  auto r = sink_(pending_);
+  pending_.clear();
+  return r;
+}
+
+void Packer::skip(const char* why, const std::string& path) {
+  ++summary_.skipped;
+  auto& count = skips_[why];
+  if (!count.first++) count.second = path;
+}
+
+Result<> Packer::directory(int fd, const std::string& prefix, int depth) {
+  int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  DIR* dir = copy < 0 ? nullptr : ::fdopendir(copy);
+  if (!dir) return fail_errno("reading " + prefix);
+  Defer close([&] { ::closedir(dir); });
+  while (dirent* entry = ::readdir(dir)) {
+    std::string name = entry->d_name, path = prefix + name;
+    if (name == "." || name == ".." || (prefix.empty() && name == ".git" && !with_git_) || is_of_sessions(path))
+      continue;
+    struct stat st{};
+    if (::fstatat(fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;  // it went away
+    if (S_ISDIR(st.st_mode)) TRY(enter(fd, name, path, st, depth));
+    else if (S_ISREG(st.st_mode)) TRY(file(fd, name, path));
+    else if (S_ISLNK(st.st_mode)) TRY(link(fd, name, path));
+    else skip("sockets, devices and pipes", path);
+  }
+  return {};
+}
+
+// Those that are not there yet, when paths come sorted.
+Result<> Packer::directories_of(const std::string& path, std::string& made) {
+  std::string parent = path.substr(0, path.rfind('/') + 1);  // with its slash, or nothing
+  for (size_t slash = parent.find('/'); slash != std::string::npos; slash = parent.find('/', slash + 1))
+    if (!made.starts_with(parent.substr(0, slash + 1)))
+      TRY(tar_.directory(out_.prefix + parent.substr(0, slash), 0755, out_.uid, out_.gid));
+  made = parent;
+  return {};
+}
+
+Result<> Packer::enter(int fd, const std::string& name, const std::string& path, const struct stat& st, int depth) {
+  UniqueFd child(::openat(fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!child || depth > 200) {
+    skip("directories that cannot be read", path);
+    return {};
+  }
+  TRY(tar_.directory(out_.prefix + path, (st.st_mode & 0777) | 0700, out_.uid, out_.gid));
+  return directory(child.get(), path + "/", depth + 1);
+}
+
+Result<> Packer::file(int fd, const std::string& name, const std::string& path) {
+  UniqueFd in(::openat(fd, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat st{};
+  if (!in || ::fstat(in.get(), &st) != 0 || !S_ISREG(st.st_mode)) {
+    skip("files that cannot be read", path);
+    return {};
+  }
+  ++summary_.files;
+  if (is_configuration(fd, name)) {
+    std::string text = TRY(read_all(in.get(), path, kLargestConfig)), clean = without_credentials(text);
+    if (clean != text) summary_.warnings.push_back("credentials in " + one_line(path) + " were left out of the copy");
+    return tar_.file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid, clean);
+  }
+  if (path == ".git/packed-refs")
+    return tar_.file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid,
+                     without_sessions(TRY(read_all(in.get(), path, SIZE_MAX))));
+  auto size = static_cast<uint64_t>(st.st_size);
+  summary_.bytes += size;
+  TRY(tar_.begin_file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid, size));
+  while (size > 0) {
+    ssize_t n = ::read(in.get(), chunk_.data(), std::min<uint64_t>(chunk_.size(), size));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("reading " + path);
+    if (n == 0) break;  // it shrank; the rest is zeros
+    TRY(tar_.data({chunk_.data(), static_cast<size_t>(n)}));
+    size -= static_cast<uint64_t>(n);
+  }
+  return tar_.end_file();
+}
+
+Result<> Packer::link(int fd, const std::string& name, const std::string& path) {
+  char target[4096];
+  ssize_t n = ::readlinkat(fd, name.c_str(), target, sizeof target);
+  return symlink(path, {target, n > 0 ? static_cast<size_t>(n) : 0});
+}
+
+Result<> Packer::symlink(const std::string& path, std::string_view text) {
+  if (!stays_inside(path, text)) {
+    skip("links that lead out of the tree", path);
+    return {};
+  }
+  ++summary_.files;
+  return tar_.symlink(out_.prefix + path, std::string(text), out_.uid, out_.gid);
+}
+
+}  // namespace bottle::workspace
