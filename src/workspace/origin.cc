@@ -59,7 +59,7 @@ Committer committer_of(const git::Settings& settings) {
 }
 
 Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const std::string& to,
-                             const Committer& committer) {
+                             const Committer& committer, std::vector<std::string>& warnings) {
   const auto& [branch, commit] = origin.head;
   git::Directory made = TRY(git::Directory::make(
       to, {.format = origin.repository.settings.format,
@@ -72,8 +72,10 @@ Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const
                    {.in = origin.view});
   });
   auto copied = copy_objects(git, origin, made);
-  std::string refs = TRY(tags.get());
+  auto listed = tags.get();
   TRY(copied);
+  if (!listed) warnings.push_back("the tags stay here: " + printable(listed.error().what));
+  std::string refs = listed.value_or("");
   if (!refs.empty()) refs += '\n';
   if (!branch.empty()) refs = commit + " " + branch + "\n" + refs;
   TRY(write_file_atomically(to + "/packed-refs", refs));

@@ -37,8 +37,9 @@ Committer committer_of(const git::Settings& settings);
 
 // A repository at `to`, without an index: HEAD, its branch, its history and the tags on that. No remote, no hooks, no
 // template, nothing shared with the original, nothing that HEAD does not reach. (`git clone` does the same with three
-// times the processes, and in the original under its configuration.) Code::unavailable: objects are missing or broken.
+// times the processes, and in the original under its configuration.) Code::unavailable: objects are missing or broken;
+// where it is one of a tag, the clone has no tags, with a warning.
 Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const std::string& to,
-                             const Committer& committer);
+                             const Committer& committer, std::vector<std::string>& warnings);
 
 }  // namespace bottle::workspace

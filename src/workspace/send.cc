@@ -94,7 +94,7 @@ class Sender {
 
   Result<git::Directory> cloned() {
     TRY(make_directories(copy()));
-    return workspace::clone(git_, origin_, copy() + "/.git", committer_of(settings_.get()));
+    return workspace::clone(git_, origin_, copy() + "/.git", committer_of(settings_.get()), summary_.warnings);
   }
 
   // As far as git can tell in the time it has.

@@ -1,0 +1,207 @@
+"""No command that a repository configures is ever run on the operator's machine: every setting of git that names one, every hook, filters,
+attributes, includes, alternates, promisors and rewritten URLs, for root and for an ordinary user, in own repositories and in others'."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+import command_settings
+import world as world_module
+from operators import Operator
+from trap import Trap
+
+UID, OTHER = 4243, 4244
+
+# What an agent does, in a repository that is as hostile to it.
+AGENT = r"""
+cd /workspace || exit 98
+rm -rf .git/hooks .git/info/attributes .gitattributes .git/modules sub nested
+printf '[core]\n\trepositoryformatversion = 0\n[user]\n\tname = a\n\temail = a@b.invalid\n' > .git/config
+echo new > new.txt && git add new.txt && git commit -qm new && git checkout -qb other && git commit -q --allow-empty -m other || exit 97
+echo loose > loose.txt
+echo all done
+"""
+
+# With these git itself runs what is planted: else the tests would be blind.
+OWN_COMMANDS = ["git status", "git for-each-ref --format='%(objecttype)'", "git cat-file -p gone", "git update-ref refs/x/y HEAD",
+                "git fetch ext", "git fetch vcs", "git -c user.name=x -c user.email=x@y commit --allow-empty -m x", "git log -p -1",
+                "git -C nested status", "git submodule update --force"]
+
+
+class Person(Operator):
+    """Whoever is at the machine: root, or a member of the engine's group."""
+
+    def __init__(self, world, uid):
+        self.uid = uid
+        super().__init__(world, tempfile.mkdtemp(prefix="home-", dir=world.dir))
+        self.program = os.path.join(world.dir, "bottle-for-all")
+        if not os.path.exists(self.program):
+            shutil.copy(world_module.BOTTLE, self.program)
+            os.chmod(self.program, 0o755)
+
+    def as_them(self, *argv):
+        if self.uid == 0:
+            return list(argv)
+        return ["setpriv", "--reuid", str(self.uid), "--regid", str(self.uid), "--groups", "0", *argv]
+
+    def bottle(self, *args, config=None, cwd=None, timeout=180, **_):
+        env = self.world.environment(config, self.home)
+        subprocess.run(["chown", "-R", "%d:%d" % (self.uid, self.uid), self.home], check=True)
+        return subprocess.run(["nsenter", "--net=/run/netns/" + self.world.host_ns, "--", *self.as_them(self.program, *args)],
+                              capture_output=True, text=True, cwd=cwd, env=env, timeout=timeout, stdin=subprocess.DEVNULL)
+
+    def shell(self, command, cwd):
+        return subprocess.run(self.as_them("timeout", "10", "sh", "-c", command), cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                              env={**os.environ, "HOME": self.home, "GIT_TERMINAL_PROMPT": "0"})
+
+
+@pytest.fixture(params=[0, UID], ids=["root", "user"])
+def person(request, world, operator):  # `operator`: afterwards nothing is left on the engine
+    return Person(world, request.param)
+
+
+@pytest.fixture
+def trap(world):
+    with contextlib.ExitStack() as stack:
+        where = tempfile.mkdtemp(prefix="trap-", dir=world.dir)
+        os.chmod(where, 0o755)
+        stack.callback(shutil.rmtree, where, ignore_errors=True)
+        yield Trap(where)
+
+
+def refs_of(repository):
+    """Read as files: git would run what is planted."""
+    top = os.path.join(repository, ".git", "refs", "bottle")
+    return sorted(os.path.relpath(os.path.join(at, name), top).split("/", 1)[1] for at, _, names in os.walk(top) for name in names)
+
+
+def expect_nothing(trap, what):
+    assert trap.ran() == [], what
+
+
+def look_around(person, trap, repository):
+    """All that only looks."""
+    for words in (["list"], ["list", "--agents"], ["check"], ["logs"], ["cleanup"], ["__complete", "start", ""], ["__complete", "logs", ""],
+                  *(["start", "a", "--dry-run", "--name", "dev", "--workspace", mode] for mode in ("clone", "copy", "bind", "none"))):
+        done = person.bottle(*words, config=person.config(), cwd=repository)
+        assert done.returncode == 0 or words == ["logs"], (words, done.stderr)
+        expect_nothing(trap, words)
+
+
+def test_every_setting_that_git_lists_is_known():
+    assert len(command_settings.names()) > 500
+    assert command_settings.unknown() == []
+
+
+@pytest.mark.parametrize("included", [False, True], ids=["direct", "included"])
+def test_nothing_runs_in_an_own_repository(person, trap, included):
+    repository = trap.repository("own", owner=person.uid, included=included)
+    blind = shutil.copytree(repository, os.path.join(trap.where, "blind"), symlinks=True)
+    subprocess.run(["chown", "-hR", "%d:%d" % (person.uid, person.uid), blind], check=True)
+    for command in OWN_COMMANDS:
+        trap.clear()
+        person.shell(command, blind)
+        assert trap.ran(), "git itself runs nothing: " + command
+    trap.clear()
+    look_around(person, trap, repository)
+    for mode in ("clone", "copy", "bind", "none"):
+        script = AGENT if mode in ("clone", "copy") else "touch /workspace/touched && echo all done"
+        session = person.start(script, "-C", repository, "--name", "in-" + mode, workspace=mode)
+        assert session.status == 0 and "all done" in session.out, session.explain()
+        expect_nothing(trap, mode)
+    # The work came home, twice.
+    assert refs_of(repository) == sorted(["heads/main", "heads/other", "worktree"] * 2)
+    again = person.bottle("start", "a", "--dry-run", "--name", "in-clone", config=person.config(), cwd=repository)
+    assert again.returncode == 125 and "existed before" in again.stderr
+    look_around(person, trap, repository)
+
+
+def test_what_a_promisor_has_is_not_fetched(person, trap):
+    repository = trap.repository("partial", owner=person.uid, included=True, missing=True)
+    session = person.start("echo ran", "-C", repository)
+    assert session.status == 125 and "are missing or broken" in session.err and "partial clone" in session.err, session.explain()
+    expect_nothing(trap, "clone")
+
+
+def test_somebody_elses_repository_is_refused(person, trap):
+    repository = trap.repository("others", owner=OTHER)
+    for words in (["--dry-run"], ["--dry-run", "--workspace", "copy"], ["--yes", "--headless", "-p", "true"]):
+        done = person.bottle("start", "a", *words, config=person.config(), cwd=repository)
+        assert done.returncode == 125 and "detected dubious ownership in repository at '%s'" % repository in done.stderr, done
+        assert "git config --global --add safe.directory " + repository in done.stderr
+        expect_nothing(trap, words)
+    for words in (["list", "--agents"], ["check"], ["cleanup"], ["__complete", "start", ""]):
+        assert person.bottle(*words, config=person.config(), cwd=repository).returncode == 0
+        expect_nothing(trap, words)
+    # Allowed, it is read, and runs no more than others do.
+    with open(os.path.join(person.home, ".gitconfig"), "w") as file:
+        file.write("[safe]\n\tdirectory = %s\n\tdirectory = %s-lender/.git/objects\n" % (repository, repository))
+    session = person.start("cat /workspace/README.md", "-C", repository)
+    assert session.status == 0 and "# Begin" in session.out, session.explain()
+    expect_nothing(trap, "allowed")
+
+
+def test_a_directory_that_points_to_a_private_repository_sends_nothing(person, trap):
+    private, hostile = os.path.join(trap.where, "private"), os.path.join(trap.where, "hostile")
+    script = ("git init -q -b main private && echo secret > private/key && git -C private add key && "
+              "git -C private -c user.name=x -c user.email=x@y commit -qm key && mkdir hostile && echo gitdir: %s/.git > hostile/.git" % private)
+    subprocess.run(["sh", "-c", script], check=True, cwd=trap.where)
+    subprocess.run(["chown", "-R", "%d:%d" % (person.uid, person.uid), private, hostile], check=True)
+    for mode in ("clone", "copy"):
+        session = person.start("cat /workspace/key; cd /workspace && git show", "-C", hostile, workspace=mode)
+        assert session.status == 125 and "secret" not in session.out + session.err, session.explain()
+        assert "does not name '%s' as a work tree" % hostile in session.err
+    # A real work tree goes, and the plan names what it is of.
+    subprocess.run(person.as_them("git", "worktree", "add", "-q", os.path.join(private, "side")), check=True, cwd=private,
+                   env={**os.environ, "HOME": person.home})
+    done = person.bottle("start", "a", "--dry-run", config=person.config(), cwd=os.path.join(private, "side"))
+    assert done.returncode == 0 and "a work tree of the repository %s/.git" % private in done.stdout, done
+
+
+def test_agents_of_a_repository_are_regular_files_in_it(person, trap):
+    repository = os.path.join(trap.where, "agents")
+    agents = os.path.join(repository, ".bottle", "agents")
+    os.makedirs(agents)
+    with open(os.path.join(trap.where, "private.md"), "w") as file:
+        file.write("---\nname: private\nbottle: b\n---\nsecret words\n")
+    os.makedirs(os.path.join(repository, "shared"))
+    shutil.copy(os.path.join(trap.where, "private.md"), os.path.join(repository, "shared", "inner.md"))
+    subprocess.run(["chown", "-R", "%d:%d" % (person.uid, person.uid), repository], check=True)
+    path = os.path.join(agents, "x.md")
+
+    def refused(why):
+        for words in (["list", "--agents"], ["start", "a", "--dry-run"], ["check"]):
+            done = person.bottle(*words, config=person.config(), cwd=repository, timeout=20)
+            assert done.returncode != 0 and why in done.stderr and "secret words" not in done.stdout + done.stderr, done
+        assert person.bottle("__complete", "start", "", config=person.config(), cwd=repository, timeout=20).returncode == 0
+        for at, _, names in os.walk(agents):
+            for name in names:
+                os.unlink(os.path.join(at, name))
+
+    os.mkfifo(path)
+    refused("is not a regular file")
+    os.symlink(os.path.join(trap.where, "private.md"), path)
+    refused("leads out of " + repository)
+    os.symlink("../../../private.md", path)
+    refused("leads out of " + repository)
+    with open(path, "w") as file:
+        file.write("---\nname: x\nbottle: b\n---\n" + "x" * (1 << 20))
+    refused("larger than")
+    for number in range(300):
+        with open(os.path.join(agents, "%d.md" % number), "w") as file:
+            file.write("---\nname: x%d\nbottle: b\n---\nx\n" % number)
+    refused("more than 200 agents")
+    os.symlink("../../shared/inner.md", path)  # in the tree
+    done = person.bottle("list", "--agents", config=person.config(), cwd=repository)
+    assert done.returncode == 0 and "private" in done.stdout, done
+    shutil.rmtree(os.path.join(repository, ".bottle"))
+    outside = os.path.join(trap.where, "outside", "agents")
+    os.makedirs(outside)
+    shutil.copy(os.path.join(trap.where, "private.md"), outside)
+    os.symlink(os.path.dirname(outside), os.path.join(repository, ".bottle"))
+    done = person.bottle("list", "--agents", config=person.config(), cwd=repository)
+    assert done.returncode != 0 and "leads out of" in done.stderr, done
