@@ -74,7 +74,7 @@ Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const
   auto copied = copy_objects(git, origin, made);
   auto listed = tags.get();
   TRY(copied);
-  if (!listed) warnings.push_back("the tags stay here: " + printable(listed.error().what));
+  if (!listed) warnings.push_back("the tags stay here: " + one_line(listed.error().what));
   std::string refs = listed.value_or("");
   if (!refs.empty()) refs += '\n';
   if (!branch.empty()) refs = commit + " " + branch + "\n" + refs;
