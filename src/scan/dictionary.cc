@@ -30,6 +30,7 @@ Dictionary::State Dictionary::edge(State from, uint8_t byte) const {
 
 void Dictionary::insert(const Form& form, uint32_t needle) {
   State state = kRoot;
+  auto length = static_cast<uint32_t>(form.text.size());
   for (unsigned char c : form.text) {
     State to = edge(state, c);
     if (!to) {
@@ -38,9 +39,11 @@ void Dictionary::insert(const Form& form, uint32_t needle) {
       nodes_[state].child = to;
       depth_.push_back(depth_[state] + 1);
       ends_.push_back(kNone);
+      shortest_.push_back(length);
       if (state == kRoot) root_[c] = to;
     }
     state = to;
+    shortest_[to] = std::min(shortest_[to], length);
   }
   if (ends_[state] != kNone) return;
   ends_[state] = static_cast<uint32_t>(patterns_.size());
@@ -90,6 +93,12 @@ void Dictionary::make_shifts() {
       auto& shift = shift_[hash(text.data() + i, kShiftBits)];
       shift = std::min(shift, static_cast<uint8_t>(window_ - kGram - i));
     }
+}
+
+bool Dictionary::barely_begun(State state) const {
+  for (; state != kRoot; state = nodes_[state].fail)
+    if (nodes_[state].child && depth_[state] * 4 > shortest_[state]) return false;
+  return true;
 }
 
 size_t Dictionary::skip(std::string_view bytes, size_t at, size_t limit) const {

@@ -49,6 +49,9 @@ class Dictionary {
   State suffix(State state) const { return nodes_[state].fail; }         // of the next shorter beginning
   uint32_t depth(State state) const { return depth_[state]; }            // length of that beginning
   uint32_t open(State state) const { return open_[state]; }  // the same, of a pattern that may still be to come
+  // Whether the state, and those of the shorter beginnings that the text ends with too, are no more than a quarter of
+  // any pattern that could come of them.
+  bool barely_begun(State state) const;
   // Whether patterns end in this state; `each` is called with their indexes.
   bool reports(State state) const { return nodes_[state].reports; }
   template <typename F>
@@ -80,6 +83,7 @@ class Dictionary {
   std::vector<Node> nodes_{Node{}};
   std::array<State, 256> root_{};
   std::vector<uint32_t> depth_{0};
+  std::vector<uint32_t> shortest_{0};  // pattern that begins like this
   std::vector<uint32_t> open_{0};
   std::vector<uint32_t> ends_{kNone};  // the pattern that ends exactly here
   std::vector<State> shorter_;         // the next state on the way of suffixes in which a pattern ends

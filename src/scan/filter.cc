@@ -26,7 +26,7 @@ bool Filter::feed(std::string_view bytes, std::string& out) {
 
 bool Filter::release(std::string& out) { return advance(finder_.fed(), out); }
 
-// Judges the finds that end at or before `limit`, and lets the rest out up to it.
+// Judges the finds that begin before `limit`, from where on longer ones may still come, and lets the rest out up to it.
 bool Filter::advance(uint64_t limit, std::string& out) {
   std::ranges::sort(
       finds_, [](const Find& a, const Find& b) { return a.begin != b.begin ? a.begin < b.begin : a.end > b.end; });
@@ -34,16 +34,16 @@ bool Filter::advance(uint64_t limit, std::string& out) {
   for (; done < finds_.size(); ++done) {
     const Find& find = finds_[done];
     if (find.end <= out_) continue;  // within one that is settled
-    if (find.end > limit) {
-      limit = std::min(limit, find.begin);  // a longer one may come
-      break;
-    }
+    if (limit <= find.begin) break;  // a longer one may come
     if (!settle(find, out)) return false;
   }
   finds_.erase(finds_.begin(), finds_.begin() + static_cast<long>(done));
   let_out(limit, out);
   held_.erase(0, taken_);
   taken_ = 0;
+  // A stream that had much to find must not keep the memory for it.
+  if (held_.empty() && held_.capacity() > 4096) std::string().swap(held_);
+  if (finds_.empty() && finds_.capacity() > 64) std::vector<Find>().swap(finds_);
   return true;
 }
 

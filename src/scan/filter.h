@@ -45,11 +45,9 @@ class Filter {
 
   bool holds() const { return !held_.empty(); }
   // Whether so little is held back that it may be released for the sake of those who wait for it.
-  bool holds_little() const { return !held_.empty() && held_.size() <= kLittle && finds_.empty(); }
+  bool holds_little() const { return !held_.empty() && finds_.empty() && finder_.barely_begun(); }
 
  private:
-  // Shorter than what anyone could use, longer than what stands at the end of ordinary text by chance.
-  static constexpr size_t kLittle = 4;
   static constexpr size_t kSlice = 16 * 1024;
 
   bool advance(uint64_t limit, std::string& out);

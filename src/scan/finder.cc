@@ -201,4 +201,12 @@ uint64_t Finder::open_from() const {
   return open;
 }
 
+bool Finder::barely_begun() const {
+  if (dictionary_->empty()) return true;
+  if (!dictionary_->barely_begun(state_)) return false;
+  for (size_t i = 0; i < kReadings; ++i)
+    if (active(i) && !dictionary_->barely_begun(readings_[i].state)) return false;
+  return true;
+}
+
 }  // namespace bottle::scan

@@ -34,6 +34,8 @@ class Finder {
   uint64_t fed() const { return fed_; }  // bytes of the stream so far
   // From where on bytes may belong to a find that is still to come; fed() if none may.
   uint64_t open_from() const;
+  // Whether those are so few, beside what would be found, that they give nothing of it away.
+  bool barely_begun() const;
 
  private:
   static constexpr size_t kReadings = 5, kOfStream = 3;  // the first three are made from the stream as it is
