@@ -1,64 +1,16 @@
-// Requests and answers on an established client stream: one at a time, bodies streamed and scanned in both directions.
+// Requests on an established client stream, one at a time.
+#include "guard/exchange.h"
+
 #include <openssl/err.h>
 
 #include <algorithm>
 
-#include "guard/connection.h"
-#include "guard/request.h"
-#include "guard/request_scan.h"
-
 namespace bottle::guard {
 namespace {
 
-constexpr size_t kHigh = 128 * 1024;  // unsent bytes at which reading from the other side stops
 constexpr int64_t kHeadPatience = 60 * 1000, kHandshakePatience = 30 * 1000;
 
-enum class Outcome { keep, close, abort, retry };
-
-// The parsed head, payload and scanned payload of the step at hand; nothing in them outlives an await.
-Head g_head;
-std::string g_payload, g_scanned;
-
-class Exchange {
- public:
-  Exchange(Connection& c, Request& request, bool reused)
-      : c_(c),
-        request_(request),
-        reused_(reused),
-        secrets_(c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody()),
-        scan_(c, secrets_, request),
-        up_scan_(scan_.outgoing(Place::body, request.syntax)),
-        down_scan_(scan_.incoming()) {}
-
-  Task<Outcome> run(std::string_view head);
-
- private:
-  void send_head(std::string_view head);
-  bool send_body();
-  void collect();
-  bool read_answer();
-  bool answer_head();
-  bool answer_body();
-  void write_head(size_t line_end, bool final);
-  bool fail_with(int status, std::string_view code, std::string_view reason);
-  bool refuse_request() { return fail_with(403, "secret", scan_.refusal()); }
-  bool refuse_answer() { return fail_with(403, "secret_in_answer", scan_.refusal()); }
-  Task<Outcome> upgraded();
-
-  Connection& c_;
-  Request& request_;
-  bool reused_;
-  const HostSecrets& secrets_;
-  RequestScan scan_;
-  scan::Filter up_scan_, down_scan_;
-  bool request_done_ = false, head_sent_ = false, answer_done_ = false, chunk_out_ = false, chunk_up_ = false;
-  bool client_keep_ = true, upstream_keep_ = true, switched_ = false;
-  Body answer_;
-  std::optional<std::string> collected_;  // the request's head and body so far, while the length is not known
-  size_t collected_head_ = 0;
-  std::optional<Outcome> outcome_;  // set: stop
-  uint64_t sent_before_ = 0;        // by the client's stream, when the answer began
-};
+}  // namespace
 
 bool Exchange::fail_with(int status, std::string_view code, std::string_view reason) {
   c_.audit(status == 403 ? "deny" : "close", "http", code, reason, request_.method, request_.target);
@@ -101,6 +53,12 @@ void Exchange::collect() {
   collected_.reset();
 }
 
+void Exchange::count_memory() {
+  // Each is counted when more of it is read.
+  c_.client.beside = collected_ ? collected_->capacity() : 0;
+  c_.upstream.beside = coded_.capacity() + waiting_.capacity() + (decoder_ ? decoder_->memory() : 0);
+}
+
 // One step of the request's body towards the upstream. True if something moved.
 bool Exchange::send_body() {
   Stream &client = c_.client, &up = c_.upstream;
@@ -129,6 +87,7 @@ bool Exchange::send_body() {
   } else {
     up.out.append(g_scanned);
   }
+  count_memory();
   if (request_done_) return true;
   progress |= client.fill();
   if ((client.eof || client.failed) && client.in.empty()) {
@@ -136,159 +95,6 @@ bool Exchange::send_body() {
     outcome_ = Outcome::abort;
   }
   return progress;
-}
-
-// Writes the client's version of the head at the front of upstream.in (parsed: g_head).
-void Exchange::write_head(size_t line_end, bool final) {
-  const Head& head = g_head;
-  std::string& out = c_.client.out;
-  out.append("HTTP/1.1").append(c_.upstream.in, 8, line_end - 8).append("\r\n");
-  const Header* connection = head.find("connection");
-  for (const auto& each : head.headers) {
-    if (hop_by_hop(each.name) || (connection && has_token(connection->value, each.name)) ||
-        iequals(each.name, "x-bottle-deny") || iequals(each.name, "x-bottle-error"))
-      continue;
-    out.append(each.name).append(": ").append(each.value).append("\r\n");
-  }
-  if (head.status == 101) out.append("Connection: upgrade\r\nUpgrade: websocket\r\n");
-  if (final) {
-    if (chunk_out_) out.append("Transfer-Encoding: chunked\r\n");
-    else if (head.content_length && !head.chunked)
-      out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
-    if (!client_keep_) out.append("Connection: close\r\n");
-    else if (request_.minor == 0) out.append("Connection: keep-alive\r\n");
-  }
-  out.append("\r\n");
-}
-
-bool Exchange::answer_head() {
-  Stream& up = c_.upstream;
-  if (c_.client.unsent() >= kHigh) return false;  // interim answers without end
-  auto parsed = up.in.empty() ? Parse::incomplete : parse_response(up.in, g_head);
-  if (parsed == Parse::bad) return fail_with(502, "bad_answer", std::string("the upstream's answer: ") + g_head.why);
-  if (parsed == Parse::incomplete) {
-    if (up.fill()) return true;
-    if (!up.eof && !up.failed) return false;
-    // A kept connection that the server closed just then: safe to ask again if nothing was answered and nothing is
-    // lost.
-    bool idempotent = request_.method == "GET" || request_.method == "HEAD" || request_.method == "OPTIONS";
-    if (reused_ && up.in.empty() && idempotent && request_.body.kind() == Body::Kind::none) {
-      outcome_ = Outcome::retry;
-      return false;
-    }
-    return fail_with(502, "no_answer", "the upstream closed without an answer");
-  }
-  if (std::string raw = up.in.substr(0, g_head.size); c_.config->secrets.any_in(raw)) {
-    if (!scan_.rewrite_answer(raw)) return refuse_answer();
-    up.in.replace(0, g_head.size, raw);
-    if (parse_response(up.in, g_head) != Parse::ok)
-      return fail_with(403, "secret_in_answer", "a secret where it cannot be starred out");
-  }
-  const Head& head = g_head;
-  size_t line_end = up.in.find("\r\n");
-  if (head.status == 101) {
-    if (!request_.upgrade || !head.upgrade_websocket)
-      return fail_with(502, "bad_answer", "an upgrade nobody asked for");
-    switched_ = head_sent_ = true;
-    write_head(line_end, false);
-    up.in.erase(0, head.size);
-    return true;
-  }
-  if (head.status < 200) {
-    bool wanted = request_.minor == 1 && (head.status != 100 || request_.expects_continue);
-    if (wanted) write_head(line_end, false);
-    up.in.erase(0, head.size);
-    return true;
-  }
-  const Header* encoding = head.find("content-encoding");
-  if (encoding && !iequals(encoding->value, "identity") && !secrets_.bound.empty() &&
-      c_.config->on_secret == OnSecret::block)
-    return fail_with(502, "encoded_answer",
-                     "a host with a bound secret answered compressed although told not to: it cannot be scanned");
-  answer_ = Body::of_response(head, request_.method);
-  upstream_keep_ = (head.minor == 1 ? !head.close : head.keep_alive) && answer_.kind() != Body::Kind::until_close;
-  sent_before_ = c_.client.sent;
-  bool unknown = answer_.kind() == Body::Kind::chunked || answer_.kind() == Body::Kind::until_close;
-  chunk_out_ = answer_.kind() == Body::Kind::chunked && request_.minor == 1;
-  client_keep_ = request_.keep && request_done_ && (!unknown || chunk_out_);
-  write_head(line_end, true);
-  head_sent_ = true;
-  up.in.erase(0, head.size);
-  return true;
-}
-
-bool Exchange::answer_body() {
-  Stream &client = c_.client, &up = c_.upstream;
-  if (client.unsent() >= kHigh) return false;
-  bool progress = false;
-  g_scanned.clear();
-  if (!up.in.empty() && !answer_.done()) {
-    g_payload.clear();
-    size_t before = up.in.size();
-    if (!answer_.read(up.in, g_payload))
-      return fail_with(502, "bad_answer", "the upstream's chunked framing is broken");
-    progress = up.in.size() != before;
-    if (!down_scan_.feed(g_payload, g_scanned)) return refuse_answer();
-  }
-  if (!answer_.done() && up.in.empty() && up.eof) answer_.end();
-  if (answer_.done()) {
-    if (!down_scan_.release(g_scanned)) return refuse_answer();
-    answer_done_ = progress = true;
-  }
-  if (chunk_out_) {
-    append_chunk(client.out, g_scanned);
-    if (answer_done_) client.out.append("0\r\n\r\n");
-  } else {
-    client.out.append(g_scanned);
-  }
-  if (answer_done_) return true;
-  progress |= up.fill();
-  if (!progress && (up.failed || up.eof))
-    return fail_with(502, "cut_short", "the upstream ended in the middle of its answer");
-  return progress;
-}
-
-Task<Outcome> Exchange::upgraded() {
-  Stream &client = c_.client, &up = c_.upstream;
-  int64_t last = c_.now();
-  int rounds = 0;
-  while (true) {
-    bool progress = false;
-    if (up.unsent() < kHigh) {
-      progress |= client.fill();
-      up.out.append(client.in);
-      client.in.clear();
-    }
-    if (client.unsent() < kHigh) {
-      progress |= up.fill();
-      if (!up.in.empty()) {
-        g_scanned.clear();
-        if (!down_scan_.feed(up.in, g_scanned)) {
-          refuse_answer();
-          co_return Outcome::abort;
-        }
-        client.out.append(g_scanned);
-        up.in.clear();
-      }
-      if (up.eof && !down_scan_.release(client.out)) {
-        refuse_answer();
-        co_return Outcome::abort;
-      }
-    }
-    progress |= up.flush();
-    progress |= client.flush();
-    if (client.failed || up.failed) co_return Outcome::abort;
-    if ((client.eof && up.flushed()) || (up.eof && client.flushed())) co_return Outcome::abort;
-    if (progress) {
-      last = c_.now();
-      if (++rounds % 16 == 0) co_await c_.turn();
-      continue;
-    }
-    if (c_.now() - last >= c_.config->idle_ms) co_return Outcome::abort;
-    client.rest();
-    up.rest();
-    co_await c_.wait(last + c_.config->idle_ms);
-  }
 }
 
 Task<Outcome> Exchange::run(std::string_view head) {
@@ -327,7 +133,12 @@ Task<Outcome> Exchange::run(std::string_view head) {
       up.reset();
       co_return Outcome::abort;
     }
-    co_await c_.wait(last + c_.config->idle_ms);
+    bool waits = head_sent_ && !answer_done_ && down_scan_.holds_little();
+    if (waits && c_.now() - last >= kMostQuiet) {
+      if (!release_little()) co_return *outcome_;
+      continue;
+    }
+    co_await c_.wait(last + (waits ? kMostQuiet : c_.config->idle_ms));
   }
   if (!upstream_keep_ || !request_done_ || up.eof || up.failed || !up.in.empty()) {
     up.end_tls();
@@ -335,6 +146,8 @@ Task<Outcome> Exchange::run(std::string_view head) {
   }
   co_return client_keep_&& request_done_ && !client.eof ? Outcome::keep : Outcome::close;
 }
+
+namespace {
 
 // Connects c.upstream to c.host, with TLS if the client speaks TLS. Nothing to do if it is connected already.
 Task<Verdict> connect_upstream(Connection& c) {

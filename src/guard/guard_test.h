@@ -153,6 +153,38 @@ class Origin {
   std::thread thread_;
 };
 
+// An origin that hands each connection, after the head of its first message, to `serve`, on a thread of its own.
+class RawOrigin {
+ public:
+  RawOrigin(SessionCa* ca, std::string host, std::function<void(Wire&, const std::string& head)> serve)
+      : ca_(ca), host_(std::move(host)), serve_(std::move(serve)) {
+    fd_ = listen_on_loopback(port);
+    thread_ = std::thread([this] {
+      for (int fd; (fd = accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
+        Wire wire{UniqueFd(fd), std::move(*ca_->accept({host_, false})), {}};
+        timeval t{3, 0};
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+        SSL_set_fd(wire.ssl.get(), fd);
+        if (SSL_accept(wire.ssl.get()) != 1) continue;
+        if (std::string head = wire.message(); !head.empty()) serve_(wire, head);
+        SSL_shutdown(wire.ssl.get());
+      }
+    });
+  }
+  ~RawOrigin() {
+    shutdown(fd_.get(), SHUT_RDWR);
+    thread_.join();
+  }
+  uint16_t port = 0;
+
+ private:
+  SessionCa* ca_;
+  std::string host_;
+  std::function<void(Wire&, const std::string&)> serve_;
+  UniqueFd fd_;
+  std::thread thread_;
+};
+
 inline std::string ok(std::string_view body) {
   return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }

@@ -90,6 +90,7 @@ bool goes_on(const Head& head, const Header& header, const HostSecrets& secrets)
   const Header* connection = head.find("connection");
   if (hop_by_hop(header.name) || (connection && has_token(connection->value, header.name))) return false;
   if (!secrets.bound.empty() && iequals(header.name, "accept-encoding")) return false;
+  if (!secrets.all->empty() && iequals(header.name, "sec-websocket-extensions")) return false;  // compression
   if (puts_in_body(head, secrets) && iequals(header.name, "expect")) return false;  // the guard takes the body itself
   return std::ranges::none_of(secrets.bound,
                               [&](const Secret* s) { return writes_header(*s) && iequals(s->header, header.name); });
@@ -157,6 +158,7 @@ Verdict prepare_request(Connection& c, const Head& head, Request& request, std::
   request.grows = puts_in_body(head, secrets);
   request.expects_continue = head.expect_continue;
   request.upgrade = head.upgrade_websocket && head.minor == 1;
+  request.framed = request.upgrade && !secrets.all->empty();
   request.syntax = syntax_of(head.find("content-type") ? head.find("content-type")->value : "");
   write_head(c, head, request, secrets, outgoing, out);
   return {.allowed = true};

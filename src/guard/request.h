@@ -18,6 +18,7 @@ struct Request {
   bool grows = false;            // values are put in the body, so that its length is not known before its end
   bool keep = true;              // the client may send another
   bool upgrade = false, expects_continue = false;
+  bool framed = false;  // after an upgrade, only WebSocket frames without extensions pass, and are looked through
   int minor = 1;
   bool warned = false;  // of a secret that went on nevertheless
 };

@@ -17,7 +17,7 @@ size_t held_by_streams() { return g_held; }
 Stream::~Stream() { g_held -= held_; }
 
 void Stream::count() {
-  size_t now = in.capacity() + out.capacity() + (ssl ? kTlsCost : 0);
+  size_t now = in.capacity() + out.capacity() + beside + (ssl ? kTlsCost : 0);
   g_held += now - held_;
   held_ = now;
 }
@@ -109,7 +109,7 @@ void Stream::reset() {
   source.reset();
   in.clear();
   out.clear();
-  out_at = 0;
+  out_at = beside = 0;
   eof = failed = false;
   count();
 }

@@ -25,6 +25,7 @@ struct Stream {
   Ssl ssl;
   std::string in, out;
   size_t out_at = 0;
+  size_t beside = 0;    // bytes that are held for it elsewhere: they count, too
   bool eof = false;     // an orderly end: FIN, or close_notify under TLS
   bool failed = false;  // nothing more can be read or written
   uint64_t received = 0, sent = 0;

@@ -1,0 +1,189 @@
+// What comes back: the head of an answer and its body, scanned, to the client.
+#include <algorithm>
+
+#include "guard/exchange.h"
+
+namespace bottle::guard {
+namespace {
+
+// Headers that hold for the coded form of a body only.
+bool speaks_of_coding(std::string_view name) {
+  for (std::string_view each : {"content-encoding", "content-md5", "content-digest", "digest", "etag", "accept-ranges"})
+    if (iequals(name, each)) return true;
+  return false;
+}
+
+}  // namespace
+
+// Writes the client's version of the head at the front of upstream.in (parsed: g_head).
+void Exchange::write_head(size_t line_end, bool final) {
+  const Head& head = g_head;
+  std::string& out = c_.client.out;
+  out.append("HTTP/1.1").append(c_.upstream.in, 8, line_end - 8).append("\r\n");
+  const Header* connection = head.find("connection");
+  for (const auto& each : head.headers) {
+    if (hop_by_hop(each.name) || (connection && has_token(connection->value, each.name)) ||
+        iequals(each.name, "x-bottle-deny") || iequals(each.name, "x-bottle-error") ||
+        (decoder_ && speaks_of_coding(each.name)))
+      continue;
+    out.append(each.name).append(": ").append(each.value).append("\r\n");
+  }
+  if (head.status == 101) out.append("Connection: upgrade\r\nUpgrade: websocket\r\n");
+  if (final) {
+    if (chunk_out_) out.append("Transfer-Encoding: chunked\r\n");
+    else if (head.content_length && !head.chunked && !decoder_)
+      out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
+    if (!client_keep_) out.append("Connection: close\r\n");
+    else if (request_.minor == 0) out.append("Connection: keep-alive\r\n");
+  }
+  out.append("\r\n");
+}
+
+bool Exchange::answer_head() {
+  Stream& up = c_.upstream;
+  if (c_.client.unsent() >= kHigh) return false;  // interim answers without end
+  auto parsed = up.in.empty() ? Parse::incomplete : parse_response(up.in, g_head);
+  if (parsed == Parse::bad) return fail_with(502, "bad_answer", std::string("the upstream's answer: ") + g_head.why);
+  if (parsed == Parse::incomplete) {
+    if (up.fill()) return true;
+    if (!up.eof && !up.failed) return false;
+    // A kept connection that the server closed just then: safe to ask again if nothing was answered and nothing is
+    // lost.
+    bool idempotent = request_.method == "GET" || request_.method == "HEAD" || request_.method == "OPTIONS";
+    if (reused_ && up.in.empty() && idempotent && request_.body.kind() == Body::Kind::none) {
+      outcome_ = Outcome::retry;
+      return false;
+    }
+    return fail_with(502, "no_answer", "the upstream closed without an answer");
+  }
+  if (std::string raw = up.in.substr(0, g_head.size); c_.config->secrets.any_in(raw)) {
+    if (!scan_.rewrite_answer(raw)) return refuse_answer();
+    up.in.replace(0, g_head.size, raw);
+    if (parse_response(up.in, g_head) != Parse::ok)
+      return fail_with(403, "secret_in_answer", "a secret where it cannot be starred out");
+  }
+  const Head& head = g_head;
+  size_t line_end = up.in.find("\r\n");
+  if (head.status == 101) {
+    if (!request_.upgrade || !head.upgrade_websocket)
+      return fail_with(502, "bad_answer", "an upgrade nobody asked for");
+    if (request_.framed && head.find("sec-websocket-extensions"))
+      return fail_with(502, "bad_answer", "a WebSocket extension nobody asked for");
+    switched_ = head_sent_ = true;
+    write_head(line_end, false);
+    up.in.erase(0, head.size);
+    return true;
+  }
+  if (head.status < 200) {
+    bool wanted = request_.minor == 1 && (head.status != 100 || request_.expects_continue);
+    if (wanted) write_head(line_end, false);
+    up.in.erase(0, head.size);
+    return true;
+  }
+  answer_ = Body::of_response(head, request_.method);
+  if (!take_off_codings()) return false;
+  begin_body();
+  write_head(line_end, true);
+  head_sent_ = true;
+  up.in.erase(0, head.size);
+  return true;
+}
+
+// A host with a bound secret is told to send its answers as they are. Where it codes one nevertheless, it goes on
+// without its coding, so that it can be scanned.
+bool Exchange::take_off_codings() {
+  if (secrets_.bound.empty() || answer_.done()) return true;
+  std::string codings;
+  for (const auto& each : g_head.headers)
+    if (iequals(each.name, "content-encoding")) codings.append(codings.empty() ? "" : ",").append(each.value);
+  auto decoder = scan::ContentDecoder::make(codings);
+  if (decoder && decoder->plain()) return true;
+  if (c_.config->on_secret == OnSecret::warn) return true;
+  if (!decoder || g_head.find("content-range"))
+    return fail_with(
+        502, "encoded_answer",
+        "a host with a bound secret answered in a coding that cannot be taken off, although told not to code");
+  decoder_ = std::move(decoder);
+  decoded_all_ = false;
+  return true;
+}
+
+// Decides how the answer's body goes to the client, and what becomes of both connections after it.
+void Exchange::begin_body() {
+  const Head& head = g_head;
+  upstream_keep_ = (head.minor == 1 ? !head.close : head.keep_alive) && answer_.kind() != Body::Kind::until_close;
+  sent_before_ = c_.client.sent;
+  bool unknown = decoder_ || answer_.kind() == Body::Kind::chunked || answer_.kind() == Body::Kind::until_close;
+  chunk_out_ = (decoder_ || answer_.kind() == Body::Kind::chunked) && request_.minor == 1;
+  client_keep_ = request_.keep && request_done_ && (!unknown || chunk_out_);
+}
+
+// Puts the next piece of the answer, without its coding, into g_payload. False: it failed.
+bool Exchange::next_payload(bool& progress) {
+  std::string& in = c_.upstream.in;
+  g_payload.clear();
+  std::string& to = decoder_ ? coded_ : g_payload;
+  if (!in.empty() && !answer_.done() && coded_.size() < kHigh) {
+    size_t before = in.size();
+    if (!answer_.read(in, to)) return fail_with(502, "bad_answer", "the upstream's chunked framing is broken");
+    progress = in.size() != before;
+  }
+  if (!answer_.done() && in.empty() && c_.upstream.eof) answer_.end();
+  if (!decoder_) return true;
+  std::string_view rest = coded_;
+  if (!decoder_->next(rest, g_payload))
+    return fail_with(502, "bad_answer", "the upstream's Content-Encoding is broken");
+  bool moved = rest.size() != coded_.size() || !g_payload.empty();
+  coded_.erase(0, coded_.size() - rest.size());
+  progress |= moved;
+  decoded_all_ = answer_.done() && !moved;
+  if (decoded_all_ && (!coded_.empty() || !decoder_->complete()))
+    return fail_with(502, "cut_short", "the upstream's coded answer has no end");
+  return true;
+}
+
+// Frames what has been scanned for the client.
+void Exchange::write_body() {
+  std::string& out = c_.client.out;
+  if (!chunk_out_) {
+    out.append(g_scanned);
+    return;
+  }
+  // Where the last byte or two of a chunk are held back for a moment, the rest waits for them: many take a chunk for a
+  // message.
+  waiting_.append(g_scanned);
+  if (!answer_done_ && down_scan_.holds_little() && waiting_.size() < 16 * 1024) return;
+  append_chunk(out, waiting_);
+  waiting_.clear();
+  if (answer_done_) out.append("0\r\n\r\n");
+}
+
+// An answer that pauses must not wait for the end of what only looks like the beginning of a secret.
+bool Exchange::release_little() {
+  g_scanned.clear();
+  if (!down_scan_.release(g_scanned)) return refuse_answer();
+  write_body();
+  return true;
+}
+
+bool Exchange::answer_body() {
+  Stream &client = c_.client, &up = c_.upstream;
+  if (client.unsent() >= kHigh) return false;
+  bool progress = false;
+  g_scanned.clear();
+  if (!next_payload(progress)) return false;
+  if (!down_scan_.feed(g_payload, g_scanned)) return refuse_answer();
+  if (answer_.done() && decoded_all_) {
+    if (!down_scan_.release(g_scanned)) return refuse_answer();
+    answer_done_ = progress = true;
+  }
+  write_body();
+  count_memory();
+  if (answer_done_) return true;
+  progress |= up.fill();
+  if (!progress && (up.failed || up.eof))
+    return fail_with(502, "cut_short", "the upstream ended in the middle of its answer");
+  return progress;
+}
+
+}  // namespace bottle::guard
