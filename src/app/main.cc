@@ -13,6 +13,7 @@
 
 int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
+  bottle::app::forget_relative_programs();
   // Not a command for people: the process that owns a session, started by `start` with a socket as its stdin.
   // Nor this: what ssh-add runs instead of asking a person (session/credentials/askpass.h).
   if (std::getenv(bottle::session::kAskpassVariable)) return bottle::session::askpass();

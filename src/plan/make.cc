@@ -233,6 +233,8 @@ Result<> set_workspace(Plan& plan, const manifest::Bottle& bottle, const Options
   }
   if (plan.workspace_mode == WorkspaceMode::clone || plan.workspace_mode == WorkspaceMode::copy)
     plan.repository = facts.repository;
+  if (!plan.repository.empty())
+    for (const auto& objects : facts.borrows) plan.warnings.push_back("the repository borrows objects from " + objects);
   bool bind = plan.workspace_mode == WorkspaceMode::bind;
   if (bind) plan.warnings.push_back("bind: the agent can write to " + facts.workspace + " itself, including its .git");
   plan.uid = facts.uid;

@@ -30,6 +30,7 @@ struct Facts {
   uint32_t uid = 0, gid = 0;                       // the operator's
   std::map<std::string, std::string> environment;  // the operator's, to know which ${HOST_VAR} exist
   std::vector<std::string> runtimes;               // what the engine lists, e.g. runc, runsc
+  std::vector<std::string> borrows;                // object directories of other repositories that it needs
   std::string repository;  // the git directory of the repository whose work tree workspace is; empty: it is none
   std::map<std::string, std::string> skills;  // name → absolute path of its directory
   ImageFacts images;

@@ -326,8 +326,12 @@ TEST(Workspace, ARepositoryThatLiesElsewhereIsNamed) {
     EXPECT_NE(joined(explain(*plan)).find("a work tree of the repository /home/me/private/.git\n"), std::string::npos);
     EXPECT_EQ(to_json(*plan)["workspace"]["repository"], "/home/me/private/.git");
   }
+  f.borrows = {"/srv/mirror/objects"};
+  plan = make(manifest::builtin(), {.agent = "claude"}, f);
+  EXPECT_EQ(plan->warnings, (std::vector<std::string>{"the repository borrows objects from /srv/mirror/objects"}));
   plan = make(manifest::builtin(), {.agent = "claude", .workspace_mode = "none"}, f);
   EXPECT_EQ(plan->repository, "");
+  EXPECT_TRUE(plan->warnings.empty());
 }
 
 std::vector<std::string> command(const std::string& yaml, Options options) {

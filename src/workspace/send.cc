@@ -19,7 +19,7 @@ namespace {
 
 using manifest::WorkspaceMode;
 
-constexpr int kStatusPatience = 120;  // seconds
+constexpr int kStatusPatience = 30;  // seconds
 
 // Whether a checkout writes something else than what is committed: line ends, keywords, encodings. No filter is ever
 // run.
@@ -53,7 +53,7 @@ class Sender {
 
   Result<> clone() {
     const std::string& head = origin_.head.commit;
-    auto status = beside([this] { return is_dirty(); });
+    auto status = beside([this] { return about_changes(); });
     bool checkout = is_small(origin_.repository);
     std::vector<git::Entry> entries;
     git::Directory made = TRY(cloned());
@@ -64,9 +64,7 @@ class Sender {
     }
     if (checkout) TRY(git_.ask({"read-tree", "--reset", "-u", "HEAD"}, {.in = made, .work_tree = copy()}));
     else TRY(git_.ask({"read-tree", "HEAD"}, {.in = made}));
-    if (status.get())
-      summary_.warnings.push_back(
-          "uncommitted changes stay here: the clone holds HEAD (workspace: copy takes them along)");
+    if (auto warning = status.get(); !warning.empty()) summary_.warnings.push_back(warning);
     if (checkout) return packer_.pack(copy(), true);
     TRY(packer_.pack_under(made.path(), ".git"));
     return packer_.pack_commit(git_, entries, made);
@@ -97,15 +95,17 @@ class Sender {
     return workspace::clone(git_, origin_, copy() + "/.git", committer_of(settings_.get()), summary_.warnings);
   }
 
-  // As far as git can tell in the time it has.
-  bool is_dirty() {
+  // A warning, or nothing: whether there are changes that a clone does not take.
+  std::string about_changes() {
+    const std::string stay = " stay here: the clone holds HEAD (workspace: copy takes them along)";
     auto settings = settings_.get();
     auto view =
         git::make_view(origin_.repository, state_ + "/status", {.head = origin_.head.commit, .settings = &settings});
-    if (!view) return false;
-    auto status = git_.run({"status", "--porcelain", "--no-renames", "--ignore-submodules=all"},
-                           {.in = *view, .work_tree = origin_.repository.top, .timeout_s = kStatusPatience});
-    return status && !status->out.empty();
+    auto status = view ? git_.run({"status", "--porcelain", "--no-renames", "--ignore-submodules=all"},
+                                  {.in = *view, .work_tree = origin_.repository.top, .timeout_s = kStatusPatience})
+                       : std::unexpected(std::move(view.error()));
+    if (!status || status->status != 0) return "uncommitted changes, if there are any (git could not tell)," + stay;
+    return status->out.empty() ? "" : "uncommitted changes" + stay;
   }
 
   const git::Runner& git_;

@@ -48,8 +48,8 @@ class Person(Operator):
             return list(argv)
         return ["setpriv", "--reuid", str(self.uid), "--regid", str(self.uid), "--groups", "0", *argv]
 
-    def bottle(self, *args, config=None, cwd=None, timeout=180, **_):
-        env = self.world.environment(config, self.home)
+    def bottle(self, *args, config=None, cwd=None, timeout=180, env=None):
+        env = {**self.world.environment(config, self.home), **(env or {})}
         subprocess.run(["chown", "-R", "%d:%d" % (self.uid, self.uid), self.home], check=True)
         return subprocess.run(["nsenter", "--net=/run/netns/" + self.world.host_ns, "--", *self.as_them(self.program, *args)],
                               capture_output=True, text=True, cwd=cwd, env=env, timeout=timeout, stdin=subprocess.DEVNULL)
@@ -160,6 +160,25 @@ def test_a_directory_that_points_to_a_private_repository_sends_nothing(person, t
                    env={**os.environ, "HOME": person.home})
     done = person.bottle("start", "a", "--dry-run", config=person.config(), cwd=os.path.join(private, "side"))
     assert done.returncode == 0 and "a work tree of the repository %s/.git" % private in done.stdout, done
+
+
+def test_programs_do_not_find_themselves_in_the_repository(person, trap):
+    repository = os.path.join(trap.where, "plain")
+    script = "git init -q -b main plain && git -C plain -c user.name=x -c user.email=x@y commit -q --allow-empty -m x"
+    subprocess.run(["sh", "-c", script], check=True, cwd=trap.where)
+    for program in ("git", "sh", "python3", "ssh"):
+        os.symlink(trap.marker, os.path.join(repository, program))
+    with open(os.path.join(repository, "json.py"), "w") as file:
+        file.write("open(%r, 'w').write('json')\ndumps = str\n" % os.path.join(trap.marks, "json"))
+    subprocess.run(["chown", "-hR", "%d:%d" % (person.uid, person.uid), repository], check=True)
+    secret = {"from": "cmd:/usr/bin/python3 -c 'import json; print(json.dumps(\"x\" * 20))'", "hosts": ["allowed.example.org"]}
+    session = person.start("echo all done", "-C", repository, secrets={"s": secret}, env={"PATH": ".::" + os.environ["PATH"]})
+    assert session.status == 0 and "all done" in session.out, session.explain()
+    expect_nothing(trap, "start -C")
+    done = person.bottle("start", "a", "--yes", "--headless", "-p", "[ \"$BOTTLE_TEST\" = inside ] && echo all done", cwd=repository,
+                         config=person.config(secrets={"s": secret}), env={"PATH": ".::" + os.environ["PATH"]})
+    assert done.returncode == 0 and "all done" in done.stdout, done
+    expect_nothing(trap, "start")
 
 
 def test_agents_of_a_repository_are_regular_files_in_it(person, trap):

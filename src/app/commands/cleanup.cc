@@ -99,6 +99,7 @@ void add_cleanup(CLI::App& app, int& exit) {
   command->add_flag("--dry-run", o->dry_run);
   command->add_flag("--json", o->output.json);
   command->callback([o, &exit] {
+    leave_directory();
     auto status = cleanup(*o);
     exit = status ? *status : report(status.error(), o->output.json);
   });

@@ -97,6 +97,7 @@ void add_image(CLI::App& app, int& exit) {
   auto* group = app.add_subcommand("image")->require_subcommand(1);
   auto does = [o, &exit](Result<int> (*what)(const ImageOptions&)) {
     return [o, &exit, what] {
+      leave_directory();
       auto status = what(*o);
       exit = status ? *status : report(status.error(), o->output.json);
     };

@@ -99,6 +99,7 @@ Result<int> start_session(const StartOptions& options) {
   if (!::realpath(options.workspace.empty() ? "." : options.workspace.c_str(), cwd))
     return fail_errno("finding the workspace " + (options.workspace.empty() ? "." : options.workspace));
   std::string workspace = cwd;
+  leave_directory();
 
   manifest::Manifest manifest = TRY(load_manifest(workspace));
   auto variables = environment();
@@ -186,6 +187,7 @@ Result<int> start_session(const StartOptions& options) {
     if (!options.name.empty()) await_end(socket.get());  // the next one has the same name
     socket.reset();
     StartOptions again = options;
+    again.workspace = workspace;
     again.remote.fresh = true;
     again.plan.prompt = wanted.prompt;
     say("the remote machine has changed since the last time; starting again");

@@ -154,6 +154,7 @@ void add_vm(CLI::App& app, int& exit) {
   auto* group = app.add_subcommand("vm")->require_subcommand(1);
   auto does = [o, &exit](Result<int> (*what)(const VmOptions&)) {
     return [o, &exit, what] {
+      leave_directory();
       auto status = what(*o);
       exit = status ? *status : report(status.error(), o->output.json);
     };

@@ -89,6 +89,23 @@ std::map<std::string, std::string> hook_environment() {
   return all;
 }
 
+void leave_directory() {
+  const char* home = std::getenv("HOME");
+  if (!home || *home != '/' || ::chdir(home) != 0) (void)!::chdir("/");
+}
+
+void forget_relative_programs() {
+  std::string_view path = std::getenv("PATH") ? std::getenv("PATH") : "";
+  std::string kept;
+  for (size_t from = 0; from <= path.size();) {
+    size_t end = std::min(path.find(':', from), path.size());
+    std::string_view entry = path.substr(from, end - from);
+    if (entry.starts_with('/')) kept.append(kept.empty() ? "" : ":").append(entry);
+    from = end + 1;
+  }
+  if (kept != path) ::setenv("PATH", kept.c_str(), 1);
+}
+
 void withhold_secrets(const manifest::Manifest& manifest) {
   for (const char* known : {"CLAUDE_BOTTLE_OAUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY",
                             "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY"})
@@ -133,8 +150,10 @@ plan::Facts gather_facts(const std::string& workspace) {
   facts.gid = ::getgid();
   facts.environment = environment();
   // What a start would say of one that is refused, it says when it comes to that: not every bottle takes it along.
-  if (auto found = git::find(workspace); found && *found && (*found)->top == workspace)
+  if (auto found = git::find(workspace); found && *found && (*found)->top == workspace) {
     facts.repository = (*found)->common_dir;
+    facts.borrows.assign((*found)->objects.begin() + 1, (*found)->objects.end());
+  }
   for (const std::string& base : {d.config + "/skills", d.home + "/.claude/skills"})
     for (const auto& path : entries(base, "")) facts.skills.emplace(path.substr(path.rfind('/') + 1), path);
   return facts;

@@ -21,6 +21,13 @@ session::Directories directories();
 // What a provider's hooks may see: the operator's environment without the agents' own credentials.
 std::map<std::string, std::string> hook_environment();
 
+// Goes to the operator's home directory. Programs that are started from now on (a secret's command, a hook, npm) do not
+// find themselves in a repository: many read settings, or load code, from the directory they are in.
+void leave_directory();
+
+// Takes entries that are no absolute paths out of PATH: they would be looked up in the directory we are in.
+void forget_relative_programs();
+
 // bottle.yaml, bottle.json, version 1's claude-bottle.json: those that are there.
 Result<std::vector<manifest::File>> policy_files();
 
