@@ -240,7 +240,7 @@ Task<bool> serve_requests(Connection& c) {
       continue;
     }
     c.client.in.erase(0, size);
-    c.audit("allow", "http", "allowed", "", request.method, request.target);
+    c.audit("allow", "http", "allowed", request.removed, request.method, request.target);
     for (int attempt = 0;; ++attempt) {
       bool reused = c.upstream && c.upstream_host.name == c.host.name && c.upstream_port == c.port;
       if (reused) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "guard/request_scan.h"
+#include "policy/overrides.h"
 
 namespace bottle::guard {
 namespace {
@@ -68,6 +69,8 @@ Verdict find_destination(Connection& c, const Head& head, Request& request) {
     return {.code = "ip_literal", .reason = "an address instead of a name"};
   auto decision = c.config->rules.request(c.host, c.port, request.method, request.target);
   if (!decision.allowed) return {.code = decision.code, .reason = decision.reason};
+  if (!decision.target.empty()) request.target = std::move(decision.target);
+  request.restricted = decision.restricted;
   return {.allowed = true};
 }
 
@@ -78,6 +81,7 @@ struct Outgoing {
     std::string name, value;
   };
   std::vector<Line> headers;
+  std::string removed;
 };
 
 bool puts_in_body(const Head& head, const HostSecrets& secrets) {
@@ -101,12 +105,16 @@ bool pass_secrets(const Head& head, const Request& request, const HostSecrets& s
                   Outgoing& out) {
   out.target = request.target;
   // Most heads hold nothing: one look tells.
-  bool clean = !secrets.all->any_in({head.method.data(), head.size});
+  bool clean = !secrets.all->any_in({head.method.data(), head.size}) && !secrets.all->any_in(out.target);
   std::string method = request.method;
   if (!clean && (!scan.rewrite(Place::method, {}, Syntax::token, method) || !scan.rewrite_target(out.target)))
     return false;
   for (const auto& each : head.headers) {
     if (!goes_on(head, each, secrets)) continue;
+    if (request.restricted && policy::overrides_request(each.name)) {
+      out.removed.append(out.removed.empty() ? "removed " : ", ").append(each.name.substr(0, 40));
+      continue;
+    }
     auto& line = out.headers.emplace_back(std::string(each.name), std::string(each.value));
     if (!clean && (!scan.rewrite(Place::header_name, {}, Syntax::token, line.name) ||
                    !scan.rewrite_header(each.name, line.value)))
@@ -154,6 +162,7 @@ Verdict prepare_request(Connection& c, const Head& head, Request& request, std::
   if (!pass_secrets(head, request, secrets, scan, outgoing)) return {.code = "secret", .reason = scan.refusal()};
   if (!c.tls && c.config->secrets.any_in(c.host.name))
     return {.code = "secret", .reason = "a secret in the name of the host"};
+  request.removed = std::move(outgoing.removed);
   request.body = Body::of_request(head);
   request.grows = puts_in_body(head, secrets);
   request.expects_continue = head.expect_continue;

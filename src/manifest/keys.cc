@@ -107,7 +107,11 @@ constexpr Key kKeys[] = {
     {"rule", "methods", Shape::list, Type::method, "", "HTTP methods. Default any. Makes the host inspected.",
      kOptional, kFilled},
     {"rule", "paths", Shape::list, Type::path_glob, "",
-     "Path globs: `*` within a segment, `**` across. Default any. Makes the host inspected.", kOptional, kFilled},
+     "Path globs: `*` within a segment, `**` across; `/**` is any path. See [guard.md](guard.md#methods-and-paths) for "
+     "escapes "
+     "such "
+     "as `%2f`. Default any. Makes the host inspected.",
+     kOptional, kFilled},
     {"rule", "inspect", Shape::one, Type::inspect, "", "`true` or `full` looks into TLS to this host."},
 
     {"lan", "name", Shape::one, Type::host, "", "The name inside the bottle.", kRequired},

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <optional>
 
@@ -35,7 +36,7 @@ constexpr Kind kKinds[] = {
     {Type::method, "HTTP method", R"({"type":"string","pattern":"^[A-Z]{1,20}$"})",
      "an HTTP method in capitals, such as GET"},
     {Type::path_glob, "path glob", R"({"type":"string","pattern":"^/"})",
-     "a path that begins with /, where * stays within a segment and ** does not"},
+     "a path that begins with /, where * stays within a segment and ** does not, and a percent sign is %25"},
     {Type::address, "ip or ip:port", R"({"type":"string"})",
      "an address: 203.0.113.7, 203.0.113.7:8443 or [2001:db8::1]:443"},
     {Type::endpoint, "host:port", R"({"type":"string","pattern":":[0-9]+$"})", "host:port"},
@@ -69,6 +70,13 @@ bool made_of(const std::string& text, std::string_view extra) {
 }
 bool printable(const std::string& text) {
   return std::ranges::none_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+}
+
+bool escapes_are_whole(const std::string& text) {
+  auto digit = [&](size_t at) { return at < text.size() && std::isxdigit(static_cast<unsigned char>(text[at])) != 0; };
+  for (size_t at = 0; (at = text.find('%', at)) != std::string::npos; at += 3)
+    if (!digit(at + 1) || !digit(at + 2)) return false;
+  return true;
 }
 
 bool ip(const std::string& text) {
@@ -199,7 +207,8 @@ bool valid(Type type, const std::string& text) {
       return !text.empty() && text.size() <= 20 &&
              std::ranges::all_of(text, [](char c) { return c >= 'A' && c <= 'Z'; });
     case Type::path_glob:
-      return text.starts_with("/") && printable(text) && text.find_first_of(" ?#\\") == std::string::npos;
+      return text.starts_with("/") && printable(text) && text.find_first_of(" ?#\\") == std::string::npos &&
+             escapes_are_whole(text);
     case Type::address:
       return address(text);
     case Type::endpoint:

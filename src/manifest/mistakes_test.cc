@@ -91,6 +91,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "p.yaml:1:52: paths: expected a path that begins with /", ""},
         Mistake{"bottles: {w: {egress: {allow: [{host: a.b, ports: [0]}]}}}\n", "p.yaml:1:52: ports: expected a port",
                 ""},
+        Mistake{"bottles: {w: {egress: {allow: [{host: a.b, paths: [\"/100%\"]}]}}}\n",
+                "p.yaml:1:52: paths: expected a path that begins with /", ""},
         Mistake{"bottles: {w: {egress: {allow: [{host: a.b, paths: [/x], inspect: false}]}}}\n",
                 "p.yaml:1:66: inspect: the guard cannot", ""},
         Mistake{"bottles: {w: {egress: {hosts: {\"*.a.b\": 203.0.113.1}}}}\n",

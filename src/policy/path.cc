@@ -1,9 +1,13 @@
 #include "policy/path.h"
 
-#include <vector>
+#include <algorithm>
+
+#include "policy/look_alikes.h"
 
 namespace bottle::policy {
 namespace {
+
+constexpr char kStar = '\1';  // a star that is no wildcard; no path holds this character
 
 int hex(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -12,54 +16,185 @@ int hex(char c) {
   return -1;
 }
 
-}  // namespace
+// The character that an escape at `at` stands for, or -1.
+int escaped(std::string_view text, size_t at) {
+  if (at + 2 >= text.size() || text[at] != '%' || hex(text[at + 1]) < 0 || hex(text[at + 2]) < 0) return -1;
+  return hex(text[at + 1]) * 16 + hex(text[at + 2]);
+}
 
-Result<std::string> normalise_path(std::string_view target) {
-  target = target.substr(0, target.find('?'));
-  if (!target.starts_with('/')) return fail(Code::denied, "the path does not start with /");
-  std::vector<std::string> segments;
-  std::string segment;
-  bool directory = false;
-  auto close = [&](bool last) -> Result<> {
-    directory = last && (segment.empty() || segment == "." || segment == "..");
-    if (segment.empty() && !last) return fail(Code::denied, "an empty path segment");
-    if (segment == "..") {
-      if (segments.empty()) return fail(Code::denied, "the path climbs above the root");
-      segments.pop_back();
-    } else if (segment.starts_with("..;") || segment.starts_with(".;")) {
-      return fail(Code::denied, "a dot segment with parameters");
-    } else if (!segment.empty() && segment != ".") {
-      segments.push_back(segment);
-    }
-    segment.clear();
-    return {};
-  };
-  for (size_t i = 1; i < target.size(); ++i) {
-    char c = target[i];
-    if (c == '/') {
-      TRY(close(false));
+bool alphanumeric(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+// RFC 3986: characters that mean the same escaped or not, and those that a segment may hold as they are.
+bool unreserved(char c) { return alphanumeric(c) || std::string_view("-._~").find(c) != std::string_view::npos; }
+bool plain(char c) { return unreserved(c) || std::string_view("!$&'()*+,;=:@").find(c) != std::string_view::npos; }
+
+bool dots(std::string_view segment) { return segment == "." || segment == ".."; }
+
+void append_escaped(std::string& out, char c) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  auto byte = static_cast<unsigned char>(c);
+  out += '%';
+  out += kHex[byte >> 4];
+  out += kHex[byte & 15];
+}
+
+// How a canonical path, or a glob, is read; stars of escapes never become wildcards.
+std::string read(std::string_view text, Reading reading) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    int c = escaped(text, i);
+    if (c < 0) {
+      out += text[i];
       continue;
     }
-    if (c == '%') {
-      int high = i + 1 < target.size() ? hex(target[i + 1]) : -1, low = i + 2 < target.size() ? hex(target[i + 2]) : -1;
-      if (high < 0 || low < 0) return fail(Code::denied, "a broken percent-encoding");
-      c = static_cast<char>(high * 16 + low);
-      i += 2;
-      if (c == '/' || c == '\\' || c == '%' || c == '?' || c == '#' || c == ';')
-        return fail(Code::denied, "an encoded delimiter in the path");
-    }
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '\\' || c == '#')
-      return fail(Code::denied, "an ambiguous byte in the path");
-    segment += c;
+    i += 2;
+    if (reading == Reading::literal && (c == '/' || c == '%')) append_escaped(out, static_cast<char>(c));
+    else out += c == '*' ? kStar : static_cast<char>(c);
   }
-  TRY(close(true));
-  std::string path;
-  for (const auto& each : segments) path += "/" + each;
-  if (directory || path.empty()) path += "/";
+  // A percent sign that is still there was an escaped one.
+  return reading == Reading::decoded_twice ? read(out, Reading::decoded) : out;
+}
+
+// What a server makes of a path whose parameters (";…") it drops.
+std::string without_parameters(std::string_view path) {
+  std::string out;
+  bool in_parameter = false;
+  for (char c : path) {
+    if (c == '/') in_parameter = false;
+    if (c == ';') in_parameter = true;
+    if (!in_parameter) out += c;
+  }
+  return out;
+}
+
+// Whether every escape of an escape stands for something harmless, of which no server makes a path. `text` is decoded.
+bool harmless_twice(std::string_view text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') continue;
+    if (i + 1 < text.size() && (text[i + 1] | 0x20) == 'u') return false;  // "%u002f" is another form of escape
+    int c = escaped(text, i);
+    if (c >= 0 && !alphanumeric(static_cast<char>(c)) &&
+        std::string_view(" -_~!$&'()*+,=:@").find(static_cast<char>(c)) == std::string_view::npos)
+      return false;
+  }
+  return true;
+}
+
+// What is wrong with a piece between two slashes, which is not a dot segment that every server sees; null: nothing.
+const char* judge_piece(std::string_view piece) {
+  if (piece.starts_with(';')) return "a path segment that begins with a semicolon";
+  // Some servers drop parameters, some spaces and what is invisible; what is left must not be a dot segment, or none.
+  std::string_view name = piece.substr(0, piece.find(';'));
+  std::string left = without_the_invisible(name);
+  if (left.find_first_not_of('.') == std::string::npos && !piece.empty())
+    return "a path segment that some servers take for a dot segment";
+  return nullptr;
+}
+
+struct Segment {
+  std::string canonical, decoded;
+};
+
+Result<Segment> read_segment(std::string_view raw) {
+  Segment segment;
+  for (size_t i = 0; i < raw.size(); ++i) {
+    char c = raw[i];
+    bool was_escaped = c == '%';
+    if (was_escaped) {
+      int value = escaped(raw, i);
+      if (value < 0) return fail(Code::denied, "a broken percent-encoding in the path");
+      c = static_cast<char>(value);
+      i += 2;
+      if (c == '?' || c == '#') return fail(Code::denied, "an encoded delimiter in the path");
+    }
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return fail(Code::denied, "a control character in the path");
+    if (c == '\\' || (c == '#' && !was_escaped)) return fail(Code::denied, "an ambiguous character in the path");
+    if (was_escaped ? unreserved(c) : plain(c)) segment.canonical += c;
+    else append_escaped(segment.canonical, c);
+    segment.decoded += c;
+  }
+  if (!harmless_twice(segment.decoded)) return fail(Code::denied, "a path that is encoded twice");
+  if (const char* wrong = judge_characters(segment.decoded)) return fail(Code::denied, wrong);
+  return segment;
+}
+
+// Both for the name as it is and for what encoded slashes and escapes of escapes make of it.
+Result<> judge_segment(const Segment& segment) {
+  if (dots(segment.decoded)) return {};
+  bool slash = segment.decoded.find('/') != std::string::npos;
+  for (const std::string& text : {segment.decoded, read(segment.decoded, Reading::decoded)}) {
+    std::string_view rest = text;
+    for (size_t end;; rest.remove_prefix(end + 1)) {
+      end = rest.find('/');
+      std::string_view piece = rest.substr(0, end);
+      if (slash && piece.empty()) return fail(Code::denied, "an encoded slash beside another slash");
+      if (const char* wrong = judge_piece(piece)) return fail(Code::denied, wrong);
+      if (end == rest.npos) break;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<JudgedPath> judge_path(std::string_view target) {
+  target = target.substr(0, target.find('?'));
+  if (!target.starts_with('/')) return fail(Code::denied, "the path does not start with /");
+  if (target.size() > kMostPath) return fail(Code::denied, "a path that is too long to be judged");
+  std::vector<std::string> segments;
+  bool directory = false, resolved = false;
+  for (std::string_view rest = target.substr(1);;) {
+    size_t end = rest.find('/');
+    bool last = end == rest.npos;
+    auto segment = TRY(read_segment(rest.substr(0, end)));
+    if (segment.decoded.empty() && !last) return fail(Code::denied, "an empty path segment");
+    TRY(judge_segment(segment));
+    directory = last && (segment.decoded.empty() || dots(segment.decoded));
+    resolved |= dots(segment.decoded);
+    if (segment.decoded == "..") {
+      if (segments.empty()) return fail(Code::denied, "the path climbs above the root");
+      segments.pop_back();
+    } else if (!segment.decoded.empty() && segment.decoded != ".") {
+      segments.push_back(std::move(segment.canonical));
+    }
+    if (last) break;
+    rest.remove_prefix(end + 1);
+  }
+  bool parameters = target.find(';') != target.npos || read(target, Reading::decoded).find(';') != std::string::npos;
+  if (resolved && parameters) return fail(Code::denied, "dot segments beside a semicolon in the path");
+  JudgedPath path;
+  for (const auto& each : segments) path.canonical += "/" + each;
+  if (directory || path.canonical.empty()) path.canonical += "/";
+  auto add = [&](Reading reading, std::string text) {
+    for (const auto& [kind, known] : path.readings)
+      if (known == text && kind == reading) return;
+    path.readings.emplace_back(reading, std::move(text));
+  };
+  bool several = path.canonical.find("%2F") != std::string::npos || path.canonical.find("%25") != std::string::npos;
+  for (Reading reading : {Reading::literal, Reading::decoded, Reading::decoded_twice}) {
+    if (reading != Reading::literal && !several) break;
+    std::string text = read(path.canonical, reading);
+    std::ranges::replace(text, '*', kStar);
+    if (parameters) add(reading, without_parameters(text));
+    add(reading, std::move(text));
+  }
   return path;
 }
 
-bool glob_matches(std::string_view pattern, std::string_view path) {
+Result<PathGlob> PathGlob::compile(std::string_view text) {
+  if (!text.starts_with('/') && !text.starts_with("**"))
+    return fail(Code::invalid, "path \"" + std::string(text) + "\" does not start with /");
+  for (size_t i = 0; i < text.size(); ++i)
+    if (text[i] == '%' && escaped(text, i) < 0)
+      return fail(Code::invalid, "path \"" + std::string(text) + "\" has a broken percent-encoding", "write % as %25");
+  PathGlob glob;
+  glob.any_ = text == "/**" || text == "**";
+  for (size_t i = 0; i < kReadings; ++i) glob.patterns_[i] = read(text, static_cast<Reading>(i));
+  return glob;
+}
+
+bool PathGlob::matches(Reading reading, std::string_view path) const {
+  const std::string& pattern = patterns_[static_cast<size_t>(reading)];
   // Row by row over the pattern: reachable[j] says that the pattern so far can end before path[j].
   std::vector<char> reachable(path.size() + 1, 0), next(path.size() + 1);
   reachable[0] = 1;
@@ -73,6 +208,12 @@ bool glob_matches(std::string_view pattern, std::string_view path) {
     std::swap(reachable, next);
   }
   return reachable[path.size()];
+}
+
+bool all_allowed(const std::vector<PathGlob>& globs, const JudgedPath& path) {
+  return std::ranges::all_of(path.readings, [&](const auto& each) {
+    return std::ranges::any_of(globs, [&](const PathGlob& glob) { return glob.matches(each.first, each.second); });
+  });
 }
 
 }  // namespace bottle::policy

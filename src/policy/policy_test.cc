@@ -2,7 +2,6 @@
 
 #include "policy/address.h"
 #include "policy/host.h"
-#include "policy/path.h"
 #include "policy/rules.h"
 
 namespace bottle::policy {
@@ -164,27 +163,6 @@ TEST(Rules, the_most_specific_pattern_speaks) {
                              "/repos/me/../../../x", "*", "http://x/"})
     EXPECT_FALSE(rules->request(host, 443, "GET", target).allowed) << target;
   EXPECT_FALSE(rules->connect(*normalise_host("other.example.org"), 443).inspect);
-}
-
-TEST(Path, normal_form) {
-  EXPECT_EQ(*normalise_path("/a/./b/../c?x=/../"), "/a/c");
-  EXPECT_EQ(*normalise_path("/%61/"), "/a/");
-  EXPECT_EQ(*normalise_path("/"), "/");
-  EXPECT_EQ(*normalise_path("/a/.."), "/");
-  EXPECT_FALSE(normalise_path("/.."));
-  EXPECT_FALSE(normalise_path("a"));
-}
-
-TEST(Path, globs) {
-  EXPECT_TRUE(glob_matches("/a/*", "/a/b"));
-  EXPECT_FALSE(glob_matches("/a/*", "/a/b/c"));
-  EXPECT_TRUE(glob_matches("/a/**", "/a/b/c"));
-  EXPECT_TRUE(glob_matches("/a/**/z", "/a/b/c/z"));
-  EXPECT_FALSE(glob_matches("/a/**", "/b/a/"));
-  EXPECT_TRUE(glob_matches("**", "/anything"));
-  EXPECT_FALSE(glob_matches("/a", "/a/"));
-  // Exponential for a backtracking matcher.
-  EXPECT_FALSE(glob_matches("/**a**a**a**a**a**a**a**a**b", "/" + std::string(5000, 'a')));
 }
 
 TEST(Rules, ADenialForbidsWhateverElseOfItsRankAllows) {

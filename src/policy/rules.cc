@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "policy/path.h"
+#include "policy/overrides.h"
 
 namespace bottle::policy {
 namespace {
@@ -22,9 +22,11 @@ Result<Rules> Rules::compile(const std::vector<RuleSpec>& specs) {
     for (auto& method : rule.spec.methods)
       for (char& c : method)
         if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
-    for (const auto& path : spec.paths)
-      if (!path.starts_with('/') && !path.starts_with("**"))
-        return fail(Code::invalid, "path \"" + path + "\" of " + spec.host + " does not start with /");
+    for (const auto& path : spec.paths) {
+      auto glob = PathGlob::compile(path);
+      if (!glob) return std::unexpected(std::move(glob.error()).during("the rule for " + spec.host));
+      rule.paths.push_back(std::move(*glob));
+    }
     rules.rules_.push_back(std::move(rule));
   }
   std::ranges::sort(rules.rules_, [](const Rule& a, const Rule& b) { return a.host.rank() > b.host.rank(); });
@@ -38,13 +40,13 @@ void Rules::each(const Host& host, F f) const {
     if (rank && rule.host.rank() != *rank) return;
     if (!rule.host.matches(host)) continue;
     rank = rule.host.rank();
-    f(rule.spec);
+    f(rule);
   }
 }
 
 bool Rules::denied(const Host& host) const {
   bool denied = false;
-  each(host, [&](const RuleSpec& rule) { denied |= rule.deny; });
+  each(host, [&](const Rule& rule) { denied |= rule.spec.deny; });
   return denied;
 }
 
@@ -54,7 +56,8 @@ Decision Rules::connect(const Host& host, uint16_t port) const {
     decision.reason = "denied by the operator";
     return decision;
   }
-  each(host, [&](const RuleSpec& rule) {
+  each(host, [&](const Rule& each) {
+    const RuleSpec& rule = each.spec;
     if (!port_matches(rule, port)) {
       if (!decision.allowed) decision.reason = "no rule allows this port";
       return;
@@ -62,31 +65,48 @@ Decision Rules::connect(const Host& host, uint16_t port) const {
     decision.allowed = true;
     decision.code = "allowed";
     decision.reason.clear();
-    decision.inspect |= rule.inspect || !rule.methods.empty() || !rule.paths.empty();
+    decision.restricted |= !rule.methods.empty() || !rule.paths.empty();
+    decision.inspect |= rule.inspect || decision.restricted;
   });
   return decision;
 }
 
 Decision Rules::request(const Host& host, uint16_t port, std::string_view method, std::string_view target) const {
+  Decision decision = request_as(host, port, method, target);
+  if (!decision.allowed || !decision.restricted) return decision;
+  for (const auto& other : methods_in_query(target)) {
+    Decision as_other = request_as(host, port, other, target);
+    if (!as_other.allowed) {
+      as_other.reason = "the query asks for the method " + other.substr(0, 40) + ", and " + as_other.reason;
+      return as_other;
+    }
+    if (!as_other.target.empty()) decision.target = as_other.target;
+  }
+  return decision;
+}
+
+Decision Rules::request_as(const Host& host, uint16_t port, std::string_view method, std::string_view target) const {
   Decision decision = connect(host, port);
   if (!decision.allowed || !decision.inspect) return decision;
   decision.allowed = false;
   decision.code = "not_allowed";
   decision.reason = "no rule allows this method";
-  std::optional<Result<std::string>> path;
-  each(host, [&](const RuleSpec& rule) {
+  std::optional<Result<JudgedPath>> path;
+  each(host, [&](const Rule& each) {
+    const RuleSpec& rule = each.spec;
     if (decision.allowed || !port_matches(rule, port)) return;
     if (!rule.methods.empty() && std::ranges::find(rule.methods, method) == rule.methods.end()) return;
-    if (!rule.paths.empty()) {
-      if (!path) path = normalise_path(target);
+    if (!each.paths.empty() && std::ranges::none_of(each.paths, &PathGlob::any)) {
+      if (!path) path = judge_path(target);
       if (!*path) {
         decision.reason = path->error().what;
         return;
       }
-      if (!std::ranges::any_of(rule.paths, [&](const auto& glob) { return glob_matches(glob, **path); })) {
+      if (!all_allowed(each.paths, **path)) {
         decision.reason = "no rule allows this path";
         return;
       }
+      decision.target = (*path)->canonical + std::string(target.substr(std::min(target.find('?'), target.size())));
     }
     decision.allowed = true;
     decision.code = "allowed";

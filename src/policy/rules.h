@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "policy/host.h"
+#include "policy/path.h"
 
 namespace bottle::policy {
 
@@ -23,8 +24,10 @@ struct RuleSpec {
 struct Decision {
   bool allowed = false;
   bool inspect = false;
+  bool restricted = false;  // the host's rules name methods or paths
   std::string_view code = "not_allowed";
   std::string reason;
+  std::string target;  // of an allowed request: what is to be asked for, where its path was judged; else empty
 };
 
 // Where several rules name a host, those with the most specific pattern speak and the others are silent:
@@ -36,14 +39,16 @@ class Rules {
   // Whether the most specific rules for the host forbid it outright.
   bool denied(const Host& host) const;
   Decision connect(const Host& host, uint16_t port) const;
-  // `target` is the request target in origin form.
+  // `target` is the request target in origin form. Where its query asks for another method, that must be allowed too.
   Decision request(const Host& host, uint16_t port, std::string_view method, std::string_view target) const;
 
  private:
   struct Rule {
     HostPattern host;
     RuleSpec spec;
+    std::vector<PathGlob> paths;
   };
+  Decision request_as(const Host& host, uint16_t port, std::string_view method, std::string_view target) const;
   std::vector<Rule> rules_;  // most specific first
 
   template <typename F>

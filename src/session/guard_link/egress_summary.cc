@@ -27,10 +27,13 @@ std::string missing_rule(const json& line) {
   int port = line.contains("port") && line["port"].is_number_integer() ? line["port"].get<int>() : 0;
   if (port > 0 && port < 65536 && port != 443 && port != 80) rule.ports = {static_cast<uint16_t>(port)};
   std::string method = text_of(line, "method"), reason = text_of(line, "reason");
+  bool of_request = reason == "no rule allows this method" || reason == "no rule allows this path";
+  // Any other reason is none that a rule for the host would mend, and might well be one not to.
+  if (!of_request && reason != "no rule names this host" && reason != "no rule allows this port") return "";
   bool plain = !method.empty() && method.size() <= 20 &&
                std::ranges::all_of(method, [](char c) { return c >= 'A' && c <= 'Z'; });
-  if (plain && (reason == "no rule allows this method" || reason == "no rule allows this path"))
-    rule.methods = {method};
+  if (of_request && !plain) return "";
+  if (of_request) rule.methods = {method};
   std::string path = text_of(line, "path");
   bool clean = path.starts_with('/') && path.size() <= 200 && std::ranges::all_of(path, [](unsigned char c) {
                  return c > 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '*' && c != '?' && c != '#';

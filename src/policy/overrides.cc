@@ -1,0 +1,80 @@
+#include "policy/overrides.h"
+
+#include <algorithm>
+
+namespace bottle::policy {
+namespace {
+
+// Rack, Symfony, Express, ASP.NET Core, Google's APIs, OData, ArangoDB.
+constexpr std::string_view kMethodHeaders[] = {"x_http_method_override", "x_http_method", "x_method_override",
+                                               "x_original_method", "x_forwarded_method"};
+
+// What a proxy tells of the first request, and frameworks behind it believe: IIS, Zend, Symfony, nginx, Envoy, Traefik.
+constexpr std::string_view kTargetHeaders[] = {
+    "x_original_url",  "x_original_uri",   "x_rewrite_url",         "x_rewrite_uri", "x_forwarded_url",
+    "x_forwarded_uri", "x_forwarded_path", "x_envoy_original_path", "x_request_uri", "x_request_url"};
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
+
+// As CGI and PHP name their variables: letters and digits stay, in small letters, all else is one sign.
+std::string folded(std::string_view name) {
+  std::string out;
+  for (char c : name) {
+    char small = lower(c);
+    out += (small >= 'a' && small <= 'z') || (small >= '0' && small <= '9') ? small : '_';
+  }
+  return out;
+}
+
+std::string form_decoded(std::string_view text) {
+  auto digit = [](char c) {
+    return c >= '0' && c <= '9' ? c - '0' : lower(c) >= 'a' && lower(c) <= 'f' ? lower(c) - 'a' + 10 : -1;
+  };
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
+      out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
+      i += 2;
+    } else {
+      out += text[i] == '+' ? ' ' : text[i];
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+bool overrides_request(std::string_view header) {
+  if (header.size() < 6 || lower(header[0]) != 'x') return false;
+  std::string name = folded(header);
+  return std::ranges::find(kMethodHeaders, name) != std::end(kMethodHeaders) ||
+         std::ranges::find(kTargetHeaders, name) != std::end(kTargetHeaders);
+}
+
+std::vector<std::string> methods_in_query(std::string_view target) {
+  std::vector<std::string> methods;
+  size_t query = target.find('?');
+  if (query == target.npos) return methods;
+  for (std::string_view rest = target.substr(query + 1); !rest.empty();) {
+    size_t end = std::min(rest.find_first_of("&;"), rest.size());
+    std::string_view pair = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    size_t equals = std::min(pair.find('='), pair.size());
+    std::string name = form_decoded(pair.substr(0, equals));
+    name.erase(0, name.find_first_not_of(' ') == name.npos ? name.size() : name.find_first_not_of(' '));  // as PHP does
+    name.resize(std::min(name.find('['), name.size()));
+    name = folded(name);
+    // WordPress, Symfony, Rack, Spring; Yesod and Slim; Salesforce, Google's APIs; and the headers' names
+    bool asks = name == "_method" || name == "_method_override" || name == "_httpmethod" ||
+                std::ranges::find(kMethodHeaders, name) != std::end(kMethodHeaders);
+    if (!asks) continue;
+    std::string method = form_decoded(pair.substr(std::min(equals + 1, pair.size())));
+    std::ranges::transform(method, method.begin(), upper);
+    bool fresh = std::ranges::find(methods, method) == methods.end();
+    if (fresh && !method.empty()) methods.push_back(method);
+  }
+  return methods;
+}
+
+}  // namespace bottle::policy

@@ -1,0 +1,18 @@
+// The ways in which a request can ask a server for another method or path than it says. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bottle::policy {
+
+// Whether some servers take the method or the path of the request from a header of this name. Written with "_" or
+// another sign for "-" it is the same: gateways make one variable of both.
+bool overrides_request(std::string_view header);
+
+// The methods, in capitals, that the query of a request target asks for ("/a?_method=delete": DELETE), without
+// repetitions.
+std::vector<std::string> methods_in_query(std::string_view target);
+
+}  // namespace bottle::policy
