@@ -22,6 +22,11 @@ std::string random_hex(int bytes) {
   return out;
 }
 
+bool is_session_name(std::string_view name) {
+  return !name.empty() && name.size() <= 40 && !name.starts_with('-') &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == name.npos;
+}
+
 namespace {
 
 // As FNV-1a, but eight bytes a step: programs of many megabytes are named at each start. The shift brings the upper

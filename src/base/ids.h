@@ -10,6 +10,10 @@ namespace bottle {
 // `bytes` random bytes as lower-case hex. Aborts if the kernel has no randomness to give.
 std::string random_hex(int bytes);
 
+// Whether a session may be called so: [a-z0-9-]{1,40}, the first no dash. Such a name is one part of a path and of the
+// names that the engine knows, and nothing else.
+bool is_session_name(std::string_view name);
+
 // Twelve hexadecimal digits that tell one content from another. A name, not a defence.
 std::string content_hash(std::string_view bytes);
 

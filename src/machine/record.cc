@@ -12,6 +12,8 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/ids.h"
+#include "base/own_file.h"
 
 namespace bottle::machine {
 namespace {
@@ -24,7 +26,7 @@ json to_json(const ProcessIdentity& process) {
 
 ProcessIdentity process_from(const json& j) { return {j.value("pid", 0), j.value("start", ""), j.value("boot", "")}; }
 
-// The reader trusts what this user wrote, but a torn or foreign file must not throw.
+// Nobody else can have written it, but a torn file must not throw.
 bool shaped(const json& j) {
   for (const char* key :
        {"name", "id", "session", "owner", "provider", "user_data", "ssh_public_key", "state_dir", "cost_per_hour"})
@@ -42,6 +44,13 @@ bool shaped(const json& j) {
   if (!j.contains("keep") || !j["keep"].is_boolean() || !j.contains("options") || !j["options"].is_object())
     return false;
   return std::ranges::all_of(j["options"], [](const json& value) { return value.is_string(); });
+}
+
+// What becomes a path, or is handed to a hook as one, is where it was made.
+bool is_at_home(const json& j, const std::string& directory) {
+  auto at = [&](const char* key, const char* name) { return j[key] == "" || j[key] == directory + name; };
+  return at("state_dir", "/provider") && at("user_data", "/user-data") && at("ssh_public_key", "/key.pub") &&
+         (j["session"] == "" || is_session_name(j["session"].get<std::string>()));
 }
 
 }  // namespace
@@ -79,9 +88,14 @@ Result<> save(const Record& r, const Places& places) {
 Result<Record> load(const std::string& name, const Places& places) {
   if (!valid_vm_name(name)) return fail(Code::invalid, "'" + name + "' is not a valid name for a VM");
   std::string path = places.directory(name) + "/vm.json";
-  auto text = TRY(read_file(path, 1 << 20));
+  // What it says is destroyed, signalled and passed to programs: it must be this user's own writing.
+  auto opened = open_own_directory(places.directory(name));
+  if (!opened && opened.error().code == Code::not_found)
+    return fail(Code::not_found, "reading " + path + ": there is none");
+  if (!opened) return std::unexpected(std::move(opened.error()));
+  auto text = TRY(read_own_file(*opened, places.directory(name), "vm.json", 1 << 20));
   auto j = json::parse(text, nullptr, false);
-  if (!j.is_object() || !shaped(j) || j["name"] != name)
+  if (!j.is_object() || !shaped(j) || j["name"] != name || !is_at_home(j, places.directory(name)))
     return fail(Code::protocol, path + " is not the record of a VM",
                 "destroy the VM with the provider's own tools, then remove " + places.directory(name));
   Record r;

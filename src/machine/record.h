@@ -28,6 +28,7 @@ struct Record {
 };
 
 Result<> save(const Record& record, const Places& places);
+// Code::not_found; Code::denied where another may have written it; Code::protocol where it is not such a record.
 Result<Record> load(const std::string& name, const Places& places);
 std::vector<std::string> recorded(const Places& places);
 

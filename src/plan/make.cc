@@ -285,12 +285,6 @@ Result<> check_variables(const Plan& plan, const manifest::Bottle& bottle) {
   return {};
 }
 
-bool session_name(const std::string& name) {
-  return !name.empty() && name.size() <= 40 && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  }) && !name.starts_with("-");
-}
-
 Result<> check_text(const Plan& plan) {
   if (!is_utf8(plan.workspace)) return fail(Code::invalid, "the path of the workspace is not UTF-8");
   if (!is_utf8(plan.prompt)) return fail(Code::invalid, "the prompt is not UTF-8");
@@ -324,7 +318,7 @@ std::vector<std::string> current_images(const manifest::Manifest& manifest, cons
 }
 
 Result<Plan> make(const manifest::Manifest& manifest, const Options& options, const Facts& facts) {
-  if (!session_name(facts.session))
+  if (!is_session_name(facts.session))
     return fail(Code::invalid, "'" + facts.session + "' is not a valid name for a session",
                 "use up to 40 of a-z, 0-9 and -");
   auto found = manifest.agents.find(options.agent);

@@ -1,0 +1,66 @@
+#include "base/own_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+namespace bottle {
+namespace {
+
+Result<> check_owner(const struct stat& st, const std::string& path) {
+  if (st.st_uid != ::geteuid())
+    return fail(Code::denied, path + " belongs to another user (uid " + std::to_string(st.st_uid) + ")",
+                "remove it, or run bottle as that user");
+  if (st.st_mode & 022)
+    return fail(Code::denied, path + " can be written to by others",
+                "look at what is in it; if all of it is yours: chmod go-w " + path);
+  return {};
+}
+
+Result<> check_directory(int fd, const std::string& path) {
+  struct stat st{};
+  if (::fstat(fd, &st) != 0) return fail_errno("looking at " + path);
+  return check_owner(st, path);
+}
+
+}  // namespace
+
+Result<UniqueFd> open_own_directory(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) {
+    int number = errno;
+    struct stat st{};
+    if ((number == ELOOP || number == ENOTDIR) && ::lstat(path.c_str(), &st) == 0) {
+      if (S_ISLNK(st.st_mode)) return fail(Code::denied, path + " is a symbolic link", "remove it");
+      return fail(Code::invalid, path + " is not a directory", "remove it");
+    }
+    return fail_errno("opening " + path, number);
+  }
+  TRY(check_directory(fd.get(), path));
+  return fd;
+}
+
+Result<> check_own_directory(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return fail_errno("opening " + path);
+  return check_directory(fd.get(), path);
+}
+
+Result<std::string> read_own_file(const UniqueFd& open_directory, const std::string& directory, const std::string& name,
+                                  size_t limit) {
+  std::string path = directory + "/" + name;
+  UniqueFd fd(::openat(open_directory.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!fd && errno == ELOOP) return fail(Code::denied, path + " is a symbolic link", "remove it");
+  if (!fd) return fail_errno("reading " + path);
+  struct stat st{};
+  if (::fstat(fd.get(), &st) != 0) return fail_errno("looking at " + path);
+  if (!S_ISREG(st.st_mode)) return fail(Code::denied, path + " is not a regular file", "remove it");
+  TRY(check_owner(st, path));
+  if (st.st_nlink != 1)
+    return fail(Code::denied, path + " has a second name elsewhere (a hard link)", "remove one of them");
+  return read_all(fd.get(), path, limit);
+}
+
+}  // namespace bottle
