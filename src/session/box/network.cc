@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/ids.h"
+#include "docker/call.h"
 #include "session/box/host_routes.h"
 #include "session/ledger/names.h"
 
@@ -29,6 +30,15 @@ Subnet by_chance(const char* base) {
 
 bool is_overlap(const Error& error) {
   return error.what.find("overlap") != std::string::npos || error.what.find("Pool") != std::string::npos;
+}
+
+// Of its first range that has one; empty: none has.
+std::string gateway_of(const nlohmann::json& network) {
+  const auto& configs = docker::member(docker::member(network, "IPAM"), "Config");
+  if (configs.is_array())
+    for (const auto& config : configs)
+      if (auto gateway = docker::text_of(config, "Gateway"); !gateway.empty()) return gateway;
+  return "";
 }
 
 }  // namespace
@@ -70,17 +80,23 @@ Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& 
   return std::unexpected(std::move(last).during("creating the internal network"));
 }
 
+Result<std::string> egress_gateway(const nlohmann::json& network) {
+  auto unfit = [](const std::string& why) {
+    return fail(Code::conflict, "the network bottle-egress exists but " + why,
+                "remove it with `docker network rm bottle-egress`");
+  };
+  const auto& options = docker::member(network, "Options");
+  if (docker::text_of(network, "Driver") != "bridge") return unfit("is no bridge of this machine");
+  if (docker::text_of(options, "com.docker.network.bridge.enable_icc") != "false")
+    return unfit("lets containers reach each other");
+  if (docker::member(network, "EnableIPv6") == true) return unfit("has IPv6");
+  if (auto gateway = gateway_of(network); !gateway.empty()) return gateway;
+  return unfit("has no gateway");
+}
+
 Result<std::string> ensure_egress_network(docker::Engine& engine) {
   for (const char* base : kRanges) {
-    auto existing = engine.inspect_network(kEgressNetwork);
-    if (existing) {
-      auto options = existing->value("Options", nlohmann::json::object());
-      if (!options.is_object() || options.value("com.docker.network.bridge.enable_icc", "") != "false")
-        return fail(Code::conflict, "the network bottle-egress exists but lets containers reach each other",
-                    "remove it with `docker network rm bottle-egress`");
-      for (const auto& config : (*existing)["IPAM"]["Config"]) return config.value("Gateway", "");
-      return fail(Code::protocol, "the network bottle-egress has no gateway");
-    }
+    if (auto existing = engine.inspect_network(kEgressNetwork)) return egress_gateway(*existing);
     if (host_uses(base)) continue;
     std::string prefix = std::string(base) + ".0.";
     auto made = engine.create_network(
@@ -97,17 +113,13 @@ Result<std::string> ensure_egress_network(docker::Engine& engine) {
     if (!is_overlap(made.error()) && made.error().code != Code::conflict)
       return std::unexpected(std::move(made.error()).during("creating the network bottle-egress"));
   }
-  auto existing = engine.inspect_network(kEgressNetwork);
-  if (existing)
-    for (const auto& config : (*existing)["IPAM"]["Config"]) return config.value("Gateway", "");
+  if (auto existing = engine.inspect_network(kEgressNetwork)) return egress_gateway(*existing);
   return fail(Code::limit, "no subnet is free for the network bottle-egress");
 }
 
 Result<std::string> host_address(docker::Engine& engine) {
-  auto bridge = engine.inspect_network("bridge");
-  if (bridge)
-    for (const auto& config : (*bridge)["IPAM"]["Config"])
-      if (auto gateway = config.value("Gateway", ""); !gateway.empty()) return gateway;
+  if (auto bridge = engine.inspect_network("bridge"))
+    if (auto gateway = gateway_of(*bridge); !gateway.empty()) return gateway;
   return ensure_egress_network(engine);
 }
 

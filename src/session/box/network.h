@@ -26,6 +26,9 @@ Subnet likely_subnet();
 Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& name, const nlohmann::json& labels,
                                      Subnet first);
 
+// Whether a network that the engine describes can be the shared egress bridge, whoever made it: its gateway. Pure.
+Result<std::string> egress_gateway(const nlohmann::json& network);
+
 // Creates the shared egress bridge if it is not there. Its gateway address, which is the host's. Blocking.
 Result<std::string> ensure_egress_network(docker::Engine& engine);
 
