@@ -88,6 +88,7 @@ class Engine {
   Result<Json> subnets_in_use();
 
   Result<std::string> create_volume(const std::string& name, const std::map<std::string, std::string>& labels);
+  Result<Json> inspect_volume(const std::string& name);
   Result<> remove_volume(const std::string& name);  // not there: success; waits while it is in use (5 s at most)
 
   Result<bool> image_exists(const std::string& reference);
@@ -95,6 +96,8 @@ class Engine {
   Result<> import_image(const std::string& reference, const Reader& reader, const std::vector<std::string>& changes);
   // By reference, or by id; an image that a container uses stays (Code::conflict). Not there: success.
   Result<> remove_image(const std::string& reference);
+  // One more name, REPOSITORY:TAG, for an image. An image that had it loses it.
+  Result<> tag_image(const std::string& id, const std::string& reference);
   Result<Json> inspect_image(const std::string& reference);
   Result<Json> images();      // as GET /images/json, those without a tag too
   Result<Json> containers();  // as GET /containers/json?all=1

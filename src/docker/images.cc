@@ -60,6 +60,15 @@ Result<> Engine::remove_image(const std::string& reference) {
   return {};
 }
 
+Result<> Engine::tag_image(const std::string& id, const std::string& reference) {
+  size_t colon = reference.rfind(':');
+  TRY(call(socket_, "POST",
+           path("/images/" + escaped(id) + "/tag?repo=" + escaped(reference.substr(0, colon)) +
+                "&tag=" + escaped(colon == std::string::npos ? "latest" : reference.substr(colon + 1))),
+           nullptr, "naming the image " + id));
+  return {};
+}
+
 Result<> Engine::save_image(const std::string& reference, const Writer& writer) {
   auto response = [&]() -> Result<Response> {
     auto connection = TRY(Connection::open(socket_, kStreamTimeoutMs));

@@ -35,10 +35,6 @@ json to_json(const session::OwnImage& image) {
           {"created", image.created},     {"used_by", image.used_by}, {"current", image.current}};
 }
 
-std::string name_of(const session::OwnImage& image) {
-  return image.reference.empty() ? image.id.substr(0, 19) : image.reference;
-}
-
 struct ImageOptions {
   std::string provider;
   std::vector<std::string> packages;
@@ -65,7 +61,7 @@ Result<int> list(const ImageOptions& o) {
     all.push_back(to_json(image));
     std::string use = image.current ? "current" : "old";
     if (!image.used_by.empty()) use += ", used by " + std::to_string(image.used_by.size());
-    rows.push_back({name_of(image), image.agent, size_text(image.size), age(std::time(nullptr) - image.created), use});
+    rows.push_back({image.reference, image.agent, size_text(image.size), age(std::time(nullptr) - image.created), use});
   }
   if (o.output.json) print_json(all);
   else print(table(rows));
@@ -78,12 +74,12 @@ Result<int> prune(const ImageOptions& o) {
   for (const auto& image : known.images) {
     if (!image.used_by.empty() || (image.current && !o.everything)) continue;
     auto gone =
-        o.dry_run ? Result<>{} : known.engine.remove_image(image.reference.empty() ? image.id : image.reference);
-    if (!gone) left.push_back({{"image", name_of(image)}, {"why", gone.error().what}});
+        o.dry_run ? Result<>{} : known.engine.remove_image(image.reference);
+    if (!gone) left.push_back({{"image", image.reference}, {"why", gone.error().what}});
     else removed.push_back(to_json(image));
     if (o.output.json) continue;
     if (!gone) say("bottle: " + gone.error().what);
-    else print((o.dry_run ? "would remove " : "removed ") + name_of(image) + "  " + size_text(image.size));
+    else print((o.dry_run ? "would remove " : "removed ") + image.reference + "  " + size_text(image.size));
   }
   if (o.output.json) print_json({{"removed", removed}, {"left", left}});
   else if (removed.empty() && left.empty()) print("nothing to remove");

@@ -17,6 +17,7 @@
 #include "base/defer.h"
 #include "base/file.h"
 #include "base/ids.h"
+#include "base/line.h"
 #include "base/os/process.h"
 #include "base/unique_fd.h"
 #include "docker/call.h"
@@ -78,6 +79,13 @@ Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, bool
   if (TRY(std::move(status)) != 0)
     return fail(Code::unavailable, "building " + image.dockerfile + " failed" + builder.why());
   return {};
+}
+
+// bottle-agent-claude:0123abcd → bottle-agent-claude:replaced-<id>
+std::string replaced_name(const std::string& reference, const std::string& id) {
+  size_t digest = id.find(':');
+  return reference.substr(0, reference.rfind(':')) + ":replaced-" +
+         id.substr(digest == std::string::npos ? 0 : digest + 1).substr(0, 12);
 }
 
 constexpr const char* kWorkPrefix = "bottle-image-";
@@ -166,10 +174,23 @@ Result<std::string> ensure_guard_image(docker::Engine& engine) {
   return reference;
 }
 
+Result<> refuse_forged_labels(const nlohmann::json& image, const std::string& reference) {
+  constexpr std::string_view kOfImages[] = {"bottle.image", "bottle.agent"};
+  const auto& labels = docker::member(docker::member(image, "Config"), "Labels");
+  if (!labels.is_object()) return {};
+  for (const auto& [key, value] : labels.items())
+    if (key.starts_with("bottle.") && std::ranges::count(kOfImages, key) == 0)
+      return fail(Code::denied,
+                  "the image " + reference + " carries the label " + one_line(key, 60) +
+                      ", which bottle sets on what a session makes",
+                  "was it made from a session's container (docker commit)? build it without that label");
+  return {};
+}
+
 Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, const Progress& progress, bool refresh) {
   std::string before;
   if (auto old = engine.inspect_image(image.reference)) {
-    if (!refresh) return {};
+    if (!refresh) return refuse_forged_labels(*old, image.reference);
     before = docker::text_of(*old, "Id");
   } else if (old.error().code != Code::not_found) {
     return std::unexpected(std::move(old.error()));
@@ -184,11 +205,15 @@ Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, co
     progress("building the image " + image.reference + " (once; takes a minute or two)");
     TRY(bootstrap(engine, image, progress));
   }
-  // The name is the new image's now. The old one goes, unless a session still runs on it: then `image prune` takes it
-  // later.
-  if (!before.empty() && docker::text_of(TRY(engine.inspect_image(image.reference)), "Id") != before)
-    (void)engine.remove_image(before);
-  return {};
+  auto made = TRY(engine.inspect_image(image.reference));
+  // The name is the new image's now. The old one goes, unless a session still runs on it: then it has another name of
+  // ours, by which `image prune` knows it later.
+  if (!before.empty() && docker::text_of(made, "Id") != before) {
+    std::string replaced = replaced_name(image.reference, before);
+    if (auto named = engine.tag_image(before, replaced)) (void)engine.remove_image(replaced);
+    else (void)engine.remove_image(before);
+  }
+  return refuse_forged_labels(made, image.reference);
 }
 
 Result<std::string> image_identity(docker::Engine& engine, const std::string& reference) {
@@ -227,10 +252,8 @@ Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<
     if (const auto& size = member(image, "Size"); size.is_number()) own.size = size.get<uint64_t>();
     if (const auto& created = member(image, "Created"); created.is_number()) own.created = created.get<int64_t>();
     own.used_by = users[own.id];
-    bool named = false;
     for (const auto& tag : member(image, "RepoTags")) {
-      if (!tag.is_string() || tag == "<none>:<none>") continue;
-      named = true;
+      if (!tag.is_string()) continue;
       own.reference = tag.get<std::string>();
       bool guard = own.reference.starts_with("bottle-guard:");
       if (!guard && !is_ours(own.reference)) continue;
@@ -238,7 +261,6 @@ Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<
       if (own.agent.empty()) own.agent = guard ? "guard" : "agent";
       found.push_back(own);
     }
-    if (!named && !own.agent.empty()) found.push_back(own);
   }
   std::ranges::sort(found, [](const OwnImage& a, const OwnImage& b) { return a.created > b.created; });
   return found;

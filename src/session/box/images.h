@@ -30,6 +30,10 @@ Result<std::string> ensure_guard_image(docker::Engine& engine);
 Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image,
                             const std::function<void(const std::string&)>& progress, bool refresh = false);
 
+// Refuses an image that brings labels which only bottle sets on what it makes: it was made from the container of a
+// session, or is to pass for one. `image`: as the engine describes it. Pure. Code::denied.
+Result<> refuse_forged_labels(const nlohmann::json& image, const std::string& reference);
+
 // One that bottle makes, the same everywhere: its tag is the hash of what it is made from.
 inline bool is_ours(const std::string& reference) { return reference.starts_with("bottle-agent-"); }
 
@@ -42,7 +46,7 @@ inline std::string reference_of(const std::string& identity) { return identity.s
 
 // An image that bottle made on this engine.
 struct OwnImage {
-  std::string reference;             // empty: a refresh took its name
+  std::string reference;             // of one whose name a refresh took: bottle-agent-…:replaced-…
   std::string id, agent;             // agent: "claude 2.0.1 (Claude Code)", "guard", …
   uint64_t size = 0;                 // bytes
   int64_t created = 0;               // seconds since 1970
@@ -50,7 +54,8 @@ struct OwnImage {
   bool current = false;              // what a start of today would use
 };
 
-// By our references and labels. `current`: references that are in use by policy even while no container has them.
+// By our references; labels are what others may bring, too. `current`: references that are in use by policy even while
+// no container has them.
 Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<std::string>& current);
 
 }  // namespace bottle::session
