@@ -63,6 +63,10 @@ Result<std::string> Engine::create_volume(const std::string& name, const std::ma
                  "Name", name);
 }
 
+Result<Engine::Json> Engine::inspect_volume(const std::string& name) {
+  return call_json(socket_, "GET", path("/volumes/" + escaped(name)), nullptr, "inspecting the volume " + name);
+}
+
 Result<> Engine::remove_volume(const std::string& name) {
   return remove_patiently(
       socket_, path("/volumes/" + escaped(name)), "removing the volume " + name,

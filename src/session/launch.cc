@@ -15,6 +15,7 @@
 #include "session/collect.h"
 #include "session/gate.h"
 #include "session/ledger/names.h"
+#include "session/ledger/teardown.h"
 #include "session/report.h"
 
 namespace bottle::session {
@@ -144,6 +145,18 @@ Result<workspace::Summary> make_agent(docker::Engine& engine, const Job& job, co
   return sent;
 }
 
+// The engine mounts a volume of that name that was there already, whoever made it and whatever is in it.
+Result<> check_volumes(docker::Engine& engine, const Job& job, const Owner& owner) {
+  Names names(job.plan.session);
+  Belongings whose{job.plan.session, owner, {}};
+  for (const auto& name : {names.home, names.work}) {
+    if (name == names.work && job.plan.workspace_mode == manifest::WorkspaceMode::bind) continue;
+    if (TRY(find_own(engine, whose, {"volume", name})).empty())
+      return fail(Code::conflict, "the volume " + name + " is another session's", "start again, under another --name");
+  }
+  return {};
+}
+
 }  // namespace
 
 std::vector<Thing> things_of(const Job& job) {
@@ -235,6 +248,8 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   });
   workspace::Summary sent;
   auto agent = [&]() -> Result<Gate> {
+    // On another machine nobody has looked at it before.
+    TRY(refuse_forged_labels(TRY(engine.inspect_image(plan.image.reference)), plan.image.reference));
     std::string host_ip = TRY(host.get());
     Subnet tried = guess;
     auto create = [&]() -> Result<> {
@@ -259,6 +274,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
       made = make_agent(engine, job, names.agent, create, put_rest, over, audience.show);
     }
     sent = TRY(std::move(made));
+    TRY(check_volumes(engine, job, owner));
     docker::Attached attached = TRY(engine.attach(names.agent, !plan.headless));
     // An agent that does not read its terminal must not hold the supervisor: what it leaves unread is dropped.
     timeval patience{5, 0};

@@ -64,6 +64,29 @@ Result<Values> await_values(int launcher, Values values) {
   return values;
 }
 
+// A name that an operator chose may be that of another one's session, whose ledger is elsewhere. An engine makes no
+// second container of a name, but a volume that is there it mounts, whoever made it. So this is asked before.
+Result<> check_names(docker::Engine& engine, const std::string& session, const std::string& directory) {
+  if (::access(directory.c_str(), F_OK) == 0) return {};  // one of ours: the ledger says it better
+  std::vector<std::future<Result<>>> answers;
+  for (const auto& thing : Names(session).things())
+    answers.push_back(std::async(std::launch::async, [&, thing]() -> Result<> {
+      auto found = thing.kind == "container" ? engine.inspect_container(thing.name)
+                   : thing.kind == "network" ? engine.inspect_network(thing.name)
+                                             : engine.inspect_volume(thing.name);
+      if (found)
+        return fail(Code::conflict,
+                    "this engine already has a session " + session + ", with the " + thing.kind + " " + thing.name,
+                    "choose another --name");
+      if (found.error().code != Code::not_found) return std::unexpected(std::move(found.error()));
+      return {};
+    }));
+  Result<> all;
+  for (auto& answer : answers)
+    if (auto one = answer.get(); !one && all) all = std::move(one);
+  return all;
+}
+
 }  // namespace
 
 void run(const Job& job, Clients& clients) {
@@ -73,11 +96,7 @@ void run(const Job& job, Clients& clients) {
   auto engine = docker::Engine::connect({job.engine, "the job"});
   if (!engine) return tell_failure(clients, engine.error());
 
-  // A name that an operator chose may be that of another one's session, whose ledger is elsewhere. What ours names is
-  // removed in the end, so this is asked before.
-  if (engine->inspect_network(Names(session).network) && ::access(directory.c_str(), F_OK) != 0)
-    return tell_failure(clients,
-                        {Code::conflict, "this engine already has a session " + session, "choose another --name"});
+  if (auto free = check_names(*engine, session, directory); !free) return tell_failure(clients, free.error());
 
   // True from here on: whoever finds this directory with a dead owner knows what to remove.
   Owner owner = Owner::self();
@@ -148,7 +167,7 @@ void run(const Job& job, Clients& clients) {
   bool held = result.value("back", json::object()).value("held", false);
   if (held)
     std::erase_if(things, [&](const Thing& thing) { return thing.kind == "volume" || thing.name == names.agent; });
-  Receipt receipt = tear_down_for_good(*engine, session, things, asked);
+  Receipt receipt = tear_down_for_good(*engine, {session, owner, things}, asked);
   if (held) receipt.left.push_back("container " + names.agent + ": it holds the work");
   result["receipt"] = to_json(receipt);
   // Before the socket goes: who comes too late to attach finds the result.

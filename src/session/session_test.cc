@@ -12,18 +12,11 @@
 #include "session/console/output_log.h"
 #include "session/guard_link/policy_change.h"
 #include "session/ledger/ledger.h"
-#include "session/sweep.h"
+#include "session/ledger/scratch_test.h"
 #include "wire/frames.h"
 
 namespace bottle::session {
 namespace {
-
-// A directory that goes with its test.
-struct Scratch {
-  std::string path = std::filesystem::temp_directory_path() / ("session_test-" + random_hex(6));
-  Scratch() { std::filesystem::create_directory(path); }
-  ~Scratch() { std::filesystem::remove_all(path); }
-};
 
 TEST(OutputLog, IsTheSameFromAFile) {
   Scratch scratch;
@@ -41,88 +34,6 @@ TEST(OutputLog, IsTheSameFromAFile) {
     ASSERT_TRUE(write_file_atomically(path, text));
     EXPECT_FALSE(OutputLog::load(path)) << text;
   }
-}
-
-TEST(Ledger, SurvivesATornLastLineAndKeepsOrder) {
-  Scratch scratch;
-  std::string dir = scratch.path + "/x1";
-  {
-    auto ledger = Ledger::create(dir, Owner::self());
-    ASSERT_TRUE(ledger) << ledger.error().what;
-    ASSERT_TRUE(ledger->will_make({{"network", "a"}, {"container", "b"}}));
-    ASSERT_TRUE(ledger->note({{"engine", "/run/d.sock"}}));
-  }
-  std::string text = *read_file(dir + "/ledger");
-  ASSERT_TRUE(write_file_atomically(dir + "/ledger", text + "{\"make\":[{\"ki"));
-  auto view = read_ledger(dir);
-  ASSERT_TRUE(view);
-  ASSERT_EQ(view->things.size(), 2u);
-  EXPECT_EQ(view->things[0].name, "a");
-  EXPECT_EQ(view->engine, "/run/d.sock");
-  EXPECT_TRUE(view->owner.alive());
-  EXPECT_FALSE(Ledger::create(dir, Owner::self()));  // one ledger a session
-}
-
-TEST(Ledger, KnowsWhatThereIsToBringHomeUntilItIsHome) {
-  Scratch scratch;
-  std::string dir = scratch.path + "/x1";
-  auto ledger = Ledger::create(dir, Owner::self());
-  ASSERT_TRUE(ledger);
-  ASSERT_TRUE(ledger->will_ask(77));
-  ASSERT_TRUE(ledger->will_hold(Work{"/src", "/workspace", "abc", "/results"}));
-  auto view = read_ledger(dir);
-  EXPECT_EQ(view->asked, std::vector<uint64_t>{77});
-  ASSERT_TRUE(view->work);
-  EXPECT_EQ(view->work->base, "abc");
-  EXPECT_EQ(view->work->results, "/results");
-  ASSERT_TRUE(ledger->note({{"ended", 7}}));
-  ASSERT_TRUE(ledger->note({{"home", true}}));
-  view = read_ledger(dir);
-  EXPECT_FALSE(view->work);
-  EXPECT_EQ(view->exit, 7);
-}
-
-TEST(Sweep, LeavesAStartThatIsBeingBornAndRemovesOneThatDiedAtIt) {
-  Scratch scratch;
-  Directories directories{"", scratch.path + "/sessions", "/nonexistent/results", ""};
-  auto unborn = [&](const std::string& name) { return directories.sessions + "/" + kUnborn + name; };
-  for (const char* name : {"silent", "living", "dead"}) ASSERT_TRUE(make_directories(unborn(name)));
-  Owner owner = Owner::self();
-  ASSERT_TRUE(write_file_atomically(unborn("living") + "/ledger", "{\"owner\":\"" + owner.to_label() + "\"}\n"));
-  owner.start_time += "1";
-  ASSERT_TRUE(write_file_atomically(unborn("dead") + "/ledger", "{\"owner\":\"" + owner.to_label() + "\"}\n"));
-  auto orphans = find_orphans(directories, nullptr);
-  ASSERT_TRUE(orphans);
-  EXPECT_TRUE(orphans->empty());
-  EXPECT_EQ(::access(unborn("silent").c_str(), F_OK), 0);
-  EXPECT_EQ(::access(unborn("living").c_str(), F_OK), 0);
-  EXPECT_NE(::access(unborn("dead").c_str(), F_OK), 0);
-}
-
-TEST(Sweep, WhatIsNotFinalIsRememberedInAGrave) {
-  Scratch scratch;
-  Directories directories{"", scratch.path + "/sessions", "/nonexistent/results", ""};
-  std::string directory = directories.sessions + "/x1";
-  {
-    Owner owner = Owner::self();
-    owner.start_time += "1";
-    auto ledger = Ledger::create(directory, owner);
-    ASSERT_TRUE(ledger);
-    ASSERT_TRUE(ledger->note({{"engine", "/nonexistent/engine.sock"}}));
-    ASSERT_TRUE(ledger->will_make({{"container", "bottle-x1-agent"}}));
-  }
-  ASSERT_TRUE(write_file_atomically(directory + "/info.json.new.17", "{}"));
-  Receipt receipt;
-  receipt.session = "x1";
-  receipt.final = false;
-  forget(directories, directory, receipt);
-  EXPECT_NE(::access(directory.c_str(), F_OK), 0);
-  auto orphans = find_orphans(directories, nullptr);
-  ASSERT_TRUE(orphans);
-  ASSERT_EQ(orphans->size(), 1u);
-  EXPECT_EQ((*orphans)[0].things.size(), 1u);
-  EXPECT_TRUE(sweep(directories, *orphans).empty()) << "a silent engine is no news of a grave";
-  EXPECT_EQ(find_orphans(directories, nullptr)->size(), 1u);
 }
 
 TEST(Owner, IsDeadOnlyWhenItsLastThreadIs) {

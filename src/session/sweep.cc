@@ -9,12 +9,13 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 #include <set>
 #include <thread>
 
 #include "base/file.h"
+#include "base/own_file.h"
 #include "base/unique_fd.h"
+#include "docker/call.h"
 #include "session/collect.h"
 #include "session/ledger/names.h"
 
@@ -41,25 +42,9 @@ void empty_but_ledger(const std::string& directory) {
     if (std::error_code ignored; name != "ledger") std::filesystem::remove_all(directory + "/" + name, ignored);
 }
 
-std::string graves(const Directories& directories) {
-  return directories.sessions.substr(0, directories.sessions.rfind('/')) + "/graves";
-}
-
 time_t age_of(const std::string& path) {
   struct stat st{};
   return ::lstat(path.c_str(), &st) == 0 ? std::max<time_t>(::time(nullptr) - st.st_mtime, 0) : 0;
-}
-
-bool is_ours(const std::string& directory) {
-  struct stat st{};
-  return ::lstat(directory.c_str(), &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == ::getuid();
-}
-
-std::string key_of(const json& item, const std::string& kind) {
-  if (kind != "containers") return item.value("Name", "");
-  auto names = item.value("Names", json::array());
-  std::string name = names.empty() ? item.value("Id", "") : names[0].get<std::string>();
-  return name.starts_with("/") ? name.substr(1) : name;
 }
 
 // One sweeper an orphan. False: somebody else has swept it meanwhile, or is at it for over a minute.
@@ -67,7 +52,7 @@ class Turn {
  public:
   explicit Turn(const std::string& directory) {
     std::string path = directory + "/ledger";
-    fd_.reset(::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC));
+    fd_.reset(::open(path.c_str(), O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC));
     for (int i = 0; fd_ && i < 600; ++i) {
       if (::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) {
         struct stat locked{}, named{};
@@ -88,10 +73,10 @@ class Turn {
 // As teardown would have done, had the supervisor lived. Null: there is nothing to bring.
 json bring_home(docker::Engine& engine, const Orphan& orphan) {
   std::string agent = Names(orphan.session).agent;
-  auto there = engine.inspect_container(agent);
-  if (!there && there.error().code == Code::not_found) return nullptr;
+  auto there = find_own(engine, {orphan.session, orphan.owner, {}}, {"container", agent});
   if (!there) return {{"error", there.error().what}, {"held", true}};
-  (void)engine.stop_container(agent, 3);
+  if (there->empty()) return nullptr;
+  (void)engine.stop_container(*there, 3);
   return collect(engine, orphan.session, *orphan.work, orphan.directory, [](const std::string&) {});
 }
 
@@ -110,15 +95,15 @@ void write_result(const Orphan& orphan, const json& back, const Receipt& receipt
 }
 
 void sweep_one(const Directories& directories, const Orphan& orphan, docker::Engine& engine, Turn& turn, Swept& swept) {
-  std::vector<Thing> things = orphan.things;
+  Belongings what{orphan.session, orphan.owner, orphan.things};
   if (orphan.work) {
     swept.back = bring_home(engine, orphan);
     if (swept.back.is_object() && swept.back.value("held", false)) {
       // The agent's container and its volumes stay; they are all that is left of the work.
-      std::erase_if(things, [&](const Thing& thing) {
+      std::erase_if(what.things, [&](const Thing& thing) {
         return thing.kind == "volume" || thing.name == Names(orphan.session).agent;
       });
-      swept.receipt = tear_down(engine, orphan.session, things);
+      swept.receipt = tear_down(engine, what);
       swept.receipt.left.push_back("container " + Names(orphan.session).agent +
                                    ": it holds work that could not be brought home: " + swept.back.value("error", ""));
       swept.receipt.confirmed = false;
@@ -126,9 +111,8 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
     }
     turn.note({{"home", true}});
   }
-  swept.receipt = tear_down_for_good(engine, orphan.session, things, orphan.asked);
+  swept.receipt = tear_down_for_good(engine, what, orphan.asked);
   if (orphan.work) write_result(orphan, swept.back, swept.receipt);
-  if (orphan.directory.empty()) return;
   if (swept.receipt.confirmed) forget(directories, orphan.directory, swept.receipt);
   ::rmdir((directories.results + "/" + orphan.session).c_str());  // of a start that never ran: empty
 }
@@ -136,15 +120,72 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
 // Somebody swept it before and could not know whether that was all. True: there was something.
 bool visit_grave(const Orphan& orphan, docker::Engine& engine, Receipt& receipt) {
   bool due = age_of(orphan.grave + "/ledger") > kGraveSeconds;
+  Belongings what{orphan.session, orphan.owner, orphan.things};
   bool anything = false;
-  for (const char* kind : {"containers", "networks", "volumes"}) {
-    auto left = engine.list_by_label(kind, "bottle.session=" + orphan.session);
-    if (!left) return false;
-    anything = anything || !left->empty();
+  for (const auto& thing : what.things) {
+    if (thing.kind == "ssh-agent") continue;  // its socket went before there was a grave
+    auto id = find_own(engine, what, thing);
+    if (!id && id.error().code != Code::conflict) return false;
+    anything = anything || (id && !id->empty());
   }
-  if (anything) receipt = tear_down(engine, orphan.session, orphan.things);
+  if (anything) receipt = tear_down(engine, what);
   if (due && (!anything || receipt.confirmed)) remove_session_directory(orphan.grave);
   return anything;
+}
+
+// Made under this name by a start that has not given it its own yet, or never will.
+void look_at_unborn(const std::string& directory) {
+  auto opened = open_own_directory(directory);
+  auto text = opened ? read_own_file(*opened, directory, "ledger", 1 << 16) : fail(Code::not_found, "");
+  auto first = text ? json::parse(text->substr(0, text->find('\n')), nullptr, false) : json();
+  auto owner = Owner::from_label(docker::text_of(first, "owner"));
+  if (opened && (owner ? !owner->alive() : age_of(directory) > kGraveSeconds)) remove_session_directory(directory);
+}
+
+// Without a ledger nothing was made, or all is gone and the ledger with it. One that cannot be believed, or that cannot
+// be read just now, is left where it is.
+std::optional<Orphan> without_view(const std::string& session, const std::string& directory, const Error& error) {
+  auto opened = open_own_directory(directory);
+  if (error.code == Code::not_found && opened) remove_session_directory(directory);
+  if (error.code == Code::not_found) return std::nullopt;
+  Orphan orphan;
+  orphan.session = session;
+  orphan.refused = error;
+  return orphan;
+}
+
+void find_dead(const Directories& directories, std::set<std::string>& known, std::vector<Orphan>& orphans) {
+  for (const auto& name : names_in(directories.sessions)) {
+    std::string directory = directories.sessions + "/" + name;
+    if (name.starts_with(kUnborn)) look_at_unborn(directory);
+    if (name.starts_with(".")) continue;
+    known.insert(name);
+    auto view = read_ledger(directories, name);
+    if (!view) {
+      if (auto orphan = without_view(name, directory, view.error())) orphans.push_back(std::move(*orphan));
+      continue;
+    }
+    if (view->owner.alive()) continue;
+    if (view->remote.is_object()) continue;  // its agent may go on there: attach and cleanup see to it
+    orphans.push_back({name, view->owner, view->things, view->engine, directory, view->asked, view->work, view->exit});
+  }
+}
+
+void find_graves(const Directories& directories, std::set<std::string>& known, std::vector<Orphan>& orphans) {
+  for (const auto& name : names_in(graves_in(directories))) {
+    std::string grave = graves_in(directories) + "/" + name;
+    if (name.starts_with(kUnborn)) look_at_unborn(grave);
+    if (name.starts_with(".")) continue;
+    auto view = read_grave(directories, name);
+    if (!view) {
+      if (auto orphan = without_view(name, grave, view.error())) orphans.push_back(std::move(*orphan));
+      continue;
+    }
+    if (view->owner.alive()) continue;  // a runtime is being tried
+    if (age_of(grave + "/ledger") > kForgottenSeconds) remove_session_directory(grave);
+    else if (known.insert(name).second)
+      orphans.push_back({name, view->owner, view->things, view->engine, "", {}, {}, {}, grave});
+  }
 }
 
 }  // namespace
@@ -155,67 +196,27 @@ void remove_session_directory(const std::string& directory) {
   ::rmdir(directory.c_str());
 }
 
-Result<std::vector<Orphan>> find_orphans(const Directories& directories, docker::Engine* engine) {
+std::vector<Orphan> find_orphans(const Directories& directories) {
   std::vector<Orphan> orphans;
   std::set<std::string> known;
-  for (const auto& name : names_in(directories.sessions)) {
-    std::string directory = directories.sessions + "/" + name;
-    auto view = read_ledger(directory);
-    if (name.starts_with(kUnborn)) {
-      bool has_owner = view && view->owner.pid != 0;
-      if (has_owner ? !view->owner.alive() : age_of(directory) > kGraveSeconds) remove_session_directory(directory);
-      continue;
-    }
-    if (name.starts_with(".")) continue;
-    known.insert(name);
-    if (view && view->owner.alive()) continue;
-    if (view && view->remote.is_object()) continue;  // its agent may go on there: attach and cleanup see to it
-    // Without a ledger nothing was made, or all is gone and the ledger with it.
-    if (!view) remove_session_directory(directory);
-    else orphans.push_back({name, view->things, view->engine, directory, view->asked, view->work, view->exit, ""});
-  }
-  for (const auto& name : names_in(graves(directories))) {
-    std::string grave = graves(directories) + "/" + name;
-    auto view = read_ledger(grave);
-    if (!view || age_of(grave + "/ledger") > kForgottenSeconds) remove_session_directory(grave);
-    else if (known.insert(name).second) orphans.push_back({name, view->things, view->engine, "", {}, {}, {}, grave});
-  }
-  if (!engine) return orphans;
-  std::map<std::string, Orphan> by_label;
-  for (const std::string kind : {"containers", "networks", "volumes"}) {
-    for (const auto& item : TRY(engine->list_by_label(kind, "bottle.session"))) {
-      auto labels = item.value("Labels", json::object());
-      std::string session = labels.value("bottle.session", "");
-      if (known.contains(session)) continue;
-      auto owner = Owner::from_label(labels.value("bottle.owner", ""));
-      if (!owner || owner->uid != ::getuid() || owner->alive()) continue;
-      auto& orphan = by_label[session];
-      orphan.session = session;
-      orphan.engine = engine->socket();
-      if (!orphan.directory.empty()) continue;
-      orphan.things.push_back({kind.substr(0, kind.size() - 1), key_of(item, kind)});
-      // A ledger under another state directory of ours: it knows what there is to bring home.
-      std::string directory = labels.value("bottle.ledger", "");
-      if (!directory.starts_with('/') || !directory.ends_with("/" + session) || !is_ours(directory)) continue;
-      if (auto view = read_ledger(directory); view && view->owner.to_label() == owner->to_label()) {
-        orphan.directory = directory;
-        orphan.things = view->things;
-        orphan.asked = view->asked;
-        orphan.work = view->work;
-        orphan.exit = view->exit;
-      }
-    }
-  }
-  for (auto& [session, orphan] : by_label) orphans.push_back(std::move(orphan));
+  find_dead(directories, known, orphans);
+  find_graves(directories, known, orphans);
   return orphans;
 }
 
 std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans) {
   std::vector<Swept> all;
   for (const auto& orphan : orphans) {
+    if (orphan.refused) {
+      Swept swept;
+      swept.receipt.session = orphan.session;
+      swept.receipt.left.push_back(orphan.refused->what);
+      all.push_back(std::move(swept));
+      continue;
+    }
     std::string where = orphan.grave.empty() ? orphan.directory : orphan.grave;
     Turn turn(where);
-    if (!where.empty() && !turn.mine()) continue;
+    if (!turn.mine()) continue;
     if (orphan.things.empty()) {
       remove_session_directory(where);
       ::rmdir((directories.results + "/" + orphan.session).c_str());
@@ -238,8 +239,8 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
 void forget(const Directories& directories, const std::string& directory, const Receipt& receipt) {
   if (!receipt.final) {
     empty_but_ledger(directory);
-    std::string grave = graves(directories) + "/" + receipt.session;
-    if (make_directories(graves(directories)) && std::rename(directory.c_str(), grave.c_str()) == 0) {
+    std::string grave = graves_in(directories) + "/" + receipt.session;
+    if (make_directories(graves_in(directories)) && std::rename(directory.c_str(), grave.c_str()) == 0) {
       ::utimensat(AT_FDCWD, (grave + "/ledger").c_str(), nullptr, 0);
       return;
     }

@@ -1,4 +1,4 @@
-// What dead owners left: found by ledger and by label, its work brought home, then removed.
+// What dead owners left: found by our ledgers, its work brought home, then removed. What has no ledger: unrecorded.h.
 #pragma once
 
 #include <optional>
@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "base/directories.h"
-#include "docker/engine.h"
 #include "session/ledger/ledger.h"
 #include "session/ledger/teardown.h"
 
@@ -14,17 +13,19 @@ namespace bottle::session {
 
 struct Orphan {
   std::string session;
+  Owner owner;
   std::vector<Thing> things;
   std::string engine;
-  std::string directory;        // of its ledger; empty: found by label alone
+  std::string directory;        // of its ledger; empty: it is in a grave
   std::vector<uint64_t> asked;  // as in LedgerView
   std::optional<Work> work;     // not home yet
   std::optional<int> exit;
-  std::string grave;  // the file that remembers it, if it was swept before
+  std::string grave;             // the directory that remembers it, if it was swept before
+  std::optional<Error> refused;  // why its ledger is not believed: nothing else is known of it, and nothing is done
 };
 
-// By ledger under `directories.sessions`, and by label on `engine` (may be null).
-Result<std::vector<Orphan>> find_orphans(const Directories& directories, docker::Engine* engine);
+// By ledger under `directories`, and by nothing else: what the engine's labels say, an image may have brought.
+std::vector<Orphan> find_orphans(const Directories& directories);
 
 struct Swept {
   Receipt receipt;

@@ -53,7 +53,7 @@ def state_files(operator):
         if where == top and "results" in directories:
             directories.remove("results")
         found += [os.path.relpath(os.path.join(where, name), top) for name in files + directories]
-    return sorted(name for name in found if name not in ("sessions", "runtimes.json"))
+    return sorted(name for name in found if name not in ("sessions", "graves", "runtimes.json"))
 
 
 def came_home(operator, path):

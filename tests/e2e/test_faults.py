@@ -348,7 +348,7 @@ def test_a_name_that_another_on_this_engine_has(world, operator, before):
     world.docker("network", "create", "--internal", "bottle-taken")
     try:
         done = operator.start("true", "--name", "taken")
-        assert done.status == 125 and "there is a session taken on this engine already" in done.err, done.err
+        assert done.status == 125 and "this engine already has a session taken" in done.err, done.err
         assert "bottle-taken" in world.docker("network", "ls").stdout, "it is another's"
         assert operator.sessions() == []
     finally:

@@ -29,7 +29,7 @@ Result<std::function<std::unique_ptr<session::Typing>()>> typing_for(const std::
                                                                      const Transport& transport) {
   TRY(check(transport));
   if (!transport.is_mosh()) return nullptr;
-  auto view = TRY(session::read_ledger(directories().sessions + "/" + name));
+  auto view = TRY(session::read_ledger(directories(), name));
   if (!view.remote.is_object())
     return fail(Code::invalid, "session " + name + " runs on this machine, and --transport mosh is for remote machines",
                 "leave out --transport mosh");

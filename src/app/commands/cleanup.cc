@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -11,9 +12,12 @@
 #include "app/place/vms.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
+#include "base/line.h"
 #include "base/unique_fd.h"
 #include "session/console/client.h"
+#include "session/console/terminal.h"
 #include "session/sweep.h"
+#include "session/unrecorded.h"
 
 namespace bottle::app {
 namespace {
@@ -21,9 +25,50 @@ namespace {
 using nlohmann::json;
 
 struct CleanupOptions {
-  bool dry_run = false;
+  bool dry_run = false, unrecorded = false, yes = false;
   Output output;
 };
+
+json to_json(const session::Unrecorded& each) {
+  return {{"session", each.session},
+          {"kind", each.thing.kind},
+          {"name", each.thing.name},
+          {"unrecorded", true},
+          {"removable", each.is_named_so}};
+}
+
+// What is labelled as ours and in no ledger of ours: named, and left alone.
+void tell_unrecorded(const std::vector<session::Unrecorded>& found, const CleanupOptions& options) {
+  if (found.empty() || options.output.json) return;
+  bool removable = false;
+  for (const auto& each : found) {
+    std::string claim = each.ledger.empty() ? "" : " (its label says " + each.ledger + ")";
+    say("bottle: " + each.thing.kind + " " + each.thing.name + " has the labels of session " + each.session +
+        ", but no ledger here names it" + claim +
+        (each.is_named_so ? "; it was left alone" : ", and no session makes that name; it was left alone"));
+    removable = removable || each.is_named_so;
+  }
+  if (removable && !options.unrecorded)
+    say("bottle: labels prove nothing; if a state directory that you removed knew of these, run `bottle cleanup "
+        "--unrecorded`; if your state directory is elsewhere, set XDG_STATE_HOME");
+}
+
+// The names were shown: whoever answers knows what goes.
+Result<std::vector<session::Swept>> remove_unrecorded(docker::Engine& engine,
+                                                      const std::vector<session::Unrecorded>& found,
+                                                      const CleanupOptions& options) {
+  auto can_go = [](const auto& each) { return each.is_named_so; };
+  if (!options.unrecorded || std::ranges::none_of(found, can_go)) return std::vector<session::Swept>();
+  if (!options.yes) {
+    for (const auto& each : found)
+      if (can_go(each)) say("  " + each.thing.kind + " " + each.thing.name);
+    std::string answer = TRY(session::ask("remove these? [y/N]", false));
+    if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "nothing of that was removed");
+  }
+  return session::remove_unrecorded(directories(), engine, found, [&](const std::string& step) {
+    if (!options.output.json) say(dim("· " + step));
+  });
+}
 
 void tell_what_would_go(const std::vector<session::Orphan>& orphans, json all, const Output& output) {
   for (const auto& orphan : orphans)
@@ -69,14 +114,21 @@ Result<int> cleanup(const CleanupOptions& options) {
     for (const auto& name : names_in(directories().sessions)) forget_session_without_vm(name);
   // Without an engine "nothing to clean up" would be a guess.
   auto engine = TRY(connect_engine());
-  auto orphans = TRY(session::find_orphans(directories(), &engine));
+  auto orphans = session::find_orphans(directories());
+  auto unrecorded = TRY(session::find_unrecorded(directories(), engine));
   if (options.dry_run) {
-    for (const auto& name : remote) orphans.push_back({name, {{"session", name}}, "", ""});
+    for (const auto& name : remote) orphans.push_back({name, {}, {{"session", name}}});
+    for (const auto& each : unrecorded) vms.push_back(to_json(each));
     tell_what_would_go(orphans, std::move(vms), options.output);
+    tell_unrecorded(unrecorded, options);
     return 0;
   }
   json all = std::move(vms);
   auto all_swept = session::sweep(directories(), orphans);
+  tell_unrecorded(unrecorded, options);
+  for (auto& swept : TRY(remove_unrecorded(engine, unrecorded, options))) all_swept.push_back(std::move(swept));
+  if (!options.unrecorded)
+    for (const auto& each : unrecorded) all.push_back(to_json(each));
   for (auto& receipt : ended) all_swept.push_back({std::move(receipt), nullptr});
   for (const auto& swept : all_swept) {
     all.push_back(to_json(swept.receipt));
@@ -87,7 +139,7 @@ Result<int> cleanup(const CleanupOptions& options) {
     for (const auto& what : swept.receipt.removed) print("removed " + what);
   }
   if (options.output.json) print_json(all);
-  else if (all.empty()) print("nothing to clean up");
+  else if (all_swept.empty() && all.empty()) print("nothing to clean up");
   return clean ? 0 : 125;
 }
 
@@ -97,6 +149,8 @@ void add_cleanup(CLI::App& app, int& exit) {
   auto o = std::make_shared<CleanupOptions>();
   auto* command = app.add_subcommand("cleanup");
   command->add_flag("--dry-run", o->dry_run);
+  command->add_flag("--unrecorded", o->unrecorded);
+  command->add_flag("-y,--yes", o->yes);
   command->add_flag("--json", o->output.json);
   command->callback([o, &exit] {
     leave_directory();

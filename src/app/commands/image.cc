@@ -73,8 +73,7 @@ Result<int> prune(const ImageOptions& o) {
   json removed = json::array(), left = json::array();
   for (const auto& image : known.images) {
     if (!image.used_by.empty() || (image.current && !o.everything)) continue;
-    auto gone =
-        o.dry_run ? Result<>{} : known.engine.remove_image(image.reference);
+    auto gone = o.dry_run ? Result<>{} : known.engine.remove_image(image.reference);
     if (!gone) left.push_back({{"image", image.reference}, {"why", gone.error().what}});
     else removed.push_back(to_json(image));
     if (o.output.json) continue;

@@ -138,6 +138,9 @@ void policy(const Health& h, Findings& found) {
     found.warn("openai_key", "OPENAI_API_KEY is not set, so Codex cannot sign in", "export OPENAI_API_KEY=<your key>");
   if (h.orphans.empty()) found.ok("leftovers", "no dead session left anything");
   else found.warn("leftovers", "dead sessions left: " + joined(h.orphans), "run `bottle cleanup`");
+  if (!h.unrecorded.empty())
+    found.warn("unrecorded", "these have labels of a dead session but are in no ledger: " + joined(h.unrecorded),
+               "run `bottle cleanup --dry-run` to see more");
 }
 
 }  // namespace

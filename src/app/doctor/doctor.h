@@ -29,8 +29,9 @@ struct Health {
   std::vector<std::string> policy_files;
   std::optional<Error> manifest_error;
   size_t agents = 0, bottles = 0;
-  std::vector<std::string> providers;  // that the manifest's agents name
-  std::vector<std::string> orphans;    // sessions whose owner is dead
+  std::vector<std::string> providers;   // that the manifest's agents name
+  std::vector<std::string> orphans;     // sessions whose owner is dead
+  std::vector<std::string> unrecorded;  // "volume x": with labels as of a session, and in no ledger
 };
 
 // Pure.

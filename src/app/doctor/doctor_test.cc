@@ -108,6 +108,8 @@ INSTANTIATE_TEST_SUITE_P(
              "claude setup-token"},
         Case{"no_key", [](Health& h) { h.providers.push_back("codex"); }, "openai_key", Severity::warn, "Codex",
              "OPENAI_API_KEY"},
+        Case{"unrecorded", [](Health& h) { h.unrecorded = {"volume bottle-x1-home"}; }, "unrecorded", Severity::warn,
+             "bottle-x1-home", "bottle cleanup"},
         Case{"orphans", [](Health& h) { h.orphans = {"deadbeef"}; }, "leftovers", Severity::warn, "deadbeef",
              "bottle cleanup"}),
     [](const auto& test) { return test.param.name; });

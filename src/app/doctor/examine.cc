@@ -12,6 +12,7 @@
 #include "git/git.h"
 #include "session/box/images.h"
 #include "session/sweep.h"
+#include "session/unrecorded.h"
 
 namespace bottle::app {
 namespace {
@@ -66,7 +67,7 @@ Result<> engine_facts(docker::Engine& engine, Health& health) {
   }
   for (const auto& [name, unused] : member(info, "Runtimes").items())
     if (name != "io.containerd.runc.v2" && name != "io.containerd.runtime.v1.linux")
-      health.runtimes.push_back(session::try_runtime(engine, *image, name));
+      health.runtimes.push_back(session::try_runtime(engine, directories(), *image, name));
   return {};
 }
 
@@ -95,8 +96,10 @@ Health examine() {
   auto engine =
       endpoint ? docker::Engine::connect(*endpoint) : Result<docker::Engine>(std::unexpected(endpoint.error()));
   // What dead owners left is counted before the trials make anything.
-  if (auto orphans = session::find_orphans(directories(), engine ? &*engine : nullptr))
-    for (const auto& orphan : *orphans) health.orphans.push_back(orphan.session);
+  for (const auto& orphan : session::find_orphans(directories())) health.orphans.push_back(orphan.session);
+  if (engine)
+    if (auto found = session::find_unrecorded(directories(), *engine))
+      for (const auto& each : *found) health.unrecorded.push_back(each.thing.kind + " " + each.thing.name);
   if (endpoint) health.origin = endpoint->origin;
   if (!engine) health.engine_error = engine.error();
   else if (auto asked = engine_facts(*engine, health); !asked) health.engine_error = asked.error();

@@ -44,8 +44,10 @@ void give_what_stays_here(session::Job& job, const session::LedgerView& view, co
 Result<int> join(const std::string& name, const JoinOptions& options) {
   auto d = directories();
   std::string directory = d.sessions + "/" + name;
-  auto view = session::read_ledger(directory);
-  if (!view) return fail(Code::not_found, "there is no session " + name, "see `bottle list`");
+  auto view = session::read_ledger(d, name);
+  if (!view && view.error().code == Code::not_found)
+    return fail(Code::not_found, "there is no session " + name, "see `bottle list`");
+  if (!view) return std::unexpected(std::move(view.error()));
   if (view->owner.alive()) return session::connect_to(directory + "/socket");
   if (!view->remote.is_object())
     return fail(Code::not_found, "the supervisor of session " + name + " is dead", "run `bottle cleanup`");
@@ -71,7 +73,7 @@ Result<int> join(const std::string& name, const JoinOptions& options) {
 std::vector<std::string> unattended(const session::Directories& d) {
   std::vector<std::string> names;
   for (const auto& name : names_in(d.sessions)) {
-    auto view = session::read_ledger(d.sessions + "/" + name);
+    auto view = session::read_ledger(d, name);
     bool on_vm = view && view->vm.is_object();
     if (view && view->remote.is_object() && !view->owner.alive() && (view->running || !on_vm) &&
         !view->remote.value("host", "").empty())

@@ -59,9 +59,9 @@ class LocalPlace : public Place {
   Result<> prepare(const plan::Plan& plan, const Say& say) override {
     if (!engine_) return std::unexpected(engine_.error());
     // What a dead owner left goes first: its subnet and names are free again.
-    for (const auto& swept : session::sweep(directories(), TRY(session::find_orphans(directories(), &*engine_))))
+    for (const auto& swept : session::sweep(directories(), session::find_orphans(directories())))
       show_swept(swept, output_);
-    TRY(session::ensure_runtime(*engine_, info_, directories().runtimes, plan.runtime));
+    TRY(session::ensure_runtime(*engine_, directories(), info_, directories().runtimes, plan.runtime));
     return session::ensure_agent_image(*engine_, plan.image, say);
   }
 
@@ -333,7 +333,7 @@ std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::str
                                                                   const Transport& transport, const Say& say) {
   return [session, transport, say]() -> std::unique_ptr<session::Typing> {
     auto side = [&]() -> Result<remote::FarSide> {
-      auto view = TRY(session::read_ledger(directories().sessions + "/" + session));
+      auto view = TRY(session::read_ledger(directories(), session));
       return remote::FarSide::reach(TRY(session::far_from_json(view.remote)), false);
     }();
     if (side) return mosh_typing(std::move(*side), session, transport, say)();

@@ -27,8 +27,10 @@ std::string directory_of(const std::string& session) { return directories().sess
 
 // Whether an agent ran on it, and what it did is not here.
 bool has_work(const Record& record) {
-  auto view = session::read_ledger(directory_of(record.vm.session));
-  return view && view->running && !view->home && view->vm.is_object();
+  auto view = session::read_ledger(directories(), record.vm.session);
+  if (!view)
+    return view.error().code != Code::not_found;  // a ledger that is not believed is no proof that there is none
+  return view->running && !view->home && view->vm.is_object();
 }
 
 // A new supervisor takes the session over, ends the agent, fetches its work and destroys the VM. Bounded by what it
@@ -71,9 +73,8 @@ std::string tell_held(const Record& record) {
 }
 
 bool forget_session_without_vm(const std::string& session) {
-  if (session.empty() || session.find('/') != std::string::npos) return false;
   std::string directory = directory_of(session);
-  auto view = session::read_ledger(directory);
+  auto view = session::read_ledger(directories(), session);
   if (!view || !view->remote.is_object() || view->owner.alive()) return false;
   std::string vm = view->vm.is_object() ? view->vm.value("name", "") : "";
   bool nowhere = view->remote.value("host", "").empty();  // a VM was still to be made

@@ -7,6 +7,7 @@
 
 #include "app/world/world.h"
 #include "base/file.h"
+#include "base/ids.h"
 #include "git/refs.h"
 #include "session/ledger/ledger.h"
 
@@ -16,7 +17,7 @@ namespace {
 using nlohmann::json;
 
 Result<std::string> named(const std::string& wanted, const std::vector<std::string>& names) {
-  if (wanted.find('/') != std::string::npos) return fail(Code::invalid, "'" + wanted + "' is not a session's name");
+  if (!is_session_name(wanted)) return fail(Code::invalid, "'" + wanted + "' is not a session's name");
   if (std::ranges::find(names, wanted) != names.end()) return wanted;
   return fail(Code::not_found, "there is no session '" + wanted + "'",
               names.empty() ? "there are no sessions" : manifest::suggest(wanted, names));
@@ -64,8 +65,7 @@ Result<std::string> finished_session(const std::string& wanted) {
 
 Result<std::string> new_session(const std::string& name, const std::string& workspace) {
   constexpr size_t kLongest = 32;  // it is part of a socket's path
-  if (name.size() > kLongest || name.starts_with('-') ||
-      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos)
+  if (name.size() > kLongest || !is_session_name(name))
     return fail(Code::invalid, "'" + name + "' is not a valid name for a session",
                 "use up to " + std::to_string(kLongest) + " of a-z, 0-9 and -, and do not begin with -");
   auto d = directories();
@@ -87,10 +87,14 @@ json sessions() {
   std::string directory = directories().sessions;
   json all = json::array();
   for (const auto& name : names_in(directory)) {
+    auto view = session::read_ledger(directories(), name);
+    if (!view && view.error().code != Code::not_found) {
+      all.push_back({{"session", name}, {"state", "refused"}});
+      continue;
+    }
     auto text = read_file(directory + "/" + name + "/info.json", 1 << 20);
     auto info = text ? json::parse(*text, nullptr, false) : json::object();
     if (!info.is_object()) info = json::object();
-    auto view = session::read_ledger(directory + "/" + name);
     info["session"] = name;
     if (!info.contains("state")) info["state"] = "starting";
     // On another machine the agent goes on without an owner here: `bottle attach` gives it one. Or it has ended, and

@@ -51,11 +51,6 @@ using nlohmann::json;
 
 constexpr size_t kMostImages = 200;  // whose layers a new one may share
 
-bool session_name(const std::string& name) {
-  return !name.empty() && name.size() <= 40 &&
-         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
-}
-
 // Bytes both ways until either side ends.
 void pass(int in, int out, int socket) {
   for (char buffer[65536];;) {
@@ -106,7 +101,7 @@ std::string runtimes_path(const FarWorld& world) { return roots_path(world) + ".
 Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std::string& sent, const json& info) {
   Job job = TRY(job_from_json(text));
   TRY(find_roots(world, job));
-  if (!session_name(job.plan.session)) return fail(Code::invalid, "the session's name is not valid");
+  if (!is_session_name(job.plan.session)) return fail(Code::invalid, "the session's name is not valid");
   job.directories = world.directories;
   job.engine = world.engine_socket;
   job.path_to_self = world.path_to_self;
@@ -114,7 +109,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   if (job.engine.empty()) return fail(Code::unavailable, world.engine_error);
   if (info.is_object()) {
     auto engine = TRY(docker::Engine::connect({job.engine, "the remote machine"}));
-    TRY(ensure_runtime(engine, info, runtimes_path(world), job.plan.runtime));
+    TRY(ensure_runtime(engine, world.directories, info, runtimes_path(world), job.plan.runtime));
   }
   if (job.token.via == Token::Via::sendenv) {
     if (sent.size() < 8) return fail(Code::unavailable, "the token did not arrive with ssh's SendEnv");
@@ -130,7 +125,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
 void sweep_meanwhile(const FarWorld& world) {
   auto engine = engine_of(world);
   if (!engine) return;
-  if (auto orphans = find_orphans(world.directories, &*engine)) sweep(world.directories, *orphans);
+  sweep(world.directories, find_orphans(world.directories));
 }
 
 // The hello, in a thread of its own: an operator's machine that knows this one sends its job with the first packet, and
@@ -164,7 +159,7 @@ int serve(const FarWorld& world) {
     auto wish = json::parse(frame->bytes, nullptr, false);
     std::string session = wish.is_object() ? wish.value("session", "") : "";
     if (!hello.get()) return 1;
-    if (!session_name(session)) return refuse({Code::invalid, "the session's name is not valid"}), 1;
+    if (!is_session_name(session)) return refuse({Code::invalid, "the session's name is not valid"}), 1;
     auto connected = connect_to(world.directories.sessions + "/" + session + "/socket");
     if (!connected) {
       if (auto told = tell_result(world, session, frame->bytes); !told) return refuse(told.error()), 1;
@@ -211,13 +206,14 @@ Result<> deliver(const FarWorld& world, const std::string& session) {
 // The engine that has the session's container, and the work in it. Null: there is none. Error: it cannot be known, and
 // there may be.
 Result<std::optional<docker::Engine>> in_container(const FarWorld& world, const std::string& session) {
-  auto view = read_ledger(world.directories.sessions + "/" + session);
-  bool due = view && view->work;
+  auto view = read_ledger(world.directories, session);
+  if (!view && view.error().code == Code::not_found) return std::nullopt;
+  if (!view) return std::unexpected(std::move(view.error()));
   auto engine = engine_of(world);
-  auto container =
-      engine ? engine->inspect_container(Names(session).agent) : Result<json>(std::unexpected(engine.error()));
-  if (container) return std::optional(std::move(*engine));
-  if (!due || container.error().code == Code::not_found) return std::nullopt;
+  auto container = engine ? session::find_own(*engine, {session, view->owner, {}}, {"container", Names(session).agent})
+                          : Result<std::string>(std::unexpected(engine.error()));
+  if (container && !container->empty()) return std::optional(std::move(*engine));
+  if (container || !view->work) return std::nullopt;
   return std::unexpected(std::move(container.error()));
 }
 
@@ -296,12 +292,12 @@ Result<> forget(const FarWorld& world, const std::string& session) {
     if (tries == 600) return fail(Code::timed_out, "session " + session + " does not end");
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
-  auto engine = engine_of(world);
   // Without a ledger all of it is gone, and no engine needs to say so.
-  if (!engine && ::access((directory + "/ledger").c_str(), F_OK) == 0)
-    return std::unexpected(std::move(engine.error()));
-  if (engine) {
-    Receipt gone = tear_down(*engine, session, Names(session).things());
+  auto view = read_ledger(world.directories, session);
+  if (!view && view.error().code != Code::not_found) return std::unexpected(std::move(view.error()));
+  if (view) {
+    auto engine = TRY(engine_of(world));
+    Receipt gone = tear_down(engine, {session, view->owner, Names(session).things()});
     if (gone.confirmed) remove_session_directory(directory);
     receipt["receipt"] = to_json(gone);
   }
@@ -351,7 +347,7 @@ Result<> warm(const FarWorld& world, bool offline) {
   auto engine = TRY(engine_of(world));
   TRY(ensure_guard_image(engine));
   if (!offline) TRY(ensure_egress_network(engine));
-  TRY(ensure_runtime(engine, TRY(engine.info()), runtimes_path(world), "auto"));
+  TRY(ensure_runtime(engine, world.directories, TRY(engine.info()), runtimes_path(world), "auto"));
   return write_all(1, "ok\n");
 }
 
@@ -380,7 +376,7 @@ int far_main(const FarWorld& world, const std::vector<std::string>& words) {
     if (verb == "layers") return layers(world);
     if (verb == "load") return load(world);
     if (verb == "warm") return warm(world, session == "offline");
-    if (!session_name(session)) return fail(Code::invalid, "the session's name is not valid");
+    if (!is_session_name(session)) return fail(Code::invalid, "the session's name is not valid");
     if (verb == "attach") return attach(world, session);
     if (verb == "deliver") return deliver(world, session);
     if (verb == "fetch") return fetch(world, session);

@@ -67,7 +67,7 @@ class RemoteSession {
     Owner owner = Owner::self();
     if (job_.remote->adopt) {
       ledger_ = TRY(Ledger::adopt(place_.directory, owner));
-      auto view = TRY(read_ledger(place_.directory));
+      auto view = TRY(read_ledger(job_.directories, session_));
       work_.was_sent(view.base);
       offline_ = view.offline;
       if (view.vm.is_object()) place_.vm_name = view.vm.value("name", "");

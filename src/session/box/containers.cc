@@ -90,6 +90,8 @@ json agent_container(const Job& job, const Subnet& subnet, const std::string& ho
           {"OpenStdin", true},
           {"StdinOnce", false},
           {"Labels", labels},
+          // The engine merges what an image brings: a health check of its own would run before the gate is open.
+          {"Healthcheck", {{"Test", {"NONE"}}}},
           {"Env",
            {"BOTTLE_GUARD=" + subnet.guard + ":3128", "BOTTLE_GATEWAY=" + subnet.gateway,
             "BOTTLE_PROBE_HOSTS=" + host_address, "BOTTLE_RUNTIME=" + plan.runtime}},

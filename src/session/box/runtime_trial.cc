@@ -38,10 +38,11 @@ std::string circumstances(const docker::Engine& engine, const json& info, const 
 
 }  // namespace
 
-RuntimeTrial try_runtime(docker::Engine& engine, const std::string& image, const std::string& runtime) {
+RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories, const std::string& image,
+                         const std::string& runtime) {
   const int patience_ms = std::min(20000, docker::call_timeout_ms());
   RuntimeTrial trial{runtime, "", 0};
-  std::string session = "trial-" + random_hex(4), name = "bottle-" + session;
+  std::string session = "trial-" + random_hex(4), name = Names(session).trial;
   json config = {{"Image", image},
                  {"Entrypoint", {"/guard", "--try"}},
                  {"User", "65534:65534"},
@@ -57,6 +58,7 @@ RuntimeTrial try_runtime(docker::Engine& engine, const std::string& image, const
                    {"LogConfig", {{"Type", "none"}}}}}};
   auto begun = std::chrono::steady_clock::now();
   auto tried = [&]() -> Result<int> {
+    TRY(write_grave(directories, session, engine.socket(), {{"container", name}}));
     TRY(engine.create_container(name, config));
     TRY(engine.start_container(name, patience_ms));
     return engine.wait_container(name, patience_ms);
@@ -71,10 +73,12 @@ RuntimeTrial try_runtime(docker::Engine& engine, const std::string& image, const
   if (auto gone = engine.remove_container(name); !gone)
     trial.problem +=
         (trial.problem.empty() ? "" : "; ") + gone.error().what + " (run `bottle cleanup` later to remove it)";
+  else remove_grave(directories, session);
   return trial;
 }
 
-Result<> ensure_runtime(docker::Engine& engine, const json& info, const std::string& path, const std::string& wanted) {
+Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, const json& info,
+                        const std::string& path, const std::string& wanted) {
   bool named = wanted != "auto" && !wanted.empty();
   std::string runtime = named ? wanted : text_of(info, "DefaultRuntime", "runc");
   std::string key = circumstances(engine, info, runtime);
@@ -82,7 +86,7 @@ Result<> ensure_runtime(docker::Engine& engine, const json& info, const std::str
   json passed = text ? json::parse(*text, nullptr, false) : json::object();
   if (!passed.is_object() || passed.size() > 100) passed = json::object();
   if (passed.contains(key)) return {};
-  auto trial = try_runtime(engine, TRY(ensure_guard_image(engine)), runtime);
+  auto trial = try_runtime(engine, directories, TRY(ensure_guard_image(engine)), runtime);
   if (!trial.problem.empty())
     return fail(
         Code::unavailable,

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -45,6 +46,26 @@ Result<> add_key(const std::string& socket, const std::string& hosts_file, const
   return {};
 }
 
+// The process that listens behind a connection to `path`, if it is what kShell starts; closed where it has ended.
+// Whoever else listens there is not ours to end. A process may take any name, but not one that another user runs.
+Result<UniqueFd> listening_agent(int connection, const std::string& path) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 1 || peer.pid == ::getpid())
+    return fail(Code::internal, "cannot tell which process listens on " + path);
+  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
+  if (!process && errno == ESRCH) return UniqueFd();
+  if (!process) return fail_errno("looking at pid " + std::to_string(peer.pid));
+  // Read after the descriptor was opened: from then on the number is this process's.
+  auto argv = read_file("/proc/" + std::to_string(peer.pid) + "/cmdline", 1 << 16);
+  if (!argv || argv->empty()) return UniqueFd();
+  std::string expected = std::string("ssh-agent") + '\0' + "-D" + '\0' + "-a" + '\0' + path + '\0';
+  if (peer.uid != ::getuid() || *argv != expected)
+    return fail(Code::conflict, "pid " + std::to_string(peer.pid) + ", which listens on " + path +
+                                    ", is not the session's ssh-agent and was left alone");
+  return process;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<SessionAgent>> SessionAgent::start(const std::string& directory, const plan::Plan& plan,
@@ -78,14 +99,12 @@ Result<> end_agent(const std::string& path) {
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!fd) return fail_errno("making a socket");
     if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) break;  // nobody listens
-    ucred peer{};
-    socklen_t size = sizeof peer;
-    if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 1 || peer.pid == ::getpid())
-      return fail(Code::internal, "cannot tell which process listens on " + path);
+    UniqueFd agent = TRY(listening_agent(fd.get(), path));
+    if (!agent) continue;  // it has ended meanwhile
     if (Clock::now() > deadline)
-      return fail(Code::timed_out, "the ssh-agent with pid " + std::to_string(peer.pid) + " does not exit");
+      return fail(Code::timed_out, "the ssh-agent that listens on " + path + " does not exit");
     if (Clock::now() > deadline - 2s) signal = SIGKILL;
-    ::kill(peer.pid, signal);
+    ::syscall(SYS_pidfd_send_signal, agent.get(), signal, nullptr, 0);
   }
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno("removing " + path);
   return {};

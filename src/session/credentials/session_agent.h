@@ -29,6 +29,7 @@ class SessionAgent {
 };
 
 // Ends the agent that listens on `socket`, if one does, and removes the socket. For what a dead owner left. Idempotent.
+// Code::conflict: something else listens there; it is left alone.
 Result<> end_agent(const std::string& socket);
 
 }  // namespace bottle::session

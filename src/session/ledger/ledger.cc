@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -17,6 +18,8 @@
 #include "base/defer.h"
 #include "base/file.h"
 #include "base/ids.h"
+#include "base/line.h"
+#include "base/own_file.h"
 
 namespace bottle::session {
 namespace {
@@ -78,6 +81,12 @@ void die_if_asked(int record) {
 
 std::atomic<int> record_number = 0;
 
+nlohmann::json to_json(const std::vector<Thing>& things) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const auto& thing : things) list.push_back({{"kind", thing.kind}, {"name", thing.name}});
+  return list;
+}
+
 }  // namespace
 
 const char* const kUnborn = ".new-";
@@ -102,12 +111,20 @@ std::string Owner::to_label() const {
 }
 
 Result<Owner> Owner::from_label(const std::string& label) {
+  auto bad = [&] {
+    return fail(Code::invalid, "owner label '" + one_line(label, 100) + "' is not uid:pid:start:boot");
+  };
+  std::vector<std::string> parts;
   std::istringstream in(label);
-  std::string uid, pid, start, boot;
-  if (!std::getline(in, uid, ':') || !std::getline(in, pid, ':') || !std::getline(in, start, ':') ||
-      !std::getline(in, boot))
-    return fail(Code::invalid, "owner label '" + label + "' is not uid:pid:start:boot");
-  return Owner{static_cast<uint32_t>(std::strtoul(uid.c_str(), nullptr, 10)), std::atoi(pid.c_str()), start, boot};
+  for (std::string part; std::getline(in, part, ':');) parts.push_back(part);
+  if (parts.size() != 4 || parts[3].empty()) return bad();
+  Owner owner{0, 0, parts[2], parts[3]};
+  auto number = [](const std::string& text, auto& to) {
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), to);
+    return error == std::errc() && end == text.data() + text.size();
+  };
+  if (!number(parts[0], owner.uid) || !number(parts[1], owner.pid) || owner.pid <= 0) return bad();
+  return owner;
 }
 
 Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner) {
@@ -115,6 +132,8 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner) 
   size_t slash = directory.rfind('/');
   std::string parent = directory.substr(0, slash), name = directory.substr(slash + 1);
   std::string unborn = parent + "/" + kUnborn + name + "-" + random_hex(4), path = unborn + "/ledger";
+  TRY(make_directories(parent));
+  (void)TRY(open_own_directory(parent));
   TRY(make_directories(unborn));
   Defer remove([&] {
     ::unlink(path.c_str());
@@ -162,11 +181,7 @@ Result<> Ledger::append(const nlohmann::json& record, bool flush) {
   return {};
 }
 
-Result<> Ledger::will_make(const std::vector<Thing>& things) {
-  nlohmann::json list = nlohmann::json::array();
-  for (const auto& thing : things) list.push_back({{"kind", thing.kind}, {"name", thing.name}});
-  return note({{"make", list}});
-}
+Result<> Ledger::will_make(const std::vector<Thing>& things) { return note({{"make", to_json(things)}}); }
 
 Result<> Ledger::will_hold(const Work& work) {
   return note({{"work",
@@ -177,37 +192,35 @@ Result<> Ledger::will_hold(const Work& work) {
                  {"far", work.far}}}});
 }
 
-Result<> Ledger::will_ask(uint64_t end) { return append({{"asked", end}}, false); }
-
-Result<LedgerView> read_ledger(const std::string& directory) {
-  std::istringstream lines(TRY(read_file(directory + "/ledger")));
-  LedgerView view;
-  for (std::string line; std::getline(lines, line);) {
-    auto record = nlohmann::json::parse(line, nullptr, false);
-    if (!record.is_object()) continue;
-    if (record.contains("owner") && record["owner"].is_string()) view.owner = TRY(Owner::from_label(record["owner"]));
-    if (record.contains("remote") && record["remote"].is_object()) view.remote = record["remote"];
-    if (record.contains("vm") && record["vm"].is_object()) view.vm = record["vm"];
-    if (record.contains("plan") && record["plan"].is_object()) view.plan = record["plan"];
-    if (record.contains("base") && record["base"].is_string()) view.base = record["base"];
-    if (record.contains("tunnel") && record["tunnel"].is_boolean()) view.tunnel = record["tunnel"];
-    if (record.contains("offline") && record["offline"].is_boolean()) view.offline = record["offline"];
-    if (record.contains("running")) view.running = record["running"] == true;
-    if (record.contains("engine") && record["engine"].is_string()) view.engine = record["engine"];
-    if (record.contains("make") && record["make"].is_array())
-      for (const auto& thing : record["make"])
-        view.things.push_back({thing.value("kind", ""), thing.value("name", "")});
-    if (record.contains("asked") && record["asked"].is_number_unsigned())
-      view.asked.push_back(record["asked"].get<uint64_t>());
-    if (record.contains("work") && record["work"].is_object()) {
-      const auto& work = record["work"];
-      view.work = Work{work.value("source", ""), work.value("workdir", ""), work.value("base", ""),
-                       work.value("results", ""), work.value("far", false)};
-    }
-    if (record.contains("ended") && record["ended"].is_number_integer()) view.exit = record["ended"].get<int>();
-    if (record.contains("home")) view.home = true, view.work.reset();
-  }
-  return view;
+Result<> write_grave(const Directories& directories, const std::string& session, const std::string& engine,
+                     const std::vector<Thing>& things) {
+  std::string graves = graves_in(directories), unborn = graves + "/" + kUnborn + session + "-" + random_hex(4);
+  TRY(make_directories(graves));
+  (void)TRY(open_own_directory(graves));
+  TRY(make_directories(unborn));
+  Defer remove([&] {
+    ::unlink((unborn + "/ledger").c_str());
+    ::rmdir(unborn.c_str());
+  });
+  std::string text;
+  for (const auto& record :
+       {nlohmann::json{{"owner", Owner::self().to_label()}}, {{"engine", engine}}, {{"make", to_json(things)}}})
+    text += record.dump() + "\n";
+  TRY(write_file_atomically(unborn + "/ledger", text));
+  if (std::rename(unborn.c_str(), (graves + "/" + session).c_str()) != 0)
+    return fail_errno("creating " + graves + "/" + session);
+  remove.dismiss();
+  UniqueFd above(::open(graves.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!above || ::fsync(above.get()) != 0) return fail_errno("flushing " + graves);
+  return {};
 }
+
+void remove_grave(const Directories& directories, const std::string& session) {
+  std::string grave = graves_in(directories) + "/" + session;
+  ::unlink((grave + "/ledger").c_str());
+  ::rmdir(grave.c_str());
+}
+
+Result<> Ledger::will_ask(uint64_t end) { return append({{"asked", end}}, false); }
 
 }  // namespace bottle::session

@@ -1,5 +1,8 @@
 // The write-ahead record of what a session creates: a thing's name is on disk before the thing exists, so that
 // whoever comes after a crash knows what to remove. One JSON object a line; a torn last line is ignored.
+//
+// What a ledger names is removed, stopped and written to. So only one that nobody else can have written is read, from
+// our own state directory, and only names and paths that a session of that name has are believed.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +12,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/directories.h"
 #include "base/error.h"
 #include "base/unique_fd.h"
 
@@ -17,6 +21,7 @@ namespace bottle::session {
 struct Thing {
   std::string kind;  // container | network | volume | ssh-agent (its socket's path)
   std::string name;
+  bool operator==(const Thing&) const = default;
 };
 
 // What it takes to bring a session's work home without its supervisor. Nothing in it is secret.
@@ -48,7 +53,8 @@ extern const char* const kUnborn;
 class Ledger {
  public:
   // Creates `directory` (mode 0700) and the ledger in it, with the owner as its first record; whoever looks finds all
-  // of that or nothing. Code::conflict: there is a session of that name.
+  // of that or nothing. Code::conflict: there is a session of that name. Code::denied: others can write to where it
+  // would be, so that it would not be read again.
   static Result<Ledger> create(const std::string& directory, const Owner& owner);
 
   // Takes over the ledger of a session whose owner died. Code::conflict if somebody lives in it.
@@ -85,6 +91,26 @@ struct LedgerView {
   std::optional<Work> work;     // none: nothing to bring home, or it is home
   std::optional<int> exit;      // the agent's, if it ended before its supervisor did
 };
-Result<LedgerView> read_ledger(const std::string& directory);
+
+// Of a session under `directories.sessions`, or of one that was swept and is remembered (sweep.h). Code::not_found:
+// there is no ledger, or no session of that name; Code::denied: it, or where it is, may be another's writing, or it
+// names what no session of that name makes.
+Result<LedgerView> read_ledger(const Directories& directories, const std::string& session);
+Result<LedgerView> read_grave(const Directories& directories, const std::string& session);
+std::string graves_in(const Directories& directories);
+// Remembers there what this process is about to make and will have removed within one command; remove_grave() forgets
+// it. Blocking: it survives a power cut.
+Result<> write_grave(const Directories& directories, const std::string& session, const std::string& engine,
+                     const std::vector<Thing>& things);
+void remove_grave(const Directories& directories, const std::string& session);
+
+// What the paths and names in a ledger must fit.
+struct LedgerFrame {
+  std::string session;
+  std::string directory;  // of the session, while it lives
+  std::string results;    // likewise
+};
+// Pure but for the user's number. Errors as above.
+Result<LedgerView> parse_ledger(const std::string& text, const LedgerFrame& frame);
 
 }  // namespace bottle::session

@@ -6,25 +6,42 @@
 #include <thread>
 
 #include "docker/abandoned.h"
+#include "docker/call.h"
 #include "session/credentials/session_agent.h"
+#include "session/ledger/names.h"
 
 namespace bottle::session {
 namespace {
 
-bool confirmed_gone(docker::Engine& engine, const std::string& session) {
-  for (const char* kind : {"containers", "networks", "volumes"}) {
-    auto left = engine.list_by_label(kind, "bottle.session=" + session);
-    if (!left || !left->empty()) return false;
+using docker::member, docker::text_of;
+
+constexpr const char* kKinds[] = {"containers", "networks", "volumes"};
+
+bool carries(const nlohmann::json& labels, const Belongings& whose) {
+  return text_of(labels, "bottle.session") == whose.session &&
+         text_of(labels, "bottle.owner") == whose.owner.to_label();
+}
+
+// An image may have been made from the agent's container, labels and all; what is made from that is none of ours.
+bool confirmed_gone(docker::Engine& engine, const Belongings& what) {
+  Names names(what.session);
+  for (std::string kind : kKinds) {
+    auto left = engine.list_by_label(kind, "bottle.session=" + what.session);
+    if (!left) return false;
+    for (const auto& item : *left)
+      if (carries(member(item, "Labels"), what) && names.has({kind.substr(0, kind.size() - 1), name_of(item, kind)}))
+        return false;
   }
   return true;
 }
 
-Result<> remove(docker::Engine& engine, const Thing& thing) {
-  if (thing.kind == "container") return engine.remove_container(thing.name);
-  if (thing.kind == "network") return engine.remove_network(thing.name);
-  if (thing.kind == "volume") return engine.remove_volume(thing.name);
+Result<> remove(docker::Engine& engine, const Belongings& whose, const Thing& thing) {
   if (thing.kind == "ssh-agent") return end_agent(thing.name);
-  return fail(Code::invalid, "the ledger names a " + thing.kind + ", which this version of bottle does not know");
+  std::string id = TRY(find_own(engine, whose, thing));
+  if (id.empty()) return {};
+  if (thing.kind == "container") return engine.remove_container(id);
+  if (thing.kind == "network") return engine.remove_network(id);
+  return engine.remove_volume(id);
 }
 
 bool is_silence(const Error& error) {
@@ -33,6 +50,27 @@ bool is_silence(const Error& error) {
 
 }  // namespace
 
+std::string name_of(const nlohmann::json& item, const std::string& kind) {
+  if (kind != "containers") return text_of(item, "Name");
+  const auto& names = member(item, "Names");
+  std::string name = names.is_array() && !names.empty() && names[0].is_string() ? names[0].get<std::string>() : "";
+  return name.starts_with("/") ? name.substr(1) : name;
+}
+
+Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, const Thing& thing) {
+  auto found = thing.kind == "container" ? engine.inspect_container(thing.name)
+               : thing.kind == "network" ? engine.inspect_network(thing.name)
+               : thing.kind == "volume"  ? engine.inspect_volume(thing.name)
+                                         : fail(Code::invalid, "a " + thing.kind + " is not a thing of the engine");
+  if (!found && found.error().code == Code::not_found) return "";
+  if (!found) return std::unexpected(std::move(found.error()));
+  const auto& labels = member(thing.kind == "container" ? member(*found, "Config") : *found, "Labels");
+  if (carries(labels, whose)) return text_of(*found, "Id", thing.name);  // volumes have none
+  if (Owner::from_label(text_of(labels, "bottle.owner"))) return "";     // ours is gone; this is another's
+  return fail(Code::conflict, "it does not carry the labels of session " + whose.session + " and was left alone",
+              "if it is yours, remove it with the engine's own command");
+}
+
 nlohmann::json to_json(const Receipt& receipt) {
   return {{"session", receipt.session},
           {"removed", receipt.removed},
@@ -40,35 +78,34 @@ nlohmann::json to_json(const Receipt& receipt) {
           {"confirmed", receipt.confirmed}};
 }
 
-Receipt tear_down(docker::Engine& engine, const std::string& session, const std::vector<Thing>& things) {
+Receipt tear_down(docker::Engine& engine, const Belongings& what) {
   Receipt receipt;
-  receipt.session = session;
+  receipt.session = what.session;
   bool silent = false;
   // Containers hold networks and volumes: they go first.
   for (bool containers : {true, false}) {
     std::vector<std::pair<std::string, std::future<Result<>>>> removals;
-    for (auto it = things.rbegin(); it != things.rend(); ++it) {
+    for (auto it = what.things.rbegin(); it != what.things.rend(); ++it) {
       if ((it->kind == "container") != containers) continue;
       if (silent) {
         receipt.left.push_back(it->kind + " " + it->name + ": the engine does not answer");
         continue;
       }
       removals.emplace_back(it->kind + " " + it->name,
-                            std::async(std::launch::async, [&engine, thing = *it] { return remove(engine, thing); }));
+                            std::async(std::launch::async, [&, thing = *it] { return remove(engine, what, thing); }));
     }
-    for (auto& [what, removal] : removals) {
+    for (auto& [name, removal] : removals) {
       auto done = removal.get();
-      if (done) receipt.removed.push_back(what);
-      else receipt.left.push_back(what + ": " + done.error().what);
+      if (done) receipt.removed.push_back(name);
+      else receipt.left.push_back(name + ": " + done.error().what);
       silent = silent || (!done && is_silence(done.error()));
     }
   }
-  receipt.confirmed = receipt.left.empty() && confirmed_gone(engine, session);
+  receipt.confirmed = receipt.left.empty() && confirmed_gone(engine, what);
   return receipt;
 }
 
-Receipt tear_down_for_good(docker::Engine& engine, const std::string& session, const std::vector<Thing>& things,
-                           const std::vector<uint64_t>& asked) {
+Receipt tear_down_for_good(docker::Engine& engine, const Belongings& what, const std::vector<uint64_t>& asked) {
   using Clock = std::chrono::steady_clock;
   auto begin = Clock::now();
   bool unknown = std::ranges::find(asked, 0u) != asked.end();
@@ -77,7 +114,7 @@ Receipt tear_down_for_good(docker::Engine& engine, const std::string& session, c
     // Asked before the removal: what has come to its end by now is there to be removed.
     bool under_way =
         std::ranges::any_of(asked, [&](uint64_t end) { return docker::is_abandoned(end, engine.socket()); });
-    Receipt receipt = tear_down(engine, session, things);
+    Receipt receipt = tear_down(engine, what);
     if (removed.empty()) removed = receipt.removed;
     receipt.removed = removed;
     receipt.final = !under_way && !unknown;

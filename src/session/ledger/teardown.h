@@ -10,6 +10,14 @@
 
 namespace bottle::session {
 
+// What is to go, and whose it must be. A name alone is not enough: another session of that name may have come since,
+// with its ledger in another place.
+struct Belongings {
+  std::string session;
+  Owner owner;  // as the labels of all that the session made say it
+  std::vector<Thing> things;
+};
+
 struct Receipt {
   std::string session;
   std::vector<std::string> removed;  // "container bottle-x-agent"
@@ -19,14 +27,21 @@ struct Receipt {
 };
 nlohmann::json to_json(const Receipt& receipt);
 
+// What an item of Engine::list_by_label() is called. `kind`: as asked for.
+std::string name_of(const nlohmann::json& item, const std::string& kind);
+
+// What the engine must be told to get at that thing (a container's or network's id), if it is there and carries the
+// labels of this owner's session; empty where there is none, or it is another session's. Code::conflict: it carries the
+// labels of none. Blocking.
+Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, const Thing& thing);
+
 // Removes what the ledger names: containers at once, then networks and volumes. Blocking, bounded (30 s a thing).
-Receipt tear_down(docker::Engine& engine, const std::string& session, const std::vector<Thing>& things);
+Receipt tear_down(docker::Engine& engine, const Belongings& what);
 
 // The same where creates that went over the connections `asked` (docker/abandoned.h) may still be under way at the
 // engine though their client is gone (it died, or gave up waiting): does not rest until the engine is done with all of
 // them, a minute at most, and removes what came of them. Where the kernel could not say which connections (0), it looks
 // for two seconds, and the receipt is not final.
-Receipt tear_down_for_good(docker::Engine& engine, const std::string& session, const std::vector<Thing>& things,
-                           const std::vector<uint64_t>& asked);
+Receipt tear_down_for_good(docker::Engine& engine, const Belongings& what, const std::vector<uint64_t>& asked);
 
 }  // namespace bottle::session

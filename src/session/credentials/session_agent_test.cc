@@ -1,0 +1,60 @@
+#include "session/credentials/session_agent.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/os/unix_socket.h"
+
+namespace bottle::session {
+namespace {
+
+// Listens at `path`, as whatever `argv` says it is.
+pid_t listen_as(const std::string& path, const std::string& name) {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM, 0));
+  sockaddr_un address = *unix_address(path);
+  EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  EXPECT_EQ(::listen(fd.get(), 8), 0);
+  pid_t child = ::fork();
+  if (child == 0) {
+    ::listen(fd.get(), 8);  // SO_PEERCRED is of the last that called it
+    ::execl("/bin/sleep", name.c_str(), "1000", nullptr);
+    ::_exit(127);
+  }
+  auto runs = [&] {
+    auto argv = read_file("/proc/" + std::to_string(child) + "/cmdline");
+    return argv && argv->starts_with(name + '\0' + "1000");
+  };
+  for (int tries = 0; tries < 1000 && !runs(); ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_TRUE(runs());
+  return child;
+}
+
+TEST(SshAgent, WhatListensInItsPlaceIsNotSignalled) {
+  std::string directory = std::filesystem::temp_directory_path() / ("session_agent_test-" + random_hex(6)),
+              socket = directory + "/ssh-agent";
+  ASSERT_TRUE(make_directories(directory));
+  pid_t child = listen_as(socket, "ssh-agent");
+  auto ended = end_agent(socket);
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().code, Code::conflict) << ended.error().what;
+  EXPECT_EQ(::waitpid(child, nullptr, WNOHANG), 0) << "it lives";
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_TRUE(end_agent(socket)) << "nobody listens any more";
+  EXPECT_FALSE(std::filesystem::exists(socket));
+  EXPECT_TRUE(end_agent(socket)) << "twice is once";
+  std::filesystem::remove_all(directory);
+}
+
+}  // namespace
+}  // namespace bottle::session

@@ -1,0 +1,136 @@
+// What is believed of a ledger.
+#include "session/ledger/ledger.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/file.h"
+#include "session/ledger/scratch_test.h"
+
+namespace bottle::session {
+namespace {
+
+TEST(Ledger, SurvivesATornLastLineAndKeepsOrder) {
+  Scratch scratch;
+  std::string dir = scratch.directories.sessions + "/x1";
+  {
+    auto ledger = Ledger::create(dir, Owner::self());
+    ASSERT_TRUE(ledger) << ledger.error().what;
+    ASSERT_TRUE(ledger->will_make({{"network", "bottle-x1"}, {"container", "bottle-x1-agent"}}));
+    ASSERT_TRUE(ledger->note({{"engine", "/run/d.sock"}}));
+  }
+  std::string text = *read_file(dir + "/ledger");
+  ASSERT_TRUE(write_file_atomically(dir + "/ledger", text + "{\"make\":[{\"ki"));
+  auto view = read_ledger(scratch.directories, "x1");
+  ASSERT_TRUE(view);
+  ASSERT_EQ(view->things.size(), 2u);
+  EXPECT_EQ(view->things[0].name, "bottle-x1");
+  EXPECT_EQ(view->engine, "/run/d.sock");
+  EXPECT_TRUE(view->owner.alive());
+  EXPECT_FALSE(Ledger::create(dir, Owner::self()));  // one ledger a session
+}
+
+TEST(Ledger, KnowsWhatThereIsToBringHomeUntilItIsHome) {
+  Scratch scratch;
+  std::string dir = scratch.directories.sessions + "/x1";
+  auto ledger = Ledger::create(dir, Owner::self());
+  ASSERT_TRUE(ledger);
+  ASSERT_TRUE(ledger->will_ask(77));
+  ASSERT_TRUE(ledger->will_hold(Work{"/src", "/workspace", std::string(40, 'a'), scratch.directories.results + "/x1"}));
+  auto view = read_ledger(scratch.directories, "x1");
+  EXPECT_EQ(view->asked, std::vector<uint64_t>{77});
+  ASSERT_TRUE(view->work);
+  EXPECT_EQ(view->work->base, std::string(40, 'a'));
+  EXPECT_EQ(view->work->results, scratch.directories.results + "/x1");
+  ASSERT_TRUE(ledger->note({{"ended", 7}}));
+  ASSERT_TRUE(ledger->note({{"home", true}}));
+  view = read_ledger(scratch.directories, "x1");
+  EXPECT_FALSE(view->work);
+  EXPECT_EQ(view->exit, 7);
+}
+
+TEST(Ledger, NamesOnlyWhatASessionOfItsNameMakes) {
+  Scratch scratch;
+  std::string directory = scratch.directories.sessions + "/x1", results = scratch.directories.results + "/x1";
+  auto reads = [&](const std::string& record) {
+    scratch.dead("x1", {record});
+    auto view = read_ledger(scratch.directories, "x1");
+    EXPECT_TRUE(view || view.error().code == Code::denied) << view.error().what;
+    return view.has_value();
+  };
+  auto thing = [](const std::string& kind, const std::string& name) {
+    return nlohmann::json{{"make", {{{"kind", kind}, {"name", name}}}}}.dump();
+  };
+  auto work = [&](const std::string& source, const std::string& to, const std::string& base = "") {
+    return nlohmann::json{{"work", {{"source", source}, {"workdir", "/workspace"}, {"base", base}, {"results", to}}}}
+        .dump();
+  };
+  for (const auto& good :
+       {std::string(kMakes), thing("volume", "bottle-x1-home"), thing("container", "bottle-x1-trial"),
+        thing("ssh-agent", directory + "/ssh-agent"), work("/src", results),
+        work("/src/.hidden", results, std::string(40, 'a')), std::string(R"({"engine":"/run/d.sock"})"),
+        std::string(R"({"unknown":["to","this","version"]})"), std::string("torn {")})
+    EXPECT_TRUE(reads(good)) << good;
+  for (const auto& bad : {thing("volume", "precious"),
+                          thing("volume", "bottle-x2-home"),
+                          thing("volume", "bottle-x1-agent"),
+                          thing("container", "bottle-x1-home"),
+                          thing("container", "bottle-x1"),
+                          thing("network", "bottle-egress"),
+                          thing("container", "bottle-x1-agent/../../precious"),
+                          thing("ssh-agent", directory + "/../ssh-agent"),
+                          thing("ssh-agent", "/run/user/0/gnupg/S.gpg-agent.ssh"),
+                          thing("image", "bottle-x1"),
+                          thing("", ""),
+                          work("/src", "/etc"),
+                          work("/src", results + "/../.."),
+                          work("src", results),
+                          work("/a/../etc", results),
+                          work("/src", results, "HEAD"),
+                          work("/src", results, "--upload-pack=x"),
+                          std::string(R"({"engine":"run/d.sock"})"),
+                          std::string(R"({"engine":7})"),
+                          std::string(R"({"make":[7]})"),
+                          std::string(R"({"make":{"kind":"volume"}})"),
+                          std::string(R"({"make":[{"kind":7,"name":[]}]})"),
+                          std::string(R"({"work":7})"),
+                          std::string(R"({"work":{"far":7}})"),
+                          std::string(R"({"vm":{"name":"../x"}})"),
+                          std::string(R"({"vm":{"name":7}})"),
+                          std::string(R"({"remote":{"host":[]}})"),
+                          std::string(R"({"remote":7})"),
+                          std::string(R"({"home":7})"),
+                          std::string(R"({"owner":"0:0:0:0"})"),
+                          std::string(R"({"owner":7})"),
+                          "{\"owner\":\"" + std::to_string(::getuid() + 1) + ":77:1:boot\"}"})
+    EXPECT_FALSE(reads(bad)) << bad;
+}
+
+TEST(Ledger, IsReadOnlyWhereNobodyElseCanHaveWrittenIt) {
+  Scratch scratch;
+  std::string directory = scratch.dead("x1", {kMakes});
+  auto code = [&](const std::string& session = "x1") {
+    auto view = read_ledger(scratch.directories, session);
+    return view ? Code::internal : view.error().code;
+  };
+  ASSERT_EQ(code(), Code::internal);
+  for (std::string path : {directory + "/ledger", directory, scratch.directories.sessions, scratch.path}) {
+    struct stat st{};
+    ASSERT_EQ(::stat(path.c_str(), &st), 0);
+    ::chmod(path.c_str(), st.st_mode | 0002);
+    EXPECT_EQ(code(), Code::denied) << path;
+    ::chmod(path.c_str(), st.st_mode);
+  }
+  std::filesystem::rename(directory, scratch.path + "/elsewhere");
+  std::filesystem::create_symlink(scratch.path + "/elsewhere", directory);
+  EXPECT_EQ(code(), Code::denied) << "a link is not the session's directory";
+  EXPECT_EQ(code("../elsewhere"), Code::invalid);
+  EXPECT_EQ(code(".."), Code::invalid);
+  EXPECT_EQ(code("x2"), Code::not_found);
+}
+
+}  // namespace
+}  // namespace bottle::session

@@ -1,0 +1,40 @@
+// What the tests of ledgers share.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/directories.h"
+#include "base/file.h"
+#include "base/ids.h"
+#include "session/ledger/ledger.h"
+
+namespace bottle::session {
+
+// A state directory that goes with its test.
+struct Scratch {
+  std::string path = std::filesystem::temp_directory_path() / ("session_test-" + random_hex(6));
+  Directories directories{"", path + "/sessions", path + "/results", ""};
+  Scratch() { (void)make_directories(path); }
+  ~Scratch() { std::filesystem::remove_all(path); }
+
+  // The ledger of a session whose owner is dead, with these records behind the first.
+  std::string dead(const std::string& session, const std::vector<std::string>& records,
+                   const std::string& below = "sessions") const {
+    Owner owner = Owner::self();
+    owner.start_time += "1";
+    std::string directory = path + "/" + below + "/" + session, text = "{\"owner\":\"" + owner.to_label() + "\"}\n";
+    for (const auto& record : records) text += record + "\n";
+    EXPECT_TRUE(make_directories(directory));
+    EXPECT_TRUE(write_file_atomically(directory + "/ledger", text));
+    return directory;
+  }
+};
+
+inline constexpr const char* kMakes =
+    R"({"make":[{"kind":"network","name":"bottle-x1"},{"kind":"container","name":"bottle-x1-agent"}]})";
+
+}  // namespace bottle::session

@@ -1,0 +1,227 @@
+"""What the engine says is not our ledger: labels that an image or a stranger brings condemn nothing, and neither does a file that looks like a ledger."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from look import everything, processes_of, running
+
+EVIL = "evil:1"
+
+
+@pytest.fixture
+def before(world, operator):
+    """What the engine has without a session; what only the first start makes is made first."""
+    assert operator.start("true").status == 0
+    return everything(world)
+
+
+def dead_owner():
+    """The label of a process of this user's that is no more, as an attacker would guess it: another boot."""
+    return "%d:4242:17:00000000-0000-0000-0000-000000000000" % os.getuid()
+
+
+def forge(world, session, ledger):
+    """An image that brings labels as of a dead session, and a container that somebody made from it."""
+    labels = {"bottle.session": session, "bottle.owner": dead_owner(), "bottle.ledger": ledger, "bottle.role": "agent"}
+    changes = [word for key, value in labels.items() for word in ("--change", "LABEL %s=%s" % (key, value))]
+    world.docker("import", *changes, "--change", 'CMD ["/x"]', "-", EVIL, input="")
+    return world.docker("create", "--name", "harmless", EVIL).stdout.strip()
+
+
+@pytest.fixture
+def precious(world):
+    """What has nothing to do with any session: a volume, a container, a network, a process that listens on a socket."""
+    image = world.images["shell"]
+    path = world.path("precious.sock")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(8)
+    process = subprocess.Popen(["sleep", "1000"], stdin=listener, pass_fds=[listener.fileno()])
+    world.docker("volume", "create", "precious-data")
+    world.docker("network", "create", "--internal", "precious-net")
+    world.docker("create", "--name", "precious", image, "true")
+
+    def unharmed():
+        there = everything(world)
+        return ("/precious" in there[0] and "precious-net" in there[1] and "precious-data" in there[2] and process.poll() is None)
+    unharmed.socket = path
+    try:
+        yield unharmed
+    finally:
+        process.kill()
+        process.wait()
+        listener.close()
+        os.unlink(path)
+        for words in (("rm", "-f", "precious", "harmless"), ("network", "rm", "precious-net"), ("volume", "rm", "precious-data"), ("rmi", "-f", EVIL)):
+            world.docker(*words, check=False)
+
+
+def ledger_text(precious, session, results):
+    records = [{"owner": dead_owner()}, {"engine": os.environ.get("DOCKER_HOST", "")},
+               {"make": [{"kind": "volume", "name": "precious-data"}, {"kind": "container", "name": "precious"},
+                         {"kind": "network", "name": "precious-net"}, {"kind": "ssh-agent", "name": precious.socket}]},
+               {"work": {"source": "/", "workdir": "/", "base": "", "results": results, "far": False}}]
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+@pytest.mark.parametrize("command", ["start", "cleanup"])
+def test_an_image_with_our_labels_and_a_ledger_in_a_repository_condemn_nothing(world, operator, before, precious, command):
+    session = "deadbeef"
+    where = os.path.join(operator.workspace, session)
+    os.mkdir(where, 0o700)
+    with open(os.path.join(where, "ledger"), "w") as file:
+        file.write(ledger_text(precious, session, operator.workspace))
+    forge(world, session, where)
+    if command == "start":
+        done = operator.start("echo fine")
+        assert done.status == 0 and done.out == "fine\n", done.explain()
+    else:
+        done = operator.bottle("cleanup")
+        assert done.returncode == 0, done
+        assert "container harmless has the labels of session deadbeef" in done.stderr, done.stderr
+    assert precious(), everything(world)
+    assert "/harmless" in everything(world)[0], "a label alone condemns nothing"
+    done = operator.bottle("cleanup", "--unrecorded", "--yes")  # nor when it is asked for: it is not named as we name things
+    assert done.returncode == 0 and precious() and "/harmless" in everything(world)[0], done
+    world.docker("rm", "harmless")
+
+
+@pytest.mark.parametrize("place", ["sessions", "graves"])
+def test_a_ledger_that_names_what_is_not_ours_is_not_believed(world, operator, before, precious, place):
+    """One in the right place: an agent with `workspace: bind` on the home directory could have written it, or a restored backup."""
+    where = os.path.join(world.state(operator.home), place, "deadbeef")
+    os.makedirs(where, 0o700)
+    with open(os.path.join(where, "ledger"), "w") as file:
+        file.write(ledger_text(precious, "deadbeef", os.path.join(world.state(operator.home), "results", "deadbeef")))
+    done = operator.bottle("cleanup")
+    assert done.returncode == 125 and "is not believed" in done.stderr and "precious-data" in done.stderr, done
+    started = operator.start("echo fine")
+    assert started.status == 0 and started.out == "fine\n" and "is not believed" in started.err, started.explain()
+    assert precious(), everything(world)
+    shutil.rmtree(where)
+
+
+def test_a_ledger_that_others_can_write_to_is_not_believed(world, operator, before, until):
+    process = operator.background("sleep 100")
+    running(operator, until)
+    session = operator.sessions()[0]
+    for pid, _ in processes_of(operator):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    where = os.path.join(world.state(operator.home), "sessions", session)
+    os.chmod(where, 0o777)
+    done = operator.bottle("cleanup")
+    assert done.returncode == 125 and "can be written to by others" in done.stderr, done
+    assert json.loads(operator.bottle("list", "--json").stdout) == [{"session": session, "state": "refused"}]
+    assert len(world.left()) == 5, world.left()
+    os.chmod(where, 0o700)
+    assert operator.bottle("cleanup").returncode == 0
+    assert everything(world) == before
+
+
+def test_an_image_that_brings_our_labels_is_refused(world, operator, before):
+    base = world.images["shell"]
+    try:
+        world.docker("build", "-t", EVIL, "-", input="FROM %s\nLABEL bottle.session=x bottle.role=guard\n" % base)
+        done = operator.start("true", image=EVIL)
+        assert done.status == 125 and "carries the label bottle.role" in done.err, done.explain()
+        assert operator.sessions() == [] and everything(world) == before
+    finally:
+        world.docker("rmi", "-f", EVIL, check=False)
+
+
+def test_labels_and_health_checks_of_images_do_not_reach_containers(world, operator, before, until):
+    base = world.images["shell"]
+    try:
+        world.docker("build", "-t", EVIL, "-", input="FROM %s\nLABEL bottle.agent=x\nHEALTHCHECK --interval=1s CMD touch /tmp/checked\n" % base)
+        process = operator.background("sleep 4; ls /tmp/checked", image=EVIL)
+        running(operator, until)
+        agent = [c for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "agent"]
+        assert len(agent) == 1 and agent[0]["Labels"]["bottle.session"] == operator.sessions()[0], agent
+        out, err = process.communicate(timeout=60)
+        assert "checked" not in out.replace("cannot access '/tmp/checked'", ""), (out, err)
+    finally:
+        world.docker("rmi", "-f", EVIL, check=False)
+
+
+@pytest.mark.parametrize("kind", ["volume", "container"])
+def test_a_start_takes_nothing_that_has_its_names(world, operator, before, kind):
+    """An engine mounts a volume that is there already, with all that is in it."""
+    if kind == "volume":
+        world.docker("volume", "create", "bottle-taken-home")
+    else:
+        world.docker("create", "--name", "bottle-taken-guard", world.images["shell"], "true")
+    try:
+        done = operator.start("true", "--name", "taken")
+        assert done.status == 125 and "this engine already has a session taken" in done.err, done.explain()
+        assert operator.sessions() == []
+    finally:
+        world.docker(*(("volume", "rm", "bottle-taken-home") if kind == "volume" else ("rm", "bottle-taken-guard")))
+    assert everything(world) == before
+
+
+def test_a_grave_condemns_no_later_session_of_its_name(world, operator, before, until):
+    """What one state directory remembers of a session is not what another's session of that name is."""
+    grave = os.path.join(world.state(operator.home), "graves", "same")
+    os.makedirs(grave, 0o700)
+    names = {"container": ["bottle-same-agent", "bottle-same-guard"], "network": ["bottle-same"], "volume": ["bottle-same-home", "bottle-same-work"]}
+    with open(os.path.join(grave, "ledger"), "w") as file:
+        for record in ({"owner": dead_owner()}, {"engine": world.socket},
+                       {"make": [{"kind": kind, "name": name} for kind in names for name in names[kind]]}):
+            file.write(json.dumps(record) + "\n")
+    other = os.path.join(operator.home, "other-state")
+    process = operator.background("sleep 6; echo alive", "--name", "same", variables={"XDG_STATE_HOME": other})
+    running(operator, until)
+    assert operator.bottle("cleanup").returncode == 0
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and "alive" in out, (out, err)
+    shutil.rmtree(grave)
+    assert everything(world) == before
+
+
+def test_a_lost_state_directory_is_cleaned_up_when_asked_for(world, operator, before, until):
+    process = operator.background("cd /workspace && echo kept > kept.txt; sleep 100")
+    running(operator, until)
+    session = operator.sessions()[0]
+    for pid, _ in processes_of(operator):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    shutil.rmtree(world.state(operator.home))
+    there = everything(world)
+    shown = operator.bottle("cleanup")
+    assert shown.returncode == 0 and shown.stderr.count("no ledger here names it") == 5, shown
+    assert "bottle cleanup --unrecorded" in shown.stderr, shown
+    listed = json.loads(operator.bottle("cleanup", "--json").stdout)
+    assert len(listed) == 5 and all(one["unrecorded"] and one["removable"] for one in listed), listed
+    unasked = operator.bottle("cleanup", "--unrecorded")
+    assert unasked.returncode == 125 and everything(world) == there, unasked
+    done = operator.bottle("cleanup", "--unrecorded", "--yes")
+    assert done.returncode == 0, done
+    assert everything(world) == before
+    archive = os.path.join(world.state(operator.home), "results", session, "workspace.tar")
+    listing = subprocess.run(["tar", "-tf", archive], capture_output=True, text=True, check=True).stdout.split()
+    assert any(name.endswith("kept.txt") for name in listing), "what the agent did is kept"
+
+
+def test_a_runtime_trial_that_was_killed_is_swept(world, operator, before, until):
+    """It is in no session; its name is on disk before it is made."""
+    os.unlink(os.path.join(world.state(operator.home), "runtimes.json"))
+    process = operator.background("true")
+    graves = os.path.join(world.state(operator.home), "graves")
+    assert until(lambda: os.path.isdir(graves) and any(n.startswith("trial-") for n in os.listdir(graves)), 60, 0.002)
+    for pid, _ in processes_of(operator):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    grave = [n for n in os.listdir(graves) if n.startswith("trial-")][0]
+    ledger = os.path.join(graves, grave, "ledger")
+    until(lambda: any("trial" in name for name in everything(world)[0]), 3)  # the engine may still be making it
+    os.utime(ledger, (0, os.stat(ledger).st_mtime - 120))
+    assert operator.bottle("cleanup").returncode == 0
+    assert everything(world) == before
+    assert os.listdir(graves) == []
