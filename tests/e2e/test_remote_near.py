@@ -10,7 +10,7 @@ import time
 
 import world as world_module
 from test_remote import far, remote, state_of, supervisor_of  # noqa: F401  (fixtures)
-from test_remote_secrets import begin, everywhere, in_memory, processes
+from test_remote_secrets import begin, everywhere, forms, in_memory, processes
 from test_ssh import Setup, agents_of, public, secrets_of
 
 LAN = "192.168.77.20"
@@ -40,7 +40,9 @@ def test_secrets_stay_here_and_requests_come_by(remote, far, until):  # noqa: F8
     # The placeholder to another host, too: it is refused there, and the value is not there to be found.
     process = begin(remote, far, 'echo "inside: $TOKEN"; curl -sS -m 20 -o /dev/null -w "other %{http_code}\\n" -H "X: $TOKEN" http://allowed.example.org/\n'
                     'curl -sS -m 60 https://inspected.example.org/bytes/3000000 | wc -c\n'
-                    'while [ ! -e stop ]; do curl -sS -m 10 -D head -o /dev/null -w "%{http_code}\\n" -H "X-Mine: $TOKEN" https://inspected.example.org/again; '
+                    'curl -sS -m 20 -w "echo %{http_code}\\n" -H "X-Echo: Basic $(printf "%szz" "$TOKEN" | base64 -w0)" https://inspected.example.org/echo\n'
+                    'curl -sS -m 20 -w "echo %{http_code}\\n" https://inspected.example.org/echo\n'
+                    'while [ ! -e stop ]; do curl -sS -m 10 -D head -o /dev/null -w "%{http_code}\\n" -H "Authorization: Bearer $TOKEN" https://inspected.example.org/again; '
                     'grep -i "^x-bottle" head; sleep 1; [ $SECONDS -lt 150 ] || touch stop; done', "--secrets", "tunnel",
                     egress={"hosts": {"inspected.example.org": world_module.SITES["inspected.example.org"] + ":443"}})
     output = Lines(process)
@@ -61,7 +63,10 @@ def test_secrets_stay_here_and_requests_come_by(remote, far, until):  # noqa: F8
         output.thread.join()
     assert "3000000" in output.lines and "other 403" in output.lines, output.lines
     assert any(line.lower() == "x-bottle-error: operator_away" for line in output.lines), output.lines
-    assert not any(token in line for line in output.lines) and token not in err
+    assert output.count("echo 403") == 1, "a placeholder in another header: %s" % output.lines
+    decisions = remote.bottle("logs", "--egress", env=remote.extra_env).stdout
+    assert '"secret_in_answer"' in decisions and token not in decisions, decisions
+    assert not any(form.decode() in line for line in output.lines for form in forms(token)) and token not in err
     sent = remote.world.seen("inspected.example.org", since)
     assert sent and {r["headers"].get("Authorization") for r in sent} == {"Bearer " + token}
     assert remote.world.seen("allowed.example.org", since) == []

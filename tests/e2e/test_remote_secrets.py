@@ -13,7 +13,7 @@ from test_remote import far, remote  # noqa: F401  (fixtures)
 
 SECRET = {"claude-oauth": {"from": "env:CLAUDE_BOTTLE_OAUTH_TOKEN", "hosts": ["inspected.example.org"], "env": "TOKEN", "header": "Authorization: Bearer {}"}}
 EGRESS = {"allow": ["allowed.example.org", "inspected.example.org"]}
-ASK = 'curl -sS -m 30 -o /dev/null -w "status %{http_code}\\n" -H "X-Mine: $TOKEN" https://inspected.example.org/'
+ASK = 'curl -sS -m 30 -o /dev/null -w "status %{http_code}\\n" -H "Authorization: Bearer $TOKEN" https://inspected.example.org/'
 
 
 def forms(value):

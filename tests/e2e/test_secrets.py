@@ -1,5 +1,7 @@
 """The token's value is in the launcher's environment, where the operator put it, and in the guard's memory. Nowhere else."""
 
+import base64
+import json
 import os
 import time
 
@@ -58,3 +60,22 @@ def test_a_bound_secret_reaches_its_host_and_no_other(world, operator):
     assert world.seen("allowed.example.org", session.since) == []
     assert session.denials("allowed.example.org")
     assert value not in str(session.audit())
+
+
+def test_a_bound_secret_does_not_come_back(world, operator):
+    """An endpoint that echoes what it was sent, as JSON: the value goes there, and nothing of it comes back."""
+    value = "va\"lue/" + os.urandom(16).hex()
+    secret = {"mine": {"from": "env:MINE", "hosts": ["inspected.example.org"], "env": "MINE", "in": ["header", "body"]}}
+    echo = 'curl -sS -m 20 -w " %%{http_code}\\n" %s https://inspected.example.org/echo; '
+    session = operator.start(
+        echo % '-u "me:$MINE"' + echo % '-H "Authorization: Bearer $MINE"' + echo % '-H "X-Trace: Basic $(printf "%szz" "$MINE" | base64 -w0)"' +
+        echo % '-H "Content-Type: application/json" -d "{\\"key\\":\\"$MINE\\"}"' + echo % '-d hello',
+        secrets=secret, env={"MINE": value}, egress={"allow": ["inspected.example.org"]})
+    assert session.status == 0, session.explain()
+    # The stand-in sends the head by itself: what is found in the body breaks the answer off.
+    assert session.out.count(" 403") == 1 and session.err.count("curl: (18)") == 3 and '"hello"} 200' in session.out, session.explain()
+    assert value[8:] not in session.out and base64.b64encode(value.encode()).decode()[8:-8] not in session.out
+    sent = world.seen("inspected.example.org", session.since)
+    assert [r["headers"].get("Authorization", "")[:5] for r in sent] == ["Basic", "Beare", "", ""], sent
+    assert json.loads(sent[2]["body"]) == {"key": value} and not any("X-Trace" in r["headers"] for r in sent), sent
+    assert {d["code"] for d in session.denials("inspected.example.org")} == {"secret", "secret_in_answer"}

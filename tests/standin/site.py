@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A stand-in for any HTTPS (or, without --cert, HTTP) site: says hello, echoes lengths, and writes down all it was sent, so that
+"""A stand-in for any HTTPS (or, without --cert, HTTP) site: says hello, echoes lengths (and all it was sent, at /echo), and writes down all it was sent, so that
 a test can look for what must never have arrived.
 
     site.py --listen 127.0.0.1:8444 --cert c.pem --key k.pem --log site.jsonl
@@ -23,6 +23,8 @@ class Site(Handler):
         size = self.path.rpartition("/bytes/")[2] if "/bytes/" in self.path else ""
         if size.isdigit():
             return self.reply(200, b"x" * min(int(size), 1 << 28), "application/octet-stream")
+        if self.path.endswith("/echo"):
+            return self.reply(200, {"headers": dict(self.headers), "body": body.decode("latin-1")})
         self.reply(200, "hello from %s (a stand-in); got %d bytes\n" % (self.headers.get("Host"), len(body)), "text/plain")
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any
