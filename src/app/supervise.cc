@@ -13,6 +13,7 @@
 #include "session/console/clients.h"
 #include "session/run.h"
 #include "session/supervisor.h"
+#include "wire/failure.h"
 
 namespace bottle::app {
 
@@ -30,8 +31,11 @@ int supervise(int socket) {
   (void)!::open("/dev/null", O_RDONLY);
   auto frame = receive_frame(first.get());
   if (!frame || frame->type != FrameType::job) return 125;
-  auto job = job_from_json(frame->bytes);
-  if (!job) return 125;
+  auto job = wire::decode<Job>(frame->bytes, wire::From::ours);
+  if (!job) {
+    (void)send_frame(first.get(), FrameType::failure, wire::encode(job.error()));
+    return 125;
+  }
   Clients clients(std::move(first));
   // Other programs' variables, and maybe their secrets, are no business of a process that lives for hours.
   if (!std::getenv("BOTTLE_TEST_KILL_AT_RECORD") && !std::getenv("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD") &&

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <set>
 
+#include <nlohmann/json.hpp>
+
 #include "base/ids.h"
 #include "plan/plan.h"
 #include "plan/provider.h"

@@ -1,13 +1,11 @@
 // What will exist. A Plan is complete: session acts on it and asks nobody anything. No secret value is in it.
-// `to_json` is a documented, stable contract (docs/plan.md), shown by `bottle start --dry-run --json`.
+// As JSON it is a documented, stable contract (docs/plan.md), shown by `bottle start --dry-run --json`: wire/plan.h.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/line.h"
@@ -111,9 +109,6 @@ Image bootstrap_image(const std::string& provider, const std::vector<std::string
 
 // The references of all images made here that some agent of this manifest could ask for now.
 std::vector<std::string> current_images(const manifest::Manifest& manifest, const ImageFacts& facts);
-
-nlohmann::json to_json(const Plan& plan);
-Result<Plan> from_json(const nlohmann::json& json);  // inverse; the supervisor receives its plan this way
 
 // The preflight text shown before y/N: names of variables and secrets, never values.
 std::vector<Line> explain(const Plan& plan);

@@ -7,11 +7,14 @@
 #include <regex>
 
 #include "base/file.h"
+#include "wire/plan.h"
 
 namespace bottle::plan {
 namespace {
 
 using nlohmann::json;
+
+Result<Plan> read(const std::string& text) { return wire::decode<Plan>(text, wire::From::ours); }
 
 manifest::Manifest parsed(const std::string& yaml) {
   auto manifest = manifest::parse({"p.yaml", yaml});
@@ -79,12 +82,12 @@ TEST_P(GoldenPlans, AreWhatTheyWereAndComeBackWhole) {
   auto plan = make(*g.yaml ? parsed(g.yaml) : manifest::builtin(),
                    {.agent = g.agent, .prompt = g.prompt, .headless = g.headless}, f);
   ASSERT_TRUE(plan) << plan.error().what;
-  std::string text = to_json(*plan).dump(2) + "\n";
+  std::string text = wire::encode(*plan, wire::Layout::pretty);
   expect_golden(std::string(g.name) + ".json", text);
   expect_golden(std::string(g.name) + ".txt", joined(explain(*plan)));
-  auto back = from_json(json::parse(text));
+  auto back = read(text);
   ASSERT_TRUE(back) << back.error().what;
-  EXPECT_EQ(to_json(*back), to_json(*plan));
+  EXPECT_EQ(wire::encode(*back), wire::encode(*plan));
   for (const auto& [name, value] : f.environment)
     if (name != "HOME") {
       EXPECT_EQ(text.find(value), std::string::npos) << "the plan holds the value of " << name;
@@ -106,19 +109,17 @@ INSTANTIATE_TEST_SUITE_P(Plans, GoldenPlans,
 TEST(Json, EveryKeyIsNeededAndTyped) {
   auto plan = make(parsed(kWeb), {.agent = "reviewer"}, web_facts());
   ASSERT_TRUE(plan);
-  json whole = to_json(*plan);
+  json whole = json::parse(wire::encode(*plan));
   for (const auto& [key, value] : whole.items()) {
     json less = whole;
     less.erase(key);
-    EXPECT_FALSE(from_json(less)) << key;
+    EXPECT_FALSE(read(less.dump())) << key;
     json wrong = whole;
     wrong[key] = value.is_object() || value.is_array() ? json(7) : json::array();
-    EXPECT_FALSE(from_json(wrong)) << key;
+    EXPECT_FALSE(read(wrong.dump())) << key;
   }
-  EXPECT_FALSE(from_json(json(nullptr)));
-  EXPECT_FALSE(from_json(json::array()));
   whole["secrets"][0]["source"]["kind"] = "guess";
-  EXPECT_FALSE(from_json(whole));
+  EXPECT_FALSE(read(whole.dump()));
 }
 
 TEST(Json, EveryFieldSurvives) {
@@ -138,9 +139,9 @@ TEST(Json, EveryFieldSurvives) {
   p.ssh = {{"h", "/i", "hn", "u", "k", 23}};
   p.skills = {"/s"}, p.system_prompt = "sys", p.prompt = "äöü\n\"", p.command = {"x", "y"}, p.headless = true,
   p.warnings = {"w"};
-  auto back = from_json(json::parse(to_json(p).dump()));
+  auto back = read(wire::encode(p));
   ASSERT_TRUE(back) << back.error().what;
-  EXPECT_EQ(to_json(*back), to_json(p));
+  EXPECT_EQ(wire::encode(*back), wire::encode(p));
   EXPECT_EQ(back->resources.memory, 123456789012345u);
   EXPECT_EQ(back->secrets[0].source.kind, Source::Kind::prompt);
   EXPECT_TRUE(back->secrets[0].optional);

@@ -58,7 +58,7 @@ Result<Values> await_values(int launcher, Values values) {
   if (::poll(&p, 1, 120000) <= 0) return fail(Code::timed_out, "the secrets for the session did not arrive");
   auto frame = TRY(receive_frame(launcher));
   if (frame.type != FrameType::values) return fail(Code::protocol, "the secrets for the session did not arrive");
-  Values came = TRY(values_from_json(json::parse(frame.bytes, nullptr, false)));
+  Values came = TRY(wire::decode<Values>(frame.bytes, wire::From::ours));
   values.env.merge(came.env);
   values.secrets.merge(came.secrets);
   return values;

@@ -38,7 +38,7 @@ Result<int> start_supervisor(const Job& job, const PassedChannel* channel) {
   if (error != 0) return fail_errno("starting the supervisor " + job.path_to_self, error);
   theirs.reset();
   // The job goes over the socket: a value in argv or the environment could be read by others.
-  TRY(send_frame(ours.get(), FrameType::job, to_json(job).dump()));
+  TRY(send_frame(ours.get(), FrameType::job, TRY(wire::encode_exactly(job))));
   return ours.release();
 }
 

@@ -23,6 +23,7 @@
 #include "session/credentials/token.h"
 #include "session/credentials/values.h"
 #include "wire/frames.h"
+#include "wire/plan.h"
 
 namespace bottle::app {
 namespace {
@@ -138,7 +139,7 @@ Result<int> start_session(const StartOptions& options) {
     TRY(git::find(workspace));
   TRY(place->check(plan));
   if (options.dry_run) {
-    if (options.output.json) print_json(plan::to_json(plan));
+    if (options.output.json) print_json_text(wire::encode(plan, wire::Layout::pretty));
     else print(plan::explain(plan));
     return 0;
   }

@@ -9,6 +9,7 @@
 #include "session/credentials/values.h"
 #include "session/ledger/ledger.h"
 #include "session/supervisor.h"
+#include "wire/plan.h"
 
 namespace bottle::app {
 namespace {
@@ -53,17 +54,17 @@ Result<int> join(const std::string& name, const JoinOptions& options) {
     return fail(Code::not_found, "the supervisor of session " + name + " is dead", "run `bottle cleanup`");
 
   session::Job job;
-  job.plan = TRY(plan::from_json(view->plan));
+  job.plan = TRY(wire::decode<plan::Plan>(view->plan.dump(), wire::From::ours));
   job.directories = d;
   job.path_to_self = path_to_self();
-  session::Far far = TRY(session::far_from_json(view->remote));
+  session::Far far = TRY(wire::decode<session::Far>(view->remote.dump(), wire::From::ours));
   far.program = TRY(remote::own_hash());  // this program may be newer than the one that began
   // Here, where ssh may ask; the supervisor finds the connection that is there.
   auto side = remote::FarSide::reach(far, options.interactive);
   if (!side && options.interactive) return std::unexpected(side.error());
   job.remote = session::RemoteJob{far, std::nullopt, true, options.stop};
   if (view->vm.is_object() && view->vm.contains("wanted")) {
-    job.remote->vm = TRY(session::vm_from_json(view->vm["wanted"]));
+    job.remote->vm = TRY(wire::decode<session::VmJob>(view->vm["wanted"].dump(), wire::From::ours));
     job.remote->vm->environment = hook_environment();
   }
   if (!options.stop) give_what_stays_here(job, *view, options);

@@ -22,9 +22,9 @@ int64_t now_ms() {
 std::string directory() { return directories().cache + "/machines"; }
 
 std::string path_of(const session::Far& far) {
-  json identity = session::to_json(far);
-  identity.erase("control");
-  return directory() + "/" + content_hash(identity.dump());
+  session::Far identity = far;
+  identity.control_directory.clear();
+  return directory() + "/" + content_hash(wire::encode(identity));
 }
 
 }  // namespace

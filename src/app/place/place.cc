@@ -334,7 +334,7 @@ std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::str
   return [session, transport, say]() -> std::unique_ptr<session::Typing> {
     auto side = [&]() -> Result<remote::FarSide> {
       auto view = TRY(session::read_ledger(directories(), session));
-      return remote::FarSide::reach(TRY(session::far_from_json(view.remote)), false);
+      return remote::FarSide::reach(TRY(wire::decode<session::Far>(view.remote.dump(), wire::From::ours)), false);
     }();
     if (side) return mosh_typing(std::move(*side), session, transport, say)();
     say("the terminal uses ssh: " + side.error().what);

@@ -41,9 +41,9 @@ namespace bottle::remote {
 using session::ClientOptions, session::DeliveryWriter, session::FrameReader, session::FrameType, session::Job,
     session::Names, session::OutputLog, session::Receipt, session::Token, session::apply_delta, session::connect_to,
     session::ensure_egress_network, session::ensure_guard_image, session::ensure_runtime, session::fetch_token,
-    session::find_orphans, session::job_from_json, session::kHeld, session::kSupervisorDied, session::read_ledger,
-    session::receive_frame, session::remove_session_directory, session::send_bytes, session::send_frame,
-    session::start_supervisor, session::take_token_file, session::take_token_variable, session::tear_down;
+    session::find_orphans, session::kHeld, session::kSupervisorDied, session::read_ledger, session::receive_frame,
+    session::remove_session_directory, session::send_bytes, session::send_frame, session::start_supervisor,
+    session::take_token_file, session::take_token_variable, session::tear_down;
 
 namespace {
 
@@ -99,7 +99,7 @@ std::string runtimes_path(const FarWorld& world) { return roots_path(world) + ".
 
 // `sent`: the token that came by SendEnv. `info`: what the engine says of itself.
 Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std::string& sent, const json& info) {
-  Job job = TRY(job_from_json(text));
+  Job job = TRY(wire::decode<Job>(text, wire::From::ours));
   TRY(find_roots(world, job));
   if (!is_session_name(job.plan.session)) return fail(Code::invalid, "the session's name is not valid");
   job.directories = world.directories;

@@ -22,10 +22,10 @@ constexpr size_t kLargestIndex = 64u << 20;
 // One name for each workspace and machine; nothing is kept on a machine that is destroyed with the session.
 std::string name_of(const Job& job) {
   if (job.remote->vm) return "";
-  auto machine = to_json(job.remote->far);
-  machine.erase("control");
-  machine.erase("program");
-  return content_hash(machine.dump() + "\n" + job.plan.workspace);
+  Far machine = job.remote->far;
+  machine.control_directory.clear();
+  machine.program.clear();
+  return content_hash(wire::encode(machine) + "\n" + job.plan.workspace);
 }
 
 Result<> send(const Job& job, FarSide& side, const std::string& name, const std::optional<KeptPieces>& before,

@@ -22,11 +22,12 @@
 #include "remote/near/vm.h"
 #include "session/guard_link/audit_file.h"
 #include "session/ledger/ledger.h"
+#include "wire/plan.h"
 
 namespace bottle::remote {
 
-using session::AuditFile, session::Owner, session::SessionAgent, session::SshKey, session::Values, session::end_agent,
-    session::read_ledger;
+using session::AuditFile, session::Owner, session::SessionAgent, session::SshKey, session::Values, session::VmJob,
+    session::end_agent, session::read_ledger;
 
 namespace {
 
@@ -79,9 +80,9 @@ class RemoteSession {
       ::unlink((place_.directory + "/socket").c_str());
     } else {
       ledger_ = TRY(Ledger::create(place_.directory, owner));
-      TRY(ledger_->note({{"remote", to_json(place_.far)},
+      TRY(ledger_->note({{"remote", json::parse(wire::encode(place_.far))},
                          {"session", session_},
-                         {"plan", plan::to_json(job_.plan)},
+                         {"plan", json::parse(wire::encode(job_.plan))},
                          {"tunnel", job_.tunnel}}));
     }
     TRY(make_directories(job_.directories.results + "/" + session_));
@@ -106,10 +107,12 @@ class RemoteSession {
 
   Result<> make_vm() {
     place_.vm_name = machine::new_vm_name(session_);
+    VmJob wanted = *job_.remote->vm;
+    wanted.environment.clear();
     TRY(ledger_->note({{"vm",
                         {{"name", place_.vm_name},
                          {"provider", job_.remote->vm->provider},
-                         {"wanted", to_json(*job_.remote->vm)}}}}));
+                         {"wanted", json::parse(wire::encode(wanted))}}}}));
     making_.emplace(job_, place_.vm_name);
     return {};
   }
@@ -126,7 +129,7 @@ class RemoteSession {
     offline_ = made->vm.offline;
     token_ = made->token;
     lives_until(made->vm.record);
-    (void)ledger_->note({{"remote", to_json(place_.far)}, {"offline", offline_}});
+    (void)ledger_->note({{"remote", json::parse(wire::encode(place_.far))}, {"offline", offline_}});
     const auto& t = made->vm.timings;
     clients_.event({{"event", "vm"},
                     {"name", place_.vm_name},
@@ -170,7 +173,7 @@ class RemoteSession {
     values_ = std::exchange(there.values, {});
     bool boots = job_.remote->vm && channel.hello.is_null();
     link_.use(side, std::move(channel), boots ? kEngineStarts : 60s);
-    link_.send(FrameType::job, to_json(there).dump());
+    link_.send(FrameType::job, TRY(wire::encode_exactly(there)));
     if (!job_.remote->unseen) send_values();
     if (!boots) send_work(std::move(side));
     return {};
@@ -196,7 +199,7 @@ class RemoteSession {
   void send_values() {
     if (!values_) return;
     (void)ledger_->note({{"running", true}});  // it may, before we hear of it
-    link_.send(FrameType::values, to_json(*values_).dump());
+    link_.send(FrameType::values, wire::encode(*values_));
     values_.reset();
     values_sent_ = true;
     offer_services();

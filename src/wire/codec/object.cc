@@ -1,0 +1,291 @@
+#include "wire/codec/object.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <nlohmann/json.hpp>
+
+#include "base/line.h"
+#include "wire/codec/document.h"
+
+namespace bottle::wire {
+
+using nlohmann::json;
+
+bool Object::is_read() const { return document_.state_->reading; }
+bool Object::is_foreign() const { return document_.state_->from == From::foreign; }
+
+std::string Object::path() const {
+  if (!parent_) return "";
+  std::string above = parent_->path();
+  return above + (above.empty() ? "" : ".") + key_ + (index_ < 0 ? "" : "[" + std::to_string(index_) + "]");
+}
+
+void Object::fail(const char* key, const std::string& what, long index) {
+  auto& error = document_.state_->error;
+  if (error) return;
+  std::string at = path();
+  if (key) at += (at.empty() ? "" : ".") + std::string(key);
+  if (index >= 0) at += "[" + std::to_string(index) + "]";
+  error = at.empty() ? "it " + what : at + " " + what;
+}
+
+void Object::refuse(const char* key, const std::string& what) { fail(key, what); }
+
+// Null: there is nothing to be read, or that has failed.
+json* Object::find(const char* key) {
+  if (!json_ || document_.state_->error) return nullptr;
+  seen_.push_back(key);
+  auto found = json_->find(key);
+  if (found != json_->end()) return &*found;
+  fail(key, "is missing");
+  return nullptr;
+}
+
+bool Object::optional(const char* key, bool has) {
+  if (!is_read()) return has;
+  return json_ && json_->contains(key);
+}
+
+bool Object::enters_or_null(const char* key, bool has) {
+  if (!is_read()) {
+    if (!has) (*json_)[key] = nullptr;
+    return has;
+  }
+  if (!json_ || !json_->contains(key) || !(*json_)[key].is_null()) return true;
+  seen_.push_back(key);
+  return false;
+}
+
+// -- text
+
+namespace {
+
+bool is_ascii(std::string_view text) {
+  return std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+}
+
+// The same text, with U+FFFD in place of what is no UTF-8.
+std::string as_utf8(const std::string& text) {
+  if (is_ascii(text)) return text;
+  return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace)).get<std::string>();
+}
+
+std::string longer_than(size_t most) { return "is longer than " + std::to_string(most) + " bytes"; }
+
+}  // namespace
+
+void Object::put_text(const char* key, json& to, const std::string& from, size_t most, long index) {
+  if (from.size() > most) fail(key, longer_than(most), index);
+  else if (as_utf8(from) != from) fail(key, "is not UTF-8", index);
+  to = from;
+}
+
+bool Object::take_text(const char* key, const json& from, std::string& to, size_t most, For whom, long index) {
+  if (!from.is_string()) return fail(key, "is not text", index), false;
+  const auto& text = from.get_ref<const std::string&>();
+  if (text.size() > most) return fail(key, longer_than(most), index), false;
+  if (!is_foreign()) return to = text, true;
+  std::string clean = one_line(text, most);
+  if (whom == For::programs && clean != text) return fail(key, "has control characters", index), false;
+  return to = std::move(clean), true;
+}
+
+void Object::text(const char* key, std::string& value, size_t most) {
+  if (!is_read()) return put_text(key, (*json_)[key], value, most);
+  if (auto* from = find(key)) take_text(key, *from, value, most, For::programs);
+}
+
+void Object::words(const char* key, std::string& value, size_t most) {
+  if (is_read()) {
+    if (auto* from = find(key)) take_text(key, *from, value, most, For::people);
+    return;
+  }
+  std::string text = as_utf8(value);
+  size_t end = std::min(text.size(), most);
+  while (end < text.size() && end > 0 && (text[end] & 0xc0) == 0x80) --end;  // not within a character
+  text.resize(end);
+  (*json_)[key] = std::move(text);
+}
+
+void Object::constant(const char* key, std::string_view expected) {
+  if (!is_read()) (*json_)[key] = expected;
+  else if (auto* from = find(key); from && *from != expected) fail(key, "is not \"" + std::string(expected) + "\"");
+}
+
+size_t Object::choose(const char* key, size_t value, std::span<const char* const> names) {
+  if (!is_read()) return (*json_)[key] = names[value], value;
+  auto* from = find(key);
+  if (!from) return value;
+  for (size_t i = 0; i < names.size(); ++i)
+    if (*from == names[i]) return i;
+  return fail(key, "is none of the words that it may be"), value;
+}
+
+// -- numbers
+
+void Object::flag(const char* key, bool& value) {
+  if (!is_read()) return (void)((*json_)[key] = value);
+  auto* from = find(key);
+  if (from && !from->is_boolean()) return fail(key, "is neither true nor false");
+  if (from) value = from->get<bool>();
+}
+
+void Object::number(const char* key, double& value) {
+  if (!is_read()) return (void)((*json_)[key] = std::isfinite(value) ? value : 0);
+  auto* from = find(key);
+  if (from && !from->is_number()) return fail(key, "is not a number");
+  if (from) value = from->get<double>();
+}
+
+namespace {
+
+constexpr const char* kNotWhole = "is not a whole number";
+
+std::string outside(auto least, auto most) {
+  return "is not between " + std::to_string(least) + " and " + std::to_string(most);
+}
+
+}  // namespace
+
+int64_t Object::whole(const char* key, int64_t value, int64_t least, int64_t most) {
+  if (!is_read()) {
+    if (value < least || value > most) fail(key, outside(least, most));
+    return (*json_)[key] = value, value;
+  }
+  auto* from = find(key);
+  if (!from) return value;
+  if (!from->is_number_integer()) return fail(key, kNotWhole), value;
+  bool huge = from->is_number_unsigned() && from->get<uint64_t>() > INT64_MAX;
+  auto read = huge ? INT64_MAX : from->get<int64_t>();
+  if (huge || read < least || read > most) return fail(key, outside(least, most)), value;
+  return read;
+}
+
+uint64_t Object::count(const char* key, uint64_t value, uint64_t least, uint64_t most) {
+  if (!is_read()) {
+    if (value < least || value > most) fail(key, outside(least, most));
+    return (*json_)[key] = value, value;
+  }
+  auto* from = find(key);
+  if (!from) return value;
+  if (!from->is_number_integer()) return fail(key, kNotWhole), value;
+  bool negative = !from->is_number_unsigned() && from->get<int64_t>() < 0;
+  auto read = negative ? 0 : from->get<uint64_t>();
+  if (negative || read < least || read > most) return fail(key, outside(least, most)), value;
+  return read;
+}
+
+void Object::version(const char* key, unsigned ours) {
+  if (!is_read()) return (void)((*json_)[key] = ours);
+  unsigned theirs = ours;
+  number(key, theirs);
+  if (theirs != ours)
+    fail(key, "is " + std::to_string(theirs) + ", and this bottle reads version " + std::to_string(ours));
+}
+
+// -- lists and tables
+
+json* Object::find_list(const char* key, size_t most) {
+  auto* from = find(key);
+  if (from && !from->is_array()) return fail(key, "is not a list"), nullptr;
+  if (from && from->size() > most) return fail(key, "has more than " + std::to_string(most) + " elements"), nullptr;
+  return from;
+}
+
+json* Object::find_table(const char* key, size_t most) {
+  auto* from = find(key);
+  if (from && !from->is_object()) return fail(key, "is not an object"), nullptr;
+  if (from && from->size() > most) return fail(key, "has more than " + std::to_string(most) + " entries"), nullptr;
+  return from;
+}
+
+void Object::texts(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes) {
+  if (!is_read()) {
+    auto& list = (*json_)[key] = json::array();
+    for (size_t i = 0; i < values.size(); ++i)
+      put_text(key, list.emplace_back(), values[i], most_bytes, static_cast<long>(i));
+    return;
+  }
+  auto* from = find_list(key, most);
+  if (!from) return;
+  values.resize(from->size());
+  for (size_t i = 0; i < values.size(); ++i)
+    if (!take_text(key, (*from)[i], values[i], most_bytes, For::programs, static_cast<long>(i))) return;
+}
+
+void Object::numbers(const char* key, std::vector<uint16_t>& values, size_t most) {
+  if (!is_read()) return (void)((*json_)[key] = values);
+  auto* from = find_list(key, most);
+  if (!from) return;
+  values.clear();
+  for (const auto& each : *from) {
+    if (!each.is_number_unsigned() || each.get<uint64_t>() > UINT16_MAX) return fail(key, "has no list of numbers");
+    values.push_back(each.get<uint16_t>());
+  }
+}
+
+void Object::table(const char* key, std::map<std::string, std::string>& values, size_t most, size_t most_bytes) {
+  if (!is_read()) {
+    auto& to = (*json_)[key] = json::object();
+    Object inner(document_, &to, this, key, -1);
+    for (const auto& [name, value] : values) inner.put_text(name.c_str(), to[name], value, most_bytes);
+    return;
+  }
+  auto* from = find_table(key, most);
+  if (!from) return;
+  values.clear();
+  Object inner(document_, from, this, key, -1);
+  for (const auto& [name, value] : from->items()) {
+    std::string checked;
+    if (!take_text(key, name, checked, kPath, For::programs)) return;
+    if (!inner.take_text(name.c_str(), value, values[checked], most_bytes, For::programs)) return;
+  }
+}
+
+void Object::tables(const char* key, std::map<std::string, std::vector<std::string>>& values, size_t most,
+                    size_t most_bytes) {
+  if (!is_read()) return (void)((*json_)[key] = values);
+  auto* from = find_table(key, most);
+  if (!from) return;
+  values.clear();
+  Object inner(document_, from, this, key, -1);
+  for (const auto& [name, value] : from->items()) {
+    std::string checked;
+    if (!take_text(key, name, checked, kPath, For::programs)) return;
+    inner.texts(name.c_str(), values[checked], most, most_bytes);
+  }
+}
+
+// -- messages within messages
+
+Object Object::enter(const char* key) {
+  if (!is_read()) {
+    auto& inner = (*json_)[key] = json::object();
+    return {document_, &inner, this, key, -1};
+  }
+  return {document_, find_table(key, kMany), this, key, -1};
+}
+
+size_t Object::enter_list(const char* key, size_t count, size_t most) {
+  if (!is_read()) return (*json_)[key] = json::array(), count;
+  auto* from = find_list(key, most);
+  return from ? from->size() : 0;
+}
+
+Object Object::element(const char* key, size_t index) {
+  auto at = static_cast<long>(index);
+  if (!is_read()) return {document_, &(*json_)[key].emplace_back(json::object()), this, key, at};
+  json* from = document_.state_->error ? nullptr : &(*json_)[key][index];
+  if (from && !from->is_object()) fail(key, "is not an object", at), from = nullptr;
+  return {document_, from, this, key, at};
+}
+
+void Object::finish() {
+  if (!is_read() || !json_ || document_.state_->error) return;
+  for (const auto& [name, unused] : json_->items())
+    if (std::ranges::find(seen_, std::string_view(name)) == seen_.end())
+      return fail(one_line(name, kName).c_str(), "is not a key of this message");
+}
+
+}  // namespace bottle::wire

@@ -1,0 +1,172 @@
+// How a message becomes JSON and back. A message is a struct and one function that names its fields:
+//
+//   void fields(Object& o, Resize& r) {
+//     o.number("rows", r.rows);
+//     o.number("cols", r.columns);
+//   }
+//
+// The same function writes and reads, so that both directions agree. What is read is checked: a key that fields() does
+// not name, a missing key, another type and a value out of bounds are errors, which name the key's path
+// ("engine.runtimes[3]"). The first error counts; after it, reading changes nothing more.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "base/error.h"
+
+namespace bottle::wire {
+
+// Who wrote a message that is read.
+enum class From {
+  ours,     // a process of the operator's own
+  foreign,  // another machine or a container: text for people becomes one line that does nothing to a terminal
+            // (base/line.h), and no other text may have control characters
+};
+
+// Bounds that many fields share, in bytes or elements.
+inline constexpr size_t kName = 256, kPath = 4096, kWords = 4096;
+inline constexpr size_t kValue = 1 << 20, kLongText = 8 << 20;  // kValue: of a variable, an argument, a secret
+inline constexpr size_t kFew = 1000, kMany = 5000;
+
+class Document;
+
+class Object {
+ public:
+  bool is_read() const;
+  bool is_foreign() const;
+
+  // Text that a program uses, `most` bytes at most.
+  void text(const char* key, std::string& value, size_t most);
+  // Text for people. What is longer is cut where it is written, and refused where it is read.
+  void words(const char* key, std::string& value, size_t most = kWords);
+  void flag(const char* key, bool& value);
+  void number(const char* key, double& value);
+  template <std::integral T>
+  void number(const char* key, T& value, T least = std::numeric_limits<T>::min(),
+              T most = std::numeric_limits<T>::max());
+  // One of `names`: the enumerator's number is its place there.
+  template <class E>
+    requires std::is_enum_v<E>
+  void choice(const char* key, E& value, std::span<const char* const> names) {
+    value = static_cast<E>(choose(key, static_cast<size_t>(value), names));
+  }
+  void constant(const char* key, std::string_view expected);  // text that is always the same
+
+  // Lists, `most` elements of `most_bytes` each at most.
+  void texts(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes);
+  void numbers(const char* key, std::vector<uint16_t>& values, size_t most);
+  void table(const char* key, std::map<std::string, std::string>& values, size_t most, size_t most_bytes);
+  void tables(const char* key, std::map<std::string, std::vector<std::string>>& values, size_t most, size_t most_bytes);
+
+  // A message within this one.
+  template <class T>
+  void object(const char* key, T& value) {
+    Object inner = enter(key);
+    fields(inner, value);
+    inner.finish();
+  }
+  template <class T>
+  void objects(const char* key, std::vector<T>& values, size_t most) {
+    size_t count = enter_list(key, values.size(), most);
+    if (is_read()) values.resize(count);
+    for (size_t i = 0; i < count; ++i) {
+      Object each = element(key, i);
+      fields(each, values[i]);
+      each.finish();
+    }
+  }
+
+  // Whether the field is there: what is written has it if `has` says so, what is read may lack it.
+  bool optional(const char* key, bool has);
+  // A field that is there if its value is.
+  template <class T>
+  void object(const char* key, std::optional<T>& value) {
+    if (enters(key, value)) object(key, *value);
+  }
+  template <class T>
+  void objects(const char* key, std::optional<std::vector<T>>& values, size_t most) {
+    if (enters(key, values)) objects(key, *values, most);
+  }
+  void texts(const char* key, std::optional<std::vector<std::string>>& values, size_t most, size_t most_bytes) {
+    if (enters(key, values)) texts(key, *values, most, most_bytes);
+  }
+  void text(const char* key, std::optional<std::string>& value, size_t most) {
+    if (enters(key, value)) text(key, *value, most);
+  }
+  void words(const char* key, std::optional<std::string>& value, size_t most = kWords) {
+    if (enters(key, value)) words(key, *value, most);
+  }
+  void flag(const char* key, std::optional<bool>& value) {
+    if (enters(key, value)) flag(key, *value);
+  }
+  template <class T>
+  void number(const char* key, std::optional<T>& value) {
+    if (enters(key, value)) number(key, *value);
+  }
+  // The same, written as null where there is none.
+  template <class T>
+  void object_or_null(const char* key, std::optional<T>& value) {
+    if (enters_or_null(key, value.has_value())) object(key, value ? *value : value.emplace());
+    else value.reset();
+  }
+
+  // The message's version: another one is refused, with both numbers, whatever else is in the message.
+  void version(const char* key, unsigned ours);
+  // What is read does not make sense to fields().
+  void refuse(const char* key, const std::string& what);
+
+ private:
+  friend class Document;
+  Object(Document& document, nlohmann::json* json, const Object* parent, const char* key, long index)
+      : document_(document), json_(json), parent_(parent), key_(key), index_(index) {}
+
+  template <class T>
+  bool enters(const char* key, std::optional<T>& value) {
+    bool there = optional(key, value.has_value());
+    if (is_read()) there ? (void)value.emplace() : value.reset();
+    return there;
+  }
+  bool enters_or_null(const char* key, bool has);
+  Object enter(const char* key);
+  size_t enter_list(const char* key, size_t count, size_t most);
+  Object element(const char* key, size_t index);
+  void finish();
+
+  size_t choose(const char* key, size_t value, std::span<const char* const> names);
+  int64_t whole(const char* key, int64_t value, int64_t least, int64_t most);
+  uint64_t count(const char* key, uint64_t value, uint64_t least, uint64_t most);
+  nlohmann::json* find(const char* key);
+  nlohmann::json* find_list(const char* key, size_t most);
+  nlohmann::json* find_table(const char* key, size_t most);
+  enum class For { programs, people };
+  bool take_text(const char* key, const nlohmann::json& from, std::string& to, size_t most, For whom, long index = -1);
+  void put_text(const char* key, nlohmann::json& to, const std::string& from, size_t most, long index = -1);
+  void fail(const char* key, const std::string& what, long index = -1);
+  std::string path() const;
+
+  Document& document_;
+  nlohmann::json* json_;  // null: reading has failed
+  const Object* parent_;
+  const char* key_;
+  long index_;
+  std::vector<const char*> seen_;
+};
+
+template <std::integral T>
+void Object::number(const char* key, T& value, T least, T most) {
+  if constexpr (std::is_signed_v<T>) value = static_cast<T>(whole(key, value, least, most));
+  else value = static_cast<T>(count(key, value, least, most));
+}
+
+}  // namespace bottle::wire

@@ -1,0 +1,88 @@
+#include "wire/event.h"
+
+namespace bottle::wire {
+namespace {
+
+template <class... Each>
+std::vector<std::string_view> names_of(const std::variant<Each...>*) {
+  return {Each::kEvent...};
+}
+
+// False: there is no event of that name.
+template <class... Each>
+bool become(std::variant<Each...>& event, std::string_view name) {
+  return ((name == Each::kEvent && (event.template emplace<Each>(), true)) || ...);
+}
+
+}  // namespace
+
+// Events that say nothing but their name.
+template <class T>
+  requires std::is_empty_v<T>
+static void fields(Object&, T&) {}
+
+// Events that say why.
+template <class T>
+  requires requires(T event) { event.what; }
+static void fields(Object& o, T& event) {
+  o.words("what", event.what, 64 << 10);
+}
+
+static void fields(Object& o, Swept& event) {
+  o.object("receipt", event.receipt);
+  o.object_or_null("back", event.back);
+}
+
+static void fields(Object& o, Step& event) { o.words("step", event.step); }
+
+static void fields(Object& o, VmMade& event) {
+  o.text("name", event.name, kName);
+  o.text("target", event.target, kName);
+  o.number("created", event.created);
+  o.number("ssh", event.ssh);
+  o.number("rotated", event.rotated);
+}
+
+static void fields(Object& o, EngineAnswers& event) { o.number("at", event.at); }
+
+static void fields(Object& o, HelloCame& event) { o.object("hello", event.hello); }
+
+static void fields(Object& o, AgentRuns& event) {
+  o.text("session", event.session, kName);
+  o.objects("probes", event.probes, kFew);
+}
+
+static void fields(Object& o, ErrorOutput& event) { o.words("text", event.text, 1 << 20); }
+
+static void fields(Object& o, Denied& event) {
+  o.words("host", event.host, 300);
+  o.words("code", event.code, 64);
+  o.words("reason", event.reason, 2000);
+  o.words("allow", event.allow, 2000);
+}
+
+static void fields(Object& o, PolicyChanged& event) {
+  o.text("id", event.id, 64);
+  o.flag("ok", event.ok);
+  o.words("what", event.what, 64 << 10);
+}
+
+static void fields(Object& o, Attached& event) {
+  o.number("from", event.from);
+  o.number("missed", event.missed);
+}
+
+static void fields(Object& o, OutputMissed& event) { o.number("bytes", event.bytes); }
+
+static void fields(Object& o, DestroyingVm& event) { o.text("vm", event.vm, kName); }
+
+void fields(Object& o, Event& event) {
+  std::string name = std::visit([](const auto& each) { return std::string(each.kEvent); }, event);
+  o.text("event", name, kName);
+  if (o.is_read() && !become(event, name)) return o.refuse("event", "is not an event of this bottle");
+  std::visit([&](auto& each) { fields(o, each); }, event);
+}
+
+std::vector<std::string_view> event_names() { return names_of(static_cast<const Event*>(nullptr)); }
+
+}  // namespace bottle::wire

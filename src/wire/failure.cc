@@ -1,0 +1,20 @@
+#include "wire/failure.h"
+
+#include <array>
+
+namespace bottle::wire {
+
+void fields(Object& o, Error& error) {
+  static const auto kCodes = [] {
+    std::array<const char*, static_cast<size_t>(Code::internal) + 1> names{};
+    for (size_t i = 0; i < names.size(); ++i) names[i] = to_string(static_cast<Code>(i)).data();
+    return names;
+  }();
+  o.choice("code", error.code, kCodes);
+  o.words("what", error.what, 64 << 10);
+  o.words("todo", error.todo, 64 << 10);
+}
+
+void fields(Object& o, ErrorReport& report) { o.object("error", report.error); }
+
+}  // namespace bottle::wire

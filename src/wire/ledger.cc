@@ -1,0 +1,54 @@
+#include "wire/ledger.h"
+
+#include "wire/plan.h"
+
+namespace bottle::wire {
+
+void fields(Object& o, Thing& thing) {
+  o.text("kind", thing.kind, kName);
+  o.text("name", thing.name, kPath);
+}
+
+void fields(Object& o, Work& work) {
+  o.text("source", work.source, kPath);
+  o.text("workdir", work.workdir, kPath);
+  o.text("base", work.base, kName);
+  o.text("results", work.results, kPath);
+  o.flag("far", work.far);
+}
+
+void fields(Object& o, LedgerVm& vm) {
+  o.text("name", vm.name, kName);
+  o.text("provider", vm.provider, kName);
+  o.object("wanted", vm.wanted);
+}
+
+void fields(Object& o, LedgerRecord& record) {
+  o.text("owner", record.owner, kName);
+  o.text("engine", record.engine, kPath);
+  o.objects("make", record.make, kFew);
+  o.number("asked", record.asked);
+  o.object("work", record.work);
+  o.flag("running", record.running);
+  o.number("ended", record.ended);
+  o.flag("home", record.home);
+  o.text("session", record.session, kName);
+  o.object("remote", record.remote);
+  o.object("vm", record.vm);
+  o.object("plan", record.plan);
+  o.flag("tunnel", record.tunnel);
+  o.flag("offline", record.offline);
+  o.text("base", record.base, kName);
+}
+
+void fields(Object& o, SessionInfo& info) {
+  o.text("session", info.session, kName);
+  o.text("state", info.state, kName);
+  if (o.optional("agent", !info.agent.empty())) o.text("agent", info.agent, kName);
+  if (o.optional("bottle", !info.bottle.empty())) o.text("bottle", info.bottle, kName);
+  if (o.optional("workspace", !info.workspace.empty())) o.text("workspace", info.workspace, kPath);
+  if (o.optional("machine", !info.machine.empty())) o.text("machine", info.machine, kName);
+  o.number("started", info.started);
+}
+
+}  // namespace bottle::wire

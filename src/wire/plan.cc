@@ -1,0 +1,129 @@
+#include "wire/plan.h"
+
+#include <array>
+
+namespace bottle::wire {
+namespace {
+
+constexpr unsigned kPlanVersion = 1;  // docs/plan.md
+constexpr std::array kSources = {"literal", "env", "file", "cmd", "prompt"};
+constexpr std::array kModes = {"none", "copy", "clone", "bind"};
+
+// Members of a plan that are an object of their own in JSON.
+struct Workspace {
+  plan::Plan& plan;
+};
+void fields(Object& o, Workspace& workspace) {
+  o.choice("mode", workspace.plan.workspace_mode, kModes);
+  o.text("path", workspace.plan.workspace, kPath);
+  o.text("inside", workspace.plan.workdir, kPath);
+  o.text("repository", workspace.plan.repository, kPath);
+}
+
+struct User {
+  plan::Plan& plan;
+};
+void fields(Object& o, User& user) {
+  o.number("uid", user.plan.uid);
+  o.number("gid", user.plan.gid);
+}
+
+}  // namespace
+
+static void fields(Object& o, plan::Source& source) {
+  o.choice("kind", source.kind, kSources);
+  o.text("text", source.text, kValue);
+}
+
+static void fields(Object& o, plan::EnvVar& variable) {
+  o.text("name", variable.name, kName);
+  o.object("source", variable.source);
+}
+
+static void fields(Object& o, plan::Secret& secret) {
+  o.text("name", secret.name, kName);
+  o.object("source", secret.source);
+  o.texts("hosts", secret.hosts, kFew, kName);
+  o.text("header", secret.header, kPath);
+  o.text("placeholder", secret.placeholder, kPath);
+  o.text("env", secret.env, kName);
+  o.flag("optional", secret.optional);
+  o.texts("in", secret.in, 3, kName);
+}
+
+static void fields(Object& o, plan::Image& image) {
+  o.text("reference", image.reference, kPath);
+  o.text("recipe", image.recipe, kName);
+  o.text("dockerfile", image.dockerfile, kPath);
+  o.text("provider", image.provider, kName);
+  o.texts("packages", image.packages, kFew, kName);
+}
+
+static void fields(Object& o, manifest::Resources& resources) {
+  o.number("memory", resources.memory);
+  o.number("cpus", resources.cpus);
+  o.number("pids", resources.pids);
+}
+
+static void fields(Object& o, manifest::AllowRule& rule) {
+  o.text("host", rule.host, kName);
+  o.numbers("ports", rule.ports, kFew);
+  o.texts("methods", rule.methods, kFew, kName);
+  o.texts("paths", rule.paths, kFew, kPath);
+  o.flag("inspect", rule.inspect);
+}
+
+static void fields(Object& o, manifest::LanRoute& route) {
+  o.text("name", route.name, kName);
+  o.text("to", route.to, kName);
+  o.texts("methods", route.methods, kFew, kName);
+  o.texts("paths", route.paths, kFew, kPath);
+  o.flag("tls", route.tls);
+}
+
+static void fields(Object& o, manifest::Egress& egress) {
+  o.objects("allow", egress.allow, kMany);
+  o.objects("lan", egress.lan, kFew);
+  o.text("on_secret", egress.on_secret, kName);
+  o.tables("hosts", egress.hosts, kMany, kName);
+  o.text("parent_proxy", egress.parent_proxy, kPath);
+  o.texts("extra_ca", egress.extra_ca, kFew, kPath);
+  o.text("resolver", egress.resolver, kName);
+}
+
+static void fields(Object& o, manifest::SshHost& host) {
+  o.text("host", host.host, kName);
+  o.text("hostname", host.hostname, kName);
+  o.text("user", host.user, kName);
+  o.number("port", host.port);
+  o.text("identity_file", host.identity_file, kPath);
+  o.text("host_key", host.known_host_key, 64 << 10);
+}
+
+void fields(Object& o, plan::Plan& plan) {
+  Workspace workspace{plan};
+  User user{plan};
+  o.version("version", kPlanVersion);
+  o.text("session", plan.session, kName);
+  o.text("agent", plan.agent, kName);
+  o.text("bottle", plan.bottle, kName);
+  o.text("provider", plan.provider, kName);
+  o.object("image", plan.image);
+  o.text("runtime", plan.runtime, kName);
+  o.object("resources", plan.resources);
+  o.object("workspace", workspace);
+  o.object("user", user);
+  o.objects("env", plan.env, kFew);
+  o.objects("secrets", plan.secrets, kFew);
+  o.object("egress", plan.egress);
+  o.objects("ssh", plan.ssh, kFew);
+  o.texts("skills", plan.skills, kFew, kPath);
+  o.text("system_prompt", plan.system_prompt, kLongText);
+  o.text("prompt", plan.prompt, kLongText);
+  o.texts("command", plan.command, kMany, kValue);
+  o.flag("headless", plan.headless);
+  o.flag("record", plan.record);
+  o.texts("warnings", plan.warnings, kFew, 64 << 10);
+}
+
+}  // namespace bottle::wire

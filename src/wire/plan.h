@@ -1,0 +1,14 @@
+// A plan as JSON: `bottle start --dry-run --json` prints it (docs/plan.md), and a job has one.
+#pragma once
+
+#include "plan/plan.h"
+#include "wire/codec/codec.h"
+
+namespace bottle::wire {
+
+template <>
+inline constexpr Kind kKind<plan::Plan> = {"plan", 32 << 20};
+
+void fields(Object& o, plan::Plan& plan);
+
+}  // namespace bottle::wire

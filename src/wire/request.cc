@@ -1,0 +1,42 @@
+#include "wire/request.h"
+
+namespace bottle::wire {
+
+void fields(Object& o, Attach& attach) {
+  if (o.optional("session", !attach.session.empty())) o.text("session", attach.session, kName);
+  o.number("from", attach.from);
+}
+
+void fields(Object& o, Resize& resize) {
+  o.number("rows", resize.rows);
+  o.number("cols", resize.columns);
+}
+
+namespace {
+
+// Whether the host is inspected follows from methods and paths.
+struct Rule {
+  manifest::AllowRule& is;
+};
+
+void fields(Object& o, Rule& rule) {
+  o.text("host", rule.is.host, kName);
+  o.numbers("ports", rule.is.ports, kFew);
+  o.texts("methods", rule.is.methods, kFew, kName);
+  o.texts("paths", rule.is.paths, kFew, kPath);
+}
+
+}  // namespace
+
+void fields(Object& o, PolicyChange& change) {
+  o.text("id", change.id, 64);
+  if (o.optional("allow", change.allow.has_value())) {
+    Rule rule{change.allow ? *change.allow : change.allow.emplace()};
+    o.object("allow", rule);
+  }
+  o.text("deny", change.deny, kName);
+  if (o.is_read() && change.allow.has_value() == change.deny.has_value())
+    o.refuse("allow", "and deny: one of the two is there");
+}
+
+}  // namespace bottle::wire

@@ -1,0 +1,84 @@
+#include "wire/result.h"
+
+namespace bottle::wire {
+
+namespace {
+constexpr size_t kReason = 2000, kRule = 2000;
+}
+
+void fields(Object& o, DeniedHost& denied) {
+  o.words("host", denied.host, 300);
+  o.words("code", denied.code, 64);
+  o.number("count", denied.count);
+  o.words("allow", denied.allow, kRule);
+}
+
+void fields(Object& o, EgressResult& egress) {
+  o.objects("denied", egress.denied, kFew);
+  o.number("allowed", egress.allowed);
+  o.texts("recorded", egress.recorded, kFew, kRule);
+}
+
+void fields(Object& o, Back& back) {
+  if (o.optional("text", !back.text.empty())) o.words("text", back.text, 256 << 10);
+  if (o.optional("error", !back.error.empty())) o.words("error", back.error, 64 << 10);
+  if (o.optional("archive", !back.archive.empty())) o.text("archive", back.archive, kPath);
+  if (o.optional("held", back.held)) o.flag("held", back.held);
+  if (!o.optional("refs", back.sorted.has_value())) return;
+  auto& sorted = back.sorted ? *back.sorted : back.sorted.emplace();
+  o.texts("refs", sorted.refs, kFew, kPath);
+  o.number("commits", sorted.commits);
+  o.number("files", sorted.files);
+  o.text("patch", sorted.patch, kPath);
+  o.texts("flagged", sorted.flagged, kFew, 64 << 10);
+  o.number("skipped", sorted.skipped);
+}
+
+void fields(Object& o, VmReceipt& vm) {
+  o.text("name", vm.name, kName);
+  if (o.optional("kept", vm.kept)) {
+    o.flag("kept", vm.kept);
+    return o.words("why", vm.why, kReason);
+  }
+  o.flag("confirmed", vm.confirmed);
+  if (o.optional("error", !vm.error.empty())) o.words("error", vm.error, 64 << 10);
+  if (o.optional("confirmed_by", !vm.confirmed_by.empty())) o.words("confirmed_by", vm.confirmed_by, kReason);
+  if (!o.optional("kind", vm.destruction.has_value())) return;
+  auto& destruction = vm.destruction ? *vm.destruction : vm.destruction.emplace();
+  o.constant("kind", "vm");
+  o.text("provider", destruction.provider, kName);
+  o.text("id", destruction.id, kPath);
+  o.number("calls", destruction.calls);
+  o.number("seconds", destruction.seconds);
+  o.number("made", destruction.made);
+  o.number("at", destruction.at);
+  o.texts("left", destruction.left, kFew, kPath);
+}
+
+void fields(Object& o, Receipt& receipt) {
+  o.text("session", receipt.session, kName);
+  o.texts("removed", receipt.removed, kFew, kPath);
+  o.texts("left", receipt.left, kFew, kPath);
+  o.flag("confirmed", receipt.confirmed);
+  if (o.optional("machine", !receipt.machine.empty())) o.text("machine", receipt.machine, kName);
+  o.flag("forgotten", receipt.forgotten);
+  o.object("vm", receipt.vm);
+}
+
+void fields(Object& o, Forgotten& forgotten) {
+  o.text("session", forgotten.session, kName);
+  o.flag("forgotten", forgotten.forgotten);
+  o.object("receipt", forgotten.receipt);
+}
+
+void fields(Object& o, SessionResult& result) {
+  o.text("session", result.session, kName);
+  if (o.optional("bottle", !result.bottle.empty())) o.text("bottle", result.bottle, kName);
+  o.number("exit", result.exit, 0, 255);
+  if (o.optional("what", !result.what.empty())) o.words("what", result.what);
+  o.object("egress", result.egress);
+  o.object("back", result.back);
+  o.object("receipt", result.receipt);
+}
+
+}  // namespace bottle::wire

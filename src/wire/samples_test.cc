@@ -1,0 +1,248 @@
+#include "wire/samples_test.h"
+
+#include "wire/event.h"
+#include "wire/failure.h"
+#include "wire/gate.h"
+#include "wire/hello.h"
+#include "wire/job.h"
+#include "wire/ledger.h"
+#include "wire/plan.h"
+#include "wire/request.h"
+#include "wire/result.h"
+
+namespace bottle::wire {
+namespace {
+
+template <class T>
+Sample sample(std::string name, T message, From from = From::ours) {
+  return {std::move(name), kKind<T>.most, [message] { return encode(message, Layout::pretty); },
+          [from](std::string_view text) -> Result<std::string> {
+            auto read = TRY(decode<T>(text, from));
+            return encode(read, Layout::pretty);
+          },
+          from};
+}
+
+// What a stranger may send.
+template <class T>
+Sample foreign(std::string name, T message) {
+  return sample(std::move(name), std::move(message), From::foreign);
+}
+
+Sample event(Event event) {
+  std::string name = std::visit([](const auto& each) { return std::string(each.kEvent); }, event);
+  return foreign("event-" + name, std::move(event));
+}
+
+plan::Plan plan() {
+  plan::Plan p;
+  p.session = "s1";
+  p.agent = "reviewer";
+  p.bottle = "web";
+  p.provider = "claude";
+  p.image = {"bottle-agent-claude:0123456789ab", "bootstrap", "/home/me/Dockerfile", "claude", {"git"}};
+  p.runtime = "auto";
+  p.workspace = "/home/me/app";
+  p.repository = "/home/me/app/.git";
+  p.env = {{"STAGE", {plan::Source::Kind::literal, "dev"}}};
+  p.secrets = {{"github",
+                {plan::Source::Kind::env, "GITHUB_TOKEN"},
+                {"api.github.com"},
+                "Authorization: Bearer {}",
+                "placeholder",
+                "GH_TOKEN",
+                true,
+                {"header", "query"}}};
+  p.egress.allow = {{"api.github.com", {443}, {"GET"}, {"/repos/**"}, true}};
+  p.egress.lan = {{"tracker.bottle", "10.0.0.7:80", {"GET"}, {"/issues/**"}, false}};
+  p.egress.hosts = {{"db.example.org", {"10.0.0.8"}}};
+  p.egress.extra_ca = {"/home/me/ca.pem"};
+  p.egress.parent_proxy = "http://proxy.example.org:3128";
+  p.egress.resolver = "10.0.0.1:53";
+  p.ssh = {{"git.example.org", "/home/me/.ssh/id", "git.internal", "git", "ssh-ed25519 AAAA", 2222}};
+  p.skills = {"/home/me/.claude/skills/review"};
+  p.system_prompt = "Review only.";
+  p.prompt = "Look at the last commit.";
+  p.command = {"claude", "--print"};
+  p.headless = true;
+  p.record = true;
+  p.warnings = {"bind is not isolated"};
+  return p;
+}
+
+Far far() {
+  return {{"me", "far.example.org", 2222, "/home/me/vm/known_hosts", "vm-s1", "/home/me/vm/id"},
+          "/run/user/1000/bottle",
+          "0123456789abcdef"};
+}
+
+VmJob vm() {
+  return {"big", "qemu", {{"image", "debian"}}, 2, 4ull << 30, 20ull << 30, 7200, 600,
+          true,  true,   {{"PATH", "/usr/bin"}}};
+}
+
+Job job() {
+  Job j;
+  j.plan = plan();
+  j.values = {{{"STAGE", "dev"}}, {{"github", "value"}}};
+  j.ssh_keys = {{"/home/me/.ssh/id", "blob", "/run/agent", "passphrase"}};
+  j.engine = "/run/docker.sock";
+  j.ca_bundle = "-----BEGIN CERTIFICATE-----\n";
+  j.extra_ca = "-----BEGIN CERTIFICATE-----\n";
+  j.kept_roots = "0123456789ab";
+  j.directories = {"/home/me/.config/bottle",
+                   "/home/me/.local/state/bottle/sessions",
+                   "/home/me/.local/state/bottle/results",
+                   "/home/me",
+                   "/home/me/.cache/bottle",
+                   "/home/me/.local/state/bottle/runtimes.json"};
+  j.path_to_self = "/usr/bin/bottle";
+  j.far = true;
+  j.remote = {far(), vm(), true, true, "bottle-agent-claude:0123456789ab sha256:00", "0123456789ab", true};
+  j.tunnel = true;
+  j.relay_all = true;
+  j.token = {Token::Via::provider, "token", "/run/token", "cat /run/token"};
+  return j;
+}
+
+Hello hello() {
+  Hello h;
+  h.uid = h.gid = 1000;
+  h.kernel = "6.1.0";
+  h.machine = "x86_64";
+  h.clock_ms = 1'800'000'000'000;
+  h.memory = 8ull << 30;
+  h.disk_free = 50ull << 30;
+  h.cpus = 4;
+  h.interfaces = {{"eth0", "other"}};
+  h.routes = {{"eth0", "203.0.113.0/24"}};
+  h.images = {"bottle-agent-shell:0123456789ab", "own:1 sha256:00"};
+  h.mosh = h.token = true;
+  h.roots = "0123456789ab";
+  h.engine_at = 1'800'000'000.5;
+  h.engine = {"",  "",        "/run/docker.sock", "1.50", "28.2.2", true, {"runc", "runsc"},
+              "2", "systemd", "overlay2",         true,   true,     true, true};
+  return h;
+}
+
+VmReceipt destroyed() {
+  return {.name = "bottle-s1",
+          .confirmed = true,
+          .confirmed_by = "status and list",
+          .error = "slow",
+          .destruction = {{"qemu", "i-1", 2, 1.5, 1'800'000'000, 1'800'000'100, {"disk d-1"}}}};
+}
+
+Receipt receipt() {
+  return {"s1",       {"container bottle-s1-agent"}, {"network bottle-s1: busy"}, true, "me@far.example.org", true,
+          destroyed()};
+}
+
+Back back() {
+  return {"2 files changed",
+          Sorted{{"refs/bottle/s1/worktree"}, 1, 2, "/home/me/changes.patch", {".git/hooks/x: a hook"}, 3}, "no space",
+          "/home/me/workspace.tar", true};
+}
+
+SessionResult result() {
+  return {"s1",
+          "web",
+          7,
+          "the session's supervisor died",
+          EgressResult{{{"a.example.org:443", "not_allowed", 2, "a.example.org"}}, 12, {{"b.example.org"}}},
+          back(),
+          receipt()};
+}
+
+LedgerRecord record() {
+  VmJob wanted = vm();
+  wanted.environment.clear();
+  return {"1000:7:42:boot",
+          "/run/docker.sock",
+          {{{"container", "bottle-s1-agent"}}},
+          77,
+          Work{"/home/me/app", "/workspace", "0a", "/home/me/results/s1", true},
+          true,
+          7,
+          true,
+          "s1",
+          far(),
+          LedgerVm{"bottle-s1", "qemu", wanted},
+          plan(),
+          true,
+          true,
+          "0a"};
+}
+
+void add_events(std::vector<Sample>& all) {
+  all.push_back(event(Swept{receipt(), back()}));
+  all.back().may_be_null = "/back";
+  for (Event each : std::initializer_list<Event>{
+           Step{"networks"},
+           VmMade{"bottle-s1", "me@192.0.2.7", 1.5, 2.5, 3.5},
+           EngineAnswers{1'800'000'000.5},
+           HelloCame{hello()},
+           AgentRuns{"s1", {{{"metadata", true, "no route"}}}},
+           ErrorOutput{"warning: x"},
+           Denied{"a.example.org:443", "not_allowed", "no rule", "a.example.org"},
+           PolicyChanged{"0123456789abcdef", true, "allowed a.example.org"},
+           GuardLost{"the guard died"},
+           GuardBack{},
+           GuardError{"no resolver"},
+           Warning{"careful"},
+           CheckpointDone{},
+           LinkLost{"the connection broke"},
+           LinkTrying{"no route to host"},
+           LinkBack{},
+           Attached{1000, 20},
+           OutputMissed{20},
+           TypingEnded{},
+           Collecting{},
+           DestroyingVm{"bottle-s1"},
+       })
+    all.push_back(event(std::move(each)));
+}
+
+}  // namespace
+
+std::vector<Sample> samples() {
+  std::vector<Sample> all;
+  add_events(all);
+  all.push_back(foreign("failure", Error{Code::conflict, "there is a session s1 already", "take another --name"}));
+  all.push_back(sample("error", ErrorReport{{Code::not_found, "no session s1", "see `bottle list`"}}));
+  all.push_back(sample("attach", Attach{"s1", 1000}));
+  all.push_back(sample("resize", Resize{24, 80}));
+  all.push_back(
+      sample("policy-allow", PolicyChange{"7", manifest::AllowRule{"a.example.org", {8443}, {"GET"}, {"/a/**"}}, {}}));
+  all.push_back(sample("policy-deny", PolicyChange{"7", {}, "a.example.org"}));
+  all.push_back(sample("values", job().values));
+  all.back().tables = {"env", "secrets"};
+  all.push_back(sample("plan", plan()));
+  all.back().tables = {"hosts"};
+  all.push_back(sample("job", job()));
+  all.back().tables = {"env", "secrets", "options", "environment", "hosts"};
+  all.back().elsewhere = "/plan/";
+  all.push_back(foreign("hello", hello()));
+  all.push_back(foreign("hello-absent", Absent{"x86_64", "Linux"}));
+  all.push_back(foreign("known-machine", KnownMachine{1'800'000'000'000, hello()}));
+  all.push_back(foreign("image-layers", ImageLayers{{{{"sha256:00", "sha256:01"}}}}));
+  all.push_back(foreign("result", result()));
+  all.push_back(foreign("forgotten", Forgotten{"s1", true, receipt()}));
+  all.push_back(foreign("report", Report{true, {{"metadata", true, "no route"}}}));
+  all.push_back(sample("go", Go{{{"HOME", "/home/agent"}},
+                                {"claude"},
+                                "/workspace",
+                                "-----BEGIN CERTIFICATE-----\n",
+                                {{"/run/bottle/x", 0600, "text\n"}},
+                                "the prompt",
+                                true}));
+  all.back().tables = {"env"};
+  all.push_back(sample("ledger-record", record()));
+  all.back().tables = {"options", "hosts"};
+  all.back().elsewhere = "/plan/";
+  all.push_back(sample("session-info", SessionInfo{"s1", "running", "reviewer", "web", "/home/me/app",
+                                                   "me@far.example.org", 1'800'000'000}));
+  return all;
+}
+
+}  // namespace bottle::wire

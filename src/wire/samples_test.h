@@ -1,0 +1,27 @@
+// One example of every message, with all of its fields.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "wire/codec/object.h"
+
+namespace bottle::wire {
+
+struct Sample {
+  std::string name;  // of its golden file
+  size_t most;       // bytes
+  std::function<std::string()> write;
+  std::function<Result<std::string>(std::string_view text)> read_and_write;
+  From from = From::ours;
+  std::set<std::string> tables = {};  // keys whose entries may have any name
+  std::string may_be_null = {};       // pointer to a value
+  std::string elsewhere = {};         // pointer to a message that has a sample of its own
+};
+std::vector<Sample> samples();
+
+}  // namespace bottle::wire

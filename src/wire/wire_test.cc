@@ -1,0 +1,153 @@
+// Every message against its golden file (tests/golden/wire), and against all that a stranger may change in it.
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/line.h"
+#include "wire/samples_test.h"
+
+namespace bottle::wire {
+
+void PrintTo(const Sample& sample, std::ostream* out) { *out << sample.name; }
+
+namespace {
+
+using nlohmann::json;
+
+class Messages : public ::testing::TestWithParam<Sample> {
+ protected:
+  // The error, or empty: it was read, and is the same when it is written again.
+  static std::string read(const json& message) { return read(message.dump()); }
+  static std::string read(const std::string& text) {
+    auto again = GetParam().read_and_write(text);
+    return again ? "" : again.error().what;
+  }
+  static json golden() { return json::parse(GetParam().write()); }
+};
+
+TEST_P(Messages, AreAsTheirGoldenFile) {
+  std::string path = std::string("tests/golden/wire/") + GetParam().name + ".json", text = GetParam().write();
+  if (std::getenv("BOTTLE_UPDATE_GOLDEN")) {
+    ASSERT_TRUE(make_directories("tests/golden/wire", 0755) && write_file_atomically(path, text, 0644));
+  }
+  auto expected = read_file(path);
+  ASSERT_TRUE(expected) << "BOTTLE_UPDATE_GOLDEN=1 " << path;
+  EXPECT_EQ(text, *expected);
+  auto again = GetParam().read_and_write(*expected);
+  ASSERT_TRUE(again) << again.error().what;
+  EXPECT_EQ(*again, *expected);
+}
+
+// Calls `change` for the message with each of its values, and a way to name it in an error.
+void for_each_value(const json& message, const std::function<void(const json::json_pointer&, const json&)>& see,
+                    const json::json_pointer& at = json::json_pointer()) {
+  if (!at.empty()) see(at, message);
+  if (message.is_object())
+    for (const auto& [key, value] : message.items()) see(at / key, value), for_each_value(value, see, at / key);
+  if (message.is_array())
+    for (size_t i = 0; i < message.size(); ++i) see(at / i, message[i]), for_each_value(message[i], see, at / i);
+}
+
+TEST_P(Messages, RefuseAKeyThatTheyDoNotHave) {
+  json message = golden();
+  auto with_key_in = [&](const json::json_pointer& at) {
+    json changed = message;
+    changed[at]["odd"] = 1;
+    return read(changed);
+  };
+  EXPECT_NE(with_key_in(json::json_pointer()).find("odd is not a key"), std::string::npos)
+      << with_key_in(json::json_pointer());
+  for_each_value(message, [&](const json::json_pointer& at, const json& value) {
+    if (!value.is_object() || GetParam().tables.contains(at.back())) return;
+    EXPECT_NE(with_key_in(at).find("odd is not a key"), std::string::npos) << at << ": " << with_key_in(at);
+  });
+}
+
+TEST_P(Messages, RefuseAnotherType) {
+  json message = golden();
+  for_each_value(message, [&](const json::json_pointer& at, const json& value) {
+    for (const json& other :
+         {json("7"), json(7), json(true), json(nullptr), json::array({json::array()}), json{{"odd", 1}}}) {
+      if (other.type() == value.type() || (other.is_number() && value.is_number())) continue;
+      if (other.is_null() && at.to_string() == GetParam().may_be_null) continue;
+      json changed = message;
+      changed[at] = other;
+      std::string error = read(changed);
+      EXPECT_FALSE(error.empty()) << at << " became " << other;
+      std::string name = at.back();
+      if (name.find_first_not_of("0123456789") != std::string::npos)
+        EXPECT_NE(error.find(name), std::string::npos) << at << " became " << other << ": " << error;
+    }
+  });
+}
+
+// Whether one of these sizes is too much: the smallest that is, so that the test is quick.
+bool is_bounded(const std::vector<size_t>& sizes, const std::function<bool(size_t)>& accepts) {
+  return std::ranges::any_of(sizes, [&](size_t size) { return !accepts(size); });
+}
+
+TEST_P(Messages, RefuseTextThatIsTooLongAndListsThatDoNotEnd) {
+  json message = golden();
+  size_t room = GetParam().most - message.dump().size() - 100;
+  for_each_value(message, [&](const json::json_pointer& at, const json& value) {
+    if (!GetParam().elsewhere.empty() && at.to_string().starts_with(GetParam().elsewhere)) return;
+    json changed = message;
+    changed[at] = "HERE";
+    std::string text = changed.dump();
+    auto accepts = [&](const std::string& instead) {
+      std::string whole = text;
+      return read(whole.replace(whole.find("\"HERE\""), 6, instead)).empty();
+    };
+    if (value.is_string())
+      EXPECT_TRUE(is_bounded({400, 5000, 300'000, kValue + 1, kLongText + 1}, [&](size_t size) {
+        return accepts("\"" + std::string(std::min(size, room), 'x') + "\"");
+      })) << at;
+    if (value.is_array())
+      EXPECT_TRUE(is_bounded({1001, 5001}, [&](size_t size) {
+        std::string one = value[0].dump(), many = "[" + one;
+        for (size_t i = 1; i < size && many.size() < room - one.size(); ++i) many += "," + one;
+        return accepts(many + "]");
+      })) << at;
+  });
+  EXPECT_NE(read(message.dump() + std::string(GetParam().most, ' ')).find("it is longer than"), std::string::npos);
+}
+
+TEST_P(Messages, RefuseWhatIsNoObjectOrNestedDeeplyOrSaysAThingTwice) {
+  for (const char* text : {"", "{", "[]", "7", "null", "\"x\"", "{} {}"})
+    EXPECT_FALSE(read(std::string(text)).empty()) << text;
+  std::string deep = "{\"a\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}";
+  if (deep.size() < GetParam().most) EXPECT_NE(read(deep).find("too deeply"), std::string::npos) << read(deep);
+  json message = golden();
+  std::string key = json(message.begin().key()).dump(), text = message.dump();
+  EXPECT_NE(read("{" + key + ":7," + text.substr(1)).find("twice"), std::string::npos);
+}
+
+// Where text is not refused for what is in it, nothing in it speaks to a terminal.
+TEST_P(Messages, SpeakToNoTerminal) {
+  if (GetParam().from == From::ours) GTEST_SKIP() << "no stranger sends it";
+  json message = golden();
+  for_each_value(message, [&](const json::json_pointer& at, const json& value) {
+    if (!value.is_string()) return;
+    json changed = message;
+    changed[at] =
+        "\x1b]0;x\x07\xc2\x9b"
+        "31m\n";
+    auto again = GetParam().read_and_write(changed.dump());
+    if (!again) return;
+    for_each_value(json::parse(*again), [&](const json::json_pointer& where, const json& text) {
+      if (text.is_string()) EXPECT_EQ(text, one_line(text.get<std::string>())) << at << " in " << where;
+    });
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Messages, ::testing::ValuesIn(samples()), [](const auto& info) {
+  std::string name = info.param.name;
+  std::ranges::replace(name, '-', '_');
+  return name;
+});
+
+}  // namespace
+}  // namespace bottle::wire
