@@ -209,6 +209,59 @@ TEST_F(Workspace, AWorktreeIsClonedIn) {
   EXPECT_EQ(git("show refs/bottle/s1/worktree:dirty.txt"), "d");
 }
 
+TEST_F(Workspace, UncommittedChangesAreNoticedWhateverTheIndexIsLike) {
+  for (const char* kind :
+       {"", "update-index --split-index", "update-index --untracked-cache", "config core.fileMode false",
+        "config core.autocrlf input", "sparse-checkout set --cone --sparse-index dir"}) {
+    fs::remove_all(repo);
+    fs::create_directory(repo);
+    make_repository();
+    put(repo + "/other/c.txt", "c\n");
+    git("add -A");
+    git("commit -qm other");
+    if (*kind) git(kind);
+    std::string before = sh("cat " + repo + "/.git/index | sha256sum");
+    EXPECT_TRUE(pack(manifest::WorkspaceMode::clone).warnings.empty()) << kind;
+    fs::permissions(repo + "/a.txt", fs::perms(0755));
+    bool counts = std::string(kind) != "config core.fileMode false";
+    EXPECT_EQ(pack(manifest::WorkspaceMode::clone).warnings.empty(), !counts) << kind;
+    put(repo + "/a.txt", "changed\n");
+    EXPECT_EQ(pack(manifest::WorkspaceMode::clone).warnings,
+              (std::vector<std::string>{
+                  "uncommitted changes stay here: the clone holds HEAD (workspace: copy takes them along)"}))
+        << kind;
+    EXPECT_EQ(sh("cat " + repo + "/.git/index | sha256sum"), before) << kind;
+  }
+  // Of what the repository and the operator ignore nothing is said.
+  git("sparse-checkout disable");
+  git("reset -q --hard");
+  put(repo + "/build/x", "x");
+  put(repo + "/notes", "x");
+  put(repo + "/.git/info/exclude", "/build/\n");
+  put(root + "/ignore", "notes\n");
+  put(root + "/gitconfig", "[core]\n\texcludesFile = " + root + "/ignore\n");
+  EXPECT_TRUE(pack(manifest::WorkspaceMode::clone).warnings.empty());
+}
+
+TEST_F(Workspace, ASubmoduleIsARepositoryToo) {
+  make_repository();
+  fs::rename(repo, root + "/library");
+  fs::create_directory(repo);
+  make_repository();
+  git("submodule --quiet add " + root + "/library sub");
+  for (auto mode : {manifest::WorkspaceMode::clone, manifest::WorkspaceMode::copy}) {
+    auto sent = pack(mode, repo + "/sub");
+    EXPECT_EQ(sent.base, git("rev-parse HEAD", repo + "/sub"));
+    unpack();
+    EXPECT_EQ(git("log --format=%s", inside), "first");
+    put(inside + "/new.txt", "new\n");
+    auto back = take_inside(sent.base, repo + "/sub");
+    ASSERT_TRUE(back) << back.error().what;
+    EXPECT_EQ(git("show refs/bottle/s1/worktree:new.txt", repo + "/sub"), "new");
+    EXPECT_EQ(git("for-each-ref refs/bottle"), "");
+  }
+}
+
 TEST_F(Workspace, ManySmallFilesStream) {
   for (int i = 0; i < 3000; ++i) put(repo + "/d" + std::to_string(i % 50) + "/" + std::to_string(i), "x");
   size_t largest = 0, total = 0;
