@@ -325,7 +325,7 @@ TEST(Workspace, ARepositoryThatLiesElsewhereIsNamed) {
     plan = make(manifest::builtin(), {.agent = "claude", .workspace_mode = mode}, f);
     ASSERT_TRUE(plan);
     EXPECT_NE(joined(explain(*plan)).find("a work tree of the repository /home/me/private/.git\n"), std::string::npos);
-    EXPECT_EQ(to_json(*plan)["workspace"]["repository"], "/home/me/private/.git");
+    EXPECT_EQ(plan->repository, "/home/me/private/.git");
   }
   f.borrows = {"/srv/mirror/objects"};
   plan = make(manifest::builtin(), {.agent = "claude"}, f);
