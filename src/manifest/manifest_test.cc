@@ -254,6 +254,32 @@ TEST(Schema, ComesFromTheTable) {
   }
 }
 
+// The YAML blocks of a page that are whole manifests.
+std::vector<std::string> manifests_in(const std::string& markdown) {
+  std::vector<std::string> found;
+  for (size_t at = 0; (at = markdown.find("```yaml\n", at)) != std::string::npos;) {
+    at += 8;
+    std::string block = markdown.substr(at, markdown.find("\n```", at) + 1 - at);
+    if (block.starts_with("bottles:") || block.starts_with("agents:") || block.starts_with("vms:"))
+      found.push_back(block);
+  }
+  return found;
+}
+
+TEST(Docs, TheManifestsInThemHaveNoMistakes) {
+  size_t seen = 0;
+  for (const char* page : {"README.md", "docs/manifest.md", "docs/providers.md", "docs/ssh.md", "docs/remote.md"}) {
+    auto text = read_file(page);
+    ASSERT_TRUE(text) << text.error().what;
+    for (const std::string& block : manifests_in(*text)) {
+      ++seen;
+      auto parsed = parse({page, block});
+      EXPECT_TRUE(parsed) << parsed.error().what << "\n" << block;
+    }
+  }
+  EXPECT_GE(seen, 3u);
+}
+
 TEST(Docs, TheTablesAreThoseOfTheProgram) {
   auto text = read_file("docs/manifest.md");
   ASSERT_TRUE(text) << text.error().what;

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <set>
+#include <sstream>
 
 #include "app/cli.h"
 #include "app/commands/commands.h"
@@ -93,6 +94,45 @@ TEST(Manual, TheDocumentationIsMadeFromThePages) {
   auto there = read_file(path);
   ASSERT_TRUE(there) << there.error().what;
   EXPECT_EQ(text, *there) << "run app_test once with BOTTLE_UPDATE_GOLDEN=1";
+}
+
+// The lines of the shell blocks of a page that begin with the program's name, without their comments.
+std::vector<std::string> commands_in(const std::string& markdown) {
+  std::vector<std::string> found;
+  bool in_shell = false;
+  std::istringstream lines(markdown);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("```")) in_shell = line == "```sh";
+    else if (in_shell && line.starts_with("bottle ")) found.push_back(line.substr(0, line.find("  #")));
+  }
+  return found;
+}
+
+TEST(Manual, CommandsInTheDocumentationExist) {
+  int exit = 0, seen = 0;
+  auto parser = make_parser(exit);
+  for (const char* page :
+       {"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/bench.md", "docs/events.md", "docs/guard.md",
+        "docs/images.md", "docs/manifest.md", "docs/plan.md", "docs/providers.md", "docs/remote.md", "docs/ssh.md"}) {
+    auto text = read_file(page);
+    ASSERT_TRUE(text) << text.error().what;
+    for (const std::string& line : commands_in(*text)) {
+      ++seen;
+      CLI::App* command = parser.get();
+      std::istringstream words(line.substr(7));
+      for (std::string word; words >> word;) {
+        if (word.starts_with("-")) {
+          EXPECT_NE(command->get_option_no_throw(word.substr(0, word.find('='))), nullptr) << page << ": " << line;
+        } else if (CLI::App* sub = command->get_subcommand_no_throw(word)) {
+          command = sub;
+        } else if (command == parser.get() || command->get_require_subcommand_min() > 0) {
+          ADD_FAILURE() << page << ": " << line << ": there is no command " << word;
+        }
+        if (word.find_first_of("\"'|>") != std::string::npos) break;  // what follows is text, or the shell's
+      }
+    }
+  }
+  EXPECT_GT(seen, 10);
 }
 
 constexpr const char* kPage =
