@@ -89,8 +89,7 @@ nlohmann::json collect(docker::Engine& engine, const std::string& session, const
             {"archive", kept},
             {"text", "The workspace, as the agent left it and unchecked, is in " + kept}};
   }
-  return {{"text", back.text},   {"refs", back.refs},       {"commits", back.commits}, {"files", back.files},
-          {"patch", back.patch}, {"flagged", back.flagged}, {"skipped", back.skipped}};
+  return to_json(back);
 }
 
 }  // namespace bottle::session

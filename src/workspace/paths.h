@@ -21,9 +21,4 @@ bool is_git_directory(std::string_view component);
 // Does a link at `path` (relative to the tree) with this target stay in the tree? Absolute targets never do.
 bool stays_inside(std::string_view path, std::string_view target);
 
-// Why somebody should look at this file before running anything here; empty: no reason.
-std::string_view reason_to_look(std::string_view path);
-// The same for what stands in a package manifest.
-bool has_install_script(std::string_view package_json);
-
 }  // namespace bottle::workspace

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -59,6 +60,7 @@ class Filler {
  public:
   Filler(Quarantine& q, const Incoming& limits, Tree tree, Tree repository)
       : q_(q),
+        source_(limits.source),
         tree_(std::move(tree)),
         repository_(std::move(repository)),
         bytes_left_(limits.max_bytes),
@@ -81,7 +83,7 @@ class Filler {
     if (path->empty()) return {};
     if ((*path)[0] == ".git") return git_entry(*path, e, body);
     for (const auto& part : *path)
-      if (is_git_directory(part)) return leave(join(*path), "a repository within the tree: left behind");
+      if (is_git_directory(part)) return leave(*path, e, body, "a repository within the tree: left behind");
     bool done = false;
     switch (e.kind) {
       case TarEntry::Kind::directory:
@@ -174,26 +176,52 @@ class Filler {
         &bytes_left_);
   }
 
-  Result<> leave(const std::string& path, const char* why) {
+  // What stays where it is. Of what the operator has himself, just so, nothing needs to be said.
+  Result<> leave(const Path& where, const TarEntry& e, const Source& body, const char* why) {
+    if (TRY(is_the_operators(where, e, body))) return {};
+    std::string path = join(where);
     ++q_.skipped;
     if (q_.flagged.size() < kMostFlagged) {
       // One line for a whole foreign repository, not one for each of its files.
       std::string top = path.substr(
           0, std::min(path.find("/.git/") == std::string::npos ? path.size() : path.find("/.git/") + 5, path.size()));
-      std::string line = one_line(top) + ": " + why;
-      if (q_.flagged.empty() || q_.flagged.back() != line) q_.flagged.push_back(line);
+      std::pair<std::string, std::string> flag(top, why);
+      if (q_.flagged.empty() || q_.flagged.back() != flag) q_.flagged.push_back(flag);
     }
     return {};
   }
 
+  Result<bool> is_the_operators(const Path& where, const TarEntry& e, const Source& body) {
+    std::string path = source_ + "/" + join(where);
+    struct stat st{};
+    if (::lstat(path.c_str(), &st) != 0) return false;
+    if (e.kind == TarEntry::Kind::directory) return S_ISDIR(st.st_mode);
+    if (e.kind == TarEntry::Kind::symlink) {
+      std::string target(e.target.size() + 1, '\0');
+      ssize_t n = ::readlink(path.c_str(), target.data(), target.size());
+      return n == static_cast<ssize_t>(e.target.size()) && target.starts_with(e.target);
+    }
+    if (e.kind != TarEntry::Kind::file || !S_ISREG(st.st_mode) || static_cast<uint64_t>(st.st_size) != e.size ||
+        e.size > kComparedAtMost)
+      return false;
+    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!fd) return false;
+    auto own = read_all(fd.get(), path, kComparedAtMost);
+    if (!own) return false;
+    content_.clear();
+    while (size_t n = TRY(body(chunk_.data(), chunk_.size()))) content_.append(chunk_, 0, n);
+    return content_ == *own;
+  }
+
   Result<> git_entry(const Path& path, const TarEntry& e, const Source& body) {
-    if (path.size() == 1 && e.kind != TarEntry::Kind::directory) return leave(".git", "not a directory: left behind");
+    if (path.size() == 1 && e.kind != TarEntry::Kind::directory)
+      return leave(path, e, body, "not a directory: left behind");
     if (e.kind == TarEntry::Kind::directory) return {};
     std::string name = join(path, 1);
     if (path.size() >= 3 && path[1] == "hooks" && !name.ends_with(".sample"))
-      return leave(join(path), "a hook: left behind");
+      return leave(path, e, body, "a hook: left behind");
     if (name == "objects/info/alternates" || name == "objects/info/http-alternates")
-      return leave(join(path), "points at other repositories: left behind");
+      return leave(path, e, body, "points at other repositories: left behind");
     // Without a repository here nothing of it is wanted, and an object that is not what its name says would show in the
     // patch.
     if (q_.known_objects.empty()) return {};
@@ -243,6 +271,7 @@ class Filler {
   }
 
   Quarantine& q_;
+  std::string source_;
   Tree tree_, repository_;
   uint64_t bytes_left_, entries_left_, held_left_;
   std::string content_, chunk_ = std::string(65536, '\0');
@@ -270,8 +299,7 @@ Result<> index_packs(Quarantine& q, const git::Runner& git) {
     if (!TRY(git.agrees({"index-pack", "--stdin"}, options))) {
       ++q.skipped;
       if (q.flagged.size() < kMostFlagged)
-        q.flagged.push_back(".git/objects/pack/" + one_line(pack.path().filename().string()) +
-                            ": a broken pack: left behind");
+        q.flagged.push_back({".git/objects/pack/" + pack.path().filename().string(), "a broken pack: left behind"});
     }
   }
   std::filesystem::remove_all(q.repository.path() + "/incoming", error);

@@ -30,10 +30,10 @@ struct Quarantine {
   std::map<std::string, git::Entry> unchanged;
   std::string known_objects;  // the operator's object store, which the repository borrows from; empty: there is none
 
-  std::map<std::string, std::string> links;     // path → target, not made on disk yet
-  std::map<std::string, std::string> branches;  // as the agent's .git says, unverified
-  std::string head;                             // "ref: refs/heads/x" or an object id, unverified
-  std::vector<std::string> flagged;             // what .git held beside objects and refs
+  std::map<std::string, std::string> links;                  // path → target, not made on disk yet
+  std::map<std::string, std::string> branches;               // as the agent's .git says, unverified
+  std::string head;                                          // "ref: refs/heads/x" or an object id, unverified
+  std::vector<std::pair<std::string, std::string>> flagged;  // what was left behind: path, why
   uint64_t skipped = 0;
 
   git::Runner::Options at() const { return {.in = repository}; }

@@ -4,7 +4,6 @@
 
 #include <filesystem>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "base/defer.h"
@@ -14,6 +13,7 @@
 #include "base/unique_fd.h"
 #include "git/refs.h"
 #include "workspace/bring.h"
+#include "workspace/inspect.h"
 #include "workspace/paths.h"
 #include "workspace/quarantine.h"
 #include "workspace/untar.h"
@@ -24,7 +24,7 @@ namespace {
 
 constexpr const char* kAttributes =
     "* -filter !working-tree-encoding !diff !merge\n";  // stands above every .gitattributes of the tree
-constexpr size_t kFlagLimit = 200, kLongestTarget = 4096, kMostInspected = 32;
+constexpr size_t kLongestTarget = 4096;
 
 // Its own repository, whose objects and shallow boundary (both the operator's) are known to it.
 Result<> prepare(Quarantine& q, const std::optional<git::Repository>& original) {
@@ -54,47 +54,13 @@ Result<> make_links(Quarantine& q, const git::Runner& git) {
     auto same = original.find(path);
     bool allowed = stays_inside(path, target) || (same != original.end() && same->second == target);
     if (!allowed && q.flagged.size() < kMostFlagged)
-      q.flagged.push_back(one_line(path) + ": a link out of the tree, to " + one_line(target, 200) + ": dropped");
+      q.flagged.push_back({path + " → " + target, "a link out of the tree: left behind"});
     if (!allowed || !TRY(tree.link(*safe_components(path), target))) ++q.skipped;
   }
   // Those were never sent: their absence says nothing. If the agent put something in their place, this fails, rightly.
   for (const auto& [path, target] : original)
     if (auto parts = safe_components(path); parts && !target.empty() && !q.links.contains(path))
       (void)TRY(tree.link(*parts, target));
-  return {};
-}
-
-// What a person should see before running anything.
-Result<> inspect(const Quarantine& q, const git::Runner& git, const std::vector<Change>& list, const std::string& where,
-                 std::set<std::string>& flags) {
-  std::vector<std::string> links, packages;
-  auto is_package = [](const std::string& path) { return path == "package.json" || path.ends_with("/package.json"); };
-  for (const auto& change : list) {
-    if (change.mode == "120000") links.push_back(change.object);
-    else if (change.mode.starts_with("100") && is_package(change.path)) packages.push_back(change.object);
-  }
-  using Texts = std::map<std::string, std::string>;
-  Texts targets = git::small_blobs(git, links, kLongestTarget, q.at()).value_or(Texts()),
-        texts = git::small_blobs(git, packages, 1 << 20, q.at()).value_or(Texts());
-  for (const auto& change : list) {
-    if (change.mode == "000000") continue;
-    if (flags.size() >= kFlagLimit + q.flagged.size()) {  // those of .git leave room for these
-      flags.insert("… and more");
-      return {};
-    }
-    std::string name = one_line(change.path) + where;
-    if (change.mode == "160000") flags.insert(name + ": a submodule");
-    else if (auto why = reason_to_look(change.path); !why.empty()) flags.insert(name + ": " + std::string(why));
-    else if (change.mode == "120000") {
-      const std::string& target = targets[change.object];
-      if (!stays_inside(change.path, target))
-        flags.insert(name + ": a link out of the tree, to " + one_line(target, 200));
-    } else if (is_package(change.path)) {
-      auto text = texts.find(change.object);
-      if (text == texts.end()) flags.insert(name + ": too large to be looked through");
-      else if (has_install_script(text->second)) flags.insert(name + ": has install scripts");
-    }
-  }
   return {};
 }
 
@@ -165,6 +131,14 @@ void drop_branches(const git::Repository& repository, const std::string& below,
   (void)git::delete_refs(repository, gone);
 }
 
+// Where not all of it is shown, all of it is in a file.
+Result<> write_all_flags(const Look& look, const std::string& results, Back& back) {
+  std::string text;
+  for (const auto& line : look.all()) text += line + "\n";
+  back.all_flagged = results + "/look-at-these.txt";
+  return write_file_atomically(back.all_flagged, text);
+}
+
 std::string counted(uint64_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
@@ -192,10 +166,6 @@ std::string advice(const Incoming& in, const Back& back, bool repository, const 
       add((back.patch.empty() ? "Take it: " : "     or: ") + ("copy from " + in.results_dir + "/files"));
     }
   }
-  if (!back.flagged.empty()) {
-    add("Look at these before you run anything:");
-    for (const auto& flag : back.flagged) add("  " + flag);
-  }
   if (back.skipped) add(std::to_string(back.skipped) + " entries were not taken.");
   return joined(lines);
 }
@@ -222,7 +192,8 @@ class Sorting {
     limits.until = std::chrono::steady_clock::now() + in_.max_time;
     git_.set_limits(limits);
     TRY(make_links(q_, git_));
-    flags_ = {q_.flagged.begin(), q_.flagged.end()};
+    inspection_.emplace(TRY(Inspection::make(q_, git_)));
+    for (const auto& [path, why] : q_.flagged) inspection_->flag(path, why);
     if (!original_) return {};
     room_.size = size_of(q_.known_objects);
     known_ = TRY(known_commits(q_, git_, *original_, base_));
@@ -244,7 +215,7 @@ class Sorting {
                     wanted);  // or the agent has no repository any more: then those are all there is
     for (const auto& [name, id] : wanted) {
       if (!TRY(take_branch(name, id))) {
-        flags_.insert(".git/refs/heads/" + name + ": broken or incomplete: left behind");
+        inspection_->flag(".git/refs/heads/" + name, "broken or incomplete: left behind");
         ++q_.skipped;
       } else if (q_.head == id || q_.head == "ref: refs/heads/" + name) {
         head_ = id;
@@ -263,7 +234,7 @@ class Sorting {
     std::string worktree = TRY(commit_worktree());
     auto list = TRY(changes(q_, git_, base_, worktree));
     back_.files = list.size();
-    TRY(inspect(q_, git_, list, "", flags_));
+    TRY(inspection_->take(list, ""));
     if (list.empty()) return {};
     back_.patch = results + "/changes.patch";
     auto written = write_patch(q_, git_, base_, worktree, back_.patch, in_.max_bytes);
@@ -271,7 +242,7 @@ class Sorting {
     if (!written) {
       ::unlink(back_.patch.c_str());
       back_.patch.clear();
-      flags_.insert("there is no patch: " + one_line(written.error().what));
+      inspection_->flag("the patch", "there is none: " + written.error().what);
     }
     if (!original_) return copy_files(q_, git_, list, results + "/files", in_.max_bytes);
     whole_ = prefix() + "worktree";
@@ -280,13 +251,14 @@ class Sorting {
       back_.refs.push_back(whole_);
     } else {
       whole_.clear();
-      flags_.insert("the files as they were left did not pass git's checks: they are in the patch only");
+      inspection_->flag("the files as they were left", "they did not pass git's checks, and are in the patch only");
     }
     return {};
   }
 
-  Back finish() {
-    back_.flagged.assign(flags_.begin(), flags_.end());
+  Result<Back> finish(const std::string& results) {
+    back_.flagged = inspection_->lines();
+    if (inspection_->look().is_shortened()) TRY(write_all_flags(inspection_->look(), results, back_));
     back_.skipped = q_.skipped;
     back_.text = advice(in_, back_, original_.has_value(), whole_);
     return std::move(back_);
@@ -306,10 +278,10 @@ class Sorting {
     if (auto written = git::write_ref(*original_, to, id); !written && written.error().code != Code::conflict)
       return std::unexpected(std::move(written.error()));
     else if (!written) {
-      flags_.insert(one_line(written.error().what));
+      inspection_->flag(to, written.error().what);
       return false;
     }
-    if (heads_.size() < kMostInspected) TRY(inspect(q_, git_, *list, "", flags_));
+    TRY(inspection_->take(*list, name));
     back_.refs.push_back(to);
     heads_.push_back(id);
     return true;
@@ -333,7 +305,7 @@ class Sorting {
   Room room_;
   std::string base_, head_, whole_;
   std::vector<std::string> heads_, known_;
-  std::set<std::string> flags_;
+  std::optional<Inspection> inspection_;
   Back back_;
 };
 
@@ -349,6 +321,14 @@ Result<std::optional<git::Repository>> original_of(const Incoming& in) {
 }
 
 }  // namespace
+
+nlohmann::json to_json(const Back& back) {
+  nlohmann::json out = {{"text", back.text},      {"refs", back.refs},   {"commits", back.commits},
+                        {"files", back.files},    {"patch", back.patch}, {"flagged", back.flagged},
+                        {"skipped", back.skipped}};
+  if (!back.all_flagged.empty()) out["all_flagged"] = back.all_flagged;
+  return out;
+}
 
 Result<Back> receive(const Incoming& in, const Source& source) {
   if (in.session.empty() || in.session.size() > 63 ||
@@ -372,7 +352,7 @@ Result<Back> receive(const Incoming& in, const Source& source) {
   TRY(sorting.unpack(source, limits));
   TRY(sorting.take_branches());
   TRY(sorting.take_files(results));
-  return sorting.finish();
+  return sorting.finish(results);
 }
 
 }  // namespace bottle::workspace

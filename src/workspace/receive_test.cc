@@ -77,7 +77,7 @@ TEST_F(Workspace, HostilePathsStayInside) {
   ASSERT_TRUE(back) << back.error().what;
   EXPECT_EQ(*read_file(root + "/victim/file"), "safe");
   EXPECT_EQ(sh("ls " + root + "/victim"), "file");
-  EXPECT_TRUE(flagged(*back, "up: a link out of the tree"));
+  EXPECT_TRUE(flagged(*back, "up → ../.."));
   EXPECT_EQ(git("show refs/bottle/s1/worktree:plain"), "agent's");
   EXPECT_EQ(git("ls-tree refs/bottle/s1/worktree up"), "");
   EXPECT_EQ(back->text.find('\x1b'), std::string::npos);
@@ -115,6 +115,58 @@ TEST_F(Workspace, HostileGitDirectoryRunsNothing) {
   EXPECT_EQ(back->refs, (std::vector<std::string>{"refs/bottle/s1/worktree"}));
   EXPECT_EQ(git("show refs/bottle/s1/worktree:a.txt"), "new");
   EXPECT_EQ(git("status --porcelain"), "");
+}
+
+TEST_F(Workspace, WhatLinksOfTheTreeMeanIsSeen) {
+  make_repository();
+  fs::create_directory_symlink("dir", repo + "/.vscode");
+  git("add -A"), git("commit -qm link");
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  put(inside + "/dir/tasks.json", "{}");
+  fs::create_directory(inside + "/sub");
+  fs::create_symlink("../a.txt", inside + "/sub/.envrc");
+  put(inside + "/p/package.json", R"({"scripts": {"pre\u0069nstall": "evil"}})");
+  auto back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  for (const char* what :
+       {"dir/tasks.json (by the link .vscode): ", "sub/.envrc", "p/package.json: npm runs its scripts"})
+    EXPECT_TRUE(flagged(*back, what)) << what << "\n" << joined(back->flagged);
+}
+
+TEST_F(Workspace, EveryBranchIsLookedThrough) {
+  make_repository();
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  for (int i = 0; i < 40; ++i) {
+    put(inside + "/file", std::to_string(i));
+    if (i == 39) put(inside + "/.envrc", "evil");
+    git("checkout -q -b b" + std::to_string(i), inside);
+    git("add -A", inside), git("commit -qm x", inside);
+  }
+  git("checkout -q main", inside);
+  auto back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_TRUE(flagged(*back, ".envrc [branch b39]")) << joined(back->flagged);
+  EXPECT_FALSE(flagged(*back, "looked through"));
+}
+
+TEST_F(Workspace, TheOperatorsOwnHooksAreNoNews) {
+  make_repository();
+  put(repo + "/.git/hooks/pre-commit", "#!/bin/sh\nmake lint\n");
+  fs::create_symlink("pre-commit", repo + "/.git/hooks/pre-push");
+  put(repo + "/vendored/.git/config", "[core]\n");
+  auto sent = pack(manifest::WorkspaceMode::copy);
+  unpack();
+  auto back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(joined(back->flagged), "");
+  EXPECT_EQ(back->skipped, 0u);
+  put(inside + "/.git/hooks/pre-commit", "#!/bin/sh\nmake evil\n");
+  back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_TRUE(flagged(*back, ".git/hooks/pre-commit: a hook")) << joined(back->flagged);
+  EXPECT_FALSE(flagged(*back, "pre-push"));
 }
 
 TEST_F(Workspace, ObjectsThatFailGitsChecksAreLeftBehind) {
@@ -250,7 +302,7 @@ TEST_F(Workspace, APatchHasNoMoreBytesThanWhatCameBackMayHave) {
   auto back = take(lines, base, "", 100000);
   ASSERT_TRUE(back) << back.error().what;
   EXPECT_EQ(back->patch, "");
-  EXPECT_TRUE(flagged(*back, "there is no patch: diff-tree: git writes more than 0 MB"));
+  EXPECT_TRUE(flagged(*back, "the patch: there is none: diff-tree: git writes more than 0 MB"));
   EXPECT_EQ(back->refs, (std::vector<std::string>{"refs/bottle/s1/worktree"}));
   EXPECT_NE(back->text.find("git merge refs/bottle/s1/worktree"), std::string::npos);
   EXPECT_EQ(sh("ls -A " + root + "/results/s1"), "");

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "manifest/manifest.h"
 
@@ -57,10 +59,14 @@ struct Back {
   uint64_t commits = 0;              // the agent's
   uint64_t files = 0;                // that differ from base
   std::string patch;                 // path; empty: nothing changed
-  std::vector<std::string> flagged;  // to look at before anything is run: safe to print
+  std::vector<std::string> flagged;  // to look at before anything is run, by reason, a few lines: safe to print
+  std::string all_flagged;           // path of a file with each of them; empty: `flagged` names all
   uint64_t skipped = 0;              // entries that were not taken
-  std::string text;                  // for the operator: what came back and how to take it
+  std::string text;                  // for the operator: what came back and how to take it, without `flagged`
 };
+
+// For programs (docs/events.md): what came back.
+nlohmann::json to_json(const Back& back);
 
 // Reads a tar of the workspace that the agent had: hostile. The checked-out tree, its index, its HEAD and its branches
 // are never touched: commits land on refs/bottle/<session>/heads/* (what an earlier call left there and is no more,

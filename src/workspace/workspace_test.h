@@ -77,6 +77,11 @@ class Workspace : public git::Repositories {
     EXPECT_TRUE(tar.finish());
     return out;
   }
+  static std::string joined(const std::vector<std::string>& lines) {
+    std::string all;
+    for (const auto& line : lines) all += line + "\n";
+    return all;
+  }
   bool flagged(const Back& back, const std::string& what) {
     for (const auto& f : back.flagged)
       if (f.find(what) != std::string::npos) return true;

@@ -46,6 +46,16 @@ std::string egress_line(const json& entry) {
   return line;
 }
 
+std::vector<Line> look_lines(const json& back) {
+  std::vector<Line> lines;
+  for (const json& flag : member(back, "flagged"))
+    if (flag.is_string()) lines.push_back("  " + flag.get_ref<const std::string&>());
+  if (lines.empty()) return lines;
+  lines.insert(lines.begin(), {"", "Look at these before you run anything:"});
+  if (std::string all = text_of(back, "all_flagged"); !all.empty()) lines.push_back("  all of them are in " + all);
+  return lines;
+}
+
 std::vector<Line> result_lines(const json& result) {
   std::vector<Line> lines;
   lines.push_back("session " + text_of(result, "session") + ": the agent ended with status " + text_of(result, "exit"));
@@ -70,6 +80,7 @@ std::vector<Line> result_lines(const json& result) {
     for (const json& left : member(receipt, "left"))
       if (left.is_string())
         lines.push_back("not removed: " + left.get_ref<const std::string&>() + "; run `bottle cleanup`");
+  for (Line& line : look_lines(back)) lines.push_back(std::move(line));
   return lines;
 }
 

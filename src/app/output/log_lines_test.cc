@@ -45,6 +45,17 @@ TEST(LogLines, AnAgentsWordsDoNothingToTheTerminal) {
   EXPECT_NE(text.find("bottle cleanup"), std::string::npos);
 }
 
+TEST(LogLines, WhatToLookAtIsSaidLast) {
+  json back = {
+      {"text", "1 file changed\n"}, {"flagged", {".envrc: a shell runs it\n\x1b[2J"}}, {"all_flagged", "/r/look"}};
+  auto lines = result_lines({{"session", "s"}, {"exit", 0}, {"back", back}, {"receipt", {{"confirmed", true}}}});
+  ASSERT_GE(lines.size(), 4u);
+  EXPECT_EQ(lines.end()[-3].text(), "Look at these before you run anything:");
+  EXPECT_EQ(lines.end()[-2].text(), "  .envrc: a shell runs it\\n\\x1b[2J");
+  EXPECT_EQ(lines.end()[-1].text(), "  all of them are in /r/look");
+  EXPECT_TRUE(look_lines({{"flagged", json::array()}}).empty());
+}
+
 TEST(LogLines, OddResultsAreNoTrouble) {
   for (const char* text : {"null", "[]", "7", R"({"back":3,"egress":[],"receipt":"x"})",
                            R"({"egress":{"denied":[1,{}]},"receipt":{"left":[1]}})"})

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "app/output/log_lines.h"
+
 namespace bottle::app {
 
 using nlohmann::json;
@@ -144,6 +146,7 @@ void show_result(const json& result, const Output& output) {
   show_secrets(egress.value("secrets", json::array()));
   if (egress.contains("recorded")) show_recorded(result, egress["recorded"]);
   show_receipt(result.value("receipt", json::object()), !back.contains("error"));
+  say(look_lines(back));
 }
 
 void show_swept(const session::Swept& swept, const Output& output) {
@@ -152,6 +155,7 @@ void show_swept(const session::Swept& swept, const Output& output) {
   if (!text.empty()) {
     say("bottle: work of session " + swept.receipt.session + ", whose supervisor died:");
     say(lines_of(text));
+    say(look_lines(swept.back));
   }
   for (const auto& what : swept.receipt.left) say("bottle: not removed: " + what);
 }

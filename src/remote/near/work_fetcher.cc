@@ -67,8 +67,7 @@ Result<json> WorkFetcher::sort(const Source& source, uint64_t* room) {
   incoming.room = room;
   auto back = workspace::receive(incoming, source);
   if (!back) return std::unexpected(std::move(back.error()));
-  return json{{"text", back->text},   {"refs", back->refs},       {"commits", back->commits}, {"files", back->files},
-              {"patch", back->patch}, {"flagged", back->flagged}, {"skipped", back->skipped}};
+  return to_json(*back);
 }
 
 // Line by line through the parser: the far side may have been taken, and this is read on a terminal.
