@@ -97,10 +97,18 @@ Task<bool> is_recorded(Connection& c, const char* kind) {
   co_return done;
 }
 
+// Whether the rules allow a tunnel that nobody looks into.
+bool blind_allowed(const Config& config, const policy::Host& host, uint16_t port) {
+  auto decision = config.rules.connect(host, port);
+  return decision.allowed && !decision.inspect && config.secrets.of(host).bound.empty() &&
+         (!host.literal || config.fixed(host));
+}
+
 Task<bool> blind(Connection& c) {
   if (!co_await reach(c, "connect")) co_return co_await finish(c);
   if (!co_await establish(c) || !co_await check_hello(c) || !co_await is_recorded(c, "connect")) co_return false;
-  auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, c.config->idle_ms);
+  auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, c.config->idle_ms,
+                             [&](const Config& config) { return blind_allowed(config, c.host, c.port); });
   c.audit("close", "connect", "", why, {}, {}, true);
   co_return true;
 }
@@ -138,7 +146,10 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
     }
     if (!progress) co_await c.wait(deadline);
   }
-  auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, c.config->idle_ms);
+  auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, c.config->idle_ms, [&](const Config& config) {
+    const auto* now = config.ssh_host(c.host, c.port);
+    return now && now->key == host.key && !config.rules.denied(c.host);
+  });
   c.audit("close", "ssh", "", why, {}, {}, true);
   co_return true;
 }
@@ -190,6 +201,7 @@ Task<bool> handle_connect(Connection& c, std::string target, bool named_alike) {
     c.audit("deny", "connect", code, reason);
     c.answer(status, code, true);
   };
+  c.refresh();
   auto authority = policy::parse_authority(target, 0);
   if (!authority) {
     refuse(400, "bad_request", "the target of CONNECT: " + authority.error().what);
@@ -302,11 +314,22 @@ Task<bool> run(Connection& c) {
 
 Connection::Connection(Context& shared, int fd) : context(shared), config(shared.config), id(shared.new_id()) {
   ++context.connections;
+  context.wakers.insert(&waker);
   client.source = std::make_unique<Source>();
   client.source->open(fd, &waker);
 }
 
-Connection::~Connection() { --context.connections; }
+Connection::~Connection() {
+  context.wakers.erase(&waker);
+  --context.connections;
+}
+
+void Connection::refresh() {
+  if (config == context.config) return;
+  config = context.config;
+  upstream.end_tls();
+  upstream.reset();
+}
 
 Waker::Wait Connection::wait(int64_t deadline) {
   if (client) client.source->watch();

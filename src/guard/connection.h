@@ -28,6 +28,8 @@ struct Connection {
   policy::Host upstream_host;  // whom `upstream` is connected to
   uint16_t upstream_port = 0;
 
+  // Takes the rules that hold now. What is connected by the old ones is not used again.
+  void refresh();
   int64_t now() const { return context.loop.now(); }
   // Until an event or `deadline`.
   Waker::Wait wait(int64_t deadline);

@@ -26,6 +26,15 @@ bool Exchange::fail_with(int status, std::string_view code, std::string_view rea
   return false;
 }
 
+// True: rules that have come meanwhile forbid what is under way, and it is broken off.
+bool Exchange::withdrawn() {
+  if (judged_ == c_.context.config) return false;
+  judged_ = c_.context.config;
+  if (judged_->rules.request(c_.host, c_.port, request_.method, request_.target).allowed) return false;
+  fail_with(403, "not_allowed", "the rules have changed");
+  return true;
+}
+
 // A body into which values are put is held back until its length is known, as many services take no chunks. A longer
 // one goes in chunks.
 constexpr uint64_t kMostCollected = 256 * 1024;
@@ -108,6 +117,7 @@ Task<Outcome> Exchange::run(std::string_view head) {
   int64_t last = c_.now();
   int rounds = 0;
   while (true) {
+    if (withdrawn()) co_return *outcome_;
     bool progress = send_body();
     if (outcome_) co_return *outcome_;
     progress |= up.flush();
@@ -222,6 +232,7 @@ Task<bool> serve_requests(Connection& c) {
       c.answer(400, "bad_request", true);
       co_return co_await finish(c);
     }
+    c.refresh();
     if (auto why = cannot_record(c); !why.empty()) co_return co_await refuse_unrecorded(c, why);
     Request request;
     std::string head;

@@ -51,6 +51,7 @@ class Exchange {
   void count_memory();
   bool release_little();
   void write_head(size_t line_end, bool final);
+  bool withdrawn();
   bool fail_with(int status, std::string_view code, std::string_view reason);
   bool refuse_request() { return fail_with(403, "secret", scan_.refusal()); }
   bool refuse_answer() { return fail_with(403, "secret_in_answer", scan_.refusal()); }
@@ -73,9 +74,10 @@ class Exchange {
   bool decoded_all_ = true;
   std::optional<std::string> collected_;  // the request's head and body so far, while the length is not known
   size_t collected_head_ = 0;
-  std::string waiting_;             // scanned, for the client, until the end of a chunk is known
-  std::optional<Outcome> outcome_;  // set: stop
-  uint64_t sent_before_ = 0;        // by the client's stream, when the answer began
+  std::string waiting_;                               // scanned, for the client, until the end of a chunk is known
+  std::optional<Outcome> outcome_;                    // set: stop
+  std::shared_ptr<const Config> judged_ = c_.config;  // the rules by which the request was last allowed
+  uint64_t sent_before_ = 0;                          // by the client's stream, when the answer began
 };
 
 }  // namespace bottle::guard

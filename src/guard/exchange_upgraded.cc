@@ -47,6 +47,7 @@ Task<Outcome> Exchange::upgraded() {
   int64_t last = c_.now();
   int rounds = 0;
   while (true) {
+    if (withdrawn()) co_return Outcome::abort;
     bool progress = false;
     if (up.unsent() < kHigh) {
       progress |= client.fill();

@@ -167,7 +167,7 @@ Verdict prepare_request(Connection& c, const Head& head, Request& request, std::
   request.grows = puts_in_body(head, secrets);
   request.expects_continue = head.expect_continue;
   request.upgrade = head.upgrade_websocket && head.minor == 1;
-  request.framed = request.upgrade && !secrets.all->empty();
+  request.framed = request.upgrade && (!secrets.all->empty() || request.restricted);
   request.syntax = syntax_of(head.find("content-type") ? head.find("content-type")->value : "");
   write_head(c, head, request, secrets, outgoing, out);
   return {.allowed = true};

@@ -136,6 +136,7 @@ Result<> Server::configure(const json& wanted) {
     return listened;
   }
   context_.resolver.use(config->resolver);
+  for (Waker* each : context_.wakers) each->wake();
   return {};
 }
 

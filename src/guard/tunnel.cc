@@ -104,7 +104,8 @@ bool pump(Context& context, Direction& d) {
 
 }  // namespace
 
-Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, Stream& upstream, int64_t idle_ms) {
+Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, Stream& upstream, int64_t idle_ms,
+                              MayGoOn may_go_on) {
   upstream.out.append(client.in);
   client.out.append(upstream.in);
   client.in.clear();
@@ -115,7 +116,12 @@ Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, St
   client.source->watch();
   upstream.source->watch();
   int64_t last = context.loop.now();
+  std::shared_ptr<const Config> judged;
   while (true) {
+    if (judged != context.config) {
+      judged = context.config;
+      if (!may_go_on(*judged)) co_return "the rules have changed";
+    }
     up.moved = down.moved = false;
     bool more = pump(context, up);
     more |= pump(context, down);

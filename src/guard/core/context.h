@@ -45,6 +45,7 @@ struct Context {
   std::shared_ptr<const Config> config;
   std::unique_ptr<SessionCa> ca;
   size_t connections = 0;
+  std::set<Waker*> wakers;  // of all connections: new rules are for them too
   uint32_t next_id = 0;
   std::map<uint32_t, AgentCall*> agent_calls;  // open connections to the session's ssh-agent
   uint32_t next_agent_call = 1;
