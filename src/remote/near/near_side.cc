@@ -275,7 +275,7 @@ class RemoteSession {
     if (!near_audit_) return;
     near_audit_->retry();
     std::string why = near_audit_->full();
-    services_->set_unrecorded(why);
+    if (services_) services_->set_unrecorded(why);
     if (why.empty() == unrecorded_.empty()) return;
     unrecorded_ = why;
     if (why.empty()) clients_.event({{"event", "record-back"}});
