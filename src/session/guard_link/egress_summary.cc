@@ -10,7 +10,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMost = 10000, kMostTold = 50;
+// All of it travels in one frame of 1 MB, from a remote machine too, and the agent chooses the names.
+constexpr size_t kMostDenied = 300, kMostReached = 1000, kMostTold = 50;
 
 std::string text_of(const json& line, const char* key) {
   auto found = line.find(key);
@@ -54,7 +55,8 @@ void EgressSummary::add(const json& line, Clients& clients) {
                    {"host", host},
                    {"code", text_of(line, "code")},
                    {"what", text_of(line, "reason")}});
-  if (action == "allow" && (kind == "connect" || kind == "http") && reached_.size() < kMost) reached_.insert(host);
+  if (action == "allow" && (kind == "connect" || kind == "http") && reached_.size() < kMostReached)
+    reached_.insert(host);
   if (action != "deny") return;
   std::string where = (host.empty() ? "?" : host) +
                       (line.contains("port") && line["port"].is_number() ? ":" + line["port"].dump() : "");
@@ -71,7 +73,7 @@ void EgressSummary::add(const json& line, Clients& clients) {
                      {"reason", text_of(line, "reason")},
                      {"allow", entry.allow}});
   }
-  if (denied_.size() > kMost) denied_.erase(denied_.begin());
+  if (denied_.size() > kMostDenied) denied_.erase(denied_.begin());
 }
 
 json EgressSummary::denied() const {

@@ -1,4 +1,4 @@
-// "Allow this" while the agent works: the running guard gets a new configuration, which holds for new connections.
+// "Allow this" while the agent works: the running guard gets a new configuration, which holds from the next request on.
 #pragma once
 
 #include <deque>
