@@ -11,7 +11,9 @@ using Do = scan::Verdict::Do;
 std::string basic(std::string_view value) {
   if (value.size() < 7 || !iequals(value.substr(0, 6), "basic ")) return {};
   size_t begin = value.find_first_not_of(' ', 6);
-  auto decoded = base64_decode(begin == value.npos ? std::string_view() : value.substr(begin));
+  std::string text(begin == value.npos ? std::string_view() : value.substr(begin));
+  text.append((4 - text.size() % 4) % 4, '=');  // some clients leave it out
+  auto decoded = base64_decode(text);
   return decoded ? *decoded : std::string();
 }
 
@@ -38,17 +40,17 @@ std::string_view name_of(Place place) {
   return kNames[static_cast<size_t>(place)];
 }
 
-// Why a placeholder is refused at a host that its secret is bound to.
+// Why a placeholder is refused at a host that its secret is bound to, and what to do.
 std::string misplaced(const Secret& secret, Place place, std::string_view header) {
-  std::string reason = "the placeholder of secret \"" + secret.name + "\" is in the " + std::string(name_of(place));
-  if (place == Place::header) {
-    reason.append(" ").append(header).append(", and the value goes in ");
-    reason += secret.header.empty() ? "Authorization" : secret.header;
-    return reason + " only; `header: \"" + std::string(header) + ": {}\"` in the manifest would put it there";
-  }
+  std::string where(name_of(place));
+  std::string reason = "the placeholder of secret \"" + secret.name + "\" is in the " + where;
+  if (place == Place::header)
+    return reason + " " + std::string(header) + ", but the guard puts the value only in " +
+           (secret.header.empty() ? "Authorization" : secret.header) + "; to change that, add header: \"" +
+           std::string(header) + ": {}\" to the secret in the manifest";
   if (place == Place::query || place == Place::body)
-    return reason + ", where the value goes only with `in: [" + std::string(name_of(place)) + "]` in the manifest";
-  return reason + ", where the value never goes";
+    return reason + "; to have the value put there, add in: [" + where + "] to the secret in the manifest";
+  return reason + ", where the guard never puts a value";
 }
 
 }  // namespace
@@ -124,8 +126,9 @@ scan::Verdict RequestScan::judge(const scan::Sight& sight, Place place, std::str
     case Fate::mark:
       // What begins or ends within an escape is only by chance written like the value, and cutting it breaks the JSON.
       if (syntax == Syntax::json && sight.splits_escape) return {};
+      if (c_.config->on_secret == OnSecret::warn)
+        return as_configured(sight, "secret", "the value of secret \"" + finding.secret->name + "\" goes to the model");
       report_once(finding);
-      if (c_.config->on_secret == OnSecret::warn) return {};
       return {Do::replace, marker(*finding.secret, sight.pattern, sight.bytes.size(),
                                   syntax == Syntax::token || syntax == Syntax::form)};
     case Fate::refuse:
@@ -179,8 +182,8 @@ void RequestScan::report_once(const Finding& finding) {
   std::string_view code = marked ? "secret_to_model" : "placeholder_to_model";
   if (!c_.context.reported.emplace(code, finding.secret->name).second) return;
   std::string reason =
-      marked ? "the value of secret \"" + finding.secret->name + "\" was on its way to the model" +
-                   (c_.config->on_secret == OnSecret::warn ? "" : "; a marker went in its place")
+      marked ? "the value of secret \"" + finding.secret->name +
+                   "\" was on its way to the model; the guard sent a marker instead"
              : "the placeholder of secret \"" + finding.secret->name + "\" went to the model, where it is worthless";
   c_.context.audit.write({.id = c_.id,
                           .action = "allow",
