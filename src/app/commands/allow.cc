@@ -37,7 +37,7 @@ Result<> allow(AllowOptions o) {
     if (o.save) bottle = TRY(bottle_of(session));
     nlohmann::json wanted = {
         {"host", rule.host}, {"ports", rule.ports}, {"methods", rule.methods}, {"paths", rule.paths}};
-    print(session + ": " + TRY(change_policy(session, {{"allow", wanted}})) + " (for new connections)");
+    print(session + ": " + TRY(change_policy(session, {{"allow", wanted}})) + " (from the next request on)");
   } else if (!o.save) {
     return fail(Code::invalid, "--bottle without --save does nothing", "name a session, or add --save");
   }
