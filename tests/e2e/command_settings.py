@@ -54,7 +54,7 @@ COMMANDS = {
     "remote.<name>.pushurl": [("remote.origin.pushurl", "ext::{marker} push")],
     "remote.<name>.receivepack": [("remote.origin.receivepack", "{marker}")],
     "remote.<name>.uploadpack": [("remote.origin.uploadpack", "{marker}")],
-    "remote.<name>.url": [("remote.origin.url", "{elsewhere}"), ("remote.ext.url", "ext::{marker} url")],
+    "remote.<name>.url": [("remote.origin.url", "file://{elsewhere}"), ("remote.ext.url", "ext::{marker} url")],
     "remote.<name>.vcs": [("remote.vcs.vcs", "ext"), ("remote.vcs.url", "{marker} vcs")],
     "sendemail.<identity>.*": [("sendemail.marker.sendmailCmd", "{marker}")],
     "sendemail.ccCmd": [("sendemail.ccCmd", "{marker}")],

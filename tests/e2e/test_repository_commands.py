@@ -123,8 +123,8 @@ def test_nothing_runs_in_an_own_repository(person, trap, included):
 def test_what_a_promisor_has_is_not_fetched(person, trap):
     repository = trap.repository("partial", owner=person.uid, included=True, missing=True)
     session = person.start("echo ran", "-C", repository)
-    assert session.status == 125 and "are missing or broken" in session.err and "partial clone" in session.err, session.explain()
     expect_nothing(trap, "clone")
+    assert session.status == 125 and "are missing or broken" in session.err and "partial clone" in session.err, session.explain()
 
 
 def test_somebody_elses_repository_is_refused(person, trap):
