@@ -25,7 +25,7 @@ def test_an_engine_without_root(remote, far):  # noqa: F811
         assert "hello from allowed.example.org" in session.out and "hello from forbidden" not in session.out, session.explain()
         assert session.denials("forbidden.example.net") and remote.world.seen("forbidden.example.net", since) == [], session.audit()
         assert worktree(remote, "made.txt") == "made\n" and worktree(remote, "untracked") == "more\n"
-        assert "confirmed by the engine on " + far.target in session.err, session.err
+        assert "The engine on %s confirmed that" % far.target in session.err, session.err
         assert far.left() == [] and remote.sessions() == []
 
 
@@ -67,7 +67,7 @@ def test_the_engine_there_dies_and_comes_back(remote, far, until):  # noqa: F811
     out, err = child.communicate(timeout=90)
     assert child.returncode != 0 and "could not be fetched yet" in err, err
     assert worktree(remote, "precious") == "precious\n"
-    assert "confirmed by the engine on " + far.target in err, err
+    assert "The engine on %s confirmed that" % far.target in err, err
     assert far.left() == [] and remote.sessions() == []
 
 

@@ -99,7 +99,7 @@ def test_what_stays_here_is_given_anew_to_a_session_that_is_joined_again(remote,
         assert until(lambda: second.lines and second.lines[-1].endswith(" 503"), 60), second.lines
         kill_supervisor()
         errors = processes[-1].stderr.read()
-        assert "without the secrets that stay here" in errors and token not in errors, errors
+        assert "without the secrets that stay on this machine" in errors and token not in errors, errors
         processes.append(joined(True))
         third, before = Lines(processes[-1]), seen()
         assert until(lambda: seen() >= before + 2, 60), third.lines

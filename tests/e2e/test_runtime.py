@@ -80,4 +80,6 @@ def test_a_runtime_that_hangs(world, operator, runtimes, until):
     until(lambda: everything(world) == before, 60, 0.5)
     done = operator.bottle("cleanup")
     assert done.returncode == 0, done
-    assert everything(world) == before and operator.sessions() == [] and state_files(operator) == []
+    assert everything(world) == before and operator.sessions() == []
+    # Something that was asked for may still come. Until it cannot any more, the trial's record stays, and a later command looks again.
+    assert [path for path in state_files(operator) if not path.startswith("graves/trial-")] == []

@@ -52,8 +52,8 @@ class Lab:
         found = {}
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
-                words = open("/proc/%s/cmdline" % pid).read().split("\0")
-                env = open("/proc/%s/environ" % pid).read()
+                words = open("/proc/%s/cmdline" % pid, errors="replace").read().split("\0")
+                env = open("/proc/%s/environ" % pid, errors="replace").read()
             except OSError:
                 continue
             if any(w.startswith(self.machines) for w in words) or ("reap" in words[1:2] and "HOME=" + self.home in env):
@@ -252,7 +252,7 @@ def test_it_is_listed_with_its_reaper(machine):
 def test_qemu_has_nothing_of_the_operators_environment(machine):
     for pid, words in machine.lab.processes().items():
         if os.path.basename(words[0]) == "qemu-system-x86_64":
-            env = open("/proc/%d/environ" % pid).read()
+            env = open("/proc/%d/environ" % pid, errors="replace").read()
             assert "HOME=" not in env and "DOCKER_HOST" not in env
             status = open("/proc/%d/status" % pid).read()
             assert "Seccomp:\t2" in status

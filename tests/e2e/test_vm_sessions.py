@@ -442,8 +442,8 @@ def reapers(cloud):
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            words = open("/proc/%s/cmdline" % pid).read().split("\0")
-            if words[1:2] == ["reap"] and "HOME=" + cloud.operator.home in open("/proc/%s/environ" % pid).read():
+            words = open("/proc/%s/cmdline" % pid, errors="replace").read().split("\0")
+            if words[1:2] == ["reap"] and "HOME=" + cloud.operator.home in open("/proc/%s/environ" % pid, errors="replace").read():
                 found.append(int(pid))
         except OSError:
             pass

@@ -194,7 +194,7 @@ class Machine:
         """Ends the sshd processes that serve connections, not what they started."""
         for pid in self.pids():
             with contextlib.suppress(OSError):
-                words = open("/proc/%d/cmdline" % pid).read()
+                words = open("/proc/%d/cmdline" % pid, errors="replace").read()
                 if words.startswith("sshd: far"):
                     os.kill(pid, signal.SIGKILL)
 
