@@ -12,7 +12,8 @@ using namespace bottle::wire;
 namespace {
 
 void judge(const nlohmann::json& value) {
-  if (value.is_string() && bottle::one_line(value.get_ref<const std::string&>()) != value) std::abort();
+  if (value.is_string() && bottle::one_line(value.get_ref<const std::string&>()) != value.get_ref<const std::string&>())
+    std::abort();
   if (value.is_structured())
     for (const auto& each : value) judge(each);
 }
