@@ -422,7 +422,9 @@ class RemoteSession {
         clients_.send(frame.type, frame.bytes);
         break;
       case FrameType::guard:
-        if (services_) services_->take(json::parse(frame.bytes, nullptr, false));
+        // A machine that was not judged yet has no values, and uses nothing of what stays here either.
+        if (services_ && (values_sent_ || job_.remote->adopt))
+          services_->take(json::parse(frame.bytes, nullptr, false));
         break;
       case FrameType::event:
         take_event(far_words(frame.bytes));
@@ -483,7 +485,7 @@ class RemoteSession {
   void take_from_client(const Frame& frame) {
     if (frame.type == FrameType::policy && services_) services_->change_policy(frame.bytes);
     if (frame.type == FrameType::stop) stop();
-    else if (frame.type == FrameType::values) send_values();
+    else if (frame.type == FrameType::values && !job_.remote->vm) send_values();  // of a VM, take_hello() decides
     else if (running_) link_.send(frame.type, frame.bytes);
   }
 
