@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "inside/agent.h"
+#include "inside/calls.h"
 #include "inside/gate.h"
 #include "inside/probes.h"
 #include "inside/routes.h"
@@ -112,6 +113,12 @@ TEST(Probes, Ipv6) {
   std::string route = reject;
   route.replace(route.find("      lo"), 8, "    eth0");
   EXPECT_FALSE(judge_ipv6(lo, route).ok);
+}
+
+TEST(Probes, ACallIsRefusedBeforeItsArgumentsAreRead) {
+  for (int number : {EPERM, EACCES, ENOSYS, EAFNOSUPPORT}) EXPECT_TRUE(judge_call("x", -1, number).ok) << number;
+  for (int number : {EFAULT, EINVAL, ENOKEY, ENOMEM, EMFILE}) EXPECT_FALSE(judge_call("x", -1, number).ok) << number;
+  EXPECT_FALSE(judge_call("x", 3, 0).ok);
 }
 
 TEST(Probes, SurroundingsAreStrict) {

@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "base/ids.h"
+#include "inside/calls.h"
 #include "inside/routes.h"
 #include "inside/wire.h"
 
@@ -294,6 +295,7 @@ std::vector<Probe> run_probes(const Surroundings& w, int guard_wait_ms) {
     return out;
   });
   groups.push_back([&] { return std::vector{unreachable(w)}; });
+  groups.push_back([&] { return try_forbidden_calls(w.gvisor); });
   groups.push_back([&] {
     auto status = read_file("/proc/self/status");
     return std::vector{no_route(w, "metadata", "169.254.169.254"),

@@ -1,6 +1,7 @@
 #include "session/box/containers.h"
 
 #include "manifest/manifest.h"
+#include "session/box/seccomp.h"
 #include "session/ledger/names.h"
 
 namespace bottle::session {
@@ -21,7 +22,7 @@ json guard_container(const std::string& image, const json& labels) {
            {{"NetworkMode", kEgressNetwork},
             {"ReadonlyRootfs", true},
             {"CapDrop", {"ALL"}},
-            {"SecurityOpt", {"no-new-privileges"}},
+            {"SecurityOpt", {"no-new-privileges", seccomp_option(guard_seccomp())}},
             {"Memory", 256u << 20},
             {"PidsLimit", 64},
             {"LogConfig", {{"Type", "none"}}},
@@ -53,7 +54,7 @@ json agent_container(const Job& job, const Subnet& subnet, const std::string& ho
       "rw,exec,nosuid,nodev,size=64m,mode=0700,uid=" + std::to_string(plan.uid) + ",gid=" + std::to_string(plan.gid);
   json host = {{"NetworkMode", names.network},
                {"CapDrop", {"ALL"}},
-               {"SecurityOpt", {"no-new-privileges"}},
+               {"SecurityOpt", {"no-new-privileges", seccomp_option(agent_seccomp())}},
                {"Memory", plan.resources.memory},
                {"NanoCpus", static_cast<int64_t>(plan.resources.cpus * 1e9)},
                {"PidsLimit", plan.resources.pids},

@@ -9,6 +9,7 @@
 #include "base/ids.h"
 #include "docker/call.h"
 #include "session/box/images.h"
+#include "session/box/seccomp.h"
 #include "session/ledger/names.h"
 
 namespace bottle::session {
@@ -52,7 +53,7 @@ RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories,
                    {"Runtime", runtime},
                    {"ReadonlyRootfs", true},
                    {"CapDrop", {"ALL"}},
-                   {"SecurityOpt", {"no-new-privileges"}},
+                   {"SecurityOpt", {"no-new-privileges", seccomp_option(guard_seccomp())}},
                    {"Memory", 256u << 20},
                    {"PidsLimit", 64},
                    {"LogConfig", {{"Type", "none"}}}}}};

@@ -1,0 +1,228 @@
+"""The seccomp profiles: what they refuse to an agent and a guard, and that what an agent works with still works."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from look import running
+
+# Prints one line per call: its name and what came of it.
+CALLS = r"""
+import ctypes, errno, socket
+libc = ctypes.CDLL(None, use_errno=True)
+def tell(name, result):
+    print(name, "REACHED" if result >= 0 else errno.errorcode[ctypes.get_errno()])
+def call(name, number, *args):
+    ctypes.set_errno(0)
+    tell(name, libc.syscall(ctypes.c_long(number), *[ctypes.c_long(a) for a in args]))
+def sock(name, family, kind=1, protocol=0):
+    ctypes.set_errno(0)
+    tell(name, libc.socket(family, kind, protocol))
+machine = __import__("os").uname().machine
+numbers = {"io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "open_tree": 428, "move_mount": 429, "fsopen": 430, "clone3": 435}
+numbers.update({"keyctl": 250, "add_key": 248, "request_key": 249, "userfaultfd": 323, "bpf": 321, "perf_event_open": 298, "unshare": 272, "setns": 308,
+                "modify_ldt": 154, "remap_file_pages": 216} if machine == "x86_64" else
+               {"keyctl": 219, "add_key": 217, "request_key": 218, "userfaultfd": 282, "bpf": 280, "perf_event_open": 241, "unshare": 97, "setns": 268,
+                "remap_file_pages": 234})
+arguments = {"keyctl": (0, -3, 0), "unshare": (0x10000000,), "modify_ldt": (0, 0, 0)}
+for name, number in numbers.items():
+    call(name, number, *arguments.get(name, (0, 0, 0, 0, 0)))
+for name, family, kind, protocol in [("vsock", 40, 1, 0), ("vsock_dgram", 40, 2, 0), ("alg", 38, 5, 0), ("packet", 17, 3, 3), ("netlink_audit", 16, 3, 9),
+                                     ("netlink_netfilter", 16, 3, 12), ("netlink_xfrm", 16, 3, 6), ("key", 15, 3, 2), ("bluetooth", 31, 3, 1), ("can", 29, 3, 1),
+                                     ("tipc", 30, 1, 0), ("xdp", 44, 3, 0), ("rds", 21, 5, 0), ("kcm", 41, 2, 0), ("qipcrtr", 42, 2, 0), ("smc", 43, 1, 0), ("sctp", 2, 1, 132), ("mptcp", 2, 1, 262),
+                                     ("dccp", 2, 6, 0), ("l2tp", 2, 2, 115), ("raw", 2, 3, 1)]:
+    sock(name, family, kind, protocol)
+for name, family in [("unix", 1), ("inet", 2), ("inet6", 10)]:
+    sock(name, family)
+sock("netlink_route", 16, 3, 0)
+"""
+
+
+def told(out):
+    return dict(line.split() for line in out.splitlines() if len(line.split()) == 2)
+
+
+def test_what_no_program_needs_is_refused(operator):
+    session = operator.start("python3 - <<'EOS'\n%s\nEOS" % CALLS)
+    assert session.status == 0, session.explain()
+    calls = told(session.out)
+    reached = {name for name, what in calls.items() if what == "REACHED"}
+    assert reached == {"unix", "inet", "inet6", "netlink_route"}, calls
+    other = {name: what for name, what in calls.items() if what not in ("REACHED", "EPERM")}
+    assert other == {"clone3": "ENOSYS"}, "refused by the filter, not by what the kernel happens to lack: %s" % other
+
+
+def test_gvisor_has_no_way_to_the_hypervisor_either(operator):
+    session = operator.start("python3 - <<'EOS'\n%s\nEOS" % CALLS, runtime="runsc")
+    assert session.status == 0, session.explain()
+    assert told(session.out)["vsock"] != "REACHED" and told(session.out)["inet"] == "REACHED", session.out
+
+
+def test_programs_of_32_bits_do_not_run(operator):
+    """Their socketcall(2) would go past the filter. A program of four instructions: exit(7) by the 32-bit entry."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("of this machine's kind only")
+    script = r"""python3 - <<'EOS'
+import os, struct
+code = bytes.fromhex("b801000000bb07000000cd80")
+header = struct.pack("<16sHHIIIIIHHHHHH", b"\x7fELF\x01\x01\x01", 2, 3, 1, 0x8048054, 52, 0, 0, 52, 32, 1, 0, 0, 0)
+segment = struct.pack("<IIIIIIII", 1, 0, 0x8048000, 0x8048000, 84 + len(code), 84 + len(code), 5, 4096)
+open("/tmp/small", "wb").write(header + segment + code)
+os.chmod("/tmp/small", 0o755)
+pid = os.fork()
+if not pid: os.execv("/tmp/small", ["small"])
+print("status", os.waitpid(pid, 0)[1])
+EOS"""
+    session = operator.start(script)
+    assert session.status == 0 and "status " in session.out and "status 1792" not in session.out, session.explain()
+
+
+def test_both_containers_have_the_filter(operator, until):
+    process = operator.background("sleep 20")
+    running(operator, until)
+    try:
+        for role in ("agent", "guard"):
+            [found] = [c for c in operator.world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == role]
+            inspected = operator.world.engine("GET", "/containers/%s/json" % found["Id"])
+            options = inspected["HostConfig"]["SecurityOpt"]
+            [profile] = [json.loads(o[len("seccomp="):]) for o in options if o.startswith("seccomp=")]
+            assert "no-new-privileges" in options and profile["defaultAction"] == "SCMP_ACT_ERRNO"
+            status = open("/proc/%d/status" % inspected["State"]["Pid"]).read()
+            assert "\nSeccomp:\t2\n" in status
+    finally:
+        operator.bottle("stop")
+        process.communicate(timeout=60)
+
+
+# A runtime that lets every socket and the key rings through the filter that it was given, and else is runc.
+LAX_RUNTIME = r"""#!/usr/bin/python3
+import json, os, sys
+if "create" in sys.argv:
+    path = os.path.join(sys.argv[sys.argv.index("--bundle") + 1], "config.json")
+    config = json.load(open(path))
+    filter = config["linux"]["seccomp"]
+    filter["syscalls"] = [rule for rule in filter["syscalls"] if rule["names"] != ["socket"]]
+    filter["syscalls"].append({"names": ["socket", "keyctl"], "action": "SCMP_ACT_ALLOW"})
+    json.dump(config, open(path, "w"))
+os.execvp("runc", ["runc", *sys.argv[1:]])
+"""
+
+
+@pytest.fixture
+def lax_runtime(world, until):
+    """The world's engine offers it for the length of a test."""
+    def runtimes(added):
+        with open(world.path("daemon.json")) as file:
+            config = json.load(file)
+        config["runtimes"].pop("lax", None)
+        config["runtimes"].update(added)
+        with open(world.path("daemon.json"), "w") as file:
+            json.dump(config, file)
+        [pid] = open(world.path("dockerd.pid")).read().split()
+        os.kill(int(pid), signal.SIGHUP)
+        assert until(lambda: ("lax" in world.engine("GET", "/info")["Runtimes"]) == bool(added), 30)
+    with open(world.path("lax"), "w") as file:
+        file.write(LAX_RUNTIME)
+    os.chmod(world.path("lax"), 0o755)
+    runtimes({"lax": {"path": world.path("lax")}})
+    yield "lax"
+    runtimes({})
+
+
+def test_the_self_test_sees_an_engine_that_does_not_filter(operator, lax_runtime):
+    session = operator.start("echo the agent ran", runtime=lax_runtime)
+    assert session.status == 125 and "the agent ran" not in session.out, session.explain()
+    assert "key_rings: the kernel allows it" in session.err, session.explain()
+    assert "vsock: the kernel allows it" in session.err, session.explain()
+
+
+# -- What an agent works with. Each part prints "fine NAME" when it is done, or "without NAME" if the image does not have it.
+
+WORK = r"""
+set -u
+cd /tmp
+has() { command -v "$1" >/dev/null || { echo "without $1"; return 1; }; }
+has git && (git init -q r && cd r && echo a >a && git add a && git -c user.name=a -c user.email=a@b.invalid commit -qm a && git gc -q && git clone -q . ../c && git -C ../c log --oneline | grep -q a) && echo fine git
+has python3 && python3 - <<'EOS' && echo fine python
+import asyncio, concurrent.futures, multiprocessing, os, socket, sqlite3, subprocess, threading
+def double(n): return 2 * n
+multiprocessing.set_start_method("fork")
+with multiprocessing.Pool(2) as pool: assert pool.map(double, range(8)) == [2 * n for n in range(8)]
+with concurrent.futures.ThreadPoolExecutor(8) as pool: assert sum(pool.map(double, range(100))) == 9900
+lock = multiprocessing.Lock(); lock.acquire(); lock.release()
+async def main():
+    process = await asyncio.create_subprocess_exec("true"); assert await process.wait() == 0
+    server = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()); assert await reader.read() == b""
+asyncio.run(main())
+base = sqlite3.connect("/tmp/base"); base.execute("pragma journal_mode=wal"); base.execute("create table t (n)"); base.commit()
+assert socket.if_nameindex() and socket.socketpair()
+assert subprocess.run(["sh", "-c", "ulimit -n; nice true"], capture_output=True).returncode == 0
+EOS
+has pip3 && (mkdir -p p/thing && printf 'from setuptools import setup\nsetup(name="thing", version="1", packages=["thing"])\n' >p/setup.py && touch p/thing/__init__.py \
+  && python3 -m venv --system-site-packages v && v/bin/pip install --no-index --no-build-isolation -q ./p && v/bin/python -c 'import thing') && echo fine pip
+has node && node - <<'EOS' && echo fine node
+const {Worker} = require("worker_threads"), fs = require("fs"), os = require("os"), net = require("net"), child = require("child_process"), assert = require("assert");
+assert(Object.keys(os.networkInterfaces()).length > 0, "interfaces"); assert(os.cpus().length > 0);
+const watcher = fs.watch("/tmp", () => watcher.close()); fs.writeFileSync("/tmp/seen", "x");
+const server = net.createServer(s => s.end("hi")).listen("/tmp/n.sock", () => net.connect("/tmp/n.sock").on("data", d => { assert(d == "hi"); server.close(); }));
+new Worker("require('worker_threads').parentPort.postMessage(1)", {eval: true}).on("message", m => assert(m === 1));
+assert(child.execFileSync("echo", ["x"]) == "x\n");
+fs.promises.readFile("/etc/passwd").then(t => assert(t.length));
+EOS
+has npm && (mkdir -p n/dep && echo '{"name":"dep","version":"1.0.0"}' >n/dep/package.json && cd n && echo '{"name":"n","version":"1.0.0","scripts":{"t":"node -e 1"}}' >package.json \
+  && npm install --offline --no-audit --no-fund --silent ./dep && test -e node_modules/dep/package.json && npm run -s t) && echo fine npm
+has g++ && (cat >h.cc <<'EOS'
+#include <future>
+#include <iostream>
+#include <regex>
+int main() { auto f = std::async(std::launch::async, [] { return std::regex_match("aab", std::regex("a+b")); }); std::cout << f.get() << "\n"; }
+EOS
+  printf 'h: h.o\n\tg++ -pthread -o h h.o\nh.o: h.cc\n\tg++ -O1 -pipe -c h.cc\n' >Makefile && { if has make; then make -s -j2; else g++ -O1 -pthread -o h h.cc; fi; } && [ "$(./h)" = 1 ]) && echo fine g++
+has gdb && gdb -q -batch -ex run -ex bt --args ./h 2>&1 | grep -q "exited normally" && echo fine gdb
+has chromium && (echo '<title>t</title><p>the page' >page.html
+  for sandbox in "" --no-sandbox; do
+    HOME=/tmp timeout 90 chromium --headless $sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir=/tmp/profile --dump-dom file:///tmp/page.html >dom 2>chromium.log
+    grep -q "the page" dom && echo "fine chromium$sandbox" || echo "failed chromium$sandbox: $(grep -m1 -iE 'sandbox|FATAL|not permitted' chromium.log)"
+  done)
+true
+"""
+
+
+def fine(out):
+    return {line[5:] for line in out.splitlines() if line.startswith("fine ")}
+
+
+def missing(out):
+    return {line[8:] for line in out.splitlines() if line.startswith("without ")}
+
+
+def test_the_tools_of_the_image_work(operator):
+    session = operator.start(WORK)
+    assert session.status == 0 and {"git", "python"} <= fine(session.out), session.explain()
+    tools = {"git", "python", "pip", "node", "npm", "g++", "gdb"}
+    assert fine(session.out) >= {t for t in tools if {"python": "python3", "pip": "pip3"}.get(t, t) not in missing(session.out)}, session.explain()
+
+
+@pytest.mark.skipif(not os.environ.get("BOTTLE_TEST_WORKLOADS"), reason="installs a browser and compilers: run scripts/check-workloads")
+def test_compilers_package_managers_and_a_browser_work(world, operator):
+    """The same work under the engine's own profile and under ours has the same outcome."""
+    packages = ["chromium", "g++", "gdb", "make", "nodejs", "npm", "python3-pip", "python3-setuptools", "python3-venv", "python3-wheel"]
+    env = world.environment(operator.config(packages=packages), operator.home)
+    plan = json.loads(operator.bottle("start", "a", "--dry-run", "--json", "--headless", "-p", "x", config=operator.config(packages=packages)).stdout)
+    image = plan["image"]["reference"]
+    done = subprocess.run([world.command()[-1], "image", "build", "shell", *[w for p in packages for w in ("--package", p)]], env=env, timeout=3000)
+    assert done.returncode == 0
+    try:
+        with_theirs = world.docker("run", "--rm", "-i", "--user", "1000:1000", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "none",
+                                   image, "bash", "-c", WORK, check=False).stdout
+        session = operator.start(WORK, packages=packages, timeout=600)
+        print("theirs:", with_theirs, "\nours:", session.out)
+        assert session.status == 0 and not missing(session.out), session.explain()
+        assert fine(session.out) == fine(with_theirs), (with_theirs, session.explain())
+        assert {"git", "python", "pip", "node", "npm", "g++", "chromium--no-sandbox"} <= fine(session.out), session.explain()
+    finally:
+        world.docker("rmi", "-f", image, check=False)
