@@ -2,16 +2,22 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <exception>
+#include <string>
 
 #include "app/cli.h"
 #include "app/complete.h"
+#include "app/output/output.h"
 #include "app/place/rescue.h"
 #include "app/supervise.h"
 #include "app/world/world.h"
 #include "base/os/aslr.h"
+#include "base/os/core_dump.h"
 #include "session/credentials/askpass.h"
 
-int main(int argc, char** argv) {
+namespace {
+
+int dispatch(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   bottle::app::forget_relative_programs();
   // Not a command for people: the process that owns a session, started by `start` with a socket as its stdin.
@@ -28,4 +34,18 @@ int main(int argc, char** argv) {
   // Nor this: what another machine's bottle asks for over ssh.
   if (argc >= 2 && std::strcmp(argv[1], "far") == 0) return bottle::app::run_far({argv + 2, argv + argc});
   return bottle::app::run(argc, argv);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bottle::forbid_core_dumps();  // the operator's variables and what is read from them are secrets
+  try {
+    return dispatch(argc, argv);
+  } catch (const std::exception& error) {
+    // Our own interfaces return errors; this is a library's, or a fault of ours.
+    return bottle::app::report({bottle::Code::internal,
+                                std::string("an internal error stopped bottle: ") + error.what(),
+                                "run `bottle cleanup`, and report this as a bug"});
+  }
 }

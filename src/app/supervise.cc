@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -23,9 +22,6 @@ int supervise(int socket) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
   ::signal(SIGINT, SIG_IGN);
-  // Secrets and the session's root key are in this memory: no core dump of it, and no other process of the operator's
-  // looks in.
-  ::prctl(PR_SET_DUMPABLE, 0);
   UniqueFd first(::fcntl(socket, F_DUPFD_CLOEXEC, 10));
   ::close(socket);
   (void)!::open("/dev/null", O_RDONLY);

@@ -1,12 +1,19 @@
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <gtest/gtest.h>
 
 #include <set>
 
 #include <chrono>
 
+#include "base/directories.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/ids.h"
+#include "base/os/core_dump.h"
 #include "base/os/process.h"
 
 namespace bottle {
@@ -98,6 +105,25 @@ TEST(Process, TheEnvironmentIsWhatWasAsked) {
   command.env = {{"ONLY", "this"}};
   command.clean_env = true;
   EXPECT_EQ(capture(command).value().out, "ONLY=this\n");
+}
+
+TEST(Directories, ARelativeXdgPathIsIgnored) {
+  auto d =
+      session::Directories::from({{"HOME", "/home/me"}, {"XDG_STATE_HOME", "state"}, {"XDG_CONFIG_HOME", "/etc/me"}});
+  EXPECT_EQ(d.sessions, "/home/me/.local/state/bottle/sessions");
+  EXPECT_EQ(d.config, "/etc/me/bottle");
+}
+
+TEST(CoreDump, IsForbiddenFromThenOn) {
+  pid_t child = ::fork();
+  if (child == 0) {
+    forbid_core_dumps();
+    rlimit limit{};
+    ::_exit(::prctl(PR_GET_DUMPABLE) == 0 && ::getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_cur == 0 ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 }  // namespace

@@ -8,9 +8,14 @@ Directories Directories::from(const std::map<std::string, std::string>& environm
     return it == environment.end() ? std::string() : it->second;
   };
   std::string home = get("HOME").empty() ? "/" : get("HOME");
-  std::string config = get("XDG_CONFIG_HOME").empty() ? home + "/.config" : get("XDG_CONFIG_HOME");
-  std::string state = get("XDG_STATE_HOME").empty() ? home + "/.local/state" : get("XDG_STATE_HOME");
-  std::string cache = get("XDG_CACHE_HOME").empty() ? home + "/.cache" : get("XDG_CACHE_HOME");
+  // The XDG Base Directory Specification has programs ignore a path that is not absolute.
+  auto base = [&](const char* name, const char* otherwise) {
+    std::string path = get(name);
+    return path.starts_with('/') ? path : home + otherwise;
+  };
+  std::string config = base("XDG_CONFIG_HOME", "/.config");
+  std::string state = base("XDG_STATE_HOME", "/.local/state");
+  std::string cache = base("XDG_CACHE_HOME", "/.cache");
   return {config + "/bottle", state + "/bottle/sessions",     state + "/bottle/results", home,
           cache + "/bottle",  state + "/bottle/runtimes.json"};
 }

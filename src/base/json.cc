@@ -77,4 +77,24 @@ Result<json> parse_json(std::string_view text, size_t depth) {
   return builder.take();
 }
 
+bool is_utf8(std::string_view text) {
+  // What may follow the first byte depends on it (RFC 3629, section 4), so that nothing has two spellings.
+  for (size_t i = 0; i < text.size();) {
+    auto byte = [&](size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u; };
+    unsigned first = byte(i), low = 0x80, high = 0xbf;
+    size_t more = first < 0x80 ? 0 : first < 0xc2 ? 4 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf5 ? 3 : 4;
+    if (more == 4) return false;
+    if (first == 0xe0) low = 0xa0;
+    if (first == 0xed) high = 0x9f;  // no surrogates
+    if (first == 0xf0) low = 0x90;
+    if (first == 0xf4) high = 0x8f;
+    for (size_t k = 1; k <= more; ++k) {
+      if (byte(i + k) < low || byte(i + k) > high) return false;
+      low = 0x80, high = 0xbf;
+    }
+    i += more + 1;
+  }
+  return true;
+}
+
 }  // namespace bottle

@@ -17,4 +17,7 @@ inline constexpr size_t kDeepestJson = 32;  // deeper than any of ours: a recurs
 // an object has a key twice, which would mean two things to two readers.
 Result<nlohmann::json> parse_json(std::string_view text, size_t depth = kDeepestJson);
 
+// Whether `text` is UTF-8 (RFC 3629) and can stand in JSON as it is.
+bool is_utf8(std::string_view text);
+
 }  // namespace bottle

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/json.h"
 #include "manifest/check.h"
 #include "manifest/document.h"
 #include "manifest/manifest.h"
@@ -110,18 +111,6 @@ Result<Manifest> finish(const Draft& draft) {
   }
   manifest.vms = draft.vms;
   return manifest;
-}
-
-bool is_utf8(const std::string& text) {
-  for (size_t i = 0; i < text.size();) {
-    auto c = static_cast<unsigned char>(text[i]);
-    int more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : -1;
-    if (more < 0 || i + static_cast<size_t>(more) >= text.size()) return false;
-    for (int k = 1; k <= more; ++k)
-      if ((static_cast<unsigned char>(text[i + static_cast<size_t>(k)]) & 0xc0) != 0x80) return false;
-    i += static_cast<size_t>(more) + 1;
-  }
-  return true;
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -143,7 +142,6 @@ std::shared_future<bool> say_hello(const FarWorld& world, const EngineInfo& info
 
 int serve(const FarWorld& world) {
   std::string token = take_token_variable();
-  ::prctl(PR_SET_DUMPABLE, 0);  // a job's values pass through this memory
   auto info = ask_info(world);
   auto hello = say_hello(world, info, !token.empty());
   if (world.engine_at == 0) sweep_meanwhile(world);  // on a VM that has just been made nobody has left anything
@@ -188,7 +186,6 @@ Result<UniqueFd> await_session(const std::string& path) {
 }
 
 Result<> deliver(const FarWorld& world, const std::string& session) {
-  ::prctl(PR_SET_DUMPABLE, 0);  // keys to what is kept here pass through this memory
   UniqueFd socket;
   auto applied = apply_delta(0, world.directories.cache + "/sent", [&]() -> Result<DeliveryWriter> {
     socket = TRY(await_session(world.directories.sessions + "/" + session + "/delivery"));

@@ -1,6 +1,9 @@
 #include "session/credentials/values.h"
 
+#include <algorithm>
+
 #include "base/file.h"
+#include "base/json.h"
 #include "base/os/process.h"
 
 namespace bottle::session {
@@ -20,7 +23,8 @@ Result<std::string> value_of(const plan::Source& source, const std::map<std::str
     case Kind::env: {
       auto it = environment.find(source.text);
       if (it == environment.end() || it->second.empty())
-        return fail(Code::not_found, "the variable " + source.text + " is not set",
+        return fail(Code::not_found,
+                    "the variable " + source.text + (it == environment.end() ? " is not set" : " is empty"),
                     "export " + source.text + ", then try again");
       return it->second;
     }
@@ -42,6 +46,29 @@ Result<std::string> value_of(const plan::Source& source, const std::map<std::str
   return fail(Code::internal, "unknown source");
 }
 
+// Values travel as JSON, which is UTF-8, and variables end at a NUL byte (environ(7)).
+Result<> check_variable(const std::string& value) {
+  if (!is_utf8(value)) return fail(Code::invalid, "the value is not UTF-8", "convert it, for example with iconv");
+  if (value.find('\0') != value.npos) return fail(Code::invalid, "the value contains a NUL byte");
+  return {};
+}
+
+// The guard puts a secret into a header, where no control byte may stand (RFC 9110 section 5.5).
+Result<> check_secret(const std::string& value) {
+  constexpr size_t kShortest = 8, kLongest = 16 << 10;
+  if (value.size() < kShortest)
+    return fail(Code::invalid, "the value has fewer than 8 bytes, so it would match too much",
+                "check where the value comes from");
+  if (value.size() > kLongest) return fail(Code::limit, "the value has more than 16 KB");
+  if (!is_utf8(value)) return fail(Code::invalid, "the value is not UTF-8", "convert it, for example with base64");
+  if (value.find_first_of("\r\n") != value.npos)
+    return fail(Code::invalid, "the value has more than one line, and a header takes only one",
+                "if it is a key, use `ssh:` or a file of the workspace; otherwise encode it, for example with base64");
+  if (std::ranges::any_of(value, [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
+    return fail(Code::invalid, "the value contains a control byte", "check where the value comes from");
+  return {};
+}
+
 }  // namespace
 
 Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::string>& environment, const Ask& ask) {
@@ -49,16 +76,16 @@ Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::
   for (const auto& var : plan.env) {
     auto value = value_of(var.source, environment, ask);
     if (!value) return std::unexpected(std::move(value.error()).during("variable " + var.name));
+    if (auto good = check_variable(*value); !good)
+      return std::unexpected(std::move(good.error()).during("variable " + var.name));
     values.env[var.name] = *value;
   }
   for (const auto& secret : plan.secrets) {
     auto value = value_of(secret.source, environment, ask);
     if (!value && secret.optional && value.error().code == Code::not_found) continue;
     if (!value) return std::unexpected(std::move(value.error()).during("secret " + secret.name));
-    if (value->size() < 8)
-      return fail(Code::invalid,
-                  "the value of secret " + secret.name + " has fewer than 8 bytes, so it would match too much",
-                  "check where the value comes from");
+    if (auto good = check_secret(*value); !good)
+      return std::unexpected(std::move(good.error()).during("secret " + secret.name));
     values.secrets[secret.name] = *value;
   }
   return values;
