@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/os/unix_socket.h"
 #include "base/unique_fd.h"
+#include "session/console/detach_key.h"
 #include "session/console/terminal.h"
 #include "wire/frames.h"
 
@@ -49,25 +50,6 @@ class SignalPipe {
   struct sigaction saved_[4]{};
 };
 
-// Ctrl-P Ctrl-Q, as docker has it. True when the whole key has been typed; `bytes` keeps what is for the agent.
-class DetachKey {
- public:
-  bool take(std::string& bytes) {
-    std::string kept;
-    for (char c : bytes) {
-      if (armed_ && c == 0x11) return true;
-      if (armed_) kept += '\x10';
-      armed_ = c == 0x10;
-      if (!armed_) kept += c;
-    }
-    bytes = kept;
-    return false;
-  }
-
- private:
-  bool armed_ = false;
-};
-
 class Relay {
  public:
   Relay(int socket, const ClientOptions& options) : socket_(socket), options_(options) {}
@@ -83,7 +65,8 @@ class Relay {
                       {signals.fd(), POLLIN, 0},
                       {input_open ? 0 : -1, POLLIN, 0},
                       {typing_ ? typing_->fd() : -1, POLLIN, 0}};
-      if (::poll(fds, 4, come_back_at_ ? 100 : -1) < 0 && errno != EINTR) return fail_errno("waiting for the session");
+      if (::poll(fds, 4, timeout_ms()) < 0 && errno != EINTR) return fail_errno("waiting for the session");
+      if (auto held = detach_.release(Clock::now()); !held.empty()) send_input(held);
       if (fds[3].revents) take_screen();
       if (come_back_at_ && Clock::now() > *come_back_at_) come_back();
       if (fds[1].revents) on_signals(signals.fd());
@@ -157,13 +140,23 @@ class Relay {
       return true;
     }
     std::string bytes(buffer, static_cast<size_t>(n));
-    if (options_.terminal && detach_.take(bytes)) {
+    if (options_.terminal && detach_.take(bytes, Clock::now())) {
       (void)send_frame(socket_, FrameType::detach, "");
       return false;
     }
+    if (!bytes.empty()) send_input(bytes);
+    return true;
+  }
+
+  void send_input(const std::string& bytes) {
     if (typing_) (void)write_all(typing_->fd(), bytes);
     else (void)send_frame(socket_, FrameType::input, bytes);
-    return true;
+  }
+
+  int timeout_ms() const {
+    int wait = come_back_at_ ? 100 : -1;
+    int held = detach_.wait_ms(Clock::now());
+    return held < 0 ? wait : wait < 0 ? held : std::min(wait, held);
   }
 
   Result<std::optional<Ended>> take_frames() {
