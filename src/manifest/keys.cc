@@ -48,7 +48,8 @@ constexpr Key kKeys[] = {
      "`bind` lets the agent write to the directory itself; not with a rootless engine."},
     {"bottle", "env", Shape::map, Type::env_value, "",
      "Variables of the agent: a literal, `${HOST_VAR}`, or `?question` to be asked at start. The agent sees these "
-     "values; what it must not see is a secret.",
+     "values; what it must not see is a secret. Your time zone (`TZ`) and, on a terminal, `COLORTERM` go along unless "
+     "they are set here.",
      kOptional, false, Type::env_name},
     {"bottle", "secrets", Shape::map, Type::section, "secret",
      "Values the agent may use and never sees: it holds a placeholder, the guard puts in the value for the bound "

@@ -1,12 +1,12 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <set>
 
-#include <nlohmann/json.hpp>
-
 #include "base/ids.h"
+#include "base/json.h"
 #include "plan/plan.h"
 #include "plan/provider.h"
 
@@ -39,15 +39,6 @@ bool set(const Facts& facts, const std::string& variable) {
   return it != facts.environment.end() && !it->second.empty();
 }
 
-bool is_utf8(const std::string& text) {
-  try {
-    (void)nlohmann::json(text).dump();
-    return true;
-  } catch (const nlohmann::json::exception&) {
-    return false;
-  }
-}
-
 Source source_of_env(const std::string& name, const std::string& value) {
   if (value.starts_with("${") && value.ends_with("}")) return {Source::Kind::env, value.substr(2, value.size() - 3)};
   if (value.starts_with("?")) return {Source::Kind::prompt, value.size() > 1 ? value.substr(1) : name};
@@ -69,16 +60,21 @@ std::string variable_of(const manifest::Secret& secret) {
   return secret.from.starts_with("env:") ? secret.from.substr(4) : "";
 }
 
-std::unexpected<Error> missing(const std::string& where, const std::string& key, const std::string& variable) {
-  return fail(Code::not_found, where + key + ": the variable " + variable + " is not set",
-              "export " + variable + ", then start again");
+// A start needs the variable; a dry run only says that it is missing.
+Result<> missing(Plan& plan, const manifest::Bottle& bottle, const std::string& key, const std::string& variable,
+                 const Facts& facts, const Options& options) {
+  std::string what = at(bottle.positions, key) + key + ": the variable " + variable +
+                     (facts.environment.contains(variable) ? " is empty" : " is not set");
+  if (!options.dry_run) return fail(Code::not_found, what, "export " + variable + ", then start again");
+  plan.warnings.push_back(what + "; a start needs it");
+  return {};
 }
 
-Result<> set_env(Plan& plan, const manifest::Bottle& bottle, const Facts& facts) {
+Result<> set_env(Plan& plan, const manifest::Bottle& bottle, const Facts& facts, const Options& options) {
   for (const auto& [name, value] : bottle.env) {
     EnvVar var{name, source_of_env(name, value)};
     if (var.source.kind == Source::Kind::env && !set(facts, var.source.text))
-      return missing(at(bottle.positions, "env." + name), "env." + name, var.source.text);
+      TRY(missing(plan, bottle, "env." + name, var.source.text, facts, options));
     if (var.source.kind == Source::Kind::literal && value.find("${") != std::string::npos)
       plan.warnings.push_back("env." + name + " is used literally, because ${…} works only as the whole value");
     if (signs_in(name))
@@ -89,7 +85,22 @@ Result<> set_env(Plan& plan, const manifest::Bottle& bottle, const Facts& facts)
   return {};
 }
 
-Result<> set_secrets(Plan& plan, const manifest::Bottle& bottle, const Facts& facts, bool check_environment) {
+// Time and colors look inside as they do outside, unless the bottle says otherwise.
+void set_surroundings(Plan& plan, const Facts& facts) {
+  auto pass = [&](const std::string& name, const std::string& value) {
+    bool plain = !value.empty() && value.size() <= 64 && std::ranges::all_of(value, [](unsigned char c) {
+      return std::isalnum(c) || std::string_view("_+-/:,.<>").contains(static_cast<char>(c));
+    });
+    bool given = std::ranges::any_of(plan.env, [&](const EnvVar& var) { return var.name == name; });
+    if (plain && !given) plan.env.push_back({name, {Source::Kind::literal, value}});
+  };
+  pass("TZ", facts.time_zone);
+  auto colors = facts.environment.find("COLORTERM");
+  if (!plan.headless && colors != facts.environment.end()) pass("COLORTERM", colors->second);
+}
+
+// `options` is null where nothing is started from the operator's environment.
+Result<> set_secrets(Plan& plan, const manifest::Bottle& bottle, const Facts& facts, const Options* options) {
   for (const auto& [name, secret] : bottle.secrets) {
     Secret planned{name,
                    source_of_secret(name, secret.from, facts),
@@ -102,8 +113,8 @@ Result<> set_secrets(Plan& plan, const manifest::Bottle& bottle, const Facts& fa
     if (planned.header.empty() && std::ranges::find(planned.in, "header") != planned.in.end())
       planned.header = usual_header(planned.env);
     if (planned.placeholder.empty()) planned.placeholder = placeholder(facts.session, name);
-    if (check_environment && planned.source.kind == Source::Kind::env && !set(facts, planned.source.text))
-      return missing(at(bottle.positions, "secrets." + name), "secrets." + name, planned.source.text);
+    if (options && planned.source.kind == Source::Kind::env && !set(facts, planned.source.text))
+      TRY(missing(plan, bottle, "secrets." + name, planned.source.text, facts, *options));
     if (secret.expose) {
       if (planned.env.empty())
         return fail(Code::invalid,
@@ -348,12 +359,16 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   TRY(set_image(plan, bottle, options, facts));
   TRY(set_runtime(plan, bottle, options, facts));
   TRY(set_workspace(plan, bottle, options, facts));
-  TRY(set_env(plan, bottle, facts));
-  TRY(set_secrets(plan, bottle, facts, true));
+  TRY(set_env(plan, bottle, facts, options));
+  set_surroundings(plan, facts);
+  TRY(set_secrets(plan, bottle, facts, &options));
   // A variable of the operator's signs in too (version 1 had no other way).
   std::vector<Secret> given = plan.secrets;
   for (const auto& var : plan.env) given.push_back({.env = var.name});
-  for (auto& secret : TRY(sign_in(plan.provider, given, facts))) plan.secrets.push_back(std::move(secret));
+  auto credentials = sign_in(plan.provider, given, facts);
+  if (!credentials && !options.dry_run) return std::unexpected(credentials.error());
+  if (!credentials) plan.warnings.push_back(credentials.error().what + "; a start needs one of them");
+  else std::ranges::move(*credentials, std::back_inserter(plan.secrets));
   TRY(check_variables(plan, bottle));
   TRY(check_lan(plan));
   allow_ssh(plan, bottle, facts);
@@ -385,7 +400,7 @@ Result<Plan> for_guard(const manifest::Bottle& policy, const Facts& facts) {
   plan.headless = true;
   plan.egress = policy.egress;
   for (auto& file : plan.egress.extra_ca) file = expand(file, known);
-  TRY(set_secrets(plan, policy, known, false));
+  TRY(set_secrets(plan, policy, known, nullptr));
   plan.env.clear();  // nobody here to hand a value to
   TRY(check_lan(plan));
   allow_ssh(plan, policy, known);

@@ -27,6 +27,7 @@ struct Facts {
   std::string workspace;                           // absolute path of the operator's directory
   uint32_t uid = 0, gid = 0;                       // the operator's
   std::map<std::string, std::string> environment;  // the operator's, to know which ${HOST_VAR} exist
+  std::string time_zone;                           // the operator's, as TZ has it; empty: UTC, or unknown
   std::vector<std::string> runtimes;               // what the engine lists, e.g. runc, runsc
   std::vector<std::string> borrows;                // object directories of other repositories that it needs
   std::string repository;  // the git directory of the repository whose work tree workspace is; empty: it is none
@@ -43,6 +44,7 @@ struct Options {
   std::string runtime;                  // same
   std::string image;                    // same
   bool record = false;                  // every public host, to learn what is needed
+  bool dry_run = false;                 // a variable that is not set is a warning, not an error
 };
 
 // Where a value comes from; resolved by session at launch, and never part of a Plan.

@@ -230,6 +230,64 @@ TEST(SignIn, TokenThenKeyThenAnErrorThatSaysHow) {
   EXPECT_TRUE(make(manifest::builtin(), {.agent = "shell"}, f));
 }
 
+TEST(SignIn, ADryRunNeedsNoCredential) {
+  Facts f = facts();
+  f.environment.erase("CLAUDE_BOTTLE_OAUTH_TOKEN");
+  auto plan = make(manifest::builtin(), {.agent = "claude", .dry_run = true}, f);
+  ASSERT_TRUE(plan) << plan.error().what;
+  EXPECT_TRUE(std::ranges::any_of(plan->warnings, [](const std::string& warning) {
+    return warning.find("a start needs one of them") != std::string::npos;
+  }));
+  const char* yaml =
+      "bottles: {default: {env: {A: \"${MISSING}\"}, secrets: {s: {from: \"env:GONE\", hosts: [h.example.org], env: "
+      "S}}}}\nagents: {a: {provider: shell}}";
+  EXPECT_FALSE(make(parsed(yaml), {.agent = "a"}, f));
+  auto missing = make(parsed(yaml), {.agent = "a", .dry_run = true}, f);
+  ASSERT_TRUE(missing) << missing.error().what;
+  EXPECT_EQ(std::ranges::count_if(missing->warnings,
+                                  [](const std::string& warning) {
+                                    return warning.find("is not set; a start needs it") != std::string::npos;
+                                  }),
+            2);
+}
+
+TEST(SignIn, AnEmptyVariableIsCalledEmpty) {
+  Facts f = facts();
+  f.environment["CLAUDE_BOTTLE_OAUTH_TOKEN"] = "";
+  auto claude = make(manifest::builtin(), {.agent = "claude"}, f);
+  ASSERT_FALSE(claude);
+  EXPECT_NE(claude.error().what.find("CLAUDE_BOTTLE_OAUTH_TOKEN is set but empty"), std::string::npos)
+      << claude.error().what;
+  f.environment["EMPTY"] = "";
+  auto env =
+      make(parsed("bottles: {default: {env: {A: \"${EMPTY}\"}}}\nagents: {a: {provider: shell}}"), {.agent = "a"}, f);
+  ASSERT_FALSE(env);
+  EXPECT_NE(env.error().what.find("EMPTY is empty"), std::string::npos) << env.error().what;
+}
+
+TEST(Surroundings, TimeZoneAndColorsGoAlong) {
+  Facts f = facts();
+  f.time_zone = "Europe/Berlin";
+  f.environment["COLORTERM"] = "truecolor";
+  auto value = [](const Plan& plan, const std::string& name) -> std::string {
+    for (const auto& var : plan.env)
+      if (var.name == name) return var.source.text;
+    return "(none)";
+  };
+  auto plan = make(manifest::builtin(), {.agent = "shell"}, f);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(value(*plan, "TZ"), "Europe/Berlin");
+  EXPECT_EQ(value(*plan, "COLORTERM"), "truecolor");
+  auto headless = make(manifest::builtin(), {.agent = "shell", .headless = true}, f);
+  ASSERT_TRUE(headless);
+  EXPECT_EQ(value(*headless, "COLORTERM"), "(none)");
+  auto own = make(parsed("bottles: {default: {env: {TZ: UTC}}}\nagents: {a: {provider: shell}}"), {.agent = "a"}, f);
+  ASSERT_TRUE(own);
+  EXPECT_EQ(value(*own, "TZ"), "UTC");
+  f.time_zone = "$(id)";
+  EXPECT_EQ(value(*make(manifest::builtin(), {.agent = "shell"}, f), "TZ"), "(none)");
+}
+
 TEST(SignIn, TheOperatorsOwnSecretTakesItsPlace) {
   Facts f = facts();
   f.environment.erase("CLAUDE_BOTTLE_OAUTH_TOKEN");

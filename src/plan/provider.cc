@@ -17,6 +17,14 @@ bool has(const Facts& facts, const std::string& variable) {
   return it != facts.environment.end() && !it->second.empty();
 }
 
+// "neither A nor B …": "has a value" where one of them is set but empty, which looks set to its owner.
+std::string is_set_or_empty(const Facts& facts, std::initializer_list<const char*> variables) {
+  std::string empty;
+  for (const char* each : variables)
+    if (facts.environment.contains(each)) empty = each;
+  return empty.empty() ? "is set" : "has a value (" + empty + " is set but empty)";
+}
+
 Secret from_env(const std::string& name, const std::string& variable, const std::string& env, const std::string& host,
                 const Facts& facts) {
   return {name, {Source::Kind::env, variable}, {host}, usual_header(env), placeholder(facts.session, name), env, false};
@@ -69,12 +77,15 @@ Result<std::vector<Secret>> sign_in(const std::string& provider, const std::vect
           from_env("anthropic-key", "ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY", "api.anthropic.com", facts));
     else
       return fail(Code::not_found,
-                  "claude cannot sign in: neither CLAUDE_BOTTLE_OAUTH_TOKEN nor ANTHROPIC_API_KEY is set",
+                  "claude cannot sign in: neither CLAUDE_BOTTLE_OAUTH_TOKEN nor ANTHROPIC_API_KEY " +
+                      is_set_or_empty(facts, {"CLAUDE_BOTTLE_OAUTH_TOKEN", "ANTHROPIC_API_KEY"}),
                   "run `claude setup-token`, then export CLAUDE_BOTTLE_OAUTH_TOKEN=<the token it prints>");
   }
   if (provider == "codex" && !any(kCodexVariables)) {
     if (!has(facts, "OPENAI_API_KEY"))
-      return fail(Code::not_found, "codex cannot sign in: OPENAI_API_KEY is not set",
+      return fail(Code::not_found,
+                  "codex cannot sign in: OPENAI_API_KEY " +
+                      std::string(facts.environment.contains("OPENAI_API_KEY") ? "is empty" : "is not set"),
                   "export OPENAI_API_KEY=<your key>");
     secrets.push_back(from_env("openai-key", "OPENAI_API_KEY", "OPENAI_API_KEY", "api.openai.com", facts));
   }

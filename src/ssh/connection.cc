@@ -70,8 +70,9 @@ std::string option_path(const std::string& path) {
 }
 
 Result<std::string> control_directory(const std::string& runtime_directory) {
-  std::string path =
-      runtime_directory.empty() ? "/tmp/bottle-" + std::to_string(::getuid()) : runtime_directory + "/bottle";
+  // After `su` or in a long-lived tmux, XDG_RUNTIME_DIR can name a directory that no longer exists.
+  bool usable = runtime_directory.starts_with('/') && ::access(runtime_directory.c_str(), W_OK | X_OK) == 0;
+  std::string path = usable ? runtime_directory + "/bottle" : "/tmp/bottle-" + std::to_string(::getuid());
   if (path.size() > 60)
     path = "/tmp/bottle-" + std::to_string(::getuid());  // sun_path holds 104 bytes on macOS, and ssh adds to it
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("creating " + path);

@@ -1,4 +1,5 @@
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -95,11 +96,50 @@ void await_end(int socket) {
   }
 }
 
+// The directory that `given` names, without links; empty: the current one.
+Result<std::string> find_workspace(const std::string& given) {
+  char path[PATH_MAX];
+  struct stat st{};
+  if (!::realpath(given.empty() ? "." : given.c_str(), path)) {
+    if (given.empty() && errno == ENOENT)
+      return fail(Code::not_found, "the current directory no longer exists", "change to another one");
+    return fail_errno("finding the workspace " + (given.empty() ? "in the current directory" : given));
+  }
+  if (::stat(path, &st) != 0) return fail_errno("looking at the workspace " + std::string(path));
+  if (!S_ISDIR(st.st_mode))
+    return fail(Code::invalid, "the workspace " + std::string(path) + " is not a directory", "give -C a directory");
+  return path;
+}
+
+// A script or a text that is piped in, or redirected from a file, is the prompt of a headless agent. A terminal, a
+// socket or /dev/null is not read: who starts us from a service never closes those.
+bool has_piped_input() {
+  struct stat st{};
+  return ::fstat(0, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode));
+}
+
+Result<> set_prompt(plan::Options& wanted) {
+  bool read = wanted.prompt == "-" || (wanted.headless && wanted.prompt.empty() && has_piped_input());
+  if (!read) return {};
+  if (!wanted.headless)
+    return fail(Code::invalid, "--prompt - reads standard input, where the agent's input comes from",
+                "add --headless, or give the prompt as an argument: --prompt TEXT");
+  wanted.prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
+  return {};
+}
+
+Result<> confirm_start() {
+  auto answer = session::ask("start? [y/N]", false);
+  if (!answer && answer.error().code == Code::unavailable)
+    return fail(Code::unavailable, "there is no terminal on which to ask whether to start",
+                "add --yes to start without being asked");
+  if (!answer) return std::unexpected(answer.error());
+  if (*answer != "y" && *answer != "Y" && *answer != "yes") return fail(Code::canceled, "not started");
+  return {};
+}
+
 Result<int> start_session(const StartOptions& options) {
-  char cwd[PATH_MAX];
-  if (!::realpath(options.workspace.empty() ? "." : options.workspace.c_str(), cwd))
-    return fail_errno("finding the workspace " + (options.workspace.empty() ? "." : options.workspace));
-  std::string workspace = cwd;
+  std::string workspace = TRY(find_workspace(options.workspace));
   leave_directory();
 
   manifest::Manifest manifest = TRY(load_manifest(workspace));
@@ -114,9 +154,8 @@ Result<int> start_session(const StartOptions& options) {
   }
   plan::Options wanted = options.plan;
   if (wanted.agent.empty()) wanted.agent = TRY(pick_agent(manifest));
-  if (wanted.headless && wanted.prompt == "-") {
-    wanted.prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
-  }
+  wanted.dry_run = options.dry_run;
+  TRY(set_prompt(wanted));
   auto say = [&](const std::string& line) {
     if (!options.output.quiet && !options.output.json) app::say(dim("· " + line));
   };
@@ -144,10 +183,8 @@ Result<int> start_session(const StartOptions& options) {
     return 0;
   }
   if (!options.output.json && !options.output.quiet) app::say(plan::explain(plan));
-  if (!options.yes) {
-    std::string answer = TRY(session::ask("start? [y/N]", false));
-    if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "not started");
-  }
+  if (!options.yes) TRY(confirm_start());
+  begin_clock();
 
   look_after_vms(say);
   TRY(place->prepare(plan, say));

@@ -8,6 +8,8 @@
 
 namespace bottle::app {
 
+// Times on progress lines count from here; without it, from the start of the program.
+void begin_clock();
 void show_event(const nlohmann::json& event, const Output& output);
 void show_result(const nlohmann::json& result, const Output& output);
 // What came home from a session whose supervisor died, and what of it could not be removed.

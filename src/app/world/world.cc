@@ -119,6 +119,9 @@ session::Directories directories() { return session::Directories::from(environme
 
 Result<std::vector<manifest::File>> policy_files() {
   auto d = directories();
+  if (exists(d.config + "/bottle.yml"))
+    return fail(Code::invalid, d.config + "/bottle.yml is not read; the manifest is called bottle.yaml",
+                "rename it to bottle.yaml, or remove it");
   std::vector<std::string> policy;
   for (const std::string& path : {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"})
     if (exists(path)) policy.push_back(path);
@@ -141,6 +144,26 @@ plan::ImageFacts image_facts(const manifest::Manifest& manifest, const std::stri
   return facts;
 }
 
+namespace {
+
+// The operator's time zone: TZ, or the name of the file that /etc/localtime links to. A TZ that names a file is not
+// passed on, because that file is not in the bottle (tzset(3)).
+std::string time_zone() {
+  if (const char* own = std::getenv("TZ"); own && *own) {
+    std::string zone = *own == ':' ? own + 1 : own;
+    return zone.starts_with('/') ? "" : zone;
+  }
+  char target[PATH_MAX];
+  ssize_t size = ::readlink("/etc/localtime", target, sizeof target);
+  std::string_view path(target, size > 0 ? static_cast<size_t>(size) : 0);
+  constexpr std::string_view kDirectory = "/zoneinfo/";
+  size_t at = path.find(kDirectory);
+  std::string zone(at == path.npos ? "" : path.substr(at + kDirectory.size()));
+  return zone == "UTC" || zone == "Etc/UTC" ? "" : zone;
+}
+
+}  // namespace
+
 plan::Facts gather_facts(const std::string& workspace) {
   plan::Facts facts;
   auto d = directories();
@@ -149,6 +172,7 @@ plan::Facts gather_facts(const std::string& workspace) {
   facts.uid = ::getuid();
   facts.gid = ::getgid();
   facts.environment = environment();
+  facts.time_zone = time_zone();
   // What a start would say of one that is refused, it says when it comes to that: not every bottle takes it along.
   if (auto found = git::find(workspace); found && *found && (*found)->top == workspace) {
     facts.repository = (*found)->common_dir;
