@@ -1,44 +1,52 @@
-// How a session on another machine ends, on this side: the work comes home, what is there goes, the receipt says so.
+// The steps with which a session on another machine ends, and what they add to its result and its receipt. Which of
+// them are taken, and when, is decided by session_state.h. All of them block, for minutes at most.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
-#include "machine/record.h"
 #include "remote/link/far_side.h"
+#include "remote/near/near_record.h"
+#include "remote/near/session_state.h"
 #include "remote/near/work_fetcher.h"
 #include "session/console/clients.h"
-#include "session/ledger/ledger.h"
-#include "wire/job.h"
 
 namespace bottle::remote {
 
-using session::Clients, session::Ledger;
+using session::Clients;
 
-// What the near side's record of a session knows of its machine.
-struct NearRecord {
-  Far far;
-  std::string vm_name;  // made for this session; empty: somebody else's machine
-  std::string directory;
+class Conclusion {
+ public:
+  // `side`: how the machine was reached last, if it was. `told`: the far side's result, an object; null if the session
+  // failed. `job`, `record` and `clients` must outlive it.
+  Conclusion(const Job& job, const NearRecord& record, Clients& clients, const FarSide* side, nlohmann::json told);
+
+  input::StopAnswered stop_there();
+  Input fetch(const FetchWork& how, WorkFetcher& fetcher);
+  input::Forgotten forget_there();
+  input::VmDestroyed destroy_vm();
+  void hold_vm();
+
+  // The session's result, for the clients. Also written into the results' directory.
+  nlohmann::json save_result();
+  // The ref, the patch or the archive with the work that was brought home; empty: there is none.
+  std::string where_work_is() const;
+
+ private:
+  bool is_home() const { return back_.has_value(); }
+  nlohmann::json back() const;
+  void add_vm_to_receipt();
+
+  const Job& job_;
+  const NearRecord& record_;
+  Clients& clients_;
+  std::optional<FarSide> side_;
+  nlohmann::json told_, receipt_ = nlohmann::json::object();
+  std::optional<nlohmann::json> back_;  // what was brought home
+  std::string fetch_error_;
+  bool vm_gone_ = false;
 };
-
-// Where the records of VMs are.
-machine::Places vm_places(const Job& job);
-
-// What `bottle list` shows.
-void write_info(const Job& job, const NearRecord& place, const char* state);
-
-// The agent has ended, with `told` as the far side's result. Blocks until the work is here, which `ledger` is told, and
-// nothing of it is there, or, after minutes, it stays there and the record of it here. `side`: null where it was not
-// reached yet. The session's result.
-nlohmann::json finish_session(const Job& job, const NearRecord& place, FarSide* side, WorkFetcher& fetcher,
-                              const nlohmann::json& told, Ledger& ledger, Clients& clients);
-
-// It failed, before the agent ran or because its machine is gone: nothing is to be left there, or here. May add to the
-// error what to do. `may_run`: as far as we know. False: then its machine would have to end it, and could not be asked;
-// all stays as it is.
-bool abandon_session(const Job& job, const NearRecord& place, FarSide* side, bool may_run, Clients& clients,
-                     Error& error);
 
 }  // namespace bottle::remote

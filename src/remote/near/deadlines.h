@@ -1,6 +1,6 @@
-// When a session on another machine is to end, and how long its end may take. The VM's clock goes on while this machine
-// sleeps, and whatever its calendar says: `boot` is boot_seconds(). What somebody waits for does not: `awake` are those
-// of the steady clock.
+// When a session on another machine must end, and how long it may take to do so. A VM's clock runs on while this
+// machine sleeps, and does not follow its calendar: `boot` is boot_seconds(). A person's patience does not run while
+// the machine sleeps: `awake` is seconds of the steady clock.
 #pragma once
 
 #include <algorithm>
@@ -15,8 +15,7 @@ class Deadlines {
     vm_ends_ = end;
     last_minutes_ = std::clamp(ttl / 10, 5.0, 120.0);
   }
-  // So little is left that its work is fetched while it is there: at the end, reaper and dead-man switch wait for
-  // nothing.
+  // The time left is needed to fetch the work: when the VM's time is up, neither its reaper nor the VM itself waits.
   bool vm_is_nearly_over(double boot) const { return vm_ends_ && *vm_ends_ - boot <= last_minutes_; }
 
   void ask_to_stop(double awake) {
@@ -24,11 +23,13 @@ class Deadlines {
   }
   bool is_stopping() const { return since_.has_value(); }
 
-  // A machine that was taken obeys nobody. So long what stays here may still be used from there (an agent that ends has
-  // three seconds) …
+  // A hostile machine does not stop when it is told to. An agent that ends has three seconds, so until this the machine
+  // may still use what stays on this one …
   bool grace_is_over(double awake) const { return since_ && awake - *since_ > 20; }
-  // … and so long the end may take: a large workspace is written to a disk.
+  // … and until this we wait for its result: it may have a large workspace to write to its disk.
   bool patience_is_over(double awake) const { return since_ && awake - *since_ > 600; }
+
+  bool operator==(const Deadlines&) const = default;
 
  private:
   std::optional<double> vm_ends_, since_;

@@ -11,9 +11,9 @@ namespace bottle::remote {
 
 using session::Clients, session::Job;
 
-// Blocks until the session is over, its work is here and nothing of it is there; the clients are told everything on the
-// way. A connection that breaks once the agent runs is made again, for as long as it takes. Without a channel (adopt)
-// it begins by connecting.
+// Blocks until the session is over and its clients know how it ended. A connection that breaks while the agent runs is
+// made again, for as long as that takes. `channel`: the launcher began it; null for a session that is adopted, and for
+// one on a VM that is still to be made.
 void run_near_side(const Job& job, Clients& clients, std::optional<Channel> channel);
 
 }  // namespace bottle::remote

@@ -1,0 +1,268 @@
+#include "remote/near/driver.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <deque>
+
+#include "base/file.h"
+#include "base/os/boot_clock.h"
+#include "remote/link/checked_text.h"
+#include "session/ledger/ledger.h"
+#include "wire/plan.h"
+
+namespace bottle::remote {
+
+using session::Owner, session::read_ledger;
+
+namespace {
+
+using nlohmann::json;
+using namespace std::chrono_literals;
+
+Now now() {
+  return {std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(), boot_seconds()};
+}
+
+input::VmLife life_of(const machine::Record& vm) {
+  return {boot_seconds() + static_cast<double>(vm.until - machine::now_seconds()), static_cast<double>(vm.vm.ttl)};
+}
+
+SessionKind kind_of(const session::RemoteJob& remote) {
+  SessionKind kind;
+  if (remote.vm) kind.machine = remote.vm->keep ? SessionKind::Machine::kept_vm : SessionKind::Machine::vm;
+  if (remote.unseen) kind.judge = remote.vm ? SessionKind::Judge::near_side : SessionKind::Judge::launcher;
+  kind.adopted = remote.adopt;
+  return kind;
+}
+
+}  // namespace
+
+Driver::Driver(const Job& job, Clients& clients, std::optional<Channel> channel)
+    : job_(job),
+      clients_(clients),
+      session_(job.plan.session),
+      kind_(kind_of(*job.remote)),
+      record_{job.remote->far, "", job.directories.sessions + "/" + session_},
+      channel_(std::move(channel)),
+      audit_(job.directories.results + "/" + session_ + "/egress-near.jsonl", clients) {}
+
+void Driver::feed(Input first) {
+  std::deque<Input> inputs;
+  inputs.push_back(std::move(first));
+  for (; !inputs.empty(); inputs.pop_front()) {
+    auto next = step(kind_, std::move(state_), inputs.front(), now());
+    state_ = std::move(next.state);
+    for (const auto& action : next.actions)
+      if (auto led_to = perform(action)) inputs.push_back(std::move(*led_to));
+  }
+}
+
+// -- opening
+
+void Driver::open() {
+  if (job_.remote->stop) stop();
+  auto opened = open_record();
+  if (opened) feed(input::Opened{*opened});
+  else feed(input::OpenFailed{std::move(opened.error()), ledger_.has_value()});
+}
+
+// The ledger comes first: whoever finds it with a dead owner knows from it where to look.
+Result<std::optional<input::VmLife>> Driver::open_record() {
+  std::optional<input::VmLife> vm;
+  if (kind_.adopted) vm = TRY(adopt_record());
+  else TRY(make_record());
+  TRY(make_directories(job_.directories.results + "/" + session_));
+  TRY(clients_.listen(record_.directory + "/socket"));
+  write_info(job_, record_, kind_.adopted ? "running" : "starting");
+  return vm;
+}
+
+Result<std::optional<input::VmLife>> Driver::adopt_record() {
+  ledger_ = TRY(Ledger::adopt(record_.directory, Owner::self()));
+  ::unlink((record_.directory + "/socket").c_str());
+  auto view = TRY(read_ledger(job_.directories, session_));
+  transfers_.was_sent(view.base);
+  offline_ = view.offline;
+  if (view.vm.is_object()) record_.vm_name = view.vm.value("name", "");
+  if (record_.vm_name.empty()) {
+    kind_.machine = SessionKind::Machine::standing;
+    return std::nullopt;
+  }
+  if (kind_.machine == SessionKind::Machine::standing) kind_.machine = SessionKind::Machine::vm;
+  // A VM that is gone cannot be reached, and reconnecting will say so.
+  (void)machine::take_over(record_.vm_name, vm_places(job_));
+  auto vm = machine::load(record_.vm_name, vm_places(job_));
+  return vm ? std::optional(life_of(*vm)) : std::nullopt;
+}
+
+Result<> Driver::make_record() {
+  ledger_ = TRY(Ledger::create(record_.directory, Owner::self()));
+  return ledger_->note({{"remote", json::parse(wire::encode(record_.far))},
+                        {"session", session_},
+                        {"plan", json::parse(wire::encode(job_.plan))},
+                        {"tunnel", job_.tunnel}});
+}
+
+// -- a turn of the loop
+
+int Driver::add_to(std::vector<pollfd>& fds) const {
+  fds.push_back({link_.fd(), POLLIN, 0});
+  clients_.add_to(fds);
+  if (services_) services_->add_to(fds);
+  return link_.is_coming() ? 20 : 250;
+}
+
+void Driver::handle(const std::vector<pollfd>& fds) {
+  for (auto& news : link_.look(fds[0].revents)) take_news(news);
+  clients_.handle(fds, [&](const Frame& frame) { take_from_client(frame); });
+  if (services_) {
+    services_->handle(fds);
+    services_->set_unrecorded(audit_.look_at_disk());
+  }
+  look_at_vm();
+  look_at_delivery();
+  if (agent_runs(state_)) link_.keep_alive();
+  look_at_checkpoint();
+  feed(input::Tick{});
+  if (needs_launcher(kind_, state_) && clients_.first_is_gone()) feed(input::LauncherGone{});
+}
+
+void Driver::look_at_vm() {
+  if (!pending_vm_) return;
+  for (const auto& line : pending_vm_->steps()) clients_.event({{"event", "step"}, {"step", line}});
+  auto made = pending_vm_->look();
+  if (!made) return;
+  pending_vm_.reset();
+  if (*made) take_vm(std::move(**made));
+  else feed(input::VmFailed{std::move(made->error())});
+}
+
+void Driver::take_vm(ReadyVm made) {
+  record_.far = made.far;
+  offline_ = made.vm.offline;
+  token_ = made.token;
+  note({{"remote", json::parse(wire::encode(record_.far))}, {"offline", offline_}});
+  const auto& timings = made.vm.timings;
+  clients_.event({{"event", "vm"},
+                  {"name", record_.vm_name},
+                  {"created", timings.created},
+                  {"ssh", timings.ssh},
+                  {"rotated", timings.rotated},
+                  {"target", record_.far.target.to_string()}});
+  words_ = made.channel.hello;
+  side_ = std::move(made.side);
+  channel_ = std::move(made.channel);
+  feed(input::VmMade{life_of(made.vm.record)});
+}
+
+void Driver::look_at_delivery() {
+  auto delivered = transfers_.look_at_delivery();
+  if (!delivered) return;
+  if (!delivered->taken) return feed(input::DeliveryFailed{std::move(delivered->taken.error())});
+  for (const auto& warning : delivered->warnings) clients_.event({{"event", "warning"}, {"what", warning}});
+  feed(input::Delivered{});
+}
+
+void Driver::look_at_checkpoint() {
+  auto done = transfers_.look_at_checkpoint(agent_runs(state_) && link_.is_up() ? link_.side() : nullptr);
+  if (!done) return;
+  if (*done) feed(input::Checkpointed{**done});
+  else feed(input::CheckpointFailed{std::move(done->error())});
+}
+
+void Driver::take_from_client(const Frame& frame) {
+  frame_ = &frame;
+  if (frame.type == FrameType::policy && services_) services_->change_policy(frame.bytes);
+  if (frame.type == FrameType::stop) stop();
+  else if (frame.type == FrameType::values) feed(input::Admitted{});
+  else feed(input::ClientFrame{});
+  frame_ = nullptr;
+}
+
+// -- the connection
+
+void Driver::take_news(FarLink::News& news) {
+  using Kind = FarLink::News::Kind;
+  switch (news.kind) {
+    case Kind::hello:
+      return take_hello(std::move(news.hello));
+    case Kind::frame:
+      frame_ = &news.frame;
+      take_from_far(news.frame);
+      frame_ = nullptr;
+      return;
+    case Kind::lost:
+      if (services_) services_->link_is_gone();
+      return feed(input::LinkLost{std::move(news.error)});
+    case Kind::failed:
+      return feed(input::LinkFailed{link_.attempts(), vm_is_gone(job_, record_), std::move(news.error)});
+    case Kind::back:
+      return feed(input::LinkBack{});
+  }
+}
+
+void Driver::take_hello(json hello) {
+  words_ = std::move(hello);
+  input::Hello come;
+  if (kind_.judge == SessionKind::Judge::near_side)
+    if (auto judged = judge_baked(words_, job_, record_.vm_name, offline_); !judged)
+      come.refused = std::move(judged.error());
+  feed(std::move(come));
+}
+
+void Driver::take_from_far(const Frame& frame) {
+  switch (frame.type) {
+    case FrameType::output:
+    case FrameType::diagnostic:
+      position_ += frame.bytes.size();
+      transfers_.agent_spoke();
+      return feed(input::FarSpoke{});
+    case FrameType::guard:
+      return feed(input::FarGuardAsked{});
+    case FrameType::event:
+      return take_event();
+    case FrameType::result:
+      result_ = far_words(frame.bytes);
+      if (!result_.is_object()) result_ = json::object();
+      if (std::string what = result_.value("what", ""); !what.empty())
+        clients_.event({{"event", "warning"}, {"what", names().machine + ": " + what}});
+      return feed(input::FarEnded{});
+    case FrameType::failure:
+      return take_failure();
+    default:
+      return;  // a pong
+  }
+}
+
+void Driver::take_event() {
+  words_ = far_words(frame_->bytes);
+  if (!words_.is_object()) return;
+  std::string kind = words_.value("event", "");
+  if (kind == "hello") return;  // it has said hello before
+  if (kind != "running" && kind != "attached") return feed(input::FarNotice{});
+  bool attached = kind == "attached";
+  if (!agent_runs(state_)) {
+    bool delivered = transfers_.await_delivery(60s);
+    // What became of the delivery does not matter any more, unless there are warnings in it.
+    auto what = delivered ? transfers_.look_at_delivery() : std::nullopt;
+    if (what && what->taken)
+      for (const auto& warning : what->warnings) clients_.event({{"event", "warning"}, {"what", warning}});
+    feed(input::FarRuns{attached, delivered});
+  } else {
+    feed(input::FarRuns{attached, true});
+  }
+  if (!attached || !agent_runs(state_)) return;
+  position_ = words_.value("from", uint64_t{0});
+  if (uint64_t missed = words_.value("missed", uint64_t{0})) clients_.event({{"event", "missed"}, {"bytes", missed}});
+}
+
+void Driver::take_failure() {
+  json told = far_words(frame_->bytes);
+  if (!told.is_object()) told = json::object();
+  feed(input::FarFailed{{told.value("code", "") == "not_found" ? Code::not_found : Code::unavailable,
+                         told.value("what", "the remote machine gave no reason"), told.value("todo", "")}});
+}
+
+}  // namespace bottle::remote

@@ -1,0 +1,105 @@
+// Drives the near side of a session: tells session_state.h what happened, and performs the actions that follow.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "remote/link/far_link.h"
+#include "remote/near/conclusion.h"
+#include "remote/near/near_audit.h"
+#include "remote/near/near_record.h"
+#include "remote/near/near_services.h"
+#include "remote/near/session_state.h"
+#include "remote/near/transfers.h"
+#include "remote/near/vm.h"
+#include "remote/near/words.h"
+#include "session/ledger/ledger.h"
+
+namespace bottle::remote {
+
+using session::Ledger, session::Values;
+
+class Driver {
+ public:
+  // `job` and `clients` must outlive it. `channel`: as for run_near_side.
+  Driver(const Job& job, Clients& clients, std::optional<Channel> channel);
+
+  // Makes the session's record on this machine, or takes it over, and begins.
+  void open();
+  bool is_over() const { return remote::is_over(state_); }
+  void stop() { feed(input::StopRequested{}); }
+  // Adds what poll should watch. How long that may take, in milliseconds.
+  int add_to(std::vector<pollfd>& fds) const;
+  // Once poll has returned. Blocks while the session ends, for minutes at most.
+  void handle(const std::vector<pollfd>& fds);
+
+ private:
+  // Takes a step, performs its actions, and does the same with what they lead to.
+  void feed(Input first);
+
+  // -- what happened (driver.cc)
+  Result<std::optional<input::VmLife>> open_record();
+  Result<std::optional<input::VmLife>> adopt_record();
+  Result<> make_record();
+  void take_news(FarLink::News& news);
+  void take_hello(nlohmann::json hello);
+  void take_from_far(const Frame& frame);
+  void take_event();
+  void take_failure();
+  void take_from_client(const Frame& frame);
+  void look_at_vm();
+  void take_vm(ReadyVm made);
+  void look_at_delivery();
+  void look_at_checkpoint();
+
+  // -- what is to be done (driver_actions.cc); some of it leads to an input
+  std::optional<Input> perform(const Action& action);
+  std::optional<Input> perform(Do action);
+  std::optional<Input> perform_at_end(Do action);
+  void keep_record(Do action);
+  void tell_failure(const TellFailure& failed);
+  void pass_to_clients();
+  Result<> make_vm();
+  Result<> send_job();
+  Job job_for_far_side() const;
+  void send_values();
+  void send_work();
+  void attach();
+  Result<> make_services(Job& there);
+  void open_services();
+  void offer_services();
+  void note(const nlohmann::json& line);
+  Conclusion& conclusion();
+  SessionNames names() const { return {session_, record_.far.target.to_string(), record_.vm_name}; }
+
+  const Job& job_;
+  Clients& clients_;
+  std::string session_;
+  SessionKind kind_;
+  State state_;
+  NearRecord record_;
+  std::optional<Ledger> ledger_;
+
+  std::optional<PendingVm> pending_vm_;
+  std::optional<FarSide> side_;     // until the job goes there
+  std::optional<Channel> channel_;  // over this
+  std::optional<Values> values_;    // that have not been sent
+  std::optional<Token> token_;      // of a VM: how the sign-in token gets there
+  bool offline_ = false;            // the VM has no network of its own
+
+  FarLink link_;
+  Transfers transfers_{job_};
+  NearAudit audit_;
+  std::unique_ptr<NearServices> services_;  // null: nothing stays on this machine
+  uint64_t position_ = 0;                   // of the agent's output, as far as it has come
+  const Frame* frame_ = nullptr;            // at hand
+  nlohmann::json words_;                    // what it says, or the hello at hand
+  nlohmann::json result_;                   // the far side's; null: the session has not ended by itself
+  std::optional<Conclusion> conclusion_;
+};
+
+}  // namespace bottle::remote

@@ -1,0 +1,241 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/ids.h"
+#include "remote/near/driver.h"
+#include "session/credentials/session_agent.h"
+#include "session/sweep.h"
+
+namespace bottle::remote {
+
+using session::SessionAgent, session::SshKey, session::end_agent, session::remove_session_directory;
+
+namespace {
+
+using nlohmann::json;
+using namespace std::chrono_literals;
+
+constexpr auto kEngineStarts = 330s;  // what an engine takes to answer on a VM that boots, and to say that it does not
+
+}  // namespace
+
+std::optional<Input> Driver::perform(const Action& action) {
+  if (const auto* plain = std::get_if<Do>(&action)) return perform(*plain);
+  if (const auto* tell = std::get_if<Tell>(&action)) clients_.event(event_of(*tell, names()));
+  if (const auto* how = std::get_if<FetchWork>(&action)) return conclusion().fetch(*how, transfers_.idle_fetcher());
+  if (const auto* failed = std::get_if<TellFailure>(&action)) tell_failure(*failed);
+  return std::nullopt;
+}
+
+std::optional<Input> Driver::perform(Do action) {
+  auto done = [](auto&& part) -> std::optional<Input> { return part(), std::nullopt; };
+  switch (action) {
+    case Do::make_vm:
+      if (auto made = make_vm(); !made) return input::VmFailed{std::move(made.error())};
+      return std::nullopt;
+    case Do::send_job:
+      if (auto sent = send_job(); !sent) return input::JobFailed{std::move(sent.error())};
+      return input::JobSent{};
+    case Do::send_work:
+      return done([&] { send_work(); });
+    case Do::send_values:
+      return done([&] { send_values(); });
+    case Do::open_services:
+      return done([&] { open_services(); });
+    case Do::end_services:
+      return done([&] { services_.reset(); });
+    case Do::answer_guard:
+      return done([&] {
+        if (services_) services_->take(json::parse(frame_->bytes, nullptr, false));
+      });
+    case Do::pass_to_clients:
+      return done([&] { pass_to_clients(); });
+    case Do::pass_to_far:
+      return done([&] { link_.send(frame_->type, frame_->bytes); });
+    case Do::pass_hello:
+      return done([&] { clients_.event({{"event", "hello"}, {"hello", words_}}); });
+    case Do::tell_engine:
+      return done([&] { clients_.event({{"event", "engine"}, {"at", words_.value("engine_at", 0.0)}}); });
+    case Do::connect:
+      return done([&] { link_.reconnect(record_.far); });
+    case Do::attach:
+      return done([&] { attach(); });
+    case Do::send_stop:
+      return done([&] { link_.send(FrameType::stop, ""); });
+    case Do::begin_checkpoints:
+      return done([&] { transfers_.has_begun(); });
+    default:
+      return perform_at_end(action);
+  }
+}
+
+std::optional<Input> Driver::perform_at_end(Do action) {
+  switch (action) {
+    case Do::close_link:
+      link_.close();
+      break;
+    case Do::end_delivery:
+      transfers_.end_delivery();
+      break;
+    case Do::stop_there:
+      return conclusion().stop_there();
+    case Do::forget_there:
+      return conclusion().forget_there();
+    case Do::destroy_vm:
+      return conclusion().destroy_vm();
+    case Do::hold_vm:
+      conclusion().hold_vm();
+      break;
+    case Do::save_result:
+      result_ = conclusion().save_result();
+      break;
+    case Do::tell_result:
+      clients_.send(FrameType::result, result_.dump());
+      break;
+    default:
+      keep_record(action);
+  }
+  return std::nullopt;
+}
+
+void Driver::keep_record(Do action) {
+  switch (action) {
+    case Do::note_may_run:
+    case Do::note_running:
+      return note({{"running", true}});
+    case Do::note_never_ran:
+      return note({{"running", false}});
+    case Do::note_ended:
+      if (!result_.is_object()) result_ = json::object();
+      return note({{"ended", result_.value("exit", 125)}});
+    case Do::note_home:
+      return note({{"home", true}});
+    case Do::show_running:
+      return write_info(job_, record_, "running");
+    case Do::show_unattended:
+      return write_info(job_, record_, "unattended");
+    case Do::show_unfetched:
+      return write_info(job_, record_, "unfetched");
+    case Do::show_left_behind:
+      return write_info(job_, record_, "left behind");
+    case Do::remove_record:
+      return remove_session_directory(record_.directory);
+    default:
+      return;
+  }
+}
+
+void Driver::note(const json& line) {
+  if (ledger_) (void)ledger_->note(line);
+}
+
+void Driver::tell_failure(const TellFailure& failed) {
+  ::rmdir((job_.directories.results + "/" + session_).c_str());  // empty where the agent never ran
+  Error error = error_of(failed, names(), conclusion_ ? conclusion_->where_work_is() : "");
+  clients_.send(FrameType::failure,
+                json{{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}.dump());
+}
+
+void Driver::pass_to_clients() {
+  if (frame_->type == FrameType::event) clients_.event(words_);
+  else clients_.send(frame_->type, frame_->bytes);
+}
+
+Conclusion& Driver::conclusion() {
+  return conclusion_ ? *conclusion_ : conclusion_.emplace(job_, record_, clients_, link_.side(), result_);
+}
+
+// -- the start
+
+Result<> Driver::make_vm() {
+  record_.vm_name = machine::new_vm_name(session_);
+  TRY(ledger_->note(
+      {{"vm",
+        {{"name", record_.vm_name}, {"provider", job_.remote->vm->provider}, {"wanted", to_json(*job_.remote->vm)}}}}));
+  pending_vm_.emplace(job_, record_.vm_name);
+  return {};
+}
+
+Job Driver::job_for_far_side() const {
+  Job there = job_;
+  there.remote.reset();
+  there.far = true;
+  there.relay_all = offline_;
+  if (token_) {
+    there.token = *token_;
+    if (token_->via != Token::Via::job) there.values.secrets.erase(token_->name);
+  }
+  there.plan.skills.clear();  // they travel with the workspace
+  return there;
+}
+
+// The machine begins with what needs no secret. The values follow once it is known to be the expected one.
+Result<> Driver::send_job() {
+  if (!side_) side_ = TRY(FarSide::reach(record_.far, false));
+  Job there = job_for_far_side();
+  TRY(make_services(there));
+  // 200 KB over a connection that was idle take several round trips, so roots that the machine has are not sent again.
+  if (std::string roots = content_hash(job_.ca_bundle); roots == job_.remote->roots) {
+    there.kept_roots = roots;
+    there.ca_bundle.clear();
+  }
+  values_ = std::exchange(there.values, {});
+  bool boots = kind_.judge == SessionKind::Judge::near_side;
+  link_.use(std::move(*side_), std::move(*channel_), boots ? kEngineStarts : 60s);
+  side_.reset();
+  channel_.reset();
+  link_.send(FrameType::job, to_json(there).dump());
+  return {};
+}
+
+// The far guard hears at once that this side answers: the agent's first request may be one for it.
+void Driver::send_values() {
+  if (!values_) return;
+  link_.send(FrameType::values, to_json(*values_).dump());
+  values_.reset();
+  offer_services();
+}
+
+void Driver::send_work() {
+  transfers_.send(*link_.side(), [this](const std::string& base) { note({{"base", base}}); });
+}
+
+void Driver::attach() {
+  json wish = {{"session", session_}, {"from", position_}};
+  if (kind_.adopted && position_ == 0) wish.erase("from");
+  link_.send(FrameType::attach, wish.dump());
+  offer_services();
+}
+
+// -- what stays on this machine and is used from the other one, while they are connected
+
+Result<> Driver::make_services(Job& there) {
+  if (std::ranges::any_of(job_.ssh_keys, [](const SshKey& key) { return key.agent.empty(); })) {
+    std::string socket = SessionAgent::socket_in(record_.directory);
+    TRY(ledger_->will_make({{"ssh-agent", socket}}));
+    if (kind_.adopted) TRY(end_agent(socket));
+  }
+  auto send = [this](const json& line) {
+    link_.send(FrameType::guard, line.dump(-1, ' ', false, json::error_handler_t::replace));
+  };
+  services_ =
+      TRY(NearServices::make(job_, there, record_.directory, send, [this](const json& line) { audit_.add(line); }));
+  return {};
+}
+
+// Those of a near side that died are gone; the operator has given anew what they need.
+void Driver::open_services() {
+  Job there = job_;
+  there.relay_all = offline_;
+  if (auto made = make_services(there); !made)
+    clients_.event({{"event", "warning"},
+                    {"what", "the remote machine cannot use what stays on this machine: " + made.error().what}});
+}
+
+void Driver::offer_services() {
+  if (services_) link_.send(FrameType::guard, json{{"type", "relay"}, {"root", services_->root_pem()}}.dump());
+}
+
+}  // namespace bottle::remote

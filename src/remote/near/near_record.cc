@@ -1,0 +1,35 @@
+#include "remote/near/near_record.h"
+
+#include <chrono>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+
+namespace bottle::remote {
+
+machine::Places vm_places(const Job& job) {
+  return machine::Places::from(job.remote->vm ? job.remote->vm->environment : machine::Environment());
+}
+
+bool vm_is_gone(const Job& job, const NearRecord& record) {
+  if (record.vm_name.empty()) return false;
+  auto found = machine::load(record.vm_name, vm_places(job));
+  return !found && found.error().code == Code::not_found;
+}
+
+void write_info(const Job& job, const NearRecord& record, const char* state) {
+  auto now =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  (void)write_file_atomically(record.directory + "/info.json",
+                              nlohmann::json{{"session", job.plan.session},
+                                             {"agent", job.plan.agent},
+                                             {"bottle", job.plan.bottle},
+                                             {"workspace", job.plan.workspace},
+                                             {"machine", record.far.target.to_string()},
+                                             {"state", state},
+                                             {"started", now}}
+                                  .dump());
+}
+
+}  // namespace bottle::remote

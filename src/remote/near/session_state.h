@@ -1,0 +1,271 @@
+// The near side of a session on another machine as a state machine. step() is pure: it has no clock, no socket and no
+// JSON. near_side.cc tells it what happened and performs the actions that it answers with. ARCHITECTURE.md has the
+// table of states.
+#pragma once
+
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "remote/near/deadlines.h"
+
+namespace bottle::remote {
+
+// What does not change during a session.
+struct SessionKind {
+  enum class Machine { standing, vm, kept_vm } machine = Machine::standing;  // a VM is made for the session
+  // Who decides from the machine's hello that values may go there. `earlier`: somebody did before the session began.
+  enum class Judge { earlier, launcher, near_side } judge = Judge::earlier;
+  bool adopted = false;  // another near side began the session and died: the agent may run, or may have ended
+};
+
+// Why a session ends without a result.
+enum class Why {
+  cannot_open,      // its record on this machine could not be made
+  vm_failed,        // the VM could not be created
+  job_failed,       // the job could not be sent
+  not_admitted,     // the machine's hello says that it is unfit
+  false_start,      // the machine says that the agent runs although it has no values
+  no_workspace,     // the machine says that the agent runs although it has not taken the workspace
+  delivery_failed,  // the workspace could not be sent
+  lost_before_values,
+  stopped,        // before the agent ran
+  launcher_gone,  // before the agent ran
+  far_failed,     // the machine says so, in its own words
+  never_ran,      // the connection broke, and the machine says that it has no such session
+  not_known,      // the connection broke, and nobody says whether the agent runs
+  unreachable,    // the session should stop, but its machine cannot be reached
+  vm_gone,        // the VM was destroyed, and with it what was not fetched
+};
+struct Failure {
+  Why why;
+  Error cause = {};
+  Error lost = {};  // of never_ran and not_known: how the connection broke
+};
+
+// The states. `phase` because a session can be in one of them only; ARCHITECTURE.md says what is true in each.
+namespace phase {
+struct Opening {};
+struct MakingVm {};
+struct SendingJob {};
+struct AwaitingHello {};
+struct AwaitingLauncher {};
+struct Starting {};
+struct Asking {
+  int losses = 1;
+  bool connected = false;
+  Error lost;  // how the connection broke
+};
+struct Running {
+  bool stop_sent = false;      // over this connection
+  int missed_checkpoints = 0;  // one after the other
+};
+struct Reconnecting {
+  int missed_checkpoints = 0;
+};
+// From here on the session is ending, and a `failure` is why it has no result.
+struct StoppingThere {
+  Failure failure;
+};
+struct Fetching {
+  double since = 0;  // Now::awake
+  int attempt = 0;
+  std::optional<Failure> failure;
+};
+struct Forgetting {
+  std::optional<Failure> failure;
+};
+struct DestroyingVm {
+  std::optional<Failure> failure;
+};
+struct Over {};
+}  // namespace phase
+
+using Phase = std::variant<phase::Opening, phase::MakingVm, phase::SendingJob, phase::AwaitingHello,
+                           phase::AwaitingLauncher, phase::Starting, phase::Asking, phase::Running, phase::Reconnecting,
+                           phase::StoppingThere, phase::Fetching, phase::Forgetting, phase::DestroyingVm, phase::Over>;
+
+struct State {
+  Phase phase;
+  Deadlines deadlines;
+  bool services_ended = false;
+};
+
+// What happened.
+namespace input {
+struct VmLife {
+  double ends = 0, ttl = 0;  // Now::boot; seconds
+};
+struct Opened {
+  std::optional<VmLife> vm;  // of an adopted session
+};
+struct OpenFailed {
+  Error error;
+  bool recorded = true;  // false: the session has no record of its own yet
+};
+struct VmMade {
+  VmLife vm;
+};
+struct VmFailed {
+  Error error;
+};
+struct JobSent {};
+struct JobFailed {
+  Error error;
+};
+struct Hello {
+  std::optional<Error> refused;  // only where the near side judges it
+};
+struct Tick {};           // time has passed
+struct StopRequested {};  // by the operator or a signal
+struct LauncherGone {};
+struct Admitted {};     // the launcher has judged the hello: values may go there
+struct ClientFrame {};  // keystrokes and the like, for the agent
+struct LinkLost {
+  Error error;
+};
+struct LinkFailed {  // reconnecting failed
+  int attempts = 1;  // since the last connection that lasted
+  bool vm_gone = false;
+  Error error;
+};
+struct LinkBack {};
+struct FarSpoke {};       // the agent's output
+struct FarNotice {};      // progress
+struct FarGuardAsked {};  // for what stays on this machine
+struct FarRuns {          // the agent runs
+  bool attached = false;  // told as the answer to an attach
+  bool delivered = true;  // the workspace was taken, as far as this side knows
+};
+struct FarEnded {};  // the agent has ended; the machine's result
+struct FarFailed {
+  Error error;  // Code::not_found: it has no such session
+};
+struct Delivered {};
+struct DeliveryFailed {
+  Error error;
+};
+struct Checkpointed {
+  bool changed = false;
+};
+struct CheckpointFailed {
+  Error error;
+};
+struct StopAnswered {  // to Do::stop_there
+  bool reached = false;
+};
+struct Fetched {};
+struct FetchFailed {
+  bool held = false;  // the machine was reached, but cannot get at the work itself
+  bool vm_gone = false;
+  Error error;
+};
+struct Forgotten {
+  bool reached = false, confirmed = false;
+  bool vm_gone = false;
+};
+struct VmDestroyed {
+  bool confirmed = false;
+};
+}  // namespace input
+
+using Input =
+    std::variant<input::Opened, input::OpenFailed, input::VmMade, input::VmFailed, input::JobSent, input::JobFailed,
+                 input::Hello, input::Tick, input::StopRequested, input::LauncherGone, input::Admitted,
+                 input::ClientFrame, input::LinkLost, input::LinkFailed, input::LinkBack, input::FarSpoke,
+                 input::FarNotice, input::FarGuardAsked, input::FarRuns, input::FarEnded, input::FarFailed,
+                 input::Delivered, input::DeliveryFailed, input::Checkpointed, input::CheckpointFailed,
+                 input::StopAnswered, input::Fetched, input::FetchFailed, input::Forgotten, input::VmDestroyed>;
+
+// What is to be done, in this order.
+enum class Do {
+  make_vm,        // → VmMade, VmFailed
+  send_job,       // all but the values → JobSent, JobFailed
+  send_work,      // workspace and skills → Delivered, DeliveryFailed
+  send_values,    // and tell the far guard that this side answers
+  open_services,  // what stays on this machine may be used from there
+  end_services,
+  answer_guard,     // the request at hand
+  pass_to_clients,  // the frame at hand
+  pass_to_far,      // the frame at hand
+  pass_hello,       // to the launcher, which judges it
+  tell_engine,      // when the VM's engine answered, by the hello at hand
+  connect,          // again → LinkBack, LinkFailed
+  attach,           // to the session there, from where its output is known
+  send_stop,
+  begin_checkpoints,
+  close_link,
+  end_delivery,
+  stop_there,    // over a connection of its own → StopAnswered
+  forget_there,  // remove everything of the session from the machine → Forgotten
+  destroy_vm,    // → VmDestroyed
+  hold_vm,       // it has work that could not be fetched: only the end of its time may destroy it
+  note_may_run,  // notes go to the ledger, and are on disk when the next action begins
+  note_running,
+  note_never_ran,
+  note_ended,
+  note_home,
+  show_running,  // what `bottle list` shows
+  show_unattended,
+  show_unfetched,
+  show_left_behind,  // something may still be there; `bottle cleanup` asks again
+  remove_record,     // of the session on this machine: nothing is left there
+  save_result,
+  tell_result,
+};
+
+// To the clients.
+enum class Notice {
+  connected_again,
+  agent_runs,
+  link_lost,
+  link_trying,
+  link_back,
+  checkpoint,
+  no_checkpoints,
+  vm_time_nearly_up,
+  does_not_stop,
+  collecting,
+  not_fetched_yet,
+  destroying,
+};
+struct Tell {
+  Notice notice;
+  Error cause = {};
+};
+
+struct FetchWork {  // → Fetched, FetchFailed
+  int wait_ms = 0;
+  bool reconnect = false;  // the connections that are there may be dead
+};
+
+// What may still be there when a session has failed.
+enum class Left { nothing, something, vm, agent };
+struct TellFailure {
+  Failure failure;
+  Left left = Left::nothing;
+};
+
+using Action = std::variant<Do, Tell, FetchWork, TellFailure>;
+
+struct Now {
+  double awake = 0;  // seconds of the steady clock
+  double boot = 0;   // boot_seconds()
+};
+
+struct Step {
+  State state;
+  std::vector<Action> actions;
+};
+
+// Pure. An input that means nothing in a state leaves it as it is.
+Step step(const SessionKind& kind, State state, const Input& input, Now now);
+
+bool is_over(const State& state);
+// As far as this side knows.
+bool agent_runs(const State& state);
+// Whether the session ends with the launcher that began it.
+bool needs_launcher(const SessionKind& kind, const State& state);
+
+}  // namespace bottle::remote

@@ -1,0 +1,108 @@
+#include "remote/near/words.h"
+
+namespace bottle::remote {
+namespace {
+
+using nlohmann::json;
+
+json warning(std::string what) { return {{"event", "warning"}, {"what", std::move(what)}}; }
+
+Error why_failed(const Failure& failure, const SessionNames& names) {
+  Error cause = failure.cause;
+  const std::string& lost = failure.lost.what;
+  switch (failure.why) {
+    case Why::cannot_open:
+    case Why::job_failed:
+    case Why::not_admitted:
+    case Why::far_failed:
+      return cause;
+    case Why::vm_failed:
+      return std::move(cause).during("creating the VM");
+    case Why::delivery_failed:
+      if (cause.todo.empty()) cause.todo = "start again";
+      return std::move(cause).during("sending the workspace, before the agent ran");
+    case Why::false_start:
+      return {Code::protocol, "the remote machine says that the agent runs, but has not received its values",
+              "check that machine: its bottle does not do what this one expects"};
+    case Why::no_workspace:
+      return {Code::protocol, "the remote machine says that the agent runs, but has not received its workspace"};
+    case Why::lost_before_values:
+      return {Code::closed, cause.what + " before the agent ran, so nothing was run", "start again"};
+    case Why::never_ran:
+      return {Code::closed, lost + " before the agent ran, so nothing was run", "start again"};
+    case Why::not_known:
+      return {Code::closed,
+              lost + " before it was known whether the agent runs, and reconnecting failed: " + cause.what,
+              "if the agent runs on that machine, run `bottle cleanup` to end it and bring its work home, or `bottle "
+              "attach " +
+                  names.session + "` to rejoin it"};
+    case Why::stopped:
+      return {Code::canceled, "stopped before the agent ran"};
+    case Why::launcher_gone:
+      return {Code::canceled, "the launcher exited before the agent ran"};
+    case Why::unreachable:
+      cause = std::move(cause).during("the session's machine cannot be reached");
+      cause.todo = "run `bottle cleanup` to try again";
+      return cause;
+    case Why::vm_gone:
+      return {Code::not_found, "the VM " + names.vm + " is gone, and so is the work that was not fetched",
+              "the last checkpoint is on refs/bottle/" + names.session};
+  }
+  return cause;
+}
+
+}  // namespace
+
+json event_of(const Tell& tell, const SessionNames& names) {
+  const std::string& why = tell.cause.what;
+  switch (tell.notice) {
+    case Notice::connected_again:
+      return {{"event", "step"}, {"step", "connected again"}};
+    case Notice::agent_runs:
+      return {{"event", "running"}, {"session", names.session}};
+    case Notice::link_lost:
+      return {{"event", "link-lost"}, {"what", why + "; the agent keeps running while bottle reconnects"}};
+    case Notice::link_trying:
+      return {{"event", "link-trying"}, {"what", why}};
+    case Notice::link_back:
+      return {{"event", "link-back"}};
+    case Notice::checkpoint:
+      return {{"event", "checkpoint"}};
+    case Notice::no_checkpoints:
+      return warning("checkpoints fail, so the work comes home only at the end: " + why);
+    case Notice::vm_time_nearly_up:
+      return warning("the time of VM " + names.vm + " is nearly up; ending the session to bring its work home");
+    case Notice::does_not_stop:
+      return warning(names.machine + " does not end the session; fetching what can be fetched");
+    case Notice::collecting:
+      return {{"event", "collecting"}};
+    case Notice::not_fetched_yet:
+      return {{"event", "link-lost"}, {"what", "the work could not be fetched yet: " + why}};
+    case Notice::destroying:
+      return {{"event", "destroying"}, {"vm", names.vm}};
+  }
+  return warning(why);
+}
+
+Error error_of(const TellFailure& failed, const SessionNames& names, const std::string& work) {
+  Error error = why_failed(failed.failure, names);
+  auto add = [&](const std::string& todo) { error.todo += (error.todo.empty() ? "" : "; ") + todo; };
+  if (!work.empty()) add("the agent had begun in the meantime, and its work was brought home to " + work);
+  switch (failed.left) {
+    case Left::nothing:
+      break;
+    case Left::something:
+      add("not everything was removed on " + names.machine + "; run `bottle cleanup` to try again");
+      break;
+    case Left::vm:
+      error.todo = "the VM " + names.vm + " may still exist; run `bottle cleanup`";
+      break;
+    case Left::agent:
+      add("the agent may still run on " + names.machine +
+          ", or its work may still be there; run `bottle cleanup` to end it and bring its work home");
+      break;
+  }
+  return error;
+}
+
+}  // namespace bottle::remote
