@@ -10,7 +10,7 @@
 
 namespace bottle::remote {
 
-using session::SessionAgent, session::SshKey, session::end_agent, session::remove_session_directory;
+using session::SessionAgent, session::SshKey, session::VmJob, session::end_agent, session::remove_session_directory;
 
 namespace {
 
@@ -151,9 +151,12 @@ Conclusion& Driver::conclusion() {
 
 Result<> Driver::make_vm() {
   record_.vm_name = machine::new_vm_name(session_);
-  TRY(ledger_->note(
-      {{"vm",
-        {{"name", record_.vm_name}, {"provider", job_.remote->vm->provider}, {"wanted", to_json(*job_.remote->vm)}}}}));
+  VmJob wanted = *job_.remote->vm;
+  wanted.environment.clear();
+  TRY(ledger_->note({{"vm",
+                      {{"name", record_.vm_name},
+                       {"provider", wanted.provider},
+                       {"wanted", json::parse(wire::encode(wanted))}}}}));
   pending_vm_.emplace(job_, record_.vm_name);
   return {};
 }
@@ -186,14 +189,14 @@ Result<> Driver::send_job() {
   link_.use(std::move(*side_), std::move(*channel_), boots ? kEngineStarts : 60s);
   side_.reset();
   channel_.reset();
-  link_.send(FrameType::job, to_json(there).dump());
+  link_.send(FrameType::job, TRY(wire::encode_exactly(there)));
   return {};
 }
 
 // The far guard hears at once that this side answers: the agent's first request may be one for it.
 void Driver::send_values() {
   if (!values_) return;
-  link_.send(FrameType::values, to_json(*values_).dump());
+  link_.send(FrameType::values, wire::encode(*values_));
   values_.reset();
   offer_services();
 }
