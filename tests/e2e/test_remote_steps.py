@@ -11,7 +11,7 @@ import pytest
 
 from look import supervisors_of
 from test_link import masters
-from test_remote import background, far, remote, state_of  # noqa: F401  (fixtures)
+from test_remote import background, far, remote, start, state_of  # noqa: F401  (fixtures)
 from test_remote_faults import restart_sshd, worktree
 
 # The near ledger of a session: owner, remote, base, that it may run, that it runs, ended, home. The far one: owner, engine, make, asked (network), asked twice (guard and
@@ -98,6 +98,38 @@ def test_ssh_dies_as_the_agent_begins_and_stays_away(remote, far, restored, unti
         child.communicate()
     done = remote.bottle("cleanup", env=remote.extra_env, timeout=90)
     assert done.returncode == 0 and worktree(remote, "precious") == "precious\n" and remote.sessions() == [], done
+
+
+def test_a_stop_while_only_the_far_side_knows_that_the_agent_runs(remote, far, restored, until):  # noqa: F811
+    """The values are there and the agent works, but the near side has not heard of it. What the agent did is fetched before it is removed."""
+    assert start(remote, far, "true").status == 0  # the first start on a machine has one record more, because it creates the egress network
+    restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % FAR_RUNNING)
+    child = background(remote, far, "echo precious >precious; sleep 600")
+    try:
+        assert until(lambda: standing(far.pids()) or child.poll() is not None, 60, 0.02) and child.poll() is None
+        [session] = remote.sessions()
+        works = ["docker", "-H", "unix://" + far.socket, "exec", "bottle-%s-agent" % session, "test", "-s", "/workspace/precious"]
+        assert until(lambda: far.run(*works, check=False).returncode == 0, 30), far.run(*works, check=False)
+        child.send_signal(signal.SIGTERM)
+        assert until(lambda: b"stop" in verbs_of(far), 30), "the far side is not asked to stop"
+        kill(standing(far.pids()), signal.SIGCONT)
+        out, err = child.communicate(timeout=60)
+    finally:
+        kill(standing(far.pids()))
+        child.kill()
+        child.communicate()
+    assert child.returncode == 125 and "stopped before the agent ran" in err and "its work was brought home to refs/bottle/" in err, (child.returncode, err)
+    assert worktree(remote, "precious") == "precious\n" and remote.sessions() == []
+
+
+def verbs_of(far):  # noqa: F811
+    """What `bottle far` is doing on the machine."""
+    found = []
+    for pid in far.pids():
+        with contextlib.suppress(OSError):
+            argv = open("/proc/%d/cmdline" % pid, "rb").read().split(b"\0")
+            found += argv[2:3] if argv[1:2] == [b"far"] else []
+    return found
 
 
 def test_a_laptop_that_sleeps(remote, far, until):  # noqa: F811

@@ -68,7 +68,7 @@ void Driver::open() {
   else feed(input::OpenFailed{std::move(opened.error()), ledger_.has_value()});
 }
 
-// The ledger comes first: whoever finds it with a dead owner knows from it where to look.
+// The ledger comes first: if this process dies, later commands learn from it where to look.
 Result<std::optional<input::VmLife>> Driver::open_record() {
   std::optional<input::VmLife> vm;
   if (kind_.adopted) vm = TRY(adopt_record());
@@ -91,7 +91,7 @@ Result<std::optional<input::VmLife>> Driver::adopt_record() {
     return std::nullopt;
   }
   if (kind_.machine == SessionKind::Machine::standing) kind_.machine = SessionKind::Machine::vm;
-  // A VM that is gone cannot be reached, and reconnecting will say so.
+  // If the VM is gone, reconnecting fails and says so.
   (void)machine::take_over(record_.vm_name, vm_places(job_));
   auto vm = machine::load(record_.vm_name, vm_places(job_));
   return vm ? std::optional(life_of(*vm)) : std::nullopt;
@@ -115,12 +115,14 @@ int Driver::add_to(std::vector<pollfd>& fds) const {
 }
 
 void Driver::handle(const std::vector<pollfd>& fds) {
-  for (auto& news : link_.look(fds[0].revents)) take_news(news);
-  clients_.handle(fds, [&](const Frame& frame) { take_from_client(frame); });
-  if (services_) {
-    services_->handle(fds);
-    services_->set_unrecorded(audit_.look_at_disk());
+  for (auto& news : link_.look(fds[0].revents)) {
+    take_news(news);
+    if (is_over()) return;
   }
+  clients_.handle(fds, [&](const Frame& frame) { take_from_client(frame); });
+  if (services_) services_->handle(fds);
+  const std::string& unrecorded = audit_.look_at_disk();
+  if (services_) services_->set_unrecorded(unrecorded);
   look_at_vm();
   look_at_delivery();
   if (agent_runs(state_)) link_.keep_alive();
@@ -151,7 +153,7 @@ void Driver::take_vm(ReadyVm made) {
                   {"ssh", timings.ssh},
                   {"rotated", timings.rotated},
                   {"target", record_.far.target.to_string()}});
-  words_ = made.channel.hello;
+  said_ = made.channel.hello;
   side_ = std::move(made.side);
   channel_ = std::move(made.channel);
   feed(input::VmMade{life_of(made.vm.record)});
@@ -161,8 +163,12 @@ void Driver::look_at_delivery() {
   auto delivered = transfers_.look_at_delivery();
   if (!delivered) return;
   if (!delivered->taken) return feed(input::DeliveryFailed{std::move(delivered->taken.error())});
-  for (const auto& warning : delivered->warnings) clients_.event({{"event", "warning"}, {"what", warning}});
+  tell_warnings(*delivered);
   feed(input::Delivered{});
+}
+
+void Driver::tell_warnings(const Delivered& delivered) {
+  for (const auto& warning : delivered.warnings) clients_.event({{"event", "warning"}, {"what", warning}});
 }
 
 void Driver::look_at_checkpoint() {
@@ -204,31 +210,25 @@ void Driver::take_news(FarLink::News& news) {
 }
 
 void Driver::take_hello(json hello) {
-  words_ = std::move(hello);
-  input::Hello come;
+  said_ = std::move(hello);
+  input::Hello heard;
   if (kind_.judge == SessionKind::Judge::near_side)
-    if (auto judged = judge_baked(words_, job_, record_.vm_name, offline_); !judged)
-      come.refused = std::move(judged.error());
-  feed(std::move(come));
+    if (auto judged = judge_baked(said_, job_, record_.vm_name, offline_); !judged)
+      heard.refused = std::move(judged.error());
+  feed(std::move(heard));
 }
 
 void Driver::take_from_far(const Frame& frame) {
   switch (frame.type) {
     case FrameType::output:
     case FrameType::diagnostic:
-      position_ += frame.bytes.size();
-      transfers_.agent_spoke();
       return feed(input::FarSpoke{});
     case FrameType::guard:
       return feed(input::FarGuardAsked{});
     case FrameType::event:
       return take_event();
     case FrameType::result:
-      result_ = far_words(frame.bytes);
-      if (!result_.is_object()) result_ = json::object();
-      if (std::string what = result_.value("what", ""); !what.empty())
-        clients_.event({{"event", "warning"}, {"what", names().machine + ": " + what}});
-      return feed(input::FarEnded{});
+      return take_result();
     case FrameType::failure:
       return take_failure();
     default:
@@ -237,25 +237,34 @@ void Driver::take_from_far(const Frame& frame) {
 }
 
 void Driver::take_event() {
-  words_ = far_words(frame_->bytes);
-  if (!words_.is_object()) return;
-  std::string kind = words_.value("event", "");
-  if (kind == "hello") return;  // it has said hello before
+  said_ = far_words(frame_->bytes);
+  if (!said_.is_object()) return;
+  std::string kind = said_.value("event", "");
+  if (kind == "hello") return;  // the far side sent one before
   if (kind != "running" && kind != "attached") return feed(input::FarNotice{});
   bool attached = kind == "attached";
-  if (!agent_runs(state_)) {
-    bool delivered = transfers_.await_delivery(60s);
-    // What became of the delivery does not matter any more, unless there are warnings in it.
-    auto what = delivered ? transfers_.look_at_delivery() : std::nullopt;
-    if (what && what->taken)
-      for (const auto& warning : what->warnings) clients_.event({{"event", "warning"}, {"what", warning}});
-    feed(input::FarRuns{attached, delivered});
-  } else {
-    feed(input::FarRuns{attached, true});
-  }
+  feed(input::FarRuns{attached, !may_run(state_) || finish_delivery()});
   if (!attached || !agent_runs(state_)) return;
-  position_ = words_.value("from", uint64_t{0});
-  if (uint64_t missed = words_.value("missed", uint64_t{0})) clients_.event({{"event", "missed"}, {"bytes", missed}});
+  position_ = said_.value("from", uint64_t{0});
+  if (uint64_t missed = said_.value("missed", uint64_t{0})) clients_.event({{"event", "missed"}, {"bytes", missed}});
+}
+
+// The agent runs, so the far side must have taken the workspace. A failed delivery no longer matters then.
+bool Driver::finish_delivery() {
+  if (!transfers_.await_delivery(60s)) return false;
+  auto delivered = transfers_.look_at_delivery();
+  if (delivered && delivered->taken) tell_warnings(*delivered);
+  return true;
+}
+
+void Driver::take_result() {
+  if (may_run(state_) || agent_runs(state_)) {
+    result_ = far_words(frame_->bytes);
+    if (!result_.is_object()) result_ = json::object();
+    if (std::string what = result_.value("what", ""); !what.empty())
+      clients_.event({{"event", "warning"}, {"what", names().machine + ": " + what}});
+  }
+  feed(input::FarEnded{});
 }
 
 void Driver::take_failure() {

@@ -28,13 +28,13 @@ class Driver {
   // `job` and `clients` must outlive it. `channel`: as for run_near_side.
   Driver(const Job& job, Clients& clients, std::optional<Channel> channel);
 
-  // Makes the session's record on this machine, or takes it over, and begins.
+  // Creates the session's record on this machine, or takes over the one that there is, and begins.
   void open();
   bool is_over() const { return remote::is_over(state_); }
   void stop() { feed(input::StopRequested{}); }
-  // Adds what poll should watch. How long that may take, in milliseconds.
+  // Adds what poll() should watch, and returns how long it may wait, in milliseconds.
   int add_to(std::vector<pollfd>& fds) const;
-  // Once poll has returned. Blocks while the session ends, for minutes at most.
+  // To be called when poll() has returned. Blocks while the session ends, for minutes at most.
   void handle(const std::vector<pollfd>& fds);
 
  private:
@@ -49,17 +49,21 @@ class Driver {
   void take_hello(nlohmann::json hello);
   void take_from_far(const Frame& frame);
   void take_event();
+  void take_result();
   void take_failure();
   void take_from_client(const Frame& frame);
   void look_at_vm();
   void take_vm(ReadyVm made);
   void look_at_delivery();
+  void tell_warnings(const Delivered& delivered);
+  bool finish_delivery();
   void look_at_checkpoint();
 
-  // -- what is to be done (driver_actions.cc); some of it leads to an input
+  // -- performing actions (driver_actions.cc); some lead to an input
   std::optional<Input> perform(const Action& action);
   std::optional<Input> perform(Do action);
-  std::optional<Input> perform_at_end(Do action);
+  void perform_during_session(Do action);
+  void perform_at_end(Do action);
   void keep_record(Do action);
   void tell_failure(const TellFailure& failed);
   void pass_to_clients();
@@ -85,20 +89,20 @@ class Driver {
   std::optional<Ledger> ledger_;
 
   std::optional<PendingVm> pending_vm_;
-  std::optional<FarSide> side_;     // until the job goes there
-  std::optional<Channel> channel_;  // over this
-  std::optional<Values> values_;    // that have not been sent
-  std::optional<Token> token_;      // of a VM: how the sign-in token gets there
+  std::optional<FarSide> side_;     // until the job is sent
+  std::optional<Channel> channel_;  // over which it will be sent
+  std::optional<Values> values_;    // until they are sent
+  std::optional<Token> token_;      // how the sign-in token reaches a VM
   bool offline_ = false;            // the VM has no network of its own
 
   FarLink link_;
   Transfers transfers_{job_};
   NearAudit audit_;
   std::unique_ptr<NearServices> services_;  // null: nothing stays on this machine
-  uint64_t position_ = 0;                   // of the agent's output, as far as it has come
-  const Frame* frame_ = nullptr;            // at hand
-  nlohmann::json words_;                    // what it says, or the hello at hand
-  nlohmann::json result_;                   // the far side's; null: the session has not ended by itself
+  uint64_t position_ = 0;                   // how much of the agent's output has come, in bytes
+  const Frame* frame_ = nullptr;            // the one being handled
+  nlohmann::json said_;                     // its event, or the hello being handled
+  nlohmann::json result_;                   // the far side's; null until the agent has ended
   std::optional<Conclusion> conclusion_;
 };
 

@@ -30,74 +30,75 @@ std::optional<Input> Driver::perform(const Action& action) {
 }
 
 std::optional<Input> Driver::perform(Do action) {
-  auto done = [](auto&& part) -> std::optional<Input> { return part(), std::nullopt; };
   switch (action) {
     case Do::make_vm:
-      if (auto made = make_vm(); !made) return input::VmFailed{std::move(made.error())};
+      if (auto begun = make_vm(); !begun) return input::VmFailed{std::move(begun.error())};
       return std::nullopt;
     case Do::send_job:
       if (auto sent = send_job(); !sent) return input::JobFailed{std::move(sent.error())};
       return input::JobSent{};
-    case Do::send_work:
-      return done([&] { send_work(); });
-    case Do::send_values:
-      return done([&] { send_values(); });
-    case Do::open_services:
-      return done([&] { open_services(); });
-    case Do::end_services:
-      return done([&] { services_.reset(); });
-    case Do::answer_guard:
-      return done([&] {
-        if (services_) services_->take(json::parse(frame_->bytes, nullptr, false));
-      });
-    case Do::pass_to_clients:
-      return done([&] { pass_to_clients(); });
-    case Do::pass_to_far:
-      return done([&] { link_.send(frame_->type, frame_->bytes); });
-    case Do::pass_hello:
-      return done([&] { clients_.event({{"event", "hello"}, {"hello", words_}}); });
-    case Do::tell_engine:
-      return done([&] { clients_.event({{"event", "engine"}, {"at", words_.value("engine_at", 0.0)}}); });
-    case Do::connect:
-      return done([&] { link_.reconnect(record_.far); });
-    case Do::attach:
-      return done([&] { attach(); });
-    case Do::send_stop:
-      return done([&] { link_.send(FrameType::stop, ""); });
-    case Do::begin_checkpoints:
-      return done([&] { transfers_.has_begun(); });
-    default:
-      return perform_at_end(action);
-  }
-}
-
-std::optional<Input> Driver::perform_at_end(Do action) {
-  switch (action) {
-    case Do::close_link:
-      link_.close();
-      break;
-    case Do::end_delivery:
-      transfers_.end_delivery();
-      break;
     case Do::stop_there:
       return conclusion().stop_there();
     case Do::forget_there:
       return conclusion().forget_there();
     case Do::destroy_vm:
       return conclusion().destroy_vm();
+    default:
+      perform_during_session(action);
+      return std::nullopt;
+  }
+}
+
+void Driver::perform_during_session(Do action) {
+  switch (action) {
+    case Do::send_work:
+      return send_work();
+    case Do::send_values:
+      return send_values();
+    case Do::open_services:
+      return open_services();
+    case Do::end_services:
+      return services_.reset();
+    case Do::answer_guard:
+      if (services_) services_->take(json::parse(frame_->bytes, nullptr, false));
+      return;
+    case Do::pass_to_clients:
+      return pass_to_clients();
+    case Do::pass_to_far:
+      return link_.send(frame_->type, frame_->bytes);
+    case Do::pass_hello:
+      return clients_.event({{"event", "hello"}, {"hello", said_}});
+    case Do::tell_engine:
+      return clients_.event({{"event", "engine"}, {"at", said_.value("engine_at", 0.0)}});
+    case Do::connect:
+      return link_.reconnect(record_.far);
+    case Do::attach:
+      return attach();
+    case Do::send_stop:
+      return link_.send(FrameType::stop, "");
+    case Do::begin_checkpoints:
+      return transfers_.has_begun();
+    default:
+      return perform_at_end(action);
+  }
+}
+
+void Driver::perform_at_end(Do action) {
+  switch (action) {
+    case Do::close_link:
+      return link_.close();
+    case Do::end_delivery:
+      return transfers_.end_delivery();
     case Do::hold_vm:
-      conclusion().hold_vm();
-      break;
+      return conclusion().hold_vm();
     case Do::save_result:
       result_ = conclusion().save_result();
-      break;
+      return;
     case Do::tell_result:
-      clients_.send(FrameType::result, result_.dump());
-      break;
+      return clients_.send(FrameType::result, result_.dump());
     default:
-      keep_record(action);
+      return keep_record(action);
   }
-  return std::nullopt;
 }
 
 void Driver::keep_record(Do action) {
@@ -132,15 +133,17 @@ void Driver::note(const json& line) {
 }
 
 void Driver::tell_failure(const TellFailure& failed) {
-  ::rmdir((job_.directories.results + "/" + session_).c_str());  // empty where the agent never ran
+  ::rmdir((job_.directories.results + "/" + session_).c_str());  // succeeds if the agent never ran
   Error error = error_of(failed, names(), conclusion_ ? conclusion_->where_work_is() : "");
   clients_.send(FrameType::failure,
                 json{{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}.dump());
 }
 
 void Driver::pass_to_clients() {
-  if (frame_->type == FrameType::event) clients_.event(words_);
-  else clients_.send(frame_->type, frame_->bytes);
+  if (frame_->type == FrameType::event) return clients_.event(said_);
+  position_ += frame_->bytes.size();
+  transfers_.agent_spoke();
+  clients_.send(frame_->type, frame_->bytes);
 }
 
 Conclusion& Driver::conclusion() {
@@ -153,10 +156,9 @@ Result<> Driver::make_vm() {
   record_.vm_name = machine::new_vm_name(session_);
   VmJob wanted = *job_.remote->vm;
   wanted.environment.clear();
-  TRY(ledger_->note({{"vm",
-                      {{"name", record_.vm_name},
-                       {"provider", wanted.provider},
-                       {"wanted", json::parse(wire::encode(wanted))}}}}));
+  TRY(ledger_->note(
+      {{"vm",
+        {{"name", record_.vm_name}, {"provider", wanted.provider}, {"wanted", json::parse(wire::encode(wanted))}}}}));
   pending_vm_.emplace(job_, record_.vm_name);
   return {};
 }
@@ -174,12 +176,12 @@ Job Driver::job_for_far_side() const {
   return there;
 }
 
-// The machine begins with what needs no secret. The values follow once it is known to be the expected one.
+// The far side begins with the steps that need no secret. The values follow once the machine has been judged.
 Result<> Driver::send_job() {
   if (!side_) side_ = TRY(FarSide::reach(record_.far, false));
   Job there = job_for_far_side();
   TRY(make_services(there));
-  // 200 KB over a connection that was idle take several round trips, so roots that the machine has are not sent again.
+  // Sending 200 KB over an idle connection takes several round trips, so we do not send roots that the machine has.
   if (std::string roots = content_hash(job_.ca_bundle); roots == job_.remote->roots) {
     there.kept_roots = roots;
     there.ca_bundle.clear();
@@ -193,7 +195,7 @@ Result<> Driver::send_job() {
   return {};
 }
 
-// The far guard hears at once that this side answers: the agent's first request may be one for it.
+// We offer the services at once, because the agent's first request may need them.
 void Driver::send_values() {
   if (!values_) return;
   link_.send(FrameType::values, wire::encode(*values_));
@@ -212,7 +214,7 @@ void Driver::attach() {
   offer_services();
 }
 
-// -- what stays on this machine and is used from the other one, while they are connected
+// -- services: what stays on this machine, and the far side uses over the connection
 
 Result<> Driver::make_services(Job& there) {
   if (std::ranges::any_of(job_.ssh_keys, [](const SshKey& key) { return key.agent.empty(); })) {
@@ -228,7 +230,7 @@ Result<> Driver::make_services(Job& there) {
   return {};
 }
 
-// Those of a near side that died are gone; the operator has given anew what they need.
+// The services of the near side that died are gone. The operator has given again what they need.
 void Driver::open_services() {
   Job there = job_;
   there.relay_all = offline_;

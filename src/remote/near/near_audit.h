@@ -1,4 +1,4 @@
-// What the guard on this machine decided for a session on another one. What the far guard decided comes with the work.
+// The decisions of the broker, which runs on this machine. Those of the far guard come home with the results.
 #pragma once
 
 #include <optional>
@@ -13,20 +13,20 @@ namespace bottle::remote {
 
 class NearAudit {
  public:
-  // `path`: the file that gets the lines, made with the first of them. `clients` must outlive it.
+  // `path`: the file for the lines, created with the first of them. `clients` must outlive it.
   NearAudit(std::string path, session::Clients& clients) : path_(std::move(path)), clients_(clients) {}
   // Records the line, and tells the clients of the first refusals.
   void add(nlohmann::json line);
-  // To be called from time to time: writes what the disk did not take before. Why nothing more may be let through, or
-  // empty; a change is told to the clients.
+  // To be called from time to time. Writes what could not be written before, and tells the clients of a change.
+  // Returns why nothing more may be let through; empty: all is recorded.
   const std::string& look_at_disk();
 
  private:
   std::string path_;
   session::Clients& clients_;
   std::optional<session::AuditFile> file_;
-  std::string full_;  // why it takes no more
-  int told_ = 0;
+  std::string full_;  // why nothing more can be recorded
+  int told_ = 0;      // refusals that the clients heard of
 };
 
 }  // namespace bottle::remote

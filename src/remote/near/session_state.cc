@@ -5,16 +5,22 @@
 namespace bottle::remote {
 namespace {
 
-constexpr int kMostLosses = 3;      // before it is known whether the agent runs, while a person waits
-constexpr int kMostAttempts = 5;    // to reconnect meanwhile
+// While it is unknown whether the agent runs, a person waits.
+constexpr int kMostLosses = 3;
+constexpr int kMostAttempts = 5;    // to reconnect
 constexpr int kAttemptsToStop = 6;  // to reconnect to a session that should stop
 constexpr int kAttemptsPerNotice = 20;
-constexpr double kFetchPatience = 300;  // seconds
-constexpr double kHeldPatience = 20;  // an engine that is being restarted is back by then; otherwise a person must act
+constexpr double kFetchPatience = 300;   // seconds
+constexpr double kHeldPatience = 20;     // a restarted engine is back by then; anything else needs a person
 constexpr double kStoppedPatience = 20;  // the person who stopped a start is waiting
 
 using Machine = SessionKind::Machine;
 using Judge = SessionKind::Judge;
+
+template <class... P>
+bool is_in(const State& state) {
+  return (std::holds_alternative<P>(state.phase) || ...);
+}
 
 class Stepper {
  public:
@@ -31,15 +37,9 @@ class Stepper {
   P* in() {
     return std::get_if<P>(&state_.phase);
   }
-  // The values are still on this machine: nothing can run there.
-  bool keeps_values() {
-    return in<phase::MakingVm>() || in<phase::SendingJob>() || in<phase::AwaitingHello>() ||
-           in<phase::AwaitingLauncher>();
-  }
-  // Only the far side knows whether the agent runs.
-  bool may_run() { return in<phase::Starting>() || in<phase::Asking>(); }
-  // As far as this side knows.
-  bool runs() { return in<phase::Running>() || in<phase::Reconnecting>(); }
+  bool keeps_values() const { return remote::keeps_values(state_); }
+  bool may_run() const { return remote::may_run(state_); }
+  bool runs() const { return agent_runs(state_); }
   bool has_vm() const { return kind_.machine != Machine::standing; }
 
   template <class... A>
@@ -53,6 +53,7 @@ class Stepper {
   void on(const input::Opened& opened) {
     if (!in<phase::Opening>()) return;
     if (opened.vm) state_.deadlines.vm_ends_at(opened.vm->ends, opened.vm->ttl);
+    if (!kind_.adopted && state_.deadlines.is_stopping()) return give_up({Why::stopped});
     if (kind_.adopted) {
       if (!state_.deadlines.is_stopping()) perform(Do::open_services);
       perform(Do::connect);
@@ -64,7 +65,6 @@ class Stepper {
       perform(Do::send_job);
       become(phase::SendingJob{});
     }
-    heed_stop();
   }
 
   void on(const input::OpenFailed& failed) {
@@ -90,7 +90,7 @@ class Stepper {
     if (!in<phase::SendingJob>()) return;
     if (kind_.judge == Judge::earlier) release_values();
     else become(phase::AwaitingHello{});
-    // A VM that nobody has judged yet is still starting its engine.
+    // A VM that was not judged yet is still starting its engine.
     if (kind_.judge != Judge::near_side) perform(Do::send_work);
   }
 
@@ -116,7 +116,7 @@ class Stepper {
     if (in<phase::AwaitingLauncher>()) release_values();
   }
 
-  // With the values the agent can run before this side hears of it.
+  // Once the far side has the values, the agent can run before this side hears of it.
   void release_values() {
     perform(Do::note_may_run, Do::send_values);
     become(phase::Starting{});
@@ -150,7 +150,7 @@ class Stepper {
       perform(Do::end_services);
     }
     auto* running = in<phase::Running>();
-    if (!running) return;  // as soon as the connection is back, or reconnecting has failed often enough
+    if (!running) return;  // the stop is sent when the connection is back
     if (state_.deadlines.patience_is_over(now_.awake)) {
       perform(Tell{Notice::does_not_stop});
       return fetch_work();
@@ -171,10 +171,10 @@ class Stepper {
     }
   }
 
-  // The machine may have opened the gate, and the word of that was lost with the connection.
+  // The far side may have opened the gate, and its message may be lost with the connection.
   void ask_again(int losses, const Error& lost) {
     if (losses > kMostLosses)
-      return leave_unknown({Why::not_known, {Code::closed, "it breaks again and again"}, lost}, Left::nothing);
+      return leave_unknown({Why::not_known, {Code::closed, "the connection keeps breaking"}, lost}, Left::nothing);
     perform(Do::connect);
     become(phase::Asking{losses, false, lost});
   }
@@ -190,8 +190,8 @@ class Stepper {
       return leave_running({Why::unreachable, failed.error});
     if (failed.attempts == 1 || failed.attempts % kAttemptsPerNotice == 0)
       perform(Tell{Notice::link_trying, failed.error});
-    // Waiting does not mend a host key that changed or a sign-in that is refused, but a laptop in a hotel's network
-    // sees both.
+    // A host key that changed or a refused sign-in is no reason to stop: a laptop in a hotel's network sees both until
+    // the guest has signed in.
     perform(Do::connect);
   }
 
@@ -247,7 +247,7 @@ class Stepper {
   // -- transfers
 
   void on(const input::Delivered&) {}
-  // Where the connection broke too, the machine is being asked already.
+  // In Asking, the connection broke too, and the far side will say what became of the session.
   void on(const input::DeliveryFailed& failed) {
     if (keeps_values() || in<phase::Starting>()) give_up({Why::delivery_failed, failed.error});
   }
@@ -263,7 +263,7 @@ class Stepper {
     *missed = 0;
     if (done.changed) perform(Tell{Notice::checkpoint});
   }
-  // A single one may be due to a connection that broke.
+  // A single failure may be due to a connection that broke.
   void on(const input::CheckpointFailed& failed) {
     int* missed = missed_checkpoints();
     if (!missed) return;
@@ -292,7 +292,7 @@ class Stepper {
   double fetch_patience(bool held, bool failed) const {
     if (failed) return kStoppedPatience;
     if (!held) return kFetchPatience;
-    // The person who asks for it again has been told before why it is held.
+    // The operator who asks again has been told before why the work is held.
     return kind_.adopted && !has_vm() ? 0 : kHeldPatience;
   }
 
@@ -323,7 +323,7 @@ class Stepper {
     become(phase::StoppingThere{std::move(failure)});
   }
 
-  // What the agent did in the meantime comes home like any other work.
+  // What the agent did in the meantime is fetched like any other work.
   void on(const input::StopAnswered& answered) {
     auto* stopping = in<phase::StoppingThere>();
     if (!stopping) return;
@@ -339,12 +339,12 @@ class Stepper {
   }
 
   void forget(Failure failure) {
-    // The far side sees its launcher go, and removes everything.
+    // When its launcher is gone, the far side removes everything.
     perform(Do::close_link, Do::end_delivery, Do::forget_there);
     become(phase::Forgetting{std::move(failure)});
   }
 
-  // The agent runs, or may run: the record stays, and the next command ends the session and brings its work.
+  // The agent runs, or may run. The record stays, so that the next command ends the session and fetches its work.
   void leave_running(Failure failure) {
     perform(Do::close_link, Do::end_delivery, TellFailure{std::move(failure)});
     become(phase::Over{});
@@ -363,12 +363,12 @@ class Stepper {
     auto& failure = forgetting->failure;
     // --keep is for a VM that was used.
     if (kind_.machine == Machine::vm || (kind_.machine == Machine::kept_vm && failure)) {
-      // The record of a VM is there before the VM, and goes only when the provider has confirmed that the VM is gone.
+      // A VM's record is written before the VM is created, and removed only once its provider confirms that it is gone.
       if (failure && !forgotten.reached && forgotten.vm_gone) return end(std::move(failure), Left::nothing);
       perform(Tell{Notice::destroying}, Do::destroy_vm);
       return become(phase::DestroyingVm{std::move(failure)});
     }
-    // A failed session that cannot be reached ends by itself what it has begun.
+    // A far side that lost its launcher before the agent ran removes by itself what it has begun.
     bool clean = forgotten.confirmed || (failure && !forgotten.reached);
     end(std::move(failure), clean ? Left::nothing : Left::something);
   }
@@ -378,7 +378,7 @@ class Stepper {
     if (destroying) end(std::move(destroying->failure), destroyed.confirmed ? Left::nothing : Left::vm);
   }
 
-  // The VM was destroyed meanwhile: its time was up, or somebody did it by hand.
+  // The VM was destroyed in the meantime, because its time was up or by hand.
   void end_without_vm(std::optional<Failure> failure) {
     if (failure) perform(Do::close_link, Do::end_delivery);
     end(std::move(failure), Left::nothing);
@@ -403,16 +403,18 @@ Step step(const SessionKind& kind, State state, const Input& input, Now now) {
   return Stepper(kind, std::move(state), now).take(input);
 }
 
-bool is_over(const State& state) { return std::holds_alternative<phase::Over>(state.phase); }
+bool is_over(const State& state) { return is_in<phase::Over>(state); }
 
-bool agent_runs(const State& state) {
-  return std::holds_alternative<phase::Running>(state.phase) ||
-         std::holds_alternative<phase::Reconnecting>(state.phase);
+bool keeps_values(const State& state) {
+  return is_in<phase::MakingVm, phase::SendingJob, phase::AwaitingHello, phase::AwaitingLauncher>(state);
 }
 
+bool may_run(const State& state) { return is_in<phase::Starting, phase::Asking>(state); }
+
+bool agent_runs(const State& state) { return is_in<phase::Running, phase::Reconnecting>(state); }
+
 bool needs_launcher(const SessionKind& kind, const State& state) {
-  return !kind.adopted && state.phase.index() >= Phase(phase::MakingVm{}).index() &&
-         state.phase.index() <= Phase(phase::Asking{}).index();
+  return !kind.adopted && (keeps_values(state) || may_run(state));
 }
 
 }  // namespace bottle::remote

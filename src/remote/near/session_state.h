@@ -1,6 +1,6 @@
 // The near side of a session on another machine as a state machine. step() is pure: it has no clock, no socket and no
-// JSON. near_side.cc tells it what happened and performs the actions that it answers with. ARCHITECTURE.md has the
-// table of states.
+// JSON. The driver (driver.h) tells it what happened and performs the actions that it answers with. ARCHITECTURE.md has
+// the table of states.
 #pragma once
 
 #include <optional>
@@ -15,7 +15,8 @@ namespace bottle::remote {
 // What does not change during a session.
 struct SessionKind {
   enum class Machine { standing, vm, kept_vm } machine = Machine::standing;  // a VM is made for the session
-  // Who decides from the machine's hello that values may go there. `earlier`: somebody did before the session began.
+  // Who decides from the machine's hello whether it may have the values. `earlier`: the decision was made before the
+  // session began.
   enum class Judge { earlier, launcher, near_side } judge = Judge::earlier;
   bool adopted = false;  // another near side began the session and died: the agent may run, or may have ended
 };
@@ -34,9 +35,9 @@ enum class Why {
   launcher_gone,  // before the agent ran
   far_failed,     // the machine says so, in its own words
   never_ran,      // the connection broke, and the machine says that it has no such session
-  not_known,      // the connection broke, and nobody says whether the agent runs
+  not_known,      // the connection broke, and it is unknown whether the agent runs
   unreachable,    // the session should stop, but its machine cannot be reached
-  vm_gone,        // the VM was destroyed, and with it what was not fetched
+  vm_gone,        // the VM was destroyed, with the work that was not fetched
 };
 struct Failure {
   Why why;
@@ -44,7 +45,7 @@ struct Failure {
   Error lost = {};  // of never_ran and not_known: how the connection broke
 };
 
-// The states. `phase` because a session can be in one of them only; ARCHITECTURE.md says what is true in each.
+// The states, of which a session is in exactly one. ARCHITECTURE.md says what is true in each.
 namespace phase {
 struct Opening {};
 struct MakingVm {};
@@ -59,12 +60,12 @@ struct Asking {
 };
 struct Running {
   bool stop_sent = false;      // over this connection
-  int missed_checkpoints = 0;  // one after the other
+  int missed_checkpoints = 0;  // in a row
 };
 struct Reconnecting {
   int missed_checkpoints = 0;
 };
-// From here on the session is ending, and a `failure` is why it has no result.
+// From here on the session is ending. `failure`: why it has no result.
 struct StoppingThere {
   Failure failure;
 };
@@ -92,7 +93,7 @@ struct State {
   bool services_ended = false;
 };
 
-// What happened.
+// What happened, as the driver tells it.
 namespace input {
 struct VmLife {
   double ends = 0, ttl = 0;  // Now::boot; seconds
@@ -118,10 +119,10 @@ struct Hello {
   std::optional<Error> refused;  // only where the near side judges it
 };
 struct Tick {};           // time has passed
-struct StopRequested {};  // by the operator or a signal
+struct StopRequested {};  // by the operator or by a signal
 struct LauncherGone {};
-struct Admitted {};     // the launcher has judged the hello: values may go there
-struct ClientFrame {};  // keystrokes and the like, for the agent
+struct Admitted {};     // the launcher has judged the hello and releases the values
+struct ClientFrame {};  // for the far side, such as keystrokes
 struct LinkLost {
   Error error;
 };
@@ -133,14 +134,14 @@ struct LinkFailed {  // reconnecting failed
 struct LinkBack {};
 struct FarSpoke {};       // the agent's output
 struct FarNotice {};      // progress
-struct FarGuardAsked {};  // for what stays on this machine
+struct FarGuardAsked {};  // for something that stays on this machine
 struct FarRuns {          // the agent runs
-  bool attached = false;  // told as the answer to an attach
-  bool delivered = true;  // the workspace was taken, as far as this side knows
+  bool attached = false;  // this is the answer to an attach
+  bool delivered = true;  // as far as this side knows, the machine has taken the workspace
 };
-struct FarEnded {};  // the agent has ended; the machine's result
+struct FarEnded {};  // the agent has ended, and the machine has sent its result
 struct FarFailed {
-  Error error;  // Code::not_found: it has no such session
+  Error error;  // Code::not_found: the machine has no such session
 };
 struct Delivered {};
 struct DeliveryFailed {
@@ -157,7 +158,7 @@ struct StopAnswered {  // to Do::stop_there
 };
 struct Fetched {};
 struct FetchFailed {
-  bool held = false;  // the machine was reached, but cannot get at the work itself
+  bool held = false;  // the machine answers, but cannot reach the work itself
   bool vm_gone = false;
   Error error;
 };
@@ -178,21 +179,21 @@ using Input =
                  input::Delivered, input::DeliveryFailed, input::Checkpointed, input::CheckpointFailed,
                  input::StopAnswered, input::Fetched, input::FetchFailed, input::Forgotten, input::VmDestroyed>;
 
-// What is to be done, in this order.
+// What the driver must do. Those with an arrow lead to one of the inputs that are named.
 enum class Do {
   make_vm,        // → VmMade, VmFailed
   send_job,       // all but the values → JobSent, JobFailed
   send_work,      // workspace and skills → Delivered, DeliveryFailed
   send_values,    // and tell the far guard that this side answers
-  open_services,  // what stays on this machine may be used from there
+  open_services,  // so that the far side can use what stays on this machine
   end_services,
-  answer_guard,     // the request at hand
-  pass_to_clients,  // the frame at hand
-  pass_to_far,      // the frame at hand
+  answer_guard,     // the request that has just come
+  pass_to_clients,  // the frame that has just come
+  pass_to_far,      // the frame that has just come
   pass_hello,       // to the launcher, which judges it
-  tell_engine,      // when the VM's engine answered, by the hello at hand
+  tell_engine,      // when the VM's engine first answered, which its hello says
   connect,          // again → LinkBack, LinkFailed
-  attach,           // to the session there, from where its output is known
+  attach,           // to the far session, whose output continues where it broke off
   send_stop,
   begin_checkpoints,
   close_link,
@@ -200,8 +201,8 @@ enum class Do {
   stop_there,    // over a connection of its own → StopAnswered
   forget_there,  // remove everything of the session from the machine → Forgotten
   destroy_vm,    // → VmDestroyed
-  hold_vm,       // it has work that could not be fetched: only the end of its time may destroy it
-  note_may_run,  // notes go to the ledger, and are on disk when the next action begins
+  hold_vm,       // it has work that could not be fetched, so only the end of its time may destroy it
+  note_may_run,  // notes go to the ledger; they are on disk before the next action begins
   note_running,
   note_never_ran,
   note_ended,
@@ -209,8 +210,8 @@ enum class Do {
   show_running,  // what `bottle list` shows
   show_unattended,
   show_unfetched,
-  show_left_behind,  // something may still be there; `bottle cleanup` asks again
-  remove_record,     // of the session on this machine: nothing is left there
+  show_left_behind,  // something may be left on the machine; `bottle cleanup` asks it again
+  remove_record,     // of the session on this machine, because nothing is left on the other one
   save_result,
   tell_result,
 };
@@ -237,7 +238,7 @@ struct Tell {
 
 struct FetchWork {  // → Fetched, FetchFailed
   int wait_ms = 0;
-  bool reconnect = false;  // the connections that are there may be dead
+  bool reconnect = false;  // the present connections may be dead
 };
 
 // What may still be there when a session has failed.
@@ -259,10 +260,14 @@ struct Step {
   std::vector<Action> actions;
 };
 
-// Pure. An input that means nothing in a state leaves it as it is.
+// Pure. The actions are to be performed in their order. An input that means nothing in a state changes nothing.
 Step step(const SessionKind& kind, State state, const Input& input, Now now);
 
 bool is_over(const State& state);
+// The values are still on this machine, so that nothing can run on the other one.
+bool keeps_values(const State& state);
+// The values are sent, and only the far side knows whether the agent runs.
+bool may_run(const State& state);
 // As far as this side knows.
 bool agent_runs(const State& state);
 // Whether the session ends with the launcher that began it.

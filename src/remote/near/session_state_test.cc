@@ -69,7 +69,7 @@ TEST(SessionState, SendsValuesToAMachineThatWasJudged) {
        "tell_engine note_may_run send_values send_work"},
       {"unfit VM", kBaked, phase::AwaitingHello{}, input::Hello{kBroken}, "Forgetting",
        "close_link end_delivery forget_there"},
-      // Nobody but who judges lets the values go.
+      // Only the side that judges releases the values.
       {"too early", kUnseen, phase::AwaitingHello{}, input::Admitted{}, "AwaitingHello", ""},
       {"a client's word for a VM", kBaked, phase::AwaitingHello{}, input::Admitted{}, "AwaitingHello", ""},
       {"lost", kUnseen, phase::AwaitingLauncher{}, input::LinkLost{kBroken}, "Forgetting",
@@ -77,7 +77,7 @@ TEST(SessionState, SendsValuesToAMachineThatWasJudged) {
   });
 }
 
-// Until it has the values a machine has nothing to say but hello, progress and failure.
+// Until a machine has the values, this side takes only its hello, progress and failures.
 TEST(SessionState, IsUsedByNoMachineThatWasNotJudged) {
   for (Phase before : {Phase(phase::AwaitingHello{}), Phase(phase::AwaitingLauncher{})}) {
     auto after = name_of(before);
@@ -147,7 +147,7 @@ TEST(SessionState, Runs) {
       {"the VM is gone", kVm, phase::Reconnecting{}, input::LinkFailed{1, true}, "Over",
        "close_link end_delivery remove_record failed:vm_gone:nothing"},
       {"no checkpoint", kKnown, phase::Running{}, input::CheckpointFailed{kBroken}, "Running", ""},
-      {"no two checkpoints", kKnown, phase::Reconnecting{1}, input::CheckpointFailed{kBroken}, "Reconnecting",
+      {"no checkpoint again", kKnown, phase::Reconnecting{1}, input::CheckpointFailed{kBroken}, "Reconnecting",
        "tell:no_checkpoints"},
       {"told before", kKnown, phase::Running{false, 2}, input::CheckpointFailed{kBroken}, "Running", ""},
       {"a checkpoint", kKnown, phase::Running{false, 2}, input::Checkpointed{true}, "Running", "tell:checkpoint"},
@@ -167,7 +167,7 @@ TEST(SessionState, StopsAtOnceBeforeTheValuesWent) {
       check({{"stop", kBaked, before, input, "Forgetting", "close_link end_delivery forget_there"}});
 }
 
-// The agent may have begun: what it did comes home before anything is removed.
+// The agent may have begun, so its work is fetched before anything is removed.
 TEST(SessionState, FetchesWhatAStoppedStartMayHaveDone) {
   for (Phase before : {Phase(phase::Starting{}), Phase(phase::Asking{1, true, kBroken})})
     for (const Input& input : {Input(input::StopRequested{}), Input(input::LauncherGone{})})
@@ -204,7 +204,7 @@ TEST(SessionState, StopsTheAgent) {
   EXPECT_EQ(after(phase::Reconnecting{}, input::LinkFailed{6}, 110), "Reconnecting: connect");
   EXPECT_EQ(after(phase::Reconnecting{}, input::LinkFailed{7}, 110),
             "Over: close_link end_delivery failed:unreachable:nothing");
-  EXPECT_EQ(after(phase::Opening{}, input::Opened{}, 100), "Forgetting: send_job close_link end_delivery forget_there");
+  EXPECT_EQ(after(phase::Opening{}, input::Opened{}, 100), "Forgetting: close_link end_delivery forget_there");
 }
 
 TEST(SessionState, EndsASessionBeforeTheTimeOfItsVmIsUp) {

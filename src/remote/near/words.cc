@@ -20,7 +20,7 @@ Error why_failed(const Failure& failure, const SessionNames& names) {
       return std::move(cause).during("creating the VM");
     case Why::delivery_failed:
       if (cause.todo.empty()) cause.todo = "start again";
-      return std::move(cause).during("sending the workspace, before the agent ran");
+      return std::move(cause).during("sending the workspace before the agent ran");
     case Why::false_start:
       return {Code::protocol, "the remote machine says that the agent runs, but has not received its values",
               "check that machine: its bottle does not do what this one expects"};
@@ -33,9 +33,8 @@ Error why_failed(const Failure& failure, const SessionNames& names) {
     case Why::not_known:
       return {Code::closed,
               lost + " before it was known whether the agent runs, and reconnecting failed: " + cause.what,
-              "if the agent runs on that machine, run `bottle cleanup` to end it and bring its work home, or `bottle "
-              "attach " +
-                  names.session + "` to rejoin it"};
+              "if the agent runs, `bottle attach " + names.session +
+                  "` connects to it, and `bottle cleanup` ends it and brings its work home"};
     case Why::stopped:
       return {Code::canceled, "stopped before the agent ran"};
     case Why::launcher_gone:
@@ -46,7 +45,7 @@ Error why_failed(const Failure& failure, const SessionNames& names) {
       return cause;
     case Why::vm_gone:
       return {Code::not_found, "the VM " + names.vm + " is gone, and so is the work that was not fetched",
-              "the last checkpoint is on refs/bottle/" + names.session};
+              "its last checkpoint is on refs/bottle/" + names.session};
   }
   return cause;
 }
@@ -57,7 +56,7 @@ json event_of(const Tell& tell, const SessionNames& names) {
   const std::string& why = tell.cause.what;
   switch (tell.notice) {
     case Notice::connected_again:
-      return {{"event", "step"}, {"step", "connected again"}};
+      return {{"event", "step"}, {"step", "reconnected"}};
     case Notice::agent_runs:
       return {{"event", "running"}, {"session", names.session}};
     case Notice::link_lost:
