@@ -74,6 +74,23 @@ TEST_F(GuardTest, asks_no_resolver_about_what_is_denied_and_checks_what_it_answe
   server.join();
 }
 
+TEST_F(GuardTest, names_do_not_lead_to_the_machine_it_runs_on) {
+  config_["host_networks"] = {"8.8.4.4/32", "8.8.8.0/24", "2600:1:2::/64", "2600:1:2::7/128"};
+  auto config = parse_config(config_);
+  ASSERT_TRUE(config) << config.error().what;
+  auto why = [&](const char* address) { return std::string((*config)->refusal(*policy::parse_address(address))); };
+  EXPECT_EQ(why("8.8.4.4"), "an address of the machine that the guard runs on");
+  EXPECT_EQ(why("8.8.8.8"), "in a local network of the machine that the guard runs on");
+  EXPECT_EQ(why("2600:1:2::9"), "in a local network of the machine that the guard runs on");
+  EXPECT_EQ(why("2600:1:2::7"), "an address of the machine that the guard runs on");
+  EXPECT_EQ(why("10.1.2.3"), "private");
+  for (const char* address : {"8.8.4.5", "8.8.9.8", "2600:1:3::7", "1.1.1.1"}) EXPECT_EQ(why(address), "") << address;
+  for (const char* bad : {"8.8.8.8", "8.8.8.0/33", "x/8", ""}) {
+    config_["host_networks"] = {bad};
+    EXPECT_FALSE(parse_config(config_)) << bad;
+  }
+}
+
 TEST_F(GuardTest, tunnels_tls_blindly_and_nothing_else) {
   Origin origin(ca_.get(), "blind.test", [](auto&) { return ok(std::string(3'000'000, 'x')); });
   route("blind.test", origin.port);

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -121,6 +122,36 @@ std::string to_string(const Address& address) {
 std::string to_string(const Endpoint& endpoint) {
   std::string host = to_string(endpoint.address);
   return (endpoint.address.v6 ? "[" + host + "]" : host) + ":" + std::to_string(endpoint.port);
+}
+
+bool Prefix::overlaps(const Prefix& other) const {
+  if (address.v6 != other.address.v6) return false;
+  int common = std::min(bits, other.bits);
+  auto whole = static_cast<size_t>(common / 8);
+  if (std::memcmp(address.bytes.data(), other.address.bytes.data(), whole) != 0) return false;
+  return common % 8 == 0 || ((address.bytes[whole] ^ other.address.bytes[whole]) >> (8 - common % 8)) == 0;
+}
+
+std::optional<Prefix> parse_prefix(std::string_view text) {
+  size_t slash = text.find('/');
+  auto address = parse_address(text.substr(0, slash));
+  if (!address || slash == text.npos) return std::nullopt;
+  Prefix prefix{*address};
+  const char* end = text.data() + text.size();
+  auto [read, error] = std::from_chars(text.data() + slash + 1, end, prefix.bits);
+  if (error != std::errc() || read != end || prefix.bits < 0 || prefix.bits > (address->v6 ? 128 : 32))
+    return std::nullopt;
+  return prefix;
+}
+
+std::string to_string(const Prefix& prefix) { return to_string(prefix.address) + "/" + std::to_string(prefix.bits); }
+
+Prefix network_of(Prefix prefix) {
+  for (int i = 0; i < 16; ++i) {
+    int kept = std::clamp(prefix.bits - 8 * i, 0, 8);
+    prefix.address.bytes[static_cast<size_t>(i)] &= static_cast<uint8_t>(0xff << (8 - kept) & 0xff);
+  }
+  return prefix;
 }
 
 std::string_view special_range(const Address& address) {

@@ -30,6 +30,20 @@ std::optional<Endpoint> parse_endpoint(std::string_view text, uint16_t default_p
 std::string to_string(const Address& address);
 std::string to_string(const Endpoint& endpoint);
 
+// An address and how many of its bits count: "10.0.0.0/8", "fd00:1::/64".
+struct Prefix {
+  Address address;
+  int bits = 0;
+  // Whether one contains the other.
+  bool overlaps(const Prefix& other) const;
+  bool contains(const Address& one) const { return (one.v6 ? 128 : 32) >= bits && overlaps({one, one.v6 ? 128 : 32}); }
+  bool operator==(const Prefix&) const = default;
+};
+std::optional<Prefix> parse_prefix(std::string_view text);
+std::string to_string(const Prefix& prefix);
+// The same prefix, with the bits that do not count set to zero.
+Prefix network_of(Prefix prefix);
+
 // Why an address is not an ordinary public one (RFC 6890 registries, cloud metadata), or empty if it is.
 std::string_view special_range(const Address& address);
 

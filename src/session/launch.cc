@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/stream.h"
 #include "session/box/containers.h"
+#include "session/box/host_routes.h"
 #include "session/box/images.h"
 #include "session/collect.h"
 #include "session/gate.h"
@@ -240,7 +241,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
     Values values = TRY(arrivals.values.get());
     json message = {{"type", "configure"},
                     {"config", guard_config(plan, {subnet.guard, job.ca_bundle, job.extra_ca, values.secrets, job.far,
-                                                   job.tunnel, job.relay_all})}};
+                                                   job.tunnel, job.relay_all, host_networks()})}};
     message["config"]["ssh_agent"] = !job.ssh_keys.empty();
     auto root = TRY(root_made.get());
     GuardLink link = TRY(start_guard(engine, names.guard, message, *root));

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/future.h"
+#include "session/box/host_routes.h"
 #include "session/credentials/agent_relay.h"
 #include "session/guard_link/audit_file.h"
 #include "session/guard_link/egress_summary.h"
@@ -59,6 +60,7 @@ class Watch {
       clients_.handle(fds, [&](const Frame& frame) { take_frame(frame); });
       audit_.retry();
       policy_.set_unrecorded(audit_.full());
+      look_at_networks();
       if (!guard_alive_) revive_guard();
       else if (job_.far) look_at_relay();
     }
@@ -122,6 +124,14 @@ class Watch {
       line.erase("type");
       record(line);
     }
+  }
+
+  // This machine may move to another network during a session.
+  void look_at_networks() {
+    using namespace std::chrono_literals;
+    if (Clock::now() < networks_at_) return;
+    networks_at_ = Clock::now() + 5s;
+    policy_.set_host_networks(texts_of(host_networks()));
   }
 
   // What the near side keeps (secrets, LAN services, ssh keys) is there as long as it is. Each that comes finds a clean
@@ -255,7 +265,7 @@ class Watch {
   bool ended_ = false, stopped_ = false, guard_alive_ = true;
   uint32_t relay_ = 0;  // the near side that the guard was told of
   int attempts_ = 0, allowed_ = 0;
-  Clock::time_point guard_since_ = Clock::now(), retry_at_;
+  Clock::time_point guard_since_ = Clock::now(), retry_at_, networks_at_;
   std::future<Result<GuardLink>> reviving_;
   EgressSummary summary_;
   LivePolicy policy_{running_.guard_message,

@@ -1,5 +1,13 @@
 """What the guard lets through, and what it must not, seen from the agent."""
 
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
 import world as world_module
 
 
@@ -44,6 +52,81 @@ def test_allowed_names_with_special_addresses_are_refused(world, operator):
     assert "CANARY" not in session.out, session.explain()
     for name in names:
         assert session.denials(name), session.audit()
+
+
+def test_allowed_names_do_not_lead_to_the_host_or_its_neighbors(world, operator):
+    """Their addresses look like any other public one."""
+    names = list(world_module.BESIDE)
+    script = "".join("curl -sS -m 10 -k https://%s/; curl -sS -m 10 http://%s/; curl -sS -m 10 -p -x $https_proxy http://%s:22/; " % ((n,) * 3) for n in names) + "true"
+    session = operator.start(script, egress={"allow": [{"host": n, "ports": [22, 80, 443]} for n in names]})
+    assert session.status == 0 and "CANARY" not in session.out, session.explain()
+    for name in names:
+        denied = session.denials(name)
+        assert denied and all(entry["code"] == "address" for entry in denied), session.audit()
+    assert "an address of the machine that the guard runs on" in session.denials("host.example.org")[0]["reason"]
+    assert "in a local network of the machine that the guard runs on" in session.denials("neighbor.example.org")[0]["reason"]
+
+
+@pytest.fixture
+def global_ipv6(world):
+    """The host is in a network of global IPv6 addresses. A canary is its neighbor."""
+    ends = [(world.host_ns, world_module.PUBLIC_IP6), (world.net_ns, world_module.NEIGHBOR_IP6)]
+    for ns, address in ends:
+        world_module.run("ip", "-n", ns, "-6", "addr", "add", address + "/64", "dev", "up0", "nodad")
+    canary = world.spawn(world.net_ns, sys.executable, os.path.join(world_module.HERE, "canary.py"), "--log", world.path("net.jsonl"),
+                         "--bind", world_module.NEIGHBOR_IP6, "--ports", "80")
+    yield
+    canary.terminate()
+    canary.wait()
+    for ns, address in ends:
+        world_module.run("ip", "-n", ns, "-6", "addr", "del", address + "/64", "dev", "up0")
+
+
+def test_nor_do_they_by_ipv6(world, operator, until, global_ipv6):
+    """A guard without Docker has the host's IPv6, as the near side's broker has."""
+    names = list(world_module.BESIDE6)
+    config, audit = world.path("guard6.yaml"), world.path("guard6.jsonl")
+    with open(config, "w") as file:
+        json.dump({"egress": {"allow": names}}, file)
+    command = world.command("guard", "run", "--listen", "127.0.0.1:3199", "--config", config, "--audit", audit,
+                            "--resolver", world_module.DNS_IP + ":53")
+    guard = subprocess.Popen(command, env=world.environment(home=operator.home), stderr=subprocess.DEVNULL)
+    try:
+        def ask(name):
+            return subprocess.run([*world.command()[:3], "curl", "-sS", "-m", "10", "-x", "http://127.0.0.1:3199", "http://%s/" % name],
+                                  capture_output=True, text=True)
+        assert until(lambda: ask("forbidden.example.net").returncode == 0, 20)  # it answers
+        out = "".join(ask(name).stdout for name in names)
+    finally:
+        guard.terminate()
+        guard.wait()
+    reasons = {line["host"]: line["reason"] for line in world_module.read_jsonl(audit) if line.get("code") == "address"}
+    assert "CANARY" not in out, (out, reasons)
+    assert "an address of the machine" in reasons["host6.example.org"], reasons
+    assert "in a local network of the machine" in reasons["neighbor6.example.org"], reasons
+
+
+@pytest.mark.touches_canaries
+def test_what_the_operator_names_may_be_a_neighbor(world, operator):
+    session = operator.start("curl -sS -m 10 http://neighbor.example.org/; curl -sS -m 10 http://printer.bottle/", egress={
+        "allow": ["neighbor.example.org"], "hosts": {"neighbor.example.org": [world_module.NEIGHBOR_IP]},
+        "lan": [{"name": "printer.bottle", "to": world_module.NEIGHBOR_IP + ":80"}]})
+    assert session.out.count("CANARY") == 2, session.explain()
+
+
+@pytest.mark.touches_canaries
+def test_the_guard_is_told_when_its_host_moves_to_another_network(world, operator, until):
+    """The name's address is a neighbor's only after the move."""
+    since = time.time()
+    world_module.run("ip", "-n", world.host_ns, "addr", "del", world_module.PUBLIC_IP + "/24", "dev", "up0")
+    try:
+        script = "until [ $(curl -sS -m 10 -o /dev/null -w '%{http_code}' http://neighbor.example.org/) = 403 ]; do sleep 0.5; done; echo refused"
+        process = operator.background(script, egress={"allow": ["neighbor.example.org"]})
+        assert until(lambda: any(hit["kind"] == "tcp" and hit["dst"] == world_module.NEIGHBOR_IP for hit in world.hits(since)), 60)
+    finally:
+        world_module.run("ip", "-n", world.host_ns, "addr", "add", world_module.PUBLIC_IP + "/24", "dev", "up0")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and "refused" in out, (out, err)
 
 
 def test_raw_addresses_are_refused_in_every_spelling(operator):

@@ -72,9 +72,11 @@ def test_work_goes_there_and_comes_home(remote, far):
 
 def test_the_guard_there_is_the_same_guard(remote, far):
     session = start(remote, far, "curl -sS https://allowed.example.org/; curl -sS -o /dev/null -w '%{http_code}' https://forbidden.example.net/; "
-                                 "curl -sS --max-time 5 https://169.254.169.254/ || true")
+                                 "curl -sS --max-time 5 https://169.254.169.254/; curl -sS --max-time 5 https://machine.example.org/ || true",
+                    egress={"allow": ["allowed.example.org", "machine.example.org"]})
     assert "allowed.example.org" in session.out, session.explain()
     assert session.denials("forbidden.example.net") and session.denials("169.254.169.254"), session.audit()
+    assert "an address of the machine that the guard runs on" in session.denials("machine.example.org")[0]["reason"], session.audit()
     assert "bottle allow --bottle b --save HOST" in session.err, session.explain()
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A name server for the test world, over UDP and TCP: A records from a JSON file {"name": ["ip"]}, NXDOMAIN for the rest.
+"""A name server for the test world, over UDP and TCP: A and AAAA records from a JSON file {"name": ["ip"]}, NXDOMAIN for the rest.
 Each question is written to --log, so that a test can look for names that must never have been asked.
 
     dns.py --listen 203.0.113.53 --zone zone.json --log dns.jsonl
@@ -32,10 +32,11 @@ def answer(query, zone, log, peer, via):
     kind = struct.unpack(">H", query[at + 1:at + 3])[0]
     log({"time": time.time(), "name": name, "type": kind, "peer": peer, "via": via})
     addresses = zone.get(name)
-    records = [socket.inet_aton(a) for a in addresses or []] if kind == 1 else []
+    family = {1: socket.AF_INET, 28: socket.AF_INET6}.get(kind)
+    records = [socket.inet_pton(family, a) for a in addresses or [] if family and (":" in a) == (kind == 28)]
     code = 0 if addresses is not None else 3
     head = struct.pack(">HHHHHH", ident, 0x8180 | code, 1, len(records), 0, 0)
-    return head + query[12:end] + b"".join(b"\xc0\x0c\0\1\0\1" + struct.pack(">IH", 5, 4) + r for r in records)
+    return head + query[12:end] + b"".join(b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 5, len(r)) + r for r in records)
 
 
 def main():

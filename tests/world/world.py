@@ -33,6 +33,8 @@ CACHE = os.path.join(ROOT, "build", "cache")
 
 HOST_IP, NET_IP, DNS_IP = "203.0.113.2", "203.0.113.1", "20.30.40.53"
 API_IP = "20.30.40.20"
+PUBLIC_IP, NEIGHBOR_IP = "20.30.41.2", "20.30.41.1"  # of the host and of a neighbor, in a public range
+PUBLIC_IP6, NEIGHBOR_IP6 = "2600:1:2::2", "2600:1:2::1"  # for tests that give these to the two ends of the cable
 FAR_EGRESS = "10.231.0.1"  # where a far engine's egress bridge has its gateway
 SITES = {  # played by site.py with a certificate of the world's CA, and by plain HTTP on port 80
     "allowed.example.org": "20.30.40.10",
@@ -41,6 +43,9 @@ SITES = {  # played by site.py with a certificate of the world's CA, and by plai
 }
 LAN_IP = "192.168.1.20"  # a machine of the operator's network, for tests of egress.lan
 SSH_HOSTS = {"git.example.org": "20.30.40.30", "other.example.org": "20.30.40.31"}  # for the real sshd of a test
+BESIDE = {"host.example.org": PUBLIC_IP, "neighbor.example.org": NEIGHBOR_IP}
+BESIDE6 = {"host6.example.org": PUBLIC_IP6, "neighbor6.example.org": NEIGHBOR_IP6}
+FAR = {"machine.example.org": "203.0.114.2"}  # the far machine's own address (machine.py)
 REBOUND = {"metadata.example.org": "169.254.169.254", "lan.example.org": "192.168.1.1", "loop.example.org": "127.0.0.1"}
 CANARIES = ["169.254.169.254", "10.0.0.1", "192.168.1.1", "172.31.255.1", "100.100.100.200", "1.1.1.1", "8.8.8.8", "20.30.40.99"]
 CANARY_PORTS = "22,53,80,443,2375,3128,8080"
@@ -113,6 +118,8 @@ class World:
         for ns, address in ((self.host_ns, HOST_IP), (self.net_ns, NET_IP)):
             run("ip", "-n", ns, "addr", "add", address + "/24", "dev", "up0")
             run("ip", "-n", ns, "link", "set", "up0", "up")
+        for ns, address in ((self.host_ns, PUBLIC_IP), (self.net_ns, NEIGHBOR_IP)):
+            run("ip", "-n", ns, "addr", "add", address + "/24", "dev", "up0")
         run("ip", "-n", self.host_ns, "route", "add", "default", "via", NET_IP)
         run("ip", "-n", self.host_ns, "-6", "addr", "add", "2001:db8:113::2/64", "dev", "up0", "nodad", check=False)
         run("ip", "-n", self.net_ns, "-6", "addr", "add", "2001:db8:113::1/64", "dev", "up0", "nodad", check=False)
@@ -165,7 +172,7 @@ class World:
         self.ca = self.path("ca.pem")
         run("openssl", "req", "-x509", *key, "-days", "2", "-subj", "/CN=Test World CA", "-keyout", self.path("ca.key"), "-out", self.ca)
         run("openssl", "req", *key, "-subj", "/CN=world", "-keyout", self.path("leaf.key"), "-out", self.path("leaf.csr"))
-        names = ["api.anthropic.com", *SITES, *REBOUND]
+        names = ["api.anthropic.com", *SITES, *REBOUND, *BESIDE]
         with open(self.path("san"), "w") as file:
             file.write("subjectAltName=" + ",".join("DNS:" + n for n in names))
         run("openssl", "x509", "-req", "-in", self.path("leaf.csr"), "-CA", self.ca, "-CAkey", self.path("ca.key"), "-CAcreateserial",
@@ -201,7 +208,7 @@ class World:
             file.write(self.token)
         os.chmod(self.path("token"), 0o600)
         with open(self.path("zone.json"), "w") as file:
-            json.dump({n: [ip] for n, ip in {**SITES, **SSH_HOSTS, **REBOUND, "api.anthropic.com": API_IP}.items()}, file)
+            json.dump({n: [ip] for n, ip in {**SITES, **SSH_HOSTS, **REBOUND, **BESIDE, **BESIDE6, **FAR, "api.anthropic.com": API_IP}.items()}, file)
         self.spawn(self.net_ns, python, os.path.join(HERE, "dns.py"), "--listen", DNS_IP, "--zone", self.path("zone.json"), "--log",
                    self.path("dns.jsonl"))
         tls = ["--cert", self.path("leaf.pem"), "--key", self.path("leaf.key")]
@@ -211,7 +218,7 @@ class World:
             self.spawn(self.net_ns, python, os.path.join(STANDIN, "site.py"), "--listen", ip + ":80", *log)
         self.api = None
         self.play(self.script)
-        binds = [part for ip in CANARIES for part in ("--bind", ip)]
+        binds = [part for ip in [*CANARIES, NEIGHBOR_IP] for part in ("--bind", ip)]
         self.spawn(self.net_ns, python, os.path.join(HERE, "canary.py"), "--log", self.path("net.jsonl"), *binds, "--ports",
                    CANARY_PORTS, "--sniff", "up0")
         self.spawn(self.host_ns, python, os.path.join(HERE, "canary.py"), "--log", self.path("host.jsonl"), "--bind", "0.0.0.0",

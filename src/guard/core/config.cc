@@ -163,6 +163,11 @@ Result<> fill(Config& config, const json& top) {
     config.relay_all |= each == "*";
     config.relay.push_back(TRY(policy::HostPattern::compile(each)));
   }
+  for (const auto& each : top.value("host_networks", std::vector<std::string>{})) {
+    auto prefix = policy::parse_prefix(each);
+    if (!prefix) return fail(Code::invalid, "host_networks: \"" + each + "\" is not a network");
+    config.host_networks.push_back(*prefix);
+  }
   config.unrecorded = top.value("unrecorded", "");
   config.ssh_agent = top.value("ssh_agent", false);
   config.idle_ms = egress.value("idle_seconds", int64_t{3600}) * 1000;
@@ -185,6 +190,17 @@ Result<std::shared_ptr<Config>> parse_config(const json& top) {
 }
 
 Config::~Config() { SSL_CTX_free(upstream_tls_); }
+
+std::string_view Config::refusal(const policy::Address& address) const {
+  if (auto why = policy::special_range(address); !why.empty()) return why;
+  std::string_view why;
+  for (const auto& network : host_networks) {
+    if (!network.contains(address)) continue;
+    why = "in a local network of the machine that the guard runs on";
+    if (network.bits == (address.v6 ? 128 : 32)) return "an address of the machine that the guard runs on";
+  }
+  return why;
+}
 
 const std::vector<Endpoint>* Config::fixed(const policy::Host& host) const {
   auto found = hosts.find(host.name);

@@ -50,10 +50,11 @@ struct Config {
   std::string roots;     // PEM: ca_bundle and extra_ca
   Secrets secrets;
   std::vector<SshHost> ssh;
-  std::vector<policy::HostPattern> relay;  // hosts that are reached by the relay, not from here
-  bool relay_all = false;                  // as all are: there is no network here
-  std::string unrecorded;                  // why nothing may be let through: the owner cannot record it. Empty: it can
-  bool ssh_agent = false;                  // whether the owner of the control channel answers for an ssh-agent
+  std::vector<policy::HostPattern> relay;     // hosts that are reached by the relay, not from here
+  bool relay_all = false;                     // as all are: there is no network here
+  std::vector<policy::Prefix> host_networks;  // of the guard's machine; names may not lead there
+  std::string unrecorded;  // why nothing may be let through: the owner cannot record it. Empty: it can
+  bool ssh_agent = false;  // whether the owner of the control channel answers for an ssh-agent
   int64_t idle_ms = 3600 * 1000;
 
   Config() = default;
@@ -63,6 +64,8 @@ struct Config {
   const std::vector<policy::Endpoint>* fixed(const policy::Host& host) const;
   const LanRoute* lan_route(const policy::Host& host, uint16_t port) const;
   bool relayed(const policy::Host& host) const;
+  // Why a name may not lead to that address, or empty.
+  std::string_view refusal(const policy::Address& address) const;
   const SshHost* ssh_host(const policy::Host& host, uint16_t port) const;
   // The context for upstream TLS; the roots are parsed at first use. Null if they cannot be.
   ssl_ctx_st* upstream_tls() const;

@@ -190,7 +190,7 @@ Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::
                        .reason = "resolving: " + (lookup->done ? lookup->error : "timed out")};
     std::string refused;
     for (const auto& address : lookup->addresses) {
-      auto why = policy::special_range(address);
+      auto why = config.refusal(address);
       if (trusted || why.empty()) to.push_back({address, target_port});
       else refused = to_string(address) + " is " + std::string(why);
     }

@@ -21,8 +21,8 @@ struct Dialed {
 
 enum class Via { tunnel, absolute };  // what a parent proxy would be asked for
 
-// Fixed addresses first; then the parent proxy; else resolved, with every special range dropped. Gives up after 20 s or
-// when `client` breaks. `waker` is the connection's; spurious events are fine.
+// Fixed addresses first; then the parent proxy; else resolved, without special ranges and the networks of the guard's
+// machine. Gives up after 20 s or when `client` breaks. `waker` is the connection's; spurious events are fine.
 Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::Host host, uint16_t port, Via via,
                   Source* client);
 

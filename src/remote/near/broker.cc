@@ -32,7 +32,8 @@ json broker_config(const plan::Plan& plan, const BrokerSettings& settings) {
   json config = guard_config(plan, {.guard_ip = "127.0.0.1",
                                     .ca_bundle = settings.ca_bundle,
                                     .extra_ca = settings.extra_ca,
-                                    .secrets = settings.secrets});
+                                    .secrets = settings.secrets,
+                                    .host_networks = settings.host_networks});
   std::set<std::string> bound;
   for (const auto& secret : plan.secrets)
     if (settings.secrets.contains(secret.name)) bound.insert(secret.hosts.begin(), secret.hosts.end());

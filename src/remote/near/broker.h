@@ -14,6 +14,7 @@
 #include "base/unique_fd.h"
 #include "pki/root.h"
 #include "plan/plan.h"
+#include "policy/address.h"
 
 namespace bottle::remote {
 
@@ -22,6 +23,7 @@ namespace bottle::remote {
 struct BrokerSettings {
   std::string ca_bundle, extra_ca;
   std::map<std::string, std::string> secrets;  // empty: only LAN services
+  std::vector<policy::Prefix> host_networks;   // of this machine (host_routes.h)
   bool all = false;                            // all the rules: the other machine has no network of its own
 };
 nlohmann::json broker_config(const plan::Plan& plan, const BrokerSettings& settings);

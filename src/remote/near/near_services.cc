@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "session/box/host_routes.h"
+#include "session/guard_link/guard_link.h"
 #include "session/guard_link/policy_change.h"
 #include "sshagent/wire.h"
 
@@ -31,7 +33,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
   if (!tunnel && !lan && !there.relay_all && job.ssh_keys.empty()) return nullptr;
   std::unique_ptr<NearServices> services(new NearServices(std::move(send), std::move(record)));
   if (tunnel || lan || there.relay_all) {
-    BrokerSettings settings{job.ca_bundle, job.extra_ca, {}, there.relay_all};
+    BrokerSettings settings{job.ca_bundle, job.extra_ca, {}, session::host_networks(), there.relay_all};
     if (tunnel) {
       std::erase_if(there.plan.secrets, [&](const plan::Secret& secret) {
         return !job.values.secrets.contains(secret.name);
@@ -90,6 +92,17 @@ void NearServices::set_unrecorded(const std::string& why) {
   if (broker_) (void)broker_->configure(config_);
 }
 
+void NearServices::look_at_networks() {
+  using namespace std::chrono_literals;
+  auto now = std::chrono::steady_clock::now();
+  if (config_.is_null() || now < networks_at_) return;
+  networks_at_ = now + 5s;
+  json networks = session::texts_of(session::host_networks());
+  if (config_["host_networks"] == networks) return;
+  config_["host_networks"] = networks;
+  if (broker_) (void)broker_->configure(config_);
+}
+
 void NearServices::add_to(std::vector<pollfd>& fds) {
   if (broker_) fds.push_back({broker_->fd(), POLLIN, 0});
   if (ssh_) fds.push_back({ssh_->fd(), POLLIN, 0});
@@ -102,6 +115,7 @@ void NearServices::add_to(std::vector<pollfd>& fds) {
 }
 
 void NearServices::handle(const std::vector<pollfd>& fds) {
+  look_at_networks();
   for (const auto& p : fds) {
     if (!p.revents || p.fd < 0) continue;
     if (broker_ && p.fd == broker_->fd()) {

@@ -4,6 +4,7 @@
 // anywhere. The lines are hostile: the far machine may be the agent's by now.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -61,6 +62,8 @@ class NearServices {
   void take_stream(const nlohmann::json& message);
   void pump(uint32_t number, Flow& flow);
   Result<> start_broker();
+  // This machine may move to another network during a session.
+  void look_at_networks();
   bool serves(const std::string& host) const;
 
   Send send_;
@@ -71,6 +74,7 @@ class NearServices {
   std::shared_ptr<const pki::Root> root_;
   std::unique_ptr<Broker> broker_;
   std::map<uint32_t, Flow> flows_;
+  std::chrono::steady_clock::time_point networks_at_;
   size_t in_flight_ = 0;  // bytes sent to the far guard that it has not taken yet
   std::optional<AgentRelay> ssh_;
 };

@@ -1,7 +1,10 @@
 #include "session/box/host_routes.h"
 
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
@@ -13,21 +16,60 @@ namespace {
 
 bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
 
+bool is_zero(const std::string& hex) { return !hex.empty() && hex.find_first_not_of('0') == std::string::npos; }
+
+// Wider than any local network: a class A network, or what a registry gives a provider.
+bool is_too_wide(const Prefix& prefix) { return prefix.bits < (prefix.address.v6 ? 32 : 8); }
+
+// The number of bits in a netmask, or -1.
+int length_of(const sockaddr* mask) {
+  if (!mask) return -1;
+  const auto* bytes = mask->sa_family == AF_INET6
+                          ? reinterpret_cast<const sockaddr_in6*>(mask)->sin6_addr.s6_addr
+                          : reinterpret_cast<const uint8_t*>(&reinterpret_cast<const sockaddr_in*>(mask)->sin_addr);
+  int bits = 0;
+  for (size_t i = 0; i < (mask->sa_family == AF_INET6 ? 16u : 4u); ++i) bits += __builtin_popcount(bytes[i]);
+  return bits;
+}
+
+std::vector<Prefix> own_addresses() {
+  std::vector<Prefix> all;
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return all;
+  for (auto* each = list; each; each = each->ifa_next) {
+    if (!each->ifa_addr) continue;
+    Prefix own;
+    if (each->ifa_addr->sa_family == AF_INET) {
+      std::memcpy(own.address.bytes.data(), &reinterpret_cast<sockaddr_in*>(each->ifa_addr)->sin_addr, 4);
+    } else if (each->ifa_addr->sa_family == AF_INET6) {
+      own.address.v6 = true;
+      std::memcpy(own.address.bytes.data(), &reinterpret_cast<sockaddr_in6*>(each->ifa_addr)->sin6_addr, 16);
+    } else {
+      continue;
+    }
+    own.bits = length_of(each->ifa_netmask);
+    if (own.bits < 0) own.bits = own.address.v6 ? 128 : 32;
+    all.push_back(own);
+  }
+  ::freeifaddrs(list);
+  return all;
+}
+
 // A number as the kernel has it in memory: network byte order, printed as one of this machine's.
 HostRoute ipv4_route(std::istringstream words) {
-  std::string device, destination, word, mask;
-  words >> device >> destination >> word >> word >> word >> word >> word >> mask;
+  std::string device, destination, gateway, word, mask;
+  words >> device >> destination >> gateway >> word >> word >> word >> word >> mask;
   auto number = static_cast<uint32_t>(std::strtoul(destination.c_str(), nullptr, 16));
-  HostRoute route{device, {{}, __builtin_popcountl(std::strtoul(mask.c_str(), nullptr, 16))}};
+  HostRoute route{device, {{}, __builtin_popcountl(std::strtoul(mask.c_str(), nullptr, 16))}, is_zero(gateway)};
   std::memcpy(route.to.address.bytes.data(), &number, sizeof number);
   return route;
 }
 
 HostRoute ipv6_route(std::istringstream words) {
-  std::string device, destination, bits, word;
-  words >> destination >> bits;
+  std::string device, destination, bits, source, source_bits, gateway, word;
+  words >> destination >> bits >> source >> source_bits >> gateway;
   while (words >> word) device = word;  // the last one
-  HostRoute route{device, {{.v6 = true}, static_cast<int>(std::strtoul(bits.c_str(), nullptr, 16))}};
+  HostRoute route{device, {{.v6 = true}, static_cast<int>(std::strtoul(bits.c_str(), nullptr, 16))}, is_zero(gateway)};
   for (size_t i = 0; i < 16 && 2 * i + 1 < destination.size(); ++i)
     route.to.address.bytes[i] = static_cast<uint8_t>(std::strtoul(destination.substr(2 * i, 2).c_str(), nullptr, 16));
   return route;
@@ -39,30 +81,6 @@ bool leads_nowhere(const HostRoute& route) {
 }
 
 }  // namespace
-
-bool Prefix::overlaps(const Prefix& other) const {
-  if (address.v6 != other.address.v6) return false;
-  int common = std::min(bits, other.bits);
-  auto whole = static_cast<size_t>(common / 8);
-  if (std::memcmp(address.bytes.data(), other.address.bytes.data(), whole) != 0) return false;
-  return common % 8 == 0 || ((address.bytes[whole] ^ other.address.bytes[whole]) >> (8 - common % 8)) == 0;
-}
-
-std::optional<Prefix> parse_prefix(std::string_view text) {
-  size_t slash = text.find('/');
-  auto address = policy::parse_address(text.substr(0, slash));
-  if (!address || slash == text.npos) return std::nullopt;
-  Prefix prefix{*address};
-  const char* end = text.data() + text.size();
-  auto [read, error] = std::from_chars(text.data() + slash + 1, end, prefix.bits);
-  if (error != std::errc() || read != end || prefix.bits < 0 || prefix.bits > (address->v6 ? 128 : 32))
-    return std::nullopt;
-  return prefix;
-}
-
-std::string to_string(const Prefix& prefix) {
-  return policy::to_string(prefix.address) + "/" + std::to_string(prefix.bits);
-}
 
 std::vector<HostRoute> read_routes(const std::string& ipv4, const std::string& ipv6) {
   std::vector<HostRoute> routes;
@@ -76,6 +94,24 @@ std::vector<HostRoute> read_routes(const std::string& ipv4, const std::string& i
       routes.push_back(std::move(route));
   return routes;
 }
+
+std::vector<Prefix> networks_of(const std::vector<Prefix>& addresses, const std::vector<HostRoute>& routes) {
+  std::vector<Prefix> all;
+  auto add = [&](const Prefix& prefix) {
+    bool is_public = policy::special_range(prefix.address).empty();
+    if (is_public && !is_too_wide(prefix) && std::ranges::count(all, prefix) == 0) all.push_back(prefix);
+  };
+  for (const auto& own : addresses) {
+    add({own.address, own.address.v6 ? 128 : 32});
+    add(policy::network_of(own));
+  }
+  for (const auto& route : routes)
+    if (route.on_link) add(route.to);
+  std::ranges::sort(all, {}, [](const Prefix& prefix) { return to_string(prefix); });
+  return all;
+}
+
+std::vector<Prefix> host_networks() { return networks_of(own_addresses(), host_routes()); }
 
 std::vector<HostRoute> host_routes() {
   return read_routes(read_file("/proc/net/route").value_or(""), read_file("/proc/net/ipv6_route").value_or(""));

@@ -10,24 +10,25 @@
 
 namespace bottle::session {
 
-// An address and how many of its bits count: "10.0.0.0/8", "fd00:1::/64".
-struct Prefix {
-  policy::Address address;
-  int bits = 0;
-  // Whether one holds the other.
-  bool overlaps(const Prefix& other) const;
-};
-std::optional<Prefix> parse_prefix(std::string_view text);
-std::string to_string(const Prefix& prefix);
+using policy::parse_prefix, policy::Prefix;
 
 struct HostRoute {
   std::string device;
   Prefix to;
+  bool on_link = false;  // it has no gateway, so the hosts there are neighbors
 };
 
 // All but the default routes, and those of IPv6 that lead to no network: link-local, multicast, the host's own
 // addresses. Empty where the system does not tell (macOS: the engine runs in a VM of its own).
 std::vector<HostRoute> host_routes();
+
+// What a name must not lead to, even if its address is public: this host's own addresses and the networks that it is
+// on. Left out are those that no guard connects to anyway (policy::special_range), and routes without a gateway that
+// are wider than a local network can be, which belong to tunnels. Sorted.
+std::vector<Prefix> host_networks();
+
+// Pure. `addresses` are those of the interfaces, each with the length of its network's prefix.
+std::vector<Prefix> networks_of(const std::vector<Prefix>& addresses, const std::vector<HostRoute>& routes);
 
 // From what the kernel lists: proc(5), /proc/net/route; for IPv6, which has no page, rt6_native_format in its
 // net/ipv6/route.c.

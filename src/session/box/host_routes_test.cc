@@ -32,6 +32,45 @@ TEST(HostRoutes, AreReadAsTheKernelListsThem) {
   EXPECT_TRUE(read_routes("", "").empty());
 }
 
+TEST(HostNetworks, AreThisHostsAddressesAndWhoIsBesideIt) {
+  auto of = [](const std::vector<const char*>& addresses, const std::vector<std::pair<const char*, bool>>& routes) {
+    std::vector<Prefix> own;
+    std::vector<HostRoute> known;
+    for (const char* address : addresses) own.push_back(*parse_prefix(address));
+    for (const auto& [to, on_link] : routes) known.push_back({"eth0", *parse_prefix(to), on_link});
+    std::vector<std::string> texts;
+    for (const auto& network : networks_of(own, known)) texts.push_back(to_string(network));
+    return texts;
+  };
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(of({"20.30.41.2/24", "2600:1:2:3::7/64"}, {}),
+            (Texts{"20.30.41.0/24", "20.30.41.2/32", "2600:1:2:3::/64", "2600:1:2:3::7/128"}));
+  EXPECT_EQ(of({"127.0.0.1/8", "192.168.1.7/24", "::1/128", "fe80::1/64", "fd00::1/64"}, {{"10.0.0.0/8", true}}),
+            Texts{})
+      << "the guard refuses those anyway";
+  EXPECT_EQ(of({"20.30.41.2/32"}, {{"20.30.41.0/25", true}, {"20.30.42.0/24", false}}),
+            (Texts{"20.30.41.0/25", "20.30.41.2/32"}))
+      << "hosts behind a gateway are no neighbors";
+  EXPECT_EQ(of({"20.30.41.2/32"}, {{"0.0.0.0/1", true}, {"128.0.0.0/1", true}, {"2000::/3", true}}),
+            Texts{"20.30.41.2/32"})
+      << "a tunnel is not a local network";
+  EXPECT_EQ(of({"20.30.41.2/24"}, {{"20.30.41.0/24", true}}), (Texts{"20.30.41.0/24", "20.30.41.2/32"})) << "each once";
+}
+
+TEST(HostNetworks, OnLinkIsWhatHasNoGateway) {
+  std::string ipv4 =
+      "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+      "eth0\t00291E14\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
+      "eth0\t002A1E14\t01291E14\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
+  std::string zero(32, '0'), flags = " 00000100 00000001 00000000 00000001     eth0\n";
+  std::string ipv6 = "26000001000200030000000000000000 40 " + zero + " 00 " + zero + flags +
+                     "26000001000200040000000000000000 40 " + zero + " 00 fe800000000000000000000000000001" + flags;
+  std::vector<std::string> on_link;
+  for (const auto& route : read_routes(ipv4, ipv6))
+    if (route.on_link) on_link.push_back(to_string(route.to));
+  EXPECT_EQ(on_link, (std::vector<std::string>{"20.30.41.0/24", "2600:1:2:3::/64"}));
+}
+
 TEST(HostRoutes, PrefixesOverlapWhereOneHoldsTheOther) {
   auto overlap = [](const char* a, const char* b) { return parse_prefix(a)->overlaps(*parse_prefix(b)); };
   for (auto [a, b, expected] : {std::tuple{"10.0.0.0/8", "10.9.0.0/24", true},

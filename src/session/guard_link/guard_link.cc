@@ -64,6 +64,12 @@ nlohmann::json lan_rule(const manifest::LanRoute& route) {
           {"inspect", true}};
 }
 
+nlohmann::json texts_of(const std::vector<policy::Prefix>& networks) {
+  nlohmann::json texts = nlohmann::json::array();
+  for (const auto& network : networks) texts.push_back(to_string(network));
+  return texts;
+}
+
 nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& settings) {
   using nlohmann::json;
   json allow = json::array();
@@ -125,6 +131,7 @@ nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& setting
             {"resolver", plan.egress.resolver.empty() ? "127.0.0.11:53" : plan.egress.resolver}}},
           {"ca_bundle", settings.ca_bundle},
           {"secrets", secrets},
+          {"host_networks", texts_of(settings.host_networks)},
           {"models", plan::model_hosts(plan)},
           {"relay", relay},
           {"ssh", ssh}};

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "docker/engine.h"
 #include "plan/plan.h"
+#include "policy/address.h"
 
 namespace bottle::session {
 
@@ -39,9 +40,11 @@ struct GuardSettings {
   bool far = false;                            // LAN services are at the other end of the relay
   bool tunnel = false;                         // and so are the values of all secrets
   bool relay_all = false;                      // and so is every host: there is no network here
+  std::vector<policy::Prefix> host_networks;   // of the machine that this guard runs on (host_routes.h)
 };
 // What a LAN service means for a guard.
 nlohmann::json lan_rule(const manifest::LanRoute& route);
+nlohmann::json texts_of(const std::vector<policy::Prefix>& networks);
 nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& settings);
 
 }  // namespace bottle::session

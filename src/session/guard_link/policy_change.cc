@@ -103,6 +103,14 @@ void LivePolicy::set_unrecorded(const std::string& why) {
   if (why.empty()) tell_({{"event", "record-back"}});
 }
 
+void LivePolicy::set_host_networks(const json& networks) {
+  json& known = message_["config"]["host_networks"];
+  if (known == networks) return;
+  Change change{"", "", message_};
+  known = networks;
+  if (send_(message_)) pending_.push_back(std::move(change));
+}
+
 void LivePolicy::accepted() {
   if (pending_.empty()) return;
   if (const auto& [id, what, before] = pending_.front(); !what.empty()) tell(id, true, what);

@@ -37,6 +37,10 @@ class LivePolicy {
   // dead: for the next. To be called often: a change that the guard refuses takes back what came after it.
   void set_unrecorded(const std::string& why);
 
+  // Tells the guard about its machine's networks (texts_of()), if they have changed. If the guard is dead, the next one
+  // gets them. To be called often.
+  void set_host_networks(const nlohmann::json& networks);
+
   // The guard's answers, in the order of the requests.
   void accepted();
   bool refused(const std::string& what);  // false: no operator asked for it
