@@ -139,6 +139,10 @@ constexpr Key kKeys[] = {
 
     {"agent", "bottle", Shape::one, Type::name, "", "The bottle it works in. Default `default`."},
     {"agent", "provider", Shape::one, Type::choice, "claude|codex|shell|command", "The program. Default `claude`."},
+    {"agent", "version", Shape::one, Type::version, "",
+     "The version of the provider's program in the image that is made, for `claude` and `codex`. Default: the newest."},
+    {"agent", "integrity", Shape::one, Type::integrity, "",
+     "The integrity of the npm package that holds the program. Another one is refused. Needs `version`."},
     {"agent", "skills", Shape::words, Type::name, "",
      "Directories under `~/.config/bottle/skills` or `~/.claude/skills` to bring along."},
     {"agent", "prompt", Shape::one, Type::text, "", "Added to the provider's system prompt."},

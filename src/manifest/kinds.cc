@@ -45,6 +45,11 @@ constexpr Kind kKinds[] = {
      "env:NAME, file:PATH, cmd:COMMAND or ?question"},
     {Type::package, "Debian package", R"({"type":"string","pattern":"^[a-z0-9][a-z0-9+.-]+$"})",
      "the name of a Debian package"},
+    {Type::version, "version", R"({"type":"string","pattern":"^[0-9]+\\.[0-9]+\\.[0-9]+(-[0-9A-Za-z.-]+)?$"})",
+     "an exact version such as 2.1.3"},
+    {Type::integrity, "integrity",
+     R"({"type":"string","pattern":"^sha512-[A-Za-z0-9+/]{86}==( sha512-[A-Za-z0-9+/]{86}==)*$"})",
+     "sha512-… as npm prints it (`npm view PACKAGE dist.integrity`); several with blanks between them"},
     {Type::host_path, "path on this host", R"({"type":"string"})", "a path"},
     {Type::ssh_key, "ssh public key", R"({"type":"string"})", "a public key such as \"ssh-ed25519 AAAA…\""},
     {Type::placeholder, "text", R"({"type":"string","minLength":12,"maxLength":256})",
@@ -77,6 +82,33 @@ bool escapes_are_whole(const std::string& text) {
   for (size_t at = 0; (at = text.find('%', at)) != std::string::npos; at += 3)
     if (!digit(at + 1) || !digit(at + 2)) return false;
   return true;
+}
+
+// Semantic versioning without build metadata: a range or a tag such as `latest` would not pin anything.
+bool version(const std::string& text) {
+  size_t dash = text.find('-');
+  std::string numbers = text.substr(0, dash);
+  if (text.size() > 64 || std::ranges::count(numbers, '.') != 2) return false;
+  for (size_t from = 0, dot; from != std::string::npos; from = dot == std::string::npos ? dot : dot + 1) {
+    dot = numbers.find('.', from);
+    if (!digits(numbers.substr(from, dot == std::string::npos ? dot : dot - from))) return false;
+  }
+  return dash == std::string::npos || (dash + 1 < text.size() && made_of(text.substr(dash + 1), ".-"));
+}
+
+// Subresource Integrity, of SHA-512 only: what npm has for each package. Several where there are several
+// architectures.
+bool integrity(const std::string& text) {
+  constexpr size_t kLength = 7 + 88;
+  if (text.size() > 16 * (kLength + 1)) return false;
+  for (size_t from = 0;; from += kLength + 1) {
+    std::string one = text.substr(from, kLength);
+    if (one.size() != kLength || !one.starts_with("sha512-") || !one.ends_with("==") ||
+        !made_of(one.substr(7, kLength - 9), "+/"))
+      return false;
+    if (from + kLength == text.size()) return true;
+    if (text[from + kLength] != ' ') return false;
+  }
 }
 
 bool ip(const std::string& text) {
@@ -221,6 +253,10 @@ bool valid(Type type, const std::string& text) {
     case Type::package:
       return text.size() > 1 && alnum(text[0]) && made_of(text, "+.-") &&
              std::ranges::none_of(text, [](char c) { return c >= 'A' && c <= 'Z'; });
+    case Type::version:
+      return version(text);
+    case Type::integrity:
+      return integrity(text);
     case Type::host_path:
       return !text.empty() && printable(text);
     case Type::ssh_key: {

@@ -30,6 +30,8 @@ enum class Type {
   url,
   source,
   package,
+  version,
+  integrity,
   host_path,
   ssh_key,
   placeholder,

@@ -80,8 +80,14 @@ struct Bottle {
   Positions positions;  // "env.STAGE", "secrets.github" → where; for errors found later
 };
 
+// Which version of a provider's program; empty: the newest.
+struct Pin {
+  std::string version, integrity;
+};
+
 struct Agent {
   std::string name, bottle, provider = "claude", prompt;
+  Pin pin;
   std::vector<std::string> skills;   // names under the skills directories
   std::vector<std::string> command;  // for provider: command
   std::string description;

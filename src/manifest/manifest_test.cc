@@ -92,6 +92,19 @@ TEST(Manifest, ReadsEveryKeyOfTheExample) {
   EXPECT_EQ(manifest->vms.at("lab").options, (std::map<std::string, std::string>{{"network", "none"}, {"level", "3"}}));
 }
 
+TEST(Manifest, PinsAnAgentsProgram) {
+  std::string one = "sha512-" + std::string(86, 'A') + "==", two = "sha512-" + std::string(85, '/') + "+==";
+  for (const auto& [version, integrity] : {std::pair<std::string, std::string>{"2.1.3", ""},
+                                           {"10.0.12-beta.1", one},
+                                           {"0.46.0-linux-x64", one + " " + two}}) {
+    auto manifest = parse({"p.yaml", "agents: {r: {provider: codex, version: \"" + version + "\"" +
+                                         (integrity.empty() ? "" : ", integrity: \"" + integrity + "\"") + "}}\n"});
+    ASSERT_TRUE(manifest) << manifest.error().what;
+    EXPECT_EQ(manifest->agents.at("r").pin.version, version);
+    EXPECT_EQ(manifest->agents.at("r").pin.integrity, integrity);
+  }
+}
+
 TEST(Manifest, ADiamondAppliesItsBaseOnce) {
   auto manifest = parse({"p.yaml",
                          "bottles:\n  d: {extends: [b, c]}\n  b: {extends: [a]}\n  c: {extends: [a]}\n  a: {egress: "

@@ -7,7 +7,7 @@ namespace bottle::manifest {
 namespace {
 
 struct Mistake {
-  const char* text;
+  std::string text;
   const char* at;    // what the error begins with
   const char* todo;  // what the suggestion holds; "" is any
 };
@@ -21,6 +21,8 @@ TEST_P(Mistakes, AreReportedWhereTheyStand) {
   EXPECT_TRUE(result.error().what.starts_with(GetParam().at)) << result.error().what;
   EXPECT_NE(result.error().todo.find(GetParam().todo), std::string::npos) << result.error().todo;
 }
+
+const std::string kIntegrity = "sha512-" + std::string(86, 'A') + "==";
 
 INSTANTIATE_TEST_SUITE_P(
     Yaml, Mistakes,
@@ -60,6 +62,23 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"bottles: {w: {resources: {pids: 2.5}}}\n", "p.yaml:1:33: pids: expected a whole number", ""},
         Mistake{"bottles: {w: {packages: [\"-oAPT\"]}}\n",
                 "p.yaml:1:26: packages: expected the name of a Debian package", ""},
+        // Pins
+        Mistake{"agents: {r: {version: latest}}\n", "p.yaml:1:23: version: expected an exact version such as 2.1.3",
+                ""},
+        Mistake{"agents: {r: {version: ^2.1.3}}\n", "p.yaml:1:23: version: expected an exact version", ""},
+        Mistake{"agents: {r: {version: 2.1}}\n", "p.yaml:1:23: version: expected an exact version", ""},
+        Mistake{"agents: {r: {version: 2..3}}\n", "p.yaml:1:23: version: expected an exact version", ""},
+        Mistake{"agents: {r: {version: 2.1.3-}}\n", "p.yaml:1:23: version: expected an exact version", ""},
+        Mistake{"agents: {r: {version: 2.1.3, integrity: sha1-abc}}\n", "p.yaml:1:41: integrity: expected sha512-", ""},
+        Mistake{"agents: {r: {version: 2.1.3, integrity: sha512-abc}}\n", "p.yaml:1:41: integrity: expected sha512-",
+                ""},
+        Mistake{"agents: {r: {version: 2.1.3, provider: shell}}\n",
+                "p.yaml:1:23: agent 'r': version is for the programs of claude and codex, not for shell",
+                "remove version"},
+        Mistake{"agents: {r: {integrity: \"" + kIntegrity + "\"}}\n",
+                "p.yaml:1:25: agent 'r': integrity needs the version that it is of", "add version"},
+        Mistake{"agents: {r: {version: 2.1.3, integrity: \"" + kIntegrity + " " + kIntegrity + "x\"}}\n",
+                "p.yaml:1:41: integrity: expected sha512-", ""},
         Mistake{"bottles: {w: {env: {A: \"${A-b}\"}}}\n", "p.yaml:1:24: env.A: expected a literal", ""},
         // Hosts
         Mistake{"bottles:\n  w:\n    egress:\n      allow:\n        - https://a.example.org/x\n",
@@ -175,6 +194,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Mistake{"---\nskills: a, ../b\n---\n", "agents/a.md:2:9: skills: expected a name", ""},
                       Mistake{"---\nname: a\negress: {allow: ['*']}\n---\n", "agents/a.md:3:1: unknown key 'egress'",
                               ""},
+                      Mistake{"---\nname: a\nversion: 2.1.3\n---\n", "agents/a.md:3:1: unknown key 'version'", ""},
                       Mistake{"---\ndescription: Use it: now\n---\n", "agents/a.md:2:", "quotes"},
                       Mistake{"---\nname: a\n---\n\xff\xfe\n", "agents/a.md:1:1: not a text file", ""}));
 

@@ -180,6 +180,7 @@ Result<Agent> read_agent(const std::string& name, const Node& node, const std::s
   agent.prompt = text(node, "prompt");
   agent.command = texts(node, "command");
   agent.description = text(node, "description");
+  agent.pin = {text(node, "version"), text(node, "integrity")};
   agent.positions[""] = at;
   for (const auto& [key, value] : node.entries) agent.positions[key.text] = value.at;
   agent.skills = texts(node, "skills");
@@ -199,6 +200,13 @@ Result<Agent> read_agent(const std::string& name, const Node& node, const std::s
   if (agent.provider != "command" && !agent.command.empty())
     return fail_at(agent.positions["command"], "agent '" + name + "': command needs provider: command",
                    "add provider: command, or remove the command");
+  if (!agent.pin.version.empty() && agent.provider != "claude" && agent.provider != "codex")
+    return fail_at(agent.positions["version"],
+                   "agent '" + name + "': version is for the programs of claude and codex, not for " + agent.provider,
+                   "remove version");
+  if (agent.pin.version.empty() && !agent.pin.integrity.empty())
+    return fail_at(agent.positions["integrity"], "agent '" + name + "': integrity needs the version that it is of",
+                   "add version, or remove integrity");
   return agent;
 }
 

@@ -99,10 +99,12 @@ std::vector<Line> explain(const Plan& plan) {
   row(out, "agent", {plan.agent + " (" + plan.provider + (plan.headless ? ", headless)" : ")")});
   row(out, "bottle", {plan.bottle});
   row(out, "image",
-      {shown(plan.image.reference) + (plan.image.recipe.empty() ? ""
-                                      : plan.image.recipe == "dockerfile"
-                                          ? " (from " + shown(plan.image.dockerfile) + ")"
-                                          : " (made here)")});
+      {shown(plan.image.reference) +
+       (plan.image.recipe.empty() ? ""
+        : plan.image.recipe == "dockerfile"
+            ? " (from " + shown(plan.image.dockerfile) + ")"
+            : " (made here" + (plan.image.pin.version.empty() ? "" : ", version " + shown(plan.image.pin.version)) +
+                  ")")});
   row(out, "runtime", {plan.runtime});
   row(out, "workspace", workspace(plan));
   row(out, "resources",

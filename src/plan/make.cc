@@ -204,22 +204,30 @@ std::string dockerfile_reference(const std::string& path, const std::string& has
   return "bottle-agent-dockerfile:" + content_hash(path + '\n' + hash + '\n' + facts.architecture);
 }
 
-Result<> set_image(Plan& plan, const manifest::Bottle& bottle, const Options& options, const Facts& facts) {
+Result<> set_image(Plan& plan, const manifest::Agent& agent, const manifest::Bottle& bottle, const Options& options,
+                   const Facts& facts) {
   if (!options.image.empty()) {
-    plan.image = {options.image, "", "", plan.provider, {}};
+    plan.image = {options.image, "", "", plan.provider, {}, {}};
   } else if (!bottle.image.empty()) {
-    plan.image = {bottle.image, "", "", plan.provider, bottle.packages};
+    plan.image = {bottle.image, "", "", plan.provider, bottle.packages, {}};
   } else if (!bottle.dockerfile.empty()) {
     auto content = facts.images.dockerfiles.find(bottle.dockerfile);
     if (content == facts.images.dockerfiles.end())
       return fail(Code::not_found, at(bottle.positions, "dockerfile") + "dockerfile: cannot read " + bottle.dockerfile);
-    plan.image = {dockerfile_reference(bottle.dockerfile, content->second, facts.images), "dockerfile",
-                  expand(bottle.dockerfile, facts), plan.provider, bottle.packages};
+    plan.image = {dockerfile_reference(bottle.dockerfile, content->second, facts.images),
+                  "dockerfile",
+                  expand(bottle.dockerfile, facts),
+                  plan.provider,
+                  bottle.packages,
+                  {}};
   } else {
-    plan.image = bootstrap_image(plan.provider, bottle.packages, facts.images);
+    plan.image = bootstrap_image(plan.provider, bottle.packages, agent.pin, facts.images);
   }
   if (plan.image.recipe != "bootstrap" && !bottle.packages.empty())
     plan.warnings.push_back("packages are not installed, because the bottle has an image or dockerfile of its own");
+  if (plan.image.recipe != "bootstrap" && !agent.pin.version.empty())
+    plan.warnings.push_back("version " + agent.pin.version +
+                            " is not installed, because the bottle has an image or dockerfile of its own");
   if (plan.image.reference.starts_with("-") ||
       std::ranges::any_of(plan.image.reference, [](unsigned char c) { return c <= ' ' || c == 0x7f; }))
     return fail(Code::invalid,
@@ -310,10 +318,12 @@ Result<> check_text(const Plan& plan) {
 
 }  // namespace
 
-Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages, const ImageFacts& facts) {
+Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages, const manifest::Pin& pin,
+                      const ImageFacts& facts) {
   std::string recipe = facts.recipe + '\n' + facts.architecture + '\n' + provider + '\n';
   for (const auto& package : packages) recipe += package + '\n';
-  return {"bottle-agent-" + provider + ":" + content_hash(recipe), "bootstrap", "", provider, packages};
+  if (!pin.version.empty()) recipe += "version " + pin.version + '\n' + pin.integrity + '\n';
+  return {"bottle-agent-" + provider + ":" + content_hash(recipe), "bootstrap", "", provider, packages, pin};
 }
 
 std::vector<std::string> current_images(const manifest::Manifest& manifest, const ImageFacts& facts) {
@@ -326,7 +336,10 @@ std::vector<std::string> current_images(const manifest::Manifest& manifest, cons
   }
   for (const char* provider : {"claude", "codex", "shell", "command"})
     for (const auto& packages : package_sets)
-      references.push_back(bootstrap_image(provider, packages, facts).reference);
+      references.push_back(bootstrap_image(provider, packages, {}, facts).reference);
+  for (const auto& [name, agent] : manifest.agents)
+    if (auto bottle = manifest.bottles.find(agent.bottle); bottle != manifest.bottles.end())
+      references.push_back(bootstrap_image(agent.provider, bottle->second.packages, agent.pin, facts).reference);
   return references;
 }
 
@@ -356,7 +369,7 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   plan.prompt = options.prompt;
   plan.egress = bottle.egress;
   for (auto& file : plan.egress.extra_ca) file = expand(file, facts);
-  TRY(set_image(plan, bottle, options, facts));
+  TRY(set_image(plan, agent, bottle, options, facts));
   TRY(set_runtime(plan, bottle, options, facts));
   TRY(set_workspace(plan, bottle, options, facts));
   TRY(set_env(plan, bottle, facts, options));

@@ -75,6 +75,7 @@ struct Image {
   std::string dockerfile;  // path, for recipe == "dockerfile"
   std::string provider;    // claude | codex | shell | command
   std::vector<std::string> packages;
+  manifest::Pin pin;  // of the provider's program
 };
 
 struct Plan {
@@ -106,8 +107,9 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
 // A plan that holds only what the guard needs, for `bottle guard run`.
 Result<Plan> for_guard(const manifest::Bottle& policy, const Facts& facts = {});
 
-// The image made here for a provider: its tag changes with provider, packages, recipe and architecture.
-Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages, const ImageFacts& facts);
+// The image made here for a provider: its tag changes with provider, packages, version, recipe and architecture.
+Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages, const manifest::Pin& pin,
+                      const ImageFacts& facts);
 
 // The references of all images made here that some agent of this manifest could ask for now.
 std::vector<std::string> current_images(const manifest::Manifest& manifest, const ImageFacts& facts);

@@ -437,16 +437,37 @@ TEST(Image, ItsNameFollowsFromWhatIsInIt) {
   ImageFacts known = facts().images, newer = known, other = known;
   newer.recipe = "ba9876543210";
   other.architecture = "aarch64";
-  Image plain = bootstrap_image("claude", {}, known);
+  Image plain = bootstrap_image("claude", {}, {}, known);
   EXPECT_EQ(plain.recipe, "bootstrap");
   EXPECT_TRUE(plain.reference.starts_with("bottle-agent-claude:"));
   EXPECT_EQ(plain.reference.size(), std::string("bottle-agent-claude:").size() + 12);
-  EXPECT_EQ(plain.reference, bootstrap_image("claude", {}, known).reference);
-  EXPECT_NE(plain.reference, bootstrap_image("claude", {"git"}, known).reference);
-  EXPECT_NE(plain.reference, bootstrap_image("claude", {}, newer).reference) << "a changed recipe makes another image";
-  EXPECT_NE(plain.reference, bootstrap_image("claude", {}, other).reference);
-  EXPECT_NE(bootstrap_image("claude", {"ab", "c"}, known).reference,
-            bootstrap_image("claude", {"a", "bc"}, known).reference);
+  EXPECT_EQ(plain.reference, bootstrap_image("claude", {}, {}, known).reference);
+  EXPECT_NE(plain.reference, bootstrap_image("claude", {"git"}, {}, known).reference);
+  EXPECT_NE(plain.reference, bootstrap_image("claude", {}, {}, newer).reference)
+      << "a changed recipe makes another image";
+  EXPECT_NE(plain.reference, bootstrap_image("claude", {}, {}, other).reference);
+  EXPECT_NE(plain.reference, bootstrap_image("claude", {}, {"2.1.3", ""}, known).reference);
+  EXPECT_NE(bootstrap_image("claude", {}, {"2.1.3", "sha512-x"}, known).reference,
+            bootstrap_image("claude", {}, {"2.1.3", ""}, known).reference);
+  EXPECT_NE(bootstrap_image("claude", {"ab", "c"}, {}, known).reference,
+            bootstrap_image("claude", {"a", "bc"}, {}, known).reference);
+}
+
+TEST(Image, HasTheVersionThatTheAgentAsksFor) {
+  auto planned = [](const std::string& bottle) {
+    auto manifest = parsed("bottles: {w: {" + bottle + "}}\nagents: {a: {bottle: w}, r: {bottle: w, version: 2.1.3}}");
+    auto plan = make(manifest, {.agent = "r"}, facts());
+    EXPECT_TRUE(plan) << plan.error().what;
+    return std::pair(plan ? *plan : Plan{}, current_images(manifest, facts().images));
+  };
+  auto [plan, current] = planned("");
+  EXPECT_EQ(plan.image.pin.version, "2.1.3");
+  EXPECT_EQ(plan.image.reference, bootstrap_image("claude", {}, {"2.1.3", ""}, facts().images).reference);
+  EXPECT_EQ(std::ranges::count(current, plan.image.reference), 1) << "`image prune` leaves it";
+  EXPECT_NE(joined(explain(plan)).find("(made here, version 2.1.3)"), std::string::npos);
+  auto [other, unused] = planned("image: mine");
+  EXPECT_EQ(other.image.pin.version, "");
+  EXPECT_TRUE(std::ranges::any_of(other.warnings, [](const auto& w) { return w.starts_with("version 2.1.3 is not"); }));
 }
 
 TEST(Image, ADockerfilesNameFollowsFromItsText) {
@@ -481,10 +502,10 @@ TEST(Image, CurrentOnesAreThoseAnAgentOfTheManifestCouldAskFor) {
   }());
   ASSERT_TRUE(plan) << plan.error().what;
   EXPECT_TRUE(has(plan->image.reference));
-  EXPECT_TRUE(has(bootstrap_image("claude", {}, f.images).reference)) << "the built-in agents' images too";
+  EXPECT_TRUE(has(bootstrap_image("claude", {}, {}, f.images).reference)) << "the built-in agents' images too";
   EXPECT_TRUE(std::ranges::any_of(current, [](const auto& r) { return r.starts_with("bottle-agent-dockerfile:"); }));
   f.images.recipe = "ba9876543210";
-  EXPECT_FALSE(has(bootstrap_image("claude", {}, f.images).reference)) << "an older recipe's is not current";
+  EXPECT_FALSE(has(bootstrap_image("claude", {}, {}, f.images).reference)) << "an older recipe's is not current";
 }
 
 TEST(Explain, SpeaksToPeopleNotToTheirTerminals) {

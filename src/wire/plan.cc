@@ -57,6 +57,8 @@ static void fields(Object& o, plan::Image& image) {
   o.text("dockerfile", image.dockerfile, kPath);
   o.text("provider", image.provider, kName);
   o.texts("packages", image.packages, kFew, kName);
+  if (o.optional("version", !image.pin.version.empty())) o.text("version", image.pin.version, kName);
+  if (o.optional("integrity", !image.pin.integrity.empty())) o.text("integrity", image.pin.integrity, kPath);
 }
 
 static void fields(Object& o, manifest::Resources& resources) {
