@@ -1,10 +1,12 @@
 #!/bin/bash
-# bootstrap.sh PROVIDER OUT.tar [PACKAGE...]
+# bootstrap.sh PROVIDER OUT.tar [--version VERSION [--integrity SHA512...]] [PACKAGE...]
 #
-# Makes an agent's root file system as a tar archive, without any image registry: Debian packages from the machine's
-# own apt sources, the agent (claude, codex; shell and command bring none) with the machine's own npm configuration.
-# As root, or as anyone who may make user namespaces. Nothing is installed on the machine; no package's install
-# script runs outside the new root. OUT.tar.agent says in one line which agent it is. Progress goes to stderr.
+# Downloads and unpacks an agent's root file system into a tar archive, without any image registry: Debian packages
+# from the machine's own apt sources, the agent (claude, codex; shell and command bring none) with the machine's own npm
+# configuration. It runs as root, or as anyone who may make user namespaces. Nothing is installed on the machine, and
+# nothing that was downloaded runs here: OUT.tar holds /var/lib/bottle/finish, which runs the packages' own scripts. Run
+# it as root in a container without a network; afterwards the root file system is complete. OUT.tar.agent holds what npm
+# installed, as three lines: the package, its version, its integrity. Progress goes to stderr.
 # Exit status: 0 made, 1 not made, 2 wrong arguments.
 set -euo pipefail
 export LC_ALL=C.UTF-8
@@ -14,11 +16,20 @@ say() { printf '%s\n' "$*" >&2; }
 die() { say "bootstrap: $*"; exit 1; }
 
 if [ $# -lt 2 ]; then
-  say "usage: bootstrap.sh claude|codex|shell|command OUT.tar [PACKAGE...]"
+  say "usage: bootstrap.sh claude|codex|shell|command OUT.tar [--version VERSION [--integrity SHA512...]] [PACKAGE...]"
   exit 2
 fi
-provider=$1 out=$2
+provider=$1 out=$(realpath -m -- "$2") version=latest integrity=
 shift 2
+while [ $# -gt 1 ]; do
+  case $1 in
+    --version) version=$2 ;;
+    --integrity) integrity=$2 ;;
+    *) break ;;
+  esac
+  shift 2
+done
+[[ $version =~ ^(latest|[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)$ ]] || { say "bootstrap: '$version' is no exact version"; exit 2; }
 packages=(ca-certificates curl diffutils file git jq less openssh-client patch procps python3 ripgrep unzip xz-utils)
 for package in "$@"; do  # from a manifest: a name, never an option or a path
   [[ $package =~ ^[a-z0-9][a-z0-9+.-]+$ ]] || { say "bootstrap: '$package' is no package name"; exit 2; }
@@ -49,6 +60,7 @@ case $(uname -m) in
   *) die "no provider is built for $(uname -m)" ;;
 esac
 
+cd /  # what the caller's directory holds is nobody's settings
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/bottle-bootstrap.XXXXXXXX")
 chmod 755 "$work"  # in a user namespace mmdebstrap is another user
 trap 'rm -rf -- "$work" "$out.partial"' EXIT
@@ -56,12 +68,13 @@ trap 'exit 130' INT TERM HUP
 started=$SECONDS
 
 # The agent. Both providers ship a native program in a package of its own per platform, so neither node nor an
-# install script is needed. @latest, since npm otherwise picks an old version if the machine's node is old.
+# install script is needed: nothing of what is downloaded runs here. @latest, since npm otherwise picks an old version
+# if the machine's node is old.
 mkdir -p "$work/agent/usr/local/bin"
 if [ -n "$npm_package" ]; then
   say "[1/3] $npm_package from npm"
   npm install --prefix "$work/npm" --cache "$work/cache" --ignore-scripts --include=optional --os=linux --cpu="$npm_arch" --libc=glibc \
-    --no-audit --no-fund --no-update-notifier --no-package-lock --loglevel=error "$npm_package@latest" >"$work/npm.log" 2>&1 ||
+    --no-audit --no-fund --no-update-notifier --no-package-lock --loglevel=error "$npm_package@$version" >"$work/npm.log" 2>&1 ||
     { tail -20 "$work/npm.log" >&2; die "npm could not install $npm_package"; }
   modules=$work/npm/node_modules
   case $provider in
@@ -81,6 +94,21 @@ if [ -n "$npm_package" ]; then
       ;;
   esac
   chmod -R u=rwX,go=rX "$work/agent"
+  # npm has checked each package against what the registry says of it, and written that down.
+  package=node_modules/${native#"$modules/"}
+  case $provider in
+    claude) package=${package%/*} ;;
+    codex) package=${package%%/vendor/*} ;;
+  esac
+  node -e 'const [file, path] = process.argv.slice(1), p = JSON.parse(require("fs").readFileSync(file)).packages[path];
+    console.log([p.name || path.slice(path.lastIndexOf("node_modules/") + 13), p.version, p.integrity].join("\n"))' \
+    "$modules/.package-lock.json" "$package" >"$work/installed" || die "npm did not write down what it installed"
+  { read -r package && read -r version && read -r installed; } <"$work/installed"
+  [[ $package =~ ^@?[a-z0-9/._-]+$ && $version =~ ^[0-9A-Za-z.+-]+$ && $installed =~ ^sha512-[A-Za-z0-9+/]{86}==$ ]] ||
+    die "npm wrote down something else than a name, a version and an integrity"
+  say "      $package $version $installed"
+  [ -z "$integrity" ] || [[ " $integrity " == *" $installed "* ]] ||
+    die "$package $version is not what 'integrity' says: it is $installed; correct 'integrity' if this is the one you want"
 fi
 tar --owner=0 --group=0 --numeric-owner -C "$work/agent" -cf "$work/agent.tar" .
 rm -rf "$work/npm" "$work/cache" "$work/agent"
@@ -107,55 +135,57 @@ for key in http https; do
   [ -z "$proxy" ] || apt_options+=("--aptopt=Acquire::$key::Proxy \"$proxy\"")
 done
 
-# Runs in the new root's last step; $1 is the root. Nothing of the machine stays in it (mirrors, names, resolvers), no
-# file raises privileges, and the agent must start.
-cat >"$work/finish.sh" <<'FINISH'
+# Runs in a container. What may start there is Debian's; services may not, and nobody can be asked a question. dpkg wants
+# /etc/passwd before all else, and awk before mawk has been configured. Afterwards nothing of the machine is left (mirrors,
+# names, resolvers), and no file raises privileges.
+mkdir -p "$work/extra/var/lib/bottle"
+cat >"$work/extra/var/lib/bottle/finish" <<'FINISH'
+#!/bin/sh
 set -eu
-root=$1 provider=$2
-chroot "$root" groupadd --gid 1000 agent
-chroot "$root" useradd --uid 1000 --gid 1000 --create-home --home-dir /home/agent --shell /bin/bash agent
-mkdir -p "$root/workspace" "$root/run/bottle"
-chown 1000:1000 "$root/workspace"
-chmod 0777 "$root/workspace"  # the operator's own uid works here, whichever it is
-chmod 0755 "$root/run/bottle"
-case $provider in
-  claude | codex)
-    version=$(HOME=/home/agent chroot --userspec=1000:1000 "$root" "/usr/local/bin/$provider" --version)
-    echo "$provider $version" >"$root/etc/bottle-agent"
-    echo "      $provider $version" >&2
-    ;;
-  *) echo "$provider" >"$root/etc/bottle-agent" ;;
-esac
-rm -rf "$root/home/agent"
-chroot "$root" install -d -m 0755 -o 1000 -g 1000 /home/agent
-cp -a "$root/etc/skel/." "$root/home/agent/"
-chown -R 1000:1000 "$root/home/agent"
-find "$root" -xdev -type f -perm /6000 -exec chmod a-s {} +
-# Not /tmp and not apt's lists: mmdebstrap's own configuration for its last apt-get is in that /tmp, and without it apt
-# would work on the machine's lists. It cleans both itself.
-rm -rf "$root"/etc/apt/sources.list* "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/etc/apt/auth.conf* "$root"/var/log/* \
-  "$root"/usr/share/doc/* "$root"/usr/share/man/* "$root"/usr/share/info/*
-mkdir -p "$root/etc/apt/sources.list.d"
-: >"$root/etc/machine-id"
-install -m 0644 /dev/null "$root/etc/resolv.conf"
-echo bottle >"$root/etc/hostname"
-chmod 0644 "$root/etc/hostname"
+export PATH=/usr/sbin:/usr/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true
+printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+chmod 755 /usr/sbin/policy-rc.d
+debs=/var/cache/apt/archives
+[ -e /usr/bin/awk ] || ln -s mawk /usr/bin/awk
+dpkg --force-depends --install "$debs"/base-passwd_*.deb
+dpkg --force-depends --unpack "$debs"/*.deb
+dpkg --configure --pending
+groupadd --gid 1000 agent
+useradd --uid 1000 --gid 1000 --create-home --home-dir /home/agent --shell /bin/bash agent
+mkdir -p /workspace /run/bottle
+chown 1000:1000 /workspace
+chmod 0777 /workspace  # the operator's own uid works here, whichever it is
+chmod 0755 /run/bottle
+find / -xdev -type f -perm /6000 -exec chmod a-s {} +
+rm -rf /usr/sbin/policy-rc.d "$debs"/*.deb /etc/apt/sources.list* /etc/apt/apt.conf.d/99mmdebstrap /etc/apt/auth.conf* \
+  /var/log/* /usr/share/doc/* /usr/share/man/* /usr/share/info/* /var/lib/bottle
+mkdir -p /etc/apt/sources.list.d
+: >/etc/machine-id
 FINISH
 
+chmod 755 "$work/extra/var/lib/bottle/finish"
+tar --owner=0 --group=0 --numeric-owner -C "$work/extra" -cf "$work/extra.tar" .
+
+# In a new root /bin is a link from the start. The package usrmerge would make it one later, which no overlay allows.
+links="bin sbin lib"
+[ "$npm_arch" != x64 ] || links+=" lib32 lib64 libx32"
 say "[2/3] ${suite} with ${#packages[@]} packages, from this machine's apt sources"
 mode=root
 [ "$(id -u)" -eq 0 ] || mode=unshare
 include=$(IFS=,; echo "${packages[*]}")
-if ! mmdebstrap --mode="$mode" --variant=minbase --format=tar --include="$include" "${apt_options[@]}" \
+if ! mmdebstrap --mode="$mode" --variant=extract --format=tar --include='?essential' --include='?priority(required)' \
+  --include="apt,usr-is-merged,$include" "${apt_options[@]}" \
   --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' \
   --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
   --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-  --customize-hook="tar-in $work/agent.tar /" \
-  --customize-hook="sh $work/finish.sh \"\$1\" $provider" --customize-hook="copy-out /etc/bottle-agent $work" \
-  "$suite" "$out.partial" "${sources[@]}" 2> >(tee "$work/mmdebstrap.log" | grep --line-buffered -E '^(I: (running|installing|downloading|extracting)|      )' >&2); then
+  --skip=cleanup/apt/cache --skip=output/dev \
+  --setup-hook="cd \"\$1\" && for d in $links; do mkdir -p usr/\$d && ln -s usr/\$d \$d; done" \
+  --extract-hook="rm -f \"\$1/etc/resolv.conf\" \"\$1/etc/hostname\"" \
+  --extract-hook="tar -C \"\$1\" -xf $work/agent.tar && tar -C \"\$1\" -xf $work/extra.tar" \
+  "$suite" "$out.partial" "${sources[@]}" 2> >(tee "$work/mmdebstrap.log" | grep --line-buffered -E '^I: (running apt|downloading|extracting|creating)' >&2); then
   tail -30 "$work/mmdebstrap.log" >&2
   die "mmdebstrap failed"
 fi
-cp -- "$work/bottle-agent" "$out.agent"
+if [ -n "$npm_package" ]; then cp -- "$work/installed" "$out.agent"; else rm -f -- "$out.agent"; fi
 mv -- "$out.partial" "$out"
-say "[3/3] $(du -m --apparent-size -- "$out" | cut -f1) MB in $((SECONDS - started)) s: $out"
+say "[3/3] $(du -m --apparent-size -- "$out" | cut -f1) MB unpacked in $((SECONDS - started)) s"

@@ -131,4 +131,14 @@ Result<> Engine::get_archive(const std::string& id, const std::string& where, co
   return {};
 }
 
+Result<> Engine::export_container(const std::string& id, const Writer& writer) {
+  auto response = [&]() -> Result<Response> {
+    auto connection = TRY(Connection::open(socket_, kStreamTimeoutMs));
+    TRY(connection.request("GET", path("/containers/" + escaped(id) + "/export"), "", ""));
+    return connection.response(writer);
+  }();
+  TRY(checked(std::move(response), "exporting the files of container " + id));
+  return {};
+}
+
 }  // namespace bottle::docker

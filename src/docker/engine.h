@@ -79,6 +79,8 @@ class Engine {
   // A tar archive, unpacked below `path`, or packed from it.
   Result<> put_archive(const std::string& id, const std::string& path, const Reader& reader);
   Result<> get_archive(const std::string& id, const std::string& path, const Writer& writer);
+  // The container's whole root file system as a tar archive, without what is mounted in it.
+  Result<> export_container(const std::string& id, const Writer& writer);
 
   Result<std::string> create_network(const std::string& name, const Json& config);
   Result<> connect_network(const std::string& network, const std::string& container, const Json& endpoint);

@@ -6,6 +6,7 @@
 #include "app/output/output.h"
 #include "app/world/world.h"
 #include "docker/call.h"
+#include "manifest/kinds.h"
 #include "session/box/images.h"
 
 namespace bottle::app {
@@ -31,23 +32,40 @@ Result<Known> known_images() {
 }
 
 json to_json(const session::OwnImage& image) {
-  return {{"reference", image.reference}, {"id", image.id},           {"agent", image.agent},    {"size", image.size},
-          {"created", image.created},     {"used_by", image.used_by}, {"current", image.current}};
+  return {{"reference", image.reference}, {"id", image.id},           {"agent", image.agent},
+          {"size", image.size},           {"created", image.created}, {"used_by", image.used_by},
+          {"current", image.current},     {"package", image.package}, {"integrity", image.integrity}};
 }
 
 struct ImageOptions {
   std::string provider;
   std::vector<std::string> packages;
+  manifest::Pin pin;
   bool refresh = false, everything = false, dry_run = false;
   Output output;
 };
 
+// As the manifest checks them.
+Result<> check(const ImageOptions& o) {
+  using manifest::Type;
+  if (!o.pin.version.empty() && o.provider != "claude" && o.provider != "codex")
+    return fail(Code::invalid, "--agent-version is for the programs of claude and codex", "leave it out");
+  if (o.pin.version.empty() && !o.pin.integrity.empty())
+    return fail(Code::invalid, "--integrity needs the version that it is of", "add --agent-version VERSION");
+  for (auto [type, value, option] : {std::tuple(Type::version, &o.pin.version, "--agent-version "),
+                                     std::tuple(Type::integrity, &o.pin.integrity, "--integrity ")})
+    if (!value->empty() && !manifest::valid(type, *value))
+      return fail(Code::invalid, option + *value + ": expected " + std::string(manifest::kind(type).expect));
+  return {};
+}
+
 Result<int> build(const ImageOptions& o) {
+  TRY(check(o));
   auto engine = TRY(connect_engine());
-  plan::Image image = plan::bootstrap_image(o.provider, o.packages,
+  plan::Image image = plan::bootstrap_image(o.provider, o.packages, o.pin,
                                             image_facts({}, docker::text_of(TRY(engine.info()), "Architecture")));
   auto tell = [](const std::string& line) { say(dim("· " + line)); };
-  TRY(session::ensure_agent_image(engine, image, tell, o.refresh));
+  TRY(session::ensure_agent_image(engine, directories(), image, tell, o.refresh));
   if (o.output.json) print_json({{"image", image.reference}}, -1);
   else print(image.reference);
   return 0;
@@ -65,6 +83,11 @@ Result<int> list(const ImageOptions& o) {
   }
   if (o.output.json) print_json(all);
   else print(table(rows));
+  if (o.output.json) return 0;
+  for (const auto& image : session::with_old_agents(known.images, std::time(nullptr)))
+    say("bottle: " + image.agent + " in " + image.reference + " was installed " +
+        age(std::time(nullptr) - image.created) +
+        " ago. Run `bottle image build` with --refresh, or change `version` in the manifest");
   return 0;
 }
 
@@ -100,6 +123,8 @@ void add_image(CLI::App& app, int& exit) {
   auto* build_command = group->add_subcommand("build");
   build_command->add_option("provider", o->provider)->required();
   build_command->add_option("--package", o->packages);
+  build_command->add_option("--agent-version", o->pin.version);
+  build_command->add_option("--integrity", o->pin.integrity);
   build_command->add_flag("--refresh", o->refresh);
   build_command->add_flag("--json", o->output.json);
   build_command->callback(does(build));

@@ -62,7 +62,7 @@ class LocalPlace : public Place {
     for (const auto& swept : session::sweep(directories(), session::find_orphans(directories())))
       show_swept(swept, output_);
     TRY(session::ensure_runtime(*engine_, directories(), info_, directories().runtimes, plan.runtime));
-    return session::ensure_agent_image(*engine_, plan.image, say);
+    return session::ensure_agent_image(*engine_, directories(), plan.image, say);
   }
 
   Result<int> start(session::Job job) override {
@@ -129,7 +129,7 @@ class RemotePlace : public Place {
                   far_.target.to_string() + " does not have the image " + plan.image.reference +
                       ", and this machine has no engine to send it from: " + engine.error().what,
                   engine.error().todo);
-    TRY(session::ensure_agent_image(*engine, plan.image, say));
+    TRY(session::ensure_agent_image(*engine, directories(), plan.image, say));
     UniqueFd archive = TRY(remote::spool_image(*engine, plan.image.reference));
     TRY(remote::send_image(archive.get(), plan.image.reference, TRY(engine->layers(plan.image.reference)), side_, say));
     image_ = TRY(session::image_identity(*engine, plan.image.reference));
@@ -250,7 +250,7 @@ class VmPlace : public Place {
     if (!engine)
       return std::unexpected(std::move(engine.error()).during("sending the agent's image from this machine's engine"));
     socket_ = engine->socket();
-    TRY(session::ensure_agent_image(*engine, plan.image, say));
+    TRY(session::ensure_agent_image(*engine, directories(), plan.image, say));
     remote_.image = TRY(session::image_identity(*engine, plan.image.reference));
     return {};
   }

@@ -102,7 +102,7 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
     wanted.agent = agent;
     wanted.workspace_mode = "none";
     auto plan = TRY(plan::make(manifest, wanted, facts));
-    TRY(session::ensure_agent_image(engine, plan.image, say));
+    TRY(session::ensure_agent_image(engine, directories(), plan.image, say));
     auto image = TRY(session::image_identity(engine, plan.image.reference));
     if (std::ranges::find(job.images, image) == job.images.end()) job.images.push_back(image);
   }

@@ -1,27 +1,13 @@
 #include "session/box/images.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cctype>
-#include <cstdlib>
-#include <cstring>
-#include <ctime>
-#include <deque>
-#include <filesystem>
 #include <map>
 
-#include "base/defer.h"
-#include "base/file.h"
 #include "base/ids.h"
 #include "base/line.h"
-#include "base/os/process.h"
-#include "base/unique_fd.h"
 #include "docker/call.h"
 #include "docker/tar.h"
+#include "session/box/agent_image.h"
 
 extern "C" {
 extern const char bottle_guard_begin[], bottle_guard_end[], bottle_inside_begin[], bottle_inside_end[];
@@ -35,110 +21,11 @@ std::string_view between(const char* begin, const char* end) { return {begin, st
 
 using Progress = std::function<void(const std::string&)>;
 
-// A program that makes an image. What it says is progress, and the end of it the reason where it fails.
-struct Builder {
-  const Progress& progress;
-  std::deque<std::string> last = {};
-
-  Result<int> run(const std::vector<std::string>& argv) {
-    return run_in_lines(argv, [&](const Line& line) {
-      progress(line.text());
-      last.push_back(line.text());
-      if (last.size() > 3) last.pop_front();
-    });
-  }
-
-  std::string why() const {
-    std::string all;
-    for (const auto& line : last) all += (all.empty() ? ": " : " | ") + line;
-    return all;
-  }
-};
-
-Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, bool refresh, const Progress& progress) {
-  std::string directory = image.dockerfile.substr(0, image.dockerfile.rfind('/'));
-  std::vector<std::string> argv = {"docker",
-                                   "-H",
-                                   "unix://" + engine.socket(),
-                                   "build",
-                                   "--label",
-                                   "bottle.image=agent",
-                                   "-t",
-                                   image.reference,
-                                   "-f",
-                                   image.dockerfile};
-  if (refresh) argv.insert(argv.end(), {"--pull", "--no-cache"});
-  argv.insert(argv.end(), {"--", directory.empty() ? "/" : directory});
-  Builder builder{progress};
-  auto status = builder.run(argv);
-  if (!status && status.error().code == Code::not_found)
-    return fail(
-        Code::not_found,
-        "building " + image.dockerfile + ": the docker command is missing, and bottle needs it to build Dockerfiles",
-        "install it (Debian: docker.io), or build the image elsewhere and name it with `image:`");
-  if (TRY(std::move(status)) != 0)
-    return fail(Code::unavailable, "building " + image.dockerfile + " failed" + builder.why());
-  return {};
-}
-
 // bottle-agent-claude:0123abcd → bottle-agent-claude:replaced-<id>
 std::string replaced_name(const std::string& reference, const std::string& id) {
   size_t digest = id.find(':');
   return reference.substr(0, reference.rfind(':')) + ":replaced-" +
          id.substr(digest == std::string::npos ? 0 : digest + 1).substr(0, 12);
-}
-
-constexpr const char* kWorkPrefix = "bottle-image-";
-
-// What builders left that were killed: each holds a lock on its directory while it lives.
-void remove_abandoned(const std::string& base) {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(base, error)) {
-    struct stat st{};
-    std::string path = entry.path().string();
-    if (!entry.path().filename().string().starts_with(kWorkPrefix)) continue;
-    UniqueFd claim(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!claim || ::fstat(claim.get(), &st) != 0 || st.st_uid != ::getuid() || ::time(nullptr) - st.st_mtime < 60)
-      continue;  // or is about to lock it
-    if (std::error_code ignored; ::flock(claim.get(), LOCK_EX | LOCK_NB) == 0)
-      std::filesystem::remove_all(path, ignored);
-  }
-}
-
-Result<> bootstrap(docker::Engine& engine, const plan::Image& image, const Progress& progress) {
-  const char* temporary = std::getenv("TMPDIR");
-  std::string base = temporary && *temporary == '/' ? temporary : "/var/tmp",
-              work = base + "/" + kWorkPrefix + random_hex(4);
-  remove_abandoned(base);
-  TRY(make_directories(work));
-  UniqueFd claim(::open(work.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!claim || ::flock(claim.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno("locking " + work);
-  std::string script = work + "/bootstrap.sh", archive = work + "/rootfs.tar", agent = archive + ".agent";
-  Defer clean([&] {
-    for (const auto& file : {script, archive, agent}) ::unlink(file.c_str());
-    ::rmdir(work.c_str());
-  });
-  TRY(write_file_atomically(script, bootstrap_script(), 0700));
-  std::vector<std::string> argv = {"/bin/bash", script, image.provider, archive};
-  argv.insert(argv.end(), image.packages.begin(), image.packages.end());
-  Builder builder{progress};
-  if (int status = TRY(builder.run(argv)); status != 0)
-    return fail(Code::unavailable, "building the image for " + image.provider + " failed" + builder.why(),
-                "it needs mmdebstrap and npm");
-  progress("importing the image into the engine");
-  UniqueFd fd(::open(archive.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return fail_errno("opening " + archive);
-  auto reader = [&](char* buffer, size_t size) -> Result<size_t> {
-    ssize_t n = ::read(fd.get(), buffer, size);
-    if (n < 0) return fail_errno("reading " + archive);
-    return static_cast<size_t>(n);
-  };
-  // The agent's own words about itself go into a Dockerfile instruction: only what cannot end its quotes.
-  std::string version;
-  for (char c : read_file(agent, 4096).value_or(""))
-    if (std::isalnum(static_cast<unsigned char>(c)) || std::strchr(" .-_+()", c)) version += c;
-  return engine.import_image(image.reference, reader,
-                             {"LABEL bottle.image=agent", "LABEL bottle.agent=\"" + version + "\""});
 }
 
 }  // namespace
@@ -175,7 +62,7 @@ Result<std::string> ensure_guard_image(docker::Engine& engine) {
 }
 
 Result<> refuse_forged_labels(const nlohmann::json& image, const std::string& reference) {
-  constexpr std::string_view kOfImages[] = {"bottle.image", "bottle.agent"};
+  constexpr std::string_view kOfImages[] = {"bottle.image", "bottle.agent", "bottle.package", "bottle.integrity"};
   const auto& labels = docker::member(docker::member(image, "Config"), "Labels");
   if (!labels.is_object()) return {};
   for (const auto& [key, value] : labels.items())
@@ -187,7 +74,8 @@ Result<> refuse_forged_labels(const nlohmann::json& image, const std::string& re
   return {};
 }
 
-Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, const Progress& progress, bool refresh) {
+Result<> ensure_agent_image(docker::Engine& engine, const Directories& directories, const plan::Image& image,
+                            const Progress& progress, bool refresh) {
   std::string before;
   if (auto old = engine.inspect_image(image.reference)) {
     if (!refresh) return refuse_forged_labels(*old, image.reference);
@@ -198,13 +86,7 @@ Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, co
   if (image.recipe.empty())
     return fail(Code::not_found, "the engine has no image " + image.reference,
                 "pull or build it, or remove `image:` from the bottle");
-  if (image.recipe == "dockerfile") {
-    progress("building " + image.reference + " from " + image.dockerfile);
-    TRY(build_dockerfile(engine, image, refresh, progress));
-  } else {
-    progress("building the image " + image.reference + " (once; takes a minute or two)");
-    TRY(bootstrap(engine, image, progress));
-  }
+  TRY(build_agent_image(engine, directories, image, progress, refresh));
   auto made = TRY(engine.inspect_image(image.reference));
   // The name is the new image's now. The old one goes, unless a session still runs on it: then it has another name of
   // ours, by which `image prune` knows it later.
@@ -249,6 +131,8 @@ Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<
     OwnImage own;
     own.id = text_of(image, "Id");
     own.agent = text_of(labels, "bottle.agent", text_of(labels, "bottle.image"));
+    own.package = text_of(labels, "bottle.package");
+    own.integrity = text_of(labels, "bottle.integrity");
     if (const auto& size = member(image, "Size"); size.is_number()) own.size = size.get<uint64_t>();
     if (const auto& created = member(image, "Created"); created.is_number()) own.created = created.get<int64_t>();
     own.used_by = users[own.id];
@@ -264,6 +148,14 @@ Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<
   }
   std::ranges::sort(found, [](const OwnImage& a, const OwnImage& b) { return a.created > b.created; });
   return found;
+}
+
+std::vector<OwnImage> with_old_agents(const std::vector<OwnImage>& images, int64_t now) {
+  constexpr int64_t kOld = 30 * 86400;  // seconds
+  std::vector<OwnImage> old;
+  for (const auto& image : images)
+    if (image.current && !image.package.empty() && now - image.created > kOld) old.push_back(image);
+  return old;
 }
 
 }  // namespace bottle::session

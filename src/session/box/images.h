@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/directories.h"
 #include "base/error.h"
 #include "docker/engine.h"
 #include "plan/plan.h"
@@ -27,7 +28,7 @@ Result<std::string> ensure_guard_image(docker::Engine& engine);
 // Builds the plan's agent image if the engine lacks it, or, with `refresh`, anyway: a root file system made with the
 // machine's own package managers, no image registry. Progress lines go to `progress`. Minutes the first time, then
 // nothing. A refreshed image replaces the old one under the same reference; what runs on the old one goes on.
-Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image,
+Result<> ensure_agent_image(docker::Engine& engine, const Directories& directories, const plan::Image& image,
                             const std::function<void(const std::string&)>& progress, bool refresh = false);
 
 // Refuses an image that brings labels which only bottle sets on what it makes: it was made from the container of a
@@ -47,15 +48,20 @@ inline std::string reference_of(const std::string& identity) { return identity.s
 // An image that bottle made on this engine.
 struct OwnImage {
   std::string reference;             // of one whose name a refresh took: bottle-agent-…:replaced-…
-  std::string id, agent;             // agent: "claude 2.0.1 (Claude Code)", "guard", …
+  std::string id, agent;             // agent: "claude 2.1.3", "guard", …
+  std::string package, integrity;    // of npm, which holds the agent's program; empty: it does not say
   uint64_t size = 0;                 // bytes
   int64_t created = 0;               // seconds since 1970
   std::vector<std::string> used_by;  // containers
   bool current = false;              // what a start of today would use
 };
 
-// By our references; labels are what others may bring, too. `current`: references that are in use by policy even while
-// no container has them.
+// By our references; what they say of themselves are labels, and labels are what others may bring, too. `current`:
+// references that are in use by policy even while no container has them.
 Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<std::string>& current);
+
+// Those that a start of today would use and whose agent was installed more than 30 days before `now` (seconds since
+// 1970): it lacks what its makers have repaired since. Pure.
+std::vector<OwnImage> with_old_agents(const std::vector<OwnImage>& images, int64_t now);
 
 }  // namespace bottle::session

@@ -19,7 +19,7 @@
 namespace bottle::session {
 
 struct Thing {
-  std::string kind;  // container | network | volume | ssh-agent (its socket's path)
+  std::string kind;  // container | network | volume | image | ssh-agent (its socket's path)
   std::string name;
   bool operator==(const Thing&) const = default;
 };

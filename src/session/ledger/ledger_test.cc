@@ -70,7 +70,7 @@ TEST(Ledger, NamesOnlyWhatASessionOfItsNameMakes) {
   };
   for (const auto& good :
        {std::string(kMakes), thing("volume", "bottle-x1-home"), thing("container", "bottle-x1-trial"),
-        thing("ssh-agent", directory + "/ssh-agent"), work("/src", results),
+        thing("image", "bottle-unfinished:x1"), thing("ssh-agent", directory + "/ssh-agent"), work("/src", results),
         work("/src/.hidden", results, std::string(40, 'a')), std::string(R"({"engine":"/run/d.sock"})"),
         std::string(R"({"unknown":["to","this","version"]})"), std::string("torn {")})
     EXPECT_TRUE(reads(good)) << good;
@@ -84,6 +84,8 @@ TEST(Ledger, NamesOnlyWhatASessionOfItsNameMakes) {
                           thing("ssh-agent", directory + "/../ssh-agent"),
                           thing("ssh-agent", "/run/user/0/gnupg/S.gpg-agent.ssh"),
                           thing("image", "bottle-x1"),
+                          thing("image", "bottle-unfinished:x2"),
+                          thing("container", "bottle-unfinished:x1"),
                           thing("", ""),
                           work("/src", "/etc"),
                           work("/src", results + "/../.."),

@@ -15,14 +15,16 @@ inline constexpr const char* kEgressNetwork = "bottle-egress";
 
 struct Names {
   std::string agent, guard, network, home, work;
-  std::string trial;  // what tries a runtime; in a session of its own that has nothing else
+  std::string trial;       // what tries a runtime, or builds an image; in a session of its own
+  std::string unfinished;  // the image that such a build begins with
   explicit Names(const std::string& session)
       : agent("bottle-" + session + "-agent"),
         guard("bottle-" + session + "-guard"),
         network("bottle-" + session),
         home("bottle-" + session + "-home"),
         work("bottle-" + session + "-work"),
-        trial("bottle-" + session + "-trial") {}
+        trial("bottle-" + session + "-trial"),
+        unfinished("bottle-unfinished:" + session) {}
 
   // In the order in which they are made.
   std::vector<Thing> things() const {
@@ -31,7 +33,8 @@ struct Names {
 
   // Whether a session of that name makes such a thing on the engine.
   bool has(const Thing& thing) const {
-    return thing == Thing{"container", trial} || std::ranges::count(things(), thing) > 0;
+    return thing == Thing{"container", trial} || thing == Thing{"image", unfinished} ||
+           std::ranges::count(things(), thing) > 0;
   }
 };
 

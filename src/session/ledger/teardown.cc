@@ -15,7 +15,7 @@ namespace {
 
 using docker::member, docker::text_of;
 
-constexpr const char* kKinds[] = {"containers", "networks", "volumes"};
+constexpr const char* kKinds[] = {"containers", "networks", "volumes", "images"};
 
 bool carries(const nlohmann::json& labels, const Belongings& whose) {
   return text_of(labels, "bottle.session") == whose.session &&
@@ -26,6 +26,7 @@ bool carries(const nlohmann::json& labels, const Belongings& whose) {
 bool confirmed_gone(docker::Engine& engine, const Belongings& what) {
   Names names(what.session);
   for (std::string kind : kKinds) {
+    if (kind == "images" && std::ranges::find(what.things, "image", &Thing::kind) == what.things.end()) continue;
     auto left = engine.list_by_label(kind, "bottle.session=" + what.session);
     if (!left) return false;
     for (const auto& item : *left)
@@ -41,6 +42,7 @@ Result<> remove(docker::Engine& engine, const Belongings& whose, const Thing& th
   if (id.empty()) return {};
   if (thing.kind == "container") return engine.remove_container(id);
   if (thing.kind == "network") return engine.remove_network(id);
+  if (thing.kind == "image") return engine.remove_image(id);
   return engine.remove_volume(id);
 }
 
@@ -51,8 +53,8 @@ bool is_silence(const Error& error) {
 }  // namespace
 
 std::string name_of(const nlohmann::json& item, const std::string& kind) {
-  if (kind != "containers") return text_of(item, "Name");
-  const auto& names = member(item, "Names");
+  if (kind != "containers" && kind != "images") return text_of(item, "Name");
+  const auto& names = member(item, kind == "images" ? "RepoTags" : "Names");
   std::string name = names.is_array() && !names.empty() && names[0].is_string() ? names[0].get<std::string>() : "";
   return name.starts_with("/") ? name.substr(1) : name;
 }
@@ -61,10 +63,12 @@ Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, co
   auto found = thing.kind == "container" ? engine.inspect_container(thing.name)
                : thing.kind == "network" ? engine.inspect_network(thing.name)
                : thing.kind == "volume"  ? engine.inspect_volume(thing.name)
+               : thing.kind == "image"   ? engine.inspect_image(thing.name)
                                          : fail(Code::invalid, "a " + thing.kind + " is not a thing of the engine");
   if (!found && found.error().code == Code::not_found) return "";
   if (!found) return std::unexpected(std::move(found.error()));
-  const auto& labels = member(thing.kind == "container" ? member(*found, "Config") : *found, "Labels");
+  bool configured = thing.kind == "container" || thing.kind == "image";
+  const auto& labels = member(configured ? member(*found, "Config") : *found, "Labels");
   if (carries(labels, whose)) return text_of(*found, "Id", thing.name);  // volumes have none
   if (Owner::from_label(text_of(labels, "bottle.owner"))) return "";     // ours is gone; this is another's
   return fail(Code::conflict, "it does not carry the labels of session " + whose.session + " and was left alone",
@@ -82,7 +86,7 @@ Receipt tear_down(docker::Engine& engine, const Belongings& what) {
   Receipt receipt;
   receipt.session = what.session;
   bool silent = false;
-  // Containers hold networks and volumes: they go first.
+  // Containers hold networks, volumes and images: they go first.
   for (bool containers : {true, false}) {
     std::vector<std::pair<std::string, std::future<Result<>>>> removals;
     for (auto it = what.things.rbegin(); it != what.things.rend(); ++it) {

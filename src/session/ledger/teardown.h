@@ -30,12 +30,13 @@ nlohmann::json to_json(const Receipt& receipt);
 // What an item of Engine::list_by_label() is called. `kind`: as asked for.
 std::string name_of(const nlohmann::json& item, const std::string& kind);
 
-// What the engine must be told to get at that thing (a container's or network's id), if it is there and carries the
-// labels of this owner's session; empty where there is none, or it is another session's. Code::conflict: it carries the
-// labels of none. Blocking.
+// What the engine must be told to get at that thing (a container's, network's or image's id), if it is there and
+// carries the labels of this owner's session; empty where there is none, or it is another session's. Code::conflict: it
+// carries the labels of none. Blocking.
 Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, const Thing& thing);
 
-// Removes what the ledger names: containers at once, then networks and volumes. Blocking, bounded (30 s a thing).
+// Removes what the ledger names: containers at once, then networks, volumes and images. Blocking, bounded (30 s a
+// thing).
 Receipt tear_down(docker::Engine& engine, const Belongings& what);
 
 // The same where creates that went over the connections `asked` (docker/abandoned.h) may still be under way at the

@@ -1,0 +1,105 @@
+"""`bottle image build`: what it downloads runs in a container without a network, or not at all."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+
+import fake_packages
+import pytest
+from operators import wait_for
+
+OTHER = "sha512-" + "B" * 86 + "=="
+
+
+@pytest.fixture
+def build(world, operator, request, tmp_path_factory):
+    """Builds claude's image with stand-ins for npm and mmdebstrap. A CompletedProcess."""
+    where = os.path.join(operator.home, "fakes")
+    env = fake_packages.make(where, claude="printf '9.9.9 \\033[2J\\033]0;x\\007 (Fake)\\n'")
+    before = names(world)
+
+    def run(*args):
+        return operator.bottle("image", "build", "claude", "--package", "fake-" + request.node.name.replace("_", "-")[:40], *args, env=env)
+
+    run.env, run.where = env, where
+    yield run
+    for name in names(world) - before:
+        world.docker("rmi", "-f", name, check=False)
+
+
+def names(world):
+    return {tag for image in world.engine("GET", "/images/json") for tag in image["RepoTags"] or []}
+
+
+def described(operator, reference):
+    done = operator.bottle("image", "list", "--json", config={"bottles": {"b": {}}})
+    assert done.returncode == 0, done.stderr
+    return next(image for image in json.loads(done.stdout) if image["reference"] == reference)
+
+
+def file_of(world, reference, path):
+    container = world.docker("create", reference, "/x").stdout.strip()
+    try:
+        archive = subprocess.run(["docker", "-H", "unix://" + world.socket, "cp", container + ":" + path, "-"], stdout=subprocess.PIPE, check=True)
+        return subprocess.run(["tar", "-xO"], input=archive.stdout, stdout=subprocess.PIPE, check=True).stdout.decode()
+    finally:
+        world.docker("rm", container)
+
+
+def test_what_is_downloaded_runs_only_in_a_container(world, operator, build):
+    done = build("--agent-version", "2.1.3", "--integrity", OTHER + " " + fake_packages.INTEGRITY)
+    assert done.returncode == 0, done.stderr
+    [agent] = re.findall(r"says: /usr/local/bin/claude as (.*)", done.stderr)
+    assert agent.startswith("1000: CapEff: 0000000000000000 NoNewPrivs: 1 interfaces lo host"), done.stderr
+    assert "cannot access" in agent, "the agent's program saw this machine's files"
+    assert "\033" not in done.stderr and "\\x1b[2J" in done.stderr, done.stderr
+
+    reference = done.stdout.strip()
+    scripts = file_of(world, reference, "/var/seen").splitlines()
+    assert len(scripts) == 3, scripts
+    # chown, dac_override, fowner, fsetid, setgid and setuid: the engine's own set has eight more.
+    assert all("as 0: CapEff: 00000000000000db NoNewPrivs: 1 interfaces lo host" in line for line in scripts), scripts
+
+    image = described(operator, reference)
+    assert (image["agent"], image["package"]) == ("claude 2.1.3", "@anthropic-ai/claude-code-linux-x64")
+    assert image["integrity"] == fake_packages.INTEGRITY
+    assert not any(name.startswith("bottle-unfinished") for name in names(world))
+
+
+def test_another_integrity_is_refused(world, build):
+    before = names(world)
+    done = build("--agent-version", "2.1.3", "--integrity", OTHER)
+    assert done.returncode == 125 and "is not what 'integrity' says" in done.stderr, done.stderr
+    assert fake_packages.INTEGRITY in done.stderr, "the operator cannot see what it is"
+    assert "claude says" not in done.stderr and names(world) == before
+
+
+def test_an_agent_that_does_not_start_replaces_none(world, operator, build):
+    done = build()
+    assert done.returncode == 0, done.stderr
+    before = described(operator, done.stdout.strip())
+    assert before["agent"] == "claude " + fake_packages.NEWEST
+    fake_packages.set_claude(build.where, "echo 'cannot\033[1m start' >&2; exit 3")
+    broken = build("--refresh")
+    assert broken.returncode == 125 and "ended with status 3: cannot\\x1b[1m start" in broken.stderr, broken.stderr
+    assert described(operator, before["reference"]) == before
+    assert not any(name.startswith("bottle-unfinished") for name in names(world))
+
+
+def test_a_killed_build_leaves_nothing(world, operator, build):
+    fake_packages.set_claude(build.where, "exec sleep 1000")
+    child = subprocess.Popen(world.command("image", "build", "claude", "--package", "killed"), cwd=operator.workspace,
+                             env={**world.environment(home=operator.home), **build.env}, stderr=subprocess.DEVNULL)
+    try:
+        assert wait_for(lambda: any("-trial" in thing for thing in world.left()), 60), "the build has no container"
+        assert any(name.startswith("bottle-unfinished:build-") for name in names(world))
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    assert world.left(), "nothing was left to remove"
+    done = operator.bottle("cleanup")
+    assert done.returncode == 0, done.stderr
+    assert world.left() == []
+    assert not any(name.startswith("bottle-unfinished") for name in names(world))
