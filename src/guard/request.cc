@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "guard/request_scan.h"
+#include "policy/credentials.h"
 #include "policy/overrides.h"
 
 namespace bottle::guard {
@@ -79,9 +80,15 @@ struct Outgoing {
   std::string target;
   struct Line {
     std::string name, value;
+    bool holds_secret = false;  // the guard put one in
   };
   std::vector<Line> headers;
   std::string removed;
+
+  void remove(std::string_view name) {
+    constexpr size_t kMost = 200;  // of what goes into the record
+    if (removed.size() < kMost) removed.append(removed.empty() ? "removed " : ", ").append(name.substr(0, 40));
+  }
 };
 
 bool puts_in_body(const Head& head, const HostSecrets& secrets) {
@@ -100,6 +107,26 @@ bool goes_on(const Head& head, const Header& header, const HostSecrets& secrets)
                               [&](const Secret* s) { return writes_header(*s) && iequals(s->header, header.name); });
 }
 
+// A credential of the agent's own does not go beside one of the operator's: the host could take the request for that of
+// another, and what is in it would be in the other's hands (CVE-2026-105452). The model hears the operator's only.
+void remove_other_credentials(const HostSecrets& secrets, bool put_in, Outgoing& out) {
+  bool relayed = std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->value.empty(); });
+  if (secrets.bound.empty() || relayed) return;  // the other end of the relay puts it in, and removes the others
+  put_in |= std::ranges::any_of(secrets.bound, [](const Secret* s) { return writes_header(*s); });
+  if (!put_in && !secrets.model) return;
+  auto may_stay = [&](const std::string& name) {
+    auto names_it = [&](const Secret* s) {
+      return std::ranges::any_of(s->beside, [&](const std::string& listed) { return iequals(listed, name); });
+    };
+    return std::ranges::any_of(secrets.bound, names_it);
+  };
+  std::erase_if(out.headers, [&](const Outgoing::Line& line) {
+    bool other = !line.holds_secret && policy::presents_credentials(line.name) && !may_stay(line.name);
+    if (other) out.remove(line.name);
+    return other;
+  });
+}
+
 // False: a secret is in the head that must not go to this host; scan.refusal() says which.
 bool pass_secrets(const Head& head, const Request& request, const HostSecrets& secrets, RequestScan& scan,
                   Outgoing& out) {
@@ -112,14 +139,17 @@ bool pass_secrets(const Head& head, const Request& request, const HostSecrets& s
   for (const auto& each : head.headers) {
     if (!goes_on(head, each, secrets)) continue;
     if (request.restricted && policy::overrides_request(each.name)) {
-      out.removed.append(out.removed.empty() ? "removed " : ", ").append(each.name.substr(0, 40));
+      out.remove(each.name);
       continue;
     }
+    int before = scan.put_in();
     auto& line = out.headers.emplace_back(std::string(each.name), std::string(each.value));
     if (!clean && (!scan.rewrite(Place::header_name, {}, Syntax::token, line.name) ||
                    !scan.rewrite_header(each.name, line.value)))
       return false;
+    line.holds_secret = scan.put_in() != before;
   }
+  remove_other_credentials(secrets, scan.put_in() > 0, out);
   return true;
 }
 

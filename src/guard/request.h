@@ -14,7 +14,8 @@ enum class Syntax : uint8_t { text, token, json, form };
 struct Request {
   std::string method, target;  // origin form; the path as it was judged
   bool restricted = false;     // the rules for the host name methods or paths
-  std::string removed;         // headers that asked for another method or path, for the record
+  std::string removed;         // headers that do not go on, for the record: those that ask for another method or path,
+                               // and credentials of the agent's own
   Body body;
   Syntax syntax = Syntax::text;  // of the body
   bool grows = false;            // values are put in the body, so that its length is not known before its end

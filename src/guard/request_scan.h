@@ -24,6 +24,8 @@ class RequestScan {
   // For what comes back.
   scan::Filter incoming();
   const std::string& refusal() const { return refusal_; }
+  // How many values were put in so far.
+  int put_in() const { return put_in_; }
 
   // Rewrites one whole text of the head. False: refuse the request.
   bool rewrite(Place place, std::string_view header, Syntax syntax, std::string& text);
@@ -44,7 +46,7 @@ class RequestScan {
   Connection& c_;
   const HostSecrets& secrets_;
   Request& request_;
-  int put_in_ = 0;  // values so far
+  int put_in_ = 0;
   std::string refusal_;
 };
 

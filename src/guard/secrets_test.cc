@@ -227,5 +227,64 @@ TEST_F(SecretsTest, TheGuardTakesABodyItselfWhoseLengthItMustKnow) {
   EXPECT_EQ(body_of(db->last()), kOther) << "nothing of those went out";
 }
 
+TEST_F(SecretsTest, NoCredentialOfTheAgentsOwnGoesBesideOneOfOurs) {
+  // CVE-2026-105452: a host that believes the other credential works for whoever sent it, and keeps what it is sent.
+  config_["secrets"][1]["header"] = "X-Service: {}";
+  config_["secrets"].push_back({{"name", "two"},
+                                {"value", "second-value-0123456789"},
+                                {"placeholder", "second-placeholder-0123"},
+                                {"hosts", json::array({"db.test"})}});
+  auto db = origin("db.test");
+  start();
+  std::string theirs = "attackers-own-key-0123456789";
+  for (std::string name :
+       {"Authorization", "X-Api-Key", "x_api_key", "api-key", "Cookie", "Private-Token", "X-Auth-Token",
+        "X-Goog-Api-Key", "DD-API-KEY", "X-Amz-Security-Token", "X-Forwarded-Access-Token"}) {
+    EXPECT_TRUE(
+        ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nX-Csrf-Token: 1\r\n" + name + ": " + theirs + "\r\n\r\n")
+            .ends_with("fine"));
+    EXPECT_EQ(db->last().find(theirs), std::string::npos) << db->last();
+    EXPECT_NE(db->last().find("X-Service: " + std::string(kOther) + "\r\n"), std::string::npos) << db->last();
+    EXPECT_NE(db->last().find("X-Csrf-Token: 1\r\n"), std::string::npos) << "it says nothing of who asks";
+    json line;
+    while ((line = next_line())["type"] == "audit" && line.value("path", "").empty()) {
+    }
+    EXPECT_NE(line.value("reason", "").find("removed " + name), std::string::npos) << line;
+  }
+  // The operator can allow some: a site behind a proxy that asks for a credential of its own.
+  config_["secrets"][1]["beside"] = {"Cookie"};
+  ASSERT_EQ(configure()["type"], "ready");
+  EXPECT_TRUE(
+      ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\ncookie: a=b\r\nX-Api-Key: x\r\n\r\n").ends_with("fine"));
+  EXPECT_NE(db->last().find("cookie: a=b\r\n"), std::string::npos) << db->last();
+  EXPECT_EQ(db->last().find("X-Api-Key"), std::string::npos) << db->last();
+  // Two of ours go together, wherever they are put in.
+  EXPECT_TRUE(ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nAuthorization: Basic " +
+                                 base64_encode("me:second-placeholder-0123") + "\r\n\r\n")
+                  .ends_with("fine"));
+  EXPECT_NE(db->last().find(base64_encode("me:second-value-0123456789")), std::string::npos) << db->last();
+}
+
+TEST_F(SecretsTest, AloneACredentialOfTheAgentsOwnGoesToAHostThatIsNotTheModel) {
+  // What a sign-in with a secret has brought: a session's cookie, a token.
+  auto db = origin("db.test"), model = origin("model.test");
+  start();
+  std::string theirs = "Bearer attackers-own-key-0123456789";
+  auto sent = [&](const std::string& host) {
+    return ask(host, "GET / HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: " + theirs + "\r\n\r\n");
+  };
+  EXPECT_TRUE(sent("db.test").ends_with("fine"));
+  EXPECT_NE(db->last().find(theirs), std::string::npos) << db->last();
+  // The model is asked in the operator's name, or in none: else what the agent has read ends in another's account.
+  EXPECT_TRUE(sent("model.test").ends_with("fine"));
+  EXPECT_EQ(model->last().find(theirs), std::string::npos) << model->last();
+  EXPECT_TRUE(ask("model.test",
+                  "POST / HTTP/1.1\r\nHost: model.test\r\nX-Api-Key: attackers-own-key\r\nAuthorization: Bearer " +
+                      std::string(kPlaceholder) + "\r\nContent-Length: 0\r\n\r\n")
+                  .ends_with("fine"));
+  EXPECT_EQ(model->last().find("attackers"), std::string::npos) << model->last();
+  EXPECT_NE(model->last().find("Bearer " + std::string(kValue)), std::string::npos) << model->last();
+}
+
 }  // namespace
 }  // namespace bottle::guard

@@ -80,6 +80,11 @@ constexpr Key kKeys[] = {
      "Where in a request to these hosts the placeholder is replaced. Default `header`. In `query` and `body` the value "
      "is written as it must be there: percent-encoded in a query and a form, escaped in JSON.",
      kOptional, kFilled},
+    {"secret", "beside", Shape::list, Type::name, "",
+     "Headers with credentials of the agent's own, such as `Cookie`, that may go to these hosts together with the "
+     "value. "
+     "The guard removes all others.",
+     kOptional, kFilled},
     {"secret", "env", Shape::one, Type::env_name, "",
      "The agent's variable that holds the placeholder. Default: NAME where `from` is `env:NAME`."},
     {"secret", "placeholder", Shape::one, Type::placeholder, "",

@@ -55,6 +55,7 @@ struct Secret {
   std::string placeholder;  // what the agent holds instead; empty: chosen per session
   bool expose = false;
   std::vector<std::string> in = {"header"};  // header | query | body: where the guard puts the value in
+  std::vector<std::string> beside;           // headers with credentials of the agent's own that may go with it
 };
 
 struct SshHost {

@@ -79,6 +79,7 @@ Result<Secret> read_secret(const std::string& name, const Node& node, const std:
                 text(node, "placeholder"),
                 text(node, "expose") == "true"};
   if (auto in = texts(node, "in"); !in.empty()) secret.in = in;
+  secret.beside = texts(node, "beside");
   if (!secret.header.empty() && std::ranges::find(secret.in, "header") == secret.in.end())
     return fail_at(node.find("header")->at, "secret '" + name + "' has a header, but `in` does not have `header`",
                    "add it: in: [header, " + secret.in.front() + "], or remove one of the two");

@@ -82,6 +82,7 @@ std::vector<Line> explain(const Plan& plan) {
   for (const auto& secret : plan.secrets)
     secrets.push_back(secret.name + " → " + joined(secret.hosts) +
                       (secret.in == std::vector<std::string>{"header"} ? "" : "  in " + joined(secret.in)) +
+                      (secret.beside.empty() ? "" : "  beside the agent's own " + joined(secret.beside)) +
                       origin(secret.source));
   for (const auto& rule : plan.egress.allow) egress.push_back(rule_text(rule));
   for (const auto& route : plan.egress.lan)

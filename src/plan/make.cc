@@ -110,6 +110,7 @@ Result<> set_secrets(Plan& plan, const manifest::Bottle& bottle, const Facts& fa
                    variable_of(secret),
                    false};
     planned.in = secret.in;
+    planned.beside = secret.beside;
     if (planned.header.empty() && std::ranges::find(planned.in, "header") != planned.in.end())
       planned.header = usual_header(planned.env);
     if (planned.placeholder.empty()) planned.placeholder = placeholder(facts.session, name);

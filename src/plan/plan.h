@@ -67,6 +67,7 @@ struct Secret {
   std::string env;          // the agent's variable that holds the placeholder; may be empty
   bool optional = false;    // missing value: no secret rather than an error (the provider's own token)
   std::vector<std::string> in = {"header"};  // header | query | body: where the guard puts the value in
+  std::vector<std::string> beside;           // headers with credentials of the agent's own that may go with it
 };
 
 struct Image {

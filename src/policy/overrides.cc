@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "policy/header_name.h"
+
 namespace bottle::policy {
 namespace {
 
@@ -16,16 +18,6 @@ constexpr std::string_view kTargetHeaders[] = {
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
-
-// As CGI and PHP name their variables: letters and digits stay, in small letters, all else is one sign.
-std::string folded(std::string_view name) {
-  std::string out;
-  for (char c : name) {
-    char small = lower(c);
-    out += (small >= 'a' && small <= 'z') || (small >= '0' && small <= '9') ? small : '_';
-  }
-  return out;
-}
 
 std::string form_decoded(std::string_view text) {
   auto digit = [](char c) {
@@ -47,7 +39,7 @@ std::string form_decoded(std::string_view text) {
 
 bool overrides_request(std::string_view header) {
   if (header.size() < 6 || lower(header[0]) != 'x') return false;
-  std::string name = folded(header);
+  std::string name = folded_header(header);
   return std::ranges::find(kMethodHeaders, name) != std::end(kMethodHeaders) ||
          std::ranges::find(kTargetHeaders, name) != std::end(kTargetHeaders);
 }
@@ -64,7 +56,7 @@ std::vector<std::string> methods_in_query(std::string_view target) {
     std::string name = form_decoded(pair.substr(0, equals));
     name.erase(0, name.find_first_not_of(' ') == name.npos ? name.size() : name.find_first_not_of(' '));  // as PHP does
     name.resize(std::min(name.find('['), name.size()));
-    name = folded(name);
+    name = folded_header(name);
     // WordPress, Symfony, Rack, Spring; Yesod and Slim; Salesforce, Google's APIs; and the headers' names
     bool asks = name == "_method" || name == "_method_override" || name == "_httpmethod" ||
                 std::ranges::find(kMethodHeaders, name) != std::end(kMethodHeaders);

@@ -49,6 +49,7 @@ static void fields(Object& o, plan::Secret& secret) {
   o.text("env", secret.env, kName);
   o.flag("optional", secret.optional);
   o.texts("in", secret.in, 3, kName);
+  o.texts("beside", secret.beside, kFew, kName);
 }
 
 static void fields(Object& o, plan::Image& image) {

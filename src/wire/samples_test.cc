@@ -53,6 +53,7 @@ plan::Plan plan() {
                 "GH_TOKEN",
                 true,
                 {"header", "query"}}};
+  p.secrets[0].beside = {"Cookie"};
   p.egress.allow = {{"api.github.com", {443}, {"GET"}, {"/repos/**"}, true}};
   p.egress.lan = {{"tracker.bottle", "10.0.0.7:80", {"GET"}, {"/issues/**"}, false}};
   p.egress.hosts = {{"db.example.org", {"10.0.0.8"}}};

@@ -50,6 +50,7 @@ Result<Secret> parse_secret(const json& each) {
     if (host == "*") return bad("bound to every host");
     secret.hosts.push_back(TRY(policy::HostPattern::compile(host)));
   }
+  secret.beside = each.value("beside", std::vector<std::string>{});
   std::string header = each.value("header", "");
   auto in = each.value("in", std::vector<std::string>{"header"});
   auto has = [&](const char* place) { return std::ranges::find(in, place) != in.end(); };

@@ -21,6 +21,7 @@ struct Secret {
   std::vector<policy::HostPattern> hosts;
   std::string header, template_before, template_after;  // "Authorization: Bearer {}" in its parts; header empty: none
   bool in_header = true, in_query = false, in_body = false;  // where its placeholder becomes the value
+  std::vector<std::string> beside;  // headers with credentials of the agent's own that may go with it
 
   // Whether the placeholder becomes the value in the header of this name.
   bool goes_in_header(std::string_view name) const;

@@ -99,7 +99,8 @@ nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& setting
                          {"placeholder", secret.placeholder},
                          {"hosts", secret.hosts},
                          {"header", secret.header},
-                         {"in", secret.in}});
+                         {"in", secret.in},
+                         {"beside", secret.beside}});
       for (const auto& host : secret.hosts) relay.push_back(host);
       continue;
     }
@@ -110,7 +111,8 @@ nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& setting
                        {"placeholder", secret.placeholder},
                        {"hosts", secret.hosts},
                        {"header", secret.header},
-                       {"in", secret.in}});
+                       {"in", secret.in},
+                       {"beside", secret.beside}});
   }
   if (settings.relay_all) relay = json::array({"*"});
   json ssh = json::array();

@@ -1,0 +1,68 @@
+#include "policy/credentials.h"
+
+#include <algorithm>
+
+#include "policy/header_name.h"
+
+namespace bottle::policy {
+namespace {
+
+// RFC 9110 and 6265, then names of single services: GitLab, Vault, Akamai, Cloudflare, Figma, Grafana, Shopify and
+// others.
+constexpr std::string_view kNames[] = {"authorization",
+                                       "cookie",
+                                       "cookie2",
+                                       "dpop",
+                                       "api_key",
+                                       "apikey",
+                                       "token",
+                                       "auth",
+                                       "x_auth",
+                                       "x_token",
+                                       "x_api_token",
+                                       "private_token",
+                                       "job_token",
+                                       "deploy_token",
+                                       "x_gitlab_token",
+                                       "x_github_token",
+                                       "x_vault_token",
+                                       "x_consul_token",
+                                       "x_nomad_token",
+                                       "x_figma_token",
+                                       "x_amz_security_token",
+                                       "x_goog_iap_jwt_assertion",
+                                       "x_session_token",
+                                       "x_session_id",
+                                       "x_user_token",
+                                       "x_service_token",
+                                       "x_id_token",
+                                       "x_jwt_assertion",
+                                       "x_ms_client_principal",
+                                       "x_jfrog_art_api",
+                                       "x_auth_email",
+                                       "x_auth_user",
+                                       "x_remote_user",
+                                       "remote_user",
+                                       "x_username",
+                                       "x_password",
+                                       "ssl_client_cert",
+                                       "x_ssl_client_cert",
+                                       "x_forwarded_client_cert",
+                                       "client_cert",
+                                       "x_client_cert"};
+
+// How the others end: X-Goog-Api-Key, DD-API-KEY, X-Shopify-Access-Token, X-Forwarded-Authorization.
+constexpr std::string_view kEnds[] = {"_authorization",  "_authentication", "_api_key",     "_apikey",
+                                      "_access_token",   "_access_key",     "_auth_token",  "_auth_key",
+                                      "_secret_key",     "_client_secret",  "_private_key", "_application_key",
+                                      "_service_account"};
+
+}  // namespace
+
+bool presents_credentials(std::string_view header) {
+  std::string name = folded_header(header);
+  return std::ranges::find(kNames, name) != std::end(kNames) ||
+         std::ranges::any_of(kEnds, [&](std::string_view end) { return name.ends_with(end); });
+}
+
+}  // namespace bottle::policy
