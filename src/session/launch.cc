@@ -18,6 +18,7 @@
 #include "session/ledger/names.h"
 #include "session/ledger/teardown.h"
 #include "session/report.h"
+#include "workspace/place.h"
 
 namespace bottle::session {
 namespace {
@@ -92,6 +93,7 @@ Result<> put_ours(docker::TarWriter& tar, const Job& job) {
 Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink) {
   const auto& plan = job.plan;
   if (!sends_workspace(plan.workspace_mode)) {
+    if (plan.workspace_mode == manifest::WorkspaceMode::bind) TRY(workspace::check_place(plan.workspace));
     TRY(docker::TarWriter(sink).finish());
     return workspace::Summary{};
   }
@@ -281,6 +283,8 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
     timeval patience{5, 0};
     ::setsockopt(attached.fd(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     TRY(engine.start_container(names.agent));
+    // The engine has followed whatever was there by now, and the gate is shut still.
+    if (plan.workspace_mode == manifest::WorkspaceMode::bind) TRY(workspace::check_place(plan.workspace));
     return Gate(std::move(attached), !plan.headless);
   }();
   auto guarded = guard.get();

@@ -15,6 +15,7 @@
 #include "workspace/bring.h"
 #include "workspace/inspect.h"
 #include "workspace/paths.h"
+#include "workspace/place.h"
 #include "workspace/quarantine.h"
 #include "workspace/untar.h"
 #include "workspace/workspace.h"
@@ -315,6 +316,7 @@ Result<std::optional<git::Repository>> original_of(const Incoming& in) {
   std::error_code error;
   std::string source = std::filesystem::canonical(in.source, error).string();
   if (error) return fail(Code::not_found, one_line(in.source) + ": " + error.message());
+  TRY(check_place(in.source));
   auto found = TRY(git::find(source));
   if (!found) return fail(Code::not_found, one_line(source) + " is no git repository any more");
   return found;

@@ -12,6 +12,7 @@
 #include "workspace/origin.h"
 #include "workspace/pack.h"
 #include "workspace/paths.h"
+#include "workspace/place.h"
 #include "workspace/workspace.h"
 
 namespace bottle::workspace {
@@ -126,6 +127,7 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
   if (error)
     return fail(Code::not_found,
                 "the workspace " + one_line(outgoing.source) + " cannot be opened: " + error.message());
+  TRY(check_place(outgoing.source));
   auto repository = TRY(git::find(source));
   std::string state = outgoing.scratch + "/outgoing-" + random_hex(4);
   TRY(make_directories(state));
