@@ -10,12 +10,20 @@
 #include "app/output/output.h"
 #include "app/place/rescue.h"
 #include "app/supervise.h"
+#include "app/world/own_places.h"
 #include "app/world/world.h"
 #include "base/os/aslr.h"
 #include "base/os/core_dump.h"
 #include "session/credentials/askpass.h"
 
 namespace {
+
+// What only shows text, or reads no place of the operator's.
+bool needs_no_place(const char* command) {
+  for (const char* each : {"help", "man", "completion", "schema", "guard"})
+    if (std::strcmp(command, each) == 0) return true;
+  return command[0] == '-';
+}
 
 int dispatch(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
@@ -27,8 +35,12 @@ int dispatch(int argc, char** argv) {
     bottle::restore_randomization(argv);
     return bottle::app::supervise(0);
   }
+  bool is_completion = argc >= 2 && std::strcmp(argv[1], "__complete") == 0;
+  if (argc >= 2 && !needs_no_place(argv[1]))
+    if (auto own = bottle::app::check_own_places(bottle::app::directories()); !own)
+      return is_completion ? 0 : bottle::app::report(own.error());
   // Nor this one: what the shells' completions ask.
-  if (argc >= 2 && std::strcmp(argv[1], "__complete") == 0) return bottle::app::complete_main({argv + 2, argv + argc});
+  if (is_completion) return bottle::app::complete_main({argv + 2, argv + argc});
   // Nor this: what destroys a VM when its owner is dead (machine/reaper.h).
   if (argc == 3 && std::strcmp(argv[1], "reap") == 0) return bottle::app::reap_vm(argv[2]);
   // Nor this: what another machine's bottle asks for over ssh.

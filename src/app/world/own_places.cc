@@ -1,0 +1,68 @@
+#include "app/world/own_places.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+
+#include "base/file.h"
+#include "base/line.h"
+
+namespace bottle::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Who owns what the kernel has no uid for here: the system's own directories, in a user namespace. 65534 by default.
+uid_t overflow_uid() {
+  auto text = read_file("/proc/sys/kernel/overflowuid", 32);
+  return text ? static_cast<uid_t>(std::strtoul(text->c_str(), nullptr, 10)) : 65534;
+}
+
+bool in_user_namespace() {
+  auto text = read_file("/proc/self/uid_map", 4096);
+  return text && text->find("4294967295") == std::string::npos;
+}
+
+bool is_trusted(uid_t owner) {
+  return owner == ::geteuid() || owner == 0 || (in_user_namespace() && owner == overflow_uid());
+}
+
+std::unexpected<Error> not_own(const std::string& place, const std::string& directory, const std::string& why) {
+  return fail(Code::denied, one_line(place, 4096) + " is not yours alone: " + one_line(directory, 4096) + " " + why,
+              "bottle would do what others write there. Run it as that user, or with your own HOME, XDG_CONFIG_HOME, "
+              "XDG_STATE_HOME and XDG_CACHE_HOME (sudo -H)");
+}
+
+// Each directory on the way, as it is written or as it really is; false: nothing is there.
+Result<bool> check_way(const std::string& place, const fs::path& way) {
+  fs::path at;
+  for (const auto& part : way) {
+    at /= part;
+    struct stat st{};
+    if (::lstat(at.c_str(), &st) != 0) return false;
+    if (!is_trusted(st.st_uid))
+      return not_own(place, at, "belongs to another user (uid " + std::to_string(st.st_uid) + ")");
+    bool open = S_ISDIR(st.st_mode) && (st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX);
+    if (open) return not_own(place, at, "can be written to by everybody");
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<> check_own_places(const session::Directories& directories) {
+  for (const std::string& place :
+       {directories.home, directories.config, directories.sessions, directories.results, directories.cache}) {
+    if (!place.starts_with('/')) continue;
+    TRY(check_way(place, fs::path(place).lexically_normal()));
+    std::error_code error;
+    fs::path real = fs::weakly_canonical(place, error);
+    if (!error) TRY(check_way(place, real));
+  }
+  return {};
+}
+
+}  // namespace bottle::app
