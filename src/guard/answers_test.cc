@@ -120,6 +120,44 @@ TEST_F(AnswersTest, AreDecodedOrRefused) {
   EXPECT_NE(got(plain("Content-Encoding: gzip\r\n", "not gzip at all")).find("bad_answer"), std::string::npos);
 }
 
+TEST_F(AnswersTest, ThatBreakOffBringNoValueEither) {
+  // CVE-2026-101998: the same read brings bytes and an error, and the bytes go on unmasked.
+  std::string coded = gzipped("text " + value_ + " text"),
+              chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n";
+  std::string bad_sum = coded;
+  bad_sum[coded.size() - 6] = static_cast<char>(bad_sum[coded.size() - 6] ^ 1);
+  char size[16];
+  snprintf(size, sizeof size, "%zx\r\n", value_.size());
+  std::string answer;
+  bool reset = false;
+  RawOrigin server(ca_.get(), "db.test", [&](Wire& wire, const std::string&) {
+    wire.write(answer);
+    linger at_once{1, 0};
+    if (reset) setsockopt(wire.fd.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    if (reset) wire.fd.reset();
+  });
+  route("db.test", server.port);
+  allow({{"host", "db.test"}, {"inspect", true}});
+  start();
+  for (const char* on_secret : {"block", "redact"}) {
+    config_["egress"]["on_secret"] = on_secret;
+    ASSERT_EQ(configure()["type"], "ready");
+    for (const std::string& each :
+         {"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + value_,
+          chunked + "\r\n" + size + value_ + "\r\nno size\r\n", chunked + "\r\n" + size + value_ + "no end",
+          chunked + "\r\nfff\r\n" + value_, chunked + "Content-Encoding: gzip\r\n\r\nfff\r\n" + coded,
+          plain("Content-Encoding: gzip\r\n", bad_sum), plain("Content-Encoding: gzip\r\n", coded + "rest"),
+          "HTTP/1.1 103 Early\r\nX: " + value_ + "\r\n\r\nno answer\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nX: " + value_ + "\r\nno header\r\n\r\n"})
+      for (bool with_reset : {false, true}) {
+        answer = each;
+        reset = with_reset;
+        std::string seen = ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nConnection: close\r\n\r\n");
+        EXPECT_EQ(seen.find(value_.substr(2, value_.size() - 6)), seen.npos) << on_secret << each.substr(0, 300);
+      }
+  }
+}
+
 TEST_F(AnswersTest, ThatAreNotReallyCodedPass) {
   std::string gzip = "Content-Encoding: gzip\r\n";
   EXPECT_TRUE(got("HTTP/1.1 304 Not Modified\r\n" + gzip + "ETag: \"x\"\r\n\r\n").starts_with("HTTP/1.1 304 "));

@@ -1,0 +1,110 @@
+"""Faults that were published of Docker Sandboxes in 2026, tried on `bottle`. The CVE records name each fault; what is attacked here
+is the place of ours that is most like it.
+CVE-2026-101998, an answer that breaks off while it is masked, needs a server that breaks off: AnswersTest.ThatBreakOffBringNoValueEither."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+
+import pexpect
+import pytest
+
+import world as world_module
+from test_repository_commands import UID, Person
+
+
+@pytest.fixture
+def private(world):
+    """A directory of the operator's that no session is to see, a repository as well."""
+    where = tempfile.mkdtemp(prefix="private-", dir=world.dir)
+    with open(os.path.join(where, "key"), "w") as file:
+        file.write("the private key\n")
+    git = ["git", "-C", where, "-c", "user.name=o", "-c", "user.email=o@example.org"]
+    world_module.run("git", "init", "-q", "-b", "main", where)
+    world_module.run(*git, "add", "key")
+    world_module.run(*git, "commit", "-qm", "Keep a key")
+    yield where
+    shutil.rmtree(where)
+
+
+def swap(path, target):
+    """What an agent with `workspace: bind` on the directory above can do at any time."""
+    os.rename(path, path + ".moved")
+    os.symlink(target, path)
+
+
+@pytest.mark.parametrize("mode", ["copy", "clone", "bind"])
+def test_a_workspace_that_became_a_link_after_it_was_agreed_to_is_not_sent(world, operator, private, mode):
+    """CVE-2026-103916: a copy into or out of the sandbox follows a link that the sandbox has put in the place of what the operator named."""
+    environment = world.environment(operator.config(workspace=mode), operator.home)
+    child = pexpect.spawn("nsenter", world.command("start", "a", "--headless", "-p", "cat /workspace/key; git -C /workspace show")[1:],
+                          cwd=operator.workspace, env=environment, encoding="utf-8", timeout=60)
+    child.expect_exact("start? [y/N]")
+    assert operator.workspace in child.before, "the plan names what the operator agrees to"
+    swap(operator.workspace, private)
+    child.sendline("y")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert "the private key" not in child.before, child.before
+    assert child.exitstatus == 125 and "leads to" in child.before, child.before
+
+
+def test_work_does_not_come_home_to_where_the_workspace_leads_now(world, operator, private, until):
+    """CVE-2026-77179: a stored path is opened again, and a directory on the way has been replaced by a link."""
+    process = operator.background("cd /workspace && echo work > work.txt; sleep 100")
+    assert until(lambda: any(c["Labels"].get("bottle.role") == "agent" and c["State"] == "running"
+                             for c in world.engine("GET", "/containers/json")), 60)
+    session = operator.sessions()[0]
+    swap(operator.workspace, private)
+    assert operator.bottle("stop", cwd=operator.home).returncode == 0
+    out, err = process.communicate(timeout=90)
+    assert not os.path.exists(os.path.join(private, ".git", "refs", "bottle")), "a ref was written into another repository"
+    archive = os.path.join(world.state(operator.home), "results", session, "workspace.tar")
+    assert "leads to" in err and os.path.exists(archive), (out, err)
+
+
+def test_what_an_agent_puts_in_a_bound_directory_is_followed_by_no_command(world, operator, private):
+    """CVE-2026-103916 once more: the agent changes the directory while it has it, and the operator works on there."""
+    session = operator.start("cd /workspace && mkdir .bottle && ln -s %s .bottle/agents && rm -rf .git && echo 'gitdir: %s/.git' > .git" % (private, private),
+                             workspace="bind")
+    assert session.status == 0, session.explain()
+    shutil.copy(os.path.join(private, "key"), os.path.join(private, "key.md"))
+    for words in (["list", "--agents"], ["check"], ["start", "a", "--dry-run"], ["start", "a", "--yes", "--headless", "-p", "cat key", "--workspace", "copy"]):
+        done = operator.bottle(*words)
+        assert done.returncode != 0 and "the private key" not in done.stdout + done.stderr, (words, done)
+        assert "leads out of" in done.stderr, (words, done.stderr)
+
+
+@pytest.mark.parametrize("variable", ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"])
+def test_root_believes_no_place_of_another_user(world, operator, variable):
+    """CVE-2026-126329: run as root with the HOME of another user, the program takes its configuration and its state from there."""
+    mark = world.path("ran-as-root")
+    theirs = Person(world, UID)
+    secret = {"s": {"from": "cmd:id > %s; echo 0123456789" % mark, "hosts": ["allowed.example.org"]}}
+    environment = world.environment(theirs.config(secrets=secret), theirs.home)
+    subprocess.run(["chown", "-R", "%d:%d" % (UID, UID), theirs.home], check=True)
+    if variable != "HOME":
+        environment = {**world.environment(operator.config(), operator.home), variable: environment.get(variable, theirs.home + "/.cache")}
+    start = ["start", "a", "--yes", "--headless", "-p", "true"]
+    for words in (start, ["list"], ["cleanup"], ["check"], ["doctor"], ["logs"]):
+        done = subprocess.run(world.command(*words), capture_output=True, text=True, cwd=operator.workspace, env=environment, stdin=subprocess.DEVNULL)
+        assert done.returncode == 125 and "belongs to another user (uid %d)" % UID in done.stderr, (words, done)
+    assert not os.path.exists(mark), "a command of another user's manifest ran as root"
+    done = subprocess.run(world.command("__complete", "start", ""), capture_output=True, text=True, cwd=operator.workspace, env=environment)
+    assert done.returncode == 0 and done.stdout == "", done
+    shutil.rmtree(theirs.home)
+
+
+def test_a_credential_of_the_agents_own_does_not_go_beside_the_operators(world, operator):
+    """CVE-2026-105452: the host takes the request for that of whoever owns the other credential, and keeps what is in it."""
+    secret = {"mine": {"from": "env:MINE", "hosts": ["inspected.example.org"], "header": "X-Service-Key: {}"}}
+    session = operator.start("curl -sS -m 20 -H 'Authorization: Bearer theirs' -H 'X-Api-Key: theirs' -H 'Cookie: s=theirs' -H 'X-Note: kept' "
+                             "-d 'what the agent has read' https://inspected.example.org/files",
+                             secrets=secret, env={"MINE": "value-0123456789"}, egress={"allow": ["inspected.example.org"]})
+    sent = world.seen("inspected.example.org", session.since)
+    assert len(sent) == 1 and sent[0]["headers"].get("X-Service-Key") == "value-0123456789", session.explain()
+    assert "theirs" not in json.dumps(sent[0]["headers"]) and sent[0]["headers"].get("X-Note") == "kept", sent
+    reasons = [line.get("reason", "") for line in session.audit() if line.get("host") == "inspected.example.org"]
+    assert "removed Authorization, X-Api-Key, Cookie" in reasons, reasons
