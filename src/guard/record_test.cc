@@ -129,6 +129,20 @@ TEST_F(RecordTest, NothingGoesOutThatIsNotWrittenDownFirst) {
   while (seen().size() < kRequests && client.answers) std::this_thread::sleep_for(1ms);
 }
 
+TEST_F(RecordTest, AReaderThatKeepsNothingLosesIt) {
+  // This wall weakened: the tests above and below see traffic that is in no record.
+  start_with_site();
+  constexpr size_t kRequests = 3000;
+  std::string all;
+  for (size_t i = 0; i < kRequests; ++i) all += post(static_cast<int>(i));
+  Client client(port_, all);
+  char thrown_away[4096];
+  for (pollfd p{output_.get(), POLLIN, 0}; seen().size() < kRequests;)
+    if (poll(&p, 1, 50) == 1 && read(output_.get(), thrown_away, sizeof thrown_away) <= 0) break;
+  EXPECT_EQ(seen().size(), kRequests);
+  EXPECT_TRUE(recorded_.empty());
+}
+
 TEST_F(RecordTest, WhatWentOutIsInTheRecordOfAGuardThatWasKilled) {
   start_with_site();
   std::string all;

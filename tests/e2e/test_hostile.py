@@ -5,6 +5,9 @@ import subprocess
 
 import pytest
 
+TARGETS = ("$gateway $base.1 172.17.0.1 203.0.113.2 203.0.113.1 "
+           "169.254.169.254 10.0.0.1 192.168.1.1 172.31.255.1 100.100.100.200 1.1.1.1 8.8.8.8 20.30.40.10 20.30.40.53")
+
 PROBES = r"""
 each() { if [ -n "$GENTLE" ]; then try "$@"; else try "$@" & fi; }
 try() { timeout ${GENTLE:-4} bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null && echo "REACHED tcp $1 $2"; }
@@ -16,7 +19,7 @@ own=$(python3 -c 'import socket, sys
 s = socket.create_connection((sys.argv[1], 3128), 5); print(s.getsockname()[0])' "$guard")
 base=${own%.*}
 echo "own $own gateway $gateway"
-for to in $gateway $base.1 172.17.0.1 203.0.113.2 203.0.113.1 169.254.169.254 10.0.0.1 192.168.1.1 172.31.255.1 100.100.100.200 1.1.1.1 8.8.8.8 20.30.40.10 20.30.40.53; do
+for to in TARGETS; do
   for port in $PORTS; do each $to $port; done
   for port in 53 443 123; do echo probe > /dev/udp/$to/$port; done 2>/dev/null
   wait
@@ -30,7 +33,7 @@ getent hosts allowed.example.org && echo "REACHED dns allowed"
 timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.11/53' 2>/dev/null && echo "note: engine DNS answers over TCP"
 for path in /var/run/docker.sock /run/docker.sock; do test ! -e $path || echo "REACHED engine socket"; done
 true
-"""
+""".replace("TARGETS", TARGETS)
 
 PRIVILEGES = r"""
 grep -E 'Cap(Eff|Prm|Bnd|Amb)' /proc/self/status
@@ -99,11 +102,13 @@ def test_the_guard_is_no_router(operator, until):
         process.communicate(timeout=60)
 
 
+LIMITS = {"memory": "head -c 600m /dev/zero | tail | wc -c; echo survived",
+          "pids": "for i in $(seq 200); do sleep 5 & done 2>/dev/null; ls -d /proc/[0-9]* | wc -l; kill $(jobs -p) 2>/dev/null; true"}
+
+
 @pytest.mark.parametrize("field", ["memory", "pids"])
 def test_limits_hold(operator, field):
-    script = {"memory": "head -c 600m /dev/zero | tail | wc -c; echo survived", "pids":
-              "for i in $(seq 200); do sleep 5 & done 2>/dev/null; ls -d /proc/[0-9]* | wc -l; kill $(jobs -p) 2>/dev/null; true"}[field]
-    session = operator.start(script, resources={"memory": "200m", "pids": 60, "cpus": 1})
+    session = operator.start(LIMITS[field], resources={"memory": "200m", "pids": 60, "cpus": 1})
     if field == "pids":
         numbers = [int(word) for word in session.out.split() if word.isdigit()]
         assert not numbers or max(numbers) <= 62, session.explain()

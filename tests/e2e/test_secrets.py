@@ -62,15 +62,17 @@ def test_a_bound_secret_reaches_its_host_and_no_other(world, operator):
     assert value not in str(session.audit())
 
 
+# An endpoint that echoes what it was sent, as JSON.
+ECHO = 'curl -sS -m 20 -w " %%{http_code}\\n" %s https://inspected.example.org/echo; '
+ECHOED_SECRET = {"mine": {"from": "env:MINE", "hosts": ["inspected.example.org"], "env": "MINE", "in": ["header", "body"]}}
+ECHOES = (ECHO % '-u "me:$MINE"' + ECHO % '-H "Authorization: Bearer $MINE"' + ECHO % '-H "X-Trace: Basic $(printf "%szz" "$MINE" | base64 -w0)"' +
+          ECHO % '-H "Content-Type: application/json" -d "{\\"key\\":\\"$MINE\\"}"' + ECHO % '-d hello')
+
+
 def test_a_bound_secret_does_not_come_back(world, operator):
-    """An endpoint that echoes what it was sent, as JSON: the value goes there, and nothing of it comes back."""
+    """The value goes there, and nothing of it comes back."""
     value = "va\"lue/" + os.urandom(16).hex()
-    secret = {"mine": {"from": "env:MINE", "hosts": ["inspected.example.org"], "env": "MINE", "in": ["header", "body"]}}
-    echo = 'curl -sS -m 20 -w " %%{http_code}\\n" %s https://inspected.example.org/echo; '
-    session = operator.start(
-        echo % '-u "me:$MINE"' + echo % '-H "Authorization: Bearer $MINE"' + echo % '-H "X-Trace: Basic $(printf "%szz" "$MINE" | base64 -w0)"' +
-        echo % '-H "Content-Type: application/json" -d "{\\"key\\":\\"$MINE\\"}"' + echo % '-d hello',
-        secrets=secret, env={"MINE": value}, egress={"allow": ["inspected.example.org"]})
+    session = operator.start(ECHOES, secrets=ECHOED_SECRET, env={"MINE": value}, egress={"allow": ["inspected.example.org"]})
     assert session.status == 0, session.explain()
     # The stand-in sends the head by itself: what is found in the body breaks the answer off.
     assert session.out.count(" 403") == 1 and session.err.count("curl: (18)") == 3 and '"hello"} 200' in session.out, session.explain()

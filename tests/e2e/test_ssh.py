@@ -138,14 +138,17 @@ def test_git_and_ssh_just_work_and_the_key_is_not_there(world, operator, ssh, ru
     assert {e["host"] for e in signed} == {"git.example.org", "other.example.org"}, session.audit()
 
 
+FIRST = "/run/bottle/ssh-git.example.org.pub"
+OTHER_LOGINS = (
+    "sed 's/ssh-other/ssh-git/' ~/.ssh/config > /tmp/config; ssh -F /tmp/config other.example.org with-the-first; echo \"other $?\"; "
+    "ssh -l nobody git.example.org as-nobody; echo \"user $?\"; ")
+OTHER_REQUESTS = (
+    "echo data > /tmp/d; ssh-keygen -Y sign -n git -f %s /tmp/d; echo \"sign $?\"; "
+    "ssh-add -D; echo \"delete $?\"; ssh-add -x </dev/null; ssh-add -T %s; echo \"test $?\"; " % (FIRST, FIRST))
+
+
 def test_a_key_is_for_its_host_and_for_logins_only(world, operator, ssh):
-    first = "/run/bottle/ssh-git.example.org.pub"
-    session = operator.start(
-        "sed 's/ssh-other/ssh-git/' ~/.ssh/config > /tmp/config; ssh -F /tmp/config other.example.org with-the-first; echo \"other $?\"; "
-        "ssh -l nobody git.example.org as-nobody; echo \"user $?\"; "
-        "echo data > /tmp/d; ssh-keygen -Y sign -n git -f %s /tmp/d; echo \"sign $?\"; "
-        "ssh-add -D; echo \"delete $?\"; ssh-add -x </dev/null; ssh-add -T %s; echo \"test $?\"; ssh git.example.org still; "
-        "ssh -A git.example.org forwarding" % (first, first), ssh=ssh.hosts())
+    session = operator.start(OTHER_LOGINS + OTHER_REQUESTS + "ssh git.example.org still; ssh -A git.example.org forwarding", ssh=ssh.hosts())
     assert session.status == 0, session.explain()
     assert "with-the-first" not in session.out and "as-nobody" not in session.out, session.explain()
     for refused in ("other", "user", "sign", "delete", "test"):

@@ -15,9 +15,12 @@ def test_clone_brings_back_commits_and_loose_files(operator):
     assert operator.git("status", "--porcelain") == "" and operator.git("branch", "--list").split() == ["*", "main"]
 
 
+PLANT_COMMANDS = ("cd /workspace && mkdir -p .git/hooks && echo 'touch /tmp/owned' > .git/hooks/post-checkout && chmod +x .git/hooks/post-checkout && "
+                  "git config core.fsmonitor 'touch /tmp/owned2' && ln -s /etc/passwd link && echo x > f && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm x")
+
+
 def test_what_comes_back_is_sanitised(operator):
-    session = operator.start("cd /workspace && mkdir -p .git/hooks && echo 'touch /tmp/owned' > .git/hooks/post-checkout && chmod +x .git/hooks/post-checkout && "
-                             "git config core.fsmonitor 'touch /tmp/owned2' && ln -s /etc/passwd link && echo x > f && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm x")
+    session = operator.start(PLANT_COMMANDS)
     assert session.status == 0, session.explain()
     hooks = os.path.join(operator.workspace, ".git", "hooks")
     assert not os.path.exists(os.path.join(hooks, "post-checkout"))

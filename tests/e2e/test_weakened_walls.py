@@ -1,0 +1,186 @@
+"""For each wall of SECURITY.md: the attack of the wall's own test succeeds where that wall is weakened, so no test is blind.
+
+The program has no switch that weakens a wall. A wall is weakened by a manifest that asks for less, by doing what the program does
+without the part that is the wall, or, for what the engine enforces, in a twin: a container or a network that the engine makes from the
+very request of a running session, with one change (twins.py)."""
+
+import json
+import os
+import subprocess
+import tempfile
+
+import pytest
+
+import test_output
+import world as world_module
+from look import everything
+from operators import Operator, wait_for
+from test_egress import ASK_FOR_IT, FORBIDDEN_NAME, OTHER_METHODS_AND_PATHS
+from test_hostile import LIMITS, PRIVILEGES, PROBES, TARGETS
+from test_labels import before, dead_owner, ledger_text, precious  # noqa: F401
+from test_repository_commands import trap  # noqa: F401
+from test_secrets import ECHOED_SECRET, ECHOES
+from test_ssh import FIRST, OTHER_REQUESTS, keygen
+from test_workspace import PLANT_COMMANDS
+from twins import twins
+
+
+# -- what the engine enforces: a twin of the agent's container or of its network, with one change
+
+def as_root(body):
+    body["User"] = "0:0"
+    body["HostConfig"].update(CapDrop=[], CapAdd=["NET_RAW", "NET_ADMIN", "SYS_ADMIN"], SecurityOpt=["seccomp=unconfined", "apparmor=unconfined"])
+
+
+def without_limits(body):
+    body["HostConfig"].update(Memory=0, NanoCpus=0, PidsLimit=0)
+
+
+def with_engine_socket(body, path):
+    body["HostConfig"]["Mounts"] = [{"Type": "bind", "Source": path, "Target": "/var/run/docker.sock"}]
+
+
+def probes(target):
+    """What the probes of test_no_way_out do with one address, and whether there is an engine's socket."""
+    addresses, _, rest = PROBES.replace(TARGETS, target).partition("getent hosts")
+    return 'GENTLE=2 PORTS="22 80" NEIGHBOURS=\n' + addresses + rest[rest.index("for path in"):]
+
+
+def reached(said):
+    return [line for line in said.splitlines() if line.startswith("REACHED")]
+
+
+@pytest.fixture(scope="class")
+def running(world):
+    with twins(world, Operator(world, tempfile.mkdtemp(prefix="home-", dir=world.dir)), wait_for) as made:
+        yield made
+    assert world.left() == []
+
+
+class TestWhatTheEngineEnforces:
+    def test_agent_and_kernel(self, running):
+        assert not reached(running.attack(PRIVILEGES)), "the twin without a change is as tight as what it is a twin of"
+        said = running.attack(PRIVILEGES, as_root)
+        assert {"REACHED raw socket", "REACHED packet socket", "REACHED mount"} <= set(reached(said)), said
+        said = running.attack(LIMITS["pids"], without_limits)
+        assert max(int(word) for word in said.split() if word.isdigit()) > 150, said
+
+    def test_agent_and_network(self, world, running):
+        """A network as `--internal` alone makes it: the bridge has an address, and the host is behind it."""
+        assert not reached(running.attack(probes("$gateway $base.1")))
+        running.network(lambda body: body["Options"].pop("com.docker.network.bridge.inhibit_ipv4"))
+
+        def on_it(body):
+            body["NetworkingConfig"] = {"EndpointsConfig": {"twin-net": {}}}
+            body["HostConfig"]["NetworkMode"] = "twin-net"
+        said = running.attack(probes(world.engine("GET", "/networks/twin-net")["IPAM"]["Config"][0]["Gateway"]), on_it, "twin-net")
+        assert any(line.startswith("REACHED tcp") for line in reached(said)), said
+
+    def test_agent_and_host(self, world, running):
+        assert "REACHED engine socket" not in reached(running.attack(probes("")))
+        said = running.attack(probes(""), lambda body: with_engine_socket(body, world.socket))
+        assert "REACHED engine socket" in reached(said), said
+
+    def test_agent_and_guard(self, world, running, until):
+        """A guard that forwards packets is a router for whoever can address one to it: here the agent's twin is given a route."""
+        def forwards(body):
+            body["HostConfig"]["Sysctls"]["net.ipv4.ip_forward"] = "1"
+
+        def iptables(what):
+            world_module.run("nsenter", "--net=/run/netns/" + world.host_ns, "iptables", what, "DOCKER-USER", "-j", "ACCEPT")
+
+        agent = running.container("agent", lambda body: body.update(Entrypoint=["sleep", "100"]))
+        router = running.container("guard", forwards, "bottle-egress")
+        world.docker("network", "connect", running.name, router)
+        for name in (agent, router):
+            world.docker("start", name)
+        host, own = world.engine("GET", "/networks/bottle-egress")["IPAM"]["Config"][0]["Gateway"], running.address("agent", agent)
+
+        def send_through(guard, port):
+            running.within(agent, "ip", "route", "replace", "default", "via", guard)
+            running.within(agent, "python3", "-c", "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                           "for _ in range(3): s.sendto(b'x', ('%s', %d))" % (host, port))
+
+        def arrived():
+            return {hit["port"] for hit in world_module.read_jsonl(world.path("host.jsonl")) if hit["src"] == own}
+        iptables("-I")  # some engines have a rule of their own before this wall
+        try:
+            send_through(running.address("guard"), 22)
+            send_through(running.address("guard", router), 80)
+            assert until(arrived, 10), "the twin of the guard forwards nothing"
+            assert arrived() == {80}, "the guard forwards packets"
+        finally:
+            iptables("-D")
+
+
+# -- what the guard enforces: a manifest that asks for less
+
+@pytest.mark.touches_canaries
+def test_agent_and_names_guard_and_internet_and_secrets(world, operator):
+    """Every name may be looked up, every method and path is allowed, a special address is trusted, and secrets are only warned about."""
+    value = "va\"lue/" + os.urandom(16).hex()
+    fixed = {"metadata.example.org": ["169.254.169.254"], "api.anthropic.com": [world_module.API_IP + ":443"]}
+    session = operator.start(ASK_FOR_IT + "; " + OTHER_METHODS_AND_PATHS + "; curl -sS -m 10 http://metadata.example.org/; " + ECHOES,
+                             secrets=ECHOED_SECRET, env={"MINE": value},
+                             egress={"allow": ["*", {"host": "inspected.example.org", "inspect": True}], "hosts": fixed, "on_secret": "warn"})
+    assert FORBIDDEN_NAME.lower() in world.names_asked(session.since), "test_a_forbidden_name_is_never_looked_up"
+    asked = {(r["method"], r["path"]) for r in world.seen("inspected.example.org", session.since)}
+    assert {("POST", "/ok/b"), ("GET", "/no")} <= asked, "test_methods_and_paths_are_kept"
+    assert "CANARY" in session.out, "test_allowed_names_with_special_addresses_are_refused"
+    assert value[8:] in session.out, "test_a_bound_secret_does_not_come_back"
+
+
+def test_ssh_keys(world, operator):
+    """An ssh-agent without the filter signs what it is asked to, and forgets its keys."""
+    key, where = os.path.join(operator.home, "key"), tempfile.mkdtemp(dir=operator.home)
+    keygen(key)
+    script = OTHER_REQUESTS.replace("/tmp/", where + "/").replace(FIRST, key + ".pub")
+    done = subprocess.run(["ssh-agent", "sh", "-c", "ssh-add -q %s; mv %s %s.away; %s" % (key, key, key, script)], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL)
+    assert "sign 0" in done.stdout and "delete 0" in done.stdout, done
+
+
+# -- what `bottle` does on the operator's machine: the same without the part that is the wall
+
+def test_a_repository_and_the_operators_machine(trap):  # noqa: F811
+    """git under the repository's own configuration, and hooks. (test_repository_commands.py does this with every command of git's.)"""
+    repository = trap.repository("own")
+    subprocess.run(["git", "status"], cwd=repository, capture_output=True)
+    assert trap.ran(), "nothing runs even where git reads the configuration"
+
+
+def test_work_that_comes_back(operator):
+    """With `workspace: bind` the agent writes into the operator's repository itself."""
+    session = operator.start(PLANT_COMMANDS, workspace="bind")
+    assert session.status == 0, session.explain()
+    assert os.path.exists(os.path.join(operator.workspace, ".git", "hooks", "post-checkout"))
+    with open(os.path.join(operator.workspace, ".git", "config")) as file:
+        assert "fsmonitor" in file.read()
+
+
+def test_foreign_words_and_the_operators_eyes():
+    """A program that prints a name as it is."""
+    done = subprocess.run(["printf", "%s", "the directory work " + test_output.EVIL], capture_output=True)
+    with pytest.raises(AssertionError):
+        test_output.assert_harmless(done.stdout, "printf")
+    with pytest.raises(AssertionError):
+        test_output.assert_harmless(("work x\n%s\n" % test_output.FORGED).encode(), "a line break alone")
+
+
+def test_teardown_and_things_that_are_not_ours(world, operator, before, precious):  # noqa: F811
+    """The same forged ledger, of a session whose names and labels are in order: what it names is removed."""
+    session = "deadbeef"
+    where = os.path.join(world.state(operator.home), "sessions", session)
+    volume = "bottle-%s-home" % session
+    labels = {"bottle.session": session, "bottle.owner": dead_owner(), "bottle.ledger": where, "bottle.role": "home"}
+    world.docker("volume", "create", *(word for pair in labels.items() for word in ("--label", "%s=%s" % pair)), volume)
+    os.makedirs(where, 0o700)
+    text = ledger_text(precious, session, os.path.join(world.state(operator.home), "results", session))
+    records = [json.loads(line) for line in text.splitlines()]
+    records = [{"owner": dead_owner()}, {"engine": world.socket}, {"make": [{"kind": "volume", "name": volume}]},
+               *(r for r in records if "owner" not in r and "engine" not in r and "make" not in r and "work" not in r)]
+    with open(os.path.join(where, "ledger"), "w") as file:
+        file.write("".join(json.dumps(record) + "\n" for record in records))
+    done = operator.bottle("cleanup")
+    assert done.returncode == 0 and volume not in everything(world)[2], (done, everything(world))
+    assert precious()
