@@ -21,6 +21,10 @@ void Dictionary::add(uint32_t needle, std::string_view text) {
   for (const auto& form : forms_of(text)) insert(form, needle);
 }
 
+void Dictionary::add_exactly(uint32_t needle, std::string_view text) {
+  if (!text.empty()) insert({std::string(text), Encoding::literal, 0}, needle);
+}
+
 Dictionary::State Dictionary::edge(State from, uint8_t byte) const {
   if (from == kRoot) return root_[byte];
   for (State to = nodes_[from].child; to; to = nodes_[to].sibling)

@@ -24,6 +24,8 @@ class Dictionary {
   // Adds the forms of `text`, all to be reported as `needle`. A text that is there already stays the earlier needle's.
   // Empty texts are ignored.
   void add(uint32_t needle, std::string_view text);
+  // Adds this one text, without its other forms.
+  void add_exactly(uint32_t needle, std::string_view text);
   // Ends the adding. Until then nothing is found.
   void build();
 

@@ -1,0 +1,288 @@
+#include "scan/block_scan.h"
+
+#include <algorithm>
+#include <array>
+
+#include "scan/checks.h"
+#include "scan/fingerprint.h"
+#include "scan/join.h"
+#include "scan/stand_in.h"
+
+namespace bottle::scan {
+namespace {
+
+constexpr size_t kMostFindings = 64, kMostWarnings = 32;  // of a block: more than the first few change nothing
+constexpr size_t kMostUnpackedOfRun = 256 * 1024;
+
+// Whether a match in a text that was put together of pieces can be chance: the rule needs no mark of its own.
+bool needs_context(const Rule& rule) {
+  switch (rule.check) {
+    case Check::token:
+    case Check::crc32_base62:
+    case Check::jwt:
+    case Check::discord:
+    case Check::pem:
+      return false;
+    default:
+      return true;
+  }
+}
+
+// Whether the beginning is text, or nearly so: then it is not compressed.
+bool is_text(std::string_view bytes) {
+  bytes = bytes.substr(0, 64);
+  auto readable = std::ranges::count_if(bytes, [](unsigned char c) { return c == '\n' || (c >= 0x20 && c < 0x7f); });
+  return static_cast<size_t>(readable) * 8 > bytes.size() * 7;
+}
+
+auto digits_in(std::string_view text) {
+  return std::ranges::count_if(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+}  // namespace
+
+std::pair<size_t, size_t> View::source(size_t begin, size_t end) const {
+  if (!outer) return {begin, end};
+  if (!map) return outer->source(fixed_begin, fixed_end);
+  const auto& anchors = map->anchors;
+  if (anchors.empty()) return outer->source(0, outer->text.size());
+  auto after = [&](size_t at) {
+    return std::ranges::upper_bound(anchors, at, {}, [](const Decoded::Anchor& each) { return each.at; });
+  };
+  auto first = after(begin);
+  size_t from = first == anchors.begin() ? anchors.front().from : std::prev(first)->from;
+  auto next = after(end == 0 ? 0 : end - 1);
+  size_t to = next == anchors.end() ? map->end : next->from;
+  return outer->source(from, std::max(to, from));
+}
+
+BlockScan::BlockScan(Catalog& catalog, size_t size, BlockResult& result)
+    : catalog_(catalog), result_(result), decoded_left_(size * Detector::kMostDecoded + 4096) {}
+
+void BlockScan::all(std::string_view block, bool is_joined) { view({.text = block, .joined = is_joined}); }
+
+void BlockScan::view(const View& each) {
+  known(each);
+  credentials(each);
+  if (each.depth == Detector::kDeepest) return;
+  if (!each.joined && each.depth <= 2) joined(each);
+  std::vector<Spot> spots;
+  survey(each.text, spots);
+  for (const Spot& at : spots) spot(each, at);
+}
+
+void BlockScan::known(const View& view) {
+  if (catalog_.known_.empty()) return;
+  fold(view.text, folded_);
+  catalog_.known_.find(folded_, [&](uint32_t secret, size_t begin, size_t end) {
+    const std::string& name = catalog_.known_.name(secret);
+    add(view, {.name = name, .what = "secret \"" + name + "\"", .sure = true}, begin, end);
+  });
+}
+
+void BlockScan::credentials(const View& view) {
+  catalog_.matcher_.scan(view.text, [&](const Match& match) {
+    const Rule& rule = catalog_.rules_[match.rule];
+    if (view.joined && needs_context(rule)) return;
+    if (view.joined && digits_in(view.text.substr(match.begin, match.end - match.begin)) < 2) return;  // joined words
+    if (auto found = judge(rule, view.text, match.begin, match.end, view.joined))
+      report(view, rule, found->begin, found->end, found->sure);
+  });
+}
+
+void BlockScan::joined(const View& outer) {
+  Decoded values = joined_values(outer.text);
+  if (values.text.size() < kShortestRun || values.text.size() > decoded_left_) return;
+  decoded_left_ -= values.text.size();
+  result_.decoded += values.text.size();
+  view({.text = values.text,
+        .outer = &outer,
+        .map = &values,
+        .encoding = "pieces",
+        .depth = outer.depth + 1,
+        .joined = true});
+}
+
+void BlockScan::spot(const View& view, const Spot& at) {
+  switch (at.shape) {
+    case Shape::run:
+      return run(view, at.begin, at.end);
+    case Shape::hex_pairs:
+      return inner(view, hex_run(view.text, at.begin, at.end), "hex");
+    case Shape::wide:
+      return inner(view, narrowed(view.text, at.begin, at.end), "utf-16");
+    case Shape::escapes:
+      return inner(view, unescaped(view.text, at.begin, at.end), "escapes");
+    case Shape::percent:
+      return inner(view, percent(view.text, at.begin, at.end), "percent");
+    case Shape::decimals:
+      return inner(view, decimal_run(view.text, at.begin, at.end), "decimal");
+    case Shape::words:
+      return words(view, at);
+    case Shape::digits:
+      return digits(view, at);
+    case Shape::compressed:
+      return compressed(view, at);
+  }
+}
+
+void BlockScan::run(const View& view, size_t begin, size_t end) {
+  if (catalog_.wif_ && (end - begin == 51 || end - begin == 52) && is_wif(view.text.substr(begin, end - begin)))
+    report(view, *catalog_.wif_, begin, end, true);
+  part_of_run(view, begin, end);
+  base64(view, begin, end);
+}
+
+// Parts of the run that are of a smaller alphabet.
+void BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
+  auto is_hex = [](char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'f'); };
+  auto is_base32 = [](char c) { return (c >= '2' && c <= '7') || ((c | 32) >= 'a' && (c | 32) <= 'z'); };
+  auto each_part = [&](auto member, size_t shortest, auto then) {
+    for (size_t at = begin; at + shortest <= end;) {
+      size_t last = at + shortest;
+      while (last > at && member(view.text[last - 1])) --last;
+      if (last > at) {  // a part as long as that begins after this byte
+        at = last;
+        continue;
+      }
+      last = at + shortest;
+      while (last < end && member(view.text[last])) ++last;
+      then(at, last);
+      at = last;
+    }
+  };
+  each_part(is_hex, 24, [&](size_t from, size_t to) {
+    for (size_t odd : {0, 1}) inner(view, hex_run(view.text, from + odd, to), "hex");
+  });
+  each_part(is_base32, 20, [&](size_t from, size_t to) {
+    size_t small = 0, sample = std::min<size_t>(to - from, 64);
+    for (size_t i = from; i < from + sample; ++i) small += (view.text[i] & 32) && view.text[i] > '9';
+    size_t capitals = 0;
+    for (size_t i = from; i < from + sample; ++i) capitals += !(view.text[i] & 32);
+    if (small && capitals) return;  // Base32 has one case
+    for (unsigned bits = 0; bits < 8; ++bits) inner(view, base32_run(view.text, from, to, bits), "base32");
+  });
+}
+
+void BlockScan::base64(const View& view, size_t begin, size_t end) {
+  Decoded aligned = base64_run(view.text, begin, end, 0);
+  if (aligned.text.size() < 8) return;
+  bool padded = view.text.substr(begin, end - begin).find('=') != view.text.npos;
+  inner(view, aligned, "base64");
+  // The other alignments are the same bits, read from another one on.
+  for (unsigned bits = 2; bits < 8; bits += 2) {
+    if (padded) {
+      inner(view, base64_run(view.text, begin, end, bits), "base64");
+      continue;
+    }
+    Decoded shifted{.anchors = aligned.anchors, .end = aligned.end};
+    shifted.text.resize(aligned.text.size() - 1);
+    for (size_t i = 0; i + 1 < aligned.text.size(); ++i) {
+      auto high = static_cast<unsigned char>(aligned.text[i]), low = static_cast<unsigned char>(aligned.text[i + 1]);
+      shifted.text[i] = static_cast<char>(high << bits | low >> (8 - bits));
+    }
+    inner(view, shifted, "base64");
+  }
+}
+
+void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_view encoding) {
+  if (decoded.text.size() < 8) return;
+  bool bytes = encoding == "base64" || encoding == "hex";
+  if (bytes && !is_text(decoded.text)) unpack(outer, decoded.text, decoded.anchors.front().from, decoded.end);
+  if (!has_text(decoded.text)) return;
+  if (decoded.text.size() > decoded_left_) {
+    result_.incomplete = true;
+    return;
+  }
+  decoded_left_ -= decoded.text.size();
+  result_.decoded += decoded.text.size();
+  view({.text = decoded.text,
+        .outer = &outer,
+        .map = &decoded,
+        .encoding = encoding,
+        .depth = outer.depth + 1,
+        .joined = outer.joined});
+}
+
+// Bytes that an encoding gave and that do not read as text: compressed ones?
+bool BlockScan::unpack(const View& outer, std::string_view packed, size_t begin, size_t end) {
+  auto byte = [&](size_t i) { return static_cast<unsigned char>(packed[i]); };
+  constexpr size_t kShortest = 16;
+  if (packed.size() < kShortest) return false;
+  auto with = [&](Compression compression, std::string_view name, size_t most) {
+    std::string text = decompressed(compression, packed, std::min(most, unpacked_left_));
+    if (text.size() < 8) return false;
+    unpacked(outer, text, begin, end, name);
+    return true;
+  };
+  if (byte(0) == 0x1f && byte(1) == 0x8b) return with(Compression::gzip, "gzip", kMostUnpackedOfRun);
+  if (byte(0) == 0x28 && byte(1) == 0xb5 && byte(2) == 0x2f) return with(Compression::zstd, "zstd", kMostUnpackedOfRun);
+  if (byte(0) == 0x78 && (byte(0) * 256u + byte(1)) % 31 == 0 && with(Compression::zlib, "deflate", kMostUnpackedOfRun))
+    return true;
+  for (auto [compression, name] :
+       {std::pair(Compression::brotli, "brotli"), std::pair(Compression::deflate, "deflate")}) {
+    if (trials_left_ <= 0) return false;
+    --trials_left_;
+    std::string text = decompressed(compression, packed, 4096);
+    if (text.size() < kShortest || !is_text(text)) continue;
+    return with(compression, name, kMostUnpackedOfRun);
+  }
+  return false;
+}
+
+void BlockScan::compressed(const View& view, const Spot& at) {
+  if (unpacked_left_ == 0) {
+    result_.incomplete = true;
+    return;
+  }
+  auto first = static_cast<unsigned char>(view.text[at.begin]);
+  Compression compression = first == 0x1f ? Compression::gzip : first == 0x28 ? Compression::zstd : Compression::zlib;
+  std::string text = decompressed(compression, view.text.substr(at.begin), unpacked_left_);
+  if (text.size() >= 8)
+    unpacked(view, text, at.begin, at.end, first == 0x78 ? "deflate" : first == 0x28 ? "zstd" : "gzip");
+}
+
+void BlockScan::unpacked(const View& outer, const std::string& text, size_t begin, size_t end,
+                         std::string_view encoding) {
+  unpacked_left_ -= std::min(unpacked_left_, text.size());
+  result_.decoded += text.size();
+  view({.text = text,
+        .outer = &outer,
+        .fixed_begin = begin,
+        .fixed_end = end,
+        .encoding = encoding,
+        .depth = outer.depth + 1});
+}
+
+void BlockScan::words(const View& view, const Spot& at) {
+  if (!catalog_.words_) return;
+  each_mnemonic(view.text.substr(at.begin, at.end - at.begin), [&](size_t begin, size_t end) {
+    report(view, *catalog_.words_, at.begin + begin, at.begin + end, true);
+  });
+}
+
+void BlockScan::digits(const View& view, const Spot& at) {
+  if (view.joined) return;
+  for (const auto& [rule, find_end] : {std::pair(catalog_.card_, &card_at), std::pair(catalog_.iban_, &iban_at)})
+    if (size_t end = rule ? find_end(view.text, at.begin) : 0) report(view, *rule, at.begin, end, true);
+}
+
+void BlockScan::report(const View& view, const Rule& rule, size_t begin, size_t end, bool sure) {
+  std::string value(view.text.substr(begin, end - begin));
+  if (rule.check == Check::luhn || rule.check == Check::iban)
+    std::erase_if(value, [](char c) { return c == ' ' || c == '-'; });
+  std::string print = fingerprint(value);
+  if (catalog_.allowed_.contains(print) || std::ranges::find(rule.ignored, print) != rule.ignored.end()) return;
+  add(view, {.rule = &rule, .name = rule.id, .what = rule.is, .fingerprint = std::move(print), .sure = sure}, begin,
+      end);
+}
+
+void BlockScan::add(const View& view, Finding finding, size_t begin, size_t end) {
+  if (result_.findings.size() >= (finding.warns() ? kMostWarnings : kMostFindings)) return;
+  std::tie(finding.begin, finding.end) = view.source(begin, end);
+  for (const View* each = &view; each->outer; each = each->outer)
+    finding.encoding += (finding.encoding.empty() ? "" : " in ") + std::string(each->encoding);
+  result_.findings.push_back(std::move(finding));
+}
+
+}  // namespace bottle::scan

@@ -1,0 +1,57 @@
+// The work of Detector::scan(): a text, what its parts decode to, what those decode to, and so on.
+#pragma once
+
+#include "scan/decode.h"
+#include "scan/detector.h"
+
+namespace bottle::scan {
+
+// A text to look at, and how its places lead back to the block.
+struct View {
+  std::string_view text;
+  const View* outer = nullptr;            // what it was decoded from; null: the block itself
+  const Decoded* map = nullptr;           // with `outer`
+  size_t fixed_begin = 0, fixed_end = 0;  // with `outer` and no map: all of it comes from there
+  std::string_view encoding;              // of it in `outer`
+  int depth = 0;
+  bool joined = false;  // put together of pieces of `outer`
+
+  // Where the bytes [begin, end) come from in the block.
+  std::pair<size_t, size_t> source(size_t begin, size_t end) const;
+};
+
+class BlockScan {
+ public:
+  BlockScan(Catalog& catalog, size_t size, BlockResult& result);
+  void all(std::string_view block, bool joined);
+
+ private:
+  void view(const View& view);
+  void known(const View& view);
+  void credentials(const View& view);
+  void joined(const View& view);
+
+  void spot(const View& view, const Spot& spot);
+  void run(const View& view, size_t begin, size_t end);
+  void base64(const View& view, size_t begin, size_t end);
+  void part_of_run(const View& view, size_t begin, size_t end);
+  void words(const View& view, const Spot& spot);
+  void digits(const View& view, const Spot& spot);
+  void compressed(const View& view, const Spot& spot);
+
+  // Looks at what was decoded, if there may be something in it.
+  void inner(const View& outer, const Decoded& decoded, std::string_view encoding);
+  bool unpack(const View& outer, std::string_view packed, size_t begin, size_t end);
+  void unpacked(const View& outer, const std::string& text, size_t begin, size_t end, std::string_view encoding);
+
+  void report(const View& view, const Rule& rule, size_t begin, size_t end, bool sure);
+  void add(const View& view, Finding finding, size_t begin, size_t end);
+
+  Catalog& catalog_;
+  BlockResult& result_;
+  size_t decoded_left_, unpacked_left_ = Detector::kMostUnpacked;
+  int trials_left_ = Detector::kMostTrials;
+  std::string folded_;
+};
+
+}  // namespace bottle::scan

@@ -1,0 +1,68 @@
+#include "scan/compiler/compile.h"
+
+#include <hs/hs.h>
+
+#include <cstdlib>
+#include <memory>
+
+#include "scan/matcher.h"
+
+namespace bottle::scan {
+namespace {
+
+// The expressions of all rules, as vectorscan wants them.
+struct Expressions {
+  std::vector<const char*> texts;
+  std::vector<unsigned> flags, ids;
+  std::vector<PatternInfo> infos;
+};
+
+std::unexpected<Error> refused(const std::string& rule, hs_compile_error_t* error) {
+  std::string why = error ? error->message : "unknown";
+  hs_free_compile_error(error);
+  return fail(Code::invalid, "rule \"" + rule + "\": the pattern is not valid: " + why);
+}
+
+Result<> add(Expressions& all, const Rule& rule, uint32_t index, const std::string& pattern) {
+  hs_expr_info_t* info = nullptr;
+  hs_compile_error_t* error = nullptr;
+  unsigned flags = HS_FLAG_DOTALL;
+  if (hs_expression_info(pattern.c_str(), flags, &info, &error) != HS_SUCCESS) return refused(rule.id, error);
+  bool fixed = info->min_width == info->max_width;
+  uint32_t width = fixed ? info->min_width : 0, least = info->min_width;
+  std::free(info);
+  if (least < 4) return fail(Code::invalid, "rule \"" + rule.id + "\": a pattern must match at least 4 bytes");
+  all.texts.push_back(pattern.c_str());
+  all.flags.push_back(fixed ? flags : flags | HS_FLAG_SOM_LEFTMOST);
+  all.ids.push_back(static_cast<unsigned>(all.ids.size()));
+  all.infos.push_back({index, width});
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> compile(const std::vector<Rule>& rules) {
+  Expressions all;
+  for (uint32_t i = 0; i < rules.size(); ++i)
+    for (const auto& pattern : rules[i].patterns) TRY(add(all, rules[i], i, pattern));
+  hs_database_t* database = nullptr;
+  hs_compile_error_t* error = nullptr;
+  hs_platform_info_t any{};  // no features: what every processor of the architecture has
+  if (hs_compile_multi(all.texts.data(), all.flags.data(), all.ids.data(), static_cast<unsigned>(all.ids.size()),
+                       HS_MODE_BLOCK, &any, &database, &error) != HS_SUCCESS) {
+    bool known = error && error->expression >= 0;
+    return refused(known ? rules[all.infos[static_cast<size_t>(error->expression)].rule].id : "(all)", error);
+  }
+  char* bytes = nullptr;
+  size_t size = 0;
+  hs_serialize_database(database, &bytes, &size);
+  hs_free_database(database);
+  DatabaseHead head{.patterns = static_cast<uint32_t>(all.infos.size())};
+  std::string out(reinterpret_cast<const char*>(&head), sizeof head);
+  out.append(reinterpret_cast<const char*>(all.infos.data()), all.infos.size() * sizeof(PatternInfo));
+  out.append(bytes, size);
+  std::free(bytes);
+  return out;
+}
+
+}  // namespace bottle::scan

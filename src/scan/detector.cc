@@ -1,0 +1,73 @@
+#include "scan/detector.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "scan/block_scan.h"
+#include "scan/builtin.h"
+
+namespace bottle::scan {
+
+Result<Catalog> Catalog::make(std::vector<Rule> rules, std::string_view database) {
+  Catalog catalog(TRY(Matcher::load(database)));
+  if (catalog.matcher_.rules() > rules.size()) return fail(Code::invalid, "the compiled rules are of other rules");
+  catalog.rules_ = std::move(rules);
+  for (const Rule& rule : catalog.rules_) {
+    if (rule.check == Check::luhn) catalog.card_ = &rule;
+    if (rule.check == Check::iban) catalog.iban_ = &rule;
+    if (rule.check == Check::wif) catalog.wif_ = &rule;
+    if (rule.check == Check::bip39) catalog.words_ = &rule;
+  }
+  return catalog;
+}
+
+Result<Catalog> Catalog::builtin() { return make(TRY(parse_rules(credentials_text())), credentials_database()); }
+
+namespace {
+
+// How particular the rule of a finding is; of findings in one place, the most particular one counts.
+int rank(const Finding& finding) {
+  if (!finding.rule) return 0;
+  if (finding.rule->warns) return 4;
+  switch (finding.rule->check) {
+    case Check::assignment:
+      return 3;
+    case Check::last:
+      return finding.rule->last < 40 ? 3 : 2;
+    case Check::assigned:
+    case Check::basic:
+    case Check::jwt:
+    case Check::userinfo:
+      return 2;
+    default:
+      return 1;
+  }
+}
+
+// Keeps one finding of each place.
+void thin(std::vector<Finding>& findings) {
+  std::ranges::sort(findings, {}, [](const Finding& each) {
+    return std::tuple(rank(each), each.begin, each.end, std::string_view(each.name));
+  });
+  std::vector<Finding> kept;
+  for (Finding& finding : findings) {
+    bool known = std::ranges::any_of(kept, [&](const Finding& other) {
+      bool overlap = other.begin < finding.end && finding.begin < other.end;
+      return overlap && (other.name == finding.name || rank(other) < rank(finding));
+    });
+    if (!known) kept.push_back(std::move(finding));
+  }
+  std::ranges::sort(kept, {}, [](const Finding& each) { return std::pair(each.begin, each.end); });
+  findings = std::move(kept);
+}
+
+}  // namespace
+
+BlockResult Detector::scan(std::string_view block, bool joined) {
+  BlockResult result;
+  BlockScan(*catalog_, block.size(), result).all(block, joined);
+  if (result.findings.size() > 1) thin(result.findings);
+  return result;
+}
+
+}  // namespace bottle::scan

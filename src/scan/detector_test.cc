@@ -1,0 +1,213 @@
+// What the detector finds in a block: known secrets and credentials, in every encoding, and what it leaves alone.
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include "scan/rule_examples.h"
+
+namespace bottle::scan {
+namespace {
+
+constexpr std::string_view kKnown = "q7Hs82-kLmz0_PwX3rTn5v";
+
+Catalog& catalog() {
+  static Catalog made = [] {
+    auto catalog = *Catalog::builtin();
+    catalog.add_known("deploy", kKnown);
+    catalog.build();
+    return catalog;
+  }();
+  return made;
+}
+
+// "name (encoding)" of each finding, separated by commas.
+std::string found(std::string_view text) {
+  std::string out;
+  for (const auto& each : Detector(&catalog()).scan(text).findings)
+    out += (out.empty() ? "" : ", ") + each.name + (each.encoding.empty() ? "" : " (" + each.encoding + ")");
+  return out;
+}
+
+std::string base64(std::string_view bytes, bool url = false, bool pad = true) {
+  std::string_view digits = url ? "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+                                : "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (size_t bit = 0; bit < bytes.size() * 8; bit += 6) {
+    unsigned value = 0;
+    for (size_t i = bit; i < bit + 6; ++i)
+      value = value << 1 | (i / 8 < bytes.size() ? static_cast<unsigned char>(bytes[i / 8]) >> (7 - i % 8) & 1u : 0u);
+    out += digits[value];
+  }
+  while (pad && out.size() % 4) out += '=';
+  return out;
+}
+
+std::string base32(std::string_view bytes) {
+  std::string out;
+  for (size_t bit = 0; bit < bytes.size() * 8; bit += 5) {
+    unsigned value = 0;
+    for (size_t i = bit; i < bit + 5; ++i)
+      value = value << 1 | (i / 8 < bytes.size() ? static_cast<unsigned char>(bytes[i / 8]) >> (7 - i % 8) & 1u : 0u);
+    out += "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[value];
+  }
+  return out;
+}
+
+std::string each(std::string_view text, const char* format) {
+  std::string out;
+  char buffer[24];
+  for (unsigned char c : text) out.append(buffer, static_cast<size_t>(snprintf(buffer, sizeof buffer, format, c)));
+  return out;
+}
+
+std::string deflated(std::string_view text, int window) {
+  z_stream stream{};
+  deflateInit2(&stream, 9, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY);
+  std::string out(text.size() + 100, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  deflate(&stream, Z_FINISH);
+  out.resize(out.size() - stream.avail_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+std::string utf16(std::string_view text, bool big) {
+  std::string out;
+  for (char c : text) out += big ? std::string{'\0', c} : std::string{c, '\0'};
+  return out;
+}
+
+std::string lines(std::string_view text, size_t width, std::string_view end) {
+  std::string out;
+  for (; !text.empty(); text.remove_prefix(std::min(width, text.size())))
+    out += std::string(text.substr(0, width)) + std::string(end);
+  return out;
+}
+
+// Each secret is tried in each disguise, with something before and after it.
+TEST(Detector, FindsKnownSecretsAndTokensInEveryEncoding) {
+  std::string token = filled("ghp_<alnum 36>", 7);
+  for (const auto& [secret, name] : {std::pair(std::string(kKnown), "deploy"), std::pair(token, "github-token")}) {
+    std::string text = "the value is " + secret + " and more\n";
+    std::map<std::string, std::string> disguises = {
+        {"raw", text},
+        {"base64", base64(text)},
+        {"base64, one byte later", base64("x" + text)},
+        {"base64, two bytes later", base64("xy" + text)},
+        {"base64url", base64(text, true, false)},
+        {"base64 after a path", "/api/v1/" + base64("x" + text)},
+        {"base64 in lines", lines(base64(text + text), 76, "\r\n")},
+        {"base64 in lines in JSON", "{\"a\":\"" + lines(base64(text + text), 64, "\\n") + "\"}"},
+        {"base64 twice", base64(base64(text))},
+        {"base32", base32(text)},
+        {"hex", each(text, "%02x")},
+        {"HEX", each(text, "%02X")},
+        {"hex with colons", each(text, "%02x:")},
+        {"hex with spaces", each(text, "%02x ")},
+        {"hex as in C", each(text, "0x%02x, ")},
+        {"hex as in C, tight", each(text, "0x%02x,")},
+        {"backslash and x", each(text, "\\x%02x")},
+        {"octal", each(text, "\\%03o")},
+        {"unicode", each(text, "\\u%04x")},
+        {"unicode twice", each(text, "\\\\u%04x")},
+        {"unicode with braces", each(text, "\\u{%x}")},
+        {"entities", each(text, "&#%d;")},
+        {"entities in hex", each(text, "&#x%x;")},
+        {"decimal", each(text, "%d, ")},
+        {"percent", each(text, "%%%02X")},
+        {"percent twice", each(text, "%%25%02x")},
+        {"percent four times", each(text, "%%252525%02x")},
+        {"utf-16", utf16(text, false)},
+        {"utf-16, big", utf16(text, true)},
+        {"utf-16 in base64", base64(utf16(text, false))},
+        {"gzip", deflated(text, 31)},
+        {"zlib", deflated(text, 15)},
+        {"gzip in base64", base64(deflated(text, 31))},
+        {"zlib in base64", base64(deflated(text, 15))},
+        {"deflate in base64", base64(deflated(text, -15))},
+        {"gzip in hex", each(deflated(text, 31), "%02x")},
+        {"gzip twice", deflated(deflated(text, 31), 31)},
+        {"base64 in percent in JSON", "{\"q\":\"" + each(base64(text), "%%%02x") + "\"}"},
+    };
+    for (const auto& [disguise, hidden] : disguises)
+      for (const auto& [before, after] :
+           {std::pair("", ""), std::pair("data=", "&x=1"), std::pair("{\"a\": \"", "\"}")})
+        EXPECT_NE(found(before + hidden + after).find(name), std::string::npos) << disguise << ": " << hidden;
+  }
+}
+
+TEST(Detector, FindsKnownSecretsChanged) {
+  std::string secret(kKnown);
+  EXPECT_EQ(found("x " + std::string(secret.rbegin(), secret.rend())), "deploy");
+  EXPECT_EQ(found("d7Uf82-xYzm0_CjK3eGa5i"), "deploy") << "ROT13";
+  EXPECT_EQ(found("Q7HS82-KLMZ0_PWX3RTN5V"), "deploy");
+  EXPECT_EQ(found("q7Hs82-kLmz0_PwX3rTn5"), "");
+}
+
+TEST(Detector, FindsWhatIsSplitOverValues) {
+  std::string token = filled("npm_<alnum 30>4567<alnum 2>", 3);
+  auto a = token.substr(0, 15), b = token.substr(15, 10), c = token.substr(25);
+  EXPECT_EQ(found("/x?v=1&a=" + a + "&b=" + b + "&c=" + c), "npm-token (pieces)");
+  EXPECT_EQ(found("{\"a\":\"" + a + "\",\"b\": \"" + b + "\",\n\"c\":\"" + c + "\"}"), "npm-token (pieces)");
+  EXPECT_EQ(found("[\"" + a + "\", \"" + b + "\", \"" + c + "\"]"), "npm-token (pieces)");
+  EXPECT_EQ(found("a=q7Hs82-kL&b=mz0_PwX3r&c=Tn5v"), "deploy (pieces)");
+}
+
+TEST(Detector, SaysWhereInTheBlock) {
+  std::string text = "key: " + std::string(kKnown) + "!";
+  auto result = Detector(&catalog()).scan(text);
+  ASSERT_EQ(result.findings.size(), 1u);
+  EXPECT_EQ(text.substr(result.findings[0].begin, result.findings[0].end - result.findings[0].begin), kKnown);
+  std::string hidden =
+      base64("a long text before, then " + std::string(kKnown) + ", then a long text after it, and on");
+  text = "{\"a\": \"" + hidden + "\"}";
+  result = Detector(&catalog()).scan(text);
+  ASSERT_EQ(result.findings.size(), 1u);
+  const Finding& finding = result.findings[0];
+  // All of the secret's own characters, and not much more.
+  size_t begin = 7 + 25 * 4 / 3, end = 7 + (25 + kKnown.size()) * 4 / 3 + 1;
+  EXPECT_LE(finding.begin, begin);
+  EXPECT_GE(finding.end, end);
+  EXPECT_LE(finding.end - finding.begin, end - begin + 140);
+  EXPECT_GE(finding.begin, 7u);
+  EXPECT_LE(finding.end, 7 + hidden.size());
+}
+
+TEST(Detector, AFingerprintIsAnException) {
+  auto own = *Catalog::builtin();
+  own.build();
+  std::string token = filled("glpat-<alnum 20>", 1);
+  auto result = Detector(&own).scan(token);
+  ASSERT_EQ(result.findings.size(), 1u);
+  own.allow(result.findings[0].fingerprint);
+  EXPECT_TRUE(Detector(&own).scan(token).findings.empty());
+  EXPECT_TRUE(Detector(&own).scan(base64(token + " in Base64")).findings.empty());
+}
+
+TEST(Detector, LeavesHarmlessTextAlone) {
+  for (
+      std::string_view text :
+      {R"({"name":"left-pad","version":"1.3.0","integrity":"sha512-XI5MPzVNApjAyhQzphX8BkmKsKUxD4LdyK24iZeQGinBN9yTQT3bFlCBy/aVx2HrNcqQGsdot8ghrjyrvMCoEA=="})",
+       R"({"id":"3f2504e0-4f89-41d3-9a0c-0305e82c3301","sha":"da39a3ee5e6b4b0d3255bfef95601890afd80709"})",
+       "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\nAWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n",
+       "Put the password into DB_PASSWORD, for example DB_PASSWORD=changeme, and never commit it.",
+       "curl -H 'Authorization: Bearer $TOKEN' https://user:$PASSWORD@example.org/",
+       "card 4242 4242 4242 4242 or 4111111111111111, IBAN DE89 3704 0044 0532 0130 00",
+       "const apiKey = process.env.API_KEY;", "token = getTokenFromCache(session_key_2024)", "x = 4111111111111111.25",
+       "-----BEGIN PRIVATE KEY-----\n(your key)\n-----END PRIVATE KEY-----"})
+    EXPECT_EQ(found(text), "") << text;
+}
+
+TEST(Detector, WorkIsBounded) {
+  std::string bomb(8 * 1024 * 1024, 'a');
+  auto result = Detector(&catalog()).scan(deflated(bomb, 31));
+  EXPECT_LE(result.decoded, 2 * Detector::kMostUnpacked);
+  std::string nested = "the value is " + std::string(kKnown);
+  for (int i = 0; i < 12; ++i) nested = base64(nested);
+  EXPECT_EQ(found(nested), "") << "deeper than kDeepest";
+}
+
+}  // namespace
+}  // namespace bottle::scan

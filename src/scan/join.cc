@@ -1,0 +1,81 @@
+#include "scan/join.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "scan/masks.h"
+
+namespace bottle::scan {
+namespace {
+
+bool ends_value(char c) { return c == '&' || c == ';' || static_cast<unsigned char>(c) <= ' '; }
+
+class Joiner {
+ public:
+  explicit Joiner(std::string_view text) : text_(text) { out_.end = text.size(); }
+
+  Decoded join() {
+    size_t at = 0;
+    while ((at = next(at)) < text_.size()) at = text_[at] == '"' ? quoted(at + 1) : assigned(at + 1);
+    if (pieces_ < 2) return {};
+    return std::move(out_);
+  }
+
+ private:
+  // The next quote or '=', without looking at every byte.
+  size_t next(size_t at) const {
+    constexpr size_t kBlock = 64;
+    for (; at + kBlock <= text_.size(); at += kBlock)
+      if (uint64_t mask = mask_of(load_block(reinterpret_cast<const uint8_t*>(text_.data()) + at),
+                                  [](const Lanes& c) { return equal(c, '"') | equal(c, '='); }))
+        return at + static_cast<size_t>(std::countr_zero(mask));
+    while (at < text_.size() && text_[at] != '"' && text_[at] != '=') ++at;
+    return at;
+  }
+
+  void add(size_t begin, size_t end) {
+    if (begin == end) return;
+    out_.anchor(begin);
+    out_.text.append(text_.substr(begin, end - begin));
+    ++pieces_;
+  }
+
+  size_t quoted(size_t begin) {
+    size_t end = begin, limit = std::min(text_.size(), begin + kLongestPiece + 1);
+    while (end < limit && text_[end] != '"' && text_[end] != '\n') end += text_[end] == '\\' ? 2 : 1;
+    if (end >= limit || text_[end] == '\n') return closing(std::min(end, text_.size()));
+    size_t after = end + 1;
+    while (after < text_.size() && (text_[after] == ' ' || text_[after] == '\n')) ++after;
+    bool is_key = after < text_.size() && text_[after] == ':';
+    if (!is_key && end - begin <= kLongestPiece) add(begin, end);
+    return end + 1;
+  }
+
+  // What is in long quotes may have quotes of its own, which are escaped.
+  size_t closing(size_t at) const {
+    for (;;) {
+      const void* found = at < text_.size() ? std::memchr(text_.data() + at, '"', text_.size() - at) : nullptr;
+      if (!found) return text_.size();
+      at = static_cast<size_t>(static_cast<const char*>(found) - text_.data()) + 1;
+      if (text_[at - 2] != '\\') return at;
+    }
+  }
+
+  size_t assigned(size_t begin) {
+    size_t end = begin;
+    while (end < text_.size() && end - begin <= kLongestPiece && !ends_value(text_[end]) && text_[end] != '"') ++end;
+    if (end - begin <= kLongestPiece && (end == text_.size() || ends_value(text_[end]))) add(begin, end);
+    return end;
+  }
+
+  std::string_view text_;
+  Decoded out_;
+  size_t pieces_ = 0;
+};
+
+}  // namespace
+
+Decoded joined_values(std::string_view text) { return Joiner(text).join(); }
+
+}  // namespace bottle::scan

@@ -1,0 +1,49 @@
+// Classes of bytes, as one bit for each of 64 bytes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+namespace bottle::scan {
+
+// 16 bytes that are compared at once.
+using Lanes = uint8_t __attribute__((vector_size(16)));
+
+// A bit for each lane; a lane must be 0 or 255.
+inline uint64_t bits_of(const Lanes& lanes) {
+#ifdef __SSE2__
+  return static_cast<uint32_t>(_mm_movemask_epi8(__builtin_bit_cast(__m128i, lanes)));
+#else
+  uint64_t mask = 0;
+  auto parts = __builtin_bit_cast(std::array<uint64_t, 2>, lanes);
+  for (int i = 0; i < 2; ++i) mask |= ((parts[i] & 0x8040201008040201u) * 0x0101010101010101u >> 56) << (i * 8);
+  return mask;
+#endif
+}
+
+// Whether each byte is `from` to `from + count - 1`.
+inline Lanes within(const Lanes& bytes, uint8_t from, uint8_t count) {
+  return reinterpret_cast<Lanes>(static_cast<Lanes>(bytes - from) < count);
+}
+inline Lanes equal(const Lanes& bytes, uint8_t byte) { return reinterpret_cast<Lanes>(bytes == byte); }
+inline bool within(uint8_t byte, uint8_t from, uint8_t count) { return static_cast<uint8_t>(byte - from) < count; }
+
+using Block = std::array<Lanes, 4>;
+inline Block load_block(const uint8_t* bytes) {
+  Block block;
+  std::memcpy(&block, bytes, sizeof block);
+  return block;
+}
+
+// A bit for each byte of which `in(bytes)` is true.
+template <typename F>
+inline uint64_t mask_of(const Block& block, F in) {
+  return bits_of(in(block[0])) | bits_of(in(block[1])) << 16 | bits_of(in(block[2])) << 32 |
+         bits_of(in(block[3])) << 48;
+}
+
+}  // namespace bottle::scan

@@ -1,0 +1,185 @@
+#include "scan/rule_examples.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <random>
+
+#include "pki/seal.h"
+#include "scan/builtin.h"
+#include "scan/checks.h"
+
+namespace bottle::scan {
+namespace {
+
+constexpr std::string_view kDigits = "0123456789", kLower = "abcdefghijklmnopqrstuvwxyz",
+                           kUpper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+                           kBase58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+
+struct Class {
+  std::string_view name;
+  std::string characters;
+};
+
+const std::vector<Class>& classes() {
+  static const std::vector<Class> kClasses = [] {
+    std::string digits(kDigits), lower(kLower), upper(kUpper), alnum = upper + lower + digits;
+    return std::vector<Class>{{"alnum", alnum},
+                              {"alpha", upper + lower},
+                              {"digits", digits},
+                              {"hex", digits + "abcdef"},
+                              {"HEX", digits + "ABCDEF"},
+                              {"base36", lower + digits},
+                              {"BASE32", upper + "234567"},
+                              {"base64", alnum + "+/"},
+                              {"base64url", alnum + "-_"},
+                              {"base58", std::string(kBase58)},
+                              {"bech32", "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L"}};
+  }();
+  return kClasses;
+}
+
+class Filler {
+ public:
+  explicit Filler(uint32_t seed) : random_(seed) {}
+
+  std::string of(std::string_view characters, size_t count) {
+    std::string out;
+    while (out.size() < count) out += characters[random_() % characters.size()];
+    return out;
+  }
+
+  // Empty: there is no such thing.
+  std::string thing(std::string_view name, size_t count) {
+    for (const auto& each : classes())
+      if (each.name == name) return of(each.characters, count);
+    std::string hex = std::string(kDigits) + "abcdef";
+    if (name == "uuid")
+      return of(hex, 8) + "-" + of(hex, 4) + "-4" + of(hex, 3) + "-a" + of(hex, 3) + "-" + of(hex, 12);
+    if (name == "userpass") return encoded("robot:" + of(classes()[0].characters, 17), false);
+    if (name == "jwt")
+      return encoded(R"({"alg":"HS256","typ":"JWT"})", true) + "." +
+             encoded(R"({"sub":")" + of(classes()[0].characters, 20) + "\"}", true) + "." +
+             of(std::string(classes()[0].characters) + "-_", 43);
+    if (name == "card") return card(count);
+    if (name == "iban") return iban();
+    if (name == "wif") return wif();
+    if (name == "bip39") return words();
+    return {};
+  }
+
+ private:
+  static std::string encoded(std::string_view bytes, bool url) {
+    std::string digits = std::string(kUpper) + std::string(kLower) + std::string(kDigits) + (url ? "-_" : "+/"), out;
+    for (size_t bit = 0; bit < bytes.size() * 8; bit += 6) {
+      uint32_t value = 0;
+      for (size_t i = bit; i < bit + 6; ++i)
+        value = value << 1 | (i / 8 < bytes.size() ? static_cast<uint32_t>(bytes[i / 8]) >> (7 - i % 8) & 1 : 0);
+      out += digits[value];
+    }
+    while (!url && out.size() % 4) out += '=';
+    return out;
+  }
+
+  // The rest of a card's number that begins with 4.
+  std::string card(size_t count) {
+    for (;;) {
+      std::string digits = of(kDigits, count), kinds = digits;
+      if (is_card("4" + digits) && card_at("4" + digits, 0)) return digits;
+    }
+  }
+
+  std::string iban() {
+    for (;;) {
+      std::string number = "DE" + of(kDigits, 20);
+      if (is_iban(number)) return number;
+    }
+  }
+
+  std::string bytes(size_t count) {
+    std::string out;
+    while (out.size() < count) out += static_cast<char>(random_());
+    return out;
+  }
+
+  std::string wif() {
+    std::string key = "\x80" + bytes(32) + "\x01";
+    key += pki::digest(pki::digest(key)).substr(0, 4);
+    std::string out(52, '1');
+    for (unsigned char byte : key) {  // the number, in base 58
+      uint32_t carry = byte;
+      for (size_t i = out.size(); i-- > 0;) {
+        carry += static_cast<uint32_t>(kBase58.find(out[i])) * 256;
+        out[i] = kBase58[carry % 58];
+        carry /= 58;
+      }
+    }
+    return out;
+  }
+
+  std::string words() {
+    std::vector<std::string_view> list;
+    for (std::string_view text = bip39_text(); !text.empty();) {
+      size_t end = std::min(text.find('\n'), text.size());
+      if (end > 0) list.push_back(text.substr(0, end));
+      text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    for (;;) {
+      std::string phrase;
+      for (int i = 0; i < 12; ++i) phrase += (i ? " " : "") + std::string(list[random_() % list.size()]);
+      bool good = false;
+      each_mnemonic(phrase, [&](size_t, size_t) { good = true; });
+      if (good) return phrase;
+    }
+  }
+
+  std::mt19937 random_;
+};
+
+}  // namespace
+
+std::string filled(std::string_view text, uint32_t seed) {
+  Filler filler(seed);
+  std::string out;
+  while (!text.empty()) {
+    if (text.starts_with("\\n") && !out.ends_with('\\')) {
+      out += '\n';
+      text.remove_prefix(2);
+      continue;
+    }
+    size_t end = text.front() == '<' ? text.find('>') : text.npos;
+    if (end != text.npos) {
+      std::string_view inside = text.substr(1, end - 1), name = inside.substr(0, inside.find(' '));
+      size_t count = 0;
+      if (name.size() < inside.size())
+        std::from_chars(inside.data() + name.size() + 1, inside.data() + inside.size(), count);
+      if (std::string thing = filler.thing(name, std::min<size_t>(count, 1000)); !thing.empty()) {
+        out += thing;
+        text.remove_prefix(end + 1);
+        continue;
+      }
+    }
+    out += text.front();
+    text.remove_prefix(1);
+  }
+  return out;
+}
+
+std::vector<std::string> wrong_examples(Catalog& catalog, uint32_t seeds) {
+  std::vector<std::string> wrong;
+  Detector detector(&catalog);
+  for (const Rule& rule : catalog.rules())
+    for (const Example& example : rule.examples)
+      for (uint32_t seed = 1; seed <= seeds; ++seed) {
+        std::string text = filled(example.text, seed);
+        auto result = detector.scan(text);
+        bool found = std::ranges::any_of(result.findings, [&](const Finding& each) { return each.name == rule.id; });
+        if (found == example.positive) continue;
+        wrong.push_back("rule \"" + rule.id + "\" " + (found ? "finds" : "does not find") + " its example \"" + text +
+                        "\"");
+        break;
+      }
+  return wrong;
+}
+
+}  // namespace bottle::scan

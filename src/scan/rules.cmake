@@ -1,0 +1,25 @@
+# The rules that the program carries, and the database that scan/compiler makes of them when the program is built.
+# The compiler's own files, because the room of the others needs what it makes.
+add_executable(compile_rules scan/compiler/compile_rules_main.cc scan/compiler/compile.cc scan/rule.cc)
+target_include_directories(compile_rules PRIVATE ${CMAKE_SOURCE_DIR}/src)
+target_link_libraries(compile_rules PRIVATE bottle_base ${BOTTLE_hs})
+
+set(rules ${CMAKE_SOURCE_DIR}/src/scan/rules/credentials.rules)
+set(words ${CMAKE_SOURCE_DIR}/src/scan/rules/bip39_english.txt)
+set(database ${CMAKE_BINARY_DIR}/embedded/credentials.db)
+add_custom_command(OUTPUT ${database} COMMAND compile_rules ${rules} ${database} DEPENDS compile_rules ${rules})
+file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/embedded/rules.S CONTENT "
+    .section .rodata
+    .global bottle_rules_begin, bottle_rules_end, bottle_rules_database_begin, bottle_rules_database_end
+    .global bottle_bip39_begin, bottle_bip39_end
+    .balign 64
+bottle_rules_database_begin: .incbin \"${database}\"
+bottle_rules_database_end:
+bottle_rules_begin: .incbin \"${rules}\"
+bottle_rules_end:
+bottle_bip39_begin: .incbin \"${words}\"
+bottle_bip39_end:
+    .section .note.GNU-stack,\"\",%progbits
+")
+add_library(bottle_rules STATIC ${CMAKE_BINARY_DIR}/embedded/rules.S)
+set_source_files_properties(${CMAKE_BINARY_DIR}/embedded/rules.S PROPERTIES OBJECT_DEPENDS "${database};${rules};${words}")
