@@ -36,7 +36,7 @@ def swap(path, target):
 
 
 @pytest.mark.parametrize("mode", ["copy", "clone", "bind"])
-def test_a_workspace_that_became_a_link_after_it_was_agreed_to_is_not_sent(world, operator, private, mode):
+def test_a_workspace_that_became_a_link_is_not_sent(world, operator, private, mode):
     """CVE-2026-103916: a copy into or out of the sandbox follows a link that the sandbox has put in the place of what the operator named."""
     environment = world.environment(operator.config(workspace=mode), operator.home)
     child = pexpect.spawn("nsenter", world.command("start", "a", "--headless", "-p", "cat /workspace/key; git -C /workspace show")[1:],

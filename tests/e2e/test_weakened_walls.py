@@ -11,6 +11,7 @@ import tempfile
 
 import pytest
 
+import fake_packages
 import test_output
 import world as world_module
 from look import everything
@@ -19,10 +20,14 @@ from test_egress import ASK_FOR_IT, FORBIDDEN_NAME, OTHER_METHODS_AND_PATHS
 from test_hostile import LIMITS, PRIVILEGES, PROBES, TARGETS
 from test_labels import before, dead_owner, ledger_text, precious  # noqa: F401
 from test_repository_commands import trap  # noqa: F401
+from test_seccomp import CALLS, told
 from test_secrets import ECHOED_SECRET, ECHOES
 from test_ssh import FIRST, OTHER_REQUESTS, keygen
 from test_workspace import PLANT_COMMANDS
 from twins import twins
+
+
+ASK = "python3 - <<'EOS'\n%s\nEOS" % CALLS
 
 
 # -- what the engine enforces: a twin of the agent's container or of its network, with one change
@@ -30,6 +35,10 @@ from twins import twins
 def as_root(body):
     body["User"] = "0:0"
     body["HostConfig"].update(CapDrop=[], CapAdd=["NET_RAW", "NET_ADMIN", "SYS_ADMIN"], SecurityOpt=["seccomp=unconfined", "apparmor=unconfined"])
+
+
+def without_filter(body):
+    body["HostConfig"]["SecurityOpt"] = ["no-new-privileges", "seccomp=unconfined"]
 
 
 def without_limits(body):
@@ -62,12 +71,14 @@ class TestWhatTheEngineEnforces:
         assert not reached(running.attack(PRIVILEGES)), "the twin without a change is as tight as what it is a twin of"
         said = running.attack(PRIVILEGES, as_root)
         assert {"REACHED raw socket", "REACHED packet socket", "REACHED mount"} <= set(reached(said)), said
+        allowed, all_calls = told(running.attack(ASK)), told(running.attack(ASK, without_filter))
+        assert all_calls and {n for n in all_calls if all_calls[n] == "REACHED"} > {n for n in allowed if allowed[n] == "REACHED"}, all_calls
         said = running.attack(LIMITS["pids"], without_limits)
         assert max(int(word) for word in said.split() if word.isdigit()) > 150, said
 
     def test_agent_and_network(self, world, running):
         """A network as `--internal` alone makes it: the bridge has an address, and the host is behind it."""
-        assert not reached(running.attack(probes("$gateway $base.1")))
+        assert not reached(running.attack(probes("$gateway")))
         running.network(lambda body: body["Options"].pop("com.docker.network.bridge.inhibit_ipv4"))
 
         def on_it(body):
@@ -147,6 +158,21 @@ def test_a_repository_and_the_operators_machine(trap):  # noqa: F811
     repository = trap.repository("own")
     subprocess.run(["git", "status"], cwd=repository, capture_output=True)
     assert trap.ran(), "nothing runs even where git reads the configuration"
+
+
+def test_downloaded_programs_and_the_operators_machine(tmp_path):
+    """What an image build has downloaded, started here instead of in a container."""
+    done = subprocess.run(["sh", "-c", fake_packages.LOOK % tmp_path], capture_output=True, text=True)
+    assert str(tmp_path) in done.stdout and "cannot access" not in done.stdout, done
+    assert "CapEff: 0000000000000000" not in done.stdout and "interfaces lo host" not in done.stdout, done
+
+
+def test_other_users_and_the_operators_configuration(world, operator):
+    """The manifest of test_root_believes_no_place_of_another_user, where it is root's own."""
+    mark = world.path("ran-as-root-itself")
+    secret = {"s": {"from": "cmd:id > %s; echo 0123456789" % mark, "hosts": ["allowed.example.org"]}}
+    session = operator.start("true", secrets=secret)
+    assert session.status == 0 and os.path.exists(mark), session.explain()
 
 
 def test_work_that_comes_back(operator):
