@@ -14,7 +14,7 @@ std::string pax_record(const std::string& key, const std::string& value) {
 }
 
 std::string block(const std::string& path, char type, int mode, uint32_t uid, uint32_t gid, uint64_t size,
-                  const std::string& link) {
+                  const std::string& link, uint64_t time) {
   std::string header(512, '\0');
   auto put = [&](size_t at, size_t width, const std::string& text) {
     header.replace(at, std::min(width, text.size()), text, 0, width);
@@ -29,7 +29,7 @@ std::string block(const std::string& path, char type, int mode, uint32_t uid, ui
   octal(108, 8, uid);
   octal(116, 8, gid);
   octal(124, 12, size);
-  octal(136, 12, 0);
+  octal(136, 12, time);
   put(148, 8, "        ");
   header[156] = type;
   put(157, 100, link);
@@ -54,8 +54,8 @@ Result<> TarWriter::header(const std::string& path, char type, int mode, uint32_
   if (size >= (1ull << 33)) pax += pax_record("size", std::to_string(size));
   if (uid >= (1u << 21)) pax += pax_record("uid", std::to_string(uid));
   if (gid >= (1u << 21)) pax += pax_record("gid", std::to_string(gid));
-  if (!pax.empty()) TRY(sink_(block("pax", 'x', 0644, 0, 0, pax.size(), "") + pax + padding(pax.size())));
-  return sink_(block(path, type, mode, uid & 07777777, gid & 07777777, size >= (1ull << 33) ? 0 : size, link));
+  if (!pax.empty()) TRY(sink_(block("pax", 'x', 0644, 0, 0, pax.size(), "", time_) + pax + padding(pax.size())));
+  return sink_(block(path, type, mode, uid & 07777777, gid & 07777777, size >= (1ull << 33) ? 0 : size, link, time_));
 }
 
 Result<> TarWriter::directory(const std::string& path, int mode, uint32_t uid, uint32_t gid) {

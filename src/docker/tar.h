@@ -16,7 +16,8 @@ namespace bottle::docker {
 class TarWriter {
  public:
   using Sink = std::function<Result<>(std::string_view)>;
-  explicit TarWriter(Sink sink) : sink_(std::move(sink)) {}
+  // `time`: when everything in it was changed last, in seconds since 1970.
+  explicit TarWriter(Sink sink, uint64_t time = 0) : sink_(std::move(sink)), time_(time) {}
 
   Result<> directory(const std::string& path, int mode, uint32_t uid, uint32_t gid);
   Result<> file(const std::string& path, int mode, uint32_t uid, uint32_t gid, std::string_view bytes);
@@ -31,7 +32,7 @@ class TarWriter {
   Result<> header(const std::string& path, char type, int mode, uint32_t uid, uint32_t gid, uint64_t size,
                   const std::string& link);
   Sink sink_;
-  uint64_t size_ = 0, written_ = 0;
+  uint64_t time_, size_ = 0, written_ = 0;
 };
 
 struct TarEntry {

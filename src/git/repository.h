@@ -32,6 +32,18 @@ Result<std::optional<Repository>> find(const std::string& directory);
 // repository), and above those what the repository sets.
 Settings settings_in(const Repository& repository, const std::string& branch);
 
+// The rules by which the operator ignores files in this repository beside those of the tree: his own file of them
+// (core.excludesFile, which the repository has no say in), then info/exclude. Blocking; runs git.
+struct IgnoreRules {
+  std::string own, of_repository;
+};
+Result<IgnoreRules> ignore_rules(const Repository& repository, const std::string& branch);
+// The first of them alone, where there is no repository.
+std::string operators_ignore_rules();
+
+// The attributes that a repository has beside those of the tree: info/attributes.
+Result<std::string> own_attributes(const Repository& repository);
+
 struct View {
   std::string head = "refs/heads/main";  // a ref or a commit
   std::string packed_refs;               // the refs that it has (packed() of refs.h)

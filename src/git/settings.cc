@@ -12,7 +12,8 @@
 namespace bottle::git {
 namespace {
 
-constexpr size_t kLargestConfig = 4 << 20, kMostRemotes = 100, kLongestValue = 4096, kMostIncludes = 20;
+constexpr size_t kLargestConfig = 4 << 20, kMostRemotes = 100, kMostBranches = 10'000, kLongestValue = 4096,
+                 kMostIncludes = 20;
 
 // What a file is compared and written by. Each is a boolean or a word; core.excludesFile, a path, is read as data too.
 constexpr std::string_view kData[] = {"core.autocrlf",
@@ -53,6 +54,19 @@ int shared_bits(const std::string& value) {
   if (value.size() == 4 && value[0] == '0' && value.find_first_not_of("01234567") == std::string::npos)
     return static_cast<int>(std::strtol(value.c_str(), nullptr, 8)) & 0666;
   return 0;
+}
+
+// branch.NAME.remote and branch.NAME.merge.
+void take_upstream(Settings& settings, const Setting& setting) {
+  constexpr std::string_view kBefore = "branch.", kRemote = ".remote", kMerge = ".merge";
+  std::string_view name = setting.name;
+  bool remote = name.ends_with(kRemote), merge = name.ends_with(kMerge);
+  if (!name.starts_with(kBefore) || (!remote && !merge) || !setting.value || setting.value->size() > kLongestValue)
+    return;
+  auto& map = remote ? settings.followed : settings.merged;
+  name.remove_prefix(kBefore.size());
+  name.remove_suffix(std::min(name.size(), (remote ? kRemote : kMerge).size()));
+  if (map.size() < kMostBranches) map[std::string(name)] = *setting.value;
 }
 
 // What is data whoever says it.
@@ -104,6 +118,7 @@ Result<> read(const Beneath& directory, const char* file, Settings& settings, bo
     if (of_remote && name.ends_with(".promisor") && as_bool(setting).value_or(true)) settings.partial = true;
     if (of_remote && name.ends_with(".url") && setting.value && settings.remotes.size() < kMostRemotes)
       settings.remotes.push_back(*setting.value);
+    take_upstream(settings, setting);
     take(settings, setting);
   }
   return {};

@@ -15,11 +15,13 @@ namespace bottle::git {
 struct Settings {
   std::string format = "sha1";  // of the object ids: sha1 or sha256
   bool bare = false;
-  bool partial = false;                     // objects may be missing, which git would fetch from a promisor
-  int shared = 0;                           // mode bits that what is written gets beside those of the umask
-  std::string work_tree;                    // core.worktree, as it is written; empty: not set
-  std::vector<std::string> remotes;         // their URLs, unchecked
-  std::string name, email;                  // user.name and user.email; empty: not set
+  bool partial = false;              // objects may be missing, which git would fetch from a promisor
+  int shared = 0;                    // mode bits that what is written gets beside those of the umask
+  std::string work_tree;             // core.worktree, as it is written; empty: not set
+  std::vector<std::string> remotes;  // their URLs, unchecked
+  std::string name, email;           // user.name and user.email; empty: not set
+  // By branch: the remote that it follows, and the ref there. Unchecked.
+  std::map<std::string, std::string> followed, merged;
   std::map<std::string, std::string> core;  // core.autocrlf and the like, to be written to a configuration of ours
 
   // As lines of a configuration file: `core`.

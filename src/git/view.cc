@@ -53,7 +53,35 @@ Result<> copy_index(const Beneath& own, const std::string& to) {
   return {};
 }
 
+// A FIFO is not read.
+std::string rules_in(std::string path) {
+  const char* home = std::getenv("HOME");
+  if (path.starts_with("~/") && home) path = home + path.substr(1);
+  struct stat st{};
+  if (!path.starts_with('/') || ::stat(path.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) return "";
+  std::string text = read_file(path, kLargestRules).value_or("");
+  return text.empty() || text.ends_with('\n') ? text : text + "\n";
+}
+
+std::string rules_of(const Settings& operators) {
+  auto named = operators.core.find("core.excludesfile");
+  return rules_in(named == operators.core.end() ? default_excludes() : named->second);
+}
+
 }  // namespace
+
+Result<IgnoreRules> ignore_rules(const Repository& repository, const std::string& branch) {
+  IgnoreRules rules;
+  rules.own = rules_of(operators_settings({repository.git_dir, branch, repository.settings.remotes}));
+  rules.of_repository = TRY(TRY(Beneath::open(repository.common_dir)).read("info/exclude", kLargestRules)).value_or("");
+  return rules;
+}
+
+std::string operators_ignore_rules() { return rules_of(operators_settings({})); }
+
+Result<std::string> own_attributes(const Repository& repository) {
+  return TRY(TRY(Beneath::open(repository.common_dir)).read("info/attributes", kLargestRules)).value_or("");
+}
 
 Settings settings_in(const Repository& repository, const std::string& branch) {
   Settings all = operators_settings({repository.git_dir, branch, repository.settings.remotes});
