@@ -16,6 +16,9 @@
 #include "session/transcript.h"
 
 namespace bottle::session {
+
+using nlohmann::json;
+
 namespace {
 
 Result<> save_archive(docker::Engine& engine, const std::string& container, const std::string& path,
@@ -41,6 +44,22 @@ bool is_full(const Error& error) {
 }
 
 }  // namespace
+
+std::string record_in(const std::string& scratch) { return scratch + "/sent"; }
+
+workspace::Outgoing outgoing_of(const Job& job) {
+  const auto& plan = job.plan;
+  workspace::Outgoing outgoing;
+  outgoing.mode = plan.workspace_mode;
+  outgoing.source = plan.workspace;
+  outgoing.uid = plan.uid;
+  outgoing.gid = plan.gid;
+  outgoing.scratch = job.directories.sessions + "/" + plan.session;
+  outgoing.prefix = plan.workdir.substr(1) + "/";
+  outgoing.home = "home/agent/";
+  outgoing.record = record_in(outgoing.scratch);
+  return outgoing;
+}
 
 std::optional<Work> work_of(const Job& job, const workspace::Summary& sent) {
   using manifest::WorkspaceMode;
@@ -69,6 +88,7 @@ nlohmann::json collect(docker::Engine& engine, const std::string& session, const
   incoming.base = work.base;
   incoming.results_dir = work.results;
   incoming.scratch = scratch;
+  incoming.record = record_in(scratch);
   workspace::Back back;
   auto done = pipe_through([&](const Sink& sink) { return engine.get_archive(container, work.workdir, sink); },
                            [&](const Source& source) -> Result<> {
@@ -85,11 +105,16 @@ nlohmann::json collect(docker::Engine& engine, const std::string& session, const
       return {{"error", done.error().what + "; keeping it as an archive failed too: " + saved.error().what},
               {"held", true},
               {"text", still_there}};
-    return {{"error", done.error().what},
-            {"archive", kept},
-            {"text", "The workspace, as the agent left it and unchecked, is in " + kept}};
+    return {{"error", done.error().what}, {"archive", kept}, {"text", workspace::about_archive(kept, session)}};
   }
-  return to_json(back);
+  json answer = to_json(back);
+  if (!back.is_incomplete) return answer;
+  std::string kept = incoming.results_dir + "/workspace.tar";
+  auto saved = save_archive(engine, container, work.workdir, kept);
+  if (saved) answer["archive"] = kept;
+  answer["text"] = back.text + (saved ? workspace::about_archive(kept, session)
+                                      : "The archive of the workspace could not be kept: " + saved.error().what + "\n");
+  return answer;
 }
 
 }  // namespace bottle::session

@@ -12,6 +12,12 @@
 
 namespace bottle::session {
 
+// Where the record of what was sent is, in a session's directory: of the side that has the operator's files.
+std::string record_in(const std::string& scratch);
+
+// How the workspace goes out, into an archive for the container's root.
+workspace::Outgoing outgoing_of(const Job& job);
+
 // What there is to bring home; none where the workspace does not travel.
 std::optional<Work> work_of(const Job& job, const workspace::Summary& sent);
 

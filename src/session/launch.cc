@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <ctime>
 #include <functional>
 #include <future>
 
@@ -91,15 +92,15 @@ Result<> put_ours(docker::TarWriter& tar, const Job& job) {
 
 // The rest of it, from this machine.
 Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink) {
-  const auto& plan = job.plan;
-  if (!sends_workspace(plan.workspace_mode)) {
-    if (plan.workspace_mode == manifest::WorkspaceMode::bind) TRY(workspace::check_place(plan.workspace));
-    TRY(docker::TarWriter(sink).finish());
+  workspace::Outgoing outgoing = outgoing_of(job);
+  docker::TarWriter tar(sink, static_cast<uint64_t>(std::time(nullptr)));
+  TRY(workspace::put_git_settings(tar, outgoing));
+  if (!sends_workspace(outgoing.mode)) {
+    if (outgoing.mode == manifest::WorkspaceMode::bind) TRY(workspace::check_place(outgoing.source));
+    TRY(tar.finish());
     return workspace::Summary{};
   }
-  return workspace::send({plan.workspace_mode, plan.workspace, plan.uid, plan.gid,
-                          job.directories.sessions + "/" + plan.session, plan.workdir.substr(1) + "/"},
-                         sink);
+  return workspace::send(outgoing, sink);
 }
 
 // Or what another machine sends: skills and workspace.
@@ -131,7 +132,7 @@ Result<workspace::Summary> make_agent(docker::Engine& engine, const Job& job, co
   over = false;
   TRY(pipe_through(
       [&](const Sink& sink) -> Result<> {
-        docker::TarWriter tar(sink);
+        docker::TarWriter tar(sink, static_cast<uint64_t>(std::time(nullptr)));
         TRY(put_ours(tar, job));
         sent = TRY(put_rest(sink));
         return {};

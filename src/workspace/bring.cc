@@ -38,6 +38,10 @@ Result<bool> succeeded(Result<git::Runner::Answer> ran, const git::Repository& r
   auto answer = TRY(std::move(ran));
   if (answer.status != 0 && answer.complaint.find(std::strerror(ENOSPC)) != std::string::npos)
     return fail(Code::limit, "bringing the work into " + one_line(repository.top, 4096) + ": " + std::strerror(ENOSPC));
+  for (int reason : {EROFS, EACCES, EPERM})
+    if (answer.status != 0 && answer.complaint.find(std::strerror(reason)) != std::string::npos)
+      return fail(Code::denied,
+                  one_line(repository.objects[0], 4096) + " cannot be written to: " + std::strerror(reason));
   return answer.status == 0;
 }
 

@@ -223,9 +223,10 @@ TEST_F(HostileRepository, ACopyOfBorrowedObjectsIsWhole) {
   unpack();
   git("fsck --strict", inside);
   EXPECT_EQ(git("status --porcelain", inside), "?? dirty.txt");
+  put(inside + "/dirty.txt", "agent's");
   auto back = take_inside(sent.base, root + "/shared");
   ASSERT_TRUE(back) << back.error().what;
-  EXPECT_EQ(git("show refs/bottle/s1/worktree:dirty.txt", root + "/shared"), "d");
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:dirty.txt", root + "/shared"), "agent's");
 }
 
 }  // namespace

@@ -28,6 +28,10 @@ Result<Inspection> Inspection::make(const Quarantine& q, const git::Runner& git)
   auto targets = TRY(git::small_blobs(git, ids, kLongestTarget, q.at()));
   for (const auto& [path, entry] : q.base)
     if (entry.mode == "120000" && stays_inside(path, targets[entry.object])) links[path] = targets[entry.object];
+  for (const auto& [path, file] : q.sent)
+    if (file.mode == "120000" && !q.base.contains(path))
+      if (auto target = sent_bytes(q.record, q.source, path, file); target && stays_inside(path, *target))
+        links[path] = *target;
   return Inspection(q, git, std::move(links));
 }
 
@@ -48,6 +52,8 @@ Look::Tree Inspection::tree_of(const std::vector<Change>& list, const std::unord
   tree.each_unchanged = [this, &changed](const auto& use) {
     for (const auto& [path, entry] : q_.base)
       if (!changed.contains(path)) use(path);
+    for (const auto& [path, file] : q_.sent)
+      if (!changed.contains(path) && !q_.base.contains(path)) use(path);
   };
   return tree;
 }

@@ -11,6 +11,8 @@
 namespace bottle::workspace {
 namespace {
 
+constexpr size_t kMostRemoteBranches = 10;
+
 std::unexpected<Error> incomplete(const Origin& origin, const std::string& complaint) {
   const auto& repository = origin.repository;
   std::string todo;
@@ -26,14 +28,49 @@ std::unexpected<Error> incomplete(const Origin& origin, const std::string& compl
               todo);
 }
 
-Result<> copy_objects(const git::Runner& git, const Origin& origin, const git::Directory& to) {
+// refs/remotes/origin/main: what the branch of HEAD follows; empty: nothing that is known here.
+std::string upstream_of(const Origin& origin) {
+  constexpr std::string_view kHeads = "refs/heads/";
+  const auto& settings = origin.repository.settings;
+  if (!origin.head.branch.starts_with(kHeads)) return "";
+  std::string branch = origin.head.branch.substr(kHeads.size());
+  auto remote = settings.followed.find(branch), ref = settings.merged.find(branch);
+  if (remote == settings.followed.end() || ref == settings.merged.end() || !ref->second.starts_with(kHeads)) return "";
+  return "refs/remotes/" + remote->second + "/" + ref->second.substr(kHeads.size());
+}
+
+// The branches of remotes that go along, of those whose commits are here.
+Result<git::Refs> remotes_of(const git::Runner& git, const Origin& origin, const std::string& upstream) {
+  git::Refs wanted, all = TRY(git::read_refs(origin.repository, "refs/remotes/"));
+  for (const std::string& name : {upstream, std::string("refs/remotes/origin/HEAD"),
+                                  std::string("refs/remotes/origin/main"), std::string("refs/remotes/origin/master")})
+    if (auto found = all.find(name); found != all.end()) wanted.insert(*found);
+  // What origin/HEAD leads to is a branch under its own name.
+  if (auto head = all.find("refs/remotes/origin/HEAD"); head != all.end())
+    for (const auto& [name, id] : all)
+      if (id == head->second && name.starts_with("refs/remotes/origin/")) {
+        wanted.emplace(name, id);
+        if (wanted.size() > kMostRemoteBranches) break;
+      }
+  if (wanted.empty()) return wanted;
+  std::string ids;
+  for (const auto& [name, id] : wanted) ids += id + "\n";
+  std::string there = TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, {.in = origin.view, .input = ids})) + "\n";
+  std::erase_if(wanted, [&](const auto& ref) { return there.find(ref.second + " commit ") == std::string::npos; });
+  return wanted;
+}
+
+Result<> copy_objects(const git::Runner& git, const Origin& origin, const git::Refs& remotes,
+                      const git::Directory& to) {
+  std::string wanted = origin.head.commit + "\n";
+  for (const auto& [name, id] : remotes) wanted += id + "\n";
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");
   UniqueFd out(ends[0]), in(ends[1]);
   auto packed = beside([&] {
     UniqueFd mine = std::move(in);  // index-pack sees the end when this is closed
     return git.run({"pack-objects", "--quiet", "--revs", "--include-tag", "--delta-base-offset", "--stdout"},
-                   {.in = origin.view, .input = origin.head.commit + "\n", .output_fd = mine.get()});
+                   {.in = origin.view, .input = wanted, .output_fd = mine.get()});
   });
   auto indexed = git.ask({"index-pack", "--stdin"}, {.in = to, .input_fd = out.get()});
   out.reset();  // if that failed, nobody reads what is still packed
@@ -59,26 +96,39 @@ Committer committer_of(const git::Settings& settings) {
 }
 
 Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const std::string& to,
-                             const Committer& committer, std::vector<std::string>& warnings) {
+                             const CloneSettings& settings, std::vector<std::string>& warnings) {
   const auto& [branch, commit] = origin.head;
-  git::Directory made = TRY(git::Directory::make(
-      to, {.format = origin.repository.settings.format,
-           .bare = false,
-           .head = branch.empty() ? commit : branch,
-           .config = git::config_line("user.name", committer.name) + git::config_line("user.email", committer.email),
-           .shallow = origin.repository.shallow}));
+  std::string upstream = upstream_of(origin);
+  git::Refs remotes = TRY(remotes_of(git, origin, upstream));
+  std::string config =
+      git::config_line("user.name", settings.committer.name) + git::config_line("user.email", settings.committer.email);
+  if (settings.submodules) config += git::config_line("submodule.active", ".");
+  if (remotes.contains(upstream)) {  // without a remote: as a branch of this repository follows another one
+    std::string name = "branch." + branch.substr(std::string_view("refs/heads/").size());
+    config += git::config_line(name + ".remote", ".") + git::config_line(name + ".merge", upstream);
+  }
+  git::Directory made = TRY(git::Directory::make(to, {.format = origin.repository.settings.format,
+                                                      .bare = false,
+                                                      .head = branch.empty() ? commit : branch,
+                                                      .config = config,
+                                                      .shallow = origin.repository.shallow,
+                                                      .exclude = settings.exclude}));
   auto tags = beside([&] {
     return git.ask({"for-each-ref", "--merged=" + commit, "--format=%(objectname) %(refname)", "refs/tags"},
                    {.in = origin.view});
   });
-  auto copied = copy_objects(git, origin, made);
+  auto copied = copy_objects(git, origin, remotes, made);
+  if (!copied && !remotes.empty()) {
+    remotes.clear();
+    copied = copy_objects(git, origin, remotes, made);
+  }
   auto listed = tags.get();
   TRY(copied);
   if (!listed) warnings.push_back("the tags stay here: " + one_line(listed.error().what));
-  std::string refs = listed.value_or("");
-  if (!refs.empty()) refs += '\n';
-  if (!branch.empty()) refs = commit + " " + branch + "\n" + refs;
-  TRY(write_file_atomically(to + "/packed-refs", refs));
+  git::Refs refs = std::move(remotes);
+  refs.merge(git::parse_packed_refs(listed.value_or(""), "refs/tags/"));
+  if (!branch.empty()) refs[branch] = commit;
+  TRY(write_file_atomically(to + "/packed-refs", git::packed(refs)));
   return made;
 }
 

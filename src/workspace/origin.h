@@ -35,11 +35,18 @@ Result<Origin> origin_of(const git::Repository& repository, const std::string& s
 // The operator's user.name and user.email: an agent that cannot commit stumbles, so it commits as the operator does.
 Committer committer_of(const git::Settings& settings);
 
-// A repository at `to`, without an index: HEAD, its branch, its history and the tags on that. No remote, no hooks, no
-// template, nothing shared with the original, nothing that HEAD does not reach. (`git clone` does the same with three
+struct CloneSettings {
+  Committer committer;
+  std::string exclude;      // rules of what is ignored
+  bool submodules = false;  // it has some
+};
+
+// A repository at `to`, without an index: HEAD, its branch, its history and the tags on that; of its remotes' branches,
+// as names, the one that HEAD's branch follows and those that `origin` begins with. No remote, no hooks, no template,
+// nothing shared with the original, nothing that those do not reach. (`git clone` does the same with three
 // times the processes, and in the original under its configuration.) Code::unavailable: objects are missing or broken;
 // where it is one of a tag, the clone has no tags, with a warning.
 Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const std::string& to,
-                             const Committer& committer, std::vector<std::string>& warnings);
+                             const CloneSettings& settings, std::vector<std::string>& warnings);
 
 }  // namespace bottle::workspace

@@ -7,11 +7,13 @@
 
 #include <algorithm>
 #include <cctype>
+#include <ctime>
 
 #include "base/defer.h"
 #include "base/file.h"
 #include "base/line.h"
 #include "base/unique_fd.h"
+#include "workspace/blob_id.h"
 #include "workspace/paths.h"
 
 namespace bottle::workspace {
@@ -53,7 +55,13 @@ bool is_configuration(int directory, const std::string& name) {
 
 // Work of other sessions is none of this one's business. (Its objects go along: which ones are its alone is not known
 // here.)
-bool is_of_sessions(const std::string& path) { return path == ".git/refs/bottle" || path == ".git/logs/refs/bottle"; }
+bool is_of_sessions(std::string_view path) {
+  return path.ends_with(".git/refs/bottle") || path.ends_with(".git/logs/refs/bottle") ||
+         (path.find(".git/modules/") != std::string_view::npos && path.ends_with("/refs/bottle"));
+}
+
+// What a checkout would give a file, whatever the umask was when it was made here.
+int mode_of(mode_t mode) { return mode & 0100 ? 0755 : 0644; }
 
 std::string without_sessions(std::string_view packed_refs) {
   std::string out;
@@ -69,26 +77,48 @@ std::string without_sessions(std::string_view packed_refs) {
 
 }  // namespace
 
-Packer::Packer(const Outgoing& o, Summary& summary, const Sink& sink)
+Packer::Packer(const Outgoing& o, Summary& summary, const Sink& sink, Recorder* recorder)
     : out_(o),
       summary_(summary),
       sink_(sink),
-      tar_([this](std::string_view bytes) { return buffer(bytes); }),
+      recorder_(recorder),
+      tar_([this](std::string_view bytes) { return buffer(bytes); },
+           o.time ? o.time : static_cast<uint64_t>(std::time(nullptr))),
       chunk_(kChunk, '\0') {}
 
-Result<> Packer::pack(const std::string& root, bool with_git) {
+void Packer::expect(const std::string& below, const std::vector<git::Entry>& entries) {
+  for (const auto& entry : entries)
+    if (entry.mode != "160000") expected_[below + entry.path] = entry;
+}
+
+Result<> Packer::pack(const std::string& root, const Reading& reading) {
   UniqueFd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return fail_errno("opening " + root);
-  with_git_ = with_git;
+  reading_ = reading;
   return directory(fd.get(), "", 0);
 }
 
 Result<> Packer::pack_under(const std::string& root, const std::string& prefix) {
   UniqueFd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return fail_errno("opening " + root);
-  with_git_ = true;
-  TRY(tar_.directory(out_.prefix + prefix, 0755, out_.uid, out_.gid));
+  reading_ = {};
+  ++in_git_;
+  Defer leave([&] { --in_git_; });
+  TRY(tar_.directory(inside(prefix), 0755, out_.uid, out_.gid));
   return directory(fd.get(), prefix + "/", 1);
+}
+
+Result<> Packer::pack_file(const std::string& root, const std::string& from, const std::string& to) {
+  UniqueFd directory(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return fail_errno("opening " + root);
+  ++in_git_;
+  Defer leave([&] { --in_git_; });
+  return file(directory.get(), from, to);
+}
+
+Result<> Packer::make_directory(const std::string& path) {
+  std::string made;
+  return directories_of(path + "/", made);
 }
 
 Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entry>& entries,
@@ -104,7 +134,13 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
   const git::Entry* current = nullptr;
   std::string target;
   uint64_t left = 0;
-  auto end = [&]() -> Result<> { return current->mode == "120000" ? symlink(current->path, target) : tar_.end_file(); };
+  Sha1 hash;
+  reading_ = {.committed = true};
+  auto end = [&]() -> Result<> {
+    if (current->mode == "120000") return symlink(current->path, target);
+    TRY(note(current->path, current->mode, current->object.size() == 40 ? current->object : hash.end(), {}));
+    return tar_.end_file();
+  };
   TRY(git::stream_blobs(
       git, ids, {.in = repository},
       [&](size_t place, uint64_t size) -> Result<> {
@@ -118,20 +154,21 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
         }
         ++summary_.files;
         summary_.bytes += size;
-        TRY(tar_.begin_file(out_.prefix + current->path, current->mode == "100755" ? 0755 : 0644, out_.uid, out_.gid,
-                            size));
+        hash = blob_hash(size);
+        TRY(tar_.begin_file(inside(current->path), current->mode == "100755" ? 0755 : 0644, out_.uid, out_.gid, size));
         return size == 0 ? end() : Result<>{};
       },
       [&](std::string_view bytes) -> Result<> {
         if (current->mode == "120000") target += bytes;
         else TRY(tar_.data(bytes));
+        if (current->object.size() != 40) hash.add(bytes);
         left -= bytes.size();
         return left == 0 ? end() : Result<>{};
       }));
   for (const auto& entry : entries) {
     if (entry.mode != "160000") continue;
     TRY(directories_of(entry.path, made));
-    TRY(tar_.directory(out_.prefix + entry.path, 0755, out_.uid, out_.gid));
+    TRY(tar_.directory(inside(entry.path), 0755, out_.uid, out_.gid));
   }
   return {};
 }
@@ -166,13 +203,18 @@ Result<> Packer::directory(int fd, const std::string& prefix, int depth) {
   DIR* dir = copy < 0 ? nullptr : ::fdopendir(copy);
   if (!dir) return fail_errno("reading " + prefix);
   Defer close([&] { ::closedir(dir); });
+  bool git_along = prefix.empty() ? reading_.with_git : true;
+  struct stat marker{};
+  if (!prefix.empty() && !in_git_ && reading_.nested && ::fstatat(fd, ".git", &marker, AT_SYMLINK_NOFOLLOW) == 0)
+    git_along = TRY(reading_.nested(prefix.substr(0, prefix.size() - 1)));
   while (dirent* entry = ::readdir(dir)) {
     std::string name = entry->d_name, path = prefix + name;
-    if (name == "." || name == ".." || (prefix.empty() && name == ".git" && !with_git_) || is_of_sessions(path))
-      continue;
+    if (name == "." || name == ".." || is_of_sessions(place_ + path)) continue;
+    if (name == ".git" && !git_along) continue;
+    if (path == ".git/index" && reading_.with_git) continue;  // last, when it is known what else is there
     struct stat st{};
     if (::fstatat(fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;  // it went away
-    if (S_ISDIR(st.st_mode)) TRY(enter(fd, name, path, st, depth));
+    if (S_ISDIR(st.st_mode)) TRY(enter(fd, name, path, depth));
     else if (S_ISREG(st.st_mode)) TRY(file(fd, name, path));
     else if (S_ISLNK(st.st_mode)) TRY(link(fd, name, path));
     else skip("sockets, devices and pipes", path);
@@ -185,18 +227,20 @@ Result<> Packer::directories_of(const std::string& path, std::string& made) {
   std::string parent = path.substr(0, path.rfind('/') + 1);  // with its slash, or nothing
   for (size_t slash = parent.find('/'); slash != std::string::npos; slash = parent.find('/', slash + 1))
     if (!made.starts_with(parent.substr(0, slash + 1)))
-      TRY(tar_.directory(out_.prefix + parent.substr(0, slash), 0755, out_.uid, out_.gid));
+      TRY(tar_.directory(inside(parent.substr(0, slash)), 0755, out_.uid, out_.gid));
   made = parent;
   return {};
 }
 
-Result<> Packer::enter(int fd, const std::string& name, const std::string& path, const struct stat& st, int depth) {
+Result<> Packer::enter(int fd, const std::string& name, const std::string& path, int depth) {
   UniqueFd child(::openat(fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!child || depth > 200) {
     skip("directories that cannot be read", path);
     return {};
   }
-  TRY(tar_.directory(out_.prefix + path, (st.st_mode & 0777) | 0700, out_.uid, out_.gid));
+  TRY(tar_.directory(inside(path), 0755, out_.uid, out_.gid));
+  in_git_ += name == ".git";
+  Defer leave([&] { in_git_ -= name == ".git"; });
   return directory(child.get(), path + "/", depth + 1);
 }
 
@@ -208,26 +252,50 @@ Result<> Packer::file(int fd, const std::string& name, const std::string& path) 
     return {};
   }
   ++summary_.files;
+  int mode = mode_of(st.st_mode);
   if (is_configuration(fd, name)) {
     std::string text = TRY(read_all(in.get(), path, kLargestConfig)), clean = without_credentials(text);
     if (clean != text) summary_.warnings.push_back("credentials in " + one_line(path) + " were left out of the copy");
-    return tar_.file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid, clean);
+    TRY(note(path, mode == 0755 ? "100755" : "100644", blob_id(clean), clean));
+    return tar_.file(inside(path), mode, out_.uid, out_.gid, clean);
   }
-  if (path == ".git/packed-refs")
-    return tar_.file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid,
-                     without_sessions(TRY(read_all(in.get(), path, SIZE_MAX))));
+  if (in_git_ && name == "packed-refs")
+    return tar_.file(inside(path), mode, out_.uid, out_.gid, without_sessions(TRY(read_all(in.get(), path, SIZE_MAX))));
   auto size = static_cast<uint64_t>(st.st_size);
   summary_.bytes += size;
-  TRY(tar_.begin_file(out_.prefix + path, st.st_mode & 0777, out_.uid, out_.gid, size));
-  while (size > 0) {
-    ssize_t n = ::read(in.get(), chunk_.data(), std::min<uint64_t>(chunk_.size(), size));
+  return bytes_of(in.get(), path, mode, size);
+}
+
+Result<> Packer::bytes_of(int fd, const std::string& path, int mode, uint64_t size) {
+  TRY(tar_.begin_file(inside(path), mode, out_.uid, out_.gid, size));
+  bool noted = recorder_ && !in_git_, kept = noted && !reading_.committed && size <= Recorder::kKeptEach;
+  Sha1 hash = blob_hash(size);
+  std::string all;
+  for (uint64_t left = size; left > 0;) {
+    ssize_t n = ::read(fd, chunk_.data(), std::min<uint64_t>(chunk_.size(), left));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail_errno("reading " + path);
-    if (n == 0) break;  // it shrank; the rest is zeros
-    TRY(tar_.data({chunk_.data(), static_cast<size_t>(n)}));
-    size -= static_cast<uint64_t>(n);
+    if (n == 0) {  // it shrank; the rest is zeros
+      n = static_cast<ssize_t>(std::min<uint64_t>(chunk_.size(), left));
+      std::fill_n(chunk_.data(), n, '\0');
+    }
+    std::string_view bytes(chunk_.data(), static_cast<size_t>(n));
+    TRY(tar_.data(bytes));
+    if (noted) hash.add(bytes);
+    if (kept) all += bytes;
+    left -= static_cast<uint64_t>(n);
   }
+  if (noted) TRY(note(path, mode == 0755 ? "100755" : "100644", hash.end(), all));
   return tar_.end_file();
+}
+
+// `bytes`: none where they are in a repository, or too many to be kept.
+Result<> Packer::note(const std::string& path, const std::string& mode, const std::string& id, std::string_view bytes) {
+  if (!recorder_ || in_git_) return {};
+  std::string whole = place_ + path;
+  auto same = expected_.find(whole);
+  bool committed = reading_.committed || (same != expected_.end() && same->second.object == id);
+  return recorder_->file(whole, {mode, id, committed}, committed ? std::string_view() : bytes);
 }
 
 Result<> Packer::link(int fd, const std::string& name, const std::string& path) {
@@ -242,7 +310,8 @@ Result<> Packer::symlink(const std::string& path, std::string_view text) {
     return {};
   }
   ++summary_.files;
-  return tar_.symlink(out_.prefix + path, std::string(text), out_.uid, out_.gid);
+  TRY(note(path, "120000", blob_id(text), text));
+  return tar_.symlink(inside(path), std::string(text), out_.uid, out_.gid);
 }
 
 }  // namespace bottle::workspace

@@ -7,11 +7,12 @@
 
 #include <chrono>
 #include <filesystem>
-#include <set>
+#include <optional>
 
 #include "base/file.h"
 #include "base/line.h"
 #include "base/unique_fd.h"
+#include "git/formats.h"
 #include "workspace/blob_id.h"
 #include "workspace/paths.h"
 #include "workspace/untar.h"
@@ -21,7 +22,7 @@ namespace {
 
 using Path = std::vector<std::string>;
 
-constexpr size_t kBranchLimit = 256, kMostPacks = 1000, kLongestLink = 4095, kEntryCost = 512;
+constexpr size_t kMostRefs = 100'000, kMostPacks = 1000, kLongestLink = 4095, kEntryCost = 512, kMostStashes = 100;
 constexpr int kPackPatience = 600;             // seconds, for all of them
 constexpr uint64_t kComparedAtMost = 4 << 20;  // a larger file is written before anybody knows whether it changed
 
@@ -29,15 +30,16 @@ bool hex(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-bool is_loose_object(const Path& p) {  // .git objects xx yyyy…
-  return p.size() == 4 && p[1] == "objects" && p[2].size() == 2 && hex(p[2]) &&
-         (p[3].size() == 38 || p[3].size() == 62) && hex(p[3]);
+// Below a git directory.
+bool is_loose_object(const Path& p) {  // objects xx yyyy…
+  return p.size() == 3 && p[0] == "objects" && p[1].size() == 2 && hex(p[1]) &&
+         (p[2].size() == 38 || p[2].size() == 62) && hex(p[2]);
 }
 
 // Indexes are not taken: they are made anew, which reads and checks every object of the pack.
 bool is_pack(const Path& p) {
-  return p.size() == 4 && p[1] == "objects" && p[2] == "pack" && p[3].starts_with("pack-") && p[3].ends_with(".pack") &&
-         p[3].size() < 100 && hex(std::string_view(p[3]).substr(5, p[3].size() - 10));
+  return p.size() == 3 && p[0] == "objects" && p[1] == "pack" && p[2].starts_with("pack-") && p[2].ends_with(".pack") &&
+         p[2].size() < 100 && hex(std::string_view(p[2]).substr(5, p[2].size() - 10));
 }
 
 Result<std::string> text_of(const Source& body, size_t limit) {
@@ -50,149 +52,203 @@ Result<std::string> text_of(const Source& body, size_t limit) {
   return out;
 }
 
-void take_branch(Quarantine& q, const std::string& name, std::string id) {
+std::string trimmed(std::string id) {
   while (!id.empty() && (id.back() == '\n' || id.back() == '\r' || id.back() == ' ')) id.pop_back();
-  if (git::is_branch_name(name) && git::is_object_id(id) && q.branches.size() < kBranchLimit) q.branches[name] = id;
-  else ++q.skipped;
+  return id;
 }
 
+// What all quarantines of one archive may take together.
+struct Budget {
+  uint64_t bytes, held;
+
+  Result<> charge(uint64_t more) {
+    if (more > bytes) return fail(Code::limit, "what comes back is larger than the limit");
+    bytes -= more;
+    return {};
+  }
+  Result<> hold(uint64_t more) {
+    if (more > held) return fail(Code::limit, "more links come back than the limit");
+    held -= more;
+    return {};
+  }
+};
+
+// Of one repository.
 class Filler {
  public:
-  Filler(Quarantine& q, const Incoming& limits, Tree tree, Tree repository)
-      : q_(q),
-        source_(limits.source),
-        tree_(std::move(tree)),
-        repository_(std::move(repository)),
-        bytes_left_(limits.max_bytes),
-        entries_left_(limits.max_entries),
-        held_left_(limits.max_held) {}
+  Filler(Quarantine& q, Budget& budget, Tree tree, Tree repository)
+      : q_(q), budget_(budget), tree_(std::move(tree)), repository_(std::move(repository)) {}
 
-  Result<> entry(const TarEntry& e, const Source& body) {
-    if (entries_left_-- <= tree_.implied() + repository_.implied())
-      return fail(Code::limit, "more entries come back than the limit");
-    // What an entry takes beside its content: an inode.
-    TRY(charge(kEntryCost + e.path.size() + e.target.size()));
-    auto path = safe_components(e.path);
-    // The engine puts the directory's own name in front of everything.
-    if (path && !prefix_known_ && !path->empty()) {
-      prefix_ = (*path)[0];
-      prefix_known_ = true;
-    }
-    if (!path || path->empty() || (*path)[0] != prefix_) return skip();
-    path->erase(path->begin());
-    if (path->empty()) return {};
-    if ((*path)[0] == ".git") return git_entry(*path, e, body);
-    for (const auto& part : *path)
-      if (is_git_directory(part)) return leave(*path, e, body, "a repository within the tree: left behind");
+  uint64_t implied() const { return tree_.implied() + repository_.implied(); }
+
+  // A file of the tree; `target`: what a hard link leads to.
+  Result<> entry(const Path& path, const TarEntry& e, const Source& body, const std::optional<Path>& target) {
     bool done = false;
+    std::string name = join(path);
     switch (e.kind) {
       case TarEntry::Kind::directory:
-        q_.unchanged.erase(join(*path));
-        done = TRY(tree_.directory(*path));
+        q_.untouched.erase(name);
+        done = TRY(tree_.directory(path));
         break;
       case TarEntry::Kind::file:
-        done = TRY(file(*path, e, body));
-        if (done) q_.links.erase(join(*path));
+        done = TRY(file(path, e, body));
+        if (done) q_.links.erase(name);
         break;
       case TarEntry::Kind::symlink:
-        if (e.target.size() > kLongestLink) return skip();
-        TRY(hold(*path, e.target));
-        q_.unchanged.erase(join(*path));
-        q_.links[join(*path)] = e.target;
-        return {};
-      case TarEntry::Kind::hardlink: {
-        auto target = safe_components(e.target);
-        if (!target || target->size() < 2 || (*target)[0] != prefix_ || is_git_directory((*target)[1])) return skip();
-        target->erase(target->begin());
-        if (auto link = q_.links.find(join(*target)); link != q_.links.end()) {
-          TRY(hold(*path, link->second));
-          q_.links[join(*path)] = link->second;
-          return {};
-        }
-        q_.unchanged.erase(join(*path));
-        if (auto same = q_.unchanged.find(join(*target)); same != q_.unchanged.end()) {
-          TRY(hold(*path, ""));
-          q_.unchanged[join(*path)] = {join(*path), same->second.mode, same->second.object};
-          return {};
-        }
-        done = TRY(tree_.hardlink(*path, *target));
+        return symlink(path, e.target);
+      case TarEntry::Kind::hardlink:
+        done = target && TRY(hardlink(path, *target));
         break;
-      }
       case TarEntry::Kind::other:
+        q_.leave(name, "a socket, pipe or device: left behind");
         break;
     }
-    return done ? Result<>{} : skip();
+    if (!done) q_.leave(name, "it cannot be where it is: left behind");
+    return {};
   }
 
-  Result<> late_branches() {
-    // A loose ref is newer than a packed one.
-    for (auto& [name, id] : packed_)
-      if (!q_.branches.contains(name)) take_branch(q_, name, id);
+  // What stays where it is. Of what the operator has himself, just so, nothing needs to be said.
+  Result<> leave(const Path& path, const TarEntry& e, const Source& body, const char* why) {
+    std::string name = join(path);
+    if (TRY(is_the_operators(name, e, body))) return {};
+    // One line for a whole foreign repository, not one for each of its files.
+    size_t git = name.find("/.git/");
+    q_.leave(git == std::string::npos ? name : name.substr(0, git + 5), why);
     return {};
+  }
+
+  // `path`: below its git directory.
+  Result<> git_entry(const Path& path, const TarEntry& e, const Source& body) {
+    if (path.empty()) {
+      if (e.kind != TarEntry::Kind::directory) return leave({".git"}, e, body, "not a directory: left behind");
+      return {};
+    }
+    if (e.kind == TarEntry::Kind::directory) return {};
+    std::string name = join(path);
+    auto leave_it = [&](const char* why) {
+      Path whole = path;
+      whole.insert(whole.begin(), ".git");
+      return leave(whole, e, body, why);
+    };
+    if (path.size() >= 2 && path[0] == "hooks" && !name.ends_with(".sample")) return leave_it("a hook: left behind");
+    if (name == "objects/info/alternates" || name == "objects/info/http-alternates")
+      return leave_it("points at other repositories: left behind");
+    if (path[0] == "modules" && path.size() > 2) return leave_it("a repository of a submodule: left behind");
+    // Without a repository here nothing of it is wanted, and an object that is not what its name says would show in the
+    // patch.
+    if (q_.known_objects.empty()) return {};
+    if (e.kind == TarEntry::Kind::hardlink) return hardlinked_object(path, e);
+    if (e.kind != TarEntry::Kind::file) {
+      q_.leave(".git/" + name, "a link or device in .git: left behind");
+      return {};
+    }
+    if (is_loose_object(path) || is_pack(path)) return object(path, name, body);
+    return ref(path, name, body);
+  }
+
+  void late_refs() {
+    // A loose ref is newer than a packed one.
+    for (auto& [name, id] : packed_) q_.refs.emplace(name, id);
+    std::erase_if(q_.refs, [](const auto& ref) { return ref.first.starts_with("refs/bottle/"); });
   }
 
  private:
-  Result<> charge(uint64_t bytes) {
-    if (bytes > bytes_left_) return fail(Code::limit, "what comes back is larger than the limit");
-    bytes_left_ -= bytes;
-    return {};
-  }
-
-  Result<> hold(const Path& path, std::string_view target) {
-    uint64_t bytes = join(path).size() + target.size();
-    if (bytes > held_left_) return fail(Code::limit, "more links come back than the limit");
-    held_left_ -= bytes;
-    return {};
-  }
-
-  Result<> skip() {
-    ++q_.skipped;
-    return {};
-  }
-
-  // Written, unless it is as it was. git asks the disk for its rules, so those are always there.
-  Result<bool> file(const Path& path, const TarEntry& e, const Source& body) {
+  Result<> symlink(const Path& path, const std::string& target) {
     std::string name = join(path);
-    auto was = q_.base.find(name);
-    bool comparable = was != q_.base.end() && was->second.mode == (e.mode & 0100 ? "100755" : "100644") &&
-                      e.size <= kComparedAtMost && was->second.object.size() == 40 && path.back() != ".gitignore" &&
-                      path.back() != ".gitattributes";
-    q_.unchanged.erase(name);
-    if (!comparable) return tree_.file(path, e.mode & 0100, body, &bytes_left_);
-    content_.clear();
-    while (size_t n = TRY(body(chunk_.data(), chunk_.size()))) content_.append(chunk_, 0, n);
-    if (blob_id(content_) == was->second.object && TRY(tree_.absent(path))) {
-      q_.unchanged[name] = was->second;
+    if (target.size() > kLongestLink) {
+      q_.leave(name, "a link that is too long: left behind");
+      return {};
+    }
+    auto was = q_.sent.find(name);
+    bool same = was != q_.sent.end() && was->second.mode == "120000" && was->second.id == blob_id(target);
+    q_.aliases.erase(name);
+    q_.links.erase(name);
+    if (same) {
+      (void)TRY(tree_.absent(path));
+      q_.written.erase(name);
+      q_.untouched.insert(name);
+      return {};
+    }
+    TRY(budget_.hold(name.size() + target.size()));
+    q_.untouched.erase(name);
+    q_.links[name] = target;
+    return {};
+  }
+
+  Result<bool> hardlink(const Path& path, const Path& target) {
+    std::string name = join(path), other = join(target);
+    if (auto link = q_.links.find(other); link != q_.links.end()) {
+      TRY(budget_.hold(name.size() + link->second.size()));
+      std::string text = link->second;
+      TRY(symlink(path, text));
       return true;
     }
+    auto known = q_.aliases.find(other);
+    std::string from = known == q_.aliases.end() ? other : known->second;
+    if (!q_.untouched.contains(from)) {
+      bool done = TRY(tree_.hardlink(path, target));
+      q_.untouched.erase(name);
+      if (done) q_.written.insert(name);
+      return done;
+    }
+    auto was = q_.sent.find(name);
+    const auto& same = q_.sent.at(from);
+    if (was != q_.sent.end() && was->second.id == same.id && was->second.mode == same.mode) {
+      q_.untouched.insert(name);
+      return true;
+    }
+    TRY(budget_.hold(name.size()));
+    q_.untouched.erase(name);
+    q_.aliases[name] = from;
+    return true;
+  }
+
+  // Written, unless it is as it was sent. git asks the disk for its rules, so those are always there.
+  Result<bool> file(const Path& path, const TarEntry& e, const Source& body) {
+    std::string name = join(path);
+    auto was = q_.sent.find(name);
+    bool comparable = was != q_.sent.end() && was->second.mode == (e.mode & 0100 ? "100755" : "100644");
+    bool rules = path.back() == ".gitignore" || path.back() == ".gitattributes";
+    q_.untouched.erase(name);
+    q_.aliases.erase(name);
+    bool done = false, same = false;
+    if (!comparable || e.size > kComparedAtMost) {
+      Sha1 hash = blob_hash(e.size);
+      done = TRY(tree_.file(
+          path, e.mode & 0100,
+          [&](char* to, size_t room) -> Result<size_t> {
+            size_t n = TRY(body(to, room));
+            if (comparable) hash.add({to, n});
+            return n;
+          },
+          &budget_.bytes));
+      same = done && comparable && hash.end() == was->second.id && TRY(tree_.absent(path));
+    } else {
+      content_.clear();
+      while (size_t n = TRY(body(chunk_.data(), chunk_.size()))) content_.append(chunk_, 0, n);
+      same = blob_id(content_) == was->second.id && TRY(tree_.absent(path));
+      if (!same || rules) done = TRY(write(path, e.mode & 0100));
+    }
+    q_.written.erase(name);
+    if (same) q_.untouched.insert(name);
+    else if (done) q_.written.insert(name);
+    return done || same;
+  }
+
+  Result<bool> write(const Path& path, bool executable) {
     size_t at = 0;
     return tree_.file(
-        path, e.mode & 0100,
+        path, executable,
         [&](char* to, size_t room) -> Result<size_t> {
           size_t n = content_.copy(to, room, at);
           at += n;
           return n;
         },
-        &bytes_left_);
+        &budget_.bytes);
   }
 
-  // What stays where it is. Of what the operator has himself, just so, nothing needs to be said.
-  Result<> leave(const Path& where, const TarEntry& e, const Source& body, const char* why) {
-    if (TRY(is_the_operators(where, e, body))) return {};
-    std::string path = join(where);
-    ++q_.skipped;
-    if (q_.flagged.size() < kMostFlagged) {
-      // One line for a whole foreign repository, not one for each of its files.
-      std::string top = path.substr(
-          0, std::min(path.find("/.git/") == std::string::npos ? path.size() : path.find("/.git/") + 5, path.size()));
-      std::pair<std::string, std::string> flag(top, why);
-      if (q_.flagged.empty() || q_.flagged.back() != flag) q_.flagged.push_back(flag);
-    }
-    return {};
-  }
-
-  Result<bool> is_the_operators(const Path& where, const TarEntry& e, const Source& body) {
-    std::string path = source_ + "/" + join(where);
+  Result<bool> is_the_operators(const std::string& name, const TarEntry& e, const Source& body) {
+    std::string path = q_.source + "/" + name;
     struct stat st{};
     if (::lstat(path.c_str(), &st) != 0) return false;
     if (e.kind == TarEntry::Kind::directory) return S_ISDIR(st.st_mode);
@@ -201,9 +257,10 @@ class Filler {
       ssize_t n = ::readlink(path.c_str(), target.data(), target.size());
       return n == static_cast<ssize_t>(e.target.size()) && target.starts_with(e.target);
     }
-    if (e.kind != TarEntry::Kind::file || !S_ISREG(st.st_mode) || static_cast<uint64_t>(st.st_size) != e.size ||
-        e.size > kComparedAtMost)
+    if (e.kind != TarEntry::Kind::file || !S_ISREG(st.st_mode) || static_cast<uint64_t>(st.st_size) != e.size)
       return false;
+    if (e.size > kComparedAtMost)
+      return name.find(".git/") != std::string::npos && name.find("/pack/") != std::string::npos;
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     if (!fd) return false;
     auto own = read_all(fd.get(), path, kComparedAtMost);
@@ -213,71 +270,151 @@ class Filler {
     return content_ == *own;
   }
 
-  Result<> git_entry(const Path& path, const TarEntry& e, const Source& body) {
-    if (path.size() == 1 && e.kind != TarEntry::Kind::directory)
-      return leave(path, e, body, "not a directory: left behind");
-    if (e.kind == TarEntry::Kind::directory) return {};
-    std::string name = join(path, 1);
-    if (path.size() >= 3 && path[1] == "hooks" && !name.ends_with(".sample"))
-      return leave(path, e, body, "a hook: left behind");
-    if (name == "objects/info/alternates" || name == "objects/info/http-alternates")
-      return leave(path, e, body, "points at other repositories: left behind");
-    // Without a repository here nothing of it is wanted, and an object that is not what its name says would show in the
-    // patch.
-    if (q_.known_objects.empty()) return {};
-    if (e.kind != TarEntry::Kind::file) return e.kind == TarEntry::Kind::hardlink ? hardlinked_object(path, e) : skip();
-    if ((is_loose_object(path) || is_pack(path)) && is_known(name)) return {};
-    if (is_loose_object(path))
-      return TRY(repository_.file(Path(path.begin() + 1, path.end()), false, body, &bytes_left_)) ? Result<>{} : skip();
-    if (is_pack(path))
-      return TRY(repository_.file({"incoming", path[3]}, false, body, &bytes_left_)) ? Result<>{} : skip();
+  Result<> object(const Path& path, const std::string& name, const Source& body) {
+    // What the operator's repository has, the agent's word is not wanted for.
+    if (::access((q_.known_objects + name.substr(std::string_view("objects").size())).c_str(), F_OK) == 0) return {};
+    Path to = is_pack(path) ? Path{"incoming", path[2]} : path;
+    if (!TRY(repository_.file(to, false, body, &budget_.bytes)))
+      q_.leave(".git/" + name, "it cannot be where it is: left behind");
+    return {};
+  }
+
+  Result<> ref(const Path& path, const std::string& name, const Source& body) {
     if (name == "HEAD") {
-      q_.head = TRY(text_of(body, 1024));
-      while (!q_.head.empty() && q_.head.back() == '\n') q_.head.pop_back();
-      return {};
-    }
-    if (path.size() > 3 && path[1] == "refs" && path[2] == "heads") {
-      take_branch(q_, join(path, 3), TRY(text_of(body, 128)));
-      return {};
-    }
-    if (name == "packed-refs") {
-      std::string text = TRY(text_of(body, 16 << 20));
-      for (size_t from = 0; from < text.size();) {
-        size_t end = std::min(text.find('\n', from), text.size());
-        std::string line = text.substr(from, end - from);
+      q_.head = trimmed(TRY(text_of(body, 1100)));
+    } else if (path[0] == "refs" && path.size() > 1) {
+      std::string id = trimmed(TRY(text_of(body, 2048)));
+      if (id.starts_with("ref:") || name.ends_with(".lock")) return {};  // another name of a ref, such as origin/HEAD
+      if (git::is_ref_name(name) && git::is_object_id(id) && q_.refs.size() < kMostRefs) q_.refs[name] = id;
+      else q_.leave(".git/" + name, "not a ref that git would take: left behind");
+    } else if (name == "packed-refs") {
+      std::string text = TRY(text_of(body, 64 << 20));
+      packed_ = git::parse_packed_refs(text, "refs/");
+      if (packed_.size() > kMostRefs) {
+        packed_.clear();
+        q_.leave(".git/packed-refs", "more refs than the limit: left behind");
+      }
+    } else if (name == "logs/refs/stash") {
+      // "OLD NEW who when<TAB>what"
+      std::string text = TRY(text_of(body, 1 << 20));
+      for (size_t from = 0; from < text.size() && q_.stashes.size() < kMostStashes;) {
+        size_t end = std::min(text.find('\n', from), text.size()), space = text.find(' ', from);
+        if (space < end)
+          if (std::string id = text.substr(space + 1, space - from); git::is_object_id(id)) q_.stashes.push_back(id);
         from = end + 1;
-        size_t space = line.find(" refs/heads/");
-        if (space == std::string::npos || packed_.size() >= kBranchLimit) continue;
-        if (std::string name = line.substr(space + 12); git::is_branch_name(name))
-          packed_[name] = line.substr(0, std::min<size_t>(space, 64));
       }
     }
     return {};  // config, index, logs, info: never taken
   }
 
-  // The operator's repository has an object or a pack of that name: what the agent says of it is not wanted.
-  bool is_known(const std::string& name) const {  // objects/…
-    return !q_.known_objects.empty() && ::access((q_.known_objects + name.substr(7)).c_str(), F_OK) == 0;
-  }
-
   Result<> hardlinked_object(const Path& path, const TarEntry& e) {
     auto target = safe_components(e.target);
-    if (!target || target->size() != 5 || (*target)[1] != ".git") return skip();
-    target->erase(target->begin());
-    if (!is_loose_object(path) || !is_loose_object(*target)) return skip();
-    return TRY(repository_.hardlink(Path(path.begin() + 1, path.end()), Path(target->begin() + 1, target->end())))
-               ? Result<>{}
-               : skip();
+    bool done = false;
+    if (target && target->size() > 3) {
+      Path end(target->end() - 3, target->end());
+      if (is_loose_object(path) && is_loose_object(end)) done = TRY(repository_.hardlink(path, end));
+    }
+    if (!done) q_.leave(".git/" + join(path), "a link or device in .git: left behind");
+    return {};
   }
 
   Quarantine& q_;
-  std::string source_;
+  Budget& budget_;
   Tree tree_, repository_;
-  uint64_t bytes_left_, entries_left_, held_left_;
   std::string content_, chunk_ = std::string(65536, '\0');
+  git::Refs packed_;
+};
+
+bool is_below(const Path& path, const Path& top) {
+  return path.size() >= top.size() && std::equal(top.begin(), top.end(), path.begin());
+}
+
+// Of the whole workspace.
+class Unpacker {
+ public:
+  Unpacker(const Incoming& limits) : budget_{limits.max_bytes, limits.max_held}, entries_left_(limits.max_entries) {}
+
+  Result<> add(Quarantine& q) {
+    Part part{&q, q.place.empty() ? Path{} : split_path(q.place), split_path(q.git_at), nullptr};
+    part.filler = std::make_unique<Filler>(q, budget_, TRY(Tree::open(q.tree())), TRY(Tree::open(q.repository.path())));
+    parts_.push_back(std::move(part));
+    return {};
+  }
+
+  Result<> entry(const TarEntry& e, const Source& body) {
+    uint64_t implied = 0;
+    for (const auto& part : parts_) implied += part.filler->implied();
+    if (entries_left_-- <= implied) return fail(Code::limit, "more entries come back than the limit");
+    // What an entry takes beside its content: an inode.
+    TRY(budget_.charge(kEntryCost + e.path.size() + e.target.size()));
+    auto path = safe_components(e.path);
+    // The engine puts the directory's own name in front of everything.
+    if (path && prefix_.empty() && !path->empty()) prefix_ = (*path)[0];
+    if (!path || path->empty() || (*path)[0] != prefix_) {
+      parts_[0].q->leave(e.path.substr(0, 200), "a path that leads out of the workspace: left behind");
+      return {};
+    }
+    path->erase(path->begin());
+    if (path->empty()) return {};
+    for (auto& part : parts_)
+      if (!part.q->git_at.empty() && is_below(*path, part.git) && &git_of(*path) == &part)
+        return part.filler->git_entry(Path(path->begin() + static_cast<long>(part.git.size()), path->end()), e, body);
+    Part& part = tree_of(*path);
+    Path own(path->begin() + static_cast<long>(part.place.size()), path->end());
+    if (own.empty()) {  // its top
+      if (e.kind != TarEntry::Kind::directory) part.q->leave("", "it is no directory any more: left behind");
+      return {};
+    }
+    for (const auto& component : own)
+      if (is_git_directory(component))
+        return part.filler->leave(own, e, body, "a repository within the tree: left behind");
+    return part.filler->entry(own, e, body, e.kind == TarEntry::Kind::hardlink ? target_of(e, part) : std::nullopt);
+  }
+
+  Result<> finish() {
+    for (auto& part : parts_) part.filler->late_refs();
+    return {};
+  }
+
+ private:
+  struct Part {
+    Quarantine* q;
+    Path place, git;
+    std::unique_ptr<Filler> filler;
+  };
+
+  Part& git_of(const Path& path) {
+    Part* best = &parts_[0];
+    size_t longest = 0;
+    for (auto& part : parts_)
+      if (!part.q->git_at.empty() && is_below(path, part.git) && part.git.size() > longest)
+        best = &part, longest = part.git.size();
+    return *best;
+  }
+
+  Part& tree_of(const Path& path) {
+    Part* best = &parts_[0];
+    for (auto& part : parts_)
+      if (is_below(path, part.place) && part.place.size() > best->place.size()) best = &part;
+    return *best;
+  }
+
+  // In the same repository, and no part of a .git.
+  std::optional<Path> target_of(const TarEntry& e, const Part& part) {
+    auto target = safe_components(e.target);
+    if (!target || target->size() < 2 || (*target)[0] != prefix_) return std::nullopt;
+    target->erase(target->begin());
+    if (&tree_of(*target) != &part || target->size() == part.place.size()) return std::nullopt;
+    target->erase(target->begin(), target->begin() + static_cast<long>(part.place.size()));
+    for (const auto& component : *target)
+      if (is_git_directory(component)) return std::nullopt;
+    return target;
+  }
+
+  Budget budget_;
+  uint64_t entries_left_;
   std::string prefix_;
-  bool prefix_known_ = false;
-  std::map<std::string, std::string> packed_;
+  std::vector<Part> parts_;
 };
 
 // Packs go in through the front door.
@@ -288,7 +425,7 @@ Result<> index_packs(Quarantine& q, const git::Runner& git) {
   for (const auto& pack : std::filesystem::directory_iterator(q.repository.path() + "/incoming", error)) {
     auto left = std::chrono::duration_cast<std::chrono::seconds>(deadline - std::chrono::steady_clock::now()).count();
     if (++seen > kMostPacks || left <= 0) {
-      ++q.skipped;
+      q.leave(".git/objects/pack/" + pack.path().filename().string(), "there was no time for it: left behind");
       continue;
     }
     UniqueFd fd(::open(pack.path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
@@ -296,11 +433,8 @@ Result<> index_packs(Quarantine& q, const git::Runner& git) {
     auto options = q.at();
     options.input_fd = fd.get();
     options.timeout_s = static_cast<int>(left);
-    if (!TRY(git.agrees({"index-pack", "--stdin"}, options))) {
-      ++q.skipped;
-      if (q.flagged.size() < kMostFlagged)
-        q.flagged.push_back({".git/objects/pack/" + pack.path().filename().string(), "a broken pack: left behind"});
-    }
+    if (!TRY(git.agrees({"index-pack", "--stdin"}, options)))
+      q.leave(".git/objects/pack/" + pack.path().filename().string(), "a broken pack: left behind");
   }
   std::filesystem::remove_all(q.repository.path() + "/incoming", error);
   return {};
@@ -308,12 +442,23 @@ Result<> index_packs(Quarantine& q, const git::Runner& git) {
 
 }  // namespace
 
-Result<> fill(Quarantine& q, const git::Runner& git, const Incoming& incoming, const Source& source) {
-  TRY(make_directories(q.tree()));
-  Filler filler(q, incoming, TRY(Tree::open(q.tree())), TRY(Tree::open(q.repository.path())));
-  TRY(read_tar(source, [&](const TarEntry& e, const Source& body) { return filler.entry(e, body); }));
-  TRY(filler.late_branches());
-  return index_packs(q, git);
+void Quarantine::leave(const std::string& path, const std::string& why) {
+  ++skipped;
+  std::pair<std::string, std::string> flag(shown(path), why);
+  if (flagged.size() < kMostFlagged && (flagged.empty() || flagged.back() != flag)) flagged.push_back(std::move(flag));
+}
+
+Result<> fill(const std::vector<std::unique_ptr<Quarantine>>& all, const git::Runner& git, const Incoming& incoming,
+              const Source& source) {
+  Unpacker unpacker(incoming);
+  for (const auto& q : all) {
+    TRY(make_directories(q->tree()));
+    TRY(unpacker.add(*q));
+  }
+  TRY(read_tar(source, [&](const TarEntry& e, const Source& body) { return unpacker.entry(e, body); }));
+  TRY(unpacker.finish());
+  for (const auto& q : all) TRY(index_packs(*q, git));
+  return {};
 }
 
 Result<std::vector<Change>> changes(const Quarantine& q, const git::Runner& git, const std::string& from,
@@ -339,68 +484,6 @@ Result<std::vector<Change>> changes(const Quarantine& q, const git::Runner& git,
     at = stop + 1;
   }
   return list;
-}
-
-namespace {
-
-// Which of these paths the tree's .gitignore files name.
-Result<std::set<std::string>> ignored(const git::Runner& git, const std::vector<std::string>& paths,
-                                      git::Runner::Options options) {
-  std::set<std::string> found;
-  if (paths.empty()) return found;
-  for (const auto& path : paths)
-    options.input += "./" + path + '\0';  // so that none of them begins like pathspec magic
-  options.literal_paths = false;
-  auto answer = TRY(git.run({"check-ignore", "--no-index", "-z", "--stdin"}, options));  // its status: 1 for none
-  for (size_t at = 0, end; (end = answer.out.find('\0', at)) != std::string::npos; at = end + 1)
-    found.insert(answer.out.substr(at + 2, end - at - 2));
-  return found;
-}
-
-Result<> add_to_index(const git::Runner& git, const std::string& lines, git::Runner::Options options) {
-  options.input = lines;
-  TRY(git.ask({"update-index", "-z", "--index-info"}, options));
-  return {};
-}
-
-std::string index_line(const git::Entry& entry) { return entry.mode + " " + entry.object + "\t" + entry.path + '\0'; }
-
-}  // namespace
-
-Result<std::string> commit_files(const Quarantine& q, const git::Runner& git, const std::string& tree,
-                                 const std::map<std::string, git::Entry>& unchanged, const std::string& start,
-                                 const std::string& parent, const std::string& message) {
-  auto options = q.with_tree();
-  options.work_tree = tree;
-  std::error_code error;
-  std::filesystem::remove(q.index(), error);
-  // `git add` sees what is on the disk, beside the index of what should be there. Files that are not on the disk come
-  // after it.
-  std::string before, after;
-  std::vector<std::string> untracked;
-  if (!start.empty()) {
-    std::set<std::string_view> tracked;
-    auto entries = TRY(git::list_tree(git, start, q.at()));
-    for (const auto& entry : entries) {
-      tracked.insert(entry.path);
-      if (!unchanged.contains(entry.path)) before += index_line(entry);
-    }
-    for (const auto& [path, entry] : unchanged)
-      if (!tracked.contains(path)) untracked.push_back(path);
-  }
-  TRY(git.ask({"read-tree", "--empty"}, options));
-  TRY(add_to_index(git, before, options));
-  auto left_out = TRY(ignored(git, untracked, options));
-  // One pack rather than a file for each object.
-  auto added = TRY(git.run({"-c", "core.bigFileThreshold=1", "add", "-A", "--ignore-errors", "--", "."}, options));
-  if (added.status > 1) return fail(Code::unavailable, "git add: " + folded(added.complaint, 500));
-  for (const auto& [path, entry] : unchanged)
-    if (!left_out.contains(path)) after += index_line(entry);
-  TRY(add_to_index(git, after, options));
-  std::string id = TRY(git.ask({"write-tree"}, options));
-  std::vector<std::string> arguments = {"commit-tree", id, "-m", message};
-  if (!parent.empty()) arguments.insert(arguments.end(), {"-p", parent});
-  return git.ask(arguments, q.at());
 }
 
 }  // namespace bottle::workspace

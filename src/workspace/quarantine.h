@@ -1,13 +1,19 @@
-// Where what came back is kept apart: a bare repository with our configuration, and the files without it.
+// Where what came back of one repository is kept apart: a bare repository with our configuration, and the files without
+// it.
 #pragma once
 
 #include <map>
+#include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "git/git.h"
 #include "git/objects.h"
+#include "workspace/sent.h"
 #include "workspace/workspace.h"
 
 namespace bottle::workspace {
@@ -19,39 +25,48 @@ struct Change {
 };
 
 struct Quarantine {
-  std::string root;  // ours, removed by the owner of this
+  std::string root;    // ours, removed by the owner of this
+  std::string source;  // where the operator has it
+  std::string place;   // where it lies in the workspace; empty: it is the workspace
+  std::string git_at;  // where its git directory lies there: ".git"; empty: it has none
   std::string tree() const { return root + "/tree"; }
   std::string index() const { return root + "/index"; }
   git::Directory repository;  // bare; it borrows the operator's objects
+  git::Directory rules;       // the same with the attributes that are overruled in that one
 
-  // What the work started from. A file that comes back as it was is not written, only noted: of a hundred thousand
-  // files few change.
-  std::unordered_map<std::string, git::Entry> base;
-  std::map<std::string, git::Entry> unchanged;
+  std::unordered_map<std::string, git::Entry> base;  // what is committed where the work began
+  std::unordered_map<std::string, SentFile> sent;    // what went there: only what differs from this is the agent's
+  std::string record;                                // where its bytes are kept; empty: nowhere
   std::string known_objects;  // the operator's object store, which the repository borrows from; empty: there is none
 
-  std::map<std::string, std::string> links;                  // path → target, not made on disk yet
-  std::map<std::string, std::string> branches;               // as the agent's .git says, unverified
+  // How each path came back. Of a hundred thousand files few change: one that is as it was sent is not written.
+  std::unordered_set<std::string> untouched;
+  std::unordered_set<std::string> written;     // below tree()
+  std::map<std::string, std::string> links;    // path → target, not made on disk yet
+  std::map<std::string, std::string> aliases;  // hard links to files that are as they were sent: path → the other path
+  uint64_t empty = 0;
+
+  git::Refs refs;                                            // as the agent's .git says, unverified
+  std::vector<std::string> stashes;                          // object ids, the oldest first, unverified
   std::string head;                                          // "ref: refs/heads/x" or an object id, unverified
   std::vector<std::pair<std::string, std::string>> flagged;  // what was left behind: path, why
   uint64_t skipped = 0;
 
   git::Runner::Options at() const { return {.in = repository}; }
   git::Runner::Options with_tree() const { return {.in = repository, .work_tree = tree(), .index = index()}; }
+  std::string shown(const std::string& path) const { return place.empty() ? path : place + "/" + path; }
+  // Says what is left behind; once for each path and reason.
+  void leave(const std::string& path, const std::string& why);
 };
 
-// Lays the archive out: files that changed below tree(), loose objects and packs of .git that are new in the
-// repository, everything else of .git left out.
-Result<> fill(Quarantine& q, const git::Runner& git, const Incoming& incoming, const Source& source);
+// Lays the archive out, each path in the quarantine whose repository it belongs to: files that changed below its
+// tree(), loose objects and packs of its .git that are new in its repository, everything else of .git left out. The
+// first quarantine is the workspace's own.
+Result<> fill(const std::vector<std::unique_ptr<Quarantine>>& all, const git::Runner& git, const Incoming& incoming,
+              const Source& source);
 
 // What differs between two trees or commits, with modes.
 Result<std::vector<Change>> changes(const Quarantine& q, const git::Runner& git, const std::string& from,
                                     const std::string& to);
-
-// A commit on `parent` (may be empty) that holds the files below `tree` and the `unchanged` ones, starting from the
-// index of `start`.
-Result<std::string> commit_files(const Quarantine& q, const git::Runner& git, const std::string& tree,
-                                 const std::map<std::string, git::Entry>& unchanged, const std::string& start,
-                                 const std::string& parent, const std::string& message);
 
 }  // namespace bottle::workspace

@@ -1,8 +1,8 @@
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -10,127 +10,17 @@
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/line.h"
-#include "base/unique_fd.h"
-#include "git/refs.h"
-#include "workspace/bring.h"
-#include "workspace/inspect.h"
-#include "workspace/paths.h"
+#include "base/shell_word.h"
+#include "workspace/advice.h"
+#include "workspace/homecoming.h"
 #include "workspace/place.h"
-#include "workspace/quarantine.h"
-#include "workspace/untar.h"
+#include "workspace/ref_names.h"
 #include "workspace/workspace.h"
 
 namespace bottle::workspace {
 namespace {
 
-constexpr const char* kAttributes =
-    "* -filter !working-tree-encoding !diff !merge\n";  // stands above every .gitattributes of the tree
-constexpr size_t kLongestTarget = 4096;
-
-// Its own repository, whose objects and shallow boundary (both the operator's) are known to it.
-Result<> prepare(Quarantine& q, const std::optional<git::Repository>& original) {
-  git::Directory::Content content{.attributes = kAttributes};
-  if (original) {
-    content.format = original->settings.format;
-    content.alternates = original->objects;
-    content.shallow = original->shallow;
-    q.known_objects = original->objects[0];
-  }
-  q.repository = TRY(git::Directory::make(q.root + "/repository", content));
-  return {};
-}
-
-// Links last, when nothing is written any more. One that leads out is made only if the operator's own tree has the very
-// same.
-Result<> make_links(Quarantine& q, const git::Runner& git) {
-  Tree tree = TRY(Tree::open(q.tree()));
-  std::map<std::string, std::string> original;  // of those that lead out
-  std::vector<std::string> ids;
-  for (const auto& [path, entry] : q.base)
-    if (entry.mode == "120000") ids.push_back(entry.object);
-  auto targets = TRY(git::small_blobs(git, ids, kLongestTarget, q.at()));
-  for (const auto& [path, entry] : q.base)
-    if (entry.mode == "120000" && !stays_inside(path, targets[entry.object])) original[path] = targets[entry.object];
-  for (const auto& [path, target] : q.links) {
-    auto same = original.find(path);
-    bool allowed = stays_inside(path, target) || (same != original.end() && same->second == target);
-    if (!allowed && q.flagged.size() < kMostFlagged)
-      q.flagged.push_back({path + " → " + target, "a link out of the tree: left behind"});
-    if (!allowed || !TRY(tree.link(*safe_components(path), target))) ++q.skipped;
-  }
-  // Those were never sent: their absence says nothing. If the agent put something in their place, this fails, rightly.
-  for (const auto& [path, target] : original)
-    if (auto parts = safe_components(path); parts && !target.empty() && !q.links.contains(path))
-      (void)TRY(tree.link(*parts, target));
-  return {};
-}
-
-Result<> write_patch(const Quarantine& q, const git::Runner& git, const std::string& from, const std::string& to,
-                     const std::string& path, uint64_t most) {
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd) return fail_errno("creating " + path);
-  auto options = q.at();
-  options.output_fd = fd.get();
-  options.most_written = most;  // of one large file under ten thousand names it would be ten thousand times its size
-  TRY(git.ask({"diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv",
-               "--no-color", from, to, "--"},
-              options));
-  return {};
-}
-
-// The changed files themselves, for who has no repository to apply a patch to.
-Result<> copy_files(const Quarantine& q, const git::Runner& git, const std::vector<Change>& list, const std::string& to,
-                    uint64_t most) {
-  std::error_code error;
-  std::filesystem::remove_all(to, error);
-  TRY(make_directories(to));
-  Tree from = TRY(Tree::open(q.tree())), tree = TRY(Tree::open(to));
-  for (const auto& change : list) {
-    auto path = safe_components(change.path);
-    if (!path || !change.mode.starts_with("100")) continue;
-    if (q.unchanged.contains(change.path)) {  // another name of a file that is as it was
-      size_t at = 0;
-      std::string text = TRY(git.run({"cat-file", "blob", change.object}, q.at())).out;
-      (void)TRY(tree.file(
-          *path, change.mode == "100755",
-          [&](char* buffer, size_t room) -> Result<size_t> {
-            size_t n = text.copy(buffer, room, at);
-            at += n;
-            return n;
-          },
-          &most));
-      continue;
-    }
-    std::error_code ignored;
-    UniqueFd in(::open((q.tree() + "/" + change.path).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    struct stat st{};
-    if (!in || ::fstat(in.get(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
-    // Through a link on the way it would be another file.
-    if (std::filesystem::canonical(q.tree() + "/" + change.path, ignored) !=
-        std::filesystem::canonical(q.tree(), ignored) / change.path)
-      continue;
-    (void)TRY(tree.file(
-        *path, st.st_mode & 0100,
-        [&](char* buffer, size_t room) -> Result<size_t> {
-          ssize_t n = ::read(in.get(), buffer, room);
-          if (n < 0) return fail_errno("reading a file");
-          return static_cast<size_t>(n);
-        },
-        &most));
-  }
-  return {};
-}
-
-// Before anything is brought: a new branch may have an old one's name as its directory. What fails here, the next pull
-// tries again.
-void drop_branches(const git::Repository& repository, const std::string& below,
-                   const std::map<std::string, std::string>& but) {
-  std::vector<std::string> gone;
-  if (auto refs = git::read_refs(repository, below))
-    for (const auto& [name, id] : *refs)
-      if (!but.contains(name.substr(below.size()))) gone.push_back(name);
-  (void)git::delete_refs(repository, gone);
-}
+constexpr uint64_t kArchivedIgnored = 32 << 20;  // bytes of ignored files for which the whole archive is kept
 
 // Where not all of it is shown, all of it is in a file.
 Result<> write_all_flags(const Look& look, const std::string& results, Back& back) {
@@ -140,187 +30,127 @@ Result<> write_all_flags(const Look& look, const std::string& results, Back& bac
   return write_file_atomically(back.all_flagged, text);
 }
 
-std::string counted(uint64_t count, const std::string& what) {
-  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+// The repository that the work began from; nothing where it began from none.
+Result<std::optional<git::Repository>> original_at(const std::string& source, const std::string& base) {
+  if (base.empty()) return std::nullopt;
+  std::error_code error;
+  std::string path = std::filesystem::canonical(source, error).string();
+  if (error) return fail(Code::not_found, one_line(source) + ": " + error.message());
+  TRY(check_place(source));
+  auto found = TRY(git::find(path));
+  if (!found || found->top != path) return fail(Code::not_found, one_line(path) + " is no git repository any more");
+  return found;
 }
 
-std::string advice(const Incoming& in, const Back& back, bool repository, const std::string& whole) {
-  std::vector<Line> lines;
-  auto add = [&](const std::string& line) { lines.emplace_back(line); };
-  if (back.files == 0 && back.commits == 0) {
-    add("Nothing changed in the workspace.");
-  } else {
-    add(counted(back.files, "file") + " changed, " + counted(back.commits, "commit") +
-        ". Your working tree is as it was.");
-    if (repository) {
-      for (const auto& ref : back.refs) add("  " + ref);
-      if (!whole.empty()) {
-        add("See it:  git diff " + in.base.substr(0, 12) + " " + whole);
-        add("Take it: git merge " + whole);
-      }
-      if (!back.patch.empty()) add("     or: git apply " + back.patch);
-    } else {
-      if (!back.patch.empty()) {
-        add("See it:  " + back.patch);
-        add("Take it: git apply " + back.patch + "   (in " + in.source + ")");
-      }
-      add((back.patch.empty() ? "Take it: " : "     or: ") + ("copy from " + in.results_dir + "/files"));
-    }
-  }
-  if (back.skipped) add(std::to_string(back.skipped) + " entries were not taken.");
-  return joined(lines);
-}
-
-// One homecoming, step by step.
-class Sorting {
+// All repositories of one workspace.
+class Reception {
  public:
-  Sorting(const Incoming& in, git::Runner git, Quarantine& q, std::optional<git::Repository> original)
-      : in_(in),
-        git_(std::move(git)),
-        q_(q),
-        original_(std::move(original)),
-        own_room_(in.max_bytes),
-        room_{in.room ? *in.room : own_room_, 0} {}
+  Reception(const Incoming& in, git::Runner& git, const std::string& root, const std::string& results)
+      : in_(in), git_(git), root_(root), results_(results), room_(in.room ? *in.room : own_room_) {}
 
-  // Lays out what comes beside what the work began from.
-  Result<> unpack(const Source& source, git::Limits limits) {
-    TRY(prepare(q_, original_));
-    base_ = original_ ? in_.base : TRY(commit_files(q_, git_, in_.source, {}, "", "", "as it was"));
-    head_ = base_;
-    for (auto& entry : TRY(git::list_tree(git_, base_, q_.at()))) q_.base.emplace(entry.path, entry);
-    TRY(fill(q_, git_, in_, source));
+  Result<> prepare() {
+    auto sent = TRY(read_sent(in_.record));
+    std::vector<SentRepository> repositories = {{"", in_.base, {}, ".git"}};
+    for (const auto& each : sent ? sent->repositories : std::vector<SentRepository>()) {
+      if (!each.path.empty()) repositories.push_back(each);
+      else if (each.base == in_.base) repositories[0].refs = each.refs;
+    }
+    std::ranges::sort(repositories, {}, &SentRepository::path);  // the workspace's own is the first
+    std::map<std::string, int> stores;
+    std::vector<Homecoming::Origin> origins;
+    for (const auto& each : repositories) {
+      auto original = original_at(each.path.empty() ? in_.source : in_.source + "/" + each.path, each.base);
+      if (!original && each.path.empty()) return std::unexpected(std::move(original.error()));
+      Homecoming::Origin origin{original.value_or(std::nullopt), each.base, each.refs,
+                                original ? "" : original.error().what};
+      if (!origin.repository) origin.base.clear();
+      else ++stores[origin.repository->common_dir];
+      origins.push_back(std::move(origin));
+    }
+    for (size_t i = 0; i < repositories.size(); ++i) {
+      bool shares = origins[i].repository && stores[origins[i].repository->common_dir] > 1;
+      add(repositories[i], std::move(origins[i]), shares && i > 0);
+    }
+    for (auto& home : all_) TRY(home->prepare(sent));
+    return {};
+  }
+
+  Result<> take(const Source& source, git::Limits limits) {
+    TRY(fill(quarantines_, git_, in_, source));
     // There may be hundreds of branches, each of them slow.
     limits.until = std::chrono::steady_clock::now() + in_.max_time;
     git_.set_limits(limits);
-    TRY(make_links(q_, git_));
-    inspection_.emplace(TRY(Inspection::make(q_, git_)));
-    for (const auto& [path, why] : q_.flagged) inspection_->flag(path, why);
-    if (!original_) return {};
-    room_.size = size_of(q_.known_objects);
-    known_ = TRY(known_commits(q_, git_, *original_, base_));
-    return {};
-  }
-
-  // The agent's commits, each branch for itself: a broken one does not take the others along.
-  Result<> take_branches() {
-    if (!original_) return {};
-    auto wanted = q_.branches;
-    auto own = TRY(git::read_refs(*original_, "refs/heads/"));
-    std::erase_if(wanted, [&](const auto& branch) {
-      auto same = own.find("refs/heads/" + branch.first);
-      return branch.second == base_ || (same != own.end() && same->second == branch.second);
-    });
-    if (git::is_object_id(q_.head) && q_.head != base_) wanted["bottle-detached"] = q_.head;
-    if (!q_.head.empty() || !q_.branches.empty())
-      drop_branches(*original_, prefix() + "heads/",
-                    wanted);  // or the agent has no repository any more: then those are all there is
-    for (const auto& [name, id] : wanted) {
-      if (!TRY(take_branch(name, id))) {
-        inspection_->flag(".git/refs/heads/" + name, "broken or incomplete: left behind");
-        ++q_.skipped;
-      } else if (q_.head == id || q_.head == "ref: refs/heads/" + name) {
-        head_ = id;
-      }
-    }
-    if (heads_.empty()) return {};
-    std::vector<std::string> count = {"rev-list", "--count"};
-    count.insert(count.end(), heads_.begin(), heads_.end());
-    count.push_back("^" + base_);
-    back_.commits = std::strtoull(git_.ask(count, q_.at()).value_or("0").c_str(), nullptr, 10);
-    return {};
-  }
-
-  // The files as they were left, committed or not.
-  Result<> take_files(const std::string& results) {
-    std::string worktree = TRY(commit_worktree());
-    auto list = TRY(changes(q_, git_, base_, worktree));
-    back_.files = list.size();
-    TRY(inspection_->take(list, ""));
-    if (list.empty()) return {};
-    back_.patch = results + "/changes.patch";
-    auto written = write_patch(q_, git_, base_, worktree, back_.patch, in_.max_bytes);
-    if (!written && written.error().code != Code::limit) return std::unexpected(std::move(written.error()));
-    if (!written) {
-      ::unlink(back_.patch.c_str());
-      back_.patch.clear();
-      inspection_->flag("the patch", "there is none: " + written.error().what);
-    }
-    if (!original_) return copy_files(q_, git_, list, results + "/files", in_.max_bytes);
-    whole_ = prefix() + "worktree";
-    if (TRY(bring_objects(q_, git_, *original_, known_, worktree, room_))) {
-      TRY(git::write_ref(*original_, whole_, worktree));
-      back_.refs.push_back(whole_);
-    } else {
-      whole_.clear();
-      inspection_->flag("the files as they were left", "they did not pass git's checks, and are in the patch only");
+    std::map<std::string, std::string> heads;
+    // What lies in a repository comes before it.
+    for (size_t i = all_.size(); i-- > 0;) {
+      TRY(all_[i]->look_around(room_));
+      TRY(all_[i]->take_refs());
+      TRY(all_[i]->take_files(heads_below(*all_[i], heads)));
+      TRY(all_[i]->keep_ignored());
+      heads[quarantines_[i]->place] = all_[i]->head();
     }
     return {};
   }
 
-  Result<Back> finish(const std::string& results) {
-    back_.flagged = inspection_->lines();
-    if (inspection_->look().is_shortened()) TRY(write_all_flags(inspection_->look(), results, back_));
-    back_.skipped = q_.skipped;
-    back_.text = advice(in_, back_, original_.has_value(), whole_);
-    return std::move(back_);
+  Result<Back> finish() {
+    Back back;
+    uint64_t ignored_bytes = 0;
+    bool ignored = false;
+    for (const auto& home : all_) {
+      const auto& q = home->quarantine();
+      const auto& left = home->left();
+      back.commits += home->commits();
+      back.files += left.changes.size();
+      back.skipped += q.skipped;
+      if (q.place.empty()) back.refs = home->refs(), back.patch = home->patch();
+      else if (home->has_changes())
+        back.below.push_back({q.place, home->refs(), home->commits(), left.changes.size(), home->patch()});
+      if (!home->bundle().empty()) back.bundle = home->bundle();
+      if (!home->kept().empty()) back.kept = home->kept();
+      for (const auto& line : home->inspection().lines()) back.flagged.push_back(line);
+      if (home->inspection().look().is_shortened()) TRY(write_all_flags(home->inspection().look(), results_, back));
+      if (left.ignored.empty()) continue;
+      ignored = true;
+      ignored_bytes += left.ignored_bytes;
+      for (const auto& top : left.ignored_tops) back.ignored.push_back(q.shown(top));
+    }
+    back.is_incomplete = back.skipped > 0 || (ignored && ignored_bytes <= kArchivedIgnored);
+    back.text = advice(in_, back, all_);
+    return back;
   }
 
  private:
-  std::string prefix() const { return "refs/bottle/" + in_.session + "/"; }
-
-  // Listed first: what no list can be made of is not for the operator's repository either.
-  Result<bool> take_branch(const std::string& name, const std::string& id) {
-    auto list = changes(q_, git_, base_, id);
-    if (!list && list.error().code != Code::unavailable) return std::unexpected(std::move(list.error()));
-    std::string to = prefix() + "heads/" + name;
-    bool is_commit =
-        list && git_.ask({"rev-parse", "--verify", "--quiet", id + "^{commit}"}, q_.at()).value_or("") == id;
-    if (!is_commit || !TRY(bring_objects(q_, git_, *original_, known_, id, room_))) return false;
-    if (auto written = git::write_ref(*original_, to, id); !written && written.error().code != Code::conflict)
-      return std::unexpected(std::move(written.error()));
-    else if (!written) {
-      inspection_->flag(to, written.error().what);
-      return false;
-    }
-    TRY(inspection_->take(*list, name));
-    back_.refs.push_back(to);
-    heads_.push_back(id);
-    return true;
+  void add(const SentRepository& repository, Homecoming::Origin origin, bool shares) {
+    auto q = std::make_unique<Quarantine>();
+    q->root = root_ + "/" + std::to_string(quarantines_.size());
+    q->place = repository.path;
+    q->source = in_.source + (repository.path.empty() ? "" : "/" + repository.path);
+    q->git_at = repository.git_at;
+    std::string prefix = "refs/bottle/" + in_.session + "/";
+    if (shares) prefix += "in/" + encoded_component(repository.path) + "/";
+    std::string results = repository.path.empty() ? results_ : results_ + "/below/" + repository.path;
+    all_.push_back(std::make_unique<Homecoming>(in_, git_, *q, std::move(origin), prefix, results));
+    quarantines_.push_back(std::move(q));
   }
 
-  Result<std::string> commit_worktree() {
-    std::string message = "What session " + in_.session + " left in its workspace";
-    auto left = commit_files(q_, git_, q_.tree(), q_.unchanged, head_, original_ ? head_ : base_, message);
-    if (!left && head_ != base_) left = commit_files(q_, git_, q_.tree(), q_.unchanged, base_, base_, message);
-    std::string worktree = TRY(std::move(left));
-    bool same = TRY(git_.ask({"rev-parse", worktree + "^{tree}"}, q_.at())) ==
-                TRY(git_.ask({"rev-parse", head_ + "^{tree}"}, q_.at()));
-    return same ? head_ : worktree;
+  std::map<std::string, std::string> heads_below(const Homecoming& home,
+                                                 const std::map<std::string, std::string>& heads) const {
+    std::map<std::string, std::string> below;
+    const std::string& place = home.quarantine().place;
+    for (const auto& [path, head] : heads)
+      if (place.empty()) below[path] = head;
+      else if (path.starts_with(place + "/")) below[path.substr(place.size() + 1)] = head;
+    return below;
   }
 
   const Incoming& in_;
-  git::Runner git_;
-  Quarantine& q_;
-  std::optional<git::Repository> original_;
-  uint64_t own_room_;
-  Room room_;
-  std::string base_, head_, whole_;
-  std::vector<std::string> heads_, known_;
-  std::optional<Inspection> inspection_;
-  Back back_;
+  git::Runner& git_;
+  std::string root_, results_;
+  uint64_t own_room_ = in_.max_bytes;
+  uint64_t& room_;
+  std::vector<std::unique_ptr<Quarantine>> quarantines_;
+  std::vector<std::unique_ptr<Homecoming>> all_;
 };
-
-// The repository that the work began from; nothing where it began from none.
-Result<std::optional<git::Repository>> original_of(const Incoming& in) {
-  if (in.base.empty()) return std::nullopt;
-  std::error_code error;
-  std::string source = std::filesystem::canonical(in.source, error).string();
-  if (error) return fail(Code::not_found, one_line(in.source) + ": " + error.message());
-  TRY(check_place(in.source));
-  auto found = TRY(git::find(source));
-  if (!found) return fail(Code::not_found, one_line(source) + " is no git repository any more");
-  return found;
-}
 
 }  // namespace
 
@@ -329,7 +159,22 @@ nlohmann::json to_json(const Back& back) {
                         {"files", back.files},    {"patch", back.patch}, {"flagged", back.flagged},
                         {"skipped", back.skipped}};
   if (!back.all_flagged.empty()) out["all_flagged"] = back.all_flagged;
+  for (const auto& each : back.below)
+    out["below"].push_back({{"path", one_line(each.path, 4096)},
+                            {"refs", each.refs},
+                            {"commits", each.commits},
+                            {"files", each.files},
+                            {"patch", each.patch}});
+  for (const auto& path : back.ignored)
+    if (!out.contains("ignored") || out["ignored"].size() < 100) out["ignored"].push_back(one_line(path, 1000));
+  if (!back.kept.empty()) out["kept"] = back.kept;
+  if (!back.bundle.empty()) out["bundle"] = back.bundle;
   return out;
+}
+
+std::string about_archive(const std::string& path, const std::string& session) {
+  return "All of the workspace as the agent left it, unchecked, is in an archive: mkdir " + shell_word(session) +
+         " && tar -xf " + shell_word(path) + " -C " + shell_word(session) + "\n";
 }
 
 Result<Back> receive(const Incoming& in, const Source& source) {
@@ -342,19 +187,18 @@ Result<Back> receive(const Incoming& in, const Source& source) {
   std::error_code error;
   std::string results = std::filesystem::canonical(in.results_dir, error).string();
   if (error) return fail(Code::not_found, in.results_dir + ": " + error.message());
-  Quarantine q;
-  q.root = in.scratch + "/incoming-" + random_hex(4);
-  TRY(make_directories(q.root));
+  std::string root = in.scratch + "/incoming-" + random_hex(4);
+  TRY(make_directories(root));
   Defer clean([&] {
     std::error_code ignored;
-    std::filesystem::remove_all(q.root, ignored);
+    std::filesystem::remove_all(root, ignored);
   });
   git::Limits limits{.memory = in.max_memory};
-  Sorting sorting(in, TRY(git::Runner::make(q.root, limits)), q, TRY(original_of(in)));
-  TRY(sorting.unpack(source, limits));
-  TRY(sorting.take_branches());
-  TRY(sorting.take_files(results));
-  return sorting.finish(results);
+  git::Runner git = TRY(git::Runner::make(root, limits));
+  Reception reception(in, git, root, results);
+  TRY(reception.prepare());
+  TRY(reception.take(source, limits));
+  return reception.finish();
 }
 
 }  // namespace bottle::workspace

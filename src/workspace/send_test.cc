@@ -167,9 +167,15 @@ TEST_F(Workspace, CopySkipsWhatHasNoBusinessInside) {
   // The operator's own link out was never sent; its absence is not a change.
   auto back = take_inside(sent.base);
   ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->text, "Nothing changed in the workspace.\n");
+  EXPECT_FALSE(flagged(*back, "abs")) << back->text;
+  // Nor does the agent's commit of everything take it away.
+  git("add -A", inside);
+  git("commit -qm all", inside);
+  back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
   EXPECT_EQ(git("ls-tree -r --name-only refs/bottle/s1/worktree | tr '\\n' ' '"),
             "a.txt abs dir/b.txt dirty.txt in loop ");
-  EXPECT_FALSE(flagged(*back, "abs")) << back->text;
 }
 
 TEST_F(Workspace, ACopyHasNoRefsOfOtherSessions) {
@@ -204,9 +210,10 @@ TEST_F(Workspace, AWorktreeIsClonedIn) {
   EXPECT_TRUE(fs::is_directory(inside + "/.git"));
   EXPECT_EQ(git("rev-parse --abbrev-ref HEAD", inside), "side");
   EXPECT_EQ(git("status --porcelain", inside), "?? dirty.txt");
+  put(inside + "/dirty.txt", "agent's");
   auto back = take_inside(sent.base, root + "/side");
   ASSERT_TRUE(back) << back.error().what;
-  EXPECT_EQ(git("show refs/bottle/s1/worktree:dirty.txt"), "d");
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:dirty.txt"), "agent's");
 }
 
 TEST_F(Workspace, UncommittedChangesAreNoticedWhateverTheIndexIsLike) {
@@ -304,7 +311,7 @@ TEST_F(Workspace, ACloneIsWhatACheckoutWouldWrite) {
     auto sent = pack(manifest::WorkspaceMode::clone);
     EXPECT_EQ(sent.skipped, 1u);
     unpack();
-    EXPECT_EQ(git("status --porcelain", inside), " D out");
+    EXPECT_EQ(git("status --porcelain", inside), "");  // what stays here is no change of the agent's
     sh("git -c protocol.file.allow=always clone -q --no-local " + repo + " " + root + "/checkout && rm -rf " + root +
        "/checkout/.git " + root + "/checkout/out");
     sh("cp -r " + inside + " " + root + "/compared && rm -rf " + root + "/compared/.git && diff -r --no-dereference " +

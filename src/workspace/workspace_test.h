@@ -28,7 +28,12 @@ class Workspace : public git::Repositories {
  protected:
   Summary pack(manifest::WorkspaceMode mode, const std::string& from = "") {
     archive.clear();
-    auto r = send({mode, from.empty() ? repo : from, ::getuid(), ::getgid(), root + "/scratch"},
+    auto r = send({.mode = mode,
+                   .source = from.empty() ? repo : from,
+                   .uid = ::getuid(),
+                   .gid = ::getgid(),
+                   .scratch = root + "/scratch",
+                   .record = root + "/sent"},
                   [&](std::string_view bytes) -> Result<> {
                     archive.append(bytes);
                     return {};
@@ -53,6 +58,7 @@ class Workspace : public git::Repositories {
     in.base = base;
     in.results_dir = root + "/results/s1";
     in.scratch = root + "/scratch";
+    in.record = root + "/sent";
     in.max_bytes = max_bytes;
     return receive(in, [&](char* buffer, size_t room) -> Result<size_t> {
       size_t n = std::min({room, bytes.size() - at, size_t{7777}});

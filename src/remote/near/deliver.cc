@@ -2,11 +2,14 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
+#include <ctime>
 #include <optional>
 
 #include "base/file.h"
 #include "base/ids.h"
 #include "docker/tar.h"
+#include "session/collect.h"
 #include "session/gate.h"
 #include "transfer/delta.h"
 #include "workspace/workspace.h"
@@ -30,7 +33,7 @@ std::string name_of(const Job& job) {
 
 Result<> send(const Job& job, FarSide& side, const std::string& name, const std::optional<KeptPieces>& before,
               std::optional<KeptPieces>& kept, const std::function<void(const std::string&)>& begins_from,
-              const std::stop_token& stop, Delivered& delivered) {
+              const std::stop_token& stop, uint64_t time, Delivered& delivered) {
   return side.send(
       {"deliver", job.plan.session},
       [&](const Sink& sink) -> Result<> {
@@ -40,12 +43,12 @@ Result<> send(const Job& job, FarSide& side, const std::string& name, const std:
         TRY(writer.begin("/"));
         docker::TarWriter tar(chunk);
         TRY(put_skills(tar, job.plan));
+        workspace::Outgoing outgoing = session::outgoing_of(job);
+        outgoing.time = time;
+        TRY(workspace::put_git_settings(tar, outgoing));
         using manifest::WorkspaceMode;
-        if (job.plan.workspace_mode == WorkspaceMode::copy || job.plan.workspace_mode == WorkspaceMode::clone) {
-          auto sent =
-              TRY(workspace::send({job.plan.workspace_mode, job.plan.workspace, job.plan.uid, job.plan.gid,
-                                   job.directories.sessions + "/" + job.plan.session, job.plan.workdir.substr(1) + "/"},
-                                  chunk));
+        if (outgoing.mode == WorkspaceMode::copy || outgoing.mode == WorkspaceMode::clone) {
+          auto sent = TRY(workspace::send(outgoing, chunk));
           delivered.base = sent.base;
           begins_from(sent.base);
           delivered.warnings = sent.warnings;
@@ -59,6 +62,14 @@ Result<> send(const Job& job, FarSide& side, const std::string& name, const std:
       stop);
 }
 
+uint64_t time_in(const std::string& path) {
+  uint64_t time = std::strtoull(read_file(path, 64).value_or("").c_str(), nullptr, 10);
+  if (time > 0) return time;
+  time = static_cast<uint64_t>(std::time(nullptr));
+  if (make_directories(path.substr(0, path.rfind('/')))) (void)write_file_atomically(path, std::to_string(time));
+  return time;
+}
+
 }  // namespace
 
 Delivered deliver(const Job& job, FarSide side, const std::function<void(const std::string&)>& begins_from,
@@ -69,10 +80,13 @@ Delivered deliver(const Job& job, FarSide side, const std::function<void(const s
     before = kept_from_bytes(*known);
   std::optional<KeptPieces> kept;
   Delivered delivered;
-  delivered.taken = send(job, side, name, before, kept, begins_from, stop, delivered);
+  // The files have the time at which the workspace first went to that machine: another one in each header would leave
+  // nothing that is there already.
+  uint64_t time = name.empty() ? 0 : time_in(path + ".time");
+  delivered.taken = send(job, side, name, before, kept, begins_from, stop, time, delivered);
   if (!delivered.taken && delivered.taken.error().code == Code::conflict && before) {
     ::unlink(path.c_str());  // of something that is not there; asking again costs another round
-    delivered.taken = send(job, side, name, std::nullopt, kept, begins_from, stop, delivered);
+    delivered.taken = send(job, side, name, std::nullopt, kept, begins_from, stop, time, delivered);
   }
   if (delivered.taken && !name.empty() && kept && make_directories(job.directories.cache + "/sent"))
     (void)write_file_atomically(path, to_bytes(*kept));

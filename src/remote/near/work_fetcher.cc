@@ -6,6 +6,7 @@
 #include "base/json_lines.h"
 #include "base/line.h"
 #include "base/unique_fd.h"
+#include "session/collect.h"
 #include "session/guard_link/audit_file.h"
 #include "session/transcript.h"
 #include "transfer/delivery.h"
@@ -64,9 +65,11 @@ Result<json> WorkFetcher::sort(const Source& source, uint64_t* room) {
   incoming.base = base_;
   incoming.results_dir = job_.directories.results + "/" + job_.plan.session;
   incoming.scratch = job_.directories.sessions + "/" + job_.plan.session;
+  incoming.record = session::record_in(incoming.scratch);
   incoming.room = room;
   auto back = workspace::receive(incoming, source);
   if (!back) return std::unexpected(std::move(back.error()));
+  is_incomplete_ = back->is_incomplete;
   return to_json(*back);
 }
 
@@ -125,10 +128,14 @@ Result<json> WorkFetcher::fetch(const Fetch& from) {
     return static_cast<size_t>(n);
   });
   if (!sorted)
-    return json{{"error", sorted.error().what},
-                {"archive", kept},
-                {"text", "The workspace, as the agent left it and unchecked, is in " + kept}};
-  ::unlink(kept.c_str());
+    return json{
+        {"error", sorted.error().what}, {"archive", kept}, {"text", workspace::about_archive(kept, job_.plan.session)}};
+  if (is_incomplete_) {
+    (*sorted)["archive"] = kept;
+    (*sorted)["text"] = sorted->value("text", "") + workspace::about_archive(kept, job_.plan.session);
+  } else {
+    ::unlink(kept.c_str());
+  }
   return *sorted;
 }
 

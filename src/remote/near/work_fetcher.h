@@ -51,6 +51,7 @@ class WorkFetcher {
   const Job& job_;
   std::string base_, fingerprint_;
   uint64_t room_;
+  bool is_incomplete_ = false;  // the last one that was sorted
 };
 
 }  // namespace bottle::remote

@@ -1,0 +1,13 @@
+// Repositories that lie in a tree without being part of it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace bottle::workspace {
+
+// The directories below `top` that have a .git, three levels deep and some thousand directories at most, in order.
+// What lies in one of them is left out, and so is what is commonly installed and not written.
+std::vector<std::string> repositories_below(const std::string& top);
+
+}  // namespace bottle::workspace

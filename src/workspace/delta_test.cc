@@ -1,0 +1,246 @@
+// What comes back is what the agent did, and nothing else, whatever the operator's tree was like.
+#include "workspace/encoding.h"
+#include "workspace/ref_names.h"
+#include "workspace/workspace_test.h"
+
+namespace bottle::workspace {
+namespace {
+
+using manifest::WorkspaceMode;
+
+class Delta : public Workspace {
+ protected:
+  void SetUp() override {
+    Workspace::SetUp();
+    make_repository();
+  }
+  void commit(const std::string& path, const std::string& text) {
+    put(repo + "/" + path, text);
+    git("add -A");
+    git("commit -qm " + std::string("more"));
+  }
+  Back come_home(const std::string& base) {
+    auto back = take_inside(base);
+    EXPECT_TRUE(back) << back.error().what;
+    return back.value_or(Back{});
+  }
+  std::string differs(const std::string& from = "HEAD", const std::string& to = "refs/bottle/s1/worktree") {
+    return git("diff --name-status " + from + " " + to);
+  }
+  // The operator's own settings, for git as it runs here and for the program.
+  void operators(const std::string& config) {
+    put(root + "/gitconfig", config);
+    ::setenv("GIT_CONFIG_GLOBAL", (root + "/gitconfig").c_str(), 1);
+  }
+};
+
+TEST_F(Delta, OfADirtyTreeOnlyTheAgentsLinesComeBack) {
+  std::string lines;
+  for (int i = 1; i <= 40; ++i) lines += std::to_string(i) + "\n";
+  commit("f.txt", lines);
+  sh("sed -i 's/^2$/two (mine)/' " + repo + "/f.txt");
+  put(repo + "/untracked.txt", "mine\n");
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  // The operator goes on meanwhile; what was sent is what counts.
+  put(repo + "/untracked.txt", "mine, later\n");
+  sh("sed -i 's/^35$/thirty-five (agent)/' " + inside + "/f.txt");
+  auto back = come_home(sent.base);
+  EXPECT_EQ(back.files, 1u);
+  EXPECT_EQ(differs(), "M\tf.txt");
+  EXPECT_EQ(git("diff --numstat HEAD refs/bottle/s1/worktree"), "1\t1\tf.txt");
+  EXPECT_EQ(back.text.find("git merge"), std::string::npos) << back.text;  // which git would refuse
+  git("apply " + back.patch);
+  EXPECT_EQ(sh("grep -c -e mine -e agent " + repo + "/f.txt"), "2");
+}
+
+TEST_F(Delta, WhatBothChangedInOnePlaceIsSaid) {
+  put(repo + "/a.txt", "mine\n");
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  put(inside + "/a.txt", "mine and the agent's\n");
+  auto back = come_home(sent.base);
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:a.txt"), "mine and the agent's");
+  EXPECT_NE(back.text.find("Your own changes in a.txt"), std::string::npos) << back.text;
+  git("apply " + back.patch);
+  EXPECT_EQ(*read_file(repo + "/a.txt"), "mine and the agent's\n");
+}
+
+TEST_F(Delta, AFileThatTheOperatorHadNotCommittedIsNotTheAgents) {
+  put(repo + "/mine.txt", "mine\n");
+  put(repo + "/a.txt", "dirty\n");
+  fs::remove(repo + "/dir/b.txt");
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  put(inside + "/new.txt", "agent's\n");
+  git("add new.txt", inside);
+  git("commit -qm new", inside);
+  put(inside + "/loose.txt", "agent's\n");
+  auto back = come_home(sent.base);
+  EXPECT_EQ(back.files, 2u);
+  EXPECT_EQ(differs(), "A\tloose.txt\nA\tnew.txt");
+  EXPECT_EQ(git("rev-parse refs/bottle/s1/worktree^"), git("rev-parse refs/bottle/s1/heads/main"));
+}
+
+TEST_F(Delta, ASparseCheckoutKeepsWhatIsOutsideOfIt) {
+  commit("keep/k", "k\n");
+  commit("huge/h", "h\n");
+  git("sparse-checkout init --cone");
+  git("sparse-checkout set keep");
+  ASSERT_FALSE(fs::exists(repo + "/huge"));
+  for (const char* from : {"/repo", "/side"}) {
+    if (from == std::string("/side")) {
+      git("worktree add -q -b side " + root + "/side");
+      git("sparse-checkout init --cone", root + "/side");
+      git("sparse-checkout set keep", root + "/side");
+    }
+    auto sent = pack(WorkspaceMode::copy, root + from);
+    unpack();
+    EXPECT_EQ(git("status --porcelain", inside), "") << from;
+    put(inside + "/keep/k", "changed\n");
+    git("commit -qam one", inside);
+    put(inside + "/keep/k", "changed again\n");
+    auto back = take_inside(sent.base, root + from);
+    ASSERT_TRUE(back) << back.error().what;
+    EXPECT_EQ(back->files, 1u);
+    EXPECT_EQ(differs(), "M\tkeep/k") << from;
+  }
+}
+
+TEST_F(Delta, WhatCouldNotBeSentIsNotDeleted) {
+  commit("out", "x");
+  fs::remove(repo + "/out");
+  fs::create_symlink("/etc/passwd", repo + "/out");
+  git("add -A");
+  git("commit -qm link");
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  EXPECT_EQ(git("status --porcelain", inside), "");
+  git("commit -q --allow-empty -am all", inside);
+  put(inside + "/a.txt", "changed\n");
+  auto back = come_home(sent.base);
+  EXPECT_EQ(differs(), "M\ta.txt");
+}
+
+TEST_F(Delta, LineEndsOfTheWorkingTreeAreNoChange) {
+  operators("[core]\n\tautocrlf = true\n");
+  put(repo + "/dos.txt", "one\r\ntwo\r\n");
+  sh("cd " + repo + " && GIT_CONFIG_GLOBAL=" + root +
+     "/gitconfig git add -A && git -c user.name=t -c user.email=t@t commit -qm dos");
+  ASSERT_EQ(git("show HEAD:dos.txt | od -c | grep -c r || true"), "0");
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  put(inside + "/a.txt", "agent\r\n");
+  auto back = come_home(sent.base);
+  EXPECT_EQ(differs(), "M\ta.txt");
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:a.txt"), "agent");
+  put(inside + "/dos.txt", "one\r\nagent\r\n");
+  back = come_home(sent.base);
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:dos.txt"), "one\nagent");
+  sh("cd " + repo + " && GIT_CONFIG_GLOBAL=" + root + "/gitconfig git apply " + back.patch);
+  EXPECT_EQ(*read_file(repo + "/dos.txt"), "one\r\nagent\r\n");
+}
+
+TEST_F(Delta, ModesThatTheRepositoryDoesNotLookAtAreNoChange) {
+  git("config core.fileMode false");
+  sh("chmod 755 " + repo + "/a.txt " + repo + "/dir/b.txt");
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  put(inside + "/a.txt", "changed\n");
+  auto back = come_home(sent.base);
+  EXPECT_EQ(git("diff --raw --abbrev=4 HEAD refs/bottle/s1/worktree | cut -d' ' -f1,2"), ":100644 100644");
+  EXPECT_EQ(back.files, 1u);
+}
+
+TEST_F(Delta, WhatAFilterMadeOfAFileIsNoChange) {
+  git("config filter.lfs.clean \"sh -c 'echo pointer; wc -c'\"");
+  git("config filter.lfs.smudge cat");
+  put(repo + "/.gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
+  commit("model.bin", std::string(3000, 'x'));
+  ASSERT_EQ(git("show HEAD:model.bin"), "pointer\n3000");
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
+    auto sent = pack(mode);
+    unpack();
+    put(inside + "/a.txt", "changed\n");
+    auto back = come_home(sent.base);
+    EXPECT_EQ(differs(), "M\ta.txt");
+    EXPECT_FALSE(flagged(back, "model.bin")) << back.text;
+  }
+  put(inside + "/model.bin", "the agent's");
+  EXPECT_TRUE(flagged(come_home(git("rev-parse HEAD")), "the filter lfs was not run"));
+}
+
+TEST_F(Delta, TextsInOtherEncodingsComeBackAsGitCommitsThem) {
+  put(repo + "/.gitattributes", "*.rc text working-tree-encoding=UTF-16LE eol=crlf\n*.c ident\n*.bat text eol=crlf\n");
+  sh("printf 'hello\\r\\nworld\\r\\n' | iconv -t UTF-16LE >" + repo + "/app.rc; printf 'a $Id$\\n' >" + repo +
+     "/id.c; printf 'x\\r\\n' >" + repo + "/w.bat");
+  commit("t.txt", "t\n");
+  sh("cd " + repo + " && rm id.c && git checkout -q -- id.c");
+  ASSERT_EQ(git("show HEAD:app.rc"), "hello\nworld");
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
+    auto sent = pack(mode);
+    unpack();
+    put(inside + "/t.txt", "agent's\n");
+    come_home(sent.base);
+    EXPECT_EQ(differs(), "M\tt.txt");
+    sh("printf 'hello\\r\\nagent\\r\\n' | iconv -t UTF-16LE >" + inside + "/app.rc");
+    auto back = come_home(sent.base);
+    EXPECT_EQ(git("show refs/bottle/s1/worktree:app.rc"), "hello\nagent");
+    sh("git clone -q " + repo + " " + root + "/other && cd " + root + "/other && git apply " + back.patch +
+       " && iconv -f UTF-16LE app.rc | grep -q agent && rm -rf " + root + "/other");
+  }
+}
+
+TEST_F(Delta, FilesThatTheOperatorIgnoresStayIgnored) {
+  put(root + "/ignore", ".env.local\n");
+  operators("[core]\n\texcludesFile = " + root + "/ignore\n[user]\n\tname = Op\n\temail = op@example.org\n");
+  put(repo + "/.git/info/exclude", ".venv\n");
+  put(repo + "/.env.local", "secret\n");
+  put(repo + "/.venv/lib.py", "lib\n");
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  // As the agent's home has it.
+  std::string home;
+  docker::TarWriter tar([&](std::string_view bytes) -> Result<> {
+    home += bytes;
+    return {};
+  });
+  ASSERT_TRUE(put_git_settings(tar, {.mode = WorkspaceMode::copy, .source = repo, .scratch = root, .home = "h/"}));
+  ASSERT_TRUE(tar.finish());
+  std::ofstream(root + "/home.tar", std::ios::binary) << home;
+  sh("mkdir -p " + root + "/agent && tar -C " + root + "/agent -xf " + root + "/home.tar");
+  put(inside + "/.venv/lib.py", "agent's\n");
+  put(inside + "/new.txt", "new\n");
+  sh("cd " + inside + " && export HOME=" + root +
+     "/agent/h && unset XDG_CONFIG_HOME GIT_CONFIG_GLOBAL && git add -A && git commit -qm all");
+  EXPECT_EQ(git("log -1 --format='%an <%ae>'", inside), "Op <op@example.org>");
+  auto back = come_home(sent.base);
+  EXPECT_EQ(differs(), "A\tnew.txt");
+  EXPECT_EQ(back.ignored, std::vector<std::string>{".venv/"});
+}
+
+TEST(Encoding, IsThatOfGit) {
+  EXPECT_EQ(to_utf8("UTF-16LE", std::string_view("a\0\xe4\0", 4)), "a\xc3\xa4");
+  EXPECT_EQ(to_utf8("utf-16be", std::string_view("\0a\xd8\x3d\xde\0", 6)), "a\xf0\x9f\x98\x80");
+  EXPECT_EQ(to_utf8("UTF-16", std::string_view("\xfe\xff\0a", 4)), "a");
+  EXPECT_EQ(to_utf8("UTF-16", std::string_view("\0a", 2)), std::nullopt);  // without a mark
+  EXPECT_EQ(to_utf8("UTF-16LE", std::string_view("\xff\xfe"
+                                                 "a\0",
+                                                 4)),
+            std::nullopt);  // with one
+  EXPECT_EQ(to_utf8("UTF-16LE-BOM", std::string_view("\xff\xfe"
+                                                     "a\0",
+                                                     4)),
+            "a");
+  EXPECT_EQ(to_utf8("UTF-16LE", std::string_view("\0\xd8"
+                                                 "a\0",
+                                                 4)),
+            std::nullopt);
+  EXPECT_EQ(to_utf8("UTF-32LE", std::string_view("\0\0\x11\0", 4)), std::nullopt);
+  EXPECT_EQ(to_utf8("UTF-16LE", "a"), std::nullopt);
+  EXPECT_EQ(to_utf8("ISO-8859-1", "\xe4"), "\xc3\xa4");
+  EXPECT_EQ(to_utf8("ISO-2022-CN-EXT", "a"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace bottle::workspace

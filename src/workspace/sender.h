@@ -1,0 +1,53 @@
+// What send() does for a directory that is a repository, or holds some.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "workspace/origin.h"
+#include "workspace/pack.h"
+
+namespace bottle::workspace {
+
+class Sender {
+ public:
+  // What they refer to must outlive it. `state`: a directory of ours. `recorder`: null where nothing is recorded.
+  Sender(const git::Runner& git, const std::string& source, const std::string& state, Packer& packer,
+         Recorder* recorder, Summary& summary)
+      : git_(git), source_(source), state_(state), packer_(packer), recorder_(recorder), summary_(summary) {}
+
+  // What is committed, and what is committed in its submodules and in the repositories below it.
+  Result<> clone(const Origin& origin);
+  // The tree as it is, with all repositories in it. Their .git goes along where it is whole; else a clone's takes its
+  // place. `origin`: null where the directory itself is no repository, or has no commit.
+  Result<> copy(const Origin* origin, bool own_git);
+
+ private:
+  std::string fresh_place() { return state_ + "/clone-" + std::to_string(++places_); }
+  Result<git::Directory> cloned(const Origin& origin, const std::string& to, bool submodules);
+  Result<> check_out(const Origin& origin, const std::string& below, int depth);
+  Result<> send_below(const std::string& path, const std::string& commit, int depth);
+  Result<bool> take_along(const std::string& path, const Origin* top, bool own_git);
+  Result<> pack_index(const Origin& origin);
+  Result<> hide_what_stays(const std::vector<git::Entry>& entries, const std::string& below,
+                           const git::Directory& index);
+  Result<bool> anything_stays(const std::vector<git::Entry>& entries, const std::string& below) const;
+  void note(const std::string& path, const std::string& base, git::Refs refs, std::string git_at = "");
+
+  const git::Runner& git_;
+  const std::string& source_;
+  const std::string& state_;
+  Packer& packer_;
+  Recorder* recorder_;
+  Summary& summary_;
+  int places_ = 0;
+  std::vector<std::pair<std::string, Origin>> replaced_;  // repositories below, whose .git a clone's replaces
+};
+
+// Whether the working tree differs from what is committed: a warning for whoever clones it, or nothing.
+std::string about_changes(const git::Runner& git, const Origin& origin, const std::string& state);
+
+}  // namespace bottle::workspace
