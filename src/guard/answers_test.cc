@@ -88,11 +88,17 @@ TEST_F(AnswersTest, BringNoFormOfAValueInAnyPlace) {
     }
 }
 
-TEST_F(AnswersTest, HaveNoTrailersAndNoChunkExtensions) {
-  std::string seen = got("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;x=" + value_ +
-                         "\r\nbody\r\n0\r\nX-Echo: " + value_ + "\r\n\r\n");
-  EXPECT_EQ(body_of(seen), "body");
+TEST_F(AnswersTest, HaveTrailersButNoChunkExtensionsAndNoValueInEither) {
+  std::string begin =
+      "HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n4;x=" + value_ + "\r\nbody\r\n0\r\n";
+  std::string seen = got(begin + "X-Sum: 1\r\nContent-Length: 9\r\nSet-Cookie: a\r\nno header\r\n\r\n");
+  EXPECT_TRUE(seen.ends_with("\r\n\r\n4\r\nbody\r\n0\r\nX-Sum: 1\r\n\r\n")) << seen;
+  EXPECT_NE(seen.find("\r\nTrailer: X-Sum\r\n"), seen.npos) << seen;
   EXPECT_EQ(seen.find("db-value"), seen.npos);
+  seen = got(begin + "X-Echo: " + value_ + "\r\n\r\n");
+  EXPECT_EQ(seen.find("db-value"), seen.npos);
+  EXPECT_FALSE(seen.ends_with("0\r\n\r\n")) << "an answer cut short must not look whole";
+  EXPECT_EQ(audited("secret_in_answer")["action"], "deny");
 }
 
 TEST_F(AnswersTest, AreDecodedOrRefused) {

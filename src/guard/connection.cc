@@ -2,240 +2,15 @@
 
 #include <sys/socket.h>
 
-#include <openssl/err.h>
-
 #include <algorithm>
 
-#include "guard/protocol/client_hello.h"
 #include "guard/protocol/http_head.h"
-#include "guard/protocol/ssh_watch.h"
 #include "guard/ssh_agent.h"
-#include "guard/tunnel.h"
 
 namespace bottle::guard {
 namespace {
 
-constexpr int64_t kHeadPatience = 60 * 1000, kHandshakePatience = 30 * 1000, kCertificatePatience = 5000;
-constexpr std::string_view kEstablished = "HTTP/1.1 200 Connection established\r\n\r\n";
-
-std::string_view reason_phrase(int status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 400:
-      return "Bad Request";
-    case 403:
-      return "Forbidden";
-    case 405:
-      return "Method Not Allowed";
-    case 503:
-      return "Service Unavailable";
-    case 504:
-      return "Gateway Timeout";
-    default:
-      return "Bad Gateway";
-  }
-}
-
-// Queues the 200 and waits until the client has it.
-Task<bool> establish(Connection& c) {
-  c.client.out.append(kEstablished);
-  c.client.flush();
-  while (!c.client.flushed() && !c.client.failed) {
-    int64_t deadline = c.now() + kHandshakePatience;
-    if (!co_await c.wait(deadline)) co_return false;
-    c.client.flush();
-  }
-  co_return !c.client.failed;
-}
-
-// The client's first bytes must be a ClientHello that names the host of the CONNECT.
-Task<bool> check_hello(Connection& c) {
-  int64_t deadline = c.now() + kHandshakePatience;
-  ClientHello hello;
-  while (true) {
-    if (!c.client.in.empty()) {
-      auto parsed = parse_client_hello(c.client.in, hello);
-      if (parsed == Parse::bad) {
-        c.audit("deny", "tls", "tls_only", "the first bytes in the tunnel are not a TLS ClientHello");
-        co_return false;
-      }
-      if (parsed == Parse::ok) break;
-    }
-    if (c.client.fill()) continue;
-    if (c.client.eof || c.client.failed || c.now() >= deadline) {
-      c.audit("close", "tls", "no_hello",
-              c.now() >= deadline ? "no ClientHello in time" : "the client left before its ClientHello");
-      co_return false;
-    }
-    co_await c.wait(deadline);
-  }
-  auto named = policy::normalise_host(hello.sni);
-  bool same = c.host.literal ? hello.sni.empty() : named && named->name == c.host.name;
-  if (!same) c.audit("deny", "tls", "sni", "the ClientHello names \"" + hello.sni.substr(0, 100) + "\"");
-  co_return same;
-}
-
-// Dials where the CONNECT asks to. False: it has been answered with why not.
-Task<bool> reach(Connection& c, const char* kind) {
-  Dialed dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, Via::tunnel, c.client.source.get());
-  if (!dialed.source) {
-    c.audit(dialed.status == 403 ? "deny" : "close", kind, dialed.code, dialed.reason);
-    c.answer(dialed.status, dialed.code, true);
-    co_return false;
-  }
-  c.upstream.source = std::move(dialed.source);
-  c.upstream.in = std::move(dialed.early);
-  c.audit("allow", kind, "allowed", "");
-  co_return true;
-}
-
-// The client has its 200 already: without a record there is nothing to do but to end the tunnel.
-Task<bool> is_recorded(Connection& c, const char* kind) {
-  bool done = co_await recorded(c);
-  if (!done) c.audit("close", kind, "unrecorded", "the decision could not be recorded");
-  co_return done;
-}
-
-// Whether the rules allow a tunnel that nobody looks into.
-bool blind_allowed(const Config& config, const policy::Host& host, uint16_t port) {
-  auto decision = config.rules.connect(host, port);
-  return decision.allowed && !decision.inspect && config.secrets.of(host).bound.empty() &&
-         (!host.literal || config.fixed(host));
-}
-
-Task<bool> blind(Connection& c) {
-  if (!co_await reach(c, "connect")) co_return co_await finish(c);
-  if (!co_await establish(c) || !co_await check_hello(c) || !co_await is_recorded(c, "connect")) co_return false;
-  auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, c.config->idle_ms,
-                             [&](const Config& config) { return blind_allowed(config, c.host, c.port); });
-  c.audit("close", "connect", "", why, {}, {}, true);
-  co_return true;
-}
-
-Task<bool> ssh(Connection& c, const SshHost& host) {
-  if (!co_await reach(c, "ssh")) co_return co_await finish(c);
-  if (!co_await establish(c) || !co_await is_recorded(c, "ssh")) co_return false;
-  SshWatch watch(host.key);
-  int64_t deadline = c.now() + kHandshakePatience;
-  constexpr size_t kMostBefore = 64 * 1024;  // what a client has to say before the server has shown its key
-  size_t from_client = 0;
-  while (true) {
-    bool progress = c.client.unsent() < kMostBefore && c.upstream.fill();
-    if (!c.upstream.in.empty()) {
-      auto state = watch.feed(c.upstream.in);
-      if (state == SshWatch::State::refused) {
-        c.audit("deny", "ssh", "ssh_key", watch.why());
-        co_return false;
-      }
-      c.client.out.append(c.upstream.in);
-      c.upstream.in.clear();
-      if (state == SshWatch::State::matched) break;
-    }
-    progress |= c.client.fill();
-    from_client += c.client.in.size();
-    c.upstream.out.append(c.client.in);
-    c.client.in.clear();
-    progress |= c.upstream.flush();
-    progress |= c.client.flush();
-    bool over = c.upstream.eof || c.upstream.failed || c.client.eof || c.client.failed || c.now() >= deadline ||
-                from_client > kMostBefore;
-    if (over) {
-      c.audit("close", "ssh", "ssh_key", "no host key was shown", {}, {}, true);
-      co_return false;
-    }
-    if (!progress) co_await c.wait(deadline);
-  }
-  auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, c.config->idle_ms, [&](const Config& config) {
-    const auto* now = config.ssh_host(c.host, c.port);
-    return now && now->key == host.key && !config.rules.denied(c.host);
-  });
-  c.audit("close", "ssh", "", why, {}, {}, true);
-  co_return true;
-}
-
-Task<bool> inspected(Connection& c) {
-  c.audit("allow", "connect", "inspected", "");
-  if (!co_await establish(c)) co_return false;
-  // A client that did not wait for the 200 is read by the same socket: its bytes must go to TLS.
-  if (!c.client.in.empty()) {
-    c.audit("deny", "tls", "tls_only", "bytes before the tunnel was established");
-    co_return false;
-  }
-  // The certificate comes right behind the first configuration; a client that is quicker waits for it.
-  for (int64_t until = c.now() + kCertificatePatience; !c.context.ca->certified() && c.now() < until;)
-    co_await c.wait(std::min(until, c.now() + 10));
-  auto ssl = c.context.ca->accept(c.host);
-  if (!ssl) {
-    c.audit("close", "tls", "internal", ssl.error().what);
-    co_return false;
-  }
-  c.client.ssl = std::move(*ssl);
-  attach(c.client.ssl.get(), c.client.source.get());
-  c.client.rest();
-  int64_t deadline = c.now() + kHandshakePatience;
-  while (true) {
-    ERR_clear_error();
-    int result = SSL_do_handshake(c.client.ssl.get());
-    if (result == 1) break;
-    int error = SSL_get_error(c.client.ssl.get(), result);
-    bool waiting = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
-    if (!waiting || c.now() >= deadline) {
-      if (refused_name(c.client.ssl.get())) c.audit("deny", "tls", "sni", "the ClientHello names another host");
-      else
-        c.audit(waiting ? "close" : "deny", "tls", "tls_only",
-                waiting ? "no handshake in time" : "handshake with the client: " + tls_error());
-      co_return false;
-    }
-    co_await c.wait(deadline);
-  }
-  c.tls = true;
-  co_await serve_requests(c);
-  c.audit("close", "connect", "", "", {}, {}, true);
-  co_return true;
-}
-
-Task<bool> handle_connect(Connection& c, std::string target, bool named_alike) {
-  auto refuse = [&](int status, std::string_view code, std::string_view reason) {
-    if (c.host.name.empty()) c.host.name = target.substr(0, 260);
-    c.audit("deny", "connect", code, reason);
-    c.answer(status, code, true);
-  };
-  c.refresh();
-  auto authority = policy::parse_authority(target, 0);
-  if (!authority) {
-    refuse(400, "bad_request", "the target of CONNECT: " + authority.error().what);
-    co_return co_await finish(c);
-  }
-  c.host = authority->host;
-  c.port = authority->port;
-  if (auto why = cannot_record(c); !why.empty()) {
-    c.audit("close", "connect", "unrecorded", why);
-    c.answer(503, "unrecorded", true);
-    co_return co_await finish(c);
-  }
-  if (!named_alike) {
-    refuse(403, "host_mismatch", "Host and the target of CONNECT differ");
-    co_return co_await finish(c);
-  }
-  if (const auto* host = c.config->ssh_host(c.host, c.port); host && !c.config->rules.denied(c.host))
-    co_return co_await ssh(c, *host);
-  if (c.host.literal && !c.config->fixed(c.host)) {
-    refuse(403, "ip_literal", "an address instead of a name");
-    co_return co_await finish(c);
-  }
-  auto decision = c.config->rules.connect(c.host, c.port);
-  if (!decision.allowed) {
-    refuse(403, decision.code, decision.reason);
-    co_return co_await finish(c);
-  }
-  if (c.port == 80) {
-    refuse(403, "tls_only", "CONNECT to port 80: tunnels carry TLS only");
-    co_return co_await finish(c);
-  }
-  if (decision.inspect || c.config->secrets.of(c.host).scanned()) co_return co_await inspected(c);
-  co_return co_await blind(c);
-}
+constexpr int64_t kHeadPatience = 60 * 1000;
 
 // An answer that ends when the guard does: whoever reads it knows at once.
 Task<bool> show_life(Connection& c) {
@@ -288,7 +63,7 @@ Task<bool> run(Connection& c) {
       c.answer(400, "bad_request", true);
       co_return co_await finish(c);
     }
-    co_return co_await handle_connect(c, std::move(target), alike);
+    co_return co_await serve_connect(c, std::move(target), alike);
   }
   if (head.target.starts_with('/')) {
     // Questions to the guard itself: whether it is alive, and the way to the session's ssh-agent. Nothing else is to be
@@ -364,10 +139,10 @@ void Connection::audit(std::string_view action, std::string_view kind, std::stri
 }
 
 void Connection::answer(int status, std::string_view code, bool close) {
-  std::string body = (status == 403 || status == 400 ? "bottle: refused (" : "bottle: failed (") + std::string(code) +
-                     "), id " + id + "\n";
-  client.out.append("HTTP/1.1 ").append(std::to_string(status)).append(" ").append(reason_phrase(status));
-  client.out.append(status == 403 || status == 400 ? "\r\nX-Bottle-Deny: " : "\r\nX-Bottle-Error: ").append(code);
+  bool refused = status == 403 || status == 400;
+  std::string body = (refused ? "bottle: refused (" : "bottle: failed (") + std::string(code) + "), id " + id + "\n";
+  client.out.append("HTTP/1.1 ").append(std::to_string(status)).append(" bottle ").append(code);
+  client.out.append(refused ? "\r\nX-Bottle-Deny: " : "\r\nX-Bottle-Error: ").append(code);
   client.out.append("\r\nContent-Type: text/plain\r\nContent-Length: ").append(std::to_string(body.size()));
   client.out.append(close ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n").append(body);
 }

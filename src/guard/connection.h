@@ -24,9 +24,12 @@ struct Connection {
   // Where requests go: set by CONNECT, or by each absolute-form request.
   policy::Host host;
   uint16_t port = 0;
-  bool tls = false;            // requests come in TLS that we ended
+  bool tunneled = false;       // a CONNECT came first: requests are for its host, in origin form
+  bool tls = false;            // and come in TLS that we ended
   policy::Host upstream_host;  // whom `upstream` is connected to
   uint16_t upstream_port = 0;
+  bool upstream_used = false;   // it has had a request already
+  bool through_parent = false;  // it is a tunnel through a parent proxy
 
   // Takes the rules that hold now. What is connected by the old ones is not used again.
   void refresh();
@@ -37,9 +40,16 @@ struct Connection {
   Waker::Wait turn();
   void audit(std::string_view action, std::string_view kind, std::string_view code, std::string_view reason,
              std::string_view method = {}, std::string_view path = {}, bool totals = false);
-  // Queues a small answer of our own. Codes other than 403 are failures rather than decisions.
+  // Queues a small answer of our own, with the code in the reason phrase: many programs print nothing else. Statuses
+  // other than 400 and 403 are failures rather than decisions.
   void answer(int status, std::string_view code, bool close);
 };
+
+// What to tell the operator of a server that wants what only the agent could show.
+inline constexpr std::string_view kAsksForCertificate =
+    "; it asks for a client certificate, which only a client in a blind tunnel can show (a rule without inspect, "
+    "methods "
+    "and paths, and no secret for this host)";
 
 // The record is what makes the guard's word worth something, so traffic waits for it, and stops with it.
 //
@@ -54,7 +64,11 @@ std::string_view cannot_record(const Connection& connection);
 // Serves an accepted socket; owns it and frees itself.
 Detached serve(Context& context, int fd);
 
-// exchange.cc: requests on an established client stream until it ends. `plain`: absolute-form http requests.
+// connect.cc: a CONNECT to `target`, whose head has been taken off the client's stream. `named_alike`: Host names the
+// same host. TLS in the tunnel is passed or inspected, HTTP is served as http:// requests are.
+Task<bool> serve_connect(Connection& connection, std::string target, bool named_alike);
+
+// requests.cc: requests on an established client stream until it ends.
 Task<bool> serve_requests(Connection& connection);
 
 // Writes what is queued, ends the client's stream, and reads on for a moment so that the answer is not lost to a reset.

@@ -1,22 +1,34 @@
-// Requests on an established client stream, one at a time.
+// The course of an exchange, and the request's body on its way upstream.
 #include "guard/exchange.h"
 
-#include <openssl/err.h>
-
 #include <algorithm>
+
+#include "policy/overrides.h"
 
 namespace bottle::guard {
 namespace {
 
-constexpr int64_t kHeadPatience = 60 * 1000, kHandshakePatience = 30 * 1000;
+// A body into which values are put is held back until its length is known, as many services take no chunks. A longer
+// one goes in chunks.
+constexpr uint64_t kMostCollected = 256 * 1024;
+
+// What is kept of a request so that it can be sent again when the server left just then.
+constexpr size_t kMostReplay = 256 * 1024;
+
+// Whether a request may be sent twice when the first was perhaps received (RFC 9110 §9.2.2).
+bool may_repeat(std::string_view method) {
+  for (std::string_view each : {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+    if (method == each) return true;
+  return false;
+}
 
 }  // namespace
 
 bool Exchange::fail_with(int status, std::string_view code, std::string_view reason) {
   c_.audit(status == 403 ? "deny" : "close", "http", code, reason, request_.method, request_.target);
   c_.upstream.reset();
-  bool still_here = !switched_ && c_.client.out_at == 0 && c_.client.sent == sent_before_;
-  if (head_sent_ && !still_here) {
+  bool still_here = answering_ != Answering::switching && c_.client.out_at == 0 && c_.client.sent == sent_before_;
+  if (answering_ != Answering::head && !still_here) {
     outcome_ = Outcome::abort;  // an answer cut short must not look whole
   } else {
     c_.client.out.clear();  // a head that is still with us is taken back
@@ -35,70 +47,122 @@ bool Exchange::withdrawn() {
   return true;
 }
 
-// A body into which values are put is held back until its length is known, as many services take no chunks. A longer
-// one goes in chunks.
-constexpr uint64_t kMostCollected = 256 * 1024;
-
-void Exchange::send_head(std::string_view head) {
-  const Body& body = request_.body;
+// Sends the head, or again what the upstream before this one has lost.
+void Exchange::begin(bool kept) {
+  kept_ = kept;
   std::string& out = c_.upstream.out;
-  out.append(head);
-  if (body.kind() == Body::Kind::none) return append_framing(Framing::none, 0, out);
-  chunk_up_ = body.kind() == Body::Kind::chunked || (request_.grows && body.left() > kMostCollected);
-  if (chunk_up_) return append_framing(Framing::chunked, 0, out);
-  if (!request_.grows) return append_framing(Framing::length, body.left(), out);
-  collected_ = std::exchange(out, {});
-  collected_head_ = collected_->size();
+  if (auto again = std::exchange(replay_, std::nullopt)) out.append(*again);
+  if (head_.empty()) return;
+  if (kept && may_repeat(request_.method)) replay_.emplace();
+  std::string head(std::exchange(head_, {}));
+  const Body& body = request_.body;
+  bool in_chunks = body.kind() == Body::Kind::chunked || (request_.grows && body.left() > kMostCollected);
+  up_framing_ = body.kind() == Body::Kind::none ? Framing::none : in_chunks ? Framing::chunked : Framing::length;
+  if (up_framing_ == Framing::length && request_.grows) {
+    collected_head_ = head.size();
+    collected_ = std::move(head);
+  } else {
+    append_framing(up_framing_, body.left(), head);
+    write_upstream(head);
+  }
+  if (request_.grows && request_.expects_continue) {
+    // The server is not asked before the body is here. Its own 100 would be the second.
+    c_.client.out.append("HTTP/1.1 100 Continue\r\n\r\n");
+    request_.expects_continue = false;
+  }
+}
+
+void Exchange::write_upstream(std::string_view bytes) {
+  c_.upstream.out.append(bytes);
+  if (!replay_) return;
+  if (replay_->size() + bytes.size() > kMostReplay) replay_.reset();
+  else replay_->append(bytes);
 }
 
 // More of the body, g_scanned, is there. Lets head and body go when that is all.
 void Exchange::collect() {
   collected_->append(g_scanned);
-  if (!request_done_) return;
+  if (sending_ != Sending::done) return;
   std::string body = collected_->substr(collected_head_);
   collected_->resize(collected_head_);
   append_framing(Framing::length, body.size(), *collected_);
-  c_.upstream.out.append(*collected_).append(body);
+  write_upstream(*collected_);
+  write_upstream(body);
   collected_.reset();
+}
+
+// The request's trailers as they go on: none that frames, routes or signs in (RFC 9110 §6.5.1). Nothing if refused.
+std::optional<std::string> Exchange::request_trailers() {
+  std::string out;
+  for (const auto& [name, value] : request_.body.trailers()) {
+    if (!may_be_trailer(name) || (request_.restricted && policy::overrides_request(name))) continue;
+    std::string clean_name = name, clean_value = value;
+    if (!scan_.rewrite(Place::header_name, {}, Syntax::token, clean_name) || !scan_.rewrite_header(name, clean_value))
+      return std::nullopt;
+    out.append(clean_name).append(": ").append(clean_value).append("\r\n");
+  }
+  return out;
+}
+
+// Frames g_scanned for the upstream. False: refused.
+bool Exchange::pass_on() {
+  if (collected_) return collect(), true;
+  if (up_framing_ != Framing::chunked) return write_upstream(g_scanned), true;
+  std::string chunk;
+  append_chunk(chunk, g_scanned);
+  if (sending_ == Sending::done) {
+    auto trailers = request_trailers();
+    if (!trailers) return false;
+    chunk.append("0\r\n").append(*trailers).append("\r\n");
+  }
+  write_upstream(chunk);
+  return true;
 }
 
 void Exchange::count_memory() {
   // Each is counted when more of it is read.
-  c_.client.beside = collected_ ? collected_->capacity() : 0;
+  c_.client.beside = (collected_ ? collected_->capacity() : 0) + (replay_ ? replay_->capacity() : 0);
   c_.upstream.beside = coded_.capacity() + waiting_.capacity() + (decoder_ ? decoder_->memory() : 0);
+}
+
+// Takes what has come of the body, for a server that takes no more of it.
+bool Exchange::discard() {
+  Stream& client = c_.client;
+  g_payload.clear();
+  size_t before = client.in.size();
+  if (!request_.body.read(client.in, g_payload)) client_keep_ = false;
+  if (request_.body.done() || !client_keep_) sending_ = Sending::done;
+  bool progress = client.in.size() != before;
+  if (sending_ == Sending::discarding) progress |= client.fill();
+  return progress;
 }
 
 // One step of the request's body towards the upstream. True if something moved.
 bool Exchange::send_body() {
   Stream &client = c_.client, &up = c_.upstream;
-  if (request_done_ || up.unsent() >= kHigh) return false;
+  if (sending_ == Sending::done) return false;
+  if (sending_ == Sending::discarding) return discard();
+  if (up.unsent() >= kHigh) return held_up_.released(), false;
   bool progress = false;
+  g_payload.clear();
+  g_scanned.clear();
   if (!client.in.empty() && !request_.body.done()) {
-    g_payload.clear();
-    g_scanned.clear();
     size_t before = client.in.size();
     if (!request_.body.read(client.in, g_payload))
       return fail_with(400, "bad_request", "the request's chunked framing is broken");
     progress = client.in.size() != before;
     if (!up_scan_.feed(g_payload, g_scanned)) return refuse_request();
-  } else {
-    g_scanned.clear();
   }
-  if (request_.body.done()) {
-    if (!up_scan_.release(g_scanned)) return refuse_request();
-    request_done_ = progress = true;
-  }
-  if (collected_) {
-    collect();
-  } else if (chunk_up_) {
-    append_chunk(up.out, g_scanned);
-    if (request_done_) up.out.append("0\r\n\r\n");
-  } else {
-    up.out.append(g_scanned);
-  }
+  if (request_.body.done()) sending_ = Sending::done;
+  // What may become a placeholder that is to be swapped must not be torn.
+  bool holds = sending_ == Sending::streaming && !request_.grows && up_scan_.holds_little();
+  bool release = held_up_.due(holds, !g_scanned.empty(), c_.now());
+  if (release) held_up_.released();
+  if ((release || sending_ == Sending::done) && !up_scan_.release(g_scanned)) return refuse_request();
+  if (!pass_on()) return refuse_request();
   count_memory();
-  if (request_done_) return true;
-  progress |= client.fill();
+  if (sending_ == Sending::done) return true;
+  progress |= release | client.fill();
   if ((client.eof || client.failed) && client.in.empty()) {
     c_.upstream.reset();
     outcome_ = Outcome::abort;
@@ -106,177 +170,71 @@ bool Exchange::send_body() {
   return progress;
 }
 
-Task<Outcome> Exchange::run(std::string_view head) {
+// Whether what is left of the body is of no use: the server takes no more, or has said no.
+bool Exchange::upload_is_over() {
+  if (sending_ != Sending::streaming) return false;
+  Stream& up = c_.upstream;
+  // A server that left just then: what was sent to it can be sent again.
+  if (up.deaf) return answering_ != Answering::head || !replay_;
+  if (answering_ != Answering::done) return false;
+  if (up.in.empty() && up.source->readable) up.fill();
+  return status_ >= 300 || up.eof || up.failed || !up.in.empty();
+}
+
+// One round of both directions. True if something moved.
+bool Exchange::step() {
   Stream &client = c_.client, &up = c_.upstream;
-  send_head(head);
-  if (request_.grows && request_.expects_continue) {
-    // The server is not asked before the body is here. Its own 100 would be the second.
-    client.out.append("HTTP/1.1 100 Continue\r\n\r\n");
-    request_.expects_continue = false;
+  bool progress = send_body();
+  if (outcome_) return progress;
+  progress |= up.flush();
+  if (answering_ == Answering::head) progress |= answer_head();
+  if (!outcome_ && answering_ == Answering::body) progress |= answer_body();
+  if (outcome_) return progress;
+  if (upload_is_over()) {
+    sending_ = Sending::discarding;
+    held_up_.released();
+    progress = true;
   }
+  progress |= !client.flushed() && client.flush();
+  // The client may give up while the server thinks.
+  if (sending_ == Sending::done && client.source->hup && client.in.size() < kHigh) progress |= client.fill();
+  if (client.failed) {
+    up.reset();
+    outcome_ = Outcome::abort;
+  }
+  return progress;
+}
+
+Outcome Exchange::conclude() {
+  Stream& up = c_.upstream;
+  bool whole = sending_ == Sending::done;
+  if (!upstream_keep_ || !whole || up.eof || up.failed || up.deaf || !up.in.empty()) {
+    up.end_tls();
+    up.reset();
+  }
+  return client_keep_ && whole && !c_.client.eof ? Outcome::keep : Outcome::close;
+}
+
+Task<Outcome> Exchange::run(bool kept) {
+  begin(kept);
   int64_t last = c_.now();
   int rounds = 0;
   while (true) {
     if (withdrawn()) co_return *outcome_;
-    bool progress = send_body();
-    if (outcome_) co_return *outcome_;
-    progress |= up.flush();
-    if (switched_) co_return co_await upgraded();
-    if (!head_sent_) progress |= answer_head();
-    if (outcome_) co_return *outcome_;
-    if (head_sent_ && !switched_ && !answer_done_) progress |= answer_body();
-    if (outcome_) co_return *outcome_;
-    progress |= !client.flushed() && client.flush();
-    // The client may give up while the server thinks.
-    if (request_done_ && client.source->hup && client.in.size() < kHigh) progress |= client.fill();
-    if (client.failed) {
-      up.reset();
-      co_return Outcome::abort;
-    }
-    if (answer_done_ && client.flushed()) break;
+    bool progress = step();
+    if (outcome_) co_return *std::exchange(outcome_, std::nullopt);
+    if (answering_ == Answering::switching) co_return co_await upgraded();
+    if (answering_ == Answering::done && c_.client.flushed() && sending_ != Sending::streaming) co_return conclude();
     if (progress) {
       last = c_.now();
       if (++rounds % 16 != 0) continue;
       c_.waker.wake();  // others have their turn
     }
     if (c_.now() - last >= c_.config->idle_ms) {
-      up.reset();
+      c_.upstream.reset();
       co_return Outcome::abort;
     }
-    bool waits = head_sent_ && !answer_done_ && down_scan_.holds_little();
-    if (waits && c_.now() - last >= kMostQuiet) {
-      if (!release_little()) co_return *outcome_;
-      continue;
-    }
-    co_await c_.wait(last + (waits ? kMostQuiet : c_.config->idle_ms));
-  }
-  if (!upstream_keep_ || !request_done_ || up.eof || up.failed || !up.in.empty()) {
-    up.end_tls();
-    up.reset();
-  }
-  co_return client_keep_&& request_done_ && !client.eof ? Outcome::keep : Outcome::close;
-}
-
-namespace {
-
-// Connects c.upstream to c.host, with TLS if the client speaks TLS. Nothing to do if it is connected already.
-Task<Verdict> connect_upstream(Connection& c) {
-  Stream& up = c.upstream;
-  Dialed dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, c.tls ? Via::tunnel : Via::absolute,
-                                c.client.source.get());
-  if (!dialed.source) co_return Verdict{.status = dialed.status, .code = dialed.code, .reason = dialed.reason};
-  up.reset();
-  up.source = std::move(dialed.source);
-  c.upstream_host = c.host;
-  c.upstream_port = c.port;
-  if (!c.tls) co_return Verdict{.allowed = true};
-  auto ssl = connect_tls(c.config->upstream_tls(), c.host, c.port);
-  if (!ssl) co_return Verdict{.status = 502, .code = "upstream_tls", .reason = ssl.error().what};
-  up.ssl = std::move(*ssl);
-  attach(up.ssl.get(), up.source.get());
-  int64_t deadline = c.now() + kHandshakePatience;
-  while (true) {
-    ERR_clear_error();
-    int result = SSL_do_handshake(up.ssl.get());
-    if (result == 1) co_return Verdict{.allowed = true};
-    int error = SSL_get_error(up.ssl.get(), result);
-    bool waiting = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
-    if (!waiting || c.now() >= deadline) {
-      std::string why = waiting ? "no TLS handshake in time" : "TLS to the upstream: " + tls_error(up.ssl.get());
-      up.reset();
-      co_return Verdict{.status = waiting ? 504 : 502, .code = "upstream_tls", .reason = why};
-    }
-    co_await c.wait(deadline);
-  }
-}
-
-// Waits for a whole head in client.in, parsed into g_head. `incomplete`: the client left or was idle for too long.
-Task<Parse> next_head(Connection& c, bool first) {
-  Stream& client = c.client;
-  int64_t deadline = c.now() + (first ? kHeadPatience : c.config->idle_ms);
-  while (true) {
-    Parse parsed = client.in.empty() ? Parse::incomplete : parse_request(client.in, g_head);
-    if (parsed != Parse::incomplete) co_return parsed;
-    if (client.fill()) continue;
-    if (client.eof || client.failed || c.now() >= deadline) co_return Parse::incomplete;
-    // An upstream that ends while nothing is asked of it need not be kept.
-    if (c.upstream && c.upstream.source->readable) {
-      c.upstream.fill();
-      if (c.upstream.eof || c.upstream.failed || !c.upstream.in.empty()) c.upstream.reset();
-    }
-    client.rest();
-    c.upstream.rest();
-    if (!client.in.empty()) deadline = std::min(deadline, c.now() + kHeadPatience);
-    co_await c.wait(deadline);
-  }
-}
-
-// Nothing of the request has gone upstream.
-Task<bool> refuse_unrecorded(Connection& c, std::string_view why) {
-  c.audit("close", "http", "unrecorded", why);
-  c.answer(503, "unrecorded", true);
-  co_return co_await finish(c);
-}
-
-}  // namespace
-
-Task<bool> serve_requests(Connection& c) {
-  for (bool first = true;; first = false) {
-    // A client that has sent its next requests already must not have all turns, nor fill memory with decisions.
-    if (!first) co_await c.turn();
-    if (!co_await room_in_record(c)) co_return false;
-    Parse parsed = co_await next_head(c, first);
-    if (parsed == Parse::incomplete) co_return true;
-    if (parsed == Parse::bad) {
-      c.audit("deny", "http", "bad_request", g_head.why);
-      c.answer(400, "bad_request", true);
-      co_return co_await finish(c);
-    }
-    c.refresh();
-    if (auto why = cannot_record(c); !why.empty()) co_return co_await refuse_unrecorded(c, why);
-    Request request;
-    std::string head;
-    Verdict verdict = prepare_request(c, g_head, request, head);
-    size_t size = g_head.size;
-    if (!verdict.allowed) {
-      bool whole = verdict.status == 403 && !g_head.chunked && g_head.content_length.value_or(0) == 0 && request.keep;
-      c.audit("deny", "http", verdict.code, verdict.reason, request.method,
-              request.target.empty() ? g_head.target : request.target);
-      c.client.in.erase(0, size);
-      c.answer(verdict.status, verdict.code, !whole);
-      if (!whole) co_return co_await finish(c);
-      while (!c.client.flushed() && !c.client.failed) {
-        if (!c.client.flush()) co_await c.wait(c.now() + kHeadPatience);
-      }
-      continue;
-    }
-    c.client.in.erase(0, size);
-    c.audit("allow", "http", "allowed", request.removed, request.method, request.target);
-    for (int attempt = 0;; ++attempt) {
-      bool reused = c.upstream && c.upstream_host.name == c.host.name && c.upstream_port == c.port;
-      if (reused) {
-        c.upstream.fill();
-        reused = !c.upstream.eof && !c.upstream.failed && c.upstream.in.empty();
-      }
-      if (!reused) {
-        c.upstream.reset();
-        verdict = co_await connect_upstream(c);
-        if (!verdict.allowed) {
-          c.audit(verdict.status == 403 ? "deny" : "close", "http", verdict.code, verdict.reason, request.method,
-                  request.target);
-          c.answer(verdict.status, verdict.code, true);
-          co_return co_await finish(c);
-        }
-      }
-      if (!co_await recorded(c)) co_return co_await refuse_unrecorded(c, "the decision could not be recorded");
-      Exchange exchange(c, request, reused);
-      Outcome outcome = co_await exchange.run(head);
-      if (outcome == Outcome::retry && attempt == 0) continue;
-      if (outcome == Outcome::keep) break;
-      if (outcome == Outcome::close) co_return co_await finish(c);
-      c.client.failed = true;  // no close_notify: what was cut short must not look whole
-      co_return false;
-    }
+    co_await c_.wait(held_up_.until(held_down_.until(last + c_.config->idle_ms)));
   }
 }
 

@@ -28,9 +28,9 @@ void Exchange::write_head(size_t line_end, bool final) {
       continue;
     out.append(each.name).append(": ").append(each.value).append("\r\n");
   }
-  if (head.status == 101) out.append("Connection: upgrade\r\nUpgrade: websocket\r\n");
+  if (head.status == 101) out.append("Connection: upgrade\r\nUpgrade: ").append(request_.upgrade).append("\r\n");
   if (final) {
-    if (chunk_out_) out.append("Transfer-Encoding: chunked\r\n");
+    if (down_framing_ == Framing::chunked) out.append("Transfer-Encoding: chunked\r\n");
     else if (head.content_length && !head.chunked && !decoder_)
       out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
     if (!client_keep_) out.append("Connection: close\r\n");
@@ -39,22 +39,48 @@ void Exchange::write_head(size_t line_end, bool final) {
   out.append("\r\n");
 }
 
+// The upstream has ended, and what it has sent is no whole head.
+bool Exchange::no_answer() {
+  Stream& up = c_.upstream;
+  if (kept_ && up.in.empty() && up.why.empty()) {
+    // The server closed a connection that was kept just when it was used again.
+    if (!replay_)
+      c_.audit("close", "http", "upstream_gone", "the upstream closed the kept connection", request_.method,
+               request_.target);
+    outcome_ = replay_ ? Outcome::retry : Outcome::hang_up;
+    return false;
+  }
+  bool asked = up.ssl && wanted_certificate(up.ssl.get());
+  std::string reason = "the upstream closed without an answer";
+  if (!up.why.empty()) reason.append(": ").append(up.why);
+  if (asked) reason += kAsksForCertificate;
+  return fail_with(502, asked || !up.why.empty() ? "upstream_tls" : "no_answer", reason);
+}
+
+// After a 101. What was asked for must be what the server has switched to.
+bool Exchange::switch_protocols(size_t line_end) {
+  const Head& head = g_head;
+  const Header* to = head.find("upgrade");
+  if (request_.upgrade.empty() || !to || !has_token(to->value, request_.upgrade))
+    return fail_with(502, "bad_answer", "an upgrade that was not asked for");
+  if (request_.framed && head.find("sec-websocket-extensions"))
+    return fail_with(502, "bad_answer", "a WebSocket extension that was not asked for");
+  if (sending_ != Sending::done) return false;  // what the client sends is still the request's body
+  answering_ = Answering::switching;
+  write_head(line_end, false);
+  c_.upstream.in.erase(0, head.size);
+  return true;
+}
+
 bool Exchange::answer_head() {
   Stream& up = c_.upstream;
   if (c_.client.unsent() >= kHigh) return false;  // interim answers without end
   auto parsed = up.in.empty() ? Parse::incomplete : parse_response(up.in, g_head);
+  if (parsed == Parse::bad) parsed = repair_response(up.in, g_head);
   if (parsed == Parse::bad) return fail_with(502, "bad_answer", std::string("the upstream's answer: ") + g_head.why);
   if (parsed == Parse::incomplete) {
     if (up.fill()) return true;
-    if (!up.eof && !up.failed) return false;
-    // A kept connection that the server closed just then: safe to ask again if nothing was answered and nothing is
-    // lost.
-    bool idempotent = request_.method == "GET" || request_.method == "HEAD" || request_.method == "OPTIONS";
-    if (reused_ && up.in.empty() && idempotent && request_.body.kind() == Body::Kind::none) {
-      outcome_ = Outcome::retry;
-      return false;
-    }
-    return fail_with(502, "no_answer", "the upstream closed without an answer");
+    return (up.eof || up.failed) && no_answer();
   }
   if (std::string raw = up.in.substr(0, g_head.size); c_.config->secrets.any_in(raw)) {
     if (!scan_.rewrite_answer(raw)) return refuse_answer();
@@ -64,17 +90,9 @@ bool Exchange::answer_head() {
   }
   const Head& head = g_head;
   size_t line_end = up.in.find("\r\n");
-  if (head.status == 101) {
-    if (!request_.upgrade || !head.upgrade_websocket)
-      return fail_with(502, "bad_answer", "an upgrade nobody asked for");
-    if (request_.framed && head.find("sec-websocket-extensions"))
-      return fail_with(502, "bad_answer", "a WebSocket extension nobody asked for");
-    switched_ = head_sent_ = true;
-    write_head(line_end, false);
-    up.in.erase(0, head.size);
-    return true;
-  }
+  if (head.status == 101) return switch_protocols(line_end);
   if (head.status < 200) {
+    replay_.reset();  // part of an answer
     bool wanted = request_.minor == 1 && (head.status != 100 || request_.expects_continue);
     if (wanted) write_head(line_end, false);
     up.in.erase(0, head.size);
@@ -84,7 +102,7 @@ bool Exchange::answer_head() {
   if (!take_off_codings()) return false;
   begin_body();
   write_head(line_end, true);
-  head_sent_ = true;
+  answering_ = Answering::body;
   up.in.erase(0, head.size);
   return true;
 }
@@ -111,11 +129,14 @@ bool Exchange::take_off_codings() {
 // Decides how the answer's body goes to the client, and what becomes of both connections after it.
 void Exchange::begin_body() {
   const Head& head = g_head;
+  status_ = head.status;
+  replay_.reset();
   upstream_keep_ = (head.minor == 1 ? !head.close : head.keep_alive) && answer_.kind() != Body::Kind::until_close;
   sent_before_ = c_.client.sent;
-  bool unknown = decoder_ || answer_.kind() == Body::Kind::chunked || answer_.kind() == Body::Kind::until_close;
-  chunk_out_ = (decoder_ || answer_.kind() == Body::Kind::chunked) && request_.minor == 1;
-  client_keep_ = request_.keep && request_done_ && (!unknown || chunk_out_);
+  bool in_chunks = decoder_ || answer_.kind() == Body::Kind::chunked;
+  bool unknown = in_chunks || answer_.kind() == Body::Kind::until_close;
+  down_framing_ = in_chunks && request_.minor == 1 ? Framing::chunked : Framing::none;
+  client_keep_ = request_.keep && sending_ == Sending::done && (!unknown || down_framing_ == Framing::chunked);
 }
 
 // Puts the next piece of the answer, without its coding, into g_payload. False: it failed.
@@ -145,41 +166,51 @@ bool Exchange::next_payload(bool& progress) {
 // Frames what has been scanned for the client.
 void Exchange::write_body() {
   std::string& out = c_.client.out;
-  if (!chunk_out_) {
+  if (down_framing_ != Framing::chunked) {
     out.append(g_scanned);
     return;
   }
   // Where the last byte or two of a chunk are held back for a moment, the rest waits for them: many take a chunk for a
   // message.
+  if (waiting_.empty()) waiting_since_ = c_.now();
   waiting_.append(g_scanned);
-  if (!answer_done_ && down_scan_.holds_little() && waiting_.size() < 16 * 1024) return;
+  bool in_time = c_.now() - waiting_since_ < kMostQuiet;
+  if (answering_ != Answering::done && down_scan_.holds_little() && waiting_.size() < 16 * 1024 && in_time) return;
   append_chunk(out, waiting_);
   waiting_.clear();
-  if (answer_done_) out.append("0\r\n\r\n");
 }
 
-// An answer that pauses must not wait for the end of what only looks like the beginning of a secret.
-bool Exchange::release_little() {
-  g_scanned.clear();
+// The whole body has come.
+bool Exchange::end_answer() {
   if (!down_scan_.release(g_scanned)) return refuse_answer();
+  std::string trailers;
+  for (const auto& [name, value] : answer_.trailers())
+    if (may_be_trailer(name)) trailers.append(name).append(": ").append(value).append("\r\n");
+  if (!scan_.rewrite_answer(trailers)) return refuse_answer();
+  answering_ = Answering::done;
+  held_down_.released();
   write_body();
+  if (down_framing_ == Framing::chunked) c_.client.out.append("0\r\n").append(trailers).append("\r\n");
+  count_memory();
   return true;
 }
 
 bool Exchange::answer_body() {
   Stream &client = c_.client, &up = c_.upstream;
-  if (client.unsent() >= kHigh) return false;
+  if (client.unsent() >= kHigh) return held_down_.released(), false;
   bool progress = false;
   g_scanned.clear();
   if (!next_payload(progress)) return false;
   if (!down_scan_.feed(g_payload, g_scanned)) return refuse_answer();
-  if (answer_.done() && decoded_all_) {
+  if (answer_.done() && decoded_all_) return end_answer();
+  // An answer that pauses must not wait for the end of what only looks like the beginning of a secret.
+  if (held_down_.due(down_scan_.holds_little(), !g_scanned.empty(), c_.now())) {
+    held_down_.released();
     if (!down_scan_.release(g_scanned)) return refuse_answer();
-    answer_done_ = progress = true;
+    progress = true;
   }
   write_body();
   count_memory();
-  if (answer_done_) return true;
   progress |= up.fill();
   if (!progress && (up.failed || up.eof))
     return fail_with(502, "cut_short", "the upstream ended in the middle of its answer");

@@ -1,7 +1,18 @@
 // A connection after its 101: WebSocket messages, looked through where there are secrets, else bytes.
+#include <sys/socket.h>
+
 #include "guard/exchange.h"
 
 namespace bottle::guard {
+namespace {
+
+// Tells a side that the other sends no more. It may speak on, as in every stream that is not WebSocket.
+void end_half(Stream& to) {
+  to.end_tls();
+  ::shutdown(to.source->fd(), SHUT_WR);
+}
+
+}  // namespace
 
 // Before a connection is broken off: what stood before the reason still goes where it was going.
 void Exchange::flush_both() {
@@ -34,16 +45,24 @@ bool Exchange::pass_down(MessageScan* messages) {
   return messages->broken() ? fail_with(502, "bad_answer", messages->broken()) : refuse_answer();
 }
 
+// Lets out what has been held back for long enough. False: it is refused.
+bool Exchange::release_messages(MessageScan& messages, std::string& out, HeldBack& held, bool& progress) {
+  bool moved = !out.empty();
+  if (!held.due(messages.holds_little(), moved, c_.now())) return true;
+  held.released();
+  progress = true;
+  return messages.release(out);
+}
+
 Task<Outcome> Exchange::upgraded() {
   Stream &client = c_.client, &up = c_.upstream;
-  std::optional<MessageScan> messages_up, messages_down;
+  std::optional<MessageScan> to_server, to_client;
   if (request_.framed) {
-    messages_up.emplace(WebSocketSender::client, [this] { return scan_.outgoing(Place::message, Syntax::text); });
-    messages_down.emplace(WebSocketSender::server, [this] { return scan_.incoming(); });
+    to_server.emplace(WebSocketSender::client, [this] { return scan_.outgoing(Place::message, Syntax::text); });
+    to_client.emplace(WebSocketSender::server, [this] { return scan_.incoming(); });
   }
-  MessageScan *to_server = messages_up ? &*messages_up : nullptr,
-              *to_client = messages_down ? &*messages_down : nullptr;
-  auto little = [](const MessageScan* messages) { return messages && messages->holds_little(); };
+  up.reads_on = false;
+  bool half_closed = false;
   int64_t last = c_.now();
   int rounds = 0;
   while (true) {
@@ -51,31 +70,35 @@ Task<Outcome> Exchange::upgraded() {
     bool progress = false;
     if (up.unsent() < kHigh) {
       progress |= client.fill();
-      if (!pass_up(to_server)) co_return Outcome::abort;
+      if (!pass_up(to_server ? &*to_server : nullptr)) co_return Outcome::abort;
     }
     if (client.unsent() < kHigh) {
       progress |= up.fill();
-      if (!pass_down(to_client)) co_return Outcome::abort;
+      if (!pass_down(to_client ? &*to_client : nullptr)) co_return Outcome::abort;
     }
+    if (to_server && !release_messages(*to_server, up.out, held_up_, progress))
+      co_return refuse_request(), Outcome::abort;
+    if (to_client && !release_messages(*to_client, client.out, held_down_, progress))
+      co_return refuse_answer(), Outcome::abort;
     progress |= up.flush();
     progress |= client.flush();
     if (client.failed || up.failed) co_return Outcome::abort;
-    if ((client.eof && up.flushed()) || (up.eof && client.flushed())) co_return Outcome::abort;
+    bool ends = (client.eof && up.flushed()) || (up.eof && client.flushed());
+    if (ends && (to_server || (client.eof && up.eof))) co_return Outcome::abort;
+    if (ends && !half_closed) {
+      half_closed = true;
+      if (client.eof) end_half(up);
+      else end_half(client);
+    }
     if (progress) {
       last = c_.now();
       if (++rounds % 16 == 0) co_await c_.turn();
       continue;
     }
-    bool waits = little(to_server) || little(to_client);
-    if (waits && c_.now() - last >= kMostQuiet) {
-      if (little(to_server) && !to_server->release(up.out)) co_return refuse_request(), Outcome::abort;
-      if (little(to_client) && !to_client->release(client.out)) co_return refuse_answer(), Outcome::abort;
-      continue;
-    }
     if (c_.now() - last >= c_.config->idle_ms) co_return Outcome::abort;
     client.rest();
     up.rest();
-    co_await c_.wait(last + (waits ? kMostQuiet : c_.config->idle_ms));
+    co_await c_.wait(held_up_.until(held_down_.until(last + c_.config->idle_ms)));
   }
 }
 

@@ -84,6 +84,14 @@ struct Wire {
     }
     return std::exchange(in, {});
   }
+  // A message's head alone.
+  std::string head() {
+    while (in.find("\r\n\r\n") == std::string::npos && more()) {
+    }
+    std::string whole = in.substr(0, in.find("\r\n\r\n") + 4);
+    in.erase(0, whole.size());
+    return whole;
+  }
   // One message with a Content-Length, or in chunks (as they came), or without a body.
   std::string message() {
     size_t end;
@@ -153,21 +161,30 @@ class Origin {
   std::thread thread_;
 };
 
-// An origin that hands each connection, after the head of its first message, to `serve`, on a thread of its own.
+// An origin that hands each connection, after its first message or the head of that, to `serve`, on a thread of its
+// own.
 class RawOrigin {
  public:
-  RawOrigin(SessionCa* ca, std::string host, std::function<void(Wire&, const std::string& head)> serve)
+  enum class After { message, head };
+  // Without `ca`, it speaks no TLS.
+  RawOrigin(SessionCa* ca, std::string host, std::function<void(Wire&, const std::string& head)> serve,
+            After after = After::message)
       : ca_(ca), host_(std::move(host)), serve_(std::move(serve)) {
     fd_ = listen_on_loopback(port);
-    thread_ = std::thread([this] {
+    thread_ = std::thread([this, after] {
       for (int fd; (fd = accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
-        Wire wire{UniqueFd(fd), std::move(*ca_->accept({host_, false})), {}};
+        Wire wire{UniqueFd(fd), {}, {}};
         timeval t{3, 0};
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
-        SSL_set_fd(wire.ssl.get(), fd);
-        if (SSL_accept(wire.ssl.get()) != 1) continue;
-        if (std::string head = wire.message(); !head.empty()) serve_(wire, head);
-        SSL_shutdown(wire.ssl.get());
+        if (ca_) {
+          wire.ssl = std::move(*ca_->accept({host_, false}));
+          SSL_set_fd(wire.ssl.get(), fd);
+          if (SSL_accept(wire.ssl.get()) != 1) continue;
+        }
+        ++accepted;
+        std::string first = after == After::head ? wire.head() : wire.message();
+        if (!first.empty()) serve_(wire, first);
+        if (wire.ssl) SSL_shutdown(wire.ssl.get());
       }
     });
   }
@@ -176,6 +193,7 @@ class RawOrigin {
     thread_.join();
   }
   uint16_t port = 0;
+  std::atomic<int> accepted = 0;
 
  private:
   SessionCa* ca_;

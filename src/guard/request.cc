@@ -13,12 +13,13 @@ namespace {
 bool writes_header(const Secret& secret) { return secret.in_header && !secret.header.empty() && !secret.value.empty(); }
 
 // Where an absolute-form request goes. Empty reason: fine.
-std::string parse_absolute(const Head& head, policy::Authority& authority, std::string& origin) {
-  std::string_view target = head.target;
-  if (target.size() < 7 || !iequals(target.substr(0, 7), "http://")) return "neither CONNECT nor http://";
-  target.remove_prefix(7);
+std::string parse_absolute(const Head& head, bool tls, policy::Authority& authority, std::string& origin) {
+  std::string_view target = head.target, scheme = tls ? "https://" : "http://";
+  if (!iequals(target.substr(0, scheme.size()), scheme))
+    return "a target that is neither a path nor " + std::string(scheme);
+  target.remove_prefix(scheme.size());
   size_t end = target.find_first_of("/?#");
-  auto parsed = policy::parse_authority(target.substr(0, end), 80);
+  auto parsed = policy::parse_authority(target.substr(0, end), tls ? 443 : 80);
   if (!parsed) return "the target's host: " + parsed.error().what;
   authority = *parsed;
   origin = end == target.npos ? "/" : std::string(target.substr(end));
@@ -36,14 +37,50 @@ void append_framing(Framing framing, uint64_t length, std::string& out) {
 }
 
 bool hop_by_hop(std::string_view name) {
-  for (std::string_view each :
-       {"connection", "proxy-connection", "keep-alive", "te", "trailer", "upgrade", "proxy-authorization",
-        "proxy-authenticate", "host", "content-length", "transfer-encoding", "http2-settings"})
+  for (std::string_view each : {"connection", "proxy-connection", "keep-alive", "te", "upgrade", "proxy-authorization",
+                                "proxy-authenticate", "host", "content-length", "transfer-encoding", "http2-settings"})
     if (iequals(name, each)) return true;
   return false;
 }
 
+bool may_be_trailer(std::string_view name) {
+  if (hop_by_hop(name) || iequals(name.substr(0, 9), "x-bottle-")) return false;
+  for (std::string_view each :
+       {"trailer", "content-type", "content-encoding", "content-range", "authorization", "cookie", "set-cookie",
+        "www-authenticate", "location", "expect", "range", "cache-control", "age", "date", "expires", "vary",
+        "max-forwards", "pragma", "retry-after"})
+    if (iequals(name, each)) return false;
+  return true;
+}
+
 namespace {
+
+// A server that goes by Host must be the one that was asked for (RFC 9110 §7.2; "domain fronting"). A port need not be
+// there, or may be empty.
+bool names_destination(const Connection& c, const Head& head) {
+  if (!head.has_host) return true;
+  auto named = policy::parse_authority(head.host, c.tls ? 443 : 80);
+  if (!named || named->host.name != c.host.name) return false;
+  bool has_port = head.host.find(':') != head.host.npos && !head.host.ends_with(']') && !head.host.ends_with(':');
+  return !has_port || named->port == c.port;
+}
+
+// What of an Upgrade header goes on: the one protocol that can be passed. Where messages must be looked through that is
+// WebSocket; what is HTTP or TLS again could not be judged at all.
+std::string protocol_to_ask_for(std::string_view list, bool framed) {
+  std::string chosen;
+  while (!list.empty()) {
+    size_t comma = std::min(list.find(','), list.size());
+    std::string_view each = list.substr(0, comma);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+    while (each.starts_with(' ') || each.starts_with('\t')) each.remove_prefix(1);
+    while (each.ends_with(' ') || each.ends_with('\t')) each.remove_suffix(1);
+    if (iequals(each, "websocket")) return std::string(each);
+    bool opaque = iequals(each, "h2c") || iequals(each.substr(0, 4), "TLS/") || iequals(each.substr(0, 5), "HTTP/");
+    if (!framed && !opaque && chosen.empty()) chosen = each;
+  }
+  return chosen;
+}
 
 // Fills in where the request goes. An empty code: it may be asked for.
 Verdict find_destination(Connection& c, const Head& head, Request& request) {
@@ -51,21 +88,19 @@ Verdict find_destination(Connection& c, const Head& head, Request& request) {
     return Verdict{.status = 400, .code = "bad_request", .reason = std::move(reason)};
   };
   if (head.method == "CONNECT" || head.method == "TRACE") return bad("a method that is not for here");
-  if (c.tls) {
-    if (!head.target.starts_with('/') && !(head.method == "OPTIONS" && head.target == "*"))
-      return bad("a target that is not a path");
+  bool asterisk = head.method == "OPTIONS" && head.target == "*";
+  if (c.tunneled && (head.target.starts_with('/') || asterisk)) {
     request.target = std::string(head.target);
   } else {
     policy::Authority authority;
-    if (auto wrong = parse_absolute(head, authority, request.target); !wrong.empty()) return bad(wrong);
+    if (auto wrong = parse_absolute(head, c.tls, authority, request.target); !wrong.empty()) return bad(wrong);
+    // Every server takes the absolute form (RFC 9112 §3.2.2), but a tunnel leads to one host only.
+    if (c.tunneled && (authority.host.name != c.host.name || authority.port != c.port))
+      return {.code = "host_mismatch", .reason = "the target's host is not the host of the connection"};
     c.host = authority.host;
     c.port = authority.port;
   }
-  auto named = policy::parse_authority(head.host, c.tls ? 443 : 80);
-  // A server that goes by Host must be the one that was asked for (RFC 9110 §7.2; "domain fronting").
-  if (head.has_host && (!named || named->host.name != c.host.name ||
-                        (named->port != c.port && head.host.find(':') != head.host.npos && !head.host.ends_with(']'))))
-    return {.code = "host_mismatch", .reason = "Host is not the host of the connection"};
+  if (!names_destination(c, head)) return {.code = "host_mismatch", .reason = "Host is not the host of the connection"};
   if (!c.tls && c.host.literal && !c.config->fixed(c.host))
     return {.code = "ip_literal", .reason = "an address instead of a name"};
   auto decision = c.config->rules.request(c.host, c.port, request.method, request.target);
@@ -132,7 +167,7 @@ bool pass_secrets(const Head& head, const Request& request, const HostSecrets& s
                   Outgoing& out) {
   out.target = request.target;
   // Most heads hold nothing: one look tells.
-  bool clean = !secrets.all->any_in({head.method.data(), head.size}) && !secrets.all->any_in(out.target);
+  bool clean = !secrets.all->any_in(head.text) && !secrets.all->any_in(out.target);
   std::string method = request.method;
   if (!clean && (!scan.rewrite(Place::method, {}, Syntax::token, method) || !scan.rewrite_target(out.target)))
     return false;
@@ -174,7 +209,13 @@ void write_head(const Connection& c, const Head& head, const Request& request, c
     if (writes_header(*secret)) line(secret->header, secret->template_before + secret->value + secret->template_after);
   // Answers are scanned for the value, so they must come as they are.
   if (!secrets.bound.empty()) line("Accept-Encoding", "identity");
-  if (request.upgrade) out.append("Connection: upgrade\r\nUpgrade: websocket\r\n");
+  if (!request.upgrade.empty()) {
+    line("Connection", "upgrade");
+    line("Upgrade", request.upgrade);
+  } else if (const Header* te = head.find("te"); te && has_token(te->value, "trailers")) {
+    line("Connection", "TE");
+    line("TE", "trailers");
+  }
   if (absolute && !relayed && !config.parent->authorization.empty())
     line("Proxy-Authorization", config.parent->authorization);
 }
@@ -196,8 +237,9 @@ Verdict prepare_request(Connection& c, const Head& head, Request& request, std::
   request.body = Body::of_request(head);
   request.grows = puts_in_body(head, secrets);
   request.expects_continue = head.expect_continue;
-  request.upgrade = head.upgrade_websocket && head.minor == 1;
-  request.framed = request.upgrade && (!secrets.all->empty() || request.restricted);
+  request.framed = !secrets.all->empty() || request.restricted;
+  if (const Header* upgrade = head.find("upgrade"); upgrade && head.minor == 1)
+    request.upgrade = protocol_to_ask_for(upgrade->value, request.framed);
   request.syntax = syntax_of(head.find("content-type") ? head.find("content-type")->value : "");
   write_head(c, head, request, secrets, outgoing, out);
   return {.allowed = true};

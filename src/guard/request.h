@@ -20,7 +20,8 @@ struct Request {
   Syntax syntax = Syntax::text;  // of the body
   bool grows = false;            // values are put in the body, so that its length is not known before its end
   bool keep = true;              // the client may send another
-  bool upgrade = false, expects_continue = false;
+  bool expects_continue = false;
+  std::string upgrade;  // the protocol that the client asks to switch to; empty: none
   bool framed = false;  // after an upgrade, only WebSocket frames without extensions pass, and are looked through
   int minor = 1;
   bool warned = false;  // of a secret that went on nevertheless
@@ -44,5 +45,8 @@ void append_framing(Framing framing, uint64_t length, std::string& out);
 
 // Headers that speak of one connection only, and those that a forwarder writes itself.
 bool hop_by_hop(std::string_view name);
+// Whether a trailer of that name goes on: none that frames, routes, signs in or changes how the body is read
+// (RFC 9110 §6.5.1).
+bool may_be_trailer(std::string_view name);
 
 }  // namespace bottle::guard

@@ -65,7 +65,7 @@ Result<Authority> parse_authority(std::string_view text, uint16_t default_port) 
   if (colon != text.npos) {
     host = text.substr(0, colon);
     port = text.substr(colon + 1);
-    has_port = true;
+    has_port = !port.empty() || default_port == 0;  // RFC 3986 §3.2.3: an empty one is none
   }
   authority.host = TRY(normalise_host(host));
   if (!has_port) {

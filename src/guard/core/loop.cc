@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 namespace bottle::guard {
 
@@ -49,7 +50,8 @@ void Source::open(int fd, Waker* waker, bool can_read, bool can_write) {
   waker_ = waker;
   readable = can_read;
   writable = can_write;
-  hup = broken = false;
+  hup = broken = cut = false;
+  unread_.clear();
 }
 
 void Source::watch() {
@@ -65,7 +67,19 @@ void Source::close() {
   watched_ = false;
 }
 
+void Source::unread(std::string bytes) {
+  unread_.insert(0, bytes);
+  readable = true;
+}
+
 ssize_t Source::recv(void* buffer, size_t size) {
+  if (!unread_.empty()) {
+    size_t n = std::min(size, unread_.size());
+    std::memcpy(buffer, unread_.data(), n);
+    unread_.erase(0, n);
+    if (unread_.empty()) std::string().swap(unread_);
+    return static_cast<ssize_t>(n);
+  }
   if (!readable) {
     errno = EAGAIN;
     return -1;
@@ -88,7 +102,11 @@ ssize_t Source::send(const void* bytes, size_t size) {
   ssize_t n;
   do n = ::send(fd_.get(), bytes, size, MSG_NOSIGNAL);
   while (n < 0 && errno == EINTR);
-  if (n < 0 && errno == EAGAIN) writable = false;
+  if (n < 0 && errno == EAGAIN) {
+    writable = false;
+  } else if (n < 0) {
+    cut = readable = true;
+  }
   return n;
 }
 

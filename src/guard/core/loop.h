@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "base/unique_fd.h"
@@ -70,10 +71,13 @@ class Source {
   // Non-blocking; -1 with EAGAIN when it would block (without a system call where that is already known).
   ssize_t recv(void* buffer, size_t size);
   ssize_t send(const void* bytes, size_t size);
+  // Gives back bytes that were read ahead: the next recv() takes them first.
+  void unread(std::string bytes);
 
   bool readable = false, writable = false;
   bool hup = false;     // the peer finished sending or the connection broke: reads must go on to the end
   bool broken = false;  // EPOLLERR or EPOLLHUP
+  bool cut = false;     // a send failed: the peer takes no more. What it had sent before may still be read
 
   // For service descriptors (listeners, resolver): called in the dispatch phase; must not destroy a Source.
   std::function<void(uint32_t events)> on_event;
@@ -83,6 +87,7 @@ class Source {
   UniqueFd fd_;
   Waker* waker_ = nullptr;
   bool watched_ = false;
+  std::string unread_;
 };
 
 class Loop {

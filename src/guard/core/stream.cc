@@ -35,13 +35,15 @@ bool Stream::fill() {
       int error = SSL_get_error(ssl.get(), static_cast<int>(n));
       if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return false;
       (error == SSL_ERROR_ZERO_RETURN ? eof : failed) = true;
+      if (error == SSL_ERROR_SSL) why = tls_reason();
       return true;
     }
   } else {
     n = source->recv(scratch, kScratch);
     if (n < 0 && errno == EAGAIN) return false;
     if (n <= 0) {
-      (n == 0 ? eof : failed) = true;
+      // A reset that a failed write has reported already looks like an orderly end here.
+      (n == 0 && !source->cut ? eof : failed) = true;
       return true;
     }
   }
@@ -51,9 +53,18 @@ bool Stream::fill() {
   return true;
 }
 
+// Nothing more can be written.
+void Stream::lose() {
+  (reads_on ? deaf : failed) = true;
+  out.clear();
+  out_at = 0;
+  count();
+}
+
 bool Stream::flush() {
   bool progress = false;
   while (out_at < out.size() && !failed && source) {
+    if (deaf) return lose(), progress;
     ssize_t n;
     if (ssl) {
       ERR_clear_error();
@@ -61,16 +72,13 @@ bool Stream::flush() {
       if (n <= 0) {
         int error = SSL_get_error(ssl.get(), static_cast<int>(n));
         if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) break;
-        failed = true;
-        return true;
+        return lose(), true;
       }
+      if (source->cut) return lose(), true;
     } else {
       n = source->send(out.data() + out_at, out.size() - out_at);
       if (n < 0 && errno == EAGAIN) break;
-      if (n < 0) {
-        failed = true;
-        return true;
-      }
+      if (n < 0) return lose(), true;
     }
     out_at += static_cast<size_t>(n);
     sent += static_cast<uint64_t>(n);
@@ -110,7 +118,8 @@ void Stream::reset() {
   in.clear();
   out.clear();
   out_at = beside = 0;
-  eof = failed = false;
+  eof = failed = reads_on = deaf = false;
+  why = {};
   count();
 }
 

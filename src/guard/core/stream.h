@@ -28,6 +28,11 @@ struct Stream {
   size_t beside = 0;    // bytes that are held for it elsewhere: they count, too
   bool eof = false;     // an orderly end: FIN, or close_notify under TLS
   bool failed = false;  // nothing more can be read or written
+  // Whether a peer that takes no more is still read, because what it said before counts: an early answer to an upload,
+  // a TLS alert. Else a failed write ends both directions.
+  bool reads_on = false;
+  bool deaf = false;     // with reads_on: the peer takes no more; what is written is dropped
+  std::string_view why;  // of `failed`, where TLS says more than that the connection broke
   uint64_t received = 0, sent = 0;
 
   explicit operator bool() const { return source != nullptr; }
@@ -45,6 +50,7 @@ struct Stream {
 
  private:
   void count();
+  void lose();
   size_t held_ = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
 #include <cerrno>
@@ -30,7 +31,10 @@ int bio_read(BIO* bio, char* buffer, int size) {
 
 int bio_write(BIO* bio, const char* bytes, int size) {
   BIO_clear_retry_flags(bio);
-  ssize_t n = static_cast<Source*>(BIO_get_data(bio))->send(bytes, static_cast<size_t>(size));
+  auto* source = static_cast<Source*>(BIO_get_data(bio));
+  ssize_t n = source->send(bytes, static_cast<size_t>(size));
+  // The library reads no more after a failed write, but the peer's last words may say why. Stream sees Source::cut.
+  if (source->cut) return size;
   if (n < 0 && errno == EAGAIN) BIO_set_retry_write(bio);
   return static_cast<int>(n);
 }
@@ -112,7 +116,9 @@ int check_name(SSL* ssl, int* alert, void*) {
     else sni = "?";
   }
   auto named = sni.empty() ? Result<policy::Host>(policy::Host{}) : policy::normalise_host(sni);
-  if (expected && named && named->name == *expected) return SSL_CLIENT_HELLO_SUCCESS;
+  // A client that names no host is fine: the guard asks for the host of the CONNECT in any case. Java leaves out names
+  // with an underscore.
+  if (expected && (sni.empty() || (named && named->name == *expected))) return SSL_CLIENT_HELLO_SUCCESS;
   SSL_set_ex_data(ssl, refused_index(), ssl);
   *alert = SSL_AD_UNRECOGNIZED_NAME;
   return SSL_CLIENT_HELLO_ERROR;
@@ -126,6 +132,34 @@ int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size, co
     return SSL_TLSEXT_ERR_ALERT_FATAL;
   *out = chosen;
   return SSL_TLSEXT_ERR_OK;
+}
+
+// --- client certificates: a server that asks for one often says only "handshake failure" when it gets none ---
+
+int wants_certificate_index() {
+  static int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+int note_certificate_request(SSL* ssl, X509**, EVP_PKEY**) {
+  SSL_set_ex_data(ssl, wants_certificate_index(), ssl);
+  return 0;  // none
+}
+
+// A name that no certificate holds as it is, in place of the first label of `name`: only a wildcard matches it.
+std::string under_wildcard(const std::string& name) {
+  unsigned char random[16];
+  RAND_bytes(random, sizeof random);
+  std::string label;
+  for (unsigned char byte : random)
+    label += {static_cast<char>('a' + (byte >> 4)), static_cast<char>('a' + (byte & 15))};
+  return label + name.substr(name.find('.'));
+}
+
+// The library matches no underscore with a wildcard, unlike every client.
+bool has_underscore_label(const std::string& name) {
+  size_t dot = name.find('.');
+  return dot != name.npos && name.find('_') < dot;
 }
 
 void common(SSL_CTX* context) {
@@ -305,6 +339,7 @@ SSL_CTX* make_upstream_context(const std::string& roots) {
   SSL_CTX_sess_set_new_cb(context, keep_session);
   static const unsigned char kHttp11[] = "\x08http/1.1";
   SSL_CTX_set_alpn_protos(context, kHttp11, sizeof kHttp11 - 1);
+  SSL_CTX_set_client_cert_cb(context, note_certificate_request);
   return context;
 }
 
@@ -318,6 +353,7 @@ Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t por
     SSL_set_hostflags(ssl.get(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     ok =
         SSL_set1_host(ssl.get(), host.name.c_str()) == 1 && SSL_set_tlsext_host_name(ssl.get(), host.name.c_str()) == 1;
+    if (ok && has_underscore_label(host.name)) ok = SSL_add1_host(ssl.get(), under_wildcard(host.name).c_str()) == 1;
   }
   if (!ok) return fail(Code::internal, "preparing TLS: " + tls_error());
   auto* key = new std::string(host.name + ":" + std::to_string(port));
@@ -338,6 +374,13 @@ void attach(SSL* ssl, Source* source) {
 void start_tls() {
   CRYPTO_set_mem_functions(allocate, reallocate, release);
   OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, nullptr);
+}
+
+bool wanted_certificate(const SSL* ssl) { return SSL_get_ex_data(ssl, wants_certificate_index()) != nullptr; }
+
+std::string_view tls_reason() {
+  const char* text = ERR_reason_error_string(ERR_peek_last_error());
+  return text ? text : "";
 }
 
 std::string tls_error(const SSL* ssl) {

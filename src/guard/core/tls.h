@@ -38,7 +38,7 @@ class SessionCa {
   std::string pem() const;                       // the authority's certificate
   Result<X509*> leaf(const policy::Host& host);  // borrowed; signed at first use
   EVP_PKEY* leaf_key() const { return leaf_key_.get(); }
-  // A server-side connection that presents `host` and insists on that SNI (none for an address). HTTP/1.1 only.
+  // A server-side connection that presents `host` and refuses any other SNI. HTTP/1.1 only.
   Result<Ssl> accept(const policy::Host& host);
 
  private:
@@ -63,6 +63,12 @@ void attach(SSL* ssl, Source* source);
 
 // Before any other use of the library in this process: no configuration file, and a pool for its record buffers.
 void start_tls();
+
+// Whether the server of a connect_tls() has asked for a client certificate. It got none.
+bool wanted_certificate(const SSL* ssl);
+
+// The library's last error in short ("tlsv13 alert certificate required"), or empty. Never freed.
+std::string_view tls_reason();
 
 // The library's last error, for the operator.
 std::string tls_error(const SSL* ssl = nullptr);

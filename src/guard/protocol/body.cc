@@ -65,8 +65,15 @@ bool Body::read_chunked(std::string_view& in, std::string& payload) {
   if (std::ranges::any_of(line, [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; })) return false;
   in.remove_prefix(lf + 1);
   if (step_ == Step::trailer) {
-    trailer_ += line.size();
+    trailer_ += line.size() + 32;
     ended_ = line.empty();
+    size_t colon = line.find(':');
+    if (colon != line.npos && is_token(line.substr(0, colon))) {
+      std::string_view value = line.substr(colon + 1);
+      while (value.starts_with(' ') || value.starts_with('\t')) value.remove_prefix(1);
+      while (value.ends_with(' ') || value.ends_with('\t')) value.remove_suffix(1);
+      trailers_.emplace_back(line.substr(0, colon), value);
+    }
     return trailer_ <= kTrailers;
   }
   size_t digits = 0;

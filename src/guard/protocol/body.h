@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "guard/protocol/http_head.h"
 
@@ -21,10 +23,12 @@ class Body {
   Kind kind() const { return kind_; }
   uint64_t left() const { return left_; }  // of Kind::length: bytes that are still to come
   // Takes bytes off the front of `in`; what they carry is appended to `payload`. False: the framing is broken.
-  // Chunk extensions and trailers are dropped.
+  // Chunk extensions are dropped, and so are trailers that are no headers.
   bool read(std::string& in, std::string& payload);
   // The peer's bytes have ended. False: too early.
   bool end() { return done() || (kind_ == Kind::until_close && (ended_ = true)); }
+  using Trailer = std::pair<std::string, std::string>;  // name and value
+  const std::vector<Trailer>& trailers() const { return trailers_; }
   bool done() const { return kind_ == Kind::none || (kind_ == Kind::length && left_ == 0) || ended_; }
 
  private:
@@ -34,7 +38,8 @@ class Body {
   Kind kind_ = Kind::none;
   uint64_t left_ = 0;
   Step step_ = Step::size;
-  size_t trailer_ = 0;
+  size_t trailer_ = 0;  // bytes
+  std::vector<Trailer> trailers_;
   bool ended_ = false;
 };
 

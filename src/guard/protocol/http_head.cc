@@ -17,12 +17,6 @@ constexpr std::array<bool, 256> token_table() {
 }
 constexpr auto kToken = token_table();
 
-bool is_token(std::string_view text) {
-  for (unsigned char c : text)
-    if (!kToken[c]) return false;
-  return !text.empty();
-}
-
 bool is_value(std::string_view text) {
   for (unsigned char c : text)
     if ((c < 0x20 && c != '\t') || c == 0x7f) return false;
@@ -53,7 +47,7 @@ bool request_line(std::string_view line, Head& head) {
   head.target = line.substr(first + 1, last - first - 1);
   if (!is_token(head.method) || head.method.size() > 32) return bad(head, "not a method");
   for (unsigned char c : head.target)
-    if (c <= 0x20 || c >= 0x7f) return bad(head, "a space, control or non-ASCII byte in the target");
+    if (c <= 0x20 || c == 0x7f) return bad(head, "a space or control byte in the target");
   if (head.target.empty()) return bad(head, "an empty target");
   return version(line.substr(last + 1), head);
 }
@@ -63,8 +57,7 @@ bool status_line(std::string_view line, Head& head) {
     return bad(head, "not a status line");
   auto digits = line.substr(9, 3);
   auto [end, error] = std::from_chars(digits.data(), digits.data() + 3, head.status);
-  if (error != std::errc() || end != digits.data() + 3 || head.status < 100 || head.status > 599)
-    return bad(head, "not a status");
+  if (error != std::errc() || end != digits.data() + 3 || head.status < 100) return bad(head, "not a status");
   if (!is_value(line.substr(12))) return bad(head, "a control byte in the reason");
   return version(line.substr(0, 8), head);
 }
@@ -83,9 +76,6 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
         if (!iequals(value, "100-continue")) return bad(head, "an unknown expectation");
         head.expect_continue = true;
       }
-      break;
-    case 7:
-      if (iequals(name, "upgrade") && iequals(value, "websocket")) head.upgrade_websocket = true;
       break;
     case 10:
       if (iequals(name, "connection")) {
@@ -120,12 +110,14 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
   headers.clear();
   head = Head{};
   head.headers = std::move(headers);
-  size_t at = 0;
+  const size_t most = request ? kMaxHead : kMaxAnswerHead, most_headers = request ? kMaxHeaders : kMaxAnswerHeaders;
+  const size_t begin = request && bytes.starts_with("\r\n") ? 2 : 0;
+  size_t at = begin;
   for (bool first = true;; first = false) {
     const char* lf =
         at < bytes.size() ? static_cast<const char*>(std::memchr(bytes.data() + at, '\n', bytes.size() - at)) : nullptr;
     size_t end = lf ? static_cast<size_t>(lf - bytes.data()) : bytes.size();
-    if (end >= kMaxHead) return bad(head, "a head of more than 64 KB"), Parse::bad;
+    if (end >= most) return bad(head, "a head that is too long"), Parse::bad;
     std::string_view line = bytes.substr(at, end - at);
     if (!lf) {
       // Fail early on what is certainly not HTTP.
@@ -143,7 +135,7 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
       continue;
     }
     if (line.empty()) break;
-    if (head.headers.size() >= kMaxHeaders) return bad(head, "too many headers"), Parse::bad;
+    if (head.headers.size() >= most_headers) return bad(head, "too many headers"), Parse::bad;
     size_t colon = line.find(':');
     // A folded line, "Name :" and an empty name all fail here: none of them is a token before the colon.
     if (colon == line.npos || !is_token(line.substr(0, colon))) return bad(head, "not a header line"), Parse::bad;
@@ -153,6 +145,7 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
     head.headers.push_back({line.substr(0, colon), value});
   }
   head.size = at;
+  head.text = bytes.substr(begin, at - begin);
   if (head.chunked && head.content_length) return bad(head, "Content-Length with Transfer-Encoding"), Parse::bad;
   if (head.chunked && head.minor == 0) return bad(head, "Transfer-Encoding in HTTP/1.0"), Parse::bad;
   if (request && head.minor == 1 && !head.has_host) return bad(head, "no Host header"), Parse::bad;
@@ -184,6 +177,12 @@ const Header* Head::find(std::string_view name) const {
   for (const auto& each : headers)
     if (iequals(each.name, name)) return &each;
   return nullptr;
+}
+
+bool is_token(std::string_view text) {
+  for (unsigned char c : text)
+    if (!kToken[c]) return false;
+  return !text.empty();
 }
 
 Parse parse_request(std::string_view bytes, Head& head) { return parse(bytes, head, true); }

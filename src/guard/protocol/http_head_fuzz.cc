@@ -2,17 +2,30 @@
 
 #include "guard/protocol/http_head.h"
 
+using namespace bottle::guard;
+
+namespace {
+
+void check(bool holds) {
+  if (!holds) std::abort();
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size) {
   std::string_view bytes(reinterpret_cast<const char*>(data), size);
-  bottle::guard::Head head;
-  if (bottle::guard::parse_request(bytes, head) == bottle::guard::Parse::ok) {
-    if (head.size > size || head.size > bottle::guard::kMaxHead + 2 ||
-        !bytes.substr(0, head.size).ends_with("\r\n\r\n"))
-      std::abort();
-    if (head.chunked && head.content_length) std::abort();
+  Head head;
+  if (parse_request(bytes, head) == Parse::ok) {
+    check(head.size <= size && head.size <= kMaxHead + 4 && bytes.substr(0, head.size).ends_with(head.text));
+    check(head.text.ends_with("\r\n\r\n"));
+    check(!head.chunked || !head.content_length);
   }
-  if (bottle::guard::parse_response(bytes, head) == bottle::guard::Parse::ok &&
-      (head.status < 100 || head.status > 599))
-    std::abort();
+  if (parse_response(bytes, head) == Parse::ok) check(head.status >= 100 && head.status <= 999);
+  // What is repaired is good as it is, and what stands behind the head is left alone.
+  std::string answer(bytes);
+  if (repair_response(answer, head) == Parse::ok) {
+    check(head.close && parse_response(answer, head) == Parse::ok);
+    check(bytes.ends_with(std::string_view(answer).substr(head.size)));
+  }
   return 0;
 }

@@ -1,0 +1,290 @@
+// CONNECT: tunnels that are passed blindly, inspected, watched as ssh, or served as plain HTTP.
+#include <openssl/err.h>
+
+#include <algorithm>
+
+#include "guard/connection.h"
+#include "guard/protocol/client_hello.h"
+#include "guard/protocol/http_head.h"
+#include "guard/protocol/ssh_watch.h"
+#include "guard/tunnel.h"
+
+namespace bottle::guard {
+namespace {
+
+constexpr int64_t kHandshakePatience = 30 * 1000, kCertificatePatience = 5000;
+constexpr std::string_view kEstablished = "HTTP/1.1 200 Connection established\r\n\r\n";
+
+// Queues the 200 and waits until the client has it.
+Task<bool> establish(Connection& c) {
+  c.client.out.append(kEstablished);
+  c.client.flush();
+  while (!c.client.flushed() && !c.client.failed) {
+    int64_t deadline = c.now() + kHandshakePatience;
+    if (!co_await c.wait(deadline)) co_return false;
+    c.client.flush();
+  }
+  co_return !c.client.failed;
+}
+
+// What a client says first in a tunnel.
+enum class Opening : uint8_t { none, tls, http, other };
+
+// Waits for the first bytes, which stay in `c.client.in`.
+Task<Opening> see_opening(Connection& c) {
+  Stream& client = c.client;
+  int64_t deadline = c.now() + kHandshakePatience;
+  while (client.in.empty()) {
+    if (client.fill()) continue;
+    if (client.eof || client.failed || c.now() >= deadline) {
+      c.audit("close", "tls", "no_hello",
+              c.now() >= deadline ? "no ClientHello in time" : "the client left before its ClientHello");
+      co_return Opening::none;
+    }
+    co_await c.wait(deadline);
+  }
+  char first = client.in[0];
+  if (first == 0x16) co_return Opening::tls;
+  co_return (first >= 'A' && first <= 'Z') || first == '\r' ? Opening::http : Opening::other;
+}
+
+bool refuse_opening(Connection& c) {
+  c.audit("deny", "tls", "tls_only", "the first bytes in the tunnel are neither a TLS ClientHello nor HTTP");
+  return false;
+}
+
+// The ClientHello must name the host of the CONNECT.
+enum class Hello : uint8_t { named, nameless, bad };
+
+Task<Hello> check_hello(Connection& c) {
+  int64_t deadline = c.now() + kHandshakePatience;
+  ClientHello hello;
+  while (true) {
+    if (!c.client.in.empty()) {
+      auto parsed = parse_client_hello(c.client.in, hello);
+      if (parsed == Parse::bad) co_return refuse_opening(c), Hello::bad;
+      if (parsed == Parse::ok) break;
+    }
+    if (c.client.fill()) continue;
+    if (c.client.eof || c.client.failed || c.now() >= deadline) {
+      c.audit("close", "tls", "no_hello",
+              c.now() >= deadline ? "no ClientHello in time" : "the client left before its ClientHello");
+      co_return Hello::bad;
+    }
+    co_await c.wait(deadline);
+  }
+  if (hello.sni.empty()) co_return c.host.literal ? Hello::named : Hello::nameless;
+  auto named = policy::normalise_host(hello.sni);
+  if (!c.host.literal && named && named->name == c.host.name) co_return Hello::named;
+  c.audit("deny", "tls", "sni", "the ClientHello names \"" + hello.sni.substr(0, 100) + "\"");
+  co_return Hello::bad;
+}
+
+// Dials where the CONNECT asks to. False: it has been answered with why not.
+Task<bool> reach(Connection& c, const char* kind) {
+  Dialed dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, Via::tunnel, c.client.source.get());
+  if (!dialed.source) {
+    c.audit(dialed.status == 403 ? "deny" : "close", kind, dialed.code, dialed.reason);
+    c.answer(dialed.status, dialed.code, true);
+    co_return false;
+  }
+  c.upstream.source = std::move(dialed.source);
+  c.upstream.in = std::move(dialed.early);
+  c.through_parent = dialed.through_parent;
+  co_return true;
+}
+
+// The client has its 200 already: without a record there is nothing to do but to end the tunnel.
+Task<bool> is_recorded(Connection& c, const char* kind) {
+  bool done = co_await recorded(c);
+  if (!done) c.audit("close", kind, "unrecorded", "the decision could not be recorded");
+  co_return done;
+}
+
+// Whether the rules allow a tunnel that nobody looks into.
+bool blind_allowed(const Config& config, const policy::Host& host, uint16_t port) {
+  auto decision = config.rules.connect(host, port);
+  return decision.allowed && !decision.inspect && config.secrets.of(host).bound.empty() &&
+         (!host.literal || config.fixed(host));
+}
+
+// HTTP without TLS in the tunnel, as Node and WebSocket clients speak it to http:// hosts: the rules for http:// hold
+// for each request. What was dialed for a tunnel serves, unless a parent proxy wants to be asked otherwise.
+Task<bool> plain(Connection& c) {
+  if (c.port == 443) co_return refuse_opening(c);
+  if (c.through_parent || !c.upstream.in.empty()) c.upstream.reset();
+  c.upstream_host = c.host;
+  c.upstream_port = c.port;
+  co_return co_await serve_requests(c);
+}
+
+Task<bool> inspect_tls(Connection& c);
+
+Task<bool> blind(Connection& c) {
+  // Where http:// is usual, nothing is dialed before it is known what the client speaks: a parent proxy is asked for
+  // http:// in another way.
+  bool late = c.port == 80;
+  if (!late && !co_await reach(c, "connect")) co_return co_await finish(c);
+  if (!co_await establish(c)) co_return false;
+  switch (co_await see_opening(c)) {
+    case Opening::none:
+      co_return false;
+    case Opening::other:
+      co_return refuse_opening(c);
+    case Opening::http:
+      co_return co_await plain(c);
+    case Opening::tls:
+      break;
+  }
+  auto hello = co_await check_hello(c);
+  if (hello == Hello::bad) co_return false;
+  if (hello == Hello::nameless) {
+    // A server may take it for any of its hosts. Inspected, it can be for this one only.
+    c.upstream.reset();
+    co_return co_await inspect_tls(c);
+  }
+  if (late && !co_await reach(c, "connect")) co_return false;
+  c.audit("allow", "connect", "allowed", "");
+  if (!co_await is_recorded(c, "connect")) co_return false;
+  auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, c.config->idle_ms,
+                             [&](const Config& config) { return blind_allowed(config, c.host, c.port); });
+  c.audit("close", "connect", "", why, {}, {}, true);
+  co_return true;
+}
+
+Task<bool> ssh(Connection& c, const SshHost& host) {
+  if (!co_await reach(c, "ssh")) co_return co_await finish(c);
+  c.audit("allow", "ssh", "allowed", "");
+  if (!co_await establish(c) || !co_await is_recorded(c, "ssh")) co_return false;
+  SshWatch watch(host.key);
+  int64_t deadline = c.now() + kHandshakePatience;
+  constexpr size_t kMostBefore = 64 * 1024;  // what a client has to say before the server has shown its key
+  size_t from_client = 0;
+  while (true) {
+    bool progress = c.client.unsent() < kMostBefore && c.upstream.fill();
+    if (!c.upstream.in.empty()) {
+      auto state = watch.feed(c.upstream.in);
+      if (state == SshWatch::State::refused) {
+        c.audit("deny", "ssh", "ssh_key", watch.why());
+        co_return false;
+      }
+      c.client.out.append(c.upstream.in);
+      c.upstream.in.clear();
+      if (state == SshWatch::State::matched) break;
+    }
+    progress |= c.client.fill();
+    from_client += c.client.in.size();
+    c.upstream.out.append(c.client.in);
+    c.client.in.clear();
+    progress |= c.upstream.flush();
+    progress |= c.client.flush();
+    bool over = c.upstream.eof || c.upstream.failed || c.client.eof || c.client.failed || c.now() >= deadline ||
+                from_client > kMostBefore;
+    if (over) {
+      c.audit("close", "ssh", "ssh_key", "no host key was shown", {}, {}, true);
+      co_return false;
+    }
+    if (!progress) co_await c.wait(deadline);
+  }
+  auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, c.config->idle_ms, [&](const Config& config) {
+    const auto* now = config.ssh_host(c.host, c.port);
+    return now && now->key == host.key && !config.rules.denied(c.host);
+  });
+  c.audit("close", "ssh", "", why, {}, {}, true);
+  co_return true;
+}
+
+// Ends the client's TLS, whose first bytes are in `c.client.in`.
+Task<bool> inspect_tls(Connection& c) {
+  c.audit("allow", "connect", "inspected", "");
+  // The certificate comes right behind the first configuration; a client that is quicker waits for it.
+  for (int64_t until = c.now() + kCertificatePatience; !c.context.ca->certified() && c.now() < until;)
+    co_await c.wait(std::min(until, c.now() + 10));
+  auto ssl = c.context.ca->accept(c.host);
+  if (!ssl) {
+    c.audit("close", "tls", "internal", ssl.error().what);
+    co_return false;
+  }
+  c.client.source->unread(std::exchange(c.client.in, {}));
+  c.client.ssl = std::move(*ssl);
+  attach(c.client.ssl.get(), c.client.source.get());
+  c.client.rest();
+  int64_t deadline = c.now() + kHandshakePatience;
+  while (true) {
+    ERR_clear_error();
+    int result = SSL_do_handshake(c.client.ssl.get());
+    if (result == 1) break;
+    int error = SSL_get_error(c.client.ssl.get(), result);
+    bool waiting = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
+    if (!waiting || c.now() >= deadline) {
+      if (refused_name(c.client.ssl.get())) c.audit("deny", "tls", "sni", "the ClientHello names another host");
+      else
+        c.audit(waiting ? "close" : "deny", "tls", "tls_only",
+                waiting ? "no handshake in time" : "handshake with the client: " + tls_error());
+      co_return false;
+    }
+    co_await c.wait(deadline);
+  }
+  c.tls = true;
+  co_await serve_requests(c);
+  c.audit("close", "connect", "", "", {}, {}, true);
+  co_return true;
+}
+
+Task<bool> inspected(Connection& c) {
+  if (!co_await establish(c)) co_return false;
+  switch (co_await see_opening(c)) {
+    case Opening::none:
+      co_return false;
+    case Opening::other:
+      co_return refuse_opening(c);
+    case Opening::http:
+      co_return co_await plain(c);
+    case Opening::tls:
+      break;
+  }
+  co_return co_await inspect_tls(c);
+}
+
+}  // namespace
+
+Task<bool> serve_connect(Connection& c, std::string target, bool named_alike) {
+  auto refuse = [&](int status, std::string_view code, std::string_view reason) {
+    if (c.host.name.empty()) c.host.name = target.substr(0, 260);
+    c.audit("deny", "connect", code, reason);
+    c.answer(status, code, true);
+  };
+  c.refresh();
+  auto authority = policy::parse_authority(target, 0);
+  if (!authority) {
+    refuse(400, "bad_request", "the target of CONNECT: " + authority.error().what);
+    co_return co_await finish(c);
+  }
+  c.host = authority->host;
+  c.port = authority->port;
+  if (auto why = cannot_record(c); !why.empty()) {
+    c.audit("close", "connect", "unrecorded", why);
+    c.answer(503, "unrecorded", true);
+    co_return co_await finish(c);
+  }
+  if (!named_alike) {
+    refuse(403, "host_mismatch", "Host and the target of CONNECT differ");
+    co_return co_await finish(c);
+  }
+  if (const auto* host = c.config->ssh_host(c.host, c.port); host && !c.config->rules.denied(c.host))
+    co_return co_await ssh(c, *host);
+  if (c.host.literal && !c.config->fixed(c.host)) {
+    refuse(403, "ip_literal", "an address instead of a name");
+    co_return co_await finish(c);
+  }
+  auto decision = c.config->rules.connect(c.host, c.port);
+  if (!decision.allowed) {
+    refuse(403, decision.code, decision.reason);
+    co_return co_await finish(c);
+  }
+  c.tunneled = true;
+  if (decision.inspect || c.config->secrets.of(c.host).scanned()) co_return co_await inspected(c);
+  co_return co_await blind(c);
+}
+
+}  // namespace bottle::guard

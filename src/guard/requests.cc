@@ -1,0 +1,200 @@
+// Requests on an established client stream, one at a time.
+#include <openssl/err.h>
+
+#include <algorithm>
+
+#include "guard/exchange.h"
+
+namespace bottle::guard {
+namespace {
+
+constexpr int64_t kHeadPatience = 60 * 1000, kHandshakePatience = 30 * 1000;
+
+// What a failed handshake or connection says of itself, and what would help.
+std::string handshake_error(const SSL* ssl) {
+  std::string why = "TLS to the upstream: " + tls_error(ssl);
+  return wanted_certificate(ssl) ? why.append(kAsksForCertificate) : why;
+}
+
+// Connects c.upstream to c.host, with TLS if the client speaks TLS.
+Task<Verdict> connect_upstream(Connection& c) {
+  Stream& up = c.upstream;
+  up.reset();
+  Dialed dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, c.tls ? Via::tunnel : Via::absolute,
+                                c.client.source.get());
+  if (!dialed.source) co_return Verdict{.status = dialed.status, .code = dialed.code, .reason = dialed.reason};
+  up.reset();
+  up.source = std::move(dialed.source);
+  c.upstream_host = c.host;
+  c.upstream_port = c.port;
+  c.upstream_used = false;
+  if (!c.tls) co_return Verdict{.allowed = true};
+  auto ssl = connect_tls(c.config->upstream_tls(), c.host, c.port);
+  if (!ssl) co_return Verdict{.status = 502, .code = "upstream_tls", .reason = ssl.error().what};
+  up.ssl = std::move(*ssl);
+  attach(up.ssl.get(), up.source.get());
+  int64_t deadline = c.now() + kHandshakePatience;
+  while (true) {
+    ERR_clear_error();
+    int result = SSL_do_handshake(up.ssl.get());
+    if (result == 1) co_return Verdict{.allowed = true};
+    int error = SSL_get_error(up.ssl.get(), result);
+    bool waiting = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
+    if (!waiting || c.now() >= deadline) {
+      std::string why = waiting ? "no TLS handshake in time" : handshake_error(up.ssl.get());
+      up.reset();
+      co_return Verdict{.status = waiting ? 504 : 502, .code = "upstream_tls", .reason = why};
+    }
+    co_await c.wait(deadline);
+  }
+}
+
+// Waits for a whole head in client.in, parsed into g_head. `incomplete`: the client left or was idle for too long.
+Task<Parse> next_head(Connection& c, bool first) {
+  Stream& client = c.client;
+  int64_t deadline = c.now() + (first ? kHeadPatience : c.config->idle_ms);
+  while (true) {
+    Parse parsed = client.in.empty() ? Parse::incomplete : parse_request(client.in, g_head);
+    if (parsed != Parse::incomplete) co_return parsed;
+    if (client.fill()) continue;
+    if (client.eof || client.failed || c.now() >= deadline) co_return Parse::incomplete;
+    // An upstream that ends while nothing is asked of it need not be kept.
+    if (c.upstream && c.upstream.source->readable) {
+      c.upstream.fill();
+      if (c.upstream.eof || c.upstream.failed || !c.upstream.in.empty()) c.upstream.reset();
+    }
+    client.rest();
+    c.upstream.rest();
+    if (!client.in.empty()) deadline = std::min(deadline, c.now() + kHeadPatience);
+    co_await c.wait(deadline);
+  }
+}
+
+// Sends the answer, and reads the rest of a request that is refused or answered early: many clients read an answer only
+// when they have sent their whole body, and a reset would take it from them. Then ends the client's stream.
+Task<bool> finish_request(Connection& c, Body& body) {
+  constexpr int64_t kQuiet = 5 * 1000, kLinger = 120 * 1000;
+  Stream& client = c.client;
+  int64_t last = c.now(), end = c.now() + kLinger;
+  int rounds = 0;
+  while (!client.failed) {
+    bool progress = !client.flushed() && client.flush();
+    g_payload.clear();
+    if (!body.read(client.in, g_payload) || (body.done() && client.flushed())) break;
+    if (!body.done()) progress |= client.fill();
+    if (client.eof && client.in.empty() && client.flushed()) break;
+    if (progress) {
+      last = c.now();
+      if (++rounds % 16 == 0) co_await c.turn();
+    } else if (c.now() >= std::min(end, last + kQuiet)) {
+      break;
+    } else {
+      co_await c.wait(std::min(end, last + kQuiet));
+    }
+  }
+  co_return co_await finish(c);
+}
+
+// Nothing of the request has gone upstream.
+Task<bool> refuse_unrecorded(Connection& c, Body& body, std::string_view why) {
+  c.audit("close", "http", "unrecorded", why);
+  c.answer(503, "unrecorded", true);
+  co_return co_await finish_request(c, body);
+}
+
+// Answers a request that may not be made. True: the client may send another.
+Task<bool> refuse(Connection& c, const Verdict& verdict, const Request& request, std::string target, Body body) {
+  bool whole = verdict.status == 403 && body.done() && request.keep;
+  c.audit("deny", "http", verdict.code, verdict.reason, request.method, target);
+  c.answer(verdict.status, verdict.code, !whole);
+  if (!whole) {
+    co_await finish_request(c, body);
+    co_return false;
+  }
+  while (!c.client.flushed() && !c.client.failed) {
+    if (!c.client.flush()) co_await c.wait(c.now() + kHeadPatience);
+  }
+  co_return true;
+}
+
+// Whether c.upstream is connected to where the request goes, as far as one can see.
+bool upstream_is_kept(Connection& c) {
+  if (!c.upstream || c.upstream_host.name != c.host.name || c.upstream_port != c.port) return false;
+  c.upstream.fill();
+  return !c.upstream.eof && !c.upstream.failed && c.upstream.in.empty();
+}
+
+// Makes a request that is allowed. True: the client may send another.
+Task<bool> make_request(Connection& c, Request& request, std::string_view head) {
+  Exchange exchange(c, request, head);
+  while (true) {
+    bool kept = upstream_is_kept(c) && c.upstream_used;
+    if (!kept && !upstream_is_kept(c)) {
+      Verdict verdict = co_await connect_upstream(c);
+      if (!verdict.allowed) {
+        c.audit(verdict.status == 403 ? "deny" : "close", "http", verdict.code, verdict.reason, request.method,
+                request.target);
+        c.answer(verdict.status, verdict.code, true);
+        co_await finish_request(c, request.body);
+        co_return false;
+      }
+    }
+    if (!co_await recorded(c)) {
+      co_await refuse_unrecorded(c, request.body, "the decision could not be recorded");
+      co_return false;
+    }
+    c.upstream_used = true;
+    c.upstream.reads_on = true;
+    switch (co_await exchange.run(kept)) {
+      case Outcome::retry:
+        c.upstream.reset();
+        break;
+      case Outcome::keep:
+        co_return true;
+      case Outcome::close:
+        co_await finish_request(c, request.body);
+        co_return false;
+      case Outcome::hang_up:
+        co_return false;
+      case Outcome::abort:
+        c.client.failed = true;  // no close_notify: what was cut short must not look whole
+        co_return false;
+    }
+  }
+}
+
+}  // namespace
+
+Task<bool> serve_requests(Connection& c) {
+  for (bool first = true;; first = false) {
+    // A client that has sent its next requests already must not have all turns, nor fill memory with decisions.
+    if (!first) co_await c.turn();
+    if (!co_await room_in_record(c)) co_return false;
+    Parse parsed = co_await next_head(c, first);
+    if (parsed == Parse::incomplete) co_return true;
+    if (parsed == Parse::bad) {
+      c.audit("deny", "http", "bad_request", g_head.why);
+      c.answer(400, "bad_request", true);
+      co_return co_await finish(c);
+    }
+    c.refresh();
+    Body body = Body::of_request(g_head);
+    if (auto why = cannot_record(c); !why.empty()) {
+      c.client.in.erase(0, g_head.size);
+      co_return co_await refuse_unrecorded(c, body, why);
+    }
+    Request request;
+    std::string head;
+    Verdict verdict = prepare_request(c, g_head, request, head);
+    std::string target = request.target.empty() ? std::string(g_head.target) : request.target;
+    c.client.in.erase(0, g_head.size);
+    if (!verdict.allowed) {
+      if (!co_await refuse(c, verdict, request, std::move(target), std::move(body))) co_return true;
+      continue;
+    }
+    c.audit("allow", "http", "allowed", request.removed, request.method, request.target);
+    if (!co_await make_request(c, request, head)) co_return false;
+  }
+}
+
+}  // namespace bottle::guard
