@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "guard/core/targets.h"
 #include "guard/protocol/http_head.h"
 
 namespace bottle::guard {
@@ -15,7 +16,9 @@ namespace {
 using policy::Endpoint;
 
 constexpr int64_t kPatience = 20 * 1000;  // for everything
-constexpr int64_t kStagger = 250;         // between attempts (RFC 8305)
+// Between attempts (RFC 8305 §5). Where a host has many addresses, the later ones are tried faster.
+constexpr int64_t kStagger = 250, kLaterStagger = 100;
+constexpr size_t kEarly = 4;
 
 // A non-blocking connect; the error is that of errno.
 std::unique_ptr<Source> begin_connect(const Endpoint& to, Waker& waker) {
@@ -46,34 +49,63 @@ std::unique_ptr<Source> begin_connect(const Endpoint& to, Waker& waker) {
   return source;
 }
 
-Task<Dialed> connect_any(Context& context, Waker& waker, std::vector<Endpoint> to, int64_t deadline, Source* client) {
+// The addresses of one dial, checked, as they become known.
+struct Addresses {
+  const Config* config = nullptr;
+  uint16_t port = 0;
+  bool trusted = false;            // private ones too
+  std::shared_ptr<Lookup> lookup;  // null: all are known
+  Targets targets;
+  std::string refused;  // why the last one was not taken
+
+  void update() {
+    if (!lookup) return;
+    take(lookup->six, six_taken_);
+    take(lookup->four, four_taken_);
+  }
+  bool complete() const { return !lookup || lookup->done(); }
+
+ private:
+  void take(const Family& family, bool& taken) {
+    if (taken || !family.done) return;
+    taken = true;
+    for (const auto& address : family.addresses) {
+      auto why = config->refusal(address);
+      if (trusted || why.empty()) targets.add({address, port});
+      else refused = to_string(address) + " is " + std::string(why);
+    }
+  }
+  bool six_taken_ = false, four_taken_ = false;
+};
+
+std::string connect_error(const Source& attempt) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  getsockopt(attempt.fd(), SOL_SOCKET, SO_ERROR, &error, &size);
+  return std::strerror(error ? error : ECONNRESET);
+}
+
+// Begins attempts one after the other; the first that is connected wins.
+Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t deadline, Source* client) {
   Dialed dialed;
-  // IPv6 and IPv4 by turns, as they came otherwise.
-  std::vector<Endpoint> order, four;
-  for (const auto& each : to) (each.address.v6 ? order : four).push_back(each);
-  for (size_t i = 0; i < four.size(); ++i)
-    order.insert(order.begin() + static_cast<long>(std::min(order.size(), 2 * i + 1)), four[i]);
   std::vector<std::unique_ptr<Source>> attempts;
   std::string last = "no address";
-  size_t next = 0;
+  size_t begun = 0;
   int64_t next_at = 0;
   while (true) {
-    if (next < order.size() && (attempts.empty() || context.loop.now() >= next_at)) {
-      if (auto source = begin_connect(order[next], waker)) attempts.push_back(std::move(source));
-      else last = to_string(order[next]) + ": " + std::strerror(errno);
-      ++next;
-      next_at = context.loop.now() + kStagger;
-      if (attempts.empty()) continue;
+    to.update();
+    while (to.targets.more() && (attempts.empty() || context.loop.now() >= next_at)) {
+      Endpoint next = to.targets.next();
+      next_at = context.loop.now() + (++begun < kEarly ? kStagger : kLaterStagger);
+      if (auto source = begin_connect(next, waker)) attempts.push_back(std::move(source));
+      else last = to_string(next) + ": " + std::strerror(errno);
     }
-    if (attempts.empty()) break;
-    co_await waker.wait(next < order.size() ? std::min(deadline, next_at) : deadline);
+    if (attempts.empty() && to.complete()) break;
+    co_await waker.wait(to.targets.more() ? std::min(deadline, next_at) : deadline);
     for (auto& attempt : attempts) {
       if (!attempt->writable) continue;
       if (attempt->broken) {
-        int error = 0;
-        socklen_t size = sizeof error;
-        getsockopt(attempt->fd(), SOL_SOCKET, SO_ERROR, &error, &size);
-        last = std::strerror(error ? error : ECONNRESET);
+        last = connect_error(*attempt);
         attempt.reset();
         next_at = 0;  // no point in waiting for the stagger
         continue;
@@ -152,6 +184,27 @@ Task<Dialed> dial_relay(Context& context, Waker& waker, policy::Host host, uint1
   co_return dialed;
 }
 
+// Waits until there are addresses to begin with. A code: there are none.
+Task<Dialed> resolved(Context& context, Waker& waker, Addresses& to, int64_t deadline, Source* client) {
+  if (!to.lookup) co_return Dialed{};
+  Lookup& lookup = *to.lookup;
+  auto now = [&] { return context.loop.now(); };
+  while (true) {
+    while (now() < lookup.usable_at() && now() < deadline && !(client && client->broken))
+      co_await waker.wait(std::min(deadline, lookup.usable_at()));
+    to.update();
+    if (to.targets.more()) co_return Dialed{};
+    // What has come is of no use, but the other family may be.
+    if (lookup.done() || now() >= deadline || (client && client->broken)) break;
+    co_await waker.wait(deadline);
+  }
+  if (!to.refused.empty())
+    co_return Dialed{.status = 403, .code = "address", .reason = "the name resolves to " + to.refused};
+  co_return Dialed{.status = lookup.done() ? 502 : 504,
+                   .code = "unresolved",
+                   .reason = "resolving: " + (lookup.done() ? lookup.error() : "timed out")};
+}
+
 }  // namespace
 
 Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::Host host, uint16_t port, Via via,
@@ -166,37 +219,30 @@ Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::
   uint16_t target_port = through_parent ? config.parent->port : port;
   if (through_parent) fixed = config.fixed(target);
   // Named by the operator, not by the agent: may be private.
-  bool trusted = fixed || through_parent || (ssh && host.literal);
-  std::vector<Endpoint> to;
+  Addresses to;
+  to.config = &config;
+  to.port = target_port;
+  to.trusted = fixed || through_parent || (ssh && host.literal);
   if (lan) {
-    to.push_back(lan->to);
+    to.targets.add(lan->to);
   } else if (fixed) {
     for (Endpoint each : *fixed) {
       if (each.port == 0) each.port = target_port;
-      to.push_back(each);
+      to.targets.add(each);
     }
   } else if (target.literal) {
     auto address = policy::parse_address(target.name);
-    if (!trusted || !address)
+    if (!to.trusted || !address)
       co_return Dialed{.status = 403, .code = "ip_literal", .reason = "an address instead of a name"};
-    to.push_back({*address, target_port});
+    to.targets.add({*address, target_port});
   } else {
-    auto lookup = context.resolver.lookup(target.name, &waker);
-    while (!lookup->done && context.loop.now() < deadline && !(client && client->broken)) co_await waker.wait(deadline);
-    lookup->waker = nullptr;
-    if (!lookup->done || lookup->addresses.empty())
-      co_return Dialed{.status = lookup->done ? 502 : 504,
-                       .code = "unresolved",
-                       .reason = "resolving: " + (lookup->done ? lookup->error : "timed out")};
-    std::string refused;
-    for (const auto& address : lookup->addresses) {
-      auto why = config.refusal(address);
-      if (trusted || why.empty()) to.push_back({address, target_port});
-      else refused = to_string(address) + " is " + std::string(why);
-    }
-    if (to.empty()) co_return Dialed{.status = 403, .code = "address", .reason = "the name resolves to " + refused};
+    to.lookup = context.resolver.lookup(target.name);
   }
-  Dialed dialed = co_await connect_any(context, waker, std::move(to), deadline, client);
+  std::optional<Lookup::Watcher> watcher;
+  if (to.lookup) watcher.emplace(*to.lookup, waker);
+  Dialed failed = co_await resolved(context, waker, to, deadline, client);
+  if (!failed.code.empty()) co_return failed;
+  Dialed dialed = co_await connect_any(context, waker, to, deadline, client);
   if (!dialed.source || !through_parent) co_return dialed;
   dialed.through_parent = true;
   if (via == Via::absolute) co_return dialed;

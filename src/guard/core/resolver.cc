@@ -25,8 +25,8 @@ void Resolver::use(const std::string& server) {
 void Resolver::start() {
   ares_options options{};
   options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES;
-  options.timeout = 2000;
-  options.tries = 3;
+  options.timeout = 1000;  // and twice as long for each further try
+  options.tries = 4;
   char lookups[] = "b";  // DNS only: no hosts file
   options.lookups = lookups;
   options.sock_state_cb = socket_state;
@@ -81,51 +81,62 @@ void finished(void* argument, int status, int, ares_addrinfo* result) {
 
 }  // namespace
 
-std::shared_ptr<Lookup> Resolver::lookup(const std::string& name, Waker* waker) {
+int64_t Lookup::usable_at() const {
+  if (done() || (six.done && !six.addresses.empty())) return 0;
+  return four.done && !four.addresses.empty() ? four.done_at + kResolutionDelay : kNever;
+}
+
+std::shared_ptr<Lookup> Resolver::lookup(const std::string& name) {
+  if (auto found = cache_.find(name); found != cache_.end() && found->second.expires > loop_.now())
+    return found->second.lookup;
   auto lookup = std::make_shared<Lookup>();
-  if (auto found = cache_.find(name); found != cache_.end() && found->second.expires > loop_.now()) {
-    lookup->done = true;
-    lookup->addresses = found->second.addresses;
-    return lookup;
-  }
   if (!channel_) start();
-  if (!channel_ || pending_ >= 512) {
-    lookup->done = true;
-    lookup->error = channel_ ? "too many names are being resolved" : "no resolver";
+  if (!channel_ || pending_ >= 1024) {
+    lookup->four.error = channel_ ? "too many names are being resolved" : "no resolver";
+    lookup->four.done = lookup->six.done = true;
     return lookup;
   }
-  lookup->waker = waker;
-  ++pending_;
-  auto* request = new Request{
-      this, [this, lookup, name](int status, ares_addrinfo* result) {
-        --pending_;
-        lookup->done = true;
-        int ttl = 60;
-        if (status != ARES_SUCCESS) lookup->error = ares_strerror(status);
-        for (auto* node = result ? result->nodes : nullptr; node; node = node->ai_next) {
-          policy::Address address;
-          if (node->ai_family == AF_INET) {
-            std::memcpy(address.bytes.data(), &reinterpret_cast<sockaddr_in*>(node->ai_addr)->sin_addr, 4);
-          } else if (node->ai_family == AF_INET6) {
-            address.v6 = true;
-            std::memcpy(address.bytes.data(), &reinterpret_cast<sockaddr_in6*>(node->ai_addr)->sin6_addr, 16);
-          } else {
-            continue;
-          }
-          ttl = std::min(ttl, node->ai_ttl);
-          lookup->addresses.push_back(address);
-        }
-        if (lookup->addresses.size() > 16) lookup->addresses.resize(16);
-        if (!lookup->addresses.empty() && ttl > 0) {
-          if (cache_.size() >= 1024) cache_.clear();
-          cache_[name] = {loop_.now() + ttl * 1000, lookup->addresses};
-        }
-        if (lookup->waker) lookup->waker->wake();
-      }};
-  ares_addrinfo_hints hints{
-      .ai_flags = ARES_AI_NOSORT, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = 0};
-  ares_getaddrinfo(channel_, name.c_str(), nullptr, &hints, finished, request);
+  if (cache_.size() >= 1024) cache_.clear();
+  cache_[name] = {Lookup::kNever, lookup};
+  pending_ += 2;
+  ask(name, lookup, AF_INET6);
+  ask(name, lookup, AF_INET);
   return lookup;
+}
+
+void Resolver::ask(const std::string& name, const std::shared_ptr<Lookup>& lookup, int family) {
+  auto* request = new Request{this, [this, lookup, name, family](int status, ares_addrinfo* result) {
+                                take(name, *lookup, family == AF_INET ? lookup->four : lookup->six, status, result);
+                              }};
+  ares_addrinfo_hints hints{
+      .ai_flags = ARES_AI_NOSORT, .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_protocol = 0};
+  ares_getaddrinfo(channel_, name.c_str(), nullptr, &hints, finished, request);
+}
+
+void Resolver::take(const std::string& name, Lookup& lookup, Family& family, int status, ares_addrinfo* result) {
+  --pending_;
+  family.done = true;
+  family.done_at = loop_.now();
+  for (auto* node = result ? result->nodes : nullptr; node; node = node->ai_next) {
+    policy::Address address;
+    if (node->ai_family == AF_INET) {
+      std::memcpy(address.bytes.data(), &reinterpret_cast<sockaddr_in*>(node->ai_addr)->sin_addr, 4);
+    } else if (node->ai_family == AF_INET6) {
+      address.v6 = true;
+      std::memcpy(address.bytes.data(), &reinterpret_cast<sockaddr_in6*>(node->ai_addr)->sin6_addr, 16);
+    } else {
+      continue;
+    }
+    lookup.ttl_ = std::min(lookup.ttl_, node->ai_ttl);
+    if (family.addresses.size() < Lookup::kMostEach) family.addresses.push_back(address);
+  }
+  if (family.addresses.empty()) family.error = ares_strerror(status == ARES_SUCCESS ? ARES_ENODATA : status);
+  if (auto found = cache_.find(name); lookup.done() && found != cache_.end() && found->second.lookup.get() == &lookup) {
+    bool any = !lookup.six.addresses.empty() || !lookup.four.addresses.empty();
+    if (any && lookup.ttl_ > 0) found->second.expires = loop_.now() + lookup.ttl_ * 1000;
+    else cache_.erase(found);
+  }
+  for (Waker* each : lookup.wakers_) each->wake();
 }
 
 int Resolver::turn() {

@@ -1,0 +1,38 @@
+// The order in which the addresses of a host are tried: IPv6 and IPv4 by turns (RFC 8305 §4), as they came otherwise.
+// More may be added at any time. Pure.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "policy/address.h"
+
+namespace bottle::guard {
+
+class Targets {
+ public:
+  // Those that are there already are not added again.
+  void add(const policy::Endpoint& endpoint) {
+    auto& list = endpoint.address.v6 ? six_ : four_;
+    if (std::ranges::find(list.all, endpoint) == list.all.end()) list.all.push_back(endpoint);
+  }
+  bool more() const { return six_.more() || four_.more(); }
+  // Only if there are more.
+  policy::Endpoint next() {
+    four_is_next_ = six_.more() && four_.more() ? four_is_next_ : four_.more();
+    auto& list = four_is_next_ ? four_ : six_;
+    four_is_next_ = !four_is_next_;
+    return list.all[list.tried++];
+  }
+
+ private:
+  struct List {
+    std::vector<policy::Endpoint> all;
+    size_t tried = 0;
+    bool more() const { return tried < all.size(); }
+  };
+  List six_, four_;
+  bool four_is_next_ = false;
+};
+
+}  // namespace bottle::guard
