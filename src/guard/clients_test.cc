@@ -238,7 +238,7 @@ TEST_F(ClientsTest, TrailersOfARequestPass) {
     wire.write(ok("fine"));
   });
   EXPECT_TRUE(ask("POST / HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\n"
-                  "2\r\nhi\r\n0\r\nX-Sum: 1\r\nTransfer-Encoding: x\r\n\r\n")
+                  "2\r\nhi\r\n0\r\nX-Sum: 1\r\nTransfer-Encoding: x\r\nX-Api-Key: k\r\n\r\n")
                   .ends_with("fine"));
   EXPECT_EQ(body, "2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n");
 }
