@@ -31,6 +31,7 @@ Result<UniqueFd> open_listener(const policy::Endpoint& at, int type) {
   int one = 1, seconds = 1;
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   if (type == SOCK_STREAM) {
+    bound_buffers(fd.get());
     // Inherited by what is accepted. Deferred: the first read finds the request, and a silent client costs nothing.
     setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(fd.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);

@@ -21,7 +21,7 @@ constexpr int64_t kStagger = 250, kLaterStagger = 100;
 constexpr size_t kEarly = 4;
 
 // A non-blocking connect; the error is that of errno.
-std::unique_ptr<Source> begin_connect(const Endpoint& to, Waker& waker) {
+std::unique_ptr<Source> begin_connect(const Endpoint& to, bool wide, Waker& waker) {
   sockaddr_storage storage{};
   socklen_t size;
   if (to.address.v6) {
@@ -41,6 +41,7 @@ std::unique_ptr<Source> begin_connect(const Endpoint& to, Waker& waker) {
   if (!fd) return nullptr;
   int one = 1;
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (!wide) bound_buffers(fd.get());
   int result = ::connect(fd.get(), reinterpret_cast<sockaddr*>(&storage), size);
   if (result != 0 && errno != EINPROGRESS) return nullptr;
   auto source = std::make_unique<Source>();
@@ -97,7 +98,8 @@ Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t 
     while (to.targets.more() && (attempts.empty() || context.loop.now() >= next_at)) {
       Endpoint next = to.targets.next();
       next_at = context.loop.now() + (++begun < kEarly ? kStagger : kLaterStagger);
-      if (auto source = begin_connect(next, waker)) attempts.push_back(std::move(source));
+      if (auto source = begin_connect(next, context.connections <= kWideConnections, waker))
+        attempts.push_back(std::move(source));
       else last = to_string(next) + ": " + std::strerror(errno);
     }
     if (attempts.empty() && to.complete()) break;

@@ -1,5 +1,7 @@
 #include "guard/core/stream.h"
 
+#include <sys/socket.h>
+
 #include <openssl/err.h>
 
 #include <cerrno>
@@ -104,6 +106,12 @@ void Stream::rest() {
     out_at = 0;
   }
   count();
+}
+
+void bound_buffers(int socket) {
+  int size = 128 << 10;  // bytes; the kernel doubles it, for what it needs besides
+  setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+  setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
 }
 
 void Stream::end_tls() {

@@ -15,6 +15,12 @@ namespace bottle::guard {
 size_t held_by_streams();
 inline constexpr size_t kMostHeld = 128 << 20;
 
+// What a peer does not read, the kernel holds, too, several megabytes for a connection that was quick before, and none
+// of that counts above. This sets a limit of a quarter of a megabyte each way for the socket, and for those it accepts.
+// A client is near; a host may be far away and slow with so little, so the first kWideConnections to hosts go without.
+void bound_buffers(int socket);
+inline constexpr size_t kWideConnections = 16;
+
 struct Stream {
   Stream() = default;
   Stream(const Stream&) = delete;
