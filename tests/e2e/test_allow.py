@@ -58,6 +58,47 @@ def test_allow_and_deny_reach_the_running_guard(world, operator, until):
     assert "Blocked:" in err and "- " + SITE in err, err
 
 
+def entries(operator):
+    """The record of the last session."""
+    return [json.loads(line) for line in operator.bottle("logs", "--egress").stdout.splitlines()]
+
+
+KEPT = """
+python3 - <<'END'
+import http.client, os, time, urllib.parse
+proxy = urllib.parse.urlsplit(os.environ["https_proxy"])
+connection = http.client.HTTPSConnection(proxy.hostname, proxy.port)
+connection.set_tunnel("%s", 443)
+connection.connect()
+connection.auto_open, last, passed = 0, None, 0
+for number in range(600):
+    connection.request("GET", "/kept/%%d" %% number)
+    answer = connection.getresponse()
+    answer.read()
+    passed += answer.status == 200
+    if answer.status != last:
+        print("now", answer.status, "after", passed, flush=True)
+    last = answer.status
+    if last != 200:
+        break
+    time.sleep(0.1)
+END
+"""
+
+
+def test_deny_holds_for_the_next_request_of_a_kept_connection(world, operator, until):
+    since = time.time()
+    session = Watched(operator, until, KEPT % SITE, egress={"allow": [{"host": SITE, "inspect": True}]})
+    assert session.sees("now 200 after 1\n"), session.text
+    done = operator.bottle("deny", SITE)
+    assert done.returncode == 0, done
+    assert session.sees("now 403 after "), session.text
+    session.stop()
+    passed = int(session.text.split("403 after ")[1].split()[0])
+    assert [entry["code"] for entry in entries(operator) if entry["action"] == "deny" and entry["host"] == SITE] == ["not_allowed"]
+    assert len(world.seen(SITE, since)) == passed, "a request went out after the answer that denies it"
+
+
 def test_what_is_allowed_live_survives_the_guard(world, operator, until):
     session = Watched(operator, until, LOOP % SITE)
     assert session.sees("now shut\n"), session.text
