@@ -45,6 +45,7 @@ constexpr Key kKeys[] = {
     {"bottle", "resources", Shape::one, Type::section, "resources", "Limits of the agent's container."},
     {"bottle", "workspace", Shape::one, Type::choice, "none|copy|clone|bind",
      "How the directory gets in. Default `clone`: committed work as a clone; results come back as refs and a patch. "
+     "`copy`: all files as they are, committed or not, but no links whose target is absolute or outside the directory. "
      "`bind` lets the agent write to the directory itself; not with a rootless engine."},
     {"bottle", "env", Shape::map, Type::env_value, "",
      "Variables of the agent: a literal, `${HOST_VAR}`, or `?question` to be asked at start. The agent sees these "

@@ -178,7 +178,7 @@ Result<> Packer::finish() {
   TRY(sink_(pending_));
   pending_.clear();
   for (auto& [why, count] : skips_)
-    summary_.warnings.push_back(std::to_string(count.first) + " " + why + " not sent, such as " +
+    summary_.warnings.push_back("bottle did not send " + std::to_string(count.first) + " " + why + ", for example " +
                                 one_line(count.second));
   return {};
 }
@@ -306,7 +306,7 @@ Result<> Packer::link(int fd, const std::string& name, const std::string& path) 
 
 Result<> Packer::symlink(const std::string& path, std::string_view text) {
   if (!stays_inside(path, text)) {
-    skip("links that lead out of the tree", path);
+    skip("links whose target is absolute or outside the directory", path);
     return {};
   }
   ++summary_.files;
