@@ -19,6 +19,7 @@
 #include "base/os/process.h"
 #include "base/unique_fd.h"
 #include "session/box/images.h"
+#include "session/box/seccomp.h"
 #include "session/ledger/names.h"
 
 namespace bottle::session {
@@ -142,7 +143,7 @@ json container_of(const std::string& image, const std::string& session, const js
            {{"NetworkMode", "none"},
             {"CapDrop", {"ALL"}},
             {"CapAdd", capabilities},
-            {"SecurityOpt", {"no-new-privileges"}},
+            {"SecurityOpt", {"no-new-privileges", seccomp_option(agent_seccomp())}},
             {"IpcMode", "private"},
             {"Memory", 2u << 30},
             {"MemorySwap", 2u << 30},
