@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 
 #include "scan/checks.h"
 #include "scan/fingerprint.h"
@@ -12,6 +13,7 @@ namespace bottle::scan {
 namespace {
 
 constexpr size_t kMostFindings = 64, kMostWarnings = 32;  // of a block: more than the first few change nothing
+constexpr size_t kShortRun = 1024;
 constexpr size_t kMostUnpackedOfRun = 256 * 1024;
 
 // Whether a match in a text that was put together of pieces can be chance: the rule needs no mark of its own.
@@ -28,11 +30,26 @@ bool needs_context(const Rule& rule) {
   }
 }
 
+// Whether a member of gzip or zstd may begin somewhere in the bytes.
+bool has_packed(std::string_view bytes) {
+  return bytes.find("\x1f\x8b\x08") != bytes.npos || bytes.find("\x28\xb5\x2f\xfd") != bytes.npos;
+}
+
+bool may_hide(std::string_view bytes) { return has_text(bytes) || has_packed(bytes); }
+
 // Whether the beginning is text, or nearly so: then it is not compressed.
 bool is_text(std::string_view bytes) {
   bytes = bytes.substr(0, 64);
   auto readable = std::ranges::count_if(bytes, [](unsigned char c) { return c == '\n' || (c >= 0x20 && c < 0x7f); });
   return static_cast<size_t>(readable) * 8 > bytes.size() * 7;
+}
+
+// Whether the run has more than a few different characters: else nothing is encoded in it.
+bool is_varied(std::string_view run) {
+  constexpr int kFewest = 6;
+  uint64_t seen[4] = {};
+  for (unsigned char c : run.substr(0, 256)) seen[c / 64] |= uint64_t{1} << c % 64;
+  return std::popcount(seen[0]) + std::popcount(seen[1]) >= kFewest;
 }
 
 auto digits_in(std::string_view text) {
@@ -84,7 +101,8 @@ void BlockScan::credentials(const View& view) {
   catalog_.matcher_.scan(view.text, [&](const Match& match) {
     const Rule& rule = catalog_.rules_[match.rule];
     if (view.joined && needs_context(rule)) return;
-    if (view.joined && digits_in(view.text.substr(match.begin, match.end - match.begin)) < 2) return;  // joined words
+    std::string_view text = view.text.substr(match.begin, match.end - match.begin);
+    if (view.joined && digits_in(text) < 2 && !looks_random(text)) return;  // words that were joined
     if (auto found = judge(rule, view.text, match.begin, match.end, view.joined))
       report(view, rule, found->begin, found->end, found->sure);
   });
@@ -127,14 +145,14 @@ void BlockScan::spot(const View& view, const Spot& at) {
 }
 
 void BlockScan::run(const View& view, size_t begin, size_t end) {
+  if (!is_varied(view.text.substr(begin, end - begin))) return;
   if (catalog_.wif_ && (end - begin == 51 || end - begin == 52) && is_wif(view.text.substr(begin, end - begin)))
     report(view, *catalog_.wif_, begin, end, true);
-  part_of_run(view, begin, end);
-  base64(view, begin, end);
+  if (!part_of_run(view, begin, end)) base64(view, begin, end);
 }
 
-// Parts of the run that are of a smaller alphabet.
-void BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
+// Parts of the run that are of a smaller alphabet. Whether that is all of it.
+bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
   auto is_hex = [](char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'f'); };
   auto is_base32 = [](char c) { return (c >= '2' && c <= '7') || ((c | 32) >= 'a' && (c | 32) <= 'z'); };
   auto each_part = [&](auto member, size_t shortest, auto then) {
@@ -151,45 +169,52 @@ void BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
       at = last;
     }
   };
+  bool all_hex = false;
   each_part(is_hex, 24, [&](size_t from, size_t to) {
-    for (size_t odd : {0, 1}) inner(view, hex_run(view.text, from + odd, to), "hex");
+    all_hex |= to - from == end - begin;
+    Decoded even = hex_run(view.text, from, to);
+    inner(view, even, "hex");
+    inner(view, shifted(even, 4), "hex");
   });
+  if (all_hex) return true;
   each_part(is_base32, 20, [&](size_t from, size_t to) {
-    size_t small = 0, sample = std::min<size_t>(to - from, 64);
-    for (size_t i = from; i < from + sample; ++i) small += (view.text[i] & 32) && view.text[i] > '9';
-    size_t capitals = 0;
-    for (size_t i = from; i < from + sample; ++i) capitals += !(view.text[i] & 32);
-    if (small && capitals) return;  // Base32 has one case
-    for (unsigned bits = 0; bits < 8; ++bits) inner(view, base32_run(view.text, from, to, bits), "base32");
+    size_t capitals = 0, small = 0;
+    for (char c : view.text.substr(from, std::min<size_t>(to - from, 64))) {
+      capitals += c >= 'A' && c <= 'Z';
+      small += c >= 'a' && c <= 'z';
+    }
+    if (!capitals || !small) base32(view, from, to);  // Base32 has one case
   });
+  return false;
 }
 
 void BlockScan::base64(const View& view, size_t begin, size_t end) {
   Decoded aligned = base64_run(view.text, begin, end, 0);
   if (aligned.text.size() < 8) return;
-  bool padded = view.text.substr(begin, end - begin).find('=') != view.text.npos;
   inner(view, aligned, "base64");
   // The other alignments are the same bits, read from another one on.
+  bool padded = view.text.substr(begin, end - begin).find('=') != view.text.npos;
   for (unsigned bits = 2; bits < 8; bits += 2) {
-    if (padded) {
-      inner(view, base64_run(view.text, begin, end, bits), "base64");
-      continue;
-    }
-    Decoded shifted{.anchors = aligned.anchors, .end = aligned.end};
-    shifted.text.resize(aligned.text.size() - 1);
-    for (size_t i = 0; i + 1 < aligned.text.size(); ++i) {
-      auto high = static_cast<unsigned char>(aligned.text[i]), low = static_cast<unsigned char>(aligned.text[i + 1]);
-      shifted.text[i] = static_cast<char>(high << bits | low >> (8 - bits));
-    }
-    inner(view, shifted, "base64");
+    Decoded moved = shifted(aligned, bits);
+    if (!padded && !may_hide(moved.text)) continue;
+    bool whole = !padded && end - begin > kShortRun;
+    inner(view, whole ? moved : base64_run(view.text, begin, end, bits), "base64");
   }
+}
+
+void BlockScan::base32(const View& view, size_t begin, size_t end) {
+  Decoded aligned = base32_run(view.text, begin, end, 0);
+  if (aligned.text.size() < 8) return;
+  inner(view, aligned, "base32");
+  for (unsigned bits = 1; bits < 8; ++bits)
+    if (may_hide(shifted(aligned, bits).text)) inner(view, base32_run(view.text, begin, end, bits), "base32");
 }
 
 void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_view encoding) {
   if (decoded.text.size() < 8) return;
   bool bytes = encoding == "base64" || encoding == "hex";
   if (bytes && !is_text(decoded.text)) unpack(outer, decoded.text, decoded.anchors.front().from, decoded.end);
-  if (!has_text(decoded.text)) return;
+  if (!may_hide(decoded.text)) return;
   if (decoded.text.size() > decoded_left_) {
     result_.incomplete = true;
     return;
@@ -235,11 +260,12 @@ void BlockScan::compressed(const View& view, const Spot& at) {
     result_.incomplete = true;
     return;
   }
+  if (marks_left_ <= 0) return;
   auto first = static_cast<unsigned char>(view.text[at.begin]);
   Compression compression = first == 0x1f ? Compression::gzip : first == 0x28 ? Compression::zstd : Compression::zlib;
   std::string text = decompressed(compression, view.text.substr(at.begin), unpacked_left_);
-  if (text.size() >= 8)
-    unpacked(view, text, at.begin, at.end, first == 0x78 ? "deflate" : first == 0x28 ? "zstd" : "gzip");
+  if (text.size() < 8) --marks_left_;
+  else unpacked(view, text, at.begin, at.end, first == 0x78 ? "deflate" : first == 0x28 ? "zstd" : "gzip");
 }
 
 void BlockScan::unpacked(const View& outer, const std::string& text, size_t begin, size_t end,
@@ -256,7 +282,7 @@ void BlockScan::unpacked(const View& outer, const std::string& text, size_t begi
 
 void BlockScan::words(const View& view, const Spot& at) {
   if (!catalog_.words_) return;
-  each_mnemonic(view.text.substr(at.begin, at.end - at.begin), [&](size_t begin, size_t end) {
+  each_mnemonic(view.text.substr(at.begin, at.end - at.begin), phrases_left_, [&](size_t begin, size_t end) {
     report(view, *catalog_.words_, at.begin + begin, at.begin + end, true);
   });
 }

@@ -34,7 +34,8 @@ class BlockScan {
   void spot(const View& view, const Spot& spot);
   void run(const View& view, size_t begin, size_t end);
   void base64(const View& view, size_t begin, size_t end);
-  void part_of_run(const View& view, size_t begin, size_t end);
+  void base32(const View& view, size_t begin, size_t end);
+  bool part_of_run(const View& view, size_t begin, size_t end);
   void words(const View& view, const Spot& spot);
   void digits(const View& view, const Spot& spot);
   void compressed(const View& view, const Spot& spot);
@@ -50,7 +51,7 @@ class BlockScan {
   Catalog& catalog_;
   BlockResult& result_;
   size_t decoded_left_, unpacked_left_ = Detector::kMostUnpacked;
-  int trials_left_ = Detector::kMostTrials;
+  int trials_left_ = Detector::kMostTrials, marks_left_ = Detector::kMostMarks, phrases_left_ = Detector::kMostPhrases;
   std::string folded_;
 };
 

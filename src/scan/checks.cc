@@ -75,38 +75,55 @@ Found assigned(std::string_view text, size_t end, size_t shortest) {
   return value;
 }
 
-// Names that end like those of secrets, but are of something else.
-bool is_harmless_name(std::string_view before) {
+// Names that end like those of secrets, but are of something else: `name` is what stands before "token", "key" or so.
+bool is_harmless_name(std::string_view name) {
   static constexpr std::string_view kNames[] = {
       "public",       "page",      "next",   "continuation", "csrf",      "xsrf",       "cache", "primary",
       "foreign",      "partition", "sort",   "cursor",       "max",       "stop",       "pad",   "eos",
       "bos",          "unk",       "mask",   "prompt",       "sync",      "resume",     "input", "output",
       "cancellation", "special",   "design", "syntax",       "forbidden", "publishable"};
-  size_t begin = before.size() - std::min<size_t>(before.size(), 16);
-  std::string small(before.substr(begin));
-  for (char& c : small) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  while (!small.empty() && (small.back() == '_' || small.back() == '-')) small.pop_back();
-  return std::ranges::any_of(kNames, [&](std::string_view name) { return small.ends_with(name); });
+  return std::ranges::any_of(kNames, [&](std::string_view each) { return name.ends_with(each); });
 }
 
-Found assignment(std::string_view text, size_t begin, size_t end) {
-  if (is_harmless_name(text.substr(0, begin))) return {};
-  Credential value = value_at(text, end - 1);  // the pattern ends with the first character of the value
-  size_t before = end - 1;
-  if (before > 0 && (text[before - 1] == '"' || text[before - 1] == '\'' || text[before - 1] == '`'))
-    value = value_at(text, before - 1);
-  std::string_view written = text.substr(value.begin, value.end - value.begin);
+// The name that ends at `end`, without quotes and spaces after it, in small letters and without the word that makes it
+// one of a secret.
+std::string name_before(std::string_view text, size_t end) {
+  constexpr size_t kLongestName = 60;
+  while (end > 0 && std::string_view(" \t\"'\\").find(text[end - 1]) != std::string_view::npos) --end;
+  size_t begin = end, limit = end - std::min(end, kLongestName);
+  while (begin > limit && goes_on(text[begin - 1])) --begin;
+  std::string name(text.substr(begin, end - begin));
+  for (char& c : name) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  size_t word = 0;
+  for (std::string_view each : {"secret", "token", "pass", "key", "auth", "credential", "pwd", "api"})
+    if (size_t at = name.rfind(each); at != name.npos && (word == 0 || at < word)) word = at;
+  name.resize(word);
+  while (!name.empty() && (name.back() == '_' || name.back() == '-')) name.pop_back();
+  return name;
+}
+
+Found assignment(std::string_view text, size_t end) {
+  size_t sign = end;  // "=", ":", "=>" or ":="
+  while (sign > 0 && (text[sign - 1] == '=' || text[sign - 1] == ':' || text[sign - 1] == '>')) --sign;
+  while (end < text.size() && (text[end] == '=' || text[end] == '>')) ++end;
+  Credential value = value_at(text, end);
   if (value.end < text.size() && (text[value.end] == '(' || text[value.end] == '[')) return {};  // a call
-  return looks_random(written) ? Found(value) : Found();
+  std::string_view written = text.substr(value.begin, value.end - value.begin);
+  if (!looks_random(written) || is_harmless_name(name_before(text, sign))) return {};
+  return value;
 }
 
-Found userinfo(std::string_view text, size_t begin) {
-  size_t user = text.find("://", begin);
-  if (user == text.npos) return {};
-  user += 3;
-  size_t stop = std::min(text.find_first_of("/?#\"'<>`\\ \t\r\n", user), text.size());
-  size_t at = text.substr(0, std::min(stop, user + 400)).rfind('@');
-  if (at == text.npos || at < user || at + 1 >= text.size()) return {};
+Found userinfo(std::string_view text, size_t end) {
+  constexpr size_t kFarthest = 80;  // of the scheme from the colon
+  size_t from = end - std::min(end, kFarthest), scheme = text.substr(from, end - from).rfind("://");
+  if (scheme == text.npos) return {};
+  size_t user = from + scheme + 3;
+  constexpr size_t kLongestUser = 400;
+  std::string_view near = text.substr(user, kLongestUser);
+  size_t stop = user + std::min(near.find_first_of("/?#\"'<>`\\ \t\r\n"), near.size());
+  size_t at = text.substr(user, std::min(stop - user, kLongestUser)).rfind('@');
+  if (at == text.npos || user + at + 1 >= text.size()) return {};
+  at += user;
   size_t colon = text.find(':', user);
   if (colon >= at || !(is_alnum(text[at + 1]) || text[at + 1] == '[' || text[at + 1] == '_')) return {};
   std::string_view name = text.substr(user, colon - user), password = text.substr(colon + 1, at - colon - 1);
@@ -131,22 +148,24 @@ Found user_and_password(std::string_view text, size_t from) {
 }
 
 Found jwt(std::string_view text, size_t begin, size_t end) {
-  std::string_view head = text.substr(begin, text.find('.', begin) - begin);
+  std::string_view match = text.substr(begin, end - begin), head = match.substr(0, match.find('.'));
   std::string plain = base64(head);
   if (!plain.starts_with("{\"") || plain.find("\"alg\"") == plain.npos) return {};
-  size_t signature = text.substr(0, end).rfind('.') + 1, whole = run_end(text, end, goes_on);
+  size_t signature = begin + match.rfind('.') + 1, whole = run_end(text, end, goes_on);
   if (is_stand_in(text.substr(signature, whole - signature))) return {};
   return Credential{begin, whole, true};
 }
 
 Found discord(std::string_view text, size_t begin, size_t end) {
-  std::string number = base64(text.substr(begin, text.find('.', begin) - begin));
+  std::string_view match = text.substr(begin, end - begin);
+  std::string number = base64(match.substr(0, match.find('.')));
   if (number.size() < 15 || !std::ranges::all_of(number, [](char c) { return c >= '0' && c <= '9'; })) return {};
   return Credential{begin, run_end(text, end, goes_on), true};
 }
 
 // A body of Base64 after the head of a key, past what programs put between: headers, escapes, quotes.
 Found key_body(std::string_view text, size_t begin, size_t end) {
+  constexpr size_t kLongestLine = 100;
   size_t limit = std::min(text.size(), end + kFar), at = end;
   for (size_t lines = 0; lines < 12 && at < limit; ++lines) {
     while (at < limit && (static_cast<unsigned char>(text[at]) <= ' ' || text[at] == '"' || text[at] == '\'' ||
@@ -160,8 +179,10 @@ Found key_body(std::string_view text, size_t begin, size_t end) {
     if (run - at >= 24 && !is_stand_in(text.substr(at, run - at)))
       return Credential{begin,
                         run_end(text, run, [](char c) { return is_base64(c) || c == '\n' || c == '\r' || c == '='; })};
-    size_t line = std::min({text.find('\n', run), text.find("\\n", run), limit});
-    if (line - at > 100 || text.substr(at, line - at).find(':') == std::string_view::npos) return {};  // no header
+    std::string_view near = text.substr(run, kLongestLine);
+    size_t line = std::min(run + std::min({near.find('\n'), near.find("\\n"), near.size()}), limit);
+    if (line - at > kLongestLine || text.substr(at, line - at).find(':') == std::string_view::npos)
+      return {};  // no header
     at = line;
   }
   return {};
@@ -178,18 +199,17 @@ Found by_check(const Rule& rule, std::string_view text, size_t begin, size_t end
     case Check::assigned:
       return assigned(text, end, 6);
     case Check::assignment:
-      return assignment(text, begin, end);
+      return assignment(text, end);
     case Check::userinfo:
-      return userinfo(text, begin);
+      return userinfo(text, end);
     case Check::connection:
-      return before(text, begin, 300, "=") ? assigned(text, end, 4) : Found();
+      return before(text, end - 5, 300, "=") ? assigned(text, end, 4) : Found();
     case Check::netrc:
-      return before(text, begin, 300, "machine ") && before(text, begin, 300, "login ") ? assigned(text, end, 4)
-                                                                                        : Found();
+      return before(text, end, 300, "machine ") && before(text, end, 300, "login ") ? assigned(text, end, 4) : Found();
     case Check::basic:
-      return user_and_password(text, text.substr(0, end).rfind(' ') + 1);
+      return user_and_password(text, begin + text.substr(begin, end - begin).rfind(' ') + 1);
     case Check::docker_auth:
-      return user_and_password(text, text.substr(0, end).rfind('"') + 1);
+      return user_and_password(text, begin + text.substr(begin, end - begin).rfind('"') + 1);
     case Check::jwt:
       return jwt(text, begin, end);
     case Check::discord:

@@ -14,8 +14,8 @@ struct Credential {
   bool sure = false;          // a checksum or the structure confirms it
 };
 
-// Judges the match [begin, end) of the rule's pattern in `text`. Looks at most 4 KB around it. `joined`: the text was
-// put together of pieces, so what stands before the match says nothing.
+// Judges the match [begin, end) of the rule's pattern in `text`. For checks of what follows, only `end` counts. Looks
+// at most 4 KB around it. `joined`: the text was put together of pieces, so what stands before the match says nothing.
 std::optional<Credential> judge(const Rule& rule, std::string_view text, size_t begin, size_t end, bool joined);
 
 // Luhn's checksum, and an issuer's beginning and length; digits only.
@@ -30,7 +30,8 @@ bool is_wif(std::string_view base58);
 size_t card_at(std::string_view text, size_t at);
 size_t iban_at(std::string_view text, size_t at);
 
-// Calls each(begin, end) for each row of BIP-39 words (English, single spaces) whose checksum is right.
-void each_mnemonic(std::string_view text, const std::function<void(size_t, size_t)>& each);
+// Calls each(begin, end) for each row of BIP-39 words (English, single spaces) whose checksum is right. Each row that
+// is tried takes one off `tries`; at 0 it ends.
+void each_mnemonic(std::string_view text, int& tries, const std::function<void(size_t, size_t)>& each);
 
 }  // namespace bottle::scan

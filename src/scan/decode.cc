@@ -35,7 +35,16 @@ constexpr Table base32_table() {
   return table;
 }
 
-constexpr Table kBase64 = base64_table(), kBase32 = base32_table();
+constexpr Table hex_table() {
+  Table table{};
+  table.fill(-1);
+  for (int i = 0; i < 10; ++i) table[static_cast<size_t>('0' + i)] = static_cast<int8_t>(i);
+  for (int i = 0; i < 6; ++i)
+    table[static_cast<size_t>('A' + i)] = table[static_cast<size_t>('a' + i)] = static_cast<int8_t>(10 + i);
+  return table;
+}
+
+constexpr Table kHex = hex_table(), kBase64 = base64_table(), kBase32 = base32_table();
 
 uint8_t byte_at(std::string_view text, size_t at) { return static_cast<uint8_t>(text[at]); }
 
@@ -43,32 +52,34 @@ uint8_t byte_at(std::string_view text, size_t at) { return static_cast<uint8_t>(
 Decoded bits_of(const Table& table, unsigned width, std::string_view text, size_t begin, size_t end, unsigned skip) {
   Decoded out;
   out.end = end;
-  out.text.reserve((end - begin) * width / 8 + 1);
+  out.text.resize((end - begin) * width / 8 + 1);
+  char* to = out.text.data();
+  size_t size = 0, next_anchor = 0;
   uint32_t bits = 0;
   unsigned count = 0;
-  size_t next_anchor = 0;
   for (size_t at = begin; at < end; ++at) {
     int8_t digit = table[byte_at(text, at)];
-    if (digit < 0) {
+    if (digit < 0) [[unlikely]] {
       if (text[at] == '=') count = 0;  // the padding: what follows is a text of its own
       if (text[at] == '\\') ++at;      // the end of a line, as "\n"
       continue;
     }
     bits = bits << width | static_cast<uint32_t>(digit);
     count += width;
-    if (skip) {
+    if (skip) [[unlikely]] {
       unsigned less = std::min(skip, count);
       skip -= less;
       count -= less;
     }
     if (count < 8) continue;
     count -= 8;
-    if (out.text.size() >= next_anchor) {
-      out.anchor(at - std::min<size_t>(at - begin, 1));
+    if (size == next_anchor) {
+      out.add_anchor(size, at - std::min<size_t>(at - begin, 1));
       next_anchor += Decoded::kStride;
     }
-    out.text += static_cast<char>(bits >> count);
+    to[size++] = static_cast<char>(bits >> count);
   }
+  out.text.resize(size);
   return out;
 }
 
@@ -165,23 +176,36 @@ Decoded base32_run(std::string_view text, size_t begin, size_t end, unsigned bit
   return bits_of(kBase32, 5, text, begin, end, bits);
 }
 
+Decoded shifted(const Decoded& aligned, unsigned bits) {
+  Decoded out{.text = std::string(aligned.text.size() - 1, '\0'), .anchors = aligned.anchors, .end = aligned.end};
+  const char* __restrict from = aligned.text.data();
+  char* __restrict to = out.text.data();
+  for (size_t i = 0, size = out.text.size(); i < size; ++i)
+    to[i] = static_cast<char>(static_cast<unsigned char>(from[i]) << bits |
+                              static_cast<unsigned char>(from[i + 1]) >> (8 - bits));
+  return out;
+}
+
 Decoded hex_run(std::string_view text, size_t begin, size_t end) {
   Decoded out;
   out.end = end;
+  out.text.resize((end - begin) / 2 + 1);
+  char* to = out.text.data();
+  size_t size = 0, next_anchor = 0;
   for (size_t at = begin; at + 1 < end;) {
-    int high = hex_digit(byte_at(text, at)), low = hex_digit(byte_at(text, at + 1));
-    if (high == 0 && (text[at + 1] | 32) == 'x') {
-      at += 2;
+    int high = kHex[byte_at(text, at)], low = kHex[byte_at(text, at + 1)];
+    if ((high | low) < 0) [[unlikely]] {
+      at += high == 0 && (text[at + 1] | 32) == 'x' ? 2 : 1;
       continue;
     }
-    if (high < 0 || low < 0) {
-      ++at;
-      continue;
+    if (size == next_anchor) {
+      out.add_anchor(size, at);
+      next_anchor += Decoded::kStride;
     }
-    if (out.text.size() % Decoded::kStride == 0) out.anchor(at);
-    out.text += static_cast<char>(high * 16 + low);
+    to[size++] = static_cast<char>(high * 16 + low);
     at += 2;
   }
+  out.text.resize(size);
   return out;
 }
 

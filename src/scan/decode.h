@@ -19,7 +19,15 @@ struct Decoded {
   size_t end = 0;               // of the other text, where what the last bytes come from ends
   static constexpr size_t kStride = 48;
 
-  void anchor(size_t from) { anchors.push_back({static_cast<uint32_t>(text.size()), static_cast<uint32_t>(from)}); }
+  // What follows comes from `from` on. Only as often as is useful: each takes memory.
+  void anchor(size_t from) {
+    constexpr size_t kApart = 12;
+    if (!anchors.empty() && text.size() - anchors.back().at < kApart) return;
+    add_anchor(text.size(), from);
+  }
+  void add_anchor(size_t at, size_t from) {
+    anchors.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(from)});
+  }
 };
 
 // Base64 or Base64url of either alphabet, up to the first other byte; without the anchors. For headers and tokens.
@@ -31,6 +39,8 @@ std::string base64(std::string_view run);
 Decoded base64_run(std::string_view text, size_t begin, size_t end, unsigned bits);
 // The same for Base32 of either case, with 0 to 7 bits skipped.
 Decoded base32_run(std::string_view text, size_t begin, size_t end, unsigned bits);
+// What either gives with more bits skipped (1 to 7), from what it gave with none, except for its last byte.
+Decoded shifted(const Decoded& aligned, unsigned bits);
 // Pairs of hexadecimal digits with anything between the pairs, as "41:42", "0x41, 0x42" and "\x41\x42".
 Decoded hex_run(std::string_view text, size_t begin, size_t end);
 // %41, also when the '%' is itself escaped, any number of times; '+' stays.

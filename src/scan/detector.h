@@ -73,6 +73,8 @@ class Detector {
   static constexpr int kDeepest = 5;                    // encodings inside each other
   static constexpr size_t kMostDecoded = 8;             // times the block, and
   static constexpr size_t kMostUnpacked = 1024 * 1024;  // bytes of compressed ones
+  static constexpr int kMostMarks = 300;                // of compressed members after which nothing comes
+  static constexpr int kMostPhrases = 60;               // rows of words whose checksum is computed
   static constexpr int kMostTrials = 24;                // decompressions that begin with no mark of their format
 
  private:

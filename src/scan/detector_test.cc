@@ -187,16 +187,16 @@ TEST(Detector, AFingerprintIsAnException) {
 }
 
 TEST(Detector, LeavesHarmlessTextAlone) {
-  for (
-      std::string_view text :
-      {R"({"name":"left-pad","version":"1.3.0","integrity":"sha512-XI5MPzVNApjAyhQzphX8BkmKsKUxD4LdyK24iZeQGinBN9yTQT3bFlCBy/aVx2HrNcqQGsdot8ghrjyrvMCoEA=="})",
-       R"({"id":"3f2504e0-4f89-41d3-9a0c-0305e82c3301","sha":"da39a3ee5e6b4b0d3255bfef95601890afd80709"})",
-       "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\nAWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n",
-       "Put the password into DB_PASSWORD, for example DB_PASSWORD=changeme, and never commit it.",
-       "curl -H 'Authorization: Bearer $TOKEN' https://user:$PASSWORD@example.org/",
-       "card 4242 4242 4242 4242 or 4111111111111111, IBAN DE89 3704 0044 0532 0130 00",
-       "const apiKey = process.env.API_KEY;", "token = getTokenFromCache(session_key_2024)", "x = 4111111111111111.25",
-       "-----BEGIN PRIVATE KEY-----\n(your key)\n-----END PRIVATE KEY-----"})
+  for (std::string_view text :
+       {R"({"name":"left-pad","version":"1.3.0","integrity":")"
+        R"(sha512-XI5MPzVNApjAyhQzphX8BkmKsKUxD4LdyK24iZeQGinBN9yTQT3bFlCBy/aVx2HrNcqQGsdot8ghrjyrvMCoEA=="})",
+        R"({"id":"3f2504e0-4f89-41d3-9a0c-0305e82c3301","sha":"da39a3ee5e6b4b0d3255bfef95601890afd80709"})",
+        "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\nAWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n",
+        "Put the password into DB_PASSWORD, for example DB_PASSWORD=changeme, and never commit it.",
+        "curl -H 'Authorization: Bearer $TOKEN' https://user:$PASSWORD@example.org/",
+        "card 4242 4242 4242 4242 or 4111111111111111, IBAN DE89 3704 0044 0532 0130 00",
+        "const apiKey = process.env.API_KEY;", "token = getTokenFromCache(session_key_2024)", "x = 4111111111111111.25",
+        "-----BEGIN PRIVATE KEY-----\n(your key)\n-----END PRIVATE KEY-----"})
     EXPECT_EQ(found(text), "") << text;
 }
 

@@ -28,7 +28,8 @@ struct DatabaseHead {
 };
 struct PatternInfo {
   uint32_t rule = 0;
-  uint32_t width = 0;  // bytes of every match; 0: they differ, and vectorscan reports the beginning
+  uint32_t width = 0;  // bytes of every match, or the least, where the beginning does not matter; 0: vectorscan
+                       // reports the beginning
 };
 
 class Matcher {

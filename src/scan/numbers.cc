@@ -175,7 +175,7 @@ bool checksum_fits(const std::vector<uint32_t>& indexes) {
 
 }  // namespace
 
-void each_mnemonic(std::string_view text, const std::function<void(size_t, size_t)>& each) {
+void each_mnemonic(std::string_view text, int& tries, const std::function<void(size_t, size_t)>& each) {
   constexpr size_t kFewest = 12, kMost = 24;
   struct Word {
     size_t begin, end;
@@ -195,6 +195,8 @@ void each_mnemonic(std::string_view text, const std::function<void(size_t, size_
     for (size_t from = first; from + kFewest <= last; ++from)
       for (size_t count = kMost; count >= kFewest; count -= 3) {
         if (from + count > last) continue;
+        if (tries <= 0) return;
+        --tries;
         std::vector<uint32_t> indexes;
         for (size_t i = from; i < from + count; ++i) indexes.push_back(static_cast<uint32_t>(list[i].index));
         if (!checksum_fits(indexes)) continue;

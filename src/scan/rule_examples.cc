@@ -128,7 +128,8 @@ class Filler {
       std::string phrase;
       for (int i = 0; i < 12; ++i) phrase += (i ? " " : "") + std::string(list[random_() % list.size()]);
       bool good = false;
-      each_mnemonic(phrase, [&](size_t, size_t) { good = true; });
+      int tries = 100;
+      each_mnemonic(phrase, tries, [&](size_t, size_t) { good = true; });
       if (good) return phrase;
     }
   }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 namespace bottle::scan {
 namespace {
@@ -50,12 +51,15 @@ bool names_itself(std::string_view text) {
        "redacted", "dummy",  "sample",     "fake",        "00000000", "11111111",  "....",
        "****",     "insert", "replace",    "abcdefgh",    "12345678", "goes_here", "goes-here",
        "deadbeef", "foobar", "not-a-real", "notreal"});
-  return std::ranges::any_of(kWords, [&](auto word) {
-    std::string capitals(word);
-    for (char& c : capitals)
-      if (is_lower(c)) c = static_cast<char>(c - 32);
-    return text.find(word) != text.npos || text.find(capitals) != text.npos;
-  });
+  static const std::vector<std::string> kCapitals = [] {
+    std::vector<std::string> capitals(kWords.begin(), kWords.end());
+    for (auto& word : capitals)
+      for (char& c : word)
+        if (is_lower(c)) c = static_cast<char>(c - 32);
+    return capitals;
+  }();
+  auto is_in = [&](std::string_view word) { return text.find(word) != text.npos; };
+  return std::ranges::any_of(kWords, is_in) || std::ranges::any_of(kCapitals, is_in);
 }
 
 // Letters of one case or capitalized, with a few digits at most: a word, a version, a part of a name.
@@ -90,7 +94,7 @@ bool is_stand_in(std::string_view token) {
   if (token.size() < 8) return false;
   size_t known = std::min<size_t>(token.size(), 400);
   token = token.substr(0, known);
-  return names_itself(token) || repeats(token) || counts(token) || distinct(token) < std::min<size_t>(8, known / 3);
+  return distinct(token) < std::min<size_t>(8, known / 3) || counts(token) || repeats(token) || names_itself(token);
 }
 
 bool is_no_password(std::string_view value) {
@@ -113,7 +117,7 @@ bool looks_random(std::string_view value) {
     return false;
   if (std::ranges::none_of(value, is_digit) && distinct(value) < 12) return false;
   if (std::ranges::count_if(value, is_letter) == 0) return value.size() >= 24;
-  if (value.find_first_of("(<{ ") != value.npos || value.find("::") != value.npos) return false;  // code, or prose
+  if (value.find_first_of("([<{ ") != value.npos || value.find("::") != value.npos) return false;  // code, or prose
   if (value.front() == ':' || value.front() == '?') return false;
   bool words = true;
   for (size_t at = 0; at < value.size() && words;) {

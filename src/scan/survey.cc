@@ -10,6 +10,7 @@ namespace bottle::scan {
 namespace {
 
 constexpr size_t kBlock = 64;
+constexpr size_t kFullLine = 56;
 constexpr size_t kLongestWords = 400;
 constexpr size_t kAround = 96;     // bytes that belong to an escape on either side
 constexpr int kFewestDigits = 12;  // of a card's or an account's number
@@ -128,7 +129,7 @@ class Survey {
     // Lines of one text: what stands between is the end of a line, as it is or escaped, and padding.
     for (;;) {
       size_t next = end;
-      bool line = false;
+      bool line = end - begin >= kFullLine && byte(end) == ' ' && in_run(end + 1);  // a header that was folded
       while (next < text_.size() && next < end + 12) {
         char c = text_[next];
         if (c == '\n' || c == '\r') line = true;
@@ -163,10 +164,7 @@ class Survey {
 
   bool hides(size_t at) const {
     uint8_t next = byte(at + 1), third = byte(at + 2);
-    if (byte(at) == '%') {
-      int high = hex_digit(next), low = hex_digit(third);
-      return high >= 2 && high <= 7 && low >= 0 && !(high == 2 && low == 0);
-    }
+    if (byte(at) == '%') return hex_digit(next) >= 0 && hex_digit(third) >= 0;
     if (byte(at) == '&') return next == '#' || text_.substr(at, 9).find(';') != text_.npos;
     if (next == 'u') return (third == '0' && byte(at + 3) == '0' && within(byte(at + 4), '2', 6)) || third == '{';
     return next == 'U' || next == 'x' || next == '/' || within(next, '0', 8) ||

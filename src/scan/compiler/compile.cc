@@ -23,12 +23,26 @@ std::unexpected<Error> refused(const std::string& rule, hs_compile_error_t* erro
   return fail(Code::invalid, "rule \"" + rule + "\": the pattern is not valid: " + why);
 }
 
+// Whether the rule's check must know where a match begins; to find that out, vectorscan has to read the text backwards.
+bool needs_beginning(const Rule& rule) {
+  switch (rule.check) {
+    case Check::assigned:
+    case Check::assignment:
+    case Check::connection:
+    case Check::netrc:
+    case Check::userinfo:
+      return rule.edge != Edge::any;
+    default:
+      return true;
+  }
+}
+
 Result<> add(Expressions& all, const Rule& rule, uint32_t index, const std::string& pattern) {
   hs_expr_info_t* info = nullptr;
   hs_compile_error_t* error = nullptr;
   unsigned flags = HS_FLAG_DOTALL;
   if (hs_expression_info(pattern.c_str(), flags, &info, &error) != HS_SUCCESS) return refused(rule.id, error);
-  bool fixed = info->min_width == info->max_width;
+  bool fixed = info->min_width == info->max_width || !needs_beginning(rule);
   uint32_t width = fixed ? info->min_width : 0, least = info->min_width;
   std::free(info);
   if (least < 4) return fail(Code::invalid, "rule \"" + rule.id + "\": a pattern must match at least 4 bytes");
