@@ -1,0 +1,160 @@
+// A message is looked through as it streams by, however it is cut.
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include "base/json.h"
+#include "scan/rule_examples.h"
+#include "scan/session.h"
+
+namespace bottle::scan {
+namespace {
+
+constexpr std::string_view kKnown = "q7Hs82-kLmz0_PwX3rTn5v";
+
+Catalog& catalog() {
+  static Catalog made = [] {
+    auto catalog = *Catalog::builtin();
+    catalog.add_known("deploy", kKnown);
+    catalog.build();
+    return catalog;
+  }();
+  return made;
+}
+
+// What comes out, and whether the stream went on to the end.
+std::pair<std::string, bool> streamed(Stream& stream, std::string_view text, size_t piece) {
+  std::string out;
+  for (; !text.empty(); text.remove_prefix(std::min(piece, text.size())))
+    if (!stream.feed(text.substr(0, piece), out)) return {out, false};
+  bool whole = stream.end(out);
+  return {out, whole};
+}
+
+std::string gzipped(std::string_view text) {
+  z_stream stream{};
+  deflateInit2(&stream, 6, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY);
+  std::string out(text.size() + 100, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  deflate(&stream, Z_FINISH);
+  out.resize(out.size() - stream.avail_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+std::string prose(size_t size) {
+  std::string out;
+  for (size_t i = 0; out.size() < size; ++i) out += "line " + std::to_string(i * i) + " of what is harmless\n";
+  return out;
+}
+
+TEST(Stream, NoByteOfASecretLeaves) {
+  std::string token = filled("ghp_<alnum 36>", 2);
+  for (const std::string& secret : {std::string(kKnown), token})
+    for (size_t place : {0u, 500u, 1023u, 1024u, 5000u})
+      for (size_t piece : {7u, 64u, 1000u, 100000u}) {
+        std::string before = prose(place), text = before + " " + secret + " " + prose(3000);
+        Stream stream(&catalog(), OnFinding::block);
+        auto [out, whole] = streamed(stream, text, piece);
+        EXPECT_FALSE(whole);
+        EXPECT_TRUE((before + " ").starts_with(out)) << piece << " " << place;
+        ASSERT_EQ(stream.findings().size(), 1u);
+      }
+}
+
+TEST(Stream, HarmlessTextPassesAsItIs) {
+  std::string text = prose(100000);
+  for (size_t piece : {13u, 4096u, 200000u}) {
+    Stream stream(&catalog(), OnFinding::block);
+    EXPECT_EQ(streamed(stream, text, piece), std::pair(text, true));
+    EXPECT_TRUE(stream.findings().empty());
+    EXPECT_LE(stream.memory(), 128u * 1024);
+  }
+}
+
+TEST(Stream, RedactsWithoutBreakingJson) {
+  std::string token = filled("ghp_<alnum 36>", 2);
+  nlohmann::json message = {{"role", "user"},
+                            {"content", prose(2000) + "\"TOKEN\"=\"" + token + "\"\nand " + std::string(kKnown) + "\n"},
+                            {"more", {token, prose(100)}}};
+  std::string text = message.dump();
+  for (size_t piece : {5u, 333u, 100000u}) {
+    Stream stream(&catalog(), OnFinding::redact);
+    auto [out, whole] = streamed(stream, text, piece);
+    EXPECT_TRUE(whole);
+    EXPECT_EQ(out.size(), text.size());
+    EXPECT_EQ(out.find(token), out.npos);
+    EXPECT_EQ(out.find(kKnown), out.npos);
+    auto read = parse_json(out);
+    ASSERT_TRUE(read) << out;
+    EXPECT_EQ(read->at("more")[0], "[redacted: github-token]****************") << piece;
+    EXPECT_EQ(stream.findings().size(), 3u) << piece;
+  }
+}
+
+TEST(Stream, ReportsOnceAndLetsPass) {
+  std::string text = prose(3000) + std::string(kKnown) + prose(3000);
+  Stream stream(&catalog(), OnFinding::report);
+  EXPECT_EQ(streamed(stream, text, 100), std::pair(text, true));
+  ASSERT_EQ(stream.findings().size(), 1u);
+  EXPECT_EQ(stream.findings()[0].begin, text.find(kKnown));
+}
+
+TEST(Stream, APauseLetsOutAllButTheBeginningOfASecret) {
+  Stream stream(&catalog(), OnFinding::block);
+  std::string out;
+  EXPECT_TRUE(stream.feed("{\"delta\": \"hello\"}\n", out));
+  EXPECT_EQ(out, "");
+  EXPECT_TRUE(stream.release(out));
+  EXPECT_EQ(out, "{\"delta\": \"hello\"}\n");
+  EXPECT_FALSE(stream.holds());
+  EXPECT_TRUE(stream.feed("and q7Hs82-kLmz0_PwX", out));
+  EXPECT_TRUE(stream.release(out));
+  EXPECT_EQ(out, "{\"delta\": \"hello\"}\nand ");
+  EXPECT_FALSE(stream.feed("3rTn5v", out));
+  EXPECT_EQ(out, "{\"delta\": \"hello\"}\nand ");
+}
+
+TEST(Stream, ReadsWhatIsCompressed) {
+  std::string harmless = prose(300000), packed = gzipped(harmless);
+  Stream clean(&catalog(), OnFinding::block, "gzip");
+  EXPECT_EQ(streamed(clean, packed, 1000), std::pair(packed, true));
+  std::string bad = gzipped(prose(300000) + std::string(kKnown));
+  Stream stream(&catalog(), OnFinding::redact, "gzip");
+  EXPECT_FALSE(streamed(stream, bad, 1000).second) << "what is compressed cannot be redacted";
+  Stream unknown(&catalog(), OnFinding::block, "exi");
+  EXPECT_FALSE(streamed(unknown, "x", 1).second);
+  EXPECT_EQ(unknown.problem(), "the body has a content coding that the guard cannot read");
+  Stream broken(&catalog(), OnFinding::block, "gzip");
+  EXPECT_FALSE(streamed(broken, "\x1f\x8b\x08 no gzip", 100).second);
+}
+
+TEST(Session, PutsPiecesTogether) {
+  using namespace std::chrono_literals;
+  Session session(&catalog());
+  std::chrono::steady_clock::time_point now{};
+  auto value = [&](std::string_view name, std::string_view text) {
+    auto findings = session.value(name, text, now += 1s);
+    return findings.empty() ? "" : findings[0].name;
+  };
+  // Other values leave in between.
+  EXPECT_EQ(value("q", kKnown.substr(0, 9)), "");
+  EXPECT_EQ(value("lang", "en"), "");
+  EXPECT_EQ(value("q", kKnown.substr(9, 9)), "");
+  EXPECT_EQ(value("lang", "en"), "");
+  EXPECT_EQ(value("q", kKnown.substr(18)), "deploy");
+  // Under other names, one after another.
+  now += 5min;
+  EXPECT_EQ(value("a", kKnown.substr(0, 9)), "");
+  EXPECT_EQ(value("b", kKnown.substr(9)), "deploy");
+  // Too far apart.
+  now += 5min;
+  EXPECT_EQ(value("a", kKnown.substr(0, 9)), "");
+  now += 5min;
+  EXPECT_EQ(value("a", kKnown.substr(9)), "");
+}
+
+}  // namespace
+}  // namespace bottle::scan
