@@ -8,7 +8,7 @@ import sys
 
 import figures
 
-SUITES = {"session": True, "guard": True, "remote": False, "vm": False}  # module → measured unless others are named
+SUITES = {"session": True, "guard": True, "remote": False, "scan": False, "vm": False}  # module → measured unless others are named
 
 
 def main():

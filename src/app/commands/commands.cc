@@ -12,6 +12,7 @@
   X(deny)                  \
   X(check)                 \
   X(schema)                \
+  X(scan)                  \
   X(remote)                \
   X(vm)                    \
   X(provider)              \

@@ -1,0 +1,129 @@
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+#include "app/commands/commands.h"
+#include "app/output/output.h"
+#include "base/file.h"
+#include "scan/builtin.h"
+#include "scan/compiler/compile.h"
+#include "scan/rule_examples.h"
+#include "scan/stream.h"
+
+namespace bottle::app {
+namespace {
+
+using nlohmann::json;
+
+struct ScanOptions {
+  std::vector<std::string> files, allowed;
+  std::string rules, known;
+  bool as_json = false;
+};
+
+constexpr size_t kMostRulesText = 4 << 20;
+
+Result<std::vector<scan::Rule>> all_rules(const std::string& own) {
+  auto rules = TRY(scan::parse_rules(scan::credentials_text()));
+  if (own.empty()) return rules;
+  auto more = scan::parse_rules(TRY(read_file(own, kMostRulesText)));
+  if (!more) return std::unexpected(std::move(more.error()).during(own));
+  for (auto& rule : *more) {
+    auto same = std::ranges::find(rules, rule.id, &scan::Rule::id);
+    if (same == rules.end()) rules.push_back(std::move(rule));
+    else *same = std::move(rule);
+  }
+  return rules;
+}
+
+Result<scan::Catalog> catalog_of(const ScanOptions& options) {
+  auto rules = TRY(all_rules(options.rules));
+  std::string own = options.rules.empty() ? "" : TRY(scan::compile(rules));
+  auto catalog = TRY(scan::Catalog::make(std::move(rules), own.empty() ? scan::credentials_database() : own));
+  for (const auto& print : options.allowed) catalog.allow(print);
+  if (!options.known.empty()) {
+    std::string text = TRY(read_file(options.known, 1 << 20));
+    for (std::string_view rest = text; !rest.empty();) {
+      std::string_view line = rest.substr(0, rest.find('\n'));
+      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+      if (size_t equals = line.find('='); equals != line.npos)
+        catalog.add_known(std::string(line.substr(0, equals)), line.substr(equals + 1));
+    }
+  }
+  catalog.build();
+  if (options.rules.empty()) return catalog;
+  auto wrong = scan::wrong_examples(catalog, 5);
+  if (!wrong.empty()) return fail(Code::invalid, wrong.front(), "Correct the rule or its example.");
+  return catalog;
+}
+
+// Reads the file to its end, or until it blocks. (`report` would show all findings, but not whether the guard would
+// block.)
+Result<> look_through(const std::string& file, scan::Stream& stream) {
+  auto close = [](std::FILE* f) { return f == stdin ? 0 : std::fclose(f); };
+  std::unique_ptr<std::FILE, decltype(close)> in(file == "-" ? stdin : std::fopen(file.c_str(), "rbe"), close);
+  if (!in) return fail_errno("reading " + file);
+  std::string piece(64 * 1024, '\0'), out;
+  for (;;) {
+    size_t size = std::fread(piece.data(), 1, piece.size(), in.get());
+    if (size == 0) break;
+    if (!stream.feed(std::string_view(piece).substr(0, size), out)) return {};
+    out.clear();
+  }
+  if (std::ferror(in.get())) return fail_errno("reading " + file);
+  stream.end(out);
+  return {};
+}
+
+json as_json(const scan::Finding& each) {
+  return {{"rule", each.name},   {"what", each.what}, {"encoding", each.encoding}, {"fingerprint", each.fingerprint},
+          {"begin", each.begin}, {"end", each.end},   {"sure", each.sure},         {"warns", each.warns()}};
+}
+
+void show(const std::string& file, const scan::Finding& each) {
+  std::string text = file + ":" + std::to_string(each.begin) + ": " + (each.warns() ? "warning: " : "") + each.what;
+  if (!each.encoding.empty()) text += ", as " + each.encoding;
+  if (!each.fingerprint.empty()) text += ", fingerprint " + each.fingerprint;
+  print(text + " [" + each.name + "]");
+}
+
+int scan_files(const ScanOptions& options) {
+  auto catalog = catalog_of(options);
+  if (!catalog) return report(catalog.error(), options.as_json);
+  json files = json::array();
+  bool blocked = false;
+  for (const auto& file : options.files) {
+    scan::Stream stream(&*catalog, scan::OnFinding::report);
+    if (auto read = look_through(file, stream); !read) return report(read.error(), options.as_json);
+    json findings = json::array();
+    bool blocks = !stream.problem().empty();
+    for (const auto& each : stream.findings()) {
+      blocks |= !each.warns();
+      if (options.as_json) findings.push_back(as_json(each));
+      else show(file, each);
+    }
+    blocked |= blocks;
+    if (options.as_json)
+      files.push_back({{"file", file}, {"blocked", blocks}, {"problem", stream.problem()}, {"findings", findings}});
+  }
+  if (options.as_json) print_json({{"files", files}});
+  return blocked ? 1 : 0;
+}
+
+}  // namespace
+
+void add_scan(CLI::App& app, int& exit) {
+  auto o = std::make_shared<ScanOptions>();
+  auto* command = app.add_subcommand("scan");
+  command->add_option("file", o->files)->required();
+  command->add_option("--rules", o->rules);
+  command->add_option("--known", o->known);
+  command->add_option("--allow", o->allowed)->allow_extra_args(false);
+  command->add_flag("--json", o->as_json);
+  command->callback([o, &exit] { exit = scan_files(*o); });
+}
+
+}  // namespace bottle::app

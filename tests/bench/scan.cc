@@ -1,0 +1,98 @@
+// bench_scan: what scanning costs, in nanoseconds of CPU time a byte, as JSON: clean text, and inputs made to be slow.
+#include <time.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "scan/detector.h"
+
+using namespace bottle::scan;
+
+namespace {
+
+constexpr size_t kBlock = 32 * 1024, kSize = 1 << 20;
+
+double cpu_seconds() {
+  timespec now;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+std::string repeated(const std::function<std::string(size_t)>& piece) {
+  std::string out;
+  for (size_t i = 0; out.size() < kSize; ++i) out += piece(i);
+  return out;
+}
+
+std::string characters(std::string_view from, size_t count) {
+  static std::mt19937 random(7);
+  std::string out;
+  while (out.size() < count) out += from[random() % from.size()];
+  return out;
+}
+
+double nanoseconds_a_byte(Detector& detector, const std::string& text, int rounds) {
+  double best = 1e9;
+  for (int i = 0; i < rounds; ++i) {
+    double begin = cpu_seconds();
+    for (size_t at = 0; at < text.size(); at += kBlock) detector.scan(std::string_view(text).substr(at, kBlock));
+    best = std::min(best, (cpu_seconds() - begin) * 1e9 / static_cast<double>(text.size()));
+  }
+  return best;
+}
+
+struct Input {
+  const char* name;
+  std::string text;
+};
+
+std::vector<Input> slow_inputs() {
+  std::string alnum = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", all;
+  for (int c = 0; c < 256; ++c) all += static_cast<char>(c);
+  return {
+      {"random bytes", characters(all, kSize)},
+      {"zeros", std::string(kSize, '\0')},
+      {"Base64 in one run", characters(alnum + "+/", kSize)},
+      {"Base64 in short runs", repeated([&](size_t) { return characters(alnum, 20) + " "; })},
+      {"hexadecimal", characters("0123456789abcdef", kSize)},
+      {"digits", characters("0123456789", kSize)},
+      {"groups of digits", repeated([&](size_t) { return characters("0123456789", 4) + " "; })},
+      {"percent escapes", repeated([&](size_t i) { return "%" + std::to_string(41 + i % 9); })},
+      {"backslash escapes", repeated([&](size_t i) { return "\\u004" + std::to_string(i % 9); })},
+      {"beginnings of keys", repeated([&](size_t) { return "ghp_AKIA sk-ant-api03-"; })},
+      {"stand-ins", repeated([&](size_t) { return "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx "; })},
+      {"assignments", repeated([&](size_t) { return "password=changeme "; })},
+      {"quotes", repeated([&](size_t) { return "\"a\","; })},
+      {"URLs with colons", repeated([&](size_t) { return "a://b:cde/"; })},
+      {"short words", repeated([&](size_t) { return "abandon ability able "; })},
+      {"marks of gzip", repeated([&](size_t) { return std::string("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", 10); })},
+      {"marks of zlib", repeated([&](size_t) { return std::string("\x78\x9c\x03"); })},
+      {"wide characters", repeated([&](size_t i) { return std::string{static_cast<char>('a' + i % 26), '\0'}; })},
+  };
+}
+
+}  // namespace
+
+int main() {
+  auto catalog = Catalog::builtin();
+  if (!catalog) return 1;
+  catalog->add_known("secret", "q7Hs82-kLmz0_PwX3rTn5v");
+  catalog->build();
+  Detector detector(&*catalog);
+  std::string text = repeated([](size_t i) {
+    return "Line " + std::to_string(i % 100) +
+           " of a text such as people write: with words, some numbers, and a few names.\n";
+  });
+  double clean = nanoseconds_a_byte(detector, text, 9);
+  std::printf("{\"clean_ns\": %.4f, \"memory\": %zu, \"slow\": {", clean, catalog->memory());
+  const char* comma = "";
+  for (const auto& [name, slow] : slow_inputs()) {
+    std::printf("%s\"%s\": %.4f", comma, name, nanoseconds_a_byte(detector, slow, 3));
+    comma = ", ";
+  }
+  std::printf("}}\n");
+}

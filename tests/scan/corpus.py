@@ -1,0 +1,253 @@
+"""What the scanner is judged by: leaks, made of kinds × encodings × places × splits, and what harmless tools send. The same seed
+makes the same corpus. The kinds are written here from the vendors' descriptions and share nothing with the rules of src/scan."""
+
+import base64
+import dataclasses
+import hashlib
+import json
+import random
+import string
+import zlib
+
+from harmless import harmless  # noqa: F401  (part of this module's interface)
+
+ALNUM, HEX, UPPER32 = string.ascii_letters + string.digits, "0123456789abcdef", string.ascii_uppercase + "234567"
+URLSAFE, B64 = ALNUM + "-_", ALNUM + "+/"
+KNOWN = {
+    "DEPLOY_KEY": "n3Vq-8fLwZt0_RkYp2XhJm",
+    "DB_SECRET": "uW7%eR:9kQ/pL2&xZ4=vB",
+    "LONG": "zT4hWm8Rk2Lx7Pq1Vn5Bj3Cs6Dg0FyNaEuHiJoKlMpQrStUvWxYz1234567890abQ",
+}
+
+
+@dataclasses.dataclass
+class Case:
+    name: str
+    data: bytes
+    leak: bool
+
+
+class Maker:
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+
+    def of(self, alphabet, count):
+        return "".join(self.random.choice(alphabet) for _ in range(count))
+
+    def uuid(self):
+        return "-".join(self.of(HEX, n) for n in (8, 4, 4, 4, 12))
+
+    def kinds(self):
+        """A new secret of each kind."""
+        of, pick = self.of, self.random.choice
+        jwt = ".".join(
+            base64.urlsafe_b64encode(part).decode().rstrip("=")
+            for part in (
+                b'{"alg":"RS256","typ":"JWT","kid":"1"}',
+                json.dumps({"sub": of(ALNUM, 12), "exp": 1999999999}).encode(),
+                self.random.randbytes(64),
+            )
+        )
+        pem = base64.encodebytes(self.random.randbytes(600)).decode()
+        return {
+            **{"known-" + name.lower(): value for name, value in KNOWN.items()},
+            "github": pick(["ghp_", "gho_", "ghs_"]) + of(ALNUM, 36),
+            "github-fine": "github_pat_" + of(ALNUM, 22) + "_" + of(ALNUM, 59),
+            "gitlab": "glpat-" + of(URLSAFE, 20),
+            "npm": "npm_" + of(ALNUM, 36),
+            "pypi": "pypi-AgEIcHlwaS5vcmc" + of(URLSAFE, 120),
+            "aws-id": pick(["AKIA", "ASIA"]) + of(UPPER32, 16),
+            "aws-secret": "aws_secret_access_key=" + of(B64, 40),
+            "gcp-key": "AIza" + of(URLSAFE, 35),
+            "google-oauth": "ya29." + of(URLSAFE, 100),
+            "azure": "AccountKey=" + of(B64, 86) + "==",
+            "slack": "xoxb-" + of(string.digits, 12) + "-" + of(string.digits, 13) + "-" + of(ALNUM, 24),
+            "stripe": pick(["sk_live_", "rk_live_"]) + of(ALNUM, pick([24, 99])),
+            "openai": "sk-proj-" + of(URLSAFE, 120),
+            "openai-old": "sk-" + of(ALNUM, 20) + "T3BlbkFJ" + of(ALNUM, 20),
+            "anthropic": "sk-ant-api03-" + of(URLSAFE, 93) + "AA",
+            "anthropic-oauth": "sk-ant-oat01-" + of(URLSAFE, 93) + "AA",
+            "huggingface": "hf_" + of(string.ascii_letters, 34),
+            "jwt": jwt,
+            "sendgrid": "SG." + of(URLSAFE, 22) + "." + of(URLSAFE, 43),
+            "twilio": "SK" + of(HEX, 32),
+            "digitalocean": "dop_v1_" + of(HEX, 64),
+            "vault": "hvs." + of(URLSAFE, 95),
+            "databricks": "dapi" + of(HEX, 32),
+            "linear": "lin_api_" + of(ALNUM, 40),
+            "telegram": of(string.digits.replace("0", "1"), 10) + ":AA" + of(URLSAFE, 33),
+            "shopify": "shpat_" + of(HEX, 32),
+            "mailgun": "key-" + of(HEX, 32),
+            "newrelic": "NRAK-" + of(UPPER32, 27),
+            "postman": "PMAK-" + of(HEX, 24) + "-" + of(HEX, 34),
+            "rubygems": "rubygems_" + of(HEX, 48),
+            "docker-hub": "dckr_pat_" + of(URLSAFE, 27),
+            "groq": "gsk_" + of(ALNUM, 52),
+            "replicate": "r8_" + of(ALNUM, 37),
+            "notion": "ntn_" + of(string.digits, 11) + of(ALNUM, 35),
+            "sentry": "sntryu_" + of(HEX, 64),
+            "grafana": "glsa_" + of(ALNUM, 32) + "_" + of(HEX, 8),
+            "age": "AGE-SECRET-KEY-1" + of("QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L", 58),
+            "private-key": "-----BEGIN RSA PRIVATE KEY-----\n" + pem + "-----END RSA PRIVATE KEY-----\n",
+            "openssh-key": "-----BEGIN OPENSSH PRIVATE KEY-----\n" + pem + "-----END OPENSSH PRIVATE KEY-----\n",
+            "database-url": "postgresql://service:" + of(ALNUM, 18) + "@db.corp.example:5432/main",
+            "git-url": "https://x-access-token:" + of(ALNUM, 40) + "@git.example.net/a/b.git",
+            "npmrc": "//registry.example.net/:_authToken=" + of(ALNUM, 30),
+            "netrc": "machine git.example.net login bot password " + of(ALNUM, 20),
+            "docker-auth": '{"auths":{"r.example.net":{"auth":"'
+            + base64.b64encode(("bot:" + of(ALNUM, 24)).encode()).decode()
+            + '"}}}',
+            "kubeconfig": "client-key-data: LS0tLS1CRUdJTi" + of(B64, 400),
+            "env": pick(["CLIENT_SECRET", "API_TOKEN", "SIGNING_KEY_SECRET", "DB_PASSWORD"])
+            + "="
+            + of(ALNUM, 15)
+            + "7"
+            + of(ALNUM, 16),
+        }
+
+
+def percent(data, fmt="%%%02X"):
+    return "".join(fmt % byte for byte in data).encode()
+
+
+def some_percent(data):
+    return "".join(chr(b) if chr(b) in ALNUM + "-._~" else "%%%02X" % b for b in data).encode()
+
+
+def b64(data):
+    return base64.b64encode(data)
+
+
+def lines(data, width, end):
+    return end.join(data[i : i + width] for i in range(0, len(data), width))
+
+
+ENCODINGS = {
+    "raw": lambda d: d,
+    "base64": b64,
+    "base64-later": lambda d: b64(b"x=" + d + b" end"),
+    "base64url": lambda d: base64.urlsafe_b64encode(d).rstrip(b"="),
+    "base64-lines": lambda d: lines(b64(b"some text before it, " + d + b" and some text after"), 76, b"\n"),
+    "base64-twice": lambda d: b64(b64(d)),
+    "base32": base64.b32encode,
+    "hex": lambda d: d.hex().encode(),
+    "hex-upper": lambda d: d.hex().upper().encode(),
+    "hex-colons": lambda d: d.hex(":").encode(),
+    "hex-spaces": lambda d: d.hex(" ").encode(),
+    "hex-0x": lambda d: ", ".join("0x%02x" % b for b in d).encode(),
+    "percent": percent,
+    "percent-usual": some_percent,
+    "percent-twice": lambda d: percent(d, "%%25%02X"),
+    "unicode": lambda d: percent(d, "\\u%04x"),
+    "entities": lambda d: percent(d, "&#%d;"),
+    "backslash-x": lambda d: percent(d, "\\x%02x"),
+    "utf-16": lambda d: d.decode().encode("utf-16-le"),
+    "gzip": lambda d: zlib.compress(d, wbits=31),
+    "zlib": zlib.compress,
+    "gzip-base64": lambda d: b64(zlib.compress(d, wbits=31)),
+    "json": lambda d: json.dumps(d.decode())[1:-1].encode(),
+    "base64-percent": lambda d: percent(b64(d)),
+    "hex-base64": lambda d: b64(d.hex().encode()),
+}
+BINARY = {"utf-16", "gzip", "zlib"}
+QUOTED = {"raw"}  # must be escaped to stand in JSON
+
+
+def in_json(text):
+    return json.dumps(text.decode("latin-1"))[1:-1].encode()
+
+
+PLACES = {
+    "body": lambda d: d,
+    "json": lambda d: b'{"model":"m","messages":[{"role":"user","content":"look: ' + in_json(d) + b'"}]}',
+    "json-key": lambda d: b'{"' + in_json(d) + b'": 1, "b": [2, 3]}',
+    "form": lambda d: b"name=a&value=" + some_percent(d) + b"&submit=1",
+    "query": lambda d: b"GET /search?lang=en&q=" + some_percent(d) + b"&page=2 HTTP/1.1\r\nHost: a.example\r\n\r\n",
+    "path": lambda d: b"GET /v1/items/" + some_percent(d) + b"/view HTTP/1.1\r\nHost: a.example\r\n\r\n",
+    "header": lambda d: b"GET / HTTP/1.1\r\nHost: a.example\r\nX-Trace: "
+    + d.replace(b"\r", b"").replace(b"\n", b" ")
+    + b"\r\n\r\n",
+    "cookie": lambda d: b"GET / HTTP/1.1\r\nHost: a.example\r\nCookie: a=1; s=" + some_percent(d) + b"; b=2\r\n\r\n",
+    "multipart": lambda d: b'--xx\r\nContent-Disposition: form-data; name="f"; filename="a.txt"\r\n\r\n'
+    + d
+    + b"\r\n--xx--\r\n",
+    "file-name": lambda d: b'--xx\r\nContent-Disposition: form-data; name="f"; filename="'
+    + some_percent(d)
+    + b'"\r\n\r\nx\r\n--xx--\r\n',
+    "xml": lambda d: b"<a><b c='1'>" + d.replace(b"<", b"&lt;") + b"</b></a>",
+    "yaml": lambda d: b"a:\n  b: |\n    " + d.replace(b"\n", b"\n    ") + b"\n  c: 1\n",
+    "log": lambda d: b"2026-03-01T12:00:00Z INFO sent value=" + d + b" to queue\n",
+    "far": lambda d: b"a line of text that says nothing\n" * 3000 + d + b"\n" + b"more lines\n" * 100,
+}
+NEEDS_TEXT = {"json", "json-key", "xml", "yaml", "header", "log"}
+
+
+def split(maker, secret, count):
+    cuts = sorted(maker.random.sample(range(4, len(secret) - 4), count - 1))
+    return [secret[a:b] for a, b in zip([0, *cuts], [*cuts, len(secret)], strict=True)]
+
+
+SPLITS = {
+    "parameters": lambda p: "GET /x?v=1&"
+    + "&".join("p%d=%s" % (i, some_percent(s.encode()).decode()) for i, s in enumerate(p))
+    + " HTTP/1.1\r\n\r\n",
+    "fields": lambda p: json.dumps({"id": 7, **{"part%d" % i: s for i, s in enumerate(p)}}),
+    "list": lambda p: json.dumps({"rows": [1, 2], "data": p}),
+}
+WHOLE_ONLY = {
+    "aws-secret",
+    "azure",
+    "private-key",
+    "openssh-key",
+    "database-url",
+    "git-url",
+    "npmrc",
+    "netrc",
+    "docker-auth",
+    "kubeconfig",
+    "env",
+    "jwt",
+    "pypi",
+    "twilio",
+    "mailgun",
+    "telegram",
+    "huggingface",
+    "aws-id",
+    "anthropic",
+    "anthropic-oauth",
+    "openai",
+    "vault",
+    "google-oauth",
+    "stripe",
+    "github-fine",
+    "age",
+}
+
+
+def leaks(seed, count=2000):
+    """`count` cases; every kind, encoding, place and split is among them."""
+    maker = Maker(seed)
+    cases = []
+    encodings, places, splits = list(ENCODINGS), list(PLACES), list(SPLITS)
+    number = 0
+    while len(cases) < count:
+        for kind, secret in maker.kinds().items():
+            number += 1
+            if number % 8 == 0 and kind not in WHOLE_ONLY:
+                how = splits[number // 8 % len(splits)]
+                pieces = split(maker, secret, maker.random.choice([2, 3]))
+                cases.append(Case(f"{number}-{kind}-split-{how}", SPLITS[how](pieces).encode(), True))
+                continue
+            encoding = maker.random.choice(encodings)
+            place = maker.random.choice([p for p in places if encoding not in BINARY or p not in NEEDS_TEXT])
+            data = PLACES[place](ENCODINGS[encoding](secret.encode()))
+            cases.append(Case(f"{number}-{kind}-{encoding}-{place}", data, True))
+    return cases[:count]
+
+
+def digest(cases):
+    """Tells whether two corpora are the same."""
+    total = hashlib.sha256()
+    for case in cases:
+        total.update(case.name.encode() + b"\0" + case.data)
+    return total.hexdigest()[:16]
