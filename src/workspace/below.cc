@@ -34,7 +34,30 @@ void look(const Beneath& tree, const std::string& at, int depth, size_t& left, s
   }
 }
 
+void collect(const Beneath& tree, const std::string& at, const std::function<bool(const std::string&)>& is_wanted,
+             size_t& left, std::vector<std::string>& found) {
+  std::vector<std::string> below;
+  (void)tree.each(at, kMostEntries, [&](const std::string& name, unsigned char type) -> Result<> {
+    std::string path = at.empty() ? name : at + "/" + name;
+    if (left == 0 || name == ".git") return {};
+    --left;
+    if (type == DT_DIR) below.push_back(path);
+    else if (type == DT_REG && is_wanted(path)) found.push_back(path);
+    return {};
+  });
+  for (const auto& path : below)
+    if (left > 0) collect(tree, path, is_wanted, left, found);
+}
+
 }  // namespace
+
+std::vector<std::string> files_below(const std::string& top, const std::function<bool(const std::string&)>& is_wanted) {
+  std::vector<std::string> found;
+  size_t left = 200'000;
+  if (auto tree = Beneath::open(top)) collect(*tree, "", is_wanted, left, found);
+  std::ranges::sort(found);
+  return found;
+}
 
 std::vector<std::string> repositories_below(const std::string& top) {
   std::vector<std::string> found;

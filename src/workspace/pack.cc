@@ -9,6 +9,7 @@
 #include <cctype>
 #include <ctime>
 
+#include "base/beneath.h"
 #include "base/defer.h"
 #include "base/file.h"
 #include "base/line.h"
@@ -114,6 +115,14 @@ Result<> Packer::pack_file(const std::string& root, const std::string& from, con
   ++in_git_;
   Defer leave([&] { --in_git_; });
   return file(directory.get(), from, to);
+}
+
+Result<> Packer::pack_extra(const std::string& root, const std::string& path) {
+  size_t slash = path.rfind('/');
+  auto at = TRY(TRY(Beneath::open(root)).directory(slash == std::string::npos ? "" : path.substr(0, slash)));
+  if (!at) return {};  // it went away
+  reading_ = {};
+  return file(at->get(), path.substr(slash == std::string::npos ? 0 : slash + 1), path);
 }
 
 Result<> Packer::make_directory(const std::string& path) {

@@ -42,6 +42,8 @@ class Packer {
                        const git::Directory& repository);
   // One more file of a directory of ours.
   Result<> pack_file(const std::string& root, const std::string& from, const std::string& to);
+  // One of the operator's files, which is not committed. No link is followed on the way.
+  Result<> pack_extra(const std::string& root, const std::string& path);
   Result<> make_directory(const std::string& path);  // with those above it
   Result<> finish();
 

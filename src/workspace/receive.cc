@@ -45,11 +45,16 @@ Result<std::optional<git::Repository>> original_at(const std::string& source, co
 // All repositories of one workspace.
 class Reception {
  public:
-  Reception(const Incoming& in, git::Runner& git, const std::string& root, const std::string& results)
-      : in_(in), git_(git), root_(root), results_(results), room_(in.room ? *in.room : own_room_) {}
+  Reception(Incoming in, git::Runner& git, const std::string& root, const std::string& results)
+      : in_(std::move(in)), git_(git), root_(root), results_(results), room_(in_.room ? *in_.room : own_room_) {}
 
   Result<> prepare() {
     auto sent = TRY(read_sent(in_.record));
+    if (sent) {
+      in_.elsewhere |= !sent->start.empty();
+      in_.keep_ignored |= sent->keep_ignored;
+      in_.keep.insert(in_.keep.end(), sent->keep.begin(), sent->keep.end());
+    }
     std::vector<SentRepository> repositories = {{"", in_.base, {}, ".git"}};
     for (const auto& each : sent ? sent->repositories : std::vector<SentRepository>()) {
       if (!each.path.empty()) repositories.push_back(each);
@@ -116,10 +121,19 @@ class Reception {
     }
     back.is_incomplete = back.skipped > 0 || (ignored && ignored_bytes <= kArchivedIgnored);
     back.text = advice(in_, back, all_);
+    TRY(write_places());
     return back;
   }
 
  private:
+  // For `bottle apply` and its like, which come later.
+  Result<> write_places() const {
+    nlohmann::json places = nlohmann::json::array();
+    for (const auto& home : all_)
+      if (home->has_changes()) places.push_back({{"directory", home->quarantine().source}, {"patch", home->patch()}});
+    return places.empty() ? Result<>{} : write_file_atomically(results_ + "/places.json", places.dump() + "\n");
+  }
+
   void add(const SentRepository& repository, Homecoming::Origin origin, bool shares) {
     auto q = std::make_unique<Quarantine>();
     q->root = root_ + "/" + std::to_string(quarantines_.size());
@@ -143,7 +157,7 @@ class Reception {
     return below;
   }
 
-  const Incoming& in_;
+  Incoming in_;
   git::Runner& git_;
   std::string root_, results_;
   uint64_t own_room_ = in_.max_bytes;

@@ -80,7 +80,12 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
   Sender sender(git, source, state, packer, record, summary);
   if (outgoing.mode == WorkspaceMode::clone && commits) TRY(sender.clone(*origin));
   else TRY(sender.copy(origin ? &*origin : nullptr, origin && has_own_git(source, *origin)));
-  if (recorder) TRY(recorder->finish());
+  if (outgoing.mode == WorkspaceMode::clone && commits) TRY(sender.include(outgoing.include));
+  if (!outgoing.start.empty()) TRY(packer.make_directory(outgoing.start));
+  if (recorder) {
+    recorder->wishes(outgoing.start, outgoing.keep_ignored, outgoing.keep);
+    TRY(recorder->finish());
+  }
   TRY(packer.finish());
   return summary;
 }

@@ -44,7 +44,7 @@ TEST_F(Workspace, CloneOutAndCommitsBack) {
   sh("git clone -q " + repo + " " + root + "/other");
   git("apply --index " + back->patch, root + "/other");
   EXPECT_EQ(git("write-tree", root + "/other"), git("rev-parse refs/bottle/s1/worktree^{tree}"));
-  EXPECT_EQ(sh("ls -A " + root + "/results/s1"), "changes.patch");
+  EXPECT_EQ(sh("ls -A " + root + "/results/s1"), "changes.patch\nplaces.json");
   git("fsck --strict");
 }
 

@@ -11,6 +11,7 @@
 #include "base/line.h"
 #include "git/objects.h"
 #include "workspace/below.h"
+#include "workspace/keep_files.h"
 
 namespace bottle::workspace {
 namespace {
@@ -165,6 +166,21 @@ Result<> Sender::clone(const Origin& origin) {
   for (const auto& path : below)
     if (std::ranges::none_of(entries, [&](const auto& entry) { return is_submodule(entry) && entry.path == path; }))
       TRY(send_below(path, "", 1));
+  return {};
+}
+
+Result<> Sender::include(const std::vector<std::string>& patterns) {
+  if (patterns.empty()) return {};
+  size_t taken = 0;
+  for (const auto& path : files_below(source_, [&](const std::string& path) {
+         return std::ranges::any_of(patterns, [&](const auto& pattern) { return is_named(pattern, path); });
+       })) {
+    if (recorder_ && recorder_->has(path)) continue;
+    if (size_t slash = path.rfind('/'); slash != std::string::npos) TRY(packer_.make_directory(path.substr(0, slash)));
+    TRY(packer_.pack_extra(source_, path));
+    ++taken;
+  }
+  if (taken == 0) summary_.warnings.push_back("`include` names no file that is here");
   return {};
 }
 

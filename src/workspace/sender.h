@@ -21,6 +21,8 @@ class Sender {
 
   // What is committed, and what is committed in its submodules and in the repositories below it.
   Result<> clone(const Origin& origin);
+  // Beside a clone: files that are not committed, and that patterns name.
+  Result<> include(const std::vector<std::string>& patterns);
   // The tree as it is, with all repositories in it. Their .git goes along where it is whole; else a clone's takes its
   // place. `origin`: null where the directory itself is no repository, or has no commit.
   Result<> copy(const Origin* origin, bool own_git);

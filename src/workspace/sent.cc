@@ -28,8 +28,8 @@ bool number(std::string_view text, Number& out) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
-// "f MODE ID COMMITTED KEPT-AT SIZE PATH", "g BASE PATH" and behind it that repository's "d GIT-DIRECTORY" and "r ID
-// NAME".
+// "s START", "k PATTERN" and "K ", then "f MODE ID COMMITTED KEPT-AT SIZE PATH", "g BASE PATH" and behind it that
+// repository's "d GIT-DIRECTORY" and "r ID NAME".
 bool take(Sent& sent, std::string_view line) {
   std::string_view kind = word(line);
   if (kind == "g") {
@@ -46,6 +46,10 @@ bool take(Sent& sent, std::string_view line) {
     sent.repositories.back().refs.emplace(line, id);
     return git::is_object_id(id);
   }
+  if (kind == "s") sent.start = line;
+  if (kind == "k") sent.keep.emplace_back(line);
+  if (kind == "K") sent.keep_ignored = true;
+  if (kind == "s" || kind == "k" || kind == "K") return true;
   SentFile file;
   file.mode = word(line);
   file.id = word(line);
@@ -86,6 +90,12 @@ void Recorder::repository(const SentRepository& repository) {
   list_ += "g " + (repository.base.empty() ? "-" : repository.base) + " " + repository.path + '\0';
   list_ += "d " + repository.git_at + '\0';
   for (const auto& [name, id] : repository.refs) list_ += "r " + id + " " + name + '\0';
+}
+
+void Recorder::wishes(const std::string& start, bool keep_ignored, const std::vector<std::string>& keep) {
+  if (!start.empty()) list_ += "s " + start + '\0';
+  if (keep_ignored) list_ += std::string("K ") + '\0';
+  for (const auto& pattern : keep) list_ += "k " + pattern + '\0';
 }
 
 Result<> Recorder::finish() { return write_file_atomically(directory_ + "/list", list_); }

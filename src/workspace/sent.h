@@ -34,6 +34,9 @@ struct SentRepository {
 struct Sent {
   std::unordered_map<std::string, SentFile> files;  // by path
   std::vector<SentRepository> repositories;
+  std::string start;              // the directory below it in which the agent began; empty: its top
+  bool keep_ignored = false;      // files that git ignores are wanted, too
+  std::vector<std::string> keep;  // these of them
 };
 
 // Writes the record into a directory of ours while the workspace is packed. Nothing is there until finish().
@@ -45,6 +48,7 @@ class Recorder {
   // `bytes`: of a file whose content no repository has, to be kept. Of what there is no room for, nothing is.
   Result<> file(const std::string& path, SentFile file, std::string_view bytes = {});
   void repository(const SentRepository& repository);
+  void wishes(const std::string& start, bool keep_ignored, const std::vector<std::string>& keep);
   bool has(const std::string& path) const { return paths_.contains(path); }
   Result<> finish();
 

@@ -28,6 +28,11 @@ struct Outgoing {
   std::string home = {};      // the same of the agent's home directory: "home/agent/"; empty: nothing is put there
   std::string record = {};    // a directory of ours for what receive() compares with; empty: it compares with the base
   uint64_t time = 0;          // when its files were changed, in seconds since 1970; 0: now
+  std::string start = {};     // the directory below `source` in which the agent begins; empty: `source` itself
+  std::vector<std::string> include = {};  // files that a clone takes along though they are not committed: patterns as
+                                          // in .gitignore
+  bool keep_ignored = false;              // as in Incoming, for receive() to find in the record
+  std::vector<std::string> keep = {};
 };
 
 struct Summary {

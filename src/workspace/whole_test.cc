@@ -1,0 +1,322 @@
+// Nothing that an agent made is lost without a word.
+#include <sys/file.h>
+
+#include "git/refs.h"
+#include "workspace/keep_files.h"
+#include "workspace/ref_names.h"
+#include "workspace/take.h"
+#include "workspace/workspace_test.h"
+
+namespace bottle::workspace {
+namespace {
+
+using manifest::WorkspaceMode;
+
+class Whole : public Workspace {
+ protected:
+  void SetUp() override {
+    Workspace::SetUp();
+    make_repository();
+  }
+  Back come_home(const std::string& base, const std::string& source = "") {
+    auto back = take_inside(base, source);
+    EXPECT_TRUE(back) << back.error().what;
+    return back.value_or(Back{});
+  }
+  std::string refs(const std::string& where = "") {
+    return git("for-each-ref '--format=%(refname)' refs/bottle", where);
+  }
+  void make_inner(const std::string& path) {
+    fs::create_directories(path);
+    git("init -q -b main", path);
+    put(path + "/v.txt", "v\n");
+    git("add -A", path);
+    git("commit -qm v", path);
+  }
+};
+
+TEST_F(Whole, BranchesOfEveryNameComeBack) {
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  std::string lengthy = std::string(150, 'x') + "/" + std::string(60, 'y');
+  for (const std::string& name : {std::string("fix/größe"), std::string("o'brien"), std::string("a&b"),
+                                  std::string("50%"), std::string("ok/#12"), lengthy, std::string(240, 'z')}) {
+    git("checkout -q -b \"" + name + "\" main", inside);
+    git("commit -q --allow-empty -m \"" + name.substr(0, 20) + "\"", inside);
+  }
+  auto back = come_home(sent.base);
+  EXPECT_EQ(back.commits, 7u);
+  EXPECT_EQ(back.skipped, 0u) << back.text;
+  for (const char* ref : {"encoded/heads/fix/gr=C3=B6=C3=9Fe", "encoded/heads/o=27brien", "encoded/heads/a=26b",
+                          "encoded/heads/50=25", "heads/ok/#12"})
+    EXPECT_EQ(git("cat-file -t refs/bottle/s1/" + std::string(ref)), "commit") << refs();
+  EXPECT_NE(back.text.find("(refs/heads/fix/größe)"), std::string::npos) << back.text;
+  EXPECT_EQ(git("cat-file -t refs/bottle/s1/encoded/heads/" + lengthy), "commit");
+  // The branch that it was on counts: nothing of it is lost from the whole either.
+  EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/worktree"), std::string(20, 'z'));
+}
+
+TEST_F(Whole, TagsNotesAndStashesComeBack) {
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  git("commit -q --allow-empty -m only-tagged", inside);
+  git("tag -am note v9", inside);
+  git("reset -q --hard HEAD~1", inside);
+  git("tag light", inside);
+  git("notes add -m remark HEAD", inside);
+  for (const char* text : {"first\n", "second\n"}) {
+    put(inside + "/a.txt", text);
+    git("stash -q", inside);
+  }
+  git("update-ref refs/odd/one HEAD", inside);
+  auto back = come_home(sent.base);
+  EXPECT_EQ(refs(),
+            "refs/bottle/s1/notes/commits\nrefs/bottle/s1/other/odd/one\nrefs/bottle/s1/stash/0\n"
+            "refs/bottle/s1/stash/1\nrefs/bottle/s1/tags/light\nrefs/bottle/s1/tags/v9")
+      << back.text;
+  EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/tags/v9"), "only-tagged");
+  EXPECT_EQ(git("show refs/bottle/s1/stash/0:a.txt refs/bottle/s1/stash/1:a.txt"), "second\nfirst");
+  EXPECT_EQ(back.text.find("Nothing changed"), std::string::npos);
+  // What is no more, goes.
+  git("tag -d light", inside);
+  come_home(sent.base);
+  EXPECT_EQ(refs().find("light"), std::string::npos);
+}
+
+TEST_F(Whole, IgnoredFilesAreNamedAndKeptOnRequest) {
+  put(repo + "/.gitignore", "dist/\n*.log\n");
+  git("add -A");
+  git("commit -qm ignore");
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  put(inside + "/dist/out/a.js", "made\n");
+  put(inside + "/dist/b.js", "made\n");
+  put(inside + "/sub/x.log", "log\n");
+  auto back = come_home(sent.base);
+  EXPECT_EQ(back.ignored, (std::vector<std::string>{"dist/", "sub/"}));
+  EXPECT_TRUE(back.is_incomplete);
+  EXPECT_NE(back.text.find("dist/"), std::string::npos);
+  EXPECT_EQ(back.text.find("Nothing changed"), std::string::npos);
+  limits.keep = {"dist/"};
+  back = come_home(sent.base);
+  EXPECT_EQ(*read_file(root + "/results/s1/kept/dist/out/a.js"), "made\n");
+  EXPECT_FALSE(fs::exists(root + "/results/s1/kept/sub"));
+  limits.keep_ignored = true;
+  back = come_home(sent.base);
+  EXPECT_EQ(*read_file(root + "/results/s1/kept/sub/x.log"), "log\n");
+  EXPECT_FALSE(back.is_incomplete);
+}
+
+TEST(Patterns, NameFilesAsThoseOfGitignoreDo) {
+  EXPECT_TRUE(is_named("dist/", "dist/a"));
+  EXPECT_TRUE(is_named("dist/", "sub/dist/a/b"));
+  EXPECT_FALSE(is_named("dist/", "dist"));
+  EXPECT_TRUE(is_named(".env", "sub/.env"));
+  EXPECT_FALSE(is_named("/.env", "sub/.env"));
+  EXPECT_TRUE(is_named("config/*.local", "config/a.local"));
+  EXPECT_FALSE(is_named("config/*.local", "x/config/a.local"));
+  EXPECT_FALSE(is_named("", "a"));
+}
+
+TEST_F(Whole, WhatIsNotTakenIsNamed) {
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  make_inner(inside + "/made");
+  ASSERT_EQ(::mkfifo((inside + "/pipe").c_str(), 0600), 0);
+  auto back = come_home(sent.base);
+  EXPECT_TRUE(back.is_incomplete);
+  EXPECT_TRUE(flagged(back, "made/.git"));
+  EXPECT_TRUE(flagged(back, "pipe"));
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:made/v.txt"), "v");
+}
+
+TEST_F(Whole, RepositoriesBelowADirectoryGetTheirOwn) {
+  fs::remove_all(repo + "/.git");
+  for (const char* name : {"/api", "/web"}) make_inner(repo + name);
+  auto sent = pack(WorkspaceMode::clone);
+  EXPECT_EQ(sent.base, "");
+  unpack();
+  put(inside + "/api/v.txt", "agent's\n");
+  git("commit -qam agent", inside + "/api");
+  put(inside + "/web/new.txt", "new\n");
+  put(inside + "/notes.txt", "n\n");
+  auto back = come_home("");
+  ASSERT_EQ(back.below.size(), 2u) << back.text;
+  EXPECT_EQ(refs(repo + "/api"), "refs/bottle/s1/heads/main\nrefs/bottle/s1/worktree");
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:new.txt", repo + "/web"), "new");
+  EXPECT_EQ(*read_file(root + "/results/s1/files/notes.txt"), "n\n");
+  EXPECT_EQ(back.files, 3u);
+  git("apply " + back.below[1].patch, repo + "/web");
+  EXPECT_EQ(*read_file(repo + "/web/new.txt"), "new\n");
+}
+
+TEST_F(Whole, ARepositoryInsideARepositoryGetsItsOwn) {
+  put(repo + "/.gitignore", "/hidden/\n");
+  git("add -A");
+  git("commit -qm ignore");
+  for (const char* name : {"/vendor", "/hidden"}) make_inner(repo + name);
+  for (auto mode : {WorkspaceMode::copy, WorkspaceMode::clone}) {
+    auto sent = pack(mode);
+    unpack();
+    for (const char* name : {"/vendor", "/hidden"}) {
+      EXPECT_EQ(git("status --porcelain", inside + name), "");
+      put(inside + name + "/v.txt", "agent's\n");
+    }
+    put(inside + "/a.txt", "top\n");
+    auto back = come_home(sent.base);
+    EXPECT_EQ(git("diff --name-only HEAD refs/bottle/s1/worktree"), "a.txt");
+    for (const char* name : {"/vendor", "/hidden"})
+      EXPECT_EQ(git("show refs/bottle/s1/worktree:v.txt", repo + name), "agent's");
+    EXPECT_EQ(back.below.size(), 2u);
+    EXPECT_EQ(back.skipped, 0u) << joined(back.flagged);
+  }
+}
+
+TEST_F(Whole, SubmodulesGoInAndComeBack) {
+  make_inner(root + "/lib");
+  git("submodule --quiet add " + root + "/lib lib");
+  git("submodule --quiet add " + root + "/lib absent");
+  git("commit -qm submodules");
+  git("submodule --quiet deinit -f absent");
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
+    auto sent = pack(mode);
+    if (mode == WorkspaceMode::clone)
+      EXPECT_NE(joined(sent.warnings).find("the submodule absent stays here"), std::string::npos);
+    unpack();
+    EXPECT_EQ(git("status --porcelain", inside), "");
+    EXPECT_EQ(*read_file(inside + "/lib/v.txt"), "v\n");
+    put(inside + "/lib/v.txt", "committed\n");
+    git("commit -qam in-lib", inside + "/lib");
+    put(inside + "/lib/loose.txt", "loose\n");
+    put(inside + "/top.txt", "top\n");
+    auto back = come_home(sent.base);
+    ASSERT_EQ(back.below.size(), 1u) << back.text;
+    EXPECT_EQ(git("show refs/bottle/s1/worktree:v.txt refs/bottle/s1/worktree:loose.txt", repo + "/lib"),
+              "committed\nloose");
+    EXPECT_EQ(git("diff --name-only HEAD refs/bottle/s1/worktree"), "lib\ntop.txt");
+    EXPECT_EQ(git("rev-parse refs/bottle/s1/worktree:lib"), git("rev-parse HEAD", inside + "/lib"));
+    EXPECT_EQ(back.skipped, 0u) << joined(back.flagged);
+  }
+}
+
+TEST_F(Whole, WorkTreesOfOneRepositoryDoNotShareRefs) {
+  fs::create_directories(root + "/project");
+  sh("git clone -q --bare " + repo + " " + root + "/project/.bare && printf 'gitdir: ./.bare\\n' >" + root +
+     "/project/.git");
+  for (const char* name : {"one", "two"})
+    sh("git -C " + root + "/project/.bare worktree add -q -b " + name + " ../" + name);
+  auto sent = pack(WorkspaceMode::clone, root + "/project");
+  unpack();
+  for (const char* name : {"one", "two"}) put(inside + "/" + name + "/a.txt", "in " + std::string(name) + "\n");
+  auto back = come_home(sent.base, root + "/project");
+  ASSERT_EQ(back.below.size(), 2u) << back.text;
+  EXPECT_EQ(
+      git("show refs/bottle/s1/in/one/worktree:a.txt refs/bottle/s1/in/two/worktree:a.txt", root + "/project/one"),
+      "in one\nin two");
+}
+
+TEST_F(Whole, WhatALockedRepositoryDoesNotTakeIsInABundle) {
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  put(inside + "/a.txt", "committed\n");
+  git("commit -qam one", inside);
+  put(inside + "/a.txt", "loose\n");
+  put(repo + "/.git/refs/bottle", "in the way");
+  auto back = come_home(sent.base);
+  EXPECT_NE(back.bundle, "");
+  EXPECT_NE(back.text.find("The repository did not take all of it"), std::string::npos) << back.text;
+  EXPECT_NE(back.patch, "");
+  fs::remove(repo + "/.git/refs/bottle");
+  size_t at = back.text.find("git fetch "), end = back.text.find('\n', at);
+  ASSERT_NE(at, std::string::npos);
+  sh("cd " + repo + " && " + back.text.substr(at, end - at));
+  EXPECT_EQ(git("show refs/bottle/s1/heads/main:a.txt refs/bottle/s1/worktree:a.txt"), "committed\nloose");
+}
+
+TEST_F(Whole, AHistoryThatWasRewrittenIsNotMerged) {
+  put(repo + "/a.txt", "second\n");
+  git("commit -qam second");
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  put(inside + "/a.txt", "amended\n");
+  git("commit -q --amend -am amended", inside);
+  auto back = come_home(sent.base);
+  EXPECT_EQ(back.text.find("git merge"), std::string::npos) << back.text;
+  EXPECT_NE(back.text.find("git branch bottle-s1 refs/bottle/s1/worktree"), std::string::npos) << back.text;
+  git("apply " + back.patch);
+  EXPECT_EQ(*read_file(repo + "/a.txt"), "amended\n");
+}
+
+TEST_F(Whole, TheUpstreamBranchIsThereByName) {
+  sh("git clone -q " + repo + " " + root + "/mine");
+  put(root + "/mine/b.txt", "b\n");
+  git("add -A", root + "/mine");
+  git("commit -qm ahead", root + "/mine");
+  pack(WorkspaceMode::clone, root + "/mine");
+  unpack();
+  EXPECT_EQ(git("diff --name-only origin/main...HEAD", inside), "b.txt");
+  EXPECT_EQ(git("rev-parse --abbrev-ref @{upstream}", inside), "origin/main");
+  EXPECT_EQ(git("remote", inside), "");
+}
+
+TEST_F(Whole, ChosenFilesGoAlongAndComeBackWhenAsked) {
+  put(repo + "/.gitignore", ".env\n*.local\n");
+  git("add -A");
+  git("commit -qm ignore");
+  put(repo + "/.env", "A=1\n");
+  put(repo + "/config/db.local", "db\n");
+  put(repo + "/other.local", "other\n");
+  archive.clear();
+  auto sent = send({.mode = WorkspaceMode::clone,
+                    .source = repo,
+                    .scratch = root + "/scratch",
+                    .record = root + "/sent",
+                    .start = "dir/not-there",
+                    .include = {".env", "config/*.local"},
+                    .keep = {".env"}},
+                   [&](std::string_view bytes) -> Result<> {
+                     archive.append(bytes);
+                     return {};
+                   });
+  ASSERT_TRUE(sent) << sent.error().what;
+  unpack();
+  EXPECT_EQ(sh("cd " + inside + " && cat .env config/db.local && ls -d dir/not-there"), "A=1\ndb\ndir/not-there");
+  EXPECT_FALSE(fs::exists(inside + "/other.local"));
+  EXPECT_EQ(come_home(sent->base).text, "Nothing changed in the workspace.\n");
+  put(inside + "/.env", "A=2\n");
+  put(inside + "/a.txt", "changed\n");
+  auto back = come_home(sent->base);
+  EXPECT_EQ(git("diff --name-only HEAD refs/bottle/s1/worktree"), "a.txt");
+  EXPECT_EQ(*read_file(root + "/results/s1/kept/.env"), "A=2\n");
+  // The operator began in a directory of it, where `git apply` alone would do nothing.
+  EXPECT_NE(back.text.find("git -C " + repo + " apply"), std::string::npos) << back.text;
+}
+
+TEST_F(Whole, APatchIsAppliedAsAWholeOrNotAtAll) {
+  put(root + "/p", "diff --git a/a.txt b/a.txt\n--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-one\n+two\n");
+  put(root + "/q", "diff --git a/a.txt b/a.txt\n--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-other\n+two\n");
+  auto clash = apply({{repo, root + "/p"}, {repo, root + "/q"}}, root + "/scratch");
+  ASSERT_FALSE(clash);
+  EXPECT_EQ(clash.error().code, Code::conflict);
+  EXPECT_EQ(*read_file(repo + "/a.txt"), "one\n");
+  git("config filter.x.clean 'touch " + root + "/ran; cat'");
+  put(repo + "/.gitattributes", "* filter=x\n");
+  auto applied = apply({{repo, root + "/p"}}, root + "/scratch");
+  ASSERT_TRUE(applied) << applied.error().what;
+  EXPECT_EQ(*read_file(repo + "/a.txt"), "two\n");
+  EXPECT_FALSE(fs::exists(root + "/ran"));
+}
+
+TEST(RefNames, AreOnesThatNobodyMistakes) {
+  EXPECT_EQ(name_for("refs/heads/a/b"), "heads/a/b");
+  EXPECT_EQ(name_for("refs/tags/v1"), "tags/v1");
+  EXPECT_EQ(name_for("refs/remotes/o/x"), "other/remotes/o/x");
+  EXPECT_EQ(name_for("refs/heads/-dash/x"), "encoded/heads/=2Ddash/x");
+  EXPECT_NE(name_for("refs/heads/" + std::string(300, 'a') + "1"),
+            name_for("refs/heads/" + std::string(300, 'a') + "2"));
+  for (const char* name : {"refs/heads/a;rm -rf", "refs/heads/$(x)", "refs/heads/a\x01", "refs/stash"})
+    EXPECT_TRUE(git::is_ref_name("refs/bottle/s/" + name_for(name))) << name;
+}
+
+}  // namespace
+}  // namespace bottle::workspace
