@@ -47,6 +47,12 @@ constexpr Key kKeys[] = {
      "How the directory gets in. Default `clone`: committed work as a clone; results come back as refs and a patch. "
      "`copy`: all files as they are, committed or not, but no links whose target is absolute or outside the directory. "
      "`bind` lets the agent write to the directory itself; not with a rootless engine."},
+    {"bottle", "include", Shape::list, Type::text, "",
+     "Files that a clone takes along though they are not committed, such as `.env` or `config/*.local`: patterns as in "
+     "`.gitignore`. The agent can read them. Default none."},
+    {"bottle", "keep", Shape::list, Type::text, "",
+     "Files that come home though git ignores them, such as `dist/`: patterns as in `.gitignore`. They go to `kept` in "
+     "the session's results. Default none."},
     {"bottle", "env", Shape::map, Type::env_value, "",
      "Variables of the agent: a literal, `${HOST_VAR}`, or `?question` to be asked at start. The agent sees these "
      "values; what it must not see is a secret. Your time zone (`TZ`) and, on a terminal, `COLORTERM` go along unless "

@@ -73,6 +73,8 @@ struct Bottle {
   std::vector<std::string> packages;
   Resources resources;
   WorkspaceMode workspace = WorkspaceMode::clone;
+  std::vector<std::string> include;        // patterns of files that go along with a clone though they are not committed
+  std::vector<std::string> keep;           // patterns of files that come home though git ignores them
   std::map<std::string, std::string> env;  // literal | "${HOST_VAR}" | "?question"
   std::map<std::string, Secret> secrets;
   Egress egress;

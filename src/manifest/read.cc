@@ -143,6 +143,8 @@ Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path)
     bottle.resources.cpus = std::strtod(cpus.c_str(), nullptr);
   if (std::string pids = text(resources, "pids"); !pids.empty()) bottle.resources.pids = std::atoi(pids.c_str());
   if (std::string mode = text(node, "workspace"); !mode.empty()) bottle.workspace = TRY(workspace_mode(mode));
+  if (node.find("include")) bottle.include = texts(node, "include");
+  if (node.find("keep")) bottle.keep = texts(node, "keep");
   apply_env(bottle, node);
   for (const auto& [name, value] : child(node, "secrets").entries) {
     bottle.secrets[name.text] = TRY(read_secret(name.text, value, path));

@@ -58,6 +58,12 @@ std::vector<std::string> workspace(const Plan& plan) {
   std::vector<std::string> lines = {what + shown(plan.workspace) + " at " + plan.workdir + user};
   if (!plan.repository.empty() && plan.repository != plan.workspace + "/.git")
     lines.push_back("a work tree of the repository " + shown(plan.repository));
+  if (!plan.start.empty()) lines.push_back("the agent starts in " + shown(plan.workdir + "/" + plan.start));
+  if (!plan.include.empty()) {
+    std::string names;
+    for (const auto& pattern : plan.include) names += (names.empty() ? "" : ", ") + shown(pattern);
+    lines.push_back("with files that are not committed: " + names);
+  }
   return lines;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/ids.h"
 #include "base/json.h"
+#include "base/shell_word.h"
 #include "plan/plan.h"
 #include "plan/provider.h"
 
@@ -245,6 +246,31 @@ Result<> set_runtime(Plan& plan, const manifest::Bottle& bottle, const Options& 
               manifest::suggest(plan.runtime, facts.runtimes));
 }
 
+bool is_at_or_above(const std::string& above, const std::string& path) {
+  return above == "/" || path == above || path.starts_with(above + "/");
+}
+
+// A home directory holds keys, and what is above bottle's own directories holds the policy and the results.
+Result<> refuse_precious(const Plan& plan, const Options& options, const Facts& facts) {
+  if (plan.workspace_mode == WorkspaceMode::none || plan.workspace == options.really) return {};
+  for (const auto& path : facts.precious)
+    if (is_at_or_above(plan.workspace, path))
+      return fail(Code::denied,
+                  plan.workspace + " is not taken for a workspace: " +
+                      (plan.workspace == path ? "it holds your own settings and keys" : path + " is in it") +
+                      ", which the agent could read",
+                  "start in a project's directory; if you mean it, add --yes-really " + shell_word(plan.workspace));
+  return {};
+}
+
+// The whole of a repository goes, as with git, wherever in it the operator is.
+void go_to_top(Plan& plan, const Facts& facts) {
+  bool goes = plan.workspace_mode == WorkspaceMode::clone || plan.workspace_mode == WorkspaceMode::copy;
+  if (!goes || facts.top.empty() || facts.top == facts.workspace) return;
+  plan.workspace = facts.top;
+  plan.start = facts.workspace.substr(facts.top == "/" ? 1 : facts.top.size() + 1);
+}
+
 Result<> set_workspace(Plan& plan, const manifest::Bottle& bottle, const Options& options, const Facts& facts) {
   plan.workspace = facts.workspace;
   plan.workspace_mode = bottle.workspace;
@@ -255,6 +281,11 @@ Result<> set_workspace(Plan& plan, const manifest::Bottle& bottle, const Options
   }
   if (plan.workspace_mode == WorkspaceMode::clone || plan.workspace_mode == WorkspaceMode::copy)
     plan.repository = facts.repository;
+  go_to_top(plan, facts);
+  TRY(refuse_precious(plan, options, facts));
+  plan.include = bottle.include;
+  plan.keep = bottle.keep;
+  plan.keep_ignored = options.keep_ignored;
   if (!plan.repository.empty())
     for (const auto& objects : facts.borrows) plan.warnings.push_back("the repository borrows objects from " + objects);
   bool bind = plan.workspace_mode == WorkspaceMode::bind;

@@ -30,7 +30,9 @@ struct Facts {
   std::string time_zone;                           // the operator's, as TZ has it; empty: UTC, or unknown
   std::vector<std::string> runtimes;               // what the engine lists, e.g. runc, runsc
   std::vector<std::string> borrows;                // object directories of other repositories that it needs
-  std::string repository;  // the git directory of the repository whose work tree workspace is; empty: it is none
+  std::string repository;  // the git directory of the repository whose work tree workspace is in; empty: none
+  std::string top;         // that work tree's, of which workspace may be a directory
+  std::vector<std::string> precious;          // directories that no workspace may be, or be above
   std::map<std::string, std::string> skills;  // name → absolute path of its directory
   ImageFacts images;
 };
@@ -44,6 +46,8 @@ struct Options {
   std::string runtime;                  // same
   std::string image;                    // same
   bool record = false;                  // every public host, to learn what is needed
+  bool keep_ignored = false;            // files that git ignores come home, too
+  std::string really;                   // the workspace, though it is a precious one
   bool dry_run = false;                 // a variable that is not set is a warning, not an error
 };
 
@@ -88,6 +92,10 @@ struct Plan {
   std::string workspace;               // host path
   std::string repository;              // host path of the git directory that goes along, perhaps not below workspace
   std::string workdir = "/workspace";  // inside
+  std::string start;                   // the directory below workdir in which the agent begins; empty: workdir
+  std::vector<std::string> include;    // patterns: files that go along with a clone though they are not committed
+  bool keep_ignored = false;           // files that git ignores come home
+  std::vector<std::string> keep;       // patterns: these of them
   uint32_t uid = 1000, gid = 1000;     // of the agent, inside (never 0 unless bind needs it)
   std::vector<EnvVar> env;
   std::vector<Secret> secrets;

@@ -58,6 +58,10 @@ workspace::Outgoing outgoing_of(const Job& job) {
   outgoing.prefix = plan.workdir.substr(1) + "/";
   outgoing.home = "home/agent/";
   outgoing.record = record_in(outgoing.scratch);
+  outgoing.start = plan.start;
+  outgoing.include = plan.include;
+  outgoing.keep_ignored = plan.keep_ignored;
+  outgoing.keep = plan.keep;
   return outgoing;
 }
 

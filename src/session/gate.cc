@@ -15,6 +15,11 @@
 namespace bottle::session {
 namespace {
 
+// Where the agent begins.
+std::string directory_of(const plan::Plan& plan) {
+  return plan.start.empty() ? plan.workdir : plan.workdir + "/" + plan.start;
+}
+
 using nlohmann::json;
 
 constexpr std::string_view kBegin = "\x1b]bottle;";
@@ -96,7 +101,7 @@ json go_message(const Job& job, const Values& values, const std::string& ca, con
   // Authorities the operator added hold for blind tunnels too, where the agent itself checks the server.
   json go = {{"env", env},
              {"argv", plan.command},
-             {"cwd", plan.workdir},
+             {"cwd", directory_of(plan)},
              {"ca", ca + "\n" + job.extra_ca},
              {"files", json::array()}};
   if (plan.headless) go["stdin"] = plan.prompt;
@@ -144,7 +149,8 @@ Result<> put_home(docker::TarWriter& tar, const Job& job) {
     json settings = {
         {"hasCompletedOnboarding", true},
         {"bypassPermissionsModeAccepted", true},
-        {"projects", {{plan.workdir, {{"hasTrustDialogAccepted", true}, {"hasCompletedProjectOnboarding", true}}}}}};
+        {"projects",
+         {{directory_of(plan), {{"hasTrustDialogAccepted", true}, {"hasCompletedProjectOnboarding", true}}}}}};
     TRY(tar.file("home/agent/.claude.json", 0600, plan.uid, plan.gid, settings.dump()));
   }
   return put_skills(tar, plan);

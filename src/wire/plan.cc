@@ -18,6 +18,10 @@ void fields(Object& o, Workspace& workspace) {
   o.text("path", workspace.plan.workspace, kPath);
   o.text("inside", workspace.plan.workdir, kPath);
   o.text("repository", workspace.plan.repository, kPath);
+  if (o.optional("start", !workspace.plan.start.empty())) o.text("start", workspace.plan.start, kPath);
+  if (o.optional("include", !workspace.plan.include.empty())) o.texts("include", workspace.plan.include, kFew, kPath);
+  if (o.optional("keep", !workspace.plan.keep.empty())) o.texts("keep", workspace.plan.keep, kFew, kPath);
+  if (o.optional("keep_ignored", workspace.plan.keep_ignored)) o.flag("keep_ignored", workspace.plan.keep_ignored);
 }
 
 struct User {

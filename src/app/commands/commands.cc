@@ -8,6 +8,9 @@
   X(cleanup)               \
   X(list)                  \
   X(logs)                  \
+  X(diff)                  \
+  X(apply)                 \
+  X(discard)               \
   X(allow)                 \
   X(deny)                  \
   X(check)                 \

@@ -35,6 +35,7 @@ struct StartOptions {
   plan::Options plan;
   bool yes = false, dry_run = false;
   std::string workspace;  // directory; empty: the current one
+  std::string really;     // directory; consent to one that is refused otherwise
   std::string name;       // of the session; empty: a random one
   RemoteOptions remote;
   VmOptions vm;
@@ -138,8 +139,27 @@ Result<> confirm_start() {
   return {};
 }
 
+// What is refused of a repository, and a variable that would name another one.
+Result<> check_repository(const std::string& workspace) {
+  auto found = TRY(git::find(workspace));
+  const char* named = std::getenv("GIT_DIR");
+  if (!named || !*named) return {};
+  char real[PATH_MAX];
+  std::string path = *named == '/' ? named : workspace + "/" + named;
+  if (found && ::realpath(path.c_str(), real) && found->git_dir == real) return {};
+  return fail(Code::invalid,
+              "GIT_DIR names the repository " + path + ", which is not the one that " + workspace + " lies in",
+              "run `unset GIT_DIR`, and start in a work tree of that repository");
+}
+
 Result<int> start_session(const StartOptions& options) {
   std::string workspace = TRY(find_workspace(options.workspace));
+  plan::Options wanted = options.plan;
+  if (!options.really.empty()) {
+    char really[PATH_MAX];
+    if (!::realpath(options.really.c_str(), really)) return fail_errno("finding " + options.really);
+    wanted.really = really;
+  }
   leave_directory();
 
   manifest::Manifest manifest = TRY(load_manifest(workspace));
@@ -152,7 +172,6 @@ Result<int> start_session(const StartOptions& options) {
       variables.emplace("CLAUDE_BOTTLE_OAUTH_TOKEN", "on the other machine");
     variables.emplace("OPENAI_API_KEY", "on the other machine");
   }
-  plan::Options wanted = options.plan;
   if (wanted.agent.empty()) wanted.agent = TRY(pick_agent(manifest));
   wanted.dry_run = options.dry_run;
   TRY(set_prompt(wanted));
@@ -169,13 +188,14 @@ Result<int> start_session(const StartOptions& options) {
   else place = local_place(options.output);
   plan::Facts facts = gather_facts(workspace);
   facts.environment = variables;
+  facts.precious = precious_directories();
   if (!options.name.empty()) facts.session = TRY(new_session(options.name, workspace));
   TRY(place->describe(manifest, facts));
   plan::Plan plan = TRY(plan::make(manifest, wanted, facts));
   // What is refused is refused before anything is asked or made.
   using manifest::WorkspaceMode;
   if (plan.workspace_mode == WorkspaceMode::clone || plan.workspace_mode == WorkspaceMode::copy)
-    TRY(git::find(workspace));
+    TRY(check_repository(workspace));
   TRY(place->check(plan));
   if (options.dry_run) {
     if (options.output.json) print_json_text(wire::encode(plan, wire::Layout::pretty));
@@ -256,6 +276,8 @@ void add_start(CLI::App& app, int& exit) {
   command->add_flag("-q,--quiet", o->output.quiet);
   command->add_option("-C,--directory", o->workspace);
   command->add_option("--workspace", o->plan.workspace_mode);
+  command->add_flag("--keep-ignored", o->plan.keep_ignored);
+  command->add_option("--yes-really", o->really);
   command->add_option("--runtime", o->plan.runtime);
   command->add_option("--image", o->plan.image);
   auto* remote = command->add_option("--remote", o->remote.target);

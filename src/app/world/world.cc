@@ -164,6 +164,22 @@ std::string time_zone() {
 
 }  // namespace
 
+std::vector<std::string> precious_directories() {
+  auto d = directories();
+  std::vector<std::string> all;
+  for (const auto& path : {d.home, d.config, d.sessions, d.results}) {
+    char real[PATH_MAX];
+    // What is not there yet has its place all the same.
+    for (std::string at = path; at.starts_with('/') && at.size() > 1;
+         at = at.substr(0, std::max<size_t>(at.rfind('/'), 1)))
+      if (::realpath(at.c_str(), real)) {
+        all.push_back(real + path.substr(at.size()));
+        break;
+      }
+  }
+  return all;
+}
+
 plan::Facts gather_facts(const std::string& workspace) {
   plan::Facts facts;
   auto d = directories();
@@ -174,8 +190,15 @@ plan::Facts gather_facts(const std::string& workspace) {
   facts.environment = environment();
   facts.time_zone = time_zone();
   // What a start would say of one that is refused, it says when it comes to that: not every bottle takes it along.
-  if (auto found = git::find(workspace); found && *found && (*found)->top == workspace) {
+  auto found = git::find(workspace);
+  // A home directory that is a repository does not take all below it along.
+  auto is_home = [&](const std::string& top) {
+    auto precious = precious_directories();
+    return top != workspace && std::ranges::find(precious, top) != precious.end();
+  };
+  if (found && *found && !is_home((*found)->top)) {
     facts.repository = (*found)->common_dir;
+    facts.top = (*found)->top;
     facts.borrows.assign((*found)->objects.begin() + 1, (*found)->objects.end());
   }
   for (const std::string& base : {d.config + "/skills", d.home + "/.claude/skills"})

@@ -35,6 +35,8 @@ Result<std::vector<manifest::File>> policy_files();
 Result<manifest::Manifest> load_manifest(const std::string& workspace);
 
 // What this machine tells; where the bottle will run adds its own (Place::describe).
+// The operator's home, and where bottle keeps what is his: absolute, without links.
+std::vector<std::string> precious_directories();
 plan::Facts gather_facts(const std::string& workspace);
 // `architecture`: the engine's, or empty for this machine's.
 plan::ImageFacts image_facts(const manifest::Manifest& manifest, const std::string& architecture);

@@ -1,0 +1,36 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "app/commands/commands.h"
+#include "app/output/output.h"
+#include "app/world/results.h"
+#include "app/world/world.h"
+
+namespace bottle::app {
+namespace {
+
+Result<> apply(const std::string& session) {
+  Results results = TRY(results_of(session));
+  if (results.patches.empty()) return fail(Code::not_found, "session " + session + " changed no files");
+  auto applied = workspace::apply(results.patches, directories().cache);
+  if (!applied) {
+    applied.error().todo = "nothing was changed; `bottle diff " + session + "` shows the patch";
+    return applied;
+  }
+  for (const auto& patch : results.patches) print("applied to " + patch.directory);
+  return {};
+}
+
+}  // namespace
+
+void add_apply(CLI::App& app, int& exit) {
+  auto session = std::make_shared<std::string>();
+  auto* command = app.add_subcommand("apply");
+  command->add_option("session", *session)->required();
+  command->callback([session, &exit] {
+    auto done = apply(*session);
+    exit = done ? 0 : report(done.error());
+  });
+}
+
+}  // namespace bottle::app

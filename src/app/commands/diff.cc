@@ -1,0 +1,43 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "app/commands/commands.h"
+#include "app/output/output.h"
+#include "app/world/results.h"
+#include "base/file.h"
+
+namespace bottle::app {
+namespace {
+
+constexpr size_t kLargestShown = 64 << 20;
+
+Result<> show_patch(const std::string& file) {
+  std::string text = TRY(read_file(file, kLargestShown)), wide;
+  for (char c : text) wide += c == '\t' ? std::string(8, ' ') : std::string(1, c);
+  print(lines_of(wide));
+  return {};
+}
+
+Result<> diff(const std::string& session) {
+  Results results = TRY(results_of(session));
+  if (results.patches.empty()) return fail(Code::not_found, "session " + session + " changed no files");
+  for (const auto& patch : results.patches) {
+    if (results.patches.size() > 1) print(bold("in " + patch.directory));
+    TRY(show_patch(patch.file));
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_diff(CLI::App& app, int& exit) {
+  auto session = std::make_shared<std::string>();
+  auto* command = app.add_subcommand("diff");
+  command->add_option("session", *session)->required();
+  command->callback([session, &exit] {
+    auto done = diff(*session);
+    exit = done ? 0 : report(done.error());
+  });
+}
+
+}  // namespace bottle::app

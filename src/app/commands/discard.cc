@@ -1,0 +1,48 @@
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+
+#include "app/commands/commands.h"
+#include "app/output/output.h"
+#include "app/world/results.h"
+#include "base/line.h"
+#include "session/console/terminal.h"
+
+namespace bottle::app {
+namespace {
+
+Result<> discard(const std::string& session, bool yes) {
+  Results results = TRY(results_of(session));
+  if (!yes) {
+    std::string answer = TRY(session::ask("remove the refs and the results of session " + session + "? [y/N]", false));
+    if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "nothing was removed");
+  }
+  size_t refs = 0;
+  for (const auto& place : results.places) {
+    auto dropped = workspace::drop_refs(place, session);
+    if (!dropped && dropped.error().code != Code::not_found)
+      return std::unexpected(std::move(dropped.error()).during("removing refs of " + place));
+    refs += dropped.value_or(0);
+  }
+  std::error_code error;
+  std::filesystem::remove_all(results.directory, error);
+  if (error) return fail(Code::unavailable, "removing " + results.directory + ": " + error.message());
+  print("removed " + std::to_string(refs) + (refs == 1 ? " ref" : " refs") + " and " + results.directory);
+  return {};
+}
+
+}  // namespace
+
+void add_discard(CLI::App& app, int& exit) {
+  auto session = std::make_shared<std::string>();
+  auto yes = std::make_shared<bool>(false);
+  auto* command = app.add_subcommand("discard");
+  command->add_option("session", *session)->required();
+  command->add_flag("-y,--yes", *yes);
+  command->callback([session, yes, &exit] {
+    auto done = discard(*session, *yes);
+    exit = done ? 0 : report(done.error());
+  });
+}
+
+}  // namespace bottle::app

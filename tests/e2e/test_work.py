@@ -1,0 +1,64 @@
+"""Work comes home from any directory, and the advice can be pasted."""
+
+import json
+import os
+import subprocess
+
+
+def in_directory(operator, directory):
+    os.makedirs(directory, exist_ok=True)
+    operator.workspace = directory
+    return operator
+
+
+def test_a_subdirectory_takes_the_whole_repository_along(operator):
+    top = operator.workspace
+    with open(os.path.join(top, ".gitignore"), "w") as file:
+        file.write(".env\n")
+    operator.git("add", "-A")
+    operator.git("-c", "user.name=a", "-c", "user.email=a@b.invalid", "commit", "-qm", "Ignore")
+    in_directory(operator, os.path.join(top, "svc ü"))
+    with open(os.path.join(operator.workspace, ".env"), "w") as file:
+        file.write("KEY=real\n")
+    session = operator.start("pwd; cat .env; git log --oneline | wc -l; stat -c %a ../README.md; echo new > new.txt; mkdir -p ../dist; git commit -q --allow-empty -m one && echo committed")
+    assert session.status == 0, session.explain()
+    assert "/workspace/svc ü" in session.out and "real" not in session.out and "committed" in session.out and "644" in session.out
+    command = next(line.split("or: ", 1)[1] for line in session.err.splitlines() if "or: git" in line)
+    subprocess.run(command, shell=True, check=True, cwd=operator.workspace)
+    with open(os.path.join(operator.workspace, "new.txt")) as file:
+        assert file.read() == "new\n"
+
+
+def test_the_home_directory_is_taken_only_when_it_is_named(operator):
+    in_directory(operator, operator.home)
+    session = operator.start("true", workspace="copy")
+    assert session.status == 125 and "--yes-really" in session.err, session.explain()
+    session = operator.start("echo ran", "--yes-really", operator.home, workspace="copy")
+    assert session.status == 0 and "ran" in session.out, session.explain()
+
+
+def test_apply_diff_and_discard(operator):
+    session = operator.start("echo more >> README.md")
+    assert session.status == 0, session.explain()
+    name = os.listdir(os.path.join(operator.world.state(operator.home), "results"))[0]
+    shown = operator.bottle("diff", name)
+    assert "+more" in shown.stdout, shown.stderr
+    applied = operator.bottle("apply", name)
+    assert applied.returncode == 0, applied.stderr
+    with open(os.path.join(operator.workspace, "README.md")) as file:
+        assert file.read().endswith("more\n")
+    assert "does not fit" in operator.bottle("apply", name).stderr
+    assert operator.git("for-each-ref", "refs/bottle") != ""
+    discarded = operator.bottle("discard", name, "--yes")
+    assert discarded.returncode == 0, discarded.stderr
+    assert operator.git("for-each-ref", "refs/bottle") == ""
+    assert not os.path.exists(os.path.join(operator.world.state(operator.home), "results", name))
+    assert "no results" in operator.bottle("apply", name).stderr
+
+
+def test_what_is_not_taken_is_kept_in_an_archive(operator):
+    session = operator.start("git init -q made && echo x > made/x && mkdir dist && echo d > dist/d && echo dist/ > .gitignore", "--json")
+    assert session.status == 0, session.explain()
+    result = next(json.loads(line) for line in session.err.splitlines() if '"receipt"' in line)
+    back = result["back"]
+    assert back["ignored"] == ["dist/"] and os.path.exists(back["archive"]) and any("made/.git" in line for line in back["flagged"])
