@@ -61,6 +61,13 @@ static void fields(Object& o, Denied& event) {
   o.words("allow", event.allow, 2000);
 }
 
+static void fields(Object& o, SecretToModel& event) {
+  o.words("secret", event.secret, kName);
+  o.words("host", event.host, 300);
+  o.words("code", event.code, 64);
+  o.words("what", event.what, 2000);
+}
+
 static void fields(Object& o, PolicyChanged& event) {
   o.text("id", event.id, 64);
   o.flag("ok", event.ok);

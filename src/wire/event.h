@@ -37,10 +37,10 @@ struct EngineAnswers {
   static constexpr const char* kEvent = "engine";
   double at = 0;  // since when: seconds since 1970 by the VM's clock; 0: it did not say
 };
-// Another machine says what it is: the launcher judges it, and prints nothing.
+// Another machine says what it is: the launcher judges it, and prints nothing. Nothing: its answer is not a hello.
 struct HelloCame {
   static constexpr const char* kEvent = "hello";
-  Hello hello;
+  std::optional<Hello> hello;
 };
 struct AgentRuns {
   static constexpr const char* kEvent = "running";
@@ -57,6 +57,11 @@ struct Denied {
   static constexpr const char* kEvent = "denied";
   std::string host, code, reason;
   std::optional<std::string> allow;  // the rule that would allow it, or empty; nothing: not for this side to say
+};
+// The agent sent a secret's placeholder or value to its model for the first time.
+struct SecretToModel {
+  static constexpr const char* kEvent = "secret";
+  std::string secret, host, code, what;  // secret: its name
 };
 // An operator changed the rules, or could not.
 struct PolicyChanged {
@@ -75,6 +80,14 @@ struct GuardBack {
 struct GuardError {
   static constexpr const char* kEvent = "guard-error";
   std::string what;
+};
+// The guard refuses everything, since its decisions cannot be recorded.
+struct RecordFull {
+  static constexpr const char* kEvent = "record-full";
+  std::string what;
+};
+struct RecordBack {
+  static constexpr const char* kEvent = "record-back";
 };
 struct Warning {
   static constexpr const char* kEvent = "warning";
@@ -116,9 +129,10 @@ struct DestroyingVm {
   std::string vm;
 };
 
-using Event = std::variant<Step, Swept, VmMade, EngineAnswers, HelloCame, AgentRuns, ErrorOutput, Denied, PolicyChanged,
-                           GuardLost, GuardBack, GuardError, Warning, CheckpointDone, LinkLost, LinkTrying, LinkBack,
-                           Attached, OutputMissed, TypingEnded, Collecting, DestroyingVm>;
+using Event =
+    std::variant<Step, Swept, VmMade, EngineAnswers, HelloCame, AgentRuns, ErrorOutput, Denied, SecretToModel,
+                 PolicyChanged, GuardLost, GuardBack, GuardError, RecordFull, RecordBack, Warning, CheckpointDone,
+                 LinkLost, LinkTrying, LinkBack, Attached, OutputMissed, TypingEnded, Collecting, DestroyingVm>;
 template <>
 inline constexpr Kind kKind<Event> = {"event", 2 << 20};
 

@@ -4,7 +4,8 @@
 
 namespace bottle::wire {
 
-constexpr size_t kIdentity = 1000;  // an image's reference and its id
+constexpr int64_t kLatest = int64_t{1} << 53;  // milliseconds: sums of such times are numbers still
+constexpr size_t kIdentity = 1000;             // an image's reference and its id
 
 static void fields(Object& o, Interface& interface) {
   o.words("name", interface.name, kName);
@@ -42,7 +43,7 @@ void fields(Object& o, Hello& hello) {
   o.number("gid", hello.gid);
   o.words("kernel", hello.kernel, kName);
   o.text("machine", hello.machine, kName);
-  o.number("clock_ms", hello.clock_ms);
+  o.number("clock_ms", hello.clock_ms, int64_t{0}, kLatest);
   o.number("memory", hello.memory);
   o.number("disk_free", hello.disk_free);
   o.number("cpus", hello.cpus);
@@ -68,7 +69,7 @@ Result<std::variant<Hello, Absent>> decode_greeting(std::string_view line) {
 }
 
 void fields(Object& o, KnownMachine& known) {
-  o.number("learned_ms", known.learned_ms);
+  o.number("learned_ms", known.learned_ms, int64_t{0}, kLatest);
   o.object("hello", known.hello);
 }
 

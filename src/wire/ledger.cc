@@ -14,16 +14,17 @@ void fields(Object& o, Work& work) {
   o.text("workdir", work.workdir, kPath);
   o.text("base", work.base, kName);
   o.text("results", work.results, kPath);
-  o.flag("far", work.far);
+  if (o.optional("far", true)) o.flag("far", work.far);
 }
 
 void fields(Object& o, LedgerVm& vm) {
   o.text("name", vm.name, kName);
   o.text("provider", vm.provider, kName);
-  o.object("wanted", vm.wanted);
+  if (o.optional("wanted", true)) o.object("wanted", vm.wanted);
 }
 
 void fields(Object& o, LedgerRecord& record) {
+  o.passes_over_unknown_keys();
   o.text("owner", record.owner, kName);
   o.text("engine", record.engine, kPath);
   o.objects("make", record.make, kFew);
@@ -42,6 +43,7 @@ void fields(Object& o, LedgerRecord& record) {
 }
 
 void fields(Object& o, SessionInfo& info) {
+  o.passes_over_unknown_keys();
   o.text("session", info.session, kName);
   o.text("state", info.state, kName);
   if (o.optional("agent", !info.agent.empty())) o.text("agent", info.agent, kName);

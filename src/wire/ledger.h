@@ -17,6 +17,7 @@ namespace bottle::wire {
 struct Thing {
   std::string kind;  // container | network | volume | ssh-agent (its socket's path)
   std::string name;
+  bool operator==(const Thing&) const = default;
 };
 void fields(Object& o, Thing& thing);
 

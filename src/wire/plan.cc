@@ -130,7 +130,7 @@ void fields(Object& o, plan::Plan& plan) {
   o.texts("command", plan.command, kMany, kValue);
   o.flag("headless", plan.headless);
   o.flag("record", plan.record);
-  o.texts("warnings", plan.warnings, kFew, 64 << 10);
+  o.words("warnings", plan.warnings, kFew);
 }
 
 }  // namespace bottle::wire

@@ -13,8 +13,15 @@ void fields(Object& o, DeniedHost& denied) {
   o.words("allow", denied.allow, kRule);
 }
 
+void fields(Object& o, SecretNotice& notice) {
+  o.words("secret", notice.secret, kName);
+  o.words("code", notice.code, 64);
+  o.words("host", notice.host, 300);
+}
+
 void fields(Object& o, EgressResult& egress) {
   o.objects("denied", egress.denied, kFew);
+  if (o.optional("secrets", true)) o.objects("secrets", egress.secrets, kFew);  // older results lack it
   o.number("allowed", egress.allowed);
   o.texts("recorded", egress.recorded, kFew, kRule);
 }
@@ -30,7 +37,8 @@ void fields(Object& o, Back& back) {
   o.number("commits", sorted.commits);
   o.number("files", sorted.files);
   o.text("patch", sorted.patch, kPath);
-  o.texts("flagged", sorted.flagged, kFew, 64 << 10);
+  o.words("flagged", sorted.flagged, kFew);
+  if (o.optional("all_flagged", !sorted.all_flagged.empty())) o.text("all_flagged", sorted.all_flagged, kPath);
   o.number("skipped", sorted.skipped);
 }
 
@@ -52,13 +60,13 @@ void fields(Object& o, VmReceipt& vm) {
   o.number("seconds", destruction.seconds);
   o.number("made", destruction.made);
   o.number("at", destruction.at);
-  o.texts("left", destruction.left, kFew, kPath);
+  o.words("left", destruction.left, kFew);
 }
 
 void fields(Object& o, Receipt& receipt) {
   o.text("session", receipt.session, kName);
-  o.texts("removed", receipt.removed, kFew, kPath);
-  o.texts("left", receipt.left, kFew, kPath);
+  o.words("removed", receipt.removed, kFew);
+  o.words("left", receipt.left, kFew);
   o.flag("confirmed", receipt.confirmed);
   if (o.optional("machine", !receipt.machine.empty())) o.text("machine", receipt.machine, kName);
   o.flag("forgotten", receipt.forgotten);

@@ -18,8 +18,15 @@ struct DeniedHost {
 };
 void fields(Object& o, DeniedHost& denied);
 
+// A secret that was on its way to the agent's model, and what became of it.
+struct SecretNotice {
+  std::string secret, code, host;  // secret: its name
+};
+void fields(Object& o, SecretNotice& notice);
+
 struct EgressResult {
   std::vector<DeniedHost> denied;
+  std::vector<SecretNotice> secrets;
   uint64_t allowed = 0;                              // decisions
   std::optional<std::vector<std::string>> recorded;  // in record mode: the rules that would have been needed
 };
@@ -31,11 +38,14 @@ struct Sorted {
   uint64_t commits = 0, files = 0;
   std::string patch;                 // path; empty: nothing changed
   std::vector<std::string> flagged;  // files to look at before anything is run, with the reason
+  std::string all_flagged;           // path of a file with each of them; empty: `flagged` has them all
   uint64_t skipped = 0;              // files that did not come
 };
 
 // Empty: there was nothing to bring.
 struct Back {
+  static constexpr const char* kName = "account of what came back";
+  static constexpr size_t kMost = 2 << 20;
   std::string text;  // for people, several lines
   std::optional<Sorted> sorted;
   std::string error;    // why it is not sorted, or not here
@@ -66,7 +76,9 @@ struct VmReceipt {
 void fields(Object& o, VmReceipt& vm);
 
 struct Receipt {
-  std::string session;
+  static constexpr const char* kName = "receipt";
+  static constexpr size_t kMost = 1 << 20;
+  std::string session = {};
   std::vector<std::string> removed;  // "container bottle-x-agent"
   std::vector<std::string> left;     // what could not be removed, with the reason
   bool confirmed = false;            // the engine, asked by label, has nothing of the session

@@ -1,5 +1,6 @@
 #include "wire/samples_test.h"
 
+#include "wire/decision.h"
 #include "wire/event.h"
 #include "wire/failure.h"
 #include "wire/gate.h"
@@ -140,9 +141,10 @@ Receipt receipt() {
 }
 
 Back back() {
-  return {"2 files changed",
-          Sorted{{"refs/bottle/s1/worktree"}, 1, 2, "/home/me/changes.patch", {".git/hooks/x: a hook"}, 3}, "no space",
-          "/home/me/workspace.tar", true};
+  return {
+      "2 files changed",
+      Sorted{{"refs/bottle/s1/worktree"}, 1, 2, "/home/me/changes.patch", {".git/hooks/x: a hook"}, "/home/me/look", 3},
+      "no space", "/home/me/workspace.tar", true};
 }
 
 SessionResult result() {
@@ -150,7 +152,10 @@ SessionResult result() {
           "web",
           7,
           "the session's supervisor died",
-          EgressResult{{{"a.example.org:443", "not_allowed", 2, "a.example.org"}}, 12, {{"b.example.org"}}},
+          EgressResult{{{"a.example.org:443", "not_allowed", 2, "a.example.org"}},
+                       {{"github", "secret_to_model", "api.example.org"}},
+                       12,
+                       {{"b.example.org"}}},
           back(),
           receipt()};
 }
@@ -186,10 +191,13 @@ void add_events(std::vector<Sample>& all) {
            AgentRuns{"s1", {{{"metadata", true, "no route"}}}},
            ErrorOutput{"warning: x"},
            Denied{"a.example.org:443", "not_allowed", "no rule", "a.example.org"},
+           SecretToModel{"github", "api.example.org", "placeholder_to_model", "the placeholder passed"},
            PolicyChanged{"0123456789abcdef", true, "allowed a.example.org"},
            GuardLost{"the guard died"},
            GuardBack{},
            GuardError{"no resolver"},
+           RecordFull{"the disk is full"},
+           RecordBack{},
            Warning{"careful"},
            CheckpointDone{},
            LinkLost{"the connection broke"},
@@ -211,6 +219,9 @@ std::vector<Sample> samples() {
   add_events(all);
   all.push_back(foreign("failure", Error{Code::conflict, "there is a session s1 already", "take another --name"}));
   all.push_back(sample("error", ErrorReport{{Code::not_found, "no session s1", "see `bottle list`"}}));
+  all.push_back(foreign("decision", Decision{"2026-01-01T00:00:00.000Z", "7f3a", "deny", "http", "a.example.org", 443,
+                                             "GET", "/a", "not_allowed", "no rule", "github", Decision::Totals{1, 2}, 3,
+                                             "2026-01-01T00:00:00.000Z", "near"}));
   all.push_back(sample("attach", Attach{"s1", 1000}));
   all.push_back(sample("resize", Resize{24, 80}));
   all.push_back(
@@ -239,10 +250,12 @@ std::vector<Sample> samples() {
                                 true}));
   all.back().tables = {"env"};
   all.push_back(sample("ledger-record", record()));
+  all.back().passes_over_unknown_keys = true;
   all.back().tables = {"options", "hosts"};
   all.back().elsewhere = "/plan/";
   all.push_back(sample("session-info", SessionInfo{"s1", "running", "reviewer", "web", "/home/me/app",
                                                    "me@far.example.org", 1'800'000'000}));
+  all.back().passes_over_unknown_keys = true;
   return all;
 }
 

@@ -20,7 +20,8 @@ struct Sample {
   From from = From::ours;
   std::set<std::string> tables = {};  // keys whose entries may have any name
   std::string may_be_null = {};       // pointer to a value
-  std::string elsewhere = {};         // pointer to a message that has a sample of its own
+  bool passes_over_unknown_keys = false;
+  std::string elsewhere = {};  // pointer to a message that has a sample of its own
 };
 std::vector<Sample> samples();
 

@@ -8,14 +8,11 @@ namespace {
 
 using nlohmann::json;
 
-// Why the text is no message, or nothing.
-std::optional<std::string> parse(std::string_view text, size_t most, json& to) {
-  if (text.size() > most) return "it is longer than " + std::to_string(most) + " bytes";
+Result<json> parse(std::string_view text, size_t most) {
+  if (text.size() > most) return fail(Code::protocol, "it is longer than " + std::to_string(most) + " bytes");
   auto value = parse_json(text);
-  if (!value) return value.error().what;
-  if (!value->is_object()) return "it is not an object";
-  to = std::move(*value);
-  return std::nullopt;
+  if (!value && value.error().code != Code::invalid) return fail(Code::protocol, value.error().what);
+  return value;
 }
 
 }  // namespace
@@ -23,7 +20,17 @@ std::optional<std::string> parse(std::string_view text, size_t most, json& to) {
 Document::Document(Kind kind) : state_(new State{kind, From::ours, false}) {}
 
 Document::Document(Kind kind, std::string_view text, From from) : state_(new State{kind, from, true}) {
-  state_->error = parse(text, kind.most, state_->json);
+  auto value = parse(text, kind.most);
+  if (value && value->is_object()) {
+    state_->json = std::move(*value);
+  } else {
+    state_->error = value ? "it is not an object" : value.error().what;
+    if (!value) state_->code = value.error().code;
+  }
+}
+
+Document::Document(Kind kind, json&& value, From from) : state_(new State{kind, from, true, std::move(value)}) {
+  if (!state_->json.is_object()) state_->error = "it is not an object";
 }
 
 Document::~Document() = default;
@@ -41,7 +48,7 @@ std::string Document::text(Layout layout) const {
 Result<> Document::outcome() const {
   if (!state_->error) return {};
   std::string what = "the " + std::string(state_->kind.name);
-  if (state_->reading) return fail(Code::protocol, what + " cannot be read: " + *state_->error);
+  if (state_->reading) return fail(state_->code, what + " cannot be read: " + *state_->error);
   return fail(Code::invalid, what + " cannot be sent: " + *state_->error);
 }
 

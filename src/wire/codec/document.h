@@ -16,6 +16,7 @@ struct Document::State {
   bool reading;
   nlohmann::json json = nlohmann::json::object();
   std::optional<std::string> error = {};  // the first one: "remote.far.port is missing"
+  Code code = Code::protocol;             // of reading
 };
 
 }  // namespace bottle::wire

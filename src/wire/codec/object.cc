@@ -101,11 +101,15 @@ void Object::words(const char* key, std::string& value, size_t most) {
     if (auto* from = find(key)) take_text(key, *from, value, most, For::people);
     return;
   }
-  std::string text = as_utf8(value);
+  put_words((*json_)[key], value, most);
+}
+
+void Object::put_words(json& to, const std::string& from, size_t most) {
+  std::string text = as_utf8(from);
   size_t end = std::min(text.size(), most);
   while (end < text.size() && end > 0 && (text[end] & 0xc0) == 0x80) --end;  // not within a character
   text.resize(end);
-  (*json_)[key] = std::move(text);
+  to = std::move(text);
 }
 
 void Object::constant(const char* key, std::string_view expected) {
@@ -200,18 +204,25 @@ json* Object::find_table(const char* key, size_t most) {
   return from;
 }
 
-void Object::texts(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes) {
-  if (!is_read()) {
-    auto& list = (*json_)[key] = json::array();
-    for (size_t i = 0; i < values.size(); ++i)
-      put_text(key, list.emplace_back(), values[i], most_bytes, static_cast<long>(i));
-    return;
-  }
+void Object::take_texts(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes, For whom) {
   auto* from = find_list(key, most);
   if (!from) return;
   values.resize(from->size());
   for (size_t i = 0; i < values.size(); ++i)
-    if (!take_text(key, (*from)[i], values[i], most_bytes, For::programs, static_cast<long>(i))) return;
+    if (!take_text(key, (*from)[i], values[i], most_bytes, whom, static_cast<long>(i))) return;
+}
+
+void Object::texts(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes) {
+  if (is_read()) return take_texts(key, values, most, most_bytes, For::programs);
+  auto& list = (*json_)[key] = json::array();
+  for (size_t i = 0; i < values.size(); ++i)
+    put_text(key, list.emplace_back(), values[i], most_bytes, static_cast<long>(i));
+}
+
+void Object::words(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes) {
+  if (is_read()) return take_texts(key, values, most, most_bytes, For::people);
+  auto& list = (*json_)[key] = json::array();
+  for (size_t i = 0; i < std::min(values.size(), most); ++i) put_words(list.emplace_back(), values[i], most_bytes);
 }
 
 void Object::numbers(const char* key, std::vector<uint16_t>& values, size_t most) {
@@ -282,7 +293,7 @@ Object Object::element(const char* key, size_t index) {
 }
 
 void Object::finish() {
-  if (!is_read() || !json_ || document_.state_->error) return;
+  if (!is_read() || !json_ || document_.state_->error || is_open_) return;
   for (const auto& [name, unused] : json_->items())
     if (std::ranges::find(seen_, std::string_view(name)) == seen_.end())
       return fail(one_line(name, kName).c_str(), "is not a key of this message");

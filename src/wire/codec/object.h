@@ -65,6 +65,7 @@ class Object {
 
   // Lists, `most` elements of `most_bytes` each at most.
   void texts(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes);
+  void words(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes = kWords);
   void numbers(const char* key, std::vector<uint16_t>& values, size_t most);
   void table(const char* key, std::map<std::string, std::string>& values, size_t most, size_t most_bytes);
   void tables(const char* key, std::map<std::string, std::vector<std::string>>& values, size_t most, size_t most_bytes);
@@ -123,6 +124,8 @@ class Object {
 
   // The message's version: another one is refused, with both numbers, whatever else is in the message.
   void version(const char* key, unsigned ours);
+  // A record on the disk: keys of a later bottle's are passed over.
+  void passes_over_unknown_keys() { is_open_ = true; }
   // What is read does not make sense to fields().
   void refuse(const char* key, const std::string& what);
 
@@ -151,6 +154,8 @@ class Object {
   nlohmann::json* find_table(const char* key, size_t most);
   enum class For { programs, people };
   bool take_text(const char* key, const nlohmann::json& from, std::string& to, size_t most, For whom, long index = -1);
+  static void put_words(nlohmann::json& to, const std::string& from, size_t most);
+  void take_texts(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes, For whom);
   void put_text(const char* key, nlohmann::json& to, const std::string& from, size_t most, long index = -1);
   void fail(const char* key, const std::string& what, long index = -1);
   std::string path() const;
@@ -161,6 +166,7 @@ class Object {
   const char* key_;
   long index_;
   std::vector<const char*> seen_;
+  bool is_open_ = false;
 };
 
 template <std::integral T>

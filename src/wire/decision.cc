@@ -1,0 +1,30 @@
+#include "wire/decision.h"
+
+namespace bottle::wire {
+
+void fields(Object& o, Decision& decision) {
+  auto if_any = [&](const char* key, std::string& value, size_t most) {
+    if (o.optional(key, !value.empty())) o.words(key, value, most);
+  };
+  o.words("time", decision.time, 40);
+  if_any("id", decision.id, 64);
+  o.words("action", decision.action, 64);
+  o.words("kind", decision.kind, 64);
+  o.words("host", decision.host, 600);
+  if (o.optional("port", decision.port != 0)) o.number("port", decision.port);
+  if_any("method", decision.method, 600);
+  if_any("path", decision.path, 2000);
+  if_any("code", decision.code, 200);
+  if_any("reason", decision.reason, 2000);
+  if_any("secret", decision.secret, 600);
+  if (o.optional("bytes_out", decision.bytes.has_value())) {
+    auto& bytes = decision.bytes ? *decision.bytes : decision.bytes.emplace();
+    o.number("bytes_out", bytes.out);
+    o.number("bytes_in", bytes.in);
+  }
+  if (o.optional("count", decision.count > 1)) o.number("count", decision.count);
+  if_any("first", decision.first, 40);
+  if_any("side", decision.side, 64);
+}
+
+}  // namespace bottle::wire
