@@ -48,6 +48,20 @@ TEST(Gate, ReportIsOneFramedObject) {
   EXPECT_FALSE(all_ok({{"a", true, ""}, {"b", false, ""}}));
 }
 
+// The supervisor's own codec writes and reads these files (src/wire).
+TEST(Gate, SpeaksAsTheSupervisorDoes) {
+  auto golden = read_file("tests/golden/wire/go.json");
+  ASSERT_TRUE(golden);
+  auto go = parse_go(*golden);
+  ASSERT_TRUE(go) << go.error().what;
+  EXPECT_TRUE(go->has_stdin && go->ssh_agent && go->env.contains("HOME") && go->files.size() == 1);
+  EXPECT_EQ(go->files[0].mode, 0600);
+  golden = read_file("tests/golden/wire/report.json");
+  ASSERT_TRUE(golden);
+  std::string report = encode_report({{"metadata", true, "no route"}});
+  EXPECT_EQ(json::parse(report.substr(9, report.size() - 10)), json::parse(*golden));
+}
+
 TEST(Gate, ReadsGoAndNotAByteMore) {
   int p[2];
   ASSERT_EQ(::pipe2(p, O_CLOEXEC), 0);

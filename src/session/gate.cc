@@ -8,9 +8,10 @@
 #include <chrono>
 #include <cstdio>
 
+#include <nlohmann/json.hpp>
+
 #include "base/file.h"
 #include "session/credentials/ssh_keys.h"
-#include "session/report.h"
 
 namespace bottle::session {
 namespace {
@@ -20,8 +21,6 @@ std::string directory_of(const plan::Plan& plan) {
   return plan.start.empty() ? plan.workdir : plan.workdir + "/" + plan.start;
 }
 
-using nlohmann::json;
-
 constexpr std::string_view kBegin = "\x1b]bottle;";
 constexpr char kEnd = '\x07';
 constexpr size_t kReportLimit = 1 << 20;
@@ -30,7 +29,7 @@ constexpr size_t kReportLimit = 1 << 20;
 
 Result<> Gate::ask() { return write_all(attached_.fd(), "\n"); }
 
-Result<json> Gate::await_report(int timeout_ms) {
+Result<wire::Report> Gate::await_report(int timeout_ms) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   docker::Demux demux;
   std::string text, complaint;
@@ -38,7 +37,8 @@ Result<json> Gate::await_report(int timeout_ms) {
     size_t begin = text.find(kBegin);
     size_t end = begin == std::string::npos ? begin : text.find(kEnd, begin);
     if (end != std::string::npos) {
-      json report = TRY(read_report(std::string_view(text).substr(begin + kBegin.size(), end - begin - kBegin.size())));
+      auto told = std::string_view(text).substr(begin + kBegin.size(), end - begin - kBegin.size());
+      auto report = TRY(wire::decode<wire::Report>(told, wire::From::foreign));
       early_ = text.substr(end + 1);
       while (!early_.empty() && (early_[0] == '\r' || early_[0] == '\n')) early_.erase(0, 1);
       return report;
@@ -66,16 +66,17 @@ Result<json> Gate::await_report(int timeout_ms) {
   }
 }
 
-Result<> Gate::open(const json& go) {
-  std::string body = go.dump(-1, ' ', false, json::error_handler_t::replace);
+Result<> Gate::open(const wire::Go& go) {
+  std::string body = TRY(wire::encode_exactly(go));
   char length[9];
   std::snprintf(length, sizeof length, "%08zx", body.size());
   return write_all(attached_.fd(), length + body);
 }
 
-json go_message(const Job& job, const Values& values, const std::string& ca, const Subnet& subnet) {
+wire::Go go_message(const Job& job, const Values& values, const std::string& ca, const Subnet& subnet) {
   const auto& plan = job.plan;
-  json env = json::object();
+  wire::Go go;
+  auto& env = go.env;
   std::string proxy = "http://" + subnet.guard + ":3128";
   for (const char* name : {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"})
     env[name] = proxy;
@@ -99,17 +100,13 @@ json go_message(const Job& job, const Values& values, const std::string& ca, con
       env[secret.env] = secret.placeholder;
   for (const auto& [name, value] : values.env) env[name] = value;
   // Authorities the operator added hold for blind tunnels too, where the agent itself checks the server.
-  json go = {{"env", env},
-             {"argv", plan.command},
-             {"cwd", directory_of(plan)},
-             {"ca", ca + "\n" + job.extra_ca},
-             {"files", json::array()}};
-  if (plan.headless) go["stdin"] = plan.prompt;
-  if (!plan.ssh.empty()) go["files"] = ssh_files(plan, job.ssh_keys, subnet.guard + ":3128");
-  if (!job.ssh_keys.empty()) {
-    go["ssh_agent"] = true;
-    go["env"]["SSH_AUTH_SOCK"] = "/run/bottle/ssh-agent.sock";
-  }
+  go.argv = plan.command;
+  go.cwd = directory_of(plan);
+  go.ca = ca + "\n" + job.extra_ca;
+  if (plan.headless) go.stdin_text = plan.prompt;
+  if (!plan.ssh.empty()) go.files = ssh_files(plan, job.ssh_keys, subnet.guard + ":3128");
+  go.ssh_agent = !job.ssh_keys.empty();
+  if (go.ssh_agent) env["SSH_AUTH_SOCK"] = "/run/bottle/ssh-agent.sock";
   return go;
 }
 
@@ -146,7 +143,7 @@ Result<> put_home(docker::TarWriter& tar, const Job& job) {
   if (plan.provider == "claude") {
     TRY(tar.directory("home/agent/.claude", 0700, plan.uid, plan.gid));
     // First-run questions were the operator's to answer; the bottle is where they have been answered.
-    json settings = {
+    nlohmann::json settings = {
         {"hasCompletedOnboarding", true},
         {"bypassPermissionsModeAccepted", true},
         {"projects",

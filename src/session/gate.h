@@ -3,11 +3,10 @@
 
 #include <string>
 
-#include <nlohmann/json.hpp>
-
 #include "docker/engine.h"
 #include "docker/tar.h"
 #include "session/box/network.h"
+#include "wire/gate.h"
 #include "wire/job.h"
 
 namespace bottle::session {
@@ -22,8 +21,8 @@ class Gate {
 
   // The helper's report: exactly one, before anything else. Blocking. Code::closed: the container ended first, with
   // what it printed.
-  Result<nlohmann::json> await_report(int timeout_ms);
-  Result<> open(const nlohmann::json& go);
+  Result<wire::Report> await_report(int timeout_ms);
+  Result<> open(const wire::Go& go);
 
   std::string take_early() { return std::move(early_); }  // already demultiplexed stdout behind the report
   docker::Attached take_attached() { return std::move(attached_); }
@@ -34,7 +33,7 @@ class Gate {
   std::string early_;
 };
 
-nlohmann::json go_message(const Job& job, const Values& values, const std::string& ca, const Subnet& subnet);
+wire::Go go_message(const Job& job, const Values& values, const std::string& ca, const Subnet& subnet);
 
 // Skills and the agent's own settings, under home/agent.
 Result<> put_home(docker::TarWriter& tar, const Job& job);

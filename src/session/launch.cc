@@ -18,7 +18,6 @@
 #include "session/gate.h"
 #include "session/ledger/names.h"
 #include "session/ledger/teardown.h"
-#include "session/report.h"
 #include "workspace/place.h"
 
 namespace bottle::session {
@@ -299,9 +298,9 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
   TRY(progress("running the self-test"));
   if (auto work = work_of(job, sent)) TRY(ledger.will_hold(*work));
   TRY(agent->ask());
-  json report = TRY(agent->await_report(20000));
-  if (!report.value("ok", false))
-    return fail(Code::denied, "the self-test from inside the bottle found a way out: " + surprises(report),
+  auto report = TRY(agent->await_report(20000));
+  if (!wire::is_clean(report))
+    return fail(Code::denied, "the self-test from inside the bottle found a way out: " + wire::surprises(report),
                 "the agent was not started; ARCHITECTURE.md (The gate) explains the probes");
   if (audience.is_gone()) return fail(Code::canceled, "the launcher exited before the agent ran");
   std::shared_ptr<const pki::Root> root = TRY(root_made.get());

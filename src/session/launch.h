@@ -15,6 +15,7 @@
 #include "session/guard_link/guard_link.h"
 #include "session/ledger/ledger.h"
 #include "transfer/delivery.h"
+#include "wire/gate.h"
 #include "wire/job.h"
 #include "workspace/workspace.h"
 
@@ -26,7 +27,7 @@ struct Running {
   GuardLink guard;
   nlohmann::json guard_message;             // `configure`, kept for a restart of the guard
   std::shared_ptr<const pki::Root> root;    // what the agent trusts; signs for each guard that comes
-  nlohmann::json report;                    // the self-test's
+  wire::Report report;                      // the self-test's
   std::unique_ptr<SessionAgent> ssh_agent;  // null: no key needs one
   Subnet subnet;
   workspace::Summary sent;

@@ -142,8 +142,9 @@ void run(const Job& job, Clients& clients) {
       (void)write_info(job, directory, "running");
       (void)ledger->note({{"running", true}});
       for (const auto& warning : running->sent.warnings) clients.event({{"event", "warning"}, {"what", warning}});
-      clients.event(
-          {{"event", "running"}, {"session", session}, {"probes", running->report.value("probes", json::array())}});
+      clients.event({{"event", "running"},
+                     {"session", session},
+                     {"probes", json::parse(wire::encode(running->report))["probes"]}});
       result["exit"] = watch(*engine, job, *running, clients, result);
       // Its launcher may be on its way back to us, and come when we are gone.
       if (job.far) (void)clients.log().save(job.directories.results + "/" + session + "/output");

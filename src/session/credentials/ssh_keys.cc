@@ -14,8 +14,6 @@
 namespace bottle::session {
 namespace {
 
-using nlohmann::json;
-
 constexpr int kPatience = 20000;
 
 std::string real_host(const manifest::SshHost& host) { return host.hostname.empty() ? host.host : host.hostname; }
@@ -103,10 +101,10 @@ std::string known_hosts(const plan::Plan& plan) {
   return text;
 }
 
-json ssh_files(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& guard) {
+std::vector<wire::GoFile> ssh_files(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& guard) {
   std::string config =
       "# Written by bottle. The keys are in an ssh-agent outside the bottle, and the guard allows only these hosts.\n";
-  json files = json::array();
+  std::vector<wire::GoFile> files;
   for (const auto& host : plan.ssh) {
     auto key = std::ranges::find_if(
         keys, [&](const SshKey& each) { return each.file == host.identity_file && !host.identity_file.empty(); });
@@ -123,12 +121,11 @@ json ssh_files(const plan::Plan& plan, const std::vector<SshKey>& keys, const st
     if (key == keys.end()) continue;
     std::string blob = key->blob, type(sshagent::Reader(blob).string());
     std::string file = "/run/bottle/ssh-" + host.host + ".pub";
-    files.push_back(
-        {{"path", file}, {"mode", 0600}, {"text", type + " " + sshagent::base64(blob) + " " + host.host + "\n"}});
+    files.push_back({file, 0600, type + " " + sshagent::base64(blob) + " " + host.host + "\n"});
     config += "  IdentityAgent /run/bottle/ssh-agent.sock\n  IdentityFile " + file + "\n  IdentitiesOnly yes\n";
   }
-  files.push_back({{"path", "/home/agent/.ssh/config"}, {"mode", 0600}, {"text", config}});
-  files.push_back({{"path", "/run/bottle/known_hosts"}, {"mode", 0600}, {"text", known_hosts(plan)}});
+  files.push_back({"/home/agent/.ssh/config", 0600, config});
+  files.push_back({"/run/bottle/known_hosts", 0600, known_hosts(plan)});
   return files;
 }
 

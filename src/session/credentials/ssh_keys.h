@@ -6,12 +6,11 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "plan/plan.h"
 #include "session/credentials/values.h"
 #include "sshagent/filter.h"
+#include "wire/gate.h"
 #include "wire/job.h"
 
 namespace bottle::session {
@@ -27,7 +26,7 @@ std::vector<sshagent::Key> filter_keys(const plan::Plan& plan, const std::vector
 // "NAME ssh-ed25519 AAAA…" for every host, by the name the agent uses.
 std::string known_hosts(const plan::Plan& plan);
 
-// ~/.ssh/config, known_hosts and the public keys: [{"path":…,"mode":…,"text":…}] of the go message.
-nlohmann::json ssh_files(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& guard);
+// ~/.ssh/config, known_hosts and the public keys, for the go message.
+std::vector<wire::GoFile> ssh_files(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& guard);
 
 }  // namespace bottle::session
