@@ -154,8 +154,7 @@ std::vector<Candidate> names_here(const std::string& command, const std::string&
   } else if (value == "SESSION" && command == "bottle logs") {
     for (const auto& name : names_in(directories().results)) all.push_back({name, ""});
   } else if (value == "SESSION") {
-    for (const auto& info : sessions())
-      all.push_back({info.value("session", ""), info.value("agent", "") + ", " + info.value("state", "")});
+    for (const auto& info : sessions()) all.push_back({info.session, info.agent + ", " + info.state});
   } else if (value == "AGENT" || value == "BOTTLE" || value == "VM") {
     char here[PATH_MAX];
     auto manifest = load_manifest(::getcwd(here, sizeof here) ? here : "/");

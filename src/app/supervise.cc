@@ -56,7 +56,7 @@ int supervise(int socket) {
       channel = remote::Channel{UniqueFd(PassedChannel::kIn),
                                 UniqueFd(PassedChannel::kOut),
                                 {},
-                                job->remote->unseen ? nlohmann::json() : nlohmann::json::object()};
+                                job->remote->unseen ? std::nullopt : std::optional(wire::Hello())};
     for (int fd : {PassedChannel::kIn, PassedChannel::kOut})
       if (channel) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
     remote::run_near_side(*job, clients, std::move(channel));

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -10,14 +11,13 @@
 
 #include "base/defer.h"
 #include "base/file.h"
+#include "base/line.h"
 #include "base/stream.h"
 #include "base/unique_fd.h"
 #include "session/ledger/names.h"
 #include "session/transcript.h"
 
 namespace bottle::session {
-
-using nlohmann::json;
 
 namespace {
 
@@ -72,8 +72,37 @@ std::optional<Work> work_of(const Job& job, const workspace::Summary& sent) {
   return Work{plan.workspace, plan.workdir, sent.base, job.directories.results + "/" + plan.session, job.far};
 }
 
-nlohmann::json collect(docker::Engine& engine, const std::string& session, const Work& work, const std::string& scratch,
-                       const std::function<void(const std::string&)>& tell) {
+// An agent may make any number of refs and files. A result names so many of them that it can always be read.
+static std::vector<std::string> some_of(std::vector<std::string> texts, size_t most, size_t room) {
+  size_t count = 0;
+  for (; count < std::min(texts.size(), most) && texts[count].size() <= room; ++count) room -= texts[count].size();
+  texts.resize(count);
+  return texts;
+}
+
+wire::Back sorted(workspace::Back back) {
+  constexpr size_t kMost = 100, kMostRefs = 1000, kRoom = 128 << 10, kLongest = 1000;
+  wire::Sorted all{.refs = some_of(std::move(back.refs), kMostRefs, kRoom),
+                   .commits = back.commits,
+                   .files = back.files,
+                   .patch = std::move(back.patch),
+                   .bundle = std::move(back.bundle),
+                   .kept = std::move(back.kept),
+                   .flagged = std::move(back.flagged),
+                   .all_flagged = std::move(back.all_flagged),
+                   .skipped = back.skipped};
+  for (auto& each : back.below) {
+    if (all.below.size() == kMost) break;
+    all.below.push_back({one_line(each.path, 4096), some_of(std::move(each.refs), kMost, kRoom / kMost), each.commits,
+                         each.files, std::move(each.patch)});
+  }
+  for (size_t i = 0; i < std::min(back.ignored.size(), kMost); ++i)
+    all.ignored.push_back(one_line(back.ignored[i], kLongest));
+  return {.text = std::move(back.text), .sorted = std::move(all)};
+}
+
+wire::Back collect(docker::Engine& engine, const std::string& session, const Work& work, const std::string& scratch,
+                   const std::function<void(const std::string&)>& tell) {
   std::string container = Names(session).agent;
   // Beside the work, and on no account instead of it.
   auto transcript = std::async(std::launch::async, [&] { save_transcript(engine, container, work.results); });
@@ -83,8 +112,8 @@ nlohmann::json collect(docker::Engine& engine, const std::string& session, const
     // Sorted where the operator's repository is, once it has been fetched.
     std::string kept = work.results + "/workspace.tar";
     auto saved = save_archive(engine, container, work.workdir, kept);
-    if (!saved) return {{"error", saved.error().what}, {"held", true}, {"text", still_there}};
-    return {{"archive", kept}};
+    if (!saved) return {.text = still_there, .error = saved.error().what, .held = true};
+    return {.archive = kept};
   }
   workspace::Incoming incoming;
   incoming.session = session;
@@ -100,24 +129,24 @@ nlohmann::json collect(docker::Engine& engine, const std::string& session, const
                              return {};
                            });
   // A full disk is mended: then the work comes home sorted, from where it is.
-  if (!done && is_full(done.error())) return {{"error", done.error().what}, {"held", true}, {"text", still_there}};
+  if (!done && is_full(done.error())) return {.text = still_there, .error = done.error().what, .held = true};
   if (!done) {
     // The container goes next: what cannot be sorted is kept as it is, rather than lost.
     std::string kept = incoming.results_dir + "/workspace.tar";
     auto saved = save_archive(engine, container, work.workdir, kept);
     if (!saved)
-      return {{"error", done.error().what + "; keeping it as an archive failed too: " + saved.error().what},
-              {"held", true},
-              {"text", still_there}};
-    return {{"error", done.error().what}, {"archive", kept}, {"text", workspace::about_archive(kept, session)}};
+      return {.text = still_there,
+              .error = done.error().what + "; keeping it as an archive failed too: " + saved.error().what,
+              .held = true};
+    return {.text = workspace::about_archive(kept, session), .error = done.error().what, .archive = kept};
   }
-  json answer = to_json(back);
+  wire::Back answer = sorted(back);
   if (!back.is_incomplete) return answer;
   std::string kept = incoming.results_dir + "/workspace.tar";
   auto saved = save_archive(engine, container, work.workdir, kept);
-  if (saved) answer["archive"] = kept;
-  answer["text"] = back.text + (saved ? workspace::about_archive(kept, session)
-                                      : "The archive of the workspace could not be kept: " + saved.error().what + "\n");
+  if (saved) answer.archive = kept;
+  answer.text = back.text + (saved ? workspace::about_archive(kept, session)
+                                   : "The archive of the workspace could not be kept: " + saved.error().what + "\n");
   return answer;
 }
 

@@ -18,36 +18,27 @@
 #include "session/sweep.h"
 #include "session/transcript.h"
 #include "session/watch.h"
+#include "wire/failure.h"
+#include "wire/ledger.h"
 
 namespace bottle::session {
 namespace {
 
-using nlohmann::json;
-
-json failure(const Error& error) {
-  return {{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}};
-}
-
-void tell_failure(Clients& clients, const Error& error) { clients.send(FrameType::failure, failure(error).dump()); }
+void tell_failure(Clients& clients, const Error& error) { clients.send(FrameType::failure, wire::encode(error)); }
 
 // What `bottle list` shows.
 Result<> write_info(const Job& job, const std::string& directory, const char* state) {
   auto now =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  return write_file_atomically(directory + "/info.json", json{{"session", job.plan.session},
-                                                              {"agent", job.plan.agent},
-                                                              {"bottle", job.plan.bottle},
-                                                              {"workspace", job.plan.workspace},
-                                                              {"state", state},
-                                                              {"started", now}}
-                                                             .dump());
+  wire::SessionInfo info{job.plan.session, state, job.plan.agent, job.plan.bottle, job.plan.workspace, "", now};
+  return write_file_atomically(directory + "/info.json", wire::encode(info));
 }
 
 // The rules a recorded session would have needed, ready to be put under egress.allow.
-void write_recorded(const Job& job, const json& rules) {
+void write_recorded(const Job& job, const std::vector<std::string>& rules) {
   std::string text = "# What session " + job.plan.session + " reached without a rule in bottle " + job.plan.bottle +
                      ". Read these rules before you use them.\nallow:\n";
-  for (const auto& rule : rules) text += "  - " + rule.get<std::string>() + "\n";
+  for (const auto& rule : rules) text += "  - " + rule + "\n";
   (void)write_file_atomically(job.directories.results + "/" + job.plan.session + "/allow.yaml", text);
 }
 
@@ -110,7 +101,7 @@ void run(const Job& job, Clients& clients) {
     return ledger->will_ask(end);
   });
   std::optional<Error> error;
-  if (auto noted = ledger->note({{"engine", job.engine}}); !noted) error = noted.error();
+  if (auto noted = ledger->note({.engine = job.engine}); !noted) error = noted.error();
   if (!error) {
     if (auto made = make_directories(job.directories.results + "/" + session); !made) error = made.error();
   }
@@ -125,10 +116,10 @@ void run(const Job& job, Clients& clients) {
     else error = point.error();
   }
 
-  json result = {{"session", session}, {"bottle", job.plan.bottle}, {"exit", 125}};
+  wire::SessionResult result{.session = session, .bottle = job.plan.bottle};
+  auto step = [&](const std::string& text) { clients.event(wire::Step{text}); };
   if (!error) {
-    Audience audience{[&](const std::string& step) { clients.event({{"event", "step"}, {"step", step}}); },
-                      [&] { return clients.first_is_gone(); }};
+    Audience audience{step, [&] { return clients.first_is_gone(); }};
     UniqueFd launcher(job.far ? ::dup(clients.first()) : -1);
     auto values = std::async(job.far ? std::launch::async : std::launch::deferred, [&]() -> Result<Values> {
                     return job.far ? await_values(launcher.get(), job.values) : job.values;
@@ -140,24 +131,19 @@ void run(const Job& job, Clients& clients) {
     } else {
       // True from here on: the self-test passed, the gate is open, the agent works. A terminal may come and go.
       (void)write_info(job, directory, "running");
-      (void)ledger->note({{"running", true}});
-      for (const auto& warning : running->sent.warnings) clients.event({{"event", "warning"}, {"what", warning}});
-      clients.event({{"event", "running"},
-                     {"session", session},
-                     {"probes", json::parse(wire::encode(running->report))["probes"]}});
-      result["exit"] = watch(*engine, job, *running, clients, result);
+      (void)ledger->note({.running = true});
+      for (const auto& warning : running->sent.warnings) clients.event(wire::Warning{warning});
+      clients.event(wire::AgentRuns{session, running->report.probes});
+      watch(*engine, job, *running, clients, result);
       // Its launcher may be on its way back to us, and come when we are gone.
       if (job.far) (void)clients.log().save(job.directories.results + "/" + session + "/output");
-      (void)ledger->note({{"ended", result["exit"]}});
-      if (job.plan.record) write_recorded(job, result["egress"]["recorded"]);
-      clients.event({{"event", "collecting"}});
+      (void)ledger->note({.ended = result.exit});
+      if (result.egress->recorded) write_recorded(job, *result.egress->recorded);
+      clients.event(wire::Collecting{});
       auto work = work_of(job, running->sent);
       if (!work) save_transcript(*engine, Names(session).agent, job.directories.results + "/" + session);
-      result["back"] =
-          work ? collect(*engine, session, *work, directory,
-                         [&](const std::string& step) { clients.event({{"event", "step"}, {"step", step}}); })
-               : json::object();
-      if (!result["back"].value("held", false)) (void)ledger->note({{"home", true}});
+      result.back = work ? collect(*engine, session, *work, directory, step) : wire::Back();
+      if (!result.back->held) (void)ledger->note({.home = true});
     }
   }
 
@@ -165,15 +151,16 @@ void run(const Job& job, Clients& clients) {
   // create that we gave up waiting for may yet come to its end.
   Names names(session);
   auto things = things_of(job);
-  bool held = result.value("back", json::object()).value("held", false);
+  bool held = result.back && result.back->held;
   if (held)
     std::erase_if(things, [&](const Thing& thing) { return thing.kind == "volume" || thing.name == names.agent; });
   Receipt receipt = tear_down_for_good(*engine, {session, owner, things}, asked);
   if (held) receipt.left.push_back("container " + names.agent + ": it holds the work");
-  result["receipt"] = to_json(receipt);
+  result.receipt = receipt;
   // Before the socket goes: who comes too late to attach finds the result.
   if (!error)
-    (void)write_file_atomically(job.directories.results + "/" + session + "/result.json", result.dump(2) + "\n");
+    (void)write_file_atomically(job.directories.results + "/" + session + "/result.json",
+                                wire::encode(result, wire::Layout::pretty));
   if (receipt.confirmed) forget(job.directories, directory, receipt);
   if (error) {
     ::rmdir((job.directories.results + "/" + session).c_str());
@@ -182,7 +169,7 @@ void run(const Job& job, Clients& clients) {
                      "not everything was removed; run `bottle cleanup` once the engine answers";
     return tell_failure(clients, *error);
   }
-  clients.send(FrameType::result, result.dump());
+  clients.send(FrameType::result, wire::encode(result));
 }
 
 }  // namespace bottle::session

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/ids.h"
 #include "session/console/output_log.h"
+#include "session/guard_link/egress_summary.h"
 #include "session/guard_link/policy_change.h"
 #include "session/ledger/ledger.h"
 #include "session/ledger/scratch_test.h"
@@ -27,9 +28,9 @@ TEST(OutputLog, IsTheSameFromAFile) {
   ASSERT_TRUE(log.save(path));
   auto loaded = OutputLog::load(path);
   ASSERT_TRUE(loaded) << loaded.error().what;
-  for (const char* wish : {"{\"from\":0}", "{\"from\":125}", "{\"from\":180}", "{\"from\":999}", "{}", "nonsense"})
-    EXPECT_EQ(loaded->answer(wish), log.answer(wish)) << wish;
-  EXPECT_NE(log.answer("{\"from\":0}").find("\"missed\":90"), std::string::npos) << log.answer("{\"from\":0}");
+  for (std::optional<uint64_t> from : {std::optional<uint64_t>(0), {125}, {180}, {999}, {}})
+    EXPECT_EQ(loaded->answer({.from = from}), log.answer({.from = from})) << from.value_or(1);
+  EXPECT_NE(log.answer({.from = 0}).find("\"missed\":90"), std::string::npos) << log.answer({.from = 0});
   for (const char* text : {"", "nonsense", "p\0\0\0"}) {
     ASSERT_TRUE(write_file_atomically(path, text));
     EXPECT_FALSE(OutputLog::load(path)) << text;
@@ -82,69 +83,75 @@ TEST(Frames, WhatIsReadAsJsonMayBeShorterThanOutput) {
   EXPECT_EQ(reader.next().error().code, Code::limit);
 }
 
+wire::PolicyChange allow(const std::string& id, manifest::AllowRule rule) {
+  return {.id = id, .allow = std::move(rule)};
+}
+const wire::PolicyChanged& changed(const wire::Event& event) { return std::get<wire::PolicyChanged>(event); }
+wire::PolicyChange deny(const std::string& host) { return {.id = "2", .deny = host}; }
+
 TEST(LivePolicy, AddsTakesBackAndForbids) {
   using nlohmann::json;
-  json allow = json::array({{{"host", "a.example.org"}, {"ports", json::array()}}});
-  allow = *changed_rules(allow, {{"allow", {{"host", "New.Example.org"}, {"ports", {8443}}}}});
-  ASSERT_EQ(allow.size(), 2u);
-  EXPECT_EQ(allow[1]["host"], "new.example.org");
-  EXPECT_EQ(allow[1]["inspect"], false);
-  allow = *changed_rules(allow, {{"deny", "a.example.org"}});
-  EXPECT_EQ(allow, json::array({allow[0], {{"host", "a.example.org"}, {"deny", true}}}));
-  EXPECT_EQ(*changed_rules(allow, {{"deny", "a.example.org"}}), allow) << "twice is once";
-  allow = *changed_rules(allow, {{"allow", {{"host", "a.example.org"}, {"methods", {"GET"}}}}});
-  EXPECT_EQ(allow.back()["inspect"], true);
-  for (const auto& rule : allow) EXPECT_FALSE(rule.value("deny", false));
-  for (json bad : {json{{"allow", {{"host", "*"}}}}, json{{"allow", {{"host", "10.0.0.1"}}}},
-                   json{{"allow", {{"host", "a b"}}}}, json{{"allow", {{"host", "a.org"}, {"paths", {"x"}}}}},
-                   json{{"allow", "a.org"}}, json{{"deny", 3}}, json::object()})
-    EXPECT_FALSE(changed_rules(allow, bad)) << bad;
+  json rules = json::array({{{"host", "a.example.org"}, {"ports", json::array()}}});
+  rules = *changed_rules(rules, allow("1", {.host = "New.Example.org", .ports = {8443}}));
+  ASSERT_EQ(rules.size(), 2u);
+  EXPECT_EQ(rules[1]["host"], "new.example.org");
+  EXPECT_EQ(rules[1]["inspect"], false);
+  rules = *changed_rules(rules, deny("a.example.org"));
+  EXPECT_EQ(rules, json::array({rules[0], {{"host", "a.example.org"}, {"deny", true}}}));
+  EXPECT_EQ(*changed_rules(rules, deny("a.example.org")), rules) << "twice is once";
+  rules = *changed_rules(rules, allow("1", {.host = "a.example.org", .methods = {"GET"}}));
+  EXPECT_EQ(rules.back()["inspect"], true);
+  for (const auto& rule : rules) EXPECT_FALSE(rule.value("deny", false));
+  for (const auto& bad : {allow("1", {.host = "*"}), allow("1", {.host = "10.0.0.1"}), allow("1", {.host = "a b"}),
+                          allow("1", {.host = "a.org", .paths = {"x"}}), deny(""), wire::PolicyChange()})
+    EXPECT_FALSE(changed_rules(rules, bad)) << bad.allow.value_or(manifest::AllowRule()).host;
 }
 
 TEST(LivePolicy, WhatTheGuardRefusesIsTakenBack) {
   using nlohmann::json;
   json message = {{"type", "configure"}, {"config", {{"egress", {{"allow", json::array()}}}}}}, before = message;
-  std::vector<json> sent, told;
+  std::vector<json> sent;
+  std::vector<wire::Event> told;
   bool up = true;
   LivePolicy policy(
       message,
       [&](const json& m) -> Result<> { return up ? (sent.push_back(m), Result<>{}) : fail(Code::unavailable, "down"); },
-      [&](const json& e) { told.push_back(e); });
-  policy.request(R"({"id":"1","allow":{"host":"a.example.org"}})");
-  policy.request(R"({"id":"2","deny":"b.example.org"})");
+      [&](const wire::Event& e) { told.push_back(e); });
+  policy.request(allow("1", {.host = "a.example.org"}));
+  policy.request(deny("b.example.org"));
   ASSERT_EQ(sent.size(), 2u);
   EXPECT_TRUE(told.empty());
   policy.accepted();
   ASSERT_EQ(told.size(), 1u);
-  EXPECT_TRUE(told[0]["ok"] == true && told[0]["id"] == "1");
+  EXPECT_TRUE(changed(told[0]).ok && changed(told[0]).id == "1");
   EXPECT_TRUE(policy.refused("no"));
   EXPECT_EQ(message, sent[0]) << "the second is taken back, the first stays";
   EXPECT_FALSE(policy.refused("something else"));
   up = false;
-  policy.request(R"({"id":"3","allow":{"host":"c.example.org"}})");
-  EXPECT_TRUE(told.back()["ok"] == false && told.back()["id"] == "3");
+  policy.request(allow("3", {.host = "c.example.org"}));
+  EXPECT_TRUE(!changed(told.back()).ok && changed(told.back()).id == "3");
   EXPECT_EQ(message, sent[0]);
-  policy.request("nonsense");
 }
 
 TEST(LivePolicy, WithoutARecordTheGuardIsToldToLetNothingThrough) {
   using nlohmann::json;
   json message = {{"type", "configure"}, {"config", {{"egress", {{"allow", json::array()}}}}}};
-  std::vector<json> sent, told;
+  std::vector<json> sent;
+  std::vector<wire::Event> told;
   bool up = true;
   LivePolicy policy(
       message,
       [&](const json& m) -> Result<> { return up ? (sent.push_back(m), Result<>{}) : fail(Code::unavailable, "down"); },
-      [&](const json& e) { told.push_back(e); });
+      [&](const wire::Event& e) { told.push_back(e); });
   policy.set_unrecorded("");
   EXPECT_TRUE(sent.empty());
-  policy.request(R"({"id":"1","allow":{"host":"a.example.org"}})");
+  policy.request(allow("1", {.host = "a.example.org"}));
   policy.set_unrecorded("the disk is full");
   policy.set_unrecorded("the disk is full");
   ASSERT_EQ(sent.size(), 2u);
   EXPECT_EQ(sent[1]["config"]["unrecorded"], "the disk is full");
   ASSERT_EQ(told.size(), 1u);
-  EXPECT_EQ(told[0]["event"], "record-full");
+  EXPECT_TRUE(std::holds_alternative<wire::RecordFull>(told[0]));
   // Both are taken back where the guard refuses the first; this must not be forgotten.
   policy.refused("no");
   policy.set_unrecorded("the disk is full");
@@ -153,19 +160,20 @@ TEST(LivePolicy, WithoutARecordTheGuardIsToldToLetNothingThrough) {
   up = false;
   policy.set_unrecorded("");
   EXPECT_EQ(message["config"]["unrecorded"], "");
-  EXPECT_EQ(told.back()["event"], "record-back");
+  EXPECT_TRUE(std::holds_alternative<wire::RecordBack>(told.back()));
 }
 
 TEST(LivePolicy, AnotherBrokersRootIsTrustedOnceAndTakenBackWhereItIsRefused) {
   using nlohmann::json;
   json message = {{"type", "configure"}, {"config", {{"egress", {{"allow", json::array()}, {"extra_ca", "FIRST"}}}}}},
        before = message;
-  std::vector<json> sent, told;
+  std::vector<json> sent;
+  std::vector<wire::Event> told;
   bool up = true;
   LivePolicy policy(
       message,
       [&](const json& m) -> Result<> { return up ? (sent.push_back(m), Result<>{}) : fail(Code::unavailable, "down"); },
-      [&](const json& e) { told.push_back(e); });
+      [&](const wire::Event& e) { told.push_back(e); });
   policy.trust("");
   policy.trust("FIRST");
   EXPECT_TRUE(sent.empty());

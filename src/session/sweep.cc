@@ -15,14 +15,11 @@
 #include "base/file.h"
 #include "base/own_file.h"
 #include "base/unique_fd.h"
-#include "docker/call.h"
 #include "session/collect.h"
 #include "session/ledger/names.h"
 
 namespace bottle::session {
 namespace {
-
-using nlohmann::json;
 
 constexpr int kGraveSeconds = 60;             // longer than an engine that answers takes over a request
 constexpr int kForgottenSeconds = 7 * 86400;  // an engine that has not answered for so long is gone itself
@@ -63,53 +60,55 @@ class Turn {
     }
   }
   bool mine() const { return mine_; }
-  void note(const json& record) { (void)write_all(fd_.get(), record.dump() + "\n"), (void)::fsync(fd_.get()); }
+  void note(const LedgerRecord& record) {
+    (void)write_all(fd_.get(), wire::encode(record) + "\n");
+    (void)::fsync(fd_.get());
+  }
 
  private:
   UniqueFd fd_;
   bool mine_ = false;
 };
 
-// As teardown would have done, had the supervisor lived. Null: there is nothing to bring.
-json bring_home(docker::Engine& engine, const Orphan& orphan) {
+// As teardown would have done, had the supervisor lived. Nothing: there is nothing to bring.
+std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orphan) {
   std::string agent = Names(orphan.session).agent;
   auto there = find_own(engine, {orphan.session, orphan.owner, {}}, {"container", agent});
-  if (!there) return {{"error", there.error().what}, {"held", true}};
-  if (there->empty()) return nullptr;
+  if (!there) return wire::Back{.error = there.error().what, .held = true};
+  if (there->empty()) return std::nullopt;
   (void)engine.stop_container(*there, 3);
   return collect(engine, orphan.session, *orphan.work, orphan.directory, [](const std::string&) {});
 }
 
-void write_result(const Orphan& orphan, const json& back, const Receipt& receipt) {
-  if (back.is_null()) return;
+void write_result(const Orphan& orphan, const std::optional<wire::Back>& back, const Receipt& receipt) {
+  if (!back) return;
   std::string path = orphan.work->results + "/result.json";
   auto before = read_file(path);  // a supervisor that could not bring the work home has said the rest
-  json result = before ? json::parse(*before, nullptr, false) : json::object();
-  if (!result.is_object()) result = json::object();
-  result["session"] = orphan.session;
-  if (!before) result["what"] = kSupervisorDied;
-  if (!result.contains("exit")) result["exit"] = orphan.exit.value_or(125);
-  result["back"] = back;
-  result["receipt"] = to_json(receipt);
-  (void)write_file_atomically(path, result.dump(2) + "\n");
+  auto told = before ? wire::decode<wire::SessionResult>(*before, wire::From::ours)
+                     : Result<wire::SessionResult>(fail(Code::not_found, path));
+  auto result = told.value_or(wire::SessionResult{
+      .session = orphan.session, .exit = orphan.exit.value_or(125), .what = before ? "" : kSupervisorDied});
+  result.back = back;
+  result.receipt = receipt;
+  (void)write_file_atomically(path, wire::encode(result, wire::Layout::pretty));
 }
 
 void sweep_one(const Directories& directories, const Orphan& orphan, docker::Engine& engine, Turn& turn, Swept& swept) {
   Belongings what{orphan.session, orphan.owner, orphan.things};
   if (orphan.work) {
     swept.back = bring_home(engine, orphan);
-    if (swept.back.is_object() && swept.back.value("held", false)) {
+    if (swept.back && swept.back->held) {
       // The agent's container and its volumes stay; they are all that is left of the work.
       std::erase_if(what.things, [&](const Thing& thing) {
         return thing.kind == "volume" || thing.name == Names(orphan.session).agent;
       });
       swept.receipt = tear_down(engine, what);
       swept.receipt.left.push_back("container " + Names(orphan.session).agent +
-                                   ": it holds work that could not be brought home: " + swept.back.value("error", ""));
+                                   ": it holds work that could not be brought home: " + swept.back->error);
       swept.receipt.confirmed = false;
       return;
     }
-    turn.note({{"home", true}});
+    turn.note({.home = true});
   }
   swept.receipt = tear_down_for_good(engine, what, orphan.asked);
   if (orphan.work) write_result(orphan, swept.back, swept.receipt);
@@ -137,8 +136,9 @@ bool visit_grave(const Orphan& orphan, docker::Engine& engine, Receipt& receipt)
 void look_at_unborn(const std::string& directory) {
   auto opened = open_own_directory(directory);
   auto text = opened ? read_own_file(*opened, directory, "ledger", 1 << 16) : fail(Code::not_found, "");
-  auto first = text ? json::parse(text->substr(0, text->find('\n')), nullptr, false) : json();
-  auto owner = Owner::from_label(docker::text_of(first, "owner"));
+  auto first = text ? wire::decode<LedgerRecord>(text->substr(0, text->find('\n')), wire::From::ours)
+                    : Result<LedgerRecord>(std::unexpected(text.error()));
+  auto owner = Owner::from_label(first ? first->owner.value_or("") : "");
   if (opened && (owner ? !owner->alive() : age_of(directory) > kGraveSeconds)) remove_session_directory(directory);
 }
 
@@ -166,7 +166,7 @@ void find_dead(const Directories& directories, std::set<std::string>& known, std
       continue;
     }
     if (view->owner.alive()) continue;
-    if (view->remote.is_object()) continue;  // its agent may go on there: attach and cleanup see to it
+    if (view->remote) continue;  // its agent may go on there: attach and cleanup see to it
     orphans.push_back({name, view->owner, view->things, view->engine, directory, view->asked, view->work, view->exit});
   }
 }

@@ -29,7 +29,7 @@ std::vector<Orphan> find_orphans(const Directories& directories);
 
 struct Swept {
   Receipt receipt;
-  nlohmann::json back;  // what came home, as collect() says; null: there was nothing to bring
+  std::optional<wire::Back> back;  // what came home; nothing: there was nothing to bring
 };
 
 // What there is to say of a session that ended by that.

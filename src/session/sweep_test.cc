@@ -37,7 +37,7 @@ TEST(Sweep, WhatIsNotFinalIsRememberedInAGrave) {
     owner.start_time += "1";
     auto ledger = Ledger::create(directory, owner);
     ASSERT_TRUE(ledger);
-    ASSERT_TRUE(ledger->note({{"engine", "/nonexistent/engine.sock"}}));
+    ASSERT_TRUE(ledger->note({.engine = "/nonexistent/engine.sock"}));
     ASSERT_TRUE(ledger->will_make({{"container", "bottle-x1-agent"}}));
   }
   ASSERT_TRUE(write_file_atomically(directory + "/info.json.new.17", "{}"));

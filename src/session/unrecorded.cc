@@ -25,22 +25,21 @@ bool is_recorded(const Directories& directories, const std::string& session, con
 }
 
 // The agent's workspace, where nothing of the session lies yet.
-nlohmann::json save_work(const Directories& directories, docker::Engine& engine, const Belongings& what,
-                         const std::function<void(const std::string&)>& tell) {
+std::optional<wire::Back> save_work(const Directories& directories, docker::Engine& engine, const Belongings& what,
+                                    const std::function<void(const std::string&)>& tell) {
   Names names(what.session);
-  if (!std::ranges::count(what.things, Thing{"volume", names.work})) return nullptr;  // it was the operator's own
+  if (!std::ranges::count(what.things, Thing{"volume", names.work})) return std::nullopt;  // it was the operator's own
   auto id = find_own(engine, what, {"container", names.agent});
-  if (!id) return {{"error", id.error().what}, {"held", true}};
-  if (id->empty()) return nullptr;
+  if (!id) return wire::Back{.error = id.error().what, .held = true};
+  if (id->empty()) return std::nullopt;
   std::string results = directories.results + "/" + what.session;
   std::error_code ignored;
   if (std::filesystem::exists(std::filesystem::symlink_status(results, ignored))) results += "-" + random_hex(3);
-  if (auto made = make_directories(results); !made) return {{"error", made.error().what}, {"held", true}};
+  if (auto made = make_directories(results); !made) return wire::Back{.error = made.error().what, .held = true};
   (void)engine.stop_container(*id, 3);
   auto back = collect(engine, what.session, {"", "/workspace", "", results, true}, "", tell);
   ::rmdir(results.c_str());
-  if (back.contains("archive"))
-    back["text"] = "The workspace as the agent left it, unchecked: " + back["archive"].get<std::string>();
+  if (!back.archive.empty()) back.text = "The workspace as the agent left it, unchecked: " + back.archive;
   return back;
 }
 
@@ -80,14 +79,14 @@ std::vector<Swept> remove_unrecorded(const Directories& directories, docker::Eng
   for (auto& [unused, what] : sessions) {
     Swept swept;
     swept.back = save_work(directories, engine, what, tell);
-    bool held = swept.back.is_object() && swept.back.value("held", false);
+    bool held = swept.back && swept.back->held;
     std::string agent = Names(what.session).agent;
     if (held)
       std::erase_if(what.things, [&](const Thing& thing) { return thing.kind == "volume" || thing.name == agent; });
     swept.receipt = tear_down(engine, what);
     if (held) {
       swept.receipt.left.push_back("container " + agent +
-                                   ": it holds work that could not be saved: " + swept.back.value("error", ""));
+                                   ": it holds work that could not be saved: " + swept.back->error);
       swept.receipt.confirmed = false;
     }
     all.push_back(std::move(swept));

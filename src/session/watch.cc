@@ -39,10 +39,10 @@ class Watch {
         audit_(job.directories.results + "/" + job.plan.session + "/egress.jsonl") {
     if (!job.ssh_keys.empty() && !job.far)
       ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(job.directories.sessions + "/" + job.plan.session),
-                   std::move(running.ssh_agent), [this](const json& line) { record(line); });
+                   std::move(running.ssh_agent), [this](const wire::Decision& decision) { record(decision); });
   }
 
-  int run(json& result) {
+  void run(wire::SessionResult& result) {
     show(running_.agent_early);
     struct sigaction action{};
     action.sa_handler = [](int) { asked_to_stop = 1; };
@@ -68,13 +68,10 @@ class Watch {
     drain_audit();
     audit_.retry();
     if (audit_.kept())
-      clients_.event(
-          {{"event", "warning"}, {"what", "the last decisions of the guard could not be recorded: " + audit_.full()}});
-    result["egress"] = {{"allowed", allowed_}, {"denied", summary_.denied()}, {"secrets", summary_.secrets()}};
-    if (job_.plan.record) result["egress"]["recorded"] = summary_.recorded(job_.plan.egress.allow);
-    auto status = engine_.wait_container(names_.agent);
-    if (!status) return stopped_ ? 143 : 125;
-    return *status;
+      clients_.event(wire::Warning{"the last decisions of the guard could not be recorded: " + audit_.full()});
+    result.egress = wire::EgressResult{summary_.denied(), summary_.secrets(), allowed_, {}};
+    if (job_.plan.record) result.egress->recorded = summary_.recorded(job_.plan.egress.allow);
+    result.exit = std::clamp(engine_.wait_container(names_.agent).value_or(stopped_ ? 143 : 125), 0, 255);
   }
 
  private:
@@ -112,7 +109,7 @@ class Watch {
     for (auto& line : *lines) {
       if (line.value("type", "") == "ready") policy_.accepted();
       if (line.value("type", "") == "error" && !policy_.refused(line.value("what", "")))
-        clients_.event({{"event", "guard-error"}, {"what", line.value("what", "")}});
+        clients_.event(wire::GuardError{line.value("what", "")});
       if (line.value("type", "") == "ssh-agent" && ssh_) ssh_->take_request(line, to_guard());
       if (job_.far && (line.value("type", "") == "stream" || line.value("type", "") == "ssh-agent")) {
         if (clients_.relay()) clients_.to_relay(line);
@@ -122,7 +119,9 @@ class Watch {
       }
       if (line.value("type", "") != "audit") continue;
       line.erase("type");
-      record(line);
+      // As it is: what reads the file and the events makes it fit for a terminal.
+      auto decision = wire::decode_value<wire::Decision>(std::move(line), wire::From::ours);
+      record(decision ? *decision : unreadable(decision.error()));
     }
   }
 
@@ -154,14 +153,12 @@ class Watch {
   }
 
   // A decision, the guard's or ours: to the audit, the counts and the terminals.
-  void record(const json& line) {
-    audit_.add(line);
-    if (line.value("action", "") == "allow") ++allowed_;
+  void record(const wire::Decision& decision) {
+    audit_.add(decision);
+    if (decision.action == "allow") ++allowed_;
     // The self-test's own questions are in the audit, but no news to the operator.
-    if (std::string host = line.value("host", "");
-        host.ends_with(".probe.invalid") || host == "not-allowed.bottle.invalid")
-      return;
-    summary_.add(line, clients_);
+    if (decision.host.ends_with(".probe.invalid") || decision.host == "not-allowed.bottle.invalid") return;
+    summary_.add(decision, clients_);
   }
 
   // What the guard said before it was told to go: decisions must not be lost because the agent was quicker.
@@ -175,16 +172,15 @@ class Watch {
         (void)write_all(running_.agent.fd(), frame.bytes);
         break;
       case FrameType::resize: {
-        auto size = json::parse(frame.bytes, nullptr, false);
-        if (size.is_object() && !job_.plan.headless)
-          (void)engine_.resize(names_.agent, size.value("rows", 24), size.value("cols", 80));
+        auto size = wire::decode<wire::Resize>(frame.bytes, wire::From::ours);
+        if (size && !job_.plan.headless) (void)engine_.resize(names_.agent, size->rows, size->columns);
         break;
       }
       case FrameType::stop:
         stop();
         break;
       case FrameType::policy:
-        policy_.request(frame.bytes);
+        if (auto change = wire::decode<wire::PolicyChange>(frame.bytes, wire::From::ours)) policy_.request(*change);
         break;
       case FrameType::guard: {
         auto line = json::parse(frame.bytes, nullptr, false);
@@ -214,8 +210,7 @@ class Watch {
     if (ended_ || stopped_) return;
     if (Clock::now() - guard_since_ > std::chrono::minutes(1)) attempts_ = 0;
     retry_at_ = Clock::now();
-    clients_.event({{"event", "guard-lost"},
-                    {"what", "the guard " + cause_of_death() + "; the agent has no network until it is back"}});
+    clients_.event(wire::GuardLost{"the guard " + cause_of_death() + "; the agent has no network until it is back"});
   }
 
   std::string cause_of_death() {
@@ -238,14 +233,13 @@ class Watch {
       retry_at_ = Clock::now() + std::min<Clock::duration>(200ms * (1 << std::min(attempts_, 8)), 30s);
       if (!link) {
         if (attempts_ == 4 && !stopped_)
-          clients_.event({{"event", "guard-lost"},
-                          {"what", "restarting the guard fails: " + link.error().what + "; still trying"}});
+          clients_.event(wire::GuardLost{"restarting the guard fails: " + link.error().what + "; still trying"});
         return;
       }
       running_.guard = std::move(*link);
       guard_alive_ = true;
       guard_since_ = Clock::now();
-      clients_.event({{"event", "guard-back"}});
+      clients_.event(wire::GuardBack{});
       return;
     }
     if (ended_ || stopped_ || Clock::now() < retry_at_) return;
@@ -264,7 +258,8 @@ class Watch {
   docker::Demux demux_;
   bool ended_ = false, stopped_ = false, guard_alive_ = true;
   uint32_t relay_ = 0;  // the near side that the guard was told of
-  int attempts_ = 0, allowed_ = 0;
+  int attempts_ = 0;
+  uint64_t allowed_ = 0;
   Clock::time_point guard_since_ = Clock::now(), retry_at_, networks_at_;
   std::future<Result<GuardLink>> reviving_;
   EgressSummary summary_;
@@ -274,14 +269,14 @@ class Watch {
                          return fail(Code::unavailable, "the guard is restarting; try again in a moment");
                        return running_.guard.send(message);
                      },
-                     [this](const json& event) { clients_.event(event); }};
+                     [this](const wire::Event& event) { clients_.event(event); }};
   std::optional<AgentRelay> ssh_;  // last: its threads end first
 };
 
 }  // namespace
 
-int watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients, json& result) {
-  return Watch(engine, job, running, clients).run(result);
+void watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients, wire::SessionResult& result) {
+  Watch(engine, job, running, clients).run(result);
 }
 
 }  // namespace bottle::session

@@ -15,7 +15,7 @@
 namespace bottle::wire {
 
 struct Thing {
-  std::string kind;  // container | network | volume | ssh-agent (its socket's path)
+  std::string kind;  // container | network | volume | image | ssh-agent (its socket's path)
   std::string name;
   bool operator==(const Thing&) const = default;
 };

@@ -26,6 +26,14 @@ void fields(Object& o, EgressResult& egress) {
   o.texts("recorded", egress.recorded, kFew, kRule);
 }
 
+void fields(Object& o, SortedBelow& below) {
+  o.words("path", below.path, kPath);
+  o.texts("refs", below.refs, kMany, kPath);
+  o.number("commits", below.commits);
+  o.number("files", below.files);
+  o.text("patch", below.patch, kPath);
+}
+
 void fields(Object& o, Back& back) {
   if (o.optional("text", !back.text.empty())) o.words("text", back.text, 256 << 10);
   if (o.optional("error", !back.error.empty())) o.words("error", back.error, 64 << 10);
@@ -37,6 +45,10 @@ void fields(Object& o, Back& back) {
   o.number("commits", sorted.commits);
   o.number("files", sorted.files);
   o.text("patch", sorted.patch, kPath);
+  if (o.optional("below", !sorted.below.empty())) o.objects("below", sorted.below, kFew);
+  if (o.optional("bundle", !sorted.bundle.empty())) o.text("bundle", sorted.bundle, kPath);
+  if (o.optional("ignored", !sorted.ignored.empty())) o.words("ignored", sorted.ignored, kFew);
+  if (o.optional("kept", !sorted.kept.empty())) o.text("kept", sorted.kept, kPath);
   o.words("flagged", sorted.flagged, kFew);
   if (o.optional("all_flagged", !sorted.all_flagged.empty())) o.text("all_flagged", sorted.all_flagged, kPath);
   o.number("skipped", sorted.skipped);

@@ -32,11 +32,24 @@ struct EgressResult {
 };
 void fields(Object& o, EgressResult& egress);
 
+// Of a repository within the workspace.
+struct SortedBelow {
+  std::string path;  // in the workspace
+  std::vector<std::string> refs;
+  uint64_t commits = 0, files = 0;
+  std::string patch;
+};
+void fields(Object& o, SortedBelow& below);
+
 // Refs and files that the agent's work became.
 struct Sorted {
   std::vector<std::string> refs;
   uint64_t commits = 0, files = 0;
   std::string patch;                 // path; empty: nothing changed
+  std::vector<SortedBelow> below;    // of the other repositories in the workspace
+  std::string bundle;                // path: what no repository could take; empty: nothing
+  std::vector<std::string> ignored;  // that the agent made or changed, and git ignores
+  std::string kept;                  // the directory in which those are; empty: they were not asked for
   std::vector<std::string> flagged;  // files to look at before anything is run, with the reason
   std::string all_flagged;           // path of a file with each of them; empty: `flagged` has them all
   uint64_t skipped = 0;              // files that did not come

@@ -141,10 +141,18 @@ Receipt receipt() {
 }
 
 Back back() {
-  return {
-      "2 files changed",
-      Sorted{{"refs/bottle/s1/worktree"}, 1, 2, "/home/me/changes.patch", {".git/hooks/x: a hook"}, "/home/me/look", 3},
-      "no space", "/home/me/workspace.tar", true};
+  Sorted sorted{.refs = {"refs/bottle/s1/worktree"},
+                .commits = 1,
+                .files = 2,
+                .patch = "/home/me/changes.patch",
+                .below = {{"lib", {"refs/bottle/s1/worktree"}, 1, 2, "/home/me/below/lib/changes.patch"}},
+                .bundle = "/home/me/work.bundle",
+                .ignored = {"dist/"},
+                .kept = "/home/me/ignored",
+                .flagged = {".git/hooks/x: a hook"},
+                .all_flagged = "/home/me/look",
+                .skipped = 3};
+  return {"2 files changed", std::move(sorted), "no space", "/home/me/workspace.tar", true};
 }
 
 SessionResult result() {

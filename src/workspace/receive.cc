@@ -168,24 +168,6 @@ class Reception {
 
 }  // namespace
 
-nlohmann::json to_json(const Back& back) {
-  nlohmann::json out = {{"text", back.text},      {"refs", back.refs},   {"commits", back.commits},
-                        {"files", back.files},    {"patch", back.patch}, {"flagged", back.flagged},
-                        {"skipped", back.skipped}};
-  if (!back.all_flagged.empty()) out["all_flagged"] = back.all_flagged;
-  for (const auto& each : back.below)
-    out["below"].push_back({{"path", one_line(each.path, 4096)},
-                            {"refs", each.refs},
-                            {"commits", each.commits},
-                            {"files", each.files},
-                            {"patch", each.patch}});
-  for (const auto& path : back.ignored)
-    if (!out.contains("ignored") || out["ignored"].size() < 100) out["ignored"].push_back(one_line(path, 1000));
-  if (!back.kept.empty()) out["kept"] = back.kept;
-  if (!back.bundle.empty()) out["bundle"] = back.bundle;
-  return out;
-}
-
 std::string about_archive(const std::string& path, const std::string& session) {
   return "All of the workspace as the agent left it, unchecked, is in an archive: mkdir " + shell_word(session) +
          " && tar -xf " + shell_word(path) + " -C " + shell_word(session) + "\n";

@@ -8,8 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "docker/tar.h"
 #include "manifest/manifest.h"
@@ -94,9 +92,6 @@ struct Back {
   bool is_incomplete = false;        // the workspace as it is has something that nothing of the above has
   std::string text;                  // for the operator: what came back and how to take it, without `flagged`
 };
-
-// For programs (docs/events.md): what came back.
-nlohmann::json to_json(const Back& back);
 
 // What a person does with an archive of a workspace that was kept: one line.
 std::string about_archive(const std::string& path, const std::string& session);

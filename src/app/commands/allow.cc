@@ -8,6 +8,7 @@
 #include "app/world/world.h"
 #include "base/file.h"
 #include "manifest/edit.h"
+#include "wire/ledger.h"
 
 namespace bottle::app {
 namespace {
@@ -19,9 +20,8 @@ struct AllowOptions {
 };
 
 Result<std::string> bottle_of(const std::string& session) {
-  auto info =
-      nlohmann::json::parse(TRY(read_file(directories().sessions + "/" + session + "/info.json")), nullptr, false);
-  std::string bottle = info.is_object() ? info.value("bottle", "") : "";
+  auto text = TRY(read_file(directories().sessions + "/" + session + "/info.json"));
+  std::string bottle = TRY(wire::decode<wire::SessionInfo>(text, wire::From::ours)).bottle;
   if (bottle.empty())
     return fail(Code::not_found, "the record of session " + session + " does not name its bottle",
                 "save the rule with: bottle allow --bottle NAME --save HOST");
@@ -35,9 +35,7 @@ Result<> allow(AllowOptions o) {
   if (bottle.empty()) {
     std::string session = TRY(running_session(o.session));
     if (o.save) bottle = TRY(bottle_of(session));
-    nlohmann::json wanted = {
-        {"host", rule.host}, {"ports", rule.ports}, {"methods", rule.methods}, {"paths", rule.paths}};
-    print(session + ": " + TRY(change_policy(session, {{"allow", wanted}})) + " (from the next request on)");
+    print(session + ": " + TRY(change_policy(session, {.allow = rule})) + " (from the next request on)");
   } else if (!o.save) {
     return fail(Code::invalid, "--bottle without --save does nothing", "name a session, or add --save");
   }

@@ -15,6 +15,7 @@
 #include "session/console/client.h"
 #include "session/ledger/ledger.h"
 #include "wire/frames.h"
+#include "wire/request.h"
 
 namespace bottle::app {
 namespace {
@@ -30,7 +31,7 @@ Result<std::function<std::unique_ptr<session::Typing>()>> typing_for(const std::
   TRY(check(transport));
   if (!transport.is_mosh()) return nullptr;
   auto view = TRY(session::read_ledger(directories(), name));
-  if (!view.remote.is_object())
+  if (!view.remote)
     return fail(Code::invalid, "session " + name + " runs on this machine, and --transport mosh is for remote machines",
                 "leave out --transport mosh");
   return recorded_typing(name, transport, [](const std::string& line) { say("bottle: " + line); });
@@ -40,13 +41,13 @@ Result<int> attach(const AttachOptions& options) {
   std::string name = TRY(running_session(options.session));
   UniqueFd fd(TRY(
       join(name, {.interactive = ::isatty(0) != 0, .say = [](const std::string& line) { say("bottle: " + line); }})));
-  TRY(session::send_frame(fd.get(), session::FrameType::attach, "{}"));
+  TRY(session::send_frame(fd.get(), session::FrameType::attach, wire::encode(wire::Attach{})));
   session::ClientOptions client;
   client.terminal = ::isatty(0);
   client.forward_input = true;
   client.running = true;
   if (client.terminal) client.begin_typing = TRY(typing_for(name, options.transport));
-  client.on_event = [](const nlohmann::json& event) { show_event(event, {}); };
+  client.on_event = [](const wire::Event& event) { show_event(event, {}); };
   auto ended = TRY(session::relay(fd.get(), client));
   if (ended.detached) {
     show_detached(name);

@@ -29,7 +29,7 @@ struct CleanupOptions {
   Output output;
 };
 
-json to_json(const session::Unrecorded& each) {
+json as_json(const session::Unrecorded& each) {
   return {{"session", each.session},
           {"kind", each.thing.kind},
           {"name", each.thing.name},
@@ -91,7 +91,7 @@ std::vector<session::Receipt> end_unattended(const std::vector<std::string>& nam
     auto ended = end();
     if (!ended && ended.error().code == Code::conflict) ended = end();  // the VM's reaper was quicker: it is waited for
     if (ended) {
-      receipt.confirmed = ended->result.value("receipt", json::object()).value("confirmed", false);
+      receipt.confirmed = ended->result.receipt.confirmed;
       (receipt.confirmed ? receipt.removed : receipt.left).push_back("session " + name + " on its remote machine");
     } else if (ended.error().code == Code::not_found) {
       receipt.confirmed = true;  // it was gone already
@@ -118,7 +118,7 @@ Result<int> cleanup(const CleanupOptions& options) {
   auto unrecorded = TRY(session::find_unrecorded(directories(), engine));
   if (options.dry_run) {
     for (const auto& name : remote) orphans.push_back({name, {}, {{"session", name}}});
-    for (const auto& each : unrecorded) vms.push_back(to_json(each));
+    for (const auto& each : unrecorded) vms.push_back(as_json(each));
     tell_what_would_go(orphans, std::move(vms), options.output);
     tell_unrecorded(unrecorded, options);
     return 0;
@@ -128,11 +128,11 @@ Result<int> cleanup(const CleanupOptions& options) {
   tell_unrecorded(unrecorded, options);
   for (auto& swept : TRY(remove_unrecorded(engine, unrecorded, options))) all_swept.push_back(std::move(swept));
   if (!options.unrecorded)
-    for (const auto& each : unrecorded) all.push_back(to_json(each));
-  for (auto& receipt : ended) all_swept.push_back({std::move(receipt), nullptr});
+    for (const auto& each : unrecorded) all.push_back(as_json(each));
+  for (auto& receipt : ended) all_swept.push_back({std::move(receipt), std::nullopt});
   for (const auto& swept : all_swept) {
     all.push_back(to_json(swept.receipt));
-    if (!swept.back.is_null()) all.back()["back"] = swept.back;
+    if (swept.back) all.back()["back"] = to_json(*swept.back);
     clean = clean && swept.receipt.confirmed;
     if (options.output.json) continue;
     show_swept(swept, options.output);

@@ -16,7 +16,7 @@ struct DenyOptions {
 Result<> deny(DenyOptions o) {
   if (o.host.empty()) o.host = std::exchange(o.session, "");
   std::string session = TRY(running_session(o.session));
-  print(session + ": " + TRY(change_policy(session, {{"deny", o.host}})) + " (from the next request on)");
+  print(session + ": " + TRY(change_policy(session, {.deny = o.host})) + " (from the next request on)");
   return {};
 }
 

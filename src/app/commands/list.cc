@@ -43,15 +43,14 @@ Result<> list_agents(const Output& output) {
 }
 
 Result<> list_sessions(const Output& output) {
-  json all = sessions();
+  json all = json::array();
   Rows rows = {{"SESSION", "STATE", "AGE", "AGENT", "MACHINE", "WORKSPACE"}};
-  for (json& info : all) {
-    if (!info.contains("machine") && info.contains("started")) info["machine"] = "local";
-    std::string since = info.contains("started") && info["started"].is_number_integer()
-                            ? age(std::time(nullptr) - info["started"].get<int64_t>())
-                            : "-";
-    rows.push_back({info.value("session", ""), info.value("state", ""), since, info.value("agent", "-"),
-                    info.value("machine", "-"), info.value("workspace", "-")});
+  auto or_none = [](const std::string& text) { return text.empty() ? "-" : text; };
+  for (auto& info : sessions()) {
+    if (info.machine.empty() && info.started) info.machine = "local";
+    rows.push_back({info.session, info.state, info.started ? age(std::time(nullptr) - *info.started) : "-",
+                    or_none(info.agent), or_none(info.machine), or_none(info.workspace)});
+    all.push_back(to_json(info));
   }
   show(all, rows, output);
   return {};

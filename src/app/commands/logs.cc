@@ -20,8 +20,6 @@
 namespace bottle::app {
 namespace {
 
-using nlohmann::json;
-
 struct LogsOptions {
   std::string session;
   bool egress = false, denied = false, follow = false, as_json = false;
@@ -34,10 +32,11 @@ void show(const std::string& line, const LogsOptions& options, bool people) {
     if (!line.empty()) print_json_text(line + "\n");
     return;
   }
-  json entry = json::parse(line, nullptr, false);
-  if (options.denied && (!entry.is_object() || !entry.contains("action") || entry["action"] != "deny")) return;
-  if (!people) print_json_text(line + "\n");
-  else if (std::string text = egress_line(entry); !text.empty()) print(text);
+  // A line that is not one of ours is shown as it is.
+  auto decision = wire::decode<wire::Decision>(line, wire::From::ours);
+  if (options.denied && (!decision || decision->action != "deny")) return;
+  if (people && decision) print(egress_line(*decision));
+  else print_json_text(line + "\n");
 }
 
 // One side's decisions: a file that may come later, and grow.
@@ -96,7 +95,8 @@ Result<> logs(const LogsOptions& options) {
     return fail(Code::not_found, "session " + name + " has not ended yet",
                 "run `bottle logs --egress " + name + "` for its decisions so far");
   if (!text) return std::unexpected(text.error());
-  if (::isatty(1) && !options.as_json) print(result_lines(json::parse(*text, nullptr, false)));
+  auto result = wire::decode<wire::SessionResult>(*text, wire::From::ours);
+  if (result && ::isatty(1) && !options.as_json) print(result_lines(*result));
   else print_json_text(*text);
   return {};
 }

@@ -10,7 +10,6 @@
 #include "app/world/world.h"
 #include "base/file.h"
 #include "base/line.h"
-#include "remote/link/checked_text.h"
 #include "remote/link/findings.h"
 #include "session/console/terminal.h"
 
@@ -33,7 +32,7 @@ Result<int> check(const RemoteCommand& o) {
   };
   auto side = TRY(remote::FarSide::reach(far, ::isatty(0), say));
   auto channel = TRY(side.serve());
-  auto findings = remote::remote_findings(channel.hello, far.target.to_string());
+  auto findings = remote::remote_findings(*channel.hello, far.target.to_string());
   json all = json::array();
   bool usable = true;
   for (const auto& finding : findings) {
@@ -76,7 +75,7 @@ Result<int> setup(const RemoteCommand& o) {
   std::string machine = far.target.to_string();
   auto side = TRY(remote::FarSide::reach(far, ::isatty(0)));
   auto channel = TRY(side.serve());
-  if (!channel.hello.value("engine", json::object()).contains("error")) {
+  if (channel.hello->engine.error.empty()) {
     say(dim("· " + machine + " already has a container engine; nothing to install"));
     return check(o);
   }

@@ -29,8 +29,6 @@
 namespace bottle::app {
 namespace {
 
-using nlohmann::json;
-
 struct StartOptions {
   plan::Options plan;
   bool yes = false, dry_run = false;
@@ -228,13 +226,13 @@ Result<int> start_session(const StartOptions& options) {
   client.terminal = !plan.headless && ::isatty(0);
   client.forward_input = !plan.headless;
   if (client.terminal) client.begin_typing = place->typing(plan.session, say);
-  client.on_event = [&](const json& event) { show_event(event, options.output); };
+  client.on_event = [&](const wire::Event& event) { show_event(event, options.output); };
   if (options.output.json)  // one stream of JSON lines, whatever the agent writes
     client.on_diagnostic = [&](std::string_view text) {
-      show_event({{"event", "stderr"}, {"text", text}}, options.output);
+      show_event(wire::ErrorOutput{std::string(text)}, options.output);
     };
   bool refused = false;
-  client.on_hello = [&](const json& hello) {
+  client.on_hello = [&](const std::optional<wire::Hello>& hello) {
     auto judged = place->judge(hello);
     refused = !judged;
     return judged;

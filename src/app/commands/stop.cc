@@ -11,6 +11,7 @@
 #include "app/world/world.h"
 #include "base/unique_fd.h"
 #include "session/console/client.h"
+#include "wire/failure.h"
 #include "wire/frames.h"
 
 namespace bottle::app {
@@ -32,7 +33,8 @@ Result<> stop(const std::string& name) {
     frames.feed({buffer, static_cast<size_t>(n)});
     while (auto frame = frames.next()) {
       if (frame->type == session::FrameType::result) return {};
-      if (frame->type == session::FrameType::failure) return std::unexpected(session::error_from(frame->bytes));
+      if (frame->type == session::FrameType::failure)
+        return std::unexpected(TRY(wire::decode<Error>(frame->bytes, wire::From::ours)));
     }
   }
 }
@@ -41,8 +43,8 @@ Result<> stop(const std::string& name) {
 Result<> stop_all() {
   Result<> outcome;
   for (const auto& info : sessions()) {
-    if (info.value("state", "") == "dead") continue;  // `bottle cleanup` removes these
-    std::string name = info.value("session", "");
+    if (info.state == "dead") continue;  // `bottle cleanup` removes these
+    const std::string& name = info.session;
     auto stopped = stop(name);
     if (stopped) print("stopped " + name);
     else if (outcome) outcome = std::unexpected(std::move(stopped.error()).during("session " + name));

@@ -2,22 +2,23 @@
 // terminal as a command.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "base/line.h"
+#include "wire/decision.h"
+#include "wire/result.h"
 
 namespace bottle::app {
 
-// One decision of the guard: time, what, where, why. Without a line end; empty for what is no decision.
-std::string egress_line(const nlohmann::json& entry);
+// One decision of the guard: time, what, where, why. Without a line end.
+Line egress_line(const wire::Decision& decision);
 
 // Of what came back: what to look at before anything is run, with its heading; nothing where there is none. It is the
 // last that is said, so that it is read.
-std::vector<Line> look_lines(const nlohmann::json& back);
+std::vector<Line> look_lines(const wire::Back& back);
 
 // A session's result: how it ended, what came back, what was blocked, whether all is gone.
-std::vector<Line> result_lines(const nlohmann::json& result);
+std::vector<Line> result_lines(const wire::SessionResult& result);
 
 }  // namespace bottle::app

@@ -5,40 +5,45 @@
 namespace bottle::app {
 namespace {
 
-using nlohmann::json;
-
 TEST(LogLines, ADecisionIsOneLine) {
-  EXPECT_EQ(
-      egress_line(json::parse(
-          R"({"time":"2026-01-02T03:04:05.678Z","id":"1","action":"deny","kind":"connect","host":"example.net","port":443,
-    "code":"not_allowed","reason":"no rule"})")),
-      "03:04:05  deny   connect  example.net:443                       not_allowed  no rule");
-  EXPECT_EQ(
-      egress_line(json::parse(
-          R"({"time":"2026-01-02T03:04:05.678Z","action":"close","kind":"tls","host":"a.b","method":"GET","path":"/x","bytes_out":3,"bytes_in":4})")),
-      "03:04:05  close  tls      a.b                                   GET /x  3 bytes out, 4 in");
-  EXPECT_EQ(
-      egress_line(json::parse(
-          R"({"time":"2026-01-02T03:04:05.678Z","first":"2026-01-02T03:03:05.678Z","action":"deny","kind":"http","host":"a.b","code":"c","count":300})")),
-      "03:04:05  deny   http     a.b                                   c  300 times since 03:03:05");
-  EXPECT_EQ(egress_line(json::parse(R"({"type":"error"})")), "");
-  EXPECT_EQ(egress_line(json::parse("[1]")), "");
+  EXPECT_EQ(egress_line({.time = "2026-01-02T03:04:05.678Z",
+                         .id = "1",
+                         .action = "deny",
+                         .kind = "connect",
+                         .host = "example.net",
+                         .port = 443,
+                         .code = "not_allowed",
+                         .reason = "no rule"})
+                .text(),
+            "03:04:05  deny   connect  example.net:443                       not_allowed  no rule");
+  EXPECT_EQ(egress_line({.time = "2026-01-02T03:04:05.678Z",
+                         .action = "close",
+                         .kind = "tls",
+                         .host = "a.b",
+                         .method = "GET",
+                         .path = "/x",
+                         .bytes = wire::Decision::Totals{3, 4}})
+                .text(),
+            "03:04:05  close  tls      a.b                                   GET /x  3 bytes out, 4 in");
+  EXPECT_EQ(egress_line({.time = "2026-01-02T03:04:05.678Z",
+                         .action = "deny",
+                         .kind = "http",
+                         .host = "a.b",
+                         .code = "c",
+                         .count = 300,
+                         .first = "2026-01-02T03:03:05.678Z"})
+                .text(),
+            "03:04:05  deny   http     a.b                                   c  300 times since 03:03:05");
 }
 
 TEST(LogLines, AnAgentsWordsDoNothingToTheTerminal) {
-  std::string line = egress_line({{"time", 7},
-                                  {"action", "deny"},
-                                  {"kind", "http"},
-                                  {"host", "a\x1b]0;owned\x07"},
-                                  {"path", "/\r\n\x1b[2J"},
-                                  {"reason", json::array()}});
+  std::string line =
+      egress_line({.action = "deny", .kind = "http", .host = "a\x1b]0;owned\x07", .path = "/\r\n\x1b[2J"}).text();
   for (unsigned char c : line) EXPECT_GE(c, 0x20) << line;
-  std::string text = joined(
-      result_lines({{"session", "s\x1b[31m"},
-                    {"exit", 0},
-                    {"back", {{"text", "one\x1b[2J\ntwo\n"}}},
-                    {"egress", {{"allowed", 2}, {"denied", {{{"host", "\x1b]x"}, {"code", "c"}, {"count", 3}}}}}},
-                    {"receipt", {{"left", {"net\x1b"}}}}}));
+  wire::SessionResult result{.session = "s\x1b[31m", .exit = 0, .back = wire::Back{.text = "one\x1b[2J\ntwo\n"}};
+  result.egress.emplace().denied = {{"\x1b]x", "c", 3, ""}};
+  result.receipt.left = {"net\x1b"};
+  std::string text = joined(result_lines(result));
   for (unsigned char c : text)
     if (c != '\n') EXPECT_GE(c, 0x20) << text;
   EXPECT_NE(text.find("3 times"), std::string::npos);
@@ -46,21 +51,19 @@ TEST(LogLines, AnAgentsWordsDoNothingToTheTerminal) {
 }
 
 TEST(LogLines, WhatToLookAtIsSaidLast) {
-  json back = {
-      {"text", "1 file changed\n"}, {"flagged", {".envrc: a shell runs it\n\x1b[2J"}}, {"all_flagged", "/r/look"}};
-  auto lines = result_lines({{"session", "s"}, {"exit", 0}, {"back", back}, {"receipt", {{"confirmed", true}}}});
+  wire::SessionResult result{.session = "s", .exit = 0};
+  result.receipt.confirmed = true;
+  result.back = wire::Back{.text = "1 file changed\n"};
+  result.back->sorted = wire::Sorted{.flagged = {".envrc: a shell runs it\n\x1b[2J"}, .all_flagged = "/r/look"};
+  auto lines = result_lines(result);
   ASSERT_GE(lines.size(), 4u);
   EXPECT_EQ(lines.end()[-3].text(), "Look at these before you run anything:");
   EXPECT_EQ(lines.end()[-2].text(), "  .envrc: a shell runs it\\n\\x1b[2J");
   EXPECT_EQ(lines.end()[-1].text(), "  all of them are in /r/look");
-  EXPECT_TRUE(look_lines({{"flagged", json::array()}}).empty());
+  EXPECT_TRUE(look_lines({.sorted = wire::Sorted()}).empty());
 }
 
-TEST(LogLines, OddResultsAreNoTrouble) {
-  for (const char* text : {"null", "[]", "7", R"({"back":3,"egress":[],"receipt":"x"})",
-                           R"({"egress":{"denied":[1,{}]},"receipt":{"left":[1]}})"})
-    EXPECT_TRUE(joined(result_lines(json::parse(text))).starts_with("session ")) << text;
-}
+TEST(LogLines, AResultThatSaysLittleIsNoTrouble) { EXPECT_TRUE(joined(result_lines({})).starts_with("session ")); }
 
 }  // namespace
 }  // namespace bottle::app

@@ -11,6 +11,8 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "wire/failure.h"
+
 namespace bottle::app {
 namespace {
 
@@ -45,12 +47,13 @@ void print_json(const json& value, int indent) {
 }
 void say_json(const json& value) { std::cerr << ascii(value, -1) + "\n"; }
 void print_json_text(std::string_view text) { std::cout << ascii_json(text); }
+void say_json_text(std::string_view text) { std::cerr << ascii_json(text) + "\n"; }
 void print_page(std::string_view text) { std::cout << text; }
 bool flush_output() { return static_cast<bool>(std::cout.flush()); }
 
 int report(const Error& error, bool json) {
   if (json) {
-    say_json({{"error", {{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}}});
+    say_json_text(wire::encode(wire::ErrorReport{error}));
   } else {
     say("bottle: " + error.what);
     if (!error.todo.empty()) say("        " + error.todo);

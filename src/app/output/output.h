@@ -2,13 +2,14 @@
 // a stranger's words do nothing to the terminal and cannot pass for lines of ours (base/line.h).
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
 #include "base/line.h"
+#include "wire/codec/codec.h"
 
 namespace bottle::app {
 
@@ -27,7 +28,14 @@ void say(const std::vector<Line>& lines);
 // Data for programs, in ASCII: a terminal may be at the other end. `indent` -1: one line, which is not held back.
 void print_json(const nlohmann::json& value, int indent = 2);
 void say_json(const nlohmann::json& value);
-void print_json_text(std::string_view text);  // JSON that stands in a file, as it is there
+// JSON that is text already: of a file, as it is there, or a message.
+void print_json_text(std::string_view text);
+void say_json_text(std::string_view text);  // one line
+// A message, as a part of what is printed.
+template <class Message>
+nlohmann::json to_json(const Message& message) {
+  return nlohmann::json::parse(wire::encode(message));
+}
 // Text that this program carries, with line ends and styles of its own: never anybody else's.
 void print_page(std::string_view text);
 // Whether what was printed so far could be written; false: nobody reads it any more.

@@ -9,7 +9,6 @@
 #include "session/credentials/values.h"
 #include "session/ledger/ledger.h"
 #include "session/supervisor.h"
-#include "wire/plan.h"
 
 namespace bottle::app {
 namespace {
@@ -50,21 +49,21 @@ Result<int> join(const std::string& name, const JoinOptions& options) {
     return fail(Code::not_found, "there is no session " + name, "see `bottle list`");
   if (!view) return std::unexpected(std::move(view.error()));
   if (view->owner.alive()) return session::connect_to(directory + "/socket");
-  if (!view->remote.is_object())
+  if (!view->remote || !view->plan)
     return fail(Code::not_found, "the supervisor of session " + name + " is dead", "run `bottle cleanup`");
 
   session::Job job;
-  job.plan = TRY(wire::decode<plan::Plan>(view->plan.dump(), wire::From::ours));
+  job.plan = *view->plan;
   job.directories = d;
   job.path_to_self = path_to_self();
-  session::Far far = TRY(wire::decode<session::Far>(view->remote.dump(), wire::From::ours));
+  session::Far far = *view->remote;
   far.program = TRY(remote::own_hash());  // this program may be newer than the one that began
   // Here, where ssh may ask; the supervisor finds the connection that is there.
   auto side = remote::FarSide::reach(far, options.interactive);
   if (!side && options.interactive) return std::unexpected(side.error());
   job.remote = session::RemoteJob{far, std::nullopt, true, options.stop};
-  if (view->vm.is_object() && view->vm.contains("wanted")) {
-    job.remote->vm = TRY(wire::decode<session::VmJob>(view->vm["wanted"].dump(), wire::From::ours));
+  if (view->vm) {
+    job.remote->vm = view->vm->wanted;
     job.remote->vm->environment = hook_environment();
   }
   if (!options.stop) give_what_stays_here(job, *view, options);
@@ -75,9 +74,8 @@ std::vector<std::string> unattended(const session::Directories& d) {
   std::vector<std::string> names;
   for (const auto& name : names_in(d.sessions)) {
     auto view = session::read_ledger(d, name);
-    bool on_vm = view && view->vm.is_object();
-    if (view && view->remote.is_object() && !view->owner.alive() && (view->running || !on_vm) &&
-        !view->remote.value("host", "").empty())
+    bool on_vm = view && view->vm;
+    if (view && view->remote && !view->owner.alive() && (view->running || !on_vm) && !view->remote->target.host.empty())
       names.push_back(name);
   }
   return names;

@@ -7,12 +7,9 @@
 #include "app/world/world.h"
 #include "base/file.h"
 #include "base/ids.h"
-#include "remote/link/checked_text.h"
 
 namespace bottle::app {
 namespace {
-
-using nlohmann::json;
 
 int64_t now_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -29,18 +26,18 @@ std::string path_of(const session::Far& far) {
 
 }  // namespace
 
-std::optional<json> recall(const session::Far& far) {
-  auto text = read_file(path_of(far), 2 << 20);
-  json kept = text ? remote::far_words(*text) : json();
-  if (!kept.is_object() || !kept["learned_ms"].is_number_integer() || !kept["hello"].is_object()) return std::nullopt;
-  json hello = kept["hello"];
-  hello["clock_ms"] = hello.value("clock_ms", int64_t{0}) + (now_ms() - kept["learned_ms"].get<int64_t>());
-  return hello;
+std::optional<wire::Hello> recall(const session::Far& far) {
+  auto text = read_file(path_of(far), wire::KnownMachine::kMost);
+  auto known = text ? wire::decode<wire::KnownMachine>(*text, wire::From::foreign)
+                    : Result<wire::KnownMachine>(std::unexpected(text.error()));
+  if (!known) return std::nullopt;
+  known->hello.clock_ms += now_ms() - known->learned_ms;  // its clock has gone on
+  return std::move(known->hello);
 }
 
-void remember(const session::Far& far, const json& hello) {
+void remember(const session::Far& far, const wire::Hello& hello) {
   if (!make_directories(directory())) return;
-  (void)write_file_atomically(path_of(far), json{{"learned_ms", now_ms()}, {"hello", hello}}.dump());
+  (void)write_file_atomically(path_of(far), wire::encode(wire::KnownMachine{now_ms(), hello}));
 }
 
 void forget(const session::Far& far) { ::unlink(path_of(far).c_str()); }

@@ -4,15 +4,13 @@
 
 #include <optional>
 
-#include <nlohmann/json.hpp>
-
 #include "remote/link/far_side.h"
 
 namespace bottle::app {
 
 // The hello of that machine (to this very program), with its clock gone on since.
-std::optional<nlohmann::json> recall(const session::Far& far);
-void remember(const session::Far& far, const nlohmann::json& hello);
+std::optional<wire::Hello> recall(const session::Far& far);
+void remember(const session::Far& far, const wire::Hello& hello);
 void forget(const session::Far& far);
 
 }  // namespace bottle::app

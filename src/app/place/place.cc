@@ -83,7 +83,7 @@ class LocalPlace : public Place {
 class RemotePlace : public Place {
  public:
   // `hello`: what the machine said, or, where the channel's has not come yet, what it said the last time.
-  RemotePlace(session::Far far, remote::FarSide side, remote::Channel channel, nlohmann::json hello,
+  RemotePlace(session::Far far, remote::FarSide side, remote::Channel channel, wire::Hello hello,
               const RemoteOptions& options)
       : far_(std::move(far)),
         side_(std::move(side)),
@@ -92,10 +92,10 @@ class RemotePlace : public Place {
         options_(options) {}
 
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
-    facts.uid = hello_.value("uid", 1000u);
-    facts.gid = hello_.value("gid", 1000u);
-    facts.runtimes = runtimes_of(hello_);
-    facts.images = image_facts(manifest, hello_.value("machine", ""));
+    facts.uid = hello_.uid;
+    facts.gid = hello_.gid;
+    facts.runtimes = hello_.engine.runtimes;
+    facts.images = image_facts(manifest, hello_.machine);
     return {};
   }
 
@@ -105,7 +105,7 @@ class RemotePlace : public Place {
                   "workspace: bind needs this machine's own files, and they are not on " + far_.target.to_string(),
                   "use clone or copy, for example with --workspace clone");
     bool mosh = options_.transport.is_mosh();
-    if (mosh && !hello_.value("mosh", false))
+    if (mosh && !hello_.mosh)
       return fail(Code::not_found, "mosh-server is not installed on " + far_.target.to_string(),
                   "install mosh on that machine, or leave out --transport mosh");
     if (mosh && plan.headless)
@@ -133,7 +133,7 @@ class RemotePlace : public Place {
     UniqueFd archive = TRY(remote::spool_image(*engine, plan.image.reference));
     TRY(remote::send_image(archive.get(), plan.image.reference, TRY(engine->layers(plan.image.reference)), side_, say));
     image_ = TRY(session::image_identity(*engine, plan.image.reference));
-    hello_["images"].push_back(image_);
+    hello_.images.push_back(image_);
     remember(far_, hello_);
     return {};
   }
@@ -144,31 +144,26 @@ class RemotePlace : public Place {
     job.remote.emplace();
     job.remote->far = far_;
     job.remote->image = image_;
-    job.remote->roots = hello_.value("roots", "");
-    job.remote->unseen = channel_.hello.is_null();
+    job.remote->roots = hello_.roots;
+    job.remote->unseen = !channel_.hello;
     session::PassedChannel passed{channel_.in.get(), channel_.out.get()};
     auto socket = session::start_supervisor(job, &passed);
     channel_ = {};  // the supervisor's alone: when it lets go, the far side is to see that
     return socket;
   }
 
-  Result<> judge(const nlohmann::json& hello) override {
-    changed_ = !hello.is_object() || hello.value("bottle", "") != "far" || !remote::has_image(hello, image_) ||
-               runtimes_of(hello) != runtimes_of(hello_) ||
-               (hello_.contains("roots") && hello.value("roots", "") != hello_.value("roots", "")) ||
-               std::ranges::any_of(kCount, [&](const char* key) {
-                 return hello.value(key, nlohmann::json()) != hello_.value(key, nlohmann::json());
-               });
+  Result<> judge(const std::optional<wire::Hello>& hello) override {
+    changed_ = !hello || !is_as_before(*hello);
     if (changed_) return fail(Code::conflict, far_.target.to_string() + " has changed since the last time");
-    TRY(admit(hello, far_, options_.allow_vpn));
-    remember(far_, hello);
+    TRY(admit(*hello, far_, options_.allow_vpn));
+    remember(far_, *hello);
     return {};
   }
 
   bool has_changed() const override { return changed_; }
 
   // Nothing of what the plan rests on may lead back to the operator, or fail there.
-  static Result<> admit(const nlohmann::json& hello, const session::Far& far, bool allow_vpn) {
+  static Result<> admit(const wire::Hello& hello, const session::Far& far, bool allow_vpn) {
     auto admitted = remote::admit(hello, far.target.to_string(), allow_vpn);
     if (!admitted) forget(far);
     return admitted;
@@ -188,7 +183,7 @@ class RemotePlace : public Place {
     if (options_.token.via != session::Token::Via::sendenv) return {};
     if (value.empty()) return fail(Code::not_found, "secret " + job.token.name + " has no value to send");
     auto channel = TRY(side_.serve({{session::kTokenVariable, value.mapped()}}));
-    if (channel.hello.value("token", false) != true)
+    if (!channel.hello->token)
       return fail(Code::unavailable,
                   std::string("the token did not arrive: the sshd of ") + far_.target.to_string() +
                       " drops the variable " + session::kTokenVariable,
@@ -198,17 +193,17 @@ class RemotePlace : public Place {
     return {};
   }
 
-  static std::vector<std::string> runtimes_of(const nlohmann::json& hello) {
-    return hello.value("engine", nlohmann::json::object()).value("runtimes", std::vector<std::string>());
+  // What a plan and a job are made from.
+  bool is_as_before(const wire::Hello& hello) const {
+    auto counts = [](const wire::Hello& h) { return std::tie(h.uid, h.gid, h.machine, h.mosh, h.engine.runtimes); };
+    return counts(hello) == counts(hello_) && remote::has_image(hello, image_) &&
+           (hello_.roots.empty() || hello.roots == hello_.roots);
   }
-
-  // Besides image, runtimes and roots, what a plan and a job are made from.
-  static constexpr const char* kCount[] = {"uid", "gid", "machine", "mosh"};
 
   session::Far far_;
   remote::FarSide side_;
   remote::Channel channel_;
-  nlohmann::json hello_;
+  wire::Hello hello_;
   std::string image_;  // what the agent's is called and is
   RemoteOptions options_;
   bool changed_ = false;
@@ -334,7 +329,8 @@ std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::str
   return [session, transport, say]() -> std::unique_ptr<session::Typing> {
     auto side = [&]() -> Result<remote::FarSide> {
       auto view = TRY(session::read_ledger(directories(), session));
-      return remote::FarSide::reach(TRY(wire::decode<session::Far>(view.remote.dump(), wire::From::ours)), false);
+      if (!view.remote) return fail(Code::not_found, "session " + session + " runs on this machine");
+      return remote::FarSide::reach(*view.remote, false);
     }();
     if (side) return mosh_typing(std::move(*side), session, transport, say)();
     say("the terminal uses ssh: " + side.error().what);
@@ -360,7 +356,7 @@ Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const 
   auto known = options.fresh || options.token.via != session::Token::Via::job ? std::nullopt : recall(far);
   if (known && !RemotePlace::admit(*known, far, options.allow_vpn)) known.reset();  // it may have been mended since
   remote::Channel channel = TRY(known ? side.begin_serve() : side.serve());
-  nlohmann::json hello = known ? *known : channel.hello;
+  wire::Hello hello = known ? *known : *channel.hello;
   TRY(RemotePlace::admit(hello, far, options.allow_vpn));
   if (!known) remember(far, hello);
   return std::make_unique<RemotePlace>(std::move(far), std::move(side), std::move(channel), std::move(hello), options);

@@ -11,6 +11,7 @@
 #include "plan/plan.h"
 #include "remote/link/mosh.h"
 #include "session/console/client.h"
+#include "wire/hello.h"
 #include "wire/job.h"
 
 namespace bottle::app {
@@ -30,7 +31,7 @@ class Place {
   virtual Result<int> start(session::Job job) = 0;
   // The start is under way, and the machine shows itself: whether it is what the plan was made for. Values go there
   // only after this.
-  virtual Result<> judge(const nlohmann::json&) { return {}; }
+  virtual Result<> judge(const std::optional<wire::Hello>&) { return {}; }
   // It is not, but a place that is made anew would be.
   virtual bool has_changed() const { return false; }
   // How the terminal's keystrokes get to the agent other than by the session's own connection; null where that is it.

@@ -30,7 +30,7 @@ bool has_work(const Record& record) {
   auto view = session::read_ledger(directories(), record.vm.session);
   if (!view)
     return view.error().code != Code::not_found;  // a ledger that is not believed is no proof that there is none
-  return view->running && !view->home && view->vm.is_object();
+  return view->running && !view->home && view->vm;
 }
 
 // A new supervisor takes the session over, ends the agent, fetches its work and destroys the VM. Bounded by what it
@@ -75,9 +75,9 @@ std::string tell_held(const Record& record) {
 bool forget_session_without_vm(const std::string& session) {
   std::string directory = directory_of(session);
   auto view = session::read_ledger(directories(), session);
-  if (!view || !view->remote.is_object() || view->owner.alive()) return false;
-  std::string vm = view->vm.is_object() ? view->vm.value("name", "") : "";
-  bool nowhere = view->remote.value("host", "").empty();  // a VM was still to be made
+  if (!view || !view->remote || view->owner.alive()) return false;
+  std::string vm = view->vm ? view->vm->name : "";
+  bool nowhere = view->remote->target.host.empty();  // a VM was still to be made
   if (vm.empty() && !nowhere) return false;
   if (!vm.empty() && machine::is_recorded(vm, places())) return false;
   ::rmdir((directories().results + "/" + session).c_str());  // empty where the agent never ran

@@ -15,17 +15,15 @@
 #include "base/unique_fd.h"
 #include "manifest/edit.h"
 #include "session/console/client.h"
+#include "wire/event.h"
 #include "wire/frames.h"
 
 namespace bottle::app {
 
-using nlohmann::json;
-
-Result<std::string> change_policy(const std::string& session, json request) {
-  std::string id = random_hex(8);
-  request["id"] = id;
+Result<std::string> change_policy(const std::string& session, wire::PolicyChange change) {
+  change.id = random_hex(8);
   UniqueFd fd(TRY(session::connect_to(directories().sessions + "/" + session + "/socket")));
-  TRY(session::send_frame(fd.get(), session::FrameType::policy, request.dump()));
+  TRY(session::send_frame(fd.get(), session::FrameType::policy, TRY(wire::encode_exactly(change))));
   session::FrameReader frames;
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   for (char buffer[65536];;) {
@@ -40,10 +38,11 @@ Result<std::string> change_policy(const std::string& session, json request) {
     frames.feed({buffer, static_cast<size_t>(n)});
     while (auto frame = frames.next()) {
       if (frame->type != session::FrameType::event) continue;
-      auto event = json::parse(frame->bytes, nullptr, false);
-      if (!event.is_object() || event.value("event", "") != "policy" || event.value("id", "") != id) continue;
-      if (event.value("ok", false)) return event.value("what", "");
-      return fail(Code::invalid, event.value("what", ""));
+      auto event = wire::decode<wire::Event>(frame->bytes, wire::From::ours);
+      const auto* answer = event ? std::get_if<wire::PolicyChanged>(&*event) : nullptr;
+      if (!answer || answer->id != change.id) continue;
+      if (answer->ok) return answer->what;
+      return fail(Code::invalid, answer->what);
     }
   }
 }

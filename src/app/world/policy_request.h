@@ -1,17 +1,17 @@
 // Changes to a running session's policy, and to the operator's file.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/error.h"
 #include "manifest/manifest.h"
+#include "wire/request.h"
 
 namespace bottle::app {
 
-// Puts {"allow":{…}} or {"deny":"host"} to the session's supervisor and waits for the guard's answer (20 s). What
+// Puts the request to the session's supervisor and waits for the guard's answer (20 s). What
 // happened, in words.
-Result<std::string> change_policy(const std::string& session, nlohmann::json request);
+Result<std::string> change_policy(const std::string& session, wire::PolicyChange change);
 
 // "example.org" or "example.org:8443" with methods and paths. Code::invalid for what is no host pattern and port.
 Result<manifest::AllowRule> rule_from(const std::string& host, const std::vector<std::string>& methods,

@@ -14,8 +14,6 @@
 namespace bottle::app {
 namespace {
 
-using nlohmann::json;
-
 Result<std::string> named(const std::string& wanted, const std::vector<std::string>& names) {
   if (!is_session_name(wanted)) return fail(Code::invalid, "'" + wanted + "' is not a session's name");
   if (std::ranges::find(names, wanted) != names.end()) return wanted;
@@ -83,28 +81,25 @@ Result<std::string> new_session(const std::string& name, const std::string& work
   return name;
 }
 
-json sessions() {
+std::vector<wire::SessionInfo> sessions() {
   std::string directory = directories().sessions;
-  json all = json::array();
+  std::vector<wire::SessionInfo> all;
   for (const auto& name : names_in(directory)) {
     auto view = session::read_ledger(directories(), name);
     if (!view && view.error().code != Code::not_found) {
-      all.push_back({{"session", name}, {"state", "refused"}});
+      all.push_back({.session = name, .state = "refused"});
       continue;
     }
-    auto text = read_file(directory + "/" + name + "/info.json", 1 << 20);
-    auto info = text ? json::parse(*text, nullptr, false) : json::object();
-    if (!info.is_object()) info = json::object();
-    info["session"] = name;
-    if (!info.contains("state")) info["state"] = "starting";
+    auto text = read_file(directory + "/" + name + "/info.json", wire::SessionInfo::kMost);
+    auto info = text ? wire::decode<wire::SessionInfo>(*text, wire::From::ours).value_or(wire::SessionInfo())
+                     : wire::SessionInfo();
+    info.session = name;
+    if (info.state.empty()) info.state = "starting";
     // On another machine the agent goes on without an owner here: `bottle attach` gives it one. Or it has ended, and
     // its last owner said what is left.
-    bool ended = info["state"] == "unfetched" || info["state"] == "left behind";
-    if (!view || !view->owner.alive())
-      info["state"] = !view                      ? "dead"
-                      : view->remote.is_object() ? (ended ? info["state"] : "unattended")
-                      : view->work               ? "held"
-                                                 : "dead";
+    bool ended = info.state == "unfetched" || info.state == "left behind";
+    bool owned = view && view->owner.alive(), far = view && view->remote;
+    if (!owned && !(far && ended)) info.state = far ? "unattended" : view && view->work ? "held" : "dead";
     all.push_back(std::move(info));
   }
   return all;

@@ -1,11 +1,11 @@
 // The sessions on this machine, as their directories tell of them.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "wire/ledger.h"
 
 namespace bottle::app {
 
@@ -24,6 +24,6 @@ Result<std::string> new_session(const std::string& name, const std::string& work
 
 // What info.json says of each session, with "session" and "state": starting, running, dead (its owner is gone)
 // or held (and its work is not home yet: the next start or cleanup brings it).
-nlohmann::json sessions();
+std::vector<wire::SessionInfo> sessions();
 
 }  // namespace bottle::app

@@ -32,8 +32,12 @@
 #include "session/sweep.h"
 #include "transfer/delivery.h"
 #include "transfer/delta.h"
+#include "wire/failure.h"
 #include "wire/frames.h"
+#include "wire/hello.h"
 #include "wire/job.h"
+#include "wire/request.h"
+#include "wire/result.h"
 
 namespace bottle::remote {
 
@@ -65,23 +69,21 @@ void pass(int in, int out, int socket) {
   }
 }
 
-void refuse(const Error& error) {
-  (void)send_frame(
-      1, FrameType::failure,
-      json{{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}.dump());
-}
+void refuse(const Error& error) { (void)send_frame(1, FrameType::failure, wire::encode(error)); }
 
 // What is left of a session that has ended: what its agent said since and its result, told again to whoever comes late.
 // Where its supervisor died, the sweep has ended it, and what it saved is all that there is to tell.
-Result<> tell_result(const FarWorld& world, const std::string& session, const std::string& wish) {
+Result<> tell_result(const FarWorld& world, const std::string& session, const wire::Attach& attach) {
   std::string results = world.directories.results + "/" + session;
-  if (auto said = OutputLog::load(results + "/output")) TRY(send_bytes(1, said->answer(wish)));
+  if (auto said = OutputLog::load(results + "/output")) TRY(send_bytes(1, said->answer(attach)));
   if (auto text = read_file(results + "/result.json")) return send_frame(1, FrameType::result, *text);
   if (::access(results.c_str(), F_OK) != 0)
     return fail(Code::not_found, "there is no session " + session + " on the remote machine");
   bool swept = ::access((world.directories.sessions + "/" + session).c_str(), F_OK) != 0;
-  json result = {{"session", session}, {"exit", 125}, {"what", kSupervisorDied}, {"receipt", {{"confirmed", swept}}}};
-  return send_frame(1, FrameType::result, result.dump());
+  wire::SessionResult result{.session = session, .what = kSupervisorDied};
+  result.receipt.session = session;
+  result.receipt.confirmed = swept;
+  return send_frame(1, FrameType::result, wire::encode(result));
 }
 
 // The public roots are kept beside this program: a start that finds them there does not send them.
@@ -130,13 +132,12 @@ void sweep_meanwhile(const FarWorld& world) {
 // The hello, in a thread of its own: an operator's machine that knows this one sends its job with the first packet, and
 // the engine has enough cores for both. It is the first thing on stdout, so whoever writes there waits for it.
 std::shared_future<bool> say_hello(const FarWorld& world, const EngineInfo& info, bool token) {
-  return std::async(
-             std::launch::async,
-             [&world, info, token] {
-               auto hello = far_hello(world, info);
-               hello["token"] = token;
-               return static_cast<bool>(write_all(1, hello.dump(-1, ' ', true, json::error_handler_t::replace) + "\n"));
-             })
+  return std::async(std::launch::async,
+                    [&world, info, token] {
+                      auto hello = far_hello(world, info);
+                      hello.token = token;
+                      return static_cast<bool>(write_all(1, wire::encode(hello) + "\n"));
+                    })
       .share();
 }
 
@@ -154,13 +155,13 @@ int serve(const FarWorld& world) {
     if (!begun) return refuse(begun.error()), 1;
     socket = std::move(*begun);
   } else if (frame->type == FrameType::attach) {
-    auto wish = json::parse(frame->bytes, nullptr, false);
-    std::string session = wish.is_object() ? wish.value("session", "") : "";
+    auto attach = wire::decode<wire::Attach>(frame->bytes, wire::From::ours);
+    std::string session = attach ? attach->session : "";
     if (!hello.get()) return 1;
     if (!is_session_name(session)) return refuse({Code::invalid, "the session's name is not valid"}), 1;
     auto connected = connect_to(world.directories.sessions + "/" + session + "/socket");
     if (!connected) {
-      if (auto told = tell_result(world, session, frame->bytes); !told) return refuse(told.error()), 1;
+      if (auto told = tell_result(world, session, *attach); !told) return refuse(told.error()), 1;
       return 0;
     }
     socket.reset(*connected);
@@ -278,7 +279,7 @@ Result<> checkpoint(const FarWorld& world, const std::string& session, const std
 // Everything that is still here of a session goes: its results, and whatever its supervisor may have left.
 Result<> forget(const FarWorld& world, const std::string& session) {
   std::string directory = world.directories.sessions + "/" + session;
-  json receipt = {{"session", session}, {"forgotten", true}};
+  wire::Forgotten answer{.session = session};
   // Whoever asks has ended it, or let go of it before its agent ran: its supervisor may still be taking it down.
   auto supervised = [&] {
     auto socket = connect_to(directory + "/socket");
@@ -296,12 +297,12 @@ Result<> forget(const FarWorld& world, const std::string& session) {
     auto engine = TRY(engine_of(world));
     Receipt gone = tear_down(engine, {session, view->owner, Names(session).things()});
     if (gone.confirmed) remove_session_directory(directory);
-    receipt["receipt"] = to_json(gone);
+    answer.receipt = gone;
   }
   std::error_code error;
   std::filesystem::remove_all(world.directories.results + "/" + session, error);
   if (error) return fail(Code::internal, "removing what is left of " + session + ": " + error.message());
-  return write_all(1, receipt.dump() + "\n");
+  return write_all(1, wire::encode(answer) + "\n");
 }
 
 Result<> stop(const FarWorld& world, const std::string& session) {
@@ -320,7 +321,7 @@ Result<> stop(const FarWorld& world, const std::string& session) {
 // The operator's terminal, where it came by another way than a channel (mosh): a client as any.
 Result<> attach(const FarWorld& world, const std::string& session) {
   UniqueFd fd(TRY(connect_to(world.directories.sessions + "/" + session + "/socket")));
-  TRY(send_frame(fd.get(), FrameType::attach, "{}"));
+  TRY(send_frame(fd.get(), FrameType::attach, wire::encode(wire::Attach{})));
   ClientOptions options;
   options.terminal = options.forward_input = true;
   (void)TRY(relay(fd.get(), options));
@@ -329,11 +330,11 @@ Result<> attach(const FarWorld& world, const std::string& session) {
 
 Result<> layers(const FarWorld& world) {
   auto engine = TRY(engine_of(world));
-  json all = json::array();
+  wire::ImageLayers all;
   for (const auto& image : TRY(engine.images()))
-    if (auto layers = engine.layers(docker::text_of(image, "Id")); layers && all.size() < kMostImages)
-      all.push_back({{"layers", *layers}});
-  return write_all(1, all.dump() + "\n");
+    if (auto layers = engine.layers(docker::text_of(image, "Id")); layers && all.images.size() < kMostImages)
+      all.images.push_back({*layers});
+  return write_all(1, wire::encode(all) + "\n");
 }
 
 // What the first session here would have to make: the public roots (on stdin), the guard's image, the egress network
@@ -365,10 +366,7 @@ Result<> load(const FarWorld& world) {
 int far_main(const FarWorld& world, const std::vector<std::string>& words) {
   std::string verb = words.empty() ? "" : words[0], session = words.size() > 1 ? words[1] : "";
   if (verb == "serve") return serve(world);
-  if (verb == "hello")
-    return write_all(1, far_hello(world, ask_info(world)).dump(-1, ' ', true, json::error_handler_t::replace) + "\n")
-               ? 0
-               : 1;
+  if (verb == "hello") return write_all(1, wire::encode(far_hello(world, ask_info(world))) + "\n") ? 0 : 1;
   auto done = [&]() -> Result<> {
     if (verb == "layers") return layers(world);
     if (verb == "load") return load(world);

@@ -16,6 +16,7 @@
 #include "base/directories.h"
 #include "base/error.h"
 #include "docker/engine.h"
+#include "wire/hello.h"
 
 namespace bottle::remote {
 
@@ -39,7 +40,7 @@ using EngineInfo = std::shared_future<Result<nlohmann::json>>;
 EngineInfo ask_info(const FarWorld& world);
 
 // Blocking: waits for `info`.
-nlohmann::json far_hello(const FarWorld& world, const EngineInfo& info);
+wire::Hello far_hello(const FarWorld& world, const EngineInfo& info);
 
 // Where the public roots of the last start are kept: beside the program.
 std::string roots_path(const FarWorld& world);

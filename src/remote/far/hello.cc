@@ -24,8 +24,6 @@ using session::host_routes, session::image_identities;
 
 namespace {
 
-using nlohmann::json;
-
 std::string kind_of(const std::string& interface) {
   std::string base = "/sys/class/net/" + interface;
   auto has = [&](const char* name) { return ::access((base + name).c_str(), F_OK) == 0; };
@@ -51,50 +49,51 @@ bool has_program(const std::string& name) {
   return false;
 }
 
-json interfaces() {
-  json all = json::array();
+std::vector<wire::Interface> interfaces() {
+  std::vector<wire::Interface> all;
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator("/sys/class/net", ignored)) {
     std::string name = entry.path().filename();
-    if (name != "lo") all.push_back({{"name", name}, {"kind", kind_of(name)}});
+    if (name != "lo") all.push_back({name, kind_of(name)});
   }
   return all;
 }
 
-json routes() {
-  json all = json::array();
-  for (const auto& route : host_routes()) all.push_back({{"device", route.device}, {"to", to_string(route.to)}});
+std::vector<wire::Route> routes() {
+  std::vector<wire::Route> all;
+  for (const auto& route : host_routes()) all.push_back({route.device, to_string(route.to)});
   return all;
 }
 
-json engine_facts(const FarWorld& world, const EngineInfo& asked, json& hello) {
+std::optional<uint64_t> free_disk(const std::string& path) {
+  struct statvfs disk{};
+  if (path.empty() || ::statvfs(path.c_str(), &disk) != 0) return std::nullopt;
+  return static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+}
+
+wire::EngineHello ask_engine(const FarWorld& world, const EngineInfo& asked, wire::Hello& hello) {
   auto engine = engine_of(world);
-  if (!engine) return {{"error", engine.error().what}, {"todo", engine.error().todo}};
+  if (!engine) return {.error = engine.error().what, .todo = engine.error().todo};
   auto images = engine->images();
   const auto& info = asked.get();
-  if (!info) return {{"error", info.error().what}};
-  json runtimes = json::array();
-  for (const auto& [name, unused] : docker::member(*info, "Runtimes").items()) runtimes.push_back(name);
-  std::string root = info->value("DockerRootDir", "");
-  struct statvfs disk{};
-  if (!root.empty() && ::statvfs(root.c_str(), &disk) == 0)
-    hello["disk_free"] = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
-  if (images) hello["images"] = image_identities(*images);
-  auto can = [&](const char* limit) {
-    return docker::member(*info, limit) != false;
-  };  // Podman does not speak of all of them
-  return {{"socket", engine->socket()},
-          {"api", engine->api_version()},
-          {"version", docker::text_of(*info, "ServerVersion")},
-          {"rootless", docker::has_option(*info, "rootless")},
-          {"runtimes", runtimes},
-          {"cgroup", docker::text_of(*info, "CgroupVersion")},
-          {"cgroup_driver", docker::text_of(*info, "CgroupDriver")},
-          {"memory_limit", can("MemoryLimit")},
-          {"cpu_limit", can("CpuCfsQuota")},
-          {"pids_limit", can("PidsLimit")},
-          {"seccomp", docker::has_option(*info, "seccomp")},
-          {"storage", docker::text_of(*info, "Driver")}};
+  if (!info) return {.error = info.error().what};
+  if (auto disk = free_disk(docker::text_of(*info, "DockerRootDir"))) hello.disk_free = *disk;
+  if (images) hello.images = image_identities(*images);
+  // Podman does not speak of all limits.
+  auto can = [&](const char* limit) { return docker::member(*info, limit) != false; };
+  wire::EngineHello says{.socket = engine->socket(),
+                         .api = engine->api_version(),
+                         .version = docker::text_of(*info, "ServerVersion"),
+                         .rootless = docker::has_option(*info, "rootless"),
+                         .cgroup = docker::text_of(*info, "CgroupVersion"),
+                         .cgroup_driver = docker::text_of(*info, "CgroupDriver"),
+                         .storage = docker::text_of(*info, "Driver"),
+                         .memory_limit = can("MemoryLimit"),
+                         .cpu_limit = can("CpuCfsQuota"),
+                         .pids_limit = can("PidsLimit"),
+                         .seccomp = docker::has_option(*info, "seccomp")};
+  for (const auto& [name, unused] : docker::member(*info, "Runtimes").items()) says.runtimes.push_back(name);
+  return says;
 }
 
 }  // namespace
@@ -109,36 +108,31 @@ Result<docker::Engine> engine_of(const FarWorld& world) {
 }
 
 EngineInfo ask_info(const FarWorld& world) {
-  return std::async(std::launch::async, [&world]() -> Result<json> { return TRY(engine_of(world)).info(); }).share();
+  return std::async(std::launch::async, [&world]() -> Result<nlohmann::json> { return TRY(engine_of(world)).info(); })
+      .share();
 }
 
-json far_hello(const FarWorld& world, const EngineInfo& info) {
+wire::Hello far_hello(const FarWorld& world, const EngineInfo& info) {
   struct utsname name{};
   ::uname(&name);
   struct sysinfo memory{};
   ::sysinfo(&memory);
-  auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-                 .count();
-  json hello = {{"bottle", "far"},
-                {"uid", ::getuid()},
-                {"gid", ::getgid()},
-                {"kernel", name.release},
-                {"machine", name.machine},
-                {"clock_ms", now},
-                {"memory", static_cast<uint64_t>(memory.totalram) * memory.mem_unit},
-                {"cpus", std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))},
-                {"interfaces", interfaces()},
-                {"routes", routes()},
-                {"images", json::array()},
-                {"rsync", has_program("rsync")},
-                {"mosh", has_program("mosh-server")}};
-  hello["engine"] = engine_facts(world, info, hello);
-  if (world.engine_at > 0) hello["engine_at"] = world.engine_at;
-  if (auto roots = read_file(roots_path(world), 8 << 20)) hello["roots"] = content_hash(*roots);
-  if (!hello.contains("disk_free")) {
-    struct statvfs disk{};
-    if (::statvfs("/", &disk) == 0) hello["disk_free"] = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
-  }
+  wire::Hello hello{.uid = ::getuid(),
+                    .gid = ::getgid(),
+                    .kernel = name.release,
+                    .machine = name.machine,
+                    .clock_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                    std::chrono::system_clock::now().time_since_epoch())
+                                    .count(),
+                    .memory = static_cast<uint64_t>(memory.totalram) * memory.mem_unit,
+                    .disk_free = free_disk("/").value_or(0),
+                    .cpus = static_cast<uint32_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))),
+                    .interfaces = interfaces(),
+                    .routes = routes(),
+                    .mosh = has_program("mosh-server"),
+                    .engine_at = world.engine_at};
+  hello.engine = ask_engine(world, info, hello);
+  if (auto roots = read_file(roots_path(world), 8 << 20)) hello.roots = content_hash(*roots);
   return hello;
 }
 

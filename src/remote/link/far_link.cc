@@ -7,7 +7,6 @@
 
 #include "base/future.h"
 #include "base/os/boot_clock.h"
-#include "remote/link/checked_text.h"
 
 namespace bottle::remote {
 
@@ -28,7 +27,7 @@ constexpr auto kSteady =
 void FarLink::use(FarSide side, Channel channel, std::chrono::seconds patience) {
   side_ = std::move(side);
   channel_ = std::move(channel);
-  greeted_ = channel_->hello.is_object();
+  greeted_ = channel_->hello.has_value();
   since_ = heard_ = pinged_ = Clock::now();
   patience_ = patience;
   deaf_ = {};
@@ -63,7 +62,9 @@ void FarLink::read(std::vector<News>& news) {
     if (greeting_.size() > kLongestHello) return lose("the remote machine's greeting is too long");
     if (end == std::string_view::npos) return;
     greeted_ = true;
-    news.push_back({News::Kind::hello, {}, far_words(std::exchange(greeting_, {})), {}});
+    auto greeting = wire::decode_greeting(std::exchange(greeting_, {}));
+    auto* hello = greeting ? std::get_if<wire::Hello>(&*greeting) : nullptr;
+    news.push_back({News::Kind::hello, {}, hello ? std::optional(std::move(*hello)) : std::nullopt, {}});
     bytes.remove_prefix(end + 1);
   }
   frames_.feed(bytes);

@@ -10,8 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "remote/link/far_side.h"
 #include "wire/frames.h"
 
@@ -24,8 +22,8 @@ class FarLink {
   struct News {
     enum class Kind { hello, frame, lost, failed, back } kind;  // failed: to make it again, once
     Frame frame{};
-    nlohmann::json hello{};
-    Error error{};  // of lost and failed
+    std::optional<wire::Hello> hello{};  // of hello; nothing: its answer was not one
+    Error error{};                       // of lost and failed
   };
 
   // The connection that a start begins with. Without a hello, that is the first news, within `patience`.

@@ -15,7 +15,6 @@
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/line.h"
-#include "remote/link/checked_text.h"
 #include "transfer/delivery.h"
 #include "workspace/workspace.h"
 
@@ -24,8 +23,6 @@ namespace bottle::remote {
 using session::Bounds, session::read_delivery;
 
 namespace {
-
-using nlohmann::json;
 
 // The largest workspace that comes back, what is kept beside it, and room; 4 KB a second at least. Its hours are those
 // of such a workspace over a line of 200 KB a second.
@@ -200,15 +197,20 @@ Result<Channel> FarSide::serve(const std::map<std::string, std::string>& send_en
     Defer end([&] { channel.ssh->end(0); });
     auto line = read_line(channel.out.get(), await_engine ? 330000 : 60000);
     if (!line) return std::unexpected(std::move(line.error()).during("talking to " + main_.target().to_string()));
-    channel.hello = far_words(*line);
-    std::string kind = channel.hello.is_object() ? channel.hello.value("bottle", "") : "";
-    if (kind == "far") return end.dismiss(), std::move(channel);
-    if (kind != "absent" || attempt > 0)
+    auto greeting = wire::decode_greeting(*line);
+    if (auto* hello = greeting ? std::get_if<wire::Hello>(&*greeting) : nullptr) {
+      channel.hello = std::move(*hello);
+      end.dismiss();
+      return channel;
+    }
+    auto* absent = greeting ? std::get_if<wire::Absent>(&*greeting) : nullptr;
+    if (!absent || attempt > 0)
       return fail(Code::protocol,
-                  main_.target().to_string() + " answered with something other than bottle: " + one_line(*line, 200),
+                  main_.target().to_string() + " answered with something other than bottle: " + one_line(*line, 200) +
+                      (greeting ? "" : " (" + greeting.error().what + ")"),
                   "`ssh " + main_.target().to_string() +
                       " true` must print nothing; check whether a login script prints something");
-    TRY(ship_program(channel.hello.value("machine", "")));
+    TRY(ship_program(absent->machine));
   }
 }
 

@@ -1,7 +1,7 @@
 // The near side's way to a bottle on another machine: the connections, the program there, the channel to a session.
 //
 // All that comes over it is hostile: the agent may have taken that machine. It is bounded, parsed strictly and cleaned
-// (far_words.h) before a person sees it; nothing that it says decides what is done here.
+// (wire/codec, far_message.h) before a person sees it; nothing that it says decides what is done here.
 #pragma once
 
 #include <functional>
@@ -10,13 +10,12 @@
 #include <stop_token>
 #include <string>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "base/os/process.h"
 #include "base/stream.h"
 #include "base/unique_fd.h"
 #include "ssh/connection.h"
+#include "wire/hello.h"
 #include "wire/job.h"
 
 namespace bottle::remote {
@@ -25,11 +24,11 @@ using session::Far, session::Sink, session::Source;
 
 // A running `bottle far serve`.
 struct Channel {
-  UniqueFd in, out;            // what we write; what we read
-  std::optional<Child> ssh{};  // that carries it: detached, so it lives on where the channel is handed on
-  nlohmann::json hello;        // null: it is still to be read, one line, before anything else
+  UniqueFd in, out;                       // what we write; what we read
+  std::optional<Child> ssh{};             // that carries it: detached, so it lives on where the channel is handed on
+  std::optional<wire::Hello> hello = {};  // nothing: it is still to be read, one line, before anything else
 };
-constexpr size_t kLongestHello = 1 << 20;
+constexpr size_t kLongestHello = wire::Hello::kMost;
 
 class FarSide {
  public:

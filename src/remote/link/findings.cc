@@ -17,8 +17,6 @@ using session::Prefix, session::Severity, session::host_routes, session::is_engi
 
 namespace {
 
-using nlohmann::json;
-
 constexpr uint64_t kGigabyte = 1ull << 30;
 constexpr int64_t kClockTolerance = 5 * 60 * 1000;
 
@@ -39,88 +37,76 @@ bool may_be_a_lan(const std::string& device, const Prefix& to) {
   return is_private(to) && !is_engine_bridge(device) && device != kEgressNetwork;
 }
 
-std::string text_of(const json& object, const char* key) {
-  return object.is_object() && object.contains(key) && object[key].is_string()
-             ? one_line(object[key].get<std::string>())
-             : "";
-}
-
-bool is_true(const json& object, const std::string& key) {
-  return object.is_object() && object.value(key, json()) == true;
-}
-
 using Add = std::function<void(const char* code, Severity severity, const std::string& what, const std::string& todo)>;
 
 // What its kernel can do, as far as the engine there makes use of it. What is not said is not there.
-void judge_kernel(const json& engine, bool rootless, const std::string& name, const Add& add) {
+void judge_kernel(const wire::EngineHello& engine, const std::string& name, const Add& add) {
   std::string missing;
-  for (const char* limit : {"memory", "cpu", "pids"})
-    if (!is_true(engine, std::string(limit) + "_limit")) missing += (missing.empty() ? "" : ", ") + std::string(limit);
+  for (auto [limit, has] :
+       {std::pair("memory", engine.memory_limit), {"cpu", engine.cpu_limit}, {"pids", engine.pids_limit}})
+    if (!has) missing += (missing.empty() ? "" : ", ") + std::string(limit);
   if (missing.empty()) add("limits", Severity::ok, "the engine limits memory, cpu and pids", "");
   else
     add("limits", Severity::warn,
         "the engine of " + name + " cannot limit " + missing + ", so an agent can use everything the machine has",
-        rootless ? "delegate the cgroup controllers to its user: set Delegate=cpu memory pids in user@.service.d on "
-                   "that machine"
-                 : "boot it with cgroup v2 and these controllers enabled");
+        engine.rootless
+            ? "delegate the cgroup controllers to its user: set Delegate=cpu memory pids in user@.service.d on "
+              "that machine"
+            : "boot it with cgroup v2 and these controllers enabled");
 
-  std::string version = text_of(engine, "cgroup"), driver = text_of(engine, "cgroup_driver");
+  const std::string &version = engine.cgroup, &driver = engine.cgroup_driver;
   if (driver.empty() || driver == "none")
     add("cgroup", Severity::warn, "the engine of " + name + " does not use the kernel's cgroups",
-        rootless ? "boot it with cgroup v2; without root, v1 cannot limit anything"
-                 : "check exec-opts (native.cgroupdriver) in its daemon.json");
+        engine.rootless ? "boot it with cgroup v2; without root, v1 cannot limit anything"
+                        : "check exec-opts (native.cgroupdriver) in its daemon.json");
   else
     add("cgroup", Severity::ok, "cgroup v" + (version.empty() ? "1" : version) + ", driver " + driver,
         "");  // before API 1.41 there was v1 only, and no word of it
 
-  if (is_true(engine, "seccomp")) add("seccomp", Severity::ok, "system calls are filtered (seccomp)", "");
+  if (engine.seccomp) add("seccomp", Severity::ok, "system calls are filtered (seccomp)", "");
   else
     add("seccomp", Severity::warn,
         "the engine of " + name + " does not use seccomp, so an agent can make any system call",
         "use a kernel with CONFIG_SECCOMP_FILTER, and an engine built with seccomp");
 
-  std::string storage = text_of(engine, "storage");
+  const std::string& storage = engine.storage;
   static const std::map<std::string, const char*> kSlow = {
       {"vfs", "each container is a full copy of its image"},
       {"fuse-overlayfs", "everything an agent reads and writes goes through another process"}};
   if (auto slow = kSlow.find(storage); slow != kSlow.end())
     add("storage", Severity::warn,
         "the engine of " + name + " uses the storage driver " + storage + ": " + slow->second,
-        rootless ? "use overlay2; without root, it needs Linux 5.11 or later"
-                 : "use overlay2 on a file system that supports it (ext4, or xfs with ftype=1)");
+        engine.rootless ? "use overlay2; without root, it needs Linux 5.11 or later"
+                        : "use overlay2 on a file system that supports it (ext4, or xfs with ftype=1)");
   else add("storage", Severity::ok, "storage driver " + storage, "");
 }
 
-void judge_engine(const json& engine, const std::string& name, const Add& add) {
-  if (std::string error = text_of(engine, "error"); !error.empty())
-    return add("engine", Severity::fail, "no container engine on " + name + ": " + error,
+void judge_engine(const wire::EngineHello& engine, const std::string& name, const Add& add) {
+  if (!engine.error.empty())
+    return add("engine", Severity::fail, "no container engine on " + name + ": " + engine.error,
                "run `bottle remote setup " + name + "`");
-  add("engine", Severity::ok, "Docker Engine " + text_of(engine, "version") + ", API " + text_of(engine, "api"), "");
-  bool rootless = is_true(engine, "rootless");
-  if (rootless) add("rootless", Severity::ok, "the engine runs without root", "");
-  judge_kernel(engine, rootless, name, add);
+  add("engine", Severity::ok, "Docker Engine " + engine.version + ", API " + engine.api, "");
+  if (engine.rootless) add("rootless", Severity::ok, "the engine runs without root", "");
+  judge_kernel(engine, name, add);
 }
 
 }  // namespace
 
-std::vector<Finding> judge(const json& hello, const std::string& name, const std::vector<HostRoute>& local_routes,
-                           int64_t now_ms) {
+std::vector<Finding> judge(const wire::Hello& hello, const std::string& name,
+                           const std::vector<HostRoute>& local_routes, int64_t now_ms) {
   std::vector<Finding> all;
   Add add = [&](const char* code, Severity severity, const std::string& what, const std::string& todo) {
     all.push_back({code, severity, what, todo});
   };
 
-  judge_engine(hello.value("engine", json::object()), name, add);
+  judge_engine(hello.engine, name, add);
 
-  auto number = [&](const char* key) {
-    return hello.contains(key) && hello[key].is_number_unsigned() ? hello[key].get<uint64_t>() : 0;
-  };
   auto gigabytes = [](uint64_t bytes) {
     char text[32];
     std::snprintf(text, sizeof text, "%.1f GB", static_cast<double>(bytes) / static_cast<double>(kGigabyte));
     return std::string(text);
   };
-  uint64_t memory = number("memory"), disk = number("disk_free");
+  uint64_t memory = hello.memory, disk = hello.disk_free;
   add("memory", memory < 2 * kGigabyte ? Severity::warn : Severity::ok,
       name + " has " + gigabytes(memory) + " of memory" +
           (memory < 2 * kGigabyte ? ", but an agent needs about 2 GB" : ""),
@@ -130,29 +116,25 @@ std::vector<Finding> judge(const json& hello, const std::string& name, const std
           (disk < 5 * kGigabyte ? ", but images and work need about 5 GB" : ""),
       "");
 
-  int64_t off = hello.contains("clock_ms") && hello["clock_ms"].is_number_integer()
-                    ? std::max<int64_t>(0, hello["clock_ms"].get<int64_t>()) - now_ms
-                    : 0;
+  int64_t off = std::max<int64_t>(0, hello.clock_ms) - now_ms;
   if (off > kClockTolerance || off < -kClockTolerance)
     add("clock", Severity::fail,
         "the clock of " + name + " is off by " + std::to_string(off / 60000) +
             " minutes, so certificates will not be valid on it",
         "set it with `sudo timedatectl set-ntp true`");
   else add("clock", Severity::ok, "the clocks agree", "");
-  add("kernel", Severity::ok, "Linux " + text_of(hello, "kernel") + " on " + text_of(hello, "machine"), "");
+  add("kernel", Severity::ok, "Linux " + hello.kernel + " on " + hello.machine, "");
 
   // A machine that the agent may take must not be a way back to the operator.
-  for (const auto& interface : hello.value("interfaces", json::array())) {
-    std::string kind = text_of(interface, "kind"), device = text_of(interface, "name");
+  for (const auto& [device, kind] : hello.interfaces) {
     static const std::set<std::string> kSuspect = {"tun", "wireguard", "overlay", "ppp", "vpn"};
     if (kSuspect.contains(kind))
       add("vpn", Severity::fail,
           name + " has the interface " + device + " (" + kind + "), which an agent that escapes could use",
           "use another machine, or accept this one with --allow-vpn");
   }
-  for (const auto& far : hello.value("routes", json::array())) {
-    auto there = parse_prefix(text_of(far, "to"));
-    std::string device = text_of(far, "device");
+  for (const auto& [device, to] : hello.routes) {
+    auto there = parse_prefix(to);
     if (!there || !may_be_a_lan(device, *there)) continue;
     for (const auto& here : local_routes)
       if (may_be_a_lan(here.device, here.to) && here.to.overlaps(*there))
@@ -164,13 +146,13 @@ std::vector<Finding> judge(const json& hello, const std::string& name, const std
   return all;
 }
 
-std::vector<Finding> remote_findings(const json& hello, const std::string& name) {
+std::vector<Finding> remote_findings(const wire::Hello& hello, const std::string& name) {
   auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
                  .count();
   return judge(hello, name, host_routes(), now);
 }
 
-Result<> admit(const json& hello, const std::string& name, bool allow_vpn) {
+Result<> admit(const wire::Hello& hello, const std::string& name, bool allow_vpn) {
   for (const auto& finding : remote_findings(hello, name)) {
     bool pivot = finding.code == "vpn" || finding.code == "lan_route";
     if (finding.severity == Severity::fail && !(pivot && allow_vpn))

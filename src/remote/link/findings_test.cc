@@ -5,15 +5,13 @@
 #include <algorithm>
 #include <functional>
 
-#include "remote/link/checked_text.h"
-
 namespace bottle::remote {
 
 using session::Severity, session::parse_prefix;
 
 namespace {
 
-using nlohmann::json;
+using Change = std::function<void(wire::Hello&)>;
 
 constexpr int64_t kNow = 1'800'000'000'000, kMinute = 60'000;
 constexpr uint64_t kGigabyte = 1ull << 30;
@@ -25,32 +23,28 @@ const std::vector<HostRoute> kHere = {{"wlan0", *parse_prefix("192.168.1.0/24")}
                                       {"br-lan", *parse_prefix("10.0.0.0/24")}};
 
 // A machine with which everything is as it should be.
-json healthy() {
-  return {{"bottle", "far"},
-          {"kernel", "6.1.0"},
-          {"machine", "x86_64"},
-          {"clock_ms", kNow},
-          {"memory", 8 * kGigabyte},
-          {"disk_free", 50 * kGigabyte},
-          {"interfaces", {{{"name", "eth0"}, {"kind", "other"}}, {{"name", "docker0"}, {"kind", "bridge"}}}},
-          {"routes",
-           {{{"device", "eth0"}, {"to", "203.0.113.0/24"}},
-            {{"device", "docker0"}, {"to", "172.17.0.0/16"}},
-            {{"device", "eth0"}, {"to", "fd00:9::/64"}}}},
-          {"engine",
-           {{"version", "28.2.2"},
-            {"api", "1.50"},
-            {"rootless", false},
-            {"cgroup", "2"},
-            {"cgroup_driver", "systemd"},
-            {"memory_limit", true},
-            {"cpu_limit", true},
-            {"pids_limit", true},
-            {"seccomp", true},
-            {"storage", "overlay2"}}}};
+wire::Hello healthy() {
+  wire::Hello hello;
+  hello.kernel = "6.1.0";
+  hello.machine = "x86_64";
+  hello.clock_ms = kNow;
+  hello.memory = 8 * kGigabyte;
+  hello.disk_free = 50 * kGigabyte;
+  hello.interfaces = {{"eth0", "other"}, {"docker0", "bridge"}};
+  hello.routes = {{"eth0", "203.0.113.0/24"}, {"docker0", "172.17.0.0/16"}, {"eth0", "fd00:9::/64"}};
+  hello.engine = {.api = "1.50",
+                  .version = "28.2.2",
+                  .cgroup = "2",
+                  .cgroup_driver = "systemd",
+                  .storage = "overlay2",
+                  .memory_limit = true,
+                  .cpu_limit = true,
+                  .pids_limit = true,
+                  .seccomp = true};
+  return hello;
 }
 
-std::vector<Finding> judged(const json& hello) { return judge(far_words(hello.dump()), "me@far", kHere, kNow); }
+std::vector<Finding> judged(const wire::Hello& hello) { return judge(hello, "me@far", kHere, kNow); }
 
 TEST(Findings, NothingIsSaidAgainstAHealthyMachine) {
   std::vector<std::string> codes;
@@ -65,7 +59,7 @@ TEST(Findings, NothingIsSaidAgainstAHealthyMachine) {
 
 struct Case {
   const char* name;
-  std::function<void(json&)> harm;
+  Change harm;
   const char* code;
   Severity severity;
   const char* says;
@@ -77,7 +71,7 @@ class Faults : public ::testing::TestWithParam<Case> {};
 
 // The one harm is found, with what to do, and nothing else is.
 TEST_P(Faults, AreFound) {
-  json hello = healthy();
+  wire::Hello hello = healthy();
   GetParam().harm(hello);
   auto all = judged(hello);
   std::erase_if(all, [](const Finding& finding) { return finding.severity == Severity::ok; });
@@ -90,40 +84,50 @@ TEST_P(Faults, AreFound) {
   EXPECT_EQ(all[0].todo.empty(), !can_be_mended) << all[0].todo;
 }
 
-auto engine(const char* key, json value) {
-  return [=](json& hello) { hello["engine"][key] = value; };
+template <class Value>
+auto engine(Value wire::EngineHello::* field, Value value) {
+  return [=](wire::Hello& hello) { hello.engine.*field = value; };
 }
+auto storage(const char* driver) { return engine<std::string>(&wire::EngineHello::storage, driver); }
 auto route(const char* device, const char* to) {
-  return [=](json& hello) { hello["routes"].push_back({{"device", device}, {"to", to}}); };
+  return [=](wire::Hello& hello) { hello.routes.push_back({device, to}); };
 }
 auto interface(const char* name, const char* kind) {
-  return [=](json& hello) { hello["interfaces"].push_back({{"name", name}, {"kind", kind}}); };
+  return [=](wire::Hello& hello) { hello.interfaces.push_back({name, kind}); };
 }
 auto clock(int64_t off) {
-  return [=](json& hello) { hello["clock_ms"] = kNow + off; };
+  return [=](wire::Hello& hello) { hello.clock_ms = kNow + off; };
 }
+auto memory(uint64_t bytes) {
+  return [=](wire::Hello& hello) { hello.memory = bytes; };
+}
+auto disk(uint64_t bytes) {
+  return [=](wire::Hello& hello) { hello.disk_free = bytes; };
+}
+void no_engine(wire::Hello& hello) { hello.engine = {.error = "no socket"}; }
 
 INSTANTIATE_TEST_SUITE_P(
     All, Faults,
     ::testing::Values(
-        Case{"engine", [](json& h) { h["engine"] = {{"error", "no socket"}}; }, "engine", Severity::fail, "no socket"},
-        Case{"memory_limit", engine("memory_limit", false), "limits", Severity::warn, "cannot limit memory,"},
-        Case{"cpu_limit", engine("cpu_limit", false), "limits", Severity::warn, "cannot limit cpu,"},
-        Case{"pids_limit", engine("pids_limit", false), "limits", Severity::warn, "cannot limit pids,"},
-        Case{"limit_of_another_type", engine("pids_limit", "yes"), "limits", Severity::warn, "cannot limit pids,"},
-        Case{"no_cgroup_driver", engine("cgroup_driver", "none"), "cgroup", Severity::warn, "cgroups"},
-        Case{"cgroup_driver_of_another_type", engine("cgroup_driver", 7), "cgroup", Severity::warn, "cgroups"},
-        Case{"no_seccomp", engine("seccomp", false), "seccomp", Severity::warn, "any system call"},
-        Case{"vfs", engine("storage", "vfs"), "storage", Severity::warn, "full copy"},
-        Case{"fuse_overlayfs", engine("storage", "fuse-overlayfs"), "storage", Severity::warn, "another process"},
-        Case{"memory", [](json& h) { h["memory"] = 2 * kGigabyte - 1; }, "memory", Severity::warn,
-             "an agent needs about 2 GB"},
-        Case{"no_word_of_memory", [](json& h) { h.erase("memory"); }, "memory", Severity::warn, "0.0 GB"},
-        Case{"disk", [](json& h) { h["disk_free"] = 5 * kGigabyte - 1; }, "disk", Severity::warn, "need about 5 GB"},
+        Case{"engine", no_engine, "engine", Severity::fail, "no socket"},
+        Case{"memory_limit", engine(&wire::EngineHello::memory_limit, false), "limits", Severity::warn,
+             "cannot limit memory,"},
+        Case{"cpu_limit", engine(&wire::EngineHello::cpu_limit, false), "limits", Severity::warn, "cannot limit cpu,"},
+        Case{"pids_limit", engine(&wire::EngineHello::pids_limit, false), "limits", Severity::warn,
+             "cannot limit pids,"},
+        Case{"no_cgroup_driver", engine<std::string>(&wire::EngineHello::cgroup_driver, "none"), "cgroup",
+             Severity::warn, "cgroups"},
+        Case{"cgroup_driver_not_said", engine<std::string>(&wire::EngineHello::cgroup_driver, ""), "cgroup",
+             Severity::warn, "cgroups"},
+        Case{"no_seccomp", engine(&wire::EngineHello::seccomp, false), "seccomp", Severity::warn, "any system call"},
+        Case{"vfs", storage("vfs"), "storage", Severity::warn, "full copy"},
+        Case{"fuse_overlayfs", storage("fuse-overlayfs"), "storage", Severity::warn, "another process"},
+        Case{"memory", memory(2 * kGigabyte - 1), "memory", Severity::warn, "an agent needs about 2 GB"},
+        Case{"disk", disk(5 * kGigabyte - 1), "disk", Severity::warn, "need about 5 GB"},
         Case{"clock_ahead", clock(24 * 60 * kMinute), "clock", Severity::fail, "off by 1440 minutes"},
         Case{"clock_behind", clock(-24 * 60 * kMinute), "clock", Severity::fail, "off by -1440 minutes"},
         Case{"clock_just_too_far", clock(5 * kMinute + 1), "clock", Severity::fail, "off by 5 minutes"},
-        Case{"clock_of_no_time", [](json& h) { h["clock_ms"] = INT64_MIN; }, "clock", Severity::fail, "off by"},
+        Case{"clock_of_no_time", [](wire::Hello& h) { h.clock_ms = INT64_MIN; }, "clock", Severity::fail, "off by"},
         Case{"tun", interface("tun7", "tun"), "vpn", Severity::fail, "tun7 (tun)"},
         Case{"wireguard", interface("home", "wireguard"), "vpn", Severity::fail, "home (wireguard)"},
         Case{"named_as_a_vpn", interface("tailscale0", "vpn"), "vpn", Severity::fail, "tailscale0"},
@@ -144,25 +148,21 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& info) { return info.param.name; });
 
 TEST(Findings, WhatIsAsItShouldBeIsNoFault) {
-  for (auto change :
-       {std::function<void(json&)>([](json& h) { h["memory"] = 2 * kGigabyte; }),
-        std::function<void(json&)>([](json& h) { h["disk_free"] = 5 * kGigabyte; }),
-        std::function<void(json&)>(clock(5 * kMinute)), std::function<void(json&)>(clock(-5 * kMinute)),
-        std::function<void(json&)>(engine("storage", "overlayfs")), std::function<void(json&)>(engine("cgroup", "1")),
-        std::function<void(json&)>(route("br-0123456789ab", "192.168.1.0/24")),
-        std::function<void(json&)>(route("bottle-egress", "10.0.0.0/24")),
-        std::function<void(json&)>(route("eth0", "fd00:1:2:4::/64")),
-        std::function<void(json&)>(route("eth0", "nonsense")),
-        std::function<void(json&)>(interface("br-lan", "bridge"))}) {
-    json hello = healthy();
+  for (auto change : {Change(memory(2 * kGigabyte)), Change(disk(5 * kGigabyte)), Change(clock(5 * kMinute)),
+                      Change(clock(-5 * kMinute)), Change(storage("overlayfs")),
+                      Change(engine<std::string>(&wire::EngineHello::cgroup, "1")),
+                      Change(route("br-0123456789ab", "192.168.1.0/24")), Change(route("bottle-egress", "10.0.0.0/24")),
+                      Change(route("eth0", "fd00:1:2:4::/64")), Change(route("eth0", "nonsense")),
+                      Change(interface("br-lan", "bridge"))}) {
+    wire::Hello hello = healthy();
     change(hello);
     for (const Finding& finding : judged(hello)) EXPECT_EQ(finding.severity, Severity::ok) << finding.what;
   }
 }
 
 TEST(Findings, WithoutAnEngineNothingIsSaidOfWhatItCan) {
-  json hello = healthy();
-  hello["engine"] = {{"error", "no socket"}};
+  wire::Hello hello = healthy();
+  no_engine(hello);
   for (const Finding& finding : judged(hello))
     EXPECT_TRUE(finding.code != "limits" && finding.code != "seccomp" && finding.code != "storage" &&
                 finding.code != "cgroup")

@@ -1,31 +1,32 @@
 #include "remote/near/conclusion.h"
 
-#include <algorithm>
 #include <chrono>
 #include <thread>
 
 #include "base/file.h"
-#include "remote/link/checked_text.h"
 #include "remote/near/vm.h"
 
 namespace bottle::remote {
 namespace {
 
-using nlohmann::json;
-
-// Copies those of a receipt's parts that the far side can know.
-void copy_parts(const json& from, std::initializer_list<const char*> parts, json& to) {
-  for (const char* part : parts)
-    if (from.contains(part)) to[part] = from[part];
+Result<wire::Forgotten> read_forgotten(const Captured& answer) {
+  if (answer.status != 0) return fail(Code::internal, "the machine could not forget the session");
+  return wire::decode<wire::Forgotten>(answer.out, wire::From::foreign);
 }
 
 }  // namespace
 
-Conclusion::Conclusion(const Job& job, const NearRecord& record, Clients& clients, const FarSide* side, json told)
+// Of the receipt that the far side told, what it can know. A session that failed may have left nothing that an engine
+// could be asked about.
+Conclusion::Conclusion(const Job& job, const NearRecord& record, Clients& clients, const FarSide* side,
+                       std::optional<wire::SessionResult> told)
     : job_(job), record_(record), clients_(clients), told_(std::move(told)) {
   if (side) side_ = *side;
-  if (told_.is_object())
-    copy_parts(told_.value("receipt", json::object()), {"session", "confirmed", "left", "removed"}, receipt_);
+  receipt_.session = job_.plan.session;
+  receipt_.confirmed = !told_ || told_->receipt.confirmed;
+  if (!told_) return;
+  receipt_.removed = told_->receipt.removed;
+  receipt_.left = told_->receipt.left;
 }
 
 input::StopAnswered Conclusion::stop_there() {
@@ -39,7 +40,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(how.wait_ms));
   auto is_gone = [&] { return vm_is_gone(job_, record_); };
-  auto back = [&]() -> Result<json> {
+  auto back = [&]() -> Result<wire::Back> {
     FarSide side = side_ ? *side_ : TRY(FarSide::reach(record_.far, false));
     auto fetched = TRY(fetcher.fetch(side, is_gone));
     side_ = std::move(side);
@@ -58,91 +59,85 @@ input::Forgotten Conclusion::forget_there() {
   // The engine there is asked once more, so that "nothing is left" is its newest word.
   auto asked = side_ ? side_->ask({"forget", job_.plan.session})
                      : Result<Captured>(fail(Code::closed, "the machine was never reached"));
-  bool done = asked && asked->status == 0;
-  json said = done ? far_words(asked->out) : json();
-  if (said.is_object()) copy_parts(said.value("receipt", json::object()), {"confirmed", "left"}, receipt_);
-  else done = false;
-  receipt_["forgotten"] = done;
-  if (!done) receipt_["left"].push_back("results on " + record_.far.target.to_string());
-  // A session that failed may have left nothing that an engine could be asked about.
-  receipt_["confirmed"] = receipt_.value("confirmed", told_.is_null()) && done;
+  auto answer = asked ? read_forgotten(*asked) : Result<wire::Forgotten>(std::unexpected(asked.error()));
+  receipt_.forgotten = answer.has_value();
+  if (answer && answer->receipt) {
+    receipt_.confirmed = answer->receipt->confirmed;
+    receipt_.left = answer->receipt->left;
+  }
+  if (!answer) receipt_.left.push_back("results on " + record_.far.target.to_string());
+  receipt_.confirmed = receipt_.confirmed && answer;
   return {.reached = asked.has_value(),
-          .confirmed = receipt_["confirmed"].get<bool>(),
+          .confirmed = receipt_.confirmed,
           .vm_gone = !record_.vm_name.empty() && !machine::is_recorded(record_.vm_name, vm_places(job_))};
 }
 
 input::VmDestroyed Conclusion::destroy_vm() {
   if (side_) side_->drop();
-  auto destroyed =
-      destroy_session_vm(record_.vm_name, job_.remote->vm ? job_.remote->vm->provider : "", job_,
-                         [&](const std::string& line) { clients_.event({{"event", "step"}, {"step", line}}); });
+  auto destroyed = destroy_session_vm(record_.vm_name, job_.remote->vm ? job_.remote->vm->provider : "", job_,
+                                      [&](const std::string& line) { clients_.event(wire::Step{line}); });
   std::string name = "VM " + record_.vm_name;
-  if (!destroyed) {
-    receipt_["vm"] = {{"name", record_.vm_name}, {"confirmed", false}, {"error", destroyed.error().what}};
-    receipt_["left"].push_back(name + ": " + destroyed.error().what);
-    receipt_["confirmed"] = false;
-    return {.confirmed = false};
-  }
-  receipt_["vm"] = machine::to_json(*destroyed);
+  receipt_.confirmed = destroyed && destroyed->confirmed;
+  if (destroyed) receipt_.vm = receipt_of(*destroyed);
+  else receipt_.vm = wire::VmReceipt{.name = record_.vm_name, .error = destroyed.error().what};
   // The VM's disk is gone, and whatever could not be removed from it.
-  receipt_["confirmed"] = destroyed->confirmed;
-  if (destroyed->confirmed) receipt_["left"] = json::array();
-  else receipt_["left"].push_back(name);
-  return {.confirmed = destroyed->confirmed};
+  if (receipt_.confirmed) receipt_.left.clear();
+  else receipt_.left.push_back(destroyed ? name : name + ": " + destroyed.error().what);
+  return {.confirmed = receipt_.confirmed};
 }
 
 void Conclusion::hold_vm() { (void)machine::hold(record_.vm_name, vm_places(job_)); }
 
 std::string Conclusion::where_work_is() const {
   if (!is_home()) return "";
-  if (back_->value("commits", 0) || back_->value("files", 0))
-    if (auto refs = back_->value("refs", std::vector<std::string>()); !refs.empty()) return refs[0];
-  for (const char* kind : {"patch", "archive"})
-    if (std::string path = back_->value(kind, ""); !path.empty()) return path;
-  return "";
+  if (const auto& sorted = back_->sorted) {
+    if ((sorted->commits || sorted->files) && !sorted->refs.empty()) return sorted->refs[0];
+    if (!sorted->patch.empty()) return sorted->patch;
+  }
+  return back_->archive;
 }
 
-json Conclusion::back() const {
+wire::Back Conclusion::back() const {
   if (is_home()) return *back_;
   const std::string& session = job_.plan.session;
   if (vm_gone_)
-    return {{"error", fetch_error_},
-            {"text", "The VM " + record_.vm_name +
-                         " is gone, and so is the work that was not fetched. The last checkpoint is on refs/bottle/" +
-                         session + "."}};
-  return {{"error", fetch_error_},
-          {"text", "The work is still on " + record_.far.target.to_string() +
-                       ". Fix the cause, then run `bottle cleanup` or `bottle attach " + session + "` to fetch it."}};
+    return {.text = "The VM " + record_.vm_name +
+                    " is gone, and so is the work that was not fetched. The last checkpoint is on refs/bottle/" +
+                    session + ".",
+            .error = fetch_error_};
+  return {.text = "The work is still on " + record_.far.target.to_string() +
+                  ". Fix the cause, then run `bottle cleanup` or `bottle attach " + session + "` to fetch it.",
+          .error = fetch_error_};
 }
 
 void Conclusion::add_vm_to_receipt() {
   if (vm_gone_) {
-    receipt_["confirmed"] = true;
-    receipt_["left"] = json::array();
-    receipt_["vm"] = {{"name", record_.vm_name},
-                      {"confirmed", true},
-                      {"confirmed_by", "the command that destroyed it before the session ended"}};
-  } else if (!receipt_.contains("vm")) {
-    receipt_["vm"] = {
-        {"name", record_.vm_name},
-        {"kept", true},
-        {"why", is_home() ? "--keep" : "the work could not be fetched; the VM stays until its time is up"}};
+    receipt_.confirmed = true;
+    receipt_.left.clear();
+    receipt_.vm = wire::VmReceipt{.name = record_.vm_name,
+                                  .confirmed = true,
+                                  .confirmed_by = "the command that destroyed it before the session ended"};
+  } else if (!receipt_.vm) {
+    receipt_.vm = wire::VmReceipt{
+        .name = record_.vm_name,
+        .kept = true,
+        .why = is_home() ? "--keep" : "the work could not be fetched; the VM stays until its time is up"};
   }
 }
 
-json Conclusion::save_result() {
-  json result = {{"session", job_.plan.session},
-                 {"bottle", job_.plan.bottle},
-                 {"exit", std::clamp(told_.value("exit", 125), 0, 255)},
-                 {"egress", told_.value("egress", json::object())},
-                 {"back", back()}};
-  if (!job_.plan.record) result["egress"].erase("recorded");  // the operator did not ask for it
-  receipt_["machine"] = record_.far.target.to_string();
-  if (!is_home()) receipt_["confirmed"] = false;
+wire::SessionResult Conclusion::save_result() {
+  wire::SessionResult result{.session = job_.plan.session, .bottle = job_.plan.bottle, .back = back()};
+  if (told_) {
+    result.exit = told_->exit;
+    result.egress = told_->egress;
+  }
+  if (result.egress && !job_.plan.record) result.egress->recorded.reset();  // the operator did not ask for it
+  receipt_.machine = record_.far.target.to_string();
+  if (!is_home()) receipt_.confirmed = false;
   if (!record_.vm_name.empty()) add_vm_to_receipt();
-  result["receipt"] = receipt_;
+  result.receipt = receipt_;
   (void)write_file_atomically(job_.directories.results + "/" + job_.plan.session + "/result.json",
-                              result.dump(2) + "\n");
+                              wire::encode(result, wire::Layout::pretty));
   return result;
 }
 

@@ -5,13 +5,12 @@
 #include <optional>
 #include <string>
 
-#include <nlohmann/json.hpp>
-
 #include "remote/link/far_side.h"
 #include "remote/near/near_record.h"
 #include "remote/near/session_state.h"
 #include "remote/near/work_fetcher.h"
 #include "session/console/clients.h"
+#include "wire/result.h"
 
 namespace bottle::remote {
 
@@ -19,9 +18,10 @@ using session::Clients;
 
 class Conclusion {
  public:
-  // `side`: how the machine was reached last, if it was. `told`: the far side's result, an object; null if the session
+  // `side`: how the machine was reached last, if it was. `told`: the far side's result; nothing if the session
   // failed. `job`, `record` and `clients` must outlive it.
-  Conclusion(const Job& job, const NearRecord& record, Clients& clients, const FarSide* side, nlohmann::json told);
+  Conclusion(const Job& job, const NearRecord& record, Clients& clients, const FarSide* side,
+             std::optional<wire::SessionResult> told);
 
   input::StopAnswered stop_there();
   Input fetch(const FetchWork& how, WorkFetcher& fetcher);
@@ -30,21 +30,22 @@ class Conclusion {
   void hold_vm();
 
   // The session's result, for the clients. Also written into the results' directory.
-  nlohmann::json save_result();
+  wire::SessionResult save_result();
   // The ref, the patch or the archive with the work that was brought home; empty: there is none.
   std::string where_work_is() const;
 
  private:
   bool is_home() const { return back_.has_value(); }
-  nlohmann::json back() const;
+  wire::Back back() const;
   void add_vm_to_receipt();
 
   const Job& job_;
   const NearRecord& record_;
   Clients& clients_;
   std::optional<FarSide> side_;
-  nlohmann::json told_, receipt_ = nlohmann::json::object();
-  std::optional<nlohmann::json> back_;  // what was brought home
+  std::optional<wire::SessionResult> told_;
+  wire::Receipt receipt_;
+  std::optional<wire::Back> back_;  // what was brought home
   std::string fetch_error_;
   bool vm_gone_ = false;
 };

@@ -8,9 +8,9 @@
 
 #include "base/file.h"
 #include "base/os/boot_clock.h"
-#include "remote/link/checked_text.h"
+#include "remote/link/far_message.h"
 #include "session/ledger/ledger.h"
-#include "wire/plan.h"
+#include "wire/failure.h"
 
 namespace bottle::remote {
 
@@ -18,8 +18,9 @@ using session::Owner, session::read_ledger;
 
 namespace {
 
-using nlohmann::json;
 using namespace std::chrono_literals;
+
+constexpr int kMostFarWarnings = 50;
 
 Now now() {
   return {std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(), boot_seconds()};
@@ -85,7 +86,7 @@ Result<std::optional<input::VmLife>> Driver::adopt_record() {
   auto view = TRY(read_ledger(job_.directories, session_));
   transfers_.was_sent(view.base);
   offline_ = view.offline;
-  if (view.vm.is_object()) record_.vm_name = view.vm.value("name", "");
+  if (view.vm) record_.vm_name = view.vm->name;
   if (record_.vm_name.empty()) {
     kind_.machine = SessionKind::Machine::standing;
     return std::nullopt;
@@ -99,10 +100,7 @@ Result<std::optional<input::VmLife>> Driver::adopt_record() {
 
 Result<> Driver::make_record() {
   ledger_ = TRY(Ledger::create(record_.directory, Owner::self()));
-  return ledger_->note({{"remote", json::parse(wire::encode(record_.far))},
-                        {"session", session_},
-                        {"plan", json::parse(wire::encode(job_.plan))},
-                        {"tunnel", job_.tunnel}});
+  return ledger_->note({.session = session_, .remote = record_.far, .plan = job_.plan, .tunnel = job_.tunnel});
 }
 
 // -- a turn of the loop
@@ -133,7 +131,7 @@ void Driver::handle(const std::vector<pollfd>& fds) {
 
 void Driver::look_at_vm() {
   if (!pending_vm_) return;
-  for (const auto& line : pending_vm_->steps()) clients_.event({{"event", "step"}, {"step", line}});
+  for (const auto& line : pending_vm_->steps()) clients_.event(wire::Step{line});
   auto made = pending_vm_->look();
   if (!made) return;
   pending_vm_.reset();
@@ -145,15 +143,11 @@ void Driver::take_vm(ReadyVm made) {
   record_.far = made.far;
   offline_ = made.vm.offline;
   token_ = made.token;
-  note({{"remote", json::parse(wire::encode(record_.far))}, {"offline", offline_}});
+  note({.remote = record_.far, .offline = offline_});
   const auto& timings = made.vm.timings;
-  clients_.event({{"event", "vm"},
-                  {"name", record_.vm_name},
-                  {"created", timings.created},
-                  {"ssh", timings.ssh},
-                  {"rotated", timings.rotated},
-                  {"target", record_.far.target.to_string()}});
-  said_ = made.channel.hello;
+  clients_.event(
+      wire::VmMade{record_.vm_name, record_.far.target.to_string(), timings.created, timings.ssh, timings.rotated});
+  hello_ = made.channel.hello;
   side_ = std::move(made.side);
   channel_ = std::move(made.channel);
   feed(input::VmMade{life_of(made.vm.record)});
@@ -168,7 +162,7 @@ void Driver::look_at_delivery() {
 }
 
 void Driver::tell_warnings(const Delivered& delivered) {
-  for (const auto& warning : delivered.warnings) clients_.event({{"event", "warning"}, {"what", warning}});
+  for (const auto& warning : delivered.warnings) clients_.event(wire::Warning{warning});
 }
 
 void Driver::look_at_checkpoint() {
@@ -180,7 +174,9 @@ void Driver::look_at_checkpoint() {
 
 void Driver::take_from_client(const Frame& frame) {
   frame_ = &frame;
-  if (frame.type == FrameType::policy && services_) services_->change_policy(frame.bytes);
+  if (frame.type == FrameType::policy && services_)
+    if (auto change = wire::decode<wire::PolicyChange>(frame.bytes, wire::From::ours))
+      services_->change_policy(*change);
   if (frame.type == FrameType::stop) stop();
   else if (frame.type == FrameType::values) feed(input::Admitted{});
   else feed(input::ClientFrame{});
@@ -209,11 +205,11 @@ void Driver::take_news(FarLink::News& news) {
   }
 }
 
-void Driver::take_hello(json hello) {
-  said_ = std::move(hello);
+void Driver::take_hello(std::optional<wire::Hello> hello) {
+  hello_ = std::move(hello);
   input::Hello heard;
   if (kind_.judge == SessionKind::Judge::near_side)
-    if (auto judged = judge_baked(said_, job_, record_.vm_name, offline_); !judged)
+    if (auto judged = judge_baked(hello_, job_, record_.vm_name, offline_); !judged)
       heard.refused = std::move(judged.error());
   feed(std::move(heard));
 }
@@ -237,16 +233,16 @@ void Driver::take_from_far(const Frame& frame) {
 }
 
 void Driver::take_event() {
-  said_ = far_words(frame_->bytes);
-  if (!said_.is_object()) return;
-  std::string kind = said_.value("event", "");
-  if (kind == "hello") return;  // the far side sent one before
-  if (kind != "running" && kind != "attached") return feed(input::FarNotice{});
-  bool attached = kind == "attached";
-  feed(input::FarRuns{attached, !may_run(state_) || finish_delivery()});
+  auto event = read_far_event(frame_->bytes);
+  if (!event) return warn_of_far(event.error().what);
+  if (!comes_from_far(*event)) return;
+  event_ = std::move(*event);
+  const auto* attached = std::get_if<wire::Attached>(&*event_);
+  if (!attached && !std::holds_alternative<wire::AgentRuns>(*event_)) return feed(input::FarNotice{});
+  feed(input::FarRuns{attached != nullptr, !may_run(state_) || finish_delivery()});
   if (!attached || !agent_runs(state_)) return;
-  position_ = said_.value("from", uint64_t{0});
-  if (uint64_t missed = said_.value("missed", uint64_t{0})) clients_.event({{"event", "missed"}, {"bytes", missed}});
+  position_ = attached->from;
+  if (attached->missed) clients_.event(wire::OutputMissed{attached->missed});
 }
 
 // The agent runs, so the far side must have taken the workspace. A failed delivery no longer matters then.
@@ -257,21 +253,27 @@ bool Driver::finish_delivery() {
   return true;
 }
 
+// A result that cannot be read is as good as an empty one: the work comes home all the same.
 void Driver::take_result() {
   if (may_run(state_) || agent_runs(state_)) {
-    result_ = far_words(frame_->bytes);
-    if (!result_.is_object()) result_ = json::object();
-    if (std::string what = result_.value("what", ""); !what.empty())
-      clients_.event({{"event", "warning"}, {"what", names().machine + ": " + what}});
+    auto result = read_far_result(frame_->bytes);
+    if (!result) warn_of_far(result.error().what);
+    else if (!result->what.empty()) warn_of_far(result->what);
+    result_ = result.value_or(wire::SessionResult());
   }
   feed(input::FarEnded{});
 }
 
 void Driver::take_failure() {
-  json told = far_words(frame_->bytes);
-  if (!told.is_object()) told = json::object();
-  feed(input::FarFailed{{told.value("code", "") == "not_found" ? Code::not_found : Code::unavailable,
-                         told.value("what", "the remote machine gave no reason"), told.value("todo", "")}});
+  auto error = wire::decode<Error>(frame_->bytes, wire::From::foreign)
+                   .value_or(Error{Code::unavailable, "the remote machine gave no reason"});
+  if (error.code != Code::not_found) error.code = Code::unavailable;
+  feed(input::FarFailed{std::move(error)});
+}
+
+// A machine that was taken may send nonsense without end.
+void Driver::warn_of_far(const std::string& what) {
+  if (far_warnings_++ < kMostFarWarnings) clients_.event(wire::Warning{names().machine + ": " + what});
 }
 
 }  // namespace bottle::remote

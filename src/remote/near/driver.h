@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "remote/link/far_link.h"
 #include "remote/near/conclusion.h"
 #include "remote/near/near_audit.h"
@@ -46,11 +44,12 @@ class Driver {
   Result<std::optional<input::VmLife>> adopt_record();
   Result<> make_record();
   void take_news(FarLink::News& news);
-  void take_hello(nlohmann::json hello);
+  void take_hello(std::optional<wire::Hello> hello);
   void take_from_far(const Frame& frame);
   void take_event();
   void take_result();
   void take_failure();
+  void warn_of_far(const std::string& what);
   void take_from_client(const Frame& frame);
   void look_at_vm();
   void take_vm(ReadyVm made);
@@ -76,7 +75,7 @@ class Driver {
   Result<> make_services(Job& there);
   void open_services();
   void offer_services();
-  void note(const nlohmann::json& line);
+  void note(const wire::LedgerRecord& record);
   Conclusion& conclusion();
   SessionNames names() const { return {session_, record_.far.target.to_string(), record_.vm_name}; }
 
@@ -100,9 +99,11 @@ class Driver {
   NearAudit audit_;
   std::unique_ptr<NearServices> services_;  // null: nothing stays on this machine
   uint64_t position_ = 0;                   // how much of the agent's output has come, in bytes
-  const Frame* frame_ = nullptr;            // the one being handled
-  nlohmann::json said_;                     // its event, or the hello being handled
-  nlohmann::json result_;                   // the far side's; null until the agent has ended
+  int far_warnings_ = 0;
+  const Frame* frame_ = nullptr;               // the one being handled
+  std::optional<wire::Event> event_;           // that is in it
+  std::optional<wire::Hello> hello_;           // the far side's; nothing: it has not come, or was not one
+  std::optional<wire::SessionResult> result_;  // the far side's; nothing until the agent has ended
   std::optional<Conclusion> conclusion_;
 };
 

@@ -4,9 +4,12 @@
 #include <chrono>
 
 #include "base/ids.h"
+#include "base/json.h"
 #include "remote/near/driver.h"
 #include "session/credentials/session_agent.h"
 #include "session/sweep.h"
+#include "wire/failure.h"
+#include "wire/request.h"
 
 namespace bottle::remote {
 
@@ -60,16 +63,16 @@ void Driver::perform_during_session(Do action) {
     case Do::end_services:
       return services_.reset();
     case Do::answer_guard:
-      if (services_) services_->take(json::parse(frame_->bytes, nullptr, false));
+      if (services_) services_->take(parse_json(frame_->bytes).value_or(json()));
       return;
     case Do::pass_to_clients:
       return pass_to_clients();
     case Do::pass_to_far:
       return link_.send(frame_->type, frame_->bytes);
     case Do::pass_hello:
-      return clients_.event({{"event", "hello"}, {"hello", said_}});
+      return clients_.event(wire::HelloCame{hello_});
     case Do::tell_engine:
-      return clients_.event({{"event", "engine"}, {"at", said_.value("engine_at", 0.0)}});
+      return clients_.event(wire::EngineAnswers{hello_ ? hello_->engine_at : 0});
     case Do::connect:
       return link_.reconnect(record_.far);
     case Do::attach:
@@ -95,7 +98,7 @@ void Driver::perform_at_end(Do action) {
       result_ = conclusion().save_result();
       return;
     case Do::tell_result:
-      return clients_.send(FrameType::result, result_.dump());
+      return clients_.send(FrameType::result, wire::encode(*result_));
     default:
       return keep_record(action);
   }
@@ -105,14 +108,14 @@ void Driver::keep_record(Do action) {
   switch (action) {
     case Do::note_may_run:
     case Do::note_running:
-      return note({{"running", true}});
+      return note({.running = true});
     case Do::note_never_ran:
-      return note({{"running", false}});
+      return note({.running = false});
     case Do::note_ended:
-      if (!result_.is_object()) result_ = json::object();
-      return note({{"ended", result_.value("exit", 125)}});
+      if (!result_) result_.emplace();
+      return note({.ended = result_->exit});
     case Do::note_home:
-      return note({{"home", true}});
+      return note({.home = true});
     case Do::show_running:
       return write_info(job_, record_, "running");
     case Do::show_unattended:
@@ -128,19 +131,18 @@ void Driver::keep_record(Do action) {
   }
 }
 
-void Driver::note(const json& line) {
-  if (ledger_) (void)ledger_->note(line);
+void Driver::note(const wire::LedgerRecord& record) {
+  if (ledger_) (void)ledger_->note(record);
 }
 
 void Driver::tell_failure(const TellFailure& failed) {
   ::rmdir((job_.directories.results + "/" + session_).c_str());  // succeeds if the agent never ran
   Error error = error_of(failed, names(), conclusion_ ? conclusion_->where_work_is() : "");
-  clients_.send(FrameType::failure,
-                json{{"code", std::string(to_string(error.code))}, {"what", error.what}, {"todo", error.todo}}.dump());
+  clients_.send(FrameType::failure, wire::encode(error));
 }
 
 void Driver::pass_to_clients() {
-  if (frame_->type == FrameType::event) return clients_.event(said_);
+  if (frame_->type == FrameType::event) return clients_.event(*event_);
   position_ += frame_->bytes.size();
   transfers_.agent_spoke();
   clients_.send(frame_->type, frame_->bytes);
@@ -156,9 +158,7 @@ Result<> Driver::make_vm() {
   record_.vm_name = machine::new_vm_name(session_);
   VmJob wanted = *job_.remote->vm;
   wanted.environment.clear();
-  TRY(ledger_->note(
-      {{"vm",
-        {{"name", record_.vm_name}, {"provider", wanted.provider}, {"wanted", json::parse(wire::encode(wanted))}}}}));
+  TRY(ledger_->note({.vm = wire::LedgerVm{record_.vm_name, wanted.provider, wanted}}));
   pending_vm_.emplace(job_, record_.vm_name);
   return {};
 }
@@ -204,13 +204,13 @@ void Driver::send_values() {
 }
 
 void Driver::send_work() {
-  transfers_.send(*link_.side(), [this](const std::string& base) { note({{"base", base}}); });
+  transfers_.send(*link_.side(), [this](const std::string& base) { note({.base = base}); });
 }
 
 void Driver::attach() {
-  json wish = {{"session", session_}, {"from", position_}};
-  if (kind_.adopted && position_ == 0) wish.erase("from");
-  link_.send(FrameType::attach, wish.dump());
+  wire::Attach attach{session_, position_};
+  if (kind_.adopted && position_ == 0) attach.from.reset();
+  link_.send(FrameType::attach, wire::encode(attach));
   offer_services();
 }
 
@@ -225,8 +225,8 @@ Result<> Driver::make_services(Job& there) {
   auto send = [this](const json& line) {
     link_.send(FrameType::guard, line.dump(-1, ' ', false, json::error_handler_t::replace));
   };
-  services_ =
-      TRY(NearServices::make(job_, there, record_.directory, send, [this](const json& line) { audit_.add(line); }));
+  services_ = TRY(NearServices::make(job_, there, record_.directory, send,
+                                     [this](const wire::Decision& decision) { audit_.add(decision); }));
   return {};
 }
 
@@ -235,8 +235,7 @@ void Driver::open_services() {
   Job there = job_;
   there.relay_all = offline_;
   if (auto made = make_services(there); !made)
-    clients_.event({{"event", "warning"},
-                    {"what", "the remote machine cannot use what stays on this machine: " + made.error().what}});
+    clients_.event(wire::Warning{"the remote machine cannot use what stays on this machine: " + made.error().what});
 }
 
 void Driver::offer_services() {

@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include <nlohmann/json.hpp>
+
 #include "base/defer.h"
 #include "base/file.h"
 #include "docker/tar.h"
@@ -103,23 +105,16 @@ class Gzip {
 
 }  // namespace
 
-bool has_image(const json& hello, const std::string& identity) {
-  auto images = hello.value("images", std::vector<std::string>());
+bool has_image(const wire::Hello& hello, const std::string& identity) {
   return std::ranges::any_of(
-      images, [&](const std::string& image) { return image == identity || image.starts_with(identity + " "); });
+      hello.images, [&](const std::string& image) { return image == identity || image.starts_with(identity + " "); });
 }
 
-size_t shared_layers(const std::vector<std::string>& layers, const json& there) {
+size_t shared_layers(const std::vector<std::string>& layers, const wire::ImageLayers& there) {
   size_t most = 0;
-  if (!there.is_array()) return 0;
-  for (const auto& image : there) {
-    if (!image.is_object() || !image.contains("layers") || !image["layers"].is_array()) continue;
-    size_t same = 0;
-    for (const auto& layer : image["layers"]) {
-      if (same >= layers.size() || !layer.is_string() || layer != layers[same]) break;
-      ++same;
-    }
-    most = std::max(most, same);
+  for (const auto& image : there.images) {
+    auto same = std::ranges::mismatch(layers, image.layers).in1 - layers.begin();
+    most = std::max(most, static_cast<size_t>(same));
   }
   return most;
 }
@@ -165,7 +160,8 @@ Result<UniqueFd> spool_image(docker::Engine& engine, const std::string& referenc
 Result<> send_image(int archive, const std::string& reference, const std::vector<std::string>& layers, FarSide& far,
                     const std::function<void(const std::string&)>& progress) {
   auto asked = TRY(far.ask({"layers"}));
-  auto there = json::parse(asked.out, nullptr, false);
+  // What cannot be read is as if nothing were there: all layers are sent.
+  auto there = wire::decode<wire::ImageLayers>(asked.out, wire::From::foreign).value_or(wire::ImageLayers());
   auto files = TRY(layer_files(archive));
   size_t shared = std::min(shared_layers(layers, there), files.size());
   std::set<std::string> leave_out(files.begin(), files.begin() + static_cast<long>(shared));

@@ -6,8 +6,6 @@
 #include <string>
 #include <string_view>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "base/stream.h"
 #include "docker/engine.h"
@@ -15,12 +13,11 @@
 
 namespace bottle::remote {
 
-// How many of `layers` (digests, lowest first) stand at the bottom of some image of `there`, which is
-// [{"layers":[…]}…].
-size_t shared_layers(const std::vector<std::string>& layers, const nlohmann::json& there);
+// How many of `layers` (digests, lowest first) stand at the bottom of some image of `there`.
+size_t shared_layers(const std::vector<std::string>& layers, const wire::ImageLayers& there);
 
 // Whether a machine's hello names the image: image_identity(), or, where only that is known, its name.
-bool has_image(const nlohmann::json& hello, const std::string& identity);
+bool has_image(const wire::Hello& hello, const std::string& identity);
 
 // Copies the archive of an image (`docker save`), without the entries named in `leave_out`. Pure but for the
 // descriptors.

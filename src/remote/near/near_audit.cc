@@ -10,32 +10,24 @@ const std::string& NearAudit::look_at_disk() {
   std::string why = file_->full();
   bool changed = why.empty() != full_.empty();
   full_ = std::move(why);
-  if (changed && full_.empty()) clients_.event({{"event", "record-back"}});
+  if (changed && full_.empty()) clients_.event(wire::RecordBack{});
   else if (changed)
-    clients_.event(
-        {{"event", "record-full"},
-         {"what",
-          "the broker on this machine refuses everything, because its decisions cannot be recorded: " + full_}});
+    clients_.event(wire::RecordFull{
+        "the broker on this machine refuses everything, because its decisions cannot be recorded: " + full_});
   return full_;
 }
 
-void NearAudit::add(nlohmann::json line) {
-  line["side"] = "near";
+void NearAudit::add(wire::Decision decision) {
+  decision.side = "near";
   if (!file_) file_.emplace(path_);
-  file_->add(line);
+  file_->add(decision);
+  std::string host = decision.host.empty() ? "?" : decision.host;
   // The far guard knows placeholders only, so it cannot tell of values.
-  if (line.value("code", "") == "secret_to_model")
-    clients_.event({{"event", "secret"},
-                    {"secret", line.value("secret", "")},
-                    {"host", line.value("host", "?")},
-                    {"code", "secret_to_model"},
-                    {"what", line.value("reason", "")}});
-  if (line.value("action", "") != "deny" || told_ == kMostTold) return;
+  if (decision.code == "secret_to_model")
+    clients_.event(wire::SecretToModel{decision.secret, host, decision.code, decision.reason});
+  if (decision.action != "deny" || told_ == kMostTold) return;
   ++told_;
-  clients_.event({{"event", "denied"},
-                  {"host", line.value("host", "?")},
-                  {"code", line.value("code", "")},
-                  {"reason", line.value("reason", "") + " (decided on this machine)"}});
+  clients_.event(wire::Denied{host, decision.code, decision.reason + " (decided on this machine)", std::nullopt});
 }
 
 }  // namespace bottle::remote

@@ -4,8 +4,6 @@
 #include <optional>
 #include <string>
 
-#include <nlohmann/json.hpp>
-
 #include "session/console/clients.h"
 #include "session/guard_link/audit_file.h"
 
@@ -15,8 +13,8 @@ class NearAudit {
  public:
   // `path`: the file for the lines, created with the first of them. `clients` must outlive it.
   NearAudit(std::string path, session::Clients& clients) : path_(std::move(path)), clients_(clients) {}
-  // Records the line, and tells the clients of the first refusals.
-  void add(nlohmann::json line);
+  // Records it, and tells the clients of the first refusals.
+  void add(wire::Decision decision);
   // To be called from time to time. Writes what could not be written before, and tells the clients of a change.
   // Returns why nothing more may be let through; empty: all is recorded.
   const std::string& look_at_disk();

@@ -2,9 +2,8 @@
 
 #include <chrono>
 
-#include <nlohmann/json.hpp>
-
 #include "base/file.h"
+#include "wire/ledger.h"
 
 namespace bottle::remote {
 
@@ -21,15 +20,9 @@ bool vm_is_gone(const Job& job, const NearRecord& record) {
 void write_info(const Job& job, const NearRecord& record, const char* state) {
   auto now =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  (void)write_file_atomically(record.directory + "/info.json",
-                              nlohmann::json{{"session", job.plan.session},
-                                             {"agent", job.plan.agent},
-                                             {"bottle", job.plan.bottle},
-                                             {"workspace", job.plan.workspace},
-                                             {"machine", record.far.target.to_string()},
-                                             {"state", state},
-                                             {"started", now}}
-                                  .dump());
+  wire::SessionInfo info{
+      job.plan.session, state, job.plan.agent, job.plan.bottle, job.plan.workspace, record.far.target.to_string(), now};
+  (void)write_file_atomically(record.directory + "/info.json", wire::encode(info));
 }
 
 }  // namespace bottle::remote

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "session/box/host_routes.h"
+#include "session/guard_link/audit_file.h"
 #include "session/guard_link/guard_link.h"
 #include "session/guard_link/policy_change.h"
 #include "sshagent/wire.h"
@@ -74,15 +75,14 @@ bool NearServices::serves(const std::string& host) const {
          std::ranges::any_of(served_, [&](const std::string& served) { return manifest::covers(served, host); });
 }
 
-void NearServices::change_policy(const std::string& request) {
+void NearServices::change_policy(const wire::PolicyChange& change) {
   if (config_.is_null()) return;
   auto& allow = config_["egress"]["allow"];
-  json wanted = json::parse(request, nullptr, false);
-  auto rules = changed_rules(allow, wanted);
+  auto rules = changed_rules(allow, change);
   if (!rules) return;
-  if (wanted.contains("allow") && !serves(rules->back()["host"])) return;
+  if (change.allow && !serves(rules->back()["host"])) return;
   allow = std::move(*rules);
-  if (!relay_all_ && wanted.contains("allow")) allow.back()["inspect"] = true;  // as all that is served from here
+  if (!relay_all_ && change.allow) allow.back()["inspect"] = true;  // as all that is served from here
   if (broker_) (void)broker_->configure(config_);
 }
 
@@ -129,8 +129,8 @@ void NearServices::handle(const std::vector<pollfd>& fds) {
       for (auto& line : *lines) {
         if (line.value("type", "") != "audit") continue;
         line.erase("type");
-        line["side"] = "operator";
-        record_(line);
+        auto decision = wire::decode_value<wire::Decision>(std::move(line), wire::From::ours);
+        record_(decision ? *decision : session::unreadable(decision.error()));
       }
     } else if (ssh_ && p.fd == ssh_->fd()) {
       ssh_->take_answers(send_);

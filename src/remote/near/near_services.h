@@ -17,7 +17,9 @@
 #include "base/unique_fd.h"
 #include "remote/near/broker.h"
 #include "session/credentials/agent_relay.h"
+#include "wire/decision.h"
 #include "wire/job.h"
+#include "wire/request.h"
 
 struct pollfd;
 
@@ -28,7 +30,7 @@ using session::AgentRelay, session::Job;
 class NearServices {
  public:
   using Send = std::function<void(const nlohmann::json& to_the_far_guard)>;
-  using Record = std::function<void(const nlohmann::json& audit_line)>;
+  using Record = std::function<void(const wire::Decision& decision)>;
 
   // Null where the session needs none. `there`: the job as the other machine will get it; what stays here is taken out
   // of it.
@@ -41,7 +43,7 @@ class NearServices {
   void take(const nlohmann::json& message);
   // A `policy` frame of the operator's: the rules here change with those over there, which nobody there need obey. What
   // is allowed counts here for what is served from here.
-  void change_policy(const std::string& request);
+  void change_policy(const wire::PolicyChange& change);
   // Why nothing more may be let through from here, or empty.
   void set_unrecorded(const std::string& why);
   // What the other machine's guard must trust to speak with the broker here; empty: nothing more than it does.

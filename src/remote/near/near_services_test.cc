@@ -30,7 +30,7 @@ class NearServicesTest : public ::testing::Test {
     there_ = job_;
     auto made = NearServices::make(
         job_, there_, "/nonexistent", [this](const json& line) { told_.push_back(line); },
-        [this](const json& line) { audit_.push_back(line); });
+        [this](const wire::Decision& decision) { audit_.push_back(decision); });
     EXPECT_TRUE(made) << made.error().what;
     services_ = std::move(*made);
   }
@@ -63,7 +63,8 @@ class NearServicesTest : public ::testing::Test {
 
   UniqueFd service_;
   Job job_, there_;
-  std::vector<json> told_, audit_;
+  std::vector<json> told_;
+  std::vector<wire::Decision> audit_;
   size_t next_ = 0;
   std::unique_ptr<NearServices> services_;
 };
@@ -115,10 +116,11 @@ TEST_F(NearServicesTest, LivePolicyHoldsOnThisSideToo) {
   };
   service_.reset();  // nobody is there
   EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Error"));
-  services_->change_policy(R"({"id":"1","allow":{"host":"tracker.bottle","methods":["GET"],"paths":["/admin"]}})");
+  services_->change_policy(
+      {.id = "1", .allow = manifest::AllowRule{.host = "tracker.bottle", .methods = {"GET"}, .paths = {"/admin"}}});
   EXPECT_TRUE(becomes("http://tracker.bottle/admin", "X-Bottle-Error"));
-  services_->change_policy(R"({"id":"2","allow":{"host":"localhost"}})");
-  services_->change_policy(R"({"id":"3","deny":"tracker.bottle"})");
+  services_->change_policy({.id = "2", .allow = manifest::AllowRule{.host = "localhost"}});
+  services_->change_policy({.id = "3", .deny = "tracker.bottle"});
   EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Deny"));
   EXPECT_TRUE(becomes("http://localhost/issues/1", "X-Bottle-Deny"))
       << "nothing of this side's that the plan does not name";
@@ -134,7 +136,7 @@ TEST_F(NearServicesTest, WhereAllComesByHereTheWholePolicyIsCheckedAgain) {
   there_.relay_all = true;
   auto made = NearServices::make(
       job_, there_, "/nonexistent", [this](const json& line) { told_.push_back(line); },
-      [this](const json& line) { audit_.push_back(line); });
+      [this](const wire::Decision& decision) { audit_.push_back(decision); });
   ASSERT_TRUE(made) << made.error().what;
   services_ = std::move(*made);
   uint64_t stream = 1;
@@ -154,12 +156,11 @@ TEST_F(NearServicesTest, WhereAllComesByHereTheWholePolicyIsCheckedAgain) {
                          "169.254.169.254:80", "localhost:443"})
     EXPECT_NE(connect(to).find("X-Bottle-Deny"), std::string::npos) << to;
   // `bottle allow` and `bottle deny` hold here too; what only the other machine could have written does not.
-  services_->change_policy(R"({"id":"1","allow":{"host":"later.example.org"}})");
+  services_->change_policy({.id = "1", .allow = manifest::AllowRule{.host = "later.example.org"}});
   EXPECT_TRUE(becomes("later.example.org:443", "X-Bottle-Error: unreachable"));
-  services_->change_policy(R"({"id":"2","deny":"allowed.example.org"})");
+  services_->change_policy({.id = "2", .deny = "allowed.example.org"});
   EXPECT_TRUE(becomes("allowed.example.org:443", "X-Bottle-Deny"));
-  for (const char* nonsense : {"", "null", "{}", R"({"allow":{"host":"*"}})", R"({"allow":7})"})
-    services_->change_policy(nonsense);
+  services_->change_policy({.id = "3", .allow = manifest::AllowRule{.host = "*"}});
   EXPECT_NE(connect("192.168.1.1:443").find("X-Bottle-Deny"), std::string::npos);
 }
 

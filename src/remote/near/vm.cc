@@ -8,7 +8,6 @@
 
 #include "base/future.h"
 #include "base/line.h"
-#include "remote/link/checked_text.h"
 #include "remote/link/findings.h"
 #include "remote/near/image_layers.h"
 #include "session/box/images.h"
@@ -19,8 +18,6 @@ namespace bottle::remote {
 using session::VmJob, session::kTokenVariable, session::reference_of;
 
 namespace {
-
-using nlohmann::json;
 
 constexpr int kSshPatience = 120;  // seconds
 
@@ -43,17 +40,15 @@ machine::VmSpec spec_of(const Job& job, const std::string& vm_name) {
 }
 
 // Of a VM that has shown itself: whether to go on with it.
-using Judge = std::function<Result<>(const machine::Vm& vm, const json& hello)>;
+using Judge = std::function<Result<>(const machine::Vm& vm, const wire::Hello& hello)>;
 
-Result<> check_engine(const json& hello) {
-  auto engine = hello.value("engine", json::object());
-  if (engine.is_object() && engine.contains("error"))
-    return fail(Code::timed_out, "the VM's container engine does not answer: " + cleaned(engine["error"]).dump());
-  return {};
+Result<> check_engine(const wire::Hello& hello) {
+  if (hello.engine.error.empty()) return {};
+  return fail(Code::timed_out, "the VM's container engine does not answer: " + hello.engine.error);
 }
 
 // As any other machine, before a secret goes there. One that nothing leads out of is no way back to the operator.
-Result<> judge_vm(const json& hello, const Job& job, const std::string& vm_name, bool offline) {
+Result<> judge_vm(const wire::Hello& hello, const Job& job, const std::string& vm_name, bool offline) {
   TRY(check_engine(hello));
   return admit(hello, "the VM " + vm_name, job.remote->vm->allow_vpn || offline);
 }
@@ -84,7 +79,7 @@ Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, Ready
     return token;
   }
   ready.channel = TRY(ready.side.serve({{kTokenVariable, value}}));
-  if (ready.channel.hello.value("token", json()) != true)
+  if (!ready.channel.hello->token)
     return fail(Code::unavailable,
                 std::string("the token did not arrive: the VM's sshd drops the variable ") + kTokenVariable,
                 "leave out --token-via");
@@ -116,7 +111,7 @@ Result<ReadyVm> make(const machine::VmSpec& spec, Far far, const Judge& judge,
   far.target = vm.target;
   auto side = TRY(reach_patiently(far, progress));
   Channel channel = TRY(await_engine(side, judge != nullptr));
-  if (judge) TRY(judge(vm, channel.hello));
+  if (judge) TRY(judge(vm, *channel.hello));
   return ReadyVm{std::move(vm), std::move(far), std::move(side), std::move(channel), {}};
 }
 
@@ -134,7 +129,7 @@ Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::stri
     return all;
   });
   auto ready = TRY(make(spec, std::move(far), judge, progress));
-  auto lacks = [&](const std::string& image) { return !has_image(ready.channel.hello, image); };
+  auto lacks = [&](const std::string& image) { return !has_image(*ready.channel.hello, image); };
   if (std::ranges::none_of(images, lacks)) return ready;
   auto archives = TRY(packed.get());
   for (size_t i = 0; i < images.size(); ++i)
@@ -160,7 +155,9 @@ Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
                                 const std::function<void(const std::string&)>& progress) {
   machine::VmSpec spec = spec_of(job, vm_name);
   if (job.remote->unseen) return make(spec, job.remote->far, nullptr, progress);
-  auto judge = [&](const machine::Vm& vm, const json& hello) { return judge_vm(hello, job, vm.name, vm.offline); };
+  auto judge = [&](const machine::Vm& vm, const wire::Hello& hello) {
+    return judge_vm(hello, job, vm.name, vm.offline);
+  };
   auto ready = TRY(make_ready(spec, job.remote->far, job.engine, {job.remote->image}, judge, progress));
   ready.token = TRY(hand_over_token(job, spec, ready, progress));
   return ready;
@@ -194,10 +191,11 @@ std::optional<Result<ReadyVm>> PendingVm::look() {
   return ready_.get();
 }
 
-Result<> judge_baked(const json& hello, const Job& job, const std::string& vm_name, bool offline) {
+Result<> judge_baked(const std::optional<wire::Hello>& hello, const Job& job, const std::string& vm_name,
+                     bool offline) {
   const std::string& image = job.remote->image;
-  if (hello.is_object() && hello.value("bottle", "") == "far") TRY(judge_vm(hello, job, vm_name, offline));
-  if (hello.is_object() && has_image(hello, image)) return {};
+  if (hello) TRY(judge_vm(*hello, job, vm_name, offline));
+  if (hello && has_image(*hello, image)) return {};
   return fail(
       Code::conflict,
       "the VM's disk has changed since it was baked: it lacks the image " + reference_of(image) + " or this program",
@@ -211,7 +209,9 @@ Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const 
     return fail(Code::not_found, "provider " + provider.name() + " cannot keep disks, because it has no hook bake",
                 "docs/providers.md explains how to make an image yourself for options.image");
   auto baked = [&]() -> Result<std::string> {
-    auto judge = [](const machine::Vm&, const json& hello) { return check_engine(hello); };  // no secret goes there
+    auto judge = [](const machine::Vm&, const wire::Hello& hello) {
+      return check_engine(hello);
+    };  // no secret goes there
     auto ready = TRY(make_ready(bake.spec, bake.far, bake.engine, bake.images, judge, progress));
     progress("keeping the VM's disk");
     TRY(warm_up(ready, bake.roots));
@@ -223,6 +223,13 @@ Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const 
   auto gone = machine::destroy_vm(bake.spec.name, bake.spec.provider, places, options, progress);
   if (baked && (!gone || !gone->confirmed)) progress("VM " + bake.spec.name + " may still exist; see `bottle vm list`");
   return baked;
+}
+
+wire::VmReceipt receipt_of(const machine::Destroyed& d) {
+  return {.name = d.name,
+          .confirmed = d.confirmed,
+          .confirmed_by = d.confirmed_by,
+          .destruction = wire::VmDestruction{d.provider, d.id, d.calls, d.seconds, d.made, d.at, d.left}};
 }
 
 Result<machine::Destroyed> destroy_session_vm(const std::string& vm_name, const std::string& provider, const Job& job,

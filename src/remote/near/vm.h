@@ -8,14 +8,13 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "machine/destroy.h"
 #include "machine/vm.h"
 #include "remote/link/far_side.h"
 #include "session/ledger/ledger.h"
 #include "wire/job.h"
+#include "wire/result.h"
 
 namespace bottle::remote {
 
@@ -38,7 +37,7 @@ Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
 
 // The hello of a VM from a baked disk: what the job rests on is there, and a secret may go there. `offline`: nothing
 // leads out of it.
-Result<> judge_baked(const nlohmann::json& hello, const Job& job, const std::string& vm_name, bool offline);
+Result<> judge_baked(const std::optional<wire::Hello>& hello, const Job& job, const std::string& vm_name, bool offline);
 
 // The same on a thread that nobody waits for: it takes minutes, and whoever gives up meanwhile destroys the VM.
 class PendingVm {
@@ -66,6 +65,9 @@ struct BakeJob {
 // Makes a VM, gives it what a session needs, and has the provider keep its disk: what `options.image` names from now
 // on. The VM is destroyed, whatever happened. Blocking, minutes.
 Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const std::string&)>& progress);
+
+// What a provider said of a VM's end, for the session's receipt.
+wire::VmReceipt receipt_of(const machine::Destroyed& destroyed);
 
 // Until the provider says that nothing is left of it. Blocking, minutes at most.
 Result<machine::Destroyed> destroy_session_vm(const std::string& vm_name, const std::string& provider, const Job& job,

@@ -3,10 +3,6 @@
 namespace bottle::remote {
 namespace {
 
-using nlohmann::json;
-
-json warning(std::string what) { return {{"event", "warning"}, {"what", std::move(what)}}; }
-
 Error why_failed(const Failure& failure, const SessionNames& names) {
   Error cause = failure.cause;
   const std::string& lost = failure.lost.what;
@@ -52,35 +48,35 @@ Error why_failed(const Failure& failure, const SessionNames& names) {
 
 }  // namespace
 
-json event_of(const Tell& tell, const SessionNames& names) {
+wire::Event event_of(const Tell& tell, const SessionNames& names) {
   const std::string& why = tell.cause.what;
   switch (tell.notice) {
     case Notice::connected_again:
-      return {{"event", "step"}, {"step", "reconnected"}};
+      return wire::Step{"reconnected"};
     case Notice::agent_runs:
-      return {{"event", "running"}, {"session", names.session}};
+      return wire::AgentRuns{names.session, std::nullopt};
     case Notice::link_lost:
-      return {{"event", "link-lost"}, {"what", why + "; the agent keeps running while bottle reconnects"}};
+      return wire::LinkLost{why + "; the agent keeps running while bottle reconnects"};
     case Notice::link_trying:
-      return {{"event", "link-trying"}, {"what", why}};
+      return wire::LinkTrying{why};
     case Notice::link_back:
-      return {{"event", "link-back"}};
+      return wire::LinkBack{};
     case Notice::checkpoint:
-      return {{"event", "checkpoint"}};
+      return wire::CheckpointDone{};
     case Notice::no_checkpoints:
-      return warning("checkpoints fail, so the work comes home only at the end: " + why);
+      return wire::Warning{"checkpoints fail, so the work comes home only at the end: " + why};
     case Notice::vm_time_nearly_up:
-      return warning("the time of VM " + names.vm + " is nearly up; ending the session to bring its work home");
+      return wire::Warning{"the time of VM " + names.vm + " is nearly up; ending the session to bring its work home"};
     case Notice::does_not_stop:
-      return warning(names.machine + " does not end the session; fetching what can be fetched");
+      return wire::Warning{names.machine + " does not end the session; fetching what can be fetched"};
     case Notice::collecting:
-      return {{"event", "collecting"}};
+      return wire::Collecting{};
     case Notice::not_fetched_yet:
-      return {{"event", "link-lost"}, {"what", "the work could not be fetched yet: " + why}};
+      return wire::LinkLost{"the work could not be fetched yet: " + why};
     case Notice::destroying:
-      return {{"event", "destroying"}, {"vm", names.vm}};
+      return wire::DestroyingVm{names.vm};
   }
-  return warning(why);
+  return wire::Warning{why};
 }
 
 Error error_of(const TellFailure& failed, const SessionNames& names, const std::string& work) {

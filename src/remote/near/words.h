@@ -3,10 +3,9 @@
 
 #include <string>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "remote/near/session_state.h"
+#include "wire/event.h"
 
 namespace bottle::remote {
 
@@ -16,7 +15,7 @@ struct SessionNames {
 };
 
 // The event for `tell`.
-nlohmann::json event_of(const Tell& tell, const SessionNames& names);
+wire::Event event_of(const Tell& tell, const SessionNames& names);
 
 // Why a session failed, and what to do about it. `work`: where work is that was brought home; empty: there is none.
 Error error_of(const TellFailure& failed, const SessionNames& names, const std::string& work);

@@ -17,8 +17,6 @@ using session::AuditFile, session::JsonLines, session::kHeld, session::keep_tran
 
 namespace {
 
-using nlohmann::json;
-
 constexpr size_t kLongestLine = 1 << 16;
 
 // The tar goes on to whoever reads it; what is behind its end is read and dropped.
@@ -58,7 +56,7 @@ Result<> why_held(const Source& source) {
 
 }  // namespace
 
-Result<json> WorkFetcher::sort(const Source& source, uint64_t* room) {
+Result<wire::Back> WorkFetcher::sort(const Source& source, uint64_t* room) {
   workspace::Incoming incoming;
   incoming.session = job_.plan.session;
   incoming.source = job_.plan.workspace;
@@ -67,10 +65,9 @@ Result<json> WorkFetcher::sort(const Source& source, uint64_t* room) {
   incoming.scratch = job_.directories.sessions + "/" + job_.plan.session;
   incoming.record = session::record_in(incoming.scratch);
   incoming.room = room;
-  auto back = workspace::receive(incoming, source);
-  if (!back) return std::unexpected(std::move(back.error()));
-  is_incomplete_ = back->is_incomplete;
-  return to_json(*back);
+  auto back = TRY(workspace::receive(incoming, source));
+  is_incomplete_ = back.is_incomplete;
+  return session::sorted(std::move(back));
 }
 
 // Line by line through the parser: the far side may have been taken, and this is read on a terminal.
@@ -103,8 +100,7 @@ Result<bool> WorkFetcher::checkpoint(const Fetch& from) {
   return news;
 }
 
-Result<json> WorkFetcher::fetch(const Fetch& from) {
-  json back = json::object();
+Result<wire::Back> WorkFetcher::fetch(const Fetch& from) {
   std::string kept = job_.directories.results + "/" + job_.plan.session + "/workspace.tar";
   TRY(make_directories(job_.directories.results + "/" + job_.plan.session));
   bool came = false;
@@ -121,18 +117,18 @@ Result<json> WorkFetcher::fetch(const Fetch& from) {
   }));
   // On this disk first, sorted second: what cannot be sorted is not lost.
   UniqueFd fd(::open(kept.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return back;
+  if (!fd) return wire::Back();
   auto sorted = sort([&](char* buffer, size_t size) -> Result<size_t> {
     ssize_t n = ::read(fd.get(), buffer, size);
     if (n < 0) return fail_errno("reading " + kept);
     return static_cast<size_t>(n);
   });
   if (!sorted)
-    return json{
-        {"error", sorted.error().what}, {"archive", kept}, {"text", workspace::about_archive(kept, job_.plan.session)}};
+    return wire::Back{
+        .text = workspace::about_archive(kept, job_.plan.session), .error = sorted.error().what, .archive = kept};
   if (is_incomplete_) {
-    (*sorted)["archive"] = kept;
-    (*sorted)["text"] = sorted->value("text", "") + workspace::about_archive(kept, job_.plan.session);
+    sorted->archive = kept;
+    sorted->text += workspace::about_archive(kept, job_.plan.session);
   } else {
     ::unlink(kept.c_str());
   }

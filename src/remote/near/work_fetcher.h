@@ -6,12 +6,11 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "base/stream.h"
 #include "remote/link/far_side.h"
 #include "wire/job.h"
+#include "wire/result.h"
 #include "workspace/workspace.h"
 
 namespace bottle::remote {
@@ -40,13 +39,13 @@ class WorkFetcher {
   // What the session left there: the workspace onto refs and as a patch, the guard's decisions into the results.
   // Blocking. The answer is `back` of the result. Error conflict: the machine was reached, but the work is held there,
   // in its container. `is_gone`: the machine is, nothing more will come.
-  Result<nlohmann::json> fetch(const Fetch& from);
-  Result<nlohmann::json> fetch(FarSide& far, const std::function<bool()>& is_gone) {
+  Result<wire::Back> fetch(const Fetch& from);
+  Result<wire::Back> fetch(FarSide& far, const std::function<bool()>& is_gone) {
     return fetch([&](const auto& words, const auto& put) { return far.fetch(words, put, is_gone); });
   }
 
  private:
-  Result<nlohmann::json> sort(const Source& source, uint64_t* room = nullptr);
+  Result<wire::Back> sort(const Source& source, uint64_t* room = nullptr);
   Result<> save_egress(const Source& source);
   const Job& job_;
   std::string base_, fingerprint_;

@@ -15,7 +15,9 @@
 #include "base/unique_fd.h"
 #include "session/console/detach_key.h"
 #include "session/console/terminal.h"
+#include "wire/failure.h"
 #include "wire/frames.h"
+#include "wire/request.h"
 
 namespace bottle::session {
 namespace {
@@ -108,15 +110,16 @@ class Relay {
   void come_back() {
     come_back_at_.reset();
     if (ending_) return;
-    if (options_.on_event) options_.on_event({{"event", "typing-ended"}});
-    (void)send_frame(socket_, FrameType::attach, "{}");
+    if (options_.on_event) options_.on_event(wire::TypingEnded{});
+    (void)send_frame(socket_, FrameType::attach, wire::encode(wire::Attach{}));
     send_size();
   }
 
   void send_size() {
     Size size = terminal_size(0);
     if (typing_) return typing_->resize(size.rows, size.cols);
-    (void)send_frame(socket_, FrameType::resize, nlohmann::json{{"rows", size.rows}, {"cols", size.cols}}.dump());
+    (void)send_frame(socket_, FrameType::resize,
+                     wire::encode(wire::Resize{static_cast<uint16_t>(size.rows), static_cast<uint16_t>(size.cols)}));
   }
 
   void on_signals(int fd) {
@@ -177,15 +180,15 @@ class Relay {
           else if (!options_.quiet) (void)write_all(2, frame->bytes);
           break;
         case FrameType::event:
-          TRY(take_event(nlohmann::json::parse(frame->bytes, nullptr, false)));
+          // An older supervisor may have others: those are passed over.
+          if (auto event = wire::decode<wire::Event>(frame->bytes, wire::From::ours)) TRY(take_event(*event));
           break;
         case FrameType::failure:
-          return std::unexpected(error_from(frame->bytes));
+          return std::unexpected(TRY(wire::decode<Error>(frame->bytes, wire::From::ours)));
         case FrameType::result: {
           Ended ended;
-          ended.result = nlohmann::json::parse(frame->bytes, nullptr, false);
-          if (!ended.result.is_object()) return fail(Code::protocol, "the supervisor sent an unreadable result");
-          ended.exit = ended.result.value("exit", 125);
+          ended.result = TRY(wire::decode<wire::SessionResult>(frame->bytes, wire::From::ours));
+          ended.exit = ended.result.exit;
           return ended;
         }
         default:
@@ -195,16 +198,16 @@ class Relay {
     return std::nullopt;
   }
 
-  Result<> take_event(const nlohmann::json& event) {
-    std::string kind = event.is_object() ? event.value("event", "") : "";
-    if (kind == "hello") {
-      if (options_.on_hello) TRY(options_.on_hello(event["hello"]));
+  Result<> take_event(const wire::Event& event) {
+    if (const auto* came = std::get_if<wire::HelloCame>(&event)) {
+      if (options_.on_hello) TRY(options_.on_hello(came->hello));
       return send_frame(socket_, FrameType::values, "");
     }
-    if (kind == "collecting") ending_ = true;
+    bool collecting = std::holds_alternative<wire::Collecting>(event);
+    if (collecting) ending_ = true;
     // Over mosh's screen nothing else is written: what there is to say of the connection, mosh says itself.
-    if (options_.on_event && !(typing_ && kind != "collecting")) options_.on_event(event);
-    if (kind == "running") begin_typing();
+    if (options_.on_event && (!typing_ || collecting)) options_.on_event(event);
+    if (std::holds_alternative<wire::AgentRuns>(event)) begin_typing();
     return {};
   }
 
@@ -219,15 +222,6 @@ class Relay {
 };
 
 }  // namespace
-
-Error error_from(const std::string& bytes) {
-  auto json = nlohmann::json::parse(bytes, nullptr, false);
-  if (!json.is_object()) return {Code::protocol, "the supervisor sent an unreadable failure"};
-  Error error{Code::internal, json.value("what", ""), json.value("todo", "")};
-  for (int c = 0; c <= static_cast<int>(Code::internal); ++c)
-    if (to_string(static_cast<Code>(c)) == json.value("code", "")) error.code = static_cast<Code>(c);
-  return error;
-}
 
 Result<Ended> relay(int socket, const ClientOptions& options) { return Relay(socket, options).run(); }
 

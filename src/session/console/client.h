@@ -6,16 +6,16 @@
 #include <string>
 #include <string_view>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
+#include "wire/event.h"
+#include "wire/result.h"
 
 namespace bottle::session {
 
 struct Ended {
   bool detached = false;  // the operator left; the session goes on
   int exit = 0;           // the agent's status
-  nlohmann::json result;  // what came back, what was blocked, the receipt
+  wire::SessionResult result;
 };
 
 // What carries keystrokes and the screen instead of the socket's frames: mosh.
@@ -30,22 +30,19 @@ struct ClientOptions {
   bool terminal = false;  // raw mode, resize, the detach key (Ctrl-P Ctrl-Q)
   bool forward_input = false;
   bool quiet = false;  // the agent's output is not for anyone
-  std::function<void(const nlohmann::json& event)> on_event;
+  std::function<void(const wire::Event& event)> on_event;
   // Asked once the agent runs; null, or when it ends before the session: the socket's own frames. Blocking.
   std::function<std::unique_ptr<Typing>()> begin_typing;
   bool running = false;  // the agent runs already
   // What another machine says of itself, while the session begins there: nothing runs, and no value goes there, unless
   // this has no objection.
-  std::function<Result<>(const nlohmann::json& hello)> on_hello;
+  std::function<Result<>(const std::optional<wire::Hello>& hello)> on_hello;
   std::function<void(std::string_view bytes)> on_diagnostic;  // the agent's stderr; without it: to ours
 };
 
 // Relays until the session ends or the operator detaches. Blocking. The terminal is restored on every way out.
 // Code::closed if the supervisor died; the supervisor's own error if it refused.
 Result<Ended> relay(int socket, const ClientOptions& options);
-
-// The failure that a supervisor's frame tells of.
-Error error_from(const std::string& bytes);
 
 // Connects to a running session's supervisor.
 Result<int> connect_to(const std::string& socket_path);

@@ -82,8 +82,9 @@ void Clients::take(Client& client, const std::function<void(const Frame&)>& on_f
 }
 
 void Clients::attach(Client& client, const std::string& wish) {
+  auto attach = wire::decode<wire::Attach>(wish, wire::From::ours);
   client.attached = true;
-  if (!send_bytes(client.fd.get(), log_.answer(wish))) client.fd.reset();
+  if (!attach || !send_bytes(client.fd.get(), log_.answer(*attach))) client.fd.reset();
 }
 
 uint32_t Clients::relay() const {

@@ -11,6 +11,7 @@
 
 #include "base/unique_fd.h"
 #include "session/console/output_log.h"
+#include "wire/event.h"
 #include "wire/frames.h"
 
 struct pollfd;
@@ -27,9 +28,7 @@ class Clients {
   // To everyone; the agent's output only to those who attached, and it is remembered for those who will. A client that
   // does not read for five seconds is dropped: the agent never waits for a terminal.
   void send(FrameType type, std::string_view bytes);
-  void event(const nlohmann::json& event) {
-    send(FrameType::event, event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-  }
+  void event(const wire::Event& event) { send(FrameType::event, wire::encode(event)); }
 
   // Adds what poll should watch, then handles what it found. Every frame but attach, detach and ping is handed to
   // `on_frame`.

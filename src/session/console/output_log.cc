@@ -1,8 +1,7 @@
 #include "session/console/output_log.h"
 
-#include <nlohmann/json.hpp>
-
 #include "base/file.h"
+#include "wire/event.h"
 
 namespace bottle::session {
 namespace {
@@ -36,28 +35,25 @@ uint64_t OutputLog::replay(uint64_t from, const std::function<void(FrameType, st
   return first;
 }
 
-std::string OutputLog::answer(const std::string& wish) const {
-  auto json = nlohmann::json::parse(wish, nullptr, false);
-  bool placed = json.is_object() && json.contains("from") && json["from"].is_number_unsigned();
-  uint64_t from = placed ? json["from"].get<uint64_t>() : tail(kScreen);
+std::string OutputLog::answer(const wire::Attach& attach) const {
+  uint64_t from = attach.from.value_or(tail(kScreen));
   std::string replayed;
   uint64_t first = replay(from, [&](FrameType type, std::string_view part) { replayed += encode(type, part); });
-  return encode(FrameType::event,
-                nlohmann::json{
-                    {"event", "attached"}, {"from", first}, {"missed", placed && first > from ? first - from : 0}}
-                    .dump()) +
-         replayed;
+  wire::Event event = wire::Attached{first, attach.from && first > from ? first - from : 0};
+  return encode(FrameType::event, wire::encode(event)) + replayed;
 }
 
-// The answer to whoever has missed everything: where it begins, then the frames.
-Result<> OutputLog::save(const std::string& path) const { return write_file_atomically(path, answer(R"({"from":0})")); }
+// The answer to a client that has missed everything: where it begins, then the frames.
+Result<> OutputLog::save(const std::string& path) const { return write_file_atomically(path, answer({.from = 0})); }
 
 Result<OutputLog> OutputLog::load(const std::string& path) {
   FrameReader frames;
   frames.feed(TRY(read_file(path, kLargestFile)));
-  auto head = nlohmann::json::parse(TRY(frames.next()).bytes, nullptr, false);
+  auto event = TRY(wire::decode<wire::Event>(TRY(frames.next()).bytes, wire::From::ours));
+  auto* head = std::get_if<wire::Attached>(&event);
+  if (!head) return fail(Code::protocol, path + " does not begin with a position");
   OutputLog log(kLargestFile);
-  log.begin_ = log.end_ = head.is_object() ? head.value("from", uint64_t{0}) : 0;
+  log.begin_ = log.end_ = head->from;
   while (auto frame = frames.next()) log.append(frame->type, frame->bytes);
   return log;
 }

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "wire/frames.h"
+#include "wire/request.h"
 
 namespace bottle::session {
 
@@ -24,8 +25,8 @@ class OutputLog {
   uint64_t replay(uint64_t from, const std::function<void(FrameType, std::string_view)>& to) const;
   // The position from which a terminal's last `bytes` bytes begin.
   uint64_t tail(size_t bytes) const { return end_ > bytes ? end_ - bytes : 0; }
-  // The frames that answer an `attach` frame with this wish.
-  std::string answer(const std::string& wish) const;
+  // The frames that answer this request.
+  std::string answer(const wire::Attach& attach) const;
 
   // As a file, and back.
   Result<> save(const std::string& path) const;

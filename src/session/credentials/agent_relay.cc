@@ -104,13 +104,13 @@ AgentRelay::~AgentRelay() {
 }
 
 void AgentRelay::note(const char* action, const sshagent::Filter::Verdict& verdict, const std::string& reason) {
-  audit_({{"time", timestamp()},
-          {"action", action},
-          {"kind", "ssh-agent"},
-          {"host", verdict.host.empty() ? "ssh-agent" : verdict.host},
-          {"method", std::string(verdict.what)},
-          {"code", std::string(action) == "allow" ? "allowed" : "ssh_agent"},
-          {"reason", reason}});
+  audit_({.time = timestamp(),
+          .action = action,
+          .kind = "ssh-agent",
+          .host = verdict.host.empty() ? "ssh-agent" : verdict.host,
+          .method = std::string(verdict.what),
+          .code = std::string(action) == "allow" ? "allowed" : "ssh_agent",
+          .reason = reason});
 }
 
 bool AgentRelay::within_rate() {

@@ -17,13 +17,14 @@
 #include "session/credentials/session_agent.h"
 #include "session/credentials/ssh_keys.h"
 #include "sshagent/filter.h"
+#include "wire/decision.h"
 
 namespace bottle::session {
 
 class AgentRelay {
  public:
   using Send = std::function<void(const nlohmann::json& to_the_guard)>;
-  using Audit = std::function<void(const nlohmann::json& line)>;
+  using Audit = std::function<void(const wire::Decision& decision)>;
 
   // `own` holds the keys that name no agent of the operator's; null if there are none.
   AgentRelay(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& own_socket,

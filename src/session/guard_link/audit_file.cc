@@ -10,24 +10,20 @@
 namespace bottle::session {
 namespace {
 
-using nlohmann::json;
-
 constexpr uint64_t kLastLine = 512;  // room that is kept for it
 
 // ASCII: it is as long where it is parsed and written again, with the same limit.
-std::string text_of(const json& line) { return line.dump(-1, ' ', true, json::error_handler_t::replace) + "\n"; }
+std::string text_of(const wire::Decision& decision) { return wire::encode(decision, wire::Layout::ascii) + "\n"; }
 
 // As the guard sees it: a line of what was let through, or of its end.
-bool of_traffic(const json& line) {
-  auto action = line.find("action");
-  return line.contains("bytes_out") || (action != line.end() && *action == "allow");
+constexpr const char* kUnreadable = "unreadable";
+
+bool of_traffic(const wire::Decision& decision) {
+  return decision.bytes || decision.action == "allow" || decision.action == kUnreadable;
 }
 
-json dropped(const json& line, const std::string& reason) {
-  auto time = line.find("time");
-  return {{"time", time != line.end() && time->is_string() ? time->get<std::string>().substr(0, 40) : ""},
-          {"action", "dropped"},
-          {"reason", reason}};
+wire::Decision dropped(const wire::Decision& decision, const std::string& reason) {
+  return {.time = decision.time.substr(0, 40), .action = "dropped", .reason = reason};
 }
 
 }  // namespace
@@ -60,30 +56,30 @@ bool AuditFile::put(const std::string& text) {
   return true;
 }
 
-void AuditFile::add_refusal(const json& line, const std::string& text) {
+void AuditFile::add_refusal(const wire::Decision& decision, const std::string& text) {
   if (refusals_full_) return;
   if (!kept_.empty() || !trouble_.empty()) {
-    uncounted_ += line.value("count", uint64_t{1});
+    uncounted_ += decision.count;
     return;
   }
   if ((refusals_full_ = text.size() > left_refusals_)) {
-    put(text_of(
-        dropped(line, "the refusals in this file have reached their limit; later ones are counted, but not recorded")));
+    put(text_of(dropped(
+        decision, "the refusals in this file have reached their limit; later ones are counted, but not recorded")));
   } else if (put(text)) {
     left_refusals_ -= text.size();
   } else {
-    uncounted_ += line.value("count", uint64_t{1});
+    uncounted_ += decision.count;
   }
 }
 
-void AuditFile::add(const json& line) {
-  std::string text = text_of(line);
-  if (!of_traffic(line)) return add_refusal(line, text);
+void AuditFile::add(const wire::Decision& decision) {
+  std::string text = text_of(decision);
+  if (!of_traffic(decision)) return add_refusal(decision, text);
   if (traffic_full_) return;
   // Not reached by a guard that does as it is told. One that does not shall not fill the disk.
   if ((traffic_full_ = text.size() > left_traffic_))
     text = text_of(dropped(
-        line, "this file has reached its limit, but the guard still sends decisions; later ones are not recorded"));
+        decision, "this file has reached its limit, but the guard still sends decisions; later ones are not recorded"));
   left_traffic_ -= std::min<uint64_t>(left_traffic_, text.size());
   if (!kept_.empty() || !put(text)) kept_ += text;
 }
@@ -93,8 +89,8 @@ void AuditFile::retry() {
   if (!fd_) fd_.reset(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   std::string text = kept_;
   if (uncounted_)
-    text += text_of(dropped(
-        json::object(), std::to_string(uncounted_) + " refusals could not be recorded while the disk took nothing"));
+    text += text_of(
+        dropped({}, std::to_string(uncounted_) + " refusals could not be recorded while the disk took nothing"));
   if (!put(text)) return;
   left_refusals_ -= std::min<uint64_t>(left_refusals_, text.size() - kept_.size());
   kept_.clear();
@@ -106,5 +102,7 @@ std::string AuditFile::full() const {
   if (left_traffic_ < reserve_) return path_ + " has reached its limit";
   return "";
 }
+
+wire::Decision unreadable(const Error& why) { return {.action = kUnreadable, .reason = why.what}; }
 
 }  // namespace bottle::session

@@ -6,9 +6,8 @@
 #include <cstdint>
 #include <string>
 
-#include <nlohmann/json.hpp>
-
 #include "base/unique_fd.h"
+#include "wire/decision.h"
 
 namespace bottle::session {
 
@@ -20,7 +19,7 @@ class AuditFile {
   explicit AuditFile(const std::string& path, uint64_t most = kMost);
   // Blocks as long as the disk takes. What it does not take is kept in memory and written later, but for refusals,
   // which are counted. Where refusals have no room any more, one line says so and is their last.
-  void add(const nlohmann::json& line);
+  void add(const wire::Decision& decision);
   // Tries again to write what is kept. To be called from time to time while full().
   void retry();
 
@@ -33,7 +32,7 @@ class AuditFile {
 
  private:
   bool put(const std::string& text);
-  void add_refusal(const nlohmann::json& line, const std::string& text);
+  void add_refusal(const wire::Decision& decision, const std::string& text);
 
   std::string path_;
   UniqueFd fd_;
@@ -45,5 +44,8 @@ class AuditFile {
   uint64_t uncounted_ = 0;  // refusals that no line stands for yet
   std::string trouble_;     // of the disk
 };
+
+// What stands in the record for a guard's line that is not a decision of ours, which may have let something through.
+wire::Decision unreadable(const Error& why);
 
 }  // namespace bottle::session

@@ -26,14 +26,14 @@ struct Audit : ::testing::Test {
 
 constexpr uint64_t kSmall = 16'000;
 
-json refusal(int number) {
-  return {{"time", "2026-01-01T00:00:00.000Z"},
-          {"action", "deny"},
-          {"host", "\xc3\xa9.example.org"},
-          {"path", "/" + std::to_string(number)}};
+wire::Decision refusal(int number) {
+  return {.time = "2026-01-01T00:00:00.000Z",
+          .action = "deny",
+          .host = "\xc3\xa9.example.org",
+          .path = "/" + std::to_string(number)};
 }
-json allowed(int number) {
-  return {{"time", "2026-01-01T00:00:00.000Z"}, {"action", "allow"}, {"path", "/" + std::to_string(number)}};
+wire::Decision allowed(int number) {
+  return {.time = "2026-01-01T00:00:00.000Z", .action = "allow", .path = "/" + std::to_string(number)};
 }
 
 TEST_F(Audit, RefusalsHaveTheirOwnRoomAndALineThatSaysWhenItIsUsedUp) {

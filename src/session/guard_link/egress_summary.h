@@ -5,11 +5,12 @@
 #include <set>
 #include <string>
 #include <utility>
-
-#include <nlohmann/json.hpp>
+#include <vector>
 
 #include "manifest/manifest.h"
 #include "session/console/clients.h"
+#include "wire/decision.h"
+#include "wire/result.h"
 
 namespace bottle::session {
 
@@ -17,17 +18,17 @@ class EgressSummary {
  public:
   // A line of the audit. A refusal that is new is told to the clients, and so is a secret on its way to the model.
   // Bounded: the agent chooses the names.
-  void add(const nlohmann::json& line, Clients& clients);
+  void add(const wire::Decision& decision, Clients& clients);
 
-  // [{"host":"a.example.org:8443","code":…,"count":…,"allow":"{host: a.example.org, ports: [8443]}"}…]; "allow" only
-  // where a rule of egress.allow is what was missing.
-  nlohmann::json denied() const;
+  // The hosts that were refused, or, of very many, those that were refused most often. With the rule that would have
+  // allowed each, where a rule of egress.allow is what was missing.
+  std::vector<wire::DeniedHost> denied() const;
 
-  // Secrets that were on their way to the model, by what became of them: [{"secret":…,"code":…,"host":…}…].
-  nlohmann::json secrets() const;
+  // Secrets that were on their way to the model, by what became of them.
+  std::vector<wire::SecretNotice> secrets() const;
 
   // For record mode: rules for the hosts that were reached and that `rules`, but for a final "*", do not cover.
-  nlohmann::json recorded(const std::vector<manifest::AllowRule>& rules) const;
+  std::vector<std::string> recorded(const std::vector<manifest::AllowRule>& rules) const;
 
  private:
   struct Denied {

@@ -14,20 +14,26 @@ TEST(EgressSummary, IsNotLargerThanAFrame) {
   std::string label(60, 'a'), name = label + "." + label + "." + label + ".n";
   for (int i = 0; i < 20000; ++i) {
     std::string host = name + std::to_string(i) + ".example.org";
-    summary.add({{"action", "deny"},
-                 {"kind", "connect"},
-                 {"host", host},
-                 {"port", 8443},
-                 {"code", "not_allowed"},
-                 {"method", "GET"},
-                 {"path", "/" + std::string(199, 'p')},
-                 {"reason", "no rule allows this path"}},
+    summary.add({.action = "deny",
+                 .kind = "connect",
+                 .host = host,
+                 .port = 8443,
+                 .method = "GET",
+                 .path = "/" + std::string(199, 'p'),
+                 .code = "not_allowed",
+                 .reason = "no rule allows this path"},
                 clients);
-    summary.add({{"action", "allow"}, {"kind", "connect"}, {"host", host}}, clients);
+    summary.add({.action = "allow", .kind = "connect", .host = host}, clients);
   }
-  EXPECT_FALSE(summary.denied().empty());
-  EXPECT_FALSE(summary.recorded({}).empty());
-  EXPECT_LT(summary.denied().dump().size() + summary.recorded({}).dump().size(), 700u << 10);
+  wire::SessionResult result;
+  result.egress = wire::EgressResult{summary.denied(), summary.secrets(), 1, summary.recorded({})};
+  EXPECT_FALSE(result.egress->denied.empty());
+  EXPECT_FALSE(result.egress->recorded->empty());
+  std::string text = wire::encode(result);
+  EXPECT_LT(text.size(), 700u << 10);
+  auto read = wire::decode<wire::SessionResult>(text, wire::From::foreign);
+  ASSERT_TRUE(read) << read.error().what;
+  EXPECT_EQ(read->egress->denied.size(), result.egress->denied.size());
 }
 
 }  // namespace

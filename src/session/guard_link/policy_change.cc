@@ -15,20 +15,20 @@ std::string lower(std::string text) {
   return text;
 }
 
-// May throw json's own exceptions on a wrong type.
-Result<json> apply(json allow, const json& request) {
+}  // namespace
+
+Result<json> changed_rules(json allow, const wire::PolicyChange& change) {
   auto remove = [&](const std::string& host, bool denials) {
     json kept = json::array();
     for (auto& rule : allow)
       if (rule.value("host", "") != host || rule.value("deny", false) != denials) kept.push_back(std::move(rule));
     allow = std::move(kept);
   };
-  if (request.contains("allow")) {
-    const json& wanted = request["allow"];
-    policy::RuleSpec spec{.host = lower(wanted.at("host").get<std::string>()),
-                          .ports = wanted.value("ports", std::vector<uint16_t>{}),
-                          .methods = wanted.value("methods", std::vector<std::string>{}),
-                          .paths = wanted.value("paths", std::vector<std::string>{})};
+  if (change.allow) {
+    policy::RuleSpec spec{.host = lower(change.allow->host),
+                          .ports = change.allow->ports,
+                          .methods = change.allow->methods,
+                          .paths = change.allow->paths};
     TRY(policy::Rules::compile({spec}));
     if (spec.host == "*")
       return fail(Code::invalid, "a running session cannot get a rule for every host",
@@ -44,7 +44,7 @@ Result<json> apply(json allow, const json& request) {
                      {"inspect", !spec.methods.empty() || !spec.paths.empty()}});
     return allow;
   }
-  std::string host = lower(request.at("deny").get<std::string>());
+  std::string host = lower(change.deny.value_or(""));
   TRY(policy::Rules::compile({{.host = host, .deny = true}}));
   remove(host, false);
   remove(host, true);
@@ -52,31 +52,15 @@ Result<json> apply(json allow, const json& request) {
   return allow;
 }
 
-}  // namespace
-
-Result<json> changed_rules(const json& allow, const json& request) {
-  try {
-    return apply(allow, request);
-  } catch (const json::exception&) {
-    return fail(Code::invalid, "the request is neither allow nor deny");
-  }
-}
-
-void LivePolicy::request(const std::string& bytes) {
-  json wanted = json::parse(bytes, nullptr, false);
-  if (!wanted.is_object()) return;
-  std::string id =
-      wanted.contains("id") && wanted["id"].is_string() ? wanted["id"].get<std::string>().substr(0, 64) : "";
+void LivePolicy::request(const wire::PolicyChange& wanted) {
   auto rules = changed_rules(message_["config"]["egress"]["allow"], wanted);
-  if (!rules) return tell(id, false, rules.error().what);
-  bool allow = wanted.contains("allow");
-  std::string what =
-      (allow ? "allowed " : "denied ") + (allow ? wanted["allow"]["host"] : wanted["deny"]).get<std::string>();
-  Change change{id, what, message_};
+  if (!rules) return tell(wanted.id, false, rules.error().what);
+  std::string what = wanted.allow ? "allowed " + wanted.allow->host : "denied " + wanted.deny.value_or("");
+  Change change{wanted.id, what, message_};
   message_["config"]["egress"]["allow"] = std::move(*rules);
   if (auto sent = send_(message_); !sent) {
     message_ = std::move(change.before);
-    return tell(id, false, sent.error().what);
+    return tell(wanted.id, false, sent.error().what);
   }
   pending_.push_back(std::move(change));
 }
@@ -98,9 +82,8 @@ void LivePolicy::set_unrecorded(const std::string& why) {
   config["unrecorded"] = why;
   if (send_(message_)) pending_.push_back(std::move(change));
   if (known.empty())
-    tell_({{"event", "record-full"},
-           {"what", "the guard refuses everything, because its decisions cannot be recorded: " + why}});
-  if (why.empty()) tell_({{"event", "record-back"}});
+    tell_(wire::RecordFull{"the guard refuses everything, because its decisions cannot be recorded: " + why});
+  if (why.empty()) tell_(wire::RecordBack{});
 }
 
 void LivePolicy::set_host_networks(const json& networks) {

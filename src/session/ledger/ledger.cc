@@ -81,12 +81,6 @@ void die_if_asked(int record) {
 
 std::atomic<int> record_number = 0;
 
-nlohmann::json to_json(const std::vector<Thing>& things) {
-  nlohmann::json list = nlohmann::json::array();
-  for (const auto& thing : things) list.push_back({{"kind", thing.kind}, {"name", thing.name}});
-  return list;
-}
-
 }  // namespace
 
 const char* const kUnborn = ".new-";
@@ -144,7 +138,7 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner) 
   // Held for life: two who would adopt the session of a dead owner cannot both.
   ::flock(fd.get(), LOCK_EX | LOCK_NB);
   Ledger ledger(std::move(fd));
-  TRY(ledger.note({{"owner", owner.to_label()}}));
+  TRY(ledger.note({.owner = owner.to_label()}));
   if (::rename(unborn.c_str(), directory.c_str()) != 0) {
     if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR)
       return fail(Code::conflict, "session " + name + " already exists", "see `bottle list`");
@@ -162,15 +156,16 @@ Result<Ledger> Ledger::adopt(const std::string& directory, const Owner& owner) {
   if (!fd) return fail_errno("opening the ledger " + path);
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail(Code::conflict, "the session already has an owner");
   Ledger ledger(std::move(fd));
-  TRY(ledger.note({{"owner", owner.to_label()}}));
+  TRY(ledger.note({.owner = owner.to_label()}));
   return ledger;
 }
 
-Result<> Ledger::note(const nlohmann::json& record) { return append(record, true); }
+Result<> Ledger::note(const LedgerRecord& record) { return append(record, true); }
 
-Result<> Ledger::append(const nlohmann::json& record, bool flush) {
+Result<> Ledger::append(const LedgerRecord& record, bool flush) {
   // One write: threads append at once.
-  if (auto r = write_all(fd_.get(), record.dump() + "\n"); !r)
+  std::string line = TRY(wire::encode_exactly(record)) + "\n";
+  if (auto r = write_all(fd_.get(), line); !r)
     return std::unexpected(std::move(r.error()).during("writing the ledger"));
 #ifdef __APPLE__
   if (flush && ::fsync(fd_.get()) != 0) return fail_errno("flushing the ledger");
@@ -181,16 +176,9 @@ Result<> Ledger::append(const nlohmann::json& record, bool flush) {
   return {};
 }
 
-Result<> Ledger::will_make(const std::vector<Thing>& things) { return note({{"make", to_json(things)}}); }
+Result<> Ledger::will_make(const std::vector<Thing>& things) { return note({.make = things}); }
 
-Result<> Ledger::will_hold(const Work& work) {
-  return note({{"work",
-                {{"source", work.source},
-                 {"workdir", work.workdir},
-                 {"base", work.base},
-                 {"results", work.results},
-                 {"far", work.far}}}});
-}
+Result<> Ledger::will_hold(const Work& work) { return note({.work = work}); }
 
 Result<> write_grave(const Directories& directories, const std::string& session, const std::string& engine,
                      const std::vector<Thing>& things) {
@@ -203,9 +191,9 @@ Result<> write_grave(const Directories& directories, const std::string& session,
     ::rmdir(unborn.c_str());
   });
   std::string text;
-  for (const auto& record :
-       {nlohmann::json{{"owner", Owner::self().to_label()}}, {{"engine", engine}}, {{"make", to_json(things)}}})
-    text += record.dump() + "\n";
+  for (const LedgerRecord& record :
+       {LedgerRecord{.owner = Owner::self().to_label()}, {.engine = engine}, {.make = things}})
+    text += TRY(wire::encode_exactly(record)) + "\n";
   TRY(write_file_atomically(unborn + "/ledger", text));
   if (std::rename(unborn.c_str(), (graves + "/" + session).c_str()) != 0)
     return fail_errno("creating " + graves + "/" + session);
@@ -221,6 +209,6 @@ void remove_grave(const Directories& directories, const std::string& session) {
   ::rmdir(grave.c_str());
 }
 
-Result<> Ledger::will_ask(uint64_t end) { return append({{"asked", end}}, false); }
+Result<> Ledger::will_ask(uint64_t end) { return append({.asked = end}, false); }
 
 }  // namespace bottle::session

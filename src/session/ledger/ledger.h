@@ -10,28 +10,14 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/directories.h"
 #include "base/error.h"
 #include "base/unique_fd.h"
+#include "wire/ledger.h"
 
 namespace bottle::session {
 
-struct Thing {
-  std::string kind;  // container | network | volume | image | ssh-agent (its socket's path)
-  std::string name;
-  bool operator==(const Thing&) const = default;
-};
-
-// What it takes to bring a session's work home without its supervisor. Nothing in it is secret.
-struct Work {
-  std::string source;   // the operator's directory
-  std::string workdir;  // where it is inside
-  std::string base;     // commit the work starts from, or empty
-  std::string results;  // directory for patch and archive
-  bool far = false;     // only as an archive: it is sorted on the operator's machine
-};
+using wire::LedgerRecord, wire::Thing, wire::Work;
 
 // Who owns a session: enough to tell a live owner from a process that got its number.
 struct Owner {
@@ -62,7 +48,7 @@ class Ledger {
 
   // Appends and flushes to disk; returns only when the record would survive a power cut.
   Result<> will_make(const std::vector<Thing>& things);
-  Result<> note(const nlohmann::json& record);
+  Result<> note(const LedgerRecord& record);
   // Before the agent runs: from here on there is something to lose.
   Result<> will_hold(const Work& work);
   // A create goes to the engine over this connection (docker/abandoned.h). Not flushed: a power cut ends the engine
@@ -71,25 +57,26 @@ class Ledger {
 
  private:
   explicit Ledger(UniqueFd fd) : fd_(std::move(fd)) {}
-  Result<> append(const nlohmann::json& record, bool flush);
+  Result<> append(const LedgerRecord& record, bool flush);
   UniqueFd fd_;
 };
 
 struct LedgerView {
   Owner owner;
-  std::vector<Thing> things;    // in the order in which they were to be made
-  std::string engine;           // the engine's socket
-  nlohmann::json remote;        // of a session on another machine: how to reach it; null otherwise
-  nlohmann::json vm;            // same: the machine was made for it {"name", "provider", "wanted"}; null otherwise
-  nlohmann::json plan;          // same: the plan
-  std::string base;             // same: the commit that was sent
-  bool tunnel = false;          // same: its secrets stay here
-  bool offline = false;         // same: the machine has no network of its own
-  bool running = false;         // the agent was let run, or on another machine may have been
-  bool home = false;            // what it did is here
-  std::vector<uint64_t> asked;  // the connections over which creates went
-  std::optional<Work> work;     // none: nothing to bring home, or it is home
-  std::optional<int> exit;      // the agent's, if it ended before its supervisor did
+  std::vector<Thing> things;  // in the order in which they were to be made
+  std::string engine;         // the engine's socket
+  std::optional<wire::Far>
+      remote;  // of a session on another machine: how to reach it; no host: it was still to be made
+  std::optional<wire::LedgerVm> vm;  // same: the machine was made for it
+  std::optional<plan::Plan> plan;    // same
+  std::string base;                  // same: the commit that was sent
+  bool tunnel = false;               // same: its secrets stay here
+  bool offline = false;              // same: the machine has no network of its own
+  bool running = false;              // the agent was let run, or on another machine may have been
+  bool home = false;                 // what it did is here
+  std::vector<uint64_t> asked;       // the connections over which creates went
+  std::optional<Work> work;          // none: nothing to bring home, or it is home
+  std::optional<int> exit;           // the agent's, if it ended before its supervisor did
 };
 
 // Of a session under `directories.sessions`, or of one that was swept and is remembered (sweep.h). Code::not_found:

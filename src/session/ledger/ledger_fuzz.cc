@@ -16,6 +16,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const auto& thing : view->things)
     if (!Names("x1").has(thing) && thing.name != SessionAgent::socket_in(frame.directory)) std::abort();
   if (view->work && (view->work->results != frame.results || !view->work->source.starts_with('/'))) std::abort();
-  if (view->vm.is_object() && !bottle::is_session_name(view->vm.value("name", ""))) std::abort();
+  if (view->vm && !bottle::is_session_name(view->vm->name)) std::abort();
   return 0;
 }

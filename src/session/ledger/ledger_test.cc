@@ -20,7 +20,7 @@ TEST(Ledger, SurvivesATornLastLineAndKeepsOrder) {
     auto ledger = Ledger::create(dir, Owner::self());
     ASSERT_TRUE(ledger) << ledger.error().what;
     ASSERT_TRUE(ledger->will_make({{"network", "bottle-x1"}, {"container", "bottle-x1-agent"}}));
-    ASSERT_TRUE(ledger->note({{"engine", "/run/d.sock"}}));
+    ASSERT_TRUE(ledger->note({.engine = "/run/d.sock"}));
   }
   std::string text = *read_file(dir + "/ledger");
   ASSERT_TRUE(write_file_atomically(dir + "/ledger", text + "{\"make\":[{\"ki"));
@@ -45,8 +45,8 @@ TEST(Ledger, KnowsWhatThereIsToBringHomeUntilItIsHome) {
   ASSERT_TRUE(view->work);
   EXPECT_EQ(view->work->base, std::string(40, 'a'));
   EXPECT_EQ(view->work->results, scratch.directories.results + "/x1");
-  ASSERT_TRUE(ledger->note({{"ended", 7}}));
-  ASSERT_TRUE(ledger->note({{"home", true}}));
+  ASSERT_TRUE(ledger->note({.ended = 7}));
+  ASSERT_TRUE(ledger->note({.home = true}));
   view = read_ledger(scratch.directories, "x1");
   EXPECT_FALSE(view->work);
   EXPECT_EQ(view->exit, 7);

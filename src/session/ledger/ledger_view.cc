@@ -14,20 +14,10 @@
 namespace bottle::session {
 namespace {
 
-using nlohmann::json;
-
 constexpr size_t kLargest = 16 << 20;  // the plan of a session on another machine is in it
 constexpr size_t kLongestPath = 4096;
 
 std::unexpected<Error> disbelieve(const std::string& what) { return fail(Code::denied, what); }
-
-// Absent: empty.
-Result<std::string> text_in(const json& object, const char* key) {
-  auto found = object.find(key);
-  if (found == object.end()) return "";
-  if (!found->is_string()) return disbelieve(std::string(key) + " is not text");
-  return found->get<std::string>();
-}
 
 // Absolute, and nowhere else than it says.
 bool is_plain_path(const std::string& path) {
@@ -42,90 +32,65 @@ bool is_commit(const std::string& text) {
   return (text.size() == 40 || text.size() == 64) && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
-Result<Thing> thing_from(const json& record, const LedgerFrame& frame) {
-  if (!record.is_object()) return disbelieve("what it is to make is unreadable");
-  Thing thing{TRY(text_in(record, "kind")), TRY(text_in(record, "name"))};
+Result<> check(const Thing& thing, const LedgerFrame& frame) {
   bool is_known = thing.kind == "ssh-agent" ? thing.name == SessionAgent::socket_in(frame.directory)
                                             : Names(frame.session).has(thing);
-  if (!is_known)
-    return disbelieve("it names the " + one_line(thing.kind, 40) + " " + one_line(thing.name, 200) +
-                      ", which session " + frame.session + " does not make");
-  return thing;
+  if (is_known) return {};
+  return disbelieve("it names the " + one_line(thing.kind, 40) + " " + one_line(thing.name, 200) + ", which session " +
+                    frame.session + " does not make");
 }
 
-Result<Work> work_from(const json& record, const LedgerFrame& frame) {
-  Work work{TRY(text_in(record, "source")), TRY(text_in(record, "workdir")), TRY(text_in(record, "base")),
-            TRY(text_in(record, "results"))};
-  if (auto far = record.find("far"); far != record.end()) {
-    if (!far->is_boolean()) return disbelieve("far is neither true nor false");
-    work.far = far->get<bool>();
-  }
+Result<> check(const Work& work, const LedgerFrame& frame) {
   if (work.results != frame.results)
     return disbelieve("the session's results are not in " + one_line(work.results, 200));
   for (const auto& path : {work.source, work.workdir})
     if (!is_plain_path(path)) return disbelieve("'" + one_line(path, 200) + "' is not an absolute path");
   if (!work.base.empty() && !is_commit(work.base)) return disbelieve("its base is not a commit");
-  return work;
-}
-
-// Where another machine is: what far_from_json() and the name of a VM's record are made from.
-Result<> check_place(const json& record) {
-  if (auto remote = record.find("remote"); remote != record.end()) {
-    if (!remote->is_object()) return disbelieve("remote is unreadable");
-    for (const auto& [key, value] : remote->items())
-      if (!value.is_string() && !value.is_number_unsigned()) return disbelieve("remote is unreadable");
-  }
-  if (auto vm = record.find("vm"); vm != record.end()) {
-    if (!vm->is_object()) return disbelieve("vm is unreadable");
-    if (!is_session_name(TRY(text_in(*vm, "name"))))
-      return disbelieve("it names a VM that cannot be ours");  // named by the same rule
-    (void)TRY(text_in(*vm, "provider"));
-  }
   return {};
 }
 
-Result<> take_flags(const json& record, LedgerView& view) {
-  for (auto [key, to] : {std::pair{"tunnel", &view.tunnel},
-                         {"offline", &view.offline},
-                         {"running", &view.running},
-                         {"home", &view.home}})
-    if (auto flag = record.find(key); flag != record.end()) {
-      if (!flag->is_boolean()) return disbelieve(std::string(key) + " is neither true nor false");
-      *to = flag->get<bool>();
-    }
-  if (auto exit = record.find("ended"); exit != record.end() && exit->is_number_integer()) view.exit = exit->get<int>();
-  if (auto asked = record.find("asked"); asked != record.end() && asked->is_number_unsigned())
-    view.asked.push_back(asked->get<uint64_t>());
+// What names something, or leads somewhere.
+Result<> check(const LedgerRecord& record, const LedgerFrame& frame) {
+  if (record.engine && !record.engine->empty() && !is_plain_path(*record.engine))
+    return disbelieve("its engine's socket is not a path");
+  for (const auto& thing : record.make.value_or(std::vector<Thing>())) TRY(check(thing, frame));
+  if (record.work) TRY(check(*record.work, frame));
+  if (record.vm && !is_session_name(record.vm->name))
+    return disbelieve("it names a VM that cannot be ours");  // named by the same rule
+  if (record.base && !record.base->empty() && !is_commit(*record.base)) return disbelieve("its base is not a commit");
   return {};
 }
 
-Result<> take_record(const json& record, const LedgerFrame& frame, LedgerView& view) {
-  if (record.contains("owner")) {
-    auto owner = Owner::from_label(TRY(text_in(record, "owner")));
-    if (!owner) return disbelieve(owner.error().what);
-    view.owner = std::move(*owner);
-    if (view.owner.uid != ::getuid()) return disbelieve("it is the ledger of another user's session");
-  }
-  if (record.contains("engine")) {
-    view.engine = TRY(text_in(record, "engine"));
-    if (!view.engine.empty() && !is_plain_path(view.engine)) return disbelieve("its engine's socket is not a path");
-  }
-  if (auto make = record.find("make"); make != record.end()) {
-    if (!make->is_array()) return disbelieve("what it is to make is unreadable");
-    for (const auto& thing : *make) view.things.push_back(TRY(thing_from(thing, frame)));
-  }
-  if (auto work = record.find("work"); work != record.end()) {
-    if (!work->is_object()) return disbelieve("work is unreadable");
-    view.work = TRY(work_from(*work, frame));
-  }
-  TRY(check_place(record));
-  for (auto [key, to] : {std::pair{"remote", &view.remote}, {"vm", &view.vm}, {"plan", &view.plan}})
-    if (auto found = record.find(key); found != record.end() && found->is_object()) *to = *found;
-  if (record.contains("base")) {
-    view.base = TRY(text_in(record, "base"));
-    if (!view.base.empty() && !is_commit(view.base)) return disbelieve("its base is not a commit");
-  }
-  TRY(take_flags(record, view));
+Result<> take_owner(const std::string& label, LedgerView& view) {
+  auto owner = Owner::from_label(label);
+  if (!owner) return disbelieve(owner.error().what);
+  view.owner = std::move(*owner);
+  if (view.owner.uid != ::getuid()) return disbelieve("it is the ledger of another user's session");
+  return {};
+}
+
+// What is said again counts instead.
+template <class To, class From>
+void replace(To& to, std::optional<From>& from) {
+  if (from) to = std::move(*from);
+}
+
+Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& view) {
+  TRY(check(record, frame));
+  if (record.owner) TRY(take_owner(*record.owner, view));
+  if (record.make) view.things.insert(view.things.end(), record.make->begin(), record.make->end());
+  if (record.asked) view.asked.push_back(*record.asked);
+  replace(view.engine, record.engine);
+  replace(view.work, record.work);
+  replace(view.remote, record.remote);
+  replace(view.vm, record.vm);
+  replace(view.plan, record.plan);
+  replace(view.base, record.base);
+  replace(view.tunnel, record.tunnel);
+  replace(view.offline, record.offline);
+  replace(view.running, record.running);
+  replace(view.home, record.home);
+  replace(view.exit, record.ended);
   if (view.home) view.work.reset();
   return {};
 }
@@ -152,11 +117,12 @@ Result<LedgerView> parse_ledger(const std::string& text, const LedgerFrame& fram
   for (size_t at = 0; at < text.size();) {
     size_t end = text.find('\n', at);
     if (end == std::string::npos) break;  // torn
-    auto record =
-        json::parse(text.begin() + static_cast<long>(at), text.begin() + static_cast<long>(end), nullptr, false);
+    auto record = wire::decode<LedgerRecord>(std::string_view(text).substr(at, end - at), wire::From::ours);
     at = end + 1;
     // What was torn by a crash ends where the next owner's first record begins, on the same line.
-    if (record.is_object()) TRY(take_record(record, frame, view));
+    if (!record && record.error().code == Code::invalid) continue;
+    if (!record) return disbelieve(record.error().what);
+    TRY(take_record(std::move(*record), frame, view));
   }
   if (view.owner.pid == 0) return disbelieve("it names no owner");
   return view;

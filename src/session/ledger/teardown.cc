@@ -75,13 +75,6 @@ Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, co
               "if it is yours, remove it with the engine's own command");
 }
 
-nlohmann::json to_json(const Receipt& receipt) {
-  return {{"session", receipt.session},
-          {"removed", receipt.removed},
-          {"left", receipt.left},
-          {"confirmed", receipt.confirmed}};
-}
-
 Receipt tear_down(docker::Engine& engine, const Belongings& what) {
   Receipt receipt;
   receipt.session = what.session;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "docker/engine.h"
 #include "session/ledger/ledger.h"
+#include "wire/result.h"
 
 namespace bottle::session {
 
@@ -18,14 +19,9 @@ struct Belongings {
   std::vector<Thing> things;
 };
 
-struct Receipt {
-  std::string session;
-  std::vector<std::string> removed;  // "container bottle-x-agent"
-  std::vector<std::string> left;     // what could not be removed, with the reason
-  bool confirmed = false;            // the engine, asked by label, has nothing of the session
-  bool final = true;                 // nothing can come after: no request of a dead client is under way at the engine
+struct Receipt : wire::Receipt {
+  bool final = true;  // nothing can come after: no request of a dead client is under way at the engine
 };
-nlohmann::json to_json(const Receipt& receipt);
 
 // What an item of Engine::list_by_label() is called. `kind`: as asked for.
 std::string name_of(const nlohmann::json& item, const std::string& kind);
