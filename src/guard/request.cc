@@ -82,6 +82,29 @@ std::string protocol_to_ask_for(std::string_view list, bool framed) {
   return chosen;
 }
 
+// A copy or a move works on two paths: the rules hold for the one in a header too.
+Verdict judge_other_paths(const Connection& c, const Head& head, const Request& request) {
+  for (const auto& each : head.headers) {
+    if (!policy::names_other_path(each.name)) continue;
+    auto refuse = [&](const std::string& why) {
+      return Verdict{.code = "not_allowed",
+                     .reason = "the header " + std::string(each.name.substr(0, 40)) + ": " + why};
+    };
+    std::string_view path = each.value;
+    if (size_t scheme = path.find("://"); scheme != path.npos && scheme < path.find('/')) {
+      path.remove_prefix(scheme + 3);
+      auto named = policy::parse_authority(path.substr(0, path.find('/')), c.tls ? 443 : 80);
+      if (!named || named->host.name != c.host.name) return refuse("it names another host");
+      path.remove_prefix(std::min(path.find('/'), path.size()));
+    }
+    std::string target = path.starts_with('/') ? std::string(path) : "/" + std::string(path);
+    auto decision = c.config->rules.request(c.host, c.port, request.method, target);
+    if (!decision.allowed) return refuse(decision.reason);
+    if (!decision.target.empty() && decision.target != target) return refuse("its path can be read in several ways");
+  }
+  return {.allowed = true};
+}
+
 // Fills in where the request goes. An empty code: it may be asked for.
 Verdict find_destination(Connection& c, const Head& head, Request& request) {
   auto bad = [](std::string reason) {
@@ -107,7 +130,7 @@ Verdict find_destination(Connection& c, const Head& head, Request& request) {
   if (!decision.allowed) return {.code = decision.code, .reason = decision.reason};
   if (!decision.target.empty()) request.target = std::move(decision.target);
   request.restricted = decision.restricted;
-  return {.allowed = true};
+  return decision.restricted ? judge_other_paths(c, head, request) : Verdict{.allowed = true};
 }
 
 // What of a request goes on, with secrets put in.

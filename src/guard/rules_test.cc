@@ -69,6 +69,28 @@ TEST_F(RulesTest, WhatAsksForAnotherMethodOrPathIsRemovedAndRecorded) {
   EXPECT_NE(audited("not_allowed")["reason"].get<std::string>().find("DELETE"), std::string::npos);
 }
 
+TEST_F(RulesTest, ASecondPathOrHostInAHeaderIsJudgedToo) {
+  start_with({{"paths", {"/mine/**"}}});
+  std::string host = "api.test";
+  for (std::string header :
+       {"Destination: /other/x", "Destination: https://" + host + "/other", "Destination: https://else.test/mine/x",
+        "destination: /mine/../other", "x-amz-copy-source: other/key", "X-Copy-From: /mine/;/../other",
+        "X-Ms-Copy-Source: https://" + host + "/other/x"}) {
+    wire_ = secure("api.test");
+    EXPECT_TRUE(ask("COPY /mine/a", header + "\r\n").starts_with("HTTP/1.1 403")) << header;
+    EXPECT_NE(audited("not_allowed")["reason"].get<std::string>().find("the header"), std::string::npos);
+  }
+  for (std::string header :
+       {"Destination: /mine/b", "Destination: https://" + host + "/mine/b", "x-amz-copy-source: mine/key"}) {
+    wire_ = secure("api.test");
+    EXPECT_TRUE(ask("COPY /mine/a", header + "\r\n").starts_with("HTTP/1.1 200")) << header;
+    EXPECT_NE(origin_->last().find(header), std::string::npos);
+  }
+  EXPECT_TRUE(
+      ask("GET /mine/a", "X-Forwarded-Host: else.test\r\nForwarded: host=else.test\r\n").starts_with("HTTP/1.1 200"));
+  EXPECT_EQ(origin_->last().find("else.test"), std::string::npos) << origin_->last();
+}
+
 TEST_F(RulesTest, WhereEveryRequestIsAllowedHeadersStay) {
   start_with({{"inspect", true}});
   EXPECT_TRUE(ask("GET /a", "X-HTTP-Method-Override: PUT\r\n").starts_with("HTTP/1.1 200"));

@@ -13,8 +13,18 @@ constexpr std::string_view kMethodHeaders[] = {"x_http_method_override", "x_http
 
 // What a proxy tells of the first request, and frameworks behind it believe: IIS, Zend, Symfony, nginx, Envoy, Traefik.
 constexpr std::string_view kTargetHeaders[] = {
-    "x_original_url",  "x_original_uri",   "x_rewrite_url",         "x_rewrite_uri", "x_forwarded_url",
-    "x_forwarded_uri", "x_forwarded_path", "x_envoy_original_path", "x_request_uri", "x_request_url"};
+    "x_original_url",  "x_original_uri",   "x_rewrite_url",         "x_rewrite_uri",  "x_forwarded_url",
+    "x_forwarded_uri", "x_forwarded_path", "x_envoy_original_path", "x_request_uri",  "x_request_url",
+    "x_original_path", "x_rewrite_path",   "x_override_url",        "x_override_uri", "x_waws_unencoded_url"};
+
+// The other path that a request works on: where WebDAV and Swift copy and move to, what object stores copy from.
+constexpr std::string_view kOtherPathHeaders[] = {"destination",        "x_copy_from",       "x_amz_copy_source",
+                                                  "x_goog_copy_source", "x_ms_copy_source",  "x_oss_copy_source",
+                                                  "x_cos_copy_source",  "x_obs_copy_source", "x_ms_rename_source"};
+
+// What a proxy tells of the host that was asked for first: servers of many sites choose one by it.
+constexpr std::string_view kHostHeaders[] = {"forwarded",       "x_forwarded_host",     "x_host",
+                                             "x_original_host", "x_http_host_override", "x_forwarded_server"};
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
@@ -38,10 +48,13 @@ std::string form_decoded(std::string_view text) {
 }  // namespace
 
 bool overrides_request(std::string_view header) {
-  if (header.size() < 6 || lower(header[0]) != 'x') return false;
   std::string name = folded_header(header);
-  return std::ranges::find(kMethodHeaders, name) != std::end(kMethodHeaders) ||
-         std::ranges::find(kTargetHeaders, name) != std::end(kTargetHeaders);
+  auto among = [&](const auto& names) { return std::ranges::find(names, name) != std::end(names); };
+  return among(kMethodHeaders) || among(kTargetHeaders) || among(kHostHeaders);
+}
+
+bool names_other_path(std::string_view header) {
+  return std::ranges::find(kOtherPathHeaders, folded_header(header)) != std::end(kOtherPathHeaders);
 }
 
 std::vector<std::string> methods_in_query(std::string_view target) {
@@ -55,7 +68,7 @@ std::vector<std::string> methods_in_query(std::string_view target) {
     size_t equals = std::min(pair.find('='), pair.size());
     std::string name = form_decoded(pair.substr(0, equals));
     name.erase(0, name.find_first_not_of(' ') == name.npos ? name.size() : name.find_first_not_of(' '));  // as PHP does
-    name.resize(std::min(name.find('['), name.size()));
+    name.resize(std::min(name.find_first_of(std::string_view("[\0", 2)), name.size()));
     name = folded_header(name);
     // WordPress, Symfony, Rack, Spring; Yesod and Slim; Salesforce, Google's APIs; and the headers' names
     bool asks = name == "_method" || name == "_method_override" || name == "_httpmethod" ||

@@ -7,9 +7,13 @@
 
 namespace bottle::policy {
 
-// Whether some servers take the method or the path of the request from a header of this name. Written with "_" or
-// another sign for "-" it is the same: gateways make one variable of both.
+// Whether some servers take the method, the path or the host of the request from a header of this name. Written with
+// "_" or another sign for "-" it is the same: gateways make one variable of both.
 bool overrides_request(std::string_view header);
+
+// Whether a header of this name names a second path that the request works on: WebDAV's Destination, what object stores
+// copy from. Its value is a path, with or without a slash before it, or a URL.
+bool names_other_path(std::string_view header);
 
 // The methods, in capitals, that the query of a request target asks for ("/a?_method=delete": DELETE), without
 // repetitions.

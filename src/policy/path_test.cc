@@ -157,10 +157,14 @@ TEST(Path, Globs) {
 
 TEST(Overrides, AreKnownInEverySpelling) {
   for (const char* name : {"X-HTTP-Method-Override", "x-http-method", "X-METHOD-OVERRIDE", "X-Original-URL",
-                           "X-Rewrite-Url", "X_HTTP_Method_Override", "X.HTTP.Method", "x-forwarded-uri"})
+                           "X-Rewrite-Url", "X_HTTP_Method_Override", "X.HTTP.Method", "x-forwarded-uri",
+                           "X-Original-Path", "X-Forwarded-Host", "Forwarded"})
     EXPECT_TRUE(overrides_request(name)) << name;
   for (const char* name : {"X-Forwarded-For", "X-Requested-With", "Method", "X-", "Accept", "X-HTTP-Method-Overrides"})
     EXPECT_FALSE(overrides_request(name)) << name;
+  for (const char* name : {"Destination", "destination", "x-amz-copy-source", "X_MS_Copy_Source"})
+    EXPECT_TRUE(names_other_path(name)) << name;
+  EXPECT_FALSE(names_other_path("Location"));
 }
 
 TEST(Overrides, InAQueryAreMethodsToBeJudged) {
@@ -171,6 +175,7 @@ TEST(Overrides, InAQueryAreMethodsToBeJudged) {
   EXPECT_EQ(methods_in_query("/a?+.method[]=put&$httpMethod=PATCH"), (List{"PUT", "PATCH"}));
   EXPECT_EQ(methods_in_query("/a?x-http-method-override=PUT&_HttpMethod=X"), (List{"PUT", "X"}));
   EXPECT_EQ(methods_in_query("/a?method=delete&my_method=x&_method=&_method"), List{});
+  EXPECT_EQ(methods_in_query("/a?_method%00x=delete"), (List{"DELETE"})) << "as PHP reads it";
   EXPECT_EQ(methods_in_query("/_method=delete"), List{});
 
   Rules rules = *Rules::compile({{.host = "a.test", .methods = {"GET", "POST"}}, {.host = "b.test", .paths = {"/x"}}});
