@@ -216,6 +216,20 @@ TEST_F(HostileRepository, CredentialsOfEveryRepositoryInTheTreeStayHere) {
   EXPECT_NE(archive.find("https://example.org/x.git"), std::string::npos);
 }
 
+TEST_F(HostileRepository, CredentialsStayHereHoweverTheyAreWrittenAndNothingElseDoes) {
+  std::ofstream(repo + "/.git/config", std::ios::app)
+      << "[http]\n\textraHeader = \\\n\t\tAuthorization: Basic hunter4\n[sendemail]\n\tsmtpPass = hunter5\n"
+         "[remote \"p\"]\n\turl = https://us\\\ner:hunter6@example.org/p.git\n# a comment \\\n[url "
+         "\"https://hunter7@example.org/\"]\n"
+         "\tinsteadOf = https://a.org/ https://x:hunter8@b.org/\n[branch \"fix-token\"]\n\tremote = p\n\tmerge = "
+         "refs/heads/x\n";
+  pack(manifest::WorkspaceMode::copy);
+  EXPECT_EQ(archive.find("hunter"), std::string::npos);
+  EXPECT_NE(archive.find("[branch \"fix-token\"]\n\tremote = p\n"), std::string::npos)
+      << "its settings would be another section's";
+  EXPECT_NE(archive.find("# a comment \\\n[url \"https://example.org/\"]\n"), std::string::npos);
+}
+
 TEST_F(HostileRepository, ACopyOfBorrowedObjectsIsWhole) {
   sh("git clone -q --shared " + repo + " " + root + "/shared");
   put(root + "/shared/dirty.txt", "d");

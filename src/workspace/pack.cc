@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <ctime>
 
@@ -22,23 +23,58 @@ namespace {
 
 constexpr size_t kChunk = 256 << 10, kLargestConfig = 4 << 20;
 
+// Takes the next line of a configuration off the front, joined with those that continue it: as git reads them.
+std::string logical_line(std::string_view& config) {
+  std::string line;
+  for (bool goes_on = true; goes_on && !config.empty();) {
+    size_t end = std::min(config.find('\n'), config.size() - 1) + 1;
+    line += config.substr(0, end);
+    config.remove_prefix(end);
+    size_t begin = line.find_first_not_of(" \t"), stop = line.find_last_not_of("\r\n");
+    bool comment = begin != line.npos && (line[begin] == '#' || line[begin] == ';');
+    size_t escapes = 0;
+    while (stop != line.npos && escapes <= stop && line[stop - escapes] == '\\') ++escapes;
+    goes_on = !comment && escapes % 2 == 1;
+    if (goes_on) line.resize(stop);
+  }
+  return line;
+}
+
+// Where the section's name on a line ends, past its "]"; 0: the line has none.
+size_t end_of_section(std::string_view line) {
+  size_t at = line.find_first_not_of(" \t");
+  if (at == line.npos || line[at] != '[') return 0;
+  for (bool quoted = false; ++at < line.size();) {
+    if (line[at] == '\\') ++at;
+    else if (line[at] == '"') quoted = !quoted;
+    else if (line[at] == ']' && !quoted) return at + 1;
+  }
+  return 0;
+}
+
+bool holds_credentials(std::string line) {
+  for (char& c : line) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return std::ranges::any_of(
+      std::array{"extraheader", "password", "passwd", "smtppass", "token", "secret", "authorization"},
+      [&](const char* word) { return line.find(word) != line.npos; });
+}
+
+void remove_user_from_urls(std::string& line) {
+  for (size_t scheme = 0; (scheme = line.find("://", scheme)) != line.npos; scheme += 3) {
+    size_t authority = scheme + 3, stop = line.find_first_of("/\" \t\r\n]", authority);
+    size_t at = line.substr(0, stop).rfind('@');
+    if (at != line.npos && at >= authority) line.erase(authority, at + 1 - authority);
+  }
+}
+
 // Credentials that people keep in .git/config do not go into a bottle.
 std::string without_credentials(std::string_view config) {
   std::string out;
   while (!config.empty()) {
-    size_t end = std::min(config.find('\n'), config.size() - 1) + 1;
-    std::string line(config.substr(0, end)), small = line;
-    config.remove_prefix(end);
-    for (char& c : small) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    if (small.find("extraheader") != std::string::npos || small.find("password") != std::string::npos ||
-        small.find("token") != std::string::npos)
-      continue;
-    size_t scheme = line.find("://");
-    if (scheme != std::string::npos) {
-      size_t authority = scheme + 3, stop = line.find_first_of("/\" \t\n]", authority);
-      size_t at = line.substr(0, stop).rfind('@');
-      if (at != std::string::npos && at >= authority) line.erase(authority, at + 1 - authority);
-    }
+    std::string line = logical_line(config);
+    size_t section = end_of_section(line);
+    if (holds_credentials(line.substr(section))) line = section > 0 ? line.substr(0, section) + "\n" : "";
+    remove_user_from_urls(line);
     out += line;
   }
   return out;
