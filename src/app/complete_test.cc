@@ -45,7 +45,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"start", "-C", ""}, "DIRS"}, Case{{"start", "dev", "--", "x"}, "FILES"}, Case{{"attach", ""}, "running "},
         Case{{"logs", ""}, "finished "}, Case{{"image", ""}, "build list prune "},
         Case{{"image", "build", "c"}, "claude codex command "}, Case{{"guard", "run", "--config", ""}, "FILES"},
-        Case{{"help", "sc"}, "schema "}, Case{{"nonsense", ""}, ""}, Case{{"list", ""}, ""}));
+        Case{{"help", "sc"}, "schema scan "}, Case{{"nonsense", ""}, ""}, Case{{"list", ""}, ""}));
 
 TEST(Completions, WithoutAnyWordAllCommandsAreThere) {
   std::string all = completed({""});

@@ -12,6 +12,7 @@ namespace {
 
 // Files that write to a descriptor of a person's by themselves, and why a stranger's words do no harm there.
 const std::map<std::string, std::string> kOnTheirOwn = {
+    {"src/scan/compiler/compile_rules_main.cc", "a tool of the build"},
     {"src/app/output/output.cc", "the place that makes lines of everything"},
     {"src/app/manual/manual.cc", "a page of ours that is written wrongly"},
     {"src/base/os/process.cc", "wires descriptors; who passes the terminal on is found by name"},
