@@ -38,7 +38,7 @@ def write(path, text):
 
 def copy_program(name, root):
     """The machine's own, with its libraries."""
-    path = shutil.which(name, path="/usr/bin:/bin")
+    path = shutil.which(name, path="/usr/bin:/bin:/usr/sbin")
     libraries = re.findall(r"(/\S+) \(0x", subprocess.run(["ldd", path], capture_output=True, text=True).stdout)
     for source, target in [(path, "/usr/bin/" + name)] + [(lib, lib) for lib in libraries]:
         target = root + ("" if target.startswith("/usr/") else "/usr") + target
@@ -53,10 +53,11 @@ def make(where, claude="exit 0"):
         copy_program(name, system)
     look = LOOK % where
     write(system + "/usr/bin/dpkg", "#!/bin/sh\n{\n" + look + "} >>/var/seen\n")
-    for name in ("groupadd", "useradd"):
-        write(system + "/usr/sbin/" + name, "#!/bin/sh\n")
+    for name in ("groupadd", "useradd"):  # the real ones, which want more of the kernel than other programs
+        copy_program(name, system)
+    for name in ("passwd", "group"):
+        write(system + "/etc/" + name, "")
     os.makedirs(system + "/var/cache/apt/archives")
-    os.makedirs(system + "/etc")
     os.mkdir(system + "/tmp", 0o1777)
     os.mkdir(system + "/home")
     set_claude(where, look + claude)

@@ -62,6 +62,7 @@ def test_what_is_downloaded_runs_only_in_a_container(world, operator, build):
     # chown, dac_override, fowner, fsetid, setgid and setuid: the engine's own set has eight more.
     assert all("as 0: CapEff: 00000000000000db NoNewPrivs: 1 interfaces lo host" in line for line in scripts), scripts
 
+    assert "agent:" in file_of(world, reference, "/etc/passwd"), "a package's script could not make a user"
     image = described(operator, reference)
     assert (image["agent"], image["package"]) == ("claude 2.1.3", "@anthropic-ai/claude-code-linux-x64")
     assert image["integrity"] == fake_packages.INTEGRITY
