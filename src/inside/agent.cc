@@ -14,11 +14,20 @@
 
 #include "base/file.h"
 #include "base/unique_fd.h"
+#include "inside/java_trust.h"
 
 namespace bottle::inside {
 namespace {
 
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+// What the image trusts, in PEM.
+std::string roots_of_image() {
+  for (const char* path : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+                           "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"})
+    if (auto text = read_file(path); text && !text->empty()) return *text;
+  return "";
+}
 
 Result<> put(const std::string& path, std::string_view bytes, int mode) {
   TRY(make_directories(path.substr(0, std::max<size_t>(path.rfind('/'), 1)), 0755));
@@ -105,14 +114,21 @@ int status_of(int raw) { return WIFSIGNALED(raw) ? 128 + WTERMSIG(raw) : WEXITST
 
 }  // namespace
 
-Result<> write_files(const Go& go, const std::string& directory) {
+Result<> write_files(const Go& go, const std::string& directory, const std::string& system_store) {
   for (const auto& file : go.files) TRY(put(file.path, file.text, file.mode));
   if (go.ca.empty()) return {};
   TRY(put(directory + "/ca.pem", go.ca, 0644));
   // An image without roots of its own still gets ours: what goes through the guard needs no other.
-  std::string bundle = read_file("/etc/ssl/certs/ca-certificates.crt").value_or("");
+  std::string bundle = roots_of_image();
   if (!bundle.empty() && !bundle.ends_with('\n')) bundle += '\n';
-  return put(directory + "/ca-bundle.pem", bundle + go.ca, 0644);
+  bundle += go.ca;
+  TRY(put(directory + "/ca-bundle.pem", bundle, 0644));
+  TRY(put(directory + "/java-trust.jks", java_trust_store(bundle), 0644));
+  // The system's own store, for programs that read no variable. The supervisor has made its directory ours. Where that
+  // was not possible, the variables have to do.
+  if (!system_store.empty() && ::access(system_store.c_str(), W_OK) == 0)
+    (void)put(system_store + "/ca-certificates.crt", bundle, 0644);
+  return {};
 }
 
 Result<int> run_agent(const Go& go, bool terminal, const std::function<void()>& started) {

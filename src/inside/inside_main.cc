@@ -67,7 +67,8 @@ int main(int argc, char** argv) {
 
   auto go = read_go(0, kGoWait);
   if (!go) return refuse(go.error());
-  if (auto r = write_files(*go); !r) return refuse(r.error());
+  // Outside a container the system's store is somebody else's.
+  if (auto r = write_files(*go, kPrivateDirectory, ::getpid() == 1 ? kSystemStore : ""); !r) return refuse(r.error());
   if (terminal) ::tcsetattr(0, TCSANOW, &cooked);
   auto guard = parse_endpoint(env("BOTTLE_GUARD"));
   UniqueFd agent_socket;

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -239,10 +240,15 @@ TEST(Agent, WritesFilesAndTheBundle) {
   Go go = shell("true");
   go.ca = "CERT\n";
   go.files = {{d + "/a/b/c", 0600, "text"}};
-  ASSERT_TRUE(write_files(go, d + "/run"));
+  ASSERT_EQ(::mkdir((d + "/store").c_str(), 0755), 0);
+  ASSERT_TRUE(write_files(go, d + "/run", d + "/store"));
   EXPECT_EQ(*read_file(d + "/a/b/c"), "text");
   EXPECT_EQ(*read_file(d + "/run/ca.pem"), "CERT\n");
   EXPECT_TRUE(read_file(d + "/run/ca-bundle.pem")->ends_with("CERT\n"));
+  EXPECT_EQ(*read_file(d + "/store/ca-certificates.crt"), *read_file(d + "/run/ca-bundle.pem"));
+  EXPECT_TRUE(read_file(d + "/run/java-trust.jks")->starts_with("\xfe\xed\xfe\xed"));
+  ASSERT_TRUE(write_files(go, d + "/run", d + "/none"));
+  EXPECT_FALSE(read_file(d + "/none/ca-certificates.crt"));
   std::system(("rm -rf " + d).c_str());
 }
 

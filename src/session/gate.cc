@@ -81,11 +81,20 @@ wire::Go go_message(const Job& job, const Values& values, const std::string& ca,
   for (const char* name : {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"})
     env[name] = proxy;
   for (const char* name : {"no_proxy", "NO_PROXY"}) env[name] = "localhost,127.0.0.1,::1";
+  for (const char* name : {"YARN_HTTP_PROXY", "YARN_HTTPS_PROXY"}) env[name] = proxy;
   env["NODE_USE_ENV_PROXY"] = "1";
-  env["NODE_EXTRA_CA_CERTS"] = "/run/bottle/ca.pem";
-  for (const char* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT",
-                           "AWS_CA_BUNDLE", "CARGO_HTTP_CAINFO", "CODEX_CA_CERTIFICATE", "NIX_SSL_CERT_FILE"})
+  for (const char* name : {"NODE_EXTRA_CA_CERTS", "DENO_CERT"}) env[name] = "/run/bottle/ca.pem";
+  // The last one outranks the `cafile` of a repository's .npmrc.
+  for (const char* name :
+       {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT", "AWS_CA_BUNDLE",
+        "CARGO_HTTP_CAINFO", "CODEX_CA_CERTIFICATE", "NIX_SSL_CERT_FILE", "BUNDLE_SSL_CA_CERT", "npm_config_cafile"})
     env[name] = "/run/bottle/ca-bundle.pem";
+  // Java reads no other variable, and neither the system's proxy nor its store.
+  env["JAVA_TOOL_OPTIONS"] = "-Dhttp.proxyHost=" + subnet.guard +
+                             " -Dhttp.proxyPort=3128 -Dhttps.proxyHost=" + subnet.guard +
+                             " -Dhttps.proxyPort=3128 -Dhttp.nonProxyHosts=localhost|127.*|[::1]"
+                             " -Djavax.net.ssl.trustStore=/run/bottle/java-trust.jks"
+                             " -Djavax.net.ssl.trustStoreType=JKS";
   env["HOME"] = "/home/agent";
   env["USER"] = "agent";
   env["LANG"] = "C.UTF-8";

@@ -84,6 +84,8 @@ Result<> put_ours(docker::TarWriter& tar, const Job& job) {
   TRY(tar.directory(".bottle", 0755, 0, 0));
   TRY(tar.file(".bottle/inside", 0755, 0, 0, inside_program()));
   TRY(tar.directory("home/agent", 0700, plan.uid, plan.gid));
+  // The inside helper, which is no other user than the agent, adds the session's authority to the system's store.
+  TRY(tar.directory("etc/ssl/certs", 0755, plan.uid, plan.gid));
   if (plan.workspace_mode != manifest::WorkspaceMode::bind)
     TRY(tar.directory(plan.workdir.substr(1), 0755, plan.uid, plan.gid));
   return put_home(tar, job);

@@ -1,0 +1,106 @@
+#include "inside/java_trust.h"
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <vector>
+
+namespace bottle::inside {
+namespace {
+
+void put(std::string& out, uint64_t value, int bytes) {
+  while (bytes-- > 0) out += static_cast<char>(value >> (8 * bytes) & 0xff);
+}
+
+// Lines of Base64; empty if it is none.
+std::string decode(std::string_view text) {
+  std::string out;
+  uint32_t bits = 0;
+  int count = 0;
+  for (char c : text) {
+    int value = c >= 'A' && c <= 'Z'   ? c - 'A'
+                : c >= 'a' && c <= 'z' ? c - 'a' + 26
+                : c >= '0' && c <= '9' ? c - '0' + 52
+                : c == '+'             ? 62
+                : c == '/'             ? 63
+                                       : -1;
+    if (c == '\r' || c == '\n' || c == '=') continue;
+    if (value < 0) return "";
+    bits = bits << 6 | static_cast<uint32_t>(value);
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    out += static_cast<char>(bits >> count & 0xff);
+  }
+  return out;
+}
+
+std::vector<std::string> certificates(std::string_view pem) {
+  constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----", kEnd = "-----END CERTIFICATE-----";
+  std::vector<std::string> found;
+  for (size_t at = 0; (at = pem.find(kBegin, at)) != pem.npos;) {
+    at += kBegin.size();
+    size_t end = pem.find(kEnd, at);
+    if (end == pem.npos) break;
+    if (std::string der = decode(pem.substr(at, end - at)); !der.empty()) found.push_back(std::move(der));
+    at = end;
+  }
+  return found;
+}
+
+void put_text(std::string& out, std::string_view text) {
+  put(out, text.size(), 2);
+  out += text;
+}
+
+using State = std::array<uint32_t, 5>;
+
+void sha1_block(State& h, std::string_view block) {
+  std::array<uint32_t, 80> w{};
+  for (size_t i = 0; i < 64; ++i) w[i / 4] = w[i / 4] << 8 | static_cast<unsigned char>(block[i]);
+  for (size_t i = 16; i < 80; ++i) w[i] = std::rotl(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
+  auto [a, b, c, d, e] = h;
+  for (size_t i = 0; i < 80; ++i) {
+    uint32_t f = i < 20 ? (b & c) | (~b & d) : i >= 40 && i < 60 ? (b & c) | (b & d) | (c & d) : b ^ c ^ d;
+    constexpr std::array<uint32_t, 4> k = {0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6};
+    uint32_t next = std::rotl(a, 5) + f + e + k[i / 20] + w[i];
+    e = d, d = c, c = std::rotl(b, 30), b = a, a = next;
+  }
+  h[0] += a, h[1] += b, h[2] += c, h[3] += d, h[4] += e;
+}
+
+}  // namespace
+
+std::string sha1(std::string_view bytes) {
+  State h = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
+  std::string padded(bytes);
+  padded += '\x80';
+  while (padded.size() % 64 != 56) padded += '\0';
+  put(padded, bytes.size() * 8, 8);
+  for (size_t at = 0; at < padded.size(); at += 64) sha1_block(h, std::string_view(padded).substr(at, 64));
+  std::string out;
+  for (uint32_t word : h) put(out, word, 4);
+  return out;
+}
+
+std::string java_trust_store(std::string_view pem) {
+  auto all = certificates(pem);
+  std::string out;
+  put(out, 0xfeedfeed, 4);
+  put(out, 2, 4);  // the version
+  put(out, all.size(), 4);
+  for (size_t i = 0; i < all.size(); ++i) {
+    put(out, 2, 4);  // a trusted certificate
+    put_text(out, "authority" + std::to_string(i));
+    put(out, 0, 8);  // its date
+    put_text(out, "X.509");
+    put(out, all[i].size(), 4);
+    out += all[i];
+  }
+  // The format's own checksum: the password in UTF-16, a fixed text, all that stands before.
+  std::string salted;
+  for (char c : std::string_view("changeit")) salted += {'\0', c};
+  return out + sha1(salted + "Mighty Aphrodite" + out);
+}
+
+}  // namespace bottle::inside
