@@ -98,6 +98,9 @@ bool Exchange::answer_head() {
     up.in.erase(0, head.size);
     return true;
   }
+  // Its login is the guard's, not the agent's.
+  if (head.status == 407 && asks_parent(c_))
+    return fail_with(502, "parent_proxy", "the parent proxy answered 407" + std::string(kParentWantsLogin));
   answer_ = Body::of_response(head, request_.method);
   if (!take_off_codings()) return false;
   begin_body();

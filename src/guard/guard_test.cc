@@ -291,6 +291,30 @@ TEST_F(GuardTest, goes_through_a_parent_proxy) {
   EXPECT_TRUE(parent.last().starts_with("CONNECT far.example.org:443 HTTP/1.1\r\n"));
 }
 
+TEST_F(GuardTest, SignsInToAParentProxy) {
+  Origin parent(nullptr, "", [](const std::string& request) {
+    bool signed_in = request.find("Basic " + base64_encode("me@corp:p@ss/w:d!")) != request.npos;
+    if (!signed_in) return std::string("HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n");
+    return request.starts_with("CONNECT") ? std::string("HTTP/1.1 200 OK\r\n\r\n") : ok("from the parent");
+  });
+  std::string at = "127.0.0.1:" + std::to_string(parent.port);
+  config_["egress"]["parent_proxy"] = "http://me%40corp:p%40ss%2Fw:d!@" + at;
+  allow("far.example.org");
+  start();
+  std::string request = "GET http://far.example.org/x HTTP/1.1\r\nHost: far.example.org\r\nConnection: close\r\n\r\n";
+  EXPECT_NE(raw(request).find("from the parent"), std::string::npos);
+  connect_to("far.example.org");
+  EXPECT_TRUE(answer_.starts_with("HTTP/1.1 200")) << answer_;
+  config_["egress"]["parent_proxy"] = "http://me:wrong@" + at;
+  EXPECT_EQ(configure()["type"], "ready");
+  EXPECT_TRUE(raw(request).starts_with("HTTP/1.1 502 bottle parent_proxy\r\n"));
+  std::string reason = audited("parent_proxy")["reason"];
+  EXPECT_NE(reason.find("wants a user and a password"), reason.npos) << reason;
+  connect_to("far.example.org");
+  EXPECT_TRUE(answer_.starts_with("HTTP/1.1 502 bottle parent_proxy\r\n")) << answer_;
+  EXPECT_EQ(audit_.find("wrong"), audit_.npos) << "the password is in the audit";
+}
+
 TEST_F(GuardTest, ALanRouteMustBeAServiceOfTheLocalNetworkUnderANameOfItsOwn) {
   start();
   allow("taken.example.org");

@@ -30,6 +30,12 @@ std::string parse_absolute(const Head& head, bool tls, policy::Authority& author
 
 }  // namespace
 
+bool asks_parent(const Connection& c) {
+  const Config& config = *c.config;
+  return !c.tls && config.parent && !config.relayed(c.host) && !config.fixed(c.host) &&
+         !config.lan_route(c.host, c.port);
+}
+
 void append_framing(Framing framing, uint64_t length, std::string& out) {
   if (framing == Framing::chunked) out.append("Transfer-Encoding: chunked\r\n");
   if (framing == Framing::length) out.append("Content-Length: ").append(std::to_string(length)).append("\r\n");
@@ -217,9 +223,7 @@ void write_head(const Connection& c, const Head& head, const Request& request, c
   std::string authority =
       c.host.literal && c.host.name.find(':') != std::string::npos ? "[" + c.host.name + "]" : c.host.name;
   if (c.port != (c.tls ? 443 : 80)) authority += ":" + std::to_string(c.port);
-  bool relayed = config.relayed(c.host);
-  bool absolute = !c.tls && (relayed || (config.parent && !config.fixed(c.host) &&
-                                         !config.lan_route(c.host, c.port)));  // what a parent proxy wants
+  bool to_parent = asks_parent(c), absolute = to_parent || (!c.tls && config.relayed(c.host));
   auto line = [&](std::string_view name, std::string_view value) {
     out.append(name).append(": ").append(value).append("\r\n");
   };
@@ -239,8 +243,7 @@ void write_head(const Connection& c, const Head& head, const Request& request, c
     line("Connection", "TE");
     line("TE", "trailers");
   }
-  if (absolute && !relayed && !config.parent->authorization.empty())
-    line("Proxy-Authorization", config.parent->authorization);
+  if (to_parent && !config.parent->authorization.empty()) line("Proxy-Authorization", config.parent->authorization);
 }
 
 }  // namespace

@@ -39,6 +39,9 @@ struct Verdict {
 // left to append_framing(). Sets c.host and c.port for absolute-form requests. Audits warnings itself.
 Verdict prepare_request(Connection& c, const Head& head, Request& request, std::string& out);
 
+// Whether requests to where the connection leads go to a parent proxy in absolute form.
+bool asks_parent(const Connection& c);
+
 // Ends the head: a body of `length` bytes, or in chunks, or none.
 enum class Framing : uint8_t { none, length, chunked };
 void append_framing(Framing framing, uint64_t length, std::string& out);

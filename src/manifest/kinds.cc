@@ -137,8 +137,15 @@ bool host(const std::string& text) {
   return !numeric || ::inet_pton(AF_INET, text.c_str(), bytes) == 1;
 }
 
+// An IPv6 address, in brackets or not.
+bool six(const std::string& text) {
+  bool bracketed = text.starts_with('[') && text.ends_with(']') && text.size() > 2;
+  unsigned char bytes[16];
+  return ::inet_pton(AF_INET6, (bracketed ? text.substr(1, text.size() - 2) : text).c_str(), bytes) == 1;
+}
+
 bool pattern(const std::string& text) {
-  if (text == "*") return true;
+  if (text == "*" || six(text)) return true;
   if (!text.starts_with("*.")) return host(text);
   std::string rest = text.substr(2);
   unsigned char bytes[4];
@@ -146,7 +153,7 @@ bool pattern(const std::string& text) {
 }
 
 bool address(const std::string& text) {
-  if (ip(text)) return true;
+  if (ip(text) || six(text)) return true;
   size_t colon = text.rfind(':');
   if (colon == std::string::npos || !in(text.substr(colon + 1), 1, 65535)) return false;
   std::string before = text.substr(0, colon);
@@ -159,6 +166,17 @@ bool endpoint(const std::string& text) {
   return address(text)
              ? text.find('.') == std::string::npos || colon != std::string::npos
              : colon != std::string::npos && host(text.substr(0, colon)) && in(text.substr(colon + 1), 1, 65535);
+}
+
+// host:port, perhaps behind user:password@, with or without a slash at its end.
+bool proxy_address(std::string text) {
+  if (text.ends_with('/')) text.pop_back();
+  if (size_t at = text.rfind('@'); at != text.npos) {
+    std::string login = text.substr(0, at);
+    if (login.empty() || !printable(login) || login.find_first_of("/@ ") != login.npos) return false;
+    text.erase(0, at + 1);
+  }
+  return endpoint(text);
 }
 
 std::optional<uint64_t> size(const std::string& text) {
@@ -232,7 +250,7 @@ bool valid(Type type, const std::string& text) {
       return text.size() > 1 && in(text.substr(0, text.size() - 1), 1, 10000000) &&
              std::string_view("smhd").find(text.back()) != std::string_view::npos;
     case Type::host:
-      return host(text);
+      return host(text) || six(text);
     case Type::pattern:
       return pattern(text);
     case Type::method:
@@ -246,8 +264,7 @@ bool valid(Type type, const std::string& text) {
     case Type::endpoint:
       return endpoint(text);
     case Type::url:
-      return text.starts_with("http://") &&
-             endpoint(text.ends_with("/") ? text.substr(7, text.size() - 8) : text.substr(7));
+      return text.starts_with("http://") && proxy_address(text.substr(7));
     case Type::source:
       return source(text);
     case Type::package:

@@ -118,6 +118,11 @@ INSTANTIATE_TEST_SUITE_P(
                 "p.yaml:1:32: hosts: expected a host name", ""},
         Mistake{"bottles: {w: {egress: {hosts: {a.b: example.org}}}}\n", "p.yaml:1:37: hosts.a.b: expected an address",
                 ""},
+        Mistake{"bottles: {w: {egress: {hosts: {a.b: \"[::1\"}}}}\n", "p.yaml:1:37: hosts.a.b: expected an address",
+                ""},
+        Mistake{"bottles: {w: {egress: {allow: [\"[::g]\"]}}}\n", "p.yaml:1:32: allow: expected a host", ""},
+        Mistake{"bottles: {w: {egress: {parent_proxy: \"http://a b@p:1\"}}}\n",
+                "p.yaml:1:38: parent_proxy: expected http://host:port", ""},
         Mistake{"bottles: {w: {egress: {parent_proxy: \"https://p:1\"}}}\n",
                 "p.yaml:1:38: parent_proxy: expected http://host:port", ""},
         // Secrets

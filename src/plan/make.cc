@@ -416,6 +416,10 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   else std::ranges::move(*credentials, std::back_inserter(plan.secrets));
   TRY(check_variables(plan, bottle));
   TRY(check_lan(plan));
+  // A plan is printed, and kept in the ledger. Only `bottle guard run`, which makes neither, takes a password.
+  if (plan.egress.parent_proxy.find('@') != std::string::npos)
+    return fail(Code::invalid, "egress.parent_proxy has a password in it, which the plan would keep",
+                "run a proxy of your own that adds the password, and name that proxy");
   allow_ssh(plan, bottle, facts);
   allow_provider(plan);
   warn_of_unreachable(plan);

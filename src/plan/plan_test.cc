@@ -171,6 +171,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"agents: {review: {}}", "there is no agent 'reveiw'", "'review'", {.agent = "reveiw"}},
         Refusal{"bottles:\n  w:\n    env: {X: \"${GONE}\"}\nagents: {a: {bottle: w}}",
                 "p.yaml:3:14: env.X: the variable GONE is not set", "export GONE"},
+        Refusal{"bottles: {w: {egress: {parent_proxy: \"http://me:pw@p:1\"}}}\nagents: {a: {bottle: w}}",
+                "egress.parent_proxy has a password in it", "a proxy of your own"},
         Refusal{"bottles: {w: {secrets: {g: {from: env:GONE, hosts: [a.b]}}}}\nagents: {a: {bottle: w}}",
                 "p.yaml:1:25: secrets.g: the variable GONE", "export GONE"},
         Refusal{"agents:\n  a: {skills: [reveiw]}", "p.yaml:2:15: agent 'a': there is no skill 'reveiw'", "'review'"},

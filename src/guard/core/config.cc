@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include <nlohmann/json.hpp>
 
@@ -37,14 +38,34 @@ Result<policy::RuleSpec> parse_rule(const json& each) {
   return rule;
 }
 
+std::string without_percent(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    unsigned value = 0;
+    bool escape = text[i] == '%' && i + 2 < text.size();
+    auto end = text.data() + std::min(i + 3, text.size());
+    if (escape && std::from_chars(text.data() + i + 1, end, value, 16).ptr == end) {
+      out += static_cast<char>(value);
+      i += 2;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+// The user and the password are percent-encoded, as every client takes them.
 Result<ParentProxy> parse_parent(std::string text) {
   ParentProxy parent;
+  std::string login;
   if (text.starts_with("http://")) text.erase(0, 7);
   while (text.ends_with('/')) text.pop_back();
   if (size_t at = text.rfind('@'); at != text.npos) {
-    parent.authorization = "Basic " + base64_encode(text.substr(0, at));
+    login = without_percent(std::string_view(text).substr(0, at));
     text.erase(0, at + 1);
   }
+  if (!login.empty() && login.find(':') == login.npos) login += ':';
+  if (!login.empty()) parent.authorization = "Basic " + base64_encode(login);
   auto authority = policy::parse_authority(text, 3128);
   if (!authority) return fail(Code::invalid, "parent_proxy is not http://host:port");
   parent.host = authority->host;

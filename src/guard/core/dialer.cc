@@ -154,6 +154,7 @@ Task<Dialed> ask_parent(Context& context, const std::string& authorization, Wake
   }
   if (head.status / 100 != 2) {
     dialed.reason = "the parent proxy answered " + std::to_string(head.status);
+    if (head.status == 407) dialed.reason += kParentWantsLogin;
     co_return dialed;
   }
   dialed.early = stream.in.substr(head.size);

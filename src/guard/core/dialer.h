@@ -19,6 +19,10 @@ struct Dialed {
   std::string reason;              // for the operator
 };
 
+// What to tell the operator of a parent proxy that answers 407.
+inline constexpr std::string_view kParentWantsLogin =
+    ": it wants a user and a password, or others (parent_proxy: http://user:password@host:port)";
+
 enum class Via { tunnel, absolute };  // what a parent proxy would be asked for
 
 // Fixed addresses first; then the parent proxy; else resolved, without special ranges and the networks of the guard's
