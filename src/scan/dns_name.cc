@@ -55,7 +55,7 @@ std::string_view judge_label(std::string_view label) {
   auto is_hex = [](char c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); };
   auto is_base32 = [](char c) { return is_letter(c) || (c >= '2' && c <= '7'); };
   if (is_odd_punycode(label)) return "has a label of Punycode that is no name";
-  if (lower(label.front()) == 'x' && label.substr(2, 2) == "--") return {};
+  if (label.size() >= 4 && lower(label.front()) == 'x' && label.substr(2, 2) == "--") return {};
   size_t hex_digits = static_cast<size_t>(std::ranges::count_if(label, is_digit));
   if (longest_row(label, is_digit) >= kLongDigits) return "has a label of digits";
   if (longest_row(label, is_hex) >= kLongHex && hex_digits >= 4) return "has a label of hexadecimal digits";

@@ -49,6 +49,11 @@ TEST(DnsName, NamesThatDoNot) {
     EXPECT_EQ(carries_data(name), "") << name;
 }
 
+TEST(DnsName, LabelsOfOneCharacter) {
+  EXPECT_EQ(carries_data("x.example.net"), "");
+  EXPECT_EQ(carries_data("x.y.example.net."), "");
+}
+
 TEST(DnsName, TheRegisteredDomain) {
   EXPECT_EQ(registered_domain("a.b.example.org"), "example.org");
   EXPECT_EQ(registered_domain("a.example.co.uk."), "example.co.uk");

@@ -1,4 +1,4 @@
-"""The suite "scan": how much of a corpus of leaks the scanner finds, what it finds in harmless traffic, and what it costs."""
+"""The suite "scan": how much of a corpus of leaks the scanner finds, what it finds in harmless traffic, and its cost."""
 
 import json
 import os

@@ -1,5 +1,6 @@
-"""What the scanner is judged by: leaks, made of kinds × encodings × places × splits, and what harmless tools send. The same seed
-makes the same corpus. The kinds are written here from the vendors' descriptions and share nothing with the rules of src/scan."""
+"""What the scanner is judged by: leaks, made of kinds × encodings × places × splits, and what harmless tools send. The
+same seed makes the same corpus. The kinds are written here from the vendors' descriptions and share nothing with the
+rules of src/scan."""
 
 import base64
 import dataclasses

@@ -12,9 +12,11 @@ import sysconfig
 import zlib
 
 HEX, ALNUM = "0123456789abcdef", string.ascii_letters + string.digits
-WORDS = """request server client value index buffer stream result error handler config option module package version build test cache parse
-format render update create delete filter reduce channel worker thread socket listen connect render layout window element style token user
-account session message content response header payload schema field record query table column vector matrix random signal event queue""".split()
+WORDS = """request server client value index buffer stream result error handler config option module package
+version build test cache parse format render update create delete filter reduce channel worker
+thread socket listen connect render layout window element style token user account session message
+content response header payload schema field record query table column vector matrix random signal
+event queue""".split()
 
 
 @dataclasses.dataclass
