@@ -4,13 +4,10 @@
 #include <sys/time.h>
 
 #include <algorithm>
-#include <atomic>
-#include <ctime>
 #include <functional>
 #include <future>
 
-#include "base/file.h"
-#include "base/stream.h"
+#include "session/agent_files.h"
 #include "session/box/containers.h"
 #include "session/box/host_routes.h"
 #include "session/box/images.h"
@@ -25,141 +22,225 @@ namespace {
 
 using nlohmann::json;
 
-// ssh (and much else) wants its user to have a name, whichever uid the operator has. The image's own list with a line
-// for it, or empty where it has one.
-Result<std::string> users_with(docker::Engine& engine, const std::string& container, uint32_t uid, uint32_t gid) {
-  std::string text;
-  docker::TarReader reader({.entry = [](const docker::TarEntry&) -> Result<> { return {}; },
-                            .data = [&](std::string_view bytes) -> Result<> {
-                              text += bytes;
-                              return {};
-                            }},
-                           {.entries = 1, .bytes = 1 << 20});
-  auto got = engine.get_archive(container, "/etc/passwd", [&](std::string_view bytes) { return reader.feed(bytes); });
-  if (!got && got.error().code != Code::not_found) return std::unexpected(std::move(got.error()));
-  for (size_t at = 0; at < text.size();) {
-    std::string line = text.substr(at, text.find('\n', at) - at);
-    at += line.size() + 1;
-    size_t second = line.find(':', line.find(':') + 1);
-    if (second != std::string::npos &&
-        line.substr(second + 1, line.find(':', second + 1) - second - 1) == std::to_string(uid))
-      return "";
-  }
-  if (!text.empty() && !text.ends_with('\n')) text += '\n';
-  return text + "agent:x:" + std::to_string(uid) + ":" + std::to_string(gid) + "::/home/agent:/bin/sh\n";
-}
-
-Result<> put_users(docker::Engine& engine, const Job& job, const std::string& container) {
-  std::string users = TRY(users_with(engine, container, job.plan.uid, job.plan.gid)), archive;
-  if (users.empty()) return {};
-  docker::TarWriter tar([&](std::string_view bytes) -> Result<> {
-    archive.append(bytes);
-    return {};
-  });
-  TRY(tar.file("etc/passwd", 0644, 0, 0, users));
-  TRY(tar.finish());
-  size_t at = 0;
-  return engine.put_archive(container, "/", [&](char* buffer, size_t size) -> Result<size_t> {
-    size_t n = std::min(size, archive.size() - at);
-    archive.copy(buffer, n, at);
-    at += n;
-    return n;
-  });
-}
-
 bool needs_own_agent(const Job& job) {
   return std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
 }
 
-bool sends_workspace(manifest::WorkspaceMode mode) {
-  return mode == manifest::WorkspaceMode::copy || mode == manifest::WorkspaceMode::clone;
+// A peer that does not read must not hold the supervisor.
+void limit_sending(int socket) {
+  timeval patience{5, 0};
+  ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 }
 
-using Put = std::function<Result<workspace::Summary>(const Sink&)>;
+// One launch, with the steps that run beside each other. The order of the futures matters: one that is destroyed waits
+// for its thread, which uses those before it.
+class Launch {
+ public:
+  Launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, const Arrivals& arrivals,
+         const Audience& audience)
+      : engine_(engine),
+        job_(job),
+        owner_(owner),
+        ledger_(ledger),
+        arrivals_(arrivals),
+        audience_(audience),
+        names_(job.plan.session) {}
 
-// The helper, the home directory's owner, the agent's settings: the first part of the one archive that goes onto the
-// container's root, since each costs the engine a process of its own.
-Result<> put_ours(docker::TarWriter& tar, const Job& job) {
-  const auto& plan = job.plan;
-  TRY(tar.directory(".bottle", 0755, 0, 0));
-  TRY(tar.file(".bottle/inside", 0755, 0, 0, inside_program()));
-  TRY(tar.directory("home/agent", 0700, plan.uid, plan.gid));
-  // The inside helper, which is no other user than the agent, adds the session's authority to the system's store.
-  TRY(tar.directory("etc/ssl/certs", 0755, plan.uid, plan.gid));
-  if (plan.workspace_mode != manifest::WorkspaceMode::bind)
-    TRY(tar.directory(plan.workdir.substr(1), 0755, plan.uid, plan.gid));
-  return put_home(tar, job);
-}
+  Result<Running> run();
 
-// The rest of it, from this machine.
-Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink) {
-  workspace::Outgoing outgoing = outgoing_of(job);
-  docker::TarWriter tar(sink, static_cast<uint64_t>(std::time(nullptr)));
-  TRY(workspace::put_git_settings(tar, outgoing));
-  if (!sends_workspace(outgoing.mode)) {
-    if (outgoing.mode == manifest::WorkspaceMode::bind) TRY(workspace::check_place(outgoing.source));
-    TRY(tar.finish());
-    return workspace::Summary{};
-  }
-  return workspace::send(outgoing, sink);
-}
-
-// Or what another machine sends: skills and workspace.
-Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sink,
-                                        const std::function<bool()>& is_gone) {
-  auto put = [&](const std::string& to, const Source& source) -> Result<> {
-    if (to != "/") return fail(Code::protocol, "the delivery has an unknown destination");
-    std::string chunk(256 << 10, '\0');
-    for (bool taken = true;;) {
-      size_t n = TRY(source(chunk.data(), chunk.size()));
-      if (n == 0) return {};
-      if (!taken) continue;
-      auto sent = sink({chunk.data(), n});
-      taken = static_cast<bool>(sent);
-      // An engine may have enough at the archive's own end mark, before what follows it.
-      if (!taken && sent.error().code != Code::closed) return sent;
-    }
+ private:
+  struct Guard {
+    GuardLink link;
+    json message;
   };
-  TRY(delivery.receive(put, 120000, is_gone));
-  return workspace::Summary{};
+
+  Result<> progress(const std::string& step);
+  json labelled(const char* role) const;
+  std::string directory() const { return job_.directories.sessions + "/" + job_.plan.session; }
+
+  void begin_independent_steps();
+
+  Result<Guard> make_guard();
+  Result<Subnet> create_guard(const std::string& image);
+  Result<Subnet> create_offline_guard(const std::string& image);
+
+  Result<Gate> start_agent();
+  Result<workspace::Summary> make_agent(const Subnet& at, const std::string& host);
+  Result<> create_agent(const Subnet& at, const std::string& host);
+  Result<> check_volumes();
+
+  Result<wire::Report> run_self_test(Gate& gate);
+  Result<std::shared_ptr<const pki::Root>> open_gate(Gate& gate);
+
+  docker::Engine& engine_;
+  const Job& job_;
+  const Owner& owner_;
+  Ledger& ledger_;
+  const Arrivals& arrivals_;
+  const Audience& audience_;
+  Names names_;
+  workspace::Summary sent_;
+
+  Subnet guess_ = likely_subnet();
+  std::shared_future<Result<Subnet>> network_;
+  std::shared_future<Result<std::string>> host_;  // its address
+  std::shared_future<Result<std::shared_ptr<const pki::Root>>> root_;
+  std::future<Result<std::unique_ptr<SessionAgent>>> ssh_agent_;
+  std::future<Result<Guard>> guard_;
+};
+
+Result<Running> Launch::run() {
+  TRY(ledger_.will_make(things_of(job_)));  // from here on every name is on disk, whatever happens
+  TRY(progress("creating networks"));
+  begin_independent_steps();
+  auto agent = start_agent();
+  auto guard = guard_.get();
+  Subnet subnet = TRY(network_.get());  // if the network failed, its error explains the others
+  TRY(host_.get());
+  if (!guard) return std::unexpected(std::move(guard.error()).during("starting the guard"));
+  if (!agent) return std::unexpected(std::move(agent.error()).during("starting the agent's container"));
+  auto keys = TRY(ssh_agent_.get());
+
+  TRY(progress("running the self-test"));
+  auto report = TRY(run_self_test(*agent));
+  auto root = TRY(open_gate(*agent));
+  auto early = agent->take_early();
+  return Running{agent->take_attached(),    std::move(early), std::move(guard->link),
+                 std::move(guard->message), std::move(root),  std::move(report),
+                 std::move(keys),           subnet,           std::move(sent_)};
 }
 
-// Makes the agent's container and fills it, all that can be done before there is a network. The archive is begun at
-// once, so that a clone does not wait for the engine.
-Result<workspace::Summary> make_agent(docker::Engine& engine, const Job& job, const std::string& container,
-                                      const std::function<Result<>()>& create, const Put& put_rest,
-                                      std::atomic<bool>& over, const std::function<void(const std::string&)>& show) {
-  workspace::Summary sent;
-  over = false;
-  TRY(pipe_through(
-      [&](const Sink& sink) -> Result<> {
-        docker::TarWriter tar(sink, static_cast<uint64_t>(std::time(nullptr)));
-        TRY(put_ours(tar, job));
-        sent = TRY(put_rest(sink));
-        return {};
-      },
-      [&](const Source& source) -> Result<> {
-        auto filled = [&]() -> Result<> {
-          TRY(create());
-          return engine.put_archive(container, "/", told(source, "copying the workspace into the bottle", show));
-        }();
-        if (!filled) over = true;
-        return filled;
-      }));
-  if (!job.plan.ssh.empty()) TRY(put_users(engine, job, container));
-  return sent;
+Result<> Launch::progress(const std::string& step) {
+  if (audience_.is_gone()) return fail(Code::canceled, "the launcher exited before the agent ran");
+  audience_.show(step);
+  return {};
 }
 
-// The engine mounts a volume of that name that was there already, whoever made it and whatever is in it.
-Result<> check_volumes(docker::Engine& engine, const Job& job, const Owner& owner) {
-  Names names(job.plan.session);
-  Belongings whose{job.plan.session, owner, {}};
-  for (const auto& name : {names.home, names.work}) {
-    if (name == names.work && job.plan.workspace_mode == manifest::WorkspaceMode::bind) continue;
-    if (TRY(find_own(engine, whose, {"volume", name})).empty())
+json Launch::labelled(const char* role) const { return labels(job_.plan.session, owner_, directory(), role); }
+
+// Steps that need nothing from another begin at once. We guess the subnet, and creating the network confirms it. If the
+// guess was wrong, which is rare, the agent's container is made again, because it names its addresses.
+void Launch::begin_independent_steps() {
+  network_ = std::async(std::launch::async, [this] {
+               return make_internal_network(engine_, names_.network, labelled("network"), guess_);
+             }).share();
+  host_ = std::async(std::launch::async, [this] {
+            return job_.relay_all ? host_address(engine_) : ensure_egress_network(engine_);
+          }).share();
+  root_ = std::async(std::launch::async, [this] { return pki::Root::make(job_.plan.session); }).share();
+  ssh_agent_ = std::async(std::launch::async, [this]() -> Result<std::unique_ptr<SessionAgent>> {
+    if (!needs_own_agent(job_)) return nullptr;
+    return SessionAgent::start(directory(), job_.plan, job_.ssh_keys);
+  });
+  guard_ = std::async(std::launch::async, [this] { return make_guard(); });
+}
+
+// -- the guard
+
+Result<Launch::Guard> Launch::make_guard() {
+  std::string image = TRY(ensure_guard_image(engine_));
+  Subnet subnet = TRY(job_.relay_all ? create_offline_guard(image) : create_guard(image));
+  Values values = TRY(arrivals_.values.get());
+  json message = {{"type", "configure"},
+                  {"config", guard_config(job_.plan, {subnet.guard, job_.ca_bundle, job_.extra_ca, values.secrets,
+                                                      job_.far, job_.tunnel, job_.relay_all, host_networks()})}};
+  message["config"]["ssh_agent"] = !job_.ssh_keys.empty();
+  auto root = TRY(root_.get());
+  GuardLink link = TRY(start_guard(engine_, names_.guard, message, *root));
+  return Guard{std::move(link), std::move(message)};
+}
+
+Result<Subnet> Launch::create_guard(const std::string& image) {
+  TRY(host_.get());
+  TRY(engine_.create_container(names_.guard, guard_container(image, labelled("guard"))));
+  Subnet subnet = TRY(network_.get());
+  TRY(engine_.connect_network(names_.network, names_.guard, guard_endpoint(subnet)));
+  return subnet;
+}
+
+Result<Subnet> Launch::create_offline_guard(const std::string& image) {
+  auto create = [&](const Subnet& at) {
+    return engine_.create_container(names_.guard,
+                                    offline_guard_container(image, names_.network, at, labelled("guard")));
+  };
+  auto made = create(guess_);  // fails on engines that need the network first
+  Subnet subnet = TRY(network_.get());
+  if (made && subnet != guess_) TRY(engine_.remove_container(names_.guard));
+  if (!made || subnet != guess_) TRY(create(subnet));
+  return subnet;
+}
+
+// -- the agent
+
+Result<Gate> Launch::start_agent() {
+  const auto& plan = job_.plan;
+  // On another machine, this image was not checked before.
+  TRY(refuse_forged_labels(TRY(engine_.inspect_image(plan.image.reference)), plan.image.reference));
+  std::string host = TRY(host_.get());
+  auto made = make_agent(guess_, host);
+  Subnet subnet = TRY(network_.get());
+  TRY(progress("starting guard and agent"));
+  if (subnet != guess_) {
+    TRY(engine_.remove_container(names_.agent));
+    made = make_agent(subnet, host);
+  }
+  sent_ = TRY(std::move(made));
+  TRY(check_volumes());
+  docker::Attached attached = TRY(engine_.attach(names_.agent, !plan.headless));
+  limit_sending(attached.fd());  // what the agent leaves unread is dropped
+  TRY(engine_.start_container(names_.agent));
+  // By now the engine has followed every link to the workspace, and the gate is still shut.
+  if (plan.workspace_mode == manifest::WorkspaceMode::bind) TRY(workspace::check_place(plan.workspace));
+  return Gate(std::move(attached), !plan.headless);
+}
+
+Result<workspace::Summary> Launch::make_agent(const Subnet& at, const std::string& host) {
+  auto put_rest = [&](const Sink& sink, const std::function<bool()>& is_over) -> Result<workspace::Summary> {
+    if (!arrivals_.delivery) return put_workspace(job_, sink);
+    // A delivery comes once, so it must not go to a container that has to be made again.
+    if (TRY(network_.get()) != at) return fail(Code::conflict, "the network has an unexpected subnet");
+    return put_delivery(*arrivals_.delivery, sink, [&] { return is_over() || audience_.is_gone(); });
+  };
+  return fill_agent(engine_, job_, names_.agent, [&] { return create_agent(at, host); }, put_rest, audience_.show);
+}
+
+Result<> Launch::create_agent(const Subnet& at, const std::string& host) {
+  json config = agent_container(job_, at, host, labelled("agent"));
+  if (engine_.create_container(names_.agent, config)) return {};
+  TRY(network_.get());  // some engines need the network first
+  TRY(engine_.create_container(names_.agent, config));
+  return {};
+}
+
+// If a volume of the name was there already, the engine mounts it, whoever made it and whatever is in it.
+Result<> Launch::check_volumes() {
+  Belongings whose{job_.plan.session, owner_, {}};
+  for (const auto& name : {names_.home, names_.work}) {
+    if (name == names_.work && job_.plan.workspace_mode == manifest::WorkspaceMode::bind) continue;
+    if (TRY(find_own(engine_, whose, {"volume", name})).empty())
       return fail(Code::conflict, "the volume " + name + " is another session's", "start again, under another --name");
   }
   return {};
+}
+
+// -- the gate
+
+Result<wire::Report> Launch::run_self_test(Gate& gate) {
+  if (auto work = work_of(job_, sent_)) TRY(ledger_.will_hold(*work));
+  TRY(gate.ask());
+  auto report = TRY(gate.await_report(20000));
+  if (!wire::is_clean(report))
+    return fail(Code::denied, "the self-test from inside the bottle found a way out: " + wire::surprises(report),
+                "the agent was not started; ARCHITECTURE.md (The gate) explains the probes");
+  if (audience_.is_gone()) return fail(Code::canceled, "the launcher exited before the agent ran");
+  return report;
+}
+
+Result<std::shared_ptr<const pki::Root>> Launch::open_gate(Gate& gate) {
+  auto root = TRY(root_.get());
+  Subnet subnet = TRY(network_.get());
+  TRY(gate.open(go_message(job_, TRY(arrivals_.values.get()), root->pem(), subnet)));
+  return root;
 }
 
 }  // namespace
@@ -176,9 +257,7 @@ std::vector<Thing> things_of(const Job& job) {
 Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const json& configuration,
                               const pki::Root& root) {
   GuardLink link(TRY(engine.attach(name, false)));
-  timeval patience{5, 0};
-  ::setsockopt(link.fd(), SOL_SOCKET, SO_SNDTIMEO, &patience,
-               sizeof patience);  // one that does not read must not hold us
+  limit_sending(link.fd());
   TRY(engine.start_container(name));
   TRY(link.send(configuration));
   json ready = TRY(link.await_ready(15000));
@@ -188,129 +267,7 @@ Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, c
 
 Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger,
                        const Arrivals& arrivals, const Audience& audience) {
-  const auto& plan = job.plan;
-  DeliveryPoint* delivery = arrivals.delivery;
-  Names names(plan.session);
-  auto labelled = [&](const char* role) {
-    return labels(plan.session, owner, job.directories.sessions + "/" + plan.session, role);
-  };
-  auto progress = [&](const std::string& step) -> Result<> {
-    if (audience.is_gone()) return fail(Code::canceled, "the launcher exited before the agent ran");
-    audience.show(step);
-    return {};
-  };
-  // From here on every name is on disk, whatever happens.
-  TRY(ledger.will_make(things_of(job)));
-
-  // What needs nothing from another begins at once. The subnet is a guess that the network makes true; the few times it
-  // cannot, the agent's container, which names its addresses, is made again.
-  TRY(progress("creating networks"));
-  Subnet guess = likely_subnet();
-  auto network = std::async(std::launch::async, [&] {
-                   return make_internal_network(engine, names.network, labelled("network"), guess);
-                 }).share();
-  auto host = std::async(std::launch::async, [&] {
-                return job.relay_all ? host_address(engine) : ensure_egress_network(engine);
-              }).share();
-  auto root_made = std::async(std::launch::async, [&] { return pki::Root::make(plan.session); }).share();
-  auto ssh_agent = std::async(std::launch::async, [&]() -> Result<std::unique_ptr<SessionAgent>> {
-    if (!needs_own_agent(job)) return nullptr;
-    return SessionAgent::start(job.directories.sessions + "/" + plan.session, plan, job.ssh_keys);
-  });
-
-  struct Guard {
-    GuardLink link;
-    json message;
-  };
-  auto create_guard = [&](const std::string& image) -> Result<Subnet> {
-    if (!job.relay_all) {
-      TRY(host.get());
-      TRY(engine.create_container(names.guard, guard_container(image, labelled("guard"))));
-      Subnet subnet = TRY(network.get());
-      TRY(engine.connect_network(names.network, names.guard, guard_endpoint(subnet)));
-      return subnet;
-    }
-    auto create = [&](const Subnet& at) {
-      return engine.create_container(names.guard, offline_guard_container(image, names.network, at, labelled("guard")));
-    };
-    auto made = create(guess);  // some engines want the network to be there first
-    Subnet subnet = TRY(network.get());
-    if (made && subnet != guess) TRY(engine.remove_container(names.guard));
-    if (!made || subnet != guess) TRY(create(subnet));
-    return subnet;
-  };
-  auto guard = std::async(std::launch::async, [&]() -> Result<Guard> {
-    std::string reference = TRY(ensure_guard_image(engine));
-    Subnet subnet = TRY(create_guard(reference));
-    Values values = TRY(arrivals.values.get());
-    json message = {{"type", "configure"},
-                    {"config", guard_config(plan, {subnet.guard, job.ca_bundle, job.extra_ca, values.secrets, job.far,
-                                                   job.tunnel, job.relay_all, host_networks()})}};
-    message["config"]["ssh_agent"] = !job.ssh_keys.empty();
-    auto root = TRY(root_made.get());
-    GuardLink link = TRY(start_guard(engine, names.guard, message, *root));
-    return Guard{std::move(link), std::move(message)};
-  });
-  workspace::Summary sent;
-  auto agent = [&]() -> Result<Gate> {
-    // On another machine nobody has looked at it before.
-    TRY(refuse_forged_labels(TRY(engine.inspect_image(plan.image.reference)), plan.image.reference));
-    std::string host_ip = TRY(host.get());
-    Subnet tried = guess;
-    auto create = [&]() -> Result<> {
-      json config = agent_container(job, tried, host_ip, labelled("agent"));
-      if (engine.create_container(names.agent, config)) return {};
-      TRY(network.get());  // some engines want the network to be there first
-      TRY(engine.create_container(names.agent, config));
-      return {};
-    };
-    std::atomic<bool> over = false;
-    auto put_rest = [&](const Sink& sink) -> Result<workspace::Summary> {
-      if (!delivery) return put_workspace(job, sink);
-      // It comes once: not for a container that has to be made again.
-      if (TRY(network.get()) != tried) return fail(Code::conflict, "the network has an unexpected subnet");
-      return put_delivery(*delivery, sink, [&] { return over || audience.is_gone(); });
-    };
-    auto made = make_agent(engine, job, names.agent, create, put_rest, over, audience.show);
-    tried = TRY(network.get());
-    TRY(progress("starting guard and agent"));
-    if (tried != guess) {
-      TRY(engine.remove_container(names.agent));
-      made = make_agent(engine, job, names.agent, create, put_rest, over, audience.show);
-    }
-    sent = TRY(std::move(made));
-    TRY(check_volumes(engine, job, owner));
-    docker::Attached attached = TRY(engine.attach(names.agent, !plan.headless));
-    // An agent that does not read its terminal must not hold the supervisor: what it leaves unread is dropped.
-    timeval patience{5, 0};
-    ::setsockopt(attached.fd(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    TRY(engine.start_container(names.agent));
-    // The engine has followed whatever was there by now, and the gate is shut still.
-    if (plan.workspace_mode == manifest::WorkspaceMode::bind) TRY(workspace::check_place(plan.workspace));
-    return Gate(std::move(attached), !plan.headless);
-  }();
-  auto guarded = guard.get();
-  Subnet subnet = TRY(network.get());  // its error is the one that explains the others
-  TRY(host.get());
-  if (!guarded) return std::unexpected(std::move(guarded.error()).during("starting the guard"));
-  if (!agent) return std::unexpected(std::move(agent.error()).during("starting the agent's container"));
-
-  std::unique_ptr<SessionAgent> keys = TRY(ssh_agent.get());
-
-  TRY(progress("running the self-test"));
-  if (auto work = work_of(job, sent)) TRY(ledger.will_hold(*work));
-  TRY(agent->ask());
-  auto report = TRY(agent->await_report(20000));
-  if (!wire::is_clean(report))
-    return fail(Code::denied, "the self-test from inside the bottle found a way out: " + wire::surprises(report),
-                "the agent was not started; ARCHITECTURE.md (The gate) explains the probes");
-  if (audience.is_gone()) return fail(Code::canceled, "the launcher exited before the agent ran");
-  std::shared_ptr<const pki::Root> root = TRY(root_made.get());
-  TRY(agent->open(go_message(job, TRY(arrivals.values.get()), root->pem(), subnet)));
-  auto early = agent->take_early();
-  return Running{agent->take_attached(), std::move(early),  std::move(guarded->link), std::move(guarded->message),
-                 std::move(root),        std::move(report), std::move(keys),          subnet,
-                 std::move(sent)};
+  return Launch(engine, job, owner, ledger, arrivals, audience).run();
 }
 
 }  // namespace bottle::session

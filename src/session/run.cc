@@ -78,98 +78,137 @@ Result<> check_names(docker::Engine& engine, const std::string& session, const s
   return all;
 }
 
+// One session of this machine. The steps are called in the order in which they are declared.
+class Session {
+ public:
+  Session(const Job& job, Clients& clients)
+      : job_(job),
+        clients_(clients),
+        name_(job.plan.session),
+        directory_(job.directories.sessions + "/" + name_),
+        results_(job.directories.results + "/" + name_) {}
+
+  void run();
+
+ private:
+  Result<> open();
+  Result<> prepare();
+  Result<Running> launch();
+  void watch(Running& running);
+  void collect(const Running& running);
+  Receipt tear_down();
+  void tell_failure(Error error, const Receipt& receipt);
+
+  void show(const std::string& step) { clients_.event(wire::Step{step}); }
+  bool is_held() const { return result_.back && result_.back->held; }
+
+  const Job& job_;
+  Clients& clients_;
+  std::string name_, directory_, results_;
+  Owner owner_ = Owner::self();
+  std::optional<docker::Engine> engine_;
+  std::optional<Ledger> ledger_;
+  std::mutex asked_lock_;
+  std::vector<uint64_t> asked_;  // as in LedgerView
+  std::optional<DeliveryPoint> delivery_;
+  wire::SessionResult result_{.session = name_, .bottle = job_.plan.bottle};
+};
+
+void Session::run() {
+  if (auto opened = open(); !opened) return session::tell_failure(clients_, opened.error());
+  auto prepared = prepare();
+  auto running = prepared ? launch() : Result<Running>(std::unexpected(prepared.error()));
+  if (running) {
+    watch(*running);
+    collect(*running);
+  }
+  Receipt receipt = tear_down();
+  result_.receipt = receipt;
+  // The result is written before the socket goes, so that a client that attaches too late finds it.
+  if (running) (void)write_file_atomically(results_ + "/result.json", wire::encode(result_, wire::Layout::pretty));
+  if (receipt.confirmed) forget(job_.directories, directory_, receipt);
+  if (!running) return tell_failure(std::move(running.error()), receipt);
+  clients_.send(FrameType::result, wire::encode(result_));
+}
+
+// On success the session's directory exists: if this process dies, later commands learn from it what to remove.
+Result<> Session::open() {
+  engine_ = TRY(docker::Engine::connect({job_.engine, "the job"}));
+  TRY(check_names(*engine_, name_, directory_));
+  ledger_ = TRY(Ledger::create(directory_, owner_));
+  engine_->note_creates([this](uint64_t end) {
+    std::scoped_lock hold(asked_lock_);
+    asked_.push_back(end);
+    return ledger_->will_ask(end);
+  });
+  return {};
+}
+
+Result<> Session::prepare() {
+  TRY(ledger_->note({.engine = job_.engine}));
+  TRY(make_directories(results_));
+  TRY(clients_.listen(directory_ + "/socket"));
+  if (job_.far) delivery_ = TRY(DeliveryPoint::listen(directory_ + "/delivery"));
+  return {};
+}
+
+Result<Running> Session::launch() {
+  Audience audience{[this](const std::string& step) { show(step); }, [this] { return clients_.first_is_gone(); }};
+  UniqueFd launcher(job_.far ? ::dup(clients_.first()) : -1);
+  auto values = std::async(job_.far ? std::launch::async : std::launch::deferred, [&]() -> Result<Values> {
+                  return job_.far ? await_values(launcher.get(), job_.values) : job_.values;
+                }).share();
+  auto running =
+      session::launch(*engine_, job_, owner_, *ledger_, {delivery_ ? &*delivery_ : nullptr, values}, audience);
+  if (!running && launcher) ::shutdown(launcher.get(), SHUT_RD);  // ends the wait for the values
+  return running;
+}
+
+// The self-test has passed, the gate is open, and the agent works. Terminals may come and go.
+void Session::watch(Running& running) {
+  (void)write_info(job_, directory_, "running");
+  (void)ledger_->note({.running = true});
+  for (const auto& warning : running.sent.warnings) clients_.event(wire::Warning{warning});
+  clients_.event(wire::AgentRuns{name_, running.report.probes});
+  session::watch(*engine_, job_, running, clients_, result_);
+  // The near side may be reconnecting, and arrive after this process has ended.
+  if (job_.far) (void)clients_.log().save(results_ + "/output");
+  (void)ledger_->note({.ended = result_.exit});
+  if (result_.egress->recorded) write_recorded(job_, *result_.egress->recorded);
+}
+
+void Session::collect(const Running& running) {
+  clients_.event(wire::Collecting{});
+  auto work = work_of(job_, running.sent);
+  if (!work) save_transcript(*engine_, Names(name_).agent, results_);
+  result_.back =
+      work ? session::collect(*engine_, name_, *work, directory_, [this](const std::string& step) { show(step); })
+           : wire::Back();
+  if (!is_held()) (void)ledger_->note({.home = true});
+}
+
+// The agent's work is on the operator's disk, or held in its container. Everything else goes. After an error, a create
+// that we gave up waiting for may still finish.
+Receipt Session::tear_down() {
+  Names names(name_);
+  auto things = things_of(job_);
+  if (is_held())
+    std::erase_if(things, [&](const Thing& thing) { return thing.kind == "volume" || thing.name == names.agent; });
+  Receipt receipt = tear_down_for_good(*engine_, {name_, owner_, things}, asked_);
+  if (is_held()) receipt.left.push_back("container " + names.agent + ": it holds the work");
+  return receipt;
+}
+
+void Session::tell_failure(Error error, const Receipt& receipt) {
+  ::rmdir(results_.c_str());
+  if (!receipt.confirmed)
+    error.todo += std::string(error.todo.empty() ? "" : "; ") +
+                  "not everything was removed; run `bottle cleanup` once the engine answers";
+  session::tell_failure(clients_, error);
+}
+
 }  // namespace
 
-void run(const Job& job, Clients& clients) {
-  const auto& session = job.plan.session;
-  std::string directory = job.directories.sessions + "/" + session;
-
-  auto engine = docker::Engine::connect({job.engine, "the job"});
-  if (!engine) return tell_failure(clients, engine.error());
-
-  if (auto free = check_names(*engine, session, directory); !free) return tell_failure(clients, free.error());
-
-  // True from here on: whoever finds this directory with a dead owner knows what to remove.
-  Owner owner = Owner::self();
-  auto ledger = Ledger::create(directory, owner);
-  if (!ledger) return tell_failure(clients, ledger.error());
-  std::vector<uint64_t> asked;
-  std::mutex asked_lock;
-  engine->note_creates([&](uint64_t end) {
-    std::scoped_lock hold(asked_lock);
-    asked.push_back(end);
-    return ledger->will_ask(end);
-  });
-  std::optional<Error> error;
-  if (auto noted = ledger->note({.engine = job.engine}); !noted) error = noted.error();
-  if (!error) {
-    if (auto made = make_directories(job.directories.results + "/" + session); !made) error = made.error();
-  }
-  if (!error) {
-    if (auto heard = clients.listen(directory + "/socket"); !heard) error = heard.error();
-  }
-
-  std::optional<DeliveryPoint> delivery;
-  if (!error && job.far) {
-    auto point = DeliveryPoint::listen(directory + "/delivery");
-    if (point) delivery = std::move(*point);
-    else error = point.error();
-  }
-
-  wire::SessionResult result{.session = session, .bottle = job.plan.bottle};
-  auto step = [&](const std::string& text) { clients.event(wire::Step{text}); };
-  if (!error) {
-    Audience audience{step, [&] { return clients.first_is_gone(); }};
-    UniqueFd launcher(job.far ? ::dup(clients.first()) : -1);
-    auto values = std::async(job.far ? std::launch::async : std::launch::deferred, [&]() -> Result<Values> {
-                    return job.far ? await_values(launcher.get(), job.values) : job.values;
-                  }).share();
-    auto running = launch(*engine, job, owner, *ledger, {delivery ? &*delivery : nullptr, values}, audience);
-    if (!running && launcher) ::shutdown(launcher.get(), SHUT_RD);  // nobody waits for them any more
-    if (!running) {
-      error = running.error();
-    } else {
-      // True from here on: the self-test passed, the gate is open, the agent works. A terminal may come and go.
-      (void)write_info(job, directory, "running");
-      (void)ledger->note({.running = true});
-      for (const auto& warning : running->sent.warnings) clients.event(wire::Warning{warning});
-      clients.event(wire::AgentRuns{session, running->report.probes});
-      watch(*engine, job, *running, clients, result);
-      // Its launcher may be on its way back to us, and come when we are gone.
-      if (job.far) (void)clients.log().save(job.directories.results + "/" + session + "/output");
-      (void)ledger->note({.ended = result.exit});
-      if (result.egress->recorded) write_recorded(job, *result.egress->recorded);
-      clients.event(wire::Collecting{});
-      auto work = work_of(job, running->sent);
-      if (!work) save_transcript(*engine, Names(session).agent, job.directories.results + "/" + session);
-      result.back = work ? collect(*engine, session, *work, directory, step) : wire::Back();
-      if (!result.back->held) (void)ledger->note({.home = true});
-    }
-  }
-
-  // What the agent did is on the operator's disk, or still in its container. Everything else goes; after an error a
-  // create that we gave up waiting for may yet come to its end.
-  Names names(session);
-  auto things = things_of(job);
-  bool held = result.back && result.back->held;
-  if (held)
-    std::erase_if(things, [&](const Thing& thing) { return thing.kind == "volume" || thing.name == names.agent; });
-  Receipt receipt = tear_down_for_good(*engine, {session, owner, things}, asked);
-  if (held) receipt.left.push_back("container " + names.agent + ": it holds the work");
-  result.receipt = receipt;
-  // Before the socket goes: who comes too late to attach finds the result.
-  if (!error)
-    (void)write_file_atomically(job.directories.results + "/" + session + "/result.json",
-                                wire::encode(result, wire::Layout::pretty));
-  if (receipt.confirmed) forget(job.directories, directory, receipt);
-  if (error) {
-    ::rmdir((job.directories.results + "/" + session).c_str());
-    if (!receipt.confirmed)
-      error->todo += std::string(error->todo.empty() ? "" : "; ") +
-                     "not everything was removed; run `bottle cleanup` once the engine answers";
-    return tell_failure(clients, *error);
-  }
-  clients.send(FrameType::result, wire::encode(result));
-}
+void run(const Job& job, Clients& clients) { Session(job, clients).run(); }
 
 }  // namespace bottle::session
