@@ -28,6 +28,14 @@ def test_every_wall_prints_a_command():
         assert "```sh\n" in section, section.splitlines()[0]
 
 
+def test_every_wall_is_weakened_once():
+    """By a test whose name is the wall's; that of the record is the guard's alone (RecordTest.AReaderThatKeepsNothingLosesIt)."""
+    weakened = " ".join(re.findall(r"def (test_\w+)\(", read("tests", "e2e", "test_weakened_walls.py")))
+    for section in WALLS.split("\n### ")[1:]:
+        name = re.sub(r"[^a-z0-9]+", "_", section.splitlines()[0].lower().replace("'", ""))
+        assert name in weakened or name == "traffic_and_the_record", name
+
+
 def test_commands_select_tests():
     commands = [line for block in re.findall(r"```sh\n(.*?)```", WALLS, re.S) for line in block.splitlines()]
     for command in commands:
