@@ -305,7 +305,7 @@ TEST_F(Workspace, APatchHasNoMoreBytesThanWhatCameBackMayHave) {
   EXPECT_TRUE(flagged(*back, "the patch: there is none: diff-tree: git writes more than 0 MB"));
   EXPECT_EQ(back->refs, (std::vector<std::string>{"refs/bottle/s1/worktree"}));
   EXPECT_NE(back->text.find("git merge refs/bottle/s1/worktree"), std::string::npos);
-  EXPECT_EQ(sh("ls -A " + root + "/results/s1"), "");
+  EXPECT_EQ(sh("ls -A " + root + "/results/s1"), "places.json");
 }
 
 TEST_F(Workspace, TheFilesThemselvesAreThoseOfTheNewestPullAndNoMoreThanTheLimit) {
