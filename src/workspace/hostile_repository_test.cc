@@ -136,6 +136,9 @@ TEST_F(HostileRepository, AMissingObjectIsAnErrorAndNotFetched) {
             std::string::npos)
       << sent.error().what;
   EXPECT_NE(sent.error().todo.find("partial clone"), std::string::npos);
+  auto early = check_objects(repo, root + "/scratch");  // before anything is made for a session
+  ASSERT_FALSE(early);
+  EXPECT_EQ(early.error().todo, sent.error().todo);
   EXPECT_FALSE(ran()) << *read_file(root + "/ran");
   EXPECT_TRUE(fs::is_empty(root + "/scratch"));
   // Refs whose objects are missing: `git for-each-ref` fetches those.
@@ -152,6 +155,7 @@ TEST_F(HostileRepository, AMissingObjectIsAnErrorAndNotFetched) {
 TEST_F(HostileRepository, ItsAlternatesAreNotAsked) {
   // What it borrows from is as hostile.
   sh("git clone -q --shared " + repo + " " + root + "/shared");
+  EXPECT_TRUE(check_objects(root + "/shared", root + "/scratch"));
   std::string original = repo;
   repo = root + "/shared";
   git("checkout -q -B main");

@@ -3,10 +3,15 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <filesystem>
+
+#include "base/defer.h"
 #include "base/file.h"
+#include "base/ids.h"
 #include "base/line.h"
 #include "base/unique_fd.h"
 #include "git/config.h"
+#include "workspace/workspace.h"
 
 namespace bottle::workspace {
 namespace {
@@ -24,7 +29,7 @@ std::unexpected<Error> incomplete(const Origin& origin, const std::string& compl
     todo = "it borrows objects from " + one_line(repository.objects[1], 4096) + ": see whether they are all there";
   return fail(Code::unavailable,
               "objects of the repository at " + one_line(repository.top, 4096) +
-                  " are missing or broken: git pack-objects: " + folded(complaint),
+                  " are missing or broken: git: " + folded(complaint),
               todo);
 }
 
@@ -88,6 +93,22 @@ Result<Origin> origin_of(const git::Repository& repository, const std::string& s
   git::View view{.head = origin.head.commit, .packed_refs = git::packed(TRY(git::read_refs(repository, "refs/tags/")))};
   origin.view = TRY(git::make_view(repository, state + "/view", view));
   return origin;
+}
+
+Result<> check_objects(const std::string& source, const std::string& scratch) {
+  auto repository = TRY(git::find(source));
+  if (!repository || (!repository->settings.partial && repository->objects.size() == 1)) return {};
+  std::string state = scratch + "/check-" + random_hex(4);
+  TRY(make_directories(state));
+  Defer clean([&] {
+    std::error_code ignored;
+    std::filesystem::remove_all(state, ignored);
+  });
+  Origin origin = TRY(origin_of(*repository, state));
+  if (origin.head.commit.empty()) return {};
+  git::Runner git = TRY(git::Runner::make(state));
+  auto whole = TRY(git.run({"rev-list", "--objects", "--quiet", origin.head.commit, "--"}, {.in = origin.view}));
+  return whole.status == 0 ? Result<>{} : incomplete(origin, whole.complaint);
 }
 
 Committer committer_of(const git::Settings& settings) {

@@ -33,6 +33,11 @@ struct Outgoing {
   std::vector<std::string> keep = {};
 };
 
+// Whether a clone of the repository there could be made: of one that is a partial clone, or borrows objects, all
+// objects of HEAD are looked for. Code::unavailable: some are missing, with what to do. `scratch`: as in Outgoing.
+// Blocking; runs git.
+Result<> check_objects(const std::string& source, const std::string& scratch);
+
 struct Summary {
   std::string base;  // commit the work starts from; empty: not a repository (or not its top, or without a commit)
   uint64_t files = 0, bytes = 0, skipped = 0;

@@ -25,6 +25,7 @@
 #include "session/credentials/values.h"
 #include "wire/frames.h"
 #include "wire/plan.h"
+#include "workspace/workspace.h"
 
 namespace bottle::app {
 namespace {
@@ -194,6 +195,7 @@ Result<int> start_session(const StartOptions& options) {
   using manifest::WorkspaceMode;
   if (plan.workspace_mode == WorkspaceMode::clone || plan.workspace_mode == WorkspaceMode::copy)
     TRY(check_repository(workspace));
+  if (plan.workspace_mode == WorkspaceMode::clone) TRY(workspace::check_objects(plan.workspace, directories().cache));
   TRY(place->check(plan));
   if (options.dry_run) {
     if (options.output.json) print_json_text(wire::encode(plan, wire::Layout::pretty));
