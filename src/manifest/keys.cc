@@ -71,6 +71,8 @@ constexpr Key kKeys[] = {
     {"resources", "memory", Shape::one, Type::size, "", "Memory; k, m, g, t are powers of 1024. Default `4g`."},
     {"resources", "cpus", Shape::one, Type::number, "", "Processors, fractions allowed. Default `2`."},
     {"resources", "pids", Shape::one, Type::count, "", "Processes and threads. Default `512`."},
+    {"resources", "shm", Shape::one, Type::size, "",
+     "The size of `/dev/shm`, which browsers need. What is in it counts as memory. Default `1g`."},
 
     {"secret", "from", Shape::one, Type::source, "",
      "Where the value comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND` or `?question`.", kRequired},

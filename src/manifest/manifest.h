@@ -21,6 +21,7 @@ struct Resources {
   uint64_t memory = 4ull << 30;  // bytes
   double cpus = 2;
   int pids = 512;
+  uint64_t shm = 1ull << 30;  // bytes; a part of the memory
 };
 
 struct AllowRule {

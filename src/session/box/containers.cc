@@ -8,6 +8,13 @@ namespace bottle::session {
 
 using nlohmann::json;
 
+namespace {
+
+// The guard has one thread. An agent that keeps it busy takes no more than one processor from the machine.
+constexpr int64_t kGuardCpus = 1;
+
+}  // namespace
+
 json guard_container(const std::string& image, const json& labels) {
   return {{"Image", image},
           {"Entrypoint", {"/guard"}},
@@ -24,6 +31,7 @@ json guard_container(const std::string& image, const json& labels) {
             {"CapDrop", {"ALL"}},
             {"SecurityOpt", {"no-new-privileges", seccomp_option(guard_seccomp())}},
             {"Memory", 256u << 20},
+            {"NanoCpus", kGuardCpus * 1'000'000'000},
             {"PidsLimit", 64},
             {"LogConfig", {{"Type", "none"}}},
             {"Ulimits", json::array({{{"Name", "core"}, {"Soft", 0}, {"Hard", 0}}})},
@@ -59,6 +67,7 @@ json agent_container(const Job& job, const Subnet& subnet, const std::string& ho
                {"NanoCpus", static_cast<int64_t>(plan.resources.cpus * 1e9)},
                {"PidsLimit", plan.resources.pids},
                {"IpcMode", "private"},
+               {"ShmSize", plan.resources.shm},
                {"Dns", {subnet.guard}},
                {"DnsSearch", {"."}},
                {"ExtraHosts", {"guard:" + subnet.guard}},
