@@ -30,7 +30,7 @@ namespace {
 constexpr uint8_t kBothWays = 3;  // RCV_SHUTDOWN | SEND_SHUTDOWN: the peer closed, or died
 
 struct Socket {
-  uint32_t peer = 0;  // 0: none, or one that nobody has accepted
+  uint32_t peer = 0;  // 0: there is no peer, or it has not been accepted
   uint32_t file = 0, device = 0;
   uint8_t shutdown = 0;
 };
@@ -59,7 +59,7 @@ Socket read_attributes(const char* at, size_t size) {
   return socket;
 }
 
-// One socket by its inode. Nothing: there is none. Error: the kernel does not say.
+// Looks up one socket by its inode. Empty if there is none. Fails if the kernel does not tell.
 Result<std::optional<Socket> > look_up(uint32_t inode) {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (!fd) return fail_errno("asking the kernel about a socket");
@@ -75,7 +75,7 @@ Result<std::optional<Socket> > look_up(uint32_t inode) {
   message.ask.sdiag_family = AF_UNIX;
   message.ask.udiag_states = ~0u;
   message.ask.udiag_ino = inode;
-  message.ask.udiag_cookie[0] = message.ask.udiag_cookie[1] = ~0u;  // whichever it is
+  message.ask.udiag_cookie[0] = message.ask.udiag_cookie[1] = ~0u;  // match any cookie
   message.ask.udiag_show = UDIAG_SHOW_VFS | UDIAG_SHOW_PEER;
   if (::send(fd.get(), &message, sizeof message, 0) != static_cast<ssize_t>(sizeof message))
     return fail_errno("asking the kernel about a socket");
@@ -120,7 +120,7 @@ bool is_abandoned(uint64_t end, const std::string& path) {
   if (end == 0 || ::stat(path.c_str(), &file) != 0) return false;
   auto socket = look_up(static_cast<uint32_t>(end));
   if (!socket || !*socket) return false;
-  // The number may have been given to another socket since: then its file is another, or its client lives. The kernel
+  // The kernel may have reused the inode for another socket. Then its file differs, or its client is alive. The kernel
   // writes devices as major << 20 | minor.
   const Socket& s = **socket;
   return (s.shutdown & kBothWays) == kBothWays && s.file == static_cast<uint32_t>(file.st_ino) &&

@@ -1,4 +1,4 @@
-// Whether the engine is still at work for a client that is gone.
+// Finds out whether the engine still works on a request whose client is gone.
 #pragma once
 
 #include <cstdint>
@@ -8,13 +8,14 @@
 
 namespace bottle::docker {
 
-// The engine's end of a connection, as the kernel numbers it (an inode). Waits until the engine has accepted the
-// connection. 0 where the kernel does not say. Error: it was not accepted in time.
+// Returns the inode of the engine's end of a connection, or 0 if the kernel does not tell. Blocks until the engine has
+// accepted the connection, and fails if it does not do so in time.
 // Source: sock_diag(7); UNIX_DIAG_PEER, UNIX_DIAG_VFS and UNIX_DIAG_SHUTDOWN of <linux/unix_diag.h>.
 Result<uint64_t> other_end(int fd, int timeout_ms);
 
-// Whether that end, at the listening socket `path`, is open although its client is gone: the request that was sent is
-// still worked on, or not yet read. "No" is final: what was asked for has happened, or never will.
+// Returns whether that end, at the listening socket `path`, is open although its client is gone, which means that the
+// engine still works on the request or has not read it yet. Once the answer is "no", the request has either been
+// carried out or never will be.
 bool is_abandoned(uint64_t end, const std::string& path);
 
 }  // namespace bottle::docker

@@ -88,7 +88,7 @@ Result<Response> call(const std::string& socket, std::string_view method, const 
   auto response = [&]() -> Result<Response> {
     std::string text;
     if (!body.is_null()) {
-      // Text that is no UTF-8 (a path, a label): to send something else than was asked would be worse than to refuse.
+      // A path or a label that is not UTF-8. We refuse it, because sending other text than asked for would be worse.
       text = body.dump(-1, ' ', false, Json::error_handler_t::ignore);
       if (text != body.dump(-1, ' ', false, Json::error_handler_t::replace))
         return fail(Code::invalid, "a text in the request is not UTF-8");

@@ -31,7 +31,7 @@ Result<> Engine::kill_container(const std::string& id, const std::string& signal
   auto done = call(socket_, "POST", path("/containers/" + escaped(id) + "/kill?signal=" + escaped(signal)), nullptr,
                    "killing the container " + id);
   if (!done && done.error().code != Code::conflict)
-    return std::unexpected(std::move(done.error()));  // 409: it does not run
+    return std::unexpected(std::move(done.error()));  // 409 means that it is not running
   return {};
 }
 
@@ -41,7 +41,7 @@ Result<> Engine::remove_container(const std::string& name) {
     auto done = call(socket_, "DELETE", path("/containers/" + escaped(name) + "?force=1&v=1"), nullptr,
                      "removing the container " + name);
     if (done || done.error().code == Code::not_found) return {};
-    // 409: "removal is already in progress", somebody else's doing but ours to wait for. 500: a mount is still busy.
+    // 409 means that another client is removing the container, so we wait for that. 500 means that a mount is busy.
     bool passing = done.error().code == Code::conflict || done.error().code == Code::internal;
     if (!passing || std::chrono::steady_clock::now() > deadline) return std::unexpected(std::move(done.error()));
     std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
@@ -49,7 +49,7 @@ Result<> Engine::remove_container(const std::string& name) {
 }
 
 Result<int> Engine::wait_container(const std::string& id, int timeout_ms) {
-  constexpr int kForEverMs = 1 << 30;  // twelve days
+  constexpr int kForEverMs = 1 << 30;  // about twelve days
   std::string doing = "waiting for the container " + id;
   Json json = TRY(call_json(socket_, "POST", path("/containers/" + escaped(id) + "/wait"), nullptr, doing,
                             timeout_ms < 0 ? kForEverMs
@@ -76,7 +76,7 @@ Result<Attached> Engine::attach(const std::string& id, bool) {
     if (auto body = connection.body(*head); !body) return std::unexpected(std::move(body.error()).during(doing));
   }
   auto answer = TRY(checked(std::move(head), doing));
-  // 200 is what an engine says that was not asked politely enough, or by a proxy that dropped the Upgrade.
+  // 200 instead of 101 means that something between us and the engine dropped the Upgrade header.
   if (answer.status != 101 && answer.status != 200)
     return fail(Code::protocol, doing + ": the engine answered " + std::to_string(answer.status));
   std::string early = connection.rest();

@@ -1,4 +1,5 @@
-// The engine's multiplexed stream of a container without a terminal: 8-byte headers (stream, three zeros, length).
+// Decodes the engine's multiplexed stream of a container without a terminal. Each chunk has a header of 8 bytes: the
+// stream, three zeros, and the length.
 #pragma once
 
 #include <functional>
@@ -9,8 +10,8 @@
 
 namespace bottle::docker {
 
-// Takes bytes in any pieces and hands on the payload as it comes: stream 1 is stdout, 2 stderr; nothing is kept but
-// half a header. Code::protocol for anything else, and from then on for ever: a stream without framing has no meaning.
+// Takes bytes in pieces of any size and passes on the payload at once: stream 1 is stdout, stream 2 is stderr. It keeps
+// at most a partial header. Anything else is Code::protocol, and so is every later call, because the framing is lost.
 class Demux {
  public:
   Result<> feed(std::string_view bytes, const std::function<void(int stream, std::string_view chunk)>& take);

@@ -24,7 +24,7 @@ Result<Endpoint> from_url(const std::string& url, const std::string& origin) {
               "ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST");
 }
 
-// The directories are named by the SHA-256 of the context's name, but the name is also inside.
+// Docker names these directories by the SHA-256 of the context's name, but meta.json also contains the name.
 Result<Endpoint> from_context(const std::string& config, const std::string& context) {
   std::string base = config + "/contexts/meta";
   std::optional<std::string> url;
@@ -56,7 +56,7 @@ Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environ
   if (context.empty()) context = text_of(read_json(config + "/config.json"), "currentContext");
   if (!context.empty() && context != "default") return from_context(config, context);
 
-  // A command over ssh may have no login session, which would name the directory; its usual name is the same.
+  // A command over ssh may have no login session to set XDG_RUNTIME_DIR, so we assume its usual value.
   if (runtime.empty()) runtime = "/run/user/" + std::to_string(::getuid());
   std::vector<std::string> sockets = {"/var/run/docker.sock"};
   sockets.push_back(runtime + "/docker.sock");

@@ -27,7 +27,7 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-// Digits and nothing else: no sign, no space, no prefix, no overflow.
+// Accepts only digits: no sign, no space, no prefix, no overflow.
 std::optional<uint64_t> number(std::string_view text, int base) {
   uint64_t value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
@@ -60,7 +60,7 @@ Result<Connection> Connection::open(const std::string& socket, int timeout_ms) {
   while (done != 0 && errno == EINTR);
   if (done != 0) {
     auto failed = fail_errno("connecting to the engine at " + socket, errno == EAGAIN ? ETIMEDOUT : errno);
-    // An engine that is not there must not be taken for one that says "no such thing".
+    // ENOENT here means that there is no engine. It must not look like the engine's answer "no such object".
     if (failed.error().code == Code::not_found) failed.error().code = Code::unavailable;
     return failed;
   }
@@ -103,7 +103,7 @@ Result<> Connection::request(std::string_view method, std::string_view target, s
   if (method != "GET") text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
   text += "\r\n";
   text += body;
-  // An engine that refuses before it has read all has its say in the answer.
+  // An engine that refuses before it has read everything explains itself in the answer.
   if (auto sent = send(text); !sent && sent.error().code != Code::closed) return sent;
   return {};
 }
@@ -216,7 +216,7 @@ Result<> Connection::body(Response& response, const std::function<Result<>(std::
       return fail(Code::protocol, "the engine uses an unknown transfer encoding");
     for (;;) {
       std::string text = TRY(line());
-      auto size = number(std::string_view(text).substr(0, text.find(';')), 16);  // after ';': extensions, to be ignored
+      auto size = number(std::string_view(text).substr(0, text.find(';')), 16);  // extensions follow the ';'
       if (!size) return fail(Code::protocol, "the engine sent a bad chunk");
       if (*size == 0) break;
       TRY(take_exactly(*size));

@@ -4,7 +4,7 @@
 namespace bottle::docker {
 namespace {
 
-// Progress comes as JSON lines with status 200; what fails after that is told in one of them.
+// Progress arrives as JSON lines with status 200. One of these lines reports a later failure.
 Result<> told_in(const std::string& body, const std::string& doing) {
   for (size_t at = 0; at < body.size();) {
     size_t end = std::min(body.find('\n', at), body.size());
@@ -42,7 +42,7 @@ Result<Engine::Json> Engine::containers() {
 
 Result<> Engine::import_image(const std::string& reference, const Reader& reader,
                               const std::vector<std::string>& changes) {
-  // The tag is what follows the last colon, unless that is a host's port.
+  // The tag follows the last colon, unless that colon precedes the port of a host.
   size_t colon = reference.rfind(':');
   if (colon != std::string::npos && reference.find('/', colon) != std::string::npos) colon = std::string::npos;
   std::string tag = colon == std::string::npos ? "latest" : reference.substr(colon + 1);

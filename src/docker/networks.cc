@@ -9,8 +9,8 @@
 namespace bottle::docker {
 namespace {
 
-// Deletes until it is gone. Not there: gone. What is still in use (403 for a network's endpoints, 409 for a volume) is
-// asked again, since containers may be leaving.
+// Deletes a network or volume, and succeeds if there is none. While it is in use (403 for a network with endpoints, 409
+// for a volume), it tries again, because containers may be about to leave.
 Result<> remove_patiently(const std::string& socket, const std::string& target, const std::string& doing,
                           int timeout_ms = call_timeout_ms()) {
   for (int attempt = 0;; ++attempt) {
@@ -70,7 +70,7 @@ Result<Engine::Json> Engine::inspect_volume(const std::string& name) {
 Result<> Engine::remove_volume(const std::string& name) {
   return remove_patiently(
       socket_, path("/volumes/" + escaped(name)), "removing the volume " + name,
-      std::max(call_timeout_ms(), kStreamTimeoutMs));  // a hundred thousand files take minutes on some disks
+      std::max(call_timeout_ms(), kStreamTimeoutMs));  // removing 100,000 files takes minutes on some disks
 }
 
 }  // namespace bottle::docker

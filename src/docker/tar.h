@@ -1,4 +1,4 @@
-// Tar archives: written for the engine, read from a container whose content is hostile.
+// Writes tar archives for the engine, and reads archives from containers, whose content is hostile.
 // Source: POSIX.1-2017 pax (ustar and extended headers); GNU tar's long names and base-256 numbers, for reading.
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace bottle::docker {
 
-// Writes entries as they are given; nothing is kept. Paths are relative.
+// Writes each entry at once and keeps nothing. Paths are relative.
 class TarWriter {
  public:
   using Sink = std::function<Result<>(std::string_view)>;
@@ -22,7 +22,7 @@ class TarWriter {
   Result<> directory(const std::string& path, int mode, uint32_t uid, uint32_t gid);
   Result<> file(const std::string& path, int mode, uint32_t uid, uint32_t gid, std::string_view bytes);
   Result<> symlink(const std::string& path, const std::string& target, uint32_t uid, uint32_t gid);
-  // A file whose bytes follow by data(), exactly `size` of them; what is missing at end_file() is filled with zeros.
+  // Begins a file of exactly `size` bytes, which data() supplies. end_file() fills missing bytes with zeros.
   Result<> begin_file(const std::string& path, int mode, uint32_t uid, uint32_t gid, uint64_t size);
   Result<> data(std::string_view bytes);
   Result<> end_file();
@@ -36,13 +36,13 @@ class TarWriter {
 };
 
 struct TarEntry {
-  enum class Type { file, directory, symlink, hardlink, other };  // other: devices, FIFOs
+  enum class Type { file, directory, symlink, hardlink, other };  // other is a device or a FIFO
   Type type = Type::file;
-  std::string path;  // relative, without "." and empty components; "." is the archive's root
+  std::string path;  // relative, without "." and empty components; "." alone is the root of the archive
   std::string
       linkname;  // a symlink's target exactly as written (it may lead anywhere!); a hardlink's is checked as path is
   int mode = 0;  // permission bits, 07777
-  uint64_t size = 0;  // of a file's bytes; 0 for everything else
+  uint64_t size = 0;  // in bytes, for files; 0 for all other types
 };
 
 struct TarLimits {
@@ -52,21 +52,21 @@ struct TarLimits {
   size_t extension = 1 << 20;  // one extended header
 };
 
-// Reads an archive as its bytes come, in any pieces; keeps one header at most. Strict: an absolute path, "..", NUL, a
-// bad checksum, an unknown type, a sparse file or anything over a limit is Code::protocol or limit, and the archive is
-// over: every later call fails too. What it hands out is well formed, not harmless: a symlink and then a path through
-// it is for the one who writes to a disk to refuse.
+// Reads an archive in pieces of any size and keeps at most one header. It is strict: an absolute path, "..", NUL, a bad
+// checksum, an unknown type, a sparse file or anything over a limit is Code::protocol or limit, and every later call
+// fails too. Entries are well formed but not harmless. A caller that writes to a disk must itself refuse a symlink
+// followed by a path through it.
 class TarReader {
  public:
   struct Handler {
-    std::function<Result<>(const TarEntry&)> entry;  // at each entry
-    std::function<Result<>(std::string_view)> data;  // a file's bytes, in pieces
-    std::function<Result<>()> end = nullptr;         // after a file's last byte (also of an empty file)
+    std::function<Result<>(const TarEntry&)> entry;  // for each entry
+    std::function<Result<>(std::string_view)> data;  // for each piece of a file
+    std::function<Result<>()> end = nullptr;         // after the last byte of a file, even an empty one
   };
   explicit TarReader(Handler handler, TarLimits limits = {}) : handler_(std::move(handler)), limits_(limits) {}
 
   Result<> feed(std::string_view bytes);
-  // To be called at the end of the input: an archive cut short is Code::closed.
+  // Call this at the end of the input. An archive that was cut short is Code::closed.
   Result<> finish();
 
  private:
@@ -87,7 +87,7 @@ class TarReader {
   uint64_t left_ = 0, padding_ = 0, entries_ = 0, bytes_ = 0;
   int zero_blocks_ = 0;
   bool in_file_ = false;
-  // What extended headers say about the next entry.
+  // Fields of extended headers, which apply to the next entry.
   std::optional<std::string> next_path_, next_link_;
   std::optional<uint64_t> next_size_;
 };

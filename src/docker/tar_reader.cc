@@ -10,18 +10,18 @@ constexpr size_t kBlock = 512;
 
 std::unexpected<Error> bad(const std::string& what) { return fail(Code::protocol, "the archive " + what); }
 
-// A header field up to its NUL.
+// Returns a header field up to its first NUL.
 std::string_view field(std::string_view block, size_t at, size_t width) {
   std::string_view text = block.substr(at, width);
   return text.substr(0, text.find('\0'));
 }
 
-// Octal digits with spaces or NULs around them; or, with the high bit set, GNU's base-256. nullopt: neither.
+// Parses octal digits between spaces or NULs or, if the high bit is set, GNU's base-256. Empty if it is neither.
 std::optional<uint64_t> number(std::string_view block, size_t at, size_t width) {
   std::string_view text = block.substr(at, width);
   auto first = static_cast<unsigned char>(text[0]);
   if (first & 0x80) {
-    if (first != 0x80) return std::nullopt;  // negative, or too large for anything real
+    if (first != 0x80) return std::nullopt;  // negative, or larger than any real file
     uint64_t value = 0;
     for (unsigned char c : text.substr(1)) {
       if (value >> 55) return std::nullopt;
@@ -40,7 +40,7 @@ std::optional<uint64_t> number(std::string_view block, size_t at, size_t width) 
 
 bool checksum_holds(std::string_view block) {
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-  if (block[155] != '!') return true;  // a fuzzer does not guess sums
+  if (block[155] != '!') return true;  // a fuzzer cannot guess checksums
 #endif
   uint64_t sum = 0;
   for (size_t i = 0; i < kBlock; ++i) sum += i >= 148 && i < 156 ? ' ' : static_cast<unsigned char>(block[i]);
@@ -159,7 +159,7 @@ Result<> TarReader::take_header() {
   return begin_entry(type, std::move(entry));
 }
 
-// "LENGTH KEY=VALUE\n", where LENGTH counts the whole record.
+// A record is "LENGTH KEY=VALUE\n", where LENGTH counts the whole record.
 Result<> TarReader::take_pax(std::string_view records) {
   while (!records.empty()) {
     size_t length = 0;

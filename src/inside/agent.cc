@@ -53,7 +53,7 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
   return out;
 }
 
-// Where execvp would look, in the agent's PATH rather than ours.
+// Searches the agent's PATH, not ours, in the way of execvp.
 std::vector<std::string> candidates(const Go& go) {
   const auto& name = go.argv[0];
   if (name.find('/') != std::string::npos) return {name};
@@ -68,7 +68,7 @@ std::vector<std::string> candidates(const Go& go) {
   return out;
 }
 
-// Unlinked from the start, so that a prompt of any size can be read at the agent's own pace.
+// An unlinked file instead of a pipe, so that the agent can read a prompt of any size at its own pace.
 Result<UniqueFd> input_of(const Go& go) {
   if (!go.has_stdin) {
     UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -134,8 +134,8 @@ Result<> write_files(const Go& go, const std::string& directory, const std::stri
 Result<int> run_agent(const Go& go, bool terminal, const std::function<void()>& started) {
   UniqueFd input;
   if (!terminal || go.has_stdin) input = TRY(input_of(go));
-  // The terminal is our session's and stays so: the agent gets its foreground, as a shell's job does. Handing it to a
-  // session of the agent's own is more than gVisor's terminals can do.
+  // The terminal stays with our own session, and the agent gets its foreground, as a job of a shell does. gVisor's
+  // terminals cannot be handed over to another session.
   if (terminal) ::signal(SIGTTOU, SIG_IGN);
   sigset_t watched, before;
   ::sigemptyset(&watched);
@@ -159,7 +159,7 @@ Result<int> run_agent(const Go& go, bool terminal, const std::function<void()>& 
       }
     int sig = ::sigwaitinfo(&watched, nullptr);
     if (sig <= 0 || sig == SIGCHLD) continue;
-    // Its group, unless it has not come round to making one.
+    // Signal the agent's process group, or the agent alone while it has not created the group yet.
     if (::kill(-agent, sig) != 0) ::kill(agent, sig);
   }
 }

@@ -1,4 +1,4 @@
-// From go to the agent's exit status.
+// Runs the agent once the gate has opened, and returns its exit status.
 #pragma once
 
 #include <functional>
@@ -17,10 +17,10 @@ inline constexpr const char* kSystemStore = "/etc/ssl/certs";
 // (empty: none).
 Result<> write_files(const Go& go, const std::string& directory, const std::string& system_store);
 
-// Runs the agent as the parent of everything and returns its exit status (128+n for a signal; 126/127 when it cannot be
-// run or is not found). Blocks as long as the agent runs; what it leaves behind is killed if we are PID 1.
-// `terminal`: stdin is one, and becomes the agent's controlling terminal. `started` is called once it has been forked:
-// threads may be made from there on.
+// Runs the agent and returns its exit status: 128+n for signal n, 126 if it cannot be run, 127 if it is not found.
+// Blocks while the agent runs. As PID 1, it reaps orphans, and kills the processes that the agent leaves behind.
+// `terminal` means that stdin is a terminal, which becomes the agent's controlling terminal. `started` is called after
+// the fork; only from then on may the caller start threads.
 Result<int> run_agent(const Go& go, bool terminal, const std::function<void()>& started = {});
 
 }  // namespace bottle::inside

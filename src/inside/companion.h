@@ -1,5 +1,4 @@
-// What the helper does beside being the agent's parent, each in a thread of PID 1, where the agent's signals do not
-// reach.
+// Background work of the helper. Each part runs in a thread of PID 1, which the agent cannot signal.
 #pragma once
 
 #include <netinet/in.h>
@@ -11,14 +10,14 @@
 
 namespace bottle::inside {
 
-// Keeps `path` true about the guard: its first line is "up" or "down". An agent whose connections all fail finds there
-// why. Does not return.
+// Writes whether the guard answers to `path`, whose first line is "up" or "down", so that an agent whose connections
+// all fail can find out why. Does not return.
 void watch_guard(sockaddr_in guard, const std::string& path);
 
-// A unix socket for SSH_AUTH_SOCK, readable by the agent's user only.
+// Opens a listening Unix socket for SSH_AUTH_SOCK that only the agent's user may use.
 Result<UniqueFd> open_agent_socket(const std::string& path);
 
-// Carries each of its connections to the session's ssh-agent, through the guard. Does not return.
+// Connects each client of `listener` to the session's ssh-agent, through the guard. Does not return.
 void serve_agent_socket(UniqueFd listener, sockaddr_in guard);
 
 }  // namespace bottle::inside

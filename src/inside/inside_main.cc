@@ -1,5 +1,5 @@
-// PID 1 of the agent's container: when asked, probe and report, wait for go, be the agent's parent. As `inside connect
-// GUARD HOST PORT` it is an ssh ProxyCommand instead.
+// PID 1 of the agent's container. When asked, it runs the self-test and reports the result; when told to go, it starts
+// the agent and reaps its children. As `inside connect GUARD HOST PORT` it is an ssh ProxyCommand instead.
 #include <signal.h>
 #include <stdlib.h>
 #include <termios.h>
@@ -47,12 +47,12 @@ std::vector<Probe> self_test() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  restore_randomization(argv);  // and with it the agent's
+  restore_randomization(argv);  // the agent inherits it
   if (argc == 5 && std::strcmp(argv[1], "connect") == 0) {
     ::signal(SIGPIPE, SIG_IGN);
     return connect_command(argv[2], argv[3], argv[4]);
   }
-  // Nothing of the go message may be echoed, and no byte of it read as a key.
+  // The terminal must neither echo the go message nor treat any byte of it as a key.
   termios cooked{};
   bool terminal = ::isatty(0) && ::tcgetattr(0, &cooked) == 0;
   if (terminal) {
@@ -63,7 +63,7 @@ int main(int argc, char** argv) {
   if (auto asked = read_ask(0, kAskWait); !asked) return refuse(asked.error());
   auto probes = self_test();
   if (auto r = write_all(1, encode_report(probes)); !r) return refuse(r.error());
-  if (!all_ok(probes)) return kRefused;  // whatever comes now, the gate stays shut
+  if (!all_ok(probes)) return kRefused;  // the gate stays shut, whatever else arrives
 
   auto go = read_go(0, kGoWait);
   if (!go) return refuse(go.error());
@@ -82,5 +82,5 @@ int main(int argc, char** argv) {
     std::thread(watch_guard, *guard, std::string(kPrivateDirectory) + "/guard").detach();
     if (agent_socket) std::thread(serve_agent_socket, std::move(agent_socket), *guard).detach();
   });
-  ::_exit(status ? *status : refuse(status.error()));  // not exit(): threads of ours still run
+  ::_exit(status ? *status : refuse(status.error()));  // not exit(), because our threads still run
 }

@@ -179,9 +179,9 @@ TEST(Routes, LoopbackIsOnTheLink) {
   ASSERT_TRUE(route) << route.error().what;
   EXPECT_TRUE(route->exists);
   EXPECT_FALSE(route->gateway);
-  auto entry = neighbour(parse_address("198.51.100.77", 0)->sin_addr);
+  auto entry = neighbor(parse_address("198.51.100.77", 0)->sin_addr);
   ASSERT_TRUE(entry) << entry.error().what;
-  EXPECT_EQ(*entry, Neighbour::absent);
+  EXPECT_EQ(*entry, Neighbor::absent);
 }
 
 // The agent runs in a child, since run_agent reaps whatever is there.

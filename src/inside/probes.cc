@@ -26,9 +26,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A neighbour on a local bridge answers ARP, and the host a SYN, within the sender's own system call: these are ages.
+// A neighbor on a local bridge answers ARP, and the host a SYN, within the sender's own system call: these are ages.
 // They are cut short only by the guard's answers (Silence).
-constexpr int kNeighbourWait = 50, kConnectWait = 120, kDnsWait = 250, kConnectDenyWait = 350;
+constexpr int kNeighborWait = 50, kConnectWait = 120, kDnsWait = 250, kConnectDenyWait = 350;
 constexpr int kMargin = 5;
 
 sockaddr_in endpoint(in_addr address, uint16_t port) {
@@ -76,7 +76,7 @@ Probe outside_dns(const sockaddr_in& server, bool tcp) {
   return {name, answer->answers == 0, detail};
 }
 
-// How long to wait before no answer means that nobody is there. Packets between neighbours of a bridge go through one
+// How long to wait before no answer means that nobody is there. Packets between neighbors of a bridge go through one
 // queue of the sending CPU, in order. So this thread stays on one CPU, and when the guard has twice answered what was
 // sent later, what was sent before has been answered too, or never will be; then a margin on top. Without those
 // answers: the whole time.
@@ -107,7 +107,7 @@ class Silence {
   bool ordered_ = false;
 };
 
-// The gateway first: only once its neighbour entry does not resolve is anything sent to an address behind it, so that
+// The gateway first: only once its neighbor entry does not resolve is anything sent to an address behind it, so that
 // no probe ever leaves the bridge.
 Probe unreachable(const Surroundings& w) {
   const char* name = "unreachable";
@@ -116,10 +116,10 @@ Probe unreachable(const Surroundings& w) {
   if (!poke) return {name, false, "cannot create a socket to probe with"};
   sockaddr_in discard = endpoint(w.gateway, 9);
   ::sendto(poke.get(), "", 1, MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&discard), sizeof discard);
-  silence.await(kNeighbourWait);
-  auto state = neighbour(w.gateway);
+  silence.await(kNeighborWait);
+  auto state = neighbor(w.gateway);
   if (!state && !w.gvisor) return {name, false, "the kernel's neighbor table cannot be read: " + state.error().what};
-  if (state && *state == Neighbour::resolved)
+  if (state && *state == Neighbor::resolved)
     return {name, false, "something answers at the gateway " + text_of(w.gateway)};
 
   std::vector<sockaddr_in> targets = {*parse_address("198.51.100.1", 80), *parse_address("203.0.113.1", 53)};
@@ -155,8 +155,8 @@ Probe unreachable(const Surroundings& w) {
   }
   if (!reached.empty()) return {name, false, "these answered: " + reached};
   if (state) {
-    state = neighbour(w.gateway);  // it may have been slow
-    if (!state || *state == Neighbour::resolved)
+    state = neighbor(w.gateway);  // it may have been slow
+    if (!state || *state == Neighbor::resolved)
       return {name, false, "something answers at the gateway " + text_of(w.gateway) + ", late"};
   }
   return {name, true,

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kPatience = 30000;
 
-// One direction: what was read and not yet written.
+// One direction of a relay, with the bytes that were read and not yet written.
 struct Flow {
   int in, out;
   std::string held = {};
@@ -32,7 +32,7 @@ struct Flow {
     else if (n == 0 || (errno != EINTR && errno != EAGAIN)) ended = true;
   }
   void write() {
-    // A socket whose peer is gone must not raise SIGPIPE; a pipe is written as it is (main ignores the signal).
+    // MSG_NOSIGNAL keeps a socket whose peer is gone from raising SIGPIPE. For a pipe, main() ignores the signal.
     ssize_t n = ::send(out, held.data(), held.size(), MSG_NOSIGNAL);
     if (n < 0 && errno == ENOTSOCK) n = ::write(out, held.data(), held.size());
     if (n > 0) held.erase(0, static_cast<size_t>(n));

@@ -1,5 +1,5 @@
-// Bytes between two ends, and the two ways through the guard that the helper knows: a CONNECT, and the session's
-// ssh-agent.
+// Copies bytes between two ends, and connects through the guard in the two ways that the helper needs: by a CONNECT
+// request, and to the session's ssh-agent.
 #pragma once
 
 #include <netinet/in.h>
@@ -11,13 +11,14 @@
 
 namespace bottle::inside {
 
-// Copies both ways until both directions have ended. Blocking; for descriptors of any kind.
+// Copies in both directions until both have ended. Blocks. The descriptors may be of any kind.
 void relay(int left_in, int left_out, int right_in, int right_out);
 
-// The exit status of `inside connect GUARD HOST PORT`, an ssh ProxyCommand: a tunnel on stdin and stdout.
+// Runs `inside connect GUARD HOST PORT`, an ssh ProxyCommand that tunnels stdin and stdout. Returns its exit status.
 int connect_command(const std::string& guard, const std::string& host, const std::string& port);
 
-// A connection to the guard after `request` was answered with `status` (bytes behind the answer's head are in `early`).
+// Connects to the guard, sends `request`, and fails unless the status of the answer is `status`. Bytes that follow the
+// head of the answer are put into `early`.
 Result<UniqueFd> through_guard(const sockaddr_in& guard, const std::string& request, int status, std::string& early);
 
 }  // namespace bottle::inside

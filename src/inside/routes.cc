@@ -1,6 +1,6 @@
 #include "inside/routes.h"
 
-#include <linux/neighbour.h>
+#include <linux/neighbor.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
@@ -15,12 +15,13 @@ namespace {
 
 using Visit = std::function<void(const nlmsghdr*)>;
 
-// Every message of one answer's bytes; true: it was the last. A message shorter than its own kind's body is left out.
+// Calls back for every message of an answer and returns whether it was the last. Skips a message that is too short for
+// its type.
 Result<bool> visit_answer(std::string_view bytes, size_t body, const Visit& visit) {
   alignas(nlmsghdr) char buffer[32768];
   if (bytes.size() > sizeof buffer) return fail(Code::limit, "netlink's answer is too long");
   bytes.copy(buffer, bytes.size());
-  // Signed: NLMSG_NEXT takes the padding off too, which may not be there behind the last message.
+  // The length is signed because NLMSG_NEXT also subtracts the padding, which the last message may lack.
   auto left = static_cast<int>(bytes.size());
   for (auto* h = reinterpret_cast<nlmsghdr*>(buffer);
        left >= static_cast<int>(sizeof *h) && NLMSG_OK(h, static_cast<unsigned>(left)); h = NLMSG_NEXT(h, left)) {
@@ -37,7 +38,8 @@ Result<bool> visit_answer(std::string_view bytes, size_t body, const Visit& visi
   return false;
 }
 
-// One request, every answer to it. The kernel answers within the call; the time limit is for kernels that do not.
+// Sends one request and reads every answer to it. Linux answers within the call; the time limit is for kernels that do
+// not.
 Result<> ask(nlmsghdr* request, const std::function<Result<bool>(std::string_view)>& take) {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!fd) return fail_errno("opening netlink");
@@ -57,7 +59,7 @@ Result<> ask(nlmsghdr* request, const std::function<Result<bool>(std::string_vie
 
 }  // namespace
 
-Result<bool> read_neighbours(std::string_view answer, in_addr address, Neighbour& state) {
+Result<bool> read_neighbors(std::string_view answer, in_addr address, Neighbor& state) {
   return visit_answer(answer, sizeof(ndmsg), [&](const nlmsghdr* h) {
     if (h->nlmsg_type != RTM_NEWNEIGH) return;
     auto* body = static_cast<const ndmsg*>(NLMSG_DATA(h));
@@ -68,8 +70,8 @@ Result<bool> read_neighbours(std::string_view answer, in_addr address, Neighbour
           std::memcmp(RTA_DATA(a), &address, sizeof address) != 0)
         continue;
       bool resolved = body->ndm_state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP);
-      if (resolved) state = Neighbour::resolved;
-      else if (state == Neighbour::absent) state = Neighbour::unresolved;
+      if (resolved) state = Neighbor::resolved;
+      else if (state == Neighbor::absent) state = Neighbor::unresolved;
     }
   });
 }
@@ -91,15 +93,15 @@ Result<bool> read_route(std::string_view answer, Route& route) {
   });
 }
 
-Result<Neighbour> neighbour(in_addr address) {
+Result<Neighbor> neighbor(in_addr address) {
   struct {
     nlmsghdr header;
     ndmsg body;
   } request{};
   request.header = {sizeof request, RTM_GETNEIGH, NLM_F_REQUEST | NLM_F_DUMP, 1, 0};
   request.body.ndm_family = AF_INET;
-  Neighbour state = Neighbour::absent;
-  TRY(ask(&request.header, [&](std::string_view answer) { return read_neighbours(answer, address, state); }));
+  Neighbor state = Neighbor::absent;
+  TRY(ask(&request.header, [&](std::string_view answer) { return read_neighbors(answer, address, state); }));
   return state;
 }
 
@@ -118,8 +120,7 @@ Result<Route> route_to(in_addr address) {
   Route route;
   auto asked = ask(&request.header, [&](std::string_view answer) { return read_route(answer, route); });
   if (asked) return route;
-  if (asked.error().code == Code::unavailable)
-    return Route{};  // ENETUNREACH: the plain answer of a machine without a way out
+  if (asked.error().code == Code::unavailable) return Route{};  // ENETUNREACH: this network has no way out
   return std::unexpected(std::move(asked.error()));
 }
 

@@ -1,4 +1,4 @@
-// What the kernel knows about neighbours and routes, asked over rtnetlink(7). Nothing here sends a packet.
+// Asks the kernel about neighbors and routes over rtnetlink(7). Nothing here sends a packet.
 #pragma once
 
 #include <netinet/in.h>
@@ -11,21 +11,23 @@
 
 namespace bottle::inside {
 
-enum class Neighbour { absent, unresolved, resolved };
+enum class Neighbor { absent, unresolved, resolved };
 
-// Does the neighbour table hold a link-layer address for it? An error where the kernel keeps no such table (gVisor).
-Result<Neighbour> neighbour(in_addr address);
+// Looks up whether the neighbor table holds a link-layer address for `address`. Fails where the kernel has no such
+// table (gVisor).
+Result<Neighbor> neighbor(in_addr address);
 
 struct Route {
   bool exists = false;
-  std::optional<in_addr> gateway;  // none: the address counts as on the link
+  std::optional<in_addr> gateway;  // empty if the address is on the link
 };
 
-// Which way would a packet to `address` go?
+// Looks up the route that a packet to `address` would take.
 Result<Route> route_to(in_addr address);
 
-// Test seams: one answer's bytes; true: it was the last. Errors: the kernel's own, or bytes that are no answer.
-Result<bool> read_neighbours(std::string_view answer, in_addr address, Neighbour& state);
+// Exposed for tests. Each reads the bytes of one answer and returns whether it was the last one. They fail if the
+// kernel reports an error or the bytes are not an answer.
+Result<bool> read_neighbors(std::string_view answer, in_addr address, Neighbor& state);
 Result<bool> read_route(std::string_view answer, Route& route);
 
 }  // namespace bottle::inside

@@ -35,7 +35,7 @@ Result<> send_all(int fd, std::string_view bytes, Deadline deadline) {
   return {};
 }
 
-// Whatever there is, once; empty at end of file.
+// Reads once what is available. Returns an empty string at the end of the stream.
 Result<std::string> receive_some(int fd, Deadline deadline) {
   for (;;) {
     TRY(wait_for(fd, POLLIN, deadline));
@@ -118,7 +118,7 @@ Result<DnsAnswer> parse_dns(std::string_view m, uint16_t id) {
   DnsAnswer answer;
   answer.rcode = at(3) & 15;
   answer.answers = at(6) << 8 | at(7);
-  // The label is enough: no name of ours contains it.
+  // Looking for the label is enough, because no name of ours contains it.
   answer.from_public_root = m.find(std::string_view("\x0croot-servers\x03net", 17)) != std::string_view::npos;
   return answer;
 }

@@ -1,4 +1,4 @@
-// Small exchanges with one address, each under a deadline. IPv4 only: a bottle has no IPv6.
+// Small exchanges with one address, each with a deadline. IPv4 only, because a bottle has no IPv6.
 #pragma once
 
 #include <netinet/in.h>
@@ -17,28 +17,28 @@ using Clock = std::chrono::steady_clock;
 using Deadline = Clock::time_point;
 
 inline Deadline in_ms(int ms) { return Clock::now() + std::chrono::milliseconds(ms); }
-int ms_left(Deadline deadline);  // 0 at least
+int ms_left(Deadline deadline);  // never negative
 
 std::optional<sockaddr_in> parse_address(std::string_view ip, uint16_t port);
 std::optional<sockaddr_in> parse_endpoint(std::string_view ip_port);
 std::string to_string(const sockaddr_in& address);
 
-// A connected, non-blocking socket; Code::timed_out or the system's refusal.
+// Returns a connected, non-blocking socket. Fails with Code::timed_out or the system's error.
 Result<UniqueFd> dial(const sockaddr_in& to, Deadline deadline);
 
-// Sends `request` and returns the status line's code (0: no HTTP answer).
+// Sends `request` and returns the code of the status line, or 0 if the answer is not HTTP.
 Result<int> http_status(const sockaddr_in& to, std::string_view request, Deadline deadline);
 
 struct DnsAnswer {
   int rcode = 0;
   int answers = 0;
-  bool from_public_root = false;  // the negative answer carries the real root's SOA: somebody asked the outside
+  bool from_public_root = false;  // the SOA of the real root is in the answer, so the question reached the internet
 };
 
-// Asks for the A record of `name`. No answer is an error.
+// Asks for the A record of `name`. Fails if there is no answer.
 Result<DnsAnswer> ask_dns(const sockaddr_in& server, const std::string& name, bool tcp, Deadline deadline);
 
-// Test seam of ask_dns: reads an answer to the query with this id.
+// Exposed for tests of ask_dns. Parses an answer to the query with this id.
 Result<DnsAnswer> parse_dns(std::string_view message, uint16_t id);
 
 }  // namespace bottle::inside

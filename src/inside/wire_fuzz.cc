@@ -23,8 +23,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       if (auto endpoint = inside::parse_endpoint(text); endpoint && endpoint->sin_port == 0) std::abort();
       break;
     case 'n': {
-      inside::Neighbour state = inside::Neighbour::absent;
-      (void)inside::read_neighbours(text, address, state);
+      inside::Neighbor state = inside::Neighbor::absent;
+      (void)inside::read_neighbors(text, address, state);
       break;
     }
     case 'r': {

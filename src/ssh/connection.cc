@@ -15,12 +15,12 @@
 namespace bottle::ssh {
 namespace {
 
-// Options of ours stand before any configuration file's (ssh_config(5): the first value counts).
+// Our options come before those of any configuration file, because the first value counts (ssh_config(5)).
 std::vector<std::string> base_argv(const Target& target, const std::string& control_path) {
   std::vector<std::string> argv = {"ssh", "-S", control_path};
   auto option = [&](const std::string& text) { argv.insert(argv.end(), {"-o", text}); };
   if (!target.known_hosts.empty()) {
-    // A machine of ours: nothing of the operator's configuration is meant for it.
+    // We made this machine ourselves, so the operator's configuration does not apply to it.
     argv.insert(argv.end(), {"-F", "none"});
     option("UserKnownHostsFile=" + option_path(target.known_hosts));
     option("GlobalKnownHostsFile=none");
@@ -46,7 +46,8 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
 
 void end_argv(std::vector<std::string>& argv, const Target& target) { argv.insert(argv.end(), {"--", target.host}); }
 
-// Perhaps not ssh's own: a program over there that ends with 255 says what it likes, and this is shown on a terminal.
+// The last line may not come from ssh: a remote program that exits with 255 can print anything, and we show this line
+// on a terminal.
 std::string last_line(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   return one_line(text.substr(text.rfind('\n') + 1), 400);
@@ -97,7 +98,7 @@ Error explain(const Target& target, const std::string& complaint) {
     return {Code::denied, name + " does not accept your sign-in: " + last_line(complaint),
             "make `ssh " + name + " true` work first (check key, ssh-agent and user)"};
   if (says("Could not resolve hostname") || says("Name or service not known"))
-    // A laptop without a network says the same: it is no word that something is gone.
+    // A laptop without a network gets the same error, so it does not mean that the machine is gone.
     return {Code::unavailable, "the name " + target.host + " cannot be resolved: " + last_line(complaint),
             "check the name, and make `ssh " + name + " true` work first"};
   if (says("timed out") || says("Timeout"))
@@ -117,13 +118,13 @@ Result<Connection> Connection::open(const Target& target, const Options& options
                          target.identity + "\n" + options.purpose;
   Connection connection(target, options.control_directory + "/" + content_hash(identity));
   if (connection.alive()) return connection;
-  ::unlink(connection.control_path_.c_str());  // a master that was killed
+  ::unlink(connection.control_path_.c_str());  // a master that was killed leaves its socket behind
 
   auto argv = base_argv(target, connection.control_path_);
   for (const std::string& text :
        {std::string("ControlMaster=yes"), "ControlPersist=" + std::to_string(options.persist_s),
         "ConnectTimeout=" + std::to_string(options.connect_timeout_s), std::string("ServerAliveInterval=10"),
-        // What a command over this connection may send is decided by the connection's own options (mux protocol).
+        // The options of the connection decide what a command over it may send (mux protocol).
         std::string("SendEnv=BOTTLE_TOKEN"), std::string("ServerAliveCountMax=3"), std::string("TCPKeepAlive=yes"),
         std::string("StrictHostKeyChecking=") + (options.interactive ? "ask" : "yes"),
         std::string("BatchMode=") + (options.interactive ? "no" : "yes"),
@@ -133,8 +134,8 @@ Result<Connection> Connection::open(const Target& target, const Options& options
   end_argv(argv, target);
   Command command;
   command.argv = argv;
-  command.own_group = !options.interactive;  // what asks must be in the terminal's foreground
-  // An operator may take long to answer; a machine may not.
+  command.own_group = !options.interactive;  // to ask on the terminal, ssh must be in its foreground
+  // The operator may take long to answer; a machine may not.
   auto done =
       TRY(bottle::capture(command, {.timeout_ms = options.interactive ? -1 : (options.connect_timeout_s + 15) * 1000}));
   if (done.status != 0) return std::unexpected(explain(target, done.err));
@@ -144,12 +145,12 @@ Result<Connection> Connection::open(const Target& target, const Options& options
 Command Connection::command(const std::string& line, const std::vector<std::string>& send_env) const {
   Command command;
   command.argv = base_argv(target_, control_path_);
-  // Only ever over the connection that was verified: where it is gone, this fails rather than making another.
+  // Use only the connection that was verified. If it is gone, the command fails instead of making another one.
   for (const char* fixed : {"ControlMaster=no", "BatchMode=yes", "ProxyCommand=false", "StrictHostKeyChecking=yes"})
     command.argv.insert(command.argv.end(), {"-o", fixed});
   for (const auto& name : send_env) command.argv.insert(command.argv.end(), {"-o", "SendEnv=" + name});
   end_argv(command.argv, target_);
-  // Whatever the login shell is, it only has to start sh.
+  // The login shell can be any program that can start sh.
   command.argv.push_back("exec sh -c " + quoted(line));
   return command;
 }
@@ -184,7 +185,7 @@ Result<std::string> Connection::direct_host() const {
 }
 
 bool Connection::alive() const {
-  // What `ssh -O check` does, without a process: a master greets whoever connects, with a packet of type MUX_MSG_HELLO
+  // Does what `ssh -O check` does, without a process: a master greets each client with a packet of type MUX_MSG_HELLO
   // (OpenSSH, PROTOCOL.mux, section 1).
   auto address = unix_address(control_path_);
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));

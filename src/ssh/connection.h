@@ -1,7 +1,7 @@
-// One authenticated connection to another machine by the system's ssh, shared by all commands (ControlMaster).
+// One authenticated connection to another machine, made by the system's ssh and shared by all commands (ControlMaster).
 //
-// The operator's own configuration, agent and known_hosts count. What we insist on: host keys are verified, nothing is
-// forwarded, and no option of a configuration file weakens either.
+// It uses the operator's own ssh configuration, agent and known_hosts. Host keys are always verified and nothing is
+// forwarded; no option in a configuration file can change that.
 #pragma once
 
 #include <string>
@@ -14,10 +14,10 @@
 namespace bottle::ssh {
 
 struct Options {
-  // A directory of ours (mode 0700) for the control socket. Short: the whole path must stay below 87 bytes.
+  // Our directory (mode 0700) for the control socket. The path of the socket must stay below 87 bytes.
   std::string control_directory;
-  std::string purpose = "main";  // commands of different purposes do not share a connection: keystrokes, bulk
-  bool interactive = false;      // ssh may ask for a passphrase, or about an unknown host key, on the terminal
+  std::string purpose = "main";  // different purposes, such as keystrokes and bulk data, use different connections
+  bool interactive = false;      // ssh may use the terminal to ask for a passphrase or about an unknown host key
   int connect_timeout_s = 15;
   int persist_s = 300;  // how long an idle connection waits for the next command
   bool compress = false;
@@ -25,22 +25,24 @@ struct Options {
 
 class Connection {
  public:
-  // Uses the connection that is there, or makes it. Blocking, `connect_timeout_s` and whatever the operator takes to
-  // answer. Codes: not_found (no such host), unavailable (refused, no route), timed_out, denied (host key, sign-in).
+  // Uses an existing connection or makes one. Blocks for up to `connect_timeout_s`, plus the time the operator takes to
+  // answer. Fails with Code::not_found (no such host), unavailable (refused, no route), timed_out, or denied (host key,
+  // sign-in).
   static Result<Connection> open(const Target& target, const Options& options);
 
   const Target& target() const { return target_; }
 
-  // The argv that runs `line` (for the far side's sh) over this connection; `env` names variables to send along.
+  // Returns the argv that runs `line` in the remote machine's sh over this connection. `env` names the variables to
+  // send along.
   Command command(const std::string& line, const std::vector<std::string>& send_env = {}) const;
   Result<Captured> capture(const std::string& line, const CaptureOptions& options = {}) const;
 
-  // The name or address behind which the machine is, by the operator's configuration: for what does not go over ssh.
-  // Starts no connection. Code::unavailable where there is no direct way (ProxyJump, ProxyCommand).
+  // Returns the machine's name or address according to the operator's configuration, for traffic that does not use ssh.
+  // Does not connect. Fails with Code::unavailable if there is no direct way (ProxyJump, ProxyCommand).
   Result<std::string> direct_host() const;
 
-  bool alive() const;  // asks the local master only
-  void close() const;  // ends the connection and what runs over it
+  bool alive() const;  // asks only the local master process
+  void close() const;  // ends the connection and all commands that use it
   std::string control_path() const { return control_path_; }
 
  private:
@@ -50,18 +52,18 @@ class Connection {
   std::string control_path_;
 };
 
-// A word for a POSIX shell, whatever is in it.
+// Quotes any text as one word for a POSIX shell.
 std::string quoted(const std::string& word);
 
-// A path as an option's value: there ssh splits words, and takes %h and the like for its own. Source: ssh_config(5),
-// TOKENS.
+// Quotes a path as the value of an ssh option, where ssh splits words and expands %h and other tokens. Source:
+// ssh_config(5), TOKENS.
 std::string option_path(const std::string& path);
 
-// The directory for control sockets: $XDG_RUNTIME_DIR/bottle, or /tmp/bottle-<uid>. Made if need be; refused
-// (Code::denied) where it is not the caller's alone.
+// Returns the directory for control sockets, $XDG_RUNTIME_DIR/bottle or /tmp/bottle-<uid>, and creates it if needed.
+// Fails with Code::denied if other users can use it.
 Result<std::string> control_directory(const std::string& runtime_directory);
 
-// What ssh's complaint means. Exposed for tests.
+// Explains ssh's error output. Exposed for tests.
 Error explain(const Target& target, const std::string& complaint);
 
 }  // namespace bottle::ssh

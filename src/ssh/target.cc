@@ -53,7 +53,7 @@ Result<Target> parse_target(const std::string& given) {
   } else {
     target.host = text;
   }
-  // Source: ssh(1), "destination"; a leading dash would be an option, white space or a quote a command for
+  // Source: ssh(1), "destination". A leading dash would be read as an option; white space or a quote could reach a
   // ProxyCommand.
   if (target.host.empty() || target.host.starts_with('-') || !all_of(target.host, ".-_:%"))
     return bad("the host is not valid");

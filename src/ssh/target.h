@@ -1,4 +1,4 @@
-// Whom to speak to, as the system's ssh understands it.
+// The destination of a connection, as the system's ssh understands it.
 #pragma once
 
 #include <cstdint>
@@ -8,19 +8,19 @@
 
 namespace bottle::ssh {
 
-// The operator's own configuration (~/.ssh/config: ProxyJump, agent, keys, aliases) counts for what is left empty.
+// The operator's own configuration (~/.ssh/config: ProxyJump, agent, keys, aliases) applies to all fields left empty.
 struct Target {
   std::string user, host;
   uint16_t port = 0;
-  // For a machine made for a session: its own files instead of the operator's, so that nothing of it stays.
-  std::string known_hosts;  // path; checked strictly. With an alias the file holds the bare alias, no port
+  // For a machine made for a session, these files replace the operator's, so that nothing about it is left behind.
+  std::string known_hosts;  // path; checked strictly. With an alias, the file contains the alias without a port
   std::string host_key_alias;
-  std::string identity;  // path of a private key, the only one that is offered
+  std::string identity;  // path of the only private key that is offered
 
-  std::string to_string() const;  // user@host:port, for people
+  std::string to_string() const;  // user@host:port, for messages
 };
 
-// user@host[:port], host, ssh://user@host[:port], [v6]:port. Refuses what ssh would read as an option.
+// Parses user@host[:port], host, ssh://user@host[:port] or [v6]:port. Refuses text that ssh would read as an option.
 Result<Target> parse_target(const std::string& text);
 
 }  // namespace bottle::ssh
