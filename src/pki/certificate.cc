@@ -26,8 +26,8 @@ Key new_key() { return Key(EVP_EC_gen("P-256")); }
 
 namespace {
 
-// X509_set_pubkey builds an encoder and a decoder first, which costs more than making the key. The form of a P-256 key
-// never changes.
+// Written by hand, because X509_set_pubkey first builds an encoder and a decoder, which costs more than generating the
+// key. The encoding of a P-256 key never changes.
 bool put_public_key(X509* certificate, EVP_PKEY* key) {
   char group[32] = "";
   if (EVP_PKEY_get_group_name(key, group, sizeof group, nullptr) != 1 || std::string_view(group) != SN_X9_62_prime256v1)
@@ -47,7 +47,7 @@ Certificate new_certificate(EVP_PKEY* key, std::string_view name, int before_hou
   Certificate certificate(X509_new());
   unsigned char serial[16];
   if (!certificate || RAND_bytes(serial, sizeof serial) != 1) return nullptr;
-  serial[0] = (serial[0] & 0x7f) | 0x40;  // positive and of full length
+  serial[0] = (serial[0] & 0x7f) | 0x40;  // positive, and always of the same length
   BIGNUM* number = BN_bin2bn(serial, sizeof serial, nullptr);
   BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate.get()));
   BN_free(number);

@@ -1,5 +1,5 @@
-// X.509 as little as a session needs it: P-256 keys, certificates with a few extensions, PEM. The one place next to the
-// guard's TLS that sees OpenSSL.
+// The part of X.509 that a session needs: P-256 keys, certificates with a few extensions, and PEM. Only this room and
+// the guard's TLS use OpenSSL.
 #pragma once
 
 #include <openssl/evp.h>
@@ -24,9 +24,10 @@ using Request = std::unique_ptr<X509_REQ, Free>;
 
 Key new_key();
 
-// Not signed yet: a random serial, valid from `before_hours` ago (clocks differ) for `days`, the subject CN=`name` (64
-// bytes at most) as its issuer too. Its public key is only written: X509_get0_pubkey has it once it is read again, or
-// after X509_set_pubkey. Null if the library fails.
+// Returns an unsigned certificate with a random serial number, valid from `before_hours` ago (because clocks differ)
+// for `days` days, with CN=`name` (at most 64 bytes) as subject and issuer. The public key is only encoded into it:
+// X509_get0_pubkey finds it once the certificate has been parsed again, or after X509_set_pubkey. Null if the library
+// fails.
 Certificate new_certificate(EVP_PKEY* key, std::string_view name, int before_hours, int days);
 
 // Adds one extension in OpenSSL's own notation: extend(c, issuer, NID_basic_constraints, "critical,CA:FALSE").
@@ -35,10 +36,10 @@ bool extend(X509* certificate, X509* issuer, int nid, const char* value);
 std::string to_pem(X509* certificate);
 std::string to_pem(X509_REQ* request);
 
-// The first certificate in `pem`. Code::invalid if there is none.
+// Returns the first certificate in `pem`. Fails with Code::invalid if there is none.
 Result<Certificate> certificate_from(std::string_view pem);
 
-// The library's last error, for the operator.
+// Returns the library's last error as text for the operator.
 std::string last_error();
 
 }  // namespace bottle::pki

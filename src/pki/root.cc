@@ -11,7 +11,8 @@ namespace bottle::pki {
 namespace {
 
 constexpr size_t kMostRequest = 8192;
-// A session has no fixed end. Longer ones than this need a new start; shorter would surprise somebody's long job.
+// A session has no fixed end. One that lasts longer than this must be started again; a shorter time could break a long
+// job.
 constexpr int kDays = 90;
 
 bool is_p256(EVP_PKEY* key) {
@@ -47,7 +48,7 @@ Result<std::string> Root::certify(std::string_view pem) const {
   EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
   if (!is_p256(key) || X509_REQ_verify(request.get(), key) != 1)
     return fail(Code::invalid, "the guard's certificate request is not signed by its own P-256 key: " + last_error());
-  // A name of its own: two authorities of one session must not be taken for one another.
+  // A unique name, so that two authorities of one session cannot be confused.
   Certificate certificate = new_certificate(key, "bottle guard", 25, kDays);
   X509* x = certificate.get();
   if (x) {

@@ -1,6 +1,5 @@
-// The session's root: what the agent trusts for inspected hosts. Its key is made, used and forgotten in the
-// supervisor's memory, and signs nothing but guards' authorities; so a guard that died can be followed by another that
-// the running agent believes.
+// The session's root certificate, which the agent trusts for inspected hosts. Its key never leaves the supervisor's
+// memory, and signs only the authorities of guards. So if a guard dies, the running agent trusts the next one too.
 #pragma once
 
 #include <memory>
@@ -18,9 +17,9 @@ class Root {
 
   std::string pem() const { return to_pem(certificate_.get()); }
 
-  // A certificate (PEM) for the authority whose PKCS#10 request this is: CA with path length 0, TLS servers only.
-  // Nothing but the public key is taken from the request; it must be P-256 and have signed the request. Code::invalid
-  // otherwise.
+  // Returns a certificate (PEM) for the authority that made this PKCS#10 request: a CA with path length 0, for TLS
+  // servers only. Takes only the public key from the request. Fails with Code::invalid unless the key is P-256 and has
+  // signed the request.
   Result<std::string> certify(std::string_view request_pem) const;
 
  private:

@@ -1,4 +1,4 @@
-// Bytes that lie on a disk for whoever has the key alone, and the digest that tells them from others.
+// Encrypts bytes for a disk, so that only the holder of the key can read them, and computes digests.
 #pragma once
 
 #include <openssl/evp.h>
@@ -14,10 +14,11 @@ namespace bottle::pki {
 
 constexpr size_t kSealKey = 32, kDigest = 32;
 
-// 32 bytes of the system's randomness, for one stream: two under one key would lie open.
+// Returns a key of 32 random bytes for one stream. Two streams under one key could be decrypted.
 std::string new_seal_key();
 
-// AES-256-CTR from a position on; the same call seals and opens. Whether the bytes are the right ones, a digest says.
+// Applies AES-256-CTR from a position on. The same call encrypts and decrypts. It does not authenticate; compare a
+// digest to be sure that the bytes are right.
 Result<> seal(std::string_view key, uint64_t position, char* bytes, size_t size);
 
 // SHA-256.
@@ -25,7 +26,7 @@ class Digest {
  public:
   Digest();
   void feed(std::string_view bytes);
-  std::string finish();  // 32 bytes; once
+  std::string finish();  // 32 bytes; call it only once
 
  private:
   struct Free {

@@ -15,7 +15,7 @@ struct Range {
   std::string_view why;
 };
 
-// IANA IPv4 Special-Purpose Address Registry, plus what clouds put metadata and control on.
+// IANA IPv4 Special-Purpose Address Registry, plus the addresses at which clouds offer metadata and control.
 constexpr Range kV4[] = {
     {{0}, 8, "this network"},
     {{10}, 8, "private"},
@@ -38,7 +38,7 @@ constexpr Range kV4[] = {
     {{240}, 4, "reserved"},
 };
 
-// IANA IPv6 Special-Purpose Address Registry. What is not in 2000::/3 is refused even without an entry here.
+// IANA IPv6 Special-Purpose Address Registry. Addresses outside 2000::/3 are refused even without an entry here.
 constexpr Range kV6[] = {
     {{0}, 96, "unspecified, loopback or IPv4-compatible"},
     {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, "IPv4-mapped"},
@@ -77,7 +77,7 @@ std::optional<Address> parse_address(std::string_view text) {
   if (std::strlen(buffer) != text.size()) return std::nullopt;
   Address address;
   if (inet_pton(AF_INET, buffer, address.bytes.data()) == 1) {
-    // glibc accepts 01.2.3.4; other readers take that for octal.
+    // glibc accepts 01.2.3.4, which other parsers read as octal.
     if (to_string(address) != text) return std::nullopt;
     return address;
   }

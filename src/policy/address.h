@@ -1,4 +1,4 @@
-// IP addresses: strict parsing, and which of them the guard will never dial. Pure.
+// Parses IP addresses strictly, and says which of them the guard never connects to. Pure.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@ namespace bottle::policy {
 
 struct Address {
   bool v6 = false;
-  std::array<uint8_t, 16> bytes{};  // network order; the first four for IPv4
+  std::array<uint8_t, 16> bytes{};  // network order; IPv4 uses the first four
   bool operator==(const Address&) const = default;
 };
 
@@ -21,10 +21,10 @@ struct Endpoint {
   bool operator==(const Endpoint&) const = default;
 };
 
-// Only the canonical spellings: four decimal numbers without leading zeros, or RFC 4291 text without a zone.
+// Accepts only the canonical spellings: four decimal numbers without leading zeros, or RFC 4291 text without a zone.
 std::optional<Address> parse_address(std::string_view text);
 
-// "1.2.3.4", "1.2.3.4:80", "[::1]:80", "::1". Without a port: `default_port`.
+// Parses "1.2.3.4", "1.2.3.4:80", "[::1]:80" or "::1". A missing port becomes `default_port`.
 std::optional<Endpoint> parse_endpoint(std::string_view text, uint16_t default_port = 0);
 
 std::string to_string(const Address& address);
@@ -44,7 +44,7 @@ std::string to_string(const Prefix& prefix);
 // The same prefix, with the bits that do not count set to zero.
 Prefix network_of(Prefix prefix);
 
-// Why an address is not an ordinary public one (RFC 6890 registries, cloud metadata), or empty if it is.
+// Says why an address is not an ordinary public one (RFC 6890 registries, cloud metadata). Empty if it is one.
 std::string_view special_range(const Address& address);
 
 }  // namespace bottle::policy

@@ -17,7 +17,7 @@ bool all(std::string_view text, bool (*is)(char)) {
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); }
 
-// The "ends in a number" check of the WHATWG URL standard: everything inet_aton could take for an address.
+// The "ends in a number" check of the WHATWG URL standard, which covers everything that inet_aton reads as an address.
 bool ends_in_number(std::string_view name) {
   std::string_view last = name.substr(name.rfind('.') + 1);
   if (all(last, is_digit)) return true;
@@ -104,7 +104,7 @@ bool HostPattern::matches(const Host& host) const {
     case Kind::suffix:
       return !host.literal && host.name.size() > text_.size() && host.name.ends_with(text_);
     case Kind::any: {
-      // Names without a dot, and these trees, mean something only on the network they are asked on.
+      // The meaning of a name without a dot, or below one of these domains, depends on the network.
       if (host.literal || host.name.find('.') == std::string::npos) return false;
       for (std::string_view local :
            {".invalid", ".local", ".localhost", ".internal", ".arpa", ".lan", ".home", ".corp", ".intranet"})

@@ -1,4 +1,4 @@
-// Host names as the agent writes them, in one normal form. Pure.
+// Brings host names, in all the ways an agent may write them, into one normal form. Pure.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +13,11 @@ namespace bottle::policy {
 
 struct Host {
   std::string name;      // lower case, no trailing dot, no brackets
-  bool literal = false;  // any spelling that some resolver reads as an address: 127.1, 0x7f.1, 2130706433, [::1]
+  bool literal = false;  // some resolver reads it as an address: 127.1, 0x7f.1, 2130706433, [::1]
 };
 
-// Code::invalid for what is neither a host name (letters, digits, '-', '_', labels of 1..63) nor an address.
+// Fails with Code::invalid unless the text is a host name (letters, digits, '-', '_', labels of 1 to 63 characters) or
+// an address.
 Result<Host> normalise_host(std::string_view text);
 
 struct Authority {
@@ -24,21 +25,21 @@ struct Authority {
   uint16_t port = 0;
 };
 
-// host[:port] as in CONNECT and Host. A missing port: `default_port`; 0 there means that the port is required.
+// Parses host[:port] as in CONNECT and Host. A missing port becomes `default_port`; if that is 0, a port is required.
 Result<Authority> parse_authority(std::string_view text, uint16_t default_port);
 
-// "example.org", "*.example.org" (its subdomains, not itself) or "*" (every public name).
+// A pattern: "example.org", "*.example.org" (its subdomains, but not the domain itself) or "*" (every public name).
 class HostPattern {
  public:
   static Result<HostPattern> compile(std::string_view text);
 
   bool matches(const Host& host) const;
-  // More specific patterns have the larger number: exact, then the longer suffix, then "*".
+  // A more specific pattern has a larger number: an exact name, then the longer suffix, then "*".
   size_t rank() const;
 
  private:
   enum class Kind { exact, suffix, any } kind_ = Kind::exact;
-  std::string text_;  // for a suffix: with its leading dot
+  std::string text_;  // a suffix keeps its leading dot
 };
 
 }  // namespace bottle::policy

@@ -16,8 +16,8 @@ bool among(const Range (&ranges)[N], uint32_t c) {
   return std::ranges::any_of(ranges, [&](const Range& range) { return c >= range.first && c <= range.last; });
 }
 
-// NFKC makes one of ./\%;?# of them, alone or with others; the ones without a comment are its full-width and small
-// forms.
+// NFKC turns each of these into one of ./\%;?#, alone or with other characters. Entries without a comment are
+// full-width and small forms.
 constexpr Range kDelimiters[] = {
     {0xa5, 0xa5},      // the yen sign is a backslash in Shift JIS
     {0x37e, 0x37e},    // the Greek question mark is a semicolon
@@ -36,7 +36,7 @@ constexpr Range kDelimiters[] = {
 
 constexpr Range kControls[] = {{0, 0x1f}, {0x7f, 0x9f}, {0x2028, 0x2029}};
 
-// Spaces, and what has no shape of its own (Unicode's White_Space and Default_Ignorable_Code_Point).
+// Spaces and invisible characters (Unicode's White_Space and Default_Ignorable_Code_Point).
 constexpr Range kInvisible[] = {
     {0x20, 0x20},       {0xa0, 0xa0},       {0xad, 0xad},       {0x34f, 0x34f},   {0x61c, 0x61c},   {0x115f, 0x1160},
     {0x1680, 0x1680},   {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x2000, 0x200f}, {0x202a, 0x202f}, {0x205f, 0x206f},
@@ -44,7 +44,7 @@ constexpr Range kInvisible[] = {
     {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
 };
 
-// Takes one character off the front; nothing if it is not UTF-8 as RFC 3629 has it.
+// Removes one character from the front and returns it. Empty if the text is not UTF-8 (RFC 3629).
 std::optional<uint32_t> next_character(std::string_view& text) {
   auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   uint32_t first = byte(0), c = first;

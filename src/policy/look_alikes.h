@@ -6,12 +6,12 @@
 
 namespace bottle::policy {
 
-// What is wrong with the characters of a decoded path, or null: it is not UTF-8 (overlong forms and surrogates
-// included), or holds a control character, a line separator, or one that a server may turn into a dot, a slash or
-// another delimiter (compatibility forms of Unicode, and what old code pages make of similar ones).
+// Says what is wrong with the characters of a decoded path, or returns null. The path must be UTF-8 without overlong
+// forms and surrogates. It must not contain a control character, a line separator, or a character that a server may
+// turn into a dot, a slash or another delimiter, by Unicode compatibility forms or by an old code page.
 const char* judge_characters(std::string_view text);
 
-// Without spaces and characters that cannot be seen, all of which some file systems drop. `text` is UTF-8.
+// Removes spaces and invisible characters, because some file systems drop them. `text` is UTF-8.
 std::string without_the_invisible(std::string_view text);
 
 }  // namespace bottle::policy

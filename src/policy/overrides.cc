@@ -7,11 +7,12 @@
 namespace bottle::policy {
 namespace {
 
-// Rack, Symfony, Express, ASP.NET Core, Google's APIs, OData, ArangoDB.
+// Used by Rack, Symfony, Express, ASP.NET Core, Google's APIs, OData and ArangoDB.
 constexpr std::string_view kMethodHeaders[] = {"x_http_method_override", "x_http_method", "x_method_override",
                                                "x_original_method", "x_forwarded_method"};
 
-// What a proxy tells of the first request, and frameworks behind it believe: IIS, Zend, Symfony, nginx, Envoy, Traefik.
+// Headers in which a proxy passes on the original request, and which frameworks behind it trust: IIS, Zend, Symfony,
+// nginx, Envoy, Traefik.
 constexpr std::string_view kTargetHeaders[] = {
     "x_original_url",  "x_original_uri",   "x_rewrite_url",         "x_rewrite_uri",  "x_forwarded_url",
     "x_forwarded_uri", "x_forwarded_path", "x_envoy_original_path", "x_request_uri",  "x_request_url",

@@ -1,4 +1,4 @@
-// The ways in which a request can ask a server for another method or path than it says. Pure.
+// Finds the ways in which a request can ask for another method or path than its request line says. Pure.
 #pragma once
 
 #include <string>
@@ -15,8 +15,8 @@ bool overrides_request(std::string_view header);
 // copy from. Its value is a path, with or without a slash before it, or a URL.
 bool names_other_path(std::string_view header);
 
-// The methods, in capitals, that the query of a request target asks for ("/a?_method=delete": DELETE), without
-// repetitions.
+// Returns the methods that the query of a request target asks for, in capitals and without repetitions:
+// "/a?_method=delete" asks for DELETE.
 std::vector<std::string> methods_in_query(std::string_view target);
 
 }  // namespace bottle::policy

@@ -7,7 +7,7 @@
 namespace bottle::policy {
 namespace {
 
-constexpr char kStar = '\1';  // a star that is no wildcard; no path holds this character
+constexpr char kStar = '\1';  // a literal star; a path cannot contain this character
 
 int hex(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -16,7 +16,7 @@ int hex(char c) {
   return -1;
 }
 
-// The character that an escape at `at` stands for, or -1.
+// Decodes the escape at `at`, or returns -1.
 int escaped(std::string_view text, size_t at) {
   if (at + 2 >= text.size() || text[at] != '%' || hex(text[at + 1]) < 0 || hex(text[at + 2]) < 0) return -1;
   return hex(text[at + 1]) * 16 + hex(text[at + 2]);
@@ -24,7 +24,7 @@ int escaped(std::string_view text, size_t at) {
 
 bool alphanumeric(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
-// RFC 3986: characters that mean the same escaped or not, and those that a segment may hold as they are.
+// RFC 3986: characters that mean the same with or without an escape, and characters that a segment may contain plain.
 bool unreserved(char c) { return alphanumeric(c) || std::string_view("-._~").find(c) != std::string_view::npos; }
 bool plain(char c) { return unreserved(c) || std::string_view("!$&'()*+,;=:@").find(c) != std::string_view::npos; }
 
@@ -38,7 +38,7 @@ void append_escaped(std::string& out, char c) {
   out += kHex[byte & 15];
 }
 
-// How a canonical path, or a glob, is read; stars of escapes never become wildcards.
+// Decodes a canonical path or a glob for one reading. An escaped star never becomes a wildcard.
 std::string read(std::string_view text, Reading reading) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -51,11 +51,11 @@ std::string read(std::string_view text, Reading reading) {
     if (reading == Reading::literal && (c == '/' || c == '%')) append_escaped(out, static_cast<char>(c));
     else out += c == '*' ? kStar : static_cast<char>(c);
   }
-  // A percent sign that is still there was an escaped one.
+  // A percent sign that is left over was escaped.
   return reading == Reading::decoded_twice ? read(out, Reading::decoded) : out;
 }
 
-// What a server makes of a path whose parameters (";…") it drops.
+// Returns the path as seen by a server that drops parameters (";…").
 std::string without_parameters(std::string_view path) {
   std::string out;
   bool in_parameter = false;
@@ -67,7 +67,8 @@ std::string without_parameters(std::string_view path) {
   return out;
 }
 
-// Whether every escape of an escape stands for something harmless, of which no server makes a path. `text` is decoded.
+// Returns whether every double escape stands for a harmless character, which no server treats as part of the path's
+// structure. `text` has been decoded once.
 bool harmless_twice(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '%') continue;
@@ -80,10 +81,11 @@ bool harmless_twice(std::string_view text) {
   return true;
 }
 
-// What is wrong with a piece between two slashes, which is not a dot segment that every server sees; null: nothing.
+// Says what is wrong with a segment that is not a plain dot segment, or returns null.
 const char* judge_piece(std::string_view piece) {
   if (piece.starts_with(';')) return "a path segment that begins with a semicolon";
-  // Some servers drop parameters, some spaces and what is invisible; what is left must not be a dot segment, or none.
+  // Some servers drop parameters, and some drop spaces and invisible characters. The rest must be neither empty nor a
+  // dot segment.
   std::string_view name = piece.substr(0, piece.find(';'));
   std::string left = without_the_invisible(name);
   if (left.find_first_not_of('.') == std::string::npos && !piece.empty())
@@ -118,7 +120,7 @@ Result<Segment> read_segment(std::string_view raw) {
   return segment;
 }
 
-// Both for the name as it is and for what encoded slashes and escapes of escapes make of it.
+// Checks a segment as it is, and as it looks once encoded slashes and double escapes are decoded.
 Result<> judge_segment(const Segment& segment) {
   if (dots(segment.decoded)) return {};
   bool slash = segment.decoded.find('/') != std::string::npos;
@@ -195,7 +197,7 @@ Result<PathGlob> PathGlob::compile(std::string_view text) {
 
 bool PathGlob::matches(Reading reading, std::string_view path) const {
   const std::string& pattern = patterns_[static_cast<size_t>(reading)];
-  // Row by row over the pattern: reachable[j] says that the pattern so far can end before path[j].
+  // Goes through the pattern row by row: reachable[j] says that the pattern so far can match exactly path[0..j).
   std::vector<char> reachable(path.size() + 1, 0), next(path.size() + 1);
   reachable[0] = 1;
   for (size_t i = 0; i < pattern.size(); ++i) {

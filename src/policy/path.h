@@ -1,8 +1,8 @@
 // Request paths and the globs of rules. Pure.
 //
-// Servers read one path in several ways: some decode %2F before they look for slashes, some decode twice, some drop
-// what follows a semicolon. A rule must hold for all of them. So a path that is judged becomes a canonical one, which
-// is what goes on, and that is matched in each of its readings. What no set of readings can cover is refused.
+// Servers read a path in different ways: some decode %2F before they look for slashes, some decode twice, and some drop
+// everything after a semicolon. A rule must hold for all of them. So we bring a path into a canonical form, match every
+// reading of that form, and send that form on. We refuse a path whose readings we cannot enumerate.
 #pragma once
 
 #include <array>
@@ -14,34 +14,36 @@
 
 namespace bottle::policy {
 
-// How a server may take the escapes of a path. They differ only where a name holds an encoded slash or percent sign.
+// The ways in which a server may read the escapes of a path. They differ only if the path contains an encoded slash or
+// an encoded percent sign.
 enum class Reading { literal, decoded, decoded_twice };
 inline constexpr size_t kReadings = 3;
 
 struct JudgedPath {
-  // Spelled in one way: dot segments resolved, unreserved characters plain, the others escaped as they were. Judged
-  // again it is the same.
+  // The canonical form: dot segments are resolved, unreserved characters are plain, all others stay escaped. Judging it
+  // again does not change it.
   std::string canonical;
-  // All that it may be taken for, without repetitions; each must be allowed.
+  // All readings of the path, without repetitions. Each of them must be allowed.
   std::vector<std::pair<Reading, std::string>> readings;
 };
 
-// The path of a request target ("/a/b?c": "/a/b"). Code::denied for what cannot be judged: empty segments, those that
-// some servers take for dot segments, backslashes, control characters, encoded "?" and "#", escapes of escapes of what
-// matters, what is not UTF-8, characters that some servers turn into dots or slashes, more than kMostPath bytes.
+// Judges the path of a request target, which for "/a/b?c" is "/a/b". Fails with Code::denied if it contains an empty
+// segment, a segment that some servers read as a dot segment, a backslash, a control character, an encoded "?" or "#",
+// a double escape of a significant character, bytes that are not UTF-8, a character that some servers turn into a dot
+// or a slash, or more than kMostPath bytes.
 Result<JudgedPath> judge_path(std::string_view target);
 inline constexpr size_t kMostPath = 8192;
 
-// A glob: '*' matches within a segment, '**' across them. Its escapes are read as those of a path are, so "/@acme%2f*"
-// means what a client asks for as "/@acme%2fleft", in every reading.
+// A glob: '*' matches within a segment, '**' across segments. Its escapes are read like those of a path, so that
+// "/@acme%2f*" matches a request for "/@acme%2fleft" in every reading.
 class PathGlob {
  public:
-  // Code::invalid for a broken escape, or where it does not start with "/" or "**".
+  // Fails with Code::invalid if an escape is broken, or if the glob does not start with "/" or "**".
   static Result<PathGlob> compile(std::string_view text);
 
-  // Whether it allows every path, judged or not: "/**".
+  // Returns whether this is "/**", which allows every path, even one that cannot be judged.
   bool any() const { return any_; }
-  // Time is bounded by pattern × path.
+  // Takes time proportional to the length of the pattern times that of the path.
   bool matches(Reading reading, std::string_view path) const;
 
  private:
@@ -49,7 +51,7 @@ class PathGlob {
   std::array<std::string, kReadings> patterns_;
 };
 
-// Whether every reading of the path is matched by one of the globs.
+// Returns whether each reading of the path matches one of the globs.
 bool all_allowed(const std::vector<PathGlob>& globs, const JudgedPath& path);
 
 }  // namespace bottle::policy

@@ -1,4 +1,4 @@
-// Egress rules, compiled. Pure: decides on names before anything is resolved.
+// Compiled egress rules. Pure. They decide on names, before anything is resolved.
 #pragma once
 
 #include <cstdint>
@@ -17,29 +17,29 @@ struct RuleSpec {
   std::vector<std::string> methods;  // empty: any
   std::vector<std::string> paths;    // empty: any
   bool inspect = false;
-  bool deny = false;  // forbids what the pattern matches, whatever rules of the same rank allow
+  bool deny = false;  // forbids every match of the pattern, even if rules of the same rank allow it
 };
 
-// An expected outcome, not an error. `code` is for the agent, `reason` for the operator only.
+// An expected outcome, not an error. The agent sees `code`; only the operator sees `reason`.
 struct Decision {
   bool allowed = false;
   bool inspect = false;
-  bool restricted = false;  // the host's rules name methods or paths
+  bool restricted = false;  // the rules for the host name methods or paths
   std::string_view code = "not_allowed";
   std::string reason;
-  std::string target;  // of an allowed request: what is to be asked for, where its path was judged; else empty
+  std::string target;  // the target to send upstream, if the request is allowed and its path was judged; else empty
 };
 
-// Where several rules name a host, those with the most specific pattern speak and the others are silent:
-// "*" next to {host: api.example.org, methods: [GET]} does not let a POST to that host through.
+// If several rules name a host, only those with the most specific pattern apply: "*" beside
+// {host: api.example.org, methods: [GET]} does not allow a POST to that host.
 class Rules {
  public:
   static Result<Rules> compile(const std::vector<RuleSpec>& specs);
 
-  // Whether the most specific rules for the host forbid it outright.
+  // Returns whether the most specific rules for the host forbid all requests to it.
   bool denied(const Host& host) const;
   Decision connect(const Host& host, uint16_t port) const;
-  // `target` is the request target in origin form. Where its query asks for another method, that must be allowed too.
+  // `target` is the request target in origin form. If its query asks for another method, that must be allowed as well.
   Decision request(const Host& host, uint16_t port, std::string_view method, std::string_view target) const;
 
  private:

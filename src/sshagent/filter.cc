@@ -19,7 +19,8 @@ enum : uint8_t {
 constexpr uint8_t kUserauthRequest = 50;  // RFC 4252
 constexpr uint32_t kMostIdentities = 2048;
 
-// What a client signs to log in: RFC 4252 §7, and OpenSSH's variant that names the server's key (PROTOCOL §1.8).
+// The data that a client signs to log in: RFC 4252 §7, and OpenSSH's variant that names the server's key
+// (PROTOCOL §1.8).
 struct Login {
   std::string_view session_id, user, key, host_key;
   bool ok = false;
@@ -35,7 +36,7 @@ Login parse_login(std::string_view data) {
   std::string_view method = reader.string();
   bool bound = method == "publickey-hostbound-v00@openssh.com";
   bool signs = reader.boolean();
-  reader.string();  // the algorithm: whether it fits the key is the agent's and the server's business
+  reader.string();  // the algorithm; the agent and the server check that it fits the key
   login.key = reader.string();
   if (bound) login.host_key = reader.string();
   login.ok =
@@ -80,7 +81,7 @@ Filter::Verdict Filter::sign(std::string_view message) {
   auto key = std::ranges::find_if(keys_, [&](const Key& each) { return each.blob == blob; });
   if (key == keys_.end()) return refuse("sign", "a signature with a key that is not this session's");
   if (flags != 0 && flags != 2 && flags != 4)
-    return refuse("sign", "unknown signature flags");  // none, SHA-256, SHA-512
+    return refuse("sign", "unknown signature flags");  // known are none, SHA-256 and SHA-512
   if (host_key_.empty()) return refuse("sign", "a signature on a connection that is not bound to a host");
   Login login = parse_login(data);
   if (!login.ok) return refuse("sign", "a signature on something that is not a login");
@@ -98,7 +99,7 @@ Filter::Verdict Filter::bind(std::string_view message) {
   bool bind = reader.string() == "session-bind@openssh.com";
   if (!bind) return refuse("other", "an extension that is not session-bind");
   std::string_view host_key = reader.string(), session_id = reader.string();
-  reader.string();  // the server's signature: the agent verifies it
+  reader.string();  // the server's signature, which the agent verifies
   bool forwarding = reader.boolean();
   if (!reader.done() || session_id.empty()) return refuse("bind", "a malformed request");
   if (forwarding) return refuse("bind", "forwarding the agent to a further host");
@@ -150,7 +151,7 @@ std::string Filter::answer(std::string_view message, std::string& reason) {
         if (!there || !fits) continue;
         ++count;
         put_string(body, key.blob);
-        put_string(body, key.comment);  // ours: the agent's may name paths of the operator's
+        put_string(body, key.comment);  // our comment, because the agent's may contain the operator's paths
       }
       put_number(out, count);
       return out + body;

@@ -1,10 +1,10 @@
-// What a bottle may ask of an ssh-agent that is not its own: which of the session's keys there are, and a signature
-// that logs in to a host the key is for. Nothing else: no other key, no other data, no further host, no change to the
-// agent. Pure.
+// Filters what a bottle asks of an ssh-agent outside it. It may list the session's keys and ask for a signature that
+// logs in to a host for which the key is meant. It may not use another key, sign other data, reach another host, or
+// change the agent. Pure.
 //
-// That a signature is for that host is known so: ssh binds its agent connection to the host key and session id it got
-// from the key exchange (session-bind@openssh.com, OpenSSH 8.9); the agent verifies the server's signature on that and
-// says so; from then on the connection signs only login requests (RFC 4252 §7) of that session.
+// We know that a signature is for that host because ssh binds its agent connection to the host key and the session id
+// from the key exchange (session-bind@openssh.com, OpenSSH 8.9), and the agent confirms the bind once it has verified
+// the server's signature. From then on, the connection signs only login requests (RFC 4252 §7) of that session.
 #pragma once
 
 #include <string>
@@ -16,7 +16,7 @@
 namespace bottle::sshagent {
 
 struct Destination {
-  std::string name;      // for the operator
+  std::string name;      // shown to the operator
   std::string host_key;  // the server's public key, a blob
   std::string user;      // empty: any
 };
@@ -28,22 +28,22 @@ struct Key {
 
 inline constexpr size_t kMostMessage = 32 * 1024;
 
-// One agent connection. Messages are without their length prefix.
+// The filter of one agent connection. Messages come without their length prefix.
 class Filter {
  public:
   explicit Filter(const std::vector<Key>& keys) : keys_(keys) {}
 
   struct Verdict {
-    bool pass = false;  // on to the agent; otherwise `answer` is for the bottle
+    bool pass = false;  // true: pass the message on to the agent; false: send `answer` to the bottle
     std::string answer;
     std::string_view what;     // "list", "bind", "sign" or "other": for the audit
-    std::string key;           // blob of the key that is to sign
-    std::string host, reason;  // of a refusal, and of a signature
+    std::string key;           // the blob of the key that shall sign
+    std::string host, reason;  // set for a signature and for a refusal
   };
   Verdict request(std::string_view message);
 
-  // What the agent said to the message that was passed on, made fit for the bottle: other keys are gone, anything
-  // unexpected is a failure. `reason` is set where that is news to the operator.
+  // Turns the agent's answer to a message that was passed on into an answer for the bottle: other keys are removed, and
+  // anything unexpected becomes a failure. `reason` is set if the operator should know about it.
   std::string answer(std::string_view message, std::string& reason);
 
   const std::string& bound_to() const { return bound_name_; }
@@ -57,14 +57,14 @@ class Filter {
 
   const std::vector<Key>& keys_;
   Pending pending_ = Pending::nothing;
-  std::string host_key_, session_id_, bound_name_;  // of a bind that the agent confirmed
+  std::string host_key_, session_id_, bound_name_;  // set once the agent has confirmed a bind
   std::string asked_host_key_, asked_session_id_;
 };
 
-// One byte: SSH_AGENT_FAILURE.
+// Returns the message SSH_AGENT_FAILURE, which is one byte.
 std::string failure();
 std::string list_request();
-// Code::protocol for what is no list of identities.
+// Fails with Code::protocol if the message is not a list of identities.
 Result<std::vector<Key>> parse_list(std::string_view message);
 
 }  // namespace bottle::sshagent

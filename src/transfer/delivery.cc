@@ -122,7 +122,7 @@ Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, 
     if (header.contains("end")) return {};
     if (!header.contains("to") || !header["to"].is_string())
       return fail(Code::protocol, "the delivery does not name its destination");
-    size_t left = 0;  // of the chunk at hand
+    size_t left = 0;  // bytes of the current chunk
     bool ended = false;
     Source source = [&](char* buffer, size_t size) -> Result<size_t> {
       if (ended) return size_t{0};
@@ -143,7 +143,7 @@ Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, 
       return n;
     };
     TRY(put(header["to"].get<std::string>(), source));
-    // An engine may answer at the archive's own end mark, before what follows it.
+    // An engine may answer at the end mark of the archive, before it has read the bytes that follow.
     for (char rest[4096]; TRY(source(rest, sizeof rest)) > 0;) {
     }
   }
@@ -166,7 +166,7 @@ Result<> DeliveryPoint::receive(const std::function<Result<>(const std::string&,
   UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!fd) return fail_errno("accepting a delivery");
   TRY(read_delivery(fd.get(), put, patience_ms, is_gone));
-  // The sender waits for this: only now has everything arrived.
+  // The sender waits for this byte, which says that everything has arrived.
   if (::send(fd.get(), "ok\n", 3, MSG_NOSIGNAL) != 3) return fail_errno("acknowledging a delivery");
   return {};
 }

@@ -1,7 +1,8 @@
-// Archives that come to a session from another machine, on a connection of their own: the workspace, the skills.
+// A delivery carries archives (the workspace and the skills) from another machine to a session, on its own connection.
 //
-// The wire: a line of JSON {"to":"/workspace"}, then chunks (4 bytes length, big-endian, then as many bytes; length 0
-// ends the archive), and so on; {"end":true} ends it all. A stream that stops before is no delivery.
+// The format: a line of JSON {"to":"/workspace"}, then chunks, each with 4 bytes of big-endian length and as many bytes
+// of data; a length of 0 ends the archive. More archives may follow. {"end":true} ends the delivery. A stream that
+// stops before that is not a delivery.
 #pragma once
 
 #include <chrono>
@@ -15,20 +16,19 @@
 
 namespace bottle::session {
 
-// Instead of the workspace, where it could not be got at, why: it is held where it is.
+// Sent instead of the workspace if it cannot be read; says why. The work stays where it is.
 constexpr const char* kHeld = "held";
 
-// What a sender that is not trusted may take of us. Time is counted while we wait for it, not while we work on what
-// came, but for `whole`.
+// Limits for a sender that we do not trust. Times count only while we wait for it, except for `whole`.
 struct Bounds {
-  uint64_t most = UINT64_MAX;  // bytes of the wire
-  uint64_t least = 0;          // bytes in each `window`: silence is not the only way to hold somebody
+  uint64_t most = UINT64_MAX;  // bytes received
+  uint64_t least = 0;          // bytes in each `window`, against a sender that is very slow but never silent
   std::chrono::nanoseconds window = std::chrono::minutes(2);
-  std::chrono::nanoseconds longest = std::chrono::nanoseconds::max();  // for all of it
-  std::chrono::nanoseconds whole = std::chrono::nanoseconds::max();    // and for what is made of it as it comes
+  std::chrono::nanoseconds longest = std::chrono::nanoseconds::max();  // for the whole delivery
+  std::chrono::nanoseconds whole = std::chrono::nanoseconds::max();    // the same, with the time we need to process it
 };
 
-// The sending side.
+// Sends a delivery.
 class DeliveryWriter {
  public:
   explicit DeliveryWriter(Sink sink) : sink_(std::move(sink)) {}
@@ -41,13 +41,13 @@ class DeliveryWriter {
   Sink sink_;
 };
 
-// The receiving side: a unix socket in the session's directory (mode 0600) that takes one delivery.
+// Receives one delivery, on a Unix socket in the session's directory (mode 0600).
 class DeliveryPoint {
  public:
   static Result<DeliveryPoint> listen(const std::string& path);
 
-  // Blocks until a whole delivery came, `patience_ms` at most for each wait, or until nobody wants it any more. `put`
-  // reads its source to the end.
+  // Blocks until a whole delivery has arrived, for at most `patience_ms` per wait, or until `is_gone` returns true.
+  // `put` must read its source to the end.
   Result<> receive(const std::function<Result<>(const std::string& to, const Source& source)>& put, int patience_ms,
                    const std::function<bool()>& is_gone);
 
@@ -56,8 +56,8 @@ class DeliveryPoint {
   UniqueFd listener_;
 };
 
-// Reads one delivery from a descriptor. Exposed for tests and the fuzzer. Beyond `bounds`: Code::limit,
-// Code::timed_out.
+// Reads one delivery from a descriptor. Exposed for tests and the fuzzer. Fails with Code::limit or Code::timed_out if
+// it exceeds `bounds`.
 Result<> read_delivery(
     int fd, const std::function<Result<>(const std::string& to, const Source& source)>& put, int patience_ms,
     const std::function<bool()>& is_gone = [] { return false; }, const Bounds& bounds = {});

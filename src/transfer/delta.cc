@@ -24,12 +24,12 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kShortest = 4 << 10, kLongest = 64 << 10, kName = 16, kLongestLine = 4096;
-constexpr uint64_t kCut = 0x3fffull << 40;  // 14 bits: 16 KB on the average
-constexpr uint64_t kSpare = 2ull << 30;     // bytes of disk that stay free
+constexpr uint64_t kCut = 0x3fffull << 40;  // 14 bits, which makes 16 KB on average
+constexpr uint64_t kSpare = 2ull << 30;     // bytes of disk that we leave free
 constexpr auto kOldest = std::chrono::hours(24 * 30);
 constexpr size_t kMostDeliveries = 16;
 
-// Any fixed table of random numbers does (splitmix64).
+// A fixed table of random numbers (splitmix64). Any would do.
 const std::array<uint64_t, 256>& gear() {
   static const auto table = [] {
     std::array<uint64_t, 256> numbers{};
@@ -70,7 +70,7 @@ std::string from_hex(const std::string& text) {
   return out;
 }
 
-// Buffered, since most operations are a few bytes.
+// Buffered, because most operations have only a few bytes.
 class Input {
  public:
   explicit Input(int fd) : fd_(fd) {}
@@ -103,7 +103,7 @@ class Input {
   size_t at_ = 0;
 };
 
-// What is kept of the last delivery, checked as a whole before any of it is used.
+// The kept bytes of the last delivery. They are checked as a whole before any of them is used.
 class Kept {
  public:
   static Result<Kept> open(const std::string& path, const std::string& key, const std::string& digest) {
@@ -142,8 +142,8 @@ class Kept {
 
 constexpr const char* kPart = ".part-";
 
-// The delivery at hand, kept for the next one: written beside, locked as long as somebody writes it, and renamed.
-// Whatever goes wrong with it is no error.
+// Keeps the current delivery for the next one. It is written to a temporary file, which stays locked while it is being
+// written and is renamed at the end. Problems here are not errors.
 class Keeping {
  public:
   Keeping(const std::string& directory, const std::string& name, std::string key)
@@ -182,7 +182,7 @@ class Keeping {
 
 namespace fs = std::filesystem;
 
-// Of deliveries whose writer was killed: nobody holds their lock any more.
+// Removes the temporary files of writers that were killed: their locks are free.
 void remove_broken(const std::string& directory) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(directory, ignored)) {
@@ -235,7 +235,7 @@ std::optional<KeptPieces> kept_from_bytes(std::string_view bytes) {
 size_t piece_of(std::string_view bytes, bool last) {
   uint64_t hash = 0;
   size_t end = std::min(bytes.size(), kLongest);
-  // What is 64 bytes back has been shifted out: the cut depends on the bytes before it alone.
+  // Bytes more than 64 back have been shifted out, so the cut depends only on the bytes just before it.
   for (size_t i = kShortest > 64 ? kShortest - 64 : 0; i < end; ++i) {
     hash = (hash << 1) + gear()[static_cast<unsigned char>(bytes[i])];
     if (i >= kShortest && !(hash & kCut)) return i + 1;
@@ -272,7 +272,7 @@ Result<> DeltaWriter::piece(std::string_view bytes) {
       return put("c" + number(known->second.offset, 8) + number(known->second.length, 4));
   std::string packed(::compressBound(bytes.size()), '\0');
   uLongf size = packed.size();
-  // An uplink is slower than a core.
+  // Compress, because an uplink is slower than a core.
   if (::compress2(reinterpret_cast<Bytef*>(packed.data()), &size, reinterpret_cast<const Bytef*>(bytes.data()),
                   bytes.size(), 1) == Z_OK &&
       size < bytes.size())

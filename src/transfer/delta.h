@@ -1,14 +1,18 @@
-// A delivery over a line that is long: what the other machine has of the last one is named, not sent.
+// A delivery over a slow connection. Pieces that the other machine still has from the last delivery are named instead
+// of being sent.
 //
-// The far side keeps the bytes of a workspace's last delivery under ~/.cache/bottle/sent, sealed with a key that only
-// the near side keeps: when the session is over, nobody can read them there. The near side remembers where in them each
-// piece is. Pieces are cut where the content says, so an insertion moves no other piece.
-// (docs/decisions/008-sent-again.md)
+// The far side keeps the last delivery of a workspace under ~/.cache/bottle/sent, encrypted with a key that only the
+// near side keeps, so that the data cannot be read there once the session is over. The near side remembers the position
+// of each piece. The content decides where pieces are cut, so an insertion does not change the other pieces
+// (docs/decisions/008-sent-again.md).
 //
-// The wire: a line of JSON {["keep":name,"seal":key][,"open":key,"was":digest]}, then operations:
-//   'b' length(4) text     an archive begins, text says where to         'e'  it ends
-//   'd' length(4) bytes    a piece                                       'z' length(4) packed(4) bytes   a piece,
-//   deflated 'c' offset(8) length(4)   a piece of what is kept                    'f'  the delivery ends
+// The format: a line of JSON {["keep":name,"seal":key][,"open":key,"was":digest]}, then operations:
+//   'b' length(4) text              an archive begins; text says where it goes
+//   'e'                             the archive ends
+//   'd' length(4) bytes             a piece
+//   'z' length(4) packed(4) bytes   a piece, deflated
+//   'c' offset(8) length(4)         a piece of the kept bytes
+//   'f'                             the delivery ends
 #pragma once
 
 #include <map>
@@ -24,26 +28,26 @@
 
 namespace bottle::session {
 
-// Where the pieces of a delivery are in the bytes that the far side keeps.
+// The positions of a delivery's pieces in the bytes that the far side keeps.
 struct KeptPieces {
   struct Place {
     uint64_t offset;
     uint32_t length;
   };
-  std::string key, digest;              // of all its bytes
+  std::string key, digest;              // for all kept bytes
   std::map<std::string, Place> places;  // by the first 16 bytes of a piece's digest
 };
 std::string to_bytes(const KeptPieces& pieces);
 std::optional<KeptPieces> kept_from_bytes(std::string_view bytes);
 
-// Where the next piece of `bytes` ends: between 4 and 64 KB, 16 KB on the average. 0: more bytes are needed. `last`:
-// there are none.
+// Returns where the next piece of `bytes` ends. Pieces have 4 to 64 KB, 16 KB on average. Returns 0 if more bytes are
+// needed; `last` says that there are no more.
 size_t piece_of(std::string_view bytes, bool last);
 
 constexpr uint64_t kMostKept = 2ull << 30;  // bytes of one delivery that the far side keeps
 
-// The near side's. `name`: under which the far side keeps it (hexadecimal digits; empty: it does not). `before`: what
-// it has, as far as is known.
+// Used by the near side. The far side keeps the delivery under `name` (hexadecimal digits), or not at all if `name` is
+// empty. `before` describes what the far side is believed to have.
 class DeltaWriter {
  public:
   DeltaWriter(Sink sink, std::string name, std::optional<KeptPieces> before, uint64_t most_kept = kMostKept);
@@ -51,7 +55,8 @@ class DeltaWriter {
   Result<> begin(const std::string& to);
   Result<> data(std::string_view bytes);
   Result<> end_archive();
-  // What the far side has once it has taken everything. Null: what it had, since this is more than it keeps.
+  // Describes what the far side has after it has received everything. Null if the delivery is larger than what it
+  // keeps, so that nothing has changed there.
   Result<std::optional<KeptPieces>> finish();
 
  private:
@@ -68,9 +73,9 @@ class DeltaWriter {
   bool begun_ = false;
 };
 
-// The far side's: reads the wire from a descriptor and writes the delivery. Code::conflict: what is kept here (in
-// `directory`) is not what the near side thinks, and nothing was written. Keeping is no promise: where the disk is
-// full, the delivery goes on without.
+// Used by the far side. Reads operations from a descriptor and writes the delivery. Fails with Code::conflict, before
+// anything is written, if the bytes kept in `directory` differ from what the near side believes. Keeping is best
+// effort: if the disk is full, the delivery continues without it.
 Result<> apply_delta(int from, const std::string& directory, const std::function<Result<DeliveryWriter>()>& begin);
 
 }  // namespace bottle::session
