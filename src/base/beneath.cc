@@ -17,7 +17,7 @@
 namespace bottle {
 namespace {
 
-// -1 with ENOSYS: the kernel has no such call.
+// Returns -1 with ENOSYS if the kernel has no such call.
 int open_inside(int root, const std::string& path, int flags) {
 #if defined(__linux__) && defined(SYS_openat2)
   open_how how{};
@@ -31,7 +31,7 @@ int open_inside(int root, const std::string& path, int flags) {
 #endif
 }
 
-// Component by component, none of them a link.
+// Opens a path component by component, and refuses links.
 int open_without_links(int root, const std::string& path, int flags) {
   UniqueFd parent;
   for (size_t from = 0;;) {
@@ -45,7 +45,7 @@ int open_without_links(int root, const std::string& path, int flags) {
     int error = errno;
     if (fd < 0 && error == ENOTDIR &&
         ::fstatat(parent ? parent.get() : root, part.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
-      error = ELOOP;  // what open(2) says of a link depends on O_DIRECTORY
+      error = ELOOP;  // the error of open(2) for a link depends on O_DIRECTORY
     if (fd < 0) {
       errno = error;
       return -1;
@@ -120,7 +120,7 @@ Result<> Beneath::each(const std::string& path, size_t most,
   if (!fd) return {};
   DIR* dir = ::fdopendir(fd->get());
   if (!dir) return fail_errno("reading " + name);
-  fd->release();  // closedir's now
+  fd->release();  // closedir() closes it
   Defer close([&] { ::closedir(dir); });
   for (size_t seen = 0; dirent* entry = ::readdir(dir);) {
     std::string each = entry->d_name;

@@ -1,4 +1,4 @@
-// Reading below a directory whose content somebody else may have arranged, such as a cloned repository.
+// Reads files below a directory whose content may be hostile, such as a cloned repository.
 #pragma once
 
 #include <functional>
@@ -10,24 +10,24 @@
 
 namespace bottle {
 
-// Opens nothing outside of the directory, waits for nothing (a FIFO is an error) and reads no more than it is told.
-// Paths are relative, without "..". Blocking only as a disk is.
+// Opens nothing outside the directory, never waits (a FIFO is an error), and reads no more than its caller allows.
+// Paths are relative, without "..". Calls block only as long as the disk does.
 class Beneath {
  public:
-  // What becomes of a symbolic link on the way: an error, or it may lead to a place below the directory. Where the
+  // What happens to a symbolic link in a path: it is an error, or it may lead to a place below the directory. If the
   // kernel has no openat2(2), every link is an error.
   enum class Links { refused, inside };
 
   static Result<Beneath> open(const std::string& root, Links links = Links::refused);
 
-  // Nothing: there is no such file (a directory is none). Code::denied: it is a link, or no regular file. Code::limit:
-  // it is larger.
+  // Empty if there is no such file, or if it is a directory. Fails with Code::denied if it is a link or not a regular
+  // file, and with Code::limit if it is larger than `limit`.
   Result<std::optional<std::string>> read(const std::string& path, size_t limit) const;
   Result<std::optional<UniqueFd>> file(const std::string& path) const;
   Result<std::optional<UniqueFd>> directory(const std::string& path) const;  // "": the directory itself
 
-  // Calls `visit` with the name and dirent's d_type (DT_UNKNOWN is resolved) of each entry, in the disk's order; of
-  // none where there is no such directory. Code::limit: it has more than `most` entries.
+  // Calls `visit` with the name and the d_type (DT_UNKNOWN is resolved) of each entry, in the order of the disk. Does
+  // nothing if there is no such directory. Fails with Code::limit if it has more than `most` entries.
   Result<> each(const std::string& path, size_t most,
                 const std::function<Result<>(const std::string& name, unsigned char type)>& visit) const;
 

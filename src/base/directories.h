@@ -1,4 +1,4 @@
-// Where things are on the operator's disk.
+// The places on the operator's disk that `bottle` uses.
 #pragma once
 
 #include <map>
@@ -8,11 +8,11 @@ namespace bottle::session {
 
 struct Directories {
   std::string config;    // $XDG_CONFIG_HOME/bottle: the policy
-  std::string sessions;  // $XDG_STATE_HOME/bottle/sessions/<id>: ledger, socket; gone when the session is
+  std::string sessions;  // $XDG_STATE_HOME/bottle/sessions/<id>: ledger, socket; removed with the session
   std::string results;   // $XDG_STATE_HOME/bottle/results/<id>: patch, audit, receipt; kept for the operator
   std::string home;
-  std::string cache;     // $XDG_CACHE_HOME/bottle: may go at any time
-  std::string runtimes;  // $XDG_STATE_HOME/bottle/runtimes.json: which of them passed their trial
+  std::string cache;     // $XDG_CACHE_HOME/bottle: may be deleted at any time
+  std::string runtimes;  // $XDG_STATE_HOME/bottle/runtimes.json: which runtimes passed their trial
 
   static Directories from(const std::map<std::string, std::string>& environment);
 };

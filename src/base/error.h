@@ -1,4 +1,4 @@
-// Result<T> and Error: how every function of ours that can fail says so.
+// Result<T> and Error, which all our functions that can fail return.
 #pragma once
 
 #include <cerrno>
@@ -9,7 +9,7 @@
 
 namespace bottle {
 
-// Few and behavioural: a caller branches on the code, a person reads the text.
+// A few codes that callers act on. People read the text.
 enum class Code {
   invalid,
   not_found,
@@ -26,7 +26,7 @@ enum class Code {
 
 std::string_view to_string(Code code);
 
-// What went wrong, while doing what (outermost first) and, where there is one, what to do about it.
+// What went wrong, while doing what (outermost first), and what to do about it if there is something to do.
 struct Error {
   Code code = Code::internal;
   std::string what;
@@ -46,13 +46,13 @@ inline std::unexpected<Error> fail(Code code, std::string what, std::string todo
   return std::unexpected(Error{code, std::move(what), std::move(todo)});
 }
 
-// An error of the operating system; errno is read if `number` is not given.
+// Returns an error of the operating system: `number`, or errno if it is not given.
 std::unexpected<Error> fail_errno(std::string_view doing, int number = errno);
 
 }  // namespace bottle
 
-// TRY(expr): the value of a Result, or return its error from this function. Never inside a braced initialiser:
-// members that are already built would leak.
+// TRY(expr) is the value of a Result, or returns its error from the function. Do not use it inside a braced
+// initializer, because members that have already been constructed would leak.
 #define TRY(...)                                                              \
   __extension__({                                                             \
     auto&& try_result_ = (__VA_ARGS__);                                       \

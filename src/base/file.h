@@ -1,4 +1,4 @@
-// Small files, whole: read, write atomically. Blocking.
+// Reads and writes small files as a whole. Blocks.
 #pragma once
 
 #include <string>
@@ -8,19 +8,19 @@
 
 namespace bottle {
 
-// Reads the whole file; `limit` bytes at most (Code::limit beyond it).
+// Reads the whole file. Fails with Code::limit if it has more than `limit` bytes.
 Result<std::string> read_file(const std::string& path, size_t limit = 64u << 20);
 
-// The same of an open one; `path` is for the error.
+// Reads an open file in the same way. `path` is used in errors.
 Result<std::string> read_all(int fd, const std::string& path, size_t limit = 64u << 20);
 
-// Writes to a temporary file in the same directory, then renames: a reader sees the old or the new, never half.
+// Writes to a temporary file in the same directory and renames it, so that a reader sees the old or the new content.
 Result<> write_file_atomically(const std::string& path, std::string_view bytes, int mode = 0600);
 
-// Writes everything to a descriptor, or says why not. Retries EINTR; blocks on a blocking descriptor.
+// Writes everything to a descriptor or fails. Retries after EINTR. Blocks if the descriptor does.
 Result<> write_all(int fd, std::string_view bytes);
 
-// mkdir -p with a mode for what is created.
+// Does what `mkdir -p` does. Directories that it creates get `mode`.
 Result<> make_directories(const std::string& path, int mode = 0700);
 
 }  // namespace bottle

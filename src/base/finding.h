@@ -1,4 +1,4 @@
-// What speaks for or against a machine or a manifest: typed, so that a program can read it too.
+// A finding about a machine or a manifest, in a form that programs can read too.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Looking at a future without waiting for it.
+// Checks a future without waiting for it.
 #pragma once
 
 #include <chrono>
@@ -6,7 +6,7 @@
 
 namespace bottle {
 
-// False also where nothing was begun.
+// Also false if the future has no shared state.
 template <class T>
 bool is_ready(const std::future<T>& future) {
   return future.valid() && future.wait_for(std::chrono::seconds(0)) == std::future_status::ready;

@@ -29,8 +29,8 @@ bool is_session_name(std::string_view name) {
 
 namespace {
 
-// As FNV-1a, but eight bytes a step: programs of many megabytes are named at each start. The shift brings the upper
-// half's differences down, which a multiplication alone never does.
+// Like FNV-1a, but with eight bytes per step, because each start names programs of many megabytes. The shift moves
+// differences in the upper half down, which a multiplication alone cannot do.
 uint64_t mixed(uint64_t hash, uint64_t word) {
   hash = (hash ^ word) * 1099511628211ull;
   return hash ^ hash >> 29;

@@ -1,4 +1,4 @@
-// Names: random ones from the kernel's generator, and ones that follow from a content.
+// Makes names: random ones from the kernel's generator, and names derived from content.
 #pragma once
 
 #include <cstdint>
@@ -7,17 +7,17 @@
 
 namespace bottle {
 
-// `bytes` random bytes as lower-case hex. Aborts if the kernel has no randomness to give.
+// Returns `bytes` random bytes in lower-case hexadecimal. Aborts if the kernel cannot supply randomness.
 std::string random_hex(int bytes);
 
-// Whether a session may be called so: [a-z0-9-]{1,40}, the first no dash. Such a name is one part of a path and of the
-// names that the engine knows, and nothing else.
+// Returns whether `name` may name a session: [a-z0-9-]{1,40}, not beginning with a dash. Such a name is safe as a
+// component of a path and in the names of the engine's objects.
 bool is_session_name(std::string_view name);
 
-// Twelve hexadecimal digits that tell one content from another. A name, not a defence.
+// Returns twelve hexadecimal digits that differ between contents. They are a name, and no protection against forgery.
 std::string content_hash(std::string_view bytes);
 
-// The same over a stream.
+// Computes the same for a stream.
 class Fingerprint {
  public:
   void feed(std::string_view bytes);
@@ -25,7 +25,7 @@ class Fingerprint {
 
  private:
   uint64_t hash_ = 14695981039346656037ull, length_ = 0;
-  char word_[8] = {};  // what is left over from whole words
+  char word_[8] = {};  // bytes that do not fill a word yet
   size_t held_ = 0;
 };
 

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-// The one place where it is compiled; precompiled.h tells all others so.
+// Instantiated only here; precompiled.h declares this to all other files.
 template class nlohmann::basic_json<>;
 
 namespace bottle {
@@ -38,7 +38,7 @@ class Builder : public json::json_sax_t {
   const Error& why() const { return why_; }
 
  private:
-  // Where the next value goes. What is open stays where it is: only the innermost list or object grows.
+  // Where the next value goes. Open containers do not move, because only the innermost one grows.
   json* place() {
     if (open_.empty()) return &root_;
     return open_.back()->is_array() ? &open_.back()->emplace_back() : member_;
@@ -78,7 +78,7 @@ Result<json> parse_json(std::string_view text, size_t depth) {
 }
 
 bool is_utf8(std::string_view text) {
-  // What may follow the first byte depends on it (RFC 3629, section 4), so that nothing has two spellings.
+  // The first byte restricts the second one (RFC 3629, section 4), so that no character has two encodings.
   for (size_t i = 0; i < text.size();) {
     auto byte = [&](size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u; };
     unsigned first = byte(i), low = 0x80, high = 0xbf;

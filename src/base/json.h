@@ -1,5 +1,6 @@
-// JSON that a stranger wrote. nlohmann's own parse() with a callback takes quadratic time, so that a megabyte of "{}"
-// would hold this program for many minutes.
+// Parses JSON from untrusted sources. nlohmann's own parse() with a callback takes quadratic time, so that a megabyte
+// of
+// "{}" would keep this program busy for many minutes.
 #pragma once
 
 #include <cstddef>
@@ -11,13 +12,14 @@
 
 namespace bottle {
 
-inline constexpr size_t kDeepestJson = 32;  // deeper than any of ours: a recursion over what was read ends here
+inline constexpr size_t kDeepestJson = 32;  // deeper than all JSON of ours; limits recursion over the result
 
-// One value, nested `depth` deep at most, in linear time. Code::limit: it is deeper. Code::invalid: it is not JSON, or
-// an object has a key twice, which would mean two things to two readers.
+// Parses one value in linear time. Fails with Code::limit if it is nested more than `depth` deep, and with
+// Code::invalid if it is not JSON or if an object has a key twice, because different readers would read that
+// differently.
 Result<nlohmann::json> parse_json(std::string_view text, size_t depth = kDeepestJson);
 
-// Whether `text` is UTF-8 (RFC 3629) and can stand in JSON as it is.
+// Returns whether `text` is UTF-8 (RFC 3629), so that JSON can contain it unchanged.
 bool is_utf8(std::string_view text);
 
 }  // namespace bottle

@@ -1,4 +1,4 @@
-// Files of one JSON object a line whose content is hostile: kept so that they can be read on a terminal, and bounded.
+// Writes hostile input as a file with one JSON object per line that is bounded and safe to show on a terminal.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,14 @@
 
 namespace bottle::session {
 
-// Whether a name that somebody else chose can be a file's here: letters, digits, `._-`, no leading dot, 100 at most.
+// Returns whether a name from an untrusted source may be a file name: at most 100 letters, digits and `._-`, without a
+// leading dot.
 bool is_plain_name(std::string_view name);
 
 class JsonLines {
  public:
-  // Makes the file anew. What is no object on a line of its own, a line over `longest`, or one that is nested very
-  // deeply, is left out; beyond `most` bytes, read or written: Code::limit.
+  // Creates the file, or replaces it. Leaves out lines that are not a JSON object, that are longer than `longest`, or
+  // that are nested very deeply. Fails with Code::limit after `most` bytes, read or written.
   static Result<JsonLines> create(const std::string& path, uint64_t most, size_t longest);
   Result<> feed(std::string_view bytes);
 
@@ -24,9 +25,9 @@ class JsonLines {
   explicit JsonLines(UniqueFd fd) : fd_(std::move(fd)) {}
   UniqueFd fd_;
   std::string pending_;
-  uint64_t left_ = 0, written_left_ = 0;  // escapes make a line longer
+  uint64_t left_ = 0, written_left_ = 0;  // two limits, because escapes make a line longer
   size_t longest_ = 0;
-  bool skipping_ = false;  // the rest of a line that is too long
+  bool skipping_ = false;  // skips the rest of a line that is too long
 };
 
 }  // namespace bottle::session

@@ -1,5 +1,5 @@
-// The one way of a stranger's words to a person's terminal: directory, file, branch and host names, a repository's
-// agents, what an engine, a hook or another machine says.
+// Makes untrusted text safe for a terminal. Names of directories, files, branches and hosts, the agents of a
+// repository, and messages from an engine, a hook or another machine reach a person only through here.
 #pragma once
 
 #include <concepts>
@@ -12,17 +12,18 @@ namespace bottle {
 
 constexpr size_t kLongestLine = 8192;
 
-// `text` as one line that does nothing to a terminal and reads as what it is. UTF-8 stays as it is, except for
-// characters that control (C0, DEL, C1), turn the direction of writing, end a line, cannot be seen, or are nobody's
-// (private use, planes without characters): of bytes they become \n, \t or \x1b, of characters \u{202e}. A byte that is
-// no UTF-8 becomes \xff. Doing it twice changes nothing more. What would be longer than `most` bytes ends with "…".
+// Returns `text` as one line that cannot control a terminal or hide its content. UTF-8 is kept, except for control
+// characters (C0, DEL, C1) and characters that change the writing direction, end a line, are invisible, or are not
+// assigned (private use and unused planes). Control bytes become \n, \t or \x1b; characters become \u{202e}. A byte
+// that is not UTF-8 becomes \xff. Applying the function again changes nothing. A line longer than `most` bytes is cut
+// and ends with "…".
 std::string one_line(std::string_view text, size_t most = kLongestLine);
 
-// What a program said in one line: its own are joined by " | ", empty ones left out.
+// Returns a program's output as one line. Its lines are joined by " | "; empty ones are left out.
 std::string folded(std::string_view text, size_t most = 1000);
 
-// One line for a person. It is made of any text, and cannot be made but through one_line(): whoever prints lines of
-// this type (app/output/output.h) needs not think about where the words come from.
+// One line for a person. Every constructor applies one_line(), so code that prints values of this type
+// (app/output/output.h) does not depend on where the text comes from.
 class Line {
  public:
   enum class Style { bold, dim };
@@ -30,13 +31,13 @@ class Line {
   Line() = default;
   template <typename Text>
     requires std::convertible_to<const Text&, std::string_view>
-  Line(const Text& text) : text_(one_line(text)) {}  // implicit, so that the safe way is the short one
+  Line(const Text& text) : text_(one_line(text)) {}  // implicit, so that the safe way is also the shortest
 
   static Line styled(Style style, const Line& line);
 
   const std::string& text() const { return text_; }
   bool empty() const { return text_.empty(); }
-  size_t columns() const;  // characters that are seen; a wide one counts once
+  size_t columns() const;  // the number of visible characters; a wide one counts once
 
   Line& operator+=(const Line& more) {
     text_ += more.text_;
@@ -49,18 +50,18 @@ class Line {
   std::string text_;
 };
 
-// Text of ours that has several lines, each made harmless by itself: a stranger's words in it were lines before.
+// Splits our own text into lines and makes each of them safe. Untrusted text in it must already be a Line.
 std::vector<Line> lines_of(std::string_view text);
 
-// The other direction, for what is kept or sent as text.
+// Joins lines to a text that is stored or sent.
 std::string joined(const std::vector<Line>& lines);  // each ends with a newline
 
-// JSON text, ours or a stranger's, for a terminal: whatever is not printable ASCII becomes \uXXXX, which in JSON is
-// another way to write the same. Line ends stay.
+// Makes JSON text safe for a terminal: everything but printable ASCII and line ends becomes \uXXXX, which means the
+// same in JSON.
 std::string ascii_json(std::string_view text);
 
-// For pieces of a stream: calls back with each whole line, for a person; a carriage return ends one too. What is longer
-// than `kLongestLine` is cut off.
+// Splits a stream into lines for a person and calls back with each whole line. A carriage return also ends a line. A
+// line longer than `kLongestLine` is cut.
 class LineReader {
  public:
   template <typename Take>
@@ -70,7 +71,7 @@ class LineReader {
       else if (line_.size() <= kLongestLine) line_ += c;
     }
   }
-  // The rest, where the stream ended without a line end. Empty lines are not told.
+  // Passes on the last line if the stream ended without a line end. Empty lines are left out.
   template <typename Take>
   void end(Take&& take) {
     if (line_.find_first_not_of(' ') != std::string::npos) take(Line(line_));

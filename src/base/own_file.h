@@ -1,5 +1,5 @@
-// Directories and files that decide what this program does later, such as records of what to remove: they are read only
-// where nobody but this user can have written them. A name that somebody else says is no proof of that.
+// Reads directories and files that decide what this program does later, such as records of what to remove. They are
+// read only if no other user can have written them; the name alone does not prove that.
 #pragma once
 
 #include <string>
@@ -9,15 +9,17 @@
 
 namespace bottle {
 
-// Opens a directory that this user owns and others cannot write to. Code::not_found; Code::denied where it is a
-// symbolic link, another's or open to others; Code::invalid where it is no directory.
+// Opens a directory that this user owns and that others cannot write to. Fails with Code::not_found, with Code::denied
+// if it is a symbolic link, belongs to another user or is writable for others, and with Code::invalid if it is not a
+// directory.
 Result<UniqueFd> open_own_directory(const std::string& path);
 
-// The same, but `path` may lead there by symbolic links, which an operator may have made to have their state elsewhere.
+// Does the same, but `path` may contain symbolic links, because operators keep their state in other places that way.
 Result<> check_own_directory(const std::string& path);
 
-// Reads the regular file `name` in an open directory, held to the same rules; it may have no second name. Never blocks
-// on a FIFO or a device. Code::limit beyond `limit` bytes. `directory`: its path, for the errors.
+// Reads the regular file `name` in an open directory by the same rules. The file must not have a second hard link.
+// Never blocks on a FIFO or a device. Fails with Code::limit if it has more than `limit` bytes. `directory` is the path
+// of the directory, for errors.
 Result<std::string> read_own_file(const UniqueFd& open_directory, const std::string& directory, const std::string& name,
                                   size_t limit);
 

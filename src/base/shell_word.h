@@ -1,4 +1,4 @@
-// Commands that a person can paste.
+// Makes commands that a person can paste into a shell.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 
 namespace bottle {
 
-// The text so that a shell takes it as one word, as it is where nothing in it needs quoting.
+// Quotes the text as one word for a shell, unless it needs no quotes.
 std::string shell_word(std::string_view text);
 
 }  // namespace bottle

@@ -1,4 +1,4 @@
-// Joins a function that writes a stream to one that reads it, by a bounded buffer and a thread.
+// Connects a function that writes a stream to one that reads it, with a bounded buffer and a thread.
 #pragma once
 
 #include <functional>
@@ -10,15 +10,15 @@
 namespace bottle::session {
 
 using Sink = std::function<Result<>(std::string_view)>;
-using Source = std::function<Result<size_t>(char*, size_t)>;  // 0: the end
+using Source = std::function<Result<size_t>(char*, size_t)>;  // returns 0 at the end
 
-// Runs `produce` on a thread of its own; it may be 8 MB ahead, so that it works while the consumer still waits for its
-// other end. The producer's error wins, since the consumer's is its consequence, unless the producer only saw the
-// consumer go (`closed`).
+// Runs `produce` on its own thread. It may run 8 MB ahead, so that it can work while the consumer still waits for
+// something else. If both fail, the producer's error is returned, because the consumer's follows from it, unless the
+// producer only noticed that the consumer had left (Code::closed).
 Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
                       const std::function<Result<>(const Source&)>& consume);
 
-// The same bytes; whoever waits for them hears every two seconds how many have passed: "the workspace: 12 MB".
+// Passes the same bytes on, and reports every two seconds how many there were so far, as in "the workspace: 12 MB".
 Source told(const Source& source, const std::string& what, const std::function<void(const std::string&)>& tell);
 
 }  // namespace bottle::session

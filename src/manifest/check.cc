@@ -30,7 +30,7 @@ std::unexpected<Error> wrong(const Node& node, const std::string& key, std::stri
   return fail_at(node.at, key + ": expected " + std::string(expect) + ", found " + found(node), std::move(todo));
 }
 
-// What a person probably meant by a host that is none.
+// Suggests what was probably meant by an invalid host.
 std::string host_advice(const std::string& text) {
   if (size_t scheme = text.find("://"); scheme != std::string::npos) {
     std::string rest = text.substr(scheme + 3);

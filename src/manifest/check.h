@@ -1,4 +1,4 @@
-// Whether a document has the shape that the table of keys gives its section; the first thing wrong is the error.
+// Checks a document against the table of keys for its section. The error is the first problem.
 #pragma once
 
 #include <string_view>

@@ -59,7 +59,7 @@ Result<Node> convert(const std::string& path, const YAML::Node& from, int depth,
           return fail_at(key.at, "'" + key.text + "' appears twice",
                          "remove one of the two; the other value is at " + first->at);
         Node value = TRY(convert(path, entry.second, depth + 1, budget));
-        if (value.kind == Node::Kind::nothing) value.at = key.at;  // nothing stands nowhere: its key does
+        if (value.kind == Node::Kind::nothing) value.at = key.at;  // an empty value has no position, but its key has
         node.entries.push_back({std::move(key), std::move(value)});
       }
       break;
@@ -67,8 +67,8 @@ Result<Node> convert(const std::string& path, const YAML::Node& from, int depth,
   return node;
 }
 
-// Goes through a text without keeping anything. The library's own LoadAll does not end on some that are broken, and
-// would build whatever it is given: here a second document, or too much of the first, is the end.
+// Scans a text without keeping anything. The library's LoadAll never returns for some broken texts and would build a
+// tree of any size. This scan stops at a second document, or when the first one is too large.
 class Gauge : public YAML::EventHandler {
  public:
   explicit Gauge(const std::string& path) : path_(path) {}

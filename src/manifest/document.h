@@ -1,4 +1,4 @@
-// A YAML (or JSON) text as a tree that knows where everything stands. The only place that sees the YAML library.
+// Parses YAML (or JSON) into a tree that knows the position of every node. Only this file uses the YAML library.
 #pragma once
 
 #include <string>
@@ -24,11 +24,11 @@ struct Entry {
   Node key, value;
 };
 
-// Errors (Code::invalid): not YAML, a key twice, a key that is no scalar, nesting beyond 32, more than 100,000 nodes
-// (aliases are expanded: the bound is what stops a "billion laughs").
+// Fails with Code::invalid if the text is not YAML, has a key twice or a key that is not a scalar, is nested more than
+// 32 deep, or has more than 100,000 nodes. Aliases are expanded, so the last limit stops a "billion laughs" attack.
 Result<Node> read_document(const std::string& path, const std::string& text);
 
-// An error at a place: "path:line:column: what".
+// Returns an error with a position: "path:line:column: what".
 std::unexpected<Error> fail_at(const std::string& at, const std::string& what, std::string todo = {});
 
 }  // namespace bottle::manifest

@@ -19,7 +19,7 @@ Place place_of(const Node& node) {
           std::strtoul(node.at.c_str() + colon + 1, nullptr, 10) - 1};
 }
 
-// The text as lines, with their ends.
+// Splits the text into lines, which keep their line ends.
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
   for (size_t at = 0; at < text.size();) {
@@ -41,7 +41,7 @@ bool says_nothing(const std::string& line) {
   return first == std::string::npos || line[first] == '#';
 }
 
-// Behind the last line of what begins at `start` and stands deeper than `column`.
+// Returns the line after the block that begins at `start` and is indented deeper than `column`.
 size_t end_of_item(const std::vector<std::string>& lines, size_t start, size_t column) {
   size_t last = start;
   for (size_t i = start + 1; i < lines.size(); ++i) {
@@ -78,7 +78,7 @@ Node& child(Node& node, const std::string& key, Node::Kind kind) {
   return node.entries.back().value;
 }
 
-// Puts the rule into the text. True if it knew how.
+// Inserts the rule into the text. Returns false if it does not know how.
 bool insert(std::vector<std::string>& lines, const Node& bottle, const AllowRule& rule, bool json) {
   std::string item = rule_yaml(rule, json);
   const Node* egress = bottle.find("egress");
@@ -92,7 +92,7 @@ bool insert(std::vector<std::string>& lines, const Node& bottle, const AllowRule
       return true;
     }
     if (at(lines, start) != '-' || allow->items.empty()) return false;
-    // In the list's own column, behind its last item and what belongs to that.
+    // Insert in the list's own column, after its last item with all its lines.
     put(end_of_item(lines, place_of(allow->items.back()).line, start.column),
         std::string(start.column, ' ') + "- " + item + "\n");
     return true;
@@ -107,7 +107,7 @@ bool insert(std::vector<std::string>& lines, const Node& bottle, const AllowRule
     lines[start.line].insert(start.column + 1, text + ", ");
     return true;
   }
-  // A block: in front of its first key, in that column.
+  // For a block, insert before its first key, in the column of that key.
   Place first = place_of(holder->entries.front().key);
   if (json || indent(lines[first.line]) != first.column) return false;
   std::string pad(first.column, ' ');
@@ -171,7 +171,7 @@ Result<std::string> with_rule(const File& file, const std::string& bottle, const
   std::string text;
   for (const auto& line : lines) text += line;
 
-  // What it should say now: the same, and one rule more (at either end of the list).
+  // The expected result has one more rule, at either end of the list.
   auto written = read_document(file.path, text);
   auto item = read_document("rule", "- " + rule_yaml(rule));
   if (!written || !item || !check(*written, "manifest")) return cannot();

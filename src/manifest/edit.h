@@ -1,4 +1,4 @@
-// One rule into the operator's own file, everything else of it as it was: comments, order, indentation.
+// Adds one rule to the operator's own file and keeps everything else: comments, order and indentation.
 #pragma once
 
 #include <string>
@@ -8,15 +8,16 @@
 
 namespace bottle::manifest {
 
-// "example.org", or "{host: example.org, ports: [8443], methods: [GET], paths: [\"/a/**\"]}": an item of egress.allow.
-// With `json`, quoted as JSON wants it.
+// Writes a rule as an item of egress.allow: "example.org", or "{host: example.org, ports: [8443], methods: [GET],
+// paths:
+// [\"/a/**\"]}". With `json`, it is quoted for JSON.
 std::string rule_yaml(const AllowRule& rule, bool json = false);
-// The same read: one line, by the manifest's own grammar.
+// Parses such a rule from one line, by the grammar of the manifest.
 Result<AllowRule> rule_from_yaml(const std::string& item);
 
-// The file's text with `rule` in bottles.<bottle>.egress.allow. What is written is read again: the result holds exactly
-// that one rule more, or it is an error. Code::not_found: the bottle is not defined in this file. Code::unavailable:
-// the file is written in a way that is not edited here (an alias, a one-line map, version 1).
+// Returns the text of the file with `rule` added to bottles.<bottle>.egress.allow. The result is parsed again, and must
+// contain exactly this one additional rule. Fails with Code::not_found if the file does not define the bottle, and with
+// Code::unavailable if it has a form that we do not edit (an alias, a one-line map, version 1).
 Result<std::string> with_rule(const File& file, const std::string& bottle, const AllowRule& rule);
 
 }  // namespace bottle::manifest

@@ -1,4 +1,4 @@
-// The one table of keys: the check of unknown keys and types, the JSON Schema and the documentation all read it.
+// The table of all keys. The check for unknown keys and wrong types, the JSON Schema and the documentation use it.
 #pragma once
 
 #include <span>
@@ -12,8 +12,8 @@ namespace bottle::manifest {
 
 enum class Shape {
   one,           // a value
-  list,          // a list of values; never empty where `filled`
-  words,         // a list of values, or one text with commas (as Claude's agent files have it)
+  list,          // a list of values; must not be empty if `filled` is set
+  words,         // a list of values, or one text with commas, as in Claude's agent files
   map,           // name → value
   map_of_lists,  // name → value or list of values
 };
@@ -25,7 +25,7 @@ struct Key {
   std::string_view of;   // type section or rule: which section; type choice: the values, separated by |
   std::string_view doc;  // one line
   bool required = false;
-  bool filled = false;      // an empty list would read as "none" and mean "any": refused
+  bool filled = false;      // refuse an empty list, which reads like "none" but would mean "any"
   Type names = Type::name;  // for maps: the kind of their keys
 };
 

@@ -116,8 +116,8 @@ bool ip(const std::string& text) {
   return ::inet_pton(AF_INET, text.c_str(), bytes) == 1 || ::inet_pton(AF_INET6, text.c_str(), bytes) == 1;
 }
 
-// A DNS name in ASCII, or dotted-quad IPv4. Other spellings of an address (127.1, 0x7f.1, 2130706433) are refused: a
-// resolver would take them for one, and the rule would not read as what it allows.
+// Accepts a DNS name in ASCII or a dotted-quad IPv4 address. Refuses other spellings of an address (127.1, 0x7f.1,
+// 2130706433), because a resolver would read them as an address, which a reader of the rule might not see.
 bool host(const std::string& text) {
   if (text.empty() || text.size() > 253) return false;
   std::string label;

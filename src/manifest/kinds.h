@@ -1,4 +1,4 @@
-// The kinds of scalar a manifest holds: each with its name for people, its JSON Schema and its check.
+// The kinds of scalar in a manifest, each with a name for people, a JSON Schema and a check.
 #pragma once
 
 #include <cstdint>
@@ -50,10 +50,10 @@ struct Kind {
 
 const Kind& kind(Type type);
 
-// Whether `text` is a value of this kind. `choice`, `section` and `rule` are not scalars of their own and always pass.
+// Returns whether `text` is a value of this kind. `choice`, `section` and `rule` are not scalars and always pass.
 bool valid(Type type, const std::string& text);
 
-// For text that valid() has passed.
+// Convert text for which valid() has returned true.
 uint64_t to_size(const std::string& text);      // bytes; k, m, g, t are powers of 1024
 uint64_t to_duration(const std::string& text);  // seconds
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kMaxFrontMatter = 64 << 10;
 
-// A bottle as written; `extends` is resolved once every file has been read.
+// A bottle as written. `extends` is resolved after all files have been read.
 struct Definition {
   Node node;
   std::string at, path;
@@ -60,8 +60,8 @@ Result<> add_file(Draft& draft, const File& file, bool v1) {
   return {};
 }
 
-// Base first, depth first. `chain` holds the bottles whose bases are being applied: meeting one again is a cycle. A
-// base that two ways lead to is applied once: its rules would otherwise be there twice.
+// Applies bases before the bottle itself, depth first. `chain` holds the bottles whose bases are being applied; meeting
+// one of them again is a cycle. A base that is reached twice is applied once, so that its rules do not appear twice.
 Result<> apply_chain(const Draft& draft, const std::string& name, std::vector<std::string>& chain,
                      std::vector<std::string>& done, Bottle& bottle) {
   const Definition& definition = draft.bottles.at(name);
@@ -150,7 +150,7 @@ Result<Agent> parse_agent(const File& markdown) {
   if (end == std::string::npos)
     return fail_at(start, "the front matter has no end", "add a line --- before the prompt");
   if (end > kMaxFrontMatter) return fail_at(start, "the front matter is longer than 64 KB");
-  // The first line is blanked rather than cut, so that positions are those of the file.
+  // Blank the first line instead of removing it, so that positions match the file.
   Node front = TRY(read_document(markdown.path, "\n" + text.substr(4, end - 3)));
   TRY(check(front, "agent_file"));
   std::string name = markdown.path.substr(markdown.path.rfind('/') + 1);

@@ -1,5 +1,5 @@
-// What the operator asked for: bottles, agents, VMs; parsed, merged (`extends`), validated. Pure: files come in as
-// text.
+// The manifest, which says what the operator wants: bottles, agents and VMs. It is parsed, merged (`extends`) and
+// validated here. Pure: the caller reads the files.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace bottle::manifest {
 
-// "path:line:column" of keys, by their dotted name within a bottle or agent.
+// Maps the dotted name of a key within a bottle or agent to its position, "path:line:column".
 using Positions = std::map<std::string, std::string>;
 
 enum class WorkspaceMode { none, copy, clone, bind };
@@ -27,8 +27,8 @@ struct Resources {
 struct AllowRule {
   std::string host;                  // example.org | *.example.org | *
   std::vector<uint16_t> ports;       // empty: 443 and 80
-  std::vector<std::string> methods;  // empty: any. Set: the host is inspected
-  std::vector<std::string> paths;    // globs, ** crosses slashes; empty: any. Set: the host is inspected
+  std::vector<std::string> methods;  // empty: any. If set, the host is inspected
+  std::vector<std::string> paths;    // globs; ** crosses slashes; empty: any. If set, the host is inspected
   bool inspect = false;
 };
 
@@ -81,7 +81,7 @@ struct Bottle {
   Egress egress;
   std::vector<SshHost> ssh;
   std::vector<GitRemote> git;
-  Positions positions;  // "env.STAGE", "secrets.github" → where; for errors found later
+  Positions positions;  // of "env.STAGE", "secrets.github" and so on, for errors that are found later
 };
 
 // Which version of a provider's program; empty: the newest.
@@ -95,15 +95,15 @@ struct Agent {
   std::vector<std::string> skills;   // names under the skills directories
   std::vector<std::string> command;  // for provider: command
   std::string description;
-  Positions positions;  // "" is the agent itself
+  Positions positions;  // the key "" is the agent itself
 };
 
-// A machine made for a session. Times in seconds, sizes in bytes; 0: the provider's default.
+// A machine made for a session. Times are in seconds and sizes in bytes; 0 means the provider's default.
 struct Vm {
   std::string name, provider;
   uint64_t ttl = 0, idle = 0, memory = 0, disk = 0;
   double cpus = 0;
-  bool allow_vpn = false;                      // though it may lead back to the operator
+  bool allow_vpn = false;                      // accept a VPN, although it may lead back to the operator
   std::map<std::string, std::string> options;  // for the provider alone
 };
 
@@ -117,31 +117,32 @@ struct File {
   std::string path, text;
 };
 
-// One bottle.yaml (or the same as JSON). Every error is "path:line:column: what", with a suggestion where there is one.
+// Parses a bottle.yaml (or the same as JSON). Every error has the form "path:line:column: what", and a suggestion if
+// there is one.
 Result<Manifest> parse(const File& bottle_yaml);
 
-// An agent's file: front matter between two lines of ---, then its prompt. Without `name:` the file's name counts.
-// The bottle it names is not looked up here.
+// Parses an agent's file: front matter between two lines of ---, then the prompt. Without `name:`, the agent is named
+// after the file. Does not check that its bottle exists.
 Result<Agent> parse_agent(const File& markdown);
 
-// claude-bottle.json of version 1, as it is.
+// Parses claude-bottle.json of version 1.
 Result<Manifest> import_v1(const File& json);
 
-// `bottle guard run --config`: the manifest's egress, secrets and ssh at top level, without any bottle.
+// Parses the file of `bottle guard run --config`: the keys egress, secrets and ssh of a bottle, at top level.
 Result<Bottle> parse_guard(const File& file);
 
-// Everything together. A file named claude-bottle.json is read as version 1. A name defined twice is an error, so no
-// file overrides another by accident. An agent of the repository may name a bottle; it never defines one and never
-// takes the name of an agent of the operator's. Without any policy and agents of the operator's: the built-in ones, see
-// builtin().
+// Loads all files together. A file named claude-bottle.json is read as version 1. A name that is defined twice is an
+// error, so that no file overrides another by accident. An agent of the repository may name a bottle, but it cannot
+// define one and cannot take the name of an agent of the operator. If the operator has neither policy nor agents, the
+// result is builtin().
 Result<Manifest> load(std::vector<File> home_policy, std::vector<File> home_agents,
                       std::vector<File> repository_agents);
 
-// What holds where nothing is written: bottle "default" (a clone of the workspace, nothing reachable but the provider's
-// own API) and the agents claude, codex and shell.
+// Returns the manifest for an operator without files: the bottle "default", which clones the workspace and reaches only
+// the provider's own API, and the agents claude, codex and shell.
 Manifest builtin();
 
-// The table of keys, as a JSON Schema of bottle.yaml and as the tables of docs/manifest.md.
+// Return the table of keys as a JSON Schema of bottle.yaml and as the tables of docs/manifest.md.
 std::string json_schema();
 std::string keys_markdown();
 
@@ -149,13 +150,13 @@ std::string keys_markdown();
 Result<WorkspaceMode> workspace_mode(const std::string& text);
 std::string_view to_string(WorkspaceMode mode);
 
-// Seconds of "90s", "30m", "2h", "1d".
+// Converts "90s", "30m", "2h" or "1d" to seconds.
 Result<uint64_t> duration(const std::string& text);
 
-// "did you mean …?" for the nearest of `known`, or the list of them, or nothing.
+// Returns "did you mean …?" for the nearest of `known`, or the list of them, or nothing.
 std::string suggest(const std::string& wrong, const std::vector<std::string>& known);
 
-// Whether the pattern of a rule (example.org, *.example.org, *) covers the host or the narrower pattern.
+// Returns whether the pattern of a rule (example.org, *.example.org, *) covers the host or the narrower pattern.
 bool covers(const std::string& pattern, const std::string& host);
 
 }  // namespace bottle::manifest

@@ -33,7 +33,7 @@ std::vector<std::string> lower(std::vector<std::string> texts) {
 
 uint16_t port(const std::string& text) { return static_cast<uint16_t>(std::strtoul(text.c_str(), nullptr, 10)); }
 
-// ~/ is left for whoever knows the operator's home.
+// Keeps ~/, which is resolved where the operator's home is known.
 std::string from_file(const std::string& value, const std::string& path) {
   if (value.empty() || value.starts_with("/") || value.starts_with("~/")) return value;
   size_t slash = path.rfind('/');

@@ -1,4 +1,4 @@
-// Checked documents into structs. Only for nodes that check() has passed.
+// Converts documents into structs. Takes only nodes that check() has accepted.
 #pragma once
 
 #include "manifest/document.h"
@@ -6,8 +6,9 @@
 
 namespace bottle::manifest {
 
-// Sets what the node mentions and leaves the rest: applied base first, this is `extends`. Relative paths are taken from
-// the directory of `path`. Errors: what the table cannot say (a secret without hosts, inspect: false with methods …).
+// Sets the fields that the node mentions and keeps the others, so that applying the base first implements `extends`.
+// Relative paths start at the directory of `path`. Fails for problems that the table cannot express, such as a secret
+// without hosts, or `inspect: false` with methods.
 Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path);
 Result<> apply_v1_bottle(Bottle& bottle, const Node& node, const std::string& path);
 Result<Agent> read_agent(const std::string& name, const Node& node, const std::string& at);

@@ -5,7 +5,7 @@
 namespace bottle::manifest {
 namespace {
 
-// Edits that turn one into the other, a swap of neighbours counting once (optimal string alignment).
+// Counts the edits that turn one text into the other; swapping neighbors is one edit (optimal string alignment).
 size_t distance(const std::string& a, const std::string& b) {
   std::vector<std::vector<size_t>> d(a.size() + 1, std::vector<size_t>(b.size() + 1));
   for (size_t i = 0; i <= a.size(); ++i) d[i][0] = i;

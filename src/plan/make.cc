@@ -86,7 +86,7 @@ Result<> set_env(Plan& plan, const manifest::Bottle& bottle, const Facts& facts,
   return {};
 }
 
-// Time and colors look inside as they do outside, unless the bottle says otherwise.
+// Passes on the operator's time zone and terminal colors, unless the bottle sets these variables.
 void set_surroundings(Plan& plan, const Facts& facts) {
   auto pass = [&](const std::string& name, const std::string& value) {
     bool plain = !value.empty() && value.size() <= 64 && std::ranges::all_of(value, [](unsigned char c) {
@@ -124,7 +124,7 @@ Result<> set_secrets(Plan& plan, const manifest::Bottle& bottle, const Facts& fa
                     "add `env: NAME`");
       plan.warnings.push_back("secret " + name + " is EXPOSED: the agent sees its real value in " + planned.env);
       plan.env.push_back({planned.env, planned.source});
-      // The guard still looks out for it, unless that would mean to ask the operator twice.
+      // The guard still looks for the value, unless the operator would then be asked for it twice.
       planned.env.clear();
       if (planned.source.kind == Source::Kind::prompt) continue;
     }
@@ -151,13 +151,13 @@ void allow_provider(Plan& plan) {
     bool named = false;
     for (auto& rule : plan.egress.allow)
       if (rule.host == host)
-        named = rule.inspect = true;  // the operator's own, perhaps narrower, rule stands; it is inspected
+        named = rule.inspect = true;  // keep the operator's own rule, which may be narrower, and inspect the host
     if (!named)
       plan.egress.allow.insert(plan.egress.allow.begin(), AllowRule{.host = host, .ports = {443}, .inspect = true});
   }
 }
 
-// What no route of the local network may lead to: the guard itself, the machine's metadata, everybody at once.
+// Returns whether an address must never be a service of the local network: loopback, metadata, multicast and broadcast.
 bool never_lan(const std::string& ip) {
   unsigned char b[16];
   if (::inet_pton(AF_INET, ip.c_str(), b) == 1)
@@ -201,7 +201,7 @@ void warn_of_unreachable(Plan& plan) {
         plan.warnings.push_back("secret " + secret.name + " is for " + host + ", which egress.allow does not list");
 }
 
-// Its path counts too: a file of the same text may copy from another directory.
+// The reference depends on the path as well, because a Dockerfile with the same text may copy from another directory.
 std::string dockerfile_reference(const std::string& path, const std::string& hash, const ImageFacts& facts) {
   return "bottle-agent-dockerfile:" + content_hash(path + '\n' + hash + '\n' + facts.architecture);
 }
@@ -311,7 +311,7 @@ Result<> set_skills(Plan& plan, const manifest::Agent& agent, const Facts& facts
   return {};
 }
 
-// One variable, one value: a literal would otherwise silently take the place of a placeholder, or the reverse.
+// Refuses a variable that is set twice. Otherwise a literal could silently replace a placeholder, or the reverse.
 Result<> check_variables(const Plan& plan, const manifest::Bottle& bottle) {
   std::map<std::string, std::string> owners;
   for (const auto& secret : plan.secrets) {
@@ -407,7 +407,7 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   TRY(set_env(plan, bottle, facts, options));
   set_surroundings(plan, facts);
   TRY(set_secrets(plan, bottle, facts, &options));
-  // A variable of the operator's signs in too (version 1 had no other way).
+  // A plain variable can also sign the agent in; version 1 had no other way.
   std::vector<Secret> given = plan.secrets;
   for (const auto& var : plan.env) given.push_back({.env = var.name});
   auto credentials = sign_in(plan.provider, given, facts);
@@ -450,7 +450,7 @@ Result<Plan> for_guard(const manifest::Bottle& policy, const Facts& facts) {
   plan.egress = policy.egress;
   for (auto& file : plan.egress.extra_ca) file = expand(file, known);
   TRY(set_secrets(plan, policy, known, nullptr));
-  plan.env.clear();  // nobody here to hand a value to
+  plan.env.clear();  // there is no agent
   TRY(check_lan(plan));
   allow_ssh(plan, policy, known);
   warn_of_unreachable(plan);

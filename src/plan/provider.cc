@@ -5,7 +5,7 @@
 namespace bottle::plan {
 namespace {
 
-constexpr size_t kMaxArgument = 100 << 10;  // Linux takes 128 KB an argument (MAX_ARG_STRLEN)
+constexpr size_t kMaxArgument = 100 << 10;  // Linux allows 128 KB per argument (MAX_ARG_STRLEN)
 constexpr size_t kMaxPrompt = 16 << 20;
 
 constexpr std::initializer_list<const char*> kClaudeVariables = {"CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY",
@@ -115,7 +115,7 @@ Result<> set_command(Plan& plan, const std::vector<std::string>& own, const std:
     return fail(Code::invalid, "--headless needs a prompt",
                 "add --prompt TEXT, or --prompt - to read it from standard input");
   if (!plan.system_prompt.empty() && plan.provider != "claude") {
-    // Codex has no option for one: it goes before what is asked. The others take none.
+    // Codex has no option for a system prompt, so it goes before the prompt. The others do not take one.
     if (plan.provider == "codex") plan.prompt = plan.system_prompt + (plan.prompt.empty() ? "" : "\n\n" + plan.prompt);
     else plan.warnings.push_back("the agent's prompt is not used, because provider " + plan.provider + " takes none");
   }
@@ -124,7 +124,7 @@ Result<> set_command(Plan& plan, const std::vector<std::string>& own, const std:
   if (plan.headless && plan.provider == "codex") add({"-"});
   if (plan.prompt.size() > kMaxPrompt) return fail(Code::limit, "the prompt is longer than 16 MB");
   if (!plan.headless && !plan.prompt.empty() && plan.provider != "shell") {
-    // A prompt that begins with a dash, or follows an option that takes many values, must not be read as one.
+    // A prompt must not be read as an option if it begins with a dash, nor as a value of an option that takes many.
     if (speaks && (plan.prompt.starts_with("-") || !extra.empty())) add({"--"});
     add({plan.prompt});
   }

@@ -1,4 +1,4 @@
-// What each provider's program needs: its API, its sign-in, its command line.
+// Describes what each provider's program needs: its API, its credentials and its command line.
 #pragma once
 
 #include <string>
@@ -8,28 +8,28 @@
 
 namespace bottle::plan {
 
-// Hosts of the provider's own API; nothing for shell and command.
+// Returns the hosts of the provider's own API. Empty for shell and command.
 std::vector<std::string> api_hosts(const std::string& provider);
 
-// Hosts of the agent's model: the provider's own API, and those to which a secret is bound that a provider's program
-// signs in with.
+// Returns the hosts of the agent's model: the provider's own API, and hosts for which the plan has a secret that a
+// provider's program signs in with.
 std::vector<std::string> model_hosts(const Plan& plan);
 
-// The header that a secret goes in when the manifest names none, by the agent's variable: "" for Authorization.
+// Returns the header for a secret for which the manifest names none, by the agent's variable. "" means Authorization.
 std::string usual_header(const std::string& variable);
 
-// Whether a provider's program takes its credentials from this variable.
+// Returns whether a provider's program takes its credentials from this variable.
 bool signs_in(const std::string& variable);
 
-// The provider's own sign-in, unless `given` (the manifest's secrets) already has one: from the operator's environment,
-// bound to the API. Error when the operator has none.
+// Returns the provider's own credential, taken from the operator's environment and bound to its API, unless `given`
+// (the manifest's secrets) already has one. Fails if the operator has none.
 Result<std::vector<Secret>> sign_in(const std::string& provider, const std::vector<Secret>& given, const Facts& facts);
 
-// What stands in for the secret `name` in the bottle. Shaped like the real thing where the provider's program looks.
+// Returns the placeholder for the secret `name`. It looks like a real value if the provider's program checks that.
 std::string placeholder(const std::string& session, const std::string& name);
 
-// Fills in plan.command (and, for codex, puts the system prompt before plan.prompt). Reads plan.provider, .headless,
-// .prompt and .system_prompt. Errors: a prompt too long for an argument, or none where the program needs one.
+// Sets plan.command and, for codex, puts the system prompt before plan.prompt. Reads plan.provider, .headless, .prompt
+// and .system_prompt. Fails if the prompt is too long for an argument, or is missing where the program needs one.
 Result<> set_command(Plan& plan, const std::vector<std::string>& own, const std::vector<std::string>& extra);
 
 }  // namespace bottle::plan

@@ -3,9 +3,10 @@
 
 namespace bottle {
 
-// Runs this program again, randomized, if it was started without. A VM whose processor is emulated starts all its
-// programs that way: code at the same addresses is translated once, not at each exec, which makes an engine there twice
-// as fast (providers/qemu). First thing in main(); returns if nothing is to be done, or if it cannot be.
+// Executes this program again with randomization if it was started without. A VM with an emulated processor starts all
+// programs without it, because code at fixed addresses is translated only once instead of at each exec, which makes an
+// engine there twice as fast (providers/qemu). Call this first in main(). It returns if there is nothing to do or if it
+// fails.
 void restore_randomization(char** argv);
 
 }  // namespace bottle

@@ -1,4 +1,4 @@
-// Seconds that also pass while the machine sleeps, and that nobody sets.
+// A clock in seconds that also counts while the machine sleeps, and that cannot be set.
 #pragma once
 
 #include <time.h>

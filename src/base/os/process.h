@@ -1,4 +1,4 @@
-// Child processes, without a shell, reaped by whoever started them.
+// Child processes. They are started without a shell and reaped by their owner.
 #pragma once
 
 #include <sys/types.h>
@@ -18,23 +18,22 @@ namespace bottle {
 
 struct Command {
   std::vector<std::string> argv;           // argv[0] is looked up in PATH
-  std::map<std::string, std::string> env;  // over the caller's environment
-  bool clean_env = false;                  // `env` is all there is
+  std::map<std::string, std::string> env;  // added to the caller's environment
+  bool clean_env = false;                  // the environment is only `env`
   std::string directory;                   // empty: the caller's
-  // A process group of its own: no Ctrl-C of a terminal reaches it, and ending it ends what it started. A program that
-  // asks on the terminal must stay in ours.
+  // Start a new process group, which Ctrl-C on a terminal does not reach, and whose members all end with the child. A
+  // program that asks on the terminal must stay in our group.
   bool own_group = true;
-  bool detached = false;  // a session of its own, and not ended with its Child
-  // Bytes of data, and of each file that is written (setrlimit(2): RLIMIT_DATA, RLIMIT_FSIZE), for it and each process
-  // that it starts; 0: as for us. Linux only. They are set when it runs already: what it does in its first moments must
-  // be its own loading.
+  bool detached = false;  // starts a new session, and outlives the Child object
+  // Limits in bytes on data and on each written file (setrlimit(2): RLIMIT_DATA, RLIMIT_FSIZE) for the child and the
+  // processes that it starts; 0 keeps ours. Linux only. They are set after the child has started, while it still loads.
   uint64_t most_memory = 0, most_written = 0;
 };
 
-// A running child with pipes to it. Ended (SIGTERM, 2 s, SIGKILL; its group too) and reaped when destroyed.
+// A running child with pipes to it. The destructor ends it and its group (SIGTERM, after 2 s SIGKILL) and reaps it.
 class Child {
  public:
-  // What a child's descriptor becomes: a pipe to us, /dev/null, ours, or one of the caller's.
+  // What a descriptor of the child is: a pipe to us, /dev/null, our own, or one that the caller supplies.
   struct Wiring {
     enum class To { pipe, null, inherit, fd } to = To::null;
     int fd = -1;
@@ -54,13 +53,14 @@ class Child {
   int err() const { return err_.get(); }
   void close_in() { in_.reset(); }
   pid_t pid() const { return pid_; }
-  // Polls readable when the child has ended; -1 where the system has no such thing.
+  // A descriptor that becomes readable when the child has exited; -1 if the system has no such thing.
   int exit_fd() const { return exit_.get(); }
 
-  // The exit status, or 128+signal. -1: without a limit; Code::timed_out leaves it running.
+  // Blocks until the child has exited, and returns its exit status or 128+signal. A limit of -1 means none. After
+  // Code::timed_out the child still runs.
   Result<int> wait(int timeout_ms = -1);
   bool ended();
-  // SIGTERM to it (and its group), SIGKILL after `patience_ms`; reaps.
+  // Sends SIGTERM to the child and its group, and SIGKILL after `patience_ms`. Reaps it.
   void end(int patience_ms = 2000);
 
  private:
@@ -72,28 +72,29 @@ class Child {
 };
 
 struct Captured {
-  int status = 0;  // exit status, or 128+signal
+  int status = 0;  // exit status or 128+signal
   std::string out, err;
 };
 
 struct CaptureOptions {
-  std::string input;         // its stdin
+  std::string input;         // text for its stdin
   int input_fd = -1;         // instead of input
-  int output_fd = -1;        // instead of the answer
-  int timeout_ms = 30000;    // -1: none. Afterwards it is ended: Code::timed_out
-  size_t limit = 16 << 20;   // of each stream; beyond it the child is ended: Code::limit
-  bool pass_stderr = false;  // to our own, not captured
+  int output_fd = -1;        // where stdout goes instead of into the result
+  int timeout_ms = 30000;    // then the child is ended, with Code::timed_out; -1: no limit
+  size_t limit = 16 << 20;   // bytes per stream; beyond, the child is ended, with Code::limit
+  bool pass_stderr = false;  // to our stderr, instead of capturing it
 };
 
-// Runs to its end. Does not wait for grandchildren that hold the streams open. Code::not_found: no such program.
+// Runs a program until it exits. Does not wait for grandchildren that keep the streams open. Fails with Code::not_found
+// if there is no such program.
 Result<Captured> capture(const Command& command, const CaptureOptions& options = {});
 
-// Runs argv without an input and in the terminal's foreground, so that Ctrl-C reaches it, and waits. What it says on
-// stdout and stderr is told line by line. Does not wait for grandchildren. The exit status, or 128+signal.
+// Runs argv without input, in the terminal's foreground so that Ctrl-C reaches it, and waits for it. Calls back with
+// each line of its stdout and stderr. Does not wait for grandchildren. Returns the exit status or 128+signal.
 Result<int> run_in_lines(const std::vector<std::string>& argv, const std::function<void(const Line&)>& tell);
 
-// Runs argv attached to this process's terminal and waits: only for programs whose words are a person's own business
-// (a pager). The exit status, or 128+signal.
+// Runs argv attached to this process's terminal and waits for it. Use this only for programs that the operator chose,
+// such as a pager, because their output is not filtered. Returns the exit status or 128+signal.
 Result<int> run(const std::vector<std::string>& argv);
 
 }  // namespace bottle

@@ -1,15 +1,15 @@
-// Which process is meant: numbers are used again, so a process is told by its number, its start and the machine's boot.
+// Identifies a process. The kernel reuses process ids, so the start time and the boot id belong to the identity.
 #pragma once
 
 #include <string>
 
 namespace bottle {
 
-// Clock ticks after boot at which the process began (field 22 of /proc/PID/stat). Empty where there is none, or a
-// zombie: it is dead, whether or not its parent has looked.
+// Returns the start time of a process in clock ticks since boot (field 22 of /proc/PID/stat). Empty if there is no such
+// process, or if it is a zombie, which counts as dead.
 std::string process_start(int pid);
 
-// The kernel's random id of this boot.
+// Returns the kernel's random id of this boot.
 std::string this_boot();
 
 struct ProcessIdentity {

@@ -1,4 +1,4 @@
-// The address of a unix socket.
+// Builds the address of a Unix socket.
 #pragma once
 
 #include <sys/socket.h>
@@ -10,7 +10,7 @@
 
 namespace bottle {
 
-// Code::limit where the path is longer than the kernel takes (108 bytes on Linux, 104 on macOS).
+// Fails with Code::limit if the path is longer than the kernel allows (108 bytes on Linux, 104 on macOS).
 Result<sockaddr_un> unix_address(const std::string& path);
 
 }  // namespace bottle
