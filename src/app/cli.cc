@@ -95,7 +95,7 @@ int run(int argc, char** argv) {
   int exit = 0;
   auto app = make_parser(exit);
   if (argc == 1) {
-    print_page(overview(output_width(), has_colour(1)));
+    print_page(overview(output_width(), has_color(1)));
     return 125;
   }
   try {
@@ -103,8 +103,8 @@ int run(int argc, char** argv) {
   } catch (const CLI::CallForHelp&) {
     const CLI::App& command = deepest(*app);
     const Page* page = page_of(command);
-    print_page(command.get_parent() && page ? to_terminal(*page, output_width(), has_colour(1))
-                                            : overview(output_width(), has_colour(1)));
+    print_page(command.get_parent() && page ? to_terminal(*page, output_width(), has_color(1))
+                                            : overview(output_width(), has_color(1)));
     return 0;
   } catch (const CLI::CallForVersion&) {
     print(BOTTLE_VERSION);

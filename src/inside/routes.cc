@@ -1,6 +1,6 @@
 #include "inside/routes.h"
 
-#include <linux/neighbor.h>
+#include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>

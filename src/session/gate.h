@@ -15,7 +15,7 @@ class Gate {
  public:
   Gate(docker::Attached attached, bool terminal) : attached_(std::move(attached)), terminal_(terminal) {}
 
-  // Asks for the self-test. Not before the guard serves: the helper's first packet to a neighbour that is not there yet
+  // Asks for the self-test. Not before the guard serves: the helper's first packet to a neighbor that is not there yet
   // costs it a second.
   Result<> ask();
 

@@ -25,7 +25,7 @@ for to in TARGETS; do
   wait
 done
 for to in 2606:4700:4700::1111 fe80::1%eth0 fd00:ec2::254 2001:db8:113::1; do each $to 80; done; wait
-for to in $NEIGHBOURS; do for port in $PORTS; do
+for to in $NEIGHBORS; do for port in $PORTS; do
   [ "$base.$to:$port" = "$guard:53" ] || each $base.$to $port  # the guard answers the bottle's own names there
 done; done; wait
 getent hosts forbidden.example.net && echo "REACHED dns forbidden"
@@ -53,8 +53,8 @@ true
 
 # Many connects at once kill Debian's gVisor (2022-12, host network): its sandbox ends with status 2, a Go panic's, and the agent with
 # it. That is a closed door, but a dead agent probes nothing: there, one at a time.
-WAYS = {"runc": 'GENTLE= PORTS="22 53 80 443 2375 4243 9000" NEIGHBOURS=$(seq 1 14)\n',
-        "runsc": 'GENTLE=2 PORTS="53 80" NEIGHBOURS="1 2 4 5 6"\n'}
+WAYS = {"runc": 'GENTLE= PORTS="22 53 80 443 2375 4243 9000" NEIGHBORS=$(seq 1 14)\n',
+        "runsc": 'GENTLE=2 PORTS="53 80" NEIGHBORS="1 2 4 5 6"\n'}
 
 
 def test_no_way_out(operator, runtime):

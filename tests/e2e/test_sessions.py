@@ -105,7 +105,7 @@ def test_agents_are_listed(operator):
     assert operator.bottle("list", "--agents").stdout.splitlines()[0].split() == ["AGENT", "BOTTLE", "PROVIDER", "DESCRIPTION"]
 
 
-def test_no_colours_where_none_are_wanted(operator):
+def test_no_colors_where_none_are_wanted(operator):
     operator.bottle("list", config=operator.config())
     for extra in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         assert "\x1b" not in on_a_terminal(operator, "help", **extra)

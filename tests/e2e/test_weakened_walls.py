@@ -52,7 +52,7 @@ def with_engine_socket(body, path):
 def probes(target):
     """What the probes of test_no_way_out do with one address, and whether there is an engine's socket."""
     addresses, _, rest = PROBES.replace(TARGETS, target).partition("getent hosts")
-    return 'GENTLE=2 PORTS="22 80" NEIGHBOURS=\n' + addresses + rest[rest.index("for path in"):]
+    return 'GENTLE=2 PORTS="22 80" NEIGHBORS=\n' + addresses + rest[rest.index("for path in"):]
 
 
 def reached(said):

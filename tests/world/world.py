@@ -394,7 +394,7 @@ class World:
                 if hit["kind"] == "packet" and hit["dst"] in expected:
                     continue
                 if hit["kind"] == "packet6" and hit["dst"].startswith(("ff02:", "fe80:", "2001:db8:113::")) and hit["proto"] in (0, 58):
-                    continue  # neighbour discovery and multicast reports of the cable's own ends
+                    continue  # neighbor discovery and multicast reports of the cable's own ends
                 if hit["kind"] == "packet" and hit["dst"].startswith(("224.", "203.0.115.")):  # the latter: quick VMs
                     continue
                 found.append(hit)

@@ -15,12 +15,12 @@ void add_help(CLI::App& app, int& exit) {
   command->add_option("command", *wanted);
   command->callback([wanted, &exit] {
     if (wanted->empty()) {
-      print_page(overview(output_width(), has_colour(1)));
+      print_page(overview(output_width(), has_color(1)));
       return;
     }
     auto page = named_page(wanted->front());
     if (!page) exit = report(page.error());
-    else print_page(to_terminal(**page, output_width(), has_colour(1)));
+    else print_page(to_terminal(**page, output_width(), has_color(1)));
   });
 }
 

@@ -61,14 +61,14 @@ int report(const Error& error, bool json) {
   return 125;
 }
 
-bool has_colour(int fd) {
+bool has_color(int fd) {
   const char* term = std::getenv("TERM");
   const char* no = std::getenv("NO_COLOR");
   return ::isatty(fd) && !(no && *no) && !(term && std::strcmp(term, "dumb") == 0);
 }
 
-Line dim(const Line& text, int fd) { return has_colour(fd) ? Line::styled(Line::Style::dim, text) : text; }
-Line bold(const Line& text, int fd) { return has_colour(fd) ? Line::styled(Line::Style::bold, text) : text; }
+Line dim(const Line& text, int fd) { return has_color(fd) ? Line::styled(Line::Style::dim, text) : text; }
+Line bold(const Line& text, int fd) { return has_color(fd) ? Line::styled(Line::Style::bold, text) : text; }
 
 size_t output_width() {
   winsize size{};

@@ -41,8 +41,8 @@ void print_page(std::string_view text);
 // Whether what was printed so far could be written; false: nobody reads it any more.
 bool flush_output();
 
-// Whether descriptor `fd` is a terminal that shows colours: not with NO_COLOR, nor where TERM is dumb.
-bool has_colour(int fd);
+// Whether descriptor `fd` is a terminal that shows colors: not with NO_COLOR, nor where TERM is dumb.
+bool has_color(int fd);
 Line dim(const Line& text, int fd = 2);
 Line bold(const Line& text, int fd = 1);
 
