@@ -24,7 +24,7 @@ def test_a_subdirectory_takes_the_whole_repository_along(operator):
     assert session.status == 0, session.explain()
     assert "/workspace/svc ü" in session.out and "real" not in session.out and "committed" in session.out and "644" in session.out
     command = next(line.split("or: ", 1)[1] for line in session.err.splitlines() if "or: git" in line)
-    subprocess.run(command, shell=True, check=True, cwd=operator.workspace)
+    subprocess.run(["sh", "-c", command], check=True, cwd=operator.workspace)
     with open(os.path.join(operator.workspace, "new.txt")) as file:
         assert file.read() == "new\n"
 
