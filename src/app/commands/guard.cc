@@ -13,7 +13,6 @@
 #include "base/unique_fd.h"
 #include "guard/core/tls.h"
 #include "guard/server.h"
-#include "session/box/host_routes.h"
 #include "session/console/terminal.h"
 #include "session/credentials/values.h"
 #include "session/guard_link/guard_link.h"
@@ -48,11 +47,9 @@ Result<int> become_guard(const GuardOptions& o) {
   auto values = TRY(session::resolve(plan, environment(), hidden));
   std::string extra = TRY(concatenated(plan.egress.extra_ca));
   if (!o.upstream_ca.empty()) extra += TRY(read_file(o.upstream_ca, 4 << 20));
-  auto config = session::guard_config(plan, {.guard_ip = "127.0.0.1",
-                                             .ca_bundle = public_roots(),
-                                             .extra_ca = extra,
-                                             .secrets = values.secrets,
-                                             .host_networks = session::host_networks()});
+  // No host_networks: this guard has no bottle, and its clients reach this machine's own addresses without it.
+  auto config = session::guard_config(
+      plan, {.guard_ip = "127.0.0.1", .ca_bundle = public_roots(), .extra_ca = extra, .secrets = values.secrets});
   config["listen"] = o.listen;
   config["dns"] = "";
   if (!o.resolver.empty()) config["egress"]["resolver"] = o.resolver;
