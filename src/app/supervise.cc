@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <map>
 
@@ -63,6 +64,8 @@ int supervise(int socket) {
   } else {
     run(*job, clients);
   }
+  constexpr std::chrono::minutes kPatience{10};  // nothing of the session is left but its last words
+  clients.drain(kPatience);
   return 0;
 }
 

@@ -1,5 +1,7 @@
 """Through a pseudo-terminal, as a person would."""
 
+import os
+import signal
 import termios
 
 import pexpect
@@ -84,3 +86,18 @@ def test_the_terminal_is_restored(world, operator):
     shell.expect("([0-9a-f]{32})")
     assert shell.match.group(1) == before
     shell.close(force=True)
+
+
+def test_a_stopped_launcher_loses_nothing(world, operator, until):
+    launcher = operator.background("seq -f 'line %07g' 250000; exit 7")
+    try:
+        until(lambda: operator.sessions(), 60)
+        session = operator.sessions()[0]
+        os.kill(launcher.pid, signal.SIGSTOP)  # Ctrl-Z in the shell, a pager, a laptop that sleeps
+        result = os.path.join(world.state(operator.home), "results", session, "result.json")
+        until(lambda: os.path.exists(result) and not operator.sessions(), 90)
+    finally:
+        os.kill(launcher.pid, signal.SIGCONT)
+    out, err = launcher.communicate(timeout=60)
+    assert launcher.returncode == 7, err
+    assert out == "".join("line %07d\n" % n for n in range(1, 250001)), err

@@ -34,13 +34,40 @@ void Clients::send(FrameType type, std::string_view bytes) {
   if (output) log_.append(type, bytes);
   for (auto it = clients_.begin(); it != clients_.end();) {
     bool wanted = !output || it->attached;
-    it = !wanted || send_frame(it->fd.get(), type, bytes) ? std::next(it) : clients_.erase(it);
+    if (wanted) it->outbox.add(type, bytes);
+    it = !wanted || it->outbox.flush(it->fd.get()) ? std::next(it) : clients_.erase(it);
+  }
+}
+
+void Clients::drain(std::chrono::milliseconds patience) {
+  auto until = std::chrono::steady_clock::now() + patience;
+  size_t before = 0;
+  for (;;) {
+    std::vector<pollfd> fds;
+    size_t left = 0;
+    for (auto it = clients_.begin(); it != clients_.end();) {
+      bool there = static_cast<bool>(it->outbox.flush(it->fd.get()));
+      if (there && !it->outbox.empty()) {
+        fds.push_back({it->fd.get(), POLLOUT, 0});
+        left += it->outbox.size();
+      }
+      it = there ? std::next(it) : clients_.erase(it);
+    }
+    if (fds.empty()) return;
+    auto now = std::chrono::steady_clock::now();
+    if (left != before) until = now + patience;  // somebody reads
+    before = left;
+    auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(until - now).count();
+    if (wait <= 0 || ::poll(fds.data(), fds.size(), static_cast<int>(wait)) < 0) return;
   }
 }
 
 void Clients::add_to(std::vector<pollfd>& fds) const {
   if (listener_) fds.push_back({listener_.get(), POLLIN, 0});
-  for (const auto& client : clients_) fds.push_back({client.fd.get(), POLLIN, 0});
+  for (const auto& client : clients_) {
+    int events = client.outbox.empty() ? POLLIN : POLLIN | POLLOUT;
+    fds.push_back({client.fd.get(), static_cast<short>(events), 0});
+  }
 }
 
 void Clients::handle(const std::vector<pollfd>& fds, const std::function<void(const Frame&)>& on_frame) {
@@ -54,7 +81,8 @@ void Clients::handle(const std::vector<pollfd>& fds, const std::function<void(co
     }
     for (auto it = clients_.begin(); it != clients_.end(); ++it) {
       if (it->fd.get() != p.fd) continue;
-      take(*it, on_frame);
+      if ((p.revents & POLLOUT) && !it->outbox.flush(it->fd.get())) it->fd.reset();
+      if (it->fd && (p.revents & ~POLLOUT)) take(*it, on_frame);
       if (!it->fd) clients_.erase(it);
       break;
     }
@@ -71,7 +99,7 @@ void Clients::take(Client& client, const std::function<void(const Frame&)>& on_f
   while (auto frame = client.frames.next()) {
     if (frame->type == FrameType::detach) return client.fd.reset();
     if (frame->type == FrameType::attach) attach(client, frame->bytes);
-    else if (frame->type == FrameType::ping) (void)send_frame(client.fd.get(), FrameType::pong, frame->bytes);
+    else if (frame->type == FrameType::ping) post(client, FrameType::pong, frame->bytes);
     else if (frame->type != FrameType::guard) on_frame(*frame);
     else {
       if (is_hello(frame->bytes)) client.relay = ++relays_;
@@ -84,7 +112,14 @@ void Clients::take(Client& client, const std::function<void(const Frame&)>& on_f
 void Clients::attach(Client& client, const std::string& wish) {
   auto attach = wire::decode<wire::Attach>(wish, wire::From::ours);
   client.attached = true;
-  if (!attach || !send_bytes(client.fd.get(), log_.answer(*attach))) client.fd.reset();
+  if (!attach) return client.fd.reset();
+  client.outbox.add_encoded(log_.answer(*attach));
+  if (!client.outbox.flush(client.fd.get())) client.fd.reset();
+}
+
+void Clients::post(Client& client, FrameType type, std::string_view bytes) {
+  client.outbox.add(type, bytes);
+  if (!client.outbox.flush(client.fd.get())) client.fd.reset();
 }
 
 uint32_t Clients::relay() const {
@@ -99,9 +134,8 @@ void Clients::to_relay(const nlohmann::json& line) {
   uint32_t number = relay();
   for (auto it = clients_.begin(); number && it != clients_.end(); ++it) {
     if (it->relay != number) continue;
-    if (!send_frame(it->fd.get(), FrameType::guard,
-                    line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)))
-      clients_.erase(it);
+    post(*it, FrameType::guard, line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    if (!it->fd) clients_.erase(it);
     return;
   }
 }

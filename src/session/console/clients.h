@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/unique_fd.h"
+#include "session/console/outbox.h"
 #include "session/console/output_log.h"
 #include "wire/event.h"
 #include "wire/frames.h"
@@ -25,10 +26,15 @@ class Clients {
   // Binds the session's socket (mode 0600, only the operator connects).
   Result<> listen(const std::string& path);
 
-  // To everyone; the agent's output only to those who attached, and it is remembered for those who will. A client that
-  // does not read for five seconds is dropped: the agent never waits for a terminal.
+  // Sends a frame to all clients. The agent's output goes only to those that attached, and is kept for those that will
+  // attach. Never blocks: what a client does not read yet is kept for it (outbox.h), so that neither the agent nor the
+  // session waits for a terminal.
   void send(FrameType type, std::string_view bytes);
   void event(const wire::Event& event) { send(FrameType::event, wire::encode(event)); }
+
+  // Blocks until all clients have read everything, or until nobody has read anything for `patience`. Call it before the
+  // process exits: a terminal may be stopped, and a pager may wait for a key.
+  void drain(std::chrono::milliseconds patience);
 
   // Adds what poll should watch, then handles what it found. Every frame but attach, detach and ping is handed to
   // `on_frame`.
@@ -55,12 +61,14 @@ class Clients {
   struct Client {
     UniqueFd fd;
     FrameReader frames;
+    Outbox outbox = Outbox();
     bool attached = false;
     uint32_t relay = 0;
     std::chrono::steady_clock::time_point heard = std::chrono::steady_clock::now();
   };
   void take(Client& client, const std::function<void(const Frame&)>& on_frame);
   void attach(Client& client, const std::string& wish);
+  void post(Client& client, FrameType type, std::string_view bytes);  // resets client.fd if the connection is gone
 
   UniqueFd listener_;
   std::list<Client> clients_;

@@ -1,0 +1,53 @@
+#include "session/console/outbox.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "wire/event.h"
+
+namespace bottle::session {
+
+void Outbox::add(FrameType type, std::string_view bytes) {
+  bool output = type == FrameType::output || type == FrameType::diagnostic;
+  bool full = size_ + bytes.size() > most_ || (missed_ > 0 && size_ > most_ / 2);
+  if (output && full) {
+    missed_ += bytes.size();
+    return;
+  }
+  if (output) tell_missed();
+  add_encoded(encode(type, bytes));
+}
+
+void Outbox::add_encoded(std::string frames) {
+  if (frames.empty()) return;
+  size_ += frames.size();
+  frames_.push_back(std::move(frames));
+}
+
+void Outbox::tell_missed() {
+  if (missed_ == 0) return;
+  wire::Event event = wire::OutputMissed{.bytes = missed_};
+  missed_ = 0;
+  add_encoded(encode(FrameType::event, wire::encode(event)));
+}
+
+Result<> Outbox::flush(int fd) {
+  if (frames_.empty()) tell_missed();
+  while (!frames_.empty()) {
+    std::string_view rest = std::string_view(frames_.front()).substr(sent_);
+    ssize_t n = ::send(fd, rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return {};
+    if (n < 0) return fail_errno("sending to the terminal");
+    size_ -= static_cast<size_t>(n);
+    sent_ += static_cast<size_t>(n);
+    if (static_cast<size_t>(n) < rest.size()) continue;
+    frames_.pop_front();
+    sent_ = 0;
+    if (frames_.empty()) tell_missed();
+  }
+  return {};
+}
+
+}  // namespace bottle::session

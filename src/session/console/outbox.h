@@ -1,0 +1,41 @@
+// Frames on their way to one client that may read slowly, or not at all for a while.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+
+#include "wire/frames.h"
+
+namespace bottle::session {
+
+// Nothing waits for a client: frames are kept until it reads them. The agent's output is kept up to a bound. Beyond it,
+// output is dropped until half of the bound is free again, and an event then says how many bytes are missing. All other
+// frames are few and are always kept.
+class Outbox {
+ public:
+  static constexpr size_t kMost = 64u << 20;  // bytes
+
+  explicit Outbox(size_t most = kMost) : most_(most) {}
+
+  void add(FrameType type, std::string_view bytes);
+  // Adds whole frames that are encoded already.
+  void add_encoded(std::string frames);
+
+  // Sends what the client takes now, and does not block. Fails if the connection is gone.
+  Result<> flush(int fd);
+
+  bool empty() const { return frames_.empty(); }
+  size_t size() const { return size_; }  // bytes that are kept
+
+ private:
+  void tell_missed();
+
+  size_t most_, size_ = 0;
+  size_t sent_ = 0;  // bytes of the first entry
+  uint64_t missed_ = 0;
+  std::deque<std::string> frames_;
+};
+
+}  // namespace bottle::session
