@@ -44,7 +44,8 @@ bool bring_home(const Record& record) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     now = machine::load(record.vm.name, places());
   }
-  if (!now) return true;
+  // Only a record that is gone says that the VM may go. One that cannot be read now is looked at again.
+  if (!now) return now.error().code == Code::not_found;
   if (now->held || !machine::ownerless(*now)) return false;  // held, or somebody's again
   return !hold_unfetched(*now);
 }

@@ -60,7 +60,8 @@ Result<> check_own_places(const session::Directories& directories) {
     TRY(check_way(place, fs::path(place).lexically_normal()));
     std::error_code error;
     fs::path real = fs::weakly_canonical(place, error);
-    if (!error) TRY(check_way(place, real));
+    if (error) continue;
+    TRY(check_way(place, real));
   }
   return {};
 }
