@@ -14,8 +14,8 @@
 namespace bottle::session {
 namespace {
 
-// ssh and other programs need a name for their user, whichever uid the operator has. Returns the image's list of users
-// with a line for that uid, or nothing if the list has one.
+// Returns the image's /etc/passwd with a line for `uid` added, or an empty string if it already has one. ssh and other
+// programs need a name for their user, whichever uid the operator has.
 Result<std::string> users_with(docker::Engine& engine, const std::string& container, uint32_t uid, uint32_t gid) {
   std::string text;
   docker::TarReader reader({.entry = [](const docker::TarEntry&) -> Result<> { return {}; },
@@ -60,14 +60,14 @@ bool sends_workspace(manifest::WorkspaceMode mode) {
   return mode == manifest::WorkspaceMode::copy || mode == manifest::WorkspaceMode::clone;
 }
 
-// The first part of the archive for the container's root. There is one archive only, since each costs the engine a
-// process.
+// Writes bottle's own files, which are the first part of the archive for the container's root. Everything goes into one
+// archive, because each archive costs the engine a process.
 Result<> put_ours(docker::TarWriter& tar, const Job& job) {
   const auto& plan = job.plan;
   TRY(tar.directory(".bottle", 0755, 0, 0));
   TRY(tar.file(".bottle/inside", 0755, 0, 0, inside_program()));
   TRY(tar.directory("home/agent", 0700, plan.uid, plan.gid));
-  // The inside helper, which is no other user than the agent, adds the session's authority to the system's store.
+  // The inside helper runs as the agent's user, and it adds the session's authority to the system's store.
   TRY(tar.directory("etc/ssl/certs", 0755, plan.uid, plan.gid));
   if (plan.workspace_mode != manifest::WorkspaceMode::bind)
     TRY(tar.directory(plan.workdir.substr(1), 0755, plan.uid, plan.gid));
@@ -99,7 +99,7 @@ Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sin
       if (!taken) continue;
       auto sent = sink({chunk.data(), n});
       taken = static_cast<bool>(sent);
-      // An engine may have enough at the archive's own end mark, before what follows it.
+      // An engine may stop reading at the archive's end mark, before the padding that follows it.
       if (!taken && sent.error().code != Code::closed) return sent;
     }
   };

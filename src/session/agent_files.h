@@ -1,4 +1,4 @@
-// Fills the agent's container: the inside helper, the home directory, the skills and the workspace.
+// This file fills the agent's container with the inside helper, the home directory, the skills and the workspace.
 #pragma once
 
 #include <functional>
@@ -11,20 +11,20 @@
 
 namespace bottle::session {
 
-// Writes the part of the archive that is not ours, and ends the archive. `is_over`: the container cannot be filled any
-// more, so waiting for more is pointless.
+// Writes the rest of the archive, after bottle's own files, and ends it. `is_over` returns true once the container can
+// no longer be filled, so that the function can stop waiting for more data.
 using PutRest = std::function<Result<workspace::Summary>(const Sink& sink, const std::function<bool()>& is_over)>;
 
-// The workspace of this machine.
+// Writes the workspace of this machine.
 Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink);
 
-// What the near side delivers: skills and workspace. Blocks until it has come, for two minutes at most, or until
-// `is_over`.
+// Writes what the near side delivers, which is the skills and the workspace. Blocks until all of it has arrived or
+// `is_over` returns true, for at most two minutes.
 Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sink,
                                         const std::function<bool()>& is_over);
 
-// Makes the container with `create` and fills it. The archive is begun at once, so that a clone does not wait for the
-// engine. `show` is told how much was copied. Blocking.
+// Makes the container with `create` and fills it. The archive is started at once, so that a clone does not wait for the
+// engine. Reports to `show` how much was copied. Blocks.
 Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, const std::string& container,
                                       const std::function<Result<>()>& create, const PutRest& put_rest,
                                       const std::function<void(const std::string&)>& show);

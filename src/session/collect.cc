@@ -37,7 +37,7 @@ Result<> save_archive(docker::Engine& engine, const std::string& container, cons
   return {};
 }
 
-// Ours or git's, which says it in words.
+// Reports whether a disk is full. The error may come from bottle or from git, which reports it in words.
 bool is_full(const Error& error) {
   return error.what.find(std::strerror(ENOSPC)) != std::string::npos ||
          error.what.find(std::strerror(EDQUOT)) != std::string::npos;
@@ -72,7 +72,7 @@ std::optional<Work> work_of(const Job& job, const workspace::Summary& sent) {
   return Work{plan.workspace, plan.workdir, sent.base, job.directories.results + "/" + plan.session, job.far};
 }
 
-// An agent may make any number of refs and files. A result names so many of them that it can always be read.
+// Shortens a list so that the result can always be read. An agent may make any number of refs and files.
 static std::vector<std::string> some_of(std::vector<std::string> texts, size_t most, size_t room) {
   size_t count = 0;
   for (; count < std::min(texts.size(), most) && texts[count].size() <= room; ++count) room -= texts[count].size();
@@ -104,12 +104,12 @@ wire::Back sorted(workspace::Back back) {
 wire::Back collect(docker::Engine& engine, const std::string& session, const Work& work, const std::string& scratch,
                    const std::function<void(const std::string&)>& tell) {
   std::string container = Names(session).agent;
-  // Beside the work, and on no account instead of it.
+  // The transcript is saved in parallel. If that fails, the work is still collected.
   auto transcript = std::async(std::launch::async, [&] { save_transcript(engine, container, work.results); });
   std::string still_there = "The work is still in the container " + container +
                             ". Fix the cause, then run `bottle cleanup` to bring it home.";
   if (work.far) {
-    // Sorted where the operator's repository is, once it has been fetched.
+    // The work is sorted on the operator's machine, which has the repository, after it has been fetched.
     std::string kept = work.results + "/workspace.tar";
     auto saved = save_archive(engine, container, work.workdir, kept);
     if (!saved) return {.text = still_there, .error = saved.error().what, .held = true};
@@ -128,10 +128,10 @@ wire::Back collect(docker::Engine& engine, const std::string& session, const Wor
                              back = TRY(workspace::receive(incoming, told(source, "bringing the work home", tell)));
                              return {};
                            });
-  // A full disk is mended: then the work comes home sorted, from where it is.
+  // The operator can free space on a full disk. The work then comes home sorted, from the container.
   if (!done && is_full(done.error())) return {.text = still_there, .error = done.error().what, .held = true};
   if (!done) {
-    // The container goes next: what cannot be sorted is kept as it is, rather than lost.
+    // The container is removed next, so work that cannot be sorted is kept as an archive.
     std::string kept = incoming.results_dir + "/workspace.tar";
     auto saved = save_archive(engine, container, work.workdir, kept);
     if (!saved)

@@ -1,4 +1,4 @@
-// The work comes home: what the agent left in its workspace, sanitised, on refs of its own and as a patch.
+// This file brings the work home: what the agent left in its workspace, sanitized, on refs of its own and as a patch.
 #pragma once
 
 #include <functional>
@@ -11,23 +11,24 @@
 
 namespace bottle::session {
 
-// Where the record of what was sent is, in a session's directory: of the side that has the operator's files.
+// Returns the path of the record of what was sent, in the session's directory on the side that has the operator's
+// files.
 std::string record_in(const std::string& scratch);
 
-// How the workspace goes out, into an archive for the container's root.
+// Describes how the workspace is written into an archive for the container's root.
 workspace::Outgoing outgoing_of(const Job& job);
 
-// What there is to bring home; none where the workspace does not travel.
+// Describes the work to bring home. Returns nothing if the workspace is not copied.
 std::optional<Work> work_of(const Job& job, const workspace::Summary& sent);
 
-// Blocking; may be done again. Never touches the checked-out tree. An error is part of the answer, since teardown goes
-// on: what could not be sorted is kept as an archive. If even that could not be written, the work is held: the
-// container is all that has it, and must not be removed. `scratch`: the session's directory. `tell`: how far it is, for
-// who waits.
+// Brings the work home. Blocks; may be repeated. Never touches the checked-out tree. Reports an error as part of the
+// answer, because teardown continues. Work that could not be sorted is kept as an archive. If the archive cannot be
+// written either, the work is held: only the container has it, so the container must not be removed. `scratch` is the
+// session's directory. `tell` receives progress for the operator.
 wire::Back collect(docker::Engine& engine, const std::string& session, const Work& work, const std::string& scratch,
                    const std::function<void(const std::string&)>& tell);
 
-// What workspace::receive() made of the work, for the session's result.
+// Turns the result of workspace::receive() into the form for the session's result.
 wire::Back sorted(workspace::Back back);
 
 }  // namespace bottle::session

@@ -16,7 +16,7 @@
 namespace bottle::session {
 namespace {
 
-// Where the agent begins.
+// Returns the directory in which the agent starts.
 std::string directory_of(const plan::Plan& plan) {
   return plan.start.empty() ? plan.workdir : plan.workdir + "/" + plan.start;
 }
@@ -84,12 +84,12 @@ wire::Go go_message(const Job& job, const Values& values, const std::string& ca,
   for (const char* name : {"YARN_HTTP_PROXY", "YARN_HTTPS_PROXY"}) env[name] = proxy;
   env["NODE_USE_ENV_PROXY"] = "1";
   for (const char* name : {"NODE_EXTRA_CA_CERTS", "DENO_CERT"}) env[name] = "/run/bottle/ca.pem";
-  // The last one outranks the `cafile` of a repository's .npmrc.
+  // The last variable overrides the `cafile` of a repository's .npmrc.
   for (const char* name :
        {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT", "AWS_CA_BUNDLE",
         "CARGO_HTTP_CAINFO", "CODEX_CA_CERTIFICATE", "NIX_SSL_CERT_FILE", "BUNDLE_SSL_CA_CERT", "npm_config_cafile"})
     env[name] = "/run/bottle/ca-bundle.pem";
-  // Java reads no other variable, and neither the system's proxy nor its store.
+  // Java reads no other variable, and it uses neither the system's proxy settings nor the system's certificates.
   env["JAVA_TOOL_OPTIONS"] = "-Dhttp.proxyHost=" + subnet.guard +
                              " -Dhttp.proxyPort=3128 -Dhttps.proxyHost=" + subnet.guard +
                              " -Dhttps.proxyPort=3128 -Dhttp.nonProxyHosts=localhost|127.*|[::1]"
@@ -108,7 +108,7 @@ wire::Go go_message(const Job& job, const Values& values, const std::string& ca,
     if (!secret.env.empty() && (job.tunnel || values.secrets.contains(secret.name)))
       env[secret.env] = secret.placeholder;
   for (const auto& [name, value] : values.env) env[name] = value;
-  // Authorities the operator added hold for blind tunnels too, where the agent itself checks the server.
+  // Authorities that the operator added also apply to blind tunnels, in which the agent itself checks the server.
   go.argv = plan.command;
   go.cwd = directory_of(plan);
   go.ca = ca + "\n" + job.extra_ca;
@@ -151,7 +151,7 @@ Result<> put_home(docker::TarWriter& tar, const Job& job) {
   const auto& plan = job.plan;
   if (plan.provider == "claude") {
     TRY(tar.directory("home/agent/.claude", 0700, plan.uid, plan.gid));
-    // First-run questions were the operator's to answer; the bottle is where they have been answered.
+    // These settings answer the first-run questions, because no operator is in the bottle to answer them.
     nlohmann::json settings = {
         {"hasCompletedOnboarding", true},
         {"bypassPermissionsModeAccepted", true},

@@ -1,4 +1,4 @@
-// The supervisor's side of the gate in front of the agent (ARCHITECTURE.md, "The gate").
+// This file is the supervisor's side of the gate in front of the agent (ARCHITECTURE.md, "The gate").
 #pragma once
 
 #include <string>
@@ -19,12 +19,12 @@ class Gate {
   // costs it a second.
   Result<> ask();
 
-  // The helper's report: exactly one, before anything else. Blocking. Code::closed: the container ended first, with
-  // what it printed.
+  // Returns the helper's report. There is exactly one, before any other output. Blocks. Fails with Code::closed, and
+  // with what the container printed, if the container ended first.
   Result<wire::Report> await_report(int timeout_ms);
   Result<> open(const wire::Go& go);
 
-  std::string take_early() { return std::move(early_); }  // already demultiplexed stdout behind the report
+  std::string take_early() { return std::move(early_); }  // demultiplexed stdout that followed the report
   docker::Attached take_attached() { return std::move(attached_); }
 
  private:
@@ -35,7 +35,7 @@ class Gate {
 
 wire::Go go_message(const Job& job, const Values& values, const std::string& ca, const Subnet& subnet);
 
-// Skills and the agent's own settings, under home/agent.
+// These functions write the agent's settings and the skills, under home/agent.
 Result<> put_home(docker::TarWriter& tar, const Job& job);
 Result<> put_skills(docker::TarWriter& tar, const plan::Plan& plan);
 

@@ -26,14 +26,14 @@ bool needs_own_agent(const Job& job) {
   return std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
 }
 
-// A peer that does not read must not hold the supervisor.
+// Limits each send to five seconds, so that a peer that does not read cannot block the supervisor.
 void limit_sending(int socket) {
   timeval patience{5, 0};
   ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 }
 
-// One launch, with the steps that run beside each other. The order of the futures matters: one that is destroyed waits
-// for its thread, which uses those before it.
+// Performs one launch, whose steps run in parallel. The order of the futures matters: the destructor of a future waits
+// for its thread, and that thread uses the futures before it.
 class Launch {
  public:
   Launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, const Arrivals& arrivals,
@@ -83,14 +83,14 @@ class Launch {
 
   Subnet guess_ = likely_subnet();
   std::shared_future<Result<Subnet>> network_;
-  std::shared_future<Result<std::string>> host_;  // its address
+  std::shared_future<Result<std::string>> host_;  // the host's address
   std::shared_future<Result<std::shared_ptr<const pki::Root>>> root_;
   std::future<Result<std::unique_ptr<SessionAgent>>> ssh_agent_;
   std::future<Result<Guard>> guard_;
 };
 
 Result<Running> Launch::run() {
-  TRY(ledger_.will_make(things_of(job_)));  // from here on every name is on disk, whatever happens
+  TRY(ledger_.will_make(things_of(job_)));  // from here on, every name is on disk
   TRY(progress("creating networks"));
   begin_independent_steps();
   auto agent = start_agent();
@@ -118,8 +118,9 @@ Result<> Launch::progress(const std::string& step) {
 
 json Launch::labelled(const char* role) const { return labels(job_.plan.session, owner_, directory(), role); }
 
-// Steps that need nothing from another begin at once. We guess the subnet, and creating the network confirms it. If the
-// guess was wrong, which is rare, the agent's container is made again, because it names its addresses.
+// Starts at once the steps that need nothing from another step. We guess the subnet, and creating the network confirms
+// it. In the rare case that the guess was wrong, the agent's container is made again, because it contains the
+// addresses.
 void Launch::begin_independent_steps() {
   network_ = std::async(std::launch::async, [this] {
                return make_internal_network(engine_, names_.network, labelled("network"), guess_);
@@ -174,7 +175,7 @@ Result<Subnet> Launch::create_offline_guard(const std::string& image) {
 
 Result<Gate> Launch::start_agent() {
   const auto& plan = job_.plan;
-  // On another machine, this image was not checked before.
+  // On a remote machine, this image was not checked before.
   TRY(refuse_forged_labels(TRY(engine_.inspect_image(plan.image.reference)), plan.image.reference));
   std::string host = TRY(host_.get());
   auto made = make_agent(guess_, host);
@@ -187,7 +188,7 @@ Result<Gate> Launch::start_agent() {
   sent_ = TRY(std::move(made));
   TRY(check_volumes());
   docker::Attached attached = TRY(engine_.attach(names_.agent, !plan.headless));
-  limit_sending(attached.fd());  // what the agent leaves unread is dropped
+  limit_sending(attached.fd());  // input that the agent does not read is dropped
   TRY(engine_.start_container(names_.agent));
   // By now the engine has followed every link to the workspace, and the gate is still shut.
   if (plan.workspace_mode == manifest::WorkspaceMode::bind) TRY(workspace::check_place(plan.workspace));
@@ -197,7 +198,7 @@ Result<Gate> Launch::start_agent() {
 Result<workspace::Summary> Launch::make_agent(const Subnet& at, const std::string& host) {
   auto put_rest = [&](const Sink& sink, const std::function<bool()>& is_over) -> Result<workspace::Summary> {
     if (!arrivals_.delivery) return put_workspace(job_, sink);
-    // A delivery comes once, so it must not go to a container that has to be made again.
+    // A delivery comes only once, so it must not go into a container that will have to be made again.
     if (TRY(network_.get()) != at) return fail(Code::conflict, "the network has an unexpected subnet");
     return put_delivery(*arrivals_.delivery, sink, [&] { return is_over() || audience_.is_gone(); });
   };
@@ -212,7 +213,8 @@ Result<> Launch::create_agent(const Subnet& at, const std::string& host) {
   return {};
 }
 
-// If a volume of the name was there already, the engine mounts it, whoever made it and whatever is in it.
+// Fails if one of the session's volumes belongs to another session. If a volume with the name already existed, the
+// engine mounts it, no matter who made it and what it contains.
 Result<> Launch::check_volumes() {
   Belongings whose{job_.plan.session, owner_, {}};
   for (const auto& name : {names_.home, names_.work}) {

@@ -1,4 +1,4 @@
-// From a plan to an agent that waits at its gate, with everything that is independent done at once.
+// This file performs the launch, from a plan to an agent that waits at its gate. Independent steps run in parallel.
 #pragma once
 
 #include <functional>
@@ -23,37 +23,38 @@ namespace bottle::session {
 
 struct Running {
   docker::Attached agent;
-  std::string agent_early;  // what the agent's stream brought behind the report
+  std::string agent_early;  // output of the agent that came with the report
   GuardLink guard;
-  nlohmann::json guard_message;             // `configure`, kept for a restart of the guard
-  std::shared_ptr<const pki::Root> root;    // what the agent trusts; signs for each guard that comes
-  wire::Report report;                      // the self-test's
-  std::unique_ptr<SessionAgent> ssh_agent;  // null: no key needs one
+  nlohmann::json guard_message;             // the `configure` message, kept for a restart of the guard
+  std::shared_ptr<const pki::Root> root;    // trusted by the agent; signs the authority of each guard
+  wire::Report report;                      // the report of the self-test
+  std::unique_ptr<SessionAgent> ssh_agent;  // null if no key needs it
   Subnet subnet;
   workspace::Summary sent;
 };
 
-// Whoever waits for the agent. When it goes away before the agent runs, so does the session.
+// Connects a launch with the client that waits for the agent. If the client goes away before the agent runs, the
+// session ends.
 struct Audience {
   std::function<void(const std::string& step)> show;
   std::function<bool()> is_gone;
 };
 
-// What comes to a launch while it is under way.
+// Provides what arrives while a launch is under way.
 struct Arrivals {
-  DeliveryPoint* delivery;                    // where a far job's workspace comes in; null for a job of this machine
-  std::shared_future<Result<Values>> values;  // no secret is anywhere, and the gate does not open, before they are here
+  DeliveryPoint* delivery;                    // where a far job's workspace arrives; null for a local job
+  std::shared_future<Result<Values>> values;  // until they arrive, no container has a secret and the gate stays shut
 };
 
-// Everything that a launch of `job` will make, in that order.
+// Returns everything that a launch of `job` will make, in that order.
 std::vector<Thing> things_of(const Job& job);
 
-// Blocking; on error everything named in the ledger is to be torn down by the caller.
+// Launches the session. Blocks. After an error, the caller must tear down everything that the ledger names.
 Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger,
                        const Arrivals& arrivals, const Audience& audience);
 
-// Attaches to the session's guard, starts it, configures it and certifies its authority. Used at launch and when it
-// died.
+// Attaches to the session's guard, starts it, configures it and certifies its authority. Used at launch and after the
+// guard has died.
 Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const nlohmann::json& configuration,
                               const pki::Root& root);
 

@@ -1,4 +1,4 @@
-// The story of a session. Read this first.
+// This file tells the story of a session. Read it first.
 #include "session/run.h"
 
 #include <poll.h>
@@ -26,7 +26,7 @@ namespace {
 
 void tell_failure(Clients& clients, const Error& error) { clients.send(FrameType::failure, wire::encode(error)); }
 
-// What `bottle list` shows.
+// Writes what `bottle list` shows.
 Result<> write_info(const Job& job, const std::string& directory, const char* state) {
   auto now =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -34,7 +34,7 @@ Result<> write_info(const Job& job, const std::string& directory, const char* st
   return write_file_atomically(directory + "/info.json", wire::encode(info));
 }
 
-// The rules a recorded session would have needed, ready to be put under egress.allow.
+// Writes the rules that a recorded session would have needed, ready to be put under egress.allow.
 void write_recorded(const Job& job, const std::vector<std::string>& rules) {
   std::string text = "# What session " + job.plan.session + " reached without a rule in bottle " + job.plan.bottle +
                      ". Read these rules before you use them.\nallow:\n";
@@ -42,8 +42,8 @@ void write_recorded(const Job& job, const std::vector<std::string>& rules) {
   (void)write_file_atomically(job.directories.results + "/" + job.plan.session + "/allow.yaml", text);
 }
 
-// A job from another machine is begun before its operator has seen this one; the values come when they have. What is
-// here already (a token that came another way) stays.
+// Waits for the values. A job from another machine starts before its operator has judged this machine, and the values
+// come afterwards. Values that are here already, such as a token that came another way, stay.
 Result<Values> await_values(int launcher, Values values) {
   pollfd p{launcher, POLLIN, 0};
   if (::poll(&p, 1, 120000) <= 0) return fail(Code::timed_out, "the secrets for the session did not arrive");
@@ -55,10 +55,11 @@ Result<Values> await_values(int launcher, Values values) {
   return values;
 }
 
-// A name that an operator chose may be that of another one's session, whose ledger is elsewhere. An engine makes no
-// second container of a name, but a volume that is there it mounts, whoever made it. So this is asked before.
+// Fails if the engine already has a thing with one of the session's names. The operator may have chosen the name of
+// another user's session, whose ledger is elsewhere. An engine refuses to make a second container with a name, but it
+// mounts an existing volume, no matter who made it.
 Result<> check_names(docker::Engine& engine, const std::string& session, const std::string& directory) {
-  if (::access(directory.c_str(), F_OK) == 0) return {};  // one of ours: the ledger says it better
+  if (::access(directory.c_str(), F_OK) == 0) return {};  // it is our session; creating the ledger gives a better error
   std::vector<std::future<Result<>>> answers;
   for (const auto& thing : Names(session).things())
     answers.push_back(std::async(std::launch::async, [&, thing]() -> Result<> {
@@ -78,7 +79,7 @@ Result<> check_names(docker::Engine& engine, const std::string& session, const s
   return all;
 }
 
-// One session of this machine. The steps are called in the order in which they are declared.
+// Runs one session on this machine. The steps are called in the order in which they are declared.
 class Session {
  public:
   Session(const Job& job, Clients& clients)
@@ -124,7 +125,7 @@ void Session::run() {
   }
   Receipt receipt = tear_down();
   result_.receipt = receipt;
-  // The result is written before the socket goes, so that a client that attaches too late finds it.
+  // The result is written before the socket is removed, so that a client that attaches too late finds it.
   if (running) (void)write_file_atomically(results_ + "/result.json", wire::encode(result_, wire::Layout::pretty));
   if (receipt.confirmed) forget(job_.directories, directory_, receipt);
   if (!running) return tell_failure(std::move(running.error()), receipt);
@@ -164,14 +165,14 @@ Result<Running> Session::launch() {
   return running;
 }
 
-// The self-test has passed, the gate is open, and the agent works. Terminals may come and go.
+// The self-test has passed, the gate is open, and the agent works. Clients may attach and detach.
 void Session::watch(Running& running) {
   (void)write_info(job_, directory_, "running");
   (void)ledger_->note({.running = true});
   for (const auto& warning : running.sent.warnings) clients_.event(wire::Warning{warning});
   clients_.event(wire::AgentRuns{name_, running.report.probes});
   session::watch(*engine_, job_, running, clients_, result_);
-  // The near side may be reconnecting, and arrive after this process has ended.
+  // The near side may be reconnecting and arrive after this process has ended.
   if (job_.far) (void)clients_.log().save(results_ + "/output");
   (void)ledger_->note({.ended = result_.exit});
   if (result_.egress->recorded) write_recorded(job_, *result_.egress->recorded);
@@ -187,8 +188,8 @@ void Session::collect(const Running& running) {
   if (!is_held()) (void)ledger_->note({.home = true});
 }
 
-// The agent's work is on the operator's disk, or held in its container. Everything else goes. After an error, a create
-// that we gave up waiting for may still finish.
+// Removes everything except work that is held in its container; other work is on the operator's disk by now. After an
+// error, a create request that we gave up waiting for may still finish.
 Receipt Session::tear_down() {
   Names names(name_);
   auto things = things_of(job_);

@@ -1,4 +1,4 @@
-// One session from its ledger's first record to its receipt, on the supervisor's side.
+// This file runs one session, from its ledger's first record to its receipt, in the supervisor.
 #pragma once
 
 #include "session/console/clients.h"
@@ -6,7 +6,7 @@
 
 namespace bottle::session {
 
-// Blocks until the session is over and gone; the clients are told everything on the way.
+// Blocks until the session is over and removed. Tells the clients everything that happens.
 void run(const Job& job, Clients& clients);
 
 }  // namespace bottle::session

@@ -152,11 +152,11 @@ TEST(LivePolicy, WithoutARecordTheGuardIsToldToLetNothingThrough) {
   EXPECT_EQ(sent[1]["config"]["unrecorded"], "the disk is full");
   ASSERT_EQ(told.size(), 1u);
   EXPECT_TRUE(std::holds_alternative<wire::RecordFull>(told[0]));
-  // Both are taken back where the guard refuses the first; this must not be forgotten.
+  // Both are undone if the guard refuses the first, and this one must not be lost.
   policy.refused("no");
   policy.set_unrecorded("the disk is full");
   EXPECT_EQ(sent.back()["config"]["unrecorded"], "the disk is full");
-  // A guard that is dead hears of it when it comes back.
+  // A dead guard gets it when it restarts.
   up = false;
   policy.set_unrecorded("");
   EXPECT_EQ(message["config"]["unrecorded"], "");

@@ -28,7 +28,7 @@ Result<int> start_supervisor(const Job& job, const PassedChannel* channel) {
   }
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);  // no terminal of ours can take it down
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);  // the supervisor does not end with our terminal
   char name[] = "bottle", verb[] = "supervise";
   char* argv[] = {name, verb, nullptr};
   pid_t pid = 0;
@@ -37,7 +37,7 @@ Result<int> start_supervisor(const Job& job, const PassedChannel* channel) {
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) return fail_errno("starting the supervisor " + job.path_to_self, error);
   theirs.reset();
-  // The job goes over the socket: a value in argv or the environment could be read by others.
+  // The job goes over the socket, because other users could read a value in argv or the environment.
   TRY(send_frame(ours.get(), FrameType::job, TRY(wire::encode_exactly(job))));
   return ours.release();
 }

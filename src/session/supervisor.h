@@ -1,5 +1,5 @@
-// Starts the process that owns a session (app/supervise.h): detached from any terminal, so that a launcher may die and
-// another one attach.
+// This file starts the process that owns a session (app/supervise.h). It is detached from any terminal, so that the
+// launcher may exit and another one may attach.
 #pragma once
 
 #include "base/error.h"
@@ -7,16 +7,16 @@
 
 namespace bottle::session {
 
-// The descriptors of a channel to another machine (remote/link/far_side.h), and the numbers they have in the
+// Holds the descriptors of a channel to another machine (remote/link/far_side.h), and the numbers that they have in the
 // supervisor.
 struct PassedChannel {
   static constexpr int kIn = 3, kOut = 4;
   int in = -1, out = -1;  // borrowed
 };
 
-// Starts a supervisor (this program again, as `bottle supervise`), hands it the job, and gives the launcher's end of
-// the connection. The supervisor tears the session down when the launcher goes before the agent runs; afterwards it
-// goes on without one. `channel`: of a session on another machine; null for a local one.
+// Starts a supervisor (this program again, as `bottle supervise`), sends it the job, and returns the launcher's end of
+// the connection. If the launcher exits before the agent runs, the supervisor tears the session down; after that it
+// continues alone. `channel` belongs to a remote session and is null for a local one.
 Result<int> start_supervisor(const Job& job, const PassedChannel* channel = nullptr);
 
 }  // namespace bottle::session

@@ -21,8 +21,8 @@
 namespace bottle::session {
 namespace {
 
-constexpr int kGraveSeconds = 60;             // longer than an engine that answers takes over a request
-constexpr int kForgottenSeconds = 7 * 86400;  // an engine that has not answered for so long is gone itself
+constexpr int kGraveSeconds = 60;             // longer than a working engine needs for a request
+constexpr int kForgottenSeconds = 7 * 86400;  // an engine that has not answered for so long no longer exists
 
 std::vector<std::string> names_in(const std::string& directory) {
   std::vector<std::string> names;
@@ -44,7 +44,8 @@ time_t age_of(const std::string& path) {
   return ::lstat(path.c_str(), &st) == 0 ? std::max<time_t>(::time(nullptr) - st.st_mtime, 0) : 0;
 }
 
-// One sweeper an orphan. False: somebody else has swept it meanwhile, or is at it for over a minute.
+// Makes sure that only one process sweeps an orphan. mine() is false if another process has swept it in the meantime or
+// needs more than a minute for it.
 class Turn {
  public:
   explicit Turn(const std::string& directory) {
@@ -70,7 +71,7 @@ class Turn {
   bool mine_ = false;
 };
 
-// As teardown would have done, had the supervisor lived. Nothing: there is nothing to bring.
+// Brings the work home as the supervisor would have done. Returns nothing if there is no work.
 std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orphan) {
   std::string agent = Names(orphan.session).agent;
   auto there = find_own(engine, {orphan.session, orphan.owner, {}}, {"container", agent});
@@ -83,7 +84,7 @@ std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orpha
 void write_result(const Orphan& orphan, const std::optional<wire::Back>& back, const Receipt& receipt) {
   if (!back) return;
   std::string path = orphan.work->results + "/result.json";
-  auto before = read_file(path);  // a supervisor that could not bring the work home has said the rest
+  auto before = read_file(path);  // a supervisor that could not bring the work home wrote the rest
   auto told = before ? wire::decode<wire::SessionResult>(*before, wire::From::ours)
                      : Result<wire::SessionResult>(fail(Code::not_found, path));
   auto result = told.value_or(wire::SessionResult{
@@ -98,7 +99,7 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
   if (orphan.work) {
     swept.back = bring_home(engine, orphan);
     if (swept.back && swept.back->held) {
-      // The agent's container and its volumes stay; they are all that is left of the work.
+      // The agent's container and its volumes stay, because only they still have the work.
       std::erase_if(what.things, [&](const Thing& thing) {
         return thing.kind == "volume" || thing.name == Names(orphan.session).agent;
       });
@@ -113,16 +114,17 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
   swept.receipt = tear_down_for_good(engine, what, orphan.asked);
   if (orphan.work) write_result(orphan, swept.back, swept.receipt);
   if (swept.receipt.confirmed) forget(directories, orphan.directory, swept.receipt);
-  ::rmdir((directories.results + "/" + orphan.session).c_str());  // of a start that never ran: empty
+  ::rmdir((directories.results + "/" + orphan.session).c_str());  // empty if the agent never ran
 }
 
-// Somebody swept it before and could not know whether that was all. True: there was something.
+// Looks again at a session that was swept when it was not certain that everything had been found. Returns true if there
+// was something more.
 bool visit_grave(const Orphan& orphan, docker::Engine& engine, Receipt& receipt) {
   bool due = age_of(orphan.grave + "/ledger") > kGraveSeconds;
   Belongings what{orphan.session, orphan.owner, orphan.things};
   bool anything = false;
   for (const auto& thing : what.things) {
-    if (thing.kind == "ssh-agent") continue;  // its socket went before there was a grave
+    if (thing.kind == "ssh-agent") continue;  // its socket was removed before the grave existed
     auto id = find_own(engine, what, thing);
     if (!id && id.error().code != Code::conflict) return false;
     anything = anything || (id && !id->empty());
@@ -132,7 +134,7 @@ bool visit_grave(const Orphan& orphan, docker::Engine& engine, Receipt& receipt)
   return anything;
 }
 
-// Made under this name by a start that has not given it its own yet, or never will.
+// Removes a directory with a temporary name if the start that made it is dead.
 void look_at_unborn(const std::string& directory) {
   auto opened = open_own_directory(directory);
   auto text = opened ? read_own_file(*opened, directory, "ledger", 1 << 16) : fail(Code::not_found, "");
@@ -142,8 +144,8 @@ void look_at_unborn(const std::string& directory) {
   if (opened && (owner ? !owner->alive() : age_of(directory) > kGraveSeconds)) remove_session_directory(directory);
 }
 
-// Without a ledger nothing was made, or all is gone and the ledger with it. One that cannot be believed, or that cannot
-// be read just now, is left where it is.
+// Handles a session whose ledger could not be read. If there is no ledger, nothing was made or everything was removed,
+// and the directory is removed. A ledger that is not accepted, or cannot be read now, stays.
 std::optional<Orphan> without_view(const std::string& session, const std::string& directory, const Error& error) {
   auto opened = open_own_directory(directory);
   if (error.code == Code::not_found && opened) remove_session_directory(directory);
@@ -166,7 +168,7 @@ void find_dead(const Directories& directories, std::set<std::string>& known, std
       continue;
     }
     if (view->owner.alive()) continue;
-    if (view->remote) continue;  // its agent may go on there: attach and cleanup see to it
+    if (view->remote) continue;  // its agent may still run on the remote machine; attach and cleanup handle it
     orphans.push_back({name, view->owner, view->things, view->engine, directory, view->asked, view->work, view->exit});
   }
 }

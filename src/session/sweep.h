@@ -1,4 +1,5 @@
-// What dead owners left: found by our ledgers, its work brought home, then removed. What has no ledger: unrecorded.h.
+// This file sweeps: it finds dead owners' sessions by our ledgers, brings their work home and removes what they left.
+// unrecorded.h handles things without a ledger.
 #pragma once
 
 #include <optional>
@@ -16,36 +17,36 @@ struct Orphan {
   Owner owner;
   std::vector<Thing> things;
   std::string engine;
-  std::string directory;        // of its ledger; empty: it is in a grave
+  std::string directory;        // the directory of its ledger; empty if the session has only a grave
   std::vector<uint64_t> asked;  // as in LedgerView
-  std::optional<Work> work;     // not home yet
+  std::optional<Work> work;     // set if the work is not home yet
   std::optional<int> exit;
-  std::string grave;             // the directory that remembers it, if it was swept before
-  std::optional<Error> refused;  // why its ledger is not believed: nothing else is known of it, and nothing is done
+  std::string grave;             // the directory of its grave, if it was swept before
+  std::optional<Error> refused;  // why its ledger is not accepted; then nothing else is known and nothing is done
 };
 
-// By ledger under `directories`, and by nothing else: what the engine's labels say, an image may have brought.
+// Finds sessions by the ledgers under `directories` only, because an image may have any of the labels.
 std::vector<Orphan> find_orphans(const Directories& directories);
 
 struct Swept {
   Receipt receipt;
-  std::optional<wire::Back> back;  // what came home; nothing: there was nothing to bring
+  std::optional<wire::Back> back;  // what was brought home; empty if there was nothing
 };
 
-// What there is to say of a session that ended by that.
+// The explanation for a session that ended this way.
 constexpr const char* kSupervisorDied = "the session's supervisor died, and the agent was stopped";
 
-// Brings home what the agents of the orphans did, and tears down. The ledger of an orphan whose engine does not answer,
-// or whose work cannot be brought home, is kept for the next time. Several may sweep at once: each orphan is swept by
-// one, and the others wait for it (a minute at most).
+// Brings home the work of the orphans and tears them down. If an orphan's engine does not answer, or its work cannot be
+// brought home, its ledger is kept for the next time. Several processes may sweep at once: one sweeps each orphan, and
+// the others wait for it (at most a minute).
 std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans);
 
-// The directory of a session that is confirmed gone. The ledger last: as long as it is there, the next sweep tries
-// again.
+// Removes the directory of a session that is confirmed gone. Removes the ledger last, because the next sweep tries
+// again as long as the ledger exists.
 void remove_session_directory(const std::string& directory);
 
-// Forgets a session of ours that is over: its directory. If the receipt is not final, a grave remembers what to look
-// for.
+// Removes the directory of one of our sessions that is over. If the receipt is not final, keeps a grave that records
+// what to look for.
 void forget(const Directories& directories, const std::string& directory, const Receipt& receipt);
 
 }  // namespace bottle::session

@@ -1,4 +1,4 @@
-// What is done by a ledger.
+// These tests check what a sweep does because of a ledger.
 #include "session/sweep.h"
 
 #include <gtest/gtest.h>

@@ -14,10 +14,10 @@ namespace bottle::session {
 namespace {
 
 constexpr const char* kPlaces[] = {"/home/agent/.claude/projects", "/home/agent/.codex/sessions"};
-constexpr uint64_t kMost = 256u << 20;  // bytes, of all files
+constexpr uint64_t kMost = 256u << 20;  // in bytes, for all files together
 constexpr size_t kMostFiles = 256, kLongestLine = 2u << 20;
 
-// Null: it is not kept.
+// Returns the file to write, or nothing if this one is not kept.
 std::optional<JsonLines> file_for(const std::string& path, const std::string& results) {
   std::string name = path.substr(path.rfind('/') + 1), directory = results + "/transcript";
   std::error_code ignored;

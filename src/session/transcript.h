@@ -1,4 +1,4 @@
-// What the agent's own program wrote of the session, beside its results: results/<session>/transcript/*.jsonl.
+// This file saves what the agent's own program recorded of the session, as results/<session>/transcript/*.jsonl.
 #pragma once
 
 #include <string>
@@ -9,11 +9,13 @@
 
 namespace bottle::session {
 
-// From the places in the container where the known agents keep it. Hostile, so each line goes through the parser; 256
-// files and 256 MB at most. What is not there, or cannot be kept, is no error: the work is what matters.
+// Copies the transcript from the places in the container where the known agents keep it. The data is hostile, so each
+// line goes through the parser; at most 256 files and 256 MB are kept. A transcript that is missing or cannot be kept
+// is not an error, because only the work is essential.
 void save_transcript(docker::Engine& engine, const std::string& container, const std::string& results);
 
-// One file of another machine's transcript, to its end. The same bounds; a name that is no plain one is not kept.
+// Keeps one file of another machine's transcript, read to its end, with the same limits. Skips a file whose name is not
+// plain.
 Result<> keep_transcript(const Source& source, const std::string& name, const std::string& results);
 
 }  // namespace bottle::session

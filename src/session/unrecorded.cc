@@ -24,11 +24,11 @@ bool is_recorded(const Directories& directories, const std::string& session, con
   return false;
 }
 
-// The agent's workspace, where nothing of the session lies yet.
+// Saves the agent's workspace as an archive, in a results directory that holds nothing else.
 std::optional<wire::Back> save_work(const Directories& directories, docker::Engine& engine, const Belongings& what,
                                     const std::function<void(const std::string&)>& tell) {
   Names names(what.session);
-  if (!std::ranges::count(what.things, Thing{"volume", names.work})) return std::nullopt;  // it was the operator's own
+  if (!std::ranges::count(what.things, Thing{"volume", names.work})) return std::nullopt;  // bind mode has no volume
   auto id = find_own(engine, what, {"container", names.agent});
   if (!id) return wire::Back{.error = id.error().what, .held = true};
   if (id->empty()) return std::nullopt;

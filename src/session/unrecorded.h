@@ -1,6 +1,6 @@
-// What carries the labels of a session on the engine though no ledger of ours names it: an operator's whose state
-// directory is lost, or another's, since an image or a compose file can bring any label. It is only ever told of;
-// removed where the operator, who has seen the names, says so.
+// This file handles things on the engine that have the labels of a session although none of our ledgers names them. The
+// operator's state directory may be lost, or the things may belong to someone else, because an image or a compose file
+// can have any label. bottle only reports them, and removes them if the operator, who has seen the names, asks for it.
 #pragma once
 
 #include <functional>
@@ -16,17 +16,17 @@ namespace bottle::session {
 
 struct Unrecorded {
   Thing thing;
-  std::string session;       // as its label says
-  Owner owner;               // likewise; a process that has ended
-  std::string ledger;        // likewise: where it was, maybe under another state directory of this user's
-  bool is_named_so = false;  // a session of that name makes such a thing: what does not may not be removed
+  std::string session;       // from its label
+  Owner owner;               // from its label; a process that has ended
+  std::string ledger;        // from its label; may be under another state directory of this user
+  bool is_named_so = false;  // a session of that name makes such a thing; otherwise it must not be removed
 };
 
-// What says that it is this user's and whose owner is dead. Blocking.
+// Returns the things whose labels say that they belong to this user and that their owner is dead. Blocks.
 Result<std::vector<Unrecorded>> find_unrecorded(const Directories& directories, docker::Engine& engine);
 
-// Removes those that are named as we name things. What an agent left in its workspace is kept as an archive among the
-// results first; where that fails, its container stays. Blocking.
+// Removes the things that are named as bottle names them. First keeps what an agent left in its workspace as an archive
+// among the results. If that fails, the container stays. Blocks.
 std::vector<Swept> remove_unrecorded(const Directories& directories, docker::Engine& engine,
                                      const std::vector<Unrecorded>& found,
                                      const std::function<void(const std::string&)>& tell);

@@ -64,7 +64,7 @@ class Watch {
       if (!guard_alive_) revive_guard();
       else if (job_.far) look_at_relay();
     }
-    if (reviving_.valid()) reviving_.wait();  // it holds what goes with us
+    if (reviving_.valid()) reviving_.wait();  // it uses members of this object
     drain_audit();
     audit_.retry();
     if (audit_.kept())
@@ -75,7 +75,8 @@ class Watch {
   }
 
  private:
-  // The disk takes nothing, and enough is kept for it: what the guard decides meanwhile waits with the guard.
+  // Reports whether the disk is full and enough is kept for it in memory. Further decisions of the guard then wait in
+  // the guard.
   bool overfull() const { return audit_.kept() > AuditFile::kMostKept; }
 
   void show(std::string_view bytes) {
@@ -115,17 +116,17 @@ class Watch {
         if (clients_.relay()) clients_.to_relay(line);
         else if (line.contains("request"))
           (void)running_.guard.send(
-              {{"type", "ssh-agent"}, {"connection", line["connection"]}});  // closed: nobody is there to answer
+              {{"type", "ssh-agent"}, {"connection", line["connection"]}});  // closed: no near side can answer
       }
       if (line.value("type", "") != "audit") continue;
       line.erase("type");
-      // As it is: what reads the file and the events makes it fit for a terminal.
+      // The text is kept unchanged. The programs that read the file and the events make it safe for a terminal.
       auto decision = wire::decode_value<wire::Decision>(std::move(line), wire::From::ours);
       record(decision ? *decision : unreadable(decision.error()));
     }
   }
 
-  // This machine may move to another network during a session.
+  // Looks for changes, because this machine may move to another network during a session.
   void look_at_networks() {
     using namespace std::chrono_literals;
     if (Clock::now() < networks_at_) return;
@@ -133,14 +134,14 @@ class Watch {
     policy_.set_host_networks(texts_of(host_networks()));
   }
 
-  // What the near side keeps (secrets, LAN services, ssh keys) is there as long as it is. Each that comes finds a clean
-  // slate.
+  // Tells the guard when a near side comes or goes. What the near side keeps (secrets, LAN services, ssh keys) is
+  // available only while it is connected. Each near side starts without earlier streams.
   void look_at_relay() {
     uint32_t now = clients_.relay();
     if (now == relay_) return;
     if (relay_) (void)running_.guard.send({{"type", "relay"}, {"up", false}});
     if (now) {
-      clients_.to_relay({{"type", "relay"}});  // the guard may be another one: what was under way is over
+      clients_.to_relay({{"type", "relay"}});  // the guard may be another one, so earlier streams are over
       (void)running_.guard.send({{"type", "relay"}, {"up", true}});
     }
     relay_ = now;
@@ -152,16 +153,16 @@ class Watch {
     };
   }
 
-  // A decision, the guard's or ours: to the audit, the counts and the terminals.
+  // Adds a decision of the guard or of the ssh-agent filter to the audit, the counts and the terminals.
   void record(const wire::Decision& decision) {
     audit_.add(decision);
     if (decision.action == "allow") ++allowed_;
-    // The self-test's own questions are in the audit, but no news to the operator.
+    // The self-test's own requests are in the audit, but the operator need not hear of them.
     if (decision.host.ends_with(".probe.invalid") || decision.host == "not-allowed.bottle.invalid") return;
     summary_.add(decision, clients_);
   }
 
-  // What the guard said before it was told to go: decisions must not be lost because the agent was quicker.
+  // Reads what the guard sent before it was stopped, so that no decision is lost when the agent ends.
   void drain_audit() {
     for (pollfd p{running_.guard.fd(), POLLIN, 0}; guard_alive_ && ::poll(&p, 1, 50) > 0;) take_audit();
   }
@@ -223,8 +224,9 @@ class Watch {
                         : "exited with status " + std::to_string(status);
   }
 
-  // A guard with the same policy, certified by the same root, or the agent stays without a network. In a thread of its
-  // own: the agent's terminal goes on meanwhile. Never given up, ever more slowly.
+  // Restarts the guard with the same policy and certifies it with the same root. Without it, the agent has no network.
+  // Runs in a thread of its own, so that the agent's terminal keeps working. Never gives up, but waits longer each
+  // time.
   void revive_guard() {
     using namespace std::chrono_literals;
     if (reviving_.valid()) {
@@ -257,7 +259,7 @@ class Watch {
   AuditFile audit_;
   docker::Demux demux_;
   bool ended_ = false, stopped_ = false, guard_alive_ = true;
-  uint32_t relay_ = 0;  // the near side that the guard was told of
+  uint32_t relay_ = 0;  // the near side that the guard was told about
   int attempts_ = 0;
   uint64_t allowed_ = 0;
   Clock::time_point guard_since_ = Clock::now(), retry_at_, networks_at_;
@@ -270,7 +272,7 @@ class Watch {
                        return running_.guard.send(message);
                      },
                      [this](const wire::Event& event) { clients_.event(event); }};
-  std::optional<AgentRelay> ssh_;  // last: its threads end first
+  std::optional<AgentRelay> ssh_;  // the last member, so that its threads end first
 };
 
 }  // namespace

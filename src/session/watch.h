@@ -1,4 +1,5 @@
-// The time in which the agent works: bytes between it and the clients, the guard's audit, a guard that dies.
+// This file handles the time in which the agent works: it passes bytes between the agent and the clients, records the
+// guard's audit, and restarts a guard that dies.
 #pragma once
 
 #include "session/console/clients.h"
@@ -7,7 +8,7 @@
 
 namespace bottle::session {
 
-// Blocks until the agent's container ends. Adds to `result` the agent's status, and what was allowed and denied.
+// Blocks until the agent's container ends. Adds the agent's exit status, and what was allowed and denied, to `result`.
 void watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients, wire::SessionResult& result);
 
 }  // namespace bottle::session

@@ -28,7 +28,8 @@ namespace {
 using nlohmann::json;
 using Progress = std::function<void(const std::string&)>;
 
-// A program that makes an image. What it says is progress, and the end of it the reason where it fails.
+// Runs a program that makes an image. Its output is shown as progress, and the last lines become the reason if it
+// fails.
 struct Builder {
   const Progress& progress;
   std::deque<std::string> last = {};
@@ -76,10 +77,10 @@ Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, bool
 
 constexpr const char* kWorkPrefix = "bottle-image-";
 constexpr int kFirstStartMs = 60'000;
-constexpr int kFinishMs = 1'800'000;  // dpkg, with all packages, on a slow machine
-constexpr size_t kMostAnswered = 3;   // lines
+constexpr int kFinishMs = 1'800'000;  // time for dpkg to configure all packages on a slow machine
+constexpr size_t kMostAnswered = 3;   // in lines
 
-// What builders left that were killed: each holds a lock on its directory while it lives.
+// Removes what killed builders left. A running builder holds a lock on its directory.
 void remove_abandoned(const std::string& base) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(base, error)) {
@@ -88,18 +89,19 @@ void remove_abandoned(const std::string& base) {
     if (!entry.path().filename().string().starts_with(kWorkPrefix)) continue;
     UniqueFd claim(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!claim || ::fstat(claim.get(), &st) != 0 || st.st_uid != ::getuid() || ::time(nullptr) - st.st_mtime < 60)
-      continue;  // or is about to lock it
+      continue;  // its builder may be about to lock it
     if (std::error_code ignored; ::flock(claim.get(), LOCK_EX | LOCK_NB) == 0)
       std::filesystem::remove_all(path, ignored);
   }
 }
 
-// What npm installed, as bootstrap.sh wrote it down.
+// Describes what npm installed, as recorded by bootstrap.sh.
 struct Installed {
   std::string package, version, integrity;
 };
 
-// Its words go into Dockerfile instructions: only what cannot end their quotes.
+// Keeps only characters that cannot end the quotes of a Dockerfile instruction, because the texts go into such
+// instructions.
 Installed read_installed(const std::string& path) {
   std::string texts[3];
   size_t line = 0;
@@ -134,8 +136,8 @@ Result<> import(docker::Engine& engine, const std::string& archive, const std::s
   return engine.import_image(reference, reader, changes);
 }
 
-// A container in which programs run that were only downloaded so far: no network, no mount, and no capability but
-// `capabilities`. The engine's own seccomp profile holds, unless another one is set.
+// Describes a container for programs that were downloaded but have never run. It has no network, no mounts and no
+// capabilities except `capabilities`. It uses the engine's own seccomp profile unless the caller sets another one.
 json container_of(const std::string& image, const std::string& session, const json& capabilities) {
   return {{"Image", image},
           {"Labels", labels(session, Owner::self(), "", "build")},
@@ -152,8 +154,8 @@ json container_of(const std::string& image, const std::string& session, const js
             {"LogConfig", {{"Type", "json-file"}, {"Config", {{"max-size", "1m"}, {"max-file", "1"}}}}}}}};
 }
 
-// The build's scratch on the engine: an image of what was unpacked, and one container at a time. A record names both
-// before they exist, so that the next start or cleanup removes what a killed build left.
+// Holds what a build keeps on the engine: an image of the unpacked files, and one container at a time. A record names
+// both before they exist, so that the next start or cleanup removes what a killed build left.
 class Scratch {
  public:
   Scratch(docker::Engine& engine, const Directories& directories) : engine_(engine), directories_(directories) {}
@@ -173,7 +175,7 @@ class Scratch {
     return import(engine_, archive, names_.unfinished, changes);
   }
 
-  // The program's answer to --version, in lines. It has not run before.
+  // Returns the first lines of the program's answer to --version. This is the first time that the program runs.
   Result<std::vector<Line>> ask_version(const std::string& provider) {
     json config = container_of(names_.unfinished, session_, json::array());
     config.update({{"Entrypoint", {"/usr/local/bin/" + provider}},
@@ -193,8 +195,9 @@ class Scratch {
     return lines;
   }
 
-  // The packages' own scripts. As root, who owns the files; their network is none, and their root is the container's.
-  // Not under the agents' profile: groupadd gives up where the kernel's audit socket is refused.
+  // Runs the packages' own scripts as root, because root owns the files. They have no network, and their root is the
+  // container's root. The agents' seccomp profile is not used here, because groupadd fails if it cannot open the
+  // kernel's audit socket.
   Result<> finish() {
     json config =
         container_of(names_.unfinished, session_, {"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID"});
@@ -203,7 +206,7 @@ class Scratch {
     return {};
   }
 
-  // What the last container's root holds.
+  // Writes the root file system of the last container to `archive`.
   Result<> export_to(const std::string& archive) {
     UniqueFd fd(::open(archive.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     if (!fd) return fail_errno("creating " + archive);
@@ -211,7 +214,7 @@ class Scratch {
   }
 
  private:
-  // What it said, both streams. It is there until it is removed.
+  // Returns what the container wrote to both streams. The container stays until it is removed.
   Result<std::string> run(const json& config, int patience_ms, const std::string& doing) {
     TRY(engine_.create_container(names_.trial, config));
     TRY(engine_.start_container(names_.trial));
@@ -231,7 +234,7 @@ class Scratch {
   Names names_{session_};
 };
 
-// The directory that a build works in, gone with it.
+// The directory that a build works in. The build removes it at its end.
 struct Workplace {
   std::string path, script, archive, installed;
   UniqueFd claim = {};

@@ -23,7 +23,7 @@ json guard_container(const std::string& image, const json& labels) {
           {"AttachStdout", true},
           {"AttachStderr", true},
           {"OpenStdin", true},
-          {"StdinOnce", true},  // the supervisor's death is the guard's: fail closed
+          {"StdinOnce", true},  // the guard ends when the supervisor dies, so that the bottle fails closed
           {"Labels", labels},
           {"HostConfig",
            {{"NetworkMode", kEgressNetwork},
@@ -35,7 +35,8 @@ json guard_container(const std::string& image, const json& labels) {
             {"PidsLimit", 64},
             {"LogConfig", {{"Type", "none"}}},
             {"Ulimits", json::array({{{"Name", "core"}, {"Soft", 0}, {"Hard", 0}}})},
-            // Two legs: without these it would forward for whoever addresses a packet to its MAC.
+            // The guard has two network interfaces. Without these settings it would forward any packet that is
+            // addressed to its MAC.
             {"Sysctls",
              {{"net.ipv4.ip_forward", "0"},
               {"net.ipv6.conf.all.forwarding", "0"},
@@ -76,7 +77,8 @@ json agent_container(const Job& job, const Subnet& subnet, const std::string& ho
                {"Ulimits", json::array({{{"Name", "core"}, {"Soft", 0}, {"Hard", 0}}})},
                {"Sysctls", {{"net.ipv6.conf.all.disable_ipv6", "1"}, {"net.ipv4.ip_forward", "0"}}}};
   if (plan.runtime != "auto" && !plan.runtime.empty()) host["Runtime"] = plan.runtime;
-  // Named and labelled, unlike anonymous ones: an engine that dies over them leaves nothing that nobody knows.
+  // These volumes have names and labels, unlike anonymous ones, so they can be found and removed even if the engine
+  // dies while it makes them.
   auto volume = [&](const std::string& name, const std::string& target) -> json {
     return {{"Type", "volume"}, {"Source", name}, {"Target", target}, {"VolumeOptions", {{"Labels", labels}}}};
   };
@@ -100,7 +102,8 @@ json agent_container(const Job& job, const Subnet& subnet, const std::string& ho
           {"OpenStdin", true},
           {"StdinOnce", false},
           {"Labels", labels},
-          // The engine merges what an image brings: a health check of its own would run before the gate is open.
+          // The engine merges the image's settings with these. A health check of the image would run before the gate is
+          // open.
           {"Healthcheck", {{"Test", {"NONE"}}}},
           {"Env",
            {"BOTTLE_GUARD=" + subnet.guard + ":3128", "BOTTLE_GATEWAY=" + subnet.gateway,

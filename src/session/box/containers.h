@@ -1,5 +1,5 @@
-// What the engine is asked for: the guard's container and the agent's. The containment is here, line by line; the
-// self-test (src/inside) asks from the inside whether it holds.
+// This file describes the guard's and the agent's containers for the engine. Every setting that contains the agent is
+// here, and the self-test (src/inside) checks from inside the bottle that they work.
 #pragma once
 
 #include <string>
@@ -11,15 +11,16 @@
 
 namespace bottle::session {
 
-// On the egress bridge; it joins the session's network before it starts.
+// Describes the guard's container on the egress bridge. It joins the session's network before it starts.
 nlohmann::json guard_container(const std::string& image, const nlohmann::json& labels);
 nlohmann::json guard_endpoint(const Subnet& subnet);
 
-// Of a machine without a network: it has the session's only.
+// Describes the guard's container on a machine without a network. It is on the session's network only.
 nlohmann::json offline_guard_container(const std::string& image, const std::string& network, const Subnet& subnet,
                                        const nlohmann::json& labels);
 
-// `host_address`: an address of the host that the self-test is to find unreachable.
+// Describes the agent's container. `host_address` is an address of the host that the self-test expects to be
+// unreachable.
 nlohmann::json agent_container(const Job& job, const Subnet& subnet, const std::string& host_address,
                                const nlohmann::json& labels);
 

@@ -18,10 +18,11 @@ bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
 
 bool is_zero(const std::string& hex) { return !hex.empty() && hex.find_first_not_of('0') == std::string::npos; }
 
-// Wider than any local network: a class A network, or what a registry gives a provider.
+// Reports whether a prefix is wider than any local network can be. The limits are a class A network for IPv4 and, for
+// IPv6, the block that a registry gives to a provider.
 bool is_too_wide(const Prefix& prefix) { return prefix.bits < (prefix.address.v6 ? 32 : 8); }
 
-// The number of bits in a netmask, or -1.
+// Returns the number of bits in a netmask, or -1 if there is none.
 int length_of(const sockaddr* mask) {
   if (!mask) return -1;
   const auto* bytes = mask->sa_family == AF_INET6
@@ -55,7 +56,8 @@ std::vector<Prefix> own_addresses() {
   return all;
 }
 
-// A number as the kernel has it in memory: network byte order, printed as one of this machine's.
+// Reads one line of the IPv4 list. The kernel prints each address as a number of this machine, although the bytes in
+// memory are in network byte order.
 HostRoute ipv4_route(std::istringstream words) {
   std::string device, destination, gateway, word, mask;
   words >> device >> destination >> gateway >> word >> word >> word >> word >> mask;
@@ -68,7 +70,7 @@ HostRoute ipv4_route(std::istringstream words) {
 HostRoute ipv6_route(std::istringstream words) {
   std::string device, destination, bits, source, source_bits, gateway, word;
   words >> destination >> bits >> source >> source_bits >> gateway;
-  while (words >> word) device = word;  // the last one
+  while (words >> word) device = word;  // the device is the last word
   HostRoute route{device, {{.v6 = true}, static_cast<int>(std::strtoul(bits.c_str(), nullptr, 16))}, is_zero(gateway)};
   for (size_t i = 0; i < 16 && 2 * i + 1 < destination.size(); ++i)
     route.to.address.bytes[i] = static_cast<uint8_t>(std::strtoul(destination.substr(2 * i, 2).c_str(), nullptr, 16));
@@ -86,7 +88,7 @@ std::vector<HostRoute> read_routes(const std::string& ipv4, const std::string& i
   std::vector<HostRoute> routes;
   std::istringstream old_lines(ipv4), lines(ipv6);
   std::string line;
-  std::getline(old_lines, line);  // its head
+  std::getline(old_lines, line);  // skip the header line
   while (std::getline(old_lines, line))
     if (auto route = ipv4_route(std::istringstream(line)); route.to.bits > 0) routes.push_back(std::move(route));
   while (std::getline(lines, line))

@@ -11,7 +11,7 @@ std::vector<std::string> texts(const std::vector<HostRoute>& routes) {
   return out;
 }
 
-// As a little-endian kernel prints them.
+// The text is in the format of a little-endian kernel.
 TEST(HostRoutes, AreReadAsTheKernelListsThem) {
   std::string ipv4 =
       "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"

@@ -21,7 +21,7 @@ std::string_view between(const char* begin, const char* end) { return {begin, st
 
 using Progress = std::function<void(const std::string&)>;
 
-// bottle-agent-claude:0123abcd → bottle-agent-claude:replaced-<id>
+// Turns bottle-agent-claude:0123abcd into bottle-agent-claude:replaced-<id>.
 std::string replaced_name(const std::string& reference, const std::string& id) {
   size_t digest = id.find(':');
   return reference.substr(0, reference.rfind(':')) + ":replaced-" +
@@ -88,8 +88,8 @@ Result<> ensure_agent_image(docker::Engine& engine, const Directories& directori
                 "pull or build it, or remove `image:` from the bottle");
   TRY(build_agent_image(engine, directories, image, progress, refresh));
   auto made = TRY(engine.inspect_image(image.reference));
-  // The name is the new image's now. The old one goes, unless a session still runs on it: then it has another name of
-  // ours, by which `image prune` knows it later.
+  // The name now belongs to the new image. The old image is removed. If a session still runs on it, it stays under
+  // another name of bottle's, by which a later `image prune` finds it.
   if (!before.empty() && docker::text_of(made, "Id") != before) {
     std::string replaced = replaced_name(image.reference, before);
     if (auto named = engine.tag_image(before, replaced)) (void)engine.remove_image(replaced);
@@ -151,7 +151,7 @@ Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<
 }
 
 std::vector<OwnImage> with_old_agents(const std::vector<OwnImage>& images, int64_t now) {
-  constexpr int64_t kOld = 30 * 86400;  // seconds
+  constexpr int64_t kOld = 30 * 86400;  // in seconds
   std::vector<OwnImage> old;
   for (const auto& image : images)
     if (image.current && !image.package.empty() && now - image.created > kOld) old.push_back(image);

@@ -1,4 +1,5 @@
-// The images a session needs. The guard's is made here, from the bytes that `bottle` carries.
+// This file provides the images that a session needs. The guard's image is made here from the program that `bottle`
+// carries in its own file.
 #pragma once
 
 #include <cstdint>
@@ -19,49 +20,52 @@ std::string_view guard_program();
 std::string_view inside_program();
 std::string_view bootstrap_script();
 
-// The reference that this program's guard image has or will have.
+// Returns the reference that the guard image of this program has or will have.
 std::string guard_reference();
 
-// Imports the guard's FROM scratch image if the engine lacks this version. Its reference. Blocking.
+// Imports the guard's FROM scratch image if the engine lacks this version. Returns its reference. Blocks.
 Result<std::string> ensure_guard_image(docker::Engine& engine);
 
-// Builds the plan's agent image if the engine lacks it, or, with `refresh`, anyway: a root file system made with the
-// machine's own package managers, no image registry. Progress lines go to `progress`. Minutes the first time, then
-// nothing. A refreshed image replaces the old one under the same reference; what runs on the old one goes on.
+// Builds the plan's agent image if the engine lacks it, or always with `refresh`. The root file system is made with the
+// machine's own package managers, without an image registry. Sends progress lines to `progress`. Takes minutes the
+// first time, and returns at once if the image exists. A refreshed image replaces the old one under the same reference;
+// containers of the old image keep running.
 Result<> ensure_agent_image(docker::Engine& engine, const Directories& directories, const plan::Image& image,
                             const std::function<void(const std::string&)>& progress, bool refresh = false);
 
-// Refuses an image that brings labels which only bottle sets on what it makes: it was made from the container of a
-// session, or is to pass for one. `image`: as the engine describes it. Pure. Code::denied.
+// Fails with Code::denied if an image has labels that only bottle sets on what it makes. Such an image was made from
+// the container of a session, or pretends to be one. `image` is the engine's description of it. The function is pure.
 Result<> refuse_forged_labels(const nlohmann::json& image, const std::string& reference);
 
-// One that bottle makes, the same everywhere: its tag is the hash of what it is made from.
+// Reports whether bottle makes the image. Such an image is the same on every machine, because its tag is the hash of
+// what it is made from.
 inline bool is_ours(const std::string& reference) { return reference.starts_with("bottle-agent-"); }
 
-// What an image is called and, behind a space, is (its id): another machine's may have its name and be older. Of ours
-// the name says both. The name may be one without a tag. Code::not_found.
+// Returns the image's name, a space and its id. The id is needed because another machine may have an older image of the
+// same name. For an image that bottle makes, the name is enough and the id is left out. `reference` may have no tag.
+// Fails with Code::not_found if there is no such image.
 Result<std::string> image_identity(docker::Engine& engine, const std::string& reference);
-// Of all that have a name. `images`: Engine::images().
+// Returns the identities of all images that have a name. `images` comes from Engine::images().
 std::vector<std::string> image_identities(const nlohmann::json& images);
 inline std::string reference_of(const std::string& identity) { return identity.substr(0, identity.find(' ')); }
 
-// An image that bottle made on this engine.
+// Describes an image that bottle made on this engine.
 struct OwnImage {
-  std::string reference;             // of one whose name a refresh took: bottle-agent-…:replaced-…
-  std::string id, agent;             // agent: "claude 2.1.3", "guard", …
-  std::string package, integrity;    // of npm, which holds the agent's program; empty: it does not say
-  uint64_t size = 0;                 // bytes
-  int64_t created = 0;               // seconds since 1970
-  std::vector<std::string> used_by;  // containers
-  bool current = false;              // what a start of today would use
+  std::string reference;             // bottle-agent-…:replaced-… if a refresh gave the name to another image
+  std::string id, agent;             // agent is "claude 2.1.3", "guard" and so on
+  std::string package, integrity;    // of the npm package with the agent's program; empty if unknown
+  uint64_t size = 0;                 // in bytes
+  int64_t created = 0;               // in seconds since 1970
+  std::vector<std::string> used_by;  // names of containers
+  bool current = false;              // a start would use it today
 };
 
-// By our references; what they say of themselves are labels, and labels are what others may bring, too. `current`:
-// references that are in use by policy even while no container has them.
+// Finds these images by bottle's references. The details come from labels, which other images may have too. `current`
+// has the references that the manifest uses even if no container does.
 Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<std::string>& current);
 
-// Those that a start of today would use and whose agent was installed more than 30 days before `now` (seconds since
-// 1970): it lacks what its makers have repaired since. Pure.
+// Returns the images that a start would use today and whose agent was installed more than 30 days before `now` (seconds
+// since 1970). Such an agent lacks its vendor's later fixes. The function is pure.
 std::vector<OwnImage> with_old_agents(const std::vector<OwnImage>& images, int64_t now);
 
 }  // namespace bottle::session

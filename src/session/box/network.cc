@@ -15,12 +15,12 @@ namespace {
 
 constexpr const char* kRanges[] = {"10.231", "10.87", "172.29"};
 
-// Whether a route of this host (other than the default) covers a.b.0.0/16. Where the system does not tell its routes
-// (macOS: the engine runs in a VM of its own) nothing is known, and the engine's own check remains.
+// Reports whether a route of this host other than the default covers a.b.0.0/16. If the system does not list its routes
+// (on macOS, the engine runs in a VM of its own), this check finds nothing, and only the engine's own check remains.
 bool host_uses(const std::string& base) {
   auto range = parse_prefix(base + ".0.0/16");
   return !range || std::ranges::any_of(host_routes(), [&](const HostRoute& route) {
-    return !is_engine_bridge(route.device) && route.to.overlaps(*range);  // the engine checks its own
+    return !is_engine_bridge(route.device) && route.to.overlaps(*range);  // the engine checks its own bridges
   });
 }
 
@@ -32,7 +32,7 @@ bool is_overlap(const Error& error) {
   return error.what.find("overlap") != std::string::npos || error.what.find("Pool") != std::string::npos;
 }
 
-// Of its first range that has one; empty: none has.
+// Returns the gateway of the first address range that has one, or an empty string if none has.
 std::string gateway_of(const nlohmann::json& network) {
   const auto& configs = docker::member(docker::member(network, "IPAM"), "Config");
   if (configs.is_array())
@@ -109,7 +109,7 @@ Result<std::string> ensure_egress_network(docker::Engine& engine) {
          {"Options",
           {{"com.docker.network.bridge.enable_icc", "false"}, {"com.docker.network.bridge.name", "bottle-egress"}}}});
     if (made) return prefix + "1";
-    // Somebody else's start made it in the meantime, or the subnet is taken.
+    // Either another start made it in the meantime, or the subnet is taken.
     if (!is_overlap(made.error()) && made.error().code != Code::conflict)
       return std::unexpected(std::move(made.error()).during("creating the network bottle-egress"));
   }

@@ -1,5 +1,5 @@
-// The two networks: one that leads nowhere, per session, and one for all guards, where the machine has a network at
-// all.
+// This file makes the two networks: one for each session, which leads nowhere, and one that all guards share, if the
+// machine has a network at all.
 #pragma once
 
 #include <string>
@@ -15,25 +15,27 @@ struct Subnet {
   bool operator==(const Subnet&) const = default;
 };
 
-// The n-th /28 of the range `base` (a.b.0.0/16): .1 gateway (nobody), .2 guard, .3 agent.
+// Returns the n-th /28 of the range `base` (a.b.0.0/16). Address .1 is the gateway, which no host has; .2 is the guard
+// and .3 is the agent.
 Subnet subnet_at(const std::string& base, unsigned n);
 
-// A subnet of our own range that no route of the host covers, by chance: probably free.
+// Returns a random subnet of bottle's range that no route of the host covers. It is probably free.
 Subnet likely_subnet();
 
-// Creates the session's internal network without a host address: with `first`, or, where that collides with others that
-// start at the same time, in another subnet. Blocking.
+// Creates the session's internal network without a host address. Uses `first`, or another subnet if `first` collides
+// with sessions that start at the same time. Blocks.
 Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& name, const nlohmann::json& labels,
                                      Subnet first);
 
-// Whether a network that the engine describes can be the shared egress bridge, whoever made it: its gateway. Pure.
+// Returns the gateway of the network that the engine describes if that network can serve as the shared egress bridge,
+// no matter who made it. Otherwise fails. The function is pure.
 Result<std::string> egress_gateway(const nlohmann::json& network);
 
-// Creates the shared egress bridge if it is not there. Its gateway address, which is the host's. Blocking.
+// Creates the shared egress bridge if it does not exist. Returns its gateway address, which is the host's. Blocks.
 Result<std::string> ensure_egress_network(docker::Engine& engine);
 
-// The host's address on the bridge that every engine has, or, where the operator took that away, on the egress bridge.
-// Blocking.
+// Returns the host's address on the default bridge of the engine, or on the egress bridge if the operator disabled the
+// default one. Blocks.
 Result<std::string> host_address(docker::Engine& engine);
 
 }  // namespace bottle::session

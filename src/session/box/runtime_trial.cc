@@ -18,8 +18,8 @@ namespace {
 using docker::member, docker::text_of;
 using nlohmann::json;
 
-// What a trial's outcome depends on. A program that is not on this machine (the engine is in a VM) changes with the
-// engine's version.
+// Returns everything that the outcome of a trial depends on. If the runtime's program is not on this machine, because
+// the engine is in a VM, it is assumed to change with the engine's version.
 std::string circumstances(const docker::Engine& engine, const json& info, const std::string& runtime) {
   json seen = {engine.socket(),
                text_of(info, "ID"),
@@ -94,7 +94,7 @@ Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, 
         "the runtime " + runtime + (named ? "" : ", the engine's default,") + " does not work: " + trial.problem,
         "choose another one with `runtime:` or --runtime; `bottle doctor` tries all that the engine lists");
   passed[key] = runtime;
-  // Two starts at once may each forget what the other found out: it is found out again.
+  // If two processes start at once, each may overwrite what the other recorded. The lost trial is then run again.
   TRY(make_directories(path.substr(0, path.rfind('/'))));
   (void)write_file_atomically(path, passed.dump() + "\n");
   return {};

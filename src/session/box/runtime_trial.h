@@ -1,4 +1,4 @@
-// Whether a runtime that the engine lists does what it is for: found out with a container, under a time limit.
+// This file tests with a container, under a time limit, whether a runtime that the engine lists works.
 #pragma once
 
 #include <string>
@@ -12,17 +12,18 @@ namespace bottle::session {
 
 struct RuntimeTrial {
   std::string name;
-  std::string problem;  // empty: it works
+  std::string problem;  // empty if the runtime works
   int milliseconds = 0;
 };
 
-// Runs the guard's program, which has nothing to do, in a container that has no network. Whatever happens, the
-// container goes; if we die first, the next sweep does it. Blocking: half a minute with a runtime that hangs.
+// Runs the guard's program, which exits at once, in a container without a network. The container is always removed. If
+// this process dies first, the next sweep removes it. Blocks for up to half a minute if the runtime hangs.
 RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories, const std::string& image,
                          const std::string& runtime);
 
-// Tries the runtime that a plan names ("auto": the engine's default one) unless it passed before: on this engine, of
-// this version, as this very program. `info`: what the engine says of itself. `memory`: the file that remembers it.
+// Tries the runtime that a plan names ("auto" means the engine's default) unless it has passed before with the same
+// engine, engine version and runtime program. `info` is the engine's description of itself. `memory` is the file that
+// records passed trials.
 Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, const nlohmann::json& info,
                         const std::string& memory, const std::string& runtime);
 

@@ -13,9 +13,9 @@ namespace {
 
 using nlohmann::json;
 
-// The calls are grouped by what programs use them for, and sorted by name within a group. No group has calls that
-// administer the machine (mounts, modules, clocks, swap, quotas, namespaces), reach kernel memory or trace the kernel
-// (bpf, perf_event_open, kexec), are not separated by namespaces (key rings), or serve attacks more than programs
+// The calls are grouped by what programs use them for, and sorted by name within a group. The groups contain no calls
+// that administer the machine (mounts, modules, clocks, swap, quotas, namespaces), reach kernel memory or trace the
+// kernel (bpf, perf_event_open, kexec), are not separated by namespaces (key rings), or help attacks more than programs
 // (io_uring, userfaultfd, modify_ldt, remap_file_pages).
 constexpr std::string_view kMemory[] = {"brk",        "madvise",   "membarrier",    "mincore",         "mlock",
                                         "mlock2",     "mlockall",  "mmap",          "mprotect",        "mremap",
@@ -50,7 +50,7 @@ constexpr std::string_view kTime[] = {
     "nanosleep",     "setitimer",     "time",           "timer_create",    "timer_delete",    "timer_getoverrun",
     "timer_gettime", "timer_settime", "timerfd_create", "timerfd_gettime", "timerfd_settime", "times"};
 
-// Descriptors of any kind, and waiting for them.
+// These calls use descriptors of any kind and wait for them.
 constexpr std::string_view kDescriptors[] = {
     "close",          "close_range", "dup",           "dup2",        "dup3",         "epoll_create",
     "epoll_create1",  "epoll_ctl",   "epoll_ctl_old", "epoll_pwait", "epoll_pwait2", "epoll_wait",
@@ -64,7 +64,7 @@ constexpr std::string_view kSockets[] = {
     "accept",   "accept4",  "bind",    "connect",  "getpeername", "getsockname", "getsockopt", "listen",
     "recvfrom", "recvmmsg", "recvmsg", "sendmmsg", "sendmsg",     "sendto",      "setsockopt", "shutdown"};
 
-// Looking at files, as every program does when it starts.
+// These calls look at files. Every program makes them when it starts.
 constexpr std::string_view kLooking[] = {"access",     "faccessat", "faccessat2", "fstat",   "fstatfs",
                                          "getcwd",     "getdents",  "getdents64", "lseek",   "lstat",
                                          "newfstatat", "open",      "openat",     "openat2", "readlink",
@@ -136,11 +136,11 @@ constexpr std::string_view kFiles[] = {"cachestat",
                                        "utimensat",
                                        "utimes"};
 
-// The kernel's older interface to asynchronous files, which databases use.
+// This is the kernel's older interface to asynchronous files, which databases use.
 constexpr std::string_view kAsynchronousFiles[] = {"io_cancel",     "io_destroy", "io_getevents",
                                                    "io_pgetevents", "io_setup",   "io_submit"};
 
-// Starting, ending, tracing (gdb, strace) and limiting one's own processes.
+// These calls start, end, trace (gdb, strace) and limit a program's own processes.
 constexpr std::string_view kProcesses[] = {"capget",
                                            "capset",
                                            "execve",
@@ -197,18 +197,18 @@ constexpr std::string_view kProcesses[] = {"capget",
                                            "wait4",
                                            "waitid"};
 
-// Walls that a program builds around itself or its children.
+// With these calls a program restricts itself or its children.
 constexpr std::string_view kOwnWalls[] = {"landlock_add_rule", "landlock_create_ruleset", "landlock_restrict_self",
                                           "seccomp"};
 
-// Between processes of the container: its IPC namespace is its own.
+// These calls communicate between processes of the container, which has an IPC namespace of its own.
 constexpr std::string_view kBetweenProcesses[] = {
     "mq_getsetattr", "mq_notify",  "mq_open", "mq_timedreceive", "mq_timedsend", "mq_unlink",
     "msgctl",        "msgget",     "msgrcv",  "msgsnd",          "semctl",       "semget",
     "semop",         "semtimedop", "shmat",   "shmctl",          "shmdt",        "shmget"};
 
-// The files and processes that a guard (sockets, threads, two pipes) needs, and a container runtime after it loaded the
-// filter.
+// A guard needs these calls for its sockets, threads and two pipes, and a container runtime needs them after it has
+// loaded the filter.
 constexpr std::string_view kGuardFiles[] = {"execve",       "fchdir",  "getrlimit", "prlimit64", "sysinfo",
                                             "uname",        "geteuid", "getegid",   "getuid",    "getgid",
                                             "memfd_create", "capget",  "capset"};
@@ -225,8 +225,8 @@ json allowed(const json& names, json args = json::array()) {
   return {{"names", names}, {"action", "SCMP_ACT_ALLOW"}, {"args", std::move(args)}};
 }
 
-// Rules for one call are alternatives. Of IPv4 and IPv6 only what programs speak: SCTP, DCCP, MPTCP, SMC and L2TP would
-// have the kernel load a module for whoever asks.
+// Rules for one call are alternatives. Only the protocols of IPv4 and IPv6 that programs use are allowed. For SCTP,
+// DCCP, MPTCP, SMC and L2TP, the kernel would load a module for any process that asks.
 void allow_internet_sockets(json& rules, int family) {
   auto allow = [&](int type, int protocol) {
     rules.push_back(
@@ -244,22 +244,22 @@ void allow_sockets(json& rules) {
   for (int family : {AF_INET, AF_INET6}) allow_internet_sockets(rules, family);
 }
 
-// The kernel's list of interfaces and routes. getifaddrs(3), and with it os.networkInterfaces() of Node and the start
-// of Chromium, knows no other way. No other protocol of this family.
+// Allows netlink sockets for the kernel's list of interfaces and routes, and for no other protocol of this family.
+// getifaddrs(3) has no other way to get the list; os.networkInterfaces() of Node and the start of Chromium use it.
 void allow_list_of_interfaces(json& rules) {
   rules.push_back(allowed(
       {"socket"}, json::array({argument(0, AF_NETLINK, "SCMP_CMP_EQ"), argument(2, NETLINK_ROUTE, "SCMP_CMP_EQ")})));
 }
 
-// Threads and processes, but no namespaces. The arguments of clone3(2) are in memory, where a filter cannot look.
-// ENOSYS makes programs fall back to clone(2).
+// Allows threads and processes, but no new namespaces. A filter cannot see the arguments of clone3(2), because they are
+// in memory. ENOSYS makes programs fall back to clone(2).
 void allow_clone(json& rules) {
   rules.push_back(allowed({"clone"}, json::array({argument(0, kNewNamespaces, "SCMP_CMP_MASKED_EQ", 0)})));
   rules.push_back({{"names", {"clone3"}}, {"action", "SCMP_ACT_ERRNO"}, {"errnoRet", kNoSuchCall}});
 }
 
-// Only the 64-bit calls of each machine: a filter cannot read the arguments of some 32-bit ones (socketcall(2) on x86),
-// and less used code is behind them.
+// Allows only the 64-bit calls of each machine. A filter cannot read the arguments of some 32-bit calls (socketcall(2)
+// on x86), and the 32-bit calls lead to less tested code.
 json profile(json rules) {
   return {{"defaultAction", "SCMP_ACT_ERRNO"},
           {"archMap",
@@ -284,7 +284,7 @@ json agent_seccomp() {
                                            kAsynchronousFiles, kProcesses, kOwnWalls, kBetweenProcesses))});
   allow_sockets(rules);
   allow_list_of_interfaces(rules);
-  // The ordinary one, and the question which it is.
+  // These are the ordinary persona and the value that asks for the current one.
   for (uint64_t persona : {0x0ull, 0xffffffffull})
     rules.push_back(allowed({"personality"}, json::array({argument(0, persona, "SCMP_CMP_EQ")})));
   allow_clone(rules);

@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-// The rules that allow a call.
+// Returns the rules that allow a call.
 std::vector<json> rules_for(const json& profile, const std::string& call) {
   std::vector<json> found;
   for (const auto& rule : profile["syscalls"])
@@ -81,7 +81,7 @@ TEST(Seccomp, WhatIsNotNamedIsDenied) {
   }
 }
 
-// Whether the profile lets a program make a socket of these arguments, read as libseccomp reads them.
+// Reports whether the profile lets a program make a socket with these arguments. Reads the rules as libseccomp does.
 bool allows_socket(const json& profile, uint64_t family, uint64_t type, uint64_t protocol) {
   const uint64_t given[] = {family, type, protocol};
   for (const auto& rule : rules_for(profile, "socket")) {

@@ -31,7 +31,7 @@ void on_signal(int number) {
   errno = saved;
 }
 
-// Signals become bytes on a pipe for the length of a relay.
+// Turns signals into bytes on a pipe while a relay runs.
 class SignalPipe {
  public:
   SignalPipe() {
@@ -103,7 +103,8 @@ class Relay {
     if (n < 0 && errno == EINTR) return;
     if (n > 0) return (void)write_all(1, {buffer, static_cast<size_t>(n)});
     typing_.reset();
-    // The session has ended, and its end is on its way; or only the typing has, and the socket takes over.
+    // Either the session has ended and its result is on its way, or only the mosh connection has ended and the socket
+    // is used instead.
     if (!ending_) come_back_at_ = Clock::now() + std::chrono::seconds(3);
   }
 
@@ -134,7 +135,7 @@ class Relay {
     }
   }
 
-  // False: the operator typed the detach key.
+  // Returns false if the operator typed the detach key.
   bool take_input(bool& open) {
     char buffer[16384];
     ssize_t n = ::read(0, buffer, sizeof buffer);
@@ -180,7 +181,7 @@ class Relay {
           else if (!options_.quiet) (void)write_all(2, frame->bytes);
           break;
         case FrameType::event:
-          // An older supervisor may have others: those are passed over.
+          // A supervisor of another version may send events that this program does not know. They are skipped.
           if (auto event = wire::decode<wire::Event>(frame->bytes, wire::From::ours)) TRY(take_event(*event));
           break;
         case FrameType::failure:
@@ -205,7 +206,7 @@ class Relay {
     }
     bool collecting = std::holds_alternative<wire::Collecting>(event);
     if (collecting) ending_ = true;
-    // Over mosh's screen nothing else is written: what there is to say of the connection, mosh says itself.
+    // Nothing else is written over mosh's screen. mosh itself reports the state of the connection.
     if (options_.on_event && (!typing_ || collecting)) options_.on_event(event);
     if (std::holds_alternative<wire::AgentRuns>(event)) begin_typing();
     return {};
@@ -217,8 +218,8 @@ class Relay {
   FrameReader frames_;
   DetachKey detach_;
   std::unique_ptr<Typing> typing_;
-  std::optional<Clock::time_point> come_back_at_;  // the typing has ended
-  bool ending_ = false;                            // and the session is about to
+  std::optional<Clock::time_point> come_back_at_;  // set when the mosh connection has ended
+  bool ending_ = false;                            // the session is about to end too
 };
 
 }  // namespace

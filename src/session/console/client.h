@@ -1,4 +1,4 @@
-// The launcher's side of a session: shows what the supervisor sends, sends what the operator types.
+// This file is the launcher's side of a session. It shows what the supervisor sends and sends what the operator types.
 #pragma once
 
 #include <functional>
@@ -13,38 +13,39 @@
 namespace bottle::session {
 
 struct Ended {
-  bool detached = false;  // the operator left; the session goes on
-  int exit = 0;           // the agent's status
+  bool detached = false;  // the operator detached; the session continues
+  int exit = 0;           // the agent's exit status
   wire::SessionResult result;
 };
 
-// What carries keystrokes and the screen instead of the socket's frames: mosh.
+// Carries keystrokes and the screen in place of the socket's frames. mosh implements it.
 class Typing {
  public:
-  virtual ~Typing() = default;  // gives the terminal back as it was
-  virtual int fd() const = 0;   // a terminal's other end: what is typed goes in, the screen comes out, and it ends
+  virtual ~Typing() = default;  // restores the terminal
+  virtual int fd() const = 0;   // takes keystrokes, returns the screen, and closes when it is over
   virtual void resize(int rows, int cols) = 0;
 };
 
 struct ClientOptions {
-  bool terminal = false;  // raw mode, resize, the detach key (Ctrl-P Ctrl-Q)
+  bool terminal = false;  // raw mode, resizing and the detach key (Ctrl-P Ctrl-Q)
   bool forward_input = false;
-  bool quiet = false;  // the agent's output is not for anyone
+  bool quiet = false;  // do not show the agent's output
   std::function<void(const wire::Event& event)> on_event;
-  // Asked once the agent runs; null, or when it ends before the session: the socket's own frames. Blocking.
+  // Called once the agent runs. If it returns null, or if the object ends before the session does, the socket's own
+  // frames are used. Blocks.
   std::function<std::unique_ptr<Typing>()> begin_typing;
-  bool running = false;  // the agent runs already
-  // What another machine says of itself, while the session begins there: nothing runs, and no value goes there, unless
-  // this has no objection.
+  bool running = false;  // the agent already runs
+  // Judges what another machine says about itself while the session starts there. No value is sent to that machine, and
+  // so nothing runs on it, unless this succeeds.
   std::function<Result<>(const std::optional<wire::Hello>& hello)> on_hello;
-  std::function<void(std::string_view bytes)> on_diagnostic;  // the agent's stderr; without it: to ours
+  std::function<void(std::string_view bytes)> on_diagnostic;  // gets the agent's stderr; if empty, our stderr gets it
 };
 
-// Relays until the session ends or the operator detaches. Blocking. The terminal is restored on every way out.
-// Code::closed if the supervisor died; the supervisor's own error if it refused.
+// Relays until the session ends or the operator detaches. Blocks. Restores the terminal in every case. Fails with
+// Code::closed if the supervisor died, and with the supervisor's own error if it refused.
 Result<Ended> relay(int socket, const ClientOptions& options);
 
-// Connects to a running session's supervisor.
+// Connects to the supervisor of a running session. Returns the socket.
 Result<int> connect_to(const std::string& socket_path);
 
 }  // namespace bottle::session

@@ -8,7 +8,7 @@
 
 namespace bottle::session {
 namespace {
-constexpr auto kSilence = std::chrono::seconds(15);  // the near side says something every five
+constexpr auto kSilence = std::chrono::seconds(15);  // the near side sends something every five seconds
 bool is_hello(const std::string& line) {
   auto json = nlohmann::json::parse(line, nullptr, false);
   return json.is_object() && json.contains("type") && json["type"] == "relay";
@@ -142,7 +142,7 @@ void Clients::to_relay(const nlohmann::json& line) {
 
 bool Clients::first_is_gone() {
   if (clients_.empty()) return true;
-  // Whatever it sent before may still be there to be read.
+  // What it sent before may still be waiting to be read.
   pollfd p{clients_.front().fd.get(), 0, 0};
   return ::poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
 }

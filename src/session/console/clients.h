@@ -1,4 +1,4 @@
-// The launchers that watch a session: the one that started it and those that attached since.
+// This file keeps the launchers that watch a session: the one that started it and those that attached since.
 #pragma once
 
 #include <chrono>
@@ -23,7 +23,7 @@ class Clients {
  public:
   explicit Clients(UniqueFd first);
 
-  // Binds the session's socket (mode 0600, only the operator connects).
+  // Binds the session's socket with mode 0600, so that only the operator can connect.
   Result<> listen(const std::string& path);
 
   // Sends a frame to all clients. The agent's output goes only to those that attached, and is kept for those that will
@@ -41,20 +41,22 @@ class Clients {
   void add_to(std::vector<pollfd>& fds) const;
   void handle(const std::vector<pollfd>& fds, const std::function<void(const Frame&)>& on_frame);
 
-  // To the near side of a session on this machine for another one: the last that said {"type":"relay","root":PEM}, if
-  // it was heard of since. `relay()`: its number, another one each time; 0: there is none.
+  // These functions are for the far side of a remote session. The relay is the last client that sent
+  // {"type":"relay","root":PEM}, as long as something has been heard from it recently. relay() returns its number,
+  // which is new each time, or 0 if there is no relay. to_relay() sends a line to it.
   uint32_t relay() const;
   void to_relay(const nlohmann::json& line);
 
-  // The socket of the launcher that began, for what it says before handle() is called. -1: it went.
+  // Returns the socket of the launcher that started the session, for what it sends before handle() is called, or -1 if
+  // it has exited.
   int first() const { return clients_.empty() ? -1 : clients_.front().fd.get(); }
 
-  // Whether the launcher that began is still there (before the agent runs, its death is the session's).
+  // Reports whether the launcher that started the session has exited. Before the agent runs, that ends the session.
   bool first_is_gone();
 
   bool empty() const { return clients_.empty(); }
 
-  // What the agent has said, for whoever comes when this process is gone.
+  // Returns the agent's output, which is saved for clients that come after this process has ended.
   const OutputLog& log() const { return log_; }
 
  private:

@@ -1,4 +1,4 @@
-// The detach key: Ctrl-P Ctrl-Q, as Docker has it. Pure: the caller brings the time.
+// This file recognizes the detach key, Ctrl-P Ctrl-Q as in Docker. All of it is pure: the caller passes the time.
 #pragma once
 
 #include <chrono>
@@ -6,20 +6,21 @@
 
 namespace bottle::session {
 
-// A Ctrl-P is held back only briefly, because editors and shells use it alone. One that was let go still counts as the
-// first half of the key until something else is typed, so that slow fingers can detach too.
+// Holds a Ctrl-P back only briefly, because editors and shells use it alone. After its release it still counts as the
+// first half of the key until something else is typed, so that slow typists can detach too.
 class DetachKey {
  public:
   using Time = std::chrono::steady_clock::time_point;
   static constexpr std::chrono::milliseconds kHold{250};
 
-  // True: the whole key was typed, and the rest of `bytes` is dropped. False: `bytes` is what goes to the agent now.
+  // Returns true if the whole key was typed; the rest of `bytes` is then dropped. Otherwise, `bytes` is what must go to
+  // the agent now.
   bool take(std::string& bytes, Time now);
 
-  // What was held for long enough, to be sent to the agent; usually empty.
+  // Returns the bytes that were held long enough and must go to the agent now. The result is usually empty.
   std::string release(Time now);
 
-  // How long until release() has something, in milliseconds; -1: nothing is held.
+  // Returns the time until release() has something, in milliseconds, or -1 if nothing is held.
   int wait_ms(Time now) const;
 
  private:

@@ -5,7 +5,7 @@
 
 namespace bottle::session {
 namespace {
-constexpr size_t kScreen = 64 << 10;  // what a terminal is shown that comes to a running agent
+constexpr size_t kScreen = 64 << 10;  // how much output a terminal is shown when it attaches to a running agent
 constexpr size_t kLargestFile = 64 << 20;
 }  // namespace
 
@@ -43,7 +43,7 @@ std::string OutputLog::answer(const wire::Attach& attach) const {
   return encode(FrameType::event, wire::encode(event)) + replayed;
 }
 
-// The answer to a client that has missed everything: where it begins, then the frames.
+// Saves the answer to a client that has seen nothing: the start position, then the frames.
 Result<> OutputLog::save(const std::string& path) const { return write_file_atomically(path, answer({.from = 0})); }
 
 Result<OutputLog> OutputLog::load(const std::string& path) {

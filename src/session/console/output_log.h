@@ -1,4 +1,4 @@
-// What the agent has said lately, by position, so that whoever comes back sees what was missed.
+// This file keeps the agent's latest output by position, so that a client that reconnects sees what it missed.
 #pragma once
 
 #include <cstdint>
@@ -17,18 +17,19 @@ class OutputLog {
  public:
   explicit OutputLog(size_t limit = 4 << 20) : limit_(limit) {}
 
-  // `type` is output or diagnostic.
+  // Appends output. `type` is output or diagnostic.
   void append(FrameType type, std::string_view bytes);
-  // Bytes since the session began, both streams together.
+  // Returns the number of bytes of both streams since the session began.
   uint64_t end() const { return end_; }
-  // Hands out what was said from position `from` on; what is no longer there is skipped. Where it really began.
+  // Passes the output from position `from` on to `to`, and skips what is no longer kept. Returns the position at which
+  // it really began.
   uint64_t replay(uint64_t from, const std::function<void(FrameType, std::string_view)>& to) const;
-  // The position from which a terminal's last `bytes` bytes begin.
+  // Returns the position at which the last `bytes` bytes begin.
   uint64_t tail(size_t bytes) const { return end_ > bytes ? end_ - bytes : 0; }
-  // The frames that answer this request.
+  // Returns the frames that answer this request.
   std::string answer(const wire::Attach& attach) const;
 
-  // As a file, and back.
+  // Saves the log to a file, and reads it back.
   Result<> save(const std::string& path) const;
   static Result<OutputLog> load(const std::string& path);
 

@@ -1,4 +1,4 @@
-// The operator's terminal: raw while the agent has it, itself again on every way out.
+// This file puts the operator's terminal into raw mode while the agent uses it, and restores it in every case.
 #pragma once
 
 #include <termios.h>
@@ -12,7 +12,7 @@ namespace bottle::session {
 
 class RawTerminal {
  public:
-  // Does nothing where `fd` is no terminal.
+  // Does nothing if `fd` is not a terminal.
   explicit RawTerminal(int fd);
   RawTerminal(const RawTerminal&) = delete;
   RawTerminal& operator=(const RawTerminal&) = delete;
@@ -29,7 +29,7 @@ struct Size {
 };
 Size terminal_size(int fd);
 
-// Asks on /dev/tty, without echo if `hidden`. Code::unavailable where there is no terminal.
+// Asks a question on /dev/tty, without echo if `hidden`. Fails with Code::unavailable if there is no terminal.
 Result<std::string> ask(const Line& question, bool hidden);
 
 }  // namespace bottle::session

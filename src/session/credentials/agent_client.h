@@ -1,4 +1,4 @@
-// A connection to an ssh-agent of this host.
+// This file connects to an ssh-agent on this host.
 #pragma once
 
 #include <string>
@@ -12,10 +12,10 @@ namespace bottle::session {
 
 class AgentClient {
  public:
-  // `patience_ms` holds for each exchange: a person may have to confirm.
+  // Connects to an ssh-agent. `patience_ms` limits each exchange; a person may have to confirm a request.
   static Result<AgentClient> connect(const std::string& socket, int patience_ms);
-  // Sends one message and reads the answer, both without their length. Blocking. Code::protocol for an answer over 256
-  // KB.
+  // Sends one message and returns the answer, both without their length. Blocks. Fails with Code::protocol if the
+  // answer is over 256 KB.
   Result<std::string> exchange(std::string_view message);
   int fd() const { return fd_.get(); }
 

@@ -21,7 +21,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMostConversations = 16;
 constexpr int kPatience = 120000;
-// Requests: sixty at once, then ten a second. A login takes three; what asks more often than that is not logging in.
+// Allows sixty requests at once, then ten a second. A login takes three, so a client that asks more often does not log
+// in.
 constexpr double kBurst = 60, kPerSecond = 10;
 
 std::string timestamp() {
@@ -41,16 +42,16 @@ std::string timestamp() {
 struct AgentRelay::Conversation {
   explicit Conversation(const std::vector<sshagent::Key>& keys) : filter(keys) {}
   sshagent::Filter filter;
-  sshagent::Filter::Verdict verdict;          // of the request that is being asked
-  std::mutex mutex;                           // of the map's shape
+  sshagent::Filter::Verdict verdict;          // for the request that is being asked
+  std::mutex mutex;                           // guards `over`, and insertion into and removal from `agents`
   std::map<std::string, AgentClient> agents;  // by socket
-  std::set<std::string> bound;                // those that confirmed the host
-  bool over = false;                          // closed by the bottle: ask nobody further
+  std::set<std::string> bound;                // agents that confirmed the host
+  bool over = false;                          // the bottle closed the connection, so no more agents are asked
   std::future<std::string> asked;
-  std::atomic<bool> ready = false;  // `asked` has its answer, or will in a moment
+  std::atomic<bool> ready = false;  // `asked` has its answer, or will have it in a moment
 
-  // Asks the agent, or all of them: one connection of the bottle's is a connection to each. Runs in a thread of its
-  // own; nothing else touches `agents` and `bound` meanwhile.
+  // Asks the agent, or all agents: each connection of the bottle has a connection to every agent. Runs in a thread of
+  // its own, and no other thread uses `agents` and `bound` in the meantime.
   std::string ask(const std::vector<std::string>& sockets, std::string_view what, const std::string& message) {
     std::vector<sshagent::Key> listed;
     bool confirmed = false;
@@ -67,7 +68,7 @@ struct AgentRelay::Conversation {
       auto answer = agent->second.exchange(message);
       if (!answer) {
         std::lock_guard lock(mutex);
-        agents.erase(agent);  // what comes later must not be taken for the answer to another question
+        agents.erase(agent);  // a late answer must not be taken for the answer to another request
         bound.erase(socket);
         continue;
       }
@@ -100,7 +101,7 @@ AgentRelay::AgentRelay(const plan::Plan& plan, const std::vector<SshKey>& keys, 
 
 AgentRelay::~AgentRelay() {
   guard_is_gone();
-  for (auto& each : leaving_) each->asked.wait();  // shut down above: they end now
+  for (auto& each : leaving_) each->asked.wait();  // they were shut down above, so they end now
 }
 
 void AgentRelay::note(const char* action, const sshagent::Filter::Verdict& verdict, const std::string& reason) {
@@ -146,11 +147,11 @@ void AgentRelay::take_request(const json& message, const Send& send) {
     found = conversations_.emplace(id, std::make_shared<Conversation>(keys_)).first;
   }
   auto& conversation = *found->second;
-  if (conversation.asked.valid()) return reply(sshagent::failure());  // the guard sends one at a time
+  if (conversation.asked.valid()) return reply(sshagent::failure());  // the guard sends one request at a time
   auto text = message.find("request");
   std::string request = text != message.end() && text->is_string() ? sshagent::unbase64(text->get<std::string>()) : "";
   if (!within_rate()) {
-    // Said once a flood: what is refused must not fill the operator's disk either.
+    // Audited once per flood, so that refused requests cannot fill the operator's disk.
     if (!std::exchange(flooded_, true)) note("deny", {.what = "other"}, "too many requests to the ssh-agent");
     return reply(sshagent::failure());
   }
@@ -177,7 +178,7 @@ void AgentRelay::take_request(const json& message, const Send& send) {
   conversation.asked =
       std::async(std::launch::async, [this, kept = found->second, sockets, what = std::string(verdict.what), request] {
         std::string answer = kept->ask(sockets, what, request);
-        kept->ready = true;  // before the wake-up: whoever sees that must find this
+        kept->ready = true;  // set before the wake-up, because the thread that wakes up checks it
         uint64_t one = 1;
         (void)!::write(wake_.get(), &one, sizeof one);
         return answer;

@@ -1,5 +1,6 @@
-// The supervisor's end of the bottle's SSH_AUTH_SOCK: requests come over the guard's control channel, pass the filter
-// or do not, and are put to the agent that holds the key. Each exchange has a thread, since an agent may ask a person.
+// This file is the supervisor's end of the bottle's SSH_AUTH_SOCK. Requests come over the guard's control channel.
+// Those that pass the filter go to the ssh-agent that holds the key. Each exchange has a thread, because an ssh-agent
+// may ask a person.
 #pragma once
 
 #include <chrono>
@@ -26,16 +27,17 @@ class AgentRelay {
   using Send = std::function<void(const nlohmann::json& to_the_guard)>;
   using Audit = std::function<void(const wire::Decision& decision)>;
 
-  // `own` holds the keys that name no agent of the operator's; null if there are none.
+  // `own` is the session's ssh-agent, for keys that the operator's ssh-agent does not hold. It is null if there are no
+  // such keys.
   AgentRelay(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& own_socket,
              std::unique_ptr<SessionAgent> own, Audit audit);
   ~AgentRelay();
 
   int fd() const { return wake_.get(); }  // readable when take_answers() has something to do
-  // {"type":"ssh-agent","connection":N,"request":"base64"} or …"closed":true}.
+  // Takes a message {"type":"ssh-agent","connection":N,"request":"base64"} or …"closed":true}.
   void take_request(const nlohmann::json& message, const Send& send);
   void take_answers(const Send& send);
-  void guard_is_gone();  // and all its connections with it
+  void guard_is_gone();  // closes all its connections
 
  private:
   struct Asked {
@@ -46,12 +48,12 @@ class AgentRelay {
   bool within_rate();
 
   const std::vector<sshagent::Key> keys_;
-  std::map<std::string, std::string> agent_of_;  // blob → socket
+  std::map<std::string, std::string> agent_of_;  // from key blob to socket
   std::unique_ptr<SessionAgent> own_;
   Audit audit_;
   UniqueFd wake_;
   std::map<uint32_t, std::shared_ptr<Conversation>> conversations_;
-  std::vector<std::shared_ptr<Conversation>> leaving_;  // closed while a thread of theirs still asks
+  std::vector<std::shared_ptr<Conversation>> leaving_;  // closed, but a thread of theirs is still asking
   bool flooded_ = false;
   double tokens_ = 60;
   std::chrono::steady_clock::time_point refilled_ = std::chrono::steady_clock::now();

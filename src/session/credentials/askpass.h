@@ -1,5 +1,6 @@
-// A passphrase for ssh-add and ssh-keygen without a terminal: they run this program instead of asking a person, and it
-// answers with the first line of its stdin, which it has from them. So it is in no argv, environment or file.
+// This file passes a passphrase to ssh-add and ssh-keygen without a terminal. They run this program instead of asking a
+// person, and it prints the first line of the stdin that it inherits from them. The passphrase is therefore in no argv,
+// environment or file.
 #pragma once
 
 #include <map>
@@ -10,7 +11,7 @@ namespace bottle::session {
 inline constexpr const char* kAskpassVariable = "BOTTLE_ASKPASS";
 std::map<std::string, std::string> askpass_environment();
 
-// This program in that role: its exit status.
+// Runs this program as SSH_ASKPASS. Returns its exit status.
 int askpass();
 
 }  // namespace bottle::session

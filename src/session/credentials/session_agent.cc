@@ -21,15 +21,16 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kPatience = 20000;
 
-// The shell waits for the end of its stdin, which is ours: when this process is gone, by whatever death, so is the
-// agent.
+// The shell waits for the end of its stdin, whose other end this process holds. When this process ends, for any reason,
+// the shell ends the ssh-agent.
 constexpr const char* kShell =
     "umask 077; ssh-agent -D -a \"$0\" >/dev/null 2>&1 & cat >/dev/null; kill $! 2>/dev/null; wait $!";
 
 bool answers(const std::string& socket) { return list_agent_keys(socket).has_value(); }
 
 Result<> add_key(const std::string& socket, const std::string& hosts_file, const plan::Plan& plan, const SshKey& key) {
-  // Bound to the hosts it is for (OpenSSH 8.9): even a request that got past our filter would sign nothing else.
+  // The key is bound to its hosts (OpenSSH 8.9), so the ssh-agent would refuse any other request even if it got past
+  // bottle's filter.
   std::vector<std::string> argv = {"ssh-add", "-q", "-H", hosts_file};
   for (const auto& host : plan.ssh)
     if (host.identity_file == key.file)
@@ -46,8 +47,9 @@ Result<> add_key(const std::string& socket, const std::string& hosts_file, const
   return {};
 }
 
-// The process that listens behind a connection to `path`, if it is what kShell starts; closed where it has ended.
-// Whoever else listens there is not ours to end. A process may take any name, but not one that another user runs.
+// Returns the process that listens behind a connection to `path`, if it is the ssh-agent that kShell starts. Returns a
+// closed descriptor if that process has ended. A process of another kind is not bottle's to end. Any process can set
+// its command line, so it must also run as this user.
 Result<UniqueFd> listening_agent(int connection, const std::string& path) {
   ucred peer{};
   socklen_t size = sizeof peer;
@@ -56,7 +58,7 @@ Result<UniqueFd> listening_agent(int connection, const std::string& path) {
   UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
   if (!process && errno == ESRCH) return UniqueFd();
   if (!process) return fail_errno("looking at pid " + std::to_string(peer.pid));
-  // Read after the descriptor was opened: from then on the number is this process's.
+  // The command line is read after the descriptor is open, so that both belong to the same process.
   auto argv = read_file("/proc/" + std::to_string(peer.pid) + "/cmdline", 1 << 16);
   if (!argv || argv->empty()) return UniqueFd();
   std::string expected = std::string("ssh-agent") + '\0' + "-D" + '\0' + "-a" + '\0' + path + '\0';
@@ -88,7 +90,7 @@ Result<std::unique_ptr<SessionAgent>> SessionAgent::start(const std::string& dir
 }
 
 SessionAgent::~SessionAgent() {
-  shell_.close_in();  // it ends the agent and waits for it
+  shell_.close_in();  // makes the shell end the ssh-agent and wait for it
   (void)shell_.wait(5000);
 }
 
@@ -98,9 +100,9 @@ Result<> end_agent(const std::string& path) {
   for (int signal = SIGTERM;; std::this_thread::sleep_for(20ms)) {
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!fd) return fail_errno("making a socket");
-    if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) break;  // nobody listens
+    if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) break;  // no process listens
     UniqueFd agent = TRY(listening_agent(fd.get(), path));
-    if (!agent) continue;  // it has ended meanwhile
+    if (!agent) continue;  // it has ended in the meantime
     if (Clock::now() > deadline)
       return fail(Code::timed_out, "the ssh-agent that listens on " + path + " does not exit");
     if (Clock::now() > deadline - 2s) signal = SIGKILL;

@@ -1,5 +1,5 @@
-// An ssh-agent of the session's own, for keys that the operator's agent does not hold: the system's ssh-agent on a
-// socket in the session's directory, with each key bound to its hosts.
+// This file runs an ssh-agent for the session, for keys that the operator's ssh-agent does not hold. It is the system's
+// ssh-agent on a socket in the session's directory, with each key bound to its hosts.
 #pragma once
 
 #include <memory>
@@ -15,8 +15,8 @@ namespace bottle::session {
 
 class SessionAgent {
  public:
-  // Blocking. The socket's path is in the ledger already. It ends with this object, and with this process however that
-  // dies.
+  // Starts the ssh-agent and adds the keys. Blocks. The socket's path must already be in the ledger. The ssh-agent ends
+  // with this object, and with this process even if the process is killed.
   static Result<std::unique_ptr<SessionAgent>> start(const std::string& directory, const plan::Plan& plan,
                                                      const std::vector<SshKey>& keys);
   ~SessionAgent();
@@ -28,8 +28,8 @@ class SessionAgent {
   Child shell_;
 };
 
-// Ends the agent that listens on `socket`, if one does, and removes the socket. For what a dead owner left. Idempotent.
-// Code::conflict: something else listens there; it is left alone.
+// Ends the ssh-agent that listens on `socket`, if there is one, and removes the socket. Used for what a dead owner
+// left. Is idempotent. Fails with Code::conflict, and changes nothing, if another program listens on it.
 Result<> end_agent(const std::string& socket);
 
 }  // namespace bottle::session

@@ -18,7 +18,7 @@
 namespace bottle::session {
 namespace {
 
-// Listens at `path`, as whatever `argv` says it is.
+// Starts a process that listens at `path` under the command name `name`.
 pid_t listen_as(const std::string& path, const std::string& name) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM, 0));
   sockaddr_un address = *unix_address(path);
@@ -26,7 +26,7 @@ pid_t listen_as(const std::string& path, const std::string& name) {
   EXPECT_EQ(::listen(fd.get(), 8), 0);
   pid_t child = ::fork();
   if (child == 0) {
-    ::listen(fd.get(), 8);  // SO_PEERCRED is of the last that called it
+    ::listen(fd.get(), 8);  // SO_PEERCRED reports the last process that called it
     ::execl("/bin/sleep", name.c_str(), "1000", nullptr);
     ::_exit(127);
   }

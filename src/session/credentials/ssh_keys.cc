@@ -18,14 +18,14 @@ constexpr int kPatience = 20000;
 
 std::string real_host(const manifest::SshHost& host) { return host.hostname.empty() ? host.host : host.hostname; }
 
-// The public half beside the key, as ssh-keygen leaves it.
+// Returns the public half from the file beside the key, where ssh-keygen leaves it.
 std::string public_beside(const std::string& file) {
   auto text = read_file(file + ".pub", 64 << 10);
   return text ? sshagent::blob_of(*text) : std::string();
 }
 
-// Its public half if the passphrase opens it. ssh-keygen asks this program for it (SSH_ASKPASS), which reads it from
-// its stdin.
+// Returns the key's public half if the passphrase opens it. ssh-keygen gets the passphrase from this program
+// (SSH_ASKPASS), which reads it from its stdin.
 Result<std::string> unlock(const std::string& file, const std::string& passphrase) {
   auto done = TRY(capture({.argv = {"ssh-keygen", "-y", "-f", file}, .env = askpass_environment()},
                           {.input = passphrase + "\n", .timeout_ms = kPatience}));
@@ -112,7 +112,7 @@ std::vector<wire::GoFile> ssh_files(const plan::Plan& plan, const std::vector<Ss
     config += "\nHost " + host.host + (real == host.host ? "" : " " + real) + "\n  HostName " + real + "\n  Port " +
               std::to_string(host.port) + "\n";
     if (!host.user.empty()) config += "  User " + host.user + "\n";
-    // Checked here as by the guard, under the name the operator gave it.
+    // ssh checks the host key here, as the guard does, under the name that the operator gave the host.
     config += "  HostKeyAlias " + host.host +
               "\n  UserKnownHostsFile /run/bottle/known_hosts\n  GlobalKnownHostsFile /dev/null\n  "
               "StrictHostKeyChecking yes\n"

@@ -1,5 +1,5 @@
-// The keys of a plan's ssh hosts: found and unlocked before anything is made, held by an ssh-agent outside of the
-// bottle.
+// This file finds and unlocks the keys of a plan's ssh hosts before anything is created. An ssh-agent outside the
+// bottle holds them.
 #pragma once
 
 #include <map>
@@ -15,18 +15,18 @@
 
 namespace bottle::session {
 
-// For every identity_file of the plan: held by the operator's agent (SSH_AUTH_SOCK) already, or readable with a
-// passphrase that is asked for now. Blocking. Errors name the file.
+// Finds every identity_file of the plan. Either the operator's ssh-agent (SSH_AUTH_SOCK) already holds it, or the file
+// is read, and the operator is asked for its passphrase if it has one. Blocks. Errors name the file.
 Result<std::vector<SshKey>> find_ssh_keys(const plan::Plan& plan, const std::map<std::string, std::string>& environment,
                                           const Ask& ask);
 
-// What the filter between the bottle and the agents must know.
+// Returns what the filter between the bottle and the ssh-agents must know.
 std::vector<sshagent::Key> filter_keys(const plan::Plan& plan, const std::vector<SshKey>& keys);
 
-// "NAME ssh-ed25519 AAAA…" for every host, by the name the agent uses.
+// Returns a line "NAME ssh-ed25519 AAAA…" for every host, with the name that the agent uses.
 std::string known_hosts(const plan::Plan& plan);
 
-// ~/.ssh/config, known_hosts and the public keys, for the go message.
+// Returns ~/.ssh/config, known_hosts and the public keys for the go message.
 std::vector<wire::GoFile> ssh_files(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& guard);
 
 }  // namespace bottle::session

@@ -28,7 +28,7 @@ std::string take_token_variable() {
   char* value = std::getenv(kTokenVariable);
   if (!value) return "";
   std::string token = value;
-  ::explicit_bzero(value, token.size());  // the very bytes that /proc/PID/environ shows
+  ::explicit_bzero(value, token.size());  // overwrites the bytes that /proc/PID/environ shows
   ::unsetenv(kTokenVariable);
   return token;
 }
@@ -59,7 +59,8 @@ Result<std::string> take_token_file(const std::string& given) {
   if (::pread(fd.get(), token.data(), token.size(), 0) != static_cast<ssize_t>(token.size()))
     return fail_errno("reading " + path);
 
-  // Its bytes first: on a journalled or copying file system that is no promise, but the name alone would be less.
+  // The bytes are overwritten first. A journaling or copy-on-write file system may still keep the old ones, but this is
+  // better than removing the name alone.
   std::string nothing(token.size(), '\0');
   bool over = ::pwrite(fd.get(), nothing.data(), nothing.size(), 0) == static_cast<ssize_t>(nothing.size()) &&
               ::fsync(fd.get()) == 0;

@@ -1,5 +1,5 @@
-// How the agent's sign-in token gets to a bottle on another machine: with the job, by ssh's SendEnv, or from a file
-// that is there.
+// This file reads the agent's sign-in token for a bottle on another machine. It comes with the job, through ssh's
+// SendEnv, or from a file on that machine.
 #pragma once
 
 #include <string>
@@ -10,21 +10,21 @@
 
 namespace bottle::session {
 
-// The variable that SendEnv carries; a stock sshd does not accept it.
+// The variable that SendEnv carries. An sshd with its default settings does not accept it.
 inline constexpr const char* kTokenVariable = "BOTTLE_TOKEN";
 
-// The plan's secret that signs the agent in; null if it has none.
+// Returns the plan's secret that signs the agent in, or null if it has none.
 const plan::Secret* sign_in_secret(const plan::Plan& plan);
 
-// The variable's value; afterwards neither this process's environment nor /proc/PID/environ has it. Call it before any
-// thread.
+// Returns the variable's value and removes it from this process's environment and from /proc/PID/environ. Must be
+// called before any thread starts.
 std::string take_token_variable();
 
-// What `sh` prints for that text. Blocking, a minute at most.
+// Returns what `sh` prints when it runs `text`. Blocks for at most a minute.
 Result<std::string> fetch_token(const std::string& text);
 
-// The file's text without the line's end; afterwards it is overwritten and gone. Code::denied if it cannot be removed:
-// a token that stays on a disk is one that an agent may find.
+// Returns the file's text without the line end, then overwrites and removes the file. Fails with Code::denied if the
+// file cannot be overwritten and removed, because an agent might find a token that stays on a disk.
 Result<std::string> take_token_file(const std::string& path);
 
 }  // namespace bottle::session

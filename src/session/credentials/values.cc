@@ -53,7 +53,7 @@ Result<> check_variable(const std::string& value) {
   return {};
 }
 
-// The guard puts a secret into a header, where no control byte may stand (RFC 9110 section 5.5).
+// The guard puts a secret into a header, which must not contain control characters (RFC 9110 section 5.5).
 Result<> check_secret(const std::string& value) {
   constexpr size_t kShortest = 8, kLongest = 16 << 10;
   if (value.size() < kShortest)

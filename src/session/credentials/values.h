@@ -1,5 +1,5 @@
-// The values behind a plan's names: read from the operator's environment, files, commands or a question, at launch.
-// They travel over sockets into the guard's memory or the gate, and nowhere else.
+// This file reads the values for the names in a plan at launch, from the operator's environment, files, commands or a
+// question. They travel over sockets into the guard's memory or through the gate, and nowhere else.
 #pragma once
 
 #include <functional>
@@ -12,10 +12,11 @@
 
 namespace bottle::session {
 
-// Asks the operator a question on the terminal without echo; Code::unavailable where there is none.
+// Asks the operator a question on the terminal without echo. Fails with Code::unavailable if there is no terminal.
 using Ask = std::function<Result<std::string>(const std::string& question)>;
 
-// Blocks while commands run (30 s each at most). Error: which name could not be had, and where it should come from.
+// Reads all values. Blocks while commands run, at most 30 s each. An error says which name has no value and where it
+// should come from.
 Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::string>& environment, const Ask& ask);
 
 }  // namespace bottle::session

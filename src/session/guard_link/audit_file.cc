@@ -10,12 +10,15 @@
 namespace bottle::session {
 namespace {
 
-constexpr uint64_t kLastLine = 512;  // room that is kept for it
+constexpr uint64_t kLastLine = 512;  // in bytes; space that is reserved for it
 
-// ASCII: it is as long where it is parsed and written again, with the same limit.
+// Encodes a decision in ASCII, so that it has the same length when another process parses and writes it again, with the
+// same limit.
 std::string text_of(const wire::Decision& decision) { return wire::encode(decision, wire::Layout::ascii) + "\n"; }
 
-// As the guard sees it: a line of what was let through, or of its end.
+// The action of a line that is not a valid decision. of_traffic() counts it as traffic, because the guard may have let
+// something through. Like the guard, it also counts a line that has `bytes`, which reports the end of something that
+// was let through.
 constexpr const char* kUnreadable = "unreadable";
 
 bool of_traffic(const wire::Decision& decision) {
@@ -37,13 +40,14 @@ AuditFile::AuditFile(const std::string& path, uint64_t most)
   left_refusals_ = most / 4;
   left_traffic_ = most - left_refusals_;
   reserve_ = left_traffic_ / 16;
-  // Whichever it was of that is there already: the sum is what counts, and refusals can do without.
+  // The file's present content counts against the refusals first. It does not matter which lines it has, because only
+  // the sum is limited, and refusals are less important.
   uint64_t of_refusals = std::min(size_, left_refusals_);
   left_refusals_ -= of_refusals;
   left_traffic_ -= std::min(size_ - of_refusals, left_traffic_);
 }
 
-// A line is in the file whole, or not at all.
+// Writes a line either whole or not at all. Returns false if it could not be written.
 bool AuditFile::put(const std::string& text) {
   if (!fd_) return false;
   if (auto written = write_all(fd_.get(), text); !written) {
@@ -76,7 +80,7 @@ void AuditFile::add(const wire::Decision& decision) {
   std::string text = text_of(decision);
   if (!of_traffic(decision)) return add_refusal(decision, text);
   if (traffic_full_) return;
-  // Not reached by a guard that does as it is told. One that does not shall not fill the disk.
+  // A correct guard never reaches this limit. An incorrect one must not fill the disk.
   if ((traffic_full_ = text.size() > left_traffic_))
     text = text_of(dropped(
         decision, "this file has reached its limit, but the guard still sends decisions; later ones are not recorded"));

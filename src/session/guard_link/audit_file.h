@@ -1,6 +1,7 @@
-// The decisions of a session on the operator's disk, one JSON object a line. The agent causes as many as it likes, so
-// the file is bounded; but what was let through is never missing from it. So that part has most of the room, refusals
-// cannot use it up, and the guard is to let nothing more through as long as full() says so.
+// This file writes the decisions of a session to the operator's disk, one JSON object per line. The agent can cause any
+// number of decisions, so the file has a size limit, but what was let through is never missing from it. That part has
+// most of the space, refusals cannot use it up, and the guard must let nothing more through while full() returns a
+// reason.
 #pragma once
 
 #include <cstdint>
@@ -13,20 +14,21 @@ namespace bottle::session {
 
 class AuditFile {
  public:
-  static constexpr uint64_t kMost = 256u << 20;  // bytes; what is fetched from another machine has the same limit
+  static constexpr uint64_t kMost = 256u << 20;  // in bytes; also the limit of what is fetched from another machine
 
-  // Appends. Of `most` bytes three quarters are for what was let through.
+  // Opens the file for appending. Three quarters of `most` bytes are for what was let through.
   explicit AuditFile(const std::string& path, uint64_t most = kMost);
-  // Blocks as long as the disk takes. What it does not take is kept in memory and written later, but for refusals,
-  // which are counted. Where refusals have no room any more, one line says so and is their last.
+  // Writes a decision. Blocks for as long as the disk needs. If the disk is full, keeps the decision in memory and
+  // writes it later; refusals are only counted. If the space for refusals is used up, one last line says so.
   void add(const wire::Decision& decision);
-  // Tries again to write what is kept. To be called from time to time while full().
+  // Tries again to write what is kept. Must be called from time to time while full() returns a reason.
   void retry();
 
-  // Why nothing more may be let through, for the operator. Empty: it can be recorded. True early enough for what is
-  // under way meanwhile.
+  // Returns the reason, for the operator, why nothing more may be let through, or an empty string if decisions can be
+  // recorded. Returns a reason early enough to leave space for what is already under way.
   std::string full() const;
-  // Bytes that wait for the disk. Beyond kMostKept nothing more is to be taken from the guard.
+  // Returns the number of bytes that wait for the disk. Beyond kMostKept, the caller must read nothing more from the
+  // guard.
   size_t kept() const { return kept_.size(); }
   static constexpr size_t kMostKept = 4 << 20;
 
@@ -36,16 +38,16 @@ class AuditFile {
 
   std::string path_;
   UniqueFd fd_;
-  uint64_t size_ = 0;  // of whole lines
+  uint64_t size_ = 0;  // size of the whole lines
   uint64_t left_traffic_ = 0, left_refusals_ = 0;
-  uint64_t reserve_ = 0;  // of left_traffic_, for what is under way when the rest is used up
+  uint64_t reserve_ = 0;  // part of left_traffic_ for what is under way when the rest is used up
   bool refusals_full_ = false, traffic_full_ = false;
   std::string kept_;
-  uint64_t uncounted_ = 0;  // refusals that no line stands for yet
-  std::string trouble_;     // of the disk
+  uint64_t uncounted_ = 0;  // refusals that no line accounts for yet
+  std::string trouble_;     // the disk's last error
 };
 
-// What stands in the record for a guard's line that is not a decision of ours, which may have let something through.
+// Returns the entry for a guard's line that is not a valid decision. The guard may have let something through.
 wire::Decision unreadable(const Error& why);
 
 }  // namespace bottle::session

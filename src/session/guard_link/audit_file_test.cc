@@ -45,20 +45,20 @@ TEST_F(Audit, RefusalsHaveTheirOwnRoomAndALineThatSaysWhenItIsUsedUp) {
   EXPECT_EQ(last["action"], "dropped");
   EXPECT_EQ(last["time"], "2026-01-01T00:00:00.000Z");
   EXPECT_EQ(audit.full(), "");
-  // What is let through has all of its room left.
+  // All of the space for what is let through is still left.
   int written = 0;
   for (; audit.full().empty(); ++written) audit.add(allowed(written));
   EXPECT_GT(written, 100);
   EXPECT_EQ(json::parse(last_line())["path"], "/" + std::to_string(written - 1));
-  // And some more for what was under way.
+  // There is space for a few more decisions that were under way.
   for (int i = 0; i < 5; ++i) audit.add(allowed(++written));
   EXPECT_EQ(json::parse(last_line())["path"], "/" + std::to_string(written));
-  // A guard that goes on nevertheless does not fill the disk.
+  // A guard that ignores the limit does not fill the disk.
   for (int i = 0; i < 10'000; ++i) audit.add(allowed(i));
   EXPECT_LE(std::filesystem::file_size(path), kSmall);
   EXPECT_EQ(json::parse(last_line())["action"], "dropped");
 
-  // The near side of a remote session has the same limit, and takes all of it.
+  // The near side of a remote session has the same limit, and it accepts the whole file.
   auto kept = JsonLines::create(path + ".near", kSmall, 1000);
   ASSERT_TRUE(kept);
   EXPECT_TRUE(kept->feed(*read_file(path)));
@@ -73,11 +73,11 @@ TEST_F(Audit, WhatIsThereCounts) {
       if (audit.full().empty()) audit.add(allowed(k));
     }
   }
-  // A last line for each that opened it, at most.
+  // Each process that opens the file adds at most one last line.
   EXPECT_LE(std::filesystem::file_size(path), kSmall + 30 * 512);
 }
 
-// As long as it lives, files may grow to `size` only: a disk that takes no more.
+// Limits files to `size` bytes while it exists, like a disk that is full.
 struct FullDisk {
   explicit FullDisk(uint64_t size) {
     ::signal(SIGXFSZ, SIG_IGN);

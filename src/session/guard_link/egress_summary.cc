@@ -9,11 +9,11 @@
 namespace bottle::session {
 namespace {
 
-// All of it travels in one frame of 1 MB, from a remote machine too, and the agent chooses the names.
+// All of it travels in one frame of at most 1 MB, even from a remote machine, and the agent chooses the names.
 constexpr size_t kMostDenied = 300, kMostReached = 1000, kMostTold = 50;
 
-// The rule that would have let this through, or nothing where rules were not what was missing. The agent chose every
-// word of it: it is shown to a person to copy, so only a plain name and method make it into the suggestion.
+// Returns the rule that would have allowed this, or an empty string if a rule was not what was missing. The agent chose
+// every word of the decision, and a person may copy the suggestion, so it contains only a plain host name and method.
 std::string missing_rule(const wire::Decision& decision) {
   if (decision.code != "not_allowed") return "";
   auto host = policy::normalise_host(decision.host);
@@ -22,7 +22,7 @@ std::string missing_rule(const wire::Decision& decision) {
   if (decision.port != 0 && decision.port != 443 && decision.port != 80) rule.ports = {decision.port};
   const std::string &method = decision.method, &reason = decision.reason, &path = decision.path;
   bool of_request = reason == "no rule allows this method" || reason == "no rule allows this path";
-  // Any other reason is none that a rule for the host would mend, and might well be one not to.
+  // A rule for the host would not fix any other reason, and the reason may even be a warning against such a rule.
   if (!of_request && reason != "no rule names this host" && reason != "no rule allows this port") return "";
   bool plain = !method.empty() && method.size() <= 20 &&
                std::ranges::all_of(method, [](char c) { return c >= 'A' && c <= 'Z'; });

@@ -1,4 +1,5 @@
-// What a session reached and was refused, counted from the audit, with the rule that would have allowed it.
+// This file counts from the audit what a session reached and what it was refused, and suggests the rule that would have
+// allowed each refusal.
 #pragma once
 
 #include <map>
@@ -16,18 +17,19 @@ namespace bottle::session {
 
 class EgressSummary {
  public:
-  // A line of the audit. A refusal that is new is told to the clients, and so is a secret on its way to the model.
-  // Bounded: the agent chooses the names.
+  // Adds a line of the audit. Tells the clients about a refusal that is new, and about a secret that was on its way to
+  // the model. Memory is bounded, because the agent chooses the names.
   void add(const wire::Decision& decision, Clients& clients);
 
-  // The hosts that were refused, or, of very many, those that were refused most often. With the rule that would have
-  // allowed each, where a rule of egress.allow is what was missing.
+  // Returns the hosts that were refused. If there are too many, returns those that were refused most often. Each has
+  // the rule of egress.allow that would have allowed it, if such a rule was missing.
   std::vector<wire::DeniedHost> denied() const;
 
-  // Secrets that were on their way to the model, by what became of them.
+  // Returns the secrets that were on their way to the model, with what became of each.
   std::vector<wire::SecretNotice> secrets() const;
 
-  // For record mode: rules for the hosts that were reached and that `rules`, but for a final "*", do not cover.
+  // Returns rules, for record mode, for the hosts that were reached and that `rules`, without a final "*", does not
+  // cover.
   std::vector<std::string> recorded(const std::vector<manifest::AllowRule>& rules) const;
 
  private:
@@ -35,9 +37,9 @@ class EgressSummary {
     uint64_t count = 0;
     std::string allow;
   };
-  std::map<std::pair<std::string, std::string>, Denied> denied_;  // host[:port], code
+  std::map<std::pair<std::string, std::string>, Denied> denied_;  // by host[:port] and code
   std::set<std::string> reached_;
-  std::map<std::pair<std::string, std::string>, std::string> secrets_;  // name, code → host
+  std::map<std::pair<std::string, std::string>, std::string> secrets_;  // from name and code to host
 };
 
 }  // namespace bottle::session

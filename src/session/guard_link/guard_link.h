@@ -1,4 +1,4 @@
-// The supervisor's end of the guard's control channel: JSON lines over the engine's attach stream.
+// This file is the supervisor's end of the guard's control channel: JSON lines over the engine's attach stream.
 #pragma once
 
 #include <string>
@@ -20,10 +20,11 @@ class GuardLink {
   int fd() const { return attached_.fd(); }
   Result<> send(const nlohmann::json& message);
 
-  // Every whole line that one read brings; blocks if there is nothing to read. Code::closed: the guard is gone.
+  // Returns every whole line that one read brings. Blocks if there is nothing to read. Fails with Code::closed if the
+  // guard is gone.
   Result<std::vector<nlohmann::json>> read();
 
-  // Blocks until {"type":"ready"}. The guard's own error line becomes the error.
+  // Blocks until the guard sends {"type":"ready"}. Fails with the guard's own error if it sends one.
   Result<nlohmann::json> await_ready(int timeout_ms);
 
  private:
@@ -32,17 +33,17 @@ class GuardLink {
   std::string partial_;
 };
 
-// The guard's `configure` message: egress and secrets of the plan with their values.
+// Describes what guard_config() adds to the plan's egress and secrets to make the guard's `configure` message.
 struct GuardSettings {
   std::string guard_ip;
   std::string ca_bundle, extra_ca;
-  std::map<std::string, std::string> secrets;  // name → value
+  std::map<std::string, std::string> secrets;  // from name to value
   bool far = false;                            // LAN services are at the other end of the relay
-  bool tunnel = false;                         // and so are the values of all secrets
-  bool relay_all = false;                      // and so is every host: there is no network here
-  std::vector<policy::Prefix> host_networks;   // of the machine that this guard runs on (host_routes.h)
+  bool tunnel = false;                         // the values of all secrets are at the other end of the relay
+  bool relay_all = false;  // this machine has no network, so every host is at the other end of the relay
+  std::vector<policy::Prefix> host_networks;  // networks of the machine that this guard runs on (host_routes.h)
 };
-// What a LAN service means for a guard.
+// Returns the guard's rule for a LAN service.
 nlohmann::json lan_rule(const manifest::LanRoute& route);
 nlohmann::json texts_of(const std::vector<policy::Prefix>& networks);
 nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& settings);

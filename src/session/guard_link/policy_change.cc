@@ -102,7 +102,7 @@ void LivePolicy::accepted() {
 
 bool LivePolicy::refused(const std::string& what) {
   if (pending_.empty()) return false;
-  // What came after it was built on it: all of that is taken back.
+  // Later changes were built on the refused one, so all of them are undone.
   message_ = pending_.front().before;
   bool asked = false;
   for (const auto& each : pending_) {

@@ -1,4 +1,5 @@
-// "Allow this" while the agent works: the running guard gets a new configuration, which holds from the next request on.
+// This file changes the policy while the agent works. The running guard gets a new configuration, which applies from
+// the next request on.
 #pragma once
 
 #include <deque>
@@ -13,9 +14,9 @@
 
 namespace bottle::session {
 
-// The `allow` list of a guard's configuration after a request: `allow` adds a rule (and takes back a denial of the same
-// pattern), `deny` removes the rules of that pattern and forbids what it matches. Pure. Code::invalid for what the
-// guard would not take.
+// Returns the `allow` list of a guard's configuration after a change. An `allow` adds a rule and removes a denial of
+// the same pattern. A `deny` removes the rules of its pattern and forbids what the pattern matches. The function is
+// pure. Fails with Code::invalid if the guard would refuse the rule.
 Result<nlohmann::json> changed_rules(nlohmann::json allow, const wire::PolicyChange& change);
 
 class LivePolicy {
@@ -23,34 +24,35 @@ class LivePolicy {
   using Tell = std::function<void(const wire::Event& event)>;
   using Send = std::function<Result<>(const nlohmann::json& configure)>;
 
-  // `message` is the `configure` that the next guard would get too; both callbacks outlive this.
+  // `message` is the `configure` message that the next guard would also get. Both callbacks outlive this object.
   LivePolicy(nlohmann::json& message, Send send, Tell tell)
       : message_(message), send_(std::move(send)), tell_(std::move(tell)) {}
 
-  // A request of an operator's. What becomes of it is told to everyone as PolicyChanged.
+  // Applies an operator's change. Every client gets the result as the event PolicyChanged.
   void request(const wire::PolicyChange& change);
 
-  // Another near side has come, whose broker has a root of its own (PEM; empty or known: nothing changes). Also where
-  // the guard is dead: for the next.
+  // Adds the root (PEM) of the broker of a new near side. Does nothing if `root` is empty or known. If the guard is
+  // dead, the next one gets it.
   void trust(const std::string& root);
 
-  // Why nothing more may be let through, since it could not be recorded, or empty. Where the guard was told otherwise
-  // it is told, and everyone hears RecordFull or RecordBack. Also where the guard is
-  // dead: for the next. To be called often: a change that the guard refuses takes back what came after it.
+  // Sets the reason why nothing more may be let through, which is that it could not be recorded; an empty string allows
+  // it again. If the reason has changed, tells the guard and sends RecordFull or RecordBack to every client. If the
+  // guard is dead, the next one gets the reason. Must be called often, because a change that the guard refuses undoes
+  // the later ones.
   void set_unrecorded(const std::string& why);
 
   // Tells the guard about its machine's networks (texts_of()), if they have changed. If the guard is dead, the next one
-  // gets them. To be called often.
+  // gets them. Must be called often.
   void set_host_networks(const nlohmann::json& networks);
 
-  // The guard's answers, in the order of the requests.
+  // These functions take the guard's answers, in the order of the requests.
   void accepted();
-  bool refused(const std::string& what);  // false: no operator asked for it
+  bool refused(const std::string& what);  // returns false if no operator asked for the change
   void guard_is_gone();
 
  private:
   struct Change {
-    std::string id, what;  // what: empty where nobody asked
+    std::string id, what;  // `what` is empty if no operator asked for the change
     nlohmann::json before;
   };
   void tell(const std::string& id, bool ok, const std::string& what) { tell_(wire::PolicyChanged{id, ok, what}); }

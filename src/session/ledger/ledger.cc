@@ -25,11 +25,12 @@ namespace bottle::session {
 namespace {
 
 struct Process {
-  std::string state;  // one letter; empty: there is none
+  std::string state;  // one letter; empty if there is no such process
   std::string start;  // field 22 of /proc/PID/stat
 };
 
-// The command name before the fields may hold spaces and parentheses.
+// Reads the state and the start time of a process. The command name before these fields may contain spaces and
+// parentheses.
 Process look_at(int pid) {
   auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
   if (!stat) return {};
@@ -42,7 +43,8 @@ Process look_at(int pid) {
   return process;
 }
 
-// A zombie is dead, whether or not its parent has looked; but its other threads may still be on their way out.
+// Reports whether a zombie has other threads that are still exiting. The zombie itself is dead even if its parent has
+// not waited for it.
 bool has_threads_left(int pid) {
   DIR* tasks = ::opendir(("/proc/" + std::to_string(pid) + "/task").c_str());
   if (!tasks) return false;
@@ -52,7 +54,7 @@ bool has_threads_left(int pid) {
   return count > 1;
 }
 
-// Whether SIGKILL was sent to it, and it has not noticed yet.
+// Reports whether SIGKILL was sent to the process and is still pending.
 bool is_being_killed(int pid) {
   auto status = read_file("/proc/" + std::to_string(pid) + "/status");
   size_t at = status ? status->find("\nShdPnd:") : std::string::npos;
@@ -66,8 +68,8 @@ std::string this_boot() {
   return *id;
 }
 
-// For the crash tests: the launcher, this process, or both die by SIGKILL right after record N is on disk. Or this
-// process stands still there, and the test decides what happens meanwhile.
+// Used by the crash tests. Kills the launcher, this process, or both with SIGKILL right after record N is on disk, or
+// stops this process at that point, so that the test can change things in the meantime.
 void die_if_asked(int record) {
   static const pid_t launcher = ::getppid();
   const char* of_launcher = std::getenv("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD");
@@ -95,7 +97,7 @@ bool Owner::alive() const {
     bool zombie = process.state == "Z" || process.state == "X";
     if (zombie && !has_threads_left(pid)) return false;
     if (!zombie && !is_being_killed(pid)) return true;
-    if (std::chrono::steady_clock::now() > deadline) return true;  // stuck in the kernel: not ours to call dead
+    if (std::chrono::steady_clock::now() > deadline) return true;  // it is stuck in the kernel, not dead
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 }
@@ -122,7 +124,8 @@ Result<Owner> Owner::from_label(const std::string& label) {
 }
 
 Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner) {
-  // Made under another name first: a directory without a living owner's record is what others sweep away.
+  // The directory is first made under another name, because other processes remove a directory that has no record of a
+  // living owner.
   size_t slash = directory.rfind('/');
   std::string parent = directory.substr(0, slash), name = directory.substr(slash + 1);
   std::string unborn = parent + "/" + kUnborn + name + "-" + random_hex(4), path = unborn + "/ledger";
@@ -135,7 +138,7 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner) 
   });
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating the ledger " + path);
-  // Held for life: two who would adopt the session of a dead owner cannot both.
+  // The lock is held for life, so that only one process can adopt the session of a dead owner.
   ::flock(fd.get(), LOCK_EX | LOCK_NB);
   Ledger ledger(std::move(fd));
   TRY(ledger.note({.owner = owner.to_label()}));
@@ -163,7 +166,7 @@ Result<Ledger> Ledger::adopt(const std::string& directory, const Owner& owner) {
 Result<> Ledger::note(const LedgerRecord& record) { return append(record, true); }
 
 Result<> Ledger::append(const LedgerRecord& record, bool flush) {
-  // One write: threads append at once.
+  // The line is written with one call, because several threads append.
   std::string line = TRY(wire::encode_exactly(record)) + "\n";
   if (auto r = write_all(fd_.get(), line); !r)
     return std::unexpected(std::move(r.error()).during("writing the ledger"));

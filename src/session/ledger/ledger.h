@@ -1,8 +1,8 @@
-// The write-ahead record of what a session creates: a thing's name is on disk before the thing exists, so that
-// whoever comes after a crash knows what to remove. One JSON object a line; a torn last line is ignored.
-//
-// What a ledger names is removed, stopped and written to. So only one that nobody else can have written is read, from
-// our own state directory, and only names and paths that a session of that name has are believed.
+// This file is the write-ahead record of what a session creates. A thing's name is on disk before the thing exists, so
+// that a later process knows what to remove after a crash. Each line is a JSON object, and an incomplete last line is
+// ignored.
+// What a ledger names is removed, stopped and written to. Therefore a ledger is read only from our own state directory
+// and only if no other user can have written it, and only names and paths that a session of that name has are accepted.
 #pragma once
 
 #include <cstdint>
@@ -19,40 +19,40 @@ namespace bottle::session {
 
 using wire::LedgerRecord, wire::Thing, wire::Work;
 
-// Who owns a session: enough to tell a live owner from a process that got its number.
+// Identifies the owner of a session, precisely enough to tell a living owner from a later process with the same pid.
 struct Owner {
   uint32_t uid = 0;
   int pid = 0;
   std::string start_time, boot_id;
 
   static Owner self();
-  // A process that is being killed is waited for (5 s at most): what its last threads ask of the engine counts as its
-  // own.
+  // Reports whether the owner is alive. Waits for a process that is being killed (at most 5 s), because its last
+  // threads may still make requests to the engine.
   bool alive() const;
   std::string to_label() const;
   static Result<Owner> from_label(const std::string& label);
 };
 
-// How the directory of a session begins whose ledger has no owner's record yet.
+// The prefix of a session directory whose ledger has no owner's record yet.
 extern const char* const kUnborn;
 
 class Ledger {
  public:
-  // Creates `directory` (mode 0700) and the ledger in it, with the owner as its first record; whoever looks finds all
-  // of that or nothing. Code::conflict: there is a session of that name. Code::denied: others can write to where it
-  // would be, so that it would not be read again.
+  // Creates `directory` (mode 0700) and the ledger in it, with the owner as its first record. Other processes see all
+  // of that or nothing. Fails with Code::conflict if there is a session of that name, and with Code::denied if others
+  // can write to the place, so that the ledger could not be read again.
   static Result<Ledger> create(const std::string& directory, const Owner& owner);
 
-  // Takes over the ledger of a session whose owner died. Code::conflict if somebody lives in it.
+  // Takes over the ledger of a session whose owner died. Fails with Code::conflict if another process owns it.
   static Result<Ledger> adopt(const std::string& directory, const Owner& owner);
 
-  // Appends and flushes to disk; returns only when the record would survive a power cut.
+  // Appends records and flushes them to disk. Returns once they would survive a power failure.
   Result<> will_make(const std::vector<Thing>& things);
   Result<> note(const LedgerRecord& record);
-  // Before the agent runs: from here on there is something to lose.
+  // Records the work that will have to be brought home. Called before the agent runs.
   Result<> will_hold(const Work& work);
-  // A create goes to the engine over this connection (docker/abandoned.h). Not flushed: a power cut ends the engine
-  // too.
+  // Records that a create request goes to the engine over this connection (docker/abandoned.h). Not flushed, because a
+  // power failure ends the engine too.
   Result<> will_ask(uint64_t end);
 
  private:
@@ -64,40 +64,40 @@ class Ledger {
 struct LedgerView {
   Owner owner;
   std::vector<Thing> things;  // in the order in which they were to be made
-  std::string engine;         // the engine's socket
+  std::string engine;         // path of the engine's socket
   std::optional<wire::Far>
-      remote;  // of a session on another machine: how to reach it; no host: it was still to be made
-  std::optional<wire::LedgerVm> vm;  // same: the machine was made for it
-  std::optional<plan::Plan> plan;    // same
-  std::string base;                  // same: the commit that was sent
-  bool tunnel = false;               // same: its secrets stay here
-  bool offline = false;              // same: the machine has no network of its own
-  bool running = false;              // the agent was let run, or on another machine may have been
-  bool home = false;                 // what it did is here
-  std::vector<uint64_t> asked;       // the connections over which creates went
-  std::optional<Work> work;          // none: nothing to bring home, or it is home
-  std::optional<int> exit;           // the agent's, if it ended before its supervisor did
+      remote;  // how to reach the machine of a remote session; no host if the machine was not made yet
+  std::optional<wire::LedgerVm> vm;  // remote sessions: the VM that was made for it
+  std::optional<plan::Plan> plan;    // for remote sessions
+  std::string base;                  // remote sessions: the commit that was sent
+  bool tunnel = false;               // remote sessions: its secrets stay on the near side
+  bool offline = false;              // remote sessions: the machine has no network of its own
+  bool running = false;              // the agent was started, or, in a remote session, may have been started
+  bool home = false;                 // its work was brought home
+  std::vector<uint64_t> asked;       // the connections over which create requests went
+  std::optional<Work> work;          // empty if there is nothing to bring home or the work is home
+  std::optional<int> exit;           // the agent's exit status, if it ended before its supervisor
 };
 
-// Of a session under `directories.sessions`, or of one that was swept and is remembered (sweep.h). Code::not_found:
-// there is no ledger, or no session of that name; Code::denied: it, or where it is, may be another's writing, or it
-// names what no session of that name makes.
+// Reads the ledger of a session under `directories.sessions`, or of one that was swept and still has a grave (sweep.h).
+// Fails with Code::not_found if there is no ledger or no session of that name, and with Code::denied if another user
+// may have written the ledger or can write to its place, or if it names things that no session of that name makes.
 Result<LedgerView> read_ledger(const Directories& directories, const std::string& session);
 Result<LedgerView> read_grave(const Directories& directories, const std::string& session);
 std::string graves_in(const Directories& directories);
-// Remembers there what this process is about to make and will have removed within one command; remove_grave() forgets
-// it. Blocking: it survives a power cut.
+// Records in a grave what this process is about to make and will remove within one command. remove_grave() removes the
+// record. Blocks until the record would survive a power failure.
 Result<> write_grave(const Directories& directories, const std::string& session, const std::string& engine,
                      const std::vector<Thing>& things);
 void remove_grave(const Directories& directories, const std::string& session);
 
-// What the paths and names in a ledger must fit.
+// Describes what the paths and names in a ledger must match.
 struct LedgerFrame {
   std::string session;
   std::string directory;  // of the session, while it lives
-  std::string results;    // likewise
+  std::string results;    // the session's directory for results
 };
-// Pure but for the user's number. Errors as above.
+// Parses a ledger. The function is pure, except that it reads the user's id. Fails like read_ledger().
 Result<LedgerView> parse_ledger(const std::string& text, const LedgerFrame& frame);
 
 }  // namespace bottle::session

@@ -1,5 +1,5 @@
-// A ledger is this user's own writing, and yet all that is in it is checked: whatever it says, only what a session of
-// its name makes comes out.
+// Although this user wrote the ledger, all of it is checked: whatever it contains, the parser returns only things that
+// a session of its name makes.
 #include <cstdlib>
 
 #include "base/ids.h"

@@ -1,4 +1,4 @@
-// What is believed of a ledger.
+// These tests check which contents of a ledger are accepted.
 #include "session/ledger/ledger.h"
 
 #include <gtest/gtest.h>
@@ -30,7 +30,7 @@ TEST(Ledger, SurvivesATornLastLineAndKeepsOrder) {
   EXPECT_EQ(view->things[0].name, "bottle-x1");
   EXPECT_EQ(view->engine, "/run/d.sock");
   EXPECT_TRUE(view->owner.alive());
-  EXPECT_FALSE(Ledger::create(dir, Owner::self()));  // one ledger a session
+  EXPECT_FALSE(Ledger::create(dir, Owner::self()));  // a session has only one ledger
 }
 
 TEST(Ledger, KnowsWhatThereIsToBringHomeUntilItIsHome) {

@@ -1,4 +1,4 @@
-// Reading a ledger, which is believing it: see ledger.h.
+// This file reads and checks ledgers; see ledger.h.
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,12 +14,12 @@
 namespace bottle::session {
 namespace {
 
-constexpr size_t kLargest = 16 << 20;  // the plan of a session on another machine is in it
+constexpr size_t kLargest = 16 << 20;  // in bytes; the ledger of a remote session contains its plan
 constexpr size_t kLongestPath = 4096;
 
 std::unexpected<Error> disbelieve(const std::string& what) { return fail(Code::denied, what); }
 
-// Absolute, and nowhere else than it says.
+// Reports whether a path is absolute and has no part that leads elsewhere.
 bool is_plain_path(const std::string& path) {
   if (!path.starts_with('/') || path.size() > kLongestPath || path.find('\0') != std::string::npos) return false;
   std::istringstream parts(path);
@@ -49,14 +49,14 @@ Result<> check(const Work& work, const LedgerFrame& frame) {
   return {};
 }
 
-// What names something, or leads somewhere.
+// Checks every field of a record that names something or is a path.
 Result<> check(const LedgerRecord& record, const LedgerFrame& frame) {
   if (record.engine && !record.engine->empty() && !is_plain_path(*record.engine))
     return disbelieve("its engine's socket is not a path");
   for (const auto& thing : record.make.value_or(std::vector<Thing>())) TRY(check(thing, frame));
   if (record.work) TRY(check(*record.work, frame));
   if (record.vm && !is_session_name(record.vm->name))
-    return disbelieve("it names a VM that cannot be ours");  // named by the same rule
+    return disbelieve("it names a VM that cannot be ours");  // VMs follow the naming rule of sessions
   if (record.base && !record.base->empty() && !is_commit(*record.base)) return disbelieve("its base is not a commit");
   return {};
 }
@@ -69,7 +69,7 @@ Result<> take_owner(const std::string& label, LedgerView& view) {
   return {};
 }
 
-// What is said again counts instead.
+// Replaces a value if a later record has it.
 template <class To, class From>
 void replace(To& to, std::optional<From>& from) {
   if (from) to = std::move(*from);
@@ -102,7 +102,7 @@ Result<LedgerView> read(const Directories& directories, const std::string& root,
   (void)TRY(open_own_directory(root));
   UniqueFd opened = TRY(open_own_directory(directory));
   std::string text = TRY(read_own_file(opened, directory, "ledger", kLargest));
-  // A grave is of a session that was elsewhere.
+  // A grave may be of a session whose directory was elsewhere.
   auto view = parse_ledger(text, {session, directories.sessions + "/" + session, directories.results + "/" + session});
   if (view) return view;
   Error error = std::move(view.error()).during("the ledger in " + directory + " is not believed");
@@ -116,10 +116,10 @@ Result<LedgerView> parse_ledger(const std::string& text, const LedgerFrame& fram
   LedgerView view;
   for (size_t at = 0; at < text.size();) {
     size_t end = text.find('\n', at);
-    if (end == std::string::npos) break;  // torn
+    if (end == std::string::npos) break;  // the last line is incomplete
     auto record = wire::decode<LedgerRecord>(std::string_view(text).substr(at, end - at), wire::From::ours);
     at = end + 1;
-    // What was torn by a crash ends where the next owner's first record begins, on the same line.
+    // If a crash left a line incomplete, the next owner's first record begins on the same line.
     if (!record && record.error().code == Code::invalid) continue;
     if (!record) return disbelieve(record.error().what);
     TRY(take_record(std::move(*record), frame, view));

@@ -1,4 +1,4 @@
-// Names and labels of everything a session makes.
+// This file defines the names and labels of everything that a session makes.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@ inline constexpr const char* kEgressNetwork = "bottle-egress";
 
 struct Names {
   std::string agent, guard, network, home, work;
-  std::string trial;       // what tries a runtime, or builds an image; in a session of its own
+  std::string trial;       // a container that tries a runtime or builds an image, in a session of its own
   std::string unfinished;  // the image that such a build begins with
   explicit Names(const std::string& session)
       : agent("bottle-" + session + "-agent"),
@@ -26,21 +26,21 @@ struct Names {
         trial("bottle-" + session + "-trial"),
         unfinished("bottle-unfinished:" + session) {}
 
-  // In the order in which they are made.
+  // Returns the things of a session in the order in which they are made.
   std::vector<Thing> things() const {
     return {{"network", network}, {"volume", home}, {"volume", work}, {"container", guard}, {"container", agent}};
   }
 
-  // Whether a session of that name makes such a thing on the engine.
+  // Reports whether a session of that name makes such a thing on the engine.
   bool has(const Thing& thing) const {
     return thing == Thing{"container", trial} || thing == Thing{"image", unfinished} ||
            std::ranges::count(things(), thing) > 0;
   }
 };
 
-// All of them are set on everything that is made, so that those an image brings count for nothing. They say to others
-// whose a thing is; to us they prove nothing unless a ledger of ours names the thing too. `ledger`: the session's
-// directory.
+// Returns the labels for everything that a session makes. All of them are always set, so that labels from an image have
+// no effect. They tell others who owns a thing. For bottle they prove nothing unless one of its ledgers names the thing
+// too. `ledger` is the session's directory.
 inline nlohmann::json labels(const std::string& session, const Owner& owner, const std::string& ledger,
                              const std::string& role) {
   return {{"bottle.session", session},

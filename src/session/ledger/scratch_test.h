@@ -1,4 +1,4 @@
-// What the tests of ledgers share.
+// This file has what the tests of ledgers share.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,14 +14,15 @@
 
 namespace bottle::session {
 
-// A state directory that goes with its test.
+// A state directory that is removed at the end of its test.
 struct Scratch {
   std::string path = std::filesystem::temp_directory_path() / ("session_test-" + random_hex(6));
   Directories directories{"", path + "/sessions", path + "/results", ""};
   Scratch() { (void)make_directories(path); }
   ~Scratch() { std::filesystem::remove_all(path); }
 
-  // The ledger of a session whose owner is dead, with these records behind the first.
+  // Writes the ledger of a session whose owner is dead, with these records after the first. Returns the session's
+  // directory.
   std::string dead(const std::string& session, const std::vector<std::string>& records,
                    const std::string& below = "sessions") const {
     Owner owner = Owner::self();

@@ -22,7 +22,8 @@ bool carries(const nlohmann::json& labels, const Belongings& whose) {
          text_of(labels, "bottle.owner") == whose.owner.to_label();
 }
 
-// An image may have been made from the agent's container, labels and all; what is made from that is none of ours.
+// Reports whether the engine lists nothing more of the session. An image may have been made from the agent's container
+// and have its labels; what is made from such an image does not belong to the session.
 bool confirmed_gone(docker::Engine& engine, const Belongings& what) {
   Names names(what.session);
   for (std::string kind : kKinds) {
@@ -69,8 +70,8 @@ Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, co
   if (!found) return std::unexpected(std::move(found.error()));
   bool configured = thing.kind == "container" || thing.kind == "image";
   const auto& labels = member(configured ? member(*found, "Config") : *found, "Labels");
-  if (carries(labels, whose)) return text_of(*found, "Id", thing.name);  // volumes have none
-  if (Owner::from_label(text_of(labels, "bottle.owner"))) return "";     // ours is gone; this is another's
+  if (carries(labels, whose)) return text_of(*found, "Id", thing.name);  // volumes have no id
+  if (Owner::from_label(text_of(labels, "bottle.owner"))) return "";     // it belongs to another session
   return fail(Code::conflict, "it does not carry the labels of session " + whose.session + " and was left alone",
               "if it is yours, remove it with the engine's own command");
 }
@@ -79,7 +80,7 @@ Receipt tear_down(docker::Engine& engine, const Belongings& what) {
   Receipt receipt;
   receipt.session = what.session;
   bool silent = false;
-  // Containers hold networks, volumes and images: they go first.
+  // Containers are removed first, because they use the networks, volumes and images.
   for (bool containers : {true, false}) {
     std::vector<std::pair<std::string, std::future<Result<>>>> removals;
     for (auto it = what.things.rbegin(); it != what.things.rend(); ++it) {
@@ -108,7 +109,7 @@ Receipt tear_down_for_good(docker::Engine& engine, const Belongings& what, const
   bool unknown = std::ranges::find(asked, 0u) != asked.end();
   std::vector<std::string> removed;
   for (;;) {
-    // Asked before the removal: what has come to its end by now is there to be removed.
+    // This is read before the removal, so that the removal finds everything that these requests have made by now.
     bool under_way =
         std::ranges::any_of(asked, [&](uint64_t end) { return docker::is_abandoned(end, engine.socket()); });
     Receipt receipt = tear_down(engine, what);

@@ -1,4 +1,4 @@
-// Undoing: the ledger replayed backwards, every step idempotent.
+// This file removes what a ledger names, in reverse order. Every step is idempotent.
 #pragma once
 
 #include <string>
@@ -11,34 +11,34 @@
 
 namespace bottle::session {
 
-// What is to go, and whose it must be. A name alone is not enough: another session of that name may have come since,
-// with its ledger in another place.
+// Says what to remove and who must own it. A name alone is not enough, because another session of the same name, with
+// its ledger elsewhere, may have started since.
 struct Belongings {
   std::string session;
-  Owner owner;  // as the labels of all that the session made say it
+  Owner owner;  // as in the labels of everything that the session made
   std::vector<Thing> things;
 };
 
 struct Receipt : wire::Receipt {
-  bool final = true;  // nothing can come after: no request of a dead client is under way at the engine
+  bool final = true;  // nothing can appear later, because the engine has no request of a dead client under way
 };
 
-// What an item of Engine::list_by_label() is called. `kind`: as asked for.
+// Returns the name of an item of Engine::list_by_label(). `kind` is the kind that was listed.
 std::string name_of(const nlohmann::json& item, const std::string& kind);
 
-// What the engine must be told to get at that thing (a container's, network's or image's id), if it is there and
-// carries the labels of this owner's session; empty where there is none, or it is another session's. Code::conflict: it
-// carries the labels of none. Blocking.
+// Returns how to address a thing on the engine (the id of a container, network or image) if it exists and has the
+// labels of this owner's session. Returns an empty string if it does not exist or belongs to another session. Fails
+// with Code::conflict if it has no session's labels. Blocks.
 Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, const Thing& thing);
 
-// Removes what the ledger names: containers at once, then networks, volumes and images. Blocking, bounded (30 s a
-// thing).
+// Removes what the ledger names: first the containers, in parallel, then networks, volumes and images. Blocks for at
+// most 30 s per thing.
 Receipt tear_down(docker::Engine& engine, const Belongings& what);
 
-// The same where creates that went over the connections `asked` (docker/abandoned.h) may still be under way at the
-// engine though their client is gone (it died, or gave up waiting): does not rest until the engine is done with all of
-// them, a minute at most, and removes what came of them. Where the kernel could not say which connections (0), it looks
-// for two seconds, and the receipt is not final.
+// Does the same when create requests that went over the connections `asked` (docker/abandoned.h) may still be under way
+// at the engine, because their client died or gave up waiting. Repeats until the engine is done with all of them, for
+// at most a minute, and removes what they made. If the kernel could not identify a connection (0), it repeats for two
+// seconds, and the receipt is not final.
 Receipt tear_down_for_good(docker::Engine& engine, const Belongings& what, const std::vector<uint64_t>& asked);
 
 }  // namespace bottle::session
