@@ -52,9 +52,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMostImages = 200;  // whose layers a new one may share
+constexpr size_t kMostImages = 200;  // the most images whose layers a new one may share
 
-// Bytes both ways until either side ends.
+// Passes bytes in both directions until either side closes.
 void pass(int in, int out, int socket) {
   for (char buffer[65536];;) {
     pollfd fds[] = {{in, POLLIN, 0}, {socket, POLLIN, 0}};
@@ -71,8 +71,8 @@ void pass(int in, int out, int socket) {
 
 void refuse(const Error& error) { (void)send_frame(1, FrameType::failure, wire::encode(error)); }
 
-// What is left of a session that has ended: what its agent said since and its result, told again to whoever comes late.
-// Where its supervisor died, the sweep has ended it, and what it saved is all that there is to tell.
+// Sends what is left of a session that has ended, which is the agent's last output and the result, to a near side that
+// comes late. If the supervisor died, the sweep has ended the session, and only what the sweep saved is sent.
 Result<> tell_result(const FarWorld& world, const std::string& session, const wire::Attach& attach) {
   std::string results = world.directories.results + "/" + session;
   if (auto said = OutputLog::load(results + "/output")) TRY(send_bytes(1, said->answer(attach)));
@@ -86,7 +86,7 @@ Result<> tell_result(const FarWorld& world, const std::string& session, const wi
   return send_frame(1, FrameType::result, wire::encode(result));
 }
 
-// The public roots are kept beside this program: a start that finds them there does not send them.
+// Keeps the public roots beside this program. A start that finds them there does not send them.
 Result<> find_roots(const FarWorld& world, Job& job) {
   if (job.kept_roots.empty()) return write_file_atomically(roots_path(world), job.ca_bundle);
   job.ca_bundle = TRY(read_file(roots_path(world), 8 << 20));
@@ -95,10 +95,11 @@ Result<> find_roots(const FarWorld& world, Job& job) {
   return {};
 }
 
-// Which runtimes have been tried here, beside them.
+// Returns the path of the file that records which runtimes have been tried here. It is beside the roots.
 std::string runtimes_path(const FarWorld& world) { return roots_path(world) + ".runtimes"; }
 
-// `sent`: the token that came by SendEnv. `info`: what the engine says of itself.
+// Starts a supervisor for a job. `sent` is the token that came by SendEnv. `info` is the engine's description of
+// itself.
 Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std::string& sent, const json& info) {
   Job job = TRY(wire::decode<Job>(text, wire::From::ours));
   TRY(find_roots(world, job));
@@ -122,15 +123,15 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   return UniqueFd(TRY(start_supervisor(job)));
 }
 
-// What dead owners left goes first: its subnets and names are free again.
+// Sweeps what dead owners left, so that its subnets and names are free again.
 void sweep_meanwhile(const FarWorld& world) {
   auto engine = engine_of(world);
   if (!engine) return;
   sweep(world.directories, find_orphans(world.directories));
 }
 
-// The hello, in a thread of its own: an operator's machine that knows this one sends its job with the first packet, and
-// the engine has enough cores for both. It is the first thing on stdout, so whoever writes there waits for it.
+// Writes the hello in a thread of its own. A near side that knows this machine sends its job with the first packet, and
+// the engine can answer both at once. The hello must be first on stdout, so every other writer waits for it.
 std::shared_future<bool> say_hello(const FarWorld& world, const EngineInfo& info, bool token) {
   return std::async(std::launch::async,
                     [&world, info, token] {
@@ -145,9 +146,9 @@ int serve(const FarWorld& world) {
   std::string token = take_token_variable();
   auto info = ask_info(world);
   auto hello = say_hello(world, info, !token.empty());
-  if (world.engine_at == 0) sweep_meanwhile(world);  // on a VM that has just been made nobody has left anything
+  if (world.engine_at == 0) sweep_meanwhile(world);  // a VM that was just made has nothing to sweep
   auto frame = receive_frame(0);
-  if (!frame) return 0;  // it only wanted to know
+  if (!frame) return 0;  // the near side only wanted the hello
   UniqueFd socket;
   if (frame->type == FrameType::job) {
     auto begun = begin(world, frame->bytes, token, info.get().value_or(nullptr));
@@ -174,7 +175,7 @@ int serve(const FarWorld& world) {
   return 0;
 }
 
-// The session's directory may not be there yet: the job travels on another connection.
+// Waits for the session's directory. It may not exist yet, because the job travels on another connection.
 Result<UniqueFd> await_session(const std::string& path) {
   for (int tries = 0; tries < 1200; ++tries) {
     pollfd asker{1, 0, 0};
@@ -201,8 +202,8 @@ Result<> deliver(const FarWorld& world, const std::string& session) {
   return write_all(1, "ok\n");
 }
 
-// The engine that has the session's container, and the work in it. Null: there is none. Error: it cannot be known, and
-// there may be.
+// Returns the engine that has the session's container with the work in it, or nothing if there is no such container.
+// Fails if this cannot be known, in which case there may be one.
 Result<std::optional<docker::Engine>> in_container(const FarWorld& world, const std::string& session) {
   auto view = read_ledger(world.directories, session);
   if (!view && view.error().code == Code::not_found) return std::nullopt;
@@ -215,7 +216,7 @@ Result<std::optional<docker::Engine>> in_container(const FarWorld& world, const 
   return std::unexpected(std::move(container.error()));
 }
 
-// Files of a session that has ended, in the delivery's own framing.
+// Sends the files of a session that has ended, in the format of a delivery.
 Result<> fetch(const FarWorld& world, const std::string& session) {
   std::string directory = world.directories.results + "/" + session;
   DeliveryWriter writer([](std::string_view bytes) { return write_all(1, bytes); });
@@ -237,10 +238,10 @@ Result<> fetch(const FarWorld& world, const std::string& session) {
     }
     TRY(writer.end_archive());
   }
-  // This machine's disk had no room for it, or its engine did not answer: then it is still in its container.
+  // This machine's disk was full, or its engine did not answer. The work is then still in its container.
   if (!saved) {
     auto there = in_container(world, session);
-    if (!there) {  // "there is none" would be a guess, and what followed from it the end of the work
+    if (!there) {  // the work may still exist, and the near side would discard it if told that there is none
       TRY(writer.begin(kHeld));
       TRY(writer.data(there.error().what));
       TRY(writer.end_archive());
@@ -254,7 +255,7 @@ Result<> fetch(const FarWorld& world, const std::string& session) {
   return writer.finish();
 }
 
-// The workspace as it is now, unless it is what the caller has already.
+// Sends the present workspace, unless the caller already has this version.
 Result<> checkpoint(const FarWorld& world, const std::string& session, const std::string& known) {
   auto engine = TRY(engine_of(world));
   std::string container = Names(session).agent;
@@ -276,11 +277,12 @@ Result<> checkpoint(const FarWorld& world, const std::string& session, const std
   return writer.finish();
 }
 
-// Everything that is still here of a session goes: its results, and whatever its supervisor may have left.
+// Removes everything that is still here of a session: its results, and what its supervisor may have left.
 Result<> forget(const FarWorld& world, const std::string& session) {
   std::string directory = world.directories.sessions + "/" + session;
   wire::Forgotten answer{.session = session};
-  // Whoever asks has ended it, or let go of it before its agent ran: its supervisor may still be taking it down.
+  // The near side has ended the session, or given it up before its agent ran. Its supervisor may still be tearing it
+  // down.
   auto supervised = [&] {
     auto socket = connect_to(directory + "/socket");
     if (socket) ::close(*socket);
@@ -290,7 +292,7 @@ Result<> forget(const FarWorld& world, const std::string& session) {
     if (tries == 600) return fail(Code::timed_out, "session " + session + " does not end");
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
-  // Without a ledger all of it is gone, and no engine needs to say so.
+  // Without a ledger, everything is gone, and the engine need not be asked.
   auto view = read_ledger(world.directories, session);
   if (!view && view.error().code != Code::not_found) return std::unexpected(std::move(view.error()));
   if (view) {
@@ -318,7 +320,7 @@ Result<> stop(const FarWorld& world, const std::string& session) {
   }
 }
 
-// The operator's terminal, where it came by another way than a channel (mosh): a client as any.
+// Connects the operator's terminal, which comes through mosh and not over a channel, like any other client.
 Result<> attach(const FarWorld& world, const std::string& session) {
   UniqueFd fd(TRY(connect_to(world.directories.sessions + "/" + session + "/socket")));
   TRY(send_frame(fd.get(), FrameType::attach, wire::encode(wire::Attach{})));
@@ -337,8 +339,8 @@ Result<> layers(const FarWorld& world) {
   return write_all(1, wire::encode(all) + "\n");
 }
 
-// What the first session here would have to make: the public roots (on stdin), the guard's image, the egress network
-// where there is a way out.
+// Makes what the first session here would otherwise have to make: the public roots (from stdin), the guard's image, and
+// the egress network if the machine has a network.
 Result<> warm(const FarWorld& world, bool offline) {
   std::string roots = TRY(read_file("/dev/stdin", 8 << 20));
   TRY(write_file_atomically(roots_path(world), roots));

@@ -1,10 +1,10 @@
-// The far side of `--remote`: what `bottle` does on the machine where the bottle runs, when it is asked over ssh.
-//
-// `bottle far serve` says hello (one line of JSON: who and what is here) and takes one frame on stdin, whichever comes
-// first: a job, for which it starts a supervisor, or attach, for one that runs; from then on it passes bytes between
-// the two. It is nobody: when the connection goes, it goes, and the supervisor stays. A job comes without its values;
-// they follow when the near side has seen the hello, and until then nothing runs. The other verbs move archives, each
-// on a command of its own.
+// This file is the far side of `--remote`: what `bottle` does on the machine where the bottle runs, when it is asked
+// over ssh.
+// `bottle far serve` writes its hello (one line of JSON that describes the machine) and reads one frame from stdin, in
+// either order. The frame is a job, for which it starts a supervisor, or an attach, for a session that runs. From then
+// on it passes bytes between the connection and the supervisor. It keeps nothing itself: it ends with the connection,
+// and the supervisor stays. A job comes without its values. They follow when the near side has judged the hello, and
+// until then the agent does not run. The other verbs move archives, each with a command of its own.
 #pragma once
 
 #include <future>
@@ -22,32 +22,33 @@ namespace bottle::remote {
 
 using session::Directories;
 
-// What the far side must know of itself; gathered by app.
+// Describes this machine and this program to the far side. The app room fills it in.
 struct FarWorld {
   Directories directories;
-  std::string engine_socket;  // empty: none was found
-  std::string engine_error;   // why, and what to do
+  std::string engine_socket;  // empty if no engine was found
+  std::string engine_error;   // why there is no engine, and what to do
   std::string path_to_self;
   double engine_at =
-      0;  // `serve await-engine`: when the engine first answered (seconds since 1970, this machine's clock)
+      0;  // `serve await-engine`: when the engine first answered (seconds since 1970, by this machine's clock)
 };
 
-// Blocking. The error says why there is none, and what to do.
+// Connects to the engine. Blocks. The error says why there is none, and what to do.
 Result<docker::Engine> engine_of(const FarWorld& world);
 
-// What the engine says of itself: the engine's slowest answer, so asked for first, and once. `world` must outlive it.
+// Asks the engine for its description of itself. This is the engine's slowest answer, so it is asked first, and only
+// once. `world` must outlive the result.
 using EngineInfo = std::shared_future<Result<nlohmann::json>>;
 EngineInfo ask_info(const FarWorld& world);
 
-// Blocking: waits for `info`.
+// Returns the hello. Blocks until `info` is there.
 wire::Hello far_hello(const FarWorld& world, const EngineInfo& info);
 
-// Where the public roots of the last start are kept: beside the program.
+// Returns the path where the public roots of the last start are kept, which is beside the program.
 std::string roots_path(const FarWorld& world);
 
-// serve [await-engine] | warm offline|online | attach SESSION (on a terminal) | deliver SESSION | fetch SESSION |
-// forget SESSION | checkpoint SESSION [HASH] | layers | load | stop SESSION. The exit status; errors are told on
-// stderr.
+// Runs `bottle far` with these words: serve [await-engine] | warm offline|online | attach SESSION (on a terminal) |
+// deliver SESSION | fetch SESSION | forget SESSION | checkpoint SESSION [HASH] | layers | load | stop SESSION. Returns
+// the exit status. Errors go to stderr.
 int far_main(const FarWorld& world, const std::vector<std::string>& words);
 
 }  // namespace bottle::remote

@@ -1,4 +1,4 @@
-// What a machine says of itself: facts for the plan, and for `bottle remote check`.
+// This file describes the machine: facts for the plan and for `bottle remote check`.
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
@@ -79,7 +79,7 @@ wire::EngineHello ask_engine(const FarWorld& world, const EngineInfo& asked, wir
   if (!info) return {.error = info.error().what};
   if (auto disk = free_disk(docker::text_of(*info, "DockerRootDir"))) hello.disk_free = *disk;
   if (images) hello.images = image_identities(*images);
-  // Podman does not speak of all limits.
+  // Podman does not report all limits, so a limit that is not reported counts as supported.
   auto can = [&](const char* limit) { return docker::member(*info, limit) != false; };
   wire::EngineHello says{.socket = engine->socket(),
                          .api = engine->api_version(),

@@ -16,11 +16,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kPing = 5s;  // so often we ask whether the other side is there
+constexpr auto kPing = 5s;  // interval of the pings
 constexpr auto kLastWords = 2s;
-constexpr auto kSilence = 13s;  // so long it may not have answered
-constexpr auto kSteady =
-    30s;  // one that held for so long was a connection: what breaks sooner is not made again at once
+constexpr auto kSilence = 13s;  // the longest time without an answer
+constexpr auto kSteady = 30s;   // after a connection that lasted this long, the first reconnect does not wait
 
 }  // namespace
 
@@ -45,7 +44,7 @@ void FarLink::lose(const std::string& why) {
 }
 
 void FarLink::send(FrameType type, std::string_view bytes) {
-  // Whoever does not read any more may have said why: that is waited for, a while.
+  // If the other side has stopped reading, it may have sent the reason, so the link still reads for a while.
   if (channel_ && deaf_ == Clock::time_point{} && !send_frame(channel_->in.get(), type, bytes)) deaf_ = Clock::now();
 }
 
@@ -101,7 +100,7 @@ void FarLink::reconnect(const Far& far) {
   ++attempts_;
   reconnecting_ = std::async(std::launch::async, [far, wait_ms]() -> Result<std::pair<FarSide, Channel>> {
     std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
-    // The old connection may believe that it lives: a network that changed tells nobody.
+    // ssh may believe that the old connection works, because it does not notice that the network changed.
     if (auto old = FarSide::reach(far, false); old) {
       if (auto channel = old->serve()) return std::pair(std::move(*old), std::move(*channel));
       old->drop();
@@ -113,12 +112,12 @@ void FarLink::reconnect(const Far& far) {
 }
 
 void FarLink::keep_alive() {
-  double now = boot_seconds();  // the difference to the steady clock is what a closed lid took
+  double now = boot_seconds();  // unlike the steady clock, it also counts the time in which this machine slept
   bool slept = last_turn_ > 0 && now - last_turn_ > 10;
   last_turn_ = now;
   if (!channel_) return;
   if (slept) {
-    // Whatever the connection was, the other end has given it up or soon will: ask at once, and not for long.
+    // The other end has given up this connection, or soon will. Ping at once, and wait only briefly for the answer.
     heard_ = Clock::now() - kSilence + 3s;
     pinged_ = {};
   }

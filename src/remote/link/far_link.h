@@ -1,5 +1,5 @@
-// The connection to a session on another machine, made again when it breaks. It says what happened; what follows from
-// that is for whoever holds it.
+// This file keeps the connection to a session on another machine, and makes it again when it breaks. It reports what
+// happened; its user decides what to do.
 #pragma once
 
 #include <chrono>
@@ -20,48 +20,51 @@ using session::Frame, session::FrameReader, session::FrameType;
 class FarLink {
  public:
   struct News {
-    enum class Kind { hello, frame, lost, failed, back } kind;  // failed: to make it again, once
+    enum class Kind { hello, frame, lost, failed, back } kind;  // `failed` is one failed attempt to reconnect
     Frame frame{};
-    std::optional<wire::Hello> hello{};  // of hello; nothing: its answer was not one
-    Error error{};                       // of lost and failed
+    std::optional<wire::Hello> hello{};  // for Kind::hello; empty if the machine's answer was not a hello
+    Error error{};                       // for Kind::lost and Kind::failed
   };
 
-  // The connection that a start begins with. Without a hello, that is the first news, within `patience`.
+  // Uses the connection with which a start began. If its hello has not been read yet, the hello is the first news, and
+  // the connection is lost if it does not come within `patience`.
   void use(FarSide side, Channel channel, std::chrono::seconds patience = std::chrono::seconds(60));
-  // Connects (again): at once at first, then ever more slowly. On a thread of its own, told by `back` or `failed`.
+  // Connects again: at once the first time, and after longer and longer waits from then on. Runs in a thread of its
+  // own, and reports the outcome as Kind::back or Kind::failed.
   void reconnect(const Far& far);
 
   bool is_up() const { return channel_.has_value(); }
   bool is_coming() const { return reconnecting_.valid(); }
   int attempts() const { return attempts_; }
   int fd() const { return channel_ ? channel_->out.get() : -1; }
-  // The machine, where it was reached once; its connections may be dead.
+  // Returns the machine if it was ever reached, or null. Its connections may be dead.
   FarSide* side() { return side_ ? &*side_ : nullptr; }
 
-  // Lost where there is no connection; one that breaks is news at the next look(), after what had come over it.
+  // Sends a frame. Drops it if there is no connection. If the connection breaks, the next look() says so, after
+  // everything that came over it.
   void send(FrameType type, std::string_view bytes);
-  // What happened since. `readable`: poll says that fd() is.
+  // Returns what happened since the last call. `readable` says whether poll found fd() readable.
   std::vector<News> look(bool readable);
-  // Asks whether the other side is there, and gives the connection up if it does not answer. Once a turn, while the
-  // agent runs.
+  // Pings the other side, and gives up the connection if there is no answer. Must be called once per turn of the loop
+  // while the agent runs.
   void keep_alive();
   void close() { channel_.reset(); }
 
  private:
   using Clock = std::chrono::steady_clock;
   static constexpr size_t kLongestWords =
-      1 << 20;  // of what it says, which is read as JSON: that takes a hundred times as much memory
+      1 << 20;  // limit of a frame, in bytes; reading it as JSON takes a hundred times as much memory
   void lose(const std::string& why);
   void read(std::vector<News>& news);
 
   std::optional<FarSide> side_;
   std::optional<Channel> channel_;
   FrameReader frames_{kLongestWords};
-  std::string greeting_;  // the hello as far as it has come
+  std::string greeting_;  // the part of the hello that has come so far
   bool greeted_ = false;
-  std::chrono::seconds patience_{};  // for it
-  Clock::time_point deaf_{};         // since when the other side takes nothing more; what it said before is still read
-  std::optional<std::string> broken_;  // why, not told yet
+  std::chrono::seconds patience_{};    // how long to wait for the hello
+  Clock::time_point deaf_{};           // when the other side stopped reading; what it sent before is still read
+  std::optional<std::string> broken_;  // why the connection broke, if this was not reported yet
   std::future<Result<std::pair<FarSide, Channel>>> reconnecting_;
   int attempts_ = 0;
   double last_turn_ = 0;

@@ -8,7 +8,7 @@ namespace {
 
 constexpr size_t kLongestRule = 1000;
 
-// What names one plain host by the manifest's own grammar.
+// Parses a rule that names one plain host, by the manifest's own grammar.
 Result<manifest::AllowRule> plain_rule(const std::string& text) {
   if (text.size() > kLongestRule) return fail(Code::limit, "too long");
   auto rule = TRY(manifest::rule_from_yaml(text));

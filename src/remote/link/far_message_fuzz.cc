@@ -1,4 +1,4 @@
-// Whatever another machine says: a rule that it proposes for the manifest names one plain host.
+// Whatever another machine sends, a rule that it proposes for the manifest must name one plain host.
 #include <cstdlib>
 
 #include "manifest/edit.h"

@@ -43,7 +43,7 @@ TEST(FarMessage, OnlyPlainHostsAreSaidToHaveBeenNeeded) {
   EXPECT_FALSE(read_far_result(wire::encode(said)));
 }
 
-// The longest frame that such a machine may send.
+// This is the longest frame that such a machine may send.
 TEST(FarMessage, ManySmallObjectsTakeNoTime) {
   std::string text = "{\"event\":[{}";
   while (text.size() < (1 << 20) - 5) text += ",{}";

@@ -24,8 +24,8 @@ using session::Bounds, session::read_delivery;
 
 namespace {
 
-// The largest workspace that comes back, what is kept beside it, and room; 4 KB a second at least. Its hours are those
-// of such a workspace over a line of 200 KB a second.
+// The size limit is the largest workspace, and room for what comes with it. The rate must be at least 4 KB a second.
+// The time is what such a workspace needs at 200 KB a second.
 const Bounds kMostFetched{.most = workspace::Incoming().max_bytes + (1ull << 30),
                           .least = 1200 << 10,
                           .window = std::chrono::minutes(5),
@@ -54,7 +54,8 @@ std::string this_machine() {
   return name.machine;
 }
 
-// The linker's hash of this program (its .note.gnu.build-id), in hexadecimal; empty where it made none.
+// Returns the linker's hash of this program (its .note.gnu.build-id) in hexadecimal, or an empty string if the linker
+// made none.
 std::string build_id() {
   std::string id;
   ::dl_iterate_phdr(
@@ -80,7 +81,8 @@ std::string build_id() {
   return id;
 }
 
-// One line and not a byte more would need a read a byte; what follows a hello comes only once we have spoken.
+// Reads the first line, and whatever comes with it. To read exactly one line would need a read per byte, but nothing
+// follows a hello until the near side has sent something.
 Result<std::string> read_line(int fd, int timeout_ms) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   std::string text;
@@ -107,7 +109,8 @@ Result<std::string> own_program() { return read_file("/proc/self/exe", 256u << 2
 
 Result<std::string> own_hash() {
   static const Result<std::string> hash = []() -> Result<std::string> {
-    // What the linker took of all it linked costs nothing; reading the whole program again is a round trip's time.
+    // The linker's hash of all it linked costs nothing. To read and hash the whole program would take as long as a
+    // round trip.
     if (std::string id = build_id(); !id.empty()) return id;
     return content_hash(TRY(own_program()));
   }();
@@ -128,7 +131,7 @@ Result<ssh::Connection> FarSide::bulk() {
   options.control_directory = far_.control_directory;
   options.purpose = "bulk";
   auto other = ssh::Connection::open(far_.target, options);
-  // Where ssh would have to ask once more (a passphrase, a second factor), all goes over the one that there is.
+  // If ssh would have to ask again (for a passphrase or a second factor), everything goes over the existing connection.
   if (!other && other.error().code == Code::denied) return main_;
   return other;
 }
@@ -158,7 +161,8 @@ Result<> FarSide::ship_program(const std::string& machine) {
   if (progress_)
     progress_("sending bottle to " + main_.target().to_string() + " (" + std::to_string(packed.size() >> 20) +
               " MB, once)");
-  // Written beside and renamed: a connection that breaks leaves no half program under the name that counts.
+  // The program is written under a temporary name and renamed, so that a broken connection cannot leave half a program
+  // under the final name.
   std::string line =
       "set -e; umask 077; d=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle\"; mkdir -p \"$d\"; t=\"$d/.new.$$\"; trap 'rm -f "
       "\"$t\"' EXIT; "
@@ -180,12 +184,12 @@ Result<Channel> FarSide::begin_serve(const std::map<std::string, std::string>& s
       line_for(await_engine ? std::vector<std::string>{"serve", "await-engine"} : std::vector<std::string>{"serve"}),
       names);
   command.env = send_env;
-  command.detached = true;  // no Ctrl-C of the terminal is meant for it, and it outlives the launcher
+  command.detached = true;  // Ctrl-C on the terminal must not end it, and it outlives the launcher
   Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::null()));
   Channel channel;
   channel.in.reset(::fcntl(child.in(), F_DUPFD_CLOEXEC, 10));
   channel.out.reset(::fcntl(child.out(), F_DUPFD_CLOEXEC, 10));
-  ::fcntl(channel.in.get(), F_SETFL, O_WRONLY | O_NONBLOCK);  // who does not read must not hold us
+  ::fcntl(channel.in.get(), F_SETFL, O_WRONLY | O_NONBLOCK);  // a peer that does not read must not block us
   child.close_in();
   channel.ssh.emplace(std::move(child));
   return channel;
@@ -234,7 +238,7 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
     for (ssize_t n; text->size() < 65536 && (n = ::read(fd, buffer, sizeof buffer)) > 0;)
       text->append(buffer, static_cast<size_t>(n));
   }
-  stopped.reset();  // before the child is reaped, and its number another's
+  stopped.reset();  // before the child is reaped, because its pid may then pass to another process
   int status = TRY(child.wait(60000));
   if (status == 0 && answer == "ok\n") return {};
   if (status == 0 && answer == "again\n")

@@ -1,7 +1,8 @@
-// The near side's way to a bottle on another machine: the connections, the program there, the channel to a session.
-//
-// All that comes over it is hostile: the agent may have taken that machine. It is bounded, parsed strictly and cleaned
-// (wire/codec, far_message.h) before a person sees it; nothing that it says decides what is done here.
+// This file is the near side's way to a bottle on another machine: the connections, the program on that machine, and
+// the channel to a session.
+// Everything that comes over it is hostile, because the agent may have taken over that machine. It is limited in size,
+// parsed strictly and cleaned (wire/codec, far_message.h) before a person sees it. Nothing in it decides what is done
+// on this machine.
 #pragma once
 
 #include <functional>
@@ -24,43 +25,44 @@ using session::Far, session::Sink, session::Source;
 
 // A running `bottle far serve`.
 struct Channel {
-  UniqueFd in, out;                       // what we write; what we read
-  std::optional<Child> ssh{};             // that carries it: detached, so it lives on where the channel is handed on
-  std::optional<wire::Hello> hello = {};  // nothing: it is still to be read, one line, before anything else
+  UniqueFd in, out;                       // we write to `in` and read from `out`
+  std::optional<Child> ssh{};             // carries the channel; detached, so it survives if the channel is passed on
+  std::optional<wire::Hello> hello = {};  // empty if it is still to be read, as one line, before anything else
 };
 constexpr size_t kLongestHello = wire::Hello::kMost;
 
 class FarSide {
  public:
-  // Connects (or finds the connection that is there). Blocking. `progress`: what takes long.
+  // Connects, or finds the existing connection. Blocks. `progress` is told about steps that take long.
   static Result<FarSide> reach(const Far& far, bool interactive, std::function<void(const std::string&)> progress = {});
 
-  // Starts `bottle far serve` and takes its hello; the program is sent first where it is missing. Code::invalid: the
-  // machine is of another kind.
-  // `send_env`: variables that ssh is to send along; the far side may refuse them without a word.
-  // `await_engine`: the hello comes once the engine there answers; minutes, on a machine that boots.
+  // Starts `bottle far serve` and reads its hello. Sends the program first if the machine lacks it. Fails with
+  // Code::invalid if the machine has another architecture. `send_env` has variables for ssh to send; the far side may
+  // drop them without an error. With `await_engine`, the hello comes only once the engine answers, which takes minutes
+  // on a machine that boots.
   Result<Channel> serve(const std::map<std::string, std::string>& send_env = {}, bool await_engine = false);
-  // The same, not waited for: what is written to it waits for the program there, if it is there.
+  // Does the same without waiting for the hello. What is written to the channel waits for the program, if the machine
+  // has it.
   Result<Channel> begin_serve(const std::map<std::string, std::string>& send_env = {}, bool await_engine = false);
 
-  // `bottle far WORDS` over the connection for bulk, which is made at its first use.
+  // Runs `bottle far WORDS` over the connection for bulk data, which is made at its first use.
   Result<Captured> ask(const std::vector<std::string>& words, int timeout_ms = 60000);
-  // The same with bytes streamed in; its answer must be "ok" (Code::conflict: it is "again"). `stop` ends it where it
-  // is.
+  // Does the same and streams bytes to its stdin. Its answer must be "ok"; if it is "again", fails with Code::conflict.
+  // `stop` ends it at once.
   Result<> send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce,
                 std::stop_token stop = {});
-  // The same with a delivery that comes back, bounded in bytes and time: Code::limit, Code::timed_out. `is_gone`:
-  // nothing more will come.
+  // Does the same and reads a delivery that comes back, with limits on its bytes and its time. Fails with Code::limit
+  // or Code::timed_out if it exceeds them. `is_gone` returns true if nothing more will come.
   Result<> fetch(
       const std::vector<std::string>& words,
       const std::function<Result<>(const std::string& name, const Source& source)>& put,
       const std::function<bool()>& is_gone = [] { return false; });
 
   const ssh::Connection& connection() const { return main_; }
-  // What the far side's sh runs for `bottle far WORDS`.
+  // Returns the line for the far side's sh that runs `bottle far WORDS`.
   std::string line_for(const std::vector<std::string>& words) const;
   Result<ssh::Connection> bulk();
-  // After a network that changed under us: the connections are dead, whatever ssh believes.
+  // Drops the connections. Used after the network has changed, when they are dead even if ssh does not know it.
   void drop();
 
  private:
@@ -71,7 +73,7 @@ class FarSide {
   std::function<void(const std::string&)> progress_;
 };
 
-// This program's own bytes, and their hash. Read once.
+// These functions return this program's own bytes, and a hash of them that is computed once.
 Result<std::string> own_program();
 Result<std::string> own_hash();
 

@@ -20,7 +20,8 @@ namespace {
 constexpr uint64_t kGigabyte = 1ull << 30;
 constexpr int64_t kClockTolerance = 5 * 60 * 1000;
 
-// What a network of an operator's is numbered from. An address of the public internet is everybody's.
+// Reports whether the operator's network may use these addresses. Addresses of the public internet belong to no single
+// network.
 bool is_private(const Prefix& prefix) {
   static const auto kPrivate = [] {
     std::vector<Prefix> all;
@@ -32,14 +33,15 @@ bool is_private(const Prefix& prefix) {
                              [&](const Prefix& range) { return range.overlaps({prefix.address, range.bits}); });
 }
 
-// Whether that may be a LAN's; an engine's own bridges lead nowhere else.
+// Reports whether a route may lead to a LAN. An engine's own bridges lead only to its containers.
 bool may_be_a_lan(const std::string& device, const Prefix& to) {
   return is_private(to) && !is_engine_bridge(device) && device != kEgressNetwork;
 }
 
 using Add = std::function<void(const char* code, Severity severity, const std::string& what, const std::string& todo)>;
 
-// What its kernel can do, as far as the engine there makes use of it. What is not said is not there.
+// Judges what the machine's kernel can do, as far as its engine uses it. A feature that is not reported counts as
+// missing.
 void judge_kernel(const wire::EngineHello& engine, const std::string& name, const Add& add) {
   std::string missing;
   for (auto [limit, has] :
@@ -61,7 +63,7 @@ void judge_kernel(const wire::EngineHello& engine, const std::string& name, cons
                         : "check exec-opts (native.cgroupdriver) in its daemon.json");
   else
     add("cgroup", Severity::ok, "cgroup v" + (version.empty() ? "1" : version) + ", driver " + driver,
-        "");  // before API 1.41 there was v1 only, and no word of it
+        "");  // before API 1.41 there was only cgroup v1, and it was not reported
 
   if (engine.seccomp) add("seccomp", Severity::ok, "system calls are filtered (seccomp)", "");
   else
@@ -125,7 +127,7 @@ std::vector<Finding> judge(const wire::Hello& hello, const std::string& name,
   else add("clock", Severity::ok, "the clocks agree", "");
   add("kernel", Severity::ok, "Linux " + hello.kernel + " on " + hello.machine, "");
 
-  // A machine that the agent may take must not be a way back to the operator.
+  // The agent may take over that machine, so the machine must not lead back to the operator.
   for (const auto& [device, kind] : hello.interfaces) {
     static const std::set<std::string> kSuspect = {"tun", "wireguard", "overlay", "ppp", "vpn"};
     if (kSuspect.contains(kind))

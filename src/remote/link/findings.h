@@ -1,4 +1,4 @@
-// What speaks for and against another machine, by code: for `bottle remote check`, and before a secret goes there.
+// This file judges another machine, for `bottle remote check` and before a secret goes there. Each finding has a code.
 #pragma once
 
 #include <string>
@@ -13,14 +13,15 @@ namespace bottle::remote {
 
 using session::Finding, session::HostRoute;
 
-// From a far side's hello. `local_routes`: the networks that this machine is in. `now_ms`: this machine's clock.
+// Returns the findings from a far side's hello. `local_routes` are the networks that this machine is in. `now_ms` is
+// this machine's clock.
 std::vector<Finding> judge(const wire::Hello& hello, const std::string& name,
                            const std::vector<HostRoute>& local_routes, int64_t now_ms);
-// The same with this machine's own routes and clock.
+// Does the same with this machine's own routes and clock.
 std::vector<Finding> remote_findings(const wire::Hello& hello, const std::string& name);
 
-// Whether a session may be there: Code::denied for a machine that may lead back to the operator (unless `allow_vpn`),
-// Code::unavailable for what else would fail.
+// Checks whether a session may run there. Fails with Code::denied if the machine may lead back to the operator (unless
+// `allow_vpn`), and with Code::unavailable for everything else that would fail.
 Result<> admit(const wire::Hello& hello, const std::string& name, bool allow_vpn);
 
 }  // namespace bottle::remote

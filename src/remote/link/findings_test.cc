@@ -22,7 +22,7 @@ const std::vector<HostRoute> kHere = {{"wlan0", *parse_prefix("192.168.1.0/24")}
                                       {"docker0", *parse_prefix("172.17.0.0/16")},
                                       {"br-lan", *parse_prefix("10.0.0.0/24")}};
 
-// A machine with which everything is as it should be.
+// Describes a machine without a fault.
 wire::Hello healthy() {
   wire::Hello hello;
   hello.kernel = "6.1.0";
@@ -69,7 +69,7 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 class Faults : public ::testing::TestWithParam<Case> {};
 
-// The one harm is found, with what to do, and nothing else is.
+// The test harms the machine in one way. judge() must find that fault, say what to do, and find nothing else.
 TEST_P(Faults, AreFound) {
   wire::Hello hello = healthy();
   GetParam().harm(hello);

@@ -22,7 +22,8 @@ using session::Size, session::terminal_size;
 
 namespace {
 
-// Seconds that a mosh-server waits for its client: one that was left behind must not hold a terminal for ever.
+// How long a mosh-server waits for its client, in seconds. A server that was left behind must not hold a terminal
+// forever.
 constexpr int kServerPatience = 12 * 3600;
 
 bool says_utf8(const char* locale) {
@@ -32,8 +33,8 @@ bool says_utf8(const char* locale) {
   return text.find("utf-8") != std::string::npos || text.find("utf8") != std::string::npos;
 }
 
-// The addresses that `host` has here, as text. Those the operator's own resolver gives: what the far side says of
-// itself only chooses among them, so it cannot send our packets elsewhere.
+// Returns the addresses of `host` as text, from the operator's own resolver. The address that the far side reports only
+// selects one of them, so the far side cannot send our packets elsewhere.
 Result<std::vector<std::string>> addresses_of(const std::string& host) {
   addrinfo hints{}, *list = nullptr;
   hints.ai_socktype = SOCK_DGRAM;
@@ -53,7 +54,7 @@ Result<std::vector<std::string>> addresses_of(const std::string& host) {
 
 std::string pick(const std::vector<std::string>& ours, const std::string& theirs) {
   if (std::ranges::find(ours, theirs) != ours.end()) return theirs;
-  bool six = theirs.find(':') != std::string::npos;  // mosh-server listens where sshd was spoken to: one family
+  bool six = theirs.find(':') != std::string::npos;  // mosh-server listens in the address family of the ssh connection
   for (const auto& each : ours)
     if ((each.find(':') != std::string::npos) == six) return each;
   return ours[0];
@@ -75,7 +76,7 @@ class Mosh : public Typing {
   }
 
  private:
-  // It is told to go, and what it writes meanwhile is what gives the terminal its own screen back.
+  // Ends mosh-client. What it writes before it exits restores the terminal's own screen.
   void end() {
     if (!client_.ended()) ::kill(client_.pid(), SIGTERM);
     auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
@@ -96,7 +97,7 @@ class Mosh : public Typing {
     if (!clean)
       (void)write_all(
           1,
-          "\033[?1049l\033[?25h\033[?1l\033[?1000l\033[?1006l\033[?2004l\033[0m");  // killed: as it would have left it
+          "\033[?1049l\033[?25h\033[?1l\033[?1000l\033[?1006l\033[?2004l\033[0m");  // mosh-client did not do it
     client_.end(0);
   }
 
@@ -104,7 +105,7 @@ class Mosh : public Typing {
   Child client_;
 };
 
-// Its own pty, of the terminal's size, raw once mosh-client has it.
+// Makes a pty with the size of the terminal. mosh-client sets it to raw mode.
 Result<std::pair<UniqueFd, UniqueFd>> make_pty() {
   UniqueFd master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
   char name[128];
@@ -169,7 +170,7 @@ Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& sess
   auto [master, slave] = TRY(make_pty());
   Command command;
   command.argv = {"mosh-client", pick(addresses, connect->server_address), std::to_string(connect->port)};
-  command.env = {{"MOSH_KEY", connect->key}, {"MOSH_ESCAPE_KEY", ""}};  // our own detach key is the way out
+  command.env = {{"MOSH_KEY", connect->key}, {"MOSH_ESCAPE_KEY", ""}};  // the operator detaches with our own detach key
   if (!says_utf8(::getenv("LC_ALL")) &&
       (::getenv("LC_ALL") || (!says_utf8(::getenv("LC_CTYPE")) && !says_utf8(::getenv("LANG")))))
     command.env["LC_ALL"] = "C.UTF-8";

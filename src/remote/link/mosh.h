@@ -1,6 +1,6 @@
-// Real mosh for typing: its server on the other machine, started over our verified connection, its client on a pty of
-// ours. The session goes on being supervised over ssh; mosh carries the terminal only, and knows when to guess what a
-// keystroke will show.
+// This file uses mosh for typing. Its server runs on the other machine and is started over our verified connection; its
+// client runs on a pty that we make. The session is still supervised over ssh. mosh carries only the terminal, and
+// predicts locally what a keystroke will show.
 #pragma once
 
 #include <memory>
@@ -16,14 +16,15 @@ namespace bottle::remote {
 using session::Typing;
 
 struct MoshOptions {
-  std::string ports;  // PORT or PORT:PORT, of UDP over there; empty: mosh's own 60000:61000
+  std::string ports;  // PORT or PORT:PORT, UDP ports on the other machine; if empty, mosh's own 60000:61000
 };
 
-// Code::invalid if `ports` is no such thing, or mosh-client is not here.
+// Fails with Code::invalid if `ports` is not valid, and with Code::not_found if mosh-client cannot be run on this
+// machine.
 Result<> check_mosh(const MoshOptions& options);
 
-// Blocking, two round trips. Code::not_found: no mosh-server there. Code::unavailable: the machine is reached through
-// another one, which mosh's UDP cannot.
+// Starts mosh. Blocks for two round trips. Fails with Code::not_found if the machine has no mosh-server, and with
+// Code::unavailable if the machine is reached through another one, because mosh's UDP cannot pass through it.
 Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& session, const MoshOptions& options);
 
 }  // namespace bottle::remote

@@ -39,7 +39,7 @@ Result<MoshConnect> parse_mosh_connect(const std::string& text) {
     return fail(Code::protocol, "mosh-server did not print how to reach it");
   found.port = static_cast<uint16_t>(std::atol(port.c_str()));
   found.key = key;
-  // "client-address client-port server-address server-port" (ssh(1), SSH_CONNECTION)
+  // The format is "client-address client-port server-address server-port" (ssh(1), SSH_CONNECTION).
   std::string connection = after("MOSH IP ");
   for (int word = 0; word < 2; ++word) {
     size_t next = connection.find(' ');

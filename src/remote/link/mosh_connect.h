@@ -1,4 +1,4 @@
-// How a mosh-server is reached, from its own words.
+// This file reads from a mosh-server's output how to reach it.
 #pragma once
 
 #include <cstdint>
@@ -9,20 +9,20 @@
 
 namespace bottle::remote {
 
-// What a mosh-server says when it has started.
+// Holds what a mosh-server reports when it has started.
 struct MoshConnect {
   uint16_t port = 0;
-  std::string key;             // for mosh-client's environment, and nowhere else
-  std::string server_address;  // as sshd over there saw itself; empty if it did not say
+  std::string key;             // only for mosh-client's environment
+  std::string server_address;  // the address as that machine's sshd saw it; empty if it was not reported
 };
-// Strict: the machine over there may have been taken. Exposed for tests.
+// Parses the output strictly, because the agent may have taken over that machine. Exposed for tests.
 Result<MoshConnect> parse_mosh_connect(const std::string& text);
 
-// Whether a machine that has the addresses `ours` here and calls itself `theirs` is behind a forwarded port of this
-// machine, as a QEMU VM is: there is no way for UDP.
+// Reports whether the machine is behind a forwarded port of this machine, as a QEMU VM is, so that UDP cannot reach it.
+// `ours` are the machine's addresses as seen from here, `theirs` is the address that it reports.
 bool is_forwarded(const std::vector<std::string>& ours, const std::string& theirs);
 
-// Whether `text` is a number of decimal digits only, within the limits (which are below 100000).
+// Reports whether `text` is a number that has only decimal digits and is within the limits (which are below 100000).
 bool is_number(const std::string& text, long least, long most);
 
 }  // namespace bottle::remote

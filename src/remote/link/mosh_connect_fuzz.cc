@@ -1,4 +1,5 @@
-// What a mosh-server, or whoever has taken its machine, says: only a port, a key and an address get through.
+// Whatever a mosh-server, or an agent that has taken over its machine, prints, the parser lets only a port, a key and
+// an address through.
 #include <cstdint>
 #include <cstdlib>
 

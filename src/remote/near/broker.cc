@@ -20,7 +20,7 @@ namespace {
 
 using nlohmann::json;
 
-// Of two host patterns where one covers the other, the narrower; empty where neither does.
+// Returns the narrower of two host patterns if one covers the other, or an empty string if neither does.
 std::string narrower(const std::string& a, const std::string& b) {
   if (manifest::covers(a, b)) return b;
   return manifest::covers(b, a) ? a : "";
@@ -78,7 +78,7 @@ Result<std::unique_ptr<Broker>> Broker::start(const json& config, const pki::Roo
   UniqueFd ours(ends[0]), theirs(ends[1]);
   Command command;
   command.argv = {"/proc/self/fd/" + std::to_string(program.get()), "--connections-fd",
-                  "2"};  // by its stderr, which it has no other use for
+                  "2"};  // the guard gets connections over its stderr, which it does not use otherwise
   command.clean_env = true;
   Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::from(theirs.get())));
   auto broker = std::unique_ptr<Broker>(new Broker(std::move(child), std::move(ours)));

@@ -1,6 +1,6 @@
-// A guard on the operator's machine, for a bottle on another one: it holds the secrets that stay here, and is the only
-// way to the services of the operator's network that the manifest names. It listens nowhere: connections are handed to
-// it.
+// This file runs a guard on the operator's machine for a bottle on another one. It holds the secrets that stay on this
+// machine, and it is the only way to the services of the operator's network that the manifest names. It listens on no
+// port: connections are passed to it.
 #pragma once
 
 #include <memory>
@@ -18,24 +18,24 @@
 
 namespace bottle::remote {
 
-// What the broker may do: the plan's rules, as far as they speak of hosts that have a secret bound or of LAN services;
-// or all of them.
+// Describes what the broker may do. It applies the plan's rules for hosts that have a secret bound and for LAN
+// services, or all rules.
 struct BrokerSettings {
   std::string ca_bundle, extra_ca;
-  std::map<std::string, std::string> secrets;  // empty: only LAN services
-  std::vector<policy::Prefix> host_networks;   // of this machine (host_routes.h)
-  bool all = false;                            // all the rules: the other machine has no network of its own
+  std::map<std::string, std::string> secrets;  // if empty, only LAN services are allowed
+  std::vector<policy::Prefix> host_networks;   // networks of this machine (host_routes.h)
+  bool all = false;                            // apply all rules, because the other machine has no network of its own
 };
 nlohmann::json broker_config(const plan::Plan& plan, const BrokerSettings& settings);
 
 class Broker {
  public:
-  // Blocking, some milliseconds. `root` certifies its authority.
+  // Starts the broker. Blocks for some milliseconds. `root` certifies its authority.
   static Result<std::unique_ptr<Broker>> start(const nlohmann::json& config, const pki::Root& root);
 
-  Result<> configure(const nlohmann::json& config);  // anew, for the connections to come
-  Result<UniqueFd> connect();                        // a new connection to it, non-blocking
-  int fd() const { return child_.out(); }            // readable: read() has lines, or it died
+  Result<> configure(const nlohmann::json& config);  // changes the configuration for later connections
+  Result<UniqueFd> connect();                        // returns a new connection to the broker, non-blocking
+  int fd() const { return child_.out(); }            // readable when read() has lines or the broker has died
   Result<std::vector<nlohmann::json>> read();
 
  private:

@@ -16,8 +16,8 @@ Result<wire::Forgotten> read_forgotten(const Captured& answer) {
 
 }  // namespace
 
-// Of the receipt that the far side told, what it can know. A session that failed may have left nothing that an engine
-// could be asked about.
+// Takes over what the far side can know from its receipt. Without a result the receipt starts as confirmed, because a
+// session that failed may have left nothing that an engine could be asked about.
 Conclusion::Conclusion(const Job& job, const NearRecord& record, Clients& clients, const FarSide* side,
                        std::optional<wire::SessionResult> told)
     : job_(job), record_(record), clients_(clients), told_(std::move(told)) {
@@ -56,7 +56,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
 }
 
 input::Forgotten Conclusion::forget_there() {
-  // The engine there is asked once more, so that "nothing is left" is its newest word.
+  // The far engine is asked once more, so that the receipt has its latest answer.
   auto asked = side_ ? side_->ask({"forget", job_.plan.session})
                      : Result<Captured>(fail(Code::closed, "the machine was never reached"));
   auto answer = asked ? read_forgotten(*asked) : Result<wire::Forgotten>(std::unexpected(asked.error()));
@@ -80,7 +80,7 @@ input::VmDestroyed Conclusion::destroy_vm() {
   receipt_.confirmed = destroyed && destroyed->confirmed;
   if (destroyed) receipt_.vm = receipt_of(*destroyed);
   else receipt_.vm = wire::VmReceipt{.name = record_.vm_name, .error = destroyed.error().what};
-  // The VM's disk is gone, and whatever could not be removed from it.
+  // The VM's disk is gone, with everything that could not be removed from it.
   if (receipt_.confirmed) receipt_.left.clear();
   else receipt_.left.push_back(destroyed ? name : name + ": " + destroyed.error().what);
   return {.confirmed = receipt_.confirmed};

@@ -1,5 +1,5 @@
-// The steps with which a session on another machine ends, and what they add to its result and its receipt. Which of
-// them are taken, and when, is decided by session_state.h. All of them block, for minutes at most.
+// This file has the steps that end a session on another machine, and what they add to its result and its receipt.
+// session_state.h decides which of them are taken, and when. All of them block, for minutes at most.
 #pragma once
 
 #include <optional>
@@ -18,8 +18,8 @@ using session::Clients;
 
 class Conclusion {
  public:
-  // `side`: how the machine was reached last, if it was. `told`: the far side's result; nothing if the session
-  // failed. `job`, `record` and `clients` must outlive it.
+  // `side` is how the machine was last reached, or null if it never was. `told` is the far side's result, and empty if
+  // the session failed. `job`, `record` and `clients` must outlive this object.
   Conclusion(const Job& job, const NearRecord& record, Clients& clients, const FarSide* side,
              std::optional<wire::SessionResult> told);
 
@@ -29,9 +29,9 @@ class Conclusion {
   input::VmDestroyed destroy_vm();
   void hold_vm();
 
-  // The session's result, for the clients. Also written into the results' directory.
+  // Returns the session's result for the clients, and writes it into the results directory.
   wire::SessionResult save_result();
-  // The ref, the patch or the archive with the work that was brought home; empty: there is none.
+  // Returns the ref, the patch or the archive with the work that was brought home, or an empty string if there is none.
   std::string where_work_is() const;
 
  private:

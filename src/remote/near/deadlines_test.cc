@@ -22,7 +22,7 @@ TEST(Deadlines, WhoDoesNotObeyIsNotWaitedForForEver) {
   Deadlines deadlines;
   EXPECT_FALSE(deadlines.is_stopping() || deadlines.grace_is_over(1e9) || deadlines.patience_is_over(1e9));
   deadlines.ask_to_stop(100);
-  deadlines.ask_to_stop(110);  // again: the first counts
+  deadlines.ask_to_stop(110);  // only the first call counts
   EXPECT_TRUE(deadlines.is_stopping());
   EXPECT_FALSE(deadlines.grace_is_over(120));
   EXPECT_TRUE(deadlines.grace_is_over(120.1));

@@ -22,7 +22,8 @@ namespace {
 
 constexpr size_t kLargestIndex = 64u << 20;
 
-// One name for each workspace and machine; nothing is kept on a machine that is destroyed with the session.
+// Returns a name that is unique to the workspace and the machine, or an empty string if nothing is kept, because the
+// machine is destroyed with the session.
 std::string name_of(const Job& job) {
   if (job.remote->vm) return "";
   Far machine = job.remote->far;
@@ -39,7 +40,7 @@ Result<> send(const Job& job, FarSide& side, const std::string& name, const std:
       [&](const Sink& sink) -> Result<> {
         DeltaWriter writer(sink, name, before);
         auto chunk = [&](std::string_view bytes) -> Result<> { return writer.data(bytes); };
-        // The second part of an archive that the far side begins (session/launch.cc).
+        // This is the second part of an archive that the far side begins (session/agent_files.cc).
         TRY(writer.begin("/"));
         docker::TarWriter tar(chunk);
         TRY(put_skills(tar, job.plan));
@@ -80,12 +81,12 @@ Delivered deliver(const Job& job, FarSide side, const std::function<void(const s
     before = kept_from_bytes(*known);
   std::optional<KeptPieces> kept;
   Delivered delivered;
-  // The files have the time at which the workspace first went to that machine: another one in each header would leave
-  // nothing that is there already.
+  // All files carry the time at which the workspace first went to that machine. With another time in each header, no
+  // part would match what the machine already has.
   uint64_t time = name.empty() ? 0 : time_in(path + ".time");
   delivered.taken = send(job, side, name, before, kept, begins_from, stop, time, delivered);
   if (!delivered.taken && delivered.taken.error().code == Code::conflict && before) {
-    ::unlink(path.c_str());  // of something that is not there; asking again costs another round
+    ::unlink(path.c_str());  // it describes data that the machine no longer has, and would cost another round trip
     delivered.taken = send(job, side, name, std::nullopt, kept, begins_from, stop, time, delivered);
   }
   if (delivered.taken && !name.empty() && kept && make_directories(job.directories.cache + "/sent"))

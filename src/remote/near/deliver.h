@@ -1,4 +1,4 @@
-// The workspace and the skills to a session on another machine, over the connection for bulk.
+// This file sends the workspace and the skills to a session on another machine, over the connection for bulk data.
 #pragma once
 
 #include <functional>
@@ -15,13 +15,13 @@ namespace bottle::remote {
 using session::Job;
 
 struct Delivered {
-  std::string base;  // the commit that the work begins from; as in workspace::Summary
+  std::string base;  // the commit that the work begins from, as in workspace::Summary
   std::vector<std::string> warnings;
-  Result<> taken{};  // an error where only the word of it was lost, too: it may be there, and `base` holds
+  Result<> taken{};  // also an error if only the answer was lost; the workspace may have arrived, and `base` is valid
 };
 
-// Blocking until the session there has taken all of it, or `stop` ends it. `begins_from`: told of the base before the
-// last of it goes there, and so before the agent can run.
+// Sends the workspace. Blocks until the session has taken all of it, or `stop` ends it. `begins_from` gets the base
+// before the last part is sent, and so before the agent can run.
 Delivered deliver(const Job& job, FarSide side, const std::function<void(const std::string& base)>& begins_from,
                   std::stop_token stop);
 

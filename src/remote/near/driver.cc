@@ -69,7 +69,7 @@ void Driver::open() {
   else feed(input::OpenFailed{std::move(opened.error()), ledger_.has_value()});
 }
 
-// The ledger comes first: if this process dies, later commands learn from it where to look.
+// The ledger comes first. If this process dies, later commands learn from it where to look.
 Result<std::optional<input::VmLife>> Driver::open_record() {
   std::optional<input::VmLife> vm;
   if (kind_.adopted) vm = TRY(adopt_record());
@@ -92,7 +92,7 @@ Result<std::optional<input::VmLife>> Driver::adopt_record() {
     return std::nullopt;
   }
   if (kind_.machine == SessionKind::Machine::standing) kind_.machine = SessionKind::Machine::vm;
-  // If the VM is gone, reconnecting fails and says so.
+  // If the VM is gone, reconnecting fails and reports it.
   (void)machine::take_over(record_.vm_name, vm_places(job_));
   auto vm = machine::load(record_.vm_name, vm_places(job_));
   return vm ? std::optional(life_of(*vm)) : std::nullopt;
@@ -228,7 +228,7 @@ void Driver::take_from_far(const Frame& frame) {
     case FrameType::failure:
       return take_failure();
     default:
-      return;  // a pong
+      return;  // it is a pong
   }
 }
 
@@ -245,7 +245,8 @@ void Driver::take_event() {
   if (attached->missed) clients_.event(wire::OutputMissed{attached->missed});
 }
 
-// The agent runs, so the far side must have taken the workspace. A failed delivery no longer matters then.
+// Finishes the delivery. The agent runs, so the far side must have taken the workspace, and a failed delivery no longer
+// matters.
 bool Driver::finish_delivery() {
   if (!transfers_.await_delivery(60s)) return false;
   auto delivered = transfers_.look_at_delivery();
@@ -253,7 +254,7 @@ bool Driver::finish_delivery() {
   return true;
 }
 
-// A result that cannot be read is as good as an empty one: the work comes home all the same.
+// Takes the far side's result. A result that cannot be read is treated as an empty one, and the work still comes home.
 void Driver::take_result() {
   if (may_run(state_) || agent_runs(state_)) {
     auto result = read_far_result(frame_->bytes);
@@ -271,7 +272,7 @@ void Driver::take_failure() {
   feed(input::FarFailed{std::move(error)});
 }
 
-// A machine that was taken may send nonsense without end.
+// Limits the warnings, because a machine that was taken over may send nonsense without end.
 void Driver::warn_of_far(const std::string& what) {
   if (far_warnings_++ < kMostFarWarnings) clients_.event(wire::Warning{names().machine + ": " + what});
 }

@@ -1,4 +1,5 @@
-// Drives the near side of a session: tells session_state.h what happened, and performs the actions that follow.
+// This file drives the near side of a session. It tells session_state.h what happened, and performs the actions that
+// follow.
 #pragma once
 
 #include <memory>
@@ -23,23 +24,23 @@ using session::Ledger, session::Values;
 
 class Driver {
  public:
-  // `job` and `clients` must outlive it. `channel`: as for run_near_side.
+  // `job` and `clients` must outlive this object. `channel` is the same as for run_near_side().
   Driver(const Job& job, Clients& clients, std::optional<Channel> channel);
 
-  // Creates the session's record on this machine, or takes over the one that there is, and begins.
+  // Creates the session's record on this machine, or takes over the existing one, and begins.
   void open();
   bool is_over() const { return remote::is_over(state_); }
   void stop() { feed(input::StopRequested{}); }
   // Adds what poll() should watch, and returns how long it may wait, in milliseconds.
   int add_to(std::vector<pollfd>& fds) const;
-  // To be called when poll() has returned. Blocks while the session ends, for minutes at most.
+  // Handles what happened. Must be called when poll() has returned. Blocks while the session ends, for minutes at most.
   void handle(const std::vector<pollfd>& fds);
 
  private:
-  // Takes a step, performs its actions, and does the same with what they lead to.
+  // Takes a step, performs its actions, and does the same with the inputs that they lead to.
   void feed(Input first);
 
-  // -- what happened (driver.cc)
+  // These functions find out what happened (driver.cc).
   Result<std::optional<input::VmLife>> open_record();
   Result<std::optional<input::VmLife>> adopt_record();
   Result<> make_record();
@@ -58,7 +59,7 @@ class Driver {
   bool finish_delivery();
   void look_at_checkpoint();
 
-  // -- performing actions (driver_actions.cc); some lead to an input
+  // These functions perform actions (driver_actions.cc). Some lead to an input.
   std::optional<Input> perform(const Action& action);
   std::optional<Input> perform(Do action);
   void perform_during_session(Do action);
@@ -88,22 +89,22 @@ class Driver {
   std::optional<Ledger> ledger_;
 
   std::optional<PendingVm> pending_vm_;
-  std::optional<FarSide> side_;     // until the job is sent
-  std::optional<Channel> channel_;  // over which it will be sent
-  std::optional<Values> values_;    // until they are sent
+  std::optional<FarSide> side_;     // set until the job is sent
+  std::optional<Channel> channel_;  // the channel over which the job will be sent
+  std::optional<Values> values_;    // set until they are sent
   std::optional<Token> token_;      // how the sign-in token reaches a VM
   bool offline_ = false;            // the VM has no network of its own
 
   FarLink link_;
   Transfers transfers_{job_};
   NearAudit audit_;
-  std::unique_ptr<NearServices> services_;  // null: nothing stays on this machine
+  std::unique_ptr<NearServices> services_;  // null if nothing stays on this machine
   uint64_t position_ = 0;                   // how much of the agent's output has come, in bytes
   int far_warnings_ = 0;
-  const Frame* frame_ = nullptr;               // the one being handled
-  std::optional<wire::Event> event_;           // that is in it
-  std::optional<wire::Hello> hello_;           // the far side's; nothing: it has not come, or was not one
-  std::optional<wire::SessionResult> result_;  // the far side's; nothing until the agent has ended
+  const Frame* frame_ = nullptr;               // the frame that is being handled
+  std::optional<wire::Event> event_;           // the event in that frame
+  std::optional<wire::Hello> hello_;           // the far side's hello; empty if it has not come or was not valid
+  std::optional<wire::SessionResult> result_;  // the far side's result; empty until the agent has ended
   std::optional<Conclusion> conclusion_;
 };
 

@@ -20,7 +20,7 @@ namespace {
 using nlohmann::json;
 using namespace std::chrono_literals;
 
-constexpr auto kEngineStarts = 330s;  // what an engine takes to answer on a VM that boots, and to say that it does not
+constexpr auto kEngineStarts = 330s;  // time for an engine to answer on a VM that boots, or to report that it does not
 
 }  // namespace
 
@@ -176,12 +176,14 @@ Job Driver::job_for_far_side() const {
   return there;
 }
 
-// The far side begins with the steps that need no secret. The values follow once the machine has been judged.
+// Sends the job. The far side begins with the steps that need no secret, and the values follow once the machine has
+// been judged.
 Result<> Driver::send_job() {
   if (!side_) side_ = TRY(FarSide::reach(record_.far, false));
   Job there = job_for_far_side();
   TRY(make_services(there));
-  // Sending 200 KB over an idle connection takes several round trips, so we do not send roots that the machine has.
+  // To send 200 KB over an idle connection takes several round trips, so the roots are left out if the machine already
+  // has them.
   if (std::string roots = content_hash(job_.ca_bundle); roots == job_.remote->roots) {
     there.kept_roots = roots;
     there.ca_bundle.clear();
@@ -195,7 +197,7 @@ Result<> Driver::send_job() {
   return {};
 }
 
-// We offer the services at once, because the agent's first request may need them.
+// Sends the values, and offers the services at once, because the agent's first request may need them.
 void Driver::send_values() {
   if (!values_) return;
   link_.send(FrameType::values, wire::encode(*values_));
@@ -214,7 +216,7 @@ void Driver::attach() {
   offer_services();
 }
 
-// -- services: what stays on this machine, and the far side uses over the connection
+// -- services that stay on this machine and that the far side uses over the connection
 
 Result<> Driver::make_services(Job& there) {
   if (std::ranges::any_of(job_.ssh_keys, [](const SshKey& key) { return key.agent.empty(); })) {
@@ -230,7 +232,7 @@ Result<> Driver::make_services(Job& there) {
   return {};
 }
 
-// The services of the near side that died are gone. The operator has given again what they need.
+// Opens the services. Those of a near side that died are gone, and the operator has given again what they need.
 void Driver::open_services() {
   Job there = job_;
   there.relay_all = offline_;

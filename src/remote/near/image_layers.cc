@@ -31,7 +31,8 @@ Result<UniqueFd> spool() {
   return fd;
 }
 
-// Numbers of a header: octal, or with the first bit set base-256 (GNU). Source: POSIX ustar; the GNU tar manual.
+// Reads a number of a header. It is octal, or base-256 (GNU) if its first bit is set. Source: POSIX ustar; the GNU tar
+// manual.
 uint64_t number(const char* field, size_t size) {
   uint64_t value = 0;
   if (static_cast<unsigned char>(field[0]) & 0x80) {
@@ -56,7 +57,7 @@ Result<> read_at(int fd, char* to, size_t size, uint64_t at) {
   return {};
 }
 
-// manifest.json names the layers' files, in the order of their digests.
+// Returns the names of the layers' files from manifest.json, in the order of their digests.
 Result<std::vector<std::string>> layer_files(int fd) {
   std::string text;
   bool wanted = false;
@@ -78,7 +79,7 @@ Result<std::vector<std::string>> layer_files(int fd) {
   return manifest[0]["Layers"].get<std::vector<std::string>>();
 }
 
-// gzip on the way: an uplink is slower than a core.
+// Compresses on the way, because an uplink is slower than a processor core.
 class Gzip {
  public:
   explicit Gzip(Sink to) : to_(std::move(to)) { ::deflateInit2(&z_, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY); }
@@ -120,7 +121,7 @@ size_t shared_layers(const std::vector<std::string>& layers, const wire::ImageLa
 }
 
 Result<> copy_archive(int from, const std::set<std::string>& leave_out, const Sink& to) {
-  uint64_t at = 0, entry = 0;  // where the entry at hand begins: its extended headers belong to it
+  uint64_t at = 0, entry = 0;  // where the present entry begins; its extended headers belong to it
   std::string long_name;
   auto copy = [&](uint64_t begin, uint64_t end) -> Result<> {
     char buffer[256 << 10];
@@ -160,12 +161,12 @@ Result<UniqueFd> spool_image(docker::Engine& engine, const std::string& referenc
 Result<> send_image(int archive, const std::string& reference, const std::vector<std::string>& layers, FarSide& far,
                     const std::function<void(const std::string&)>& progress) {
   auto asked = TRY(far.ask({"layers"}));
-  // What cannot be read is as if nothing were there: all layers are sent.
+  // If the answer cannot be read, all layers are sent.
   auto there = wire::decode<wire::ImageLayers>(asked.out, wire::From::foreign).value_or(wire::ImageLayers());
   auto files = TRY(layer_files(archive));
   size_t shared = std::min(shared_layers(layers, there), files.size());
   std::set<std::string> leave_out(files.begin(), files.begin() + static_cast<long>(shared));
-  for (size_t i = shared; i < files.size(); ++i) leave_out.erase(files[i]);  // the same file for two layers
+  for (size_t i = shared; i < files.size(); ++i) leave_out.erase(files[i]);  // two layers may have the same file
   struct stat st{};
   ::fstat(archive, &st);
   progress("sending the image " + reference + " (" + std::to_string(st.st_size >> 20) +

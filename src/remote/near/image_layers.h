@@ -1,4 +1,4 @@
-// An image to another machine's engine: only the layers it lacks.
+// This file sends an image to another machine's engine, with only the layers that it lacks.
 #pragma once
 
 #include <functional>
@@ -13,20 +13,21 @@
 
 namespace bottle::remote {
 
-// How many of `layers` (digests, lowest first) stand at the bottom of some image of `there`.
+// Returns how many of `layers` (digests, lowest first) are also the lowest layers of an image in `there`.
 size_t shared_layers(const std::vector<std::string>& layers, const wire::ImageLayers& there);
 
-// Whether a machine's hello names the image: image_identity(), or, where only that is known, its name.
+// Reports whether a machine's hello names the image. `identity` is from image_identity(), or only the name if nothing
+// more is known.
 bool has_image(const wire::Hello& hello, const std::string& identity);
 
-// Copies the archive of an image (`docker save`), without the entries named in `leave_out`. Pure but for the
-// descriptors.
+// Copies the archive of an image (`docker save`) without the entries named in `leave_out`. The function is pure, except
+// that it uses the descriptors.
 Result<> copy_archive(int from, const std::set<std::string>& leave_out, const Sink& to);
 
-// The archive in a temporary file without a name, since its index may come last. Blocking.
+// Saves the image's archive to a temporary file without a name, because the archive's index may come last. Blocks.
 Result<UniqueFd> spool_image(docker::Engine& engine, const std::string& reference);
 
-// Blocking. `archive`: from spool_image.
+// Sends the layers that the machine lacks. Blocks. `archive` is from spool_image().
 Result<> send_image(int archive, const std::string& reference, const std::vector<std::string>& layers, FarSide& far,
                     const std::function<void(const std::string&)>& progress);
 

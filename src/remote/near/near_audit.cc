@@ -22,7 +22,7 @@ void NearAudit::add(wire::Decision decision) {
   if (!file_) file_.emplace(path_);
   file_->add(decision);
   std::string host = decision.host.empty() ? "?" : decision.host;
-  // The far guard knows placeholders only, so it cannot tell of values.
+  // The far guard knows only placeholders, so only the broker can report a value.
   if (decision.code == "secret_to_model")
     clients_.event(wire::SecretToModel{decision.secret, host, decision.code, decision.reason});
   if (decision.action != "deny" || told_ == kMostTold) return;

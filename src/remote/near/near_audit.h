@@ -1,4 +1,5 @@
-// The decisions of the broker, which runs on this machine. Those of the far guard come home with the results.
+// This file records the decisions of the broker, which runs on this machine. The far guard's decisions come home with
+// the results.
 #pragma once
 
 #include <optional>
@@ -11,12 +12,12 @@ namespace bottle::remote {
 
 class NearAudit {
  public:
-  // `path`: the file for the lines, created with the first of them. `clients` must outlive it.
+  // `path` is the file for the lines, which is created with the first line. `clients` must outlive this object.
   NearAudit(std::string path, session::Clients& clients) : path_(std::move(path)), clients_(clients) {}
-  // Records it, and tells the clients of the first refusals.
+  // Records a decision. Tells the clients about the first refusals.
   void add(wire::Decision decision);
-  // To be called from time to time. Writes what could not be written before, and tells the clients of a change.
-  // Returns why nothing more may be let through; empty: all is recorded.
+  // Writes what could not be written before, and tells the clients about a change. Must be called from time to time.
+  // Returns the reason why nothing more may be let through, or an empty string if everything is recorded.
   const std::string& look_at_disk();
 
  private:
@@ -24,7 +25,7 @@ class NearAudit {
   session::Clients& clients_;
   std::optional<session::AuditFile> file_;
   std::string full_;  // why nothing more can be recorded
-  int told_ = 0;      // refusals that the clients heard of
+  int told_ = 0;      // number of refusals that the clients were told about
 };
 
 }  // namespace bottle::remote

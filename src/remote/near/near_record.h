@@ -1,5 +1,5 @@
-// The record of a session on another machine, in the session's directory on this one: how its machine is reached, and
-// what `bottle list` shows.
+// This file keeps the record of a session on another machine, in the session's directory on this one: how its machine
+// is reached, and what `bottle list` shows.
 #pragma once
 
 #include <string>
@@ -13,17 +13,17 @@ using session::Far, session::Job;
 
 struct NearRecord {
   Far far;
-  std::string vm_name;  // of the VM that was made for the session; empty: the machine was there before
+  std::string vm_name;  // the VM that was made for the session; empty if the machine existed before
   std::string directory;
 };
 
-// Where the records of VMs are.
+// Returns where the records of VMs are.
 machine::Places vm_places(const Job& job);
 
-// Whether the session's VM was destroyed, for whatever reason. False if it never had one.
+// Reports whether the session's VM was destroyed, for any reason. Returns false if it never had one.
 bool vm_is_gone(const Job& job, const NearRecord& record);
 
-// What `bottle list` shows.
+// Writes what `bottle list` shows.
 void write_info(const Job& job, const NearRecord& record, const char* state);
 
 }  // namespace bottle::remote

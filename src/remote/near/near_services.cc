@@ -23,7 +23,7 @@ using nlohmann::json;
 constexpr size_t kPiece = 16 * 1024;
 constexpr size_t kMostStreams = 256;
 constexpr size_t kMostInFlight =
-    1024 * 1024;  // of all streams: more would stand in ssh's own buffers, before the keystrokes
+    1024 * 1024;  // for all streams together; more would fill ssh's own buffers ahead of the keystrokes
 
 }  // namespace
 
@@ -38,7 +38,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
     if (tunnel) {
       std::erase_if(there.plan.secrets, [&](const plan::Secret& secret) {
         return !job.values.secrets.contains(secret.name);
-      });  // optional, and not there
+      });  // optional secrets without a value
       settings.secrets = std::exchange(there.values.secrets, {});
     }
     services->relay_all_ = there.relay_all;
@@ -47,7 +47,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
     services->root_ = TRY(pki::Root::make(job.plan.session));
     TRY(services->start_broker());
     there.extra_ca += "\n" + services->root_->pem();
-    for (auto& route : there.plan.egress.lan) route.to = "0.0.0.0:0";  // where it is, is no business of that machine
+    for (auto& route : there.plan.egress.lan) route.to = "0.0.0.0:0";  // that machine need not know the address
   }
   if (!job.ssh_keys.empty()) {
     bool own = std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
@@ -82,7 +82,7 @@ void NearServices::change_policy(const wire::PolicyChange& change) {
   if (!rules) return;
   if (change.allow && !serves(rules->back()["host"])) return;
   allow = std::move(*rules);
-  if (!relay_all_ && change.allow) allow.back()["inspect"] = true;  // as all that is served from here
+  if (!relay_all_ && change.allow) allow.back()["inspect"] = true;  // like everything that is served from here
   if (broker_) (void)broker_->configure(config_);
 }
 
@@ -121,7 +121,7 @@ void NearServices::handle(const std::vector<pollfd>& fds) {
     if (broker_ && p.fd == broker_->fd()) {
       auto lines = broker_->read();
       if (!lines) {
-        // The same policy under the same root, or the bottle does without.
+        // The broker is restarted with the same policy and the same root. If that fails, the bottle must do without it.
         broker_.reset();
         (void)start_broker();
         continue;
@@ -184,7 +184,7 @@ void NearServices::take_stream(const json& message) {
     in_flight_ -= more;
   }
   if (message.contains("end")) flow.ended = true;
-  if (message.contains("closed")) flow.over = true;  // the far guard's connection is gone: nobody reads an answer
+  if (message.contains("closed")) flow.over = true;  // the far guard's connection is gone, so no answer is needed
   pump(number, flow);
 }
 
@@ -202,7 +202,7 @@ void NearServices::pump(uint32_t number, Flow& flow) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
     if (n < 0) {
-      flow.out.clear();  // it reads no more, but may have answered
+      flow.out.clear();  // the broker reads no more, but may have answered
       break;
     }
     flow.out.erase(0, static_cast<size_t>(n));
@@ -214,7 +214,7 @@ void NearServices::pump(uint32_t number, Flow& flow) {
     flow.shut = true;
   }
   char buffer[kPiece];
-  // One piece a turn: streams, keystrokes and the agent's output take turns.
+  // Only one piece is sent per turn, so that streams, keystrokes and the agent's output take turns.
   if (!flow.read_all && flow.credit > 0 && in_flight_ < kMostInFlight) {
     ssize_t n = ::recv(flow.fd.get(), buffer, std::min(sizeof buffer, flow.credit), MSG_DONTWAIT);
     if (n > 0) {
@@ -228,7 +228,7 @@ void NearServices::pump(uint32_t number, Flow& flow) {
       return broken();
     }
   }
-  if (flow.read_all) broken();  // the broker closes whole connections: its end is the stream's
+  if (flow.read_all) broken();  // the broker closes a connection in both directions, so the stream is over
 }
 
 void NearServices::link_is_gone() {

@@ -1,7 +1,7 @@
-// What a bottle on another machine may use of this one, and nothing else: hosts whose secrets stay here, services of
-// the LAN that the manifest names, keys of ssh hosts; and where that machine has no network, what the plan allows. All
-// of it comes as lines of the far guard's control channel, over the session's own connection, so nothing listens
-// anywhere. The lines are hostile: the far machine may be the agent's by now.
+// This file provides what a bottle on another machine may use on this one: hosts whose secrets stay here, services of
+// the LAN that the manifest names, keys of ssh hosts, and, if that machine has no network, everything that the plan
+// allows. All of it comes as lines of the far guard's control channel, over the session's own connection, so no port is
+// opened. The lines are hostile, because the agent may have taken over the far machine.
 #pragma once
 
 #include <chrono>
@@ -32,8 +32,8 @@ class NearServices {
   using Send = std::function<void(const nlohmann::json& to_the_far_guard)>;
   using Record = std::function<void(const wire::Decision& decision)>;
 
-  // Null where the session needs none. `there`: the job as the other machine will get it; what stays here is taken out
-  // of it.
+  // Returns null if the session needs no services. `there` is the job that the other machine will get; what stays on
+  // this machine is removed from it.
   static Result<std::unique_ptr<NearServices>> make(const Job& job, Job& there, const std::string& directory, Send send,
                                                     Record record);
   ~NearServices();
@@ -41,18 +41,19 @@ class NearServices {
   void add_to(std::vector<pollfd>& fds);
   void handle(const std::vector<pollfd>& fds);
   void take(const nlohmann::json& message);
-  // A `policy` frame of the operator's: the rules here change with those over there, which nobody there need obey. What
-  // is allowed counts here for what is served from here.
+  // Applies the operator's `policy` frame to the rules on this machine. The far side gets the same change, but it may
+  // not obey. A rule that is added affects only what is served from here.
   void change_policy(const wire::PolicyChange& change);
-  // Why nothing more may be let through from here, or empty.
+  // Sets the reason why nothing more may be let through from here. An empty string allows it again.
   void set_unrecorded(const std::string& why);
-  // What the other machine's guard must trust to speak with the broker here; empty: nothing more than it does.
+  // Returns what the other machine's guard must trust to speak with the broker, or an empty string if that is nothing
+  // more.
   std::string root_pem() const { return root_ ? root_->pem() : ""; }
-  // The connection broke: whatever was under way is over.
+  // Ends everything that was under way. Called when the connection broke.
   void link_is_gone();
 
  private:
-  static constexpr size_t kWindow = 128 * 1024;  // as in guard/core/relay.cc
+  static constexpr size_t kWindow = 128 * 1024;  // in bytes; same as in guard/core/relay.cc
   struct Flow {
     UniqueFd fd;
     std::string out;  // for the broker
@@ -64,15 +65,15 @@ class NearServices {
   void take_stream(const nlohmann::json& message);
   void pump(uint32_t number, Flow& flow);
   Result<> start_broker();
-  // This machine may move to another network during a session.
+  // Looks for changes, because this machine may move to another network during a session.
   void look_at_networks();
   bool serves(const std::string& host) const;
 
   Send send_;
   Record record_;
-  nlohmann::json config_;  // the broker's; empty: none is needed
+  nlohmann::json config_;  // the broker's configuration; null if no broker is needed
   bool relay_all_ = false;
-  std::vector<std::string> served_;  // hosts and patterns, by the plan
+  std::vector<std::string> served_;  // hosts and patterns, from the plan
   std::shared_ptr<const pki::Root> root_;
   std::unique_ptr<Broker> broker_;
   std::map<uint32_t, Flow> flows_;

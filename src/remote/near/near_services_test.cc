@@ -41,7 +41,7 @@ class NearServicesTest : public ::testing::Test {
     ::poll(fds.data(), fds.size(), ms);
     services_->handle(fds);
   }
-  // What the far guard would have got on a stream, until it ended.
+  // Returns what the far guard would have received on a stream until the stream ended.
   std::string answer(uint64_t stream) {
     std::string bytes;
     for (int i = 0; i < 100; ++i) {
@@ -55,7 +55,7 @@ class NearServicesTest : public ::testing::Test {
     }
     return bytes + " (it did not end)";
   }
-  void take(const json& line) { services_->take(json::parse(line.dump())); }  // as it comes over the wire
+  void take(const json& line) { services_->take(json::parse(line.dump())); }  // in the form that comes over the wire
   void ask(uint64_t stream, const std::string& request) {
     take({{"type", "stream"}, {"stream", stream}, {"open", true}});
     take({{"type", "stream"}, {"stream", stream}, {"data", sshagent::base64(request)}});
@@ -87,7 +87,7 @@ TEST_F(NearServicesTest, TheRulesAreCheckedOnThisSideToo) {
   ask(1, get("GET", "http://tracker.bottle/issues/1"));
   EXPECT_TRUE(answer(1).ends_with("issue"));
   service.join();
-  // What a far guard that has been taken could ask for.
+  // These are requests that a far guard could make after the agent has taken over its machine.
   uint64_t stream = 2;
   for (const std::string& request :
        {get("POST", "http://tracker.bottle/issues/1"), get("GET", "http://tracker.bottle/admin"),
@@ -103,8 +103,8 @@ TEST_F(NearServicesTest, TheRulesAreCheckedOnThisSideToo) {
   EXPECT_FALSE(audit_.empty());
 }
 
-// What `bottle deny` says holds here, whether or not that machine obeys; and what it allows is allowed for no more than
-// is served from here.
+// `bottle deny` applies on this side whether or not the other machine obeys. `bottle allow` affects only what is served
+// from this side.
 TEST_F(NearServicesTest, LivePolicyHoldsOnThisSideToo) {
   uint64_t stream = 1;
   auto becomes = [&](const std::string& url, const std::string& expected) {
@@ -114,7 +114,7 @@ TEST_F(NearServicesTest, LivePolicyHoldsOnThisSideToo) {
     }
     return false;
   };
-  service_.reset();  // nobody is there
+  service_.reset();  // the service is gone
   EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Error"));
   services_->change_policy(
       {.id = "1", .allow = manifest::AllowRule{.host = "tracker.bottle", .methods = {"GET"}, .paths = {"/admin"}}});
@@ -126,7 +126,7 @@ TEST_F(NearServicesTest, LivePolicyHoldsOnThisSideToo) {
       << "nothing of this side's that the plan does not name";
 }
 
-// A VM without a network: this side decides again, for whatever the far guard asks.
+// With a VM without a network, this side decides again about everything that the far guard asks for.
 TEST_F(NearServicesTest, WhereAllComesByHereTheWholePolicyIsCheckedAgain) {
   job_.plan.egress.lan.clear();
   job_.plan.egress.allow = {{.host = "allowed.example.org", .ports = {443}}};
@@ -144,7 +144,7 @@ TEST_F(NearServicesTest, WhereAllComesByHereTheWholePolicyIsCheckedAgain) {
     ask(stream, "CONNECT " + to + " HTTP/1.1\r\nHost: " + to + "\r\n\r\n");
     return answer(stream++);
   };
-  // New rules and a new connection come to the broker by two ways.
+  // New rules and a new connection reach the broker in two different ways, so the test repeats.
   auto becomes = [&](const std::string& to, const std::string& answer) {
     for (int i = 0; i < 50; ++i)
       if (connect(to).find(answer) != std::string::npos) return true;
@@ -155,7 +155,8 @@ TEST_F(NearServicesTest, WhereAllComesByHereTheWholePolicyIsCheckedAgain) {
   for (const char* to : {"allowed.example.org:22", "later.example.org:443", "192.168.1.1:443", "127.0.0.1:443",
                          "169.254.169.254:80", "localhost:443"})
     EXPECT_NE(connect(to).find("X-Bottle-Deny"), std::string::npos) << to;
-  // `bottle allow` and `bottle deny` hold here too; what only the other machine could have written does not.
+  // `bottle allow` and `bottle deny` apply on this side too. Rules that only the other machine could have written do
+  // not.
   services_->change_policy({.id = "1", .allow = manifest::AllowRule{.host = "later.example.org"}});
   EXPECT_TRUE(becomes("later.example.org:443", "X-Bottle-Error: unreachable"));
   services_->change_policy({.id = "2", .deny = "allowed.example.org"});
@@ -184,10 +185,10 @@ TEST_F(NearServicesTest, NonsenseEndsStreamsAndNothingElse) {
   };
   EXPECT_TRUE(closed({{"type", "stream"}, {"stream", 1}, {"data", "%%"}}));
   EXPECT_TRUE(closed({{"type", "stream"}, {"stream", 1}, {"data", sshagent::base64(std::string(200000, 'x'))}}));
-  EXPECT_TRUE(closed({{"type", "stream"}, {"stream", 1}, {"open", true}}));  // twice
+  EXPECT_TRUE(closed({{"type", "stream"}, {"stream", 1}, {"open", true}}));  // the stream is already open
   take({{"type", "stream"}, {"stream", 1}, {"taken", 18446744073709551615ull}});
   take({{"type", "relay"}});
-  // No more than so many at once.
+  // The number of open streams is limited.
   for (int i = 100; i < 356; ++i) take({{"type", "stream"}, {"stream", i}, {"open", true}});
   EXPECT_TRUE(told_.empty());
   take({{"type", "stream"}, {"stream", 356}, {"open", true}});

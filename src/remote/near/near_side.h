@@ -1,4 +1,5 @@
-// One session on another machine, on this side: the job goes there, the terminal passes through, the work comes home.
+// This file runs the near side of a session on another machine. It sends the job, passes the terminal through, and
+// brings the work home.
 #pragma once
 
 #include <optional>
@@ -12,8 +13,8 @@ namespace bottle::remote {
 using session::Clients, session::Job;
 
 // Blocks until the session is over and its clients know how it ended. A connection that breaks while the agent runs is
-// made again, for as long as that takes. `channel`: the launcher began it; null for a session that is adopted, and for
-// one on a VM that is still to be made.
+// made again, however long that takes. `channel` was begun by the launcher. It is empty for a session that is adopted,
+// and for one whose VM is still to be made.
 void run_near_side(const Job& job, Clients& clients, std::optional<Channel> channel);
 
 }  // namespace bottle::remote

@@ -1,5 +1,5 @@
-// Checks the promises of session_state.h in every state that can be reached: breadth first, with every input in every
-// state at several times.
+// These tests check the promises of session_state.h in every state that can be reached. They search breadth first, with
+// every input in every state at several times.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -18,8 +18,8 @@ namespace {
 using Machine = SessionKind::Machine;
 using Judge = SessionKind::Judge;
 
-// Between two of these times one of the deadlines passes: 20 s, 300 s, 600 s. At the last but one, the VM's time is
-// nearly up.
+// One of the deadlines (20 s, 300 s, 600 s) passes between each two of these times. At the last but one, the VM's time
+// is nearly up.
 constexpr double kTimes[] = {0, 25, 330, 960, 1570, 2180};
 constexpr int kLastTime = std::size(kTimes) - 1;
 constexpr input::VmLife kLife{1590, 300};
@@ -76,7 +76,7 @@ std::vector<Input> all_inputs(const SessionKind& kind) {
   return all;
 }
 
-// What can be known from the inputs and the actions alone.
+// Holds what can be known from the inputs and the actions alone.
 struct Observed {
   bool hello = false, judged = false;
   int values_sent = 0;
@@ -92,10 +92,10 @@ struct Node {
   int time = 0;
 };
 
-// The steps do not depend on which failure it is.
+// Returns the same key for all failures, because the steps do not depend on which failure it is.
 const char* failure_key(const std::optional<Failure>& failure) { return failure ? "F" : "-"; }
 
-// The future of two nodes is the same if this is.
+// Returns a key of the state. Two nodes with the same key have the same future.
 std::string state_key(const Node& node) {
   std::string key(1, static_cast<char>('A' + node.state.phase.index()));
   auto add = [&](int value) { key += static_cast<char>('0' + value); };
@@ -119,7 +119,7 @@ std::string state_key(const Node& node) {
   return key;
 }
 
-// So are the promises that are still to be kept if this is.
+// Returns a key of the node. Two nodes with the same key also have the same promises left to keep.
 std::string key_of(const Node& node) {
   std::string key = state_key(node);
   const auto& seen = node.seen;
@@ -175,7 +175,7 @@ class Explorer {
     add({std::move(next.state), seen, time}, checkpoint ? "" : key);
   }
 
-  // What follows from the input alone.
+  // Notes what follows from the input alone.
   void observe(const State& before, const Input& input, Observed& seen) const {
     auto in = [&]<class P>(P) { return std::holds_alternative<P>(before.phase); };
     if (const auto* hello = std::get_if<input::Hello>(&input); hello && in(phase::AwaitingHello{})) {
@@ -185,12 +185,12 @@ class Explorer {
     if (std::holds_alternative<input::Admitted>(input) && kind_.judge == Judge::launcher && seen.hello)
       seen.judged = true;
     if (std::holds_alternative<input::Fetched>(input) && in(phase::Fetching{})) seen.holds_work = false;
-    // The far side says that it has none.
+    // The far side reports that it has no work.
     if (const auto* failed = std::get_if<input::FarFailed>(&input))
       if (in(phase::Starting{}) || in(phase::Asking{}) ||
           (in(phase::Running{}) && failed->error.code == Code::not_found))
         seen.holds_work = false;
-    // The VM is gone already.
+    // The VM is already gone.
     if (const auto* failed = std::get_if<input::LinkFailed>(&input))
       if (failed->vm_gone && in(phase::Reconnecting{})) seen.holds_work = false;
     if (const auto* failed = std::get_if<input::FetchFailed>(&input))
@@ -243,7 +243,7 @@ class Explorer {
   std::deque<Node> queue_;
 };
 
-// The answers of a machine that behaves well.
+// Returns the answer of a machine that works.
 Input good_answer(const Phase& phase) {
   if (std::holds_alternative<phase::Opening>(phase)) return input::Opened{};
   if (std::holds_alternative<phase::MakingVm>(phase)) return input::VmMade{kLife};
@@ -261,7 +261,7 @@ Input good_answer(const Phase& phase) {
   return input::VmDestroyed{true};
 }
 
-// What happens if nothing works: there is no connection, no answer and no confirmation.
+// Returns what happens if nothing works: there is no connection, no answer and no confirmation.
 Input bad_answer(const Phase& phase, int attempts) {
   const Error error{Code::unavailable, "e"};
   if (std::holds_alternative<phase::Opening>(phase)) return input::OpenFailed{error};
@@ -286,9 +286,10 @@ bool comes_to_an_end(const SessionKind& kind, const Node& node, const std::funct
   return is_over(state);
 }
 
-// A cycle among the nodes that `counts`, if there is one: the key of a node in it.
+// Returns the key of a node in a cycle among the nodes for which `counts` is true, or an empty string if there is no
+// cycle.
 std::string find_cycle(const Explorer& explorer, const std::function<bool(const Node&)>& counts) {
-  std::map<std::string, int> color;  // 1: on the path, 2: done
+  std::map<std::string, int> color;  // 1 means on the path, 2 means done
   std::string found;
   std::function<void(const std::string&)> visit = [&](const std::string& key) {
     color[key] = 1;
@@ -308,7 +309,7 @@ std::string find_cycle(const Explorer& explorer, const std::function<bool(const 
 class SessionPromises : public ::testing::TestWithParam<SessionKind> {};
 
 // The explorer checks at every step that no machine gets a value before it was judged, that no work is given up, that
-// no VM is destroyed while it holds work, that a requested stop is sent, and that the end is told once.
+// no VM is destroyed while it holds work, that a requested stop is sent, and that the end is reported once.
 TEST_P(SessionPromises, HoldInEveryState) {
   const SessionKind& kind = GetParam();
   Explorer explorer(kind);
@@ -318,7 +319,7 @@ TEST_P(SessionPromises, HoldInEveryState) {
     EXPECT_TRUE(phases.contains(phase)) << phase;
   EXPECT_EQ(phases.contains("DestroyingVm"), kind.machine != Machine::standing);
 
-  // Every session ends on a machine that behaves well and, once it should stop, also on one that does nothing.
+  // Every session ends on a machine that works and, once it should stop, also on one that does nothing.
   std::set<std::string> tried;
   for (const auto& [key, node] : explorer.nodes()) {
     if (!tried.insert(state_key(node)).second) continue;

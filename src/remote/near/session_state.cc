@@ -5,14 +5,14 @@
 namespace bottle::remote {
 namespace {
 
-// While it is unknown whether the agent runs, a person waits.
+// These limits are low, because a person waits while it is unknown whether the agent runs.
 constexpr int kMostLosses = 3;
 constexpr int kMostAttempts = 5;    // to reconnect
 constexpr int kAttemptsToStop = 6;  // to reconnect to a session that should stop
 constexpr int kAttemptsPerNotice = 20;
-constexpr double kFetchPatience = 300;   // seconds
-constexpr double kHeldPatience = 20;     // a restarted engine is back by then; anything else needs a person
-constexpr double kStoppedPatience = 20;  // the person who stopped a start is waiting
+constexpr double kFetchPatience = 300;   // in seconds
+constexpr double kHeldPatience = 20;     // in seconds; by then a restarted engine is back; anything else needs a person
+constexpr double kStoppedPatience = 20;  // in seconds; the person who stopped a start is waiting
 
 using Machine = SessionKind::Machine;
 using Judge = SessionKind::Judge;
@@ -116,7 +116,7 @@ class Stepper {
     if (in<phase::AwaitingLauncher>()) release_values();
   }
 
-  // Once the far side has the values, the agent can run before this side hears of it.
+  // Sends the values. The record comes first, because the agent can then run before this side hears of it.
   void release_values() {
     perform(Do::note_may_run, Do::send_values);
     become(phase::Starting{});
@@ -171,7 +171,7 @@ class Stepper {
     }
   }
 
-  // The far side may have opened the gate, and its message may be lost with the connection.
+  // Asks the far side what happened. It may have opened the gate, and its message may be lost with the connection.
   void ask_again(int losses, const Error& lost) {
     if (losses > kMostLosses)
       return leave_unknown({Why::not_known, {Code::closed, "the connection keeps breaking"}, lost}, Left::nothing);
@@ -190,8 +190,8 @@ class Stepper {
       return leave_running({Why::unreachable, failed.error});
     if (failed.attempts == 1 || failed.attempts % kAttemptsPerNotice == 0)
       perform(Tell{Notice::link_trying, failed.error});
-    // A host key that changed or a refused sign-in is no reason to stop: a laptop in a hotel's network sees both until
-    // the guest has signed in.
+    // A changed host key or a refused sign-in is not a reason to give up. On a hotel's network, a laptop sees both
+    // until the guest has signed in.
     perform(Do::connect);
   }
 
@@ -247,7 +247,7 @@ class Stepper {
   // -- transfers
 
   void on(const input::Delivered&) {}
-  // In Asking, the connection broke too, and the far side will say what became of the session.
+  // In Asking, the connection broke too, and the far side will report what happened to the session.
   void on(const input::DeliveryFailed& failed) {
     if (keeps_values() || in<phase::Starting>()) give_up({Why::delivery_failed, failed.error});
   }
@@ -263,7 +263,7 @@ class Stepper {
     *missed = 0;
     if (done.changed) perform(Tell{Notice::checkpoint});
   }
-  // A single failure may be due to a connection that broke.
+  // Ignores a single failure, which may be due to a broken connection.
   void on(const input::CheckpointFailed& failed) {
     int* missed = missed_checkpoints();
     if (!missed) return;
@@ -292,7 +292,7 @@ class Stepper {
   double fetch_patience(bool held, bool failed) const {
     if (failed) return kStoppedPatience;
     if (!held) return kFetchPatience;
-    // The operator who asks again has been told before why the work is held.
+    // If the operator asks again, they have already been told why the work is held.
     return kind_.adopted && !has_vm() ? 0 : kHeldPatience;
   }
 
@@ -332,19 +332,20 @@ class Stepper {
     become(phase::Fetching{now_.awake, 0, std::move(stopping->failure)});
   }
 
-  // The machine says that the agent did not run.
+  // Ends a session whose machine says that the agent did not run.
   void end_unused(Failure failure) {
     perform(Do::note_never_ran);
     forget(std::move(failure));
   }
 
   void forget(Failure failure) {
-    // When its launcher is gone, the far side removes everything.
+    // The far side removes everything once its launcher is gone.
     perform(Do::close_link, Do::end_delivery, Do::forget_there);
     become(phase::Forgetting{std::move(failure)});
   }
 
-  // The agent runs, or may run. The record stays, so that the next command ends the session and fetches its work.
+  // Ends with the agent still running, or possibly running. The record stays, so that the next command ends the session
+  // and fetches its work.
   void leave_running(Failure failure) {
     perform(Do::close_link, Do::end_delivery, TellFailure{std::move(failure)});
     become(phase::Over{});
@@ -361,14 +362,15 @@ class Stepper {
     auto* forgetting = in<phase::Forgetting>();
     if (!forgetting) return;
     auto& failure = forgetting->failure;
-    // --keep is for a VM that was used.
+    // --keep applies only to a VM that was used.
     if (kind_.machine == Machine::vm || (kind_.machine == Machine::kept_vm && failure)) {
-      // A VM's record is written before the VM is created, and removed only once its provider confirms that it is gone.
+      // A VM's record is written before the VM is created, and removed only once its provider confirms that the VM is
+      // gone.
       if (failure && !forgotten.reached && forgotten.vm_gone) return end(std::move(failure), Left::nothing);
       perform(Tell{Notice::destroying}, Do::destroy_vm);
       return become(phase::DestroyingVm{std::move(failure)});
     }
-    // A far side that lost its launcher before the agent ran removes by itself what it has begun.
+    // A far side that lost its launcher before the agent ran removes by itself what it has made.
     bool clean = forgotten.confirmed || (failure && !forgotten.reached);
     end(std::move(failure), clean ? Left::nothing : Left::something);
   }
@@ -378,7 +380,7 @@ class Stepper {
     if (destroying) end(std::move(destroying->failure), destroyed.confirmed ? Left::nothing : Left::vm);
   }
 
-  // The VM was destroyed in the meantime, because its time was up or by hand.
+  // Ends a session whose VM was destroyed in the meantime, because its time was up or by hand.
   void end_without_vm(std::optional<Failure> failure) {
     if (failure) perform(Do::close_link, Do::end_delivery);
     end(std::move(failure), Left::nothing);

@@ -11,7 +11,7 @@ using Machine = SessionKind::Machine;
 using Judge = SessionKind::Judge;
 
 const SessionKind kKnown{};                                     // a machine whose hello was judged before
-const SessionKind kUnseen{Machine::standing, Judge::launcher};  // one that the launcher judges meanwhile
+const SessionKind kUnseen{Machine::standing, Judge::launcher};  // a machine that the launcher judges in the meantime
 const SessionKind kVm{Machine::vm};                             // a VM, judged when it was made
 const SessionKind kBaked{Machine::vm, Judge::near_side};        // a VM that this side judges
 const SessionKind kKeptVm{Machine::kept_vm};
@@ -77,7 +77,7 @@ TEST(SessionState, SendsValuesToAMachineThatWasJudged) {
   });
 }
 
-// Until a machine has the values, this side takes only its hello, progress and failures.
+// Until a machine has the values, this side accepts only its hello, progress and failures.
 TEST(SessionState, IsUsedByNoMachineThatWasNotJudged) {
   for (Phase before : {Phase(phase::AwaitingHello{}), Phase(phase::AwaitingLauncher{})}) {
     auto after = name_of(before);
@@ -248,7 +248,7 @@ TEST(SessionState, LeavesNothing) {
       {"destroyed", kVm, destroying, input::VmDestroyed{true}, "Over", "save_result remove_record tell_result"},
       {"perhaps destroyed", kVm, destroying, input::VmDestroyed{false}, "Over",
        "save_result show_left_behind tell_result"},
-      // A session that failed.
+      // These are the ends of a session that failed.
       {"forgotten", kKnown, failed, input::Forgotten{true, true}, "Over", "remove_record failed:stopped:nothing"},
       {"not confirmed", kKnown, failed, input::Forgotten{true, false}, "Over",
        "show_left_behind failed:stopped:something"},

@@ -1,4 +1,4 @@
-// States and actions of session_state.h as text, for its tests.
+// This file turns states and actions of session_state.h into text, for its tests.
 #pragma once
 
 #include <string>
@@ -51,7 +51,7 @@ inline std::string name_of(Left left) {
   return kNames[static_cast<size_t>(left)];
 }
 
-// "send_job", "tell:link_lost", "fetch:500:again", "failed:stopped:nothing".
+// Returns a name such as "send_job", "tell:link_lost", "fetch:500:again" or "failed:stopped:nothing".
 inline std::string name_of(const Action& action) {
   if (const auto* plain = std::get_if<Do>(&action)) return name_of(*plain);
   if (const auto* tell = std::get_if<Tell>(&action)) return "tell:" + name_of(tell->notice);
@@ -61,7 +61,7 @@ inline std::string name_of(const Action& action) {
   return "failed:" + name_of(failed.failure.why) + ":" + name_of(failed.left);
 }
 
-// In their order, with a space between them.
+// Returns the names of the actions in their order, with a space between them.
 inline std::string text_of(const std::vector<Action>& actions) {
   std::string text;
   for (const auto& action : actions) text += (text.empty() ? "" : " ") + name_of(action);

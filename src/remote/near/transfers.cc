@@ -8,7 +8,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kCheckpoint = 60s;
-constexpr auto kIdle = 10s;  // no output for so long after some: a good moment for a checkpoint
+constexpr auto kIdle = 10s;  // after output, a checkpoint is due when there was no more output for this long
 
 }  // namespace
 

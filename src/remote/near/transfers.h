@@ -1,5 +1,5 @@
-// The operator's workspace and a session on another machine: sent when it starts, brought home at checkpoints and when
-// it has ended.
+// This file transfers the operator's workspace of a session on another machine. It is sent when the session starts, and
+// brought home at checkpoints and at the end.
 #pragma once
 
 #include <chrono>
@@ -16,31 +16,35 @@
 
 namespace bottle::remote {
 
-// Transfers run on threads of their own; nothing blocks but what says so. `job` must outlive it.
+// Runs transfers in threads of their own. No function blocks unless its comment says so. `job` must outlive this
+// object.
 class Transfers {
  public:
   explicit Transfers(const Job& job) : job_(job) {}
-  ~Transfers() { delivery_ends_.request_stop(); }  // and its thread is waited for
+  ~Transfers() { delivery_ends_.request_stop(); }  // the destructor then waits for the thread
 
-  // `begins_from`, from another thread: the commit that the work will begin from, before there is any.
+  // Begins to send the workspace. `begins_from` is called from another thread with the commit that the work will begin
+  // from, before there is any work.
   void send(FarSide side, std::function<void(const std::string& base)> begins_from);
-  // Sent by another process, from this commit.
+  // Notes that another process sent the workspace, with this base commit.
   void was_sent(std::string base) { base_ = std::move(base); }
-  // What became of the sending, once; empty: nothing new.
+  // Returns the outcome of the delivery once, and an empty value if there is nothing new.
   std::optional<Delivered> look_at_delivery();
-  // Blocking: whether that is known within `patience`.
+  // Waits for the outcome of the delivery. Returns false if it is not known within `patience`. Blocks.
   bool await_delivery(std::chrono::seconds patience) const;
-  // Blocking. It may wait there for a session that never began, or has ended while the connection was broken.
+  // Stops the delivery. It may be waiting for a session that never began, or that ended while the connection was
+  // broken. Blocks.
   void end_delivery();
 
-  // The agent runs: the next checkpoint is due in a minute, or when it idles after it has said something.
+  // has_begun() notes that the agent runs. The next checkpoint is then due in a minute, or earlier, when the agent is
+  // idle after some output, which agent_spoke() reports.
   void has_begun() { last_checkpoint_ = Clock::now(); }
   void agent_spoke();
-  // Begins a checkpoint when one is due; null: the machine cannot be reached now. What became of one, once: whether it
-  // has brought something new.
+  // Begins a checkpoint when one is due. `side` is null if the machine cannot be reached now. Returns the outcome of a
+  // checkpoint once: whether it brought something new.
   std::optional<Result<bool>> look_at_checkpoint(const FarSide* side);
 
-  // For the end. Blocks while a checkpoint is under way.
+  // Returns the fetcher, for the end of the session. Blocks while a checkpoint is under way.
   WorkFetcher& idle_fetcher();
 
  private:
@@ -52,8 +56,8 @@ class Transfers {
   std::stop_source delivery_ends_;
   std::future<Delivered> delivery_;
   std::optional<WorkFetcher> fetcher_;
-  std::future<Result<bool>> checkpoint_;  // after what its thread uses
-  bool dirty_ = false;                    // the agent has said something since the last one
+  std::future<Result<bool>> checkpoint_;  // declared after everything that its thread uses
+  bool dirty_ = false;                    // there was output since the last checkpoint
   Clock::time_point last_output_{}, last_checkpoint_ = Clock::now();
 };
 

@@ -19,7 +19,7 @@ using session::VmJob, session::kTokenVariable, session::reference_of;
 
 namespace {
 
-constexpr int kSshPatience = 120;  // seconds
+constexpr int kSshPatience = 120;  // in seconds
 
 machine::VmSpec spec_of(const Job& job, const std::string& vm_name) {
   const VmJob& wanted = *job.remote->vm;
@@ -39,7 +39,7 @@ machine::VmSpec spec_of(const Job& job, const std::string& vm_name) {
   return spec;
 }
 
-// Of a VM that has shown itself: whether to go on with it.
+// Decides from the hello of a VM whether to continue with it.
 using Judge = std::function<Result<>(const machine::Vm& vm, const wire::Hello& hello)>;
 
 Result<> check_engine(const wire::Hello& hello) {
@@ -47,13 +47,14 @@ Result<> check_engine(const wire::Hello& hello) {
   return fail(Code::timed_out, "the VM's container engine does not answer: " + hello.engine.error);
 }
 
-// As any other machine, before a secret goes there. One that nothing leads out of is no way back to the operator.
+// Judges a VM like any other machine, before a secret goes there. A VM without a network cannot lead back to the
+// operator.
 Result<> judge_vm(const wire::Hello& hello, const Job& job, const std::string& vm_name, bool offline) {
   TRY(check_engine(hello));
   return admit(hello, "the VM " + vm_name, job.remote->vm->allow_vpn || offline);
 }
 
-// A sshd that has just been given its new key takes a moment to listen again.
+// Retries, because an sshd that has just been given its new key takes a moment to listen again.
 Result<FarSide> reach_patiently(const Far& far, const std::function<void(const std::string&)>& progress) {
   auto until = std::chrono::steady_clock::now() + std::chrono::seconds(kSshPatience);
   for (;;) {
@@ -64,7 +65,7 @@ Result<FarSide> reach_patiently(const Far& far, const std::function<void(const s
   }
 }
 
-// By another way than the job's other values. Nothing to do where it is a file there already.
+// Sends the token in another way than the job's other values. Does nothing if the token is in a file on the VM.
 Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, ReadyVm& ready,
                               const std::function<void(const std::string&)>& progress) {
   Token token = job.token;
@@ -86,11 +87,10 @@ Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, Ready
   return token;
 }
 
-// The engine starts some time after sshd: what can be done before it answers is done. `wait`: until it does; else that
-// is for whoever gets this.
+// Starts the far side. The engine starts some time after sshd, so the connections are made before it answers. If `wait`
+// is set, blocks until the engine answers; otherwise, the caller must wait for it.
 Result<Channel> await_engine(FarSide& side, bool wait) {
-  auto bulk = std::async(std::launch::async,
-                         [&side] { return side.bulk(); });  // handshakes take long where a processor is emulated
+  auto bulk = std::async(std::launch::async, [&side] { return side.bulk(); });  // handshakes are slow on emulated CPUs
   Channel channel = TRY(wait ? side.serve({}, true) : side.begin_serve({}, true));
   (void)bulk.get();
   return channel;
@@ -101,7 +101,7 @@ struct Packed {
   std::vector<std::string> layers;
 };
 
-// A VM and its far side, whose hello is waited for where there is a judge of it.
+// Makes a VM and starts its far side. Waits for the hello if there is a judge.
 Result<ReadyVm> make(const machine::VmSpec& spec, Far far, const Judge& judge,
                      const std::function<void(const std::string&)>& progress) {
   machine::Vm vm = TRY(machine::prepare_vm(spec));
@@ -115,7 +115,7 @@ Result<ReadyVm> make(const machine::VmSpec& spec, Far far, const Judge& judge,
   return ReadyVm{std::move(vm), std::move(far), std::move(side), std::move(channel), {}};
 }
 
-// One with the program and these images of the engine here. The images are packed while it boots.
+// Makes a VM that has this program and these images of the local engine. The images are packed while the VM boots.
 Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::string& engine_socket,
                            const std::vector<std::string>& images, const Judge& judge,
                            const std::function<void(const std::string&)>& progress) {
@@ -138,7 +138,8 @@ Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::stri
   return ready;
 }
 
-// Everything but the provider's part: the VM is as it was when it was made, with what is to stay.
+// Prepares the VM's disk, except for the provider's part. The disk is then as it was when the VM was made, with the
+// additions that must stay.
 Result<> warm_up(ReadyVm& ready, const std::string& roots) {
   TRY(ready.side.send({"warm", ready.vm.offline ? "offline" : "online"},
                       [&](const Sink& sink) { return sink(roots); }));
@@ -163,7 +164,7 @@ Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
   return ready;
 }
 
-// From a thread that may outlive who reads them.
+// Written by a thread that may outlive the reader.
 struct PendingVm::Steps {
   std::mutex mutex;
   std::vector<std::string> lines;

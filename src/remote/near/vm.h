@@ -1,4 +1,5 @@
-// A machine for one session: made while the image is packed, its far side reached, the image brought; and destroyed.
+// This file makes a machine for one session and destroys it. The VM is created while the image is packed, then the far
+// side is reached and the image is sent.
 #pragma once
 
 #include <functional>
@@ -20,32 +21,34 @@ namespace bottle::remote {
 
 using session::Job, session::Token;
 
-// A VM with a channel to its far side. It does not lead back to the operator, its engine answers, and has the agent's
-// image; where the job is `unseen`, all that is for its hello to say, which has not come yet.
+// A VM with a channel to its far side. The VM does not lead back to the operator, its engine answers, and it has the
+// agent's image. If the job is `unseen`, the hello has not come yet, and all of this must still be judged from it.
 struct ReadyVm {
   machine::Vm vm;
   Far far;
   FarSide side;
   Channel channel;
-  Token token;  // how the sign-in token gets there; Via::job: among the job's values
+  Token token;  // how the sign-in token gets there; Via::job means among the job's values
 };
 
-// Blocking, minutes. What is independent runs at once: the image is packed while the VM boots. The ledger has its name
-// already. On error the VM may be there: destroy_session_vm() sees to it.
+// Makes the VM for a session. Blocks for minutes. Independent steps run in parallel: the image is packed while the VM
+// boots. The VM's name must already be in the ledger. After an error the VM may exist, and destroy_session_vm()
+// destroys it.
 Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
                                 const std::function<void(const std::string&)>& progress);
 
-// The hello of a VM from a baked disk: what the job rests on is there, and a secret may go there. `offline`: nothing
-// leads out of it.
+// Judges the hello of a VM from a baked disk: the VM must have what the job needs, and a secret may go there. `offline`
+// says that the VM has no network.
 Result<> judge_baked(const std::optional<wire::Hello>& hello, const Job& job, const std::string& vm_name, bool offline);
 
-// The same on a thread that nobody waits for: it takes minutes, and whoever gives up meanwhile destroys the VM.
+// Makes a session's VM in a thread that is never joined. This takes minutes, and a caller that gives up in the meantime
+// destroys the VM.
 class PendingVm {
  public:
   PendingVm(const Job& job, const std::string& vm_name);
-  // What has happened since they were last asked for.
+  // Returns the steps since the last call.
   std::vector<std::string> steps();
-  // Empty until it is ready, or has failed; then once.
+  // Returns the VM or the error once, and an empty value before that.
   std::optional<Result<ReadyVm>> look();
 
  private:
@@ -56,20 +59,20 @@ class PendingVm {
 
 struct BakeJob {
   machine::VmSpec spec;
-  Far far;                          // no target yet
-  std::string engine;               // of this machine
-  std::vector<std::string> images;  // which it has, by image_identity()
-  std::string roots, before;        // PEM; what the provider called the image that this one replaces, or empty
+  Far far;                          // has no target yet
+  std::string engine;               // the socket of this machine's engine
+  std::vector<std::string> images;  // images of that engine that the disk will have, by image_identity()
+  std::string roots, before;        // `roots` is PEM; `before` names the image that this one replaces, or is empty
 };
 
-// Makes a VM, gives it what a session needs, and has the provider keep its disk: what `options.image` names from now
-// on. The VM is destroyed, whatever happened. Blocking, minutes.
+// Makes a VM, gives it what a session needs, and has the provider keep its disk. Returns the provider's name for the
+// disk, for `options.image`. The VM is always destroyed. Blocks for minutes.
 Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const std::string&)>& progress);
 
-// What a provider said of a VM's end, for the session's receipt.
+// Returns what a provider reported about a VM's end, for the session's receipt.
 wire::VmReceipt receipt_of(const machine::Destroyed& destroyed);
 
-// Until the provider says that nothing is left of it. Blocking, minutes at most.
+// Destroys the VM. Blocks until the provider reports that nothing is left of it, for minutes at most.
 Result<machine::Destroyed> destroy_session_vm(const std::string& vm_name, const std::string& provider, const Job& job,
                                               const std::function<void(const std::string&)>& progress);
 

@@ -1,4 +1,4 @@
-// What the near side of a session tells its clients, in words.
+// This file has the words in which the near side of a session tells its clients what happens.
 #pragma once
 
 #include <string>
@@ -10,14 +10,15 @@
 namespace bottle::remote {
 
 struct SessionNames {
-  std::string session, machine;  // the machine as the operator knows it
-  std::string vm;                // empty: there is none
+  std::string session, machine;  // `machine` is the name that the operator uses
+  std::string vm;                // empty if there is no VM
 };
 
-// The event for `tell`.
+// Returns the event for `tell`.
 wire::Event event_of(const Tell& tell, const SessionNames& names);
 
-// Why a session failed, and what to do about it. `work`: where work is that was brought home; empty: there is none.
+// Returns why a session failed and what to do about it. `work` is where work is that was brought home, or empty if
+// there is none.
 Error error_of(const TellFailure& failed, const SessionNames& names, const std::string& work);
 
 }  // namespace bottle::remote

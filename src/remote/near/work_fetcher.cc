@@ -19,7 +19,7 @@ namespace {
 
 constexpr size_t kLongestLine = 1 << 16;
 
-// The tar goes on to whoever reads it; what is behind its end is read and dropped.
+// Reads and drops what follows the end of the tar archive.
 Result<> drain(const Source& source) {
   for (char rest[65536]; TRY(source(rest, sizeof rest)) > 0;) {
   }
@@ -38,14 +38,15 @@ Result<> keep(const Source& source, const std::string& path, uint64_t most) {
   return {};
 }
 
-// A delivery has one: sorting it is work of ours, and a million small ones would be no more bytes.
+// Allows only one workspace per delivery. Sorting a workspace costs work, and a million small ones would fit into the
+// same number of bytes.
 Result<> only_once(bool& came) {
   if (came) return fail(Code::protocol, "the delivery has more than one workspace");
   came = true;
   return {};
 }
 
-// The workspace is there, and cannot be got at.
+// Returns the far side's reason why the workspace cannot be read although it exists.
 Result<> why_held(const Source& source) {
   std::string why(500, '\0');
   size_t have = 0;
@@ -70,7 +71,8 @@ Result<wire::Back> WorkFetcher::sort(const Source& source, uint64_t* room) {
   return session::sorted(std::move(back));
 }
 
-// Line by line through the parser: the far side may have been taken, and this is read on a terminal.
+// Saves the far guard's audit, line by line through the parser. The agent may have taken over the far side, and this
+// file is read on a terminal.
 Result<> WorkFetcher::save_egress(const Source& source) {
   auto lines = TRY(JsonLines::create(job_.directories.results + "/" + job_.plan.session + "/egress.jsonl",
                                      AuditFile::kMost, kLongestLine));
@@ -115,7 +117,7 @@ Result<wire::Back> WorkFetcher::fetch(const Fetch& from) {
       TRY(keep_transcript(source, name, job_.directories.results + "/" + job_.plan.session));
     return drain(source);
   }));
-  // On this disk first, sorted second: what cannot be sorted is not lost.
+  // The work is saved to this disk before it is sorted, so that it is not lost if it cannot be sorted.
   UniqueFd fd(::open(kept.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return wire::Back();
   auto sorted = sort([&](char* buffer, size_t size) -> Result<size_t> {

@@ -1,4 +1,4 @@
-// The work of a far session, brought here: checkpoints while the agent works, everything when it has ended.
+// This file brings the work of a far session home: checkpoints while the agent works, and everything when it has ended.
 #pragma once
 
 #include <cstdint>
@@ -19,26 +19,26 @@ using session::Job;
 
 class WorkFetcher {
  public:
-  // `base`: the commit that the work began from, as the near side sent it. `room`: bytes that all checkpoints together
-  // may bring into the operator's repository; what comes at the end is not counted.
+  // `base` is the commit that the work began from, as the near side sent it. `room` is the number of bytes that all
+  // checkpoints together may add to the operator's repository; the final fetch is not counted.
   WorkFetcher(const Job& job, std::string base, uint64_t room = 2 * workspace::Incoming().max_bytes)
       : job_(job), base_(std::move(base)), room_(room) {}
 
-  // What the far side delivers for these words, into `put`: FarSide::fetch.
+  // Reads what the far side delivers for these words, and passes it to `put`, as FarSide::fetch() does.
   using Fetch =
       std::function<Result<>(const std::vector<std::string>& words,
                              const std::function<Result<>(const std::string& name, const Source& source)>& put)>;
 
-  // The workspace as it is now, onto the session's refs; nothing is transferred where nothing changed. Blocking.
-  // True: something new came. Code::limit: there is no room for more of them, ever.
+  // Fetches the present workspace to the session's refs. Nothing is transferred if nothing has changed. Returns whether
+  // something new came. Fails with Code::limit if there is no room for more checkpoints in this session. Blocks.
   Result<bool> checkpoint(const Fetch& from);
   Result<bool> checkpoint(FarSide& far) {
     return checkpoint([&](const auto& words, const auto& put) { return far.fetch(words, put); });
   }
 
-  // What the session left there: the workspace onto refs and as a patch, the guard's decisions into the results.
-  // Blocking. The answer is `back` of the result. Error conflict: the machine was reached, but the work is held there,
-  // in its container. `is_gone`: the machine is, nothing more will come.
+  // Fetches what the session left: the workspace, as refs and as a patch, and the guard's decisions, into the results.
+  // Returns `back` of the result. Fails with Code::conflict if the machine was reached but the work is held in its
+  // container. `is_gone` returns true if the machine is gone and nothing more will come. Blocks.
   Result<wire::Back> fetch(const Fetch& from);
   Result<wire::Back> fetch(FarSide& far, const std::function<bool()>& is_gone) {
     return fetch([&](const auto& words, const auto& put) { return far.fetch(words, put, is_gone); });
@@ -50,7 +50,7 @@ class WorkFetcher {
   const Job& job_;
   std::string base_, fingerprint_;
   uint64_t room_;
-  bool is_incomplete_ = false;  // the last one that was sorted
+  bool is_incomplete_ = false;  // says whether the last workspace that was sorted was incomplete
 };
 
 }  // namespace bottle::remote

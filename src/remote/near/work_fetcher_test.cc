@@ -48,7 +48,7 @@ class WorkFetcherTest : public ::testing::Test {
     return bytes;
   }
 
-  // A far side that delivers these workspaces.
+  // Returns a far side that delivers these workspaces.
   static WorkFetcher::Fetch far(const std::vector<std::string>& workspaces) {
     return [=](const auto&, const auto& put) -> Result<> {
       for (const auto& bytes : workspaces) {
