@@ -21,7 +21,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
-// The checks of one provider, in their order: each uses what the ones before it made.
+// Runs the checks of one provider in their order. Each uses what the earlier ones made.
 class Suite {
  public:
   Suite(const Provider& provider, const ConformanceOptions& options, const std::function<void(const Check&)>& done,
@@ -85,7 +85,8 @@ class Suite {
     return *status;
   }
 
-  // Keys, user-data and a directory, as a session's VM has them; no reaper: this process destroys at its end.
+  // Makes keys, user-data and a directory as for a session's VM, but no reaper, because this process destroys the VM at
+  // the end.
   bool make() {
     return check("prepare what a VM needs (keys, user-data)", [&]() -> Finding {
       VmSpec vm;
@@ -122,7 +123,7 @@ class Suite {
     });
     bool placed = check("ssh-info exits with 75 until it knows the address", [&] { return wait_for_place(); });
     if (options_.ssh && placed) check("sshd has our host key and accepts our user key", [&] { return sign_in(); });
-    // As a session does: what follows must do without it.
+    // A session removes the user-data too, so the following checks must work without it.
     ::unlink(spec_.vm.user_data.c_str());
     check("status is running", [&] { return status_is("running", spec_.vm); });
     check("status by name alone", [&] {
@@ -184,12 +185,12 @@ class Suite {
     }
   }
 
-  // Where nobody signs in, it is left for `destroy` to remove.
+  // Puts a secret into the provider's store. If the check cannot sign in to the VM, `destroy` must remove the secret.
   Finding put_secret(bool placed) {
     std::string value = random_hex(16);
     auto fetch = provider_.put_secret(spec_.vm, "conformance", value, progress_);
     if (!fetch && fetch.error().code == Code::invalid)
-      return fetch.error().what;  // it is offered to those who set it up
+      return fetch.error().what;  // the hook works only for operators who have set it up
     if (!fetch) return std::unexpected(fetch.error());
     if (!options_.ssh || !placed) return std::string("not fetched");
     auto ask = [&] { return capture({.argv = ssh_argv(target_, *fetch)}, {.timeout_ms = 60000}); };
@@ -210,9 +211,9 @@ class Suite {
     }
   }
 
-  // A `create` that is killed on its way may have made something: by its name alone it must be found and destroyed.
+  // A killed `create` may have made something. It must be found and destroyed by its name alone.
   void half_way() {
-    (void)write_file_atomically(spec_.vm.user_data, user_data_);  // where it is missing, the next create says so
+    (void)write_file_atomically(spec_.vm.user_data, user_data_);  // if this fails, the next create reports it
     for (int after_ms : {50, 400, 2000})
       check("create killed after " + std::to_string(after_ms) + " ms, then destroyed by name, is gone",
             [&]() -> Finding {

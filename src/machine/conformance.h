@@ -1,5 +1,6 @@
-// `bottle provider test`: whether a provider keeps the contract of docs/providers.md. Anyone can run it on their own;
-// it makes real machines, for some minutes, and destroys them.
+// This file is `bottle provider test`, which checks whether a provider keeps the contract of docs/providers.md.
+// Operators can run it on their own providers. It makes real machines, runs for some minutes, and destroys the
+// machines.
 #pragma once
 
 #include <string>
@@ -12,7 +13,7 @@ namespace bottle::machine {
 struct Check {
   std::string name;
   bool ok = false;
-  std::string detail;  // what was found, or why not
+  std::string detail;  // what was found, or why the check failed
   double seconds = 0;
 };
 
@@ -21,13 +22,13 @@ struct ConformanceOptions {
   Environment environment;
   Limits limits;
   std::map<std::string, std::string> options;  // vms.<name>.options
-  bool ssh = true;                             // a machine that can be signed in to is expected
-  int gone_ms = 300000;                        // the longest from "deleting" to "gone"
-  int boot_ms = 600000;                        // the longest until ssh-info knows, and until sshd answers
+  bool ssh = true;                             // expects a machine that accepts a sign-in
+  int gone_ms = 300000;                        // the longest time from "deleting" to "gone"
+  int boot_ms = 600000;                        // the longest time until ssh-info has an answer, and until sshd answers
 };
 
-// Runs all checks, telling of each as it ends. Whatever happens, it destroys what it made; the last checks say whether
-// that worked.
+// Runs all checks, and calls `done` as each ends. Always destroys what it made; the last checks report whether that
+// worked.
 Result<std::vector<Check>> test_provider(const std::string& name, const ConformanceOptions& options,
                                          const std::function<void(const Check&)>& done, const Progress& progress);
 

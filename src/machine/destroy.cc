@@ -12,8 +12,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A `create` whose caller died goes on alone; its VM would come after the destroying. Ends it, with all it started;
-// also where its caller itself has thought better of it, and would wait for a hook that hangs.
+// Ends a running `create` hook with all that it started. A hook whose caller died continues alone, and its VM would
+// appear after the destruction. Also ends a hook that this process itself started and no longer wants, because the hook
+// may hang.
 void end_hook(const Record& record) {
   bool others = record.owner.alive() && record.owner.pid != ::getpid();
   if (!record.hook.alive() || others) return;
@@ -22,7 +23,7 @@ void end_hook(const Record& record) {
   if (record.hook.alive()) ::kill(-record.hook.pid, SIGKILL);
 }
 
-// What `list` still has of this VM: by our label and its name, never by a part of a name.
+// Reports whether an entry of `list` belongs to this VM: by our label and its whole name, never by a part of a name.
 bool belongs(const Listed& listed, const VmRequest& vm) {
   if (listed.owner != vm.owner || listed.status == "gone") return false;
   return listed.name == vm.name || (!vm.id.empty() && listed.id == vm.id) ||
@@ -34,9 +35,9 @@ struct Attempt {
   VmRequest vm;
   const Progress& progress;
   Destroyed& result;
-  bool hopeless = false;  // no credentials, not set up: trying again changes nothing
+  bool hopeless = false;  // without credentials or setup, another try changes nothing
 
-  // One round of the whole: true once everything says that it is gone.
+  // Performs one round of destroying and asking. Returns true once every answer says that the VM is gone.
   bool round() {
     result.left.clear();
     auto note = [&](const std::string& what) { result.left.push_back(what); };
@@ -45,7 +46,8 @@ struct Attempt {
     if (!asked) note("destroy: " + asked.error().what);
     hopeless = !asked && (asked.error().code == Code::denied || asked.error().code == Code::invalid);
     auto status = provider.status(vm, progress);
-    // "deleting" takes its time and needs no second order; a "running" after a "gone" is a lie and is ordered again.
+    // "deleting" takes time and needs no second request. If "running" follows "gone", the provider was wrong, and the
+    // next round asks again.
     for (int i = 0; i < 6 && status && *status == "deleting"; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(provider.limits().backoff));
       status = provider.status(vm, progress);
@@ -94,13 +96,13 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
   auto deadline = begun + std::chrono::milliseconds(options.patience_ms);
   if (!valid_vm_name(name)) return fail(Code::invalid, "'" + name + "' is not a valid name for a VM");
 
-  // With a record we know its id and options; without one it was never made by us, or is gone, or its record was lost.
+  // A record has the VM's id and options. Without a record, we never made the VM, it is gone, or its record was lost.
   Record record;
   UniqueFd lock;
   auto found = load(name, places);
   if (found) {
     end_hook(*found);
-    // A living owner's `create` may still be at it: as long as that may take.
+    // The `create` of a living owner may still run, so wait as long as that may take.
     auto got = lock_vm(name, places, options.limits.create + 5000);
     if (!got && got.error().code != Code::not_found) return std::unexpected(std::move(got.error()));
     if (got) lock = std::move(*got);
@@ -130,7 +132,8 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
     pause = std::min(pause * 2, options.limits.backoff_most);
   }
   if (result.left.empty() && record.made && record.creating()) {
-    // An order that was on its way when its sender died may arrive after "there is nothing".
+    // A request that was under way when its sender died may still create the VM after the provider reported that there
+    // is none.
     std::this_thread::sleep_for(std::chrono::milliseconds(options.settle_ms));
     while (!attempt.round() && Clock::now() < deadline + std::chrono::minutes(1))
       std::this_thread::sleep_for(std::chrono::milliseconds(pause));

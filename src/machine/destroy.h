@@ -1,4 +1,4 @@
-// Destroying a VM, until the provider itself says that nothing is left.
+// This file destroys a VM, and continues until the provider itself says that nothing is left.
 #pragma once
 
 #include <string>
@@ -11,35 +11,35 @@
 
 namespace bottle::machine {
 
-// For the receipt.
+// Describes a destruction, for the receipt.
 struct Destroyed {
   std::string name, provider, id;
   bool confirmed = false;
-  std::string confirmed_by;  // what said so
-  int calls = 0;             // of the `destroy` hook
+  std::string confirmed_by;  // which answers confirmed it
+  int calls = 0;             // number of calls of the `destroy` hook
   double seconds = 0;
-  int64_t made = 0, at = 0;       // when it was made, and confirmed gone (seconds since 1970)
-  std::vector<std::string> left;  // what is still there, or could not be asked
+  int64_t made = 0, at = 0;       // when it was made and when it was confirmed gone (seconds since 1970)
+  std::vector<std::string> left;  // what still exists, or could not be asked about
 };
 nlohmann::json to_json(const Destroyed& destroyed);
 
 struct DestroyOptions {
   Limits limits;
-  int patience_ms = 300000;  // for all of it
-  int settle_ms = 5000;      // after a `create` that was cut short: how long until it is looked at once more
+  int patience_ms = 300000;  // for the whole destruction
+  int settle_ms = 5000;      // the wait after an interrupted `create` before the provider is asked once more
   Environment environment;   // for the hooks
 };
 
-// Destroys the VM `name` and everything the provider lists for it, from what is recorded in places.vms, or by its name
-// alone where nothing is. "Gone" is believed when a later `status` says it, and `list` has nothing of it. Then the VM's
-// directory is removed, keys and all. Idempotent: a VM that was never made, or is gone, is confirmed gone.
-// An error only where nothing could be asked; otherwise Destroyed::confirmed says how it ended. Blocking.
+// Destroys the VM `name` and everything that the provider lists for it. Uses the record in places.vms, or the name
+// alone if there is no record. A VM counts as gone when a `status` after the `destroy` says so and `list` has nothing
+// of it. Then its directory is removed, with its keys. Is idempotent: a VM that was never made, or is gone, is
+// confirmed gone. Fails only if nothing could be asked; otherwise, Destroyed::confirmed says how it ended. Blocks.
 Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider, const Places& places,
                              const DestroyOptions& options, const Progress& progress);
 
-// What is on the VM could not be fetched: it is held (hold()), unless its provider says that nothing can be fetched
-// from it any more. One that starts, is moved or repaired ("pending"), or of which nothing can be learned now, may be
-// there again. Whether it is held.
+// Holds a VM whose work could not be fetched (hold()), unless its provider says that nothing can be fetched from it any
+// more. A VM that starts, or is moved or repaired ("pending"), or whose status cannot be learned now, may be available
+// again later. Returns whether the VM is held.
 bool hold_unless_ended(const std::string& name, const Places& places, const DestroyOptions& options);
 
 }  // namespace bottle::machine

@@ -1,4 +1,4 @@
-// Providers that hang, lie, print garbage and fail half way.
+// These tests have providers that hang, give false answers, print garbage or fail half way.
 #include "machine/machine_test.h"
 
 #include <sys/stat.h>

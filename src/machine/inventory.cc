@@ -31,14 +31,15 @@ bool orphaned(const Record& record, const Places& places) {
 bool still_orphan(const Found& found, const Places& places) {
   auto record = load(found.record ? found.record->vm.name : found.listed.name, places);
   if (record) return orphaned(*record, places);
-  // A record that cannot be read is destroy_vm()'s to complain of.
+  // If a record cannot be read, destroy_vm() reports it.
   return found.orphan && (!found.record || record.error().code != Code::not_found);
 }
 
 Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,
                          const Limits& limits, const Progress& progress) {
   Inventory inventory;
-  // Before the providers are asked: a VM made meanwhile has a record, and is not taken for a lost one.
+  // The records are read before the providers are asked, because a VM that is made in the meantime has a record and
+  // must not be taken for a lost one.
   std::vector<Record> records;
   for (const auto& name : recorded(places)) {
     auto record = load(name, places);
@@ -76,7 +77,7 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
       Found found;
       auto record = std::ranges::find_if(
           records, [&](const Record& r) { return r.provider == provider && r.vm.name == item.name; });
-      // The record may have come to be since: a VM that is being made is not lost.
+      // The record may have been written since. A VM that is being made is not lost.
       auto later = load(item.name, places);
       if (record != records.end()) found = of_record(*record, places);
       else if (later && later->provider == provider) found = of_record(*later, places);
@@ -86,7 +87,8 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
       found.at_provider = true;
       found.mine = item.owner == owner;
       if (!found.record) {
-        // What a VM left has its session's label: nobody's unless a VM of that session is still somebody's.
+        // What a VM left behind has the label of its session. It is an orphan unless a VM of that session is still in
+        // use.
         bool used = std::ranges::any_of(records, [&](const Record& r) {
           return !item.session.empty() && r.vm.session == item.session && (r.held || !orphaned(r, places));
         });
@@ -106,7 +108,7 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
 Result<Destroyed> destroy_found(const Found& found, const Places& places, const DestroyOptions& options,
                                 const Progress& progress) {
   if (found.record) return destroy_vm(found.record->vm.name, found.provider, places, options, progress);
-  // Never by a name alone that a label did not confirm: this one is ours, the provider says so.
+  // The provider's label confirms that this VM is ours. A name alone is never enough.
   Provider provider = TRY(Provider::find(found.provider, places, options.environment, options.limits));
   VmRequest vm;
   vm.id = found.listed.id;

@@ -1,5 +1,5 @@
-// What there is at all providers, beside what is remembered here: for `bottle vm list`, `cleanup` and the sweep at
-// every start.
+// This file lists what exists at all providers and what is recorded on this machine, for `bottle vm list`, `cleanup`
+// and the sweep at every start.
 #pragma once
 
 #include <map>
@@ -14,14 +14,13 @@ namespace bottle::machine {
 
 struct Found {
   std::string provider;
-  Listed listed;  // as the provider tells it; only id and name where it does not know of it (any more)
-  std::map<std::string, std::string> options;  // with which its provider was asked
-  std::optional<Record> record;                // what is remembered of it here
+  Listed listed;  // from the provider; only id and name if the provider does not know the VM
+  std::map<std::string, std::string> options;  // the options with which its provider was asked
+  std::optional<Record> record;                // its record on this machine
   bool at_provider = false;
-  bool mine = false;  // made by this user on this machine
-  bool orphan =
-      false;  // mine, and nobody's any more: its owner is dead (it may be held), its time is up, or its record is lost
-  bool reaper = false;  // a reaper watches over it
+  bool mine = false;    // made by this user on this machine
+  bool orphan = false;  // `mine`, but its owner is dead (it may be held), its time is up, or its record is lost
+  bool reaper = false;  // it has a living reaper
 };
 
 struct Inventory {
@@ -29,26 +28,27 @@ struct Inventory {
   std::map<std::string, std::string> silent;  // providers that could not be asked, and why
 };
 
-// Whom to ask, with the options each is asked with (a region, a profile): one provider may be asked several times.
+// Says which provider to ask and with which options, such as a region or a profile. One provider may be asked several
+// times.
 struct Ask {
   std::string provider;
   std::map<std::string, std::string> options;
-  bool required = true;  // false: that it is not set up here is no news
+  bool required = true;  // false if a provider that is not set up need not be reported
 };
 
-// Asks all at once. Those of the records are asked too, with the options of each.
+// Asks all providers at once, including those of the records, with the options of each record.
 Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,
                          const Limits& limits, const Progress& progress);
 
-// Whether the VM of a record is nobody's any more, as far as this machine's clock can tell: a reaper that lives knows
-// better when its time is up.
+// Reports whether the VM of a record no longer has an owner or its time is up by this machine's clock. If its reaper
+// lives, only the reaper decides about the time.
 bool orphaned(const Record& record, const Places& places);
 
-// Whether an orphan of the inventory still is one: its reaper may have destroyed it meanwhile, or somebody taken it
-// over.
+// Reports whether an orphan of the inventory is still one. In the meantime, its reaper may have destroyed it, or
+// another process may have taken it over.
 bool still_orphan(const Found& found, const Places& places);
 
-// Destroys an orphan by what was found of it: through its record where there is one, else by id and name.
+// Destroys an orphan through its record if there is one, otherwise by id and name.
 Result<Destroyed> destroy_found(const Found& found, const Places& places, const DestroyOptions& options,
                                 const Progress& progress);
 

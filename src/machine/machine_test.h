@@ -1,4 +1,4 @@
-// A provider `fake`, whose hooks are shell scripts that a test writes, and whose cloud is a directory.
+// This file has a provider `fake`, whose hooks are shell scripts that a test writes and whose cloud is a directory.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -42,7 +42,7 @@ class Machine : public ::testing::Test {
     ASSERT_TRUE(write_file_atomically(directory + "/" + name, "#!/bin/sh\n" + script + "\n", 0755));
   }
 
-  // A provider that keeps the contract, whose cloud is a directory: a machine is a file there.
+  // Writes the hooks of a provider that keeps the contract. A machine is a file in its cloud directory.
   void good() {
     hook("create", R"sh(umask 077; f="$CLOUD/$BOTTLE_VM_NAME"
 [ -e "$f" ] || { echo "id-$BOTTLE_VM_NAME|$BOTTLE_SESSION|$BOTTLE_OWNER|running" >"$f.new"; mv "$f.new" "$f"; }

@@ -19,7 +19,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
-// One line of JSON from the far side; lines that are none (a banner) are passed over.
+// Reads one line of JSON from the VM. Skips other lines, such as a banner.
 Result<json> read_answer(Child& child, Clock::time_point until) {
   std::string line;
   for (size_t total = 0; total < 65536;) {
@@ -42,7 +42,7 @@ Result<json> read_answer(Child& child, Clock::time_point until) {
   return fail(Code::protocol, "the VM sent an unexpected answer");
 }
 
-// "ssh-ed25519 AAAA…" and nothing besides: it becomes a line of known_hosts.
+// Reports whether a text is only "ssh-ed25519 AAAA…". It becomes a line of known_hosts.
 bool is_public_key(const std::string& text) {
   constexpr std::string_view kKind = "ssh-ed25519 ";
   return text.starts_with(kKind) && text.size() < 200 && text.size() > 60 &&
@@ -78,7 +78,7 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
   auto begun = Clock::now(), until = begun + std::chrono::milliseconds(timeout_ms);
   std::string why = "nothing answered";
   Code code = Code::unavailable;
-  Clock::time_point stranger{}, refused{};  // since when something answers with another key, or does not know ours
+  Clock::time_point stranger{}, refused{};  // since when a host with another key answers, or the VM refuses our key
   while (Clock::now() < until) {
     auto child = TRY(start(target, "sudo -n /usr/local/sbin/bottle-vm rotate"));
     auto answer = read_answer(child, std::min(until, Clock::now() + std::chrono::seconds(120)));
@@ -86,8 +86,8 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
       child.end(500);
       std::string words = words_of(child);
       why = words.empty() ? answer.error().what : folded(words, 300);
-      // An image may start its sshd before cloud-init has put our keys there. Strict all the same: nothing is sent to
-      // it.
+      // An image may start its sshd before cloud-init has installed our keys. The check is strict nevertheless, and
+      // nothing is sent to that sshd.
       auto now = Clock::now();
       bool wrong = other_key(words), unknown = words.find("Permission denied") != std::string::npos;
       if (!wrong) stranger = {};
@@ -109,7 +109,8 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
       return fail(Code::protocol, "the VM sent no host key: " +
                                       one_line(answer->dump(-1, ' ', false, json::error_handler_t::replace), 400));
     std::string fresh = target.host_key_alias + " " + key.get<std::string>() + "\n";
-    // Both count until the VM says that it has changed over: a connection that breaks between them can be made again.
+    // Both keys are accepted until the VM says that it uses the new one, so that a connection that breaks before that
+    // can be made again.
     auto old = TRY(read_file(target.known_hosts, 65536));
     if (old.find(fresh) == std::string::npos) TRY(write_file_atomically(target.known_hosts, fresh + old));
     if (!write_all(child.in(), "go\n")) continue;
@@ -137,7 +138,7 @@ Result<std::string> ask_engine(const ssh::Target& target, int timeout_ms) {
     }
     child.end(500);
     std::string words = folded(words_of(child), 300);
-    // sshd reloads after the change of keys: one refused connection means nothing.
+    // sshd reloads after the change of keys, so a single refused connection is normal.
     if (tries > 10 || Clock::now() > until || other_key(words))
       return fail(other_key(words) ? Code::denied : Code::closed,
                   target.to_string() + ": " + (words.empty() ? answer.error().what : words));

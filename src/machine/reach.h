@@ -1,4 +1,4 @@
-// The first minutes with a fresh VM over ssh.
+// This file handles the first minutes with a new VM over ssh.
 #pragma once
 
 #include <string>
@@ -9,12 +9,13 @@
 
 namespace bottle::machine {
 
-// Waits until sshd answers with the key in target.known_hosts, then has a new key made on the VM and replaces the old
-// one by it in known_hosts, so that what the user-data held is worth nothing. Gives the seconds until sshd answered.
-// Code::denied: something answered with another key, or our key may not sign in; unavailable: nothing answered in time.
+// Waits until sshd answers with the key in target.known_hosts. Then has the VM make a new key, which replaces the old
+// one in known_hosts, so that the key in the user-data becomes worthless. Returns the seconds until sshd answered.
+// Fails with Code::denied if something answered with another key or our key is refused, and with Code::unavailable if
+// nothing answered in time.
 Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const Progress& progress);
 
-// Waits for the container engine there: its version, "missing" or "silent".
+// Waits for the VM's container engine. Returns its version, "missing" or "silent".
 Result<std::string> ask_engine(const ssh::Target& target, int timeout_ms);
 
 }  // namespace bottle::machine

@@ -25,7 +25,7 @@ namespace {
 
 std::string lock_path(const std::string& name, const Places& places) { return places.directory(name) + "/reaper"; }
 
-// Readable once the process has ended; -1 where the kernel does not tell.
+// Returns a descriptor that becomes readable when the process ends, or -1 if the kernel does not support this.
 int open_process(int pid) {
 #ifdef SYS_pidfd_open
   return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
@@ -34,8 +34,8 @@ int open_process(int pid) {
 #endif
 }
 
-// The time of day as it was when this process began, carried on by the boot clock. A clock that is set meanwhile, as
-// NTP sets one that was a day behind, neither ends a VM nor lets it live on.
+// Keeps the time of day as it was when this process began, advanced by the boot clock. A clock that is set in the
+// meantime, as NTP sets a clock that was a day behind, therefore neither ends a VM nor lets it live on.
 class SteadyTime {
  public:
   explicit SteadyTime(int64_t now) : ahead_(now - static_cast<int64_t>(boot_seconds())) {}
@@ -45,15 +45,15 @@ class SteadyTime {
   int64_t ahead_;
 };
 
-// Waits until the owner is dead, the time is up or the record is gone. False: nothing is left to do.
+// Waits until the owner is dead, the time is up or the record is gone. Returns false if nothing is left to do.
 bool wait_for_the_end(const std::string& name, const Places& places, const SteadyTime& time) {
   UniqueFd owner;
   int watched = 0;
   for (;;) {
-    auto record = load(name, places);  // all of it may be changed while we wait
+    auto record = load(name, places);  // the record may change while we wait
     if (!record) return is_recorded(name, places);
     if (abandoned(*record, time.now())) return true;
-    // One that died and is not missed would wake us without end.
+    // The descriptor of a dead owner whose VM is kept or held would wake us again and again.
     if (int pid = record->owner.alive() ? record->owner.pid : 0; pid != std::exchange(watched, pid))
       owner.reset(pid ? open_process(pid) : -1);
     pollfd p{owner.get(), POLLIN, 0};
@@ -61,7 +61,8 @@ bool wait_for_the_end(const std::string& name, const Places& places, const Stead
   }
 }
 
-// A machine that answers for ever, a byte at a time, is not waited for: when its time is up, it goes.
+// Calls `before` until the VM's time is up. A machine that answers forever, a byte at a time, must not delay its
+// destruction.
 bool before_its_time_is_up(const std::function<bool(const Record&)>& before, const Record& record,
                            const SteadyTime& time) {
   auto done = std::make_shared<std::promise<bool>>();

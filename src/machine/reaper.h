@@ -1,6 +1,6 @@
-// The local reaper: a small detached process that destroys a VM when its owner is dead or its time is up, whatever else
-// was killed. One a VM; it may die itself without harm: the VM's own switch, the provider's limit and the next command
-// remain.
+// This file is the local reaper, a small detached process that destroys a VM when its owner is dead or its time is up,
+// no matter what else was killed. Each VM has one. If the reaper itself dies, the VM's dead-man switch, the provider's
+// limit and the next command still end the VM.
 #pragma once
 
 #include <functional>
@@ -11,25 +11,25 @@
 
 namespace bottle::machine {
 
-// Starts `path_to_self reap NAME` in a session of its own with `environment`, and returns once it watches. Before
-// `create`.
+// Starts `path_to_self reap NAME` in a session of its own with `environment`, and returns once it watches. Must be
+// called before `create`.
 Result<> start_reaper(const std::string& name, const Places& places, const Environment& environment,
                       const std::string& path_to_self);
 
-// Whether the VM's reaper lives.
+// Reports whether the VM's reaper lives.
 bool reaper_alive(const std::string& name, const Places& places);
 
-// What those know who know sessions.
+// Holds what the code for sessions does for the reaper.
 struct Reaping {
-  // The owner is dead, the time not up: may fetch what is on it, hold it, destroy it. Whether it may be destroyed now;
-  // if not, it is looked at again.
+  // Called when the owner is dead and the time is not up. It may fetch what is on the VM, hold it, or destroy it.
+  // Returns whether the VM may be destroyed now. If not, the reaper calls it again later.
   std::function<bool(const Record&)> before;
-  std::function<void(const Record&)> after;  // it is confirmed gone
+  std::function<void(const Record&)> after;  // called when the VM is confirmed gone
 };
 
-// Its main. Ends when the VM is confirmed gone (by whomever), or another reaper has the VM already. Destroys with
-// growing pauses until it is confirmed: for as long as the record is there. `clock` is asked at the begin only: who
-// sets it later has no say.
+// Runs the reaper. Ends when the VM is confirmed gone, no matter which process destroyed it, or if the VM already has
+// another reaper. Destroys with growing pauses until this is confirmed, for as long as the record exists. `clock` is
+// read only once, at the beginning, so that setting the clock later has no effect.
 int reap(const std::string& name, const Environment& environment, const Reaping& session,
          const std::function<int64_t()>& clock = now_seconds);
 

@@ -1,4 +1,4 @@
-// Whose VM it is, when its time is up, and by which clock.
+// These tests check who owns a VM, when its time is up, and by which clock.
 #include "machine/machine_test.h"
 
 #include <fcntl.h>
@@ -95,7 +95,7 @@ TEST_F(Machine, AClockThatIsSetMakesNoOrphanOfAWatchedVm) {
   UniqueFd reaper(::open((places_.directory("vm-1") + "/reaper").c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
   ASSERT_EQ(::flock(reaper.get(), LOCK_EX), 0);
   EXPECT_FALSE(orphaned(vm->record, places_));
-  // A disk of its session, which the provider lists beside it, is not nobody's either.
+  // A disk of its session, which the provider lists beside it, is not an orphan either.
   ASSERT_TRUE(write_file_atomically(cloud() + "/disk-9", "id-disk-9|s1|" + owner_label(places_) + "|running\n"));
   for (const auto& found : take_inventory(places_, environment_, {}, limits_, {}).all)
     EXPECT_FALSE(found.orphan) << found.listed.id;
@@ -103,8 +103,8 @@ TEST_F(Machine, AClockThatIsSetMakesNoOrphanOfAWatchedVm) {
   EXPECT_TRUE(orphaned(vm->record, places_)) << "its owner is dead";
 }
 
-// A reaper that begins while the machine's clock is off by some seconds, and goes on when it has been set right. Its
-// exit status, or -1 where it still watches after so long.
+// Starts a reaper while the machine's clock is off by `off` seconds, and lets it continue after the clock was
+// corrected. Returns its exit status, or -1 if it still watches after `patience`.
 int reap_while_the_clock_is_set(int64_t off, const Environment& environment, const Reaping& session,
                                 std::chrono::seconds patience) {
   pid_t child = ::fork();
@@ -130,7 +130,7 @@ TEST_F(Machine, AReaperDecidesByAClockThatNobodySets) {
   constexpr int64_t kDay = 86400;
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
-  vm->record.until = now_seconds() - kDay + 3600;  // made while the clock was a day behind
+  vm->record.until = now_seconds() - kDay + 3600;  // as if made while the clock was a day behind
   ASSERT_TRUE(save(vm->record, places_));
   EXPECT_EQ(reap_while_the_clock_is_set(-kDay, environment_, session, std::chrono::seconds(1)), -1)
       << "its owner lives, it has an hour";

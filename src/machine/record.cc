@@ -26,7 +26,7 @@ json to_json(const ProcessIdentity& process) {
 
 ProcessIdentity process_from(const json& j) { return {j.value("pid", 0), j.value("start", ""), j.value("boot", "")}; }
 
-// Nobody else can have written it, but a torn file must not throw.
+// Checks the shape of a record. No other user can have written it, but an incomplete file must not throw.
 bool shaped(const json& j) {
   for (const char* key :
        {"name", "id", "session", "owner", "provider", "user_data", "ssh_public_key", "state_dir", "cost_per_hour"})
@@ -46,7 +46,8 @@ bool shaped(const json& j) {
   return std::ranges::all_of(j["options"], [](const json& value) { return value.is_string(); });
 }
 
-// What becomes a path, or is handed to a hook as one, is where it was made.
+// Checks that every path in a record, some of which are passed to a hook, is the one that was made for this VM, and
+// that the session has a valid name.
 bool is_at_home(const json& j, const std::string& directory) {
   auto at = [&](const char* key, const char* name) { return j[key] == "" || j[key] == directory + name; };
   return at("state_dir", "/provider") && at("user_data", "/user-data") && at("ssh_public_key", "/key.pub") &&
@@ -88,7 +89,7 @@ Result<> save(const Record& r, const Places& places) {
 Result<Record> load(const std::string& name, const Places& places) {
   if (!valid_vm_name(name)) return fail(Code::invalid, "'" + name + "' is not a valid name for a VM");
   std::string path = places.directory(name) + "/vm.json";
-  // What it says is destroyed, signalled and passed to programs: it must be this user's own writing.
+  // What a record names is destroyed, signaled and passed to programs, so this user must have written it.
   auto opened = open_own_directory(places.directory(name));
   if (!opened && opened.error().code == Code::not_found)
     return fail(Code::not_found, "reading " + path + ": there is none");
@@ -104,7 +105,7 @@ Result<Record> load(const std::string& name, const Places& places) {
   r.provider = j["provider"];
   r.owner = process_from(j["owner_process"]);
   r.keep = j["keep"];
-  r.held = j.value("held", false);  // records from before there was such a thing
+  r.held = j.value("held", false);  // older records do not have this key
   r.made = j["made"];
   r.until = j["until"];
   r.cost_per_hour = j["cost_per_hour"];
@@ -167,7 +168,7 @@ Result<UniqueFd> lock_vm(const std::string& name, const Places& places, int time
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
     if (!fd) return fail_errno("opening " + path);
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
-      // Whoever had it may have removed the directory.
+      // The process that had the lock may have removed the directory.
       struct stat mine{}, there{};
       if (::fstat(fd.get(), &mine) == 0 && ::stat(path.c_str(), &there) == 0 && mine.st_ino == there.st_ino) return fd;
       continue;

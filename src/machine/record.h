@@ -1,5 +1,6 @@
-// What is remembered of a VM from before it is made until it is confirmed gone: `vms/NAME/vm.json`, mode 0600 in a
-// directory of 0700. Enough to destroy it after everything else was lost. No secret is in it.
+// This file keeps the record of a VM from before it is made until it is confirmed gone: `vms/NAME/vm.json`, mode 0600
+// in a directory of mode 0700. The record is enough to destroy the VM after everything else was lost. It contains no
+// secret.
 #pragma once
 
 #include <cstdint>
@@ -16,45 +17,46 @@ namespace bottle::machine {
 struct Record {
   VmRequest vm;
   std::string provider;
-  ProcessIdentity owner;  // who made it and must live; a kept VM has none
-  bool keep = false;      // outlives its owner, until its time is up: it was made so
-  bool held = false;      // the same, for what is on it could not be fetched yet
-  int64_t made = 0;       // seconds since 1970, on this machine's clock
-  int64_t until = 0;      // when its time is up
+  ProcessIdentity owner;  // the process that must live for the VM to stay; a kept VM has none
+  bool keep = false;      // it was made to outlive its owner until its time is up
+  bool held = false;      // it outlives its owner because its work could not be fetched yet
+  int64_t made = 0;       // seconds since 1970, by this machine's clock
+  int64_t until = 0;      // when its time is up, likewise
   std::string cost_per_hour;
-  ProcessIdentity hook;  // the `create` that runs or ran
+  ProcessIdentity hook;  // the `create` hook that runs or ran
 
-  bool creating() const { return vm.id.empty(); }  // `create` never told us that it was done
+  bool creating() const { return vm.id.empty(); }  // `create` has not reported success
 };
 
 Result<> save(const Record& record, const Places& places);
-// Code::not_found; Code::denied where another may have written it; Code::protocol where it is not such a record.
+// load() reads a record. It fails with Code::not_found if there is none, with Code::denied if another user may have
+// written it, and with Code::protocol if it is malformed. recorded() lists the names of all records.
 Result<Record> load(const std::string& name, const Places& places);
 std::vector<std::string> recorded(const Places& places);
 
 bool is_recorded(const std::string& name, const Places& places);
 
-// This process is its owner from now on, and holds it as long as it lives.
+// Makes this process the owner and ends a hold.
 Result<> take_over(const std::string& name, const Places& places);
 
-// It outlives its owner until its time is up: what is on it could not be fetched yet.
+// Lets the VM outlive its owner until its time is up, because its work could not be fetched yet.
 Result<> hold(const std::string& name, const Places& places);
 
 // Removes the VM's directory, the record last.
 void forget(const std::string& name, const Places& places);
 
-// Removes the directory of a VM that was never recorded: whoever made it died before anything else could be.
+// Removes the directory of a VM that has no record, because its maker died before it could write one.
 void forget_unborn(const std::string& name, const Places& places);
 
-// Whether its owner is dead, and it was not made to outlive that.
+// Reports whether the VM's owner is dead although the VM was not made to outlive it.
 bool ownerless(const Record& record);
-// That, without anything that it holds, or its time is up: then the VM should not be.
+// Reports whether the VM should not exist: its time is up, or it is ownerless and not held.
 bool abandoned(const Record& record, int64_t now);
 int64_t now_seconds();
 
-// The lock of a VM. Its `create` hook has it as its stdin: so it is held as long as that hook lives, whoever called it,
-// and nobody destroys a VM while another is making it. Code::timed_out; Code::not_found where the VM's directory is no
-// more.
+// Takes the lock of a VM. The VM's `create` hook inherits it as its stdin, so it stays locked as long as that hook
+// lives, even if the caller dies, and no process destroys a VM while another one makes it. Fails with Code::timed_out,
+// and with Code::not_found if the VM's directory is gone.
 Result<UniqueFd> lock_vm(const std::string& name, const Places& places, int timeout_ms);
 
 }  // namespace bottle::machine

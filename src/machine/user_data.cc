@@ -7,7 +7,7 @@
 namespace bottle::machine {
 namespace {
 
-// Read by sshd before its own settings: the first value counts.
+// sshd reads this before its own settings, and the first value counts.
 constexpr const char* kSshd =
     "AllowUsers bottle\n"
     "AuthenticationMethods publickey\n"
@@ -25,14 +25,14 @@ constexpr const char* kSshd =
     "MaxAuthTries 3\n"
     "HostKey /etc/ssh/ssh_host_ed25519_key\n";
 
-// Puts the program in place and starts the dead-man switch: bootcmd is the first thing that cloud-init does, at every
+// This installs the program and starts the dead-man switch. bootcmd is the first thing that cloud-init runs, at every
 // boot.
 constexpr const char* kArm =
     "mkdir -p /usr/local/sbin && printf '%s' \"$1\" >/usr/local/sbin/bottle-vm && chmod 755 /usr/local/sbin/bottle-vm "
     "&& "
     "exec /usr/local/sbin/bottle-vm arm \"$2\" \"$3\" \"$4\"";
 
-// Images of clouds have no container engine. Those that have one lose no time here.
+// The images of clouds have no container engine. Images that have one lose no time here.
 constexpr const char* kEngine =
     "command -v dockerd >/dev/null || { export DEBIAN_FRONTEND=noninteractive; "
     "{ apt-get -qq update && apt-get -qq -y install docker.io; } || dnf -y -q install moby-engine || dnf -y -q install "

@@ -28,7 +28,7 @@ Result<std::string> make_key(const std::string& path, const std::string& comment
   return text;
 }
 
-// The VM's clock of its own: from the begin of create_vm().
+// Returns the seconds since `begun`, which is when create_vm() began.
 double seconds_since(Clock::time_point begun) { return std::chrono::duration<double>(Clock::now() - begun).count(); }
 
 }  // namespace
@@ -66,7 +66,7 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
   vm.record.keep = spec.keep;
   vm.record.made = now_seconds();
   vm.record.until = vm.record.made + request.ttl;
-  // True from here on: whoever finds this knows what to destroy, and there is nothing yet.
+  // The record is written while nothing exists yet. From here on, a later process knows what to destroy.
   TRY(save(vm.record, places));
   if (spec.will_make)
     TRY(spec.will_make({{"kind", "vm"}, {"name", spec.name}, {"provider", spec.provider}, {"session", spec.session}}));
@@ -94,7 +94,7 @@ Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
   Places places = Places::from(spec.environment);
   Provider provider = TRY(Provider::find(spec.provider, places, spec.environment, spec.limits));
   {
-    // The lock is the hook's too: should we die now, nobody destroys before it has ended.
+    // The hook holds the lock too. If this process dies now, no process destroys the VM before the hook has ended.
     UniqueFd lock = TRY(lock_vm(vm.name, places, 10000));
     auto started = [&](int pid) {
       vm.record.hook = ProcessIdentity::of(pid);
@@ -130,7 +130,7 @@ Result<> reach_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
   auto begun = Clock::now() - std::chrono::milliseconds(static_cast<int64_t>(vm.timings.address * 1000));
   if (progress) progress("waiting for " + vm.target.to_string());
   vm.timings.ssh = TRY(rotate_host_key(vm.target, spec.boot_ms, progress)) + vm.timings.address;
-  // The user-data has done its work, and held the key that no longer counts.
+  // The user-data is no longer needed, and it contains the host key that has just been replaced.
   ::unlink(vm.record.vm.user_data.c_str());
   vm.timings.rotated = seconds_since(begun);
   return {};

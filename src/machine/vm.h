@@ -1,5 +1,5 @@
-// Making a VM for one session. The story, in steps that the caller runs while it does other things: prepare, create,
-// reach, wait for the engine. destroy.h undoes it, whatever was reached.
+// This file makes a VM for one session, in steps that the caller runs while it does other things: prepare, create,
+// reach, and wait for the engine. destroy.h undoes them, however far they got.
 #pragma once
 
 #include <functional>
@@ -13,59 +13,60 @@
 
 namespace bottle::machine {
 
-inline constexpr int64_t kDefaultTtl = 8 * 3600, kDefaultIdle = 3600;  // seconds, where the manifest says nothing
+inline constexpr int64_t kDefaultTtl = 8 * 3600, kDefaultIdle = 3600;  // in seconds, if the manifest has no value
 
 struct VmSpec {
-  std::string name;  // our choice, see new_vm_name(); unique
+  std::string name;  // unique; see new_vm_name()
   std::string provider, session;
   std::map<std::string, std::string> options;
   double cpus = 0;
-  uint64_t memory = 0, disk = 0;  // bytes
-  uint64_t ttl = 0, idle = 0;     // seconds; 0: the defaults above
+  uint64_t memory = 0, disk = 0;  // in bytes
+  uint64_t ttl = 0, idle = 0;     // in seconds; 0 means the defaults above
   bool keep = false;              // outlives its owner until the ttl
-  ProcessIdentity owner;          // who must live; empty: this process
-  Environment
-      environment;  // for the hooks and the reaper: the operator's own, without what is none of a provider's business
-  std::string path_to_self;  // for the reaper; empty: none (tests only)
+  ProcessIdentity owner;          // the process that must live; if empty, this process
+  Environment environment;   // for the hooks and the reaper: the operator's own, without what a provider must not see
+  std::string path_to_self;  // for the reaper; if empty, there is none (tests only)
   Limits limits;
-  int boot_ms = 600000;  // the longest from `create` to sshd
-  // Called before the VM can exist: the ledger's record {"kind": "vm", "name": …, "provider": …, "session": …}.
+  int boot_ms = 600000;  // the longest time from `create` to sshd
+  // Called before the VM can exist, with the ledger's record {"kind": "vm", "name": …, "provider": …, "session": …}.
   std::function<Result<>(const nlohmann::json&)> will_make;
 };
 
-// Seconds, measured from the begin of create_vm().
+// All times are in seconds since the beginning of create_vm().
 struct VmTimings {
   double created = 0, address = 0, ssh = 0, rotated = 0, engine = 0;
 };
 
 struct Vm {
   std::string name, provider, id, cost_per_hour;
-  ssh::Target target;    // its own known_hosts, alias and identity
-  bool offline = false;  // no network of its own
-  std::string engine;    // the version that answers there; "missing" or "silent"
+  ssh::Target target;    // has its own known_hosts, alias and identity
+  bool offline = false;  // the VM has no network of its own
+  std::string engine;    // the version of the engine that answers, "missing" or "silent"
   VmTimings timings;
   Record record;
 };
 
 std::string new_vm_name(const std::string& session);
 
-// Keys, user-data, the record, the ledger, the reaper. Nothing exists at the provider yet. Milliseconds.
+// Makes the keys, the user-data and the record, notes the VM in the ledger, and starts the reaper. Nothing exists at
+// the provider yet. Takes milliseconds.
 Result<Vm> prepare_vm(const VmSpec& spec);
 
-// Asks the provider for it, and waits until it says where its sshd is.
+// Asks the provider to create the VM, and waits until it says where the VM's sshd is.
 Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress);
 
-// Waits for sshd with the host key we gave it, and replaces that key by one made there: strictly checked before and
-// after. Code::denied where something else answers.
+// Waits for sshd with the host key that we gave it, and replaces that key with one made on the VM. Checks the key
+// strictly before and after. Fails with Code::denied if something else answers.
 Result<> reach_vm(Vm& vm, const VmSpec& spec, const Progress& progress);
 
 // Waits for the container engine, over a connection with the new host key.
 Result<> wait_for_engine(Vm& vm, const Progress& progress, int timeout_ms = 300000);
 
-// All of it, one after the other. After an error destroy_vm() what may be there: it is not done here.
+// Performs all steps, one after the other. After an error the VM may exist, and the caller must call destroy_vm().
 Result<Vm> make_vm(const VmSpec& spec, const Progress& progress);
 
-// An argv of ssh to the VM: strict about host keys, one key, nothing forwarded, no question asked.
+// Returns an ssh command line to the VM: it checks host keys strictly, uses one key, forwards nothing and asks no
+// question.
 std::vector<std::string> ssh_argv(const ssh::Target& target, const std::string& remote_command);
 
 }  // namespace bottle::machine

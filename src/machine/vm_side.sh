@@ -1,12 +1,12 @@
 #!/bin/sh
-# bottle-vm: what a VM made for a session does for itself. Written there by cloud-init, run as root.
+# bottle-vm runs as root on a VM that was made for a session. cloud-init installs it.
 #
-#   arm TTL IDLE NAME  starts the dead-man switch (at every boot); seconds, 0: no such limit
-#   watch              is it: when the time is up, or nobody is there, removes containers and secrets and powers off
-#   rotate             a new host key: prints its public half, waits for "go", then uses it from the next connection on
-#   wait-engine SEC    waits until the container engine answers, and prints what it is
-#   seal               before the disk is kept as an image: what is this VM's own goes, and nothing is written any more
-#   end                what the switch does, now
+#   arm TTL IDLE NAME  starts the dead-man switch (at every boot); limits are in seconds, 0 means no limit
+#   watch              is the switch: if the time is up or the VM is idle, removes containers and secrets and powers off
+#   rotate             makes a host key: prints its public half, waits for "go", then uses it for later connections
+#   wait-engine SEC    waits until the container engine answers, and prints its version
+#   seal               removes what is this VM's own and stops all writes, so that the disk can be kept as an image
+#   end                does at once what the switch does
 set -u
 umask 077
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -17,8 +17,8 @@ TICK=${BOTTLE_VM_TICK:-10}
 uptime_s() { read -r up rest </proc/uptime; echo "${up%.*}"; }
 stored() { number=; read -r number 2>/dev/null <"$state/$1"; echo "${number:-0}"; }
 
-# Time is counted by the kernel's uptime and added up over reboots: a clock that is a day off neither saves nor ends the VM.
-# A round costs one fork: a VM may be emulated.
+# Adds up the kernel's uptime over reboots, so that a clock that is a day off neither saves nor ends the VM.
+# A round costs only one fork, because a VM may be emulated.
 watch() {
   ttl=$(stored ttl) idle=$(stored idle) spent=$(stored spent)
   read -r up rest </proc/uptime
@@ -31,15 +31,15 @@ watch() {
     spent=$((spent + now - last)) last=$now
     echo "$spent" >"$state/spent"
     if [ "$ttl" -gt 0 ] && [ "$spent" -ge "$ttl" ]; then end "its time of $ttl s is up"; fi
-    # Touched since the last round; two times of the same clock, moments apart.
+    # The heartbeat was touched since the last round. Both times come from the same clock.
     # shellcheck disable=SC3013 # dash and busybox know -nt
     [ "$run/heartbeat" -nt "$run/seen" ] && active=$now used=yes
     : >"$run/seen"
-    # Until the first visitor a slow boot is not idleness.
+    # Before the first heartbeat, a slow boot does not count as idle.
     patience=$idle
     [ -n "$used" ] || [ "$patience" -ge 900 ] || patience=900
     if [ "$idle" -gt 0 ] && [ $((now - active)) -ge "$patience" ]; then
-      # Only now the question that costs something: is a session there?
+      # Whether a session runs is asked last, because the answer is expensive.
       if [ -n "$(timeout 20 docker ps -q --filter label=bottle.session --filter status=running 2>/dev/null)" ]; then active=$now
       elif pgrep -u bottle sshd >/dev/null 2>&1; then active=$now
       else end "idle for $((now - active)) s"; fi
@@ -50,13 +50,13 @@ watch() {
 
 end() {
   echo "bottle-vm: ending this VM: ${1:-asked to}" | tee /dev/console 2>/dev/null
-  # Bounded: whatever hangs, the power goes.
+  # The VM powers off within a minute even if a step hangs.
   (sleep 60; poweroff -f) &
   rm -f /home/bottle/.ssh/authorized_keys
   containers=$(timeout 20 docker ps -aq 2>/dev/null)
   [ -z "$containers" ] || timeout 30 docker rm -f -v $containers >/dev/null 2>&1
   timeout 10 systemctl --no-block stop docker.socket docker.service containerd.service >/dev/null 2>&1
-  pkill -KILL -x 'dockerd|containerd'  # one that is slow to stop would write again what goes now
+  pkill -KILL -x 'dockerd|containerd'  # a slow one would write again what is removed next
   rm -rf /run/bottle /dev/shm/* /var/lib/docker/containers /var/lib/docker/volumes
   find /home/bottle /tmp /var/tmp -mindepth 1 -xdev -delete 2>/dev/null
   sync
@@ -69,7 +69,7 @@ arm() {
   mkdir -p "$state" "$run"
   chmod 711 "$run"
   [ -s "$state/ttl" ] || { echo "$1" >"$state/ttl"; echo "$2" >"$state/idle"; }
-  # The name resolves to itself: sudo asks, and a resolver that does not answer would cost it seconds each time.
+  # sudo resolves the host name, and without this line a resolver that does not answer delays it by seconds.
   grep -qs " $3\$" /etc/hosts || echo "127.0.1.1 $3" >>/etc/hosts
   : >"$run/heartbeat"
   chmod 666 "$run/heartbeat"
@@ -77,19 +77,19 @@ arm() {
     --setenv=BOTTLE_VM_TICK="$TICK" /usr/local/sbin/bottle-vm watch
 }
 
-# The next VM from this disk is another machine: its name, keys, user, time begin anew. Engine, images and program stay.
+# The next VM from this disk gets its own name, keys, user and time. Engine, images and program stay.
 seal() {
   timeout 60 systemctl stop docker.socket docker.service containerd.service
   rm -rf "$state" /var/lib/cloud /run/cloud-init /home/bottle/.ssh /etc/ssh/ssh_host_* /etc/ssh/bottle_next_host_key* /home/bottle/.local
   rm -f /etc/ssh/sshd_config.d/00-bottle.conf /var/lib/systemd/random-seed
   : >/etc/machine-id
   sed -i '/^127\.0\.1\.1 /d' /etc/hosts
-  # Whoever takes the disk now finds it whole: a write from here on waits for ever.
+  # The disk is consistent from here on, because every later write blocks forever.
   sync
   fsfreeze -f / && echo '{"sealed":true}'
 }
 
-# Asked again after a broken connection it gives the same new key, until it is in use.
+# After a broken connection, another call prints the same new key until that key is in use.
 rotate() {
   : >"$run/heartbeat"
   next=/etc/ssh/bottle_next_host_key now=/etc/ssh/ssh_host_ed25519_key
@@ -97,7 +97,7 @@ rotate() {
   printf '{"host_key":"%s"}\n' "$(cut -d ' ' -f 1,2 "$next.pub")"
   read -r answer && [ "$answer" = go ] || exit 1
   cp "$next.pub" "$now.pub" && chmod 644 "$now.pub" && mv "$next" "$now" && rm -f "$next.pub" || exit 1
-  # The key of the first minute is in the user-data that cloud-init kept.
+  # cloud-init kept the user-data, which contains the first host key.
   find /var/lib/cloud -xdev -type f \( -name 'user-data*' -o -name 'cloud-config*' -o -name obj.pkl -o -name 'vendor-data*' \) -delete 2>/dev/null
   find /run/cloud-init -type f -name 'instance-data*.json' -delete 2>/dev/null
   systemctl reload ssh.service 2>/dev/null || systemctl reload sshd.service || exit 1
@@ -109,7 +109,7 @@ wait_engine() {
   command -v dockerd >/dev/null || { echo '{"engine":"missing"}'; exit 0; }
   while [ "$(uptime_s)" -lt "$until" ]; do
     if version=$(timeout 20 docker version --format '{{.Server.Version}}' 2>/dev/null) && [ -n "$version" ]; then
-      : >"$run/heartbeat"  # whoever waited comes back in a moment
+      : >"$run/heartbeat"  # the caller reconnects in a moment
       printf '{"engine":"%s","uptime":%s}\n' "$version" "$(uptime_s)"
       exit 0
     fi

@@ -1,4 +1,4 @@
-// What becomes of VMs whose providers do so, or whose makers die.
+// These tests check what happens to VMs whose providers fail or give false answers, or whose makers die.
 #include "machine/machine_test.h"
 
 #include <signal.h>
@@ -96,7 +96,7 @@ TEST_F(Machine, ACreateThatFailsHalfWayLeavesNothing) {
 
 TEST_F(Machine, ACreateWhoseCallerDiedIsEndedBeforeItsVmIsDestroyed) {
   good();
-  // It takes a while before it orders the machine, and nobody waits for it any more.
+  // `create` waits a while before it orders the machine, and its caller is no longer there.
   hook("create", R"sh(sleep 30; echo "id-vm-1|s1|$BOTTLE_OWNER|running" >"$CLOUD/$BOTTLE_VM_NAME")sh");
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm);

@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-// Text of one line without control characters: it is shown, and becomes a variable of the next hook.
+// Returns text of one line without control characters, because it is shown and becomes a variable of the next hook.
 Result<std::string> text(const json& answer, const char* key, bool required, size_t most = 512) {
   auto it = answer.find(key);
   if (it == answer.end() || it->is_null()) {
@@ -58,14 +58,14 @@ Result<Where> read_where(const json& answer) {
       return fail(Code::protocol, "\"port\" is not a valid port");
     where.port = port.get<uint16_t>();
   }
-  // What ssh would read as an option or a command must not come from there either.
+  // The provider must not be able to pass an option or a command to ssh either.
   unsigned char address[16];
   bool v6 = where.host.find(':') != std::string::npos;
   if (v6 && ::inet_pton(AF_INET6, where.host.c_str(), address) != 1)
     return fail(Code::protocol, "'" + where.host + "' is not a valid host");
   auto target = ssh::parse_target(where.user + "@" + (v6 ? "[" + where.host + "]" : where.host));
   static constexpr std::string_view kName =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";  // nothing that ssh expands
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";  // no characters that ssh expands
   bool plain = (v6 || where.host.find_first_not_of(kName) == std::string::npos) &&
                where.user.find_first_not_of(kName) == std::string::npos;
   if (!plain || !target || target->host != where.host || target->user != where.user)
@@ -81,7 +81,7 @@ Result<std::string> read_fetch(const json& answer, const std::string& value) {
   auto fetch = it->get<std::string>();
   if (fetch.empty() || fetch.size() > 64 << 10 || fetch.find('\0') != std::string::npos)
     return fail(Code::protocol, "\"fetch\" is empty, too long or not text");
-  // It is an argument on the VM: what it shows must not be the value.
+  // The command is visible on the VM, so it must not contain the value.
   if (fetch.find(value) != std::string::npos) return fail(Code::protocol, "\"fetch\" contains the value itself");
   return fetch;
 }

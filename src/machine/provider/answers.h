@@ -1,5 +1,6 @@
-// What the hooks of a provider answer, checked before anything is believed: they are programs of others, and speak of
-// machines that may have been taken. Pure. Code::protocol for what is not the contract's (docs/providers.md).
+// This file checks what the hooks of a provider answer before anything in it is used. The hooks are other people's
+// programs, and they describe machines that an agent may have taken over. All of it is pure. Fails with Code::protocol
+// if an answer does not keep the contract (docs/providers.md).
 #pragma once
 
 #include <cstdint>
@@ -13,11 +14,11 @@
 
 namespace bottle::machine {
 
-inline constexpr const char* kUser = "bottle";  // whom the user-data makes
+inline constexpr const char* kUser = "bottle";  // the user that the user-data makes
 
 struct Created {
   std::string id, cost_per_hour;
-  bool offline = false;  // nothing leads out of it: what its bottle may reach goes by way of this machine
+  bool offline = false;  // it has no network, so its bottle reaches everything through this machine
 };
 
 struct Where {
@@ -25,12 +26,12 @@ struct Where {
   uint16_t port = 22;
 };
 
-// What `list` knows of: a machine ("vm"), or what one left ("volume", "address", …).
+// Describes an entry of `list`: a machine ("vm"), or what one left ("volume", "address" and so on).
 struct Listed {
   std::string id, name, session, owner, created, status, cost_per_hour, kind;
 };
 
-// One JSON object, in which no key stands twice: that would mean two things to two readers.
+// Parses one JSON object. Refuses a key that occurs twice, because two readers could understand it in two ways.
 Result<nlohmann::json> parse_answer(const std::string& text);
 
 Result<Created> read_created(const nlohmann::json& answer);

@@ -1,5 +1,5 @@
-// What a provider's hooks print: whatever gets through is fit for a terminal, for a variable of the next hook and for
-// ssh's command line.
+// Whatever a provider's hooks print, what passes the checks must be safe for a terminal, for a variable of the next
+// hook and for ssh's command line.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -19,7 +19,7 @@ bool shown(const std::string& text) {
   char before = 0;
   return std::ranges::none_of(text, [&](char c) {
     unsigned char now = static_cast<unsigned char>(c), lead = static_cast<unsigned char>(std::exchange(before, c));
-    return now < 0x20 || now == 0x7f || (lead == 0xc2 && now < 0xa0);  // U+0080 to U+009F as well
+    return now < 0x20 || now == 0x7f || (lead == 0xc2 && now < 0xa0);  // also U+0080 to U+009F
   });
 }
 

@@ -20,7 +20,7 @@ extern const char bottle_vm_side_begin[], bottle_vm_side_end[];
 namespace bottle::machine {
 namespace {
 
-constexpr std::string_view kShared = "lib/";  // what several of them use; found as ../lib
+constexpr std::string_view kShared = "lib/";  // files that several providers use; they find them as ../lib
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-// The providers that this program carries within itself.
+// This file has the providers that this program carries in its own file.
 #pragma once
 
 #include <string>
@@ -10,20 +10,20 @@
 namespace bottle::machine {
 
 struct CarriedFile {
-  std::string_view path;  // "qemu/create"
+  std::string_view path;  // such as "qemu/create"
   std::string_view bytes;
 };
 std::vector<CarriedFile> carried_files();
 std::vector<std::string> carried_providers();
 
-// The program of the VM itself: dead-man switch, host key. See vm_side.sh.
+// Returns the program that runs on the VM, with the dead-man switch and the host key. See vm_side.sh.
 std::string_view vm_side_program();
 
-// Writes them to `cache`/providers/<hash of the content>, mode 0700, unless they are there already byte for byte, and
-// gives the folder of that provider. Code::denied where others could have written there.
+// Writes the providers to `cache`/providers/<hash of the content>, mode 0700, unless they are already there byte for
+// byte. Returns the directory of that provider. Fails with Code::denied if other users can write to it.
 Result<std::string> unpack_provider(const std::string& name, const std::string& cache);
 
-// Whether only this user (or root) may write there; else Code::denied with what to do.
+// Fails with Code::denied, and says what to do, if a user other than this one and root may write to `path`.
 Result<> only_ours(const std::string& path);
 
 }  // namespace bottle::machine

@@ -16,7 +16,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr size_t kMost = 1 << 20;
 
-// A hook's stderr: whole lines to `progress`, the last few kept for an error's text.
+// Reads a hook's stderr. Passes whole lines to `progress` and keeps the last few for the text of an error.
 class Words {
  public:
   explicit Words(const Progress& progress) : progress_(progress) {}
@@ -48,7 +48,7 @@ class Words {
   int shown_ = 0;
 };
 
-// The name people know: the last two parts of the path, "qemu/create".
+// Returns the last two parts of the path, such as "qemu/create", which is the name that people know.
 std::string short_name(const std::string& path) {
   size_t slash = path.rfind('/');
   if (slash == std::string::npos || slash == 0) return path;
@@ -99,7 +99,8 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
     if (n > 0) use(std::string_view(buffer, static_cast<size_t>(n)));
     else if (n == 0 || errno != EINTR) open = false;
   };
-  // After its end only what is in the pipes already counts: whatever it left running may hold them for ever.
+  // After the hook has ended, only what is already in the pipes is read, because a process that it left running may
+  // hold them forever.
   while (out_open || err_open || !ended) {
     pollfd fds[] = {{out_open ? child.out() : -1, POLLIN, 0},
                     {err_open ? child.err() : -1, POLLIN, 0},

@@ -1,4 +1,4 @@
-// One call of one hook of a provider: a program that prints one JSON object. See docs/providers.md.
+// This file makes one call of a provider's hook, which is a program that prints one JSON object. See docs/providers.md.
 #pragma once
 
 #include <functional>
@@ -12,20 +12,22 @@
 
 namespace bottle::machine {
 
-// A line for a person, free of control characters.
+// Receives a line for a person, without control characters.
 using Progress = std::function<void(const std::string&)>;
 
 struct HookCall {
   std::string program;
-  Environment environment;  // all there is
+  Environment environment;  // the hook's whole environment
   int timeout_ms = 60000;
-  int stdin_fd = -1;                     // its stdin; without one, /dev/null
-  std::function<void(int pid)> started;  // it runs, as the leader of a process group of its own
+  int stdin_fd = -1;                     // the hook's stdin; if -1, it is /dev/null
+  std::function<void(int pid)> started;  // called when the hook runs, as the leader of its own process group
 };
 
-// Runs it to its end. Its stderr goes to `progress` line by line. The exit statuses of the contract become codes:
+// Runs the hook to its end. Passes its stderr to `progress` line by line. The exit statuses of the contract become
+// these codes:
 //   75 unavailable (try again) · 73 limit (quota, capacity) · 77 denied · 78 invalid (not set up) · other internal
-// and timed_out, limit (more than 1 MB on stdout), protocol (not one JSON object), each with the hook's last words.
+// Also fails with timed_out, limit (more than 1 MB on stdout) or protocol (not one JSON object). Each error has the
+// hook's last lines.
 Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress);
 
 }  // namespace bottle::machine

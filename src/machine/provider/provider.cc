@@ -157,7 +157,7 @@ Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string&
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("creating a pipe");
   UniqueFd in(ends[0]), out(ends[1]);
-  TRY(write_all(out.get(), value));  // less than a pipe holds
+  TRY(write_all(out.get(), value));  // the value is smaller than a pipe's buffer
   out.reset();
   auto surroundings = environment(vm);
   surroundings["BOTTLE_SECRET_NAME"] = name;

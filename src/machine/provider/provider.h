@@ -1,4 +1,5 @@
-// A provider of machines: a folder of hooks, found and called. The contract is docs/providers.md.
+// This file finds a provider of machines, which is a folder of hooks, and calls its hooks. docs/providers.md is the
+// contract.
 #pragma once
 
 #include <cstdint>
@@ -12,18 +13,18 @@
 
 namespace bottle::machine {
 
-// Times in milliseconds.
+// All times are in milliseconds.
 struct Limits {
-  int create = 600000, other = 60000;        // one call of a hook
-  int retry = 300000;                        // how long "try again" is answered with trying again
-  int backoff = 1000, backoff_most = 15000;  // the first pause, doubled up to the last
+  int create = 600000, other = 60000;        // for one call of a hook
+  int retry = 300000;                        // how long a hook that says "try again" is called again
+  int backoff = 1000, backoff_most = 15000;  // the first pause, which is doubled up to the last
 };
 
-// One VM, as its hooks are told of it. 0: the provider's default.
+// Describes one VM to its hooks. 0 means the provider's default.
 struct VmRequest {
   std::string name, id, session, owner;
   int cpus = 0, memory_mb = 0, disk_gb = 0;
-  int64_t ttl = 0, idle = 0;                         // seconds
+  int64_t ttl = 0, idle = 0;                         // in seconds
   std::string user_data, ssh_public_key, state_dir;  // paths
   std::map<std::string, std::string> options;
 
@@ -32,39 +33,43 @@ struct VmRequest {
 
 class Provider {
  public:
-  // The operator's own folder counts before one that this program carries. Code::not_found with the names there are;
-  // Code::denied where others may write into it. `environment`: all that the hooks will see besides BOTTLE_*.
+  // Finds a provider. The operator's own folder takes precedence over a provider that this program carries. Fails with
+  // Code::not_found, which lists the names that exist, and with Code::denied if other users may write to the folder.
+  // `environment` is everything that the hooks will see besides BOTTLE_*.
   static Result<Provider> find(const std::string& name, const Places& places, const Environment& environment,
                                const Limits& limits = {});
 
-  // All names: the operator's, and those carried.
+  // Returns the names of the operator's providers and of those that this program carries.
   static std::vector<std::string> names(const Places& places);
 
   const std::string& name() const { return name_; }
   const std::string& directory() const { return directory_; }
   const Limits& limits() const { return limits_; }
 
-  // Each retries "try again" with growing pauses until Limits::retry has passed; `lock`, if not -1, becomes the hook's
-  // stdin (see lock.h). Answers are checked: a hook that prints another thing than the contract's is Code::protocol.
+  // These functions call a hook. If it says "try again", they retry with growing pauses until Limits::retry has passed.
+  // `lock`, if not -1, becomes the hook's stdin (see lock_vm()). The answers are checked: if a hook prints something
+  // that does not keep the contract, they fail with Code::protocol.
   Result<Created> create(const VmRequest& vm, const Progress& progress, int lock = -1,
                          const std::function<void(int pid)>& started = {}) const;
-  Result<Where> ssh_info(const VmRequest& vm, const Progress& progress) const;  // no retry: unavailable while not known
+  Result<Where> ssh_info(const VmRequest& vm, const Progress& progress) const;  // not retried; unavailable until known
   Result<std::string> status(const VmRequest& vm,
-                             const Progress& progress) const;  // pending running stopped deleting gone
-  Result<std::string> destroy(const VmRequest& vm, const Progress& progress) const;  // deleting gone
+                             const Progress& progress) const;  // pending, running, stopped, deleting or gone
+  Result<std::string> destroy(const VmRequest& vm, const Progress& progress) const;  // deleting or gone
   Result<std::vector<Listed>> list(const std::string& owner, const std::map<std::string, std::string>& options,
                                    const Progress& progress) const;
 
-  // Gives the value to the platform's own store: text for `sh` on the VM that prints it.
-  Result<> can_put_secrets() const;  // Code::not_found: this provider has no such hook
+  // can_put_secrets() fails if this provider cannot do it. put_secret() gives the value to the platform's own store,
+  // and returns a command for `sh` on the VM that prints it.
+  Result<> can_put_secrets() const;  // Code::not_found if there is no such hook
   Result<std::string> put_secret(const VmRequest& vm, const std::string& name, const std::string& value,
                                  const Progress& progress) const;
 
-  // Keeps the disk of a VM that has been sealed (machine/vm_side.sh): a value for options.image. `before`: the one it
-  // replaces, may go.
+  // Keeps the disk of a VM that has been sealed (machine/vm_side.sh). Returns a value for options.image. `before` is
+  // the one that it replaces, and may be removed.
   Result<std::string> bake(const VmRequest& vm, const std::string& before, const Progress& progress) const;
 
-  // The hook as it is, once: for hooks that not every provider has, and for the conformance tests.
+  // Calls a hook once and returns its answer unchecked. Used for hooks that not every provider has, and for the
+  // conformance tests.
   Result<nlohmann::json> call(const std::string& hook, const Environment& environment, const Progress& progress,
                               int timeout_ms, int lock = -1, const std::function<void(int pid)>& started = {}) const;
   bool has(const std::string& hook) const;
