@@ -14,16 +14,12 @@
 #include <cstdio>
 #include <cstring>
 
-#include <nlohmann/json.hpp>
-
 #include "base/file.h"
 #include "guard/connection.h"
 #include "guard/ssh_agent.h"
 
 namespace bottle::guard {
 namespace {
-
-using nlohmann::json;
 
 constexpr size_t kMostControl = 16 << 20;
 
@@ -126,8 +122,8 @@ Result<> Server::listen(const Config& config) {
   return {};
 }
 
-Result<> Server::configure(const json& wanted) {
-  std::shared_ptr<const Config> config = TRY(parse_config(wanted));
+Result<> Server::configure(const wire::GuardConfig& wanted) {
+  std::shared_ptr<const Config> config = TRY(compile(wanted));
   // Alone, the guard is its own authority; under a supervisor it asks the session's root.
   if (!context_.ca) context_.ca = options_.config_fd >= 0 ? TRY(SessionCa::self_signed()) : TRY(SessionCa::make());
   auto before = std::exchange(context_.config, config);
@@ -140,44 +136,26 @@ Result<> Server::configure(const json& wanted) {
   return {};
 }
 
-void Server::say_error(std::string_view what) {
-  std::string line = R"({"type":"error","what":")";
-  append_json(line, what);
-  context_.audit.raw(line + "\"}\n");
+void Server::say(wire::FromGuard message) { context_.audit.raw(wire::encode(message) + "\n"); }
+
+void Server::take(const wire::Configure& message) {
+  if (auto done = configure(message.config); !done) return say(wire::GuardComplaint{done.error().what});
+  say(wire::Ready{listening(), context_.ca->request()});
 }
 
-void Server::control_line(std::string_view line) {
-  auto message = json::parse(line, nullptr, false);
-  if (!message.is_object() || !message.contains("type") || !message["type"].is_string())
-    return say_error("a control line that is not a message");
-  if (message["type"] == "shutdown") return context_.loop.stop();
-  if (message["type"] == "certificate") return take_certificate(message);
-  if (message["type"] == "stream") return context_.relay.take(message);
-  if (message["type"] == "relay") {
-    bool up = message.value("up", false);
-    context_.relay.set_up(up);
-    if (!up) end_agent_calls(context_);
-    return;
-  }
-  if (message["type"] == "ssh-agent") return take_agent_answer(context_, message);
-  if (message["type"] != "configure") return say_error("a control message of unknown type");
-  if (!message.contains("config")) return say_error("configure without config");
-  if (auto done = configure(message["config"]); !done) return say_error(done.error().what);
-  std::string ready = R"({"type":"ready","listen":")";
-  append_json(ready, listening());
-  ready += R"(","csr":")";
-  for (char c : context_.ca->request()) {
-    if (c == '\n') ready += "\\n";
-    else ready += c;
-  }
-  context_.audit.raw(ready + "\"}\n");
+void Server::take(const wire::Certificate& message) {
+  if (!context_.ca) return say(wire::GuardComplaint{"a certificate before configure"});
+  if (auto done = context_.ca->adopt(message.pem); !done) say(wire::GuardComplaint{done.error().what});
 }
 
-void Server::take_certificate(const json& message) {
-  if (!context_.ca) return say_error("a certificate before configure");
-  if (!message.contains("pem") || !message["pem"].is_string()) return say_error("certificate without pem");
-  if (auto done = context_.ca->adopt(message["pem"].get<std::string>()); !done) say_error(done.error().what);
+void Server::take(const wire::NearSideUp& message) {
+  context_.relay.set_up(message.up);
+  if (!message.up) end_agent_calls(context_);
 }
+
+void Server::take(const wire::AgentAnswer& answer) { take_agent_answer(context_, answer); }
+void Server::take(const wire::StreamPart& part) { context_.relay.take(part); }
+void Server::take(const wire::Shutdown&) { context_.loop.stop(); }
 
 void Server::read_control() {
   ssize_t n = ::read(control_.fd(), scratch, kScratch);
@@ -187,7 +165,10 @@ void Server::read_control() {
   size_t start = 0;
   for (size_t end; (end = control_in_.find('\n', start)) != std::string::npos; start = end + 1) {
     std::string_view line = std::string_view(control_in_).substr(start, end - start);
-    if (!line.empty()) control_line(line);
+    if (line.empty()) continue;
+    auto message = wire::decode<wire::ToGuard>(line, wire::From::ours);
+    if (message) std::visit([this](const auto& each) { take(each); }, *message);
+    else say(wire::GuardComplaint{message.error().what});
   }
   if (start) {
     explicit_bzero(control_in_.data(), start);  // it held secrets
@@ -202,11 +183,8 @@ void Server::read_control() {
 
 Result<> Server::stand_alone() {
   auto text = TRY(read_to_end(options_.config_fd));
-  auto wanted = json::parse(text, nullptr, false);
-  if (wanted.is_discarded()) return fail(Code::invalid, "the configuration is not JSON");
   context_.audit.open(options_.audit_fd);
-  TRY(configure(wanted));
-  wanted = nullptr;
+  TRY(configure(TRY(wire::decode<wire::GuardConfig>(text, wire::From::ours))));
   explicit_bzero(text.data(), text.size());
   if (listeners_.empty()) return fail(Code::invalid, "the configuration has no listen address");
   if (options_.ca_out_fd >= 0) {

@@ -5,11 +5,10 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json_fwd.hpp>
-
 #include "base/error.h"
 #include "guard/core/context.h"
 #include "guard/dns_server.h"
+#include "wire/guard/control.h"
 
 namespace bottle::guard {
 
@@ -22,7 +21,7 @@ struct Options {
 class Server {
  public:
   explicit Server(Options options) : options_(options), dns_(context_) {}
-  // Until SIGTERM, SIGINT, {"type":"shutdown"} or the end of stdin. The result is the exit status.
+  // Until SIGTERM, SIGINT, a message to shut down, or the end of stdin. The result is the exit status.
   int run();
 
  private:
@@ -30,15 +29,19 @@ class Server {
     policy::Endpoint at;
     std::unique_ptr<Source> source;
   };
-  Result<> configure(const nlohmann::json& json);
+  Result<> configure(const wire::GuardConfig& wanted);
   Result<> listen(const Config& config);
   Result<> stand_alone();
   void accept(Source& listener);
   void take_connections();
   void read_control();
-  void control_line(std::string_view line);
-  void take_certificate(const nlohmann::json& message);
-  void say_error(std::string_view what);
+  void take(const wire::Configure& message);
+  void take(const wire::Certificate& message);
+  void take(const wire::NearSideUp& message);
+  void take(const wire::AgentAnswer& answer);
+  void take(const wire::StreamPart& part);
+  void take(const wire::Shutdown&);
+  void say(wire::FromGuard message);
   std::string listening() const;
 
   Options options_;

@@ -1,17 +1,13 @@
 #include "guard/ssh_agent.h"
 
-#include <nlohmann/json.hpp>
-
 namespace bottle::guard {
 namespace {
 
 constexpr size_t kMostMessage = 32 * 1024, kMostConnections = 16;
 constexpr int64_t kIdle = 600 * 1000, kAnswer = 150 * 1000;  // a person may have to touch a token
 
-std::string message_line(uint32_t connection, std::string_view request) {
-  std::string line = R"({"type":"ssh-agent","connection":)" + std::to_string(connection);
-  if (request.empty()) return line + ",\"closed\":true}\n";
-  return line + R"(,"request":")" + base64_encode(request) + "\"}\n";
+void tell(Context& context, uint32_t connection, std::optional<std::string> request) {
+  context.audit.raw(wire::encode(wire::FromGuard(wire::AgentRequest{connection, std::move(request)})) + "\n");
 }
 
 size_t length_of(std::string_view bytes) {
@@ -59,7 +55,7 @@ Task<bool> serve_ssh_agent(Connection& c) {
   bool going = co_await flush_all(c);
   while (going && co_await whole_message(c)) {
     size_t length = length_of(c.client.in);
-    context.audit.raw(message_line(number, std::string_view(c.client.in).substr(4, length)));
+    tell(context, number, base64_encode(std::string_view(c.client.in).substr(4, length)));
     c.client.in.erase(0, 4 + length);
     call.answered = false;
     int64_t deadline = c.now() + kAnswer;
@@ -70,7 +66,7 @@ Task<bool> serve_ssh_agent(Connection& c) {
     going = co_await flush_all(c);
   }
   context.agent_calls.erase(number);
-  context.audit.raw(message_line(number, {}));
+  tell(context, number, std::nullopt);
   co_return true;
 }
 
@@ -81,14 +77,10 @@ void end_agent_calls(Context& context) {
   }
 }
 
-void take_agent_answer(Context& context, const nlohmann::json& message) {
-  auto connection = message.find("connection");
-  if (connection == message.end() || !connection->is_number_unsigned()) return;
-  auto call = context.agent_calls.find(connection->get<uint32_t>());
+void take_agent_answer(Context& context, const wire::AgentAnswer& message) {
+  auto call = context.agent_calls.find(message.connection);
   if (call == context.agent_calls.end()) return;  // it left meanwhile
-  auto answer = message.find("answer");
-  auto decoded = answer != message.end() && answer->is_string() ? base64_decode(answer->get<std::string>())
-                                                                : Result<std::string>("");
+  auto decoded = base64_decode(message.answer.value_or(""));
   if (!decoded || decoded->empty()) call->second->over = true;
   else call->second->answer = std::move(*decoded);
   call->second->answered = true;

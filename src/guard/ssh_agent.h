@@ -4,9 +4,8 @@
 
 #include <string>
 
-#include <nlohmann/json_fwd.hpp>
-
 #include "guard/connection.h"
+#include "wire/guard/control.h"
 
 namespace bottle::guard {
 
@@ -19,9 +18,8 @@ struct AgentCall {
 // `GET /ssh-agent` on a client connection, until one side ends. Refused where the configuration has no ssh_agent.
 Task<bool> serve_ssh_agent(Connection& connection);
 
-// {"type":"ssh-agent","connection":N,"answer":"base64"} from the control channel; without an answer, the connection is
-// closed.
-void take_agent_answer(Context& context, const nlohmann::json& message);
+// From the control channel.
+void take_agent_answer(Context& context, const wire::AgentAnswer& message);
 
 // The owner of the keys cannot be reached: all of them are closed.
 void end_agent_calls(Context& context);

@@ -51,7 +51,7 @@ class Launch {
  private:
   struct Guard {
     GuardLink link;
-    json message;
+    wire::GuardConfig config;
   };
 
   Result<> progress(const std::string& step);
@@ -105,9 +105,9 @@ Result<Running> Launch::run() {
   auto report = TRY(run_self_test(*agent));
   auto root = TRY(open_gate(*agent));
   auto early = agent->take_early();
-  return Running{agent->take_attached(),    std::move(early), std::move(guard->link),
-                 std::move(guard->message), std::move(root),  std::move(report),
-                 std::move(keys),           subnet,           std::move(sent_)};
+  return Running{agent->take_attached(),   std::move(early), std::move(guard->link),
+                 std::move(guard->config), std::move(root),  std::move(report),
+                 std::move(keys),          subnet,           std::move(sent_)};
 }
 
 Result<> Launch::progress(const std::string& step) {
@@ -142,13 +142,12 @@ Result<Launch::Guard> Launch::make_guard() {
   std::string image = TRY(ensure_guard_image(engine_));
   Subnet subnet = TRY(job_.relay_all ? create_offline_guard(image) : create_guard(image));
   Values values = TRY(arrivals_.values.get());
-  json message = {{"type", "configure"},
-                  {"config", guard_config(job_.plan, {subnet.guard, job_.ca_bundle, job_.extra_ca, values.secrets,
-                                                      job_.far, job_.tunnel, job_.relay_all, host_networks()})}};
-  message["config"]["ssh_agent"] = !job_.ssh_keys.empty();
+  auto config = guard_config(job_.plan, {subnet.guard, job_.ca_bundle, job_.extra_ca, values.secrets, job_.far,
+                                         job_.tunnel, job_.relay_all, host_networks()});
+  config.ssh_agent = !job_.ssh_keys.empty();
   auto root = TRY(root_.get());
-  GuardLink link = TRY(start_guard(engine_, names_.guard, message, *root));
-  return Guard{std::move(link), std::move(message)};
+  GuardLink link = TRY(start_guard(engine_, names_.guard, config, *root));
+  return Guard{std::move(link), std::move(config)};
 }
 
 Result<Subnet> Launch::create_guard(const std::string& image) {
@@ -256,14 +255,14 @@ std::vector<Thing> things_of(const Job& job) {
   return things;
 }
 
-Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const json& configuration,
+Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const wire::GuardConfig& config,
                               const pki::Root& root) {
   GuardLink link(TRY(engine.attach(name, false)));
   limit_sending(link.fd());
   TRY(engine.start_container(name));
-  TRY(link.send(configuration));
-  json ready = TRY(link.await_ready(15000));
-  TRY(link.send({{"type", "certificate"}, {"pem", TRY(root.certify(ready.value("csr", "")))}}));
+  TRY(link.send(wire::Configure{config}));
+  auto ready = TRY(link.await_ready(15000));
+  TRY(link.send(wire::Certificate{TRY(root.certify(ready.csr))}));
   return link;
 }
 

@@ -25,7 +25,7 @@ struct Running {
   docker::Attached agent;
   std::string agent_early;  // output of the agent that came with the report
   GuardLink guard;
-  nlohmann::json guard_message;             // the `configure` message, kept for a restart of the guard
+  wire::GuardConfig guard_config;           // kept for a restart of the guard
   std::shared_ptr<const pki::Root> root;    // trusted by the agent; signs the authority of each guard
   wire::Report report;                      // the report of the self-test
   std::unique_ptr<SessionAgent> ssh_agent;  // null if no key needs it
@@ -55,7 +55,7 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
 
 // Attaches to the session's guard, starts it, configures it and certifies its authority. Used at launch and after the
 // guard has died.
-Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const nlohmann::json& configuration,
+Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const wire::GuardConfig& config,
                               const pki::Root& root);
 
 }  // namespace bottle::session

@@ -22,8 +22,6 @@
 namespace bottle::session {
 namespace {
 
-using nlohmann::json;
-
 using Clock = std::chrono::steady_clock;
 
 volatile sig_atomic_t asked_to_stop = 0;
@@ -105,25 +103,24 @@ class Watch {
   }
 
   void take_audit() {
-    auto lines = running_.guard.read();
-    if (!lines) return lose_guard();
-    for (auto& line : *lines) {
-      if (line.value("type", "") == "ready") policy_.accepted();
-      if (line.value("type", "") == "error" && !policy_.refused(line.value("what", "")))
-        clients_.event(wire::GuardError{line.value("what", "")});
-      if (line.value("type", "") == "ssh-agent" && ssh_) ssh_->take_request(line, to_guard());
-      if (job_.far && (line.value("type", "") == "stream" || line.value("type", "") == "ssh-agent")) {
-        if (clients_.relay()) clients_.to_relay(line);
-        else if (line.contains("request"))
-          (void)running_.guard.send(
-              {{"type", "ssh-agent"}, {"connection", line["connection"]}});  // closed: no near side can answer
-      }
-      if (line.value("type", "") != "audit") continue;
-      line.erase("type");
-      // The text is kept unchanged. The programs that read the file and the events make it safe for a terminal.
-      auto decision = wire::decode_value<wire::Decision>(std::move(line), wire::From::ours);
-      record(decision ? *decision : unreadable(decision.error()));
-    }
+    auto messages = running_.guard.read();
+    if (!messages) return lose_guard();
+    for (const auto& message : *messages) std::visit([this](const auto& each) { take(each); }, message);
+  }
+
+  void take(const wire::Ready&) { policy_.accepted(); }
+  void take(const wire::GuardComplaint& complaint) {
+    if (!policy_.refused(complaint.what)) clients_.event(wire::GuardError{complaint.what});
+  }
+  void take(const wire::Decision& decision) { record(decision); }
+  void take(const wire::AgentRequest& request) {
+    if (ssh_) return ssh_->take_request(request, to_guard());
+    if (!job_.far) return;
+    if (clients_.relay()) clients_.to_relay(request);
+    else if (request.request) (void)running_.guard.send(wire::AgentAnswer{request.connection, std::nullopt});
+  }
+  void take(const wire::StreamPart& part) {
+    if (job_.far && clients_.relay()) clients_.to_relay(part);
   }
 
   // Looks for changes, because this machine may move to another network during a session.
@@ -139,17 +136,17 @@ class Watch {
   void look_at_relay() {
     uint32_t now = clients_.relay();
     if (now == relay_) return;
-    if (relay_) (void)running_.guard.send({{"type", "relay"}, {"up", false}});
+    if (relay_) (void)running_.guard.send(wire::NearSideUp{false});
     if (now) {
-      clients_.to_relay({{"type", "relay"}});  // the guard may be another one, so earlier streams are over
-      (void)running_.guard.send({{"type", "relay"}, {"up", true}});
+      clients_.to_relay(wire::FarGuardHere{});
+      (void)running_.guard.send(wire::NearSideUp{true});
     }
     relay_ = now;
   }
 
   AgentRelay::Send to_guard() {
-    return [this](const json& message) {
-      if (guard_alive_) (void)running_.guard.send(message);
+    return [this](const wire::AgentAnswer& answer) {
+      if (guard_alive_) (void)running_.guard.send(answer);
     };
   }
 
@@ -183,18 +180,20 @@ class Watch {
       case FrameType::policy:
         if (auto change = wire::decode<wire::PolicyChange>(frame.bytes, wire::From::ours)) policy_.request(*change);
         break;
-      case FrameType::guard: {
-        auto line = json::parse(frame.bytes, nullptr, false);
-        if (!job_.far || !line.is_object()) break;
-        if (line.value("type", "") == "relay") policy_.trust(line.value("root", ""));
-        else if (guard_alive_ && relay_ &&
-                 (line.value("type", "") == "stream" || line.value("type", "") == "ssh-agent"))
-          (void)running_.guard.send(line);
+      case FrameType::guard:
+        if (job_.far) take_from_near_side(wire::decode<wire::ToFarGuard>(frame.bytes, wire::From::ours));
         break;
-      }
       default:
         break;
     }
+  }
+
+  void take_from_near_side(const Result<wire::ToFarGuard>& message) {
+    if (!message) return;
+    if (const auto* here = std::get_if<wire::NearSideHere>(&*message)) return policy_.trust(here->root);
+    if (!guard_alive_ || !relay_) return;
+    if (const auto* answer = std::get_if<wire::AgentAnswer>(&*message)) (void)running_.guard.send(*answer);
+    if (const auto* part = std::get_if<wire::StreamPart>(&*message)) (void)running_.guard.send(*part);
   }
 
   void stop() {
@@ -217,7 +216,7 @@ class Watch {
   std::string cause_of_death() {
     auto container = engine_.inspect_container(names_.guard);
     if (!container || !container->contains("State")) return "died";
-    const json& state = (*container)["State"];
+    const auto& state = (*container)["State"];
     if (state.value("OOMKilled", false)) return "ran out of memory and was killed";
     int status = state.value("ExitCode", 0);
     return status > 128 ? "was killed by signal " + std::to_string(status - 128)
@@ -246,8 +245,8 @@ class Watch {
     }
     if (ended_ || stopped_ || Clock::now() < retry_at_) return;
     ++attempts_;
-    reviving_ = std::async(std::launch::async, [this, message = running_.guard_message] {
-      return start_guard(engine_, names_.guard, message, *running_.root);
+    reviving_ = std::async(std::launch::async, [this, config = running_.guard_config] {
+      return start_guard(engine_, names_.guard, config, *running_.root);
     });
   }
 
@@ -265,11 +264,11 @@ class Watch {
   Clock::time_point guard_since_ = Clock::now(), retry_at_, networks_at_;
   std::future<Result<GuardLink>> reviving_;
   EgressSummary summary_;
-  LivePolicy policy_{running_.guard_message,
-                     [this](const json& message) -> Result<> {
+  LivePolicy policy_{running_.guard_config,
+                     [this](const wire::GuardConfig& config) -> Result<> {
                        if (!guard_alive_)
                          return fail(Code::unavailable, "the guard is restarting; try again in a moment");
-                       return running_.guard.send(message);
+                       return running_.guard.send(wire::Configure{config});
                      },
                      [this](const wire::Event& event) { clients_.event(event); }};
   std::optional<AgentRelay> ssh_;  // the last member, so that its threads end first

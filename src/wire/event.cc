@@ -1,26 +1,8 @@
 #include "wire/event.h"
 
+#include "wire/codec/alternatives.h"
+
 namespace bottle::wire {
-namespace {
-
-template <class... Each>
-std::vector<std::string_view> names_of(const std::variant<Each...>*) {
-  return {Each::kEvent...};
-}
-
-// False: there is no event of that name.
-template <class... Each>
-bool become(std::variant<Each...>& event, std::string_view name) {
-  return ((name == Each::kEvent && (event.template emplace<Each>(), true)) || ...);
-}
-
-}  // namespace
-
-// Events that say nothing but their name.
-template <class T>
-  requires std::is_empty_v<T>
-static void fields(Object&, T&) {}
-
 // Events that say why.
 template <class T>
   requires requires(T event) { event.what; }
@@ -83,13 +65,8 @@ static void fields(Object& o, OutputMissed& event) { o.number("bytes", event.byt
 
 static void fields(Object& o, DestroyingVm& event) { o.text("vm", event.vm, kName); }
 
-void fields(Object& o, Event& event) {
-  std::string name = std::visit([](const auto& each) { return std::string(each.kEvent); }, event);
-  o.text("event", name, kName);
-  if (o.is_read() && !become(event, name)) return o.refuse("event", "is not an event of this bottle");
-  std::visit([&](auto& each) { fields(o, each); }, event);
-}
+void fields(Object& o, Event& event) { alternatives(o, "event", event); }
 
-std::vector<std::string_view> event_names() { return names_of(static_cast<const Event*>(nullptr)); }
+std::vector<std::string_view> event_names() { return type_words<Event>(); }
 
 }  // namespace bottle::wire

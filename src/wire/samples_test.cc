@@ -1,9 +1,9 @@
 #include "wire/samples_test.h"
 
-#include "wire/decision.h"
 #include "wire/event.h"
 #include "wire/failure.h"
 #include "wire/gate.h"
+#include "wire/guard/control.h"
 #include "wire/hello.h"
 #include "wire/job.h"
 #include "wire/ledger.h"
@@ -31,7 +31,7 @@ Sample foreign(std::string name, T message) {
 }
 
 Sample event(Event event) {
-  std::string name = std::visit([](const auto& each) { return std::string(each.kEvent); }, event);
+  std::string name = std::visit([](const auto& each) { return std::string(each.kType); }, event);
   return foreign("event-" + name, std::move(event));
 }
 
@@ -41,7 +41,12 @@ plan::Plan plan() {
   p.agent = "reviewer";
   p.bottle = "web";
   p.provider = "claude";
-  p.image = {"bottle-agent-claude:0123456789ab", "bootstrap", "/home/me/Dockerfile", "claude", {"git"}};
+  p.image = {"bottle-agent-claude:0123456789ab",
+             "bootstrap",
+             "/home/me/Dockerfile",
+             "claude",
+             {"git"},
+             {"2.1.3", "sha512-AAAA"}};
   p.runtime = "auto";
   p.workspace = "/home/me/app";
   p.repository = "/home/me/app/.git";
@@ -220,6 +225,77 @@ void add_events(std::vector<Sample>& all) {
     all.push_back(event(std::move(each)));
 }
 
+GuardConfig guard_config() {
+  GuardConfig config{.listen = {"10.0.0.2:3128"},
+                     .dns = "10.0.0.2:53",
+                     .names = {{"guard", "10.0.0.2"}},
+                     .ca_bundle = "-----BEGIN CERTIFICATE-----\n",
+                     .models = {"api.anthropic.com"},
+                     .ssh = {{"git.example.org", 22, "ssh-ed25519 AAAA"}},
+                     .relay = {"api.github.com"},
+                     .host_networks = {"20.30.41.0/24"},
+                     .unrecorded = "the disk is full",
+                     .ssh_agent = true};
+  config.secrets = {{.name = "github",
+                     .value = "ghp_0",
+                     .placeholder = "placeholder",
+                     .hosts = {"api.github.com"},
+                     .header = "Authorization: Bearer {}",
+                     .in = {"header", "query"},
+                     .beside = {"Cookie"}},
+                    {.name = "npm", .relayed = true, .placeholder = "other", .hosts = {"npm.example.org"}}};
+  config.egress.allow = {{"*.example.org", {443}, {"GET"}, {"/a/**"}, true},
+                         {.host = "evil.example.org", .deny = true}};
+  config.egress.lan = {{"tracker.bottle", "10.0.0.7:80", {"GET"}, {"/issues/**"}, true}};
+  config.egress.on_secret = "redact";
+  config.egress.hosts = {{"api.example.org", {"198.51.100.7"}}};
+  config.egress.parent_proxy = "http://proxy.example.org:3128";
+  config.egress.extra_ca = "-----BEGIN CERTIFICATE-----\n";
+  config.egress.resolver = "127.0.0.11:53";
+  config.egress.idle_seconds = 60;
+  return config;
+}
+
+Decision decision() {
+  return {"2026-01-01T00:00:00.000Z",
+          "7f3a",
+          "deny",
+          "http",
+          "a.example.org",
+          443,
+          "GET",
+          "/a",
+          "not_allowed",
+          "no rule",
+          "github",
+          Decision::Totals{1, 2},
+          3,
+          "2026-01-01T00:00:00.000Z",
+          "near"};
+}
+
+void add_guard(std::vector<Sample>& all) {
+  all.push_back(sample("guard-config", guard_config()));
+  all.back().tables = {"names", "hosts"};
+  all.push_back(sample("guard-configure", ToGuard(Configure{guard_config()})));
+  all.back().tables = {"names", "hosts"};
+  all.back().elsewhere = "/config/";
+  all.push_back(sample("guard-certificate", ToGuard(Certificate{"-----BEGIN CERTIFICATE-----\n"})));
+  all.push_back(sample("guard-answer", ToGuard(AgentAnswer{7, "AAAA"})));
+  all.push_back(sample("guard-near-side", ToGuard(NearSideUp{true})));
+  all.push_back(sample("guard-shutdown", ToGuard(Shutdown{})));
+  all.push_back(sample("guard-ready", FromGuard(Ready{"10.0.0.2:3128", "-----BEGIN CERTIFICATE REQUEST-----\n"})));
+  all.push_back(sample("guard-audit", FromGuard(decision())));
+  all.push_back(sample("guard-error", FromGuard(GuardComplaint{"no resolver"})));
+  all.push_back(foreign("far-guard-here", ToNearSide(FarGuardHere{})));
+  all.push_back(foreign("far-guard-request", ToNearSide(AgentRequest{7, "AAAA"})));
+  all.push_back(foreign("far-guard-closed", ToNearSide(AgentRequest{7, {}})));
+  all.push_back(foreign(
+      "far-guard-stream",
+      ToNearSide(StreamPart{.stream = 7, .open = true, .data = "AAAA", .taken = 4, .end = true, .closed = true})));
+  all.push_back(sample("near-side-here", ToFarGuard(NearSideHere{"-----BEGIN CERTIFICATE-----\n"})));
+}
+
 }  // namespace
 
 std::vector<Sample> samples() {
@@ -227,9 +303,7 @@ std::vector<Sample> samples() {
   add_events(all);
   all.push_back(foreign("failure", Error{Code::conflict, "there is a session s1 already", "take another --name"}));
   all.push_back(sample("error", ErrorReport{{Code::not_found, "no session s1", "see `bottle list`"}}));
-  all.push_back(foreign("decision", Decision{"2026-01-01T00:00:00.000Z", "7f3a", "deny", "http", "a.example.org", 443,
-                                             "GET", "/a", "not_allowed", "no rule", "github", Decision::Totals{1, 2}, 3,
-                                             "2026-01-01T00:00:00.000Z", "near"}));
+  all.push_back(foreign("decision", decision()));
   all.push_back(sample("attach", Attach{"s1", 1000}));
   all.push_back(sample("resize", Resize{24, 80}));
   all.push_back(
@@ -264,6 +338,7 @@ std::vector<Sample> samples() {
   all.push_back(sample("session-info", SessionInfo{"s1", "running", "reviewer", "web", "/home/me/app",
                                                    "me@far.example.org", 1'800'000'000}));
   all.back().passes_over_unknown_keys = true;
+  add_guard(all);
   return all;
 }
 

@@ -1,6 +1,7 @@
 // Every message against its golden file (tests/golden/wire), and against all that a stranger may change in it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include "wire/event.h"
 #include "wire/failure.h"
 #include "wire/gate.h"
+#include "wire/guard/control.h"
 #include "wire/hello.h"
 #include "wire/job.h"
 #include "wire/samples_test.h"
@@ -44,6 +46,19 @@ TEST_P(Messages, AreAsTheirGoldenFile) {
   auto again = GetParam().read_and_write(*expected);
   ASSERT_TRUE(again) << again.error().what;
   EXPECT_EQ(*again, *expected);
+}
+
+// The fuzzer begins with each of them: a byte that says which, then the message (messages_fuzz.cc).
+TEST_P(Messages, AreInTheFuzzersCorpus) {
+  auto all = samples();
+  auto at = std::ranges::find(all, GetParam().name, &Sample::name);
+  ASSERT_NE(at, all.end());
+  std::string entry = static_cast<char>(at - all.begin()) + golden().dump();
+  std::string path = "src/wire/corpus/messages/" + GetParam().name;
+  if (std::getenv("BOTTLE_UPDATE_GOLDEN")) ASSERT_TRUE(write_file_atomically(path, entry, 0644));
+  auto kept = read_file(path);
+  ASSERT_TRUE(kept) << "BOTTLE_UPDATE_GOLDEN=1 " << path;
+  EXPECT_EQ(*kept, entry);
 }
 
 // Calls `change` for the message with each of its values, and a way to name it in an error.
@@ -153,6 +168,20 @@ INSTANTIATE_TEST_SUITE_P(All, Messages, ::testing::ValuesIn(samples()), [](const
   std::ranges::replace(name, '-', '_');
   return name;
 });
+
+// The configuration that the page shows is one that a guard takes.
+TEST(GuardConfig, IsAsTheArchitectureShowsIt) {
+  auto page = read_file("ARCHITECTURE.md");
+  ASSERT_TRUE(page);
+  size_t begin = page->find("`config`:\n\n```json\n");
+  ASSERT_NE(begin, std::string::npos);
+  begin = page->find('{', begin);
+  auto config =
+      decode<GuardConfig>(std::string_view(*page).substr(begin, page->find("```", begin) - begin), From::ours);
+  ASSERT_TRUE(config) << config.error().what;
+  EXPECT_EQ(config->secrets.at(0).in.size(), 3u);
+  EXPECT_TRUE(config->egress.allow.at(1).deny);
+}
 
 // What a report says of itself counts for nothing without probes that passed.
 TEST(Report, ItsOwnWordIsNotEnough) {

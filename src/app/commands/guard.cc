@@ -50,21 +50,20 @@ Result<int> become_guard(const GuardOptions& o) {
   // No host_networks: this guard has no bottle, and its clients reach this machine's own addresses without it.
   auto config = session::guard_config(
       plan, {.guard_ip = "127.0.0.1", .ca_bundle = public_roots(), .extra_ca = extra, .secrets = values.secrets});
-  config["listen"] = o.listen;
-  config["dns"] = "";
-  if (!o.resolver.empty()) config["egress"]["resolver"] = o.resolver;
-  else if (plan.egress.resolver.empty()) config["egress"]["resolver"] = "";
+  config.listen = o.listen;
+  config.dns.clear();
+  config.egress.resolver = o.resolver.empty() ? plan.egress.resolver : o.resolver;
 
   // From here on this process is the guard. Its configuration, secrets included, is handed over in memory.
   guard::Options options;
-  UniqueFd settings(TRY(memory_file("guard-config", config.dump())));
+  UniqueFd settings(TRY(memory_file("guard-config", wire::encode(config))));
   options.config_fd = settings.get();
   if (!o.audit.empty()) options.audit_fd = TRY(output_file(o.audit));
   if (!o.ca_out.empty()) {
     ::unlink(o.ca_out.c_str());
     options.ca_out_fd = TRY(output_file(o.ca_out));
   }
-  config = nullptr;
+  config = {};
   guard::start_tls();
   return guard::Server(options).run();
 }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/line.h"
-#include "wire/decision.h"
+#include "wire/guard/decision.h"
 #include "wire/result.h"
 
 namespace bottle::app {

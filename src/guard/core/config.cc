@@ -6,37 +6,13 @@
 #include <algorithm>
 #include <charconv>
 
-#include <nlohmann/json.hpp>
-
 #include "guard/core/tls.h"
 #include "guard/protocol/http_head.h"
 
 namespace bottle::guard {
 namespace {
 
-using nlohmann::json;
 using policy::Endpoint;
-
-Result<policy::RuleSpec> parse_rule(const json& each) {
-  policy::RuleSpec rule;
-  if (each.is_string()) {
-    rule.host = each;
-    return rule;
-  }
-  for (const auto& [key, value] : each.items()) {
-    if (key == "host") rule.host = value;
-    else if (key == "ports") rule.ports = value.get<std::vector<uint16_t>>();
-    else if (key == "methods") rule.methods = value.get<std::vector<std::string>>();
-    else if (key == "paths") rule.paths = value.get<std::vector<std::string>>();
-    else if (key == "inspect") rule.inspect = value.is_boolean() ? value.get<bool>() : value == "full";
-    else if (key == "deny") rule.deny = value;
-    else
-      return fail(Code::invalid,
-                  "unknown key \"" + key + "\" in a rule");  // a restriction not understood must not be dropped
-  }
-  if (rule.host.empty()) return fail(Code::invalid, "a rule without a host");
-  return rule;
-}
 
 std::string without_percent(std::string_view text) {
   std::string out;
@@ -73,10 +49,10 @@ Result<ParentProxy> parse_parent(std::string text) {
   return parent;
 }
 
-Result<SshHost> parse_ssh(const json& each) {
-  SshHost ssh{.port = each.value("port", uint16_t{22})};
-  ssh.host = TRY(policy::normalise_host(each.value("host", "")));
-  std::string key = each.value("key", "");
+Result<SshHost> compile_ssh(const wire::GuardSshHost& wanted) {
+  SshHost ssh{.port = wanted.port};
+  ssh.host = TRY(policy::normalise_host(wanted.host));
+  const std::string& key = wanted.key;
   size_t blob = key.find("AAAA");
   if (blob == key.npos) return fail(Code::invalid, "ssh host " + ssh.host.name + ": no host key");
   auto decoded = base64_decode(std::string_view(key).substr(blob, key.find_first_of(" \t\r\n", blob) - blob));
@@ -96,13 +72,10 @@ bool never_lan(const policy::Address& address) {
 
 // Its rule joins the others, so that methods, paths and denials are decided in one place; only the address is the
 // route's own.
-Result<> parse_lan(Config& config, const json& each, std::vector<policy::RuleSpec>& rules) {
-  for (const auto& [key, unused] : each.items())
-    if (key != "name" && key != "to" && key != "methods" && key != "paths" && key != "tls")
-      return fail(Code::invalid, "unknown key \"" + key + "\" in a LAN route");
-  auto host = TRY(policy::normalise_host(each.value("name", "")));
+Result<> add_lan(Config& config, const wire::GuardLanRoute& wanted, std::vector<policy::RuleSpec>& rules) {
+  auto host = TRY(policy::normalise_host(wanted.name));
   auto bad = [&](const std::string& what) { return fail(Code::invalid, "LAN route \"" + host.name + "\": " + what); };
-  auto to = policy::parse_endpoint(each.value("to", ""));
+  auto to = policy::parse_endpoint(wanted.to);
   if (host.literal) return bad("an address instead of a name");
   if (!to || to->port == 0) return bad("\"to\" is not ip:port");
   if (never_lan(to->address) ||
@@ -111,102 +84,106 @@ Result<> parse_lan(Config& config, const json& each, std::vector<policy::RuleSpe
   if (std::ranges::any_of(rules, [&](const auto& rule) { return rule.host == host.name && !rule.deny; }) ||
       config.hosts.contains(host.name))
     return bad("its name is that of another rule");
-  bool tls = each.value("tls", false);
-  LanRoute route{*to, static_cast<uint16_t>(tls ? 443 : 80)};
+  LanRoute route{*to, static_cast<uint16_t>(wanted.tls ? 443 : 80)};
   if (!config.lan.emplace(host.name, route).second) return bad("twice");
   policy::RuleSpec rule{.host = host.name,
                         .ports = {route.port},
-                        .methods = each.value("methods", std::vector<std::string>{}),
-                        .paths = each.value("paths", std::vector<std::string>{}),
-                        .inspect = tls};
+                        .methods = wanted.methods,
+                        .paths = wanted.paths,
+                        .inspect = wanted.tls};
   rules.push_back(std::move(rule));
   return {};
 }
 
-// May throw json's own exceptions on a wrong type; parse_config turns them into a Result.
-Result<> fill_secrets(Config& config, const json& top) {
+Result<> add_secrets(Config& config, const wire::GuardConfig& wanted) {
   std::vector<Secret> secrets;
-  for (const auto& each : top.value("secrets", json::array())) secrets.push_back(TRY(parse_secret(each)));
+  for (const auto& each : wanted.secrets) secrets.push_back(TRY(compile_secret(each)));
   std::vector<policy::HostPattern> models;
-  for (const auto& each : top.value("models", std::vector<std::string>{}))
-    models.push_back(TRY(policy::HostPattern::compile(each)));
+  for (const auto& each : wanted.models) models.push_back(TRY(policy::HostPattern::compile(each)));
   config.secrets.compile(std::move(secrets), std::move(models));
   return {};
 }
 
-Result<> fill(Config& config, const json& top) {
-  auto endpoint = [](const std::string& text) -> Result<Endpoint> {
-    auto parsed = policy::parse_endpoint(text);
-    if (!parsed) return fail(Code::invalid, "\"" + text + "\" is not ip:port");
-    return *parsed;
-  };
-  json listen = top.value("listen", json::array());
-  if (listen.is_string()) listen = json::array({listen});
-  for (const auto& each : listen) config.listen.push_back(TRY(endpoint(each)));
-  if (std::string dns = top.value("dns", ""); !dns.empty()) {
-    config.dns = TRY(endpoint(dns));
+Result<Endpoint> endpoint(const std::string& text) {
+  auto parsed = policy::parse_endpoint(text);
+  if (!parsed) return fail(Code::invalid, "\"" + text + "\" is not ip:port");
+  return *parsed;
+}
+
+Result<OnSecret> compile_on_secret(const std::string& text) {
+  if (text == "block" || text.empty()) return OnSecret::block;
+  if (text == "redact") return OnSecret::redact;
+  if (text == "warn") return OnSecret::warn;
+  return fail(Code::invalid, "on_secret is not block, redact or warn");
+}
+
+// Where it listens, and the names that it answers itself.
+Result<> add_places(Config& config, const wire::GuardConfig& wanted) {
+  for (const auto& each : wanted.listen) config.listen.push_back(TRY(endpoint(each)));
+  if (!wanted.dns.empty()) {
+    config.dns = TRY(endpoint(wanted.dns));
     if (config.dns->port == 0) config.dns->port = 53;
   }
-  for (const auto& [name, address] : top.value("names", json::object()).items()) {
-    auto parsed = policy::parse_address(address.get<std::string>());
+  for (const auto& [name, address] : wanted.names) {
+    auto parsed = policy::parse_address(address);
     if (!parsed) return fail(Code::invalid, "names: \"" + name + "\" has no address");
     config.names[TRY(policy::normalise_host(name)).name] = *parsed;
   }
-  json egress = top.value("egress", json::object());
+  return {};
+}
+
+Result<> add_rules(Config& config, const wire::GuardEgress& egress) {
   std::vector<policy::RuleSpec> rules;
-  for (const auto& each : egress.value("allow", json::array())) rules.push_back(TRY(parse_rule(each)));
-  for (const auto& [name, list] : egress.value("hosts", json::object()).items()) {
+  for (const auto& each : egress.allow) {
+    if (each.host.empty()) return fail(Code::invalid, "a rule without a host");
+    rules.push_back({.host = each.host,
+                     .ports = each.ports,
+                     .methods = each.methods,
+                     .paths = each.paths,
+                     .inspect = each.inspect,
+                     .deny = each.deny});
+  }
+  for (const auto& [name, list] : egress.hosts) {
     auto& to = config.hosts[TRY(policy::normalise_host(name)).name];
-    for (const auto& each : list.is_string() ? json::array({list}) : list) to.push_back(TRY(endpoint(each)));
+    for (const auto& each : list) to.push_back(TRY(endpoint(each)));
     if (to.empty()) return fail(Code::invalid, "hosts: \"" + name + "\" has no address");
   }
   auto named = rules;  // a route must not join one of these
-  for (const auto& each : egress.value("lan", json::array())) {
+  for (const auto& each : egress.lan) {
     std::vector<policy::RuleSpec> with = named;
-    TRY(parse_lan(config, each, with));
+    TRY(add_lan(config, each, with));
     rules.push_back(with.back());
   }
   config.rules = TRY(policy::Rules::compile(rules));
-  std::string on_secret = egress.value("on_secret", "block");
-  if (on_secret == "block" || on_secret.empty()) config.on_secret = OnSecret::block;
-  else if (on_secret == "redact") config.on_secret = OnSecret::redact;
-  else if (on_secret == "warn") config.on_secret = OnSecret::warn;
-  else return fail(Code::invalid, "on_secret is not block, redact or warn");
-  if (std::string parent = egress.value("parent_proxy", ""); !parent.empty()) config.parent = TRY(parse_parent(parent));
-  config.resolver = egress.value("resolver", "");
-  if (!config.resolver.empty()) TRY(endpoint(config.resolver));
-  config.roots = top.value("ca_bundle", "");
-  json extra = egress.value("extra_ca", json(""));
-  for (const auto& pem : extra.is_array() ? extra : json::array({extra})) config.roots += "\n" + pem.get<std::string>();
-  TRY(fill_secrets(config, top));
-  for (const auto& each : top.value("ssh", json::array())) config.ssh.push_back(TRY(parse_ssh(each)));
-  for (const auto& each : top.value("relay", std::vector<std::string>{})) {
-    config.relay_all |= each == "*";
-    config.relay.push_back(TRY(policy::HostPattern::compile(each)));
-  }
-  for (const auto& each : top.value("host_networks", std::vector<std::string>{})) {
-    auto prefix = policy::parse_prefix(each);
-    if (!prefix) return fail(Code::invalid, "host_networks: \"" + each + "\" is not a network");
-    config.host_networks.push_back(*prefix);
-  }
-  config.unrecorded = top.value("unrecorded", "");
-  config.ssh_agent = top.value("ssh_agent", false);
-  config.idle_ms = egress.value("idle_seconds", int64_t{3600}) * 1000;
-  if (config.idle_ms <= 0) return fail(Code::invalid, "idle_seconds is not positive");
   return {};
 }
 
 }  // namespace
 
-Result<std::shared_ptr<Config>> parse_config(const json& top) {
+Result<std::shared_ptr<Config>> compile(const wire::GuardConfig& wanted) {
   auto config = std::make_shared<Config>();
-  if (!top.is_object()) return fail(Code::invalid, "the configuration is not a JSON object");
-  try {
-    TRY(fill(*config, top));
-  } catch (const json::exception& e) {
-    // Its text can quote what it read, but never a string's content.
-    return fail(Code::invalid, std::string("the configuration has a wrong type: ") + e.what());
+  const auto& egress = wanted.egress;
+  TRY(add_places(*config, wanted));
+  TRY(add_rules(*config, egress));
+  config->on_secret = TRY(compile_on_secret(egress.on_secret));
+  if (!egress.parent_proxy.empty()) config->parent = TRY(parse_parent(egress.parent_proxy));
+  config->resolver = egress.resolver;
+  if (!config->resolver.empty()) TRY(endpoint(config->resolver));
+  config->roots = wanted.ca_bundle + "\n" + egress.extra_ca;
+  TRY(add_secrets(*config, wanted));
+  for (const auto& each : wanted.ssh) config->ssh.push_back(TRY(compile_ssh(each)));
+  for (const auto& each : wanted.relay) {
+    config->relay_all |= each == "*";
+    config->relay.push_back(TRY(policy::HostPattern::compile(each)));
   }
+  for (const auto& each : wanted.host_networks) {
+    auto prefix = policy::parse_prefix(each);
+    if (!prefix) return fail(Code::invalid, "host_networks: \"" + each + "\" is not a network");
+    config->host_networks.push_back(*prefix);
+  }
+  config->unrecorded = wanted.unrecorded;
+  config->ssh_agent = wanted.ssh_agent;
+  config->idle_ms = int64_t{egress.idle_seconds} * 1000;
   return config;
 }
 

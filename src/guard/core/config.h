@@ -7,13 +7,12 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json_fwd.hpp>
-
 #include "base/error.h"
 #include "guard/core/secrets.h"
 #include "policy/address.h"
 #include "policy/host.h"
 #include "policy/rules.h"
+#include "wire/guard/config.h"
 
 struct ssl_ctx_st;
 
@@ -75,7 +74,7 @@ struct Config {
 };
 
 // Code::invalid names what is wrong, never a secret's value.
-Result<std::shared_ptr<Config>> parse_config(const nlohmann::json& json);
+Result<std::shared_ptr<Config>> compile(const wire::GuardConfig& wanted);
 
 Result<std::string> base64_decode(std::string_view text);
 std::string base64_encode(std::string_view bytes);

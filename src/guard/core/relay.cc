@@ -7,15 +7,14 @@
 #include <cerrno>
 #include <cstdlib>
 
-#include <nlohmann/json.hpp>
-
 #include "guard/core/config.h"
 #include "guard/core/task.h"
 
 namespace bottle::guard {
 namespace {
 
-constexpr size_t kWindow = 128 * 1024;  // bytes of a stream that are under way in one direction
+using wire::kStreamWindow;
+
 constexpr size_t kPiece = 16 * 1024;
 constexpr int64_t kForever = 24 * 3600 * 1000;
 
@@ -25,19 +24,19 @@ struct Relay::Flow {
   Flow(Loop& loop, uint32_t given) : number(given), waker(loop) {}
   uint32_t number;
   Waker waker;
-  Source source;            // our end of the socket pair
-  std::string out;          // for the connection
-  size_t credit = kWindow;  // what the other side still takes
-  size_t taken = 0;         // what the connection took since we last said so
-  bool ended = false;       // the other side sends no more
-  bool closed = false;      // the other side has forgotten the stream: what it sent before still counts
-  bool over = false;        // nothing more counts
+  Source source;                  // our end of the socket pair
+  std::string out;                // for the connection
+  size_t credit = kStreamWindow;  // what the other side still takes
+  size_t taken = 0;               // what the connection took since we last said so
+  bool ended = false;             // the other side sends no more
+  bool closed = false;            // the other side has forgotten the stream: what it sent before still counts
+  bool over = false;              // nothing more counts
 };
 
 // What carries a stream, as a coroutine that frees itself.
 struct Pump {
-  static void say(Relay& relay, uint32_t number, std::string_view rest) {
-    relay.audit_.raw(R"({"type":"stream","stream":)" + std::to_string(number) + "," + std::string(rest) + "}\n");
+  static void say(Relay& relay, wire::StreamPart part) {
+    relay.audit_.raw(wire::encode(wire::FromGuard(std::move(part))) + "\n");
   }
 
   static Detached run(Relay& relay, std::shared_ptr<Relay::Flow> flow) {
@@ -51,11 +50,11 @@ struct Pump {
         ssize_t n = f.source.recv(scratch, std::min(kPiece, f.credit));
         if (n > 0) {
           f.credit -= static_cast<size_t>(n);
-          say(relay, f.number, R"("data":")" + base64_encode({scratch, static_cast<size_t>(n)}) + '"');
+          say(relay, {.stream = f.number, .data = base64_encode({scratch, static_cast<size_t>(n)})});
           progress = true;
         } else if (n == 0) {
           read_all = progress = true;
-          say(relay, f.number, R"("end":true)");
+          say(relay, {.stream = f.number, .end = true});
         } else if (errno != EAGAIN) {
           broken = true;
         }
@@ -70,7 +69,7 @@ struct Pump {
           broken = true;
         }
       }
-      if (f.taken >= kWindow / 4) say(relay, f.number, R"("taken":)" + std::to_string(std::exchange(f.taken, 0)));
+      if (f.taken >= kStreamWindow / 4) say(relay, {.stream = f.number, .taken = std::exchange(f.taken, 0)});
       if (f.ended && f.out.empty() && !shut) {
         ::shutdown(f.source.fd(), SHUT_WR);
         shut = true;
@@ -81,7 +80,7 @@ struct Pump {
       co_await f.waker.wait(relay.loop_.now() + (relay.audit_.congested() ? 20 : kForever));
     }
     f.source.close();
-    if (!f.closed && relay.up_) say(relay, f.number, R"("closed":true)");
+    if (!f.closed && relay.up_) say(relay, {.stream = f.number, .closed = true});
     relay.flows_.erase(f.number);
   }
 };
@@ -108,26 +107,23 @@ Result<UniqueFd> Relay::open() {
   auto flow = std::make_shared<Flow>(loop_, next_++);
   flow->source.open(ends[0], &flow->waker);
   flows_[flow->number] = flow;
-  Pump::say(*this, flow->number, R"("open":true)");
+  Pump::say(*this, {.stream = flow->number, .open = true});
   Pump::run(*this, flow);
   return UniqueFd(ends[1]);
 }
 
-void Relay::take(const nlohmann::json& message) {
-  auto number = message.find("stream");
-  if (number == message.end() || !number->is_number_unsigned()) return;
-  auto found = flows_.find(number->get<uint32_t>());
+void Relay::take(const wire::StreamPart& part) {
+  auto found = flows_.find(part.stream);
   if (found == flows_.end()) return;  // it ended meanwhile
   Flow& f = *found->second;
-  if (auto data = message.find("data"); data != message.end() && data->is_string()) {
-    auto bytes = base64_decode(data->get_ref<const std::string&>());
-    if (!bytes || f.ended || f.out.size() + bytes->size() > kWindow) f.over = true;
+  if (part.data) {
+    auto bytes = base64_decode(*part.data);
+    if (!bytes || f.ended || f.out.size() + bytes->size() > kStreamWindow) f.over = true;
     else f.out += *bytes;
   }
-  if (auto taken = message.find("taken"); taken != message.end() && taken->is_number_unsigned())
-    f.credit = std::min(kWindow, f.credit + taken->get<size_t>());
-  if (message.contains("end")) f.ended = true;
-  if (message.contains("closed")) f.closed = true;
+  if (part.taken) f.credit = std::min(kStreamWindow, f.credit + *part.taken);
+  if (part.end) f.ended = true;
+  if (part.closed) f.closed = true;
   f.waker.wake();
 }
 

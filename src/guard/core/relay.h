@@ -11,12 +11,11 @@
 #include <memory>
 #include <string>
 
-#include <nlohmann/json_fwd.hpp>
-
 #include "base/error.h"
 #include "base/unique_fd.h"
 #include "guard/core/audit.h"
 #include "guard/core/loop.h"
+#include "wire/guard/control.h"
 
 namespace bottle::guard {
 
@@ -31,9 +30,8 @@ class Relay {
   // kMostStreams.
   Result<UniqueFd> open();
 
-  // {"type":"stream","stream":N, "data":"base64" | "taken":bytes | "end":true | "closed":true} from the control
-  // channel.
-  void take(const nlohmann::json& message);
+  // From the control channel.
+  void take(const wire::StreamPart& part);
 
   struct Flow;
 

@@ -4,15 +4,11 @@
 
 #include <algorithm>
 
-#include <nlohmann/json.hpp>
-
 #include "guard/protocol/http_head.h"
 #include "scan/filter.h"
 
 namespace bottle::guard {
 namespace {
-
-using nlohmann::json;
 
 // Shorter values would be found everywhere by chance; longer ones fit no header, and would make a large dictionary.
 constexpr size_t kShortest = 4, kLongest = 16 * 1024;
@@ -37,22 +33,21 @@ bool Secret::goes_in_header(std::string_view given) const {
   return in_header && (iequals(given, "authorization") || (!header.empty() && iequals(given, header)));
 }
 
-Result<Secret> parse_secret(const json& each) {
-  bool relayed = each.value("relayed", false);
-  Secret secret{
-      .name = each.value("name", ""), .value = each.value("value", ""), .placeholder = each.value("placeholder", "")};
+Result<Secret> compile_secret(const wire::GuardSecret& wanted) {
+  bool relayed = wanted.relayed;
+  Secret secret{.name = wanted.name, .value = wanted.value, .placeholder = wanted.placeholder};
   auto bad = [&](const std::string& what) { return fail(Code::invalid, "secret \"" + secret.name + "\": " + what); };
   if (secret.value.empty() != relayed) return bad(relayed ? "a value for what is swapped in elsewhere" : "no value");
   if (!printable(secret.value) || !printable(secret.placeholder))
     return bad("a control byte in the value or placeholder");
   if (std::max(secret.value.size(), secret.placeholder.size()) > kLongest) return bad("a value of more than 16 KB");
-  for (const auto& host : each.value("hosts", std::vector<std::string>{})) {
+  for (const auto& host : wanted.hosts) {
     if (host == "*") return bad("bound to every host");
     secret.hosts.push_back(TRY(policy::HostPattern::compile(host)));
   }
-  secret.beside = each.value("beside", std::vector<std::string>{});
-  std::string header = each.value("header", "");
-  auto in = each.value("in", std::vector<std::string>{"header"});
+  secret.beside = wanted.beside;
+  const std::string& header = wanted.header;
+  const auto& in = wanted.in;
   auto has = [&](const char* place) { return std::ranges::find(in, place) != in.end(); };
   secret.in_header = has("header");
   secret.in_query = has("query");

@@ -8,11 +8,10 @@
 #include <string_view>
 #include <vector>
 
-#include <nlohmann/json_fwd.hpp>
-
 #include "base/error.h"
 #include "policy/host.h"
 #include "scan/dictionary.h"
+#include "wire/guard/config.h"
 
 namespace bottle::guard {
 
@@ -28,7 +27,7 @@ struct Secret {
 };
 
 // Code::invalid names what is wrong, never the value.
-Result<Secret> parse_secret(const nlohmann::json& json);
+Result<Secret> compile_secret(const wire::GuardSecret& wanted);
 
 // What happens to a request that carries a secret to where it does not belong, and to an answer with a value in it.
 enum class OnSecret : uint8_t { block, redact, warn };

@@ -18,8 +18,6 @@ using session::guard_config, session::guard_program, session::lan_rule;
 
 namespace {
 
-using nlohmann::json;
-
 // Returns the narrower of two host patterns if one covers the other, or an empty string if neither does.
 std::string narrower(const std::string& a, const std::string& b) {
   if (manifest::covers(a, b)) return b;
@@ -28,48 +26,41 @@ std::string narrower(const std::string& a, const std::string& b) {
 
 }  // namespace
 
-json broker_config(const plan::Plan& plan, const BrokerSettings& settings) {
-  json config = guard_config(plan, {.guard_ip = "127.0.0.1",
-                                    .ca_bundle = settings.ca_bundle,
-                                    .extra_ca = settings.extra_ca,
-                                    .secrets = settings.secrets,
-                                    .host_networks = settings.host_networks});
+wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& settings) {
+  wire::GuardConfig config = guard_config(plan, {.guard_ip = "127.0.0.1",
+                                                 .ca_bundle = settings.ca_bundle,
+                                                 .extra_ca = settings.extra_ca,
+                                                 .secrets = settings.secrets,
+                                                 .host_networks = settings.host_networks});
   std::set<std::string> bound;
-  for (const auto& secret : plan.secrets)
-    if (settings.secrets.contains(secret.name)) bound.insert(secret.hosts.begin(), secret.hosts.end());
-  json allow = json::array(), hosts = json::object();
-  if (settings.all) {
-    allow = config["egress"]["allow"];
-    hosts = config["egress"]["hosts"];
-    bound.clear();
+  if (!settings.all) {
+    for (const auto& secret : plan.secrets)
+      if (settings.secrets.contains(secret.name)) bound.insert(secret.hosts.begin(), secret.hosts.end());
+    config.egress.allow.clear();
+    config.egress.hosts.clear();
+    config.ssh.clear();
   }
+  auto& [allow, lan, on_secret, hosts, parent, extra_ca, resolver, idle] = config.egress;
   for (const auto& rule : plan.egress.allow)
     for (const auto& host : bound)
       if (std::string name = narrower(rule.host, host); !name.empty())
-        allow.push_back({{"host", name},
-                         {"ports", rule.ports},
-                         {"methods", rule.methods},
-                         {"paths", rule.paths},
-                         {"inspect", true}});
+        allow.push_back({name, rule.ports, rule.methods, rule.paths, true});
   for (const auto& [name, to] : plan.egress.hosts)
     for (const auto& host : bound)
       if (manifest::covers(host, name)) hosts[name] = to;
   for (const auto& route : plan.egress.lan) {
     allow.push_back(lan_rule(route));
-    hosts[route.name] = json::array({route.to});
+    hosts[route.name] = {route.to};
   }
-  config["egress"]["lan"] = json::array();
-  config["listen"] = json::array();
-  config["dns"] = "";
-  config["names"] = json::object();
-  if (!settings.all) config["ssh"] = json::array();
-  config["egress"]["allow"] = allow;
-  config["egress"]["hosts"] = hosts;
-  config["egress"]["resolver"] = plan.egress.resolver;
+  lan.clear();
+  resolver = plan.egress.resolver;
+  config.listen.clear();
+  config.dns.clear();
+  config.names.clear();
   return config;
 }
 
-Result<std::unique_ptr<Broker>> Broker::start(const json& config, const pki::Root& root) {
+Result<std::unique_ptr<Broker>> Broker::start(const wire::GuardConfig& config, const pki::Root& root) {
   UniqueFd program(::memfd_create("guard", MFD_CLOEXEC));
   if (!program) return fail_errno("making a memory file");
   TRY(write_all(program.get(), guard_program()));
@@ -86,23 +77,21 @@ Result<std::unique_ptr<Broker>> Broker::start(const json& config, const pki::Roo
   for (int turn = 0; turn < 100; ++turn) {
     pollfd p{broker->fd(), POLLIN, 0};
     if (::poll(&p, 1, 150) == 0) continue;
-    for (const auto& line : TRY(broker->read())) {
-      if (line.value("type", "") == "error")
-        return fail(Code::invalid, "the broker refused its configuration: " + line.value("what", ""));
-      if (line.value("type", "") != "ready") continue;
-      TRY(write_all(broker->child_.in(),
-                    json{{"type", "certificate"}, {"pem", TRY(root.certify(line.value("csr", "")))}}.dump() + "\n"));
+    for (const auto& message : TRY(broker->read())) {
+      if (const auto* complaint = std::get_if<wire::GuardComplaint>(&message))
+        return fail(Code::invalid, "the broker refused its configuration: " + complaint->what);
+      const auto* ready = std::get_if<wire::Ready>(&message);
+      if (!ready) continue;
+      TRY(broker->send(wire::Certificate{TRY(root.certify(ready->csr))}));
       return broker;
     }
   }
   return fail(Code::timed_out, "the broker was not ready within 15 s");
 }
 
-Result<> Broker::configure(const json& config) {
-  return write_all(
-      child_.in(),
-      json{{"type", "configure"}, {"config", config}}.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
-}
+Result<> Broker::send(const wire::ToGuard& message) { return write_all(child_.in(), wire::encode(message) + "\n"); }
+
+Result<> Broker::configure(const wire::GuardConfig& config) { return send(wire::Configure{config}); }
 
 Result<UniqueFd> Broker::connect() {
   int ends[2];
@@ -128,21 +117,13 @@ Result<UniqueFd> Broker::connect() {
   return ours;
 }
 
-Result<std::vector<json>> Broker::read() {
+Result<std::vector<wire::FromGuard>> Broker::read() {
   char buffer[65536];
   ssize_t n = ::read(fd(), buffer, sizeof buffer);
-  if (n < 0 && (errno == EINTR || errno == EAGAIN)) return std::vector<json>{};
+  if (n < 0 && (errno == EINTR || errno == EAGAIN)) return std::vector<wire::FromGuard>{};
   if (n <= 0) return fail(Code::closed, "the broker exited");
   partial_.append(buffer, static_cast<size_t>(n));
-  std::vector<json> lines;
-  size_t start = 0;
-  for (size_t end; (end = partial_.find('\n', start)) != std::string::npos; start = end + 1) {
-    auto line = json::parse(partial_.begin() + static_cast<long>(start), partial_.begin() + static_cast<long>(end),
-                            nullptr, false);
-    if (line.is_object()) lines.push_back(std::move(line));
-  }
-  partial_.erase(0, start);
-  return lines;
+  return session::take_messages(partial_);
 }
 
 }  // namespace bottle::remote

@@ -7,14 +7,13 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "base/os/process.h"
 #include "base/unique_fd.h"
 #include "pki/root.h"
 #include "plan/plan.h"
 #include "policy/address.h"
+#include "wire/guard/control.h"
 
 namespace bottle::remote {
 
@@ -26,20 +25,21 @@ struct BrokerSettings {
   std::vector<policy::Prefix> host_networks;   // networks of this machine (host_routes.h)
   bool all = false;                            // apply all rules, because the other machine has no network of its own
 };
-nlohmann::json broker_config(const plan::Plan& plan, const BrokerSettings& settings);
+wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& settings);
 
 class Broker {
  public:
   // Starts the broker. Blocks for some milliseconds. `root` certifies its authority.
-  static Result<std::unique_ptr<Broker>> start(const nlohmann::json& config, const pki::Root& root);
+  static Result<std::unique_ptr<Broker>> start(const wire::GuardConfig& config, const pki::Root& root);
 
-  Result<> configure(const nlohmann::json& config);  // changes the configuration for later connections
-  Result<UniqueFd> connect();                        // returns a new connection to the broker, non-blocking
-  int fd() const { return child_.out(); }            // readable when read() has lines or the broker has died
-  Result<std::vector<nlohmann::json>> read();
+  Result<> configure(const wire::GuardConfig& config);  // changes the configuration for later connections
+  Result<UniqueFd> connect();                           // returns a new connection to the broker, non-blocking
+  int fd() const { return child_.out(); }               // readable when read() has messages or the broker has died
+  Result<std::vector<wire::FromGuard>> read();
 
  private:
   Broker(Child child, UniqueFd hand) : child_(std::move(child)), hand_(std::move(hand)) {}
+  Result<> send(const wire::ToGuard& message);
   Child child_;
   UniqueFd hand_;
   std::string partial_;

@@ -4,7 +4,6 @@
 #include <chrono>
 
 #include "base/ids.h"
-#include "base/json.h"
 #include "remote/near/driver.h"
 #include "session/credentials/session_agent.h"
 #include "session/sweep.h"
@@ -17,7 +16,6 @@ using session::SessionAgent, session::SshKey, session::VmJob, session::end_agent
 
 namespace {
 
-using nlohmann::json;
 using namespace std::chrono_literals;
 
 constexpr auto kEngineStarts = 330s;  // time for an engine to answer on a VM that boots, or to report that it does not
@@ -63,7 +61,7 @@ void Driver::perform_during_session(Do action) {
     case Do::end_services:
       return services_.reset();
     case Do::answer_guard:
-      if (services_) services_->take(parse_json(frame_->bytes).value_or(json()));
+      if (services_) services_->take(frame_->bytes);
       return;
     case Do::pass_to_clients:
       return pass_to_clients();
@@ -224,9 +222,7 @@ Result<> Driver::make_services(Job& there) {
     TRY(ledger_->will_make({{"ssh-agent", socket}}));
     if (kind_.adopted) TRY(end_agent(socket));
   }
-  auto send = [this](const json& line) {
-    link_.send(FrameType::guard, line.dump(-1, ' ', false, json::error_handler_t::replace));
-  };
+  auto send = [this](const wire::ToFarGuard& message) { link_.send(FrameType::guard, wire::encode(message)); };
   services_ = TRY(NearServices::make(job_, there, record_.directory, send,
                                      [this](const wire::Decision& decision) { audit_.add(decision); }));
   return {};
@@ -241,7 +237,8 @@ void Driver::open_services() {
 }
 
 void Driver::offer_services() {
-  if (services_) link_.send(FrameType::guard, json{{"type", "relay"}, {"root", services_->root_pem()}}.dump());
+  if (services_)
+    link_.send(FrameType::guard, wire::encode(wire::ToFarGuard(wire::NearSideHere{services_->root_pem()})));
 }
 
 }  // namespace bottle::remote

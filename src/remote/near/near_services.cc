@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "session/box/host_routes.h"
-#include "session/guard_link/audit_file.h"
 #include "session/guard_link/guard_link.h"
 #include "session/guard_link/policy_change.h"
 #include "sshagent/wire.h"
@@ -18,7 +17,7 @@ using session::SessionAgent, session::SshKey, session::changed_rules;
 
 namespace {
 
-using nlohmann::json;
+using wire::kStreamWindow;
 
 constexpr size_t kPiece = 16 * 1024;
 constexpr size_t kMostStreams = 256;
@@ -43,7 +42,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
     }
     services->relay_all_ = there.relay_all;
     services->config_ = broker_config(job.plan, settings);
-    for (const auto& rule : services->config_["egress"]["allow"]) services->served_.push_back(rule["host"]);
+    for (const auto& rule : services->config_->egress.allow) services->served_.push_back(rule.host);
     services->root_ = TRY(pki::Root::make(job.plan.session));
     TRY(services->start_broker());
     there.extra_ca += "\n" + services->root_->pem();
@@ -66,7 +65,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
 NearServices::~NearServices() = default;
 
 Result<> NearServices::start_broker() {
-  broker_ = TRY(Broker::start(config_, *root_));
+  broker_ = TRY(Broker::start(*config_, *root_));
   return {};
 }
 
@@ -76,31 +75,31 @@ bool NearServices::serves(const std::string& host) const {
 }
 
 void NearServices::change_policy(const wire::PolicyChange& change) {
-  if (config_.is_null()) return;
-  auto& allow = config_["egress"]["allow"];
-  auto rules = changed_rules(allow, change);
+  if (!config_) return;
+  auto rules = changed_rules(config_->egress.allow, change);
   if (!rules) return;
-  if (change.allow && !serves(rules->back()["host"])) return;
-  allow = std::move(*rules);
-  if (!relay_all_ && change.allow) allow.back()["inspect"] = true;  // like everything that is served from here
-  if (broker_) (void)broker_->configure(config_);
+  if (change.allow && !serves(rules->back().host)) return;
+  config_->egress.allow = std::move(*rules);
+  if (!relay_all_ && change.allow)
+    config_->egress.allow.back().inspect = true;  // like everything that is served from here
+  if (broker_) (void)broker_->configure(*config_);
 }
 
 void NearServices::set_unrecorded(const std::string& why) {
-  if (config_.is_null() || config_.value("unrecorded", "") == why) return;
-  config_["unrecorded"] = why;
-  if (broker_) (void)broker_->configure(config_);
+  if (!config_ || config_->unrecorded == why) return;
+  config_->unrecorded = why;
+  if (broker_) (void)broker_->configure(*config_);
 }
 
 void NearServices::look_at_networks() {
   using namespace std::chrono_literals;
   auto now = std::chrono::steady_clock::now();
-  if (config_.is_null() || now < networks_at_) return;
+  if (!config_ || now < networks_at_) return;
   networks_at_ = now + 5s;
-  json networks = session::texts_of(session::host_networks());
-  if (config_["host_networks"] == networks) return;
-  config_["host_networks"] = networks;
-  if (broker_) (void)broker_->configure(config_);
+  auto networks = session::texts_of(session::host_networks());
+  if (config_->host_networks == networks) return;
+  config_->host_networks = networks;
+  if (broker_) (void)broker_->configure(*config_);
 }
 
 void NearServices::add_to(std::vector<pollfd>& fds) {
@@ -119,82 +118,69 @@ void NearServices::handle(const std::vector<pollfd>& fds) {
   for (const auto& p : fds) {
     if (!p.revents || p.fd < 0) continue;
     if (broker_ && p.fd == broker_->fd()) {
-      auto lines = broker_->read();
-      if (!lines) {
+      auto messages = broker_->read();
+      if (!messages) {
         // The broker is restarted with the same policy and the same root. If that fails, the bottle must do without it.
         broker_.reset();
         (void)start_broker();
         continue;
       }
-      for (auto& line : *lines) {
-        if (line.value("type", "") != "audit") continue;
-        line.erase("type");
-        auto decision = wire::decode_value<wire::Decision>(std::move(line), wire::From::ours);
-        record_(decision ? *decision : session::unreadable(decision.error()));
-      }
+      for (const auto& message : *messages)
+        if (const auto* decision = std::get_if<wire::Decision>(&message)) record_(*decision);
     } else if (ssh_ && p.fd == ssh_->fd()) {
       ssh_->take_answers(send_);
     }
   }
   for (auto& [number, flow] : flows_) pump(number, flow);
   std::erase_if(flows_, [&](const auto& each) {
-    if (each.second.over) in_flight_ -= kWindow - each.second.credit;
+    if (each.second.over) in_flight_ -= kStreamWindow - each.second.credit;
     return each.second.over;
   });
 }
 
-void NearServices::take(const json& message) {
-  if (!message.is_object()) return;
-  auto type = message.find("type");
-  if (type == message.end() || !type->is_string()) return;
-  if (*type == "relay") link_is_gone();
-  if (*type == "stream") take_stream(message);
-  if (*type == "ssh-agent" && ssh_) ssh_->take_request(message, send_);
+void NearServices::take(std::string_view line) {
+  auto message = wire::decode<wire::ToNearSide>(line, wire::From::foreign);
+  if (!message) return;
+  if (std::holds_alternative<wire::FarGuardHere>(*message)) link_is_gone();
+  if (const auto* part = std::get_if<wire::StreamPart>(&*message)) take_stream(*part);
+  if (const auto* request = std::get_if<wire::AgentRequest>(&*message); request && ssh_)
+    ssh_->take_request(*request, send_);
 }
 
-void NearServices::take_stream(const json& message) {
-  auto number_field = message.find("stream");
-  if (number_field == message.end() || !number_field->is_number_unsigned()) return;
-  uint64_t wide = number_field->get<uint64_t>();
-  if (wide > UINT32_MAX) return;
-  auto number = static_cast<uint32_t>(wide);
-  auto refuse = [&] { send_({{"type", "stream"}, {"stream", number}, {"closed", true}}); };
-  auto found = flows_.find(number);
-  if (message.contains("open")) {
-    if (found != flows_.end() || config_.is_null() || flows_.size() >= kMostStreams) return refuse();
-    if (!broker_ && !start_broker()) return refuse();
-    auto fd = broker_->connect();
-    if (!fd) return refuse();
-    flows_[number].fd = std::move(*fd);
-    return;
-  }
+void NearServices::open_stream(uint32_t number) {
+  bool can = !flows_.contains(number) && config_ && flows_.size() < kMostStreams && (broker_ || start_broker());
+  auto fd = can ? broker_->connect() : Result<UniqueFd>(fail(Code::limit, "no more streams"));
+  if (fd) flows_[number].fd = std::move(*fd);
+  else say({.stream = number, .closed = true});
+}
+
+void NearServices::take_stream(const wire::StreamPart& part) {
+  if (part.open) return open_stream(part.stream);
+  auto found = flows_.find(part.stream);
   if (found == flows_.end()) return;
   Flow& flow = found->second;
-  if (auto data = message.find("data"); data != message.end() && data->is_string()) {
-    std::string bytes = sshagent::unbase64(data->get_ref<const std::string&>());
-    if (bytes.empty() || flow.ended || flow.out.size() + bytes.size() > kWindow) {
+  if (part.data) {
+    std::string bytes = sshagent::unbase64(*part.data);
+    if (bytes.empty() || flow.ended || flow.out.size() + bytes.size() > kStreamWindow) {
       flow.over = true;
-      return refuse();
+      return say({.stream = part.stream, .closed = true});
     }
     flow.out += bytes;
   }
-  if (auto taken = message.find("taken"); taken != message.end() && taken->is_number_unsigned()) {
-    size_t more = std::min<uint64_t>(taken->get<uint64_t>(), kWindow - flow.credit);
+  if (part.taken) {
+    size_t more = std::min<uint64_t>(*part.taken, kStreamWindow - flow.credit);
     flow.credit += more;
     in_flight_ -= more;
   }
-  if (message.contains("end")) flow.ended = true;
-  if (message.contains("closed")) flow.over = true;  // the far guard's connection is gone, so no answer is needed
-  pump(number, flow);
+  if (part.end) flow.ended = true;
+  if (part.closed) flow.over = true;  // the far guard's connection is gone, so no answer is needed
+  pump(part.stream, flow);
 }
 
 void NearServices::pump(uint32_t number, Flow& flow) {
-  auto say = [&](const char* what, json value) {
-    send_({{"type", "stream"}, {"stream", number}, {what, std::move(value)}});
-  };
   auto broken = [&] {
     flow.over = true;
-    say("closed", true);
+    say({.stream = number, .closed = true});
   };
   if (flow.over) return;
   while (!flow.out.empty()) {
@@ -208,7 +194,7 @@ void NearServices::pump(uint32_t number, Flow& flow) {
     flow.out.erase(0, static_cast<size_t>(n));
     flow.taken += static_cast<size_t>(n);
   }
-  if (flow.taken >= kWindow / 4) say("taken", std::exchange(flow.taken, 0));
+  if (flow.taken >= kStreamWindow / 4) say({.stream = number, .taken = std::exchange(flow.taken, 0)});
   if (flow.ended && flow.out.empty() && !flow.shut) {
     ::shutdown(flow.fd.get(), SHUT_WR);
     flow.shut = true;
@@ -220,10 +206,10 @@ void NearServices::pump(uint32_t number, Flow& flow) {
     if (n > 0) {
       flow.credit -= static_cast<size_t>(n);
       in_flight_ += static_cast<size_t>(n);
-      say("data", sshagent::base64({buffer, static_cast<size_t>(n)}));
+      say({.stream = number, .data = sshagent::base64({buffer, static_cast<size_t>(n)})});
     } else if (n == 0) {
       flow.read_all = true;
-      say("end", true);
+      say({.stream = number, .end = true});
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
       return broken();
     }

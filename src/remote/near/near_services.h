@@ -12,12 +12,10 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/unique_fd.h"
 #include "remote/near/broker.h"
 #include "session/credentials/agent_relay.h"
-#include "wire/decision.h"
+#include "wire/guard/control.h"
 #include "wire/job.h"
 #include "wire/request.h"
 
@@ -29,7 +27,7 @@ using session::AgentRelay, session::Job;
 
 class NearServices {
  public:
-  using Send = std::function<void(const nlohmann::json& to_the_far_guard)>;
+  using Send = std::function<void(const wire::ToFarGuard& message)>;
   using Record = std::function<void(const wire::Decision& decision)>;
 
   // Returns null if the session needs no services. `there` is the job that the other machine will get; what stays on
@@ -40,7 +38,8 @@ class NearServices {
 
   void add_to(std::vector<pollfd>& fds);
   void handle(const std::vector<pollfd>& fds);
-  void take(const nlohmann::json& message);
+  // Takes a line of the far guard. Ignores one that it cannot read.
+  void take(std::string_view line);
   // Applies the operator's `policy` frame to the rules on this machine. The far side gets the same change, but it may
   // not obey. A rule that is added affects only what is served from here.
   void change_policy(const wire::PolicyChange& change);
@@ -53,16 +52,17 @@ class NearServices {
   void link_is_gone();
 
  private:
-  static constexpr size_t kWindow = 128 * 1024;  // in bytes; same as in guard/core/relay.cc
   struct Flow {
     UniqueFd fd;
     std::string out;  // for the broker
-    size_t credit = kWindow, taken = 0;
+    size_t credit = wire::kStreamWindow, taken = 0;
     bool ended = false;  // the far guard sends no more
     bool shut = false, read_all = false, over = false;
   };
   NearServices(Send send, Record record) : send_(std::move(send)), record_(std::move(record)) {}
-  void take_stream(const nlohmann::json& message);
+  void take_stream(const wire::StreamPart& part);
+  void open_stream(uint32_t number);
+  void say(wire::StreamPart part) { send_(std::move(part)); }
   void pump(uint32_t number, Flow& flow);
   Result<> start_broker();
   // Looks for changes, because this machine may move to another network during a session.
@@ -71,7 +71,7 @@ class NearServices {
 
   Send send_;
   Record record_;
-  nlohmann::json config_;  // the broker's configuration; null if no broker is needed
+  std::optional<wire::GuardConfig> config_;  // the broker's configuration; nullopt if no broker is needed
   bool relay_all_ = false;
   std::vector<std::string> served_;  // hosts and patterns, from the plan
   std::shared_ptr<const pki::Root> root_;

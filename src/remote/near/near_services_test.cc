@@ -29,7 +29,8 @@ class NearServicesTest : public ::testing::Test {
         {"tracker.bottle", "127.0.0.1:" + std::to_string(ntohs(a.sin_port)), {"GET"}, {"/issues/**"}});
     there_ = job_;
     auto made = NearServices::make(
-        job_, there_, "/nonexistent", [this](const json& line) { told_.push_back(line); },
+        job_, there_, "/nonexistent",
+        [this](const wire::ToFarGuard& message) { told_.push_back(json::parse(wire::encode(message))); },
         [this](const wire::Decision& decision) { audit_.push_back(decision); });
     EXPECT_TRUE(made) << made.error().what;
     services_ = std::move(*made);
@@ -55,7 +56,7 @@ class NearServicesTest : public ::testing::Test {
     }
     return bytes + " (it did not end)";
   }
-  void take(const json& line) { services_->take(json::parse(line.dump())); }  // in the form that comes over the wire
+  void take(const json& line) { services_->take(line.dump()); }  // in the form that comes over the wire
   void ask(uint64_t stream, const std::string& request) {
     take({{"type", "stream"}, {"stream", stream}, {"open", true}});
     take({{"type", "stream"}, {"stream", stream}, {"data", sshagent::base64(request)}});
@@ -135,7 +136,8 @@ TEST_F(NearServicesTest, WhereAllComesByHereTheWholePolicyIsCheckedAgain) {
   there_ = job_;
   there_.relay_all = true;
   auto made = NearServices::make(
-      job_, there_, "/nonexistent", [this](const json& line) { told_.push_back(line); },
+      job_, there_, "/nonexistent",
+      [this](const wire::ToFarGuard& message) { told_.push_back(json::parse(wire::encode(message))); },
       [this](const wire::Decision& decision) { audit_.push_back(decision); });
   ASSERT_TRUE(made) << made.error().what;
   services_ = std::move(*made);
@@ -171,7 +173,7 @@ TEST_F(NearServicesTest, NonsenseEndsStreamsAndNothingElse) {
         R"({"type":"stream","stream":-1,"open":true})", R"({"type":"stream","stream":"1","open":true})",
         R"({"type":"stream","stream":4294967296,"open":true})", R"({"type":"stream","stream":5,"data":"eA=="})",
         R"({"type":"stream","stream":5,"taken":1})", R"({"type":"ssh-agent","connection":1,"request":"AA=="})"}) {
-    services_->take(json::parse(text));
+    services_->take(text);
     turn(0);
   }
   EXPECT_TRUE(told_.empty());

@@ -10,8 +10,8 @@ namespace bottle::session {
 namespace {
 constexpr auto kSilence = std::chrono::seconds(15);  // the near side sends something every five seconds
 bool is_hello(const std::string& line) {
-  auto json = nlohmann::json::parse(line, nullptr, false);
-  return json.is_object() && json.contains("type") && json["type"] == "relay";
+  auto message = wire::decode<wire::ToFarGuard>(line, wire::From::ours);
+  return message && std::holds_alternative<wire::NearSideHere>(*message);
 }
 }  // namespace
 
@@ -130,11 +130,11 @@ uint32_t Clients::relay() const {
   return last;
 }
 
-void Clients::to_relay(const nlohmann::json& line) {
+void Clients::to_relay(const wire::ToNearSide& message) {
   uint32_t number = relay();
   for (auto it = clients_.begin(); number && it != clients_.end(); ++it) {
     if (it->relay != number) continue;
-    post(*it, FrameType::guard, line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    post(*it, FrameType::guard, wire::encode(message));
     if (!it->fd) clients_.erase(it);
     return;
   }

@@ -7,13 +7,12 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/unique_fd.h"
 #include "session/console/outbox.h"
 #include "session/console/output_log.h"
 #include "wire/event.h"
 #include "wire/frames.h"
+#include "wire/guard/control.h"
 
 struct pollfd;
 
@@ -41,11 +40,11 @@ class Clients {
   void add_to(std::vector<pollfd>& fds) const;
   void handle(const std::vector<pollfd>& fds, const std::function<void(const Frame&)>& on_frame);
 
-  // These functions are for the far side of a remote session. The relay is the last client that sent
-  // {"type":"relay","root":PEM}, as long as something has been heard from it recently. relay() returns its number,
-  // which is new each time, or 0 if there is no relay. to_relay() sends a line to it.
+  // These functions are for the far side of a remote session. The relay is the last client that sent NearSideHere, as
+  // long as something has been heard from it recently. relay() returns its number, which is new each time, or 0 if
+  // there is no relay. to_relay() sends a message to it.
   uint32_t relay() const;
-  void to_relay(const nlohmann::json& line);
+  void to_relay(const wire::ToNearSide& message);
 
   // Returns the socket of the launcher that started the session, for what it sends before handle() is called, or -1 if
   // it has exited.

@@ -16,7 +16,6 @@
 namespace bottle::session {
 namespace {
 
-using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMostConversations = 16;
@@ -123,12 +122,10 @@ bool AgentRelay::within_rate() {
   return true;
 }
 
-void AgentRelay::take_request(const json& message, const Send& send) {
-  auto number = message.find("connection");
-  if (number == message.end() || !number->is_number_unsigned()) return;
-  auto id = number->get<uint32_t>();
+void AgentRelay::take_request(const wire::AgentRequest& message, const Send& send) {
+  uint32_t id = message.connection;
   auto found = conversations_.find(id);
-  if (message.contains("closed")) {
+  if (!message.request) {
     if (found == conversations_.end()) return;
     {
       std::lock_guard lock(found->second->mutex);
@@ -139,17 +136,14 @@ void AgentRelay::take_request(const json& message, const Send& send) {
     conversations_.erase(found);
     return;
   }
-  auto reply = [&](const std::string& answer) {
-    send({{"type", "ssh-agent"}, {"connection", id}, {"answer", sshagent::base64(answer)}});
-  };
+  auto reply = [&](const std::string& answer) { send({id, sshagent::base64(answer)}); };
   if (found == conversations_.end()) {
     if (conversations_.size() + leaving_.size() >= kMostConversations) return reply(sshagent::failure());
     found = conversations_.emplace(id, std::make_shared<Conversation>(keys_)).first;
   }
   auto& conversation = *found->second;
   if (conversation.asked.valid()) return reply(sshagent::failure());  // the guard sends one request at a time
-  auto text = message.find("request");
-  std::string request = text != message.end() && text->is_string() ? sshagent::unbase64(text->get<std::string>()) : "";
+  std::string request = sshagent::unbase64(*message.request);
   if (!within_rate()) {
     // Audited once per flood, so that refused requests cannot fill the operator's disk.
     if (!std::exchange(flooded_, true)) note("deny", {.what = "other"}, "too many requests to the ssh-agent");
@@ -194,13 +188,13 @@ void AgentRelay::take_answers(const Send& send) {
     const auto& verdict = conversation->verdict;
     if (!reason.empty()) note("deny", verdict, reason);
     else if (verdict.what == "sign") note("allow", verdict, verdict.reason);
-    send({{"type", "ssh-agent"}, {"connection", id}, {"answer", sshagent::base64(answer)}});
+    send({id, sshagent::base64(answer)});
   }
   std::erase_if(leaving_, [](auto& each) { return each->ready.load(); });
 }
 
 void AgentRelay::guard_is_gone() {
-  while (!conversations_.empty()) take_request({{"connection", conversations_.begin()->first}, {"closed", true}}, {});
+  while (!conversations_.empty()) take_request({conversations_.begin()->first, std::nullopt}, {});
 }
 
 }  // namespace bottle::session

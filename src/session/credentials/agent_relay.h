@@ -11,20 +11,18 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/unique_fd.h"
 #include "session/credentials/agent_client.h"
 #include "session/credentials/session_agent.h"
 #include "session/credentials/ssh_keys.h"
 #include "sshagent/filter.h"
-#include "wire/decision.h"
+#include "wire/guard/control.h"
 
 namespace bottle::session {
 
 class AgentRelay {
  public:
-  using Send = std::function<void(const nlohmann::json& to_the_guard)>;
+  using Send = std::function<void(const wire::AgentAnswer& to_the_guard)>;
   using Audit = std::function<void(const wire::Decision& decision)>;
 
   // `own` is the session's ssh-agent, for keys that the operator's ssh-agent does not hold. It is null if there are no
@@ -34,8 +32,7 @@ class AgentRelay {
   ~AgentRelay();
 
   int fd() const { return wake_.get(); }  // readable when take_answers() has something to do
-  // Takes a message {"type":"ssh-agent","connection":N,"request":"base64"} or …"closed":true}.
-  void take_request(const nlohmann::json& message, const Send& send);
+  void take_request(const wire::AgentRequest& message, const Send& send);
   void take_answers(const Send& send);
   void guard_is_gone();  // closes all its connections
 

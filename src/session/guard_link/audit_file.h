@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/unique_fd.h"
-#include "wire/decision.h"
+#include "wire/guard/decision.h"
 
 namespace bottle::session {
 

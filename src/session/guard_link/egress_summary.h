@@ -10,7 +10,7 @@
 
 #include "manifest/manifest.h"
 #include "session/console/clients.h"
-#include "wire/decision.h"
+#include "wire/guard/decision.h"
 #include "wire/result.h"
 
 namespace bottle::session {

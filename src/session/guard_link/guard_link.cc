@@ -7,19 +7,31 @@
 
 #include "base/file.h"
 #include "plan/provider.h"
+#include "session/guard_link/audit_file.h"
 
 namespace bottle::session {
 
-Result<> GuardLink::send(const nlohmann::json& message) {
-  return write_all(fd(), message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+Result<> GuardLink::send(const wire::ToGuard& message) { return write_all(fd(), wire::encode(message) + "\n"); }
+
+std::vector<wire::FromGuard> take_messages(std::string& partial) {
+  std::vector<wire::FromGuard> messages;
+  size_t start = 0;
+  for (size_t end; (end = partial.find('\n', start)) != std::string::npos; start = end + 1) {
+    auto line = std::string_view(partial).substr(start, end - start);
+    auto message = wire::decode<wire::FromGuard>(line, wire::From::ours);
+    // It may have been the record of something that was let through.
+    messages.push_back(message ? std::move(*message) : unreadable(message.error()));
+  }
+  partial.erase(0, start);
+  return messages;
 }
 
-Result<std::vector<nlohmann::json>> GuardLink::read() {
+Result<std::vector<wire::FromGuard>> GuardLink::read() {
   char buffer[65536];
   std::string bytes = attached_.take_early();
   if (bytes.empty()) {
     ssize_t n = ::read(fd(), buffer, sizeof buffer);
-    if (n < 0 && (errno == EINTR || errno == EAGAIN)) return std::vector<nlohmann::json>{};
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) return std::vector<wire::FromGuard>{};
     if (n <= 0) return fail(Code::closed, "the guard closed its control channel");
     bytes.assign(buffer, static_cast<size_t>(n));
   }
@@ -28,19 +40,12 @@ Result<std::vector<nlohmann::json>> GuardLink::read() {
   std::string complaint;
   TRY(demux_.feed(bytes,
                   [&](int stream, std::string_view chunk) { (stream == 1 ? partial_ : complaint).append(chunk); }));
-  std::vector<nlohmann::json> lines;
-  size_t start = 0;
-  for (size_t end; (end = partial_.find('\n', start)) != std::string::npos; start = end + 1) {
-    auto line = nlohmann::json::parse(partial_.begin() + static_cast<long>(start),
-                                      partial_.begin() + static_cast<long>(end), nullptr, false);
-    if (line.is_object()) lines.push_back(std::move(line));
-  }
-  partial_.erase(0, start);
-  if (!complaint.empty()) lines.push_back({{"type", "error"}, {"what", complaint}});
-  return lines;
+  auto messages = take_messages(partial_);
+  if (!complaint.empty()) messages.push_back(wire::GuardComplaint{complaint});
+  return messages;
 }
 
-Result<nlohmann::json> GuardLink::await_ready(int timeout_ms) {
+Result<wire::Ready> GuardLink::await_ready(int timeout_ms) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   for (;;) {
     auto left =
@@ -48,95 +53,76 @@ Result<nlohmann::json> GuardLink::await_ready(int timeout_ms) {
     pollfd p{fd(), POLLIN, 0};
     if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0)
       return fail(Code::timed_out, "the guard was not ready within " + std::to_string(timeout_ms) + " ms");
-    for (auto& line : TRY(read())) {
-      if (line.value("type", "") == "ready") return line;
-      if (line.value("type", "") == "error")
-        return fail(Code::invalid, "the guard refused its configuration: " + line.value("what", ""));
+    for (const auto& message : TRY(read())) {
+      if (const auto* ready = std::get_if<wire::Ready>(&message)) return *ready;
+      if (const auto* complaint = std::get_if<wire::GuardComplaint>(&message))
+        return fail(Code::invalid, "the guard refused its configuration: " + complaint->what);
     }
   }
 }
 
-nlohmann::json lan_rule(const manifest::LanRoute& route) {
-  return {{"host", route.name},
-          {"ports", {route.tls ? 443 : 80}},
-          {"methods", route.methods},
-          {"paths", route.paths},
-          {"inspect", true}};
+wire::GuardRule lan_rule(const manifest::LanRoute& route) {
+  return {.host = route.name,
+          .ports = {static_cast<uint16_t>(route.tls ? 443 : 80)},
+          .methods = route.methods,
+          .paths = route.paths,
+          .inspect = true};
 }
 
-nlohmann::json texts_of(const std::vector<policy::Prefix>& networks) {
-  nlohmann::json texts = nlohmann::json::array();
+std::vector<std::string> texts_of(const std::vector<policy::Prefix>& networks) {
+  std::vector<std::string> texts;
   for (const auto& network : networks) texts.push_back(to_string(network));
   return texts;
 }
 
-nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& settings) {
-  using nlohmann::json;
-  json allow = json::array();
+namespace {
+
+void add_secrets(const plan::Plan& plan, const GuardSettings& settings, wire::GuardConfig& config) {
+  for (const auto& secret : plan.secrets) {
+    auto value = settings.secrets.find(secret.name);
+    if (!settings.tunnel && value == settings.secrets.end()) continue;
+    config.secrets.push_back({.name = secret.name,
+                              .value = settings.tunnel ? "" : value->second,
+                              .relayed = settings.tunnel,
+                              .placeholder = secret.placeholder,
+                              .hosts = secret.hosts,
+                              .header = secret.header,
+                              .in = secret.in,
+                              .beside = secret.beside});
+    if (settings.tunnel) config.relay.insert(config.relay.end(), secret.hosts.begin(), secret.hosts.end());
+  }
+}
+
+}  // namespace
+
+wire::GuardConfig guard_config(const plan::Plan& plan, const GuardSettings& settings) {
+  wire::GuardConfig config{.listen = {settings.guard_ip + ":3128"},
+                           .dns = settings.guard_ip + ":53",
+                           .names = {{"guard", settings.guard_ip}},
+                           .ca_bundle = settings.ca_bundle,
+                           .models = plan::model_hosts(plan),
+                           .host_networks = texts_of(settings.host_networks)};
+  auto& egress = config.egress;
+  egress.on_secret = plan.egress.on_secret;
+  egress.hosts = plan.egress.hosts;
+  egress.parent_proxy = plan.egress.parent_proxy;
+  egress.extra_ca = settings.extra_ca;
+  egress.resolver = plan.egress.resolver.empty() ? "127.0.0.11:53" : plan.egress.resolver;
   for (const auto& rule : plan.egress.allow)
-    allow.push_back({{"host", rule.host},
-                     {"ports", rule.ports},
-                     {"methods", rule.methods},
-                     {"paths", rule.paths},
-                     {"inspect", rule.inspect}});
-  json lan = json::array(), relay = json::array(), secrets = json::array();
+    egress.allow.push_back({rule.host, rule.ports, rule.methods, rule.paths, rule.inspect});
   for (const auto& route : plan.egress.lan) {
     if (!settings.far) {
-      lan.push_back({{"name", route.name},
-                     {"to", route.to},
-                     {"methods", route.methods},
-                     {"paths", route.paths},
-                     {"tls", route.tls}});
+      egress.lan.push_back({route.name, route.to, route.methods, route.paths, route.tls});
       continue;
     }
-    allow.push_back(lan_rule(route));
-    relay.push_back(route.name);
+    egress.allow.push_back(lan_rule(route));
+    config.relay.push_back(route.name);
   }
-  for (const auto& secret : plan.secrets) {
-    if (settings.tunnel) {
-      secrets.push_back({{"name", secret.name},
-                         {"relayed", true},
-                         {"placeholder", secret.placeholder},
-                         {"hosts", secret.hosts},
-                         {"header", secret.header},
-                         {"in", secret.in},
-                         {"beside", secret.beside}});
-      for (const auto& host : secret.hosts) relay.push_back(host);
-      continue;
-    }
-    auto value = settings.secrets.find(secret.name);
-    if (value == settings.secrets.end()) continue;
-    secrets.push_back({{"name", secret.name},
-                       {"value", value->second},
-                       {"placeholder", secret.placeholder},
-                       {"hosts", secret.hosts},
-                       {"header", secret.header},
-                       {"in", secret.in},
-                       {"beside", secret.beside}});
-  }
-  if (settings.relay_all) relay = json::array({"*"});
-  json ssh = json::array();
+  add_secrets(plan, settings, config);
+  if (settings.relay_all) config.relay = {"*"};
   for (const auto& host : plan.ssh)
-    ssh.push_back({{"host", host.hostname.empty() ? host.host : host.hostname},
-                   {"port", host.port},
-                   {"key", host.known_host_key}});
-  return {{"listen", json::array({settings.guard_ip + ":3128"})},
-          {"dns", settings.guard_ip + ":53"},
-          {"names", {{"guard", settings.guard_ip}}},
-          {"egress",
-           {{"allow", allow},
-            {"lan", lan},
-            {"on_secret", plan.egress.on_secret},
-            {"hosts", plan.egress.hosts},
-            {"parent_proxy", plan.egress.parent_proxy},
-            {"extra_ca", settings.extra_ca},
-            {"resolver", plan.egress.resolver.empty() ? "127.0.0.11:53" : plan.egress.resolver}}},
-          {"ca_bundle", settings.ca_bundle},
-          {"secrets", secrets},
-          {"host_networks", texts_of(settings.host_networks)},
-          {"models", plan::model_hosts(plan)},
-          {"relay", relay},
-          {"ssh", ssh}};
+    config.ssh.push_back({host.hostname.empty() ? host.host : host.hostname, host.port, host.known_host_key});
+  return config;
 }
 
 }  // namespace bottle::session

@@ -4,12 +4,11 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "docker/engine.h"
 #include "plan/plan.h"
 #include "policy/address.h"
+#include "wire/guard/control.h"
 
 namespace bottle::session {
 
@@ -18,14 +17,14 @@ class GuardLink {
   explicit GuardLink(docker::Attached attached) : attached_(std::move(attached)) {}
 
   int fd() const { return attached_.fd(); }
-  Result<> send(const nlohmann::json& message);
+  Result<> send(const wire::ToGuard& message);
 
-  // Returns every whole line that one read brings. Blocks if there is nothing to read. Fails with Code::closed if the
-  // guard is gone.
-  Result<std::vector<nlohmann::json>> read();
+  // Returns every whole message that one read brings. A decision that says so replaces a line that cannot be decoded.
+  // Blocks if there is nothing to read. Fails with Code::closed if the guard is gone.
+  Result<std::vector<wire::FromGuard>> read();
 
-  // Blocks until the guard sends {"type":"ready"}. Fails with the guard's own error if it sends one.
-  Result<nlohmann::json> await_ready(int timeout_ms);
+  // Blocks until the guard sends Ready. Fails with the guard's own error if it sends one.
+  Result<wire::Ready> await_ready(int timeout_ms);
 
  private:
   docker::Attached attached_;
@@ -33,7 +32,10 @@ class GuardLink {
   std::string partial_;
 };
 
-// Describes what guard_config() adds to the plan's egress and secrets to make the guard's `configure` message.
+// Takes the messages of the whole lines out of `partial`, which keeps the rest.
+std::vector<wire::FromGuard> take_messages(std::string& partial);
+
+// Describes what guard_config() adds to the plan's egress and secrets to make the guard's configuration.
 struct GuardSettings {
   std::string guard_ip;
   std::string ca_bundle, extra_ca;
@@ -44,8 +46,8 @@ struct GuardSettings {
   std::vector<policy::Prefix> host_networks;  // networks of the machine that this guard runs on (host_routes.h)
 };
 // Returns the guard's rule for a LAN service.
-nlohmann::json lan_rule(const manifest::LanRoute& route);
-nlohmann::json texts_of(const std::vector<policy::Prefix>& networks);
-nlohmann::json guard_config(const plan::Plan& plan, const GuardSettings& settings);
+wire::GuardRule lan_rule(const manifest::LanRoute& route);
+std::vector<std::string> texts_of(const std::vector<policy::Prefix>& networks);
+wire::GuardConfig guard_config(const plan::Plan& plan, const GuardSettings& settings);
 
 }  // namespace bottle::session

@@ -1,13 +1,11 @@
 #include "session/guard_link/policy_change.h"
 
-#include <algorithm>
+#include <utility>
 
 #include "policy/rules.h"
 
 namespace bottle::session {
 namespace {
-
-using nlohmann::json;
 
 std::string lower(std::string text) {
   for (char& c : text)
@@ -17,12 +15,10 @@ std::string lower(std::string text) {
 
 }  // namespace
 
-Result<json> changed_rules(json allow, const wire::PolicyChange& change) {
+Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow,
+                                                   const wire::PolicyChange& change) {
   auto remove = [&](const std::string& host, bool denials) {
-    json kept = json::array();
-    for (auto& rule : allow)
-      if (rule.value("host", "") != host || rule.value("deny", false) != denials) kept.push_back(std::move(rule));
-    allow = std::move(kept);
+    std::erase_if(allow, [&](const wire::GuardRule& rule) { return rule.host == host && rule.deny == denials; });
   };
   if (change.allow) {
     policy::RuleSpec spec{.host = lower(change.allow->host),
@@ -37,61 +33,54 @@ Result<json> changed_rules(json allow, const wire::PolicyChange& change) {
       return fail(Code::invalid, "'" + spec.host + "' is an address, not a name",
                   "use egress.hosts to give a name an address, or egress.lan for a service of the local network");
     remove(spec.host, true);
-    allow.push_back({{"host", spec.host},
-                     {"ports", spec.ports},
-                     {"methods", spec.methods},
-                     {"paths", spec.paths},
-                     {"inspect", !spec.methods.empty() || !spec.paths.empty()}});
+    bool inspect = !spec.methods.empty() || !spec.paths.empty();
+    allow.push_back({spec.host, spec.ports, spec.methods, spec.paths, inspect});
     return allow;
   }
   std::string host = lower(change.deny.value_or(""));
   TRY(policy::Rules::compile({{.host = host, .deny = true}}));
   remove(host, false);
   remove(host, true);
-  allow.push_back({{"host", host}, {"deny", true}});
+  allow.push_back({.host = host, .deny = true});
   return allow;
 }
 
 void LivePolicy::request(const wire::PolicyChange& wanted) {
-  auto rules = changed_rules(message_["config"]["egress"]["allow"], wanted);
+  auto rules = changed_rules(config_.egress.allow, wanted);
   if (!rules) return tell(wanted.id, false, rules.error().what);
   std::string what = wanted.allow ? "allowed " + wanted.allow->host : "denied " + wanted.deny.value_or("");
-  Change change{wanted.id, what, message_};
-  message_["config"]["egress"]["allow"] = std::move(*rules);
-  if (auto sent = send_(message_); !sent) {
-    message_ = std::move(change.before);
+  Change change{wanted.id, what, config_};
+  config_.egress.allow = std::move(*rules);
+  if (auto sent = send_(config_); !sent) {
+    config_ = std::move(change.before);
     return tell(wanted.id, false, sent.error().what);
   }
   pending_.push_back(std::move(change));
 }
 
 void LivePolicy::trust(const std::string& root) {
-  auto& known = message_["config"]["egress"]["extra_ca"];
-  std::string roots = known.is_string() ? known.get<std::string>() : "";
-  if (root.empty() || roots.find(root) != std::string::npos) return;
-  Change change{"", "", message_};
-  known = roots + "\n" + root;
-  if (send_(message_)) pending_.push_back(std::move(change));
+  auto& known = config_.egress.extra_ca;
+  if (root.empty() || known.find(root) != std::string::npos) return;
+  Change change{"", "", config_};
+  known += "\n" + root;
+  if (send_(config_)) pending_.push_back(std::move(change));
 }
 
 void LivePolicy::set_unrecorded(const std::string& why) {
-  json& config = message_["config"];
-  std::string known = config.value("unrecorded", "");
-  if (known == why) return;
-  Change change{"", "", message_};
-  config["unrecorded"] = why;
-  if (send_(message_)) pending_.push_back(std::move(change));
-  if (known.empty())
-    tell_(wire::RecordFull{"the guard refuses everything, because its decisions cannot be recorded: " + why});
+  if (config_.unrecorded == why) return;
+  Change change{"", "", config_};
+  bool told = !std::exchange(config_.unrecorded, why).empty();
+  if (send_(config_)) pending_.push_back(std::move(change));
+  if (!told) tell_(wire::RecordFull{"the guard refuses everything, because its decisions cannot be recorded: " + why});
   if (why.empty()) tell_(wire::RecordBack{});
 }
 
-void LivePolicy::set_host_networks(const json& networks) {
-  json& known = message_["config"]["host_networks"];
+void LivePolicy::set_host_networks(const std::vector<std::string>& networks) {
+  auto& known = config_.host_networks;
   if (known == networks) return;
-  Change change{"", "", message_};
+  Change change{"", "", config_};
   known = networks;
-  if (send_(message_)) pending_.push_back(std::move(change));
+  if (send_(config_)) pending_.push_back(std::move(change));
 }
 
 void LivePolicy::accepted() {
@@ -103,7 +92,7 @@ void LivePolicy::accepted() {
 bool LivePolicy::refused(const std::string& what) {
   if (pending_.empty()) return false;
   // Later changes were built on the refused one, so all of them are undone.
-  message_ = pending_.front().before;
+  config_ = pending_.front().before;
   bool asked = false;
   for (const auto& each : pending_) {
     if (each.what.empty()) continue;

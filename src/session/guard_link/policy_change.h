@@ -5,11 +5,11 @@
 #include <deque>
 #include <functional>
 #include <string>
-
-#include <nlohmann/json.hpp>
+#include <vector>
 
 #include "base/error.h"
 #include "wire/event.h"
+#include "wire/guard/config.h"
 #include "wire/request.h"
 
 namespace bottle::session {
@@ -17,16 +17,17 @@ namespace bottle::session {
 // Returns the `allow` list of a guard's configuration after a change. An `allow` adds a rule and removes a denial of
 // the same pattern. A `deny` removes the rules of its pattern and forbids what the pattern matches. The function is
 // pure. Fails with Code::invalid if the guard would refuse the rule.
-Result<nlohmann::json> changed_rules(nlohmann::json allow, const wire::PolicyChange& change);
+Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow,
+                                                   const wire::PolicyChange& change);
 
 class LivePolicy {
  public:
   using Tell = std::function<void(const wire::Event& event)>;
-  using Send = std::function<Result<>(const nlohmann::json& configure)>;
+  using Send = std::function<Result<>(const wire::GuardConfig& config)>;
 
-  // `message` is the `configure` message that the next guard would also get. Both callbacks outlive this object.
-  LivePolicy(nlohmann::json& message, Send send, Tell tell)
-      : message_(message), send_(std::move(send)), tell_(std::move(tell)) {}
+  // `config` is what the next guard would also get. Both callbacks outlive this object.
+  LivePolicy(wire::GuardConfig& config, Send send, Tell tell)
+      : config_(config), send_(std::move(send)), tell_(std::move(tell)) {}
 
   // Applies an operator's change. Every client gets the result as the event PolicyChanged.
   void request(const wire::PolicyChange& change);
@@ -43,7 +44,7 @@ class LivePolicy {
 
   // Tells the guard about its machine's networks (texts_of()), if they have changed. If the guard is dead, the next one
   // gets them. Must be called often.
-  void set_host_networks(const nlohmann::json& networks);
+  void set_host_networks(const std::vector<std::string>& networks);
 
   // These functions take the guard's answers, in the order of the requests.
   void accepted();
@@ -53,11 +54,11 @@ class LivePolicy {
  private:
   struct Change {
     std::string id, what;  // `what` is empty if no operator asked for the change
-    nlohmann::json before;
+    wire::GuardConfig before;
   };
   void tell(const std::string& id, bool ok, const std::string& what) { tell_(wire::PolicyChanged{id, ok, what}); }
 
-  nlohmann::json& message_;
+  wire::GuardConfig& config_;
   Send send_;
   Tell tell_;
   std::deque<Change> pending_;

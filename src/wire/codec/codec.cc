@@ -29,10 +29,6 @@ Document::Document(Kind kind, std::string_view text, From from) : state_(new Sta
   }
 }
 
-Document::Document(Kind kind, json&& value, From from) : state_(new State{kind, from, true, std::move(value)}) {
-  if (!state_->json.is_object()) state_->error = "it is not an object";
-}
-
 Document::~Document() = default;
 
 Object Document::root() { return {*this, state_->error ? nullptr : &state_->json, nullptr, "", -1}; }

@@ -32,9 +32,8 @@ enum class Layout {
 // A message on its way through JSON.
 class Document {
  public:
-  explicit Document(Kind kind);                            // to write one
-  Document(Kind kind, nlohmann::json&& value, From from);  // likewise, of JSON that was parsed already
-  Document(Kind kind, std::string_view text, From from);   // to read one
+  explicit Document(Kind kind);                           // to write one
+  Document(Kind kind, std::string_view text, From from);  // to read one
   ~Document();
   Document(const Document&) = delete;
   Document& operator=(const Document&) = delete;
@@ -57,15 +56,6 @@ void write(Document& document, const T& message) {
   Object root = document.root();
   fields(root, const_cast<T&>(message));  // which changes nothing while it writes
   document.finish(root);
-}
-template <class T>
-Result<T> read(Document& document) {
-  T message;
-  Object root = document.root();
-  fields(root, message);
-  document.finish(root);
-  TRY(document.outcome());
-  return message;
 }
 }  // namespace detail
 
@@ -91,14 +81,12 @@ Result<std::string> encode_exactly(const T& message) {
 template <class T>
 Result<T> decode(std::string_view text, From from) {
   Document document(kKind<T>, text, from);
-  return detail::read<T>(document);
-}
-
-// Of a part of a message that is not typed yet (the guard's control channel).
-template <class T>
-Result<T> decode_value(nlohmann::json&& value, From from) {
-  Document document(kKind<T>, std::move(value), from);
-  return detail::read<T>(document);
+  T message;
+  Object root = document.root();
+  fields(root, message);
+  document.finish(root);
+  TRY(document.outcome());
+  return message;
 }
 
 }  // namespace bottle::wire

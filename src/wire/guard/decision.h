@@ -11,6 +11,7 @@
 namespace bottle::wire {
 
 struct Decision {
+  static constexpr const char* kType = "audit";  // among a guard's messages
   static constexpr const char* kName = "decision";
   static constexpr size_t kMost = 64 << 10;
   struct Totals {

@@ -1,4 +1,4 @@
-#include "wire/decision.h"
+#include "wire/guard/decision.h"
 
 namespace bottle::wire {
 

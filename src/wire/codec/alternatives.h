@@ -1,0 +1,45 @@
+// A message that is one of several, told apart by a word: a variant of messages, each with its word in kType.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <variant>
+#include <vector>
+
+#include "wire/codec/object.h"
+
+namespace bottle::wire {
+
+namespace detail {
+// False: no alternative has that word.
+template <class... Each>
+bool become(std::variant<Each...>& message, std::string_view word) {
+  return ((word == Each::kType && (message.template emplace<Each>(), true)) || ...);
+}
+template <class... Each>
+std::vector<std::string_view> words_of(const std::variant<Each...>*) {
+  return {Each::kType...};
+}
+}  // namespace detail
+
+// Of each alternative.
+template <class Variant>
+std::vector<std::string_view> type_words() {
+  return detail::words_of(static_cast<const Variant*>(nullptr));
+}
+
+// Alternatives that say nothing but their word.
+template <class T>
+  requires std::is_empty_v<T>
+void fields(Object&, T&) {}
+
+template <class... Each>
+void alternatives(Object& o, const char* key, std::variant<Each...>& message) {
+  std::string word = std::visit([](const auto& each) { return std::string(each.kType); }, message);
+  o.text(key, word, kName);
+  if (o.is_read() && !detail::become(message, word)) return o.refuse(key, "is none of the words that it may be");
+  std::visit([&](auto& each) { fields(o, each); }, message);
+}
+
+}  // namespace bottle::wire

@@ -1,0 +1,82 @@
+#include "wire/guard/config.h"
+
+namespace bottle::wire {
+namespace {
+
+constexpr size_t kPem = kLongText;
+
+// A field that a configuration may lack.
+void texts(Object& o, const char* key, std::vector<std::string>& values) {
+  if (o.optional(key, !values.empty())) o.texts(key, values, kMany, kPath);
+}
+void text(Object& o, const char* key, std::string& value, size_t most = kPath) {
+  if (o.optional(key, true)) o.text(key, value, most);
+}
+void flag(Object& o, const char* key, bool& value) {
+  if (o.optional(key, true)) o.flag(key, value);
+}
+
+}  // namespace
+
+static void fields(Object& o, GuardRule& rule) {
+  o.text("host", rule.host, kPath);
+  if (o.optional("ports", !rule.ports.empty())) o.numbers("ports", rule.ports, kFew);
+  if (o.optional("methods", !rule.methods.empty())) o.texts("methods", rule.methods, kFew, kName);
+  if (o.optional("paths", !rule.paths.empty())) o.texts("paths", rule.paths, kMany, kPath);
+  if (o.optional("inspect", rule.inspect)) o.flag("inspect", rule.inspect);
+  if (o.optional("deny", rule.deny)) o.flag("deny", rule.deny);
+}
+
+static void fields(Object& o, GuardLanRoute& route) {
+  o.text("name", route.name, kPath);
+  o.text("to", route.to, kName);
+  if (o.optional("methods", !route.methods.empty())) o.texts("methods", route.methods, kFew, kName);
+  if (o.optional("paths", !route.paths.empty())) o.texts("paths", route.paths, kMany, kPath);
+  flag(o, "tls", route.tls);
+}
+
+// Without places, it goes into headers only.
+static void fields(Object& o, GuardSecret& secret) {
+  o.text("name", secret.name, kName);
+  if (o.optional("value", !secret.value.empty())) o.text("value", secret.value, kValue);
+  if (o.optional("relayed", secret.relayed)) o.flag("relayed", secret.relayed);
+  text(o, "placeholder", secret.placeholder, kValue);
+  texts(o, "hosts", secret.hosts);
+  text(o, "header", secret.header);
+  texts(o, "in", secret.in);
+  texts(o, "beside", secret.beside);
+}
+
+static void fields(Object& o, GuardSshHost& ssh) {
+  o.text("host", ssh.host, kPath);
+  if (o.optional("port", true)) o.number("port", ssh.port);
+  o.text("key", ssh.key, 64 << 10);
+}
+
+static void fields(Object& o, GuardEgress& egress) {
+  if (o.optional("allow", true)) o.objects("allow", egress.allow, kMany);
+  if (o.optional("lan", true)) o.objects("lan", egress.lan, kMany);
+  text(o, "on_secret", egress.on_secret, kName);
+  if (o.optional("hosts", true)) o.tables("hosts", egress.hosts, kMany, kName);
+  text(o, "parent_proxy", egress.parent_proxy);
+  text(o, "extra_ca", egress.extra_ca, kPem);
+  text(o, "resolver", egress.resolver, kName);
+  if (o.optional("idle_seconds", true)) o.number("idle_seconds", egress.idle_seconds, 1u);
+}
+
+void fields(Object& o, GuardConfig& config) {
+  texts(o, "listen", config.listen);
+  text(o, "dns", config.dns, kName);
+  if (o.optional("names", true)) o.table("names", config.names, kMany, kName);
+  if (o.optional("egress", true)) o.object("egress", config.egress);
+  text(o, "ca_bundle", config.ca_bundle, kPem);
+  if (o.optional("secrets", true)) o.objects("secrets", config.secrets, kMany);
+  texts(o, "models", config.models);
+  if (o.optional("ssh", true)) o.objects("ssh", config.ssh, kMany);
+  texts(o, "relay", config.relay);
+  texts(o, "host_networks", config.host_networks);
+  text(o, "unrecorded", config.unrecorded, 64 << 10);
+  flag(o, "ssh_agent", config.ssh_agent);
+}
+
+}  // namespace bottle::wire

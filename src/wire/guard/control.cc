@@ -1,0 +1,55 @@
+#include "wire/guard/control.h"
+
+#include "wire/codec/alternatives.h"
+
+namespace bottle::wire {
+namespace {
+
+constexpr size_t kPem = 256 << 10;
+constexpr size_t kBase64 = 512 << 10;  // more than a side may send: that ends the stream, not the channel
+
+}  // namespace
+
+static void fields(Object& o, Configure& message) { o.object("config", message.config); }
+
+static void fields(Object& o, Certificate& message) { o.text("pem", message.pem, kPem); }
+
+static void fields(Object& o, AgentAnswer& message) {
+  o.number("connection", message.connection);
+  o.text("answer", message.answer, kBase64);
+}
+
+static void fields(Object& o, NearSideUp& message) { o.flag("up", message.up); }
+
+static void fields(Object& o, StreamPart& part) {
+  o.number("stream", part.stream);
+  o.flag("open", part.open);
+  o.text("data", part.data, kBase64);
+  o.number("taken", part.taken);
+  o.flag("end", part.end);
+  o.flag("closed", part.closed);
+}
+
+static void fields(Object& o, Ready& message) {
+  o.text("listen", message.listen, kPath);
+  o.text("csr", message.csr, kPem);
+}
+
+// "closed" says the same as a missing request.
+static void fields(Object& o, AgentRequest& message) {
+  o.number("connection", message.connection);
+  o.text("request", message.request, kBase64);
+  bool closed = !message.request;
+  if (o.optional("closed", closed)) o.flag("closed", closed);
+}
+
+static void fields(Object& o, GuardComplaint& message) { o.words("what", message.what, 64 << 10); }
+
+static void fields(Object& o, NearSideHere& message) { o.text("root", message.root, kPem); }
+
+void fields(Object& o, ToGuard& message) { alternatives(o, "type", message); }
+void fields(Object& o, FromGuard& message) { alternatives(o, "type", message); }
+void fields(Object& o, ToFarGuard& message) { alternatives(o, "type", message); }
+void fields(Object& o, ToNearSide& message) { alternatives(o, "type", message); }
+
+}  // namespace bottle::wire
