@@ -92,7 +92,7 @@ def test_nor_do_they_by_ipv6(world, operator, until, global_ipv6):
     config, audit = world.path("guard6.yaml"), world.path("guard6.jsonl")
     with open(config, "w") as file:
         json.dump({"egress": {"allow": names}}, file)
-    command = world.command("guard", "run", "--listen", "127.0.0.1:3199", "--config", config, "--audit", audit,
+    command = world.command("guard", "run", "--protect-host", "--listen", "127.0.0.1:3199", "--config", config, "--audit", audit,
                             "--resolver", world_module.DNS_IP + ":53")
     guard = subprocess.Popen(command, env=world.environment(home=operator.home), stderr=subprocess.DEVNULL)
     try:

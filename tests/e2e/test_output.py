@@ -134,6 +134,7 @@ COMMANDS = [
     ("allow", EVIL, EVIL), ("allow", "s1", "example.org", "--save"), ("allow", EVIL, "--bottle", EVIL, "--save"), ("deny", EVIL, EVIL), ("deny", "s1", EVIL),
     ("list",), ("list", "--json"), ("list", "--agents"), ("list", "--agents", "--json"),
     ("logs",), ("logs", EVIL), ("logs", "s1"), ("logs", "s1", "--json"), ("logs", "s1", "--egress"), ("logs", "s1", "--egress", "--json"), ("logs", EVIL, "--egress", "--denied"),
+    ("diff", EVIL), ("diff", "s1"), ("apply", EVIL), ("apply", "s1"), ("discard", EVIL), ("scan", EVIL), ("scan", "bad.yaml"), ("scan", "bad.yaml", "--json"),
     ("cleanup", "--dry-run"), ("cleanup", "--dry-run", "--json"), ("cleanup",), ("cleanup", "--json"),
     ("remote", "check", EVIL), ("remote", "check", "host.example"), ("remote", "setup", "host.example", "--docker-script", EVIL),
     ("init",), ("init", "--print"), ("check",), ("check", "--json"), ("check", EVIL), ("check", "bad.yaml"), ("check", "bad.yaml", "--json"), ("check", "bad.md"),

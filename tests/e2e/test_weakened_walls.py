@@ -45,6 +45,10 @@ def without_limits(body):
     body["HostConfig"].update(Memory=0, NanoCpus=0, PidsLimit=0)
 
 
+def with_large_shared_memory(body):
+    body["HostConfig"].update(ShmSize=4 << 30, Memory=0)
+
+
 def with_engine_socket(body, path):
     body["HostConfig"]["Mounts"] = [{"Type": "bind", "Source": path, "Target": "/var/run/docker.sock"}]
 
@@ -75,6 +79,11 @@ class TestWhatTheEngineEnforces:
         assert all_calls and {n for n in all_calls if all_calls[n] == "REACHED"} > {n for n in allowed if allowed[n] == "REACHED"}, all_calls
         said = running.attack(LIMITS["pids"], without_limits)
         assert max(int(word) for word in said.split() if word.isdigit()) > 150, said
+
+    def test_agent_and_the_machines_resources(self, running):
+        fill = "fallocate -l 1100M /dev/shm/x && echo REACHED shm; rm -f /dev/shm/x"
+        assert not reached(running.attack(fill))
+        assert reached(running.attack(fill, with_large_shared_memory)) == ["REACHED shm"]
 
     def test_agent_and_network(self, world, running):
         """A network as `--internal` alone makes it: the bridge has an address, and the host is behind it."""

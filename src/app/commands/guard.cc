@@ -13,6 +13,7 @@
 #include "base/unique_fd.h"
 #include "guard/core/tls.h"
 #include "guard/server.h"
+#include "session/box/host_routes.h"
 #include "session/console/terminal.h"
 #include "session/credentials/values.h"
 #include "session/guard_link/guard_link.h"
@@ -23,6 +24,7 @@ namespace {
 struct GuardOptions {
   std::vector<std::string> listen;
   std::string config, ca_out, upstream_ca, resolver, audit;
+  bool protect_host = false;
 };
 
 Result<int> memory_file(const char* name, std::string_view bytes) {
@@ -47,9 +49,11 @@ Result<int> become_guard(const GuardOptions& o) {
   auto values = TRY(session::resolve(plan, environment(), hidden));
   std::string extra = TRY(concatenated(plan.egress.extra_ca));
   if (!o.upstream_ca.empty()) extra += TRY(read_file(o.upstream_ca, 4 << 20));
-  // No host_networks: this guard has no bottle, and its clients reach this machine's own addresses without it.
-  auto config = session::guard_config(
-      plan, {.guard_ip = "127.0.0.1", .ca_bundle = public_roots(), .extra_ca = extra, .secrets = values.secrets});
+  session::GuardSettings added{
+      .guard_ip = "127.0.0.1", .ca_bundle = public_roots(), .extra_ca = extra, .secrets = values.secrets};
+  // Without a bottle, the clients are on this machine's side of the guard and reach its addresses anyway.
+  if (o.protect_host) added.host_networks = session::host_networks();
+  auto config = session::guard_config(plan, added);
   config.listen = o.listen;
   config.dns.clear();
   config.egress.resolver = o.resolver.empty() ? plan.egress.resolver : o.resolver;
@@ -80,6 +84,7 @@ void add_guard(CLI::App& app, int& exit) {
   command->add_option("--upstream-ca", o->upstream_ca);
   command->add_option("--resolver", o->resolver);
   command->add_option("--audit", o->audit);
+  command->add_flag("--protect-host", o->protect_host);
   command->callback([o, &exit] {
     auto status = become_guard(*o);
     exit = status ? *status : report(status.error());
