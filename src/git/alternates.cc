@@ -14,7 +14,8 @@ namespace {
 constexpr size_t kMostStores = 64, kMostEntries = 1'000'000, kLargestList = 1 << 20;
 constexpr int kDeepest = 5;
 
-// A link among an object directory's own would let it show another one's objects under the names it chooses.
+// Fails if an object directory contains a symbolic link, because a link could show the objects of another repository
+// under names that the link's author chose.
 Result<> check_store(const Beneath& objects) {
   auto plain = [&](const std::string& below, bool only_directories) {
     return objects.each(below, kMostEntries, [&](const std::string& name, unsigned char type) -> Result<> {

@@ -1,4 +1,5 @@
-// Where a repository's objects are, as data: git itself will read them from there.
+// Finds where the objects of a repository are stored. The directories are treated as data, because git itself will read
+// objects from them.
 #pragma once
 
 #include <string>
@@ -9,9 +10,10 @@
 
 namespace bottle::git {
 
-// `common`/objects and, behind it, every directory that it borrows from (objects/info/alternates), and those from, five
-// deep as in git; 64 at most. One that is not there is left out, as git does. Code::denied: one is laid out with links
-// or FIFOs, or belongs to neither this user nor root and is not declared safe.
+// Returns `common`/objects and the directories that it borrows objects from (objects/info/alternates), directly or
+// indirectly: five levels deep, as in git, and at most 64 directories. Leaves out a directory that does not exist, as
+// git does. Fails with Code::denied if one of them contains links or FIFOs, or belongs to neither this user nor root
+// and is not declared safe.
 Result<std::vector<std::string>> object_directories(const Beneath& common);
 
 }  // namespace bottle::git

@@ -54,7 +54,8 @@ class Parser {
   }
 
   std::unexpected<Error> bad(const std::string& why) const {
-    size_t line = at_ > 0 && text_[at_ - 1] == '\n' ? line_ - 1 : line_;  // what is wrong is before its end
+    size_t line =
+        at_ > 0 && text_[at_ - 1] == '\n' ? line_ - 1 : line_;  // the error is before the line end that was just read
     return fail(Code::protocol, "line " + std::to_string(line) + ": " + why);
   }
 
@@ -92,7 +93,7 @@ class Parser {
 
   Result<std::string> value() {
     std::string out;
-    size_t kept = 0;  // of it, without the white space that follows
+    size_t kept = 0;  // the length of `out` without trailing white space
     bool quoted = false;
     for (;;) {
       int c = next();
@@ -117,7 +118,7 @@ class Parser {
       }
       if (c == '\\') {
         c = next();
-        if (c == '\n') continue;  // the line goes on
+        if (c == '\n') continue;  // a backslash continues the line
         static constexpr std::string_view kFrom = "tbn\\\"", kTo = "\t\b\n\\\"";
         size_t which = c == kEnd ? std::string_view::npos : kFrom.find(static_cast<char>(c));
         if (which == std::string_view::npos) return bad("a value with an escape that git does not know");

@@ -1,4 +1,4 @@
-// git's configuration files as data: no include is followed, nothing is run.
+// Parses git's configuration files as data. Does not follow includes and does not run anything.
 #pragma once
 
 #include <optional>
@@ -11,18 +11,19 @@
 namespace bottle::git {
 
 struct Setting {
-  std::string name;                  // section.key or section.Subsection.key, the first and the last part in lower case
-  std::optional<std::string> value;  // absent: a key without "=", which is a true boolean
+  std::string name;                  // section.key or section.Subsection.key; the first and the last part are in lower
+                                     // case
+  std::optional<std::string> value;  // absent for a key without "=", which means true
 };
 
-// All settings in the order of the file (git-config(1), "CONFIGURATION FILE"). Code::protocol, with the line, for what
-// git refuses too; Code::limit for more than 100,000 settings.
+// Returns all settings in the order of the file (git-config(1), "CONFIGURATION FILE"). Fails with Code::protocol, and
+// names the line, for anything that git refuses too. Fails with Code::limit if there are more than 100,000 settings.
 Result<std::vector<Setting>> parse_config(std::string_view text);
 
-// Whether git takes the value for true. Absent: for neither true nor false.
+// Returns whether git takes the value for true, or nothing if the value is not a boolean.
 std::optional<bool> as_bool(const Setting& setting);
 
-// One line of a configuration file, with its section; the name as in Setting.
+// Returns one line of a configuration file, with its section. `name` has the form of Setting::name.
 std::string config_line(const std::string& name, const std::string& value);
 
 }  // namespace bottle::git

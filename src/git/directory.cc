@@ -9,14 +9,15 @@
 namespace bottle::git {
 namespace {
 
-// Nobody looks at it before it is complete, and nothing of it outlives a crash of the machine.
+// Writes a new file. Does not sync it: no one reads the file before it is complete, and it need not survive a crash of
+// the machine.
 Result<> write(const std::string& path, std::string_view bytes) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + path);
   return write_all(fd.get(), bytes);
 }
 
-// As in git's file of alternates: a path with a newline or a quotation mark is quoted as in C.
+// Quotes a path as in git's file of alternates: a path with a newline or a quotation mark is quoted as in C.
 std::string quoted(const std::string& path) {
   std::string out = "\"";
   for (char c : path) {

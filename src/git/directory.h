@@ -1,4 +1,5 @@
-// Git directories of ours: the only ones that git is ever run on. (The operator's is read by us, as data.)
+// Makes the git directories that belong to bottle. git runs only in these; bottle reads the operator's repository
+// itself, as data.
 #pragma once
 
 #include <string>
@@ -11,17 +12,18 @@ namespace bottle::git {
 class Directory {
  public:
   struct Content {
-    std::string format = "sha1";  // of its object ids: sha1 or sha256
+    std::string format = "sha1";  // of the object ids: sha1 or sha256
     bool bare = true;
     std::string head = "refs/heads/main";      // a ref or an object id
-    std::string config;                        // lines that follow what the two above need
-    std::vector<std::string> alternates;       // object directories that it borrows from, absolute
+    std::string config;                        // lines that are added to the required configuration
+    std::vector<std::string> alternates;       // absolute paths of the object directories that it borrows from
     std::string packed_refs;                   // lines, sorted by name
-    std::string shallow, attributes, exclude;  // the files' contents; empty: no such file
+    std::string shallow, attributes, exclude;  // contents of these files; empty means that there is no such file
   };
 
-  Directory() = default;  // none
-  // Makes it at `path`, which nobody else may write to. What `git init` would make, and no hook, no template.
+  Directory() = default;  // Makes an object that refers to no directory.
+  // Makes a git directory at `path`, which no one else may be able to write to. Makes what `git init` would make, but
+  // no hooks and no template.
   static Result<Directory> make(const std::string& path, const Content& content);
 
   const std::string& path() const { return path_; }

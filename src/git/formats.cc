@@ -6,7 +6,7 @@
 namespace bottle::git {
 namespace {
 
-// What unquote_c_style() of git's quote.c takes. False: it is not quoted like that.
+// Accepts the same text as unquote_c_style() in git's quote.c. Returns false if the text is not quoted like that.
 bool unquote(std::string_view text, std::string& out) {
   static constexpr std::string_view kFrom = "abfnrtv\\\"", kTo = "\a\b\f\n\r\t\v\\\"";
   for (size_t i = 1; i < text.size(); ++i) {
@@ -73,7 +73,8 @@ Refs parse_packed_refs(std::string_view text, std::string_view below) {
     std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
     size_t space = line.find(' ');
-    if (space == std::string_view::npos || !is_object_id(line.substr(0, space))) continue;  // "# …", "^…"
+    if (space == std::string_view::npos || !is_object_id(line.substr(0, space)))
+      continue;  // skips lines that begin with "#" or "^"
     std::string_view name = line.substr(space + 1);
     if (name.starts_with(below) && is_ref_name(name)) refs.emplace(name, line.substr(0, space));
   }

@@ -1,4 +1,4 @@
-// What stands in the files of a repository, as text: nobody vouches for it.
+// Parses the files of a repository as untrusted text.
 #pragma once
 
 #include <map>
@@ -12,17 +12,18 @@ using Refs = std::map<std::string, std::string>;  // refs/heads/main → object 
 
 bool is_object_id(std::string_view text);  // 40 or 64 lower-case hexadecimal digits
 
-// git-check-ref-format(1), for a whole name that begins with refs/.
+// Returns whether the whole name, which begins with refs/, is valid (git-check-ref-format(1)).
 bool is_ref_name(std::string_view name);
-// What we take for the name below refs/heads/: narrower than git's rules, so that it is nobody's option or pattern.
+// Returns whether bottle accepts the name as a branch below refs/heads/. The rules are narrower than git's, so that no
+// program takes the name for an option or a pattern.
 bool is_branch_name(std::string_view name);
 
-// The lines "ID NAME" of a packed-refs file whose names are valid and begin with `below`.
+// Returns the refs in the "ID NAME" lines of a packed-refs file whose names are valid and begin with `below`.
 Refs parse_packed_refs(std::string_view text, std::string_view below);
-// The same lines.
+// Returns `refs` as lines of a packed-refs file.
 std::string packed(const Refs& refs);
 
-// The lines of a file of alternates that are paths, as they stand there (gitrepository-layout(5)).
+// Returns the lines of a file of alternates that are paths, unchanged (gitrepository-layout(5)).
 std::vector<std::string> alternates_in(std::string_view text);
 
 }  // namespace bottle::git

@@ -1,4 +1,4 @@
-// The files of a repository: whatever is in them, what is taken of them has the form that it is promised to have.
+// Fuzzes the parsers of repository files: for any input, the result must have the form that the parser promises.
 #include <cstdlib>
 
 #include "git/config.h"
@@ -24,7 +24,7 @@ void config(std::string_view text) {
                  setting.name.find_first_of(std::string_view("\n\0", 2)) == std::string::npos && setting.value &&
                  setting.value->find('\0') == std::string::npos;
     if (!plain) continue;
-    // What we write of it says the same.
+    // A setting that bottle writes must read back as the same setting.
     auto same = parse_config(config_line(setting.name, *setting.value));
     require(same && same->size() == 1 && (*same)[0].value == setting.value && (*same)[0].name == setting.name);
   }

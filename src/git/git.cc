@@ -31,7 +31,7 @@ std::string verb(const std::vector<std::string>& arguments) {
   return arguments[at];
 }
 
-// The operator's environment without anything that would steer git elsewhere.
+// Returns the operator's environment without the variables that would redirect git.
 std::map<std::string, std::string> environment_without_git() {
   std::map<std::string, std::string> out;
   for (char** e = environ; *e; ++e) {
@@ -41,7 +41,7 @@ std::map<std::string, std::string> environment_without_git() {
   out["LC_ALL"] = "C";
   out["GIT_TERMINAL_PROMPT"] = "0";
   out["GIT_PAGER"] = "cat";
-  out["GIT_NO_LAZY_FETCH"] = "1";  // git 2.39.4, 2.45: an object that is missing is an error
+  out["GIT_NO_LAZY_FETCH"] = "1";  // since git 2.39.4 and 2.45: a missing object is an error and is not fetched
   out["GIT_ALLOW_PROTOCOL"] = "none";
   return out;
 }
@@ -63,18 +63,19 @@ std::map<std::string, std::string> environment(const std::string& configuration,
   if (o.literal_paths) out["GIT_LITERAL_PATHSPECS"] = "1";
   if (!o.index.empty()) out["GIT_INDEX_FILE"] = o.index;
   if (!o.objects.empty()) out["GIT_OBJECT_DIRECTORY"] = o.objects;
-  // Of one allocation: the limit of the process where the system sets none, or not before git has started another
-  // process.
+  // Limits a single allocation. The limit of the process does not always apply: some systems do not set it, and on
+  // others it is set only after git has started another process.
   if (memory > 0) out["GIT_ALLOC_LIMIT"] = std::to_string(memory);
   return out;
 }
 
-// What holds unless the git directory says otherwise: a file is taken and written as it is.
+// These settings apply unless the git directory overrides them: git reads and writes files unchanged.
 constexpr const char* kConfiguration =
     "[core]\n\tautocrlf = false\n\tsafecrlf = false\n\tsymlinks = true\n\tfileMode = true\n"
     "\texcludesFile = /dev/null\n";
 
-// It was not refused but cut off: what git says then (wrapper.c, run-command.c) tells nothing of the objects.
+// Fails with Code::limit if git stopped because it reached a limit. Its messages (wrapper.c, run-command.c) then say
+// nothing about the objects.
 Result<> was_let_finish(const Captured& ended, uint64_t memory, uint64_t written) {
   auto says = [&](std::string_view text) { return ended.err.find(text) != std::string::npos; };
   auto megabytes = [](uint64_t bytes) { return std::to_string(bytes >> 20) + " MB"; };
@@ -100,17 +101,17 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
   if (!o.in) return fail(Code::internal, "git would run in a repository that is not ours");
   std::vector<std::string> argv = {"git", "--git-dir=" + o.in.path()};
   if (!o.work_tree.empty()) argv.push_back("--work-tree=" + o.work_tree);
-  // The configuration is ours and names no command; what git takes for granted without one is ruled out here.
-  // alternateRefsCommand: else git asks the repository that it borrows objects from, under the configuration of that.
+  // The configuration comes from bottle and names no command. These settings turn off what git would do by default.
+  // Without alternateRefsCommand, git would query the repository that it borrows objects from, under that repository's
+  // configuration.
   for (const char* setting :
        {"core.hooksPath=/dev/null", "core.fsmonitor=false", "core.attributesFile=/dev/null",
         "core.alternateRefsCommand=true", "core.pager=cat", "core.bigFileThreshold=64m", "gc.auto=0",
         "maintenance.auto=false", "commit.gpgSign=false", "submodule.recurse=false", "advice.detachedHead=false"})
     argv.insert(argv.end(), {"-c", setting});
   if (limits_.memory > 0)
-    argv.insert(
-        argv.end(),
-        {"-c", "pack.threads=4"});  // each keeps what it unpacks: of twenty the limit would be for an honest pack
+    argv.insert(argv.end(), {"-c", "pack.threads=4"});  // each thread keeps what it unpacks: twenty threads would reach
+                                                        // the limit for an honest pack
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   Command command{.argv = std::move(argv),
                   .env = environment(configuration_, o, limits_.memory),
@@ -122,7 +123,8 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
   auto left =
       std::chrono::duration_cast<std::chrono::seconds>(limits_.until - std::chrono::steady_clock::now()).count();
   if (left <= 0) return fail(Code::timed_out, verb(arguments) + ": no time is left for it");
-  // Read while it is written: a tree of few bytes that names itself at ten levels makes a list of gigabytes.
+  // Checks the limit while git writes: a tree of a few bytes that names itself at ten levels produces a list of
+  // gigabytes.
   auto ended = capture(command, {.input_fd = o.input_fd >= 0 ? o.input_fd : in.get(),
                                  .output_fd = o.output_fd,
                                  .timeout_ms = static_cast<int>(std::min<int64_t>(o.timeout_s, left)) * 1000,
@@ -148,12 +150,12 @@ Result<bool> Runner::agrees(const std::vector<std::string>& arguments, const Opt
 }
 
 Result<Runner::Answer> ask_operators_configuration(const std::vector<std::string>& arguments) {
-  // /dev is a directory, which git wants to see, and no repository.
+  // git needs a directory, and /dev is one that is not a repository.
   Command command{.argv = {"git", "--git-dir=/dev", "config", "--includes", "--null"},
                   .env = environment_without_git(),
                   .clean_env = true,
                   .directory = "/"};
-  // Where he says that his files are.
+  // Keeps the variables by which the operator says where these files are.
   for (const char* name : {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
     if (const char* value = std::getenv(name)) command.env[name] = value;
   command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());

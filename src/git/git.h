@@ -1,4 +1,5 @@
-// git, as a program: no shell, no configuration but ours, no prompt, a time limit, and no repository but ours.
+// Runs git as a program: without a shell, with no configuration but bottle's own, without prompts, with a time limit,
+// and only in repositories that belong to bottle.
 #pragma once
 
 #include <chrono>
@@ -13,28 +14,29 @@
 
 namespace bottle::git {
 
-// What git may take of this machine.
+// The resources of this machine that git may use.
 struct Limits {
-  uint64_t answer = 256 << 20;  // bytes of what it says
-  uint64_t memory = 0;          // bytes of each of its processes; 0: as much as there is
+  uint64_t answer = 256 << 20;  // bytes of output
+  uint64_t memory = 0;          // bytes for each of its processes; 0 means no limit
   std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max();
 };
 
 class Runner {
  public:
-  // `state`: a directory of ours for the configuration file.
+  // Makes a runner. `state` is a directory that belongs to bottle; the configuration file is written there.
   static Result<Runner> make(const std::string& state, const Limits& limits = {});
 
   struct Options {
-    Directory in;                  // the git directory, which is always one of ours
-    std::string work_tree, index;  // empty: none, the directory's own. With a work tree git runs in it
-    std::string objects;           // where objects are written and looked for; empty: the directory's own
+    Directory in;                  // the git directory, which always belongs to bottle
+    std::string work_tree, index;  // empty means no work tree, or the directory's own index; git runs in the work tree
+                                   // if there is one
+    std::string objects;           // where objects are written and looked up; empty means the directory's own objects
     std::string input;
-    int input_fd = -1;          // instead of input
-    int output_fd = -1;         // instead of the result
-    bool literal_paths = true;  // check-ignore refuses to run with that
+    int input_fd = -1;          // used instead of `input`
+    int output_fd = -1;         // used instead of the output in the result
+    bool literal_paths = true;  // must be false for check-ignore, which refuses to run with it
     int timeout_s = 600;
-    uint64_t most_written = 0;  // bytes of each file that it writes; 0: as large as it likes
+    uint64_t most_written = 0;  // bytes of each file that it writes; 0 means no limit
   };
 
   struct Answer {
@@ -44,12 +46,12 @@ class Runner {
 
   void set_limits(const Limits& limits) { limits_ = limits; }
 
-  // An error only if git cannot be run at all, does not end in time (Code::timed_out), or says, takes or writes too
-  // much (Code::limit).
+  // Runs git. Fails only if git cannot be run at all, does not end in time (Code::timed_out), or exceeds its limits on
+  // output, memory or written bytes (Code::limit).
   Result<Answer> run(const std::vector<std::string>& arguments, const Options& options) const;
-  // Its output, without the final newline; a status other than 0 is an error with what git said.
+  // Returns the output without the final newline. A status other than 0 is an error with git's message.
   Result<std::string> ask(const std::vector<std::string>& arguments, const Options& options) const;
-  // Whether that status is 0.
+  // Returns whether the exit status is 0.
   Result<bool> agrees(const std::vector<std::string>& arguments, const Options& options) const;
 
  private:
@@ -57,10 +59,11 @@ class Runner {
   Limits limits_;
 };
 
-// `git config` with the operator's own (system and global) files, in no repository, half a minute at most.
+// Runs `git config` with the operator's own (system and global) files, outside any repository, for at most half a
+// minute.
 Result<Runner::Answer> ask_operators_configuration(const std::vector<std::string>& arguments);
 
-// "git version 2.39.5", as `git --version` says it.
+// Returns the output of `git --version`, such as "git version 2.39.5".
 Result<std::string> version();
 
 }  // namespace bottle::git

@@ -1,4 +1,4 @@
-// For tests with repositories: a directory of their own, and the real git to compare with.
+// Supports tests with repositories: each gets a directory of its own, and the real git to compare with.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ class Repositories : public ::testing::Test {
     root = path;
     repo = root + "/repo";
     fs::create_directory(repo);
-    // The settings of whoever runs the tests are none of theirs.
+    // The settings of the user who runs the tests must not affect them.
     ::setenv("GIT_CONFIG_GLOBAL", (root + "/gitconfig").c_str(), 1);
     ::setenv("GIT_CONFIG_NOSYSTEM", "1", 1);
     ::unsetenv("SUDO_UID");

@@ -7,11 +7,11 @@ namespace {
 
 struct Token {
   enum class Kind { one, any_in_name, any, name_or_nothing, set } kind = Kind::one;
-  char text = 0;         // of `one`; 0: every character but a slash
-  std::string_view set;  // of `set`: what stands between the brackets
+  char text = 0;         // for `one`; 0 means every character except a slash
+  std::string_view set;  // for `set`: the text between the brackets
 };
 
-// A bracket expression's end, or npos.
+// Returns the end of a bracket expression, or npos.
 size_t end_of_set(std::string_view pattern, size_t at) {
   size_t from = at + 1;
   if (from < pattern.size() && (pattern[from] == '!' || pattern[from] == '^')) ++from;
@@ -54,7 +54,7 @@ char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned 
 
 bool matches(std::string_view pattern, std::string_view text, bool ignore_case) {
   using Kind = Token::Kind;
-  // ok[i]: the tokens so far match the first i characters.
+  // ok[i] says whether the tokens so far match the first i characters.
   std::vector<bool> ok(text.size() + 1), next(text.size() + 1);
   ok[0] = true;
   for (const Token& token : tokens(pattern)) {
@@ -70,7 +70,7 @@ bool matches(std::string_view pattern, std::string_view text, bool ignore_case) 
           reach = ok[i] || (reach && before != '/');
           next[i] = reach;
           break;
-        case Kind::name_or_nothing:  // "**/": nothing, or all up to some slash
+        case Kind::name_or_nothing:  // "**/" matches nothing, or everything up to some slash
           next[i] = ok[i] || (reach && before == '/');
           reach = reach || ok[i];
           break;

@@ -22,7 +22,7 @@ std::string lines_of(const std::vector<std::string>& ids) {
   return text;
 }
 
-// "ID blob SIZE"; anything else ("ID missing", a tree) is no blob.
+// Returns the size from a line "ID blob SIZE". Anything else ("ID missing", a tree) is not a blob.
 std::optional<uint64_t> size_of_blob(std::string_view head) {
   size_t kind = head.find(" blob ");
   if (kind == std::string_view::npos) return std::nullopt;
@@ -65,7 +65,7 @@ class Batch {
  private:
   std::string_view ahead() const { return std::string_view(buffer_).substr(at_, filled_ - at_); }
 
-  // What has been read and not used; empty at the end.
+  // Returns bytes that were read and are not used yet. Returns an empty view at the end.
   Result<std::string_view> more() {
     if (at_ == filled_) {
       ssize_t n;
@@ -88,7 +88,7 @@ class Batch {
 Result<std::vector<Entry>> list_tree(const Runner& git, const std::string& commit, const Runner::Options& where) {
   std::string out = TRY(git.ask({"ls-tree", "-r", "-z", "--full-tree", commit, "--"}, where));
   std::vector<Entry> entries;
-  // "mode type object\tpath\0"
+  // Each entry is "mode type object\tpath\0".
   for (size_t at = 0, end; (end = out.find('\0', at)) != std::string::npos; at = end + 1) {
     std::string_view line = std::string_view(out).substr(at, end - at);
     size_t first = line.find(' '), second = line.find(' ', first + 1), tab = line.find('\t');
@@ -110,8 +110,8 @@ Result<> stream_blobs(const Runner& git, const std::vector<std::string>& ids, co
   ::fcntl(in.get(), F_SETPIPE_SZ, 1 << 20);
   auto options = where;
   options.input = lines_of(ids);
-  options.timeout_s =
-      24 * 3600;  // as slow as whoever takes the bytes, an uplink perhaps; without a reader it ends at once
+  options.timeout_s = 24 * 3600;  // long, because the reader may be as slow as an uplink; git ends at once if the
+                                  // reader closes the pipe
   auto process = std::async(std::launch::async, [&]() -> Result<Runner::Answer> {
     UniqueFd mine = std::move(out);
     options.output_fd = mine.get();
@@ -128,7 +128,7 @@ Result<> stream_blobs(const Runner& git, const std::vector<std::string>& ids, co
     }
     return {};
   }();
-  in.reset();  // git ends now, if it has not
+  in.reset();  // makes git end now, if it has not ended yet
   auto ended = process.get();
   return ended ? read : std::unexpected(std::move(ended.error()));
 }

@@ -20,7 +20,7 @@ std::optional<uid_t> owner_of(const std::string& path) {
   return st.st_uid;
 }
 
-// The user on whose behalf sudo runs us, for root only.
+// Returns the user who ran sudo, if this process is root.
 std::optional<uid_t> asked_by() {
   const char* text = std::getenv("SUDO_UID");
   if (::geteuid() != 0 || !text || !*text) return std::nullopt;
@@ -33,7 +33,8 @@ std::optional<uid_t> asked_by() {
 
 bool is_mine(uid_t owner) { return owner == ::geteuid() || owner == asked_by(); }
 
-// Since 2.46 a value may end with "/*", and both sides are compared without links.
+// Returns whether git is 2.46 or later: then a value may end with "/*", and links are resolved on both sides of the
+// comparison.
 bool knows_prefixes() {
   int major = 0, minor = 0;
   auto text = version();
@@ -54,7 +55,7 @@ bool is_declared_safe(const std::string& repository) {
   bool safe = false, prefixes = knows_prefixes();
   for (size_t at = 0, end; (end = listed->out.find('\0', at)) != std::string::npos; at = end + 1) {
     std::string value = listed->out.substr(at, end - at);
-    if (value.empty()) safe = false;  // the list begins anew
+    if (value.empty()) safe = false;  // an empty value resets the list
     else if (value == "*" || value == repository) safe = true;
     else if (prefixes && value.ends_with("/*"))
       safe = safe || repository.starts_with(resolved(value.substr(0, value.size() - 2)) + "/");

@@ -1,4 +1,4 @@
-// Whose a repository is: git refuses one that belongs to somebody else, and so do we.
+// Checks who owns a repository: like git, bottle refuses one that belongs to another user.
 #pragma once
 
 #include <string>
@@ -8,13 +8,14 @@
 
 namespace bottle::git {
 
-// As git's ensure_valid_ownership(): each of `paths` belongs to this user (root: or to SUDO_UID), or the operator has
-// declared `repository`, the work tree's absolute path, safe (safe.directory in his global or the system's
-// configuration, read by git, as the installed version documents it). Code::denied says whose it is and how to allow
-// it. Runs git only where something belongs to somebody else.
+// Works like git's ensure_valid_ownership(): each of `paths` must belong to this user (for root, also to SUDO_UID), or
+// the operator must have declared `repository`, the absolute path of the work tree, safe. git reads safe.directory from
+// the global or the system configuration, as the installed version documents it. Fails with Code::denied and says who
+// the owner is and how to allow the repository. Runs git only if a path belongs to another user.
 Result<> check_owner(const std::string& repository, const std::vector<std::string>& paths);
 
-// Objects alone, which are data under names that tell their content: root's are taken too.
+// Checks an object directory. Accepts one that root owns too, because an object is data whose name is the hash of its
+// content.
 Result<> check_owner_of_objects(const std::string& objects);
 
 }  // namespace bottle::git

@@ -21,7 +21,7 @@ std::string trimmed(std::string text) {
 
 constexpr std::string_view kSymbolic = "ref:";
 
-// The name behind "ref:", or nothing.
+// Returns the name after "ref:", or an empty string.
 std::string target_of(const std::string& content) {
   if (!content.starts_with(kSymbolic)) return "";
   size_t at = content.find_first_not_of(" \t", kSymbolic.size());
@@ -41,7 +41,7 @@ class Reader {
       if (!is_ref_name(ref)) return {};
       if (++seen_ > kMostRefs) return fail(Code::limit, common_.root() + " has too many refs");
       auto content = TRY(common_.read(ref, kLargestRef));
-      if (!content) return {};  // it went away
+      if (!content) return {};  // it was removed meanwhile
       std::string id = trimmed(*content);
       if (is_object_id(id)) found_[ref] = id;
       else if (auto target = target_of(id); is_ref_name(target)) symbolic_[ref] = target;
@@ -56,7 +56,7 @@ class Reader {
   size_t seen_ = 0;
 };
 
-// A loose ref's content; nothing where there is none.
+// Returns the content of a loose ref, or nothing if there is none.
 Result<std::optional<std::string>> loose(const Beneath& directory, const std::string& name) {
   auto content = TRY(directory.read(name, kLargestRef));
   if (content) content = trimmed(*content);
@@ -67,7 +67,7 @@ Result<std::optional<std::string>> loose(const Beneath& directory, const std::st
 
 Result<Refs> read_refs(const Repository& repository, const std::string& below) {
   Beneath common = TRY(Beneath::open(repository.common_dir));
-  // Loose ones first: one that is packed meanwhile is then found there.
+  // Reads loose refs first: a ref that is packed meanwhile is then found among the packed refs.
   Refs found, symbolic;
   Reader reader(common, found, symbolic);
   TRY(reader.directory(below.substr(0, below.size() - 1), 0));
@@ -105,7 +105,7 @@ Result<Head> read_head(const Repository& repository) {
     auto text = TRY(common.read("packed-refs", kLargestPacked));
     auto refs = parse_packed_refs(text.value_or(""), name);
     if (auto same = refs.find(name); same != refs.end()) head.commit = same->second;
-    return head;  // or nothing was committed to the branch yet
+    return head;  // or the branch has no commit yet
   }
   return broken(name);
 }

@@ -1,5 +1,5 @@
-// The refs of the operator's repository, read and written by us: git's own programs would run its hooks.
-// (gitrepository-layout(5); the locking is that of git's refs/files-backend.c and lockfile.h.)
+// Reads and writes the refs of the operator's repository without git, because git's programs would run the repository's
+// hooks. Follows gitrepository-layout(5); the locking is that of git's refs/files-backend.c and lockfile.h.
 #pragma once
 
 #include <map>
@@ -14,22 +14,23 @@
 namespace bottle::git {
 
 struct Head {
-  std::string branch;  // refs/heads/…; empty: it is detached
-  std::string commit;  // empty: there is none yet
+  std::string branch;  // refs/heads/…; empty if HEAD is detached
+  std::string commit;  // empty if there is none yet
 };
 
-// Where the work tree stands. Code::protocol: it is broken.
+// Returns what the work tree has checked out. Fails with Code::protocol if HEAD is broken.
 Result<Head> read_head(const Repository& repository);
 
-// The refs whose names begin with `below`, which ends with a slash. Refs that are broken or have no valid name are left
-// out, as in git; those of other work trees too. Code::denied: there are links among them.
+// Returns the refs whose names begin with `below`, which ends with a slash. Leaves out refs that are broken or have no
+// valid name, as git does, and refs of other work trees. Fails with Code::denied if there are symbolic links among
+// them.
 Result<Refs> read_refs(const Repository& repository, const std::string& below);
 
-// Sets a ref below refs/bottle/, whatever it was. Code::conflict: somebody has it locked, or another ref's name is in
-// its way.
+// Sets a ref below refs/bottle/, whatever its value was. Fails with Code::conflict if another process has locked it, or
+// if its name conflicts with that of another ref.
 Result<> write_ref(const Repository& repository, const std::string& name, const std::string& id);
 
-// Removes refs below refs/bottle/, with their logs; one that is not there is no error.
+// Removes refs below refs/bottle/ and their logs. A ref that does not exist is not an error.
 Result<> delete_refs(const Repository& repository, const std::vector<std::string>& names);
 
 }  // namespace bottle::git

@@ -1,4 +1,4 @@
-// Refs are read as the real git reads them, and what we write it understands.
+// Tests that bottle reads refs as the real git does, and that git understands the refs that bottle writes.
 #include "git/refs.h"
 
 #include <fcntl.h>
@@ -23,7 +23,7 @@ class RefFiles : public Repositories {
     second_ = git("rev-parse HEAD");
   }
   Repository repository(const std::string& where = "") { return **find(where.empty() ? repo : where); }
-  // As `git for-each-ref` shows them.
+  // Returns the refs as `git for-each-ref` shows them.
   std::string as_git(const std::string& below) {
     return git("for-each-ref '--format=%(objectname) %(refname)' " + below.substr(0, below.size() - 1));
   }
@@ -43,7 +43,7 @@ TEST_F(RefFiles, AreReadAsGitReadsThem) {
   git("branch deep/er/two");
   git("tag -am note annotated");
   git("pack-refs --all");
-  git("branch -f one HEAD");  // loose over packed
+  git("branch -f one HEAD");  // a loose ref overrides a packed one
   git("branch three HEAD^");
   git("branch -D deep/er/two");
   git("symbolic-ref refs/heads/alias refs/heads/three");
@@ -98,7 +98,7 @@ TEST_F(RefFiles, WhatIsWrittenGitReads) {
   git("pack-refs --all");
   ASSERT_TRUE(write_ref(repository(), ours + "heads/main", first_));
   EXPECT_EQ(git("rev-parse " + ours + "heads/main"), first_);
-  // Names that cannot be beside those that are there, packed or not.
+  // These names conflict with existing refs, packed or loose.
   for (const char* name : {"heads/feature", "heads/main/y", "heads"}) {
     auto written = write_ref(repository(), ours + name, first_);
     ASSERT_FALSE(written) << name;
@@ -113,7 +113,7 @@ TEST_F(RefFiles, WhatIsWrittenGitReads) {
   git("tag -am note v1");
   git("update-ref " + ours + "tag v1");
   git("pack-refs --all");
-  ASSERT_TRUE(write_ref(repository(), ours + "heads/main", second_));  // packed and loose
+  ASSERT_TRUE(write_ref(repository(), ours + "heads/main", second_));  // now both packed and loose
   ASSERT_TRUE(delete_refs(repository(), {ours + "heads/main", ours + "worktree", ours + "tag", ours + "nothing"}));
   EXPECT_EQ(as_git("refs/bottle/"), second_ + " " + ours + "heads/feature/x");
   EXPECT_FALSE(fs::exists(repo + "/.git/refs/bottle/s1"));
@@ -150,7 +150,7 @@ TEST_F(RefFiles, NothingIsWrittenThroughALink) {
   EXPECT_FALSE(write_ref(repository(), "refs/bottle/s1/worktree", first_));
   EXPECT_TRUE(fs::is_empty(root + "/elsewhere"));
   put(root + "/elsewhere/s1/worktree", "kept");
-  EXPECT_TRUE(delete_refs(repository(), {"refs/bottle/s1/worktree"}));  // it is none
+  EXPECT_TRUE(delete_refs(repository(), {"refs/bottle/s1/worktree"}));  // a missing ref is not an error
   EXPECT_TRUE(fs::exists(root + "/elsewhere/s1/worktree"));
   fs::remove(repo + "/.git/refs/bottle");
   fs::create_directories(repo + "/.git/refs/bottle/s1");

@@ -30,7 +30,8 @@ bool is_directory(const std::string& path) {
 
 std::string parent_of(const std::string& path) { return path.substr(0, std::max<size_t>(path.rfind('/'), 1)); }
 
-// A path as it stands in one of git's files, from the directory that it is relative to; empty: it leads nowhere.
+// Resolves a path from one of git's files against the directory that it is relative to. Returns an empty string if it
+// leads nowhere.
 std::string resolve(const std::string& base, const std::string& path) {
   if (path.empty() || path.find('\0') != std::string::npos) return "";
   char* real = ::realpath((path.starts_with('/') ? path : base + "/" + path).c_str(), nullptr);
@@ -39,7 +40,7 @@ std::string resolve(const std::string& base, const std::string& path) {
   return out;
 }
 
-// The same where the last component itself may be a link, or missing.
+// Does the same for a path whose last component may be a link or may not exist.
 std::string resolve_parent(const std::string& base, const std::string& path) {
   std::string whole = path.starts_with('/') ? path : base + "/" + path;
   std::string parent = resolve("/", parent_of(whole));
@@ -50,7 +51,7 @@ bool is_within(const std::string& path, const std::string& directory) {
   return directory == "/" || path.starts_with(directory + "/");
 }
 
-// One line, as in gitdir and commondir.
+// Returns the only line of a file such as gitdir or commondir.
 Result<std::string> line_of(const Beneath& directory, const std::string& file) {
   std::string text = TRY(directory.read(file, kLongestPointer)).value_or("");
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
@@ -67,7 +68,7 @@ std::unexpected<Error> not_theirs(const std::string& marker, const std::string& 
                   shell_word(git_dir) + " config core.worktree " + shell_word(parent_of(marker)));
 }
 
-// What stands in a `.git` file.
+// Returns the path that a `.git` file contains.
 Result<std::string> pointed_to(const std::string& top, const std::string& marker) {
   auto text = TRY(TRY(Beneath::open(top)).read(".git", kLongestPointer)).value_or("");
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
@@ -78,12 +79,12 @@ Result<std::string> pointed_to(const std::string& top, const std::string& marker
   return git_dir;
 }
 
-// The directory of what all work trees share: where `commondir` leads, if it leads back here.
+// Returns the directory that all work trees share: the target of `commondir`, if that directory lists this work tree.
 Result<std::string> common_of(const Beneath& own, const std::string& marker) {
   std::string text = TRY(line_of(own, "commondir"));
   if (text.empty()) return own.root();
   std::string common = resolve(own.root(), text);
-  // Whoever wrote this directory can write anything into it; not into the other one.
+  // The author of this directory can write anything into it, but not into the shared one.
   bool listed = !common.empty() && parent_of(own.root()) == common + "/worktrees";
   std::string back = TRY(line_of(own, "gitdir"));
   if (!listed || back.empty() || resolve_parent(own.root(), back) != marker) return not_theirs(marker, common);
@@ -98,7 +99,7 @@ Result<> check_layout(const Beneath& common, const Beneath& own) {
   return {};
 }
 
-// `marker`: the .git of the directory `top`, whatever it is.
+// Checks a candidate for the repository of `top`. `marker` is the path of its .git, which may be of any type.
 Result<std::optional<Repository>> judge(const std::string& top, const std::string& marker, bool is_plain) {
   Repository found;
   found.top = top;
@@ -133,7 +134,7 @@ bool looks_like_a_repository(const std::string& directory) {
   return look(directory + "/HEAD") && is_directory(directory + "/objects") && is_directory(directory + "/refs");
 }
 
-// What git takes for a repository: it needs not be a good one.
+// Returns whether git would take the directory for a repository, even if it is broken.
 bool is_repository(const std::string& git_dir) {
   return look(git_dir + "/HEAD") &&
          (look(git_dir + "/commondir") || (look(git_dir + "/objects") && look(git_dir + "/refs")));
@@ -146,7 +147,7 @@ Result<std::optional<Repository>> find(const std::string& directory) {
   for (std::string at = directory;; at = parent_of(at)) {
     struct stat st{};
     if (::stat(at.c_str(), &st) != 0) return fail_errno("looking for a repository at " + at);
-    if (device && *device != st.st_dev) return std::nullopt;  // where git stops too
+    if (device && *device != st.st_dev) return std::nullopt;  // git stops at file system boundaries too
     device = st.st_dev;
     std::string marker = (at == "/" ? "" : at) + "/.git";
     auto marked = look(marker);

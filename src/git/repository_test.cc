@@ -1,4 +1,5 @@
-// Whose repository is it, and which one: what git finds is found, and what only pretends is refused.
+// Tests which repository is found and who owns it: bottle finds what git finds, and refuses directories that only claim
+// to be the repository.
 #include "git/repository.h"
 
 #include "base/file.h"
@@ -20,7 +21,7 @@ class Find : public Repositories {
     git("commit -qm private", secret_);
   }
 
-  // What find() says: the git directory, "none", or what is wrong.
+  // Returns the git directory that find() finds, "none", or the error.
   std::string found(const std::string& directory) {
     auto repository = find(fs::canonical(directory).string());
     if (!repository) return repository.error().what;
@@ -41,7 +42,7 @@ TEST_F(Find, WhatGitFinds) {
   EXPECT_EQ(found(repo + "/dir"), repo + "/.git");
   EXPECT_EQ(found(repo + "/.git"), "none");
   EXPECT_EQ(found(repo + "/.git/refs"), "none");
-  fs::create_directories(repo + "/dir/.git");  // no repository, only called like one
+  fs::create_directories(repo + "/dir/.git");  // a directory with the name of a repository, which is not one
   EXPECT_EQ(found(repo + "/dir"), repo + "/.git");
   EXPECT_EQ((*find(repo + "/dir"))->top, git("rev-parse --show-toplevel", repo + "/dir"));
 }
@@ -58,7 +59,7 @@ TEST_F(Find, LinkedWorkTreesAndSubmodulesPointBack) {
   EXPECT_EQ(found(root + "/side"), repo + "/.git/worktrees/side");
   git("submodule --quiet add " + secret_ + " sub");
   EXPECT_EQ(found(repo + "/sub"), repo + "/.git/modules/sub");
-  // A directory above: moved as a whole, with relative paths in it.
+  // A directory above was moved as a whole; the paths in it are relative.
   put(repo + "/.git/worktrees/side/gitdir", "../../../../side/.git\n");
   put(root + "/side/.git", "gitdir: ../repo/.git/worktrees/side\n");
   EXPECT_EQ(found(root + "/side"), repo + "/.git/worktrees/side");
@@ -68,13 +69,13 @@ TEST_F(Find, AFileThatPointsToAnotherRepositoryIsRefused) {
   put(repo + "/.git", "gitdir: " + secret_ + "/.git\n");
   EXPECT_EQ(git("log --format=%s"), "private");  // what git would show
   expect_refused("which does not name '" + repo + "' as a work tree");
-  // Nor is one of its work trees ours.
+  // A work tree of that repository does not belong to this directory either.
   git("worktree add -q -b side " + root + "/side", secret_);
   put(repo + "/.git", "gitdir: " + secret_ + "/.git/worktrees/side\n");
   expect_refused("which does not name");
   put(repo + "/.git", "gitdir: /dev/null\n");
   expect_refused("leads to no repository");
-  // A separate git directory, which git does not make point back; it can be said.
+  // A separate git directory does not point back; git does not set that, but the operator can.
   fs::remove(repo + "/.git");
   git("init -q --separate-git-dir=" + root + "/separate");
   expect_refused("which does not name");
@@ -92,7 +93,7 @@ TEST_F(Find, AForgedWorkTreeOfAnotherRepositoryIsRefused) {
   put(repo + "/.git", "gitdir: forged/worktrees/x\n");
   EXPECT_EQ(git("log --format=%s"), "private");
   expect_refused("which does not name");
-  // The same as a directory.
+  // The same as a directory instead of a file.
   fs::remove(repo + "/.git");
   fs::rename(forged, repo + "/.git");
   EXPECT_EQ(git("log --format=%s"), "private");
@@ -159,7 +160,7 @@ TEST_F(Find, KindsThatAreNotSupportedAreNamed) {
   git("init -q --bare " + root + "/repo/.bare");
   fs::remove_all(repo + "/.git");
   put(repo + "/.git", "gitdir: ./.bare\n");
-  EXPECT_EQ(found(repo), "none");  // as for git: there is no work tree
+  EXPECT_EQ(found(repo), "none");  // as in git, there is no work tree
 }
 
 TEST_F(Find, WhereObjectsAreBorrowedFrom) {
@@ -179,7 +180,7 @@ TEST_F(Find, WhereObjectsAreBorrowedFrom) {
   EXPECT_EQ((*repository)->objects.size(), 4u);
 }
 
-// Somebody else's repository, as the real git judges it too.
+// Tests with a repository of another user, and compares the result with the real git.
 class Owner : public Find {
  protected:
   void SetUp() override {
@@ -216,7 +217,7 @@ TEST_F(Owner, OfAnyPartMustBeTheOperator) {
 TEST_F(Owner, IsNotAskedWhereTheOperatorDeclaresItSafe) {
   give(repo);
   put(repo + "/.git/config", "[core]\n\trepositoryformatversion = 0\n[safe]\n\tdirectory = *\n");
-  EXPECT_TRUE(is_refused());  // its own word does not count
+  EXPECT_TRUE(is_refused());  // the repository's own setting has no effect
   auto with = [&](const std::string& text) {
     put(root + "/gitconfig", text);
     EXPECT_EQ(is_refused(), git_refuses()) << text;

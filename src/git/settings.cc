@@ -15,7 +15,8 @@ namespace {
 constexpr size_t kLargestConfig = 4 << 20, kMostRemotes = 100, kMostBranches = 10'000, kLongestValue = 4096,
                  kMostIncludes = 20;
 
-// What a file is compared and written by. Each is a boolean or a word; core.excludesFile, a path, is read as data too.
+// The settings that control how files are compared and written. Each is a boolean or a word; core.excludesFile, a path,
+// is also read as data.
 constexpr std::string_view kData[] = {"core.autocrlf",
                                       "core.eol",
                                       "core.filemode",
@@ -39,7 +40,7 @@ bool is_word(const std::string& value) {
                                    });
 }
 
-// git waits for the writer of a FIFO.
+// Returns whether the path is a regular file. git would wait for the writer of a FIFO.
 bool is_regular(std::string path) {
   const char* home = std::getenv("HOME");
   if (path.starts_with("~/") && home) path = home + path.substr(1);
@@ -47,7 +48,7 @@ bool is_regular(std::string path) {
   return path.starts_with('/') && ::stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode);
 }
 
-// git_config_perm() of git's path.c: what core.sharedRepository adds to a file's mode.
+// Returns the mode bits that core.sharedRepository adds to a file, as git_config_perm() in git's path.c does.
 int shared_bits(const std::string& value) {
   if (value == "group" || value == "true" || value == "1") return 0660;
   if (value == "all" || value == "world" || value == "everybody" || value == "2") return 0664;
@@ -56,7 +57,7 @@ int shared_bits(const std::string& value) {
   return 0;
 }
 
-// branch.NAME.remote and branch.NAME.merge.
+// Reads branch.NAME.remote and branch.NAME.merge.
 void take_upstream(Settings& settings, const Setting& setting) {
   constexpr std::string_view kBefore = "branch.", kRemote = ".remote", kMerge = ".merge";
   std::string_view name = setting.name;
@@ -69,7 +70,7 @@ void take_upstream(Settings& settings, const Setting& setting) {
   if (map.size() < kMostBranches) map[std::string(name)] = *setting.value;
 }
 
-// What is data whoever says it.
+// Reads the settings that are only data, from any source.
 void take(Settings& settings, const Setting& setting) {
   std::string value = setting.value.value_or("true");
   if (value.size() > kLongestValue) return;
@@ -124,7 +125,8 @@ Result<> read(const Beneath& directory, const char* file, Settings& settings, bo
   return {};
 }
 
-// One of git's conditions (git-config(1), "Conditional includes"), met or not. `file`: where it stands.
+// Returns whether one of git's conditions is met (git-config(1), "Conditional includes"). `file` is the file that
+// contains it.
 bool holds(std::string_view condition, const std::string& file, const Place& place) {
   auto after = [&](std::string_view what) {
     if (!condition.starts_with(what)) return false;
@@ -150,7 +152,8 @@ bool holds(std::string_view condition, const std::string& file, const Place& pla
   return matches(pattern, place.git_dir, ignore_case);
 }
 
-// "file:/home/me/.gitconfig\0user.name\nAda\0…": calls `visit` with the file and the setting.
+// Parses "file:/home/me/.gitconfig\0user.name
+// Ada\0…". Calls `visit` with the file and the setting.
 template <class Visit>
 void each_setting(const std::string& out, Visit visit) {
   for (size_t at = 0, end; (end = out.find('\0', at)) != std::string::npos;) {
@@ -178,7 +181,7 @@ Result<Settings> settings_of(const Beneath& common, const Beneath& own) {
   Settings settings;
   bool own_config = false, ignored = false;
   TRY(read(common, "config", settings, own_config));
-  if (own.root() != common.root()) {  // those two are the main work tree's
+  if (own.root() != common.root()) {  // these two settings apply to the main work tree
     settings.work_tree.clear();
     settings.bare = false;
   }

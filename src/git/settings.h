@@ -1,5 +1,5 @@
-// What is taken over of configuration files: a short list of settings that are data. Nothing on it names a command, a
-// file that is run, or a place that something is fetched from.
+// Defines which settings bottle takes from configuration files: a short list of settings that are only data. None of
+// them names a command, a file that is run, or a source to fetch from.
 #pragma once
 
 #include <map>
@@ -15,34 +15,37 @@ namespace bottle::git {
 struct Settings {
   std::string format = "sha1";  // of the object ids: sha1 or sha256
   bool bare = false;
-  bool partial = false;              // objects may be missing, which git would fetch from a promisor
-  int shared = 0;                    // mode bits that what is written gets beside those of the umask
-  std::string work_tree;             // core.worktree, as it is written; empty: not set
-  std::vector<std::string> remotes;  // their URLs, unchecked
-  std::string name, email;           // user.name and user.email; empty: not set
-  // By branch: the remote that it follows, and the ref there. Unchecked.
+  bool partial = false;              // objects may be missing, and git would fetch them from a promisor
+  int shared = 0;                    // mode bits that are added to those that the umask leaves
+  std::string work_tree;             // core.worktree, unchanged; empty if it is not set
+  std::vector<std::string> remotes;  // unchecked URLs
+  std::string name, email;           // user.name and user.email; empty if they are not set
+  // For each branch, the remote that it follows and the ref on that remote. Both are unchecked.
   std::map<std::string, std::string> followed, merged;
-  std::map<std::string, std::string> core;  // core.autocrlf and the like, to be written to a configuration of ours
+  std::map<std::string, std::string> core;  // core.autocrlf and similar settings, to be written to bottle's own
+                                            // configuration
 
-  // As lines of a configuration file: `core`.
+  // Returns `core` as lines of a configuration file.
   std::string lines() const;
 };
 
-// The settings of the operator's repository: `common`/config and, where that asks for it, `own`/config.worktree.
-// Includes are not followed. Code::invalid: it is a repository of a kind that is not supported, with the words for it.
+// Returns the settings of the operator's repository from `common`/config and, if that file asks for it,
+// `own`/config.worktree. Does not follow includes. Fails with Code::invalid, with a message for the operator, if the
+// repository is of an unsupported kind.
 Result<Settings> settings_of(const Beneath& common, const Beneath& own);
 
-// Where the operator's repository is, for the conditions of his includes.
+// Where the operator's repository is. The conditions of includes are evaluated for it.
 struct Place {
   std::string git_dir, branch;
   std::vector<std::string> remotes;
 };
 
-// The operator's own settings, of all his repositories (git-config(1): system and global), as he would have them in
-// this one, includes and all. Runs git, in no repository. Nothing: git does not understand them.
+// Returns the operator's own settings (git-config(1): system and global) as they apply in this repository, with
+// includes. Runs git outside any repository. Returns no settings if git does not understand them.
 Settings operators_settings(const Place& place);
 
-// Does one of git's patterns (wildmatch, `**` crosses slashes) match all of the text? Time: their lengths' product.
+// Returns whether one of git's patterns (wildmatch, where `**` crosses slashes) matches all of the text. Takes time
+// proportional to the product of their lengths.
 bool matches(std::string_view pattern, std::string_view text, bool ignore_case = false);
 
 }  // namespace bottle::git

@@ -1,4 +1,5 @@
-// Configuration files: understood as the real git understands them, and taken over only where they are data.
+// Tests that configuration files are understood as the real git understands them, and that only data is taken from
+// them.
 #include "git/settings.h"
 
 #include "base/file.h"
@@ -9,7 +10,8 @@ namespace {
 
 class Configuration : public Repositories {
  protected:
-  // "name\nvalue" or "name" for each setting, as `git config --list --null` shows them.
+  // Returns "name
+  // value" or "name" for each setting, as `git config --list --null` shows them.
   std::string as_git(const std::string& text) {
     put(root + "/config", text);
     return sh("git config --file " + root + "/config --no-includes --null --list | tr '\\0' '|' || true");

@@ -13,9 +13,9 @@ namespace {
 
 constexpr size_t kLargestRules = 4 << 20, kMostEntries = 100'000, kMostSharedIndexes = 16;
 constexpr off_t kLargestIndex = 1 << 30;
-constexpr std::string_view kShared = "sharedindex.";  // what a split index builds upon
+constexpr std::string_view kShared = "sharedindex.";  // the files that a split index builds on
 
-// Above all the tree's own attributes. There is no driver for any of them either.
+// Overrides all attributes of the tree. No driver is configured for any of them either.
 constexpr const char* kNoDrivers = "\n* -filter -diff -merge\n";
 
 std::string default_excludes() {
@@ -24,7 +24,7 @@ std::string default_excludes() {
   return home ? std::string(home) + "/.config/git/ignore" : "/dev/null";
 }
 
-// With its times: by them git tells which files may have changed since it was written.
+// Copies a file with its times, from which git tells which files may have changed since the index was written.
 Result<> copy_file(const Beneath& from, const std::string& name, const std::string& to) {
   auto in = TRY(from.file(name));
   struct stat st{};
@@ -53,7 +53,7 @@ Result<> copy_index(const Beneath& own, const std::string& to) {
   return {};
 }
 
-// A FIFO is not read.
+// Returns the content of a file of rules. Does not read a FIFO.
 std::string rules_in(std::string path) {
   const char* home = std::getenv("HOME");
   if (path.starts_with("~/") && home) path = home + path.substr(1);

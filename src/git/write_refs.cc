@@ -19,14 +19,14 @@ namespace {
 
 constexpr std::string_view kOurs = "refs/bottle/";
 constexpr size_t kLargestPacked = 256 << 20;
-constexpr auto kPatience = std::chrono::seconds(2);  // git's own is 0.1 s for a ref and 1 s for packed-refs
+constexpr auto kPatience = std::chrono::seconds(2);  // git waits 0.1 s for a ref and 1 s for packed-refs
 
 std::unexpected<Error> cannot(const std::string& name, const std::string& why, Code code = Code::conflict,
                               const std::string& todo = "") {
   return fail(code, "writing " + one_line(name, 1024) + ": " + why, todo);
 }
 
-// A directory below the repository's, made where it is wanted; no link is followed on the way.
+// Opens a directory below the repository's, and makes it if `create` is set. Does not follow links.
 Result<UniqueFd> enter(const Repository& repository, const std::string& path, bool create) {
   UniqueFd at(::open(repository.common_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!at) return fail_errno("opening " + repository.common_dir);
@@ -48,7 +48,7 @@ Result<UniqueFd> enter(const Repository& repository, const std::string& path, bo
   return at;
 }
 
-// NAME.lock in a directory, made by nobody else meanwhile. Removed unless it took the place of NAME.
+// Holds NAME.lock in a directory, which keeps other writers out. Removes the file unless it has replaced NAME.
 class Lock {
  public:
   static Result<Lock> take(UniqueFd directory, const std::string& name, int shared) {
@@ -77,11 +77,11 @@ class Lock {
     if (fd_) ::unlinkat(directory_.get(), (name_ + ".lock").c_str(), 0);
   }
 
-  // What is in it becomes NAME.
+  // Writes the content and renames the file to NAME.
   Result<> commit(std::string_view content) {
     TRY(write_all(fd_.get(), content));
     if (::fsync(fd_.get()) != 0) return fail_errno("flushing " + name_);
-    // A directory whose refs are gone does not keep a ref from its name.
+    // An empty directory of that name must not stand in the way of the ref.
     ::unlinkat(directory_.get(), name_.c_str(), AT_REMOVEDIR);
     if (::renameat(directory_.get(), (name_ + ".lock").c_str(), directory_.get(), name_.c_str()) != 0) {
       if (errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST)
@@ -114,7 +114,7 @@ Result<std::string> packed_refs(const Repository& repository) {
   return TRY(TRY(Beneath::open(repository.common_dir)).read("packed-refs", kLargestPacked)).value_or("");
 }
 
-// Takes them out of packed-refs, under its lock.
+// Removes refs from packed-refs, under its lock.
 Result<> unpack(const Repository& repository, const std::vector<std::string>& names) {
   auto is_named = [&](std::string_view line) {
     size_t space = line.find(' ');
@@ -126,7 +126,7 @@ Result<> unpack(const Repository& repository, const std::vector<std::string>& na
     for (bool dropped = false; !text.empty();) {
       std::string_view line = text.substr(0, text.find('\n'));
       text.remove_prefix(std::min(line.size() + 1, text.size()));
-      if (!line.starts_with('^')) dropped = is_named(line);  // ^: what the tag of the line before stands for
+      if (!line.starts_with('^')) dropped = is_named(line);  // a line with ^ belongs to the tag on the line before
       if (!dropped) out.append(line) += '\n';
     }
     return out;
@@ -137,7 +137,7 @@ Result<> unpack(const Repository& repository, const std::vector<std::string>& na
   return lock.commit(without(TRY(packed_refs(repository))));
 }
 
-// Directories that have become empty, as far up as `top`.
+// Removes directories that have become empty, up to `top`.
 void prune(const Repository& repository, std::string path, const std::string& top) {
   for (; path.starts_with(top + "/"); path = split(path).first) {
     auto [parent, name] = split(path);
@@ -168,7 +168,7 @@ Result<> write_ref(const Repository& repository, const std::string& name, const 
   TRY(check_ours(name));
   if (!is_object_id(id)) return fail(Code::internal, "not an object id");
   auto [path, file] = split(name);
-  // A packed ref has no file that would be in the way.
+  // A packed ref has no file, so the file system would not report a conflict with it.
   for (const auto& [other, unused] : parse_packed_refs(TRY(packed_refs(repository)), kOurs))
     if (other.starts_with(name + "/") || name.starts_with(other + "/"))
       return cannot(name, "there is the ref " + one_line(other, 1024));
