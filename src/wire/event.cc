@@ -3,7 +3,7 @@
 #include "wire/codec/alternatives.h"
 
 namespace bottle::wire {
-// Events that say why.
+// Events that have only a reason.
 template <class T>
   requires requires(T event) { event.what; }
 static void fields(Object& o, T& event) {

@@ -1,5 +1,5 @@
-// What a supervisor tells its clients while a session runs. docs/events.md describes each event; with --json they are
-// printed as they are.
+// Events that a supervisor sends to its clients while a session runs. docs/events.md describes each event; with --json
+// they are printed unchanged.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace bottle::wire {
 
-// A session whose supervisor died has been removed, and its work brought home.
+// A session whose supervisor died was removed, and its work was brought home.
 struct Swept {
   static constexpr const char* kType = "swept";
   Receipt receipt;
@@ -26,18 +26,19 @@ struct Step {
   static constexpr const char* kType = "step";
   std::string step;
 };
-// The session's VM is there, and its sshd has a key of its own.
+// The session's VM exists, and its sshd has a host key of its own.
 struct VmMade {
   static constexpr const char* kType = "vm";
-  std::string name, target;                  // target: user@host
-  double created = 0, ssh = 0, rotated = 0;  // seconds since it was asked for
+  std::string name, target;                  // the target is user@host
+  double created = 0, ssh = 0, rotated = 0;  // seconds since the request for the VM
 };
 // The VM's container engine answers.
 struct EngineAnswers {
   static constexpr const char* kType = "engine";
-  double at = 0;  // since when: seconds since 1970 by the VM's clock; 0: it did not say
+  double at = 0;  // when it first answered: seconds since 1970 by the VM's clock; 0 if unknown
 };
-// Another machine says what it is: the launcher judges it, and prints nothing. Nothing: its answer is not a hello.
+// A remote machine has sent its hello. The launcher judges it and prints nothing. `hello` is absent if the answer was
+// not a hello.
 struct HelloCame {
   static constexpr const char* kType = "hello";
   std::optional<Hello> hello;
@@ -45,25 +46,26 @@ struct HelloCame {
 struct AgentRuns {
   static constexpr const char* kType = "running";
   std::string session;
-  std::optional<std::vector<Probe>> probes;  // nothing: the message that had them was lost with its connection
+  std::optional<std::vector<Probe>> probes;  // absent if the message with the probes was lost with its connection
 };
-// Of the agent; only where a command prints its events.
+// Standard error output of the agent. Sent only if a command prints its events.
 struct ErrorOutput {
   static constexpr const char* kType = "stderr";
   std::string text;
 };
-// A host was refused for the first time.
+// The guard refused a host for the first time.
 struct Denied {
   static constexpr const char* kType = "denied";
   std::string host, code, reason;
-  std::optional<std::string> allow;  // the rule that would allow it, or empty; nothing: not for this side to say
+  std::optional<std::string> allow;  // the rule that would allow it; empty if no rule would, absent if this side cannot
+                                     // say
 };
-// The agent sent a secret's placeholder or value to its model for the first time.
+// The agent sent the placeholder or the value of a secret to its model for the first time.
 struct SecretToModel {
   static constexpr const char* kType = "secret";
-  std::string secret, host, code, what;  // secret: its name
+  std::string secret, host, code, what;  // `secret` is the name of the secret
 };
-// An operator changed the rules, or could not.
+// An operator changed the rules, or the change failed.
 struct PolicyChanged {
   static constexpr const char* kType = "policy";
   std::string id;  // of the request
@@ -81,7 +83,7 @@ struct GuardError {
   static constexpr const char* kType = "guard-error";
   std::string what;
 };
-// The guard refuses everything, since its decisions cannot be recorded.
+// The guard refuses everything, because it cannot record its decisions.
 struct RecordFull {
   static constexpr const char* kType = "record-full";
   std::string what;
@@ -93,7 +95,7 @@ struct Warning {
   static constexpr const char* kType = "warning";
   std::string what;
 };
-// Work so far is safe on the operator's machine.
+// The work so far is safe on the operator's machine.
 struct CheckpointDone {
   static constexpr const char* kType = "checkpoint";
 };
@@ -108,11 +110,11 @@ struct LinkTrying {
 struct LinkBack {
   static constexpr const char* kType = "link-back";
 };
-// The answer to an attach request; the output follows.
+// Answers an attach request. The output follows.
 struct Attached {
   static constexpr const char* kType = "attached";
-  uint64_t from = 0;    // where it begins: bytes since the agent began
-  uint64_t missed = 0;  // bytes before that which were asked for and are not kept any more
+  uint64_t from = 0;    // position where the output begins, in bytes since the agent started
+  uint64_t missed = 0;  // bytes before that position which the client asked for and which are no longer kept
 };
 struct OutputMissed {
   static constexpr const char* kType = "missed";
@@ -138,7 +140,7 @@ inline constexpr Kind kKind<Event> = {"event", 2 << 20};
 
 void fields(Object& o, Event& event);
 
-// Of every alternative.
+// Returns the names of all events.
 std::vector<std::string_view> event_names();
 
 }  // namespace bottle::wire

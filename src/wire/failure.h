@@ -1,4 +1,4 @@
-// An error that a process tells another one: why a session could not be.
+// An error that one process reports to another: why a session could not start or continue.
 #pragma once
 
 #include "base/error.h"
@@ -11,7 +11,7 @@ inline constexpr Kind kKind<Error> = {"failure", 256 << 10};
 
 void fields(Object& o, Error& error);
 
-// What a command with --json says in place of its result: {"error": {…}}.
+// The output of a command with --json in place of its result: {"error": {…}}.
 struct ErrorReport {
   static constexpr const char* kName = "error";
   static constexpr size_t kMost = kKind<Error>.most;

@@ -1,5 +1,5 @@
-// What launcher and supervisor say to each other over a unix socket: one type byte, a length (4 bytes, big-endian),
-// bytes.
+// The frames that launcher and supervisor exchange over a unix socket: one type byte, a length (4 bytes, big-endian),
+// and the bytes. An arrow → marks a frame to the supervisor, ← a frame from it.
 #pragma once
 
 #include <string>
@@ -12,21 +12,22 @@ namespace bottle::session {
 enum class FrameType : char {
   input = 'i',   // → keystrokes
   resize = 'w',  // → {"rows":…,"cols":…}
-  detach = 'd',  // → the terminal goes, the agent stays
+  detach = 'd',  // → the terminal detaches; the agent continues
   stop = 'x',    // → end the session now
-  policy = 'y',  // → {"id":…,"allow":{…}} or {"id":…,"deny":"host"}: answered by an event
-  job = 'j',     // → the plan and, on one machine, the values that belong to it; first frame of a start
-  values = 'v',  // → {"env":…,"secrets":…}: a job's for another machine, behind it. From a launcher, empty: the other
-                 // machine is the expected one
-  attach = 'a',  // → {"from":N}: the agent's output from position N on; without N, its last screen
-  guard = 'g',   // ↔ a line of the far guard's control channel that the near side answers; {"type":"relay"}: here I am
-  ping = '?',    // → is anyone there? Answered by a pong
-  pong = '!',    // ←
+  policy = 'y',  // → {"id":…,"allow":{…}} or {"id":…,"deny":"host"}; answered by an event
+  job = 'j',     // → the plan and, for a session on this machine, its values; the first frame of a start
+  values = 'v',  // → {"env":…,"secrets":…}: values of a job for a remote machine, sent after it. Empty from a launcher:
+                 // the remote machine is the expected one
+  attach = 'a',  // → {"from":N}: requests the agent's output from position N, or its last screen if there is no N
+  guard = 'g',   // ↔ a line of the far guard's control channel that the near side answers; {"type":"relay"} announces a
+                 // relay
+  ping = '?',    // → asks whether the other side is alive; answered by a pong
+  pong = '!',    // ← answers a ping
   output = 'o',  // ← the agent's stdout (or its terminal)
   diagnostic = 'e',  // ← the agent's stderr
   event = 'p',       // ← {"event":…}: progress and notices
-  result = 'r',      // ← {"exit":…}: the session is over and everything is gone
-  failure = 'f',     // ← {"code":…,"what":…,"todo":…}: it could not be
+  result = 'r',      // ← {"exit":…}: the session is over and everything is removed
+  failure = 'f',     // ← {"code":…,"what":…,"todo":…}: the session failed
 };
 
 struct Frame {
@@ -36,21 +37,21 @@ struct Frame {
 
 std::string encode(FrameType type, std::string_view bytes);
 
-// Takes bytes as they come, gives whole frames. One over 80 MB is Code::limit; so is one that is read as JSON and
-// longer than `words`.
+// Accepts bytes in pieces and returns whole frames. Fails with Code::limit for a frame over 80 MB, and for a frame that
+// is read as JSON and is longer than `words`.
 class FrameReader {
  public:
   static constexpr size_t kMost = 80u << 20;
   FrameReader() = default;
   explicit FrameReader(size_t words) : words_(words) {}
   void feed(std::string_view bytes) { buffer_.append(bytes); }
-  // A frame, or Code::unavailable while more bytes are needed.
+  // Returns a frame, or fails with Code::unavailable while more bytes are needed.
   Result<Frame> next();
-  // How many bytes the frame at the front still lacks, as far as is known; 0: next() has an answer.
+  // Returns how many bytes of the first frame are still missing, as far as is known; 0 means that next() has an answer.
   size_t missing() const;
 
  private:
-  // Of the frame at the front, whose head is there.
+  // Returns the total length of the first frame, whose header must be complete.
   size_t length() const;
   size_t most() const;
 
@@ -59,10 +60,11 @@ class FrameReader {
   size_t offset_ = 0;
 };
 
-// Blocking: one frame and not a byte more, so that whoever reads on finds the next frame whole.
+// Blocks until it has read one frame. Reads no byte beyond it, so that another reader can continue at the next frame.
 Result<Frame> receive_frame(int fd);
 
-// Blocking; Code::timed_out if the other side does not read for five seconds. Works on sockets and on pipes.
+// Blocks until all bytes are sent. Fails with Code::timed_out if the other side does not read for five seconds. Works
+// on sockets and on pipes.
 Result<> send_bytes(int fd, std::string_view bytes);
 Result<> send_frame(int fd, FrameType type, std::string_view bytes);
 

@@ -1,4 +1,4 @@
-// Frames cut anywhere: the first byte says into which pieces.
+// Feeds frames in pieces. The first byte of the input selects where they are cut.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       seen += encode(frame->type, frame->bytes);
     }
   }
-  // What came out is what went in, up to a frame that has not ended.
+  // The frames must contain the bytes that went in, up to a frame that is incomplete.
   if (!input.starts_with(seen)) std::abort();
   return 0;
 }

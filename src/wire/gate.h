@@ -1,5 +1,5 @@
-// The two messages at the gate in front of the agent (ARCHITECTURE.md, "The gate"). The helper in the container has its
-// own reader and writer of them (inside/gate.h), which depends on nothing here.
+// The two messages at the gate in front of the agent (ARCHITECTURE.md, "The gate"). The inside helper reads and writes
+// them with code of its own (inside/gate.h), which does not depend on this file.
 #pragma once
 
 #include <map>
@@ -18,18 +18,18 @@ struct Probe {
 };
 void fields(Object& o, Probe& probe);
 
-// The self-test's report. It comes out of a container whose image may be anybody's.
+// The report of the self-test. It comes from a container whose image may come from anyone.
 struct Report {
   static constexpr const char* kName = "self-test's report";
   static constexpr size_t kMost = 1 << 20;
-  bool ok = false;  // what it says of itself: is_clean() says what counts
+  bool ok = false;  // what the report claims; use is_clean() to decide
   std::vector<Probe> probes;
 };
 void fields(Object& o, Report& report);
 
-// There are probes, and each passed.
+// Returns whether the report has probes and each of them passed.
 bool is_clean(const Report& report);
-// "gateway: reachable; metadata: …" for the probes that failed.
+// Returns "gateway: reachable; metadata: …" for the probes that failed.
 std::string surprises(const Report& report);
 
 struct GoFile {
@@ -39,7 +39,7 @@ struct GoFile {
 };
 void fields(Object& o, GoFile& file);
 
-// What opens the gate: all that the agent runs with.
+// The message that opens the gate. It contains everything that the agent runs with.
 struct Go {
   static constexpr const char* kName = "go message";
   static constexpr size_t kMost = 64 << 20;
@@ -47,7 +47,7 @@ struct Go {
   std::vector<std::string> argv;
   std::string cwd, ca;
   std::vector<GoFile> files;
-  std::optional<std::string> stdin_text;  // of a headless agent
+  std::optional<std::string> stdin_text;  // for a headless agent
   bool ssh_agent = false;
 };
 void fields(Object& o, Go& go);

@@ -4,8 +4,8 @@
 
 namespace bottle::wire {
 
-constexpr int64_t kLatest = int64_t{1} << 53;  // milliseconds: sums of such times are numbers still
-constexpr size_t kIdentity = 1000;             // an image's reference and its id
+constexpr int64_t kLatest = int64_t{1} << 53;  // in milliseconds; sums of such times must not overflow
+constexpr size_t kIdentity = 1000;             // for the reference and the id of an image
 
 static void fields(Object& o, Interface& interface) {
   o.words("name", interface.name, kName);

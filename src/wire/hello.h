@@ -1,5 +1,5 @@
-// What another machine says of itself: facts for the plan, for `bottle remote check`, and before a secret goes there.
-// The machine may have been taken by an agent: none of it is more than its word.
+// What a remote machine says about itself: facts for the plan and for `bottle remote check`, read before a secret goes
+// to that machine. An agent may have taken over the machine, so none of it can be trusted.
 #pragma once
 
 #include <cstdint>
@@ -13,63 +13,64 @@
 namespace bottle::wire {
 
 struct Interface {
-  std::string name, kind;  // kind: bridge, tun, wireguard, overlay, ppp, vpn, other
+  std::string name, kind;  // `kind` is one of bridge, tun, wireguard, overlay, ppp, vpn, other
 };
 
 struct Route {
-  std::string device, to;  // to: "10.0.0.0/8"
+  std::string device, to;  // `to` is a network such as "10.0.0.0/8"
 };
 
-// The container engine there.
+// The container engine on that machine.
 struct EngineHello {
-  std::string error, todo;  // why there is none; then nothing else is known of it
+  std::string error, todo;  // why there is no engine; then the other fields are unknown
   std::string socket, api, version;
   bool rootless = false;
   std::vector<std::string> runtimes;
-  std::string cgroup, cgroup_driver, storage;                                         // cgroup: the version
-  bool memory_limit = false, cpu_limit = false, pids_limit = false, seccomp = false;  // whether it can
+  std::string cgroup, cgroup_driver, storage;  // `cgroup` is the version
+  bool memory_limit = false, cpu_limit = false, pids_limit = false,
+       seccomp = false;  // whether the engine supports each of these
 };
 
 struct Hello {
   static constexpr const char* kName = "hello";
   static constexpr size_t kMost = 1 << 20;
   uint32_t uid = 0, gid = 0;
-  std::string kernel, machine;         // machine: x86_64, aarch64
+  std::string kernel, machine;         // `machine` is x86_64 or aarch64
   int64_t clock_ms = 0;                // since 1970
-  uint64_t memory = 0, disk_free = 0;  // bytes
+  uint64_t memory = 0, disk_free = 0;  // in bytes
   uint32_t cpus = 0;
   std::vector<Interface> interfaces;
   std::vector<Route> routes;
-  std::vector<std::string> images;  // image_identity() of each
-  bool mosh = false;                // there is a mosh-server
-  bool token = false;               // a token came by ssh's SendEnv
-  std::string roots;                // content hash of the public roots that it keeps; empty: none
-  double engine_at = 0;             // since when its engine answers, in seconds since 1970; 0: it was not asked
+  std::vector<std::string> images;  // image_identity() of each image
+  bool mosh = false;                // whether there is a mosh-server
+  bool token = false;               // whether a token arrived by ssh's SendEnv
+  std::string roots;                // content hash of the public roots that it keeps; empty if it keeps none
+  double engine_at = 0;             // when its engine first answered, in seconds since 1970; 0 if it was not asked
   EngineHello engine;
 };
 void fields(Object& o, Hello& hello);
 
-// What sh says there where the program is missing.
+// What sh reports on a remote machine that does not have the program.
 struct Absent {
   static constexpr const char* kName = "answer";
   static constexpr size_t kMost = Hello::kMost;
-  std::string machine, system;  // uname -m, -s
+  std::string machine, system;  // output of uname -m and -s
 };
 void fields(Object& o, Absent& absent);
 
-// The first line from another machine.
+// Decodes the first line from a remote machine.
 Result<std::variant<Hello, Absent>> decode_greeting(std::string_view line);
 
-// The hello that a machine said the last time, for the start to come.
+// The last hello of a machine, kept for the next start.
 struct KnownMachine {
   static constexpr const char* kName = "memory of a machine";
   static constexpr size_t kMost = 2 << 20;
-  int64_t learned_ms = 0;  // since 1970, by this machine's clock
+  int64_t learned_ms = 0;  // milliseconds since 1970 by this machine's clock
   Hello hello;
 };
 void fields(Object& o, KnownMachine& known);
 
-// The layers of the images that a machine has, so that they are not sent again.
+// The layers of the images that a machine has, so that they need not be sent again.
 struct ImageLayers {
   static constexpr const char* kName = "list of layers";
   static constexpr size_t kMost = 8 << 20;

@@ -1,5 +1,5 @@
-// What the launcher hands to the supervisor: the plan and the values that belong to it. It travels over a socketpair,
-// and without its values to a supervisor on another machine.
+// What the launcher sends to the supervisor: the plan and its values. It travels over a socketpair. A supervisor on a
+// remote machine gets it without the values.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@
 
 namespace bottle::wire {
 
-// The values behind a plan's names, as the operator's environment, files, commands or answers gave them. They travel
-// over sockets into the guard's memory or the gate, and nowhere else.
+// The values for the names in a plan, from the operator's environment, files, commands or answers. They travel over
+// sockets into the guard's memory or the gate, and nowhere else.
 struct Values {
   static constexpr const char* kName = "job's values";
   static constexpr size_t kMost = 32 << 20;
@@ -26,24 +26,25 @@ struct Values {
 };
 void fields(Object& o, Values& values);
 
-// How the agent's sign-in token reaches a bottle on another machine: with the job, by ssh's SendEnv, or from a file
-// there.
+// How the agent's sign-in token reaches a bottle on a remote machine: with the job, by ssh's SendEnv, or from a file on
+// that machine.
 struct Token {
   enum class Via { job, sendenv, provider } via = Via::job;
-  std::string name;   // of the plan's secret
-  std::string file;   // Via::provider: a path on the other machine, or
-  std::string fetch;  // text for sh there, which prints it
+  std::string name;   // name of the secret in the plan
+  std::string file;   // for Via::provider: a path on the remote machine, used if `fetch` is empty
+  std::string fetch;  // for Via::provider: shell code that prints the token on that machine
 };
 
-// A key of the plan's ssh hosts. An ssh-agent outside of the bottle holds it.
+// A key for the ssh hosts of the plan. An ssh-agent outside the bottle holds it.
 struct SshKey {
   std::string file;        // the private key on this host
   std::string blob;        // its public half
-  std::string agent;       // the socket of the operator's agent that holds it; empty: the session's own agent will
-  std::string passphrase;  // of `file`, for the session's own agent
+  std::string agent;       // socket of the operator's ssh-agent that holds the key; empty if the session's own
+                           // ssh-agent holds it
+  std::string passphrase;  // of `file`, for the session's own ssh-agent
 };
 
-// How to reach it. Kept in the ledger: nothing in it is secret.
+// How to reach the remote machine. It is kept in the ledger, so nothing in it may be secret.
 struct Far {
   static constexpr const char* kName = "address of a remote machine";
   static constexpr size_t kMost = 64 << 10;
@@ -53,53 +54,54 @@ struct Far {
 };
 void fields(Object& o, Far& far);
 
-// A machine that is made for the session and destroyed with it.
+// A VM that is made for the session and destroyed with it.
 struct VmJob {
-  std::string name, provider;  // of the manifest's entry
+  std::string name, provider;  // name and provider of the manifest's entry
   std::map<std::string, std::string> options;
   double cpus = 0;
-  uint64_t memory = 0, disk = 0, ttl = 0, idle = 0;  // bytes, seconds; 0: the defaults
+  uint64_t memory = 0, disk = 0, ttl = 0, idle = 0;  // in bytes and seconds; 0 means the default
   bool keep = false;
-  bool allow_vpn = false;  // though it may lead back to the operator
+  bool allow_vpn = false;  // accept a VPN, although it may lead back to the operator
   static constexpr const char* kName = "description of a VM";
   static constexpr size_t kMost = 32 << 20;
-  // For the provider's hooks: the operator's, without secrets of other kinds. Not in the ledger.
+  // For the provider's hooks: the operator's environment without unrelated secrets. It is not written to the ledger.
   std::map<std::string, std::string> environment = {};
 };
 void fields(Object& o, VmJob& vm);
 
-// The near side's part of a session that runs on another machine.
+// The near side's part of a session that runs on a remote machine.
 struct RemoteJob {
-  Far far;  // of a VM that is still to be made: no target yet
+  Far far;  // has no target while a VM is still to be made
   std::optional<VmJob> vm;
-  bool adopt = false;  // the session runs already (or has ended): whoever owned it here is dead
-  bool stop = false;   // and it is to end now
-  std::string image;   // image_identity() of what its engine must have
+  bool adopt = false;  // take over a session that already runs (or has ended) and whose owner on this machine is dead
+  bool stop = false;   // and end it now
+  std::string image;   // image_identity() of the image that its engine must have
   std::string roots;   // content hash of the public roots that the far side keeps
-  // Its hello has not come yet: no value goes there before it has been judged, by the launcher, or, of a VM from a disk
-  // that was baked with all that this job needs, by the supervisor.
+  // Set while the machine's hello has not arrived. No value goes to the machine before the hello has been judged: by
+  // the launcher, or by the supervisor if the VM started from a disk that was baked with everything this job needs.
   bool unseen = false;
 };
 
 struct Job {
   static constexpr const char* kName = "job";
-  static constexpr size_t kMost = 79 << 20;  // a frame's
+  static constexpr size_t kMost = 79 << 20;  // limit for a frame, in bytes
   plan::Plan plan;
   Values values;
   std::vector<SshKey> ssh_keys;
   std::string engine;               // the engine's socket
   std::string ca_bundle, extra_ca;  // PEM
-  std::string kept_roots;           // instead of ca_bundle: the content hash of the one that the far side keeps
+  std::string kept_roots;           // content hash of the roots that the far side keeps, used instead of `ca_bundle`
   session::Directories directories;
   std::string path_to_self;
-  // The launcher is on another machine: its values come in a frame of their own, workspace and skills by a delivery,
-  // and what the agent leaves is kept as an archive until it has been fetched.
+  // Set if the launcher is on another machine. Then the values arrive in a frame of their own, workspace and skills
+  // arrive in a delivery, and the agent's work is kept as an archive until it has been fetched.
   bool far = false;
   std::optional<RemoteJob> remote;
-  bool tunnel = false;  // the secrets stay on the near side, whose broker swaps them in
-  // The machine has no network: all that the guard allows goes by the near side, whose broker decides again.
+  bool tunnel = false;  // the secrets stay on the near side, whose broker replaces the placeholders
+  // Set if the machine has no network. Then all traffic that the guard allows goes through the near side, whose broker
+  // decides again.
   bool relay_all = false;
-  Token token;  // where the sign-in token is, if not among the values
+  Token token;  // where the sign-in token is, if it is not among the values
 };
 void fields(Object& o, Job& job);
 

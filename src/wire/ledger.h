@@ -1,5 +1,5 @@
-// A record of a session's ledger (session/ledger/ledger.h), one a line. Records stay on the disk: an older bottle's
-// must still be readable, so fields are added and never changed.
+// One record of a session's ledger (session/ledger/ledger.h), one per line. Records stay on disk, and later versions
+// must still read those of earlier ones. Fields are therefore added and never changed.
 #pragma once
 
 #include <cstdint>
@@ -15,47 +15,47 @@
 namespace bottle::wire {
 
 struct Thing {
-  std::string kind;  // container | network | volume | image | ssh-agent (its socket's path)
+  std::string kind;  // container | network | volume | image | ssh-agent (the path of its socket)
   std::string name;
   bool operator==(const Thing&) const = default;
 };
 void fields(Object& o, Thing& thing);
 
-// What it takes to bring a session's work home without its supervisor. Nothing in it is secret.
+// What is needed to bring a session's work home without its supervisor. Nothing in it is secret.
 struct Work {
   std::string source;   // the operator's directory
-  std::string workdir;  // where it is inside
-  std::string base;     // commit the work starts from, or empty
-  std::string results;  // directory for patch and archive
-  bool far = false;     // only as an archive: it is sorted on the operator's machine
+  std::string workdir;  // the directory inside the bottle
+  std::string base;     // commit that the work starts from; empty if there is none
+  std::string results;  // directory for the patch and the archive
+  bool far = false;     // keep the work only as an archive; it is sorted on the operator's machine
 };
 void fields(Object& o, Work& work);
 
-// The machine that was made for a session.
+// The VM that was made for a session.
 struct LedgerVm {
   std::string name, provider;
   VmJob wanted;  // without its environment
 };
 void fields(Object& o, LedgerVm& vm);
 
-// Each record has one of these, or a few that become true at once.
+// Each record has one of these fields, or several that become true at once.
 struct LedgerRecord {
   static constexpr const char* kName = "ledger's record";
   static constexpr size_t kMost = 32 << 20;
   std::optional<std::string> owner = {};        // Owner::to_label()
-  std::optional<std::string> engine = {};       // its socket
-  std::optional<std::vector<Thing>> make = {};  // what will be made, in this order
-  std::optional<uint64_t> asked = {};           // a create goes over this connection (docker/abandoned.h)
-  std::optional<Work> work = {};                // from here on there is something to lose
-  std::optional<bool> running = {};             // the agent was let run, or on another machine may have been
-  std::optional<int> ended = {};                // its status
-  std::optional<bool> home = {};                // its work is on the operator's disk
-  // Of a session on another machine.
+  std::optional<std::string> engine = {};       // socket of the engine
+  std::optional<std::vector<Thing>> make = {};  // what will be created, in this order
+  std::optional<uint64_t> asked = {};           // the connection that carries a create request (docker/abandoned.h)
+  std::optional<Work> work = {};                // there is work that could be lost from this point on
+  std::optional<bool> running = {};             // the agent was allowed to run, or may have been on a remote machine
+  std::optional<int> ended = {};                // exit status of the agent
+  std::optional<bool> home = {};                // the work is on the operator's disk
+  // The following are for a session on a remote machine.
   std::optional<std::string> session = {};
   std::optional<Far> remote = {};
   std::optional<LedgerVm> vm = {};
   std::optional<plan::Plan> plan = {};
-  std::optional<bool> tunnel = {};       // its secrets stay here
+  std::optional<bool> tunnel = {};       // the secrets stay on the near side
   std::optional<bool> offline = {};      // the machine has no network of its own
   std::optional<std::string> base = {};  // the commit that was sent
 };
@@ -66,8 +66,8 @@ struct SessionInfo {
   static constexpr const char* kName = "session's info";
   static constexpr size_t kMost = 1 << 20;
   std::string session, state;            // state: starting | running | unattended | unfetched | left behind | …
-  std::string agent, bottle, workspace;  // empty: not known
-  std::string machine;                   // user@host; empty: this one
+  std::string agent, bottle, workspace;  // empty if not known
+  std::string machine;                   // user@host; empty for this machine
   std::optional<int64_t> started = {};   // seconds since 1970
 };
 void fields(Object& o, SessionInfo& info);

@@ -1,5 +1,5 @@
-// Any text as any message: the first byte says which. What is read is the same when it is written and read again, and
-// text for people that came from a stranger has no control characters.
+// Decodes any text as any message; the first byte selects the type. A decoded message must survive encoding and
+// decoding unchanged, and text for people from a foreign sender must have no control characters.
 #include <cstdint>
 #include <cstdlib>
 

@@ -9,7 +9,7 @@ constexpr unsigned kPlanVersion = 1;  // docs/plan.md
 constexpr std::array kSources = {"literal", "env", "file", "cmd", "prompt"};
 constexpr std::array kModes = {"none", "copy", "clone", "bind"};
 
-// Members of a plan that are an object of their own in JSON.
+// Members of a plan that are objects of their own in JSON.
 struct Workspace {
   plan::Plan& plan;
 };

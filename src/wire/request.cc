@@ -14,7 +14,7 @@ void fields(Object& o, Resize& resize) {
 
 namespace {
 
-// Whether the host is inspected follows from methods and paths.
+// Has no field for inspection, because methods and paths determine whether a host is inspected.
 struct Rule {
   manifest::AllowRule& is;
 };

@@ -1,4 +1,4 @@
-// What a client asks of a session's supervisor, besides keystrokes.
+// Requests that a client sends to a session's supervisor, besides keystrokes.
 #pragma once
 
 #include <cstdint>
@@ -10,12 +10,12 @@
 
 namespace bottle::wire {
 
-// Which of the agent's output the client wants to see.
+// Says which part of the agent's output the client wants to see.
 struct Attach {
   static constexpr const char* kName = "attach request";
   static constexpr size_t kMost = 1000;
-  std::string session;           // empty: the one whose socket this is
-  std::optional<uint64_t> from;  // a position, in bytes since the agent began; without it, the last screen
+  std::string session;           // empty means the session that owns this socket
+  std::optional<uint64_t> from;  // a position in bytes since the agent started; if absent, the last screen is sent
 };
 void fields(Object& o, Attach& attach);
 
@@ -26,13 +26,13 @@ struct Resize {
 };
 void fields(Object& o, Resize& resize);
 
-// New rules for the connections to come; answered by the event PolicyChanged. One of the two is there.
+// Changes the rules for new connections. The event PolicyChanged answers it. Exactly one of `allow` and `deny` is set.
 struct PolicyChange {
   static constexpr const char* kName = "policy request";
   static constexpr size_t kMost = 256 << 10;
-  std::string id;                            // the answer has it too
-  std::optional<manifest::AllowRule> allow;  // a rule to add; a denial of the same pattern is taken back
-  std::optional<std::string> deny;           // a host or pattern that is forbidden from now on
+  std::string id;                            // repeated in the answer
+  std::optional<manifest::AllowRule> allow;  // a rule to add; it revokes a denial of the same pattern
+  std::optional<std::string> deny;           // a host or pattern to forbid from now on
 };
 void fields(Object& o, PolicyChange& change);
 

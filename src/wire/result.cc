@@ -21,7 +21,7 @@ void fields(Object& o, SecretNotice& notice) {
 
 void fields(Object& o, EgressResult& egress) {
   o.objects("denied", egress.denied, kFew);
-  if (o.optional("secrets", true)) o.objects("secrets", egress.secrets, kFew);  // older results lack it
+  if (o.optional("secrets", true)) o.objects("secrets", egress.secrets, kFew);  // older results do not have it
   o.number("allowed", egress.allowed);
   o.texts("recorded", egress.recorded, kFew, kRule);
 }

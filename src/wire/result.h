@@ -1,4 +1,5 @@
-// How a session ended: what came back, what was refused, what is gone and who says so. docs/events.md describes it.
+// How a session ended: what came back, what was refused, what was removed and who confirmed it. docs/events.md
+// describes it.
 #pragma once
 
 #include <cstdint>
@@ -10,29 +11,29 @@
 
 namespace bottle::wire {
 
-// A host that the guard refused, or the supervisor's ssh-agent.
+// A host that the guard or the supervisor's ssh-agent refused.
 struct DeniedHost {
-  std::string host, code;  // host: with its port
+  std::string host, code;  // `host` includes the port
   uint64_t count = 0;
-  std::string allow;  // the rule that would have allowed it; empty: no rule would have
+  std::string allow;  // the rule that would have allowed it; empty if no rule would have
 };
 void fields(Object& o, DeniedHost& denied);
 
-// A secret that was on its way to the agent's model, and what became of it.
+// A secret that the agent tried to send to its model, and what happened to it.
 struct SecretNotice {
-  std::string secret, code, host;  // secret: its name
+  std::string secret, code, host;  // `secret` is the name of the secret
 };
 void fields(Object& o, SecretNotice& notice);
 
 struct EgressResult {
   std::vector<DeniedHost> denied;
   std::vector<SecretNotice> secrets;
-  uint64_t allowed = 0;                              // decisions
-  std::optional<std::vector<std::string>> recorded;  // in record mode: the rules that would have been needed
+  uint64_t allowed = 0;                              // number of decisions
+  std::optional<std::vector<std::string>> recorded;  // the rules that would have been needed; only in record mode
 };
 void fields(Object& o, EgressResult& egress);
 
-// Of a repository within the workspace.
+// What came back for a repository within the workspace.
 struct SortedBelow {
   std::string path;  // in the workspace
   std::vector<std::string> refs;
@@ -41,33 +42,33 @@ struct SortedBelow {
 };
 void fields(Object& o, SortedBelow& below);
 
-// Refs and files that the agent's work became.
+// The refs and files that contain the agent's work.
 struct Sorted {
   std::vector<std::string> refs;
   uint64_t commits = 0, files = 0;
-  std::string patch;                 // path; empty: nothing changed
+  std::string patch;                 // path; empty if nothing changed
   std::vector<SortedBelow> below;    // of the other repositories in the workspace
-  std::string bundle;                // path: what no repository could take; empty: nothing
-  std::vector<std::string> ignored;  // that the agent made or changed, and git ignores
-  std::string kept;                  // the directory in which those are; empty: they were not asked for
-  std::vector<std::string> flagged;  // files to look at before anything is run, with the reason
-  std::string all_flagged;           // path of a file with each of them; empty: `flagged` has them all
-  uint64_t skipped = 0;              // files that did not come
+  std::string bundle;                // path of a bundle with what no repository could accept; empty if there is nothing
+  std::vector<std::string> ignored;  // files that the agent made or changed and that git ignores
+  std::string kept;                  // directory with those files; empty if they were not requested
+  std::vector<std::string> flagged;  // files to inspect before running anything, with the reason
+  std::string all_flagged;           // path of a file that lists all of them; empty if `flagged` is complete
+  uint64_t skipped = 0;              // number of files that were not brought home
 };
 
-// Empty: there was nothing to bring.
+// The work that came back. It is empty if there was nothing to bring.
 struct Back {
   static constexpr const char* kName = "account of what came back";
   static constexpr size_t kMost = 2 << 20;
-  std::string text;  // for people, several lines
+  std::string text;  // several lines for people
   std::optional<Sorted> sorted;
-  std::string error;    // why it is not sorted, or not here
-  std::string archive;  // path: the workspace as the agent left it
-  bool held = false;    // it is still in its container
+  std::string error;    // why the work is not sorted or not on this machine
+  std::string archive;  // path of an archive with the workspace as the agent left it
+  bool held = false;    // the work is still in its container
 };
 void fields(Object& o, Back& back);
 
-// A provider's word that a VM is gone.
+// A provider's statement that a VM is destroyed.
 struct VmDestruction {
   std::string provider, id;
   int calls = 0;
@@ -76,12 +77,12 @@ struct VmDestruction {
   std::vector<std::string> left;
 };
 
-// What became of a VM that was made for a session.
+// What happened to a VM that was made for a session.
 struct VmReceipt {
   std::string name;
   bool kept = false;
-  std::string why = {};    // it is kept
-  bool confirmed = false;  // it is gone
+  std::string why = {};    // why it is kept, if it is
+  bool confirmed = false;  // whether the provider confirmed that it is destroyed
   std::string confirmed_by = {};
   std::string error = {};  // why its provider could not be asked
   std::optional<VmDestruction> destruction = {};
@@ -94,21 +95,21 @@ struct Receipt {
   std::string session = {};
   std::vector<std::string> removed;  // "container bottle-x-agent"
   std::vector<std::string> left;     // what could not be removed, with the reason
-  bool confirmed = false;            // the engine, asked by label, has nothing of the session
-  // Of a session on another machine.
+  bool confirmed = false;            // the engine, queried by label, has nothing left of the session
+  // The following are for a session on a remote machine.
   std::string machine;            // user@host
-  std::optional<bool> forgotten;  // that machine has removed what it kept of the session
+  std::optional<bool> forgotten;  // that machine has removed everything it kept of the session
   std::optional<VmReceipt> vm;
 };
 void fields(Object& o, Receipt& receipt);
 
-// What a machine answers that was told to forget a session.
+// The answer of a machine that was told to forget a session.
 struct Forgotten {
   static constexpr const char* kName = "answer";
   static constexpr size_t kMost = 1 << 20;
   std::string session;
   bool forgotten = true;
-  std::optional<Receipt> receipt;  // nothing: there is no engine, and nothing that one would have to remove
+  std::optional<Receipt> receipt;  // absent if there is no engine and nothing that an engine would have to remove
 };
 void fields(Object& o, Forgotten& forgotten);
 
@@ -116,10 +117,10 @@ struct SessionResult {
   static constexpr const char* kName = "result";
   static constexpr size_t kMost = 2 << 20;
   std::string session, bottle;
-  int exit = 125;                      // the agent's status
-  std::string what;                    // in place of a result of its own: why there is none
-  std::optional<EgressResult> egress;  // nothing: the supervisor died before it could tell
-  std::optional<Back> back;            // the same
+  int exit = 125;                      // exit status of the agent
+  std::string what;                    // why there is no result, if the session has none of its own
+  std::optional<EgressResult> egress;  // absent if the supervisor died before it could report
+  std::optional<Back> back;            // absent for the same reason
   Receipt receipt;
 };
 void fields(Object& o, SessionResult& result);

@@ -24,7 +24,7 @@ Sample sample(std::string name, T message, From from = From::ours) {
           from};
 }
 
-// What a stranger may send.
+// Makes a sample of a message that a foreign sender may send.
 template <class T>
 Sample foreign(std::string name, T message) {
   return sample(std::move(name), std::move(message), From::foreign);

@@ -1,4 +1,4 @@
-// One example of every message, with all of its fields.
+// Provides one example of every message, with all fields set.
 #pragma once
 
 #include <functional>
@@ -13,12 +13,12 @@
 namespace bottle::wire {
 
 struct Sample {
-  std::string name;  // of its golden file
+  std::string name;  // name of its golden file
   size_t most;       // bytes
   std::function<std::string()> write;
   std::function<Result<std::string>(std::string_view text)> read_and_write;
   From from = From::ours;
-  std::set<std::string> tables = {};  // keys whose entries may have any name
+  std::set<std::string> tables = {};  // objects whose keys may have any name
   std::string may_be_null = {};       // pointer to a value
   bool passes_over_unknown_keys = false;
   std::string elsewhere = {};  // pointer to a message that has a sample of its own

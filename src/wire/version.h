@@ -1,6 +1,6 @@
-// The version of what the two ends of a session on another machine say to each other: hello, job, and what follows.
-// Both ends are the same build (the program is sent under its content's hash), so that a difference is a mistake, which
-// both refuse. Count it up when a message changes its meaning.
+// The version of the protocol between the two ends of a remote session: hello, job, and the messages after them. Both
+// ends are the same build (the program is sent under the hash of its content), so a different version is an error that
+// both ends refuse. Increase it when a message changes its meaning.
 #pragma once
 
 namespace bottle::wire {

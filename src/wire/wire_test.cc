@@ -1,4 +1,5 @@
-// Every message against its golden file (tests/golden/wire), and against all that a stranger may change in it.
+// Tests every message against its golden file (tests/golden/wire), and against every change that a foreign sender may
+// make to it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -26,7 +27,7 @@ using nlohmann::json;
 
 class Messages : public ::testing::TestWithParam<Sample> {
  protected:
-  // The error, or empty: it was read, and is the same when it is written again.
+  // Returns the error, or an empty string if the message was read and encodes to the same text.
   static std::string read(const json& message) { return read(message.dump()); }
   static std::string read(const std::string& text) {
     auto again = GetParam().read_and_write(text);
@@ -48,7 +49,7 @@ TEST_P(Messages, AreAsTheirGoldenFile) {
   EXPECT_EQ(*again, *expected);
 }
 
-// The fuzzer begins with each of them: a byte that says which, then the message (messages_fuzz.cc).
+// The fuzzer starts with each message: a byte that selects the type, then the message (messages_fuzz.cc).
 TEST_P(Messages, AreInTheFuzzersCorpus) {
   auto all = samples();
   auto at = std::ranges::find(all, GetParam().name, &Sample::name);
@@ -61,7 +62,7 @@ TEST_P(Messages, AreInTheFuzzersCorpus) {
   EXPECT_EQ(*kept, entry);
 }
 
-// Calls `change` for the message with each of its values, and a way to name it in an error.
+// Calls `change` for the message with each of its values, and with a text that identifies the value in an error.
 void for_each_value(const json& message, const std::function<void(const json::json_pointer&, const json&)>& see,
                     const json::json_pointer& at = json::json_pointer()) {
   if (!at.empty()) see(at, message);
@@ -104,7 +105,7 @@ TEST_P(Messages, RefuseAnotherType) {
   });
 }
 
-// Whether one of these sizes is too much: the smallest that is, so that the test is quick.
+// Returns whether one of these sizes is refused. It is the smallest that must be, so that the test is fast.
 bool is_bounded(const std::vector<size_t>& sizes, const std::function<bool(size_t)>& accepts) {
   return std::ranges::any_of(sizes, [&](size_t size) { return !accepts(size); });
 }
@@ -145,7 +146,7 @@ TEST_P(Messages, RefuseWhatIsNoObjectOrNestedDeeplyOrSaysAThingTwice) {
   EXPECT_NE(read("{" + key + ":7," + text.substr(1)).find("twice"), std::string::npos);
 }
 
-// Where text is not refused for what is in it, nothing in it speaks to a terminal.
+// Text that is not refused for its content must have no effect on a terminal.
 TEST_P(Messages, SpeakToNoTerminal) {
   if (GetParam().from == From::ours) GTEST_SKIP() << "no stranger sends it";
   json message = golden();
@@ -169,7 +170,7 @@ INSTANTIATE_TEST_SUITE_P(All, Messages, ::testing::ValuesIn(samples()), [](const
   return name;
 });
 
-// The configuration that the page shows is one that a guard takes.
+// The configuration that ARCHITECTURE.md shows must be valid for a guard.
 TEST(GuardConfig, IsAsTheArchitectureShowsIt) {
   auto page = read_file("ARCHITECTURE.md");
   ASSERT_TRUE(page);
@@ -183,7 +184,7 @@ TEST(GuardConfig, IsAsTheArchitectureShowsIt) {
   EXPECT_TRUE(config->egress.allow.at(1).deny);
 }
 
-// What a report says of itself counts for nothing without probes that passed.
+// A report that claims to be clean counts only if it has probes and they passed.
 TEST(Report, ItsOwnWordIsNotEnough) {
   EXPECT_TRUE(is_clean({true, {{"a", true, ""}}}));
   Report leaky{true, {{"a", true, ""}, {"b", false, "way out"}}};
@@ -221,7 +222,7 @@ TEST(Codec, TextForPeopleIsCutWhereItIsWritten) {
   auto read = decode<Error>(encode(Error{Code::internal, std::string(100'000, 'x') + "\xc3\xa9", ""}), From::foreign);
   ASSERT_TRUE(read) << read.error().what;
   EXPECT_EQ(read->what.size(), size_t{64 << 10});
-  // Bytes that are no UTF-8 take three times the room.
+  // Bytes that are not UTF-8 take three times the space.
   ASSERT_TRUE(decode<Event>(encode(Event(Step{std::string(5000, '\xff')})), From::foreign));
 }
 

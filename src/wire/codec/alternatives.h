@@ -1,4 +1,4 @@
-// A message that is one of several, told apart by a word: a variant of messages, each with its word in kType.
+// Encodes and decodes a message that is one of several: a variant of messages, each with its own word in kType.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@
 namespace bottle::wire {
 
 namespace detail {
-// False: no alternative has that word.
+// Returns false if no alternative has that word.
 template <class... Each>
 bool become(std::variant<Each...>& message, std::string_view word) {
   return ((word == Each::kType && (message.template emplace<Each>(), true)) || ...);
@@ -23,13 +23,13 @@ std::vector<std::string_view> words_of(const std::variant<Each...>*) {
 }
 }  // namespace detail
 
-// Of each alternative.
+// Returns the words of all alternatives.
 template <class Variant>
 std::vector<std::string_view> type_words() {
   return detail::words_of(static_cast<const Variant*>(nullptr));
 }
 
-// Alternatives that say nothing but their word.
+// Alternatives that have no fields.
 template <class T>
   requires std::is_empty_v<T>
 void fields(Object&, T&) {}

@@ -1,4 +1,4 @@
-// Whole messages as text. A message type has a name for its errors and a bound for its length:
+// Encodes and decodes whole messages. A message type has a name for error messages and a limit for its length:
 //
 //   struct Resize {
 //     static constexpr const char* kName = "resize request";
@@ -17,23 +17,23 @@ namespace bottle::wire {
 
 struct Kind {
   const char* name;
-  size_t most;  // bytes
+  size_t most;  // in bytes
 };
-// Of a type that cannot say it itself, a specialization does.
+// A type that cannot have these members specializes this.
 template <class T>
 inline constexpr Kind kKind = {T::kName, T::kMost};
 
 enum class Layout {
   line,
-  ascii,   // a line in which every other character is escaped
-  pretty,  // several lines, indented, with a line end
+  ascii,   // a line in which every non-ASCII character is escaped
+  pretty,  // several indented lines with a line end
 };
 
-// A message on its way through JSON.
+// A message while it is converted to or from JSON.
 class Document {
  public:
-  explicit Document(Kind kind);                           // to write one
-  Document(Kind kind, std::string_view text, From from);  // to read one
+  explicit Document(Kind kind);                           // Starts a document to write a message into.
+  Document(Kind kind, std::string_view text, From from);  // Starts a document to read a message from text.
   ~Document();
   Document(const Document&) = delete;
   Document& operator=(const Document&) = delete;
@@ -41,7 +41,8 @@ class Document {
   Object root();
   void finish(Object& root);
   std::string text(Layout layout) const;
-  // The first error, of reading, or of writing text that JSON cannot hold or that the reader would refuse.
+  // Returns the first error. When writing, text that JSON cannot represent or that the reader would refuse is an error
+  // too.
   Result<> outcome() const;
 
  private:
@@ -54,12 +55,12 @@ namespace detail {
 template <class T>
 void write(Document& document, const T& message) {
   Object root = document.root();
-  fields(root, const_cast<T&>(message));  // which changes nothing while it writes
+  fields(root, const_cast<T&>(message));  // fields() changes nothing when it writes
   document.finish(root);
 }
 }  // namespace detail
 
-// Never fails: bytes that are no UTF-8 become U+FFFD. For what people read.
+// Encodes a message for people to read. Never fails: bytes that are not UTF-8 become U+FFFD.
 template <class T>
 std::string encode(const T& message, Layout layout = Layout::line) {
   Document document(kKind<T>);
@@ -67,7 +68,8 @@ std::string encode(const T& message, Layout layout = Layout::line) {
   return document.text(layout);
 }
 
-// For what must arrive as it is: Code::invalid where text is no UTF-8 or longer than the reader takes.
+// Encodes a message that must arrive unchanged. Fails with Code::invalid if its text is not UTF-8 or is longer than the
+// reader accepts.
 template <class T>
 Result<std::string> encode_exactly(const T& message) {
   Document document(kKind<T>);
@@ -76,8 +78,8 @@ Result<std::string> encode_exactly(const T& message) {
   return document.text(Layout::line);
 }
 
-// Code::protocol: "the job cannot be read: remote.far.port is missing". Code::invalid: it is not JSON, as a line that
-// was cut.
+// Decodes a message. Fails with Code::protocol and, for example, "the job cannot be read: remote.far.port is missing".
+// Fails with Code::invalid if the text is not JSON, such as a line that was cut.
 template <class T>
 Result<T> decode(std::string_view text, From from) {
   Document document(kKind<T>, text, from);

@@ -1,4 +1,4 @@
-// What an Object works on; for the codec's own files, which see JSON.
+// The state of an Object. It is for the codec's own files, which include the JSON library.
 #pragma once
 
 #include <optional>
@@ -15,8 +15,8 @@ struct Document::State {
   From from;
   bool reading;
   nlohmann::json json = nlohmann::json::object();
-  std::optional<std::string> error = {};  // the first one: "remote.far.port is missing"
-  Code code = Code::protocol;             // of reading
+  std::optional<std::string> error = {};  // the first error, such as "remote.far.port is missing"
+  Code code = Code::protocol;             // code of a reading error
 };
 
 }  // namespace bottle::wire

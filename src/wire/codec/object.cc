@@ -32,7 +32,7 @@ void Object::fail(const char* key, const std::string& what, long index) {
 
 void Object::refuse(const char* key, const std::string& what) { fail(key, what); }
 
-// Null: there is nothing to be read, or that has failed.
+// Returns null if there is nothing to read, or if reading has failed.
 json* Object::find(const char* key) {
   if (!json_ || document_.state_->error) return nullptr;
   seen_.push_back(key);
@@ -65,7 +65,7 @@ bool is_ascii(std::string_view text) {
   return std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
 }
 
-// The same text, with U+FFFD in place of what is no UTF-8.
+// Returns the text with U+FFFD in place of bytes that are not UTF-8.
 std::string as_utf8(const std::string& text) {
   if (is_ascii(text)) return text;
   return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace)).get<std::string>();
@@ -107,7 +107,7 @@ void Object::words(const char* key, std::string& value, size_t most) {
 void Object::put_words(json& to, const std::string& from, size_t most) {
   std::string text = as_utf8(from);
   size_t end = std::min(text.size(), most);
-  while (end < text.size() && end > 0 && (text[end] & 0xc0) == 0x80) --end;  // not within a character
+  while (end < text.size() && end > 0 && (text[end] & 0xc0) == 0x80) --end;  // does not cut within a character
   text.resize(end);
   to = std::move(text);
 }

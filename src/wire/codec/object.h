@@ -1,13 +1,13 @@
-// How a message becomes JSON and back. A message is a struct and one function that names its fields:
+// Converts a message to JSON and back. A message is a struct and one function that names its fields:
 //
 //   void fields(Object& o, Resize& r) {
 //     o.number("rows", r.rows);
 //     o.number("cols", r.columns);
 //   }
 //
-// The same function writes and reads, so that both directions agree. What is read is checked: a key that fields() does
-// not name, a missing key, another type and a value out of bounds are errors, which name the key's path
-// ("engine.runtimes[3]"). The first error counts; after it, reading changes nothing more.
+// The same function writes and reads, so that both directions agree. Reading checks the message: an unknown key, a
+// missing key, a wrong type and a value out of bounds are errors. An error names the path of the key, such as
+// "engine.runtimes[3]". Only the first error is kept; after it, reading changes nothing.
 #pragma once
 
 #include <cstddef>
@@ -27,16 +27,16 @@
 
 namespace bottle::wire {
 
-// Who wrote a message that is read.
+// Who wrote a message that is being read.
 enum class From {
-  ours,     // a process of the operator's own
-  foreign,  // another machine or a container: text for people becomes one line that does nothing to a terminal
+  ours,     // another process of the operator's
+  foreign,  // a remote machine or a container: text for people becomes one line that has no effect on a terminal
             // (base/line.h), and no other text may have control characters
 };
 
-// Bounds that many fields share, in bytes or elements.
+// Limits that many fields share, in bytes or elements.
 inline constexpr size_t kName = 256, kPath = 4096, kWords = 4096;
-inline constexpr size_t kValue = 1 << 20, kLongText = 8 << 20;  // kValue: of a variable, an argument, a secret
+inline constexpr size_t kValue = 1 << 20, kLongText = 8 << 20;  // kValue limits a variable, an argument or a secret
 inline constexpr size_t kFew = 1000, kMany = 5000;
 
 class Document;
@@ -46,31 +46,31 @@ class Object {
   bool is_read() const;
   bool is_foreign() const;
 
-  // Text that a program uses, `most` bytes at most.
+  // Reads or writes text that a program uses, at most `most` bytes.
   void text(const char* key, std::string& value, size_t most);
-  // Text for people. What is longer is cut where it is written, and refused where it is read.
+  // Reads or writes text for people. Longer text is cut when it is written, and refused when it is read.
   void words(const char* key, std::string& value, size_t most = kWords);
   void flag(const char* key, bool& value);
   void number(const char* key, double& value);
   template <std::integral T>
   void number(const char* key, T& value, T least = std::numeric_limits<T>::min(),
               T most = std::numeric_limits<T>::max());
-  // One of `names`: the enumerator's number is its place there.
+  // Reads or writes one of `names`. The number of the enumerator is its position in `names`.
   template <class E>
     requires std::is_enum_v<E>
   void choice(const char* key, E& value, std::span<const char* const> names) {
     value = static_cast<E>(choose(key, static_cast<size_t>(value), names));
   }
-  void constant(const char* key, std::string_view expected);  // text that is always the same
+  void constant(const char* key, std::string_view expected);  // for text that is always the same
 
-  // Lists, `most` elements of `most_bytes` each at most.
+  // Read or write lists of at most `most` elements of at most `most_bytes` each.
   void texts(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes);
   void words(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes = kWords);
   void numbers(const char* key, std::vector<uint16_t>& values, size_t most);
   void table(const char* key, std::map<std::string, std::string>& values, size_t most, size_t most_bytes);
   void tables(const char* key, std::map<std::string, std::vector<std::string>>& values, size_t most, size_t most_bytes);
 
-  // A message within this one.
+  // Reads or writes a message within this one.
   template <class T>
   void object(const char* key, T& value) {
     Object inner = enter(key);
@@ -88,9 +88,9 @@ class Object {
     }
   }
 
-  // Whether the field is there: what is written has it if `has` says so, what is read may lack it.
+  // Returns whether the field is present. When writing, that is `has`; when reading, the field may be missing.
   bool optional(const char* key, bool has);
-  // A field that is there if its value is.
+  // Reads or writes a field that is present only if it has a value.
   template <class T>
   void object(const char* key, std::optional<T>& value) {
     if (enters(key, value)) object(key, *value);
@@ -115,18 +115,19 @@ class Object {
   void number(const char* key, std::optional<T>& value) {
     if (enters(key, value)) number(key, *value);
   }
-  // The same, written as null where there is none.
+  // Does the same, but writes null if there is no value.
   template <class T>
   void object_or_null(const char* key, std::optional<T>& value) {
     if (enters_or_null(key, value.has_value())) object(key, value ? *value : value.emplace());
     else value.reset();
   }
 
-  // The message's version: another one is refused, with both numbers, whatever else is in the message.
+  // Reads or writes the version of the message. Refuses another version, with both numbers in the error, whatever else
+  // is in the message.
   void version(const char* key, unsigned ours);
-  // A record on the disk: keys of a later bottle's are passed over.
+  // Ignores unknown keys: a later version may have written the record to the disk.
   void passes_over_unknown_keys() { is_open_ = true; }
-  // What is read does not make sense to fields().
+  // Reports that fields() found a value that makes no sense.
   void refuse(const char* key, const std::string& what);
 
  private:
@@ -161,7 +162,7 @@ class Object {
   std::string path() const;
 
   Document& document_;
-  nlohmann::json* json_;  // null: reading has failed
+  nlohmann::json* json_;  // null after reading has failed
   const Object* parent_;
   const char* key_;
   long index_;

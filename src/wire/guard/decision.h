@@ -1,5 +1,5 @@
-// A decision of a guard, or of the filter in front of an ssh-agent: a line of egress.jsonl, and of the audit that a
-// guard writes. The agent chose most of its words.
+// A decision of a guard, or of the filter for the operator's ssh-agent. It is one line of egress.jsonl and of the audit
+// that a guard writes. The agent chose most of its words.
 #pragma once
 
 #include <cstdint>
@@ -18,18 +18,18 @@ struct Decision {
     uint64_t out, in;  // bytes
   };
   std::string time;    // 2026-01-01T00:00:00.000Z
-  std::string id;      // of the guard's; empty: another's
+  std::string id;      // of a decision of the guard; empty for other decisions
   std::string action;  // allow | deny | close | dropped
   std::string kind;    // connect | http | dns | tls | ssh | ssh-agent
   std::string host;
-  uint16_t port = 0;                 // 0: none
-  std::string method, path;          // of a request
-  std::string code, reason;          // reason: for the operator
-  std::string secret;                // the name of the one that it is about
-  std::optional<Totals> bytes = {};  // of a connection that has ended
-  uint64_t count = 1;                // how many decisions of this kind the line stands for,
-  std::string first;                 // and when the first of them was
-  std::string side;                  // near: made on the operator's machine, for a session on another one
+  uint16_t port = 0;                 // 0 means none
+  std::string method, path;          // for a request
+  std::string code, reason;          // the reason is text for the operator
+  std::string secret;                // the name of the secret that the decision concerns
+  std::optional<Totals> bytes = {};  // for a connection that has ended
+  uint64_t count = 1;                // how many decisions of this kind the line represents
+  std::string first;                 // time of the first of them
+  std::string side;                  // "near" if the decision was made on the operator's machine for a remote session
 };
 void fields(Object& o, Decision& decision);
 
