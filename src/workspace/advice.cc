@@ -23,7 +23,7 @@ class Writer {
  public:
   explicit Writer(const Incoming& in) : in_(in) {}
 
-  // The ways to take it: the best one first.
+  // Adds a command that takes the work. The best one comes first.
   void take(const std::string& command) { add((ways_++ ? "     or: " : "Take it: ") + command); }
   void see(const std::string& command) { add("See it:  " + command); }
   void add(const std::string& line) { lines_.emplace_back(line); }

@@ -1,4 +1,4 @@
-// What the operator is told of what came back, with commands that can be pasted.
+// Tells the operator what came back, with commands that can be pasted.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// Repositories that lie in a tree without being part of it.
+// Finds repositories that lie in a tree without being part of it.
 #pragma once
 
 #include <functional>
@@ -7,11 +7,12 @@
 
 namespace bottle::workspace {
 
-// The directories below `top` that have a .git, three levels deep and some thousand directories at most, in order.
-// What lies in one of them is left out, and so is what is commonly installed and not written.
+// Returns the directories below `top` that have a .git, in order: at most three levels deep, and a few thousand
+// directories at most. Leaves out repositories within those, and directories that usually hold installed code.
 std::vector<std::string> repositories_below(const std::string& top);
 
-// Regular files below `top` that are wanted, in order. Nothing in a .git; 200,000 entries are looked at, at most.
+// Returns the wanted regular files below `top`, in order. Skips everything in a .git, and looks at 200,000 entries at
+// most.
 std::vector<std::string> files_below(const std::string& top, const std::function<bool(const std::string&)>& is_wanted);
 
 }  // namespace bottle::workspace

@@ -1,4 +1,4 @@
-// git's name for a file's content, to tell without git whether a file is as it was.
+// Computes git's id of a file's content, to tell without git whether a file has changed.
 #pragma once
 
 #include <array>
@@ -8,11 +8,11 @@
 
 namespace bottle::workspace {
 
-// SHA-1 (FIPS 180-4), as the bytes come.
+// SHA-1 (FIPS 180-4) of bytes that arrive in pieces.
 class Sha1 {
  public:
   void add(std::string_view bytes);
-  std::string end();  // in lower-case hexadecimal; nothing may follow it
+  std::string end();  // in lower-case hexadecimal; no bytes may be added after it
 
  private:
   void take_block();
@@ -23,11 +23,11 @@ class Sha1 {
   uint64_t length_ = 0;
 };
 
-// Starts the hash of a blob whose content is `size` bytes, which follow.
+// Starts the hash of a blob. The caller then adds `size` bytes of content.
 Sha1 blob_hash(uint64_t size);
 
-// SHA-1 of "blob SIZE\0" and the content (FIPS 180-4), in lower-case hexadecimal: what `git hash-object` says in a
-// repository of that format.
+// Returns the SHA-1 of "blob SIZE\0" and the content (FIPS 180-4) in lower-case hexadecimal, as `git hash-object` does
+// in a SHA-1 repository.
 std::string blob_id(std::string_view content);
 
 }  // namespace bottle::workspace

@@ -17,7 +17,8 @@ namespace bottle::workspace {
 namespace {
 
 constexpr size_t kMostKnown = 5000;
-constexpr uint32_t kFewObjects = 100;  // git's transfer.unpackLimit: so few are kept as files, not as one more pack
+constexpr uint32_t kFewObjects = 100;  // git's transfer.unpackLimit: fewer objects are kept as files, not as another
+                                       // pack
 
 std::string as_lines(const std::vector<std::string>& ids, const char* before) {
   std::string text;
@@ -25,7 +26,7 @@ std::string as_lines(const std::vector<std::string>& ids, const char* before) {
   return text;
 }
 
-// How many objects a pack says that it has (gitformat-pack(5)).
+// Returns how many objects a pack claims to have (gitformat-pack(5)).
 Result<uint32_t> count_of(int pack) {
   unsigned char head[12];
   if (::pread(pack, head, sizeof head, 0) != sizeof head || std::memcmp(head, "PACK", 4) != 0)
@@ -55,7 +56,7 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
   options.input = id + "\n" + as_lines(known, "^");
   options.output_fd = pack.get();
   options.most_written = most;
-  // --local: what the operator has already is not packed.
+  // --local leaves out what the operator already has.
   if (!TRY(git.agrees({"pack-objects", "--quiet", "--revs", "--local", "--delta-base-offset", "--stdout"}, options)))
     return false;
   uint32_t count = TRY(count_of(pack.get()));
@@ -78,7 +79,7 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
   if (count > 0 && !TRY(run(few ? std::vector<std::string>{"unpack-objects", "-q", "--strict"}
                                 : std::vector<std::string>{"index-pack", "--stdin", "--strict"})))
     return false;
-  // All of it, as seen from there.
+  // Checks all objects as the operator's repository will see them.
   auto whole = q.at();
   whole.objects = repository.objects[0];
   whole.input = id + "\n" + as_lines(known, "^");
@@ -106,9 +107,9 @@ Result<std::vector<std::string>> known_commits(const Quarantine& q, const git::R
       if (ids.size() < kMostKnown) ids.insert(id);
   std::vector<std::string> asked(ids.begin(), ids.end()), known;
   auto options = q.at();
-  options.objects = repository.objects[0];  // not those that the agent made
+  options.objects = repository.objects[0];  // without the objects that the agent made
   options.input = as_lines(asked, "");
-  // "ID commit SIZE", "ID missing"
+  // Each line is "ID commit SIZE" or "ID missing".
   std::string out = TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, options)) + "\n";
   for (size_t at = 0, end; (end = out.find('\n', at)) != std::string::npos; at = end + 1) {
     std::string line = out.substr(at, end - at), id = line.substr(0, line.find(' '));

@@ -1,4 +1,4 @@
-// The agent's objects into the operator's repository, which no git is run in.
+// Brings the agent's objects into the operator's repository without running git in that repository.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace bottle::workspace {
 
-// What may still come into the operator's objects, and what they take of the disk now.
+// How many bytes may still be added to the operator's objects, and how much disk space they take now.
 struct Room {
   uint64_t& left;
   uint64_t size;
@@ -19,13 +19,14 @@ struct Room {
 
 uint64_t size_of(const std::string& objects);
 
-// The commits of the operator's refs whose objects are there: what they reach needs not be brought, nor checked.
+// Returns the commits of the operator's refs whose objects exist. What they reach need not be brought or checked.
 Result<std::vector<std::string>> known_commits(const Quarantine& q, const git::Runner& git,
                                                const git::Repository& repository, const std::string& base);
 
-// Brings what a commit needs, every object checked as `git fetch` with fetch.fsckObjects would. False: it or something
-// it needs is broken or missing. An error: there is no room for it. What it takes of the room is seen there only, where
-// git packs what was small otherwise; what failed leaves something too. No ref is made.
+// Brings the objects that a commit needs. Checks every object as `git fetch` with fetch.fsckObjects would. Returns
+// false if the commit or something it needs is broken or missing. Fails if there is no room. Measures the used room in
+// the operator's object store, because git packs the objects differently there; what a failed call leaves counts too.
+// Makes no ref.
 Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
                            const std::vector<std::string>& known, const std::string& id, Room& room);
 

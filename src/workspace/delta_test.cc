@@ -1,4 +1,4 @@
-// What comes back is what the agent did, and nothing else, whatever the operator's tree was like.
+// Tests that what comes back is exactly what the agent did, whatever state the operator's tree was in.
 #include "workspace/encoding.h"
 #include "workspace/ref_names.h"
 #include "workspace/workspace_test.h"
@@ -27,7 +27,7 @@ class Delta : public Workspace {
   std::string differs(const std::string& from = "HEAD", const std::string& to = "refs/bottle/s1/worktree") {
     return git("diff --name-status " + from + " " + to);
   }
-  // The operator's own settings, for git as it runs here and for the program.
+  // Sets the operator's own settings, for git as the test runs it and for the program.
   void operators(const std::string& config) {
     put(root + "/gitconfig", config);
     ::setenv("GIT_CONFIG_GLOBAL", (root + "/gitconfig").c_str(), 1);
@@ -42,14 +42,14 @@ TEST_F(Delta, OfADirtyTreeOnlyTheAgentsLinesComeBack) {
   put(repo + "/untracked.txt", "mine\n");
   auto sent = pack(WorkspaceMode::copy);
   unpack();
-  // The operator goes on meanwhile; what was sent is what counts.
+  // The operator continues to work; only what was sent counts.
   put(repo + "/untracked.txt", "mine, later\n");
   sh("sed -i 's/^35$/thirty-five (agent)/' " + inside + "/f.txt");
   auto back = come_home(sent.base);
   EXPECT_EQ(back.files, 1u);
   EXPECT_EQ(differs(), "M\tf.txt");
   EXPECT_EQ(git("diff --numstat HEAD refs/bottle/s1/worktree"), "1\t1\tf.txt");
-  EXPECT_EQ(back.text.find("git merge"), std::string::npos) << back.text;  // which git would refuse
+  EXPECT_EQ(back.text.find("git merge"), std::string::npos) << back.text;  // git would refuse to merge it
   git("apply " + back.patch);
   EXPECT_EQ(sh("grep -c -e mine -e agent " + repo + "/f.txt"), "2");
 }
@@ -199,7 +199,7 @@ TEST_F(Delta, FilesThatTheOperatorIgnoresStayIgnored) {
   put(repo + "/.venv/lib.py", "lib\n");
   auto sent = pack(WorkspaceMode::copy);
   unpack();
-  // As the agent's home has it.
+  // What put_git_settings() writes into the agent's home.
   std::string home;
   docker::TarWriter tar([&](std::string_view bytes) -> Result<> {
     home += bytes;
@@ -223,11 +223,11 @@ TEST(Encoding, IsThatOfGit) {
   EXPECT_EQ(to_utf8("UTF-16LE", std::string_view("a\0\xe4\0", 4)), "a\xc3\xa4");
   EXPECT_EQ(to_utf8("utf-16be", std::string_view("\0a\xd8\x3d\xde\0", 6)), "a\xf0\x9f\x98\x80");
   EXPECT_EQ(to_utf8("UTF-16", std::string_view("\xfe\xff\0a", 4)), "a");
-  EXPECT_EQ(to_utf8("UTF-16", std::string_view("\0a", 2)), std::nullopt);  // without a mark
+  EXPECT_EQ(to_utf8("UTF-16", std::string_view("\0a", 2)), std::nullopt);  // without a byte order mark
   EXPECT_EQ(to_utf8("UTF-16LE", std::string_view("\xff\xfe"
                                                  "a\0",
                                                  4)),
-            std::nullopt);  // with one
+            std::nullopt);  // with a byte order mark
   EXPECT_EQ(to_utf8("UTF-16LE-BOM", std::string_view("\xff\xfe"
                                                      "a\0",
                                                      4)),

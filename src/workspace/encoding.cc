@@ -7,7 +7,7 @@ namespace bottle::workspace {
 namespace {
 
 struct Form {
-  size_t unit = 0;  // bytes of one; 0: not known here
+  size_t unit = 0;  // bytes per unit; 0 means an unknown encoding
   bool big = false, mark_wanted = false, mark_allowed = false;
 };
 
@@ -69,7 +69,7 @@ std::optional<std::string> to_utf8(std::string_view encoding, std::string_view b
   size_t at = 0;
   if (!bytes.empty()) {
     constexpr uint32_t kMark = 0xfeff;
-    bool named = name.size() > 6;  // with an order of bytes
+    bool named = name.size() > 6;  // the name includes a byte order
     Form other = form;
     other.big = !form.big;
     bool mark = unit_at(bytes, 0, form) == kMark, turned = unit_at(bytes, 0, other) == kMark;

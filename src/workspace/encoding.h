@@ -1,4 +1,4 @@
-// Texts in another encoding than UTF-8, as git's attribute `working-tree-encoding` names it (gitattributes(5)).
+// Converts texts in encodings other than UTF-8, as named by git's attribute `working-tree-encoding` (gitattributes(5)).
 #pragma once
 
 #include <optional>
@@ -7,9 +7,9 @@
 
 namespace bottle::workspace {
 
-// What git commits of such a text: the same in UTF-8. Pure. iconv(3) is not asked: its modules parse what the agent
-// wrote. Nothing: it is not valid in that encoding, or the encoding is none of UTF-16, UTF-32 (each with LE, BE or
-// LE-BOM, BE-BOM), UTF-8 and ISO-8859-1.
+// Returns the text in UTF-8, as git would commit it. Returns nothing if the text is not valid in that encoding, or if
+// the encoding is not one of UTF-16, UTF-32 (each also with LE, BE, LE-BOM or BE-BOM), UTF-8 and ISO-8859-1. Pure. Does
+// not use iconv(3), whose modules would parse what the agent wrote.
 std::optional<std::string> to_utf8(std::string_view encoding, std::string_view bytes);
 
 }  // namespace bottle::workspace

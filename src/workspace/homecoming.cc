@@ -22,11 +22,11 @@
 namespace bottle::workspace {
 namespace {
 
-// Stands above every .gitattributes of the tree.
+// Overrides every .gitattributes of the tree.
 constexpr const char* kOverruled = "* -filter !working-tree-encoding !diff !merge\n";
 constexpr size_t kLongestTarget = 4096, kMostTaken = 1000;
 
-// Why the operator's repository cannot be written to; empty: it can, as far as its directories tell.
+// Returns why the operator's repository cannot be written to, or an empty string if its directories are writable.
 std::string why_unwritable(const git::Repository& repository) {
   for (const std::string& path : {repository.objects[0], repository.common_dir, repository.common_dir + "/refs"})
     if (::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0)
@@ -36,7 +36,7 @@ std::string why_unwritable(const git::Repository& repository) {
 
 }  // namespace
 
-// Its own repository, whose objects and shallow boundary (both the operator's) are known to it.
+// Makes the quarantine's repository. It uses the objects and the shallow boundary of the operator's repository.
 Result<> Homecoming::prepare(const std::optional<Sent>& sent) {
   git::Directory::Content content{.attributes = kOverruled};
   git::Directory::Content rules;
@@ -65,7 +65,7 @@ Result<> Homecoming::prepare(const std::optional<Sent>& sent) {
   return read_sent_files(sent);
 }
 
-// Without a record, it is what a checkout of the base has.
+// Reads what was sent. Without a record, that is what a checkout of the base has.
 Result<> Homecoming::read_sent_files(const std::optional<Sent>& sent) {
   if (sent) {
     q_.record = in_.record;
@@ -84,14 +84,14 @@ Result<> Homecoming::read_sent_files(const std::optional<Sent>& sent) {
   auto targets = TRY(git::small_blobs(git_, links, kLongestTarget, q_.at()));
   for (const auto& [path, entry] : q_.base) {
     if (entry.mode == "160000") continue;
-    // Such a link was never sent: its absence says nothing.
+    // Such a link was never sent, so its absence is not a change.
     if (entry.mode == "120000" && !stays_inside(path, targets[entry.object])) continue;
     q_.sent.emplace(path, SentFile{entry.mode, entry.object, true});
   }
   return {};
 }
 
-// Links last, when nothing is written any more.
+// Makes the links. They come last, when nothing else will be written.
 Result<> Homecoming::make_links() {
   Tree tree = TRY(Tree::open(q_.tree()));
   for (auto link = q_.links.begin(); link != q_.links.end();) {
@@ -125,7 +125,7 @@ Result<> Homecoming::look_around(uint64_t& room) {
   return {};
 }
 
-// The agent's refs that the copy did not have: where from, and what.
+// Returns the refs of the agent that the copy did not have, and the object of each.
 std::map<std::string, std::string> Homecoming::wanted_refs() const {
   std::map<std::string, std::string> wanted;
   git::Refs own = origin_.refs;
@@ -152,8 +152,8 @@ std::string name_of(const std::string& from) {
 
 }  // namespace
 
-// Before anything is brought: a new branch may have an old one's name as its directory. What fails here, the next pull
-// tries again.
+// Removes old refs before anything is brought: a new branch may need the name of an old one as its directory. If this
+// fails, the next pull tries again.
 void Homecoming::drop_refs(const std::map<std::string, std::string>& but) {
   std::map<std::string, std::string> kept;
   for (const auto& [from, id] : but) kept[prefix_ + name_of(from)] = id;
@@ -165,11 +165,11 @@ void Homecoming::drop_refs(const std::map<std::string, std::string>& but) {
   (void)git::delete_refs(*origin_.repository, gone);
 }
 
-// Each ref for itself: a broken one does not take the others along.
+// Takes each ref separately, so that a broken one does not affect the others.
 Result<> Homecoming::take_refs() {
   if (!origin_.repository) return {};
   auto wanted = wanted_refs();
-  // Or the agent has no repository any more: then those are all there is.
+  // If the agent's repository is gone, the old refs are all there is, so they stay.
   if (!q_.head.empty() || !q_.refs.empty()) drop_refs(wanted);
   size_t taken = 0;
   for (const auto& [from, id] : wanted) {
@@ -181,7 +181,7 @@ Result<> Homecoming::take_refs() {
       head_ = id;
     }
   }
-  // On a branch that the operator has, too.
+  // Even if the operator has the same branch.
   if (head_ == base_ && q_.head.starts_with("ref: "))
     if (auto at = q_.refs.find(q_.head.substr(5));
         at != q_.refs.end() && at->second != base_ && std::ranges::find(known_, at->second) != known_.end())
@@ -199,7 +199,7 @@ Result<> Homecoming::take_refs() {
   return {};
 }
 
-// Listed first: what no list can be made of is not for the operator's repository either.
+// Lists the changes first: a commit that cannot be listed must not come into the operator's repository either.
 Result<bool> Homecoming::take_ref(const std::string& from, const std::string& id) {
   auto list = changes(q_, git_, base_, id);
   if (!list && list.error().code != Code::unavailable) return std::unexpected(std::move(list.error()));
@@ -215,7 +215,8 @@ Result<bool> Homecoming::take_ref(const std::string& from, const std::string& id
   return true;
 }
 
-// Its objects, and the ref. False: they do not pass git's checks. What the repository cannot take is for the bundle.
+// Brings the objects and writes the ref. Returns false if the objects do not pass git's checks. What the repository
+// cannot accept goes into the bundle.
 Result<bool> Homecoming::bring(const std::string& name, const std::string& id) {
   std::string why = unwritable_;
   if (why.empty()) {
@@ -229,7 +230,7 @@ Result<bool> Homecoming::bring(const std::string& name, const std::string& id) {
       return true;
     }
     why = written.error().what;
-    if (!brought) unwritable_ = why;  // nor will it take the next one
+    if (!brought) unwritable_ = why;  // the repository will not accept the next one either
   }
   homeless_.push_back({name, id, why});
   return true;
@@ -245,7 +246,7 @@ Conversions Homecoming::conversions() const {
     return set != settings.core.end() && set->second == value;
   };
   how.modes = !is("core.filemode", "false");
-  // What git commits does not depend on which of the two it is.
+  // git commits the same content with either setting.
   if (is("core.autocrlf", "true") || is("core.autocrlf", "input")) how.options = {"-c", "core.autocrlf=input"};
   return how;
 }
@@ -281,7 +282,7 @@ Result<> Homecoming::write_patch() {
   auto options = q_.at();
   options.output_fd = fd.get();
   options.most_written =
-      in_.max_bytes;  // of one large file under ten thousand names it would be as many times its size
+      in_.max_bytes;  // one large file under ten thousand names would make a patch of many times its size
   auto written = git_.ask({"diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff",
                            "--no-textconv", "--no-color", left_.before, left_.after, "--"},
                           options);
@@ -293,7 +294,7 @@ Result<> Homecoming::write_patch() {
   return {};
 }
 
-// Checked as what comes into a repository is.
+// Writes the bundle. Its objects are checked like those that come into a repository.
 Result<> Homecoming::write_bundle() {
   auto checked = TRY(git::Directory::make(q_.root + "/checked", {.format = origin_.repository->settings.format,
                                                                  .alternates = origin_.repository->objects,

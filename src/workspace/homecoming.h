@@ -1,4 +1,5 @@
-// What came back of one repository, or of a directory that is none: its refs, its files, and what to do with them.
+// Handles what came back for one repository, or for a directory that is not one: its refs, its files, and what to do
+// with them.
 #pragma once
 
 #include <map>
@@ -19,18 +20,18 @@ namespace bottle::workspace {
 class Homecoming {
  public:
   struct Origin {
-    std::optional<git::Repository> repository;  // nothing: it is none
-    std::string base;                           // the commit that the work began from; empty without a repository
-    git::Refs refs;                             // what the copy had
-    std::string error;                          // why it cannot be read any more
+    std::optional<git::Repository> repository;  // nothing if the directory is not a repository
+    std::string base;                           // the commit that the work started from; empty without a repository
+    git::Refs refs;                             // the refs that the copy had
+    std::string error;                          // why the repository can no longer be read
   };
   struct Ref {
-    std::string name, id;  // where it comes to
+    std::string name, id;  // the new name of the ref, and its object
     std::string from;      // its name in the workspace
   };
 
-  // What they refer to must outlive it. `prefix`: of all refs, "refs/bottle/s1/". `results`: a directory, made where it
-  // is needed.
+  // Keeps references to the arguments, which must outlive this. `prefix` starts the names of all refs, such as
+  // "refs/bottle/s1/". `results` is a directory that is made when it is needed.
   Homecoming(const Incoming& in, const git::Runner& git, Quarantine& q, Origin origin, std::string prefix,
              std::string results)
       : in_(in),
@@ -40,12 +41,12 @@ class Homecoming {
         prefix_(std::move(prefix)),
         results_(std::move(results)) {}
 
-  // Before fill(): its own repository, and what it began from.
+  // Makes the repository and reads what the work started from. Call it before fill().
   Result<> prepare(const std::optional<Sent>& sent);
-  // After it, in this order. `room`: what may still come into operators' repositories.
+  // Call these after fill(), in this order. `room` is how many bytes may still be added to the operator's repositories.
   Result<> look_around(uint64_t& room);
   Result<> take_refs();
-  // `submodules`: the commits in which the repositories below it are now, by path.
+  // `submodules` has the current commits of the repositories below this one, by path.
   Result<> take_files(const std::map<std::string, std::string>& submodules);
   Result<> keep_ignored();
 
@@ -56,14 +57,14 @@ class Homecoming {
   uint64_t commits() const { return commits_; }
   const std::string& patch() const { return patch_; }
   const std::string& bundle() const { return bundle_; }
-  const std::string& unwritable() const { return unwritable_; }  // why something is in the bundle
+  const std::string& unwritable() const { return unwritable_; }  // why the bundle contains something
   const std::string& kept() const { return kept_; }
   const Inspection& inspection() const { return *inspection_; }
   bool is_repository() const { return origin_.repository.has_value(); }
   const std::string& base() const { return base_; }
-  const std::string& head() const { return head_; }    // the commit that the agent was on
-  const std::string& whole() const { return whole_; }  // the ref with all of it; empty: there is none
-  bool continues() const { return continues_; }        // it can be merged: its history is that of the base
+  const std::string& head() const { return head_; }    // the commit that the agent had checked out
+  const std::string& whole() const { return whole_; }  // the ref with all of the work; empty if there is none
+  bool continues() const { return continues_; }        // can be merged, because its history continues the base
   bool has_changes() const { return !left_.changes.empty() || commits_ > 0 || !refs_.empty() || !bundle_.empty(); }
 
  private:

@@ -1,4 +1,5 @@
-// A repository that would run something on the operator's machine: each way is shown to work with git, and not with us.
+// Tests a repository that would run commands on the operator's machine. Each test shows that the attack works with git
+// and does not work with bottle.
 #include "git/refs.h"
 #include "git/repository.h"
 #include "workspace/workspace_test.h"
@@ -18,26 +19,26 @@ class HostileRepository : public Workspace {
   std::string command() const { return marker_program_; }
   std::string filter() const { return "FILTER=yes " + marker_program_; }
   bool ran() { return fs::exists(root + "/ran"); }
-  // git itself, so that no test is blind.
+  // Checks that git itself runs the command, so that no test passes by accident.
   void expect_git_runs_it(const std::string& command) {
     sh("cd " + repo + " && timeout 20 sh -c \"" + command + "\" </dev/null >/dev/null 2>&1 || true");
     EXPECT_TRUE(ran()) << "with git it does not work either: " << command;
     fs::remove(root + "/ran");
   }
-  // So that git has to read all of them to know whether they changed.
+  // Touches all files, so that git has to read them to know whether they changed.
   void touch_all() {
     sh("find " + repo + " -path '*/.git' -prune -o -type f -exec touch -d @" +
        std::to_string(1'500'000'000 + ++touched_) + " {} +");
   }
 
-  // Out in both modes, and home: with a commit, a new branch and loose files.
+  // Sends the repository in both modes and brings it home with a commit, a new branch and uncommitted files.
   void expect_nothing_runs() {
     for (auto mode : {manifest::WorkspaceMode::clone, manifest::WorkspaceMode::copy}) {
       touch_all();
       auto sent = pack(mode);
       EXPECT_NE(sent.base, "");
       unpack();
-      // What the agent has of it is not for the operator's machine either.
+      // The agent's copy must not run anything on this machine either.
       std::string quiet = "-c core.fsmonitor=false -c core.hooksPath=/dev/null ";
       sh("rm -f " + inside + "/.git/info/attributes " + inside + "/.gitattributes " + inside + "/.git/hooks/*");
       sh("printf '[core]\\n\\trepositoryformatversion = 0\\n' >" + inside + "/.git/config");
@@ -136,12 +137,12 @@ TEST_F(HostileRepository, AMissingObjectIsAnErrorAndNotFetched) {
             std::string::npos)
       << sent.error().what;
   EXPECT_NE(sent.error().todo.find("partial clone"), std::string::npos);
-  auto early = check_objects(repo, root + "/scratch");  // before anything is made for a session
+  auto early = check_objects(repo, root + "/scratch");  // before anything is created for a session
   ASSERT_FALSE(early);
   EXPECT_EQ(early.error().todo, sent.error().todo);
   EXPECT_FALSE(ran()) << *read_file(root + "/ran");
   EXPECT_TRUE(fs::is_empty(root + "/scratch"));
-  // Refs whose objects are missing: `git for-each-ref` fetches those.
+  // The objects of some refs are missing, and `git for-each-ref` would fetch them.
   std::string tag = git("tag -am note v1; git -C " + repo + " rev-parse v1");
   fs::remove(repo + "/.git/objects/" + tag.substr(0, 2) + "/" + tag.substr(2));
   expect_git_runs_it("git for-each-ref --format='%(objecttype)'");
@@ -153,7 +154,7 @@ TEST_F(HostileRepository, AMissingObjectIsAnErrorAndNotFetched) {
 }
 
 TEST_F(HostileRepository, ItsAlternatesAreNotAsked) {
-  // What it borrows from is as hostile.
+  // The repository that it borrows objects from is hostile too.
   sh("git clone -q --shared " + repo + " " + root + "/shared");
   EXPECT_TRUE(check_objects(root + "/shared", root + "/scratch"));
   std::string original = repo;
@@ -184,7 +185,7 @@ TEST_F(HostileRepository, ARepositoryInItIsNoMoreThanFiles) {
   git("commit -qm nested");
   fs::remove(root + "/ran");
   expect_nothing_runs();
-  // Not a repository around it: then its files are compared with what comes back.
+  // Without a repository around it, its files are compared with what comes back.
   fs::remove_all(repo + "/.git");
   pack(manifest::WorkspaceMode::clone);
   unpack();

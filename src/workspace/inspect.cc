@@ -9,7 +9,8 @@ namespace {
 
 constexpr size_t kLongestTarget = 4096, kLargestPackage = 1 << 20;
 
-// What cannot be read is as what is too large: a reason to look, not one to leave the work where it is.
+// Reads blobs. A failure counts as a file that is too large: it is a reason to look, and it does not stop the work from
+// coming home.
 std::map<std::string, std::string> blobs(const git::Runner& git, const std::vector<std::string>& ids, size_t most,
                                          const git::Runner::Options& where) {
   if (ids.empty()) return {};

@@ -1,4 +1,4 @@
-// Reads what came back for what a person should look at (look.h says what that is).
+// Searches what came back for things that a person should look at (look.h defines them).
 #pragma once
 
 #include <string>
@@ -12,15 +12,15 @@ namespace bottle::workspace {
 
 class Inspection {
  public:
-  // Both must outlive it; what `q` began from is known by now.
+  // Keeps references to both arguments, which must outlive this. The base of `q` must be known already.
   static Result<Inspection> make(const Quarantine& q, const git::Runner& git);
 
-  // `list`: what differs from the base. `branch`: whose, empty for the files as they were left. A branch that would be
-  // too much to look through is counted instead.
+  // Inspects the changes in `list` against the base. `branch` names the branch; it is empty for the files as the agent
+  // left them. A branch that is too large to inspect is only counted.
   Result<> take(const std::vector<Change>& list, const std::string& branch);
   void flag(const std::string& path, std::string_view why) { look_.report(path, why); }
 
-  // As Look's; with a line on how many branches nobody looked through.
+  // Returns the lines of Look, plus one that says how many branches were not inspected.
   std::vector<std::string> lines() const;
   const Look& look() const { return look_; }
 
@@ -34,7 +34,7 @@ class Inspection {
 
   const Quarantine& q_;
   const git::Runner& git_;
-  std::map<std::string, std::string> links_;  // of the base, that stay inside: path → target
+  std::map<std::string, std::string> links_;  // links of the base that stay inside: path → target
   Look look_;
   size_t paths_left_ = 5'000'000, passed_over_ = 0;
 };

@@ -15,7 +15,7 @@
 namespace bottle::workspace {
 namespace {
 
-// The file on the disk; nothing where it is another one's, through a link on the way.
+// Opens the file on the disk. Returns no descriptor if a link on the way leads to another file.
 UniqueFd open_file(const Quarantine& q, const std::string& path, struct stat& st) {
   std::error_code ignored;
   std::string whole = q.tree() + "/" + path;
@@ -50,7 +50,7 @@ Result<> copy_files(const Quarantine& q, const git::Runner& git, const std::vect
           &most));
       continue;
     }
-    // Another name of a file that is as it was.
+    // This is another name of an unchanged file.
     std::string text = TRY(git.run({"cat-file", "blob", change.object}, q.at())).out;
     size_t at = 0;
     (void)TRY(tree.file(

@@ -54,7 +54,7 @@ class Comparison {
   }
 
  private:
-  // What the agent committed at a path, or what was there when it began; null: nothing.
+  // Returns what the agent committed at a path, or what was there at the start. Returns null if there is nothing.
   const git::Entry* committed(const std::string& path) const {
     if (auto moved = moved_.find(path); moved != moved_.end())
       return moved->second.mode == "000000" ? nullptr : &moved->second;
@@ -71,7 +71,7 @@ class Comparison {
     return submodules_.contains(path);
   }
 
-  // The files that are not as they were sent, as git would commit them.
+  // Reads the files that differ from what was sent, as git would commit them.
   Result<> read_now() {
     std::string tracked;
     std::vector<std::string> on_disk;
@@ -101,7 +101,7 @@ class Comparison {
     return {};
   }
 
-  // What is on the disk and not in git's index is ignored, or git would not take it.
+  // Handles files that are on the disk and not in git's index: either they are ignored, or git would not accept them.
   Result<> sort_out_ignored() {
     if (!conversions_.ignores) {
       for (const auto& path : missing_) q_.leave(path, "git would not take it: left behind");
@@ -129,7 +129,7 @@ class Comparison {
     return {};
   }
 
-  // "dist/" rather than each file below it: the highest directory in which nothing else is.
+  // Names the highest directory that contains only ignored files, such as "dist/", instead of each file below it.
   void name_tops() {
     std::set<std::string> others;
     auto add_parents = [&](const std::string& path) {
@@ -154,7 +154,8 @@ class Comparison {
     return paths;
   }
 
-  // The changed ones as they were sent, in git's form. What the operator had changed is made of its bytes.
+  // Reads the changed files as they were sent, in git's form. A file that the operator had changed is made from its
+  // recorded bytes.
   Result<> read_before() {
     std::set<std::string> wanted = changed();
     for (const auto& [path, other] : q_.aliases) wanted.insert(other);
@@ -176,7 +177,7 @@ class Comparison {
     for (auto& [path, entry] : now_) {
       auto sent = q_.sent.find(path);
       const auto* was = find(before_, path);
-      // What the agent did not do to the mode is not its change, whatever the disk makes of it.
+      // If the agent did not change the mode, the mode is not a change, whatever the disk reports.
       if (was && sent != q_.sent.end() && sent->second.mode == entry.mode) entry.mode = was->mode;
     }
     for (const auto& [path, other] : q_.aliases)
@@ -225,7 +226,7 @@ class Comparison {
         &room);
   }
 
-  // The attributes by which those files were read.
+  // Writes the attributes by which those files were read.
   Result<> write_rules(Tree& tree) {
     std::vector<std::string> ids;
     auto each = [&](auto use) -> Result<> {
@@ -247,7 +248,7 @@ class Comparison {
     });
   }
 
-  // Which entries the tree gets that is based on what the agent committed.
+  // Decides which entries go into the tree that is based on the agent's commit.
   Result<> settle() {
     TRY(merge());
     for (const auto& path : gone_)
@@ -261,25 +262,27 @@ class Comparison {
       const auto *was = base(path), *sent = find(before_, path);
       bool there = entry.mode != "000000";
       if (q_.untouched.contains(path)) {
-        // It was committed otherwise, and put back; or it is what the operator had not committed.
+        // The agent committed another version and put the file back, or it is a change that the operator had not
+        // committed.
         if (sent && (!there || !same(*sent, entry)) && !(was && same(*was, entry)) &&
             (there || (was && same(*was, *sent))))
           lines_ += index_line(*sent);
       } else if (there && !q_.sent.contains(path) && !was) {
-        lines_ += gone_line(path);  // committed, and removed again
+        lines_ += gone_line(path);  // committed, then removed again
       }
     }
     return {};
   }
 
-  // Where both have changed a file that the agent did not commit, the agent's part of it is put on what is committed.
+  // Merges files that both the operator and the agent changed and that the agent did not commit: applies the agent's
+  // change to the committed version.
   Result<> merge() {
     std::vector<std::string> paths, ids;
     for (const auto& [path, entry] : now_) {
       const auto *was = base(path), *sent = find(before_, path), *head = committed(path);
       if (!was || !sent || !head || !same(*was, *head) || same(*was, *sent)) continue;
       if (!is_file(entry.mode) || !is_file(was->mode) || !is_file(sent->mode)) continue;
-      if (was->object == sent->object) {  // the mode alone
+      if (was->object == sent->object) {  // only the mode changed
         merged_[path] = {path, entry.mode == sent->mode ? was->mode : entry.mode, entry.object};
         continue;
       }
@@ -300,7 +303,7 @@ class Comparison {
     return {};
   }
 
-  // The blob that merges two changes of the first of these; empty: they do not go together.
+  // Returns a blob that merges two changes of the first of these, or an empty string if they conflict.
   Result<std::string> merged(const std::map<std::string, std::string>& texts, const std::vector<std::string>& ids) {
     for (const auto& id : ids)
       if (!texts.contains(id)) return std::string();
@@ -346,7 +349,7 @@ class Comparison {
   Quarantine& q_;
   const git::Runner& git_;
   const Conversions& conversions_;
-  Entries moved_;  // what the agent committed otherwise than the base; mode "000000": it is gone there
+  Entries moved_;  // entries of the agent's commit that differ from the base; mode "000000" means removed
   std::set<std::string> submodules_, gone_, untracked_;
   std::vector<std::string> missing_;
   Entries now_, before_, merged_;

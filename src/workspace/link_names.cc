@@ -19,8 +19,8 @@ std::string parent_of(const std::string& path) {
 
 std::string last_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
-// Where a target leads, seen from a directory, as folded paths; links in the way are followed, as the kernel does.
-// There may be several, where names differ only in what a file system does not see.
+// Finds where a target leads from a directory, as folded paths. Follows links on the way, as the kernel does. There may
+// be several results if names differ only in what a file system ignores.
 class Resolver {
  public:
   Resolver(const Targets& targets, uint64_t& steps) : targets_(targets), steps_(steps) {}
@@ -62,7 +62,7 @@ class Resolver {
   std::set<std::string> found_;
 };
 
-// Calls back with each directory above `path`, the whole tree ("") last, and what follows it.
+// Calls `use` with each directory above `path` and the rest of the path. The whole tree ("") comes last.
 template <typename Use>
 void each_above(const std::string& path, Use&& use) {
   for (size_t slash = path.rfind('/'); slash != std::string::npos;
@@ -92,9 +92,9 @@ LinkNames::LinkNames(const std::map<std::string, std::string>& links, uint64_t& 
   spread();
 }
 
-// What is a reason for a link is one for all that it leads to, which may have links in it, and so on.
+// Passes the reason of a link on to everything it leads to. That may contain links, so this repeats.
 void LinkNames::spread() {
-  std::unordered_map<std::string, std::vector<size_t>> below;  // end → links that stand below it
+  std::unordered_map<std::string, std::vector<size_t>> below;  // end → links below it
   for (size_t i = 0; i < links_.size(); ++i)
     each_above(links_[i].folded, [&](const std::string& above, const std::string&) {
       if (ends_.contains(above)) below[above].push_back(i);
@@ -118,7 +118,7 @@ void LinkNames::spread() {
   }
 }
 
-// By what the directories above it are called besides.
+// Returns a reason that comes from other names of the directories above the path.
 std::optional<LinkNames::Reason> LinkNames::reason_above(const std::string& folded, bool directory) const {
   std::optional<Reason> found;
   each_above(folded, [&](const std::string& above, const std::string& rest) {

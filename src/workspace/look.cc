@@ -15,7 +15,7 @@ std::string with_place(const std::pair<std::string, std::string>& path) {
   return path.second.empty() ? path.first : path.first + " [" + path.second + "]";
 }
 
-// Bare repositories in the tree: git takes a directory for one by these names (gitrepository-layout(5),
+// Finds bare repositories in the tree: git takes a directory for one if it has these names (gitrepository-layout(5),
 // safe.bareRepository in git-config(1)).
 class Repositories {
  public:
@@ -72,7 +72,7 @@ std::vector<ToRead> Look::take(const Tree& tree) {
       report(one_line(tree.changes[i].path, kLongestShown),
              "git takes its directory for a repository, and runs what its config names", tree.place);
   }
-  // What did not change may have a name that it had not before.
+  // An unchanged file may have a new name.
   if (!same)
     tree.each_unchanged([&](const std::string& path) {
       auto now = names.reason(path);
@@ -91,7 +91,7 @@ void Look::report(const std::string& shown, std::string_view why, const std::str
   Group& group = groups_[one_line(why)];
   std::string line = one_line(shown);
   if (auto there = group.paths.find(line); there != group.paths.end()) {
-    if (place.empty()) there->second.clear();  // wherever else it is, the files as they were left count
+    if (place.empty()) there->second.clear();  // the files as the agent left them matter more than any branch
   } else if (group.paths.size() < kMostInGroup) {
     group.paths.emplace(line, one_line(place, 200));
   } else {

@@ -13,12 +13,12 @@ using nlohmann::json;
 
 constexpr size_t kDeepestPackage = 64, kMostNames = 5;
 
-// What npm, pnpm, yarn or bun run on install, without being asked for by name (npm's scripts documentation, "Life Cycle
+// Scripts that npm, pnpm, yarn or bun run on install without being named (npm's scripts documentation, "Life Cycle
 // Operation Order").
 constexpr std::string_view kInstallScripts[] = {"preinstall",    "install",        "postinstall",       "prepublish",
                                                 "preprepare",    "prepare",        "postprepare",       "dependencies",
                                                 "preprepublish", "postprepublish", "pnpm:devpreinstall"};
-// What else of a package.json is commands, or names code that is run by tools, editors and hooks.
+// Other members of a package.json that are commands, or that name code which tools, editors and hooks run.
 constexpr std::string_view kNpmSettings[] = {
     "simple-git-hooks", "husky",        "lint-staged", "gypfile",   "pnpm",  "trusteddependencies",
     "packagemanager",   "eslintconfig", "prettier",    "stylelint", "babel", "jest",
@@ -42,7 +42,7 @@ const json& member(const json& object, const std::string& key) {
   return object.is_object() && it != object.end() ? *it : none;
 }
 
-// The names of `now`'s members that are in `names` and are not the same in `before`.
+// Returns the names of the members of `now` that are in `names` and differ from `before`.
 std::string changed(const json& now, const json& before, std::span<const std::string_view> names) {
   std::string list;
   size_t count = 0;
@@ -71,7 +71,8 @@ std::vector<std::string> in_json(Content kind, std::string_view text, std::strin
   return names.empty() ? std::vector<std::string>{} : std::vector<std::string>{"composer runs or obeys it: " + names};
 }
 
-// TOML has escapes in quoted keys: with one of those, anything may stand there.
+// Returns whether the text may cause code to run in a build. TOML allows escapes in quoted keys, so a key with an
+// escape may be any key.
 bool may_build(std::string_view text) {
   for (std::string_view word : {"build", "proc", "\\", "linker", "runner", "[patch", "[replace", "path"})
     if (text.find(word) != std::string_view::npos) return true;

@@ -1,4 +1,4 @@
-// What of a package's description runs by itself. Pure; the text is a stranger's.
+// Finds what a package's description runs automatically. Pure. The text is untrusted.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace bottle::workspace {
 
-// Reasons to look at `text`, a file of this kind, that were not there in `before` already, what it was (may be empty).
-// What cannot be read is a reason of its own.
+// Returns the reasons to look at `text`, a file of this kind, that are not already in `before`, its earlier content
+// (may be empty). A file that cannot be parsed is a reason by itself.
 std::vector<std::string> reasons_in(Content kind, std::string_view text, std::string_view before);
 
 }  // namespace bottle::workspace

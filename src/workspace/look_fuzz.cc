@@ -1,5 +1,5 @@
-// A tree of any names and links, and packages of any text: it ends, in bounded memory, and what it says is fit for a
-// terminal.
+// Feeds trees of any names and links, and packages of any text. The program must end in bounded memory, and its lines
+// must be safe for a terminal.
 #include <cstdlib>
 #include <string>
 
@@ -8,7 +8,7 @@
 
 using namespace bottle::workspace;
 
-// Lines of "path", "path>target" for a link that was there, "path>>target" for a new one, "=text" for a package's.
+// Input lines are "path", "path>target" for an old link, "path>>target" for a new one, and "=text" for a package.
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size) {
   std::string_view rest(reinterpret_cast<const char*>(data), size);
   std::map<std::string, std::string> before, now;

@@ -10,15 +10,15 @@ namespace bottle::workspace {
 namespace {
 
 struct Row {
-  std::string_view names;  // lower case; `*` stands for anything in a name, a final slash for all that is below
-  std::string_view why;    // after "path: "
+  std::string_view names;  // lower case; `*` matches anything in a name, and a final slash matches everything below
+  std::string_view why;    // shown after "path: "
 };
 
-// Left out on purpose: what runs by its name only (just, Taskfile, Rakefile, docker-compose), what lists dependencies
-// and nothing else (requirements.txt, go.mod, lock files), and settings that are data (.editorconfig, .dockerignore,
-// .git-blame-ignore-revs, .clang-format).
+// The table leaves out files that run only when a person names them (just, Taskfile, Rakefile, docker-compose), files
+// that only list dependencies (requirements.txt, go.mod, lock files), and settings that are only data (.editorconfig,
+// .dockerignore, .git-blame-ignore-revs, .clang-format).
 constexpr Row kTable[] = {
-    // Entering the directory.
+    // These take effect when a person enters the directory.
     {".envrc .env .autoenv .autoenv.zsh .rvmrc", "a shell with direnv, autoenv, dotenv or rvm runs it on entering"},
     {"flake.nix shell.nix default.nix devenv.nix devbox.json", "nix runs it for the shell of this directory"},
     {"mise.toml .mise.toml mise.*.toml .mise.*.toml .mise/ .config/mise/ .config/mise.toml .mise-tasks/ mise-tasks/ "
@@ -30,7 +30,7 @@ constexpr Row kTable[] = {
      "a shell, ssh or git obeys it where this is a home directory or is included by one"},
     {".ripgreprc", "ripgrep takes options from it, which can name a program"},
 
-    // Opening it in an editor.
+    // These take effect when a person opens it in an editor.
     {".vscode/ .vscode-server/ *.code-workspace .theia/ .vs/ *.suo", "the editor runs its tasks and settings"},
     {".idea/ .run/ .fleet/ *.iml *.ipr *.iws", "the IDE runs its tasks and settings"},
     {".zed/ .helix/ .nova/ *.sublime-project *.sublime-workspace .kateproject .kateproject.json .lapce/",
@@ -48,7 +48,7 @@ constexpr Row kTable[] = {
     {"*.desktop", "a file manager runs what it names"},
     {"project.godot", "the Godot editor runs the project's tools"},
 
-    // Agents.
+    // These are read by agents.
     {".mcp.json mcp.json .mcp/", "agents start the programs that it names"},
     {"claude.md claude.local.md agents.md agents.override.md agent.md gemini.md qwen.md warp.md .claude/ .claude.json "
      ".codex/ "
@@ -60,7 +60,7 @@ constexpr Row kTable[] = {
      "an agent that you start here obeys it"},
     {".bottle/", "bottle reads it"},
 
-    // Git and its hooks.
+    // These are read by git and its hooks.
     {".gitmodules", "git fetches from where it says"},
     {".gitattributes", "git chooses filters by it"},
     {".lfsconfig", "git sends what it stores, and perhaps a sign-in, to where it says"},
@@ -73,7 +73,7 @@ constexpr Row kTable[] = {
      "it is a git hook, or names one: it runs on commit"},
     {".hg/ .jj/ .svn/ .bzr/ .fslckout _fossil_", "another version control's own directory, which names programs"},
 
-    // Installing, building and testing, by language.
+    // These take effect when a person installs, builds or tests; sorted by language.
     {".npmrc .yarnrc .yarnrc.yml .yarnrc.yaml pnpm-workspace.yaml bunfig.toml .pnpmrc",
      "the package manager takes its settings from it: where packages come from, and which scripts run"},
     {".pnpmfile.cjs .pnpmfile.mjs pnpmfile.js .yarn/", "the package manager runs it"},
@@ -131,7 +131,7 @@ constexpr Row kTable[] = {
     {".gdbinit .gdbearlyinit .lldbinit *-gdb.py *-gdb.gdb *-gdb.scm .cgdb/", "the debugger runs it"},
     {".terraform/ .terraform.lock.hcl ansible.cfg .chef/", "the tool runs the plugins that it holds or names"},
 
-    // Continuous integration: it runs as soon as it is pushed.
+    // These run in continuous integration as soon as they are pushed.
     {".github/workflows/ .github/actions/ .forgejo/workflows/ .gitea/workflows/ action.yml action.yaml .gitlab-ci.yml "
      ".gitlab-ci.yaml .gitlab/ .travis.yml .circleci/ jenkinsfile jenkinsfile.* azure-pipelines.yml "
      "azure-pipelines.yaml "
@@ -150,11 +150,11 @@ struct Pattern {
   std::string_view why;
 };
 
-// By the last part's name; those with a star in it apart.
+// Patterns by the last part of their names. Those with a star in it are kept separately.
 struct Patterns {
   std::multimap<std::string_view, Pattern> exact;
   std::vector<Pattern> globs;
-  std::set<std::string_view> first_halves;  // of two: no rule has more parts
+  std::set<std::string_view> first_halves;  // of rules with two parts; no rule has more
 
   Patterns() {
     for (const Row& row : kTable)
@@ -185,9 +185,10 @@ const Patterns& table() {
   return patterns;
 }
 
-// `*` is anything; linear in the text, since a star that was passed is never gone back behind.
+// Matches a glob in which `*` stands for anything. Takes linear time, because it never goes back before a star that it
+// has passed.
 bool matches(std::string_view glob, std::string_view text) {
-  if (glob.back() != '*' && (text.empty() || glob.back() != text.back())) return false;  // most end here
+  if (glob.back() != '*' && (text.empty() || glob.back() != text.back())) return false;  // most comparisons end here
   size_t g = 0, t = 0, star = glob.npos, from = 0;
   while (t < text.size()) {
     if (g < glob.size() && glob[g] == '*') star = g++, from = t;
@@ -199,7 +200,7 @@ bool matches(std::string_view glob, std::string_view text) {
   return g == glob.size();
 }
 
-// Whether the pattern's parts before the last are the names before `at`.
+// Returns whether the pattern's parts before the last match the names before `at`.
 bool leads_there(const Pattern& pattern, const std::vector<std::string>& names, size_t at) {
   size_t before = pattern.parts.size() - 1;
   if (before > at) return false;
@@ -212,7 +213,7 @@ struct Fold {
   std::string_view from, to;
 };
 
-// Full case folding into ASCII (Unicode, CaseFolding.txt), which APFS does.
+// Full case folding into ASCII (Unicode, CaseFolding.txt), as APFS does it.
 constexpr Fold kFolds[] = {{"\u017f", "s"},   {"\u212a", "k"},  {"\u00df", "ss"}, {"\u1e9e", "ss"},
                            {"\ufb00", "ff"},  {"\ufb01", "fi"}, {"\ufb02", "fl"}, {"\ufb03", "ffi"},
                            {"\ufb04", "ffl"}, {"\ufb05", "st"}, {"\ufb06", "st"}};
@@ -228,7 +229,7 @@ std::string folded_name(std::string_view component) {
       ++i;
       continue;
     }
-    // HFS+ does not see U+200B–200F, U+202A–202E, U+2060–206F, U+FEFF.
+    // HFS+ ignores U+200B–200F, U+202A–202E, U+2060–206F and U+FEFF.
     if (rest.starts_with("\xe2\x80") || rest.starts_with("\xe2\x81") || rest.starts_with("\xef\xbb\xbf")) {
       i += std::min<size_t>(3, rest.size());
       continue;

@@ -10,7 +10,7 @@ namespace {
 using Changed = Look::Changed;
 constexpr auto kLink = Changed::Is::link;
 
-// What there is to look at where these changed; `links` are those that were there before.
+// Returns the lines for these changes. `links` are the links that existed before.
 std::vector<std::string> lines(std::vector<Changed> changes, std::map<std::string, std::string> links = {},
                                const std::vector<std::string>& unchanged = {}) {
   Look look(links);
@@ -155,25 +155,25 @@ TEST(LookRules, CodeAndDataHaveNone) {
 
 TEST(Look, LinksWithinTheTreeAreFollowed) {
   using Lines = std::vector<std::string>;
-  // A new link at a flagged name, wherever it leads.
+  // A new link has a flagged name, wherever it leads.
   EXPECT_EQ(lines({{".vscode", kLink, "tools"}}, {}, {"tools/tasks.json"}),
             Lines({".vscode, tools/tasks.json (by the new link .vscode): the editor runs its tasks and settings"}));
-  // A link that was there, and what it leads to is new.
+  // The link is old, and the file that it leads to is new.
   EXPECT_EQ(lines({{"tools/tasks.json"}}, {{".vscode", "tools"}}),
             Lines({"tools/tasks.json (by the link .vscode): the editor runs its tasks and settings"}));
-  // Links in the way: to a link, through a link, in a case that a Mac does not see.
+  // Links on the way: to a link, through a link, and in a case that a Mac ignores.
   for (const std::map<std::string, std::string>& links :
        {std::map<std::string, std::string>{{"sub/.vscode", "../one"}, {"one", "tools"}},
         {{".vscode", "a/b/../tools"}, {"a/tools", "../tools"}, {"a/b", "../x/y"}, {"x/tools", "../tools"}},
         {{".VSCODE", "TOOLS"}},
         {{".vscode", "./x/../tools/"}}})
     EXPECT_EQ(lines({{"tools/tasks.json"}}, links).size(), 1u) << links.begin()->second;
-  // Two links that only together make the name, new or old.
+  // Two links make the name only together, one old and one new.
   std::map<std::string, std::string> two = {{".github", "gh"}, {"gh/workflows", "../wf"}};
   EXPECT_EQ(lines({{"wf/ci.yml"}}, two).size(), 1u);
   EXPECT_EQ(lines({{".github", kLink, "gh"}}, {{"gh/workflows", "../wf"}}, {"wf/ci.yml"}).size(), 1u);
   EXPECT_EQ(lines({{"gh/workflows", kLink, "../wf"}}, {{".github", "gh"}}, {"wf/ci.yml"}).size(), 1u);
-  // A file, and the whole tree.
+  // Links to a file and to the whole tree.
   EXPECT_EQ(lines({{"notes.txt"}}, {{"x/.envrc", "../notes.txt"}}).size(), 1u);
   EXPECT_EQ(lines({{"tasks.json"}}, {{"x/.vscode", ".."}}).size(), 1u);
   EXPECT_EQ(lines({{"tasks.json"}}, {{".vscode", "."}}).size(), 1u);
@@ -185,7 +185,7 @@ TEST(Look, LinksOutOfTheTreeAndInCirclesEnd) {
   EXPECT_EQ(lines({{"a/b", kLink, "/etc"}}).at(0), "a/b → /etc: a link out of the tree");
   std::map<std::string, std::string> circle = {{"a", "b"}, {"b", "a"}, {"d/self", "."}, {"d/up", ".."}};
   EXPECT_EQ(lines({{"a/x"}, {"d/y"}}, circle), std::vector<std::string>());
-  // Names without end, and one that matters among them.
+  // There are endless names, and one of them matters.
   std::map<std::string, std::string> many;
   std::vector<Changed> files;
   for (int i = 0; i < 3000; ++i) {
@@ -195,13 +195,13 @@ TEST(Look, LinksOutOfTheTreeAndInCirclesEnd) {
   }
   auto began = std::chrono::steady_clock::now();
   EXPECT_EQ(lines(files, many).size(), 0u);
-  many["t/k7/x/.vscode"] = "..";  // there is no such way
+  many["t/k7/x/.vscode"] = "..";  // there is no such path
   many["u/.vscode"] = "../l17";
   auto said = lines(files, many);
   ASSERT_EQ(said.size(), 1u);
   EXPECT_TRUE(said[0].ends_with("and 2997 more: the editor runs its tasks and settings")) << said[0];
   EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(60));
-  // Ways that fork at every step: not all are followed, and that is said.
+  // Paths that branch at every step are not all followed, and the result says so.
   std::map<std::string, std::string> forks;
   for (int i = 0; i < 20000; ++i)
     forks["d/" + std::to_string(i)] = std::string(1000, '.').replace(0, 998, "x/../" + std::string(990, '/'));
@@ -243,11 +243,11 @@ TEST(LookContent, AnInstallScriptIsFoundHoweverItIsWritten) {
   EXPECT_EQ(npm("\xef\xbb\xbf{\"scripts\": {\"install\": \"x\"}}").size(), 1u);
   EXPECT_EQ(npm(R"({"scripts": {"test": "x", "build": "y"}, "dependencies": {"install": "1"}})").size(), 0u);
   EXPECT_EQ(npm(R"({"description": "\"postinstall\": run it", "simple-git-hooks": {}})").size(), 1u);
-  // What is not JSON for us may be something for another reader.
+  // Text that is not JSON for bottle may be valid for another reader.
   for (const char* text : {"", "[]", "{", "{\"a\":1,}", "// x\n{}", R"({"scripts":{},"scripts":{"install":"x"}})"})
     EXPECT_EQ(npm(text).size(), text == std::string() ? 0u : 1u) << text;
   EXPECT_EQ(npm(std::string(200, '[')).size(), 1u);
-  // What was there before is the operator's own.
+  // What was there before comes from the operator.
   const char* mine = R"({"scripts": {"install": "mine"}, "version": "1"})";
   EXPECT_EQ(npm(R"({"scripts": {"install": "mine"}, "version": "2"})", mine).size(), 0u);
   EXPECT_EQ(npm(R"({"scripts": {"install": "evil"}})", mine).size(), 1u);

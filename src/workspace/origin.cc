@@ -33,7 +33,8 @@ std::unexpected<Error> incomplete(const Origin& origin, const std::string& compl
               todo);
 }
 
-// refs/remotes/origin/main: what the branch of HEAD follows; empty: nothing that is known here.
+// Returns the branch that HEAD's branch follows, such as refs/remotes/origin/main. Returns an empty string if it is
+// unknown here.
 std::string upstream_of(const Origin& origin) {
   constexpr std::string_view kHeads = "refs/heads/";
   const auto& settings = origin.repository.settings;
@@ -44,13 +45,13 @@ std::string upstream_of(const Origin& origin) {
   return "refs/remotes/" + remote->second + "/" + ref->second.substr(kHeads.size());
 }
 
-// The branches of remotes that go along, of those whose commits are here.
+// Returns the remote branches to send, if their commits exist in this repository.
 Result<git::Refs> remotes_of(const git::Runner& git, const Origin& origin, const std::string& upstream) {
   git::Refs wanted, all = TRY(git::read_refs(origin.repository, "refs/remotes/"));
   for (const std::string& name : {upstream, std::string("refs/remotes/origin/HEAD"),
                                   std::string("refs/remotes/origin/main"), std::string("refs/remotes/origin/master")})
     if (auto found = all.find(name); found != all.end()) wanted.insert(*found);
-  // What origin/HEAD leads to is a branch under its own name.
+  // The branch that origin/HEAD points to goes under its own name.
   if (auto head = all.find("refs/remotes/origin/HEAD"); head != all.end())
     for (const auto& [name, id] : all)
       if (id == head->second && name.starts_with("refs/remotes/origin/")) {
@@ -73,12 +74,12 @@ Result<> copy_objects(const git::Runner& git, const Origin& origin, const git::R
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");
   UniqueFd out(ends[0]), in(ends[1]);
   auto packed = beside([&] {
-    UniqueFd mine = std::move(in);  // index-pack sees the end when this is closed
+    UniqueFd mine = std::move(in);  // index-pack sees the end of the input when this is closed
     return git.run({"pack-objects", "--quiet", "--revs", "--include-tag", "--delta-base-offset", "--stdout"},
                    {.in = origin.view, .input = wanted, .output_fd = mine.get()});
   });
   auto indexed = git.ask({"index-pack", "--stdin"}, {.in = to, .input_fd = out.get()});
-  out.reset();  // if that failed, nobody reads what is still packed
+  out.reset();  // makes pack-objects stop if index-pack failed
   auto answer = TRY(packed.get());
   if (answer.status != 0 && !answer.complaint.empty()) return incomplete(origin, answer.complaint);
   TRY(indexed);
@@ -124,7 +125,8 @@ Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const
   std::string config =
       git::config_line("user.name", settings.committer.name) + git::config_line("user.email", settings.committer.email);
   if (settings.submodules) config += git::config_line("submodule.active", ".");
-  if (remotes.contains(upstream)) {  // without a remote: as a branch of this repository follows another one
+  if (remotes.contains(upstream)) {  // there is no remote, so the branch follows it like a branch of the same
+                                     // repository
     std::string name = "branch." + branch.substr(std::string_view("refs/heads/").size());
     config += git::config_line(name + ".remote", ".") + git::config_line(name + ".merge", upstream);
   }

@@ -1,4 +1,4 @@
-// A new repository with the history of the operator's HEAD.
+// Makes a new repository with the history of the operator's HEAD.
 #pragma once
 
 #include <future>
@@ -12,40 +12,43 @@
 
 namespace bottle::workspace {
 
-// At one moment: the operator may commit meanwhile.
+// The operator's repository at one moment. The operator may commit meanwhile.
 struct Origin {
   git::Repository repository;
   git::Head head;
-  git::Directory view;  // of it, with its tags
+  git::Directory view;  // a view of the repository, with its tags
 };
 
 struct Committer {
   std::string name, email;
 };
 
-// A process of git is some milliseconds, and a start waits for this: what does not need another is run beside it.
+// Runs `f` at the same time as other work. A git process takes some milliseconds and a start waits for it, so
+// independent processes run in parallel.
 template <class F>
 auto beside(F&& f) {
   return std::async(std::launch::async, std::forward<F>(f));
 }
 
-// `state`: a directory of ours for the view.
+// Reads the repository. `state` is a directory that belongs to bottle, for the view.
 Result<Origin> origin_of(const git::Repository& repository, const std::string& state);
 
-// The operator's user.name and user.email: an agent that cannot commit stumbles, so it commits as the operator does.
+// Returns the operator's user.name and user.email. The agent commits with them, because an agent that cannot commit
+// gets stuck.
 Committer committer_of(const git::Settings& settings);
 
 struct CloneSettings {
   Committer committer;
-  std::string exclude;      // rules of what is ignored
-  bool submodules = false;  // it has some
+  std::string exclude;      // ignore rules
+  bool submodules = false;  // whether there are submodules
 };
 
-// A repository at `to`, without an index: HEAD, its branch, its history and the tags on that; of its remotes' branches,
-// as names, the one that HEAD's branch follows and those that `origin` begins with. No remote, no hooks, no template,
-// nothing shared with the original, nothing that those do not reach. (`git clone` does the same with three
-// times the processes, and in the original under its configuration.) Code::unavailable: objects are missing or broken;
-// where it is one of a tag, the clone has no tags, with a warning.
+// Makes a repository at `to`, without an index: HEAD, its branch, its history and the tags on it. Of the remote
+// branches, it has the refs of the one that HEAD's branch follows and of those from `origin`. It has no remote, no
+// hooks and no template, shares nothing with the original, and contains only objects that those refs reach. (`git
+// clone` takes three times as many processes, and would run in the original under its configuration.) Fails with
+// Code::unavailable if objects are missing or broken. If only an object of a tag is missing or broken, the clone has no
+// tags, and a warning is added.
 Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const std::string& to,
                              const CloneSettings& settings, std::vector<std::string>& warnings);
 

@@ -23,7 +23,8 @@ namespace {
 
 constexpr size_t kChunk = 256 << 10, kLargestConfig = 4 << 20;
 
-// Takes the next line of a configuration off the front, joined with those that continue it: as git reads them.
+// Removes the next logical line from the front of a configuration, with its continuation lines, and returns it as git
+// reads it.
 std::string logical_line(std::string_view& config) {
   std::string line;
   for (bool goes_on = true; goes_on && !config.empty();) {
@@ -40,7 +41,7 @@ std::string logical_line(std::string_view& config) {
   return line;
 }
 
-// Where the section's name on a line ends, past its "]"; 0: the line has none.
+// Returns the position after the "]" of a section header, or 0 if the line has no header.
 size_t end_of_section(std::string_view line) {
   size_t at = line.find_first_not_of(" \t");
   if (at == line.npos || line[at] != '[') return 0;
@@ -67,7 +68,7 @@ void remove_user_from_urls(std::string& line) {
   }
 }
 
-// Credentials that people keep in .git/config do not go into a bottle.
+// Returns the configuration without credentials, which people keep in .git/config and which must not go into a bottle.
 std::string without_credentials(std::string_view config) {
   std::string out;
   while (!config.empty()) {
@@ -80,7 +81,8 @@ std::string without_credentials(std::string_view config) {
   return out;
 }
 
-// A repository's, wherever in the tree it lies: of a submodule, a bare one, a worktree's own.
+// Returns whether the file is the configuration of a repository anywhere in the tree: also of a submodule, a bare
+// repository or a work tree.
 bool is_configuration(int directory, const std::string& name) {
   if (name != "config" && name != "config.worktree") return false;
   auto beside = [&](const char* other) {
@@ -90,14 +92,14 @@ bool is_configuration(int directory, const std::string& name) {
   return beside("HEAD") && (beside("objects") || beside("commondir"));
 }
 
-// Work of other sessions is none of this one's business. (Its objects go along: which ones are its alone is not known
-// here.)
+// Returns whether the path holds refs of other sessions, which do not belong in this one. (Their objects are sent,
+// because it is not known here which objects only they use.)
 bool is_of_sessions(std::string_view path) {
   return path.ends_with(".git/refs/bottle") || path.ends_with(".git/logs/refs/bottle") ||
          (path.find(".git/modules/") != std::string_view::npos && path.ends_with("/refs/bottle"));
 }
 
-// What a checkout would give a file, whatever the umask was when it was made here.
+// Returns the mode that a checkout would give a file, whatever the umask was when the file was made.
 int mode_of(mode_t mode) { return mode & 0100 ? 0755 : 0644; }
 
 std::string without_sessions(std::string_view packed_refs) {
@@ -106,7 +108,8 @@ std::string without_sessions(std::string_view packed_refs) {
     std::string_view line = packed_refs.substr(0, std::min(packed_refs.find('\n'), packed_refs.size() - 1) + 1);
     packed_refs.remove_prefix(line.size());
     if (!line.starts_with('^'))
-      dropped = line.find(" refs/bottle/") != std::string_view::npos;  // ^: what the tag of the line before stands for
+      dropped =
+          line.find(" refs/bottle/") != std::string_view::npos;  // a line with ^ belongs to the tag on the line before
     if (!dropped) out += line;
   }
   return out;
@@ -156,7 +159,7 @@ Result<> Packer::pack_file(const std::string& root, const std::string& from, con
 Result<> Packer::pack_extra(const std::string& root, const std::string& path) {
   size_t slash = path.rfind('/');
   auto at = TRY(TRY(Beneath::open(root)).directory(slash == std::string::npos ? "" : path.substr(0, slash)));
-  if (!at) return {};  // it went away
+  if (!at) return {};  // it was removed meanwhile
   reading_ = {};
   return file(at->get(), path.substr(slash == std::string::npos ? 0 : slash + 1), path);
 }
@@ -170,7 +173,7 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
                              const git::Directory& repository) {
   std::vector<std::string> ids;
   std::vector<const git::Entry*> blobs;
-  std::string made;  // the directory of the entry before
+  std::string made;  // the directory of the previous entry
   for (const auto& entry : entries) {
     if (entry.mode == "160000") continue;
     ids.push_back(entry.object);
@@ -228,7 +231,7 @@ Result<> Packer::finish() {
   return {};
 }
 
-// Few large writes: a hundred thousand small files are a hundred thousand headers.
+// Collects bytes for few large writes: a hundred thousand small files have a hundred thousand headers.
 Result<> Packer::buffer(std::string_view bytes) {
   pending_.append(bytes);
   if (pending_.size() < kChunk) return {};
@@ -256,9 +259,9 @@ Result<> Packer::directory(int fd, const std::string& prefix, int depth) {
     std::string name = entry->d_name, path = prefix + name;
     if (name == "." || name == ".." || is_of_sessions(place_ + path)) continue;
     if (name == ".git" && !git_along) continue;
-    if (path == ".git/index" && reading_.with_git) continue;  // last, when it is known what else is there
+    if (path == ".git/index" && reading_.with_git) continue;  // packed last, when the other files are known
     struct stat st{};
-    if (::fstatat(fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;  // it went away
+    if (::fstatat(fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;  // it was removed meanwhile
     if (S_ISDIR(st.st_mode)) TRY(enter(fd, name, path, depth));
     else if (S_ISREG(st.st_mode)) TRY(file(fd, name, path));
     else if (S_ISLNK(st.st_mode)) TRY(link(fd, name, path));
@@ -267,9 +270,9 @@ Result<> Packer::directory(int fd, const std::string& prefix, int depth) {
   return {};
 }
 
-// Those that are not there yet, when paths come sorted.
+// Writes entries for directories that are not in the stream yet. Paths must come sorted.
 Result<> Packer::directories_of(const std::string& path, std::string& made) {
-  std::string parent = path.substr(0, path.rfind('/') + 1);  // with its slash, or nothing
+  std::string parent = path.substr(0, path.rfind('/') + 1);  // with its slash, or empty
   for (size_t slash = parent.find('/'); slash != std::string::npos; slash = parent.find('/', slash + 1))
     if (!made.starts_with(parent.substr(0, slash + 1)))
       TRY(tar_.directory(inside(parent.substr(0, slash)), 0755, out_.uid, out_.gid));
@@ -320,7 +323,7 @@ Result<> Packer::bytes_of(int fd, const std::string& path, int mode, uint64_t si
     ssize_t n = ::read(fd, chunk_.data(), std::min<uint64_t>(chunk_.size(), left));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail_errno("reading " + path);
-    if (n == 0) {  // it shrank; the rest is zeros
+    if (n == 0) {  // the file shrank; the rest is filled with zeros
       n = static_cast<ssize_t>(std::min<uint64_t>(chunk_.size(), left));
       std::fill_n(chunk_.data(), n, '\0');
     }
@@ -334,7 +337,7 @@ Result<> Packer::bytes_of(int fd, const std::string& path, int mode, uint64_t si
   return tar_.end_file();
 }
 
-// `bytes`: none where they are in a repository, or too many to be kept.
+// Records a file. `bytes` is empty if a repository has them, or if they are too many to keep.
 Result<> Packer::note(const std::string& path, const std::string& mode, const std::string& id, std::string_view bytes) {
   if (!recorder_ || in_git_) return {};
   std::string whole = place_ + path;

@@ -1,4 +1,4 @@
-// The tar stream of what goes to the workspace.
+// Writes the tar stream that goes to the workspace.
 #pragma once
 
 #include <functional>
@@ -19,35 +19,36 @@ namespace bottle::workspace {
 
 class Packer {
  public:
-  // What they refer to must outlive it. `recorder`: null where nothing is to be recorded.
+  // Keeps references to the arguments, which must outlive this. `recorder` is null if nothing is to be recorded.
   Packer(const Outgoing& outgoing, Summary& summary, const Sink& sink, Recorder* recorder);
 
-  // How a directory is read.
+  // Says how a directory is read.
   struct Reading {
-    bool with_git = false;   // its own .git goes along, all but the index
-    bool committed = false;  // it is a checkout: each file is as the base has it
-    // Called for each directory below it that has a .git, before anything in it is read. False: that .git stays here.
+    bool with_git = false;   // its own .git is sent, except the index
+    bool committed = false;  // the directory is a checkout, so each file is as in the base
+    // Called for each directory below that has a .git, before its contents are read. Returns false if that .git must
+    // not be sent.
     std::function<Result<bool>(const std::string& path)> nested = nullptr;
   };
 
-  // What the repositories that go along have committed, with paths from the workspace's root.
+  // Tells the packer what the repositories in the stream have committed. Paths start at the workspace's root.
   void expect(const std::string& below, const std::vector<git::Entry>& entries);
 
-  // A directory as it is, without what has no business inside.
+  // Packs a directory as it is, without what must not go into a bottle.
   Result<> pack(const std::string& root, const Reading& reading);
-  // A repository's .git, its parent already there.
+  // Packs a repository's .git. Its parent directory must already be in the stream.
   Result<> pack_under(const std::string& root, const std::string& prefix);
-  // What a checkout of the commit would write, without writing it anywhere first.
+  // Packs what a checkout of the commit would write, without writing it to the disk first.
   Result<> pack_commit(const git::Runner& git, const std::vector<git::Entry>& entries,
                        const git::Directory& repository);
-  // One more file of a directory of ours.
+  // Packs one more file from a directory that belongs to bottle.
   Result<> pack_file(const std::string& root, const std::string& from, const std::string& to);
-  // One of the operator's files, which is not committed. No link is followed on the way.
+  // Packs one of the operator's uncommitted files. Does not follow links on the way.
   Result<> pack_extra(const std::string& root, const std::string& path);
-  Result<> make_directory(const std::string& path);  // with those above it
+  Result<> make_directory(const std::string& path);  // with its parent directories
   Result<> finish();
 
-  // Where the entries of what is packed next lie, in the workspace: "lib/", or nothing.
+  // Sets where the next entries lie in the workspace: "lib/", or an empty string.
   void set_place(const std::string& place) { place_ = place; }
 
  private:
@@ -70,7 +71,7 @@ class Packer {
   docker::TarWriter tar_;
   std::string pending_, chunk_, place_;
   Reading reading_;
-  int in_git_ = 0;  // how many directories named .git are open
+  int in_git_ = 0;  // number of open directories that are named .git
   std::unordered_map<std::string, git::Entry> expected_;
   std::map<std::string, std::pair<uint64_t, std::string>> skips_;
 };

@@ -42,7 +42,7 @@ std::string join(const std::vector<std::string>& components, size_t from) {
 bool is_git_directory(std::string_view component) {
   std::string name;
   for (size_t i = 0; i < component.size(); ++i) {
-    // HFS+ ignores these (U+200B..U+200F, U+202A..U+202E, U+2060..U+206F, U+FEFF).
+    // HFS+ ignores these characters (U+200B..U+200F, U+202A..U+202E, U+2060..U+206F, U+FEFF).
     auto at = [&](size_t k) { return i + k < component.size() ? static_cast<unsigned char>(component[i + k]) : 0; };
     if ((at(0) == 0xe2 && (at(1) == 0x80 || at(1) == 0x81)) || (at(0) == 0xef && at(1) == 0xbb && at(2) == 0xbf)) {
       i += 2;
@@ -51,7 +51,7 @@ bool is_git_directory(std::string_view component) {
     name += component[i];
   }
   name = lower(name);
-  // NTFS: everything behind ':' is a stream, and a backslash separates.
+  // On NTFS, everything after ':' is a stream name, and a backslash separates components.
   for (size_t from = 0; from <= name.size();) {
     size_t end = std::min(name.find('\\', from), name.size());
     std::string part = name.substr(from, end - from);

@@ -1,4 +1,4 @@
-// Paths as text: what they mean, decided without asking the disk.
+// Interprets paths as text, without accessing the disk.
 #pragma once
 
 #include <optional>
@@ -8,17 +8,20 @@
 
 namespace bottle::workspace {
 
-std::vector<std::string> split_path(std::string_view path);  // at every slash; empty components are kept
+std::vector<std::string> split_path(std::string_view path);  // splits at every slash; keeps empty components
 
-// The components of an archive's path: no "..", not absolute, no NUL, at most 4095 bytes and 255 a component. "." and
-// empty components are dropped; an empty answer is the root itself.
+// Returns the components of a path in an archive, or nothing if it contains "..", is absolute, contains NUL, or is
+// longer than 4095 bytes or 255 bytes in one component. Drops "." and empty components; an empty result is the root
+// itself.
 std::optional<std::vector<std::string>> safe_components(std::string_view path);
 std::string join(const std::vector<std::string>& components, size_t from = 0);
 
-// Would git on some machine take this component for its own directory? (.git, .GIT, git~1, ".git. ", .git::$INDEX)
+// Returns whether git on any operating system would take this component for its own directory (.git, .GIT, git~1,
+// ".git. ", .git::$INDEX).
 bool is_git_directory(std::string_view component);
 
-// Does a link at `path` (relative to the tree) with this target stay in the tree? Absolute targets never do.
+// Returns whether a link at `path` (relative to the tree) with this target stays in the tree. An absolute target never
+// does.
 bool stays_inside(std::string_view path, std::string_view target);
 
 }  // namespace bottle::workspace

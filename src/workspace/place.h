@@ -1,4 +1,4 @@
-// Whether a path still leads to where it led when the operator agreed to it.
+// Checks whether a path still leads to where it led when the operator agreed to it.
 #pragma once
 
 #include <string>
@@ -7,9 +7,9 @@
 
 namespace bottle::workspace {
 
-// `path`: absolute and without links when the plan was made. Code::denied where a link is on the way now: an agent that
-// can write to a directory above (`workspace: bind`) has put it there, and it can lead to any file of the operator's.
-// Code::not_found where there is nothing any more.
+// `path` was absolute and without links when the plan was made. Fails with Code::denied if a link is on the way now: an
+// agent that can write to a directory above it (`workspace: bind`) may have put it there, and it can lead to any file
+// of the operator's. Fails with Code::not_found if the path no longer exists.
 Result<> check_place(const std::string& path);
 
 }  // namespace bottle::workspace

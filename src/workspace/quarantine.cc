@@ -23,20 +23,21 @@ namespace {
 using Path = std::vector<std::string>;
 
 constexpr size_t kMostRefs = 100'000, kMostPacks = 1000, kLongestLink = 4095, kEntryCost = 512, kMostStashes = 100;
-constexpr int kPackPatience = 600;             // seconds, for all of them
-constexpr uint64_t kComparedAtMost = 4 << 20;  // a larger file is written before anybody knows whether it changed
+constexpr int kPackPatience = 600;             // seconds for all packs together
+constexpr uint64_t kComparedAtMost = 4 << 20;  // a larger file is written before it is known whether it changed
 
 bool hex(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-// Below a git directory.
-bool is_loose_object(const Path& p) {  // objects xx yyyy…
+// Returns whether the path, which is below a git directory, is a loose object.
+bool is_loose_object(const Path& p) {  // components: objects, xx, yyyy…
   return p.size() == 3 && p[0] == "objects" && p[1].size() == 2 && hex(p[1]) &&
          (p[2].size() == 38 || p[2].size() == 62) && hex(p[2]);
 }
 
-// Indexes are not taken: they are made anew, which reads and checks every object of the pack.
+// Returns whether the path is a pack. Indexes are not taken: they are built anew, which reads and checks every object
+// of the pack.
 bool is_pack(const Path& p) {
   return p.size() == 3 && p[0] == "objects" && p[1] == "pack" && p[2].starts_with("pack-") && p[2].ends_with(".pack") &&
          p[2].size() < 100 && hex(std::string_view(p[2]).substr(5, p[2].size() - 10));
@@ -47,7 +48,7 @@ Result<std::string> text_of(const Source& body, size_t limit) {
   char buffer[4096];
   while (size_t n = TRY(body(buffer, sizeof buffer))) {
     out.append(buffer, n);
-    if (out.size() > limit) return std::string();  // read_tar passes over the rest
+    if (out.size() > limit) return std::string();  // read_tar skips the rest
   }
   return out;
 }
@@ -57,7 +58,7 @@ std::string trimmed(std::string id) {
   return id;
 }
 
-// What all quarantines of one archive may take together.
+// The limit for all quarantines of one archive together.
 struct Budget {
   uint64_t bytes, held;
 
@@ -73,7 +74,7 @@ struct Budget {
   }
 };
 
-// Of one repository.
+// Fills the quarantine of one repository.
 class Filler {
  public:
   Filler(Quarantine& q, Budget& budget, Tree tree, Tree repository)
@@ -81,7 +82,7 @@ class Filler {
 
   uint64_t implied() const { return tree_.implied() + repository_.implied(); }
 
-  // A file of the tree; `target`: what a hard link leads to.
+  // Handles a file of the tree. `target` is what a hard link leads to.
   Result<> entry(const Path& path, const TarEntry& e, const Source& body, const std::optional<Path>& target) {
     bool done = false;
     std::string name = join(path);
@@ -107,17 +108,17 @@ class Filler {
     return {};
   }
 
-  // What stays where it is. Of what the operator has himself, just so, nothing needs to be said.
+  // Reports an entry that is left behind, unless the operator has an identical one.
   Result<> leave(const Path& path, const TarEntry& e, const Source& body, const char* why) {
     std::string name = join(path);
     if (TRY(is_the_operators(name, e, body))) return {};
-    // One line for a whole foreign repository, not one for each of its files.
+    // Writes one line for a whole foreign repository instead of one for each of its files.
     size_t git = name.find("/.git/");
     q_.leave(git == std::string::npos ? name : name.substr(0, git + 5), why);
     return {};
   }
 
-  // `path`: below its git directory.
+  // Handles an entry of the git directory. `path` is relative to it.
   Result<> git_entry(const Path& path, const TarEntry& e, const Source& body) {
     if (path.empty()) {
       if (e.kind != TarEntry::Kind::directory) return leave({".git"}, e, body, "not a directory: left behind");
@@ -134,8 +135,8 @@ class Filler {
     if (name == "objects/info/alternates" || name == "objects/info/http-alternates")
       return leave_it("points at other repositories: left behind");
     if (path[0] == "modules" && path.size() > 2) return leave_it("a repository of a submodule: left behind");
-    // Without a repository here nothing of it is wanted, and an object that is not what its name says would show in the
-    // patch.
+    // Without a repository on this side, none of it is wanted, and an object whose content does not match its name
+    // would show in the patch.
     if (q_.known_objects.empty()) return {};
     if (e.kind == TarEntry::Kind::hardlink) return hardlinked_object(path, e);
     if (e.kind != TarEntry::Kind::file) {
@@ -203,7 +204,7 @@ class Filler {
     return true;
   }
 
-  // Written, unless it is as it was sent. git asks the disk for its rules, so those are always there.
+  // Writes the file unless it is as it was sent. Always writes files of rules, because git reads those from the disk.
   Result<bool> file(const Path& path, const TarEntry& e, const Source& body) {
     std::string name = join(path);
     auto was = q_.sent.find(name);
@@ -271,7 +272,7 @@ class Filler {
   }
 
   Result<> object(const Path& path, const std::string& name, const Source& body) {
-    // What the operator's repository has, the agent's word is not wanted for.
+    // If the operator's repository has the object, the agent's version is ignored.
     if (::access((q_.known_objects + name.substr(std::string_view("objects").size())).c_str(), F_OK) == 0) return {};
     Path to = is_pack(path) ? Path{"incoming", path[2]} : path;
     if (!TRY(repository_.file(to, false, body, &budget_.bytes)))
@@ -295,7 +296,7 @@ class Filler {
         q_.leave(".git/packed-refs", "more refs than the limit: left behind");
       }
     } else if (name == "logs/refs/stash") {
-      // "OLD NEW who when<TAB>what"
+      // Each line is "OLD NEW who when<TAB>what".
       std::string text = TRY(text_of(body, 1 << 20));
       for (size_t from = 0; from < text.size() && q_.stashes.size() < kMostStashes;) {
         size_t end = std::min(text.find('\n', from), text.size()), space = text.find(' ', from);
@@ -304,7 +305,7 @@ class Filler {
         from = end + 1;
       }
     }
-    return {};  // config, index, logs, info: never taken
+    return {};  // config, index, logs and info are never taken
   }
 
   Result<> hardlinked_object(const Path& path, const TarEntry& e) {
@@ -329,7 +330,7 @@ bool is_below(const Path& path, const Path& top) {
   return path.size() >= top.size() && std::equal(top.begin(), top.end(), path.begin());
 }
 
-// Of the whole workspace.
+// Unpacks the archive of the whole workspace.
 class Unpacker {
  public:
   Unpacker(const Incoming& limits) : budget_{limits.max_bytes, limits.max_held}, entries_left_(limits.max_entries) {}
@@ -345,10 +346,10 @@ class Unpacker {
     uint64_t implied = 0;
     for (const auto& part : parts_) implied += part.filler->implied();
     if (entries_left_-- <= implied) return fail(Code::limit, "more entries come back than the limit");
-    // What an entry takes beside its content: an inode.
+    // An entry takes an inode besides its content.
     TRY(budget_.charge(kEntryCost + e.path.size() + e.target.size()));
     auto path = safe_components(e.path);
-    // The engine puts the directory's own name in front of everything.
+    // The engine puts the directory's own name in front of every path.
     if (path && prefix_.empty() && !path->empty()) prefix_ = (*path)[0];
     if (!path || path->empty() || (*path)[0] != prefix_) {
       parts_[0].q->leave(e.path.substr(0, 200), "a path that leads out of the workspace: left behind");
@@ -361,7 +362,7 @@ class Unpacker {
         return part.filler->git_entry(Path(path->begin() + static_cast<long>(part.git.size()), path->end()), e, body);
     Part& part = tree_of(*path);
     Path own(path->begin() + static_cast<long>(part.place.size()), path->end());
-    if (own.empty()) {  // its top
+    if (own.empty()) {  // the top of the repository
       if (e.kind != TarEntry::Kind::directory) part.q->leave("", "it is no directory any more: left behind");
       return {};
     }
@@ -399,7 +400,7 @@ class Unpacker {
     return *best;
   }
 
-  // In the same repository, and no part of a .git.
+  // Returns the target of a hard link if it is in the same repository and not part of a .git.
   std::optional<Path> target_of(const TarEntry& e, const Part& part) {
     auto target = safe_components(e.target);
     if (!target || target->size() < 2 || (*target)[0] != prefix_) return std::nullopt;
@@ -417,7 +418,7 @@ class Unpacker {
   std::vector<Part> parts_;
 };
 
-// Packs go in through the front door.
+// Adds the packs with index-pack, which checks them.
 Result<> index_packs(Quarantine& q, const git::Runner& git) {
   std::error_code error;
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kPackPatience);
@@ -466,7 +467,7 @@ Result<std::vector<Change>> changes(const Quarantine& q, const git::Runner& git,
   std::string out =
       TRY(git.ask({"diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", from, to, "--"}, q.at()));
   std::vector<Change> list;
-  // ":oldmode newmode oldid newid STATUS\0path\0"
+  // Each entry is ":oldmode newmode oldid newid STATUS\0path\0".
   for (size_t at = 0; at < out.size();) {
     size_t end = out.find('\0', at), stop = end == std::string::npos ? end : out.find('\0', end + 1);
     if (stop == std::string::npos) break;

@@ -1,5 +1,5 @@
-// Where what came back of one repository is kept apart: a bare repository with our configuration, and the files without
-// it.
+// Holds what came back for one repository apart from the operator's files: a bare repository with bottle's
+// configuration, and the files without a .git.
 #pragma once
 
 #include <map>
@@ -18,54 +18,56 @@
 
 namespace bottle::workspace {
 
-constexpr size_t kMostFlagged = 100;  // lines about what was left behind: more would hide what there is to look at
+constexpr size_t kMostFlagged = 100;  // number of lines about what was left behind; more would hide the findings
 
 struct Change {
-  std::string path, mode, object;  // as it is now; mode "000000": gone
+  std::string path, mode, object;  // the current state; mode "000000" means removed
 };
 
 struct Quarantine {
-  std::string root;    // ours, removed by the owner of this
-  std::string source;  // where the operator has it
-  std::string place;   // where it lies in the workspace; empty: it is the workspace
-  std::string git_at;  // where its git directory lies there: ".git"; empty: it has none
+  std::string root;    // belongs to bottle; the owner of this object removes it
+  std::string source;  // the operator's directory
+  std::string place;   // its path in the workspace; empty for the workspace itself
+  std::string git_at;  // path of its git directory in the workspace, such as ".git"; empty if it has none
   std::string tree() const { return root + "/tree"; }
   std::string index() const { return root + "/index"; }
-  git::Directory repository;  // bare; it borrows the operator's objects
-  git::Directory rules;       // the same with the attributes that are overruled in that one
+  git::Directory repository;  // a bare repository that borrows the operator's objects
+  git::Directory rules;       // the same, with the attributes that `repository` overrides
 
-  std::unordered_map<std::string, git::Entry> base;  // what is committed where the work began
-  std::unordered_map<std::string, SentFile> sent;    // what went there: only what differs from this is the agent's
-  std::string record;                                // where its bytes are kept; empty: nowhere
-  std::string known_objects;  // the operator's object store, which the repository borrows from; empty: there is none
+  std::unordered_map<std::string, git::Entry> base;  // the committed files where the work started
+  std::unordered_map<std::string, SentFile> sent;    // the files that were sent: only what differs from these is the
+                                                     // agent's work
+  std::string record;                                // where the recorded bytes of sent files are kept; empty if
+                                                     // nowhere
+  std::string known_objects;  // the operator's object store, which the repository borrows from; empty if there is none
 
-  // How each path came back. Of a hundred thousand files few change: one that is as it was sent is not written.
+  // How each path came back. Few of a hundred thousand files change, so an unchanged file is not written.
   std::unordered_set<std::string> untouched;
-  std::unordered_set<std::string> written;     // below tree()
-  std::map<std::string, std::string> links;    // path → target, not made on disk yet
-  std::map<std::string, std::string> aliases;  // hard links to files that are as they were sent: path → the other path
+  std::unordered_set<std::string> written;     // paths below tree()
+  std::map<std::string, std::string> links;    // path → target; not yet made on the disk
+  std::map<std::string, std::string> aliases;  // hard links to unchanged files: path → the other path
   uint64_t empty = 0;
 
-  git::Refs refs;                                            // as the agent's .git says, unverified
-  std::vector<std::string> stashes;                          // object ids, the oldest first, unverified
-  std::string head;                                          // "ref: refs/heads/x" or an object id, unverified
-  std::vector<std::pair<std::string, std::string>> flagged;  // what was left behind: path, why
+  git::Refs refs;                                            // as in the agent's .git; unverified
+  std::vector<std::string> stashes;                          // object ids, oldest first; unverified
+  std::string head;                                          // "ref: refs/heads/x" or an object id; unverified
+  std::vector<std::pair<std::string, std::string>> flagged;  // what was left behind: path and reason
   uint64_t skipped = 0;
 
   git::Runner::Options at() const { return {.in = repository}; }
   git::Runner::Options with_tree() const { return {.in = repository, .work_tree = tree(), .index = index()}; }
   std::string shown(const std::string& path) const { return place.empty() ? path : place + "/" + path; }
-  // Says what is left behind; once for each path and reason.
+  // Reports what is left behind, once for each path and reason.
   void leave(const std::string& path, const std::string& why);
 };
 
-// Lays the archive out, each path in the quarantine whose repository it belongs to: files that changed below its
-// tree(), loose objects and packs of its .git that are new in its repository, everything else of .git left out. The
-// first quarantine is the workspace's own.
+// Unpacks the archive and puts each path into the quarantine of its repository: changed files below its tree(), and new
+// loose objects and packs into its repository. Leaves out everything else in .git. The first quarantine is that of the
+// workspace itself.
 Result<> fill(const std::vector<std::unique_ptr<Quarantine>>& all, const git::Runner& git, const Incoming& incoming,
               const Source& source);
 
-// What differs between two trees or commits, with modes.
+// Returns the differences between two trees or commits, with modes.
 Result<std::vector<Change>> changes(const Quarantine& q, const git::Runner& git, const std::string& from,
                                     const std::string& to);
 

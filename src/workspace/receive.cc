@@ -20,9 +20,10 @@
 namespace bottle::workspace {
 namespace {
 
-constexpr uint64_t kArchivedIgnored = 32 << 20;  // bytes of ignored files for which the whole archive is kept
+constexpr uint64_t kArchivedIgnored = 32 << 20;  // limit in bytes: if the ignored files are not larger, the whole
+                                                 // archive is kept
 
-// Where not all of it is shown, all of it is in a file.
+// Writes all findings to a file if the output does not show all of them.
 Result<> write_all_flags(const Look& look, const std::string& results, Back& back) {
   std::string text;
   for (const auto& line : look.all()) text += line + "\n";
@@ -30,7 +31,7 @@ Result<> write_all_flags(const Look& look, const std::string& results, Back& bac
   return write_file_atomically(back.all_flagged, text);
 }
 
-// The repository that the work began from; nothing where it began from none.
+// Returns the repository that the work started from, or nothing if there was none.
 Result<std::optional<git::Repository>> original_at(const std::string& source, const std::string& base) {
   if (base.empty()) return std::nullopt;
   std::error_code error;
@@ -42,7 +43,7 @@ Result<std::optional<git::Repository>> original_at(const std::string& source, co
   return found;
 }
 
-// All repositories of one workspace.
+// Receives all repositories of one workspace.
 class Reception {
  public:
   Reception(Incoming in, git::Runner& git, const std::string& root, const std::string& results)
@@ -60,7 +61,7 @@ class Reception {
       if (!each.path.empty()) repositories.push_back(each);
       else if (each.base == in_.base) repositories[0].refs = each.refs;
     }
-    std::ranges::sort(repositories, {}, &SentRepository::path);  // the workspace's own is the first
+    std::ranges::sort(repositories, {}, &SentRepository::path);  // the workspace's own comes first
     std::map<std::string, int> stores;
     std::vector<Homecoming::Origin> origins;
     for (const auto& each : repositories) {
@@ -82,11 +83,11 @@ class Reception {
 
   Result<> take(const Source& source, git::Limits limits) {
     TRY(fill(quarantines_, git_, in_, source));
-    // There may be hundreds of branches, each of them slow.
+    // Sets a limit for all branches together: there may be hundreds, and each may be slow.
     limits.until = std::chrono::steady_clock::now() + in_.max_time;
     git_.set_limits(limits);
     std::map<std::string, std::string> heads;
-    // What lies in a repository comes before it.
+    // Handles a repository that lies in another one before the outer one.
     for (size_t i = all_.size(); i-- > 0;) {
       TRY(all_[i]->look_around(room_));
       TRY(all_[i]->take_refs());
@@ -126,7 +127,7 @@ class Reception {
   }
 
  private:
-  // For `bottle apply` and its like, which come later.
+  // Writes what `bottle apply` and similar commands need later.
   Result<> write_places() const {
     nlohmann::json places = nlohmann::json::array();
     for (const auto& home : all_)

@@ -1,4 +1,4 @@
-// What comes back: quarantined, compared, and nothing else.
+// Tests that what comes back is quarantined and compared, and that nothing else happens.
 #include "git/objects.h"
 #include "workspace/workspace_test.h"
 
@@ -42,7 +42,8 @@ TEST_F(Workspace, WithoutARepositoryThePatchShowsTheFilesThemselves) {
   pack(manifest::WorkspaceMode::clone);
   unpack();
   put(inside + "/build.sh", "evil\n");
-  // An object under the name of that content which says something else: git looks at no hash when it shows one.
+  // This object has the name of that content and different content. git does not check the hash when it shows an
+  // object.
   sh("cd " + inside +
      " && rm -rf .git && git init -q && id=$(git hash-object build.sh) && mkdir -p .git/objects/${id%${id#??}} && "
      "python3 -c \"import sys,zlib; sys.stdout.buffer.write(zlib.compress(b'blob 5\\0good\\n'))\" "
@@ -173,7 +174,7 @@ TEST_F(Workspace, ObjectsThatFailGitsChecksAreLeftBehind) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);
   unpack();
-  // A commit whose tree holds ".git/config": what a merge would write into the operator's repository.
+  // This commit's tree contains ".git/config", which a merge would write into the operator's repository.
   std::string evil =
       sh("cd " + inside +
          " && b=$(echo x | git hash-object -w --stdin) && t=$(printf '100644 blob %s\\tconfig\\n' $b | git mktree) && "
@@ -189,7 +190,7 @@ TEST_F(Workspace, ObjectsThatFailGitsChecksAreLeftBehind) {
   EXPECT_EQ(git("show refs/bottle/s1/worktree:good.txt"), "g");
 }
 
-// Trees of trees of trees: next to nothing to send, and a list of files that does not end.
+// Nested trees that are tiny to send and make an endless list of files.
 constexpr const char* kTreeBomb =
     "t=$(git rev-parse HEAD^{tree}); for level in 1 2 3 4 5 6 7; do t=$(for i in 0 1 2 3 4 5 6 7 8 9; do printf "
     "'040000 tree %s\\t%s\\n' $t $i; done | git mktree); done; "
@@ -206,7 +207,8 @@ TEST_F(Workspace, AListOfFilesThatDoesNotEndIsNotReadToItsEnd) {
   EXPECT_EQ(list.error().what, "ls-tree: git wrote more than 1 MB");
 }
 
-// A list of changes is made in memory, as is a commit: here one of 40 MB in as many kilobytes, loose and in a pack.
+// git makes a list of changes in memory, and also a commit: this one has 40 MB in as many kilobytes, loose and in a
+// pack.
 TEST_F(Workspace, ObjectsThatUnpackWithoutEndAreNotUnpacked) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);
@@ -298,7 +300,7 @@ TEST_F(Workspace, APatchHasNoMoreBytesThanWhatCameBackMayHave) {
   std::string base = git("rev-parse HEAD");
   auto lines = craft([&](docker::TarWriter& t) {
     EXPECT_TRUE(t.file("workspace/lines", 0644, 0, 0, std::string(60000, '\n')));
-  });  // a sign before each
+  });  // a sign before each line
   auto back = take(lines, base, "", 100000);
   ASSERT_TRUE(back) << back.error().what;
   EXPECT_EQ(back->patch, "");
@@ -341,7 +343,7 @@ TEST_F(Workspace, BranchesThatAreNoMoreDoNotStay) {
   auto back = take_inside(sent.base);
   ASSERT_TRUE(back) << back.error().what;
   EXPECT_EQ(heads(), "heads/topic/renamed\nheads/not-ours");
-  fs::remove_all(inside + "/.git");  // by accident: what there is of its commits is here
+  fs::remove_all(inside + "/.git");  // by accident; the operator's repository now has the only copy of its commits
   ASSERT_TRUE(take_inside(sent.base));
   EXPECT_EQ(heads(), "heads/topic/renamed\nheads/not-ours");
 }
@@ -356,7 +358,7 @@ TEST_F(Workspace, SeveralPullsHaveOneRoomInTheRepository) {
   ASSERT_TRUE(take_inside(sent.base));
   EXPECT_LT(room, 20000u);
   uint64_t left = room;
-  // The same again, perhaps in the next second: then it is a commit of its own, in a pack with an index.
+  // The second run may fall into the next second; then it makes a commit of its own, in a pack with an index.
   ASSERT_TRUE(take_inside(sent.base));
   EXPECT_GT(room, left - 5000);
   sh("head -c 30000 /dev/urandom >" + inside + "/noise");
@@ -380,7 +382,7 @@ TEST_F(Workspace, SortingHasItsTime) {
   EXPECT_EQ(back.error().code, Code::timed_out) << back.error().what;
 }
 
-// Files that did not change are not written on the way back; what is made of them must be the same as if they were.
+// Unchanged files are not written on the way back. The result must be the same as if they were.
 TEST_F(Workspace, WhatDidNotChangeComesBackAsItWas) {
   make_repository();
   for (int i = 0; i < 300; ++i) put(repo + "/many/" + std::to_string(i), "content " + std::to_string(i) + "\n");

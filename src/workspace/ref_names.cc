@@ -15,7 +15,7 @@ std::string byte_of(char c) {
   return {'=', kDigits[value >> 4], kDigits[value & 15]};
 }
 
-// Not what a shell, an option or a lock file could mean.
+// Encodes everything that could be special to a shell, an option parser or a lock file.
 std::string encoded(std::string_view part) {
   std::string out;
   for (size_t i = 0; i < part.size(); ++i) {

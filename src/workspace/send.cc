@@ -19,7 +19,7 @@ using manifest::WorkspaceMode;
 
 std::optional<Origin> none() { return std::nullopt; }
 
-// The repository that goes along, if the directory is one's top.
+// Returns the repository to send, if the directory is the top of one.
 Result<std::optional<Origin>> origin_at(const std::string& source, const std::string& state) {
   auto repository = TRY(git::find(source));
   if (!repository || repository->top != source) return none();
@@ -39,7 +39,7 @@ Result<> put_git_settings(docker::TarWriter& tar, const Outgoing& outgoing) {
   auto settings = git::operators_settings({});
   Committer who = committer_of(settings);
   std::string config = git::config_line("user.name", who.name) + git::config_line("user.email", who.email);
-  // As the operator's own git reads his working tree. A checkout of ours converts nothing.
+  // The agent's git must read the working tree as the operator's git does. A checkout by bottle converts nothing.
   if (outgoing.mode == WorkspaceMode::copy || outgoing.mode == WorkspaceMode::bind)
     for (const char* name : {"core.autocrlf", "core.eol"})
       if (auto set = settings.core.find(name); set != settings.core.end())

@@ -1,4 +1,4 @@
-// What goes into a bottle: clones and copies, as git and a checkout would make them.
+// Tests what goes into a bottle: clones and copies must be as git and a checkout would make them.
 #include "workspace/workspace_test.h"
 
 namespace bottle::workspace {
@@ -40,7 +40,7 @@ TEST_F(Workspace, CloneOutAndCommitsBack) {
   EXPECT_EQ(git("rev-parse refs/bottle/s1/worktree^"), git("rev-parse refs/bottle/s1/heads/feature/x"));
   EXPECT_EQ(git("ls-tree -r --name-only refs/bottle/s1/worktree | tr '\\n' ' '"), "a.txt bin.dat c.txt untracked.txt ");
   EXPECT_NE(back->text.find("git merge refs/bottle/s1/worktree"), std::string::npos);
-  // The patch alone gives the same tree.
+  // The patch alone must give the same tree.
   sh("git clone -q " + repo + " " + root + "/other");
   git("apply --index " + back->patch, root + "/other");
   EXPECT_EQ(git("write-tree", root + "/other"), git("rev-parse refs/bottle/s1/worktree^{tree}"));
@@ -168,12 +168,12 @@ TEST_F(Workspace, CopySkipsWhatHasNoBusinessInside) {
   EXPECT_EQ(config.find("c2VjcmV0"), std::string::npos);
   EXPECT_EQ(config.find("user:pw"), std::string::npos);
   EXPECT_NE(config.find("https://example.org/x.git"), std::string::npos);
-  // The operator's own link out was never sent; its absence is not a change.
+  // The operator's link that leads out was never sent, so its absence is not a change.
   auto back = take_inside(sent.base);
   ASSERT_TRUE(back) << back.error().what;
   EXPECT_EQ(back->text, "Nothing changed in the workspace.\n");
   EXPECT_FALSE(flagged(*back, "abs")) << back->text;
-  // Nor does the agent's commit of everything take it away.
+  // The agent's commit of everything does not remove it either.
   git("add -A", inside);
   git("commit -qm all", inside);
   back = take_inside(sent.base);
@@ -243,7 +243,7 @@ TEST_F(Workspace, UncommittedChangesAreNoticedWhateverTheIndexIsLike) {
         << kind;
     EXPECT_EQ(sh("cat " + repo + "/.git/index | sha256sum"), before) << kind;
   }
-  // Of what the repository and the operator ignore nothing is said.
+  // Files that the repository or the operator ignores are not mentioned.
   git("sparse-checkout disable");
   git("reset -q --hard");
   put(repo + "/build/x", "x");
@@ -311,11 +311,11 @@ TEST_F(Workspace, ACloneIsWhatACheckoutWouldWrite) {
     if (converting) put(repo + "/deep/.gitattributes", "x text eol=crlf\n");
     git("add -A");
     git("commit -qm all --allow-empty");
-    if (large) fs::remove(repo + "/.git/index");  // as far as that tells
+    if (large) fs::remove(repo + "/.git/index");  // bottle then takes the repository for a large one
     auto sent = pack(manifest::WorkspaceMode::clone);
     EXPECT_EQ(sent.skipped, 1u);
     unpack();
-    EXPECT_EQ(git("status --porcelain", inside), "");  // what stays here is no change of the agent's
+    EXPECT_EQ(git("status --porcelain", inside), "");  // files that were not sent are not changes of the agent's
     sh("git -c protocol.file.allow=always clone -q --no-local " + repo + " " + root + "/checkout && rm -rf " + root +
        "/checkout/.git " + root + "/checkout/out");
     sh("cp -r " + inside + " " + root + "/compared && rm -rf " + root + "/compared/.git && diff -r --no-dereference " +

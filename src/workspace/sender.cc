@@ -16,11 +16,11 @@
 namespace bottle::workspace {
 namespace {
 
-constexpr int kStatusPatience = 30;  // seconds
-constexpr int kDeepest = 4;          // submodules in submodules
+constexpr int kStatusPatience = 30;  // in seconds
+constexpr int kDeepest = 4;          // levels of nested submodules
 
-// Whether a checkout writes something else than what is committed: line ends, keywords, encodings. No filter is ever
-// run.
+// Returns whether a checkout writes other bytes than those committed: line ends, keywords, encodings. Never runs a
+// filter.
 bool converts(const std::vector<git::Entry>& entries, const git::Runner& git, const git::Directory& repository) {
   std::vector<std::string> rules;
   for (const auto& entry : entries)
@@ -34,7 +34,8 @@ bool converts(const std::vector<git::Entry>& entries, const git::Runner& git, co
   });
 }
 
-// Some two thousand files at most, as far as its index tells: those are sooner written by git than asked of it.
+// Returns whether the repository has at most about two thousand files, according to its index. For so few, it is faster
+// to let git write them than to query it.
 bool is_small(const git::Repository& repository) {
   std::error_code error;
   auto size = std::filesystem::file_size(repository.git_dir + "/index", error);
@@ -60,7 +61,7 @@ std::string about_changes(const git::Runner& git, const Origin& origin, const st
   return status->out.empty() ? "" : "uncommitted changes" + stay;
 }
 
-// `git_at`: empty where its .git is its own.
+// Records a repository. `git_at` is empty if its .git is in the directory itself.
 void Sender::note(const std::string& path, const std::string& base, git::Refs refs, std::string git_at) {
   if (!recorder_) return;
   if (git_at.empty()) git_at = path.empty() ? ".git" : path + "/.git";
@@ -81,15 +82,15 @@ Result<bool> Sender::anything_stays(const std::vector<git::Entry>& entries, cons
          });
 }
 
-// A file that is in the index and not in the workspace would pass for deleted there, and be deleted by the agent's next
-// commit. git leaves those alone that are marked as a sparse checkout marks them.
+// Marks files that are in the index and not in the workspace as a sparse checkout does. Otherwise they would look
+// deleted there, and the agent's next commit would delete them.
 Result<> Sender::hide_what_stays(const std::vector<git::Entry>& entries, const std::string& below,
                                  const git::Directory& index) {
   if (!TRY(anything_stays(entries, below))) return {};
   git::Runner::Options options{.in = index};
   for (const auto& entry : entries)
     if (!is_submodule(entry) && !recorder_->has(below + entry.path)) options.input += entry.path + '\0';
-  // What the operator took out of his index is not there to be marked.
+  // A file that the operator removed from the index cannot be marked.
   std::string known = TRY(git_.ask({"ls-files", "-z"}, {.in = index})), marked;
   std::set<std::string_view> there;
   for (size_t at = 0, end; (end = known.find('\0', at)) != std::string::npos; at = end + 1)
@@ -103,7 +104,7 @@ Result<> Sender::hide_what_stays(const std::vector<git::Entry>& entries, const s
   return {};
 }
 
-// What is committed there, checked out below a place of the workspace: "", or "lib/".
+// Packs a checkout of the commit below a place in the workspace: "" or "lib/".
 Result<> Sender::check_out(const Origin& origin, const std::string& below, int depth) {
   std::string at = fresh_place(), tree = at + "/tree";
   TRY(make_directories(tree));
@@ -129,8 +130,8 @@ Result<> Sender::check_out(const Origin& origin, const std::string& below, int d
   return {};
 }
 
-// A submodule at the commit that is wanted of it, as far as the operator has it; or, without one, a repository that
-// lies in the tree, at its HEAD.
+// Sends a submodule at the wanted commit, as far as the operator has it. Without a commit, sends a repository that lies
+// in the tree, at its HEAD.
 Result<> Sender::send_below(const std::string& path, const std::string& commit, int depth) {
   const std::string name = (commit.empty() ? "the repository " : "the submodule ") + one_line(path);
   auto stays = [&](const std::string& why) {
@@ -184,7 +185,7 @@ Result<> Sender::include(const std::vector<std::string>& patterns) {
   return {};
 }
 
-// Whether the .git of a directory in the tree goes along as it is.
+// Returns whether the .git of a directory in the tree is sent as it is.
 Result<bool> Sender::take_along(const std::string& path, const Origin* top, bool own_git) {
   std::string full = source_ + "/" + path;
   auto found = git::find(full);
@@ -212,7 +213,7 @@ Result<bool> Sender::take_along(const std::string& path, const Origin* top, bool
   return false;
 }
 
-// The operator's own, in which is marked what stays with him.
+// Packs the operator's own index, with marks for the files that are not sent.
 Result<> Sender::pack_index(const Origin& origin) {
   auto entries = TRY(git::list_tree(git_, origin.head.commit, {.in = origin.view}));
   std::string index = origin.repository.git_dir;
@@ -232,7 +233,7 @@ Result<> Sender::copy(const Origin* origin, bool own_git) {
   bool commits = origin && !origin->head.commit.empty();
   if (commits) {
     auto entries = git::list_tree(git_, origin->head.commit, {.in = origin->view});
-    commits = entries.has_value();  // else it is no commit: then the files are all that there is
+    commits = entries.has_value();  // if false, it is not a commit, and there are only the files
     if (entries) packer_.expect("", *entries);
   }
   if (commits) summary_.base = origin->head.commit;

@@ -1,4 +1,4 @@
-// What send() does for a directory that is a repository, or holds some.
+// Does the work of send() for a directory that is a repository or contains some.
 #pragma once
 
 #include <functional>
@@ -14,17 +14,18 @@ namespace bottle::workspace {
 
 class Sender {
  public:
-  // What they refer to must outlive it. `state`: a directory of ours. `recorder`: null where nothing is recorded.
+  // Keeps references to the arguments, which must outlive this. `state` is a directory that belongs to bottle.
+  // `recorder` is null if nothing is recorded.
   Sender(const git::Runner& git, const std::string& source, const std::string& state, Packer& packer,
          Recorder* recorder, Summary& summary)
       : git_(git), source_(source), state_(state), packer_(packer), recorder_(recorder), summary_(summary) {}
 
-  // What is committed, and what is committed in its submodules and in the repositories below it.
+  // Sends the committed state, also that of submodules and of repositories below.
   Result<> clone(const Origin& origin);
-  // Beside a clone: files that are not committed, and that patterns name.
+  // Sends uncommitted files that match the patterns, in addition to a clone.
   Result<> include(const std::vector<std::string>& patterns);
-  // The tree as it is, with all repositories in it. Their .git goes along where it is whole; else a clone's takes its
-  // place. `origin`: null where the directory itself is no repository, or has no commit.
+  // Sends the tree as it is, with all repositories in it. Sends a .git as it is if it is complete; otherwise sends that
+  // of a clone instead. `origin` is null if the directory itself is not a repository or has no commit.
   Result<> copy(const Origin* origin, bool own_git);
 
  private:
@@ -46,10 +47,11 @@ class Sender {
   Recorder* recorder_;
   Summary& summary_;
   int places_ = 0;
-  std::vector<std::pair<std::string, Origin>> replaced_;  // repositories below, whose .git a clone's replaces
+  std::vector<std::pair<std::string, Origin>>
+      replaced_;  // repositories below whose .git is replaced by that of a clone
 };
 
-// Whether the working tree differs from what is committed: a warning for whoever clones it, or nothing.
+// Returns a warning for a clone if the working tree differs from the committed state, otherwise an empty string.
 std::string about_changes(const git::Runner& git, const Origin& origin, const std::string& state);
 
 }  // namespace bottle::workspace

@@ -28,8 +28,8 @@ bool number(std::string_view text, Number& out) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
-// "s START", "k PATTERN" and "K ", then "f MODE ID COMMITTED KEPT-AT SIZE PATH", "g BASE PATH" and behind it that
-// repository's "d GIT-DIRECTORY" and "r ID NAME".
+// Parses one line: "s START", "k PATTERN" and "K ", then "f MODE ID COMMITTED KEPT-AT SIZE PATH", and "g BASE PATH"
+// followed by the repository's "d GIT-DIRECTORY" and "r ID NAME".
 bool take(Sent& sent, std::string_view line) {
   std::string_view kind = word(line);
   if (kind == "g") {

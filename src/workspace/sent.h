@@ -1,5 +1,5 @@
-// What went to the workspace, file by file. What the agent did is told by comparing with this and not with a commit: a
-// checkout writes other bytes than it commits, and a working tree is seldom what is committed.
+// The record of a workspace: what was sent, file by file. The agent's work is found by comparing with this and not with
+// a commit, because a checkout writes other bytes than it commits, and a working tree seldom matches its commit.
 #pragma once
 
 #include <cstdint>
@@ -18,34 +18,35 @@ namespace bottle::workspace {
 struct SentFile {
   std::string mode;        // as git writes it: 100644, 100755, 120000
   std::string id;          // blob_id() of its bytes
-  bool committed = false;  // a checkout of the base writes just that
-  int64_t kept_at = -1;    // where the record has its bytes; -1: it has not
-  uint64_t size = 0;       // of those bytes
+  bool committed = false;  // a checkout of the base writes exactly these bytes
+  int64_t kept_at = -1;    // offset of its bytes in the record; -1 if the record does not have them
+  uint64_t size = 0;       // number of those bytes
 };
 
-// A repository that went along, and where it lies below the workspace; "" is the workspace itself.
+// A repository that was sent, and its path below the workspace; "" is the workspace itself.
 struct SentRepository {
   std::string path;
-  std::string base;    // the commit that the work in it begins from
-  git::Refs refs;      // those that it had there
-  std::string git_at;  // where its git directory is there: "lib/.git", ".git/modules/lib"
+  std::string base;    // the commit that the work in it starts from
+  git::Refs refs;      // the refs that the copy had
+  std::string git_at;  // path of its git directory in the workspace: "lib/.git", ".git/modules/lib"
 };
 
 struct Sent {
-  std::unordered_map<std::string, SentFile> files;  // by path
+  std::unordered_map<std::string, SentFile> files;  // keys are paths
   std::vector<SentRepository> repositories;
-  std::string start;              // the directory below it in which the agent began; empty: its top
-  bool keep_ignored = false;      // files that git ignores are wanted, too
-  std::vector<std::string> keep;  // these of them
+  std::string start;              // the directory below the workspace in which the agent started; empty for the top
+  bool keep_ignored = false;      // ignored files are wanted too
+  std::vector<std::string> keep;  // patterns for the ignored files that are wanted
 };
 
-// Writes the record into a directory of ours while the workspace is packed. Nothing is there until finish().
+// Writes the record into a directory that belongs to bottle while the workspace is packed. The record does not exist
+// until finish().
 class Recorder {
  public:
-  static constexpr uint64_t kKeptEach = 1 << 20;  // bytes; a larger file is not kept
+  static constexpr uint64_t kKeptEach = 1 << 20;  // in bytes; a larger file is not kept
 
   static Result<Recorder> make(const std::string& directory);
-  // `bytes`: of a file whose content no repository has, to be kept. Of what there is no room for, nothing is.
+  // Records a file. `bytes` is its content, to be kept if no repository has it. Drops the content if there is no room.
   Result<> file(const std::string& path, SentFile file, std::string_view bytes = {});
   void repository(const SentRepository& repository);
   void wishes(const std::string& start, bool keep_ignored, const std::vector<std::string>& keep);
@@ -59,11 +60,11 @@ class Recorder {
   uint64_t size_ = 0;
 };
 
-// Nothing: there is no record.
+// Returns nothing if there is no record.
 Result<std::optional<Sent>> read_sent(const std::string& directory);
 
-// The bytes of a file as it was sent: from the record, or else from the operator's directory `source` if the file there
-// is still the same. Nothing: neither has it.
+// Returns the bytes of a file as it was sent: from the record, or from the operator's directory `source` if the file
+// there is unchanged. Returns nothing if neither has them.
 std::optional<std::string> sent_bytes(const std::string& directory, const std::string& source, const std::string& path,
                                       const SentFile& file);
 

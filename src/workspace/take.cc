@@ -13,7 +13,7 @@
 namespace bottle::workspace {
 namespace {
 
-// A git directory of ours for the working tree there.
+// Makes a git directory that belongs to bottle for the working tree in `directory`.
 Result<git::Directory> view_of(const std::string& directory, const std::string& path) {
   auto repository = TRY(git::find(directory));
   if (!repository || repository->top != directory) return git::Directory::make(path, {.bare = false});

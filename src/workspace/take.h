@@ -1,4 +1,4 @@
-// What the operator does with work that came home, without git's own commands.
+// Applies or discards work that came home, without running git in the operator's repository.
 #pragma once
 
 #include <string>
@@ -9,16 +9,17 @@
 namespace bottle::workspace {
 
 struct Patch {
-  std::string directory;  // absolute: what it is for
+  std::string directory;  // absolute path of the directory that the patch is for
   std::string file;
 };
 
-// Applies patches to working trees, all of them or none, as `git apply` does, in a git directory of ours: nothing that
-// a repository's settings name is run. `scratch`: a directory of ours, made if need be. Code::conflict: one does not
-// fit, with git's words for it. Blocking; runs git.
+// Applies patches to working trees, either all of them or none. Works like `git apply`, in a git directory that belongs
+// to bottle: commands from the repository's settings do not run. `scratch` is a directory that belongs to bottle; it is
+// made if necessary. Fails with Code::conflict and git's message if a patch does not fit. Blocks while it runs git.
 Result<> apply(const std::vector<Patch>& patches, const std::string& scratch);
 
-// Removes the session's refs from the repository that the directory belongs to; how many there were. No repository: 0.
+// Removes the session's refs from the repository that contains the directory. Returns how many there were, or 0 if
+// there is no repository.
 Result<size_t> drop_refs(const std::string& directory, const std::string& session);
 
 }  // namespace bottle::workspace

@@ -14,7 +14,7 @@
 namespace bottle::workspace {
 namespace {
 
-constexpr uint64_t kHeaderLimit = 1 << 20;  // of a pax header or long name
+constexpr uint64_t kHeaderLimit = 1 << 20;  // limit for a pax header or a long name
 
 std::unexpected<Error> broken(const char* what) {
   return fail(Code::protocol, std::string("the archive is broken: ") + what);
@@ -34,7 +34,7 @@ Result<bool> read_fully(const Source& source, char* to, size_t size) {
 }
 
 std::optional<uint64_t> number(const char* field, size_t width) {
-  if (static_cast<unsigned char>(field[0]) == 0x80) {  // GNU: base 256
+  if (static_cast<unsigned char>(field[0]) == 0x80) {  // base 256, a GNU extension
     uint64_t value = 0;
     for (size_t i = 1; i < width; ++i) {
       if (value >> 56) return std::nullopt;
@@ -61,7 +61,8 @@ bool checksum_holds(const char* block) {
 
 std::string text(const char* field, size_t width) { return std::string(field, ::strnlen(field, width)); }
 
-// "LENGTH KEY=VALUE\n"…
+// Parses records of the form "LENGTH KEY=VALUE
+// ".
 Result<std::map<std::string, std::string>> pax(std::string_view body) {
   std::map<std::string, std::string> out;
   while (!body.empty()) {
@@ -100,7 +101,8 @@ Result<> read_tar(const Source& source, const Visit& visit) {
     char block[512];
     if (!TRY(read_fully(source, block, sizeof block))) return {};
     if (std::all_of(block, block + 512, [](char c) { return c == 0; })) {
-      // The end; what follows is read so that the writer is not cut off, but no more than padding.
+      // This is the end of the archive. The rest is read so that the writer is not cut off, up to the amount of usual
+      // padding.
       if (++empty < 2) continue;
       char rest[4096];
       for (uint64_t total = 0; total < kHeaderLimit;) {
@@ -145,7 +147,7 @@ Result<> read_tar(const Source& source, const Visit& visit) {
     else if (type == '2') entry.kind = TarEntry::Kind::symlink;
     else if (type == '1') entry.kind = TarEntry::Kind::hardlink;
     if (type == '1' || type == '2' || type == '5' || type == '3' || type == '4' || type == '6')
-      size = 0;  // as every tar does
+      size = 0;  // as other tar programs do
     entry.size = *size;
     extra.clear();
     long_name.clear();
@@ -174,7 +176,7 @@ Result<Tree> Tree::open(const std::string& root) {
   return tree;
 }
 
-// The directory that holds the last component; no descriptor if there is none to be had.
+// Opens the directory of the last component. Returns no descriptor if it does not exist and cannot be made.
 Result<UniqueFd> Tree::parent(const std::vector<std::string>& path, bool create) {
   std::vector<std::string> up(path.begin(), path.end() - 1);
   if (cached_ && up == cached_path_) {
@@ -218,7 +220,7 @@ Result<bool> Tree::file(const std::vector<std::string>& path, bool executable, c
   if (path.empty()) return false;
   UniqueFd at = TRY(parent(path, true));
   if (!at) return false;
-  ::unlinkat(at.get(), path.back().c_str(), 0);  // a later entry of the same name wins; a directory stays
+  ::unlinkat(at.get(), path.back().c_str(), 0);  // a later entry of the same name wins, but a directory stays
   UniqueFd fd(::openat(at.get(), path.back().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                        executable ? 0700 : 0600));
   if (!fd) {
@@ -249,7 +251,7 @@ Result<bool> Tree::hardlink(const std::vector<std::string>& path, const std::vec
   UniqueFd at = TRY(parent(path, true));
   if (!at) return false;
   ::unlinkat(at.get(), path.back().c_str(), 0);
-  // Without AT_SYMLINK_FOLLOW: a link would be linked, not followed.
+  // Without AT_SYMLINK_FOLLOW, a link would be linked itself, not followed.
   return ::linkat(from.get(), to.back().c_str(), at.get(), path.back().c_str(), 0) == 0;
 }
 

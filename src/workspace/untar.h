@@ -1,4 +1,4 @@
-// Reads a tar stream that nobody vouches for, and lays its files below a directory from which they cannot escape.
+// Reads an untrusted tar stream and writes its files below a directory, from which they cannot escape.
 #pragma once
 
 #include <functional>
@@ -13,31 +13,33 @@ namespace bottle::workspace {
 
 struct TarEntry {
   enum class Kind { file, directory, symlink, hardlink, other } kind = Kind::other;
-  std::string path, target;  // as they stand in the archive
+  std::string path, target;  // unchanged from the archive
   int mode = 0;
-  uint64_t size = 0;  // of what body gives
+  uint64_t size = 0;  // bytes that `body` returns
 };
 
-// ustar, pax and GNU long names. Blocking. `body` gives the entry's bytes (0: the end); what the visitor leaves unread
-// is passed over. A broken archive is Code::protocol; one that ends within an entry too.
+// Reads ustar, pax and GNU long names. Blocks. `body` returns the entry's bytes and 0 at the end; bytes that the
+// visitor leaves unread are skipped. Fails with Code::protocol if the archive is broken or ends within an entry.
 using Visit = std::function<Result<>(const TarEntry&, const Source& body)>;
 Result<> read_tar(const Source& source, const Visit& visit);
 
-// Files and directories below a root. No component of a path is ever followed through a link, and none is made here
-// until link() is called, after which nothing may be written any more.
+// Writes files and directories below a root. Never follows a link in any component of a path. Makes no links before
+// link() is called; after that, nothing else may be written.
 class Tree {
  public:
   static Result<Tree> open(const std::string& root);
 
-  // False: not possible here (a file where a directory should be); an error only for the disk's sake.
+  // These return false if the entry cannot be made here (a file where a directory should be). They fail only on errors
+  // of the disk.
   Result<bool> directory(const std::vector<std::string>& path);
   Result<bool> file(const std::vector<std::string>& path, bool executable, const Source& body, uint64_t* bytes_left);
-  // Takes a file away, if one is there. False: something else is.
+  // Removes a file if there is one. Returns false if something other than a file is there.
   Result<bool> absent(const std::vector<std::string>& path);
   Result<bool> hardlink(const std::vector<std::string>& path, const std::vector<std::string>& to);
   Result<bool> link(const std::vector<std::string>& path, const std::string& target);
 
-  // Directories that were made because something lies in them: one entry of an archive can name hundreds.
+  // Returns how many directories were made only because something lies in them: one entry of an archive can name
+  // hundreds.
   uint64_t implied() const { return implied_; }
 
  private:

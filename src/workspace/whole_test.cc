@@ -1,4 +1,4 @@
-// Nothing that an agent made is lost without a word.
+// Tests that no work of an agent is lost silently.
 #include <sys/file.h>
 
 #include "git/refs.h"
@@ -52,7 +52,7 @@ TEST_F(Whole, BranchesOfEveryNameComeBack) {
     EXPECT_EQ(git("cat-file -t refs/bottle/s1/" + std::string(ref)), "commit") << refs();
   EXPECT_NE(back.text.find("(refs/heads/fix/größe)"), std::string::npos) << back.text;
   EXPECT_EQ(git("cat-file -t refs/bottle/s1/encoded/heads/" + lengthy), "commit");
-  // The branch that it was on counts: nothing of it is lost from the whole either.
+  // Nothing on the branch that was checked out is missing from the worktree ref either.
   EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/worktree"), std::string(20, 'z'));
 }
 
@@ -77,7 +77,7 @@ TEST_F(Whole, TagsNotesAndStashesComeBack) {
   EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/tags/v9"), "only-tagged");
   EXPECT_EQ(git("show refs/bottle/s1/stash/0:a.txt refs/bottle/s1/stash/1:a.txt"), "second\nfirst");
   EXPECT_EQ(back.text.find("Nothing changed"), std::string::npos);
-  // What is no more, goes.
+  // Refs that the agent removed are removed.
   git("tag -d light", inside);
   come_home(sent.base);
   EXPECT_EQ(refs().find("light"), std::string::npos);
@@ -288,7 +288,7 @@ TEST_F(Whole, ChosenFilesGoAlongAndComeBackWhenAsked) {
   auto back = come_home(sent->base);
   EXPECT_EQ(git("diff --name-only HEAD refs/bottle/s1/worktree"), "a.txt");
   EXPECT_EQ(*read_file(root + "/results/s1/kept/.env"), "A=2\n");
-  // The operator began in a directory of it, where `git apply` alone would do nothing.
+  // The operator started in a subdirectory, where `git apply` alone would do nothing.
   EXPECT_NE(back.text.find("git -C " + repo + " apply"), std::string::npos) << back.text;
 }
 

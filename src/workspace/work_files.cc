@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kLargestText = 64 << 20;
 
-// "a\0b\0c\0", each called with.
+// Calls `use` with each text in "a\0b\0c\0".
 template <class Use>
 void each_text(std::string_view out, Use use) {
   for (size_t at = 0, end; (end = out.find('\0', at)) != std::string_view::npos; at = end + 1)
@@ -78,14 +78,14 @@ Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Con
     TRY(git.ask({"update-index", "-z", "--index-info"}, with));
   }
   std::vector<std::string> words = conversions.options;
-  // One pack rather than a file for each object.
+  // Makes one pack instead of a file for each object.
   words.insert(words.end(), {"-c", "core.bigFileThreshold=1", "add", "-A", "--ignore-errors"});
   if (all) words.emplace_back("-f");
   words.insert(words.end(), {"--", "."});
   auto added = TRY(git.run(words, options));
   if (added.status > 1) return fail(Code::unavailable, "git add: " + folded(added.complaint, 500));
   Entries entries;
-  // "MODE ID STAGE\tPATH"
+  // Each line is "MODE ID STAGE\tPATH".
   each_text(TRY(git.run({"ls-files", "-s", "-z"}, options)).out, [&](std::string_view line) {
     size_t tab = line.find('\t'), space = line.find(' ');
     if (tab == std::string_view::npos || space > tab) return;
@@ -122,10 +122,10 @@ Result<std::unordered_set<std::string>> ignored_of(const Quarantine& q, const gi
   std::unordered_set<std::string> found;
   if (paths.empty()) return found;
   auto options = q.with_tree();
-  for (const auto& path : paths)
-    options.input += "./" + path + '\0';  // so that none of them begins like pathspec magic
+  for (const auto& path : paths) options.input += "./" + path + '\0';  // so that no path begins like pathspec magic
   options.literal_paths = false;
-  auto answer = TRY(git.run({"check-ignore", "--no-index", "-z", "--stdin"}, options));  // its status: 1 for none
+  auto answer =
+      TRY(git.run({"check-ignore", "--no-index", "-z", "--stdin"}, options));  // status 1 means that none is ignored
   each_text(answer.out, [&](std::string_view path) { found.emplace(path.substr(std::min<size_t>(2, path.size()))); });
   return found;
 }

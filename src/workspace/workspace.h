@@ -1,4 +1,4 @@
-// The operator's files out into the bottle, and what the agent made of them back.
+// Sends the operator's files into the bottle, and receives what the agent made of them.
 #pragma once
 
 #include <chrono>
@@ -15,99 +15,104 @@
 namespace bottle::workspace {
 
 using Sink = std::function<Result<>(std::string_view)>;
-using Source = std::function<Result<size_t>(char*, size_t)>;  // 0: the end
+using Source = std::function<Result<size_t>(char*, size_t)>;  // returns 0 at the end
 
 struct Outgoing {
   manifest::WorkspaceMode mode = manifest::WorkspaceMode::clone;
   std::string source;         // the operator's directory, absolute
-  uint32_t uid = 0, gid = 0;  // who owns it inside
-  std::string scratch;        // a directory of ours, made if need be; empty again afterwards, or its owner's to empty
-  std::string prefix = {};    // before every path in the stream: "workspace/", or nothing
-  std::string home = {};      // the same of the agent's home directory: "home/agent/"; empty: nothing is put there
-  std::string record = {};    // a directory of ours for what receive() compares with; empty: it compares with the base
-  uint64_t time = 0;          // when its files were changed, in seconds since 1970; 0: now
-  std::string start = {};     // the directory below `source` in which the agent begins; empty: `source` itself
-  std::vector<std::string> include = {};  // files that a clone takes along though they are not committed: patterns as
-                                          // in .gitignore
-  bool keep_ignored = false;              // as in Incoming, for receive() to find in the record
+  uint32_t uid = 0, gid = 0;  // owner inside the bottle
+  std::string scratch;        // a directory that belongs to bottle, made if necessary; afterwards it is empty, or its
+                              // owner empties it
+  std::string prefix = {};    // put before every path in the stream: "workspace/" or empty
+  std::string home = {};      // the same for the agent's home directory: "home/agent/"; empty if nothing is put there
+  std::string record = {};    // a directory that belongs to bottle, for what receive() compares with; if empty, it
+                              // compares with the base
+  uint64_t time = 0;          // modification time of the files, in seconds since 1970; 0 means now
+  std::string start = {};     // the directory below `source` in which the agent starts; empty for `source` itself
+  std::vector<std::string> include = {};  // uncommitted files that a clone includes: patterns as in .gitignore
+  bool keep_ignored = false;              // as in Incoming; stored in the record for receive()
   std::vector<std::string> keep = {};
 };
 
-// Whether a clone of the repository there could be made: of one that is a partial clone, or borrows objects, all
-// objects of HEAD are looked for. Code::unavailable: some are missing, with what to do. `scratch`: as in Outgoing.
-// Blocking; runs git.
+// Checks whether a clone of the repository could be made. If it is a partial clone or borrows objects, looks for all
+// objects of HEAD. Fails with Code::unavailable and says what to do if some are missing. `scratch` is as in Outgoing.
+// Blocks while it runs git.
 Result<> check_objects(const std::string& source, const std::string& scratch);
 
 struct Summary {
-  std::string base;  // commit the work starts from; empty: not a repository (or not its top, or without a commit)
+  std::string base;  // commit the work starts from; empty if `source` is not the top of a repository or has no commit
   uint64_t files = 0, bytes = 0, skipped = 0;
-  std::vector<std::string> warnings;  // for the operator, safe to print
+  std::vector<std::string> warnings;  // for the operator; safe to print
 };
 
-// Writes a tar stream of what goes to the workspace, paths relative to it (below `prefix`). `copy`: the tree as it is,
-// without what has no business inside (sockets, devices, links that lead out, credentials in .git/config). `clone`:
-// HEAD's branch, committed state only, no remote, no hooks; a directory that cannot be cloned is copied, with a
-// warning. Other modes send nothing. Blocking; runs git for clones.
+// Writes a tar stream of what goes to the workspace. Paths are relative to it (below `prefix`). `copy` sends the tree
+// as it is, without what must not go into a bottle (sockets, devices, links that lead out, credentials in .git/config).
+// `clone` sends HEAD's branch: only the committed state, no remote, no hooks. A directory that cannot be cloned is
+// copied, with a warning. Other modes send nothing. Blocks while it runs git for clones.
 Result<Summary> send(const Outgoing& outgoing, const Sink& sink);
 
-// What git knows of the operator in every directory of his, into the agent's home: who commits, and what is ignored.
-// Blocking; runs git.
+// Writes the settings that git uses in every directory of the operator's into the agent's home: who commits, and what
+// is ignored. Blocks while it runs git.
 Result<> put_git_settings(docker::TarWriter& tar, const Outgoing& outgoing);
 
 struct Incoming {
   std::string session;                 // [a-z0-9-]{1,40}
   std::string source;                  // as in Outgoing
   std::string base;                    // as in Summary
-  std::string results_dir;             // made if need be; changes.patch lands here
+  std::string results_dir;             // made if necessary; changes.patch goes here
   std::string scratch;                 // as in Outgoing
   std::string record = {};             // as in Outgoing
-  bool elsewhere = false;              // the operator's shell may be in another directory than `source`
-  bool keep_ignored = false;           // files that git ignores come along, into the results
-  std::vector<std::string> keep = {};  // only these of them: patterns as in .gitignore
+  bool elsewhere = false;              // the operator's shell may be in a directory other than `source`
+  bool keep_ignored = false;           // ignored files come back too, into the results
+  std::vector<std::string> keep = {};  // if not empty, only these ignored files: patterns as in .gitignore
   uint64_t max_bytes = 16ull << 30;
   uint64_t max_entries = 1'000'000;
-  uint64_t max_held = 64 << 20;  // bytes of paths and links' targets that are in memory until all of it is here
-  std::chrono::seconds max_time = std::chrono::hours(1);  // from when the tar is here
-  uint64_t* room = nullptr;  // bytes that may still come into the operator's repository, counted down for several calls
-                             // together; null: max_bytes
+  uint64_t max_held = 64 << 20;  // limit in bytes for paths and link targets that are kept in memory until everything
+                                 // has arrived
+  std::chrono::seconds max_time = std::chrono::hours(1);  // counted from when the tar has arrived
+  uint64_t* room = nullptr;  // bytes that may still be added to the operator's repository, counted down across several
+                             // calls; null means max_bytes
   uint64_t max_memory =
-      2ull << 30;  // of each git that reads the agent's objects: few bytes of them can unpack to any number
+      2ull << 30;  // limit for each git process that reads the agent's objects: a few bytes can unpack to any size
 };
 
-// What came back of a repository that lies in the workspace.
+// What came back for a repository that lies in the workspace.
 struct BackBelow {
-  std::string path;  // of the repository, in the workspace
+  std::string path;  // path of the repository in the workspace
   std::vector<std::string> refs;
   uint64_t commits = 0, files = 0;
   std::string patch;
 };
 
 struct Back {
-  std::vector<std::string> refs;     // in the operator's repository
-  uint64_t commits = 0;              // the agent's
-  uint64_t files = 0;                // that differ from what was sent
-  std::string patch;                 // path; empty: no file changed
-  std::vector<BackBelow> below;      // of the other repositories in the workspace, those in which something changed
-  std::string bundle;                // path: what could not be written into a repository; empty: nothing
-  std::vector<std::string> ignored;  // that the agent made or changed, and git ignores: "dist/"
-  std::string kept;                  // the directory in which those are; empty: they were not asked for
-  std::vector<std::string> flagged;  // to look at before anything is run, by reason, a few lines: safe to print
-  std::string all_flagged;           // path of a file with each of them; empty: `flagged` names all
-  uint64_t skipped = 0;              // entries that were not taken; some are named in `flagged`
-  bool is_incomplete = false;        // the workspace as it is has something that nothing of the above has
+  std::vector<std::string> refs;     // refs in the operator's repository
+  uint64_t commits = 0;              // number of the agent's commits
+  uint64_t files = 0;                // number of files that differ from what was sent
+  std::string patch;                 // path; empty if no file changed
+  std::vector<BackBelow> below;      // the other repositories in the workspace in which something changed
+  std::string bundle;                // path of a bundle with what could not be written into a repository; empty if
+                                     // there is nothing
+  std::vector<std::string> ignored;  // files that the agent made or changed and that git ignores, such as "dist/"
+  std::string kept;                  // directory with those files; empty if they were not requested
+  std::vector<std::string> flagged;  // what to inspect before running anything: a few lines, grouped by reason; safe to
+                                     // print
+  std::string all_flagged;           // path of a file that lists all of them; empty if `flagged` is complete
+  uint64_t skipped = 0;              // number of entries that were not taken; `flagged` names some of them
+  bool is_incomplete = false;        // the archive contains something that none of the above contains
   std::string text;                  // for the operator: what came back and how to take it, without `flagged`
 };
 
-// What a person does with an archive of a workspace that was kept: one line.
+// Returns one line that says what to do with an archive of a workspace that was kept.
 std::string about_archive(const std::string& path, const std::string& session);
 
-// Reads a tar of the workspace that the agent had: hostile. The checked-out tree, its index, its HEAD and its branches
-// are never touched: the agent's refs land on refs/bottle/<session>/{heads,tags,notes,stash,other}/* (names that ours
-// may not have below .../encoded/; what an earlier call left there and is no more, goes), the files as they were left
-// on refs/bottle/<session>/worktree, and what changed in them in changes.patch. The same for each repository in the
-// workspace, in that repository and below results_dir/below. For what is no repository: the patch, and changed files
-// under results_dir/files. What a repository cannot take is in work.bundle. Blocking; runs git, each time for 10
-// minutes at most. Code::limit, Code::timed_out: sorting it would take more of this machine than it may.
+// Reads a tar of the agent's workspace, which is untrusted. Never touches the checked-out tree, its index, its HEAD and
+// its branches. The agent's refs become refs/bottle/<session>/{heads,tags,notes,stash,other}/* (names that bottle's
+// rules do not allow go below .../encoded/; refs from an earlier call that no longer exist are removed). The files as
+// the agent left them become refs/bottle/<session>/worktree, and the changes in them changes.patch. The same applies to
+// each repository in the workspace, with results in that repository and below results_dir/below. For a directory that
+// is not a repository, writes the patch, and the changed files under results_dir/files. What a repository cannot accept
+// goes into work.bundle. Blocks while it runs git, at most 10 minutes for each run. Fails with Code::limit or
+// Code::timed_out if sorting the work would take more of this machine's resources than allowed.
 Result<Back> receive(const Incoming& incoming, const Source& source);
 
 }  // namespace bottle::workspace

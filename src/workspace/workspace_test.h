@@ -1,4 +1,4 @@
-// For tests of the workspace: a repository, what is sent of it, and what comes back, in a directory of their own.
+// Supports tests of the workspace: a repository, what is sent of it and what comes back, in a directory of their own.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -41,7 +41,7 @@ class Workspace : public git::Repositories {
     EXPECT_TRUE(r) << r.error().what;
     return r.value_or(Summary{});
   }
-  // What the engine and the agent's side do: unpack into /workspace.
+  // Does what the engine and the agent's side do: unpacks into /workspace.
   void unpack() {
     inside = root + "/inside/workspace";
     fs::remove_all(root + "/inside");
@@ -71,7 +71,7 @@ class Workspace : public git::Repositories {
     sh("tar --format=pax -C " + root + "/inside -cf " + root + "/in.tar workspace");
     return take(*read_file(root + "/in.tar"), base, source);
   }
-  // An archive as hostile as one likes.
+  // Makes an archive, as hostile as the test needs.
   std::string craft(const std::function<void(docker::TarWriter&)>& fill) {
     std::string out;
     docker::TarWriter tar([&](std::string_view bytes) -> Result<> {
