@@ -1,7 +1,7 @@
-# The program `bottle`: its manual pages, and where it is installed.
+# Defines the program `bottle`: its manual pages, and where it is installed.
 target_compile_definitions(bottle_app PUBLIC BOTTLE_VERSION="${PROJECT_VERSION}")
 
-# The manual pages are carried in the program, as they are.
+# The program contains the manual pages unchanged.
 file(GLOB pages CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/app/commands/*.md)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${pages})
 set(texts "#include \"app/commands/commands.h\"\n\nnamespace bottle::app {\n\nstd::string_view page_text(std::string_view name) {\n")

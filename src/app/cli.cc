@@ -29,7 +29,7 @@ CLI::App& deepest(CLI::App& app) {
   return *at;
 }
 
-// What was typed and is not there, with the nearest that is.
+// Reports a word that does not exist, with the closest one that does.
 int complain(CLI::App& app, const CLI::ParseError& error) {
   CLI::App& command = deepest(app);
   auto extra = app.remaining(true);

@@ -1,4 +1,4 @@
-// The parser: every command of the table, described by its page.
+// Makes the parser: every command of the table, described by its page.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -7,24 +7,25 @@
 
 namespace bottle::app {
 
-// The whole tree. A parsed command's callback sets `exit`, which must outlive the parser.
+// Makes the whole tree. The callback of a parsed command sets `exit`, which must outlive the parser.
 std::unique_ptr<CLI::App> make_parser(int& exit);
 
 struct Page;
 
-// The page that a command of the tree stands on: that of its outermost command. Null for hidden ones.
+// Returns the page that documents a command of the tree: that of its outermost command. Returns null for hidden
+// commands.
 const Page* page_of(const CLI::App& command);
 
-// "bottle image build" for that subcommand.
+// Returns the full name of a subcommand, such as "bottle image build".
 std::string full_name(const CLI::App& command);
 
-// What the page says of an option ("--json", "SESSION"), or nothing.
+// Returns what the page says about an option ("--json", "SESSION"), or an empty string.
 std::string description(const CLI::App& command, const CLI::Option& option);
 
-// The terms under which a page documents an option: "--json"; "-p" and "--prompt"; "AGENT".
+// Returns the terms under which a page documents an option: "--json"; "-p" and "--prompt"; "AGENT".
 std::vector<std::string> terms_of(const CLI::Option& option);
 
-// Parses and runs. The program's exit status.
+// Parses the arguments and runs the command. Returns the program's exit status.
 int run(int argc, char** argv);
 
 }  // namespace bottle::app

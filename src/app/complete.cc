@@ -30,7 +30,7 @@ CLI::Option* option_named(CLI::App& command, const std::string& word) {
 
 bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
 
-// "--prompt TEXT" → TEXT; of a positional its own name.
+// Returns TEXT for "--prompt TEXT", and the own name of a positional argument.
 std::string value_name(const CLI::App& command, const CLI::Option& option) {
   if (option.get_positional()) return terms_of(option).back();
   const Page* page = page_of(command);
@@ -41,7 +41,7 @@ std::string value_name(const CLI::App& command, const CLI::Option& option) {
   return "";
 }
 
-// The n-th positional; the last one may take all that follow.
+// Returns the n-th positional argument. The last one may accept all words that follow.
 CLI::Option* positional(CLI::App& command, size_t n) {
   CLI::Option* last = nullptr;
   for (CLI::Option* option : command.get_options()) {
@@ -72,7 +72,7 @@ class Completer {
   }
 
  private:
-  // A word that is complete already.
+  // Handles a word that is complete.
   void pass(const std::string& word) {
     if (for_the_agent_) return;
     if (wanting_) {
@@ -128,7 +128,7 @@ class Completer {
   CLI::Option* wanting_ = nullptr;  // the option whose value comes next
   std::vector<CLI::Option*> given_;
   size_t positionals_ = 0;
-  bool for_the_agent_ = false, lost_ = false;  // lost: behind a command that does not exist
+  bool for_the_agent_ = false, lost_ = false;  // lost_: the words follow a command that does not exist
 };
 
 std::vector<Candidate> plain(std::initializer_list<const char*> values) {

@@ -1,4 +1,4 @@
-// What could stand where the operator pressed Tab: the parser's tree, and names from the manifest and the
+// Computes the completions for the Tab key from the parser's tree and from the names in the manifest and of the
 // sessions.
 #pragma once
 
@@ -15,25 +15,27 @@ struct Candidate {
 
 struct Completion {
   enum class Rest { nothing, files, directories };
-  std::vector<Candidate> candidates;  // those that begin with the word
-  Rest rest = Rest::nothing;          // what the shell itself is to offer
+  std::vector<Candidate> candidates;  // those that begin with the typed word
+  Rest rest = Rest::nothing;          // what the shell itself should offer
 };
 
-// Candidates for a value by the name it has in the page: SESSION, AGENT, MODE … `command` is its full name.
+// Returns candidates for a value by its name in the page: SESSION, AGENT, MODE … `command` is the full name of the
+// command.
 using Names = std::function<std::vector<Candidate>(const std::string& command, const std::string& value)>;
 
-// `words` follow the program's name; the last one is being typed and may be empty.
+// Returns the completions. `words` are the words after the program's name; the last one is being typed and may be
+// empty.
 Completion complete(CLI::App& parser, const std::vector<std::string>& words, const Names& names);
 
-// The names on this machine: agents, bottles, VMs, sessions. Never asks the engine; silent where something
+// Returns the names on this machine: agents, bottles, VMs, sessions. Never queries the engine. Leaves out silently what
 // cannot be read.
 std::vector<Candidate> names_here(const std::string& command, const std::string& value);
 
-// One candidate a line, "value<TAB>about", then ":files", ":directories" or ":nothing": what the shells'
-// scripts read. Nothing in it can do anything to a terminal: a repository's agents describe themselves.
+// Returns one candidate per line, "value<TAB>about", then ":files", ":directories" or ":nothing", for the scripts of
+// the shells. The text has no effect on a terminal, because descriptions of agents may come from a repository.
 std::string to_lines(const Completion& completion);
 
-// `bottle __complete WORD…`, called by the shells' scripts. Always 0.
+// Runs `bottle __complete WORD…`, which the scripts of the shells call. Always returns 0.
 int complete_main(const std::vector<std::string>& words);
 
 }  // namespace bottle::app

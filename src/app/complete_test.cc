@@ -14,7 +14,7 @@ std::vector<Candidate> names(const std::string& command, const std::string& valu
   return {};
 }
 
-// The values, each with a blank behind it, then what the shell is to add.
+// Returns the values, each followed by a blank, then what the shell should add.
 std::string completed(const std::vector<std::string>& words) {
   int exit = 0;
   auto parser = make_parser(exit);

@@ -16,11 +16,11 @@ std::set<std::string> found(const std::string& text, const std::string& pattern)
   return names;
 }
 
-// docs/events.md is a contract: what the code says is in it, and it promises nothing else.
+// docs/events.md is a contract: it must contain every event of the code, and no others.
 TEST(Events, AreThoseOfTheDocument) {
   std::set<std::string> said;
   for (auto name : wire::event_names()) said.emplace(name);
-  said.erase("hello");  // the launcher judges it, and tells nobody
+  said.erase("hello");  // the launcher judges it and does not print it
   auto document = read_file("docs/events.md");
   ASSERT_TRUE(document);
   size_t begin = document->find("\n## Events\n"), end = document->find("\n## The result\n");
@@ -28,7 +28,7 @@ TEST(Events, AreThoseOfTheDocument) {
   EXPECT_EQ(said, found(document->substr(begin, end - begin), R"re(\n\| `([^`]+)`)re"));
 }
 
-// What each of them has is in its row: its golden file has all of its keys.
+// The row of each event must list all of its keys; the golden file has all of them.
 TEST(Events, HaveTheKeysOfTheDocument) {
   auto document = read_file("docs/events.md");
   ASSERT_TRUE(document);

@@ -18,7 +18,7 @@
 
 namespace {
 
-// What only shows text, or reads no place of the operator's.
+// Returns whether the command only shows text, or reads none of the operator's directories.
 bool needs_no_place(const char* command) {
   for (const char* each : {"help", "man", "completion", "schema", "guard"})
     if (std::strcmp(command, each) == 0) return true;
@@ -28,8 +28,9 @@ bool needs_no_place(const char* command) {
 int dispatch(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   bottle::app::forget_relative_programs();
-  // Not a command for people: the process that owns a session, started by `start` with a socket as its stdin.
-  // Nor this: what ssh-add runs instead of asking a person (session/credentials/askpass.h).
+  // The next two are not commands for people: the program that ssh-add runs instead of asking a person
+  // (session/credentials/askpass.h), and the process that owns a session, which `start` starts with a socket as its
+  // stdin.
   if (std::getenv(bottle::session::kAskpassVariable)) return bottle::session::askpass();
   if (argc == 2 && std::strcmp(argv[1], "supervise") == 0) {
     bottle::restore_randomization(argv);
@@ -39,11 +40,11 @@ int dispatch(int argc, char** argv) {
   if (argc >= 2 && !needs_no_place(argv[1]))
     if (auto own = bottle::app::check_own_places(bottle::app::directories()); !own)
       return is_completion ? 0 : bottle::app::report(own.error());
-  // Nor this one: what the shells' completions ask.
+  // The completion scripts of the shells call this.
   if (is_completion) return bottle::app::complete_main({argv + 2, argv + argc});
-  // Nor this: what destroys a VM when its owner is dead (machine/reaper.h).
+  // This destroys a VM when its owner is dead (machine/reaper.h).
   if (argc == 3 && std::strcmp(argv[1], "reap") == 0) return bottle::app::reap_vm(argv[2]);
-  // Nor this: what another machine's bottle asks for over ssh.
+  // The bottle on another machine calls this over ssh.
   if (argc >= 2 && std::strcmp(argv[1], "far") == 0) return bottle::app::run_far({argv + 2, argv + argc});
   return bottle::app::run(argc, argv);
 }
@@ -51,11 +52,11 @@ int dispatch(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  bottle::forbid_core_dumps();  // the operator's variables and what is read from them are secrets
+  bottle::forbid_core_dumps();  // the operator's variables, and what is read from them, are secrets
   try {
     return dispatch(argc, argv);
   } catch (const std::exception& error) {
-    // Our own interfaces return errors; this is a library's, or a fault of ours.
+    // bottle's own interfaces return errors, so this comes from a library or is a bug in bottle.
     return bottle::app::report({bottle::Code::internal,
                                 std::string("an internal error stopped bottle: ") + error.what(),
                                 "run `bottle cleanup`, and report this as a bug"});

@@ -34,15 +34,16 @@ int supervise(int socket) {
     return 125;
   }
   Clients clients(std::move(first));
-  // Other programs' variables, and maybe their secrets, are no business of a process that lives for hours.
+  // The variables of other programs, which may be secrets, must not stay in a process that runs for hours.
   if (!std::getenv("BOTTLE_TEST_KILL_AT_RECORD") && !std::getenv("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD") &&
       !std::getenv("BOTTLE_TEST_STOP_AT_RECORD")) {
-    // What ssh needs to come back after a broken connection: its agent, and where a ProxyCommand is found.
+    // ssh needs these to reconnect: its agent, and where a ProxyCommand is found.
     std::map<std::string, std::string> kept = {
         {"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}};
     for (const char* name : {"SSH_AUTH_SOCK", "PATH", "XDG_RUNTIME_DIR"})
       if (const char* value = std::getenv(name); value && job->remote) kept[name] = value;
-    // Whose repositories git may read, and as whom the agent commits: where the operator's own settings of git are.
+    // These say where the operator's own git settings are: whose repositories git may read, and the name under which
+    // the agent commits.
     for (const char* name :
          {"SUDO_UID", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
       if (const char* value = std::getenv(name)) kept[name] = value;
@@ -64,7 +65,7 @@ int supervise(int socket) {
   } else {
     run(*job, clients);
   }
-  constexpr std::chrono::minutes kPatience{10};  // nothing of the session is left but its last words
+  constexpr std::chrono::minutes kPatience{10};  // only the final messages of the session are left to send
   clients.drain(kPatience);
   return 0;
 }

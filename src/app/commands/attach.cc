@@ -25,7 +25,7 @@ struct AttachOptions {
   Transport transport;
 };
 
-// mosh for a session on another machine: its record says where that is.
+// Uses mosh for a session on a remote machine. The session's record says where that is.
 Result<std::function<std::unique_ptr<session::Typing>()>> typing_for(const std::string& name,
                                                                      const Transport& transport) {
   TRY(check(transport));

@@ -28,11 +28,11 @@ Result<manifest::Manifest> load(const std::string& path) {
   if (path.empty()) return load_manifest(here());
   manifest::File file{path, TRY(read_file(path, 1 << 20))};
   if (!path.ends_with(".md")) return manifest::load({file}, {}, {});
-  // An agent's file is checked against the operator's bottles, as one that a repository brings.
+  // Checks an agent's file against the operator's bottles, like one that comes from a repository.
   return manifest::load(TRY(policy_files()), {}, {file});
 }
 
-// "path:line:column: what" apart; without a place, all of it is `what`.
+// Splits "path:line:column: what". Without a position, all of it is `what`.
 json placed(const Error& error) {
   json out = {{"file", ""}, {"line", 0}, {"column", 0}, {"what", error.what}, {"todo", error.todo}};
   for (size_t at = error.what.find(':'); at != std::string::npos; at = error.what.find(':', at + 1)) {

@@ -37,7 +37,7 @@ json as_json(const session::Unrecorded& each) {
           {"removable", each.is_named_so}};
 }
 
-// What is labelled as ours and in no ledger of ours: named, and left alone.
+// Names objects that have bottle's label and are in no ledger on this machine. They are left alone.
 void tell_unrecorded(const std::vector<session::Unrecorded>& found, const CleanupOptions& options) {
   if (found.empty() || options.output.json) return;
   bool removable = false;
@@ -53,7 +53,7 @@ void tell_unrecorded(const std::vector<session::Unrecorded>& found, const Cleanu
         "--unrecorded`; if your state directory is elsewhere, set XDG_STATE_HOME");
 }
 
-// The names were shown: whoever answers knows what goes.
+// Removes objects whose names were shown: a person who confirms knows what is removed.
 Result<std::vector<session::Swept>> remove_unrecorded(docker::Engine& engine,
                                                       const std::vector<session::Unrecorded>& found,
                                                       const CleanupOptions& options) {
@@ -79,7 +79,8 @@ void tell_what_would_go(const std::vector<session::Orphan>& orphans, json all, c
   if (output.json) print_json(all);
 }
 
-// Sessions on other machines that nobody here looks after any more: ended, their work fetched, confirmed gone.
+// Ends sessions on remote machines that have no supervisor on this machine any more: fetches their work and confirms
+// that they are gone.
 std::vector<session::Receipt> end_unattended(const std::vector<std::string>& names) {
   std::vector<session::Receipt> receipts;
   for (const auto& name : names) {
@@ -89,12 +90,12 @@ std::vector<session::Receipt> end_unattended(const std::vector<std::string>& nam
       return session::relay(fd.get(), {.quiet = true});
     };
     auto ended = end();
-    if (!ended && ended.error().code == Code::conflict) ended = end();  // the VM's reaper was quicker: it is waited for
+    if (!ended && ended.error().code == Code::conflict) ended = end();  // the VM's reaper was faster; this waits for it
     if (ended) {
       receipt.confirmed = ended->result.receipt.confirmed;
       (receipt.confirmed ? receipt.removed : receipt.left).push_back("session " + name + " on its remote machine");
     } else if (ended.error().code == Code::not_found) {
-      receipt.confirmed = true;  // it was gone already
+      receipt.confirmed = true;  // it was already gone
       receipt.removed.push_back("the record of session " + name);
     } else {
       receipt.left.push_back("session " + name + ": " + ended.error().what);
@@ -105,14 +106,15 @@ std::vector<session::Receipt> end_unattended(const std::vector<std::string>& nam
 }
 
 Result<int> cleanup(const CleanupOptions& options) {
-  // Work first: it may be on a VM that goes next. VMs cost money, and need no engine here.
+  // Fetches the work first, because it may be on a VM that is destroyed next. VMs cost money, and destroying them needs
+  // no engine on this machine.
   auto remote = unattended(directories());
   auto ended = options.dry_run ? std::vector<session::Receipt>() : end_unattended(remote);
   bool clean = true;
   auto vms = TRY(clean_up_vms(options.dry_run, options.output, clean));
   if (!options.dry_run)
     for (const auto& name : names_in(directories().sessions)) forget_session_without_vm(name);
-  // Without an engine "nothing to clean up" would be a guess.
+  // Without an engine, "nothing to clean up" would be a guess.
   auto engine = TRY(connect_engine());
   auto orphans = session::find_orphans(directories());
   auto unrecorded = TRY(session::find_unrecorded(directories(), engine));

@@ -1,6 +1,6 @@
 #include "app/commands/commands.h"
 
-// One line per command, in the order of the groups in bottle.md.
+// Each command has one line, in the order of the groups in bottle.md.
 #define BOTTLE_COMMANDS(X) \
   X(start)                 \
   X(attach)                \

@@ -1,5 +1,5 @@
-// The table of commands. Each is commands/NAME.cc, which defines add_NAME, and commands/NAME.md, its page;
-// CONTRIBUTING.md says how to add one.
+// Declares the table of commands. Each command has commands/NAME.cc, which defines add_NAME, and commands/NAME.md, its
+// page; CONTRIBUTING.md says how to add one.
 #pragma once
 
 #include <span>
@@ -11,8 +11,8 @@ class App;
 
 namespace bottle::app {
 
-// Adds the command and its subcommands, with their flags, to the parser. Their callbacks set `exit`: the
-// program's exit status. Descriptions are not given here: they are the page's.
+// Adds the command and its subcommands, with their flags, to the parser. Their callbacks set `exit` to the program's
+// exit status. The descriptions come from the page.
 using Add = void (*)(CLI::App& app, int& exit);
 
 struct CommandEntry {
@@ -20,10 +20,10 @@ struct CommandEntry {
   Add add;
 };
 
-// In the order of help.
+// Returns the commands in the order of help.
 std::span<const CommandEntry> commands();
 
-// The text of commands/NAME.md, carried in the program.
+// Returns the text of commands/NAME.md, which is compiled into the program.
 std::string_view page_text(std::string_view name);
 
 }  // namespace bottle::app

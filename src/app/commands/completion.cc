@@ -8,8 +8,8 @@
 namespace bottle::app {
 namespace {
 
-// The scripts know nothing of the commands: they ask `bottle __complete`, whose answer they take as data,
-// never as code.
+// The scripts know nothing about the commands: they call `bottle __complete` and treat its output as data, never as
+// code.
 constexpr const char* kBash = R"~(# bash completion for bottle: source <(bottle completion bash)
 _bottle() {
   local -a words=()

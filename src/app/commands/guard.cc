@@ -1,4 +1,4 @@
-// `bottle guard run`: the guard without Docker, in the foreground. This process becomes the guard.
+// `bottle guard run` runs the guard without Docker, in the foreground. This process becomes the guard.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -42,7 +42,7 @@ Result<int> output_file(const std::string& path) {
   return fd;
 }
 
-// The exit status; an error is one before it listened.
+// Returns the exit status. An error happened before the guard was listening.
 Result<int> become_guard(const GuardOptions& o) {
   plan::Plan plan = TRY(plan::for_guard(TRY(manifest::parse_guard({o.config, TRY(read_file(o.config, 4 << 20))}))));
   auto hidden = [](const std::string& question) { return session::ask(question, true); };
@@ -58,7 +58,7 @@ Result<int> become_guard(const GuardOptions& o) {
   config.dns.clear();
   config.egress.resolver = o.resolver.empty() ? plan.egress.resolver : o.resolver;
 
-  // From here on this process is the guard. Its configuration, secrets included, is handed over in memory.
+  // From now on this process is the guard. It gets its configuration, including secrets, in memory.
   guard::Options options;
   UniqueFd settings(TRY(memory_file("guard-config", wire::encode(config))));
   options.config_fd = settings.get();

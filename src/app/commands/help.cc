@@ -9,7 +9,7 @@
 namespace bottle::app {
 
 void add_help(CLI::App& app, int& exit) {
-  // "bottle help image build" is meant as "bottle help image".
+  // Takes "bottle help image build" as "bottle help image".
   auto wanted = std::make_shared<std::vector<std::string>>();
   auto* command = app.add_subcommand("help");
   command->add_option("command", *wanted);

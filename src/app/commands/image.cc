@@ -19,8 +19,8 @@ struct Known {
   std::vector<session::OwnImage> images;
 };
 
-// What there is, and which of it a start of today would use: by the operator's policy, whichever repository
-// it is in.
+// Returns the existing images, and which of them a start would use now: decided by the operator's policy, in any
+// repository.
 Result<Known> known_images() {
   auto engine = TRY(connect_engine());
   auto manifest = TRY(load_manifest("/nonexistent"));
@@ -45,7 +45,7 @@ struct ImageOptions {
   Output output;
 };
 
-// As the manifest checks them.
+// Checks the options like those of a manifest.
 Result<> check(const ImageOptions& o) {
   using manifest::Type;
   if (!o.pin.version.empty() && o.provider != "claude" && o.provider != "codex")

@@ -20,7 +20,7 @@ Result<std::string> write_starter() {
     if (::access((directory + other).c_str(), F_OK) == 0)
       return fail(Code::conflict, directory + other + " already exists", "run `bottle check` to check it");
   TRY(make_directories(directory));
-  // Never through a link, never over a file.
+  // Never opens through a link and never overwrites a file.
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd && errno == EEXIST) return fail(Code::conflict, path + " already exists", "run `bottle check` to check it");
   if (!fd) return fail_errno("creating " + path);
@@ -31,7 +31,7 @@ Result<std::string> write_starter() {
 Result<> init() {
   std::string path = TRY(write_starter());
   print(path);
-  // With a manifest of version 1 next to it the two must not define the same names.
+  // If there is a version 1 manifest next to it, the two must not define the same names.
   if (auto loaded = load_manifest("/nonexistent"); !loaded) return std::unexpected(loaded.error());
   say("Edit the file, then run `bottle check` and `bottle start AGENT`.");
   return {};

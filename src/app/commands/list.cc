@@ -16,7 +16,7 @@ namespace {
 using nlohmann::json;
 using Rows = std::vector<std::vector<Line>>;
 
-constexpr size_t kLongestDescription = 300;  // perhaps a repository's words
+constexpr size_t kLongestDescription = 300;  // the text may come from a repository
 
 struct ListOptions {
   bool agents = false;

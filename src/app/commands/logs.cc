@@ -32,14 +32,14 @@ void show(const std::string& line, const LogsOptions& options, bool people) {
     if (!line.empty()) print_json_text(line + "\n");
     return;
   }
-  // A line that is not one of ours is shown as it is.
+  // Shows a line that is not a decision unchanged.
   auto decision = wire::decode<wire::Decision>(line, wire::From::ours);
   if (options.denied && (!decision || decision->action != "deny")) return;
   if (people && decision) print(egress_line(*decision));
   else print_json_text(line + "\n");
 }
 
-// One side's decisions: a file that may come later, and grow.
+// The decisions of one side. The file may not exist yet, and it grows.
 struct Decisions {
   std::string path, rest;
   UniqueFd fd;
@@ -65,7 +65,7 @@ std::string time_of(const std::string& line) {
   return at == std::string::npos ? "" : line.substr(at + 8, 24);
 }
 
-// The guard's, and for a bottle on another machine those that were made here.
+// Shows the decisions of the guard and, for a session on a remote machine, those that were made on this machine.
 Result<> egress(const std::string& name, const LogsOptions& options) {
   bool people = ::isatty(1) && !options.as_json;
   std::string results = directories().results + "/" + name;
@@ -75,7 +75,7 @@ Result<> egress(const std::string& name, const LogsOptions& options) {
     std::ranges::merge(TRY(guard.more()), TRY(near.more()), std::back_inserter(lines), {}, time_of, time_of);
     for (const auto& line : lines) show(line, options, people);
     if (!flush_output()) return {};
-    // What was written between the last read and the end is read once more.
+    // Reads once more after the end, for what was written since the last read.
     if (last || !options.follow) break;
     last = !runs(name);
     if (!last) std::this_thread::sleep_for(std::chrono::milliseconds(200));

@@ -26,7 +26,7 @@ Result<> write_all_pages(const std::string& directory) {
   return {};
 }
 
-// man(1) reads a file by its path; ours lives as long as it is read.
+// Shows a page with man(1), which reads a file by its path. The file exists only while it is read.
 Result<> show(const Page& page) {
   std::string path = "/tmp/" + man_name(page) + "." + random_hex(4) + ".1";
   TRY(write_file_atomically(path, to_roff(page), 0600));

@@ -49,7 +49,7 @@ Result<int> check(const RemoteCommand& o) {
   return usable ? 0 : 1;
 }
 
-// $1: package or script. The script is the operator's, on stdin behind this one.
+// $1 is package or script. The operator's script follows this one on stdin.
 constexpr const char* kSetup = R"sh(
 set -e
 root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
@@ -93,7 +93,7 @@ Result<int> setup(const RemoteCommand& o) {
     return fail(Code::unavailable, "setting up " + machine + " failed: " + folded(done.err, 2000),
                 "sign in as root, or set up sudo without a password on that machine");
   channel = {};
-  side.drop();  // a new group counts from the next sign-in on
+  side.drop();  // a new group applies only from the next sign-in
   return check(o);
 }
 

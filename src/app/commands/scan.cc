@@ -60,8 +60,8 @@ Result<scan::Catalog> catalog_of(const ScanOptions& options) {
   return catalog;
 }
 
-// Reads the file to its end, or until it blocks. (`report` would show all findings, but not whether the guard would
-// block.)
+// Reads the file to its end, or until the stream blocks. (`report` would show all findings, but not whether the guard
+// would block.)
 Result<> look_through(const std::string& file, scan::Stream& stream) {
   auto close = [](std::FILE* f) { return f == stdin ? 0 : std::fclose(f); };
   std::unique_ptr<std::FILE, decltype(close)> in(file == "-" ? stdin : std::fopen(file.c_str(), "rbe"), close);

@@ -33,9 +33,9 @@ namespace {
 struct StartOptions {
   plan::Options plan;
   bool yes = false, dry_run = false;
-  std::string workspace;  // directory; empty: the current one
-  std::string really;     // directory; consent to one that is refused otherwise
-  std::string name;       // of the session; empty: a random one
+  std::string workspace;  // directory; empty for the current one
+  std::string really;     // directory; consents to one that would be refused otherwise
+  std::string name;       // name of the session; empty for a random one
   RemoteOptions remote;
   VmOptions vm;
   std::string token_via, secrets = "there";
@@ -87,7 +87,8 @@ Result<> set_place(StartOptions& o) {
   return {};
 }
 
-// A session that is not to be ends; its supervisor goes when nothing is left, or after half a minute without us.
+// Ends a session that must not continue. Blocks until its supervisor exits, which is when nothing is left, or for at
+// most half a minute.
 void await_end(int socket) {
   timeval patience{30, 0};
   ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
@@ -96,7 +97,7 @@ void await_end(int socket) {
   }
 }
 
-// The directory that `given` names, without links; empty: the current one.
+// Returns the directory that `given` names, without links. An empty name means the current directory.
 Result<std::string> find_workspace(const std::string& given) {
   char path[PATH_MAX];
   struct stat st{};
@@ -111,8 +112,8 @@ Result<std::string> find_workspace(const std::string& given) {
   return path;
 }
 
-// A script or a text that is piped in, or redirected from a file, is the prompt of a headless agent. A terminal, a
-// socket or /dev/null is not read: who starts us from a service never closes those.
+// Returns whether stdin should be read as the prompt of a headless agent: a pipe, or a redirected file. A terminal, a
+// socket or /dev/null is not read, because a service that starts bottle never closes those.
 bool has_piped_input() {
   struct stat st{};
   return ::fstat(0, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode));
@@ -138,7 +139,7 @@ Result<> confirm_start() {
   return {};
 }
 
-// What is refused of a repository, and a variable that would name another one.
+// Fails for a repository that is refused, and if a variable names another repository.
 Result<> check_repository(const std::string& workspace) {
   auto found = TRY(git::find(workspace));
   const char* named = std::getenv("GIT_DIR");
@@ -166,7 +167,7 @@ Result<int> start_session(const StartOptions& options) {
   bool elsewhere = !options.remote.token.file.empty();
   if (!options.remote.target.empty()) withhold_secrets(manifest);
   if (elsewhere) {
-    // The value is there already; that there is one, the plan must know.
+    // The value is already on that machine. The plan only needs to know that there is one.
     if (!variables.contains("ANTHROPIC_API_KEY"))
       variables.emplace("CLAUDE_BOTTLE_OAUTH_TOKEN", "on the other machine");
     variables.emplace("OPENAI_API_KEY", "on the other machine");
@@ -191,7 +192,7 @@ Result<int> start_session(const StartOptions& options) {
   if (!options.name.empty()) facts.session = TRY(new_session(options.name, workspace));
   TRY(place->describe(manifest, facts));
   plan::Plan plan = TRY(plan::make(manifest, wanted, facts));
-  // What is refused is refused before anything is asked or made.
+  // Fails for everything that is refused, before anything is asked or made.
   using manifest::WorkspaceMode;
   if (plan.workspace_mode == WorkspaceMode::clone || plan.workspace_mode == WorkspaceMode::copy)
     TRY(check_repository(workspace));
@@ -229,7 +230,7 @@ Result<int> start_session(const StartOptions& options) {
   client.forward_input = !plan.headless;
   if (client.terminal) client.begin_typing = place->typing(plan.session, say);
   client.on_event = [&](const wire::Event& event) { show_event(event, options.output); };
-  if (options.output.json)  // one stream of JSON lines, whatever the agent writes
+  if (options.output.json)  // the output is one stream of JSON lines, whatever the agent writes
     client.on_diagnostic = [&](std::string_view text) {
       show_event(wire::ErrorOutput{std::string(text)}, options.output);
     };
@@ -241,8 +242,8 @@ Result<int> start_session(const StartOptions& options) {
   };
   auto ended = session::relay(socket.get(), client);
   if (!ended && place->has_changed() && !options.remote.fresh) {
-    // What began there ends without us; nothing has run, and no value has gone there.
-    if (!options.name.empty()) await_end(socket.get());  // the next one has the same name
+    // The session that was started ends on its own: nothing has run, and no value was sent.
+    if (!options.name.empty()) await_end(socket.get());  // the next session has the same name
     socket.reset();
     StartOptions again = options;
     again.workspace = workspace;
@@ -251,7 +252,7 @@ Result<int> start_session(const StartOptions& options) {
     say("the remote machine has changed since the last time; starting again");
     return start_session(again);
   }
-  if (!ended && refused) await_end(socket.get());  // what began there goes before we say why
+  if (!ended && refused) await_end(socket.get());  // the session that was started ends before the reason is reported
   if (!ended) return std::unexpected(ended.error());
   if (ended->detached) {
     show_detached(plan.session);

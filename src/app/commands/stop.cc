@@ -17,7 +17,7 @@
 namespace bottle::app {
 namespace {
 
-// Blocks until the session's supervisor says that everything is gone.
+// Blocks until the session's supervisor reports that everything is gone.
 Result<> stop(const std::string& name) {
   UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true})));
   TRY(session::send_frame(fd.get(), session::FrameType::stop, ""));
@@ -39,11 +39,11 @@ Result<> stop(const std::string& name) {
   }
 }
 
-// Each that runs; the first failure is told, the others are stopped all the same.
+// Stops every running session. Returns the first failure, but still stops the others.
 Result<> stop_all() {
   Result<> outcome;
   for (const auto& info : sessions()) {
-    if (info.state == "dead") continue;  // `bottle cleanup` removes these
+    if (info.state == "dead") continue;  // `bottle cleanup` removes dead sessions
     const std::string& name = info.session;
     auto stopped = stop(name);
     if (stopped) print("stopped " + name);

@@ -99,7 +99,7 @@ Result<int> bake_image(const VmOptions& o) {
   return 0;
 }
 
-// Until Ctrl-C, SIGTERM or the end of stdin.
+// Blocks until Ctrl-C, SIGTERM or the end of stdin.
 void hold() {
   sigset_t set;
   ::sigemptyset(&set);
@@ -119,7 +119,7 @@ Result<int> create_vm(const VmOptions& o) {
   spec.keep = o.keep;
   if (!o.ttl.empty()) spec.ttl = TRY(seconds_of("--ttl", o.ttl));
   if (!o.idle.empty()) spec.idle = TRY(seconds_of("--idle", o.idle));
-  // From here a signal is asked for, not suffered: what is made is destroyed.
+  // From now on, signals are waited for instead of killing the process, so that the VM is destroyed.
   sigset_t set;
   ::sigemptyset(&set);
   for (int number : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&set, number);

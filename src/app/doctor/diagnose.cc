@@ -127,7 +127,7 @@ void policy(const Health& h, Findings& found) {
     found.ok("manifest", joined(h.policy_files) + ": " + std::to_string(h.agents) + " agents, " +
                              std::to_string(h.bottles) + " bottles");
   auto uses = [&](const char* provider) { return std::ranges::find(h.providers, provider) != h.providers.end(); };
-  // Only whether there is one: a value is nobody's business here.
+  // Checks only whether there is a value, and never shows it.
   if (h.claude_token) found.ok("token", "CLAUDE_BOTTLE_OAUTH_TOKEN is set");
   else if (h.anthropic_key) found.ok("token", "ANTHROPIC_API_KEY is set");
   else if (uses("claude"))

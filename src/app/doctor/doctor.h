@@ -1,4 +1,4 @@
-// Whether this machine can run bottles, and what to do where it cannot.
+// Examines whether this machine can run bottles, and says what to do if it cannot.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace bottle::app {
 
-// All that is known; gathered by examine(), judged by diagnose().
+// All known facts: examine() gathers them and diagnose() judges them.
 struct Health {
   std::optional<Error> engine_error;
   std::string socket, origin, version, api, default_runtime;
@@ -22,23 +22,23 @@ struct Health {
   std::optional<Error> guard_image_error;
   std::vector<session::RuntimeTrial> runtimes;
   std::optional<uint64_t> engine_disk, state_disk;  // free bytes
-  uint64_t memory = 0, memory_available = 0;        // bytes; 0: not known
+  uint64_t memory = 0, memory_available = 0;        // in bytes; 0 if not known
   bool debian = true, mmdebstrap = false, npm = false;
-  std::string git;  // "git version 2.39.5"; empty: none
+  std::string git;  // "git version 2.39.5"; empty if git is not installed
   bool claude_token = false, anthropic_key = false, openai_key = false;
   std::vector<std::string> policy_files;
   std::optional<Error> manifest_error;
   size_t agents = 0, bottles = 0;
-  std::vector<std::string> providers;   // that the manifest's agents name
+  std::vector<std::string> providers;   // providers that the manifest's agents name
   std::vector<std::string> orphans;     // sessions whose owner is dead
-  std::vector<std::string> unrecorded;  // "volume x": with labels as of a session, and in no ledger
+  std::vector<std::string> unrecorded;  // "volume x": it has the labels of a session and is in no ledger
 };
 
-// Pure.
+// Returns the findings. Pure.
 std::vector<Finding> diagnose(const Health& health);
 
-// Asks the engine, the system and the operator's files; tries each runtime with a container of its own, which
-// is gone afterwards. Blocking: half a minute for each runtime that hangs.
+// Queries the engine, the system and the operator's files. Tries each runtime with a container, which is removed
+// afterwards. Blocks for half a minute for each runtime that hangs.
 Health examine();
 
 }  // namespace bottle::app

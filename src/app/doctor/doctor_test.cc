@@ -7,7 +7,7 @@
 namespace bottle::app {
 namespace {
 
-// A machine on which everything is as it should be.
+// Returns a machine on which everything is as it should be.
 Health healthy() {
   Health h;
   h.socket = h.origin = "/var/run/docker.sock";
@@ -47,7 +47,7 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 class Ailments : public ::testing::TestWithParam<Case> {};
 
-// The one harm is found, with what to do, and nothing else is.
+// diagnose() must find the one problem, with what to do, and nothing else.
 TEST_P(Ailments, AreFound) {
   Health health = healthy();
   GetParam().harm(health);

@@ -20,7 +20,7 @@ namespace {
 using docker::member, docker::text_of;
 using nlohmann::json;
 
-// Of the file system that holds `path`, or would.
+// Returns the free bytes of the file system that holds `path`, or would hold it.
 std::optional<uint64_t> free_bytes(std::string path) {
   struct statvfs s{};
   while (::statvfs(path.c_str(), &s) != 0) {
@@ -95,7 +95,7 @@ Health examine() {
   auto endpoint = docker::find_endpoint(variables);
   auto engine =
       endpoint ? docker::Engine::connect(*endpoint) : Result<docker::Engine>(std::unexpected(endpoint.error()));
-  // What dead owners left is counted before the trials make anything.
+  // Counts what dead owners left before the trials create anything.
   for (const auto& orphan : session::find_orphans(directories())) health.orphans.push_back(orphan.session);
   if (engine)
     if (auto found = session::find_unrecorded(directories(), *engine))

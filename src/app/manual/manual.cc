@@ -28,7 +28,7 @@ std::vector<std::string> lines_of(std::string_view text) {
   return lines;
 }
 
-// "- `a`, `b VALUE`: text" → its terms and the text; a bullet without terms has only text.
+// Splits "- `a`, `b VALUE`: text" into its terms and the text. A bullet without terms has only text.
 Block item_from(std::string_view name, std::string line, const std::string& section) {
   Block block{Kind::item, "", {}, section};
   line.erase(0, 2);
@@ -50,7 +50,7 @@ Page parse_page(std::string_view name, std::string_view markdown) {
   Page page;
   page.name = name;
   std::string section;
-  bool open = false;  // the last block may go on
+  bool open = false;  // whether the last block may continue
   for (const std::string& line : lines_of(markdown)) {
     Block* last = open && !page.blocks.empty() ? &page.blocks.back() : nullptr;
     if (page.title.empty()) {

@@ -1,11 +1,11 @@
-// The manual pages: one text per command (commands/NAME.md, carried in the program), shown as help, as roff,
-// as docs/commands.md, and read by the parser for its descriptions and by the completions. The subset of
-// Markdown they are written in:
+// Parses and shows the manual pages. Each command has one page (commands/NAME.md, which is compiled into the program).
+// Pages are shown as help, as roff and as docs/commands.md; the parser and the completions read descriptions from them.
+// They are written in this subset of Markdown:
 //
 //   # bottle NAME: summary          once, first
 //       usage                       code, four spaces
 //   ## Section                      "Options", or a subcommand's full name ("bottle image build")
-//   - `--flag VALUE`: meaning       an item: its terms, then text; goes on in lines of two spaces
+//   - `--flag VALUE`: meaning       an item: its terms, then text; continuation lines start with two spaces
 //   text                            `code`, **bold**, *emphasis*, [text](link)
 #pragma once
 
@@ -20,48 +20,49 @@ namespace bottle::app {
 
 struct Block {
   enum class Kind { heading, text, code, item } kind;
-  std::string text;                // of code: lines, without their indentation
-  std::vector<std::string> terms;  // of an item
-  std::string section;             // the heading it stands under; empty: before the first
+  std::string text;                // for code: lines without their indentation
+  std::vector<std::string> terms;  // for an item
+  std::string section;             // the heading above it; empty before the first heading
 };
 
 struct Page {
-  std::string name;     // "start"; "bottle" for the program itself
+  std::string name;     // such as "start"; "bottle" for the program itself
   std::string title;    // "bottle start"
   std::string summary;  // "run an agent in a bottle"
   std::vector<Block> blocks;
 
-  // The items that document `command` ("bottle start", "bottle image build"): term → meaning.
+  // Returns the items that document `command` ("bottle start", "bottle image build"): term → meaning.
   std::map<std::string, std::string> items(std::string_view command) const;
-  // The first words of a subcommand's section; of the page's own command the summary.
+  // Returns the first words of a subcommand's section, or the summary for the page's own command.
   std::string about(std::string_view command) const;
 };
 
-// Aborts on a page that is not written as above: a mistake of ours, found by the first test.
+// Parses a page. Aborts if the page is not written as described above: that is a bug in bottle, and the first test
+// finds it.
 Page parse_page(std::string_view name, std::string_view markdown);
 
-// All pages, in the order of help.
+// Returns all pages in the order of help.
 const std::vector<Page>& pages();
-// The groups of commands that help shows: the items of the section "Commands" in the program's own page, each with a
-// title and the names of its commands.
+// The groups of commands that help shows. They are the items of the section "Commands" in the program's own page; each
+// has a title and the names of its commands.
 struct Group {
-  std::string title;  // "Run agents"
+  std::string title;  // such as "Run agents"
   std::vector<const Page*> pages;
 };
 std::vector<Group> groups();
 const Page* find_page(std::string_view name);
-// The same for a person: Code::not_found with a suggestion.
+// Does the same for a name that a person typed: fails with Code::not_found and a suggestion.
 Result<const Page*> named_page(const std::string& name);
-// "bottle-start": the page's name for man(1).
+// Returns the page's name for man(1), such as "bottle-start".
 std::string man_name(const Page& page);
 
-// `width` columns; `bold` only where the output is a terminal that has it.
+// Returns the page in `width` columns. Set `bold` only if the output is a terminal that supports it.
 std::string to_terminal(const Page& page, size_t width, bool bold);
-// The overview that `bottle help` shows.
+// Returns the overview that `bottle help` shows.
 std::string overview(size_t width, bool bold);
-// man(7). Source: groff_man(7).
+// Returns the page in the format of man(7). Source: groff_man(7).
 std::string to_roff(const Page& page);
-// docs/commands.md.
+// Returns the text of docs/commands.md.
 std::string commands_markdown();
 
 }  // namespace bottle::app

@@ -96,7 +96,7 @@ TEST(Manual, TheDocumentationIsMadeFromThePages) {
   EXPECT_EQ(text, *there) << "run app_test once with BOTTLE_UPDATE_GOLDEN=1";
 }
 
-// The lines of the shell blocks of a page that begin with the program's name, without their comments.
+// Returns the lines in the shell blocks of a page that begin with the program's name, without their comments.
 std::vector<std::string> commands_in(const std::string& markdown) {
   std::vector<std::string> found;
   bool in_shell = false;
@@ -134,7 +134,7 @@ TEST(Manual, CommandsInTheDocumentationExist) {
         } else if (command == parser.get() || command->get_require_subcommand_min() > 0) {
           ADD_FAILURE() << page << ": " << line << ": there is no command " << word;
         }
-        if (word.find_first_of("\"'|>") != std::string::npos) break;  // what follows is text, or the shell's
+        if (word.find_first_of("\"'|>") != std::string::npos) break;  // the rest is text, or for the shell
       }
     }
   }

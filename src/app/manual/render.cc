@@ -1,4 +1,4 @@
-// The pages as a terminal, man(1) and the documentation show them.
+// Renders the pages for a terminal, for man(1) and for the documentation.
 #include <algorithm>
 
 #include "app/manual/manual.h"
@@ -8,7 +8,7 @@ namespace {
 
 using Kind = Block::Kind;
 
-// One piece of inline text: what it says and how.
+// One piece of inline text and its style.
 struct Piece {
   enum class Style { plain, code, bold, italic, link } style;
   std::string text, link;
@@ -49,11 +49,11 @@ std::string plain_text(const std::string& text) {
   return out;
 }
 
-size_t columns(std::string_view text) {  // of UTF-8 without wide characters
+size_t columns(std::string_view text) {  // for UTF-8 without wide characters
   return static_cast<size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
-// Words in lines of `width` columns, each but the first after `indent` blanks.
+// Wraps words into lines of `width` columns. Every line except the first starts with `indent` blanks.
 std::string wrapped(const std::string& text, size_t indent, size_t width) {
   std::string out;
   size_t column = indent;
@@ -89,7 +89,7 @@ std::string item_line(const std::string& term, const std::string& text, size_t w
   return out + wrapped(text, kTermColumn, width);
 }
 
-// In roff a line that begins with . or ' is a request, - is a hyphen, and \ begins an escape.
+// In roff, a line that begins with . or ' is a request, - is a hyphen, and \ begins an escape.
 std::string roff_text(std::string_view text) {
   std::string out;
   for (char c : text) {
@@ -226,7 +226,7 @@ std::string commands_markdown() {
     out += "\n## " + page.title + "\n\n" + upper(page.summary.substr(0, 1)) + page.summary.substr(1) + ".\n";
     Kind before = Kind::text;
     for (const Block& block : page.blocks) {
-      if (page.name == "bottle" && block.section == "Commands") continue;  // the tables above
+      if (page.name == "bottle" && block.section == "Commands") continue;  // shown as the tables above
       if (block.kind != Kind::item || before != Kind::item) out += '\n';
       before = block.kind;
       switch (block.kind) {

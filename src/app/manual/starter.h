@@ -1,4 +1,4 @@
-// The manifest that `bottle init` writes.
+// Contains the manifest that `bottle init` writes.
 #pragma once
 
 namespace bottle::app {

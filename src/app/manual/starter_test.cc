@@ -16,7 +16,7 @@ TEST(Starter, IsAManifestThatHolds) {
   EXPECT_TRUE(parsed->bottles.at("work").egress.allow.empty()) << "nothing is open that the operator did not open";
 }
 
-// What it offers as a comment must hold too when the operator takes the # away.
+// The keys in its comments must be valid too when the operator removes the #.
 TEST(Starter, ItsCommentedKeysHold) {
   std::string text, line;
   bool allow = false;

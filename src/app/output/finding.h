@@ -1,4 +1,4 @@
-// Findings, told to people and programs.
+// Shows findings to people and programs.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -12,7 +12,8 @@ using session::Finding, session::Severity;
 
 nlohmann::json to_json(const Finding& finding);
 
-// Prints the findings for people, or as {"ok":…,"findings":[…]}. The exit status: 1 if one is a fail, else 0.
+// Prints the findings for people, or as {"ok":…,"findings":[…]}. Returns the exit status: 1 if one of them is a
+// failure, otherwise 0.
 int tell(const std::vector<Finding>& findings, bool json);
 
 }  // namespace bottle::app

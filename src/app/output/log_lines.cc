@@ -8,7 +8,7 @@ std::string padded(std::string text, size_t width) {
   return text + "  ";
 }
 
-// The time of day of a timestamp.
+// Returns the time of day of a timestamp.
 std::string clock_of(const std::string& time) {
   size_t t = time.find('T');
   return t == std::string::npos ? time : time.substr(t + 1, 8);

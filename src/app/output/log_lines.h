@@ -1,5 +1,5 @@
-// What sessions leave, as lines for people. Hosts, paths and reasons are an agent's words: nothing in them reaches the
-// terminal as a command.
+// Formats what sessions leave as lines for people. The agent chose hosts, paths and reasons, so no part of them may
+// reach the terminal as a command.
 #pragma once
 
 #include <string>
@@ -11,14 +11,14 @@
 
 namespace bottle::app {
 
-// One decision of the guard: time, what, where, why. Without a line end.
+// Returns one decision of the guard: time, action, target, reason. The line has no line end.
 Line egress_line(const wire::Decision& decision);
 
-// Of what came back: what to look at before anything is run, with its heading; nothing where there is none. It is the
-// last that is said, so that it is read.
+// Returns what a person should look at before running anything that came back, with a heading, or nothing. Print these
+// lines last, so that they are read.
 std::vector<Line> look_lines(const wire::Back& back);
 
-// A session's result: how it ended, what came back, what was blocked, whether all is gone.
+// Returns a session's result: how it ended, what came back, what was blocked, and whether everything is gone.
 std::vector<Line> result_lines(const wire::SessionResult& result);
 
 }  // namespace bottle::app

@@ -18,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-// In raw mode a line feed does not lead back to the left (termios(3): OPOST).
+// In raw mode, a line feed does not return to the left margin (termios(3): OPOST).
 const char* line_end(int fd) {
   termios mode{};
   return ::tcgetattr(fd, &mode) == 0 && !(mode.c_oflag & OPOST) ? "\r\n" : "\n";

@@ -10,7 +10,7 @@
 namespace bottle::app {
 namespace {
 
-// Files that write to a descriptor of a person's by themselves, and why a stranger's words do no harm there.
+// Files that write to a person's descriptor directly, and why untrusted words do no harm there.
 const std::map<std::string, std::string> kOnTheirOwn = {
     {"src/scan/compiler/compile_rules_main.cc", "a tool of the build"},
     {"src/app/output/output.cc", "the place that makes lines of everything"},
@@ -26,7 +26,7 @@ const std::map<std::string, std::string> kOnTheirOwn = {
     {"src/app/commands/man.cc", "the pager, with a page of ours"},
 };
 
-// What reaches a terminal goes through app/output/output.h, which makes lines of it: nobody writes there another way.
+// All output to a terminal must go through app/output/output.h, which makes lines of it.
 TEST(Output, IsTheOnlyWayToTheTerminal) {
   const char* ways[] = {"std::cout",    "std::cerr",          "std::clog",     "fprintf(",
                         "dprintf(",     "::printf(",          " printf(",      "puts(",
@@ -37,7 +37,7 @@ TEST(Output, IsTheOnlyWayToTheTerminal) {
   for (const auto& entry : std::filesystem::recursive_directory_iterator("src")) {
     std::string path = entry.path();
     bool ours = path.ends_with(".cc") && !path.ends_with("_test.cc") && !path.ends_with("_fuzz.cc");
-    // The programs of the containers have no terminal: what they say is read by bottle.
+    // The programs in the containers have no terminal: bottle reads their output.
     if (!ours || path.starts_with("src/guard/") || path.starts_with("src/inside/")) continue;
     std::string text = *read_file(path);
     for (const char* way : ways)

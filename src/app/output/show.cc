@@ -13,7 +13,7 @@ namespace {
 
 auto began = std::chrono::steady_clock::now();
 
-// "1.24 s": since begin_clock().
+// Returns the time since begin_clock(), such as "1.24 s".
 std::string elapsed() {
   char text[32];
   std::snprintf(text, sizeof text, "%5.2f s",
@@ -21,7 +21,7 @@ std::string elapsed() {
   return text;
 }
 
-// ", made 2026-01-01 12:00:00"; empty for none.
+// Returns text such as ", made 2026-01-01 12:00:00", or an empty string for no time.
 std::string when(const std::string& what, int64_t seconds) {
   char text[32];
   std::time_t time = seconds;
@@ -32,7 +32,7 @@ std::string when(const std::string& what, int64_t seconds) {
 
 constexpr size_t kMostBlocked = 12;
 
-// The hosts that were refused most often, and what it would take to allow those.
+// Shows the hosts that were refused most often, and how to allow them.
 void show_blocked(const wire::SessionResult& result, std::vector<wire::DeniedHost> denied) {
   if (denied.empty()) return;
   std::ranges::sort(
@@ -54,7 +54,7 @@ void show_blocked(const wire::SessionResult& result, std::vector<wire::DeniedHos
   say(dim("  for all decisions, run `bottle logs --egress " + result.session + "`"));
 }
 
-// Secrets that the agent has read, and that were on their way to its model.
+// Shows secrets that the agent has read and tried to send to its model.
 void show_secrets(const std::vector<wire::SecretNotice>& secrets) {
   for (const auto& each : secrets) {
     if (each.code == "secret_to_model")
@@ -81,7 +81,7 @@ void show_vm(const wire::VmReceipt& vm) {
 
 void show_receipt(const wire::Receipt& receipt, bool fetched) {
   if (receipt.vm) show_vm(*receipt.vm);
-  if (receipt.confirmed && receipt.vm) return;  // the engine went with all the rest
+  if (receipt.confirmed && receipt.vm) return;  // the engine is gone with the VM
   if (receipt.confirmed)
     return say(dim("The engine" + (receipt.machine.empty() ? "" : " on " + receipt.machine) +
                    " confirmed that container, guard and network are gone."));
@@ -90,7 +90,7 @@ void show_receipt(const wire::Receipt& receipt, bool fetched) {
   for (const auto& what : receipt.left) say("bottle: not removed: " + what + "; run `bottle cleanup`");
 }
 
-// What an event says to a person; empty: nothing.
+// What an event tells a person; an empty text is not shown.
 struct EventLine {
   Line operator()(const wire::Step& step) const { return dim(elapsed() + "  " + step.step); }
   Line operator()(const wire::AgentRuns& runs) const {

@@ -31,7 +31,7 @@ void give_what_stays_here(session::Job& job, const session::LedgerView& view, co
   }
   if (view.tunnel) {
     plan::Plan secrets = job.plan;
-    secrets.env.clear();  // the agent has them
+    secrets.env.clear();  // the agent already has these
     if (auto values = session::resolve(secrets, environment(), ask)) job.values = std::move(*values);
     else without("the secrets that stay on this machine", values.error());
   }
@@ -57,8 +57,8 @@ Result<int> join(const std::string& name, const JoinOptions& options) {
   job.directories = d;
   job.path_to_self = path_to_self();
   session::Far far = *view->remote;
-  far.program = TRY(remote::own_hash());  // this program may be newer than the one that began
-  // Here, where ssh may ask; the supervisor finds the connection that is there.
+  far.program = TRY(remote::own_hash());  // this program may be newer than the one that started the session
+  // Connects in this process, where ssh may ask. The supervisor then uses the existing connection.
   auto side = remote::FarSide::reach(far, options.interactive);
   if (!side && options.interactive) return std::unexpected(side.error());
   job.remote = session::RemoteJob{far, std::nullopt, true, options.stop};

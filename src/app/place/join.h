@@ -1,4 +1,4 @@
-// The way to a session's supervisor, also where that has died and the session lives on another machine.
+// Connects to a session's supervisor, even if that has died and the session lives on a remote machine.
 #pragma once
 
 #include <functional>
@@ -11,19 +11,19 @@
 namespace bottle::app {
 
 struct JoinOptions {
-  bool interactive = false;  // ssh may ask
-  bool stop = false;         // the session is to end
+  bool interactive = false;  // ssh may ask questions
+  bool stop = false;         // the session should end
   std::function<void(const std::string&)> say = [](const std::string&) {};
 };
 
-// A connection to the session's supervisor. A session on another machine whose supervisor here is dead gets a new one
-// first, and with it what stays on this machine: secrets, ssh keys and services are found and asked for anew; those
-// that cannot be had stay away, and `say` tells. Code::not_found: no such session, or nobody owns it and it was one of
-// this machine.
+// Returns a connection to the session's supervisor. If the supervisor of a session on a remote machine is dead, starts
+// a new one first. For that, finds or asks again for everything that stays on this machine: secrets, ssh keys and
+// services. What cannot be obtained is left out, and reported with `say`. Fails with Code::not_found if there is no
+// such session, or if it has no owner and ran on this machine.
 Result<int> join(const std::string& session, const JoinOptions& options);
 
-// Sessions on other machines whose supervisor here is dead; not those whose VM was still being made
-// (app/place/rescue.h).
+// Returns the sessions on remote machines whose supervisor on this machine is dead, except those whose VM was still
+// being made (app/place/rescue.h).
 std::vector<std::string> unattended(const session::Directories& directories);
 
 }  // namespace bottle::app

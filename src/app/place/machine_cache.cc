@@ -31,7 +31,7 @@ std::optional<wire::Hello> recall(const session::Far& far) {
   auto known = text ? wire::decode<wire::KnownMachine>(*text, wire::From::foreign)
                     : Result<wire::KnownMachine>(std::unexpected(text.error()));
   if (!known) return std::nullopt;
-  known->hello.clock_ms += now_ms() - known->learned_ms;  // its clock has gone on
+  known->hello.clock_ms += now_ms() - known->learned_ms;  // the machine's clock has advanced since then
   return std::move(known->hello);
 }
 

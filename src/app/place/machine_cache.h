@@ -1,5 +1,5 @@
-// What other machines said of themselves the last time, so that a start there need not wait to be told again. A cache:
-// it may be wrong, and a start that rests on it checks it before any value goes there.
+// Remembers the last hello of each remote machine, so that a start need not wait for a new one. It is a cache and may
+// be wrong: a start that relies on it checks it before any value goes to the machine.
 #pragma once
 
 #include <optional>
@@ -8,7 +8,7 @@
 
 namespace bottle::app {
 
-// The hello of that machine (to this very program), with its clock gone on since.
+// Returns the last hello of that machine (to exactly this program), with its clock advanced to now.
 std::optional<wire::Hello> recall(const session::Far& far);
 void remember(const session::Far& far, const wire::Hello& hello);
 void forget(const session::Far& far);

@@ -33,7 +33,7 @@ class LocalPlace : public Place {
   explicit LocalPlace(const Output& output) : output_(output) {
     if (engine_)
       asked_ = std::async(std::launch::async,
-                          [this] { return engine_->info(); });  // it starts programs of its own to answer
+                          [this] { return engine_->info(); });  // the engine starts programs of its own to answer
   }
 
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
@@ -48,7 +48,8 @@ class LocalPlace : public Place {
     return {};
   }
 
-  // Its containers' users are not the host's: root in there is the operator, and Claude Code refuses to work as root.
+  // Fails for `workspace: bind` with a rootless engine, whose containers' users are not those of the host: there, only
+  // root in the container is the operator, and Claude Code refuses to run as root.
   Result<> check(plan::Plan& plan) override {
     if (plan.workspace_mode != manifest::WorkspaceMode::bind || !rootless_) return {};
     return fail(Code::invalid,
@@ -58,7 +59,7 @@ class LocalPlace : public Place {
 
   Result<> prepare(const plan::Plan& plan, const Say& say) override {
     if (!engine_) return std::unexpected(engine_.error());
-    // What a dead owner left goes first: its subnet and names are free again.
+    // Removes what a dead owner left first, so that its subnet and names are free again.
     for (const auto& swept : session::sweep(directories(), session::find_orphans(directories())))
       show_swept(swept, output_);
     TRY(session::ensure_runtime(*engine_, directories(), info_, directories().runtimes, plan.runtime));
@@ -77,12 +78,12 @@ class LocalPlace : public Place {
   Result<docker::Engine> engine_ = connect_engine();
   bool rootless_ = false;
   std::future<Result<nlohmann::json>> asked_;
-  nlohmann::json info_;  // what it says of itself
+  nlohmann::json info_;  // what the engine reports about itself
 };
 
 class RemotePlace : public Place {
  public:
-  // `hello`: what the machine said, or, where the channel's has not come yet, what it said the last time.
+  // `hello` is what the machine said, or what it said last time if the hello of the channel has not arrived yet.
   RemotePlace(session::Far far, remote::FarSide side, remote::Channel channel, wire::Hello hello,
               const RemoteOptions& options)
       : far_(std::move(far)),
@@ -148,7 +149,7 @@ class RemotePlace : public Place {
     job.remote->unseen = !channel_.hello;
     session::PassedChannel passed{channel_.in.get(), channel_.out.get()};
     auto socket = session::start_supervisor(job, &passed);
-    channel_ = {};  // the supervisor's alone: when it lets go, the far side is to see that
+    channel_ = {};  // only the supervisor may hold it, so that the far side notices when the supervisor closes it
     return socket;
   }
 
@@ -162,7 +163,7 @@ class RemotePlace : public Place {
 
   bool has_changed() const override { return changed_; }
 
-  // Nothing of what the plan rests on may lead back to the operator, or fail there.
+  // Fails if something that the plan relies on may lead back to the operator, or would not work on that machine.
   static Result<> admit(const wire::Hello& hello, const session::Far& far, bool allow_vpn) {
     auto admitted = remote::admit(hello, far.target.to_string(), allow_vpn);
     if (!admitted) forget(far);
@@ -175,7 +176,7 @@ class RemotePlace : public Place {
   }
 
  private:
-  // The token goes another way than the job's other values.
+  // Sends the token separately from the job's other values.
   Result<> hand_over_token(session::Job& job) {
     job.token = options_.token;
     job.token.name = TRY(token_name(job.plan));
@@ -193,7 +194,7 @@ class RemotePlace : public Place {
     return {};
   }
 
-  // What a plan and a job are made from.
+  // Returns whether the facts that the plan and the job were made from are unchanged.
   bool is_as_before(const wire::Hello& hello) const {
     auto counts = [](const wire::Hello& h) { return std::tie(h.uid, h.gid, h.machine, h.mosh, h.engine.runtimes); };
     return counts(hello) == counts(hello_) && remote::has_image(hello, image_) &&
@@ -204,7 +205,7 @@ class RemotePlace : public Place {
   remote::FarSide side_;
   remote::Channel channel_;
   wire::Hello hello_;
-  std::string image_;  // what the agent's is called and is
+  std::string image_;  // identity of the agent's image
   RemoteOptions options_;
   bool changed_ = false;
 };
@@ -218,7 +219,8 @@ class VmPlace : public Place {
         tunnel_(way.tunnel),
         transport_(way.transport) {}
 
-  // Of a machine that is not there yet: its user is the one our user-data makes, its engine lists what it will.
+  // Describes a machine that does not exist yet: its user is the one that bottle's user-data makes, and its engine has
+  // the runtimes that it will have.
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
     facts.uid = facts.gid = 1000;
     facts.images = image_facts(manifest, "");
@@ -254,7 +256,7 @@ class VmPlace : public Place {
     job.engine = socket_;
     job.remote = remote_;
     job.tunnel = tunnel_;
-    // Whoever knows what is on the disk need not be told.
+    // If everything needed is on the disk, the job need not wait for the machine's hello.
     job.remote->unseen = remote_.far.program == baked_.program &&
                          std::ranges::find(baked_.agent_images, remote_.image) != baked_.agent_images.end() &&
                          token_.via == session::Token::Via::job;
@@ -273,7 +275,7 @@ class VmPlace : public Place {
 
  private:
   session::RemoteJob remote_;
-  Baked baked_;  // of the disk that it begins from
+  Baked baked_;  // what is on the disk that the VM starts from
   session::Token token_;
   bool tunnel_;
   Transport transport_;
@@ -292,7 +294,7 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOp
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   remote.far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
   remote.far.program = TRY(remote::own_hash());
-  // An image that the manifest names is its own affair.
+  // If the manifest names an image, nothing is known about it.
   Baked baked =
       manifest.vms.at(options.name).options.contains("image") ? Baked{} : baked_for(manifest.vms.at(options.name));
   remote.vm = session::VmJob{
@@ -351,10 +353,9 @@ Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const 
   TRY(check(options.transport));
   session::Far far = TRY(far_to(options.target));
   auto side = TRY(remote::FarSide::reach(far, options.interactive, say));
-  // A machine that is known is not waited for: the plan is made for what it was, the start begins, and judge() has the
-  // last word.
+  // Does not wait for a known machine: makes the plan for its last hello and starts. judge() decides in the end.
   auto known = options.fresh || options.token.via != session::Token::Via::job ? std::nullopt : recall(far);
-  if (known && !RemotePlace::admit(*known, far, options.allow_vpn)) known.reset();  // it may have been mended since
+  if (known && !RemotePlace::admit(*known, far, options.allow_vpn)) known.reset();  // the reason may be fixed by now
   remote::Channel channel = TRY(known ? side.begin_serve() : side.serve());
   wire::Hello hello = known ? *known : *channel.hello;
   TRY(RemotePlace::admit(hello, far, options.allow_vpn));

@@ -1,4 +1,4 @@
-// Where the bottle will run: this machine's engine, or another machine's, over ssh.
+// Says where the bottle runs: with this machine's engine, or with that of a remote machine, over ssh.
 #pragma once
 
 #include <functional>
@@ -21,64 +21,66 @@ using Say = std::function<void(const std::string& line)>;
 class Place {
  public:
   virtual ~Place() = default;
-  // What the plan must know of it.
+  // Adds what the plan must know about the place.
   virtual Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) = 0;
-  // Whether this plan can run there; may add warnings to it.
+  // Fails if this plan cannot run in this place. May add warnings to the plan.
   virtual Result<> check(plan::Plan& plan) = 0;
-  // What must be there before the start: no leftovers, the agent's image. Blocking, minutes the first time.
+  // Prepares the place for a start: removes leftovers and provides the agent's image. Blocks; the first time takes
+  // minutes.
   virtual Result<> prepare(const plan::Plan& plan, const Say& say) = 0;
-  // Starts the session's supervisor. The launcher's end of the connection to it.
+  // Starts the session's supervisor. Returns the launcher's end of the connection to it.
   virtual Result<int> start(session::Job job) = 0;
-  // The start is under way, and the machine shows itself: whether it is what the plan was made for. Values go there
-  // only after this.
+  // Called when the start is under way and the machine's hello has arrived. Fails if the machine is not what the plan
+  // was made for. Values go to the machine only after this.
   virtual Result<> judge(const std::optional<wire::Hello>&) { return {}; }
-  // It is not, but a place that is made anew would be.
+  // Returns whether judge() failed because the machine has changed, so that a start with a new place would succeed.
   virtual bool has_changed() const { return false; }
-  // How the terminal's keystrokes get to the agent other than by the session's own connection; null where that is it.
+  // Returns how the terminal's keystrokes reach the agent, or null if they use the session's own connection.
   virtual std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session, const Say& say) = 0;
 };
 
-// This machine. An engine that does not answer is an error only once it is needed (not for --dry-run).
+// Returns this machine as a place. An engine that does not answer is an error only once it is needed (not for
+// --dry-run).
 std::unique_ptr<Place> local_place(const Output& output);
 
 // What carries the terminal's keystrokes.
 struct Transport {
-  std::string name = "ssh";  // or mosh
+  std::string name = "ssh";  // "ssh" or "mosh"
   remote::MoshOptions mosh;
   bool is_mosh() const { return name == "mosh"; }
 };
-// Whether it can be: a name that is known, ports that are ports, a client that is here.
+// Fails if the transport cannot be used: its name must be known, its ports valid, and its client installed.
 Result<> check(const Transport& transport);
-// A mosh for that session, or why not said by `say` and null.
+// Returns a mosh for that session. If that is not possible, reports why with `say` and returns null.
 std::function<std::unique_ptr<session::Typing>()> mosh_typing(remote::FarSide far, const std::string& session,
                                                               const Transport& transport, const Say& say);
 
-// The same for a session whose record says where it is, once it is asked for.
+// Does the same for a session whose record says where it is. The returned function reads the record when it is called.
 std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::string& session,
                                                                   const Transport& transport, const Say& say);
 
-// How to reach user@host[:port] from here.
+// Returns how to reach user@host[:port] from this machine.
 Result<session::Far> far_to(const std::string& target);
 
 struct RemoteOptions {
   std::string target;       // user@host[:port]
-  bool interactive = true;  // ssh may ask
+  bool interactive = true;  // ssh may ask questions
   bool allow_vpn = false;
-  bool fresh = false;    // nothing that is remembered of it counts
-  bool tunnel = false;   // secrets stay here
-  session::Token token;  // how the sign-in token gets there
+  bool fresh = false;    // ignore what is remembered about the machine
+  bool tunnel = false;   // secrets stay on this machine
+  session::Token token;  // how the sign-in token gets to the machine
   Transport transport;
 };
-// Connects; Code::denied for a machine that would be a way back to the operator.
+// Connects to the machine. Fails with Code::denied if the machine would be a way back to the operator.
 Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say);
 
 struct VmOptions {
-  std::string name;       // of the manifest's vms:
-  std::string ttl, idle;  // over the manifest's
+  std::string name;       // key in the manifest's `vms`
+  std::string ttl, idle;  // override those of the manifest
   bool keep = false;
 };
-// A machine that is made for the session and destroyed with it. Nothing is made before start(). `way`: how secrets and
-// keystrokes get there.
+// Returns a VM that is made for the session and destroyed with it. Nothing is made before start(). `way` says how
+// secrets and keystrokes get to it.
 Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOptions& way,
                                         const manifest::Manifest& manifest);
 

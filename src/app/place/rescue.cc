@@ -25,28 +25,29 @@ Places places() { return Places::from(environment()); }
 
 std::string directory_of(const std::string& session) { return directories().sessions + "/" + session; }
 
-// Whether an agent ran on it, and what it did is not here.
+// Returns whether an agent ran on the VM and its work is not on this machine.
 bool has_work(const Record& record) {
   auto view = session::read_ledger(directories(), record.vm.session);
   if (!view)
-    return view.error().code != Code::not_found;  // a ledger that is not believed is no proof that there is none
+    return view.error().code != Code::not_found;  // a ledger that cannot be trusted does not prove that there is no
+                                                  // work
   return view->running && !view->home && view->vm;
 }
 
-// A new supervisor takes the session over, ends the agent, fetches its work and destroys the VM. Bounded by what it
-// does: minutes. Whether the VM may go.
+// Starts a new supervisor, which takes the session over, ends the agent, fetches its work and destroys the VM. Blocks
+// for minutes; the supervisor's own limits bound it. Returns whether the VM may be destroyed.
 bool bring_home(const Record& record) {
   if (!has_work(record)) return true;
   if (auto fd = join(record.vm.session, {.stop = true})) (void)session::relay(UniqueFd(*fd).get(), {.quiet = true});
-  // The supervisor ends just after it has told how it went.
+  // The supervisor exits just after it has reported how the session ended.
   auto now = machine::load(record.vm.name, places());
   for (int turn = 0; turn < 100 && now && !machine::ownerless(*now); ++turn) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     now = machine::load(record.vm.name, places());
   }
-  // Only a record that is gone says that the VM may go. One that cannot be read now is looked at again.
+  // The VM may be destroyed only if its record is gone. A record that cannot be read now is checked again later.
   if (!now) return now.error().code == Code::not_found;
-  if (now->held || !machine::ownerless(*now)) return false;  // held, or somebody's again
+  if (now->held || !machine::ownerless(*now)) return false;  // it is held, or has a new owner
   return !hold_unfetched(*now);
 }
 
@@ -81,7 +82,8 @@ bool forget_session_without_vm(const std::string& session) {
   bool nowhere = view->remote->target.host.empty();  // a VM was still to be made
   if (vm.empty() && !nowhere) return false;
   if (!vm.empty() && machine::is_recorded(vm, places())) return false;
-  ::rmdir((directories().results + "/" + session).c_str());  // empty where the agent never ran
+  ::rmdir(
+      (directories().results + "/" + session).c_str());  // removes only an empty directory: then the agent never ran
   session::remove_session_directory(directory);
   return true;
 }

@@ -1,4 +1,4 @@
-// VMs whose owner died: what was done on them is brought home, then they are destroyed, by a detached process each
+// Handles VMs whose owner died: brings the work on them home, then destroys them, with a detached process for each
 // (machine/reaper.h).
 #pragma once
 
@@ -9,22 +9,24 @@
 
 namespace bottle::app {
 
-// `bottle reap NAME`: the exit status.
+// Runs `bottle reap NAME`. Returns the exit status.
 int reap_vm(const std::string& name);
 
-// A VM whose owner is dead: what an agent did on it and could not be fetched holds it until its time is up, which a
-// reaper sees to. Not where the provider says that it has ended. Whether it is held.
+// Holds a VM whose owner is dead if an agent's work on it could not be fetched. The VM is then kept until its time is
+// up, when a reaper destroys it. Does not hold a VM that has ended according to its provider. Returns whether the VM is
+// held.
 bool hold_unfetched(const machine::Record& record);
 
-// What there is to say of a VM that is held.
+// Returns the message about a VM that is held.
 std::string tell_held(const machine::Record& record);
 
-// At every start: each VM that its owner left has a reaper, those that hold work are told of, and the records of
-// machines that never came to be are removed. Asks nobody, waits for nothing. `say`: what was found.
+// Runs at every start. Makes sure that each VM without an owner has a reaper, reports VMs that hold work, and removes
+// the records of VMs that were never made. Does not query providers and does not block. Reports what it finds with
+// `say`.
 void look_after_vms(const std::function<void(const std::string&)>& say);
 
-// Removes the record of a session on a VM whose owner is dead and whose VM is no more, or never was. False: it is no
-// such session.
+// Removes the record of a session on a VM if the owner is dead and the VM is gone or was never made. Returns false if
+// it is not such a session.
 bool forget_session_without_vm(const std::string& session);
 
 }  // namespace bottle::app

@@ -18,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-// "2026-01-01T00:00:00Z", perhaps with fractions, as seconds since 1970.
+// Parses "2026-01-01T00:00:00Z", optionally with fractions, into seconds since 1970.
 std::optional<int64_t> parse_time(const std::string& text) {
   std::tm tm{};
   if (!::strptime(text.substr(0, 19).c_str(), "%Y-%m-%dT%H:%M:%S", &tm)) return {};
@@ -33,7 +33,7 @@ std::string state_of(const machine::Found& found) {
   return found.listed.status.empty() ? "there" : found.listed.status;
 }
 
-// What was baked for a VM of this provider and these options.
+// Returns the path of the record of what was baked for a VM of this provider and these options.
 std::string baked_record(const manifest::Vm& vm) {
   return machine::Places::from(environment()).cache + "/baked/" + content_hash(vm.provider + json(vm.options).dump());
 }
@@ -49,14 +49,14 @@ Baked baked_for(const manifest::Vm& vm) {
       baked = {record.value("image", ""), record.value("program", ""), record.value("roots", ""),
                record.value("agents", std::vector<std::string>())};
   } catch (const json::type_error&) {
-    return {};  // not ours
+    return {};  // not made by bottle
   }
   return baked;
 }
 
 Result<std::vector<machine::Ask>> whom_to_ask() {
-  // This machine, whatever the operator wrote a provider for, and what the manifest names. Other clouds are not asked
-  // on the chance that their command is signed in: that would cost seconds, and tell them.
+  // Queries this machine, the providers that the operator wrote, and those that the manifest names. Does not try other
+  // clouds in case their command is signed in: that would take seconds and tell them about bottle.
   std::vector<machine::Ask> ask = {{"qemu", {}, false}};
   auto places = machine::Places::from(environment());
   for (const auto& name : names_in(places.config + "/providers"))
@@ -88,7 +88,7 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
   job.spec = TRY(vm_spec(manifest, name, "vm" + random_hex(4)));
   const manifest::Vm& vm = manifest.vms.at(name);
   job.before = baked_for(vm).image;
-  job.spec.options = vm.options;  // from the provider's own disk, not from what was baked before
+  job.spec.options = vm.options;  // starts from the provider's own disk, not from an earlier bake
   auto engine = TRY(connect_engine());
   job.engine = engine.socket();
   if (agents.empty())

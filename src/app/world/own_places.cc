@@ -15,7 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Who owns what the kernel has no uid for here: the system's own directories, in a user namespace. 65534 by default.
+// Returns the uid that owns files whose uid is not mapped in a user namespace, such as the system's own directories.
+// 65534 by default.
 uid_t overflow_uid() {
   auto text = read_file("/proc/sys/kernel/overflowuid", 32);
   return text ? static_cast<uid_t>(std::strtoul(text->c_str(), nullptr, 10)) : 65534;
@@ -36,7 +37,7 @@ std::unexpected<Error> not_own(const std::string& place, const std::string& dire
               "XDG_STATE_HOME and XDG_CACHE_HOME (sudo -H)");
 }
 
-// Each directory on the way, as it is written or as it really is; false: nothing is there.
+// Checks each directory on the way, as written or as resolved. Returns false if the place does not exist.
 Result<bool> check_way(const std::string& place, const fs::path& way) {
   fs::path at;
   for (const auto& part : way) {

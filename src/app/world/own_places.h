@@ -1,4 +1,4 @@
-// Whether the places that decide what this program does are the operator's own.
+// Checks whether the operator owns the directories that decide what this program does.
 #pragma once
 
 #include "base/directories.h"
@@ -6,9 +6,10 @@
 
 namespace bottle::app {
 
-// Configuration, state and cache decide which commands run and what is removed. Code::denied where another user owns a
-// directory on the way to one of them, or everybody can write to it: root with the HOME of somebody else would run what
-// that person has written there. A place that does not exist yet is judged by the nearest directory that does.
+// Configuration, state and cache decide which commands run and what is removed. Fails with Code::denied if another user
+// owns a directory on the way to one of them, or if everyone can write to it: otherwise root with another user's HOME
+// would run what that user has written there. A place that does not exist yet is judged by its nearest existing parent
+// directory.
 Result<> check_own_places(const session::Directories& directories);
 
 }  // namespace bottle::app

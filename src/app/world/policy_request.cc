@@ -61,7 +61,7 @@ Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector
   std::ranges::transform(rule.host, rule.host.begin(),
                          [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   rule.inspect = !methods.empty() || !paths.empty();
-  // The manifest's own rules for what may stand there.
+  // Checks the rule as the manifest would.
   auto checked =
       manifest::parse({"the rule", "bottles: {b: {egress: {allow: [" + manifest::rule_yaml(rule, true) + "]}}}"});
   if (!checked)
@@ -78,7 +78,7 @@ Result<std::string> save_rule(const std::string& bottle, const manifest::AllowRu
        {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"}) {
     char real[PATH_MAX];
     if (!::realpath(named.c_str(), real)) continue;
-    // The name decides how it is read, the real path where it is written: dotfiles are often links.
+    // The given name decides the format. The file is written at its real path, because dotfiles are often links.
     auto edited = manifest::with_rule({named, TRY(read_file(real, 1 << 20))}, bottle, rule);
     if (!edited && edited.error().code == Code::not_found) continue;
     if (!edited) return fail(edited.error().code, "the rule was not saved: " + edited.error().what, todo);

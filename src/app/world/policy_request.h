@@ -1,4 +1,4 @@
-// Changes to a running session's policy, and to the operator's file.
+// Changes the policy of a running session, and the operator's file.
 #pragma once
 
 #include <string>
@@ -9,16 +9,17 @@
 
 namespace bottle::app {
 
-// Puts the request to the session's supervisor and waits for the guard's answer (20 s). What
-// happened, in words.
+// Sends the request to the session's supervisor and waits for the guard's answer (at most 20 s). Returns a description
+// of what happened.
 Result<std::string> change_policy(const std::string& session, wire::PolicyChange change);
 
-// "example.org" or "example.org:8443" with methods and paths. Code::invalid for what is no host pattern and port.
+// Makes a rule from "example.org" or "example.org:8443" with methods and paths. Fails with Code::invalid if it is not a
+// host pattern with an optional port.
 Result<manifest::AllowRule> rule_from(const std::string& host, const std::vector<std::string>& methods,
                                       const std::vector<std::string>& paths);
 
-// Writes the rule into the bottle's egress.allow, in whichever of the operator's files defines it. That file's path.
-// An error's `todo` is what to write by hand.
+// Writes the rule into the bottle's egress.allow, in the operator's file that defines the bottle. Returns that file's
+// path. The `todo` of an error says what to write by hand.
 Result<std::string> save_rule(const std::string& bottle, const manifest::AllowRule& rule);
 
 }  // namespace bottle::app

@@ -1,4 +1,4 @@
-// What ended sessions have left for the operator.
+// Finds what ended sessions have left for the operator.
 #pragma once
 
 #include <string>
@@ -11,11 +11,12 @@ namespace bottle::app {
 
 struct Results {
   std::string session, directory;
-  std::vector<std::string> places;        // directories whose repositories may hold refs of the session
-  std::vector<workspace::Patch> patches;  // those that there are
+  std::vector<std::string> places;        // directories whose repositories may have refs of the session
+  std::vector<workspace::Patch> patches;  // the existing patches
 };
 
-// Of one ended session. Code::conflict: it still runs. Code::not_found: nothing of it is here.
+// Returns the results of one ended session. Fails with Code::conflict if it still runs, and with Code::not_found if
+// this machine has nothing of it.
 Result<Results> results_of(const std::string& session);
 
 }  // namespace bottle::app

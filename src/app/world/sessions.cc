@@ -62,7 +62,7 @@ Result<std::string> finished_session(const std::string& wanted) {
 }
 
 Result<std::string> new_session(const std::string& name, const std::string& workspace) {
-  constexpr size_t kLongest = 32;  // it is part of a socket's path
+  constexpr size_t kLongest = 32;  // the name is part of a socket's path
   if (name.size() > kLongest || !is_session_name(name))
     return fail(Code::invalid, "'" + name + "' is not a valid name for a session",
                 "use up to " + std::to_string(kLongest) + " of a-z, 0-9 and -, and do not begin with -");
@@ -95,8 +95,8 @@ std::vector<wire::SessionInfo> sessions() {
                      : wire::SessionInfo();
     info.session = name;
     if (info.state.empty()) info.state = "starting";
-    // On another machine the agent goes on without an owner here: `bottle attach` gives it one. Or it has ended, and
-    // its last owner said what is left.
+    // On a remote machine, the agent continues without an owner on this machine; `bottle attach` gives it a new one. Or
+    // the session has ended, and its last owner recorded what is left.
     bool ended = info.state == "unfetched" || info.state == "left behind";
     bool owned = view && view->owner.alive(), far = view && view->remote;
     if (!owned && !(far && ended)) info.state = far ? "unattended" : view && view->work ? "held" : "dead";

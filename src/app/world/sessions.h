@@ -1,4 +1,4 @@
-// The sessions on this machine, as their directories tell of them.
+// Lists the sessions on this machine from their directories.
 #pragma once
 
 #include <string>
@@ -9,21 +9,21 @@
 
 namespace bottle::app {
 
-// Names of the entries of a directory that do not begin with a dot; sorted; empty where there is no such
+// Returns the sorted names of a directory's entries that do not begin with a dot. Returns nothing if there is no such
 // directory.
 std::vector<std::string> names_in(const std::string& directory);
 
-// A name that is meant: itself, or the only one when nothing is named.
+// Returns the running session with that name, or the only one if the name is empty.
 Result<std::string> running_session(const std::string& wanted);
-// The same among those that left results; the newest when nothing is named.
+// Does the same for sessions that left results. Returns the newest if the name is empty.
 Result<std::string> finished_session(const std::string& wanted);
 
-// The name that an operator gives to a session of `workspace`, if nothing is or was called that: what an earlier one
-// left is found by its name.
+// Returns the name for a new session of `workspace`. The name must be unused, now and in the past, because what an
+// earlier session left is found by its name.
 Result<std::string> new_session(const std::string& name, const std::string& workspace);
 
-// What info.json says of each session, with "session" and "state": starting, running, dead (its owner is gone)
-// or held (and its work is not home yet: the next start or cleanup brings it).
+// Returns info.json of each session, with "session" and "state": starting, running, dead (its owner is gone) or held
+// (its owner is gone, and its work is not home yet; the next start or cleanup brings it).
 std::vector<wire::SessionInfo> sessions();
 
 }  // namespace bottle::app

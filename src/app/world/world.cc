@@ -36,7 +36,8 @@ std::vector<std::string> entries(const std::string& directory, const std::string
   return names;
 }
 
-// What a repository brings is read as what nobody vouches for: regular files in the tree, so many and so large.
+// The content of a repository is untrusted: only regular files in the tree are read, within these limits on number and
+// size.
 constexpr size_t kMostAgents = 200, kMostEntries = 2000, kLargestAgent = 256 << 10, kLargestAgents = 4 << 20;
 
 Result<std::vector<manifest::File>> repository_agents(const std::string& workspace) {
@@ -55,7 +56,7 @@ Result<std::vector<manifest::File>> repository_agents(const std::string& workspa
   size_t left = kLargestAgents;
   for (const auto& name : names) {
     auto text = TRY(tree.read(place + "/" + name, std::min(kLargestAgent, left)));
-    if (!text) continue;  // a directory, or it went away
+    if (!text) continue;  // it is a directory, or it was removed meanwhile
     left -= text->size();
     files.push_back({workspace + "/" + place + "/" + name, std::move(*text)});
   }
@@ -146,8 +147,8 @@ plan::ImageFacts image_facts(const manifest::Manifest& manifest, const std::stri
 
 namespace {
 
-// The operator's time zone: TZ, or the name of the file that /etc/localtime links to. A TZ that names a file is not
-// passed on, because that file is not in the bottle (tzset(3)).
+// Returns the operator's time zone: TZ, or the name of the file that /etc/localtime links to. Does not pass on a TZ
+// that names a file, because that file is not in the bottle (tzset(3)).
 std::string time_zone() {
   if (const char* own = std::getenv("TZ"); own && *own) {
     std::string zone = *own == ':' ? own + 1 : own;
@@ -169,7 +170,7 @@ std::vector<std::string> precious_directories() {
   std::vector<std::string> all;
   for (const auto& path : {d.home, d.config, d.sessions, d.results}) {
     char real[PATH_MAX];
-    // What is not there yet has its place all the same.
+    // A path that does not exist yet is resolved by its nearest existing parent.
     for (std::string at = path; at.starts_with('/') && at.size() > 1;
          at = at.substr(0, std::max<size_t>(at.rfind('/'), 1)))
       if (::realpath(at.c_str(), real)) {
@@ -189,9 +190,9 @@ plan::Facts gather_facts(const std::string& workspace) {
   facts.gid = ::getgid();
   facts.environment = environment();
   facts.time_zone = time_zone();
-  // What a start would say of one that is refused, it says when it comes to that: not every bottle takes it along.
+  // Ignores errors: a start reports them when it uses the repository, and not every bottle includes it.
   auto found = git::find(workspace);
-  // A home directory that is a repository does not take all below it along.
+  // If the home directory is a repository, the directories below it do not count as parts of it.
   auto is_home = [&](const std::string& top) {
     auto precious = precious_directories();
     return top != workspace && std::ranges::find(precious, top) != precious.end();
@@ -231,13 +232,14 @@ std::string path_to_self() {
   char path[PATH_MAX];
   ssize_t n = ::readlink("/proc/self/exe", path, sizeof path);
   std::string self = n > 0 ? std::string(path, static_cast<size_t>(n)) : "bottle";
-  // Replaced while it ran (an upgrade): the name leads nowhere, the link still to the program that runs.
+  // The program was replaced while it ran (an upgrade): its name leads nowhere, but the link still leads to the running
+  // program.
   return self.ends_with(" (deleted)") ? "/proc/self/exe" : self;
 }
 
 namespace {
 
-// When it first answered, in seconds since 1970; 0: not within its time.
+// Returns when the engine first answered, in seconds since 1970, or 0 if it did not answer in time.
 double await_engine() {
   auto until = std::chrono::steady_clock::now() + std::chrono::minutes(5);
   while (std::chrono::steady_clock::now() < until) {
@@ -252,7 +254,7 @@ double await_engine() {
 
 int run_far(const std::vector<std::string>& words) {
   remote::FarWorld world;
-  // On a VM that boots the engine comes last. Here the question costs nothing; over ssh each time a channel.
+  // On a VM that boots, the engine starts last. Asking on the VM costs nothing; over ssh, each request needs a channel.
   if (words.size() == 2 && words[0] == "serve" && words[1] == "await-engine") world.engine_at = await_engine();
   world.directories = directories();
   world.path_to_self = path_to_self();
