@@ -1,4 +1,4 @@
-// No answer brings a value back to the agent, in whatever form, place, coding or framing.
+// These tests check that no answer brings a value back to the agent, in any form, place, coding or framing.
 #include <zlib.h>
 
 #include "guard/protocol/websocket.h"
@@ -30,7 +30,7 @@ std::string in_chunks(std::string_view body, size_t piece) {
 class AnswersTest : public SecretsTest {
  protected:
   std::string value_ = kOther;
-  // What a server can make of a value that it was sent.
+  // Returns the forms in which a server could return a value that it was sent.
   std::vector<std::string> forms() const {
     std::string json_text = nlohmann::json(value_).dump(), percent, html;
     char buffer[8];
@@ -82,7 +82,7 @@ TEST_F(AnswersTest, BringNoFormOfAValueInAnyPlace) {
           plain("Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n", gzipped(gzipped(form))),
           plain("Content-Encoding: identity, gzip\r\n", gzipped(form))}) {
       std::string seen = got(answer);
-      // Whole, or all but its ends: neither may come.
+      // Neither the whole form nor the form without its ends may arrive.
       EXPECT_EQ(seen.find(form.substr(2, form.size() - 6)), seen.npos) << answer.substr(0, 300);
       EXPECT_EQ(audited("secret_in_answer")["action"], "deny") << answer.substr(0, 300);
     }
@@ -121,13 +121,13 @@ TEST_F(AnswersTest, AreDecodedOrRefused) {
                 "gzip\r\nContent-Length: 2\r\n\r\nxx")
                 .find("encoded_answer"),
             std::string::npos);
-  // Cut short or broken, it must not look whole.
+  // A truncated or broken answer must not look complete.
   EXPECT_EQ(got(plain("Content-Encoding: gzip\r\n", gzipped(text).substr(0, 30))).find("0\r\n\r\n"), std::string::npos);
   EXPECT_NE(got(plain("Content-Encoding: gzip\r\n", "not gzip at all")).find("bad_answer"), std::string::npos);
 }
 
 TEST_F(AnswersTest, ThatBreakOffBringNoValueEither) {
-  // CVE-2026-101998: the same read brings bytes and an error, and the bytes go on unmasked.
+  // In CVE-2026-101998, the same read returns bytes and an error, and the bytes pass without a mask.
   std::string coded = gzipped("text " + value_ + " text"),
               chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n";
   std::string bad_sum = coded;
@@ -174,7 +174,7 @@ TEST_F(AnswersTest, ThatAreNotReallyCodedPass) {
   EXPECT_EQ(body_of(got(plain(gzip, gzipped("") + std::string(22, '\0')))), "");
 }
 
-// Frames as a server or a client writes them.
+// Returns a frame as a server or a client writes it.
 std::string frame(WebSocketSender sender, uint8_t opcode, bool fin, std::string_view payload, bool compressed = false) {
   WebSocketWriter writer(sender);
   std::string out;
@@ -183,7 +183,7 @@ std::string frame(WebSocketSender sender, uint8_t opcode, bool fin, std::string_
   return out;
 }
 
-// The payloads of all messages, each with its opcode before it.
+// Returns the payloads of all messages, each after its opcode.
 std::string messages(WebSocketSender sender, std::string_view bytes) {
   WebSocketReader reader(sender, false);
   std::string all, payload;
@@ -202,7 +202,7 @@ class MessagesTest : public SecretsTest {
   static constexpr const char* kSwitch =
       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
 
-  // Opens a WebSocket to `host`; the server says `frames` and writes down what it is sent.
+  // Opens a WebSocket to `host`. The server sends `frames` and keeps what it receives.
   Wire open(const std::string& host, std::string frames, std::string headers = "") {
     server_ =
         std::make_unique<RawOrigin>(ca_.get(), host, [this, frames, headers](Wire& wire, const std::string& head) {
@@ -305,7 +305,7 @@ TEST_F(MessagesTest, OfAServerThatWantsAnExtensionAreRefused) {
 }
 
 TEST_F(MessagesTest, OrChunksThatEndLikeTheBeginningOfASecretDoNotWait) {
-  // Each ends in the first byte of a value, and the next one is sent only when it has arrived.
+  // Each message ends in the first byte of a value, and the next one is sent only after it has arrived.
   server_ = std::make_unique<RawOrigin>(ca_.get(), "db.test", [](Wire& wire, const std::string& head) {
     bool upgrade = head.find("Upgrade") != head.npos;
     wire.write(upgrade ? kSwitch + std::string("\r\n") : "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");

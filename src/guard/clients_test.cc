@@ -1,4 +1,4 @@
-// What real clients and servers do, and must be able to do through the guard.
+// These tests cover what real clients and servers do and must be able to do through the guard.
 #include <sys/ioctl.h>
 
 #include "guard/protocol/websocket.h"
@@ -10,7 +10,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// Ends a connection as a server does that closes with unread bytes: by a reset.
+// Ends a connection with a reset, like a server that closes with unread bytes.
 void reset(Wire& wire) {
   linger hard{1, 0};
   setsockopt(wire.fd.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
@@ -23,7 +23,7 @@ std::string first_line(const std::string& message) { return message.substr(0, me
 class ClientsTest : public GuardTest {
  protected:
   using Serve = std::function<void(Wire&, const std::string&)>;
-  // A server at api.test, which gets the head of each connection's first request.
+  // Starts a server at api.test. `serve` gets the head of each connection's first request.
   void serve(Serve serve, json rule = {{"inspect", true}}) {
     server_ = std::make_unique<RawOrigin>(ca_.get(), "api.test", std::move(serve), RawOrigin::After::head);
     route("api.test", server_->port);
@@ -31,7 +31,7 @@ class ClientsTest : public GuardTest {
     allow(rule);
     start();
   }
-  // A server at plain.test that speaks no TLS and answers with the first line of what it was asked.
+  // Starts a server at plain.test that speaks no TLS and answers with the first line of the request.
   void serve_plain(json rule) {
     plain_ = std::make_unique<Origin>(nullptr, "", [](const std::string& request) { return ok(first_line(request)); });
     route("plain.test", plain_->port);
@@ -39,7 +39,7 @@ class ClientsTest : public GuardTest {
     allow(rule);
     start();
   }
-  // The answer to one request in a tunnel with TLS.
+  // Returns the answer to one request in a tunnel with TLS.
   std::string ask(const std::string& request) {
     Wire wire = secure("api.test");
     EXPECT_TRUE(wire.ssl);
@@ -112,7 +112,7 @@ TEST_F(ClientsTest, AnEarlyAnswerReachesAClientThatUploads) {
     Wire wire = secure("api.test");
     wire.write(post(8 << 20));
     std::string piece(64 << 10, 'x');
-    // As Python's requests does, which reads only when all is sent.
+    // Python's requests library does this: it reads only after it has sent everything.
     for (int n = 0; n < 128; ++n) ASSERT_TRUE(wire.write(piece)) << n;
     std::string answer = wire.message();
     EXPECT_TRUE(answer.starts_with("HTTP/1.1 413 ")) << answer;
@@ -149,7 +149,8 @@ TEST_F(ClientsTest, AnUploadGoesOnBehindAnEarlyAnswer) {
 
 class KeptTest : public ClientsTest {
  protected:
-  // Answers one request on its first connection, and closes that when the next one comes. Answers whole ones on others.
+  // Answers one request on the first connection, and closes the connection when the next one arrives. Answers whole
+  // requests on other connections.
   void serve_and_leave() {
     serve([this](Wire& wire, const std::string&) {
       if (server_->accepted > 1) {
@@ -243,7 +244,7 @@ TEST_F(ClientsTest, TrailersOfARequestPass) {
   EXPECT_EQ(body, "2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n");
 }
 
-// A server with a certificate for `names_of`, whatever it is asked for.
+// A server with a certificate for `names_of`, independently of the requested name.
 class Certified {
  public:
   Certified(SessionCa& ca, const std::string& names_of) : context_(SSL_CTX_new(TLS_server_method())) {
@@ -308,7 +309,8 @@ TEST_F(ClientsTest, AClientThatNamesNoHostIsInspected) {
 
 class OtherUpgradesTest : public ClientsTest {
  protected:
-  // A server that switches to what it is asked for, says hello, and answers what it gets when that has ended.
+  // Starts a server that switches to the requested protocol, says hello, and answers what it got when the client has
+  // ended.
   void serve_switching(json rule) {
     serve(
         [](Wire& wire, const std::string& head) {
@@ -334,7 +336,7 @@ TEST_F(OtherUpgradesTest, PassWhereNothingIsLookedThrough) {
     Wire wire = upgrade(to);
     EXPECT_TRUE(wire.head().starts_with("HTTP/1.1 101 ")) << to;
     wire.write("bytes");
-    SSL_shutdown(wire.ssl.get());  // it sends no more, but reads on
+    SSL_shutdown(wire.ssl.get());  // the client sends no more, but continues to read
     EXPECT_EQ(wire.to_end(), "hellogot bytes") << to;
   }
   EXPECT_TRUE(upgrade("h2c").message().ends_with("not switched"));
@@ -372,7 +374,7 @@ TEST_F(QuietTest, AnUploadThatPausesInTheBeginningOfASecretGoesOn) {
       ca_.get(), "db.test",
       [&](Wire& wire, const std::string&) {
         wire.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-        // The client says the next only when it has an answer to this.
+        // The client sends the next message only after the answer to this one.
         for (int i = 0; i < 3; ++i) {
           while (wire.in.find("d\r\n") == std::string::npos && wire.more()) {
           }
@@ -395,7 +397,7 @@ TEST_F(QuietTest, AnUploadThatPausesInTheBeginningOfASecretGoesOn) {
 }
 
 TEST_F(QuietTest, OneDirectionDoesNotKeepTheOtherWaiting) {
-  // The answer pauses in the beginning of a secret while the upload goes on without a pause.
+  // The answer pauses at the beginning of a secret while the upload continues without a pause.
   std::atomic<bool> arrived = false;
   RawOrigin server(
       ca_.get(), "db.test",
@@ -421,7 +423,7 @@ TEST_F(QuietTest, OneDirectionDoesNotKeepTheOtherWaiting) {
   wire.write("1\r\nx\r\n0\r\n\r\n");
 }
 
-// --- causes arrive ---
+// --- the causes of failures are reported ---
 
 TEST_F(ClientsTest, AServerThatWantsAClientCertificateIsNamed) {
   for (int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {

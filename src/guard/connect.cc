@@ -1,4 +1,4 @@
-// CONNECT: tunnels that are passed blindly, inspected, watched as ssh, or served as plain HTTP.
+// This file handles CONNECT: tunnels that are passed blindly, inspected, watched as ssh, or served as plain HTTP.
 #include <openssl/err.h>
 
 #include <algorithm>
@@ -27,7 +27,7 @@ Task<bool> establish(Connection& c) {
   co_return !c.client.failed;
 }
 
-// What a client says first in a tunnel.
+// What a client sends first in a tunnel.
 enum class Opening : uint8_t { none, tls, http, other };
 
 // Waits for the first bytes, which stay in `c.client.in`.
@@ -80,7 +80,7 @@ Task<Hello> check_hello(Connection& c) {
   co_return Hello::bad;
 }
 
-// Dials where the CONNECT asks to. False: it has been answered with why not.
+// Dials the destination of the CONNECT. Returns false if that failed; the client then has an answer that says why.
 Task<bool> reach(Connection& c, const char* kind) {
   Dialed dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, Via::tunnel, c.client.source.get());
   if (!dialed.source) {
@@ -94,22 +94,23 @@ Task<bool> reach(Connection& c, const char* kind) {
   co_return true;
 }
 
-// The client has its 200 already: without a record there is nothing to do but to end the tunnel.
+// Waits for the record. The client already has its 200, so without a record the tunnel can only be ended.
 Task<bool> is_recorded(Connection& c, const char* kind) {
   bool done = co_await recorded(c);
   if (!done) c.audit("close", kind, "unrecorded", "the decision could not be recorded");
   co_return done;
 }
 
-// Whether the rules allow a tunnel that nobody looks into.
+// Returns whether the rules allow a tunnel that is not inspected.
 bool blind_allowed(const Config& config, const policy::Host& host, uint16_t port) {
   auto decision = config.rules.connect(host, port);
   return decision.allowed && !decision.inspect && config.secrets.of(host).bound.empty() &&
          (!host.literal || config.fixed(host));
 }
 
-// HTTP without TLS in the tunnel, as Node and WebSocket clients speak it to http:// hosts: the rules for http:// hold
-// for each request. What was dialed for a tunnel serves, unless a parent proxy wants to be asked otherwise.
+// Serves HTTP without TLS in a tunnel, which Node and WebSocket clients use for http:// hosts. The rules for http://
+// apply to each request. The connection that was dialed for the tunnel is used, unless a parent proxy expects another
+// kind of request.
 Task<bool> plain(Connection& c) {
   if (c.port == 443) co_return refuse_opening(c);
   if (c.through_parent || !c.upstream.in.empty()) c.upstream.reset();
@@ -121,8 +122,8 @@ Task<bool> plain(Connection& c) {
 Task<bool> inspect_tls(Connection& c);
 
 Task<bool> blind(Connection& c) {
-  // Where http:// is usual, nothing is dialed before it is known what the client speaks: a parent proxy is asked for
-  // http:// in another way.
+  // On the usual port of http://, nothing is dialed until the client's protocol is known, because a parent proxy gets
+  // another kind of request for http://.
   bool late = c.port == 80;
   if (!late && !co_await reach(c, "connect")) co_return co_await finish(c);
   if (!co_await establish(c)) co_return false;
@@ -139,7 +140,8 @@ Task<bool> blind(Connection& c) {
   auto hello = co_await check_hello(c);
   if (hello == Hello::bad) co_return false;
   if (hello == Hello::nameless) {
-    // A server may take it for any of its hosts. Inspected, it can be for this one only.
+    // A server may serve any of its hosts on a connection whose ClientHello has no name. An inspected connection can
+    // reach only this host.
     c.upstream.reset();
     co_return co_await inspect_tls(c);
   }
@@ -158,7 +160,7 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
   if (!co_await establish(c) || !co_await is_recorded(c, "ssh")) co_return false;
   SshWatch watch(host.key);
   int64_t deadline = c.now() + kHandshakePatience;
-  constexpr size_t kMostBefore = 64 * 1024;  // what a client has to say before the server has shown its key
+  constexpr size_t kMostBefore = 64 * 1024;  // the most that a client may send before the server has shown its key
   size_t from_client = 0;
   while (true) {
     bool progress = c.client.unsent() < kMostBefore && c.upstream.fill();
@@ -194,10 +196,10 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
   co_return true;
 }
 
-// Ends the client's TLS, whose first bytes are in `c.client.in`.
+// Terminates the client's TLS, whose first bytes are in `c.client.in`.
 Task<bool> inspect_tls(Connection& c) {
   c.audit("allow", "connect", "inspected", "");
-  // The certificate comes right behind the first configuration; a client that is quicker waits for it.
+  // The certificate arrives right after the first configuration. A faster client waits for it.
   for (int64_t until = c.now() + kCertificatePatience; !c.context.ca->certified() && c.now() < until;)
     co_await c.wait(std::min(until, c.now() + 10));
   auto ssl = c.context.ca->accept(c.host);

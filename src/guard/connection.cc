@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kHeadPatience = 60 * 1000;
 
-// An answer that ends when the guard does: whoever reads it knows at once.
+// Sends an answer that ends when the guard ends, so that its reader knows at once.
 Task<bool> show_life(Connection& c) {
   c.client.out = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n";
   int64_t deadline = c.now() + c.config->idle_ms;
@@ -21,7 +21,7 @@ Task<bool> show_life(Connection& c) {
     c.client.in.clear();
     progress |= c.client.fill();
     if (progress) {
-      co_await c.turn();  // a client that talks without end must not have all of them
+      co_await c.turn();  // a client that sends without a pause must not use up all turns
       continue;
     }
     c.client.rest();
@@ -32,7 +32,7 @@ Task<bool> show_life(Connection& c) {
 
 Task<bool> run(Connection& c) {
   int64_t deadline = c.now() + kHeadPatience;
-  static Head head;  // used between awaits only
+  static Head head;  // used only between awaits
   Parse parsed = Parse::incomplete;
   if (!co_await room_in_record(c)) co_return false;
   while (true) {
@@ -55,7 +55,7 @@ Task<bool> run(Connection& c) {
     bool framed = head.chunked || head.content_length.value_or(0) > 0;
     auto host = policy::parse_authority(head.host, 443);
     auto authority = policy::parse_authority(target, 0);
-    // Host without its port is common; another name is not.
+    // A Host header often lacks the port. Another name is not acceptable.
     bool alike = !head.has_host || (host && authority && host->host.name == authority->host.name);
     c.client.in.erase(0, head.size);
     if (framed) {
@@ -66,8 +66,8 @@ Task<bool> run(Connection& c) {
     co_return co_await serve_connect(c, std::move(target), alike);
   }
   if (head.target.starts_with('/')) {
-    // Questions to the guard itself: whether it is alive, and the way to the session's ssh-agent. Nothing else is to be
-    // learned here.
+    // The client may ask the guard itself two things: whether it is alive, and for a connection to the session's
+    // ssh-agent. It can learn nothing else.
     bool get = head.method == "GET" && !head.chunked && !head.content_length;
     std::string target(head.target);
     c.client.in.erase(0, head.size);
@@ -156,7 +156,7 @@ Task<bool> room_in_record(Connection& c) {
   Audit& audit = c.context.audit;
   if (!audit.congested()) co_return true;
   Audit::Watcher watcher(audit, c.waker);
-  // What cannot be written at all is refused, not waited for.
+  // If lines cannot be written at all, the request is refused instead of waiting.
   while (audit.congested() && audit.stuck().empty()) {
     if (c.client.source->broken) co_return false;
     co_await c.wait(c.now() + kHeadPatience);
@@ -188,7 +188,7 @@ Task<bool> finish(Connection& c) {
   if (s.failed || !s.flushed()) co_return false;
   s.end_tls();
   ::shutdown(s.source->fd(), SHUT_WR);
-  // Closing with unread bytes would reset the connection and take the answer with it.
+  // Closing with unread bytes would reset the connection and discard the answer.
   size_t most = 1 << 20;
   for (size_t seen = 0; seen < most && !s.eof && !s.failed && c.now() < deadline; seen += s.in.size()) {
     s.in.clear();

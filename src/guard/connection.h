@@ -1,5 +1,5 @@
-// One client: from its first byte to its end. CONNECT (blind, inspected, SSH), plain http:// requests, the health
-// answer.
+// This file serves one client, from its first byte to its end: CONNECT (blind, inspected or SSH), plain http://
+// requests, and the health answer.
 #pragma once
 
 #include <string>
@@ -18,60 +18,64 @@ struct Connection {
   Context& context;
   std::shared_ptr<const Config> config;
   Waker waker{context.loop};
-  Stream client, upstream;  // after waker: their Sources point to it
+  Stream client, upstream;  // declared after `waker`, because their Sources point to it
   std::string id;
 
-  // Where requests go: set by CONNECT, or by each absolute-form request.
+  // The destination of requests. CONNECT sets it, and so does each absolute-form request.
   policy::Host host;
   uint16_t port = 0;
-  bool tunneled = false;       // a CONNECT came first: requests are for its host, in origin form
-  bool tls = false;            // and come in TLS that we ended
-  policy::Host upstream_host;  // whom `upstream` is connected to
+  bool tunneled = false;       // a CONNECT came first: requests go to its host, in origin form
+  bool tls = false;            // the requests come in TLS that the guard terminates
+  policy::Host upstream_host;  // the host that `upstream` is connected to
   uint16_t upstream_port = 0;
-  bool upstream_used = false;   // it has had a request already
-  bool through_parent = false;  // it is a tunnel through a parent proxy
+  bool upstream_used = false;   // `upstream` has already carried a request
+  bool through_parent = false;  // `upstream` is a tunnel through a parent proxy
 
-  // Takes the rules that hold now. What is connected by the old ones is not used again.
+  // Takes the current rules. Connections made under the old rules are not reused.
   void refresh();
   int64_t now() const { return context.loop.now(); }
-  // Until an event or `deadline`.
+  // Waits for an event, or until `deadline`.
   Waker::Wait wait(int64_t deadline);
-  // Lets the others have their turn, and what was recorded be written.
+  // Lets other connections run, and lets the audit lines be written.
   Waker::Wait turn();
   void audit(std::string_view action, std::string_view kind, std::string_view code, std::string_view reason,
              std::string_view method = {}, std::string_view path = {}, bool totals = false);
-  // Queues a small answer of our own, with the code in the reason phrase: many programs print nothing else. Statuses
-  // other than 400 and 403 are failures rather than decisions.
+  // Queues a small answer of the guard's own. The code is in the reason phrase, because many programs print nothing
+  // else. A status other than 400 and 403 is a failure rather than a decision.
   void answer(int status, std::string_view code, bool close);
 };
 
-// What to tell the operator of a server that wants what only the agent could show.
+// Tells the operator about a server that asks for something that only the agent could present.
 inline constexpr std::string_view kAsksForCertificate =
     "; it asks for a client certificate, which only a client in a blind tunnel can show (a rule without inspect, "
     "methods "
     "and paths, and no secret for this host)";
 
-// The record is what makes the guard's word worth something, so traffic waits for it, and stops with it.
+// Traffic waits for the record and stops when the record stops, because without the record the guard cannot prove what
+// it let through.
 //
-// Before a client is asked for more: waits while the reader of the record does not keep up. False: the client left.
+// Waits, before a client is asked for more, while the reader of the record does not keep up. Returns false if the
+// client left.
 Task<bool> room_in_record(Connection& connection);
-// Before anything is sent upstream: waits until what was decided so far is with the kernel, where it outlives this
-// process. False: it cannot be written, or the client left.
+// Waits, before anything is sent upstream, until the kernel has all audit lines so far. They then outlive this process.
+// Returns false if they cannot be written or the client left.
 Task<bool> recorded(Connection& connection);
-// Why nothing more may be let through, since it could not be recorded. Empty: it can.
+// Returns why nothing more may be let through: it could not be recorded. Returns an empty string if recording works.
 std::string_view cannot_record(const Connection& connection);
 
-// Serves an accepted socket; owns it and frees itself.
+// Serves an accepted socket, which it owns. The coroutine frees itself.
 Detached serve(Context& context, int fd);
 
-// connect.cc: a CONNECT to `target`, whose head has been taken off the client's stream. `named_alike`: Host names the
-// same host. TLS in the tunnel is passed or inspected, HTTP is served as http:// requests are.
+// Serves a CONNECT to `target`, whose head has been taken from the client's stream (connect.cc). `named_alike` says
+// whether the Host header names the same host. TLS in the tunnel is passed or inspected; HTTP is served like http://
+// requests.
 Task<bool> serve_connect(Connection& connection, std::string target, bool named_alike);
 
-// requests.cc: requests on an established client stream until it ends.
+// Serves requests on an established client stream until it ends (requests.cc).
 Task<bool> serve_requests(Connection& connection);
 
-// Writes what is queued, ends the client's stream, and reads on for a moment so that the answer is not lost to a reset.
+// Writes what is queued and ends the client's stream. Then reads for a moment longer, so that no reset discards the
+// answer.
 Task<bool> finish(Connection& connection);
 
 }  // namespace bottle::guard

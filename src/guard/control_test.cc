@@ -1,4 +1,5 @@
-// What the guard does at its owner's word: new rules, certificates, the lines for the ssh-agent and the relay, its end.
+// These tests cover what the owner tells the guard: new rules, certificates, the lines for the ssh-agent and the relay,
+// and the guard's end.
 #include "guard/guard_test.h"
 
 namespace bottle::guard {
@@ -38,7 +39,7 @@ TEST_F(GuardTest, ACertificateIsTakenOnceAndOnlyForItsOwnKey) {
     for (json line;;)
       if ((line = next_line())["type"] != "audit") return line["type"] == "error";
   };
-  // A second one, one for another key, and no certificate at all: none of them changes what clients see.
+  // A second certificate, one for another key, and invalid text: none of them changes what clients see.
   EXPECT_TRUE(refused(*root_->certify(csr_)));
   EXPECT_TRUE(refused(ca_->pem()));
   EXPECT_TRUE(refused("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
@@ -65,7 +66,7 @@ TEST_F(GuardTest, CarriesWholeAgentMessagesAndNothingWithoutPermission) {
     while (next["type"] == "audit");
     return next;
   };
-  // In pieces and two at once: one request goes out, the second waits for the first's answer.
+  // The messages come in pieces and two at once. One request is sent, and the second waits for the first one's answer.
   wire.write(std::string("\0\0", 2));
   wire.write(std::string("\0\2ab\0\0\0\1c", 9));
   json first = line();
@@ -76,16 +77,16 @@ TEST_F(GuardTest, CarriesWholeAgentMessagesAndNothingWithoutPermission) {
     if (!text.is_null()) message["answer"] = text;
     EXPECT_TRUE(write_all(control_.get(), message.dump() + "\n"));
   };
-  answer(99, "YWE=");  // nobody's
+  answer(99, "YWE=");  // no such connection
   answer(first["connection"], base64_encode("yes"));
   while (wire.in.size() < 7) ASSERT_TRUE(wire.more());
   EXPECT_EQ(std::exchange(wire.in, {}), std::string("\0\0\0\3yes", 7));
   json second = line();
   EXPECT_EQ(second["request"], base64_encode("c"));
-  answer(second["connection"], nullptr);  // no answer: closed
+  answer(second["connection"], nullptr);  // without an answer, the connection is closed
   EXPECT_EQ(wire.to_end(), "");
   EXPECT_EQ(line()["closed"], true);
-  // A length that is no agent's.
+  // No agent message has this length.
   Wire large{dial_loopback(port_), {}, {}};
   large.write(ask);
   large.message();
@@ -109,7 +110,7 @@ TEST_F(GuardTest, RelayedHostsGoByTheControlChannelOrNotAtAll) {
   EXPECT_TRUE(away.starts_with("HTTP/1.1 503 ")) << away;
   EXPECT_NE(away.find("X-Bottle-Error: operator_away"), std::string::npos) << away;
   say({{"type", "relay"}, {"up", true}});
-  ASSERT_EQ(configure()["type"], "ready");  // lines are taken in their order: the one before has been
+  ASSERT_EQ(configure()["type"], "ready");  // lines are handled in order, so the previous one has been handled
   auto begin = [&](Wire& wire) {
     wire.write(ask);
     json open = line(), data = line();
@@ -130,7 +131,8 @@ TEST_F(GuardTest, RelayedHostsGoByTheControlChannelOrNotAtAll) {
   say({{"type", "stream"}, {"stream", number}, {"data", base64_encode("ok")}});
   say({{"type", "stream"}, {"stream", number}, {"closed", true}});
   EXPECT_TRUE(wire.message().ends_with("ok"));
-  // More than the window, not base64, the other side gone: the stream ends, and so does the request.
+  // If the data exceeds the window or is not Base64, or the other side is gone, the stream ends, and so does the
+  // request.
   for (const json& bad : {json{{"type", "stream"}, {"data", base64_encode(std::string(300000, 'x'))}},
                           json{{"type", "stream"}, {"data", "%%%"}}, json{{"type", "relay"}, {"up", false}}}) {
     Wire other{dial_loopback(port_), {}, {}};
@@ -142,7 +144,7 @@ TEST_F(GuardTest, RelayedHostsGoByTheControlChannelOrNotAtAll) {
     }
   }
   EXPECT_TRUE(raw(ask).starts_with("HTTP/1.1 503 "));
-  // The rules hold as for any host.
+  // The rules apply as for any other host.
   EXPECT_TRUE(raw("POST http://lan.example.org/x HTTP/1.1\r\nHost: lan.example.org\r\nConnection: "
                   "close\r\nContent-Length: 0\r\n\r\n")
                   .starts_with("HTTP/1.1 403 "));
@@ -150,7 +152,7 @@ TEST_F(GuardTest, RelayedHostsGoByTheControlChannelOrNotAtAll) {
 
 TEST_F(GuardTest, WithoutANetworkEveryHostIsRelayed) {
   config_["relay"] = {"*"};
-  // Fixed addresses, the resolver, literal ssh hosts: none of them is dialled from here.
+  // The guard dials neither fixed addresses, nor the resolver, nor literal ssh hosts from its own network.
   config_["egress"]["hosts"] = {{"fixed.example.org", {"127.0.0.1:9"}}};
   config_["ssh"] = {{{"host", "192.168.1.9"}, {"port", 22}, {"key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBA="}}};
   allow({{"host", "fixed.example.org"}});

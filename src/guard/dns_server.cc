@@ -32,7 +32,8 @@ Result<UniqueFd> open_listener(const policy::Endpoint& at, int type) {
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   if (type == SOCK_STREAM) {
     bound_buffers(fd.get());
-    // Inherited by what is accepted. Deferred: the first read finds the request, and a silent client costs nothing.
+    // Accepted sockets inherit this. Accepting is deferred until the request has arrived, so that the first read finds
+    // it and a silent client costs nothing.
     setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(fd.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
   }
@@ -59,7 +60,8 @@ std::string DnsServer::answer(std::string_view bytes) {
   DnsQuery query;
   if (parse_dns_query(bytes, query) != Parse::ok) return {};
   if (!context_.config->names.contains(query.name)) {
-    // A name can carry a secret out only if somebody answered; it can still carry one into the log.
+    // A name can carry a secret out only if the question is sent on, which never happens here. But it could carry one
+    // into the record.
     std::string name = context_.config->secrets.starred(query.name), id = context_.new_id();
     context_.audit.write({.id = id,
                           .action = "deny",
@@ -106,7 +108,7 @@ Detached serve_dns(DnsServer& server, int fd) {
         stream.out += reply;
       }
       progress |= stream.flush();
-      if (progress) waker.wake();  // the others have their turn
+      if (progress) waker.wake();  // lets the others have their turn
       co_await waker.wait(deadline);
     }
   }

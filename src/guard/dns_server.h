@@ -1,4 +1,5 @@
-// The bottle's name server: its own names, and NXDOMAIN, recorded, for everything else.
+// This file is the bottle's name server. It answers the bottle's own names, and answers and records NXDOMAIN for all
+// others.
 #pragma once
 
 #include <memory>
@@ -15,14 +16,14 @@ Detached serve_dns(DnsServer& server, int fd);
 class DnsServer {
  public:
   explicit DnsServer(Context& context) : context_(context) {}
-  // UDP and TCP. Keeps what is open if the address is the same.
+  // Listens on UDP and TCP. Keeps the open sockets if the address is unchanged.
   Result<> listen(const policy::Endpoint& at);
 
  private:
   friend Detached serve_dns(DnsServer& server, int fd);
   void read_udp();
   void accept_tcp();
-  // Empty: no answer at all.
+  // Returns the answer. An empty string means that no answer is sent.
   std::string answer(std::string_view query);
 
   Context& context_;
@@ -31,7 +32,7 @@ class DnsServer {
   size_t clients_ = 0;
 };
 
-// A bound, listening (stream) or bound (datagram) non-blocking socket.
+// Returns a non-blocking socket that is bound and, if it is a stream socket, listening.
 Result<UniqueFd> open_listener(const policy::Endpoint& at, int type);
 
 }  // namespace bottle::guard

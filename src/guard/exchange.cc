@@ -1,4 +1,4 @@
-// The course of an exchange, and the request's body on its way upstream.
+// This file runs an exchange and sends the request's body upstream.
 #include "guard/exchange.h"
 
 #include <algorithm>
@@ -9,14 +9,14 @@
 namespace bottle::guard {
 namespace {
 
-// A body into which values are put is held back until its length is known, as many services take no chunks. A longer
-// one goes in chunks.
+// A body into which values are put is held back until its length is known, because many services accept no chunks. A
+// longer body is sent in chunks.
 constexpr uint64_t kMostCollected = 256 * 1024;
 
-// What is kept of a request so that it can be sent again when the server left just then.
+// The most that is kept of a request so that it can be sent again if the server closed the connection just then.
 constexpr size_t kMostReplay = 256 * 1024;
 
-// Whether a request may be sent twice when the first was perhaps received (RFC 9110 §9.2.2).
+// Returns whether a request may be sent again if the server may have received the first one (RFC 9110 §9.2.2).
 bool may_repeat(std::string_view method) {
   for (std::string_view each : {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
     if (method == each) return true;
@@ -30,16 +30,16 @@ bool Exchange::fail_with(int status, std::string_view code, std::string_view rea
   c_.upstream.reset();
   bool still_here = answering_ != Answering::switching && c_.client.out_at == 0 && c_.client.sent == sent_before_;
   if (answering_ != Answering::head && !still_here) {
-    outcome_ = Outcome::abort;  // an answer cut short must not look whole
+    outcome_ = Outcome::abort;  // a truncated answer must not look complete
   } else {
-    c_.client.out.clear();  // a head that is still with us is taken back
+    c_.client.out.clear();  // a head that was not sent yet is withdrawn
     c_.answer(status, code, true);
     outcome_ = Outcome::close;
   }
   return false;
 }
 
-// True: rules that have come meanwhile forbid what is under way, and it is broken off.
+// Returns true if new rules forbid the current exchange, which is then aborted.
 bool Exchange::withdrawn() {
   if (judged_ == c_.context.config) return false;
   judged_ = c_.context.config;
@@ -48,7 +48,7 @@ bool Exchange::withdrawn() {
   return true;
 }
 
-// Sends the head, or again what the upstream before this one has lost.
+// Sends the head, or sends again what the previous upstream has lost.
 void Exchange::begin(bool kept) {
   kept_ = kept;
   std::string& out = c_.upstream.out;
@@ -67,7 +67,7 @@ void Exchange::begin(bool kept) {
     write_upstream(head);
   }
   if (request_.grows && request_.expects_continue) {
-    // The server is not asked before the body is here. Its own 100 would be the second.
+    // The server is asked only when the whole body has arrived. The server's own 100 would be the second one.
     c_.client.out.append("HTTP/1.1 100 Continue\r\n\r\n");
     request_.expects_continue = false;
   }
@@ -80,7 +80,7 @@ void Exchange::write_upstream(std::string_view bytes) {
   else replay_->append(bytes);
 }
 
-// More of the body, g_scanned, is there. Lets head and body go when that is all.
+// Collects more of the body from g_scanned. Releases the head and the body when it is complete.
 void Exchange::collect() {
   collected_->append(g_scanned);
   if (sending_ != Sending::done) return;
@@ -92,7 +92,8 @@ void Exchange::collect() {
   collected_.reset();
 }
 
-// The request's trailers as they go on: none that frames, routes or signs in (RFC 9110 §6.5.1). Nothing if refused.
+// Returns the request's trailers that pass: none that frame, route or sign in (RFC 9110 §6.5.1). Returns nothing if
+// they are refused.
 std::optional<std::string> Exchange::request_trailers() {
   std::string out;
   for (const auto& [name, value] : request_.body.trailers()) {
@@ -106,7 +107,7 @@ std::optional<std::string> Exchange::request_trailers() {
   return out;
 }
 
-// Frames g_scanned for the upstream. False: refused.
+// Frames g_scanned for the upstream. Returns false if the request is refused.
 bool Exchange::pass_on() {
   if (collected_) return collect(), true;
   if (up_framing_ != Framing::chunked) return write_upstream(g_scanned), true;
@@ -122,12 +123,12 @@ bool Exchange::pass_on() {
 }
 
 void Exchange::count_memory() {
-  // Each is counted when more of it is read.
+  // Each stream counts these bytes when it reads more.
   c_.client.beside = (collected_ ? collected_->capacity() : 0) + (replay_ ? replay_->capacity() : 0);
   c_.upstream.beside = coded_.capacity() + waiting_.capacity() + (decoder_ ? decoder_->memory() : 0);
 }
 
-// Takes what has come of the body, for a server that takes no more of it.
+// Discards what has arrived of the body, because the server takes no more of it.
 bool Exchange::discard() {
   Stream& client = c_.client;
   g_payload.clear();
@@ -139,7 +140,7 @@ bool Exchange::discard() {
   return progress;
 }
 
-// One step of the request's body towards the upstream. True if something moved.
+// Moves the request's body one step toward the upstream. Returns true if something moved.
 bool Exchange::send_body() {
   Stream &client = c_.client, &up = c_.upstream;
   if (sending_ == Sending::done) return false;
@@ -156,7 +157,7 @@ bool Exchange::send_body() {
     if (!up_scan_.feed(g_payload, g_scanned)) return refuse_request();
   }
   if (request_.body.done()) sending_ = Sending::done;
-  // What may become a placeholder that is to be swapped must not be torn.
+  // A possible placeholder that must be swapped must not be split.
   bool holds = sending_ == Sending::streaming && !request_.grows && up_scan_.holds_little();
   bool release = held_up_.due(holds, !g_scanned.empty(), c_.now());
   if (release) held_up_.released();
@@ -172,18 +173,18 @@ bool Exchange::send_body() {
   return progress;
 }
 
-// Whether what is left of the body is of no use: the server takes no more, or has said no.
+// Returns whether the rest of the body is useless, because the server takes no more or has refused.
 bool Exchange::upload_is_over() {
   if (sending_ != Sending::streaming) return false;
   Stream& up = c_.upstream;
-  // A server that left just then: what was sent to it can be sent again.
+  // If the server closed the connection just then, what was sent to it can be sent again.
   if (up.deaf) return answering_ != Answering::head || !replay_;
   if (answering_ != Answering::done) return false;
   if (up.in.empty() && up.source->readable) up.fill();
   return status_ >= 300 || up.eof || up.failed || !up.in.empty();
 }
 
-// One round of both directions. True if something moved.
+// Runs one round of both directions. Returns true if something moved.
 bool Exchange::step() {
   Stream &client = c_.client, &up = c_.upstream;
   bool progress = send_body();
@@ -198,7 +199,7 @@ bool Exchange::step() {
     progress = true;
   }
   progress |= !client.flushed() && client.flush();
-  // The client may give up while the server thinks.
+  // The client may give up while the server prepares its answer.
   if (sending_ == Sending::done && client.source->hup && client.in.size() < kHigh) progress |= client.fill();
   if (client.failed) {
     up.reset();
@@ -230,7 +231,7 @@ Task<Outcome> Exchange::run(bool kept) {
     if (progress) {
       last = c_.now();
       if (++rounds % 16 != 0) continue;
-      c_.waker.wake();  // others have their turn
+      c_.waker.wake();  // lets the others have their turn
     }
     if (c_.now() - last >= c_.config->idle_ms) {
       c_.upstream.reset();

@@ -1,5 +1,5 @@
-// One request and its answer on an established client stream: bodies streamed and scanned in both directions, each at
-// its own pace. ARCHITECTURE.md has the table of the states.
+// This file handles one request and its answer on an established client stream. The bodies are streamed and scanned in
+// both directions, each at its own pace. ARCHITECTURE.md has the table of the states.
 #pragma once
 
 #include <optional>
@@ -14,38 +14,38 @@
 
 namespace bottle::guard {
 
-inline constexpr size_t kHigh = 128 * 1024;  // unsent bytes at which reading from the other side stops
+inline constexpr size_t kHigh = 128 * 1024;  // the number of unsent bytes at which reading from the other side stops
 
 enum class Outcome {
   keep,     // the client may send its next request
-  close,    // the answer is whole, and the connection ends behind it
-  abort,    // what was sent was cut short and must not look whole
-  hang_up,  // nothing was answered: the client's own retry decides
-  retry,    // run() again with a new upstream: the kept one was dead, and nothing is lost
+  close,    // the answer is complete, and the connection ends after it
+  abort,    // the answer was cut short and must not look complete
+  hang_up,  // no answer was sent, so the client decides whether to retry
+  retry,    // call run() again with a new upstream: the kept one was dead, and nothing is lost
 };
 
-// The request's body.
+// The state of the request's body.
 enum class Sending : uint8_t {
-  streaming,   // goes upstream as it comes
-  discarding,  // the server takes no more of it, but the client may read its answer only when it has sent it all
-  done,        // read to its end
+  streaming,   // the body goes upstream as it arrives
+  discarding,  // the server takes no more of it, but some clients read the answer only after they have sent everything
+  done,        // the body was read to its end
 };
 
-// The answer.
+// The state of the answer.
 enum class Answering : uint8_t {
-  head,       // its final head has not come yet
-  body,       // its head is with the client, or in its buffer
-  done,       // all of it is
-  switching,  // a 101 is: what follows is not HTTP
+  head,       // the final head has not arrived yet
+  body,       // the head was sent to the client or is in its buffer
+  done,       // the whole answer was sent or is in the buffer
+  switching,  // a 101 was sent: what follows is not HTTP
 };
 
-// The parsed head, payload and scanned payload of the step at hand; nothing in them outlives an await.
+// The parsed head, the payload and the scanned payload of the current step. None of them outlives an await.
 inline Head g_head;
 inline std::string g_payload, g_scanned;
 
 class Exchange {
  public:
-  // `head` is what goes upstream for the request, without its framing. All must outlive the exchange.
+  // `head` is the request's head for the upstream, without its framing. All arguments must outlive the exchange.
   Exchange(Connection& c, Request& request, std::string_view head)
       : c_(c),
         request_(request),
@@ -57,8 +57,8 @@ class Exchange {
 
   ~Exchange() { c_.client.beside = c_.upstream.beside = 0; }
 
-  // On the upstream that is connected. `kept`: by an earlier request, so that the server may have left meanwhile.
-  // After Outcome::retry it may be run once more.
+  // Runs the exchange on the connected upstream. `kept` says that an earlier request has used the upstream, so that the
+  // server may have closed it since. After Outcome::retry, run() may be called once more.
   Task<Outcome> run(bool kept);
 
  private:
@@ -105,20 +105,20 @@ class Exchange {
   HeldBack held_up_, held_down_;
   bool client_keep_ = true, upstream_keep_ = true;
   Body answer_;
-  std::optional<scan::ContentDecoder> decoder_;  // of an answer that comes coded and goes on plain
-  std::string coded_;                            // for it
+  std::optional<scan::ContentDecoder> decoder_;  // for an answer that arrives with a coding and is passed on without it
+  std::string coded_;                            // input for the decoder
   bool decoded_all_ = true;
-  std::optional<std::string> collected_;  // the request's head and body so far, while the length is not known
+  std::optional<std::string> collected_;  // the request's head and body so far, while the length is unknown
   size_t collected_head_ = 0;
-  std::string waiting_;        // scanned, for the client, until the end of a chunk is known
+  std::string waiting_;        // scanned bytes for the client that wait for the end of a chunk
   int64_t waiting_since_ = 0;  // milliseconds
-  // All that went to a kept upstream so far, while it may be sent again to another.
+  // Everything that was sent to a kept upstream, as long as it may be sent again to another.
   std::optional<std::string> replay_;
   bool kept_ = false;
   int status_ = 0;                                    // of the answer
-  std::optional<Outcome> outcome_;                    // set: stop
+  std::optional<Outcome> outcome_;                    // if set, the exchange stops
   std::shared_ptr<const Config> judged_ = c_.config;  // the rules by which the request was last allowed
-  uint64_t sent_before_ = 0;                          // by the client's stream, when the answer began
+  uint64_t sent_before_ = 0;                          // by the client's stream, before the answer began
 };
 
 }  // namespace bottle::guard

@@ -1,4 +1,4 @@
-// What comes back: the head of an answer and its body, scanned, to the client.
+// This file sends the head and the scanned body of an answer to the client.
 #include <algorithm>
 
 #include "guard/exchange.h"
@@ -6,7 +6,7 @@
 namespace bottle::guard {
 namespace {
 
-// Headers that hold for the coded form of a body only.
+// Returns whether the header applies only to the coded form of a body.
 bool speaks_of_coding(std::string_view name) {
   for (std::string_view each : {"content-encoding", "content-md5", "content-digest", "digest", "etag", "accept-ranges"})
     if (iequals(name, each)) return true;
@@ -15,7 +15,7 @@ bool speaks_of_coding(std::string_view name) {
 
 }  // namespace
 
-// Writes the client's version of the head at the front of upstream.in (parsed: g_head).
+// Writes the client's version of the head at the front of upstream.in (parsed in g_head).
 void Exchange::write_head(size_t line_end, bool final) {
   const Head& head = g_head;
   std::string& out = c_.client.out;
@@ -39,11 +39,11 @@ void Exchange::write_head(size_t line_end, bool final) {
   out.append("\r\n");
 }
 
-// The upstream has ended, and what it has sent is no whole head.
+// Handles an upstream that has ended before it sent a whole head.
 bool Exchange::no_answer() {
   Stream& up = c_.upstream;
   if (kept_ && up.in.empty() && up.why.empty()) {
-    // The server closed a connection that was kept just when it was used again.
+    // The server closed a kept connection just when it was used again.
     if (!replay_)
       c_.audit("close", "http", "upstream_gone", "the upstream closed the kept connection", request_.method,
                request_.target);
@@ -57,7 +57,7 @@ bool Exchange::no_answer() {
   return fail_with(502, asked || !up.why.empty() ? "upstream_tls" : "no_answer", reason);
 }
 
-// After a 101. What was asked for must be what the server has switched to.
+// Handles a 101. The server must have switched to the protocol that was asked for.
 bool Exchange::switch_protocols(size_t line_end) {
   const Head& head = g_head;
   const Header* to = head.find("upgrade");
@@ -74,7 +74,7 @@ bool Exchange::switch_protocols(size_t line_end) {
 
 bool Exchange::answer_head() {
   Stream& up = c_.upstream;
-  if (c_.client.unsent() >= kHigh) return false;  // interim answers without end
+  if (c_.client.unsent() >= kHigh) return false;  // bounds an endless series of interim answers
   auto parsed = up.in.empty() ? Parse::incomplete : parse_response(up.in, g_head);
   if (parsed == Parse::bad) parsed = repair_response(up.in, g_head);
   if (parsed == Parse::bad) return fail_with(502, "bad_answer", std::string("the upstream's answer: ") + g_head.why);
@@ -92,13 +92,13 @@ bool Exchange::answer_head() {
   size_t line_end = up.in.find("\r\n");
   if (head.status == 101) return switch_protocols(line_end);
   if (head.status < 200) {
-    replay_.reset();  // part of an answer
+    replay_.reset();  // a part of an answer arrived, so the request cannot be repeated
     bool wanted = request_.minor == 1 && (head.status != 100 || request_.expects_continue);
     if (wanted) write_head(line_end, false);
     up.in.erase(0, head.size);
     return true;
   }
-  // Its login is the guard's, not the agent's.
+  // The parent proxy's sign-in concerns the guard, not the agent.
   if (head.status == 407 && asks_parent(c_))
     return fail_with(502, "parent_proxy", "the parent proxy answered 407" + std::string(kParentWantsLogin));
   answer_ = Body::of_response(head, request_.method);
@@ -110,8 +110,8 @@ bool Exchange::answer_head() {
   return true;
 }
 
-// A host with a bound secret is told to send its answers as they are. Where it codes one nevertheless, it goes on
-// without its coding, so that it can be scanned.
+// A host with a bound secret is asked to send its answers without a coding. If it codes one anyway, the coding is
+// removed so that the answer can be scanned.
 bool Exchange::take_off_codings() {
   if (secrets_.bound.empty() || answer_.done()) return true;
   std::string codings;
@@ -129,7 +129,7 @@ bool Exchange::take_off_codings() {
   return true;
 }
 
-// Decides how the answer's body goes to the client, and what becomes of both connections after it.
+// Decides how the answer's body goes to the client, and what happens to both connections afterwards.
 void Exchange::begin_body() {
   const Head& head = g_head;
   status_ = head.status;
@@ -142,7 +142,7 @@ void Exchange::begin_body() {
   client_keep_ = request_.keep && sending_ == Sending::done && (!unknown || down_framing_ == Framing::chunked);
 }
 
-// Puts the next piece of the answer, without its coding, into g_payload. False: it failed.
+// Puts the next piece of the answer into g_payload, without its coding. Returns false if that failed.
 bool Exchange::next_payload(bool& progress) {
   std::string& in = c_.upstream.in;
   g_payload.clear();
@@ -166,15 +166,15 @@ bool Exchange::next_payload(bool& progress) {
   return true;
 }
 
-// Frames what has been scanned for the client.
+// Frames the scanned bytes for the client.
 void Exchange::write_body() {
   std::string& out = c_.client.out;
   if (down_framing_ != Framing::chunked) {
     out.append(g_scanned);
     return;
   }
-  // Where the last byte or two of a chunk are held back for a moment, the rest waits for them: many take a chunk for a
-  // message.
+  // If the last byte or two of a chunk are held back for a moment, the rest waits for them, because many clients take a
+  // chunk for a message.
   if (waiting_.empty()) waiting_since_ = c_.now();
   waiting_.append(g_scanned);
   bool in_time = c_.now() - waiting_since_ < kMostQuiet;
@@ -183,7 +183,7 @@ void Exchange::write_body() {
   waiting_.clear();
 }
 
-// The whole body has come.
+// Ends the answer, because its whole body has arrived.
 bool Exchange::end_answer() {
   if (!down_scan_.release(g_scanned)) return refuse_answer();
   std::string trailers;
@@ -206,7 +206,7 @@ bool Exchange::answer_body() {
   if (!next_payload(progress)) return false;
   if (!down_scan_.feed(g_payload, g_scanned)) return refuse_answer();
   if (answer_.done() && decoded_all_) return end_answer();
-  // An answer that pauses must not wait for the end of what only looks like the beginning of a secret.
+  // If an answer pauses, it must not wait for bytes that only look like the beginning of a secret.
   if (held_down_.due(down_scan_.holds_little(), !g_scanned.empty(), c_.now())) {
     held_down_.released();
     if (!down_scan_.release(g_scanned)) return refuse_answer();

@@ -1,4 +1,5 @@
-// A connection after its 101: WebSocket messages, looked through where there are secrets, else bytes.
+// This file serves a connection after its 101. WebSocket messages are scanned if there are secrets; otherwise, bytes
+// are passed.
 #include <sys/socket.h>
 
 #include "guard/exchange.h"
@@ -6,7 +7,7 @@
 namespace bottle::guard {
 namespace {
 
-// Tells a side that the other sends no more. It may speak on, as in every stream that is not WebSocket.
+// Tells one side that the other sends no more. It may continue to send, as in every stream that is not WebSocket.
 void end_half(Stream& to) {
   to.end_tls();
   ::shutdown(to.source->fd(), SHUT_WR);
@@ -14,13 +15,13 @@ void end_half(Stream& to) {
 
 }  // namespace
 
-// Before a connection is broken off: what stood before the reason still goes where it was going.
+// Sends what came before the reason to break the connection off to its destination.
 void Exchange::flush_both() {
   c_.upstream.flush();
   c_.client.flush();
 }
 
-// What the client has sent, to the server. False: the connection is to end.
+// Passes to the server what the client has sent. Returns false if the connection must end.
 bool Exchange::pass_up(MessageScan* messages) {
   Stream &client = c_.client, &up = c_.upstream;
   if (!messages) {
@@ -45,7 +46,7 @@ bool Exchange::pass_down(MessageScan* messages) {
   return messages->broken() ? fail_with(502, "bad_answer", messages->broken()) : refuse_answer();
 }
 
-// Lets out what has been held back for long enough. False: it is refused.
+// Releases what has been held back for long enough. Returns false if it is refused.
 bool Exchange::release_messages(MessageScan& messages, std::string& out, HeldBack& held, bool& progress) {
   bool moved = !out.empty();
   if (!held.due(messages.holds_little(), moved, c_.now())) return true;

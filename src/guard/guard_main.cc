@@ -1,4 +1,4 @@
-// guard: the only way out of a bottle. See docs/guard.md.
+// This program is the guard, the only way out of a bottle. See docs/guard.md.
 #include <charconv>
 #include <cstdio>
 #include <cstring>
@@ -10,7 +10,7 @@
 
 int main(int argc, char** argv) {
   bottle::restore_randomization(argv);
-  // Does nothing and ends well: how `bottle doctor` tries a container runtime.
+  // Exits at once with success. `bottle doctor` tries a container runtime with this option.
   if (argc == 2 && std::strcmp(argv[1], "--try") == 0) return 0;
   bottle::guard::Options options;
   for (int i = 1; i < argc; ++i) {

@@ -1,4 +1,4 @@
-// What the guard lets through, refuses, and changes on the way.
+// These tests cover what the guard lets through, refuses, and changes on the way.
 #include "guard/guard_test.h"
 
 namespace bottle::guard {
@@ -37,7 +37,7 @@ TEST_F(GuardTest, refuses_addresses_in_every_spelling) {
               std::string::npos)
         << host;
   }
-  // c-ares answers localhost by itself, without a question.
+  // c-ares answers localhost itself, without a question.
   EXPECT_NE(raw("CONNECT x.localhost:443 HTTP/1.1\r\nHost: x.localhost:443\r\n\r\n").find("403"), std::string::npos);
   pollfd p{canary.get(), POLLIN, 0};
   EXPECT_EQ(poll(&p, 1, 100), 0) << "somebody reached loopback";
@@ -181,7 +181,7 @@ TEST_F(GuardTest, swaps_the_secret_in_for_its_host_only) {
       EXPECT_NE(to_other.message().find("X-Bottle-Deny: secret\r\n"), std::string::npos) << request.substr(0, 120);
     }
     EXPECT_EQ(other.last().find(secret), std::string::npos);
-    // Not even to its own host where nothing proves that it is that host.
+    // A secret does not even go to its own host if nothing proves the identity of that host.
     EXPECT_NE(raw("GET http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\nX: " + secret + "\r\n\r\n")
                   .find("X-Bottle-Deny: secret"),
               std::string::npos);
@@ -335,7 +335,7 @@ TEST_F(GuardTest, ALanRouteMustBeAServiceOfTheLocalNetworkUnderANameOfItsOwn) {
   EXPECT_NE(says({{"name", "10.0.0.1"}, {"to", "192.168.1.20:80"}}), "ready");
   EXPECT_NE(says({{"name", "tracker.bottle"}, {"to", "192.168.1.20:80"}, {"method", {"GET"}}}), "ready")
       << "a restriction that is misspelt";
-  // Only the name and the port it is for, by its rule.
+  // The rule allows only the name and port that it names.
   EXPECT_EQ(
       says({{"name", "tracker.bottle"}, {"to", "192.168.1.20:8080"}, {"methods", {"GET"}}, {"paths", {"/issues/**"}}}),
       "ready");

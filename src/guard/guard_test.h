@@ -1,5 +1,5 @@
-// For tests of the guard program: it runs between a client and origin servers on loopback, driven through its control
-// channel.
+// This file supports tests of the guard program. The guard runs between a client and origin servers on loopback, and
+// the tests control it through its control channel.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -58,7 +58,7 @@ inline UniqueFd dial_loopback(uint16_t port) {
   return fd;
 }
 
-// A blocking byte stream, with TLS or not.
+// A blocking byte stream, with or without TLS.
 struct Wire {
   UniqueFd fd;
   Ssl ssl;
@@ -66,7 +66,7 @@ struct Wire {
 
   bool write(std::string_view bytes) {
     if (!ssl) return write_all(fd.get(), bytes).has_value();
-    while (!bytes.empty()) {  // the guard's contexts write in part
+    while (!bytes.empty()) {  // the guard's contexts may write only a part
       int n = SSL_write(ssl.get(), bytes.data(), static_cast<int>(bytes.size()));
       if (n <= 0) return false;
       bytes.remove_prefix(static_cast<size_t>(n));
@@ -85,7 +85,7 @@ struct Wire {
     }
     return std::exchange(in, {});
   }
-  // A message's head alone.
+  // Reads only the head of a message.
   std::string head() {
     while (in.find("\r\n\r\n") == std::string::npos && more()) {
     }
@@ -93,7 +93,7 @@ struct Wire {
     in.erase(0, whole.size());
     return whole;
   }
-  // One message with a Content-Length, or in chunks (as they came), or without a body.
+  // Reads one message with a Content-Length, with chunks (which are kept), or without a body.
   std::string message() {
     size_t end;
     while ((end = in.find("\r\n\r\n")) == std::string::npos)
@@ -113,7 +113,7 @@ struct Wire {
   }
 };
 
-// An origin that answers each message with what `handler` says.
+// An origin server that answers each message with the result of `handler`.
 class Origin {
  public:
   Origin(SessionCa* ca, std::string host, std::function<std::string(const std::string&)> handler)
@@ -162,12 +162,12 @@ class Origin {
   std::thread thread_;
 };
 
-// An origin that hands each connection, after its first message or the head of that, to `serve`, on a thread of its
-// own.
+// An origin server that passes each connection to `serve` after it has read the first message or its head. Each
+// connection has its own thread.
 class RawOrigin {
  public:
   enum class After { message, head };
-  // Without `ca`, it speaks no TLS.
+  // Speaks no TLS if `ca` is null.
   RawOrigin(SessionCa* ca, std::string host, std::function<void(Wire&, const std::string& head)> serve,
             After after = After::message)
       : ca_(ca), host_(std::move(host)), serve_(std::move(serve)) {
@@ -208,7 +208,7 @@ inline std::string ok(std::string_view body) {
   return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
 
-// The body of a message, out of its chunks if it came in such.
+// Returns the body of a message, decoded if it is chunked.
 inline std::string body_of(const std::string& message) {
   size_t end = message.find("\r\n\r\n");
   if (end == message.npos) return "";
@@ -270,7 +270,7 @@ class GuardTest : public testing::Test {
     ASSERT_EQ(ready["type"], "ready") << ready;
     std::string listen = ready["listen"];
     port_ = static_cast<uint16_t>(std::stoi(listen.substr(listen.rfind(':') + 1)));
-    // This test is the supervisor: it signs what the guard asks for, and clients trust the root alone.
+    // This test acts as the supervisor: it signs what the guard asks for, and clients trust only the root.
     csr_ = ready["csr"];
     certify(csr_);
     roots_.reset(make_upstream_context(root_->pem() + ca_->pem()));
@@ -300,12 +300,12 @@ class GuardTest : public testing::Test {
     std::string text = audit_.substr(read_, end - read_);
     read_ = end + 1;
     json line = json::parse(text);
-    // The guard writes its audit without the codec, for speed; its owner reads it with the codec.
+    // For speed, the guard writes its audit without the codec. Its owner reads it with the codec.
     auto message = wire::decode<wire::FromGuard>(text, wire::From::ours);
     EXPECT_TRUE(message) << message.error().what << "\n" << text;
     return line;
   }
-  // The next audit line with this code.
+  // Returns the next audit line with this code.
   json audited(const std::string& code) {
     while (true) {
       json line = next_line();
@@ -324,7 +324,7 @@ class GuardTest : public testing::Test {
     answer_ = wire.message();
     return wire;
   }
-  // A tunnel with TLS in it; ssl is null if the handshake failed.
+  // Opens a tunnel with TLS in it; `ssl` is null if the handshake failed.
   Wire secure(const std::string& host, const std::string& sni = "") {
     Wire wire = connect_to(host);
     wire.ssl = std::move(*connect_tls(roots_.get(), {sni.empty() ? host : sni, false}, 443));

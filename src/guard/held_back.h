@@ -1,17 +1,19 @@
-// How long the beginning of what could become a secret has been held back in one direction of a stream. Pure.
+// This file tracks how long the possible beginning of a secret has been held back in one direction of a stream. The
+// code is pure.
 #pragma once
 
 #include <cstdint>
 
 namespace bottle::guard {
 
-// Milliseconds of quiet after which it is not held back any longer.
+// The milliseconds of quiet after which it is no longer held back.
 inline constexpr int64_t kMostQuiet = 15;
 
 class HeldBack {
  public:
-  // After each step. `holds`: whether something is held back that may be released. `moved`: whether what is held back
-  // begins elsewhere than before, since other bytes went on. True: release it now.
+  // Must be called after each step. `holds` says whether something is held back that may be released. `moved` says
+  // whether the held part begins elsewhere than before, because other bytes were passed on. Returns true if it must be
+  // released now.
   bool due(bool holds, bool moved, int64_t now) {
     if (!holds) {
       since_ = kNever;
@@ -21,7 +23,7 @@ class HeldBack {
     return now - since_ >= kMostQuiet;
   }
   void released() { since_ = kNever; }
-  // When due() becomes true if nothing comes; `otherwise` if nothing is held back.
+  // Returns when due() becomes true if nothing arrives, or `otherwise` if nothing is held back.
   int64_t until(int64_t otherwise) const {
     return since_ == kNever || since_ + kMostQuiet > otherwise ? otherwise : since_ + kMostQuiet;
   }

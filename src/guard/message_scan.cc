@@ -34,7 +34,7 @@ bool MessageScan::end_frame(std::string& out) {
   std::string payload;
   scan::Filter filter = make_filter_();
   bool fine = filter.feed(control_, payload) && filter.release(payload);
-  // Values are never put in messages, so it cannot have become too long.
+  // No values are put into messages, so the payload cannot have become too long.
   if (fine) write(frame.opcode, true, payload, out);
   control_.clear();
   return fine;

@@ -1,4 +1,5 @@
-// One direction of a WebSocket connection: its messages are looked through, whatever their framing, and framed anew.
+// This file scans one direction of a WebSocket connection. It scans the messages independently of their framing, and
+// frames them again.
 #pragma once
 
 #include <functional>
@@ -15,13 +16,13 @@ class MessageScan {
   MessageScan(WebSocketSender sender, std::function<scan::Filter()> make_filter)
       : reader_(sender, false), writer_(sender), make_filter_(std::move(make_filter)), filter_(make_filter_()) {}
 
-  // Takes bytes off the front of `in`; appends what may go on. False: the connection is to end, as broken() says, or
-  // because a filter stopped it.
+  // Takes bytes from the front of `in`, and appends what may pass. Returns false if the connection must end, because of
+  // what broken() says or because a filter stopped it.
   bool pass(std::string& in, std::string& out);
-  // What is wrong with the frames; null: nothing.
+  // Returns what is wrong with the frames, or null if nothing is.
   const char* broken() const { return reader_.why(); }
 
-  // Lets out what is held back in the middle of a message, because nothing more comes for now.
+  // Releases what is held back in the middle of a message, because nothing more arrives for now.
   bool release(std::string& out);
   bool holds_little() const { return filter_.holds_little(); }
 
@@ -33,10 +34,10 @@ class MessageScan {
   WebSocketReader reader_;
   WebSocketWriter writer_;
   std::function<scan::Filter()> make_filter_;
-  scan::Filter filter_;  // of all messages: what is cut in two by a message's end is still found
+  scan::Filter filter_;  // one for all messages, so that it finds a secret that a message's end splits
   uint8_t opcode_ = WebSocketFrame::continuation;  // of the next piece of the message
   std::string control_;                            // the payload of a control frame so far
-  std::string piece_, ready_;                      // of a message: as it came, and what may go on
+  std::string piece_, ready_;                      // of a message: the bytes as they arrived, and those that may pass
 };
 
 }  // namespace bottle::guard

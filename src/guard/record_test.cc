@@ -1,5 +1,5 @@
-// The record of decisions is complete, whatever the agent sends: traffic waits for it, refusals are counted, and memory
-// stays bounded.
+// These tests check that the record of decisions is complete, whatever the agent sends: traffic waits for the record,
+// refusals are counted, and the memory stays bounded.
 #include <sys/resource.h>
 
 #include <fstream>
@@ -30,7 +30,7 @@ class RecordTest : public GuardTest {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
   }
-  // An origin that remembers which requests it saw.
+  // Returns the origin server, which remembers the requests that it saw. Starts it at the first call.
   Origin& site() {
     if (!site_)
       site_ = std::make_unique<Origin>(nullptr, "", [this](const std::string& request) {
@@ -49,7 +49,7 @@ class RecordTest : public GuardTest {
     allow({{"host", "site.test"}, {"ports", {80}}});
     start();
   }
-  // Takes lines of the record until `enough` says so or there will be no more.
+  // Reads lines of the record until `enough` returns true or no more arrive.
   void take_lines(const std::function<bool()>& enough) {
     for (auto until = std::chrono::steady_clock::now() + 60s; !enough();) {
       json line = next_line(50);
@@ -60,7 +60,7 @@ class RecordTest : public GuardTest {
       else denials_[line["host"].get<std::string>()] += line.value("count", 1);
     }
   }
-  // VmHWM: the most that it has ever had, in bytes.
+  // Returns VmHWM, the guard's peak memory in bytes.
   size_t most_resident() const {
     std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
     for (std::string word; status >> word;)
@@ -71,7 +71,7 @@ class RecordTest : public GuardTest {
       }
     return 0;
   }
-  // Writes from a thread of its own and reads the answers, so that neither side waits for the other.
+  // A client that writes from its own thread and reads the answers, so that neither side waits for the other.
   struct Client {
     Client(uint16_t port, std::string bytes) : wire{dial_loopback(port), {}, {}} {
       writer = std::thread([this, bytes = std::move(bytes)] { wire.write(bytes); });
@@ -105,7 +105,8 @@ class RecordTest : public GuardTest {
   int lines_ = 0;
 };
 
-// Of the 256 MB that a guard's container has. AddressSanitizer keeps up to 256 MB of freed memory besides.
+// The limit leaves room in the 256 MB of a guard's container. AddressSanitizer keeps up to 256 MB of freed memory in
+// addition.
 #if __has_feature(address_sanitizer)
 constexpr size_t kMostMemory = (200u + 256u) << 20;
 #else
@@ -118,19 +119,19 @@ TEST_F(RecordTest, NothingGoesOutThatIsNotWrittenDownFirst) {
   std::string all;
   for (int i = 0; i < kRequests; ++i) all += post(i);
   Client client(port_, all);
-  // Whoever keeps the record does not read: the guard comes to a stand, long before all requests have gone out.
+  // The reader of the record does not read, so the guard stops long before all requests have been sent.
   size_t before = 0;
   while (seen().empty()) std::this_thread::sleep_for(1ms);
   for (size_t now; (now = seen().size()) != before; before = now) std::this_thread::sleep_for(300ms);
   EXPECT_LT(before, 1000u);
-  // It goes on with what was asked as soon as somebody reads.
+  // The guard continues with the requests as soon as the record is read.
   take_lines([&] { return recorded_.size() == kRequests; });
   EXPECT_EQ(recorded_.size(), static_cast<size_t>(kRequests));
   while (seen().size() < kRequests && client.answers) std::this_thread::sleep_for(1ms);
 }
 
 TEST_F(RecordTest, AReaderThatKeepsNothingLosesIt) {
-  // This wall weakened: the tests above and below see traffic that is in no record.
+  // This test shows what the others prevent: it weakens the protection and sees traffic that is in no record.
   start_with_site();
   constexpr size_t kRequests = 3000;
   std::string all;
@@ -176,7 +177,7 @@ TEST_F(RecordTest, AFloodOfRefusalsLosesNoAllowAndTakesNoMemory) {
   EXPECT_LT(std::chrono::steady_clock::now() - since, 60s);
   EXPECT_EQ(recorded_.size(), static_cast<size_t>(kDenials / kEvery));
   EXPECT_LT(most_resident(), kMostMemory);
-  // What is still being counted is written when the guard goes.
+  // Pending counts are written when the guard exits.
   EXPECT_TRUE(write_all(control_.get(), "{\"type\":\"shutdown\"}\n"));
   take_lines([] { return false; });
   EXPECT_EQ(total(), kDenials);
@@ -198,7 +199,7 @@ TEST_F(RecordTest, AFloodOfHeadsAndConnectionsTakesNoMemory) {
     held.push_back(dial_loopback(port_));
     if (::send(held.back().get(), head.data(), head.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) held.pop_back();
   }
-  // Other connections wait, or are cut; memory has its limit.
+  // Other connections wait or are cut, and the memory stays within its limit.
   size_t before = 0;
   for (size_t now; (now = most_resident()) != before; before = now) std::this_thread::sleep_for(300ms);
   EXPECT_LT(before, kMostMemory);

@@ -9,10 +9,10 @@
 namespace bottle::guard {
 namespace {
 
-// Whether the guard writes a header for the secret, whatever the client sent.
+// Returns whether the guard writes a header for the secret, independently of what the client sent.
 bool writes_header(const Secret& secret) { return secret.in_header && !secret.header.empty() && !secret.value.empty(); }
 
-// Where an absolute-form request goes. Empty reason: fine.
+// Finds the destination of an absolute-form request. Returns an empty reason if it is valid.
 std::string parse_absolute(const Head& head, bool tls, policy::Authority& authority, std::string& origin) {
   std::string_view target = head.target, scheme = tls ? "https://" : "http://";
   if (!iequals(target.substr(0, scheme.size()), scheme))
@@ -61,8 +61,8 @@ bool may_be_trailer(std::string_view name) {
 
 namespace {
 
-// A server that goes by Host must be the one that was asked for (RFC 9110 §7.2; "domain fronting"). A port need not be
-// there, or may be empty.
+// Returns whether the Host header names the destination. A server that uses Host must be the requested one (RFC 9110
+// §7.2; this prevents domain fronting). The port may be missing or empty.
 bool names_destination(const Connection& c, const Head& head) {
   if (!head.has_host) return true;
   auto named = policy::parse_authority(head.host, c.tls ? 443 : 80);
@@ -71,8 +71,8 @@ bool names_destination(const Connection& c, const Head& head) {
   return !has_port || named->port == c.port;
 }
 
-// What of an Upgrade header goes on: the one protocol that can be passed. Where messages must be looked through that is
-// WebSocket; what is HTTP or TLS again could not be judged at all.
+// Returns the part of an Upgrade header that passes: the one protocol that the guard can pass. If messages must be
+// scanned, that is WebSocket. A switch to HTTP or TLS could not be judged at all, so it never passes.
 std::string protocol_to_ask_for(std::string_view list, bool framed) {
   std::string chosen;
   while (!list.empty()) {
@@ -88,7 +88,7 @@ std::string protocol_to_ask_for(std::string_view list, bool framed) {
   return chosen;
 }
 
-// A copy or a move works on two paths: the rules hold for the one in a header too.
+// Judges the path in a header: a copy or a move uses two paths, and the rules apply to both.
 Verdict judge_other_paths(const Connection& c, const Head& head, const Request& request) {
   for (const auto& each : head.headers) {
     if (!policy::names_other_path(each.name)) continue;
@@ -111,7 +111,7 @@ Verdict judge_other_paths(const Connection& c, const Head& head, const Request& 
   return {.allowed = true};
 }
 
-// Fills in where the request goes. An empty code: it may be asked for.
+// Fills in the destination of the request. Returns an empty code if the request may go there.
 Verdict find_destination(Connection& c, const Head& head, Request& request) {
   auto bad = [](std::string reason) {
     return Verdict{.status = 400, .code = "bad_request", .reason = std::move(reason)};
@@ -123,7 +123,7 @@ Verdict find_destination(Connection& c, const Head& head, Request& request) {
   } else {
     policy::Authority authority;
     if (auto wrong = parse_absolute(head, c.tls, authority, request.target); !wrong.empty()) return bad(wrong);
-    // Every server takes the absolute form (RFC 9112 §3.2.2), but a tunnel leads to one host only.
+    // Every server accepts the absolute form (RFC 9112 §3.2.2), but a tunnel leads to only one host.
     if (c.tunneled && (authority.host.name != c.host.name || authority.port != c.port))
       return {.code = "host_mismatch", .reason = "the target's host is not the host of the connection"};
     c.host = authority.host;
@@ -139,18 +139,18 @@ Verdict find_destination(Connection& c, const Head& head, Request& request) {
   return decision.restricted ? judge_other_paths(c, head, request) : Verdict{.allowed = true};
 }
 
-// What of a request goes on, with secrets put in.
+// The parts of a request that are sent on, with secrets put in.
 struct Outgoing {
   std::string target;
   struct Line {
     std::string name, value;
-    bool holds_secret = false;  // the guard put one in
+    bool holds_secret = false;  // the guard put in a secret
   };
   std::vector<Line> headers;
   std::string removed;
 
   void remove(std::string_view name) {
-    constexpr size_t kMost = 200;  // of what goes into the record
+    constexpr size_t kMost = 200;  // of the text for the record
     if (removed.size() < kMost) removed.append(removed.empty() ? "removed " : ", ").append(name.substr(0, 40));
   }
 };
@@ -160,22 +160,25 @@ bool puts_in_body(const Head& head, const HostSecrets& secrets) {
          std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->in_body && !s->value.empty(); });
 }
 
-// Whether a header of the client's goes on. Those that the guard writes itself do not.
+// Returns whether a client's header passes. Headers that the guard writes itself do not.
 bool goes_on(const Head& head, const Header& header, const HostSecrets& secrets) {
   const Header* connection = head.find("connection");
   if (hop_by_hop(header.name) || (connection && has_token(connection->value, header.name))) return false;
   if (!secrets.bound.empty() && iequals(header.name, "accept-encoding")) return false;
-  if (!secrets.all->empty() && iequals(header.name, "sec-websocket-extensions")) return false;  // compression
-  if (puts_in_body(head, secrets) && iequals(header.name, "expect")) return false;  // the guard takes the body itself
+  if (!secrets.all->empty() && iequals(header.name, "sec-websocket-extensions")) return false;  // asks for compression
+  if (puts_in_body(head, secrets) && iequals(header.name, "expect"))
+    return false;  // the guard collects the body itself
   return std::ranges::none_of(secrets.bound,
                               [&](const Secret* s) { return writes_header(*s) && iequals(s->header, header.name); });
 }
 
-// A credential of the agent's own does not go beside one of the operator's: the host could take the request for that of
-// another, and what is in it would be in the other's hands (CVE-2026-105452). The model hears the operator's only.
+// Removes the agent's own credentials if the request also carries one of the operator's. The host could otherwise take
+// the request for one of the other account, and the content would be in the hands of that account (CVE-2026-105452).
+// The model gets only the operator's credentials.
 void remove_other_credentials(const HostSecrets& secrets, bool put_in, Outgoing& out) {
   bool relayed = std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->value.empty(); });
-  if (secrets.bound.empty() || relayed) return;  // the other end of the relay puts it in, and removes the others
+  if (secrets.bound.empty() || relayed)
+    return;  // the other end of the relay puts in the secret and removes the other credentials
   put_in |= std::ranges::any_of(secrets.bound, [](const Secret* s) { return writes_header(*s); });
   if (!put_in && !secrets.model) return;
   auto may_stay = [&](const std::string& name) {
@@ -191,11 +194,11 @@ void remove_other_credentials(const HostSecrets& secrets, bool put_in, Outgoing&
   });
 }
 
-// False: a secret is in the head that must not go to this host; scan.refusal() says which.
+// Returns false if the head contains a secret that must not go to this host; scan.refusal() says which.
 bool pass_secrets(const Head& head, const Request& request, const HostSecrets& secrets, RequestScan& scan,
                   Outgoing& out) {
   out.target = request.target;
-  // Most heads hold nothing: one look tells.
+  // Most heads contain no secret, and one pass shows that.
   bool clean = !secrets.all->any_in(head.text) && !secrets.all->any_in(out.target);
   std::string method = request.method;
   if (!clean && (!scan.rewrite(Place::method, {}, Syntax::token, method) || !scan.rewrite_target(out.target)))
@@ -234,7 +237,7 @@ void write_head(const Connection& c, const Head& head, const Request& request, c
   for (const auto& each : from.headers) line(each.name, each.value);
   for (const Secret* secret : secrets.bound)
     if (writes_header(*secret)) line(secret->header, secret->template_before + secret->value + secret->template_after);
-  // Answers are scanned for the value, so they must come as they are.
+  // Answers are scanned for the value, so they must come without a coding.
   if (!secrets.bound.empty()) line("Accept-Encoding", "identity");
   if (!request.upgrade.empty()) {
     line("Connection", "upgrade");
@@ -252,7 +255,7 @@ Verdict prepare_request(Connection& c, const Head& head, Request& request, std::
   request = Request{
       .method = std::string(head.method), .keep = head.minor == 1 ? !head.close : head.keep_alive, .minor = head.minor};
   if (auto verdict = find_destination(c, head, request); !verdict.allowed) return verdict;
-  // Secrets are bound to a host, and only TLS proves that it is the host.
+  // Secrets are bound to a host, and only TLS proves the identity of the host.
   const HostSecrets& secrets = c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody();
   RequestScan scan(c, secrets, request);
   Outgoing outgoing;

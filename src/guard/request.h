@@ -1,4 +1,5 @@
-// One request's head: what is asked, whether it may go, and the head that goes on in its place.
+// This file handles the head of one request: what it asks for, whether it is allowed, and the head that is sent on in
+// its place.
 #pragma once
 
 #include <string>
@@ -8,23 +9,23 @@
 
 namespace bottle::guard {
 
-// What text is written in, and so what may take the place of a part of it.
+// The syntax of a text, which decides what may replace a part of it.
 enum class Syntax : uint8_t { text, token, json, form };
 
 struct Request {
-  std::string method, target;  // origin form; the path as it was judged
-  bool restricted = false;     // the rules for the host name methods or paths
-  std::string removed;         // headers that do not go on, for the record: those that ask for another method or path,
-                               // and credentials of the agent's own
+  std::string method, target;  // in origin form, with the path as it was judged
+  bool restricted = false;     // the host's rules have methods or paths
+  std::string removed;  // dropped headers, for the record: those that ask for another method or path, and the agent's
+                        // own credentials
   Body body;
   Syntax syntax = Syntax::text;  // of the body
-  bool grows = false;            // values are put in the body, so that its length is not known before its end
-  bool keep = true;              // the client may send another
+  bool grows = false;            // values are put into the body, so its length is unknown before its end
+  bool keep = true;              // the client may send another request
   bool expects_continue = false;
-  std::string upgrade;  // the protocol that the client asks to switch to; empty: none
-  bool framed = false;  // after an upgrade, only WebSocket frames without extensions pass, and are looked through
+  std::string upgrade;  // the protocol that the client asks to switch to, or empty
+  bool framed = false;  // after an upgrade, only WebSocket frames without extensions pass, and they are scanned
   int minor = 1;
-  bool warned = false;  // of a secret that went on nevertheless
+  bool warned = false;  // a warning was recorded for a secret that passed anyway
 };
 
 struct Verdict {
@@ -34,22 +35,22 @@ struct Verdict {
   std::string reason;
 };
 
-// Reads the head at the front of `c.client.in` (already known to be complete: `head`), decides on it, and writes the
-// head for the upstream, secrets swapped in, to `out`; what says how the body is framed, and the end of the head, are
-// left to append_framing(). Sets c.host and c.port for absolute-form requests. Audits warnings itself.
+// Reads the complete head `head` at the front of `c.client.in` and decides on it. Writes the head for the upstream to
+// `out`, with secrets swapped in. append_framing() adds the framing of the body and the end of the head. Sets c.host
+// and c.port for absolute-form requests. Audits warnings itself.
 Verdict prepare_request(Connection& c, const Head& head, Request& request, std::string& out);
 
-// Whether requests to where the connection leads go to a parent proxy in absolute form.
+// Returns whether requests to the connection's destination go to a parent proxy in absolute form.
 bool asks_parent(const Connection& c);
 
-// Ends the head: a body of `length` bytes, or in chunks, or none.
+// Ends the head of a message, for a body of `length` bytes, a chunked body or no body.
 enum class Framing : uint8_t { none, length, chunked };
 void append_framing(Framing framing, uint64_t length, std::string& out);
 
-// Headers that speak of one connection only, and those that a forwarder writes itself.
+// Returns whether a header applies to one connection only or is one that a forwarder writes itself.
 bool hop_by_hop(std::string_view name);
-// Whether a trailer of that name goes on: none that frames, routes, signs in or changes how the body is read
-// (RFC 9110 §6.5.1).
+// Returns whether a trailer of that name passes. Trailers that frame, route, sign in or change how the body is read do
+// not (RFC 9110 §6.5.1).
 bool may_be_trailer(std::string_view name);
 
 }  // namespace bottle::guard

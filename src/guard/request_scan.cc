@@ -7,17 +7,17 @@ namespace {
 
 using Do = scan::Verdict::Do;
 
-// The credentials of "Basic …", or empty.
+// Returns the decoded credentials of "Basic …", or an empty string.
 std::string basic(std::string_view value) {
   if (value.size() < 7 || !iequals(value.substr(0, 6), "basic ")) return {};
   size_t begin = value.find_first_not_of(' ', 6);
   std::string text(begin == value.npos ? std::string_view() : value.substr(begin));
-  text.append((4 - text.size() % 4) % 4, '=');  // some clients leave it out
+  text.append((4 - text.size() % 4) % 4, '=');  // some clients leave out the padding
   auto decoded = base64_decode(text);
   return decoded ? *decoded : std::string();
 }
 
-// `value` as it must be written where it goes, so that it is read as it is.
+// Returns `value` with the escapes that its place requires, so that it is read unchanged.
 std::string written(std::string_view value, Syntax syntax) {
   static constexpr char kHex[] = "0123456789ABCDEF";
   std::string out;
@@ -40,7 +40,7 @@ std::string_view name_of(Place place) {
   return kNames[static_cast<size_t>(place)];
 }
 
-// Why a placeholder is refused at a host that its secret is bound to, and what to do.
+// Returns why a placeholder is refused at a host that its secret is bound to, and what the operator can do.
 std::string misplaced(const Secret& secret, Place place, std::string_view header) {
   std::string where(name_of(place));
   std::string reason = "the placeholder of secret \"" + secret.name + "\" is in the " + where;
@@ -97,7 +97,8 @@ bool RequestScan::rewrite_header(std::string_view name, std::string& value) {
   if (std::string credentials = basic(value); !credentials.empty()) {
     std::string before = credentials;
     if (!rewrite(Place::header, name, Syntax::text, credentials)) return false;
-    if (credentials != before) {  // Base64 of what must not be looked at again: it may hold a value now
+    if (credentials !=
+        before) {  // this is Base64 of text that must not be scanned again, because it may contain a value now
       value = "Basic " + base64_encode(credentials);
       return true;
     }
@@ -124,7 +125,8 @@ scan::Verdict RequestScan::judge(const scan::Sight& sight, Place place, std::str
       report_once(finding);
       return {};
     case Fate::mark:
-      // What begins or ends within an escape is only by chance written like the value, and cutting it breaks the JSON.
+      // Text that begins or ends within an escape matches the value only by chance, and cutting it would break the
+      // JSON.
       if (syntax == Syntax::json && sight.splits_escape) return {};
       if (c_.config->on_secret == OnSecret::warn)
         return as_configured(sight, "secret", "the value of secret \"" + finding.secret->name + "\" goes to the model");

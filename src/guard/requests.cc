@@ -1,4 +1,4 @@
-// Requests on an established client stream, one at a time.
+// This file serves the requests on an established client stream, one at a time.
 #include <openssl/err.h>
 
 #include <algorithm>
@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kHeadPatience = 60 * 1000, kHandshakePatience = 30 * 1000;
 
-// What a failed handshake or connection says of itself, and what would help.
+// Returns the reason of a failed handshake or connection, and what would help.
 std::string handshake_error(const SSL* ssl) {
   std::string why = "TLS to the upstream: " + tls_error(ssl);
   return wanted_certificate(ssl) ? why.append(kAsksForCertificate) : why;
@@ -49,7 +49,8 @@ Task<Verdict> connect_upstream(Connection& c) {
   }
 }
 
-// Waits for a whole head in client.in, parsed into g_head. `incomplete`: the client left or was idle for too long.
+// Waits for a whole head in client.in, and parses it into g_head. Returns `incomplete` if the client left or was idle
+// for too long.
 Task<Parse> next_head(Connection& c, bool first) {
   Stream& client = c.client;
   int64_t deadline = c.now() + (first ? kHeadPatience : c.config->idle_ms);
@@ -58,7 +59,7 @@ Task<Parse> next_head(Connection& c, bool first) {
     if (parsed != Parse::incomplete) co_return parsed;
     if (client.fill()) continue;
     if (client.eof || client.failed || c.now() >= deadline) co_return Parse::incomplete;
-    // An upstream that ends while nothing is asked of it need not be kept.
+    // An upstream that sends or ends without a request need not be kept.
     if (c.upstream && c.upstream.source->readable) {
       c.upstream.fill();
       if (c.upstream.eof || c.upstream.failed || !c.upstream.in.empty()) c.upstream.reset();
@@ -70,8 +71,8 @@ Task<Parse> next_head(Connection& c, bool first) {
   }
 }
 
-// Sends the answer, and reads the rest of a request that is refused or answered early: many clients read an answer only
-// when they have sent their whole body, and a reset would take it from them. Then ends the client's stream.
+// Sends the answer, and reads the rest of a request that was refused or answered early. Many clients read an answer
+// only after they have sent their whole body, and a reset would discard it. Then ends the client's stream.
 Task<bool> finish_request(Connection& c, Body& body) {
   constexpr int64_t kQuiet = 5 * 1000, kLinger = 120 * 1000;
   Stream& client = c.client;
@@ -95,14 +96,14 @@ Task<bool> finish_request(Connection& c, Body& body) {
   co_return co_await finish(c);
 }
 
-// Nothing of the request has gone upstream.
+// Refuses a request that cannot be recorded. None of it has gone upstream.
 Task<bool> refuse_unrecorded(Connection& c, Body& body, std::string_view why) {
   c.audit("close", "http", "unrecorded", why);
   c.answer(503, "unrecorded", true);
   co_return co_await finish_request(c, body);
 }
 
-// Answers a request that may not be made. True: the client may send another.
+// Answers a request that is not allowed. Returns true if the client may send another.
 Task<bool> refuse(Connection& c, const Verdict& verdict, const Request& request, std::string target, Body body) {
   bool whole = verdict.status == 403 && body.done() && request.keep;
   c.audit("deny", "http", verdict.code, verdict.reason, request.method, target);
@@ -117,14 +118,14 @@ Task<bool> refuse(Connection& c, const Verdict& verdict, const Request& request,
   co_return true;
 }
 
-// Whether c.upstream is connected to where the request goes, as far as one can see.
+// Returns whether c.upstream is still connected to the request's destination, as far as the guard can see.
 bool upstream_is_kept(Connection& c) {
   if (!c.upstream || c.upstream_host.name != c.host.name || c.upstream_port != c.port) return false;
   c.upstream.fill();
   return !c.upstream.eof && !c.upstream.failed && c.upstream.in.empty();
 }
 
-// Makes a request that is allowed. True: the client may send another.
+// Makes an allowed request. Returns true if the client may send another.
 Task<bool> make_request(Connection& c, Request& request, std::string_view head) {
   Exchange exchange(c, request, head);
   while (true) {
@@ -157,7 +158,7 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
       case Outcome::hang_up:
         co_return false;
       case Outcome::abort:
-        c.client.failed = true;  // no close_notify: what was cut short must not look whole
+        c.client.failed = true;  // sends no close_notify, because a truncated answer must not look complete
         co_return false;
     }
   }
@@ -167,7 +168,7 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
 
 Task<bool> serve_requests(Connection& c) {
   for (bool first = true;; first = false) {
-    // A client that has sent its next requests already must not have all turns, nor fill memory with decisions.
+    // A client that has already sent its next requests must not use up all turns, nor fill the memory with audit lines.
     if (!first) co_await c.turn();
     if (!co_await room_in_record(c)) co_return false;
     Parse parsed = co_await next_head(c, first);

@@ -1,4 +1,4 @@
-// Rules with methods and paths: what the server is asked is what was judged.
+// These tests cover rules with methods and paths: the server must get exactly the request that was judged.
 #include "guard/protocol/websocket.h"
 #include "guard/secrets_test.h"
 
@@ -7,7 +7,7 @@ namespace {
 
 class RulesTest : public GuardTest {
  protected:
-  // Answers with the first line of what it was asked.
+  // Starts an origin server that answers with the first line of the request.
   void start_with(
       json rule, const std::function<std::string(const std::string&)>& answer = [](const std::string& request) {
         return ok(request.substr(0, request.find('\r')));
@@ -20,7 +20,7 @@ class RulesTest : public GuardTest {
     wire_ = secure("api.test");
     ASSERT_TRUE(wire_.ssl);
   }
-  // The answer to a request on the one connection.
+  // Returns the answer to a request on the single connection.
   std::string ask(const std::string& line, const std::string& headers = "") {
     wire_.write(line + " HTTP/1.1\r\nHost: api.test\r\n" + headers + "\r\n");
     return wire_.message();
@@ -106,7 +106,7 @@ std::string client_frame(std::string_view payload) {
 
 class UpgradeTest : public RulesTest {
  protected:
-  // A server that switches, sends `bytes`, and keeps what it is sent.
+  // Starts a server that switches protocols, sends `bytes`, and keeps what it receives.
   void open(json rule, std::string bytes) {
     server_ = std::make_unique<RawOrigin>(ca_.get(), "ws.test", [this, bytes](Wire& wire, const std::string&) {
       wire.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n" + bytes);

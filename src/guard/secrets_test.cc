@@ -1,4 +1,4 @@
-// Where the guard puts secrets in, where it lets them through, and where it refuses them.
+// These tests cover where the guard puts secrets in, where it lets them pass, and where it refuses them.
 #include "guard/secrets_test.h"
 
 namespace bottle::guard {
@@ -29,13 +29,14 @@ TEST_F(SecretsTest, AValueOnItsWayToTheModelBecomesAMarkerOfTheSameLength) {
   std::string value = kOther, marked = "[redacted: db]" + std::string(value.size() - 14, '*');
   json request = {{"content", "DB=" + value + "\nand again " + value}, {"own", std::string("T=") + kValue}};
   std::string body = request.dump();
-  std::string escaped = "[redacted: db]" + std::string(value.size() + 2 - 14, '*');  // as long as with its escapes
+  std::string escaped =
+      "[redacted: db]" + std::string(value.size() + 2 - 14, '*');  // as long as the value with its escapes
   json expected = {{"content", "DB=" + escaped + "\nand again " + escaped},
                    {"own", "T=[redacted: tok]" + std::string(strlen(kValue) - 15, '*')}};
   ASSERT_TRUE(ask("model.test", post("model.test", body)).ends_with("fine"));
   EXPECT_EQ(json::parse(body_of(model->last())), expected);
   EXPECT_NE(model->last().find("Content-Length: " + std::to_string(body.size()) + "\r\n"), std::string::npos);
-  // In chunks that cut it, under TLS records that cut it.
+  // The value is split by chunks and by TLS records.
   Wire wire = secure("model.test");
   ASSERT_TRUE(wire.ssl);
   wire.write(
@@ -48,7 +49,7 @@ TEST_F(SecretsTest, AValueOnItsWayToTheModelBecomesAMarkerOfTheSameLength) {
   wire.write("0\r\n\r\n");
   EXPECT_TRUE(wire.message().ends_with("fine"));
   EXPECT_EQ(json::parse(body_of(model->last())), expected);
-  // Not JSON, and in the head.
+  // The value is in a body that is not JSON, and in the head.
   ASSERT_TRUE(ask("model.test", "PUT /f?" + std::string(kValue) + " HTTP/1.1\r\nHost: model.test\r\nX-Note: " + value +
                                     "\r\nContent-Length: " + std::to_string(value.size()) + "\r\n\r\n" + value)
                   .ends_with("fine"));
@@ -72,7 +73,7 @@ TEST_F(SecretsTest, AMarkerInBase64IsBase64) {
 }
 
 TEST_F(SecretsTest, JsonToTheModelStaysJson) {
-  // What looks like the value only because a backslash stands before it is not the value.
+  // Text that looks like the value only because of a backslash before it is not the value.
   config_["secrets"][1]["value"] = "nothing-to-see\\";
   auto model = origin("model.test");
   start();
@@ -219,7 +220,7 @@ TEST_F(SecretsTest, TheGuardTakesABodyItselfWhoseLengthItMustKnow) {
   EXPECT_TRUE(wire.message().ends_with("fine"));
   EXPECT_EQ(body_of(db->last()), kOther);
   EXPECT_EQ(db->last().find("Expect"), std::string::npos);
-  // A body that would grow without end is refused, and so is one with a secret that is for another host.
+  // A body that would grow without limit is refused, and so is one with a secret for another host.
   std::string many;
   for (int i = 0; i < 101; ++i) many += p;
   EXPECT_NE(ask("db.test", post("db.test", many)).find("X-Bottle-Deny: secret\r\n"), std::string::npos);
@@ -228,7 +229,7 @@ TEST_F(SecretsTest, TheGuardTakesABodyItselfWhoseLengthItMustKnow) {
 }
 
 TEST_F(SecretsTest, NoCredentialOfTheAgentsOwnGoesBesideOneOfOurs) {
-  // CVE-2026-105452: a host that believes the other credential works for whoever sent it, and keeps what it is sent.
+  // In CVE-2026-105452, a host uses the other credential and stores what it receives for whoever owns it.
   config_["secrets"][1]["header"] = "X-Service: {}";
   config_["secrets"].push_back({{"name", "two"},
                                 {"value", "second-value-0123456789"},
@@ -251,14 +252,14 @@ TEST_F(SecretsTest, NoCredentialOfTheAgentsOwnGoesBesideOneOfOurs) {
     }
     EXPECT_NE(line.value("reason", "").find("removed " + name), std::string::npos) << line;
   }
-  // The operator can allow some: a site behind a proxy that asks for a credential of its own.
+  // The operator can allow some credentials, for example for a site behind a proxy that asks for its own.
   config_["secrets"][1]["beside"] = {"Cookie"};
   ASSERT_EQ(configure()["type"], "ready");
   EXPECT_TRUE(
       ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\ncookie: a=b\r\nX-Api-Key: x\r\n\r\n").ends_with("fine"));
   EXPECT_NE(db->last().find("cookie: a=b\r\n"), std::string::npos) << db->last();
   EXPECT_EQ(db->last().find("X-Api-Key"), std::string::npos) << db->last();
-  // Two of ours go together, wherever they are put in.
+  // Two of the operator's credentials may go together, wherever they are put in.
   EXPECT_TRUE(ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nAuthorization: Basic " +
                                  base64_encode("me:second-placeholder-0123") + "\r\n\r\n")
                   .ends_with("fine"));
@@ -266,7 +267,7 @@ TEST_F(SecretsTest, NoCredentialOfTheAgentsOwnGoesBesideOneOfOurs) {
 }
 
 TEST_F(SecretsTest, AloneACredentialOfTheAgentsOwnGoesToAHostThatIsNotTheModel) {
-  // What a sign-in with a secret has brought: a session's cookie, a token.
+  // A sign-in with a secret has returned a session cookie or a token.
   auto db = origin("db.test"), model = origin("model.test");
   start();
   std::string theirs = "Bearer attackers-own-key-0123456789";
@@ -275,7 +276,8 @@ TEST_F(SecretsTest, AloneACredentialOfTheAgentsOwnGoesToAHostThatIsNotTheModel) 
   };
   EXPECT_TRUE(sent("db.test").ends_with("fine"));
   EXPECT_NE(db->last().find(theirs), std::string::npos) << db->last();
-  // The model is asked in the operator's name, or in none: else what the agent has read ends in another's account.
+  // Requests to the model carry the operator's credential or none. Otherwise, what the agent has read would end up in
+  // another account.
   EXPECT_TRUE(sent("model.test").ends_with("fine"));
   EXPECT_EQ(model->last().find(theirs), std::string::npos) << model->last();
   EXPECT_TRUE(ask("model.test",

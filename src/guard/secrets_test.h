@@ -1,11 +1,12 @@
-// For tests of the guard program with secrets.
+// This file supports tests of the guard program with secrets.
 #pragma once
 
 #include "guard/guard_test.h"
 
 namespace bottle::guard {
 
-// Two secrets: `tok` signs in to the model at model.test; `db` is bound to db.test, and the agent can read its value.
+// These tests have two secrets: `tok` signs in to the model at model.test. `db` is bound to db.test, and the agent can
+// read its value.
 class SecretsTest : public GuardTest {
  protected:
   static constexpr const char* kOther = "db-value-with-\"quote\"/and+more";
@@ -18,7 +19,7 @@ class SecretsTest : public GuardTest {
         {{"name", "db"}, {"value", kOther}, {"placeholder", kOtherPlaceholder}, {"hosts", json::array({"db.test"})}});
     config_["models"] = json::array({"model.test"});
   }
-  // An origin at `host`, allowed and inspected.
+  // Starts an origin server at `host`, which is allowed and inspected.
   std::unique_ptr<Origin> origin(
       const std::string& host,
       std::function<std::string(const std::string&)> handler = [](auto&) { return ok("fine"); }) {
@@ -37,7 +38,8 @@ class SecretsTest : public GuardTest {
     return "POST /v1/messages HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/json\r\n" + headers +
            "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   }
-  // Audit lines with this code so far; `mark` goes through the guard last, so all before it has been written.
+  // Counts the audit lines with this code so far. The request for `mark` goes through the guard last, so everything
+  // before it has been written.
   int count_audited(const std::string& code) {
     raw("CONNECT mark.test:443 HTTP/1.1\r\nHost: mark.test:443\r\n\r\n");
     int count = 0;

@@ -57,7 +57,8 @@ void Server::accept(Source& listener) {
   while (context_.has_room()) {
     int fd = accept4(listener.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-      // Out of descriptors: level-triggered, so it would spin. The next turn tries again after a pause.
+      // No descriptors are left. Listeners are level-triggered, so the loop would spin. The next turn tries again after
+      // a pause.
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         accepting_ = false;
         pause_until_ = context_.loop.now() + 50;
@@ -100,7 +101,7 @@ Result<> Server::listen(const Config& config) {
     }
     auto fd = open_listener(at, SOCK_STREAM);
     if (!fd) {
-      for (auto& each : next)  // what was ours stays ours
+      for (auto& each : next)  // open listeners are kept
         for (auto& old : listeners_)
           if (!old.source && old.at == each.at) old.source = std::move(each.source);
       return std::unexpected(fd.error());
@@ -111,7 +112,7 @@ Result<> Server::listen(const Config& config) {
     source->watch();
     next.push_back({at, std::move(source)});
   }
-  // An event of this turn may still name them.
+  // An event of this turn may still refer to them.
   for (auto& old : listeners_)
     if (old.source) {
       old.source->close();
@@ -124,7 +125,7 @@ Result<> Server::listen(const Config& config) {
 
 Result<> Server::configure(const wire::GuardConfig& wanted) {
   std::shared_ptr<const Config> config = TRY(compile(wanted));
-  // Alone, the guard is its own authority; under a supervisor it asks the session's root.
+  // Alone, the guard is its own authority. Under a supervisor, it asks the session's root.
   if (!context_.ca) context_.ca = options_.config_fd >= 0 ? TRY(SessionCa::self_signed()) : TRY(SessionCa::make());
   auto before = std::exchange(context_.config, config);
   if (auto listened = listen(*config); !listened) {
@@ -160,7 +161,7 @@ void Server::take(const wire::Shutdown&) { context_.loop.stop(); }
 void Server::read_control() {
   ssize_t n = ::read(control_.fd(), scratch, kScratch);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n <= 0) return context_.loop.stop();  // the owner is dead: nobody would read our audit
+  if (n <= 0) return context_.loop.stop();  // the owner is dead, and no process would read the audit
   control_in_.append(scratch, static_cast<size_t>(n));
   size_t start = 0;
   for (size_t end; (end = control_in_.find('\n', start)) != std::string::npos; start = end + 1) {
@@ -171,7 +172,7 @@ void Server::read_control() {
     else say(wire::GuardComplaint{message.error().what});
   }
   if (start) {
-    explicit_bzero(control_in_.data(), start);  // it held secrets
+    explicit_bzero(control_in_.data(), start);  // it contained secrets
     control_in_.erase(0, start);
     if (control_in_.empty()) {
       std::string().swap(control_in_);
@@ -205,7 +206,7 @@ int Server::run() {
     setrlimit(RLIMIT_NOFILE, &files);
   }
   rlimit none{0, 0};
-  setrlimit(RLIMIT_CORE, &none);  // memory holds secrets and the CA's key
+  setrlimit(RLIMIT_CORE, &none);  // the memory contains secrets and the CA's key
   prctl(PR_SET_DUMPABLE, 0);
   signal(SIGPIPE, SIG_IGN);
   sigset_t set;
@@ -226,7 +227,7 @@ int Server::run() {
   } else {
     context_.audit.open(STDOUT_FILENO);
     int in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (in < 0) return 0;  // no stdin, no owner
+    if (in < 0) return 0;  // without stdin, there is no owner
     control_.open(in, nullptr);
     control_.on_event = [this](uint32_t) { read_control(); };
     control_.watch();
@@ -244,7 +245,7 @@ int Server::run() {
     };
     sooner(context_.audit.flush(context_.loop.now()));
     if (!accepting_) {
-      // Level-triggered listeners would spin while we cannot accept.
+      // Level-triggered listeners would spin while the guard cannot accept.
       bool can = context_.loop.now() >= pause_until_ && context_.has_room();
       for (auto& each : listeners_) {
         epoll_event event{.events = can ? EPOLLIN : 0u, .data = {.ptr = each.source.get()}};
@@ -256,7 +257,7 @@ int Server::run() {
     return wait;
   });
   context_.audit.drain();
-  _exit(0);  // connections are coroutines that hold references everywhere; the kernel closes faster
+  _exit(0);  // connections are coroutines with references everywhere, and the kernel closes them faster
 }
 
 }  // namespace bottle::guard

@@ -1,4 +1,4 @@
-// The process: control channel, listeners, signals, one loop.
+// This file is the process of the guard: its control channel, listeners, signals and single loop.
 #pragma once
 
 #include <memory>
@@ -13,15 +13,16 @@
 namespace bottle::guard {
 
 struct Options {
-  int config_fd = -1;  // -1: the control channel on stdin and stdout
+  int config_fd = -1;  // -1 means that the control channel is on stdin and stdout
   int audit_fd = -1, ca_out_fd = -1;
-  int connections_fd = -1;  // a socket by which connections are handed over, one descriptor a message: nothing listens
+  int connections_fd =
+      -1;  // a socket that receives connections, one descriptor per message, if the guard does not listen
 };
 
 class Server {
  public:
   explicit Server(Options options) : options_(options), dns_(context_) {}
-  // Until SIGTERM, SIGINT, a message to shut down, or the end of stdin. The result is the exit status.
+  // Runs until SIGTERM, SIGINT, a message to shut down, or the end of stdin. Returns the exit status.
   int run();
 
  private:

@@ -1,4 +1,5 @@
-// Clients that ask for much and do not read it: what is held for them has a limit, the kernel's buffers included.
+// These tests have clients that request much data and do not read it. What is held for them must be bounded, including
+// the kernel's buffers.
 #include <algorithm>
 
 #include "guard/guard_test.h"
@@ -8,16 +9,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr size_t kAnswer = 64 << 20;  // bytes that each client asks for
+constexpr size_t kAnswer = 64 << 20;  // the bytes that each client requests
 
-// Answers all clients at once, each as fast as it takes it, and counts what went out.
+// Answers all clients at once, each as fast as it reads, and counts the bytes that were sent.
 class Flood {
  public:
   Flood() {
     fd_ = listen_on_loopback(port);
     acceptor_ = std::thread([this] {
       for (int fd; (fd = accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
-        int little = 4096;  // what it has sent is elsewhere
+        int little = 4096;  // so that what it has sent is elsewhere
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
         clients_.emplace_back(fd);
         threads_.emplace_back([this, fd] { answer(fd); });
@@ -56,10 +57,10 @@ class Flood {
 
 class SlowReadersTest : public GuardTest {
  protected:
-  // A client that was quick at first: the kernel has learned to give it much.
+  // Starts a client that is fast at first, so that the kernel has learned to give it large buffers.
   UniqueFd ask(size_t quick, size_t& got) {
     UniqueFd fd = dial_loopback(port_);
-    int little = 32 << 10;  // what it has is not the guard's
+    int little = 32 << 10;  // so that its own buffers hold little
     setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
     EXPECT_TRUE(write_all(fd.get(), "GET http://site.test/ HTTP/1.1\r\nHost: site.test\r\n\r\n"));
     char buffer[65536];
@@ -85,7 +86,7 @@ TEST_F(SlowReadersTest, AreGivenNoMoreThanTheGuardsContainerHas) {
   size_t got = 0;
   for (int i = 0; i < 200; ++i) clients.push_back(ask(512 << 10, got));
   for (size_t before = 0; before != site.sent; std::this_thread::sleep_for(500ms)) before = site.sent;
-  // Between the site and what the clients have taken: in the guard, its sockets, and the clients' own.
+  // These bytes are between the site and the clients: in the guard, its sockets and the clients' sockets.
   size_t held = site.sent - got;
   RecordProperty("held", static_cast<int>(held >> 20));
   EXPECT_LT(held, 256u << 20) << (held >> 20) << " MB";

@@ -16,7 +16,7 @@ size_t length_of(std::string_view bytes) {
   return length;
 }
 
-// One whole message at the front of client.in. False: the client ended, or does not speak the protocol.
+// Waits for one whole message at the front of client.in. Returns false if the client ended or violates the protocol.
 Task<bool> whole_message(Connection& c) {
   int64_t deadline = c.now() + kIdle;
   while (true) {
@@ -79,7 +79,7 @@ void end_agent_calls(Context& context) {
 
 void take_agent_answer(Context& context, const wire::AgentAnswer& message) {
   auto call = context.agent_calls.find(message.connection);
-  if (call == context.agent_calls.end()) return;  // it left meanwhile
+  if (call == context.agent_calls.end()) return;  // the client left in the meantime
   auto decoded = base64_decode(message.answer.value_or(""));
   if (!decoded || decoded->empty()) call->second->over = true;
   else call->second->answer = std::move(*decoded);

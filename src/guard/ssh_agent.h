@@ -1,5 +1,5 @@
-// The way from the bottle to the session's ssh-agent: whole messages over the control channel. What may be asked is
-// decided at the other end, where the keys are; the guard only bounds and frames.
+// This file connects the bottle to the session's ssh-agent: it sends whole messages over the control channel. The other
+// end, which has the keys, decides what may be asked. The guard only limits and frames the messages.
 #pragma once
 
 #include <string>
@@ -12,16 +12,16 @@ namespace bottle::guard {
 struct AgentCall {
   Waker* waker;
   bool answered = false, over = false;
-  std::string answer;  // a whole message without its length
+  std::string answer;  // a whole message, without its length
 };
 
-// `GET /ssh-agent` on a client connection, until one side ends. Refused where the configuration has no ssh_agent.
+// Serves `GET /ssh-agent` on a client connection until one side ends. Refuses it if the configuration has no ssh_agent.
 Task<bool> serve_ssh_agent(Connection& connection);
 
-// From the control channel.
+// Takes a message from the control channel. If it has no answer, closes the connection.
 void take_agent_answer(Context& context, const wire::AgentAnswer& message);
 
-// The owner of the keys cannot be reached: all of them are closed.
+// Closes all connections to the ssh-agent, because the owner of the keys cannot be reached.
 void end_agent_calls(Context& context);
 
 }  // namespace bottle::guard

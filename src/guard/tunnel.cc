@@ -8,9 +8,9 @@
 namespace bottle::guard {
 namespace {
 
-constexpr size_t kSmall = 16 * 1024;  // below this a copy costs less than two splices
+constexpr size_t kSmall = 16 * 1024;  // below this size, a copy costs less than two splices
 constexpr size_t kPiece = 512 * 1024;
-constexpr int kRounds = 8;  // then the other connections have their turn
+constexpr int kRounds = 8;  // rounds before the other connections have their turn
 
 struct Direction {
   Stream& from;
@@ -20,7 +20,7 @@ struct Direction {
   bool bulk = false, shut = false, failed = false, moved = false;
 };
 
-// Empties the pipe as far as the peer takes it.
+// Empties the pipe as far as the peer takes the bytes.
 bool drain(Direction& d) {
   while (d.in_pipe > 0 && d.to.source->writable) {
     ssize_t n =
@@ -40,7 +40,7 @@ bool drain(Direction& d) {
   return d.in_pipe == 0;
 }
 
-// One read and its write. False: nothing more to do until an event.
+// Performs one read and its write. Returns false if nothing more can be done until an event.
 bool round(Context& context, Direction& d) {
   Source& from = *d.from.source;
   if (!drain(d)) return false;
@@ -79,7 +79,7 @@ bool round(Context& context, Direction& d) {
     d.in_pipe += static_cast<size_t>(n);
     d.from.received += static_cast<uint64_t>(n);
     d.moved = true;
-    d.bulk = static_cast<size_t>(n) >= kSmall;  // as long as pieces are large, no copy comes between them
+    d.bulk = static_cast<size_t>(n) >= kSmall;  // while pieces are large, no copy comes between them
     return drain(d);
   }
   if (n < 0 && errno == EINTR) return true;
@@ -89,7 +89,7 @@ bool round(Context& context, Direction& d) {
   return false;
 }
 
-// True if it stopped only to let others run.
+// Returns true if it stopped only to let others run.
 bool pump(Context& context, Direction& d) {
   int rounds = 0;
   while (rounds < kRounds && round(context, d)) ++rounds;

@@ -1,4 +1,5 @@
-// Moves bytes both ways between two plain sockets, blindly, until both have ended or nothing moved for the idle limit.
+// This file moves bytes in both directions between two plain sockets without looking at them, until both have ended or
+// nothing has moved for the idle limit.
 #pragma once
 
 #include <functional>
@@ -9,11 +10,11 @@
 
 namespace bottle::guard {
 
-// Whether a tunnel may go on under new rules.
+// Decides whether a tunnel may continue under new rules.
 using MayGoOn = std::function<bool(const Config&)>;
 
-// What is already in `in` and `out` of either stream goes first. Keeps half-closed directions open. Counts in the
-// streams' `received`. The result is the reason it ended, empty for an orderly end.
+// Sends what is already in `in` and `out` of either stream first. Keeps half-closed directions open. Counts bytes in
+// the streams' `received`. Returns the reason why the tunnel ended, or an empty string for an orderly end.
 Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, Stream& upstream, int64_t idle_ms,
                               MayGoOn may_go_on);
 

@@ -124,7 +124,8 @@ bool Audit::write_out() {
 }
 
 int Audit::flush(int64_t now) {
-  // What was let through comes in bursts: the lines of one turn share a write. The others can wait this long.
+  // Lines that let something through come in bursts, so the lines of one turn share a write. Other lines can wait for
+  // kDelay milliseconds.
   constexpr int kDelay = 20, kRetry = 500;
   int next = congested() ? -1 : repeats_.due(now, [this](const AuditLine& line) { append(line); });
   auto sooner = [&](int ms) { return next < 0 ? ms : std::min(next, ms); };

@@ -1,4 +1,4 @@
-// Audit lines: one JSON object a line, buffered, written by the loop. Nothing in them is a secret.
+// This file writes audit lines: one JSON object per line, buffered, and written by the loop. They contain no secret.
 #pragma once
 
 #include <cstdint>
@@ -15,25 +15,27 @@ namespace bottle::guard {
 
 class Audit {
  public:
-  // `fd` is borrowed; -1 discards. A pipe or socket is made non-blocking, a file is left as it is.
+  // Borrows `fd`; -1 discards all lines. Makes a pipe or a socket non-blocking, and leaves a file as it is.
   void open(int fd);
-  // A line that lets nothing through may be counted instead of written (Repeats).
+  // Records a decision. A line that lets nothing through may be counted instead of written (Repeats).
   void write(const AuditLine& line);
-  void raw(std::string_view line);  // a whole JSON line of the control channel, in order with the others
+  void raw(std::string_view line);  // writes a whole JSON line of the control channel, in order with the others
 
-  // Writes what can be written. Returns the milliseconds after which it wants to be called again, -1 for none.
+  // Writes as much as possible. Returns the milliseconds after which it must be called again, or -1 for never.
   int flush(int64_t now);
-  // The reader does not keep up: take no new work until it does, so that no decision goes unrecorded.
+  // Returns whether the reader does not keep up. The guard then takes no new work, so that no decision goes unrecorded.
   bool congested() const { return pending_.size() > kBacklog; }
-  // Why nothing can be written now: the disk is full, nobody reads. Empty: it can.
+  // Returns why nothing can be written now, such as a full disk or a missing reader. Returns an empty string if writing
+  // works.
   const std::string& stuck() const { return stuck_; }
-  // A place behind all lines so far, and whether they are with the kernel: then they outlive this process.
+  // mark() returns the position behind all lines so far. reached() says whether the kernel has all bytes before that
+  // position, so that they outlive this process.
   uint64_t mark() const { return given_; }
   bool reached(uint64_t mark) const { return written_ >= mark; }
-  // Blocks (1 s at most) until everything is out.
+  // Blocks until everything is written, at most 1 s.
   void drain();
 
-  // Wakes `waker` whenever something was written, or could not be.
+  // Wakes `waker` whenever something was written or could not be written.
   class Watcher {
    public:
     Watcher(Audit& audit, Waker& waker) : audit_(audit), waker_(waker) { audit_.watchers_.insert(&waker_); }
@@ -54,7 +56,7 @@ class Audit {
 
   int fd_ = -1;
   std::string pending_;
-  uint64_t given_ = 0, written_ = 0;  // bytes
+  uint64_t given_ = 0, written_ = 0;  // in bytes
   std::string stuck_;
   int64_t since_ = 0, retry_at_ = 0;
   bool urgent_ = false;
@@ -64,7 +66,7 @@ class Audit {
   std::set<Waker*> watchers_;
 };
 
-// Appends `text` as the inside of a JSON string; bytes that are not ASCII become \u00xx.
+// Appends `text` as the inside of a JSON string. Bytes that are not ASCII become \u00xx.
 void append_json(std::string& out, std::string_view text);
 
 }  // namespace bottle::guard

@@ -1,4 +1,4 @@
-// One decision, as the record shows it.
+// This file describes one decision, as the record shows it.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,14 @@ struct AuditLine {
   std::string_view id, action, kind, host;
   int port = 0;
   std::string_view method, path, code, reason;
-  std::string_view secret = {};  // the name of the one that this is about, of what is told once
-  bool totals = false;           // whether the byte counts mean anything
+  std::string_view secret = {};  // the secret that the line is about, if the line is written once per session
+  bool totals = false;           // whether the byte counts are meaningful
   uint64_t bytes_out = 0, bytes_in = 0;
-  uint64_t count = 1;            // how many decisions this line stands for
-  std::string_view first, time;  // of several: when the first and the last of them was; empty: now
+  uint64_t count = 1;            // the number of decisions that this line stands for
+  std::string_view first, time;  // for several decisions, the times of the first and the last; empty means now
 
-  // Whether something was let through, or ends that was: such a line is never one for several.
+  // Returns whether the line lets something through, or ends something that was let through. Such a line never stands
+  // for several decisions.
   bool of_traffic() const { return action == "allow" || totals; }
 };
 

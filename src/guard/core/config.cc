@@ -30,7 +30,7 @@ std::string without_percent(std::string_view text) {
   return out;
 }
 
-// The user and the password are percent-encoded, as every client takes them.
+// The user and the password are percent-encoded, as all clients expect them.
 Result<ParentProxy> parse_parent(std::string text) {
   ParentProxy parent;
   std::string login;
@@ -62,7 +62,8 @@ Result<SshHost> compile_ssh(const wire::GuardSshHost& wanted) {
   return ssh;
 }
 
-// The guard itself, the machine's metadata and everybody at once are no services of a local network.
+// Returns whether the address cannot be a service of a local network: the guard itself, link-local addresses such as
+// the machine's metadata service, and multicast and broadcast addresses.
 bool never_lan(const policy::Address& address) {
   const auto& b = address.bytes;
   if (!address.v6) return b[0] == 0 || b[0] == 127 || (b[0] == 169 && b[1] == 254) || b[0] >= 224;
@@ -70,8 +71,8 @@ bool never_lan(const policy::Address& address) {
   return v4 || b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }
 
-// Its rule joins the others, so that methods, paths and denials are decided in one place; only the address is the
-// route's own.
+// The rule of the route joins the other rules, so that methods, paths and denials are decided in one place. Only the
+// address belongs to the route.
 Result<> add_lan(Config& config, const wire::GuardLanRoute& wanted, std::vector<policy::RuleSpec>& rules) {
   auto host = TRY(policy::normalise_host(wanted.name));
   auto bad = [&](const std::string& what) { return fail(Code::invalid, "LAN route \"" + host.name + "\": " + what); };
@@ -117,7 +118,7 @@ Result<OnSecret> compile_on_secret(const std::string& text) {
   return fail(Code::invalid, "on_secret is not block, redact or warn");
 }
 
-// Where it listens, and the names that it answers itself.
+// Adds the addresses on which the guard listens, and the names that it answers itself.
 Result<> add_places(Config& config, const wire::GuardConfig& wanted) {
   for (const auto& each : wanted.listen) config.listen.push_back(TRY(endpoint(each)));
   if (!wanted.dns.empty()) {
@@ -148,7 +149,7 @@ Result<> add_rules(Config& config, const wire::GuardEgress& egress) {
     for (const auto& each : list) to.push_back(TRY(endpoint(each)));
     if (to.empty()) return fail(Code::invalid, "hosts: \"" + name + "\" has no address");
   }
-  auto named = rules;  // a route must not join one of these
+  auto named = rules;  // a route must not have the name of one of these
   for (const auto& each : egress.lan) {
     std::vector<policy::RuleSpec> with = named;
     TRY(add_lan(config, each, with));

@@ -1,4 +1,5 @@
-// The guard's configuration, compiled. Immutable but for caches; connections keep the one they began with.
+// This file holds the guard's compiled configuration. It is immutable except for caches. Connections keep the
+// configuration that they began with.
 #pragma once
 
 #include <map>
@@ -21,19 +22,19 @@ namespace bottle::guard {
 struct SshHost {
   policy::Host host;
   uint16_t port = 22;
-  std::string key;  // the blob, decoded
+  std::string key;  // the decoded blob
 };
 
-// One service of the local network under a name of the bottle's own.
+// A service of the local network, under a name that exists only in the bottle.
 struct LanRoute {
   policy::Endpoint to;
-  uint16_t port = 80;  // asked for by the agent: 443 where the service speaks TLS
+  uint16_t port = 80;  // the port that the agent asks for; 443 if the service speaks TLS
 };
 
 struct ParentProxy {
   policy::Host host;
   uint16_t port = 0;
-  std::string authorization;  // value of Proxy-Authorization, or empty
+  std::string authorization;  // the value of Proxy-Authorization, or empty
 };
 
 struct Config {
@@ -41,18 +42,18 @@ struct Config {
   std::optional<policy::Endpoint> dns;
   std::map<std::string, policy::Address> names;
   policy::Rules rules;
-  std::map<std::string, std::vector<policy::Endpoint>> hosts;  // port 0: the port asked for
+  std::map<std::string, std::vector<policy::Endpoint>> hosts;  // port 0 means the requested port
   std::map<std::string, LanRoute> lan;
   OnSecret on_secret = OnSecret::block;
   std::optional<ParentProxy> parent;
   std::string resolver;  // ip:port, or empty for /etc/resolv.conf
-  std::string roots;     // PEM: ca_bundle and extra_ca
+  std::string roots;     // PEM of ca_bundle and extra_ca
   Secrets secrets;
   std::vector<SshHost> ssh;
-  std::vector<policy::HostPattern> relay;     // hosts that are reached by the relay, not from here
-  bool relay_all = false;                     // as all are: there is no network here
-  std::vector<policy::Prefix> host_networks;  // of the guard's machine; names may not lead there
-  std::string unrecorded;  // why nothing may be let through: the owner cannot record it. Empty: it can
+  std::vector<policy::HostPattern> relay;     // hosts that the guard reaches only through the relay
+  bool relay_all = false;                     // all hosts are relayed, because the guard has no network
+  std::vector<policy::Prefix> host_networks;  // the networks of the guard's machine, which names may not lead into
+  std::string unrecorded;  // why nothing may be let through: the owner cannot record it; empty if the owner can
   bool ssh_agent = false;  // whether the owner of the control channel answers for an ssh-agent
   int64_t idle_ms = 3600 * 1000;
 
@@ -63,17 +64,17 @@ struct Config {
   const std::vector<policy::Endpoint>* fixed(const policy::Host& host) const;
   const LanRoute* lan_route(const policy::Host& host, uint16_t port) const;
   bool relayed(const policy::Host& host) const;
-  // Why a name may not lead to that address, or empty.
+  // Returns why a name may not lead to that address, or an empty string if it may.
   std::string_view refusal(const policy::Address& address) const;
   const SshHost* ssh_host(const policy::Host& host, uint16_t port) const;
-  // The context for upstream TLS; the roots are parsed at first use. Null if they cannot be.
+  // Returns the context for upstream TLS, or null if the roots cannot be parsed. Parses the roots at the first use.
   ssl_ctx_st* upstream_tls() const;
 
  private:
   mutable ssl_ctx_st* upstream_tls_ = nullptr;
 };
 
-// Code::invalid names what is wrong, never a secret's value.
+// Fails with Code::invalid and says what is wrong, but never quotes a secret's value.
 Result<std::shared_ptr<Config>> compile(const wire::GuardConfig& wanted);
 
 Result<std::string> base64_decode(std::string_view text);

@@ -1,4 +1,4 @@
-// What all connections of the process share.
+// This file holds what all connections of the process share.
 #pragma once
 
 #include <map>
@@ -21,17 +21,18 @@ struct Pipe {
   UniqueFd read, write;
 };
 
-// Pipes for splice, lent while data is in flight. An empty one goes back; one with bytes in it must be destroyed.
+// A pool of pipes for splice, which are lent while data is in flight. An empty pipe goes back to the pool; one that
+// still holds bytes must be destroyed.
 class PipePool {
  public:
-  Pipe take();  // without descriptors if there are none left
+  Pipe take();  // returns a pipe without descriptors if no descriptors are left
   void give_back(Pipe pipe);
 
  private:
   std::vector<Pipe> idle_;
 };
 
-// New connections wait beyond these; the streams' own limit is for those that are there.
+// Beyond these limits, new connections wait. The limit of the streams themselves applies to the existing connections.
 inline constexpr size_t kMaxConnections = 4096, kEnoughHeld = kMostHeld / 4 * 3;
 
 struct AgentCall;
@@ -45,13 +46,14 @@ struct Context {
   std::shared_ptr<const Config> config;
   std::unique_ptr<SessionCa> ca;
   size_t connections = 0;
-  std::set<Waker*> wakers;  // of all connections: new rules are for them too
+  std::set<Waker*> wakers;  // of all connections, because new rules apply to them too
   uint32_t next_id = 0;
   std::map<uint32_t, AgentCall*> agent_calls;  // open connections to the session's ssh-agent
   uint32_t next_agent_call = 1;
-  std::set<std::pair<std::string, std::string>> reported;  // code and secret: what is told once in a session
+  std::set<std::pair<std::string, std::string>>
+      reported;  // code and secret of each line that is written once per session
 
-  // Whether another connection can be served now.
+  // Returns whether another connection can be served now.
   bool has_room() const {
     return connections < kMaxConnections && held_by_streams() < kEnoughHeld && !audit.congested();
   }

@@ -15,12 +15,12 @@ namespace {
 
 using policy::Endpoint;
 
-constexpr int64_t kPatience = 20 * 1000;  // for everything
-// Between attempts (RFC 8305 §5). Where a host has many addresses, the later ones are tried faster.
+constexpr int64_t kPatience = 20 * 1000;  // for the whole dial
+// The milliseconds between two attempts (RFC 8305 §5). If a host has many addresses, the later ones are tried faster.
 constexpr int64_t kStagger = 250, kLaterStagger = 100;
 constexpr size_t kEarly = 4;
 
-// A non-blocking connect; the error is that of errno.
+// Begins a non-blocking connect. The error is in errno.
 std::unique_ptr<Source> begin_connect(const Endpoint& to, bool wide, Waker& waker) {
   sockaddr_storage storage{};
   socklen_t size;
@@ -50,14 +50,14 @@ std::unique_ptr<Source> begin_connect(const Endpoint& to, bool wide, Waker& wake
   return source;
 }
 
-// The addresses of one dial, checked, as they become known.
+// The checked addresses of one dial, as they become known.
 struct Addresses {
   const Config* config = nullptr;
   uint16_t port = 0;
-  bool trusted = false;            // private ones too
-  std::shared_ptr<Lookup> lookup;  // null: all are known
+  bool trusted = false;            // private addresses are allowed too
+  std::shared_ptr<Lookup> lookup;  // null if all addresses are known
   Targets targets;
-  std::string refused;  // why the last one was not taken
+  std::string refused;  // why the last refused address was refused
 
   void update() {
     if (!lookup) return;
@@ -86,7 +86,7 @@ std::string connect_error(const Source& attempt) {
   return std::strerror(error ? error : ECONNRESET);
 }
 
-// Begins attempts one after the other; the first that is connected wins.
+// Begins attempts one after the other. The first one that connects wins.
 Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t deadline, Source* client) {
   Dialed dialed;
   std::vector<std::unique_ptr<Source>> attempts;
@@ -109,7 +109,7 @@ Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t 
       if (attempt->broken) {
         last = connect_error(*attempt);
         attempt.reset();
-        next_at = 0;  // no point in waiting for the stagger
+        next_at = 0;  // another attempt need not wait for the stagger
         continue;
       }
       dialed.source = std::move(attempt);
@@ -167,7 +167,7 @@ std::string authority_of(const policy::Host& host, uint16_t port) {
          std::to_string(port);
 }
 
-// By a guard of the operator's at the other end of the relay, which is asked as a proxy is.
+// Dials through the relay. The operator's guard at the other end is asked like a proxy.
 Task<Dialed> dial_relay(Context& context, Waker& waker, policy::Host host, uint16_t port, Via via, int64_t deadline) {
   auto stream = context.relay.open();
   if (!stream) co_return Dialed{.status = 503, .code = "operator_away", .reason = stream.error().what};
@@ -187,7 +187,7 @@ Task<Dialed> dial_relay(Context& context, Waker& waker, policy::Host host, uint1
   co_return dialed;
 }
 
-// Waits until there are addresses to begin with. A code: there are none.
+// Waits until the first addresses are known. Returns a code if there are none.
 Task<Dialed> resolved(Context& context, Waker& waker, Addresses& to, int64_t deadline, Source* client) {
   if (!to.lookup) co_return Dialed{};
   Lookup& lookup = *to.lookup;
@@ -197,7 +197,7 @@ Task<Dialed> resolved(Context& context, Waker& waker, Addresses& to, int64_t dea
       co_await waker.wait(std::min(deadline, lookup.usable_at()));
     to.update();
     if (to.targets.more()) co_return Dialed{};
-    // What has come is of no use, but the other family may be.
+    // The addresses so far cannot be used, but those of the other family may be usable.
     if (lookup.done() || now() >= deadline || (client && client->broken)) break;
     co_await waker.wait(deadline);
   }
@@ -221,7 +221,7 @@ Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::
   policy::Host target = through_parent ? config.parent->host : host;
   uint16_t target_port = through_parent ? config.parent->port : port;
   if (through_parent) fixed = config.fixed(target);
-  // Named by the operator, not by the agent: may be private.
+  // The operator named the parent proxy, not the agent, so its address may be private.
   Addresses to;
   to.config = &config;
   to.port = target_port;

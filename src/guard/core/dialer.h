@@ -1,4 +1,4 @@
-// From a host name that policy has allowed to a connected socket, through checked addresses only.
+// This file turns a host name that the policy has allowed into a connected socket. It uses only checked addresses.
 #pragma once
 
 #include <memory>
@@ -11,22 +11,23 @@
 namespace bottle::guard {
 
 struct Dialed {
-  std::unique_ptr<Source> source;  // null: not connected
-  std::string early;               // what came right behind the parent proxy's answer
-  bool through_parent = false;     // and to be spoken to in absolute form
-  int status = 502;                // for the client, when not connected
-  std::string_view code;           // same
+  std::unique_ptr<Source> source;  // null if the dial failed
+  std::string early;               // bytes that followed the parent proxy's answer
+  bool through_parent = false;     // requests must be sent in absolute form
+  int status = 502;                // the status for the client, if the dial failed
+  std::string_view code;           // the code for the client, if the dial failed
   std::string reason;              // for the operator
 };
 
-// What to tell the operator of a parent proxy that answers 407.
+// Tells the operator about a parent proxy that answers 407.
 inline constexpr std::string_view kParentWantsLogin =
     ": it wants a user and a password, or others (parent_proxy: http://user:password@host:port)";
 
-enum class Via { tunnel, absolute };  // what a parent proxy would be asked for
+enum class Via { tunnel, absolute };  // the kind of request for a parent proxy
 
-// Fixed addresses first; then the parent proxy; else resolved, without special ranges and the networks of the guard's
-// machine. Gives up after 20 s or when `client` breaks. `waker` is the connection's; spurious events are fine.
+// Connects to the host's fixed addresses if it has any, else to the parent proxy if there is one, else to the resolved
+// addresses that are neither in special ranges nor in the networks of the guard's machine. Gives up after 20 s, or when
+// `client` breaks. `waker` belongs to the connection; spurious events are fine.
 Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::Host host, uint16_t port, Via via,
                   Source* client);
 

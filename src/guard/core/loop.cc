@@ -12,7 +12,7 @@ namespace bottle::guard {
 char scratch[kScratch];
 
 namespace {
-int g_epoll = -1;  // there is one loop; a Source needs nothing else of it
+int g_epoll = -1;  // there is only one loop, and a Source needs nothing else from it
 }
 
 Waker::~Waker() {
@@ -29,7 +29,8 @@ void Waker::wake() {
 
 Waker::Wait Waker::wait(int64_t deadline) {
   deadline_ = deadline;
-  // A timer that fires too early is re-armed then: a busy connection pays nothing for moving its deadline.
+  // If the timer fires too early, it is armed again at that time. So a busy connection pays nothing for moving its
+  // deadline.
   if (!armed_ || timer_->first > deadline) {
     if (armed_) loop_.timers_.erase(timer_);
     timer_ = loop_.timers_.emplace(deadline, this);
@@ -88,8 +89,8 @@ ssize_t Source::recv(void* buffer, size_t size) {
   do n = ::recv(fd_.get(), buffer, size, 0);
   while (n < 0 && errno == EINTR);
   if (n < 0 && errno == EAGAIN) readable = false;
-  // epoll(7): a short read has drained the socket, and whatever comes next is a new edge. A FIN already reported is
-  // not.
+  // According to epoll(7), a short read has drained the socket, and later bytes cause a new edge. A FIN that was
+  // already reported causes none.
   else if (n > 0 && static_cast<size_t>(n) < size && !hup) readable = false;
   return n;
 }
@@ -162,7 +163,8 @@ void Loop::run(const std::function<int()>& after_turn) {
       if (source->waker_) source->waker_->wake();
     }
     fire_timers();
-    // Only what is ready now: a coroutine that wakes itself waits for its next turn behind the others.
+    // Handles only the wakers that are ready now. A coroutine that wakes itself waits behind the others for its next
+    // turn.
     for (size_t i = 0, end = ready_.size(); i < end; ++i) {
       Waker* waker = ready_[i];
       if (!waker) continue;

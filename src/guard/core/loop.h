@@ -1,9 +1,9 @@
-// The reactor: one thread, edge-triggered epoll, coroutines that wait on one Waker each.
+// This file is the reactor: one thread, edge-triggered epoll, and coroutines that each wait on one Waker.
 //
-// A connection has one Waker. Every descriptor it owns is a Source that points to it; any event on any of them only
-// sets flags and queues the Waker. The coroutine then tries everything it has to do and waits again. So there is
-// nothing to cancel, and an event for a Source destroyed in the same turn cannot be delivered: flags are set for a
-// whole batch before any coroutine runs.
+// A connection has one Waker. Every descriptor that it owns is a Source that points to the Waker. An event on any of
+// them only sets flags and queues the Waker. The coroutine then tries everything that it has to do, and waits again. So
+// there is nothing to cancel, and no event can reach a Source that was destroyed in the same turn: the flags are set
+// for a whole batch before any coroutine runs.
 #pragma once
 
 #include <sys/epoll.h>
@@ -28,18 +28,19 @@ class Waker {
   Waker& operator=(const Waker&) = delete;
   ~Waker();
 
-  // Resumes the waiting coroutine later in this turn; remembered if it is not waiting.
+  // Resumes the waiting coroutine later in this turn. If no coroutine is waiting, the next wait returns at once.
   void wake();
 
   struct Wait {
     Waker& waker;
-    // Always suspends: what was signalled meanwhile is queued already, and others get their turn.
+    // Always suspends, so that other coroutines get their turn. If the Waker was signaled in the meantime, it is
+    // already queued.
     bool await_ready() { return false; }
     void await_suspend(std::coroutine_handle<> handle) { waker.waiting_ = handle; }
-    // False if the deadline passed without an event.
+    // Returns false if the deadline passed without an event.
     bool await_resume();
   };
-  // Until an event or `deadline` (Loop::now() milliseconds).
+  // Waits for an event, or until `deadline` (in milliseconds of Loop::now()).
   Wait wait(int64_t deadline);
   Loop& loop() const { return loop_; }
 
@@ -53,7 +54,7 @@ class Waker {
   bool armed_ = false, signaled_ = false, queued_ = false, expired_ = false;
 };
 
-// A descriptor in the reactor. Not movable: epoll holds its address.
+// A descriptor in the reactor. It cannot be moved, because epoll holds its address.
 class Source {
  public:
   Source() = default;
@@ -61,25 +62,27 @@ class Source {
   Source& operator=(const Source&) = delete;
   ~Source() { close(); }
 
-  // Takes the descriptor; it joins epoll only when something first has to wait for it.
+  // Takes ownership of the descriptor. It joins epoll only when something first has to wait for it.
   void open(int fd, Waker* waker, bool readable = true, bool writable = true);
   void watch();
   void close();
   int fd() const { return fd_.get(); }
   explicit operator bool() const { return static_cast<bool>(fd_); }
 
-  // Non-blocking; -1 with EAGAIN when it would block (without a system call where that is already known).
+  // Neither call blocks. They return -1 with EAGAIN if they would block, without a system call if that is already
+  // known.
   ssize_t recv(void* buffer, size_t size);
   ssize_t send(const void* bytes, size_t size);
-  // Gives back bytes that were read ahead: the next recv() takes them first.
+  // Puts back bytes that were read ahead. The next recv() returns them first.
   void unread(std::string bytes);
 
   bool readable = false, writable = false;
-  bool hup = false;     // the peer finished sending or the connection broke: reads must go on to the end
+  bool hup = false;     // the peer finished sending or the connection broke: reads must continue to the end
   bool broken = false;  // EPOLLERR or EPOLLHUP
-  bool cut = false;     // a send failed: the peer takes no more. What it had sent before may still be read
+  bool cut = false;     // a send failed: the peer takes no more, but what it sent before can still be read
 
-  // For service descriptors (listeners, resolver): called in the dispatch phase; must not destroy a Source.
+  // A callback for service descriptors (listeners and the resolver). It runs in the dispatch phase and must not destroy
+  // a Source.
   std::function<void(uint32_t events)> on_event;
 
  private:
@@ -93,10 +96,11 @@ class Source {
 class Loop {
  public:
   Loop();
-  // Runs until stop(). `after_turn` runs once a turn and returns the most milliseconds to sleep (-1: no limit).
+  // Runs until stop(). Calls `after_turn` once per turn; it returns the longest time to sleep in milliseconds (-1: no
+  // limit).
   void run(const std::function<int()>& after_turn);
   void stop() { stopped_ = true; }
-  int64_t now() const { return now_; }  // monotonic milliseconds, once a turn
+  int64_t now() const { return now_; }  // monotonic milliseconds, updated once per turn
   int epoll() const { return epoll_.get(); }
 
  private:
@@ -111,7 +115,7 @@ class Loop {
   Waker::Timers timers_;
 };
 
-// One buffer for the whole thread; valid until the next await.
+// One buffer for the whole thread. Its contents are valid until the next await.
 inline constexpr size_t kScratch = 64 * 1024;
 extern char scratch[kScratch];
 

@@ -24,16 +24,16 @@ struct Relay::Flow {
   Flow(Loop& loop, uint32_t given) : number(given), waker(loop) {}
   uint32_t number;
   Waker waker;
-  Source source;                  // our end of the socket pair
-  std::string out;                // for the connection
-  size_t credit = kStreamWindow;  // what the other side still takes
-  size_t taken = 0;               // what the connection took since we last said so
+  Source source;                  // the relay's end of the socket pair
+  std::string out;                // bytes for the connection
+  size_t credit = kStreamWindow;  // what the other side may still be sent
+  size_t taken = 0;               // what the connection took since the last report to the other side
   bool ended = false;             // the other side sends no more
-  bool closed = false;            // the other side has forgotten the stream: what it sent before still counts
-  bool over = false;              // nothing more counts
+  bool closed = false;            // the other side has dropped the stream; what it sent before still counts
+  bool over = false;              // the stream is finished, and all further input is ignored
 };
 
-// What carries a stream, as a coroutine that frees itself.
+// Carries a stream. It is a coroutine that frees itself.
 struct Pump {
   static void say(Relay& relay, wire::StreamPart part) {
     relay.audit_.raw(wire::encode(wire::FromGuard(std::move(part))) + "\n");
@@ -75,7 +75,7 @@ struct Pump {
         shut = true;
       }
       if (progress) continue;
-      if (read_all && f.source.broken) break;  // the connection is gone altogether
+      if (read_all && f.source.broken) break;  // the connection is gone completely
       f.source.watch();
       co_await f.waker.wait(relay.loop_.now() + (relay.audit_.congested() ? 20 : kForever));
     }
@@ -114,7 +114,7 @@ Result<UniqueFd> Relay::open() {
 
 void Relay::take(const wire::StreamPart& part) {
   auto found = flows_.find(part.stream);
-  if (found == flows_.end()) return;  // it ended meanwhile
+  if (found == flows_.end()) return;  // the stream ended in the meantime
   Flow& f = *found->second;
   if (part.data) {
     auto bytes = base64_decode(*part.data);

@@ -1,9 +1,9 @@
-// Streams to whoever owns the control channel, who connects them to a guard of the operator's own (a broker): the way
-// to hosts whose secrets, and to services whose addresses, stay on another machine. Nothing listens for it here: only
-// this process can open one.
+// This file carries streams to the owner of the control channel, which connects them to a guard on the operator's
+// machine (a broker). Streams lead to hosts whose secrets stay on another machine, and to services whose addresses stay
+// there. No socket listens for streams; only this process can open one.
 //
-// Each stream is one end of a socket pair for the connection that uses it; the other end is carried over the control
-// channel, with a window each way so that no side's memory fills.
+// The connection that uses a stream has one end of a socket pair. The bytes of the other end travel over the control
+// channel. Each direction has a window, so that the memory of neither side fills up.
 #pragma once
 
 #include <cstdint>
@@ -23,14 +23,14 @@ class Relay {
  public:
   Relay(Loop& loop, Audit& audit);
 
-  // Whether the other machine can be reached now. Going down ends all streams.
+  // Says whether the other machine can be reached now. If it cannot, all streams end.
   void set_up(bool up);
 
-  // The connection's end of a new stream. Code::unavailable while the other side is away, Code::limit beyond
-  // kMostStreams.
+  // Opens a stream and returns the connection's end of it. Fails with Code::unavailable while the other side is away,
+  // and with Code::limit beyond kMostStreams.
   Result<UniqueFd> open();
 
-  // From the control channel.
+  // Takes a message from the control channel.
   void take(const wire::StreamPart& part);
 
   struct Flow;
@@ -40,7 +40,8 @@ class Relay {
   Loop& loop_;
   Audit& audit_;
   bool up_ = false;
-  uint32_t next_;  // begins anywhere: what was under way for a guard that died is not taken for an answer to this one
+  uint32_t next_;  // starts at a random number, so that late messages for a guard that died are not taken for answers
+                   // to this one
   std::map<uint32_t, std::shared_ptr<Flow>> flows_;
   friend struct Pump;
 };

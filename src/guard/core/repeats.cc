@@ -18,7 +18,7 @@ bool Repeats::spend(int64_t now) {
   return true;
 }
 
-// Names beyond what the table holds share one entry for each action, kind and code, of which there are few.
+// Names that do not fit into the table share one entry for each action, kind and code, of which there are few.
 Repeats::Kind& Repeats::kind_of(const AuditLine& line, int64_t now, bool& fresh) {
   auto key = [&](std::string_view host, int port) {
     std::string text;
@@ -40,7 +40,7 @@ Repeats::Kind& Repeats::kind_of(const AuditLine& line, int64_t now, bool& fresh)
             .port = others ? 0 : line.port,
             .pause = kFirstPause,
             .next = now + kFirstPause};
-  fresh = !others;  // its first line would name one host only
+  fresh = !others;  // its first line would name only one host
   if (next_ < 0) next_ = kind.next;
   return kinds_[own] = std::move(kind);
 }
@@ -69,7 +69,7 @@ int Repeats::due(int64_t now, const Write& write, bool all) {
   for (auto each = kinds_.begin(); each != kinds_.end();) {
     Kind& kind = each->second;
     if (all || kind.next <= now) {
-      // Not forgotten at once: who takes a new name each time would be given a line for each.
+      // The entry is kept for a while. Otherwise, an agent that uses a new name each time would get a line for each.
       if (kind.count == 0 && kind.pause == kLongestPause) {
         each = kinds_.erase(each);
         continue;

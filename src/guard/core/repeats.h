@@ -1,6 +1,6 @@
-// Keeps a flood of refusals small in the record: the first of each kind is written as it is, as are as many more as the
-// allowance holds; what goes beyond is counted, and written as one line each time that grows ever rarer. Nothing is
-// forgotten: the counts add up. Pure, and bounded: the agent chooses the names.
+// This file keeps a flood of refusals small in the record. The first refusal of each kind is written, and so are others
+// while the allowance lasts. The rest is counted, and each count is written as one line, at intervals that grow.
+// Nothing is lost, because the counts add up. The code is pure and bounded, because the agent chooses the names.
 #pragma once
 
 #include <cstdint>
@@ -16,24 +16,25 @@ class Repeats {
  public:
   using Write = std::function<void(const AuditLine&)>;
 
-  // Whether a line that lets nothing through is to be written now; otherwise it has been counted, as it is without
-  // `room`. `now`: milliseconds of a clock that only goes forward; `stamp`: the time that the record shows.
+  // Returns whether to write a line that lets nothing through now. Otherwise the line has been counted, as always
+  // without `room`. `now` is in milliseconds of a monotonic clock; `stamp` is the time that the record shows.
   bool admit(const AuditLine& line, std::string_view stamp, int64_t now, bool room = true);
-  // Writes the counts that are due, or all of them. Returns the milliseconds until the next will be, -1 for never.
+  // Writes the counts that are due, or all of them. Returns the milliseconds until the next count is due, or -1 for
+  // never.
   int due(int64_t now, const Write& write, bool all = false);
 
-  // Lines of their own at once, and a second afterwards.
+  // The number of lines that may be written at once, and the number that each further second allows.
   static constexpr int kAtOnce = 200, kASecond = 10;
   static constexpr size_t kMostKinds = 256;
 
  private:
   struct Kind {
-    std::string id, action, kind, host, code, reason;  // of the first
+    std::string id, action, kind, host, code, reason;  // of the first line
     int port = 0;
-    bool counting = false;  // until a pause passes without one
+    bool counting = false;  // until a pause passes without such a line
     uint64_t count = 0;
     std::string first, last;
-    int64_t pause = 0, next = 0;  // milliseconds between two lines; when the next is due
+    int64_t pause = 0, next = 0;  // the milliseconds between two lines, and the time when the next one is due
   };
   bool spend(int64_t now);
   Kind& kind_of(const AuditLine& line, int64_t now, bool& fresh);
@@ -41,7 +42,7 @@ class Repeats {
   std::map<std::string, Kind> kinds_;
   int64_t allowance_ = int64_t{kAtOnce} * 1000;  // in thousandths of a line
   int64_t spent_at_ = 0;
-  int64_t next_ = -1;  // the earliest `next` of all, or -1
+  int64_t next_ = -1;  // the earliest `next` of all kinds, or -1
 };
 
 }  // namespace bottle::guard

@@ -9,7 +9,7 @@ struct Record {
   Repeats repeats;
   int64_t now = 1000;
   int written = 0;                 // lines
-  std::map<std::string, int> sum;  // decisions, by host
+  std::map<std::string, int> sum;  // decisions per host
   std::string last;
 
   void deny(const std::string& host, int port = 443) {

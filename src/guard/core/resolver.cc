@@ -17,17 +17,17 @@ void Resolver::use(const std::string& server) {
   if (server == server_ && started_) return;
   server_ = server;
   cache_.clear();
-  if (channel_) ares_destroy(std::exchange(channel_, nullptr));  // pending look-ups end with an error
+  if (channel_) ares_destroy(std::exchange(channel_, nullptr));  // pending lookups end with an error
   started_ = true;
 }
 
-// At the first name, not at start: reading resolv.conf and seeding cost time and memory.
+// Starts at the first name, not at startup, because reading resolv.conf and seeding cost time and memory.
 void Resolver::start() {
   ares_options options{};
   options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES;
-  options.timeout = 1000;  // and twice as long for each further try
+  options.timeout = 1000;  // doubles with each further try
   options.tries = 4;
-  char lookups[] = "b";  // DNS only: no hosts file
+  char lookups[] = "b";  // DNS only, no hosts file
   options.lookups = lookups;
   options.sock_state_cb = socket_state;
   options.sock_state_cb_data = this;
@@ -52,7 +52,7 @@ void Resolver::socket_state(void* self, int fd, int readable, int writable) {
   }
   bool fresh = found == resolver.sources_.end();
   if (fresh) {
-    // The descriptor stays c-ares's own: the Source only names it in epoll.
+    // The descriptor belongs to c-ares. The Source only refers to it in epoll.
     auto source = std::make_unique<Source>();
     source->on_event = [&resolver, fd](uint32_t events) {
       if (!resolver.channel_ || !resolver.sources_.contains(fd)) return;

@@ -1,4 +1,4 @@
-// Names to addresses through c-ares, never through libc. What comes back is unchecked.
+// This file resolves names to addresses with c-ares, never with libc. The addresses that it returns are not checked.
 #pragma once
 
 #include <cstdint>
@@ -16,31 +16,32 @@ struct ares_addrinfo;
 
 namespace bottle::guard {
 
-// What is known of one family of a name's addresses.
+// What is known about one family of a name's addresses.
 struct Family {
-  bool done = false;    // answered, or given up
+  bool done = false;    // answered or given up
   int64_t done_at = 0;  // Loop::now()
   std::vector<policy::Address> addresses;
-  std::string error;  // why there are none
+  std::string error;  // why there are no addresses
 };
 
-// A and AAAA records are asked for at the same time, and each may be used without the other.
+// Asks for A and AAAA records at the same time. Either can be used without the other.
 class Lookup {
  public:
-  // How long a name's IPv4 addresses wait for its IPv6 addresses (RFC 8305 §3), in milliseconds.
+  // The time in milliseconds that a name's IPv4 addresses wait for its IPv6 addresses (RFC 8305 §3).
   static constexpr int64_t kResolutionDelay = 50;
-  static constexpr size_t kMostEach = 32;  // addresses of a family
+  static constexpr size_t kMostEach = 32;  // addresses of one family
 
   Family six, four;
 
   bool done() const { return six.done && four.done; }
-  // From when on (Loop::now()) what is there may be used. kNever: something has to come first.
+  // Returns the time (Loop::now()) from which the known addresses may be used, or kNever if nothing usable has arrived
+  // yet.
   int64_t usable_at() const;
   static constexpr int64_t kNever = INT64_MAX;
-  // Why there are no addresses at all.
+  // Returns why there are no addresses at all.
   const std::string& error() const { return four.error.empty() ? six.error : four.error; }
 
-  // Wakes `waker` whenever something comes.
+  // Wakes `waker` whenever an answer arrives.
   class Watcher {
    public:
     Watcher(Lookup& lookup, Waker& waker) : lookup_(lookup), waker_(waker) { lookup_.wakers_.insert(&waker_); }
@@ -63,19 +64,21 @@ class Resolver {
  public:
   explicit Resolver(Loop& loop) : loop_(loop) {}
   ~Resolver();
-  // "ip:port", or empty for /etc/resolv.conf. Starts anew only if it changed.
+  // Uses the name server "ip:port", or those of /etc/resolv.conf if `server` is empty. Restarts only if the server
+  // changed.
   void use(const std::string& server);
 
-  // Done at once if the answer is cached (its TTL, 60 s at most). Who asks for a name that is being asked for gets the
-  // same lookup.
+  // Returns a lookup, which is already done if the answer is cached (for its TTL, at most 60 s). All requests for a
+  // name that is being resolved share one lookup.
   std::shared_ptr<Lookup> lookup(const std::string& name);
 
-  // Once a turn: time-outs and retries. Returns the milliseconds to sleep at most, -1 for no limit.
+  // Handles timeouts and retries; called once per turn. Returns the longest time to sleep in milliseconds, or -1 for no
+  // limit.
   int turn();
 
  private:
   struct Known {
-    int64_t expires;  // Loop::now(); Lookup::kNever while it is not done
+    int64_t expires;  // Loop::now(); Lookup::kNever until the lookup is done
     std::shared_ptr<Lookup> lookup;
   };
   void start();
@@ -89,7 +92,7 @@ class Resolver {
   ares_channeldata* channel_ = nullptr;
   size_t pending_ = 0;
   std::map<int, std::unique_ptr<Source>> sources_;
-  std::vector<std::unique_ptr<Source>> closed_;  // may still be named by an event of this turn
+  std::vector<std::unique_ptr<Source>> closed_;  // an event of this turn may still refer to them
   std::map<std::string, Known> cache_;
 };
 

@@ -1,4 +1,4 @@
-// Both families of a name's addresses, from a name server that answers as real ones do.
+// These tests resolve both families of a name's addresses with a name server that answers like real ones.
 #include <gtest/gtest.h>
 
 #include <arpa/inet.h>
@@ -16,8 +16,9 @@
 namespace bottle::guard {
 namespace {
 
-// Answers names by their first letters: "4" has IPv4 addresses and "6" IPv6 addresses, as many as the digits that
-// follow say; for "x" instead, no answer ever comes. "4:02-6:x.test" is written "402-6x.test".
+// Answers names according to their first letters. "4" stands for IPv4 addresses and "6" for IPv6 addresses, and the
+// digits that follow say how many. With "x" instead of the digits, no answer ever arrives. "4:02-6:x.test" is written
+// "402-6x.test".
 class NameServer {
  public:
   NameServer() : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
@@ -72,7 +73,7 @@ class NameServer {
   std::thread thread_;
 };
 
-// Waits as one who dials does, or until both families are known, for 5 s at most, and ends the loop.
+// Waits like a dial, or until both families are known, at most 5 s. Then ends the loop.
 Detached use(Loop& loop, Resolver& resolver, std::string name, bool both, std::shared_ptr<Lookup>& lookup,
              int64_t& took) {
   Waker waker(loop);
@@ -88,7 +89,7 @@ Detached use(Loop& loop, Resolver& resolver, std::string name, bool both, std::s
 
 class ResolverTest : public testing::Test {
  protected:
-  // Milliseconds until the addresses of the name could be used.
+  // Returns the milliseconds until the addresses of the name could be used.
   int64_t took(const std::string& name, bool both = false) {
     int64_t took = -1;
     loop_ = std::make_unique<Loop>();

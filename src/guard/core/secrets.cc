@@ -10,14 +10,14 @@
 namespace bottle::guard {
 namespace {
 
-// Shorter values would be found everywhere by chance; longer ones fit no header, and would make a large dictionary.
+// Shorter values would be found everywhere by chance. Longer ones fit into no header and would need a large dictionary.
 constexpr size_t kShortest = 4, kLongest = 16 * 1024;
 
 bool printable(std::string_view text) {
   return std::ranges::all_of(text, [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
 }
 
-// `text`, cut or filled to `size` bytes.
+// Returns `text`, cut or padded to `size` bytes.
 std::string fitted(std::string text, size_t size, char end, char fill) {
   if (text.size() > size) {
     text.resize(size);
@@ -144,7 +144,7 @@ Finding HostSecrets::judge(const scan::Pattern& pattern, Place place, std::strin
                      (place == Place::query && secret.in_query) || (place == Place::body && secret.in_body));
     if (!is_value && put_there && pattern.encoding == scan::Encoding::literal) return Fate::swap;
     if (!is_value) return model ? Fate::note : Fate::refuse;
-    // To the model even a value of its own goes only where it signs in: what the agent reads is no business of the
+    // Even a value that is bound to the model passes only where it signs in. What the agent reads must not reach the
     // model.
     if (is_bound && (!model || put_there)) return Fate::pass;
     return model ? Fate::mark : Fate::refuse;
@@ -161,7 +161,7 @@ Finding HostSecrets::judge(const scan::Pattern& pattern, Place place, std::strin
 std::string marker(const Secret& secret, const scan::Pattern& pattern, size_t size, bool token) {
   std::string text = "[redacted: " + secret.name + "]";
   if (pattern.encoding == scan::Encoding::base64 || pattern.encoding == scan::Encoding::base64url) {
-    // Base64 stays Base64: what it decodes to is the marker.
+    // Base64 stays Base64: it decodes to the marker.
     auto core = scan::base64_core(fitted(text, secret.value.size(), ']', '*'), pattern.shift,
                                   pattern.encoding == scan::Encoding::base64url);
     return fitted(core, size, 'A', 'A');

@@ -1,4 +1,5 @@
-// Secrets, compiled: what to look for, and what becomes of one that is found on its way to a host.
+// This file holds the compiled secrets: what to look for, and what happens to a secret that is found on its way to a
+// host.
 #pragma once
 
 #include <cstdint>
@@ -16,38 +17,39 @@
 namespace bottle::guard {
 
 struct Secret {
-  std::string name, value, placeholder;  // value empty: it is at the other end of the relay, and swapped in there
+  std::string name, value, placeholder;  // empty value: the other end of the relay has it and swaps it in
   std::vector<policy::HostPattern> hosts;
-  std::string header, template_before, template_after;  // "Authorization: Bearer {}" in its parts; header empty: none
-  bool in_header = true, in_query = false, in_body = false;  // where its placeholder becomes the value
-  std::vector<std::string> beside;  // headers with credentials of the agent's own that may go with it
+  std::string header, template_before,
+      template_after;  // the parts of "Authorization: Bearer {}"; an empty header means none
+  bool in_header = true, in_query = false, in_body = false;  // where the value replaces the placeholder
+  std::vector<std::string> beside;  // headers with the agent's own credentials that may accompany it
 
-  // Whether the placeholder becomes the value in the header of this name.
+  // Returns whether the value replaces the placeholder in the header with this name.
   bool goes_in_header(std::string_view name) const;
 };
 
-// Code::invalid names what is wrong, never the value.
+// Fails with Code::invalid and says what is wrong, but never quotes the value.
 Result<Secret> compile_secret(const wire::GuardSecret& wanted);
 
-// What happens to a request that carries a secret to where it does not belong, and to an answer with a value in it.
+// What happens to a request that carries a secret to the wrong place, and to an answer that contains a value.
 enum class OnSecret : uint8_t { block, redact, warn };
 
-// Where in a request something is found.
+// The part of a request in which something is found.
 enum class Place : uint8_t { method, path, query, header_name, header, body, message };
 
-// What becomes of it, the most lenient first.
+// What happens to a finding, from the most lenient to the strictest.
 enum class Fate : uint8_t {
-  pass,    // a value at a host that it is bound to
-  swap,    // a placeholder: the value takes its place
-  note,    // a placeholder on its way to the model, where it is worthless: it passes, and that is reported
-  mark,    // a value on its way to the model: a marker takes its place, and that is reported
-  refuse,  // it does not belong there: OnSecret decides
+  pass,    // a value at a host that it is bound to passes
+  swap,    // the value replaces a placeholder
+  note,    // a placeholder on its way to the model, where it is worthless, passes and is reported
+  mark,    // a marker replaces a value on its way to the model, and this is reported
+  refuse,  // the secret does not belong at this place: OnSecret decides
 };
 
 struct Finding {
   Fate fate = Fate::pass;
   const Secret* secret = nullptr;
-  bool is_value = false;  // else the placeholder
+  bool is_value = false;  // false means the placeholder
   bool bound = false;     // whether the secret is bound to the host
 };
 
@@ -57,13 +59,13 @@ class Secrets;
 struct HostSecrets {
   const Secrets* all = nullptr;
   std::vector<const Secret*> bound;
-  bool model =
-      false;  // the host is the agent's model: what the agent has read goes there, and must not end the session
+  // Whether the host is the agent's model. It gets whatever the agent has read, and that must not end the session.
+  bool model = false;
 
-  // Whether what goes to the host and comes from it must be looked through.
+  // Returns whether traffic to and from the host must be scanned.
   bool scanned() const;
   bool is_bound(const Secret* secret) const;
-  // `header`: the name, where the place is a header.
+  // `header` is the header's name, if the place is a header.
   Finding judge(const scan::Pattern& pattern, Place place, std::string_view header) const;
 };
 
@@ -72,19 +74,19 @@ class Secrets {
   Secrets() = default;
   Secrets(const Secrets&) = delete;
 
-  // `models`: the hosts of the agent's model.
+  // `models` are the hosts of the agent's model.
   void compile(std::vector<Secret> secrets, std::vector<policy::HostPattern> models);
 
   bool empty() const { return list_.empty(); }
   const scan::Dictionary& dictionary() const { return dictionary_; }
   const HostSecrets& of(const policy::Host& host) const;
-  const HostSecrets& of_nobody() const;  // of a host that nothing proves to be the one it says it is
+  const HostSecrets& of_nobody() const;  // for a host whose identity is not proven
 
-  // Whether any form of any value or placeholder is in the text.
+  // Returns whether the text contains any form of any value or placeholder.
   bool any_in(std::string_view text) const;
-  // The secret whose value the pattern is a form of; null: it is a placeholder's.
+  // Returns the secret if the pattern is a form of its value, or null if it is a form of a placeholder.
   const Secret* owner_of_value(const scan::Pattern& pattern) const;
-  // `text` with every value and placeholder starred out: for audit lines.
+  // Returns `text` with every value and placeholder replaced by asterisks, for audit lines.
   std::string starred(std::string_view text) const;
 
  private:
@@ -98,13 +100,13 @@ class Secrets {
   std::vector<Secret> list_;
   std::vector<policy::HostPattern> models_;
   scan::Dictionary dictionary_;
-  std::vector<std::vector<Owner>> owners_;                // by needle: secrets may have the same value
-  std::map<std::string, uint32_t, std::less<>> needles_;  // while compiling
+  std::vector<std::vector<Owner>> owners_;                // indexed by needle, because secrets may have the same value
+  std::map<std::string, uint32_t, std::less<>> needles_;  // used only while compiling
   mutable std::map<std::vector<bool>, std::unique_ptr<HostSecrets>> hosts_;
 };
 
-// What takes the place of `size` bytes of a secret's value on the way to the model: always the same for the same find,
-// and as long as what it replaces. `token`: without spaces and brackets.
+// Returns the marker that replaces `size` bytes of a secret's value on the way to the model. It is always the same for
+// the same finding, and as long as what it replaces. With `token`, it has no spaces or brackets.
 std::string marker(const Secret& secret, const scan::Pattern& pattern, size_t size, bool token);
 
 }  // namespace bottle::guard

@@ -9,7 +9,8 @@
 namespace bottle::guard {
 
 namespace {
-// Two thirds of what an idle inspected connection costs, all in all (docs/bench.md), and less than a handshake takes.
+// This is two thirds of the whole cost of an idle inspected connection (docs/bench.md), and less than a handshake
+// needs.
 constexpr size_t kTlsCost = 24 * 1024;
 size_t g_held = 0;
 }  // namespace
@@ -44,7 +45,7 @@ bool Stream::fill() {
     n = source->recv(scratch, kScratch);
     if (n < 0 && errno == EAGAIN) return false;
     if (n <= 0) {
-      // A reset that a failed write has reported already looks like an orderly end here.
+      // After a failed write has reported a reset, the end looks orderly, although it is not.
       (n == 0 && !source->cut ? eof : failed) = true;
       return true;
     }
@@ -55,7 +56,7 @@ bool Stream::fill() {
   return true;
 }
 
-// Nothing more can be written.
+// Handles that nothing more can be written.
 void Stream::lose() {
   (reads_on ? deaf : failed) = true;
   out.clear();
@@ -109,7 +110,7 @@ void Stream::rest() {
 }
 
 void bound_buffers(int socket) {
-  int size = 128 << 10;  // bytes; the kernel doubles it, for what it needs besides
+  int size = 128 << 10;  // in bytes; the kernel doubles it for its own overhead
   setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
   setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
 }

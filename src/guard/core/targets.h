@@ -1,5 +1,5 @@
-// The order in which the addresses of a host are tried: IPv6 and IPv4 by turns (RFC 8305 §4), as they came otherwise.
-// More may be added at any time. Pure.
+// This file decides the order in which the addresses of a host are tried: IPv6 and IPv4 alternate (RFC 8305 §4), and
+// each family keeps its order. Addresses may be added at any time. The code is pure.
 #pragma once
 
 #include <algorithm>
@@ -11,13 +11,13 @@ namespace bottle::guard {
 
 class Targets {
  public:
-  // Those that are there already are not added again.
+  // Adds an address unless it is already in the list.
   void add(const policy::Endpoint& endpoint) {
     auto& list = endpoint.address.v6 ? six_ : four_;
     if (std::ranges::find(list.all, endpoint) == list.all.end()) list.all.push_back(endpoint);
   }
   bool more() const { return six_.more() || four_.more(); }
-  // Only if there are more.
+  // Returns the next address. May be called only if more() is true.
   policy::Endpoint next() {
     four_is_next_ = six_.more() && four_.more() ? four_is_next_ : four_.more();
     auto& list = four_is_next_ ? four_ : six_;

@@ -1,4 +1,5 @@
-// Task<T>: a coroutine that runs when awaited. spawn(): one that nobody awaits and that frees itself.
+// This file defines the coroutines. A Task<T> runs when it is awaited. A Detached coroutine starts at once, is never
+// awaited, and frees itself.
 #pragma once
 
 #include <coroutine>

@@ -19,7 +19,7 @@ using pki::extend;
 
 namespace {
 
-// --- a BIO on a Source: knows when a read would block without asking the kernel ---
+// --- a BIO on a Source, which knows without asking the kernel when a read would block ---
 
 int bio_read(BIO* bio, char* buffer, int size) {
   BIO_clear_retry_flags(bio);
@@ -33,7 +33,8 @@ int bio_write(BIO* bio, const char* bytes, int size) {
   BIO_clear_retry_flags(bio);
   auto* source = static_cast<Source*>(BIO_get_data(bio));
   ssize_t n = source->send(bytes, static_cast<size_t>(size));
-  // The library reads no more after a failed write, but the peer's last words may say why. Stream sees Source::cut.
+  // The library does not read after a failed write, but the peer's last bytes may say why it failed. Stream checks
+  // Source::cut.
   if (source->cut) return size;
   if (n < 0 && errno == EAGAIN) BIO_set_retry_write(bio);
   return static_cast<int>(n);
@@ -57,8 +58,8 @@ BIO_METHOD* bio_method() {
 
 // --- memory ---
 
-// Record and handshake buffers (16 to 24 KB) come and go with every burst. From the heap they would leave holes between
-// the small objects that stay: an idle connection then costs three times its own size.
+// Record and handshake buffers (16 to 24 KB) are allocated and freed with every burst. On the heap, they would leave
+// holes between the small objects that stay, and an idle connection would cost three times its own size.
 constexpr size_t kLeast = 16 * 1024, kBuffer = 24 * 1024, kPool = 16;
 alignas(64) char g_slab[kPool][kBuffer];  // a page of it costs nothing until it is first used
 void* g_idle[kPool];
@@ -109,15 +110,15 @@ int check_name(SSL* ssl, int* alert, void*) {
   size_t size = 0;
   std::string sni;
   if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &data, &size) == 1) {
-    // list length (2), type (1), name length (2), name: exactly one
+    // The extension holds the list length (2 bytes), the type (1), the name length (2) and exactly one name.
     if (size > 5 && data[2] == 0 && size_t(data[0] << 8 | data[1]) == size - 2 &&
         size_t(data[3] << 8 | data[4]) == size - 5)
       sni.assign(reinterpret_cast<const char*>(data + 5), size - 5);
     else sni = "?";
   }
   auto named = sni.empty() ? Result<policy::Host>(policy::Host{}) : policy::normalise_host(sni);
-  // A client that names no host is fine: the guard asks for the host of the CONNECT in any case. Java leaves out names
-  // with an underscore.
+  // A client may name no host, because the guard always asks for the host of the CONNECT. Java leaves out names with an
+  // underscore.
   if (expected && (sni.empty() || (named && named->name == *expected))) return SSL_CLIENT_HELLO_SUCCESS;
   SSL_set_ex_data(ssl, refused_index(), ssl);
   *alert = SSL_AD_UNRECOGNIZED_NAME;
@@ -143,10 +144,10 @@ int wants_certificate_index() {
 
 int note_certificate_request(SSL* ssl, X509**, EVP_PKEY**) {
   SSL_set_ex_data(ssl, wants_certificate_index(), ssl);
-  return 0;  // none
+  return 0;  // no certificate
 }
 
-// A name that no certificate holds as it is, in place of the first label of `name`: only a wildcard matches it.
+// Returns `name` with its first label replaced by one that is in no certificate, so that only a wildcard matches it.
 std::string under_wildcard(const std::string& name) {
   unsigned char random[16];
   RAND_bytes(random, sizeof random);
@@ -156,7 +157,8 @@ std::string under_wildcard(const std::string& name) {
   return label + name.substr(name.find('.'));
 }
 
-// The library matches no underscore with a wildcard, unlike every client.
+// Returns whether the first label has an underscore. Unlike every client, the library does not match such a label with
+// a wildcard.
 bool has_underscore_label(const std::string& name) {
   size_t dot = name.find('.');
   return dot != name.npos && name.find('_') < dot;
@@ -170,15 +172,15 @@ void common(SSL_CTX* context) {
   SSL_CTX_set_read_ahead(context, 1);
 }
 
-// --- upstream sessions, by "host:port"; each belongs to the SSL_CTX and so to one configuration ---
+// --- upstream sessions, keyed by "host:port"; each belongs to the SSL_CTX and so to one configuration ---
 
-// A TLS 1.3 ticket is good for one connection (RFC 8446 appendix C.4; the library forgets it when the handshake ends),
-// so what runs at the same time needs one each: servers send one or two with every connection.
+// A TLS 1.3 ticket is good for one connection (RFC 8446, appendix C.4; the library drops it when the handshake ends),
+// so each of several simultaneous connections needs its own. Servers send one or two with every connection.
 using Session = std::unique_ptr<SSL_SESSION, FreeTls>;
 using Sessions = std::map<std::string, std::vector<Session>>;
 constexpr size_t kSessionsEach = 16;
 
-// The newest that still holds, or null.
+// Returns the newest session that is still valid, or null.
 Session take_session(Sessions& sessions, const std::string& key) {
   auto found = sessions.find(key);
   if (found == sessions.end()) return nullptr;
@@ -257,7 +259,8 @@ Result<> SessionCa::adopt(std::string_view pem) {
   }
   certificate_ = std::move(certificate);
   TRY(serve());
-  // A self-signed one is what clients trust and need not be sent; this one is the link to what they trust.
+  // Clients trust a self-signed certificate directly, so it need not be sent. This certificate is the link to the one
+  // that they trust.
   X509_up_ref(certificate_.get());
   if (SSL_CTX_add_extra_chain_cert(context_.get(), certificate_.get()) != 1) {
     X509_free(certificate_.get());
@@ -273,8 +276,8 @@ Result<> SessionCa::serve() {
   common(context);
   SSL_CTX_set_client_hello_cb(context, check_name, nullptr);
   SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
-  // No resumption by TLS 1.3 tickets: making one costs us more than the signature that it saves, and its key would
-  // outlive the connection.
+  // TLS 1.3 tickets are not used: making one costs more than the signature that it saves, and its key would outlive the
+  // connection.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(context, 0);
   SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
@@ -300,7 +303,7 @@ Result<X509*> SessionCa::leaf(const policy::Host& host) {
             extend(x, certificate_.get(), NID_subject_key_identifier, "hash") &&
             X509_sign(x, key_.get(), EVP_sha256()) > 0;
   if (!ok) return fail(Code::internal, "signing a certificate: " + tls_error());
-  // The agent chooses the names under a wildcard rule, so the cache must not grow without end.
+  // The agent chooses the names under a wildcard rule, so the cache must not grow without limit.
   if (leaves_.size() >= 512) leaves_.clear();
   return (leaves_[host.name] = std::move(certificate)).get();
 }
@@ -324,7 +327,7 @@ SSL_CTX* make_upstream_context(const std::string& roots) {
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
   X509_STORE* store = SSL_CTX_get_cert_store(context);
-  // So that an intermediate or a self-signed server given as extra_ca is trusted as it stands.
+  // With this flag, an intermediate or a self-signed server certificate in extra_ca is trusted as it is.
   X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
   if (BIO* bio = BIO_new_mem_buf(roots.data(), static_cast<int>(roots.size()))) {
     while (X509* certificate = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr)) {

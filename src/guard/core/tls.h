@@ -1,4 +1,5 @@
-// TLS on both sides of an inspected connection. The session CA's key never leaves this process's memory.
+// This file implements TLS on both sides of an inspected connection. The session CA's key never leaves the memory of
+// this process.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -23,22 +24,24 @@ struct FreeTls {
 };
 using Ssl = std::unique_ptr<SSL, FreeTls>;
 
-// A P-256 authority that lives as long as the process, the one key of its leaves, and the leaves it has signed. It
-// serves once it has a certificate: the session's root signs one on request, or it signs its own.
+// A P-256 certificate authority that lives as long as the process, the one key of all its leaves, and the leaves that
+// it has signed. It can serve once it has a certificate, which the session's root signs on request or the authority
+// signs itself.
 class SessionCa {
  public:
   static Result<std::unique_ptr<SessionCa>> make();
   static Result<std::unique_ptr<SessionCa>> self_signed();
 
-  std::string request() const;  // PKCS#10, in PEM
-  // Takes the certificate that answers the request. Code::invalid if it is for another key or no authority; once only.
+  std::string request() const;  // a PKCS#10 request, in PEM
+  // Takes the certificate that answers the request. Fails with Code::invalid if it is for another key or not for an
+  // authority. Works only once.
   Result<> adopt(std::string_view pem);
   bool certified() const { return certificate_ != nullptr; }
 
   std::string pem() const;                       // the authority's certificate
-  Result<X509*> leaf(const policy::Host& host);  // borrowed; signed at first use
+  Result<X509*> leaf(const policy::Host& host);  // borrowed; signed at the first use
   EVP_PKEY* leaf_key() const { return leaf_key_.get(); }
-  // A server-side connection that presents `host` and refuses any other SNI. HTTP/1.1 only.
+  // Returns a server-side connection that presents `host` and refuses any other SNI. It speaks only HTTP/1.1.
   Result<Ssl> accept(const policy::Host& host);
 
  private:
@@ -50,27 +53,30 @@ class SessionCa {
   std::map<std::string, pki::Certificate> leaves_;
 };
 
-// Whether the handshake of an accept() failed because the client named another host.
+// Returns whether the handshake of an accept() failed because the client named another host.
 bool refused_name(const SSL* ssl);
 
-// Verifies against exactly these roots (PEM; empty: nothing verifies). Null if memory or the library fails.
+// Returns a context that trusts exactly these roots (in PEM; if empty, nothing verifies). Returns null if memory runs
+// out or the library fails.
 SSL_CTX* make_upstream_context(const std::string& roots);
-// A client-side connection that verifies `host`, resuming an earlier session with host:port if there is one.
+// Returns a client-side connection that verifies `host`. It resumes an earlier session with host:port if there is one.
 Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t port);
 
-// Puts the connection on a Source, which must outlive it.
+// Attaches the connection to a Source, which must outlive it.
 void attach(SSL* ssl, Source* source);
 
-// Before any other use of the library in this process: no configuration file, and a pool for its record buffers.
+// Prepares the library: it reads no configuration file and gets a pool for its record buffers. Must be called before
+// any other use of the library in this process.
 void start_tls();
 
-// Whether the server of a connect_tls() has asked for a client certificate. It got none.
+// Returns whether the server of a connect_tls() has asked for a client certificate. The guard never sends one.
 bool wanted_certificate(const SSL* ssl);
 
-// The library's last error in short ("tlsv13 alert certificate required"), or empty. Never freed.
+// Returns the library's last error in short form ("tlsv13 alert certificate required"), or an empty string. The text is
+// never freed.
 std::string_view tls_reason();
 
-// The library's last error, for the operator.
+// Returns the library's last error, for the operator.
 std::string tls_error(const SSL* ssl = nullptr);
 
 }  // namespace bottle::guard

@@ -40,7 +40,7 @@ bool Body::read(std::string& in, std::string& payload) {
   return ok;
 }
 
-// One step; leaves `in` alone if it needs more.
+// Takes one step. Leaves `in` unchanged if more bytes are needed.
 bool Body::read_chunked(std::string_view& in, std::string& payload) {
   constexpr size_t kLine = 1024, kTrailers = 16 * 1024;
   if (step_ == Step::data) {

@@ -1,4 +1,5 @@
-// HTTP/1.1 bodies (RFC 9112 §6, §7): reads any framing, so that what goes on can be framed anew. Pure.
+// This file reads HTTP/1.1 bodies (RFC 9112 §6, §7) with any framing, so that they can be framed again. The code is
+// pure.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +18,15 @@ class Body {
   Body() = default;
   explicit Body(Kind kind, uint64_t length = 0) : kind_(kind), left_(length) {}
   static Body of_request(const Head& head);
-  // `method` is the request's. Only for final answers.
+  // `method` is the method of the request. Must be called only for final answers.
   static Body of_response(const Head& head, std::string_view method);
 
   Kind kind() const { return kind_; }
-  uint64_t left() const { return left_; }  // of Kind::length: bytes that are still to come
-  // Takes bytes off the front of `in`; what they carry is appended to `payload`. False: the framing is broken.
-  // Chunk extensions are dropped, and so are trailers that are no headers.
+  uint64_t left() const { return left_; }  // bytes of a Kind::length body that are still to come
+  // Takes bytes from the front of `in` and appends their payload to `payload`. Returns false if the framing is broken.
+  // Drops chunk extensions, and trailers that are not headers.
   bool read(std::string& in, std::string& payload);
-  // The peer's bytes have ended. False: too early.
+  // Must be called when the peer's bytes have ended. Returns false if they ended too early.
   bool end() { return done() || (kind_ == Kind::until_close && (ended_ = true)); }
   using Trailer = std::pair<std::string, std::string>;  // name and value
   const std::vector<Trailer>& trailers() const { return trailers_; }
@@ -38,12 +39,12 @@ class Body {
   Kind kind_ = Kind::none;
   uint64_t left_ = 0;
   Step step_ = Step::size;
-  size_t trailer_ = 0;  // bytes
+  size_t trailer_ = 0;  // in bytes
   std::vector<Trailer> trailers_;
   bool ended_ = false;
 };
 
-// Appends `payload` as one chunk; nothing for an empty one.
+// Appends `payload` as one chunk. Appends nothing if it is empty.
 void append_chunk(std::string& out, std::string_view payload);
 
 }  // namespace bottle::guard

@@ -1,5 +1,5 @@
-// A body cut anywhere carries what the whole carries. The first byte says how it is framed, the second into which
-// pieces it is cut.
+// This target checks that a body that is cut anywhere carries what the whole body carries. The first byte selects the
+// framing, and the second one the sizes of the pieces.
 #include <cstdlib>
 
 #include "guard/protocol/body.h"
@@ -34,10 +34,10 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size) {
   std::string_view bytes(reinterpret_cast<const char*>(data + 2), size - 2);
   auto whole = read(body, bytes, size), cut = read(body, bytes, data[1] % 19 + 1);
   if (whole.payload.size() > bytes.size()) std::abort();
-  // A broken framing may be found sooner or later; what is whole is whole.
+  // A broken framing may be detected earlier or later, but a complete body must be complete in both cases.
   if (whole.ok != cut.ok && whole.done != cut.done) std::abort();
   if (whole.done && (!cut.done || whole.payload != cut.payload)) std::abort();
-  // Framed anew it says the same.
+  // The body, framed again, must carry the same payload.
   if (whole.done) {
     std::string again;
     bottle::guard::append_chunk(again, whole.payload);

@@ -5,7 +5,7 @@
 namespace bottle::guard {
 namespace {
 
-// A cursor that remembers having run over the end.
+// A cursor that remembers whether a read went past the end.
 struct Reader {
   std::string_view bytes;
   bool ok = true;
@@ -30,7 +30,7 @@ struct Reader {
 
 Parse parse_body(std::string_view body, ClientHello& hello) {
   Reader r{body};
-  r.take(2 + 32);  // legacy version, random
+  r.take(2 + 32);  // the legacy version and the random value
   if (r.vector(1).bytes.size() > 32) return Parse::bad;
   r.vector(2);
   r.vector(1);
@@ -48,7 +48,7 @@ Parse parse_body(std::string_view body, ClientHello& hello) {
     seen = true;
     Reader names = data.vector(2);
     if (!data.ok || !data.bytes.empty()) return Parse::bad;
-    // One name only: which of two a server would take is not knowable.
+    // Exactly one name is accepted, because nobody can know which of two names a server would use.
     size_t kind = names.number(1);
     Reader name = names.vector(2);
     if (!names.ok || !names.bytes.empty() || kind != 0 || name.bytes.empty()) return Parse::bad;

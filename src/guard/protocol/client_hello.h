@@ -1,4 +1,4 @@
-// The server name in a TLS ClientHello (RFC 8446 §4.1.2, RFC 6066 §3), from raw records. Pure.
+// This file finds the server name in a TLS ClientHello (RFC 8446 §4.1.2, RFC 6066 §3) in raw records. The code is pure.
 #pragma once
 
 #include <string>
@@ -9,10 +9,10 @@
 namespace bottle::guard {
 
 struct ClientHello {
-  std::string sni;  // as sent; empty: none
+  std::string sni;  // as sent; empty if there is none
 };
 
-// `incomplete` only while the bytes could still become a ClientHello of at most 32 KB.
+// Returns `incomplete` only while the bytes can still become a ClientHello of at most 32 KB.
 Parse parse_client_hello(std::string_view bytes, ClientHello& hello);
 
 }  // namespace bottle::guard

@@ -18,7 +18,7 @@ Parse parse_dns_query(std::string_view bytes, DnsQuery& query) {
   if (bytes.size() < 12 || bytes.size() > 4096) return Parse::bad;
   query.id = number(bytes, 0);
   query.flags = number(bytes, 2);
-  // A response or another opcode: answering those makes loops.
+  // The message is a response or has another opcode. Answering those could cause loops.
   if (query.flags & 0xf800) return Parse::bad;
   if (number(bytes, 4) != 1 || number(bytes, 6) != 0) return Parse::bad;
   size_t at = 12;
@@ -64,7 +64,7 @@ std::string dns_answer(std::string_view bytes, const DnsQuery& query,
     put(out, query.type);
     put(out, 1);
     put(out, 0);
-    put(out, 60);  // seconds
+    put(out, 60);  // TTL in seconds
     put(out, static_cast<unsigned>(length));
     out.append(reinterpret_cast<const char*>(found->second.bytes.data()), length);
   }

@@ -1,4 +1,4 @@
-// DNS messages (RFC 1035), as little as the bottle's own names need. Pure.
+// This file reads and writes the few DNS messages (RFC 1035) that the bottle's own names need. The code is pure.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +14,16 @@ namespace bottle::guard {
 struct DnsQuery {
   uint16_t id = 0;
   uint16_t flags = 0;
-  std::string name;  // lower case, without the final dot; bytes that are not printable ASCII appear as '?'
+  std::string name;  // in lower case, without the final dot; bytes that are not printable ASCII appear as '?'
   uint16_t type = 0, klass = 0;
-  size_t size = 0;  // header and question
+  size_t size = 0;  // of the header and the question
 };
 
-// Exactly one question, no compression in it. Parse::ok or Parse::bad.
+// Parses a query with exactly one question and without compression. Returns Parse::ok or Parse::bad.
 Parse parse_dns_query(std::string_view bytes, DnsQuery& query);
 
-// Answers a parsed query from `names`: A and AAAA; an empty answer for another type; NXDOMAIN for another name.
+// Answers a parsed query from `names`. Answers A and AAAA questions with addresses, other types with an empty answer,
+// and other names with NXDOMAIN.
 std::string dns_answer(std::string_view bytes, const DnsQuery& query,
                        const std::map<std::string, policy::Address>& names);
 

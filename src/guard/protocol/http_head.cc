@@ -106,7 +106,7 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
 }
 
 Parse parse(std::string_view bytes, Head& head, bool request) {
-  auto headers = std::move(head.headers);  // keeps its storage
+  auto headers = std::move(head.headers);  // keeps the storage
   headers.clear();
   head = Head{};
   head.headers = std::move(headers);
@@ -120,7 +120,7 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
     if (end >= most) return bad(head, "a head that is too long"), Parse::bad;
     std::string_view line = bytes.substr(at, end - at);
     if (!lf) {
-      // Fail early on what is certainly not HTTP.
+      // What is certainly not HTTP fails early.
       if (line.find('\0') != line.npos) return bad(head, "NUL in the head"), Parse::bad;
       if (size_t cr = line.find('\r'); cr != line.npos && cr + 1 != line.size())
         return bad(head, "a bare CR"), Parse::bad;
@@ -137,7 +137,7 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
     if (line.empty()) break;
     if (head.headers.size() >= most_headers) return bad(head, "too many headers"), Parse::bad;
     size_t colon = line.find(':');
-    // A folded line, "Name :" and an empty name all fail here: none of them is a token before the colon.
+    // A folded line, "Name :" and an empty name all fail this check, because none of them has a token before the colon.
     if (colon == line.npos || !is_token(line.substr(0, colon))) return bad(head, "not a header line"), Parse::bad;
     auto value = trim(line.substr(colon + 1));
     if (!is_value(value)) return bad(head, "a control byte in a header"), Parse::bad;

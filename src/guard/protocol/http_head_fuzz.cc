@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size) {
     check(!head.chunked || !head.content_length);
   }
   if (parse_response(bytes, head) == Parse::ok) check(head.status >= 100 && head.status <= 999);
-  // What is repaired is good as it is, and what stands behind the head is left alone.
+  // A repaired head must be valid as it is, and the bytes after the head must be unchanged.
   std::string answer(bytes);
   if (repair_response(answer, head) == Parse::ok) {
     check(head.close && parse_response(answer, head) == Parse::ok);

@@ -1,4 +1,4 @@
-// The parsers of what a stranger sends, and the fuzzers' corpora replayed.
+// These tests cover the parsers of untrusted bytes, and replay the fuzzers' corpora.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -106,7 +106,7 @@ TEST(HttpHead, one_empty_line_before_a_request_is_skipped) {
   EXPECT_EQ(request("GET /gr\xc3\xbc\xc3\x9f HTTP/1.1\r\nHost: a\r\n\r\n"), Parse::ok);
 }
 
-// What an answer becomes; "bad" or "incomplete".
+// Returns what an answer is repaired to, or "bad" or "incomplete".
 std::string repaired(std::string bytes) {
   Head head;
   if (parse_response(bytes, head) == Parse::ok) return "not bad";
@@ -177,7 +177,7 @@ TEST(Body, chunked_however_it_is_cut) {
   }
 }
 
-// A real ClientHello from the library.
+// Returns a real ClientHello from the library.
 std::string hello_for(const char* name) {
   SSL_CTX* context = SSL_CTX_new(TLS_client_method());
   SSL* ssl = SSL_new(context);
@@ -200,7 +200,7 @@ TEST(ClientHello, reads_the_name) {
     ASSERT_EQ(parse_client_hello(std::string_view(bytes).substr(0, i), hello), Parse::incomplete) << i;
   ASSERT_EQ(parse_client_hello(bytes, hello), Parse::ok);
   EXPECT_EQ(hello.sni, "www.example.org");
-  // The same message in two records.
+  // This is the same message in two records.
   std::string body = bytes.substr(5), split;
   for (auto part : {body.substr(0, 50), body.substr(50)})
     split += std::string("\x16\x03\x01") + static_cast<char>(part.size() >> 8) + static_cast<char>(part.size()) + part;
@@ -263,7 +263,7 @@ TEST(SshWatch, compares_the_host_key) {
     for (size_t at = 0; at < good.size(); at += cut) watch.feed(std::string_view(good).substr(at, cut));
     EXPECT_EQ(watch.feed(""), SshWatch::State::matched) << cut << watch.why();
   }
-  // A group exchange: the group in 31, the key in 33.
+  // In a group exchange, the group is in message 31 and the key in message 33.
   EXPECT_EQ(SshWatch(key).feed(head + ssh_packet("\x1f" + ssh_string("p") + ssh_string("g")) +
                                ssh_packet("\x21" + ssh_string(key) + ssh_string("f") + ssh_string("s"))),
             SshWatch::State::matched);
@@ -274,7 +274,7 @@ TEST(SshWatch, compares_the_host_key) {
   EXPECT_EQ(SshWatch(key).feed("SSH-2.0-x\r\n\xff\xff\xff\xff\x04"), SshWatch::State::refused);
 }
 
-// Whatever the fuzzers have found stays found.
+// Everything that the fuzzers have found must still be handled.
 TEST(Corpus, replays) {
   int count = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator("src/guard/protocol/corpus")) {

@@ -1,4 +1,4 @@
-// Answers as real servers send them, made readable in one way.
+// This file repairs answers of real servers so that they can be read in only one way.
 #include <algorithm>
 
 #include "guard/protocol/http_head.h"
@@ -19,7 +19,8 @@ std::string without_controls(std::string_view text) {
   return std::string(trim(out));
 }
 
-// The lines of the head, without their ends; empty while the head's empty line has not come. `size`: of the head.
+// Returns the lines of the head without their ends, or nothing until the head's empty line has arrived. `size` becomes
+// the size of the head.
 std::vector<std::string_view> lines_of(std::string_view bytes, size_t& size) {
   std::vector<std::string_view> lines;
   for (size_t at = 0;;) {
@@ -37,7 +38,7 @@ struct Line {
   std::string name, value;
 };
 
-// The headers, with folded lines joined (RFC 9112 §5.2) and what is none left out.
+// Returns the headers, with folded lines joined (RFC 9112 §5.2). Leaves out lines that are not headers.
 std::vector<Line> headers_of(const std::vector<std::string_view>& lines) {
   std::vector<Line> headers;
   bool known = false;
@@ -55,7 +56,8 @@ std::vector<Line> headers_of(const std::vector<std::string_view>& lines) {
   return headers;
 }
 
-// The one length that the headers name, several times perhaps ("5, 5"); false: they name several.
+// Finds the one length that the headers name, perhaps several times ("5, 5"). Returns false if they name different
+// lengths.
 bool one_length(const std::vector<Line>& headers, std::string& length) {
   for (const auto& each : headers) {
     if (!iequals(each.name, "content-length")) continue;
@@ -89,7 +91,7 @@ Parse repair_response(std::string& bytes, Head& head) {
   bool chunked = std::ranges::any_of(headers, [](const Line& line) {
     return iequals(line.name, "transfer-encoding") && !iequals(line.value, "identity");
   });
-  // Chunks speak for themselves (RFC 9112 §6.3); HTTP/1.0 servers send them too.
+  // Chunks define their own end (RFC 9112 §6.3). HTTP/1.0 servers send them too.
   if (chunked && status.starts_with("HTTP/1.0 ")) status[7] = '1';
   if (!chunked && !one_length(headers, length)) return bad("several lengths");
   std::string fixed = status + "\r\n";
@@ -99,7 +101,7 @@ Parse repair_response(std::string& bytes, Head& head) {
     fixed.append(each.name).append(": ").append(each.value).append("\r\n");
   }
   if (!length.empty()) fixed.append("Content-Length: ").append(length).append("\r\n");
-  // Server and guard may disagree on where the answer ends, so nothing else is read behind it.
+  // The server and the guard may disagree on where the answer ends, so nothing after it is read.
   fixed.append("Connection: close\r\n\r\n");
   bytes.replace(0, size, fixed);
   return parse_response(bytes, head);

@@ -13,7 +13,7 @@ size_t number(std::string_view bytes) {
   return value;
 }
 
-// Takes one length-prefixed string off the front.
+// Takes one length-prefixed string from the front.
 bool take_string(std::string_view& bytes, std::string_view& out) {
   if (bytes.size() < 4) return false;
   size_t length = number(bytes);
@@ -38,7 +38,7 @@ SshWatch::State SshWatch::packet(std::string_view payload) {
   std::string_view rest = payload.substr(1), first, second;
   if (!take_string(rest, first)) return refuse("a broken key exchange reply");
   if (first == key_ && take_string(rest, second) && !rest.empty()) return state_ = State::matched;
-  // 31 is also the group (two numbers, nothing else) of a group exchange; the key then comes in 33.
+  // Message 31 is also the group of a group exchange (two numbers and nothing else). The key then comes in message 33.
   if (type == kReplyOrGroup && first != key_ && take_string(rest, second) && rest.empty()) return state_;
   return refuse("the server has another host key");
 }

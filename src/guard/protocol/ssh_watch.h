@@ -1,6 +1,6 @@
-// Reads an SSH server's half of the key exchange as it passes (RFC 4253 §4, §6, §7; RFC 4419; RFC 5656) and compares
-// the host key. Whether the server can sign with that key is the client's to check: it sees the shared secret, we do
-// not. Pure.
+// This file reads an SSH server's half of the key exchange as it passes (RFC 4253 §4, §6, §7; RFC 4419; RFC 5656) and
+// compares the host key. The client checks whether the server can sign with that key, because the client knows the
+// shared secret and the guard does not. The code is pure.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ class SshWatch {
   enum class State { more, matched, refused };
   explicit SshWatch(std::string key_blob) : key_(std::move(key_blob)) {}
 
-  // Once matched or refused it stays so.
+  // Once the state is matched or refused, it does not change.
   State feed(std::string_view bytes);
   const char* why() const { return why_; }
 

@@ -1,5 +1,5 @@
-// A server's key exchange cut anywhere is judged as the whole is, and never with another key. The first byte says into
-// which pieces.
+// This target checks that a server's key exchange that is cut anywhere is judged like the whole one, and is never
+// accepted with another key. The first byte selects the sizes of the pieces.
 #include <cstdlib>
 
 #include "guard/protocol/ssh_watch.h"

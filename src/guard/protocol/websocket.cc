@@ -8,7 +8,8 @@ namespace {
 
 constexpr uint64_t kMostControl = 125;
 
-// Adds `bytes` to `out`, masked or unmasked: the same operation. `at` is the place in the key, and moves on.
+// Adds `bytes` to `out` and masks or unmasks them, which is the same operation. `at` is the position in the key, and
+// advances.
 void append_masked(std::string_view bytes, const WebSocketKey& key, size_t& at, std::string& out) {
   size_t start = out.size();
   out.append(bytes);
@@ -35,7 +36,7 @@ WebSocketReader::Step WebSocketReader::fail(const char* why) {
   return Step::bad;
 }
 
-// What is wrong with the first two bytes of a frame; null: nothing.
+// Returns what is wrong with the first two bytes of a frame, or null if nothing is.
 const char* WebSocketReader::judge(uint8_t first, uint8_t second) const {
   bool fin = first & 0x80, compressed = first & 0x40, masked = second & 0x80;
   uint8_t opcode = first & 0x0f;

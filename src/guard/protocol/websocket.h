@@ -1,7 +1,7 @@
-// WebSocket frames (RFC 6455), read strictly and in bounded memory, and written anew. Pure.
+// This file reads WebSocket frames (RFC 6455) strictly and in bounded memory, and writes them again. The code is pure.
 //
-// A reader takes one direction of a connection after its 101. Payloads come out in pieces as they arrive, without
-// their mask, so that they can be looked at; a writer frames them again for the other side.
+// A reader takes one direction of a connection after its 101. It returns payloads in pieces as they arrive, without
+// their mask, so that they can be scanned. A writer frames them again for the other side.
 #pragma once
 
 #include <array>
@@ -27,22 +27,22 @@ using WebSocketKey = std::array<char, 4>;
 
 class WebSocketReader {
  public:
-  // `deflate`: the handshake agreed on permessage-deflate. Without it no frame may be marked as compressed.
+  // `deflate` says that the handshake agreed on permessage-deflate. Without it, no frame may be marked as compressed.
   WebSocketReader(WebSocketSender sender, bool deflate) : sender_(sender), deflate_(deflate) {}
 
   enum class Step {
-    more,     // nothing to take: call again with more bytes behind those that are left in `in` (13 at most)
-    frame,    // the head of a frame: frame() says which
-    payload,  // a piece of its payload was appended, without its mask
-    bad       // no WebSocket, or one that breaks the protocol: why(). Nothing more can be read
+    more,     // needs more bytes: call again with them behind those that are left in `in` (at most 13)
+    frame,    // read the head of a frame; frame() returns it
+    payload,  // appended a piece of the frame's payload, without its mask
+    bad       // not WebSocket, or a violation of the protocol (see why()); nothing more can be read
   };
-  // Takes bytes off the front of `in`.
+  // Takes bytes from the front of `in`.
   Step next(std::string_view& in, std::string& payload);
 
   const WebSocketFrame& frame() const { return frame_; }
-  // Whether frame() has been read to its end.
+  // Returns whether frame() has been read to its end.
   bool frame_done() const { return left_ == 0; }
-  // Whether that was the end of a message too. A control frame is a message of its own.
+  // Returns whether a message has ended as well. A control frame is a message of its own.
   bool message_done() const { return left_ == 0 && frame_.fin; }
   const char* why() const { return why_; }
 
@@ -57,8 +57,8 @@ class WebSocketReader {
   uint64_t left_ = 0;  // bytes of frame_'s payload that are still to come
   WebSocketKey key_{};
   size_t key_at_ = 0;
-  bool open_ = false;    // a message has begun whose last frame has not come yet
-  bool closed_ = false;  // a close frame has come: nothing may follow it
+  bool open_ = false;    // a message has begun, and its last frame has not arrived yet
+  bool closed_ = false;  // a close frame has arrived, and nothing may follow it
   const char* why_ = nullptr;
 };
 
@@ -66,10 +66,10 @@ class WebSocketWriter {
  public:
   explicit WebSocketWriter(WebSocketSender as) : as_(as) {}
 
-  // Appends the head of a frame; `key` masks its payload if the sender is a client, and must then be random: who
-  // chooses it chooses what stands on the wire.
+  // Appends the head of a frame. If the sender is a client, `key` masks the payload and must be random, because a peer
+  // that can choose the key also chooses the bytes on the wire.
   void begin(const WebSocketFrame& frame, const WebSocketKey& key, std::string& out);
-  // Appends payload of that frame: frame.length bytes in all.
+  // Appends payload of that frame, frame.length bytes in total.
   void payload(std::string_view bytes, std::string& out);
 
  private:

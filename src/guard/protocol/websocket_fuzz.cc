@@ -1,5 +1,5 @@
-// A connection cut anywhere says the same, and what was read and written anew is read as the same. The first byte says
-// who sends and what was agreed on, the second into which pieces it is cut.
+// This target checks that a connection that is cut anywhere reads the same, and that what was read and written again
+// reads the same. The first byte selects the sender and what was agreed on, and the second one the sizes of the pieces.
 #include <cstdlib>
 
 #include "guard/protocol/websocket.h"
@@ -9,7 +9,7 @@ using namespace bottle::guard;
 namespace {
 
 struct Reading {
-  std::string story, payload;  // the frames and where they end; what they carry
+  std::string story, payload;  // the frames and where they end, and what they carry
   bool bad = false;
 };
 

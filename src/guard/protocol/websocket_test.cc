@@ -38,7 +38,7 @@ Seen from_server(std::string_view bytes, bool deflate = false) {
 }
 
 TEST(WebSocket, reads_the_examples_of_the_standard) {
-  // RFC 6455 section 5.7.
+  // The examples are from RFC 6455 §5.7.
   EXPECT_EQ(from_server("\x81\x05Hello"sv).payload, "Hello");
   EXPECT_EQ(from_client("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"sv).payload, "Hello");
   Seen pieces = from_server("\x01\x03Hel\x89\x02hi\x80\x02lo"sv);
