@@ -12,11 +12,12 @@
 namespace bottle::scan {
 namespace {
 
-constexpr size_t kMostFindings = 64, kMostWarnings = 32;  // of a block: more than the first few change nothing
+constexpr size_t kMostFindings = 64, kMostWarnings = 32;  // per block; more than the first few change nothing
 constexpr size_t kShortRun = 1024;
 constexpr size_t kMostUnpackedOfRun = 256 * 1024;
 
-// Whether a match in a text that was put together of pieces can be chance: the rule needs no mark of its own.
+// Returns whether a match in a text that was assembled from pieces can be chance, because the rule requires no mark of
+// its own.
 bool needs_context(const Rule& rule) {
   switch (rule.check) {
     case Check::token:
@@ -30,21 +31,21 @@ bool needs_context(const Rule& rule) {
   }
 }
 
-// Whether a member of gzip or zstd may begin somewhere in the bytes.
+// Returns whether a gzip or zstd member may begin somewhere in the bytes.
 bool has_packed(std::string_view bytes) {
   return bytes.find("\x1f\x8b\x08") != bytes.npos || bytes.find("\x28\xb5\x2f\xfd") != bytes.npos;
 }
 
 bool may_hide(std::string_view bytes) { return has_text(bytes) || has_packed(bytes); }
 
-// Whether the beginning is text, or nearly so: then it is not compressed.
+// Returns whether the beginning is text or almost text, and thus not compressed.
 bool is_text(std::string_view bytes) {
   bytes = bytes.substr(0, 64);
   auto readable = std::ranges::count_if(bytes, [](unsigned char c) { return c == '\n' || (c >= 0x20 && c < 0x7f); });
   return static_cast<size_t>(readable) * 8 > bytes.size() * 7;
 }
 
-// Whether the run has more than a few different characters: else nothing is encoded in it.
+// Returns whether the run has more than a few different characters. Otherwise, nothing is encoded in it.
 bool is_varied(std::string_view run) {
   constexpr int kFewest = 6;
   uint64_t seen[4] = {};
@@ -151,7 +152,7 @@ void BlockScan::run(const View& view, size_t begin, size_t end) {
   if (!part_of_run(view, begin, end)) base64(view, begin, end);
 }
 
-// Parts of the run that are of a smaller alphabet. Whether that is all of it.
+// Scans the parts of the run that use a smaller alphabet. Returns whether they cover the whole run.
 bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
   auto is_hex = [](char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'f'); };
   auto is_base32 = [](char c) { return (c >= '2' && c <= '7') || ((c | 32) >= 'a' && (c | 32) <= 'z'); };
@@ -159,7 +160,7 @@ bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
     for (size_t at = begin; at + shortest <= end;) {
       size_t last = at + shortest;
       while (last > at && member(view.text[last - 1])) --last;
-      if (last > at) {  // a part as long as that begins after this byte
+      if (last > at) {  // a part of that length can begin only after this byte
         at = last;
         continue;
       }
@@ -183,7 +184,7 @@ bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
       capitals += c >= 'A' && c <= 'Z';
       small += c >= 'a' && c <= 'z';
     }
-    if (!capitals || !small) base32(view, from, to);  // Base32 has one case
+    if (!capitals || !small) base32(view, from, to);  // Base32 uses one case
   });
   return false;
 }
@@ -192,7 +193,7 @@ void BlockScan::base64(const View& view, size_t begin, size_t end) {
   Decoded aligned = base64_run(view.text, begin, end, 0);
   if (aligned.text.size() < 8) return;
   inner(view, aligned, "base64");
-  // The other alignments are the same bits, read from another one on.
+  // The other alignments are the same bits, read from a later one.
   bool padded = view.text.substr(begin, end - begin).find('=') != view.text.npos;
   for (unsigned bits = 2; bits < 8; bits += 2) {
     Decoded moved = shifted(aligned, bits);
@@ -229,7 +230,7 @@ void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_vie
         .joined = outer.joined});
 }
 
-// Bytes that an encoding gave and that do not read as text: compressed ones?
+// Tries to decompress decoded bytes that do not look like text.
 bool BlockScan::unpack(const View& outer, std::string_view packed, size_t begin, size_t end) {
   auto byte = [&](size_t i) { return static_cast<unsigned char>(packed[i]); };
   constexpr size_t kShortest = 16;

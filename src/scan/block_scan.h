@@ -1,4 +1,5 @@
-// The work of Detector::scan(): a text, what its parts decode to, what those decode to, and so on.
+// This file does the work of Detector::scan(): it scans a text, what its parts decode to, what those decode to, and so
+// on.
 #pragma once
 
 #include "scan/decode.h"
@@ -6,17 +7,17 @@
 
 namespace bottle::scan {
 
-// A text to look at, and how its places lead back to the block.
+// A text to scan, and how its positions map back to the block.
 struct View {
   std::string_view text;
-  const View* outer = nullptr;            // what it was decoded from; null: the block itself
-  const Decoded* map = nullptr;           // with `outer`
-  size_t fixed_begin = 0, fixed_end = 0;  // with `outer` and no map: all of it comes from there
-  std::string_view encoding;              // of it in `outer`
+  const View* outer = nullptr;            // the text it was decoded from; null for the block itself
+  const Decoded* map = nullptr;           // set together with `outer`
+  size_t fixed_begin = 0, fixed_end = 0;  // with `outer` and no map, the range that all of the text comes from
+  std::string_view encoding;              // how `outer` was encoded
   int depth = 0;
-  bool joined = false;  // put together of pieces of `outer`
+  bool joined = false;  // assembled from pieces of `outer`
 
-  // Where the bytes [begin, end) come from in the block.
+  // Returns where the bytes [begin, end) come from in the block.
   std::pair<size_t, size_t> source(size_t begin, size_t end) const;
 };
 
@@ -40,7 +41,7 @@ class BlockScan {
   void digits(const View& view, const Spot& spot);
   void compressed(const View& view, const Spot& spot);
 
-  // Looks at what was decoded, if there may be something in it.
+  // Scans a decoded text if it may contain something.
   void inner(const View& outer, const Decoded& decoded, std::string_view encoding);
   bool unpack(const View& outer, std::string_view packed, size_t begin, size_t end);
   void unpacked(const View& outer, const std::string& text, size_t begin, size_t end, std::string_view encoding);

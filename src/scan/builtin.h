@@ -1,4 +1,5 @@
-// What the program carries: the rules for credentials, compiled, and the words of wallets.
+// This file gives access to the data that the program carries: the compiled rules for credentials, and the word list of
+// wallets.
 #pragma once
 
 #include <string_view>
@@ -9,8 +10,8 @@
 
 namespace bottle::scan {
 
-std::string_view credentials_text();      // rules/credentials.rules
-std::string_view credentials_database();  // compiled from it
-std::string_view bip39_text();            // a word on each line
+std::string_view credentials_text();      // the text of rules/credentials.rules
+std::string_view credentials_database();  // the database compiled from that text
+std::string_view bip39_text();            // one word per line
 
 }  // namespace bottle::scan

@@ -24,7 +24,7 @@ size_t run_end(std::string_view text, size_t from, F member) {
   return end;
 }
 
-// The value that begins at `from`: in quotes, or up to a space or a delimiter.
+// Returns the value that begins at `from`: in quotes, or up to a space or a delimiter.
 Credential value_at(std::string_view text, size_t from) {
   size_t limit = std::min(text.size(), from + 512);
   while (from < limit && (text[from] == ' ' || text[from] == '\t')) ++from;
@@ -41,7 +41,7 @@ Credential value_at(std::string_view text, size_t from) {
 }
 
 Found token(std::string_view text, size_t begin, size_t end) {
-  // The stand-in test is for the random part: what precedes its separator is the rule's own.
+  // The stand-in test applies to the random part. The part up to its separator comes from the rule.
   std::string_view match = text.substr(begin, end - begin);
   size_t separator = match.find_last_of("_-.:/$ =", match.size() / 2);
   std::string_view random =
@@ -75,7 +75,8 @@ Found assigned(std::string_view text, size_t end, size_t shortest) {
   return value;
 }
 
-// Names that end like those of secrets, but are of something else: `name` is what stands before "token", "key" or so.
+// Returns whether a name ends like that of a secret but means something else. `name` is the part before "token", "key"
+// or similar.
 bool is_harmless_name(std::string_view name) {
   static constexpr std::string_view kNames[] = {
       "public",       "page",      "next",   "continuation", "csrf",      "xsrf",       "cache", "primary",
@@ -85,8 +86,8 @@ bool is_harmless_name(std::string_view name) {
   return std::ranges::any_of(kNames, [&](std::string_view each) { return name.ends_with(each); });
 }
 
-// The name that ends at `end`, without quotes and spaces after it, in small letters and without the word that makes it
-// one of a secret.
+// Returns the name that ends at `end` in lower case, without the quotes and spaces after it and without the word that
+// makes it the name of a secret.
 std::string name_before(std::string_view text, size_t end) {
   constexpr size_t kLongestName = 60;
   while (end > 0 && std::string_view(" \t\"'\\").find(text[end - 1]) != std::string_view::npos) --end;
@@ -114,7 +115,7 @@ Found assignment(std::string_view text, size_t end) {
 }
 
 Found userinfo(std::string_view text, size_t end) {
-  constexpr size_t kFarthest = 80;  // of the scheme from the colon
+  constexpr size_t kFarthest = 80;  // bytes from the colon to the scheme
   size_t from = end - std::min(end, kFarthest), scheme = text.substr(from, end - from).rfind("://");
   if (scheme == text.npos) return {};
   size_t user = from + scheme + 3;
@@ -136,7 +137,7 @@ bool before(std::string_view text, size_t at, size_t far, std::string_view word)
   return text.substr(from, at - from).find(word) != std::string_view::npos;
 }
 
-// Base64 of "user:password".
+// Checks Base64 of "user:password".
 Found user_and_password(std::string_view text, size_t from) {
   size_t end = run_end(text, from, is_base64);
   std::string plain = base64(text.substr(from, std::min<size_t>(end - from, 1000)));
@@ -163,7 +164,7 @@ Found discord(std::string_view text, size_t begin, size_t end) {
   return Credential{begin, run_end(text, end, goes_on), true};
 }
 
-// A body of Base64 after the head of a key, past what programs put between: headers, escapes, quotes.
+// Finds a body of Base64 after the header of a key, and skips what programs put between them: headers, escapes, quotes.
 Found key_body(std::string_view text, size_t begin, size_t end) {
   constexpr size_t kLongestLine = 100;
   size_t limit = std::min(text.size(), end + kFar), at = end;
@@ -182,7 +183,7 @@ Found key_body(std::string_view text, size_t begin, size_t end) {
     std::string_view near = text.substr(run, kLongestLine);
     size_t line = std::min(run + std::min({near.find('\n'), near.find("\\n"), near.size()}), limit);
     if (line - at > kLongestLine || text.substr(at, line - at).find(':') == std::string_view::npos)
-      return {};  // no header
+      return {};  // not a header
     at = line;
   }
   return {};
@@ -227,7 +228,7 @@ Found by_check(const Rule& rule, std::string_view text, size_t begin, size_t end
     case Check::bip39:
     case Check::luhn:
     case Check::iban:
-      return Credential{begin, end, true};  // the survey has asked already
+      return Credential{begin, end, true};  // the survey has already checked it
   }
   return {};
 }

@@ -36,7 +36,7 @@ struct ContentDecoder::Layer {
   }
 
   bool begin(std::string_view in) {
-    // "deflate" is zlib's format, but some servers send the bare one.
+    // "deflate" means the zlib format, but some servers send raw deflate data.
     bool bare = !gzip && (in.size() < 2 || (static_cast<unsigned char>(in[0]) & 15) != 8 ||
                           (static_cast<unsigned char>(in[0]) * 256u + static_cast<unsigned char>(in[1])) % 31 != 0);
     open = inflateInit2(&stream, gzip ? 15 + 16 : bare ? -15 : 15) == Z_OK;
@@ -64,7 +64,7 @@ struct ContentDecoder::Layer {
     return result == Z_OK || result == Z_STREAM_END || result == Z_BUF_ERROR;
   }
 
-  // Whether another gzip member follows; other bytes after the end (padding) are dropped.
+  // Returns whether another gzip member follows. Drops other bytes after the end (padding).
   bool after_end(std::string_view& in) {
     if (gzip && !padding && in.starts_with('\x1f')) {
       if (inflateReset(&stream) != Z_OK) return false;
@@ -78,7 +78,7 @@ struct ContentDecoder::Layer {
 
   bool gzip, open = false, ended = false, padding = false;
   z_stream stream{};
-  std::string pending;  // what the layer outside of it has become
+  std::string pending;  // the output of the next outer layer
 };
 
 ContentDecoder::ContentDecoder() = default;
@@ -92,7 +92,7 @@ std::optional<ContentDecoder> ContentDecoder::make(std::string_view codings) {
     if (name == "identity" || name == "aws-chunked") continue;
     if (name != "gzip" && name != "x-gzip" && name != "deflate") return std::nullopt;
     if (decoder.layers_.size() == kMost) return std::nullopt;
-    // They are listed in the order in which they were applied.
+    // The codings are listed in the order in which they were applied.
     decoder.layers_.insert(decoder.layers_.begin(), std::make_unique<Layer>(name != "deflate"));
   }
   return decoder;
@@ -108,7 +108,7 @@ bool ContentDecoder::next(std::string_view& in, std::string& out) {
     Layer& layer = *layers_[i];
     bool last = i + 1 == layers_.size();
     std::string& to = last ? out : layers_[i + 1]->pending;
-    if (!last && to.size() >= kPiece) continue;  // the next one has enough to do
+    if (!last && to.size() >= kPiece) continue;  // the next layer has enough input
     std::string_view from = i == 0 ? in : std::string_view(layer.pending);
     size_t before = from.size();
     if (!layer.next(from, to, last ? kPiece : kPiece - to.size())) return false;
@@ -119,7 +119,7 @@ bool ContentDecoder::next(std::string_view& in, std::string& out) {
 }
 
 size_t ContentDecoder::memory() const {
-  constexpr size_t kInflate = 44 * 1024;  // what zlib takes, its window included
+  constexpr size_t kInflate = 44 * 1024;  // the memory that zlib uses, including its window
   size_t bytes = 0;
   for (const auto& layer : layers_) bytes += layer->pending.capacity() + (layer->open ? kInflate : 0);
   return bytes;

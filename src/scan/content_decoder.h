@@ -1,4 +1,4 @@
-// Takes content codings (RFC 9110 §8.4) off a body, in bounded memory. Pure.
+// This file removes content codings (RFC 9110 §8.4) from a body, in bounded memory. The code is pure.
 #pragma once
 
 #include <memory>
@@ -11,8 +11,9 @@ namespace bottle::scan {
 
 class ContentDecoder {
  public:
-  // `codings` as in Content-Encoding, several headers joined by commas. Empty for one that is not known, or more than
-  // kMost. Known are gzip, x-gzip and deflate; identity and aws-chunked, which code nothing; and none at all.
+  // Takes `codings` as in Content-Encoding, with several headers joined by commas. Returns nothing if a coding is
+  // unknown, or if there are more than kMost. It knows gzip, x-gzip and deflate, and also identity and aws-chunked,
+  // which change nothing. `codings` may be empty.
   static std::optional<ContentDecoder> make(std::string_view codings);
   static constexpr size_t kMost = 3;
 
@@ -20,24 +21,24 @@ class ContentDecoder {
   ContentDecoder& operator=(ContentDecoder&&) noexcept;
   ~ContentDecoder();
 
-  // Whether the body is plain as it is.
+  // Returns whether the body has no coding.
   bool plain() const { return layers_.empty(); }
 
-  // Takes bytes off the front of `in`, and appends what they become: at most kPiece bytes. Call it again while it takes
-  // or appends something. False: the bytes are not what the codings say.
+  // Takes bytes from the front of `in`, and appends at most kPiece decoded bytes. Must be called again while it takes
+  // or appends something. Returns false if the bytes do not match the codings.
   bool next(std::string_view& in, std::string& out);
   static constexpr size_t kPiece = 64 * 1024;
 
-  // Bytes that it holds, about.
+  // Returns approximately how many bytes this object holds.
   size_t memory() const;
 
-  // Whether the body may end here: nothing came, or all layers have ended.
+  // Returns whether the body may end here: no bytes arrived, or all layers have ended.
   bool complete() const;
 
  private:
   struct Layer;
   ContentDecoder();
-  std::vector<std::unique_ptr<Layer>> layers_;  // the outermost first
+  std::vector<std::unique_ptr<Layer>> layers_;  // from the outermost to the innermost
 };
 
 }  // namespace bottle::scan

@@ -1,4 +1,5 @@
-// Whatever the bytes: a body that is cut anywhere becomes the same, in steps of bounded size, to an end.
+// This target checks that a body that is cut anywhere decodes to the same, in steps of bounded size, and that decoding
+// ends.
 #include <cstdlib>
 
 #include "scan/content_decoder.h"
@@ -16,7 +17,7 @@ Outcome decode(std::string_view codings, std::string_view bytes, size_t piece) {
   auto decoder = ContentDecoder::make(codings);
   Outcome outcome;
   std::string in;
-  constexpr size_t kMost = 1 << 20;  // a bomb is not waited for
+  constexpr size_t kMost = 1 << 20;  // does not wait for the end of a decompression bomb
   while (!bytes.empty() && outcome.text.size() < kMost) {
     in += bytes.substr(0, piece);
     bytes.remove_prefix(std::min(piece, bytes.size()));

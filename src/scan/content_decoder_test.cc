@@ -6,7 +6,7 @@
 namespace bottle::scan {
 namespace {
 
-// window_bits as zlib has them: 31 gzip, 15 zlib, -15 bare.
+// Compresses the text. `window_bits` is zlib's argument: 31 for gzip, 15 for zlib, -15 for raw deflate.
 std::string compressed(std::string_view text, int window_bits) {
   z_stream stream{};
   EXPECT_EQ(deflateInit2(&stream, 6, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY), Z_OK);
@@ -21,7 +21,7 @@ std::string compressed(std::string_view text, int window_bits) {
   return out;
 }
 
-// What the body becomes; "bad", or with "…" where it is not whole.
+// Returns what the body decodes to, "bad", or the text with "…" if the body is incomplete.
 std::string decoded(std::string_view codings, std::string body, size_t piece = 1 << 20) {
   auto decoder = ContentDecoder::make(codings);
   if (!decoder) return "unknown";

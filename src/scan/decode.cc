@@ -48,7 +48,7 @@ constexpr Table kHex = hex_table(), kBase64 = base64_table(), kBase32 = base32_t
 
 uint8_t byte_at(std::string_view text, size_t at) { return static_cast<uint8_t>(text[at]); }
 
-// Digits of `width` bits each, as one row of bits.
+// Decodes digits of `width` bits each as one sequence of bits.
 Decoded bits_of(const Table& table, unsigned width, std::string_view text, size_t begin, size_t end, unsigned skip) {
   Decoded out;
   out.end = end;
@@ -60,8 +60,8 @@ Decoded bits_of(const Table& table, unsigned width, std::string_view text, size_
   for (size_t at = begin; at < end; ++at) {
     int8_t digit = table[byte_at(text, at)];
     if (digit < 0) [[unlikely]] {
-      if (text[at] == '=') count = 0;  // the padding: what follows is a text of its own
-      if (text[at] == '\\') ++at;      // the end of a line, as "\n"
+      if (text[at] == '=') count = 0;  // padding: what follows is a separate text
+      if (text[at] == '\\') ++at;      // an escaped line end, as "\n"
       continue;
     }
     bits = bits << width | static_cast<uint32_t>(digit);
@@ -96,7 +96,7 @@ void append_character(std::string& out, uint32_t code) {
   }
 }
 
-// Up to `most` digits of the base from `at` on; moves `at` behind them. -1: there are none.
+// Reads up to `most` digits of the base from `at` on, and moves `at` behind them. Returns -1 if there are none.
 int64_t number(std::string_view text, size_t& at, size_t end, int base, size_t most) {
   int64_t value = -1;
   for (size_t limit = std::min(end, at + most); at < limit; ++at) {
@@ -107,10 +107,11 @@ int64_t number(std::string_view text, size_t& at, size_t end, int base, size_t m
   return value;
 }
 
-// The character that a backslash escape stands for, and moves `at` behind it; -1: it is none.
+// Returns the character that a backslash escape stands for, and moves `at` behind it. Returns -1 if it is not an
+// escape.
 int64_t backslash(std::string_view text, size_t& at, size_t end) {
   size_t next = at + 1;
-  while (next < end && text[next] == '\\') ++next;  // escaped escapes, however often
+  while (next < end && text[next] == '\\') ++next;  // skips escapes of escapes of any depth
   if (next >= end) return -1;
   char kind = text[next];
   size_t digits = next + 1;
@@ -293,7 +294,7 @@ bool has_text(std::string_view bytes) {
       return within(c, 0x20, 0x5f) | equal(c, 0) | equal(c, '\n') | equal(c, '\t') | equal(c, '\r');
     });
   };
-  // Twelve in a row: eight, and eight from the fourth of them on.
+  // Twelve in a row are eight, and eight that begin at the fourth of them.
   uint64_t now = mask(0);
   for (size_t at = 0; at < bytes.size(); at += kBlock) {
     uint64_t next = mask(at + kBlock), row = now, after = next;
@@ -301,7 +302,7 @@ bool has_text(std::string_view bytes) {
       row &= row >> step | after << (kBlock - step);
       after &= after >> step;
     }
-    for (; row; row &= row - 1) {  // zeros alone are no text
+    for (; row; row &= row - 1) {  // zeros alone are not text
       size_t begin = at + static_cast<size_t>(std::countr_zero(row));
       if (bytes.substr(begin, 12).find_first_not_of(std::string_view("\0\0", 1)) != bytes.npos) return true;
     }

@@ -1,4 +1,5 @@
-// Takes one encoding off a piece of text. Pure; the result is never longer than the piece, except of compression.
+// This file removes one encoding from a piece of text. The code is pure. The result is never longer than the piece,
+// except for compression.
 #pragma once
 
 #include <cstdint>
@@ -11,15 +12,16 @@ namespace bottle::scan {
 // A text that was made from another one, and where its bytes come from.
 struct Decoded {
   struct Anchor {
-    uint32_t at = 0;    // from this byte of the text on, up to the next anchor, …
-    uint32_t from = 0;  // … it comes from these bytes of the other text on
+    uint32_t at = 0;    // the bytes of the text from `at` up to the next anchor …
+    uint32_t from = 0;  // … come from the other text, starting at `from`
   };
   std::string text;
-  std::vector<Anchor> anchors;  // in order; at least every kStride bytes
-  size_t end = 0;               // of the other text, where what the last bytes come from ends
+  std::vector<Anchor> anchors;  // in order, and at least one every kStride bytes
+  size_t end = 0;               // where the source of the last bytes ends in the other text
   static constexpr size_t kStride = 48;
 
-  // What follows comes from `from` on. Only as often as is useful: each takes memory.
+  // Records that the following bytes come from `from` onward. Adds an anchor only if it is useful, because each one
+  // takes memory.
   void anchor(size_t from) {
     constexpr size_t kApart = 12;
     if (!anchors.empty() && text.size() - anchors.back().at < kApart) return;
@@ -30,33 +32,35 @@ struct Decoded {
   }
 };
 
-// Base64 or Base64url of either alphabet, up to the first other byte; without the anchors. For headers and tokens.
+// Decodes Base64 or Base64url up to the first byte that belongs to neither, without anchors. Used for headers and
+// tokens.
 std::string base64(std::string_view run);
 
-// Base64 and Base64url, as one reader takes it who begins at the first character and passes over anything between that
-// is no character of them; a group that ends with '=' ends there. `bits`: 0, 2, 4 or 6 bits of the beginning are
-// skipped, which gives what stands at the other alignments.
+// Decodes Base64 and Base64url like a reader that begins at the first character and skips all characters that do not
+// belong to them. A group that ends with '=' ends there. `bits` (0, 2, 4 or 6) is the number of bits to skip at the
+// beginning, which gives the texts at the other alignments.
 Decoded base64_run(std::string_view text, size_t begin, size_t end, unsigned bits);
-// The same for Base32 of either case, with 0 to 7 bits skipped.
+// Does the same for Base32 of either case, with 0 to 7 bits skipped.
 Decoded base32_run(std::string_view text, size_t begin, size_t end, unsigned bits);
-// What either gives with more bits skipped (1 to 7), from what it gave with none, except for its last byte.
+// Returns what either function returns with more bits skipped (1 to 7), made from its result with none skipped. The
+// last byte may be missing.
 Decoded shifted(const Decoded& aligned, unsigned bits);
-// Pairs of hexadecimal digits with anything between the pairs, as "41:42", "0x41, 0x42" and "\x41\x42".
+// Decodes pairs of hexadecimal digits with anything between the pairs, such as "41:42", "0x41, 0x42" and "\x41\x42".
 Decoded hex_run(std::string_view text, size_t begin, size_t end);
-// %41, also when the '%' is itself escaped, any number of times; '+' stays.
+// Decodes %41, also if the '%' is itself escaped, any number of times. '+' is unchanged.
 Decoded percent(std::string_view text, size_t begin, size_t end);
-// \u0041 \x41 \101 \/ \" &#65; &#x41; &amp; and the like; \n and its kind become spaces.
+// Decodes \u0041, \x41, \101, \/, \", &#65;, &#x41;, &amp; and similar escapes. \n and similar ones become spaces.
 Decoded unescaped(std::string_view text, size_t begin, size_t end);
-// The low bytes of UTF-16 of either order.
+// Returns the low bytes of UTF-16 in either byte order.
 Decoded narrowed(std::string_view text, size_t begin, size_t end);
-// A row of numbers from 9 to 126, as in "[65, 66, 67]".
+// Decodes a list of numbers from 9 to 126, such as "[65, 66, 67]".
 Decoded decimal_run(std::string_view text, size_t begin, size_t end);
 
-// The compressed forms. Stop at the end, at a mistake, and after `most` bytes.
+// The compressed formats. Decompression stops at the end, at an error, and after `most` bytes.
 enum class Compression : uint8_t { gzip, zlib, deflate, zstd, brotli };
 std::string decompressed(Compression compression, std::string_view bytes, size_t most);
 
-// Whether there may be something to read in the bytes: 12 printable ones in a row, or every other one.
+// Returns whether the bytes may contain readable text: 12 printable bytes in a row, or at every other position.
 bool has_text(std::string_view bytes);
 
 }  // namespace bottle::scan

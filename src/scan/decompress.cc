@@ -1,4 +1,4 @@
-// The compressed forms of decode.h.
+// This file implements the decompression of decode.h.
 #include <brotli/decode.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -20,8 +20,8 @@ struct EndInflate {
 
 constexpr size_t kPiece = 16 * 1024;  // the output grows by this much
 
-// Calls `step` with room for more output until it says that there is no more, or the output has `most` bytes. `step`
-// returns how many bytes it wrote, and sets `going`.
+// Calls `step` with room for more output until it reports the end or the output has `most` bytes. `step` returns how
+// many bytes it wrote, and sets `going`.
 template <typename F>
 std::string grown(size_t most, F step) {
   std::string out;
@@ -35,7 +35,7 @@ std::string grown(size_t most, F step) {
 }
 
 std::string inflated(int window, std::string_view bytes, size_t most) {
-  // Kept: its window is 40 KB, and most of what is tried ends within a few bytes.
+  // The stream is kept, because its window takes 40 KB and most attempts end within a few bytes.
   thread_local std::unique_ptr<z_stream, EndInflate> stream;
   if (!stream) {
     stream.reset(new z_stream{});
@@ -55,7 +55,7 @@ std::string inflated(int window, std::string_view bytes, size_t most) {
 
 std::string unzstd(std::string_view bytes, size_t most) {
   std::unique_ptr<ZSTD_DStream, size_t (*)(ZSTD_DStream*)> stream(ZSTD_createDStream(), ZSTD_freeDStream);
-  constexpr int kLargestWindow = 23;  // a power of two: 8 MB, what the format asks every reader to accept
+  constexpr int kLargestWindow = 23;  // a power of two: 8 MB, which the format asks every reader to accept
   ZSTD_DCtx_setParameter(stream.get(), ZSTD_d_windowLogMax, kLargestWindow);
   ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
   return grown(most, [&](char* to, size_t room, bool& going) {

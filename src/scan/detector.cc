@@ -25,7 +25,7 @@ Result<Catalog> Catalog::builtin() { return make(TRY(parse_rules(credentials_tex
 
 namespace {
 
-// How particular the rule of a finding is; of findings in one place, the most particular one counts.
+// Returns how specific the rule of a finding is. Of several findings in one place, the most specific one counts.
 int rank(const Finding& finding) {
   if (!finding.rule) return 0;
   if (finding.rule->warns) return 4;
@@ -44,7 +44,7 @@ int rank(const Finding& finding) {
   }
 }
 
-// Keeps one finding of each place.
+// Keeps one finding for each place.
 void thin(std::vector<Finding>& findings) {
   std::ranges::sort(findings, {}, [](const Finding& each) {
     return std::tuple(rank(each), each.begin, each.end, std::string_view(each.name));

@@ -1,5 +1,5 @@
-// Finds secrets in one block of bytes: known ones, and credentials by their form, as they are and in every encoding
-// that decode.h takes off, one inside another. What crosses blocks is the business of stream.h.
+// This file finds secrets in one block of bytes: known secrets, and credentials by their form. It finds them as they
+// are and in every encoding that decode.h removes, also nested. stream.h handles secrets that cross blocks.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +17,17 @@
 
 namespace bottle::scan {
 
-// Everything to look for. Built once, then shared by all streams of one thread.
+// Everything to look for. It is built once and shared by all streams of one thread.
 class Catalog {
  public:
-  // Code::invalid: the database is not one of ours, or not of these rules.
+  // Fails with Code::invalid if compile() did not make the database, or made it from other rules.
   static Result<Catalog> make(std::vector<Rule> rules, std::string_view database);
-  // The rules that the program carries.
+  // Returns the rules that the program carries.
   static Result<Catalog> builtin();
 
   void add_known(std::string name, std::string_view value) { known_.add(std::move(name), value); }
   void build() { known_.build(); }
-  // What has this fingerprint is let through.
+  // Lets values with this fingerprint pass.
   void allow(std::string fingerprint) { allowed_.insert(std::move(fingerprint)); }
 
   const std::vector<Rule>& rules() const { return rules_; }
@@ -46,36 +46,36 @@ class Catalog {
 };
 
 struct Finding {
-  const Rule* rule = nullptr;  // null: a known secret
-  std::string name;            // the rule's id, or the known secret's name
-  std::string what;            // "a GitHub token"
+  const Rule* rule = nullptr;  // null for a known secret
+  std::string name;            // the rule's id or the known secret's name
+  std::string what;            // for example, "a GitHub token"
   std::string fingerprint;     // of the credential; empty for a known secret
-  std::string encoding;        // "base64 in percent", or empty
-  size_t begin = 0, end = 0;   // in the block: all bytes of what hides it
-  bool sure = false;           // a checksum confirms it
+  std::string encoding;        // for example, "base64 in percent", or empty
+  size_t begin = 0, end = 0;   // the range in the block of all bytes that encode it
+  bool sure = false;           // confirmed by a checksum
   bool warns() const { return rule && rule->warns; }
 };
 
 struct BlockResult {
   std::vector<Finding> findings;  // in order
-  bool incomplete = false;        // it decoded to so much that not all of it was looked at
-  size_t decoded = 0;             // bytes that were looked at beside the block itself
+  bool incomplete = false;        // the block decoded to so much that some of it was not scanned
+  size_t decoded = 0;             // the number of bytes that were scanned in addition to the block
 };
 
 class Detector {
  public:
-  // The catalog must outlive it.
+  // The catalog must outlive the detector.
   explicit Detector(Catalog* catalog) : catalog_(catalog) {}
 
-  // `joined`: the block was put together of pieces (a split), so what stands before a match says nothing.
+  // `joined` says that the block was assembled from pieces (a split), so that what precedes a match means nothing.
   BlockResult scan(std::string_view block, bool joined = false);
 
-  static constexpr int kDeepest = 5;                    // encodings inside each other
-  static constexpr size_t kMostDecoded = 8;             // times the block, and
-  static constexpr size_t kMostUnpacked = 1024 * 1024;  // bytes of compressed ones
-  static constexpr int kMostMarks = 300;                // of compressed members after which nothing comes
-  static constexpr int kMostPhrases = 60;               // rows of words whose checksum is computed
-  static constexpr int kMostTrials = 24;                // decompressions that begin with no mark of their format
+  static constexpr int kDeepest = 5;                    // nested encodings
+  static constexpr size_t kMostDecoded = 8;             // decoded bytes as a multiple of the block's size, plus …
+  static constexpr size_t kMostUnpacked = 1024 * 1024;  // … this number of decompressed bytes
+  static constexpr int kMostMarks = 300;                // marks of compressed members that decompress to almost nothing
+  static constexpr int kMostPhrases = 60;               // word sequences whose checksum is computed
+  static constexpr int kMostTrials = 24;                // decompressions of data without a mark of its format
 
  private:
   Catalog* catalog_;

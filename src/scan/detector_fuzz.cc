@@ -1,4 +1,5 @@
-// Whatever the block: what is found lies within it, the work is bounded, and a secret in plain text is found.
+// This target checks that every finding lies within the block, that the work is bounded, and that a secret in plain
+// text is found.
 #include <cstdlib>
 #include <string>
 

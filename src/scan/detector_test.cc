@@ -1,4 +1,5 @@
-// What the detector finds in a block: known secrets and credentials, in every encoding, and what it leaves alone.
+// These tests check what the detector finds in a block, which is known secrets and credentials in every encoding, and
+// what it ignores.
 #include <gtest/gtest.h>
 #include <zlib.h>
 
@@ -19,7 +20,7 @@ Catalog& catalog() {
   return made;
 }
 
-// "name (encoding)" of each finding, separated by commas.
+// Returns "name (encoding)" of each finding, separated by commas.
 std::string found(std::string_view text) {
   std::string out;
   for (const auto& each : Detector(&catalog()).scan(text).findings)
@@ -86,7 +87,7 @@ std::string lines(std::string_view text, size_t width, std::string_view end) {
   return out;
 }
 
-// Each secret is tried in each disguise, with something before and after it.
+// Each secret is tried in each encoding, with text before and after it.
 TEST(Detector, FindsKnownSecretsAndTokensInEveryEncoding) {
   std::string token = filled("ghp_<alnum 36>", 7);
   for (const auto& [secret, name] : {std::pair(std::string(kKnown), "deploy"), std::pair(token, "github-token")}) {
@@ -166,7 +167,7 @@ TEST(Detector, SaysWhereInTheBlock) {
   result = Detector(&catalog()).scan(text);
   ASSERT_EQ(result.findings.size(), 1u);
   const Finding& finding = result.findings[0];
-  // All of the secret's own characters, and not much more.
+  // The range must cover all characters of the secret and few others.
   size_t begin = 7 + 25 * 4 / 3, end = 7 + (25 + kKnown.size()) * 4 / 3 + 1;
   EXPECT_LE(finding.begin, begin);
   EXPECT_GE(finding.end, end);

@@ -82,7 +82,7 @@ void Dictionary::build() {
   texts_.shrink_to_fit();
 }
 
-// What Wu and Manber's algorithm does with the beginnings of the patterns.
+// Makes the shift table of Wu and Manber's algorithm for the beginnings of the patterns.
 void Dictionary::make_shifts() {
   if (texts_.empty()) return;
   window_ = kWidestWindow;

@@ -1,4 +1,5 @@
-// Many texts, compiled so that one pass over a stream finds them all (Aho–Corasick). Pure and immutable once built.
+// This file compiles many texts so that one pass over a stream finds them all (Aho–Corasick). The code is pure, and a
+// built dictionary is immutable.
 #pragma once
 
 #include <array>
@@ -11,32 +12,32 @@
 
 namespace bottle::scan {
 
-// One text that is looked for: a form of the needle it was made of.
+// A text to look for, which is one form of a needle.
 struct Pattern {
-  uint32_t needle = 0;  // the number that add() was given
-  uint32_t length = 0;  // bytes
+  uint32_t needle = 0;  // the number that was passed to add()
+  uint32_t length = 0;  // in bytes
   Encoding encoding = Encoding::literal;
   uint8_t shift = 0;
 };
 
 class Dictionary {
  public:
-  // Adds the forms of `text`, all to be reported as `needle`. A text that is there already stays the earlier needle's.
-  // Empty texts are ignored.
+  // Adds the forms of `text`, and reports all of them as `needle`. A text that was already added stays with the earlier
+  // needle. Empty texts are ignored.
   void add(uint32_t needle, std::string_view text);
-  // Adds this one text, without its other forms.
+  // Adds only this text, without its other forms.
   void add_exactly(uint32_t needle, std::string_view text);
-  // Ends the adding. Until then nothing is found.
+  // Finishes the dictionary. Before this call, nothing is found.
   void build();
 
-  // Until build(): the texts of the patterns, by their index.
+  // Returns the texts of the patterns by their index. Valid only until build().
   const std::vector<std::string>& texts() const { return texts_; }
 
   bool empty() const { return patterns_.empty(); }
-  size_t longest() const { return longest_; }  // bytes of the longest pattern
+  size_t longest() const { return longest_; }  // in bytes
   const Pattern& pattern(uint32_t index) const { return patterns_[index]; }
 
-  // The rest is for Finder. A state stands for the longest beginning of a pattern that the text so far ends with.
+  // The rest is for Finder. A state stands for the longest prefix of a pattern that the text so far ends with.
   using State = uint32_t;
   static constexpr State kRoot = 0;
   State next(State state, uint8_t byte) const {
@@ -47,14 +48,14 @@ class Dictionary {
       state = nodes_[state].fail;
     }
   }
-  bool begins_with(uint8_t byte) const { return root_[byte] != kRoot; }  // whether a pattern does
-  State suffix(State state) const { return nodes_[state].fail; }         // of the next shorter beginning
-  uint32_t depth(State state) const { return depth_[state]; }            // length of that beginning
-  uint32_t open(State state) const { return open_[state]; }  // the same, of a pattern that may still be to come
-  // Whether the state, and those of the shorter beginnings that the text ends with too, are no more than a quarter of
-  // any pattern that could come of them.
+  bool begins_with(uint8_t byte) const { return root_[byte] != kRoot; }  // whether a pattern begins with the byte
+  State suffix(State state) const { return nodes_[state].fail; }         // the state of the next shorter prefix
+  uint32_t depth(State state) const { return depth_[state]; }            // the length of the state's prefix
+  uint32_t open(State state) const { return open_[state]; }  // the same for a pattern that may still be completed
+  // Returns whether the prefix of the state, and the shorter prefixes that the text also ends with, are at most a
+  // quarter of any pattern that they could become.
   bool barely_begun(State state) const;
-  // Whether patterns end in this state; `each` is called with their indexes.
+  // Returns whether patterns end in this state. Calls `each` with their indexes.
   bool reports(State state) const { return nodes_[state].reports; }
   template <typename F>
   void each_end(State state, F each) const {
@@ -62,17 +63,17 @@ class Dictionary {
       if (ends_[state] != kNone) each(ends_[state]);
   }
 
-  // From the root state at `at`: the next place below `limit` where a pattern may begin, without looking at every byte.
-  // Bytes closer to `limit` than the shortest pattern is long are left to next().
+  // Returns the next position in [at, limit) where a pattern may begin, without looking at every byte. Must be called
+  // in the root state. next() handles the last bytes before `limit`, which are fewer than the shortest pattern has.
   size_t skip(std::string_view bytes, size_t at, size_t limit) const;
 
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
   static constexpr unsigned kShiftBits = 14;
   struct Node {
-    State child = 0, sibling = 0;  // edges are a list: all but the first few levels have one
+    State child = 0, sibling = 0;  // the edges are a list; all states but those of the first few levels have one edge
     State fail = 0;                // the state of the longest proper suffix
-    uint8_t byte = 0;              // on the edge that leads here
+    uint8_t byte = 0;              // on the edge to this node
     bool reports = false;
   };
 
@@ -81,16 +82,16 @@ class Dictionary {
   void make_shifts();
 
   std::vector<Pattern> patterns_;
-  std::vector<std::string> texts_;  // until build()
+  std::vector<std::string> texts_;  // kept until build()
   std::vector<Node> nodes_{Node{}};
   std::array<State, 256> root_{};
   std::vector<uint32_t> depth_{0};
-  std::vector<uint32_t> shortest_{0};  // pattern that begins like this
+  std::vector<uint32_t> shortest_{0};  // the length of the shortest pattern with this prefix
   std::vector<uint32_t> open_{0};
-  std::vector<uint32_t> ends_{kNone};  // the pattern that ends exactly here
-  std::vector<State> shorter_;         // the next state on the way of suffixes in which a pattern ends
-  std::vector<uint8_t> shift_;         // by a hash of three bytes: how far a pattern's beginning is off at least
-  size_t window_ = 0;                  // bytes of a pattern's beginning that `shift_` knows; 0: do not skip
+  std::vector<uint32_t> ends_{kNone};  // the pattern that ends exactly at this state
+  std::vector<State> shorter_;         // the next state on the chain of suffixes in which a pattern ends
+  std::vector<uint8_t> shift_;  // indexed by a hash of three bytes: the minimum distance to the beginning of a pattern
+  size_t window_ = 0;           // the length of the prefixes that `shift_` covers; 0 means do not skip
   size_t longest_ = 0;
 };
 

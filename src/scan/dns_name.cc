@@ -6,8 +6,8 @@
 namespace bottle::scan {
 namespace {
 
-constexpr size_t kLongestChain = 6;   // labels left of the domain
-constexpr size_t kLongestLeft = 100;  // bytes left of the domain
+constexpr size_t kLongestChain = 6;   // labels to the left of the domain
+constexpr size_t kLongestLeft = 100;  // bytes to the left of the domain
 constexpr size_t kLongHex = 24, kLongDigits = 12, kLongBase32 = 20, kLongRandom = 20;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -22,8 +22,7 @@ size_t longest_row(std::string_view label, F member) {
   return best;
 }
 
-// How often letters and digits follow each other: in names that people choose,
-// seldom.
+// Counts how often letters and digits alternate. In names that people choose, they seldom do.
 size_t changes(std::string_view label) {
   size_t count = 0;
   for (size_t i = 1; i < label.size(); ++i) count += is_digit(label[i]) != is_digit(label[i - 1]);
@@ -38,13 +37,13 @@ bool looks_random(std::string_view label) {
     capitals += c >= 'A' && c <= 'Z';
   }
   if (label.size() < kLongRandom) return false;
-  bool two_cases = capitals > 2 && capitals + 2 < letters;  // Base64: names are written in one case
+  bool two_cases = capitals > 2 && capitals + 2 < letters;  // Base64, because names are written in one case
   bool dense = longest_row(label, [](char c) { return c != '-'; }) >= kLongRandom;
   return two_cases || (dense && (changes(label) >= 6 || (letters >= 16 && vowels * 6 < letters)));
 }
 
-// Punycode (RFC 3492) that stands for no name: more bytes of data than a name
-// in another script has.
+// Returns whether the label is Punycode (RFC 3492) that stands for no name, because it has more bytes of data than a
+// name in another script.
 bool is_odd_punycode(std::string_view label) {
   if (label.size() < 4 || lower(label[0]) != 'x' || lower(label[1]) != 'n' || label.substr(2, 2) != "--") return false;
   std::string_view rest = label.substr(label.rfind('-') + 1);

@@ -1,5 +1,5 @@
-// Whether a host name carries data: what asks a name server for it has already
-// sent it. So this is decided before anything is resolved. Pure.
+// This file decides whether a host name carries data. A query to a name server has already sent the data, so the
+// decision comes before anything is resolved. The code is pure.
 #pragma once
 
 #include <chrono>
@@ -11,22 +11,21 @@
 
 namespace bottle::scan {
 
-// Why the name carries data, as the rest of a sentence ("has a label of 32
-// hexadecimal digits"); empty: it does not. Judged by its labels left of the
-// registered domain, which is taken to be the last two, or three under a short
-// second-level one such as "co.uk".
+// Returns why the name carries data, as the rest of a sentence ("has a label of 32 hexadecimal digits"), or an empty
+// string if it does not. Judges the labels to the left of the registered domain, which is assumed to be the last two
+// labels, or three if the second-level label is short, as in "co.uk".
 std::string_view carries_data(std::string_view name);
 
-// The names that a session asks for: many different ones below one domain carry
-// data together, though each looks harmless.
+// The names that a session asks for. Many different names below one domain can carry data together, although each looks
+// harmless.
 class NameHistory {
  public:
-  // Records a name that is asked for at `now`. Whether it is one too many of
-  // its domain. A name that was seen before is none.
+  // Records a name that is asked for at `now`. Returns whether the domain now has too many names. A name that was seen
+  // before does not count.
   bool too_many(std::string_view name, std::chrono::steady_clock::time_point now);
 
-  static constexpr size_t kMostOfDomain = 48;         // different names below one domain, in
-  static constexpr std::chrono::minutes kWithin{10};  // this time
+  static constexpr size_t kMostOfDomain = 48;         // the most different names below one domain within …
+  static constexpr std::chrono::minutes kWithin{10};  // … this time
   static constexpr size_t kMostDomains = 256;
 
  private:
@@ -37,7 +36,7 @@ class NameHistory {
   std::map<std::string, Domain, std::less<>> domains_;
 };
 
-// The last two labels of a name, or three under a short second-level one.
+// Returns the last two labels of a name, or three if the second-level label is short.
 std::string_view registered_domain(std::string_view name);
 
 }  // namespace bottle::scan

@@ -1,4 +1,4 @@
-// Whatever the name: a verdict, and the domain is its end.
+// This target checks that every name gets a verdict and that the domain is the end of the name.
 #include <cstdlib>
 
 #include "scan/dns_name.h"

@@ -1,4 +1,4 @@
-// Names that carry data, and names that do not.
+// These tests have names that carry data and names that do not.
 #include "scan/dns_name.h"
 
 #include <gtest/gtest.h>

@@ -17,7 +17,7 @@ void Unescaper::put(uint8_t byte, uint16_t length, Outs& outs) {
       size_ = 0;
       return;
     }
-    // No escape: all goes out up to the next byte with which one can begin.
+    // This is not an escape. Returns everything up to the next byte that can start one.
     uint8_t at = 0;
     do {
       outs.add(held_[at], lengths_[at]);
@@ -70,7 +70,7 @@ Unescaper::Step Unescaper::backslash() {
   return Step::whole;
 }
 
-// \uXXXX, and a pair of surrogates as one character.
+// Handles \uXXXX, and a surrogate pair as one character.
 Unescaper::Step Unescaper::unit() {
   auto number = [&](uint8_t from) {
     uint32_t value = 0;
@@ -95,7 +95,7 @@ Unescaper::Step Unescaper::unit() {
 
 Unescaper::Step Unescaper::html() {
   std::string_view text(reinterpret_cast<const char*>(held_.data()) + 1, size_ - 1u);
-  constexpr size_t kMost = 9;  // "#x0010ffff" and longer do without
+  constexpr size_t kMost = 9;  // long enough for "#x0010ffff"; longer entities are not decoded
   character_ = true;
   if (text[0] != '#') {
     struct Name {

@@ -1,4 +1,4 @@
-// Takes the escapes of one notation out of a stream, byte by byte. Pure.
+// This file removes the escapes of one notation from a stream, byte by byte. The code is pure.
 #pragma once
 
 #include <array>
@@ -12,13 +12,13 @@ enum class Notation : uint8_t {
   html,       // &amp; &#47; &#x2f;
 };
 
-// The byte with which an escape of the notation begins.
+// Returns the byte that starts an escape of the notation.
 constexpr uint8_t introducer(Notation notation) {
   constexpr char kBytes[] = {'%', '\\', '&'};
   return static_cast<uint8_t>(kBytes[static_cast<int>(notation)]);
 }
 
-// 0 to 15, or -1.
+// Returns 0 to 15, or -1 if `c` is not a hexadecimal digit.
 constexpr int hex_digit(uint8_t c) {
   return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
 }
@@ -29,21 +29,21 @@ class Unescaper {
 
   struct Out {
     uint8_t byte;
-    uint16_t length;  // of what it stands for; of the bytes that one escape becomes, only the first has a length
+    uint16_t length;  // of the source of the byte; if one escape becomes several bytes, only the first has a length
   };
-  // The bytes that one more byte of input lets out: none while an escape may be unfinished. What turns out not to be an
-  // escape comes out as it was.
+  // The bytes that one more byte of input releases. There are none while an escape may be unfinished. Text that turns
+  // out not to be an escape is returned unchanged.
   struct Outs {
-    std::array<Out, 16> list;  // not initialized: most are never used
+    std::array<Out, 16> list;  // not initialized, because most are never used
     uint8_t count = 0;
     void add(uint8_t byte, uint16_t length) { list[count++] = {byte, length}; }
     const Out* begin() const { return list.data(); }
     const Out* end() const { return list.data() + count; }
   };
-  // `length`: what the byte counts for; more than 1 if another Unescaper made it.
+  // `length` is the number of source bytes that the byte stands for. It exceeds 1 if another Unescaper made the byte.
   void put(uint8_t byte, uint16_t length, Outs& outs);
 
-  bool unfinished() const { return size_ > 0; }  // in the middle of what may be an escape
+  bool unfinished() const { return size_ > 0; }  // in the middle of a possible escape
 
  private:
   enum class Step { more, whole, not_one };
@@ -59,8 +59,8 @@ class Unescaper {
   uint8_t size_ = 0;
   std::array<uint8_t, kLongest> held_{};
   std::array<uint16_t, kLongest> lengths_{};
-  uint32_t code_ = 0;       // what the whole escape stands for
-  bool character_ = false;  // `code_` is a character, to be written in UTF-8; else a byte
+  uint32_t code_ = 0;       // the value of the whole escape
+  bool character_ = false;  // `code_` is a character to be written in UTF-8, not a byte
 };
 
 }  // namespace bottle::scan

@@ -7,7 +7,7 @@ namespace bottle::scan {
 const Dictionary Filter::kNothing;
 
 bool Filter::feed(std::string_view bytes, std::string& out) {
-  // In slices, so that a stream full of finds does not pile them up.
+  // Works in slices, so that a stream full of finds does not accumulate them.
   while (!bytes.empty()) {
     auto slice = bytes.substr(0, kSlice);
     bytes.remove_prefix(slice.size());
@@ -26,22 +26,23 @@ bool Filter::feed(std::string_view bytes, std::string& out) {
 
 bool Filter::release(std::string& out) { return advance(finder_.fed(), out); }
 
-// Judges the finds that begin before `limit`, from where on longer ones may still come, and lets the rest out up to it.
+// Judges the finds that begin before `limit` (longer finds may still begin there), and releases the other bytes up to
+// `limit`.
 bool Filter::advance(uint64_t limit, std::string& out) {
   std::ranges::sort(
       finds_, [](const Find& a, const Find& b) { return a.begin != b.begin ? a.begin < b.begin : a.end > b.end; });
   size_t done = 0;
   for (; done < finds_.size(); ++done) {
     const Find& find = finds_[done];
-    if (find.end <= out_) continue;  // within one that is settled
-    if (limit <= find.begin) break;  // a longer one may come
+    if (find.end <= out_) continue;  // within a find that is already decided
+    if (limit <= find.begin) break;  // a longer find may follow
     if (!settle(find, out)) return false;
   }
   finds_.erase(finds_.begin(), finds_.begin() + static_cast<long>(done));
   let_out(limit, out);
   held_.erase(0, taken_);
   taken_ = 0;
-  // A stream that had much to find must not keep the memory for it.
+  // A stream with many finds must not keep the memory for them.
   if (held_.empty() && held_.capacity() > 4096) std::string().swap(held_);
   if (finds_.empty() && finds_.capacity() > 64) std::vector<Find>().swap(finds_);
   return true;

@@ -1,5 +1,5 @@
-// Lets a stream through, except for what is found in it: each find is judged, and stays, is replaced, or ends the
-// stream. No byte of a find leaves before it is judged. Pure.
+// This file passes a stream on, except for what is found in it. Each find is judged and then kept, replaced, or made to
+// end the stream. No byte of a find leaves before it is judged. The code is pure.
 #pragma once
 
 #include <cstdint>
@@ -12,39 +12,40 @@
 
 namespace bottle::scan {
 
-// What was found, for whoever judges it.
+// A find, as shown to the judge.
 struct Sight {
   const Pattern& pattern;
-  std::string_view bytes;  // as they stand in the stream, escapes and all; valid during the call
-  uint64_t begin = 0;      // of `bytes`, as an offset in the stream
-  bool whole = true;       // false: its beginning is gone already, as part of another find or by release()
-  // Whether it begins or ends between a backslash and what that escapes. In JSON it is then not what it seems.
+  std::string_view bytes;  // the bytes as they are in the stream, with escapes; valid during the call
+  uint64_t begin = 0;      // the offset of `bytes` in the stream
+  bool whole = true;       // false if its beginning has already left, as part of another find or through release()
+  // Whether the find begins or ends between a backslash and the character that it escapes. In JSON, the find is then
+  // not what it seems to be.
   bool splits_escape = false;
 };
 
 struct Verdict {
   enum class Do { keep, replace, stop } what = Do::keep;
-  std::string text;  // instead of `bytes`
+  std::string text;  // replaces `bytes`
 };
 
 class Filter {
  public:
   using Judge = std::function<Verdict(const Sight&)>;
 
-  Filter() = default;  // lets everything through
-  // The dictionary must outlive the filter. `judge` is called in the order of the stream. Of finds within one another
-  // it sees only the longest.
+  Filter() = default;  // passes everything
+  // The dictionary must outlive the filter. `judge` is called in the order of the stream. Of nested finds, it sees only
+  // the longest.
   Filter(const Dictionary* dictionary, Judge judge) : finder_(dictionary), judge_(std::move(judge)) {}
 
-  // Appends to `out` what may go on. False: the stream is to end here; nothing may be fed any more.
+  // Appends to `out` what may pass. Returns false if the stream must end here; no more bytes may be fed then.
   bool feed(std::string_view bytes, std::string& out);
 
-  // Lets out what is held back for a find that could still come: the stream has ended, or pauses. If the find does
-  // come, its bytes that are out already stay out.
+  // Releases what is held back for a possible find, because the stream has ended or pauses. If the find does arrive,
+  // the bytes that were released stay released.
   bool release(std::string& out);
 
   bool holds() const { return !held_.empty(); }
-  // Whether so little is held back that it may be released for the sake of those who wait for it.
+  // Returns whether so little is held back that it may be released for a reader that waits for it.
   bool holds_little() const { return !held_.empty() && finds_.empty() && finder_.barely_begun(); }
 
  private:
@@ -59,11 +60,11 @@ class Filter {
   static const Dictionary kNothing;
   Finder finder_{&kNothing};
   Judge judge_;
-  std::string held_;         // the end of the stream
-  size_t taken_ = 0;         // bytes at its beginning that are settled
+  std::string held_;         // the last bytes of the stream
+  size_t taken_ = 0;         // the number of bytes at its beginning that are decided
   uint64_t out_ = 0;         // as an offset in the stream
   std::vector<Find> finds_;  // not judged yet
-  bool odd_ = false;         // whether an odd number of backslashes ends what is settled
+  bool odd_ = false;         // whether the decided bytes end in an odd number of backslashes
 };
 
 }  // namespace bottle::scan

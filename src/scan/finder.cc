@@ -6,7 +6,7 @@
 namespace bottle::scan {
 namespace {
 
-// Where the next byte stands with which an escape begins.
+// Finds the next byte that can start an escape.
 class Introducers {
  public:
   explicit Introducers(std::string_view bytes) : bytes_(bytes) {}
@@ -48,7 +48,7 @@ void Finder::feed(std::string_view bytes, std::vector<Find>& finds) {
   }
 }
 
-// Without escapes there is one reading. Returns `limit`.
+// Scans bytes without escapes, which have only one reading. Returns `limit`.
 size_t Finder::plain(std::string_view bytes, size_t at, size_t limit, std::vector<Find>& finds) {
   const Dictionary& dictionary = *dictionary_;
   uint64_t base = fed_ - at;
@@ -69,8 +69,9 @@ size_t Finder::plain(std::string_view bytes, size_t at, size_t limit, std::vecto
   return limit;
 }
 
-// What step() would do, at once, for the most frequent escapes (and what only looks like one) when no pattern has begun
-// and none begins with what the escape stands for. Returns how many bytes that took; 0 if it is not so simple.
+// Does the work of step() at once for the most frequent escapes (and text that only looks like one) if no pattern has
+// begun and none begins with what the escape stands for. Returns how many bytes it took, or 0 if the case is not that
+// simple.
 size_t Finder::common_escape(std::string_view rest) {
   auto byte = [&](size_t i) { return static_cast<uint8_t>(rest[i]); };
   auto take_all = [&](size_t size) -> size_t {
@@ -102,7 +103,7 @@ size_t Finder::common_escape(std::string_view rest) {
 }
 
 void Finder::step(uint8_t byte, std::vector<Find>& finds) {
-  // First the readings: one that begins now takes over the state from before this byte.
+  // The readings come first: one that begins now takes over the state from before this byte.
   for (size_t i = 0; i < kOfStream; ++i)
     if (active(i) || byte == introducer(Notation(i))) give(i, byte, 1, finds);
   state_ = dictionary_->next(state_, byte);
@@ -113,7 +114,7 @@ void Finder::step(uint8_t byte, std::vector<Find>& finds) {
     });
 }
 
-// One more byte of what a reading is made from.
+// Gives a reading one more byte of its source.
 void Finder::give(size_t index, uint8_t byte, uint16_t length, std::vector<Find>& finds) {
   if (!active(index)) begin(index);
   Reading& reading = readings_[index];
@@ -139,7 +140,7 @@ void Finder::begin(size_t index) {
     reading.escapes = from.escapes;
     reading.forgotten = from.forgotten;
   }
-  // What stands before its own last escape is no part of its state.
+  // What precedes the reading's own last escape is not part of its state.
   while (reading.state != Dictionary::kRoot &&
          begin_of_last(reading, dictionary_->depth(reading.state)) < reading.last_escape)
     reading.state = dictionary_->suffix(reading.state);
@@ -165,14 +166,14 @@ void Finder::take(size_t index, Unescaper::Out out, std::vector<Find>& finds) {
     });
 }
 
-// Whether the reading can find nothing that the one it is made from does not find, until the next escape.
+// Returns whether, until the next escape, the reading can find nothing that its source does not find.
 bool Finder::merges(size_t index) const {
   const Reading& reading = readings_[index];
   if (reading.unescaper.unfinished() || (index + kOfStream < kReadings && active(index + kOfStream))) return false;
   return reading.escapes.empty() || reading.escapes.back().index + dictionary_->depth(reading.state) < reading.count;
 }
 
-// Drops the escapes before the last `deep` bytes, when there are many of them.
+// Drops the escapes before the last `deep` bytes if there are many.
 void Finder::forget(Reading& reading, size_t deep) {
   auto& escapes = reading.escapes;
   if (escapes.size() <= 2 * deep + 16) return;

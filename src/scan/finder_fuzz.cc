@@ -1,5 +1,5 @@
-// Whatever the patterns and the text: what the finder finds is what a search through each whole reading finds, and a
-// stream that is cut anywhere comes out as if it had not been cut.
+// This target checks, for any patterns and text, that the finder finds what a search through each whole reading finds,
+// and that a stream that is cut anywhere gives the same output as the whole stream.
 #include <cstdlib>
 #include <set>
 #include <string>
@@ -12,7 +12,7 @@ namespace {
 
 using Span = std::tuple<uint64_t, uint64_t, uint32_t>;
 
-// A reading of the whole text, with the place of each of its bytes.
+// A reading of the whole text, with the position of each of its bytes.
 struct Whole {
   std::string bytes;
   std::vector<uint64_t> begin, end;

@@ -1,4 +1,5 @@
-// The name of a credential that says nothing about it: for exceptions, and to tell two findings apart. Pure.
+// This file gives a credential a name that reveals nothing about it. The name is used for exceptions, and to tell two
+// findings apart. The code is pure.
 #pragma once
 
 #include <string>
@@ -6,7 +7,7 @@
 
 namespace bottle::scan {
 
-// 12 hexadecimal digits: the beginning of the SHA-256 of the value.
+// Returns 12 hexadecimal digits, the beginning of the SHA-256 of the value.
 std::string fingerprint(std::string_view value);
 
 }  // namespace bottle::scan

@@ -25,7 +25,7 @@ std::string latin1_as_utf8(std::string_view value) {
 
 std::string base64_core(std::string_view value, uint8_t shift, bool url) {
   std::string_view alphabet = url ? kUrl : kStandard;
-  size_t first = (shift * 8u + 5) / 6;  // the first character that has only bits of the value
+  size_t first = (shift * 8u + 5) / 6;  // the first character that consists only of bits of the value
   size_t end = (shift + value.size()) * 8 / 6;
   std::string out;
   for (size_t i = first; i < end; ++i) {

@@ -1,4 +1,4 @@
-// The texts in which a secret can appear without any decoding. Pure.
+// This file makes the texts in which a secret can appear without any decoding. The code is pure.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@ namespace bottle::scan {
 
 enum class Encoding : uint8_t {
   literal,
-  plus,    // spaces as '+', the way HTML forms write them
-  latin1,  // each byte as a character of its own, in UTF-8: what a server makes of a header value that is not ASCII
+  plus,    // with spaces as '+', as HTML forms write them
+  latin1,  // each byte as a separate character in UTF-8, as servers return a header value that is not ASCII
   base64,
   base64url,
 };
@@ -19,17 +19,17 @@ enum class Encoding : uint8_t {
 struct Form {
   std::string text;
   Encoding encoding = Encoding::literal;
-  // Of Base64: how many bytes, modulo 3, stand before the secret in what was encoded. `text` is the part of the encoded
-  // text that depends on nothing but the secret, so it is found whatever stands before or after.
+  // For Base64, the number of bytes, modulo 3, that precede the secret in the encoded data. `text` is the part of the
+  // encoded text that depends only on the secret, so it is found regardless of what precedes or follows it.
   uint8_t shift = 0;
 };
 
-// Every form of `value`, the literal one first. Encoded forms of under kShortestEncoded bytes are left out: they would
-// be found everywhere by chance.
+// Returns every form of `value`, the literal one first. Leaves out encoded forms shorter than kShortestEncoded bytes,
+// because they would be found everywhere by chance.
 inline constexpr size_t kShortestEncoded = 8;
 std::vector<Form> forms_of(std::string_view value);
 
-// The part of the Base64 text of (`shift` bytes + `value`) that depends on `value` alone.
+// Returns the part of the Base64 text of (`shift` bytes + `value`) that depends only on `value`.
 std::string base64_core(std::string_view value, uint8_t shift, bool url);
 
 }  // namespace bottle::scan

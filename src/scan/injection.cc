@@ -10,11 +10,10 @@
 namespace bottle::scan {
 namespace {
 
-// A row of word groups, each of which must follow within a few words of the one
-// before it.
+// A sequence of word groups. Each must follow within a few words of the previous one.
 struct Order {
   std::string_view what;
-  std::array<std::string_view, 3> groups;  // words, separated by '|'; empty: no further group
+  std::array<std::string_view, 3> groups;  // words separated by '|'; an empty group ends the sequence
 };
 
 constexpr std::array kOrders = std::to_array<Order>({
@@ -37,7 +36,7 @@ constexpr std::array kOrders = std::to_array<Order>({
      {"reveal|print|output|repeat|show|dump", "system|hidden|initial", "prompt|instructions|message"}},
 });
 
-// Marks of a conversation's frames, which no honest text needs.
+// Marks of the frames of a conversation, which no honest text needs.
 constexpr std::array<std::string_view, 9> kFrames = {"<|im_start|>system",
                                                      "<|system|>",
                                                      "[system](#",
@@ -74,8 +73,8 @@ bool in_group(std::string_view group, std::string_view word) {
   return false;
 }
 
-// The text in one case, without what is put in to hide words: soft hyphens,
-// characters of no width, tags of HTML.
+// Returns the text in one case, without what is inserted to hide words: soft hyphens, zero-width characters and HTML
+// tags.
 std::string plain(std::string_view text, std::vector<uint32_t>& from) {
   std::string out;
   for (size_t at = 0; at < text.size();) {
@@ -99,14 +98,14 @@ std::string plain(std::string_view text, std::vector<uint32_t>& from) {
   return out;
 }
 
-// Whether the place is within quotes, code or a list of examples: then the text
-// speaks about injections.
+// Returns whether the place is within quotes, code or a list of examples, which means that the text is about
+// injections.
 bool is_quoted(std::string_view text, size_t begin, size_t end) {
   size_t from = begin - std::min<size_t>(begin, 160), to = std::min(text.size(), end + 40);
   std::string_view before = text.substr(from, begin - from), after = text.substr(end, to - end);
   std::string_view near = before.substr(before.size() - std::min<size_t>(before.size(), 24));
-  // In JSON, a whole message is in quotes: only quotes that are near and not at
-  // its beginning count.
+  // In JSON, a whole message is in quotes. So only quotes that are near, and not at the beginning of the message,
+  // count.
   bool opens = near.find_last_of("`*") != near.npos || near.find("\xe2\x80\x9c") != near.npos ||
                near.find("\\\"") != near.npos || near.find(" \"") != near.npos || near.find(" '") != near.npos;
   bool closes = after.find_first_of("`\"'*") != after.npos || after.find("\xe2\x80\x9d") != after.npos;
@@ -117,8 +116,7 @@ bool is_quoted(std::string_view text, size_t begin, size_t end) {
   return std::ranges::any_of(kAbout, [&](auto word) { return before.find(word) != before.npos; });
 }
 
-// Where a person does not look: comments, elements that are not shown, white on
-// white.
+// Returns whether the place is hidden from people: in a comment, in an element that is not shown, or white on white.
 bool is_hidden(std::string_view text, size_t at) {
   std::string_view before = text.substr(at - std::min<size_t>(at, 400), std::min<size_t>(at, 400));
   size_t comment = before.rfind("<!--");
@@ -138,7 +136,7 @@ struct Place {
 };
 
 std::optional<Place> order_at(std::string_view text, const std::vector<Word>& words, size_t first) {
-  constexpr size_t kBetween = 4;  // words
+  constexpr size_t kBetween = 4;  // in words
   auto text_of = [&](size_t i) { return text.substr(words[i].begin, words[i].end - words[i].begin); };
   for (const Order& order : kOrders) {
     if (!in_group(order.groups[0], text_of(first))) continue;
@@ -166,8 +164,8 @@ std::vector<Place> orders_in(std::string_view text) {
   return places;
 }
 
-// The orders to ignore instructions and the frames count where they stand; the
-// weaker ones only where they are hidden, or beside another.
+// Returns whether the finding is weak. Orders to ignore instructions, and frames, always count. Weak findings count
+// only if they are hidden or near another finding.
 bool is_weak(std::string_view what) {
   return what != kOrders[0].what && what != "imitates the frame of a conversation";
 }

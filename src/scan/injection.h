@@ -1,6 +1,5 @@
-// Finds text in an answer that gives orders to the agent instead of telling it
-// something: a prompt injection. What is found is shown to the operator; text
-// *about* injections, which quotes them, is no finding. Pure.
+// This file finds prompt injections: text in an answer that gives orders to the agent instead of information. The
+// operator is shown what is found. Text *about* injections that quotes them is not a finding. The code is pure.
 #pragma once
 
 #include <cstdint>
@@ -11,31 +10,30 @@
 namespace bottle::scan {
 
 struct Injection {
-  std::string_view what;  // "tells the agent to ignore its instructions": goes
-                          // on "the answer …"
-  uint64_t begin = 0;     // about where, in bytes from the beginning of the answer
-  bool hidden = false;    // it stands where a person does not see it
+  std::string_view what;  // for example, "tells the agent to ignore its instructions"; continues "the answer …"
+  uint64_t begin = 0;     // the approximate offset in the answer, in bytes
+  bool hidden = false;    // at a place that a person does not see
 };
 
 class InjectionScan {
  public:
-  // Takes the next bytes of an answer, decoded of its content codings.
+  // Takes the next bytes of an answer, without its content codings.
   void feed(std::string_view bytes);
   void end();
 
-  // In order; at most kMost.
+  // Returns the findings in order, at most kMost.
   const std::vector<Injection>& found() const { return found_; }
 
   static constexpr size_t kMost = 16;
-  static constexpr size_t kReach = 2048;  // bytes that one finding may stretch over
+  static constexpr size_t kReach = 2048;  // the most bytes that one finding may span
   static constexpr size_t kPiece = 16 * 1024;
 
  private:
   void look();
 
   std::string window_;
-  uint64_t before_ = 0;    // bytes of the answer before the window
-  uint64_t reported_ = 0;  // up to here
+  uint64_t before_ = 0;    // the number of bytes of the answer before the window
+  uint64_t reported_ = 0;  // the offset up to which findings were reported
   std::vector<Injection> found_;
 };
 

@@ -1,5 +1,4 @@
-// Whatever the answer: the findings are in order, and cutting it changes none
-// of them much.
+// This target checks that the findings are in order, and that cutting the answer hardly changes them.
 #include <cstdlib>
 
 #include "scan/injection.h"

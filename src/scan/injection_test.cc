@@ -1,5 +1,5 @@
-// Orders in an answer are found, however they are hidden and cut; text about
-// them is not.
+// These tests check that orders in an answer are found, however they are hidden or split, and that text about them is
+// not.
 #include "scan/injection.h"
 
 #include <gtest/gtest.h>

@@ -23,7 +23,7 @@ class Joiner {
   }
 
  private:
-  // The next quote or '=', without looking at every byte.
+  // Returns the position of the next quote or '=', without looking at every byte.
   size_t next(size_t at) const {
     constexpr size_t kBlock = 64;
     for (; at + kBlock <= text_.size(); at += kBlock)
@@ -52,7 +52,7 @@ class Joiner {
     return end + 1;
   }
 
-  // What is in long quotes may have quotes of its own, which are escaped.
+  // Finds the closing quote. Text in long quotes may contain quotes of its own, which are escaped.
   size_t closing(size_t at) const {
     for (;;) {
       const void* found = at < text_.size() ? std::memchr(text_.data() + at, '"', text_.size() - at) : nullptr;

@@ -1,14 +1,14 @@
-// Puts together what a text keeps in pieces: the values of parameters and fields, in their order. Pure.
+// This file joins what a text keeps in pieces: the values of parameters and fields, in their order. The code is pure.
 #pragma once
 
 #include "scan/decode.h"
 
 namespace bottle::scan {
 
-inline constexpr size_t kLongestPiece = 128;  // bytes: what is longer is no piece of a secret
+inline constexpr size_t kLongestPiece = 128;  // in bytes; longer values are not pieces of a secret
 
-// The values of "a=…&b=…", of the fields and lists of JSON, without what stands between. Keys
-// and values of more than kLongestPiece bytes are left out.
+// Returns the values of "a=…&b=…" and of the fields and lists of JSON, without the text between them. Leaves out keys
+// and values longer than kLongestPiece bytes.
 Decoded joined_values(std::string_view text);
 
 }  // namespace bottle::scan

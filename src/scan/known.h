@@ -1,4 +1,5 @@
-// The secrets that the operator named, found in either case, backwards and in ROT13. Immutable once built. Pure.
+// This file finds the secrets that the operator named, in either case, reversed and in ROT13. A built set is immutable.
+// The code is pure.
 #pragma once
 
 #include <cstdint>
@@ -12,15 +13,15 @@ namespace bottle::scan {
 
 class KnownSecrets {
  public:
-  // Values of under 8 bytes are ignored: they would be found everywhere by chance. A value of more than 48 bytes is
-  // found by any 32 bytes of it that begin at a multiple of 32, and by its end.
+  // Adds a secret. Ignores values shorter than 8 bytes, because they would be found everywhere by chance. A value
+  // longer than 48 bytes is found by its end and by any 32 bytes of it that begin at a multiple of 32.
   void add(std::string name, std::string_view value);
   void build() { dictionary_.build(); }
 
   bool empty() const { return names_.empty(); }
   const std::string& name(uint32_t secret) const { return names_[secret]; }
 
-  // `folded`: a text without capitals. Calls each(secret, begin, end).
+  // Calls each(secret, begin, end). `folded` is a text without capitals.
   template <typename F>
   void find(std::string_view folded, F each) const {
     Dictionary::State state = Dictionary::kRoot;
@@ -43,7 +44,7 @@ class KnownSecrets {
   Dictionary dictionary_;
 };
 
-// Writes `text` without capitals (ASCII) to `to`.
+// Writes `text` to `to` with its ASCII capitals in lower case.
 void fold(std::string_view text, std::string& to);
 
 }  // namespace bottle::scan

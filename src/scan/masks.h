@@ -1,4 +1,4 @@
-// Classes of bytes, as one bit for each of 64 bytes.
+// This file computes classes of bytes, as one bit for each of 64 bytes.
 #pragma once
 
 #include <array>
@@ -10,10 +10,10 @@
 
 namespace bottle::scan {
 
-// 16 bytes that are compared at once.
+// A vector of 16 bytes that are compared at once.
 using Lanes = uint8_t __attribute__((vector_size(16)));
 
-// A bit for each lane; a lane must be 0 or 255.
+// Returns one bit per lane. Each lane must be 0 or 255.
 inline uint64_t bits_of(const Lanes& lanes) {
 #ifdef __SSE2__
   return static_cast<uint32_t>(_mm_movemask_epi8(__builtin_bit_cast(__m128i, lanes)));
@@ -25,7 +25,7 @@ inline uint64_t bits_of(const Lanes& lanes) {
 #endif
 }
 
-// Whether each byte is `from` to `from + count - 1`.
+// Returns whether each byte is between `from` and `from + count - 1`.
 inline Lanes within(const Lanes& bytes, uint8_t from, uint8_t count) {
   return reinterpret_cast<Lanes>(static_cast<Lanes>(bytes - from) < count);
 }
@@ -39,7 +39,7 @@ inline Block load_block(const uint8_t* bytes) {
   return block;
 }
 
-// A bit for each byte of which `in(bytes)` is true.
+// Returns one bit per byte, which is set if `in(bytes)` is true for it.
 template <typename F>
 inline uint64_t mask_of(const Block& block, F in) {
   return bits_of(in(block[0])) | bits_of(in(block[1])) << 16 | bits_of(in(block[2])) << 32 |

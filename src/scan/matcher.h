@@ -1,5 +1,5 @@
-// Finds the patterns of rules in a block of bytes, in one pass (vectorscan). The database is made by
-// compiler/compile.h.
+// This file finds the patterns of rules in a block of bytes, in one pass (vectorscan). compiler/compile.h makes the
+// database.
 #pragma once
 
 #include <cstdint>
@@ -17,35 +17,35 @@ struct hs_scratch;
 namespace bottle::scan {
 
 struct Match {
-  uint32_t rule = 0;  // its index
+  uint32_t rule = 0;  // the index of the rule
   size_t begin = 0, end = 0;
 };
 
-// A compiled database as bytes: a table of patterns, then vectorscan's own serialized form.
+// The beginning of a compiled database, which consists of a table of patterns and vectorscan's serialized form.
 struct DatabaseHead {
   static constexpr uint32_t kMagic = 0x626f7431;
   uint32_t magic = kMagic, patterns = 0;
 };
 struct PatternInfo {
   uint32_t rule = 0;
-  uint32_t width = 0;  // bytes of every match, or the least, where the beginning does not matter; 0: vectorscan
+  uint32_t width = 0;  // the length of every match, or the minimum if the beginning does not matter; 0 if vectorscan
                        // reports the beginning
 };
 
 class Matcher {
  public:
-  // `database`: what compile() made, on this kind of processor. Code::invalid: it is something else.
+  // Loads what compile() made on this kind of processor. Fails with Code::invalid if `database` is something else.
   static Result<Matcher> load(std::string_view database);
   Matcher(Matcher&&) noexcept;
   Matcher& operator=(Matcher&&) noexcept;
   ~Matcher();
 
-  // Calls `each` for each match, in the order of their ends. Of matches of one pattern with one beginning, the
-  // shortest.
+  // Calls `each` for each match, in the order of their ends. Of several matches of one pattern with the same beginning,
+  // it reports the shortest.
   void scan(std::string_view block, const std::function<void(const Match&)>& each);
 
   size_t rules() const;   // one more than the highest index of a rule
-  size_t memory() const;  // bytes of database and scratch
+  size_t memory() const;  // the bytes of the database and the scratch space
 
  private:
   struct Free {
@@ -59,7 +59,7 @@ class Matcher {
   std::unique_ptr<hs_database, Free> database_;
   std::unique_ptr<hs_scratch, Free> scratch_;
   std::vector<PatternInfo> patterns_;
-  std::vector<size_t> last_begin_;  // of each pattern, plus one; 0: none yet
+  std::vector<size_t> last_begin_;  // per pattern, plus one; 0 if there is none yet
 };
 
 }  // namespace bottle::scan

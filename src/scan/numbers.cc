@@ -1,4 +1,4 @@
-// The checks of cards, account numbers and keys of wallets.
+// This file checks card numbers, account numbers and wallet keys.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -38,7 +38,7 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_part_of_word(char c) { return is_digit(c) || is_upper(c) || (c >= 'a' && c <= 'z') || c == '_'; }
 
-// The characters of `member` from `at` on, with at most one space or dash between two of them.
+// Returns the characters of `member` from `at` on, with at most one space or dash between two of them.
 template <typename F>
 std::string grouped(std::string_view text, size_t at, size_t most, F member, std::vector<size_t>& ends) {
   std::string out;
@@ -58,14 +58,14 @@ std::string grouped(std::string_view text, size_t at, size_t most, F member, std
 }  // namespace
 
 size_t card_at(std::string_view text, size_t at) {
-  constexpr size_t kFewestKinds = 5;  // of digits: the numbers that are published for tests have fewer
+  constexpr size_t kFewestKinds = 5;  // different digits; the test numbers that are published have fewer
   if (!is_digit(text[at])) return 0;
   if (at > 0 &&
       (is_part_of_word(text[at - 1]) || std::string_view(".-:/=%+#").find(text[at - 1]) != std::string_view::npos)) {
     char before = text[at - 1];
     if (before != '=' && before != ':') return 0;
   }
-  if (at > 1 && text[at - 1] == ' ' && is_digit(text[at - 2])) return 0;  // in a row of numbers
+  if (at > 1 && text[at - 1] == ' ' && is_digit(text[at - 2])) return 0;  // part of a list of numbers
   std::vector<size_t> ends;
   std::string digits = grouped(text, at, 20, is_digit, ends);
   if (digits.size() < 15 || digits.size() > 19) return 0;
@@ -112,7 +112,7 @@ bool is_iban(std::string_view iban) {
   auto country = std::ranges::find(kCountries, iban.substr(0, 2), &Country::code);
   if (country == kCountries.end() || country->length != iban.size()) return false;
   uint32_t rest = 0;
-  for (size_t i = 0; i < iban.size(); ++i) {  // the first four characters count as the last
+  for (size_t i = 0; i < iban.size(); ++i) {  // the first four characters are moved to the end
     char c = iban[(i + 4) % iban.size()];
     if (c >= '0' && c <= '9') rest = (rest * 10 + static_cast<uint32_t>(c - '0')) % 97;
     else if (c >= 'A' && c <= 'Z') rest = (rest * 100 + static_cast<uint32_t>(c - 'A' + 10)) % 97;
@@ -124,7 +124,7 @@ bool is_iban(std::string_view iban) {
 bool is_wif(std::string_view base58) {
   constexpr std::string_view kDigits = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
   if (base58.size() != 51 && base58.size() != 52) return false;
-  std::array<uint8_t, 38> bytes{};  // version, key, compression flag, checksum
+  std::array<uint8_t, 38> bytes{};  // the version, the key, the compression flag and the checksum
   size_t size = base58.size() == 52 ? 38 : 37;
   for (char c : base58) {
     size_t digit = kDigits.find(c);
@@ -151,7 +151,7 @@ const std::vector<std::string_view>& words() {
       if (end > 0) list.push_back(text.substr(0, end));
       text.remove_prefix(std::min(end + 1, text.size()));
     }
-    return list;  // sorted, as the standard has them
+    return list;  // sorted, as in the standard
   }();
   return kWords;
 }
@@ -200,7 +200,7 @@ void each_mnemonic(std::string_view text, int& tries, const std::function<void(s
         std::vector<uint32_t> indexes;
         for (size_t i = from; i < from + count; ++i) indexes.push_back(static_cast<uint32_t>(list[i].index));
         if (!checksum_fits(indexes)) continue;
-        // Words of one kind only are an example of a document.
+        // Words of only one kind are an example in a document.
         std::ranges::sort(indexes);
         indexes.erase(std::ranges::unique(indexes).begin(), indexes.end());
         if (indexes.size() > count / 2) each(list[from].begin, list[from + count - 1].end);

@@ -1,4 +1,4 @@
-// The rules by which credentials are known: read from a text in the format of docs/rules.md. Pure.
+// This file reads the rules that describe credentials, from a text in the format of docs/rules.md. The code is pure.
 #pragma once
 
 #include <cstdint>
@@ -10,57 +10,59 @@
 
 namespace bottle::scan {
 
-// What a match must also be, beside what its pattern says.
+// A further condition for a match, in addition to the pattern.
 enum class Check : uint8_t {
   token,         // random, and not a stand-in such as "xxxx" or "<your-key>"
-  crc32_base62,  // the same, and sure if the last six characters are the checksum of the others
-  last,          // as token, of the last `Rule::last` bytes of the match only
-  assigned,      // the value that follows the match, quoted or not, is no stand-in
+  crc32_base62,  // the same, and certain if the last six characters are the checksum of the others
+  last,          // like `token`, but for only the last `Rule::last` bytes of the match
+  assigned,      // the value after the match, quoted or not, is not a stand-in
   assignment,    // the same for names that code uses too, so the value must look random
   userinfo,      // the password of a URL
-  connection,    // the value that follows, after other "name=value;"
-  netrc,         // the word that follows, after "machine" and "login"
+  connection,    // the value after the match, behind other "name=value;"
+  netrc,         // the word after the match, behind "machine" and "login"
   basic,         // Base64 of "user:password"
-  docker_auth,   // the same, in Docker's configuration
+  docker_auth,   // the same in Docker's configuration
   jwt,           // its first part is JSON with an "alg"
   discord,       // its first part is a number in Base64
-  x_bearer,      // has more than one letter after the long row of "A"
-  pem,           // Base64 follows
-  putty,         // Base64 follows
-  jwk,           // "kty" is near
+  x_bearer,      // has more than one letter after the long run of "A"
+  pem,           // followed by Base64
+  putty,         // followed by Base64
+  jwk,           // near a "kty"
   wif,           // Base58 with a checksum
-  bip39,         // words of a list, the last of them a checksum
-  luhn,          // a card's number
+  bip39,         // words of a list, with a checksum in the last one
+  luhn,          // a card number
   iban,          // a country's length and a checksum
 };
 
-// What may stand beside a match.
+// What may be adjacent to a match.
 enum class Edge : uint8_t {
   any,
-  word,   // no letter or digit before it
+  word,   // no letter or digit before the match
   alone,  // nor after it
 };
 
 struct Example {
   bool positive = false;
-  std::string text;  // with <alnum 36> and the like, which rule_examples.h fills in
+  std::string text;  // with <alnum 36> and similar parts, which rule_examples.h fills in
 };
 
 struct Rule {
-  std::string id;                     // "github-token"
-  std::string is;                     // "a GitHub token": goes on "… in the body"
-  std::vector<std::string> patterns;  // regular expressions of vectorscan; none: the survey finds it
+  std::string id;  // for example, "github-token"
+  std::string is;  // for example, "a GitHub token"; continues "… in the body"
+  std::vector<std::string>
+      patterns;  // regular expressions of vectorscan; if there are none, the survey finds the credential
   Check check = Check::token;
-  uint32_t last = 0;  // with Check::last
+  uint32_t last = 0;  // used with Check::last
   Edge edge = Edge::any;
-  bool warns = false;                // else it blocks
-  std::vector<std::string> ignored;  // fingerprints (fingerprint.h) of what is published as an example
+  bool warns = false;                // otherwise, the rule blocks
+  std::vector<std::string> ignored;  // fingerprints (fingerprint.h) of published examples
   std::vector<Example> examples;
 };
 
 inline constexpr size_t kMostRules = 1000, kLongestRuleLine = 2000;
 
-// Code::invalid names the line and what is wrong with it. Whether a pattern is valid, compile() says.
+// Fails with Code::invalid, and names the line and what is wrong with it. compile() checks whether the patterns are
+// valid.
 Result<std::vector<Rule>> parse_rules(std::string_view text);
 
 }  // namespace bottle::scan

@@ -49,7 +49,7 @@ class Filler {
     return out;
   }
 
-  // Empty: there is no such thing.
+  // Returns an empty string if there is no such name.
   std::string thing(std::string_view name, size_t count) {
     for (const auto& each : classes())
       if (each.name == name) return of(each.characters, count);
@@ -81,7 +81,7 @@ class Filler {
     return out;
   }
 
-  // The rest of a card's number that begins with 4.
+  // Returns the rest of a card number that begins with 4.
   std::string card(size_t count) {
     for (;;) {
       std::string digits = of(kDigits, count), kinds = digits;
@@ -106,7 +106,7 @@ class Filler {
     std::string key = "\x80" + bytes(32) + "\x01";
     key += pki::digest(pki::digest(key)).substr(0, 4);
     std::string out(52, '1');
-    for (unsigned char byte : key) {  // the number, in base 58
+    for (unsigned char byte : key) {  // converts the number to base 58
       uint32_t carry = byte;
       for (size_t i = out.size(); i-- > 0;) {
         carry += static_cast<uint32_t>(kBase58.find(out[i])) * 256;

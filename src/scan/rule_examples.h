@@ -1,4 +1,5 @@
-// The examples of rules: their random parts, and the test that they are. Pure: what is random comes from a seed.
+// This file fills in the random parts of the rules' examples and tests the examples. The code is pure: the randomness
+// comes from a seed.
 #pragma once
 
 #include <cstdint>
@@ -10,12 +11,13 @@
 
 namespace bottle::scan {
 
-// `text` with <CLASS COUNT> replaced by COUNT random characters of a class, <uuid> and the like by one of those, and \n
-// by a line end. What is not known in angle brackets stays as it is. docs/rules.md lists the classes.
+// Returns `text` with <CLASS COUNT> replaced by COUNT random characters of a class, <uuid> and similar names by a
+// random value of that kind, and \n by a line end. Unknown names in angle brackets stay unchanged. docs/rules.md lists
+// the classes.
 std::string filled(std::string_view text, uint32_t seed);
 
-// Tries every example of every rule in the catalog with `seeds` fillings, and says in a sentence what is wrong with
-// each that is not found where it should be, or found where it should not.
+// Tries every example of every rule in the catalog with `seeds` different fillings. Returns a sentence for each example
+// that is not found although it should be, or is found although it should not.
 std::vector<std::string> wrong_examples(Catalog& catalog, uint32_t seeds);
 
 }  // namespace bottle::scan

@@ -1,4 +1,4 @@
-// The format of rules, and the examples of those that the program carries.
+// These tests check the format of rules, and the examples of the rules that the program carries.
 #include <gtest/gtest.h>
 
 #include "scan/builtin.h"

@@ -1,5 +1,5 @@
-# The rules that the program carries, and the database that scan/compiler makes of them when the program is built.
-# The compiler's own files, because the room of the others needs what it makes.
+# Builds the rules that the program carries, and the database that scan/compiler makes from them during the build.
+# The compiler is built from separate source files, because the library of the room needs the database that it makes.
 add_executable(compile_rules scan/compiler/compile_rules_main.cc scan/compiler/compile.cc scan/rule.cc)
 target_include_directories(compile_rules PRIVATE ${CMAKE_SOURCE_DIR}/src)
 target_link_libraries(compile_rules PRIVATE bottle_base ${BOTTLE_hs})

@@ -1,4 +1,4 @@
-// What is found, in which disguise, and that cutting the stream anywhere changes nothing.
+// These tests check what is found in which form, and that cutting the stream anywhere changes nothing.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -17,7 +17,7 @@ Dictionary dictionary(const std::vector<std::string>& needles) {
   return made;
 }
 
-// The stream with [needle number] in place of each find.
+// Returns the stream with [needle number] in place of each find.
 std::string marked(const Dictionary& d, std::string_view text, size_t piece = 1 << 20) {
   Filter filter(
       &d, [](const Sight& sight) { return Verdict{Do::replace, "[" + std::to_string(sight.pattern.needle) + "]"}; });
@@ -85,7 +85,7 @@ TEST(Finder, FindsBase64ThatIsEscaped) {
 }
 
 TEST(Finder, AnEscapeIsNeverCut) {
-  // What is left around a find in JSON must still be JSON.
+  // JSON with a replaced find must still be JSON.
   auto d = dictionary({"\"begin and end\""});
   EXPECT_EQ(marked(d, R"({"a":"x\"begin and end\"y"})"), R"({"a":"x[0]y"})");
   EXPECT_EQ(marked(d, R"({"a":"\\\"begin and end\"\\"})"), R"({"a":"[0]\\"})");
@@ -194,7 +194,7 @@ TEST(Filter, CuttingAnywhereChangesNothing) {
 }
 
 TEST(Filter, LongTextCostsNoMoreThanItsLength) {
-  // Each of these makes a matcher that starts over, or a list that grows, quadratic.
+  // Each of these inputs makes a naive matcher that starts over, or a list that grows, take quadratic time.
   std::string needle(500, 'a');
   auto d = dictionary({needle + "b", needle});
   std::string escaped;

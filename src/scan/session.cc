@@ -27,7 +27,7 @@ void Session::add(Row& row, std::string_view value, std::chrono::steady_clock::t
   row.last = now;
   size_t before = row.text.size();
   row.text.append(value);
-  // What lies in one value is the business of its own message.
+  // A secret within one value is found by the scan of its own message.
   if (before > 0)
     for (Finding& finding : Detector(catalog_).scan(row.text, true).findings)
       if (finding.begin < before && finding.end > before && !finding.warns()) findings.push_back(std::move(finding));

@@ -1,4 +1,5 @@
-// What all messages of one session share: the pieces of a secret that leave one by one. Pure; the caller has the clock.
+// This file holds what all messages of one session share, to find the pieces of a secret that leave one by one. The
+// code is pure; the caller has the clock.
 #pragma once
 
 #include <chrono>
@@ -13,19 +14,19 @@ namespace bottle::scan {
 
 class Session {
  public:
-  // The catalog must outlive it.
+  // The catalog must outlive the session.
   explicit Session(Catalog* catalog) : catalog_(catalog) {}
 
-  // For one message.
+  // Returns the stream for one message.
   Stream stream(OnFinding on_finding, std::string_view codings = {}) { return {catalog_, on_finding, codings}; }
 
-  // A parameter, header, field or frame that leaves at `now`, with its name. Finds what the values of one name spell
-  // together, and what all values spell in the order in which they leave. Values of more than kLongestPiece bytes are
-  // no pieces.
+  // Takes the value of a parameter, header, field or frame that leaves at `now`, with its name. Finds secrets in the
+  // joined values of one name, and in all joined values in the order in which they leave. Values longer than
+  // kLongestPiece bytes are not pieces.
   std::vector<Finding> value(std::string_view name, std::string_view value, std::chrono::steady_clock::time_point now);
 
-  static constexpr std::chrono::seconds kTogether{60};  // pieces that are further apart are not put together
-  static constexpr size_t kRow = 512;                   // bytes of pieces that are kept of one name
+  static constexpr std::chrono::seconds kTogether{60};  // pieces that are further apart in time are not joined
+  static constexpr size_t kRow = 512;                   // the bytes of pieces that are kept for one name
   static constexpr size_t kMostNames = 64;
 
  private:

@@ -23,7 +23,8 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-// A bit mask of "the two neighbors count up, down, or are the same", as a share of all pairs.
+// Returns whether more than half of the neighboring characters differ by at most one: they count up, count down, or are
+// the same.
 bool counts(std::string_view text) {
   if (text.size() < 6) return false;
   size_t steps = 0;
@@ -31,7 +32,7 @@ bool counts(std::string_view text) {
   return steps * 2 > text.size();
 }
 
-// Whether the text is one piece again and again.
+// Returns whether the text repeats one piece.
 bool repeats(std::string_view text) {
   for (size_t period = 1; period <= std::min<size_t>(text.size() / 2, 16); ++period)
     if (text.substr(period) == text.substr(0, text.size() - period)) return true;
@@ -44,7 +45,8 @@ size_t distinct(std::string_view text) {
   return static_cast<size_t>(std::ranges::count(seen, true));
 }
 
-// Whether a word is in it, in one case: in random letters of both cases, every short word is now and then.
+// Returns whether the text contains such a word in one case. In random letters of both cases, every short word occurs
+// now and then.
 bool names_itself(std::string_view text) {
   static constexpr std::array kWords = std::to_array<std::string_view>(
       {"example",  "xxxx",   "your",       "placeholder", "changeme", "change_me", "change-me",
@@ -62,13 +64,15 @@ bool names_itself(std::string_view text) {
   return std::ranges::any_of(kWords, is_in) || std::ranges::any_of(kCapitals, is_in);
 }
 
-// Letters of one case or capitalized, with a few digits at most: a word, a version, a part of a name.
+// Returns whether the part is a word, a version or part of a name: letters of one case or capitalized, with at most a
+// few digits.
 bool is_word(std::string_view part) {
   size_t letters = 0;
   while (letters < part.size() && is_letter(part[letters])) ++letters;
   bool digits = std::all_of(part.begin() + static_cast<std::ptrdiff_t>(letters), part.end(), is_digit);
   if (!digits || part.size() - letters > 4) return false;
-  // camelCase has a capital at the beginning of each word, random text everywhere, and single small letters too.
+  // camelCase has capitals only at the beginning of words. Random text has them everywhere, and single small letters
+  // too.
   size_t turns = 0;
   for (size_t i = 1; i < letters; ++i) {
     turns += is_upper(part[i]) && is_lower(part[i - 1]);
@@ -117,7 +121,7 @@ bool looks_random(std::string_view value) {
     return false;
   if (std::ranges::none_of(value, is_digit) && distinct(value) < 12) return false;
   if (std::ranges::count_if(value, is_letter) == 0) return value.size() >= 24;
-  if (value.find_first_of("([<{ ") != value.npos || value.find("::") != value.npos) return false;  // code, or prose
+  if (value.find_first_of("([<{ ") != value.npos || value.find("::") != value.npos) return false;  // code or prose
   if (value.front() == ':' || value.front() == '?') return false;
   bool words = true;
   for (size_t at = 0; at < value.size() && words;) {

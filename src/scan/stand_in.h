@@ -1,21 +1,23 @@
-// Tells a value from what people write in place of one: "xxxx", "<your-key>", "$TOKEN", "changeme". Pure.
+// This file tells a value from a stand-in that people write instead: "xxxx", "<your-key>", "$TOKEN", "changeme". The
+// code is pure.
 #pragma once
 
 #include <string_view>
 
 namespace bottle::scan {
 
-// Whether a token of a known form is written to stand for one: it names itself an example, repeats itself, counts up.
+// Returns whether a token of a known form is a stand-in: it names itself an example, repeats itself, or counts up.
 bool is_stand_in(std::string_view token);
 
-// Whether a password, in a place where only passwords stand, is none: a variable, a stand-in, or the word "password".
+// Returns whether the text, at a place where only passwords occur, is no password but a variable, a stand-in, or the
+// word "password".
 bool is_no_password(std::string_view value);
 
-// Whether a value that is assigned to a name such as `api_key` was made by a machine, or by a person who mixes letters,
-// digits and signs. Words, names in code, paths, addresses and numbers are not.
+// Returns whether a value that is assigned to a name such as `api_key` was made by a machine, or by a person who mixes
+// letters, digits and signs. Words, names in code, paths, addresses and numbers do not look random.
 bool looks_random(std::string_view value);
 
-// Bits per byte, from the frequencies of its bytes.
+// Returns the bits per byte, computed from the frequencies of the bytes.
 double entropy(std::string_view text);
 
 }  // namespace bottle::scan

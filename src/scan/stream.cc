@@ -5,7 +5,7 @@
 namespace bottle::scan {
 namespace {
 
-constexpr size_t kMostFindings = 100;  // that are kept of one message
+constexpr size_t kMostFindings = 100;  // that are kept for one message
 constexpr uint64_t kFreelyDecoded = 64 << 20, kMostRatio = 200;
 constexpr size_t kBeginning = 16;  // characters in a row that may be the beginning of a secret
 
@@ -51,7 +51,7 @@ bool Stream::end(std::string& out) {
 
 bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
   window_.append(bytes);
-  // A pause brings nothing new to look at; the end may: what seemed to go on is complete.
+  // A pause brings nothing new to scan. The end may, because text that seemed to continue is now complete.
   if (until != Until::pause) {
     BlockResult result = Detector(catalog_).scan(window_);
     if (result.incomplete && on_finding_ == OnFinding::block) {
@@ -72,7 +72,7 @@ bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
   return true;
 }
 
-// What came with codings goes on as it came, once what it decodes to has been looked at.
+// Passes bytes with codings on unchanged, after their decoded form has been scanned.
 bool Stream::coded(std::string_view bytes, Until until, std::string& out) {
   std::string decoded, ignored;
   coded_bytes_ += bytes.size();
@@ -93,7 +93,7 @@ bool Stream::coded(std::string_view bytes, Until until, std::string& out) {
     if (rest.size() == before && decoded.empty()) break;
   }
   if (until != Until::more && !piece({}, until, ignored)) return false;
-  // The bytes before these decode to what has been let out; of these, the end waits.
+  // The earlier bytes decode to what has been released. Of these bytes, the last ones wait.
   if (until == Until::more) {
     out.append(coded_);
     coded_.assign(bytes);
@@ -104,7 +104,7 @@ bool Stream::coded(std::string_view bytes, Until until, std::string& out) {
   return true;
 }
 
-// False: it blocks.
+// Returns false if the finding blocks the stream.
 bool Stream::take(Finding finding, bool at_end) {
   bool touches_end = finding.end == window_.size() && !at_end;
   size_t begin = finding.begin, end = finding.end;
@@ -112,7 +112,7 @@ bool Stream::take(Finding finding, bool at_end) {
   finding.begin += before_;
   finding.end += before_;
   bool redacts = on_finding_ == OnFinding::redact && !warns && !decoder_ && begin >= let_out_;
-  if (redacts && touches_end) return true;  // it may go on
+  if (redacts && touches_end) return true;  // the finding may continue
   bool is_new = seen_.emplace(finding.begin, finding.name).second;
   std::string name = finding.name;
   if (is_new && findings_.size() < kMostFindings) findings_.push_back(std::move(finding));

@@ -1,5 +1,5 @@
-// Looks through a message as it streams by, and lets out what holds no secret. docs/decisions/010 explains how a secret
-// that is cut in two by the end of a piece is still found, and what bounds the memory. Pure.
+// This file scans a message as it streams by, and releases the parts that contain no secret. docs/decisions/010
+// explains how it finds a secret that is split between two pieces, and what bounds the memory. The code is pure.
 #pragma once
 
 #include <cstdint>
@@ -16,35 +16,35 @@ namespace bottle::scan {
 
 enum class OnFinding : uint8_t {
   block,   // the stream ends before the finding
-  redact,  // a marker of the same length takes its place; blocks where that cannot be, as in compressed bytes
-  report,  // all passes
+  redact,  // a marker of the same length replaces it; blocks if that is impossible, as in compressed bytes
+  report,  // everything passes
 };
 
 class Stream {
  public:
-  // The catalog must outlive it. `codings`: the value of Content-Encoding, or empty. One that ContentDecoder does not
-  // know blocks at the first byte.
+  // The catalog must outlive the stream. `codings` is the value of Content-Encoding, or empty. A coding that
+  // ContentDecoder does not know blocks the message at its first byte.
   Stream(Catalog* catalog, OnFinding on_finding, std::string_view codings = {});
 
-  // Takes the next bytes of the message, and appends to `out` those that may go on. False: a finding blocks, and the
-  // stream is over.
+  // Takes the next bytes of the message, and appends to `out` those that may pass. Returns false if a finding blocks
+  // the message; the stream is then over.
   bool feed(std::string_view bytes, std::string& out);
-  // For a pause in the message: lets out what is held back, except the beginning of what may be a secret.
+  // Releases what is held back during a pause in the message, except the beginning of a possible secret.
   bool release(std::string& out);
-  // The message is complete: lets out the rest.
+  // Releases the rest, because the message is complete.
   bool end(std::string& out);
 
   bool holds() const { return window_.size() > let_out_ || !coded_.empty(); }
-  // All so far, once each, with offsets in the message (with codings: in the decoded message).
+  // Returns all findings so far, each once, with offsets in the message (with codings, in the decoded message).
   const std::vector<Finding>& findings() const { return findings_; }
-  // Why the stream blocks, where that is no finding; empty otherwise.
+  // Returns why the stream blocks if the reason is not a finding, and otherwise an empty string.
   const std::string& problem() const { return problem_; }
-  // Bytes that it holds, about.
+  // Returns approximately how many bytes the stream holds.
   size_t memory() const;
 
   static constexpr size_t kHold = 1024;        // bytes that wait for the next ones
-  static constexpr size_t kReach = 4096;       // bytes of the message that stay known, with those that wait
-  static constexpr size_t kPiece = 32 * 1024;  // bytes that are looked at once
+  static constexpr size_t kReach = 4096;       // bytes of the message that are kept, including those that wait
+  static constexpr size_t kPiece = 32 * 1024;  // bytes that are scanned at once
 
  private:
   enum class Until { more, pause, end };
@@ -57,20 +57,20 @@ class Stream {
   Catalog* catalog_;
   OnFinding on_finding_;
   std::string window_;                               // the last bytes of the message
-  size_t let_out_ = 0;                               // of the window
-  uint64_t before_ = 0;                              // bytes of the message before the window
+  size_t let_out_ = 0;                               // the number of released bytes of the window
+  uint64_t before_ = 0;                              // the number of bytes of the message before the window
   std::set<std::pair<uint64_t, std::string>> seen_;  // findings in the window
   std::vector<Finding> findings_;
   std::string problem_;
   bool blocked_ = false;
 
   std::optional<ContentDecoder> decoder_;
-  std::string coded_;  // bytes whose decoded form has not been let out
+  std::string coded_;  // coded bytes whose decoded form has not been released
   uint64_t coded_bytes_ = 0, decoded_bytes_ = 0;
 };
 
-// `[redacted: NAME]`, cut or filled with '*' to `size` bytes: the same each time for the same finding, and valid within
-// a string of JSON.
+// Returns `[redacted: NAME]`, cut or padded with '*' to `size` bytes. It is always the same for the same finding, and
+// valid within a JSON string.
 std::string redaction(std::string_view name, size_t size);
 
 }  // namespace bottle::scan

@@ -1,4 +1,5 @@
-// Whatever the message and its pieces: what passes is what came, a secret does not, and the memory is bounded.
+// This target checks, for any message and pieces, that bytes pass unchanged, that a secret does not pass, and that the
+// memory is bounded.
 #include <cstdlib>
 #include <string>
 

@@ -1,4 +1,4 @@
-// A message is looked through as it streams by, however it is cut.
+// These tests check that a message is scanned as it streams by, however it is cut.
 #include <gtest/gtest.h>
 #include <zlib.h>
 
@@ -21,7 +21,7 @@ Catalog& catalog() {
   return made;
 }
 
-// What comes out, and whether the stream went on to the end.
+// Returns the output, and whether the stream continued to the end.
 std::pair<std::string, bool> streamed(Stream& stream, std::string_view text, size_t piece) {
   std::string out;
   for (; !text.empty(); text.remove_prefix(std::min(piece, text.size())))
@@ -145,11 +145,11 @@ TEST(Session, PutsPiecesTogether) {
   EXPECT_EQ(value("q", kKnown.substr(9, 9)), "");
   EXPECT_EQ(value("lang", "en"), "");
   EXPECT_EQ(value("q", kKnown.substr(18)), "deploy");
-  // Under other names, one after another.
+  // The pieces leave under other names, one after another.
   now += 5min;
   EXPECT_EQ(value("a", kKnown.substr(0, 9)), "");
   EXPECT_EQ(value("b", kKnown.substr(9)), "deploy");
-  // Too far apart.
+  // The pieces are too far apart in time.
   now += 5min;
   EXPECT_EQ(value("a", kKnown.substr(0, 9)), "");
   now += 5min;

@@ -12,8 +12,8 @@ namespace {
 constexpr size_t kBlock = 64;
 constexpr size_t kFullLine = 56;
 constexpr size_t kLongestWords = 400;
-constexpr size_t kAround = 96;     // bytes that belong to an escape on either side
-constexpr int kFewestDigits = 12;  // of a card's or an account's number
+constexpr size_t kAround = 96;     // bytes on either side that belong to an escape
+constexpr int kFewestDigits = 12;  // of a card or account number
 
 struct Masks {
   uint64_t run, hex, digit, words, special, high;
@@ -42,7 +42,8 @@ uint64_t where(const uint8_t* bytes, uint8_t byte) {
   return mask_of(load_block(bytes), [=](const Lanes& c) { return equal(c, byte); });
 }
 
-// Bits where a row of `count` (a power of two) ones begins, of which the last may be in the next mask.
+// Returns a bit for each position where `count` (a power of two) ones in a row begin. The last ones may be in the next
+// mask.
 uint64_t rows(uint64_t low, uint64_t high, unsigned count) {
   for (unsigned step = 1; step < count; step *= 2) {
     uint64_t next = low >> step | high << (64 - step);
@@ -70,7 +71,7 @@ class Survey {
  private:
   uint8_t byte(size_t at) const { return at < text_.size() ? static_cast<uint8_t>(text_[at]) : uint8_t{1}; }
 
-  // The bytes from `at` on: in the text, or a copy of its end with bytes of no class after it.
+  // Returns the bytes from `at` on: in the text itself, or in a copy of its end that is padded with bytes of no class.
   const uint8_t* bytes(size_t at) {
     if (at + kBlock <= text_.size()) return reinterpret_cast<const uint8_t*>(text_.data()) + at;
     rest_.fill(1);
@@ -113,7 +114,7 @@ class Survey {
     return within(c | 32, 'a', 26) || within(c, '0', 10) || c == '+' || c == '/' || c == '-' || c == '_';
   }
 
-  // The end of the run, without looking at every byte twice.
+  // Returns the end of the run, without looking at every byte twice.
   size_t run_end(size_t at) const {
     while (at + kBlock <= text_.size()) {
       uint64_t other = ~run_mask(reinterpret_cast<const uint8_t*>(text_.data()) + at);
@@ -126,10 +127,10 @@ class Survey {
   void run(size_t begin) {
     while (begin > run_end_ && in_run(begin - 1)) --begin;
     size_t end = run_end(begin);
-    // Lines of one text: what stands between is the end of a line, as it is or escaped, and padding.
+    // The lines form one text if only line ends, plain or escaped, and padding separate them.
     for (;;) {
       size_t next = end;
-      bool line = end - begin >= kFullLine && byte(end) == ' ' && in_run(end + 1);  // a header that was folded
+      bool line = end - begin >= kFullLine && byte(end) == ' ' && in_run(end + 1);  // a folded header
       while (next < text_.size() && next < end + 12) {
         char c = text_[next];
         if (c == '\n' || c == '\r') line = true;
@@ -147,7 +148,7 @@ class Survey {
     run_end_ = end;
   }
 
-  // Escapes of printable characters other than spaces; more than one is needed to hide something.
+  // Finds escapes of printable characters other than spaces. A single escape cannot hide anything.
   void escapes(size_t at, uint64_t mask, Shape shape) {
     for (; mask; mask &= mask - 1) {
       size_t begin = at + static_cast<size_t>(std::countr_zero(mask));
@@ -177,10 +178,10 @@ class Survey {
   }
 
   void pairs(size_t at, uint64_t low, uint64_t high) {
-    // Two digits and one to four other bytes, eight times; of "0x41," the zero is a digit too.
+    // Two digits and one to four other bytes, eight times. In "0x41,", the zero is a digit too.
     struct Period {
       unsigned size;
-      uint8_t digits, others;  // by their place
+      uint8_t digits, others;  // bit masks by position
     };
     static constexpr Period kPeriods[] = {
         {3, 0b011, 0b100}, {4, 0b0011, 0b1100}, {5, 0b01011, 0b10100}, {6, 0b010011, 0b101100}};
@@ -214,7 +215,7 @@ class Survey {
   void wide(size_t at, uint64_t low, uint64_t high) {
     if (at < wide_end_) return;
     uint64_t every = low, after = high;
-    uint64_t odd = ~(low >> 1 | high << 63);  // and the byte between is not zero
+    uint64_t odd = ~(low >> 1 | high << 63);  // the byte between them is not zero
     every &= odd;
     after &= ~(high >> 1);
     for (unsigned step = 2; step < 16; step *= 2) {
@@ -243,7 +244,7 @@ class Survey {
     if (std::popcount(starts) >= 10 && std::popcount(low) <= 52) decimals(at);
   }
 
-  // Numbers with one to three other bytes between them.
+  // Finds numbers with one to three other bytes between them.
   void decimals(size_t begin) {
     if (begin < decimals_end_) return;
     size_t end = begin, gap = 0;
@@ -253,7 +254,7 @@ class Survey {
     spots_.push_back({Shape::decimals, begin, end});
   }
 
-  // 32 or more bytes of lower-case letters and spaces.
+  // Finds 32 or more bytes of lower-case letters and spaces.
   void words(size_t begin) {
     if (begin < words_end_) return;
     auto is_word = [&](size_t i) { return within(byte(i), 'a', 26) || byte(i) == ' '; };
@@ -262,7 +263,7 @@ class Survey {
     while (begin > words_end_ && is_word(begin - 1)) --begin;
     words_end_ = end;
     constexpr size_t kTwelveWords = 47;
-    size_t row = 0, word = 0;  // of words with 3 to 8 letters
+    size_t row = 0, word = 0;  // words of 3 to 8 letters
     for (size_t i = begin; i < end && row < 12; ++i) {
       if (byte(i) != ' ') ++word;
       else if (word >= 3 && word <= 8) ++row, word = 0;

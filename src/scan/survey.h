@@ -1,5 +1,5 @@
-// One fast pass over a block that finds what may be encoded, compressed or a number: no judgment, only where to look.
-// It works on masks of 64 bytes, a bit for each. Pure.
+// This file makes one fast pass over a block and finds what may be encoded, compressed or a number. It judges nothing,
+// and only says where to look. It works on masks with one bit for each of 64 bytes. The code is pure.
 #pragma once
 
 #include <cstdint>
@@ -9,15 +9,15 @@
 namespace bottle::scan {
 
 enum class Shape : uint8_t {
-  run,         // 16 or more characters of Base64 or Base64url: also hex, Base32, and long words
-  hex_pairs,   // 8 or more pairs of hexadecimal digits, the same distance apart
-  wide,        // every other byte is zero: UTF-16
-  escapes,     // backslash escapes or entities of what credentials are made of
-  percent,     // percent escapes of it
-  decimals,    // a row of numbers
-  words,       // twelve or more words of lower-case letters, 3 to 8 long
-  digits,      // many digits: a card or an account number may begin here
-  compressed,  // a member of gzip, zlib or zstd may begin here
+  run,         // 16 or more characters of Base64 or Base64url, which includes hex, Base32 and long words
+  hex_pairs,   // 8 or more pairs of hexadecimal digits at equal distances
+  wide,        // every other byte is zero, as in UTF-16
+  escapes,     // backslash escapes or entities of the characters of credentials
+  percent,     // percent escapes of those characters
+  decimals,    // a list of numbers
+  words,       // twelve or more lower-case words of 3 to 8 letters
+  digits,      // many digits: a card or account number may begin here
+  compressed,  // a gzip, zlib or zstd member may begin here
 };
 
 struct Spot {
@@ -25,8 +25,8 @@ struct Spot {
   size_t begin = 0, end = 0;
 };
 
-// Appends the spots of the block. Runs that are lines of one text are one spot; escapes that are near to each other
-// are, too, with what stands around them.
+// Appends the spots of the block. Runs that are lines of one text form one spot. Escapes that are close to each other
+// form one spot with the text around them.
 void survey(std::string_view block, std::vector<Spot>& spots);
 
 inline constexpr size_t kShortestRun = 16;

@@ -10,7 +10,7 @@
 namespace bottle::scan {
 namespace {
 
-// The expressions of all rules, as vectorscan wants them.
+// The expressions of all rules, in the form that vectorscan expects.
 struct Expressions {
   std::vector<const char*> texts;
   std::vector<unsigned> flags, ids;
@@ -23,7 +23,8 @@ std::unexpected<Error> refused(const std::string& rule, hs_compile_error_t* erro
   return fail(Code::invalid, "rule \"" + rule + "\": the pattern is not valid: " + why);
 }
 
-// Whether the rule's check must know where a match begins; to find that out, vectorscan has to read the text backwards.
+// Returns whether the rule's check must know where a match begins. To find that out, vectorscan has to read the text
+// backward.
 bool needs_beginning(const Rule& rule) {
   switch (rule.check) {
     case Check::assigned:
@@ -61,7 +62,7 @@ Result<std::string> compile(const std::vector<Rule>& rules) {
     for (const auto& pattern : rules[i].patterns) TRY(add(all, rules[i], i, pattern));
   hs_database_t* database = nullptr;
   hs_compile_error_t* error = nullptr;
-  hs_platform_info_t any{};  // no features: what every processor of the architecture has
+  hs_platform_info_t any{};  // without features, for every processor of the architecture
   if (hs_compile_multi(all.texts.data(), all.flags.data(), all.ids.data(), static_cast<unsigned>(all.ids.size()),
                        HS_MODE_BLOCK, &any, &database, &error) != HS_SUCCESS) {
     bool known = error && error->expression >= 0;

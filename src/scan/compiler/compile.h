@@ -1,5 +1,5 @@
-// Compiles rules into the database that Matcher loads. Apart from the rest, because only it needs vectorscan's
-// compiler.
+// This file compiles rules into the database that Matcher loads. It is separate because only this code needs
+// vectorscan's compiler.
 #pragma once
 
 #include <string>
@@ -10,7 +10,8 @@
 
 namespace bottle::scan {
 
-// For any processor of this architecture. Code::invalid: a pattern is not valid, or too large; says which and why.
+// Compiles for any processor of this architecture. Fails with Code::invalid if a pattern is invalid or too large, and
+// says which and why.
 Result<std::string> compile(const std::vector<Rule>& rules);
 
 }  // namespace bottle::scan

@@ -1,4 +1,4 @@
-// Part of the build: compile_rules RULES DATABASE.
+// This program is part of the build: compile_rules RULES DATABASE.
 #include <cstdio>
 #include <fstream>
 #include <sstream>
