@@ -21,7 +21,7 @@ namespace {
 
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-// What the image trusts, in PEM.
+// Returns the roots that the image trusts, in PEM.
 std::string roots_of_image() {
   for (const char* path : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
                            "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"})
@@ -53,7 +53,7 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
   return out;
 }
 
-// Searches the agent's PATH, not ours, in the way of execvp.
+// Returns the paths to try for the agent's program. Searches the agent's PATH instead of ours, like execvp.
 std::vector<std::string> candidates(const Go& go) {
   const auto& name = go.argv[0];
   if (name.find('/') != std::string::npos) return {name};
@@ -68,7 +68,7 @@ std::vector<std::string> candidates(const Go& go) {
   return out;
 }
 
-// An unlinked file instead of a pipe, so that the agent can read a prompt of any size at its own pace.
+// Returns an unlinked file instead of a pipe, so that the agent can read a prompt of any size at its own pace.
 Result<UniqueFd> input_of(const Go& go) {
   if (!go.has_stdin) {
     UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -118,14 +118,14 @@ Result<> write_files(const Go& go, const std::string& directory, const std::stri
   for (const auto& file : go.files) TRY(put(file.path, file.text, file.mode));
   if (go.ca.empty()) return {};
   TRY(put(directory + "/ca.pem", go.ca, 0644));
-  // An image without roots of its own still gets ours: what goes through the guard needs no other.
+  // An image without roots of its own still gets our CA, and traffic through the guard needs no other.
   std::string bundle = roots_of_image();
   if (!bundle.empty() && !bundle.ends_with('\n')) bundle += '\n';
   bundle += go.ca;
   TRY(put(directory + "/ca-bundle.pem", bundle, 0644));
   TRY(put(directory + "/java-trust.jks", java_trust_store(bundle), 0644));
-  // The system's own store, for programs that read no variable. The supervisor has made its directory ours. Where that
-  // was not possible, the variables have to do.
+  // This is the system's own store, for programs that read no variable. The supervisor has made its directory ours. If
+  // that was not possible, programs must rely on the variables.
   if (!system_store.empty() && ::access(system_store.c_str(), W_OK) == 0)
     (void)put(system_store + "/ca-certificates.crt", bundle, 0644);
   return {};

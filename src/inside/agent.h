@@ -1,4 +1,4 @@
-// Runs the agent once the gate has opened, and returns its exit status.
+// This file runs the agent once the gate has opened, and returns the agent's exit status.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// Probes for system calls that the seccomp profile must refuse.
+// This file probes for system calls that the seccomp profile must refuse.
 #pragma once
 
 #include <vector>
@@ -7,11 +7,11 @@
 
 namespace bottle::inside {
 
-// Tries each call once, with arguments that do no harm if it is not refused. Under gVisor it tries only vsock: the
-// kernel that answers the others is gVisor's own.
+// Tries each call once, with arguments that do no harm if the call is not refused. Under gVisor it tries only vsock,
+// because gVisor's own kernel answers the other calls.
 std::vector<Probe> try_forbidden_calls(bool gvisor);
 
-// Pure, for tests. `result` is what the call returned, and `number` its errno.
+// Judges one call. Pure, and exposed for tests. `result` is what the call returned, and `number` is its errno.
 Probe judge_call(const char* name, long result, int number);
 
 }  // namespace bottle::inside

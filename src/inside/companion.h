@@ -1,4 +1,4 @@
-// Background work of the helper. Each part runs in a thread of PID 1, which the agent cannot signal.
+// This file does the helper's background work. Each part runs in a thread of PID 1, which the agent cannot signal.
 #pragma once
 
 #include <netinet/in.h>
@@ -10,8 +10,8 @@
 
 namespace bottle::inside {
 
-// Writes whether the guard answers to `path`, whose first line is "up" or "down", so that an agent whose connections
-// all fail can find out why. Does not return.
+// Writes to `path` whether the guard answers. The file's first line is "up" or "down", so that an agent whose
+// connections all fail can find out why. Does not return.
 void watch_guard(sockaddr_in guard, const std::string& path);
 
 // Opens a listening Unix socket for SSH_AUTH_SOCK that only the agent's user may use.

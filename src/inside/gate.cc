@@ -44,7 +44,7 @@ bool all_ok(const std::vector<Probe>& probes) {
 std::string encode_report(const std::vector<Probe>& probes) {
   json list = json::array();
   for (const auto& p : probes) list.push_back({{"name", p.name}, {"ok", p.ok}, {"detail", p.detail}});
-  // Control characters are escaped by the JSON encoder, so that ESC and BEL frame it without doubt.
+  // The JSON encoder escapes control characters, so ESC and BEL mark the beginning and the end without ambiguity.
   return "\x1b]bottle;" +
          json{{"ok", all_ok(probes)}, {"probes", list}}.dump(-1, ' ', true, json::error_handler_t::replace) + "\x07";
 }

@@ -1,4 +1,4 @@
-// A go message as it comes over the pipe, and the JSON in it alone.
+// This target reads a go message as it arrives over the pipe, and parses its JSON alone.
 #include <fcntl.h>
 #include <unistd.h>
 

@@ -1,5 +1,6 @@
-// PID 1 of the agent's container. When asked, it runs the self-test and reports the result; when told to go, it starts
-// the agent and reaps its children. As `inside connect GUARD HOST PORT` it is an ssh ProxyCommand instead.
+// This program is PID 1 of the agent's container. When asked, it runs the self-test and reports the result. When told
+// to go, it starts the agent and reaps its children. As `inside connect GUARD HOST PORT`, it is an ssh ProxyCommand
+// instead.
 #include <signal.h>
 #include <stdlib.h>
 #include <termios.h>
@@ -24,7 +25,7 @@ namespace {
 using namespace bottle;
 using namespace bottle::inside;
 
-constexpr int kRefused = 125;  // ours, not the agent's
+constexpr int kRefused = 125;  // the helper's exit status, never the agent's
 constexpr int kAskWait = 180000, kGuardWait = 10000, kGoWait = 30000;
 
 std::string env(const char* name) {
@@ -47,7 +48,7 @@ std::vector<Probe> self_test() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  restore_randomization(argv);  // the agent inherits it
+  restore_randomization(argv);  // the agent inherits this setting
   if (argc == 5 && std::strcmp(argv[1], "connect") == 0) {
     ::signal(SIGPIPE, SIG_IGN);
     return connect_command(argv[2], argv[3], argv[4]);
@@ -67,7 +68,7 @@ int main(int argc, char** argv) {
 
   auto go = read_go(0, kGoWait);
   if (!go) return refuse(go.error());
-  // Outside a container the system's store is somebody else's.
+  // Outside a container, the system's store is not ours to change.
   if (auto r = write_files(*go, kPrivateDirectory, ::getpid() == 1 ? kSystemStore : ""); !r) return refuse(r.error());
   if (terminal) ::tcsetattr(0, TCSANOW, &cooked);
   auto guard = parse_endpoint(env("BOTTLE_GUARD"));

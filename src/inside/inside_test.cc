@@ -184,7 +184,7 @@ TEST(Routes, LoopbackIsOnTheLink) {
   EXPECT_EQ(*entry, Neighbor::absent);
 }
 
-// The agent runs in a child, since run_agent reaps whatever is there.
+// The agent runs in a child process, because run_agent reaps every child.
 int agent_status(const Go& go) {
   pid_t pid = ::fork();
   if (pid == 0) {
@@ -223,7 +223,7 @@ TEST(Agent, StdinEnvironmentAndSession) {
   go.env["K"] = "v";
   EXPECT_EQ(agent_status(go), 0);
   ::unsetenv("BOTTLE_GUARD");
-  EXPECT_EQ(agent_status(shell("! read a")), 0);  // nothing to read
+  EXPECT_EQ(agent_status(shell("! read a")), 0);  // there is nothing to read
   EXPECT_EQ(agent_status(shell("test $(cut -d' ' -f6 /proc/$$/stat) = $$")), 0);
 }
 
@@ -252,8 +252,8 @@ TEST(Agent, WritesFilesAndTheBundle) {
   std::system(("rm -rf " + d).c_str());
 }
 
-// The program itself, asked for its report (the empty line), in whatever surroundings the tests have: it must never
-// find them good enough.
+// Runs the program itself and asks it for its report (with the empty line). It must never accept the surroundings that
+// the tests have.
 std::pair<std::string, int> program(const std::string& env, const std::string& input) {
   std::string command =
       "printf '\\n%s' '" + input + "' | env -i " + env + " " BOTTLE_INSIDE_PROGRAM " 2>/dev/null; echo $?";

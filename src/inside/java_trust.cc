@@ -12,7 +12,7 @@ void put(std::string& out, uint64_t value, int bytes) {
   while (bytes-- > 0) out += static_cast<char>(value >> (8 * bytes) & 0xff);
 }
 
-// Lines of Base64; empty if it is none.
+// Decodes lines of Base64. Returns an empty string if the text is not Base64.
 std::string decode(std::string_view text) {
   std::string out;
   uint32_t bits = 0;
@@ -97,7 +97,7 @@ std::string java_trust_store(std::string_view pem) {
     put(out, all[i].size(), 4);
     out += all[i];
   }
-  // The format's own checksum: the password in UTF-16, a fixed text, all that stands before.
+  // The format defines this checksum over the password in UTF-16, a fixed text, and everything before.
   std::string salted;
   for (char c : std::string_view("changeit")) salted += {'\0', c};
   return out + sha1(salted + "Mighty Aphrodite" + out);

@@ -1,4 +1,4 @@
-// The authorities of a PEM file as a Java key store, since Java reads no PEM. Pure.
+// This file turns the authorities of a PEM file into a Java key store, because Java reads no PEM. The code is pure.
 #pragma once
 
 #include <string>
@@ -6,11 +6,11 @@
 
 namespace bottle::inside {
 
-// A store of the type JKS with every certificate of `pem` as a trusted one. Java reads it without a password, and
-// checks it with the password "changeit". Text between the certificates is skipped, and so is what is not Base64.
+// Returns a store of the type JKS that trusts every certificate of `pem`. Java reads it without a password, and checks
+// it with the password "changeit". Skips text between the certificates, and certificates that are not valid Base64.
 std::string java_trust_store(std::string_view pem);
 
-// 20 bytes; for the store's checksum only.
+// Returns the 20 bytes of the SHA-1 digest. Used only for the store's checksum.
 std::string sha1(std::string_view bytes);
 
 }  // namespace bottle::inside

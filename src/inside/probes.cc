@@ -26,8 +26,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A neighbor on a local bridge answers ARP, and the host a SYN, within the sender's own system call: these are ages.
-// They are cut short only by the guard's answers (Silence).
+// These times, in milliseconds, are generous: a neighbor on a local bridge answers ARP, and the host answers a SYN,
+// within the sender's own system call. Only the guard's answers shorten them (Silence).
 constexpr int kNeighborWait = 50, kConnectWait = 120, kDnsWait = 250, kConnectDenyWait = 350;
 constexpr int kMargin = 5;
 
@@ -76,17 +76,17 @@ Probe outside_dns(const sockaddr_in& server, bool tcp) {
   return {name, answer->answers == 0, detail};
 }
 
-// How long to wait before no answer means that nobody is there. Packets between neighbors of a bridge go through one
-// queue of the sending CPU, in order. So this thread stays on one CPU, and when the guard has twice answered what was
-// sent later, what was sent before has been answered too, or never will be; then a margin on top. Without those
-// answers: the whole time.
+// Decides how long to wait until a missing answer means that nothing is there. Packets between neighbors of a bridge go
+// in order through one queue of the sending CPU. So this thread stays on one CPU. Once the guard has twice answered
+// what was sent later, everything sent earlier has been answered or never will be, and a margin is added. Without those
+// answers, the whole time is waited.
 class Silence {
  public:
   explicit Silence(const Surroundings& w) : guard_(w.guard) {
     cpu_set_t one;
     CPU_ZERO(&one);
     int cpu = ::sched_getcpu();
-    if (cpu < 0 || cpu >= CPU_SETSIZE || w.gvisor) return;  // gVisor's network is not this one
+    if (cpu < 0 || cpu >= CPU_SETSIZE || w.gvisor) return;  // gVisor's network works differently
     CPU_SET(cpu, &one);
     ordered_ = ::sched_setaffinity(0, sizeof one, &one) == 0;
   }
@@ -100,15 +100,15 @@ class Silence {
  private:
   bool answers(Deadline deadline) const {
     auto fd = dial(guard_, deadline);
-    return fd || fd.error().what.find("refused") != std::string::npos;  // its kernel speaks before its program does
+    return fd || fd.error().what.find("refused") != std::string::npos;  // the kernel answers before the program does
   }
 
   sockaddr_in guard_;
   bool ordered_ = false;
 };
 
-// The gateway first: only once its neighbor entry does not resolve is anything sent to an address behind it, so that
-// no probe ever leaves the bridge.
+// Tries the gateway first. Sends to an address behind it only if its neighbor entry does not resolve, so that no probe
+// ever leaves the bridge.
 Probe unreachable(const Surroundings& w) {
   const char* name = "unreachable";
   Silence silence(w);
@@ -149,13 +149,13 @@ Probe unreachable(const Surroundings& w) {
     int error = errors[i];
     size = sizeof error;
     if (waiting[i].revents && !error) ::getsockopt(attempts[i].get(), SOL_SOCKET, SO_ERROR, &error, &size);
-    // A refusal is an answer too: somebody is there.
+    // A refusal is an answer too, so something is there.
     if (!connected && error != ECONNREFUSED && error != ECONNRESET) continue;
     reached += (reached.empty() ? "" : ", ") + to_string(targets[i]) + (connected ? "" : " (refused)");
   }
   if (!reached.empty()) return {name, false, "these answered: " + reached};
   if (state) {
-    state = neighbor(w.gateway);  // it may have been slow
+    state = neighbor(w.gateway);  // the answer may have been slow
     if (!state || *state == Neighbor::resolved)
       return {name, false, "something answers at the gateway " + text_of(w.gateway) + ", late"};
   }
@@ -164,7 +164,7 @@ Probe unreachable(const Surroundings& w) {
               (state ? "; the gateway does not resolve" : "; this kernel has no neighbor table to read")};
 }
 
-// Asked of the kernel, never of the network.
+// Asks the kernel, never the network.
 Probe no_route(const Surroundings& w, const char* name, const char* address) {
   in_addr target{};
   ::inet_pton(AF_INET, address, &target);
@@ -177,7 +177,7 @@ Probe no_route(const Surroundings& w, const char* name, const char* address) {
   return {name, route->gateway->s_addr == w.gateway.s_addr, "through " + text_of(*route->gateway)};
 }
 
-// Loopback and one leg; a second leg is a second way out.
+// Expects loopback and one interface. A second interface would be a second way out.
 Probe interfaces() {
   ifaddrs* list = nullptr;
   if (::getifaddrs(&list) != 0) return {"interfaces", false, "the interfaces cannot be listed"};
@@ -244,7 +244,7 @@ Probe judge_ipv6(std::string_view addresses, std::string_view routes) {
       return {"ipv6", false, "an address: " + line};
   std::istringstream table{std::string(routes)};
   for (std::string line; std::getline(table, line);) {
-    // The kernel's own "unreachable default" stands on lo.
+    // The kernel's own "unreachable default" route is on lo.
     bool by_default = line.starts_with("00000000000000000000000000000000 00 ");
     size_t last = line.find_last_not_of(" \t");
     if (by_default && (last == std::string::npos || !line.substr(0, last + 1).ends_with(" lo")))
@@ -279,7 +279,7 @@ std::vector<Probe> run_probes(const Surroundings& w, int guard_wait_ms) {
   auto whole = [](const char* path) { return read_file(path).value_or(""); };
   Deadline guard_deadline = in_ms(guard_wait_ms);
   std::vector<std::function<std::vector<Probe>()>> groups;
-  // What needs the guard waits for it; a forbidden CONNECT or a name it would refuse means nothing before.
+  // Probes that need the guard wait for it. Before it answers, a refused CONNECT or a refused name means nothing.
   groups.push_back([&] {
     Probe guard = guard_answers(w, guard_deadline);
     if (!guard.ok) return std::vector{guard};

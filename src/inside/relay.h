@@ -1,5 +1,5 @@
-// Copies bytes between two ends, and connects through the guard in the two ways that the helper needs: by a CONNECT
-// request, and to the session's ssh-agent.
+// This file copies bytes between two ends, and connects through the guard in the two ways that the helper needs: with a
+// CONNECT request, and to the session's ssh-agent.
 #pragma once
 
 #include <netinet/in.h>

@@ -1,4 +1,4 @@
-// Asks the kernel about neighbors and routes over rtnetlink(7). Nothing here sends a packet.
+// This file asks the kernel about neighbors and routes over rtnetlink(7). It sends no packets.
 #pragma once
 
 #include <netinet/in.h>
@@ -13,8 +13,8 @@ namespace bottle::inside {
 
 enum class Neighbor { absent, unresolved, resolved };
 
-// Looks up whether the neighbor table holds a link-layer address for `address`. Fails where the kernel has no such
-// table (gVisor).
+// Looks up whether the neighbor table holds a link-layer address for `address`. Fails if the kernel has no such table
+// (gVisor).
 Result<Neighbor> neighbor(in_addr address);
 
 struct Route {

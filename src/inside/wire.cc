@@ -118,7 +118,7 @@ Result<DnsAnswer> parse_dns(std::string_view m, uint16_t id) {
   DnsAnswer answer;
   answer.rcode = at(3) & 15;
   answer.answers = at(6) << 8 | at(7);
-  // Looking for the label is enough, because no name of ours contains it.
+  // Looking for the label is enough, because none of our names contains it.
   answer.from_public_root = m.find(std::string_view("\x0croot-servers\x03net", 17)) != std::string_view::npos;
   return answer;
 }

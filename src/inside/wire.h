@@ -1,4 +1,5 @@
-// Small exchanges with one address, each with a deadline. IPv4 only, because a bottle has no IPv6.
+// This file makes small exchanges with one address, each with a deadline. It supports only IPv4, because a bottle has
+// no IPv6.
 #pragma once
 
 #include <netinet/in.h>

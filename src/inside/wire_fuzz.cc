@@ -1,4 +1,4 @@
-// What peers and kernels answer to the probes: the first byte says which parser.
+// This target parses what peers and kernels answer to the probes. The first byte selects the parser.
 #include <arpa/inet.h>
 
 #include <cstdint>
