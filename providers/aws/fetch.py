@@ -1,5 +1,6 @@
-# Runs on the VM, as `put-secret` answers it: prints the parameter's value, and deletes the parameter. Python 3, which cloud-init needs too.
-# It signs by hand, for the VM has no AWS tool: https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html
+# This program runs on the VM; `put-secret` returns it in its answer. It prints the parameter's value and deletes the
+# parameter. It needs only Python 3, which cloud-init needs too. It signs the requests itself, because the VM has no AWS
+# tool: https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html
 import datetime
 import hashlib
 import hmac
@@ -11,7 +12,7 @@ import urllib.request
 
 NAME, REGION, ENDPOINT = "@NAME@", "@REGION@", "@ENDPOINT@"
 METADATA = "http://169.254.169.254/latest/"
-# No proxy: neither the metadata service nor the signed request is for anyone else.
+# No proxy is used, because no other machine may see the metadata requests and the signed request.
 OPEN = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 

@@ -1,7 +1,9 @@
-"""EC2 instances through the `aws` command (version 1 or 2). Two things are made: an instance, and a security group that admits only ssh.
+"""Makes EC2 instances with the `aws` command (version 1 or 2). It makes two things: an instance, and a security group
+that admits only ssh.
 
-The instance has no key pair (the key comes with the user-data), no role, and metadata by token only, one hop away. `poweroff` inside
-terminates it. Only with options.secret-profile it has a role, for the one thing that this is for: see put_secret."""
+The instance has no key pair (the user-data brings the key), no role, and metadata only by token and only one hop
+away. `poweroff` inside terminates it. It has a role only with options.secret-profile, for the single purpose that
+put_secret describes."""
 
 import json
 import os
@@ -41,7 +43,7 @@ def aws(*args, stdin=b"", service="ec2"):
 
 
 def tolerate(codes, call):
-    """The call's answer, or None when it failed with one of these codes."""
+    """Returns the call's answer, or None if it failed with one of these codes."""
     try:
         return call()
     except Failure as failure:
@@ -82,7 +84,8 @@ class Aws:
     # ---- what is there
 
     def find(self, kinds=tuple(KINDS)):
-        """Instances (not terminated), volumes and security groups of this VM, by its name and by its id. Only what carries our label."""
+        """Returns the instances (not terminated), volumes and security groups of this VM, by its name and by its id.
+        Returns only those that carry our label."""
         name, vm_id = hook.known_name(), hook.known_id()
         found = {kind: [] for kind in KINDS}
         if name:
@@ -100,7 +103,7 @@ class Aws:
         if machines:
             return {"status": STATUS.get(machines[0]["State"]["Name"], "pending")}
         if volumes or groups or self.secrets():
-            return {"status": "stopped"}  # the machine is gone, not yet all that was made for it
+            return {"status": "stopped"}  # the machine is gone, but not yet everything that was made for it
         hook.check_nothing_in_flight()
         return {"status": "gone"}
 
@@ -131,7 +134,7 @@ class Aws:
             argv += ["--subnet-id", hook.option("subnet")]
             argv += ["--no-associate-public-ip-address" if hook.option("address") == "private" else "--associate-public-ip-address"]
         made = aws(*argv)["Instances"][0]["InstanceId"]
-        # Answers come from copies that lag behind: until they show the instance, `status` could say "gone".
+        # Answers come from replicas that lag behind. Until they show the instance, `status` could say "gone".
         see = lambda: tolerate(r"InvalidInstanceID", lambda: describe("instances", ["--instance-ids", made]))  # noqa: E731
         if not hook.wait_for(see, 60):
             raise Stop(hook.AGAIN, "EC2 does not show %s yet" % made)
@@ -195,7 +198,7 @@ class Aws:
             tolerate(r"InvalidInstanceID\.NotFound$", lambda: aws("terminate-instances", "--instance-ids", *going))
             if not hook.wait_for(lambda: not alive(self.by_ids(going)), hook.patience()):
                 return {"status": "deleting"}
-            if volumes:  # a root volume goes by itself, a moment later
+            if volumes:  # a root volume is deleted on its own, a moment later
                 volumes = self.find(["volumes"])[1]
         busy = [volume for volume in volumes if volume["State"] != "available"]
         for volume in volumes:
@@ -208,7 +211,7 @@ class Aws:
             except Failure as failure:
                 if failure.code != "DependencyViolation":
                     raise
-                busy.append(group)  # until its network interface is gone
+                busy.append(group)  # in use until its network interface is gone
         if busy:
             return {"status": "deleting"}
         return hook.gone()
@@ -228,11 +231,11 @@ class Aws:
         things += [self.secret_line(name) for name in self.secrets(True)]
         return hook.leftovers(vms, things)
 
-    # ---- secrets, by Systems Manager's parameter store; only where the operator gave the VM a role that may read there
+    # ---- secrets, in Systems Manager's parameter store; only if the operator gave the VM a role that may read them
 
     @staticmethod
     def secrets(of_all=False):
-        """Names of the parameters of this VM, /bottle/VM/SECRET, or of all."""
+        """Returns the names of the parameters of this VM, /bottle/VM/SECRET, or of all VMs."""
         name = hook.known_name()
         found = re.fullmatch(r"secret/([a-z0-9-]+)/([a-z0-9-]+)", hook.known_id())
         if not hook.option("secret-profile") or not (name or found or of_all):
@@ -250,7 +253,8 @@ class Aws:
                 "session": labels.get(hook.SESSION, ""), "owner": labels.get(hook.OWNER, "")}
 
     def put_secret(self):
-        """The value on stdin goes to the parameter store, encrypted; `fetch` takes it from there on the VM. Never in an argument."""
+        """Puts the value on stdin into the parameter store, encrypted. `fetch` reads it from the store on the VM.
+        The value is never in an argument."""
         if not hook.option("secret-profile"):
             raise Stop(hook.NOT_SET_UP, "set options.secret-profile: the instance profile by which the VM may fetch it; see docs/providers.md")
         secret, value = hook.env("BOTTLE_SECRET_NAME"), sys.stdin.read(4097)

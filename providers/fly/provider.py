@@ -1,5 +1,6 @@
-"""Fly Machines through the `fly` command, in an app of the operator's. A machine is a virtual machine made from a container image, which
-must do for itself what cloud-init does elsewhere: see docs/providers.md. Nothing else is made. It removes itself when it stops (--rm)."""
+"""Makes Fly Machines with the `fly` command, in an app of the operator. A machine is a virtual machine that is made
+from a container image. It must do by itself what cloud-init does at other providers; see docs/providers.md. Nothing
+else is made. A machine removes itself when it stops (--rm)."""
 
 import base64
 import os
@@ -35,7 +36,7 @@ def labels_of(machine):
 
 
 def machines(name=""):
-    """Ours that are not destroyed."""
+    """Returns our machines that are not destroyed."""
     found = [m for m in fly("machine", "list", "--json").json() or [] if hook.SESSION in labels_of(m) and m["state"] != "destroyed"]
     return [m for m in found if name in ("", labels_of(m).get(hook.VM))]
 
@@ -86,7 +87,8 @@ class Fly:
 
     @staticmethod
     def free_port(name, ours):
-        """All machines of an app share its addresses: each has its ssh at a port of its own."""
+        """Returns the ssh address. All machines of an app share its addresses, so the ssh of each machine has its
+        own port."""
         taken = {labels_of(machine).get(PORT) for machine in ours}
         port = 20000 + zlib.crc32(name.encode()) % 40000
         while str(port) in taken:
@@ -97,7 +99,7 @@ class Fly:
         found = machines(hook.name())
         if not found or found[0]["state"] != "started":
             raise Stop(hook.AGAIN, "the machine has not started yet")
-        if hook.option("address") == "private":  # needs the operator's WireGuard peer
+        if hook.option("address") == "private":  # requires the operator's WireGuard peer
             return {"host": found[0]["private_ip"], "port": 22, "user": hook.user()}
         return {"host": hook.option("host") or hook.option("app") + ".fly.dev", "port": int(labels_of(found[0])[PORT]), "user": hook.user()}
 

@@ -1,7 +1,8 @@
-"""Compute Engine instances through the `gcloud` command. Made for an instance: two firewall rules that admit only ssh to it, whatever
-else the network admits. It has no service account and no scopes, and Google deletes it at the end of its time by itself.
+"""Makes Compute Engine instances with the `gcloud` command. Each instance gets two firewall rules that admit only ssh
+to it, whatever else the network admits. It has no service account and no scopes, and Google deletes it when its time is
+up.
 
-Firewall rules have no labels: ours are told by their description, which holds the same three."""
+Firewall rules have no labels. Ours are recognized by their description, which contains the same three labels."""
 
 import os
 import re
@@ -19,7 +20,7 @@ RULES = [
     (hook.AGAIN, r"per.(minute|second|100 seconds)|rateLimitExceeded|RATE_LIMIT_EXCEEDED|resourceNotReady|is not ready|HTTPError 5\d\d"),
     (hook.DENIED, r"active account selected|auth tokens|Reauthentication|Required '[\w.]+' permission|HTTPError 40[13]"),
 ] + hook.RULES
-GRACE = 600  # seconds: Google's own end comes after ours
+GRACE = 600  # seconds by which Google's deletion comes after ours
 
 
 def gcloud(*args, timeout=50):
@@ -38,7 +39,7 @@ def last(url):
 
 
 def described(rule):
-    """The labels of a firewall rule of ours, or None."""
+    """Returns the labels of one of our firewall rules, or None."""
     found = re.fullmatch(r"bottle-session=(\S+) bottle-owner=(\S*) bottle-vm=(\S+)", rule.get("description", ""))
     return found and {hook.SESSION: found[1], hook.OWNER: found[2], hook.VM: found[3]}
 
@@ -46,7 +47,7 @@ def described(rule):
 class Gcloud:
     judged_by = RULES
 
-    # ---- what is there. An id is ZONE/NAME, of disks disk/ZONE/NAME, of rules rule/NAME.
+    # ---- the existing things. An id is ZONE/NAME; that of a disk is disk/ZONE/NAME, and that of a rule is rule/NAME.
 
     @staticmethod
     def instances(name=""):
@@ -64,7 +65,8 @@ class Gcloud:
         return [r for r in found if described(r) and name in ("", described(r)[hook.VM])]
 
     def find(self):
-        """Instances, disks and rules of this VM: by its name, or where that is not known, by what the id names. Only ours."""
+        """Returns the instances, disks and rules of this VM: by its name or, if that is unknown, by the id. Returns
+        only our own."""
         name, vm_id = hook.known_name(), hook.known_id()
         if name:
             return hook.together(lambda: self.instances(name), lambda: self.disks(name), lambda: self.rules(name))
@@ -96,14 +98,14 @@ class Gcloud:
         if not there:
             network = hook.option("network", "default")
             ssh_from = hook.option("ssh-from", "0.0.0.0/0")
-            hook.together(  # before the instance: it must not be open for a moment
+            hook.together(  # before the instance, which must not be open even for a moment
                 lambda: self.rule(name + "-ssh", network, ["--allow=tcp:22", "--priority=900", "--source-ranges=" + ssh_from]),
                 lambda: self.rule(name + "-deny", network, ["--action=DENY", "--rules=all", "--priority=901", "--source-ranges=0.0.0.0/0"]))
             hook.unless(r"already exists", lambda: self.make(name, network))
             there = self.instances(name)
         if not there:
             raise Stop(hook.FAILED, "an instance named %s is there, and does not carry our label: it is not ours" % name)
-        for disk in there[0].get("disks", []):  # the instance's labels are not its disk's
+        for disk in there[0].get("disks", []):  # a disk does not get the labels of its instance
             if disk.get("boot") and disk.get("source"):
                 gcloud("disks", "add-labels", last(disk["source"]), "--zone=" + last(there[0]["zone"]), "--labels=" + self.labels())
         return {"id": self.key(there[0])}
@@ -124,7 +126,7 @@ class Gcloud:
                 "--no-service-account", "--no-scopes", "--metadata-from-file=user-data=" + hook.env("BOTTLE_USER_DATA"),
                 "--metadata=block-project-ssh-keys=TRUE,enable-oslogin=FALSE,serial-port-enable=FALSE", "--no-restart-on-failure",
                 "--boot-disk-auto-delete"]
-        # Debian's images at Google come without cloud-init; Ubuntu's have it.
+        # Google's Debian images have no cloud-init; its Ubuntu images have it.
         image = hook.option("image")
         args += ["--image=" + image] if image else ["--image-family=" + hook.option("image-family", "ubuntu-2404-lts-amd64")]
         args += ["--image-project=" + hook.option("image-project", "ubuntu-os-cloud")]
@@ -166,7 +168,8 @@ class Gcloud:
         machines, disks, rules = self.find()
         for machine in machines:
             hook.came_true()
-            # It waits for the end. Where that takes longer than we may, the deletion goes on by itself.
+            # The command waits for the deletion. If that takes longer than the hook may, the deletion continues without
+            # it.
             try:
                 hook.unless(r"was not found", lambda: gcloud("instances", "delete", machine["name"], "--zone=" + last(machine["zone"]),
                                                         "--delete-disks=all", timeout=hook.patience()))
@@ -176,7 +179,7 @@ class Gcloud:
                 raise
         if machines:
             machines, disks, rules = self.find()
-        if machines or hook.elapsed() > 40:  # what is left takes Google some ten seconds more: the next call's
+        if machines or hook.elapsed() > 40:  # the rest takes Google about ten more seconds, so the next call does it
             return {"status": "deleting"}
         hook.together(
             *[lambda rule=rule: hook.unless(r"was not found", lambda: gcloud("firewall-rules", "delete", rule["name"])) for rule in rules],

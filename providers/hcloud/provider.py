@@ -1,5 +1,6 @@
-"""Hetzner Cloud servers through the `hcloud` command. Made for a server: a firewall that admits only ssh, and an ssh key (without one
-Hetzner makes a root password and mails it). Its primary addresses go with it; their ids are kept, to see that they did."""
+"""Makes Hetzner Cloud servers with the `hcloud` command. Each server gets a firewall that admits only ssh, and an
+ssh key (without a key, Hetzner makes a root password and mails it). Its primary addresses are deleted with it; their
+ids are kept to check that they were."""
 
 import json
 import os
@@ -45,7 +46,7 @@ def listed(kind, selector):
 
 
 def remove(kind, key):
-    """False: not yet."""
+    """Deletes a thing. Returns False if it cannot be deleted yet. A thing that does not exist counts as deleted."""
     return tolerate(("locked", "conflict", "resource_in_use"), lambda: tolerate(
         ("not_found",), lambda: hcloud(kind, "delete", str(key))) or True) is not None
 
@@ -56,7 +57,7 @@ def label_flags():
 
 class Hcloud:
     def find(self):
-        """[(kind, thing)] of this VM, by name and by id; only what carries our label."""
+        """Returns [(kind, thing)] of this VM, by name and by id. Returns only things that carry our label."""
         name, vm_id = hook.known_name(), hook.known_id()
         found = [(kind, thing) for kind in KINDS for thing in (listed(kind, "%s=%s" % (hook.VM, name)) if name else [])]
         kind, _, key = vm_id.rpartition("/")
@@ -76,7 +77,7 @@ class Hcloud:
         except Failure as failure:
             raise Failure(failure.what, failure.code or ("not_found" if "not found" in failure.what else "")) from None
 
-    # ---- addresses: they carry no label of ours, so their ids are written down before the server goes
+    # ---- addresses: they do not carry our label, so their ids are recorded before the server is deleted
 
     @staticmethod
     def addresses_file():
@@ -130,7 +131,7 @@ class Hcloud:
 
     @staticmethod
     def make(kind, name, args, stdin=b""):
-        """Makes it, unless one of that name is there, and ours: names are unique in a project."""
+        """Makes the thing unless ours with that name exists. Names are unique in a project."""
         if tolerate(("uniqueness_error",), lambda: hcloud(kind, "create", "--name", name, *label_flags(), *args, stdin=stdin, timeout=500)):
             return
         if not listed(kind, "%s=%s" % (hook.VM, name)):
@@ -138,7 +139,7 @@ class Hcloud:
 
     @staticmethod
     def type():
-        """The cheapest type with enough of everything that is still sold, and its price an hour."""
+        """Returns the cheapest type that is large enough and still sold, and its price per hour."""
         cpus, memory, disk = hook.number("BOTTLE_VM_CPUS"), hook.number("BOTTLE_VM_MEMORY_MB") or 4096, hook.number("BOTTLE_VM_DISK_GB")
         location, wanted, offers = hook.option("location"), hook.option("type"), []
         for kind in listed("server-type", ""):
@@ -147,7 +148,8 @@ class Hcloud:
             if prices and (kind["name"] == wanted if wanted else fits):
                 offers.append((min(prices), kind["name"]))
         for price, name in sorted(offers):
-            kind = hcloud("server-type", "describe", name, "-o", "json").json()  # old versions list less than they describe
+            # Old versions list less than they describe.
+            kind = hcloud("server-type", "describe", name, "-o", "json").json()
             old = kind.get("deprecated") or kind.get("deprecation")
             if wanted or (not old and kind.get("architecture", "x86") == hook.option("arch", "x86")):
                 return name, "%.4f EUR" % price

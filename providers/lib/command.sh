@@ -1,5 +1,6 @@
-# One hook of the contract in docs/providers.md, which the manifest gives as a command line: options.create, options.ssh-info, …
-# It gets the same environment, and its stdin, stdout, stderr and exit status are the hook's.
+# Runs one hook of the contract in docs/providers.md from a command line in the manifest: options.create,
+# options.ssh-info, … The command gets the same environment, and its stdin, stdout, stderr and exit status are those of
+# the hook.
 hook=${0##*/}
 eval "line=\${BOTTLE_OPT_$(printf %s "$hook" | tr a-z- A-Z_):-}"
 if [ -z "$line" ]; then

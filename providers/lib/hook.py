@@ -1,7 +1,8 @@
-"""What the providers beside this folder share: the contract of docs/providers.md, seen from a hook.
+"""This module is what the providers in the other directories share: a hook's side of the contract of docs/providers.md.
 
-A provider is a class with the methods create, ssh_info, status, destroy, list_; each returns what is printed. It drives the cloud's own
-command-line tool, so that the operator's sign-in, profile and region count. Python 3.8 or newer, standard library only."""
+A provider is a class with the methods create, ssh_info, status, destroy and list_. Each returns what is printed. It
+uses the cloud's own command-line tool, so that the operator's sign-in, profile and region apply. It needs Python 3.8 or
+newer and only the standard library."""
 
 import datetime
 import json
@@ -20,7 +21,7 @@ SESSION, OWNER, VM = "bottle-session", "bottle-owner", "bottle-vm"
 
 
 class Stop(Exception):
-    """Ends the hook with this exit status and these words for a person."""
+    """Ends the hook with this exit status and this message for the operator."""
 
     def __init__(self, status, what):
         super().__init__(what)
@@ -28,7 +29,7 @@ class Stop(Exception):
 
 
 class Failure(Exception):
-    """The tool said no. `code` is the cloud's own word for it where it has one, else ''."""
+    """The tool reported a failure. `code` is the cloud's own name for it, or '' if it has none."""
 
     def __init__(self, what, code=""):
         super().__init__(what)
@@ -52,7 +53,7 @@ def number(name):
 
 
 def option(key, default=""):
-    """vms.<name>.options.<key> of the manifest."""
+    """Returns vms.<name>.options.<key> of the manifest."""
     return os.environ.get("BOTTLE_OPT_" + key.upper().replace("-", "_"), "") or default
 
 
@@ -71,7 +72,7 @@ def name():
 
 
 def known_name():
-    """The name, or '' where only an id is known."""
+    """Returns the name, or '' if only an id is known."""
     return name() if os.environ.get("BOTTLE_VM_NAME") else ""
 
 
@@ -87,7 +88,7 @@ def user():
 
 
 def labels():
-    """What is put on everything made."""
+    """Returns the labels that everything gets."""
     found = {SESSION: env("BOTTLE_SESSION"), OWNER: env("BOTTLE_OWNER"), VM: name()}
     for key, value in found.items():
         if not re.fullmatch(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?", value):
@@ -101,7 +102,7 @@ def public_key():
 
 
 def tool(command, install):
-    """Where the command is; 78 with the way to get it when it is not."""
+    """Returns the path of the command. If it is missing, exits with 78 and says how to install it."""
     path = shutil.which(command)
     if not path:
         raise Stop(NOT_SET_UP, "%s is not installed: %s" % (command, install))
@@ -123,8 +124,9 @@ class Done:
 
 
 def run(argv, stdin=b"", timeout=50, more_env=None):
-    """Runs a tool to its end. One that takes longer than `timeout` seconds is ended, and the hook with it: try again (what it asked of the
-    cloud goes on there). Its group is its own, so that nothing it started outlives it; it gets no terminal to ask questions on."""
+    """Runs a tool to its end. If it takes longer than `timeout` seconds, ends it and the hook with "try again" (the
+    cloud continues with what the tool asked for). The tool has its own process group, so that nothing it started
+    outlives it, and no terminal on which it could ask questions."""
     environment = dict(os.environ, LC_ALL="C.UTF-8", **(more_env or {}))
     _still_creating()
     child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
@@ -161,12 +163,13 @@ def _on_signal(number_, _frame):
 
 
 def together(*calls):
-    """Runs the calls side by side; their results in order. Tools start slowly."""
+    """Runs the calls in parallel, because tools start slowly. Returns their results in order."""
     with ThreadPoolExecutor(max(1, min(8, len(calls)))) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
 
 
-# What every cloud says in its own words. Order counts: "rate limit exceeded" is no limit of ours, a quota may say "try again later".
+# Each cloud words its failures differently. The order matters: "rate limit exceeded" is not an exhausted quota, and a
+# message about a quota may say "try again later".
 RULES = [
     (AGAIN, r"throttl|rate.{0,4}limit|too many requests|\b429\b"),
     (CANNOT, r"quota|limit.{0,12}exceeded|exceeded.{0,12}limit|insufficient.{0,20}capacity|out of (stock|capacity)|stockout|resource_?pool_?exhausted"
@@ -186,9 +189,11 @@ def judge(text, rules=RULES):
     return FAILED
 
 
-# ---- a create that was cut off -------------------------------------------------------------------------------------------------
-# Killed between its request and the answer, `create` leaves a request in flight: a cloud may show the machine only seconds later. Until
-# then nobody may say "gone". A file in the state directory, touched before each step of create and removed at its end, says so.
+# ---- an interrupted create ----
+#
+# If `create` is killed between its request and the answer, the request is still in flight: a cloud may show the machine
+# only seconds later. Until then, no hook may say "gone". A file in the state directory records this state. It is
+# touched before each step of `create` and removed at the end.
 
 _IN_FLIGHT_SECONDS = 20
 _creating = False
@@ -211,7 +216,7 @@ def _create(provider, call):
     try:
         answer = call()
     except (Stop, Failure) as error:
-        if status_of(provider, error) != AGAIN:  # a plain no: nothing is under way
+        if status_of(provider, error) != AGAIN:  # a plain refusal: nothing is in flight
             came_true()
         raise
     came_true()
@@ -219,13 +224,14 @@ def _create(provider, call):
 
 
 def came_true():
-    """What create asked for is there for all to see, or never will be. One create makes one machine."""
+    """Ends the state: what `create` asked for is visible to all or will never exist. One create makes one machine."""
     if _mark() and os.path.exists(_mark()):
         os.unlink(_mark())
 
 
 def check_nothing_in_flight():
-    """Call before saying that there is nothing. 75 while a create that was cut off may still come true."""
+    """Exits with 75 while an interrupted create may still take effect. Must be called before a hook says that there
+    is nothing."""
     try:
         age = time.time() - os.stat(_mark()).st_mtime if _mark() else _IN_FLIGHT_SECONDS
     except FileNotFoundError:
@@ -235,14 +241,14 @@ def check_nothing_in_flight():
 
 
 def gone():
-    """destroy's last word: nothing is left at the cloud, nor in the state directory."""
+    """Returns the final answer of destroy: nothing is left at the cloud or in the state directory."""
     check_nothing_in_flight()
     came_true()
     return {"status": "gone"}
 
 
 def wait_for(seen, seconds, step=2.0):
-    """Asks until seen() is true, or for `seconds`."""
+    """Asks until seen() is true, at most for `seconds`."""
     until = time.monotonic() + seconds
     while True:
         if seen():
@@ -253,12 +259,13 @@ def wait_for(seen, seconds, step=2.0):
 
 
 def patience():
-    """How long destroy waits for the cloud before it answers "deleting", in seconds; its own limit is a minute."""
+    """Returns how many seconds destroy waits for the cloud before it answers "deleting". The limit of the hook is a
+    minute."""
     return float(os.environ.get("BOTTLE_DESTROY_SECONDS", "35"))
 
 
 def elapsed():
-    """Seconds since the hook began."""
+    """Returns the seconds since the hook began."""
     return time.monotonic() - _BEGAN
 
 
@@ -266,7 +273,7 @@ _BEGAN = time.monotonic()
 
 
 def unless(pattern, call):
-    """The call's answer, or None when it failed with such words."""
+    """Returns the call's answer, or None if it failed with such a message."""
     try:
         return call()
     except Failure as failure:
@@ -276,18 +283,19 @@ def unless(pattern, call):
 
 
 def line(key, kind, status, labels, when):
-    """One entry of a list's answer; `labels` are those that we put on it, `when` is the cloud's own time."""
+    """Returns one entry of a list's answer. `labels` are those that we put on it, and `when` is the cloud's own
+    time."""
     return {"id": key, "kind": kind, "status": status, "name": labels.get(VM, ""), "session": labels[SESSION], "owner": labels.get(OWNER, ""), **created(when or "")}
 
 
 def leftovers(machines, things):
-    """A list's answer: the machines, and those things whose machine (by name) is not among them."""
+    """Returns a list's answer: the machines, and the things whose machine (by name) is not among them."""
     names = {machine["name"] for machine in machines if machine["name"]}
     return {"machines": machines + [thing for thing in things if thing["name"] not in names]}
 
 
 def created(when):
-    """{"created": …} of a cloud's own time, in UTC; {} where it cannot be read."""
+    """Returns {"created": …} from a cloud's own time, in UTC, or {} if it cannot be read."""
     try:
         moment = datetime.datetime.fromisoformat(re.sub(r"\.\d+", "", when).replace("Z", "+00:00"))
     except ValueError:
@@ -307,7 +315,7 @@ def status_of(provider, error):
 
 
 def main(provider):
-    """The whole program: the hook is named by the first argument."""
+    """Runs the whole program. The first argument names the hook."""
     for number_ in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number_, _on_signal)
     hook = sys.argv[1] if len(sys.argv) > 1 else ""

@@ -1,4 +1,5 @@
-"""Linodes through `linode-cli`. Made for a Linode: a Cloud Firewall that admits only ssh. Labels are tags of the form key:value."""
+"""Makes Linodes with `linode-cli`. Each Linode gets a Cloud Firewall that admits only ssh. Labels are tags of the
+form key:value."""
 
 import base64
 import hashlib
@@ -22,8 +23,8 @@ RULES = [
     (hook.DENIED, r"Request failed: 40[13]|Personal Access Token|invalid.{0,8}token"),
 ] + hook.RULES
 
-# linode-cli takes user-data from its arguments only, and those can be read by everyone on this machine. So its arguments come by stdin to
-# the very interpreter that would run it.
+# linode-cli takes user-data only from its arguments, which all users of this machine can read. So the arguments are
+# sent on stdin to the same interpreter that would run linode-cli.
 STDIN_ARGUMENTS = """import json, os, runpy, sys
 sys.argv = json.load(sys.stdin)
 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -45,7 +46,7 @@ def linode(*args, timeout=50, more_env=None):
 
 
 def labels_of(thing):
-    """bottle-session:x → {"bottle-session": "x"}"""
+    """Turns bottle-session:x into {"bottle-session": "x"}."""
     return dict(tag.split(":", 1) for tag in thing.get("tags", []) if re.match(r"bottle-(session|owner|vm):", tag))
 
 
@@ -62,7 +63,7 @@ class Linode:
     judged_by = RULES
 
     def find(self):
-        """Linodes and firewalls of this VM. A firewall's id is firewall/ID."""
+        """Returns the Linodes and firewalls of this VM. The id of a firewall is firewall/ID."""
         name, vm_id = hook.known_name(), hook.known_id()
         machines, firewalls = hook.together(lambda: listed("linodes"), lambda: listed("firewalls"))
         mine = lambda thing, key: vm_id == key or (name and labels_of(thing).get(hook.VM) == name)  # noqa: E731
@@ -85,7 +86,7 @@ class Linode:
             firewall = self.firewall(name)
             with open(hook.env("BOTTLE_USER_DATA"), "rb") as f:
                 user_data = base64.b64encode(f.read()).decode()
-            # A root password is demanded. Nobody ever learns this one.
+            # Linode requires a root password. This one is random and is not kept.
             hook.unless(r"must be unique", lambda: linode(
                 "linodes", "create", "--label", name, "--region", region, "--type", self.type(), "--image", hook.option("image", "linode/debian12"),
                 "--authorized_keys", hook.public_key(), "--metadata.user_data", user_data, "--firewall_id", str(firewall), "--booted", "true",

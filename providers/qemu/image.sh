@@ -1,9 +1,9 @@
 #!/bin/bash
 # image.sh DIRECTORY
 #
-# Makes the disk that every VM starts from, its kernel and a small initrd: disk.raw, vmlinuz, initrd, modules. Debian
-# packages from this machine's own apt sources; as root, or as anyone who may make user namespaces. Nothing is
-# installed on this machine. Progress goes to stderr.
+# Makes the disk that every VM starts from, its kernel and a small initrd: disk.raw, vmlinuz, initrd, modules. The
+# Debian packages come from this machine's own apt sources. It runs as root, or as a user who may make user namespaces.
+# Nothing is installed on this machine. Progress goes to stderr.
 set -euo pipefail
 export LC_ALL=C.UTF-8 PATH=$PATH:/usr/sbin:/sbin
 umask 022
@@ -23,10 +23,10 @@ packages=(systemd-sysv udev dbus kmod busybox-static linux-image-cloud-amd64 clo
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/bottle-qemu-image.XXXXXXXX")
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 130' INT TERM HUP
-chmod 755 "$work"  # in a user namespace mmdebstrap is another user
+chmod 755 "$work"  # in a user namespace, mmdebstrap is another user
 mkdir -m 777 "$work/out"
 
-# This machine's sources of this very release.
+# The apt sources are those of this machine for this release.
 sources=()
 shopt -s nullglob
 for list in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
@@ -46,8 +46,8 @@ for key in http https; do
   [ -z "$value" ] || proxy+=("--aptopt=Acquire::$key::Proxy \"$value\"")
 done
 
-# The initrd: the modules that the disk needs, in order, and a dozen lines. A distribution's own finds out at every boot what is
-# known here, and costs seconds where the processor is emulated.
+# The initrd has the modules that the disk needs, in order, and a short script. A distribution's own initrd finds out at
+# every boot what is known here, which takes seconds if the processor is emulated.
 cat >"$work/init" <<'INIT'
 #!/bin/busybox sh
 export PATH=/bin
@@ -61,15 +61,16 @@ until [ -b /dev/vda ]; do
   /bin/busybox usleep 50000
 done
 /bin/busybox mount -t ext4 -o rw,noatime,noinit_itable /dev/vda /root || exec /bin/busybox poweroff -f
-# Emulated code is translated for the address that it runs at. At random addresses each program would be translated anew each time that it is
-# started: without, an engine is twice as fast. The guard, the agent and their supervisor turn it on again for themselves.
+# Emulated code is translated for the address that it runs at. With random addresses, each program would be translated
+# again whenever it starts; without them, an engine is twice as fast. The guard, the agent and their supervisor turn the
+# randomization on again for themselves.
 /bin/busybox mount -t proc proc /proc
 emulated=
 case " $(/bin/busybox cat /proc/cmdline) " in *" bottle.emulated "*) emulated="/bin/busybox linux64 -R" ;; esac
 /bin/busybox umount /proc
-# The kernel changes its own code when there is a first control group with limits, and again when there is none left. QEMU 7.2 now and then
-# keeps for ever what another processor translated in that very moment, and the VM hangs. So that group is made here, where there is one
-# processor, and stays; the others (maxcpus=1) come after it.
+# The kernel changes its own code when the first control group with limits appears, and again when the last one is gone.
+# QEMU 7.2 sometimes keeps what another processor translated at that moment, and the VM hangs. So the first group is
+# made here, while there is only one processor (maxcpus=1), and it stays. The other processors come up after it.
 if [ -n "$emulated" ]; then
   /bin/busybox mount -t sysfs sys /sys
   /bin/busybox mount -t cgroup2 cgroup /sys/fs/cgroup
@@ -89,8 +90,9 @@ root=$1 work=$2
 inside() { chroot "$root" "$@"; }
 write() { mkdir -p "$root${1%/*}"; cat >"$root$1"; }
 
-# cloud-init: this source and no other, and of its steps those that a VM of ours needs. All of them belong to its first stage: the later ones would
-# find nothing to do (the engine is there), and take seconds of an emulated processor to find that out, while a session begins.
+# cloud-init gets only this source, and runs only the steps that these VMs need. All of them belong to its first stage.
+# The later stages would find nothing to do, because the engine is already installed, and would take seconds of an
+# emulated processor to find that out while a session begins.
 write /etc/cloud/cloud.cfg <<'END'
 datasource_list: [NoCloud]
 disable_root: true
@@ -103,10 +105,12 @@ cloud_config_modules: []
 cloud_final_modules: []
 system_info: {distro: debian, paths: {cloud_dir: /var/lib/cloud}, ssh_svcname: ssh}
 END
-rm -f "$root"/etc/cloud/cloud.cfg.d/* "$root"/etc/ssh/ssh_host_* "$root"/etc/update-motd.d/*  # programs for a person who signs in
+# These are for people who sign in.
+rm -f "$root"/etc/cloud/cloud.cfg.d/* "$root"/etc/ssh/ssh_host_* "$root"/etc/update-motd.d/*
 write /etc/cloud/ds-identify.cfg <<<'policy: enabled'
 
-# The hardware and the network are always the same: the initrd loads the drivers, no udev looks for more, no DHCP is waited for.
+# The hardware and the network are always the same. The initrd loads the drivers, no udev looks for more, and nothing
+# waits for DHCP.
 write /etc/systemd/system/bottle-network.service <<'END'
 [Unit]
 Description=The network of this hypervisor
@@ -138,7 +142,7 @@ Storage=volatile
 RuntimeMaxUse=16M
 ForwardToConsole=no
 END
-# The disk of a VM may be larger than the one it starts from.
+# The disk of a VM may be larger than the one that it starts from.
 write /etc/systemd/system/bottle-grow.service <<'END'
 [Unit]
 Description=Let the file system fill the disk
@@ -149,7 +153,7 @@ ExecStart=/sbin/resize2fs /dev/vda
 [Install]
 WantedBy=multi-user.target
 END
-# The engine needs nothing that cloud-init makes: it starts beside it, on the other processor.
+# The engine needs nothing that cloud-init makes, so it starts at the same time, on the other processor.
 for unit in docker.service docker.socket containerd.service dbus.service dbus.socket; do
   write "/etc/systemd/system/$unit.d/10-vm.conf" <<'END'
 [Unit]
@@ -159,21 +163,22 @@ Before=shutdown.target
 After=bottle-network.service systemd-tmpfiles-setup.service
 END
 done
-# The engine starts itself anew for each step of a container's network and files: without a collection of garbage in each of them.
+# The engine starts itself again for each step that sets up a container's network and files. This setting keeps those
+# short processes from collecting garbage.
 for unit in docker.service containerd.service; do
   write "/etc/systemd/system/$unit.d/20-memory.conf" <<'END'
 [Service]
 Environment=GOGC=400
 END
 done
-# (An order of a unit's own file cannot be taken back by a drop-in.)
+# A drop-in cannot remove the ordering of a unit's own file, so the file is changed.
 sed -E '/^(After|Wants)=/s/(network-online|firewalld)\.(target|service) ?//g' "$root/lib/systemd/system/docker.service" | write /etc/systemd/system/docker.service
 write /etc/containerd/config.toml <<'END'
 version = 2
 disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs",
   "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"]
 END
-# (Control groups by the engine itself: asking systemd for each, over D-Bus, takes longer.)
+# The engine manages control groups itself. Asking systemd for each of them over D-Bus takes longer.
 write /etc/docker/daemon.json <<'END'
 {"log-driver": "local", "storage-driver": "overlay2", "ip6tables": false, "exec-opts": ["native.cgroupdriver=cgroupfs"]}
 END
@@ -188,7 +193,8 @@ inside systemctl -q mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.
   systemd-sysusers.service systemd-modules-load.service kmod-static-nodes.service systemd-pcrphase.service systemd-pcrphase-sysinit.service \
   proc-sys-fs-binfmt_misc.automount apparmor.service cloud-config.service cloud-final.service cloud-init-hotplugd.socket rsync.service
 
-# The kernel, and the initrd with what it needs to see the disk, and what the engine would have the kernel look for, a process each time.
+# The modules are those that the initrd needs to see the disk, and those that the engine would have the kernel load,
+# each with a process.
 version=$(ls "$root/lib/modules")
 cp "$root/boot/vmlinuz-$version" "$work/out/vmlinuz"
 initrd=$work/out/initrd.d
@@ -207,7 +213,7 @@ done
 (cd "$initrd" && find . | "$root/bin/busybox" cpio -o -H newc 2>/dev/null) >"$work/out/initrd"
 rm -rf "$initrd"
 
-# Modules of hardware that a VM has not, documents, caches.
+# This removes modules of hardware that a VM does not have, documentation and caches.
 (cd "$root/lib/modules/$version/kernel" && rm -rf sound drivers/gpu drivers/infiniband drivers/media drivers/usb drivers/hid drivers/bluetooth net/bluetooth net/wireless)
 inside depmod "$version"
 rm -rf "$root"/boot/* "$root"/var/lib/apt/lists/* "$root"/var/cache/* "$root"/var/log/* "$root"/usr/share/man/* "$root"/usr/share/doc/* \
@@ -215,11 +221,12 @@ rm -rf "$root"/boot/* "$root"/var/lib/apt/lists/* "$root"/var/cache/* "$root"/va
 mkdir -p "$root/etc/apt/sources.list.d" "$root/var/cache/apt/archives/partial" "$root/var/lib/apt/lists/partial"
 find "$root" -xdev -type f -perm /6000 ! -name sudo -exec chmod a-s {} +
 
-# No journal: a VM that lost its power is destroyed, not repaired.
+# The file system has no journal, because a VM that lost its power is destroyed, not repaired.
 truncate -s 8G "$work/out/disk.raw"
 mkdir "$work/tree"
+# The bind mount shows the tree without what is mounted in it.
 unshare --mount sh -euc 'mount --make-rprivate / && mount --bind "$1" "$2/tree" &&
-  mkfs.ext4 -q -F -m 0 -O ^has_journal -E lazy_itable_init=1,nodiscard -L bottle -d "$2/tree" "$2/out/disk.raw"' sh "$root" "$work"  # without what is mounted in it
+  mkfs.ext4 -q -F -m 0 -O ^has_journal -E lazy_itable_init=1,nodiscard -L bottle -d "$2/tree" "$2/out/disk.raw"' sh "$root" "$work"
 FINISH
 
 say "making the VM's disk from ${#packages[@]} Debian packages (once; a minute or two)"

@@ -1,8 +1,7 @@
-"""VMs on this very machine: one QEMU process each, from a disk made once of Debian's packages (image.sh).
+"""Makes VMs on this machine: one QEMU process each, with a disk that is made once from Debian's packages (image.sh).
 
-What there is of a VM: a directory vms/NAME (its disk, the cloud-init seed, vm.json) and the processes whose command line names
-that directory. Nothing else runs: `timeout` ends QEMU when the VM's time is up, whoever else is still alive.
-"""
+A VM consists of a directory vms/NAME (its disk, the cloud-init seed, vm.json) and the processes whose command line
+names that directory. Nothing else runs: `timeout` ends QEMU when the VM's time is up, whatever else still runs."""
 
 import contextlib
 import fcntl
@@ -20,7 +19,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 QEMU = "qemu-system-x86_64"
 TRY_AGAIN, NO_ROOM, NOT_SET_UP = 75, 73, 78
-NUMBERS = 1879048192  # of users and groups, from here on
+NUMBERS = 1879048192  # the first number for users and groups
 
 
 def say(text):
@@ -42,7 +41,7 @@ def number(name):
 
 
 def base(xdg, home, system):
-    """Root's VMs are in a place that QEMU can enter when it is no longer root."""
+    """Returns our base directory. For root, QEMU can enter that directory when it is no longer root."""
     if os.environ.get(xdg):
         return os.path.join(os.environ[xdg], "bottle", "qemu")
     return os.path.join(system if os.geteuid() == 0 else os.path.expanduser(home), "bottle", "qemu")
@@ -58,12 +57,13 @@ def locked(path):
     while True:
         with open(path, "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(file.fileno())):  # whoever had it may have removed it
+            # The previous holder may have removed it.
+            if os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(file.fileno())):
                 yield
                 return
 
 
-# -- what there is
+# -- the existing VMs
 
 def name_of_request():
     name = env("BOTTLE_VM_NAME")
@@ -73,7 +73,7 @@ def name_of_request():
 
 
 def read(directory):
-    """A VM's vm.json; None where there is none."""
+    """Returns a VM's vm.json, or None if there is none."""
     try:
         with open(os.path.join(directory, "vm.json")) as file:
             return json.load(file)
@@ -94,7 +94,8 @@ def all_vms():
 
 
 def find():
-    """The directory that is meant: by id where one is given, else by name. None: there is no such VM."""
+    """Returns the directory of the requested VM, by its id if one is given, and otherwise by its name. Returns None
+    if there is no such VM."""
     wanted = env("BOTTLE_VM_ID")
     if wanted:
         return next((d for d, vm in all_vms() if vm.get("id") == wanted), None)
@@ -103,7 +104,8 @@ def find():
 
 
 def processes(directory):
-    """pidfds of QEMU and its `timeout`: those whose command line names this VM's pid file. A number that was used again has another."""
+    """Returns pidfds of QEMU and its `timeout`, which are the processes whose command line names this VM's pid file.
+    A process that reuses a pid has another command line."""
     mark, found = (directory + "/pid").encode(), []
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
@@ -134,7 +136,7 @@ def state(directory, vm):
 # -- the disk that every VM starts from
 
 def image():
-    """The directory of disk.raw, vmlinuz and initrd; made if this recipe has not been yet."""
+    """Returns the directory of disk.raw, vmlinuz and initrd. Makes it if this recipe has not been made yet."""
     if env("BOTTLE_OPT_IMAGE"):
         return os.environ["BOTTLE_OPT_IMAGE"]
     with open(os.path.join(HERE, "image.sh"), "rb") as file:
@@ -159,7 +161,8 @@ def image():
 
 
 def kvm_works(directory):
-    """Whether this kernel boots under KVM here: tried, not guessed, once a boot. A kernel without a disk panics within a second."""
+    """Returns whether this kernel boots under KVM on this machine. This is tried once per boot: a kernel without a
+    disk panics within a second."""
     if env("BOTTLE_OPT_ACCEL") == "tcg" or not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
     with open("/proc/sys/kernel/random/boot_id") as file:
@@ -187,21 +190,23 @@ def kvm_works(directory):
     return works
 
 
-# -- starting one
+# -- starting a VM
 
 def number_of(path):
-    """A user's or group's that nobody else here has."""
+    """Returns a user or group number that nothing else on this machine uses."""
     return NUMBERS + int(hashlib.sha256(path.encode()).hexdigest()[:6], 16)
 
 
 def group_of(image):
-    """The group that alone may read a baked image, which QEMU gets for it. None: the image is open to all."""
+    """Returns the only group that may read a baked image, which QEMU gets for it. Returns None if all users may read
+    the image."""
     group = os.stat(image).st_gid
     return group if os.geteuid() == 0 and group >= NUMBERS else None
 
 
 def unprivileged(directory, paths, group):
-    """As root: a uid of its own for this QEMU, where the way to its files is open to it. None: it stays who we are."""
+    """Returns a separate uid for this QEMU if we are root and that uid can reach the VM's files. Returns None if
+    QEMU keeps our uid."""
     if os.geteuid() != 0:
         return None
     for path in paths:
@@ -231,24 +236,26 @@ def free_port():
 def command(directory, vm, kvm):
     image, cpus, memory = vm["image"], vm["cpus"], vm["memory"]
     boot = ["root=/dev/vda", "rw", "quiet", "loglevel=3", "systemd.show_status=0", "panic=-1", "random.trust_cpu=on", "net.ifnames=0", "ds=nocloud"]
-    if not kvm:  # nothing of the real processor is there to be protected from
-        boot += ["mitigations=off", "tsc=reliable", "no_timer_check", "maxcpus=1", "bottle.emulated"]  # the initrd brings the others
+    if not kvm:  # without KVM, the guest cannot reach the real processor
+        # The initrd brings the other processors up.
+        boot += ["mitigations=off", "tsc=reliable", "no_timer_check", "maxcpus=1", "bottle.emulated"]
     if vm["disk"] > 8:
         boot.append("bottle.grow")
     network = "user,id=net,ipv6=off,net=10.0.2.0/24,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:22" % vm["port"]
-    if vm["network"] != "open":  # only ssh in; nothing that the VM begins goes out, not even to us
+    if vm["network"] != "open":  # admits only ssh; nothing that the VM begins leaves it, not even to this machine
         network += ",restrict=on"
     args = [QEMU, "-name", vm["name"], "-pidfile", directory + "/pid", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
             "-machine", "pc,usb=off,vmport=off,hpet=off,mem-merge=off,dump-guest-core=off", "-m", str(memory), "-smp", str(cpus)]
-    # erms and fsrm tell the kernel and libc to copy and clear by one instruction. Emulated it goes byte by byte.
+    # erms and fsrm tell the kernel and libc to copy and clear memory with one instruction. Emulated, that works byte by
+    # byte.
     args += ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,-erms,-fsrm"]
     args += ["-kernel", image + "/vmlinuz", "-initrd", image + "/initrd",
              "-drive", "if=none,id=disk,format=qcow2,cache=unsafe,aio=threads,discard=unmap,file=%s/disk.qcow2" % directory,
              "-device", "virtio-blk-pci,drive=disk",
              "-drive", "if=none,id=seed,format=raw,readonly=on,file=%s/seed.iso" % directory, "-device", "virtio-blk-pci,drive=seed",
              "-netdev", network, "-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-rng-pci", "-rtc", "base=utc"]
-    if env("BOTTLE_OPT_CONSOLE"):  # for looking into a boot; what the guest writes there grows without end
+    if env("BOTTLE_OPT_CONSOLE"):  # for debugging a boot; the guest's output has no limit
         boot.insert(0, "console=ttyS0")
         args += ["-serial", "file:%s/console.log" % directory]
     return args + ["-append", " ".join(boot)]
@@ -259,12 +266,12 @@ def start(directory, vm):
     group = group_of(vm["image"])
     uid = unprivileged(directory, [directory, vm["image"] + "/vmlinuz"], group)
     prefix = as_user(uid, ([os.stat("/dev/kvm").st_gid] if kvm else []) + ([group] if group else [])) if uid is not None else []
-    for _ in range(5):  # another may take the port before QEMU does
+    for _ in range(5):  # another process may take the port before QEMU does
         vm["port"] = free_port()
         write(directory, vm)
         ttl = ["timeout", "--kill-after=20", str(vm["ttl"])] if vm["ttl"] else []
         with open(directory + "/qemu.log", "w") as log:
-            # Nothing of the operator's environment, and none of our descriptors: this one stays.
+            # QEMU gets nothing of the operator's environment and none of our descriptors, because it continues to run.
             child = subprocess.Popen(prefix + ttl + command(directory, vm, kvm), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                                      close_fds=True, cwd="/", env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C"})
         for _ in range(400):
@@ -284,7 +291,7 @@ def start(directory, vm):
 
 
 def kill(directory):
-    """Ends every process of the VM and returns when they are no more."""
+    """Ends every process of the VM, and returns when they are gone."""
     for number_, patience in ((signal.SIGTERM, 3), (signal.SIGKILL, 10)):
         fds = processes(directory)
         if not fds:
@@ -327,7 +334,7 @@ def create():
         directory = os.path.join(VMS, name)
         vm = read(directory)
         if vm and state(directory, vm) != "pending":
-            return created(vm)  # running, or at its end: one VM a name
+            return created(vm)  # running or ended: a name has only one VM
         kill(directory)
         shutil.rmtree(directory, ignore_errors=True)
         os.makedirs(directory, 0o700)
@@ -337,7 +344,7 @@ def create():
               "disk": disk, "ttl": number("BOTTLE_VM_TTL_SECONDS"), "network": env("BOTTLE_OPT_NETWORK", "none"), "port": 0, "started": 0}
         if vm["network"] not in ("open", "none"):
             die("options.network is '%s': none or open" % vm["network"], NOT_SET_UP)
-        write(directory, vm)  # from here on `list` and `destroy` know of it
+        write(directory, vm)  # from now on, `list` and `destroy` know the VM
         form, base = ("raw", template + "/disk.raw") if os.path.exists(template + "/disk.raw") else ("qcow2", template + "/disk.qcow2")
         tool(["qemu-img", "create", "-q", "-f", "qcow2", "-F", form, "-b", base, directory + "/disk.qcow2", "%dG" % disk], "making the disk", "qemu-utils")
         shutil.copyfile(env("BOTTLE_USER_DATA"), directory + "/user-data")
@@ -370,7 +377,7 @@ def status():
 
 def destroy():
     directory = find()
-    # A `create` that was killed early has left its lock alone.
+    # A `create` that was killed early has left only its lock.
     name = os.path.basename(directory) if directory else env("BOTTLE_VM_NAME")
     if directory or (name and not env("BOTTLE_VM_ID") and os.path.exists(os.path.join(VMS, name_of_request() + ".lock"))):
         directory = os.path.join(VMS, name)
@@ -393,16 +400,18 @@ def list_():
 
 
 def bake():
-    """The disk of a VM that writes no more, as an image of its own: options.image of the next one."""
+    """Keeps the disk of a VM that no longer writes as a separate image, for options.image of the next VM."""
     directory = find()
     vm = directory and read(directory)
     if not vm:
         die("there is no such VM")
-    kill(directory)  # and be it at once: since it was sealed (vm_side.sh) its file system is flushed and frozen, and a flush leaves nothing in QEMU's own caches
+    # The VM may be killed at once. Since it was sealed (vm_side.sh), its file system is flushed and frozen, and a flush
+    # leaves nothing in QEMU's own caches.
+    kill(directory)
     baked = os.path.join(IMAGES, "baked-" + vm["id"])
     making = baked + ".making"
     living = {v["id"] for _, v in all_vms()}
-    for left in os.listdir(IMAGES):  # of a bake that was killed
+    for left in os.listdir(IMAGES):  # left by a bake that was killed
         if left.startswith("baked-") and left.endswith(".making") and (left == os.path.basename(making) or left[6:-7] not in living):
             shutil.rmtree(os.path.join(IMAGES, left), ignore_errors=True)
     os.makedirs(making, 0o700)
@@ -410,8 +419,8 @@ def bake():
     for name in ("vmlinuz", "initrd"):
         shutil.copyfile(os.path.join(vm["image"], name), os.path.join(making, name))
     if os.geteuid() == 0:
-        # QEMU reads it as a user of its own, another one for each VM: a group, which those of this image alone are given, lets it in. The
-        # disk holds agents' images and this program; who else is on this machine has no business there.
+        # QEMU reads the image as a separate user for each VM. Access comes from a group that only the VMs of this image
+        # get. The disk holds agents' images and this program, which other users of this machine must not read.
         group = number_of(baked)
         for name in os.listdir(making):
             os.chown(os.path.join(making, name), 0, group)
@@ -426,7 +435,7 @@ def bake():
 
 
 def prepare():
-    """Not of the contract: makes the disk now, so that the first `create` does not have to."""
+    """Makes the disk now, so that the first `create` does not have to. Not a part of the contract."""
     return {"image": image()}
 
 

@@ -1,6 +1,7 @@
-"""Any Terraform or OpenTofu module with the outputs id, host and user (port, status and cost_per_hour where it has them). The module is
-copied to the VM's state directory before anything is made, and its state is kept there, so that what was made can be ended with the very
-code that made it. Terraform runs on when a hook's time is over: the next call waits for it, under a lock."""
+"""Uses any Terraform or OpenTofu module with the outputs id, host and user (and port, status and cost_per_hour if it
+has them). Before anything is made, the module is copied to the VM's state directory, and its state is kept there, so
+that the same code that made the resources can destroy them. Terraform continues to run when a hook's time is over;
+the next call waits for it, under a lock."""
 
 import fcntl
 import json
@@ -15,8 +16,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 import hook  # noqa: E402
 from hook import Failure, Stop  # noqa: E402
 
-LOCK = 9  # a shell closes descriptors of one digit only
-# The shell holds the lock as long as terraform runs; what terraform leaves running in the background does not.
+LOCK = 9  # a shell closes only descriptors with one digit
+# The shell holds the lock as long as terraform runs. Processes that terraform leaves in the background do not hold it.
 UNDER_LOCK = '"$@" 9<&-; exit $?'
 NEEDED = ("id", "host", "user")
 
@@ -27,7 +28,8 @@ def tool():
 
 
 def registry():
-    """One file for each VM that Terraform may still hold something of: what `list` goes by. Terraform itself has no labels."""
+    """Keeps one file for each VM of which Terraform may still hold something. `list` uses these files, because
+    Terraform has no labels."""
     base = os.environ.get("XDG_STATE_HOME") or os.path.join(hook.env("HOME"), ".local", "state")
     return os.path.join(base, "bottle", "terraform")
 
@@ -52,10 +54,11 @@ class Terraform:
     def path(self, name):
         return os.path.join(self.home, name)
 
-    # ---- running it
+    # ---- running Terraform
 
     def lock(self, seconds):
-        """The lock that a running terraform holds, or None. It is inherited by the shell around each that is started."""
+        """Returns the lock that a running terraform holds, or None. The shell around each terraform process inherits
+        it."""
         descriptor = os.open(self.path("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         until = time.monotonic() + seconds
         while True:
@@ -69,12 +72,14 @@ class Terraform:
                 time.sleep(0.2)
 
     def run(self, lock, *args, seconds):
-        """Its stdout, or None when it has not ended after so many seconds: it goes on, with the lock in its hand."""
+        """Returns Terraform's stdout, or None if it has not ended after this number of seconds. It then continues,
+        and still holds the lock."""
         variables = {"TF_DATA_DIR": self.path("data"), "TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "TF_CLI_ARGS": "", "TF_WORKSPACE": "",
                      "CHECKPOINT_DISABLE": "1"}
         with open(self.path("module.json"), encoding="utf-8") as f:
             variables.update(json.load(f))
-        # bottle removes the user-data once it has signed in, but a plan evaluates what reads it whenever something is destroyed.
+        # bottle removes the user-data once it has signed in, but every plan, also one that destroys, evaluates what
+        # reads it.
         if not os.path.exists(variables["TF_VAR_bottle_user_data_file"]):
             variables["TF_VAR_bottle_user_data_file"] = self.path("user-data")
             with open(self.path("user-data"), "w", encoding="ascii") as f:
@@ -97,7 +102,7 @@ class Terraform:
         return "-state=" + self.path("terraform.tfstate")
 
     def resources(self, lock, seconds=20):
-        """What its state holds that is not merely read."""
+        """Returns the managed resources in the state, without data sources."""
         if not os.path.exists(self.path("terraform.tfstate")):
             return []
         out = self.run(lock, "state", "list", self.state(), seconds=seconds)
@@ -128,7 +133,7 @@ class Terraform:
         return {"id": str(found["id"]), **({"cost_per_hour": str(found["cost_per_hour"])} if found.get("cost_per_hour") else {})}
 
     def prepare(self):
-        """Everything that ending it will need, on disk, before anything is made."""
+        """Writes to disk everything that destroying the VM will need, before anything is made."""
         tool()
         module = os.path.expanduser(hook.need_option("module", "the folder of a Terraform module with the outputs id, host and user"))
         if not os.path.isabs(module) or not os.path.isdir(module):
@@ -138,7 +143,8 @@ class Terraform:
         if not os.path.isdir(self.path("module")):
             shutil.rmtree(self.path("module.new"), ignore_errors=True)
             shutil.copytree(module, self.path("module.new"), symlinks=False, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", ".git"))
-            # Its state is here, whatever the module says: an override file counts before the module's own backend.
+            # The state is kept here, whatever the module says: an override file takes precedence over the module's own
+            # backend.
             with open(os.path.join(self.path("module.new"), "bottle_override.tf"), "w", encoding="ascii") as f:
                 f.write('terraform {\n  backend "local" {}\n}\n')
             os.rename(self.path("module.new"), self.path("module"))
@@ -165,7 +171,7 @@ class Terraform:
             return {"status": "pending"}
         if not self.resources(lock):
             return {"status": "gone"}
-        # Asked of the cloud: what it no longer has leaves the state.
+        # Asks the cloud: what it no longer has is removed from the state.
         if self.run(lock, "apply", "-refresh-only", "-auto-approve", "-input=false", "-no-color", self.state(), seconds=50) is None:
             raise Stop(hook.AGAIN, "terraform's refresh has not ended yet")
         if not self.resources(lock):
@@ -185,7 +191,7 @@ class Terraform:
         if not self.made():
             if not self.record:
                 return {"status": "gone"}
-            if os.path.isdir(self.record["state_dir"]):  # written down, and nothing begun
+            if os.path.isdir(self.record["state_dir"]):  # recorded, but nothing has begun
                 return self.forget()
             raise Stop(hook.FAILED, "%s is lost: what Terraform made for %s can only be ended by hand" % (self.record["state_dir"], self.name))
         lock = self.lock(hook.patience())
@@ -199,7 +205,7 @@ class Terraform:
         return self.forget()
 
     def forget(self):
-        """Nothing is left: the code and the state go first, then the record of them."""
+        """Removes the code and the state, because nothing is left, and then their record."""
         if self.home:
             shutil.rmtree(self.home, ignore_errors=True)
         try:
