@@ -1,13 +1,15 @@
 #!/bin/bash
 # bootstrap.sh PROVIDER OUT.tar [--version VERSION [--integrity SHA512...]] [PACKAGE...]
 #
-# Downloads and unpacks an agent's root file system into a tar archive, without any image registry: Debian packages
-# from the machine's own apt sources, the agent (claude, codex; shell and command bring none) with the machine's own npm
-# configuration. It runs as root, or as anyone who may make user namespaces. Nothing is installed on the machine, and
-# nothing that was downloaded runs here: OUT.tar holds /var/lib/bottle/finish, which runs the packages' own scripts. Run
-# it as root in a container without a network; afterwards the root file system is complete. OUT.tar.agent holds what npm
-# installed, as three lines: the package, its version, its integrity. Progress goes to stderr.
-# Exit status: 0 made, 1 not made, 2 wrong arguments.
+# Downloads and unpacks an agent's root file system into a tar archive, without any image registry. The Debian packages
+# come from the machine's own apt sources, and the agent (claude or codex; shell and command have none) comes with the
+# machine's own npm configuration. It runs as root, or as a user who may make user namespaces. Nothing is installed on
+# the machine, and nothing that was downloaded runs on it: OUT.tar holds /var/lib/bottle/finish, which runs the
+# packages' own scripts. Run it as root in a container without a network; afterwards, the root file system is complete.
+# OUT.tar.agent holds what npm installed, as three lines: the package, its version and its integrity. Progress goes to
+# stderr.
+#
+# The exit status is 0 if the archive was made, 1 if it was not, and 2 for wrong arguments.
 set -euo pipefail
 export LC_ALL=C.UTF-8
 umask 022
@@ -31,7 +33,7 @@ while [ $# -gt 1 ]; do
 done
 [[ $version =~ ^(latest|[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)$ ]] || { say "bootstrap: '$version' is no exact version"; exit 2; }
 packages=(ca-certificates curl diffutils file git jq less openssh-client patch procps python3 ripgrep unzip xz-utils)
-for package in "$@"; do  # from a manifest: a name, never an option or a path
+for package in "$@"; do  # from a manifest, so it must be a name, not an option or a path
   [[ $package =~ ^[a-z0-9][a-z0-9+.-]+$ ]] || { say "bootstrap: '$package' is no package name"; exit 2; }
   packages+=("$package")
 done
@@ -60,16 +62,16 @@ case $(uname -m) in
   *) die "no provider is built for $(uname -m)" ;;
 esac
 
-cd /  # what the caller's directory holds is nobody's settings
+cd /  # nothing in the caller's directory may act as a setting
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/bottle-bootstrap.XXXXXXXX")
-chmod 755 "$work"  # in a user namespace mmdebstrap is another user
+chmod 755 "$work"  # in a user namespace, mmdebstrap is another user
 trap 'rm -rf -- "$work" "$out.partial"' EXIT
 trap 'exit 130' INT TERM HUP
 started=$SECONDS
 
-# The agent. Both providers ship a native program in a package of its own per platform, so neither node nor an
-# install script is needed: nothing of what is downloaded runs here. @latest, since npm otherwise picks an old version
-# if the machine's node is old.
+# Both providers ship the agent as a native program in a separate package per platform, so neither node nor an install
+# script is needed, and nothing that is downloaded runs here. @latest is given because npm otherwise picks an old
+# version if the machine's node is old.
 mkdir -p "$work/agent/usr/local/bin"
 if [ -n "$npm_package" ]; then
   say "[1/3] $npm_package from npm"
@@ -94,7 +96,7 @@ if [ -n "$npm_package" ]; then
       ;;
   esac
   chmod -R u=rwX,go=rX "$work/agent"
-  # npm has checked each package against what the registry says of it, and written that down.
+  # npm has checked each package against the registry's data and recorded the result.
   package=node_modules/${native#"$modules/"}
   case $provider in
     claude) package=${package%/*} ;;
@@ -113,7 +115,8 @@ fi
 tar --owner=0 --group=0 --numeric-owner -C "$work/agent" -cf "$work/agent.tar" .
 rm -rf "$work/npm" "$work/cache" "$work/agent"
 
-# The machine's own sources of this very release; other repositories (of one suite fits all) are none of the bottle's.
+# The apt sources are those of the machine for this release. Other repositories, which may have one suite for all
+# releases, do not belong in a bottle.
 sources=()
 shopt -s nullglob
 for list in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
@@ -135,9 +138,9 @@ for key in http https; do
   [ -z "$proxy" ] || apt_options+=("--aptopt=Acquire::$key::Proxy \"$proxy\"")
 done
 
-# Runs in a container. What may start there is Debian's; services may not, and nobody can be asked a question. dpkg wants
-# /etc/passwd before all else, and awk before mawk has been configured. Afterwards nothing of the machine is left (mirrors,
-# names, resolvers), and no file raises privileges.
+# `finish` runs in a container. Only Debian's programs run in it; services may not start, and no program may ask
+# questions. dpkg needs /etc/passwd before everything else, and awk before mawk has been configured. Afterwards, nothing
+# of the machine is left (mirrors, names, resolvers), and no file raises privileges.
 mkdir -p "$work/extra/var/lib/bottle"
 cat >"$work/extra/var/lib/bottle/finish" <<'FINISH'
 #!/bin/sh
@@ -154,7 +157,7 @@ groupadd --gid 1000 agent
 useradd --uid 1000 --gid 1000 --create-home --home-dir /home/agent --shell /bin/bash agent
 mkdir -p /workspace /run/bottle
 chown 1000:1000 /workspace
-chmod 0777 /workspace  # the operator's own uid works here, whichever it is
+chmod 0777 /workspace  # the operator's uid, which can be any, works in this directory
 chmod 0755 /run/bottle
 find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 rm -rf /usr/sbin/policy-rc.d "$debs"/*.deb /etc/apt/sources.list* /etc/apt/apt.conf.d/99mmdebstrap /etc/apt/auth.conf* \
@@ -166,7 +169,7 @@ FINISH
 chmod 755 "$work/extra/var/lib/bottle/finish"
 tar --owner=0 --group=0 --numeric-owner -C "$work/extra" -cf "$work/extra.tar" .
 
-# In a new root /bin is a link from the start. The package usrmerge would make it one later, which no overlay allows.
+# In the new root, /bin is a link from the start. The package usrmerge would make it one later, which no overlay allows.
 links="bin sbin lib"
 [ "$npm_arch" != x64 ] || links+=" lib32 lib64 libx32"
 say "[2/3] ${suite} with ${#packages[@]} packages, from this machine's apt sources"
