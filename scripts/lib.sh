@@ -1,4 +1,5 @@
-# Small helpers for the scripts here. Source it; it sets -euo pipefail and moves to the project's root.
+# Small helpers for the scripts in this directory. Source this file; it sets -euo pipefail and changes to the project's
+# root.
 # shellcheck shell=bash
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -21,7 +22,8 @@ as_root() {
   sudo "$@"
 }
 
-# step TITLE COMMAND...: one line with its time; the command's output only when it fails (all of it with VERBOSE=1).
+# step TITLE COMMAND...: prints one line with the time, and the command's output only if it fails (always with
+# VERBOSE=1).
 step() {
   local title=$1 log begun=$SECONDS code=0
   shift
@@ -35,7 +37,8 @@ step() {
   return $code
 }
 
-# apt_install PACKAGE|COMMAND:PACKAGE...: installs what is missing only. With COMMAND:, any way to have that command will do.
+# apt_install PACKAGE|COMMAND:PACKAGE...: installs only what is missing. With COMMAND:, the package is not needed if the
+# command exists.
 apt_install() {
   local missing=() want package command
   for want in "$@"; do
@@ -46,7 +49,7 @@ apt_install() {
   done
   [ ${#missing[@]} = 0 ] && return 0
   note "installing: ${missing[*]}"
-  as_root true  # sudo asks for its password here, where the question is seen
+  as_root true  # sudo asks for its password at a place where the question is visible
   step "install ${#missing[@]} packages, and what they need" as_root env DEBIAN_FRONTEND=noninteractive asleep="${asleep:-}" sh -c '
     policy=/usr/sbin/policy-rc.d
     if [ -n "$asleep" ] && [ ! -e $policy ]; then
@@ -58,16 +61,17 @@ apt_install() {
     apt-get -qq update && apt-get -qq -y --no-install-recommends install "$@"' sh "${missing[@]}"
 }
 
-# apt_install_asleep: the same, without starting services. Debian starts what it installs.
+# apt_install_asleep: does the same without starting services, because Debian starts the services that it installs.
 apt_install_asleep() { local asleep=yes; apt_install "$@"; }
 
-# engine_answers: some engine answers at DOCKER_HOST (a unix socket), or at the usual place.
+# engine_answers: checks whether an engine answers at DOCKER_HOST (a Unix socket) or at the default socket.
 engine_socket() { local host=${DOCKER_HOST:-unix:///var/run/docker.sock}; printf '%s' "${host#unix://}"; }
 engine_answers() { curl -sf -m 5 --unix-socket "$(engine_socket)" http://engine/_ping >/dev/null 2>&1; }
 root_answers() { as_root curl -sf -m 5 --unix-socket "$(engine_socket)" http://engine/_ping >/dev/null; }
 
-# join_engine ARG...: where an engine runs that this user may not use (Debian starts docker.io's as soon as it is installed), runs the
-# script anew, with ARG..., as a member of the engine's group: for this run alone, the account stays as it is.
+# join_engine ARG...: if an engine runs that this user may not use (Debian starts docker.io's after installing it), runs
+# the script again with ARG... as a member of the engine's group. This affects only this run; the account stays
+# unchanged.
 join_engine() {
   local group
   if [ "$(id -u)" = 0 ] || engine_answers || ! root_answers; then return 0; fi
