@@ -1,4 +1,4 @@
-// This file scans a message as it streams by, and releases the parts that contain no secret. docs/decisions/010
+// This file scans a message as it streams by, and releases the parts that contain no secret. docs/decisions/011
 // explains how it finds a secret that is split between two pieces, and what bounds the memory. The code is pure.
 #pragma once
 
