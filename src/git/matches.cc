@@ -90,4 +90,20 @@ bool matches(std::string_view pattern, std::string_view text, bool ignore_case) 
   return ok[text.size()];
 }
 
+bool is_named(std::string_view pattern, std::string_view path) {
+  bool directory = pattern.ends_with('/');
+  if (directory) pattern.remove_suffix(1);
+  bool anchored = pattern.find('/') != std::string_view::npos;
+  if (pattern.starts_with('/')) pattern.remove_prefix(1);
+  if (pattern.empty()) return false;
+  for (size_t end = path.find('/');; end = path.find('/', end + 1)) {
+    bool last = end == std::string_view::npos;
+    std::string_view above = path.substr(0, end);
+    if (!(last && directory)) {
+      if (matches(pattern, anchored ? above : above.substr(above.rfind('/') + 1))) return true;
+    }
+    if (last) return false;
+  }
+}
+
 }  // namespace bottle::git

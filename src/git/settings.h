@@ -48,4 +48,8 @@ Settings operators_settings(const Place& place);
 // proportional to the product of their lengths.
 bool matches(std::string_view pattern, std::string_view text, bool ignore_case = false);
 
+// Returns whether a pattern matches a path or a directory above it, as a line of .gitignore would: "dist/", "*.log",
+// "/out/*.bin". Pure.
+bool is_named(std::string_view pattern, std::string_view path);
+
 }  // namespace bottle::git

@@ -10,7 +10,7 @@
 #include "guard/message_scan.h"
 #include "guard/request.h"
 #include "guard/request_scan.h"
-#include "scan/content_decoder.h"
+#include "scan/encoding/content_decoder.h"
 
 namespace bottle::guard {
 

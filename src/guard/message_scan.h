@@ -6,7 +6,7 @@
 #include <string>
 
 #include "guard/protocol/websocket.h"
-#include "scan/filter.h"
+#include "scan/known/filter.h"
 
 namespace bottle::guard {
 

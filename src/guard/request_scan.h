@@ -7,7 +7,7 @@
 
 #include "guard/connection.h"
 #include "guard/request.h"
-#include "scan/filter.h"
+#include "scan/known/filter.h"
 
 namespace bottle::guard {
 

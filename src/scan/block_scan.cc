@@ -4,10 +4,10 @@
 #include <array>
 #include <bit>
 
-#include "scan/checks.h"
-#include "scan/fingerprint.h"
+#include "scan/credential/checks.h"
+#include "scan/credential/fingerprint.h"
+#include "scan/credential/stand_in.h"
 #include "scan/join.h"
-#include "scan/stand_in.h"
 
 namespace bottle::scan {
 namespace {

@@ -2,8 +2,8 @@
 // on.
 #pragma once
 
-#include "scan/decode.h"
 #include "scan/detector.h"
+#include "scan/encoding/decode.h"
 
 namespace bottle::scan {
 

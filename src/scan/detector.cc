@@ -4,7 +4,7 @@
 #include <tuple>
 
 #include "scan/block_scan.h"
-#include "scan/builtin.h"
+#include "scan/credential/builtin.h"
 
 namespace bottle::scan {
 

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "base/error.h"
-#include "scan/known.h"
-#include "scan/matcher.h"
-#include "scan/rule.h"
-#include "scan/survey.h"
+#include "scan/credential/matcher.h"
+#include "scan/credential/rule.h"
+#include "scan/encoding/survey.h"
+#include "scan/known/known.h"
 
 namespace bottle::scan {
 

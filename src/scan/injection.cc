@@ -4,8 +4,8 @@
 #include <array>
 #include <optional>
 
-#include "scan/decode.h"
-#include "scan/survey.h"
+#include "scan/encoding/decode.h"
+#include "scan/encoding/survey.h"
 
 namespace bottle::scan {
 namespace {

@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstring>
 
-#include "scan/masks.h"
+#include "scan/encoding/masks.h"
 
 namespace bottle::scan {
 namespace {

@@ -1,7 +1,7 @@
 // This file joins what a text keeps in pieces: the values of parameters and fields, in their order. The code is pure.
 #pragma once
 
-#include "scan/decode.h"
+#include "scan/encoding/decode.h"
 
 namespace bottle::scan {
 

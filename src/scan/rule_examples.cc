@@ -6,8 +6,8 @@
 #include <random>
 
 #include "pki/seal.h"
-#include "scan/builtin.h"
-#include "scan/checks.h"
+#include "scan/credential/builtin.h"
+#include "scan/credential/checks.h"
 
 namespace bottle::scan {
 namespace {

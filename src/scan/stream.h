@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "scan/content_decoder.h"
 #include "scan/detector.h"
+#include "scan/encoding/content_decoder.h"
 
 namespace bottle::scan {
 

@@ -1,6 +1,6 @@
 // Tests that what comes back is exactly what the agent did, whatever state the operator's tree was in.
-#include "workspace/encoding.h"
-#include "workspace/ref_names.h"
+#include "workspace/files/encoding.h"
+#include "workspace/receiving/ref_names.h"
 #include "workspace/workspace_test.h"
 
 namespace bottle::workspace {

@@ -11,10 +11,10 @@
 #include "base/ids.h"
 #include "base/line.h"
 #include "base/shell_word.h"
-#include "workspace/advice.h"
-#include "workspace/homecoming.h"
 #include "workspace/place.h"
-#include "workspace/ref_names.h"
+#include "workspace/receiving/advice.h"
+#include "workspace/receiving/homecoming.h"
+#include "workspace/receiving/ref_names.h"
 #include "workspace/workspace.h"
 
 namespace bottle::workspace {

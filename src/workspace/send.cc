@@ -9,7 +9,7 @@
 #include "docker/tar.h"
 #include "git/config.h"
 #include "workspace/place.h"
-#include "workspace/sender.h"
+#include "workspace/sending/sender.h"
 #include "workspace/workspace.h"
 
 namespace bottle::workspace {

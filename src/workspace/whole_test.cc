@@ -2,9 +2,9 @@
 #include <sys/file.h>
 
 #include "git/refs.h"
-#include "workspace/keep_files.h"
-#include "workspace/ref_names.h"
-#include "workspace/take.h"
+#include "workspace/receiving/keep_files.h"
+#include "workspace/receiving/ref_names.h"
+#include "workspace/receiving/take.h"
 #include "workspace/workspace_test.h"
 
 namespace bottle::workspace {
@@ -108,14 +108,14 @@ TEST_F(Whole, IgnoredFilesAreNamedAndKeptOnRequest) {
 }
 
 TEST(Patterns, NameFilesAsThoseOfGitignoreDo) {
-  EXPECT_TRUE(is_named("dist/", "dist/a"));
-  EXPECT_TRUE(is_named("dist/", "sub/dist/a/b"));
-  EXPECT_FALSE(is_named("dist/", "dist"));
-  EXPECT_TRUE(is_named(".env", "sub/.env"));
-  EXPECT_FALSE(is_named("/.env", "sub/.env"));
-  EXPECT_TRUE(is_named("config/*.local", "config/a.local"));
-  EXPECT_FALSE(is_named("config/*.local", "x/config/a.local"));
-  EXPECT_FALSE(is_named("", "a"));
+  EXPECT_TRUE(git::is_named("dist/", "dist/a"));
+  EXPECT_TRUE(git::is_named("dist/", "sub/dist/a/b"));
+  EXPECT_FALSE(git::is_named("dist/", "dist"));
+  EXPECT_TRUE(git::is_named(".env", "sub/.env"));
+  EXPECT_FALSE(git::is_named("/.env", "sub/.env"));
+  EXPECT_TRUE(git::is_named("config/*.local", "config/a.local"));
+  EXPECT_FALSE(git::is_named("config/*.local", "x/config/a.local"));
+  EXPECT_FALSE(git::is_named("", "a"));
 }
 
 TEST_F(Whole, WhatIsNotTakenIsNamed) {

@@ -15,9 +15,9 @@
 #include "docker/tar.h"
 #include "git/git.h"
 #include "git/git_test.h"
-#include "workspace/blob_id.h"
-#include "workspace/paths.h"
-#include "workspace/untar.h"
+#include "workspace/files/blob_id.h"
+#include "workspace/files/paths.h"
+#include "workspace/files/untar.h"
 #include "workspace/workspace.h"
 
 namespace bottle::workspace {

@@ -8,8 +8,8 @@
 #include "app/commands/commands.h"
 #include "app/output/output.h"
 #include "base/file.h"
-#include "scan/builtin.h"
 #include "scan/compiler/compile.h"
+#include "scan/credential/builtin.h"
 #include "scan/rule_examples.h"
 #include "scan/stream.h"
 

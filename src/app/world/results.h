@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "workspace/take.h"
+#include "workspace/receiving/take.h"
 
 namespace bottle::app {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "guard/protocol/http_head.h"
-#include "scan/filter.h"
+#include "scan/known/filter.h"
 
 namespace bottle::guard {
 namespace {

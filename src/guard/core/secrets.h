@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "policy/host.h"
-#include "scan/dictionary.h"
+#include "scan/known/dictionary.h"
 #include "wire/guard/config.h"
 
 namespace bottle::guard {

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "scan/matcher.h"
+#include "scan/credential/matcher.h"
 
 namespace bottle::scan {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "scan/rule.h"
+#include "scan/credential/rule.h"
 
 namespace bottle::scan {
 

@@ -1,0 +1,17 @@
+// This file gives access to the data that the program carries: the compiled rules for credentials, and the word list of
+// wallets.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "scan/credential/matcher.h"
+#include "scan/credential/rule.h"
+
+namespace bottle::scan {
+
+std::string_view credentials_text();      // the text of rules/credentials.rules
+std::string_view credentials_database();  // the database compiled from that text
+std::string_view bip39_text();            // one word per line
+
+}  // namespace bottle::scan

@@ -1,0 +1,39 @@
+// This file checks what a rule's match must also be: its structure and checksums, and that it is not a stand-in for a
+// value. The code is pure.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string_view>
+
+#include "scan/credential/rule.h"
+
+namespace bottle::scan {
+
+struct Credential {
+  size_t begin = 0, end = 0;  // of the value in the text
+  bool sure = false;          // confirmed by a checksum or the structure
+};
+
+// Judges the match [begin, end) of the rule's pattern in `text`. Checks of what follows the match use only `end`. Looks
+// at most 4 KB around the match. `joined` says that the text was assembled from pieces, so that what precedes the match
+// means nothing.
+std::optional<Credential> judge(const Rule& rule, std::string_view text, size_t begin, size_t end, bool joined);
+
+// Checks Luhn's checksum, and an issuer's prefix and length. Takes only digits.
+bool is_card(std::string_view digits);
+// Checks the country's length and the checksum. Takes only capitals and digits.
+bool is_iban(std::string_view iban);
+// Returns whether the text is a Bitcoin private key.
+bool is_wif(std::string_view base58);
+
+// Returns where the card or account number that begins at `at` ends, or 0 if none does. Its groups may be separated by
+// spaces or dashes.
+size_t card_at(std::string_view text, size_t at);
+size_t iban_at(std::string_view text, size_t at);
+
+// Calls each(begin, end) for each sequence of BIP-39 words (English, separated by single spaces) with a correct
+// checksum. Each sequence that is tried decrements `tries`, and the search ends at 0.
+void each_mnemonic(std::string_view text, int& tries, const std::function<void(size_t, size_t)>& each);
+
+}  // namespace bottle::scan

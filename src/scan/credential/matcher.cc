@@ -1,0 +1,71 @@
+#include "scan/credential/matcher.h"
+
+#include <hs/hs_runtime.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace bottle::scan {
+
+void Matcher::Free::operator()(hs_database* database) const { hs_free_database(database); }
+void Matcher::Free::operator()(hs_scratch* scratch) const { hs_free_scratch(scratch); }
+Matcher::Matcher(Matcher&&) noexcept = default;
+Matcher& Matcher::operator=(Matcher&&) noexcept = default;
+Matcher::~Matcher() = default;
+
+Result<Matcher> Matcher::load(std::string_view database) {
+  DatabaseHead head;
+  auto invalid = [] { return fail(Code::invalid, "the compiled rules are not valid"); };
+  if (database.size() < sizeof head) return invalid();
+  std::memcpy(&head, database.data(), sizeof head);
+  database.remove_prefix(sizeof head);
+  if (head.magic != DatabaseHead::kMagic || database.size() / sizeof(PatternInfo) < head.patterns) return invalid();
+  Matcher matcher;
+  matcher.patterns_.resize(head.patterns);
+  std::memcpy(matcher.patterns_.data(), database.data(), head.patterns * sizeof(PatternInfo));
+  database.remove_prefix(head.patterns * sizeof(PatternInfo));
+  matcher.last_begin_.resize(head.patterns);
+  hs_database* made = nullptr;
+  if (hs_deserialize_database(database.data(), database.size(), &made) != HS_SUCCESS) return invalid();
+  matcher.database_.reset(made);
+  hs_scratch* scratch = nullptr;
+  if (hs_alloc_scratch(made, &scratch) != HS_SUCCESS) return fail(Code::limit, "no memory for scanning");
+  matcher.scratch_.reset(scratch);
+  return matcher;
+}
+
+struct Matcher::Walk {
+  Matcher& matcher;
+  const std::function<void(const Match&)>& each;
+};
+
+int Matcher::on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned, void* context) {
+  auto& walk = *static_cast<Walk*>(context);
+  const PatternInfo& pattern = walk.matcher.patterns_[id];
+  auto end = static_cast<size_t>(to), begin = pattern.width ? end - pattern.width : static_cast<size_t>(from);
+  size_t& last = walk.matcher.last_begin_[id];
+  if (std::exchange(last, begin + 1) != begin + 1) walk.each({pattern.rule, begin, end});
+  return 0;
+}
+
+void Matcher::scan(std::string_view block, const std::function<void(const Match&)>& each) {
+  std::ranges::fill(last_begin_, 0);
+  Walk walk{*this, each};
+  hs_scan(database_.get(), block.data(), static_cast<unsigned>(block.size()), 0, scratch_.get(), on_match, &walk);
+}
+
+size_t Matcher::rules() const {
+  size_t count = 0;
+  for (const auto& pattern : patterns_) count = std::max<size_t>(count, pattern.rule + size_t{1});
+  return count;
+}
+
+size_t Matcher::memory() const {
+  size_t database = 0, scratch = 0;
+  hs_database_size(database_.get(), &database);
+  hs_scratch_size(scratch_.get(), &scratch);
+  return database + scratch + patterns_.size() * (sizeof(PatternInfo) + sizeof(size_t));
+}
+
+}  // namespace bottle::scan

@@ -1,0 +1,213 @@
+// This file checks card numbers, account numbers and wallet keys.
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pki/seal.h"
+#include "scan/credential/builtin.h"
+#include "scan/credential/checks.h"
+
+namespace bottle::scan {
+
+bool is_card(std::string_view digits) {
+  auto first = [&](size_t count) {
+    uint32_t value = 0;
+    for (size_t i = 0; i < count; ++i) value = value * 10 + static_cast<uint32_t>(digits[i] - '0');
+    return value;
+  };
+  if (digits.size() < 13 || digits.size() > 19) return false;
+  bool visa = digits[0] == '4' && (digits.size() == 16 || digits.size() == 19);
+  bool master = digits.size() == 16 && ((first(2) >= 51 && first(2) <= 55) || (first(4) >= 2221 && first(4) <= 2720));
+  bool amex = digits.size() == 15 && (first(2) == 34 || first(2) == 37);
+  bool discover = digits.size() == 16 && (first(4) == 6011 || first(2) == 65 || (first(3) >= 644 && first(3) <= 649));
+  bool jcb = digits.size() == 16 && first(4) >= 3528 && first(4) <= 3589;
+  if (!visa && !master && !amex && !discover && !jcb) return false;
+  uint32_t sum = 0;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    auto digit = static_cast<uint32_t>(digits[digits.size() - 1 - i] - '0');
+    sum += i % 2 ? digit * 2 - (digit > 4 ? 9 : 0) : digit;
+  }
+  return sum % 10 == 0;
+}
+
+namespace {
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
+bool is_part_of_word(char c) { return is_digit(c) || is_upper(c) || (c >= 'a' && c <= 'z') || c == '_'; }
+
+// Returns the characters of `member` from `at` on, with at most one space or dash between two of them.
+template <typename F>
+std::string grouped(std::string_view text, size_t at, size_t most, F member, std::vector<size_t>& ends) {
+  std::string out;
+  while (at < text.size() && out.size() < most) {
+    if (member(text[at])) {
+      out += text[at++];
+      ends.push_back(at);
+    } else if ((text[at] == ' ' || text[at] == '-') && at + 1 < text.size() && member(text[at + 1]) && !out.empty()) {
+      ++at;
+    } else {
+      break;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+size_t card_at(std::string_view text, size_t at) {
+  constexpr size_t kFewestKinds = 5;  // different digits; the test numbers that are published have fewer
+  if (!is_digit(text[at])) return 0;
+  if (at > 0 &&
+      (is_part_of_word(text[at - 1]) || std::string_view(".-:/=%+#").find(text[at - 1]) != std::string_view::npos)) {
+    char before = text[at - 1];
+    if (before != '=' && before != ':') return 0;
+  }
+  if (at > 1 && text[at - 1] == ' ' && is_digit(text[at - 2])) return 0;  // part of a list of numbers
+  std::vector<size_t> ends;
+  std::string digits = grouped(text, at, 20, is_digit, ends);
+  if (digits.size() < 15 || digits.size() > 19) return 0;
+  size_t end = ends.back();
+  if (end < text.size() && (is_part_of_word(text[end]) || text[end] == '.' || text[end] == '-')) {
+    bool sentence = text[end] == '.' && (end + 1 == text.size() || !is_digit(text[end + 1]));
+    if (!sentence) return 0;
+  }
+  bool split = end - at != digits.size();
+  if (split && digits.size() == 16 && end - at != 19) return 0;  // four groups
+  std::string kinds = digits;
+  std::ranges::sort(kinds);
+  kinds.erase(std::ranges::unique(kinds).begin(), kinds.end());
+  return kinds.size() >= kFewestKinds && is_card(digits) ? end : 0;
+}
+
+size_t iban_at(std::string_view text, size_t at) {
+  if (at + 15 > text.size() || !is_upper(text[at]) || !is_upper(text[at + 1]) || !is_digit(text[at + 2])) return 0;
+  if (at > 0 && is_part_of_word(text[at - 1])) return 0;
+  std::vector<size_t> ends;
+  std::string all = grouped(text, at, 34, [](char c) { return is_digit(c) || is_upper(c); }, ends);
+  for (size_t length = 15; length <= all.size(); ++length)
+    if (is_iban(std::string_view(all).substr(0, length)))
+      return ends[length - 1] < text.size() && is_part_of_word(text[ends[length - 1]]) ? 0 : ends[length - 1];
+  return 0;
+}
+
+bool is_iban(std::string_view iban) {
+  struct Country {
+    std::string_view code;
+    size_t length;
+  };
+  static constexpr std::array kCountries = std::to_array<Country>(
+      {{"AD", 24}, {"AE", 23}, {"AL", 28}, {"AT", 20}, {"AZ", 28}, {"BA", 20}, {"BE", 16}, {"BG", 22}, {"BH", 22},
+       {"BR", 29}, {"BY", 28}, {"CH", 21}, {"CR", 22}, {"CY", 28}, {"CZ", 24}, {"DE", 22}, {"DK", 18}, {"DO", 28},
+       {"EE", 20}, {"EG", 29}, {"ES", 24}, {"FI", 18}, {"FO", 18}, {"FR", 27}, {"GB", 22}, {"GE", 22}, {"GI", 23},
+       {"GL", 18}, {"GR", 27}, {"GT", 28}, {"HR", 21}, {"HU", 28}, {"IE", 22}, {"IL", 23}, {"IQ", 23}, {"IS", 26},
+       {"IT", 27}, {"JO", 30}, {"KW", 30}, {"KZ", 20}, {"LB", 28}, {"LC", 32}, {"LI", 21}, {"LT", 20}, {"LU", 20},
+       {"LV", 21}, {"MC", 27}, {"MD", 24}, {"ME", 22}, {"MK", 19}, {"MR", 27}, {"MT", 31}, {"MU", 30}, {"NL", 18},
+       {"NO", 15}, {"PK", 24}, {"PL", 28}, {"PS", 29}, {"PT", 25}, {"QA", 29}, {"RO", 24}, {"RS", 22}, {"SA", 24},
+       {"SC", 31}, {"SE", 24}, {"SI", 19}, {"SK", 24}, {"SM", 27}, {"TN", 24}, {"TR", 26}, {"UA", 29}, {"VA", 22},
+       {"VG", 24}, {"XK", 20}});
+  if (iban.size() < 15) return false;
+  auto country = std::ranges::find(kCountries, iban.substr(0, 2), &Country::code);
+  if (country == kCountries.end() || country->length != iban.size()) return false;
+  uint32_t rest = 0;
+  for (size_t i = 0; i < iban.size(); ++i) {  // the first four characters are moved to the end
+    char c = iban[(i + 4) % iban.size()];
+    if (c >= '0' && c <= '9') rest = (rest * 10 + static_cast<uint32_t>(c - '0')) % 97;
+    else if (c >= 'A' && c <= 'Z') rest = (rest * 100 + static_cast<uint32_t>(c - 'A' + 10)) % 97;
+    else return false;
+  }
+  return rest == 1;
+}
+
+bool is_wif(std::string_view base58) {
+  constexpr std::string_view kDigits = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+  if (base58.size() != 51 && base58.size() != 52) return false;
+  std::array<uint8_t, 38> bytes{};  // the version, the key, the compression flag and the checksum
+  size_t size = base58.size() == 52 ? 38 : 37;
+  for (char c : base58) {
+    size_t digit = kDigits.find(c);
+    if (digit == kDigits.npos) return false;
+    auto carry = static_cast<uint32_t>(digit);
+    for (size_t i = size; i-- > 0; carry >>= 8) {
+      carry += bytes[i] * 58u;
+      bytes[i] = static_cast<uint8_t>(carry);
+    }
+    if (carry) return false;
+  }
+  if (bytes[0] != 0x80 || (size == 38 && bytes[33] != 1)) return false;
+  std::string_view key(reinterpret_cast<const char*>(bytes.data()), size - 4);
+  return pki::digest(pki::digest(key)).substr(0, 4) == std::string_view(key.data() + key.size(), 4);
+}
+
+namespace {
+
+const std::vector<std::string_view>& words() {
+  static const std::vector<std::string_view> kWords = [] {
+    std::vector<std::string_view> list;
+    for (std::string_view text = bip39_text(); !text.empty();) {
+      size_t end = std::min(text.find('\n'), text.size());
+      if (end > 0) list.push_back(text.substr(0, end));
+      text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return list;  // sorted, as in the standard
+  }();
+  return kWords;
+}
+
+bool checksum_fits(const std::vector<uint32_t>& indexes) {
+  std::string bits;
+  for (uint32_t index : indexes)
+    for (int bit = 10; bit >= 0; --bit) bits += static_cast<char>(index >> bit & 1);
+  size_t sum_bits = indexes.size() / 3, data_bits = bits.size() - sum_bits;
+  std::string data;
+  for (size_t i = 0; i < data_bits; i += 8) {
+    uint32_t byte = 0;
+    for (size_t k = 0; k < 8; ++k) byte = byte << 1 | static_cast<uint32_t>(bits[i + k]);
+    data += static_cast<char>(byte);
+  }
+  auto sum = static_cast<unsigned char>(pki::digest(data)[0]);
+  for (size_t i = 0; i < sum_bits; ++i)
+    if (bits[data_bits + i] != static_cast<char>(sum >> (7 - i) & 1)) return false;
+  return true;
+}
+
+}  // namespace
+
+void each_mnemonic(std::string_view text, int& tries, const std::function<void(size_t, size_t)>& each) {
+  constexpr size_t kFewest = 12, kMost = 24;
+  struct Word {
+    size_t begin, end;
+    int64_t index;
+  };
+  std::vector<Word> list;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find(' ', at), text.size());
+    auto found = std::ranges::lower_bound(words(), text.substr(at, end - at));
+    bool known = found != words().end() && *found == text.substr(at, end - at);
+    list.push_back({at, end, known ? found - words().begin() : -1});
+    at = end + 1;
+  }
+  for (size_t first = 0, last; first < list.size(); first = last + 1) {
+    for (last = first; last < list.size() && list[last].index >= 0; ++last) {
+    }
+    for (size_t from = first; from + kFewest <= last; ++from)
+      for (size_t count = kMost; count >= kFewest; count -= 3) {
+        if (from + count > last) continue;
+        if (tries <= 0) return;
+        --tries;
+        std::vector<uint32_t> indexes;
+        for (size_t i = from; i < from + count; ++i) indexes.push_back(static_cast<uint32_t>(list[i].index));
+        if (!checksum_fits(indexes)) continue;
+        // Words of only one kind are an example in a document.
+        std::ranges::sort(indexes);
+        indexes.erase(std::ranges::unique(indexes).begin(), indexes.end());
+        if (indexes.size() > count / 2) each(list[from].begin, list[from + count - 1].end);
+        from += count - 1;
+        break;
+      }
+  }
+}
+
+}  // namespace bottle::scan

@@ -1,0 +1,154 @@
+#include "scan/credential/rule.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+
+namespace bottle::scan {
+namespace {
+
+struct NamedCheck {
+  std::string_view name;
+  Check check;
+};
+constexpr std::array kChecks = std::to_array<NamedCheck>({
+    {"token", Check::token},
+    {"crc32-base62", Check::crc32_base62},
+    {"last", Check::last},
+    {"assigned", Check::assigned},
+    {"assignment", Check::assignment},
+    {"userinfo", Check::userinfo},
+    {"connection", Check::connection},
+    {"netrc", Check::netrc},
+    {"basic", Check::basic},
+    {"docker-auth", Check::docker_auth},
+    {"jwt", Check::jwt},
+    {"discord", Check::discord},
+    {"x-bearer", Check::x_bearer},
+    {"pem", Check::pem},
+    {"putty", Check::putty},
+    {"jwk", Check::jwk},
+    {"wif", Check::wif},
+    {"bip39", Check::bip39},
+    {"luhn", Check::luhn},
+    {"iban", Check::iban},
+});
+
+bool is_id(std::string_view text) {
+  return !text.empty() && text.size() <= 60 &&
+         std::ranges::all_of(text, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\r' || text.back() == '\t')) text.remove_suffix(1);
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  return text;
+}
+
+class Reader {
+ public:
+  Result<std::vector<Rule>> read(std::string_view text) {
+    while (!text.empty()) {
+      ++number_;
+      size_t end = std::min(text.find('\n'), text.size());
+      TRY(line(trimmed(text.substr(0, end))));
+      text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    TRY(ended());
+    return std::move(rules_);
+  }
+
+ private:
+  std::unexpected<Error> wrong(std::string what, std::string todo = {}) {
+    return fail(Code::invalid, "line " + std::to_string(number_) + ": " + std::move(what), std::move(todo));
+  }
+
+  Result<> line(std::string_view line) {
+    if (line.size() > kLongestRuleLine) return wrong("the line has more than 2000 characters");
+    if (line.empty() || line.front() == '#') return {};
+    if (line.front() == '[') return section(line);
+    size_t colon = line.find(':');
+    if (colon == line.npos) return wrong("a line must be \"[id]\", \"key: value\" or a comment");
+    if (rules_.empty()) return wrong("the line stands before the first rule", "Begin a rule with a line \"[id]\".");
+    return set(line.substr(0, colon), trimmed(line.substr(colon + 1)));
+  }
+
+  Result<> section(std::string_view line) {
+    TRY(ended());
+    if (!line.ends_with(']') || !is_id(line.substr(1, line.size() - 2)))
+      return wrong("the id of a rule has lower-case letters, digits and '-' in brackets");
+    std::string id(line.substr(1, line.size() - 2));
+    if (std::ranges::any_of(rules_, [&](const Rule& rule) { return rule.id == id; }))
+      return wrong("there is a rule \"" + id + "\" already");
+    if (rules_.size() == kMostRules) return wrong("there are more than 1000 rules");
+    rules_.push_back({.id = std::move(id)});
+    surveyed_ = false;
+    return {};
+  }
+
+  Result<> set(std::string_view key, std::string_view value) {
+    Rule& rule = rules_.back();
+    if (value.empty()) return wrong("\"" + std::string(key) + "\" has no value");
+    if (key == "is") rule.is = value;
+    else if (key == "pattern") rule.patterns.emplace_back(value);
+    else if (key == "yes" || key == "no") rule.examples.push_back({key == "yes", std::string(value)});
+    else if (key == "ignore") return ignore(rule, value);
+    else if (key == "check") return check(rule, value);
+    else if (key == "edge" && value == "word") rule.edge = Edge::word;
+    else if (key == "edge" && value == "alone") rule.edge = Edge::alone;
+    else if (key == "act" && (value == "warn" || value == "block")) rule.warns = value == "warn";
+    else if (key == "by" && value == "survey") surveyed_ = true;
+    else
+      return wrong("\"" + std::string(key) + ": " + std::string(value) + "\" is not known",
+                   "The keys are is, pattern, check, edge, act, ignore, yes and no.");
+    return {};
+  }
+
+  Result<> ignore(Rule& rule, std::string_view list) {
+    while (!list.empty()) {
+      size_t end = std::min(list.find(' '), list.size());
+      std::string_view print = list.substr(0, end);
+      list = trimmed(list.substr(end));
+      if (print.size() != 12 || print.find_first_not_of("0123456789abcdef") != print.npos)
+        return wrong("a fingerprint has 12 digits of 0 to 9 and a to f");
+      rule.ignored.emplace_back(print);
+    }
+    return {};
+  }
+
+  Result<> check(Rule& rule, std::string_view value) {
+    std::string_view name = value.substr(0, value.find(' '));
+    auto found = std::ranges::find(kChecks, name, &NamedCheck::name);
+    if (found == kChecks.end()) return wrong("there is no check \"" + std::string(name) + "\"");
+    rule.check = found->check;
+    if (rule.check != Check::last) return {};
+    std::string_view count = trimmed(value.substr(name.size()));
+    auto [end, error] = std::from_chars(count.data(), count.data() + count.size(), rule.last);
+    if (error != std::errc() || end != count.data() + count.size() || rule.last < 8 || rule.last > 1000)
+      return wrong("\"last\" needs a number of bytes from 8 to 1000");
+    return {};
+  }
+
+  Result<> ended() {
+    if (rules_.empty()) return {};
+    const Rule& rule = rules_.back();
+    if (rule.is.empty()) return wrong("rule \"" + rule.id + "\" has no line \"is\"");
+    if (rule.patterns.empty() && !surveyed_) return wrong("rule \"" + rule.id + "\" has no line \"pattern\"");
+    auto has = [&](bool positive) {
+      return std::ranges::any_of(rule.examples, [&](const Example& each) { return each.positive == positive; });
+    };
+    if (!has(true) || !has(false)) return wrong("rule \"" + rule.id + "\" needs an example \"yes\" and one \"no\"");
+    return {};
+  }
+
+  std::vector<Rule> rules_;
+  size_t number_ = 0;
+  bool surveyed_ = false;
+};
+
+}  // namespace
+
+Result<std::vector<Rule>> parse_rules(std::string_view text) { return Reader().read(text); }
+
+}  // namespace bottle::scan

@@ -1,0 +1,80 @@
+#include "scan/encoding/content_decoder.h"
+
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+namespace bottle::scan {
+namespace {
+
+// Compresses the text. `window_bits` is zlib's argument: 31 for gzip, 15 for zlib, -15 for raw deflate.
+std::string compressed(std::string_view text, int window_bits) {
+  z_stream stream{};
+  EXPECT_EQ(deflateInit2(&stream, 6, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY), Z_OK);
+  std::string out(deflateBound(&stream, text.size()) + 32, 0);
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+  out.resize(out.size() - stream.avail_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+// Returns what the body decodes to, "bad", or the text with "…" if the body is incomplete.
+std::string decoded(std::string_view codings, std::string body, size_t piece = 1 << 20) {
+  auto decoder = ContentDecoder::make(codings);
+  if (!decoder) return "unknown";
+  std::string out, in;
+  for (std::string_view rest = body; !rest.empty();) {
+    in += rest.substr(0, piece);
+    rest.remove_prefix(std::min(piece, rest.size()));
+    for (bool moved = true; moved;) {
+      std::string_view left = in;
+      size_t before = out.size();
+      if (!decoder->next(left, out)) return "bad";
+      EXPECT_LE(out.size() - before, ContentDecoder::kPiece);
+      moved = left.size() != in.size() || out.size() != before;
+      in.erase(0, in.size() - left.size());
+    }
+  }
+  return out + (decoder->complete() ? "" : "…");
+}
+
+TEST(ContentDecoder, TakesOffWhatItKnows) {
+  std::string text = "a text, a text, a text";
+  for (size_t piece : {1, 7, 1000}) {
+    EXPECT_EQ(decoded("gzip", compressed(text, 31), piece), text);
+    EXPECT_EQ(decoded("X-Gzip", compressed(text, 31), piece), text);
+    EXPECT_EQ(decoded("deflate", compressed(text, 15), piece), text);
+    EXPECT_EQ(decoded("deflate", compressed(text, -15), piece), text);
+    EXPECT_EQ(decoded("deflate, gzip", compressed(compressed(text, 15), 31), piece), text);
+    EXPECT_EQ(decoded("gzip,identity , gzip", compressed(compressed(text, 31), 31), piece), text);
+    EXPECT_EQ(decoded("gzip", compressed("one ", 31) + compressed("two", 31), piece), "one two");
+    EXPECT_EQ(decoded("gzip", compressed(text, 31) + std::string(22, '\0'), piece), text) << "padding";
+  }
+  for (std::string plain : {"", "identity", "aws-chunked", " , "}) EXPECT_EQ(decoded(plain, text), text);
+}
+
+TEST(ContentDecoder, KnowsWhatItDoesNotKnow) {
+  for (std::string coding : {"br", "zstd", "compress", "gzip, br", "gzip gzip", "gzip,gzip,gzip,gzip"})
+    EXPECT_EQ(decoded(coding, "x"), "unknown") << coding;
+  EXPECT_EQ(decoded("gzip", "not gzip at all"), "bad");
+  EXPECT_EQ(decoded("deflate", "\xff\xff\xff\xff"), "bad");
+}
+
+TEST(ContentDecoder, KnowsWhereABodyMayEnd) {
+  EXPECT_EQ(decoded("gzip", ""), "") << "the answer to HEAD has none";
+  std::string whole = compressed(std::string(1000, 'x'), 31);
+  EXPECT_TRUE(decoded("gzip", whole.substr(0, whole.size() - 1)).ends_with("…"));
+  EXPECT_EQ(decoded("gzip", whole).size(), 1000u);
+}
+
+TEST(ContentDecoder, ABombComesInPieces) {
+  std::string bomb = compressed(compressed(std::string(2'000'000, '\0'), 31), 31);
+  EXPECT_LT(bomb.size(), 3000u);
+  EXPECT_EQ(decoded("gzip, gzip", bomb).size(), 2'000'000u);
+}
+
+}  // namespace
+}  // namespace bottle::scan

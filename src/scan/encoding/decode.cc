@@ -1,0 +1,314 @@
+#include "scan/encoding/decode.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+
+#include "scan/encoding/escapes.h"
+#include "scan/encoding/masks.h"
+
+namespace bottle::scan {
+namespace {
+
+using Table = std::array<int8_t, 256>;
+
+constexpr Table base64_table() {
+  Table table{};
+  table.fill(-1);
+  for (int i = 0; i < 26; ++i) {
+    table[static_cast<size_t>('A' + i)] = static_cast<int8_t>(i);
+    table[static_cast<size_t>('a' + i)] = static_cast<int8_t>(26 + i);
+  }
+  for (int i = 0; i < 10; ++i) table[static_cast<size_t>('0' + i)] = static_cast<int8_t>(52 + i);
+  table['+'] = table['-'] = 62;
+  table['/'] = table['_'] = 63;
+  return table;
+}
+
+constexpr Table base32_table() {
+  Table table{};
+  table.fill(-1);
+  for (int i = 0; i < 26; ++i)
+    table[static_cast<size_t>('A' + i)] = table[static_cast<size_t>('a' + i)] = static_cast<int8_t>(i);
+  for (int i = 0; i < 6; ++i) table[static_cast<size_t>('2' + i)] = static_cast<int8_t>(26 + i);
+  return table;
+}
+
+constexpr Table hex_table() {
+  Table table{};
+  table.fill(-1);
+  for (int i = 0; i < 10; ++i) table[static_cast<size_t>('0' + i)] = static_cast<int8_t>(i);
+  for (int i = 0; i < 6; ++i)
+    table[static_cast<size_t>('A' + i)] = table[static_cast<size_t>('a' + i)] = static_cast<int8_t>(10 + i);
+  return table;
+}
+
+constexpr Table kHex = hex_table(), kBase64 = base64_table(), kBase32 = base32_table();
+
+uint8_t byte_at(std::string_view text, size_t at) { return static_cast<uint8_t>(text[at]); }
+
+// Decodes digits of `width` bits each as one sequence of bits.
+Decoded bits_of(const Table& table, unsigned width, std::string_view text, size_t begin, size_t end, unsigned skip) {
+  Decoded out;
+  out.end = end;
+  out.text.resize((end - begin) * width / 8 + 1);
+  char* to = out.text.data();
+  size_t size = 0, next_anchor = 0;
+  uint32_t bits = 0;
+  unsigned count = 0;
+  for (size_t at = begin; at < end; ++at) {
+    int8_t digit = table[byte_at(text, at)];
+    if (digit < 0) [[unlikely]] {
+      if (text[at] == '=') count = 0;  // padding: what follows is a separate text
+      if (text[at] == '\\') ++at;      // an escaped line end, as "\n"
+      continue;
+    }
+    bits = bits << width | static_cast<uint32_t>(digit);
+    count += width;
+    if (skip) [[unlikely]] {
+      unsigned less = std::min(skip, count);
+      skip -= less;
+      count -= less;
+    }
+    if (count < 8) continue;
+    count -= 8;
+    if (size == next_anchor) {
+      out.add_anchor(size, at - std::min<size_t>(at - begin, 1));
+      next_anchor += Decoded::kStride;
+    }
+    to[size++] = static_cast<char>(bits >> count);
+  }
+  out.text.resize(size);
+  return out;
+}
+
+void append_character(std::string& out, uint32_t code) {
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+  } else if (code < 0x800) {
+    out += static_cast<char>(0xc0 | code >> 6);
+    out += static_cast<char>(0x80 | (code & 0x3f));
+  } else {
+    out += static_cast<char>(0xe0 | (code >> 12 & 15));
+    out += static_cast<char>(0x80 | (code >> 6 & 0x3f));
+    out += static_cast<char>(0x80 | (code & 0x3f));
+  }
+}
+
+// Reads up to `most` digits of the base from `at` on, and moves `at` behind them. Returns -1 if there are none.
+int64_t number(std::string_view text, size_t& at, size_t end, int base, size_t most) {
+  int64_t value = -1;
+  for (size_t limit = std::min(end, at + most); at < limit; ++at) {
+    int digit = hex_digit(byte_at(text, at));
+    if (digit < 0 || digit >= base) break;
+    value = std::max<int64_t>(value, 0) * base + digit;
+  }
+  return value;
+}
+
+// Returns the character that a backslash escape stands for, and moves `at` behind it. Returns -1 if it is not an
+// escape.
+int64_t backslash(std::string_view text, size_t& at, size_t end) {
+  size_t next = at + 1;
+  while (next < end && text[next] == '\\') ++next;  // skips escapes of escapes of any depth
+  if (next >= end) return -1;
+  char kind = text[next];
+  size_t digits = next + 1;
+  int64_t code = -1;
+  if (kind == 'u' && digits < end && text[digits] == '{') {
+    code = number(text, ++digits, end, 16, 6);
+    if (digits < end && text[digits] == '}') ++digits;
+  } else if (kind == 'u' || kind == 'U') {
+    code = number(text, digits, end, 16, kind == 'u' ? 4 : 8);
+  } else if (kind == 'x') {
+    code = number(text, digits, end, 16, 2);
+  } else if (kind >= '0' && kind <= '7') {
+    code = number(text, --digits, end, 8, 3);
+  } else {
+    constexpr std::string_view kSpaces = "nrtbf";
+    bool space = kSpaces.find(kind) != kSpaces.npos, same = kind == '/' || kind == '"' || kind == '\'';
+    if (space || same) code = space ? ' ' : kind;
+  }
+  if (code >= 0) at = digits;
+  return code;
+}
+
+int64_t entity(std::string_view text, size_t& at, size_t end) {
+  struct Name {
+    std::string_view text;
+    char byte;
+  };
+  static constexpr Name kNames[] = {{"amp;", '&'},   {"lt;", '<'},     {"gt;", '>'},     {"quot;", '"'},
+                                    {"apos;", '\''}, {"sol;", '/'},    {"plus;", '+'},   {"equals;", '='},
+                                    {"colon;", ':'}, {"lowbar;", '_'}, {"hyphen;", '-'}, {"period;", '.'}};
+  size_t next = at + 1;
+  while (text.substr(next, 4) == "amp;") next += 4;
+  if (next >= end) return -1;
+  if (text[next] != '#') {
+    for (const auto& name : kNames)
+      if (text.substr(next, name.text.size()) == name.text) {
+        at = next + name.text.size();
+        return name.byte;
+      }
+    return -1;
+  }
+  bool hex = next + 1 < end && (text[next + 1] | 32) == 'x';
+  size_t digits = next + (hex ? 2 : 1);
+  int64_t code = number(text, digits, end, hex ? 16 : 10, 8);
+  if (code < 0) return -1;
+  at = digits < end && text[digits] == ';' ? digits + 1 : digits;
+  return code;
+}
+
+}  // namespace
+
+std::string base64(std::string_view run) {
+  size_t end = 0;
+  while (end < run.size() && kBase64[byte_at(run, end)] >= 0) ++end;
+  return bits_of(kBase64, 6, run, 0, end, 0).text;
+}
+
+Decoded base64_run(std::string_view text, size_t begin, size_t end, unsigned bits) {
+  return bits_of(kBase64, 6, text, begin, end, bits);
+}
+
+Decoded base32_run(std::string_view text, size_t begin, size_t end, unsigned bits) {
+  return bits_of(kBase32, 5, text, begin, end, bits);
+}
+
+Decoded shifted(const Decoded& aligned, unsigned bits) {
+  Decoded out{.text = std::string(aligned.text.size() - 1, '\0'), .anchors = aligned.anchors, .end = aligned.end};
+  const char* __restrict from = aligned.text.data();
+  char* __restrict to = out.text.data();
+  for (size_t i = 0, size = out.text.size(); i < size; ++i)
+    to[i] = static_cast<char>(static_cast<unsigned char>(from[i]) << bits |
+                              static_cast<unsigned char>(from[i + 1]) >> (8 - bits));
+  return out;
+}
+
+Decoded hex_run(std::string_view text, size_t begin, size_t end) {
+  Decoded out;
+  out.end = end;
+  out.text.resize((end - begin) / 2 + 1);
+  char* to = out.text.data();
+  size_t size = 0, next_anchor = 0;
+  for (size_t at = begin; at + 1 < end;) {
+    int high = kHex[byte_at(text, at)], low = kHex[byte_at(text, at + 1)];
+    if ((high | low) < 0) [[unlikely]] {
+      at += high == 0 && (text[at + 1] | 32) == 'x' ? 2 : 1;
+      continue;
+    }
+    if (size == next_anchor) {
+      out.add_anchor(size, at);
+      next_anchor += Decoded::kStride;
+    }
+    to[size++] = static_cast<char>(high * 16 + low);
+    at += 2;
+  }
+  out.text.resize(size);
+  return out;
+}
+
+Decoded percent(std::string_view text, size_t begin, size_t end) {
+  Decoded out;
+  out.end = end;
+  out.anchor(begin);
+  for (size_t at = begin; at < end;) {
+    if (text[at] == '%') {
+      size_t digits = at + 1;
+      auto pair = [&](size_t i) {
+        return i + 1 < end && hex_digit(byte_at(text, i)) >= 0 && hex_digit(byte_at(text, i + 1)) >= 0;
+      };
+      while (text.substr(digits, 2) == "25" && pair(digits + 2)) digits += 2;
+      if (pair(digits)) {
+        out.text += static_cast<char>(hex_digit(byte_at(text, digits)) * 16 + hex_digit(byte_at(text, digits + 1)));
+        at = digits + 2;
+        out.anchor(at);
+        continue;
+      }
+    }
+    out.text += text[at++];
+  }
+  return out;
+}
+
+Decoded unescaped(std::string_view text, size_t begin, size_t end) {
+  Decoded out;
+  out.end = end;
+  out.anchor(begin);
+  for (size_t at = begin; at < end;) {
+    int64_t code = -1;
+    if (text[at] == '\\') code = backslash(text, at, end);
+    else if (text[at] == '&') code = entity(text, at, end);
+    if (code < 0) {
+      out.text += text[at++];
+      continue;
+    }
+    append_character(out.text, static_cast<uint32_t>(code));
+    out.anchor(at);
+  }
+  return out;
+}
+
+Decoded narrowed(std::string_view text, size_t begin, size_t end) {
+  Decoded out;
+  out.end = end;
+  for (size_t at = begin; at < end; ++at) {
+    if (text[at] == '\0') continue;
+    if (out.text.size() % Decoded::kStride == 0) out.anchor(at);
+    out.text += text[at];
+  }
+  return out;
+}
+
+Decoded decimal_run(std::string_view text, size_t begin, size_t end) {
+  Decoded out;
+  out.end = end;
+  for (size_t at = begin; at < end;) {
+    size_t from = at;
+    int64_t code = number(text, at, end, 10, 3);
+    if (code < 0) {
+      ++at;
+      continue;
+    }
+    if (out.text.size() % Decoded::kStride == 0) out.anchor(from);
+    out.text += static_cast<char>(code);
+  }
+  return out;
+}
+
+bool has_text(std::string_view bytes) {
+  constexpr size_t kBlock = 64;
+  auto mask = [&](size_t at) -> uint64_t {
+    uint8_t rest[kBlock] = {1};
+    size_t size = bytes.size() - std::min(at, bytes.size());
+    if (size == 0) return 0;
+    const auto* from = reinterpret_cast<const uint8_t*>(bytes.data()) + at;
+    if (size < kBlock) {
+      std::memset(rest, 1, kBlock);
+      std::memcpy(rest, from, size);
+      from = rest;
+    }
+    return mask_of(load_block(from), [](const Lanes& c) {
+      return within(c, 0x20, 0x5f) | equal(c, 0) | equal(c, '\n') | equal(c, '\t') | equal(c, '\r');
+    });
+  };
+  // Twelve in a row are eight, and eight that begin at the fourth of them.
+  uint64_t now = mask(0);
+  for (size_t at = 0; at < bytes.size(); at += kBlock) {
+    uint64_t next = mask(at + kBlock), row = now, after = next;
+    for (unsigned step : {1u, 2u, 4u, 4u}) {
+      row &= row >> step | after << (kBlock - step);
+      after &= after >> step;
+    }
+    for (; row; row &= row - 1) {  // zeros alone are not text
+      size_t begin = at + static_cast<size_t>(std::countr_zero(row));
+      if (bytes.substr(begin, 12).find_first_not_of(std::string_view("\0\0", 1)) != bytes.npos) return true;
+    }
+    now = next;
+  }
+  return false;
+}
+
+}  // namespace bottle::scan

@@ -1,0 +1,148 @@
+#include "scan/encoding/escapes.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+namespace bottle::scan {
+void Unescaper::put(uint8_t byte, uint16_t length, Outs& outs) {
+  if (size_ == 0 && byte != introducer(notation_)) return outs.add(byte, length);
+  held_[size_] = byte;
+  lengths_[size_++] = length;
+  for (;;) {
+    Step step = judge();
+    if (step == Step::more) return;
+    if (step == Step::whole) {
+      emit(outs);
+      size_ = 0;
+      return;
+    }
+    // This is not an escape. Returns everything up to the next byte that can start one.
+    uint8_t at = 0;
+    do {
+      outs.add(held_[at], lengths_[at]);
+      ++at;
+    } while (at < size_ && held_[at] != introducer(notation_));
+    std::copy(held_.begin() + at, held_.begin() + size_, held_.begin());
+    std::copy(lengths_.begin() + at, lengths_.begin() + size_, lengths_.begin());
+    size_ = static_cast<uint8_t>(size_ - at);
+    if (size_ == 0) return;
+  }
+}
+
+Unescaper::Step Unescaper::judge() {
+  if (size_ == 1) return Step::more;
+  switch (notation_) {
+    case Notation::percent:
+      return percent();
+    case Notation::backslash:
+      return backslash();
+    case Notation::html:
+      return html();
+  }
+  return Step::not_one;
+}
+
+Unescaper::Step Unescaper::percent() {
+  int high = hex_digit(held_[1]), low = size_ > 2 ? hex_digit(held_[2]) : 0;
+  if (high < 0 || low < 0) return Step::not_one;
+  if (size_ < 3) return Step::more;
+  code_ = static_cast<uint32_t>(high * 16 + low);
+  character_ = false;
+  return Step::whole;
+}
+
+Unescaper::Step Unescaper::backslash() {
+  constexpr std::string_view kNames = "\"\\/'bfnrt0", kBytes{"\"\\/'\b\f\n\r\t\0", 10};
+  if (held_[1] == 'u') return unit();
+  if (held_[1] == 'x') {
+    for (uint8_t i = 2; i < size_; ++i)
+      if (hex_digit(held_[i]) < 0) return Step::not_one;
+    if (size_ < 4) return Step::more;
+    code_ = static_cast<uint32_t>(hex_digit(held_[2]) * 16 + hex_digit(held_[3]));
+    character_ = false;
+    return Step::whole;
+  }
+  size_t at = kNames.find(static_cast<char>(held_[1]));
+  if (at == kNames.npos) return Step::not_one;
+  code_ = static_cast<unsigned char>(kBytes[at]);
+  character_ = false;
+  return Step::whole;
+}
+
+// Handles \uXXXX, and a surrogate pair as one character.
+Unescaper::Step Unescaper::unit() {
+  auto number = [&](uint8_t from) {
+    uint32_t value = 0;
+    for (uint8_t i = from; i < from + 4; ++i) value = value << 4 | static_cast<uint32_t>(hex_digit(held_[i]));
+    return value;
+  };
+  for (uint8_t i = 2; i < std::min<uint8_t>(size_, 6); ++i)
+    if (hex_digit(held_[i]) < 0) return Step::not_one;
+  if (size_ < 6) return Step::more;
+  code_ = number(2);
+  character_ = true;
+  if (code_ < 0xd800 || code_ > 0xdbff) return Step::whole;
+  constexpr std::string_view kSecond = "\\u";
+  for (uint8_t i = 6; i < size_; ++i)
+    if (i < 8 ? held_[i] != kSecond[i - 6u] : hex_digit(held_[i]) < 0) return Step::not_one;
+  if (size_ < kLongest) return Step::more;
+  uint32_t low = number(8);
+  if (low < 0xdc00 || low > 0xdfff) return Step::not_one;
+  code_ = 0x10000 + ((code_ - 0xd800) << 10) + (low - 0xdc00);
+  return Step::whole;
+}
+
+Unescaper::Step Unescaper::html() {
+  std::string_view text(reinterpret_cast<const char*>(held_.data()) + 1, size_ - 1u);
+  constexpr size_t kMost = 9;  // long enough for "#x0010ffff"; longer entities are not decoded
+  character_ = true;
+  if (text[0] != '#') {
+    struct Name {
+      std::string_view text;
+      char byte;
+    };
+    static constexpr Name kNames[] = {{"amp;", '&'}, {"lt;", '<'}, {"gt;", '>'}, {"quot;", '"'}, {"apos;", '\''}};
+    for (const auto& name : kNames) {
+      if (text == name.text) {
+        code_ = static_cast<unsigned char>(name.byte);
+        return Step::whole;
+      }
+      if (name.text.starts_with(text)) return Step::more;
+    }
+    return Step::not_one;
+  }
+  int base = text.size() > 1 && (text[1] == 'x' || text[1] == 'X') ? 16 : 10;
+  size_t first = base == 16 ? 2 : 1;
+  code_ = 0;
+  for (size_t i = first; i < text.size(); ++i) {
+    if (text[i] == ';') return i > first && code_ <= 0x10ffff ? Step::whole : Step::not_one;
+    int value = hex_digit(static_cast<uint8_t>(text[i]));
+    if (value < 0 || value >= base) return Step::not_one;
+    code_ = code_ * static_cast<uint32_t>(base) + static_cast<uint32_t>(value);
+  }
+  return text.size() < kMost ? Step::more : Step::not_one;
+}
+
+void Unescaper::emit(Outs& outs) {
+  uint16_t length = 0;
+  for (uint8_t i = 0; i < size_; ++i) length = static_cast<uint16_t>(length + lengths_[i]);
+  auto add = [&](uint32_t byte) { outs.add(static_cast<uint8_t>(byte), std::exchange(length, 0)); };
+  if (!character_ || code_ < 0x80) {
+    add(code_);
+  } else if (code_ < 0x800) {
+    add(0xc0 | code_ >> 6);
+    add(0x80 | (code_ & 0x3f));
+  } else if (code_ < 0x10000) {
+    add(0xe0 | code_ >> 12);
+    add(0x80 | (code_ >> 6 & 0x3f));
+    add(0x80 | (code_ & 0x3f));
+  } else {
+    add(0xf0 | code_ >> 18);
+    add(0x80 | (code_ >> 12 & 0x3f));
+    add(0x80 | (code_ >> 6 & 0x3f));
+    add(0x80 | (code_ & 0x3f));
+  }
+}
+
+}  // namespace bottle::scan

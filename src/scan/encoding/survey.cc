@@ -1,0 +1,298 @@
+#include "scan/encoding/survey.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "scan/encoding/escapes.h"
+#include "scan/encoding/masks.h"
+
+namespace bottle::scan {
+namespace {
+
+constexpr size_t kBlock = 64;
+constexpr size_t kFullLine = 56;
+constexpr size_t kLongestWords = 400;
+constexpr size_t kAround = 96;     // bytes on either side that belong to an escape
+constexpr int kFewestDigits = 12;  // of a card or account number
+
+struct Masks {
+  uint64_t run, hex, digit, words, special, high;
+};
+
+inline Lanes is_run(const Lanes& c) {
+  return within(c | 32, 'a', 26) | within(c, '0', 10) | equal(c, '+') | equal(c, '/') | equal(c, '-') | equal(c, '_');
+}
+
+inline void masks_of(const uint8_t* bytes, Masks* to) {
+  Block block = load_block(bytes);
+  to->run = mask_of(block, [](const Lanes& c) { return is_run(c); });
+  to->digit = mask_of(block, [](const Lanes& c) { return within(c, '0', 10); });
+  to->hex = to->digit | mask_of(block, [](const Lanes& c) { return within(c | 32, 'a', 6); });
+  to->words = mask_of(block, [](const Lanes& c) { return within(c, 'a', 26) | equal(c, ' '); });
+  to->special =
+      mask_of(block, [](const Lanes& c) { return equal(c, 0) | equal(c, '%') | equal(c, '&') | equal(c, '\\'); });
+  to->high = mask_of(block, [](const Lanes& c) { return within(c, 128, 128); });
+}
+
+uint64_t run_mask(const uint8_t* bytes) {
+  return mask_of(load_block(bytes), [](const Lanes& c) { return is_run(c); });
+}
+
+uint64_t where(const uint8_t* bytes, uint8_t byte) {
+  return mask_of(load_block(bytes), [=](const Lanes& c) { return equal(c, byte); });
+}
+
+// Returns a bit for each position where `count` (a power of two) ones in a row begin. The last ones may be in the next
+// mask.
+uint64_t rows(uint64_t low, uint64_t high, unsigned count) {
+  for (unsigned step = 1; step < count; step *= 2) {
+    uint64_t next = low >> step | high << (64 - step);
+    low &= next;
+    high &= high >> step;
+  }
+  return low;
+}
+
+class Survey {
+ public:
+  Survey(std::string_view text, std::vector<Spot>& spots) : text_(text), spots_(spots) {}
+
+  void go() {
+    if (text_.empty()) return;
+    Masks now = load(0);
+    for (size_t at = 0; at < text_.size(); at += kBlock) {
+      Masks next = load(at + kBlock);
+      look(at, now, next);
+      now = next;
+    }
+    end_escapes();
+  }
+
+ private:
+  uint8_t byte(size_t at) const { return at < text_.size() ? static_cast<uint8_t>(text_[at]) : uint8_t{1}; }
+
+  // Returns the bytes from `at` on: in the text itself, or in a copy of its end that is padded with bytes of no class.
+  const uint8_t* bytes(size_t at) {
+    if (at + kBlock <= text_.size()) return reinterpret_cast<const uint8_t*>(text_.data()) + at;
+    rest_.fill(1);
+    if (at < text_.size()) std::memcpy(rest_.data(), text_.data() + at, text_.size() - at);
+    return rest_.data();
+  }
+  Masks load(size_t at) {
+    Masks masks;
+    masks_of(bytes(at), &masks);
+    return masks;
+  }
+
+  void look(size_t at, const Masks& now, const Masks& next) {
+    if (rows(now.run, next.run, kShortestRun)) runs(at, now, next);
+    pairs(at, now.hex, next.hex);
+    if (now.special) special(at, next);
+    if (now.digit && std::popcount(now.digit) + std::popcount(next.digit) >= kFewestDigits)
+      digits(at, now.digit, next.digit);
+    if (uint64_t mask = rows(now.words, next.words, 32)) words(at + static_cast<size_t>(std::countr_zero(mask)));
+    if (now.high) magic(at, where(bytes(at), 0x1f) | where(bytes(at), 0x28) | where(bytes(at), 0x78));
+  }
+
+  void special(size_t at, const Masks& next) {
+    if (uint64_t mask = where(bytes(at), '%')) escapes(at, mask, Shape::percent);
+    if (uint64_t mask = where(bytes(at), '\\') | where(bytes(at), '&')) escapes(at, mask, Shape::escapes);
+    if (uint64_t mask = where(bytes(at), 0)) wide(at, mask, next.special ? where(bytes(at + kBlock), 0) : 0);
+  }
+
+  void runs(size_t at, const Masks& now, const Masks& next) {
+    for (uint64_t starts = rows(now.run, next.run, kShortestRun); starts;) {
+      size_t begin = at + static_cast<size_t>(std::countr_zero(starts));
+      if (begin >= run_end_) run(begin);
+      if (run_end_ >= at + kBlock) return;
+      starts &= ~uint64_t{0} << (run_end_ - at);
+    }
+  }
+
+  bool in_run(size_t at) const {
+    uint8_t c = byte(at);
+    return within(c | 32, 'a', 26) || within(c, '0', 10) || c == '+' || c == '/' || c == '-' || c == '_';
+  }
+
+  // Returns the end of the run, without looking at every byte twice.
+  size_t run_end(size_t at) const {
+    while (at + kBlock <= text_.size()) {
+      uint64_t other = ~run_mask(reinterpret_cast<const uint8_t*>(text_.data()) + at);
+      if (other) return at + static_cast<size_t>(std::countr_zero(other));
+      at += kBlock;
+    }
+    while (at < text_.size() && in_run(at)) ++at;
+    return at;
+  }
+  void run(size_t begin) {
+    while (begin > run_end_ && in_run(begin - 1)) --begin;
+    size_t end = run_end(begin);
+    // The lines form one text if only line ends, plain or escaped, and padding separate them.
+    for (;;) {
+      size_t next = end;
+      bool line = end - begin >= kFullLine && byte(end) == ' ' && in_run(end + 1);  // a folded header
+      while (next < text_.size() && next < end + 12) {
+        char c = text_[next];
+        if (c == '\n' || c == '\r') line = true;
+        else if (c == '\\' && (byte(next + 1) == 'n' || byte(next + 1) == 'r')) line = true, ++next;
+        else if (c != ' ' && c != '\t' && c != '=' && !(line && (c == '"' || c == '+' || c == '\''))) break;
+        ++next;
+      }
+      if (!line || next >= text_.size() || !in_run(next)) break;
+      size_t more = run_end(next);
+      bool last = end - begin >= 40 && (more == text_.size() || !within(byte(more), ' ', 1));
+      if (more - next < kShortestRun && !last) break;
+      end = more;
+    }
+    spots_.push_back({Shape::run, begin, end});
+    run_end_ = end;
+  }
+
+  // Finds escapes of printable characters other than spaces. A single escape cannot hide anything.
+  void escapes(size_t at, uint64_t mask, Shape shape) {
+    for (; mask; mask &= mask - 1) {
+      size_t begin = at + static_cast<size_t>(std::countr_zero(mask));
+      if (!hides(begin)) continue;
+      Spot& open = open_[shape == Shape::percent];
+      size_t from = begin - std::min(begin, kAround), to = std::min(text_.size(), begin + kAround);
+      if (open.end < from || open.end == 0) {
+        if (open.end) spots_.push_back(open);
+        open = {shape, from, to};
+      }
+      open.end = to;
+    }
+  }
+
+  bool hides(size_t at) const {
+    uint8_t next = byte(at + 1), third = byte(at + 2);
+    if (byte(at) == '%') return hex_digit(next) >= 0 && hex_digit(third) >= 0;
+    if (byte(at) == '&') return next == '#' || text_.substr(at, 9).find(';') != text_.npos;
+    if (next == 'u') return (third == '0' && byte(at + 3) == '0' && within(byte(at + 4), '2', 6)) || third == '{';
+    return next == 'U' || next == 'x' || next == '/' || within(next, '0', 8) ||
+           (next == '\\' && (third == 'u' || third == 'x' || third == '/'));
+  }
+
+  void end_escapes() {
+    for (const Spot& open : open_)
+      if (open.end) spots_.push_back(open);
+  }
+
+  void pairs(size_t at, uint64_t low, uint64_t high) {
+    // Two digits and one to four other bytes, eight times. In "0x41,", the zero is a digit too.
+    struct Period {
+      unsigned size;
+      uint8_t digits, others;  // bit masks by position
+    };
+    static constexpr Period kPeriods[] = {
+        {3, 0b011, 0b100}, {4, 0b0011, 0b1100}, {5, 0b01011, 0b10100}, {6, 0b010011, 0b101100}};
+    if (at < pairs_end_ || std::popcount(low) < 16) return;
+    for (const auto& period : kPeriods) {
+      uint64_t one = ~uint64_t{0}, two = ~uint64_t{0};
+      for (unsigned i = 0; i < period.size; ++i) {
+        uint64_t here = i ? low >> i | high << (64 - i) : low, there = high >> i;
+        if (period.digits >> i & 1) one &= here, two &= there;
+        else if (period.others >> i & 1) one &= ~here, two &= ~there;
+      }
+      for (unsigned step = period.size, times = 1; times < 8 && one; times *= 2, step *= 2) {
+        one &= step < 64 ? one >> step | two << (64 - step) : 0;
+        two &= step < 64 ? two >> step : 0;
+      }
+      if (one) return pair_spot(at + static_cast<size_t>(std::countr_zero(one)), period.size);
+    }
+  }
+
+  void pair_spot(size_t begin, size_t period) {
+    auto is_pair = [&](size_t i) { return hex_digit(byte(i)) >= 0 && hex_digit(byte(i + 1)) >= 0; };
+    auto is_written = [&](size_t i) { return is_pair(i) || (byte(i) == '0' && (byte(i + 1) | 32) == 'x'); };
+    while (begin >= period && is_written(begin - period)) begin -= period;
+    size_t end = begin;
+    while (end + 1 < text_.size() && is_written(end)) end += period;
+    end = std::min(end, text_.size());
+    spots_.push_back({Shape::hex_pairs, begin, end});
+    pairs_end_ = end;
+  }
+
+  void wide(size_t at, uint64_t low, uint64_t high) {
+    if (at < wide_end_) return;
+    uint64_t every = low, after = high;
+    uint64_t odd = ~(low >> 1 | high << 63);  // the byte between them is not zero
+    every &= odd;
+    after &= ~(high >> 1);
+    for (unsigned step = 2; step < 16; step *= 2) {
+      every &= every >> step | after << (64 - step);
+      after &= after >> step;
+    }
+    if (!every) return;
+    size_t begin = at + static_cast<size_t>(std::countr_zero(every)), end = begin;
+    if (begin > 0) --begin;
+    while (end < text_.size() && byte(end) == 0 && byte(end + 1) != 0) end += 2;
+    spots_.push_back({Shape::wide, begin, std::min(end, text_.size())});
+    wide_end_ = end;
+  }
+
+  void digits(size_t at, uint64_t low, uint64_t high) {
+    uint64_t starts = low & ~(low << 1);
+    for (uint64_t left = starts; left; left &= left - 1) {
+      auto first = static_cast<unsigned>(std::countr_zero(left));
+      uint64_t from_here = first ? low >> first | high << (kBlock - first) : low;
+      auto among = [&](unsigned bytes) { return std::popcount(from_here & ((uint64_t{1} << bytes) - 1)); };
+      size_t begin = at + first;
+      if (among(24) >= 13) spots_.push_back({Shape::digits, begin, begin + 1});
+      if (begin >= 2 && within(byte(begin - 1), 'A', 26) && within(byte(begin - 2), 'A', 26) && among(42) >= 10)
+        spots_.push_back({Shape::digits, begin - 2, begin});
+    }
+    if (std::popcount(starts) >= 10 && std::popcount(low) <= 52) decimals(at);
+  }
+
+  // Finds numbers with one to three other bytes between them.
+  void decimals(size_t begin) {
+    if (begin < decimals_end_) return;
+    size_t end = begin, gap = 0;
+    while (begin > decimals_end_ && within(byte(begin - 1), '0', 10)) --begin;
+    while (end < text_.size() && gap <= 3) gap = within(byte(end), '0', 10) ? 0 : gap + 1, ++end;
+    decimals_end_ = end;
+    spots_.push_back({Shape::decimals, begin, end});
+  }
+
+  // Finds 32 or more bytes of lower-case letters and spaces.
+  void words(size_t begin) {
+    if (begin < words_end_) return;
+    auto is_word = [&](size_t i) { return within(byte(i), 'a', 26) || byte(i) == ' '; };
+    size_t end = begin;
+    while (end < text_.size() && end < begin + kLongestWords && is_word(end)) ++end;
+    while (begin > words_end_ && is_word(begin - 1)) --begin;
+    words_end_ = end;
+    constexpr size_t kTwelveWords = 47;
+    size_t row = 0, word = 0;  // words of 3 to 8 letters
+    for (size_t i = begin; i < end && row < 12; ++i) {
+      if (byte(i) != ' ') ++word;
+      else if (word >= 3 && word <= 8) ++row, word = 0;
+      else row = word = 0;
+    }
+    if (row >= 11 && end - begin >= kTwelveWords) spots_.push_back({Shape::words, begin, end});
+  }
+
+  void magic(size_t at, uint64_t mask) {
+    for (; mask; mask &= mask - 1) {
+      size_t begin = at + static_cast<size_t>(std::countr_zero(mask));
+      uint8_t first = byte(begin), second = byte(begin + 1);
+      bool gzip = first == 0x1f && second == 0x8b && byte(begin + 2) == 8;
+      bool zstd = first == 0x28 && second == 0xb5 && byte(begin + 2) == 0x2f && byte(begin + 3) == 0xfd;
+      bool zlib = first == 0x78 && (second == 0x01 || second == 0x5e || second == 0x9c || second == 0xda) &&
+                  (byte(begin + 2) & 6) != 6;
+      if (gzip || zstd || zlib) spots_.push_back({Shape::compressed, begin, text_.size()});
+    }
+  }
+
+  std::string_view text_;
+  std::vector<Spot>& spots_;
+  size_t run_end_ = 0, pairs_end_ = 0, wide_end_ = 0, words_end_ = 0, decimals_end_ = 0;
+  std::array<Spot, 2> open_{};
+  std::array<uint8_t, kBlock> rest_;
+};
+
+}  // namespace
+
+void survey(std::string_view block, std::vector<Spot>& spots) { Survey(block, spots).go(); }
+
+}  // namespace bottle::scan

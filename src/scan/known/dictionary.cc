@@ -1,0 +1,119 @@
+#include "scan/known/dictionary.h"
+
+#include <string.h>
+
+#include <algorithm>
+
+namespace bottle::scan {
+namespace {
+
+constexpr size_t kGram = 3, kWidestWindow = 24;
+
+uint32_t hash(const char* p, unsigned bits) {
+  auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(p[i])); };
+  return (byte(0) | byte(1) << 8 | byte(2) << 16) * 0x9e3779b1u >> (32 - bits);
+}
+
+}  // namespace
+
+void Dictionary::add(uint32_t needle, std::string_view text) {
+  if (text.empty()) return;
+  for (const auto& form : forms_of(text)) insert(form, needle);
+}
+
+void Dictionary::add_exactly(uint32_t needle, std::string_view text) {
+  if (!text.empty()) insert({std::string(text), Encoding::literal, 0}, needle);
+}
+
+Dictionary::State Dictionary::edge(State from, uint8_t byte) const {
+  if (from == kRoot) return root_[byte];
+  for (State to = nodes_[from].child; to; to = nodes_[to].sibling)
+    if (nodes_[to].byte == byte) return to;
+  return 0;
+}
+
+void Dictionary::insert(const Form& form, uint32_t needle) {
+  State state = kRoot;
+  auto length = static_cast<uint32_t>(form.text.size());
+  for (unsigned char c : form.text) {
+    State to = edge(state, c);
+    if (!to) {
+      to = static_cast<State>(nodes_.size());
+      nodes_.push_back({.sibling = nodes_[state].child, .byte = c});
+      nodes_[state].child = to;
+      depth_.push_back(depth_[state] + 1);
+      ends_.push_back(kNone);
+      shortest_.push_back(length);
+      if (state == kRoot) root_[c] = to;
+    }
+    state = to;
+    shortest_[to] = std::min(shortest_[to], length);
+  }
+  if (ends_[state] != kNone) return;
+  ends_[state] = static_cast<uint32_t>(patterns_.size());
+  patterns_.push_back({needle, static_cast<uint32_t>(form.text.size()), form.encoding, form.shift});
+  texts_.push_back(form.text);
+  longest_ = std::max(longest_, form.text.size());
+}
+
+void Dictionary::build() {
+  shorter_.assign(nodes_.size(), kRoot);
+  open_.assign(nodes_.size(), 0);
+  std::vector<State> queue;
+  for (State to : root_)
+    if (to) queue.push_back(to);
+  for (size_t head = 0; head < queue.size(); ++head) {
+    State state = queue[head];
+    State fail = nodes_[state].fail;
+    shorter_[state] = ends_[fail] != kNone ? fail : shorter_[fail];
+    open_[state] = nodes_[state].child ? depth_[state] : open_[fail];
+    nodes_[state].reports = ends_[state] != kNone || shorter_[state] != kRoot;
+    for (State to = nodes_[state].child; to; to = nodes_[to].sibling) {
+      State suffix = fail;
+      uint8_t byte = nodes_[to].byte;
+      while (suffix != kRoot && !edge(suffix, byte)) suffix = nodes_[suffix].fail;
+      nodes_[to].fail = edge(suffix, byte);
+      queue.push_back(to);
+    }
+  }
+  make_shifts();
+  for (auto& text : texts_) explicit_bzero(text.data(), text.size());
+  texts_.clear();
+  texts_.shrink_to_fit();
+}
+
+// Makes the shift table of Wu and Manber's algorithm for the beginnings of the patterns.
+void Dictionary::make_shifts() {
+  if (texts_.empty()) return;
+  window_ = kWidestWindow;
+  for (const auto& text : texts_) window_ = std::min(window_, text.size());
+  if (window_ < kGram) {
+    window_ = 0;
+    return;
+  }
+  shift_.assign(1u << kShiftBits, static_cast<uint8_t>(window_ - kGram + 1));
+  for (const auto& text : texts_)
+    for (size_t i = 0; i + kGram <= window_; ++i) {
+      auto& shift = shift_[hash(text.data() + i, kShiftBits)];
+      shift = std::min(shift, static_cast<uint8_t>(window_ - kGram - i));
+    }
+}
+
+bool Dictionary::barely_begun(State state) const {
+  for (; state != kRoot; state = nodes_[state].fail)
+    if (nodes_[state].child && depth_[state] * 4 > shortest_[state]) return false;
+  return true;
+}
+
+size_t Dictionary::skip(std::string_view bytes, size_t at, size_t limit) const {
+  if (window_ == 0) return at;
+  const char* grams = bytes.data() + window_ - kGram;
+  while (at + window_ <= limit) {
+    uint8_t shift = shift_[hash(grams + at, kShiftBits)];
+    if (shift == 0) return at;
+    at += shift;
+  }
+  return std::min(at, limit);
+}
+
+}  // namespace bottle::scan

@@ -1,0 +1,70 @@
+// This file passes a stream on, except for what is found in it. Each find is judged and then kept, replaced, or made to
+// end the stream. No byte of a find leaves before it is judged. The code is pure.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "scan/known/finder.h"
+
+namespace bottle::scan {
+
+// A find, as shown to the judge.
+struct Sight {
+  const Pattern& pattern;
+  std::string_view bytes;  // the bytes as they are in the stream, with escapes; valid during the call
+  uint64_t begin = 0;      // the offset of `bytes` in the stream
+  bool whole = true;       // false if its beginning has already left, as part of another find or through release()
+  // Whether the find begins or ends between a backslash and the character that it escapes. In JSON, the find is then
+  // not what it seems to be.
+  bool splits_escape = false;
+};
+
+struct Verdict {
+  enum class Do { keep, replace, stop } what = Do::keep;
+  std::string text;  // replaces `bytes`
+};
+
+class Filter {
+ public:
+  using Judge = std::function<Verdict(const Sight&)>;
+
+  Filter() = default;  // passes everything
+  // The dictionary must outlive the filter. `judge` is called in the order of the stream. Of nested finds, it sees only
+  // the longest.
+  Filter(const Dictionary* dictionary, Judge judge) : finder_(dictionary), judge_(std::move(judge)) {}
+
+  // Appends to `out` what may pass. Returns false if the stream must end here; no more bytes may be fed then.
+  bool feed(std::string_view bytes, std::string& out);
+
+  // Releases what is held back for a possible find, because the stream has ended or pauses. If the find does arrive,
+  // the bytes that were released stay released.
+  bool release(std::string& out);
+
+  bool holds() const { return !held_.empty(); }
+  // Returns whether so little is held back that it may be released for a reader that waits for it.
+  bool holds_little() const { return !held_.empty() && finds_.empty() && finder_.barely_begun(); }
+
+ private:
+  static constexpr size_t kSlice = 16 * 1024;
+
+  bool advance(uint64_t limit, std::string& out);
+  bool settle(const Find& find, std::string& out);
+  void let_out(uint64_t to, std::string& out);
+  std::string_view take(uint64_t to);
+  static bool odd_backslashes(std::string_view bytes, bool before);
+
+  static const Dictionary kNothing;
+  Finder finder_{&kNothing};
+  Judge judge_;
+  std::string held_;         // the last bytes of the stream
+  size_t taken_ = 0;         // the number of bytes at its beginning that are decided
+  uint64_t out_ = 0;         // as an offset in the stream
+  std::vector<Find> finds_;  // not judged yet
+  bool odd_ = false;         // whether the decided bytes end in an odd number of backslashes
+};
+
+}  // namespace bottle::scan

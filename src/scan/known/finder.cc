@@ -1,0 +1,213 @@
+#include "scan/known/finder.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace bottle::scan {
+namespace {
+
+// Finds the next byte that can start an escape.
+class Introducers {
+ public:
+  explicit Introducers(std::string_view bytes) : bytes_(bytes) {}
+  size_t from(size_t at) {
+    size_t nearest = bytes_.size();
+    for (size_t i = 0; i < next_.size(); ++i) {
+      if (next_[i] < at || !known_[i]) {
+        const void* found =
+            at < bytes_.size() ? std::memchr(bytes_.data() + at, kBytes[i], bytes_.size() - at) : nullptr;
+        next_[i] = found ? static_cast<size_t>(static_cast<const char*>(found) - bytes_.data()) : bytes_.size();
+        known_[i] = true;
+      }
+      nearest = std::min(nearest, next_[i]);
+    }
+    return nearest;
+  }
+
+ private:
+  static constexpr std::array<char, 3> kBytes{introducer(Notation::percent), introducer(Notation::backslash),
+                                              introducer(Notation::html)};
+  std::string_view bytes_;
+  std::array<size_t, 3> next_{};
+  std::array<bool, 3> known_{};
+};
+
+}  // namespace
+
+void Finder::feed(std::string_view bytes, std::vector<Find>& finds) {
+  if (dictionary_->empty()) {
+    fed_ += bytes.size();
+    return;
+  }
+  Introducers introducers(bytes);
+  for (size_t at = 0; at < bytes.size();) {
+    if (active_ == 0) at = plain(bytes, at, introducers.from(at), finds);
+    if (at == bytes.size()) break;
+    if (size_t size = active_ == 0 && state_ == Dictionary::kRoot ? common_escape(bytes.substr(at)) : 0) at += size;
+    else step(static_cast<uint8_t>(bytes[at++]), finds);
+  }
+}
+
+// Scans bytes without escapes, which have only one reading. Returns `limit`.
+size_t Finder::plain(std::string_view bytes, size_t at, size_t limit, std::vector<Find>& finds) {
+  const Dictionary& dictionary = *dictionary_;
+  uint64_t base = fed_ - at;
+  Dictionary::State state = state_;
+  while (at < limit) {
+    if (state == Dictionary::kRoot) {
+      at = dictionary.skip(bytes, at, limit);
+      if (at == limit) break;
+    }
+    state = dictionary.next(state, static_cast<uint8_t>(bytes[at++]));
+    if (dictionary.reports(state))
+      dictionary.each_end(state, [&](uint32_t pattern) {
+        finds.push_back({base + at - dictionary.pattern(pattern).length, base + at, pattern});
+      });
+  }
+  state_ = state;
+  fed_ = base + limit;
+  return limit;
+}
+
+// Does the work of step() at once for the most frequent escapes (and text that only looks like one) if no pattern has
+// begun and none begins with what the escape stands for. Returns how many bytes it took, or 0 if the case is not that
+// simple.
+size_t Finder::common_escape(std::string_view rest) {
+  auto byte = [&](size_t i) { return static_cast<uint8_t>(rest[i]); };
+  auto take_all = [&](size_t size) -> size_t {
+    Dictionary::State state = Dictionary::kRoot;
+    for (size_t i = 0; i < size; ++i) {
+      state = dictionary_->next(state, byte(i));
+      if (dictionary_->reports(state)) return 0;
+    }
+    state_ = state;
+    fed_ += size;
+    return size;
+  };
+  if (rest.size() < 3) return 0;
+  if (rest[0] == '&') return rest[1] == ' ' || rest[1] == '&' || rest[1] == '=' ? take_all(1) : 0;
+  size_t size = 2, reading = static_cast<size_t>(Notation::backslash);
+  int value = -1;
+  if (rest[0] == '\\') {
+    value = rest[1] == 'n' ? '\n' : rest[1] == '"' ? '"' : rest[1] == 't' ? '\t' : -1;
+  } else {
+    int high = hex_digit(byte(1)), low = hex_digit(byte(2));
+    if (high < 0) return take_all(1);
+    if (high >= 0 && low >= 0) value = high * 16 + low;
+    size = 3;
+    reading = static_cast<size_t>(Notation::percent);
+  }
+  if (value < 0 || value == '%' || dictionary_->begins_with(static_cast<uint8_t>(value)) || !take_all(size)) return 0;
+  readings_[reading].last_escape = fed_;
+  return size;
+}
+
+void Finder::step(uint8_t byte, std::vector<Find>& finds) {
+  // The readings come first: one that begins now takes over the state from before this byte.
+  for (size_t i = 0; i < kOfStream; ++i)
+    if (active(i) || byte == introducer(Notation(i))) give(i, byte, 1, finds);
+  state_ = dictionary_->next(state_, byte);
+  ++fed_;
+  if (dictionary_->reports(state_))
+    dictionary_->each_end(state_, [&](uint32_t pattern) {
+      finds.push_back({fed_ - dictionary_->pattern(pattern).length, fed_, pattern});
+    });
+}
+
+// Gives a reading one more byte of its source.
+void Finder::give(size_t index, uint8_t byte, uint16_t length, std::vector<Find>& finds) {
+  if (!active(index)) begin(index);
+  Reading& reading = readings_[index];
+  Unescaper::Outs outs;
+  reading.unescaper.put(byte, length, outs);
+  for (const auto& out : outs) take(index, out, finds);
+  if (merges(index)) active_ &= ~(1u << index);
+}
+
+void Finder::begin(size_t index) {
+  Reading& reading = readings_[index];
+  active_ |= 1u << index;
+  reading.escapes.clear();
+  if (index < kOfStream) {
+    reading.state = state_;
+    reading.count = reading.forgotten = 0;
+    reading.end = fed_;
+  } else {
+    const Reading& from = readings_[index - kOfStream];
+    reading.state = from.state;
+    reading.count = from.count;
+    reading.end = from.end;
+    reading.escapes = from.escapes;
+    reading.forgotten = from.forgotten;
+  }
+  // What precedes the reading's own last escape is not part of its state.
+  while (reading.state != Dictionary::kRoot &&
+         begin_of_last(reading, dictionary_->depth(reading.state)) < reading.last_escape)
+    reading.state = dictionary_->suffix(reading.state);
+}
+
+void Finder::take(size_t index, Unescaper::Out out, std::vector<Find>& finds) {
+  Reading& reading = readings_[index];
+  if (size_t next = index + kOfStream; next < kReadings && (active(next) || out.byte == introducer(Notation(index))))
+    give(next, out.byte, out.length, finds);
+  uint32_t deep = dictionary_->depth(reading.state);
+  reading.state = dictionary_->next(reading.state, out.byte);
+  reading.end += out.length;
+  if (out.length != 1) {
+    forget(reading, deep);
+    int64_t before = reading.escapes.empty() ? reading.forgotten : reading.escapes.back().extra;
+    reading.escapes.push_back({reading.count, before + out.length - 1});
+    reading.last_escape = reading.end;
+  }
+  ++reading.count;
+  if (dictionary_->reports(reading.state))
+    dictionary_->each_end(reading.state, [&](uint32_t pattern) {
+      finds.push_back({begin_of_last(reading, dictionary_->pattern(pattern).length), reading.end, pattern});
+    });
+}
+
+// Returns whether, until the next escape, the reading can find nothing that its source does not find.
+bool Finder::merges(size_t index) const {
+  const Reading& reading = readings_[index];
+  if (reading.unescaper.unfinished() || (index + kOfStream < kReadings && active(index + kOfStream))) return false;
+  return reading.escapes.empty() || reading.escapes.back().index + dictionary_->depth(reading.state) < reading.count;
+}
+
+// Drops the escapes before the last `deep` bytes if there are many.
+void Finder::forget(Reading& reading, size_t deep) {
+  auto& escapes = reading.escapes;
+  if (escapes.size() <= 2 * deep + 16) return;
+  auto first =
+      std::ranges::partition_point(escapes, [&](const Escape& escape) { return escape.index + deep < reading.count; });
+  if (first == escapes.begin()) return;
+  reading.forgotten = std::prev(first)->extra;
+  escapes.erase(escapes.begin(), first);
+}
+
+uint64_t Finder::begin_of_last(const Reading& reading, uint32_t bytes) const {
+  const auto& escapes = reading.escapes;
+  if (escapes.empty()) return reading.end - bytes;
+  auto first =
+      std::ranges::partition_point(escapes, [&](const Escape& escape) { return escape.index + bytes < reading.count; });
+  int64_t before = first == escapes.begin() ? reading.forgotten : std::prev(first)->extra;
+  return reading.end - bytes - static_cast<uint64_t>(escapes.back().extra - before);
+}
+
+uint64_t Finder::open_from() const {
+  if (dictionary_->empty()) return fed_;
+  uint64_t open = fed_ - dictionary_->open(state_);
+  if (active_ == 0) return open;
+  for (size_t i = 0; i < kReadings; ++i)
+    if (active(i)) open = std::min(open, begin_of_last(readings_[i], dictionary_->open(readings_[i].state)));
+  return open;
+}
+
+bool Finder::barely_begun() const {
+  if (dictionary_->empty()) return true;
+  if (!dictionary_->barely_begun(state_)) return false;
+  for (size_t i = 0; i < kReadings; ++i)
+    if (active(i) && !dictionary_->barely_begun(readings_[i].state)) return false;
+  return true;
+}
+
+}  // namespace bottle::scan

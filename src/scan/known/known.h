@@ -1,0 +1,50 @@
+// This file finds the secrets that the operator named, in either case, reversed and in ROT13. A built set is immutable.
+// The code is pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "scan/known/dictionary.h"
+
+namespace bottle::scan {
+
+class KnownSecrets {
+ public:
+  // Adds a secret. Ignores values shorter than 8 bytes, because they would be found everywhere by chance. A value
+  // longer than 48 bytes is found by its end and by any 32 bytes of it that begin at a multiple of 32.
+  void add(std::string name, std::string_view value);
+  void build() { dictionary_.build(); }
+
+  bool empty() const { return names_.empty(); }
+  const std::string& name(uint32_t secret) const { return names_[secret]; }
+
+  // Calls each(secret, begin, end). `folded` is a text without capitals.
+  template <typename F>
+  void find(std::string_view folded, F each) const {
+    Dictionary::State state = Dictionary::kRoot;
+    for (size_t at = 0; at < folded.size();) {
+      if (state == Dictionary::kRoot) {
+        at = dictionary_.skip(folded, at, folded.size());
+        if (at == folded.size()) return;
+      }
+      state = dictionary_.next(state, static_cast<uint8_t>(folded[at++]));
+      if (!dictionary_.reports(state)) continue;
+      dictionary_.each_end(state, [&](uint32_t index) {
+        const Pattern& pattern = dictionary_.pattern(index);
+        each(pattern.needle, at - pattern.length, at);
+      });
+    }
+  }
+
+ private:
+  std::vector<std::string> names_;
+  Dictionary dictionary_;
+};
+
+// Writes `text` to `to` with its ASCII capitals in lower case.
+void fold(std::string_view text, std::string& to);
+
+}  // namespace bottle::scan

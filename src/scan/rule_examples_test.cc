@@ -1,0 +1,71 @@
+// These tests check the format of rules, and the examples of the rules that the program carries.
+#include <gtest/gtest.h>
+
+#include "scan/compiler/compile.h"
+#include "scan/credential/builtin.h"
+#include "scan/rule_examples.h"
+
+namespace bottle::scan {
+namespace {
+
+std::string refusal(std::string_view text) {
+  auto rules = parse_rules(text);
+  return rules ? "" : rules.error().what;
+}
+
+constexpr std::string_view kGood = R"([acme-key]
+is: an Acme key
+pattern: acme_[a-z0-9]{20}
+yes: acme_<base36 20>
+no: acme_<base36 8>
+)";
+
+TEST(Rules, AMistakeIsNamedWithItsLine) {
+  EXPECT_EQ(refusal(kGood), "");
+  EXPECT_EQ(refusal("is: early\n"), "line 1: the line stands before the first rule");
+  EXPECT_EQ(refusal("[Acme]\n"), "line 1: the id of a rule has lower-case letters, digits and '-' in brackets");
+  EXPECT_EQ(refusal("[a]\nis: b\ncheck: c\n"), "line 3: there is no check \"c\"");
+  EXPECT_EQ(refusal("[a]\nis: b\nedge: sharp\n"), "line 3: \"edge: sharp\" is not known");
+  EXPECT_EQ(refusal("[a]\nis: b\n\n[c]\n"), "line 4: rule \"a\" has no line \"pattern\"");
+  EXPECT_EQ(refusal("[a]\nis: b\npattern: cdef\n"), "line 3: rule \"a\" needs an example \"yes\" and one \"no\"");
+  EXPECT_EQ(refusal(std::string(kGood) + std::string(kGood)), "line 6: there is a rule \"acme-key\" already");
+  EXPECT_EQ(refusal("[a]\n" + std::string(3000, 'x')), "line 2: the line has more than 2000 characters");
+}
+
+TEST(Rules, APatternThatIsNotValidIsNamed) {
+  auto compiled = compile(*parse_rules("[a]\nis: b\npattern: (abcd\nyes: a\nno: b\n"));
+  ASSERT_FALSE(compiled);
+  EXPECT_TRUE(compiled.error().what.starts_with("rule \"a\": the pattern is not valid")) << compiled.error().what;
+  compiled = compile(*parse_rules("[a]\nis: b\npattern: abc\nyes: a\nno: b\n"));
+  ASSERT_FALSE(compiled);
+  EXPECT_EQ(compiled.error().what, "rule \"a\": a pattern must match at least 4 bytes");
+}
+
+TEST(Rules, OwnRulesAreTriedOnTheirExamples) {
+  auto rules = *parse_rules(kGood);
+  auto catalog = Catalog::make(rules, *compile(rules));
+  ASSERT_TRUE(catalog);
+  catalog->build();
+  EXPECT_TRUE(wrong_examples(*catalog, 5).empty());
+  rules[0].examples.push_back({.positive = true, .text = "acme_short"});
+  catalog = Catalog::make(rules, *compile(rules));
+  catalog->build();
+  EXPECT_EQ(wrong_examples(*catalog, 5),
+            std::vector<std::string>{"rule \"acme-key\" does not find its example \"acme_short\""});
+}
+
+TEST(Rules, TheCarriedOnesFindTheirExamples) {
+  auto catalog = Catalog::builtin();
+  ASSERT_TRUE(catalog) << catalog.error().what;
+  catalog->build();
+  EXPECT_GE(catalog->rules().size(), 100u);
+  for (const auto& problem : wrong_examples(*catalog, 20)) ADD_FAILURE() << problem;
+}
+
+TEST(Rules, ADatabaseOfOthersIsRefused) {
+  EXPECT_FALSE(Catalog::make({}, credentials_database()));
+  EXPECT_FALSE(Catalog::make(*parse_rules(credentials_text()), credentials_database().substr(0, 1000)));
+}
+
+}  // namespace
+}  // namespace bottle::scan

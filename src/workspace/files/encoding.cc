@@ -1,0 +1,95 @@
+#include "workspace/files/encoding.h"
+
+#include <cctype>
+#include <cstdint>
+
+namespace bottle::workspace {
+namespace {
+
+struct Form {
+  size_t unit = 0;  // bytes per unit; 0 means an unknown encoding
+  bool big = false, mark_wanted = false, mark_allowed = false;
+};
+
+std::string folded(std::string_view name) {
+  std::string out;
+  for (char c : name) out += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  if (out.starts_with("UTF") && out.size() > 3 && out[3] != '-') out.insert(3, "-");
+  return out;
+}
+
+Form form_of(const std::string& name) {
+  for (size_t bits : {16, 32}) {
+    std::string plain = "UTF-" + std::to_string(bits);
+    if (name == plain) return {bits / 8, false, true, true};
+    if (name == plain + "LE" || name == plain + "BE") return {bits / 8, name.ends_with("BE"), false, false};
+    if (name == plain + "LE-BOM" || name == plain + "BE-BOM")
+      return {bits / 8, name.find("BE-") != std::string::npos, true, true};
+  }
+  return {};
+}
+
+void append(std::string& out, uint32_t c) {
+  auto byte = [&](uint32_t value) { out += static_cast<char>(value); };
+  if (c < 0x80) return byte(c);
+  if (c < 0x800) {
+    byte(0xc0 | c >> 6);
+  } else {
+    if (c < 0x10000) {
+      byte(0xe0 | c >> 12);
+    } else {
+      byte(0xf0 | c >> 18);
+      byte(0x80 | (c >> 12 & 0x3f));
+    }
+    byte(0x80 | (c >> 6 & 0x3f));
+  }
+  byte(0x80 | (c & 0x3f));
+}
+
+uint32_t unit_at(std::string_view bytes, size_t at, const Form& form) {
+  uint32_t value = 0;
+  for (size_t i = 0; i < form.unit; ++i) {
+    size_t place = form.big ? form.unit - 1 - i : i;
+    value |= uint32_t{static_cast<unsigned char>(bytes[at + i])} << (8 * place);
+  }
+  return value;
+}
+
+}  // namespace
+
+std::optional<std::string> to_utf8(std::string_view encoding, std::string_view bytes) {
+  std::string name = folded(encoding), out;
+  if (name == "UTF-8") return std::string(bytes);
+  if (name == "ISO-8859-1" || name == "LATIN1" || name == "LATIN-1") {
+    for (unsigned char c : bytes) append(out, c);
+    return out;
+  }
+  Form form = form_of(name);
+  if (form.unit == 0 || bytes.size() % form.unit != 0) return std::nullopt;
+  size_t at = 0;
+  if (!bytes.empty()) {
+    constexpr uint32_t kMark = 0xfeff;
+    bool named = name.size() > 6;  // the name includes a byte order
+    Form other = form;
+    other.big = !form.big;
+    bool mark = unit_at(bytes, 0, form) == kMark, turned = unit_at(bytes, 0, other) == kMark;
+    if (!named && turned) form = other, mark = true;
+    if (mark != form.mark_wanted || (!form.mark_allowed && turned)) return std::nullopt;
+    if (mark) at = form.unit;
+  }
+  for (; at < bytes.size(); at += form.unit) {
+    uint32_t c = unit_at(bytes, at, form);
+    if (form.unit == 2 && c >= 0xd800 && c < 0xdc00) {
+      if (at + 4 > bytes.size()) return std::nullopt;
+      uint32_t low = unit_at(bytes, at += 2, form);
+      if (low < 0xdc00 || low > 0xdfff) return std::nullopt;
+      c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+    } else if ((c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff) {
+      return std::nullopt;
+    }
+    append(out, c);
+  }
+  return out;
+}
+
+}  // namespace bottle::workspace

@@ -1,0 +1,79 @@
+#include "workspace/files/paths.h"
+
+namespace bottle::workspace {
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::string> split_path(std::string_view path) {
+  std::vector<std::string> out;
+  for (size_t from = 0;;) {
+    size_t slash = path.find('/', from);
+    out.emplace_back(path.substr(from, slash == std::string_view::npos ? slash : slash - from));
+    if (slash == std::string_view::npos) return out;
+    from = slash + 1;
+  }
+}
+
+std::optional<std::vector<std::string>> safe_components(std::string_view path) {
+  if (path.size() > 4095 || path.starts_with('/') || path.find('\0') != std::string_view::npos) return std::nullopt;
+  std::vector<std::string> out;
+  for (auto& part : split_path(path)) {
+    if (part == ".." || part.size() > 255) return std::nullopt;
+    if (!part.empty() && part != ".") out.push_back(std::move(part));
+  }
+  if (out.size() > 256) return std::nullopt;
+  return out;
+}
+
+std::string join(const std::vector<std::string>& components, size_t from) {
+  std::string out;
+  for (size_t i = from; i < components.size(); ++i) out += (i > from ? "/" : "") + components[i];
+  return out;
+}
+
+bool is_git_directory(std::string_view component) {
+  std::string name;
+  for (size_t i = 0; i < component.size(); ++i) {
+    // HFS+ ignores these characters (U+200B..U+200F, U+202A..U+202E, U+2060..U+206F, U+FEFF).
+    auto at = [&](size_t k) { return i + k < component.size() ? static_cast<unsigned char>(component[i + k]) : 0; };
+    if ((at(0) == 0xe2 && (at(1) == 0x80 || at(1) == 0x81)) || (at(0) == 0xef && at(1) == 0xbb && at(2) == 0xbf)) {
+      i += 2;
+      continue;
+    }
+    name += component[i];
+  }
+  name = lower(name);
+  // On NTFS, everything after ':' is a stream name, and a backslash separates components.
+  for (size_t from = 0; from <= name.size();) {
+    size_t end = std::min(name.find('\\', from), name.size());
+    std::string part = name.substr(from, end - from);
+    part = part.substr(0, part.find(':'));
+    while (!part.empty() && (part.back() == '.' || part.back() == ' ')) part.pop_back();
+    if (part == ".git" || part == "git~1") return true;
+    from = end + 1;
+  }
+  return false;
+}
+
+bool stays_inside(std::string_view path, std::string_view target) {
+  if (target.empty() || target.starts_with('/') || target.size() > 4095 || target.find('\0') != std::string_view::npos)
+    return false;
+  auto depth = static_cast<long>(split_path(path).size()) - 1;
+  for (const auto& part : split_path(target)) {
+    if (part == "..") --depth;
+    else if (is_git_directory(part)) return false;
+    else if (!part.empty() && part != ".") ++depth;
+    if (depth < 0) return false;
+  }
+  return true;
+}
+
+}  // namespace bottle::workspace

@@ -1,0 +1,131 @@
+#include "workspace/files/sent.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <charconv>
+
+#include "base/beneath.h"
+#include "base/file.h"
+#include "workspace/files/blob_id.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr uint64_t kKeptInAll = 64 << 20, kLargestList = 1 << 30, kLargestAgain = 64 << 20;
+
+std::string_view word(std::string_view& text) {
+  size_t end = std::min(text.find(' '), text.size());
+  std::string_view first = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return first;
+}
+
+template <class Number>
+bool number(std::string_view text, Number& out) {
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+// Parses one line: "s START", "k PATTERN" and "K ", then "f MODE ID COMMITTED KEPT-AT SIZE PATH", and "g BASE PATH"
+// followed by the repository's "d GIT-DIRECTORY" and "r ID NAME".
+bool take(Sent& sent, std::string_view line) {
+  std::string_view kind = word(line);
+  if (kind == "g") {
+    std::string base(word(line));
+    sent.repositories.push_back({std::string(line), base == "-" ? "" : base, {}, ""});
+    return true;
+  }
+  if (kind == "d" && !sent.repositories.empty()) {
+    sent.repositories.back().git_at = line;
+    return true;
+  }
+  if (kind == "r" && !sent.repositories.empty()) {
+    std::string id(word(line));
+    sent.repositories.back().refs.emplace(line, id);
+    return git::is_object_id(id);
+  }
+  if (kind == "s") sent.start = line;
+  if (kind == "k") sent.keep.emplace_back(line);
+  if (kind == "K") sent.keep_ignored = true;
+  if (kind == "s" || kind == "k" || kind == "K") return true;
+  SentFile file;
+  file.mode = word(line);
+  file.id = word(line);
+  file.committed = word(line) == "1";
+  bool numbers = number(word(line), file.kept_at) && number(word(line), file.size);
+  if (kind != "f" || !numbers || line.empty()) return false;
+  sent.files.emplace(line, std::move(file));
+  return true;
+}
+
+}  // namespace
+
+Result<Recorder> Recorder::make(const std::string& directory) {
+  Recorder recorder;
+  recorder.directory_ = directory;
+  TRY(make_directories(directory));
+  ::unlink((directory + "/list").c_str());
+  recorder.kept_.reset(
+      ::open((directory + "/kept").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!recorder.kept_) return fail_errno("creating " + directory + "/kept");
+  return recorder;
+}
+
+Result<> Recorder::file(const std::string& path, SentFile file, std::string_view bytes) {
+  if (!bytes.empty() && bytes.size() <= kKeptEach && size_ + bytes.size() <= kKeptInAll) {
+    TRY(write_all(kept_.get(), bytes));
+    file.kept_at = static_cast<int64_t>(size_);
+    file.size = bytes.size();
+    size_ += bytes.size();
+  }
+  list_ += "f " + file.mode + " " + file.id + (file.committed ? " 1 " : " 0 ") + std::to_string(file.kept_at) + " " +
+           std::to_string(file.size) + " " + path + '\0';
+  paths_.emplace(path, true);
+  return {};
+}
+
+void Recorder::repository(const SentRepository& repository) {
+  list_ += "g " + (repository.base.empty() ? "-" : repository.base) + " " + repository.path + '\0';
+  list_ += "d " + repository.git_at + '\0';
+  for (const auto& [name, id] : repository.refs) list_ += "r " + id + " " + name + '\0';
+}
+
+void Recorder::wishes(const std::string& start, bool keep_ignored, const std::vector<std::string>& keep) {
+  if (!start.empty()) list_ += "s " + start + '\0';
+  if (keep_ignored) list_ += std::string("K ") + '\0';
+  for (const auto& pattern : keep) list_ += "k " + pattern + '\0';
+}
+
+Result<> Recorder::finish() { return write_file_atomically(directory_ + "/list", list_); }
+
+Result<std::optional<Sent>> read_sent(const std::string& directory) {
+  struct stat st{};
+  std::string path = directory + "/list";
+  if (directory.empty() || ::lstat(path.c_str(), &st) != 0) return std::nullopt;
+  std::string text = TRY(read_file(path, kLargestList));
+  Sent sent;
+  for (size_t at = 0, end; (end = text.find('\0', at)) != std::string::npos; at = end + 1)
+    if (!take(sent, std::string_view(text).substr(at, end - at)))
+      return fail(Code::protocol, path + " is not understood");
+  return sent;
+}
+
+std::optional<std::string> sent_bytes(const std::string& directory, const std::string& source, const std::string& path,
+                                      const SentFile& file) {
+  if (file.kept_at >= 0) {
+    UniqueFd fd(::open((directory + "/kept").c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    std::string bytes(std::min(file.size, Recorder::kKeptEach), '\0');
+    if (fd && ::pread(fd.get(), bytes.data(), bytes.size(), file.kept_at) == static_cast<ssize_t>(bytes.size()) &&
+        blob_id(bytes) == file.id)
+      return bytes;
+  }
+  auto tree = Beneath::open(source);
+  if (!tree) return std::nullopt;
+  auto bytes = tree->read(path, kLargestAgain);
+  if (!bytes || !*bytes || blob_id(**bytes) != file.id) return std::nullopt;
+  return std::move(**bytes);
+}
+
+}  // namespace bottle::workspace

@@ -1,0 +1,264 @@
+#include "workspace/files/untar.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <optional>
+
+#include "base/file.h"
+#include "workspace/files/paths.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr uint64_t kHeaderLimit = 1 << 20;  // limit for a pax header or a long name
+
+std::unexpected<Error> broken(const char* what) {
+  return fail(Code::protocol, std::string("the archive is broken: ") + what);
+}
+
+Result<bool> read_fully(const Source& source, char* to, size_t size) {
+  size_t have = 0;
+  while (have < size) {
+    size_t n = TRY(source(to + have, size - have));
+    if (n == 0) {
+      if (have == 0) return false;
+      return broken("it ends too early");
+    }
+    have += n;
+  }
+  return true;
+}
+
+std::optional<uint64_t> number(const char* field, size_t width) {
+  if (static_cast<unsigned char>(field[0]) == 0x80) {  // base 256, a GNU extension
+    uint64_t value = 0;
+    for (size_t i = 1; i < width; ++i) {
+      if (value >> 56) return std::nullopt;
+      value = value << 8 | static_cast<unsigned char>(field[i]);
+    }
+    return value >> 62 ? std::nullopt : std::optional(value);
+  }
+  uint64_t value = 0;
+  size_t i = 0;
+  while (i < width && field[i] == ' ') ++i;
+  for (; i < width && field[i] && field[i] != ' '; ++i) {
+    if (field[i] < '0' || field[i] > '7' || value >> 60) return std::nullopt;
+    value = value * 8 + static_cast<uint64_t>(field[i] - '0');
+  }
+  return value;
+}
+
+bool checksum_holds(const char* block) {
+  unsigned sum = 0;
+  for (int i = 0; i < 512; ++i) sum += i >= 148 && i < 156 ? ' ' : static_cast<unsigned char>(block[i]);
+  auto stated = number(block + 148, 8);
+  return stated && *stated == sum;
+}
+
+std::string text(const char* field, size_t width) { return std::string(field, ::strnlen(field, width)); }
+
+// Parses records of the form "LENGTH KEY=VALUE
+// ".
+Result<std::map<std::string, std::string>> pax(std::string_view body) {
+  std::map<std::string, std::string> out;
+  while (!body.empty()) {
+    size_t length = 0, i = 0;
+    for (; i < body.size() && i < 8 && body[i] >= '0' && body[i] <= '9'; ++i)
+      length = length * 10 + static_cast<size_t>(body[i] - '0');
+    if (i == 0 || i >= body.size() || body[i] != ' ' || length > body.size() || length < i + 3 ||
+        body[length - 1] != '\n')
+      return broken("a pax record");
+    std::string_view record = body.substr(i + 1, length - i - 2);
+    size_t equals = record.find('=');
+    if (equals == std::string_view::npos) return broken("a pax record");
+    out[std::string(record.substr(0, equals))] = record.substr(equals + 1);
+    body.remove_prefix(length);
+  }
+  return out;
+}
+
+std::optional<uint64_t> decimal(const std::string& text) {
+  if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos)
+    return std::nullopt;
+  return std::stoull(text);
+}
+
+bool is_impossible(int error) {
+  return error == ENOTDIR || error == ELOOP || error == EISDIR || error == ENOENT || error == EEXIST ||
+         error == ENAMETOOLONG || error == EINVAL || error == ENOTEMPTY || error == EMLINK || error == EPERM;
+}
+
+}  // namespace
+
+Result<> read_tar(const Source& source, const Visit& visit) {
+  std::map<std::string, std::string> extra;
+  std::string long_name, long_link;
+  for (int empty = 0;;) {
+    char block[512];
+    if (!TRY(read_fully(source, block, sizeof block))) return {};
+    if (std::all_of(block, block + 512, [](char c) { return c == 0; })) {
+      // This is the end of the archive. The rest is read so that the writer is not cut off, up to the amount of usual
+      // padding.
+      if (++empty < 2) continue;
+      char rest[4096];
+      for (uint64_t total = 0; total < kHeaderLimit;) {
+        size_t n = TRY(source(rest, sizeof rest));
+        if (n == 0) return {};
+        total += n;
+      }
+      return broken("it goes on after its end");
+    }
+    empty = 0;
+    if (!checksum_holds(block)) return broken("a header's checksum");
+    auto size = number(block + 124, 12), mode = number(block + 100, 8);
+    if (!size || !mode) return broken("a number in a header");
+    char type = block[156];
+    if (type == 'x' || type == 'g' || type == 'L' || type == 'K') {
+      if (*size > kHeaderLimit) return broken("a header that is too long");
+      std::string body((*size + 511) / 512 * 512, '\0');
+      if (!body.empty() && !TRY(read_fully(source, body.data(), body.size()))) return broken("it ends too early");
+      body.resize(*size);
+      if (type == 'x') extra = TRY(pax(body));
+      else if (type != 'g') (type == 'L' ? long_name : long_link) = body.substr(0, body.find('\0'));
+      continue;
+    }
+    TarEntry entry;
+    entry.path = text(block, 100);
+    if (std::memcmp(block + 257, "ustar\0", 6) == 0 && block[345])
+      entry.path = text(block + 345, 155) + "/" + entry.path;
+    entry.target = text(block + 157, 100);
+    if (!long_name.empty()) entry.path = long_name;
+    if (!long_link.empty()) entry.target = long_link;
+    if (auto it = extra.find("path"); it != extra.end()) entry.path = it->second;
+    if (auto it = extra.find("linkpath"); it != extra.end()) entry.target = it->second;
+    if (auto it = extra.find("size"); it != extra.end()) {
+      size = decimal(it->second);
+      if (!size) return broken("a size");
+    }
+    bool sparse =
+        std::any_of(extra.begin(), extra.end(), [](const auto& e) { return e.first.starts_with("GNU.sparse"); });
+    entry.mode = static_cast<int>(*mode & 0777);
+    if (type == '0' || type == '\0' || type == '7') entry.kind = sparse ? TarEntry::Kind::other : TarEntry::Kind::file;
+    else if (type == '5') entry.kind = TarEntry::Kind::directory;
+    else if (type == '2') entry.kind = TarEntry::Kind::symlink;
+    else if (type == '1') entry.kind = TarEntry::Kind::hardlink;
+    if (type == '1' || type == '2' || type == '5' || type == '3' || type == '4' || type == '6')
+      size = 0;  // as other tar programs do
+    entry.size = *size;
+    extra.clear();
+    long_name.clear();
+    long_link.clear();
+
+    uint64_t left = entry.size;
+    Source body = [&](char* to, size_t room) -> Result<size_t> {
+      if (left == 0) return 0;
+      size_t n = TRY(source(to, static_cast<size_t>(std::min<uint64_t>(room, left))));
+      if (n == 0) return broken("it ends within a file");
+      left -= n;
+      return n;
+    };
+    TRY(visit(entry, body));
+    uint64_t padding = (512 - entry.size % 512) % 512;
+    char waste[65536];
+    while (left > 0) (void)TRY(body(waste, sizeof waste));
+    if (padding && !TRY(read_fully(source, waste, padding))) return broken("it ends too early");
+  }
+}
+
+Result<Tree> Tree::open(const std::string& root) {
+  Tree tree;
+  tree.root_.reset(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!tree.root_) return fail_errno("opening " + root);
+  return tree;
+}
+
+// Opens the directory of the last component. Returns no descriptor if it does not exist and cannot be made.
+Result<UniqueFd> Tree::parent(const std::vector<std::string>& path, bool create) {
+  std::vector<std::string> up(path.begin(), path.end() - 1);
+  if (cached_ && up == cached_path_) {
+    UniqueFd copy(::fcntl(cached_.get(), F_DUPFD_CLOEXEC, 0));
+    if (!copy) return fail_errno("duplicating a descriptor");
+    return copy;
+  }
+  UniqueFd at(::fcntl(root_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!at) return fail_errno("duplicating a descriptor");
+  for (const auto& part : up) {
+    if (create && ::mkdirat(at.get(), part.c_str(), 0700) == 0) {
+      ++implied_;
+    } else if (create && errno != EEXIST) {
+      if (is_impossible(errno)) return UniqueFd{};
+      return fail_errno("creating a directory");
+    }
+    UniqueFd next(::openat(at.get(), part.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!next) {
+      if (is_impossible(errno)) return UniqueFd{};
+      return fail_errno("opening a directory");
+    }
+    at = std::move(next);
+  }
+  cached_.reset(::fcntl(at.get(), F_DUPFD_CLOEXEC, 0));
+  cached_path_ = std::move(up);
+  return at;
+}
+
+Result<bool> Tree::directory(const std::vector<std::string>& path) {
+  if (path.empty()) return true;
+  UniqueFd at = TRY(parent(path, true));
+  if (!at) return false;
+  if (::mkdirat(at.get(), path.back().c_str(), 0700) == 0) return true;
+  if (!is_impossible(errno)) return fail_errno("creating a directory");
+  struct stat st{};
+  return ::fstatat(at.get(), path.back().c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
+Result<bool> Tree::file(const std::vector<std::string>& path, bool executable, const Source& body,
+                        uint64_t* bytes_left) {
+  if (path.empty()) return false;
+  UniqueFd at = TRY(parent(path, true));
+  if (!at) return false;
+  ::unlinkat(at.get(), path.back().c_str(), 0);  // a later entry of the same name wins, but a directory stays
+  UniqueFd fd(::openat(at.get(), path.back().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                       executable ? 0700 : 0600));
+  if (!fd) {
+    if (is_impossible(errno)) return false;
+    return fail_errno("creating a file");
+  }
+  char buffer[65536];
+  while (size_t n = TRY(body(buffer, sizeof buffer))) {
+    if (n > *bytes_left) return fail(Code::limit, "what comes back is larger than the limit");
+    *bytes_left -= n;
+    TRY(write_all(fd.get(), {buffer, n}));
+  }
+  return true;
+}
+
+Result<bool> Tree::absent(const std::vector<std::string>& path) {
+  if (path.empty()) return false;
+  UniqueFd at = TRY(parent(path, true));
+  return at && (::unlinkat(at.get(), path.back().c_str(), 0) == 0 || errno == ENOENT);
+}
+
+Result<bool> Tree::hardlink(const std::vector<std::string>& path, const std::vector<std::string>& to) {
+  if (path.empty() || to.empty() || path == to) return false;
+  UniqueFd from = TRY(parent(to, false));
+  if (!from) return false;
+  struct stat st{};
+  if (::fstatat(from.get(), to.back().c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) return false;
+  UniqueFd at = TRY(parent(path, true));
+  if (!at) return false;
+  ::unlinkat(at.get(), path.back().c_str(), 0);
+  // Without AT_SYMLINK_FOLLOW, a link would be linked itself, not followed.
+  return ::linkat(from.get(), to.back().c_str(), at.get(), path.back().c_str(), 0) == 0;
+}
+
+Result<bool> Tree::link(const std::vector<std::string>& path, const std::string& target) {
+  if (path.empty()) return false;
+  UniqueFd at = TRY(parent(path, false));
+  return at && ::symlinkat(target.c_str(), at.get(), path.back().c_str()) == 0;
+}
+
+}  // namespace bottle::workspace

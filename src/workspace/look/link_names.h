@@ -1,0 +1,56 @@
+// Finds the additional names that the links of a tree give to its files, and what those names mean (look_rules.h).
+// Pure. Takes time linear in the number of links, because it follows only the names that matter.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "workspace/look/look_rules.h"
+
+namespace bottle::workspace {
+
+class LinkNames {
+ public:
+  struct Reason {
+    std::string_view why;
+    std::string via;  // the link that creates the name
+  };
+
+  LinkNames() = default;
+  // `links` has the links that stay inside: path → target. Following them reduces `steps`; if it is 0 afterwards, some
+  // links were not followed.
+  LinkNames(const std::map<std::string, std::string>& links, uint64_t& steps);
+
+  bool empty() const { return ends_.empty(); }
+  // Returns why a person should look at a path, because of an additional name of that path. The path must be in the
+  // tree and must not be a link.
+  std::optional<Reason> reason(std::string_view path, bool directory = false) const;
+  // Returns how the file is interpreted under such a name.
+  Content content(std::string_view path) const;
+
+ private:
+  // A place that links lead to.
+  struct End {
+    std::vector<size_t> links;
+    std::map<std::string, size_t> names;  // names of the links that may be the first half of a rule
+    std::optional<Reason> below;          // a reason for everything below
+  };
+  struct Link {
+    std::string path, folded;
+    std::vector<std::string> ends;  // folded paths
+  };
+
+  std::optional<Reason> reason_above(const std::string& folded, bool directory) const;
+  void spread();
+
+  std::vector<Link> links_;
+  std::unordered_map<std::string, End> ends_;  // keys are folded paths; "" is the whole tree
+};
+
+}  // namespace bottle::workspace

@@ -1,0 +1,133 @@
+#include "workspace/look/look.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "base/line.h"
+#include "workspace/files/paths.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr size_t kMostInGroup = 1000, kMostNamed = 3, kMostAll = 10000, kLongestShown = 300;
+
+std::string with_place(const std::pair<std::string, std::string>& path) {
+  return path.second.empty() ? path.first : path.first + " [" + path.second + "]";
+}
+
+// Finds bare repositories in the tree: git takes a directory for one if it has these names (gitrepository-layout(5),
+// safe.bareRepository in git-config(1)).
+class Repositories {
+ public:
+  explicit Repositories(const Look::Tree& tree) {
+    for (const auto& change : tree.changes) note(change.path);
+    if (!heads_and_configs_.empty()) tree.each_unchanged([&](const std::string& path) { note(path); });
+  }
+  bool holds(const std::string& path) const {
+    if (heads_and_configs_.empty() || !is_part(path)) return false;
+    std::string folded = folded_path(path), above = folded.substr(0, folded.rfind('/') + 1);
+    return heads_and_configs_.contains(above + "head") && heads_and_configs_.contains(above + "config");
+  }
+
+ private:
+  static bool is_part(std::string_view path) {
+    std::string name = folded_name(path.substr(path.rfind('/') + 1));
+    return name == "head" || name == "config";
+  }
+  void note(const std::string& path) {
+    if (is_part(path)) heads_and_configs_.insert(folded_path(path));
+  }
+  std::unordered_set<std::string> heads_and_configs_;
+};
+
+}  // namespace
+
+void Look::judge(const Tree& tree, size_t place, const LinkNames& names, std::vector<ToRead>& to_read) {
+  using Is = Changed::Is;
+  const Changed& change = tree.changes[place];
+  bool directory = change.is != Is::file;
+  std::string shown = one_line(change.path, kLongestShown);
+  if (change.is == Is::submodule) report(shown, "a submodule", tree.place);
+  if (auto why = reason_to_look(change.path, directory); !why.empty()) return report(shown, why, tree.place);
+  if (change.is == Is::link && !stays_inside(change.path, change.target))
+    return report(shown + " → " + one_line(change.target, kLongestShown), "a link out of the tree", tree.place);
+  if (auto other = names.reason(change.path, directory))
+    return report(shown + " (by the link " + one_line(other->via, kLongestShown) + ")", other->why, tree.place);
+  Content content = content_of(change.path);
+  if (content == Content::none) content = names.content(change.path);
+  if (content == Content::none) return;
+  if (change.is == Is::file) to_read.push_back({place, content, shown});
+  else report(shown, "a link under a name that tools read", tree.place);
+}
+
+std::vector<ToRead> Look::take(const Tree& tree) {
+  bool same = tree.links == links_before_;
+  LinkNames fresh = same ? LinkNames() : LinkNames(tree.links, steps_left_);
+  const LinkNames& names = same ? names_before_ : fresh;
+  Repositories repositories(tree);
+  std::vector<ToRead> to_read;
+  for (size_t i = 0; i < tree.changes.size(); ++i) {
+    judge(tree, i, names, to_read);
+    if (repositories.holds(tree.changes[i].path))
+      report(one_line(tree.changes[i].path, kLongestShown),
+             "git takes its directory for a repository, and runs what its config names", tree.place);
+  }
+  // An unchanged file may have a new name.
+  if (!same)
+    tree.each_unchanged([&](const std::string& path) {
+      auto now = names.reason(path);
+      bool read = names.content(path) != names_before_.content(path);
+      if ((!now && !read) || (now && names_before_.reason(path))) return;
+      report(
+          one_line(path, kLongestShown) + (now ? " (by the new link " + one_line(now->via, kLongestShown) + ")" : ""),
+          now ? now->why : "a new link gives it a name that tools read", tree.place);
+    });
+  if (steps_left_ == 0)
+    report("links", "there are more of them than were followed: files may have names that were not looked at");
+  return to_read;
+}
+
+void Look::report(const std::string& shown, std::string_view why, const std::string& place) {
+  Group& group = groups_[one_line(why)];
+  std::string line = one_line(shown);
+  if (auto there = group.paths.find(line); there != group.paths.end()) {
+    if (place.empty()) there->second.clear();  // the files as the agent left them matter more than any branch
+  } else if (group.paths.size() < kMostInGroup) {
+    group.paths.emplace(line, one_line(place, 200));
+  } else {
+    ++group.more;
+  }
+}
+
+std::vector<std::string> Look::lines() const {
+  std::vector<std::string> out;
+  for (const auto& [why, group] : groups_) {
+    std::vector<std::pair<std::string, std::string>> paths(group.paths.begin(), group.paths.end());
+    auto depth = [](const auto& path) { return std::ranges::count(path.first, '/'); };
+    size_t named = std::min(paths.size(), kMostNamed);
+    std::ranges::partial_sort(paths, paths.begin() + static_cast<long>(named), {},
+                              [&](const auto& path) { return std::tuple(!path.second.empty(), depth(path), path); });
+    std::string line;
+    for (size_t i = 0; i < named; ++i) line += (i ? ", " : "") + with_place(paths[i]);
+    if (uint64_t more = paths.size() - named + group.more) line += " and " + std::to_string(more) + " more";
+    out.push_back(line + ": " + why);
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
+std::vector<std::string> Look::all() const {
+  std::vector<std::string> out;
+  for (const auto& [why, group] : groups_) {
+    for (const auto& path : group.paths)
+      if (out.size() < kMostAll) out.push_back(with_place(path) + ": " + why);
+    if (group.more) out.push_back("… and " + std::to_string(group.more) + " more: " + why);
+  }
+  return out;
+}
+
+bool Look::is_shortened() const {
+  return std::ranges::any_of(groups_, [](const auto& each) { return each.second.paths.size() > kMostNamed; });
+}
+
+}  // namespace bottle::workspace

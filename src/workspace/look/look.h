@@ -1,0 +1,69 @@
+// Finds what a person should look at before running anything in a tree that came back. Pure. All paths and targets are
+// untrusted.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "workspace/look/link_names.h"
+#include "workspace/look/look_rules.h"
+
+namespace bottle::workspace {
+
+// A file whose content may contain a reason to look, and the name shown to a person.
+struct ToRead {
+  size_t change = 0;  // index into Tree::changes
+  Content content = Content::none;
+  std::string shown;
+};
+
+class Look {
+ public:
+  // `links_before` has the links of the base that stay inside the tree: path → target.
+  explicit Look(std::map<std::string, std::string> links_before = {})
+      : links_before_(std::move(links_before)), names_before_(links_before_, steps_left_) {}
+
+  // The tree as it is now. The target of a change is that of a link. A removed object is not a change.
+  struct Changed {
+    std::string path;
+    enum class Is { file, link, submodule } is = Is::file;
+    std::string target = {};
+  };
+  struct Tree {
+    std::vector<Changed> changes;
+    std::map<std::string, std::string> links;  // all links that stay inside, as in `links_before`
+    std::function<void(const std::function<void(const std::string& path)>&)> each_unchanged;  // visits all other paths
+    std::string place = {};  // "branch x" if it is not among the files as the agent left them
+  };
+
+  // Adds everything in this tree that a person should look at. Returns the files whose content must be read; the caller
+  // passes the reasons found there to report().
+  std::vector<ToRead> take(const Tree& tree);
+  void report(const std::string& shown, std::string_view why, const std::string& place = {});
+
+  // Returns the findings grouped by reason, so that a thousand of one kind do not hide another: "a, b and 7 more: why".
+  // The paths nearest to the top come first. The lines are safe to print.
+  std::vector<std::string> lines() const;
+  // Returns one line for each finding, at most 10000.
+  std::vector<std::string> all() const;
+  bool is_shortened() const;  // lines() does not name every finding
+
+ private:
+  struct Group {
+    std::map<std::string, std::string> paths;  // path as shown → place; the place is empty for the files as the agent
+                                               // left them
+    uint64_t more = 0;                         // number of paths beyond the limit
+  };
+  void judge(const Tree& tree, size_t change, const LinkNames& names, std::vector<ToRead>& to_read);
+
+  std::map<std::string, Group> groups_;  // keys are reasons
+  uint64_t steps_left_ = 20'000'000;     // limit for following links in all trees together
+  std::map<std::string, std::string> links_before_;
+  LinkNames names_before_;
+};
+
+}  // namespace bottle::workspace

@@ -1,0 +1,99 @@
+#include "workspace/look/look_content.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/json.h"
+#include "base/line.h"
+
+namespace bottle::workspace {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kDeepestPackage = 64, kMostNames = 5;
+
+// Scripts that npm, pnpm, yarn or bun run on install without being named (npm's scripts documentation, "Life Cycle
+// Operation Order").
+constexpr std::string_view kInstallScripts[] = {"preinstall",    "install",        "postinstall",       "prepublish",
+                                                "preprepare",    "prepare",        "postprepare",       "dependencies",
+                                                "preprepublish", "postprepublish", "pnpm:devpreinstall"};
+// Other members of a package.json that are commands, or that name code which tools, editors and hooks run.
+constexpr std::string_view kNpmSettings[] = {
+    "simple-git-hooks", "husky",        "lint-staged", "gypfile",   "pnpm",  "trusteddependencies",
+    "packagemanager",   "eslintconfig", "prettier",    "stylelint", "babel", "jest",
+    "postcss",          "commitlint",   "xo",          "ava",       "mocha"};
+constexpr std::string_view kComposerSettings[] = {"scripts", "config", "repositories", "autoload", "autoload-dev"};
+
+bool is_one_of(std::span<const std::string_view> names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+std::optional<json> parse(std::string_view text) {
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+  auto value = parse_json(text, kDeepestPackage);
+  if (!value || !value->is_object()) return std::nullopt;
+  return std::move(*value);
+}
+
+const json& member(const json& object, const std::string& key) {
+  static const json none;
+  auto it = object.is_object() ? object.find(key) : object.end();
+  return object.is_object() && it != object.end() ? *it : none;
+}
+
+// Returns the names of the members of `now` that are in `names` and differ from `before`.
+std::string changed(const json& now, const json& before, std::span<const std::string_view> names) {
+  std::string list;
+  size_t count = 0;
+  if (now.is_object())
+    for (const auto& [key, value] : now.items())
+      if (is_one_of(names, folded_name(key)) && value != member(before, key) && ++count <= kMostNames)
+        list += (list.empty() ? "" : ", ") + one_line(key, 40);
+  return list;
+}
+
+std::vector<std::string> in_npm(const json& now, const json& before) {
+  std::vector<std::string> reasons;
+  if (auto names = changed(member(now, "scripts"), member(before, "scripts"), kInstallScripts); !names.empty())
+    reasons.push_back("npm runs its scripts on install: " + names);
+  if (auto names = changed(now, before, kNpmSettings); !names.empty())
+    reasons.push_back("tools, editors and hooks obey it: " + names);
+  return reasons;
+}
+
+std::vector<std::string> in_json(Content kind, std::string_view text, std::string_view before) {
+  auto now = parse(text);
+  if (!now) return {"it cannot be read as JSON, so that nobody knows what it runs"};
+  json was = parse(before).value_or(json());
+  if (kind == Content::npm) return in_npm(*now, was);
+  auto names = changed(*now, was, kComposerSettings);
+  return names.empty() ? std::vector<std::string>{} : std::vector<std::string>{"composer runs or obeys it: " + names};
+}
+
+// Returns whether the text may cause code to run in a build. TOML allows escapes in quoted keys, so a key with an
+// escape may be any key.
+bool may_build(std::string_view text) {
+  for (std::string_view word : {"build", "proc", "\\", "linker", "runner", "[patch", "[replace", "path"})
+    if (text.find(word) != std::string_view::npos) return true;
+  return false;
+}
+
+}  // namespace
+
+std::vector<std::string> reasons_in(Content kind, std::string_view text, std::string_view before) {
+  if (text == before) return {};
+  switch (kind) {
+    case Content::none:
+      return {};
+    case Content::npm:
+    case Content::composer:
+      return in_json(kind, text, before);
+    case Content::cargo:
+      if (!may_build(text)) return {};
+      return {"cargo runs its build script or macros, and rust-analyzer starts cargo"};
+  }
+  return {};
+}
+
+}  // namespace bottle::workspace

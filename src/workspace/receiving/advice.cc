@@ -1,0 +1,129 @@
+#include "workspace/receiving/advice.h"
+
+#include "base/line.h"
+#include "base/shell_word.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr size_t kMostNamed = 8;
+
+std::string counted(uint64_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+std::string some_of(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < names.size() && i < kMostNamed; ++i) text += (i ? ", " : "") + one_line(names[i], 200);
+  if (names.size() > kMostNamed) text += " and " + std::to_string(names.size() - kMostNamed) + " more";
+  return text;
+}
+
+class Writer {
+ public:
+  explicit Writer(const Incoming& in) : in_(in) {}
+
+  // Adds a command that takes the work. The best one comes first.
+  void take(const std::string& command) { add((ways_++ ? "     or: " : "Take it: ") + command); }
+  void see(const std::string& command) { add("See it:  " + command); }
+  void add(const std::string& line) { lines_.emplace_back(line); }
+
+  void of_repository(const Homecoming& home) {
+    const std::string& place = home.quarantine().place;
+    ways_ = 0;
+    if (!place.empty())
+      add("In " + one_line(place) + ": " + counted(home.left().changes.size(), "file") + " changed, " +
+          counted(home.commits(), "commit") + ".");
+    for (const auto& ref : home.refs()) {
+      std::string from;
+      for (const auto& each : home.encoded())
+        if (each.name == ref) from = "   (" + one_line(each.from, 300) + ")";
+      add("  " + ref + from);
+    }
+    std::string git = "git ";
+    if (!place.empty() || in_.elsewhere) git += "-C " + shell_word(home.quarantine().source) + " ";
+    bool brought = !home.whole().empty() && home.bundle().empty();
+    std::string whole = shell_word(home.whole());
+    bool merge = brought && home.continues() && !home.left().was_changed;
+    std::string base = home.base().substr(0, 12);
+    if (brought) see(git + "diff " + base + " " + whole);
+    else if (!home.patch().empty()) see("git apply --stat -p1 " + shell_word(home.patch()));
+    if (!home.bundle().empty()) of_bundle(home, git);
+    if (merge) take(git + "merge " + whole);
+    if (!home.patch().empty()) take(git + "apply " + shell_word(home.patch()));
+    if (brought && !home.continues()) {
+      add("The agent has rewritten its history, so that a merge would not give what it left. To have it as a branch:");
+      add("  " + git + "branch " + shell_word("bottle-" + in_.session) + " " + whole);
+    }
+    if (brought && home.left().was_changed)
+      add("Files that you have changed are among them: the patch fits onto your files as they were sent.");
+    if (!home.left().mixed.empty())
+      add("Your own changes in " + some_of(home.left().mixed) +
+          " are on the ref, too: the agent changed the same lines.");
+  }
+
+  void of_directory(const Homecoming& home) {
+    const std::string& source = home.quarantine().source;
+    ways_ = 0;
+    if (!home.patch().empty()) {
+      see("git apply --stat " + shell_word(home.patch()));
+      take("git -C " + shell_word(source) + " apply " + shell_word(home.patch()));
+    }
+    take("cp -R " + shell_word(in_.results_dir + "/files/.") + " " + shell_word(source + "/"));
+  }
+
+  void of_rest(const Back& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
+    uint64_t gone = 0, files = 0;
+    for (const auto& home : all) {
+      gone += home->left().ignored_gone;
+      files += home->left().ignored.size();
+      if (!home->kept().empty()) add("Ignored by git, and kept as you asked: " + shell_word(home->kept()));
+    }
+    if (files > 0)
+      add("Ignored by git, and not taken: " + some_of(back.ignored) + " (" + counted(files, "file") +
+          "). --keep-ignored, or keep: in the bottle, brings such files home.");
+    if (gone > 0)
+      add(counted(gone, "file") + " that git ignores " + (gone == 1 ? "was" : "were") + " removed there; yours stay.");
+    if (back.skipped)
+      add(std::to_string(back.skipped) + (back.skipped == 1 ? " entry was" : " entries were") + " not taken.");
+  }
+
+  std::string text() const { return joined(lines_); }
+  bool is_empty() const { return lines_.empty(); }
+
+ private:
+  void of_bundle(const Homecoming& home, const std::string& git) {
+    add("The repository did not take all of it: " + one_line(home.unwritable(), 1000));
+    take(git + "fetch " + shell_word(home.bundle()) + " " + shell_word("refs/bottle/*:refs/bottle/*"));
+  }
+
+  const Incoming& in_;
+  std::vector<Line> lines_;
+  int ways_ = 0;
+};
+
+}  // namespace
+
+std::string advice(const Incoming& in, const Back& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
+  Writer out(in);
+  const Homecoming& top = *all[0];
+  if (top.has_changes() || !back.below.empty())
+    out.add(counted(back.files, "file") + " changed, " + counted(back.commits, "commit") +
+            ". Your working tree is as it was.");
+  if (top.has_changes()) {
+    if (top.is_repository()) out.of_repository(top);
+    else out.of_directory(top);
+  }
+  for (size_t i = 1; i < all.size(); ++i)
+    if (all[i]->has_changes()) {
+      if (all[i]->is_repository()) out.of_repository(*all[i]);
+      else out.add("In " + one_line(all[i]->quarantine().place) + ": " + one_line(all[i]->patch(), 4096));
+    }
+  bool nothing = out.is_empty();
+  out.of_rest(back, all);
+  if (nothing && out.is_empty()) out.add("Nothing changed in the workspace.");
+  else if (nothing) return "No file that git tracks changed in the workspace.\n" + out.text();
+  return out.text();
+}
+
+}  // namespace bottle::workspace

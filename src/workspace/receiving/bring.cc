@@ -1,0 +1,133 @@
+#include "workspace/receiving/bring.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <set>
+#include <utility>
+
+#include "base/defer.h"
+#include "base/line.h"
+#include "base/unique_fd.h"
+#include "git/refs.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr size_t kMostKnown = 5000;
+constexpr uint32_t kFewObjects = 100;  // git's transfer.unpackLimit: fewer objects are kept as files, not as another
+                                       // pack
+
+std::string as_lines(const std::vector<std::string>& ids, const char* before) {
+  std::string text;
+  for (const auto& id : ids) text += before + id + "\n";
+  return text;
+}
+
+// Returns how many objects a pack claims to have (gitformat-pack(5)).
+Result<uint32_t> count_of(int pack) {
+  unsigned char head[12];
+  if (::pread(pack, head, sizeof head, 0) != sizeof head || std::memcmp(head, "PACK", 4) != 0)
+    return fail(Code::protocol, "git made no pack");
+  return static_cast<uint32_t>(head[8]) << 24 | static_cast<uint32_t>(head[9]) << 16 |
+         static_cast<uint32_t>(head[10]) << 8 | head[11];
+}
+
+Result<bool> succeeded(Result<git::Runner::Answer> ran, const git::Repository& repository) {
+  auto answer = TRY(std::move(ran));
+  if (answer.status != 0 && answer.complaint.find(std::strerror(ENOSPC)) != std::string::npos)
+    return fail(Code::limit, "bringing the work into " + one_line(repository.top, 4096) + ": " + std::strerror(ENOSPC));
+  for (int reason : {EROFS, EACCES, EPERM})
+    if (answer.status != 0 && answer.complaint.find(std::strerror(reason)) != std::string::npos)
+      return fail(Code::denied,
+                  one_line(repository.objects[0], 4096) + " cannot be written to: " + std::strerror(reason));
+  return answer.status == 0;
+}
+
+Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
+                 const std::vector<std::string>& known, const std::string& id, uint64_t most) {
+  std::string path = q.root + "/pack";
+  UniqueFd pack(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!pack) return fail_errno("creating " + path);
+  ::unlink(path.c_str());
+  auto options = q.at();
+  options.input = id + "\n" + as_lines(known, "^");
+  options.output_fd = pack.get();
+  options.most_written = most;
+  // --local leaves out what the operator already has.
+  if (!TRY(git.agrees({"pack-objects", "--quiet", "--revs", "--local", "--delta-base-offset", "--stdout"}, options)))
+    return false;
+  uint32_t count = TRY(count_of(pack.get()));
+  if (::lseek(pack.get(), 0, SEEK_SET) != 0) return fail_errno("reading " + path);
+  auto into = q.at();
+  into.objects = repository.objects[0];
+  into.input_fd = pack.get();
+  into.most_written = most;
+  std::vector<std::string> shared;
+  if (repository.settings.shared) {
+    char octal[16];
+    std::snprintf(octal, sizeof octal, "0%03o", static_cast<unsigned>(repository.settings.shared) | 0600);
+    shared = {"-c", std::string("core.sharedRepository=") + octal};
+  }
+  auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), shared.begin(), shared.end());
+    return succeeded(git.run(arguments, into), repository);
+  };
+  bool few = count < kFewObjects;
+  if (count > 0 && !TRY(run(few ? std::vector<std::string>{"unpack-objects", "-q", "--strict"}
+                                : std::vector<std::string>{"index-pack", "--stdin", "--strict"})))
+    return false;
+  // Checks all objects as the operator's repository will see them.
+  auto whole = q.at();
+  whole.objects = repository.objects[0];
+  whole.input = id + "\n" + as_lines(known, "^");
+  return git.agrees({"rev-list", "--objects", "--quiet", "--stdin"}, whole);
+}
+
+}  // namespace
+
+uint64_t size_of(const std::string& objects) {
+  uint64_t bytes = 0;
+  std::error_code error;
+  for (std::filesystem::recursive_directory_iterator file(objects, error), end; !error && file != end;
+       file.increment(error)) {
+    std::error_code gone;
+    if (uint64_t size = file->is_regular_file(gone) ? file->file_size(gone) : 0; !gone) bytes += size;
+  }
+  return bytes;
+}
+
+Result<std::vector<std::string>> known_commits(const Quarantine& q, const git::Runner& git,
+                                               const git::Repository& repository, const std::string& base) {
+  std::set<std::string> ids = {base};
+  for (const char* below : {"refs/heads/", "refs/bottle/", "refs/remotes/", "refs/tags/"})
+    for (const auto& [name, id] : TRY(git::read_refs(repository, below)))
+      if (ids.size() < kMostKnown) ids.insert(id);
+  std::vector<std::string> asked(ids.begin(), ids.end()), known;
+  auto options = q.at();
+  options.objects = repository.objects[0];  // without the objects that the agent made
+  options.input = as_lines(asked, "");
+  // Each line is "ID commit SIZE" or "ID missing".
+  std::string out = TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, options)) + "\n";
+  for (size_t at = 0, end; (end = out.find('\n', at)) != std::string::npos; at = end + 1) {
+    std::string line = out.substr(at, end - at), id = line.substr(0, line.find(' '));
+    if (ids.contains(id) && line.compare(id.size(), 8, " commit ") == 0) known.push_back(id);
+  }
+  return known;
+}
+
+Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
+                           const std::vector<std::string>& known, const std::string& id, Room& room) {
+  if (room.left == 0)
+    return fail(Code::limit,
+                "bringing the work into " + one_line(repository.top, 4096) + ": it is more than the limit");
+  auto added = add(q, git, repository, known, id, room.left);
+  bool cut_off = !added && added.error().code == Code::limit;
+  uint64_t before = std::exchange(room.size, size_of(q.known_objects));
+  room.left -= cut_off ? room.left : std::min(room.left, std::max(room.size, before) - before);
+  return added;
+}
+
+}  // namespace bottle::workspace

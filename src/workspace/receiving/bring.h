@@ -1,0 +1,33 @@
+// Brings the agent's objects into the operator's repository without running git in that repository.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "git/repository.h"
+#include "workspace/receiving/quarantine.h"
+
+namespace bottle::workspace {
+
+// How many bytes may still be added to the operator's objects, and how much disk space they take now.
+struct Room {
+  uint64_t& left;
+  uint64_t size;
+};
+
+uint64_t size_of(const std::string& objects);
+
+// Returns the commits of the operator's refs whose objects exist. What they reach need not be brought or checked.
+Result<std::vector<std::string>> known_commits(const Quarantine& q, const git::Runner& git,
+                                               const git::Repository& repository, const std::string& base);
+
+// Brings the objects that a commit needs. Checks every object as `git fetch` with fetch.fsckObjects would. Returns
+// false if the commit or something it needs is broken or missing. Fails if there is no room. Measures the used room in
+// the operator's object store, because git packs the objects differently there; what a failed call leaves counts too.
+// Makes no ref.
+Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
+                           const std::vector<std::string>& known, const std::string& id, Room& room);
+
+}  // namespace bottle::workspace

@@ -1,0 +1,344 @@
+#include "workspace/receiving/homecoming.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/line.h"
+#include "base/unique_fd.h"
+#include "git/refs.h"
+#include "workspace/files/blob_id.h"
+#include "workspace/files/paths.h"
+#include "workspace/files/untar.h"
+#include "workspace/receiving/keep_files.h"
+#include "workspace/receiving/ref_names.h"
+#include "workspace/receiving/work_files.h"
+
+namespace bottle::workspace {
+namespace {
+
+// Overrides every .gitattributes of the tree.
+constexpr const char* kOverruled = "* -filter !working-tree-encoding !diff !merge\n";
+constexpr size_t kLongestTarget = 4096, kMostTaken = 1000;
+
+// Returns why the operator's repository cannot be written to, or an empty string if its directories are writable.
+std::string why_unwritable(const git::Repository& repository) {
+  for (const std::string& path : {repository.objects[0], repository.common_dir, repository.common_dir + "/refs"})
+    if (::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0)
+      return one_line(path, 4096) + " cannot be written to: " + std::strerror(errno);
+  return "";
+}
+
+}  // namespace
+
+// Makes the quarantine's repository. It uses the objects and the shallow boundary of the operator's repository.
+Result<> Homecoming::prepare(const std::optional<Sent>& sent) {
+  git::Directory::Content content{.attributes = kOverruled};
+  git::Directory::Content rules;
+  if (const auto& original = origin_.repository) {
+    auto ignored = TRY(git::ignore_rules(*original, ""));
+    std::string attributes = TRY(git::own_attributes(*original));
+    content.format = original->settings.format;
+    content.alternates = original->objects;
+    content.shallow = original->shallow;
+    content.exclude = ignored.own + ignored.of_repository;
+    content.attributes = attributes + "\n" + kOverruled;
+    rules = {.format = content.format, .attributes = attributes};
+    q_.known_objects = original->objects[0];
+    unwritable_ = why_unwritable(*original);
+  }
+  q_.repository = TRY(git::Directory::make(q_.root + "/repository", content));
+  q_.rules = TRY(git::Directory::make(q_.root + "/rules", rules));
+  base_ = origin_.base;
+  if (!origin_.repository && !sent) base_ = TRY(commit_directory(q_, git_, q_.source));
+  if (base_.empty()) {
+    std::string tree = TRY(git_.ask({"hash-object", "-t", "tree", "-w", "--stdin"}, q_.at()));
+    base_ = TRY(git_.ask({"commit-tree", tree, "-m", "nothing"}, q_.at()));
+  }
+  head_ = base_;
+  for (auto& entry : TRY(git::list_tree(git_, base_, q_.at()))) q_.base.emplace(entry.path, entry);
+  return read_sent_files(sent);
+}
+
+// Reads what was sent. Without a record, that is what a checkout of the base has.
+Result<> Homecoming::read_sent_files(const std::optional<Sent>& sent) {
+  if (sent) {
+    q_.record = in_.record;
+    for (const auto& [path, file] : sent->files) {
+      bool here = q_.place.empty() || path.starts_with(q_.place + "/");
+      for (const auto& other : sent->repositories)
+        if (other.path.size() > q_.place.size() && path.starts_with(other.path + "/")) here = false;
+      if (!here) continue;
+      q_.sent.emplace(q_.place.empty() ? path : path.substr(q_.place.size() + 1), file);
+    }
+    return {};
+  }
+  std::vector<std::string> links;
+  for (const auto& [path, entry] : q_.base)
+    if (entry.mode == "120000") links.push_back(entry.object);
+  auto targets = TRY(git::small_blobs(git_, links, kLongestTarget, q_.at()));
+  for (const auto& [path, entry] : q_.base) {
+    if (entry.mode == "160000") continue;
+    // Such a link was never sent, so its absence is not a change.
+    if (entry.mode == "120000" && !stays_inside(path, targets[entry.object])) continue;
+    q_.sent.emplace(path, SentFile{entry.mode, entry.object, true});
+  }
+  return {};
+}
+
+// Makes the links. They come last, when nothing else will be written.
+Result<> Homecoming::make_links() {
+  Tree tree = TRY(Tree::open(q_.tree()));
+  for (auto link = q_.links.begin(); link != q_.links.end();) {
+    const auto& [path, target] = *link;
+    auto entry = q_.base.find(path);
+    bool same = entry != q_.base.end() && entry->second.mode == "120000" && entry->second.object == blob_id(target);
+    bool inside = stays_inside(path, target) || same;
+    if (!inside) q_.leave(path + " → " + target, "a link out of the tree: left behind");
+    if (inside && TRY(tree.link(*safe_components(path), target))) {
+      ++link;
+      continue;
+    }
+    if (inside) q_.leave(path, "it cannot be where it is: left behind");
+    if (same) q_.untouched.insert(path);
+    link = q_.links.erase(link);
+  }
+  return {};
+}
+
+Result<> Homecoming::look_around(uint64_t& room) {
+  std::vector<std::string> written(q_.written.begin(), q_.written.end());
+  std::ranges::sort(written);
+  TRY(prepare_files(q_, git_, q_.tree(), written, origin_.repository.has_value()));
+  TRY(make_links());
+  inspection_.emplace(TRY(Inspection::make(q_, git_)));
+  if (!origin_.error.empty())
+    inspection_->flag(q_.shown(""), "its repository cannot be read any more: " + origin_.error);
+  if (!origin_.repository) return {};
+  room_.emplace(Room{room, size_of(q_.known_objects)});
+  known_ = TRY(known_commits(q_, git_, *origin_.repository, base_));
+  return {};
+}
+
+// Returns the refs of the agent that the copy did not have, and the object of each.
+std::map<std::string, std::string> Homecoming::wanted_refs() const {
+  std::map<std::string, std::string> wanted;
+  git::Refs own = origin_.refs;
+  if (own.empty())
+    if (auto refs = git::read_refs(*origin_.repository, "refs/")) own = *refs;
+  for (const auto& [name, id] : q_.refs) {
+    auto same = own.find(name);
+    bool known = same != own.end() && same->second == id;
+    if (!known && !(id == base_ && name.starts_with("refs/heads/"))) wanted[name] = id;
+  }
+  bool stashed = wanted.contains("refs/stash");
+  for (size_t i = 0; stashed && i + 1 < q_.stashes.size(); ++i)
+    wanted["refs/stash@" + std::to_string(q_.stashes.size() - 1 - i)] = q_.stashes[i];
+  if (git::is_object_id(q_.head) && q_.head != base_) wanted["refs/heads/bottle-detached"] = q_.head;
+  return wanted;
+}
+
+namespace {
+
+std::string name_of(const std::string& from) {
+  constexpr std::string_view kStash = "refs/stash@";
+  return from.starts_with(kStash) ? "stash/" + from.substr(kStash.size()) : name_for(from);
+}
+
+}  // namespace
+
+// Removes old refs before anything is brought: a new branch may need the name of an old one as its directory. If this
+// fails, the next pull tries again.
+void Homecoming::drop_refs(const std::map<std::string, std::string>& but) {
+  std::map<std::string, std::string> kept;
+  for (const auto& [from, id] : but) kept[prefix_ + name_of(from)] = id;
+  std::vector<std::string> gone;
+  for (const char* kind : {"heads/", "tags/", "notes/", "stash/", "other/", "encoded/"})
+    if (auto refs = git::read_refs(*origin_.repository, prefix_ + kind))
+      for (const auto& [name, id] : *refs)
+        if (!kept.contains(name)) gone.push_back(name);
+  (void)git::delete_refs(*origin_.repository, gone);
+}
+
+// Takes each ref separately, so that a broken one does not affect the others.
+Result<> Homecoming::take_refs() {
+  if (!origin_.repository) return {};
+  auto wanted = wanted_refs();
+  // If the agent's repository is gone, the old refs are all there is, so they stay.
+  if (!q_.head.empty() || !q_.refs.empty()) drop_refs(wanted);
+  size_t taken = 0;
+  for (const auto& [from, id] : wanted) {
+    if (++taken > kMostTaken) {
+      q_.leave(".git/" + from, "more refs than the limit: left behind");
+    } else if (!TRY(take_ref(from, id))) {
+      q_.leave(".git/" + from, "broken or incomplete: left behind");
+    } else if (q_.head == "ref: " + from || (q_.head == id && from.starts_with("refs/heads/"))) {
+      head_ = id;
+    }
+  }
+  // Even if the operator has the same branch.
+  if (head_ == base_ && q_.head.starts_with("ref: "))
+    if (auto at = q_.refs.find(q_.head.substr(5));
+        at != q_.refs.end() && at->second != base_ && std::ranges::find(known_, at->second) != known_.end())
+      head_ = at->second;
+  continues_ = head_ == base_ || TRY(git_.agrees({"merge-base", "--is-ancestor", base_, head_}, q_.at()));
+  if (ids_.empty()) return {};
+  std::vector<std::string> count = {"rev-list", "--count"};
+  count.insert(count.end(), ids_.begin(), ids_.end());
+  count.push_back("^" + base_);
+  for (const char* kind : {"refs/heads/", "refs/tags/"})
+    for (const auto& [name, id] : origin_.refs)
+      if (name.starts_with(kind) && std::ranges::find(known_, id) != known_.end() && count.size() < kMostTaken)
+        count.push_back("^" + id);
+  commits_ = std::strtoull(git_.ask(count, q_.at()).value_or("0").c_str(), nullptr, 10);
+  return {};
+}
+
+// Lists the changes first: a commit that cannot be listed must not come into the operator's repository either.
+Result<bool> Homecoming::take_ref(const std::string& from, const std::string& id) {
+  auto list = changes(q_, git_, base_, id);
+  if (!list && list.error().code != Code::unavailable) return std::unexpected(std::move(list.error()));
+  std::string commit =
+      !list ? "" : git_.ask({"rev-parse", "--verify", "--quiet", id + "^{commit}"}, q_.at()).value_or("");
+  bool fits = from.starts_with("refs/heads/") ? commit == id : git::is_object_id(commit);
+  std::string name = prefix_ + name_of(from);
+  if (!fits || !TRY(bring(name, id))) return false;
+  constexpr std::string_view kHeads = "refs/heads/";
+  TRY(inspection_->take(*list, from.starts_with(kHeads) ? from.substr(kHeads.size()) : from));
+  if (name_of(from).starts_with("encoded/")) encoded_.push_back({name, id, from});
+  ids_.push_back(id);
+  return true;
+}
+
+// Brings the objects and writes the ref. Returns false if the objects do not pass git's checks. What the repository
+// cannot accept goes into the bundle.
+Result<bool> Homecoming::bring(const std::string& name, const std::string& id) {
+  std::string why = unwritable_;
+  if (why.empty()) {
+    auto brought = bring_objects(q_, git_, *origin_.repository, known_, id, *room_);
+    if (!brought && brought.error().code != Code::denied) return brought;
+    if (brought && !*brought) return false;
+    auto written =
+        brought ? git::write_ref(*origin_.repository, name, id) : std::unexpected(std::move(brought.error()));
+    if (written) {
+      refs_.push_back(name);
+      return true;
+    }
+    why = written.error().what;
+    if (!brought) unwritable_ = why;  // the repository will not accept the next one either
+  }
+  homeless_.push_back({name, id, why});
+  return true;
+}
+
+Conversions Homecoming::conversions() const {
+  Conversions how;
+  how.ignores = origin_.repository.has_value();
+  if (!origin_.repository) return how;
+  auto settings = git::settings_in(*origin_.repository, "");
+  auto is = [&](const char* name, std::string_view value) {
+    auto set = settings.core.find(name);
+    return set != settings.core.end() && set->second == value;
+  };
+  how.modes = !is("core.filemode", "false");
+  // git commits the same content with either setting.
+  if (is("core.autocrlf", "true") || is("core.autocrlf", "input")) how.options = {"-c", "core.autocrlf=input"};
+  return how;
+}
+
+Result<> Homecoming::take_files(const std::map<std::string, std::string>& submodules) {
+  std::string message = "What session " + in_.session + " left in its workspace";
+  auto left = compare(q_, git_, conversions(), base_, head_, submodules, message);
+  if (!left && head_ != base_) left = compare(q_, git_, conversions(), base_, base_, submodules, message);
+  left_ = TRY(std::move(left));
+  TRY(inspection_->take(left_.changes, ""));
+  for (const auto& [path, why] : q_.flagged) inspection_->flag(path, why);
+  if (!left_.changes.empty()) TRY(write_patch());
+  bool is_repository = origin_.repository.has_value();
+  if (!is_repository && !left_.changes.empty())
+    TRY(copy_files(q_, git_, left_.changes, results_ + "/files", in_.max_bytes));
+  if (is_repository && left_.worktree != base_) {
+    whole_ = prefix_ + "worktree";
+    if (!TRY(bring(whole_, left_.worktree))) {
+      whole_.clear();
+      inspection_->flag(q_.shown("the files as they were left"),
+                        "they did not pass git's checks, and are in the patch only");
+    }
+  }
+  if (!homeless_.empty()) TRY(write_bundle());
+  return {};
+}
+
+Result<> Homecoming::write_patch() {
+  TRY(make_directories(results_));
+  patch_ = results_ + "/changes.patch";
+  UniqueFd fd(::open(patch_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno("creating " + patch_);
+  auto options = q_.at();
+  options.output_fd = fd.get();
+  options.most_written =
+      in_.max_bytes;  // one large file under ten thousand names would make a patch of many times its size
+  auto written = git_.ask({"diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff",
+                           "--no-textconv", "--no-color", left_.before, left_.after, "--"},
+                          options);
+  if (written) return {};
+  if (written.error().code != Code::limit) return std::unexpected(std::move(written.error()));
+  ::unlink(patch_.c_str());
+  patch_.clear();
+  inspection_->flag(q_.shown("the patch"), "there is none: " + written.error().what);
+  return {};
+}
+
+// Writes the bundle. Its objects are checked like those that come into a repository.
+Result<> Homecoming::write_bundle() {
+  auto checked = TRY(git::Directory::make(q_.root + "/checked", {.format = origin_.repository->settings.format,
+                                                                 .alternates = origin_.repository->objects,
+                                                                 .shallow = origin_.repository->shallow}));
+  git::Repository to = *origin_.repository;
+  to.objects.insert(to.objects.begin(), checked.path() + "/objects");
+  std::string known_objects = std::exchange(q_.known_objects, to.objects[0]);
+  std::vector<std::string> words = {"bundle", "create", "--quiet", results_ + "/work.bundle"};
+  for (const auto& ref : homeless_) {
+    auto brought = bring_objects(q_, git_, to, known_, ref.id, *room_);
+    if (unwritable_.empty()) unwritable_ = ref.from;
+    if (!brought || !*brought) {
+      inspection_->flag(ref.name, "broken or incomplete: left behind");
+      ++q_.skipped;
+      continue;
+    }
+    TRY(git_.ask({"update-ref", ref.name, ref.id}, {.in = checked}));
+    words.push_back(ref.name);
+  }
+  q_.known_objects = known_objects;
+  if (words.size() == 4) return {};
+  words.push_back("^" + base_);
+  TRY(make_directories(results_));
+  auto made = git_.ask(words, {.in = checked});
+  if (made) bundle_ = words[3];
+  else inspection_->flag(q_.shown("the commits"), "they could not be kept: " + one_line(made.error().what));
+  return {};
+}
+
+Result<> Homecoming::keep_ignored() {
+  std::vector<Change> list;
+  for (const auto& path : left_.ignored) {
+    bool named =
+        std::ranges::any_of(in_.keep, [&](const auto& pattern) { return git::is_named(pattern, q_.shown(path)); });
+    if (!in_.keep_ignored && !named) continue;
+    list.push_back({path, "100644", ""});
+  }
+  if (list.empty()) return {};
+  kept_ = results_ + "/kept";
+  TRY(copy_files(q_, git_, list, kept_, in_.max_bytes));
+  std::erase_if(left_.ignored, [&](const auto& path) {
+    return std::ranges::any_of(list, [&](const auto& each) { return each.path == path; });
+  });
+  return {};
+}
+
+}  // namespace bottle::workspace

@@ -1,0 +1,96 @@
+// Handles what came back for one repository, or for a directory that is not one: its refs, its files, and what to do
+// with them.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "git/repository.h"
+#include "workspace/receiving/bring.h"
+#include "workspace/receiving/inspect.h"
+#include "workspace/receiving/left.h"
+#include "workspace/receiving/quarantine.h"
+
+namespace bottle::workspace {
+
+class Homecoming {
+ public:
+  struct Origin {
+    std::optional<git::Repository> repository;  // nothing if the directory is not a repository
+    std::string base;                           // the commit that the work started from; empty without a repository
+    git::Refs refs;                             // the refs that the copy had
+    std::string error;                          // why the repository can no longer be read
+  };
+  struct Ref {
+    std::string name, id;  // the new name of the ref, and its object
+    std::string from;      // its name in the workspace
+  };
+
+  // Keeps references to the arguments, which must outlive this. `prefix` starts the names of all refs, such as
+  // "refs/bottle/s1/". `results` is a directory that is made when it is needed.
+  Homecoming(const Incoming& in, const git::Runner& git, Quarantine& q, Origin origin, std::string prefix,
+             std::string results)
+      : in_(in),
+        git_(git),
+        q_(q),
+        origin_(std::move(origin)),
+        prefix_(std::move(prefix)),
+        results_(std::move(results)) {}
+
+  // Makes the repository and reads what the work started from. Call it before fill().
+  Result<> prepare(const std::optional<Sent>& sent);
+  // Call these after fill(), in this order. `room` is how many bytes may still be added to the operator's repositories.
+  Result<> look_around(uint64_t& room);
+  Result<> take_refs();
+  // `submodules` has the current commits of the repositories below this one, by path.
+  Result<> take_files(const std::map<std::string, std::string>& submodules);
+  Result<> keep_ignored();
+
+  const Quarantine& quarantine() const { return q_; }
+  const Left& left() const { return left_; }
+  const std::vector<std::string>& refs() const { return refs_; }
+  const std::vector<Ref>& encoded() const { return encoded_; }
+  uint64_t commits() const { return commits_; }
+  const std::string& patch() const { return patch_; }
+  const std::string& bundle() const { return bundle_; }
+  const std::string& unwritable() const { return unwritable_; }  // why the bundle contains something
+  const std::string& kept() const { return kept_; }
+  const Inspection& inspection() const { return *inspection_; }
+  bool is_repository() const { return origin_.repository.has_value(); }
+  const std::string& base() const { return base_; }
+  const std::string& head() const { return head_; }    // the commit that the agent had checked out
+  const std::string& whole() const { return whole_; }  // the ref with all of the work; empty if there is none
+  bool continues() const { return continues_; }        // can be merged, because its history continues the base
+  bool has_changes() const { return !left_.changes.empty() || commits_ > 0 || !refs_.empty() || !bundle_.empty(); }
+
+ private:
+  Result<> read_sent_files(const std::optional<Sent>& sent);
+  Result<> make_links();
+  std::map<std::string, std::string> wanted_refs() const;
+  void drop_refs(const std::map<std::string, std::string>& but);
+  Result<bool> take_ref(const std::string& from, const std::string& id);
+  Result<bool> bring(const std::string& name, const std::string& id);
+  Result<> write_bundle();
+  Result<> write_patch();
+  Conversions conversions() const;
+
+  const Incoming& in_;
+  const git::Runner& git_;
+  Quarantine& q_;
+  Origin origin_;
+  std::string prefix_, results_;
+  std::optional<Room> room_;
+  std::string base_, head_, whole_, patch_, bundle_, unwritable_, kept_;
+  std::vector<std::string> refs_, ids_, known_;
+  std::vector<Ref> encoded_, homeless_;
+  uint64_t commits_ = 0;
+  bool continues_ = true;
+  std::optional<Inspection> inspection_;
+  Left left_;
+};
+
+}  // namespace bottle::workspace

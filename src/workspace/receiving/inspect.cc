@@ -1,0 +1,116 @@
+#include "workspace/receiving/inspect.h"
+
+#include "base/line.h"
+#include "workspace/files/paths.h"
+#include "workspace/look/look_content.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr size_t kLongestTarget = 4096, kLargestPackage = 1 << 20;
+
+// Reads blobs. A failure counts as a file that is too large: it is a reason to look, and it does not stop the work from
+// coming home.
+std::map<std::string, std::string> blobs(const git::Runner& git, const std::vector<std::string>& ids, size_t most,
+                                         const git::Runner::Options& where) {
+  if (ids.empty()) return {};
+  return git::small_blobs(git, ids, most, where).value_or(std::map<std::string, std::string>());
+}
+
+bool is_link(const Change& change) { return change.mode == "120000"; }
+
+}  // namespace
+
+Result<Inspection> Inspection::make(const Quarantine& q, const git::Runner& git) {
+  std::vector<std::string> ids;
+  std::map<std::string, std::string> links;
+  for (const auto& [path, entry] : q.base)
+    if (entry.mode == "120000") ids.push_back(entry.object);
+  auto targets = TRY(git::small_blobs(git, ids, kLongestTarget, q.at()));
+  for (const auto& [path, entry] : q.base)
+    if (entry.mode == "120000" && stays_inside(path, targets[entry.object])) links[path] = targets[entry.object];
+  for (const auto& [path, file] : q.sent)
+    if (file.mode == "120000" && !q.base.contains(path))
+      if (auto target = sent_bytes(q.record, q.source, path, file); target && stays_inside(path, *target))
+        links[path] = *target;
+  return Inspection(q, git, std::move(links));
+}
+
+Look::Tree Inspection::tree_of(const std::vector<Change>& list, const std::unordered_set<std::string>& changed,
+                               const std::map<std::string, std::string>& targets) const {
+  using Is = Look::Changed::Is;
+  Look::Tree tree;
+  for (const auto& [path, target] : links_)
+    if (!changed.contains(path)) tree.links[path] = target;
+  for (const auto& change : list) {
+    if (change.mode == "000000") continue;
+    Is is = is_link(change) ? Is::link : change.mode == "160000" ? Is::submodule : Is::file;
+    auto target = is == Is::link ? targets.find(change.object) : targets.end();
+    tree.changes.push_back({change.path, is, target == targets.end() ? "" : target->second});
+    if (is == Is::link && stays_inside(change.path, tree.changes.back().target))
+      tree.links[change.path] = tree.changes.back().target;
+  }
+  tree.each_unchanged = [this, &changed](const auto& use) {
+    for (const auto& [path, entry] : q_.base)
+      if (!changed.contains(path)) use(path);
+    for (const auto& [path, file] : q_.sent)
+      if (!changed.contains(path) && !q_.base.contains(path)) use(path);
+  };
+  return tree;
+}
+
+Result<> Inspection::read(const std::vector<ToRead>& to_read, const std::vector<const Change*>& changes,
+                          const std::string& place) {
+  if (to_read.empty()) return {};
+  std::vector<std::string> ids;
+  auto before = [&](const Change& change) {
+    auto was = q_.base.find(change.path);
+    return was == q_.base.end() ? std::string() : was->second.object;
+  };
+  for (const auto& each : to_read) {
+    ids.push_back(changes[each.change]->object);
+    if (auto id = before(*changes[each.change]); !id.empty()) ids.push_back(id);
+  }
+  auto texts = blobs(git_, ids, kLargestPackage, q_.at());
+  for (const auto& each : to_read) {
+    const Change& change = *changes[each.change];
+    auto now = texts.find(change.object), was = texts.find(before(change));
+    if (now == texts.end()) {
+      look_.report(each.shown, "it is too large to be looked through", place);
+      continue;
+    }
+    for (const auto& why : reasons_in(each.content, now->second, was == texts.end() ? "" : was->second))
+      look_.report(each.shown, why, place);
+  }
+  return {};
+}
+
+Result<> Inspection::take(const std::vector<Change>& list, const std::string& branch) {
+  if (list.size() > paths_left_) {
+    ++passed_over_;
+    return {};
+  }
+  paths_left_ -= list.size();
+  std::vector<std::string> ids;
+  std::vector<const Change*> changes;
+  std::unordered_set<std::string> changed;
+  for (const auto& change : list) {
+    changed.insert(change.path);
+    if (is_link(change)) ids.push_back(change.object);
+    if (change.mode != "000000") changes.push_back(&change);
+  }
+  auto targets = blobs(git_, ids, kLongestTarget, q_.at());
+  Look::Tree tree = tree_of(list, changed, targets);
+  tree.place = branch.empty() ? "" : "branch " + branch;
+  return read(look_.take(tree), changes, tree.place);
+}
+
+std::vector<std::string> Inspection::lines() const {
+  auto all = look_.lines();
+  if (passed_over_)
+    all.push_back(std::to_string(passed_over_) + (passed_over_ == 1 ? " branch was" : " branches were") +
+                  " not looked through: too many files differ");
+  return all;
+}
+
+}  // namespace bottle::workspace

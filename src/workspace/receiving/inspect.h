@@ -1,0 +1,42 @@
+// Searches what came back for things that a person should look at (look.h defines them).
+#pragma once
+
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "workspace/look/look.h"
+#include "workspace/receiving/quarantine.h"
+
+namespace bottle::workspace {
+
+class Inspection {
+ public:
+  // Keeps references to both arguments, which must outlive this. The base of `q` must be known already.
+  static Result<Inspection> make(const Quarantine& q, const git::Runner& git);
+
+  // Inspects the changes in `list` against the base. `branch` names the branch; it is empty for the files as the agent
+  // left them. A branch that is too large to inspect is only counted.
+  Result<> take(const std::vector<Change>& list, const std::string& branch);
+  void flag(const std::string& path, std::string_view why) { look_.report(path, why); }
+
+  // Returns the lines of Look, plus one that says how many branches were not inspected.
+  std::vector<std::string> lines() const;
+  const Look& look() const { return look_; }
+
+ private:
+  Inspection(const Quarantine& q, const git::Runner& git, std::map<std::string, std::string> links)
+      : q_(q), git_(git), links_(std::move(links)), look_(links_) {}
+  Look::Tree tree_of(const std::vector<Change>& list, const std::unordered_set<std::string>& changed,
+                     const std::map<std::string, std::string>& targets) const;
+  Result<> read(const std::vector<ToRead>& to_read, const std::vector<const Change*>& changes,
+                const std::string& place);
+
+  const Quarantine& q_;
+  const git::Runner& git_;
+  std::map<std::string, std::string> links_;  // links of the base that stay inside: path → target
+  Look look_;
+  size_t paths_left_ = 5'000'000, passed_over_ = 0;
+};
+
+}  // namespace bottle::workspace

@@ -1,0 +1,68 @@
+#include "workspace/receiving/keep_files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/unique_fd.h"
+#include "git/settings.h"
+#include "workspace/files/paths.h"
+#include "workspace/files/untar.h"
+
+namespace bottle::workspace {
+namespace {
+
+// Opens the file on the disk. Returns no descriptor if a link on the way leads to another file.
+UniqueFd open_file(const Quarantine& q, const std::string& path, struct stat& st) {
+  std::error_code ignored;
+  std::string whole = q.tree() + "/" + path;
+  UniqueFd in(::open(whole.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!in || ::fstat(in.get(), &st) != 0 || !S_ISREG(st.st_mode)) return {};
+  bool plain = std::filesystem::canonical(whole, ignored) == std::filesystem::canonical(q.tree(), ignored) / path;
+  return plain ? std::move(in) : UniqueFd{};
+}
+
+}  // namespace
+
+Result<> copy_files(const Quarantine& q, const git::Runner& git, const std::vector<Change>& list, const std::string& to,
+                    uint64_t most) {
+  std::error_code error;
+  std::filesystem::remove_all(to, error);
+  TRY(make_directories(to));
+  Tree tree = TRY(Tree::open(to));
+  for (const auto& change : list) {
+    auto path = safe_components(change.path);
+    if (!path || !change.mode.starts_with("100")) continue;
+    struct stat st{};
+    if (q.written.contains(change.path)) {
+      UniqueFd in = open_file(q, change.path, st);
+      if (!in) continue;
+      (void)TRY(tree.file(
+          *path, st.st_mode & 0100,
+          [&](char* buffer, size_t room) -> Result<size_t> {
+            ssize_t n = ::read(in.get(), buffer, room);
+            if (n < 0) return fail_errno("reading a file");
+            return static_cast<size_t>(n);
+          },
+          &most));
+      continue;
+    }
+    // This is another name of an unchanged file.
+    std::string text = TRY(git.run({"cat-file", "blob", change.object}, q.at())).out;
+    size_t at = 0;
+    (void)TRY(tree.file(
+        *path, change.mode == "100755",
+        [&](char* buffer, size_t room) -> Result<size_t> {
+          size_t n = text.copy(buffer, room, at);
+          at += n;
+          return n;
+        },
+        &most));
+  }
+  return {};
+}
+
+}  // namespace bottle::workspace

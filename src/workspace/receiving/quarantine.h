@@ -1,0 +1,74 @@
+// Holds what came back for one repository apart from the operator's files: a bare repository with bottle's
+// configuration, and the files without a .git.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "git/git.h"
+#include "git/objects.h"
+#include "workspace/files/sent.h"
+#include "workspace/files/transfer.h"
+
+namespace bottle::workspace {
+
+constexpr size_t kMostFlagged = 100;  // number of lines about what was left behind; more would hide the findings
+
+struct Change {
+  std::string path, mode, object;  // the current state; mode "000000" means removed
+};
+
+struct Quarantine {
+  std::string root;    // belongs to bottle; the owner of this object removes it
+  std::string source;  // the operator's directory
+  std::string place;   // its path in the workspace; empty for the workspace itself
+  std::string git_at;  // path of its git directory in the workspace, such as ".git"; empty if it has none
+  std::string tree() const { return root + "/tree"; }
+  std::string index() const { return root + "/index"; }
+  git::Directory repository;  // a bare repository that borrows the operator's objects
+  git::Directory rules;       // the same, with the attributes that `repository` overrides
+
+  std::unordered_map<std::string, git::Entry> base;  // the committed files where the work started
+  std::unordered_map<std::string, SentFile> sent;    // the files that were sent: only what differs from these is the
+                                                     // agent's work
+  std::string record;                                // where the recorded bytes of sent files are kept; empty if
+                                                     // nowhere
+  std::string known_objects;  // the operator's object store, which the repository borrows from; empty if there is none
+
+  // How each path came back. Few of a hundred thousand files change, so an unchanged file is not written.
+  std::unordered_set<std::string> untouched;
+  std::unordered_set<std::string> written;     // paths below tree()
+  std::map<std::string, std::string> links;    // path → target; not yet made on the disk
+  std::map<std::string, std::string> aliases;  // hard links to unchanged files: path → the other path
+  uint64_t empty = 0;
+
+  git::Refs refs;                                            // as in the agent's .git; unverified
+  std::vector<std::string> stashes;                          // object ids, oldest first; unverified
+  std::string head;                                          // "ref: refs/heads/x" or an object id; unverified
+  std::vector<std::pair<std::string, std::string>> flagged;  // what was left behind: path and reason
+  uint64_t skipped = 0;
+
+  git::Runner::Options at() const { return {.in = repository}; }
+  git::Runner::Options with_tree() const { return {.in = repository, .work_tree = tree(), .index = index()}; }
+  std::string shown(const std::string& path) const { return place.empty() ? path : place + "/" + path; }
+  // Reports what is left behind, once for each path and reason.
+  void leave(const std::string& path, const std::string& why);
+};
+
+// Unpacks the archive and puts each path into the quarantine of its repository: changed files below its tree(), and new
+// loose objects and packs into its repository. Leaves out everything else in .git. The first quarantine is that of the
+// workspace itself.
+Result<> fill(const std::vector<std::unique_ptr<Quarantine>>& all, const git::Runner& git, const Incoming& incoming,
+              const Source& source);
+
+// Returns the differences between two trees or commits, with modes.
+Result<std::vector<Change>> changes(const Quarantine& q, const git::Runner& git, const std::string& from,
+                                    const std::string& to);
+
+}  // namespace bottle::workspace

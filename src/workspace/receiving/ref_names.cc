@@ -1,0 +1,50 @@
+#include "workspace/receiving/ref_names.h"
+
+#include "git/formats.h"
+#include "workspace/files/blob_id.h"
+#include "workspace/files/paths.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr size_t kLongestComponent = 180, kLongestName = 800, kCut = 120;
+
+std::string byte_of(char c) {
+  constexpr const char* kDigits = "0123456789ABCDEF";
+  auto value = static_cast<unsigned char>(c);
+  return {'=', kDigits[value >> 4], kDigits[value & 15]};
+}
+
+// Encodes everything that could be special to a shell, an option parser or a lock file.
+std::string encoded(std::string_view part) {
+  std::string out;
+  for (size_t i = 0; i < part.size(); ++i) {
+    char c = part[i];
+    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '+';
+    bool inner = (c == '.' || c == '-') && i > 0 && i + 1 < part.size() && part[i - 1] != '.';
+    if (c == '.' && part.substr(i) == ".lock") inner = false;
+    out += plain || inner ? std::string(1, c) : byte_of(c);
+  }
+  if (out.size() <= kLongestComponent) return out;
+  return out.substr(0, kCut) + "==" + blob_id(part).substr(0, 16);
+}
+
+}  // namespace
+
+std::string encoded_component(std::string_view path) { return encoded(path); }
+
+std::string name_for(std::string_view name) {
+  std::string_view rest = name.substr(std::string_view("refs/").size());
+  if (rest == "stash") return "stash/0";
+  std::string_view kind = rest.substr(0, rest.find('/'));
+  bool known = kind == "heads" || kind == "tags" || kind == "notes";
+  if (!known) kind = "other";
+  else rest.remove_prefix(std::min(rest.size(), kind.size() + 1));
+  if (git::is_branch_name(rest)) return std::string(kind) + "/" + std::string(rest);
+  std::string out;
+  for (const auto& part : split_path(rest)) out += "/" + encoded(part);
+  if (out.size() > kLongestName) out = "/" + out.substr(1, kCut) + "==" + blob_id(rest).substr(0, 16);
+  return "encoded/" + std::string(kind) + out;
+}
+
+}  // namespace bottle::workspace

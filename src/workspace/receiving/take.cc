@@ -1,0 +1,60 @@
+#include "workspace/receiving/take.h"
+
+#include <filesystem>
+
+#include "base/defer.h"
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/line.h"
+#include "git/git.h"
+#include "git/refs.h"
+#include "git/repository.h"
+
+namespace bottle::workspace {
+namespace {
+
+// Makes a git directory that belongs to bottle for the working tree in `directory`.
+Result<git::Directory> view_of(const std::string& directory, const std::string& path) {
+  auto repository = TRY(git::find(directory));
+  if (!repository || repository->top != directory) return git::Directory::make(path, {.bare = false});
+  auto head = TRY(git::read_head(*repository));
+  auto settings = git::settings_in(*repository, head.branch);
+  return git::make_view(*repository, path, {.settings = &settings});
+}
+
+}  // namespace
+
+Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
+  std::string state = scratch + "/apply-" + random_hex(4);
+  TRY(make_directories(state));
+  Defer clean([&] {
+    std::error_code ignored;
+    std::filesystem::remove_all(state, ignored);
+  });
+  git::Runner git = TRY(git::Runner::make(state));
+  std::vector<git::Directory> views;
+  for (const auto& patch : patches)
+    views.push_back(TRY(view_of(patch.directory, state + "/" + std::to_string(views.size()))));
+  for (bool only_check : {true, false})
+    for (size_t i = 0; i < patches.size(); ++i) {
+      std::vector<std::string> words = {"apply", "--whitespace=nowarn"};
+      if (only_check) words.emplace_back("--check");
+      words.push_back(patches[i].file);
+      auto done = TRY(git.run(words, {.in = views[i], .work_tree = patches[i].directory}));
+      if (done.status != 0)
+        return fail(Code::conflict, "the patch does not fit onto " + one_line(patches[i].directory, 4096) + ": " +
+                                        folded(done.complaint, 1000));
+    }
+  return {};
+}
+
+Result<size_t> drop_refs(const std::string& directory, const std::string& session) {
+  auto repository = TRY(git::find(directory));
+  if (!repository) return size_t{0};
+  std::vector<std::string> names;
+  for (const auto& [name, id] : TRY(git::read_refs(*repository, "refs/bottle/" + session + "/"))) names.push_back(name);
+  TRY(git::delete_refs(*repository, names));
+  return names.size();
+}
+
+}  // namespace bottle::workspace

@@ -1,0 +1,158 @@
+#include "workspace/sending/origin.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/defer.h"
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/line.h"
+#include "base/unique_fd.h"
+#include "git/config.h"
+#include "workspace/files/transfer.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr size_t kMostRemoteBranches = 10;
+
+std::unexpected<Error> incomplete(const Origin& origin, const std::string& complaint) {
+  const auto& repository = origin.repository;
+  std::string todo;
+  if (repository.settings.partial)
+    todo =
+        "it is a partial clone, and nothing is fetched on behalf of a repository: get all of its objects first, with "
+        "git fetch --refetch --no-filter";
+  else if (repository.objects.size() > 1)
+    todo = "it borrows objects from " + one_line(repository.objects[1], 4096) + ": see whether they are all there";
+  return fail(Code::unavailable,
+              "objects of the repository at " + one_line(repository.top, 4096) +
+                  " are missing or broken: git: " + folded(complaint),
+              todo);
+}
+
+// Returns the branch that HEAD's branch follows, such as refs/remotes/origin/main. Returns an empty string if it is
+// unknown here.
+std::string upstream_of(const Origin& origin) {
+  constexpr std::string_view kHeads = "refs/heads/";
+  const auto& settings = origin.repository.settings;
+  if (!origin.head.branch.starts_with(kHeads)) return "";
+  std::string branch = origin.head.branch.substr(kHeads.size());
+  auto remote = settings.followed.find(branch), ref = settings.merged.find(branch);
+  if (remote == settings.followed.end() || ref == settings.merged.end() || !ref->second.starts_with(kHeads)) return "";
+  return "refs/remotes/" + remote->second + "/" + ref->second.substr(kHeads.size());
+}
+
+// Returns the remote branches to send, if their commits exist in this repository.
+Result<git::Refs> remotes_of(const git::Runner& git, const Origin& origin, const std::string& upstream) {
+  git::Refs wanted, all = TRY(git::read_refs(origin.repository, "refs/remotes/"));
+  for (const std::string& name : {upstream, std::string("refs/remotes/origin/HEAD"),
+                                  std::string("refs/remotes/origin/main"), std::string("refs/remotes/origin/master")})
+    if (auto found = all.find(name); found != all.end()) wanted.insert(*found);
+  // The branch that origin/HEAD points to goes under its own name.
+  if (auto head = all.find("refs/remotes/origin/HEAD"); head != all.end())
+    for (const auto& [name, id] : all)
+      if (id == head->second && name.starts_with("refs/remotes/origin/")) {
+        wanted.emplace(name, id);
+        if (wanted.size() > kMostRemoteBranches) break;
+      }
+  if (wanted.empty()) return wanted;
+  std::string ids;
+  for (const auto& [name, id] : wanted) ids += id + "\n";
+  std::string there = TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, {.in = origin.view, .input = ids})) + "\n";
+  std::erase_if(wanted, [&](const auto& ref) { return there.find(ref.second + " commit ") == std::string::npos; });
+  return wanted;
+}
+
+Result<> copy_objects(const git::Runner& git, const Origin& origin, const git::Refs& remotes,
+                      const git::Directory& to) {
+  std::string wanted = origin.head.commit + "\n";
+  for (const auto& [name, id] : remotes) wanted += id + "\n";
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");
+  UniqueFd out(ends[0]), in(ends[1]);
+  auto packed = beside([&] {
+    UniqueFd mine = std::move(in);  // index-pack sees the end of the input when this is closed
+    return git.run({"pack-objects", "--quiet", "--revs", "--include-tag", "--delta-base-offset", "--stdout"},
+                   {.in = origin.view, .input = wanted, .output_fd = mine.get()});
+  });
+  auto indexed = git.ask({"index-pack", "--stdin"}, {.in = to, .input_fd = out.get()});
+  out.reset();  // makes pack-objects stop if index-pack failed
+  auto answer = TRY(packed.get());
+  if (answer.status != 0 && !answer.complaint.empty()) return incomplete(origin, answer.complaint);
+  TRY(indexed);
+  return {};
+}
+
+}  // namespace
+
+Result<Origin> origin_of(const git::Repository& repository, const std::string& state) {
+  Origin origin{repository, TRY(git::read_head(repository)), {}};
+  if (origin.head.commit.empty()) return origin;
+  git::View view{.head = origin.head.commit, .packed_refs = git::packed(TRY(git::read_refs(repository, "refs/tags/")))};
+  origin.view = TRY(git::make_view(repository, state + "/view", view));
+  return origin;
+}
+
+Result<> check_objects(const std::string& source, const std::string& scratch) {
+  auto repository = TRY(git::find(source));
+  if (!repository || (!repository->settings.partial && repository->objects.size() == 1)) return {};
+  std::string state = scratch + "/check-" + random_hex(4);
+  TRY(make_directories(state));
+  Defer clean([&] {
+    std::error_code ignored;
+    std::filesystem::remove_all(state, ignored);
+  });
+  Origin origin = TRY(origin_of(*repository, state));
+  if (origin.head.commit.empty()) return {};
+  git::Runner git = TRY(git::Runner::make(state));
+  auto whole = TRY(git.run({"rev-list", "--objects", "--quiet", origin.head.commit, "--"}, {.in = origin.view}));
+  return whole.status == 0 ? Result<>{} : incomplete(origin, whole.complaint);
+}
+
+Committer committer_of(const git::Settings& settings) {
+  return {settings.name.empty() ? "agent" : settings.name,
+          settings.email.empty() ? "agent@bottle.invalid" : settings.email};
+}
+
+Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const std::string& to,
+                             const CloneSettings& settings, std::vector<std::string>& warnings) {
+  const auto& [branch, commit] = origin.head;
+  std::string upstream = upstream_of(origin);
+  git::Refs remotes = TRY(remotes_of(git, origin, upstream));
+  std::string config =
+      git::config_line("user.name", settings.committer.name) + git::config_line("user.email", settings.committer.email);
+  if (settings.submodules) config += git::config_line("submodule.active", ".");
+  if (remotes.contains(upstream)) {  // there is no remote, so the branch follows it like a branch of the same
+                                     // repository
+    std::string name = "branch." + branch.substr(std::string_view("refs/heads/").size());
+    config += git::config_line(name + ".remote", ".") + git::config_line(name + ".merge", upstream);
+  }
+  git::Directory made = TRY(git::Directory::make(to, {.format = origin.repository.settings.format,
+                                                      .bare = false,
+                                                      .head = branch.empty() ? commit : branch,
+                                                      .config = config,
+                                                      .shallow = origin.repository.shallow,
+                                                      .exclude = settings.exclude}));
+  auto tags = beside([&] {
+    return git.ask({"for-each-ref", "--merged=" + commit, "--format=%(objectname) %(refname)", "refs/tags"},
+                   {.in = origin.view});
+  });
+  auto copied = copy_objects(git, origin, remotes, made);
+  if (!copied && !remotes.empty()) {
+    remotes.clear();
+    copied = copy_objects(git, origin, remotes, made);
+  }
+  auto listed = tags.get();
+  TRY(copied);
+  if (!listed) warnings.push_back("the tags stay here: " + one_line(listed.error().what));
+  git::Refs refs = std::move(remotes);
+  refs.merge(git::parse_packed_refs(listed.value_or(""), "refs/tags/"));
+  if (!branch.empty()) refs[branch] = commit;
+  TRY(write_file_atomically(to + "/packed-refs", git::packed(refs)));
+  return made;
+}
+
+}  // namespace bottle::workspace

@@ -1,0 +1,365 @@
+#include "workspace/sending/pack.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <ctime>
+
+#include "base/beneath.h"
+#include "base/defer.h"
+#include "base/file.h"
+#include "base/line.h"
+#include "base/unique_fd.h"
+#include "workspace/files/blob_id.h"
+#include "workspace/files/paths.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr size_t kChunk = 256 << 10, kLargestConfig = 4 << 20;
+
+// Removes the next logical line from the front of a configuration, with its continuation lines, and returns it as git
+// reads it.
+std::string logical_line(std::string_view& config) {
+  std::string line;
+  for (bool goes_on = true; goes_on && !config.empty();) {
+    size_t end = std::min(config.find('\n'), config.size() - 1) + 1;
+    line += config.substr(0, end);
+    config.remove_prefix(end);
+    size_t begin = line.find_first_not_of(" \t"), stop = line.find_last_not_of("\r\n");
+    bool comment = begin != line.npos && (line[begin] == '#' || line[begin] == ';');
+    size_t escapes = 0;
+    while (stop != line.npos && escapes <= stop && line[stop - escapes] == '\\') ++escapes;
+    goes_on = !comment && escapes % 2 == 1;
+    if (goes_on) line.resize(stop);
+  }
+  return line;
+}
+
+// Returns the position after the "]" of a section header, or 0 if the line has no header.
+size_t end_of_section(std::string_view line) {
+  size_t at = line.find_first_not_of(" \t");
+  if (at == line.npos || line[at] != '[') return 0;
+  for (bool quoted = false; ++at < line.size();) {
+    if (line[at] == '\\') ++at;
+    else if (line[at] == '"') quoted = !quoted;
+    else if (line[at] == ']' && !quoted) return at + 1;
+  }
+  return 0;
+}
+
+bool holds_credentials(std::string line) {
+  for (char& c : line) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return std::ranges::any_of(
+      std::array{"extraheader", "password", "passwd", "smtppass", "token", "secret", "authorization"},
+      [&](const char* word) { return line.find(word) != line.npos; });
+}
+
+void remove_user_from_urls(std::string& line) {
+  for (size_t scheme = 0; (scheme = line.find("://", scheme)) != line.npos; scheme += 3) {
+    size_t authority = scheme + 3, stop = line.find_first_of("/\" \t\r\n]", authority);
+    size_t at = line.substr(0, stop).rfind('@');
+    if (at != line.npos && at >= authority) line.erase(authority, at + 1 - authority);
+  }
+}
+
+// Returns the configuration without credentials, which people keep in .git/config and which must not go into a bottle.
+std::string without_credentials(std::string_view config) {
+  std::string out;
+  while (!config.empty()) {
+    std::string line = logical_line(config);
+    size_t section = end_of_section(line);
+    if (holds_credentials(line.substr(section))) line = section > 0 ? line.substr(0, section) + "\n" : "";
+    remove_user_from_urls(line);
+    out += line;
+  }
+  return out;
+}
+
+// Returns whether the file is the configuration of a repository anywhere in the tree: also of a submodule, a bare
+// repository or a work tree.
+bool is_configuration(int directory, const std::string& name) {
+  if (name != "config" && name != "config.worktree") return false;
+  auto beside = [&](const char* other) {
+    struct stat st{};
+    return ::fstatat(directory, other, &st, AT_SYMLINK_NOFOLLOW) == 0;
+  };
+  return beside("HEAD") && (beside("objects") || beside("commondir"));
+}
+
+// Returns whether the path holds refs of other sessions, which do not belong in this one. (Their objects are sent,
+// because it is not known here which objects only they use.)
+bool is_of_sessions(std::string_view path) {
+  return path.ends_with(".git/refs/bottle") || path.ends_with(".git/logs/refs/bottle") ||
+         (path.find(".git/modules/") != std::string_view::npos && path.ends_with("/refs/bottle"));
+}
+
+// Returns the mode that a checkout would give a file, whatever the umask was when the file was made.
+int mode_of(mode_t mode) { return mode & 0100 ? 0755 : 0644; }
+
+std::string without_sessions(std::string_view packed_refs) {
+  std::string out;
+  for (bool dropped = false; !packed_refs.empty();) {
+    std::string_view line = packed_refs.substr(0, std::min(packed_refs.find('\n'), packed_refs.size() - 1) + 1);
+    packed_refs.remove_prefix(line.size());
+    if (!line.starts_with('^'))
+      dropped =
+          line.find(" refs/bottle/") != std::string_view::npos;  // a line with ^ belongs to the tag on the line before
+    if (!dropped) out += line;
+  }
+  return out;
+}
+
+}  // namespace
+
+Packer::Packer(const Outgoing& o, Summary& summary, const Sink& sink, Recorder* recorder)
+    : out_(o),
+      summary_(summary),
+      sink_(sink),
+      recorder_(recorder),
+      tar_([this](std::string_view bytes) { return buffer(bytes); },
+           o.time ? o.time : static_cast<uint64_t>(std::time(nullptr))),
+      chunk_(kChunk, '\0') {}
+
+void Packer::expect(const std::string& below, const std::vector<git::Entry>& entries) {
+  for (const auto& entry : entries)
+    if (entry.mode != "160000") expected_[below + entry.path] = entry;
+}
+
+Result<> Packer::pack(const std::string& root, const Reading& reading) {
+  UniqueFd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return fail_errno("opening " + root);
+  reading_ = reading;
+  return directory(fd.get(), "", 0);
+}
+
+Result<> Packer::pack_under(const std::string& root, const std::string& prefix) {
+  UniqueFd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return fail_errno("opening " + root);
+  reading_ = {};
+  ++in_git_;
+  Defer leave([&] { --in_git_; });
+  TRY(tar_.directory(inside(prefix), 0755, out_.uid, out_.gid));
+  return directory(fd.get(), prefix + "/", 1);
+}
+
+Result<> Packer::pack_file(const std::string& root, const std::string& from, const std::string& to) {
+  UniqueFd directory(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return fail_errno("opening " + root);
+  ++in_git_;
+  Defer leave([&] { --in_git_; });
+  return file(directory.get(), from, to);
+}
+
+Result<> Packer::pack_extra(const std::string& root, const std::string& path) {
+  size_t slash = path.rfind('/');
+  auto at = TRY(TRY(Beneath::open(root)).directory(slash == std::string::npos ? "" : path.substr(0, slash)));
+  if (!at) return {};  // it was removed meanwhile
+  reading_ = {};
+  return file(at->get(), path.substr(slash == std::string::npos ? 0 : slash + 1), path);
+}
+
+Result<> Packer::make_directory(const std::string& path) {
+  std::string made;
+  return directories_of(path + "/", made);
+}
+
+Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entry>& entries,
+                             const git::Directory& repository) {
+  std::vector<std::string> ids;
+  std::vector<const git::Entry*> blobs;
+  std::string made;  // the directory of the previous entry
+  for (const auto& entry : entries) {
+    if (entry.mode == "160000") continue;
+    ids.push_back(entry.object);
+    blobs.push_back(&entry);
+  }
+  const git::Entry* current = nullptr;
+  std::string target;
+  uint64_t left = 0;
+  Sha1 hash;
+  reading_ = {.committed = true};
+  auto end = [&]() -> Result<> {
+    if (current->mode == "120000") return symlink(current->path, target);
+    TRY(note(current->path, current->mode, current->object.size() == 40 ? current->object : hash.end(), {}));
+    return tar_.end_file();
+  };
+  TRY(git::stream_blobs(
+      git, ids, {.in = repository},
+      [&](size_t place, uint64_t size) -> Result<> {
+        current = blobs[place];
+        left = size;
+        target.clear();
+        TRY(directories_of(current->path, made));
+        if (current->mode == "120000") {
+          if (size > 4096) return fail(Code::limit, "a link's target is too long: " + one_line(current->path));
+          return {};
+        }
+        ++summary_.files;
+        summary_.bytes += size;
+        hash = blob_hash(size);
+        TRY(tar_.begin_file(inside(current->path), current->mode == "100755" ? 0755 : 0644, out_.uid, out_.gid, size));
+        return size == 0 ? end() : Result<>{};
+      },
+      [&](std::string_view bytes) -> Result<> {
+        if (current->mode == "120000") target += bytes;
+        else TRY(tar_.data(bytes));
+        if (current->object.size() != 40) hash.add(bytes);
+        left -= bytes.size();
+        return left == 0 ? end() : Result<>{};
+      }));
+  for (const auto& entry : entries) {
+    if (entry.mode != "160000") continue;
+    TRY(directories_of(entry.path, made));
+    TRY(tar_.directory(inside(entry.path), 0755, out_.uid, out_.gid));
+  }
+  return {};
+}
+
+Result<> Packer::finish() {
+  TRY(tar_.finish());
+  TRY(sink_(pending_));
+  pending_.clear();
+  for (auto& [why, count] : skips_)
+    summary_.warnings.push_back("bottle did not send " + std::to_string(count.first) + " " + why + ", for example " +
+                                one_line(count.second));
+  return {};
+}
+
+// Collects bytes for few large writes: a hundred thousand small files have a hundred thousand headers.
+Result<> Packer::buffer(std::string_view bytes) {
+  pending_.append(bytes);
+  if (pending_.size() < kChunk) return {};
+  auto r = sink_(pending_);
+  pending_.clear();
+  return r;
+}
+
+void Packer::skip(const char* why, const std::string& path) {
+  ++summary_.skipped;
+  auto& count = skips_[why];
+  if (!count.first++) count.second = path;
+}
+
+Result<> Packer::directory(int fd, const std::string& prefix, int depth) {
+  int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  DIR* dir = copy < 0 ? nullptr : ::fdopendir(copy);
+  if (!dir) return fail_errno("reading " + prefix);
+  Defer close([&] { ::closedir(dir); });
+  bool git_along = prefix.empty() ? reading_.with_git : true;
+  struct stat marker{};
+  if (!prefix.empty() && !in_git_ && reading_.nested && ::fstatat(fd, ".git", &marker, AT_SYMLINK_NOFOLLOW) == 0)
+    git_along = TRY(reading_.nested(prefix.substr(0, prefix.size() - 1)));
+  while (dirent* entry = ::readdir(dir)) {
+    std::string name = entry->d_name, path = prefix + name;
+    if (name == "." || name == ".." || is_of_sessions(place_ + path)) continue;
+    if (name == ".git" && !git_along) continue;
+    if (path == ".git/index" && reading_.with_git) continue;  // packed last, when the other files are known
+    struct stat st{};
+    if (::fstatat(fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;  // it was removed meanwhile
+    if (S_ISDIR(st.st_mode)) TRY(enter(fd, name, path, depth));
+    else if (S_ISREG(st.st_mode)) TRY(file(fd, name, path));
+    else if (S_ISLNK(st.st_mode)) TRY(link(fd, name, path));
+    else skip("sockets, devices and pipes", path);
+  }
+  return {};
+}
+
+// Writes entries for directories that are not in the stream yet. Paths must come sorted.
+Result<> Packer::directories_of(const std::string& path, std::string& made) {
+  std::string parent = path.substr(0, path.rfind('/') + 1);  // with its slash, or empty
+  for (size_t slash = parent.find('/'); slash != std::string::npos; slash = parent.find('/', slash + 1))
+    if (!made.starts_with(parent.substr(0, slash + 1)))
+      TRY(tar_.directory(inside(parent.substr(0, slash)), 0755, out_.uid, out_.gid));
+  made = parent;
+  return {};
+}
+
+Result<> Packer::enter(int fd, const std::string& name, const std::string& path, int depth) {
+  UniqueFd child(::openat(fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!child || depth > 200) {
+    skip("directories that cannot be read", path);
+    return {};
+  }
+  TRY(tar_.directory(inside(path), 0755, out_.uid, out_.gid));
+  in_git_ += name == ".git";
+  Defer leave([&] { in_git_ -= name == ".git"; });
+  return directory(child.get(), path + "/", depth + 1);
+}
+
+Result<> Packer::file(int fd, const std::string& name, const std::string& path) {
+  UniqueFd in(::openat(fd, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat st{};
+  if (!in || ::fstat(in.get(), &st) != 0 || !S_ISREG(st.st_mode)) {
+    skip("files that cannot be read", path);
+    return {};
+  }
+  ++summary_.files;
+  int mode = mode_of(st.st_mode);
+  if (is_configuration(fd, name)) {
+    std::string text = TRY(read_all(in.get(), path, kLargestConfig)), clean = without_credentials(text);
+    if (clean != text) summary_.warnings.push_back("credentials in " + one_line(path) + " were left out of the copy");
+    TRY(note(path, mode == 0755 ? "100755" : "100644", blob_id(clean), clean));
+    return tar_.file(inside(path), mode, out_.uid, out_.gid, clean);
+  }
+  if (in_git_ && name == "packed-refs")
+    return tar_.file(inside(path), mode, out_.uid, out_.gid, without_sessions(TRY(read_all(in.get(), path, SIZE_MAX))));
+  auto size = static_cast<uint64_t>(st.st_size);
+  summary_.bytes += size;
+  return bytes_of(in.get(), path, mode, size);
+}
+
+Result<> Packer::bytes_of(int fd, const std::string& path, int mode, uint64_t size) {
+  TRY(tar_.begin_file(inside(path), mode, out_.uid, out_.gid, size));
+  bool noted = recorder_ && !in_git_, kept = noted && !reading_.committed && size <= Recorder::kKeptEach;
+  Sha1 hash = blob_hash(size);
+  std::string all;
+  for (uint64_t left = size; left > 0;) {
+    ssize_t n = ::read(fd, chunk_.data(), std::min<uint64_t>(chunk_.size(), left));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("reading " + path);
+    if (n == 0) {  // the file shrank; the rest is filled with zeros
+      n = static_cast<ssize_t>(std::min<uint64_t>(chunk_.size(), left));
+      std::fill_n(chunk_.data(), n, '\0');
+    }
+    std::string_view bytes(chunk_.data(), static_cast<size_t>(n));
+    TRY(tar_.data(bytes));
+    if (noted) hash.add(bytes);
+    if (kept) all += bytes;
+    left -= static_cast<uint64_t>(n);
+  }
+  if (noted) TRY(note(path, mode == 0755 ? "100755" : "100644", hash.end(), all));
+  return tar_.end_file();
+}
+
+// Records a file. `bytes` is empty if a repository has them, or if they are too many to keep.
+Result<> Packer::note(const std::string& path, const std::string& mode, const std::string& id, std::string_view bytes) {
+  if (!recorder_ || in_git_) return {};
+  std::string whole = place_ + path;
+  auto same = expected_.find(whole);
+  bool committed = reading_.committed || (same != expected_.end() && same->second.object == id);
+  return recorder_->file(whole, {mode, id, committed}, committed ? std::string_view() : bytes);
+}
+
+Result<> Packer::link(int fd, const std::string& name, const std::string& path) {
+  char target[4096];
+  ssize_t n = ::readlinkat(fd, name.c_str(), target, sizeof target);
+  return symlink(path, {target, n > 0 ? static_cast<size_t>(n) : 0});
+}
+
+Result<> Packer::symlink(const std::string& path, std::string_view text) {
+  if (!stays_inside(path, text)) {
+    skip("links whose target is absolute or outside the directory", path);
+    return {};
+  }
+  ++summary_.files;
+  TRY(note(path, "120000", blob_id(text), text));
+  return tar_.symlink(inside(path), std::string(text), out_.uid, out_.gid);
+}
+
+}  // namespace bottle::workspace

@@ -1,0 +1,79 @@
+// Writes the tar stream that goes to the workspace.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "docker/tar.h"
+#include "git/git.h"
+#include "git/objects.h"
+#include "workspace/files/sent.h"
+#include "workspace/files/transfer.h"
+
+namespace bottle::workspace {
+
+class Packer {
+ public:
+  // Keeps references to the arguments, which must outlive this. `recorder` is null if nothing is to be recorded.
+  Packer(const Outgoing& outgoing, Summary& summary, const Sink& sink, Recorder* recorder);
+
+  // Says how a directory is read.
+  struct Reading {
+    bool with_git = false;   // its own .git is sent, except the index
+    bool committed = false;  // the directory is a checkout, so each file is as in the base
+    // Called for each directory below that has a .git, before its contents are read. Returns false if that .git must
+    // not be sent.
+    std::function<Result<bool>(const std::string& path)> nested = nullptr;
+  };
+
+  // Tells the packer what the repositories in the stream have committed. Paths start at the workspace's root.
+  void expect(const std::string& below, const std::vector<git::Entry>& entries);
+
+  // Packs a directory as it is, without what must not go into a bottle.
+  Result<> pack(const std::string& root, const Reading& reading);
+  // Packs a repository's .git. Its parent directory must already be in the stream.
+  Result<> pack_under(const std::string& root, const std::string& prefix);
+  // Packs what a checkout of the commit would write, without writing it to the disk first.
+  Result<> pack_commit(const git::Runner& git, const std::vector<git::Entry>& entries,
+                       const git::Directory& repository);
+  // Packs one more file from a directory that belongs to bottle.
+  Result<> pack_file(const std::string& root, const std::string& from, const std::string& to);
+  // Packs one of the operator's uncommitted files. Does not follow links on the way.
+  Result<> pack_extra(const std::string& root, const std::string& path);
+  Result<> make_directory(const std::string& path);  // with its parent directories
+  Result<> finish();
+
+  // Sets where the next entries lie in the workspace: "lib/", or an empty string.
+  void set_place(const std::string& place) { place_ = place; }
+
+ private:
+  Result<> buffer(std::string_view bytes);
+  void skip(const char* why, const std::string& path);
+  Result<> directory(int fd, const std::string& prefix, int depth);
+  Result<> directories_of(const std::string& path, std::string& made);
+  Result<> enter(int fd, const std::string& name, const std::string& path, int depth);
+  Result<> file(int fd, const std::string& name, const std::string& path);
+  Result<> bytes_of(int fd, const std::string& path, int mode, uint64_t size);
+  Result<> link(int fd, const std::string& name, const std::string& path);
+  Result<> symlink(const std::string& path, std::string_view text);
+  Result<> note(const std::string& path, const std::string& mode, const std::string& id, std::string_view bytes);
+  std::string inside(const std::string& path) const { return out_.prefix + place_ + path; }
+
+  const Outgoing& out_;
+  Summary& summary_;
+  const Sink& sink_;
+  Recorder* recorder_;
+  docker::TarWriter tar_;
+  std::string pending_, chunk_, place_;
+  Reading reading_;
+  int in_git_ = 0;  // number of open directories that are named .git
+  std::unordered_map<std::string, git::Entry> expected_;
+  std::map<std::string, std::pair<uint64_t, std::string>> skips_;
+};
+
+}  // namespace bottle::workspace

@@ -1,0 +1,258 @@
+#include "workspace/sending/sender.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <set>
+
+#include "base/file.h"
+#include "base/line.h"
+#include "git/objects.h"
+#include "workspace/sending/below.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr int kStatusPatience = 30;  // in seconds
+constexpr int kDeepest = 4;          // levels of nested submodules
+
+// Returns whether a checkout writes other bytes than those committed: line ends, keywords, encodings. Never runs a
+// filter.
+bool converts(const std::vector<git::Entry>& entries, const git::Runner& git, const git::Directory& repository) {
+  std::vector<std::string> rules;
+  for (const auto& entry : entries)
+    if (entry.path == ".gitattributes" || entry.path.ends_with("/.gitattributes")) rules.push_back(entry.object);
+  auto texts = git::small_blobs(git, rules, 1 << 20, {.in = repository});
+  return !texts || std::ranges::any_of(rules, [&](const std::string& id) {
+    auto text = texts->find(id);
+    return text == texts->end() || std::ranges::any_of(std::array{"crlf", "ident", "encoding"}, [&](const char* word) {
+             return text->second.find(word) != std::string::npos;
+           });
+  });
+}
+
+// Returns whether the repository has at most about two thousand files, according to its index. For so few, it is faster
+// to let git write them than to query it.
+bool is_small(const git::Repository& repository) {
+  std::error_code error;
+  auto size = std::filesystem::file_size(repository.git_dir + "/index", error);
+  return !error && size < (256 << 10);
+}
+
+bool is_submodule(const git::Entry& entry) { return entry.mode == "160000"; }
+
+Result<git::Refs> refs_of(const git::Directory& made) {
+  return git::parse_packed_refs(TRY(read_file(made.path() + "/packed-refs", 256 << 20)), "refs/");
+}
+
+}  // namespace
+
+std::string about_changes(const git::Runner& git, const Origin& origin, const std::string& state) {
+  const std::string stay = " stay here: the clone holds HEAD (workspace: copy takes them along)";
+  auto settings = git::settings_in(origin.repository, origin.head.branch);
+  auto view = git::make_view(origin.repository, state + "/status", {.head = origin.head.commit, .settings = &settings});
+  auto status = view ? git.run({"status", "--porcelain", "--no-renames", "--ignore-submodules=all"},
+                               {.in = *view, .work_tree = origin.repository.top, .timeout_s = kStatusPatience})
+                     : std::unexpected(std::move(view.error()));
+  if (!status || status->status != 0) return "uncommitted changes, if there are any (git could not tell)," + stay;
+  return status->out.empty() ? "" : "uncommitted changes" + stay;
+}
+
+// Records a repository. `git_at` is empty if its .git is in the directory itself.
+void Sender::note(const std::string& path, const std::string& base, git::Refs refs, std::string git_at) {
+  if (!recorder_) return;
+  if (git_at.empty()) git_at = path.empty() ? ".git" : path + "/.git";
+  std::erase_if(refs, [](const auto& ref) { return ref.first.starts_with("refs/bottle/"); });
+  recorder_->repository({path, base, std::move(refs), std::move(git_at)});
+}
+
+Result<git::Directory> Sender::cloned(const Origin& origin, const std::string& to, bool submodules) {
+  auto settings = git::settings_in(origin.repository, origin.head.branch);
+  auto rules = TRY(git::ignore_rules(origin.repository, origin.head.branch));
+  return workspace::clone(git_, origin, to, {committer_of(settings), rules.of_repository, submodules},
+                          summary_.warnings);
+}
+
+Result<bool> Sender::anything_stays(const std::vector<git::Entry>& entries, const std::string& below) const {
+  return recorder_ && std::ranges::any_of(entries, [&](const git::Entry& entry) {
+           return !is_submodule(entry) && !recorder_->has(below + entry.path);
+         });
+}
+
+// Marks files that are in the index and not in the workspace as a sparse checkout does. Otherwise they would look
+// deleted there, and the agent's next commit would delete them.
+Result<> Sender::hide_what_stays(const std::vector<git::Entry>& entries, const std::string& below,
+                                 const git::Directory& index) {
+  if (!TRY(anything_stays(entries, below))) return {};
+  git::Runner::Options options{.in = index};
+  for (const auto& entry : entries)
+    if (!is_submodule(entry) && !recorder_->has(below + entry.path)) options.input += entry.path + '\0';
+  // A file that the operator removed from the index cannot be marked.
+  std::string known = TRY(git_.ask({"ls-files", "-z"}, {.in = index})), marked;
+  std::set<std::string_view> there;
+  for (size_t at = 0, end; (end = known.find('\0', at)) != std::string::npos; at = end + 1)
+    there.insert(std::string_view(known).substr(at, end - at));
+  for (size_t at = 0, end; (end = options.input.find('\0', at)) != std::string::npos; at = end + 1)
+    if (there.contains(std::string_view(options.input).substr(at, end - at)))
+      marked += options.input.substr(at, end + 1 - at);
+  options.input = std::move(marked);
+  if (options.input.empty()) return {};
+  TRY(git_.ask({"-c", "core.splitIndex=false", "update-index", "-z", "--skip-worktree", "--stdin"}, options));
+  return {};
+}
+
+// Packs a checkout of the commit below a place in the workspace: "" or "lib/".
+Result<> Sender::check_out(const Origin& origin, const std::string& below, int depth) {
+  std::string at = fresh_place(), tree = at + "/tree";
+  TRY(make_directories(tree));
+  auto entries = TRY(git::list_tree(git_, origin.head.commit, {.in = origin.view}));
+  bool submodules = std::ranges::any_of(entries, is_submodule);
+  git::Directory made = TRY(cloned(origin, tree + "/.git", submodules));
+  note(below.empty() ? "" : below.substr(0, below.size() - 1), origin.head.commit, TRY(refs_of(made)));
+  packer_.set_place(below);
+  if (is_small(origin.repository) || converts(entries, git_, made)) {
+    TRY(git_.ask({"read-tree", "--reset", "-u", "HEAD"}, {.in = made, .work_tree = tree}));
+    TRY(packer_.pack(tree, {.committed = true}));
+  } else {
+    TRY(git_.ask({"read-tree", "HEAD"}, {.in = made}));
+    TRY(packer_.pack_commit(git_, entries, made));
+  }
+  TRY(hide_what_stays(entries, below, made));
+  TRY(packer_.pack_under(made.path(), ".git"));
+  std::error_code ignored;
+  std::filesystem::remove_all(at, ignored);
+  for (const auto& entry : entries)
+    if (is_submodule(entry)) TRY(send_below(below + entry.path, entry.object, depth + 1));
+  packer_.set_place("");
+  return {};
+}
+
+// Sends a submodule at the wanted commit, as far as the operator has it. Without a commit, sends a repository that lies
+// in the tree, at its HEAD.
+Result<> Sender::send_below(const std::string& path, const std::string& commit, int depth) {
+  const std::string name = (commit.empty() ? "the repository " : "the submodule ") + one_line(path);
+  auto stays = [&](const std::string& why) {
+    summary_.warnings.push_back(name + " stays here: " + why);
+    return Result<>{};
+  };
+  std::string full = source_ + "/" + path;
+  auto found = git::find(full);
+  if (!found) return stays(found.error().what);
+  if (!*found || (*found)->top != full)
+    return commit.empty() ? Result<>{} : stays("it is empty (git submodule update --init gets it)");
+  if (depth > kDeepest) return stays("it is nested too deeply");
+  auto origin = origin_of(**found, fresh_place());
+  if (!origin) return stays(origin.error().what);
+  if (!commit.empty() && origin->head.commit != commit) origin->head = {"", commit};
+  if (origin->head.commit.empty()) return stays("it has no commit");
+  if (git_.ask({"cat-file", "-t", origin->head.commit}, {.in = origin->view}).value_or("") != "commit")
+    return stays("it does not have the commit " + origin->head.commit.substr(0, 12));
+  packer_.set_place("");
+  TRY(packer_.make_directory(path));
+  return check_out(*origin, path + "/", depth);
+}
+
+Result<> Sender::clone(const Origin& origin) {
+  auto status = beside([&] { return about_changes(git_, origin, state_); });
+  auto others = beside([&] { return repositories_below(source_); });
+  summary_.base = origin.head.commit;
+  auto sent = check_out(origin, "", 0);
+  auto below = others.get();
+  if (auto warning = status.get(); !warning.empty()) summary_.warnings.push_back(warning);
+  TRY(sent);
+  auto entries = TRY(git::list_tree(git_, origin.head.commit, {.in = origin.view}));
+  for (const auto& path : below)
+    if (std::ranges::none_of(entries, [&](const auto& entry) { return is_submodule(entry) && entry.path == path; }))
+      TRY(send_below(path, "", 1));
+  return {};
+}
+
+Result<> Sender::include(const std::vector<std::string>& patterns) {
+  if (patterns.empty()) return {};
+  size_t taken = 0;
+  for (const auto& path : files_below(source_, [&](const std::string& path) {
+         return std::ranges::any_of(patterns, [&](const auto& pattern) { return git::is_named(pattern, path); });
+       })) {
+    if (recorder_ && recorder_->has(path)) continue;
+    if (size_t slash = path.rfind('/'); slash != std::string::npos) TRY(packer_.make_directory(path.substr(0, slash)));
+    TRY(packer_.pack_extra(source_, path));
+    ++taken;
+  }
+  if (taken == 0) summary_.warnings.push_back("`include` names no file that is here");
+  return {};
+}
+
+// Returns whether the .git of a directory in the tree is sent as it is.
+Result<bool> Sender::take_along(const std::string& path, const Origin* top, bool own_git) {
+  std::string full = source_ + "/" + path;
+  auto found = git::find(full);
+  if (!found) {
+    summary_.warnings.push_back("the repository " + one_line(path) + " goes as files alone: " + found.error().what);
+    return true;
+  }
+  if (!*found || (*found)->top != full) return true;
+  auto origin = origin_of(**found, fresh_place());
+  auto entries = !origin || origin->head.commit.empty()
+                     ? Result<std::vector<git::Entry>>(std::vector<git::Entry>())
+                     : git::list_tree(git_, origin->head.commit, {.in = origin->view});
+  if (!origin || origin->head.commit.empty() || !entries) return true;
+  packer_.expect(path + "/", *entries);
+  bool borrows = (*found)->objects.size() > 1;
+  struct stat st{};
+  bool relative = ::lstat((full + "/.git").c_str(), &st) == 0 && S_ISREG(st.st_mode) &&
+                  !read_file(full + "/.git", 8192).value_or("gitdir: /").starts_with("gitdir: /");
+  bool in_top = top && own_git && relative && (*found)->git_dir.starts_with(top->repository.git_dir + "/");
+  bool whole = !borrows && ((*found)->git_dir == full + "/.git" || in_top);
+  std::string git_at = whole && in_top ? ".git" + (*found)->git_dir.substr(top->repository.git_dir.size()) : "";
+  note(path, origin->head.commit, TRY(git::read_refs(**found, "refs/")), git_at);
+  if (whole) return true;
+  replaced_.emplace_back(path, std::move(*origin));
+  return false;
+}
+
+// Packs the operator's own index, with marks for the files that are not sent.
+Result<> Sender::pack_index(const Origin& origin) {
+  auto entries = TRY(git::list_tree(git_, origin.head.commit, {.in = origin.view}));
+  std::string index = origin.repository.git_dir;
+  if (TRY(anything_stays(entries, ""))) {
+    auto settings = git::settings_in(origin.repository, origin.head.branch);
+    auto view =
+        TRY(git::make_view(origin.repository, fresh_place(), {.head = origin.head.commit, .settings = &settings}));
+    TRY(hide_what_stays(entries, "", view));
+    index = view.path();
+  }
+  struct stat st{};
+  if (::lstat((index + "/index").c_str(), &st) != 0) return {};
+  return packer_.pack_file(index, "index", ".git/index");
+}
+
+Result<> Sender::copy(const Origin* origin, bool own_git) {
+  bool commits = origin && !origin->head.commit.empty();
+  if (commits) {
+    auto entries = git::list_tree(git_, origin->head.commit, {.in = origin->view});
+    commits = entries.has_value();  // if false, it is not a commit, and there are only the files
+    if (entries) packer_.expect("", *entries);
+  }
+  if (commits) summary_.base = origin->head.commit;
+  if (commits) note("", summary_.base, TRY(git::read_refs(origin->repository, "refs/")));
+  TRY(packer_.pack(source_, {.with_git = own_git, .nested = [&](const std::string& path) {
+                               return take_along(path, commits ? origin : nullptr, own_git);
+                             }}));
+  if (commits && !own_git) replaced_.emplace_back("", *origin);
+  if (commits && own_git) TRY(pack_index(*origin));
+  for (const auto& [path, replaced] : replaced_) {
+    std::string below = path.empty() ? "" : path + "/";
+    auto entries = TRY(git::list_tree(git_, replaced.head.commit, {.in = replaced.view}));
+    git::Directory made = TRY(cloned(replaced, fresh_place() + "/.git", std::ranges::any_of(entries, is_submodule)));
+    TRY(git_.ask({"read-tree", "HEAD"}, {.in = made}));
+    TRY(hide_what_stays(entries, below, made));
+    packer_.set_place(below);
+    TRY(packer_.pack_under(made.path(), ".git"));
+    packer_.set_place("");
+  }
+  return {};
+}
+
+}  // namespace bottle::workspace
