@@ -42,10 +42,13 @@ bool looks_random(std::string_view label) {
   return two_cases || (dense && (changes(label) >= 6 || (letters >= 16 && vowels * 6 < letters)));
 }
 
-// Returns whether the label is Punycode (RFC 3492) that stands for no name, because it has more bytes of data than a
-// name in another script.
-bool is_odd_punycode(std::string_view label) {
-  if (label.size() < 4 || lower(label[0]) != 'x' || lower(label[1]) != 'n' || label.substr(2, 2) != "--") return false;
+// Returns whether the label is Punycode (RFC 3492).
+bool is_punycode(std::string_view label) {
+  return label.size() >= 4 && lower(label[0]) == 'x' && lower(label[1]) == 'n' && label.substr(2, 2) == "--";
+}
+
+// Returns whether Punycode stands for no name, because it has more bytes of data than a name in another script.
+bool is_odd(std::string_view label) {
   std::string_view rest = label.substr(label.rfind('-') + 1);
   return rest.empty() || label.size() > 50 || longest_row(rest, is_digit) > 8;
 }
@@ -53,8 +56,7 @@ bool is_odd_punycode(std::string_view label) {
 std::string_view judge_label(std::string_view label) {
   auto is_hex = [](char c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); };
   auto is_base32 = [](char c) { return is_letter(c) || (c >= '2' && c <= '7'); };
-  if (is_odd_punycode(label)) return "has a label of Punycode that is no name";
-  if (label.size() >= 4 && lower(label.front()) == 'x' && label.substr(2, 2) == "--") return {};
+  if (is_punycode(label)) return is_odd(label) ? "has a label of Punycode that is no name" : std::string_view();
   size_t hex_digits = static_cast<size_t>(std::ranges::count_if(label, is_digit));
   if (longest_row(label, is_digit) >= kLongDigits) return "has a label of digits";
   if (longest_row(label, is_hex) >= kLongHex && hex_digits >= 4) return "has a label of hexadecimal digits";

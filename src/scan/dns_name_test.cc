@@ -14,6 +14,7 @@ TEST(DnsName, NamesThatCarryData) {
   EXPECT_EQ(carries_data("QUJDREVGR0hJSktMTU5PUFFSU1Q.example.net"), "has a label of random characters");
   EXPECT_EQ(carries_data("xn--4d5f3a9b2c8e7f1a0b6d4c3e4d5f3a9b2c8e7f1a0b6d4c3e99.example.net"),
             "has a label of Punycode that is no name");
+  EXPECT_EQ(carries_data("xa--4d5f3a9b2c8e7f1a0b6d4c3e.example.net"), "has a label of hexadecimal digits");
   EXPECT_EQ(carries_data("a.b.c.d.e.f.g.example.net"), "has a long chain of labels");
   EXPECT_EQ(carries_data(std::string(60, 'a') + "." + std::string(60, 'b') + ".example.net"),
             "is longer than names are");
