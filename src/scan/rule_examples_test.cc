@@ -28,6 +28,8 @@ TEST(Rules, AMistakeIsNamedWithItsLine) {
   EXPECT_EQ(refusal("[a]\nis: b\nedge: sharp\n"), "line 3: \"edge: sharp\" is not known");
   EXPECT_EQ(refusal("[a]\nis: b\n\n[c]\n"), "line 4: rule \"a\" has no line \"pattern\"");
   EXPECT_EQ(refusal("[a]\nis: b\npattern: cdef\n"), "line 3: rule \"a\" needs an example \"yes\" and one \"no\"");
+  EXPECT_EQ(refusal("[a]\nis: b\ncheck: luhn\npattern: 4[0-9]{15}\n"),
+            "line 4: rule \"a\" has a pattern, but its check finds what it confirms without one");
   EXPECT_EQ(refusal(std::string(kGood) + std::string(kGood)), "line 6: there is a rule \"acme-key\" already");
   EXPECT_EQ(refusal("[a]\n" + std::string(3000, 'x')), "line 2: the line has more than 2000 characters");
 }

@@ -35,6 +35,11 @@ constexpr std::array kChecks = std::to_array<NamedCheck>({
     {"iban", Check::iban},
 });
 
+// Returns whether the survey finds what this check confirms, so that the rule needs no pattern.
+bool is_surveyed(Check check) {
+  return check == Check::wif || check == Check::bip39 || check == Check::luhn || check == Check::iban;
+}
+
 bool is_id(std::string_view text) {
   return !text.empty() && text.size() <= 60 &&
          std::ranges::all_of(text, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
@@ -83,7 +88,6 @@ class Reader {
       return wrong("there is a rule \"" + id + "\" already");
     if (rules_.size() == kMostRules) return wrong("there are more than 1000 rules");
     rules_.push_back({.id = std::move(id)});
-    surveyed_ = false;
     return {};
   }
 
@@ -98,7 +102,6 @@ class Reader {
     else if (key == "edge" && value == "word") rule.edge = Edge::word;
     else if (key == "edge" && value == "alone") rule.edge = Edge::alone;
     else if (key == "act" && (value == "warn" || value == "block")) rule.warns = value == "warn";
-    else if (key == "by" && value == "survey") surveyed_ = true;
     else
       return wrong("\"" + std::string(key) + ": " + std::string(value) + "\" is not known",
                    "The keys are is, pattern, check, edge, act, ignore, yes and no.");
@@ -134,7 +137,11 @@ class Reader {
     if (rules_.empty()) return {};
     const Rule& rule = rules_.back();
     if (rule.is.empty()) return wrong("rule \"" + rule.id + "\" has no line \"is\"");
-    if (rule.patterns.empty() && !surveyed_) return wrong("rule \"" + rule.id + "\" has no line \"pattern\"");
+    bool has_pattern = !rule.patterns.empty();
+    if (!has_pattern && !is_surveyed(rule.check)) return wrong("rule \"" + rule.id + "\" has no line \"pattern\"");
+    if (has_pattern && is_surveyed(rule.check))
+      return wrong("rule \"" + rule.id + "\" has a pattern, but its check finds what it confirms without one",
+                   "Remove its lines \"pattern\", or use another check.");
     auto has = [&](bool positive) {
       return std::ranges::any_of(rule.examples, [&](const Example& each) { return each.positive == positive; });
     };
@@ -144,7 +151,6 @@ class Reader {
 
   std::vector<Rule> rules_;
   size_t number_ = 0;
-  bool surveyed_ = false;
 };
 
 }  // namespace
