@@ -84,7 +84,7 @@ class Filler {
   // Returns the rest of a card number that begins with 4.
   std::string card(size_t count) {
     for (;;) {
-      std::string digits = of(kDigits, count), kinds = digits;
+      std::string digits = of(kDigits, count);
       if (is_card("4" + digits) && card_at("4" + digits, 0)) return digits;
     }
   }
@@ -118,12 +118,7 @@ class Filler {
   }
 
   std::string words() {
-    std::vector<std::string_view> list;
-    for (std::string_view text = bip39_text(); !text.empty();) {
-      size_t end = std::min(text.find('\n'), text.size());
-      if (end > 0) list.push_back(text.substr(0, end));
-      text.remove_prefix(std::min(end + 1, text.size()));
-    }
+    const auto& list = bip39_words();
     for (;;) {
       std::string phrase;
       for (int i = 0; i < 12; ++i) phrase += (i ? " " : "") + std::string(list[random_() % list.size()]);

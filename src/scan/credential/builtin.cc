@@ -1,5 +1,7 @@
 #include "scan/credential/builtin.h"
 
+#include <algorithm>
+
 extern "C" {
 extern const char bottle_rules_begin[], bottle_rules_end[];
 extern const char bottle_rules_database_begin[], bottle_rules_database_end[];
@@ -10,6 +12,18 @@ namespace bottle::scan {
 
 std::string_view credentials_text() { return {bottle_rules_begin, bottle_rules_end}; }
 std::string_view credentials_database() { return {bottle_rules_database_begin, bottle_rules_database_end}; }
-std::string_view bip39_text() { return {bottle_bip39_begin, bottle_bip39_end}; }
+
+const std::vector<std::string_view>& bip39_words() {
+  static const std::vector<std::string_view> kWords = [] {
+    std::vector<std::string_view> list;
+    for (std::string_view text(bottle_bip39_begin, bottle_bip39_end); !text.empty();) {
+      size_t end = std::min(text.find('\n'), text.size());
+      if (end > 0) list.push_back(text.substr(0, end));
+      text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return list;
+  }();
+  return kWords;
+}
 
 }  // namespace bottle::scan

@@ -5,13 +5,12 @@
 #include <string_view>
 #include <vector>
 
-#include "scan/credential/matcher.h"
-#include "scan/credential/rule.h"
-
 namespace bottle::scan {
 
 std::string_view credentials_text();      // the text of rules/credentials.rules
 std::string_view credentials_database();  // the database compiled from that text
-std::string_view bip39_text();            // one word per line
+
+// Returns the English words of BIP-39, sorted.
+const std::vector<std::string_view>& bip39_words();
 
 }  // namespace bottle::scan

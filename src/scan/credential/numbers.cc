@@ -143,19 +143,6 @@ bool is_wif(std::string_view base58) {
 
 namespace {
 
-const std::vector<std::string_view>& words() {
-  static const std::vector<std::string_view> kWords = [] {
-    std::vector<std::string_view> list;
-    for (std::string_view text = bip39_text(); !text.empty();) {
-      size_t end = std::min(text.find('\n'), text.size());
-      if (end > 0) list.push_back(text.substr(0, end));
-      text.remove_prefix(std::min(end + 1, text.size()));
-    }
-    return list;  // sorted, as in the standard
-  }();
-  return kWords;
-}
-
 bool checksum_fits(const std::vector<uint32_t>& indexes) {
   std::string bits;
   for (uint32_t index : indexes)
@@ -181,12 +168,13 @@ void each_mnemonic(std::string_view text, int& tries, const std::function<void(s
     size_t begin, end;
     int64_t index;
   };
+  const auto& words = bip39_words();
   std::vector<Word> list;
   for (size_t at = 0; at < text.size();) {
     size_t end = std::min(text.find(' ', at), text.size());
-    auto found = std::ranges::lower_bound(words(), text.substr(at, end - at));
-    bool known = found != words().end() && *found == text.substr(at, end - at);
-    list.push_back({at, end, known ? found - words().begin() : -1});
+    auto found = std::ranges::lower_bound(words, text.substr(at, end - at));
+    bool known = found != words.end() && *found == text.substr(at, end - at);
+    list.push_back({at, end, known ? found - words.begin() : -1});
     at = end + 1;
   }
   for (size_t first = 0, last; first < list.size(); first = last + 1) {
