@@ -34,6 +34,11 @@ TEST(Error, DuringPrefixesWhatWasBeingDone) {
   EXPECT_EQ((Error{Code::invalid, "odd"}.during("halving 3").what), "halving 3: odd");
 }
 
+TEST(Hexadecimal, HasTwoDigitsForEachByte) {
+  EXPECT_EQ(to_hex(""), "");
+  EXPECT_EQ(to_hex(std::string_view("\0\x0f\xa5\xff", 4)), "000fa5ff");
+}
+
 TEST(Fingerprint, IsThatOfTheWholeHoweverItComes) {
   std::string text = "what is here, in pieces of any length";
   for (size_t piece = 1; piece < 20; ++piece) {

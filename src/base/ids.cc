@@ -11,15 +11,16 @@
 
 namespace bottle {
 
-std::string random_hex(int bytes) {
-  unsigned char raw[64];
-  if (bytes > 64 || ::getentropy(raw, static_cast<size_t>(bytes)) != 0) std::abort();
+std::string to_hex(std::string_view bytes) {
   std::string out;
-  for (int i = 0; i < bytes; ++i) {
-    out += "0123456789abcdef"[raw[i] >> 4];
-    out += "0123456789abcdef"[raw[i] & 15];
-  }
+  for (unsigned char c : bytes) (out += "0123456789abcdef"[c >> 4]) += "0123456789abcdef"[c & 15];
   return out;
+}
+
+std::string random_hex(int bytes) {
+  char raw[64];
+  if (bytes > 64 || ::getentropy(raw, static_cast<size_t>(bytes)) != 0) std::abort();
+  return to_hex({raw, static_cast<size_t>(bytes)});
 }
 
 bool is_session_name(std::string_view name) {

@@ -7,6 +7,9 @@
 
 namespace bottle {
 
+// Returns the bytes in lower-case hexadecimal.
+std::string to_hex(std::string_view bytes);
+
 // Returns `bytes` random bytes in lower-case hexadecimal. Aborts if the kernel cannot supply randomness.
 std::string random_hex(int bytes);
 

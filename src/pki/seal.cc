@@ -35,8 +35,9 @@ Result<> seal(std::string_view key, uint64_t position, char* bytes, size_t size)
   return done ? Result<>() : fail(Code::internal, "sealing");
 }
 
-Digest::Digest() : context_(EVP_MD_CTX_new()) {
-  if (!context_ || EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) != 1) std::abort();
+Digest::Digest(Algorithm algorithm) : context_(EVP_MD_CTX_new()) {
+  const EVP_MD* which = algorithm == Algorithm::sha1 ? EVP_sha1() : EVP_sha256();
+  if (!context_ || EVP_DigestInit_ex(context_.get(), which, nullptr) != 1) std::abort();
 }
 
 void Digest::feed(std::string_view bytes) {
@@ -44,7 +45,7 @@ void Digest::feed(std::string_view bytes) {
 }
 
 std::string Digest::finish() {
-  std::string out(kDigest, '\0');
+  std::string out(static_cast<size_t>(EVP_MD_CTX_get_size(context_.get())), '\0');
   if (EVP_DigestFinal_ex(context_.get(), reinterpret_cast<unsigned char*>(out.data()), nullptr) != 1) std::abort();
   return out;
 }

@@ -21,12 +21,13 @@ std::string new_seal_key();
 // digest to be sure that the bytes are right.
 Result<> seal(std::string_view key, uint64_t position, char* bytes, size_t size);
 
-// SHA-256.
+// Computes SHA-256, or the SHA-1 by which git names content and which proves nothing.
 class Digest {
  public:
-  Digest();
+  enum class Algorithm { sha256, sha1 };
+  explicit Digest(Algorithm algorithm = Algorithm::sha256);
   void feed(std::string_view bytes);
-  std::string finish();  // 32 bytes; call it only once
+  std::string finish();  // 32 bytes, or 20 of SHA-1; call it only once
 
  private:
   struct Free {

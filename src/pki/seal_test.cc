@@ -22,10 +22,15 @@ TEST(Seal, OpensFromAnyPosition) {
   EXPECT_FALSE(seal("short", 0, again.data(), again.size()));
 }
 
-// Source: FIPS 180-2, appendix B.1; NIST SP 800-38A, F.5.5 (with a counter that begins at 0, the key stream is the
-// cipher of zeros).
+// Source: FIPS 180-2, appendices A.1 and B.1; NIST SP 800-38A, F.5.5 (with a counter that begins at 0, the key stream
+// is the cipher of zeros).
 TEST(Seal, IsWhatItSaysItIs) {
   EXPECT_EQ(digest("abc").substr(0, 4), "\xba\x78\x16\xbf");
+  Digest sha1(Digest::Algorithm::sha1);
+  sha1.feed("abc");
+  std::string name = sha1.finish();
+  EXPECT_EQ(name.size(), 20u);
+  EXPECT_EQ(name.substr(0, 4), "\xa9\x99\x3e\x36");
   std::string zeros(16, '\0'), key(32, '\0');
   ASSERT_TRUE(seal(key, 0, zeros.data(), zeros.size()));
   EXPECT_EQ(zeros.substr(0, 4), "\xdc\x95\xc0\x78");  // AES-256 of a block of zeros under a key of zeros

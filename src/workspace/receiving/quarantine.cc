@@ -214,7 +214,7 @@ class Filler {
     q_.aliases.erase(name);
     bool done = false, same = false;
     if (!comparable || e.size > kComparedAtMost) {
-      Sha1 hash = blob_hash(e.size);
+      BlobHash hash(e.size);
       done = TRY(tree_.file(
           path, e.mode & 0100,
           [&](char* to, size_t room) -> Result<size_t> {

@@ -9,6 +9,7 @@
 #include <array>
 #include <cctype>
 #include <ctime>
+#include <optional>
 
 #include "base/beneath.h"
 #include "base/defer.h"
@@ -182,11 +183,11 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
   const git::Entry* current = nullptr;
   std::string target;
   uint64_t left = 0;
-  Sha1 hash;
+  std::optional<BlobHash> hash;  // where git itself names content by SHA-256
   reading_ = {.committed = true};
   auto end = [&]() -> Result<> {
     if (current->mode == "120000") return symlink(current->path, target);
-    TRY(note(current->path, current->mode, current->object.size() == 40 ? current->object : hash.end(), {}));
+    TRY(note(current->path, current->mode, hash ? hash->end() : current->object, {}));
     return tar_.end_file();
   };
   TRY(git::stream_blobs(
@@ -202,14 +203,17 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
         }
         ++summary_.files;
         summary_.bytes += size;
-        hash = blob_hash(size);
+        if (current->object.size() != 40) hash.emplace(size);
         TRY(tar_.begin_file(inside(current->path), current->mode == "100755" ? 0755 : 0644, out_.uid, out_.gid, size));
         return size == 0 ? end() : Result<>{};
       },
       [&](std::string_view bytes) -> Result<> {
-        if (current->mode == "120000") target += bytes;
-        else TRY(tar_.data(bytes));
-        if (current->object.size() != 40) hash.add(bytes);
+        if (current->mode == "120000") {
+          target += bytes;
+        } else {
+          TRY(tar_.data(bytes));
+          if (hash) hash->add(bytes);
+        }
         left -= bytes.size();
         return left == 0 ? end() : Result<>{};
       }));
@@ -317,7 +321,7 @@ Result<> Packer::file(int fd, const std::string& name, const std::string& path) 
 Result<> Packer::bytes_of(int fd, const std::string& path, int mode, uint64_t size) {
   TRY(tar_.begin_file(inside(path), mode, out_.uid, out_.gid, size));
   bool noted = recorder_ && !in_git_, kept = noted && !reading_.committed && size <= Recorder::kKeptEach;
-  Sha1 hash = blob_hash(size);
+  BlobHash hash(size);
   std::string all;
   for (uint64_t left = size; left > 0;) {
     ssize_t n = ::read(fd, chunk_.data(), std::min<uint64_t>(chunk_.size(), left));
