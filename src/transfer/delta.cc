@@ -17,6 +17,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/ids.h"
 
 namespace bottle::session {
 namespace {
@@ -55,12 +56,6 @@ uint64_t number_of(std::string_view bytes) {
   uint64_t value = 0;
   for (unsigned char c : bytes) value = value << 8 | c;
   return value;
-}
-
-std::string hex(std::string_view bytes) {
-  std::string out;
-  for (unsigned char c : bytes) (out += "0123456789abcdef"[c >> 4]) += "0123456789abcdef"[c & 15];
-  return out;
 }
 
 std::string from_hex(const std::string& text) {
@@ -251,8 +246,8 @@ DeltaWriter::DeltaWriter(Sink sink, std::string name, std::optional<KeptPieces> 
 Result<> DeltaWriter::put(std::string_view bytes, bool flush) {
   if (!std::exchange(begun_, true)) {
     json head = json::object();
-    if (!name_.empty()) head = {{"keep", name_}, {"seal", hex(now_.key)}};
-    if (before_) head.update({{"open", hex(before_->key)}, {"was", hex(before_->digest)}});
+    if (!name_.empty()) head = {{"keep", name_}, {"seal", to_hex(now_.key)}};
+    if (before_) head.update({{"open", to_hex(before_->key)}, {"was", to_hex(before_->digest)}});
     out_ = head.dump() + "\n";
   }
   out_ += bytes;

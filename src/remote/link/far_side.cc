@@ -68,10 +68,7 @@ std::string build_id() {
             const auto* note = reinterpret_cast<const ElfW(Nhdr)*>(at);
             auto padded = [](size_t n) { return (n + 3) & ~size_t{3}; };
             const char* bytes = at + sizeof *note + padded(note->n_namesz);
-            if (note->n_type == NT_GNU_BUILD_ID)
-              for (size_t k = 0; k < note->n_descsz; ++k)
-                for (int shift : {4, 0})
-                  static_cast<std::string*>(to)->push_back("0123456789abcdef"[bytes[k] >> shift & 15]);
+            if (note->n_type == NT_GNU_BUILD_ID) *static_cast<std::string*>(to) += to_hex({bytes, note->n_descsz});
             at = bytes + padded(note->n_descsz);
           }
         }
