@@ -8,6 +8,7 @@
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/file.h"
+#include "base/ids.h"
 #include "base/line.h"
 
 namespace bottle::app {
@@ -17,11 +18,6 @@ using nlohmann::json;
 namespace {
 
 constexpr size_t kLargestPlaces = 4 << 20;
-
-bool is_session_name(const std::string& name) {
-  return !name.empty() && name.size() <= 63 && name[0] != '-' &&
-         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
-}
 
 std::string text_in(const json& object, const char* name) {
   auto found = object.find(name);
