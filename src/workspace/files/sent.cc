@@ -82,7 +82,7 @@ Result<> Recorder::file(const std::string& path, SentFile file, std::string_view
   }
   list_ += "f " + file.mode + " " + file.id + (file.committed ? " 1 " : " 0 ") + std::to_string(file.kept_at) + " " +
            std::to_string(file.size) + " " + path + '\0';
-  paths_.emplace(path, true);
+  paths_.insert(path);
   return {};
 }
 

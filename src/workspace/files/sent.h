@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/error.h"
@@ -55,7 +56,7 @@ class Recorder {
 
  private:
   std::string directory_, list_;
-  std::unordered_map<std::string, bool> paths_;
+  std::unordered_set<std::string> paths_;
   UniqueFd kept_;
   uint64_t size_ = 0;
 };
