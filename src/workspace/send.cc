@@ -5,7 +5,6 @@
 #include "base/defer.h"
 #include "base/file.h"
 #include "base/ids.h"
-#include "base/line.h"
 #include "docker/tar.h"
 #include "git/config.h"
 #include "workspace/place.h"
@@ -55,12 +54,8 @@ Result<> put_git_settings(docker::TarWriter& tar, const Outgoing& outgoing) {
 Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
   Summary summary;
   if (outgoing.mode != WorkspaceMode::copy && outgoing.mode != WorkspaceMode::clone) return summary;
-  std::error_code error;
-  std::string source = std::filesystem::canonical(outgoing.source, error).string();
-  if (error)
-    return fail(Code::not_found,
-                "the workspace " + one_line(outgoing.source) + " cannot be opened: " + error.message());
   TRY(check_place(outgoing.source));
+  const std::string& source = outgoing.source;
   std::string state = outgoing.scratch + "/outgoing-" + random_hex(4);
   TRY(make_directories(state));
   Defer clean([&] {

@@ -47,8 +47,7 @@ Result<git::Refs> refs_of(const git::Directory& made) {
   return git::parse_packed_refs(TRY(read_file(made.path() + "/packed-refs", 256 << 20)), "refs/");
 }
 
-}  // namespace
-
+// Returns a warning for a clone if the working tree differs from the committed state, otherwise an empty string.
 std::string about_changes(const git::Runner& git, const Origin& origin, const std::string& state) {
   const std::string stay = " stay here: the clone holds HEAD (workspace: copy takes them along)";
   auto settings = git::settings_in(origin.repository, origin.head.branch);
@@ -59,6 +58,8 @@ std::string about_changes(const git::Runner& git, const Origin& origin, const st
   if (!status || status->status != 0) return "uncommitted changes, if there are any (git could not tell)," + stay;
   return status->out.empty() ? "" : "uncommitted changes" + stay;
 }
+
+}  // namespace
 
 // Records a repository. `git_at` is empty if its .git is in the directory itself.
 void Sender::note(const std::string& path, const std::string& base, git::Refs refs, std::string git_at) {
@@ -162,6 +163,7 @@ Result<> Sender::clone(const Origin& origin) {
   auto below = others.get();
   if (auto warning = status.get(); !warning.empty()) summary_.warnings.push_back(warning);
   TRY(sent);
+  if (below.empty()) return {};
   auto entries = TRY(git::list_tree(git_, origin.head.commit, {.in = origin.view}));
   for (const auto& path : below)
     if (std::ranges::none_of(entries, [&](const auto& entry) { return is_submodule(entry) && entry.path == path; }))
@@ -212,9 +214,8 @@ Result<bool> Sender::take_along(const std::string& path, const Origin* top, bool
   return false;
 }
 
-// Packs the operator's own index, with marks for the files that are not sent.
-Result<> Sender::pack_index(const Origin& origin) {
-  auto entries = TRY(git::list_tree(git_, origin.head.commit, {.in = origin.view}));
+// Packs the operator's own index, with marks for the files of HEAD that are not sent.
+Result<> Sender::pack_index(const Origin& origin, const std::vector<git::Entry>& entries) {
   std::string index = origin.repository.git_dir;
   if (TRY(anything_stays(entries, ""))) {
     auto settings = git::settings_in(origin.repository, origin.head.branch);
@@ -230,10 +231,12 @@ Result<> Sender::pack_index(const Origin& origin) {
 
 Result<> Sender::copy(const Origin* origin, bool own_git) {
   bool commits = origin && !origin->head.commit.empty();
+  std::vector<git::Entry> committed;
   if (commits) {
     auto entries = git::list_tree(git_, origin->head.commit, {.in = origin->view});
     commits = entries.has_value();  // if false, it is not a commit, and there are only the files
-    if (entries) packer_.expect("", *entries);
+    if (entries) committed = std::move(*entries);
+    packer_.expect("", committed);
   }
   if (commits) summary_.base = origin->head.commit;
   if (commits) note("", summary_.base, TRY(git::read_refs(origin->repository, "refs/")));
@@ -241,7 +244,7 @@ Result<> Sender::copy(const Origin* origin, bool own_git) {
                                return take_along(path, commits ? origin : nullptr, own_git);
                              }}));
   if (commits && !own_git) replaced_.emplace_back("", *origin);
-  if (commits && own_git) TRY(pack_index(*origin));
+  if (commits && own_git) TRY(pack_index(*origin, committed));
   for (const auto& [path, replaced] : replaced_) {
     std::string below = path.empty() ? "" : path + "/";
     auto entries = TRY(git::list_tree(git_, replaced.head.commit, {.in = replaced.view}));

@@ -34,7 +34,7 @@ class Sender {
   Result<> check_out(const Origin& origin, const std::string& below, int depth);
   Result<> send_below(const std::string& path, const std::string& commit, int depth);
   Result<bool> take_along(const std::string& path, const Origin* top, bool own_git);
-  Result<> pack_index(const Origin& origin);
+  Result<> pack_index(const Origin& origin, const std::vector<git::Entry>& entries);
   Result<> hide_what_stays(const std::vector<git::Entry>& entries, const std::string& below,
                            const git::Directory& index);
   Result<bool> anything_stays(const std::vector<git::Entry>& entries, const std::string& below) const;
@@ -50,8 +50,5 @@ class Sender {
   std::vector<std::pair<std::string, Origin>>
       replaced_;  // repositories below whose .git is replaced by that of a clone
 };
-
-// Returns a warning for a clone if the working tree differs from the committed state, otherwise an empty string.
-std::string about_changes(const git::Runner& git, const Origin& origin, const std::string& state);
 
 }  // namespace bottle::workspace
