@@ -2,6 +2,7 @@
 #include <openssl/err.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "guard/connection.h"
 #include "guard/protocol/client_hello.h"
@@ -27,6 +28,14 @@ Task<bool> establish(Connection& c) {
   co_return !c.client.failed;
 }
 
+// Returns whether the client has left or taken too long before its ClientHello, and records that.
+bool gave_up(Connection& c, int64_t deadline) {
+  bool late = c.now() >= deadline;
+  if (!late && !c.client.eof && !c.client.failed) return false;
+  c.audit("close", "tls", "no_hello", late ? "no ClientHello in time" : "the client left before its ClientHello");
+  return true;
+}
+
 // What a client sends first in a tunnel.
 enum class Opening : uint8_t { none, tls, http, other };
 
@@ -36,11 +45,7 @@ Task<Opening> see_opening(Connection& c) {
   int64_t deadline = c.now() + kHandshakePatience;
   while (client.in.empty()) {
     if (client.fill()) continue;
-    if (client.eof || client.failed || c.now() >= deadline) {
-      c.audit("close", "tls", "no_hello",
-              c.now() >= deadline ? "no ClientHello in time" : "the client left before its ClientHello");
-      co_return Opening::none;
-    }
+    if (gave_up(c, deadline)) co_return Opening::none;
     co_await c.wait(deadline);
   }
   char first = client.in[0];
@@ -66,11 +71,7 @@ Task<Hello> check_hello(Connection& c) {
       if (parsed == Parse::ok) break;
     }
     if (c.client.fill()) continue;
-    if (c.client.eof || c.client.failed || c.now() >= deadline) {
-      c.audit("close", "tls", "no_hello",
-              c.now() >= deadline ? "no ClientHello in time" : "the client left before its ClientHello");
-      co_return Hello::bad;
-    }
+    if (gave_up(c, deadline)) co_return Hello::bad;
     co_await c.wait(deadline);
   }
   if (hello.sni.empty()) co_return c.host.literal ? Hello::named : Hello::nameless;
@@ -119,13 +120,9 @@ Task<bool> plain(Connection& c) {
   co_return co_await serve_requests(c);
 }
 
-Task<bool> inspect_tls(Connection& c);
-
-Task<bool> blind(Connection& c) {
-  // On the usual port of http://, nothing is dialed until the client's protocol is known, because a parent proxy gets
-  // another kind of request for http://.
-  bool late = c.port == 80;
-  if (!late && !co_await reach(c, "connect")) co_return co_await finish(c);
+// Establishes the tunnel. If the client speaks TLS in it, returns nothing, and the first bytes stay in `c.client.in`.
+// Otherwise, serves or refuses what the client speaks, and returns the result of that.
+Task<std::optional<bool>> serve_all_but_tls(Connection& c) {
   if (!co_await establish(c)) co_return false;
   switch (co_await see_opening(c)) {
     case Opening::none:
@@ -135,8 +132,19 @@ Task<bool> blind(Connection& c) {
     case Opening::http:
       co_return co_await plain(c);
     case Opening::tls:
-      break;
+      co_return std::nullopt;
   }
+  co_return false;
+}
+
+Task<bool> inspect_tls(Connection& c);
+
+Task<bool> blind(Connection& c) {
+  // On the usual port of http://, nothing is dialed until the client's protocol is known, because a parent proxy gets
+  // another kind of request for http://.
+  bool late = c.port == 80;
+  if (!late && !co_await reach(c, "connect")) co_return co_await finish(c);
+  if (auto served = co_await serve_all_but_tls(c)) co_return *served;
   auto hello = co_await check_hello(c);
   if (hello == Hello::bad) co_return false;
   if (hello == Hello::nameless) {
@@ -234,17 +242,7 @@ Task<bool> inspect_tls(Connection& c) {
 }
 
 Task<bool> inspected(Connection& c) {
-  if (!co_await establish(c)) co_return false;
-  switch (co_await see_opening(c)) {
-    case Opening::none:
-      co_return false;
-    case Opening::other:
-      co_return refuse_opening(c);
-    case Opening::http:
-      co_return co_await plain(c);
-    case Opening::tls:
-      break;
-  }
+  if (auto served = co_await serve_all_but_tls(c)) co_return *served;
   co_return co_await inspect_tls(c);
 }
 
