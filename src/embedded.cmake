@@ -1,5 +1,28 @@
 # What `bottle` carries within itself, byte for byte.
 
+# Makes the static library NAME from pairs of a symbol and a file. The bytes of the file are between SYMBOL_begin and
+# SYMBOL_end. They are aligned to 64 bytes, as vectorscan wants its database.
+function(embed name)
+  set(source ${CMAKE_BINARY_DIR}/embedded/${name}.S)
+  set(bytes "")
+  set(files "")
+  while(ARGN)
+    list(POP_FRONT ARGN symbol file)
+    list(APPEND files ${file})
+    string(APPEND bytes "
+    .global ${symbol}_begin, ${symbol}_end
+    .balign 64
+${symbol}_begin: .incbin \"${file}\"
+${symbol}_end:")
+  endwhile()
+  file(GENERATE OUTPUT ${source} CONTENT "
+    .section .rodata${bytes}
+    .section .note.GNU-stack,\"\",%progbits
+")
+  add_library(${name} STATIC ${source})
+  set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS "${files}")
+endfunction()
+
 # The two programs that run in containers.
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/embedded)
 if(NOT APPLE)
@@ -8,24 +31,7 @@ if(NOT APPLE)
     set(bare_${program} ${CMAKE_BINARY_DIR}/embedded/${program})
     add_custom_command(OUTPUT ${bare_${program}} COMMAND ${CMAKE_STRIP} -o ${bare_${program}} $<TARGET_FILE:${program}> DEPENDS ${program})
   endforeach()
-  set(embedded ${CMAKE_BINARY_DIR}/embedded/programs.S)
-  file(GENERATE OUTPUT ${embedded} CONTENT "
-    .section .rodata
-    .global bottle_guard_begin, bottle_guard_end, bottle_inside_begin, bottle_inside_end
-    .global bottle_bootstrap_begin, bottle_bootstrap_end
-    .balign 16
-bottle_guard_begin: .incbin \"${bare_guard}\"
-bottle_guard_end:
-    .balign 16
-bottle_bootstrap_begin: .incbin \"${CMAKE_SOURCE_DIR}/images/bootstrap.sh\"
-bottle_bootstrap_end:
-    .balign 16
-bottle_inside_begin: .incbin \"${bare_inside}\"
-bottle_inside_end:
-    .section .note.GNU-stack,\"\",%progbits
-")
-  add_library(bottle_embedded STATIC ${embedded})
-  set_source_files_properties(${embedded} PROPERTIES OBJECT_DEPENDS "${bare_guard};${bare_inside};${CMAKE_SOURCE_DIR}/images/bootstrap.sh")
+  embed(bottle_embedded bottle_guard ${bare_guard} bottle_inside ${bare_inside} bottle_bootstrap ${CMAKE_SOURCE_DIR}/images/bootstrap.sh)
   add_dependencies(bottle_embedded guard inside)
 endif()
 

@@ -8,18 +8,4 @@ set(rules ${CMAKE_SOURCE_DIR}/src/scan/rules/credentials.rules)
 set(words ${CMAKE_SOURCE_DIR}/src/scan/rules/bip39_english.txt)
 set(database ${CMAKE_BINARY_DIR}/embedded/credentials.db)
 add_custom_command(OUTPUT ${database} COMMAND compile_rules ${rules} ${database} DEPENDS compile_rules ${rules})
-file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/embedded/rules.S CONTENT "
-    .section .rodata
-    .global bottle_rules_begin, bottle_rules_end, bottle_rules_database_begin, bottle_rules_database_end
-    .global bottle_bip39_begin, bottle_bip39_end
-    .balign 64
-bottle_rules_database_begin: .incbin \"${database}\"
-bottle_rules_database_end:
-bottle_rules_begin: .incbin \"${rules}\"
-bottle_rules_end:
-bottle_bip39_begin: .incbin \"${words}\"
-bottle_bip39_end:
-    .section .note.GNU-stack,\"\",%progbits
-")
-add_library(bottle_rules STATIC ${CMAKE_BINARY_DIR}/embedded/rules.S)
-set_source_files_properties(${CMAKE_BINARY_DIR}/embedded/rules.S PROPERTIES OBJECT_DEPENDS "${database};${rules};${words}")
+embed(bottle_rules bottle_rules_database ${database} bottle_rules ${rules} bottle_bip39 ${words})
