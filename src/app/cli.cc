@@ -23,6 +23,16 @@ void describe(CLI::App& command) {
   for (CLI::App* sub : command.get_subcommands([](CLI::App*) { return true; })) describe(*sub);
 }
 
+// Makes an empty word an error where a value belongs. It comes from a variable that is not set, and without this,
+// `--remote "$HOST"` would start the bottle on this machine. A prompt and what goes to the agent may be empty.
+void refuse_empty_values(CLI::App& command) {
+  CLI::Validator not_empty([](std::string& value) { return value.empty() ? "the value is empty" : ""; }, "",
+                           "not empty");
+  for (CLI::Option* option : command.get_options())
+    if (option->get_items_expected_max() == 1 && !option->check_lname("prompt")) option->check(not_empty);
+  for (CLI::App* sub : command.get_subcommands([](CLI::App*) { return true; })) refuse_empty_values(*sub);
+}
+
 CLI::App& deepest(CLI::App& app) {
   CLI::App* at = &app;
   while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
@@ -88,6 +98,7 @@ std::unique_ptr<CLI::App> make_parser(int& exit) {
   app->set_version_flag("--version", std::string(BOTTLE_VERSION));
   for (const CommandEntry& command : commands()) command.add(*app, exit);
   describe(*app);
+  refuse_empty_values(*app);
   return app;
 }
 
