@@ -8,8 +8,6 @@
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/file.h"
-#include "base/ids.h"
-#include "base/line.h"
 
 namespace bottle::app {
 
@@ -27,13 +25,16 @@ std::string text_in(const json& object, const char* name) {
 }  // namespace
 
 Result<Results> results_of(const std::string& session) {
-  if (!is_session_name(session)) return fail(Code::invalid, "not a session's name: " + one_line(session, 100));
+  TRY(check_session_name(session));
   auto d = directories();
   if (std::ranges::count(names_in(d.sessions), session) > 0)
     return fail(Code::conflict, "the session " + session + " has not ended", "run `bottle stop " + session + "` first");
   Results results{session, d.results + "/" + session, {}, {}};
-  if (::access(results.directory.c_str(), F_OK) != 0)
-    return fail(Code::not_found, "there are no results of a session " + session);
+  if (::access(results.directory.c_str(), F_OK) != 0) {
+    auto ended = names_in(d.results);
+    return fail(Code::not_found, "there are no results of a session " + session,
+                ended.empty() ? "no session has ended yet" : manifest::suggest(session, ended));
+  }
   auto text = read_file(results.directory + "/places.json", kLargestPlaces);
   json places = text ? json::parse(*text, nullptr, false) : json::array();
   for (const auto& place : places.is_array() ? places : json::array()) {

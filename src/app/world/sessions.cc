@@ -15,13 +15,19 @@ namespace bottle::app {
 namespace {
 
 Result<std::string> named(const std::string& wanted, const std::vector<std::string>& names) {
-  if (!is_session_name(wanted)) return fail(Code::invalid, "'" + wanted + "' is not a session's name");
+  TRY(check_session_name(wanted));
   if (std::ranges::find(names, wanted) != names.end()) return wanted;
   return fail(Code::not_found, "there is no session '" + wanted + "'",
               names.empty() ? "there are no sessions" : manifest::suggest(wanted, names));
 }
 
 }  // namespace
+
+Result<> check_session_name(const std::string& name) {
+  if (is_session_name(name)) return {};
+  return fail(Code::invalid, "'" + name + "' is not a session's name",
+              "a session's name consists of a-z, 0-9 and -, and does not begin with -");
+}
 
 std::vector<std::string> names_in(const std::string& directory) {
   std::vector<std::string> names;
@@ -38,7 +44,7 @@ Result<std::string> running_session(const std::string& wanted) {
   auto names = names_in(directories().sessions);
   if (!wanted.empty()) return named(wanted, names);
   if (names.size() == 1) return names[0];
-  if (names.empty()) return fail(Code::not_found, "no session is running");
+  if (names.empty()) return fail(Code::not_found, "no session is running", "run `bottle start AGENT` to start one");
   return fail(Code::invalid, "more than one session is running", "name " + manifest::suggest("", names));
 }
 
@@ -57,7 +63,8 @@ Result<std::string> finished_session(const std::string& wanted) {
       when = s.st_mtim;
     }
   }
-  if (newest.empty()) return fail(Code::not_found, "no session has ended yet");
+  if (newest.empty())
+    return fail(Code::not_found, "no session has ended yet", "`bottle list` shows the running sessions");
   return newest;
 }
 

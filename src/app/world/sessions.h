@@ -9,6 +9,9 @@
 
 namespace bottle::app {
 
+// Fails with Code::invalid if no session can have this name.
+Result<> check_session_name(const std::string& name);
+
 // Returns the sorted names of a directory's entries that do not begin with a dot. Returns nothing if there is no such
 // directory.
 std::vector<std::string> names_in(const std::string& directory);
