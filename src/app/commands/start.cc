@@ -72,8 +72,8 @@ Result<> set_place(StartOptions& o) {
   if (o.remote.allow_vpn && here)
     return fail(Code::invalid, "--allow-vpn needs --remote or --vm", "add one of them, or leave out --allow-vpn");
   if (o.token_via.empty() && token.file.empty()) return {};
-  if (here)
-    return fail(Code::invalid, "--token-via needs --remote or --vm", "add one of them, or leave out --token-via");
+  std::string flag = o.token_via.empty() ? "--token-file" : "--token-via";
+  if (here) return fail(Code::invalid, flag + " needs --remote or --vm", "add one of them, or leave out " + flag);
   if (o.token_via.empty()) o.token_via = "provider";
   token.via = o.token_via == "sendenv"    ? session::Token::Via::sendenv
               : o.token_via == "provider" ? session::Token::Via::provider
