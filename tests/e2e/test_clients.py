@@ -25,6 +25,14 @@ def run(*argv, **kw):
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, **kw)
 
 
+def need(program):
+    """Skips the test, and says why, if this machine lacks the program or has one that ignores the variables of a proxy."""
+    if not shutil.which(program):
+        pytest.skip("%s is not installed (scripts/setup does it)" % program)
+    if program == "node" and run("node", "-p", "process.allowedNodeEnvironmentFlags.has('--use-env-proxy')").stdout != "true\n":
+        pytest.skip("this version of node does not read NODE_USE_ENV_PROXY (docs/guard.md)")
+
+
 class Server:
     """Answers every request at its end; `seen` has the first lines. Speaks TLS if it has a certificate."""
 
@@ -166,8 +174,7 @@ NPM = json.dumps({"name": "left", "dist-tags": {"latest": "1.0.0"}, "versions": 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_gets_through_an_inspecting_guard(name, guard, pki, variables, tmp_path):
     argv = PROGRAMS[name]
-    if not shutil.which(argv[0]) or (name == "node" and run("node", "--version").stdout < "v24"):
-        pytest.skip("%s is not installed" % name)
+    need(argv[0])
     body, want = {"npm": (NPM.encode(), "1.0.0"), "git": (b"0" * 39 + b"1\trefs/heads/ok\n", "refs/heads/ok"), "java": (b"ok", "200"),
                   "go": (b'{"Version": "v1.0.0"}', "v1.0.0")}.get(name, (b"ok", "ok"))
     server = Server(pki[1], answer=b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body))
@@ -223,8 +230,7 @@ def test_a_refusal_reaches_a_program_that_uploads(name, guard, pki, tmp_path):
         "node": ["node", "-e", "fetch(process.argv[1], {method: 'POST', body: require('fs').readFileSync('big')})"
                  ".then(r => console.log(r.status), e => console.log(e.cause))", "{}"],
     }[name]
-    if not shutil.which(argv[0]) or (name == "node" and run("node", "--version").stdout < "v24"):
-        pytest.skip("%s is not installed" % name)
+    need(argv[0])
     env = {"PATH": os.environ["PATH"], "https_proxy": through.url, "NODE_USE_ENV_PROXY": "1", "NODE_EXTRA_CA_CERTS": through.ca,
            "REQUESTS_CA_BUNDLE": through.ca, "CURL_CA_BUNDLE": through.ca}
     got = run(*(word.replace("{}", "https://site.example.org/") for word in argv), env=env, cwd=tmp_path)
