@@ -54,9 +54,10 @@ def test_a_workspace_that_became_a_link_is_not_sent(world, operator, private, mo
 def test_work_does_not_come_home_to_where_the_workspace_leads_now(world, operator, private, until):
     """CVE-2026-77179: a stored path is opened again, and a directory on the way has been replaced by a link."""
     process = operator.background("cd /workspace && echo work > work.txt; sleep 100")
-    assert until(lambda: any(c["Labels"].get("bottle.role") == "agent" and c["State"] == "running"
-                             for c in world.engine("GET", "/containers/json")), 60)
-    session = operator.sessions()[0]
+    assert until(operator.sessions, 60)
+    [session] = operator.sessions()
+    works = ["exec", "bottle-%s-agent" % session, "test", "-s", "/workspace/work.txt"]
+    assert until(lambda: world.docker(*works, check=False).returncode == 0, 60)
     swap(operator.workspace, private)
     assert operator.bottle("stop", cwd=operator.home).returncode == 0
     out, err = process.communicate(timeout=90)

@@ -91,11 +91,11 @@ def test_the_terminal_is_restored(world, operator):
 def test_a_stopped_launcher_loses_nothing(world, operator, until):
     launcher = operator.background("seq -f 'line %07g' 250000; exit 7")
     try:
-        until(lambda: operator.sessions(), 60)
+        assert until(operator.sessions, 60)
         session = operator.sessions()[0]
         os.kill(launcher.pid, signal.SIGSTOP)  # Ctrl-Z in the shell, a pager, a laptop that sleeps
         result = os.path.join(world.state(operator.home), "results", session, "result.json")
-        until(lambda: os.path.exists(result) and not operator.sessions(), 90)
+        assert until(lambda: os.path.exists(result) and not operator.sessions(), 90), "the session waits for its launcher"
     finally:
         os.kill(launcher.pid, signal.SIGCONT)
     out, err = launcher.communicate(timeout=60)
