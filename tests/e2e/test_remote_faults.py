@@ -44,7 +44,9 @@ def test_a_machine_that_has_changed_is_looked_at_anew(remote, far, until):  # no
     kept = json.load(open(remembered(remote)))
     kept["hello"]["uid"] = 7  # as if it had been so the last time
     json.dump(kept, open(remembered(remote), "w"))
-    session = start(remote, far, "id -u")
+    # The second start still has the operator's variables, although ssh does not get those with secrets.
+    secret = {"mine": {"from": "env:MINE", "hosts": ["allowed.example.org"]}}
+    session = start(remote, far, "id -u", secrets=secret, env={"MINE": "a-value-of-the-operators"})
     assert session.status == 0 and session.out.strip() == str(os.stat(far.home).st_uid), session.explain()
     assert "has changed since the last time" in session.err, session.explain()
     # What is remembered is a file like any: nonsense in it costs nothing.

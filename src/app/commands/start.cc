@@ -7,7 +7,9 @@
 #include <climits>
 #include <cstdlib>
 #include <iostream>
+#include <map>
 #include <memory>
+#include <optional>
 
 #include "app/commands/commands.h"
 #include "app/output/output.h"
@@ -71,6 +73,10 @@ Result<> set_place(StartOptions& o) {
                 "leave out one of them");
   if (o.remote.allow_vpn && here)
     return fail(Code::invalid, "--allow-vpn needs --remote or --vm", "add one of them, or leave out --allow-vpn");
+  const auto& transport = o.remote.transport;
+  if (here && (transport.is_mosh() || !transport.mosh.ports.empty()))
+    return fail(Code::invalid, "--transport needs --remote or --vm",
+                "add --remote USER@HOST or --vm NAME, or leave out --transport");
   if (o.token_via.empty() && token.file.empty()) return {};
   std::string flag = o.token_via.empty() ? "--token-file" : "--token-via";
   if (here) return fail(Code::invalid, flag + " needs --remote or --vm", "add one of them, or leave out " + flag);
@@ -152,52 +158,126 @@ Result<> check_repository(const std::string& workspace) {
               "run `unset GIT_DIR`, and start in a work tree of that repository");
 }
 
-Result<int> start_session(const StartOptions& options) {
-  std::string workspace = TRY(find_workspace(options.workspace));
-  plan::Options wanted = options.plan;
-  if (!options.really.empty()) {
+// What the operator asks for and has. It is read once, also if the session has to be started again: bottle then has
+// left the directory, read its input to the end, and may have withheld variables.
+struct Request {
+  StartOptions options;  // with absolute paths, an agent, and the prompt itself
+  manifest::Manifest manifest;
+  std::map<std::string, std::string> variables;
+
+  bool token_is_there() const { return !options.remote.token.file.empty(); }
+};
+
+Result<Request> read_request(const StartOptions& given) {
+  Request request{given, {}, environment()};
+  auto& options = request.options;
+  options.workspace = TRY(find_workspace(given.workspace));
+  if (!given.really.empty()) {
     char really[PATH_MAX];
-    if (!::realpath(options.really.c_str(), really)) return fail_errno("finding " + options.really);
-    wanted.really = really;
+    if (!::realpath(given.really.c_str(), really)) return fail_errno("finding " + given.really);
+    options.plan.really = really;
   }
   leave_directory();
-
-  manifest::Manifest manifest = TRY(load_manifest(workspace));
-  auto variables = environment();
-  bool elsewhere = !options.remote.token.file.empty();
-  if (!options.remote.target.empty()) withhold_secrets(manifest);
-  if (elsewhere) {
+  request.manifest = TRY(load_manifest(options.workspace));
+  if (!options.remote.target.empty()) withhold_secrets(request.manifest);
+  if (request.token_is_there()) {
     // The value is already on that machine. The plan only needs to know that there is one.
-    if (!variables.contains("ANTHROPIC_API_KEY"))
-      variables.emplace("CLAUDE_BOTTLE_OAUTH_TOKEN", "on the other machine");
-    variables.emplace("OPENAI_API_KEY", "on the other machine");
+    if (!request.variables.contains("ANTHROPIC_API_KEY"))
+      request.variables.emplace("CLAUDE_BOTTLE_OAUTH_TOKEN", "on the other machine");
+    request.variables.emplace("OPENAI_API_KEY", "on the other machine");
   }
-  if (wanted.agent.empty()) wanted.agent = TRY(pick_agent(manifest));
-  wanted.dry_run = options.dry_run;
-  TRY(set_prompt(wanted));
-  auto say = [&](const std::string& line) {
-    if (!options.output.quiet && !options.output.json) app::say(dim("· " + line));
-  };
-  if (options.remote.target.empty() && options.vm.name.empty() &&
-      (options.remote.transport.is_mosh() || !options.remote.transport.mosh.ports.empty()))
-    return fail(Code::invalid, "--transport needs --remote or --vm",
-                "add --remote USER@HOST or --vm NAME, or leave out --transport");
-  std::unique_ptr<Place> place;
-  if (!options.remote.target.empty()) place = TRY(remote_place(options.remote, say));
-  else if (!options.vm.name.empty()) place = TRY(vm_place(options.vm, options.remote, manifest));
-  else place = local_place(options.output);
-  plan::Facts facts = gather_facts(workspace);
-  facts.environment = variables;
+  if (options.plan.agent.empty()) options.plan.agent = TRY(pick_agent(request.manifest));
+  options.plan.dry_run = options.dry_run;
+  TRY(set_prompt(options.plan));
+  return request;
+}
+
+Result<std::unique_ptr<Place>> choose_place(const Request& request, const Say& say) {
+  const auto& options = request.options;
+  if (!options.remote.target.empty()) return remote_place(options.remote, say);
+  if (!options.vm.name.empty()) return vm_place(options.vm, options.remote, request.manifest);
+  return local_place(options.output);
+}
+
+// Decides what the session will be. Fails for everything that is refused, before anything is asked or made.
+Result<plan::Plan> make_plan(const Request& request, Place& place) {
+  const auto& options = request.options;
+  plan::Facts facts = gather_facts(options.workspace);
+  facts.environment = request.variables;
   facts.precious = precious_directories();
-  if (!options.name.empty()) facts.session = TRY(new_session(options.name, workspace));
-  TRY(place->describe(manifest, facts));
-  plan::Plan plan = TRY(plan::make(manifest, wanted, facts));
-  // Fails for everything that is refused, before anything is asked or made.
+  if (!options.name.empty()) facts.session = TRY(new_session(options.name, options.workspace));
+  TRY(place.describe(request.manifest, facts));
+  plan::Plan plan = TRY(plan::make(request.manifest, options.plan, facts));
   using manifest::WorkspaceMode;
   if (plan.workspace_mode == WorkspaceMode::clone || plan.workspace_mode == WorkspaceMode::copy)
-    TRY(check_repository(workspace));
+    TRY(check_repository(options.workspace));
   if (plan.workspace_mode == WorkspaceMode::clone) TRY(workspace::check_objects(plan.workspace, directories().cache));
-  TRY(place->check(plan));
+  TRY(place.check(plan));
+  return plan;
+}
+
+// Gathers the values that the session needs. Asks the operator for those that are not on this machine.
+Result<session::Job> make_job(const Request& request, const plan::Plan& plan) {
+  auto hidden = [](const std::string& question) { return session::ask(question, true); };
+  plan::Plan asked = plan;
+  if (const auto* there = request.token_is_there() ? session::sign_in_secret(plan) : nullptr)
+    std::erase_if(asked.secrets, [&](const auto& each) { return each.name == there->name; });
+  auto values = TRY(session::resolve(asked, request.variables, hidden));
+  auto ssh_keys = TRY(session::find_ssh_keys(plan, request.variables, hidden));
+  std::string extra_ca = TRY(concatenated(plan.egress.extra_ca));
+  return session::Job{.plan = plan,
+                      .values = std::move(values),
+                      .ssh_keys = std::move(ssh_keys),
+                      .ca_bundle = public_roots(),
+                      .extra_ca = std::move(extra_ca),
+                      .directories = directories(),
+                      .path_to_self = path_to_self()};
+}
+
+session::ClientOptions client_of(const plan::Plan& plan, Place& place, const Output& output, const Say& say) {
+  session::ClientOptions client;
+  client.terminal = !plan.headless && ::isatty(0);
+  client.forward_input = !plan.headless;
+  if (client.terminal) client.begin_typing = place.typing(plan.session, say);
+  client.on_event = [&output](const wire::Event& event) { show_event(event, output); };
+  if (output.json)  // the output is one stream of JSON lines, whatever the agent writes
+    client.on_diagnostic = [&output](std::string_view text) {
+      show_event(wire::ErrorOutput{std::string(text)}, output);
+    };
+  return client;
+}
+
+// Relays the terminal to the session until the session ends or the operator leaves it. Returns bottle's exit status, or
+// nothing if the machine has changed and another start would succeed: then nothing has run, and no value was sent.
+Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan, Place& place, UniqueFd socket,
+                                  const Say& say) {
+  const auto& options = request.options;
+  session::ClientOptions client = client_of(plan, place, options.output, say);
+  bool refused = false;
+  client.on_hello = [&](const std::optional<wire::Hello>& hello) {
+    auto judged = place.judge(hello);
+    refused = !judged;
+    return judged;
+  };
+  auto ended = session::relay(socket.get(), client);
+  bool again = !ended && place.has_changed() && !options.remote.fresh;
+  // The session ends on its own. Its end comes before the reason is reported, and before another one has its name.
+  if (again ? !options.name.empty() : refused) await_end(socket.get());
+  if (again) return std::nullopt;
+  if (!ended) return std::unexpected(ended.error());
+  if (ended->detached) {
+    show_detached(plan.session);
+    return 0;
+  }
+  show_result(ended->result, options.output);
+  return ended->exit;
+}
+
+// Returns as follow() does.
+Result<std::optional<int>> start_once(const Request& request, const Say& say) {
+  const auto& options = request.options;
+  auto place = TRY(choose_place(request, say));
+  plan::Plan plan = TRY(make_plan(request, *place));
   if (options.dry_run) {
     if (options.output.json) print_json_text(wire::encode(plan, wire::Layout::pretty));
     else print(plan::explain(plan));
@@ -206,60 +286,25 @@ Result<int> start_session(const StartOptions& options) {
   if (!options.output.json && !options.output.quiet) app::say(plan::explain(plan));
   if (!options.yes) TRY(confirm_start());
   begin_clock();
-
   look_after_vms(say);
   TRY(place->prepare(plan, say));
-  auto hidden = [](const std::string& question) { return session::ask(question, true); };
-  plan::Plan asked = plan;
-  if (const auto* there = elsewhere ? session::sign_in_secret(plan) : nullptr)
-    std::erase_if(asked.secrets, [&](const auto& each) { return each.name == there->name; });
-  auto values = TRY(session::resolve(asked, facts.environment, hidden));
-  auto ssh_keys = TRY(session::find_ssh_keys(plan, facts.environment, hidden));
-  std::string extra_ca = TRY(concatenated(plan.egress.extra_ca));
-  session::Job job{.plan = plan,
-                   .values = std::move(values),
-                   .ssh_keys = std::move(ssh_keys),
-                   .ca_bundle = public_roots(),
-                   .extra_ca = std::move(extra_ca),
-                   .directories = directories(),
-                   .path_to_self = path_to_self()};
+  session::Job job = TRY(make_job(request, plan));
   UniqueFd socket(TRY(place->start(std::move(job))));
+  return follow(request, plan, *place, std::move(socket), say);
+}
 
-  session::ClientOptions client;
-  client.terminal = !plan.headless && ::isatty(0);
-  client.forward_input = !plan.headless;
-  if (client.terminal) client.begin_typing = place->typing(plan.session, say);
-  client.on_event = [&](const wire::Event& event) { show_event(event, options.output); };
-  if (options.output.json)  // the output is one stream of JSON lines, whatever the agent writes
-    client.on_diagnostic = [&](std::string_view text) {
-      show_event(wire::ErrorOutput{std::string(text)}, options.output);
-    };
-  bool refused = false;
-  client.on_hello = [&](const std::optional<wire::Hello>& hello) {
-    auto judged = place->judge(hello);
-    refused = !judged;
-    return judged;
+Result<int> start_session(const StartOptions& options) {
+  Request request = TRY(read_request(options));
+  Say say = [&](const std::string& line) {
+    if (!options.output.quiet && !options.output.json) app::say(dim("· " + line));
   };
-  auto ended = session::relay(socket.get(), client);
-  if (!ended && place->has_changed() && !options.remote.fresh) {
-    // The session that was started ends on its own: nothing has run, and no value was sent.
-    if (!options.name.empty()) await_end(socket.get());  // the next session has the same name
-    socket.reset();
-    StartOptions again = options;
-    again.workspace = workspace;
-    again.remote.fresh = true;
-    again.plan.prompt = wanted.prompt;
+  auto exit = TRY(start_once(request, say));
+  if (!exit) {
     say("the remote machine has changed since the last time; starting again");
-    return start_session(again);
+    request.options.remote.fresh = true;
+    exit = TRY(start_once(request, say));
   }
-  if (!ended && refused) await_end(socket.get());  // the session that was started ends before the reason is reported
-  if (!ended) return std::unexpected(ended.error());
-  if (ended->detached) {
-    show_detached(plan.session);
-    return 0;
-  }
-  show_result(ended->result, options.output);
-  return ended->exit;
+  return exit.value_or(125);
 }
 
 }  // namespace
