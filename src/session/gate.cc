@@ -54,9 +54,11 @@ Result<wire::Report> Gate::await_report(int timeout_ms) {
       char buffer[65536];
       ssize_t n = ::read(attached_.fd(), buffer, sizeof buffer);
       if (n < 0 && errno == EINTR) continue;
-      if (n <= 0)
+      if (n <= 0) {
+        std::string said = folded(text + complaint, 2000);
         return fail(Code::closed,
-                    "the agent's container ended before its self-test" + (text + complaint).substr(0, 2000));
+                    "the agent's container ended before its self-test" + (said.empty() ? "" : ": " + said));
+      }
       bytes.assign(buffer, static_cast<size_t>(n));
     }
     if (terminal_) text += bytes;

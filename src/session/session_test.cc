@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "base/file.h"
 #include "base/ids.h"
 #include "session/console/output_log.h"
+#include "session/gate.h"
 #include "session/guard_link/egress_summary.h"
 #include "session/guard_link/policy_change.h"
 #include "session/ledger/ledger.h"
@@ -18,6 +20,21 @@
 
 namespace bottle::session {
 namespace {
+
+TEST(SelfTest, AContainerThatEndsBeforeItIsQuoted) {
+  for (const auto& [said, error] :
+       {std::pair("", "the agent's container ended before its self-test"),
+        std::pair("exec /.bottle/inside: no such file\n",
+                  "the agent's container ended before its self-test: exec /.bottle/inside: no such file")}) {
+    int ends[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    Gate gate(docker::Attached(UniqueFd(ends[0]), said), true);
+    ::close(ends[1]);
+    auto report = gate.await_report(10000);
+    ASSERT_FALSE(report);
+    EXPECT_EQ(report.error().what, error);
+  }
+}
 
 TEST(OutputLog, IsTheSameFromAFile) {
   Scratch scratch;
