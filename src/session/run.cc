@@ -191,12 +191,10 @@ void Session::collect(const Running& running) {
 // Removes everything except work that is held in its container; other work is on the operator's disk by now. After an
 // error, a create request that we gave up waiting for may still finish.
 Receipt Session::tear_down() {
-  Names names(name_);
-  auto things = things_of(job_);
-  if (is_held())
-    std::erase_if(things, [&](const Thing& thing) { return thing.kind == "volume" || thing.name == names.agent; });
-  Receipt receipt = tear_down_for_good(*engine_, {name_, owner_, things}, asked_);
-  if (is_held()) receipt.left.push_back("container " + names.agent + ": it holds the work");
+  Belongings what{name_, owner_, things_of(job_)};
+  if (is_held()) spare_work(what);
+  Receipt receipt = tear_down_for_good(*engine_, what, asked_);
+  if (is_held()) receipt.left.push_back("container " + Names(name_).agent + ": it holds the work");
   return receipt;
 }
 

@@ -99,10 +99,7 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
   if (orphan.work) {
     swept.back = bring_home(engine, orphan);
     if (swept.back && swept.back->held) {
-      // The agent's container and its volumes stay, because only they still have the work.
-      std::erase_if(what.things, [&](const Thing& thing) {
-        return thing.kind == "volume" || thing.name == Names(orphan.session).agent;
-      });
+      spare_work(what);
       swept.receipt = tear_down(engine, what);
       swept.receipt.left.push_back("container " + Names(orphan.session).agent +
                                    ": it holds work that could not be brought home: " + swept.back->error);

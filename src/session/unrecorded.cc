@@ -80,12 +80,10 @@ std::vector<Swept> remove_unrecorded(const Directories& directories, docker::Eng
     Swept swept;
     swept.back = save_work(directories, engine, what, tell);
     bool held = swept.back && swept.back->held;
-    std::string agent = Names(what.session).agent;
-    if (held)
-      std::erase_if(what.things, [&](const Thing& thing) { return thing.kind == "volume" || thing.name == agent; });
+    if (held) spare_work(what);
     swept.receipt = tear_down(engine, what);
     if (held) {
-      swept.receipt.left.push_back("container " + agent +
+      swept.receipt.left.push_back("container " + Names(what.session).agent +
                                    ": it holds work that could not be saved: " + swept.back->error);
       swept.receipt.confirmed = false;
     }

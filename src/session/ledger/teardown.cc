@@ -53,6 +53,11 @@ bool is_silence(const Error& error) {
 
 }  // namespace
 
+void spare_work(Belongings& what) {
+  std::string agent = Names(what.session).agent;
+  std::erase_if(what.things, [&](const Thing& thing) { return thing.kind == "volume" || thing.name == agent; });
+}
+
 std::string name_of(const nlohmann::json& item, const std::string& kind) {
   if (kind != "containers" && kind != "images") return text_of(item, "Name");
   const auto& names = member(item, kind == "images" ? "RepoTags" : "Names");

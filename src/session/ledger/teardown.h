@@ -31,6 +31,9 @@ std::string name_of(const nlohmann::json& item, const std::string& kind);
 // with Code::conflict if it has no session's labels. Blocks.
 Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, const Thing& thing);
 
+// Takes the things that hold the agent's work, its container and the volumes, off the list of what to remove.
+void spare_work(Belongings& what);
+
 // Removes what the ledger names: first the containers, in parallel, then networks, volumes and images. Blocks for at
 // most 30 s per thing.
 Receipt tear_down(docker::Engine& engine, const Belongings& what);
