@@ -1,11 +1,9 @@
 #include "guard/dns_server.h"
 
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <cstring>
-
+#include "guard/core/socket_address.h"
 #include "guard/core/stream.h"
 #include "guard/core/task.h"
 #include "guard/protocol/dns.h"
@@ -13,20 +11,8 @@
 namespace bottle::guard {
 
 Result<UniqueFd> open_listener(const policy::Endpoint& at, int type) {
-  sockaddr_storage storage{};
-  socklen_t size;
-  if (at.address.v6) {
-    auto* a = reinterpret_cast<sockaddr_in6*>(&storage);
-    *a = {.sin6_family = AF_INET6, .sin6_port = htons(at.port)};
-    std::memcpy(&a->sin6_addr, at.address.bytes.data(), 16);
-    size = sizeof *a;
-  } else {
-    auto* a = reinterpret_cast<sockaddr_in*>(&storage);
-    *a = {.sin_family = AF_INET, .sin_port = htons(at.port)};
-    std::memcpy(&a->sin_addr, at.address.bytes.data(), 4);
-    size = sizeof *a;
-  }
-  UniqueFd fd(::socket(storage.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  SocketAddress address(at);
+  UniqueFd fd(::socket(address.family(), type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno("opening a socket for " + to_string(at));
   int one = 1, seconds = 1;
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
@@ -37,7 +23,7 @@ Result<UniqueFd> open_listener(const policy::Endpoint& at, int type) {
     setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(fd.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
   }
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), size) != 0) return fail_errno("binding " + to_string(at));
+  if (::bind(fd.get(), address.get(), address.size()) != 0) return fail_errno("binding " + to_string(at));
   if (type == SOCK_STREAM && ::listen(fd.get(), 1024) != 0) return fail_errno("listening on " + to_string(at));
   return fd;
 }

@@ -1,12 +1,12 @@
 #include "guard/core/dialer.h"
 
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "guard/core/socket_address.h"
 #include "guard/core/targets.h"
 #include "guard/protocol/http_head.h"
 
@@ -22,27 +22,13 @@ constexpr size_t kEarly = 4;
 
 // Begins a non-blocking connect. The error is in errno.
 std::unique_ptr<Source> begin_connect(const Endpoint& to, bool wide, Waker& waker) {
-  sockaddr_storage storage{};
-  socklen_t size;
-  if (to.address.v6) {
-    auto* a = reinterpret_cast<sockaddr_in6*>(&storage);
-    a->sin6_family = AF_INET6;
-    a->sin6_port = htons(to.port);
-    std::memcpy(&a->sin6_addr, to.address.bytes.data(), 16);
-    size = sizeof *a;
-  } else {
-    auto* a = reinterpret_cast<sockaddr_in*>(&storage);
-    a->sin_family = AF_INET;
-    a->sin_port = htons(to.port);
-    std::memcpy(&a->sin_addr, to.address.bytes.data(), 4);
-    size = sizeof *a;
-  }
-  UniqueFd fd(::socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  SocketAddress address(to);
+  UniqueFd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return nullptr;
   int one = 1;
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   if (!wide) bound_buffers(fd.get());
-  int result = ::connect(fd.get(), reinterpret_cast<sockaddr*>(&storage), size);
+  int result = ::connect(fd.get(), address.get(), address.size());
   if (result != 0 && errno != EINPROGRESS) return nullptr;
   auto source = std::make_unique<Source>();
   source->open(fd.release(), &waker, false, result == 0);

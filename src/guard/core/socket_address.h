@@ -1,0 +1,40 @@
+// This file converts an endpoint to the form that the calls for sockets take. The code is pure.
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "policy/address.h"
+
+namespace bottle::guard {
+
+class SocketAddress {
+ public:
+  explicit SocketAddress(const policy::Endpoint& endpoint) {
+    const auto& bytes = endpoint.address.bytes;
+    if (endpoint.address.v6) {
+      v6_ = {.sin6_family = AF_INET6, .sin6_port = htons(endpoint.port)};
+      std::memcpy(&v6_.sin6_addr, bytes.data(), sizeof v6_.sin6_addr);
+      size_ = sizeof v6_;
+    } else {
+      v4_ = {.sin_family = AF_INET, .sin_port = htons(endpoint.port)};
+      std::memcpy(&v4_.sin_addr, bytes.data(), sizeof v4_.sin_addr);
+      size_ = sizeof v4_;
+    }
+  }
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage_); }
+  socklen_t size() const { return size_; }
+  int family() const { return storage_.ss_family; }
+
+ private:
+  union {
+    sockaddr_storage storage_{};
+    sockaddr_in v4_;
+    sockaddr_in6 v6_;
+  };
+  socklen_t size_ = 0;
+};
+
+}  // namespace bottle::guard
