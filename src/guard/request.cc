@@ -160,14 +160,13 @@ bool puts_in_body(const Head& head, const HostSecrets& secrets) {
          std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->in_body && !s->value.empty(); });
 }
 
-// Returns whether a client's header passes. Headers that the guard writes itself do not.
-bool goes_on(const Head& head, const Header& header, const HostSecrets& secrets) {
-  const Header* connection = head.find("connection");
+// Returns whether a client's header passes. Headers that the guard writes itself do not. `connection` is the head's
+// Connection header, or null.
+bool goes_on(const Head& head, const Header* connection, const Header& header, const HostSecrets& secrets) {
   if (hop_by_hop(header.name) || (connection && has_token(connection->value, header.name))) return false;
   if (!secrets.bound.empty() && iequals(header.name, "accept-encoding")) return false;
   if (!secrets.all->empty() && iequals(header.name, "sec-websocket-extensions")) return false;  // asks for compression
-  if (puts_in_body(head, secrets) && iequals(header.name, "expect"))
-    return false;  // the guard collects the body itself
+  if (iequals(header.name, "expect") && puts_in_body(head, secrets)) return false;  // the guard collects the body
   return std::ranges::none_of(secrets.bound,
                               [&](const Secret* s) { return writes_header(*s) && iequals(s->header, header.name); });
 }
@@ -203,8 +202,9 @@ bool pass_secrets(const Head& head, const Request& request, const HostSecrets& s
   std::string method = request.method;
   if (!clean && (!scan.rewrite(Place::method, {}, Syntax::token, method) || !scan.rewrite_target(out.target)))
     return false;
+  const Header* connection = head.find("connection");
   for (const auto& each : head.headers) {
-    if (!goes_on(head, each, secrets)) continue;
+    if (!goes_on(head, connection, each, secrets)) continue;
     if (request.restricted && policy::overrides_request(each.name)) {
       out.remove(each.name);
       continue;
