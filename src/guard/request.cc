@@ -223,9 +223,7 @@ bool pass_secrets(const Head& head, const Request& request, const HostSecrets& s
 void write_head(const Connection& c, const Head& head, const Request& request, const HostSecrets& secrets,
                 const Outgoing& from, std::string& out) {
   const Config& config = *c.config;
-  std::string authority =
-      c.host.literal && c.host.name.find(':') != std::string::npos ? "[" + c.host.name + "]" : c.host.name;
-  if (c.port != (c.tls ? 443 : 80)) authority += ":" + std::to_string(c.port);
+  std::string authority = authority_of(c.host, c.port, c.tls ? 443 : 80);
   bool to_parent = asks_parent(c), absolute = to_parent || (!c.tls && config.relayed(c.host));
   auto line = [&](std::string_view name, std::string_view value) {
     out.append(name).append(": ").append(value).append("\r\n");

@@ -148,11 +148,6 @@ Task<Dialed> ask_parent(Context& context, const std::string& authorization, Wake
   co_return dialed;
 }
 
-std::string authority_of(const policy::Host& host, uint16_t port) {
-  return (host.literal && host.name.find(':') != std::string::npos ? "[" + host.name + "]" : host.name) + ":" +
-         std::to_string(port);
-}
-
 // Dials through the relay. The operator's guard at the other end is asked like a proxy.
 Task<Dialed> dial_relay(Context& context, Waker& waker, policy::Host host, uint16_t port, Via via, int64_t deadline) {
   auto stream = context.relay.open();
@@ -195,6 +190,11 @@ Task<Dialed> resolved(Context& context, Waker& waker, Addresses& to, int64_t dea
 }
 
 }  // namespace
+
+std::string authority_of(const policy::Host& host, uint16_t port, uint16_t usual) {
+  bool v6 = host.literal && host.name.find(':') != std::string::npos;
+  return (v6 ? "[" + host.name + "]" : host.name) + (port == usual ? "" : ":" + std::to_string(port));
+}
 
 Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::Host host, uint16_t port, Via via,
                   Source* client) {

@@ -23,6 +23,9 @@ struct Dialed {
 inline constexpr std::string_view kParentWantsLogin =
     ": it wants a user and a password, or others (parent_proxy: http://user:password@host:port)";
 
+// Returns "host:port" as requests name it, with an IPv6 address in brackets. Leaves out the port if it is `usual`.
+std::string authority_of(const policy::Host& host, uint16_t port, uint16_t usual = 0);
+
 enum class Via { tunnel, absolute };  // the kind of request for a parent proxy
 
 // Connects to the host's fixed addresses if it has any, else to the parent proxy if there is one, else to the resolved
