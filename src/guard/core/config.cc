@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <span>
 
 #include "guard/core/tls.h"
 #include "guard/protocol/http_head.h"
@@ -71,9 +72,10 @@ bool never_lan(const policy::Address& address) {
   return v4 || b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }
 
-// The rule of the route joins the other rules, so that methods, paths and denials are decided in one place. Only the
-// address belongs to the route.
-Result<> add_lan(Config& config, const wire::GuardLanRoute& wanted, std::vector<policy::RuleSpec>& rules) {
+// Returns the rule of the route. It joins the other rules, so that methods, paths and denials are decided in one place.
+// Only the address belongs to the route. `rules` are those that are no routes.
+Result<policy::RuleSpec> add_lan(Config& config, const wire::GuardLanRoute& wanted,
+                                 std::span<const policy::RuleSpec> rules) {
   auto host = TRY(policy::normalise_host(wanted.name));
   auto bad = [&](const std::string& what) { return fail(Code::invalid, "LAN route \"" + host.name + "\": " + what); };
   auto to = policy::parse_endpoint(wanted.to);
@@ -87,13 +89,11 @@ Result<> add_lan(Config& config, const wire::GuardLanRoute& wanted, std::vector<
     return bad("its name is that of another rule");
   LanRoute route{*to, static_cast<uint16_t>(wanted.tls ? 443 : 80)};
   if (!config.lan.emplace(host.name, route).second) return bad("twice");
-  policy::RuleSpec rule{.host = host.name,
-                        .ports = {route.port},
-                        .methods = wanted.methods,
-                        .paths = wanted.paths,
-                        .inspect = wanted.tls};
-  rules.push_back(std::move(rule));
-  return {};
+  return policy::RuleSpec{.host = host.name,
+                          .ports = {route.port},
+                          .methods = wanted.methods,
+                          .paths = wanted.paths,
+                          .inspect = wanted.tls};
 }
 
 Result<> add_secrets(Config& config, const wire::GuardConfig& wanted) {
@@ -149,12 +149,9 @@ Result<> add_rules(Config& config, const wire::GuardEgress& egress) {
     for (const auto& each : list) to.push_back(TRY(endpoint(each)));
     if (to.empty()) return fail(Code::invalid, "hosts: \"" + name + "\" has no address");
   }
-  auto named = rules;  // a route must not have the name of one of these
-  for (const auto& each : egress.lan) {
-    std::vector<policy::RuleSpec> with = named;
-    TRY(add_lan(config, each, with));
-    rules.push_back(with.back());
-  }
+  size_t named = rules.size();  // a route must not have the name of one of these
+  for (const auto& each : egress.lan)
+    rules.push_back(TRY(add_lan(config, each, std::span<const policy::RuleSpec>(rules).first(named))));
   config.rules = TRY(policy::Rules::compile(rules));
   return {};
 }
