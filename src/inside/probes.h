@@ -1,5 +1,5 @@
-// This file is the self-test: it tries from inside what must not be possible from inside. docs/security.md explains
-// each probe.
+// This file is the self-test: it tries from inside what must not be possible from inside. SECURITY.md says which walls
+// the probes test.
 #pragma once
 
 #include <netinet/in.h>
