@@ -151,7 +151,6 @@ ENCODINGS = {
     "hex-base64": lambda d: b64(d.hex().encode()),
 }
 BINARY = {"utf-16", "gzip", "zlib"}
-QUOTED = {"raw"}  # must be escaped to stand in JSON
 
 
 def in_json(text):
