@@ -38,7 +38,7 @@ Result<UniqueFd> enter(const Repository& repository, const std::string& path, bo
       struct stat st{};
       auto bits = static_cast<mode_t>(repository.settings.shared);
       if (::fstatat(at.get(), part.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
-        ::fchmodat(at.get(), part.c_str(), (st.st_mode & 07777) | bits | ((bits & 0444) >> 2) | S_ISGID, 0);
+        (void)!::fchmodat(at.get(), part.c_str(), (st.st_mode & 07777) | bits | ((bits & 0444) >> 2) | S_ISGID, 0);
     }
     UniqueFd next(::openat(at.get(), part.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!next && errno == ENOTDIR) return cannot(path, part + " is a ref already, or a link");

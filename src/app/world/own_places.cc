@@ -37,19 +37,19 @@ std::unexpected<Error> not_own(const std::string& place, const std::string& dire
               "XDG_STATE_HOME and XDG_CACHE_HOME (sudo -H)");
 }
 
-// Checks each directory on the way, as written or as resolved. Returns false if the place does not exist.
-Result<bool> check_way(const std::string& place, const fs::path& way) {
+// Checks each directory on the way, as written or as resolved, as far as the way exists.
+Result<> check_way(const std::string& place, const fs::path& way) {
   fs::path at;
   for (const auto& part : way) {
     at /= part;
     struct stat st{};
-    if (::lstat(at.c_str(), &st) != 0) return false;
+    if (::lstat(at.c_str(), &st) != 0) return {};
     if (!is_trusted(st.st_uid))
       return not_own(place, at, "belongs to another user (uid " + std::to_string(st.st_uid) + ")");
     bool open = S_ISDIR(st.st_mode) && (st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX);
     if (open) return not_own(place, at, "can be written to by everybody");
   }
-  return true;
+  return {};
 }
 
 }  // namespace
