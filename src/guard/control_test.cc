@@ -150,6 +150,32 @@ TEST_F(GuardTest, RelayedHostsGoByTheControlChannelOrNotAtAll) {
                   .starts_with("HTTP/1.1 403 "));
 }
 
+TEST_F(GuardTest, ARefusalByTheGuardAtTheOtherEndIsNoParentProxys) {
+  config_["relay"] = {"*"};
+  allow({{"host", "named.example.org"}});
+  start();
+  auto say = [&](json message) { EXPECT_TRUE(write_all(control_.get(), message.dump() + "\n")); };
+  say({{"type", "relay"}, {"up", true}});
+  ASSERT_EQ(configure()["type"], "ready");
+  for (auto [said, code, reason] :
+       {std::tuple("HTTP/1.1 403 bottle not_allowed\r\n\r\n", "relay", "the guard answered 403"),
+        std::tuple("nonsense\r\n\r\n", "relay", "the guard's answer: "),
+        std::tuple("", "operator_away", "the guard did not answer")}) {
+    Wire wire{dial_loopback(port_), {}, {}};
+    wire.write("CONNECT named.example.org:443 HTTP/1.1\r\nHost: named.example.org:443\r\n\r\n");
+    json open = next_line();
+    while (open["type"] == "audit" || (open["type"] == "stream" && !open.contains("open"))) open = next_line();
+    if (*said) say({{"type", "stream"}, {"stream", open["stream"]}, {"data", base64_encode(said)}});
+    say({{"type", "stream"}, {"stream", open["stream"]}, {"closed", true}});
+    std::string answer = wire.to_end();
+    EXPECT_NE(answer.find(std::string("X-Bottle-Error: ") + code), answer.npos) << answer;
+    json line = audited(code);
+    while (line["type"] == "stream") line = audited(code);
+    std::string why = line.value("reason", line.dump());
+    EXPECT_TRUE(why.starts_with(std::string("on the operator's machine: ") + reason)) << why;
+  }
+}
+
 TEST_F(GuardTest, WithoutANetworkEveryHostIsRelayed) {
   config_["relay"] = {"*"};
   // The guard dials neither fixed addresses, nor the resolver, nor literal ssh hosts from its own network.

@@ -117,32 +117,42 @@ Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t 
   co_return dialed;
 }
 
-Task<Dialed> ask_parent(Context& context, const std::string& authorization, Waker& waker, std::string authority,
-                        Dialed dialed, int64_t deadline) {
+// A proxy that is asked for a tunnel, and what a client is told if it does not open one.
+struct Proxy {
+  struct Failure {
+    int status;
+    std::string_view code;
+  };
+  std::string name;                // for the operator
+  Failure refused, silent;         // silent: the proxy did not answer
+  std::string authorization = {};  // the value of Proxy-Authorization, or empty
+};
+
+// Asks the proxy at the other end of `dialed.source` for a tunnel.
+Task<Dialed> ask_proxy(Context& context, Proxy proxy, Waker& waker, std::string authority, Dialed dialed,
+                       int64_t deadline) {
   Stream stream;
   stream.source = std::move(dialed.source);
   stream.out = "CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n";
-  if (!authorization.empty()) stream.out += "Proxy-Authorization: " + authorization + "\r\n";
+  if (!proxy.authorization.empty()) stream.out += "Proxy-Authorization: " + proxy.authorization + "\r\n";
   stream.out += "\r\n";
-  dialed.code = "parent_proxy";
+  auto failed = [&](const Proxy::Failure& failure, const std::string& reason) {
+    return Dialed{.status = failure.status, .code = failure.code, .reason = proxy.name + reason};
+  };
   Head head;
   while (true) {
     bool progress = stream.flush();
     progress |= stream.fill();
     auto parsed = parse_response(stream.in, head);
     if (parsed == Parse::ok) break;
-    if (parsed == Parse::bad || stream.eof || stream.failed || context.loop.now() >= deadline) {
-      dialed.reason = parsed == Parse::bad ? std::string("the parent proxy's answer: ") + head.why
-                                           : "the parent proxy did not answer";
-      co_return dialed;
-    }
+    if (parsed == Parse::bad) co_return failed(proxy.refused, std::string("'s answer: ") + head.why);
+    if (stream.eof || stream.failed || context.loop.now() >= deadline)
+      co_return failed(proxy.silent, " did not answer");
     if (!progress) co_await waker.wait(deadline);
   }
-  if (head.status / 100 != 2) {
-    dialed.reason = "the parent proxy answered " + std::to_string(head.status);
-    if (head.status == 407) dialed.reason += kParentWantsLogin;
-    co_return dialed;
-  }
+  if (head.status / 100 != 2)
+    co_return failed(proxy.refused, " answered " + std::to_string(head.status) +
+                                        (head.status == 407 ? std::string(kParentWantsLogin) : ""));
   dialed.early = stream.in.substr(head.size);
   dialed.source = std::move(stream.source);
   co_return dialed;
@@ -158,14 +168,8 @@ Task<Dialed> dial_relay(Context& context, Waker& waker, policy::Host host, uint1
   dialed.source->watch();
   dialed.through_parent = true;
   if (via == Via::absolute) co_return dialed;
-  dialed = co_await ask_parent(context, "", waker, authority_of(host, port), std::move(dialed), deadline);
-  if (!dialed.source) {
-    bool refused = dialed.reason.find("answered") != std::string::npos;
-    dialed.status = refused ? 502 : 503;
-    dialed.code = refused ? "relay" : "operator_away";
-    dialed.reason = "on the operator's machine: " + dialed.reason;
-  }
-  co_return dialed;
+  Proxy guard{"on the operator's machine: the guard", {502, "relay"}, {503, "operator_away"}};
+  co_return co_await ask_proxy(context, std::move(guard), waker, authority_of(host, port), std::move(dialed), deadline);
 }
 
 // Waits until the first addresses are known. Returns a code if there are none.
@@ -235,8 +239,9 @@ Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::
   if (!dialed.source || !through_parent) co_return dialed;
   dialed.through_parent = true;
   if (via == Via::absolute) co_return dialed;
-  co_return co_await ask_parent(context, config.parent->authorization, waker, authority_of(host, port),
-                                std::move(dialed), deadline);
+  Proxy parent{"the parent proxy", {502, "parent_proxy"}, {502, "parent_proxy"}, config.parent->authorization};
+  co_return co_await ask_proxy(context, std::move(parent), waker, authority_of(host, port), std::move(dialed),
+                               deadline);
 }
 
 }  // namespace bottle::guard
