@@ -8,9 +8,8 @@
 
 namespace bottle::manifest {
 
-// Writes a rule as an item of egress.allow: "example.org", or "{host: example.org, ports: [8443], methods: [GET],
-// paths:
-// [\"/a/**\"]}". With `json`, it is quoted for JSON.
+// Writes a rule as an item of egress.allow: "example.org", or
+// "{host: example.org, ports: [8443], methods: [GET], paths: [\"/a/**\"]}". With `json`, it is quoted for JSON.
 std::string rule_yaml(const AllowRule& rule, bool json = false);
 // Parses such a rule from one line, by the grammar of the manifest.
 Result<AllowRule> rule_from_yaml(const std::string& item);

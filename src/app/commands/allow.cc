@@ -55,10 +55,7 @@ void add_allow(CLI::App& app, int& exit) {
   command->add_option("--paths", o->paths)->allow_extra_args(false);
   command->add_flag("--save", o->save);
   command->add_option("--bottle", o->bottle);
-  command->callback([o, &exit] {
-    auto done = allow(*o);
-    exit = done ? 0 : report(done.error());
-  });
+  command->callback([o, &exit] { exit = exit_status(allow(*o)); });
 }
 
 }  // namespace bottle::app

@@ -27,10 +27,7 @@ void add_apply(CLI::App& app, int& exit) {
   auto session = std::make_shared<std::string>();
   auto* command = app.add_subcommand("apply");
   command->add_option("session", *session)->required();
-  command->callback([session, &exit] {
-    auto done = apply(*session);
-    exit = done ? 0 : report(done.error());
-  });
+  command->callback([session, &exit] { exit = exit_status(apply(*session)); });
 }
 
 }  // namespace bottle::app

@@ -67,8 +67,7 @@ void add_attach(CLI::App& app, int& exit) {
   command->add_option("--mosh-ports", o->transport.mosh.ports);
   command->callback([o, &exit] {
     leave_directory();
-    auto status = attach(*o);
-    exit = status ? *status : report(status.error());
+    exit = exit_status(attach(*o));
   });
 }
 

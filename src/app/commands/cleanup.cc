@@ -156,8 +156,7 @@ void add_cleanup(CLI::App& app, int& exit) {
   command->add_flag("--json", o->output.json);
   command->callback([o, &exit] {
     leave_directory();
-    auto status = cleanup(*o);
-    exit = status ? *status : report(status.error(), o->output.json);
+    exit = exit_status(cleanup(*o), o->output.json);
   });
 }
 

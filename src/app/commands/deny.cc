@@ -27,10 +27,7 @@ void add_deny(CLI::App& app, int& exit) {
   auto* command = app.add_subcommand("deny");
   command->add_option("session", o->session)->required();
   command->add_option("host", o->host);
-  command->callback([o, &exit] {
-    auto done = deny(*o);
-    exit = done ? 0 : report(done.error());
-  });
+  command->callback([o, &exit] { exit = exit_status(deny(*o)); });
 }
 
 }  // namespace bottle::app

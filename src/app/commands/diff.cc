@@ -34,10 +34,7 @@ void add_diff(CLI::App& app, int& exit) {
   auto session = std::make_shared<std::string>();
   auto* command = app.add_subcommand("diff");
   command->add_option("session", *session)->required();
-  command->callback([session, &exit] {
-    auto done = diff(*session);
-    exit = done ? 0 : report(done.error());
-  });
+  command->callback([session, &exit] { exit = exit_status(diff(*session)); });
 }
 
 }  // namespace bottle::app

@@ -39,10 +39,7 @@ void add_discard(CLI::App& app, int& exit) {
   auto* command = app.add_subcommand("discard");
   command->add_option("session", *session)->required();
   command->add_flag("-y,--yes", *yes);
-  command->callback([session, yes, &exit] {
-    auto done = discard(*session, *yes);
-    exit = done ? 0 : report(done.error());
-  });
+  command->callback([session, yes, &exit] { exit = exit_status(discard(*session, *yes)); });
 }
 
 }  // namespace bottle::app

@@ -19,10 +19,7 @@ Result<> prepare() {
 
 void add_engine(CLI::App& app, int& exit) {
   auto* group = app.add_subcommand("engine")->require_subcommand(1);
-  group->add_subcommand("prepare")->callback([&exit] {
-    auto prepared = prepare();
-    exit = prepared ? 0 : report(prepared.error());
-  });
+  group->add_subcommand("prepare")->callback([&exit] { exit = exit_status(prepare()); });
 }
 
 }  // namespace bottle::app

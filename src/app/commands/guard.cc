@@ -85,10 +85,7 @@ void add_guard(CLI::App& app, int& exit) {
   command->add_option("--resolver", o->resolver);
   command->add_option("--audit", o->audit);
   command->add_flag("--protect-host", o->protect_host);
-  command->callback([o, &exit] {
-    auto status = become_guard(*o);
-    exit = status ? *status : report(status.error());
-  });
+  command->callback([o, &exit] { exit = exit_status(become_guard(*o)); });
 }
 
 }  // namespace bottle::app

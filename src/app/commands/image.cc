@@ -116,8 +116,7 @@ void add_image(CLI::App& app, int& exit) {
   auto does = [o, &exit](Result<int> (*what)(const ImageOptions&)) {
     return [o, &exit, what] {
       leave_directory();
-      auto status = what(*o);
-      exit = status ? *status : report(status.error(), o->output.json);
+      exit = exit_status(what(*o), o->output.json);
     };
   };
   auto* build_command = group->add_subcommand("build");

@@ -48,8 +48,7 @@ void add_init(CLI::App& app, int& exit) {
       print_page(kStarter);
       return;
     }
-    auto done = init();
-    exit = done ? 0 : report(done.error());
+    exit = exit_status(init());
   });
 }
 

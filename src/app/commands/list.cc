@@ -64,8 +64,7 @@ void add_list(CLI::App& app, int& exit) {
   command->add_flag("--agents", o->agents);
   command->add_flag("--json", o->output.json);
   command->callback([o, &exit] {
-    auto listed = o->agents ? list_agents(o->output) : list_sessions(o->output);
-    exit = listed ? 0 : report(listed.error(), o->output.json);
+    exit = exit_status(o->agents ? list_agents(o->output) : list_sessions(o->output), o->output.json);
   });
 }
 

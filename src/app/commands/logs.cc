@@ -111,10 +111,7 @@ void add_logs(CLI::App& app, int& exit) {
   command->add_flag("--denied", o->denied);
   command->add_flag("-f,--follow", o->follow);
   command->add_flag("--json", o->as_json);
-  command->callback([o, &exit] {
-    auto shown = logs(*o);
-    exit = shown ? 0 : report(shown.error(), o->as_json);
-  });
+  command->callback([o, &exit] { exit = exit_status(logs(*o), o->as_json); });
 }
 
 }  // namespace bottle::app

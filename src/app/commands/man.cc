@@ -51,10 +51,7 @@ void add_man(CLI::App& app, int& exit) {
   auto* command = app.add_subcommand("man");
   command->add_option("command", o->command);
   command->add_option("--write", o->directory);
-  command->callback([o, &exit] {
-    auto shown = man(*o);
-    exit = shown ? 0 : report(shown.error());
-  });
+  command->callback([o, &exit] { exit = exit_status(man(*o)); });
 }
 
 }  // namespace bottle::app

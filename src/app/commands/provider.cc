@@ -81,10 +81,7 @@ void add_provider(CLI::App& app, int& exit) {
   auto o = std::make_shared<ProviderOptions>();
   auto* group = app.add_subcommand("provider")->require_subcommand(1);
   auto does = [o, &exit](Result<int> (*what)(const ProviderOptions&)) {
-    return [o, &exit, what] {
-      auto status = what(*o);
-      exit = status ? *status : report(status.error(), o->output.json);
-    };
+    return [o, &exit, what] { exit = exit_status(what(*o), o->output.json); };
   };
   auto* list_command = group->add_subcommand("list");
   list_command->add_flag("--json", o->output.json);

@@ -102,10 +102,7 @@ Result<int> setup(const RemoteCommand& o) {
 void add_remote(CLI::App& app, int& exit) {
   auto o = std::make_shared<RemoteCommand>();
   auto* command = app.add_subcommand("remote")->require_subcommand(1);
-  auto finish = [o, &exit](Result<int> (*act)(const RemoteCommand&)) {
-    auto status = act(*o);
-    exit = status ? *status : report(status.error(), o->output.json);
-  };
+  auto finish = [o, &exit](Result<int> (*act)(const RemoteCommand&)) { exit = exit_status(act(*o), o->output.json); };
   auto* check_command = command->add_subcommand("check");
   check_command->add_option("target", o->target)->required();
   check_command->add_flag("--json", o->output.json);

@@ -342,8 +342,7 @@ void add_start(CLI::App& app, int& exit) {
   command->callback([o, &exit] {
     o->remote.interactive = ::isatty(0);
     auto wanted = set_place(*o);
-    auto status = wanted ? start_session(*o) : Result<int>(std::unexpected(wanted.error()));
-    exit = status ? *status : report(status.error(), o->output.json);
+    exit = exit_status(wanted ? start_session(*o) : Result<int>(std::unexpected(wanted.error())), o->output.json);
   });
 }
 

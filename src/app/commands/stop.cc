@@ -61,8 +61,7 @@ void add_stop(CLI::App& app, int& exit) {
   auto* named = command->add_option("session", *session);
   command->add_flag("--all", *all)->excludes(named);
   command->callback([session, all, &exit] {
-    auto stopped = *all ? stop_all() : [&]() -> Result<> { return stop(TRY(running_session(*session))); }();
-    exit = stopped ? 0 : report(stopped.error());
+    exit = exit_status(*all ? stop_all() : [&]() -> Result<> { return stop(TRY(running_session(*session))); }());
   });
 }
 

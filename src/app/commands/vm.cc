@@ -155,8 +155,7 @@ void add_vm(CLI::App& app, int& exit) {
   auto does = [o, &exit](Result<int> (*what)(const VmOptions&)) {
     return [o, &exit, what] {
       leave_directory();
-      auto status = what(*o);
-      exit = status ? *status : report(status.error(), o->output.json);
+      exit = exit_status(what(*o), o->output.json);
     };
   };
   auto* list_command = group->add_subcommand("list");

@@ -45,7 +45,6 @@ void print_json(const json& value, int indent) {
   std::cout << ascii(value, indent) << '\n';
   if (indent < 0) std::cout.flush();
 }
-void say_json(const json& value) { std::cerr << ascii(value, -1) + "\n"; }
 void print_json_text(std::string_view text) { std::cout << ascii_json(text); }
 void say_json_text(std::string_view text) { std::cerr << ascii_json(text) + "\n"; }
 void print_page(std::string_view text) { std::cout << text; }
@@ -60,6 +59,9 @@ int report(const Error& error, bool json) {
   }
   return 125;
 }
+
+int exit_status(const Result<>& done, bool json) { return done ? 0 : report(done.error(), json); }
+int exit_status(const Result<int>& done, bool json) { return done ? *done : report(done.error(), json); }
 
 bool has_color(int fd) {
   const char* term = std::getenv("TERM");

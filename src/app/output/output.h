@@ -20,6 +20,9 @@ struct Output {
 
 // Prints "bottle: what" and what to do to stderr (as JSON: {"error":{…}}). Returns 125.
 int report(const Error& error, bool json = false);
+// Returns the exit status of a command: 0, its own, or that of report().
+int exit_status(const Result<>& done, bool json = false);
+int exit_status(const Result<int>& done, bool json = false);
 
 // print() writes lines to stdout and say() to stderr. The latter begin at the left margin even if a session has the
 // terminal in raw mode.
@@ -30,7 +33,6 @@ void say(const std::vector<Line>& lines);
 // Prints data for programs, in ASCII, because the output may be a terminal. With `indent` -1, prints one line and
 // flushes it.
 void print_json(const nlohmann::json& value, int indent = 2);
-void say_json(const nlohmann::json& value);
 // Prints JSON that is already text: the unchanged content of a file, or a message.
 void print_json_text(std::string_view text);
 void say_json_text(std::string_view text);  // prints one line to stderr
