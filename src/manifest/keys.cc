@@ -91,8 +91,7 @@ constexpr Key kKeys[] = {
      kOptional, kFilled},
     {"secret", "beside", Shape::list, Type::name, "",
      "Headers with credentials of the agent's own, such as `Cookie`, that may go to these hosts together with the "
-     "value. "
-     "The guard removes all others.",
+     "value. The guard removes all others.",
      kOptional, kFilled},
     {"secret", "env", Shape::one, Type::env_name, "",
      "The agent's variable that holds the placeholder. Default: NAME where `from` is `env:NAME`."},

@@ -428,8 +428,7 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
     plan.egress.allow.push_back({.host = "*", .ports = {80, 443}});
     plan.warnings.push_back(
         "RECORD MODE, UNSAFE: this session may reach EVERY public host on ports 80 and 443, and may send out all that "
-        "it "
-        "holds or reads. At the end, bottle lists what it reached");
+        "it holds or reads. At the end, bottle lists what it reached");
   }
   for (const auto& git : bottle.git)
     plan.warnings.push_back("git: " + git.remote + " stays closed: the gate is not there yet");
