@@ -141,6 +141,23 @@ void look_at_unborn(const std::string& directory) {
   if (opened && (owner ? !owner->alive() : age_of(directory) > kGraveSeconds)) remove_session_directory(directory);
 }
 
+// Reads the ledger once more, in our turn. Its owner may have written to it after it was read and before it was found
+// dead, another sweep may have brought the work home and kept the ledger, and a new session may have the name by now.
+std::optional<Orphan> as_it_is_now(const Directories& directories, const Orphan& found) {
+  auto view = found.grave.empty() ? read_ledger(directories, found.session) : read_grave(directories, found.session);
+  if (!view || view->owner.alive() || view->remote) return std::nullopt;  // a ledger with a fault is told of next time
+  return Orphan{.session = found.session,
+                .owner = view->owner,
+                .things = view->things,
+                .engine = view->engine,
+                .directory = found.directory,
+                .asked = view->asked,
+                .work = view->work,
+                .exit = view->exit,
+                .grave = found.grave,
+                .refused = {}};
+}
+
 // Handles a session whose ledger could not be read. If there is no ledger, nothing was made or everything was removed,
 // and the directory is removed. A ledger that is not accepted, or cannot be read now, stays.
 std::optional<Orphan> without_view(const std::string& session, const std::string& directory, const Error& error) {
@@ -205,31 +222,33 @@ std::vector<Orphan> find_orphans(const Directories& directories) {
 
 std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans) {
   std::vector<Swept> all;
-  for (const auto& orphan : orphans) {
-    if (orphan.refused) {
+  for (const auto& found : orphans) {
+    if (found.refused) {
       Swept swept;
-      swept.receipt.session = orphan.session;
-      swept.receipt.left.push_back(orphan.refused->what);
+      swept.receipt.session = found.session;
+      swept.receipt.left.push_back(found.refused->what);
       all.push_back(std::move(swept));
       continue;
     }
-    std::string where = orphan.grave.empty() ? orphan.directory : orphan.grave;
+    std::string where = found.grave.empty() ? found.directory : found.grave;
     Turn turn(where);
     if (!turn.mine()) continue;
-    if (orphan.things.empty()) {
+    auto orphan = as_it_is_now(directories, found);
+    if (!orphan) continue;
+    if (orphan->things.empty()) {
       remove_session_directory(where);
-      ::rmdir((directories.results + "/" + orphan.session).c_str());
+      ::rmdir((directories.results + "/" + orphan->session).c_str());
       continue;
     }
-    auto engine = docker::Engine::connect({orphan.engine, "the session's ledger"});
+    auto engine = docker::Engine::connect({orphan->engine, "the session's ledger"});
     Swept swept;
-    swept.receipt.session = orphan.session;
-    if (!orphan.grave.empty()) {
-      if (engine && visit_grave(orphan, *engine, swept.receipt)) all.push_back(std::move(swept));
+    swept.receipt.session = orphan->session;
+    if (!orphan->grave.empty()) {
+      if (engine && visit_grave(*orphan, *engine, swept.receipt)) all.push_back(std::move(swept));
       continue;
     }
-    if (!engine) swept.receipt.left.push_back("session " + orphan.session + ": " + engine.error().what);
-    else sweep_one(directories, orphan, *engine, turn, swept);
+    if (!engine) swept.receipt.left.push_back("session " + orphan->session + ": " + engine.error().what);
+    else sweep_one(directories, *orphan, *engine, turn, swept);
     all.push_back(std::move(swept));
   }
   return all;

@@ -80,6 +80,32 @@ TEST(Sweep, WhatIsNotBelievedIsToldAndLeftAlone) {
     EXPECT_TRUE(std::filesystem::exists(path)) << path;
 }
 
+TEST(Sweep, WhatTheOwnerWroteBeforeItDiedIsReadAgain) {
+  Scratch scratch;
+  std::string directory = scratch.dead("x1", {R"({"engine":"/nonexistent/engine.sock"})"});
+  auto orphans = find_orphans(scratch.directories);
+  ASSERT_EQ(orphans.size(), 1u);
+  ASSERT_TRUE(orphans[0].things.empty());
+  // The owner wrote this after its ledger was read and before it was found dead.
+  scratch.dead("x1", {R"({"engine":"/nonexistent/engine.sock"})", kMakes});
+  auto swept = sweep(scratch.directories, orphans);
+  ASSERT_EQ(swept.size(), 1u);
+  EXPECT_FALSE(swept[0].receipt.confirmed);
+  EXPECT_EQ(::access((directory + "/ledger").c_str(), F_OK), 0) << "nothing knows of its things any more";
+}
+
+TEST(Sweep, ANewSessionWithTheNameOfADeadOneIsLeftAlone) {
+  Scratch scratch;
+  std::string directory = scratch.dead("x1", {});
+  auto orphans = find_orphans(scratch.directories);
+  ASSERT_EQ(orphans.size(), 1u);
+  // Another process swept the dead session, and a start took its name.
+  std::filesystem::remove_all(directory);
+  ASSERT_TRUE(Ledger::create(directory, Owner::self()));
+  EXPECT_TRUE(sweep(scratch.directories, orphans).empty());
+  EXPECT_EQ(::access((directory + "/ledger").c_str(), F_OK), 0);
+}
+
 TEST(Sweep, AGraveOfALivingOwnerIsNotSwept) {
   Scratch scratch;
   ASSERT_TRUE(

@@ -1,7 +1,7 @@
 """What is there: on the engine, among the processes, in the results. Shared by the tests of teardown, crashes and faults."""
 
+import json
 import os
-import time
 
 
 def everything(world):
@@ -35,14 +35,28 @@ def containers(world, role=None):
 
 
 def running(operator, until):
-    """Waits until the agent of the operator's one session runs."""
+    """Waits until the agent of the operator's one session runs: its container runs long before."""
     def ready():
+        for name in operator.sessions():
+            try:
+                with open(os.path.join(operator.world.state(operator.home), "sessions", name, "info.json")) as file:
+                    return json.load(file).get("state") == "running"
+            except FileNotFoundError:
+                pass
+        return False
+    assert until(ready, 60), "the agent never ran"
+
+
+def written(operator, until, path="/workspace/kept.txt"):
+    """Waits until the agent has made a file."""
+    def there():
         try:
-            return bool(containers(operator.world, "agent"))
+            [agent] = containers(operator.world, "agent")
+            operator.world.engine("HEAD", "/containers/%s/archive?path=%s" % (agent["Id"], path), raw=True)
+            return True
         except ValueError:
             return False
-    assert until(ready, 60), "the agent never ran"
-    time.sleep(1)
+    assert until(there, 60), "the agent never made " + path
 
 
 def state_files(operator):

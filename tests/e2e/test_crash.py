@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from look import came_home, containers, everything, processes_of, running, state_files, supervisors_of
+from look import came_home, containers, everything, processes_of, state_files, supervisors_of, written
 
 # The ledger of a session, in order: owner, engine, make, asked (network), asked twice (guard and agent), work, running, ended, home.
 RECORDS = range(1, 11)
@@ -101,8 +101,7 @@ def test_kill_9_of_both_at_every_record(world, operator, before, record):
 def test_the_work_of_a_killed_session_comes_home(world, operator, before, until, runtime):
     process = operator.background("cd /workspace && echo kept > kept.txt && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm done"
                                   " && echo more > untracked.txt; sleep 100", runtime=runtime)
-    running(operator, until)
-    time.sleep(2)
+    written(operator, until, "/workspace/untracked.txt")
     for pid, _ in processes_of(operator):
         os.kill(pid, signal.SIGKILL)
     process.communicate(timeout=30)
@@ -191,7 +190,7 @@ def test_a_create_under_way_at_a_frozen_engine_finds_its_end(world, operator, be
 
 def test_two_sweep_at_once(world, operator, before, until):
     process = operator.background("cd /workspace && echo kept > kept.txt; sleep 100")
-    running(operator, until)
+    written(operator, until)
     for pid, _ in processes_of(operator):
         os.kill(pid, signal.SIGKILL)
     process.communicate(timeout=30)

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from look import came_home, everything, processes_of, running, state_files
+from look import came_home, everything, processes_of, state_files, written
 
 
 @pytest.fixture
@@ -147,8 +147,7 @@ def test_the_engine_ends_while_a_session_begins(world, operator, before, sign, d
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
 def test_the_engine_ends_while_the_agent_works(world, operator, before, until, sign):
     process = operator.background("cd /workspace && echo kept > kept.txt; sleep 100")
-    running(operator, until)
-    time.sleep(1)
+    written(operator, until)
     end_dockerd(world, sign)
     try:
         out, err = process.communicate(timeout=90)

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from look import everything, processes_of, running
+from look import containers, everything, processes_of, running, written
 
 EVIL = "evil:1"
 
@@ -177,7 +177,7 @@ def test_a_grave_condemns_no_later_session_of_its_name(world, operator, before, 
             file.write(json.dumps(record) + "\n")
     other = os.path.join(operator.home, "other-state")
     process = operator.background("sleep 6; echo alive", "--name", "same", variables={"XDG_STATE_HOME": other})
-    running(operator, until)
+    assert until(lambda: containers(world, "agent"), 60), process.communicate()
     assert operator.bottle("cleanup").returncode == 0
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0 and "alive" in out, (out, err)
@@ -187,7 +187,7 @@ def test_a_grave_condemns_no_later_session_of_its_name(world, operator, before, 
 
 def test_a_lost_state_directory_is_cleaned_up_when_asked_for(world, operator, before, until):
     process = operator.background("cd /workspace && echo kept > kept.txt; sleep 100")
-    running(operator, until)
+    written(operator, until)
     session = operator.sessions()[0]
     for pid, _ in processes_of(operator):
         os.kill(pid, signal.SIGKILL)

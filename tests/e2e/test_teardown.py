@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from look import everything, processes_of, running
+from look import everything, processes_of, running, written
 
 
 def test_nothing_is_left_after_an_end(world, operator, until, runtime):
@@ -20,9 +20,8 @@ def test_nothing_is_left_after_an_end(world, operator, until, runtime):
 
 
 def test_stop_ends_it_and_the_work_still_comes_back(operator, until):
-    process = operator.background("cd /workspace && echo kept > kept.txt && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm x; sleep 100")
-    running(operator, until)
-    time.sleep(1)
+    process = operator.background("cd /workspace && echo kept > kept.txt && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm x; touch committed; sleep 100")
+    written(operator, until, "/workspace/committed")
     done = operator.bottle("stop", operator.sessions()[0])
     assert done.returncode == 0, done
     out, err = process.communicate(timeout=30)
