@@ -3,7 +3,7 @@
 #include <regex>
 #include <set>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "wire/event.h"
 
 namespace bottle::app {

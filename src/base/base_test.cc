@@ -9,9 +9,9 @@
 
 #include <chrono>
 
-#include "base/directories.h"
 #include "base/error.h"
-#include "base/file.h"
+#include "base/files/directories.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/core_dump.h"
 #include "base/os/process.h"

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <thread>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "docker/engine.h"
 

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "docker/call.h"
 #include "docker/engine.h"
 

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "docker/engine.h"
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "base/beneath.h"
 #include "base/error.h"
+#include "base/files/beneath.h"
 
 namespace bottle::git {
 

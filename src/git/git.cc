@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <map>
 
-#include "base/file.h"
-#include "base/line.h"
+#include "base/files/file.h"
 #include "base/os/process.h"
+#include "base/text/line.h"
 #include "base/unique_fd.h"
 
 extern char** environ;

@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <optional>
 
-#include "base/line.h"
-#include "base/shell_word.h"
+#include "base/text/line.h"
+#include "base/text/shell_word.h"
 #include "git/git.h"
 
 namespace bottle::git {

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "base/beneath.h"
-#include "base/line.h"
+#include "base/files/beneath.h"
+#include "base/text/line.h"
 #include "git/git.h"
 
 namespace bottle::git {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <thread>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "git/git_test.h"
 
 namespace bottle::git {

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "base/beneath.h"
-#include "base/line.h"
-#include "base/shell_word.h"
+#include "base/files/beneath.h"
+#include "base/text/line.h"
+#include "base/text/shell_word.h"
 #include "git/alternates.h"
 #include "git/owner.h"
 

@@ -2,7 +2,7 @@
 // to be the repository.
 #include "git/repository.h"
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "git/git_test.h"
 #include "git/refs.h"
 

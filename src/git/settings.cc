@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "base/line.h"
+#include "base/text/line.h"
 #include "git/git.h"
 
 namespace bottle::git {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "base/beneath.h"
 #include "base/error.h"
+#include "base/files/beneath.h"
 #include "git/config.h"
 
 namespace bottle::git {

@@ -2,7 +2,7 @@
 // them.
 #include "git/settings.h"
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "git/git_test.h"
 
 namespace bottle::git {

@@ -4,8 +4,8 @@
 
 #include <cstdlib>
 
-#include "base/beneath.h"
-#include "base/file.h"
+#include "base/files/beneath.h"
+#include "base/files/file.h"
 #include "git/repository.h"
 
 namespace bottle::git {

@@ -7,10 +7,10 @@
 #include <cstdio>
 #include <thread>
 
-#include "base/beneath.h"
 #include "base/defer.h"
-#include "base/file.h"
-#include "base/line.h"
+#include "base/files/beneath.h"
+#include "base/files/file.h"
+#include "base/text/line.h"
 #include "git/git.h"
 #include "git/refs.h"
 

@@ -21,7 +21,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/unique_fd.h"
 #include "guard/core/config.h"
 #include "guard/core/tls.h"

@@ -14,7 +14,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "guard/connection.h"
 #include "guard/ssh_agent.h"
 

@@ -12,7 +12,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/unique_fd.h"
 #include "inside/java_trust.h"
 

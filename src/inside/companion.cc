@@ -10,7 +10,7 @@
 #include <ctime>
 #include <thread>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/os/unix_socket.h"
 #include "inside/relay.h"
 

@@ -11,7 +11,7 @@
 #include <string>
 #include <thread>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/os/aslr.h"
 #include "inside/agent.h"
 #include "inside/companion.h"

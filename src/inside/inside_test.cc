@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "inside/agent.h"
 #include "inside/calls.h"
 #include "inside/gate.h"

@@ -15,7 +15,7 @@
 #include <sstream>
 #include <thread>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "inside/calls.h"
 #include "inside/routes.h"

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "inside/wire.h"
 
 namespace bottle::inside {

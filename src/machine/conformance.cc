@@ -9,7 +9,7 @@
 #include <optional>
 #include <thread>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/process.h"
 #include "machine/destroy.h"

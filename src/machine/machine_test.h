@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <string>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "machine/destroy.h"
 #include "machine/provider/provider.h"

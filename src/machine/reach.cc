@@ -8,7 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/os/process.h"
 #include "machine/vm.h"
 #include "ssh/connection.h"

@@ -15,7 +15,7 @@
 #include <thread>
 #include <utility>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/os/boot_clock.h"
 #include "base/os/process.h"
 #include "machine/destroy.h"

@@ -11,9 +11,9 @@
 #include <filesystem>
 #include <thread>
 
-#include "base/file.h"
+#include "base/files/file.h"
+#include "base/files/own_file.h"
 #include "base/ids.h"
-#include "base/own_file.h"
 
 namespace bottle::machine {
 namespace {

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <thread>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/process.h"
 #include "machine/reach.h"

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <map>
 
-#include "base/json.h"
+#include "base/text/json.h"
 #include "manifest/check.h"
 #include "manifest/document.h"
 #include "manifest/manifest.h"

@@ -6,8 +6,8 @@
 #include <set>
 
 #include "base/ids.h"
-#include "base/json.h"
-#include "base/shell_word.h"
+#include "base/text/json.h"
+#include "base/text/shell_word.h"
 #include "plan/plan.h"
 #include "plan/provider.h"
 

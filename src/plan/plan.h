@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/line.h"
+#include "base/text/line.h"
 #include "manifest/manifest.h"
 
 namespace bottle::plan {

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <regex>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "wire/plan.h"
 
 namespace bottle::plan {

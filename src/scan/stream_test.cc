@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
-#include "base/json.h"
+#include "base/text/json.h"
 #include "scan/rule_examples.h"
 #include "scan/session.h"
 

@@ -10,9 +10,9 @@
 #include <future>
 
 #include "base/defer.h"
-#include "base/file.h"
-#include "base/line.h"
+#include "base/files/file.h"
 #include "base/stream.h"
+#include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "session/ledger/names.h"
 #include "session/transcript.h"

@@ -10,7 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "session/credentials/ssh_keys.h"
 
 namespace bottle::session {

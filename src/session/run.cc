@@ -11,7 +11,7 @@
 #include <optional>
 
 #include "base/defer.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "session/collect.h"
 #include "session/launch.h"
 #include "session/ledger/names.h"

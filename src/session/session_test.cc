@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <sstream>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "session/console/output_log.h"
 #include "session/gate.h"

@@ -12,8 +12,8 @@
 #include <set>
 #include <thread>
 
-#include "base/file.h"
-#include "base/own_file.h"
+#include "base/files/file.h"
+#include "base/files/own_file.h"
 #include "base/unique_fd.h"
 #include "session/collect.h"
 #include "session/ledger/names.h"

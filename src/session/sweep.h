@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "base/directories.h"
+#include "base/files/directories.h"
 #include "session/ledger/ledger.h"
 #include "session/ledger/teardown.h"
 

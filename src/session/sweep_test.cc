@@ -7,7 +7,7 @@
 
 #include <filesystem>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "session/ledger/scratch_test.h"
 
 namespace bottle::session {

@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <optional>
 
-#include "base/file.h"
-#include "base/json_lines.h"
+#include "base/files/file.h"
+#include "base/text/json_lines.h"
 #include "docker/tar.h"
 
 namespace bottle::session {

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <map>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "docker/call.h"
 #include "session/collect.h"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "base/directories.h"
+#include "base/files/directories.h"
 #include "docker/engine.h"
 #include "session/ledger/ledger.h"
 #include "session/sweep.h"

@@ -10,7 +10,7 @@
 #include <map>
 #include <optional>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/future.h"
 #include "session/box/host_routes.h"
 #include "session/credentials/agent_relay.h"

@@ -8,8 +8,8 @@
 #include <algorithm>
 
 #include "base/ids.h"
-#include "base/line.h"
 #include "base/os/unix_socket.h"
+#include "base/text/line.h"
 #include "base/unique_fd.h"
 
 namespace bottle::ssh {

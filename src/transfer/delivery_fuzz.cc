@@ -4,7 +4,7 @@
 
 #include <cstdlib>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/unique_fd.h"
 #include "transfer/delivery.h"
 

@@ -16,7 +16,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 
 namespace bottle::session {

@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <random>
 
-#include "base/file.h"
+#include "base/files/file.h"
 
 namespace bottle::session {
 namespace {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "base/directories.h"
 #include "base/error.h"
+#include "base/files/directories.h"
 #include "plan/plan.h"
 #include "ssh/target.h"
 #include "wire/codec/codec.h"

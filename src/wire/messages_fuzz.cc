@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "base/json.h"
-#include "base/line.h"
+#include "base/text/json.h"
+#include "base/text/line.h"
 #include "wire/samples_test.h"
 
 using namespace bottle::wire;

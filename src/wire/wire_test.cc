@@ -7,8 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/file.h"
-#include "base/line.h"
+#include "base/files/file.h"
+#include "base/text/line.h"
 #include "wire/event.h"
 #include "wire/failure.h"
 #include "wire/gate.h"

@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "base/line.h"
+#include "base/text/line.h"
 
 namespace bottle::workspace {
 

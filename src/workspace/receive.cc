@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "base/defer.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
-#include "base/line.h"
-#include "base/shell_word.h"
+#include "base/text/line.h"
+#include "base/text/shell_word.h"
 #include "workspace/place.h"
 #include "workspace/receiving/advice.h"
 #include "workspace/receiving/homecoming.h"

@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "base/defer.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "docker/tar.h"
 #include "git/config.h"

@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "docker/tar.h"
 #include "git/git.h"
 #include "git/git_test.h"

@@ -6,7 +6,7 @@
 #include "app/world/policy_request.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "manifest/edit.h"
 #include "wire/ledger.h"
 

@@ -7,7 +7,7 @@
 #include "app/commands/commands.h"
 #include "app/output/output.h"
 #include "app/world/world.h"
-#include "base/file.h"
+#include "base/files/file.h"
 
 namespace bottle::app {
 namespace {

@@ -12,7 +12,7 @@
 #include "app/place/vms.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
-#include "base/line.h"
+#include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "session/console/client.h"
 #include "session/console/terminal.h"

@@ -4,7 +4,7 @@
 #include "app/commands/commands.h"
 #include "app/output/output.h"
 #include "app/world/results.h"
-#include "base/file.h"
+#include "base/files/file.h"
 
 namespace bottle::app {
 namespace {

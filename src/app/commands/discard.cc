@@ -5,7 +5,7 @@
 #include "app/commands/commands.h"
 #include "app/output/output.h"
 #include "app/world/results.h"
-#include "base/line.h"
+#include "base/text/line.h"
 #include "session/console/terminal.h"
 
 namespace bottle::app {

@@ -9,7 +9,7 @@
 #include "app/commands/commands.h"
 #include "app/output/output.h"
 #include "app/world/world.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/unique_fd.h"
 #include "guard/core/tls.h"
 #include "guard/server.h"

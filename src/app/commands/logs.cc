@@ -14,7 +14,7 @@
 #include "app/output/output.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/unique_fd.h"
 
 namespace bottle::app {

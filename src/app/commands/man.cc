@@ -8,7 +8,7 @@
 #include "app/manual/manual.h"
 #include "app/output/output.h"
 #include "base/defer.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/process.h"
 

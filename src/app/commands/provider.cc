@@ -4,7 +4,7 @@
 #include "app/commands/commands.h"
 #include "app/output/output.h"
 #include "app/world/world.h"
-#include "base/line.h"
+#include "base/text/line.h"
 #include "machine/conformance.h"
 
 namespace bottle::app {

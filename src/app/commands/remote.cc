@@ -8,8 +8,8 @@
 #include "app/output/output.h"
 #include "app/place/place.h"
 #include "app/world/world.h"
-#include "base/file.h"
-#include "base/line.h"
+#include "base/files/file.h"
+#include "base/text/line.h"
 #include "remote/link/findings.h"
 #include "session/console/terminal.h"
 

@@ -7,7 +7,7 @@
 
 #include "app/commands/commands.h"
 #include "app/output/output.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "scan/compiler/compile.h"
 #include "scan/credential/builtin.h"
 #include "scan/rule_examples.h"

@@ -7,7 +7,7 @@
 
 #include "app/doctor/doctor.h"
 #include "app/world/world.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "docker/call.h"
 #include "git/git.h"
 #include "session/box/images.h"

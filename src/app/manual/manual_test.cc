@@ -8,7 +8,7 @@
 
 #include "app/cli.h"
 #include "app/commands/commands.h"
-#include "base/file.h"
+#include "base/files/file.h"
 
 namespace bottle::app {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/line.h"
+#include "base/text/line.h"
 #include "wire/guard/decision.h"
 #include "wire/result.h"
 

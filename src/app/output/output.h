@@ -1,6 +1,6 @@
 // Prints the output of commands. Everything that a person reads goes through this file (output_test.cc checks that). It
 // prints lines in which untrusted words have no effect on the terminal and cannot look like lines of bottle
-// (base/line.h).
+// (base/text/line.h).
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/line.h"
+#include "base/text/line.h"
 #include "wire/codec/codec.h"
 
 namespace bottle::app {

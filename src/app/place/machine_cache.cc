@@ -5,7 +5,7 @@
 #include <chrono>
 
 #include "app/world/world.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 
 namespace bottle::app {

@@ -6,7 +6,7 @@
 #include "app/place/rescue.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "manifest/kinds.h"
 #include "plan/plan.h"

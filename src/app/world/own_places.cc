@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <string>
 
-#include "base/file.h"
-#include "base/line.h"
+#include "base/files/file.h"
+#include "base/text/line.h"
 
 namespace bottle::app {
 namespace {

@@ -1,8 +1,8 @@
 // Checks whether the operator owns the directories that decide what this program does.
 #pragma once
 
-#include "base/directories.h"
 #include "base/error.h"
+#include "base/files/directories.h"
 
 namespace bottle::app {
 

@@ -10,7 +10,7 @@
 #include <cstdlib>
 
 #include "app/world/world.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "base/unique_fd.h"
 #include "manifest/edit.h"

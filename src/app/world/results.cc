@@ -7,7 +7,7 @@
 
 #include "app/world/sessions.h"
 #include "app/world/world.h"
-#include "base/file.h"
+#include "base/files/file.h"
 
 namespace bottle::app {
 

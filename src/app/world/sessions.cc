@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "app/world/world.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "git/refs.h"
 #include "session/ledger/ledger.h"

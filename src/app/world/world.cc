@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <climits>
 
-#include "base/beneath.h"
-#include "base/file.h"
+#include "base/files/beneath.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "docker/call.h"
 #include "git/repository.h"

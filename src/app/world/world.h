@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "base/directories.h"
 #include "base/error.h"
+#include "base/files/directories.h"
 #include "docker/engine.h"
 #include "manifest/manifest.h"
 #include "plan/plan.h"

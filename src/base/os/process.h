@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/line.h"
+#include "base/text/line.h"
 #include "base/unique_fd.h"
 
 namespace bottle {

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <sstream>
 
-#include "base/file.h"
+#include "base/files/file.h"
 
 namespace bottle {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "base/json.h"
+#include "base/text/json.h"
 #include "ssh/target.h"
 
 namespace bottle::machine {

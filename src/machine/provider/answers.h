@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/line.h"
+#include "base/text/line.h"
 
 namespace bottle::machine {
 

@@ -10,7 +10,7 @@
 #include <set>
 #include <thread>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/unique_fd.h"
 #include "machine/provider/carried.h"
 #include "ssh/target.h"

@@ -14,9 +14,9 @@
 #include <optional>
 #include <thread>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
-#include "base/line.h"
+#include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "docker/call.h"
 #include "docker/engine.h"

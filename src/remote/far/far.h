@@ -13,8 +13,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/directories.h"
 #include "base/error.h"
+#include "base/files/directories.h"
 #include "docker/engine.h"
 #include "wire/hello.h"
 

@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <future>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "docker/call.h"
 #include "docker/engine.h"

@@ -12,9 +12,9 @@
 #include <chrono>
 
 #include "base/defer.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
-#include "base/line.h"
+#include "base/text/line.h"
 #include "transfer/delivery.h"
 #include "workspace/workspace.h"
 

@@ -7,7 +7,7 @@
 #include <map>
 #include <set>
 
-#include "base/line.h"
+#include "base/text/line.h"
 #include "session/ledger/names.h"
 
 namespace bottle::remote {

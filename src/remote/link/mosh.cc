@@ -12,8 +12,8 @@
 #include <chrono>
 #include <cstring>
 
-#include "base/file.h"
-#include "base/line.h"
+#include "base/files/file.h"
+#include "base/text/line.h"
 #include "session/console/terminal.h"
 
 namespace bottle::remote {

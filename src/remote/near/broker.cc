@@ -8,7 +8,7 @@
 
 #include <set>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "session/box/images.h"
 #include "session/guard_link/guard_link.h"
 

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <thread>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "remote/near/vm.h"
 
 namespace bottle::remote {

@@ -6,7 +6,7 @@
 #include <ctime>
 #include <optional>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "docker/tar.h"
 #include "session/collect.h"

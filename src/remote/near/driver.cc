@@ -6,7 +6,7 @@
 #include <chrono>
 #include <deque>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/os/boot_clock.h"
 #include "remote/link/far_message.h"
 #include "session/ledger/ledger.h"

@@ -12,7 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/defer.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "docker/tar.h"
 
 namespace bottle::remote {

@@ -2,7 +2,7 @@
 
 #include <chrono>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "wire/ledger.h"
 
 namespace bottle::remote {

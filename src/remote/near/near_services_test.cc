@@ -8,7 +8,7 @@
 
 #include <thread>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "sshagent/wire.h"
 
 namespace bottle::remote {

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "base/future.h"
-#include "base/line.h"
+#include "base/text/line.h"
 #include "remote/link/findings.h"
 #include "remote/near/image_layers.h"
 #include "session/box/images.h"

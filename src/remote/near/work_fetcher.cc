@@ -2,9 +2,9 @@
 
 #include <fcntl.h>
 
-#include "base/file.h"
-#include "base/json_lines.h"
-#include "base/line.h"
+#include "base/files/file.h"
+#include "base/text/json_lines.h"
+#include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "session/collect.h"
 #include "session/guard_link/audit_file.h"

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/os/process.h"
 #include "docker/tar.h"
 

@@ -13,10 +13,10 @@
 #include <filesystem>
 
 #include "base/defer.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
-#include "base/line.h"
 #include "base/os/process.h"
+#include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "session/box/images.h"
 #include "session/box/seccomp.h"

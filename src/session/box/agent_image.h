@@ -4,8 +4,8 @@
 #include <functional>
 #include <string>
 
-#include "base/directories.h"
 #include "base/error.h"
+#include "base/files/directories.h"
 #include "docker/engine.h"
 #include "plan/plan.h"
 

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <sstream>
 
-#include "base/file.h"
+#include "base/files/file.h"
 
 namespace bottle::session {
 namespace {

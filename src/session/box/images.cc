@@ -4,7 +4,7 @@
 #include <map>
 
 #include "base/ids.h"
-#include "base/line.h"
+#include "base/text/line.h"
 #include "docker/call.h"
 #include "docker/tar.h"
 #include "session/box/agent_image.h"

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/directories.h"
 #include "base/error.h"
+#include "base/files/directories.h"
 #include "docker/engine.h"
 #include "plan/plan.h"
 

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "docker/call.h"
 #include "session/box/host_routes.h"

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "docker/call.h"
 #include "session/box/images.h"

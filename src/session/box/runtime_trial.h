@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/directories.h"
+#include "base/files/directories.h"
 #include "docker/engine.h"
 
 namespace bottle::session {

@@ -10,7 +10,7 @@
 #include <memory>
 #include <optional>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/os/unix_socket.h"
 #include "base/unique_fd.h"
 #include "session/console/detach_key.h"

@@ -1,6 +1,6 @@
 #include "session/console/output_log.h"
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "wire/event.h"
 
 namespace bottle::session {

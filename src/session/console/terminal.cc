@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/defer.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/unique_fd.h"
 
 namespace bottle::session {

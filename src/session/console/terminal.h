@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "base/line.h"
+#include "base/text/line.h"
 
 namespace bottle::session {
 

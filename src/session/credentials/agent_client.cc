@@ -3,7 +3,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/os/unix_socket.h"
 #include "sshagent/wire.h"
 

@@ -8,7 +8,7 @@
 #include <chrono>
 #include <thread>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/os/unix_socket.h"
 #include "session/credentials/agent_client.h"
 #include "session/credentials/askpass.h"

@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/unix_socket.h"
 

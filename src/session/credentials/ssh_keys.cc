@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/os/process.h"
 #include "session/credentials/agent_client.h"
 #include "session/credentials/askpass.h"

@@ -7,7 +7,7 @@
 
 #include <cstdlib>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/os/process.h"
 #include "base/unique_fd.h"
 

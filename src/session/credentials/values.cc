@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "base/file.h"
-#include "base/json.h"
+#include "base/files/file.h"
 #include "base/os/process.h"
+#include "base/text/json.h"
 
 namespace bottle::session {
 namespace {

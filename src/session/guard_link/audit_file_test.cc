@@ -7,8 +7,8 @@
 
 #include <filesystem>
 
-#include "base/file.h"
-#include "base/json_lines.h"
+#include "base/files/file.h"
+#include "base/text/json_lines.h"
 
 namespace bottle::session {
 namespace {

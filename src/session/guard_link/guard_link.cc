@@ -5,7 +5,7 @@
 
 #include <chrono>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "plan/provider.h"
 #include "session/guard_link/audit_file.h"
 

@@ -16,10 +16,10 @@
 #include <thread>
 
 #include "base/defer.h"
-#include "base/file.h"
+#include "base/files/file.h"
+#include "base/files/own_file.h"
 #include "base/ids.h"
-#include "base/line.h"
-#include "base/own_file.h"
+#include "base/text/line.h"
 
 namespace bottle::session {
 namespace {

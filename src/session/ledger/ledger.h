@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "base/directories.h"
 #include "base/error.h"
+#include "base/files/directories.h"
 #include "base/unique_fd.h"
 #include "wire/ledger.h"
 

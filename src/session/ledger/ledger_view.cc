@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <sstream>
 
+#include "base/files/own_file.h"
 #include "base/ids.h"
-#include "base/line.h"
-#include "base/own_file.h"
+#include "base/text/line.h"
 #include "session/credentials/session_agent.h"
 #include "session/ledger/ledger.h"
 #include "session/ledger/names.h"

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "base/directories.h"
-#include "base/file.h"
+#include "base/files/directories.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "session/ledger/ledger.h"
 

@@ -1,6 +1,6 @@
 #include "wire/codec/codec.h"
 
-#include "base/json.h"
+#include "base/text/json.h"
 #include "wire/codec/document.h"
 
 namespace bottle::wire {

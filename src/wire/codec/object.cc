@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/line.h"
+#include "base/text/line.h"
 #include "wire/codec/document.h"
 
 namespace bottle::wire {

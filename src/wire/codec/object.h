@@ -31,7 +31,7 @@ namespace bottle::wire {
 enum class From {
   ours,     // another process of the operator's
   foreign,  // a remote machine or a container: text for people becomes one line that has no effect on a terminal
-            // (base/line.h), and no other text may have control characters
+            // (base/text/line.h), and no other text may have control characters
 };
 
 // Limits that many fields share, in bytes or elements.

@@ -6,8 +6,8 @@
 
 #include <charconv>
 
-#include "base/beneath.h"
-#include "base/file.h"
+#include "base/files/beneath.h"
+#include "base/files/file.h"
 #include "workspace/files/blob_id.h"
 
 namespace bottle::workspace {

@@ -8,7 +8,7 @@
 #include <map>
 #include <optional>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "workspace/files/paths.h"
 
 namespace bottle::workspace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
-#include "base/line.h"
+#include "base/text/line.h"
 #include "workspace/files/paths.h"
 
 namespace bottle::workspace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "base/json.h"
-#include "base/line.h"
+#include "base/text/json.h"
+#include "base/text/line.h"
 
 namespace bottle::workspace {
 namespace {

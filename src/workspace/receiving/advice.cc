@@ -1,7 +1,7 @@
 #include "workspace/receiving/advice.h"
 
-#include "base/line.h"
-#include "base/shell_word.h"
+#include "base/text/line.h"
+#include "base/text/shell_word.h"
 
 namespace bottle::workspace {
 namespace {

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/defer.h"
-#include "base/line.h"
+#include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "git/refs.h"
 

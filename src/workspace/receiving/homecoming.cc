@@ -8,8 +8,8 @@
 #include <cstring>
 #include <filesystem>
 
-#include "base/file.h"
-#include "base/line.h"
+#include "base/files/file.h"
+#include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "git/refs.h"
 #include "workspace/files/blob_id.h"

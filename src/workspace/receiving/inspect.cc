@@ -1,6 +1,6 @@
 #include "workspace/receiving/inspect.h"
 
-#include "base/line.h"
+#include "base/text/line.h"
 #include "workspace/files/paths.h"
 #include "workspace/look/look_content.h"
 

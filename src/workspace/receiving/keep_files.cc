@@ -6,7 +6,7 @@
 
 #include <filesystem>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/unique_fd.h"
 #include "git/settings.h"
 #include "workspace/files/paths.h"

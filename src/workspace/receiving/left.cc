@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <set>
 
-#include "base/file.h"
-#include "base/line.h"
+#include "base/files/file.h"
+#include "base/text/line.h"
 #include "workspace/files/paths.h"
 #include "workspace/files/untar.h"
 #include "workspace/receiving/work_files.h"

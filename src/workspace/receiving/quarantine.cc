@@ -9,8 +9,8 @@
 #include <filesystem>
 #include <optional>
 
-#include "base/file.h"
-#include "base/line.h"
+#include "base/files/file.h"
+#include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "git/formats.h"
 #include "workspace/files/blob_id.h"

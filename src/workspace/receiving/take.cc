@@ -3,9 +3,9 @@
 #include <filesystem>
 
 #include "base/defer.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
-#include "base/line.h"
+#include "base/text/line.h"
 #include "git/git.h"
 #include "git/refs.h"
 #include "git/repository.h"

@@ -4,8 +4,8 @@
 
 #include <filesystem>
 
-#include "base/beneath.h"
-#include "base/line.h"
+#include "base/files/beneath.h"
+#include "base/text/line.h"
 #include "workspace/files/encoding.h"
 #include "workspace/files/paths.h"
 #include "workspace/files/untar.h"

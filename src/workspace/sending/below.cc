@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "base/beneath.h"
+#include "base/files/beneath.h"
 
 namespace bottle::workspace {
 namespace {

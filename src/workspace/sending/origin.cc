@@ -6,9 +6,9 @@
 #include <filesystem>
 
 #include "base/defer.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
-#include "base/line.h"
+#include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "git/config.h"
 #include "workspace/files/transfer.h"

@@ -11,10 +11,10 @@
 #include <ctime>
 #include <optional>
 
-#include "base/beneath.h"
 #include "base/defer.h"
-#include "base/file.h"
-#include "base/line.h"
+#include "base/files/beneath.h"
+#include "base/files/file.h"
+#include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/paths.h"

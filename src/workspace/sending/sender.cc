@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <set>
 
-#include "base/file.h"
-#include "base/line.h"
+#include "base/files/file.h"
+#include "base/text/line.h"
 #include "git/objects.h"
 #include "workspace/sending/below.h"
 

@@ -1,10 +1,10 @@
-#include "base/own_file.h"
+#include "base/files/own_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/files/file.h"
 
 namespace bottle {
 namespace {

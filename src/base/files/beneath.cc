@@ -1,4 +1,4 @@
-#include "base/beneath.h"
+#include "base/files/beneath.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <cstdint>
 
 #include "base/defer.h"
-#include "base/file.h"
+#include "base/files/file.h"
 
 namespace bottle {
 namespace {

@@ -1,9 +1,9 @@
-#include "base/json_lines.h"
+#include "base/text/json_lines.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/files/file.h"
 
 namespace bottle::session {
 namespace {

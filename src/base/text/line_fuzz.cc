@@ -1,7 +1,7 @@
 // One line, of any bytes: nothing in it acts on a terminal, and making it again changes nothing.
 #include <cstdlib>
 
-#include "base/line.h"
+#include "base/text/line.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size) {
   std::string_view text(reinterpret_cast<const char*>(data), size);

@@ -1,11 +1,11 @@
-#include "base/json_lines.h"
+#include "base/text/json_lines.h"
 
 #include <fcntl.h>
 
 #include <algorithm>
 
-#include "base/file.h"
-#include "base/json.h"
+#include "base/files/file.h"
+#include "base/text/json.h"
 
 namespace bottle::session {
 namespace {

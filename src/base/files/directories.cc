@@ -1,4 +1,4 @@
-#include "base/directories.h"
+#include "base/files/directories.h"
 
 namespace bottle::session {
 

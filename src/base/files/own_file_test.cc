@@ -1,4 +1,4 @@
-#include "base/own_file.h"
+#include "base/files/own_file.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -6,7 +6,7 @@
 
 #include <filesystem>
 
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/ids.h"
 
 namespace bottle {
