@@ -27,6 +27,8 @@ namespace {
 
 // Returns how specific the rule of a finding is. Of several findings in one place, the most specific one counts.
 int rank(const Finding& finding) {
+  // What was put together of pieces must not stand before what is there as it is.
+  if (finding.encoding.ends_with("pieces")) return 5;
   if (!finding.rule) return 0;
   if (finding.rule->warns) return 4;
   switch (finding.rule->check) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -20,11 +21,23 @@ enum class OnFinding : uint8_t {
   report,  // everything passes
 };
 
+// How the marker may be written.
+enum class MarkerStyle : uint8_t {
+  text,   // [redacted: NAME]
+  json,   // the same; ignores a known secret that only seems to begin or end within an escape
+  token,  // redacted-NAME: without spaces and brackets, as for URLs and forms
+};
+
 class Stream {
  public:
   // The catalog must outlive the stream. `codings` is the value of Content-Encoding, or empty. A coding that
   // ContentDecoder does not know blocks the message at its first byte.
   Stream(Catalog* catalog, OnFinding on_finding, std::string_view codings = {});
+  // `judge` decides about each finding, also about one that only warns. It may be asked again about a finding that
+  // continues beyond the bytes so far. `on_finding` decides about what cannot be scanned.
+  using Judge = std::function<OnFinding(const Finding&)>;
+  Stream(Catalog* catalog, OnFinding on_finding, std::string_view codings, Judge judge,
+         MarkerStyle style = MarkerStyle::text);
 
   // Takes the next bytes of the message, and appends to `out` those that may pass. Returns false if a finding blocks
   // the message; the stream is then over.
@@ -47,6 +60,7 @@ class Stream {
   static constexpr size_t kPiece = 32 * 1024;  // bytes that are scanned at once
 
  private:
+  static constexpr size_t kNone = SIZE_MAX;
   enum class Until { more, pause, end };
   bool piece(std::string_view bytes, Until until, std::string& out);
   bool coded(std::string_view bytes, Until until, std::string& out);
@@ -56,9 +70,12 @@ class Stream {
 
   Catalog* catalog_;
   OnFinding on_finding_;
-  std::string window_;                               // the last bytes of the message
-  size_t let_out_ = 0;                               // the number of released bytes of the window
-  uint64_t before_ = 0;                              // the number of bytes of the message before the window
+  Judge judge_;
+  MarkerStyle style_ = MarkerStyle::text;
+  std::string window_;         // the last bytes of the message
+  size_t let_out_ = 0;         // the number of released bytes of the window
+  size_t unfinished_ = kNone;  // where a finding begins in the window that is redacted once its end has come
+  uint64_t before_ = 0;        // the number of bytes of the message before the window
   std::set<std::pair<uint64_t, std::string>> seen_;  // findings in the window
   std::vector<Finding> findings_;
   std::string problem_;
@@ -71,6 +88,10 @@ class Stream {
 
 // Returns `[redacted: NAME]`, cut or padded with '*' to `size` bytes. It is always the same for the same finding, and
 // valid within a JSON string.
-std::string redaction(std::string_view name, size_t size);
+std::string redaction(std::string_view name, size_t size, MarkerStyle style = MarkerStyle::text);
+
+// Replaces the bytes of the finding, at [begin, end) in `text`, so that JSON stays JSON: an escape is not cut, and of
+// what is spread over several strings or numbers, only letters and digits change.
+void redact(std::string& text, size_t begin, size_t end, const Finding& finding, MarkerStyle style);
 
 }  // namespace bottle::scan

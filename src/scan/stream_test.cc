@@ -9,6 +9,8 @@
 namespace bottle::scan {
 namespace {
 
+using nlohmann::json;
+
 constexpr std::string_view kKnown = "q7Hs82-kLmz0_PwX3rTn5v";
 
 Catalog& catalog() {
@@ -154,6 +156,63 @@ TEST(Session, PutsPiecesTogether) {
   EXPECT_EQ(value("a", kKnown.substr(0, 9)), "");
   now += 5min;
   EXPECT_EQ(value("a", kKnown.substr(9)), "");
+}
+
+// The stream of a request to the model: what it finds is redacted.
+Stream redacting() {
+  return {&catalog(), OnFinding::report, {}, [](const Finding&) { return OnFinding::redact; }, MarkerStyle::json};
+}
+
+TEST(Stream, RedactedJsonStaysJson) {
+  std::string token = filled("ghp_<alnum 36>", 2), list;
+  for (unsigned char c : token) list += (list.empty() ? "" : ",") + std::to_string(c);
+  for (const std::string& text :
+       {json{{"a", "x\n" + token + "\n\"quoted\""}}.dump(), "{\"a\":\"\\u003d" + token + "\\\\\"}",
+        "{\"bytes\":[" + list + "],\"n\":1}", json{{"a", std::string(kKnown) + "\\"}}.dump(),
+        json{{"a", "\n" + std::string(kKnown.rbegin(), kKnown.rend())}}.dump()})
+    for (size_t piece : {3u, 50u, 100000u}) {
+      Stream stream = redacting();
+      auto [out, whole] = streamed(stream, text, piece);
+      EXPECT_TRUE(whole);
+      EXPECT_EQ(out.size(), text.size());
+      EXPECT_FALSE(json::parse(out, nullptr, false).is_discarded()) << text << "\n" << out;
+      EXPECT_EQ(out.find(token), std::string::npos) << out;
+      EXPECT_EQ(out.find(list), std::string::npos) << out;
+    }
+}
+
+TEST(Stream, APrivateKeyIsRedactedWholeHoweverItIsShown) {
+  auto shown = [](std::string_view margin, std::string_view line_end, bool numbers) {
+    std::string text = "cat key\\n-----BEGIN PRIVATE KEY-----";
+    for (uint32_t line = 0; line < 50; ++line)
+      text.append(line_end)
+          .append(numbers ? "   " + std::to_string(line + 2) : "")
+          .append(margin)
+          .append(filled("<base64 64>", line));
+    return text.append(line_end).append("-----END PRIVATE KEY-----").append(line_end).append("and more");
+  };
+  for (const std::string& text :
+       {shown("", "\n", false), shown("", "\\n", false), shown("", "\\\\n", false), shown("    ", "\n", false),
+        shown("\\t", "\\n", true), shown("\xe2\x86\x92", "\\n", true)})
+    for (size_t piece : {10u, 1000u, 100000u}) {
+      Stream stream = redacting();
+      auto [out, whole] = streamed(stream, text, piece);
+      EXPECT_TRUE(whole);
+      for (uint32_t line = 0; line < 50; ++line)
+        ASSERT_EQ(out.find(filled("<base64 64>", line)), std::string::npos) << "line " << line << " of " << out;
+      EXPECT_TRUE(out.ends_with("and more"));
+    }
+}
+
+TEST(Stream, WhatIsRedactedWaitsForItsEndEvenInAPause) {
+  std::string token = filled("ghp_<alnum 36>", 2), out;
+  Stream stream = redacting();
+  EXPECT_TRUE(stream.feed("a " + token, out));
+  EXPECT_TRUE(stream.release(out));
+  EXPECT_EQ(out, "a ");
+  EXPECT_TRUE(stream.feed(" b", out));
+  EXPECT_TRUE(stream.end(out));
+  EXPECT_EQ(out, "a " + redaction("github-token", token.size()) + " b");
 }
 
 }  // namespace

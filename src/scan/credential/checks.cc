@@ -164,6 +164,38 @@ Found discord(std::string_view text, size_t begin, size_t end) {
   return Credential{begin, run_end(text, end, goes_on), true};
 }
 
+// Skips what programs that show files put before a line: spaces, and the line's number with a tab, an arrow or a colon.
+size_t past_margin(std::string_view text, size_t at) {
+  auto spaces = [&](size_t from) { return run_end(text, from, [](char c) { return c == ' ' || c == '\t'; }); };
+  size_t number = spaces(at), end = run_end(text, number, [](char c) { return c >= '0' && c <= '9'; });
+  if (end == number || end - number > 6) return number;
+  std::string_view rest = text.substr(end);
+  for (std::string_view sign : {"\t", "\\t", "\xe2\x86\x92", "\\u2192", ":", "|"}) {
+    if (rest.starts_with(sign)) return spaces(end + sign.size());
+    if (sign.starts_with(rest)) return text.size();  // the rest of the sign is still to come
+  }
+  return number;
+}
+
+// Returns where the lines of a key end that begin at `at`. Its line ends may be escaped.
+size_t key_end(std::string_view text, size_t at) {
+  constexpr size_t kLongestKey = 16 * 1024;
+  text = text.substr(0, at + kLongestKey);
+  while (at < text.size()) {
+    if (is_base64(text[at]) || text[at] == '=' || text[at] == '\r') {
+      ++at;
+      continue;
+    }
+    size_t end = at;
+    while (end < text.size() && text[end] == '\\') ++end;
+    if (end == text.size()) return end;  // the rest of the escape is still to come
+    bool escaped = end > at && (text[end] == 'n' || text[end] == 'r');
+    if (text[at] != '\n' && !escaped) break;
+    at = past_margin(text, end + 1);
+  }
+  return at;
+}
+
 // Finds a body of Base64 after the header of a key, and skips what programs put between them: headers, escapes, quotes.
 Found key_body(std::string_view text, size_t begin, size_t end) {
   constexpr size_t kLongestLine = 100;
@@ -176,10 +208,9 @@ Found key_body(std::string_view text, size_t begin, size_t end) {
       at += 2;
       continue;
     }
+    at = std::min(past_margin(text, at), limit);
     size_t run = run_end(text, at, is_base64);
-    if (run - at >= 24 && !is_stand_in(text.substr(at, run - at)))
-      return Credential{begin,
-                        run_end(text, run, [](char c) { return is_base64(c) || c == '\n' || c == '\r' || c == '='; })};
+    if (run - at >= 24 && !is_stand_in(text.substr(at, run - at))) return Credential{begin, key_end(text, run)};
     std::string_view near = text.substr(run, kLongestLine);
     size_t line = std::min(run + std::min({near.find('\n'), near.find("\\n"), near.size()}), limit);
     if (line - at > kLongestLine || text.substr(at, line - at).find(':') == std::string_view::npos)

@@ -244,14 +244,21 @@ class Survey {
     if (std::popcount(starts) >= 10 && std::popcount(low) <= 52) decimals(at);
   }
 
-  // Finds numbers with one to three other bytes between them.
-  void decimals(size_t begin) {
-    if (begin < decimals_end_) return;
-    size_t end = begin, gap = 0;
-    while (begin > decimals_end_ && within(byte(begin - 1), '0', 10)) --begin;
-    while (end < text_.size() && gap <= 3) gap = within(byte(end), '0', 10) ? 0 : gap + 1, ++end;
-    decimals_end_ = end;
-    spots_.push_back({Shape::decimals, begin, end});
+  // Finds rows of numbers with one to three other bytes between them, in the block at `block`. A row may begin before
+  // the block, and other text may come before the row in the block.
+  void decimals(size_t block) {
+    constexpr size_t kFarthest = 64, kShortest = 24;
+    if (block < decimals_end_) return;
+    auto is_digit = [&](size_t i) { return within(byte(i), '0', 10); };
+    size_t begin = block, first = std::max(decimals_end_, block - std::min(block, kFarthest));
+    for (size_t gap = 0; begin > first && gap <= 3; --begin) gap = is_digit(begin - 1) ? 0 : gap + 1;
+    for (size_t limit = std::min(block + kBlock, text_.size()); begin < limit;) {
+      size_t end = begin, gap = 0;
+      while (end < text_.size() && gap <= 3) gap = is_digit(end) ? 0 : gap + 1, ++end;
+      if (end - gap >= begin + kShortest) spots_.push_back({Shape::decimals, begin, end - gap});
+      decimals_end_ = begin = end;
+      while (begin < limit && !is_digit(begin)) ++begin;
+    }
   }
 
   // Finds 32 or more bytes of lower-case letters and spaces.
