@@ -107,6 +107,10 @@ constexpr Key kKeys[] = {
      "Single services of the local network, each under a name of the bottle's own."},
     {"egress", "on_secret", Shape::one, Type::choice, "block|redact|warn",
      "What happens to a request that carries a secret. Default `block`."},
+    {"egress", "on_secret_for", Shape::map, Type::choice, "block|redact|warn",
+     "The same for one rule of [rules.md](rules.md) or one secret, by its name.", kOptional, false, Type::name},
+    {"egress", "allowed_secrets", Shape::list, Type::name, "",
+     "Fingerprints of credentials that may leave. The audit names the fingerprint of what was refused."},
     {"egress", "hosts", Shape::map_of_lists, Type::address, "",
      "Fixed addresses by host: used instead of the resolver, and trusted even where they are private.", kOptional,
      false, Type::host},
@@ -127,6 +131,9 @@ constexpr Key kKeys[] = {
      "as `%2f`. Default any. Makes the host inspected.",
      kOptional, kFilled},
     {"rule", "inspect", Shape::one, Type::inspect, "", "`true` or `full` looks into TLS to this host."},
+    {"rule", "on_secret", Shape::one, Type::choice, "block|redact|warn",
+     "What happens to a request to this host that carries a secret. Default: `egress.on_secret`. Makes the host "
+     "inspected."},
 
     {"lan", "name", Shape::one, Type::host, "", "The name inside the bottle.", kRequired},
     {"lan", "to", Shape::one, Type::endpoint, "",

@@ -30,6 +30,7 @@ struct AllowRule {
   std::vector<std::string> methods;  // empty: any. If set, the host is inspected
   std::vector<std::string> paths;    // globs; ** crosses slashes; empty: any. If set, the host is inspected
   bool inspect = false;
+  std::string on_secret = {};  // as in Egress, for this host; empty: as for the others
 };
 
 struct LanRoute {
@@ -41,7 +42,9 @@ struct LanRoute {
 struct Egress {
   std::vector<AllowRule> allow;
   std::vector<LanRoute> lan;
-  std::string on_secret = "block";  // block | redact | warn
+  std::string on_secret = "block";                   // block | redact | warn
+  std::map<std::string, std::string> on_secret_for;  // the same by the name of a scanning rule or a secret
+  std::vector<std::string> allowed_secrets;          // fingerprints of credentials that may leave
   std::map<std::string, std::vector<std::string>>
       hosts;                          // fixed addresses: name → ip or ip:port, trusted by the operator
   std::string parent_proxy;           // http://host:port

@@ -50,6 +50,20 @@ vms:
   lab: {provider: qemu, ttl: 2h, idle: 30m, cpus: 2, memory: 4g, allow_vpn: true, options: {network: none, level: 3}}
 )";
 
+TEST(Manifest, OnSecretIsForABottleAHostOrAName) {
+  auto manifest = parse({"p.yaml",
+                         "bottles:\n  web:\n    egress:\n      allow: [{host: a.example.org, on_secret: redact}]\n"
+                         "      on_secret_for: {jwt: warn}\n      allowed_secrets: [3543c50b0cb9]\n"});
+  ASSERT_TRUE(manifest) << manifest.error().what;
+  const Egress& egress = manifest->bottles.at("web").egress;
+  EXPECT_EQ(egress.on_secret, "block");
+  EXPECT_EQ(egress.on_secret_for.at("jwt"), "warn");
+  EXPECT_EQ(egress.allowed_secrets, std::vector<std::string>{"3543c50b0cb9"});
+  ASSERT_EQ(egress.allow.size(), 1u);
+  EXPECT_EQ(egress.allow[0].on_secret, "redact");
+  EXPECT_TRUE(egress.allow[0].inspect) << "what nobody looks into cannot be redacted";
+}
+
 TEST(Manifest, ReadsEveryKeyOfTheExample) {
   auto manifest = parse({"/home/me/.config/bottle/bottle.yaml", kExample});
   ASSERT_TRUE(manifest) << manifest.error().what;

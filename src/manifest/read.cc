@@ -66,7 +66,8 @@ Result<AllowRule> read_rule(const Node& node) {
   if (narrow && inspect == "false")
     return fail_at(node.find("inspect")->at, "inspect: the guard cannot check methods and paths without inspection",
                    "remove `inspect: false`, or the methods and paths");
-  rule.inspect = inspect != "false";
+  rule.on_secret = text(node, "on_secret");
+  rule.inspect = inspect != "false" || !rule.on_secret.empty();
   return rule;
 }
 
@@ -98,6 +99,8 @@ Result<> apply_egress(Egress& egress, const Node& node, const std::string& path)
     egress.lan.push_back({lower(text(item, "name")), text(item, "to"), texts(item, "methods"), texts(item, "paths"),
                           text(item, "tls") == "true"});
   egress.on_secret = text(node, "on_secret", egress.on_secret);
+  for (const auto& [name, value] : child(node, "on_secret_for").entries) egress.on_secret_for[name.text] = value.text;
+  for (const auto& print : texts(node, "allowed_secrets")) egress.allowed_secrets.push_back(print);
   for (const auto& [name, value] : child(node, "hosts").entries) {
     auto& addresses = egress.hosts[lower(name.text)];
     addresses.clear();

@@ -74,6 +74,7 @@ std::string rule_text(const manifest::AllowRule& rule) {
   if (!ports.empty() && ports != std::vector<std::string>{"443"}) text += " :" + joined(ports);
   if (!rule.methods.empty()) text += "  " + joined(rule.methods, " ");
   if (!rule.paths.empty()) text += "  " + joined(rule.paths, " ");
+  if (!rule.on_secret.empty()) text += "  secrets: " + rule.on_secret;
   return text + (rule.inspect ? "  inspected" : "");
 }
 
@@ -97,6 +98,10 @@ std::vector<Line> explain(const Plan& plan) {
                      (route.paths.empty() ? "" : "  " + joined(route.paths, " ")));
   if (egress.empty()) egress.push_back("nothing");
   if (plan.egress.on_secret != "block") egress.push_back("if a request carries a secret: " + plan.egress.on_secret);
+  for (const auto& [name, what] : plan.egress.on_secret_for)
+    egress.push_back("if a request carries " + shown(name) + ": " + what);
+  if (!plan.egress.allowed_secrets.empty())
+    egress.push_back("credentials that may leave: " + joined(plan.egress.allowed_secrets));
   if (!plan.egress.parent_proxy.empty()) egress.push_back("through " + shown(plan.egress.parent_proxy));
   for (const auto& host : plan.ssh) ssh.push_back(host.host + " :" + std::to_string(host.port));
   for (const auto& skill : plan.skills) skills.push_back(skill.substr(skill.rfind('/') + 1));

@@ -150,6 +150,23 @@ TEST(LivePolicy, WhatTheGuardRefusesIsTakenBack) {
   EXPECT_EQ(config, sent[0]);
 }
 
+TEST(LivePolicy, LetsACredentialLeaveByItsFingerprint) {
+  wire::GuardConfig config;
+  std::vector<wire::GuardConfig> sent;
+  std::vector<wire::Event> told;
+  LivePolicy policy(
+      config, [&](const wire::GuardConfig& each) { return sent.push_back(each), Result<>{}; },
+      [&](const wire::Event& e) { told.push_back(e); });
+  policy.request({.id = "1", .secret = "3543c50b0cb9"});
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].egress.allowed_secrets, std::vector<std::string>{"3543c50b0cb9"});
+  policy.accepted();
+  EXPECT_TRUE(changed(told.back()).ok);
+  policy.request({.id = "2", .secret = "the-value-itself"});
+  EXPECT_FALSE(changed(told.back()).ok);
+  EXPECT_EQ(sent.size(), 1u) << "the guard never gets a value as an exception";
+}
+
 TEST(LivePolicy, WithoutARecordTheGuardIsToldToLetNothingThrough) {
   wire::GuardConfig config;
   std::vector<wire::GuardConfig> sent;

@@ -79,6 +79,7 @@ static void fields(Object& o, manifest::AllowRule& rule) {
   o.texts("methods", rule.methods, kFew, kName);
   o.texts("paths", rule.paths, kFew, kPath);
   o.flag("inspect", rule.inspect);
+  if (o.optional("on_secret", !rule.on_secret.empty())) o.text("on_secret", rule.on_secret, kName);
 }
 
 static void fields(Object& o, manifest::LanRoute& route) {
@@ -93,6 +94,10 @@ static void fields(Object& o, manifest::Egress& egress) {
   o.objects("allow", egress.allow, kMany);
   o.objects("lan", egress.lan, kFew);
   o.text("on_secret", egress.on_secret, kName);
+  if (o.optional("on_secret_for", !egress.on_secret_for.empty()))
+    o.table("on_secret_for", egress.on_secret_for, kFew, kName);
+  if (o.optional("allowed_secrets", !egress.allowed_secrets.empty()))
+    o.texts("allowed_secrets", egress.allowed_secrets, kMany, kName);
   o.tables("hosts", egress.hosts, kMany, kName);
   o.text("parent_proxy", egress.parent_proxy, kPath);
   o.texts("extra_ca", egress.extra_ca, kFew, kPath);

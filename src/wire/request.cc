@@ -35,8 +35,9 @@ void fields(Object& o, PolicyChange& change) {
     o.object("allow", rule);
   }
   o.text("deny", change.deny, kName);
-  if (o.is_read() && change.allow.has_value() == change.deny.has_value())
-    o.refuse("allow", "and deny: one of the two is there");
+  o.text("secret", change.secret, 64);
+  if (o.is_read() && change.allow.has_value() + change.deny.has_value() + change.secret.has_value() != 1)
+    o.refuse("allow", "deny and secret: one of the three is there");
 }
 
 }  // namespace bottle::wire

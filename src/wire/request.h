@@ -26,13 +26,14 @@ struct Resize {
 };
 void fields(Object& o, Resize& resize);
 
-// Changes the rules for new connections. The event PolicyChanged answers it. Exactly one of `allow` and `deny` is set.
+// Changes the rules for new connections. The event PolicyChanged answers it. Exactly one of the three is set.
 struct PolicyChange {
   static constexpr const char* kName = "policy request";
   static constexpr size_t kMost = 256 << 10;
   std::string id;                            // repeated in the answer
   std::optional<manifest::AllowRule> allow;  // a rule to add; it revokes a denial of the same pattern
   std::optional<std::string> deny;           // a host or pattern to forbid from now on
+  std::optional<std::string> secret = {};    // the fingerprint of a credential that may leave from now on
 };
 void fields(Object& o, PolicyChange& change);
 

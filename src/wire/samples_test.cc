@@ -62,6 +62,9 @@ plan::Plan plan() {
   p.secrets[0].beside = {"Cookie"};
   p.egress.allow = {{"api.github.com", {443}, {"GET"}, {"/repos/**"}, true}};
   p.egress.lan = {{"tracker.bottle", "10.0.0.7:80", {"GET"}, {"/issues/**"}, false}};
+  p.egress.allow[0].on_secret = "redact";
+  p.egress.on_secret_for = {{"jwt", "warn"}};
+  p.egress.allowed_secrets = {"3543c50b0cb9"};
   p.egress.hosts = {{"db.example.org", {"10.0.0.8"}}};
   p.egress.extra_ca = {"/home/me/ca.pem"};
   p.egress.parent_proxy = "http://proxy.example.org:3128";
@@ -230,6 +233,7 @@ GuardConfig guard_config() {
                      .dns = "10.0.0.2:53",
                      .names = {{"guard", "10.0.0.2"}},
                      .ca_bundle = "-----BEGIN CERTIFICATE-----\n",
+                     .known = {{"deploy", "value"}},
                      .models = {"api.anthropic.com"},
                      .ssh = {{"git.example.org", 22, "ssh-ed25519 AAAA"}},
                      .relay = {"api.github.com"},
@@ -245,9 +249,12 @@ GuardConfig guard_config() {
                      .beside = {"Cookie"}},
                     {.name = "npm", .relayed = true, .placeholder = "other", .hosts = {"npm.example.org"}}};
   config.egress.allow = {{"*.example.org", {443}, {"GET"}, {"/a/**"}, true},
-                         {.host = "evil.example.org", .deny = true}};
+                         {.host = "evil.example.org", .deny = true},
+                         {.host = "paste.example.org", .on_secret = "warn"}};
   config.egress.lan = {{"tracker.bottle", "10.0.0.7:80", {"GET"}, {"/issues/**"}, true}};
   config.egress.on_secret = "redact";
+  config.egress.on_secret_for = {{"jwt", "warn"}};
+  config.egress.allowed_secrets = {"3543c50b0cb9"};
   config.egress.hosts = {{"api.example.org", {"198.51.100.7"}}};
   config.egress.parent_proxy = "http://proxy.example.org:3128";
   config.egress.extra_ca = "-----BEGIN CERTIFICATE-----\n";
@@ -268,6 +275,8 @@ Decision decision() {
           "not_allowed",
           "no rule",
           "github",
+          "github-token",
+          "3543c50b0cb9",
           Decision::Totals{1, 2},
           3,
           "2026-01-01T00:00:00.000Z",
@@ -276,9 +285,9 @@ Decision decision() {
 
 void add_guard(std::vector<Sample>& all) {
   all.push_back(sample("guard-config", guard_config()));
-  all.back().tables = {"names", "hosts"};
+  all.back().tables = {"names", "hosts", "on_secret_for"};
   all.push_back(sample("guard-configure", ToGuard(Configure{guard_config()})));
-  all.back().tables = {"names", "hosts"};
+  all.back().tables = {"names", "hosts", "on_secret_for"};
   all.back().elsewhere = "/config/";
   all.push_back(sample("guard-certificate", ToGuard(Certificate{"-----BEGIN CERTIFICATE-----\n"})));
   all.push_back(sample("guard-answer", ToGuard(AgentAnswer{7, "AAAA"})));
@@ -308,13 +317,14 @@ std::vector<Sample> samples() {
   all.push_back(sample("resize", Resize{24, 80}));
   all.push_back(
       sample("policy-allow", PolicyChange{"7", manifest::AllowRule{"a.example.org", {8443}, {"GET"}, {"/a/**"}}, {}}));
+  all.push_back(sample("policy-secret", PolicyChange{"7", {}, {}, "3543c50b0cb9"}));
   all.push_back(sample("policy-deny", PolicyChange{"7", {}, "a.example.org"}));
   all.push_back(sample("values", job().values));
   all.back().tables = {"env", "secrets"};
   all.push_back(sample("plan", plan()));
-  all.back().tables = {"hosts"};
+  all.back().tables = {"hosts", "on_secret_for"};
   all.push_back(sample("job", job()));
-  all.back().tables = {"env", "secrets", "options", "environment", "hosts"};
+  all.back().tables = {"env", "secrets", "options", "environment", "hosts", "on_secret_for"};
   all.back().elsewhere = "/plan/";
   all.push_back(foreign("hello", hello()));
   all.push_back(foreign("hello-absent", Absent{"x86_64", "Linux"}));
@@ -333,7 +343,7 @@ std::vector<Sample> samples() {
   all.back().tables = {"env"};
   all.push_back(sample("ledger-record", record()));
   all.back().passes_over_unknown_keys = true;
-  all.back().tables = {"options", "hosts"};
+  all.back().tables = {"options", "hosts", "on_secret_for"};
   all.back().elsewhere = "/plan/";
   all.push_back(sample("session-info", SessionInfo{"s1", "running", "reviewer", "web", "/home/me/app",
                                                    "me@far.example.org", 1'800'000'000}));

@@ -14,7 +14,7 @@ namespace bottle::app {
 namespace {
 
 struct AllowOptions {
-  std::string session, host, bottle;
+  std::string session, host, bottle, secret;
   std::vector<std::string> methods, paths;
   bool save = false;
 };
@@ -28,7 +28,18 @@ Result<std::string> bottle_of(const std::string& session) {
   return bottle;
 }
 
+Result<> allow_secret(const AllowOptions& o) {
+  if (o.save || !o.bottle.empty() || !o.host.empty() || !o.methods.empty() || !o.paths.empty())
+    return fail(Code::invalid, "--secret goes with a session only",
+                "to allow it in future sessions, add it to egress.allowed_secrets of the bottle");
+  std::string session = TRY(running_session(o.session));
+  print(session + ": " + TRY(change_policy(session, {.secret = o.secret})) + " (from the next request on)");
+  return {};
+}
+
 Result<> allow(AllowOptions o) {
+  if (!o.secret.empty()) return allow_secret(o);
+  if (o.host.empty() && o.session.empty()) return fail(Code::invalid, "no host", "name one, or give --secret");
   if (o.host.empty()) o.host = std::exchange(o.session, "");
   auto rule = TRY(rule_from(o.host, o.methods, o.paths));
   std::string bottle = o.bottle;
@@ -49,10 +60,11 @@ Result<> allow(AllowOptions o) {
 void add_allow(CLI::App& app, int& exit) {
   auto o = std::make_shared<AllowOptions>();
   auto* command = app.add_subcommand("allow");
-  command->add_option("session", o->session)->required();
+  command->add_option("session", o->session);
   command->add_option("host", o->host);
   command->add_option("--methods", o->methods)->delimiter(',')->allow_extra_args(false);
   command->add_option("--paths", o->paths)->allow_extra_args(false);
+  command->add_option("--secret", o->secret);
   command->add_flag("--save", o->save);
   command->add_option("--bottle", o->bottle);
   command->callback([o, &exit] { exit = exit_status(allow(*o)); });

@@ -40,11 +40,12 @@ wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& se
     config.egress.hosts.clear();
     config.ssh.clear();
   }
-  auto& [allow, lan, on_secret, hosts, parent, extra_ca, resolver, idle] = config.egress;
+  auto& [allow, lan, on_secret, on_secret_for, allowed_secrets, hosts, parent, extra_ca, resolver, idle] =
+      config.egress;
   for (const auto& rule : plan.egress.allow)
     for (const auto& host : bound)
       if (std::string name = narrower(rule.host, host); !name.empty())
-        allow.push_back({name, rule.ports, rule.methods, rule.paths, true});
+        allow.push_back({name, rule.ports, rule.methods, rule.paths, true, false, rule.on_secret});
   for (const auto& [name, to] : plan.egress.hosts)
     for (const auto& host : bound)
       if (manifest::covers(host, name)) hosts[name] = to;

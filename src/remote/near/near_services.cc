@@ -76,6 +76,13 @@ bool NearServices::serves(const std::string& host) const {
 
 void NearServices::change_policy(const wire::PolicyChange& change) {
   if (!config_) return;
+  if (change.secret) {
+    auto allowed = session::changed_secrets(config_->egress.allowed_secrets, *change.secret);
+    if (!allowed) return;
+    config_->egress.allowed_secrets = std::move(*allowed);
+    if (broker_) (void)broker_->configure(*config_);
+    return;
+  }
   auto rules = changed_rules(config_->egress.allow, change);
   if (!rules) return;
   if (change.allow && !serves(rules->back().host)) return;

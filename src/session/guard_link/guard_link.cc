@@ -104,12 +104,14 @@ wire::GuardConfig guard_config(const plan::Plan& plan, const GuardSettings& sett
                            .host_networks = texts_of(settings.host_networks)};
   auto& egress = config.egress;
   egress.on_secret = plan.egress.on_secret;
+  egress.on_secret_for = plan.egress.on_secret_for;
+  egress.allowed_secrets = plan.egress.allowed_secrets;
   egress.hosts = plan.egress.hosts;
   egress.parent_proxy = plan.egress.parent_proxy;
   egress.extra_ca = settings.extra_ca;
   egress.resolver = plan.egress.resolver.empty() ? "127.0.0.11:53" : plan.egress.resolver;
   for (const auto& rule : plan.egress.allow)
-    egress.allow.push_back({rule.host, rule.ports, rule.methods, rule.paths, rule.inspect});
+    egress.allow.push_back({rule.host, rule.ports, rule.methods, rule.paths, rule.inspect, false, rule.on_secret});
   for (const auto& route : plan.egress.lan) {
     if (!settings.far) {
       egress.lan.push_back({route.name, route.to, route.methods, route.paths, route.tls});

@@ -1,5 +1,6 @@
 #include "session/guard_link/policy_change.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "policy/rules.h"
@@ -45,12 +46,26 @@ Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> 
   return allow;
 }
 
+Result<std::vector<std::string>> changed_secrets(std::vector<std::string> allowed, const std::string& fingerprint) {
+  if (fingerprint.size() != 12 || fingerprint.find_first_not_of("0123456789abcdef") != std::string::npos)
+    return fail(Code::invalid, "a fingerprint has 12 hexadecimal digits", "copy it from the audit's line");
+  if (std::ranges::find(allowed, fingerprint) == allowed.end()) allowed.push_back(fingerprint);
+  return allowed;
+}
+
 void LivePolicy::request(const wire::PolicyChange& wanted) {
-  auto rules = changed_rules(config_.egress.allow, wanted);
-  if (!rules) return tell(wanted.id, false, rules.error().what);
-  std::string what = wanted.allow ? "allowed " + wanted.allow->host : "denied " + wanted.deny.value_or("");
-  Change change{wanted.id, what, config_};
-  config_.egress.allow = std::move(*rules);
+  Change change{wanted.id, "", config_};
+  if (wanted.secret) {
+    auto allowed = changed_secrets(config_.egress.allowed_secrets, *wanted.secret);
+    if (!allowed) return tell(wanted.id, false, allowed.error().what);
+    config_.egress.allowed_secrets = std::move(*allowed);
+    change.what = "allowed the credential " + *wanted.secret;
+  } else {
+    auto rules = changed_rules(config_.egress.allow, wanted);
+    if (!rules) return tell(wanted.id, false, rules.error().what);
+    config_.egress.allow = std::move(*rules);
+    change.what = wanted.allow ? "allowed " + wanted.allow->host : "denied " + wanted.deny.value_or("");
+  }
   if (auto sent = send_(config_); !sent) {
     config_ = std::move(change.before);
     return tell(wanted.id, false, sent.error().what);

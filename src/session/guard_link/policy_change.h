@@ -20,6 +20,9 @@ namespace bottle::session {
 Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow,
                                                    const wire::PolicyChange& change);
 
+// The `allowed_secrets` of a guard's configuration after a request to let a credential leave.
+Result<std::vector<std::string>> changed_secrets(std::vector<std::string> allowed, const std::string& fingerprint);
+
 class LivePolicy {
  public:
   using Tell = std::function<void(const wire::Event& event)>;

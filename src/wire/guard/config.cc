@@ -25,6 +25,7 @@ static void fields(Object& o, GuardRule& rule) {
   if (o.optional("paths", !rule.paths.empty())) o.texts("paths", rule.paths, kMany, kPath);
   if (o.optional("inspect", rule.inspect)) o.flag("inspect", rule.inspect);
   if (o.optional("deny", rule.deny)) o.flag("deny", rule.deny);
+  if (o.optional("on_secret", !rule.on_secret.empty())) o.text("on_secret", rule.on_secret, kName);
 }
 
 static void fields(Object& o, GuardLanRoute& route) {
@@ -47,6 +48,11 @@ static void fields(Object& o, GuardSecret& secret) {
   texts(o, "beside", secret.beside);
 }
 
+static void fields(Object& o, GuardKnownSecret& known) {
+  o.text("name", known.name, kName);
+  o.text("value", known.value, kValue);
+}
+
 static void fields(Object& o, GuardSshHost& ssh) {
   o.text("host", ssh.host, kPath);
   if (o.optional("port", true)) o.number("port", ssh.port);
@@ -57,6 +63,9 @@ static void fields(Object& o, GuardEgress& egress) {
   if (o.optional("allow", true)) o.objects("allow", egress.allow, kMany);
   if (o.optional("lan", true)) o.objects("lan", egress.lan, kMany);
   text(o, "on_secret", egress.on_secret, kName);
+  if (o.optional("on_secret_for", !egress.on_secret_for.empty()))
+    o.table("on_secret_for", egress.on_secret_for, kMany, kName);
+  texts(o, "allowed_secrets", egress.allowed_secrets);
   if (o.optional("hosts", true)) o.tables("hosts", egress.hosts, kMany, kName);
   text(o, "parent_proxy", egress.parent_proxy);
   text(o, "extra_ca", egress.extra_ca, kPem);
@@ -71,6 +80,7 @@ void fields(Object& o, GuardConfig& config) {
   if (o.optional("egress", true)) o.object("egress", config.egress);
   text(o, "ca_bundle", config.ca_bundle, kPem);
   if (o.optional("secrets", true)) o.objects("secrets", config.secrets, kMany);
+  if (o.optional("known", !config.known.empty())) o.objects("known", config.known, kMany);
   texts(o, "models", config.models);
   if (o.optional("ssh", true)) o.objects("ssh", config.ssh, kMany);
   texts(o, "relay", config.relay);

@@ -19,6 +19,7 @@ struct GuardRule {
   std::vector<std::string> methods, paths;  // empty: all
   bool inspect = false;
   bool deny = false;
+  std::string on_secret = {};  // block | redact | warn, for this host; empty: as for the others
   bool operator==(const GuardRule&) const = default;
 };
 
@@ -42,6 +43,12 @@ struct GuardSecret {
   bool operator==(const GuardSecret&) const = default;
 };
 
+// A value that must not leave, and that the guard puts in nowhere.
+struct GuardKnownSecret {
+  std::string name, value;
+  bool operator==(const GuardKnownSecret&) const = default;
+};
+
 struct GuardSshHost {
   std::string host;
   uint16_t port = 22;
@@ -53,6 +60,8 @@ struct GuardEgress {
   std::vector<GuardRule> allow;
   std::vector<GuardLanRoute> lan;
   std::string on_secret = "block";                        // block | redact | warn
+  std::map<std::string, std::string> on_secret_for;       // the same for a rule of src/scan or a secret, by its name
+  std::vector<std::string> allowed_secrets;               // fingerprints of credentials that may leave
   std::map<std::string, std::vector<std::string>> hosts;  // name → its fixed addresses, ip or ip:port
   std::string parent_proxy;                               // http://host:port; empty: none
   std::string extra_ca;                                   // PEM
@@ -70,6 +79,7 @@ struct GuardConfig {
   GuardEgress egress;
   std::string ca_bundle;  // PEM of the public roots
   std::vector<GuardSecret> secrets;
+  std::vector<GuardKnownSecret> known = {};
   std::vector<std::string> models;  // hosts of the agent's model
   std::vector<GuardSshHost> ssh;
   std::vector<std::string> relay;          // hosts that are reached by streams only; "*": all

@@ -17,6 +17,8 @@ void fields(Object& o, Decision& decision) {
   if_any("code", decision.code, 200);
   if_any("reason", decision.reason, 2000);
   if_any("secret", decision.secret, 600);
+  if_any("rule", decision.rule, 64);
+  if_any("fingerprint", decision.fingerprint, 64);
   if (o.optional("bytes_out", decision.bytes.has_value())) {
     auto& bytes = decision.bytes ? *decision.bytes : decision.bytes.emplace();
     o.number("bytes_out", bytes.out);

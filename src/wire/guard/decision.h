@@ -26,6 +26,8 @@ struct Decision {
   std::string method, path;          // for a request
   std::string code, reason;          // the reason is text for the operator
   std::string secret;                // the name of the secret that the decision concerns
+  std::string rule = {};             // the rule that found a credential
+  std::string fingerprint = {};      // the credential's fingerprint, which does not reveal it
   std::optional<Totals> bytes = {};  // for a connection that has ended
   uint64_t count = 1;                // how many decisions of this kind the line represents
   std::string first;                 // time of the first of them
