@@ -332,7 +332,7 @@ class OtherUpgradesTest : public ClientsTest {
 
 TEST_F(OtherUpgradesTest, PassWhereNothingIsLookedThrough) {
   serve_switching({{"inspect", true}});
-  for (const char* to : {"tcp", "SPDY/3.1", "WebSocket", "h2c, tcp"}) {
+  for (const char* to : {"tcp", "SPDY/3.1", "h2c, tcp"}) {
     Wire wire = upgrade(to);
     EXPECT_TRUE(wire.head().starts_with("HTTP/1.1 101 ")) << to;
     wire.write("bytes");

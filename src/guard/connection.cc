@@ -117,6 +117,18 @@ Waker::Wait Connection::turn() {
   return wait(now() + kHeadPatience);
 }
 
+void Connection::audit_secret(AuditLine line) {
+  std::string clean_path;
+  if (hides_path) line.path = {};
+  line.path = line.path.substr(0, line.path.find('?'));
+  if (!line.path.empty() && !config->secrets.empty()) line.path = clean_path = config->secrets.starred(line.path);
+  line.id = id;
+  line.kind = "http";
+  line.host = host.name;
+  line.port = port;
+  context.audit.write(line);
+}
+
 void Connection::audit(std::string_view action, std::string_view kind, std::string_view code, std::string_view reason,
                        std::string_view method, std::string_view path, bool totals) {
   std::string clean_host, clean_path, clean_reason;
@@ -130,7 +142,7 @@ void Connection::audit(std::string_view action, std::string_view kind, std::stri
                        .host = clean(host.name, clean_host),
                        .port = port,
                        .method = method,
-                       .path = clean(path.substr(0, path.find('?')), clean_path),
+                       .path = hides_path ? "" : clean(path.substr(0, path.find('?')), clean_path),
                        .code = code,
                        .reason = clean(reason, clean_reason),
                        .totals = totals,

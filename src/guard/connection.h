@@ -29,6 +29,7 @@ struct Connection {
   policy::Host upstream_host;  // the host that `upstream` is connected to
   uint16_t upstream_port = 0;
   bool upstream_used = false;   // `upstream` has already carried a request
+  bool hides_path = false;      // the path of the current request contains a credential, so the audit must not show it
   bool through_parent = false;  // `upstream` is a tunnel through a parent proxy
 
   // Takes the current rules. Connections made under the old rules are not reused.
@@ -40,6 +41,8 @@ struct Connection {
   Waker::Wait turn();
   void audit(std::string_view action, std::string_view kind, std::string_view code, std::string_view reason,
              std::string_view method = {}, std::string_view path = {}, bool totals = false);
+  // Records a request in which a secret was found. This fills in the id, the host and the port of `line`.
+  void audit_secret(AuditLine line);
   // Queues a small answer of the guard's own. The code is in the reason phrase, because many programs print nothing
   // else. A status other than 400 and 403 is a failure rather than a decision.
   void answer(int status, std::string_view code, bool close);

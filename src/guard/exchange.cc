@@ -5,6 +5,7 @@
 
 #include "policy/credentials.h"
 #include "policy/overrides.h"
+#include "scan/join.h"
 
 namespace bottle::guard {
 namespace {
@@ -27,6 +28,25 @@ bool may_repeat(std::string_view method) {
 
 bool Exchange::fail_with(int status, std::string_view code, std::string_view reason) {
   c_.audit(status == 403 ? "deny" : "close", "http", code, reason, request_.method, request_.target);
+  return break_off(status, code);
+}
+
+bool Exchange::refuse_request() {
+  const Refusal& why = scan_.refusal();
+  if (why.rule.empty() && why.secret.empty()) return fail_with(403, "secret", why.reason);
+  c_.audit_secret({.action = "deny",
+                   .method = request_.method,
+                   .path = request_.target,
+                   .code = "secret",
+                   .reason = why.reason,
+                   .secret = why.secret,
+                   .rule = why.rule,
+                   .fingerprint = why.fingerprint});
+  return break_off(403, "secret");
+}
+
+// Ends the exchange with an answer of our own, where that can still be given.
+bool Exchange::break_off(int status, std::string_view code) {
   c_.upstream.reset();
   bool still_here = answering_ != Answering::switching && c_.client.out_at == 0 && c_.client.sent == sent_before_;
   if (answering_ != Answering::head && !still_here) {
@@ -100,7 +120,8 @@ std::optional<std::string> Exchange::request_trailers() {
     if (!may_be_trailer(name) || policy::presents_credentials(name)) continue;
     if (request_.restricted && (policy::overrides_request(name) || policy::names_other_path(name))) continue;
     std::string clean_name = name, clean_value = value;
-    if (!scan_.rewrite(Place::header_name, {}, Syntax::token, clean_name) || !scan_.rewrite_header(name, clean_value))
+    if (!scan_.rewrite(Place::header_name, {}, Syntax::token, clean_name) || !scan_.rewrite_header(name, clean_value) ||
+        !scan_.look_through({{Place::header, clean_name, &clean_value}}))
       return std::nullopt;
     out.append(clean_name).append(": ").append(clean_value).append("\r\n");
   }
@@ -124,8 +145,29 @@ bool Exchange::pass_on() {
 
 void Exchange::count_memory() {
   // Each stream counts these bytes when it reads more.
-  c_.client.beside = (collected_ ? collected_->capacity() : 0) + (replay_ ? replay_->capacity() : 0);
+  c_.client.beside =
+      (collected_ ? collected_->capacity() : 0) + (replay_ ? replay_->capacity() : 0) + up_stream_.memory();
   c_.upstream.beside = coded_.capacity() + waiting_.capacity() + (decoder_ ? decoder_->memory() : 0);
+}
+
+// Scans g_scanned for disguised secrets and credentials. Returns false if the request must be refused.
+bool Exchange::look_through(bool more_came, bool& progress) {
+  bool whole = sending_ == Sending::done;
+  if (piece_.size() <= scan::kLongestPiece) piece_.append(g_scanned, 0, scan::kLongestPiece + 1);
+  g_looked_through.clear();
+  if (more_came) stream_rests_ = false;
+  bool fine = up_stream_.feed(g_scanned, g_looked_through);
+  // Nothing waits for a match that may not come, except a possible token, which waits for its end or the body's.
+  bool due = held_in_stream_.due(!whole && !stream_rests_ && up_stream_.holds(), !g_looked_through.empty(), c_.now());
+  if (fine && due) {
+    fine = up_stream_.release(g_looked_through);
+    held_in_stream_.released();
+    stream_rests_ = progress = true;
+  }
+  if (fine && whole) fine = up_stream_.end(g_looked_through);
+  std::swap(g_scanned, g_looked_through);
+  if (!fine) scan_.stopped(up_stream_);
+  return fine && (!whole || piece_.size() > scan::kLongestPiece || scan_.look_at_piece(Place::body, "body", piece_));
 }
 
 // Discards what has arrived of the body, because the server takes no more of it.
@@ -145,7 +187,11 @@ bool Exchange::send_body() {
   Stream &client = c_.client, &up = c_.upstream;
   if (sending_ == Sending::done) return false;
   if (sending_ == Sending::discarding) return discard();
-  if (up.unsent() >= kHigh) return held_up_.released(), false;
+  if (up.unsent() >= kHigh) {
+    held_up_.released();
+    held_in_stream_.released();
+    return false;
+  }
   bool progress = false;
   g_payload.clear();
   g_scanned.clear();
@@ -162,7 +208,7 @@ bool Exchange::send_body() {
   bool release = held_up_.due(holds, !g_scanned.empty(), c_.now());
   if (release) held_up_.released();
   if ((release || sending_ == Sending::done) && !up_scan_.release(g_scanned)) return refuse_request();
-  if (!pass_on()) return refuse_request();
+  if (!look_through(!g_payload.empty(), progress) || !pass_on()) return refuse_request();
   count_memory();
   if (sending_ == Sending::done) return true;
   progress |= release | client.fill();
@@ -196,6 +242,7 @@ bool Exchange::step() {
   if (upload_is_over()) {
     sending_ = Sending::discarding;
     held_up_.released();
+    held_in_stream_.released();
     progress = true;
   }
   progress |= !client.flushed() && client.flush();
@@ -237,7 +284,7 @@ Task<Outcome> Exchange::run(bool kept) {
       c_.upstream.reset();
       co_return Outcome::abort;
     }
-    co_await c_.wait(held_up_.until(held_down_.until(last + c_.config->idle_ms)));
+    co_await c_.wait(held_in_stream_.until(held_up_.until(held_down_.until(last + c_.config->idle_ms))));
   }
 }
 

@@ -41,7 +41,7 @@ enum class Answering : uint8_t {
 
 // The parsed head, the payload and the scanned payload of the current step. None of them outlives an await.
 inline Head g_head;
-inline std::string g_payload, g_scanned;
+inline std::string g_payload, g_scanned, g_looked_through;
 
 class Exchange {
  public:
@@ -53,6 +53,7 @@ class Exchange {
         secrets_(c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody()),
         scan_(c, secrets_, request),
         up_scan_(scan_.outgoing(Place::body, request.syntax)),
+        up_stream_(scan_.stream(Place::body, request.syntax, request.codings)),
         down_scan_(scan_.incoming()) {}
 
   ~Exchange() { c_.client.beside = c_.upstream.beside = 0; }
@@ -67,6 +68,7 @@ class Exchange {
   Outcome conclude();
   bool send_body();
   bool discard();
+  bool look_through(bool more_came, bool& progress);
   bool upload_is_over();
   bool pass_on();
   void write_upstream(std::string_view bytes);
@@ -85,8 +87,9 @@ class Exchange {
   void write_head(size_t line_end, bool final);
   bool withdrawn();
   bool fail_with(int status, std::string_view code, std::string_view reason);
-  bool refuse_request() { return fail_with(403, "secret", scan_.refusal()); }
-  bool refuse_answer() { return fail_with(403, "secret_in_answer", scan_.refusal()); }
+  bool refuse_request();
+  bool refuse_answer() { return fail_with(403, "secret_in_answer", scan_.refusal().reason); }
+  bool break_off(int status, std::string_view code);
   Task<Outcome> upgraded();
   void flush_both();
   bool pass_up(MessageScan* messages);
@@ -98,11 +101,16 @@ class Exchange {
   std::string_view head_;
   const HostSecrets& secrets_;
   RequestScan scan_;
-  scan::Filter up_scan_, down_scan_;
+  scan::Filter up_scan_;
+  scan::Stream up_stream_;  // behind up_scan_
+  scan::Filter down_scan_;
   Sending sending_ = Sending::streaming;
   Answering answering_ = Answering::head;
   Framing up_framing_ = Framing::none, down_framing_ = Framing::none;
   HeldBack held_up_, held_down_;
+  HeldBack held_in_stream_;
+  bool stream_rests_ = false;  // up_stream_ has let out all that it lets out before more comes
+  std::string piece_;          // the body, while it is so short that it may be a piece of a secret
   bool client_keep_ = true, upstream_keep_ = true;
   Body answer_;
   std::optional<scan::ContentDecoder> decoder_;  // for an answer that arrives with a coding and is passed on without it

@@ -119,7 +119,7 @@ bool Exchange::take_off_codings() {
     if (iequals(each.name, "content-encoding")) codings.append(codings.empty() ? "" : ",").append(each.value);
   auto decoder = scan::ContentDecoder::make(codings);
   if (decoder && decoder->plain()) return true;
-  if (c_.config->on_secret == OnSecret::warn) return true;
+  if (c_.config->on_secret.of_unreadable(c_.host) == OnSecret::warn) return true;
   if (!decoder || g_head.find("content-range"))
     return fail_with(
         502, "encoded_answer",

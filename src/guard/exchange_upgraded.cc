@@ -59,8 +59,14 @@ Task<Outcome> Exchange::upgraded() {
   Stream &client = c_.client, &up = c_.upstream;
   std::optional<MessageScan> to_server, to_client;
   if (request_.framed) {
-    to_server.emplace(WebSocketSender::client, [this] { return scan_.outgoing(Place::message, Syntax::text); });
-    to_client.emplace(WebSocketSender::server, [this] { return scan_.incoming(); });
+    to_server.emplace(
+        WebSocketSender::client,
+        MessageRules{
+            .filter = [this] { return scan_.outgoing(Place::message, Syntax::text); },
+            .stream = [this] { return scan_.stream(Place::message, Syntax::text); },
+            .piece = [this](std::string_view text) { return scan_.look_at_piece(Place::message, "message", text); },
+            .stopped = [this](const scan::Stream& stream) { scan_.stopped(stream); }});
+    to_client.emplace(WebSocketSender::server, MessageRules{.filter = [this] { return scan_.incoming(); }});
   }
   up.reads_on = false;
   bool half_closed = false;

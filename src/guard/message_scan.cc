@@ -2,6 +2,8 @@
 
 #include <openssl/rand.h>
 
+#include <utility>
+
 namespace bottle::guard {
 
 bool MessageScan::pass(std::string& in, std::string& out) {
@@ -15,7 +17,7 @@ bool MessageScan::pass(std::string& in, std::string& out) {
     if (step == Step::bad) fine = false;
     if (step == Step::frame && !frame.control() && frame.opcode != WebSocketFrame::continuation) opcode_ = frame.opcode;
     if (step == Step::payload && frame.control()) control_ += piece_;
-    if (step == Step::payload && !frame.control()) fine = filter_.feed(piece_, ready_);
+    if (step == Step::payload && !frame.control()) fine = filter_.feed(piece_, filtered_) && look_through(false);
     if (fine && step != Step::more && reader_.frame_done()) fine = end_frame(out);
   }
   in.erase(0, in.size() - rest.size());
@@ -23,17 +25,45 @@ bool MessageScan::pass(std::string& in, std::string& out) {
   return fine;
 }
 
-bool MessageScan::end_frame(std::string& out) {
-  const WebSocketFrame& frame = reader_.frame();
-  if (!frame.control()) {
-    if (!frame.fin) return true;
-    if (!filter_.release(ready_)) return false;
-    write_piece(true, out);
+// Scans what has passed the filter. `whole` says that the message ends here.
+bool MessageScan::look_through(bool whole) {
+  if (!rules_.stream) {
+    ready_.append(std::exchange(filtered_, {}));
     return true;
   }
-  std::string payload;
-  scan::Filter filter = make_filter_();
-  bool fine = filter.feed(control_, payload) && filter.release(payload);
+  if (!stream_) stream_.emplace(rules_.stream());
+  if (short_.size() <= scan::kLongestPiece) short_.append(filtered_, 0, scan::kLongestPiece + 1);
+  rests_ = false;
+  bool fine = stream_->feed(filtered_, ready_) && (!whole || stream_->end(ready_));
+  filtered_.clear();
+  if (!fine) rules_.stopped(*stream_);
+  if (!whole) return fine;
+  fine = fine && (short_.size() > scan::kLongestPiece || rules_.piece(short_));
+  stream_.reset();
+  short_.clear();
+  return fine;
+}
+
+bool MessageScan::end_frame(std::string& out) {
+  const WebSocketFrame& frame = reader_.frame();
+  if (frame.control()) return end_control(frame, out);
+  if (!frame.fin) return true;
+  if (!filter_.release(filtered_) || !look_through(true)) return false;
+  write_piece(true, out);
+  return true;
+}
+
+bool MessageScan::end_control(const WebSocketFrame& frame, std::string& out) {
+  std::string filtered, payload;
+  scan::Filter filter = rules_.filter();
+  bool fine = filter.feed(control_, filtered) && filter.release(filtered);
+  if (fine && rules_.stream) {
+    scan::Stream stream = rules_.stream();
+    fine = stream.feed(filtered, payload) && stream.end(payload) && rules_.piece(filtered);
+    if (!fine) rules_.stopped(stream);
+  } else {
+    payload = std::move(filtered);
+  }
   // No values are put into messages, so the payload cannot have become too long.
   if (fine) write(frame.opcode, true, payload, out);
   control_.clear();
@@ -41,7 +71,11 @@ bool MessageScan::end_frame(std::string& out) {
 }
 
 bool MessageScan::release(std::string& out) {
-  bool fine = filter_.release(ready_);
+  bool fine = !filter_.holds_little() || (filter_.release(filtered_) && look_through(false));
+  if (fine && stream_) {
+    fine = stream_->release(ready_);
+    rests_ = true;
+  }
   if (fine && !ready_.empty()) write_piece(false, out);
   return fine;
 }

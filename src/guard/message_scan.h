@@ -3,18 +3,29 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "guard/protocol/websocket.h"
+#include "scan/join.h"
 #include "scan/known/filter.h"
+#include "scan/stream.h"
 
 namespace bottle::guard {
 
+// How the messages of one direction are scanned.
+struct MessageRules {
+  std::function<scan::Filter()> filter;              // one for the messages, and one for each control frame
+  std::function<scan::Stream()> stream = {};         // one for each message; without it, only the filter scans
+  std::function<bool(std::string_view)> piece = {};  // whether a short message may pass after those before it
+  std::function<void(const scan::Stream&)> stopped = {};
+};
+
 class MessageScan {
  public:
-  // `make_filter` makes the filter for the messages, and one for each control frame.
-  MessageScan(WebSocketSender sender, std::function<scan::Filter()> make_filter)
-      : reader_(sender, false), writer_(sender), make_filter_(std::move(make_filter)), filter_(make_filter_()) {}
+  MessageScan(WebSocketSender sender, MessageRules rules)
+      : reader_(sender, false), writer_(sender), rules_(std::move(rules)), filter_(rules_.filter()) {}
 
   // Takes bytes from the front of `in`, and appends what may pass. Returns false if the connection must end, because of
   // what broken() says or because a filter stopped it.
@@ -24,20 +35,25 @@ class MessageScan {
 
   // Releases what is held back in the middle of a message, because nothing more arrives for now.
   bool release(std::string& out);
-  bool holds_little() const { return filter_.holds_little(); }
+  bool holds_little() const { return filter_.holds_little() || (stream_ && !rests_ && stream_->holds()); }
 
  private:
+  bool look_through(bool whole);
   bool end_frame(std::string& out);
+  bool end_control(const WebSocketFrame& frame, std::string& out);
   void write(uint8_t opcode, bool fin, std::string_view payload, std::string& out);
   void write_piece(bool fin, std::string& out);
 
   WebSocketReader reader_;
   WebSocketWriter writer_;
-  std::function<scan::Filter()> make_filter_;
+  MessageRules rules_;
   scan::Filter filter_;  // one for all messages, so that it finds a secret that a message's end splits
   uint8_t opcode_ = WebSocketFrame::continuation;  // of the next piece of the message
+  std::optional<scan::Stream> stream_;             // scans the current message after the filter
+  bool rests_ = false;                             // the stream has released all that it releases before more arrives
   std::string control_;                            // the payload of a control frame so far
-  std::string piece_, ready_;                      // of a message: the bytes as they arrived, and those that may pass
+  std::string piece_, filtered_, ready_;           // of a message: as it arrived, filtered, and what may pass
+  std::string short_;  // the message so far, as long as it is short enough for a piece of a secret
 };
 
 }  // namespace bottle::guard

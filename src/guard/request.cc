@@ -165,7 +165,7 @@ bool puts_in_body(const Head& head, const HostSecrets& secrets) {
 bool goes_on(const Head& head, const Header* connection, const Header& header, const HostSecrets& secrets) {
   if (hop_by_hop(header.name) || (connection && has_token(connection->value, header.name))) return false;
   if (!secrets.bound.empty() && iequals(header.name, "accept-encoding")) return false;
-  if (!secrets.all->empty() && iequals(header.name, "sec-websocket-extensions")) return false;  // asks for compression
+  if (iequals(header.name, "sec-websocket-extensions")) return false;               // asks for compression
   if (iequals(header.name, "expect") && puts_in_body(head, secrets)) return false;  // the guard collects the body
   return std::ranges::none_of(secrets.bound,
                               [&](const Secret* s) { return writes_header(*s) && iequals(s->header, header.name); });
@@ -217,7 +217,11 @@ bool pass_secrets(const Head& head, const Request& request, const HostSecrets& s
     line.holds_secret = scan.put_in() != before;
   }
   remove_other_credentials(secrets, scan.put_in() > 0, out);
-  return true;
+  // Where the guard put a value in, it knows what is there.
+  std::vector<HeadPart> parts{{Place::path, {}, &out.target}};
+  for (auto& line : out.headers)
+    if (!line.holds_secret) parts.push_back({Place::header, line.name, &line.value});
+  return scan.look_through(parts);
 }
 
 void write_head(const Connection& c, const Head& head, const Request& request, const HostSecrets& secrets,
@@ -250,6 +254,7 @@ void write_head(const Connection& c, const Head& head, const Request& request, c
 }  // namespace
 
 Verdict prepare_request(Connection& c, const Head& head, Request& request, std::string& out) {
+  c.hides_path = false;
   request = Request{
       .method = std::string(head.method), .keep = head.minor == 1 ? !head.close : head.keep_alive, .minor = head.minor};
   if (auto verdict = find_destination(c, head, request); !verdict.allowed) return verdict;
@@ -257,7 +262,10 @@ Verdict prepare_request(Connection& c, const Head& head, Request& request, std::
   const HostSecrets& secrets = c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody();
   RequestScan scan(c, secrets, request);
   Outgoing outgoing;
-  if (!pass_secrets(head, request, secrets, scan, outgoing)) return {.code = "secret", .reason = scan.refusal()};
+  if (!pass_secrets(head, request, secrets, scan, outgoing)) {
+    const Refusal& why = scan.refusal();
+    return {.code = "secret", .reason = why.reason, .rule = why.rule, .fingerprint = why.fingerprint};
+  }
   if (!c.tls && c.config->secrets.any_in(c.host.name))
     return {.code = "secret", .reason = "a secret in the name of the host"};
   request.removed = std::move(outgoing.removed);
@@ -265,8 +273,12 @@ Verdict prepare_request(Connection& c, const Head& head, Request& request, std::
   request.grows = puts_in_body(head, secrets);
   request.expects_continue = head.expect_continue;
   request.framed = !secrets.all->empty() || request.restricted;
+  for (const auto& each : head.headers)
+    if (request.body.kind() != Body::Kind::none && iequals(each.name, "content-encoding"))
+      request.codings.append(request.codings.empty() ? "" : ",").append(each.value);
   if (const Header* upgrade = head.find("upgrade"); upgrade && head.minor == 1)
     request.upgrade = protocol_to_ask_for(upgrade->value, request.framed);
+  request.framed |= iequals(request.upgrade, "websocket");
   request.syntax = syntax_of(head.find("content-type") ? head.find("content-type")->value : "");
   write_head(c, head, request, secrets, outgoing, out);
   return {.allowed = true};

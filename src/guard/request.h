@@ -19,6 +19,7 @@ struct Request {
                         // own credentials
   Body body;
   Syntax syntax = Syntax::text;  // of the body
+  std::string codings;           // of the body, as in Content-Encoding
   bool grows = false;            // values are put into the body, so its length is unknown before its end
   bool keep = true;              // the client may send another request
   bool expects_continue = false;
@@ -33,6 +34,7 @@ struct Verdict {
   int status = 403;
   std::string_view code;
   std::string reason;
+  std::string rule = {}, fingerprint = {};  // of a credential in the request
 };
 
 // Reads the complete head `head` at the front of `c.client.in` and decides on it. Writes the head for the upstream to

@@ -128,8 +128,9 @@ scan::Verdict RequestScan::judge(const scan::Sight& sight, Place place, std::str
       // Text that begins or ends within an escape matches the value only by chance, and cutting it would break the
       // JSON.
       if (syntax == Syntax::json && sight.splits_escape) return {};
-      if (c_.config->on_secret == OnSecret::warn)
-        return as_configured(sight, "secret", "the value of secret \"" + finding.secret->name + "\" goes to the model");
+      if (OnSecret what = c_.config->on_secret.of(c_.host, true, finding.secret->name); what != OnSecret::redact)
+        return as_configured(sight, what, "secret",
+                             "the value of secret \"" + finding.secret->name + "\" goes to the model");
       report_once(finding);
       return {Do::replace, marker(*finding.secret, sight.pattern, sight.bytes.size(),
                                   syntax == Syntax::token || syntax == Syntax::form)};
@@ -143,7 +144,7 @@ scan::Verdict RequestScan::swap_in(const scan::Sight& sight, const Secret& secre
   constexpr int kMost = 100;  // a body full of placeholders must not fill the memory
   if (!sight.whole || secret.value.empty()) return {};
   if (++put_in_ > kMost) {
-    refusal_ = "more than 100 placeholders in one request";
+    refusal_.reason = "more than 100 placeholders in one request";
     return {Do::stop, {}};
   }
   return {Do::replace, written(secret.value, syntax)};
@@ -156,26 +157,28 @@ scan::Verdict RequestScan::refuse(const scan::Sight& sight, const Finding& findi
                                      : "secret \"" + secret.name + "\" in the " + std::string(name_of(place)) +
                                            " of a request to a host it is not bound to";
   if (place == Place::method) {
-    refusal_ = std::move(reason);
+    refusal_.reason = std::move(reason);
     return {Do::stop, {}};
   }
-  return as_configured(sight, "secret", std::move(reason));
+  return as_configured(sight, c_.config->on_secret.of(c_.host, false, secret.name), "secret", std::move(reason));
 }
 
 scan::Verdict RequestScan::judge_answer(const scan::Sight& sight) {
   const Secret* secret = secrets_.all->owner_of_value(sight.pattern);
   if (!secret) return {};
-  return as_configured(sight, "secret_in_answer", "secret \"" + secret->name + "\" in an answer to the agent");
+  return as_configured(sight, c_.config->on_secret.of(c_.host, false, secret->name), "secret_in_answer",
+                       "secret \"" + secret->name + "\" in an answer to the agent");
 }
 
-scan::Verdict RequestScan::as_configured(const scan::Sight& sight, std::string_view code, std::string reason) {
-  if (c_.config->on_secret == OnSecret::block) {
-    refusal_ = std::move(reason);
+scan::Verdict RequestScan::as_configured(const scan::Sight& sight, OnSecret what, std::string_view code,
+                                         std::string reason) {
+  if (what == OnSecret::block) {
+    refusal_.reason = std::move(reason);
     return {Do::stop, {}};
   }
   if (!request_.warned) c_.audit("allow", "http", code, reason, request_.method, request_.target);
   request_.warned = true;
-  if (c_.config->on_secret == OnSecret::warn) return {};
+  if (what == OnSecret::warn) return {};
   return {Do::replace, std::string(sight.bytes.size(), '*')};
 }
 

@@ -106,7 +106,17 @@ Task<bool> refuse_unrecorded(Connection& c, Body& body, std::string_view why) {
 // Answers a request that is not allowed. Returns true if the client may send another.
 Task<bool> refuse(Connection& c, const Verdict& verdict, const Request& request, std::string target, Body body) {
   bool whole = verdict.status == 403 && body.done() && request.keep;
-  c.audit("deny", "http", verdict.code, verdict.reason, request.method, target);
+  if (verdict.rule.empty()) {
+    c.audit("deny", "http", verdict.code, verdict.reason, request.method, target);
+  } else {
+    c.audit_secret({.action = "deny",
+                    .method = request.method,
+                    .path = target,
+                    .code = verdict.code,
+                    .reason = verdict.reason,
+                    .rule = verdict.rule,
+                    .fingerprint = verdict.fingerprint});
+  }
   c.answer(verdict.status, verdict.code, !whole);
   if (!whole) {
     co_await finish_request(c, body);

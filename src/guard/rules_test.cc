@@ -172,8 +172,9 @@ TEST_F(UpgradeTest, AServerThatSpeaksSomethingElseIsCutOff) {
 }
 
 TEST_F(UpgradeTest, ADenialEndsWhatWasUpgraded) {
-  open({{"inspect", true}}, "bytes");
-  while (wire_.in != "bytes") ASSERT_TRUE(wire_.more());
+  std::string message("\x81\x02hi", 4);
+  open({{"inspect", true}}, message);
+  while (wire_.in != message) ASSERT_TRUE(wire_.more());
   allow({{"host", "ws.test"}, {"deny", true}});
   EXPECT_EQ(configure()["type"], "ready");
   wire_.in.clear();

@@ -59,6 +59,8 @@ void show_secrets(const std::vector<wire::SecretNotice>& secrets) {
   for (const auto& each : secrets) {
     if (each.code == "secret_to_model")
       say("bottle: the agent read the value of secret " + each.secret + "; it was not sent to the model as it is");
+    else if (each.code == "credential_to_model")
+      say("bottle: the agent read a credential (" + each.secret + "); it was not sent to the model as it is");
     else say(dim("· the placeholder of secret " + each.secret + " went to the model, where it is worthless"));
   }
 }

@@ -71,6 +71,8 @@ void Audit::append(const AuditLine& line) {
   text("code", line.code, 64);
   text("reason", line.reason, 512);
   text("secret", line.secret, 64);
+  text("rule", line.rule, 64);
+  text("fingerprint", line.fingerprint, 64);
   auto number = [&](std::string_view name, uint64_t value) {
     out.append(",\"").append(name).append("\":").append(std::to_string(value));
   };

@@ -11,7 +11,8 @@ struct AuditLine {
   int port = 0;
   std::string_view method, path, code, reason;
   std::string_view secret = {};  // the secret that the line is about, if the line is written once per session
-  bool totals = false;           // whether the byte counts are meaningful
+  std::string_view rule = {}, fingerprint = {};  // of a credential that was found
+  bool totals = false;                           // whether the byte counts are meaningful
   uint64_t bytes_out = 0, bytes_in = 0;
   uint64_t count = 1;            // the number of decisions that this line stands for
   std::string_view first, time;  // for several decisions, the times of the first and the last; empty means now

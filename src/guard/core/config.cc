@@ -102,6 +102,9 @@ Result<> add_secrets(Config& config, const wire::GuardConfig& wanted) {
   std::vector<policy::HostPattern> models;
   for (const auto& each : wanted.models) models.push_back(TRY(policy::HostPattern::compile(each)));
   config.secrets.compile(std::move(secrets), std::move(models));
+  std::vector<Scanner::Known> known;
+  for (const auto& each : wanted.known) known.push_back({each.name, each.value});
+  config.scanner = TRY(Scanner::make(config.secrets, known, wanted.egress.allowed_secrets));
   return {};
 }
 
@@ -111,11 +114,12 @@ Result<Endpoint> endpoint(const std::string& text) {
   return *parsed;
 }
 
-Result<OnSecret> compile_on_secret(const std::string& text) {
-  if (text == "block" || text.empty()) return OnSecret::block;
-  if (text == "redact") return OnSecret::redact;
-  if (text == "warn") return OnSecret::warn;
-  return fail(Code::invalid, "on_secret is not block, redact or warn");
+Result<> add_on_secret(Config& config, const wire::GuardEgress& egress) {
+  TRY(config.on_secret.set_general(egress.on_secret));
+  for (const auto& [name, what] : egress.on_secret_for) TRY(config.on_secret.set_for_name(name, what));
+  for (const auto& rule : egress.allow)
+    if (!rule.on_secret.empty()) TRY(config.on_secret.set_for_host(rule.host, rule.on_secret));
+  return {};
 }
 
 // Adds the addresses on which the guard listens, and the names that it answers itself.
@@ -163,7 +167,7 @@ Result<std::shared_ptr<Config>> compile(const wire::GuardConfig& wanted) {
   const auto& egress = wanted.egress;
   TRY(add_places(*config, wanted));
   TRY(add_rules(*config, egress));
-  config->on_secret = TRY(compile_on_secret(egress.on_secret));
+  TRY(add_on_secret(*config, egress));
   if (!egress.parent_proxy.empty()) config->parent = TRY(parse_parent(egress.parent_proxy));
   config->resolver = egress.resolver;
   if (!config->resolver.empty()) TRY(endpoint(config->resolver));

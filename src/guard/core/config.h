@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "guard/core/scanner.h"
+#include "guard/core/secret_policy.h"
 #include "guard/core/secrets.h"
 #include "policy/address.h"
 #include "policy/host.h"
@@ -44,11 +46,12 @@ struct Config {
   policy::Rules rules;
   std::map<std::string, std::vector<policy::Endpoint>> hosts;  // port 0 means the requested port
   std::map<std::string, LanRoute> lan;
-  OnSecret on_secret = OnSecret::block;
+  SecretPolicy on_secret;
   std::optional<ParentProxy> parent;
   std::string resolver;  // ip:port, or empty for /etc/resolv.conf
   std::string roots;     // PEM of ca_bundle and extra_ca
   Secrets secrets;
+  std::unique_ptr<Scanner> scanner;
   std::vector<SshHost> ssh;
   std::vector<policy::HostPattern> relay;     // hosts that the guard reaches only through the relay
   bool relay_all = false;                     // all hosts are relayed, because the guard has no network

@@ -133,20 +133,36 @@ std::string Secrets::starred(std::string_view text) const {
   return out;
 }
 
+const Secret* Secrets::named(std::string_view name) const {
+  auto found = std::ranges::find(list_, name, &Secret::name);
+  return found == list_.end() ? nullptr : &*found;
+}
+
 bool HostSecrets::scanned() const { return !bound.empty() || (model && !all->empty()); }
 
 bool HostSecrets::is_bound(const Secret* secret) const { return std::ranges::find(bound, secret) != bound.end(); }
 
+namespace {
+
+// Returns whether the guard puts the secret's value there.
+bool is_put(const Secret& secret, Place place, std::string_view header) {
+  return (place == Place::header && secret.goes_in_header(header)) || (place == Place::query && secret.in_query) ||
+         (place == Place::body && secret.in_body);
+}
+
+}  // namespace
+
+// Even a value that is bound to the model passes only where it signs in. What the agent reads must not reach the model.
+bool HostSecrets::may_hold(const Secret& secret, Place place, std::string_view header) const {
+  return is_bound(&secret) && (!model || is_put(secret, place, header));
+}
+
 Finding HostSecrets::judge(const scan::Pattern& pattern, Place place, std::string_view header) const {
   auto fate = [&](const Secret& secret, bool is_value, bool is_bound) {
-    bool put_there =
-        is_bound && ((place == Place::header && secret.goes_in_header(header)) ||
-                     (place == Place::query && secret.in_query) || (place == Place::body && secret.in_body));
+    bool put_there = is_bound && is_put(secret, place, header);
     if (!is_value && put_there && pattern.encoding == scan::Encoding::literal) return Fate::swap;
     if (!is_value) return model ? Fate::note : Fate::refuse;
-    // Even a value that is bound to the model passes only where it signs in. What the agent reads must not reach the
-    // model.
-    if (is_bound && (!model || put_there)) return Fate::pass;
+    if (may_hold(secret, place, header)) return Fate::pass;
     return model ? Fate::mark : Fate::refuse;
   };
   Finding best;

@@ -31,9 +31,6 @@ struct Secret {
 // Fails with Code::invalid and says what is wrong, but never quotes the value.
 Result<Secret> compile_secret(const wire::GuardSecret& wanted);
 
-// What happens to a request that carries a secret to the wrong place, and to an answer that contains a value.
-enum class OnSecret : uint8_t { block, redact, warn };
-
 // The part of a request in which something is found.
 enum class Place : uint8_t { method, path, query, header_name, header, body, message };
 
@@ -65,7 +62,9 @@ struct HostSecrets {
   // Returns whether traffic to and from the host must be scanned.
   bool scanned() const;
   bool is_bound(const Secret* secret) const;
-  // `header` is the header's name, if the place is a header.
+  // Returns whether the value of a secret may go to the host at this place. `header` is the header's name, if the
+  // place is a header.
+  bool may_hold(const Secret& secret, Place place, std::string_view header) const;
   Finding judge(const scan::Pattern& pattern, Place place, std::string_view header) const;
 };
 
@@ -78,6 +77,8 @@ class Secrets {
   void compile(std::vector<Secret> secrets, std::vector<policy::HostPattern> models);
 
   bool empty() const { return list_.empty(); }
+  const std::vector<Secret>& list() const { return list_; }
+  const Secret* named(std::string_view name) const;  // null if there is none
   const scan::Dictionary& dictionary() const { return dictionary_; }
   const HostSecrets& of(const policy::Host& host) const;
   const HostSecrets& of_nobody() const;  // for a host whose identity is not proven

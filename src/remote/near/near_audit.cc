@@ -23,7 +23,7 @@ void NearAudit::add(wire::Decision decision) {
   file_->add(decision);
   std::string host = decision.host.empty() ? "?" : decision.host;
   // The far guard knows only placeholders, so only the broker can report a value.
-  if (decision.code == "secret_to_model")
+  if (decision.code == "secret_to_model" && !decision.secret.empty())
     clients_.event(wire::SecretToModel{decision.secret, host, decision.code, decision.reason});
   if (decision.action != "deny" || told_ == kMostTold) return;
   ++told_;

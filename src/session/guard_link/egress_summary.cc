@@ -39,9 +39,10 @@ std::string missing_rule(const wire::Decision& decision) {
 
 void EgressSummary::add(const wire::Decision& decision, Clients& clients) {
   const std::string &action = decision.action, &host = decision.host, &code = decision.code;
-  if (action == "allow" && !decision.secret.empty() && secrets_.size() < kMostTold &&
-      secrets_.try_emplace({decision.secret, code}, host).second)
-    clients.event(wire::SecretToModel{decision.secret, host, code, decision.reason});
+  const std::string& secret = decision.secret.empty() ? decision.rule : decision.secret;
+  if (action == "allow" && !secret.empty() && code.ends_with("_to_model") && secrets_.size() < kMostTold &&
+      secrets_.try_emplace({secret, code}, host).second)
+    clients.event(wire::SecretToModel{secret, host, code, decision.reason});
   bool reached = action == "allow" && (decision.kind == "connect" || decision.kind == "http");
   if (reached && reached_.size() < kMostReached) reached_.insert(host);
   if (action != "deny") return;

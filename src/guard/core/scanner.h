@@ -1,0 +1,36 @@
+// This file holds what the guard looks for in outgoing data besides placeholders: known secrets in every disguise, and
+// credentials by their form (src/scan). Each configuration has one.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "guard/core/secrets.h"
+#include "scan/session.h"
+
+namespace bottle::guard {
+
+class Scanner {
+ public:
+  struct Known {
+    std::string name, value;
+  };
+  // `known` are secrets that the guard puts into no request. `allowed` are fingerprints of credentials that may leave.
+  static Result<std::unique_ptr<Scanner>> make(const Secrets& secrets, const std::vector<Known>& known,
+                                               const std::vector<std::string>& allowed);
+
+  scan::Catalog& catalog() { return catalog_; }
+  // Returns the memory of short texts that left, which finds a secret that is sent in parts. A new configuration starts
+  // with an empty one.
+  scan::Session& session() { return session_; }
+
+ private:
+  explicit Scanner(scan::Catalog catalog) : catalog_(std::move(catalog)), session_(&catalog_) {}
+
+  scan::Catalog catalog_;
+  scan::Session session_;
+};
+
+}  // namespace bottle::guard

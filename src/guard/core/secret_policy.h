@@ -1,0 +1,43 @@
+// This file holds what the operator wants to happen to a secret on its way to a host (`on_secret`). The code is pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "policy/host.h"
+
+namespace bottle::guard {
+
+// What happens to a request that carries a secret to the wrong place, and to an answer that contains a value.
+enum class OnSecret : uint8_t { block, redact, warn };
+
+class SecretPolicy {
+ public:
+  // Each takes "block", "redact" or "warn", and fails with Code::invalid for any other text.
+  Result<> set_general(std::string_view what);
+  Result<> set_for_name(const std::string& name, std::string_view what);     // of a rule of src/scan, or of a secret
+  Result<> set_for_host(const std::string& pattern, std::string_view what);  // of an egress rule
+
+  OnSecret general() const { return general_; }
+  // Returns what happens to a finding of this name on its way to the host. What is set for the host takes precedence
+  // over what is set for the name. `model` says that the host is the agent's model, where `block` is not the default.
+  OnSecret of(const policy::Host& host, bool model, std::string_view name) const;
+  // Returns what happens to data that cannot be scanned, such as a body in an unknown coding.
+  OnSecret of_unreadable(const policy::Host& host) const;
+  // Returns whether something is set for the name itself.
+  bool names(std::string_view name) const { return by_name_.contains(name); }
+
+ private:
+  const OnSecret* by_host(const policy::Host& host) const;
+
+  OnSecret general_ = OnSecret::block;
+  std::map<std::string, OnSecret, std::less<>> by_name_;
+  std::vector<std::pair<policy::HostPattern, OnSecret>> by_host_;  // the most specific first
+};
+
+}  // namespace bottle::guard
