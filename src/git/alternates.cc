@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "git/formats.h"
-#include "git/owner.h"
+#include "git/formats/formats.h"
+#include "git/run/owner.h"
 
 namespace bottle::git {
 namespace {

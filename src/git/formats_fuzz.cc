@@ -1,8 +1,8 @@
 // Fuzzes the parsers of repository files: for any input, the result must have the form that the parser promises.
 #include <cstdlib>
 
-#include "git/config.h"
-#include "git/formats.h"
+#include "git/formats/config.h"
+#include "git/formats/formats.h"
 #include "git/settings.h"
 
 using namespace bottle;

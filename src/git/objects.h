@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "git/git.h"
+#include "git/run/git.h"
 
 namespace bottle::git {
 

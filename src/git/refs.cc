@@ -6,7 +6,7 @@
 
 #include "base/files/beneath.h"
 #include "base/text/line.h"
-#include "git/git.h"
+#include "git/run/git.h"
 
 namespace bottle::git {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "git/formats.h"
+#include "git/formats/formats.h"
 #include "git/repository.h"
 
 namespace bottle::git {

@@ -10,7 +10,7 @@
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
 #include "git/alternates.h"
-#include "git/owner.h"
+#include "git/run/owner.h"
 
 namespace bottle::git {
 namespace {

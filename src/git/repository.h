@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "git/directory.h"
+#include "git/run/directory.h"
 #include "git/settings.h"
 
 namespace bottle::git {

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/text/line.h"
-#include "git/git.h"
+#include "git/run/git.h"
 
 namespace bottle::git {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/files/beneath.h"
-#include "git/config.h"
+#include "git/formats/config.h"
 
 namespace bottle::git {
 

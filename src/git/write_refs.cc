@@ -11,8 +11,8 @@
 #include "base/files/beneath.h"
 #include "base/files/file.h"
 #include "base/text/line.h"
-#include "git/git.h"
 #include "git/refs.h"
+#include "git/run/git.h"
 
 namespace bottle::git {
 namespace {

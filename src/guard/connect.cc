@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <optional>
 
-#include "guard/connection.h"
 #include "guard/protocol/client_hello.h"
-#include "guard/protocol/http_head.h"
 #include "guard/protocol/ssh_watch.h"
+#include "guard/serve.h"
 #include "guard/tunnel.h"
+#include "http/head.h"
 
 namespace bottle::guard {
 namespace {

@@ -3,9 +3,9 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include "guard/core/socket_address.h"
-#include "guard/core/stream.h"
-#include "guard/core/task.h"
+#include "guard/net/socket_address.h"
+#include "guard/net/stream.h"
+#include "guard/net/task.h"
 #include "guard/protocol/dns.h"
 
 namespace bottle::guard {

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "guard/core/context.h"
-#include "guard/core/task.h"
+#include "guard/net/task.h"
 
 namespace bottle::guard {
 

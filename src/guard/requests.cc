@@ -3,7 +3,8 @@
 
 #include <algorithm>
 
-#include "guard/exchange.h"
+#include "guard/exchange/exchange.h"
+#include "guard/serve.h"
 
 namespace bottle::guard {
 namespace {
@@ -55,7 +56,7 @@ Task<Parse> next_head(Connection& c, bool first) {
   Stream& client = c.client;
   int64_t deadline = c.now() + (first ? kHeadPatience : c.config->idle_ms);
   while (true) {
-    Parse parsed = client.in.empty() ? Parse::incomplete : parse_request(client.in, g_head);
+    Parse parsed = client.in.empty() ? Parse::incomplete : http::parse_request(client.in, g_head);
     if (parsed != Parse::incomplete) co_return parsed;
     if (client.fill()) continue;
     if (client.eof || client.failed || c.now() >= deadline) co_return Parse::incomplete;
@@ -73,7 +74,7 @@ Task<Parse> next_head(Connection& c, bool first) {
 
 // Sends the answer, and reads the rest of a request that was refused or answered early. Many clients read an answer
 // only after they have sent their whole body, and a reset would discard it. Then ends the client's stream.
-Task<bool> finish_request(Connection& c, Body& body) {
+Task<bool> finish_request(Connection& c, http::Body& body) {
   constexpr int64_t kQuiet = 5 * 1000, kLinger = 120 * 1000;
   Stream& client = c.client;
   int64_t last = c.now(), end = c.now() + kLinger;
@@ -97,14 +98,14 @@ Task<bool> finish_request(Connection& c, Body& body) {
 }
 
 // Refuses a request that cannot be recorded. None of it has gone upstream.
-Task<bool> refuse_unrecorded(Connection& c, Body& body, std::string_view why) {
+Task<bool> refuse_unrecorded(Connection& c, http::Body& body, std::string_view why) {
   c.audit("close", "http", "unrecorded", why);
   c.answer(503, "unrecorded", true);
   co_return co_await finish_request(c, body);
 }
 
 // Answers a request that is not allowed. Returns true if the client may send another.
-Task<bool> refuse(Connection& c, const Verdict& verdict, const Request& request, std::string target, Body body) {
+Task<bool> refuse(Connection& c, const Verdict& verdict, const Request& request, std::string target, http::Body body) {
   bool whole = verdict.status == 403 && body.done() && request.keep;
   if (verdict.rule.empty()) {
     c.audit("deny", "http", verdict.code, verdict.reason, request.method, target);
@@ -189,7 +190,7 @@ Task<bool> serve_requests(Connection& c) {
       co_return co_await finish(c);
     }
     c.refresh();
-    Body body = Body::of_request(g_head);
+    http::Body body = http::Body::of_request(g_head);
     if (auto why = cannot_record(c); !why.empty()) {
       c.client.in.erase(0, g_head.size);
       co_return co_await refuse_unrecorded(c, body, why);

@@ -15,7 +15,7 @@
 #include <cstring>
 
 #include "base/files/file.h"
-#include "guard/connection.h"
+#include "guard/serve.h"
 #include "guard/ssh_agent.h"
 
 namespace bottle::guard {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "guard/connection.h"
+#include "guard/connection/connection.h"
 #include "wire/guard/control.h"
 
 namespace bottle::guard {

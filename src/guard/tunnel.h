@@ -5,8 +5,8 @@
 #include <functional>
 
 #include "guard/core/context.h"
-#include "guard/core/stream.h"
-#include "guard/core/task.h"
+#include "guard/net/stream.h"
+#include "guard/net/task.h"
 
 namespace bottle::guard {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "inside/gate.h"
+#include "inside/gate/gate.h"
 
 namespace bottle::inside {
 

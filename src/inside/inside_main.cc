@@ -15,10 +15,10 @@
 #include "base/os/aslr.h"
 #include "inside/agent.h"
 #include "inside/companion.h"
-#include "inside/gate.h"
-#include "inside/probes.h"
+#include "inside/gate/gate.h"
+#include "inside/probes/probes.h"
+#include "inside/probes/wire.h"
 #include "inside/relay.h"
-#include "inside/wire.h"
 
 namespace {
 

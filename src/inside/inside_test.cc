@@ -12,11 +12,11 @@
 
 #include "base/files/file.h"
 #include "inside/agent.h"
-#include "inside/calls.h"
-#include "inside/gate.h"
-#include "inside/probes.h"
-#include "inside/routes.h"
-#include "inside/wire.h"
+#include "inside/gate/gate.h"
+#include "inside/probes/calls.h"
+#include "inside/probes/probes.h"
+#include "inside/probes/routes.h"
+#include "inside/probes/wire.h"
 
 namespace bottle::inside {
 namespace {

@@ -9,7 +9,7 @@
 #include <cstdio>
 
 #include "base/files/file.h"
-#include "inside/wire.h"
+#include "inside/probes/wire.h"
 
 namespace bottle::inside {
 namespace {

@@ -5,7 +5,7 @@
 #include <regex>
 
 #include "base/files/file.h"
-#include "wire/plan.h"
+#include "wire/start/plan.h"
 
 namespace bottle::plan {
 namespace {

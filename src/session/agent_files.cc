@@ -7,7 +7,7 @@
 #include "base/stream.h"
 #include "session/box/containers.h"
 #include "session/box/images.h"
-#include "session/collect.h"
+#include "session/collect/collect.h"
 #include "session/gate.h"
 #include "workspace/place.h"
 

@@ -6,7 +6,7 @@
 
 #include "docker/engine.h"
 #include "transfer/delivery.h"
-#include "wire/job.h"
+#include "wire/start/job.h"
 #include "workspace/workspace.h"
 
 namespace bottle::session {

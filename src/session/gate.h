@@ -4,10 +4,10 @@
 #include <string>
 
 #include "docker/engine.h"
-#include "docker/tar.h"
+#include "docker/tar/tar.h"
 #include "session/box/network.h"
 #include "wire/gate.h"
-#include "wire/job.h"
+#include "wire/start/job.h"
 
 namespace bottle::session {
 

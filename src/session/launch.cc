@@ -11,7 +11,7 @@
 #include "session/box/containers.h"
 #include "session/box/host_routes.h"
 #include "session/box/images.h"
-#include "session/collect.h"
+#include "session/collect/collect.h"
 #include "session/gate.h"
 #include "session/ledger/names.h"
 #include "session/ledger/teardown.h"

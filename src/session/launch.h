@@ -16,7 +16,7 @@
 #include "session/ledger/ledger.h"
 #include "transfer/delivery.h"
 #include "wire/gate.h"
-#include "wire/job.h"
+#include "wire/start/job.h"
 #include "workspace/workspace.h"
 
 namespace bottle::session {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "session/console/clients.h"
-#include "wire/job.h"
+#include "wire/start/job.h"
 
 namespace bottle::session {
 

@@ -16,7 +16,7 @@
 #include "session/guard_link/policy_change.h"
 #include "session/ledger/ledger.h"
 #include "session/ledger/scratch_test.h"
-#include "wire/frames.h"
+#include "wire/frames/frames.h"
 
 namespace bottle::session {
 namespace {

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/unique_fd.h"
-#include "wire/frames.h"
+#include "wire/frames/frames.h"
 
 extern char** environ;
 

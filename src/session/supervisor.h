@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/error.h"
-#include "wire/job.h"
+#include "wire/start/job.h"
 
 namespace bottle::session {
 

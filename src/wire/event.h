@@ -11,8 +11,8 @@
 
 #include "wire/codec/codec.h"
 #include "wire/gate.h"
-#include "wire/hello.h"
 #include "wire/result.h"
+#include "wire/start/hello.h"
 
 namespace bottle::wire {
 

@@ -1,6 +1,6 @@
 #include "wire/ledger.h"
 
-#include "wire/plan.h"
+#include "wire/start/plan.h"
 
 namespace bottle::wire {
 

@@ -10,7 +10,7 @@
 
 #include "plan/plan.h"
 #include "wire/codec/codec.h"
-#include "wire/job.h"
+#include "wire/start/job.h"
 
 namespace bottle::wire {
 

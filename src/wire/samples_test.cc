@@ -4,12 +4,12 @@
 #include "wire/failure.h"
 #include "wire/gate.h"
 #include "wire/guard/control.h"
-#include "wire/hello.h"
-#include "wire/job.h"
 #include "wire/ledger.h"
-#include "wire/plan.h"
 #include "wire/request.h"
 #include "wire/result.h"
+#include "wire/start/hello.h"
+#include "wire/start/job.h"
+#include "wire/start/plan.h"
 
 namespace bottle::wire {
 namespace {

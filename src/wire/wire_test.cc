@@ -13,9 +13,9 @@
 #include "wire/failure.h"
 #include "wire/gate.h"
 #include "wire/guard/control.h"
-#include "wire/hello.h"
-#include "wire/job.h"
 #include "wire/samples_test.h"
+#include "wire/start/hello.h"
+#include "wire/start/job.h"
 
 namespace bottle::wire {
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "docker/tar.h"
+#include "docker/tar/tar.h"
 #include "workspace/files/transfer.h"
 
 namespace bottle::workspace {

@@ -12,9 +12,9 @@
 #include <fstream>
 
 #include "base/files/file.h"
-#include "docker/tar.h"
-#include "git/git.h"
+#include "docker/tar/tar.h"
 #include "git/git_test.h"
+#include "git/run/git.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/paths.h"
 #include "workspace/files/untar.h"

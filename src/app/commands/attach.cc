@@ -14,7 +14,7 @@
 #include "base/unique_fd.h"
 #include "session/console/client.h"
 #include "session/ledger/ledger.h"
-#include "wire/frames.h"
+#include "wire/frames/frames.h"
 #include "wire/request.h"
 
 namespace bottle::app {

@@ -16,8 +16,8 @@
 #include "base/unique_fd.h"
 #include "session/console/client.h"
 #include "session/console/terminal.h"
-#include "session/sweep.h"
-#include "session/unrecorded.h"
+#include "session/sweep/sweep.h"
+#include "session/sweep/unrecorded.h"
 
 namespace bottle::app {
 namespace {

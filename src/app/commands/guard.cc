@@ -11,7 +11,7 @@
 #include "app/world/world.h"
 #include "base/files/file.h"
 #include "base/unique_fd.h"
-#include "guard/core/tls.h"
+#include "guard/net/tls.h"
 #include "guard/server.h"
 #include "session/box/host_routes.h"
 #include "session/console/terminal.h"

@@ -25,8 +25,8 @@
 #include "session/credentials/ssh_keys.h"
 #include "session/credentials/token.h"
 #include "session/credentials/values.h"
-#include "wire/frames.h"
-#include "wire/plan.h"
+#include "wire/frames/frames.h"
+#include "wire/start/plan.h"
 #include "workspace/workspace.h"
 
 namespace bottle::app {

@@ -12,7 +12,7 @@
 #include "base/unique_fd.h"
 #include "session/console/client.h"
 #include "wire/failure.h"
-#include "wire/frames.h"
+#include "wire/frames/frames.h"
 
 namespace bottle::app {
 namespace {

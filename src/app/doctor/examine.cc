@@ -9,10 +9,10 @@
 #include "app/world/world.h"
 #include "base/files/file.h"
 #include "docker/call.h"
-#include "git/git.h"
+#include "git/run/git.h"
 #include "session/box/images.h"
-#include "session/sweep.h"
-#include "session/unrecorded.h"
+#include "session/sweep/sweep.h"
+#include "session/sweep/unrecorded.h"
 
 namespace bottle::app {
 namespace {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "app/output/output.h"
-#include "session/sweep.h"
+#include "session/sweep/sweep.h"
 #include "wire/event.h"
 #include "wire/result.h"
 

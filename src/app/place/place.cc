@@ -11,13 +11,13 @@
 #include "app/world/world.h"
 #include "docker/call.h"
 #include "remote/link/findings.h"
-#include "remote/near/image_layers.h"
+#include "remote/near/transfers/image_layers.h"
 #include "session/box/images.h"
 #include "session/box/runtime_trial.h"
 #include "session/credentials/token.h"
 #include "session/ledger/ledger.h"
 #include "session/supervisor.h"
-#include "session/sweep.h"
+#include "session/sweep/sweep.h"
 
 namespace bottle::app {
 namespace {

@@ -11,8 +11,8 @@
 #include "plan/plan.h"
 #include "remote/link/mosh.h"
 #include "session/console/client.h"
-#include "wire/hello.h"
-#include "wire/job.h"
+#include "wire/start/hello.h"
+#include "wire/start/job.h"
 
 namespace bottle::app {
 

@@ -13,7 +13,7 @@
 #include "machine/destroy.h"
 #include "session/console/client.h"
 #include "session/ledger/ledger.h"
-#include "session/sweep.h"
+#include "session/sweep/sweep.h"
 
 namespace bottle::app {
 namespace {

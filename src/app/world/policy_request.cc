@@ -16,7 +16,7 @@
 #include "manifest/edit.h"
 #include "session/console/client.h"
 #include "wire/event.h"
-#include "wire/frames.h"
+#include "wire/frames/frames.h"
 
 namespace bottle::app {
 

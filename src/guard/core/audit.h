@@ -8,8 +8,8 @@
 
 #include "base/unique_fd.h"
 #include "guard/core/audit_line.h"
-#include "guard/core/loop.h"
 #include "guard/core/repeats.h"
+#include "guard/net/loop.h"
 
 namespace bottle::guard {
 

@@ -7,8 +7,8 @@
 #include <charconv>
 #include <span>
 
-#include "guard/core/tls.h"
-#include "guard/protocol/http_head.h"
+#include "guard/net/tls.h"
+#include "http/head.h"
 
 namespace bottle::guard {
 namespace {

@@ -9,11 +9,11 @@
 
 #include "guard/core/audit.h"
 #include "guard/core/config.h"
-#include "guard/core/loop.h"
 #include "guard/core/relay.h"
-#include "guard/core/resolver.h"
-#include "guard/core/stream.h"
-#include "guard/core/tls.h"
+#include "guard/net/loop.h"
+#include "guard/net/resolver.h"
+#include "guard/net/stream.h"
+#include "guard/net/tls.h"
 
 namespace bottle::guard {
 

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "guard/core/socket_address.h"
-#include "guard/core/targets.h"
-#include "guard/protocol/http_head.h"
+#include "guard/net/socket_address.h"
+#include "guard/net/targets.h"
+#include "http/head.h"
 
 namespace bottle::guard {
 namespace {
@@ -139,11 +139,11 @@ Task<Dialed> ask_proxy(Context& context, Proxy proxy, Waker& waker, std::string 
   auto failed = [&](const Proxy::Failure& failure, const std::string& reason) {
     return Dialed{.status = failure.status, .code = failure.code, .reason = proxy.name + reason};
   };
-  Head head;
+  http::Head head;
   while (true) {
     bool progress = stream.flush();
     progress |= stream.fill();
-    auto parsed = parse_response(stream.in, head);
+    auto parsed = http::parse_response(stream.in, head);
     if (parsed == Parse::ok) break;
     if (parsed == Parse::bad) co_return failed(proxy.refused, std::string("'s answer: ") + head.why);
     if (stream.eof || stream.failed || context.loop.now() >= deadline)

@@ -8,7 +8,7 @@
 #include <cstdlib>
 
 #include "guard/core/config.h"
-#include "guard/core/task.h"
+#include "guard/net/task.h"
 
 namespace bottle::guard {
 namespace {

@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "base/unique_fd.h"
 #include "guard/core/audit.h"
-#include "guard/core/loop.h"
+#include "guard/net/loop.h"
 #include "wire/guard/control.h"
 
 namespace bottle::guard {

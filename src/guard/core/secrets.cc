@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "guard/protocol/http_head.h"
+#include "http/head.h"
 #include "scan/known/filter.h"
 
 namespace bottle::guard {
@@ -30,7 +30,7 @@ std::string fitted(std::string text, size_t size, char end, char fill) {
 }  // namespace
 
 bool Secret::goes_in_header(std::string_view given) const {
-  return in_header && (iequals(given, "authorization") || (!header.empty() && iequals(given, header)));
+  return in_header && (http::iequals(given, "authorization") || (!header.empty() && http::iequals(given, header)));
 }
 
 Result<Secret> compile_secret(const wire::GuardSecret& wanted) {

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "guard/protocol/http_head.h"
+#include "base/text/parse.h"
 
 namespace bottle::guard {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "guard/protocol/http_head.h"
+#include "base/text/parse.h"
 #include "policy/address.h"
 
 namespace bottle::guard {

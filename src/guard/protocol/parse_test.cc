@@ -4,178 +4,15 @@
 #include <filesystem>
 #include <fstream>
 
-#include "guard/core/tls.h"
-#include "guard/protocol/body.h"
+#include "guard/net/tls.h"
 #include "guard/protocol/client_hello.h"
 #include "guard/protocol/dns.h"
-#include "guard/protocol/http_head.h"
 #include "guard/protocol/ssh_watch.h"
 
 namespace bottle::guard {
 namespace {
 
 using namespace std::literals;
-
-Parse request(std::string_view text) {
-  Head head;
-  return parse_request(text, head);
-}
-
-TEST(HttpHead, takes_ordinary_requests) {
-  Head head;
-  ASSERT_EQ(
-      parse_request("POST http://a.b/c HTTP/1.1\r\nHost: a.b\r\nContent-Length: 3\r\nConnection: close, x\r\n\r\nabc",
-                    head),
-      Parse::ok)
-      << head.why;
-  EXPECT_EQ(head.method, "POST");
-  EXPECT_EQ(head.target, "http://a.b/c");
-  EXPECT_EQ(head.content_length, 3u);
-  EXPECT_TRUE(head.close);
-  EXPECT_EQ(head.host, "a.b");
-}
-
-TEST(HttpHead, refuses_every_ambiguity) {
-  for (std::string_view text :
-       {"GET / HTTP/1.1\nHost: a\n\n"sv,
-        "GET / HTTP/1.1\r\nHost: a\n\r\n"sv,
-        "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n"sv,
-        "GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n"sv,
-        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n"sv,
-        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"sv,
-        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n"sv,
-        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1,1\r\n\r\n"sv,
-        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n"sv,
-        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999999999999\r\n\r\n"sv,
-        "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"sv,
-        "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"sv,
-        "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"sv,
-        "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n"sv,
-        "GET / HTTP/1.1\r\n\r\n"sv,
-        "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"sv,
-        "GET  / HTTP/1.1\r\nHost: a\r\n\r\n"sv,
-        "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"sv,
-        "GET / HTTP/2.0\r\nHost: a\r\n\r\n"sv,
-        "G(T / HTTP/1.1\r\nHost: a\r\n\r\n"sv,
-        "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"sv,
-        "\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"sv,
-        "GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n"sv,
-        "GET / HTTP/1.1\r\n Host: a\r\n\r\n"sv,
-        "GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n"sv,
-        "GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n"sv,
-        "\x16\x03\x01\0"sv,
-        "GET / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n"sv})
-    EXPECT_EQ(request(text), Parse::bad) << text;
-  EXPECT_EQ(request("GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(kMaxHead, 'x')), Parse::bad);
-}
-
-TEST(HttpHead, every_prefix_is_incomplete) {
-  std::string_view text = "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n";
-  for (size_t i = 0; i < text.size(); ++i) EXPECT_EQ(request(text.substr(0, i)), Parse::incomplete) << i;
-  EXPECT_EQ(request(text), Parse::ok);
-}
-
-TEST(HttpHead, responses) {
-  Head head;
-  EXPECT_EQ(parse_response("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", head), Parse::ok);
-  EXPECT_EQ(head.status, 200);
-  EXPECT_EQ(parse_response("HTTP/1.1 204\r\n\r\n", head), Parse::ok);
-  EXPECT_EQ(parse_response("HTTP/1.1 999 Request denied\r\n\r\n", head), Parse::ok);
-  EXPECT_EQ(head.status, 999);
-  for (const char* text : {"HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 099 x\r\n\r\n", "ICY 200 OK\r\n\r\n",
-                           "HTTP/1.1  200 OK\r\n\r\n", "HTTP/1.1 200OK\r\n\r\n"}) {
-    EXPECT_EQ(parse_response(text, head), Parse::bad) << text;
-    std::string beyond = text;
-    EXPECT_EQ(repair_response(beyond, head), Parse::bad) << text;
-  }
-  std::string many = "HTTP/1.1 200 OK\r\n";
-  for (int i = 0; i < 300; ++i) many += "X-Header-" + std::to_string(i) + ": " + std::string(900, 'v') + "\r\n";
-  EXPECT_EQ(parse_response(many + "\r\n", head), Parse::ok) << head.why;
-  EXPECT_EQ(head.headers.size(), 300u);
-  EXPECT_EQ(parse_response("HTTP/1.1 200 OK\r\nX: " + std::string(kMaxAnswerHead, 'x'), head), Parse::bad);
-}
-
-TEST(HttpHead, one_empty_line_before_a_request_is_skipped) {
-  Head head;
-  std::string_view text = "\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\nrest";
-  for (size_t i = 0; i < text.size() - 4; ++i) EXPECT_EQ(request(text.substr(0, i)), Parse::incomplete) << i;
-  ASSERT_EQ(parse_request(text, head), Parse::ok);
-  EXPECT_EQ(head.size, text.size() - 4);
-  EXPECT_EQ(head.text, text.substr(2, text.size() - 6));
-  EXPECT_EQ(head.target, "/a");
-  EXPECT_EQ(request("GET /gr\xc3\xbc\xc3\x9f HTTP/1.1\r\nHost: a\r\n\r\n"), Parse::ok);
-}
-
-// Returns what an answer is repaired to, or "bad" or "incomplete".
-std::string repaired(std::string bytes) {
-  Head head;
-  if (parse_response(bytes, head) == Parse::ok) return "not bad";
-  Parse parsed = repair_response(bytes, head);
-  if (parsed != Parse::ok) return parsed == Parse::bad ? "bad" : "incomplete";
-  EXPECT_TRUE(head.close);
-  return bytes;
-}
-
-TEST(HttpHead, answers_are_repaired) {
-  const std::string close = "Connection: close\r\n\r\n";
-  for (auto [sent, right] : std::vector<std::pair<std::string, std::string>>{
-           {"HTTP/1.1 200 OK\r\nName : v\r\n\r\nbody", "HTTP/1.1 200 OK\r\nName: v\r\n" + close + "body"},
-           {"HTTP/1.1 200 OK\nA: b\n\nbody\n", "HTTP/1.1 200 OK\r\nA: b\r\n" + close + "body\n"},
-           {"HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\td\r\n\r\n", "HTTP/1.1 200 OK\r\nA: b c d\r\n" + close},
-           {"HTTP/1.1 200 OK\r\nnot a header\r\n gone too\r\nA: b\r\n\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n" + close},
-           {"HTTP/1.1 200 OK\r\nA: x\x01y\r\n\r\n", "HTTP/1.1 200 OK\r\nA: x y\r\n" + close},
-           {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5, 5\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n" + close},
-           {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + close},
-           {"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 5\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n" + close},
-           {"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + close},
-           {"HTTP/1.1 200 OK\nA: b\n", "incomplete"},
-           {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", "bad"},
-           {"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n", "bad"},
-           {"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "bad"}})
-    EXPECT_EQ(repaired(sent), right) << sent;
-  std::string not_http = "220 mail.example.org\n";
-  Head head;
-  EXPECT_EQ(repair_response(not_http, head), Parse::bad) << "what is not HTTP is not waited for";
-}
-
-std::string unchunk(std::string_view text, size_t cut, bool& ok, bool& done, std::string& rest) {
-  Body body(Body::Kind::chunked);
-  std::string payload;
-  rest.clear();
-  ok = true;
-  for (size_t at = 0; at < text.size() && ok; at += cut) {
-    rest.append(text.substr(at, cut));
-    ok = body.read(rest, payload);
-  }
-  done = body.done();
-  return payload;
-}
-
-TEST(Body, chunked_however_it_is_cut) {
-  std::string_view text = "3;ext=1\r\nabc\r\n0A\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\nGET";
-  for (size_t cut = 1; cut <= text.size(); ++cut) {
-    bool ok, done;
-    std::string rest;
-    EXPECT_EQ(unchunk(text, cut, ok, done, rest), "abc0123456789") << cut;
-    EXPECT_TRUE(ok && done);
-    EXPECT_EQ(rest, "GET");
-  }
-  Body with_trailers(Body::Kind::chunked);
-  std::string in = "1\r\na\r\n0\r\nX-Sum:  1 \r\nno trailer\r\nX : y\r\n\r\n", payload;
-  ASSERT_TRUE(with_trailers.read(in, payload) && with_trailers.done());
-  EXPECT_EQ(with_trailers.trailers(), (std::vector<Body::Trailer>{{"X-Sum", "1"}}));
-  for (const char* bad : {"3\nabc\r\n", "3\r\nabcd\r\n", "-1\r\n", "\r\n", "x\r\n", "1234567890123456\r\n",
-                          "3 x\rb\r\n", "3\r\nabc\n0\r\n\r\n"}) {
-    bool ok, done;
-    std::string rest;
-    unchunk(bad, 100, ok, done, rest);
-    EXPECT_FALSE(ok) << bad;
-  }
-}
 
 // Returns a real ClientHello from the library.
 std::string hello_for(const char* name) {
@@ -281,13 +118,10 @@ TEST(Corpus, replays) {
     if (!entry.is_regular_file()) continue;
     std::ifstream file(entry.path(), std::ios::binary);
     std::string bytes((std::istreambuf_iterator<char>(file)), {});
-    Head head;
     ClientHello hello;
     DnsQuery q;
     std::string folder = entry.path().parent_path().filename();
-    Parse parsed = folder == "http_head"      ? parse_request(bytes, head)
-                   : folder == "client_hello" ? parse_client_hello(bytes, hello)
-                                              : parse_dns_query(bytes, q);
+    Parse parsed = folder == "client_hello" ? parse_client_hello(bytes, hello) : parse_dns_query(bytes, q);
     std::string name = entry.path().filename();
     if (name.starts_with("ok")) EXPECT_EQ(parsed, Parse::ok) << entry.path();
     if (name.starts_with("bad")) EXPECT_EQ(parsed, Parse::bad) << entry.path();

@@ -29,15 +29,15 @@
 #include "session/ledger/ledger.h"
 #include "session/ledger/names.h"
 #include "session/supervisor.h"
-#include "session/sweep.h"
+#include "session/sweep/sweep.h"
 #include "transfer/delivery.h"
 #include "transfer/delta.h"
 #include "wire/failure.h"
-#include "wire/frames.h"
-#include "wire/hello.h"
-#include "wire/job.h"
+#include "wire/frames/frames.h"
 #include "wire/request.h"
 #include "wire/result.h"
+#include "wire/start/hello.h"
+#include "wire/start/job.h"
 
 namespace bottle::remote {
 

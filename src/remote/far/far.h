@@ -16,7 +16,7 @@
 #include "base/error.h"
 #include "base/files/directories.h"
 #include "docker/engine.h"
-#include "wire/hello.h"
+#include "wire/start/hello.h"
 
 namespace bottle::remote {
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "remote/link/far_side.h"
-#include "wire/frames.h"
+#include "wire/frames/frames.h"
 
 namespace bottle::remote {
 

@@ -16,8 +16,8 @@
 #include "base/stream.h"
 #include "base/unique_fd.h"
 #include "ssh/connection.h"
-#include "wire/hello.h"
-#include "wire/job.h"
+#include "wire/start/hello.h"
+#include "wire/start/job.h"
 
 namespace bottle::remote {
 

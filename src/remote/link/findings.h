@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/finding.h"
 #include "session/box/host_routes.h"
-#include "wire/hello.h"
+#include "wire/start/hello.h"
 
 namespace bottle::remote {
 

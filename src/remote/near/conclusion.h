@@ -7,8 +7,8 @@
 
 #include "remote/link/far_side.h"
 #include "remote/near/near_record.h"
-#include "remote/near/session_state.h"
-#include "remote/near/work_fetcher.h"
+#include "remote/near/state/session_state.h"
+#include "remote/near/transfers/work_fetcher.h"
 #include "session/console/clients.h"
 #include "wire/result.h"
 

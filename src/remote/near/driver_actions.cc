@@ -6,7 +6,7 @@
 #include "base/ids.h"
 #include "remote/near/driver.h"
 #include "session/credentials/session_agent.h"
-#include "session/sweep.h"
+#include "session/sweep/sweep.h"
 #include "wire/failure.h"
 #include "wire/request.h"
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "machine/record.h"
-#include "wire/job.h"
+#include "wire/start/job.h"
 
 namespace bottle::remote {
 

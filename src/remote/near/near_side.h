@@ -6,7 +6,7 @@
 
 #include "remote/link/far_side.h"
 #include "session/console/clients.h"
-#include "wire/job.h"
+#include "wire/start/job.h"
 
 namespace bottle::remote {
 

@@ -9,7 +9,7 @@
 #include "base/future.h"
 #include "base/text/line.h"
 #include "remote/link/findings.h"
-#include "remote/near/image_layers.h"
+#include "remote/near/transfers/image_layers.h"
 #include "session/box/images.h"
 #include "session/credentials/token.h"
 

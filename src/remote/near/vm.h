@@ -14,8 +14,8 @@
 #include "machine/vm.h"
 #include "remote/link/far_side.h"
 #include "session/ledger/ledger.h"
-#include "wire/job.h"
 #include "wire/result.h"
+#include "wire/start/job.h"
 
 namespace bottle::remote {
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "remote/near/session_state.h"
+#include "remote/near/state/session_state.h"
 #include "wire/event.h"
 
 namespace bottle::remote {

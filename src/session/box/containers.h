@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "session/box/network.h"
-#include "wire/job.h"
+#include "wire/start/job.h"
 
 namespace bottle::session {
 

@@ -6,7 +6,7 @@
 #include "base/ids.h"
 #include "base/text/line.h"
 #include "docker/call.h"
-#include "docker/tar.h"
+#include "docker/tar/tar.h"
 #include "session/box/agent_image.h"
 
 extern "C" {

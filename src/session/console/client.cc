@@ -16,7 +16,7 @@
 #include "session/console/detach_key.h"
 #include "session/console/terminal.h"
 #include "wire/failure.h"
-#include "wire/frames.h"
+#include "wire/frames/frames.h"
 #include "wire/request.h"
 
 namespace bottle::session {

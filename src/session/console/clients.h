@@ -11,7 +11,7 @@
 #include "session/console/outbox.h"
 #include "session/console/output_log.h"
 #include "wire/event.h"
-#include "wire/frames.h"
+#include "wire/frames/frames.h"
 #include "wire/guard/control.h"
 
 struct pollfd;

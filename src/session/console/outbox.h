@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "wire/frames.h"
+#include "wire/frames/frames.h"
 
 namespace bottle::session {
 

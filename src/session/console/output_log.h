@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "wire/frames.h"
+#include "wire/frames/frames.h"
 #include "wire/request.h"
 
 namespace bottle::session {

@@ -11,7 +11,7 @@
 #include "session/credentials/values.h"
 #include "sshagent/filter.h"
 #include "wire/gate.h"
-#include "wire/job.h"
+#include "wire/start/job.h"
 
 namespace bottle::session {
 

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "plan/plan.h"
-#include "wire/job.h"
+#include "wire/start/job.h"
 
 namespace bottle::session {
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "git/git.h"
+#include "git/run/git.h"
 
 namespace bottle::workspace {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "base/unique_fd.h"
-#include "git/formats.h"
+#include "git/formats/formats.h"
 
 namespace bottle::workspace {
 

@@ -12,7 +12,7 @@
 #include "base/files/file.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
-#include "git/formats.h"
+#include "git/formats/formats.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/paths.h"
 #include "workspace/files/untar.h"

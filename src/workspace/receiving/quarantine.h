@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "git/git.h"
 #include "git/objects.h"
+#include "git/run/git.h"
 #include "workspace/files/sent.h"
 #include "workspace/files/transfer.h"
 

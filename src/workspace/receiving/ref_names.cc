@@ -1,6 +1,6 @@
 #include "workspace/receiving/ref_names.h"
 
-#include "git/formats.h"
+#include "git/formats/formats.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/paths.h"
 

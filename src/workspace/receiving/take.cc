@@ -6,9 +6,9 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/text/line.h"
-#include "git/git.h"
 #include "git/refs.h"
 #include "git/repository.h"
+#include "git/run/git.h"
 
 namespace bottle::workspace {
 namespace {

@@ -10,7 +10,7 @@
 #include "base/ids.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
-#include "git/config.h"
+#include "git/formats/config.h"
 #include "workspace/files/transfer.h"
 
 namespace bottle::workspace {

@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "base/error.h"
-#include "git/git.h"
 #include "git/refs.h"
 #include "git/repository.h"
+#include "git/run/git.h"
 
 namespace bottle::workspace {
 

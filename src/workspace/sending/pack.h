@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "docker/tar.h"
-#include "git/git.h"
+#include "docker/tar/tar.h"
 #include "git/objects.h"
+#include "git/run/git.h"
 #include "workspace/files/sent.h"
 #include "workspace/files/transfer.h"
 

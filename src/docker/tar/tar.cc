@@ -1,0 +1,98 @@
+#include "docker/tar/tar.h"
+
+#include <cstdio>
+#include <cstring>
+
+namespace bottle::docker {
+namespace {
+
+std::string pax_record(const std::string& key, const std::string& value) {
+  std::string rest = " " + key + "=" + value + "\n";
+  size_t length = rest.size() + 1;
+  while (std::to_string(length).size() + rest.size() != length) length = std::to_string(length).size() + rest.size();
+  return std::to_string(length) + rest;
+}
+
+std::string block(const std::string& path, char type, int mode, uint32_t uid, uint32_t gid, uint64_t size,
+                  const std::string& link, uint64_t time) {
+  std::string header(512, '\0');
+  auto put = [&](size_t at, size_t width, const std::string& text) {
+    header.replace(at, std::min(width, text.size()), text, 0, width);
+  };
+  auto octal = [&](size_t at, size_t width, uint64_t value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%0*llo", static_cast<int>(width - 1), static_cast<unsigned long long>(value));
+    put(at, width, text);
+  };
+  put(0, 100, path);
+  octal(100, 8, static_cast<uint64_t>(mode));
+  octal(108, 8, uid);
+  octal(116, 8, gid);
+  octal(124, 12, size);
+  octal(136, 12, time);
+  put(148, 8, "        ");
+  header[156] = type;
+  put(157, 100, link);
+  put(257, 8, std::string("ustar\00000", 8));
+  unsigned sum = 0;
+  for (unsigned char c : header) sum += c;
+  char text[9];
+  std::snprintf(text, sizeof text, "%06o", sum);
+  put(148, 7, std::string(text, 7));
+  return header;
+}
+
+std::string padding(uint64_t size) { return std::string((512 - size % 512) % 512, '\0'); }
+
+}  // namespace
+
+Result<> TarWriter::header(const std::string& path, char type, int mode, uint32_t uid, uint32_t gid, uint64_t size,
+                           const std::string& link) {
+  std::string pax;
+  if (path.size() > 100) pax += pax_record("path", path);
+  if (link.size() > 100) pax += pax_record("linkpath", link);
+  if (size >= (1ull << 33)) pax += pax_record("size", std::to_string(size));
+  if (uid >= (1u << 21)) pax += pax_record("uid", std::to_string(uid));
+  if (gid >= (1u << 21)) pax += pax_record("gid", std::to_string(gid));
+  if (!pax.empty()) TRY(sink_(block("pax", 'x', 0644, 0, 0, pax.size(), "", time_) + pax + padding(pax.size())));
+  return sink_(block(path, type, mode, uid & 07777777, gid & 07777777, size >= (1ull << 33) ? 0 : size, link, time_));
+}
+
+Result<> TarWriter::directory(const std::string& path, int mode, uint32_t uid, uint32_t gid) {
+  return header(path + "/", '5', mode, uid, gid, 0, "");
+}
+
+Result<> TarWriter::symlink(const std::string& path, const std::string& target, uint32_t uid, uint32_t gid) {
+  return header(path, '2', 0777, uid, gid, 0, target);
+}
+
+Result<> TarWriter::begin_file(const std::string& path, int mode, uint32_t uid, uint32_t gid, uint64_t size) {
+  size_ = size;
+  written_ = 0;
+  return header(path, '0', mode, uid, gid, size, "");
+}
+
+Result<> TarWriter::data(std::string_view bytes) {
+  if (bytes.size() > size_ - written_) return fail(Code::internal, "a file grew while bottle read it");
+  written_ += bytes.size();
+  return sink_(bytes);
+}
+
+Result<> TarWriter::end_file() {
+  // Fill up a file that shrank while it was read, so that the archive stays valid.
+  static const std::string zeros(65536, '\0');
+  while (written_ < size_)
+    TRY(data(std::string_view(zeros).substr(0, std::min<uint64_t>(zeros.size(), size_ - written_))));
+  std::string fill = padding(size_);
+  return fill.empty() ? Result<>{} : sink_(fill);
+}
+
+Result<> TarWriter::file(const std::string& path, int mode, uint32_t uid, uint32_t gid, std::string_view bytes) {
+  TRY(begin_file(path, mode, uid, gid, bytes.size()));
+  TRY(data(bytes));
+  return end_file();
+}
+
+Result<> TarWriter::finish() { return sink_(std::string(1024, '\0')); }
+
+}  // namespace bottle::docker

@@ -1,0 +1,103 @@
+#include "git/formats/formats.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace bottle::git {
+namespace {
+
+// Accepts the same text as unquote_c_style() in git's quote.c. Returns false if the text is not quoted like that.
+bool unquote(std::string_view text, std::string& out) {
+  static constexpr std::string_view kFrom = "abfnrtv\\\"", kTo = "\a\b\f\n\r\t\v\\\"";
+  for (size_t i = 1; i < text.size(); ++i) {
+    if (text[i] == '"') return true;
+    if (text[i] != '\\') {
+      out += text[i];
+      continue;
+    }
+    if (++i >= text.size()) return false;
+    if (size_t which = kFrom.find(text[i]); which != std::string_view::npos) {
+      out += kTo[which];
+    } else {
+      std::string digits(text.substr(i, 3));
+      if (digits.size() < 3 || digits.find_first_not_of("01234567") != std::string::npos || digits[0] > '3')
+        return false;
+      out += static_cast<char>(std::strtol(digits.c_str(), nullptr, 8));
+      i += 2;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+bool is_object_id(std::string_view text) {
+  return (text.size() == 40 || text.size() == 64) &&
+         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+bool is_branch_name(std::string_view name) {
+  if (name.empty() || name.size() > 200 || name == "HEAD" || name == "@") return false;
+  for (size_t from = 0; from <= name.size();) {
+    size_t slash = std::min(name.find('/', from), name.size());
+    std::string_view part = name.substr(from, slash - from);
+    from = slash + 1;
+    if (part.empty() || part.front() == '.' || part.front() == '-' || part.back() == '.' || part.ends_with(".lock"))
+      return false;
+    for (char c : part)
+      if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+            std::string_view("._-+@=#").find(c) != std::string_view::npos))
+        return false;
+  }
+  return name.find("..") == std::string_view::npos && name.find("@{") == std::string_view::npos;
+}
+
+bool is_ref_name(std::string_view name) {
+  if (!name.starts_with("refs/") || name.size() > 1024 || name.ends_with('/') || name.ends_with('.')) return false;
+  if (name.find("..") != std::string_view::npos || name.find("@{") != std::string_view::npos) return false;
+  for (unsigned char c : name)
+    if (c <= 0x20 || c == 0x7f || std::string_view("~^:?*[\\").find(static_cast<char>(c)) != std::string_view::npos)
+      return false;
+  for (size_t from = 0; from <= name.size();) {
+    size_t slash = std::min(name.find('/', from), name.size());
+    std::string_view part = name.substr(from, slash - from);
+    if (part.empty() || part.front() == '.' || part.ends_with(".lock")) return false;
+    from = slash + 1;
+  }
+  return true;
+}
+
+Refs parse_packed_refs(std::string_view text, std::string_view below) {
+  Refs refs;
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    size_t space = line.find(' ');
+    if (space == std::string_view::npos || !is_object_id(line.substr(0, space)))
+      continue;  // skips lines that begin with "#" or "^"
+    std::string_view name = line.substr(space + 1);
+    if (name.starts_with(below) && is_ref_name(name)) refs.emplace(name, line.substr(0, space));
+  }
+  return refs;
+}
+
+std::string packed(const Refs& refs) {
+  std::string text;
+  for (const auto& [name, id] : refs) text += id + " " + name + "\n";
+  return text;
+}
+
+std::vector<std::string> alternates_in(std::string_view text) {
+  std::vector<std::string> paths;
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    std::string path;
+    if (line.starts_with('"') && !unquote(line, path)) path.clear();
+    if (path.empty() && !line.starts_with('#')) path = line;
+    if (!path.empty() && path.find('\0') == std::string::npos) paths.push_back(std::move(path));
+  }
+  return paths;
+}
+
+}  // namespace bottle::git

@@ -1,0 +1,56 @@
+#include "git/run/directory.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/files/file.h"
+#include "base/unique_fd.h"
+
+namespace bottle::git {
+namespace {
+
+// Writes a new file. Does not sync it: no one reads the file before it is complete, and it need not survive a crash of
+// the machine.
+Result<> write(const std::string& path, std::string_view bytes) {
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno("creating " + path);
+  return write_all(fd.get(), bytes);
+}
+
+// Quotes a path as in git's file of alternates: a path with a newline or a quotation mark is quoted as in C.
+std::string quoted(const std::string& path) {
+  std::string out = "\"";
+  for (char c : path) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c == '\n' ? "\\n" : std::string(1, c);
+  }
+  return out + "\"";
+}
+
+}  // namespace
+
+Result<Directory> Directory::make(const std::string& path, const Content& content) {
+  Directory made;
+  made.path_ = path;
+  for (const char* part : {"/objects/info", "/objects/pack", "/refs/heads", "/info"})
+    TRY(make_directories(path + part));
+  bool sha256 = content.format == "sha256";
+  std::string config = std::string("[core]\n\trepositoryformatversion = ") + (sha256 ? "1" : "0") +
+                       "\n\tfilemode = true\n\tbare = " + (content.bare ? "true" : "false") +
+                       "\n\tlogallrefupdates = " + (content.bare ? "false" : "true") + "\n";
+  if (sha256) config += "[extensions]\n\tobjectformat = sha256\n";
+  TRY(write(path + "/config", config + content.config));
+  TRY(write(path + "/HEAD", (content.head.starts_with("refs/") ? "ref: " : "") + content.head + "\n"));
+  std::string alternates;
+  for (const auto& objects : content.alternates) alternates += quoted(objects) + "\n";
+  const std::pair<const char*, const std::string&> files[] = {{"/objects/info/alternates", alternates},
+                                                              {"/packed-refs", content.packed_refs},
+                                                              {"/shallow", content.shallow},
+                                                              {"/info/attributes", content.attributes},
+                                                              {"/info/exclude", content.exclude}};
+  for (const auto& [name, text] : files)
+    if (!text.empty()) TRY(write(path + name, text));
+  return made;
+}
+
+}  // namespace bottle::git

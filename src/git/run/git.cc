@@ -1,0 +1,176 @@
+#include "git/run/git.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/files/file.h"
+#include "base/os/process.h"
+#include "base/text/line.h"
+#include "base/unique_fd.h"
+
+extern char** environ;
+
+namespace bottle::git {
+namespace {
+
+Result<UniqueFd> memory(std::string_view content) {
+  UniqueFd fd(::memfd_create("git", MFD_CLOEXEC));
+  if (!fd) return fail_errno("memfd_create");
+  TRY(write_all(fd.get(), content));
+  ::lseek(fd.get(), 0, SEEK_SET);
+  return fd;
+}
+
+std::string verb(const std::vector<std::string>& arguments) {
+  size_t at = 0;
+  while (at + 2 < arguments.size() && arguments[at] == "-c") at += 2;
+  return arguments[at];
+}
+
+// Returns the operator's environment without the variables that would redirect git.
+std::map<std::string, std::string> environment_without_git() {
+  std::map<std::string, std::string> out;
+  for (char** e = environ; *e; ++e) {
+    std::string_view entry(*e), name = entry.substr(0, entry.find('='));
+    if (name.size() < entry.size() && !name.starts_with("GIT_")) out.emplace(name, entry.substr(name.size() + 1));
+  }
+  out["LC_ALL"] = "C";
+  out["GIT_TERMINAL_PROMPT"] = "0";
+  out["GIT_PAGER"] = "cat";
+  out["GIT_NO_LAZY_FETCH"] = "1";  // since git 2.39.4 and 2.45: a missing object is an error and is not fetched
+  out["GIT_ALLOW_PROTOCOL"] = "none";
+  return out;
+}
+
+std::map<std::string, std::string> environment(const std::string& configuration, const Runner::Options& o,
+                                               uint64_t memory) {
+  auto out = environment_without_git();
+  for (auto [name, value] :
+       std::initializer_list<std::pair<const char*, const char*>>{{"GIT_OPTIONAL_LOCKS", "0"},
+                                                                  {"GIT_NO_REPLACE_OBJECTS", "1"},
+                                                                  {"GIT_ATTR_NOSYSTEM", "1"},
+                                                                  {"GIT_CONFIG_NOSYSTEM", "1"},
+                                                                  {"GIT_AUTHOR_NAME", "bottle"},
+                                                                  {"GIT_AUTHOR_EMAIL", "bottle@localhost"},
+                                                                  {"GIT_COMMITTER_NAME", "bottle"},
+                                                                  {"GIT_COMMITTER_EMAIL", "bottle@localhost"}})
+    out[name] = value;
+  out["GIT_CONFIG_GLOBAL"] = configuration;
+  if (o.literal_paths) out["GIT_LITERAL_PATHSPECS"] = "1";
+  if (!o.index.empty()) out["GIT_INDEX_FILE"] = o.index;
+  if (!o.objects.empty()) out["GIT_OBJECT_DIRECTORY"] = o.objects;
+  // Limits a single allocation. The limit of the process does not always apply: some systems do not set it, and on
+  // others it is set only after git has started another process.
+  if (memory > 0) out["GIT_ALLOC_LIMIT"] = std::to_string(memory);
+  return out;
+}
+
+// These settings apply unless the git directory overrides them: git reads and writes files unchanged.
+constexpr const char* kConfiguration =
+    "[core]\n\tautocrlf = false\n\tsafecrlf = false\n\tsymlinks = true\n\tfileMode = true\n"
+    "\texcludesFile = /dev/null\n";
+
+// Fails with Code::limit if git stopped because it reached a limit. Its messages (wrapper.c, run-command.c) then say
+// nothing about the objects.
+Result<> was_let_finish(const Captured& ended, uint64_t memory, uint64_t written) {
+  auto says = [&](std::string_view text) { return ended.err.find(text) != std::string::npos; };
+  auto megabytes = [](uint64_t bytes) { return std::to_string(bytes >> 20) + " MB"; };
+  if (ended.status == 0) return {};
+  if (memory > 0 && (says("ut of memory") || says("over limit")))
+    return fail(Code::limit, "git needs more than " + megabytes(memory) + " of memory");
+  if (written > 0 && (ended.status == 128 + SIGXFSZ || says("died of signal " + std::to_string(SIGXFSZ))))
+    return fail(Code::limit, "git writes more than " + megabytes(written));
+  return {};
+}
+
+}  // namespace
+
+Result<Runner> Runner::make(const std::string& state, const Limits& limits) {
+  Runner runner;
+  runner.limits_ = limits;
+  runner.configuration_ = state + "/gitconfig";
+  TRY(write_file_atomically(runner.configuration_, kConfiguration));
+  return runner;
+}
+
+Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, const Options& o) const {
+  if (!o.in) return fail(Code::internal, "git would run in a repository that is not ours");
+  std::vector<std::string> argv = {"git", "--git-dir=" + o.in.path()};
+  if (!o.work_tree.empty()) argv.push_back("--work-tree=" + o.work_tree);
+  // The configuration comes from bottle and names no command. These settings turn off what git would do by default.
+  // Without alternateRefsCommand, git would query the repository that it borrows objects from, under that repository's
+  // configuration.
+  for (const char* setting :
+       {"core.hooksPath=/dev/null", "core.fsmonitor=false", "core.attributesFile=/dev/null",
+        "core.alternateRefsCommand=true", "core.pager=cat", "core.bigFileThreshold=64m", "gc.auto=0",
+        "maintenance.auto=false", "commit.gpgSign=false", "submodule.recurse=false", "advice.detachedHead=false"})
+    argv.insert(argv.end(), {"-c", setting});
+  if (limits_.memory > 0)
+    argv.insert(argv.end(), {"-c", "pack.threads=4"});  // each thread keeps what it unpacks: twenty threads would reach
+                                                        // the limit for an honest pack
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  Command command{.argv = std::move(argv),
+                  .env = environment(configuration_, o, limits_.memory),
+                  .clean_env = true,
+                  .directory = o.work_tree.empty() ? o.in.path() : o.work_tree,
+                  .most_memory = limits_.memory,
+                  .most_written = o.most_written};
+  UniqueFd in = TRY(memory(o.input));
+  auto left =
+      std::chrono::duration_cast<std::chrono::seconds>(limits_.until - std::chrono::steady_clock::now()).count();
+  if (left <= 0) return fail(Code::timed_out, verb(arguments) + ": no time is left for it");
+  // Checks the limit while git writes: a tree of a few bytes that names itself at ten levels produces a list of
+  // gigabytes.
+  auto ended = capture(command, {.input_fd = o.input_fd >= 0 ? o.input_fd : in.get(),
+                                 .output_fd = o.output_fd,
+                                 .timeout_ms = static_cast<int>(std::min<int64_t>(o.timeout_s, left)) * 1000,
+                                 .limit = limits_.answer});
+  if (!ended && ended.error().code == Code::not_found)
+    return fail(Code::not_found, "git is not installed", "install git");
+  if (auto cut_off =
+          ended ? was_let_finish(*ended, limits_.memory, o.most_written) : std::unexpected(std::move(ended.error()));
+      !cut_off)
+    return std::unexpected(std::move(cut_off.error()).during(verb(arguments)));
+  return Answer{ended->status, std::move(ended->out), std::move(ended->err)};
+}
+
+Result<std::string> Runner::ask(const std::vector<std::string>& arguments, const Options& options) const {
+  Answer answer = TRY(run(arguments, options));
+  if (answer.status != 0) return fail(Code::unavailable, "git " + verb(arguments) + ": " + folded(answer.complaint));
+  if (answer.out.ends_with('\n')) answer.out.pop_back();
+  return std::move(answer.out);
+}
+
+Result<bool> Runner::agrees(const std::vector<std::string>& arguments, const Options& options) const {
+  return TRY(run(arguments, options)).status == 0;
+}
+
+Result<Runner::Answer> ask_operators_configuration(const std::vector<std::string>& arguments) {
+  // git needs a directory, and /dev is one that is not a repository.
+  Command command{.argv = {"git", "--git-dir=/dev", "config", "--includes", "--null"},
+                  .env = environment_without_git(),
+                  .clean_env = true,
+                  .directory = "/"};
+  // Keeps the variables by which the operator says where these files are.
+  for (const char* name : {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
+    if (const char* value = std::getenv(name)) command.env[name] = value;
+  command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
+  auto ended = capture(command);
+  if (!ended && ended.error().code == Code::not_found)
+    return fail(Code::not_found, "git is not installed", "install git");
+  if (!ended) return std::unexpected(std::move(ended.error()).during("reading your settings of git"));
+  return Runner::Answer{ended->status, std::move(ended->out), std::move(ended->err)};
+}
+
+Result<std::string> version() {
+  auto ended = TRY(capture({.argv = {"git", "--version"}, .env = environment_without_git(), .clean_env = true},
+                           {.timeout_ms = 5000}));
+  if (ended.status != 0) return fail(Code::unavailable, "git --version: " + folded(ended.err));
+  return ended.out.substr(0, ended.out.find('\n'));
+}
+
+}  // namespace bottle::git

@@ -1,0 +1,69 @@
+// Runs git as a program: without a shell, with no configuration but bottle's own, without prompts, with a time limit,
+// and only in repositories that belong to bottle.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "git/formats/formats.h"
+#include "git/run/directory.h"
+
+namespace bottle::git {
+
+// The resources of this machine that git may use.
+struct Limits {
+  uint64_t answer = 256 << 20;  // bytes of output
+  uint64_t memory = 0;          // bytes for each of its processes; 0 means no limit
+  std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max();
+};
+
+class Runner {
+ public:
+  // Makes a runner. `state` is a directory that belongs to bottle; the configuration file is written there.
+  static Result<Runner> make(const std::string& state, const Limits& limits = {});
+
+  struct Options {
+    Directory in;                  // the git directory, which always belongs to bottle
+    std::string work_tree, index;  // empty means no work tree, or the directory's own index; git runs in the work tree
+                                   // if there is one
+    std::string objects;           // where objects are written and looked up; empty means the directory's own objects
+    std::string input;
+    int input_fd = -1;          // used instead of `input`
+    int output_fd = -1;         // used instead of the output in the result
+    bool literal_paths = true;  // must be false for check-ignore, which refuses to run with it
+    int timeout_s = 600;
+    uint64_t most_written = 0;  // bytes of each file that it writes; 0 means no limit
+  };
+
+  struct Answer {
+    int status = 0;
+    std::string out, complaint;
+  };
+
+  void set_limits(const Limits& limits) { limits_ = limits; }
+
+  // Runs git. Fails only if git cannot be run at all, does not end in time (Code::timed_out), or exceeds its limits on
+  // output, memory or written bytes (Code::limit).
+  Result<Answer> run(const std::vector<std::string>& arguments, const Options& options) const;
+  // Returns the output without the final newline. A status other than 0 is an error with git's message.
+  Result<std::string> ask(const std::vector<std::string>& arguments, const Options& options) const;
+  // Returns whether the exit status is 0.
+  Result<bool> agrees(const std::vector<std::string>& arguments, const Options& options) const;
+
+ private:
+  std::string configuration_;
+  Limits limits_;
+};
+
+// Runs `git config` with the operator's own (system and global) files, outside any repository, for at most half a
+// minute.
+Result<Runner::Answer> ask_operators_configuration(const std::vector<std::string>& arguments);
+
+// Returns the output of `git --version`, such as "git version 2.39.5".
+Result<std::string> version();
+
+}  // namespace bottle::git

@@ -1,0 +1,88 @@
+#include "git/run/owner.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+
+#include "base/text/line.h"
+#include "base/text/shell_word.h"
+#include "git/run/git.h"
+
+namespace bottle::git {
+namespace {
+
+std::optional<uid_t> owner_of(const std::string& path) {
+  struct stat st{};
+  if (::lstat(path.c_str(), &st) != 0) return std::nullopt;
+  return st.st_uid;
+}
+
+// Returns the user who ran sudo, if this process is root.
+std::optional<uid_t> asked_by() {
+  const char* text = std::getenv("SUDO_UID");
+  if (::geteuid() != 0 || !text || !*text) return std::nullopt;
+  char* end = nullptr;
+  errno = 0;
+  unsigned long uid = std::strtoul(text, &end, 10);
+  if (errno != 0 || *end || *text == '-' || uid != static_cast<uid_t>(uid)) return std::nullopt;
+  return static_cast<uid_t>(uid);
+}
+
+bool is_mine(uid_t owner) { return owner == ::geteuid() || owner == asked_by(); }
+
+// Returns whether git is 2.46 or later: then a value may end with "/*", and links are resolved on both sides of the
+// comparison.
+bool knows_prefixes() {
+  int major = 0, minor = 0;
+  auto text = version();
+  if (!text || std::sscanf(text->c_str(), "git version %d.%d", &major, &minor) != 2) return false;
+  return major > 2 || (major == 2 && minor >= 46);
+}
+
+std::string resolved(const std::string& path) {
+  char* real = ::realpath(path.c_str(), nullptr);
+  std::string out = real ? real : path;
+  std::free(real);
+  return out;
+}
+
+bool is_declared_safe(const std::string& repository) {
+  auto listed = ask_operators_configuration({"--type=path", "--get-all", "safe.directory"});
+  if (!listed || listed->status != 0) return false;
+  bool safe = false, prefixes = knows_prefixes();
+  for (size_t at = 0, end; (end = listed->out.find('\0', at)) != std::string::npos; at = end + 1) {
+    std::string value = listed->out.substr(at, end - at);
+    if (value.empty()) safe = false;  // an empty value resets the list
+    else if (value == "*" || value == repository) safe = true;
+    else if (prefixes && value.ends_with("/*"))
+      safe = safe || repository.starts_with(resolved(value.substr(0, value.size() - 2)) + "/");
+    else if (prefixes && value.starts_with('/')) safe = safe || resolved(value) == repository;
+  }
+  return safe;
+}
+
+}  // namespace
+
+Result<> check_owner(const std::string& repository, const std::vector<std::string>& paths) {
+  for (const auto& path : paths) {
+    auto owner = owner_of(path);
+    if (owner && is_mine(*owner)) continue;
+    if (is_declared_safe(repository)) return {};
+    std::string whose = owner ? " belongs to the user " + std::to_string(*owner) : " cannot be looked at";
+    return fail(Code::denied,
+                "detected dubious ownership in repository at '" + one_line(repository, 4096) +
+                    "': " + one_line(path, 4096) + whose + ", and you are " + std::to_string(::geteuid()),
+                "if you trust it: git config --global --add safe.directory " + shell_word(repository));
+  }
+  return {};
+}
+
+Result<> check_owner_of_objects(const std::string& objects) {
+  if (owner_of(objects) == 0) return {};
+  return check_owner(objects, {objects});
+}
+
+}  // namespace bottle::git

@@ -1,0 +1,138 @@
+#include "guard/connection/connection.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "http/head.h"
+
+namespace bottle::guard {
+namespace {
+
+constexpr int64_t kHeadPatience = 60 * 1000;
+
+}  // namespace
+
+Connection::Connection(Context& shared, int fd) : context(shared), config(shared.config), id(shared.new_id()) {
+  ++context.connections;
+  context.wakers.insert(&waker);
+  client.source = std::make_unique<Source>();
+  client.source->open(fd, &waker);
+}
+
+Connection::~Connection() {
+  context.wakers.erase(&waker);
+  --context.connections;
+}
+
+void Connection::refresh() {
+  if (config == context.config) return;
+  config = context.config;
+  upstream.end_tls();
+  upstream.reset();
+}
+
+Waker::Wait Connection::wait(int64_t deadline) {
+  if (client) client.source->watch();
+  if (upstream) upstream.source->watch();
+  return waker.wait(deadline);
+}
+
+Waker::Wait Connection::turn() {
+  waker.wake();
+  return wait(now() + kHeadPatience);
+}
+
+void Connection::audit_secret(AuditLine line) {
+  std::string clean_path;
+  if (hides_path) line.path = {};
+  line.path = line.path.substr(0, line.path.find('?'));
+  if (!line.path.empty() && !config->secrets.empty()) line.path = clean_path = config->secrets.starred(line.path);
+  line.id = id;
+  line.kind = "http";
+  line.host = host.name;
+  line.port = port;
+  context.audit.write(line);
+}
+
+void Connection::audit(std::string_view action, std::string_view kind, std::string_view code, std::string_view reason,
+                       std::string_view method, std::string_view path, bool totals) {
+  std::string clean_host, clean_path, clean_reason;
+  auto clean = [&](std::string_view text, std::string& storage) -> std::string_view {
+    if (text.empty() || config->secrets.empty()) return text;
+    return storage = config->secrets.starred(text);
+  };
+  context.audit.write({.id = id,
+                       .action = action,
+                       .kind = kind,
+                       .host = clean(host.name, clean_host),
+                       .port = port,
+                       .method = method,
+                       .path = hides_path ? "" : clean(path.substr(0, path.find('?')), clean_path),
+                       .code = code,
+                       .reason = clean(reason, clean_reason),
+                       .totals = totals,
+                       .bytes_out = client.received,
+                       .bytes_in = upstream.received});
+}
+
+void Connection::answer(int status, std::string_view code, bool close) {
+  bool refused = status == 403 || status == 400;
+  std::string body = (refused ? "bottle: refused (" : "bottle: failed (") + std::string(code) + "), id " + id + "\n";
+  client.out.append("HTTP/1.1 ").append(std::to_string(status)).append(" bottle ").append(code);
+  client.out.append(refused ? "\r\nX-Bottle-Deny: " : "\r\nX-Bottle-Error: ").append(code);
+  client.out.append("\r\nContent-Type: text/plain\r\nContent-Length: ").append(std::to_string(body.size()));
+  client.out.append(close ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n").append(body);
+}
+
+std::string_view cannot_record(const Connection& c) {
+  if (!c.context.audit.stuck().empty()) return c.context.audit.stuck();
+  return c.config->unrecorded;
+}
+
+Task<bool> room_in_record(Connection& c) {
+  Audit& audit = c.context.audit;
+  if (!audit.congested()) co_return true;
+  Audit::Watcher watcher(audit, c.waker);
+  // If lines cannot be written at all, the request is refused instead of waiting.
+  while (audit.congested() && audit.stuck().empty()) {
+    if (c.client.source->broken) co_return false;
+    co_await c.wait(c.now() + kHeadPatience);
+  }
+  co_return true;
+}
+
+Task<bool> recorded(Connection& c) {
+  Audit& audit = c.context.audit;
+  uint64_t mark = audit.mark();
+  if (audit.reached(mark)) co_return true;
+  Audit::Watcher watcher(audit, c.waker);
+  while (!audit.reached(mark)) {
+    if (!audit.stuck().empty() || c.client.source->broken) co_return false;
+    co_await c.wait(c.now() + kHeadPatience);
+  }
+  co_return true;
+}
+
+Task<bool> finish(Connection& c) {
+  constexpr int64_t kLinger = 2000;
+  int64_t deadline = c.now() + kLinger;
+  Stream& s = c.client;
+  s.flush();
+  while (!s.flushed() && !s.failed && c.now() < deadline) {
+    co_await c.wait(deadline);
+    s.flush();
+  }
+  if (s.failed || !s.flushed()) co_return false;
+  s.end_tls();
+  ::shutdown(s.source->fd(), SHUT_WR);
+  // Closing with unread bytes would reset the connection and discard the answer.
+  size_t most = 1 << 20;
+  for (size_t seen = 0; seen < most && !s.eof && !s.failed && c.now() < deadline; seen += s.in.size()) {
+    s.in.clear();
+    if (!s.fill()) co_await c.wait(deadline);
+  }
+  co_return true;
+}
+
+}  // namespace bottle::guard

@@ -1,0 +1,72 @@
+// This file holds what the parts that serve one client share: its streams, its destination and its audit lines.
+#pragma once
+
+#include <string>
+
+#include "guard/core/context.h"
+#include "guard/core/dialer.h"
+#include "guard/net/stream.h"
+#include "guard/net/task.h"
+
+namespace bottle::guard {
+
+struct Connection {
+  Connection(Context& shared, int fd);
+  ~Connection();
+
+  Context& context;
+  std::shared_ptr<const Config> config;
+  Waker waker{context.loop};
+  Stream client, upstream;  // declared after `waker`, because their Sources point to it
+  std::string id;
+
+  // The destination of requests. CONNECT sets it, and so does each absolute-form request.
+  policy::Host host;
+  uint16_t port = 0;
+  bool tunneled = false;       // a CONNECT came first: requests go to its host, in origin form
+  bool tls = false;            // the requests come in TLS that the guard terminates
+  policy::Host upstream_host;  // the host that `upstream` is connected to
+  uint16_t upstream_port = 0;
+  bool upstream_used = false;   // `upstream` has already carried a request
+  bool hides_path = false;      // the path of the current request contains a credential, so the audit must not show it
+  bool through_parent = false;  // `upstream` is a tunnel through a parent proxy
+
+  // Takes the current rules. Connections made under the old rules are not reused.
+  void refresh();
+  int64_t now() const { return context.loop.now(); }
+  // Waits for an event, or until `deadline`.
+  Waker::Wait wait(int64_t deadline);
+  // Lets other connections run, and lets the audit lines be written.
+  Waker::Wait turn();
+  void audit(std::string_view action, std::string_view kind, std::string_view code, std::string_view reason,
+             std::string_view method = {}, std::string_view path = {}, bool totals = false);
+  // Records a request in which a secret was found. This fills in the id, the host and the port of `line`.
+  void audit_secret(AuditLine line);
+  // Queues a small answer of the guard's own. The code is in the reason phrase, because many programs print nothing
+  // else. A status other than 400 and 403 is a failure rather than a decision.
+  void answer(int status, std::string_view code, bool close);
+};
+
+// Tells the operator about a server that asks for something that only the agent could present.
+inline constexpr std::string_view kAsksForCertificate =
+    "; it asks for a client certificate, which only a client in a blind tunnel can show (a rule without inspect, "
+    "methods "
+    "and paths, and no secret for this host)";
+
+// Traffic waits for the record and stops when the record stops, because without the record the guard cannot prove what
+// it let through.
+//
+// Waits, before a client is asked for more, while the reader of the record does not keep up. Returns false if the
+// client left.
+Task<bool> room_in_record(Connection& connection);
+// Waits, before anything is sent upstream, until the kernel has all audit lines so far. They then outlive this process.
+// Returns false if they cannot be written or the client left.
+Task<bool> recorded(Connection& connection);
+// Returns why nothing more may be let through: it could not be recorded. Returns an empty string if recording works.
+std::string_view cannot_record(const Connection& connection);
+
+// Writes what is queued and ends the client's stream. Then reads for a moment longer, so that no reset discards the
+// answer.
+Task<bool> finish(Connection& connection);
+
+}  // namespace bottle::guard

@@ -1,0 +1,291 @@
+// This file runs an exchange and sends the request's body upstream.
+#include "guard/exchange/exchange.h"
+
+#include <algorithm>
+
+#include "policy/credentials.h"
+#include "policy/overrides.h"
+#include "scan/join.h"
+
+namespace bottle::guard {
+namespace {
+
+// A body into which values are put is held back until its length is known, because many services accept no chunks. A
+// longer body is sent in chunks.
+constexpr uint64_t kMostCollected = 256 * 1024;
+
+// The most that is kept of a request so that it can be sent again if the server closed the connection just then.
+constexpr size_t kMostReplay = 256 * 1024;
+
+// Returns whether a request may be sent again if the server may have received the first one (RFC 9110 §9.2.2).
+bool may_repeat(std::string_view method) {
+  for (std::string_view each : {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+    if (method == each) return true;
+  return false;
+}
+
+}  // namespace
+
+bool Exchange::fail_with(int status, std::string_view code, std::string_view reason) {
+  c_.audit(status == 403 ? "deny" : "close", "http", code, reason, request_.method, request_.target);
+  return break_off(status, code);
+}
+
+bool Exchange::refuse_request() {
+  const Refusal& why = scan_.refusal();
+  if (why.rule.empty() && why.secret.empty()) return fail_with(403, "secret", why.reason);
+  c_.audit_secret({.action = "deny",
+                   .method = request_.method,
+                   .path = request_.target,
+                   .code = "secret",
+                   .reason = why.reason,
+                   .secret = why.secret,
+                   .rule = why.rule,
+                   .fingerprint = why.fingerprint});
+  return break_off(403, "secret");
+}
+
+// Ends the exchange with an answer of our own, where that can still be given.
+bool Exchange::break_off(int status, std::string_view code) {
+  c_.upstream.reset();
+  bool still_here = answering_ != Answering::switching && c_.client.out_at == 0 && c_.client.sent == sent_before_;
+  if (answering_ != Answering::head && !still_here) {
+    outcome_ = Outcome::abort;  // a truncated answer must not look complete
+  } else {
+    c_.client.out.clear();  // a head that was not sent yet is withdrawn
+    c_.answer(status, code, true);
+    outcome_ = Outcome::close;
+  }
+  return false;
+}
+
+// Returns true if new rules forbid the current exchange, which is then aborted.
+bool Exchange::withdrawn() {
+  if (judged_ == c_.context.config) return false;
+  judged_ = c_.context.config;
+  if (judged_->rules.request(c_.host, c_.port, request_.method, request_.target).allowed) return false;
+  fail_with(403, "not_allowed", "the rules have changed");
+  return true;
+}
+
+// Sends the head, or sends again what the previous upstream has lost.
+void Exchange::begin(bool kept) {
+  kept_ = kept;
+  std::string& out = c_.upstream.out;
+  if (auto again = std::exchange(replay_, std::nullopt)) out.append(*again);
+  if (head_.empty()) return;
+  if (kept && may_repeat(request_.method)) replay_.emplace();
+  std::string head(std::exchange(head_, {}));
+  const http::Body& body = request_.body;
+  bool in_chunks = body.kind() == http::Body::Kind::chunked || (request_.grows && body.left() > kMostCollected);
+  up_framing_ = body.kind() == http::Body::Kind::none ? Framing::none : in_chunks ? Framing::chunked : Framing::length;
+  if (up_framing_ == Framing::length && request_.grows) {
+    collected_head_ = head.size();
+    collected_ = std::move(head);
+  } else {
+    append_framing(up_framing_, body.left(), head);
+    write_upstream(head);
+  }
+  if (request_.grows && request_.expects_continue) {
+    // The server is asked only when the whole body has arrived. The server's own 100 would be the second one.
+    c_.client.out.append("HTTP/1.1 100 Continue\r\n\r\n");
+    request_.expects_continue = false;
+  }
+}
+
+void Exchange::write_upstream(std::string_view bytes) {
+  c_.upstream.out.append(bytes);
+  if (!replay_) return;
+  if (replay_->size() + bytes.size() > kMostReplay) replay_.reset();
+  else replay_->append(bytes);
+}
+
+// Collects more of the body from g_scanned. Releases the head and the body when it is complete.
+void Exchange::collect() {
+  collected_->append(g_scanned);
+  if (sending_ != Sending::done) return;
+  std::string body = collected_->substr(collected_head_);
+  collected_->resize(collected_head_);
+  append_framing(Framing::length, body.size(), *collected_);
+  write_upstream(*collected_);
+  write_upstream(body);
+  collected_.reset();
+}
+
+// Returns the request's trailers that pass: none that frame, route or sign in (RFC 9110 §6.5.1). Returns nothing if
+// they are refused.
+std::optional<std::string> Exchange::request_trailers() {
+  std::string out;
+  for (const auto& [name, value] : request_.body.trailers()) {
+    if (!may_be_trailer(name) || policy::presents_credentials(name)) continue;
+    if (request_.restricted && (policy::overrides_request(name) || policy::names_other_path(name))) continue;
+    std::string clean_name = name, clean_value = value;
+    if (!scan_.rewrite(Place::header_name, {}, Syntax::token, clean_name) || !scan_.rewrite_header(name, clean_value) ||
+        !scan_.look_through({{Place::header, clean_name, &clean_value}}))
+      return std::nullopt;
+    out.append(clean_name).append(": ").append(clean_value).append("\r\n");
+  }
+  return out;
+}
+
+// Frames g_scanned for the upstream. Returns false if the request is refused.
+bool Exchange::pass_on() {
+  if (collected_) return collect(), true;
+  if (up_framing_ != Framing::chunked) return write_upstream(g_scanned), true;
+  std::string chunk;
+  http::append_chunk(chunk, g_scanned);
+  if (sending_ == Sending::done) {
+    auto trailers = request_trailers();
+    if (!trailers) return false;
+    chunk.append("0\r\n").append(*trailers).append("\r\n");
+  }
+  write_upstream(chunk);
+  return true;
+}
+
+void Exchange::count_memory() {
+  // Each stream counts these bytes when it reads more.
+  c_.client.beside =
+      (collected_ ? collected_->capacity() : 0) + (replay_ ? replay_->capacity() : 0) + up_stream_.memory();
+  c_.upstream.beside = coded_.capacity() + waiting_.capacity() + (decoder_ ? decoder_->memory() : 0);
+}
+
+// Scans g_scanned for disguised secrets and credentials. Returns false if the request must be refused.
+bool Exchange::look_through(bool more_came, bool& progress) {
+  bool whole = sending_ == Sending::done;
+  if (piece_.size() <= scan::kLongestPiece) piece_.append(g_scanned, 0, scan::kLongestPiece + 1);
+  g_looked_through.clear();
+  if (more_came) stream_rests_ = false;
+  bool fine = up_stream_.feed(g_scanned, g_looked_through);
+  // Nothing waits for a match that may not come, except a possible token, which waits for its end or the body's.
+  bool due = held_in_stream_.due(!whole && !stream_rests_ && up_stream_.holds(), !g_looked_through.empty(), c_.now());
+  if (fine && due) {
+    fine = up_stream_.release(g_looked_through);
+    held_in_stream_.released();
+    stream_rests_ = progress = true;
+  }
+  if (fine && whole) fine = up_stream_.end(g_looked_through);
+  std::swap(g_scanned, g_looked_through);
+  if (!fine) scan_.stopped(up_stream_);
+  return fine && (!whole || piece_.size() > scan::kLongestPiece || scan_.look_at_piece(Place::body, "body", piece_));
+}
+
+// Discards what has arrived of the body, because the server takes no more of it.
+bool Exchange::discard() {
+  Stream& client = c_.client;
+  g_payload.clear();
+  size_t before = client.in.size();
+  if (!request_.body.read(client.in, g_payload)) client_keep_ = false;
+  if (request_.body.done() || !client_keep_) sending_ = Sending::done;
+  bool progress = client.in.size() != before;
+  if (sending_ == Sending::discarding) progress |= client.fill();
+  return progress;
+}
+
+// Moves the request's body one step toward the upstream. Returns true if something moved.
+bool Exchange::send_body() {
+  Stream &client = c_.client, &up = c_.upstream;
+  if (sending_ == Sending::done) return false;
+  if (sending_ == Sending::discarding) return discard();
+  if (up.unsent() >= kHigh) {
+    held_up_.released();
+    held_in_stream_.released();
+    return false;
+  }
+  bool progress = false;
+  g_payload.clear();
+  g_scanned.clear();
+  if (!client.in.empty() && !request_.body.done()) {
+    size_t before = client.in.size();
+    if (!request_.body.read(client.in, g_payload))
+      return fail_with(400, "bad_request", "the request's chunked framing is broken");
+    progress = client.in.size() != before;
+    if (!up_scan_.feed(g_payload, g_scanned)) return refuse_request();
+  }
+  if (request_.body.done()) sending_ = Sending::done;
+  // A possible placeholder that must be swapped must not be split.
+  bool holds = sending_ == Sending::streaming && !request_.grows && up_scan_.holds_little();
+  bool release = held_up_.due(holds, !g_scanned.empty(), c_.now());
+  if (release) held_up_.released();
+  if ((release || sending_ == Sending::done) && !up_scan_.release(g_scanned)) return refuse_request();
+  if (!look_through(!g_payload.empty(), progress) || !pass_on()) return refuse_request();
+  count_memory();
+  if (sending_ == Sending::done) return true;
+  progress |= release | client.fill();
+  if ((client.eof || client.failed) && client.in.empty()) {
+    c_.upstream.reset();
+    outcome_ = Outcome::abort;
+  }
+  return progress;
+}
+
+// Returns whether the rest of the body is useless, because the server takes no more or has refused.
+bool Exchange::upload_is_over() {
+  if (sending_ != Sending::streaming) return false;
+  Stream& up = c_.upstream;
+  // If the server closed the connection just then, what was sent to it can be sent again.
+  if (up.deaf) return answering_ != Answering::head || !replay_;
+  if (answering_ != Answering::done) return false;
+  if (up.in.empty() && up.source->readable) up.fill();
+  return status_ >= 300 || up.eof || up.failed || !up.in.empty();
+}
+
+// Runs one round of both directions. Returns true if something moved.
+bool Exchange::step() {
+  Stream &client = c_.client, &up = c_.upstream;
+  bool progress = send_body();
+  if (outcome_) return progress;
+  progress |= up.flush();
+  if (answering_ == Answering::head) progress |= answer_head();
+  if (!outcome_ && answering_ == Answering::body) progress |= answer_body();
+  if (outcome_) return progress;
+  if (upload_is_over()) {
+    sending_ = Sending::discarding;
+    held_up_.released();
+    held_in_stream_.released();
+    progress = true;
+  }
+  progress |= !client.flushed() && client.flush();
+  // The client may give up while the server prepares its answer.
+  if (sending_ == Sending::done && client.source->hup && client.in.size() < kHigh) progress |= client.fill();
+  if (client.failed) {
+    up.reset();
+    outcome_ = Outcome::abort;
+  }
+  return progress;
+}
+
+Outcome Exchange::conclude() {
+  Stream& up = c_.upstream;
+  bool whole = sending_ == Sending::done;
+  if (!upstream_keep_ || !whole || up.eof || up.failed || up.deaf || !up.in.empty()) {
+    up.end_tls();
+    up.reset();
+  }
+  return client_keep_ && whole && !c_.client.eof ? Outcome::keep : Outcome::close;
+}
+
+Task<Outcome> Exchange::run(bool kept) {
+  begin(kept);
+  int64_t last = c_.now();
+  int rounds = 0;
+  while (true) {
+    if (withdrawn()) co_return *outcome_;
+    bool progress = step();
+    if (outcome_) co_return *std::exchange(outcome_, std::nullopt);
+    if (answering_ == Answering::switching) co_return co_await upgraded();
+    if (answering_ == Answering::done && c_.client.flushed() && sending_ != Sending::streaming) co_return conclude();
+    if (progress) {
+      last = c_.now();
+      if (++rounds % 16 != 0) continue;
+      c_.waker.wake();  // lets the others have their turn
+    }
+    if (c_.now() - last >= c_.config->idle_ms) {
+      c_.upstream.reset();
+      co_return Outcome::abort;
+    }
+    co_await c_.wait(held_in_stream_.until(held_up_.until(held_down_.until(last + c_.config->idle_ms))));
+  }
+}
+
+}  // namespace bottle::guard

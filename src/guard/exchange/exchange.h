@@ -1,0 +1,132 @@
+// This file handles one request and its answer on an established client stream. The bodies are streamed and scanned in
+// both directions, each at its own pace. ARCHITECTURE.md has the table of the states.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "guard/connection/connection.h"
+#include "guard/exchange/held_back.h"
+#include "guard/exchange/message_scan.h"
+#include "guard/exchange/request.h"
+#include "guard/exchange/request_scan.h"
+#include "scan/encoding/content_decoder.h"
+
+namespace bottle::guard {
+
+inline constexpr size_t kHigh = 128 * 1024;  // the number of unsent bytes at which reading from the other side stops
+
+enum class Outcome {
+  keep,     // the client may send its next request
+  close,    // the answer is complete, and the connection ends after it
+  abort,    // the answer was cut short and must not look complete
+  hang_up,  // no answer was sent, so the client decides whether to retry
+  retry,    // call run() again with a new upstream: the kept one was dead, and nothing is lost
+};
+
+// The state of the request's body.
+enum class Sending : uint8_t {
+  streaming,   // the body goes upstream as it arrives
+  discarding,  // the server takes no more of it, but some clients read the answer only after they have sent everything
+  done,        // the body was read to its end
+};
+
+// The state of the answer.
+enum class Answering : uint8_t {
+  head,       // the final head has not arrived yet
+  body,       // the head was sent to the client or is in its buffer
+  done,       // the whole answer was sent or is in the buffer
+  switching,  // a 101 was sent: what follows is not HTTP
+};
+
+// The parsed head, the payload and the scanned payload of the current step. None of them outlives an await.
+inline http::Head g_head;
+inline std::string g_payload, g_scanned, g_looked_through;
+
+class Exchange {
+ public:
+  // `head` is the request's head for the upstream, without its framing. All arguments must outlive the exchange.
+  Exchange(Connection& c, Request& request, std::string_view head)
+      : c_(c),
+        request_(request),
+        head_(head),
+        secrets_(c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody()),
+        scan_(c, secrets_, request),
+        up_scan_(scan_.outgoing(Place::body, request.syntax)),
+        up_stream_(scan_.stream(Place::body, request.syntax, request.codings)),
+        down_scan_(scan_.incoming()) {}
+
+  ~Exchange() { c_.client.beside = c_.upstream.beside = 0; }
+
+  // Runs the exchange on the connected upstream. `kept` says that an earlier request has used the upstream, so that the
+  // server may have closed it since. After Outcome::retry, run() may be called once more.
+  Task<Outcome> run(bool kept);
+
+ private:
+  void begin(bool kept);
+  bool step();
+  Outcome conclude();
+  bool send_body();
+  bool discard();
+  bool look_through(bool more_came, bool& progress);
+  bool upload_is_over();
+  bool pass_on();
+  void write_upstream(std::string_view bytes);
+  void collect();
+  std::optional<std::string> request_trailers();
+  bool answer_head();
+  bool no_answer();
+  bool switch_protocols(size_t line_end);
+  bool take_off_codings();
+  void begin_body();
+  bool answer_body();
+  bool end_answer();
+  bool next_payload(bool& progress);
+  void write_body();
+  void count_memory();
+  void write_head(size_t line_end, bool final);
+  bool withdrawn();
+  bool fail_with(int status, std::string_view code, std::string_view reason);
+  bool refuse_request();
+  bool refuse_answer() { return fail_with(403, "secret_in_answer", scan_.refusal().reason); }
+  bool break_off(int status, std::string_view code);
+  Task<Outcome> upgraded();
+  void flush_both();
+  bool pass_up(MessageScan* messages);
+  bool pass_down(MessageScan* messages);
+  bool release_messages(MessageScan& messages, std::string& out, HeldBack& held, bool& progress);
+
+  Connection& c_;
+  Request& request_;
+  std::string_view head_;
+  const HostSecrets& secrets_;
+  RequestScan scan_;
+  scan::Filter up_scan_;
+  scan::Stream up_stream_;  // behind up_scan_
+  scan::Filter down_scan_;
+  Sending sending_ = Sending::streaming;
+  Answering answering_ = Answering::head;
+  Framing up_framing_ = Framing::none, down_framing_ = Framing::none;
+  HeldBack held_up_, held_down_;
+  HeldBack held_in_stream_;
+  bool stream_rests_ = false;  // up_stream_ has let out all that it lets out before more comes
+  std::string piece_;          // the body, while it is so short that it may be a piece of a secret
+  bool client_keep_ = true, upstream_keep_ = true;
+  http::Body answer_;
+  std::optional<scan::ContentDecoder> decoder_;  // for an answer that arrives with a coding and is passed on without it
+  std::string coded_;                            // input for the decoder
+  bool decoded_all_ = true;
+  std::optional<std::string> collected_;  // the request's head and body so far, while the length is unknown
+  size_t collected_head_ = 0;
+  std::string waiting_;        // scanned bytes for the client that wait for the end of a chunk
+  int64_t waiting_since_ = 0;  // milliseconds
+  // Everything that was sent to a kept upstream, as long as it may be sent again to another.
+  std::optional<std::string> replay_;
+  bool kept_ = false;
+  int status_ = 0;                                    // of the answer
+  std::optional<Outcome> outcome_;                    // if set, the exchange stops
+  std::shared_ptr<const Config> judged_ = c_.config;  // the rules by which the request was last allowed
+  uint64_t sent_before_ = 0;                          // by the client's stream, before the answer began
+};
+
+}  // namespace bottle::guard

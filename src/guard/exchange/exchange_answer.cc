@@ -1,0 +1,223 @@
+// This file sends the head and the scanned body of an answer to the client.
+#include <algorithm>
+
+#include "guard/exchange/exchange.h"
+
+namespace bottle::guard {
+namespace {
+
+// Returns whether the header applies only to the coded form of a body.
+bool speaks_of_coding(std::string_view name) {
+  for (std::string_view each : {"content-encoding", "content-md5", "content-digest", "digest", "etag", "accept-ranges"})
+    if (http::iequals(name, each)) return true;
+  return false;
+}
+
+}  // namespace
+
+// Writes the client's version of the head at the front of upstream.in (parsed in g_head).
+void Exchange::write_head(size_t line_end, bool final) {
+  const http::Head& head = g_head;
+  std::string& out = c_.client.out;
+  out.append("HTTP/1.1").append(c_.upstream.in, 8, line_end - 8).append("\r\n");
+  const http::Header* connection = head.find("connection");
+  for (const auto& each : head.headers) {
+    if (hop_by_hop(each.name) || (connection && http::has_token(connection->value, each.name)) ||
+        http::iequals(each.name, "x-bottle-deny") || http::iequals(each.name, "x-bottle-error") ||
+        (decoder_ && speaks_of_coding(each.name)))
+      continue;
+    out.append(each.name).append(": ").append(each.value).append("\r\n");
+  }
+  if (head.status == 101) out.append("Connection: upgrade\r\nUpgrade: ").append(request_.upgrade).append("\r\n");
+  if (final) {
+    if (down_framing_ == Framing::chunked) out.append("Transfer-Encoding: chunked\r\n");
+    else if (head.content_length && !head.chunked && !decoder_)
+      out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
+    if (!client_keep_) out.append("Connection: close\r\n");
+    else if (request_.minor == 0) out.append("Connection: keep-alive\r\n");
+  }
+  out.append("\r\n");
+}
+
+// Handles an upstream that has ended before it sent a whole head.
+bool Exchange::no_answer() {
+  Stream& up = c_.upstream;
+  if (kept_ && up.in.empty() && up.why.empty()) {
+    // The server closed a kept connection just when it was used again.
+    if (!replay_)
+      c_.audit("close", "http", "upstream_gone", "the upstream closed the kept connection", request_.method,
+               request_.target);
+    outcome_ = replay_ ? Outcome::retry : Outcome::hang_up;
+    return false;
+  }
+  bool asked = up.ssl && wanted_certificate(up.ssl.get());
+  std::string reason = "the upstream closed without an answer";
+  if (!up.why.empty()) reason.append(": ").append(up.why);
+  if (asked) reason += kAsksForCertificate;
+  return fail_with(502, asked || !up.why.empty() ? "upstream_tls" : "no_answer", reason);
+}
+
+// Handles a 101. The server must have switched to the protocol that was asked for.
+bool Exchange::switch_protocols(size_t line_end) {
+  const http::Head& head = g_head;
+  const http::Header* to = head.find("upgrade");
+  if (request_.upgrade.empty() || !to || !http::has_token(to->value, request_.upgrade))
+    return fail_with(502, "bad_answer", "an upgrade that was not asked for");
+  if (request_.framed && head.find("sec-websocket-extensions"))
+    return fail_with(502, "bad_answer", "a WebSocket extension that was not asked for");
+  if (sending_ != Sending::done) return false;  // what the client sends is still the request's body
+  answering_ = Answering::switching;
+  write_head(line_end, false);
+  c_.upstream.in.erase(0, head.size);
+  return true;
+}
+
+bool Exchange::answer_head() {
+  Stream& up = c_.upstream;
+  if (c_.client.unsent() >= kHigh) return false;  // bounds an endless series of interim answers
+  auto parsed = up.in.empty() ? Parse::incomplete : http::parse_response(up.in, g_head);
+  if (parsed == Parse::bad) parsed = http::repair_response(up.in, g_head);
+  if (parsed == Parse::bad) return fail_with(502, "bad_answer", std::string("the upstream's answer: ") + g_head.why);
+  if (parsed == Parse::incomplete) {
+    if (up.fill()) return true;
+    return (up.eof || up.failed) && no_answer();
+  }
+  if (std::string raw = up.in.substr(0, g_head.size); c_.config->secrets.any_in(raw)) {
+    if (!scan_.rewrite_answer(raw)) return refuse_answer();
+    up.in.replace(0, g_head.size, raw);
+    if (http::parse_response(up.in, g_head) != Parse::ok)
+      return fail_with(403, "secret_in_answer", "a secret where it cannot be starred out");
+  }
+  const http::Head& head = g_head;
+  size_t line_end = up.in.find("\r\n");
+  if (head.status == 101) return switch_protocols(line_end);
+  if (head.status < 200) {
+    replay_.reset();  // a part of an answer arrived, so the request cannot be repeated
+    bool wanted = request_.minor == 1 && (head.status != 100 || request_.expects_continue);
+    if (wanted) write_head(line_end, false);
+    up.in.erase(0, head.size);
+    return true;
+  }
+  // The parent proxy's sign-in concerns the guard, not the agent.
+  if (head.status == 407 && asks_parent(c_))
+    return fail_with(502, "parent_proxy", "the parent proxy answered 407" + std::string(kParentWantsLogin));
+  answer_ = http::Body::of_response(head, request_.method);
+  if (!take_off_codings()) return false;
+  begin_body();
+  write_head(line_end, true);
+  answering_ = Answering::body;
+  up.in.erase(0, head.size);
+  return true;
+}
+
+// A host with a bound secret is asked to send its answers without a coding. If it codes one anyway, the coding is
+// removed so that the answer can be scanned.
+bool Exchange::take_off_codings() {
+  if (secrets_.bound.empty() || answer_.done()) return true;
+  std::string codings;
+  for (const auto& each : g_head.headers)
+    if (http::iequals(each.name, "content-encoding")) codings.append(codings.empty() ? "" : ",").append(each.value);
+  auto decoder = scan::ContentDecoder::make(codings);
+  if (decoder && decoder->plain()) return true;
+  if (c_.config->on_secret.of_unreadable(c_.host) == OnSecret::warn) return true;
+  if (!decoder || g_head.find("content-range"))
+    return fail_with(
+        502, "encoded_answer",
+        "a host with a bound secret answered in a coding that cannot be taken off, although told not to code");
+  decoder_ = std::move(decoder);
+  decoded_all_ = false;
+  return true;
+}
+
+// Decides how the answer's body goes to the client, and what happens to both connections afterwards.
+void Exchange::begin_body() {
+  const http::Head& head = g_head;
+  status_ = head.status;
+  replay_.reset();
+  upstream_keep_ = (head.minor == 1 ? !head.close : head.keep_alive) && answer_.kind() != http::Body::Kind::until_close;
+  sent_before_ = c_.client.sent;
+  bool in_chunks = decoder_ || answer_.kind() == http::Body::Kind::chunked;
+  bool unknown = in_chunks || answer_.kind() == http::Body::Kind::until_close;
+  down_framing_ = in_chunks && request_.minor == 1 ? Framing::chunked : Framing::none;
+  client_keep_ = request_.keep && sending_ == Sending::done && (!unknown || down_framing_ == Framing::chunked);
+}
+
+// Puts the next piece of the answer into g_payload, without its coding. Returns false if that failed.
+bool Exchange::next_payload(bool& progress) {
+  std::string& in = c_.upstream.in;
+  g_payload.clear();
+  std::string& to = decoder_ ? coded_ : g_payload;
+  if (!in.empty() && !answer_.done() && coded_.size() < kHigh) {
+    size_t before = in.size();
+    if (!answer_.read(in, to)) return fail_with(502, "bad_answer", "the upstream's chunked framing is broken");
+    progress = in.size() != before;
+  }
+  if (!answer_.done() && in.empty() && c_.upstream.eof) answer_.end();
+  if (!decoder_) return true;
+  std::string_view rest = coded_;
+  if (!decoder_->next(rest, g_payload))
+    return fail_with(502, "bad_answer", "the upstream's Content-Encoding is broken");
+  bool moved = rest.size() != coded_.size() || !g_payload.empty();
+  coded_.erase(0, coded_.size() - rest.size());
+  progress |= moved;
+  decoded_all_ = answer_.done() && !moved;
+  if (decoded_all_ && (!coded_.empty() || !decoder_->complete()))
+    return fail_with(502, "cut_short", "the upstream's coded answer has no end");
+  return true;
+}
+
+// Frames the scanned bytes for the client.
+void Exchange::write_body() {
+  std::string& out = c_.client.out;
+  if (down_framing_ != Framing::chunked) {
+    out.append(g_scanned);
+    return;
+  }
+  // If the last byte or two of a chunk are held back for a moment, the rest waits for them, because many clients take a
+  // chunk for a message.
+  if (waiting_.empty()) waiting_since_ = c_.now();
+  waiting_.append(g_scanned);
+  bool in_time = c_.now() - waiting_since_ < kMostQuiet;
+  if (answering_ != Answering::done && down_scan_.holds_little() && waiting_.size() < 16 * 1024 && in_time) return;
+  http::append_chunk(out, waiting_);
+  waiting_.clear();
+}
+
+// Ends the answer, because its whole body has arrived.
+bool Exchange::end_answer() {
+  if (!down_scan_.release(g_scanned)) return refuse_answer();
+  std::string trailers;
+  for (const auto& [name, value] : answer_.trailers())
+    if (may_be_trailer(name)) trailers.append(name).append(": ").append(value).append("\r\n");
+  if (!scan_.rewrite_answer(trailers)) return refuse_answer();
+  answering_ = Answering::done;
+  held_down_.released();
+  write_body();
+  if (down_framing_ == Framing::chunked) c_.client.out.append("0\r\n").append(trailers).append("\r\n");
+  count_memory();
+  return true;
+}
+
+bool Exchange::answer_body() {
+  Stream &client = c_.client, &up = c_.upstream;
+  if (client.unsent() >= kHigh) return held_down_.released(), false;
+  bool progress = false;
+  g_scanned.clear();
+  if (!next_payload(progress)) return false;
+  if (!down_scan_.feed(g_payload, g_scanned)) return refuse_answer();
+  if (answer_.done() && decoded_all_) return end_answer();
+  // If an answer pauses, it must not wait for bytes that only look like the beginning of a secret.
+  if (held_down_.due(down_scan_.holds_little(), !g_scanned.empty(), c_.now())) {
+    held_down_.released();
+    if (!down_scan_.release(g_scanned)) return refuse_answer();
+    progress = true;
+  }
+  write_body();
+  count_memory();
+  progress |= up.fill();
+  if (!progress && (up.failed || up.eof))
+    return fail_with(502, "cut_short", "the upstream ended in the middle of its answer");
+  return progress;
+}
+
+}  // namespace bottle::guard

@@ -1,0 +1,112 @@
+// This file serves a connection after its 101. WebSocket messages are scanned if there are secrets; otherwise, bytes
+// are passed.
+#include <sys/socket.h>
+
+#include "guard/exchange/exchange.h"
+
+namespace bottle::guard {
+namespace {
+
+// Tells one side that the other sends no more. It may continue to send, as in every stream that is not WebSocket.
+void end_half(Stream& to) {
+  to.end_tls();
+  ::shutdown(to.source->fd(), SHUT_WR);
+}
+
+}  // namespace
+
+// Sends what came before the reason to break the connection off to its destination.
+void Exchange::flush_both() {
+  c_.upstream.flush();
+  c_.client.flush();
+}
+
+// Passes to the server what the client has sent. Returns false if the connection must end.
+bool Exchange::pass_up(MessageScan* messages) {
+  Stream &client = c_.client, &up = c_.upstream;
+  if (!messages) {
+    up.out.append(client.in);
+    client.in.clear();
+    return true;
+  }
+  if (messages->pass(client.in, up.out)) return true;
+  flush_both();
+  return messages->broken() ? fail_with(400, "bad_request", messages->broken()) : refuse_request();
+}
+
+bool Exchange::pass_down(MessageScan* messages) {
+  Stream &client = c_.client, &up = c_.upstream;
+  if (!messages) {
+    client.out.append(up.in);
+    up.in.clear();
+    return true;
+  }
+  if (messages->pass(up.in, client.out)) return true;
+  flush_both();
+  return messages->broken() ? fail_with(502, "bad_answer", messages->broken()) : refuse_answer();
+}
+
+// Releases what has been held back for long enough. Returns false if it is refused.
+bool Exchange::release_messages(MessageScan& messages, std::string& out, HeldBack& held, bool& progress) {
+  bool moved = !out.empty();
+  if (!held.due(messages.holds_little(), moved, c_.now())) return true;
+  held.released();
+  progress = true;
+  return messages.release(out);
+}
+
+Task<Outcome> Exchange::upgraded() {
+  Stream &client = c_.client, &up = c_.upstream;
+  std::optional<MessageScan> to_server, to_client;
+  if (request_.framed) {
+    to_server.emplace(
+        WebSocketSender::client,
+        MessageRules{
+            .filter = [this] { return scan_.outgoing(Place::message, Syntax::text); },
+            .stream = [this] { return scan_.stream(Place::message, Syntax::text); },
+            .piece = [this](std::string_view text) { return scan_.look_at_piece(Place::message, "message", text); },
+            .stopped = [this](const scan::Stream& stream) { scan_.stopped(stream); }});
+    to_client.emplace(WebSocketSender::server, MessageRules{.filter = [this] { return scan_.incoming(); }});
+  }
+  up.reads_on = false;
+  bool half_closed = false;
+  int64_t last = c_.now();
+  int rounds = 0;
+  while (true) {
+    if (withdrawn()) co_return Outcome::abort;
+    bool progress = false;
+    if (up.unsent() < kHigh) {
+      progress |= client.fill();
+      if (!pass_up(to_server ? &*to_server : nullptr)) co_return Outcome::abort;
+    }
+    if (client.unsent() < kHigh) {
+      progress |= up.fill();
+      if (!pass_down(to_client ? &*to_client : nullptr)) co_return Outcome::abort;
+    }
+    if (to_server && !release_messages(*to_server, up.out, held_up_, progress))
+      co_return refuse_request(), Outcome::abort;
+    if (to_client && !release_messages(*to_client, client.out, held_down_, progress))
+      co_return refuse_answer(), Outcome::abort;
+    progress |= up.flush();
+    progress |= client.flush();
+    if (client.failed || up.failed) co_return Outcome::abort;
+    bool ends = (client.eof && up.flushed()) || (up.eof && client.flushed());
+    if (ends && (to_server || (client.eof && up.eof))) co_return Outcome::abort;
+    if (ends && !half_closed) {
+      half_closed = true;
+      if (client.eof) end_half(up);
+      else end_half(client);
+    }
+    if (progress) {
+      last = c_.now();
+      if (++rounds % 16 == 0) co_await c_.turn();
+      continue;
+    }
+    if (c_.now() - last >= c_.config->idle_ms) co_return Outcome::abort;
+    client.rest();
+    up.rest();
+    co_await c_.wait(held_up_.until(held_down_.until(last + c_.config->idle_ms)));
+  }
+}
+
+}  // namespace bottle::guard

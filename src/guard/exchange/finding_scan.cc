@@ -1,0 +1,182 @@
+// This file decides what happens to disguised secrets and to credentials in outgoing data.
+#include <algorithm>
+#include <array>
+
+#include "guard/exchange/request_scan.h"
+#include "policy/credentials.h"
+
+namespace bottle::guard {
+namespace {
+
+using scan::OnFinding;
+
+std::string_view name_of(Place place) {
+  constexpr std::array<std::string_view, 7> kNames = {
+      "method", "path", "query", "name of a header", "header", "body", "WebSocket messages"};
+  return kNames[static_cast<size_t>(place)];
+}
+
+// Returns whether a header has random values that are no credentials, although its name may contain "key".
+bool is_opaque(std::string_view header) {
+  for (std::string_view each :
+       {"sec-websocket-key", "idempotency-key", "x-idempotency-key", "if-match", "if-none-match", "x-request-id",
+        "x-correlation-id", "traceparent", "x-amz-content-sha256", "x-amz-date", "digest", "content-md5"})
+    if (http::iequals(header, each)) return true;
+  return false;
+}
+
+// Returns whether a header is alike in all requests of a program, so that its value is no piece of a secret.
+bool is_usual(std::string_view header) {
+  for (std::string_view each :
+       {"user-agent", "accept", "accept-encoding", "accept-language", "cache-control", "content-type",
+        "content-encoding", "content-length", "date", "pragma", "range", "referer", "origin", "te", "via"})
+    if (http::iequals(header, each)) return true;
+  return header.size() > 4 && http::iequals(header.substr(0, 4), "sec-");
+}
+
+// Returns whether the finding is something that a server issues and that clients send back to sign in. That alone is
+// no leak.
+bool is_login(const scan::Finding& finding, Place place, std::string_view header) {
+  return place == Place::header && finding.rule &&
+         (finding.rule->check == scan::Check::jwt || finding.rule->check == scan::Check::basic) &&
+         policy::presents_credentials(header);
+}
+
+std::string describe(const scan::Finding& finding) {
+  std::string text = finding.what;
+  if (!finding.encoding.empty()) text += ", as " + finding.encoding + ",";
+  return text;
+}
+
+std::string advice(const scan::Finding& finding) {
+  if (!finding.rule) return {};
+  return " (rule " + finding.name + "; if it may leave, run: bottle allow --secret " + finding.fingerprint + ")";
+}
+
+}  // namespace
+
+scan::Stream RequestScan::stream(Place place, Syntax syntax, std::string_view codings) {
+  bool blocks = c_.config->on_secret.of_unreadable(c_.host) == OnSecret::block && !secrets_.model;
+  auto decoder = scan::ContentDecoder::make(codings);
+  bool readable = decoder.has_value(), plain = !decoder || decoder->plain();
+  if (!readable && !blocks && c_.context.reported.emplace("unreadable_body", c_.host.name).second)
+    c_.audit_secret(
+        {.action = "allow",
+         .method = request_.method,
+         .path = request_.target,
+         .code = "unreadable_body",
+         .reason = "a body in a content coding that the guard cannot read went on without being looked at"});
+  auto style = syntax == Syntax::json                              ? scan::MarkerStyle::json
+               : syntax == Syntax::form || syntax == Syntax::token ? scan::MarkerStyle::token
+                                                                   : scan::MarkerStyle::text;
+  return {&c_.config->scanner->catalog(), blocks ? OnFinding::block : OnFinding::report,
+          readable || blocks ? codings : std::string_view(),
+          [this, place, plain](const scan::Finding& finding) { return judge(finding, place, {}, plain); }, style};
+}
+
+void RequestScan::stopped(const scan::Stream& stream) {
+  if (!stream.problem().empty()) refusal_ = {stream.problem(), {}, {}, {}};
+}
+
+bool RequestScan::look_through(const std::vector<HeadPart>& parts) {
+  std::string block;
+  struct At {
+    size_t line, text;
+  };
+  std::vector<At> at;
+  for (const HeadPart& part : parts) {
+    at.push_back({block.size(), block.size()});
+    // Beside a name such as "X-Api-Key", each random value would be a credential.
+    if (!part.name.empty() && !is_opaque(part.name) && !policy::presents_credentials(part.name)) {
+      block.append(part.name).append(": ");
+      at.back().text = block.size();
+    }
+    block.append(*part.text).append("\r\n");
+  }
+  for (const scan::Finding& found : scan::Detector(&c_.config->scanner->catalog()).scan(block).findings) {
+    auto next = std::ranges::upper_bound(at, found.begin, {}, &At::line);
+    auto index = static_cast<size_t>(next - at.begin()) - 1;
+    const HeadPart& part = parts[index];
+    size_t begin = at[index].text, end = begin + part.text->size();
+    Place place = part.place;
+    if (place == Place::path && found.begin > begin + std::min(part.text->find('?'), part.text->size()))
+      place = Place::query;
+    if (place == Place::path) c_.hides_path = true;
+    bool fits = found.begin >= begin && found.end <= end && place != Place::path;
+    OnFinding what = judge(found, place, part.name, fits);
+    if (what == OnFinding::block) return false;
+    if (what == OnFinding::redact)
+      part.text->replace(found.begin - begin, found.end - found.begin,
+                         scan::redaction(found.name, found.end - found.begin, scan::MarkerStyle::token));
+  }
+  if (secrets_.model) return true;
+  return std::ranges::all_of(parts, [&](const HeadPart& part) {
+    if (!part.name.empty()) return is_usual(part.name) || look_at_piece(part.place, part.name, *part.text);
+    std::string_view rest = *part.text;
+    rest.remove_prefix(std::min(rest.find('?'), rest.size()));
+    while (!rest.empty()) {
+      rest.remove_prefix(1);
+      std::string_view pair = rest.substr(0, rest.find('&'));
+      rest.remove_prefix(pair.size());
+      size_t equals = std::min(pair.find('='), pair.size());
+      std::string_view name = pair.substr(0, equals), value = pair.substr(std::min(equals + 1, pair.size()));
+      if (!look_at_piece(Place::query, name, value)) return false;
+    }
+    return true;
+  });
+}
+
+bool RequestScan::look_at_piece(Place place, std::string_view name, std::string_view text) {
+  if (secrets_.model) return true;
+  std::chrono::steady_clock::time_point now{std::chrono::milliseconds(c_.now())};
+  for (const scan::Finding& found : c_.config->scanner->session().value(name, text, now))
+    if (judge(found, place, place == Place::header ? name : "", false) != OnFinding::report) return false;
+  return true;
+}
+
+OnFinding RequestScan::judge(const scan::Finding& found, Place place, std::string_view header, bool replaceable) {
+  const Secret* secret = found.rule ? nullptr : secrets_.all->named(found.name);
+  if (secret && secrets_.may_hold(*secret, place, header)) return OnFinding::report;
+  const SecretPolicy& policy = c_.config->on_secret;
+  std::string where = describe(found) + " in the " + std::string(name_of(place));
+  bool lenient = (found.warns() || is_login(found, place, header)) && !policy.names(found.name);
+  if (lenient) return note(found, "possible_secret", where + advice(found), OnFinding::report);
+  OnSecret what = policy.of(c_.host, secrets_.model, found.name);
+  // What is spread over the fields of a request cannot be replaced without breaking it.
+  if (secrets_.model && what == OnSecret::redact && found.encoding.ends_with("pieces")) what = OnSecret::warn;
+  std::string_view to_model = found.rule ? "credential_to_model" : "secret_to_model";
+  if (what == OnSecret::warn)
+    return note(found, "secret", where + ", which went on" + advice(found), OnFinding::report);
+  if (what == OnSecret::redact && replaceable)
+    return note(found, secrets_.model ? to_model : "secret",
+                where + ", which the guard replaced with a marker" + advice(found), OnFinding::redact);
+  if (what == OnSecret::redact) where += ", where no marker can take its place";
+  else if (!found.rule) where += " of a request to a host it is not bound to";
+  refusal_ = {where + advice(found), found.rule ? "" : found.name, found.rule ? found.name : "", found.fingerprint};
+  return OnFinding::block;
+}
+
+OnFinding RequestScan::note(const scan::Finding& found, std::string_view code, const std::string& reason,
+                            OnFinding what) {
+  constexpr size_t kMost = 4096;    // of what is told once; beyond, it is told each time
+  constexpr int kMostPossible = 3;  // in one request: random bytes have many
+  auto& reported = c_.context.reported;
+  bool possible = code == "possible_secret";
+  if (possible && (reported.size() >= kMost || noted_ >= kMostPossible)) return what;
+  std::string key = found.rule ? found.name + " " + found.fingerprint : found.name;
+  std::pair<std::string, std::string> line(code, secrets_.model ? key : key + " " + c_.host.name);
+  if (reported.contains(line)) return what;
+  noted_ += possible;
+  if (reported.size() < kMost) reported.insert(std::move(line));
+  c_.audit_secret({.action = "allow",
+                   .method = request_.method,
+                   .path = request_.target,
+                   .code = code,
+                   .reason = reason,
+                   .secret = found.rule ? "" : std::string_view(found.name),
+                   .rule = found.rule ? std::string_view(found.name) : "",
+                   .fingerprint = found.fingerprint});
+  return what;
+}
+
+}  // namespace bottle::guard

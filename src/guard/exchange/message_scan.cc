@@ -1,0 +1,96 @@
+#include "guard/exchange/message_scan.h"
+
+#include <openssl/rand.h>
+
+#include <utility>
+
+namespace bottle::guard {
+
+bool MessageScan::pass(std::string& in, std::string& out) {
+  using Step = WebSocketReader::Step;
+  std::string_view rest = in;
+  bool fine = true;
+  for (Step step = Step::frame; fine && step != Step::more;) {
+    piece_.clear();
+    step = reader_.next(rest, piece_);
+    const WebSocketFrame& frame = reader_.frame();
+    if (step == Step::bad) fine = false;
+    if (step == Step::frame && !frame.control() && frame.opcode != WebSocketFrame::continuation) opcode_ = frame.opcode;
+    if (step == Step::payload && frame.control()) control_ += piece_;
+    if (step == Step::payload && !frame.control()) fine = filter_.feed(piece_, filtered_) && look_through(false);
+    if (fine && step != Step::more && reader_.frame_done()) fine = end_frame(out);
+  }
+  in.erase(0, in.size() - rest.size());
+  if (fine && !ready_.empty()) write_piece(false, out);
+  return fine;
+}
+
+// Scans what has passed the filter. `whole` says that the message ends here.
+bool MessageScan::look_through(bool whole) {
+  if (!rules_.stream) {
+    ready_.append(std::exchange(filtered_, {}));
+    return true;
+  }
+  if (!stream_) stream_.emplace(rules_.stream());
+  if (short_.size() <= scan::kLongestPiece) short_.append(filtered_, 0, scan::kLongestPiece + 1);
+  rests_ = false;
+  bool fine = stream_->feed(filtered_, ready_) && (!whole || stream_->end(ready_));
+  filtered_.clear();
+  if (!fine) rules_.stopped(*stream_);
+  if (!whole) return fine;
+  fine = fine && (short_.size() > scan::kLongestPiece || rules_.piece(short_));
+  stream_.reset();
+  short_.clear();
+  return fine;
+}
+
+bool MessageScan::end_frame(std::string& out) {
+  const WebSocketFrame& frame = reader_.frame();
+  if (frame.control()) return end_control(frame, out);
+  if (!frame.fin) return true;
+  if (!filter_.release(filtered_) || !look_through(true)) return false;
+  write_piece(true, out);
+  return true;
+}
+
+bool MessageScan::end_control(const WebSocketFrame& frame, std::string& out) {
+  std::string filtered, payload;
+  scan::Filter filter = rules_.filter();
+  bool fine = filter.feed(control_, filtered) && filter.release(filtered);
+  if (fine && rules_.stream) {
+    scan::Stream stream = rules_.stream();
+    fine = stream.feed(filtered, payload) && stream.end(payload) && rules_.piece(filtered);
+    if (!fine) rules_.stopped(stream);
+  } else {
+    payload = std::move(filtered);
+  }
+  // No values are put into messages, so the payload cannot have become too long.
+  if (fine) write(frame.opcode, true, payload, out);
+  control_.clear();
+  return fine;
+}
+
+bool MessageScan::release(std::string& out) {
+  bool fine = !filter_.holds_little() || (filter_.release(filtered_) && look_through(false));
+  if (fine && stream_) {
+    fine = stream_->release(ready_);
+    rests_ = true;
+  }
+  if (fine && !ready_.empty()) write_piece(false, out);
+  return fine;
+}
+
+void MessageScan::write_piece(bool fin, std::string& out) {
+  write(opcode_, fin, ready_, out);
+  opcode_ = WebSocketFrame::continuation;
+  ready_.clear();
+}
+
+void MessageScan::write(uint8_t opcode, bool fin, std::string_view payload, std::string& out) {
+  WebSocketKey key{};
+  RAND_bytes(reinterpret_cast<unsigned char*>(key.data()), static_cast<int>(key.size()));
+  writer_.begin({opcode, fin, false, payload.size()}, key, out);
+  writer_.payload(payload, out);
+}
+
+}  // namespace bottle::guard

@@ -1,0 +1,289 @@
+#include "guard/exchange/request.h"
+
+#include <algorithm>
+
+#include "guard/exchange/request_scan.h"
+#include "policy/credentials.h"
+#include "policy/overrides.h"
+
+namespace bottle::guard {
+namespace {
+
+// Returns whether the guard writes a header for the secret, independently of what the client sent.
+bool writes_header(const Secret& secret) { return secret.in_header && !secret.header.empty() && !secret.value.empty(); }
+
+// Finds the destination of an absolute-form request. Returns an empty reason if it is valid.
+std::string parse_absolute(const http::Head& head, bool tls, policy::Authority& authority, std::string& origin) {
+  std::string_view target = head.target, scheme = tls ? "https://" : "http://";
+  if (!http::iequals(target.substr(0, scheme.size()), scheme))
+    return "a target that is neither a path nor " + std::string(scheme);
+  target.remove_prefix(scheme.size());
+  size_t end = target.find_first_of("/?#");
+  auto parsed = policy::parse_authority(target.substr(0, end), tls ? 443 : 80);
+  if (!parsed) return "the target's host: " + parsed.error().what;
+  authority = *parsed;
+  origin = end == target.npos ? "/" : std::string(target.substr(end));
+  if (origin[0] == '?') origin = "/" + origin;
+  if (origin.find('#') != origin.npos) return "a fragment in the target";
+  return {};
+}
+
+}  // namespace
+
+bool asks_parent(const Connection& c) {
+  const Config& config = *c.config;
+  return !c.tls && config.parent && !config.relayed(c.host) && !config.fixed(c.host) &&
+         !config.lan_route(c.host, c.port);
+}
+
+void append_framing(Framing framing, uint64_t length, std::string& out) {
+  if (framing == Framing::chunked) out.append("Transfer-Encoding: chunked\r\n");
+  if (framing == Framing::length) out.append("Content-Length: ").append(std::to_string(length)).append("\r\n");
+  out.append("\r\n");
+}
+
+bool hop_by_hop(std::string_view name) {
+  for (std::string_view each : {"connection", "proxy-connection", "keep-alive", "te", "upgrade", "proxy-authorization",
+                                "proxy-authenticate", "host", "content-length", "transfer-encoding", "http2-settings"})
+    if (http::iequals(name, each)) return true;
+  return false;
+}
+
+bool may_be_trailer(std::string_view name) {
+  if (hop_by_hop(name) || http::iequals(name.substr(0, 9), "x-bottle-")) return false;
+  for (std::string_view each :
+       {"trailer", "content-type", "content-encoding", "content-range", "authorization", "cookie", "set-cookie",
+        "www-authenticate", "location", "expect", "range", "cache-control", "age", "date", "expires", "vary",
+        "max-forwards", "pragma", "retry-after"})
+    if (http::iequals(name, each)) return false;
+  return true;
+}
+
+namespace {
+
+// Returns whether the Host header names the destination. A server that uses Host must be the requested one (RFC 9110
+// §7.2; this prevents domain fronting). The port may be missing or empty.
+bool names_destination(const Connection& c, const http::Head& head) {
+  if (!head.has_host) return true;
+  auto named = policy::parse_authority(head.host, c.tls ? 443 : 80);
+  if (!named || named->host.name != c.host.name) return false;
+  bool has_port = head.host.find(':') != head.host.npos && !head.host.ends_with(']') && !head.host.ends_with(':');
+  return !has_port || named->port == c.port;
+}
+
+// Returns the part of an Upgrade header that passes: the one protocol that the guard can pass. If messages must be
+// scanned, that is WebSocket. A switch to HTTP or TLS could not be judged at all, so it never passes.
+std::string protocol_to_ask_for(std::string_view list, bool framed) {
+  std::string chosen;
+  while (!list.empty()) {
+    size_t comma = std::min(list.find(','), list.size());
+    std::string_view each = list.substr(0, comma);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+    while (each.starts_with(' ') || each.starts_with('\t')) each.remove_prefix(1);
+    while (each.ends_with(' ') || each.ends_with('\t')) each.remove_suffix(1);
+    if (http::iequals(each, "websocket")) return std::string(each);
+    bool opaque = http::iequals(each, "h2c") || http::iequals(each.substr(0, 4), "TLS/") ||
+                  http::iequals(each.substr(0, 5), "HTTP/");
+    if (!framed && !opaque && chosen.empty()) chosen = each;
+  }
+  return chosen;
+}
+
+// Judges the path in a header: a copy or a move uses two paths, and the rules apply to both.
+Verdict judge_other_paths(const Connection& c, const http::Head& head, const Request& request) {
+  for (const auto& each : head.headers) {
+    if (!policy::names_other_path(each.name)) continue;
+    auto refuse = [&](const std::string& why) {
+      return Verdict{.code = "not_allowed",
+                     .reason = "the header " + std::string(each.name.substr(0, 40)) + ": " + why};
+    };
+    std::string_view path = each.value;
+    if (size_t scheme = path.find("://"); scheme != path.npos && scheme < path.find('/')) {
+      path.remove_prefix(scheme + 3);
+      auto named = policy::parse_authority(path.substr(0, path.find('/')), c.tls ? 443 : 80);
+      if (!named || named->host.name != c.host.name) return refuse("it names another host");
+      path.remove_prefix(std::min(path.find('/'), path.size()));
+    }
+    std::string target = path.starts_with('/') ? std::string(path) : "/" + std::string(path);
+    auto decision = c.config->rules.request(c.host, c.port, request.method, target);
+    if (!decision.allowed) return refuse(decision.reason);
+    if (!decision.target.empty() && decision.target != target) return refuse("its path can be read in several ways");
+  }
+  return {.allowed = true};
+}
+
+// Fills in the destination of the request. Returns an empty code if the request may go there.
+Verdict find_destination(Connection& c, const http::Head& head, Request& request) {
+  auto bad = [](std::string reason) {
+    return Verdict{.status = 400, .code = "bad_request", .reason = std::move(reason)};
+  };
+  if (head.method == "CONNECT" || head.method == "TRACE") return bad("a method that is not for here");
+  bool asterisk = head.method == "OPTIONS" && head.target == "*";
+  if (c.tunneled && (head.target.starts_with('/') || asterisk)) {
+    request.target = std::string(head.target);
+  } else {
+    policy::Authority authority;
+    if (auto wrong = parse_absolute(head, c.tls, authority, request.target); !wrong.empty()) return bad(wrong);
+    // Every server accepts the absolute form (RFC 9112 §3.2.2), but a tunnel leads to only one host.
+    if (c.tunneled && (authority.host.name != c.host.name || authority.port != c.port))
+      return {.code = "host_mismatch", .reason = "the target's host is not the host of the connection"};
+    c.host = authority.host;
+    c.port = authority.port;
+  }
+  if (!names_destination(c, head)) return {.code = "host_mismatch", .reason = "Host is not the host of the connection"};
+  if (!c.tls && c.host.literal && !c.config->fixed(c.host))
+    return {.code = "ip_literal", .reason = "an address instead of a name"};
+  auto decision = c.config->rules.request(c.host, c.port, request.method, request.target);
+  if (!decision.allowed) return {.code = decision.code, .reason = decision.reason};
+  if (!decision.target.empty()) request.target = std::move(decision.target);
+  request.restricted = decision.restricted;
+  return decision.restricted ? judge_other_paths(c, head, request) : Verdict{.allowed = true};
+}
+
+// The parts of a request that are sent on, with secrets put in.
+struct Outgoing {
+  std::string target;
+  struct Line {
+    std::string name, value;
+    bool holds_secret = false;  // the guard put in a secret
+  };
+  std::vector<Line> headers;
+  std::string removed;
+
+  void remove(std::string_view name) {
+    constexpr size_t kMost = 200;  // of the text for the record
+    if (removed.size() < kMost) removed.append(removed.empty() ? "removed " : ", ").append(name.substr(0, 40));
+  }
+};
+
+bool puts_in_body(const http::Head& head, const HostSecrets& secrets) {
+  return http::Body::of_request(head).kind() != http::Body::Kind::none &&
+         std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->in_body && !s->value.empty(); });
+}
+
+// Returns whether a client's header passes. Headers that the guard writes itself do not. `connection` is the head's
+// Connection header, or null.
+bool goes_on(const http::Head& head, const http::Header* connection, const http::Header& header,
+             const HostSecrets& secrets) {
+  if (hop_by_hop(header.name) || (connection && http::has_token(connection->value, header.name))) return false;
+  if (!secrets.bound.empty() && http::iequals(header.name, "accept-encoding")) return false;
+  if (http::iequals(header.name, "sec-websocket-extensions")) return false;               // asks for compression
+  if (http::iequals(header.name, "expect") && puts_in_body(head, secrets)) return false;  // the guard collects the body
+  return std::ranges::none_of(
+      secrets.bound, [&](const Secret* s) { return writes_header(*s) && http::iequals(s->header, header.name); });
+}
+
+// Removes the agent's own credentials if the request also carries one of the operator's. The host could otherwise take
+// the request for one of the other account, and the content would be in the hands of that account (CVE-2026-105452).
+// The model gets only the operator's credentials.
+void remove_other_credentials(const HostSecrets& secrets, bool put_in, Outgoing& out) {
+  bool relayed = std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->value.empty(); });
+  if (secrets.bound.empty() || relayed)
+    return;  // the other end of the relay puts in the secret and removes the other credentials
+  put_in |= std::ranges::any_of(secrets.bound, [](const Secret* s) { return writes_header(*s); });
+  if (!put_in && !secrets.model) return;
+  auto may_stay = [&](const std::string& name) {
+    auto names_it = [&](const Secret* s) {
+      return std::ranges::any_of(s->beside, [&](const std::string& listed) { return http::iequals(listed, name); });
+    };
+    return std::ranges::any_of(secrets.bound, names_it);
+  };
+  std::erase_if(out.headers, [&](const Outgoing::Line& line) {
+    bool other = !line.holds_secret && policy::presents_credentials(line.name) && !may_stay(line.name);
+    if (other) out.remove(line.name);
+    return other;
+  });
+}
+
+// Returns false if the head contains a secret that must not go to this host; scan.refusal() says which.
+bool pass_secrets(const http::Head& head, const Request& request, const HostSecrets& secrets, RequestScan& scan,
+                  Outgoing& out) {
+  out.target = request.target;
+  // Most heads contain no secret, and one pass shows that.
+  bool clean = !secrets.all->any_in(head.text) && !secrets.all->any_in(out.target);
+  std::string method = request.method;
+  if (!clean && (!scan.rewrite(Place::method, {}, Syntax::token, method) || !scan.rewrite_target(out.target)))
+    return false;
+  const http::Header* connection = head.find("connection");
+  for (const auto& each : head.headers) {
+    if (!goes_on(head, connection, each, secrets)) continue;
+    if (request.restricted && policy::overrides_request(each.name)) {
+      out.remove(each.name);
+      continue;
+    }
+    int before = scan.put_in();
+    auto& line = out.headers.emplace_back(std::string(each.name), std::string(each.value));
+    if (!clean && (!scan.rewrite(Place::header_name, {}, Syntax::token, line.name) ||
+                   !scan.rewrite_header(each.name, line.value)))
+      return false;
+    line.holds_secret = scan.put_in() != before;
+  }
+  remove_other_credentials(secrets, scan.put_in() > 0, out);
+  // Where the guard put a value in, it knows what is there.
+  std::vector<HeadPart> parts{{Place::path, {}, &out.target}};
+  for (auto& line : out.headers)
+    if (!line.holds_secret) parts.push_back({Place::header, line.name, &line.value});
+  return scan.look_through(parts);
+}
+
+void write_head(const Connection& c, const http::Head& head, const Request& request, const HostSecrets& secrets,
+                const Outgoing& from, std::string& out) {
+  const Config& config = *c.config;
+  std::string authority = authority_of(c.host, c.port, c.tls ? 443 : 80);
+  bool to_parent = asks_parent(c), absolute = to_parent || (!c.tls && config.relayed(c.host));
+  auto line = [&](std::string_view name, std::string_view value) {
+    out.append(name).append(": ").append(value).append("\r\n");
+  };
+  out.append(request.method).append(" ");
+  if (absolute) out.append("http://").append(authority);
+  out.append(from.target).append(" HTTP/1.1\r\n");
+  line("Host", authority);
+  for (const auto& each : from.headers) line(each.name, each.value);
+  for (const Secret* secret : secrets.bound)
+    if (writes_header(*secret)) line(secret->header, secret->template_before + secret->value + secret->template_after);
+  // Answers are scanned for the value, so they must come without a coding.
+  if (!secrets.bound.empty()) line("Accept-Encoding", "identity");
+  if (!request.upgrade.empty()) {
+    line("Connection", "upgrade");
+    line("Upgrade", request.upgrade);
+  } else if (const http::Header* te = head.find("te"); te && http::has_token(te->value, "trailers")) {
+    line("Connection", "TE");
+    line("TE", "trailers");
+  }
+  if (to_parent && !config.parent->authorization.empty()) line("Proxy-Authorization", config.parent->authorization);
+}
+
+}  // namespace
+
+Verdict prepare_request(Connection& c, const http::Head& head, Request& request, std::string& out) {
+  c.hides_path = false;
+  request = Request{
+      .method = std::string(head.method), .keep = head.minor == 1 ? !head.close : head.keep_alive, .minor = head.minor};
+  if (auto verdict = find_destination(c, head, request); !verdict.allowed) return verdict;
+  // Secrets are bound to a host, and only TLS proves the identity of the host.
+  const HostSecrets& secrets = c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody();
+  RequestScan scan(c, secrets, request);
+  Outgoing outgoing;
+  if (!pass_secrets(head, request, secrets, scan, outgoing)) {
+    const Refusal& why = scan.refusal();
+    return {.code = "secret", .reason = why.reason, .rule = why.rule, .fingerprint = why.fingerprint};
+  }
+  if (!c.tls && c.config->secrets.any_in(c.host.name))
+    return {.code = "secret", .reason = "a secret in the name of the host"};
+  request.removed = std::move(outgoing.removed);
+  request.body = http::Body::of_request(head);
+  request.grows = puts_in_body(head, secrets);
+  request.expects_continue = head.expect_continue;
+  request.framed = !secrets.all->empty() || request.restricted;
+  for (const auto& each : head.headers)
+    if (request.body.kind() != http::Body::Kind::none && http::iequals(each.name, "content-encoding"))
+      request.codings.append(request.codings.empty() ? "" : ",").append(each.value);
+  if (const http::Header* upgrade = head.find("upgrade"); upgrade && head.minor == 1)
+    request.upgrade = protocol_to_ask_for(upgrade->value, request.framed);
+  request.framed |= http::iequals(request.upgrade, "websocket");
+  request.syntax = syntax_of(head.find("content-type") ? head.find("content-type")->value : "");
+  write_head(c, head, request, secrets, outgoing, out);
+  return {.allowed = true};
+}
+
+}  // namespace bottle::guard

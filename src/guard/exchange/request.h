@@ -1,0 +1,58 @@
+// This file handles the head of one request: what it asks for, whether it is allowed, and the head that is sent on in
+// its place.
+#pragma once
+
+#include <string>
+
+#include "guard/connection/connection.h"
+#include "http/body.h"
+
+namespace bottle::guard {
+
+// The syntax of a text, which decides what may replace a part of it.
+enum class Syntax : uint8_t { text, token, json, form };
+
+struct Request {
+  std::string method, target;  // in origin form, with the path as it was judged
+  bool restricted = false;     // the host's rules have methods or paths
+  std::string removed;  // dropped headers, for the record: those that ask for another method or path, and the agent's
+                        // own credentials
+  http::Body body;
+  Syntax syntax = Syntax::text;  // of the body
+  std::string codings;           // of the body, as in Content-Encoding
+  bool grows = false;            // values are put into the body, so its length is unknown before its end
+  bool keep = true;              // the client may send another request
+  bool expects_continue = false;
+  std::string upgrade;  // the protocol that the client asks to switch to, or empty
+  bool framed = false;  // after an upgrade, only WebSocket frames without extensions pass, and they are scanned
+  int minor = 1;
+  bool warned = false;  // a warning was recorded for a secret that passed anyway
+};
+
+struct Verdict {
+  bool allowed = false;
+  int status = 403;
+  std::string_view code;
+  std::string reason;
+  std::string rule = {}, fingerprint = {};  // of a credential in the request
+};
+
+// Reads the complete head `head` at the front of `c.client.in` and decides on it. Writes the head for the upstream to
+// `out`, with secrets swapped in. append_framing() adds the framing of the body and the end of the head. Sets c.host
+// and c.port for absolute-form requests. Audits warnings itself.
+Verdict prepare_request(Connection& c, const http::Head& head, Request& request, std::string& out);
+
+// Returns whether requests to the connection's destination go to a parent proxy in absolute form.
+bool asks_parent(const Connection& c);
+
+// Ends the head of a message, for a body of `length` bytes, a chunked body or no body.
+enum class Framing : uint8_t { none, length, chunked };
+void append_framing(Framing framing, uint64_t length, std::string& out);
+
+// Returns whether a header applies to one connection only or is one that a forwarder writes itself.
+bool hop_by_hop(std::string_view name);
+// Returns whether a trailer of that name passes. Trailers that frame, route, sign in or change how the body is read do
+// not (RFC 9110 §6.5.1).
+bool may_be_trailer(std::string_view name);
+
+}  // namespace bottle::guard

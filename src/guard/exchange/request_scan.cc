@@ -1,0 +1,204 @@
+#include "guard/exchange/request_scan.h"
+
+#include <array>
+
+namespace bottle::guard {
+namespace {
+
+using Do = scan::Verdict::Do;
+
+// Returns the decoded credentials of "Basic …", or an empty string.
+std::string basic(std::string_view value) {
+  if (value.size() < 7 || !http::iequals(value.substr(0, 6), "basic ")) return {};
+  size_t begin = value.find_first_not_of(' ', 6);
+  std::string text(begin == value.npos ? std::string_view() : value.substr(begin));
+  text.append((4 - text.size() % 4) % 4, '=');  // some clients leave out the padding
+  auto decoded = base64_decode(text);
+  return decoded ? *decoded : std::string();
+}
+
+// Returns `value` with the escapes that its place requires, so that it is read unchanged.
+std::string written(std::string_view value, Syntax syntax) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  std::string out;
+  for (unsigned char c : value) {
+    bool unreserved =
+        (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
+    if (syntax == Syntax::form && !unreserved) {
+      out.append({'%', kHex[c >> 4], kHex[c & 15]});
+      continue;
+    }
+    if (syntax == Syntax::json && (c == '"' || c == '\\')) out += '\\';
+    out += static_cast<char>(c);
+  }
+  return out;
+}
+
+std::string_view name_of(Place place) {
+  constexpr std::array<std::string_view, 7> kNames = {
+      "method", "path", "query", "name of a header", "header", "body", "WebSocket messages"};
+  return kNames[static_cast<size_t>(place)];
+}
+
+// Returns why a placeholder is refused at a host that its secret is bound to, and what the operator can do.
+std::string misplaced(const Secret& secret, Place place, std::string_view header) {
+  std::string where(name_of(place));
+  std::string reason = "the placeholder of secret \"" + secret.name + "\" is in the " + where;
+  if (place == Place::header)
+    return reason + " " + std::string(header) + ", but the guard puts the value only in " +
+           (secret.header.empty() ? "Authorization" : secret.header) + "; to change that, add header: \"" +
+           std::string(header) + ": {}\" to the secret in the manifest";
+  if (place == Place::query || place == Place::body)
+    return reason + "; to have the value put there, add in: [" + where + "] to the secret in the manifest";
+  return reason + ", where the guard never puts a value";
+}
+
+}  // namespace
+
+Syntax syntax_of(std::string_view content_type) {
+  std::string_view type = content_type.substr(0, content_type.find(';'));
+  while (type.ends_with(' ')) type.remove_suffix(1);
+  if (http::iequals(type, "application/x-www-form-urlencoded")) return Syntax::form;
+  if (type.size() >= 4 && http::iequals(type.substr(type.size() - 4), "json")) return Syntax::json;
+  return Syntax::text;
+}
+
+scan::Filter RequestScan::outgoing(Place place, Syntax syntax) {
+  return {&secrets_.all->dictionary(),
+          [this, place, syntax](const scan::Sight& sight) { return judge(sight, place, {}, syntax); }};
+}
+
+scan::Filter RequestScan::incoming() {
+  return {&secrets_.all->dictionary(), [this](const scan::Sight& sight) { return judge_answer(sight); }};
+}
+
+bool RequestScan::rewrite(Place place, std::string_view header, Syntax syntax, std::string& text) {
+  scan::Filter filter(&secrets_.all->dictionary(),
+                      [&](const scan::Sight& sight) { return judge(sight, place, header, syntax); });
+  std::string out;
+  if (!filter.feed(text, out) || !filter.release(out)) return false;
+  text = std::move(out);
+  return true;
+}
+
+bool RequestScan::rewrite_target(std::string& target) {
+  size_t query = std::min(target.find('?'), target.size());
+  scan::Filter filter(&secrets_.all->dictionary(), [&](const scan::Sight& sight) {
+    bool in_query = sight.begin > query;
+    return judge(sight, in_query ? Place::query : Place::path, {}, in_query ? Syntax::form : Syntax::token);
+  });
+  std::string out;
+  if (!filter.feed(target, out) || !filter.release(out)) return false;
+  target = std::move(out);
+  return true;
+}
+
+bool RequestScan::rewrite_header(std::string_view name, std::string& value) {
+  if (std::string credentials = basic(value); !credentials.empty()) {
+    std::string before = credentials;
+    if (!rewrite(Place::header, name, Syntax::text, credentials)) return false;
+    if (credentials !=
+        before) {  // this is Base64 of text that must not be scanned again, because it may contain a value now
+      value = "Basic " + base64_encode(credentials);
+      return true;
+    }
+  }
+  return rewrite(Place::header, name, Syntax::text, value);
+}
+
+bool RequestScan::rewrite_answer(std::string& head) {
+  scan::Filter filter = incoming();
+  std::string out;
+  if (!filter.feed(head, out) || !filter.release(out)) return false;
+  head = std::move(out);
+  return true;
+}
+
+scan::Verdict RequestScan::judge(const scan::Sight& sight, Place place, std::string_view header, Syntax syntax) {
+  Finding finding = secrets_.judge(sight.pattern, place, header);
+  switch (finding.fate) {
+    case Fate::pass:
+      return {};
+    case Fate::swap:
+      return swap_in(sight, *finding.secret, syntax);
+    case Fate::note:
+      report_once(finding);
+      return {};
+    case Fate::mark:
+      // Text that begins or ends within an escape matches the value only by chance, and cutting it would break the
+      // JSON.
+      if (syntax == Syntax::json && sight.splits_escape) return {};
+      if (OnSecret what = c_.config->on_secret.of(c_.host, true, finding.secret->name); what != OnSecret::redact)
+        return as_configured(sight, what, "secret",
+                             "the value of secret \"" + finding.secret->name + "\" goes to the model");
+      report_once(finding);
+      return {Do::replace, marker(*finding.secret, sight.pattern, sight.bytes.size(),
+                                  syntax == Syntax::token || syntax == Syntax::form)};
+    case Fate::refuse:
+      return refuse(sight, finding, place, header);
+  }
+  return {};
+}
+
+scan::Verdict RequestScan::swap_in(const scan::Sight& sight, const Secret& secret, Syntax syntax) {
+  constexpr int kMost = 100;  // a body full of placeholders must not fill the memory
+  if (!sight.whole || secret.value.empty()) return {};
+  if (++put_in_ > kMost) {
+    refusal_.reason = "more than 100 placeholders in one request";
+    return {Do::stop, {}};
+  }
+  return {Do::replace, written(secret.value, syntax)};
+}
+
+scan::Verdict RequestScan::refuse(const scan::Sight& sight, const Finding& finding, Place place,
+                                  std::string_view header) {
+  const Secret& secret = *finding.secret;
+  std::string reason = finding.bound ? misplaced(secret, place, header)
+                                     : "secret \"" + secret.name + "\" in the " + std::string(name_of(place)) +
+                                           " of a request to a host it is not bound to";
+  if (place == Place::method) {
+    refusal_.reason = std::move(reason);
+    return {Do::stop, {}};
+  }
+  return as_configured(sight, c_.config->on_secret.of(c_.host, false, secret.name), "secret", std::move(reason));
+}
+
+scan::Verdict RequestScan::judge_answer(const scan::Sight& sight) {
+  const Secret* secret = secrets_.all->owner_of_value(sight.pattern);
+  if (!secret) return {};
+  return as_configured(sight, c_.config->on_secret.of(c_.host, false, secret->name), "secret_in_answer",
+                       "secret \"" + secret->name + "\" in an answer to the agent");
+}
+
+scan::Verdict RequestScan::as_configured(const scan::Sight& sight, OnSecret what, std::string_view code,
+                                         std::string reason) {
+  if (what == OnSecret::block) {
+    refusal_.reason = std::move(reason);
+    return {Do::stop, {}};
+  }
+  if (!request_.warned) c_.audit("allow", "http", code, reason, request_.method, request_.target);
+  request_.warned = true;
+  if (what == OnSecret::warn) return {};
+  return {Do::replace, std::string(sight.bytes.size(), '*')};
+}
+
+void RequestScan::report_once(const Finding& finding) {
+  bool marked = finding.fate == Fate::mark;
+  std::string_view code = marked ? "secret_to_model" : "placeholder_to_model";
+  if (!c_.context.reported.emplace(code, finding.secret->name).second) return;
+  std::string reason =
+      marked ? "the value of secret \"" + finding.secret->name +
+                   "\" was on its way to the model; the guard sent a marker instead"
+             : "the placeholder of secret \"" + finding.secret->name + "\" went to the model, where it is worthless";
+  c_.context.audit.write({.id = c_.id,
+                          .action = "allow",
+                          .kind = "http",
+                          .host = c_.host.name,
+                          .port = c_.port,
+                          .method = request_.method,
+                          .code = code,
+                          .reason = reason,
+                          .secret = finding.secret->name});
+}
+
+}  // namespace bottle::guard

@@ -1,0 +1,84 @@
+// This file looks for secrets in one request and its answer. It puts in values, and lets secrets pass, replaces,
+// refuses or reports them. Outgoing data is scanned twice. outgoing() knows the place of each byte of a placeholder or
+// value, and puts values in. stream(), after it, finds secrets in any disguise, and credentials by their form.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "guard/connection/connection.h"
+#include "guard/exchange/request.h"
+#include "scan/known/filter.h"
+#include "scan/stream.h"
+
+namespace bottle::guard {
+
+Syntax syntax_of(std::string_view content_type);
+
+// Why a request is refused. No field contains a value.
+struct Refusal {
+  std::string reason;
+  std::string secret;             // the name of a known one, or
+  std::string rule, fingerprint;  // of a credential
+};
+
+// A text of a head. The texts of a head are scanned together.
+struct HeadPart {
+  Place place;
+  std::string_view name;  // of the header; empty for the target
+  std::string* text;      // redacting changes it, but never its length
+};
+
+class RequestScan {
+ public:
+  // All arguments must outlive this object and the filters that it makes.
+  RequestScan(Connection& c, const HostSecrets& secrets, Request& request)
+      : c_(c), secrets_(secrets), request_(request) {}
+
+  // Returns a filter for outgoing data. If the filter stops, it has found something to refuse, and refusal() says why.
+  scan::Filter outgoing(Place place, Syntax syntax);
+  // Returns a stream for what has passed outgoing(). `codings` is the value of Content-Encoding. If the stream blocks,
+  // stopped() must be called, and refusal() then says why.
+  scan::Stream stream(Place place, Syntax syntax, std::string_view codings = {});
+  void stopped(const scan::Stream& stream);
+  // Returns false if the request must be refused.
+  bool look_through(const std::vector<HeadPart>& parts);
+  // Checks a text that is sent on its own and may be one piece of a secret. Returns false if the request must be
+  // refused.
+  bool look_at_piece(Place place, std::string_view name, std::string_view text);
+  // Returns a filter for incoming data.
+  scan::Filter incoming();
+  const Refusal& refusal() const { return refusal_; }
+  // Returns how many values have been put in so far.
+  int put_in() const { return put_in_; }
+
+  // Rewrites one whole text of the head. Returns false if the request must be refused.
+  bool rewrite(Place place, std::string_view header, Syntax syntax, std::string& text);
+  bool rewrite_target(std::string& target);
+  bool rewrite_header(std::string_view name, std::string& value);
+  // Does the same for the head of an answer.
+  bool rewrite_answer(std::string& head);
+
+ private:
+  scan::Verdict judge(const scan::Sight& sight, Place place, std::string_view header, Syntax syntax);
+  scan::Verdict refuse(const scan::Sight& sight, const Finding& finding, Place place, std::string_view header);
+  scan::Verdict judge_answer(const scan::Sight& sight);
+  scan::Verdict swap_in(const scan::Sight& sight, const Secret& secret, Syntax syntax);
+  // Returns what `what` demands. `code` and `reason` are for the audit.
+  scan::Verdict as_configured(const scan::Sight& sight, OnSecret what, std::string_view code, std::string reason);
+  void report_once(const Finding& finding);
+
+  // `replaceable` says whether a marker can replace the finding.
+  scan::OnFinding judge(const scan::Finding& finding, Place place, std::string_view header, bool replaceable);
+  scan::OnFinding note(const scan::Finding& finding, std::string_view code, const std::string& reason,
+                       scan::OnFinding what);
+
+  Connection& c_;
+  const HostSecrets& secrets_;
+  Request& request_;
+  int put_in_ = 0, noted_ = 0;
+  Refusal refusal_;
+};
+
+}  // namespace bottle::guard

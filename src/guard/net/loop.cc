@@ -1,0 +1,179 @@
+#include "guard/net/loop.h"
+
+#include <sys/socket.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace bottle::guard {
+
+char scratch[kScratch];
+
+namespace {
+int g_epoll = -1;  // there is only one loop, and a Source needs nothing else from it
+}
+
+Waker::~Waker() {
+  if (armed_) loop_.timers_.erase(timer_);
+  if (queued_) std::ranges::replace(loop_.ready_, this, nullptr);
+}
+
+void Waker::wake() {
+  signaled_ = true;
+  if (queued_) return;
+  queued_ = true;
+  loop_.ready_.push_back(this);
+}
+
+Waker::Wait Waker::wait(int64_t deadline) {
+  deadline_ = deadline;
+  // If the timer fires too early, it is armed again at that time. So a busy connection pays nothing for moving its
+  // deadline.
+  if (!armed_ || timer_->first > deadline) {
+    if (armed_) loop_.timers_.erase(timer_);
+    timer_ = loop_.timers_.emplace(deadline, this);
+    armed_ = true;
+  }
+  return {*this};
+}
+
+bool Waker::Wait::await_resume() {
+  bool event = waker.signaled_;
+  waker.signaled_ = waker.expired_ = false;
+  return event;
+}
+
+void Source::open(int fd, Waker* waker, bool can_read, bool can_write) {
+  close();
+  fd_.reset(fd);
+  waker_ = waker;
+  readable = can_read;
+  writable = can_write;
+  hup = broken = cut = false;
+  unread_.clear();
+}
+
+void Source::watch() {
+  if (watched_ || !fd_) return;
+  epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = this}};
+  if (on_event) event.events = EPOLLIN;
+  epoll_ctl(g_epoll, EPOLL_CTL_ADD, fd_.get(), &event);
+  watched_ = true;
+}
+
+void Source::close() {
+  fd_.reset();
+  watched_ = false;
+}
+
+void Source::unread(std::string bytes) {
+  unread_.insert(0, bytes);
+  readable = true;
+}
+
+ssize_t Source::recv(void* buffer, size_t size) {
+  if (!unread_.empty()) {
+    size_t n = std::min(size, unread_.size());
+    std::memcpy(buffer, unread_.data(), n);
+    unread_.erase(0, n);
+    if (unread_.empty()) std::string().swap(unread_);
+    return static_cast<ssize_t>(n);
+  }
+  if (!readable) {
+    errno = EAGAIN;
+    return -1;
+  }
+  ssize_t n;
+  do n = ::recv(fd_.get(), buffer, size, 0);
+  while (n < 0 && errno == EINTR);
+  if (n < 0 && errno == EAGAIN) readable = false;
+  // According to epoll(7), a short read has drained the socket, and later bytes cause a new edge. A FIN that was
+  // already reported causes none.
+  else if (n > 0 && static_cast<size_t>(n) < size && !hup) readable = false;
+  return n;
+}
+
+ssize_t Source::send(const void* bytes, size_t size) {
+  if (!writable) {
+    errno = EAGAIN;
+    return -1;
+  }
+  ssize_t n;
+  do n = ::send(fd_.get(), bytes, size, MSG_NOSIGNAL);
+  while (n < 0 && errno == EINTR);
+  if (n < 0 && errno == EAGAIN) {
+    writable = false;
+  } else if (n < 0) {
+    cut = readable = true;
+  }
+  return n;
+}
+
+Loop::Loop() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  g_epoll = epoll_.get();
+  tick();
+}
+
+void Loop::tick() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  now_ = t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void Loop::fire_timers() {
+  while (!timers_.empty() && timers_.begin()->first <= now_) {
+    Waker* waker = timers_.begin()->second;
+    timers_.erase(timers_.begin());
+    waker->armed_ = false;
+    if (waker->deadline_ > now_) {
+      waker->timer_ = timers_.emplace(waker->deadline_, waker);
+      waker->armed_ = true;
+    } else if (waker->waiting_ && !waker->queued_) {
+      waker->expired_ = waker->queued_ = true;
+      ready_.push_back(waker);
+    }
+  }
+}
+
+void Loop::run(const std::function<int()>& after_turn) {
+  epoll_event events[256];
+  while (!stopped_) {
+    int timeout = after_turn();
+    if (stopped_) return;
+    if (!timers_.empty()) {
+      int64_t left = std::clamp<int64_t>(timers_.begin()->first - now_, 0, 3600 * 1000);
+      if (timeout < 0 || left < timeout) timeout = static_cast<int>(left);
+    }
+    if (!ready_.empty()) timeout = 0;
+    int count = epoll_wait(epoll_.get(), events, 256, timeout);
+    tick();
+    for (int i = 0; i < count; ++i) {
+      auto* source = static_cast<Source*>(events[i].data.ptr);
+      uint32_t bits = events[i].events;
+      if (source->on_event) {
+        source->on_event(bits);
+        continue;
+      }
+      if (bits & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) source->readable = true;
+      if (bits & (EPOLLOUT | EPOLLHUP | EPOLLERR)) source->writable = true;
+      if (bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) source->hup = true;
+      if (bits & (EPOLLHUP | EPOLLERR)) source->broken = true;
+      if (source->waker_) source->waker_->wake();
+    }
+    fire_timers();
+    // Handles only the wakers that are ready now. A coroutine that wakes itself waits behind the others for its next
+    // turn.
+    for (size_t i = 0, end = ready_.size(); i < end; ++i) {
+      Waker* waker = ready_[i];
+      if (!waker) continue;
+      ready_[i] = nullptr;
+      waker->queued_ = false;
+      if (waker->waiting_ && (waker->signaled_ || waker->expired_)) std::exchange(waker->waiting_, nullptr).resume();
+    }
+    std::erase(ready_, nullptr);
+  }
+}
+
+}  // namespace bottle::guard

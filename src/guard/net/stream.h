@@ -1,0 +1,66 @@
+// This file is one side of a connection: a Source, with or without TLS, and the bytes that were read or are still to be
+// written.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "guard/net/loop.h"
+#include "guard/net/tls.h"
+
+namespace bottle::guard {
+
+// Returns the number of bytes that all streams of the process hold: buffers, and what TLS uses. The agent decides how
+// many connections exist and how slowly they read, so there is a limit: beyond kMostHeld, a stream that needs more
+// fails.
+size_t held_by_streams();
+inline constexpr size_t kMostHeld = 128 << 20;
+
+// Limits the kernel's buffers for the socket, and for those that it accepts, to a quarter of a megabyte in each
+// direction. Without this limit, the kernel also holds what a peer does not read, several megabytes for a connection
+// that was fast before, and held_by_streams() counts none of that. Clients are near. A host may be far away and slow
+// with such small buffers, so the first kWideConnections to hosts have no limit.
+void bound_buffers(int socket);
+inline constexpr size_t kWideConnections = 16;
+
+struct Stream {
+  Stream() = default;
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  ~Stream();
+
+  std::unique_ptr<Source> source;  // declared before `ssl`, whose BIO refers to it
+  Ssl ssl;
+  std::string in, out;
+  size_t out_at = 0;
+  size_t beside = 0;    // bytes that are held for the stream elsewhere and count as well
+  bool eof = false;     // an orderly end: FIN, or close_notify with TLS
+  bool failed = false;  // nothing more can be read or written
+  // Whether to continue reading from a peer that takes no more, because what it sent before matters: an early answer to
+  // an upload, or a TLS alert. Otherwise, a failed write ends both directions.
+  bool reads_on = false;
+  bool deaf = false;     // with reads_on: the peer takes no more, and what is written is dropped
+  std::string_view why;  // the reason for `failed`, if TLS says more than that the connection broke
+  uint64_t received = 0, sent = 0;
+
+  explicit operator bool() const { return source != nullptr; }
+  // Reads once. Returns true if that changed anything: bytes in `in`, `eof` or `failed`.
+  bool fill();
+  // Writes as much as the peer takes. Returns true if any bytes were written.
+  bool flush();
+  bool flushed() const { return out_at == out.size(); }
+  size_t unsent() const { return out.size() - out_at; }
+  // Frees buffers, so that an idle connection costs little.
+  void rest();
+  // Sends close_notify if TLS is established. Does not wait.
+  void end_tls();
+  void reset();
+
+ private:
+  void count();
+  void lose();
+  size_t held_ = 0;
+};
+
+}  // namespace bottle::guard

@@ -1,0 +1,399 @@
+#include "guard/net/tls.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "guard/net/loop.h"
+#include "policy/address.h"
+
+namespace bottle::guard {
+
+using pki::extend;
+
+namespace {
+
+// --- a BIO on a Source, which knows without asking the kernel when a read would block ---
+
+int bio_read(BIO* bio, char* buffer, int size) {
+  BIO_clear_retry_flags(bio);
+  ssize_t n = static_cast<Source*>(BIO_get_data(bio))->recv(buffer, static_cast<size_t>(size));
+  if (n < 0 && errno == EAGAIN) BIO_set_retry_read(bio);
+  if (n == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+  return static_cast<int>(n);
+}
+
+int bio_write(BIO* bio, const char* bytes, int size) {
+  BIO_clear_retry_flags(bio);
+  auto* source = static_cast<Source*>(BIO_get_data(bio));
+  ssize_t n = source->send(bytes, static_cast<size_t>(size));
+  // The library does not read after a failed write, but the peer's last bytes may say why it failed. Stream checks
+  // Source::cut.
+  if (source->cut) return size;
+  if (n < 0 && errno == EAGAIN) BIO_set_retry_write(bio);
+  return static_cast<int>(n);
+}
+
+long bio_ctrl(BIO* bio, int command, long, void*) {
+  if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
+  return command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP;
+}
+
+BIO_METHOD* bio_method() {
+  static BIO_METHOD* method = [] {
+    BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "source");
+    BIO_meth_set_read(m, bio_read);
+    BIO_meth_set_write(m, bio_write);
+    BIO_meth_set_ctrl(m, bio_ctrl);
+    return m;
+  }();
+  return method;
+}
+
+// --- memory ---
+
+// Record and handshake buffers (16 to 24 KB) are allocated and freed with every burst. On the heap, they would leave
+// holes between the small objects that stay, and an idle connection would cost three times its own size.
+constexpr size_t kLeast = 16 * 1024, kBuffer = 24 * 1024, kPool = 16;
+alignas(64) char g_slab[kPool][kBuffer];  // a page of it costs nothing until it is first used
+void* g_idle[kPool];
+size_t g_idles = 0, g_fresh = 0;
+
+bool of_slab(const void* p) { return p >= &g_slab[0] && p < &g_slab[kPool]; }
+
+void* allocate(size_t size, const char*, int) {
+  if (size >= kLeast && size <= kBuffer) {
+    if (g_idles) return g_idle[--g_idles];
+    if (g_fresh < kPool) return g_slab[g_fresh++];
+  }
+  return size ? std::malloc(size) : nullptr;
+}
+
+void release(void* p, const char*, int) {
+  if (of_slab(p)) g_idle[g_idles++] = p;
+  else std::free(p);
+}
+
+void* reallocate(void* p, size_t size, const char* file, int line) {
+  if (!p) return allocate(size, file, line);
+  if (size == 0) return release(p, file, line), nullptr;
+  if (!of_slab(p)) return std::realloc(p, size);
+  if (size <= kBuffer) return p;
+  void* larger = std::malloc(size);
+  if (!larger) return nullptr;
+  std::memcpy(larger, p, kBuffer);
+  release(p, file, line);
+  return larger;
+}
+
+// --- context callbacks ---
+
+void free_key(void*, void* p, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<std::string*>(p); }
+int name_index() {
+  static int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, free_key);
+  return index;
+}
+int refused_index() {
+  static int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+int check_name(SSL* ssl, int* alert, void*) {
+  const auto* expected = static_cast<const std::string*>(SSL_get_ex_data(ssl, name_index()));
+  const unsigned char* data = nullptr;
+  size_t size = 0;
+  std::string sni;
+  if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &data, &size) == 1) {
+    // The extension holds the list length (2 bytes), the type (1), the name length (2) and exactly one name.
+    if (size > 5 && data[2] == 0 && size_t(data[0] << 8 | data[1]) == size - 2 &&
+        size_t(data[3] << 8 | data[4]) == size - 5)
+      sni.assign(reinterpret_cast<const char*>(data + 5), size - 5);
+    else sni = "?";
+  }
+  auto named = sni.empty() ? Result<policy::Host>(policy::Host{}) : policy::normalise_host(sni);
+  // A client may name no host, because the guard always asks for the host of the CONNECT. Java leaves out names with an
+  // underscore.
+  if (expected && (sni.empty() || (named && named->name == *expected))) return SSL_CLIENT_HELLO_SUCCESS;
+  SSL_set_ex_data(ssl, refused_index(), ssl);
+  *alert = SSL_AD_UNRECOGNIZED_NAME;
+  return SSL_CLIENT_HELLO_ERROR;
+}
+
+int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size,
+                    void*) {
+  static const unsigned char kHttp11[] = "\x08http/1.1";
+  unsigned char* chosen = nullptr;
+  if (SSL_select_next_proto(&chosen, out_size, kHttp11, sizeof kHttp11 - 1, in, in_size) != OPENSSL_NPN_NEGOTIATED)
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  *out = chosen;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+// --- client certificates: a server that asks for one often says only "handshake failure" when it gets none ---
+
+int wants_certificate_index() {
+  static int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+int note_certificate_request(SSL* ssl, X509**, EVP_PKEY**) {
+  SSL_set_ex_data(ssl, wants_certificate_index(), ssl);
+  return 0;  // no certificate
+}
+
+// Returns `name` with its first label replaced by one that is in no certificate, so that only a wildcard matches it.
+std::string under_wildcard(const std::string& name) {
+  unsigned char random[16];
+  RAND_bytes(random, sizeof random);
+  std::string label;
+  for (unsigned char byte : random)
+    label += {static_cast<char>('a' + (byte >> 4)), static_cast<char>('a' + (byte & 15))};
+  return label + name.substr(name.find('.'));
+}
+
+// Returns whether the first label has an underscore. Unlike every client, the library does not match such a label with
+// a wildcard.
+bool has_underscore_label(const std::string& name) {
+  size_t dot = name.find('.');
+  return dot != name.npos && name.find('_') < dot;
+}
+
+void common(SSL_CTX* context) {
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_mode(context,
+                   SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_read_ahead(context, 1);
+}
+
+// --- upstream sessions, keyed by "host:port"; each belongs to the SSL_CTX and so to one configuration ---
+
+// A TLS 1.3 ticket is good for one connection (RFC 8446, appendix C.4; the library drops it when the handshake ends),
+// so each of several simultaneous connections needs its own. Servers send one or two with every connection.
+using Session = std::unique_ptr<SSL_SESSION, FreeTls>;
+using Sessions = std::map<std::string, std::vector<Session>>;
+constexpr size_t kSessionsEach = 16;
+
+// Returns the newest session that is still valid, or null.
+Session take_session(Sessions& sessions, const std::string& key) {
+  auto found = sessions.find(key);
+  if (found == sessions.end()) return nullptr;
+  auto& kept = found->second;
+  while (!kept.empty() && !SSL_SESSION_is_resumable(kept.back().get())) kept.pop_back();
+  if (kept.empty()) return nullptr;
+  if (SSL_SESSION_get_protocol_version(kept.back().get()) < TLS1_3_VERSION) {
+    SSL_SESSION_up_ref(kept.back().get());
+    return Session(kept.back().get());
+  }
+  Session newest = std::move(kept.back());
+  kept.pop_back();
+  return newest;
+}
+
+void free_sessions(void*, void* p, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<Sessions*>(p); }
+int sessions_index() {
+  static int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_sessions);
+  return index;
+}
+int key_index() {
+  static int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, free_key);
+  return index;
+}
+
+int keep_session(SSL* ssl, SSL_SESSION* session) {
+  auto* sessions = static_cast<Sessions*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), sessions_index()));
+  auto* key = static_cast<std::string*>(SSL_get_ex_data(ssl, key_index()));
+  if (!sessions || !key || SSL_get_verify_result(ssl) != X509_V_OK) return 0;
+  if (sessions->size() >= 256 && !sessions->contains(*key)) sessions->clear();
+  auto& kept = (*sessions)[*key];
+  bool single = SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION;
+  if (!single) kept.clear();
+  if (kept.size() >= kSessionsEach) kept.erase(kept.begin());
+  kept.emplace_back(session);
+  return 1;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SessionCa>> SessionCa::make() {
+  auto ca = std::make_unique<SessionCa>();
+  ca->key_ = pki::new_key();
+  ca->leaf_key_ = pki::new_key();
+  if (!ca->key_ || !ca->leaf_key_) return fail(Code::internal, "making the session CA: " + tls_error());
+  return ca;
+}
+
+Result<std::unique_ptr<SessionCa>> SessionCa::self_signed() {
+  auto ca = TRY(make());
+  ca->certificate_ = pki::new_certificate(ca->key_.get(), "bottle session CA", 24, 300);
+  X509* x = ca->certificate_.get();
+  bool ok = x && extend(x, x, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
+            extend(x, x, NID_key_usage, "critical,keyCertSign,cRLSign") &&
+            extend(x, x, NID_subject_key_identifier, "hash") && X509_sign(x, ca->key_.get(), EVP_sha256()) > 0;
+  if (!ok) return fail(Code::internal, "making the session CA: " + tls_error());
+  TRY(ca->serve());
+  return ca;
+}
+
+std::string SessionCa::request() const {
+  pki::Request request(X509_REQ_new());
+  if (!request) return "";
+  X509_REQ_set_version(request.get(), X509_REQ_VERSION_1);
+  X509_REQ_set_pubkey(request.get(), key_.get());
+  if (X509_REQ_sign(request.get(), key_.get(), EVP_sha256()) <= 0) return "";
+  return pki::to_pem(request.get());
+}
+
+Result<> SessionCa::adopt(std::string_view pem) {
+  if (certified()) return fail(Code::conflict, "a certificate for an authority that has one");
+  auto certificate = TRY(pki::certificate_from(pem));
+  if (X509_check_private_key(certificate.get(), key_.get()) != 1 || X509_check_ca(certificate.get()) != 1) {
+    ERR_clear_error();
+    return fail(Code::invalid, "a certificate that is not for this guard's authority");
+  }
+  certificate_ = std::move(certificate);
+  TRY(serve());
+  // Clients trust a self-signed certificate directly, so it need not be sent. This certificate is the link to the one
+  // that they trust.
+  X509_up_ref(certificate_.get());
+  if (SSL_CTX_add_extra_chain_cert(context_.get(), certificate_.get()) != 1) {
+    X509_free(certificate_.get());
+    return fail(Code::internal, "keeping the chain: " + tls_error());
+  }
+  return {};
+}
+
+Result<> SessionCa::serve() {
+  context_.reset(SSL_CTX_new(TLS_server_method()));
+  if (!context_) return fail(Code::internal, "preparing TLS: " + tls_error());
+  SSL_CTX* context = context_.get();
+  common(context);
+  SSL_CTX_set_client_hello_cb(context, check_name, nullptr);
+  SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
+  // TLS 1.3 tickets are not used: making one costs more than the signature that it saves, and its key would outlive the
+  // connection.
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(context, 0);
+  SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
+  return {};
+}
+
+std::string SessionCa::pem() const { return certified() ? pki::to_pem(certificate_.get()) : ""; }
+
+Result<X509*> SessionCa::leaf(const policy::Host& host) {
+  if (!certified()) return fail(Code::unavailable, "the session's root has not certified this guard yet");
+  if (auto found = leaves_.find(host.name); found != leaves_.end()) return found->second.get();
+  auto certificate = pki::new_certificate(leaf_key_.get(), host.name, 24, 80);
+  if (!certificate || X509_set_pubkey(certificate.get(), leaf_key_.get()) != 1)
+    return fail(Code::internal, "making a certificate: " + tls_error());
+  X509* x = certificate.get();
+  X509_set_issuer_name(x, X509_get_subject_name(certificate_.get()));
+  std::string names = (host.literal ? "IP:" : "DNS:") + host.name;
+  bool ok = extend(x, certificate_.get(), NID_subject_alt_name, names.c_str()) &&
+            extend(x, certificate_.get(), NID_basic_constraints, "critical,CA:FALSE") &&
+            extend(x, certificate_.get(), NID_key_usage, "critical,digitalSignature") &&
+            extend(x, certificate_.get(), NID_ext_key_usage, "serverAuth") &&
+            extend(x, certificate_.get(), NID_authority_key_identifier, "keyid") &&
+            extend(x, certificate_.get(), NID_subject_key_identifier, "hash") &&
+            X509_sign(x, key_.get(), EVP_sha256()) > 0;
+  if (!ok) return fail(Code::internal, "signing a certificate: " + tls_error());
+  // The agent chooses the names under a wildcard rule, so the cache must not grow without limit.
+  if (leaves_.size() >= 512) leaves_.clear();
+  return (leaves_[host.name] = std::move(certificate)).get();
+}
+
+Result<Ssl> SessionCa::accept(const policy::Host& host) {
+  X509* certificate = TRY(leaf(host));
+  Ssl ssl(SSL_new(context_.get()));
+  if (!ssl || SSL_use_certificate(ssl.get(), certificate) != 1 || SSL_use_PrivateKey(ssl.get(), leaf_key_.get()) != 1)
+    return fail(Code::internal, "preparing TLS: " + tls_error());
+  SSL_set_ex_data(ssl.get(), name_index(), new std::string(host.literal ? "" : host.name));
+  SSL_set_accept_state(ssl.get());
+  return ssl;
+}
+
+bool refused_name(const SSL* ssl) { return SSL_get_ex_data(ssl, refused_index()) != nullptr; }
+
+SSL_CTX* make_upstream_context(const std::string& roots) {
+  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  if (!context) return nullptr;
+  common(context);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
+  X509_STORE* store = SSL_CTX_get_cert_store(context);
+  // With this flag, an intermediate or a self-signed server certificate in extra_ca is trusted as it is.
+  X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+  if (BIO* bio = BIO_new_mem_buf(roots.data(), static_cast<int>(roots.size()))) {
+    while (X509* certificate = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr)) {
+      X509_STORE_add_cert(store, certificate);
+      X509_free(certificate);
+    }
+    BIO_free(bio);
+  }
+  ERR_clear_error();
+  SSL_CTX_set_ex_data(context, sessions_index(), new Sessions);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(context, keep_session);
+  static const unsigned char kHttp11[] = "\x08http/1.1";
+  SSL_CTX_set_alpn_protos(context, kHttp11, sizeof kHttp11 - 1);
+  SSL_CTX_set_client_cert_cb(context, note_certificate_request);
+  return context;
+}
+
+Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t port) {
+  Ssl ssl(context ? SSL_new(context) : nullptr);
+  if (!ssl) return fail(Code::internal, "preparing TLS: " + tls_error());
+  bool ok;
+  if (host.literal) {
+    ok = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl.get()), host.name.c_str()) == 1;
+  } else {
+    SSL_set_hostflags(ssl.get(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    ok =
+        SSL_set1_host(ssl.get(), host.name.c_str()) == 1 && SSL_set_tlsext_host_name(ssl.get(), host.name.c_str()) == 1;
+    if (ok && has_underscore_label(host.name)) ok = SSL_add1_host(ssl.get(), under_wildcard(host.name).c_str()) == 1;
+  }
+  if (!ok) return fail(Code::internal, "preparing TLS: " + tls_error());
+  auto* key = new std::string(host.name + ":" + std::to_string(port));
+  SSL_set_ex_data(ssl.get(), key_index(), key);
+  auto* sessions = static_cast<Sessions*>(SSL_CTX_get_ex_data(context, sessions_index()));
+  if (auto session = take_session(*sessions, *key)) SSL_set_session(ssl.get(), session.get());
+  SSL_set_connect_state(ssl.get());
+  return ssl;
+}
+
+void attach(SSL* ssl, Source* source) {
+  BIO* bio = BIO_new(bio_method());
+  BIO_set_data(bio, source);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl, bio, bio);
+}
+
+void start_tls() {
+  CRYPTO_set_mem_functions(allocate, reallocate, release);
+  OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, nullptr);
+}
+
+bool wanted_certificate(const SSL* ssl) { return SSL_get_ex_data(ssl, wants_certificate_index()) != nullptr; }
+
+std::string_view tls_reason() {
+  const char* text = ERR_reason_error_string(ERR_peek_last_error());
+  return text ? text : "";
+}
+
+std::string tls_error(const SSL* ssl) {
+  if (ssl)
+    if (long result = SSL_get_verify_result(ssl); result != X509_V_OK) return X509_verify_cert_error_string(result);
+  unsigned long code = ERR_peek_last_error();
+  if (!code) return "connection closed";
+  char text[160];
+  ERR_error_string_n(code, text, sizeof text);
+  return text;
+}
+
+}  // namespace bottle::guard

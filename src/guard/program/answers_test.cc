@@ -1,0 +1,333 @@
+// These tests check that no answer brings a value back to the agent, in any form, place, coding or framing.
+#include <zlib.h>
+
+#include "guard/program/secrets_test.h"
+#include "guard/protocol/websocket.h"
+
+namespace bottle::guard {
+namespace {
+
+std::string gzipped(std::string_view text) {
+  z_stream stream{};
+  EXPECT_EQ(deflateInit2(&stream, 6, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY), Z_OK);
+  std::string out(deflateBound(&stream, text.size()) + 32, 0);
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+  out.resize(out.size() - stream.avail_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+std::string in_chunks(std::string_view body, size_t piece) {
+  std::string out;
+  for (; !body.empty(); body.remove_prefix(std::min(piece, body.size())))
+    http::append_chunk(out, body.substr(0, piece));
+  return out;
+}
+
+class AnswersTest : public SecretsTest {
+ protected:
+  std::string value_ = kOther;
+  // Returns the forms in which a server could return a value that it was sent.
+  std::vector<std::string> forms() const {
+    std::string json_text = nlohmann::json(value_).dump(), percent, html;
+    char buffer[8];
+    for (unsigned char c : value_) {
+      snprintf(buffer, sizeof buffer, "%%%02x", c);
+      percent += buffer;
+      html += c == '"' ? "&quot;" : std::string(1, static_cast<char>(c));
+    }
+    std::string escaped_slash = json_text.substr(1, json_text.size() - 2);
+    escaped_slash.replace(escaped_slash.find('/'), 1, "\\/");
+    std::string url = base64_encode("me:" + value_ + "zz");
+    for (char& c : url) c = c == '+' ? '-' : c == '/' ? '_' : c;
+    return {value_,
+            escaped_slash,
+            percent,
+            html,
+            "db-value-with-%22quote%22%2Fand%2Bmore",
+            base64_encode(value_),
+            base64_encode("m:" + value_ + "zz"),
+            base64_encode("me:" + value_ + "z"),
+            url};
+  }
+  std::string got(const std::string& answer) {
+    auto server = origin("db.test", [answer](auto&) { return answer; });
+    config_["egress"]["allow"] = json::array({{{"host", "db.test"}, {"inspect", true}}});
+    if (pid_) EXPECT_EQ(configure()["type"], "ready");
+    else start();
+    Wire wire = secure("db.test");
+    if (!wire.ssl) return "no TLS";
+    wire.write("GET / HTTP/1.1\r\nHost: db.test\r\nConnection: close\r\n\r\n");
+    return wire.to_end();
+  }
+  std::string plain(const std::string& headers, const std::string& body) {
+    return "HTTP/1.1 200 OK\r\n" + headers + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  }
+};
+
+TEST_F(AnswersTest, BringNoFormOfAValueInAnyPlace) {
+  for (const std::string& form : forms())
+    for (const std::string& answer :
+         {plain("X-Echo: " + form + "\r\n", "x"), "HTTP/1.1 200 " + form + "\r\nContent-Length: 0\r\n\r\n",
+          "HTTP/1.1 103 Early Hints\r\nLink: <" + form + ">\r\n\r\n" + ok("x"),
+          "HTTP/1.1 302 Found\r\nLocation: https://a.test/?" + form + "\r\nContent-Length: 0\r\n\r\n",
+          "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nX: " + form + "\r\n\r\n",
+          plain("", "<" + form + ">"),
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + in_chunks("text text " + form, 3) + "0\r\n\r\n",
+          "HTTP/1.0 200 OK\r\n\r\nuntil the end: " + form,
+          plain("Content-Encoding: gzip\r\n", gzipped("{\"echo\":\"" + form + "\"}")),
+          plain("Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n", gzipped(gzipped(form))),
+          plain("Content-Encoding: identity, gzip\r\n", gzipped(form))}) {
+      std::string seen = got(answer);
+      // Neither the whole form nor the form without its ends may arrive.
+      EXPECT_EQ(seen.find(form.substr(2, form.size() - 6)), seen.npos) << answer.substr(0, 300);
+      EXPECT_EQ(audited("secret_in_answer")["action"], "deny") << answer.substr(0, 300);
+    }
+}
+
+TEST_F(AnswersTest, HaveTrailersButNoChunkExtensionsAndNoValueInEither) {
+  std::string begin =
+      "HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n4;x=" + value_ + "\r\nbody\r\n0\r\n";
+  std::string seen = got(begin + "X-Sum: 1\r\nContent-Length: 9\r\nSet-Cookie: a\r\nno header\r\n\r\n");
+  EXPECT_TRUE(seen.ends_with("\r\n\r\n4\r\nbody\r\n0\r\nX-Sum: 1\r\n\r\n")) << seen;
+  EXPECT_NE(seen.find("\r\nTrailer: X-Sum\r\n"), seen.npos) << seen;
+  EXPECT_EQ(seen.find("db-value"), seen.npos);
+  seen = got(begin + "X-Echo: " + value_ + "\r\n\r\n");
+  EXPECT_EQ(seen.find("db-value"), seen.npos);
+  EXPECT_FALSE(seen.ends_with("0\r\n\r\n")) << "an answer cut short must not look whole";
+  EXPECT_EQ(audited("secret_in_answer")["action"], "deny");
+}
+
+TEST_F(AnswersTest, AreDecodedOrRefused) {
+  std::string text = "a text that is not secret, a text that is not secret";
+  std::string seen = got(plain("Content-Encoding: gzip\r\nETag: \"a\"\r\nX-Kept: 1\r\n", gzipped(text)));
+  EXPECT_EQ(body_of(seen), text);
+  EXPECT_EQ(seen.find("Content-Encoding"), seen.npos) << seen;
+  EXPECT_EQ(seen.find("ETag"), seen.npos) << seen;
+  EXPECT_NE(seen.find("X-Kept: 1\r\n"), seen.npos) << seen;
+  std::string chunked = "HTTP/1.1 200 OK\r\nContent-Encoding: x-gzip\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                        in_chunks(gzipped(text), 7) + "0\r\n\r\n";
+  EXPECT_EQ(body_of(got(chunked)), text);
+  std::string long_text(3'000'000, 'x');
+  EXPECT_EQ(body_of(got(plain("Content-Encoding: gzip\r\n", gzipped(long_text)))), long_text);
+  for (const std::string& coding : {"br", "zstd", "gzip, br", "compress"})
+    EXPECT_NE(got(plain("Content-Encoding: " + coding + "\r\n", "xx")).find("X-Bottle-Error: encoded_answer"),
+              std::string::npos)
+        << coding;
+  EXPECT_NE(got("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 5-6/9\r\nContent-Encoding: "
+                "gzip\r\nContent-Length: 2\r\n\r\nxx")
+                .find("encoded_answer"),
+            std::string::npos);
+  // A truncated or broken answer must not look complete.
+  EXPECT_EQ(got(plain("Content-Encoding: gzip\r\n", gzipped(text).substr(0, 30))).find("0\r\n\r\n"), std::string::npos);
+  EXPECT_NE(got(plain("Content-Encoding: gzip\r\n", "not gzip at all")).find("bad_answer"), std::string::npos);
+}
+
+TEST_F(AnswersTest, ThatBreakOffBringNoValueEither) {
+  // In CVE-2026-101998, the same read returns bytes and an error, and the bytes pass without a mask.
+  std::string coded = gzipped("text " + value_ + " text"),
+              chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n";
+  std::string bad_sum = coded;
+  bad_sum[coded.size() - 6] = static_cast<char>(bad_sum[coded.size() - 6] ^ 1);
+  char size[16];
+  snprintf(size, sizeof size, "%zx\r\n", value_.size());
+  std::string answer;
+  bool reset = false;
+  RawOrigin server(ca_.get(), "db.test", [&](Wire& wire, const std::string&) {
+    wire.write(answer);
+    linger at_once{1, 0};
+    if (reset) setsockopt(wire.fd.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    if (reset) wire.fd.reset();
+  });
+  route("db.test", server.port);
+  allow({{"host", "db.test"}, {"inspect", true}});
+  start();
+  for (const char* on_secret : {"block", "redact"}) {
+    config_["egress"]["on_secret"] = on_secret;
+    ASSERT_EQ(configure()["type"], "ready");
+    for (const std::string& each :
+         {"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + value_,
+          chunked + "\r\n" + size + value_ + "\r\nno size\r\n", chunked + "\r\n" + size + value_ + "no end",
+          chunked + "\r\nfff\r\n" + value_, chunked + "Content-Encoding: gzip\r\n\r\nfff\r\n" + coded,
+          plain("Content-Encoding: gzip\r\n", bad_sum), plain("Content-Encoding: gzip\r\n", coded + "rest"),
+          "HTTP/1.1 103 Early\r\nX: " + value_ + "\r\n\r\nno answer\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nX: " + value_ + "\r\nno header\r\n\r\n"})
+      for (bool with_reset : {false, true}) {
+        answer = each;
+        reset = with_reset;
+        std::string seen = ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nConnection: close\r\n\r\n");
+        EXPECT_EQ(seen.find(value_.substr(2, value_.size() - 6)), seen.npos) << on_secret << each.substr(0, 300);
+      }
+  }
+}
+
+TEST_F(AnswersTest, ThatAreNotReallyCodedPass) {
+  std::string gzip = "Content-Encoding: gzip\r\n";
+  EXPECT_TRUE(got("HTTP/1.1 304 Not Modified\r\n" + gzip + "ETag: \"x\"\r\n\r\n").starts_with("HTTP/1.1 304 "));
+  EXPECT_TRUE(
+      got("HTTP/1.1 302 Found\r\nLocation: /x\r\n" + gzip + "Content-Length: 0\r\n\r\n").starts_with("HTTP/1.1 302 "));
+  EXPECT_TRUE(got(plain("Content-Encoding: aws-chunked\r\n", "ok")).ends_with("ok"));
+  EXPECT_TRUE(got(plain("Content-Encoding:\r\n", "ok")).ends_with("ok"));
+  EXPECT_EQ(body_of(got(plain(gzip, gzipped("") + std::string(22, '\0')))), "");
+}
+
+// Returns a frame as a server or a client writes it.
+std::string frame(WebSocketSender sender, uint8_t opcode, bool fin, std::string_view payload, bool compressed = false) {
+  WebSocketWriter writer(sender);
+  std::string out;
+  writer.begin({opcode, fin, compressed, payload.size()}, {'k', 'e', 'y', '!'}, out);
+  writer.payload(payload, out);
+  return out;
+}
+
+// Returns the payloads of all messages, each after its opcode.
+std::string messages(WebSocketSender sender, std::string_view bytes) {
+  WebSocketReader reader(sender, false);
+  std::string all, payload;
+  for (WebSocketReader::Step step; (step = reader.next(bytes, payload)) != WebSocketReader::Step::more;) {
+    if (step == WebSocketReader::Step::bad) return all + "bad: " + reader.why();
+    if (step == WebSocketReader::Step::frame && reader.frame().opcode)
+      payload += std::to_string(reader.frame().opcode) + ":";
+    if (reader.message_done()) all += std::exchange(payload, {}) + " ";
+  }
+  return all + payload;
+}
+
+class MessagesTest : public SecretsTest {
+ protected:
+  static constexpr auto kClient = WebSocketSender::client, kServer = WebSocketSender::server;
+  static constexpr const char* kSwitch =
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+
+  // Opens a WebSocket to `host`. The server sends `frames` and keeps what it receives.
+  Wire open(const std::string& host, std::string frames, std::string headers = "") {
+    server_ =
+        std::make_unique<RawOrigin>(ca_.get(), host, [this, frames, headers](Wire& wire, const std::string& head) {
+          head_ = head;
+          wire.write(kSwitch + headers + "\r\n" + frames);
+          while (wire.more()) {
+            std::lock_guard lock(mutex_);
+            received_ += std::exchange(wire.in, {});
+          }
+        });
+    route(host, server_->port);
+    allow({{"host", host}, {"inspect", true}});
+    start();
+    Wire wire = secure(host);
+    EXPECT_TRUE(wire.ssl);
+    wire.write("GET /ws HTTP/1.1\r\nHost: " + host +
+               "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
+    while (wire.in.find("\r\n\r\n") == std::string::npos && wire.more()) {
+    }
+    answer_head_ = wire.in.substr(0, wire.in.find("\r\n\r\n") + 4);
+    wire.in.erase(0, answer_head_.size());
+    return wire;
+  }
+  std::string read_messages(Wire& wire, const std::string& until) {
+    while (messages(kServer, wire.in).find(until) == std::string::npos && wire.more()) {
+    }
+    return messages(kServer, wire.in);
+  }
+  std::string received(const std::string& until) {
+    for (int i = 0; i < 200; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      std::lock_guard lock(mutex_);
+      if (std::string all = messages(kClient, received_); all.find(until) != all.npos) return all;
+    }
+    std::lock_guard lock(mutex_);
+    return messages(kClient, received_);
+  }
+
+  std::unique_ptr<RawOrigin> server_;
+  std::mutex mutex_;
+  std::string head_, received_, answer_head_;
+};
+
+TEST_F(MessagesTest, PassWithoutTheirExtensions) {
+  Wire wire = open("db.test", frame(kServer, 1, true, "hello") + frame(kServer, 2, false, "in ") +
+                                  frame(kServer, 9, true, "ping") + frame(kServer, 0, true, "two") +
+                                  frame(kServer, 1, true, std::string(100'000, 'x')) + frame(kServer, 8, true, ""));
+  EXPECT_TRUE(answer_head_.starts_with("HTTP/1.1 101 ")) << answer_head_;
+  EXPECT_EQ(head_.find("Sec-WebSocket-Extensions"), std::string::npos);
+  EXPECT_EQ(read_messages(wire, "8:"), "1:hello 9:ping 2:in two 1:" + std::string(100'000, 'x') + " 8: ");
+  wire.write(frame(kClient, 1, false, "from the ") + frame(kClient, 0, true, "client") +
+             frame(kClient, 10, true, "ping"));
+  EXPECT_EQ(received("10:ping"), "1:from the client 10:ping ");
+}
+
+TEST_F(MessagesTest, BringNoValue) {
+  std::string value = kOther;
+  Wire wire = open("db.test", frame(kServer, 1, true, "before") + frame(kServer, 1, false, value.substr(0, 7)) +
+                                  frame(kServer, 9, true, "") + frame(kServer, 0, true, value.substr(7)) +
+                                  frame(kServer, 1, true, "after"));
+  std::string seen = read_messages(wire, "after");
+  EXPECT_TRUE(seen.starts_with("1:before 9: ")) << seen;
+  EXPECT_EQ(seen.find("db-"), seen.npos) << seen;
+  EXPECT_EQ(seen.find("after"), seen.npos) << "the connection ends";
+  EXPECT_EQ(audited("secret_in_answer")["action"], "deny");
+}
+
+TEST_F(MessagesTest, BringNoValueInAPingOrInTwoMessages) {
+  std::string value = kOther;
+  Wire wire = open("db.test", frame(kServer, 9, true, value));
+  EXPECT_EQ(read_messages(wire, "9:"), "");
+  EXPECT_EQ(audited("secret_in_answer")["action"], "deny");
+}
+
+TEST_F(MessagesTest, CarryNoPlaceholderToItsHostOrAnother) {
+  Wire wire = open("db.test", "");
+  wire.write(frame(kClient, 1, true, "fine") + frame(kClient, 1, true, std::string("key=") + kOtherPlaceholder));
+  EXPECT_EQ(wire.to_end(), "");
+  EXPECT_EQ(audited("secret")["action"], "deny");
+  EXPECT_EQ(received("placeholder"), "1:fine ");
+}
+
+TEST_F(MessagesTest, ToTheModelPassAndAreMarked) {
+  Wire wire = open("model.test", "");
+  wire.write(frame(kClient, 1, true, std::string("env ") + kOtherPlaceholder) +
+             frame(kClient, 1, true, std::string("DB=") + kOther) + frame(kClient, 1, true, "end"));
+  EXPECT_EQ(received("1:end"), std::string("1:env ") + kOtherPlaceholder + " 1:DB=[redacted: db]" +
+                                   std::string(strlen(kOther) - 14, '*') + " 1:end ");
+}
+
+TEST_F(MessagesTest, AreNotCompressedAndAreMessages) {
+  Wire wire = open("db.test", frame(kServer, 1, true, "xx", true));
+  EXPECT_EQ(wire.to_end(), "");
+  EXPECT_EQ(audited("bad_answer")["action"], "close");
+}
+
+TEST_F(MessagesTest, OfAServerThatWantsAnExtensionAreRefused) {
+  open("db.test", "", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+  EXPECT_NE(answer_head_.find("X-Bottle-Error: bad_answer"), std::string::npos) << answer_head_;
+}
+
+TEST_F(MessagesTest, OrChunksThatEndLikeTheBeginningOfASecretDoNotWait) {
+  // Each message ends in the first byte of a value, and the next one is sent only after it has arrived.
+  server_ = std::make_unique<RawOrigin>(ca_.get(), "db.test", [](Wire& wire, const std::string& head) {
+    bool upgrade = head.find("Upgrade") != head.npos;
+    wire.write(upgrade ? kSwitch + std::string("\r\n") : "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 5; ++i) {
+      wire.write(upgrade ? frame(kServer, 1, false, "d") : "1\r\nd\r\n");
+      if (!upgrade) std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      else if (!wire.more()) return;
+    }
+    wire.write(upgrade ? frame(kServer, 8, true, "") : "0\r\n\r\n");
+  });
+  route("db.test", server_->port);
+  allow({{"host", "db.test"}, {"inspect", true}});
+  start();
+  Wire wire = secure("db.test");
+  wire.write("GET / HTTP/1.1\r\nHost: db.test\r\n\r\n");
+  auto begun = std::chrono::steady_clock::now();
+  while (wire.in.find("\r\nd\r\n") == std::string::npos && wire.more()) {
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(290)) << "before the next chunk comes";
+  EXPECT_EQ(wire.in.find("0\r\n\r\n"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace bottle::guard

@@ -1,0 +1,208 @@
+// These tests cover what the owner tells the guard: new rules, certificates, the lines for the ssh-agent and the relay,
+// and the guard's end.
+#include "guard/program/guard_test.h"
+
+namespace bottle::guard {
+namespace {
+
+TEST_F(GuardTest, takes_new_rules_and_refuses_broken_ones) {
+  start();
+  allow("late.test");
+  route("late.test", 1);
+  EXPECT_EQ(configure()["type"], "ready");
+  EXPECT_EQ(raw("CONNECT late.test:443 HTTP/1.1\r\nHost: late.test:443\r\n\r\n").find("not_allowed"),
+            std::string::npos);
+  auto before = config_;
+  config_["egress"]["allow"] = json::array({{{"host", "*"}, {"method", {"GET"}}}});
+  EXPECT_EQ(configure()["type"], "error") << "a restriction that is not understood must not be dropped";
+  config_ = before;
+  config_["egress"]["on_secret"] = 7;
+  EXPECT_EQ(configure()["type"], "error");
+  EXPECT_NE(raw("CONNECT no.test:443 HTTP/1.1\r\nHost: no.test:443\r\n\r\n").find("not_allowed"), std::string::npos)
+      << "the old rules stand";
+}
+
+TEST_F(GuardTest, sigterm_ends_it_cleanly) {
+  start();
+  kill(pid_, SIGTERM);
+  EXPECT_EQ(next_line()["type"], "end");
+}
+
+TEST_F(GuardTest, ACertificateIsTakenOnceAndOnlyForItsOwnKey) {
+  Origin origin(ca_.get(), "inspected.example.org",
+                [](const std::string&) { return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"; });
+  allow({{"host", "inspected.example.org"}, {"inspect", true}});
+  route("inspected.example.org", origin.port);
+  start();
+  auto refused = [&](const std::string& pem) {
+    EXPECT_TRUE(write_all(control_.get(), json{{"type", "certificate"}, {"pem", pem}}.dump() + "\n"));
+    for (json line;;)
+      if ((line = next_line())["type"] != "audit") return line["type"] == "error";
+  };
+  // A second certificate, one for another key, and invalid text: none of them changes what clients see.
+  EXPECT_TRUE(refused(*root_->certify(csr_)));
+  EXPECT_TRUE(refused(ca_->pem()));
+  EXPECT_TRUE(refused("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
+  Wire wire = secure("inspected.example.org");
+  ASSERT_TRUE(wire.ssl);
+  STACK_OF(X509)* chain = SSL_get_peer_cert_chain(wire.ssl.get());
+  ASSERT_EQ(sk_X509_num(chain), 2) << "the leaf and the guard's own authority; the root is with the client";
+  wire.write("GET / HTTP/1.1\r\nHost: inspected.example.org\r\n\r\n");
+  EXPECT_TRUE(wire.message().ends_with("ok"));
+}
+
+TEST_F(GuardTest, CarriesWholeAgentMessagesAndNothingWithoutPermission) {
+  start();
+  std::string ask = "GET /ssh-agent HTTP/1.1\r\nHost: guard\r\n\r\n";
+  EXPECT_TRUE(raw(ask).starts_with("HTTP/1.1 403 "));
+  config_["ssh_agent"] = true;
+  EXPECT_EQ(configure()["type"], "ready");
+  Wire wire{dial_loopback(port_), {}, {}};
+  wire.write(ask);
+  EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 101 "));
+  auto line = [&] {
+    json next;
+    do next = next_line();
+    while (next["type"] == "audit");
+    return next;
+  };
+  // The messages come in pieces and two at once. One request is sent, and the second waits for the first one's answer.
+  wire.write(std::string("\0\0", 2));
+  wire.write(std::string("\0\2ab\0\0\0\1c", 9));
+  json first = line();
+  EXPECT_EQ(first["type"], "ssh-agent");
+  EXPECT_EQ(first["request"], base64_encode("ab"));
+  auto answer = [&](const json& number, const json& text) {
+    json message = {{"type", "ssh-agent"}, {"connection", number}};
+    if (!text.is_null()) message["answer"] = text;
+    EXPECT_TRUE(write_all(control_.get(), message.dump() + "\n"));
+  };
+  answer(99, "YWE=");  // no such connection
+  answer(first["connection"], base64_encode("yes"));
+  while (wire.in.size() < 7) ASSERT_TRUE(wire.more());
+  EXPECT_EQ(std::exchange(wire.in, {}), std::string("\0\0\0\3yes", 7));
+  json second = line();
+  EXPECT_EQ(second["request"], base64_encode("c"));
+  answer(second["connection"], nullptr);  // without an answer, the connection is closed
+  EXPECT_EQ(wire.to_end(), "");
+  EXPECT_EQ(line()["closed"], true);
+  // No agent message has this length.
+  Wire large{dial_loopback(port_), {}, {}};
+  large.write(ask);
+  large.message();
+  large.write(std::string("\1\0\0\0", 4));
+  EXPECT_EQ(large.to_end(), "");
+}
+
+TEST_F(GuardTest, RelayedHostsGoByTheControlChannelOrNotAtAll) {
+  config_["relay"] = {"lan.example.org"};
+  allow({{"host", "lan.example.org"}, {"ports", {80}}, {"methods", {"GET"}}});
+  start();
+  std::string ask = "GET http://lan.example.org/x HTTP/1.1\r\nHost: lan.example.org\r\nConnection: close\r\n\r\n";
+  auto say = [&](json message) { EXPECT_TRUE(write_all(control_.get(), message.dump() + "\n")); };
+  auto line = [&] {
+    json next;
+    do next = next_line();
+    while (next["type"] == "audit");
+    return next;
+  };
+  std::string away = raw(ask);
+  EXPECT_TRUE(away.starts_with("HTTP/1.1 503 ")) << away;
+  EXPECT_NE(away.find("X-Bottle-Error: operator_away"), std::string::npos) << away;
+  say({{"type", "relay"}, {"up", true}});
+  ASSERT_EQ(configure()["type"], "ready");  // lines are handled in order, so the previous one has been handled
+  auto begin = [&](Wire& wire) {
+    wire.write(ask);
+    json open = line(), data = line();
+    EXPECT_EQ(open["open"], true);
+    EXPECT_EQ(data["stream"], open["stream"]);
+    EXPECT_TRUE(
+        base64_decode(data.value("data", "")).value_or("").starts_with("GET http://lan.example.org/x HTTP/1.1\r\n"))
+        << data;
+    return open["stream"];
+  };
+  Wire wire{dial_loopback(port_), {}, {}};
+  json number = begin(wire);
+  say({{"type", "stream"},
+       {"stream", number},
+       {"data", base64_encode("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")}});
+  say({{"type", "stream"}, {"stream", 99}, {"data", base64_encode("nobody's")}});
+  // What was sent before the end still counts.
+  say({{"type", "stream"}, {"stream", number}, {"data", base64_encode("ok")}});
+  say({{"type", "stream"}, {"stream", number}, {"closed", true}});
+  EXPECT_TRUE(wire.message().ends_with("ok"));
+  // If the data exceeds the window or is not Base64, or the other side is gone, the stream ends, and so does the
+  // request.
+  for (const json& bad : {json{{"type", "stream"}, {"data", base64_encode(std::string(300000, 'x'))}},
+                          json{{"type", "stream"}, {"data", "%%%"}}, json{{"type", "relay"}, {"up", false}}}) {
+    Wire other{dial_loopback(port_), {}, {}};
+    json message = bad, its = begin(other);
+    if (message["type"] == "stream") message["stream"] = its;
+    say(message);
+    EXPECT_TRUE(other.to_end().starts_with("HTTP/1.1 502 ")) << bad.dump().substr(0, 60);
+    while (message["type"] == "stream" && line()["type"] != "stream") {
+    }
+  }
+  EXPECT_TRUE(raw(ask).starts_with("HTTP/1.1 503 "));
+  // The rules apply as for any other host.
+  EXPECT_TRUE(raw("POST http://lan.example.org/x HTTP/1.1\r\nHost: lan.example.org\r\nConnection: "
+                  "close\r\nContent-Length: 0\r\n\r\n")
+                  .starts_with("HTTP/1.1 403 "));
+}
+
+TEST_F(GuardTest, ARefusalByTheGuardAtTheOtherEndIsNoParentProxys) {
+  config_["relay"] = {"*"};
+  allow({{"host", "named.example.org"}});
+  start();
+  auto say = [&](json message) { EXPECT_TRUE(write_all(control_.get(), message.dump() + "\n")); };
+  say({{"type", "relay"}, {"up", true}});
+  ASSERT_EQ(configure()["type"], "ready");
+  for (auto [said, code, reason] :
+       {std::tuple("HTTP/1.1 403 bottle not_allowed\r\n\r\n", "relay", "the guard answered 403"),
+        std::tuple("nonsense\r\n\r\n", "relay", "the guard's answer: "),
+        std::tuple("", "operator_away", "the guard did not answer")}) {
+    Wire wire{dial_loopback(port_), {}, {}};
+    wire.write("CONNECT named.example.org:443 HTTP/1.1\r\nHost: named.example.org:443\r\n\r\n");
+    json open = next_line();
+    while (open["type"] == "audit" || (open["type"] == "stream" && !open.contains("open"))) open = next_line();
+    if (*said) say({{"type", "stream"}, {"stream", open["stream"]}, {"data", base64_encode(said)}});
+    say({{"type", "stream"}, {"stream", open["stream"]}, {"closed", true}});
+    std::string answer = wire.to_end();
+    EXPECT_NE(answer.find(std::string("X-Bottle-Error: ") + code), answer.npos) << answer;
+    json line = audited(code);
+    while (line["type"] == "stream") line = audited(code);
+    std::string why = line.value("reason", line.dump());
+    EXPECT_TRUE(why.starts_with(std::string("on the operator's machine: ") + reason)) << why;
+  }
+}
+
+TEST_F(GuardTest, WithoutANetworkEveryHostIsRelayed) {
+  config_["relay"] = {"*"};
+  // The guard dials neither fixed addresses, nor the resolver, nor literal ssh hosts from its own network.
+  config_["egress"]["hosts"] = {{"fixed.example.org", {"127.0.0.1:9"}}};
+  config_["ssh"] = {{{"host", "192.168.1.9"}, {"port", 22}, {"key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBA="}}};
+  allow({{"host", "fixed.example.org"}});
+  allow({{"host", "named.example.org"}});
+  start();
+  for (const char* to : {"fixed.example.org:443", "named.example.org:443", "192.168.1.9:22"}) {
+    std::string answer = raw(std::string("CONNECT ") + to + " HTTP/1.1\r\nHost: " + to + "\r\n\r\n");
+    EXPECT_NE(answer.find("X-Bottle-Error: operator_away"), std::string::npos) << to << answer;
+  }
+  EXPECT_TRUE(raw("CONNECT other.example.org:443 HTTP/1.1\r\nHost: other.example.org:443\r\n\r\n")
+                  .starts_with("HTTP/1.1 403 "));
+}
+
+TEST_F(GuardTest, ShowsThatItLivesUntilItDoesNot) {
+  start();
+  Wire wire{dial_loopback(port_), {}, {}};
+  wire.write("GET /alive HTTP/1.1\r\nHost: guard\r\n\r\n");
+  EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 200 "));
+  pollfd p{wire.fd.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&p, 1, 200), 0) << "it ended early";
+  EXPECT_TRUE(write_all(control_.get(), "{\"type\":\"shutdown\"}\n"));
+  EXPECT_EQ(poll(&p, 1, 5000), 1);
+  EXPECT_FALSE(wire.more());
+}
+
+}  // namespace
+}  // namespace bottle::guard

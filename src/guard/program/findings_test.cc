@@ -1,0 +1,259 @@
+// What the guard does with credentials that nobody told it about, and with known secrets in disguise.
+#include <zlib.h>
+
+#include "guard/program/secrets_test.h"
+#include "guard/protocol/websocket.h"
+#include "scan/rule_examples.h"
+
+namespace bottle::guard {
+namespace {
+
+std::string gzipped(std::string_view text) {
+  z_stream stream{};
+  deflateInit2(&stream, 6, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY);
+  std::string out(text.size() + 100, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  deflate(&stream, Z_FINISH);
+  out.resize(out.size() - stream.avail_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+std::string hex(std::string_view text) {
+  std::string out;
+  for (unsigned char c : text) out += {"0123456789abcdef"[c >> 4], "0123456789abcdef"[c & 15]};
+  return out;
+}
+
+std::string chunked(const std::string& text, size_t size) {
+  std::string out;
+  for (size_t at = 0; at < text.size(); at += size) {
+    std::string piece = text.substr(at, size);
+    char length[20];
+    snprintf(length, sizeof length, "%zx\r\n", piece.size());
+    out += length + piece + "\r\n";
+  }
+  return out + "0\r\n\r\n";
+}
+
+// `token`, of a form that a rule knows; `kOther`, the value of a secret that is bound to another host.
+class FindingsTest : public SecretsTest {
+ protected:
+  const std::string token = scan::filled("ghp_<alnum 36>", 7);
+
+  bool refused(const std::string& host, const std::string& request) {
+    return ask(host, request).find("X-Bottle-Deny: secret\r\n") != std::string::npos;
+  }
+  static std::string get(const std::string& host, const std::string& target, const std::string& headers = "") {
+    return "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n" + headers + "\r\n";
+  }
+};
+
+TEST_F(FindingsTest, ACredentialIsRefusedWhereverItIsInARequest) {
+  auto sink = origin("sink.test");
+  start();
+  std::string json_body = json{{"note", "the token is " + token}}.dump();
+  std::string in_chunks = "POST / HTTP/1.1\r\nHost: sink.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::string& request : {
+           get("sink.test", "/?q=" + token),
+           get("sink.test", "/" + token),
+           get("sink.test", "/", "X-Note: " + token + "\r\n"),
+           get("sink.test", "/", "Authorization: Bearer " + token + "\r\n"),
+           get("sink.test", "/", "Cookie: a=" + base64_encode("x" + token) + "\r\n"),
+           post("sink.test", json_body),
+           post("sink.test", gzipped(json_body), "Content-Encoding: gzip\r\n"),
+           in_chunks + chunked(json_body, 7),
+           in_chunks + chunked(std::string(5000, ' ') + base64_encode(hex(token)), 900),
+       })
+    EXPECT_TRUE(refused("sink.test", request)) << request.substr(0, 300);
+  EXPECT_EQ(sink->last().find(token.substr(4)), std::string::npos) << sink->last();
+  json line = audited("secret");
+  EXPECT_EQ(line["action"], "deny");
+  EXPECT_EQ(line.value("rule", ""), "github-token") << line;
+  EXPECT_EQ(line.value("fingerprint", "").size(), 12u) << line;
+  EXPECT_EQ(audit_.find(token), std::string::npos) << "the value is in the audit";
+}
+
+TEST_F(FindingsTest, AKnownSecretIsRefusedInEveryDisguise) {
+  auto sink = origin("sink.test");
+  start();
+  std::string value = kOther, wide;
+  for (char c : value) wide += {c, '\0'};
+  for (const std::string& disguised :
+       {std::string(value.rbegin(), value.rend()), hex(value), base64_encode(base64_encode("ab" + value)),
+        base64_encode(gzipped(value)), hex(wide), gzipped("first " + value)})
+    EXPECT_TRUE(refused("sink.test", post("sink.test", "x " + disguised + " y"))) << disguised;
+  EXPECT_TRUE(sink->last().empty() || body_of(sink->last()).size() <= 2) << sink->last();
+  EXPECT_EQ(audited("secret").value("secret", ""), "db");
+}
+
+TEST_F(FindingsTest, WhatIsHarmlessPasses) {
+  auto sink = origin("sink.test");
+  start();
+  std::string body = json{{"id", "123e4567-e89b-12d3-a456-426614174000"},
+                          {"integrity", "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="},
+                          {"note", "set GITHUB_TOKEN=ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}}
+                         .dump();
+  EXPECT_TRUE(ask("sink.test", post("sink.test", body,
+                                    "If-None-Match: \"33a64df551425fcc55e4d42a148795d9f25f89d4\"\r\n"
+                                    "Idempotency-Key: 8e03978e-40d5-43e8-bc93-6894a57f9324\r\n"))
+                  .ends_with("fine"));
+  EXPECT_EQ(body_of(sink->last()), body);
+  std::string large(300000, 'x');
+  EXPECT_TRUE(ask("sink.test", post("sink.test", large)).ends_with("fine"));
+  EXPECT_EQ(body_of(sink->last()), large);
+}
+
+TEST_F(FindingsTest, TheModelGetsTheSameMarkerEachTimeAndTheSessionGoesOn) {
+  auto model = origin("model.test");
+  start();
+  std::string key = "-----BEGIN PRIVATE KEY-----\n";
+  for (uint32_t line = 0; line < 50; ++line) key += scan::filled("<base64 64>\n", line);
+  std::string body = json{{"env", "GITHUB_TOKEN=" + token + "\n"}, {"key", key + "-----END PRIVATE KEY-----\n"}}.dump();
+  std::string first;
+  for (size_t size : {100000u, 900u, 1024u, 7u}) {
+    ASSERT_TRUE(ask("model.test",
+                    "POST / HTTP/1.1\r\nHost: model.test\r\nContent-Type: application/json\r\n"
+                    "Transfer-Encoding: chunked\r\n\r\n" +
+                        chunked(body, size))
+                    .ends_with("fine"));
+    std::string sent = body_of(model->last());
+    EXPECT_EQ(sent.size(), body.size());
+    json parsed = json::parse(sent, nullptr, false);
+    ASSERT_TRUE(parsed.is_object()) << sent;
+    EXPECT_TRUE(parsed["env"].get<std::string>().starts_with("GITHUB_TOKEN=[redacted: github-token]")) << sent;
+    EXPECT_TRUE(parsed["key"].get<std::string>().starts_with("[redacted: private-key]*")) << sent;
+    for (uint32_t line = 0; line < 50; ++line)
+      EXPECT_EQ(sent.find(scan::filled("<base64 64>", line)), std::string::npos) << "line " << line;
+    if (first.empty()) first = sent;
+    EXPECT_EQ(sent, first) << "the provider's cache needs the same text";
+  }
+  EXPECT_EQ(count_audited("credential_to_model"), 2) << "one for each credential";
+  EXPECT_EQ(audit_.find(token), std::string::npos);
+}
+
+TEST_F(FindingsTest, ABodyInAnUnknownCodingGoesToTheModelOnly) {
+  auto model = origin("model.test"), sink = origin("sink.test");
+  start();
+  EXPECT_TRUE(refused("sink.test", post("sink.test", "some bytes", "Content-Encoding: br\r\n")));
+  EXPECT_TRUE(ask("model.test", post("model.test", "some bytes", "Content-Encoding: br\r\n")).ends_with("fine"));
+  EXPECT_EQ(audited("unreadable_body")["host"], "model.test");
+  EXPECT_TRUE(ask("sink.test", get("sink.test", "/", "Content-Encoding: br\r\n")).ends_with("fine")) << "no body";
+}
+
+TEST_F(FindingsTest, OnSecretIsForARuleOrAHost) {
+  auto sink = origin("sink.test"), other = origin("other.test");
+  for (auto& rule : config_["egress"]["allow"])
+    if (rule["host"] == "other.test") rule["on_secret"] = "redact";
+  config_["egress"]["on_secret_for"] = {{"gitlab-token", "warn"}};
+  start();
+  std::string gitlab = scan::filled("glpat-<alnum 20>", 3);
+  EXPECT_TRUE(refused("sink.test", post("sink.test", token)));
+  EXPECT_TRUE(ask("other.test", post("other.test", "a " + token + " b")).ends_with("fine"));
+  EXPECT_EQ(body_of(other->last()), "a [redacted: github-token]" + std::string(token.size() - 24, '*') + " b");
+  EXPECT_TRUE(ask("sink.test", post("sink.test", gitlab)).ends_with("fine"));
+  EXPECT_EQ(body_of(sink->last()), gitlab);
+  config_["egress"]["on_secret_for"] = {{"gitlab-token", "shout"}};
+  EXPECT_EQ(configure()["type"], "error");
+}
+
+TEST_F(FindingsTest, AnExceptionIsAFingerprint) {
+  auto sink = origin("sink.test");
+  start();
+  EXPECT_TRUE(refused("sink.test", post("sink.test", token)));
+  config_["egress"]["allowed_secrets"] = json::array({audited("secret")["fingerprint"]});
+  ASSERT_EQ(configure()["type"], "ready");
+  EXPECT_TRUE(ask("sink.test", post("sink.test", token)).ends_with("fine"));
+  EXPECT_TRUE(refused("sink.test", post("sink.test", scan::filled("ghp_<alnum 36>", 8)))) << "another one";
+  config_["egress"]["allowed_secrets"] = json::array({token});
+  EXPECT_EQ(configure()["type"], "error") << "not by value";
+}
+
+TEST_F(FindingsTest, ASecretInPiecesIsRefusedWithItsLastPiece) {
+  auto sink = origin("sink.test");
+  start();
+  EXPECT_TRUE(ask("sink.test", get("sink.test", "/?a=" + token.substr(0, 15))).ends_with("fine"));
+  EXPECT_TRUE(ask("sink.test", get("sink.test", "/?a=" + token.substr(15, 15))).ends_with("fine"));
+  EXPECT_TRUE(refused("sink.test", get("sink.test", "/?a=" + token.substr(30))));
+}
+
+TEST_F(FindingsTest, ATokenThatAServerGaveMayComeBack) {
+  auto sink = origin("sink.test");
+  start();
+  std::string jwt = scan::filled("<jwt>", 5);
+  EXPECT_TRUE(ask("sink.test", get("sink.test", "/", "Authorization: Bearer " + jwt + "\r\n")).ends_with("fine"));
+  EXPECT_EQ(audited("possible_secret").value("rule", ""), "jwt");
+  EXPECT_TRUE(refused("sink.test", post("sink.test", jwt))) << "elsewhere it is a credential";
+}
+
+TEST_F(FindingsTest, ABodyThatPausesIsNotHeldBack) {
+  RawOrigin sink(
+      ca_.get(), "sink.test",
+      [&](Wire& wire, const std::string&) {
+        while (wire.in.find("a line of it\n") == std::string::npos && wire.more()) {
+        }
+        wire.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nseen");
+      },
+      RawOrigin::After::head);
+  route("sink.test", sink.port);
+  allow({{"host", "sink.test"}, {"inspect", true}});
+  start();
+  Wire wire = secure("sink.test");
+  ASSERT_TRUE(wire.ssl);
+  wire.write("POST / HTTP/1.1\r\nHost: sink.test\r\nContent-Length: 1000\r\n\r\na line of it\n");
+  EXPECT_TRUE(wire.message().ends_with("seen")) << "the server waits for the line, and the client for its answer";
+}
+
+class WebSocketFindingsTest : public FindingsTest {
+ protected:
+  static std::string frame(uint8_t opcode, bool fin, std::string_view payload) {
+    WebSocketWriter writer(WebSocketSender::client);
+    std::string out;
+    writer.begin({opcode, fin, false, payload.size()}, {'k', 'e', 'y', '!'}, out);
+    writer.payload(payload, out);
+    return out;
+  }
+  // What the server has received when `frames` were sent and the connection ended.
+  std::string sent(const std::string& frames) {
+    std::string payload;
+    RawOrigin sink(ca_.get(), "ws.test", [&](Wire& wire, const std::string&) {
+      wire.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+      WebSocketReader reader(WebSocketSender::client, false);
+      do {
+        std::string_view rest = wire.in;
+        while (reader.next(rest, payload) != WebSocketReader::Step::more) {
+        }
+        wire.in.erase(0, wire.in.size() - rest.size());
+      } while (reader.frame().opcode != WebSocketFrame::close && wire.more());
+    });
+    route("ws.test", sink.port);
+    if (pid_) EXPECT_EQ(configure()["type"], "ready");
+    else start();
+    {
+      Wire wire = secure("ws.test");
+      EXPECT_TRUE(wire.ssl);
+      if (!wire.ssl) return "no TLS";
+      wire.write("GET / HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+      EXPECT_NE(wire.head().find(" 101 "), std::string::npos);
+      wire.write(frames + frame(WebSocketFrame::close, true, ""));
+      wire.to_end();
+    }
+    return payload;
+  }
+};
+
+TEST_F(WebSocketFindingsTest, ACredentialDoesNotLeaveInAMessage) {
+  allow({{"host", "ws.test"}, {"inspect", true}});
+  EXPECT_EQ(sent(frame(1, true, "hello") + frame(1, true, std::string(2000, '.'))), "hello" + std::string(2000, '.'));
+  EXPECT_EQ(sent(frame(1, true, "hello") + frame(1, true, "t=" + token)).find("t="), std::string::npos);
+  EXPECT_EQ(sent(frame(1, false, "t=" + token.substr(0, 20)) + frame(9, true, "") + frame(0, true, token.substr(20))),
+            "");
+  EXPECT_EQ(sent(frame(9, true, token)), "") << "in a ping";
+  EXPECT_EQ(audited("secret").value("rule", ""), "github-token");
+}
+
+}  // namespace
+}  // namespace bottle::guard

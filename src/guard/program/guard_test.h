@@ -1,0 +1,348 @@
+// This file supports tests of the guard program. The guard runs between a client and origin servers on loopback, and
+// the tests control it through its control channel.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <atomic>
+#include <cstring>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "base/files/file.h"
+#include "base/unique_fd.h"
+#include "guard/core/config.h"
+#include "guard/net/tls.h"
+#include "http/body.h"
+#include "pki/root.h"
+#include "wire/guard/control.h"
+
+extern char** environ;
+
+namespace bottle::guard {
+
+using nlohmann::json;
+
+inline constexpr const char* kValue = "real-secret-value-0123456789";
+inline constexpr const char* kPlaceholder = "placeholder-abcdefghij";
+
+inline UniqueFd listen_on_loopback(uint16_t& port, int type = SOCK_STREAM) {
+  UniqueFd fd(socket(AF_INET, type | SOCK_CLOEXEC, 0));
+  sockaddr_in a{.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
+  socklen_t size = sizeof a;
+  getsockname(fd.get(), reinterpret_cast<sockaddr*>(&a), &size);
+  port = ntohs(a.sin_port);
+  if (type == SOCK_STREAM) listen(fd.get(), 64);
+  return fd;
+}
+
+inline UniqueFd dial_loopback(uint16_t port) {
+  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  timeval t{5, 0};
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+  sockaddr_in a{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
+  return fd;
+}
+
+// A blocking byte stream, with or without TLS.
+struct Wire {
+  UniqueFd fd;
+  Ssl ssl;
+  std::string in;
+
+  bool write(std::string_view bytes) {
+    if (!ssl) return write_all(fd.get(), bytes).has_value();
+    while (!bytes.empty()) {  // the guard's contexts may write only a part
+      int n = SSL_write(ssl.get(), bytes.data(), static_cast<int>(bytes.size()));
+      if (n <= 0) return false;
+      bytes.remove_prefix(static_cast<size_t>(n));
+    }
+    return true;
+  }
+  bool more() {
+    char buffer[16384];
+    ssize_t n = ssl ? SSL_read(ssl.get(), buffer, sizeof buffer) : recv(fd.get(), buffer, sizeof buffer, 0);
+    if (n <= 0) return false;
+    in.append(buffer, static_cast<size_t>(n));
+    return true;
+  }
+  std::string to_end() {
+    while (more()) {
+    }
+    return std::exchange(in, {});
+  }
+  // Reads only the head of a message.
+  std::string head() {
+    while (in.find("\r\n\r\n") == std::string::npos && more()) {
+    }
+    std::string whole = in.substr(0, in.find("\r\n\r\n") + 4);
+    in.erase(0, whole.size());
+    return whole;
+  }
+  // Reads one message with a Content-Length, with chunks (which are kept), or without a body.
+  std::string message() {
+    size_t end;
+    while ((end = in.find("\r\n\r\n")) == std::string::npos)
+      if (!more()) return std::exchange(in, {});
+    size_t need = end + 4;
+    if (in.find("Transfer-Encoding: chunked\r\n") < end) {
+      while (in.find("\r\n0\r\n\r\n", end + 2) == std::string::npos && more()) {
+      }
+      need = std::min(in.find("\r\n0\r\n\r\n", end + 2), in.size() - 7) + 7;
+    }
+    if (size_t at = in.find("Content-Length: "); at < end) need += std::stoul(in.substr(at + 16));
+    while (in.size() < need)
+      if (!more()) break;
+    std::string whole = in.substr(0, need);
+    in.erase(0, need);
+    return whole;
+  }
+};
+
+// An origin server that answers each message with the result of `handler`.
+class Origin {
+ public:
+  Origin(SessionCa* ca, std::string host, std::function<std::string(const std::string&)> handler)
+      : ca_(ca), host_(std::move(host)), handler_(std::move(handler)) {
+    fd_ = listen_on_loopback(port);
+    thread_ = std::thread([this] {
+      while (true) {
+        int fd = accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC);
+        if (fd < 0) return;
+        ++accepted;
+        Wire wire{UniqueFd(fd), {}, {}};
+        timeval t{3, 0};
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+        if (ca_) {
+          wire.ssl = std::move(*ca_->accept({host_, false}));
+          SSL_set_fd(wire.ssl.get(), fd);
+          if (SSL_accept(wire.ssl.get()) != 1) continue;
+        }
+        for (std::string request; !(request = wire.message()).empty();) {
+          {
+            std::lock_guard lock(mutex_);
+            last_ = request;
+          }
+          if (!wire.write(handler_(request))) break;
+        }
+      }
+    });
+  }
+  ~Origin() {
+    shutdown(fd_.get(), SHUT_RDWR);
+    thread_.join();
+  }
+  std::string last() {
+    std::lock_guard lock(mutex_);
+    return last_;
+  }
+  uint16_t port = 0;
+  std::atomic<int> accepted = 0;
+
+ private:
+  SessionCa* ca_;
+  std::string host_, last_;
+  std::function<std::string(const std::string&)> handler_;
+  std::mutex mutex_;
+  UniqueFd fd_;
+  std::thread thread_;
+};
+
+// An origin server that passes each connection to `serve` after it has read the first message or its head. Each
+// connection has its own thread.
+class RawOrigin {
+ public:
+  enum class After { message, head };
+  // Speaks no TLS if `ca` is null.
+  RawOrigin(SessionCa* ca, std::string host, std::function<void(Wire&, const std::string& head)> serve,
+            After after = After::message)
+      : ca_(ca), host_(std::move(host)), serve_(std::move(serve)) {
+    fd_ = listen_on_loopback(port);
+    thread_ = std::thread([this, after] {
+      for (int fd; (fd = accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
+        Wire wire{UniqueFd(fd), {}, {}};
+        timeval t{3, 0};
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+        if (ca_) {
+          wire.ssl = std::move(*ca_->accept({host_, false}));
+          SSL_set_fd(wire.ssl.get(), fd);
+          if (SSL_accept(wire.ssl.get()) != 1) continue;
+        }
+        ++accepted;
+        std::string first = after == After::head ? wire.head() : wire.message();
+        if (!first.empty()) serve_(wire, first);
+        if (wire.ssl) SSL_shutdown(wire.ssl.get());
+      }
+    });
+  }
+  ~RawOrigin() {
+    shutdown(fd_.get(), SHUT_RDWR);
+    thread_.join();
+  }
+  uint16_t port = 0;
+  std::atomic<int> accepted = 0;
+
+ private:
+  SessionCa* ca_;
+  std::string host_;
+  std::function<void(Wire&, const std::string&)> serve_;
+  UniqueFd fd_;
+  std::thread thread_;
+};
+
+inline std::string ok(std::string_view body) {
+  return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
+
+// Returns the body of a message, decoded if it is chunked.
+inline std::string body_of(const std::string& message) {
+  size_t end = message.find("\r\n\r\n");
+  if (end == message.npos) return "";
+  std::string body = message.substr(end + 4), payload;
+  if (message.find("Transfer-Encoding: chunked\r\n") > end) return body;
+  http::Body reader(http::Body::Kind::chunked);
+  EXPECT_TRUE(reader.read(body, payload) && reader.done()) << message.substr(0, 1000);
+  return payload;
+}
+
+class GuardTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    signal(SIGPIPE, SIG_IGN);
+    ca_ = std::move(*SessionCa::self_signed());
+    config_ = {
+        {"listen", json::array({"127.0.0.1:0"})},
+        {"egress",
+         {{"allow", json::array()}, {"hosts", json::object()}, {"extra_ca", ca_->pem()}, {"resolver", "127.0.0.1:1"}}}};
+  }
+  void TearDown() override {
+    if (!pid_) return;
+    control_.reset();
+    int status = -1;
+    waitpid(pid_, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "the guard's exit at the end of stdin: " << status;
+    std::string all = audit_;
+    char buffer[4096];
+    for (ssize_t n; (n = read(output_.get(), buffer, sizeof buffer)) > 0;) all.append(buffer, static_cast<size_t>(n));
+    EXPECT_EQ(all.find(kValue), std::string::npos) << "a secret in the audit";
+  }
+  void route(const std::string& host, uint16_t port) {
+    config_["egress"]["hosts"][host] = json::array({"127.0.0.1:" + std::to_string(port)});
+  }
+  void allow(const json& rule) { config_["egress"]["allow"].push_back(rule.is_string() ? json{{"host", rule}} : rule); }
+  void bind_secret(const std::string& host, std::string header = "") {
+    config_["secrets"] = json::array({{{"name", "tok"},
+                                       {"value", kValue},
+                                       {"placeholder", kPlaceholder},
+                                       {"hosts", json::array({host})},
+                                       {"header", header}}});
+  }
+  void start() {
+    int in[2], out[2];
+    ASSERT_EQ(pipe2(in, O_CLOEXEC), 0);
+    ASSERT_EQ(pipe2(out, O_CLOEXEC), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, in[0], 0);
+    posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+    char* argv[] = {const_cast<char*>(GUARD_PROGRAM), nullptr};
+    ASSERT_EQ(posix_spawn(&pid_, GUARD_PROGRAM, &actions, nullptr, argv, environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(in[0]);
+    close(out[1]);
+    control_.reset(in[1]);
+    output_.reset(out[0]);
+    json ready = configure();
+    ASSERT_EQ(ready["type"], "ready") << ready;
+    std::string listen = ready["listen"];
+    port_ = static_cast<uint16_t>(std::stoi(listen.substr(listen.rfind(':') + 1)));
+    // This test acts as the supervisor: it signs what the guard asks for, and clients trust only the root.
+    csr_ = ready["csr"];
+    certify(csr_);
+    roots_.reset(make_upstream_context(root_->pem() + ca_->pem()));
+  }
+  void certify(const std::string& csr) {
+    auto pem = root_->certify(csr);
+    ASSERT_TRUE(pem) << pem.error().what;
+    EXPECT_TRUE(write_all(control_.get(), json{{"type", "certificate"}, {"pem", *pem}}.dump() + "\n"));
+  }
+  json configure() {
+    EXPECT_TRUE(write_all(control_.get(), json{{"type", "configure"}, {"config", config_}}.dump() + "\n"));
+    while (true) {
+      json line = next_line();
+      if (line["type"] != "audit") return line;
+    }
+  }
+  json next_line(int patience_ms = 5000) {
+    size_t end;
+    while ((end = audit_.find('\n', read_)) == std::string::npos) {
+      pollfd p{output_.get(), POLLIN, 0};
+      char buffer[4096];
+      if (poll(&p, 1, patience_ms) != 1) return {{"type", "timeout"}};
+      ssize_t n = read(output_.get(), buffer, sizeof buffer);
+      if (n <= 0) return {{"type", "end"}};
+      audit_.append(buffer, static_cast<size_t>(n));
+    }
+    std::string text = audit_.substr(read_, end - read_);
+    read_ = end + 1;
+    json line = json::parse(text);
+    // For speed, the guard writes its audit without the codec. Its owner reads it with the codec.
+    auto message = wire::decode<wire::FromGuard>(text, wire::From::ours);
+    EXPECT_TRUE(message) << message.error().what << "\n" << text;
+    return line;
+  }
+  // Returns the next audit line with this code.
+  json audited(const std::string& code) {
+    while (true) {
+      json line = next_line();
+      if (line["type"] != "audit" || line.value("code", "") == code) return line;
+    }
+  }
+  std::string raw(const std::string& request) {
+    Wire wire{dial_loopback(port_), {}, {}};
+    wire.write(request);
+    return wire.message();
+  }
+  Wire connect_to(const std::string& host, int port = 443) {
+    Wire wire{dial_loopback(port_), {}, {}};
+    std::string authority = host + ":" + std::to_string(port);
+    wire.write("CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n\r\n");
+    answer_ = wire.message();
+    return wire;
+  }
+  // Opens a tunnel with TLS in it; `ssl` is null if the handshake failed.
+  Wire secure(const std::string& host, const std::string& sni = "") {
+    Wire wire = connect_to(host);
+    wire.ssl = std::move(*connect_tls(roots_.get(), {sni.empty() ? host : sni, false}, 443));
+    SSL_set_fd(wire.ssl.get(), wire.fd.get());
+    if (SSL_connect(wire.ssl.get()) != 1) wire.ssl.reset();
+    return wire;
+  }
+
+  std::unique_ptr<SessionCa> ca_;
+  std::shared_ptr<const pki::Root> root_ = *pki::Root::make("test");
+  std::string csr_;
+  json config_;
+  pid_t pid_ = 0;
+  UniqueFd control_, output_;
+  std::string audit_, answer_;
+  size_t read_ = 0;
+  uint16_t port_ = 0;
+  std::unique_ptr<SSL_CTX, FreeTls> roots_;
+};
+
+}  // namespace bottle::guard

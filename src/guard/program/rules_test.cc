@@ -1,0 +1,252 @@
+// These tests cover rules with methods and paths: the server must get exactly the request that was judged.
+#include "guard/program/secrets_test.h"
+#include "guard/protocol/websocket.h"
+
+namespace bottle::guard {
+namespace {
+
+class RulesTest : public GuardTest {
+ protected:
+  // Starts an origin server that answers with the first line of the request.
+  void start_with(
+      json rule, const std::function<std::string(const std::string&)>& answer = [](const std::string& request) {
+        return ok(request.substr(0, request.find('\r')));
+      }) {
+    origin_ = std::make_unique<Origin>(ca_.get(), "api.test", answer);
+    route("api.test", origin_->port);
+    rule["host"] = "api.test";
+    allow(rule);
+    start();
+    wire_ = secure("api.test");
+    ASSERT_TRUE(wire_.ssl);
+  }
+  // Returns the answer to a request on the single connection.
+  std::string ask(const std::string& line, const std::string& headers = "") {
+    wire_.write(line + " HTTP/1.1\r\nHost: api.test\r\n" + headers + "\r\n");
+    return wire_.message();
+  }
+
+  std::atomic<bool> asked_ = false, denied_ = false;
+  std::unique_ptr<Origin> origin_;
+  std::vector<std::unique_ptr<Origin>> origins_;
+  Wire wire_;
+};
+
+TEST_F(RulesTest, APathGoesUpstreamAsItWasJudged) {
+  start_with({{"methods", {"GET"}}, {"paths", {"/@acme%2f*", "/@acme/**", "/x/**"}}});
+  for (auto [asked, seen] : std::vector<std::pair<const char*, const char*>>{
+           {"/@acme%2fleft?write=true", "/@acme%2Fleft?write=true"},
+           {"/@acme/left/-/left-1.0.0.tgz", "/@acme/left/-/left-1.0.0.tgz"},
+           {"/x/./a/../%62?/../", "/x/b?/../"},
+           {"/x/%E2%82%AC%3a%7e", "/x/%E2%82%AC%3A~"}})
+    EXPECT_TRUE(ask(std::string("GET ") + asked).ends_with(std::string("GET ") + seen + " HTTP/1.1")) << asked;
+  for (const char* path :
+       {"/x/;/../y", "/x/%c0%ae%c0%ae/y", "/x/..%20/y", "/x/..%ef%bc%8fy", "/x%2fa", "/x/%2e%2e%2fy"})
+    EXPECT_TRUE(ask(std::string("GET ") + path).starts_with("HTTP/1.1 403")) << path;
+  EXPECT_EQ(origin_->last().substr(0, 9), "GET /x/%E");
+}
+
+TEST_F(RulesTest, AnyPathIsLeftAsItIs) {
+  start_with({{"methods", {"GET"}}, {"paths", {"/**"}}});
+  for (const char* path : {"/a//b", "/x/../%2e%2e/;y", "/%c0%ae", "/%zz"})
+    EXPECT_TRUE(ask(std::string("GET ") + path).ends_with(std::string("GET ") + path + " HTTP/1.1")) << path;
+  EXPECT_TRUE(ask("POST /a", "Content-Length: 0\r\n").starts_with("HTTP/1.1 403"));
+}
+
+TEST_F(RulesTest, WhatAsksForAnotherMethodOrPathIsRemovedAndRecorded) {
+  start_with({{"methods", {"POST"}}});
+  std::string answer = ask(
+      "POST /a", "Content-Length: 0\r\nX-HTTP-Method-Override: DELETE\r\nx_original_url: /admin\r\nX-Other: kept\r\n");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200")) << answer;
+  EXPECT_EQ(origin_->last().find("DELETE"), std::string::npos) << origin_->last();
+  EXPECT_EQ(origin_->last().find("/admin"), std::string::npos) << origin_->last();
+  EXPECT_NE(origin_->last().find("X-Other: kept\r\n"), std::string::npos);
+  json line;
+  do line = audited("allowed");
+  while (line.value("kind", "") != "http");
+  EXPECT_EQ(line["reason"], "removed X-HTTP-Method-Override, x_original_url");
+  EXPECT_TRUE(ask("POST /a?_method=delete", "Content-Length: 0\r\n").starts_with("HTTP/1.1 403"));
+  EXPECT_NE(audited("not_allowed")["reason"].get<std::string>().find("DELETE"), std::string::npos);
+}
+
+TEST_F(RulesTest, ASecondPathOrHostInAHeaderIsJudgedToo) {
+  start_with({{"paths", {"/mine/**"}}});
+  for (const std::string header :
+       {"Destination: /other/x", "Destination: https://api.test/other", "Destination: https://else.test/mine/x",
+        "destination: /mine/../other", "x-amz-copy-source: other/key", "X-Copy-From: /mine/;/../other",
+        "X-Ms-Copy-Source: https://api.test/other/x"}) {
+    wire_ = secure("api.test");
+    EXPECT_TRUE(ask("COPY /mine/a", header + "\r\n").starts_with("HTTP/1.1 403")) << header;
+    EXPECT_NE(audited("not_allowed")["reason"].get<std::string>().find("the header"), std::string::npos);
+  }
+  for (const std::string header :
+       {"Destination: /mine/b", "Destination: https://api.test/mine/b", "x-amz-copy-source: mine/key"}) {
+    wire_ = secure("api.test");
+    EXPECT_TRUE(ask("COPY /mine/a", header + "\r\n").starts_with("HTTP/1.1 200")) << header;
+    EXPECT_NE(origin_->last().find(header), std::string::npos);
+  }
+  EXPECT_TRUE(
+      ask("GET /mine/a", "X-Forwarded-Host: else.test\r\nForwarded: host=else.test\r\n").starts_with("HTTP/1.1 200"));
+  EXPECT_EQ(origin_->last().find("else.test"), std::string::npos) << origin_->last();
+}
+
+TEST_F(RulesTest, WhereEveryRequestIsAllowedHeadersStay) {
+  start_with({{"inspect", true}});
+  EXPECT_TRUE(ask("GET /a", "X-HTTP-Method-Override: PUT\r\n").starts_with("HTTP/1.1 200"));
+  EXPECT_NE(origin_->last().find("X-HTTP-Method-Override: PUT\r\n"), std::string::npos);
+}
+
+std::string client_frame(std::string_view payload) {
+  WebSocketWriter writer(WebSocketSender::client);
+  std::string out;
+  writer.begin({WebSocketFrame::text, true, false, payload.size()}, {'k', 'e', 'y', '!'}, out);
+  writer.payload(payload, out);
+  return out;
+}
+
+class UpgradeTest : public RulesTest {
+ protected:
+  // Starts a server that switches protocols, sends `bytes`, and keeps what it receives.
+  void open(json rule, std::string bytes) {
+    server_ = std::make_unique<RawOrigin>(ca_.get(), "ws.test", [this, bytes](Wire& wire, const std::string&) {
+      wire.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n" + bytes);
+      while (wire.more()) {
+        std::lock_guard lock(mutex_);
+        received_ += std::exchange(wire.in, {});
+      }
+      ended_ = true;
+    });
+    route("ws.test", server_->port);
+    rule["host"] = "ws.test";
+    allow(rule);
+    start();
+    wire_ = secure("ws.test");
+    ASSERT_TRUE(wire_.ssl);
+    wire_.write("GET /ws HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    while (wire_.in.find("\r\n\r\n") == std::string::npos && wire_.more()) {
+    }
+    ASSERT_TRUE(wire_.in.starts_with("HTTP/1.1 101")) << wire_.in;
+    wire_.in.erase(0, wire_.in.find("\r\n\r\n") + 4);
+  }
+  std::string received() {
+    std::lock_guard lock(mutex_);
+    return received_;
+  }
+  void wait_for_the_end() {
+    for (int i = 0; i < 500 && !ended_; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_TRUE(ended_) << "the server's side is closed too";
+  }
+
+  std::unique_ptr<RawOrigin> server_;
+  std::mutex mutex_;
+  std::string received_;
+  std::atomic<bool> ended_ = false;
+};
+
+TEST_F(UpgradeTest, WhereRulesNameMethodsOnlyWebSocketFramesPass) {
+  open({{"methods", {"GET"}}}, std::string("\x81\x02hi", 4));
+  while (wire_.in.size() < 4) ASSERT_TRUE(wire_.more());
+  EXPECT_EQ(wire_.in, std::string("\x81\x02hi", 4));
+  wire_.in.clear();
+  wire_.write(client_frame("hello"));
+  while (received().size() < 11) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  std::string bytes = received(), payload;
+  std::string_view rest = bytes;
+  WebSocketReader reader(WebSocketSender::client, false);
+  while (reader.next(rest, payload) != WebSocketReader::Step::more) {
+  }
+  EXPECT_EQ(payload, "hello");
+  EXPECT_EQ(bytes.find("key!"), std::string::npos) << "the agent does not choose what stands on the wire";
+  wire_.write("DELETE /admin HTTP/1.1\r\nHost: ws.test\r\n\r\n");
+  wire_.to_end();
+  wait_for_the_end();
+  EXPECT_EQ(received().find("DELETE"), std::string::npos);
+  EXPECT_EQ(audited("bad_request")["host"], "ws.test");
+}
+
+TEST_F(UpgradeTest, AServerThatSpeaksSomethingElseIsCutOff) {
+  open({{"paths", {"/ws"}}}, "SSH-2.0-hello\r\n");
+  EXPECT_EQ(wire_.to_end(), "");
+  wait_for_the_end();
+  EXPECT_EQ(audited("bad_answer")["host"], "ws.test");
+}
+
+TEST_F(UpgradeTest, ADenialEndsWhatWasUpgraded) {
+  std::string message("\x81\x02hi", 4);
+  open({{"inspect", true}}, message);
+  while (wire_.in != message) ASSERT_TRUE(wire_.more());
+  allow({{"host", "ws.test"}, {"deny", true}});
+  EXPECT_EQ(configure()["type"], "ready");
+  wire_.in.clear();
+  EXPECT_EQ(wire_.to_end(), "");
+  wait_for_the_end();
+}
+
+TEST_F(RulesTest, ADenialHoldsForTheNextRequestOfAConnection) {
+  start_with({{"inspect", true}});
+  EXPECT_TRUE(ask("GET /a").starts_with("HTTP/1.1 200"));
+  auto before = config_["egress"]["allow"];
+  allow({{"host", "api.test"}, {"deny", true}});
+  EXPECT_EQ(configure()["type"], "ready");
+  EXPECT_TRUE(ask("GET /b").starts_with("HTTP/1.1 403"));
+  EXPECT_EQ(origin_->last().substr(0, 6), "GET /a");
+  config_["egress"]["allow"] = before;
+  config_["egress"]["allow"][0]["methods"] = {"GET"};
+  EXPECT_EQ(configure()["type"], "ready");
+  EXPECT_TRUE(ask("GET /c").starts_with("HTTP/1.1 200")) << "and it is taken back on the same connection";
+  EXPECT_TRUE(ask("POST /c", "Content-Length: 0\r\n").starts_with("HTTP/1.1 403"));
+}
+
+TEST_F(RulesTest, ADenialHoldsForPlainRequests) {
+  Origin plain(nullptr, "", [](auto&) { return ok("fine"); });
+  route("plain.test", plain.port);
+  allow("plain.test");
+  start();
+  Wire wire{dial_loopback(port_), {}, {}};
+  std::string ask = "GET http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\n\r\n";
+  wire.write(ask);
+  EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 200"));
+  allow({{"host", "plain.test"}, {"deny", true}});
+  EXPECT_EQ(configure()["type"], "ready");
+  wire.write(ask);
+  EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 403"));
+}
+
+TEST_F(RulesTest, ADenialBreaksOffWhatIsUnderWay) {
+  start_with({{"inspect", true}}, [this](const std::string&) {
+    asked_ = true;
+    while (!denied_) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return ok("late");
+  });
+  wire_.write("GET /slow HTTP/1.1\r\nHost: api.test\r\n\r\n");
+  while (!asked_) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  allow({{"host", "api.test"}, {"deny", true}});
+  EXPECT_EQ(configure()["type"], "ready");
+  EXPECT_TRUE(wire_.message().starts_with("HTTP/1.1 403"));
+  denied_ = true;
+}
+
+TEST_F(RulesTest, ABlindTunnelEndsWhereItIsNoLongerAllowed) {
+  for (const char* host : {"a.test", "b.test", "c.test"}) {
+    origins_.push_back(std::make_unique<Origin>(ca_.get(), host, [](auto&) { return ok("fine"); }));
+    route(host, origins_.back()->port);
+    allow(host);
+  }
+  start();
+  Wire denied = secure("a.test"), inspected = secure("b.test"), other = secure("c.test");
+  ASSERT_TRUE(denied.ssl && inspected.ssl && other.ssl);
+  allow({{"host", "a.test"}, {"deny", true}});
+  allow({{"host", "b.test"}, {"methods", {"GET"}}});
+  EXPECT_EQ(configure()["type"], "ready");
+  EXPECT_EQ(denied.to_end(), "");
+  EXPECT_EQ(inspected.to_end(), "") << "its requests would have to be looked at now";
+  other.write("GET / HTTP/1.1\r\nHost: c.test\r\n\r\n");
+  EXPECT_TRUE(other.message().ends_with("fine"));
+  json line;
+  do line = next_line();
+  while (line["type"] == "audit" && line["action"] != "close");
+  EXPECT_EQ(line["reason"], "the rules have changed");
+}
+
+}  // namespace
+}  // namespace bottle::guard

@@ -1,0 +1,292 @@
+// These tests cover where the guard puts secrets in, where it lets them pass, and where it refuses them.
+#include "guard/program/secrets_test.h"
+
+namespace bottle::guard {
+namespace {
+
+TEST_F(SecretsTest, APlaceholderPassesToTheModelAnywhereAndIsReportedOnce) {
+  auto model = origin("model.test");
+  start();
+  std::string other = kOtherPlaceholder, own = kPlaceholder;
+  for (int turn = 0; turn < 3; ++turn) {
+    std::string body = json{{"env", "DB=" + other + "\nTOKEN=" + own}}.dump();
+    EXPECT_TRUE(ask("model.test", "POST /v1/" + other + "?q=" + other + " HTTP/1.1\r\nHost: model.test\r\nX-Note: " +
+                                      other + "\r\nAuthorization: Bearer " + own +
+                                      "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body)
+                    .ends_with("fine"));
+    std::string last = model->last();
+    EXPECT_TRUE(last.starts_with("POST /v1/" + other + "?q=" + other + " HTTP/1.1\r\n")) << last;
+    EXPECT_NE(last.find("X-Note: " + other + "\r\n"), last.npos);
+    EXPECT_NE(last.find("Authorization: Bearer " + std::string(kValue) + "\r\n"), last.npos) << "its own is put in";
+    EXPECT_EQ(body_of(last), body);
+  }
+  EXPECT_EQ(count_audited("placeholder_to_model"), 2) << "one for each secret";
+}
+
+TEST_F(SecretsTest, AValueOnItsWayToTheModelBecomesAMarkerOfTheSameLength) {
+  auto model = origin("model.test");
+  start();
+  std::string value = kOther, marked = "[redacted: db]" + std::string(value.size() - 14, '*');
+  json request = {{"content", "DB=" + value + "\nand again " + value}, {"own", std::string("T=") + kValue}};
+  std::string body = request.dump();
+  std::string escaped =
+      "[redacted: db]" + std::string(value.size() + 2 - 14, '*');  // as long as the value with its escapes
+  json expected = {{"content", "DB=" + escaped + "\nand again " + escaped},
+                   {"own", "T=[redacted: tok]" + std::string(strlen(kValue) - 15, '*')}};
+  ASSERT_TRUE(ask("model.test", post("model.test", body)).ends_with("fine"));
+  EXPECT_EQ(json::parse(body_of(model->last())), expected);
+  EXPECT_NE(model->last().find("Content-Length: " + std::to_string(body.size()) + "\r\n"), std::string::npos);
+  // The value is split by chunks and by TLS records.
+  Wire wire = secure("model.test");
+  ASSERT_TRUE(wire.ssl);
+  wire.write(
+      "POST /v1/messages HTTP/1.1\r\nHost: model.test\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n");
+  for (size_t at = 0; at < body.size(); at += 5) {
+    std::string piece = body.substr(at, 5);
+    wire.write(std::to_string(piece.size()) + "\r\n" + piece + "\r\n");
+  }
+  wire.write("0\r\n\r\n");
+  EXPECT_TRUE(wire.message().ends_with("fine"));
+  EXPECT_EQ(json::parse(body_of(model->last())), expected);
+  // The value is in a body that is not JSON, and in the head.
+  ASSERT_TRUE(ask("model.test", "PUT /f?" + std::string(kValue) + " HTTP/1.1\r\nHost: model.test\r\nX-Note: " + value +
+                                    "\r\nContent-Length: " + std::to_string(value.size()) + "\r\n\r\n" + value)
+                  .ends_with("fine"));
+  EXPECT_EQ(body_of(model->last()), marked);
+  EXPECT_EQ(model->last().find(kValue), std::string::npos) << model->last();
+  EXPECT_NE(model->last().find("X-Note: " + marked + "\r\n"), std::string::npos) << model->last();
+  EXPECT_EQ(count_audited("secret_to_model"), 2);
+}
+
+TEST_F(SecretsTest, AMarkerInBase64IsBase64) {
+  auto model = origin("model.test");
+  start();
+  std::string text = base64_encode("user:" + std::string(kOther) + "\n");
+  ASSERT_TRUE(ask("model.test", post("model.test", "{\"data\":\"" + text + "\"}")).ends_with("fine"));
+  std::string sent = json::parse(body_of(model->last()))["data"];
+  ASSERT_EQ(sent.size(), text.size());
+  auto decoded = base64_decode(sent);
+  ASSERT_TRUE(decoded) << sent;
+  EXPECT_NE(decoded->find("redacted: db]"), std::string::npos) << *decoded;
+  EXPECT_TRUE(decoded->starts_with("user:")) << *decoded;
+}
+
+TEST_F(SecretsTest, JsonToTheModelStaysJson) {
+  // Text that looks like the value only because of a backslash before it is not the value.
+  config_["secrets"][1]["value"] = "nothing-to-see\\";
+  auto model = origin("model.test");
+  start();
+  std::string body = R"({"a":"x\nothing-to-see\\","b":"nothing-to-see\"","c":"nothing-to-see\\"})";
+  ASSERT_TRUE(ask("model.test", post("model.test", body)).ends_with("fine"));
+  json sent = json::parse(body_of(model->last()), nullptr, false);
+  ASSERT_TRUE(sent.is_object()) << model->last();
+  EXPECT_EQ(sent["a"], "x\nothing-to-see\\");
+  EXPECT_EQ(sent["b"], "nothing-to-see\"");
+  EXPECT_EQ(sent["c"], "[redacted: db]**");
+}
+
+TEST_F(SecretsTest, ElsewhereBothAreRefused) {
+  auto model = origin("model.test"), elsewhere = origin("else.test");
+  start();
+  for (std::string secret : {kOtherPlaceholder, kOther})
+    EXPECT_NE(ask("else.test", post("else.test", json(secret).dump())).find("X-Bottle-Deny: secret\r\n"),
+              std::string::npos)
+        << secret;
+  EXPECT_EQ(elsewhere->last().find("placeholder"), std::string::npos);
+}
+
+TEST_F(SecretsTest, APlaceholderGoesInTheHeaderItIsForAndInNoOther) {
+  auto db = origin("db.test");
+  start();
+  std::string value = kOther, placeholder = kOtherPlaceholder;
+  auto sent = [&](const std::string& header) {
+    return ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\n" + header + "\r\n\r\n");
+  };
+  EXPECT_TRUE(sent("Authorization: Token " + placeholder).ends_with("fine"));
+  EXPECT_NE(db->last().find("Authorization: Token " + value + "\r\n"), std::string::npos) << db->last();
+  EXPECT_TRUE(sent("authorization: Basic " + base64_encode("me:" + placeholder + "zz")).ends_with("fine"));
+  EXPECT_NE(db->last().find(base64_encode("me:" + value + "zz")), std::string::npos) << db->last();
+  for (const std::string& header :
+       {"X-Trace: " + placeholder, "X-Trace: Basic " + base64_encode(placeholder + "zz"), "Cookie: a=" + placeholder,
+        "X-" + placeholder + ": 1", "X-Trace: " + base64_encode("yy" + placeholder)}) {
+    EXPECT_NE(sent(header).find("X-Bottle-Deny: secret\r\n"), std::string::npos) << header;
+    EXPECT_EQ(db->last().find("X-"), std::string::npos);
+  }
+  EXPECT_EQ(audited("secret")["action"], "deny");
+}
+
+TEST_F(SecretsTest, ASecretWithAHeaderOfItsOwnGoesThere) {
+  config_["secrets"][1]["header"] = "X-Key: v={};";
+  auto db = origin("db.test");
+  start();
+  std::string value = kOther, placeholder = kOtherPlaceholder;
+  EXPECT_TRUE(
+      ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nx-key: " + placeholder + "\r\n\r\n").ends_with("fine"));
+  EXPECT_NE(db->last().find("X-Key: v=" + value + ";\r\n"), std::string::npos) << db->last();
+  EXPECT_NE(ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nX-Other: " + placeholder + "\r\n\r\n")
+                .find("X-Bottle-Deny: secret\r\n"),
+            std::string::npos);
+}
+
+TEST_F(SecretsTest, APlaceholderWhoseBeginningIsAnotherOneIsTheLongerOne) {
+  config_["secrets"][0]["placeholder"] = std::string(kOtherPlaceholder).substr(0, 16);
+  auto db = origin("db.test");
+  start();
+  EXPECT_TRUE(ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nAuthorization: Bearer " +
+                                 std::string(kOtherPlaceholder) + "\r\n\r\n")
+                  .ends_with("fine"));
+  EXPECT_NE(db->last().find("Bearer " + std::string(kOther) + "\r\n"), std::string::npos) << db->last();
+}
+
+TEST_F(SecretsTest, APlaceholderInQueryPathOrBodyOfItsHostIsRefused) {
+  auto db = origin("db.test");
+  start();
+  std::string p = kOtherPlaceholder;
+  for (const std::string& request :
+       {"GET /?key=" + p + " HTTP/1.1\r\nHost: db.test\r\n\r\n",
+        "GET /bot" + p + "/send HTTP/1.1\r\nHost: db.test\r\n\r\n",
+        std::string("GET /?key=placeholder%2Dof%2ddb-0123 HTTP/1.1\r\nHost: db.test\r\n\r\n"),
+        post("db.test", "{\"secret\":\"" + p + "\"}"),
+        post("db.test", "{\"secret\":\"placeholder\\u002dof-db-0123\"}")}) {
+    EXPECT_NE(ask("db.test", request).find("X-Bottle-Deny: secret\r\n"), std::string::npos) << request;
+    EXPECT_EQ(db->last(), "") << request;
+  }
+}
+
+TEST_F(SecretsTest, AValueIsPutInTheQueryIfTheManifestSaysSo) {
+  config_["secrets"][1]["in"] = {"query"};
+  auto db = origin("db.test");
+  start();
+  std::string p = kOtherPlaceholder;
+  EXPECT_TRUE(ask("db.test", "GET /a?key=" + p + "&b=placeholder%2Dof-db-0123 HTTP/1.1\r\nHost: db.test\r\n\r\n")
+                  .ends_with("fine"));
+  std::string written = "db-value-with-%22quote%22%2Fand%2Bmore";
+  EXPECT_TRUE(db->last().starts_with("GET /a?key=" + written + "&b=" + written + " HTTP/1.1\r\n")) << db->last();
+  for (const std::string& request :
+       {"GET /" + p + "?a HTTP/1.1\r\nHost: db.test\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: db.test\r\nAuthorization: Bearer " + p + "\r\n\r\n", post("db.test", p)})
+    EXPECT_NE(ask("db.test", request).find("X-Bottle-Deny: secret\r\n"), std::string::npos) << request;
+}
+
+TEST_F(SecretsTest, AValueIsPutInTheBodyIfTheManifestSaysSo) {
+  config_["secrets"][1]["in"] = {"header", "body"};
+  auto db = origin("db.test");
+  start();
+  std::string value = kOther, p = kOtherPlaceholder;
+  struct Case {
+    std::string type, sent, arrives;
+  };
+  std::string big(400'000, 'x');
+  for (const Case& each :
+       {Case{"application/json; charset=utf-8", "{\"a\":\"" + p + "\",\"b\":\"placeholder\\u002dof-db-0123\"}",
+             json{{"a", value}, {"b", value}}.dump()},
+        Case{"application/x-www-form-urlencoded", "a=" + p + "&b=1", "a=db-value-with-%22quote%22%2Fand%2Bmore&b=1"},
+        Case{"text/plain", p + p, value + value}, Case{"text/plain", "nothing", "nothing"},
+        Case{"text/plain", big + p + big, big + value + big}})
+    for (bool chunked : {false, true}) {
+      Wire wire = secure("db.test");
+      ASSERT_TRUE(wire.ssl);
+      wire.write("POST /token HTTP/1.1\r\nHost: db.test\r\nContent-Type: " + each.type + "\r\n" +
+                 (chunked ? "Transfer-Encoding: chunked" : "Content-Length: " + std::to_string(each.sent.size())) +
+                 "\r\n\r\n");
+      size_t piece = each.sent.size() > 1000 ? 50'003 : 5;
+      for (size_t at = 0; at < each.sent.size(); at += piece) {
+        std::string part = each.sent.substr(at, piece);
+        char size[20];
+        snprintf(size, sizeof size, "%zx\r\n", part.size());
+        EXPECT_TRUE(wire.write(chunked ? size + part + "\r\n" : part));
+      }
+      if (chunked) wire.write("0\r\n\r\n");
+      EXPECT_TRUE(wire.message().ends_with("fine")) << each.type;
+      EXPECT_EQ(body_of(db->last()), each.arrives) << each.type << chunked;
+      bool long_one = each.sent.size() > 1000;
+      EXPECT_EQ(db->last().find("Content-Length: ") == std::string::npos, chunked || long_one)
+          << "small bodies keep a length";
+    }
+}
+
+TEST_F(SecretsTest, TheGuardTakesABodyItselfWhoseLengthItMustKnow) {
+  config_["secrets"][1]["in"] = {"body"};
+  auto db = origin("db.test");
+  start();
+  Wire wire = secure("db.test");
+  ASSERT_TRUE(wire.ssl);
+  std::string p = kOtherPlaceholder;
+  wire.write("POST / HTTP/1.1\r\nHost: db.test\r\nExpect: 100-continue\r\nContent-Length: " + std::to_string(p.size()) +
+             "\r\n\r\n");
+  EXPECT_EQ(wire.message(), "HTTP/1.1 100 Continue\r\n\r\n");
+  wire.write(p);
+  EXPECT_TRUE(wire.message().ends_with("fine"));
+  EXPECT_EQ(body_of(db->last()), kOther);
+  EXPECT_EQ(db->last().find("Expect"), std::string::npos);
+  // A body that would grow without limit is refused, and so is one with a secret for another host.
+  std::string many;
+  for (int i = 0; i < 101; ++i) many += p;
+  EXPECT_NE(ask("db.test", post("db.test", many)).find("X-Bottle-Deny: secret\r\n"), std::string::npos);
+  EXPECT_NE(ask("db.test", post("db.test", p + kPlaceholder)).find("X-Bottle-Deny: secret\r\n"), std::string::npos);
+  EXPECT_EQ(body_of(db->last()), kOther) << "nothing of those went out";
+}
+
+TEST_F(SecretsTest, NoCredentialOfTheAgentsOwnGoesBesideOneOfOurs) {
+  // In CVE-2026-105452, a host uses the other credential and stores what it receives for whoever owns it.
+  config_["secrets"][1]["header"] = "X-Service: {}";
+  config_["secrets"].push_back({{"name", "two"},
+                                {"value", "second-value-0123456789"},
+                                {"placeholder", "second-placeholder-0123"},
+                                {"hosts", json::array({"db.test"})}});
+  auto db = origin("db.test");
+  start();
+  std::string theirs = "attackers-own-key-0123456789";
+  for (std::string name :
+       {"Authorization", "X-Api-Key", "x_api_key", "api-key", "Cookie", "Private-Token", "X-Auth-Token",
+        "X-Goog-Api-Key", "DD-API-KEY", "X-Amz-Security-Token", "X-Forwarded-Access-Token"}) {
+    EXPECT_TRUE(
+        ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nX-Csrf-Token: 1\r\n" + name + ": " + theirs + "\r\n\r\n")
+            .ends_with("fine"));
+    EXPECT_EQ(db->last().find(theirs), std::string::npos) << db->last();
+    EXPECT_NE(db->last().find("X-Service: " + std::string(kOther) + "\r\n"), std::string::npos) << db->last();
+    EXPECT_NE(db->last().find("X-Csrf-Token: 1\r\n"), std::string::npos) << "it says nothing of who asks";
+    json line;
+    while ((line = next_line())["type"] == "audit" && line.value("path", "").empty()) {
+    }
+    EXPECT_NE(line.value("reason", "").find("removed " + name), std::string::npos) << line;
+  }
+  // The operator can allow some credentials, for example for a site behind a proxy that asks for its own.
+  config_["secrets"][1]["beside"] = {"Cookie"};
+  ASSERT_EQ(configure()["type"], "ready");
+  EXPECT_TRUE(
+      ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\ncookie: a=b\r\nX-Api-Key: x\r\n\r\n").ends_with("fine"));
+  EXPECT_NE(db->last().find("cookie: a=b\r\n"), std::string::npos) << db->last();
+  EXPECT_EQ(db->last().find("X-Api-Key"), std::string::npos) << db->last();
+  // Two of the operator's credentials may go together, wherever they are put in.
+  EXPECT_TRUE(ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nAuthorization: Basic " +
+                                 base64_encode("me:second-placeholder-0123") + "\r\n\r\n")
+                  .ends_with("fine"));
+  EXPECT_NE(db->last().find(base64_encode("me:second-value-0123456789")), std::string::npos) << db->last();
+}
+
+TEST_F(SecretsTest, AloneACredentialOfTheAgentsOwnGoesToAHostThatIsNotTheModel) {
+  // A sign-in with a secret has returned a session cookie or a token.
+  auto db = origin("db.test"), model = origin("model.test");
+  start();
+  std::string theirs = "Bearer attackers-own-key-0123456789";
+  auto sent = [&](const std::string& host) {
+    return ask(host, "GET / HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: " + theirs + "\r\n\r\n");
+  };
+  EXPECT_TRUE(sent("db.test").ends_with("fine"));
+  EXPECT_NE(db->last().find(theirs), std::string::npos) << db->last();
+  // Requests to the model carry the operator's credential or none. Otherwise, what the agent has read would end up in
+  // another account.
+  EXPECT_TRUE(sent("model.test").ends_with("fine"));
+  EXPECT_EQ(model->last().find(theirs), std::string::npos) << model->last();
+  EXPECT_TRUE(ask("model.test",
+                  "POST / HTTP/1.1\r\nHost: model.test\r\nX-Api-Key: attackers-own-key\r\nAuthorization: Bearer " +
+                      std::string(kPlaceholder) + "\r\nContent-Length: 0\r\n\r\n")
+                  .ends_with("fine"));
+  EXPECT_EQ(model->last().find("attackers"), std::string::npos) << model->last();
+  EXPECT_NE(model->last().find("Bearer " + std::string(kValue)), std::string::npos) << model->last();
+}
+
+}  // namespace
+}  // namespace bottle::guard

@@ -1,0 +1,52 @@
+// This file supports tests of the guard program with secrets.
+#pragma once
+
+#include "guard/program/guard_test.h"
+
+namespace bottle::guard {
+
+// These tests have two secrets: `tok` signs in to the model at model.test. `db` is bound to db.test, and the agent can
+// read its value.
+class SecretsTest : public GuardTest {
+ protected:
+  static constexpr const char* kOther = "db-value-with-\"quote\"/and+more";
+  static constexpr const char* kOtherPlaceholder = "placeholder-of-db-0123";
+
+  void SetUp() override {
+    GuardTest::SetUp();
+    bind_secret("model.test");
+    config_["secrets"].push_back(
+        {{"name", "db"}, {"value", kOther}, {"placeholder", kOtherPlaceholder}, {"hosts", json::array({"db.test"})}});
+    config_["models"] = json::array({"model.test"});
+  }
+  // Starts an origin server at `host`, which is allowed and inspected.
+  std::unique_ptr<Origin> origin(
+      const std::string& host,
+      std::function<std::string(const std::string&)> handler = [](auto&) { return ok("fine"); }) {
+    auto made = std::make_unique<Origin>(ca_.get(), host, std::move(handler));
+    route(host, made->port);
+    allow({{"host", host}, {"inspect", true}});
+    return made;
+  }
+  std::string ask(const std::string& host, const std::string& request) {
+    Wire wire = secure(host);
+    if (!wire.ssl) return "no TLS";
+    wire.write(request);
+    return wire.message();
+  }
+  static std::string post(const std::string& host, const std::string& body, const std::string& headers = "") {
+    return "POST /v1/messages HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/json\r\n" + headers +
+           "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  }
+  // Counts the audit lines with this code so far. The request for `mark` goes through the guard last, so everything
+  // before it has been written.
+  int count_audited(const std::string& code) {
+    raw("CONNECT mark.test:443 HTTP/1.1\r\nHost: mark.test:443\r\n\r\n");
+    int count = 0;
+    for (json line; (line = next_line())["type"] == "audit" && line.value("host", "") != "mark.test";)
+      count += line.value("code", "") == code;
+    return count;
+  }
+};
+
+}  // namespace bottle::guard

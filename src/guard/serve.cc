@@ -1,0 +1,93 @@
+#include "guard/serve.h"
+
+#include "guard/ssh_agent.h"
+#include "http/head.h"
+
+namespace bottle::guard {
+namespace {
+
+constexpr int64_t kHeadPatience = 60 * 1000;
+
+// Sends an answer that ends when the guard ends, so that its reader knows at once.
+Task<bool> show_life(Connection& c) {
+  c.client.out = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n";
+  int64_t deadline = c.now() + c.config->idle_ms;
+  while (c.now() < deadline && !c.client.eof && !c.client.failed) {
+    bool progress = c.client.flush();
+    c.client.in.clear();
+    progress |= c.client.fill();
+    if (progress) {
+      co_await c.turn();  // a client that sends without a pause must not use up all turns
+      continue;
+    }
+    c.client.rest();
+    co_await c.wait(deadline);
+  }
+  co_return true;
+}
+
+Task<bool> run(Connection& c) {
+  int64_t deadline = c.now() + kHeadPatience;
+  static http::Head head;  // used only between awaits
+  Parse parsed = Parse::incomplete;
+  if (!co_await room_in_record(c)) co_return false;
+  while (true) {
+    if (c.client.fill()) {
+      if (!c.client.in.empty()) parsed = http::parse_request(c.client.in, head);
+      if (parsed != Parse::incomplete || c.client.failed || c.client.eof) break;
+      continue;
+    }
+    if (c.now() >= deadline) co_return false;
+    co_await c.wait(deadline);
+  }
+  if (parsed == Parse::incomplete) co_return false;
+  if (parsed == Parse::bad) {
+    c.audit("deny", "http", "bad_request", head.why);
+    c.answer(400, "bad_request", true);
+    co_return co_await finish(c);
+  }
+  if (head.method == "CONNECT") {
+    std::string target(head.target);
+    bool framed = head.chunked || head.content_length.value_or(0) > 0;
+    auto host = policy::parse_authority(head.host, 443);
+    auto authority = policy::parse_authority(target, 0);
+    // A Host header often lacks the port. Another name is not acceptable.
+    bool alike = !head.has_host || (host && authority && host->host.name == authority->host.name);
+    c.client.in.erase(0, head.size);
+    if (framed) {
+      c.audit("deny", "connect", "bad_request", "CONNECT with a body");
+      c.answer(400, "bad_request", true);
+      co_return co_await finish(c);
+    }
+    co_return co_await serve_connect(c, std::move(target), alike);
+  }
+  if (head.target.starts_with('/')) {
+    // The client may ask the guard itself two things: whether it is alive, and for a connection to the session's
+    // ssh-agent. It can learn nothing else.
+    bool get = head.method == "GET" && !head.chunked && !head.content_length;
+    std::string target(head.target);
+    c.client.in.erase(0, head.size);
+    if (get && target == "/ssh-agent") co_return co_await serve_ssh_agent(c);
+    if (get && target == "/alive") co_return co_await show_life(c);
+    c.client.out = get ? "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\nConnection: "
+                         "close\r\n\r\nbottle guard\n"
+                       : "";
+    if (!get) {
+      c.audit("deny", "http", "bad_request", "a request to the guard itself");
+      c.answer(400, "bad_request", true);
+    }
+    co_return co_await finish(c);
+  }
+  co_return co_await serve_requests(c);
+}
+
+}  // namespace
+
+Detached serve(Context& context, int fd) {
+  Connection connection(context, fd);
+  co_await run(connection);
+  connection.upstream.end_tls();
+  connection.client.end_tls();
+}
+
+}  // namespace bottle::guard

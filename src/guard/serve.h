@@ -1,0 +1,20 @@
+// This file serves one client, from its first byte to its end: CONNECT (blind, inspected or SSH), plain http://
+// requests, and the health answer.
+#pragma once
+
+#include "guard/connection/connection.h"
+
+namespace bottle::guard {
+
+// Serves an accepted socket, which it owns. The coroutine frees itself.
+Detached serve(Context& context, int fd);
+
+// Serves a CONNECT to `target`, whose head has been taken from the client's stream (connect.cc). `named_alike` says
+// whether the Host header names the same host. TLS in the tunnel is passed or inspected; HTTP is served like http://
+// requests.
+Task<bool> serve_connect(Connection& connection, std::string target, bool named_alike);
+
+// Serves requests on an established client stream until it ends (requests.cc).
+Task<bool> serve_requests(Connection& connection);
+
+}  // namespace bottle::guard

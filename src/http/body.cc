@@ -1,0 +1,103 @@
+#include "http/body.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace bottle::http {
+
+Body Body::of_request(const Head& head) {
+  if (head.chunked) return Body(Kind::chunked);
+  if (head.content_length) return Body(Kind::length, *head.content_length);
+  return {};
+}
+
+Body Body::of_response(const Head& head, std::string_view method) {
+  if (method == "HEAD" || head.status == 204 || head.status == 304) return {};
+  if (head.chunked) return Body(Kind::chunked);
+  if (head.content_length) return Body(Kind::length, *head.content_length);
+  return Body(Kind::until_close);
+}
+
+bool Body::read(std::string& in, std::string& payload) {
+  std::string_view rest = in;
+  bool ok = true;
+  if (kind_ == Kind::length) {
+    size_t n = static_cast<size_t>(std::min<uint64_t>(left_, rest.size()));
+    payload.append(rest.substr(0, n));
+    rest.remove_prefix(n);
+    left_ -= n;
+  } else if (kind_ == Kind::until_close) {
+    payload.append(rest);
+    rest = {};
+  } else if (kind_ == Kind::chunked) {
+    while (ok && !ended_ && !rest.empty()) {
+      size_t before = rest.size();
+      ok = read_chunked(rest, payload);
+      if (rest.size() == before) break;
+    }
+  }
+  in.erase(0, in.size() - rest.size());
+  return ok;
+}
+
+// Takes one step. Leaves `in` unchanged if more bytes are needed.
+bool Body::read_chunked(std::string_view& in, std::string& payload) {
+  constexpr size_t kLine = 1024, kTrailers = 16 * 1024;
+  if (step_ == Step::data) {
+    size_t n = static_cast<size_t>(std::min<uint64_t>(left_, in.size()));
+    payload.append(in.substr(0, n));
+    in.remove_prefix(n);
+    left_ -= n;
+    if (left_ == 0) step_ = Step::data_end;
+    return true;
+  }
+  if (step_ == Step::data_end) {
+    if (in[0] != '\r' || (in.size() > 1 && in[1] != '\n')) return false;
+    if (in.size() < 2) return true;
+    in.remove_prefix(2);
+    step_ = Step::size;
+    return true;
+  }
+  size_t lf = in.find('\n');
+  if (lf == in.npos) return in.size() <= kLine;
+  if (lf == 0 || lf > kLine || in[lf - 1] != '\r') return false;
+  std::string_view line = in.substr(0, lf - 1);
+  if (std::ranges::any_of(line, [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; })) return false;
+  in.remove_prefix(lf + 1);
+  if (step_ == Step::trailer) {
+    trailer_ += line.size() + 32;
+    ended_ = line.empty();
+    size_t colon = line.find(':');
+    if (colon != line.npos && is_token(line.substr(0, colon))) {
+      std::string_view value = line.substr(colon + 1);
+      while (value.starts_with(' ') || value.starts_with('\t')) value.remove_prefix(1);
+      while (value.ends_with(' ') || value.ends_with('\t')) value.remove_suffix(1);
+      trailers_.emplace_back(line.substr(0, colon), value);
+    }
+    return trailer_ <= kTrailers;
+  }
+  size_t digits = 0;
+  left_ = 0;
+  for (; digits < line.size(); ++digits) {
+    char c = line[digits];
+    unsigned value;
+    if (c >= '0' && c <= '9') value = static_cast<unsigned>(c - '0');
+    else if (c >= 'a' && c <= 'f') value = static_cast<unsigned>(c - 'a' + 10);
+    else if (c >= 'A' && c <= 'F') value = static_cast<unsigned>(c - 'A' + 10);
+    else break;
+    left_ = left_ << 4 | value;
+  }
+  if (digits == 0 || digits > 15) return false;
+  if (digits < line.size() && line[digits] != ';' && line[digits] != ' ' && line[digits] != '\t') return false;
+  step_ = left_ == 0 ? Step::trailer : Step::data;
+  return true;
+}
+
+void append_chunk(std::string& out, std::string_view payload) {
+  if (payload.empty()) return;
+  char size[24];
+  int n = snprintf(size, sizeof size, "%zx\r\n", payload.size());
+  out.append(size, static_cast<size_t>(n)).append(payload).append("\r\n");
+}
+
+}  // namespace bottle::http

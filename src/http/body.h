@@ -1,0 +1,50 @@
+// This file reads HTTP/1.1 bodies (RFC 9112 §6, §7) with any framing, so that they can be framed again. The code is
+// pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "http/head.h"
+
+namespace bottle::http {
+
+class Body {
+ public:
+  enum class Kind { none, length, chunked, until_close };
+  Body() = default;
+  explicit Body(Kind kind, uint64_t length = 0) : kind_(kind), left_(length) {}
+  static Body of_request(const Head& head);
+  // `method` is the method of the request. Must be called only for final answers.
+  static Body of_response(const Head& head, std::string_view method);
+
+  Kind kind() const { return kind_; }
+  uint64_t left() const { return left_; }  // bytes of a Kind::length body that are still to come
+  // Takes bytes from the front of `in` and appends their payload to `payload`. Returns false if the framing is broken.
+  // Drops chunk extensions, and trailers that are not headers.
+  bool read(std::string& in, std::string& payload);
+  // Must be called when the peer's bytes have ended. Returns false if they ended too early.
+  bool end() { return done() || (kind_ == Kind::until_close && (ended_ = true)); }
+  using Trailer = std::pair<std::string, std::string>;  // name and value
+  const std::vector<Trailer>& trailers() const { return trailers_; }
+  bool done() const { return kind_ == Kind::none || (kind_ == Kind::length && left_ == 0) || ended_; }
+
+ private:
+  enum class Step { size, data, data_end, trailer };
+  bool read_chunked(std::string_view& in, std::string& payload);
+
+  Kind kind_ = Kind::none;
+  uint64_t left_ = 0;
+  Step step_ = Step::size;
+  size_t trailer_ = 0;  // in bytes
+  std::vector<Trailer> trailers_;
+  bool ended_ = false;
+};
+
+// Appends `payload` as one chunk. Appends nothing if it is empty.
+void append_chunk(std::string& out, std::string_view payload);
+
+}  // namespace bottle::http

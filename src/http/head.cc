@@ -1,0 +1,191 @@
+#include "http/head.h"
+
+#include <array>
+#include <charconv>
+#include <cstring>
+
+namespace bottle::http {
+namespace {
+
+constexpr std::array<bool, 256> token_table() {
+  std::array<bool, 256> table{};
+  for (int c = 0; c < 256; ++c)
+    table[static_cast<size_t>(c)] = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  for (char c : {'!', '#', '$', '%', '&', '\'', '*', '+', '-', '.', '^', '_', '`', '|', '~'})
+    table[static_cast<unsigned char>(c)] = true;
+  return table;
+}
+constexpr auto kToken = token_table();
+
+bool is_value(std::string_view text) {
+  for (unsigned char c : text)
+    if ((c < 0x20 && c != '\t') || c == 0x7f) return false;
+  return true;
+}
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+bool bad(Head& head, const char* why) {
+  head.why = why;
+  return false;
+}
+
+bool version(std::string_view text, Head& head) {
+  if (text != "HTTP/1.1" && text != "HTTP/1.0") return bad(head, "not HTTP/1.1 or HTTP/1.0");
+  head.minor = text.back() - '0';
+  return true;
+}
+
+bool request_line(std::string_view line, Head& head) {
+  size_t first = line.find(' '), last = line.rfind(' ');
+  if (first == line.npos || first == last) return bad(head, "not a request line");
+  head.method = line.substr(0, first);
+  head.target = line.substr(first + 1, last - first - 1);
+  if (!is_token(head.method) || head.method.size() > 32) return bad(head, "not a method");
+  for (unsigned char c : head.target)
+    if (c <= 0x20 || c == 0x7f) return bad(head, "a space or control byte in the target");
+  if (head.target.empty()) return bad(head, "an empty target");
+  return version(line.substr(last + 1), head);
+}
+
+bool status_line(std::string_view line, Head& head) {
+  if (line.size() < 12 || line[8] != ' ' || (line.size() > 12 && line[12] != ' '))
+    return bad(head, "not a status line");
+  auto digits = line.substr(9, 3);
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + 3, head.status);
+  if (error != std::errc() || end != digits.data() + 3 || head.status < 100) return bad(head, "not a status");
+  if (!is_value(line.substr(12))) return bad(head, "a control byte in the reason");
+  return version(line.substr(0, 8), head);
+}
+
+bool header(std::string_view name, std::string_view value, Head& head, bool request) {
+  switch (name.size()) {
+    case 4:
+      if (iequals(name, "host")) {
+        if (head.has_host) return bad(head, "two Host headers");
+        head.has_host = true;
+        head.host = value;
+      }
+      break;
+    case 6:
+      if (request && iequals(name, "expect")) {
+        if (!iequals(value, "100-continue")) return bad(head, "an unknown expectation");
+        head.expect_continue = true;
+      }
+      break;
+    case 10:
+      if (iequals(name, "connection")) {
+        head.close |= has_token(value, "close");
+        head.keep_alive |= has_token(value, "keep-alive");
+      }
+      break;
+    case 14:
+      if (iequals(name, "content-length")) {
+        if (head.content_length) return bad(head, "two Content-Length headers");
+        uint64_t length = 0;
+        auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), length);
+        if (value.empty() || value.size() > 18 || error != std::errc() || end != value.data() + value.size())
+          return bad(head, "not a Content-Length");
+        head.content_length = length;
+      }
+      break;
+    case 17:
+      if (iequals(name, "transfer-encoding")) {
+        if (head.chunked || !iequals(value, "chunked")) return bad(head, "a Transfer-Encoding other than chunked");
+        head.chunked = true;
+      }
+      break;
+    default:
+      break;
+  }
+  return true;
+}
+
+Parse parse(std::string_view bytes, Head& head, bool request) {
+  auto headers = std::move(head.headers);  // keeps the storage
+  headers.clear();
+  head = Head{};
+  head.headers = std::move(headers);
+  const size_t most = request ? kMaxHead : kMaxAnswerHead, most_headers = request ? kMaxHeaders : kMaxAnswerHeaders;
+  const size_t begin = request && bytes.starts_with("\r\n") ? 2 : 0;
+  size_t at = begin;
+  for (bool first = true;; first = false) {
+    const char* lf =
+        at < bytes.size() ? static_cast<const char*>(std::memchr(bytes.data() + at, '\n', bytes.size() - at)) : nullptr;
+    size_t end = lf ? static_cast<size_t>(lf - bytes.data()) : bytes.size();
+    if (end >= most) return bad(head, "a head that is too long"), Parse::bad;
+    std::string_view line = bytes.substr(at, end - at);
+    if (!lf) {
+      // What is certainly not HTTP fails early.
+      if (line.find('\0') != line.npos) return bad(head, "NUL in the head"), Parse::bad;
+      if (size_t cr = line.find('\r'); cr != line.npos && cr + 1 != line.size())
+        return bad(head, "a bare CR"), Parse::bad;
+      return Parse::incomplete;
+    }
+    if (line.empty() || line.back() != '\r') return bad(head, "a bare LF"), Parse::bad;
+    line.remove_suffix(1);
+    at = end + 1;
+    if (first) {
+      if (line.find('\r') != line.npos) return bad(head, "a bare CR"), Parse::bad;
+      if (!(request ? request_line(line, head) : status_line(line, head))) return Parse::bad;
+      continue;
+    }
+    if (line.empty()) break;
+    if (head.headers.size() >= most_headers) return bad(head, "too many headers"), Parse::bad;
+    size_t colon = line.find(':');
+    // A folded line, "Name :" and an empty name all fail this check, because none of them has a token before the colon.
+    if (colon == line.npos || !is_token(line.substr(0, colon))) return bad(head, "not a header line"), Parse::bad;
+    auto value = trim(line.substr(colon + 1));
+    if (!is_value(value)) return bad(head, "a control byte in a header"), Parse::bad;
+    if (!header(line.substr(0, colon), value, head, request)) return Parse::bad;
+    head.headers.push_back({line.substr(0, colon), value});
+  }
+  head.size = at;
+  head.text = bytes.substr(begin, at - begin);
+  if (head.chunked && head.content_length) return bad(head, "Content-Length with Transfer-Encoding"), Parse::bad;
+  if (head.chunked && head.minor == 0) return bad(head, "Transfer-Encoding in HTTP/1.0"), Parse::bad;
+  if (request && head.minor == 1 && !head.has_host) return bad(head, "no Host header"), Parse::bad;
+  return Parse::ok;
+}
+
+}  // namespace
+
+bool iequals(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i) {
+    auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+    if (lower(a[i]) != lower(b[i])) return false;
+  }
+  return true;
+}
+
+bool has_token(std::string_view list, std::string_view token) {
+  while (!list.empty()) {
+    size_t comma = list.find(',');
+    if (iequals(trim(list.substr(0, comma)), token)) return true;
+    if (comma == list.npos) break;
+    list.remove_prefix(comma + 1);
+  }
+  return false;
+}
+
+const Header* Head::find(std::string_view name) const {
+  for (const auto& each : headers)
+    if (iequals(each.name, name)) return &each;
+  return nullptr;
+}
+
+bool is_token(std::string_view text) {
+  for (unsigned char c : text)
+    if (!kToken[c]) return false;
+  return !text.empty();
+}
+
+Parse parse_request(std::string_view bytes, Head& head) { return parse(bytes, head, true); }
+Parse parse_response(std::string_view bytes, Head& head) { return parse(bytes, head, false); }
+
+}  // namespace bottle::http

@@ -1,0 +1,61 @@
+// This file parses the heads of HTTP/1.1 messages (RFC 9112). Requests are parsed strictly: what two servers could read
+// differently is refused. Answers are repaired: whatever a real server sends becomes a head that every client reads in
+// the same way. The code is pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/text/parse.h"
+
+namespace bottle::http {
+
+inline constexpr size_t kMaxHead = 64 * 1024, kMaxHeaders = 200;               // of a request
+inline constexpr size_t kMaxAnswerHead = 320 * 1024, kMaxAnswerHeaders = 500;  // of an answer
+
+struct Header {
+  std::string_view name, value;
+};
+
+// A parsed head. Its fields are views into the parsed buffer.
+struct Head {
+  size_t size = 0;                  // the bytes of the head, with the empty lines before and after it
+  std::string_view text;            // the same bytes, without the empty line before the head
+  std::string_view method, target;  // of a request
+  int status = 0;                   // of a response
+  int minor = 1;                    // HTTP/1.minor
+  std::vector<Header> headers;
+  std::optional<uint64_t> content_length;
+  bool chunked = false;
+  std::string_view host;  // of the only Host header
+  bool has_host = false;
+  bool close = false, keep_alive = false, expect_continue = false;
+  const char* why = "";  // why the result is Parse::bad, for the operator
+
+  const Header* find(std::string_view name) const;
+};
+
+// Returns `incomplete` only while the bytes can still become a valid head within the limits. Skips one empty line
+// before a request (RFC 9112 §2.2).
+Parse parse_request(std::string_view bytes, Head& head);
+Parse parse_response(std::string_view bytes, Head& head);
+
+// Repairs an answer that parse_response() finds bad: rewrites the head at the front of `bytes` so that it can be read
+// in only one way, and parses the result. Accepts lines that end in LF alone or are folded, names that end in spaces,
+// lines that are not headers, values with control bytes, and a length that is repeated or accompanies chunks. The
+// repaired head says "Connection: close". Returns `incomplete` until the head's empty line has arrived, and `bad` if
+// the head cannot be repaired.
+Parse repair_response(std::string& bytes, Head& head);
+
+// Returns whether the text is a valid header name.
+bool is_token(std::string_view text);
+
+// Compares ASCII text and ignores case.
+bool iequals(std::string_view a, std::string_view b);
+// Returns whether a comma-separated list contains a token.
+bool has_token(std::string_view list, std::string_view token);
+
+}  // namespace bottle::http

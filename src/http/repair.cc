@@ -1,0 +1,110 @@
+// This file repairs answers of real servers so that they can be read in only one way.
+#include <algorithm>
+
+#include "http/head.h"
+
+namespace bottle::http {
+namespace {
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+std::string without_controls(std::string_view text) {
+  std::string out(trim(text));
+  for (char& c : out)
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) c = ' ';
+  return std::string(trim(out));
+}
+
+// Returns the lines of the head without their ends, or nothing until the head's empty line has arrived. `size` becomes
+// the size of the head.
+std::vector<std::string_view> lines_of(std::string_view bytes, size_t& size) {
+  std::vector<std::string_view> lines;
+  for (size_t at = 0;;) {
+    size_t lf = bytes.find('\n', at);
+    if (lf == bytes.npos) return {};
+    std::string_view line = bytes.substr(at, lf - at);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    at = lf + 1;
+    if (line.empty() && !lines.empty()) return size = at, lines;
+    lines.push_back(line);
+  }
+}
+
+struct Line {
+  std::string name, value;
+};
+
+// Returns the headers, with folded lines joined (RFC 9112 §5.2). Leaves out lines that are not headers.
+std::vector<Line> headers_of(const std::vector<std::string_view>& lines) {
+  std::vector<Line> headers;
+  bool known = false;
+  for (size_t i = 1; i < lines.size(); ++i) {
+    std::string_view line = lines[i];
+    if (line.starts_with(' ') || line.starts_with('\t')) {
+      if (known) headers.back().value += " " + without_controls(line);
+      continue;
+    }
+    size_t colon = line.find(':');
+    std::string_view name = colon == line.npos ? std::string_view() : trim(line.substr(0, colon));
+    known = is_token(name);
+    if (known) headers.push_back({std::string(name), without_controls(line.substr(colon + 1))});
+  }
+  return headers;
+}
+
+// Finds the one length that the headers name, perhaps several times ("5, 5"). Returns false if they name different
+// lengths.
+bool one_length(const std::vector<Line>& headers, std::string& length) {
+  for (const auto& each : headers) {
+    if (!iequals(each.name, "content-length")) continue;
+    for (std::string_view rest = each.value;;) {
+      size_t comma = std::min(rest.find(','), rest.size());
+      std::string_view value = trim(rest.substr(0, comma));
+      if (!length.empty() && length != value) return false;
+      length = value;
+      if (comma == rest.size()) break;
+      rest.remove_prefix(comma + 1);
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+Parse repair_response(std::string& bytes, Head& head) {
+  auto bad = [&](const char* why) {
+    head.why = why;
+    return Parse::bad;
+  };
+  constexpr std::string_view kBegin = "HTTP/1.";
+  if (!std::string_view(bytes).starts_with(kBegin)) return bad("not an HTTP/1 answer");
+  size_t size = 0;
+  auto lines = lines_of(bytes, size);
+  if (lines.empty()) return bytes.size() < kMaxAnswerHead ? Parse::incomplete : bad("a head that is too long");
+  if (size > kMaxAnswerHead) return bad("a head that is too long");
+  auto headers = headers_of(lines);
+  std::string status(without_controls(lines[0])), length;
+  bool chunked = std::ranges::any_of(headers, [](const Line& line) {
+    return iequals(line.name, "transfer-encoding") && !iequals(line.value, "identity");
+  });
+  // Chunks define their own end (RFC 9112 §6.3). HTTP/1.0 servers send them too.
+  if (chunked && status.starts_with("HTTP/1.0 ")) status[7] = '1';
+  if (!chunked && !one_length(headers, length)) return bad("several lengths");
+  std::string fixed = status + "\r\n";
+  for (const auto& each : headers) {
+    if (iequals(each.name, "content-length") || iequals(each.name, "connection")) continue;
+    if (iequals(each.name, "transfer-encoding") && !chunked) continue;
+    fixed.append(each.name).append(": ").append(each.value).append("\r\n");
+  }
+  if (!length.empty()) fixed.append("Content-Length: ").append(length).append("\r\n");
+  // The server and the guard may disagree on where the answer ends, so nothing after it is read.
+  fixed.append("Connection: close\r\n\r\n");
+  bytes.replace(0, size, fixed);
+  return parse_response(bytes, head);
+}
+
+}  // namespace bottle::http

@@ -1,0 +1,317 @@
+#include "inside/probes/probes.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/klog.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <functional>
+#include <sstream>
+#include <thread>
+
+#include "base/files/file.h"
+#include "base/ids.h"
+#include "inside/probes/calls.h"
+#include "inside/probes/routes.h"
+#include "inside/probes/wire.h"
+
+namespace bottle::inside {
+namespace {
+
+using std::chrono::milliseconds;
+
+// These times, in milliseconds, are generous: a neighbor on a local bridge answers ARP, and the host answers a SYN,
+// within the sender's own system call. Only the guard's answers shorten them (Silence).
+constexpr int kNeighborWait = 50, kConnectWait = 120, kDnsWait = 250, kConnectDenyWait = 350;
+constexpr int kMargin = 5;
+
+sockaddr_in endpoint(in_addr address, uint16_t port) {
+  sockaddr_in out{};
+  out.sin_family = AF_INET;
+  out.sin_port = htons(port);
+  out.sin_addr = address;
+  return out;
+}
+
+std::string text_of(in_addr address) {
+  char text[INET_ADDRSTRLEN] = "";
+  ::inet_ntop(AF_INET, &address, text, sizeof text);
+  return text;
+}
+
+Probe guard_answers(const Surroundings& w, Deadline deadline) {
+  std::string last = "never tried";
+  do {
+    auto status = http_status(w.guard, "GET / HTTP/1.0\r\n\r\n", std::min(deadline, in_ms(1000)));
+    if (status && *status == 200) return {"guard", true, "answers at " + to_string(w.guard)};
+    last = status ? "answered with status " + std::to_string(*status) : status.error().what;
+    std::this_thread::sleep_for(milliseconds(5));
+  } while (ms_left(deadline) > 0);
+  return {"guard", false, "the guard at " + to_string(w.guard) + " does not answer: " + last};
+}
+
+Probe forbidden_connect(const Surroundings& w) {
+  auto status = http_status(
+      w.guard, "CONNECT not-allowed.bottle.invalid:443 HTTP/1.1\r\nHost: not-allowed.bottle.invalid:443\r\n\r\n",
+      in_ms(kConnectDenyWait));
+  if (!status)
+    return {"forbidden_connect", false, "the guard did not answer a forbidden CONNECT: " + status.error().what};
+  return {"forbidden_connect", *status == 403, "the guard answered " + std::to_string(*status)};
+}
+
+Probe outside_dns(const sockaddr_in& server, bool tcp) {
+  std::string name = std::string("dns_") + (tcp ? "tcp" : "udp") + "_" + to_string(server);
+  auto answer = ask_dns(server, random_hex(8) + ".probe.invalid", tcp, in_ms(kDnsWait));
+  if (!answer && answer.error().code == Code::protocol)
+    return {name, false, "the answer is unreadable: " + answer.error().what};
+  if (!answer) return {name, true, answer.error().what};
+  std::string detail = "rcode " + std::to_string(answer->rcode) + ", " + std::to_string(answer->answers) + " answers";
+  if (answer->from_public_root) return {name, false, detail + ", from the public root, so the question went outside"};
+  return {name, answer->answers == 0, detail};
+}
+
+// Decides how long to wait until a missing answer means that nothing is there. Packets between neighbors of a bridge go
+// in order through one queue of the sending CPU. So this thread stays on one CPU. Once the guard has twice answered
+// what was sent later, everything sent earlier has been answered or never will be, and a margin is added. Without those
+// answers, the whole time is waited.
+class Silence {
+ public:
+  explicit Silence(const Surroundings& w) : guard_(w.guard) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    int cpu = ::sched_getcpu();
+    if (cpu < 0 || cpu >= CPU_SETSIZE || w.gvisor) return;  // gVisor's network works differently
+    CPU_SET(cpu, &one);
+    ordered_ = ::sched_setaffinity(0, sizeof one, &one) == 0;
+  }
+
+  void await(int most_ms) const {
+    Deadline deadline = in_ms(most_ms);
+    if (ordered_ && answers(deadline) && answers(deadline)) deadline = std::min(deadline, in_ms(kMargin));
+    std::this_thread::sleep_until(deadline);
+  }
+
+ private:
+  bool answers(Deadline deadline) const {
+    auto fd = dial(guard_, deadline);
+    return fd || fd.error().what.find("refused") != std::string::npos;  // the kernel answers before the program does
+  }
+
+  sockaddr_in guard_;
+  bool ordered_ = false;
+};
+
+// Tries the gateway first. Sends to an address behind it only if its neighbor entry does not resolve, so that no probe
+// ever leaves the bridge.
+Probe unreachable(const Surroundings& w) {
+  const char* name = "unreachable";
+  Silence silence(w);
+  UniqueFd poke(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!poke) return {name, false, "cannot create a socket to probe with"};
+  sockaddr_in discard = endpoint(w.gateway, 9);
+  ::sendto(poke.get(), "", 1, MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&discard), sizeof discard);
+  silence.await(kNeighborWait);
+  auto state = neighbor(w.gateway);
+  if (!state && !w.gvisor) return {name, false, "the kernel's neighbor table cannot be read: " + state.error().what};
+  if (state && *state == Neighbor::resolved)
+    return {name, false, "something answers at the gateway " + text_of(w.gateway)};
+
+  std::vector<sockaddr_in> targets = {*parse_address("198.51.100.1", 80), *parse_address("203.0.113.1", 53)};
+  for (uint16_t port : {22, 80, 2375}) {
+    targets.push_back(endpoint(w.gateway, port));
+    for (in_addr host : w.hosts) targets.push_back(endpoint(host, port));
+  }
+  std::vector<UniqueFd> attempts;
+  std::vector<pollfd> waiting;
+  std::vector<int> errors;
+  for (const auto& target : targets) {
+    UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!fd) return {name, false, "cannot create a socket to probe with"};
+    int done = ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target);
+    errors.push_back(done == 0 || errno == EINPROGRESS ? 0 : errno);
+    waiting.push_back({fd.get(), POLLOUT, 0});
+    attempts.push_back(std::move(fd));
+  }
+  silence.await(kConnectWait);
+  if (::poll(waiting.data(), waiting.size(), 0) < 0)
+    return {name, false, "the state of the connections cannot be read"};
+  std::string reached;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    sockaddr_in peer{};
+    socklen_t size = sizeof peer;
+    bool connected = ::getpeername(attempts[i].get(), reinterpret_cast<sockaddr*>(&peer), &size) == 0;
+    int error = errors[i];
+    size = sizeof error;
+    if (waiting[i].revents && !error) ::getsockopt(attempts[i].get(), SOL_SOCKET, SO_ERROR, &error, &size);
+    // A refusal is an answer too, so something is there.
+    if (!connected && error != ECONNREFUSED && error != ECONNRESET) continue;
+    reached += (reached.empty() ? "" : ", ") + to_string(targets[i]) + (connected ? "" : " (refused)");
+  }
+  if (!reached.empty()) return {name, false, "these answered: " + reached};
+  if (state) {
+    state = neighbor(w.gateway);  // the answer may have been slow
+    if (!state || *state == Neighbor::resolved)
+      return {name, false, "something answers at the gateway " + text_of(w.gateway) + ", late"};
+  }
+  return {name, true,
+          std::to_string(targets.size()) + " connections to the gateway, the host and documentation addresses failed" +
+              (state ? "; the gateway does not resolve" : "; this kernel has no neighbor table to read")};
+}
+
+// Asks the kernel, never the network.
+Probe no_route(const Surroundings& w, const char* name, const char* address) {
+  in_addr target{};
+  ::inet_pton(AF_INET, address, &target);
+  auto route = route_to(target);
+  if (!route && w.gvisor)
+    return {name, true, "this kernel does not answer route lookups; only the connections of 'unreachable' were tried"};
+  if (!route) return {name, false, "the route lookup failed: " + route.error().what};
+  if (!route->exists) return {name, true, "no route"};
+  if (!route->gateway) return {name, false, std::string(address) + " counts as directly connected"};
+  return {name, route->gateway->s_addr == w.gateway.s_addr, "through " + text_of(*route->gateway)};
+}
+
+// Expects loopback and one interface. A second interface would be a second way out.
+Probe interfaces() {
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return {"interfaces", false, "the interfaces cannot be listed"};
+  std::string legs;
+  int count = 0;
+  for (auto* i = list; i; i = i->ifa_next)
+    if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET && !(i->ifa_flags & IFF_LOOPBACK)) {
+      legs += (count++ ? ", " : "") + std::string(i->ifa_name) + " " +
+              text_of(reinterpret_cast<sockaddr_in*>(i->ifa_addr)->sin_addr);
+    }
+  ::freeifaddrs(list);
+  return {"interfaces", count == 1, count ? legs : "no network at all"};
+}
+
+Probe engine_socket() {
+  for (const char* path :
+       {"/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock"}) {
+    struct stat st{};
+    if (::stat(path, &st) == 0) return {"engine_socket", false, std::string(path) + " exists"};
+  }
+  return {"engine_socket", true, "none"};
+}
+
+std::string_view field(std::string_view status, std::string_view name) {
+  std::string key = "\n" + std::string(name) + ":";
+  size_t at = status.find(key);
+  if (at == std::string_view::npos) return {};
+  status.remove_prefix(at + key.size());
+  status = status.substr(0, status.find('\n'));
+  while (!status.empty() && (status.front() == ' ' || status.front() == '\t')) status.remove_prefix(1);
+  return status;
+}
+
+bool kernel_says_gvisor() {
+  char log[16384];
+  int n = ::klogctl(3 /* SYSLOG_ACTION_READ_ALL */, log, sizeof log);
+  return n > 0 && std::string_view(log, static_cast<size_t>(n)).find("Starting gVisor") != std::string_view::npos;
+}
+
+}  // namespace
+
+Probe judge_privileges(std::string_view status, bool gvisor) {
+  std::string wrong;
+  auto complain = [&](const std::string& what) { wrong += (wrong.empty() ? "" : ", ") + what; };
+  for (const char* name : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
+    auto value = field(status, name);
+    bool absent = value.empty() && gvisor && (name == std::string_view("CapAmb"));
+    if (!absent && (value.empty() || value.find_first_not_of('0') != std::string_view::npos))
+      complain(std::string(name) + "=" + std::string(value));
+  }
+  auto privileges = field(status, "NoNewPrivs");
+  bool no_new = privileges == "1" || (privileges.empty() && gvisor && ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
+  if (!no_new) complain("NoNewPrivs=" + std::string(privileges));
+  auto seccomp = field(status, "Seccomp");
+  if (seccomp != "2" && !gvisor) complain("Seccomp=" + std::string(seccomp));
+  if (!wrong.empty()) return {"privileges", false, wrong};
+  return {"privileges", true, gvisor && seccomp != "2" ? "none; gVisor filters system calls itself" : "none"};
+}
+
+Probe judge_ipv6(std::string_view addresses, std::string_view routes) {
+  std::istringstream lines{std::string(addresses)};
+  for (std::string line; std::getline(lines, line);)
+    if (!line.empty() && !line.starts_with("00000000000000000000000000000001 "))
+      return {"ipv6", false, "an address: " + line};
+  std::istringstream table{std::string(routes)};
+  for (std::string line; std::getline(table, line);) {
+    // The kernel's own "unreachable default" route is on lo.
+    bool by_default = line.starts_with("00000000000000000000000000000000 00 ");
+    size_t last = line.find_last_not_of(" \t");
+    if (by_default && (last == std::string::npos || !line.substr(0, last + 1).ends_with(" lo")))
+      return {"ipv6", false, "a default route: " + line};
+  }
+  return {"ipv6", true, "no address, no default route"};
+}
+
+Result<Surroundings> surroundings(const std::string& guard, const std::string& gateway, const std::string& hosts,
+                                  const std::string& runtime) {
+  Surroundings w;
+  auto at = parse_endpoint(guard);
+  if (!at) return fail(Code::invalid, "BOTTLE_GUARD is not ip:port");
+  w.guard = *at;
+  auto gate = parse_address(gateway, 0);
+  if (!gate) return fail(Code::invalid, "BOTTLE_GATEWAY is not an address");
+  w.gateway = gate->sin_addr;
+  std::istringstream list(hosts);
+  for (std::string item; std::getline(list, item, ',');) {
+    if (item.empty()) continue;
+    auto host = parse_address(item, 0);
+    if (!host) return fail(Code::invalid, "BOTTLE_PROBE_HOSTS contains something that is not an address");
+    w.hosts.push_back(host->sin_addr);
+  }
+  if (w.hosts.size() > 32) return fail(Code::limit, "BOTTLE_PROBE_HOSTS is too long");
+  w.gvisor = runtime == "runsc" || kernel_says_gvisor();
+  return w;
+}
+
+std::vector<Probe> run_probes(const Surroundings& w, int guard_wait_ms) {
+  sockaddr_in embedded = *parse_address("127.0.0.11", 53), guard_dns = endpoint(w.guard.sin_addr, 53);
+  auto whole = [](const char* path) { return read_file(path).value_or(""); };
+  Deadline guard_deadline = in_ms(guard_wait_ms);
+  std::vector<std::function<std::vector<Probe>()>> groups;
+  // Probes that need the guard wait for it. Before it answers, a refused CONNECT or a refused name means nothing.
+  groups.push_back([&] {
+    Probe guard = guard_answers(w, guard_deadline);
+    if (!guard.ok) return std::vector{guard};
+    std::vector<Probe> out(6);
+    std::vector<std::thread> threads;
+    out[0] = guard;
+    threads.emplace_back([&] { out[1] = forbidden_connect(w); });
+    threads.emplace_back([&] { out[2] = outside_dns(embedded, false); });
+    threads.emplace_back([&] { out[3] = outside_dns(embedded, true); });
+    threads.emplace_back([&] { out[4] = outside_dns(guard_dns, false); });
+    threads.emplace_back([&] { out[5] = outside_dns(guard_dns, true); });
+    for (auto& t : threads) t.join();
+    return out;
+  });
+  groups.push_back([&] { return std::vector{unreachable(w)}; });
+  groups.push_back([&] { return try_forbidden_calls(w.gvisor); });
+  groups.push_back([&] {
+    auto status = read_file("/proc/self/status");
+    return std::vector{no_route(w, "metadata", "169.254.169.254"),
+                       no_route(w, "raw_address", "8.8.8.8"),
+                       interfaces(),
+                       engine_socket(),
+                       judge_ipv6(whole("/proc/net/if_inet6"), whole("/proc/net/ipv6_route")),
+                       judge_privileges(status.value_or(""), w.gvisor)};
+  });
+  std::vector<std::vector<Probe>> results(groups.size());
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < groups.size(); ++i) threads.emplace_back([&, i] { results[i] = groups[i](); });
+  for (auto& t : threads) t.join();
+  std::vector<Probe> out;
+  for (auto& r : results) out.insert(out.end(), r.begin(), r.end());
+  return out;
+}
+
+}  // namespace bottle::inside

@@ -1,0 +1,36 @@
+// This file is the self-test: it tries from inside what must not be possible from inside. SECURITY.md says which walls
+// the probes test.
+#pragma once
+
+#include <netinet/in.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "inside/gate/gate.h"
+
+namespace bottle::inside {
+
+struct Surroundings {
+  sockaddr_in guard{};
+  in_addr gateway{};           // where the internal network's gateway would be; no machine may answer at this address
+  std::vector<in_addr> hosts;  // the host's own addresses on other bridges
+  bool gvisor = false;
+};
+
+// Reads BOTTLE_GUARD, BOTTLE_GATEWAY, BOTTLE_PROBE_HOSTS and BOTTLE_RUNTIME. Fails if any of them is missing or
+// unreadable.
+Result<Surroundings> surroundings(const std::string& guard, const std::string& gateway, const std::string& hosts,
+                                  const std::string& runtime);
+
+// Runs all probes; the result is never empty. Blocks until the guard answers, for at most `guard_wait_ms`, and then 400
+// ms for the rest. Probes that do not need the guard run in the meantime.
+std::vector<Probe> run_probes(const Surroundings& world, int guard_wait_ms);
+
+// Pure parts, exposed for tests. They take the text of /proc/self/status, /proc/net/if_inet6 and /proc/net/ipv6_route.
+Probe judge_privileges(std::string_view status, bool gvisor);
+Probe judge_ipv6(std::string_view addresses, std::string_view routes);
+
+}  // namespace bottle::inside

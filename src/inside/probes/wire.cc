@@ -1,0 +1,163 @@
+#include "inside/probes/wire.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "base/ids.h"
+
+namespace bottle::inside {
+namespace {
+
+Result<> wait_for(int fd, short events, Deadline deadline) {
+  for (;;) {
+    pollfd p{fd, events, 0};
+    int n = ::poll(&p, 1, ms_left(deadline));
+    if (n > 0) return {};
+    if (n == 0) return fail(Code::timed_out, "no answer");
+    if (errno != EINTR) return fail_errno("waiting");
+  }
+}
+
+Result<> send_all(int fd, std::string_view bytes, Deadline deadline) {
+  while (!bytes.empty()) {
+    ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n < 0 && errno == EAGAIN) {
+      TRY(wait_for(fd, POLLOUT, deadline));
+      continue;
+    }
+    if (n < 0 && errno != EINTR) return fail_errno("sending");
+    if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+// Reads once what is available. Returns an empty string at the end of the stream.
+Result<std::string> receive_some(int fd, Deadline deadline) {
+  for (;;) {
+    TRY(wait_for(fd, POLLIN, deadline));
+    char buffer[4096];
+    ssize_t n = ::recv(fd, buffer, sizeof buffer, 0);
+    if (n >= 0) return std::string(buffer, static_cast<size_t>(n));
+    if (errno != EINTR && errno != EAGAIN) return fail_errno("receiving");
+  }
+}
+
+}  // namespace
+
+int ms_left(Deadline deadline) {
+  auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+  return left > 0 ? static_cast<int>(left) : 0;
+}
+
+std::optional<sockaddr_in> parse_address(std::string_view ip, uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  if (::inet_pton(AF_INET, std::string(ip).c_str(), &address.sin_addr) != 1) return std::nullopt;
+  return address;
+}
+
+std::optional<sockaddr_in> parse_endpoint(std::string_view text) {
+  size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon + 1 == text.size() || text.size() - colon > 6) return std::nullopt;
+  unsigned port = 0;
+  for (char c : text.substr(colon + 1)) {
+    if (c < '0' || c > '9') return std::nullopt;
+    port = port * 10 + static_cast<unsigned>(c - '0');
+  }
+  if (port == 0 || port > 65535) return std::nullopt;
+  return parse_address(text.substr(0, colon), static_cast<uint16_t>(port));
+}
+
+std::string to_string(const sockaddr_in& address) {
+  char text[INET_ADDRSTRLEN] = "";
+  ::inet_ntop(AF_INET, &address.sin_addr, text, sizeof text);
+  return std::string(text) + ":" + std::to_string(ntohs(address.sin_port));
+}
+
+Result<UniqueFd> dial(const sockaddr_in& to, Deadline deadline) {
+  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return fail_errno("socket");
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) return fd;
+  if (errno != EINPROGRESS) return fail_errno("connecting");
+  TRY(wait_for(fd.get(), POLLOUT, deadline));
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) return fail_errno("connecting");
+  if (error) return fail_errno("connecting", error);
+  return fd;
+}
+
+Result<int> http_status(const sockaddr_in& to, std::string_view request, Deadline deadline) {
+  UniqueFd fd = TRY(dial(to, deadline));
+  TRY(send_all(fd.get(), request, deadline));
+  std::string head;
+  while (head.find('\n') == std::string::npos && head.size() < 4096) {
+    std::string more = TRY(receive_some(fd.get(), deadline));
+    if (more.empty()) break;
+    head += more;
+  }
+  // "HTTP/1.x NNN"
+  if (!head.starts_with("HTTP/1.") || head.size() < 12 || head[8] != ' ') return 0;
+  int status = 0;
+  for (char c : head.substr(9, 3)) {
+    if (c < '0' || c > '9') return 0;
+    status = status * 10 + (c - '0');
+  }
+  return status;
+}
+
+Result<DnsAnswer> parse_dns(std::string_view m, uint16_t id) {
+  auto at = [&](size_t i) { return static_cast<unsigned char>(m[i]); };
+  if (m.size() < 12 || at(0) != id >> 8 || at(1) != (id & 255) || !(at(2) & 0x80))
+    return fail(Code::protocol, "not an answer to the question");
+  DnsAnswer answer;
+  answer.rcode = at(3) & 15;
+  answer.answers = at(6) << 8 | at(7);
+  // Looking for the label is enough, because none of our names contains it.
+  answer.from_public_root = m.find(std::string_view("\x0croot-servers\x03net", 17)) != std::string_view::npos;
+  return answer;
+}
+
+Result<DnsAnswer> ask_dns(const sockaddr_in& server, const std::string& name, bool tcp, Deadline deadline) {
+  std::string seed = random_hex(2);
+  auto id = static_cast<uint16_t>(std::stoul(seed, nullptr, 16));
+  std::string query;
+  query += static_cast<char>(id >> 8);
+  query += static_cast<char>(id & 255);
+  query += std::string("\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00", 10);  // recursion desired, one question
+  for (size_t from = 0; from <= name.size();) {
+    size_t dot = std::min(name.find('.', from), name.size());
+    query += static_cast<char>(dot - from);
+    query += name.substr(from, dot - from);
+    from = dot + 1;
+  }
+  query += std::string("\0\0\1\0\1", 5);  // root, A, IN
+  if (!tcp) {
+    UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!fd) return fail_errno("socket");
+    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&server), sizeof server) != 0)
+      return fail_errno("connecting");
+    if (::send(fd.get(), query.data(), query.size(), MSG_NOSIGNAL) < 0) return fail_errno("sending");
+    return parse_dns(TRY(receive_some(fd.get(), deadline)), id);
+  }
+  UniqueFd fd = TRY(dial(server, deadline));
+  std::string framed{static_cast<char>(query.size() >> 8), static_cast<char>(query.size() & 255)};
+  TRY(send_all(fd.get(), framed + query, deadline));
+  std::string message;
+  for (;;) {
+    std::string more = TRY(receive_some(fd.get(), deadline));
+    if (more.empty()) return fail(Code::closed, "closed without an answer");
+    message += more;
+    if (message.size() < 2) continue;
+    size_t size =
+        static_cast<size_t>(static_cast<unsigned char>(message[0])) << 8 | static_cast<unsigned char>(message[1]);
+    if (message.size() >= size + 2) return parse_dns(std::string_view(message).substr(2, size), id);
+  }
+}
+
+}  // namespace bottle::inside

@@ -1,0 +1,130 @@
+#include "remote/near/services/broker.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "base/files/file.h"
+#include "session/box/images.h"
+#include "session/guard_link/guard_link.h"
+
+namespace bottle::remote {
+
+using session::guard_config, session::guard_program, session::lan_rule;
+
+namespace {
+
+// Returns the narrower of two host patterns if one covers the other, or an empty string if neither does.
+std::string narrower(const std::string& a, const std::string& b) {
+  if (manifest::covers(a, b)) return b;
+  return manifest::covers(b, a) ? a : "";
+}
+
+}  // namespace
+
+wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& settings) {
+  wire::GuardConfig config = guard_config(plan, {.guard_ip = "127.0.0.1",
+                                                 .ca_bundle = settings.ca_bundle,
+                                                 .extra_ca = settings.extra_ca,
+                                                 .secrets = settings.secrets,
+                                                 .host_networks = settings.host_networks});
+  std::set<std::string> bound;
+  if (!settings.all) {
+    for (const auto& secret : plan.secrets)
+      if (settings.secrets.contains(secret.name)) bound.insert(secret.hosts.begin(), secret.hosts.end());
+    config.egress.allow.clear();
+    config.egress.hosts.clear();
+    config.ssh.clear();
+  }
+  auto& [allow, lan, on_secret, on_secret_for, allowed_secrets, hosts, parent, extra_ca, resolver, idle] =
+      config.egress;
+  for (const auto& rule : plan.egress.allow)
+    for (const auto& host : bound)
+      if (std::string name = narrower(rule.host, host); !name.empty())
+        allow.push_back({name, rule.ports, rule.methods, rule.paths, true, false, rule.on_secret});
+  for (const auto& [name, to] : plan.egress.hosts)
+    for (const auto& host : bound)
+      if (manifest::covers(host, name)) hosts[name] = to;
+  for (const auto& route : plan.egress.lan) {
+    allow.push_back(lan_rule(route));
+    hosts[route.name] = {route.to};
+  }
+  lan.clear();
+  resolver = plan.egress.resolver;
+  config.listen.clear();
+  config.dns.clear();
+  config.names.clear();
+  return config;
+}
+
+Result<std::unique_ptr<Broker>> Broker::start(const wire::GuardConfig& config, const pki::Root& root) {
+  UniqueFd program(::memfd_create("guard", MFD_CLOEXEC));
+  if (!program) return fail_errno("making a memory file");
+  TRY(write_all(program.get(), guard_program()));
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return fail_errno("making a socket pair");
+  UniqueFd ours(ends[0]), theirs(ends[1]);
+  Command command;
+  command.argv = {"/proc/self/fd/" + std::to_string(program.get()), "--connections-fd",
+                  "2"};  // the guard gets connections over its stderr, which it does not use otherwise
+  command.clean_env = true;
+  Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::from(theirs.get())));
+  auto broker = std::unique_ptr<Broker>(new Broker(std::move(child), std::move(ours)));
+  TRY(broker->configure(config));
+  for (int turn = 0; turn < 100; ++turn) {
+    pollfd p{broker->fd(), POLLIN, 0};
+    if (::poll(&p, 1, 150) == 0) continue;
+    for (const auto& message : TRY(broker->read())) {
+      if (const auto* complaint = std::get_if<wire::GuardComplaint>(&message))
+        return fail(Code::invalid, "the broker refused its configuration: " + complaint->what);
+      const auto* ready = std::get_if<wire::Ready>(&message);
+      if (!ready) continue;
+      TRY(broker->send(wire::Certificate{TRY(root.certify(ready->csr))}));
+      return broker;
+    }
+  }
+  return fail(Code::timed_out, "the broker was not ready within 15 s");
+}
+
+Result<> Broker::send(const wire::ToGuard& message) { return write_all(child_.in(), wire::encode(message) + "\n"); }
+
+Result<> Broker::configure(const wire::GuardConfig& config) { return send(wire::Configure{config}); }
+
+Result<UniqueFd> Broker::connect() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+    return fail_errno("making a socket pair");
+  UniqueFd ours(ends[0]), theirs(ends[1]);
+  char byte = 0;
+  iovec part{&byte, 1};
+  alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = ancillary;
+  message.msg_controllen = sizeof ancillary;
+  cmsghdr* head = CMSG_FIRSTHDR(&message);
+  head->cmsg_level = SOL_SOCKET;
+  head->cmsg_type = SCM_RIGHTS;
+  head->cmsg_len = CMSG_LEN(sizeof(int));
+  int fd = theirs.get();
+  ::memcpy(CMSG_DATA(head), &fd, sizeof fd);
+  if (::sendmsg(hand_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+    return fail_errno("passing a connection to the broker");
+  return ours;
+}
+
+Result<std::vector<wire::FromGuard>> Broker::read() {
+  char buffer[65536];
+  ssize_t n = ::read(fd(), buffer, sizeof buffer);
+  if (n < 0 && (errno == EINTR || errno == EAGAIN)) return std::vector<wire::FromGuard>{};
+  if (n <= 0) return fail(Code::closed, "the broker exited");
+  partial_.append(buffer, static_cast<size_t>(n));
+  return session::take_messages(partial_);
+}
+
+}  // namespace bottle::remote

@@ -1,0 +1,233 @@
+#include "remote/near/services/near_services.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "session/box/host_routes.h"
+#include "session/guard_link/guard_link.h"
+#include "session/guard_link/policy_change.h"
+#include "sshagent/wire.h"
+
+namespace bottle::remote {
+
+using session::SessionAgent, session::SshKey, session::changed_rules;
+
+namespace {
+
+using wire::kStreamWindow;
+
+constexpr size_t kPiece = 16 * 1024;
+constexpr size_t kMostStreams = 256;
+constexpr size_t kMostInFlight =
+    1024 * 1024;  // for all streams together; more would fill ssh's own buffers ahead of the keystrokes
+
+}  // namespace
+
+Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& there, const std::string& directory,
+                                                         Send send, Record record) {
+  bool tunnel = job.tunnel && !job.values.secrets.empty();
+  bool lan = !job.plan.egress.lan.empty();
+  if (!tunnel && !lan && !there.relay_all && job.ssh_keys.empty()) return nullptr;
+  std::unique_ptr<NearServices> services(new NearServices(std::move(send), std::move(record)));
+  if (tunnel || lan || there.relay_all) {
+    BrokerSettings settings{job.ca_bundle, job.extra_ca, {}, session::host_networks(), there.relay_all};
+    if (tunnel) {
+      std::erase_if(there.plan.secrets, [&](const plan::Secret& secret) {
+        return !job.values.secrets.contains(secret.name);
+      });  // optional secrets without a value
+      settings.secrets = std::exchange(there.values.secrets, {});
+    }
+    services->relay_all_ = there.relay_all;
+    services->config_ = broker_config(job.plan, settings);
+    for (const auto& rule : services->config_->egress.allow) services->served_.push_back(rule.host);
+    services->root_ = TRY(pki::Root::make(job.plan.session));
+    TRY(services->start_broker());
+    there.extra_ca += "\n" + services->root_->pem();
+    for (auto& route : there.plan.egress.lan) route.to = "0.0.0.0:0";  // that machine need not know the address
+  }
+  if (!job.ssh_keys.empty()) {
+    bool own = std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
+    std::unique_ptr<SessionAgent> agent;
+    if (own) agent = TRY(SessionAgent::start(directory, job.plan, job.ssh_keys));
+    services->ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(directory), std::move(agent),
+                           services->record_);
+    for (auto& key : there.ssh_keys) {
+      key.agent = "near";
+      key.passphrase.clear();
+    }
+  }
+  return services;
+}
+
+NearServices::~NearServices() = default;
+
+Result<> NearServices::start_broker() {
+  broker_ = TRY(Broker::start(*config_, *root_));
+  return {};
+}
+
+bool NearServices::serves(const std::string& host) const {
+  return relay_all_ ||
+         std::ranges::any_of(served_, [&](const std::string& served) { return manifest::covers(served, host); });
+}
+
+void NearServices::change_policy(const wire::PolicyChange& change) {
+  if (!config_) return;
+  if (change.secret) {
+    auto allowed = session::changed_secrets(config_->egress.allowed_secrets, *change.secret);
+    if (!allowed) return;
+    config_->egress.allowed_secrets = std::move(*allowed);
+    if (broker_) (void)broker_->configure(*config_);
+    return;
+  }
+  auto rules = changed_rules(config_->egress.allow, change);
+  if (!rules) return;
+  if (change.allow && !serves(rules->back().host)) return;
+  config_->egress.allow = std::move(*rules);
+  if (!relay_all_ && change.allow)
+    config_->egress.allow.back().inspect = true;  // like everything that is served from here
+  if (broker_) (void)broker_->configure(*config_);
+}
+
+void NearServices::set_unrecorded(const std::string& why) {
+  if (!config_ || config_->unrecorded == why) return;
+  config_->unrecorded = why;
+  if (broker_) (void)broker_->configure(*config_);
+}
+
+void NearServices::look_at_networks() {
+  using namespace std::chrono_literals;
+  auto now = std::chrono::steady_clock::now();
+  if (!config_ || now < networks_at_) return;
+  networks_at_ = now + 5s;
+  auto networks = session::texts_of(session::host_networks());
+  if (config_->host_networks == networks) return;
+  config_->host_networks = networks;
+  if (broker_) (void)broker_->configure(*config_);
+}
+
+void NearServices::add_to(std::vector<pollfd>& fds) {
+  if (broker_) fds.push_back({broker_->fd(), POLLIN, 0});
+  if (ssh_) fds.push_back({ssh_->fd(), POLLIN, 0});
+  for (const auto& [number, flow] : flows_) {
+    short events = 0;
+    if (!flow.read_all && flow.credit > 0 && in_flight_ < kMostInFlight) events |= POLLIN;
+    if (!flow.out.empty()) events |= POLLOUT;
+    fds.push_back({events ? flow.fd.get() : -1, events, 0});
+  }
+}
+
+void NearServices::handle(const std::vector<pollfd>& fds) {
+  look_at_networks();
+  for (const auto& p : fds) {
+    if (!p.revents || p.fd < 0) continue;
+    if (broker_ && p.fd == broker_->fd()) {
+      auto messages = broker_->read();
+      if (!messages) {
+        // The broker is restarted with the same policy and the same root. If that fails, the bottle must do without it.
+        broker_.reset();
+        (void)start_broker();
+        continue;
+      }
+      for (const auto& message : *messages)
+        if (const auto* decision = std::get_if<wire::Decision>(&message)) record_(*decision);
+    } else if (ssh_ && p.fd == ssh_->fd()) {
+      ssh_->take_answers(send_);
+    }
+  }
+  for (auto& [number, flow] : flows_) pump(number, flow);
+  std::erase_if(flows_, [&](const auto& each) {
+    if (each.second.over) in_flight_ -= kStreamWindow - each.second.credit;
+    return each.second.over;
+  });
+}
+
+void NearServices::take(std::string_view line) {
+  auto message = wire::decode<wire::ToNearSide>(line, wire::From::foreign);
+  if (!message) return;
+  if (std::holds_alternative<wire::FarGuardHere>(*message)) link_is_gone();
+  if (const auto* part = std::get_if<wire::StreamPart>(&*message)) take_stream(*part);
+  if (const auto* request = std::get_if<wire::AgentRequest>(&*message); request && ssh_)
+    ssh_->take_request(*request, send_);
+}
+
+void NearServices::open_stream(uint32_t number) {
+  bool can = !flows_.contains(number) && config_ && flows_.size() < kMostStreams && (broker_ || start_broker());
+  auto fd = can ? broker_->connect() : Result<UniqueFd>(fail(Code::limit, "no more streams"));
+  if (fd) flows_[number].fd = std::move(*fd);
+  else say({.stream = number, .closed = true});
+}
+
+void NearServices::take_stream(const wire::StreamPart& part) {
+  if (part.open) return open_stream(part.stream);
+  auto found = flows_.find(part.stream);
+  if (found == flows_.end()) return;
+  Flow& flow = found->second;
+  if (part.data) {
+    std::string bytes = sshagent::unbase64(*part.data);
+    if (bytes.empty() || flow.ended || flow.out.size() + bytes.size() > kStreamWindow) {
+      flow.over = true;
+      return say({.stream = part.stream, .closed = true});
+    }
+    flow.out += bytes;
+  }
+  if (part.taken) {
+    size_t more = std::min<uint64_t>(*part.taken, kStreamWindow - flow.credit);
+    flow.credit += more;
+    in_flight_ -= more;
+  }
+  if (part.end) flow.ended = true;
+  if (part.closed) flow.over = true;  // the far guard's connection is gone, so no answer is needed
+  pump(part.stream, flow);
+}
+
+void NearServices::pump(uint32_t number, Flow& flow) {
+  auto broken = [&] {
+    flow.over = true;
+    say({.stream = number, .closed = true});
+  };
+  if (flow.over) return;
+  while (!flow.out.empty()) {
+    ssize_t n = ::send(flow.fd.get(), flow.out.data(), flow.out.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+    if (n < 0) {
+      flow.out.clear();  // the broker reads no more, but may have answered
+      break;
+    }
+    flow.out.erase(0, static_cast<size_t>(n));
+    flow.taken += static_cast<size_t>(n);
+  }
+  if (flow.taken >= kStreamWindow / 4) say({.stream = number, .taken = std::exchange(flow.taken, 0)});
+  if (flow.ended && flow.out.empty() && !flow.shut) {
+    ::shutdown(flow.fd.get(), SHUT_WR);
+    flow.shut = true;
+  }
+  char buffer[kPiece];
+  // Only one piece is sent per turn, so that streams, keystrokes and the agent's output take turns.
+  if (!flow.read_all && flow.credit > 0 && in_flight_ < kMostInFlight) {
+    ssize_t n = ::recv(flow.fd.get(), buffer, std::min(sizeof buffer, flow.credit), MSG_DONTWAIT);
+    if (n > 0) {
+      flow.credit -= static_cast<size_t>(n);
+      in_flight_ += static_cast<size_t>(n);
+      say({.stream = number, .data = sshagent::base64({buffer, static_cast<size_t>(n)})});
+    } else if (n == 0) {
+      flow.read_all = true;
+      say({.stream = number, .end = true});
+    } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+      return broken();
+    }
+  }
+  if (flow.read_all) broken();  // the broker closes a connection in both directions, so the stream is over
+}
+
+void NearServices::link_is_gone() {
+  flows_.clear();
+  in_flight_ = 0;
+  if (ssh_) ssh_->guard_is_gone();
+}
+
+}  // namespace bottle::remote

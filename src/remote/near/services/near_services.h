@@ -1,0 +1,85 @@
+// This file provides what a bottle on another machine may use on this one: hosts whose secrets stay here, services of
+// the LAN that the manifest names, keys of ssh hosts, and, if that machine has no network, everything that the plan
+// allows. All of it comes as lines of the far guard's control channel, over the session's own connection, so no port is
+// opened. The lines are hostile, because the agent may have taken over the far machine.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "remote/near/services/broker.h"
+#include "session/credentials/agent_relay.h"
+#include "wire/guard/control.h"
+#include "wire/request.h"
+#include "wire/start/job.h"
+
+struct pollfd;
+
+namespace bottle::remote {
+
+using session::AgentRelay, session::Job;
+
+class NearServices {
+ public:
+  using Send = std::function<void(const wire::ToFarGuard& message)>;
+  using Record = std::function<void(const wire::Decision& decision)>;
+
+  // Returns null if the session needs no services. `there` is the job that the other machine will get; what stays on
+  // this machine is removed from it.
+  static Result<std::unique_ptr<NearServices>> make(const Job& job, Job& there, const std::string& directory, Send send,
+                                                    Record record);
+  ~NearServices();
+
+  void add_to(std::vector<pollfd>& fds);
+  void handle(const std::vector<pollfd>& fds);
+  // Takes a line of the far guard. Ignores one that it cannot read.
+  void take(std::string_view line);
+  // Applies the operator's `policy` frame to the rules on this machine. The far side gets the same change, but it may
+  // not obey. A rule that is added affects only what is served from here.
+  void change_policy(const wire::PolicyChange& change);
+  // Sets the reason why nothing more may be let through from here. An empty string allows it again.
+  void set_unrecorded(const std::string& why);
+  // Returns what the other machine's guard must trust to speak with the broker, or an empty string if that is nothing
+  // more.
+  std::string root_pem() const { return root_ ? root_->pem() : ""; }
+  // Ends everything that was under way. Called when the connection broke.
+  void link_is_gone();
+
+ private:
+  struct Flow {
+    UniqueFd fd;
+    std::string out;  // for the broker
+    size_t credit = wire::kStreamWindow, taken = 0;
+    bool ended = false;  // the far guard sends no more
+    bool shut = false, read_all = false, over = false;
+  };
+  NearServices(Send send, Record record) : send_(std::move(send)), record_(std::move(record)) {}
+  void take_stream(const wire::StreamPart& part);
+  void open_stream(uint32_t number);
+  void say(wire::StreamPart part) { send_(std::move(part)); }
+  void pump(uint32_t number, Flow& flow);
+  Result<> start_broker();
+  // Looks for changes, because this machine may move to another network during a session.
+  void look_at_networks();
+  bool serves(const std::string& host) const;
+
+  Send send_;
+  Record record_;
+  std::optional<wire::GuardConfig> config_;  // the broker's configuration; nullopt if no broker is needed
+  bool relay_all_ = false;
+  std::vector<std::string> served_;  // hosts and patterns, from the plan
+  std::shared_ptr<const pki::Root> root_;
+  std::unique_ptr<Broker> broker_;
+  std::map<uint32_t, Flow> flows_;
+  std::chrono::steady_clock::time_point networks_at_;
+  size_t in_flight_ = 0;  // bytes sent to the far guard that it has not taken yet
+  std::optional<AgentRelay> ssh_;
+};
+
+}  // namespace bottle::remote

@@ -1,0 +1,202 @@
+#include "remote/near/services/near_services.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "base/files/file.h"
+#include "sshagent/wire.h"
+
+namespace bottle::remote {
+namespace {
+
+using nlohmann::json;
+
+class NearServicesTest : public ::testing::Test {
+ protected:
+  NearServicesTest() : service_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in a{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+    EXPECT_EQ(::bind(service_.get(), reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
+    socklen_t size = sizeof a;
+    ::getsockname(service_.get(), reinterpret_cast<sockaddr*>(&a), &size);
+    ::listen(service_.get(), 4);
+    job_.plan.session = "test";
+    job_.plan.egress.lan.push_back(
+        {"tracker.bottle", "127.0.0.1:" + std::to_string(ntohs(a.sin_port)), {"GET"}, {"/issues/**"}});
+    there_ = job_;
+    auto made = NearServices::make(
+        job_, there_, "/nonexistent",
+        [this](const wire::ToFarGuard& message) { told_.push_back(json::parse(wire::encode(message))); },
+        [this](const wire::Decision& decision) { audit_.push_back(decision); });
+    EXPECT_TRUE(made) << made.error().what;
+    services_ = std::move(*made);
+  }
+
+  void turn(int ms = 200) {
+    std::vector<pollfd> fds;
+    services_->add_to(fds);
+    ::poll(fds.data(), fds.size(), ms);
+    services_->handle(fds);
+  }
+  // Returns what the far guard would have received on a stream until the stream ended.
+  std::string answer(uint64_t stream) {
+    std::string bytes;
+    for (int i = 0; i < 100; ++i) {
+      for (; next_ < told_.size(); ++next_) {
+        const json& line = told_[next_];
+        if (line["stream"] != stream) continue;
+        if (line.contains("data")) bytes += sshagent::unbase64(line["data"].get<std::string>());
+        if (line.contains("closed")) return bytes;
+      }
+      turn();
+    }
+    return bytes + " (it did not end)";
+  }
+  void take(const json& line) { services_->take(line.dump()); }  // in the form that comes over the wire
+  void ask(uint64_t stream, const std::string& request) {
+    take({{"type", "stream"}, {"stream", stream}, {"open", true}});
+    take({{"type", "stream"}, {"stream", stream}, {"data", sshagent::base64(request)}});
+  }
+
+  UniqueFd service_;
+  Job job_, there_;
+  std::vector<json> told_;
+  std::vector<wire::Decision> audit_;
+  size_t next_ = 0;
+  std::unique_ptr<NearServices> services_;
+};
+
+std::string get(const std::string& method, const std::string& url) {
+  std::string host = url.substr(7, url.find('/', 7) - 7);
+  return method + " " + url + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n";
+}
+
+TEST_F(NearServicesTest, TheRulesAreCheckedOnThisSideToo) {
+  EXPECT_EQ(there_.plan.egress.lan[0].to.find("127.0.0.1"), std::string::npos)
+      << "the address is no business of the other machine";
+  std::thread service([&] {
+    UniqueFd client(::accept4(service_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    char buffer[4096];
+    ssize_t n = ::read(client.get(), buffer, sizeof buffer);
+    EXPECT_TRUE(std::string_view(buffer, static_cast<size_t>(std::max<ssize_t>(n, 0))).starts_with("GET /issues/1 "));
+    (void)write_all(client.get(), "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nissue");
+  });
+  ask(1, get("GET", "http://tracker.bottle/issues/1"));
+  EXPECT_TRUE(answer(1).ends_with("issue"));
+  service.join();
+  // These are requests that a far guard could make after the agent has taken over its machine.
+  uint64_t stream = 2;
+  for (const std::string& request :
+       {get("POST", "http://tracker.bottle/issues/1"), get("GET", "http://tracker.bottle/admin"),
+        get("GET", "http://tracker.bottle:22/issues/1"),
+        get("GET", "http://" + job_.plan.egress.lan[0].to + "/issues/1"), get("GET", "http://localhost/issues/1"),
+        std::string("CONNECT tracker.bottle:22 HTTP/1.1\r\nHost: tracker.bottle:22\r\n\r\n"),
+        std::string("CONNECT 169.254.169.254:443 HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n"),
+        std::string("GET /ssh-agent HTTP/1.1\r\nHost: guard\r\n\r\n")}) {
+    ask(stream, request);
+    EXPECT_TRUE(answer(stream++).starts_with("HTTP/1.1 40")) << request;
+  }
+  for (int i = 0; i < 50 && audit_.empty(); ++i) turn();
+  EXPECT_FALSE(audit_.empty());
+}
+
+// `bottle deny` applies on this side whether or not the other machine obeys. `bottle allow` affects only what is served
+// from this side.
+TEST_F(NearServicesTest, LivePolicyHoldsOnThisSideToo) {
+  uint64_t stream = 1;
+  auto becomes = [&](const std::string& url, const std::string& expected) {
+    for (int i = 0; i < 50; ++i) {
+      ask(stream, get("GET", url));
+      if (answer(stream++).find(expected) != std::string::npos) return true;
+    }
+    return false;
+  };
+  service_.reset();  // the service is gone
+  EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Error"));
+  services_->change_policy(
+      {.id = "1", .allow = manifest::AllowRule{.host = "tracker.bottle", .methods = {"GET"}, .paths = {"/admin"}}});
+  EXPECT_TRUE(becomes("http://tracker.bottle/admin", "X-Bottle-Error"));
+  services_->change_policy({.id = "2", .allow = manifest::AllowRule{.host = "localhost"}});
+  services_->change_policy({.id = "3", .deny = "tracker.bottle"});
+  EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Deny"));
+  EXPECT_TRUE(becomes("http://localhost/issues/1", "X-Bottle-Deny"))
+      << "nothing of this side's that the plan does not name";
+}
+
+// With a VM without a network, this side decides again about everything that the far guard asks for.
+TEST_F(NearServicesTest, WhereAllComesByHereTheWholePolicyIsCheckedAgain) {
+  job_.plan.egress.lan.clear();
+  job_.plan.egress.allow = {{.host = "allowed.example.org", .ports = {443}}};
+  job_.plan.egress.hosts = {{"allowed.example.org", {"127.0.0.1:1"}}, {"later.example.org", {"127.0.0.1:1"}}};
+  job_.plan.egress.resolver = "127.0.0.1:1";
+  there_ = job_;
+  there_.relay_all = true;
+  auto made = NearServices::make(
+      job_, there_, "/nonexistent",
+      [this](const wire::ToFarGuard& message) { told_.push_back(json::parse(wire::encode(message))); },
+      [this](const wire::Decision& decision) { audit_.push_back(decision); });
+  ASSERT_TRUE(made) << made.error().what;
+  services_ = std::move(*made);
+  uint64_t stream = 1;
+  auto connect = [&](const std::string& to) {
+    ask(stream, "CONNECT " + to + " HTTP/1.1\r\nHost: " + to + "\r\n\r\n");
+    return answer(stream++);
+  };
+  // New rules and a new connection reach the broker in two different ways, so the test repeats.
+  auto becomes = [&](const std::string& to, const std::string& answer) {
+    for (int i = 0; i < 50; ++i)
+      if (connect(to).find(answer) != std::string::npos) return true;
+    return false;
+  };
+  EXPECT_NE(connect("allowed.example.org:443").find("X-Bottle-Error: unreachable"), std::string::npos)
+      << "dialled, and nobody is there";
+  for (const char* to : {"allowed.example.org:22", "later.example.org:443", "192.168.1.1:443", "127.0.0.1:443",
+                         "169.254.169.254:80", "localhost:443"})
+    EXPECT_NE(connect(to).find("X-Bottle-Deny"), std::string::npos) << to;
+  // `bottle allow` and `bottle deny` apply on this side too. Rules that only the other machine could have written do
+  // not.
+  services_->change_policy({.id = "1", .allow = manifest::AllowRule{.host = "later.example.org"}});
+  EXPECT_TRUE(becomes("later.example.org:443", "X-Bottle-Error: unreachable"));
+  services_->change_policy({.id = "2", .deny = "allowed.example.org"});
+  EXPECT_TRUE(becomes("allowed.example.org:443", "X-Bottle-Deny"));
+  services_->change_policy({.id = "3", .allow = manifest::AllowRule{.host = "*"}});
+  EXPECT_NE(connect("192.168.1.1:443").find("X-Bottle-Deny"), std::string::npos);
+}
+
+TEST_F(NearServicesTest, NonsenseEndsStreamsAndNothingElse) {
+  for (const char* text :
+       {"null", "[]", "7", "{}", R"({"type":7})", R"({"type":"stream"})",
+        R"({"type":"stream","stream":-1,"open":true})", R"({"type":"stream","stream":"1","open":true})",
+        R"({"type":"stream","stream":4294967296,"open":true})", R"({"type":"stream","stream":5,"data":"eA=="})",
+        R"({"type":"stream","stream":5,"taken":1})", R"({"type":"ssh-agent","connection":1,"request":"AA=="})"}) {
+    services_->take(text);
+    turn(0);
+  }
+  EXPECT_TRUE(told_.empty());
+  auto closed = [&](const json& line) {
+    take({{"type", "stream"}, {"stream", 1}, {"open", true}});
+    take(line);
+    turn(0);
+    bool told = !told_.empty() && told_.back().contains("closed") && told_.back()["stream"] == 1;
+    told_.clear();
+    return told;
+  };
+  EXPECT_TRUE(closed({{"type", "stream"}, {"stream", 1}, {"data", "%%"}}));
+  EXPECT_TRUE(closed({{"type", "stream"}, {"stream", 1}, {"data", sshagent::base64(std::string(200000, 'x'))}}));
+  EXPECT_TRUE(closed({{"type", "stream"}, {"stream", 1}, {"open", true}}));  // the stream is already open
+  take({{"type", "stream"}, {"stream", 1}, {"taken", 18446744073709551615ull}});
+  take({{"type", "relay"}});
+  // The number of open streams is limited.
+  for (int i = 100; i < 356; ++i) take({{"type", "stream"}, {"stream", i}, {"open", true}});
+  EXPECT_TRUE(told_.empty());
+  take({{"type", "stream"}, {"stream", 356}, {"open", true}});
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_EQ(told_[0]["closed"], true);
+}
+
+}  // namespace
+}  // namespace bottle::remote

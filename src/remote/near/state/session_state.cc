@@ -1,0 +1,422 @@
+#include "remote/near/state/session_state.h"
+
+#include <algorithm>
+
+namespace bottle::remote {
+namespace {
+
+// These limits are low, because a person waits while it is unknown whether the agent runs.
+constexpr int kMostLosses = 3;
+constexpr int kMostAttempts = 5;    // to reconnect
+constexpr int kAttemptsToStop = 6;  // to reconnect to a session that should stop
+constexpr int kAttemptsPerNotice = 20;
+constexpr double kFetchPatience = 300;   // in seconds
+constexpr double kHeldPatience = 20;     // in seconds; by then a restarted engine is back; anything else needs a person
+constexpr double kStoppedPatience = 20;  // in seconds; the person who stopped a start is waiting
+
+using Machine = SessionKind::Machine;
+using Judge = SessionKind::Judge;
+
+template <class... P>
+bool is_in(const State& state) {
+  return (std::holds_alternative<P>(state.phase) || ...);
+}
+
+class Stepper {
+ public:
+  Stepper(const SessionKind& kind, State state, Now now) : kind_(kind), state_(std::move(state)), now_(now) {}
+  Step take(const Input& input) {
+    std::visit([this](const auto& each) { on(each); }, input);
+    return {std::move(state_), std::move(actions_)};
+  }
+
+ private:
+  // -- what is true in the present state
+
+  template <class P>
+  P* in() {
+    return std::get_if<P>(&state_.phase);
+  }
+  bool keeps_values() const { return remote::keeps_values(state_); }
+  bool may_run() const { return remote::may_run(state_); }
+  bool runs() const { return agent_runs(state_); }
+  bool has_vm() const { return kind_.machine != Machine::standing; }
+
+  template <class... A>
+  void perform(A&&... actions) {
+    (actions_.push_back(Action(std::forward<A>(actions))), ...);
+  }
+  void become(Phase phase) { state_.phase = std::move(phase); }
+
+  // -- opening
+
+  void on(const input::Opened& opened) {
+    if (!in<phase::Opening>()) return;
+    if (opened.vm) state_.deadlines.vm_ends_at(opened.vm->ends, opened.vm->ttl);
+    if (!kind_.adopted && state_.deadlines.is_stopping()) return give_up({Why::stopped});
+    if (kind_.adopted) {
+      if (!state_.deadlines.is_stopping()) perform(Do::open_services);
+      perform(Do::connect);
+      become(phase::Reconnecting{});
+    } else if (has_vm()) {
+      perform(Do::make_vm);
+      become(phase::MakingVm{});
+    } else {
+      perform(Do::send_job);
+      become(phase::SendingJob{});
+    }
+  }
+
+  void on(const input::OpenFailed& failed) {
+    if (!in<phase::Opening>()) return;
+    Failure failure{Why::cannot_open, failed.error};
+    if (kind_.adopted || !failed.recorded) leave_running(std::move(failure));
+    else give_up(std::move(failure));
+  }
+
+  void on(const input::VmMade& made) {
+    if (!in<phase::MakingVm>()) return;
+    state_.deadlines.vm_ends_at(made.vm.ends, made.vm.ttl);
+    if (kind_.judge == Judge::earlier) perform(Do::tell_engine);
+    perform(Do::send_job);
+    become(phase::SendingJob{});
+  }
+
+  void on(const input::VmFailed& failed) {
+    if (in<phase::MakingVm>()) give_up({Why::vm_failed, failed.error});
+  }
+
+  void on(const input::JobSent&) {
+    if (!in<phase::SendingJob>()) return;
+    if (kind_.judge == Judge::earlier) release_values();
+    else become(phase::AwaitingHello{});
+    // A VM that was not judged yet is still starting its engine.
+    if (kind_.judge != Judge::near_side) perform(Do::send_work);
+  }
+
+  void on(const input::JobFailed& failed) {
+    if (in<phase::SendingJob>()) give_up({Why::job_failed, failed.error});
+  }
+
+  void on(const input::Hello& hello) {
+    if (!in<phase::AwaitingHello>()) return;
+    if (kind_.judge == Judge::launcher) {
+      perform(Do::pass_hello);
+      become(phase::AwaitingLauncher{});
+    } else if (hello.refused) {
+      give_up({Why::not_admitted, *hello.refused});
+    } else {
+      perform(Do::tell_engine);
+      release_values();
+      perform(Do::send_work);
+    }
+  }
+
+  void on(const input::Admitted&) {
+    if (in<phase::AwaitingLauncher>()) release_values();
+  }
+
+  // Sends the values. The record comes first, because the agent can then run before this side hears of it.
+  void release_values() {
+    perform(Do::note_may_run, Do::send_values);
+    become(phase::Starting{});
+  }
+
+  // -- time and stopping
+
+  void on(const input::Tick&) {
+    if (in<phase::Running>() && !state_.deadlines.is_stopping() && state_.deadlines.vm_is_nearly_over(now_.boot)) {
+      perform(Tell{Notice::vm_time_nearly_up});
+      state_.deadlines.ask_to_stop(now_.awake);
+    }
+    heed_stop();
+  }
+
+  void on(const input::StopRequested&) {
+    state_.deadlines.ask_to_stop(now_.awake);
+    heed_stop();
+  }
+
+  void on(const input::LauncherGone&) {
+    if (keeps_values() || may_run()) give_up({Why::launcher_gone});
+  }
+
+  void heed_stop() {
+    if (!state_.deadlines.is_stopping()) return;
+    if (keeps_values() || may_run()) return give_up({Why::stopped});
+    if (!runs()) return;
+    if (state_.deadlines.grace_is_over(now_.awake) && !state_.services_ended) {
+      state_.services_ended = true;
+      perform(Do::end_services);
+    }
+    auto* running = in<phase::Running>();
+    if (!running) return;  // the stop is sent when the connection is back
+    if (state_.deadlines.patience_is_over(now_.awake)) {
+      perform(Tell{Notice::does_not_stop});
+      return fetch_work();
+    }
+    if (!running->stop_sent) perform(Do::send_stop);
+    running->stop_sent = true;
+  }
+
+  // -- the connection
+
+  void on(const input::LinkLost& lost) {
+    if (keeps_values()) return give_up({Why::lost_before_values, lost.error});
+    if (in<phase::Starting>()) return ask_again(1, lost.error);
+    if (auto* asking = in<phase::Asking>()) return ask_again(asking->losses + 1, lost.error);
+    if (auto* running = in<phase::Running>()) {
+      perform(Tell{Notice::link_lost, lost.error}, Do::connect);
+      become(phase::Reconnecting{running->missed_checkpoints});
+    }
+  }
+
+  // Asks the far side what happened. It may have opened the gate, and its message may be lost with the connection.
+  void ask_again(int losses, const Error& lost) {
+    if (losses > kMostLosses)
+      return leave_unknown({Why::not_known, {Code::closed, "the connection keeps breaking"}, lost}, Left::nothing);
+    perform(Do::connect);
+    become(phase::Asking{losses, false, lost});
+  }
+
+  void on(const input::LinkFailed& failed) {
+    if (auto* asking = in<phase::Asking>()) {
+      if (failed.attempts < kMostAttempts) return perform(Do::connect);
+      return leave_unknown({Why::not_known, failed.error, asking->lost}, Left::nothing);
+    }
+    if (!in<phase::Reconnecting>()) return;
+    if (failed.vm_gone) return end_without_vm(Failure{Why::vm_gone});
+    if (state_.deadlines.is_stopping() && failed.attempts > kAttemptsToStop)
+      return leave_running({Why::unreachable, failed.error});
+    if (failed.attempts == 1 || failed.attempts % kAttemptsPerNotice == 0)
+      perform(Tell{Notice::link_trying, failed.error});
+    // A changed host key or a refused sign-in is not a reason to give up. On a hotel's network, a laptop sees both
+    // until the guest has signed in.
+    perform(Do::connect);
+  }
+
+  void on(const input::LinkBack&) {
+    if (auto* asking = in<phase::Asking>()) {
+      asking->connected = true;
+      perform(Tell{Notice::connected_again}, Do::attach);
+    } else if (auto* reconnecting = in<phase::Reconnecting>()) {
+      perform(Do::attach, Tell{Notice::link_back});
+      become(phase::Running{false, reconnecting->missed_checkpoints});
+      heed_stop();
+    }
+  }
+
+  // -- what the far side says
+
+  void on(const input::FarSpoke&) {
+    if (may_run() || runs()) perform(Do::pass_to_clients);
+  }
+  void on(const input::FarNotice&) {
+    if (keeps_values() || may_run() || runs()) perform(Do::pass_to_clients);
+  }
+  void on(const input::FarGuardAsked&) {
+    if (may_run() || runs()) perform(Do::answer_guard);
+  }
+
+  void on(const input::FarRuns& told) {
+    if (keeps_values()) return give_up({Why::false_start});
+    if (in<phase::Running>() && !told.attached) return perform(Do::pass_to_clients);
+    if (!may_run()) return;
+    if (!told.delivered) return give_up({Why::no_workspace});
+    perform(Do::show_running, Do::note_running, Do::begin_checkpoints);
+    if (told.attached) perform(Tell{Notice::agent_runs});
+    else perform(Do::pass_to_clients);
+    become(phase::Running{});
+  }
+
+  void on(const input::FarEnded&) {
+    if (keeps_values()) return give_up({Why::false_start});
+    if (may_run() || runs()) fetch_work();
+  }
+
+  void on(const input::FarFailed& failed) {
+    if (keeps_values()) return give_up({Why::far_failed, failed.error});
+    if (in<phase::Starting>()) return end_unused({Why::far_failed, failed.error});
+    if (auto* asking = in<phase::Asking>()) return end_unused({Why::never_ran, failed.error, asking->lost});
+    if (!in<phase::Running>()) return;
+    Failure failure{Why::far_failed, failed.error};
+    if (failed.error.code == Code::not_found) return forget(std::move(failure));
+    leave_running(std::move(failure));
+  }
+
+  // -- transfers
+
+  void on(const input::Delivered&) {}
+  // In Asking, the connection broke too, and the far side will report what happened to the session.
+  void on(const input::DeliveryFailed& failed) {
+    if (keeps_values() || in<phase::Starting>()) give_up({Why::delivery_failed, failed.error});
+  }
+
+  int* missed_checkpoints() {
+    if (auto* running = in<phase::Running>()) return &running->missed_checkpoints;
+    auto* reconnecting = in<phase::Reconnecting>();
+    return reconnecting ? &reconnecting->missed_checkpoints : nullptr;
+  }
+  void on(const input::Checkpointed& done) {
+    int* missed = missed_checkpoints();
+    if (!missed) return;
+    *missed = 0;
+    if (done.changed) perform(Tell{Notice::checkpoint});
+  }
+  // Ignores a single failure, which may be due to a broken connection.
+  void on(const input::CheckpointFailed& failed) {
+    int* missed = missed_checkpoints();
+    if (!missed) return;
+    *missed = std::min(*missed + 1, 3);
+    if (*missed == 2) perform(Tell{Notice::no_checkpoints, failed.error});
+  }
+
+  void on(const input::ClientFrame&) {
+    if (runs()) perform(Do::pass_to_far);
+  }
+
+  // -- the end of a session that ran
+
+  void fetch_work() {
+    perform(Do::end_delivery, Do::note_ended, Tell{Notice::collecting}, FetchWork{});
+    become(phase::Fetching{now_.awake, 0, std::nullopt});
+  }
+
+  void on(const input::Fetched&) {
+    auto* fetching = in<phase::Fetching>();
+    if (!fetching) return;
+    perform(Do::note_home, Do::forget_there);
+    become(phase::Forgetting{std::move(fetching->failure)});
+  }
+
+  double fetch_patience(bool held, bool failed) const {
+    if (failed) return kStoppedPatience;
+    if (!held) return kFetchPatience;
+    // If the operator asks again, they have already been told why the work is held.
+    return kind_.adopted && !has_vm() ? 0 : kHeldPatience;
+  }
+
+  void on(const input::FetchFailed& failed) {
+    auto* fetching = in<phase::Fetching>();
+    if (!fetching) return;
+    if (failed.vm_gone) return end_without_vm(std::move(fetching->failure));
+    if (now_.awake - fetching->since > fetch_patience(failed.held, fetching->failure.has_value()))
+      return leave_unfetched();
+    if (fetching->attempt == 0) perform(Tell{Notice::not_fetched_yet, failed.error});
+    int wait_ms = failed.held ? 1000 : std::min(500 << fetching->attempt, 15000);
+    perform(FetchWork{wait_ms, !failed.held});
+    fetching->attempt = std::min(fetching->attempt + 1, 5);
+  }
+
+  void leave_unfetched() {
+    if (auto& failure = in<phase::Fetching>()->failure) return leave_unknown(std::move(*failure), Left::agent);
+    if (has_vm()) perform(Do::hold_vm);
+    perform(Do::save_result, Do::show_unfetched, Do::tell_result);
+    become(phase::Over{});
+  }
+
+  // -- the end of a session that failed
+
+  void give_up(Failure failure) {
+    if (!may_run()) return forget(std::move(failure));
+    perform(Do::close_link, Do::end_delivery, Do::stop_there);
+    become(phase::StoppingThere{std::move(failure)});
+  }
+
+  // What the agent did in the meantime is fetched like any other work.
+  void on(const input::StopAnswered& answered) {
+    auto* stopping = in<phase::StoppingThere>();
+    if (!stopping) return;
+    if (!answered.reached) return leave_unknown(std::move(stopping->failure), Left::agent);
+    perform(FetchWork{});
+    become(phase::Fetching{now_.awake, 0, std::move(stopping->failure)});
+  }
+
+  // Ends a session whose machine says that the agent did not run.
+  void end_unused(Failure failure) {
+    perform(Do::note_never_ran);
+    forget(std::move(failure));
+  }
+
+  void forget(Failure failure) {
+    // The far side removes everything once its launcher is gone.
+    perform(Do::close_link, Do::end_delivery, Do::forget_there);
+    become(phase::Forgetting{std::move(failure)});
+  }
+
+  // Ends with the agent still running, or possibly running. The record stays, so that the next command ends the session
+  // and fetches its work.
+  void leave_running(Failure failure) {
+    perform(Do::close_link, Do::end_delivery, TellFailure{std::move(failure)});
+    become(phase::Over{});
+  }
+  void leave_unknown(Failure failure, Left left) {
+    perform(Do::close_link, Do::end_delivery, Do::note_may_run, Do::show_unattended,
+            TellFailure{std::move(failure), left});
+    become(phase::Over{});
+  }
+
+  // -- the end of everything
+
+  void on(const input::Forgotten& forgotten) {
+    auto* forgetting = in<phase::Forgetting>();
+    if (!forgetting) return;
+    auto& failure = forgetting->failure;
+    // --keep applies only to a VM that was used.
+    if (kind_.machine == Machine::vm || (kind_.machine == Machine::kept_vm && failure)) {
+      // A VM's record is written before the VM is created, and removed only once its provider confirms that the VM is
+      // gone.
+      if (failure && !forgotten.reached && forgotten.vm_gone) return end(std::move(failure), Left::nothing);
+      perform(Tell{Notice::destroying}, Do::destroy_vm);
+      return become(phase::DestroyingVm{std::move(failure)});
+    }
+    // A far side that lost its launcher before the agent ran removes by itself what it has made.
+    bool clean = forgotten.confirmed || (failure && !forgotten.reached);
+    end(std::move(failure), clean ? Left::nothing : Left::something);
+  }
+
+  void on(const input::VmDestroyed& destroyed) {
+    auto* destroying = in<phase::DestroyingVm>();
+    if (destroying) end(std::move(destroying->failure), destroyed.confirmed ? Left::nothing : Left::vm);
+  }
+
+  // Ends a session whose VM was destroyed in the meantime, because its time was up or by hand.
+  void end_without_vm(std::optional<Failure> failure) {
+    if (failure) perform(Do::close_link, Do::end_delivery);
+    end(std::move(failure), Left::nothing);
+  }
+
+  void end(std::optional<Failure> failure, Left left) {
+    auto record = left == Left::nothing ? Do::remove_record : Do::show_left_behind;
+    if (failure) perform(record, TellFailure{std::move(*failure), left});
+    else perform(Do::save_result, record, Do::tell_result);
+    become(phase::Over{});
+  }
+
+  const SessionKind& kind_;
+  State state_;
+  Now now_;
+  std::vector<Action> actions_;
+};
+
+}  // namespace
+
+Step step(const SessionKind& kind, State state, const Input& input, Now now) {
+  return Stepper(kind, std::move(state), now).take(input);
+}
+
+bool is_over(const State& state) { return is_in<phase::Over>(state); }
+
+bool keeps_values(const State& state) {
+  return is_in<phase::MakingVm, phase::SendingJob, phase::AwaitingHello, phase::AwaitingLauncher>(state);
+}
+
+bool may_run(const State& state) { return is_in<phase::Starting, phase::Asking>(state); }
+
+bool agent_runs(const State& state) { return is_in<phase::Running, phase::Reconnecting>(state); }
+
+bool needs_launcher(const SessionKind& kind, const State& state) {
+  return !kind.adopted && (keeps_values(state) || may_run(state));
+}
+
+}  // namespace bottle::remote

@@ -1,0 +1,276 @@
+// This file is the near side of a session on another machine as a state machine. step() is pure: it uses no clock, no
+// socket and no JSON. The driver (driver.h) tells it what happened and performs the actions that it returns.
+// ARCHITECTURE.md has the table of states.
+#pragma once
+
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "remote/near/state/deadlines.h"
+
+namespace bottle::remote {
+
+// Holds what does not change during a session.
+struct SessionKind {
+  enum class Machine { standing, vm, kept_vm } machine = Machine::standing;  // vm and kept_vm are made for the session
+  enum class Judge { earlier, launcher, near_side } judge = Judge::earlier;
+  bool adopted = false;  // another near side began the session and died; the agent may run or may have ended
+};
+
+// Says why a session ends without a result.
+enum class Why {
+  cannot_open,      // its record on this machine could not be made
+  vm_failed,        // the VM could not be created
+  job_failed,       // the job could not be sent
+  not_admitted,     // the machine's hello shows that it is unfit
+  false_start,      // the machine says that the agent runs although it has no values
+  no_workspace,     // the machine says that the agent runs although it has not taken the workspace
+  delivery_failed,  // the workspace could not be sent
+  lost_before_values,
+  stopped,        // it was stopped before the agent ran
+  launcher_gone,  // the launcher exited before the agent ran
+  far_failed,     // the machine reported a failure, in its own words
+  never_ran,      // the connection broke, and the machine says that it has no such session
+  not_known,      // the connection broke, and it is unknown whether the agent runs
+  unreachable,    // the session should stop, but its machine cannot be reached
+  vm_gone,        // the VM was destroyed, with the work that was not fetched
+};
+struct Failure {
+  Why why;
+  Error cause = {};
+  Error lost = {};  // how the connection broke, for never_ran and not_known
+};
+
+// These are the states, of which a session is in exactly one. ARCHITECTURE.md says what is true in each.
+namespace phase {
+struct Opening {};
+struct MakingVm {};
+struct SendingJob {};
+struct AwaitingHello {};
+struct AwaitingLauncher {};
+struct Starting {};
+struct Asking {
+  int losses = 1;
+  bool connected = false;
+  Error lost;  // how the connection broke
+};
+struct Running {
+  bool stop_sent = false;      // the stop was sent over this connection
+  int missed_checkpoints = 0;  // number of failures in a row
+};
+struct Reconnecting {
+  int missed_checkpoints = 0;
+};
+// From here on the session is ending. `failure` says why it has no result.
+struct StoppingThere {
+  Failure failure;
+};
+struct Fetching {
+  double since = 0;  // in Now::awake
+  int attempt = 0;
+  std::optional<Failure> failure;
+};
+struct Forgetting {
+  std::optional<Failure> failure;
+};
+struct DestroyingVm {
+  std::optional<Failure> failure;
+};
+struct Over {};
+}  // namespace phase
+
+using Phase = std::variant<phase::Opening, phase::MakingVm, phase::SendingJob, phase::AwaitingHello,
+                           phase::AwaitingLauncher, phase::Starting, phase::Asking, phase::Running, phase::Reconnecting,
+                           phase::StoppingThere, phase::Fetching, phase::Forgetting, phase::DestroyingVm, phase::Over>;
+
+struct State {
+  Phase phase;
+  Deadlines deadlines;
+  bool services_ended = false;
+};
+
+// These are the inputs, which report what happened.
+namespace input {
+struct VmLife {
+  double ends = 0, ttl = 0;  // `ends` is in Now::boot, `ttl` in seconds
+};
+struct Opened {
+  std::optional<VmLife> vm;  // set for an adopted session
+};
+struct OpenFailed {
+  Error error;
+  bool recorded = true;  // false if the session has no record of its own yet
+};
+struct VmMade {
+  VmLife vm;
+};
+struct VmFailed {
+  Error error;
+};
+struct JobSent {};
+struct JobFailed {
+  Error error;
+};
+struct Hello {
+  std::optional<Error> refused;  // set only if the near side judges it
+};
+struct Tick {};           // time has passed
+struct StopRequested {};  // by the operator or by a signal
+struct LauncherGone {};
+struct Admitted {};     // the launcher has judged the hello and releases the values
+struct ClientFrame {};  // a frame for the far side, such as keystrokes
+struct LinkLost {
+  Error error;
+};
+struct LinkFailed {  // reconnecting failed
+  int attempts = 1;  // since the last connection that lasted
+  bool vm_gone = false;
+  Error error;
+};
+struct LinkBack {};
+struct FarSpoke {};       // the agent's output came
+struct FarNotice {};      // progress was reported
+struct FarGuardAsked {};  // the far guard asked for something that stays on this machine
+struct FarRuns {          // the agent runs
+  bool attached = false;  // this is the answer to an attach
+  bool delivered = true;  // as far as this side knows, the machine has taken the workspace
+};
+struct FarEnded {};  // the agent has ended, and the machine has sent its result
+struct FarFailed {
+  Error error;  // Code::not_found means that the machine has no such session
+};
+struct Delivered {};
+struct DeliveryFailed {
+  Error error;
+};
+struct Checkpointed {
+  bool changed = false;
+};
+struct CheckpointFailed {
+  Error error;
+};
+struct StopAnswered {  // the answer to Do::stop_there
+  bool reached = false;
+};
+struct Fetched {};
+struct FetchFailed {
+  bool held = false;  // the machine answers, but cannot reach the work itself
+  bool vm_gone = false;
+  Error error;
+};
+struct Forgotten {
+  bool reached = false, confirmed = false;
+  bool vm_gone = false;
+};
+struct VmDestroyed {
+  bool confirmed = false;
+};
+}  // namespace input
+
+using Input =
+    std::variant<input::Opened, input::OpenFailed, input::VmMade, input::VmFailed, input::JobSent, input::JobFailed,
+                 input::Hello, input::Tick, input::StopRequested, input::LauncherGone, input::Admitted,
+                 input::ClientFrame, input::LinkLost, input::LinkFailed, input::LinkBack, input::FarSpoke,
+                 input::FarNotice, input::FarGuardAsked, input::FarRuns, input::FarEnded, input::FarFailed,
+                 input::Delivered, input::DeliveryFailed, input::Checkpointed, input::CheckpointFailed,
+                 input::StopAnswered, input::Fetched, input::FetchFailed, input::Forgotten, input::VmDestroyed>;
+
+// These are the actions that the driver must perform. One with an arrow leads to one of the inputs that follow the
+// arrow.
+enum class Do {
+  make_vm,        // → VmMade, VmFailed
+  send_job,       // all except the values → JobSent, JobFailed
+  send_work,      // the workspace and the skills → Delivered, DeliveryFailed
+  send_values,    // also tells the far guard that this side answers
+  open_services,  // so that the far side can use what stays on this machine
+  end_services,
+  answer_guard,     // answers the request that has just come
+  pass_to_clients,  // the frame that has just come
+  pass_to_far,      // the frame that has just come
+  pass_hello,       // to the launcher, which judges it
+  tell_engine,      // passes on when the VM's engine first answered, which is in its hello
+  connect,          // connects again → LinkBack, LinkFailed
+  attach,           // to the far session, whose output continues where it broke off
+  send_stop,
+  begin_checkpoints,
+  close_link,
+  end_delivery,
+  stop_there,    // over a connection of its own → StopAnswered
+  forget_there,  // removes everything of the session from the machine → Forgotten
+  destroy_vm,    // → VmDestroyed
+  hold_vm,       // it has work that could not be fetched, so only the end of its time may destroy it
+  note_may_run,  // notes go to the ledger, and are on disk before the next action begins
+  note_running,
+  note_never_ran,
+  note_ended,
+  note_home,
+  show_running,  // in `bottle list`
+  show_unattended,
+  show_unfetched,
+  show_left_behind,  // something may be left on the machine, and `bottle cleanup` asks it again
+  remove_record,     // the session's record on this machine, because nothing is left on the other one
+  save_result,
+  tell_result,
+};
+
+// These are the notices to the clients.
+enum class Notice {
+  connected_again,
+  agent_runs,
+  link_lost,
+  link_trying,
+  link_back,
+  checkpoint,
+  no_checkpoints,
+  vm_time_nearly_up,
+  does_not_stop,
+  collecting,
+  not_fetched_yet,
+  destroying,
+};
+struct Tell {
+  Notice notice;
+  Error cause = {};
+};
+
+struct FetchWork {  // → Fetched, FetchFailed
+  int wait_ms = 0;
+  bool reconnect = false;  // the present connections may be dead
+};
+
+// Says what may still exist after a session has failed.
+enum class Left { nothing, something, vm, agent };
+struct TellFailure {
+  Failure failure;
+  Left left = Left::nothing;
+};
+
+using Action = std::variant<Do, Tell, FetchWork, TellFailure>;
+
+struct Now {
+  double awake = 0;  // seconds of the steady clock
+  double boot = 0;   // boot_seconds()
+};
+
+struct Step {
+  State state;
+  std::vector<Action> actions;
+};
+
+// Returns the next state and the actions, which must be performed in their order. An input that means nothing in a
+// state changes nothing. The function is pure.
+Step step(const SessionKind& kind, State state, const Input& input, Now now);
+
+bool is_over(const State& state);
+// Reports whether the values are still on this machine, so that nothing can run on the other one.
+bool keeps_values(const State& state);
+// Reports whether the values are sent and only the far side knows whether the agent runs.
+bool may_run(const State& state);
+// Reports whether the agent runs, as far as this side knows.
+bool agent_runs(const State& state);
+// Reports whether the session ends with the launcher that began it.
+bool needs_launcher(const SessionKind& kind, const State& state);
+
+}  // namespace bottle::remote

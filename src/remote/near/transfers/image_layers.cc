@@ -1,0 +1,182 @@
+#include "remote/near/transfers/image_layers.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include <nlohmann/json.hpp>
+
+#include "base/defer.h"
+#include "base/files/file.h"
+#include "docker/tar/tar.h"
+
+namespace bottle::remote {
+namespace {
+
+using nlohmann::json;
+
+constexpr uint64_t kBlock = 512;
+
+Result<UniqueFd> spool() {
+  const char* base = std::getenv("TMPDIR");
+  std::string path = std::string(base && *base == '/' ? base : "/var/tmp") + "/bottle-image-XXXXXX";
+  UniqueFd fd(::mkostemp(path.data(), O_CLOEXEC));
+  if (!fd) return fail_errno("creating a temporary file in " + path);
+  ::unlink(path.c_str());
+  return fd;
+}
+
+// Reads a number of a header. It is octal, or base-256 (GNU) if its first bit is set. Source: POSIX ustar; the GNU tar
+// manual.
+uint64_t number(const char* field, size_t size) {
+  uint64_t value = 0;
+  if (static_cast<unsigned char>(field[0]) & 0x80) {
+    for (size_t i = size - 8; i < size; ++i) value = value << 8 | static_cast<unsigned char>(field[i]);
+    return value;
+  }
+  for (size_t i = 0; i < size && field[i]; ++i)
+    if (field[i] >= '0' && field[i] <= '7') value = value * 8 + static_cast<uint64_t>(field[i] - '0');
+  return value;
+}
+
+Result<> read_at(int fd, char* to, size_t size, uint64_t at) {
+  while (size > 0) {
+    ssize_t n = ::pread(fd, to, size, static_cast<off_t>(at));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("reading the image's archive");
+    if (n == 0) return fail(Code::closed, "the image's archive is truncated");
+    to += n;
+    at += static_cast<uint64_t>(n);
+    size -= static_cast<size_t>(n);
+  }
+  return {};
+}
+
+// Returns the names of the layers' files from manifest.json, in the order of their digests.
+Result<std::vector<std::string>> layer_files(int fd) {
+  std::string text;
+  bool wanted = false;
+  docker::TarReader reader({.entry = [&](const docker::TarEntry& entry) -> Result<> {
+                              wanted = entry.path == "manifest.json";
+                              return {};
+                            },
+                            .data = [&](std::string_view bytes) -> Result<> {
+                              if (wanted) text.append(bytes);
+                              return text.size() > (4u << 20) ? fail(Code::limit, "the image's index is too long")
+                                                              : Result<>();
+                            }});
+  ::lseek(fd, 0, SEEK_SET);
+  char buffer[256 << 10];
+  for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) > 0;) TRY(reader.feed({buffer, static_cast<size_t>(n)}));
+  auto manifest = json::parse(text, nullptr, false);
+  if (!manifest.is_array() || manifest.size() != 1 || !manifest[0].contains("Layers"))
+    return fail(Code::protocol, "the image's archive has no index");
+  return manifest[0]["Layers"].get<std::vector<std::string>>();
+}
+
+// Compresses on the way, because an uplink is slower than a processor core.
+class Gzip {
+ public:
+  explicit Gzip(Sink to) : to_(std::move(to)) { ::deflateInit2(&z_, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY); }
+  ~Gzip() { ::deflateEnd(&z_); }
+  Result<> write(std::string_view bytes) { return pump(bytes, Z_NO_FLUSH); }
+  Result<> finish() { return pump({}, Z_FINISH); }
+
+ private:
+  Result<> pump(std::string_view bytes, int flush) {
+    z_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+    z_.avail_in = static_cast<uInt>(bytes.size());
+    do {
+      char out[128 << 10];
+      z_.next_out = reinterpret_cast<Bytef*>(out);
+      z_.avail_out = sizeof out;
+      if (::deflate(&z_, flush) == Z_STREAM_ERROR) return fail(Code::internal, "compressing the image");
+      if (size_t n = sizeof out - z_.avail_out) TRY(to_({out, n}));
+    } while (z_.avail_out == 0);
+    return {};
+  }
+  Sink to_;
+  z_stream z_{};
+};
+
+}  // namespace
+
+bool has_image(const wire::Hello& hello, const std::string& identity) {
+  return std::ranges::any_of(
+      hello.images, [&](const std::string& image) { return image == identity || image.starts_with(identity + " "); });
+}
+
+size_t shared_layers(const std::vector<std::string>& layers, const wire::ImageLayers& there) {
+  size_t most = 0;
+  for (const auto& image : there.images) {
+    auto same = std::ranges::mismatch(layers, image.layers).in1 - layers.begin();
+    most = std::max(most, static_cast<size_t>(same));
+  }
+  return most;
+}
+
+Result<> copy_archive(int from, const std::set<std::string>& leave_out, const Sink& to) {
+  uint64_t at = 0, entry = 0;  // where the present entry begins; its extended headers belong to it
+  std::string long_name;
+  auto copy = [&](uint64_t begin, uint64_t end) -> Result<> {
+    char buffer[256 << 10];
+    while (begin < end) {
+      size_t n = static_cast<size_t>(std::min<uint64_t>(sizeof buffer, end - begin));
+      TRY(read_at(from, buffer, n, begin));
+      TRY(to({buffer, n}));
+      begin += n;
+    }
+    return {};
+  };
+  for (char header[kBlock];;) {
+    TRY(read_at(from, header, kBlock, at));
+    if (std::all_of(header, header + kBlock, [](char c) { return c == 0; })) break;
+    uint64_t size = number(header + 124, 12);
+    if (size > (1ull << 40)) return fail(Code::protocol, "the image's archive is malformed");
+    uint64_t next = at + kBlock + (size + kBlock - 1) / kBlock * kBlock;
+    char type = header[156];
+    if (type == 'L' || type == 'x' || type == 'g') {
+      at = next;
+      continue;
+    }
+    std::string name(header, ::strnlen(header, 100)), prefix(header + 345, ::strnlen(header + 345, 155));
+    if (std::memcmp(header + 257, "ustar\0", 6) == 0 && !prefix.empty()) name = prefix + "/" + name;
+    if (!leave_out.contains(name)) TRY(copy(entry, next));
+    entry = at = next;
+  }
+  return to(std::string(2 * kBlock, '\0'));
+}
+
+Result<UniqueFd> spool_image(docker::Engine& engine, const std::string& reference) {
+  UniqueFd file = TRY(spool());
+  TRY(engine.save_image(reference, [&](std::string_view bytes) { return write_all(file.get(), bytes); }));
+  return file;
+}
+
+Result<> send_image(int archive, const std::string& reference, const std::vector<std::string>& layers, FarSide& far,
+                    const std::function<void(const std::string&)>& progress) {
+  auto asked = TRY(far.ask({"layers"}));
+  // If the answer cannot be read, all layers are sent.
+  auto there = wire::decode<wire::ImageLayers>(asked.out, wire::From::foreign).value_or(wire::ImageLayers());
+  auto files = TRY(layer_files(archive));
+  size_t shared = std::min(shared_layers(layers, there), files.size());
+  std::set<std::string> leave_out(files.begin(), files.begin() + static_cast<long>(shared));
+  for (size_t i = shared; i < files.size(); ++i) leave_out.erase(files[i]);  // two layers may have the same file
+  struct stat st{};
+  ::fstat(archive, &st);
+  progress("sending the image " + reference + " (" + std::to_string(st.st_size >> 20) +
+           " MB before compression, once; " + std::to_string(layers.size() - shared) + " of " +
+           std::to_string(layers.size()) + " layers)");
+  return far.send({"load"}, [&](const Sink& sink) -> Result<> {
+    Gzip gzip(sink);
+    TRY(copy_archive(archive, leave_out, [&](std::string_view bytes) { return gzip.write(bytes); }));
+    return gzip.finish();
+  });
+}
+
+}  // namespace bottle::remote

@@ -1,0 +1,63 @@
+#include "remote/near/transfers/transfers.h"
+
+#include "base/future.h"
+
+namespace bottle::remote {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kCheckpoint = 60s;
+constexpr auto kIdle = 10s;  // after output, a checkpoint is due when there was no more output for this long
+
+}  // namespace
+
+void Transfers::send(FarSide side, std::function<void(const std::string&)> begins_from) {
+  delivery_ = std::async(std::launch::async, [this, side = std::move(side), begins_from = std::move(begins_from)] {
+    return deliver(job_, side, begins_from, delivery_ends_.get_token());
+  });
+}
+
+std::optional<Delivered> Transfers::look_at_delivery() {
+  if (!is_ready(delivery_)) return std::nullopt;
+  auto delivered = delivery_.get();
+  base_ = delivered.base;
+  return delivered;
+}
+
+bool Transfers::await_delivery(std::chrono::seconds patience) const {
+  return !delivery_.valid() || delivery_.wait_for(patience) == std::future_status::ready;
+}
+
+void Transfers::end_delivery() {
+  delivery_ends_.request_stop();
+  if (delivery_.valid()) base_ = delivery_.get().base;
+}
+
+void Transfers::agent_spoke() {
+  last_output_ = Clock::now();
+  dirty_ = true;
+}
+
+std::optional<Result<bool>> Transfers::look_at_checkpoint(const FarSide* side) {
+  auto now = Clock::now();
+  if (checkpoint_.valid()) {
+    if (!is_ready(checkpoint_)) return std::nullopt;
+    last_checkpoint_ = now;
+    return checkpoint_.get();
+  }
+  if (!side || job_.plan.workspace_mode == manifest::WorkspaceMode::none) return std::nullopt;
+  bool idle = dirty_ && now - last_output_ > kIdle && now - last_checkpoint_ > 2 * kIdle;
+  if (now - last_checkpoint_ < kCheckpoint && !idle) return std::nullopt;
+  dirty_ = false;
+  checkpoint_ = std::async(std::launch::async,
+                           [fetcher = &fetcher(), side = *side]() mutable { return fetcher->checkpoint(side); });
+  return std::nullopt;
+}
+
+WorkFetcher& Transfers::idle_fetcher() {
+  if (checkpoint_.valid()) checkpoint_.wait();
+  return fetcher();
+}
+
+}  // namespace bottle::remote

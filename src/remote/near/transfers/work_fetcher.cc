@@ -1,0 +1,140 @@
+#include "remote/near/transfers/work_fetcher.h"
+
+#include <fcntl.h>
+
+#include "base/files/file.h"
+#include "base/text/json_lines.h"
+#include "base/text/line.h"
+#include "base/unique_fd.h"
+#include "session/collect/collect.h"
+#include "session/collect/transcript.h"
+#include "session/guard_link/audit_file.h"
+#include "transfer/delivery.h"
+
+namespace bottle::remote {
+
+using session::AuditFile, session::JsonLines, session::kHeld, session::keep_transcript;
+
+namespace {
+
+constexpr size_t kLongestLine = 1 << 16;
+
+// Reads and drops what follows the end of the tar archive.
+Result<> drain(const Source& source) {
+  for (char rest[65536]; TRY(source(rest, sizeof rest)) > 0;) {
+  }
+  return {};
+}
+
+Result<> keep(const Source& source, const std::string& path, uint64_t most) {
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno("creating " + path);
+  char buffer[256 << 10];
+  for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) {
+    if (n > most) return fail(Code::limit, "the workspace is too large to keep");
+    most -= n;
+    TRY(write_all(fd.get(), {buffer, n}));
+  }
+  return {};
+}
+
+// Allows only one workspace per delivery. Sorting a workspace costs work, and a million small ones would fit into the
+// same number of bytes.
+Result<> only_once(bool& came) {
+  if (came) return fail(Code::protocol, "the delivery has more than one workspace");
+  came = true;
+  return {};
+}
+
+// Returns the far side's reason why the workspace cannot be read although it exists.
+Result<> why_held(const Source& source) {
+  std::string why(500, '\0');
+  size_t have = 0;
+  for (size_t n; have < why.size() && (n = TRY(source(why.data() + have, why.size() - have))) > 0;) have += n;
+  why.resize(have);
+  return fail(Code::conflict, "the workspace is still in its container: " + folded(why));
+}
+
+}  // namespace
+
+Result<wire::Back> WorkFetcher::sort(const Source& source, uint64_t* room) {
+  workspace::Incoming incoming;
+  incoming.session = job_.plan.session;
+  incoming.source = job_.plan.workspace;
+  incoming.base = base_;
+  incoming.results_dir = job_.directories.results + "/" + job_.plan.session;
+  incoming.scratch = job_.directories.sessions + "/" + job_.plan.session;
+  incoming.record = session::record_in(incoming.scratch);
+  incoming.room = room;
+  auto back = TRY(workspace::receive(incoming, source));
+  is_incomplete_ = back.is_incomplete;
+  return session::sorted(std::move(back));
+}
+
+// Saves the far guard's audit, line by line through the parser. The agent may have taken over the far side, and this
+// file is read on a terminal.
+Result<> WorkFetcher::save_egress(const Source& source) {
+  auto lines = TRY(JsonLines::create(job_.directories.results + "/" + job_.plan.session + "/egress.jsonl",
+                                     AuditFile::kMost, kLongestLine));
+  char buffer[65536];
+  for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) TRY(lines.feed({buffer, n}));
+  return {};
+}
+
+Result<bool> WorkFetcher::checkpoint(const Fetch& from) {
+  if (room_ == 0)
+    return fail(Code::limit,
+                "the checkpoints of this session have reached their limit; later changes are fetched at its end");
+  bool news = false;
+  std::string seen;
+  TRY(from({"checkpoint", job_.plan.session, fingerprint_},
+           [&](const std::string& name, const Source& source) -> Result<> {
+             if (name == "workspace.tar") {
+               TRY(only_once(news));
+               (void)TRY(sort(source, &room_));
+             } else if (name == "fingerprint") {
+               char text[64];
+               seen.assign(text, TRY(source(text, sizeof text)));
+             }
+             return drain(source);
+           }));
+  fingerprint_ = seen;
+  return news;
+}
+
+Result<wire::Back> WorkFetcher::fetch(const Fetch& from) {
+  std::string kept = job_.directories.results + "/" + job_.plan.session + "/workspace.tar";
+  TRY(make_directories(job_.directories.results + "/" + job_.plan.session));
+  bool came = false;
+  TRY(from({"fetch", job_.plan.session}, [&](const std::string& name, const Source& source) -> Result<> {
+    if (name == "egress.jsonl") TRY(save_egress(source));
+    if (name == "workspace.tar") {
+      TRY(only_once(came));
+      TRY(keep(source, kept, workspace::Incoming().max_bytes));
+    }
+    if (name == kHeld) return why_held(source);
+    if (name.starts_with("transcript/"))
+      TRY(keep_transcript(source, name, job_.directories.results + "/" + job_.plan.session));
+    return drain(source);
+  }));
+  // The work is saved to this disk before it is sorted, so that it is not lost if it cannot be sorted.
+  UniqueFd fd(::open(kept.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return wire::Back();
+  auto sorted = sort([&](char* buffer, size_t size) -> Result<size_t> {
+    ssize_t n = ::read(fd.get(), buffer, size);
+    if (n < 0) return fail_errno("reading " + kept);
+    return static_cast<size_t>(n);
+  });
+  if (!sorted)
+    return wire::Back{
+        .text = workspace::about_archive(kept, job_.plan.session), .error = sorted.error().what, .archive = kept};
+  if (is_incomplete_) {
+    sorted->archive = kept;
+    sorted->text += workspace::about_archive(kept, job_.plan.session);
+  } else {
+    ::unlink(kept.c_str());
+  }
+  return *sorted;
+}
+
+}  // namespace bottle::remote

@@ -1,0 +1,56 @@
+// This file brings the work of a far session home: checkpoints while the agent works, and everything when it has ended.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/stream.h"
+#include "remote/link/far_side.h"
+#include "wire/result.h"
+#include "wire/start/job.h"
+#include "workspace/workspace.h"
+
+namespace bottle::remote {
+
+using session::Job;
+
+class WorkFetcher {
+ public:
+  // `base` is the commit that the work began from, as the near side sent it. `room` is the number of bytes that all
+  // checkpoints together may add to the operator's repository; the final fetch is not counted.
+  WorkFetcher(const Job& job, std::string base, uint64_t room = 2 * workspace::Incoming().max_bytes)
+      : job_(job), base_(std::move(base)), room_(room) {}
+
+  // Reads what the far side delivers for these words, and passes it to `put`, as FarSide::fetch() does.
+  using Fetch =
+      std::function<Result<>(const std::vector<std::string>& words,
+                             const std::function<Result<>(const std::string& name, const Source& source)>& put)>;
+
+  // Fetches the present workspace to the session's refs. Nothing is transferred if nothing has changed. Returns whether
+  // something new came. Fails with Code::limit if there is no room for more checkpoints in this session. Blocks.
+  Result<bool> checkpoint(const Fetch& from);
+  Result<bool> checkpoint(FarSide& far) {
+    return checkpoint([&](const auto& words, const auto& put) { return far.fetch(words, put); });
+  }
+
+  // Fetches what the session left: the workspace, as refs and as a patch, and the guard's decisions, into the results.
+  // Returns `back` of the result. Fails with Code::conflict if the machine was reached but the work is held in its
+  // container. `is_gone` returns true if the machine is gone and nothing more will come. Blocks.
+  Result<wire::Back> fetch(const Fetch& from);
+  Result<wire::Back> fetch(FarSide& far, const std::function<bool()>& is_gone) {
+    return fetch([&](const auto& words, const auto& put) { return far.fetch(words, put, is_gone); });
+  }
+
+ private:
+  Result<wire::Back> sort(const Source& source, uint64_t* room = nullptr);
+  Result<> save_egress(const Source& source);
+  const Job& job_;
+  std::string base_, fingerprint_;
+  uint64_t room_;
+  bool is_incomplete_ = false;  // says whether the last workspace that was sorted was incomplete
+};
+
+}  // namespace bottle::remote

@@ -1,0 +1,101 @@
+#include "remote/near/transfers/work_fetcher.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <utility>
+
+#include "base/files/file.h"
+#include "base/os/process.h"
+#include "docker/tar/tar.h"
+
+namespace bottle::remote {
+namespace {
+
+class WorkFetcherTest : public ::testing::Test {
+ protected:
+  WorkFetcherTest() {
+    char path[] = "/tmp/work_fetcher_test_XXXXXX";
+    root_ = ::mkdtemp(path);
+    job_.plan.session = "s1";
+    job_.plan.workspace = root_ + "/repo";
+    job_.directories.sessions = root_ + "/sessions";
+    job_.directories.results = root_ + "/results";
+    EXPECT_TRUE(make_directories(job_.plan.workspace));
+    git({"init", "-q"});
+    git({"-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "--allow-empty", "-m", "first"});
+    base_ = git({"rev-parse", "HEAD"});
+    base_.pop_back();
+  }
+  ~WorkFetcherTest() override { std::filesystem::remove_all(root_); }
+
+  std::string git(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"git", "-C", job_.plan.workspace});
+    auto done = capture({.argv = arguments});
+    EXPECT_TRUE(done && done->status == 0) << (done ? done->err : done.error().what);
+    return done ? done->out : "";
+  }
+
+  static std::string workspace(const std::string& content) {
+    std::string bytes;
+    docker::TarWriter tar([&](std::string_view part) -> Result<> {
+      bytes.append(part);
+      return {};
+    });
+    EXPECT_TRUE(tar.directory("workspace", 0755, 0, 0) && tar.file("workspace/a.txt", 0644, 0, 0, content) &&
+                tar.finish());
+    return bytes;
+  }
+
+  // Returns a far side that delivers these workspaces.
+  static WorkFetcher::Fetch far(const std::vector<std::string>& workspaces) {
+    return [=](const auto&, const auto& put) -> Result<> {
+      for (const auto& bytes : workspaces) {
+        size_t at = 0;
+        TRY(put("workspace.tar", [&](char* buffer, size_t room) -> Result<size_t> {
+          size_t n = bytes.copy(buffer, room, at);
+          at += n;
+          return n;
+        }));
+      }
+      return {};
+    };
+  }
+
+  std::string root_, base_;
+  Job job_;
+};
+
+TEST_F(WorkFetcherTest, ADeliveryBringsOneWorkspace) {
+  WorkFetcher home(job_, base_);
+  auto checkpoint = home.checkpoint(far({workspace("one"), workspace("two")}));
+  ASSERT_FALSE(checkpoint);
+  EXPECT_EQ(checkpoint.error().code, Code::protocol);
+  EXPECT_EQ(git({"show", "refs/bottle/s1/worktree:a.txt"}), "one");
+  auto fetched = home.fetch(far({workspace("three"), workspace("four")}));
+  ASSERT_FALSE(fetched);
+  EXPECT_EQ(fetched.error().code, Code::protocol);
+  EXPECT_EQ(git({"show", "refs/bottle/s1/worktree:a.txt"}), "one");
+  ASSERT_TRUE(home.fetch(far({workspace("three")})));
+  EXPECT_EQ(git({"show", "refs/bottle/s1/worktree:a.txt"}), "three");
+  EXPECT_FALSE(*home.checkpoint(far({})));
+}
+
+TEST_F(WorkFetcherTest, CheckpointsCeaseWhenTheyHaveBroughtTooMuch) {
+  WorkFetcher home(job_, base_, 2000);
+  ASSERT_TRUE(home.checkpoint(far({workspace("one")})));
+  std::string noise = *read_file("/proc/sys/kernel/random/uuid");
+  for (int i = 0; i < 100; ++i) noise += *read_file("/proc/sys/kernel/random/uuid");
+  bool asked = false;
+  auto counted = [&](const auto& words, const auto& put) { return asked = true, far({workspace(noise)})(words, put); };
+  EXPECT_EQ(home.checkpoint(counted).error().code, Code::limit);
+  EXPECT_TRUE(std::exchange(asked, false));
+  EXPECT_EQ(home.checkpoint(counted).error().code, Code::limit);
+  EXPECT_FALSE(asked);
+  ASSERT_TRUE(home.fetch(counted));
+  EXPECT_EQ(git({"show", "refs/bottle/s1/worktree:a.txt"}), noise);
+}
+
+}  // namespace
+}  // namespace bottle::remote

@@ -1,0 +1,153 @@
+#include "session/collect/collect.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <future>
+
+#include "base/defer.h"
+#include "base/files/file.h"
+#include "base/stream.h"
+#include "base/text/line.h"
+#include "base/unique_fd.h"
+#include "session/collect/transcript.h"
+#include "session/ledger/names.h"
+
+namespace bottle::session {
+
+namespace {
+
+Result<> save_archive(docker::Engine& engine, const std::string& container, const std::string& path,
+                      const std::string& to) {
+  std::string part = to + ".part";
+  UniqueFd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno("creating " + part);
+  Defer remove([&] { ::unlink(part.c_str()); });
+  if (auto whole =
+          engine.get_archive(container, path, [&](std::string_view bytes) { return write_all(fd.get(), bytes); });
+      !whole)
+    return std::unexpected(std::move(whole.error()).during(to));
+  if (::fsync(fd.get()) != 0) return fail_errno("flushing " + part);
+  if (std::rename(part.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
+  remove.dismiss();
+  return {};
+}
+
+// Reports whether a disk is full. The error may come from bottle or from git, which reports it in words.
+bool is_full(const Error& error) {
+  return error.what.find(std::strerror(ENOSPC)) != std::string::npos ||
+         error.what.find(std::strerror(EDQUOT)) != std::string::npos;
+}
+
+}  // namespace
+
+std::string record_in(const std::string& scratch) { return scratch + "/sent"; }
+
+workspace::Outgoing outgoing_of(const Job& job) {
+  const auto& plan = job.plan;
+  workspace::Outgoing outgoing;
+  outgoing.mode = plan.workspace_mode;
+  outgoing.source = plan.workspace;
+  outgoing.uid = plan.uid;
+  outgoing.gid = plan.gid;
+  outgoing.scratch = job.directories.sessions + "/" + plan.session;
+  outgoing.prefix = plan.workdir.substr(1) + "/";
+  outgoing.home = "home/agent/";
+  outgoing.record = record_in(outgoing.scratch);
+  outgoing.start = plan.start;
+  outgoing.include = plan.include;
+  outgoing.keep_ignored = plan.keep_ignored;
+  outgoing.keep = plan.keep;
+  return outgoing;
+}
+
+std::optional<Work> work_of(const Job& job, const workspace::Summary& sent) {
+  using manifest::WorkspaceMode;
+  const auto& plan = job.plan;
+  if (plan.workspace_mode == WorkspaceMode::none || plan.workspace_mode == WorkspaceMode::bind) return std::nullopt;
+  return Work{plan.workspace, plan.workdir, sent.base, job.directories.results + "/" + plan.session, job.far};
+}
+
+// Shortens a list so that the result can always be read. An agent may make any number of refs and files.
+static std::vector<std::string> some_of(std::vector<std::string> texts, size_t most, size_t room) {
+  size_t count = 0;
+  for (; count < std::min(texts.size(), most) && texts[count].size() <= room; ++count) room -= texts[count].size();
+  texts.resize(count);
+  return texts;
+}
+
+wire::Back sorted(workspace::Back back) {
+  constexpr size_t kMost = 100, kMostRefs = 1000, kRoom = 128 << 10, kLongest = 1000;
+  wire::Sorted all{.refs = some_of(std::move(back.refs), kMostRefs, kRoom),
+                   .commits = back.commits,
+                   .files = back.files,
+                   .patch = std::move(back.patch),
+                   .bundle = std::move(back.bundle),
+                   .kept = std::move(back.kept),
+                   .flagged = std::move(back.flagged),
+                   .all_flagged = std::move(back.all_flagged),
+                   .skipped = back.skipped};
+  for (auto& each : back.below) {
+    if (all.below.size() == kMost) break;
+    all.below.push_back({one_line(each.path, 4096), some_of(std::move(each.refs), kMost, kRoom / kMost), each.commits,
+                         each.files, std::move(each.patch)});
+  }
+  for (size_t i = 0; i < std::min(back.ignored.size(), kMost); ++i)
+    all.ignored.push_back(one_line(back.ignored[i], kLongest));
+  return {.text = std::move(back.text), .sorted = std::move(all)};
+}
+
+wire::Back collect(docker::Engine& engine, const std::string& session, const Work& work, const std::string& scratch,
+                   const std::function<void(const std::string&)>& tell) {
+  std::string container = Names(session).agent;
+  // The transcript is saved in parallel. If that fails, the work is still collected.
+  auto transcript = std::async(std::launch::async, [&] { save_transcript(engine, container, work.results); });
+  std::string still_there = "The work is still in the container " + container +
+                            ". Fix the cause, then run `bottle cleanup` to bring it home.";
+  if (work.far) {
+    // The work is sorted on the operator's machine, which has the repository, after it has been fetched.
+    std::string kept = work.results + "/workspace.tar";
+    auto saved = save_archive(engine, container, work.workdir, kept);
+    if (!saved) return {.text = still_there, .error = saved.error().what, .held = true};
+    return {.archive = kept};
+  }
+  workspace::Incoming incoming;
+  incoming.session = session;
+  incoming.source = work.source;
+  incoming.base = work.base;
+  incoming.results_dir = work.results;
+  incoming.scratch = scratch;
+  incoming.record = record_in(scratch);
+  workspace::Back back;
+  auto done = pipe_through([&](const Sink& sink) { return engine.get_archive(container, work.workdir, sink); },
+                           [&](const Source& source) -> Result<> {
+                             back = TRY(workspace::receive(incoming, told(source, "bringing the work home", tell)));
+                             return {};
+                           });
+  // The operator can free space on a full disk. The work then comes home sorted, from the container.
+  if (!done && is_full(done.error())) return {.text = still_there, .error = done.error().what, .held = true};
+  if (!done) {
+    // The container is removed next, so work that cannot be sorted is kept as an archive.
+    std::string kept = incoming.results_dir + "/workspace.tar";
+    auto saved = save_archive(engine, container, work.workdir, kept);
+    if (!saved)
+      return {.text = still_there,
+              .error = done.error().what + "; keeping it as an archive failed too: " + saved.error().what,
+              .held = true};
+    return {.text = workspace::about_archive(kept, session), .error = done.error().what, .archive = kept};
+  }
+  wire::Back answer = sorted(back);
+  if (!back.is_incomplete) return answer;
+  std::string kept = incoming.results_dir + "/workspace.tar";
+  auto saved = save_archive(engine, container, work.workdir, kept);
+  if (saved) answer.archive = kept;
+  answer.text = back.text + (saved ? workspace::about_archive(kept, session)
+                                   : "The archive of the workspace could not be kept: " + saved.error().what + "\n");
+  return answer;
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,34 @@
+// This file brings the work home: what the agent left in its workspace, sanitized, on refs of its own and as a patch.
+#pragma once
+
+#include <functional>
+
+#include "docker/engine.h"
+#include "session/ledger/ledger.h"
+#include "wire/result.h"
+#include "wire/start/job.h"
+#include "workspace/workspace.h"
+
+namespace bottle::session {
+
+// Returns the path of the record of what was sent, in the session's directory on the side that has the operator's
+// files.
+std::string record_in(const std::string& scratch);
+
+// Describes how the workspace is written into an archive for the container's root.
+workspace::Outgoing outgoing_of(const Job& job);
+
+// Describes the work to bring home. Returns nothing if the workspace is not copied.
+std::optional<Work> work_of(const Job& job, const workspace::Summary& sent);
+
+// Brings the work home. Blocks; may be repeated. Never touches the checked-out tree. Reports an error as part of the
+// answer, because teardown continues. Work that could not be sorted is kept as an archive. If the archive cannot be
+// written either, the work is held: only the container has it, so the container must not be removed. `scratch` is the
+// session's directory. `tell` receives progress for the operator.
+wire::Back collect(docker::Engine& engine, const std::string& session, const Work& work, const std::string& scratch,
+                   const std::function<void(const std::string&)>& tell);
+
+// Turns the result of workspace::receive() into the form for the session's result.
+wire::Back sorted(workspace::Back back);
+
+}  // namespace bottle::session

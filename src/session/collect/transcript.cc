@@ -1,0 +1,62 @@
+#include "session/collect/transcript.h"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <optional>
+
+#include "base/files/file.h"
+#include "base/text/json_lines.h"
+#include "docker/tar/tar.h"
+
+namespace bottle::session {
+namespace {
+
+constexpr const char* kPlaces[] = {"/home/agent/.claude/projects", "/home/agent/.codex/sessions"};
+constexpr uint64_t kMost = 256u << 20;  // in bytes, for all files together
+constexpr size_t kMostFiles = 256, kLongestLine = 2u << 20;
+
+// Returns the file to write, or nothing if this one is not kept.
+std::optional<JsonLines> file_for(const std::string& path, const std::string& results) {
+  std::string name = path.substr(path.rfind('/') + 1), directory = results + "/transcript";
+  std::error_code ignored;
+  size_t count = 0;
+  uint64_t kept = 0;
+  for (const auto& file : std::filesystem::directory_iterator(directory, ignored)) {
+    ++count;
+    if (uint64_t size = file.file_size(ignored); !ignored && file.path().filename() != name) kept += size;
+  }
+  if (!name.ends_with(".jsonl") || !is_plain_name(name) || count >= kMostFiles || kept >= kMost ||
+      !make_directories(directory))
+    return std::nullopt;
+  auto lines = JsonLines::create(directory + "/" + name, kMost - kept, kLongestLine);
+  return lines ? std::optional(std::move(*lines)) : std::nullopt;
+}
+
+}  // namespace
+
+void save_transcript(docker::Engine& engine, const std::string& container, const std::string& results) {
+  for (const char* place : kPlaces) {
+    std::optional<JsonLines> lines;
+    docker::TarReader reader(
+        {.entry = [&](const docker::TarEntry& entry) -> Result<> {
+           lines.reset();
+           if (entry.type == docker::TarEntry::Type::file) lines = file_for(entry.path, results);
+           return {};
+         },
+         .data = [&](std::string_view bytes) -> Result<> { return lines ? lines->feed(bytes) : Result<>(); }},
+        {.entries = 100'000, .bytes = kMost});
+    (void)engine.get_archive(container, place, [&](std::string_view bytes) { return reader.feed(bytes); });
+  }
+}
+
+Result<> keep_transcript(const Source& source, const std::string& name, const std::string& results) {
+  auto lines = file_for(name, results);
+  char buffer[65536];
+  for (size_t n; lines && (n = TRY(source(buffer, sizeof buffer))) > 0;)
+    if (!lines->feed({buffer, n})) lines.reset();
+  return {};
+}
+
+}  // namespace bottle::session

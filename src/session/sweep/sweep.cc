@@ -1,0 +1,269 @@
+#include "session/sweep/sweep.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <set>
+#include <thread>
+
+#include "base/files/file.h"
+#include "base/files/own_file.h"
+#include "base/unique_fd.h"
+#include "session/collect/collect.h"
+#include "session/ledger/names.h"
+
+namespace bottle::session {
+namespace {
+
+constexpr int kGraveSeconds = 60;             // longer than a working engine needs for a request
+constexpr int kForgottenSeconds = 7 * 86400;  // an engine that has not answered for so long no longer exists
+
+std::vector<std::string> names_in(const std::string& directory) {
+  std::vector<std::string> names;
+  if (DIR* dir = ::opendir(directory.c_str())) {
+    while (dirent* entry = ::readdir(dir))
+      if (std::string name = entry->d_name; name != "." && name != "..") names.push_back(name);
+    ::closedir(dir);
+  }
+  return names;
+}
+
+void empty_but_ledger(const std::string& directory) {
+  for (const auto& name : names_in(directory))
+    if (std::error_code ignored; name != "ledger") std::filesystem::remove_all(directory + "/" + name, ignored);
+}
+
+time_t age_of(const std::string& path) {
+  struct stat st{};
+  return ::lstat(path.c_str(), &st) == 0 ? std::max<time_t>(::time(nullptr) - st.st_mtime, 0) : 0;
+}
+
+// Makes sure that only one process sweeps an orphan. mine() is false if another process has swept it in the meantime or
+// needs more than a minute for it.
+class Turn {
+ public:
+  explicit Turn(const std::string& directory) {
+    std::string path = directory + "/ledger";
+    fd_.reset(::open(path.c_str(), O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC));
+    for (int i = 0; fd_ && i < 600; ++i) {
+      if (::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) {
+        struct stat locked{}, named{};
+        mine_ = ::fstat(fd_.get(), &locked) == 0 && ::stat(path.c_str(), &named) == 0 && locked.st_ino == named.st_ino;
+        return;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+  }
+  bool mine() const { return mine_; }
+  void note(const LedgerRecord& record) {
+    (void)write_all(fd_.get(), wire::encode(record) + "\n");
+    (void)::fsync(fd_.get());
+  }
+
+ private:
+  UniqueFd fd_;
+  bool mine_ = false;
+};
+
+// Brings the work home as the supervisor would have done. Returns nothing if there is no work.
+std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orphan) {
+  std::string agent = Names(orphan.session).agent;
+  auto there = find_own(engine, {orphan.session, orphan.owner, {}}, {"container", agent});
+  if (!there) return wire::Back{.error = there.error().what, .held = true};
+  if (there->empty()) return std::nullopt;
+  (void)engine.stop_container(*there, 3);
+  return collect(engine, orphan.session, *orphan.work, orphan.directory, [](const std::string&) {});
+}
+
+void write_result(const Orphan& orphan, const std::optional<wire::Back>& back, const Receipt& receipt) {
+  if (!back) return;
+  std::string path = orphan.work->results + "/result.json";
+  auto before = read_file(path);  // a supervisor that could not bring the work home wrote the rest
+  auto told = before ? wire::decode<wire::SessionResult>(*before, wire::From::ours)
+                     : Result<wire::SessionResult>(fail(Code::not_found, path));
+  auto result = told.value_or(wire::SessionResult{
+      .session = orphan.session, .exit = orphan.exit.value_or(125), .what = before ? "" : kSupervisorDied});
+  result.back = back;
+  result.receipt = receipt;
+  (void)write_file_atomically(path, wire::encode(result, wire::Layout::pretty));
+}
+
+void sweep_one(const Directories& directories, const Orphan& orphan, docker::Engine& engine, Turn& turn, Swept& swept) {
+  Belongings what{orphan.session, orphan.owner, orphan.things};
+  if (orphan.work) {
+    swept.back = bring_home(engine, orphan);
+    if (swept.back && swept.back->held) {
+      spare_work(what);
+      swept.receipt = tear_down(engine, what);
+      swept.receipt.left.push_back("container " + Names(orphan.session).agent +
+                                   ": it holds work that could not be brought home: " + swept.back->error);
+      swept.receipt.confirmed = false;
+      return;
+    }
+    turn.note({.home = true});
+  }
+  swept.receipt = tear_down_for_good(engine, what, orphan.asked);
+  if (orphan.work) write_result(orphan, swept.back, swept.receipt);
+  if (swept.receipt.confirmed) forget(directories, orphan.directory, swept.receipt);
+  ::rmdir((directories.results + "/" + orphan.session).c_str());  // empty if the agent never ran
+}
+
+// Looks again at a session that was swept when it was not certain that everything had been found. Returns true if there
+// was something more.
+bool visit_grave(const Orphan& orphan, docker::Engine& engine, Receipt& receipt) {
+  bool due = age_of(orphan.grave + "/ledger") > kGraveSeconds;
+  Belongings what{orphan.session, orphan.owner, orphan.things};
+  bool anything = false;
+  for (const auto& thing : what.things) {
+    if (thing.kind == "ssh-agent") continue;  // its socket was removed before the grave existed
+    auto id = find_own(engine, what, thing);
+    if (!id && id.error().code != Code::conflict) return false;
+    anything = anything || (id && !id->empty());
+  }
+  if (anything) receipt = tear_down(engine, what);
+  if (due && (!anything || receipt.confirmed)) remove_session_directory(orphan.grave);
+  return anything;
+}
+
+// Removes a directory with a temporary name if the start that made it is dead.
+void look_at_unborn(const std::string& directory) {
+  auto opened = open_own_directory(directory);
+  auto text = opened ? read_own_file(*opened, directory, "ledger", 1 << 16) : fail(Code::not_found, "");
+  auto first = text ? wire::decode<LedgerRecord>(text->substr(0, text->find('\n')), wire::From::ours)
+                    : Result<LedgerRecord>(std::unexpected(text.error()));
+  auto owner = Owner::from_label(first ? first->owner.value_or("") : "");
+  if (opened && (owner ? !owner->alive() : age_of(directory) > kGraveSeconds)) remove_session_directory(directory);
+}
+
+// Reads the ledger once more, in our turn. Its owner may have written to it after it was read and before it was found
+// dead, another sweep may have brought the work home and kept the ledger, and a new session may have the name by now.
+std::optional<Orphan> as_it_is_now(const Directories& directories, const Orphan& found) {
+  auto view = found.grave.empty() ? read_ledger(directories, found.session) : read_grave(directories, found.session);
+  if (!view || view->owner.alive() || view->remote) return std::nullopt;  // a ledger with a fault is told of next time
+  return Orphan{.session = found.session,
+                .owner = view->owner,
+                .things = view->things,
+                .engine = view->engine,
+                .directory = found.directory,
+                .asked = view->asked,
+                .work = view->work,
+                .exit = view->exit,
+                .grave = found.grave,
+                .refused = {}};
+}
+
+// Handles a session whose ledger could not be read. If there is no ledger, nothing was made or everything was removed,
+// and the directory is removed. A ledger that is not accepted, or cannot be read now, stays.
+std::optional<Orphan> without_view(const std::string& session, const std::string& directory, const Error& error) {
+  auto opened = open_own_directory(directory);
+  if (error.code == Code::not_found && opened) remove_session_directory(directory);
+  if (error.code == Code::not_found) return std::nullopt;
+  Orphan orphan;
+  orphan.session = session;
+  orphan.refused = error;
+  return orphan;
+}
+
+void find_dead(const Directories& directories, std::set<std::string>& known, std::vector<Orphan>& orphans) {
+  for (const auto& name : names_in(directories.sessions)) {
+    std::string directory = directories.sessions + "/" + name;
+    if (name.starts_with(kUnborn)) look_at_unborn(directory);
+    if (name.starts_with(".")) continue;
+    known.insert(name);
+    auto view = read_ledger(directories, name);
+    if (!view) {
+      if (auto orphan = without_view(name, directory, view.error())) orphans.push_back(std::move(*orphan));
+      continue;
+    }
+    if (view->owner.alive()) continue;
+    if (view->remote) continue;  // its agent may still run on the remote machine; attach and cleanup handle it
+    orphans.push_back({name, view->owner, view->things, view->engine, directory, view->asked, view->work, view->exit});
+  }
+}
+
+void find_graves(const Directories& directories, std::set<std::string>& known, std::vector<Orphan>& orphans) {
+  for (const auto& name : names_in(graves_in(directories))) {
+    std::string grave = graves_in(directories) + "/" + name;
+    if (name.starts_with(kUnborn)) look_at_unborn(grave);
+    if (name.starts_with(".")) continue;
+    auto view = read_grave(directories, name);
+    if (!view) {
+      if (auto orphan = without_view(name, grave, view.error())) orphans.push_back(std::move(*orphan));
+      continue;
+    }
+    if (view->owner.alive()) continue;  // a runtime is being tried
+    if (age_of(grave + "/ledger") > kForgottenSeconds) remove_session_directory(grave);
+    else if (known.insert(name).second)
+      orphans.push_back({name, view->owner, view->things, view->engine, "", {}, {}, {}, grave});
+  }
+}
+
+}  // namespace
+
+void remove_session_directory(const std::string& directory) {
+  empty_but_ledger(directory);
+  ::unlink((directory + "/ledger").c_str());
+  ::rmdir(directory.c_str());
+}
+
+std::vector<Orphan> find_orphans(const Directories& directories) {
+  std::vector<Orphan> orphans;
+  std::set<std::string> known;
+  find_dead(directories, known, orphans);
+  find_graves(directories, known, orphans);
+  return orphans;
+}
+
+std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans) {
+  std::vector<Swept> all;
+  for (const auto& found : orphans) {
+    if (found.refused) {
+      Swept swept;
+      swept.receipt.session = found.session;
+      swept.receipt.left.push_back(found.refused->what);
+      all.push_back(std::move(swept));
+      continue;
+    }
+    std::string where = found.grave.empty() ? found.directory : found.grave;
+    Turn turn(where);
+    if (!turn.mine()) continue;
+    auto orphan = as_it_is_now(directories, found);
+    if (!orphan) continue;
+    if (orphan->things.empty()) {
+      remove_session_directory(where);
+      ::rmdir((directories.results + "/" + orphan->session).c_str());
+      continue;
+    }
+    auto engine = docker::Engine::connect({orphan->engine, "the session's ledger"});
+    Swept swept;
+    swept.receipt.session = orphan->session;
+    if (!orphan->grave.empty()) {
+      if (engine && visit_grave(*orphan, *engine, swept.receipt)) all.push_back(std::move(swept));
+      continue;
+    }
+    if (!engine) swept.receipt.left.push_back("session " + orphan->session + ": " + engine.error().what);
+    else sweep_one(directories, *orphan, *engine, turn, swept);
+    all.push_back(std::move(swept));
+  }
+  return all;
+}
+
+void forget(const Directories& directories, const std::string& directory, const Receipt& receipt) {
+  if (!receipt.final) {
+    empty_but_ledger(directory);
+    std::string grave = graves_in(directories) + "/" + receipt.session;
+    if (make_directories(graves_in(directories)) && std::rename(directory.c_str(), grave.c_str()) == 0) {
+      ::utimensat(AT_FDCWD, (grave + "/ledger").c_str(), nullptr, 0);
+      return;
+    }
+  }
+  remove_session_directory(directory);
+}
+
+}  // namespace bottle::session

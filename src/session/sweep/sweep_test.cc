@@ -1,0 +1,120 @@
+// These tests check what a sweep does because of a ledger.
+#include "session/sweep/sweep.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/files/file.h"
+#include "session/ledger/scratch_test.h"
+
+namespace bottle::session {
+namespace {
+
+TEST(Sweep, LeavesAStartThatIsBeingBornAndRemovesOneThatDiedAtIt) {
+  Scratch scratch;
+  const Directories& directories = scratch.directories;
+  auto unborn = [&](const std::string& name) { return directories.sessions + "/" + kUnborn + name; };
+  for (const char* name : {"silent", "living", "dead"}) ASSERT_TRUE(make_directories(unborn(name)));
+  Owner owner = Owner::self();
+  ASSERT_TRUE(write_file_atomically(unborn("living") + "/ledger", "{\"owner\":\"" + owner.to_label() + "\"}\n"));
+  owner.start_time += "1";
+  ASSERT_TRUE(write_file_atomically(unborn("dead") + "/ledger", "{\"owner\":\"" + owner.to_label() + "\"}\n"));
+  EXPECT_TRUE(find_orphans(directories).empty());
+  EXPECT_EQ(::access(unborn("silent").c_str(), F_OK), 0);
+  EXPECT_EQ(::access(unborn("living").c_str(), F_OK), 0);
+  EXPECT_NE(::access(unborn("dead").c_str(), F_OK), 0);
+}
+
+TEST(Sweep, WhatIsNotFinalIsRememberedInAGrave) {
+  Scratch scratch;
+  const Directories& directories = scratch.directories;
+  std::string directory = directories.sessions + "/x1";
+  {
+    Owner owner = Owner::self();
+    owner.start_time += "1";
+    auto ledger = Ledger::create(directory, owner);
+    ASSERT_TRUE(ledger);
+    ASSERT_TRUE(ledger->note({.engine = "/nonexistent/engine.sock"}));
+    ASSERT_TRUE(ledger->will_make({{"container", "bottle-x1-agent"}}));
+  }
+  ASSERT_TRUE(write_file_atomically(directory + "/info.json.new.17", "{}"));
+  Receipt receipt;
+  receipt.session = "x1";
+  receipt.final = false;
+  forget(directories, directory, receipt);
+  EXPECT_NE(::access(directory.c_str(), F_OK), 0);
+  auto orphans = find_orphans(directories);
+  ASSERT_EQ(orphans.size(), 1u);
+  EXPECT_EQ(orphans[0].things.size(), 1u);
+  EXPECT_TRUE(sweep(directories, orphans).empty()) << "a silent engine is no news of a grave";
+  EXPECT_EQ(find_orphans(directories).size(), 1u);
+}
+
+TEST(Sweep, WhatIsNotBelievedIsToldAndLeftAlone) {
+  Scratch scratch;
+  std::string forged = scratch.dead("x1", {R"({"make":[{"kind":"volume","name":"precious"}]})"}),
+              grave = scratch.dead("x2", {R"({"make":[{"kind":"volume","name":"precious"}]})"}, "graves"),
+              open = scratch.dead("x3", {kMakes});
+  ::chmod(open.c_str(), 0777);
+  std::filesystem::create_directory(scratch.path + "/other");
+  ASSERT_TRUE(write_file_atomically(scratch.path + "/other/file", "text"));
+  std::filesystem::create_symlink(scratch.path + "/other", scratch.directories.sessions + "/x4");
+  ASSERT_TRUE(make_directories(scratch.directories.sessions + "/Not A Session"));
+  auto orphans = find_orphans(scratch.directories);
+  ASSERT_EQ(orphans.size(), 5u);
+  for (const auto& orphan : orphans) {
+    EXPECT_TRUE(orphan.refused) << orphan.session;
+    EXPECT_TRUE(orphan.things.empty());
+  }
+  auto swept = sweep(scratch.directories, orphans);
+  ASSERT_EQ(swept.size(), 5u);
+  for (const auto& one : swept) {
+    EXPECT_FALSE(one.receipt.confirmed);
+    EXPECT_EQ(one.receipt.left.size(), 1u);
+  }
+  for (const auto& path : {forged + "/ledger", grave + "/ledger", open + "/ledger", scratch.path + "/other/file",
+                           scratch.directories.sessions + "/Not A Session"})
+    EXPECT_TRUE(std::filesystem::exists(path)) << path;
+}
+
+TEST(Sweep, WhatTheOwnerWroteBeforeItDiedIsReadAgain) {
+  Scratch scratch;
+  std::string directory = scratch.dead("x1", {R"({"engine":"/nonexistent/engine.sock"})"});
+  auto orphans = find_orphans(scratch.directories);
+  ASSERT_EQ(orphans.size(), 1u);
+  ASSERT_TRUE(orphans[0].things.empty());
+  // The owner wrote this after its ledger was read and before it was found dead.
+  scratch.dead("x1", {R"({"engine":"/nonexistent/engine.sock"})", kMakes});
+  auto swept = sweep(scratch.directories, orphans);
+  ASSERT_EQ(swept.size(), 1u);
+  EXPECT_FALSE(swept[0].receipt.confirmed);
+  EXPECT_EQ(::access((directory + "/ledger").c_str(), F_OK), 0) << "nothing knows of its things any more";
+}
+
+TEST(Sweep, ANewSessionWithTheNameOfADeadOneIsLeftAlone) {
+  Scratch scratch;
+  std::string directory = scratch.dead("x1", {});
+  auto orphans = find_orphans(scratch.directories);
+  ASSERT_EQ(orphans.size(), 1u);
+  // Another process swept the dead session, and a start took its name.
+  std::filesystem::remove_all(directory);
+  ASSERT_TRUE(Ledger::create(directory, Owner::self()));
+  EXPECT_TRUE(sweep(scratch.directories, orphans).empty());
+  EXPECT_EQ(::access((directory + "/ledger").c_str(), F_OK), 0);
+}
+
+TEST(Sweep, AGraveOfALivingOwnerIsNotSwept) {
+  Scratch scratch;
+  ASSERT_TRUE(
+      write_grave(scratch.directories, "trial-1", "/nonexistent/engine.sock", {{"container", "bottle-trial-1-trial"}}));
+  EXPECT_TRUE(read_grave(scratch.directories, "trial-1"));
+  EXPECT_TRUE(find_orphans(scratch.directories).empty());
+  remove_grave(scratch.directories, "trial-1");
+  EXPECT_TRUE(std::filesystem::is_empty(scratch.path + "/graves"));
+}
+
+}  // namespace
+}  // namespace bottle::session

@@ -1,0 +1,95 @@
+#include "session/sweep/unrecorded.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+#include "base/files/file.h"
+#include "base/ids.h"
+#include "docker/call.h"
+#include "session/collect/collect.h"
+#include "session/ledger/names.h"
+#include "session/ledger/teardown.h"
+
+namespace bottle::session {
+namespace {
+
+using docker::member, docker::text_of;
+
+bool is_recorded(const Directories& directories, const std::string& session, const Thing& thing) {
+  for (auto read : {read_ledger, read_grave})
+    if (auto view = read(directories, session); view && std::ranges::count(view->things, thing) > 0) return true;
+  return false;
+}
+
+// Saves the agent's workspace as an archive, in a results directory that holds nothing else.
+std::optional<wire::Back> save_work(const Directories& directories, docker::Engine& engine, const Belongings& what,
+                                    const std::function<void(const std::string&)>& tell) {
+  Names names(what.session);
+  if (!std::ranges::count(what.things, Thing{"volume", names.work})) return std::nullopt;  // bind mode has no volume
+  auto id = find_own(engine, what, {"container", names.agent});
+  if (!id) return wire::Back{.error = id.error().what, .held = true};
+  if (id->empty()) return std::nullopt;
+  std::string results = directories.results + "/" + what.session;
+  std::error_code ignored;
+  if (std::filesystem::exists(std::filesystem::symlink_status(results, ignored))) results += "-" + random_hex(3);
+  if (auto made = make_directories(results); !made) return wire::Back{.error = made.error().what, .held = true};
+  (void)engine.stop_container(*id, 3);
+  auto back = collect(engine, what.session, {"", "/workspace", "", results, true}, "", tell);
+  ::rmdir(results.c_str());
+  if (!back.archive.empty()) back.text = "The workspace as the agent left it, unchecked: " + back.archive;
+  return back;
+}
+
+}  // namespace
+
+Result<std::vector<Unrecorded>> find_unrecorded(const Directories& directories, docker::Engine& engine) {
+  std::vector<Unrecorded> all;
+  for (const std::string kind : {"containers", "networks", "volumes"}) {
+    for (const auto& item : TRY(engine.list_by_label(kind, "bottle.session"))) {
+      const auto& labels = member(item, "Labels");
+      auto owner = Owner::from_label(text_of(labels, "bottle.owner"));
+      if (!owner || owner->uid != ::getuid() || owner->alive()) continue;
+      Unrecorded found{{kind.substr(0, kind.size() - 1), name_of(item, kind)},
+                       text_of(labels, "bottle.session"),
+                       *owner,
+                       text_of(labels, "bottle.ledger")};
+      if (is_recorded(directories, found.session, found.thing)) continue;
+      found.is_named_so = is_session_name(found.session) && Names(found.session).has(found.thing);
+      all.push_back(std::move(found));
+    }
+  }
+  return all;
+}
+
+std::vector<Swept> remove_unrecorded(const Directories& directories, docker::Engine& engine,
+                                     const std::vector<Unrecorded>& found,
+                                     const std::function<void(const std::string&)>& tell) {
+  std::map<std::pair<std::string, std::string>, Belongings> sessions;
+  for (const auto& each : found) {
+    if (!each.is_named_so) continue;
+    auto& what = sessions[{each.session, each.owner.to_label()}];
+    what.session = each.session;
+    what.owner = each.owner;
+    what.things.push_back(each.thing);
+  }
+  std::vector<Swept> all;
+  for (auto& [unused, what] : sessions) {
+    Swept swept;
+    swept.back = save_work(directories, engine, what, tell);
+    bool held = swept.back && swept.back->held;
+    if (held) spare_work(what);
+    swept.receipt = tear_down(engine, what);
+    if (held) {
+      swept.receipt.left.push_back("container " + Names(what.session).agent +
+                                   ": it holds work that could not be saved: " + swept.back->error);
+      swept.receipt.confirmed = false;
+    }
+    all.push_back(std::move(swept));
+  }
+  return all;
+}
+
+}  // namespace bottle::session

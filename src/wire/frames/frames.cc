@@ -1,0 +1,84 @@
+#include "wire/frames/frames.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace bottle::session {
+size_t FrameReader::length() const {
+  size_t length = 0;
+  for (size_t i = 1; i <= 4; ++i) length = length << 8 | static_cast<unsigned char>(buffer_[offset_ + i]);
+  return length;
+}
+
+size_t FrameReader::most() const {
+  auto type = static_cast<FrameType>(buffer_[offset_]);
+  return type == FrameType::output || type == FrameType::diagnostic ? kMost : words_;
+}
+
+size_t FrameReader::missing() const {
+  size_t have = buffer_.size() - offset_;
+  if (have < 5) return 5 - have;
+  return length() > most() || have >= 5 + length() ? 0 : 5 + length() - have;
+}
+
+std::string encode(FrameType type, std::string_view bytes) {
+  std::string out(1, static_cast<char>(type));
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(bytes.size() >> shift & 255);
+  out.append(bytes);
+  return out;
+}
+
+Result<Frame> FrameReader::next() {
+  size_t have = buffer_.size() - offset_;
+  if (have < 5) return fail(Code::unavailable, "frame incomplete");
+  if (length() > most()) return fail(Code::limit, "frame of " + std::to_string(length()) + " bytes");
+  if (have < 5 + length()) return fail(Code::unavailable, "frame incomplete");
+  Frame frame{static_cast<FrameType>(buffer_[offset_]), buffer_.substr(offset_ + 5, length())};
+  offset_ += 5 + frame.bytes.size();
+  if (offset_ == buffer_.size() || offset_ > (1u << 20)) {
+    buffer_.erase(0, offset_);
+    offset_ = 0;
+  }
+  return frame;
+}
+
+Result<Frame> receive_frame(int fd) {
+  FrameReader reader;
+  char buffer[65536];
+  for (size_t want = 5;;) {
+    ssize_t n = ::read(fd, buffer, std::min(want, sizeof buffer));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("receiving from the other side");
+    if (n == 0) return fail(Code::closed, "the other side closed the connection");
+    reader.feed({buffer, static_cast<size_t>(n)});
+    want = reader.missing();
+    if (want == 0) return reader.next();
+  }
+}
+
+Result<> send_bytes(int fd, std::string_view rest) {
+  int patience_ms = 5000;
+  while (!rest.empty()) {
+    ssize_t n = ::send(fd, rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == ENOTSOCK) {  // a pipe to ssh, which fills up when the connection stalls
+      patience_ms = 30000;
+      n = ::write(fd, rest.data(), rest.size());
+    }
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      pollfd p{fd, POLLOUT, 0};
+      if (::poll(&p, 1, patience_ms) <= 0) return fail(Code::timed_out, "the other side does not read");
+      continue;
+    }
+    if (n < 0) return fail_errno("sending to the other side");
+    rest.remove_prefix(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+Result<> send_frame(int fd, FrameType type, std::string_view bytes) { return send_bytes(fd, encode(type, bytes)); }
+
+}  // namespace bottle::session

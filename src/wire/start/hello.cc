@@ -1,0 +1,80 @@
+#include "wire/start/hello.h"
+
+#include "wire/start/version.h"
+
+namespace bottle::wire {
+
+constexpr int64_t kLatest = int64_t{1} << 53;  // in milliseconds; sums of such times must not overflow
+constexpr size_t kIdentity = 1000;             // for the reference and the id of an image
+
+static void fields(Object& o, Interface& interface) {
+  o.words("name", interface.name, kName);
+  o.text("kind", interface.kind, kName);
+}
+
+static void fields(Object& o, Route& route) {
+  o.words("device", route.device, kName);
+  o.text("to", route.to, kName);
+}
+
+static void fields(Object& o, EngineHello& engine) {
+  if (o.optional("error", !engine.error.empty())) {
+    o.words("error", engine.error, 64 << 10);
+    return o.words("todo", engine.todo, 64 << 10);
+  }
+  o.words("socket", engine.socket, kPath);
+  o.words("api", engine.api, kName);
+  o.words("version", engine.version, kName);
+  o.flag("rootless", engine.rootless);
+  o.texts("runtimes", engine.runtimes, kFew, kName);
+  o.words("cgroup", engine.cgroup, kName);
+  o.words("cgroup_driver", engine.cgroup_driver, kName);
+  o.flag("memory_limit", engine.memory_limit);
+  o.flag("cpu_limit", engine.cpu_limit);
+  o.flag("pids_limit", engine.pids_limit);
+  o.flag("seccomp", engine.seccomp);
+  o.words("storage", engine.storage, kName);
+}
+
+void fields(Object& o, Hello& hello) {
+  o.constant("bottle", "far");
+  o.version("version", kVersion);
+  o.number("uid", hello.uid);
+  o.number("gid", hello.gid);
+  o.words("kernel", hello.kernel, kName);
+  o.text("machine", hello.machine, kName);
+  o.number("clock_ms", hello.clock_ms, int64_t{0}, kLatest);
+  o.number("memory", hello.memory);
+  o.number("disk_free", hello.disk_free);
+  o.number("cpus", hello.cpus);
+  o.objects("interfaces", hello.interfaces, kMany);
+  o.objects("routes", hello.routes, kMany);
+  o.texts("images", hello.images, kMany, kIdentity);
+  o.flag("mosh", hello.mosh);
+  o.flag("token", hello.token);
+  if (o.optional("roots", !hello.roots.empty())) o.text("roots", hello.roots, kName);
+  if (o.optional("engine_at", hello.engine_at > 0)) o.number("engine_at", hello.engine_at);
+  o.object("engine", hello.engine);
+}
+
+void fields(Object& o, Absent& absent) {
+  o.constant("bottle", "absent");
+  o.words("machine", absent.machine, kName);
+  o.words("system", absent.system, kName);
+}
+
+Result<std::variant<Hello, Absent>> decode_greeting(std::string_view line) {
+  if (auto absent = decode<Absent>(line, From::foreign)) return std::move(*absent);
+  return TRY(decode<Hello>(line, From::foreign));
+}
+
+void fields(Object& o, KnownMachine& known) {
+  o.number("learned_ms", known.learned_ms, int64_t{0}, kLatest);
+  o.object("hello", known.hello);
+}
+
+static void fields(Object& o, ImageLayers::Image& image) { o.texts("layers", image.layers, kFew, kName); }
+
+void fields(Object& o, ImageLayers& layers) { o.objects("images", layers.images, kFew); }
+
+}  // namespace bottle::wire

@@ -1,0 +1,95 @@
+#include "wire/start/job.h"
+
+#include <array>
+
+#include "sshagent/wire.h"
+#include "wire/start/plan.h"
+#include "wire/start/version.h"
+
+namespace bottle::wire {
+
+void fields(Object& o, Values& values) {
+  o.table("env", values.env, kFew, kValue);
+  o.table("secrets", values.secrets, kFew, kValue);
+}
+
+static void fields(Object& o, Token& token) {
+  static constexpr std::array kWays = {"job", "sendenv", "provider"};
+  o.choice("via", token.via, kWays);
+  o.text("name", token.name, kName);
+  o.text("file", token.file, kPath);
+  o.text("fetch", token.fetch, 64 << 10);
+}
+
+static void fields(Object& o, SshKey& key) {
+  std::string blob = sshagent::base64(key.blob);
+  o.text("file", key.file, kPath);
+  o.text("blob", blob, 64 << 10);
+  o.text("agent", key.agent, kPath);
+  o.text("passphrase", key.passphrase, kPath);
+  if (o.is_read()) key.blob = sshagent::unbase64(blob);
+}
+
+void fields(Object& o, Far& far) {
+  o.text("user", far.target.user, kName);
+  o.text("host", far.target.host, kName);
+  o.number("port", far.target.port);
+  o.text("known_hosts", far.target.known_hosts, kPath);
+  o.text("host_key_alias", far.target.host_key_alias, kName);
+  o.text("identity", far.target.identity, kPath);
+  o.text("control", far.control_directory, kPath);
+  o.text("program", far.program, kName);
+}
+
+void fields(Object& o, VmJob& vm) {
+  o.text("name", vm.name, kName);
+  o.text("provider", vm.provider, kName);
+  o.table("options", vm.options, kFew, 64 << 10);
+  o.number("cpus", vm.cpus);
+  o.number("memory", vm.memory);
+  o.number("disk", vm.disk);
+  o.number("ttl", vm.ttl);
+  o.number("idle", vm.idle);
+  o.flag("keep", vm.keep);
+  o.flag("allow_vpn", vm.allow_vpn);
+  if (o.optional("environment", !vm.environment.empty())) o.table("environment", vm.environment, kMany, kValue);
+}
+
+static void fields(Object& o, RemoteJob& remote) {
+  o.object("far", remote.far);
+  o.object("vm", remote.vm);
+  o.flag("adopt", remote.adopt);
+  o.flag("stop", remote.stop);
+  o.text("image", remote.image, kPath);
+  o.text("roots", remote.roots, kName);
+  o.flag("unseen", remote.unseen);
+}
+
+static void fields(Object& o, session::Directories& directories) {
+  o.text("config", directories.config, kPath);
+  o.text("sessions", directories.sessions, kPath);
+  o.text("results", directories.results, kPath);
+  o.text("home", directories.home, kPath);
+  o.text("cache", directories.cache, kPath);
+  o.text("runtimes", directories.runtimes, kPath);
+}
+
+void fields(Object& o, Job& job) {
+  o.version("version", kVersion);
+  o.object("plan", job.plan);
+  o.object("values", job.values);
+  o.objects("ssh_keys", job.ssh_keys, kFew);
+  o.text("engine", job.engine, kPath);
+  o.text("ca_bundle", job.ca_bundle, kLongText);
+  o.text("extra_ca", job.extra_ca, kLongText);
+  o.text("kept_roots", job.kept_roots, kName);
+  o.object("directories", job.directories);
+  o.text("self", job.path_to_self, kPath);
+  o.flag("far", job.far);
+  o.object("remote", job.remote);
+  o.flag("tunnel", job.tunnel);
+  o.flag("relay_all", job.relay_all);
+  o.object("token", job.token);
+}
+
+}  // namespace bottle::wire

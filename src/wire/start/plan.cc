@@ -1,0 +1,142 @@
+#include "wire/start/plan.h"
+
+#include <array>
+
+namespace bottle::wire {
+namespace {
+
+constexpr unsigned kPlanVersion = 1;  // docs/plan.md
+constexpr std::array kSources = {"literal", "env", "file", "cmd", "prompt"};
+constexpr std::array kModes = {"none", "copy", "clone", "bind"};
+
+// Members of a plan that are objects of their own in JSON.
+struct Workspace {
+  plan::Plan& plan;
+};
+void fields(Object& o, Workspace& workspace) {
+  o.choice("mode", workspace.plan.workspace_mode, kModes);
+  o.text("path", workspace.plan.workspace, kPath);
+  o.text("inside", workspace.plan.workdir, kPath);
+  o.text("repository", workspace.plan.repository, kPath);
+  if (o.optional("start", !workspace.plan.start.empty())) o.text("start", workspace.plan.start, kPath);
+  if (o.optional("include", !workspace.plan.include.empty())) o.texts("include", workspace.plan.include, kFew, kPath);
+  if (o.optional("keep", !workspace.plan.keep.empty())) o.texts("keep", workspace.plan.keep, kFew, kPath);
+  if (o.optional("keep_ignored", workspace.plan.keep_ignored)) o.flag("keep_ignored", workspace.plan.keep_ignored);
+}
+
+struct User {
+  plan::Plan& plan;
+};
+void fields(Object& o, User& user) {
+  o.number("uid", user.plan.uid);
+  o.number("gid", user.plan.gid);
+}
+
+}  // namespace
+
+static void fields(Object& o, plan::Source& source) {
+  o.choice("kind", source.kind, kSources);
+  o.text("text", source.text, kValue);
+}
+
+static void fields(Object& o, plan::EnvVar& variable) {
+  o.text("name", variable.name, kName);
+  o.object("source", variable.source);
+}
+
+static void fields(Object& o, plan::Secret& secret) {
+  o.text("name", secret.name, kName);
+  o.object("source", secret.source);
+  o.texts("hosts", secret.hosts, kFew, kName);
+  o.text("header", secret.header, kPath);
+  o.text("placeholder", secret.placeholder, kPath);
+  o.text("env", secret.env, kName);
+  o.flag("optional", secret.optional);
+  o.texts("in", secret.in, 3, kName);
+  o.texts("beside", secret.beside, kFew, kName);
+}
+
+static void fields(Object& o, plan::Image& image) {
+  o.text("reference", image.reference, kPath);
+  o.text("recipe", image.recipe, kName);
+  o.text("dockerfile", image.dockerfile, kPath);
+  o.text("provider", image.provider, kName);
+  o.texts("packages", image.packages, kFew, kName);
+  if (o.optional("version", !image.pin.version.empty())) o.text("version", image.pin.version, kName);
+  if (o.optional("integrity", !image.pin.integrity.empty())) o.text("integrity", image.pin.integrity, kPath);
+}
+
+static void fields(Object& o, manifest::Resources& resources) {
+  o.number("memory", resources.memory);
+  o.number("cpus", resources.cpus);
+  o.number("pids", resources.pids);
+  o.number("shm", resources.shm);
+}
+
+static void fields(Object& o, manifest::AllowRule& rule) {
+  o.text("host", rule.host, kName);
+  o.numbers("ports", rule.ports, kFew);
+  o.texts("methods", rule.methods, kFew, kName);
+  o.texts("paths", rule.paths, kFew, kPath);
+  o.flag("inspect", rule.inspect);
+  if (o.optional("on_secret", !rule.on_secret.empty())) o.text("on_secret", rule.on_secret, kName);
+}
+
+static void fields(Object& o, manifest::LanRoute& route) {
+  o.text("name", route.name, kName);
+  o.text("to", route.to, kName);
+  o.texts("methods", route.methods, kFew, kName);
+  o.texts("paths", route.paths, kFew, kPath);
+  o.flag("tls", route.tls);
+}
+
+static void fields(Object& o, manifest::Egress& egress) {
+  o.objects("allow", egress.allow, kMany);
+  o.objects("lan", egress.lan, kFew);
+  o.text("on_secret", egress.on_secret, kName);
+  if (o.optional("on_secret_for", !egress.on_secret_for.empty()))
+    o.table("on_secret_for", egress.on_secret_for, kFew, kName);
+  if (o.optional("allowed_secrets", !egress.allowed_secrets.empty()))
+    o.texts("allowed_secrets", egress.allowed_secrets, kMany, kName);
+  o.tables("hosts", egress.hosts, kMany, kName);
+  o.text("parent_proxy", egress.parent_proxy, kPath);
+  o.texts("extra_ca", egress.extra_ca, kFew, kPath);
+  o.text("resolver", egress.resolver, kName);
+}
+
+static void fields(Object& o, manifest::SshHost& host) {
+  o.text("host", host.host, kName);
+  o.text("hostname", host.hostname, kName);
+  o.text("user", host.user, kName);
+  o.number("port", host.port);
+  o.text("identity_file", host.identity_file, kPath);
+  o.text("host_key", host.known_host_key, 64 << 10);
+}
+
+void fields(Object& o, plan::Plan& plan) {
+  Workspace workspace{plan};
+  User user{plan};
+  o.version("version", kPlanVersion);
+  o.text("session", plan.session, kName);
+  o.text("agent", plan.agent, kName);
+  o.text("bottle", plan.bottle, kName);
+  o.text("provider", plan.provider, kName);
+  o.object("image", plan.image);
+  o.text("runtime", plan.runtime, kName);
+  o.object("resources", plan.resources);
+  o.object("workspace", workspace);
+  o.object("user", user);
+  o.objects("env", plan.env, kFew);
+  o.objects("secrets", plan.secrets, kFew);
+  o.object("egress", plan.egress);
+  o.objects("ssh", plan.ssh, kFew);
+  o.texts("skills", plan.skills, kFew, kPath);
+  o.text("system_prompt", plan.system_prompt, kLongText);
+  o.text("prompt", plan.prompt, kLongText);
+  o.texts("command", plan.command, kMany, kValue);
+  o.flag("headless", plan.headless);
+  o.flag("record", plan.record);
+  o.words("warnings", plan.warnings, kFew);
+}
+
+}  // namespace bottle::wire
