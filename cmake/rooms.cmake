@@ -14,6 +14,17 @@ function(precompiled target first)
   endif()
 endfunction()
 
+# covered(TARGET PATH): in a build for scripts/coverage, makes the code of the room at PATH count how often each of its lines runs.
+# That code cannot use headers which were compiled without counters, so OUT says whether the room is covered.
+function(covered target path out)
+  set(${out} OFF PARENT_SCOPE)
+  if(BOTTLE_COVERAGE AND "${path}/" MATCHES "^${BOTTLE_COVERAGE}/")
+    target_compile_options(${target} PRIVATE -fprofile-instr-generate -fcoverage-mapping)
+    target_link_options(${target} INTERFACE -fprofile-instr-generate)
+    set(${out} ON PARENT_SCOPE)
+  endif()
+endfunction()
+
 # headers(TARGET FOLDER...): an include root of the target's own, which holds links to the headers of these folders of src/ and
 # nothing else. A header of a room that is not on a target's line is not on its include path either.
 function(headers target)
@@ -63,7 +74,10 @@ function(room path)
     add_library(${target}_${folder} ALIAS ${target})
   endforeach()
   headers(${target} ${folders})
-  precompiled(${target} bottle_base ${CMAKE_SOURCE_DIR}/src/precompiled.h)
+  covered(${target} ${path} is_covered)
+  if(NOT is_covered)
+    precompiled(${target} bottle_base ${CMAKE_SOURCE_DIR}/src/precompiled.h)
+  endif()
   if(BOTTLE_TESTS AND tests)
     list(TRANSFORM ARG_TESTS_SEE REPLACE / _)
     list(TRANSFORM ARG_TESTS_SEE PREPEND bottle_)
