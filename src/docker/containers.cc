@@ -2,32 +2,32 @@
 #include <thread>
 
 #include "docker/call.h"
-#include "docker/engine.h"
+#include "docker/http_engine.h"
 
 namespace bottle::docker {
 namespace {
 constexpr size_t kLogLimit = 1 << 20;
 }
 
-Result<std::string> Engine::create_container(const std::string& name, const Json& config) {
+Result<std::string> HttpEngine::create_container(const std::string& name, const Json& config) {
   return text_of(TRY(call_json(socket_, "POST", path("/containers/create?name=" + escaped(name)), config,
                                "creating the container " + name, call_timeout_ms(), note_)),
                  "Id", name);
 }
 
-Result<> Engine::start_container(const std::string& id, int timeout_ms) {
+Result<> HttpEngine::start_container(const std::string& id, int timeout_ms) {
   TRY(call(socket_, "POST", path("/containers/" + escaped(id) + "/start"), nullptr, "starting the container " + id,
            timeout_ms > 0 ? timeout_ms : call_timeout_ms()));
   return {};
 }
 
-Result<> Engine::stop_container(const std::string& id, int seconds) {
+Result<> HttpEngine::stop_container(const std::string& id, int seconds) {
   TRY(call(socket_, "POST", path("/containers/" + escaped(id) + "/stop?t=" + std::to_string(seconds)), nullptr,
            "stopping the container " + id, seconds * 1000 + call_timeout_ms()));
   return {};
 }
 
-Result<> Engine::kill_container(const std::string& id, const std::string& signal) {
+Result<> HttpEngine::kill_container(const std::string& id, const std::string& signal) {
   auto done = call(socket_, "POST", path("/containers/" + escaped(id) + "/kill?signal=" + escaped(signal)), nullptr,
                    "killing the container " + id);
   if (!done && done.error().code != Code::conflict)
@@ -35,7 +35,7 @@ Result<> Engine::kill_container(const std::string& id, const std::string& signal
   return {};
 }
 
-Result<> Engine::remove_container(const std::string& name) {
+Result<> HttpEngine::remove_container(const std::string& name) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   for (int pause_ms = 20;; pause_ms = std::min(pause_ms * 2, 500)) {
     auto done = call(socket_, "DELETE", path("/containers/" + escaped(name) + "?force=1&v=1"), nullptr,
@@ -48,7 +48,7 @@ Result<> Engine::remove_container(const std::string& name) {
   }
 }
 
-Result<int> Engine::wait_container(const std::string& id, int timeout_ms) {
+Result<int> HttpEngine::wait_container(const std::string& id, int timeout_ms) {
   constexpr int kForEverMs = 1 << 30;  // about twelve days
   std::string doing = "waiting for the container " + id;
   Json json = TRY(call_json(socket_, "POST", path("/containers/" + escaped(id) + "/wait"), nullptr, doing,
@@ -62,12 +62,12 @@ Result<int> Engine::wait_container(const std::string& id, int timeout_ms) {
   return status.get<int>();
 }
 
-Result<Engine::Json> Engine::inspect_container(const std::string& id) {
+Result<Engine::Json> HttpEngine::inspect_container(const std::string& id) {
   return call_json(socket_, "GET", path("/containers/" + escaped(id) + "/json"), nullptr,
                    "inspecting the container " + id);
 }
 
-Result<Attached> Engine::attach(const std::string& id, bool) {
+Result<Attached> HttpEngine::attach(const std::string& id, bool) {
   std::string doing = "attaching to the container " + id;
   auto connection = TRY(Connection::open(socket_, call_timeout_ms()));
   TRY(connection.upgrade(path("/containers/" + escaped(id) + "/attach?stream=1&stdin=1&stdout=1&stderr=1")));
@@ -83,14 +83,14 @@ Result<Attached> Engine::attach(const std::string& id, bool) {
   return Attached(connection.release(), std::move(early));
 }
 
-Result<> Engine::resize(const std::string& id, int rows, int cols) {
+Result<> HttpEngine::resize(const std::string& id, int rows, int cols) {
   TRY(call(socket_, "POST",
            path("/containers/" + escaped(id) + "/resize?h=" + std::to_string(rows) + "&w=" + std::to_string(cols)),
            nullptr, "resizing the terminal of " + id));
   return {};
 }
 
-Result<std::string> Engine::logs(const std::string& id, int lines) {
+Result<std::string> HttpEngine::logs(const std::string& id, int lines) {
   std::string doing = "reading the log of " + id;
   Json container = TRY(inspect_container(id));
   bool terminal = member(member(container, "Config"), "Tty") == true;
@@ -115,13 +115,13 @@ Result<std::string> Engine::logs(const std::string& id, int lines) {
   return text;
 }
 
-Result<> Engine::put_archive(const std::string& id, const std::string& where, const Reader& reader) {
+Result<> HttpEngine::put_archive(const std::string& id, const std::string& where, const Reader& reader) {
   TRY(call_with_upload(socket_, "PUT", path("/containers/" + escaped(id) + "/archive?path=" + escaped(where)), reader,
                        "sending files to " + where));
   return {};
 }
 
-Result<> Engine::get_archive(const std::string& id, const std::string& where, const Writer& writer) {
+Result<> HttpEngine::get_archive(const std::string& id, const std::string& where, const Writer& writer) {
   auto response = [&]() -> Result<Response> {
     auto connection = TRY(Connection::open(socket_, kStreamTimeoutMs));
     TRY(connection.request("GET", path("/containers/" + escaped(id) + "/archive?path=" + escaped(where)), "", ""));
@@ -131,7 +131,7 @@ Result<> Engine::get_archive(const std::string& id, const std::string& where, co
   return {};
 }
 
-Result<> Engine::export_container(const std::string& id, const Writer& writer) {
+Result<> HttpEngine::export_container(const std::string& id, const Writer& writer) {
   auto response = [&]() -> Result<Response> {
     auto connection = TRY(Connection::open(socket_, kStreamTimeoutMs));
     TRY(connection.request("GET", path("/containers/" + escaped(id) + "/export"), "", ""));

@@ -54,10 +54,10 @@ class FakeEngine {
     ::unlink(path_.c_str());
   }
   Endpoint endpoint() const { return {path_, "the test"}; }
-  Engine engine() const {
+  std::unique_ptr<Engine> engine() const {
     auto engine = Engine::connect(endpoint());
     EXPECT_TRUE(engine) << engine.error().what;
-    return *engine;
+    return std::move(*engine);
   }
   std::string last() {
     std::lock_guard lock(mutex_);
@@ -139,7 +139,7 @@ std::string unchunked(std::string_view request) {
 TEST(Engine, NegotiatesTheOlderOfTwoVersions) {
   for (auto [theirs, spoken] : {std::pair{"1.41", "/v1.41/"}, {"1.44", "/v1.44/"}, {"1.52", "/v1.47/"}}) {
     FakeEngine fake([](const std::string&) { return ok("{}"); }, theirs);
-    ASSERT_TRUE(fake.engine().info());
+    ASSERT_TRUE(fake.engine()->info());
     EXPECT_TRUE(fake.last().starts_with(std::string("GET ") + spoken + "info HTTP/1.1\r\n")) << fake.last();
   }
   for (const char* old : {"1.40", "2.0", "", "x"}) {
@@ -163,7 +163,7 @@ TEST(Http, ReadsChunkedBodies) {
   FakeEngine fake(
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
       "chunked\r\n\r\n9\r\n{\"Runtime\r\n11;x=y\r\ns\":{\"runsc\":{}}}\n\r\n0\r\nTrailer: x\r\n\r\n");
-  auto runtimes = fake.engine().runtimes();
+  auto runtimes = fake.engine()->runtimes();
   ASSERT_TRUE(runtimes) << runtimes.error().what;
   EXPECT_EQ(*runtimes, std::vector<std::string>{"runsc"});
 }
@@ -186,7 +186,7 @@ TEST(Http, RefusesWhatIsNotExactlyHttp) {
            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n5",
        }) {
     FakeEngine fake{std::string(answer)};
-    auto info = fake.engine().info();
+    auto info = fake.engine()->info();
     ASSERT_FALSE(info) << answer;
     EXPECT_EQ(info.error().code, Code::protocol) << answer << info.error().what;
   }
@@ -196,7 +196,7 @@ TEST(Http, AnAnswerCutShortIsNoAnswer) {
   for (const char* answer : {"", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}",
                              "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"}) {
     FakeEngine fake{std::string(answer)};
-    auto info = fake.engine().info();
+    auto info = fake.engine()->info();
     ASSERT_FALSE(info) << answer;
     EXPECT_EQ(info.error().code, Code::closed) << answer;
   }
@@ -206,7 +206,7 @@ TEST(Http, ACallEndsInTime) {
   FakeEngine fake(kStall);
   auto engine = fake.engine();
   auto before = std::chrono::steady_clock::now();
-  auto started = engine.start_container("x", 100);
+  auto started = engine->start_container("x", 100);
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().code, Code::timed_out);
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(5));
@@ -214,14 +214,14 @@ TEST(Http, ACallEndsInTime) {
 
 TEST(Engine, SaysWhatTheEngineSaidWhileDoingWhat) {
   FakeEngine taken(status(409, "name taken"));
-  auto made = taken.engine().create_container("x", {{"Image", "y"}});
+  auto made = taken.engine()->create_container("x", {{"Image", "y"}});
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, Code::conflict);
   EXPECT_EQ(made.error().what, "creating the container x: the engine says: name taken");
   FakeEngine plain("HTTP/1.1 404 Not Found\r\nContent-Length: 19\r\n\r\n404 page not found\n");
-  EXPECT_EQ(plain.engine().info().error().what, "asking the engine about itself: the engine says: 404 page not found");
+  EXPECT_EQ(plain.engine()->info().error().what, "asking the engine about itself: the engine says: 404 page not found");
   FakeEngine odd("HTTP/1.1 500 X\r\nContent-Length: 13\r\n\r\n{\"message\":5}");
-  EXPECT_EQ(odd.engine().info().error().code, Code::internal);
+  EXPECT_EQ(odd.engine()->info().error().code, Code::internal);
 }
 
 TEST(Engine, AnswersOfAnUnexpectedShapeDoNotThrow) {
@@ -229,28 +229,28 @@ TEST(Engine, AnswersOfAnUnexpectedShapeDoNotThrow) {
                            R"([{"IPAM":5},{"IPAM":{"Config":[5,{"Subnet":5}]}}])"}) {
     FakeEngine fake(ok(body));
     auto engine = fake.engine();
-    (void)engine.runtimes();
-    (void)engine.create_container("x", {});
-    (void)engine.create_network("x", {});
-    (void)engine.create_volume("x", {});
-    (void)engine.list_by_label("volumes", "a");
-    (void)engine.list_by_label("containers", "a");
-    (void)engine.logs("x");
-    (void)engine.import_image("x", reader_of(""), {});
-    EXPECT_FALSE(engine.wait_container("x"));
-    EXPECT_TRUE(!engine.subnets_in_use() || engine.subnets_in_use()->empty());
+    (void)engine->runtimes();
+    (void)engine->create_container("x", {});
+    (void)engine->create_network("x", {});
+    (void)engine->create_volume("x", {});
+    (void)engine->list_by_label("volumes", "a");
+    (void)engine->list_by_label("containers", "a");
+    (void)engine->logs("x");
+    (void)engine->import_image("x", reader_of(""), {});
+    EXPECT_FALSE(engine->wait_container("x"));
+    EXPECT_TRUE(!engine->subnets_in_use() || engine->subnets_in_use()->empty());
   }
 }
 
 TEST(Engine, NamesCannotBecomeSomethingElse) {
   FakeEngine fake(ok("{\"Id\":\"1\"}"));
   auto engine = fake.engine();
-  ASSERT_TRUE(engine.create_container("a&b=c HTTP/1.1\r\nEvil: x/../y", {{"Image", "i"}}));
+  ASSERT_TRUE(engine->create_container("a&b=c HTTP/1.1\r\nEvil: x/../y", {{"Image", "i"}}));
   EXPECT_TRUE(fake.last().starts_with(
       "POST /v1.41/containers/create?name=a%26b%3Dc%20HTTP%2F1.1%0D%0AEvil%3A%20x%2F..%2Fy HTTP/1.1\r\n"))
       << fake.last();
   size_t before = fake.count();
-  auto bad = engine.create_container("x", {{"Image", "\xff"}});
+  auto bad = engine->create_container("x", {{"Image", "\xff"}});
   ASSERT_FALSE(bad);
   EXPECT_EQ(bad.error().code, Code::invalid);
   EXPECT_EQ(fake.count(), before);
@@ -258,7 +258,7 @@ TEST(Engine, NamesCannotBecomeSomethingElse) {
 
 TEST(Engine, AttachHandsOverTheStreamAndWhatCameWithTheHead) {
   FakeEngine fake("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nearly");
-  auto attached = fake.engine().attach("x", true);
+  auto attached = fake.engine()->attach("x", true);
   ASSERT_TRUE(attached) << attached.error().what;
   std::string early = attached->take_early();
   ASSERT_TRUE(write_all(attached->fd(), "echo"));
@@ -271,7 +271,7 @@ TEST(Engine, AttachHandsOverTheStreamAndWhatCameWithTheHead) {
 
 TEST(Engine, ARefusedAttachSaysWhy) {
   FakeEngine fake(status(404, "No such container: x"));
-  auto attached = fake.engine().attach("x", false);
+  auto attached = fake.engine()->attach("x", false);
   ASSERT_FALSE(attached);
   EXPECT_EQ(attached.error().code, Code::not_found);
   EXPECT_NE(attached.error().what.find("No such container"), std::string::npos);
@@ -281,7 +281,7 @@ TEST(Engine, SendsArchivesWhole) {
   std::string archive;
   for (int i = 0; archive.size() < 1 << 20; ++i) archive += std::to_string(i);
   FakeEngine fake("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-  ASSERT_TRUE(fake.engine().put_archive("x", "/a b", reader_of(archive)));
+  ASSERT_TRUE(fake.engine()->put_archive("x", "/a b", reader_of(archive)));
   EXPECT_TRUE(fake.last().starts_with("PUT /v1.41/containers/x/archive?path=%2Fa%20b HTTP/1.1\r\n"));
   EXPECT_TRUE(unchunked(fake.last()) == archive);
 }
@@ -289,7 +289,7 @@ TEST(Engine, SendsArchivesWhole) {
 TEST(Engine, AnArchiveWhoseSourceFailsIsNeverEnded) {
   FakeEngine fake("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   int calls = 0;
-  auto sent = fake.engine().put_archive("x", "/", [&](char* buffer, size_t) -> Result<size_t> {
+  auto sent = fake.engine()->put_archive("x", "/", [&](char* buffer, size_t) -> Result<size_t> {
     if (++calls == 3) return fail(Code::not_found, "the disk is gone");
     *buffer = 'x';
     return 1;
@@ -307,30 +307,30 @@ TEST(Engine, FetchesArchivesWholeOrNotAtAll) {
     got += bytes;
     return {};
   };
-  ASSERT_TRUE(fake.engine().get_archive("x", "/w", keep));
+  ASSERT_TRUE(fake.engine()->get_archive("x", "/w", keep));
   EXPECT_EQ(got, "abcdef");
   FakeEngine torn("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
-  EXPECT_EQ(torn.engine().get_archive("x", "/w", keep).error().code, Code::closed);
+  EXPECT_EQ(torn.engine()->get_archive("x", "/w", keep).error().code, Code::closed);
   got.clear();
   FakeEngine missing(status(404, "no such path"));
-  EXPECT_EQ(missing.engine().get_archive("x", "/w", keep).error().code, Code::not_found);
+  EXPECT_EQ(missing.engine()->get_archive("x", "/w", keep).error().code, Code::not_found);
   EXPECT_EQ(got, "") << "an error's text is no archive";
-  auto full =
-      fake.engine().get_archive("x", "/w", [](std::string_view) -> Result<> { return fail(Code::limit, "disk full"); });
+  auto full = fake.engine()->get_archive("x", "/w",
+                                         [](std::string_view) -> Result<> { return fail(Code::limit, "disk full"); });
   EXPECT_EQ(full.error().code, Code::limit);
 }
 
 TEST(Engine, ImportTellsFailuresThatCameAfterTheStatus) {
   FakeEngine good(ok("{\"status\":\"sha256:1\"}\r\n"));
-  ASSERT_TRUE(good.engine().import_image("host:5000/a/b:c", reader_of("tar"), {"ENTRYPOINT [\"/x\"]"}));
+  ASSERT_TRUE(good.engine()->import_image("host:5000/a/b:c", reader_of("tar"), {"ENTRYPOINT [\"/x\"]"}));
   EXPECT_TRUE(good.last().starts_with(
       "POST /v1.41/images/create?fromSrc=-&repo=host%3A5000%2Fa%2Fb&tag=c&changes=ENTRYPOINT%20%5B%22%2Fx%22%5D "
       "HTTP/1.1\r\n"))
       << good.last();
-  ASSERT_TRUE(good.engine().import_image("host:5000/a", reader_of(""), {}));
+  ASSERT_TRUE(good.engine()->import_image("host:5000/a", reader_of(""), {}));
   EXPECT_NE(good.last().find("repo=host%3A5000%2Fa&tag=latest "), std::string::npos);
   FakeEngine bad(ok("{\"status\":\"x\"}\r\n{\"errorDetail\":{},\"error\":\"no space left\"}\r\n"));
-  auto made = bad.engine().import_image("a:b", reader_of(""), {});
+  auto made = bad.engine()->import_image("a:b", reader_of(""), {});
   ASSERT_FALSE(made);
   EXPECT_NE(made.error().what.find("no space left"), std::string::npos);
 }
@@ -338,24 +338,24 @@ TEST(Engine, ImportTellsFailuresThatCameAfterTheStatus) {
 TEST(Engine, RemovalIsIdempotentAndWaits) {
   FakeEngine gone(status(404, "no such"));
   auto engine = gone.engine();
-  EXPECT_TRUE(engine.remove_container("x"));
-  EXPECT_TRUE(engine.remove_network("x"));
-  EXPECT_TRUE(engine.remove_volume("x"));
-  EXPECT_TRUE(engine.remove_image("x"));
+  EXPECT_TRUE(engine->remove_container("x"));
+  EXPECT_TRUE(engine->remove_network("x"));
+  EXPECT_TRUE(engine->remove_volume("x"));
+  EXPECT_TRUE(engine->remove_image("x"));
   std::atomic<int> asked = 0;
   FakeEngine busy([&](const std::string&) {
     return ++asked < 3 ? status(409, "removal of container x is already in progress") : status(404, "gone");
   });
-  EXPECT_TRUE(busy.engine().remove_container("x"));
+  EXPECT_TRUE(busy.engine()->remove_container("x"));
   EXPECT_EQ(asked, 3);
   asked = 0;
   FakeEngine used([&](const std::string&) {
     return ++asked < 3 ? status(409, "volume is in use") : std::string("HTTP/1.1 204 No Content\r\n\r\n");
   });
-  EXPECT_TRUE(used.engine().remove_volume("x"));
+  EXPECT_TRUE(used.engine()->remove_volume("x"));
   EXPECT_EQ(asked, 3);
   FakeEngine refuses(status(400, "bad name"));
-  EXPECT_FALSE(refuses.engine().remove_container("x"));
+  EXPECT_FALSE(refuses.engine()->remove_container("x"));
 }
 
 TEST(Engine, ListsByLabel) {
@@ -363,9 +363,9 @@ TEST(Engine, ListsByLabel) {
     return ok(request.starts_with("GET /v1.41/volumes") ? "{\"Volumes\":null}" : "[{\"Id\":\"1\"}]");
   });
   auto engine = fake.engine();
-  EXPECT_EQ(engine.list_by_label("containers", "a=b")->size(), 1u);
+  EXPECT_EQ(engine->list_by_label("containers", "a=b")->size(), 1u);
   EXPECT_NE(fake.last().find("all=1&filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D "), std::string::npos) << fake.last();
-  EXPECT_EQ(*engine.list_by_label("volumes", "a=b"), Json::array());
+  EXPECT_EQ(*engine->list_by_label("volumes", "a=b"), Json::array());
 }
 
 }  // namespace

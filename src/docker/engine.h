@@ -1,11 +1,12 @@
-// A client for the Docker Engine API over its Unix socket. Every call blocks and uses its own connection, so threads
-// may call at the same time. A whole call may take 60 s (or BOTTLE_ENGINE_TIMEOUT); one wait inside a stream may take
-// 10 minutes. No call throws. Errors contain the engine's message. Source: the Engine API reference, v1.41 to v1.47.
+// What `bottle` asks of a container engine. Engine::connect() returns the client of a real engine (http_engine.h). Unit
+// tests use one that exists in memory only (docker/fake/fake_engine.h). This is one interface and not one for each of
+// its users, because they all work on the same things: a teardown finds what a launch made.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,84 +43,94 @@ class Attached {
   std::string early_;
 };
 
+// Every call blocks, and threads may call at the same time. A whole call may take 60 s (or BOTTLE_ENGINE_TIMEOUT); one
+// wait inside a stream may take 10 minutes. No call throws. Errors contain the engine's message.
 class Engine {
  public:
   using Reader = std::function<Result<size_t>(char*, size_t)>;  // returns 0 at the end
   using Writer = std::function<Result<>(std::string_view)>;
   using Json = nlohmann::json;
 
-  // Negotiates the API version. Fails with Code::unavailable, denied, or invalid (the engine is too old), each with
-  // advice.
-  static Result<Engine> connect(const Endpoint& endpoint);
-  const std::string& socket() const { return socket_; }
-  const std::string& api_version() const { return version_; }
+  // Connects to a real engine and negotiates the API version. Fails with Code::unavailable, denied, or invalid (the
+  // engine is too old), each with advice.
+  static Result<std::unique_ptr<Engine>> connect(const Endpoint& endpoint);
 
-  Result<Json> info();
-  Result<std::vector<std::string>> runtimes();
+  virtual ~Engine() = default;
 
-  // From now on, `witness` is called before each request to create a container or network is sent, on the thread that
-  // sends it, with the connection it uses (0 if unknown). With that, a caller can find out later whether such a request
-  // is still being worked on (abandoned.h).
-  void note_creates(std::function<Result<>(uint64_t end)> note) { note_ = std::move(note); }
+  virtual const std::string& socket() const = 0;       // the path of its socket
+  virtual const std::string& api_version() const = 0;  // such as 1.41
+
+  virtual Result<Json> info() = 0;
+  virtual Result<std::vector<std::string>> runtimes() = 0;
+
+  // From now on, `note` is called before each request to create a container or network is sent, on the thread that
+  // sends it, with the connection it uses (0 if unknown). With that, a caller can ask is_abandoned() later.
+  virtual void note_creates(std::function<Result<>(uint64_t end)> note) = 0;
+  // Returns whether the engine still works on a noted request whose client is gone, or has not read it yet. Once the
+  // answer is "no", the request has either been carried out or never will be.
+  virtual bool is_abandoned(uint64_t end) = 0;
 
   // Returns the id.
-  Result<std::string> create_container(const std::string& name, const Json& config);
-  Result<> start_container(const std::string& id, int timeout_ms = 0);                    // 0: the usual time limit
-  Result<> stop_container(const std::string& id, int seconds);                            // SIGKILL after `seconds`
-  Result<> kill_container(const std::string& id, const std::string& signal = "SIGKILL");  // succeeds if not running
+  virtual Result<std::string> create_container(const std::string& name, const Json& config) = 0;
+  virtual Result<> start_container(const std::string& id, int timeout_ms = 0) = 0;  // 0: the usual time limit
+  virtual Result<> stop_container(const std::string& id, int seconds) = 0;          // SIGKILL after `seconds`
+  virtual Result<> kill_container(const std::string& id,
+                                  const std::string& signal = "SIGKILL") = 0;  // succeeds if not running
   // Removes by force, with anonymous volumes. Blocks until the container is gone, at most 30 s. Succeeds if there is
   // no such container.
-  Result<> remove_container(const std::string& name);
+  virtual Result<> remove_container(const std::string& name) = 0;
   // Blocks until the container has exited, and returns its status. A limit of 0 is the usual one, and -1 means none.
-  Result<int> wait_container(const std::string& id, int timeout_ms = 0);
-  Result<Json> inspect_container(const std::string& id);
+  virtual Result<int> wait_container(const std::string& id, int timeout_ms = 0) = 0;
+  virtual Result<Json> inspect_container(const std::string& id) = 0;
   // Attach before starting the container, or the first output is lost. It must have been created with stdin open.
-  Result<Attached> attach(const std::string& id, bool terminal);
-  Result<> resize(const std::string& id, int rows, int cols);
+  virtual Result<Attached> attach(const std::string& id, bool terminal) = 0;
+  virtual Result<> resize(const std::string& id, int rows, int cols) = 0;
   // Returns the last `lines` lines of both streams as one text of at most 1 MB, for error messages.
-  Result<std::string> logs(const std::string& id, int lines = 100);
+  virtual Result<std::string> logs(const std::string& id, int lines = 100) = 0;
 
   // Unpacks a tar archive below `path`, or packs `path` into one.
-  Result<> put_archive(const std::string& id, const std::string& path, const Reader& reader);
-  Result<> get_archive(const std::string& id, const std::string& path, const Writer& writer);
+  virtual Result<> put_archive(const std::string& id, const std::string& path, const Reader& reader) = 0;
+  virtual Result<> get_archive(const std::string& id, const std::string& path, const Writer& writer) = 0;
   // The container's whole root file system as a tar archive, without what is mounted in it.
-  Result<> export_container(const std::string& id, const Writer& writer);
+  virtual Result<> export_container(const std::string& id, const Writer& writer) = 0;
 
-  Result<std::string> create_network(const std::string& name, const Json& config);
-  Result<> connect_network(const std::string& network, const std::string& container, const Json& endpoint);
-  Result<Json> inspect_network(const std::string& name);
-  Result<> remove_network(const std::string& name);  // succeeds if there is none; waits while endpoints leave
+  virtual Result<std::string> create_network(const std::string& name, const Json& config) = 0;
+  virtual Result<> connect_network(const std::string& network, const std::string& container, const Json& endpoint) = 0;
+  virtual Result<Json> inspect_network(const std::string& name) = 0;
+  virtual Result<> remove_network(
+      const std::string& name) = 0;  // succeeds if there is none; waits while endpoints leave
   // Returns [{"name":…,"subnet":"10.0.0.0/24"}…] for all networks of the engine.
-  Result<Json> subnets_in_use();
+  virtual Result<Json> subnets_in_use() = 0;
 
-  Result<std::string> create_volume(const std::string& name, const std::map<std::string, std::string>& labels);
-  Result<Json> inspect_volume(const std::string& name);
-  Result<> remove_volume(const std::string& name);  // succeeds if there is none; waits up to 5 s while it is in use
+  virtual Result<std::string> create_volume(const std::string& name,
+                                            const std::map<std::string, std::string>& labels) = 0;
+  virtual Result<Json> inspect_volume(const std::string& name) = 0;
+  virtual Result<> remove_volume(
+      const std::string& name) = 0;  // succeeds if there is none; waits up to 5 s while it is in use
 
-  Result<bool> image_exists(const std::string& reference);
+  virtual Result<bool> image_exists(const std::string& reference) = 0;
   // Creates an image with one layer from a root file system. `changes` are Dockerfile instructions, such as
   // ENTRYPOINT ["/guard"].
-  Result<> import_image(const std::string& reference, const Reader& reader, const std::vector<std::string>& changes);
+  virtual Result<> import_image(const std::string& reference, const Reader& reader,
+                                const std::vector<std::string>& changes) = 0;
   // Removes an image by reference or id. Fails with Code::conflict if a container uses it. Succeeds if there is none.
-  Result<> remove_image(const std::string& reference);
+  virtual Result<> remove_image(const std::string& reference) = 0;
   // Adds a name, REPOSITORY:TAG, to an image. An image that had this name loses it.
-  Result<> tag_image(const std::string& id, const std::string& reference);
-  Result<Json> inspect_image(const std::string& reference);
-  Result<Json> images();      // as GET /images/json, including images without a tag
-  Result<Json> containers();  // as GET /containers/json?all=1
+  virtual Result<> tag_image(const std::string& id, const std::string& reference) = 0;
+  virtual Result<Json> inspect_image(const std::string& reference) = 0;
+  virtual Result<Json> images() = 0;      // as GET /images/json, including images without a tag
+  virtual Result<Json> containers() = 0;  // as GET /containers/json?all=1
   // Writes and reads the engine's own archive of an image, as `docker save` and `docker load` do.
-  Result<> save_image(const std::string& reference, const Writer& writer);
-  Result<> load_image(const Reader& reader);
+  virtual Result<> save_image(const std::string& reference, const Writer& writer) = 0;
+  virtual Result<> load_image(const Reader& reader) = 0;
   // Returns the digests of an image's layers, lowest layer first.
-  Result<std::vector<std::string>> layers(const std::string& reference);
+  virtual Result<std::vector<std::string>> layers(const std::string& reference) = 0;
 
   // Lists `kind`: containers (also stopped ones), networks, volumes or images. `label` is `key` or `key=value`.
-  Result<Json> list_by_label(const std::string& kind, const std::string& label);
-
- private:
-  std::string socket_, version_;
-  std::function<Result<>(uint64_t)> note_;
-  std::string path(const std::string& rest) const { return "/v" + version_ + rest; }
+  virtual Result<Json> list_by_label(const std::string& kind, const std::string& label) = 0;
 };
+
+// Engine::connect, or what a unit test has in its place.
+using Connect = std::function<Result<std::unique_ptr<Engine>>(const Endpoint&)>;
 
 }  // namespace bottle::docker

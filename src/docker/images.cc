@@ -1,5 +1,5 @@
 #include "docker/call.h"
-#include "docker/engine.h"
+#include "docker/http_engine.h"
 
 namespace bottle::docker {
 namespace {
@@ -19,7 +19,7 @@ Result<> told_in(const std::string& body, const std::string& doing) {
 
 }  // namespace
 
-Result<bool> Engine::image_exists(const std::string& reference) {
+Result<bool> HttpEngine::image_exists(const std::string& reference) {
   auto response = call(socket_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr,
                        "looking for the image " + reference);
   if (response) return true;
@@ -27,21 +27,21 @@ Result<bool> Engine::image_exists(const std::string& reference) {
   return std::unexpected(std::move(response.error()));
 }
 
-Result<Engine::Json> Engine::inspect_image(const std::string& reference) {
+Result<Engine::Json> HttpEngine::inspect_image(const std::string& reference) {
   return call_json(socket_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr,
                    "looking at the image " + reference);
 }
 
-Result<Engine::Json> Engine::images() {
+Result<Engine::Json> HttpEngine::images() {
   return call_json(socket_, "GET", path("/images/json"), nullptr, "listing images");
 }
 
-Result<Engine::Json> Engine::containers() {
+Result<Engine::Json> HttpEngine::containers() {
   return call_json(socket_, "GET", path("/containers/json?all=1"), nullptr, "listing containers");
 }
 
-Result<> Engine::import_image(const std::string& reference, const Reader& reader,
-                              const std::vector<std::string>& changes) {
+Result<> HttpEngine::import_image(const std::string& reference, const Reader& reader,
+                                  const std::vector<std::string>& changes) {
   // The tag follows the last colon, unless that colon precedes the port of a host.
   size_t colon = reference.rfind(':');
   if (colon != std::string::npos && reference.find('/', colon) != std::string::npos) colon = std::string::npos;
@@ -53,14 +53,14 @@ Result<> Engine::import_image(const std::string& reference, const Reader& reader
   return told_in(done.body, doing);
 }
 
-Result<> Engine::remove_image(const std::string& reference) {
+Result<> HttpEngine::remove_image(const std::string& reference) {
   auto done =
       call(socket_, "DELETE", path("/images/" + escaped(reference)), nullptr, "removing the image " + reference);
   if (!done && done.error().code != Code::not_found) return std::unexpected(std::move(done.error()));
   return {};
 }
 
-Result<> Engine::tag_image(const std::string& id, const std::string& reference) {
+Result<> HttpEngine::tag_image(const std::string& id, const std::string& reference) {
   size_t colon = reference.rfind(':');
   TRY(call(socket_, "POST",
            path("/images/" + escaped(id) + "/tag?repo=" + escaped(reference.substr(0, colon)) +
@@ -69,7 +69,7 @@ Result<> Engine::tag_image(const std::string& id, const std::string& reference) 
   return {};
 }
 
-Result<> Engine::save_image(const std::string& reference, const Writer& writer) {
+Result<> HttpEngine::save_image(const std::string& reference, const Writer& writer) {
   auto response = [&]() -> Result<Response> {
     auto connection = TRY(Connection::open(socket_, kStreamTimeoutMs));
     TRY(connection.request("GET", path("/images/" + escaped(reference) + "/get"), "", ""));
@@ -79,13 +79,13 @@ Result<> Engine::save_image(const std::string& reference, const Writer& writer) 
   return {};
 }
 
-Result<> Engine::load_image(const Reader& reader) {
+Result<> HttpEngine::load_image(const Reader& reader) {
   std::string doing = "loading an image";
   auto done = TRY(call_with_upload(socket_, "POST", path("/images/load?quiet=1"), reader, doing));
   return told_in(done.body, doing);
 }
 
-Result<std::vector<std::string>> Engine::layers(const std::string& reference) {
+Result<std::vector<std::string>> HttpEngine::layers(const std::string& reference) {
   Json image = TRY(inspect_image(reference));
   std::vector<std::string> layers;
   if (const auto& list = member(member(image, "RootFS"), "Layers"); list.is_array())

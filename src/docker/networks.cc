@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "docker/call.h"
-#include "docker/engine.h"
+#include "docker/http_engine.h"
 
 namespace bottle::docker {
 namespace {
@@ -25,7 +25,7 @@ Result<> remove_patiently(const std::string& socket, const std::string& target, 
 
 }  // namespace
 
-Result<std::string> Engine::create_network(const std::string& name, const Json& config) {
+Result<std::string> HttpEngine::create_network(const std::string& name, const Json& config) {
   Json body = config.is_object() ? config : Json::object();
   body["Name"] = name;
   return text_of(TRY(call_json(socket_, "POST", path("/networks/create"), body, "creating the network " + name,
@@ -33,21 +33,21 @@ Result<std::string> Engine::create_network(const std::string& name, const Json& 
                  "Id", name);
 }
 
-Result<> Engine::connect_network(const std::string& network, const std::string& container, const Json& endpoint) {
+Result<> HttpEngine::connect_network(const std::string& network, const std::string& container, const Json& endpoint) {
   TRY(call(socket_, "POST", path("/networks/" + escaped(network) + "/connect"),
            {{"Container", container}, {"EndpointConfig", endpoint}}, "connecting " + container + " to " + network));
   return {};
 }
 
-Result<Engine::Json> Engine::inspect_network(const std::string& name) {
+Result<Engine::Json> HttpEngine::inspect_network(const std::string& name) {
   return call_json(socket_, "GET", path("/networks/" + escaped(name)), nullptr, "inspecting the network " + name);
 }
 
-Result<> Engine::remove_network(const std::string& name) {
+Result<> HttpEngine::remove_network(const std::string& name) {
   return remove_patiently(socket_, path("/networks/" + escaped(name)), "removing the network " + name);
 }
 
-Result<Engine::Json> Engine::subnets_in_use() {
+Result<Engine::Json> HttpEngine::subnets_in_use() {
   Json subnets = Json::array();
   for (const auto& network : TRY(call_json(socket_, "GET", path("/networks"), nullptr, "listing networks")))
     if (const Json& configs = member(member(network, "IPAM"), "Config"); configs.is_array())
@@ -57,17 +57,18 @@ Result<Engine::Json> Engine::subnets_in_use() {
   return subnets;
 }
 
-Result<std::string> Engine::create_volume(const std::string& name, const std::map<std::string, std::string>& labels) {
+Result<std::string> HttpEngine::create_volume(const std::string& name,
+                                              const std::map<std::string, std::string>& labels) {
   return text_of(TRY(call_json(socket_, "POST", path("/volumes/create"), {{"Name", name}, {"Labels", labels}},
                                "creating the volume " + name)),
                  "Name", name);
 }
 
-Result<Engine::Json> Engine::inspect_volume(const std::string& name) {
+Result<Engine::Json> HttpEngine::inspect_volume(const std::string& name) {
   return call_json(socket_, "GET", path("/volumes/" + escaped(name)), nullptr, "inspecting the volume " + name);
 }
 
-Result<> Engine::remove_volume(const std::string& name) {
+Result<> HttpEngine::remove_volume(const std::string& name) {
   return remove_patiently(
       socket_, path("/volumes/" + escaped(name)), "removing the volume " + name,
       std::max(call_timeout_ms(), kStreamTimeoutMs));  // removing 100,000 files takes minutes on some disks

@@ -82,9 +82,10 @@ Result<> check_names(docker::Engine& engine, const std::string& session, const s
 // Runs one session on this machine. The steps are called in the order in which they are declared.
 class Session {
  public:
-  Session(const Job& job, Clients& clients)
+  Session(const Job& job, Clients& clients, const docker::Connect& connect)
       : job_(job),
         clients_(clients),
+        connect_(connect),
         name_(job.plan.session),
         directory_(job.directories.sessions + "/" + name_),
         results_(job.directories.results + "/" + name_) {}
@@ -105,9 +106,10 @@ class Session {
 
   const Job& job_;
   Clients& clients_;
+  const docker::Connect& connect_;
   std::string name_, directory_, results_;
   Owner owner_ = Owner::self();
-  std::optional<docker::Engine> engine_;
+  std::unique_ptr<docker::Engine> engine_;
   std::optional<Ledger> ledger_;
   std::mutex asked_lock_;
   std::vector<uint64_t> asked_;  // as in LedgerView
@@ -134,7 +136,7 @@ void Session::run() {
 
 // On success the session's directory exists: if this process dies, later commands learn from it what to remove.
 Result<> Session::open() {
-  engine_ = TRY(docker::Engine::connect({job_.engine, "the job"}));
+  engine_ = TRY(connect_({job_.engine, "the job"}));
   TRY(check_names(*engine_, name_, directory_));
   ledger_ = TRY(Ledger::create(directory_, owner_));
   engine_->note_creates([this](uint64_t end) {
@@ -208,6 +210,6 @@ void Session::tell_failure(Error error, const Receipt& receipt) {
 
 }  // namespace
 
-void run(const Job& job, Clients& clients) { Session(job, clients).run(); }
+void run(const Job& job, Clients& clients, const docker::Connect& connect) { Session(job, clients, connect).run(); }
 
 }  // namespace bottle::session

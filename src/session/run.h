@@ -1,12 +1,14 @@
 // This file runs one session, from its ledger's first record to its receipt, in the supervisor.
 #pragma once
 
+#include "docker/engine.h"
 #include "session/console/clients.h"
 #include "wire/start/job.h"
 
 namespace bottle::session {
 
-// Blocks until the session is over and removed. Tells the clients everything that happens.
-void run(const Job& job, Clients& clients);
+// Blocks until the session is over and removed. Tells the clients everything that happens. `connect`
+// reaches the engine that the job names.
+void run(const Job& job, Clients& clients, const docker::Connect& connect = docker::Engine::connect);
 
 }  // namespace bottle::session

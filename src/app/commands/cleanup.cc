@@ -117,7 +117,7 @@ Result<int> cleanup(const CleanupOptions& options) {
   // Without an engine, "nothing to clean up" would be a guess.
   auto engine = TRY(connect_engine());
   auto orphans = session::find_orphans(directories());
-  auto unrecorded = TRY(session::find_unrecorded(directories(), engine));
+  auto unrecorded = TRY(session::find_unrecorded(directories(), *engine));
   if (options.dry_run) {
     for (const auto& name : remote) orphans.push_back({name, {}, {{"session", name}}});
     for (const auto& each : unrecorded) vms.push_back(as_json(each));
@@ -128,7 +128,7 @@ Result<int> cleanup(const CleanupOptions& options) {
   json all = std::move(vms);
   auto all_swept = session::sweep(directories(), orphans);
   tell_unrecorded(unrecorded, options);
-  for (auto& swept : TRY(remove_unrecorded(engine, unrecorded, options))) all_swept.push_back(std::move(swept));
+  for (auto& swept : TRY(remove_unrecorded(*engine, unrecorded, options))) all_swept.push_back(std::move(swept));
   if (!options.unrecorded)
     for (const auto& each : unrecorded) all.push_back(as_json(each));
   for (auto& receipt : ended) all_swept.push_back({std::move(receipt), std::nullopt});

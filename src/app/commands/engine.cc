@@ -10,8 +10,8 @@ namespace {
 
 Result<> prepare() {
   auto engine = TRY(connect_engine());
-  std::string gateway = TRY(session::ensure_egress_network(engine));
-  print_json({{"egress_gateway", gateway}, {"engine", engine.socket()}}, -1);
+  std::string gateway = TRY(session::ensure_egress_network(*engine));
+  print_json({{"egress_gateway", gateway}, {"engine", engine->socket()}}, -1);
   return {};
 }
 

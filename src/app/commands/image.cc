@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 struct Known {
-  docker::Engine engine;
+  std::unique_ptr<docker::Engine> engine;
   std::vector<session::OwnImage> images;
 };
 
@@ -24,10 +24,10 @@ struct Known {
 Result<Known> known_images() {
   auto engine = TRY(connect_engine());
   auto manifest = TRY(load_manifest("/nonexistent"));
-  auto facts = image_facts(manifest, docker::text_of(TRY(engine.info()), "Architecture"));
+  auto facts = image_facts(manifest, docker::text_of(TRY(engine->info()), "Architecture"));
   std::set<std::string> current = {session::guard_reference()};
   for (auto& reference : plan::current_images(manifest, facts)) current.insert(std::move(reference));
-  auto images = TRY(session::own_images(engine, current));
+  auto images = TRY(session::own_images(*engine, current));
   return Known{std::move(engine), std::move(images)};
 }
 
@@ -63,9 +63,9 @@ Result<int> build(const ImageOptions& o) {
   TRY(check(o));
   auto engine = TRY(connect_engine());
   plan::Image image = plan::bootstrap_image(o.provider, o.packages, o.pin,
-                                            image_facts({}, docker::text_of(TRY(engine.info()), "Architecture")));
+                                            image_facts({}, docker::text_of(TRY(engine->info()), "Architecture")));
   auto tell = [](const std::string& line) { say(dim("· " + line)); };
-  TRY(session::ensure_agent_image(engine, directories(), image, tell, o.refresh));
+  TRY(session::ensure_agent_image(*engine, directories(), image, tell, o.refresh));
   if (o.output.json) print_json({{"image", image.reference}}, -1);
   else print(image.reference);
   return 0;
@@ -96,7 +96,7 @@ Result<int> prune(const ImageOptions& o) {
   json removed = json::array(), left = json::array();
   for (const auto& image : known.images) {
     if (!image.used_by.empty() || (image.current && !o.everything)) continue;
-    auto gone = o.dry_run ? Result<>{} : known.engine.remove_image(image.reference);
+    auto gone = o.dry_run ? Result<>{} : known.engine->remove_image(image.reference);
     if (!gone) left.push_back({{"image", image.reference}, {"why", gone.error().what}});
     else removed.push_back(to_json(image));
     if (o.output.json) continue;

@@ -93,16 +93,16 @@ Health examine() {
   auto variables = environment();
   auto set = [&](const char* name) { return variables.contains(name) && !variables[name].empty(); };
   auto endpoint = docker::find_endpoint(variables);
-  auto engine =
-      endpoint ? docker::Engine::connect(*endpoint) : Result<docker::Engine>(std::unexpected(endpoint.error()));
+  auto engine = endpoint ? docker::Engine::connect(*endpoint)
+                         : Result<std::unique_ptr<docker::Engine>>(std::unexpected(endpoint.error()));
   // Counts what dead owners left before the trials create anything.
   for (const auto& orphan : session::find_orphans(directories())) health.orphans.push_back(orphan.session);
   if (engine)
-    if (auto found = session::find_unrecorded(directories(), *engine))
+    if (auto found = session::find_unrecorded(directories(), **engine))
       for (const auto& each : *found) health.unrecorded.push_back(each.thing.kind + " " + each.thing.name);
   if (endpoint) health.origin = endpoint->origin;
   if (!engine) health.engine_error = engine.error();
-  else if (auto asked = engine_facts(*engine, health); !asked) health.engine_error = asked.error();
+  else if (auto asked = engine_facts(**engine, health); !asked) health.engine_error = asked.error();
   health.state_disk = free_bytes(directories().results);
   memory(health);
   std::string release = read_file("/etc/os-release", 1 << 16).value_or("");

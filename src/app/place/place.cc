@@ -33,7 +33,7 @@ class LocalPlace : public Place {
   explicit LocalPlace(const Output& output) : output_(output) {
     if (engine_)
       asked_ = std::async(std::launch::async,
-                          [this] { return engine_->info(); });  // the engine starts programs of its own to answer
+                          [this] { return (*engine_)->info(); });  // the engine starts programs of its own to answer
   }
 
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
@@ -62,12 +62,12 @@ class LocalPlace : public Place {
     // Removes what a dead owner left first, so that its subnet and names are free again.
     for (const auto& swept : session::sweep(directories(), session::find_orphans(directories())))
       show_swept(swept, output_);
-    TRY(session::ensure_runtime(*engine_, directories(), info_, directories().runtimes, plan.runtime));
-    return session::ensure_agent_image(*engine_, directories(), plan.image, say);
+    TRY(session::ensure_runtime(**engine_, directories(), info_, directories().runtimes, plan.runtime));
+    return session::ensure_agent_image(**engine_, directories(), plan.image, say);
   }
 
   Result<int> start(session::Job job) override {
-    job.engine = engine_->socket();
+    job.engine = (*engine_)->socket();
     return session::start_supervisor(job);
   }
 
@@ -75,7 +75,7 @@ class LocalPlace : public Place {
 
  private:
   Output output_;
-  Result<docker::Engine> engine_ = connect_engine();
+  Result<std::unique_ptr<docker::Engine>> engine_ = connect_engine();
   bool rootless_ = false;
   std::future<Result<nlohmann::json>> asked_;
   nlohmann::json info_;  // what the engine reports about itself
@@ -121,7 +121,7 @@ class RemotePlace : public Place {
     image_ = plan.image.reference;
     if (session::is_ours(image_) && remote::has_image(hello_, image_)) return {};
     auto engine = connect_engine();
-    auto image = engine ? session::image_identity(*engine, plan.image.reference)
+    auto image = engine ? session::image_identity(**engine, plan.image.reference)
                         : Result<std::string>(std::unexpected(engine.error()));
     if (image) image_ = *image;
     if (remote::has_image(hello_, image_)) return {};
@@ -130,10 +130,11 @@ class RemotePlace : public Place {
                   far_.target.to_string() + " does not have the image " + plan.image.reference +
                       ", and this machine has no engine to send it from: " + engine.error().what,
                   engine.error().todo);
-    TRY(session::ensure_agent_image(*engine, directories(), plan.image, say));
-    UniqueFd archive = TRY(remote::spool_image(*engine, plan.image.reference));
-    TRY(remote::send_image(archive.get(), plan.image.reference, TRY(engine->layers(plan.image.reference)), side_, say));
-    image_ = TRY(session::image_identity(*engine, plan.image.reference));
+    TRY(session::ensure_agent_image(**engine, directories(), plan.image, say));
+    UniqueFd archive = TRY(remote::spool_image(**engine, plan.image.reference));
+    TRY(remote::send_image(archive.get(), plan.image.reference, TRY((*engine)->layers(plan.image.reference)), side_,
+                           say));
+    image_ = TRY(session::image_identity(**engine, plan.image.reference));
     hello_.images.push_back(image_);
     remember(far_, hello_);
     return {};
@@ -246,9 +247,9 @@ class VmPlace : public Place {
     auto engine = connect_engine();
     if (!engine)
       return std::unexpected(std::move(engine.error()).during("sending the agent's image from this machine's engine"));
-    socket_ = engine->socket();
-    TRY(session::ensure_agent_image(*engine, directories(), plan.image, say));
-    remote_.image = TRY(session::image_identity(*engine, plan.image.reference));
+    socket_ = (*engine)->socket();
+    TRY(session::ensure_agent_image(**engine, directories(), plan.image, say));
+    remote_.image = TRY(session::image_identity(**engine, plan.image.reference));
     return {};
   }
 

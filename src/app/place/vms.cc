@@ -90,7 +90,7 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
   job.before = baked_for(vm).image;
   job.spec.options = vm.options;  // starts from the provider's own disk, not from an earlier bake
   auto engine = TRY(connect_engine());
-  job.engine = engine.socket();
+  job.engine = engine->socket();
   if (agents.empty())
     for (const auto& [agent, unused] : manifest.agents) agents.push_back(agent);
   plan::Facts facts = gather_facts("/");
@@ -102,8 +102,8 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
     wanted.agent = agent;
     wanted.workspace_mode = "none";
     auto plan = TRY(plan::make(manifest, wanted, facts));
-    TRY(session::ensure_agent_image(engine, directories(), plan.image, say));
-    auto image = TRY(session::image_identity(engine, plan.image.reference));
+    TRY(session::ensure_agent_image(*engine, directories(), plan.image, say));
+    auto image = TRY(session::image_identity(*engine, plan.image.reference));
     if (std::ranges::find(job.images, image) == job.images.end()) job.images.push_back(image);
   }
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");

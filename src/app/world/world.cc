@@ -207,7 +207,9 @@ plan::Facts gather_facts(const std::string& workspace) {
   return facts;
 }
 
-Result<docker::Engine> connect_engine() { return docker::Engine::connect(TRY(docker::find_endpoint(environment()))); }
+Result<std::unique_ptr<docker::Engine>> connect_engine() {
+  return docker::Engine::connect(TRY(docker::find_endpoint(environment())));
+}
 
 std::string public_roots() {
   std::vector<std::string> places = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",

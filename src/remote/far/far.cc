@@ -111,7 +111,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   if (job.engine.empty()) return fail(Code::unavailable, world.engine_error);
   if (info.is_object()) {
     auto engine = TRY(docker::Engine::connect({job.engine, "the remote machine"}));
-    TRY(ensure_runtime(engine, world.directories, info, runtimes_path(world), job.plan.runtime));
+    TRY(ensure_runtime(*engine, world.directories, info, runtimes_path(world), job.plan.runtime));
   }
   if (job.token.via == Token::Via::sendenv) {
     if (sent.size() < 8) return fail(Code::unavailable, "the token did not arrive with ssh's SendEnv");
@@ -204,15 +204,15 @@ Result<> deliver(const FarWorld& world, const std::string& session) {
 
 // Returns the engine that has the session's container with the work in it, or nothing if there is no such container.
 // Fails if this cannot be known, in which case there may be one.
-Result<std::optional<docker::Engine>> in_container(const FarWorld& world, const std::string& session) {
+Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, const std::string& session) {
   auto view = read_ledger(world.directories, session);
-  if (!view && view.error().code == Code::not_found) return std::nullopt;
+  if (!view && view.error().code == Code::not_found) return nullptr;
   if (!view) return std::unexpected(std::move(view.error()));
   auto engine = engine_of(world);
-  auto container = engine ? session::find_own(*engine, {session, view->owner, {}}, {"container", Names(session).agent})
+  auto container = engine ? session::find_own(**engine, {session, view->owner, {}}, {"container", Names(session).agent})
                           : Result<std::string>(std::unexpected(engine.error()));
-  if (container && !container->empty()) return std::optional(std::move(*engine));
-  if (container || !view->work) return std::nullopt;
+  if (container && !container->empty()) return std::move(*engine);
+  if (container || !view->work) return nullptr;
   return std::unexpected(std::move(container.error()));
 }
 
@@ -259,7 +259,7 @@ Result<> fetch(const FarWorld& world, const std::string& session) {
 Result<> checkpoint(const FarWorld& world, const std::string& session, const std::string& known) {
   auto engine = TRY(engine_of(world));
   std::string container = Names(session).agent;
-  auto each = [&](const docker::Engine::Writer& to) { return engine.get_archive(container, "/workspace", to); };
+  auto each = [&](const docker::Engine::Writer& to) { return engine->get_archive(container, "/workspace", to); };
   Fingerprint before;
   TRY(each([&](std::string_view bytes) -> Result<> {
     before.feed(bytes);
@@ -297,7 +297,7 @@ Result<> forget(const FarWorld& world, const std::string& session) {
   if (!view && view.error().code != Code::not_found) return std::unexpected(std::move(view.error()));
   if (view) {
     auto engine = TRY(engine_of(world));
-    Receipt gone = tear_down(engine, {session, view->owner, Names(session).things()});
+    Receipt gone = tear_down(*engine, {session, view->owner, Names(session).things()});
     if (gone.confirmed) remove_session_directory(directory);
     answer.receipt = gone;
   }
@@ -333,8 +333,8 @@ Result<> attach(const FarWorld& world, const std::string& session) {
 Result<> layers(const FarWorld& world) {
   auto engine = TRY(engine_of(world));
   wire::ImageLayers all;
-  for (const auto& image : TRY(engine.images()))
-    if (auto layers = engine.layers(docker::text_of(image, "Id")); layers && all.images.size() < kMostImages)
+  for (const auto& image : TRY(engine->images()))
+    if (auto layers = engine->layers(docker::text_of(image, "Id")); layers && all.images.size() < kMostImages)
       all.images.push_back({*layers});
   return write_all(1, wire::encode(all) + "\n");
 }
@@ -345,15 +345,15 @@ Result<> warm(const FarWorld& world, bool offline) {
   std::string roots = TRY(read_file("/dev/stdin", 8 << 20));
   TRY(write_file_atomically(roots_path(world), roots));
   auto engine = TRY(engine_of(world));
-  TRY(ensure_guard_image(engine));
-  if (!offline) TRY(ensure_egress_network(engine));
-  TRY(ensure_runtime(engine, world.directories, TRY(engine.info()), runtimes_path(world), "auto"));
+  TRY(ensure_guard_image(*engine));
+  if (!offline) TRY(ensure_egress_network(*engine));
+  TRY(ensure_runtime(*engine, world.directories, TRY(engine->info()), runtimes_path(world), "auto"));
   return write_all(1, "ok\n");
 }
 
 Result<> load(const FarWorld& world) {
   auto engine = TRY(engine_of(world));
-  TRY(engine.load_image([](char* buffer, size_t size) -> Result<size_t> {
+  TRY(engine->load_image([](char* buffer, size_t size) -> Result<size_t> {
     ssize_t n;
     do n = ::read(0, buffer, size);
     while (n < 0 && errno == EINTR);

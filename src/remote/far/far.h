@@ -33,7 +33,7 @@ struct FarWorld {
 };
 
 // Connects to the engine. Blocks. The error says why there is none, and what to do.
-Result<docker::Engine> engine_of(const FarWorld& world);
+Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world);
 
 // Asks the engine for its description of itself. This is the engine's slowest answer, so it is asked first, and only
 // once. `world` must outlive the result.

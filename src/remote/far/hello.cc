@@ -74,15 +74,15 @@ std::optional<uint64_t> free_disk(const std::string& path) {
 wire::EngineHello ask_engine(const FarWorld& world, const EngineInfo& asked, wire::Hello& hello) {
   auto engine = engine_of(world);
   if (!engine) return {.error = engine.error().what, .todo = engine.error().todo};
-  auto images = engine->images();
+  auto images = (*engine)->images();
   const auto& info = asked.get();
   if (!info) return {.error = info.error().what};
   if (auto disk = free_disk(docker::text_of(*info, "DockerRootDir"))) hello.disk_free = *disk;
   if (images) hello.images = image_identities(*images);
   // Podman does not report all limits, so a limit that is not reported counts as supported.
   auto can = [&](const char* limit) { return docker::member(*info, limit) != false; };
-  wire::EngineHello says{.socket = engine->socket(),
-                         .api = engine->api_version(),
+  wire::EngineHello says{.socket = (*engine)->socket(),
+                         .api = (*engine)->api_version(),
                          .version = docker::text_of(*info, "ServerVersion"),
                          .rootless = docker::has_option(*info, "rootless"),
                          .cgroup = docker::text_of(*info, "CgroupVersion"),
@@ -102,13 +102,13 @@ std::string roots_path(const FarWorld& world) {
   return std::filesystem::path(world.path_to_self).parent_path() / "roots.pem";
 }
 
-Result<docker::Engine> engine_of(const FarWorld& world) {
+Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world) {
   if (world.engine_socket.empty()) return fail(Code::unavailable, world.engine_error);
   return docker::Engine::connect({world.engine_socket, "the remote machine"});
 }
 
 EngineInfo ask_info(const FarWorld& world) {
-  return std::async(std::launch::async, [&world]() -> Result<nlohmann::json> { return TRY(engine_of(world)).info(); })
+  return std::async(std::launch::async, [&world]() -> Result<nlohmann::json> { return TRY(engine_of(world))->info(); })
       .share();
 }
 

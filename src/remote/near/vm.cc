@@ -123,8 +123,8 @@ Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::stri
     auto engine = TRY(docker::Engine::connect({engine_socket, "the job"}));
     std::vector<Packed> all;
     for (const auto& image : images) {
-      auto layers = TRY(engine.layers(reference_of(image)));
-      all.push_back({TRY(spool_image(engine, reference_of(image))), std::move(layers)});
+      auto layers = TRY(engine->layers(reference_of(image)));
+      all.push_back({TRY(spool_image(*engine, reference_of(image))), std::move(layers)});
     }
     return all;
   });

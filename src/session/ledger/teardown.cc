@@ -5,7 +5,6 @@
 #include <future>
 #include <thread>
 
-#include "docker/abandoned.h"
 #include "docker/call.h"
 #include "session/credentials/session_agent.h"
 #include "session/ledger/names.h"
@@ -115,8 +114,7 @@ Receipt tear_down_for_good(docker::Engine& engine, const Belongings& what, const
   std::vector<std::string> removed;
   for (;;) {
     // This is read before the removal, so that the removal finds everything that these requests have made by now.
-    bool under_way =
-        std::ranges::any_of(asked, [&](uint64_t end) { return docker::is_abandoned(end, engine.socket()); });
+    bool under_way = std::ranges::any_of(asked, [&](uint64_t end) { return engine.is_abandoned(end); });
     Receipt receipt = tear_down(engine, what);
     if (removed.empty()) removed = receipt.removed;
     receipt.removed = removed;

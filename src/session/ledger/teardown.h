@@ -38,10 +38,10 @@ void spare_work(Belongings& what);
 // most 30 s per thing.
 Receipt tear_down(docker::Engine& engine, const Belongings& what);
 
-// Does the same when create requests that went over the connections `asked` (docker/abandoned.h) may still be under way
-// at the engine, because their client died or gave up waiting. Repeats until the engine is done with all of them, for
-// at most a minute, and removes what they made. If the kernel could not identify a connection (0), it repeats for two
-// seconds, and the receipt is not final.
+// Does the same when create requests that went over the connections `asked` (Engine::note_creates) may still be under
+// way at the engine, because their client died or gave up waiting. Repeats until the engine is done with all of them,
+// for at most a minute, and removes what they made. If the kernel could not identify a connection (0), it repeats for
+// two seconds, and the receipt is not final.
 Receipt tear_down_for_good(docker::Engine& engine, const Belongings& what, const std::vector<uint64_t>& asked);
 
 }  // namespace bottle::session

@@ -220,7 +220,8 @@ std::vector<Orphan> find_orphans(const Directories& directories) {
   return orphans;
 }
 
-std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans) {
+std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans,
+                         const docker::Connect& connect) {
   std::vector<Swept> all;
   for (const auto& found : orphans) {
     if (found.refused) {
@@ -240,15 +241,15 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
       ::rmdir((directories.results + "/" + orphan->session).c_str());
       continue;
     }
-    auto engine = docker::Engine::connect({orphan->engine, "the session's ledger"});
+    auto engine = connect({orphan->engine, "the session's ledger"});
     Swept swept;
     swept.receipt.session = orphan->session;
     if (!orphan->grave.empty()) {
-      if (engine && visit_grave(*orphan, *engine, swept.receipt)) all.push_back(std::move(swept));
+      if (engine && visit_grave(*orphan, **engine, swept.receipt)) all.push_back(std::move(swept));
       continue;
     }
     if (!engine) swept.receipt.left.push_back("session " + orphan->session + ": " + engine.error().what);
-    else sweep_one(directories, *orphan, *engine, turn, swept);
+    else sweep_one(directories, *orphan, **engine, turn, swept);
     all.push_back(std::move(swept));
   }
   return all;

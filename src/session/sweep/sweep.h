@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/files/directories.h"
+#include "docker/engine.h"
 #include "session/ledger/ledger.h"
 #include "session/ledger/teardown.h"
 
@@ -38,8 +39,9 @@ constexpr const char* kSupervisorDied = "the session's supervisor died, and the 
 
 // Brings home the work of the orphans and tears them down. If an orphan's engine does not answer, or its work cannot be
 // brought home, its ledger is kept for the next time. Several processes may sweep at once: one sweeps each orphan, and
-// the others wait for it (at most a minute).
-std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans);
+// the others wait for it (at most a minute). `connect` reaches the engine that a ledger names.
+std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans,
+                         const docker::Connect& connect = docker::Engine::connect);
 
 // Removes the directory of a session that is confirmed gone. Removes the ledger last, because the next sweep tries
 // again as long as the ledger exists.

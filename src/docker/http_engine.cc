@@ -1,10 +1,11 @@
-#include "docker/engine.h"
+#include "docker/http_engine.h"
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 
+#include "docker/abandoned.h"
 #include "docker/call.h"
 
 namespace bottle::docker {
@@ -12,7 +13,7 @@ namespace {
 constexpr int kNewest = 47, kOldest = 41;
 }  // namespace
 
-Result<Engine> Engine::connect(const Endpoint& endpoint) {
+Result<std::unique_ptr<Engine>> Engine::connect(const Endpoint& endpoint) {
   auto response =
       call(endpoint.socket, "GET", "/_ping", nullptr, "asking the engine at " + endpoint.socket + " for its version",
            std::min(10000, call_timeout_ms()));
@@ -36,17 +37,18 @@ Result<Engine> Engine::connect(const Endpoint& endpoint) {
                 "the engine at " + endpoint.socket + " has API version " + (theirs.empty() ? "?" : theirs) +
                     ", which is too old",
                 "install Docker 20.10 (API 1.41) or later");
-  Engine engine;
-  engine.socket_ = endpoint.socket;
-  engine.version_ = "1." + std::to_string(std::min(minor, kNewest));
-  return engine;
+  return std::make_unique<HttpEngine>(endpoint.socket, "1." + std::to_string(std::min(minor, kNewest)));
 }
 
-Result<Engine::Json> Engine::info() {
+void HttpEngine::note_creates(std::function<Result<>(uint64_t end)> note) { note_ = std::move(note); }
+
+bool HttpEngine::is_abandoned(uint64_t end) { return docker::is_abandoned(end, socket_); }
+
+Result<Engine::Json> HttpEngine::info() {
   return call_json(socket_, "GET", path("/info"), nullptr, "asking the engine about itself");
 }
 
-Result<std::vector<std::string>> Engine::runtimes() {
+Result<std::vector<std::string>> HttpEngine::runtimes() {
   std::vector<std::string> names;
   Json all = TRY(info());
   const Json& listed = member(all, "Runtimes");
@@ -55,7 +57,7 @@ Result<std::vector<std::string>> Engine::runtimes() {
   return names;
 }
 
-Result<Engine::Json> Engine::list_by_label(const std::string& kind, const std::string& label) {
+Result<Engine::Json> HttpEngine::list_by_label(const std::string& kind, const std::string& label) {
   Json filter = Json::object();
   filter["label"] = Json::array({label});
   std::string query =
