@@ -1,0 +1,103 @@
+// What a fake engine has: containers, networks, volumes and images as plain values, so that a test can copy a world at
+// any moment and go on from there.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "docker/engine.h"
+#include "docker/tar/tar.h"
+
+namespace bottle::docker {
+
+using Labels = std::map<std::string, std::string>;
+
+struct FakeFile {
+  TarEntry::Type type = TarEntry::Type::file;
+  int mode = 0644;
+  std::shared_ptr<const std::string> text = std::make_shared<std::string>();  // shared by copies of a world
+  std::string target = {};                                                    // of a symbolic link
+};
+using FakeFiles = std::map<std::string, FakeFile>;  // by absolute path
+
+struct FakeContainer {
+  enum class State { created, running, exited };
+  std::string id, name, image;
+  Labels labels = {};
+  nlohmann::json config = {};
+  State state = State::created;
+  int exit = 0;
+  std::set<std::string> networks = {};             // by name
+  std::map<std::string, std::string> mounts = {};  // from path to volume
+  FakeFiles files = {};                            // without those in volumes
+  std::string log = {};
+};
+struct FakeNetwork {
+  std::string id, name, subnet, gateway;
+  Labels labels = {};
+  nlohmann::json config = {};
+};
+struct FakeVolume {
+  std::string name;
+  Labels labels = {};
+  FakeFiles files = {};  // by path below the volume, beginning with a slash
+};
+struct FakeImage {
+  std::string id;
+  std::set<std::string> tags = {};
+  Labels labels = {};
+  FakeFiles files = {};
+};
+
+struct FakeWorld {
+  using Json = nlohmann::json;
+
+  std::map<std::string, FakeContainer> containers;  // by name
+  std::map<std::string, FakeNetwork> networks;      // by name
+  std::map<std::string, FakeVolume> volumes;        // by name
+  std::map<std::string, FakeImage> images;          // by id
+  uint64_t made = 0;                                // makes ids different
+  bool needs_network_first = false;                 // like Podman, refuses a container whose network does not exist
+
+  // Each finds by name or id, and fails as an engine does if there is none.
+  Result<FakeContainer*> container(const std::string& reference);
+  Result<FakeNetwork*> network(const std::string& reference);
+  Result<FakeImage*> image(const std::string& reference);
+  FakeImage& add_image(const std::string& tag, const Labels& labels = {});
+
+  // These do what an engine does, at once.
+  Result<std::string> create_container(const std::string& name, const Json& config);
+  Result<> remove_container(const std::string& reference);
+  Result<std::string> create_network(const std::string& name, const Json& config);
+  Result<> remove_network(const std::string& reference);
+  Result<std::string> create_volume(const std::string& name, const Labels& labels);
+  Result<> remove_volume(const std::string& name);
+  Result<> remove_image(const std::string& reference);
+
+  // The answers of GET /containers/x/json and the like.
+  Json describe(const FakeContainer& container) const;
+  Json describe(const FakeNetwork& network) const;
+  Json describe(const FakeImage& image) const;
+  // `kind` is containers, networks, volumes or images. An empty `label` lists all.
+  Json list(const std::string& kind, const std::string& label) const;
+
+  // Unpacks an archive below `path` of a container, or packs `path` into one.
+  Result<> unpack(FakeContainer& container, const std::string& path, std::string_view archive);
+  Result<std::string> pack(const FakeContainer& container, const std::string& path) const;
+  // The file at an absolute path, where its volume has it. Null if there is none.
+  const FakeFile* file(const FakeContainer& container, const std::string& path) const;
+  void put(FakeContainer& container, const std::string& path, FakeFile file);
+
+  // Every name as "container x", "volume y" and so on: what a test compares.
+  std::set<std::string> names() const;
+
+  std::string new_id();
+};
+
+}  // namespace bottle::docker

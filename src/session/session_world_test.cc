@@ -1,0 +1,221 @@
+#include "session/session_world_test.h"
+
+#include <openssl/x509.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "base/files/file.h"
+#include "pki/certificate.h"
+#include "session/box/images.h"
+#include "session/console/clients.h"
+#include "session/ledger/names.h"
+#include "session/run.h"
+#include "wire/failure.h"
+#include "wire/guard/control.h"
+
+namespace bottle::session {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSession = "x1";
+constexpr const char* kImage = "agent:1";
+
+// What a guard asks to have certified. Its key is made once, because that is slow.
+std::string certificate_request() {
+  static const std::string pem = [] {
+    pki::Key key = pki::new_key();
+    pki::Request request(X509_REQ_new());
+    X509_REQ_set_version(request.get(), X509_REQ_VERSION_1);
+    X509_REQ_set_pubkey(request.get(), key.get());
+    X509_REQ_sign(request.get(), key.get(), EVP_sha256());
+    return pki::to_pem(request.get());
+  }();
+  return pem;
+}
+
+int serve_as_guard(docker::FakeProcess& process) {
+  for (std::string line; !(line = process.read_line()).empty();) {
+    auto message = wire::decode<wire::ToGuard>(line, wire::From::ours);
+    if (!message) return 2;
+    if (!std::holds_alternative<wire::Configure>(*message)) continue;
+    wire::FromGuard ready = wire::Ready{"10.0.0.2:3128", certificate_request()};
+    process.write(wire::encode(ready) + "\n");
+  }
+  return 0;
+}
+
+// Sockets are left out, as they cannot be copied.
+void copy_tree(const fs::path& from, const fs::path& to) {
+  fs::create_directories(to);
+  fs::permissions(to, fs::status(from).permissions());
+  std::error_code gone;
+  for (const auto& entry : fs::directory_iterator(from, gone)) {
+    fs::path target = to / entry.path().filename();
+    if (entry.is_symlink()) fs::copy_symlink(entry.path(), target, gone);
+    else if (entry.is_directory()) copy_tree(entry.path(), target);
+    else if (entry.is_regular_file()) fs::copy_file(entry.path(), target, gone);
+  }
+}
+
+std::string label_of_the_dead() {
+  Owner owner = Owner::self();
+  owner.start_time += "1";
+  return owner.to_label();
+}
+
+}  // namespace
+
+SessionWorld::SessionWorld() {
+  job.plan.session = kSession;
+  job.plan.agent = job.plan.bottle = job.plan.provider = "shell";
+  job.plan.image.reference = kImage;
+  job.plan.runtime = "auto";
+  job.plan.workspace_mode = manifest::WorkspaceMode::copy;
+  job.plan.workspace = scratch.path + "/project";
+  job.plan.uid = ::getuid();
+  job.plan.gid = ::getgid();
+  job.plan.command = {"agent"};
+  job.plan.headless = true;
+  job.directories = scratch.directories;
+  job.engine = "/run/fake-engine.sock";
+  EXPECT_TRUE(make_directories(job.plan.workspace));
+  EXPECT_TRUE(write_file_atomically(job.plan.workspace + "/a.txt", "one\n"));
+  agent = [](docker::FakeProcess& process, const wire::Go&) {
+    process.write("the agent says hello\n");
+    process.put("/workspace/made.txt", kWork);
+    return 7;
+  };
+}
+
+void SessionWorld::furnish(docker::FakeDocker& docker) {
+  docker.with_world([](docker::FakeWorld& world) {
+    world.add_image(guard_reference(), {{"bottle.image", "guard"}});
+    world.add_image(kImage);
+    (void)world.create_network(kEgressNetwork,
+                               {{"Driver", "bridge"},
+                                {"IPAM", {{"Config", {{{"Subnet", "10.99.0.0/24"}, {"Gateway", "10.99.0.1"}}}}}},
+                                {"Options", {{"com.docker.network.bridge.enable_icc", "false"}}}});
+    (void)world.create_volume("precious", {});
+    (void)world.create_container("database", {{"Image", kImage}, {"HostConfig", {{"NetworkMode", "none"}}}});
+  });
+  docker.set_program(guard_reference(), serve_as_guard);
+  docker.set_program(kImage, [this](docker::FakeProcess& process) {
+    process.read_line();
+    process.write("\x1b]bottle;" + wire::encode(report) + "\x07");
+    auto go =
+        wire::decode<wire::Go>(process.read(std::strtoul(process.read(8).c_str(), nullptr, 16)), wire::From::ours);
+    return go ? agent(process, *go) : 126;
+  });
+}
+
+Outcome SessionWorld::run(docker::FakeDocker& docker) {
+  int ends[2];
+  EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  UniqueFd launcher(ends[1]);
+  {
+    Clients clients{UniqueFd(ends[0])};
+    session::run(job, clients, docker.connector());
+  }
+  Outcome outcome;
+  FrameReader frames;
+  for (char buffer[65536];;) {
+    ssize_t n = ::read(launcher.get(), buffer, sizeof buffer);
+    if (n <= 0) break;
+    frames.feed({buffer, static_cast<size_t>(n)});
+  }
+  while (auto frame = frames.next()) {
+    if (frame->type == FrameType::result)
+      if (auto result = wire::decode<wire::SessionResult>(frame->bytes, wire::From::ours)) outcome.result = *result;
+    if (frame->type == FrameType::failure)
+      if (auto error = wire::decode<Error>(frame->bytes, wire::From::ours)) outcome.failure = *error;
+  }
+  EXPECT_NE(outcome.result.has_value(), outcome.failure.has_value()) << "the launcher is told the end exactly once";
+  return outcome;
+}
+
+Moment SessionWorld::moment(docker::FakeDocker& docker, const docker::FakeCall& call) {
+  Moment now{call, {}, scratch.path + "-" + random_hex(4)};
+  docker.with_world([&](docker::FakeWorld& world) {
+    now.world = world;
+    copy_tree(scratch.path, now.directory);
+  });
+  return now;
+}
+
+void SessionWorld::go_back(const Moment& moment, docker::FakeDocker& docker, bool does_last_call) {
+  fs::remove_all(scratch.path);
+  fs::rename(moment.directory, scratch.path);
+  furnish(docker);
+  docker.restore(moment.world, does_last_call ? &moment.call : nullptr);
+  kill_owner(docker);
+}
+
+void SessionWorld::kill_owner(docker::FakeDocker& docker) {
+  std::string alive = Owner::self().to_label(), dead = label_of_the_dead();
+  docker.with_world([&](docker::FakeWorld& world) {
+    auto mark = [&](auto& things) {
+      for (auto& [name, each] : things)
+        if (auto label = each.labels.find("bottle.owner"); label != each.labels.end() && label->second == alive)
+          label->second = dead;
+    };
+    mark(world.containers);
+    mark(world.networks);
+    mark(world.volumes);
+  });
+  for (const char* below : {"sessions", "graves"}) {
+    std::string path = scratch.path + "/" + below + "/" + kSession + "/ledger";
+    auto text = read_file(path);
+    size_t at = text ? text->find("\"" + alive + "\"") : std::string::npos;
+    if (at != std::string::npos) EXPECT_TRUE(write_file_atomically(path, text->replace(at + 1, alive.size(), dead)));
+  }
+}
+
+std::vector<Swept> SessionWorld::sweep_all(docker::FakeDocker& docker) {
+  return sweep(scratch.directories, find_orphans(scratch.directories), docker.connector());
+}
+
+std::set<std::string> SessionWorld::left(docker::FakeDocker& docker) {
+  std::set<std::string> all;
+  for (const auto& name : docker.world().names())
+    if (name.find(std::string("bottle-") + kSession) != std::string::npos) all.insert(name);
+  return all;
+}
+
+bool SessionWorld::is_home() {
+  std::string results = scratch.directories.results + "/" + kSession;
+  for (const char* name : {"/changes.patch", "/workspace.tar"})
+    if (auto text = read_file(results + name); text && text->find(kWork) != std::string::npos) return true;
+  return false;
+}
+
+bool SessionWorld::is_safe(docker::FakeDocker& docker) {
+  if (is_home()) return true;
+  auto world = docker.world();
+  auto container = world.container(Names(kSession).agent);
+  const docker::FakeFile* file = container ? world.file(**container, "/workspace/made.txt") : nullptr;
+  auto view = read_ledger(scratch.directories, kSession);
+  return file && *file->text == kWork && view && view->work;
+}
+
+bool SessionWorld::others_are_untouched(docker::FakeDocker& docker) {
+  auto names = docker.world().names();
+  for (const std::string name : {"container database", "volume precious", "network bottle-egress", "image agent:1"})
+    if (!names.contains(name)) return false;
+  return true;
+}
+
+std::set<std::string> SessionWorld::calls_of_a_session() {
+  docker::FakeDocker docker;
+  furnish(docker);
+  auto outcome = run(docker);
+  EXPECT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
+  std::set<std::string> texts;
+  for (const auto& call : docker.calls()) texts.insert(call.text());
+  return texts;
+}
+
+}  // namespace bottle::session
