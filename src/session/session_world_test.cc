@@ -1,19 +1,23 @@
 #include "session/session_world_test.h"
 
 #include <openssl/x509.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
+#include <thread>
 
 #include "base/files/file.h"
 #include "pki/certificate.h"
 #include "session/box/images.h"
+#include "session/console/client.h"
 #include "session/console/clients.h"
 #include "session/ledger/names.h"
 #include "session/run.h"
+#include "transfer/delivery.h"
 #include "wire/failure.h"
+#include "wire/frames/frames.h"
 #include "wire/guard/control.h"
 
 namespace bottle::session {
@@ -67,9 +71,22 @@ std::string label_of_the_dead() {
   return owner.to_label();
 }
 
+// Makes this process dead in the labels of all that it made.
+void bury(docker::FakeWorld& world) {
+  std::string alive = Owner::self().to_label();
+  auto mark = [&](auto& things) {
+    for (auto& [name, each] : things)
+      if (auto label = each.labels.find("bottle.owner"); label != each.labels.end() && label->second == alive)
+        label->second = label_of_the_dead();
+  };
+  mark(world.containers);
+  mark(world.networks);
+  mark(world.volumes);
+}
+
 }  // namespace
 
-SessionWorld::SessionWorld() {
+TestSession::TestSession(bool far) {
   job.plan.session = kSession;
   job.plan.agent = job.plan.bottle = job.plan.provider = "shell";
   job.plan.image.reference = kImage;
@@ -82,16 +99,18 @@ SessionWorld::SessionWorld() {
   job.plan.headless = true;
   job.directories = scratch.directories;
   job.engine = "/run/fake-engine.sock";
+  job.far = far;
   EXPECT_TRUE(make_directories(job.plan.workspace));
   EXPECT_TRUE(write_file_atomically(job.plan.workspace + "/a.txt", "one\n"));
-  agent = [](docker::FakeProcess& process, const wire::Go&) {
+  agent = [this](docker::FakeProcess& process, const wire::Go&) {
     process.write("the agent says hello\n");
     process.put("/workspace/made.txt", kWork);
+    worked = true;
     return 7;
   };
 }
 
-void SessionWorld::furnish(docker::FakeDocker& docker) {
+void TestSession::furnish(docker::FakeDocker& docker) {
   docker.with_world([](docker::FakeWorld& world) {
     world.add_image(guard_reference(), {{"bottle.image", "guard"}});
     world.add_image(kImage);
@@ -112,14 +131,41 @@ void SessionWorld::furnish(docker::FakeDocker& docker) {
   });
 }
 
-Outcome SessionWorld::run(docker::FakeDocker& docker) {
+// Does the near side's part: delivers the workspace once the session waits for it.
+void TestSession::deliver(const std::atomic<bool>& over) const {
+  std::string path = scratch.directories.sessions + "/" + kSession + "/delivery";
+  Result<int> connected = fail(Code::not_found, path);
+  while (!over && !(connected = connect_to(path))) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  if (!connected) return;
+  UniqueFd socket(*connected);
+  DeliveryWriter writer([&](std::string_view bytes) { return send_bytes(socket.get(), bytes); });
+  docker::TarWriter tar([&](std::string_view bytes) { return writer.data(bytes); });
+  auto sent = [&]() -> Result<> {
+    TRY(writer.begin("/"));
+    TRY(tar.file("workspace/a.txt", 0644, 0, 0, "one\n"));
+    TRY(tar.finish());
+    TRY(writer.end_archive());
+    return writer.finish();
+  }();
+  char ok[3];
+  (void)::recv(socket.get(), ok, sizeof ok, MSG_WAITALL);
+}
+
+Outcome TestSession::run(docker::FakeDocker& docker) {
   int ends[2];
   EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
   UniqueFd launcher(ends[1]);
+  if (job.far) EXPECT_TRUE(send_frame(launcher.get(), FrameType::values, wire::encode(Values{})));
+  std::atomic<bool> over = false;
+  std::thread near([&] {
+    if (job.far) deliver(over);
+  });
   {
     Clients clients{UniqueFd(ends[0])};
     session::run(job, clients, docker.connector());
   }
+  over = true;
+  near.join();
   Outcome outcome;
   FrameReader frames;
   for (char buffer[65536];;) {
@@ -132,13 +178,22 @@ Outcome SessionWorld::run(docker::FakeDocker& docker) {
       if (auto result = wire::decode<wire::SessionResult>(frame->bytes, wire::From::ours)) outcome.result = *result;
     if (frame->type == FrameType::failure)
       if (auto error = wire::decode<Error>(frame->bytes, wire::From::ours)) outcome.failure = *error;
+    if (frame->type == FrameType::output) outcome.output += frame->bytes;
   }
   EXPECT_NE(outcome.result.has_value(), outcome.failure.has_value()) << "the launcher is told the end exactly once";
   return outcome;
 }
 
-Moment SessionWorld::moment(docker::FakeDocker& docker, const docker::FakeCall& call) {
-  Moment now{call, {}, scratch.path + "-" + random_hex(4)};
+std::vector<docker::FakeCall> TestSession::run_well() {
+  docker::FakeDocker docker;
+  furnish(docker);
+  auto outcome = run(docker);
+  EXPECT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
+  return docker.calls();
+}
+
+Moment TestSession::moment(docker::FakeDocker& docker, const docker::FakeCall& call) const {
+  Moment now{call, {}, scratch.path + "-" + random_hex(4), scratch.path};
   docker.with_world([&](docker::FakeWorld& world) {
     now.world = world;
     copy_tree(scratch.path, now.directory);
@@ -146,26 +201,32 @@ Moment SessionWorld::moment(docker::FakeDocker& docker, const docker::FakeCall& 
   return now;
 }
 
-void SessionWorld::go_back(const Moment& moment, docker::FakeDocker& docker, bool does_last_call) {
+void TestSession::go_to(const Moment& moment, docker::FakeDocker& docker, bool does) {
   fs::remove_all(scratch.path);
-  fs::rename(moment.directory, scratch.path);
+  copy_tree(moment.directory, scratch.path);
+  std::string ledger = scratch.directories.sessions + "/" + kSession + "/ledger";
+  if (auto text = read_file(ledger)) {
+    for (size_t at = 0; (at = text->find(moment.original, at)) != std::string::npos; at += scratch.path.size())
+      text->replace(at, moment.original.size(), scratch.path);
+    EXPECT_TRUE(write_file_atomically(ledger, *text));
+  }
   furnish(docker);
-  docker.restore(moment.world, does_last_call ? &moment.call : nullptr);
+  docker::FakeCall call = moment.call;
+  call.effect = [effect = moment.call.effect](docker::FakeWorld& world) {
+    auto done = effect(world);
+    bury(world);
+    return done;
+  };
+  docker.restore(moment.world, does ? &call : nullptr);
   kill_owner(docker);
+  auto world = moment.world;
+  auto there = world.container(Names(kSession).agent);
+  worked = there && world.file(**there, "/workspace/made.txt") && world.file(**there, "/workspace/made.txt")->text;
 }
 
-void SessionWorld::kill_owner(docker::FakeDocker& docker) {
+void TestSession::kill_owner(docker::FakeDocker& docker) {
+  docker.with_world(bury);
   std::string alive = Owner::self().to_label(), dead = label_of_the_dead();
-  docker.with_world([&](docker::FakeWorld& world) {
-    auto mark = [&](auto& things) {
-      for (auto& [name, each] : things)
-        if (auto label = each.labels.find("bottle.owner"); label != each.labels.end() && label->second == alive)
-          label->second = dead;
-    };
-    mark(world.containers);
-    mark(world.networks);
-    mark(world.volumes);
-  });
   for (const char* below : {"sessions", "graves"}) {
     std::string path = scratch.path + "/" + below + "/" + kSession + "/ledger";
     auto text = read_file(path);
@@ -174,48 +235,43 @@ void SessionWorld::kill_owner(docker::FakeDocker& docker) {
   }
 }
 
-std::vector<Swept> SessionWorld::sweep_all(docker::FakeDocker& docker) {
+std::vector<Swept> TestSession::sweep_all(docker::FakeDocker& docker) {
   return sweep(scratch.directories, find_orphans(scratch.directories), docker.connector());
 }
 
-std::set<std::string> SessionWorld::left(docker::FakeDocker& docker) {
+std::set<std::string> TestSession::left(docker::FakeDocker& docker) const {
   std::set<std::string> all;
   for (const auto& name : docker.world().names())
     if (name.find(std::string("bottle-") + kSession) != std::string::npos) all.insert(name);
   return all;
 }
 
-bool SessionWorld::is_home() {
+bool TestSession::is_home() const {
   std::string results = scratch.directories.results + "/" + kSession;
   for (const char* name : {"/changes.patch", "/workspace.tar"})
     if (auto text = read_file(results + name); text && text->find(kWork) != std::string::npos) return true;
   return false;
 }
 
-bool SessionWorld::is_safe(docker::FakeDocker& docker) {
-  if (is_home()) return true;
+void TestSession::check(docker::FakeDocker& docker, const std::string& when) {
   auto world = docker.world();
   auto container = world.container(Names(kSession).agent);
-  const docker::FakeFile* file = container ? world.file(**container, "/workspace/made.txt") : nullptr;
+  const docker::FakeFile* made = container ? world.file(**container, "/workspace/made.txt") : nullptr;
   auto view = read_ledger(scratch.directories, kSession);
-  return file && *file->text == kWork && view && view->work;
-}
-
-bool SessionWorld::others_are_untouched(docker::FakeDocker& docker) {
-  auto names = docker.world().names();
+  bool is_held = made && *made->text == kWork && view && view->work;
+  if (worked) EXPECT_TRUE(is_home() || is_held) << when;
+  bool is_recorded = view || read_grave(scratch.directories, kSession);
+  for (const auto& name : left(docker)) EXPECT_TRUE(is_recorded) << when << " left " << name;
+  auto names = world.names();
   for (const std::string name : {"container database", "volume precious", "network bottle-egress", "image agent:1"})
-    if (!names.contains(name)) return false;
-  return true;
+    EXPECT_TRUE(names.contains(name)) << when << " touched " << name;
 }
 
-std::set<std::string> SessionWorld::calls_of_a_session() {
-  docker::FakeDocker docker;
-  furnish(docker);
-  auto outcome = run(docker);
-  EXPECT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
-  std::set<std::string> texts;
-  for (const auto& call : docker.calls()) texts.insert(call.text());
-  return texts;
+void TestSession::check_end(docker::FakeDocker& docker, const std::string& when) {
+  check(docker, when);
+  EXPECT_EQ(left(docker), std::set<std::string>()) << when;
+  if (worked) EXPECT_TRUE(is_home()) << when;
+  EXPECT_TRUE(find_orphans(scratch.directories).empty()) << when;
 }
 
 }  // namespace bottle::session

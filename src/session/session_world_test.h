@@ -2,7 +2,10 @@
 // functions of the test, and a state directory and a workspace of the test's own.
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <future>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -11,8 +14,8 @@
 #include "session/ledger/scratch_test.h"
 #include "session/sweep/sweep.h"
 #include "wire/gate.h"
-#include "wire/start/job.h"
 #include "wire/result.h"
+#include "wire/start/job.h"
 
 namespace bottle::session {
 
@@ -20,6 +23,7 @@ namespace bottle::session {
 struct Outcome {
   std::optional<wire::SessionResult> result;
   std::optional<Error> failure;
+  std::string output;  // of the agent, as its terminal got it
 };
 
 // The world as it was at one moment, with a copy of the test's directory. If the session's process had died then, this
@@ -27,42 +31,64 @@ struct Outcome {
 struct Moment {
   docker::FakeCall call;
   docker::FakeWorld world;
-  std::string directory;
+  std::string directory;  // of the copy
+  std::string original;
 };
 
 inline constexpr const char* kWork = "what the agent made";
 
-class SessionWorld : public ::testing::Test {
- protected:
-  SessionWorld();
+// One session of the tests: its job, its directories, and what its agent does. Tests may run several at once.
+class TestSession {
+ public:
+  // A `far` session is one of another machine's operator: its workspace is delivered, its values come later, and its
+  // work is kept as an archive. No git runs for it, so it is fast.
+  explicit TestSession(bool far = false);
 
-  // Runs the session of `job` to its end.
-  Outcome run(docker::FakeDocker& docker);
-  // Makes an engine that has the images, the shared network, things that belong to others, and our two programs.
+  // Makes what an engine has before a session: images, the shared network, things that belong to others, and the
+  // programs of our two containers.
   void furnish(docker::FakeDocker& docker);
+  // Runs the session to its end.
+  Outcome run(docker::FakeDocker& docker);
+  // Runs one that must go well, and returns all calls in their order.
+  std::vector<docker::FakeCall> run_well();
 
   // Copies the world and the test's directory at this moment.
-  Moment moment(docker::FakeDocker& docker, const docker::FakeCall& call);
-  // Goes back to a moment as its process died then.
-  void go_back(const Moment& moment, docker::FakeDocker& docker, bool does_last_call);
-  // Makes the owner of the session a process that is dead, in the ledger and in the labels on the engine.
+  Moment moment(docker::FakeDocker& docker, const docker::FakeCall& call) const;
+  // Goes to a moment, as if the session's process had died then. The engine does the moment's call later if it `does`.
+  void go_to(const Moment& moment, docker::FakeDocker& docker, bool does);
+  // Makes the owner of the session a dead process, in the ledger and in the labels on the engine.
   void kill_owner(docker::FakeDocker& docker);
   std::vector<Swept> sweep_all(docker::FakeDocker& docker);
 
-  // What is left on the engine that the session made.
-  static std::set<std::string> left(docker::FakeDocker& docker);
-  // Whether the agent's work is in the results, or still in its container with a ledger that knows of it.
-  bool is_safe(docker::FakeDocker& docker);
-  bool is_home();
-  // Whether everything of others is as furnish() made it.
-  static bool others_are_untouched(docker::FakeDocker& docker);
-  // The texts of all calls of a session that goes well, in alphabetical order.
-  std::set<std::string> calls_of_a_session();
+  // Checks what must be true at every moment: work that exists is in the results or in a container that a ledger names,
+  // what is left of the session is in a ledger, and other things are as they were.
+  void check(docker::FakeDocker& docker, const std::string& when);
+  // Checks what must be true once sweeps have worked: nothing is left of the session, and its work is home.
+  void check_end(docker::FakeDocker& docker, const std::string& when);
+
+  std::set<std::string> left(docker::FakeDocker& docker) const;  // on the engine, of the session
+  bool is_home() const;                                          // the agent's work is among the results
 
   Scratch scratch;
   Job job;
   std::function<int(docker::FakeProcess&, const wire::Go&)> agent;
   wire::Report report{.ok = true, .probes = {{"metadata", true, "no route"}}};
+  std::atomic<bool> worked = false;  // the agent has made something
+
+ private:
+  void deliver(const std::atomic<bool>& over) const;
 };
+
+// Calls `act` for each item, on a few threads.
+template <class Items, class Act>
+void for_each_at_once(const Items& items, const Act& act) {
+  std::atomic<size_t> next = 0;
+  std::vector<std::future<void>> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.push_back(std::async(std::launch::async, [&] {
+      for (size_t at; (at = next++) < items.size();) act(items[at]);
+    }));
+  for (auto& thread : threads) thread.get();
+}
 
 }  // namespace bottle::session

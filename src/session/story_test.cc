@@ -1,4 +1,4 @@
-// These tests run whole sessions on an engine in memory and check what is left in its world.
+// These tests run whole sessions on an engine in memory and check what is left in its world, whatever fails.
 #include <gtest/gtest.h>
 
 #include "session/session_world_test.h"
@@ -6,19 +6,133 @@
 namespace bottle::session {
 namespace {
 
-class Story : public SessionWorld {};
+using docker::Fault, docker::FakeCall, docker::FakeDocker;
 
-TEST_F(Story, ASessionLeavesItsResultAndNothingElse) {
-  docker::FakeDocker docker;
-  furnish(docker);
-  auto outcome = run(docker);
-  ASSERT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
-  EXPECT_EQ(outcome.result->exit, 7);
-  EXPECT_TRUE(outcome.result->receipt.confirmed);
-  EXPECT_EQ(left(docker), std::set<std::string>());
-  EXPECT_TRUE(is_home());
-  EXPECT_TRUE(others_are_untouched(docker));
-  EXPECT_FALSE(std::filesystem::exists(scratch.directories.sessions + "/x1"));
+// A call of a session that goes well, and how it fails.
+struct Failure {
+  std::string call;
+  Fault fault;
+  std::string text() const {
+    constexpr const char* kNames[] = {"works",        "is refused", "gets no answer", "loses its answer",
+                                      "is done late", "is cut"};
+    return call + " " + kNames[static_cast<int>(fault)];
+  }
+};
+
+std::vector<Failure> failures_of(const std::vector<FakeCall>& calls) {
+  std::vector<Failure> all;
+  for (const auto& call : calls) {
+    for (Fault fault : {Fault::refused, Fault::silent, Fault::lost}) all.push_back({call.text(), fault});
+    if (call.method.starts_with("create")) all.push_back({call.text(), Fault::late});
+    if (call.method == "get archive") all.push_back({call.text(), Fault::cut});
+  }
+  return all;
+}
+
+void sweep_until_nothing_is_found(TestSession& session, FakeDocker& docker) {
+  for (int i = 0; i < 3 && !find_orphans(session.scratch.directories).empty(); ++i) (void)session.sweep_all(docker);
+}
+
+TEST(Story, ASessionLeavesItsResultAndNothingElse) {
+  for (bool far : {false, true}) {
+    TestSession session(far);
+    FakeDocker docker;
+    session.furnish(docker);
+    auto outcome = session.run(docker);
+    ASSERT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
+    EXPECT_EQ(outcome.result->exit, 7);
+    EXPECT_TRUE(outcome.result->receipt.confirmed);
+    EXPECT_EQ(outcome.output, "the agent says hello\n");
+    session.check_end(docker, "a session");
+  }
+}
+
+// Whatever call fails, in whatever way, the session and the sweep after it leave nothing and give no work up.
+TEST(Story, ACallThatFailsLeavesNothingAndCostsNoWork) {
+  auto failures = failures_of(TestSession(true).run_well());
+  EXPECT_GT(failures.size(), 100u);
+  for_each_at_once(failures, [](const Failure& failure) {
+    TestSession session(true);
+    FakeDocker docker;
+    session.furnish(docker);
+    docker.set_fault([&](const FakeCall& call) { return call.text() == failure.call ? failure.fault : Fault::none; });
+    session.run(docker);
+    docker.set_fault({});
+    session.check(docker, failure.text());
+    session.kill_owner(docker);
+    sweep_until_nothing_is_found(session, docker);
+    session.check_end(docker, failure.text() + ", then a sweep");
+  });
+}
+
+// The same on the operator's machine, where git sorts the work that comes home. Only what concerns the work differs.
+TEST(Story, WorkThatCannotBeSortedIsNotGivenUp) {
+  std::vector<FakeCall> calls;
+  for (const auto& call : TestSession().run_well())
+    if (call.method == "get archive" || call.method == "put archive" || call.method == "wait for container")
+      calls.push_back(call);
+  for_each_at_once(failures_of(calls), [](const Failure& failure) {
+    TestSession session;
+    FakeDocker docker;
+    session.furnish(docker);
+    docker.set_fault([&](const FakeCall& call) { return call.text() == failure.call ? failure.fault : Fault::none; });
+    session.run(docker);
+    docker.set_fault({});
+    session.check(docker, failure.text());
+    session.kill_owner(docker);
+    sweep_until_nothing_is_found(session, docker);
+    session.check_end(docker, failure.text() + ", then a sweep");
+  });
+}
+
+// The engine may die for good: from a call on, none is answered.
+TEST(Story, AnEngineThatDiesIsSweptWhenItIsBack) {
+  auto calls = TestSession(true).run_well();
+  for_each_at_once(calls, [](const FakeCall& last) {
+    TestSession session(true);
+    FakeDocker docker;
+    session.furnish(docker);
+    std::atomic<bool> dead = false;
+    docker.set_fault([&](const FakeCall& call) {
+      if (call.text() == last.text()) dead = true;
+      return dead ? Fault::silent : Fault::none;
+    });
+    session.run(docker);
+    docker.set_fault({});
+    session.check(docker, "silence from " + last.text());
+    session.kill_owner(docker);
+    sweep_until_nothing_is_found(session, docker);
+    session.check_end(docker, "silence from " + last.text() + ", then a sweep");
+  });
+}
+
+// Every call is a moment at which the session's process may die. What it asked may still be done afterwards.
+TEST(Story, ASessionThatDiesAtAnyMomentIsSwept) {
+  TestSession alive(true);
+  FakeDocker docker;
+  alive.furnish(docker);
+  std::mutex lock;
+  std::vector<Moment> moments;
+  docker.set_fault([&](const FakeCall& call) {
+    Moment now = alive.moment(docker, call);
+    std::scoped_lock hold(lock);
+    moments.push_back(std::move(now));
+    return Fault::none;
+  });
+  ASSERT_TRUE(alive.run(docker).result);
+  for_each_at_once(moments, [](const Moment& moment) {
+    for (bool does : {false, true}) {
+      if (does && !moment.call.connection) continue;
+      std::string when = "dead at " + moment.call.text() + (does ? ", which is done later" : "");
+      TestSession session(true);
+      FakeDocker docker;
+      session.go_to(moment, docker, does);
+      session.check(docker, when);
+      sweep_until_nothing_is_found(session, docker);
+      session.check_end(docker, when);
+    }
+    std::filesystem::remove_all(moment.directory);
+  });
 }
 
 }  // namespace

@@ -27,7 +27,6 @@ Result<std::string> read_all(const Engine::Reader& reader) {
   }
 }
 
-Result<Json> parsed(Result<std::string> text) { return Json::parse(TRY(std::move(text))); }
 Result<> done(Result<std::string> text) {
   (void)TRY(std::move(text));
   return {};
@@ -191,6 +190,17 @@ Result<std::string> FakeDocker::perform(const std::string& method, const std::st
   return answer;
 }
 
+Result<Json> FakeDocker::ask(const std::string& method, const std::string& object,
+                             const std::function<Result<Json>(FakeWorld&)>& answer) {
+  Json json;
+  (void)TRY(perform(method, object, [&](FakeWorld& world) -> Result<std::string> {
+    json = TRY(answer(world));
+    return "";
+  }));
+  if (forge_) forge_({method, object}, json);
+  return json;
+}
+
 class FakeEngine : public Engine {
  public:
   explicit FakeEngine(FakeDocker& docker) : docker_(docker) {}
@@ -210,10 +220,11 @@ class FakeEngine : public Engine {
   }
 
   Result<Json> info() override {
-    return parsed(docker_.perform("info", "", [](FakeWorld&) {
-      return R"({"ID":"fake","ServerVersion":"1","KernelVersion":"6","Architecture":"x86_64","DefaultRuntime":"runc",
-                 "Runtimes":{"runc":{"path":"runc"}},"SecurityOptions":["name=seccomp,profile=builtin"]})";
-    }));
+    return docker_.ask("info", "", [](FakeWorld&) {
+      return Json::parse(
+          R"({"ID":"fake","ServerVersion":"1","KernelVersion":"6","Architecture":"x86_64","DefaultRuntime":"runc",
+                 "Runtimes":{"runc":{"path":"runc"}},"SecurityOptions":["name=seccomp,profile=builtin"]})");
+    });
   }
   Result<std::vector<std::string>> runtimes() override { return std::vector<std::string>{"runc"}; }
 
@@ -249,9 +260,8 @@ class FakeEngine : public Engine {
     return container ? (*container)->exit : 137;
   }
   Result<Json> inspect_container(const std::string& id) override {
-    return parsed(docker_.perform("inspect container", id, [&](FakeWorld& world) -> Result<std::string> {
-      return world.describe(*TRY(world.container(id))).dump();
-    }));
+    return docker_.ask("inspect container", id,
+                       [&](FakeWorld& world) -> Result<Json> { return world.describe(*TRY(world.container(id))); });
   }
   Result<Attached> attach(const std::string& id, bool) override {
     (void)TRY(docker_.perform("attach to container", id, [](FakeWorld&) { return ""; }));
@@ -303,29 +313,28 @@ class FakeEngine : public Engine {
     });
   }
   Result<Json> inspect_network(const std::string& name) override {
-    return parsed(docker_.perform("inspect network", name, [&](FakeWorld& world) -> Result<std::string> {
-      return world.describe(*TRY(world.network(name))).dump();
-    }));
+    return docker_.ask("inspect network", name,
+                       [&](FakeWorld& world) -> Result<Json> { return world.describe(*TRY(world.network(name))); });
   }
   Result<> remove_network(const std::string& name) override {
     return act("remove network", name, [=](FakeWorld& world) { return world.remove_network(name); });
   }
   Result<Json> subnets_in_use() override {
-    return parsed(docker_.perform("list subnets", "", [](FakeWorld& world) {
+    return docker_.ask("list subnets", "", [](FakeWorld& world) {
       Json all = Json::array();
       for (const auto& [name, each] : world.networks) all.push_back({{"name", name}, {"subnet", each.subnet}});
-      return all.dump();
-    }));
+      return all;
+    });
   }
   Result<std::string> create_volume(const std::string& name, const Labels& labels) override {
     return docker_.perform("create volume", name, [=](FakeWorld& world) { return world.create_volume(name, labels); });
   }
   Result<Json> inspect_volume(const std::string& name) override {
-    return parsed(docker_.perform("inspect volume", name, [&](FakeWorld& world) -> Result<std::string> {
+    return docker_.ask("inspect volume", name, [&](FakeWorld& world) -> Result<Json> {
       auto found = world.volumes.find(name);
       if (found == world.volumes.end()) return fail(Code::not_found, "the engine says: no such volume: " + name);
-      return Json{{"Name", name}, {"Labels", found->second.labels}}.dump();
-    }));
+      return Json{{"Name", name}, {"Labels", found->second.labels}};
+    });
   }
   Result<> remove_volume(const std::string& name) override {
     return act("remove volume", name, [=](FakeWorld& world) { return world.remove_volume(name); });
@@ -339,9 +348,8 @@ class FakeEngine : public Engine {
     return found.has_value();
   }
   Result<Json> inspect_image(const std::string& reference) override {
-    return parsed(docker_.perform("inspect image", reference, [&](FakeWorld& world) -> Result<std::string> {
-      return world.describe(*TRY(world.image(reference))).dump();
-    }));
+    return docker_.ask("inspect image", reference,
+                       [&](FakeWorld& world) -> Result<Json> { return world.describe(*TRY(world.image(reference))); });
   }
   Result<> import_image(const std::string& reference, const Reader& reader,
                         const std::vector<std::string>& changes) override {
@@ -401,7 +409,7 @@ class FakeEngine : public Engine {
     });
   }
   Result<Json> list(const std::string& kind, const std::string& label) {
-    return parsed(docker_.perform("list", kind, [&](FakeWorld& world) { return world.list(kind, label).dump(); }));
+    return docker_.ask("list", kind, [&](FakeWorld& world) { return world.list(kind, label); });
   }
   Result<> stream(const std::string& method, const std::string& object, const Writer& writer,
                   const FakeDocker::Effect& effect) {

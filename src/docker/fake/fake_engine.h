@@ -69,6 +69,9 @@ class FakeDocker {
   // Decides how each call ends. Called on the thread that calls, before the call has an effect.
   void set_fault(std::function<Fault(const FakeCall&)> fault) { fault_ = std::move(fault); }
 
+  // Changes an answer that is JSON, as a hostile engine could.
+  void set_forgery(std::function<void(const FakeCall&, nlohmann::json&)> forge) { forge_ = std::move(forge); }
+
   // Continues from this world, in which the programs of running containers have no client any more. If `under_way` is a
   // noted create, it is done when is_abandoned() was asked about it once.
   void restore(FakeWorld world, const FakeCall* under_way = nullptr);
@@ -107,6 +110,8 @@ class FakeDocker {
   // Performs a call with its fault.
   Result<std::string> perform(const std::string& method, const std::string& object, const Effect& effect,
                               const Note& note = {});
+  Result<nlohmann::json> ask(const std::string& method, const std::string& object,
+                             const std::function<Result<nlohmann::json>(FakeWorld&)>& answer);
   Result<Attached> attach(const std::string& reference);
   Result<> start(FakeWorld& world, const std::string& reference);
   void finish(const std::string& id, int status);  // needs the lock
@@ -118,6 +123,7 @@ class FakeDocker {
   std::vector<FakeCall> calls_;
   std::map<std::string, Program> programs_;
   std::function<Fault(const FakeCall&)> fault_;
+  std::function<void(const FakeCall&, nlohmann::json&)> forge_;
   std::map<uint64_t, std::pair<Effect, int>> late_;  // by connection: what will be done, how often it was asked about
   std::map<std::string, Stdio> stdio_;               // by id
   uint64_t connections_ = 0;
