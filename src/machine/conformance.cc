@@ -31,7 +31,7 @@ class Suite {
   std::vector<Check> run() {
     if (!make()) return std::move(checks_);
     check("list answers", [&] {
-      return told(provider_.list(spec_.vm.owner, spec_.vm.options, progress_),
+      return told(provider_.list(spec_.vm.owner, spec_.vm.wanted.options, progress_),
                   [](const auto& all) { return std::to_string(all.size()) + " there"; });
     });
     check("status of an unknown VM is gone", [&] { return status_is("gone", unknown()); });
@@ -92,9 +92,9 @@ class Suite {
       VmSpec vm;
       vm.session = "test" + random_hex(4);
       vm.name = "bottle-" + vm.session;
-      vm.provider = provider_.name();
-      vm.options = options_.options;
-      vm.ttl = 3600;
+      vm.wanted.provider = provider_.name();
+      vm.wanted.options = options_.options;
+      vm.wanted.ttl = 3600;
       vm.environment = options_.environment;
       vm.limits = options_.limits;
       auto made = TRY(prepare_vm(vm));
@@ -161,7 +161,7 @@ class Suite {
   }
 
   Finding listed() {
-    auto all = TRY(provider_.list(spec_.vm.owner, spec_.vm.options, progress_));
+    auto all = TRY(provider_.list(spec_.vm.owner, spec_.vm.wanted.options, progress_));
     for (const auto& machine : all) {
       if (machine.kind != "vm" || machine.name != spec_.vm.name) continue;
       if (machine.id != spec_.vm.id) return fail(Code::protocol, "list shows the id " + machine.id);
@@ -244,7 +244,7 @@ class Suite {
       auto until = Clock::now() + std::chrono::milliseconds(options_.gone_ms);
       for (;;) {
         std::string left;
-        for (const auto& item : TRY(provider_.list(spec_.vm.owner, spec_.vm.options, progress_)))
+        for (const auto& item : TRY(provider_.list(spec_.vm.owner, spec_.vm.wanted.options, progress_)))
           if (item.status != "gone" && (item.session == spec_.vm.session || item.name == spec_.vm.name))
             left += " " + item.kind + " " + item.id;
         if (left.empty()) return std::string("nothing");

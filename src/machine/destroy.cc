@@ -57,7 +57,7 @@ struct Attempt {
       note("vm " + vm.name + ": the provider reports the status " + *status +
            (asked && *asked == "gone" ? ", although its destroy printed gone" : ""));
     if (!status || *status != "gone") return false;
-    auto listed = provider.list(vm.owner, vm.options, progress);
+    auto listed = provider.list(vm.owner, vm.wanted.options, progress);
     if (!listed) {
       note("list: " + listed.error().what);
       return false;
@@ -115,12 +115,12 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
     record.vm.owner = owner_label(places);
     record.vm.state_dir = places.directory(name) + "/provider";
   }
-  if (record.provider.empty()) record.provider = provider_name;
-  Provider provider = TRY(Provider::find(record.provider, places, options.environment, options.limits));
+  if (record.vm.wanted.provider.empty()) record.vm.wanted.provider = provider_name;
+  Provider provider = TRY(Provider::find(record.vm.wanted.provider, places, options.environment, options.limits));
 
   Destroyed result;
   result.name = name;
-  result.provider = record.provider;
+  result.provider = record.vm.wanted.provider;
   result.id = record.vm.id;
   result.made = record.made;
   Attempt attempt{provider, record.vm, progress, result};
@@ -141,7 +141,8 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
   result.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
   if (result.left.empty()) {
     result.confirmed = true;
-    result.confirmed_by = record.provider + "/status: gone; " + record.provider + "/list: nothing left";
+    result.confirmed_by =
+        record.vm.wanted.provider + "/status: gone; " + record.vm.wanted.provider + "/list: nothing left";
     result.at = now_seconds();
     forget(name, places);
   }
@@ -151,7 +152,7 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
 bool hold_unless_ended(const std::string& name, const Places& places, const DestroyOptions& options) {
   auto record = load(name, places);
   if (!record) return false;
-  auto provider = Provider::find(record->provider, places, options.environment, options.limits);
+  auto provider = Provider::find(record->vm.wanted.provider, places, options.environment, options.limits);
   auto status = provider ? provider->status(record->vm, {}) : Result<std::string>(std::unexpected(provider.error()));
   if (status && (*status == "stopped" || *status == "deleting" || *status == "gone")) return false;
   return hold(name, places).has_value();

@@ -13,7 +13,7 @@ namespace {
 
 Found of_record(const Record& record, const Places& places) {
   Found found;
-  found.provider = record.provider;
+  found.provider = record.vm.wanted.provider;
   found.listed = {record.vm.id, record.vm.name, record.vm.session, record.vm.owner, "", "", record.cost_per_hour, "vm"};
   found.record = record;
   found.mine = true;
@@ -47,7 +47,7 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
       forget_unborn(name, places);
       continue;
     }
-    ask.push_back({record->provider, record->vm.options, true});
+    ask.push_back({record->vm.wanted.provider, record->vm.wanted.options, true});
     records.push_back(std::move(*record));
   }
   std::map<std::pair<std::string, std::map<std::string, std::string>>, bool> unique;
@@ -76,11 +76,11 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
       if (item.status == "gone" || !seen.insert({provider, item.kind + " " + item.id}).second) continue;
       Found found;
       auto record = std::ranges::find_if(
-          records, [&](const Record& r) { return r.provider == provider && r.vm.name == item.name; });
+          records, [&](const Record& r) { return r.vm.wanted.provider == provider && r.vm.name == item.name; });
       // The record may have been written since. A VM that is being made is not lost.
       auto later = load(item.name, places);
       if (record != records.end()) found = of_record(*record, places);
-      else if (later && later->provider == provider) found = of_record(*later, places);
+      else if (later && later->vm.wanted.provider == provider) found = of_record(*later, places);
       found.provider = provider;
       found.options = options;
       found.listed = item;
@@ -99,7 +99,7 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
   }
   for (const auto& record : records)
     if (std::ranges::none_of(inventory.all, [&](const Found& f) {
-          return f.provider == record.provider && f.listed.name == record.vm.name;
+          return f.provider == record.vm.wanted.provider && f.listed.name == record.vm.name;
         }))
       inventory.all.push_back(of_record(record, places));
   return inventory;
@@ -115,7 +115,7 @@ Result<Destroyed> destroy_found(const Found& found, const Places& places, const 
   vm.name = found.listed.name;
   vm.session = found.listed.session;
   vm.owner = found.listed.owner;
-  vm.options = found.options;
+  vm.wanted.options = found.options;
   Destroyed result;
   result.name = found.listed.name.empty() ? found.listed.id : found.listed.name;
   result.provider = found.provider;
@@ -124,7 +124,7 @@ Result<Destroyed> destroy_found(const Found& found, const Places& places, const 
   ++result.calls;
   auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(options.patience_ms);
   for (int pause = options.limits.backoff;; pause = std::min(pause * 2, options.limits.backoff_most)) {
-    auto all = TRY(provider.list(vm.owner, vm.options, progress));
+    auto all = TRY(provider.list(vm.owner, vm.wanted.options, progress));
     bool there = std::ranges::any_of(all, [&](const Listed& item) {
       return item.id == vm.id && item.kind == found.listed.kind && item.status != "gone";
     });

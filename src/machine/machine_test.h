@@ -73,7 +73,7 @@ done; echo ']}')sh");
     VmSpec spec;
     spec.name = "vm-1";
     spec.session = "s1";
-    spec.provider = "fake";
+    spec.wanted.provider = "fake";
     spec.environment = environment_;
     spec.limits = limits_;
     return spec;

@@ -65,16 +65,16 @@ Result<> save(const Record& r, const Places& places) {
             {"id", r.vm.id},
             {"session", r.vm.session},
             {"owner", r.vm.owner},
-            {"cpus", r.vm.cpus},
-            {"memory_mb", r.vm.memory_mb},
-            {"disk_gb", r.vm.disk_gb},
-            {"ttl", r.vm.ttl},
-            {"idle", r.vm.idle},
+            {"cpus", r.vm.cpus()},
+            {"memory_mb", r.vm.memory_mb()},
+            {"disk_gb", r.vm.disk_gb()},
+            {"ttl", r.vm.wanted.ttl},
+            {"idle", r.vm.wanted.idle},
             {"user_data", r.vm.user_data},
             {"ssh_public_key", r.vm.ssh_public_key},
             {"state_dir", r.vm.state_dir},
-            {"options", r.vm.options},
-            {"provider", r.provider},
+            {"options", r.vm.wanted.options},
+            {"provider", r.vm.wanted.provider},
             {"owner_process", to_json(r.owner)},
             {"keep", r.keep},
             {"held", r.held},
@@ -100,9 +100,14 @@ Result<Record> load(const std::string& name, const Places& places) {
     return fail(Code::protocol, path + " is not the record of a VM",
                 "destroy the VM with the provider's own tools, then remove " + places.directory(name));
   Record r;
-  r.vm = {j["name"], j["id"],   j["session"],   j["owner"],          j["cpus"],      j["memory_mb"], j["disk_gb"],
-          j["ttl"],  j["idle"], j["user_data"], j["ssh_public_key"], j["state_dir"], j["options"]};
-  r.provider = j["provider"];
+  manifest::Vm wanted{.provider = j["provider"],
+                      .ttl = j["ttl"],
+                      .idle = j["idle"],
+                      .memory = j["memory_mb"].get<uint64_t>() << 20,
+                      .disk = j["disk_gb"].get<uint64_t>() << 30,
+                      .cpus = j["cpus"],
+                      .options = j["options"]};
+  r.vm = {j["name"], j["id"], j["session"], j["owner"], wanted, j["user_data"], j["ssh_public_key"], j["state_dir"]};
   r.owner = process_from(j["owner_process"]);
   r.keep = j["keep"];
   r.held = j.value("held", false);  // older records do not have this key

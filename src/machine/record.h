@@ -16,7 +16,6 @@ namespace bottle::machine {
 
 struct Record {
   VmRequest vm;
-  std::string provider;
   ProcessIdentity owner;  // the process that must live for the VM to stay; a kept VM has none
   bool keep = false;      // it was made to outlive its owner until its time is up
   bool held = false;      // it outlives its owner because its work could not be fetched yet

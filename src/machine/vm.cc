@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cmath>
 #include <thread>
 
 #include "base/files/file.h"
@@ -38,11 +37,11 @@ std::string new_vm_name(const std::string& session) { return "bottle-" + session
 Result<Vm> prepare_vm(const VmSpec& spec) {
   if (!valid_vm_name(spec.name)) return fail(Code::invalid, "'" + spec.name + "' is not a valid name for a VM");
   Places places = Places::from(spec.environment);
-  TRY(Provider::find(spec.provider, places, spec.environment, spec.limits));
+  TRY(Provider::find(spec.wanted.provider, places, spec.environment, spec.limits));
 
   Vm vm;
   vm.name = spec.name;
-  vm.provider = spec.provider;
+  vm.provider = spec.wanted.provider;
   std::string directory = places.directory(spec.name);
   if (is_recorded(spec.name, places))
     return fail(Code::conflict, "VM " + spec.name + " already exists", "run `bottle vm destroy " + spec.name + "`");
@@ -52,24 +51,21 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
   request.name = spec.name;
   request.session = spec.session;
   request.owner = owner_label(places);
-  request.cpus = static_cast<int>(std::ceil(spec.cpus));
-  request.memory_mb = static_cast<int>(spec.memory >> 20);
-  request.disk_gb = static_cast<int>((spec.disk + (1ull << 30) - 1) >> 30);
-  request.ttl = spec.ttl ? static_cast<int64_t>(spec.ttl) : kDefaultTtl;
-  request.idle = spec.idle ? static_cast<int64_t>(spec.idle) : kDefaultIdle;
+  request.wanted = spec.wanted;
+  if (request.wanted.ttl == 0) request.wanted.ttl = kDefaultTtl;
+  if (request.wanted.idle == 0) request.wanted.idle = kDefaultIdle;
   request.user_data = directory + "/user-data";
   request.ssh_public_key = directory + "/key.pub";
   request.state_dir = directory + "/provider";
-  request.options = spec.options;
-  vm.record.provider = spec.provider;
   vm.record.owner = spec.owner.pid ? spec.owner : ProcessIdentity::self();
   vm.record.keep = spec.keep;
   vm.record.made = now_seconds();
-  vm.record.until = vm.record.made + request.ttl;
+  vm.record.until = vm.record.made + static_cast<int64_t>(request.wanted.ttl);
   // The record is written while nothing exists yet. From here on, a later process knows what to destroy.
   TRY(save(vm.record, places));
   if (spec.will_make)
-    TRY(spec.will_make({{"kind", "vm"}, {"name", spec.name}, {"provider", spec.provider}, {"session", spec.session}}));
+    TRY(spec.will_make(
+        {{"kind", "vm"}, {"name", spec.name}, {"provider", spec.wanted.provider}, {"session", spec.session}}));
 
   UserData data;
   data.name = spec.name;
@@ -77,8 +73,8 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
   data.host_public = TRY(make_key(directory + "/host", ""));
   data.host_private = TRY(read_file(directory + "/host", 8192));
   ::unlink((directory + "/host").c_str());
-  data.ttl = request.ttl;
-  data.idle = request.idle;
+  data.ttl = static_cast<int64_t>(request.wanted.ttl);
+  data.idle = static_cast<int64_t>(request.wanted.idle);
   TRY(write_file_atomically(request.user_data, user_data(data)));
   vm.target.user = kUser;
   vm.target.known_hosts = directory + "/known_hosts";
@@ -92,7 +88,7 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
 Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
   auto begun = Clock::now();
   Places places = Places::from(spec.environment);
-  Provider provider = TRY(Provider::find(spec.provider, places, spec.environment, spec.limits));
+  Provider provider = TRY(Provider::find(spec.wanted.provider, places, spec.environment, spec.limits));
   {
     // The hook holds the lock too. If this process dies now, no process destroys the VM before the hook has ended.
     UniqueFd lock = TRY(lock_vm(vm.name, places, 10000));

@@ -13,17 +13,14 @@
 
 namespace bottle::machine {
 
-inline constexpr int64_t kDefaultTtl = 8 * 3600, kDefaultIdle = 3600;  // in seconds, if the manifest has no value
+inline constexpr uint64_t kDefaultTtl = 8 * 3600, kDefaultIdle = 3600;  // in seconds, if the manifest has no value
 
 struct VmSpec {
   std::string name;  // unique; see new_vm_name()
-  std::string provider, session;
-  std::map<std::string, std::string> options;
-  double cpus = 0;
-  uint64_t memory = 0, disk = 0;  // in bytes
-  uint64_t ttl = 0, idle = 0;     // in seconds; 0 means the defaults above
-  bool keep = false;              // outlives its owner until the ttl
-  ProcessIdentity owner;          // the process that must live; if empty, this process
+  std::string session;
+  manifest::Vm wanted;       // times of 0 mean the defaults above
+  bool keep = false;         // outlives its owner until the ttl
+  ProcessIdentity owner;     // the process that must live; if empty, this process
   Environment environment;   // for the hooks and the reaper: the operator's own, without what a provider must not see
   std::string path_to_self;  // for the reaper; if empty, there is none (tests only)
   Limits limits;

@@ -87,8 +87,17 @@ Far far() {
 }
 
 VmJob vm() {
-  return {"big", "qemu", {{"image", "debian"}}, 2, 4ull << 30, 20ull << 30, 7200, 600,
-          true,  true,   {{"PATH", "/usr/bin"}}};
+  return {.vm = {.name = "big",
+                 .provider = "qemu",
+                 .ttl = 7200,
+                 .idle = 600,
+                 .memory = 4ull << 30,
+                 .disk = 20ull << 30,
+                 .cpus = 2,
+                 .allow_vpn = true,
+                 .options = {{"image", "debian"}}},
+          .keep = true,
+          .environment = {{"PATH", "/usr/bin"}}};
 }
 
 Job job() {

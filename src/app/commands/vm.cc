@@ -117,8 +117,8 @@ Result<int> create_vm(const VmOptions& o) {
   auto manifest = TRY(load_manifest("/nonexistent"));
   auto spec = TRY(vm_spec(manifest, o.name, "vm" + random_hex(4)));
   spec.keep = o.keep;
-  if (!o.ttl.empty()) spec.ttl = TRY(seconds_of("--ttl", o.ttl));
-  if (!o.idle.empty()) spec.idle = TRY(seconds_of("--idle", o.idle));
+  if (!o.ttl.empty()) spec.wanted.ttl = TRY(seconds_of("--ttl", o.ttl));
+  if (!o.idle.empty()) spec.wanted.idle = TRY(seconds_of("--idle", o.idle));
   // From now on, signals are waited for instead of killing the process, so that the VM is destroyed.
   sigset_t set;
   ::sigemptyset(&set);
@@ -140,7 +140,8 @@ Result<int> create_vm(const VmOptions& o) {
   }
   machine::DestroyOptions options;
   options.environment = spec.environment;
-  auto gone = machine::destroy_vm(spec.name, spec.provider, machine::Places::from(spec.environment), options, tell);
+  auto gone =
+      machine::destroy_vm(spec.name, spec.wanted.provider, machine::Places::from(spec.environment), options, tell);
   bool clean = tell_destroyed(gone, spec.name, o.output);
   if (o.output.json && gone) print_json(to_json(*gone), -1);
   if (!vm) return std::unexpected(std::move(vm.error()));

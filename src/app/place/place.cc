@@ -234,7 +234,7 @@ class VmPlace : public Place {
                   "use clone or copy, for example with --workspace clone");
     if (token_.via == session::Token::Via::provider && token_.file.empty()) {
       const auto& vm = *remote_.vm;
-      TRY(TRY(machine::Provider::find(vm.provider, machine::Places::from(vm.environment), vm.environment))
+      TRY(TRY(machine::Provider::find(vm.vm.provider, machine::Places::from(vm.environment), vm.environment))
               .can_put_secrets());
     }
     if (transport_.is_mosh() && plan.headless)
@@ -298,10 +298,8 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOp
   // If the manifest names an image, nothing is known about it.
   Baked baked =
       manifest.vms.at(options.name).options.contains("image") ? Baked{} : baked_for(manifest.vms.at(options.name));
-  remote.vm = session::VmJob{
-      options.name,      wanted.provider, wanted.options, wanted.cpus,  wanted.memory,
-      wanted.disk,       wanted.ttl,      wanted.idle,    options.keep, way.allow_vpn || wanted.allow_vpn,
-      hook_environment()};
+  wanted.allow_vpn |= way.allow_vpn;
+  remote.vm = session::VmJob{.vm = std::move(wanted), .keep = options.keep, .environment = hook_environment()};
   return std::make_unique<VmPlace>(std::move(remote), std::move(baked), way);
 }
 

@@ -88,7 +88,7 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
   job.spec = TRY(vm_spec(manifest, name, "vm" + random_hex(4)));
   const manifest::Vm& vm = manifest.vms.at(name);
   job.before = baked_for(vm).image;
-  job.spec.options = vm.options;  // starts from the provider's own disk, not from an earlier bake
+  job.spec.wanted.options = vm.options;  // starts from the provider's own disk, not from an earlier bake
   auto engine = TRY(connect_engine());
   job.engine = engine->socket();
   if (agents.empty())
@@ -124,17 +124,10 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
 
 Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::string& name,
                                 const std::string& session) {
-  auto vm = TRY(vm_of(manifest, name));
   machine::VmSpec spec;
   spec.session = session;
   spec.name = machine::new_vm_name(session);
-  spec.provider = vm.provider;
-  spec.options = vm.options;
-  spec.cpus = vm.cpus;
-  spec.memory = vm.memory;
-  spec.disk = vm.disk;
-  spec.ttl = vm.ttl;
-  spec.idle = vm.idle;
+  spec.wanted = TRY(vm_of(manifest, name));
   spec.environment = hook_environment();
   spec.path_to_self = path_to_self();
   return spec;

@@ -35,6 +35,10 @@ Result<T> said_by(const std::string& hook, Result<T> answer) {
 
 }  // namespace
 
+int64_t VmRequest::cpus() const { return static_cast<int64_t>(std::ceil(wanted.cpus)); }
+int64_t VmRequest::memory_mb() const { return static_cast<int64_t>(wanted.memory >> 20); }
+int64_t VmRequest::disk_gb() const { return static_cast<int64_t>((wanted.disk + (1ull << 30) - 1) >> 30); }
+
 Environment VmRequest::environment(Environment base) const {
   std::erase_if(base, [](const auto& entry) {
     return entry.first.starts_with("BOTTLE_VM_") || entry.first.starts_with("BOTTLE_OPT_");
@@ -43,16 +47,16 @@ Environment VmRequest::environment(Environment base) const {
   base["BOTTLE_VM_ID"] = id;
   base["BOTTLE_SESSION"] = session;
   base["BOTTLE_OWNER"] = owner;
-  base["BOTTLE_VM_CPUS"] = std::to_string(cpus);
-  base["BOTTLE_VM_MEMORY_MB"] = std::to_string(memory_mb);
-  base["BOTTLE_VM_DISK_GB"] = std::to_string(disk_gb);
-  base["BOTTLE_VM_TTL_SECONDS"] = std::to_string(ttl);
-  base["BOTTLE_VM_IDLE_SECONDS"] = std::to_string(idle);
+  base["BOTTLE_VM_CPUS"] = std::to_string(cpus());
+  base["BOTTLE_VM_MEMORY_MB"] = std::to_string(memory_mb());
+  base["BOTTLE_VM_DISK_GB"] = std::to_string(disk_gb());
+  base["BOTTLE_VM_TTL_SECONDS"] = std::to_string(wanted.ttl);
+  base["BOTTLE_VM_IDLE_SECONDS"] = std::to_string(wanted.idle);
   base["BOTTLE_USER_DATA"] = user_data;
   base["BOTTLE_SSH_USER"] = kUser;
   base["BOTTLE_SSH_PUBLIC_KEY"] = ssh_public_key;
   base["BOTTLE_STATE_DIR"] = state_dir;
-  for (const auto& [key, value] : options) {
+  for (const auto& [key, value] : wanted.options) {
     std::string variable = "BOTTLE_OPT_";
     for (char c : key)
       variable += c == '-' || c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
@@ -176,7 +180,7 @@ Result<std::vector<Listed>> Provider::list(const std::string& owner, const std::
                                            const Progress& progress) const {
   VmRequest all;
   all.owner = owner;
-  all.options = options;
+  all.wanted.options = options;
   auto answer = TRY(patiently("list", all, progress, limits_.other));
   return said_by(name_ + "/list", read_list(answer));
 }

@@ -10,6 +10,7 @@
 #include "machine/provider/answers.h"
 #include "machine/provider/hook.h"
 #include "machine/provider/places.h"
+#include "manifest/manifest.h"
 
 namespace bottle::machine {
 
@@ -23,11 +24,10 @@ struct Limits {
 // Describes one VM to its hooks. 0 means the provider's default.
 struct VmRequest {
   std::string name, id, session, owner;
-  int cpus = 0, memory_mb = 0, disk_gb = 0;
-  int64_t ttl = 0, idle = 0;                         // in seconds
+  manifest::Vm wanted;                               // with the times that hold if the manifest has none
   std::string user_data, ssh_public_key, state_dir;  // paths
-  std::map<std::string, std::string> options;
 
+  int64_t cpus() const, memory_mb() const, disk_gb() const;
   Environment environment(Environment base) const;
 };
 

@@ -74,7 +74,7 @@ input::Forgotten Conclusion::forget_there() {
 
 input::VmDestroyed Conclusion::destroy_vm() {
   if (side_) side_->drop();
-  auto destroyed = destroy_session_vm(record_.vm_name, job_.remote->vm ? job_.remote->vm->provider : "", job_,
+  auto destroyed = destroy_session_vm(record_.vm_name, job_.remote->vm ? job_.remote->vm->vm.provider : "", job_,
                                       [&](const std::string& line) { clients_.event(wire::Step{line}); });
   std::string name = "VM " + record_.vm_name;
   receipt_.confirmed = destroyed && destroyed->confirmed;

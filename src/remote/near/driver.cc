@@ -27,7 +27,8 @@ Now now() {
 }
 
 input::VmLife life_of(const machine::Record& vm) {
-  return {boot_seconds() + static_cast<double>(vm.until - machine::now_seconds()), static_cast<double>(vm.vm.ttl)};
+  return {boot_seconds() + static_cast<double>(vm.until - machine::now_seconds()),
+          static_cast<double>(vm.vm.wanted.ttl)};
 }
 
 SessionKind kind_of(const session::RemoteJob& remote) {

@@ -156,7 +156,7 @@ Result<> Driver::make_vm() {
   record_.vm_name = machine::new_vm_name(session_);
   VmJob wanted = *job_.remote->vm;
   wanted.environment.clear();
-  TRY(ledger_->note({.vm = wire::LedgerVm{record_.vm_name, wanted.provider, wanted}}));
+  TRY(ledger_->note({.vm = wire::LedgerVm{record_.vm_name, wanted.vm.provider, wanted}}));
   pending_vm_.emplace(job_, record_.vm_name);
   return {};
 }

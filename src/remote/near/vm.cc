@@ -22,19 +22,13 @@ namespace {
 constexpr int kSshPatience = 120;  // in seconds
 
 machine::VmSpec spec_of(const Job& job, const std::string& vm_name) {
-  const VmJob& wanted = *job.remote->vm;
+  const VmJob& vm = *job.remote->vm;
   machine::VmSpec spec;
   spec.name = vm_name;
-  spec.provider = wanted.provider;
   spec.session = job.plan.session;
-  spec.options = wanted.options;
-  spec.cpus = wanted.cpus;
-  spec.memory = wanted.memory;
-  spec.disk = wanted.disk;
-  spec.ttl = wanted.ttl;
-  spec.idle = wanted.idle;
-  spec.keep = wanted.keep;
-  spec.environment = wanted.environment;
+  spec.wanted = vm.vm;
+  spec.keep = vm.keep;
+  spec.environment = vm.environment;
   spec.path_to_self = job.path_to_self;
   return spec;
 }
@@ -51,7 +45,7 @@ Result<> check_engine(const wire::Hello& hello) {
 // operator.
 Result<> judge_vm(const wire::Hello& hello, const Job& job, const std::string& vm_name, bool offline) {
   TRY(check_engine(hello));
-  return admit(hello, "the VM " + vm_name, job.remote->vm->allow_vpn || offline);
+  return admit(hello, "the VM " + vm_name, job.remote->vm->vm.allow_vpn || offline);
 }
 
 // Retries, because an sshd that has just been given its new key takes a moment to listen again.
@@ -75,7 +69,7 @@ Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, Ready
   const std::string& value = found->second;
   if (token.via == Token::Via::provider) {
     auto places = machine::Places::from(spec.environment);
-    auto provider = TRY(machine::Provider::find(spec.provider, places, spec.environment));
+    auto provider = TRY(machine::Provider::find(spec.wanted.provider, places, spec.environment));
     token.fetch = TRY(provider.put_secret(ready.vm.record.vm, token.name, value, progress));
     return token;
   }
@@ -105,7 +99,7 @@ struct Packed {
 Result<ReadyVm> make(const machine::VmSpec& spec, Far far, const Judge& judge,
                      const std::function<void(const std::string&)>& progress) {
   machine::Vm vm = TRY(machine::prepare_vm(spec));
-  progress("creating a VM with " + spec.provider + " (" + vm.name + ")");
+  progress("creating a VM with " + spec.wanted.provider + " (" + vm.name + ")");
   TRY(machine::create_vm(vm, spec, progress));
   TRY(machine::reach_vm(vm, spec, progress));
   far.target = vm.target;
@@ -205,7 +199,8 @@ Result<> judge_baked(const std::optional<wire::Hello>& hello, const Job& job, co
 
 Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const std::string&)>& progress) {
   auto places = machine::Places::from(bake.spec.environment);
-  auto provider = TRY(machine::Provider::find(bake.spec.provider, places, bake.spec.environment, bake.spec.limits));
+  auto provider =
+      TRY(machine::Provider::find(bake.spec.wanted.provider, places, bake.spec.environment, bake.spec.limits));
   if (!provider.has("bake"))
     return fail(Code::not_found, "provider " + provider.name() + " cannot keep disks, because it has no hook bake",
                 "docs/providers.md explains how to make an image yourself for options.image");
@@ -221,7 +216,7 @@ Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const 
   }();
   machine::DestroyOptions options;
   options.environment = bake.spec.environment;
-  auto gone = machine::destroy_vm(bake.spec.name, bake.spec.provider, places, options, progress);
+  auto gone = machine::destroy_vm(bake.spec.name, bake.spec.wanted.provider, places, options, progress);
   if (baked && (!gone || !gone->confirmed)) progress("VM " + bake.spec.name + " may still exist; see `bottle vm list`");
   return baked;
 }

@@ -41,7 +41,8 @@ void fields(Object& o, Far& far) {
   o.text("program", far.program, kName);
 }
 
-void fields(Object& o, VmJob& vm) {
+void fields(Object& o, VmJob& job) {
+  auto& vm = job.vm;
   o.text("name", vm.name, kName);
   o.text("provider", vm.provider, kName);
   o.table("options", vm.options, kFew, 64 << 10);
@@ -50,9 +51,9 @@ void fields(Object& o, VmJob& vm) {
   o.number("disk", vm.disk);
   o.number("ttl", vm.ttl);
   o.number("idle", vm.idle);
-  o.flag("keep", vm.keep);
+  o.flag("keep", job.keep);
   o.flag("allow_vpn", vm.allow_vpn);
-  if (o.optional("environment", !vm.environment.empty())) o.table("environment", vm.environment, kMany, kValue);
+  if (o.optional("environment", !job.environment.empty())) o.table("environment", job.environment, kMany, kValue);
 }
 
 static void fields(Object& o, RemoteJob& remote) {

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/files/directories.h"
+#include "manifest/manifest.h"
 #include "plan/plan.h"
 #include "ssh/target.h"
 #include "wire/codec/codec.h"
@@ -56,18 +57,14 @@ void fields(Object& o, Far& far);
 
 // A VM that is made for the session and destroyed with it.
 struct VmJob {
-  std::string name, provider;  // name and provider of the manifest's entry
-  std::map<std::string, std::string> options;
-  double cpus = 0;
-  uint64_t memory = 0, disk = 0, ttl = 0, idle = 0;  // in bytes and seconds; 0 means the default
+  manifest::Vm vm;
   bool keep = false;
-  bool allow_vpn = false;  // accept a VPN, although it may lead back to the operator
   static constexpr const char* kName = "description of a VM";
   static constexpr size_t kMost = 32 << 20;
   // For the provider's hooks: the operator's environment without unrelated secrets. It is not written to the ledger.
   std::map<std::string, std::string> environment = {};
 };
-void fields(Object& o, VmJob& vm);
+void fields(Object& o, VmJob& job);
 
 // The near side's part of a session that runs on a remote machine.
 struct RemoteJob {
