@@ -110,6 +110,13 @@ Result<> check_key(const Node& node, const Key& key) {
   return {};
 }
 
+std::string advice_for_unknown(std::string_view section, const std::string& name,
+                               const std::vector<std::string>& known) {
+  if (section == "bottle" && name == "git")
+    return "list the git server under `ssh`; its key stays outside the bottle there, too";
+  return suggest(name, known);
+}
+
 }  // namespace
 
 Result<> check(const Node& node, std::string_view section) {
@@ -120,7 +127,8 @@ Result<> check(const Node& node, std::string_view section) {
     if (key == known.end()) {
       std::vector<std::string> names;
       for (const Key* k : known) names.emplace_back(k->name);
-      return fail_at(name.at, "unknown key '" + name.text.substr(0, 64) + "'", suggest(name.text, names));
+      return fail_at(name.at, "unknown key '" + name.text.substr(0, 64) + "'",
+                     advice_for_unknown(section, name.text, names));
     }
     TRY(check_key(value, **key));
   }

@@ -14,7 +14,6 @@ constexpr Section kSections[] = {
     {"rule", "`bottles.<name>.egress.allow[]`, when more than a host"},
     {"lan", "`bottles.<name>.egress.lan[]`"},
     {"ssh", "`bottles.<name>.ssh[]`"},
-    {"git", "`bottles.<name>.git[]`"},
     {"agent", "`agents.<name>`"},
     {"agent_file", "Front matter of `agents/*.md`"},
     {"vm", "`vms.<name>`"},
@@ -34,7 +33,7 @@ constexpr Key kKeys[] = {
 
     {"bottle", "extends", Shape::list, Type::name, "",
      "Bottles to start from, in order. Maps are merged by name, `egress.allow`, `egress.lan`, `egress.extra_ca`, "
-     "`packages`, `ssh` and `git` are joined, anything else is replaced."},
+     "`packages` and `ssh` are joined, anything else is replaced."},
     {"bottle", "image", Shape::one, Type::text, "",
      "An image the engine has. Without `image` or `dockerfile`, one is made that holds the provider's program."},
     {"bottle", "dockerfile", Shape::one, Type::host_path, "", "A Dockerfile to build; relative to this file."},
@@ -65,8 +64,6 @@ constexpr Key kKeys[] = {
      "What the bottle may reach. Without it: the provider's own API."},
     {"bottle", "ssh", Shape::list, Type::section, "ssh",
      "ssh hosts to reach through the guard; the key stays in an ssh-agent outside."},
-    {"bottle", "git", Shape::list, Type::section, "git",
-     "git remotes to reach through the gate; the key stays outside."},
 
     {"resources", "memory", Shape::one, Type::size, "", "Memory; k, m, g, t are powers of 1024. Default `4g`."},
     {"resources", "cpus", Shape::one, Type::number, "", "Processors, fractions allowed. Default `2`."},
@@ -151,11 +148,6 @@ constexpr Key kKeys[] = {
     {"ssh", "port", Shape::one, Type::port, "", "Default 22."},
     {"ssh", "identity_file", Shape::one, Type::host_path, "", "The private key; it never enters the bottle."},
     {"ssh", "host_key", Shape::one, Type::ssh_key, "", "The server's key, which the guard checks.", kRequired},
-
-    {"git", "remote", Shape::one, Type::text, "", "The remote's URL.", kRequired},
-    {"git", "key", Shape::one, Type::host_path, "", "The private key; it never enters the bottle."},
-    {"git", "host_key", Shape::one, Type::ssh_key, "", "The server's key."},
-    {"git", "push", Shape::list, Type::text, "", "Branch globs that may be pushed. Default none."},
 
     {"agent", "bottle", Shape::one, Type::name, "", "The bottle it works in. Default `default`."},
     {"agent", "provider", Shape::one, Type::choice, "claude|codex|shell|command", "The program. Default `claude`."},

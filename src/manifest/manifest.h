@@ -67,11 +67,6 @@ struct SshHost {
   uint16_t port = 22;
 };
 
-struct GitRemote {
-  std::string remote, key, host_key;
-  std::vector<std::string> push;
-};
-
 struct Bottle {
   std::string name, image, dockerfile, runtime = "auto";
   std::vector<std::string> packages;
@@ -83,7 +78,6 @@ struct Bottle {
   std::map<std::string, Secret> secrets;
   Egress egress;
   std::vector<SshHost> ssh;
-  std::vector<GitRemote> git;
   Positions positions;  // of "env.STAGE", "secrets.github" and so on, for errors that are found later
 };
 

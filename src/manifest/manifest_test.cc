@@ -42,7 +42,6 @@ bottles:
       resolver: 203.0.113.53:53
       on_secret: block
     ssh: [{host: git.example.net, hostname: real.example.net, port: 2222, user: git, identity_file: ~/.ssh/id, host_key: "ssh-ed25519 BBBB"}]
-    git: [{remote: "ssh://git@git.example.net/team/app.git", key: ~/.ssh/app_deploy, host_key: "ssh-ed25519 AAAA", push: ["agent/*"]}]
 agents:
   reviewer: {bottle: web, provider: claude, skills: [review], prompt: "Review only."}
   make: {bottle: base, provider: command, command: [make, -j4]}
@@ -96,7 +95,6 @@ TEST(Manifest, ReadsEveryKeyOfTheExample) {
   EXPECT_EQ(web.egress.on_secret, "block");
   ASSERT_EQ(web.ssh.size(), 1u);  // the later one of the same name
   EXPECT_EQ(web.ssh[0].port, 2222);
-  EXPECT_EQ(web.git[0].push, std::vector<std::string>{"agent/*"});
   EXPECT_EQ(web.positions.at("env.NPM_READ"), "/home/me/.config/bottle/bottle.yaml:19:45");
   EXPECT_EQ(manifest->bottles.at("base").env.at("STAGE"), "prod");
   EXPECT_EQ(manifest->agents.at("reviewer").prompt, "Review only.");

@@ -42,6 +42,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"bottles:\n  web:\n    egress:\n      alow: []\n", "p.yaml:4:7: unknown key 'alow'", "'allow'"},
         Mistake{"bottles:\n  web: {resources: {memroy: 4g}}\n", "p.yaml:2:21: unknown key 'memroy'", "'memory'"},
         Mistake{"bottles: {w: {zzzzzz: 1}}\n", "p.yaml:1:15: unknown key 'zzzzzz'", "one of: extends"},
+        Mistake{"bottles: {w: {git: [{remote: \"ssh://g@h/a\"}]}}\n", "p.yaml:1:15: unknown key 'git'", "under `ssh`"},
         Mistake{"bottles:\n  a: {}\n  a: {}\n", "p.yaml:3:3: 'a' appears twice", "p.yaml:2:6"},
         Mistake{"bottles:\n  ? [a, b]\n  : {}\n", "p.yaml:2:5: a key must be text", ""},
         Mistake{"bottles: {w: {env: {1X: a}}}\n", "p.yaml:1:21: env: expected the name of a variable", ""},

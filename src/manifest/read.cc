@@ -160,9 +160,6 @@ Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path)
             {lower(text(item, "host")), from_file(text(item, "identity_file"), path), lower(text(item, "hostname")),
              text(item, "user"), text(item, "host_key"), port(text(item, "port", "22"))},
             item.at);
-  for (const auto& item : child(node, "git").items)
-    bottle.git.push_back(
-        {text(item, "remote"), from_file(text(item, "key"), path), text(item, "host_key"), texts(item, "push")});
   return {};
 }
 

@@ -430,8 +430,6 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
         "RECORD MODE, UNSAFE: this session may reach EVERY public host on ports 80 and 443, and may send out all that "
         "it holds or reads. At the end, bottle lists what it reached");
   }
-  for (const auto& git : bottle.git)
-    plan.warnings.push_back("git: " + git.remote + " stays closed: the gate is not there yet");
   TRY(set_skills(plan, agent, facts));
   TRY(set_command(plan, agent.command, options.agent_args));
   TRY(check_text(plan));
