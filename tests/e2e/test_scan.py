@@ -1,4 +1,4 @@
-"""bottle scan: the corpus of tests/scan, and what the command prints."""
+"""bottle scan and the guard: the corpus of tests/scan, and what the command prints."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "scan"))
 import corpus  # noqa: E402
 import judge  # noqa: E402
+import through_guard  # noqa: E402
 
 BOTTLE = os.environ.get("BOTTLE", "build/release/bottle")
 
@@ -21,6 +22,18 @@ def test_corpus(tmp_path):
     assert result.leaks >= 2000 and result.harmless >= 600
     assert len(result.missed) * 50 <= result.leaks, result.missed
     assert not result.false_alarms
+
+
+def test_corpus_through_the_guard(tmp_path):
+    result = through_guard.judge(BOTTLE, str(tmp_path), seed=11, leaks=300, harmless=120)
+    assert result.leaks == 300 and result.harmless == 120
+    assert len(result.missed) * 50 <= result.leaks, result.missed
+    assert not result.false_alarms and not result.in_audit
+
+
+def test_forwarding_stops_nothing(tmp_path):
+    """What counts as stopped through the guard does not count where the proxy looks at nothing."""
+    assert through_guard.forward(str(tmp_path), seed=11, leaks=100) == (0, 100)
 
 
 def test_corpus_comes_from_its_seed():

@@ -26,6 +26,8 @@ class Case:
     name: str
     data: bytes
     leak: bool
+    secret: bytes = b""
+    begin: int = 0  # where the secret begins in `data`
 
 
 class Maker:
@@ -182,6 +184,11 @@ PLACES = {
 NEEDS_TEXT = {"json", "json-key", "xml", "yaml", "header", "log"}
 
 
+def common(a, b):
+    """The number of bytes that both begin with."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
 def split(maker, secret, count):
     cuts = sorted(maker.random.sample(range(4, len(secret) - 4), count - 1))
     return [secret[a:b] for a, b in zip([0, *cuts], [*cuts, len(secret)], strict=True)]
@@ -236,12 +243,15 @@ def leaks(seed, count=2000):
             if number % 8 == 0 and kind not in WHOLE_ONLY:
                 how = splits[number // 8 % len(splits)]
                 pieces = split(maker, secret, maker.random.choice([2, 3]))
-                cases.append(Case(f"{number}-{kind}-split-{how}", SPLITS[how](pieces).encode(), True))
+                data, empty = SPLITS[how](pieces).encode(), SPLITS[how]([""] * len(pieces)).encode()
+                begin = common(data, empty)
+                cases.append(Case(f"{number}-{kind}-split-{how}", data, True, secret.encode(), begin))
                 continue
             encoding = maker.random.choice(encodings)
             place = maker.random.choice([p for p in places if encoding not in BINARY or p not in NEEDS_TEXT])
             data = PLACES[place](ENCODINGS[encoding](secret.encode()))
-            cases.append(Case(f"{number}-{kind}-{encoding}-{place}", data, True))
+            begin = common(data, PLACES[place](b""))
+            cases.append(Case(f"{number}-{kind}-{encoding}-{place}", data, True, secret.encode(), begin))
     return cases[:count]
 
 
