@@ -31,9 +31,11 @@ bool needs_context(const Rule& rule) {
   }
 }
 
-// Returns whether a gzip or zstd member may begin somewhere in the bytes.
+// Returns whether a gzip, zstd or zlib stream may begin somewhere in the bytes.
 bool has_packed(std::string_view bytes) {
-  return bytes.find("\x1f\x8b\x08") != bytes.npos || bytes.find("\x28\xb5\x2f\xfd") != bytes.npos;
+  for (std::string_view mark : {"\x1f\x8b\x08", "\x28\xb5\x2f\xfd", "\x78\x01", "\x78\x5e", "\x78\x9c", "\x78\xda"})
+    if (bytes.find(mark) != bytes.npos) return true;
+  return false;
 }
 
 bool may_hide(std::string_view bytes) { return has_text(bytes) || has_packed(bytes); }
@@ -78,6 +80,8 @@ BlockScan::BlockScan(Catalog& catalog, size_t size, BlockResult& result)
     : catalog_(catalog), result_(result), decoded_left_(size * Detector::kMostDecoded + 4096) {}
 
 void BlockScan::all(std::string_view block, bool is_joined) { view({.text = block, .joined = is_joined}); }
+
+void BlockScan::plain(std::string_view block) { view({.text = block, .depth = Detector::kDeepest}); }
 
 void BlockScan::view(const View& each) {
   known(each);
@@ -257,14 +261,18 @@ bool BlockScan::unpack(const View& outer, std::string_view packed, size_t begin,
 }
 
 void BlockScan::compressed(const View& view, const Spot& at) {
-  if (unpacked_left_ == 0) {
-    result_.incomplete = true;
-    return;
-  }
   if (marks_left_ <= 0) return;
   auto first = static_cast<unsigned char>(view.text[at.begin]);
   Compression compression = first == 0x1f ? Compression::gzip : first == 0x28 ? Compression::zstd : Compression::zlib;
-  std::string text = decompressed(compression, view.text.substr(at.begin), unpacked_left_);
+  // Marks occur in compressed bytes by chance. Without a budget, a mark counts only if text follows from it.
+  constexpr size_t kSample = 256;
+  bool spent = unpacked_left_ == 0;
+  std::string text = decompressed(compression, view.text.substr(at.begin), spent ? kSample : unpacked_left_);
+  if (spent) {
+    --marks_left_;
+    result_.incomplete |= has_text(text) || has_packed(text);
+    return;
+  }
   if (text.size() < 8) --marks_left_;
   else unpacked(view, text, at.begin, at.end, first == 0x78 ? "deflate" : first == 0x28 ? "zstd" : "gzip");
 }

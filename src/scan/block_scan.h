@@ -25,6 +25,8 @@ class BlockScan {
  public:
   BlockScan(Catalog& catalog, size_t size, BlockResult& result);
   void all(std::string_view block, bool joined);
+  // Looks for nothing encoded.
+  void plain(std::string_view block);
 
  private:
   void view(const View& view);

@@ -72,4 +72,11 @@ BlockResult Detector::scan(std::string_view block, bool joined) {
   return result;
 }
 
+BlockResult Detector::scan_plain(std::string_view block) {
+  BlockResult result;
+  BlockScan(*catalog_, block.size(), result).plain(block);
+  if (result.findings.size() > 1) thin(result.findings);
+  return result;
+}
+
 }  // namespace bottle::scan

@@ -69,6 +69,8 @@ class Detector {
 
   // `joined` says that the block was assembled from pieces (a split), so that what precedes a match means nothing.
   BlockResult scan(std::string_view block, bool joined = false);
+  // Finds only what stands in the block as it is.
+  BlockResult scan_plain(std::string_view block);
 
   static constexpr int kDeepest = 5;                    // nested encodings
   static constexpr size_t kMostDecoded = 8;             // decoded bytes as a multiple of the block's size, plus …

@@ -139,6 +139,11 @@ TEST(Detector, FindsKnownSecretsAndTokensInEveryEncoding) {
   }
 }
 
+TEST(Detector, FindsZlibInAShortTextOfEscapes) {
+  std::string token = filled("ghp_<alnum 36>", 7);
+  EXPECT_EQ(found("/v1/" + each(deflated(token, 15), "%%%02X")), "github-token (deflate in percent)");
+}
+
 TEST(Detector, FindsKnownSecretsChanged) {
   std::string secret(kKnown);
   EXPECT_EQ(found("x " + std::string(secret.rbegin(), secret.rend())), "deploy");
