@@ -135,10 +135,26 @@ bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
   return true;
 }
 
+// Scans coded bytes as they are. A secret can stand in what a decoder skips, such as the comment of a gzip header.
+// Returns false if one does, unless the judge lets it pass.
+bool Stream::scan_coded(std::string_view bytes) {
+  coded_tail_.append(bytes);
+  for (Finding& finding : Detector(catalog_).scan_plain(coded_tail_).findings) {
+    OnFinding what = judge_ ? judge_(finding) : finding.warns() ? OnFinding::report : on_finding_;
+    if (what == OnFinding::report || finding.warns()) continue;
+    if (findings_.size() < kMostFindings) findings_.push_back(std::move(finding));
+    blocked_ = true;
+    return false;
+  }
+  coded_tail_.erase(0, coded_tail_.size() - std::min(coded_tail_.size(), kHold));
+  return true;
+}
+
 // Passes bytes with codings on unchanged, after their decoded form has been scanned.
 bool Stream::coded(std::string_view bytes, Until until, std::string& out) {
   std::string decoded, ignored;
   coded_bytes_ += bytes.size();
+  if (!bytes.empty() && !scan_coded(bytes)) return false;
   for (std::string_view rest = bytes; until == Until::more;) {
     size_t before = rest.size();
     decoded.clear();
@@ -209,7 +225,7 @@ size_t Stream::open_from(Until until) const {
 }
 
 size_t Stream::memory() const {
-  return window_.capacity() + coded_.capacity() + (decoder_ ? decoder_->memory() : 0) +
+  return window_.capacity() + coded_.capacity() + coded_tail_.capacity() + (decoder_ ? decoder_->memory() : 0) +
          findings_.size() * sizeof(Finding);
 }
 

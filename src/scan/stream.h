@@ -64,6 +64,7 @@ class Stream {
   enum class Until { more, pause, end };
   bool piece(std::string_view bytes, Until until, std::string& out);
   bool coded(std::string_view bytes, Until until, std::string& out);
+  bool scan_coded(std::string_view bytes);
   bool take(Finding finding, bool at_end);
   void let_out(size_t end, std::string& out);
   size_t open_from(Until until) const;
@@ -82,7 +83,8 @@ class Stream {
   bool blocked_ = false;
 
   std::optional<ContentDecoder> decoder_;
-  std::string coded_;  // coded bytes whose decoded form has not been released
+  std::string coded_;       // coded bytes whose decoded form has not been released
+  std::string coded_tail_;  // the last kHold of the coded bytes
   uint64_t coded_bytes_ = 0, decoded_bytes_ = 0;
 };
 

@@ -133,6 +133,33 @@ TEST(Stream, ReadsWhatIsCompressed) {
   EXPECT_FALSE(streamed(broken, "\x1f\x8b\x08 no gzip", 100).second);
 }
 
+TEST(Stream, LargePackedFilesPass) {
+  // A window of the file decompresses to more than is scanned of it, and has marks of zlib that are there by chance.
+  std::string image;
+  for (uint32_t i = 1, state = 1; i < 20'000; ++i) {
+    state = state * 1664525 + 1013904223;
+    image += i % 1000 == 0 ? "\x78\x9c" : std::string(1, static_cast<char>(state >> 24));
+  }
+  std::string packed = gzipped(std::string(3'000'000, ' ') + image);
+  ASSERT_LT(packed.size(), Stream::kPiece);
+  Stream stream(&catalog(), OnFinding::block);
+  EXPECT_TRUE(streamed(stream, packed, packed.size()).second) << stream.problem();
+  Stream two(&catalog(), OnFinding::block);
+  EXPECT_FALSE(streamed(two, packed + gzipped(prose(300)), 100'000).second) << "a second file is not scanned";
+}
+
+TEST(Stream, ReadsWhatADecoderSkips) {
+  std::string packed = gzipped(prose(3000));
+  packed[3] = 0x10;  // the header has a comment
+  packed.insert(10, "a comment with " + std::string(kKnown) + std::string(1, '\0'));
+  for (size_t size : {1u, 100u, 100000u}) {
+    Stream stream(&catalog(), OnFinding::block, "gzip");
+    EXPECT_FALSE(streamed(stream, packed, size).second) << size;
+    ASSERT_EQ(stream.findings().size(), 1u);
+    EXPECT_EQ(stream.findings()[0].name, "deploy");
+  }
+}
+
 TEST(Session, PutsPiecesTogether) {
   using namespace std::chrono_literals;
   Session session(&catalog());

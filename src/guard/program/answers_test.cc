@@ -114,7 +114,7 @@ TEST_F(AnswersTest, AreDecodedOrRefused) {
   EXPECT_EQ(body_of(got(chunked)), text);
   std::string long_text(3'000'000, 'x');
   EXPECT_EQ(body_of(got(plain("Content-Encoding: gzip\r\n", gzipped(long_text)))), long_text);
-  for (const std::string& coding : {"br", "zstd", "gzip, br", "compress"})
+  for (const std::string& coding : {"lzma", "gzip, lzma", "compress"})
     EXPECT_NE(got(plain("Content-Encoding: " + coding + "\r\n", "xx")).find("X-Bottle-Error: encoded_answer"),
               std::string::npos)
         << coding;

@@ -1,8 +1,13 @@
 #include "scan/encoding/content_decoder.h"
 
+#include <brotli/decode.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
 
 namespace bottle::scan {
 namespace {
@@ -29,23 +34,38 @@ std::vector<std::string> split(std::string_view list) {
 
 }  // namespace
 
+// One coding. Its decoder is opened with the first byte.
 struct ContentDecoder::Layer {
-  explicit Layer(bool is_gzip) : gzip(is_gzip) {}
-  ~Layer() {
+  virtual ~Layer() = default;
+  // Takes bytes from the front of `in`, and appends at most `most` bytes to `out`.
+  virtual bool next(std::string_view& in, std::string& out, size_t most) = 0;
+  // Returns approximately how many bytes the decoder holds.
+  virtual size_t held() const = 0;
+
+  bool open = false, ended = false;
+  std::string pending;  // the output of the next outer layer
+};
+
+namespace {
+
+using Layer = ContentDecoder::Layer;
+
+// Gzip and zlib. "deflate" means the zlib format, but some clients and servers send raw deflate data.
+struct InflateLayer : Layer {
+  explicit InflateLayer(bool is_gzip) : gzip(is_gzip) {}
+  ~InflateLayer() override {
     if (open) inflateEnd(&stream);
   }
 
   bool begin(std::string_view in) {
-    // "deflate" means the zlib format, but some servers send raw deflate data.
     bool bare = !gzip && (in.size() < 2 || (static_cast<unsigned char>(in[0]) & 15) != 8 ||
                           (static_cast<unsigned char>(in[0]) * 256u + static_cast<unsigned char>(in[1])) % 31 != 0);
     open = inflateInit2(&stream, gzip ? 15 + 16 : bare ? -15 : 15) == Z_OK;
     return open;
   }
 
-  // Appends at most `most` bytes to `out`.
-  bool next(std::string_view& in, std::string& out, size_t most) {
-    if (ended && !after_end(in)) return true;
+  bool next(std::string_view& in, std::string& out, size_t most) override {
+    if (ended && !begin_member(in)) return in.empty();
     if (!open) {
       if (in.empty() || (!gzip && in.size() < 2)) return true;
       if (!begin(in)) return false;
@@ -64,22 +84,113 @@ struct ContentDecoder::Layer {
     return result == Z_OK || result == Z_STREAM_END || result == Z_BUF_ERROR;
   }
 
-  // Returns whether another gzip member follows. Drops other bytes after the end (padding).
-  bool after_end(std::string_view& in) {
+  // Returns whether another gzip member follows. Drops zeros after the end (padding), but nothing else, because what a
+  // reader skips could carry something.
+  bool begin_member(std::string_view& in) {
     if (gzip && !padding && in.starts_with('\x1f')) {
       if (inflateReset(&stream) != Z_OK) return false;
       ended = false;
       return true;
     }
     padding |= !in.empty();
-    in = {};
+    in.remove_prefix(std::min(in.find_first_not_of('\0'), in.size()));
     return false;
   }
 
-  bool gzip, open = false, ended = false, padding = false;
+  size_t held() const override { return open ? kInflate : 0; }
+
+  static constexpr size_t kInflate = 44 * 1024;  // the memory that zlib uses, including its window
+  bool gzip, padding = false;
   z_stream stream{};
-  std::string pending;  // the output of the next outer layer
 };
+
+// Brotli. Its window is up to 16 MB; a body that needs more than kMostMemory is refused.
+struct BrotliLayer : Layer {
+  ~BrotliLayer() override { BrotliDecoderDestroyInstance(state); }
+
+  bool next(std::string_view& in, std::string& out, size_t most) override {
+    if (in.empty() && !open) return true;
+    if (ended) return in.empty();
+    if (!state) state = BrotliDecoderCreateInstance(&allocate, &release, this);
+    if (!state) return false;
+    open = true;
+    size_t start = out.size(), in_left = in.size(), out_left = most;
+    out.resize(start + most);
+    auto* from = reinterpret_cast<const uint8_t*>(in.data());
+    auto* to = reinterpret_cast<uint8_t*>(out.data() + start);
+    auto result = BrotliDecoderDecompressStream(state, &in_left, &from, &out_left, &to, nullptr);
+    in.remove_prefix(in.size() - in_left);
+    out.resize(start + most - out_left);
+    ended = result == BROTLI_DECODER_RESULT_SUCCESS;
+    return result != BROTLI_DECODER_RESULT_ERROR;
+  }
+
+  size_t held() const override { return allocated; }
+
+  // Each block begins with its size, so that release() can subtract it.
+  static void* allocate(void* self, size_t size) {
+    auto& layer = *static_cast<BrotliLayer*>(self);
+    if (size > kMostMemory || layer.allocated + size > kMostMemory) return nullptr;
+    auto* block = static_cast<std::max_align_t*>(std::malloc(size + sizeof(std::max_align_t)));
+    if (!block) return nullptr;
+    std::memcpy(block, &size, sizeof size);
+    layer.allocated += size;
+    return block + 1;
+  }
+  static void release(void* self, void* address) {
+    if (!address) return;
+    auto* block = static_cast<std::max_align_t*>(address) - 1;
+    size_t size;
+    std::memcpy(&size, block, sizeof size);
+    static_cast<BrotliLayer*>(self)->allocated -= size;
+    std::free(block);
+  }
+
+  static constexpr size_t kMostMemory = 10 << 20;
+  size_t allocated = 0;
+  BrotliDecoderState* state = nullptr;
+};
+
+// Zstandard, one frame. A frame that readers skip could carry something, so it is refused.
+struct ZstdLayer : Layer {
+  ~ZstdLayer() override { ZSTD_freeDStream(stream); }
+
+  bool next(std::string_view& in, std::string& out, size_t most) override {
+    if (in.empty() && !open) return true;
+    if (ended) return in.empty();
+    if (!open) {
+      constexpr char kMagic = 0x28;       // the first byte of a frame that is not skipped
+      constexpr int kLargestWindow = 23;  // a power of two: 8 MB, the most that RFC 9659 allows in HTTP
+      stream = ZSTD_createDStream();
+      if (!stream || in[0] != kMagic) return false;
+      ZSTD_DCtx_setParameter(stream, ZSTD_d_windowLogMax, kLargestWindow);
+      open = true;
+    }
+    size_t start = out.size();
+    out.resize(start + most);
+    ZSTD_inBuffer from{in.data(), in.size(), 0};
+    ZSTD_outBuffer to{out.data() + start, most, 0};
+    size_t result = ZSTD_decompressStream(stream, &to, &from);
+    in.remove_prefix(from.pos);
+    out.resize(start + to.pos);
+    ended = result == 0;
+    return !ZSTD_isError(result);
+  }
+
+  size_t held() const override { return stream ? ZSTD_sizeof_DStream(stream) : 0; }
+
+  ZSTD_DStream* stream = nullptr;
+};
+
+std::unique_ptr<Layer> make_layer(std::string_view coding) {
+  if (coding == "gzip" || coding == "x-gzip") return std::make_unique<InflateLayer>(true);
+  if (coding == "deflate") return std::make_unique<InflateLayer>(false);
+  if (coding == "br") return std::make_unique<BrotliLayer>();
+  if (coding == "zstd") return std::make_unique<ZstdLayer>();
+  return nullptr;
+}
+
+}  // namespace
 
 ContentDecoder::ContentDecoder() = default;
 ContentDecoder::ContentDecoder(ContentDecoder&&) noexcept = default;
@@ -90,10 +201,10 @@ std::optional<ContentDecoder> ContentDecoder::make(std::string_view codings) {
   ContentDecoder decoder;
   for (const auto& name : split(codings)) {
     if (name == "identity" || name == "aws-chunked") continue;
-    if (name != "gzip" && name != "x-gzip" && name != "deflate") return std::nullopt;
-    if (decoder.layers_.size() == kMost) return std::nullopt;
+    auto layer = make_layer(name);
+    if (!layer || decoder.layers_.size() == kMost) return std::nullopt;
     // The codings are listed in the order in which they were applied.
-    decoder.layers_.insert(decoder.layers_.begin(), std::make_unique<Layer>(name != "deflate"));
+    decoder.layers_.insert(decoder.layers_.begin(), std::move(layer));
   }
   return decoder;
 }
@@ -119,9 +230,8 @@ bool ContentDecoder::next(std::string_view& in, std::string& out) {
 }
 
 size_t ContentDecoder::memory() const {
-  constexpr size_t kInflate = 44 * 1024;  // the memory that zlib uses, including its window
   size_t bytes = 0;
-  for (const auto& layer : layers_) bytes += layer->pending.capacity() + (layer->open ? kInflate : 0);
+  for (const auto& layer : layers_) bytes += layer->pending.capacity() + layer->held();
   return bytes;
 }
 

@@ -12,8 +12,8 @@ namespace bottle::scan {
 class ContentDecoder {
  public:
   // Takes `codings` as in Content-Encoding, with several headers joined by commas. Returns nothing if a coding is
-  // unknown, or if there are more than kMost. It knows gzip, x-gzip and deflate, and also identity and aws-chunked,
-  // which change nothing. `codings` may be empty.
+  // unknown, or if there are more than kMost. It knows gzip, x-gzip, deflate, br and zstd, and also identity and
+  // aws-chunked, which change nothing. `codings` may be empty.
   static std::optional<ContentDecoder> make(std::string_view codings);
   static constexpr size_t kMost = 3;
 
@@ -25,7 +25,8 @@ class ContentDecoder {
   bool plain() const { return layers_.empty(); }
 
   // Takes bytes from the front of `in`, and appends at most kPiece decoded bytes. Must be called again while it takes
-  // or appends something. Returns false if the bytes do not match the codings.
+  // or appends something. Returns false if the bytes do not match the codings, need a window above 8 MB, or have more
+  // after their end than zeros.
   bool next(std::string_view& in, std::string& out);
   static constexpr size_t kPiece = 64 * 1024;
 
@@ -35,8 +36,9 @@ class ContentDecoder {
   // Returns whether the body may end here: no bytes arrived, or all layers have ended.
   bool complete() const;
 
- private:
   struct Layer;
+
+ private:
   ContentDecoder();
   std::vector<std::unique_ptr<Layer>> layers_;  // from the outermost to the innermost
 };

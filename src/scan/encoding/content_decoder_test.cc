@@ -57,10 +57,40 @@ TEST(ContentDecoder, TakesOffWhatItKnows) {
 }
 
 TEST(ContentDecoder, KnowsWhatItDoesNotKnow) {
-  for (std::string coding : {"br", "zstd", "compress", "gzip, br", "gzip gzip", "gzip,gzip,gzip,gzip"})
+  for (std::string coding : {"compress", "gzip, lzma", "gzip gzip", "gzip,gzip,br,zstd"})
     EXPECT_EQ(decoded(coding, "x"), "unknown") << coding;
   EXPECT_EQ(decoded("gzip", "not gzip at all"), "bad");
   EXPECT_EQ(decoded("deflate", "\xff\xff\xff\xff"), "bad");
+  EXPECT_EQ(decoded("br", "\xff\xff\xff\xff"), "bad");
+  EXPECT_EQ(decoded("zstd", "not zstd at all"), "bad");
+}
+
+// "a text, a text, a text", as the programs brotli and zstd write it.
+const std::string kBrotli =
+    "\x8b\x0a\x80"
+    "a text, a text, a text"
+    "\x03";
+const std::string kZstd = std::string("\x28\xb5\x2f\xfd\x20\x16\xb1\x00\x00", 9) + "a text, a text, a text";
+
+TEST(ContentDecoder, TakesOffBrotliAndZstd) {
+  std::string text = "a text, a text, a text";
+  for (size_t piece : {1, 7, 1000}) {
+    EXPECT_EQ(decoded("br", kBrotli, piece), text);
+    EXPECT_EQ(decoded("zstd", kZstd, piece), text);
+    EXPECT_EQ(decoded("br, gzip", compressed(kBrotli, 31), piece), text);
+  }
+  EXPECT_TRUE(decoded("br", kBrotli.substr(0, 10)).ends_with("…"));
+  EXPECT_TRUE(decoded("zstd", kZstd.substr(0, 10)).ends_with("…"));
+}
+
+TEST(ContentDecoder, NothingFollowsTheEnd) {
+  std::string skipped("\x50\x2a\x4d\x18\x06\x00\x00\x00secret", 14);
+  EXPECT_EQ(decoded("gzip", compressed("text", 31) + "secret"), "bad");
+  EXPECT_EQ(decoded("gzip", compressed("text", 31) + std::string(3, '\0') + "secret"), "bad");
+  EXPECT_EQ(decoded("deflate", compressed("text", 15) + "secret"), "bad");
+  EXPECT_EQ(decoded("br", kBrotli + "secret"), "bad");
+  EXPECT_EQ(decoded("zstd", kZstd + skipped), "bad");
+  EXPECT_EQ(decoded("zstd", skipped + kZstd), "bad");
 }
 
 TEST(ContentDecoder, KnowsWhereABodyMayEnd) {
