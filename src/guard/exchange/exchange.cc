@@ -77,7 +77,8 @@ void Exchange::begin(bool kept) {
   if (kept && may_repeat(request_.method)) replay_.emplace();
   std::string head(std::exchange(head_, {}));
   const http::Body& body = request_.body;
-  bool in_chunks = body.kind() == http::Body::Kind::chunked || (request_.grows && body.left() > kMostCollected);
+  bool in_chunks = body.kind() == http::Body::Kind::chunked || (request_.grows && body.left() > kMostCollected) ||
+                   (request_.decodes && body.kind() != http::Body::Kind::none);  // the decoded length has no bound
   up_framing_ = body.kind() == http::Body::Kind::none ? Framing::none : in_chunks ? Framing::chunked : Framing::length;
   if (up_framing_ == Framing::length && request_.grows) {
     collected_head_ = head.size();
@@ -145,8 +146,8 @@ bool Exchange::pass_on() {
 
 void Exchange::count_memory() {
   // Each stream counts these bytes when it reads more.
-  c_.client.beside =
-      (collected_ ? collected_->capacity() : 0) + (replay_ ? replay_->capacity() : 0) + up_stream_.memory();
+  c_.client.beside = (collected_ ? collected_->capacity() : 0) + (replay_ ? replay_->capacity() : 0) +
+                     up_stream_.memory() + up_coded_.capacity() + (up_decoder_ ? up_decoder_->memory() : 0);
   c_.upstream.beside = coded_.capacity() + waiting_.capacity() + (decoder_ ? decoder_->memory() : 0);
 }
 
@@ -182,6 +183,40 @@ bool Exchange::discard() {
   return progress;
 }
 
+// Decodes a part of up_coded_ into g_payload. Returns false if the bytes do not match the codings.
+bool Exchange::decode_piece() {
+  constexpr int kMostPieces = 4;  // of ContentDecoder::kPiece each, because few coded bytes can become many
+  std::string_view rest = up_coded_;
+  for (int i = 0; i < kMostPieces; ++i) {
+    size_t before = rest.size(), had = g_payload.size();
+    if (!up_decoder_->next(rest, g_payload)) return false;
+    if (rest.size() == before && g_payload.size() == had) break;
+  }
+  up_coded_.erase(0, up_coded_.size() - rest.size());
+  return true;
+}
+
+// Fills g_payload with the next piece of the body, and notes the body's end. Returns false if the body is malformed.
+bool Exchange::next_piece(bool& progress) {
+  Stream& client = c_.client;
+  if (!client.in.empty() && !request_.body.done() && up_coded_.empty()) {
+    size_t before = client.in.size();
+    if (!request_.body.read(client.in, up_decoder_ ? up_coded_ : g_payload))
+      return fail_with(400, "bad_request", "the request's chunked framing is broken");
+    progress = client.in.size() != before;
+  }
+  bool whole = request_.body.done();
+  if (up_decoder_) {
+    bool fine = decode_piece();
+    progress |= !g_payload.empty();
+    whole = whole && g_payload.empty();  // the decoder has nothing left
+    if (!fine || (whole && (!up_coded_.empty() || !up_decoder_->complete())))
+      return fail_with(400, "bad_request", "the request's body does not match its content coding");
+  }
+  if (whole) sending_ = Sending::done;
+  return true;
+}
+
 // Moves the request's body one step toward the upstream. Returns true if something moved.
 bool Exchange::send_body() {
   Stream &client = c_.client, &up = c_.upstream;
@@ -195,14 +230,8 @@ bool Exchange::send_body() {
   bool progress = false;
   g_payload.clear();
   g_scanned.clear();
-  if (!client.in.empty() && !request_.body.done()) {
-    size_t before = client.in.size();
-    if (!request_.body.read(client.in, g_payload))
-      return fail_with(400, "bad_request", "the request's chunked framing is broken");
-    progress = client.in.size() != before;
-    if (!up_scan_.feed(g_payload, g_scanned)) return refuse_request();
-  }
-  if (request_.body.done()) sending_ = Sending::done;
+  if (!next_piece(progress)) return false;
+  if (!g_payload.empty() && !up_scan_.feed(g_payload, g_scanned)) return refuse_request();
   // A possible placeholder that must be swapped must not be split.
   bool holds = sending_ == Sending::streaming && !request_.grows && up_scan_.holds_little();
   bool release = held_up_.due(holds, !g_scanned.empty(), c_.now());

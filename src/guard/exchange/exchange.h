@@ -53,8 +53,10 @@ class Exchange {
         secrets_(c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody()),
         scan_(c, secrets_, request),
         up_scan_(scan_.outgoing(Place::body, request.syntax)),
-        up_stream_(scan_.stream(Place::body, request.syntax, request.codings)),
-        down_scan_(scan_.incoming()) {}
+        up_stream_(scan_.stream(Place::body, request.syntax, request.decodes ? "" : request.codings)),
+        down_scan_(scan_.incoming()) {
+    if (request.decodes) up_decoder_ = scan::ContentDecoder::make(request.codings);
+  }
 
   ~Exchange() { c_.client.beside = c_.upstream.beside = 0; }
 
@@ -67,6 +69,8 @@ class Exchange {
   bool step();
   Outcome conclude();
   bool send_body();
+  bool next_piece(bool& progress);
+  bool decode_piece();
   bool discard();
   bool look_through(bool more_came, bool& progress);
   bool upload_is_over();
@@ -102,7 +106,9 @@ class Exchange {
   const HostSecrets& secrets_;
   RequestScan scan_;
   scan::Filter up_scan_;
-  scan::Stream up_stream_;  // behind up_scan_
+  scan::Stream up_stream_;                          // behind up_scan_
+  std::optional<scan::ContentDecoder> up_decoder_;  // for a body that goes on without its codings
+  std::string up_coded_;                            // input for up_decoder_
   scan::Filter down_scan_;
   Sending sending_ = Sending::streaming;
   Answering answering_ = Answering::head;

@@ -102,7 +102,8 @@ bool RequestScan::look_through(const std::vector<HeadPart>& parts) {
     if (place == Place::path && found.begin > begin + std::min(part.text->find('?'), part.text->size()))
       place = Place::query;
     if (place == Place::path) c_.hides_path = true;
-    bool fits = found.begin >= begin && found.end <= end && place != Place::path;
+    // A marker in a path would make it another path, which only the model's own API may get.
+    bool fits = found.begin >= begin && found.end <= end && (place != Place::path || secrets_.model);
     OnFinding what = judge(found, place, part.name, fits);
     if (what == OnFinding::block) return false;
     if (what == OnFinding::redact)

@@ -161,12 +161,29 @@ bool puts_in_body(const http::Head& head, const HostSecrets& secrets) {
          std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->in_body && !s->value.empty(); });
 }
 
+// Returns the codings of the request's body, as in Content-Encoding.
+std::string codings_of(const http::Head& head) {
+  std::string codings;
+  for (const auto& each : head.headers)
+    if (http::iequals(each.name, "content-encoding")) codings.append(codings.empty() ? "" : ",").append(each.value);
+  return codings;
+}
+
+// Returns whether the guard removes the codings of a body. It does so for the agent's model, where it replaces secrets
+// instead of refusing them. That cannot be done in coded bytes.
+bool decodes(const HostSecrets& secrets, const Request& request) {
+  if (!secrets.model || request.codings.empty()) return false;
+  auto decoder = scan::ContentDecoder::make(request.codings);
+  return decoder && !decoder->plain();
+}
+
 // Returns whether a client's header passes. Headers that the guard writes itself do not. `connection` is the head's
 // Connection header, or null.
-bool goes_on(const http::Head& head, const http::Header* connection, const http::Header& header,
+bool goes_on(const http::Head& head, const Request& request, const http::Header* connection, const http::Header& header,
              const HostSecrets& secrets) {
   if (hop_by_hop(header.name) || (connection && http::has_token(connection->value, header.name))) return false;
   if (!secrets.bound.empty() && http::iequals(header.name, "accept-encoding")) return false;
+  if (request.decodes && http::iequals(header.name, "content-encoding")) return false;
   if (http::iequals(header.name, "sec-websocket-extensions")) return false;               // asks for compression
   if (http::iequals(header.name, "expect") && puts_in_body(head, secrets)) return false;  // the guard collects the body
   return std::ranges::none_of(
@@ -206,7 +223,7 @@ bool pass_secrets(const http::Head& head, const Request& request, const HostSecr
     return false;
   const http::Header* connection = head.find("connection");
   for (const auto& each : head.headers) {
-    if (!goes_on(head, connection, each, secrets)) continue;
+    if (!goes_on(head, request, connection, each, secrets)) continue;
     if (request.restricted && policy::overrides_request(each.name)) {
       out.remove(each.name);
       continue;
@@ -262,6 +279,9 @@ Verdict prepare_request(Connection& c, const http::Head& head, Request& request,
   if (auto verdict = find_destination(c, head, request); !verdict.allowed) return verdict;
   // Secrets are bound to a host, and only TLS proves the identity of the host.
   const HostSecrets& secrets = c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody();
+  request.body = http::Body::of_request(head);
+  if (request.body.kind() != http::Body::Kind::none) request.codings = codings_of(head);
+  request.decodes = decodes(secrets, request);
   RequestScan scan(c, secrets, request);
   Outgoing outgoing;
   if (!pass_secrets(head, request, secrets, scan, outgoing)) {
@@ -271,13 +291,9 @@ Verdict prepare_request(Connection& c, const http::Head& head, Request& request,
   if (!c.tls && c.config->secrets.any_in(c.host.name))
     return {.code = "secret", .reason = "a secret in the name of the host"};
   request.removed = std::move(outgoing.removed);
-  request.body = http::Body::of_request(head);
   request.grows = puts_in_body(head, secrets);
   request.expects_continue = head.expect_continue;
   request.framed = !secrets.all->empty() || request.restricted;
-  for (const auto& each : head.headers)
-    if (request.body.kind() != http::Body::Kind::none && http::iequals(each.name, "content-encoding"))
-      request.codings.append(request.codings.empty() ? "" : ",").append(each.value);
   if (const http::Header* upgrade = head.find("upgrade"); upgrade && head.minor == 1)
     request.upgrade = protocol_to_ask_for(upgrade->value, request.framed);
   request.framed |= http::iequals(request.upgrade, "websocket");

@@ -20,6 +20,7 @@ struct Request {
   http::Body body;
   Syntax syntax = Syntax::text;  // of the body
   std::string codings;           // of the body, as in Content-Encoding
+  bool decodes = false;          // the body goes on without its codings, so that a marker can replace a secret in it
   bool grows = false;            // values are put into the body, so its length is unknown before its end
   bool keep = true;              // the client may send another request
   bool expects_continue = false;
