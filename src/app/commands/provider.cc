@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -29,8 +31,10 @@ Result<int> list_providers(const ProviderOptions& o) {
     auto listed = provider ? provider->list(machine::owner_label(places), {}, {})
                            : Result<std::vector<machine::Listed>>(std::unexpected(provider.error()));
     std::string state = listed ? "set up" : listed.error().code == Code::denied ? "no access" : "not set up";
-    std::string from = provider ? provider->directory() : "";
-    bool own = from.starts_with(places.config);
+    // The operator's provider comes before a built-in one of the same name, even if it lacks a hook.
+    std::string from = places.config + "/providers/" + name;
+    bool own = ::access(from.c_str(), F_OK) == 0;
+    if (!own) from = provider ? provider->directory() : "";
     all.push_back({{"name", name},
                    {"state", state},
                    {"directory", from},

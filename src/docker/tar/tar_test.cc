@@ -144,7 +144,7 @@ TEST(Tar, KeepsToItsLimits) {
 // Archives from another writer (Python's tarfile), the fuzzer's seeds; the first byte is the fuzzer's.
 TEST(Tar, ReadsOthersArchives) {
   auto seed = [](const std::string& name) {
-    return read_file("src/docker/corpus/tar/" + name).value_or("?").substr(1);
+    return read_file("src/docker/tar/corpus/tar/" + name).value_or("?").substr(1);
   };
   EXPECT_EQ(read(seed("ustar")).text,
             "d workspace  f workspace/a.txt  hello$f workspace/empty  $l workspace/l ../../etc/passwd h workspace/h "

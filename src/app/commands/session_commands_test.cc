@@ -1,0 +1,210 @@
+// The commands about sessions: bad input, nothing there, a session that has ended, and one whose owner is dead.
+#include <filesystem>
+
+#include "app/commands/command_test.h"
+#include "base/files/file.h"
+#include "wire/result.h"
+
+namespace bottle::app {
+namespace {
+
+constexpr const char* kPolicy =
+    "bottles:\n  web: {workspace: copy}\nagents:\n  make: {bottle: web, provider: command, command: [make, -j4]}\n";
+constexpr const char* kPatch =
+    "diff --git a/note b/note\nnew file mode 100644\n--- /dev/null\n+++ b/note\n@@ -0,0 +1 @@\n+tab\there\n";
+
+// Expects that the command failed before it did anything, and that the message names `what` and says `todo`.
+void expect_refused(const Answer& answer, const std::string& what, const std::string& todo) {
+  EXPECT_EQ(answer.status, 125) << answer.out;
+  EXPECT_EQ(answer.out, "");
+  EXPECT_TRUE(answer.err.starts_with("bottle: ")) << answer.err;
+  EXPECT_NE(answer.err.find(what), std::string::npos) << answer.err;
+  EXPECT_NE(answer.err.find("\n        " + todo), std::string::npos) << answer.err;
+}
+
+TEST_F(Commands, start_needs_an_agent_of_the_manifest) {
+  write(".config/bottle/bottle.yaml", kPolicy);
+  expect_refused(bottle({"start"}), "no agent is named", "run `bottle start AGENT`");
+  expect_refused(bottle({"start", "mak"}), "there is no agent 'mak'", "did you mean 'make'?");
+  write(".config/bottle/bottle.yaml", "bottle: {}\n");
+  expect_refused(bottle({"start", "make"}), "bottle.yaml:1:1: unknown key 'bottle'", "did you mean 'bottles'?");
+}
+
+TEST_F(Commands, start_refuses_options_for_another_machine_on_this_one) {
+  write(".config/bottle/bottle.yaml", kPolicy);
+  expect_refused(bottle({"start", "make", "--secrets", "tunnel"}), "--secrets tunnel needs --remote or --vm",
+                 "add one of them");
+  expect_refused(bottle({"start", "make", "--allow-vpn"}), "--allow-vpn needs", "add one of them");
+  expect_refused(bottle({"start", "make", "--token-via", "sendenv"}), "--token-via needs", "add one of them");
+}
+
+TEST_F(Commands, start_shows_what_it_would_make) {
+  write(".config/bottle/bottle.yaml", kPolicy);
+  Answer people = bottle({"start", "make", "--dry-run"});
+  EXPECT_EQ(people.status, 0) << people.err;
+  EXPECT_NE(people.out.find("command     make -j4\n"), std::string::npos) << people.out;
+  Answer program = bottle({"start", "make", "--dry-run", "--json"});
+  EXPECT_EQ(program.json()["command"], (std::vector<std::string>{"make", "-j4"}));
+  EXPECT_EQ(program.json()["bottle"], "web");
+  EXPECT_FALSE(std::filesystem::exists(home() + "/.local/state/bottle/sessions")) << "a dry run creates nothing";
+}
+
+TEST_F(Commands, start_without_an_engine_leaves_no_session) {
+  write(".config/bottle/bottle.yaml", kPolicy);
+  Answer answer = bottle({"start", "make", "--json"});
+  EXPECT_EQ(answer.status, 125);
+  EXPECT_EQ(answer.error()["code"], "unavailable");
+  EXPECT_EQ(bottle({"list", "--json"}).json(), nlohmann::json::array());
+}
+
+TEST_F(Commands, attach_needs_a_running_session) {
+  expect_refused(bottle({"attach"}), "no session is running", "run `bottle start AGENT`");
+  abandon("one");
+  expect_refused(bottle({"attach", "onne"}), "there is no session 'onne'", "did you mean 'one'?");
+  expect_refused(bottle({"attach", "A b"}), "'A b' is not a session's name", "a session's name consists of");
+  abandon("two");
+  expect_refused(bottle({"attach"}), "more than one session is running", "name one of: one, two");
+}
+
+TEST_F(Commands, stop_needs_a_running_session) {
+  expect_refused(bottle({"stop"}), "no session is running", "run `bottle start AGENT`");
+  expect_refused(bottle({"stop", "one"}), "there is no session 'one'", "there are no sessions");
+  Answer both = bottle({"stop", "--all", "one"});
+  EXPECT_EQ(both.status, 125);
+  EXPECT_NE(both.err.find("see `bottle help stop`"), std::string::npos) << both.err;
+}
+
+TEST_F(Commands, stop_all_leaves_dead_sessions_to_cleanup) {
+  abandon("one");
+  Answer answer = bottle({"stop", "--all"});
+  EXPECT_EQ(answer.status, 0);
+  EXPECT_EQ(answer.out + answer.err, "");
+}
+
+TEST_F(Commands, list_shows_no_session_as_a_heading_and_an_empty_array) {
+  EXPECT_EQ(bottle({"list"}).out, "SESSION  STATE  AGE  AGENT  MACHINE  WORKSPACE\n");
+  EXPECT_EQ(bottle({"list", "--json"}).out, "[]\n");
+}
+
+TEST_F(Commands, list_shows_a_session_whose_owner_is_dead) {
+  abandon("one");
+  EXPECT_NE(bottle({"list"}).out.find("\none      dead   -"), std::string::npos);
+  EXPECT_EQ(bottle({"list", "--json"}).json(), nlohmann::json::parse(R"([{"session": "one", "state": "dead"}])"));
+}
+
+TEST_F(Commands, list_shows_agents_and_their_bottles) {
+  write(".config/bottle/bottle.yaml", kPolicy);
+  EXPECT_EQ(bottle({"list", "--agents", "--json"}).json(),
+            nlohmann::json::parse(R"([{"agent": "make", "bottle": "web", "provider": "command", "description": ""}])"));
+  // A repository may bring agents, and its words cannot look like lines of bottle.
+  write("work/.bottle/agents/x.md", "---\nbottle: web\ndescription: \"red \\e[31m\"\n---\nhi\n");
+  EXPECT_EQ(bottle({"list", "--agents"}).out.find('\x1b'), std::string::npos);
+  EXPECT_EQ(bottle({"list", "--agents", "--json"}).json().size(), 2u);
+}
+
+TEST_F(Commands, logs_needs_a_session_that_left_results) {
+  expect_refused(bottle({"logs"}), "no session has ended yet", "`bottle list`");
+  EXPECT_EQ(bottle({"logs", "--json", "none"}).error()["code"], "not_found");
+  EXPECT_NE(bottle({"logs", "--denied"}).err.find("--denied and --follow need --egress"), std::string::npos);
+  finish("one");
+  expect_refused(bottle({"logs", "--egress", "one"}), "session one has no record of decisions", "its guard never ran");
+}
+
+TEST_F(Commands, logs_shows_the_result_unchanged) {
+  finish("one");
+  wire::SessionResult result{.session = "one", .bottle = "web", .exit = 3};
+  std::string text = wire::encode(result);
+  write(".local/state/bottle/results/one/result.json", text);
+  EXPECT_EQ(bottle({"logs"}).out, text);
+}
+
+TEST_F(Commands, logs_merges_the_decisions_of_both_sides_by_time) {
+  finish("one");
+  auto line = [](const char* second, const char* action, const char* host) {
+    return std::string(R"({"time":"2026-01-01T00:00:0)") + second + R"(.000Z","action":")" + action +
+           R"(","kind":"http","host":")" + host + R"(","code":"x"})" + "\n";
+  };
+  std::string first = line("1", "allow", "a.example"), second = line("2", "deny", "b.example"),
+              third = line("3", "allow", "c.example");
+  write(".local/state/bottle/results/one/egress.jsonl", first + third);
+  write(".local/state/bottle/results/one/egress-near.jsonl", second);
+  EXPECT_EQ(bottle({"logs", "--egress"}).out, first + second + third);
+  EXPECT_EQ(bottle({"logs", "--egress", "--denied", "one"}).out, second);
+}
+
+TEST_F(Commands, diff_shows_the_patch_with_its_tabs_as_blanks) {
+  expect_refused(bottle({"diff", "one"}), "there are no results of a session one", "no session has ended yet");
+  finish("none");
+  Answer nothing = bottle({"diff", "none"});
+  EXPECT_EQ(nothing.status, 125);
+  EXPECT_NE(nothing.err.find("session none changed no files"), std::string::npos) << nothing.err;
+  finish("one", kPatch);
+  Answer answer = bottle({"diff", "one"});
+  EXPECT_EQ(answer.status, 0) << answer.err;
+  EXPECT_NE(answer.out.find("+tab        here"), std::string::npos) << answer.out;
+}
+
+TEST_F(Commands, diff_waits_for_the_end_of_a_session) {
+  abandon("one");
+  expect_refused(bottle({"diff", "one"}), "the session one has not ended", "run `bottle stop one` first");
+}
+
+TEST_F(Commands, apply_changes_the_directory_or_nothing) {
+  expect_refused(bottle({"apply", "one"}), "there are no results of a session one", "no session has ended yet");
+  finish("one", kPatch);
+  Answer answer = bottle({"apply", "one"});
+  EXPECT_EQ(answer.status, 0) << answer.err;
+  EXPECT_EQ(answer.out, "applied to " + home() + "/work\n");
+  EXPECT_EQ(read("work/note"), "tab\there\n");
+  expect_refused(bottle({"apply", "one"}), "does not fit onto " + home() + "/work", "nothing was changed");
+}
+
+TEST_F(Commands, discard_asks_before_it_removes) {
+  finish("one", kPatch);
+  expect_refused(bottle({"discard", "one"}), "there is no terminal to ask on", "run bottle in a terminal, use --yes");
+  EXPECT_TRUE(std::filesystem::exists(home() + "/.local/state/bottle/results/one"));
+  Answer answer = bottle({"discard", "--yes", "one"});
+  EXPECT_EQ(answer.status, 0) << answer.err;
+  EXPECT_FALSE(std::filesystem::exists(home() + "/.local/state/bottle/results/one"));
+  expect_refused(bottle({"discard", "--yes", "one"}), "there are no results of a session one", "no session has ended");
+}
+
+TEST_F(Commands, allow_checks_the_rule_before_it_asks_for_a_session) {
+  expect_refused(bottle({"allow"}), "no host", "name one");
+  expect_refused(bottle({"allow", "a.example"}), "no session is running", "run `bottle start AGENT`");
+  expect_refused(bottle({"allow", "--bottle", "web", "a.example"}), "--bottle without --save", "name a session");
+  expect_refused(bottle({"allow", "--secret", "3543c50b0cb9", "--save"}), "--secret goes with a session only",
+                 "to allow it in future sessions");
+  Answer wrong = bottle({"allow", "--bottle", "web", "--save", "https://a.example"});
+  EXPECT_EQ(wrong.status, 125);
+  EXPECT_NE(wrong.err.find("'https://a.example' is not HOST or HOST:PORT"), std::string::npos) << wrong.err;
+}
+
+TEST_F(Commands, allow_saves_a_rule_and_keeps_the_comments) {
+  write(".config/bottle/bottle.yaml", "# mine\nbottles:\n  web:\n    egress:\n      allow: [a.example]\n");
+  Answer answer = bottle({"allow", "--bottle", "web", "--save", "--methods", "GET", "b.example"});
+  EXPECT_EQ(answer.status, 0) << answer.err;
+  EXPECT_TRUE(answer.out.ends_with("under bottles.web.egress.allow\n")) << answer.out;
+  std::string saved = read(".config/bottle/bottle.yaml");
+  EXPECT_TRUE(saved.starts_with("# mine\n")) << saved;
+  EXPECT_NE(saved.find("b.example"), std::string::npos) << saved;
+  EXPECT_EQ(bottle({"check"}).status, 0);
+}
+
+TEST_F(Commands, deny_needs_a_host_and_a_running_session) {
+  expect_refused(bottle({"deny"}), "session is required", "see `bottle help deny`");
+  expect_refused(bottle({"deny", "a.example"}), "no session is running", "run `bottle start AGENT`");
+}
+
+TEST_F(Commands, cleanup_does_not_guess_without_an_engine) {
+  abandon("one");
+  Answer answer = bottle({"cleanup", "--dry-run", "--json"});
+  EXPECT_EQ(answer.status, 125);
+  EXPECT_EQ(answer.out, "");
+  EXPECT_EQ(answer.error()["code"], "unavailable");
+  EXPECT_NE(answer.error()["what"].get<std::string>().find(home() + "/no-engine.sock"), std::string::npos);
+  EXPECT_EQ(bottle({"list", "--json"}).json().size(), 1u) << "the record stays";
+}
+
+}  // namespace
+}  // namespace bottle::app

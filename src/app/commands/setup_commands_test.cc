@@ -1,0 +1,194 @@
+// The commands about the policy, the machines and the program itself.
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "app/commands/command_test.h"
+
+namespace bottle::app {
+namespace {
+
+// Expects that the command failed, and that its message holds both texts.
+void expect_failed(const Answer& answer, const std::string& what, const std::string& todo = "") {
+  EXPECT_EQ(answer.status, 125) << answer.out;
+  EXPECT_NE(answer.err.find(what), std::string::npos) << answer.err;
+  EXPECT_NE(answer.err.find(todo), std::string::npos) << answer.err;
+}
+
+void expect_no_engine(const Answer& answer) {
+  expect_failed(answer, "no-engine.sock: No such file or directory (from DOCKER_HOST)", "install and start Docker");
+  EXPECT_EQ(answer.out, "");
+}
+
+TEST_F(Commands, check_counts_what_the_manifest_defines) {
+  write(".config/bottle/bottle.yaml", "bottles: {web: {}}\nagents: {make: {bottle: web, provider: shell}}\n");
+  Answer people = bottle({"check"});
+  EXPECT_EQ(people.status, 0) << people.err;
+  EXPECT_TRUE(people.out.starts_with("ok: ")) << people.out;
+  auto found = bottle({"check", "--json"}).json();
+  EXPECT_EQ(found["ok"], true);
+  EXPECT_EQ(found["errors"], nlohmann::json::array());
+  EXPECT_EQ(found["agents"], (std::vector<std::string>{"make"}));
+}
+
+TEST_F(Commands, check_names_the_place_of_a_mistake) {
+  std::string path = write("work/mine.yaml", "bottles:\n  web: {egres: {}}\n");
+  Answer people = bottle({"check", path});
+  EXPECT_EQ(people.status, 1);
+  EXPECT_NE(people.err.find("mine.yaml:2:9: unknown key 'egres'"), std::string::npos) << people.err;
+  auto found = bottle({"check", "--json", path}).json();
+  EXPECT_EQ(found["ok"], false);
+  EXPECT_EQ(found["errors"][0]["line"], 2);
+  EXPECT_EQ(found["errors"][0]["column"], 9);
+  EXPECT_EQ(found["errors"][0]["todo"], "did you mean 'egress'?");
+}
+
+TEST_F(Commands, check_reports_a_missing_file) {
+  Answer answer = bottle({"check", "none.yaml"});
+  EXPECT_EQ(answer.status, 1);
+  EXPECT_NE(answer.err.find("reading none.yaml: No such file or directory"), std::string::npos) << answer.err;
+}
+
+TEST_F(Commands, schema_is_a_json_schema) {
+  auto schema = bottle({"schema"}).json();
+  EXPECT_EQ(schema["title"], "bottle.yaml");
+  EXPECT_TRUE(schema["properties"].contains("bottles"));
+}
+
+TEST_F(Commands, scan_reports_known_values_and_missing_files) {
+  expect_failed(bottle({"scan"}), "file is required", "see `bottle help scan`");
+  expect_failed(bottle({"scan", "none"}), "reading none: No such file or directory");
+  std::string clean = write("work/clean", "nothing in here\n"), dirty = write("work/dirty", "x=winter-otter-4711\n");
+  std::string known = write("known", "token=winter-otter-4711\n");
+  EXPECT_EQ(bottle({"scan", clean}).status, 0);
+  Answer answer = bottle({"scan", "--json", "--known", known, clean, dirty});
+  EXPECT_EQ(answer.status, 1) << answer.err;
+  EXPECT_EQ(answer.json()["files"][0]["blocked"], false);
+  EXPECT_EQ(answer.json()["files"][1]["blocked"], true);
+  EXPECT_EQ(answer.out.find("winter-otter-4711"), std::string::npos) << "the value itself is never printed";
+}
+
+TEST_F(Commands, remote_checks_its_target_before_it_connects) {
+  expect_failed(bottle({"remote"}), "bottle remote needs a command", "see `bottle help remote`");
+  expect_failed(bottle({"remote", "check"}), "target is required", "see `bottle help remote check`");
+  expect_failed(bottle({"remote", "check", "a b"}), "'a b' is not user@host[:port]");
+  Answer answer = bottle({"remote", "setup", "--json", "--yes", "-oProxyCommand=x"});
+  EXPECT_EQ(answer.status, 125);
+  EXPECT_EQ(answer.out, "");
+}
+
+TEST_F(Commands, vm_names_what_the_manifest_lacks) {
+  expect_failed(bottle({"vm", "create", "lab"}), "the manifest has no VM 'lab'", "vms: {lab: {provider: qemu}}");
+  expect_failed(bottle({"vm", "bake", "lab"}), "the manifest has no VM 'lab'");
+  expect_failed(bottle({"vm", "destroy"}), "no VM is named", "`bottle vm list`");
+  expect_failed(bottle({"vm", "destroy", "lab", "--all"}), "no VM is named");
+  expect_failed(bottle({"vm", "destroy", "lab"}), "you have no VM named lab", "see `bottle vm list`");
+}
+
+TEST_F(Commands, vm_list_without_vms) {
+  EXPECT_EQ(bottle({"vm", "list"}).out, "no VMs\n");
+  EXPECT_EQ(bottle({"vm", "list", "--json"}).out, "[]\n");
+}
+
+TEST_F(Commands, provider_lists_those_that_are_built_in_and_the_operator_s_own) {
+  set("PATH", "/nonexistent");  // no hook of the providers that are built in can do anything
+  std::string hook = write(".config/bottle/providers/mine/list", "#!/bin/sh\necho '[]'\n");
+  ASSERT_EQ(::chmod(hook.c_str(), 0700), 0);
+  bool mine = false, qemu = false;
+  for (const auto& provider : bottle({"provider", "list", "--json"}).json()) {
+    if (provider["name"] == "mine") mine = provider["carried"] == false;
+    if (provider["name"] == "qemu") qemu = provider["carried"] == true;
+  }
+  EXPECT_TRUE(mine);
+  EXPECT_TRUE(qemu);
+}
+
+TEST_F(Commands, provider_test_checks_its_arguments) {
+  expect_failed(bottle({"provider", "test", "none"}), "there is no provider 'none'", home() + "/.config/bottle");
+  expect_failed(bottle({"provider", "test", "qemu", "--set", "x"}), "--set x is not KEY=VALUE");
+}
+
+TEST_F(Commands, init_writes_a_manifest_that_checks_and_never_overwrites_it) {
+  Answer shown = bottle({"init", "--print"});
+  EXPECT_EQ(shown.status, 0);
+  EXPECT_FALSE(std::filesystem::exists(home() + "/.config/bottle"));
+  Answer answer = bottle({"init"});
+  EXPECT_EQ(answer.status, 0) << answer.err;
+  EXPECT_EQ(answer.out, home() + "/.config/bottle/bottle.yaml\n");
+  EXPECT_EQ(read(".config/bottle/bottle.yaml"), shown.out);
+  EXPECT_EQ(bottle({"check", "--json"}).json()["ok"], true);
+  write(".config/bottle/bottle.yaml", "mine");
+  expect_failed(bottle({"init"}), "bottle.yaml already exists", "run `bottle check`");
+  EXPECT_EQ(read(".config/bottle/bottle.yaml"), "mine");
+}
+
+TEST_F(Commands, init_does_not_compete_with_a_manifest_in_json) {
+  write(".config/bottle/bottle.json", "{}");
+  expect_failed(bottle({"init"}), "bottle.json already exists", "run `bottle check`");
+}
+
+TEST_F(Commands, doctor_says_what_to_do_without_an_engine) {
+  Answer people = bottle({"doctor"});
+  EXPECT_EQ(people.status, 1);
+  EXPECT_NE(people.out.find("install and start Docker"), std::string::npos) << people.out;
+  auto findings = bottle({"doctor", "--json"}).json()["findings"];
+  ASSERT_FALSE(findings.empty());
+  EXPECT_EQ(findings[0]["code"], "engine");
+  EXPECT_EQ(findings[0]["severity"], "fail");
+}
+
+TEST_F(Commands, image_checks_its_options_before_it_asks_the_engine) {
+  expect_failed(bottle({"image"}), "bottle image needs a command", "see `bottle help image`");
+  expect_failed(bottle({"image", "build", "claude", "--integrity", "x"}), "--integrity needs the version",
+                "add --agent-version VERSION");
+  expect_failed(bottle({"image", "build", "shell", "--agent-version", "1.2.3"}),
+                "is for the programs of claude and codex", "leave it out");
+  expect_failed(bottle({"image", "build", "claude", "--agent-version", "new"}), "--agent-version new: expected");
+}
+
+TEST_F(Commands, image_needs_the_engine) {
+  expect_no_engine(bottle({"image", "list"}));
+  expect_no_engine(bottle({"image", "prune"}));
+  EXPECT_EQ(bottle({"image", "list", "--json"}).error()["code"], "unavailable");
+}
+
+TEST_F(Commands, engine_needs_the_engine) {
+  expect_failed(bottle({"engine"}), "bottle engine needs a command", "see `bottle help engine`");
+  expect_no_engine(bottle({"engine", "prepare"}));
+}
+
+TEST_F(Commands, guard_checks_its_file_before_it_listens) {
+  expect_failed(bottle({"guard", "run"}), "--listen is required", "see `bottle help guard run`");
+  expect_failed(bottle({"guard", "run", "--listen", "127.0.0.1:1", "--config", "none.yaml"}), "reading none.yaml");
+  std::string path = write("work/guard.yaml", "egres: {}\n");
+  expect_failed(bottle({"guard", "run", "--listen", "127.0.0.1:1", "--config", path}),
+                "guard.yaml:1:1: unknown key 'egres'", "did you mean 'egress'?");
+}
+
+TEST_F(Commands, help_shows_the_page_of_a_command) {
+  Answer all = bottle({"help"}), one = bottle({"help", "list"}), flag = bottle({"list", "--help"});
+  EXPECT_NE(all.out.find("start"), std::string::npos);
+  EXPECT_TRUE(one.out.starts_with("bottle list: ")) << one.out;
+  EXPECT_EQ(flag.out, one.out);
+  expect_failed(bottle({"help", "lst"}), "there is no command 'lst'", "did you mean 'list'?");
+}
+
+TEST_F(Commands, man_prints_and_writes_the_pages) {
+  Answer one = bottle({"man", "list"});
+  EXPECT_TRUE(one.out.starts_with(".TH BOTTLE\\-LIST 1")) << one.out;
+  expect_failed(bottle({"man", "lst"}), "there is no command 'lst'", "did you mean 'list'?");
+  EXPECT_EQ(bottle({"man", "--write", home() + "/man"}).status, 0);
+  EXPECT_EQ(read("man/bottle-list.1"), one.out);
+}
+
+TEST_F(Commands, completion_is_for_three_shells) {
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    Answer answer = bottle({"completion", shell});
+    EXPECT_EQ(answer.status, 0);
+    EXPECT_NE(answer.out.find("__complete"), std::string::npos) << shell;
+  }
+  expect_failed(bottle({"completion", "bas"}), "there is no completion for 'bas'", "did you mean 'bash'?");
+}
+
+}  // namespace
+}  // namespace bottle::app
