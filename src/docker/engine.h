@@ -82,6 +82,8 @@ class Engine {
   // Blocks until the container has exited, and returns its status. A limit of 0 is the usual one, and -1 means none.
   virtual Result<int> wait_container(const std::string& id, int timeout_ms = 0) = 0;
   virtual Result<Json> inspect_container(const std::string& id) = 0;
+  // Returns how many bytes a container's writable layer has. The engine reads all of the layer for that.
+  virtual Result<uint64_t> layer_size(const std::string& id) = 0;
   // Attach before starting the container, or the first output is lost. It must have been created with stdin open.
   virtual Result<Attached> attach(const std::string& id, bool terminal) = 0;
   virtual Result<> resize(const std::string& id, int rows, int cols) = 0;

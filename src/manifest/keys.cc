@@ -68,6 +68,9 @@ constexpr Key kKeys[] = {
     {"resources", "memory", Shape::one, Type::size, "", "Memory; k, m, g, t are powers of 1024. Default `4g`."},
     {"resources", "cpus", Shape::one, Type::number, "", "Processors, fractions allowed. Default `2`."},
     {"resources", "pids", Shape::one, Type::count, "", "Processes and threads. Default `512`."},
+    {"resources", "disk", Shape::one, Type::size, "",
+     "What the agent may write and keep: in its home, in the workspace's copy and anywhere else in the container. Each "
+     "file counts as 4k or more. An agent that exceeds this is stopped, and its work comes back. Default `20g`."},
     {"resources", "shm", Shape::one, Type::size, "",
      "The size of `/dev/shm`, which browsers need. What is in it counts as memory. Default `1g`."},
 

@@ -21,7 +21,8 @@ struct Resources {
   uint64_t memory = 4ull << 30;  // bytes
   double cpus = 2;
   int pids = 512;
-  uint64_t shm = 1ull << 30;  // bytes; a part of the memory
+  uint64_t disk = 20ull << 30;  // bytes that the agent may write and keep
+  uint64_t shm = 1ull << 30;    // bytes; a part of the memory
 };
 
 struct AllowRule {

@@ -14,7 +14,7 @@ bottles:
   base:
     packages: [git]
     env: {STAGE: prod, LOG: info}
-    resources: {memory: 8GiB, pids: 1000, shm: 256m}
+    resources: {memory: 8GiB, pids: 1000, disk: 30g, shm: 256m}
     egress:
       allow: [Base.Example.org]
       extra_ca: [ca.pem, ~/other.pem]
@@ -73,6 +73,7 @@ TEST(Manifest, ReadsEveryKeyOfTheExample) {
   EXPECT_EQ(web.runtime, "runsc");
   EXPECT_EQ(web.resources.memory, 8ull << 30);
   EXPECT_EQ(web.resources.pids, 1000);
+  EXPECT_EQ(web.resources.disk, 30ull << 30);
   EXPECT_EQ(web.resources.shm, 256ull << 20);
   EXPECT_EQ(web.resources.cpus, 1.5);
   EXPECT_EQ(web.workspace, WorkspaceMode::copy);

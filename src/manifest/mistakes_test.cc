@@ -63,6 +63,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"bottles: {w: {egress: {on_secret: blok}}}\n",
                 "p.yaml:1:35: on_secret: expected one of block|redact|warn", "'block'"},
         Mistake{"agents: {r: {provider: cluade}}\n", "p.yaml:1:24: provider: expected one of", "'claude'"},
+        Mistake{"bottles: {w: {resources: {disk: all}}}\n", "p.yaml:1:33: disk: expected a size", ""},
         Mistake{"bottles: {w: {resources: {shm: all}}}\n", "p.yaml:1:32: shm: expected a size", ""},
         Mistake{"bottles: {w: {resources: {memory: 4x}}}\n", "p.yaml:1:35: memory: expected a size", ""},
         Mistake{"bottles: {w: {resources: {memory: 4k}}}\n", "p.yaml:1:35: memory: expected a size", ""},

@@ -145,6 +145,7 @@ Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path)
   if (std::string cpus = text(resources, "cpus"); !cpus.empty())
     bottle.resources.cpus = std::strtod(cpus.c_str(), nullptr);
   if (std::string pids = text(resources, "pids"); !pids.empty()) bottle.resources.pids = std::atoi(pids.c_str());
+  if (std::string disk = text(resources, "disk"); !disk.empty()) bottle.resources.disk = to_size(disk);
   if (std::string shm = text(resources, "shm"); !shm.empty()) bottle.resources.shm = to_size(shm);
   if (std::string mode = text(node, "workspace"); !mode.empty()) bottle.workspace = TRY(workspace_mode(mode));
   if (node.find("include")) bottle.include = texts(node, "include");

@@ -121,7 +121,7 @@ std::vector<Line> explain(const Plan& plan) {
   row(out, "workspace", workspace(plan));
   row(out, "resources",
       {memory(plan.resources.memory) + ", " + cpus + " cpus, " + std::to_string(plan.resources.pids) + " processes, " +
-       memory(plan.resources.shm) + " shm"});
+       memory(plan.resources.disk) + " disk, " + memory(plan.resources.shm) + " shm"});
   if (!env.empty()) row(out, "env", {joined(env)});
   row(out, "secrets", secrets);
   row(out, "egress", egress);

@@ -7,6 +7,7 @@
 #include <functional>
 #include <future>
 
+#include "docker/call.h"
 #include "session/agent_files.h"
 #include "session/box/containers.h"
 #include "session/box/host_routes.h"
@@ -80,10 +81,12 @@ class Launch {
   const Audience& audience_;
   Names names_;
   workspace::Summary sent_;
+  uint64_t image_size_ = 0;  // bytes
 
   Subnet guess_ = likely_subnet();
   std::shared_future<Result<Subnet>> network_;
   std::shared_future<Result<std::string>> host_;  // the host's address
+  std::shared_future<Result<json>> info_;         // the engine's description of itself
   std::shared_future<Result<std::shared_ptr<const pki::Root>>> root_;
   std::future<Result<std::unique_ptr<SessionAgent>>> ssh_agent_;
   std::future<Result<Guard>> guard_;
@@ -103,11 +106,14 @@ Result<Running> Launch::run() {
 
   TRY(progress("running the self-test"));
   auto report = TRY(run_self_test(*agent));
+  auto info = info_.get();
+  auto disk = std::make_unique<DiskWatch>(engine_, job_, info ? directories_of(*info) : std::vector<std::string>(),
+                                          labelled("meter"));
   auto root = TRY(open_gate(*agent));
   auto early = agent->take_early();
-  return Running{agent->take_attached(),   std::move(early), std::move(guard->link),
-                 std::move(guard->config), std::move(root),  std::move(report),
-                 std::move(keys),          subnet,           std::move(sent_)};
+  return Running{agent->take_attached(), std::move(early),  std::move(guard->link), std::move(guard->config),
+                 std::move(root),        std::move(report), std::move(keys),        subnet,
+                 std::move(sent_),       std::move(disk)};
 }
 
 Result<> Launch::progress(const std::string& step) {
@@ -128,6 +134,7 @@ void Launch::begin_independent_steps() {
   host_ = std::async(std::launch::async, [this] {
             return job_.relay_all ? host_address(engine_) : ensure_egress_network(engine_);
           }).share();
+  info_ = std::async(std::launch::async, [this] { return engine_.info(); }).share();
   root_ = std::async(std::launch::async, [this] { return pki::Root::make(job_.plan.session); }).share();
   ssh_agent_ = std::async(std::launch::async, [this]() -> Result<std::unique_ptr<SessionAgent>> {
     if (!needs_own_agent(job_)) return nullptr;
@@ -175,7 +182,9 @@ Result<Subnet> Launch::create_offline_guard(const std::string& image) {
 Result<Gate> Launch::start_agent() {
   const auto& plan = job_.plan;
   // On a remote machine, this image was not checked before.
-  TRY(refuse_forged_labels(TRY(engine_.inspect_image(plan.image.reference)), plan.image.reference));
+  json image = TRY(engine_.inspect_image(plan.image.reference));
+  TRY(refuse_forged_labels(image, plan.image.reference));
+  if (const auto& size = docker::member(image, "Size"); size.is_number_unsigned()) image_size_ = size.get<uint64_t>();
   std::string host = TRY(host_.get());
   auto made = make_agent(guess_, host);
   Subnet subnet = TRY(network_.get());
@@ -206,7 +215,12 @@ Result<workspace::Summary> Launch::make_agent(const Subnet& at, const std::strin
 
 Result<> Launch::create_agent(const Subnet& at, const std::string& host) {
   json config = agent_container(job_, at, host, labelled("agent"));
+  auto info = info_.get();
+  bool is_limited = info && limit_layer(config, *info, job_.plan.resources.disk, image_size_);
   if (engine_.create_container(names_.agent, config)) return {};
+  // The disk has no project quotas. The watch limits the layer, as it does the volumes.
+  if (is_limited) config["HostConfig"].erase("StorageOpt");
+  if (is_limited && engine_.create_container(names_.agent, config)) return {};
   TRY(network_.get());  // some engines need the network first
   TRY(engine_.create_container(names_.agent, config));
   return {};

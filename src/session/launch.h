@@ -12,6 +12,7 @@
 #include "pki/root.h"
 #include "session/box/network.h"
 #include "session/credentials/session_agent.h"
+#include "session/disk/disk_watch.h"
 #include "session/guard_link/guard_link.h"
 #include "session/ledger/ledger.h"
 #include "transfer/delivery.h"
@@ -31,6 +32,7 @@ struct Running {
   std::unique_ptr<SessionAgent> ssh_agent;  // null if no key needs it
   Subnet subnet;
   workspace::Summary sent;
+  std::unique_ptr<DiskWatch> disk;  // has noted how full the engine's disk was before the agent ran
 };
 
 // Connects a launch with the client that waits for the agent. If the client goes away before the agent runs, the

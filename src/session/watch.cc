@@ -59,10 +59,12 @@ class Watch {
       audit_.retry();
       policy_.set_unrecorded(audit_.full());
       look_at_networks();
+      look_at_disk();
       if (!guard_alive_) revive_guard();
       else if (job_.far) look_at_relay();
     }
     if (reviving_.valid()) reviving_.wait();  // it uses members of this object
+    running_.disk->end();
     drain_audit();
     audit_.retry();
     if (audit_.kept())
@@ -70,6 +72,10 @@ class Watch {
     result.egress = wire::EgressResult{summary_.denied(), summary_.secrets(), allowed_, {}};
     if (job_.plan.record) result.egress->recorded = summary_.recorded(job_.plan.egress.allow);
     result.exit = std::clamp(engine_.wait_container(names_.agent).value_or(stopped_ ? 143 : 125), 0, 255);
+    if (over_limit_.empty()) return;
+    result.exit = 125;
+    result.what = over_limit_;
+    result.limit = "resources.disk";
   }
 
  private:
@@ -129,6 +135,14 @@ class Watch {
     if (Clock::now() < networks_at_) return;
     networks_at_ = Clock::now() + 5s;
     policy_.set_host_networks(texts_of(host_networks()));
+  }
+
+  void look_at_disk() {
+    if (stopped_ || ended_) return;
+    over_limit_ = running_.disk->look();
+    if (over_limit_.empty()) return;
+    clients_.event(wire::Warning{over_limit_});
+    stop(0);  // an agent that is told to end could write on
   }
 
   // Tells the guard when a near side comes or goes. What the near side keeps (secrets, LAN services, ssh keys) is
@@ -196,10 +210,10 @@ class Watch {
     if (const auto* part = std::get_if<wire::StreamPart>(&*message)) (void)running_.guard.send(*part);
   }
 
-  void stop() {
+  void stop(int seconds = 3) {
     if (stopped_) return;
     stopped_ = true;
-    (void)engine_.stop_container(names_.agent, 3);
+    (void)engine_.stop_container(names_.agent, seconds);
   }
 
   void lose_guard() {
@@ -263,6 +277,7 @@ class Watch {
   uint64_t allowed_ = 0;
   Clock::time_point guard_since_ = Clock::now(), retry_at_, networks_at_;
   std::future<Result<GuardLink>> reviving_;
+  std::string over_limit_;  // why the agent was stopped, if it exceeded a limit
   EgressSummary summary_;
   LivePolicy policy_{running_.guard_config,
                      [this](const wire::GuardConfig& config) -> Result<> {

@@ -96,6 +96,7 @@ void fields(Object& o, SessionResult& result) {
   if (o.optional("bottle", !result.bottle.empty())) o.text("bottle", result.bottle, kName);
   o.number("exit", result.exit, 0, 255);
   if (o.optional("what", !result.what.empty())) o.words("what", result.what);
+  if (o.optional("limit", !result.limit.empty())) o.text("limit", result.limit, kName);
   o.object("egress", result.egress);
   o.object("back", result.back);
   o.object("receipt", result.receipt);

@@ -118,7 +118,8 @@ struct SessionResult {
   static constexpr size_t kMost = 2 << 20;
   std::string session, bottle;
   int exit = 125;                      // exit status of the agent
-  std::string what;                    // why there is no result, if the session has none of its own
+  std::string what;                    // why there is no result, or why bottle stopped the agent
+  std::string limit;                   // the key of the manifest whose limit the agent exceeded; empty if none
   std::optional<EgressResult> egress;  // absent if the supervisor died before it could report
   std::optional<Back> back;            // absent for the same reason
   Receipt receipt;

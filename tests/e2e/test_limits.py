@@ -1,7 +1,46 @@
-"""The limits for what a bottle takes from its machine: /dev/shm, the guard's processor."""
+"""The limits for what a bottle takes from its machine: the disk, /dev/shm, the guard's processor."""
 
-from look import containers
+import json
+
+import pytest
+
+from look import came_home, containers
 from test_allow import Watched
+
+# The engine's disk takes what was written at once; the last line shows a session that was not stopped.
+WRITE = "write() { dd if=/dev/zero of=$1 bs=1M count=$2 status=none && sync; }\n"
+WAIT = "\nsleep 100; echo the agent was not stopped"
+
+
+def assert_stopped(operator, session, limit):
+    said = "more than the %s of `resources.disk`, and was stopped" % limit
+    assert session.status == 125 and "not stopped" not in session.out and said in session.err, session.explain()
+    result = json.loads(operator.bottle("logs", "--json").stdout)
+    assert result["limit"] == "resources.disk" and said in result["what"] and result["exit"] == 125, result
+    assert said in operator.bottle("logs").stdout
+
+
+def test_an_agent_that_fills_the_disk_is_stopped_and_its_work_comes_home(operator, runtime):
+    """Only the layer and both volumes together exceed the limit. (gVisor has /tmp in memory.)"""
+    session = operator.start(WRITE + "echo made >made.txt; write /var/tmp/a 40; write ~/b 40; write c 40" + WAIT, runtime=runtime,
+                             resources={"disk": "100m"})
+    assert_stopped(operator, session, "100 MiB")
+    assert came_home(operator, "made.txt") == ["made\n"], session.explain()
+
+
+@pytest.mark.parametrize("hide", [
+    "mkdir ~/d; write ~/d/a 80; chmod 0 ~/d",
+    "exec 7>/tmp/open; rm /tmp/open; dd if=/dev/zero bs=1M count=80 status=none >&7; sync",
+    "mkdir /tmp/empty; cd /tmp/empty; seq 1 20000 | xargs touch",
+], ids=["unreadable", "deleted", "inodes"])
+def test_nothing_that_is_written_hides(operator, hide):
+    assert_stopped(operator, operator.start(WRITE + hide + WAIT, resources={"disk": "64m"}), "64 MiB")
+
+
+def test_what_was_deleted_again_does_not_count(operator):
+    script = "for i in 1 2 3; do write /tmp/a 40; rm /tmp/a; sync; done; truncate -s 1T /tmp/sparse; echo worked"
+    session = operator.start(WRITE + script, resources={"disk": "100m"})
+    assert session.status == 0 and session.out == "worked\n", session.explain()
 
 
 def test_limits_of_the_containers(operator, until):

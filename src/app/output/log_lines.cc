@@ -46,6 +46,7 @@ std::vector<Line> look_lines(const wire::Back& back) {
 std::vector<Line> result_lines(const wire::SessionResult& result) {
   std::vector<Line> lines;
   lines.push_back("session " + result.session + ": the agent ended with status " + std::to_string(result.exit));
+  if (!result.what.empty()) lines.push_back(result.what);
   if (result.back && !result.back->error.empty())
     lines.push_back("bringing the work back failed: " + result.back->error);
   if (result.back)

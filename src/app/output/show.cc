@@ -131,6 +131,7 @@ void show_event(const wire::Event& event, const Output& output) {
 void show_result(const wire::SessionResult& result, const Output& output) {
   if (output.json) return say_json_text(wire::encode(result));
   if (output.quiet) return;
+  if (!result.what.empty()) say("bottle: " + result.what);
   auto back = result.back.value_or(wire::Back());
   if (!back.error.empty()) say("bottle: bringing the work back failed: " + back.error);
   if (!back.text.empty()) {

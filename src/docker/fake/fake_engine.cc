@@ -263,6 +263,11 @@ class FakeEngine : public Engine {
     return docker_.ask("inspect container", id,
                        [&](FakeWorld& world) -> Result<Json> { return world.describe(*TRY(world.container(id))); });
   }
+  Result<uint64_t> layer_size(const std::string& id) override {
+    (void)TRY(docker_.ask("measure container", id,
+                          [&](FakeWorld& world) -> Result<Json> { return world.describe(*TRY(world.container(id))); }));
+    return 0;
+  }
   Result<Attached> attach(const std::string& id, bool) override {
     (void)TRY(docker_.perform("attach to container", id, [](FakeWorld&) { return ""; }));
     return docker_.attach(id);

@@ -129,6 +129,8 @@ wire::SessionResult Conclusion::save_result() {
   wire::SessionResult result{.session = job_.plan.session, .bottle = job_.plan.bottle, .back = back()};
   if (told_) {
     result.exit = told_->exit;
+    result.what = told_->what;
+    result.limit = told_->limit;
     result.egress = told_->egress;
   }
   if (result.egress && !job_.plan.record) result.egress->recorded.reset();  // the operator did not ask for it

@@ -15,6 +15,7 @@ inline constexpr const char* kEgressNetwork = "bottle-egress";
 
 struct Names {
   std::string agent, guard, network, home, work;
+  std::string meter;       // a container that counts what the agent wrote, from time to time
   std::string trial;       // a container that tries a runtime or builds an image, in a session of its own
   std::string unfinished;  // the image that such a build begins with
   explicit Names(const std::string& session)
@@ -23,12 +24,14 @@ struct Names {
         network("bottle-" + session),
         home("bottle-" + session + "-home"),
         work("bottle-" + session + "-work"),
+        meter("bottle-" + session + "-meter"),
         trial("bottle-" + session + "-trial"),
         unfinished("bottle-unfinished:" + session) {}
 
-  // Returns the things of a session in the order in which they are made.
+  // Returns the things of a session in the order in which they are made. Most sessions need no meter.
   std::vector<Thing> things() const {
-    return {{"network", network}, {"volume", home}, {"volume", work}, {"container", guard}, {"container", agent}};
+    return {{"network", network}, {"volume", home},     {"volume", work},
+            {"container", guard}, {"container", agent}, {"container", meter}};
   }
 
   // Reports whether a session of that name makes such a thing on the engine.

@@ -70,6 +70,7 @@ static void fields(Object& o, manifest::Resources& resources) {
   o.number("memory", resources.memory);
   o.number("cpus", resources.cpus);
   o.number("pids", resources.pids);
+  o.number("disk", resources.disk);
   o.number("shm", resources.shm);
 }
 

@@ -1,0 +1,99 @@
+#include "measure/measure.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/files/file.h"
+
+namespace bottle::measure {
+namespace {
+
+// Has a directory of its own, and the moment after it was filled.
+class MeasureTest : public ::testing::Test {
+ protected:
+  MeasureTest() {
+    char name[] = "/var/tmp/measure-XXXXXX";  // on a disk: what is in memory has another limit
+    root_ = ::mkdtemp(name);
+    write("old", 1 << 20);
+    // The clock of files is coarser than ours.
+    struct stat st{};
+    do {
+      write("probe", 1);
+      ::stat((root_ + "/probe").c_str(), &st);
+      since_ = st.st_ctim;
+      ::stat((root_ + "/old").c_str(), &st);
+    } while (st.st_ctim.tv_sec == since_.tv_sec && st.st_ctim.tv_nsec == since_.tv_nsec);
+    before_ = measured().bytes;
+  }
+  ~MeasureTest() override { (void)!::system(("chmod -R u+rwx " + root_ + "; rm -rf " + root_).c_str()); }
+
+  int write(const std::string& name, size_t bytes, bool keep = false) {
+    int fd = ::open((root_ + "/" + name).c_str(), O_CREAT | O_RDWR | O_TRUNC | O_CLOEXEC, 0600);
+    std::string block(bytes, 'x');
+    EXPECT_TRUE(write_all(fd, block));
+    ::fsync(fd);  // blocks are allocated late
+    if (keep) return fd;
+    ::close(fd);
+    return -1;
+  }
+  Measured measured() { return measure({root_}, since_, "/proc/self/task/nothing"); }
+  uint64_t more() { return (measured().bytes - before_) >> 20; }  // MiB
+
+  std::string root_;
+  timespec since_{};
+  uint64_t before_ = 0;
+};
+
+TEST_F(MeasureTest, CountsWhatIsNewOnceAndWhatItOccupies) {
+  write("new", 2 << 20);
+  EXPECT_EQ(more(), 2u);
+  ASSERT_EQ(::link((root_ + "/new").c_str(), (root_ + "/again").c_str()), 0);
+  EXPECT_EQ(more(), 2u) << "one file with two names";
+  ASSERT_EQ(::truncate((root_ + "/new").c_str(), 1ll << 40), 0);
+  EXPECT_EQ(more(), 2u) << "a hole occupies nothing";
+  ASSERT_EQ(::mkdir((root_ + "/a").c_str(), 0700), 0);
+  write("a/deep", 3 << 20);
+  EXPECT_EQ(more(), 5u);
+  timespec past[2] = {{1, 0}, {1, 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, (root_ + "/a/deep").c_str(), past, 0), 0);
+  EXPECT_EQ(more(), 5u) << "a time that its owner can set does not hide it";
+  ASSERT_EQ(::symlink("/", (root_ + "/link").c_str()), 0);
+  EXPECT_EQ(more(), 5u) << "links are not followed";
+  ASSERT_EQ(::chmod((root_ + "/a/deep").c_str(), 0), 0);
+  EXPECT_EQ(more(), 5u);
+  EXPECT_TRUE(measured().complete);
+}
+
+TEST_F(MeasureTest, EmptyFilesCountBecauseInodesRunOut) {
+  for (int i = 0; i < 512; ++i) write("empty" + std::to_string(i), 0);
+  EXPECT_EQ(more(), 2u);
+}
+
+TEST_F(MeasureTest, FindsFilesThatAreDeletedAndOpen) {
+  std::string proc = root_ + "/proc";  // of this process only
+  ASSERT_EQ(::mkdir(proc.c_str(), 0700), 0);
+  ASSERT_EQ(::symlink("/proc/self", (proc + "/1").c_str()), 0);
+  before_ = measured().bytes;
+  int fd = write("gone", 4 << 20, true);
+  ASSERT_EQ(::unlink((root_ + "/gone").c_str()), 0);
+  EXPECT_EQ(more(), 0u);
+  EXPECT_EQ((measure({root_}, since_, proc).bytes - before_) >> 20, 4u);
+  int same = ::dup(fd);
+  EXPECT_EQ((measure({root_}, since_, proc).bytes - before_) >> 20, 4u);
+  ::close(same);
+  ::close(fd);
+  EXPECT_EQ((measure({root_}, since_, proc).bytes - before_) >> 20, 0u);
+}
+
+TEST_F(MeasureTest, SaysWhatItCouldNotLookInto) {
+  std::string path = root_;
+  for (int i = 0; i < 450; ++i) ASSERT_EQ(::mkdir((path += "/d").c_str(), 0700), 0);
+  EXPECT_FALSE(measured().complete);
+  EXPECT_TRUE(measure({root_ + "/nothing"}, since_, root_ + "/nothing").complete) << "nothing there, nothing to count";
+}
+
+}  // namespace
+}  // namespace bottle::measure

@@ -1,0 +1,63 @@
+#include "session/disk/disk_trigger.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+
+namespace bottle::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kPause = 2s, kBlindPause = 60s;
+constexpr uint64_t kLeastRoom = 16 << 20, kAlmostFull = 256 << 20;
+
+}  // namespace
+
+DiskTrigger::DiskTrigger(uint64_t limit, std::optional<DiskState> before, Time now)
+    : limit_(limit), before_(before), least_taken_(before ? before->taken : 0), blind_at_(now + kBlindPause) {}
+
+bool DiskTrigger::is_due(const std::optional<DiskState>& state, Time now) {
+  if (!state || !before_) {
+    if (now < std::max(next_, blind_at_)) return false;
+    blind_at_ = now + kBlindPause;
+    return true;
+  }
+  least_taken_ = std::min(least_taken_, state->taken);
+  uint64_t room = std::max({used_ < limit_ ? limit_ - used_ : 0, limit_ / 32, kLeastRoom});
+  if (now < next_ || state->taken - least_taken_ < std::min(room, limit_)) return false;
+  taken_when_due_ = state->taken;
+  return true;
+}
+
+void DiskTrigger::counted(std::optional<uint64_t> used, Duration took, Time now) {
+  next_ = now + std::max<Duration>(kPause, 4 * took);
+  if (!used) return;
+  used_ = *used;
+  if (before_) least_taken_ = taken_when_due_;
+}
+
+bool DiskTrigger::is_disk_almost_full(const std::optional<DiskState>& state) const {
+  return state && before_ && state->free < kAlmostFull && state->taken > before_->taken + limit_;
+}
+
+std::string in_units(uint64_t bytes) {
+  char text[32];
+  bool large = bytes >= 1ull << 30;
+  std::snprintf(text, sizeof text, "%.3g %s", static_cast<double>(bytes) / (large ? 1ull << 30 : 1ull << 20),
+                large ? "GiB" : "MiB");
+  return text;
+}
+
+std::optional<timespec> parse_time(const std::string& text) {
+  tm parts{};
+  const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  if (!rest) return std::nullopt;
+  timespec time{::timegm(&parts), 0};
+  if (*rest != '.') return time;
+  long scale = 100'000'000;
+  for (++rest; *rest >= '0' && *rest <= '9' && scale > 0; ++rest, scale /= 10) time.tv_nsec += (*rest - '0') * scale;
+  return time;
+}
+
+}  // namespace bottle::session

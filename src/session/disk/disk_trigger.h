@@ -1,0 +1,48 @@
+// This file decides when to count what an agent wrote. Pure.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace bottle::session {
+
+// The state of the disks that the engine writes to, in bytes. `taken` counts each inode as 4 KiB, because inodes run
+// out too.
+struct DiskState {
+  uint64_t taken = 0, free = 0;
+};
+
+class DiskTrigger {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  using Duration = std::chrono::steady_clock::duration;
+
+  // `limit` is in bytes. `before` is the state before the agent ran; it is empty if the engine's disk is not one of
+  // this machine's, and then it is time for a count every minute.
+  DiskTrigger(uint64_t limit, std::optional<DiskState> before, Time now);
+
+  // Reports whether the disk has lost at least what the agent may still write. What other programs delete does not make
+  // up for that: the least that was ever taken counts.
+  bool is_due(const std::optional<DiskState>& state, Time now);
+  // Takes the result of the count that was due: what the agent had written, in bytes, or nothing if the count failed,
+  // and how long it took. Counting takes at most a fifth of the time.
+  void counted(std::optional<uint64_t> used, Duration took, Time now);
+  // Reports whether the disk is almost full and has lost more than the limit since the agent runs. That is no proof
+  // against the agent, but files can be hidden from the count, and a full disk ends every session on the engine.
+  bool is_disk_almost_full(const std::optional<DiskState>& state) const;
+
+ private:
+  uint64_t limit_, used_ = 0;
+  std::optional<DiskState> before_;
+  uint64_t least_taken_ = 0, taken_when_due_ = 0;
+  Time next_{}, blind_at_;
+};
+
+// Returns 1.5 GiB, or 300 MiB.
+std::string in_units(uint64_t bytes);
+// Reads a time of the engine, such as 2026-11-28T12:00:00.123456789Z. Returns nothing if it is not one.
+std::optional<timespec> parse_time(const std::string& text);
+
+}  // namespace bottle::session

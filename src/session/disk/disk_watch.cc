@@ -1,0 +1,118 @@
+#include "session/disk/disk_watch.h"
+
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+
+#include <set>
+
+#include <nlohmann/json.hpp>
+
+#include "base/future.h"
+#include "docker/call.h"
+
+namespace bottle::session {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+using docker::member, docker::text_of;
+using nlohmann::json;
+
+constexpr auto kLookPause = 500ms;
+constexpr int kMostFailures = 3;
+constexpr uint64_t kInode = 4096;
+
+// Reports whether a count failed because of the agent or of our own fault. Otherwise the agent has ended, or the engine
+// does not answer.
+bool is_failure(const Error& error) {
+  return error.code != Code::not_found && error.code != Code::conflict && error.code != Code::unavailable &&
+         error.code != Code::closed;
+}
+
+}  // namespace
+
+std::vector<std::string> directories_of(const json& info) {
+  utsname here{};
+  if (::uname(&here) != 0 || text_of(info, "KernelVersion") != here.release) return {};
+  std::vector<std::string> found;
+  struct statvfs disk{};
+  // containerd keeps the layers if it is the image store.
+  for (const std::string& directory : {text_of(info, "DockerRootDir"), std::string("/var/lib/containerd")})
+    if (!directory.empty() && ::statvfs(directory.c_str(), &disk) == 0) found.push_back(directory);
+  return found;
+}
+
+bool limit_layer(json& container, const json& info, uint64_t limit, uint64_t image_size) {
+  std::string driver = text_of(info, "Driver");
+  bool on_xfs = false;
+  if (const json& status = member(info, "DriverStatus"); status.is_array())
+    for (const auto& row : status) on_xfs = on_xfs || row == json{"Backing Filesystem", "xfs"};
+  if (driver != "btrfs" && driver != "zfs" && !(driver == "overlay2" && on_xfs)) return false;
+  // A subvolume of btrfs refers to the image's blocks too, and its quota counts them.
+  uint64_t size = limit + (driver == "btrfs" ? image_size : 0);
+  container["HostConfig"]["StorageOpt"] = {{"size", std::to_string(size)}};
+  return true;
+}
+
+DiskWatch::DiskWatch(docker::Engine& engine, const Job& job, std::vector<std::string> directories, json labels)
+    : engine_(engine),
+      job_(job),
+      directories_(std::move(directories)),
+      labels_(std::move(labels)),
+      trigger_(job.plan.resources.disk, state(), Clock::now()) {}
+
+std::optional<DiskState> DiskWatch::state() const {
+  DiskState sum;
+  std::set<uint64_t> seen;
+  for (const auto& directory : directories_) {
+    struct statvfs disk{};
+    if (::statvfs(directory.c_str(), &disk) != 0) return std::nullopt;
+    if (!seen.insert(disk.f_fsid).second) continue;
+    sum.taken += static_cast<uint64_t>(disk.f_blocks - disk.f_bfree) * disk.f_frsize;
+    sum.taken += static_cast<uint64_t>(disk.f_files - disk.f_ffree) * kInode;
+    sum.free += static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+  }
+  if (directories_.empty()) return std::nullopt;
+  return sum;
+}
+
+Result<DiskWatch::Count> DiskWatch::count() const {
+  auto begun = Clock::now();
+  auto written = TRY(count_written(engine_, job_, labels_));
+  return Count{written, Clock::now() - begun};
+}
+
+std::string DiskWatch::judge(const Result<Count>& count) {
+  uint64_t limit = job_.plan.resources.disk;
+  bool failed = count ? !count->written.complete : is_failure(count.error());
+  trigger_.counted(failed || !count ? std::nullopt : std::optional(count->written.bytes), count ? count->took : 0s,
+                   Clock::now());
+  if (count && count->written.bytes > limit)
+    return "the agent has written " + in_units(count->written.bytes) + ", more than the " + in_units(limit) +
+           " of `resources.disk`, and was stopped";
+  failures_ = failed ? failures_ + 1 : 0;
+  if (failures_ < kMostFailures) return "";
+  return "what the agent has written cannot be counted (" +
+         (count ? std::string("there are directories that are nested too deeply or cannot be read")
+                : count.error().what) +
+         "), so `resources.disk` cannot be kept, and the agent was stopped";
+}
+
+std::string DiskWatch::look() {
+  auto now = Clock::now();
+  if (now - looked_at_ < kLookPause) return "";
+  looked_at_ = now;
+  auto disk = state();
+  if (trigger_.is_disk_almost_full(disk))
+    return "the engine's disk is almost full and has lost more than the " + in_units(job_.plan.resources.disk) +
+           " of `resources.disk` since the agent started, so the agent was stopped";
+  if (counting_.valid()) return is_ready(counting_) ? judge(counting_.get()) : "";
+  if (trigger_.is_due(disk, now)) counting_ = std::async(std::launch::async, [this] { return count(); });
+  return "";
+}
+
+void DiskWatch::end() {
+  if (counting_.valid()) counting_.wait();
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,58 @@
+// This file holds the limit for what an agent writes (`resources.disk`). No engine limits a container's layer and its
+// volumes together, and most limit neither. Therefore the supervisor watches how full the engine's disk is, with one
+// statfs(2) every half second. When the disk has lost as much as the agent may still write, a meter counts what the
+// agent wrote (meter.h).
+#pragma once
+
+#include <future>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "docker/engine.h"
+#include "session/disk/disk_trigger.h"
+#include "session/disk/meter.h"
+#include "wire/job.h"
+
+namespace bottle::session {
+
+// Returns the directories in which an engine keeps layers and volumes, if it runs on this machine's kernel. An engine
+// in a VM may have directories of the same names. `info` is the engine's description of itself.
+std::vector<std::string> directories_of(const nlohmann::json& info);
+
+// Adds a storage option to an agent's container that limits its writable layer, if the engine's storage driver may have
+// one. The layer then cannot exceed the limit even for a moment. `image_size` is in bytes. Returns whether it was
+// added. On overlay2 only a container that is made shows whether the disk has project quotas.
+bool limit_layer(nlohmann::json& container, const nlohmann::json& info, uint64_t limit, uint64_t image_size);
+
+class DiskWatch {
+ public:
+  // Notes how full the disk is, so the agent must not run yet. `engine` and `job` must outlive this object. `labels`
+  // are for the meter's container.
+  DiskWatch(docker::Engine& engine, const Job& job, std::vector<std::string> directories, nlohmann::json labels);
+  // Returns why the agent must be stopped, or an empty string. Must be called often while the agent runs. Does not
+  // block.
+  std::string look();
+  // Waits for a count that is under way. Blocks for a minute at most.
+  void end();
+
+ private:
+  struct Count {
+    Written written;
+    DiskTrigger::Duration took{};
+  };
+  std::optional<DiskState> state() const;
+  Result<Count> count() const;
+  std::string judge(const Result<Count>& count);
+
+  docker::Engine& engine_;
+  const Job& job_;
+  std::vector<std::string> directories_;
+  nlohmann::json labels_;
+  DiskTrigger trigger_;
+  DiskTrigger::Time looked_at_{};
+  int failures_ = 0;
+  std::future<Result<Count>> counting_;
+};
+
+}  // namespace bottle::session

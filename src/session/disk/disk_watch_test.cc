@@ -1,0 +1,160 @@
+#include "session/disk/disk_watch.h"
+
+#include <gtest/gtest.h>
+#include <sys/utsname.h>
+
+#include "docker/call.h"
+
+namespace bottle::session {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+constexpr uint64_t kGiB = 1ull << 30;
+
+// A disk that is so full, and that has plenty of room.
+DiskState taken(uint64_t bytes) { return {bytes, 1000 * kGiB}; }
+
+TEST(DiskTrigger, CountsWhenTheDiskHasLostWhatTheAgentMayStillWrite) {
+  DiskTrigger::Time now{};
+  DiskTrigger trigger(10 * kGiB, taken(50 * kGiB), now);
+  EXPECT_FALSE(trigger.is_due(taken(59 * kGiB), now));
+  ASSERT_TRUE(trigger.is_due(taken(60 * kGiB), now));
+  trigger.counted(4 * kGiB, 1s, now);  // others wrote the rest
+  EXPECT_FALSE(trigger.is_due(taken(65 * kGiB), now + 10s)) << "6 GiB are left";
+  EXPECT_TRUE(trigger.is_due(taken(66 * kGiB), now + 10s));
+}
+
+TEST(DiskTrigger, WhatTheAgentWroteBeforeTheFirstLookCounts) {
+  DiskTrigger::Time now{};
+  DiskTrigger trigger(10 * kGiB, taken(50 * kGiB), now);
+  EXPECT_TRUE(trigger.is_due(taken(60 * kGiB), now));
+}
+
+TEST(DiskTrigger, WhatOthersDeleteDoesNotMakeUpForIt) {
+  DiskTrigger::Time now{};
+  DiskTrigger trigger(10 * kGiB, taken(100 * kGiB), now);
+  EXPECT_FALSE(trigger.is_due(taken(50 * kGiB), now));
+  EXPECT_TRUE(trigger.is_due(taken(60 * kGiB), now));
+}
+
+TEST(DiskTrigger, CountingTakesASmallPartOfTheTime) {
+  DiskTrigger::Time now{};
+  DiskTrigger trigger(10 * kGiB, taken(0), now);
+  ASSERT_TRUE(trigger.is_due(taken(20 * kGiB), now));
+  trigger.counted(9 * kGiB, 5s, now);
+  EXPECT_FALSE(trigger.is_due(taken(30 * kGiB), now + 19s));
+  EXPECT_TRUE(trigger.is_due(taken(30 * kGiB), now + 20s));
+  trigger.counted(10 * kGiB, 0s, now + 20s);
+  EXPECT_FALSE(trigger.is_due(taken(30 * kGiB), now + 60s)) << "at its limit, but the disk has not changed";
+}
+
+TEST(DiskTrigger, ASmallLimitHolds) {
+  DiskTrigger::Time now{};
+  DiskTrigger trigger(8 << 20, taken(0), now);
+  EXPECT_FALSE(trigger.is_due(taken(4 << 20), now));
+  EXPECT_TRUE(trigger.is_due(taken(8 << 20), now));
+}
+
+TEST(DiskTrigger, AfterAFailureItIsDueAgain) {
+  DiskTrigger::Time now{};
+  DiskTrigger trigger(10 * kGiB, taken(0), now);
+  ASSERT_TRUE(trigger.is_due(taken(20 * kGiB), now));
+  trigger.counted(std::nullopt, 0s, now);
+  EXPECT_FALSE(trigger.is_due(taken(20 * kGiB), now + 1s));
+  EXPECT_TRUE(trigger.is_due(taken(20 * kGiB), now + 2s));
+}
+
+TEST(DiskTrigger, AnEngineElsewhereIsCountedEveryMinute) {
+  DiskTrigger::Time now{};
+  DiskTrigger trigger(10 * kGiB, std::nullopt, now);
+  EXPECT_FALSE(trigger.is_due(std::nullopt, now + 59s));
+  EXPECT_TRUE(trigger.is_due(std::nullopt, now + 60s));
+  trigger.counted(kGiB, 1s, now + 61s);
+  EXPECT_FALSE(trigger.is_due(std::nullopt, now + 119s));
+  EXPECT_TRUE(trigger.is_due(std::nullopt, now + 120s));
+}
+
+TEST(DiskTrigger, AFullDiskThatLostTheLimitIsNotFilledUp) {
+  DiskTrigger::Time now{};
+  DiskTrigger trigger(10 * kGiB, taken(50 * kGiB), now);
+  EXPECT_FALSE(trigger.is_disk_almost_full(DiskState{61 * kGiB, kGiB}));
+  EXPECT_TRUE(trigger.is_disk_almost_full(DiskState{61 * kGiB, 100 << 20}));
+  EXPECT_FALSE(trigger.is_disk_almost_full(DiskState{59 * kGiB, 100 << 20})) << "it was almost full before";
+}
+
+TEST(DiskWatch, ReadsAndWritesWhatPeopleAndEnginesDo) {
+  EXPECT_EQ(in_units(20 * kGiB), "20 GiB");
+  EXPECT_EQ(in_units(kGiB + kGiB / 2), "1.5 GiB");
+  EXPECT_EQ(in_units(300 << 20), "300 MiB");
+  auto time = parse_time("2026-11-28T12:00:00.5Z");
+  ASSERT_TRUE(time);
+  EXPECT_EQ(time->tv_sec, 1795867200);
+  EXPECT_EQ(time->tv_nsec, 500'000'000);
+  EXPECT_EQ(parse_time("2026-11-28T12:00:00.123456789Z")->tv_nsec, 123'456'789);
+  EXPECT_EQ(parse_time("2026-11-28T12:00:00Z")->tv_nsec, 0);
+  EXPECT_FALSE(parse_time("yesterday"));
+  EXPECT_FALSE(parse_time(""));
+}
+
+json engine_with(const std::string& driver, const std::string& backing) {
+  return {{"Driver", driver}, {"DriverStatus", json::array({json::array({"Backing Filesystem", backing})})}};
+}
+
+TEST(DiskWatch, AStorageOptionIsUsedWhereADriverMayHaveOne) {
+  auto option = [](const json& info) {
+    json container = {{"HostConfig", json::object()}};
+    bool limited = limit_layer(container, info, 20 * kGiB, kGiB);
+    EXPECT_EQ(limited, container["HostConfig"].contains("StorageOpt"));
+    return limited ? container["HostConfig"]["StorageOpt"]["size"].get<std::string>() : "";
+  };
+  EXPECT_EQ(option(engine_with("overlay2", "xfs")), std::to_string(20 * kGiB));
+  EXPECT_EQ(option(engine_with("zfs", "zfs")), std::to_string(20 * kGiB));
+  EXPECT_EQ(option(engine_with("btrfs", "btrfs")), std::to_string(21 * kGiB)) << "its quota counts the image too";
+  EXPECT_EQ(option(engine_with("overlay2", "extfs")), "");
+  EXPECT_EQ(option(json::object()), "");
+}
+
+TEST(DiskWatch, AnEngineOfAnotherKernelHasNoDirectoriesHere) {
+  utsname here{};
+  ASSERT_EQ(::uname(&here), 0);
+  EXPECT_EQ(directories_of({{"KernelVersion", here.release}, {"DockerRootDir", "/"}}).at(0), "/");
+  EXPECT_TRUE(directories_of({{"KernelVersion", "1.0"}, {"DockerRootDir", "/"}}).empty());
+  EXPECT_TRUE(directories_of(nullptr).empty());
+}
+
+TEST(Meter, HasNoMoreRightsThanItsTaskNeeds) {
+  Job job;
+  job.plan.session = "s1";
+  job.plan.workdir = "/workspace";
+  json agent = {
+      {"Id", "abc"}, {"State", {{"StartedAt", "2026-11-28T12:00:00.5Z"}}}, {"HostConfig", {{"Runtime", "runc"}}}};
+  auto meter = meter_container(agent, job, json::object());
+  ASSERT_TRUE(meter);
+  EXPECT_FALSE(meter->needs_layer);
+  const json& host = meter->config["HostConfig"];
+  EXPECT_EQ(host["NetworkMode"], "none");
+  EXPECT_EQ(host["PidMode"], "container:abc");
+  EXPECT_EQ(host["CapDrop"], json{"ALL"});
+  EXPECT_EQ(host["CapAdd"], (json{"DAC_READ_SEARCH", "SYS_PTRACE"}));
+  EXPECT_EQ(meter->config["Cmd"], (json{"--measure", "1795867200", "500000000", "/proc/1/root/",
+                                        "/proc/1/root/home/agent", "/proc/1/root/workspace"}));
+
+  // With a kernel of its own, a runtime shows nobody its processes.
+  agent["HostConfig"]["Runtime"] = "runsc";
+  meter = meter_container(agent, job, json::object());
+  ASSERT_TRUE(meter);
+  EXPECT_TRUE(meter->needs_layer);
+  EXPECT_FALSE(meter->config["HostConfig"].contains("PidMode"));
+  for (const auto& mount : meter->config["HostConfig"]["Mounts"]) EXPECT_EQ(mount["ReadOnly"], true);
+  EXPECT_EQ(meter->config["HostConfig"]["Mounts"].size(), 2u);
+
+  job.plan.workspace_mode = manifest::WorkspaceMode::bind;
+  EXPECT_EQ(meter_container(agent, job, json::object())->config["HostConfig"]["Mounts"].size(), 1u);
+  agent["State"]["StartedAt"] = "never";
+  EXPECT_FALSE(meter_container(agent, job, json::object()));
+}
+
+}  // namespace
+}  // namespace bottle::session

@@ -1,0 +1,119 @@
+#include "session/disk/meter.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+#include "base/defer.h"
+#include "docker/call.h"
+#include "docker/demux.h"
+#include "manifest/manifest.h"
+#include "session/box/images.h"
+#include "session/box/seccomp.h"
+#include "session/disk/disk_trigger.h"
+#include "session/ledger/names.h"
+
+namespace bottle::session {
+namespace {
+
+using namespace std::chrono_literals;
+using docker::member, docker::text_of;
+using nlohmann::json;
+
+constexpr auto kPatience = 60s;
+constexpr size_t kMostOutput = 1024;
+
+bool shares_the_kernel(const std::string& runtime) {
+  return runtime == "runc" || runtime == "crun" || runtime == "io.containerd.runc.v2";
+}
+
+// Reads what the meter prints until it ends.
+Result<std::string> read_output(docker::Attached& attached) {
+  auto deadline = std::chrono::steady_clock::now() + kPatience;
+  docker::Demux demux;
+  std::string output;
+  auto take = [&](std::string_view bytes) {
+    return demux.feed(bytes, [&](int stream, std::string_view chunk) {
+      if (stream == 1) output += chunk.substr(0, kMostOutput - std::min(kMostOutput, output.size()));
+    });
+  };
+  TRY(take(attached.take_early()));
+  while (true) {
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    pollfd p{attached.fd(), POLLIN, 0};
+    if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0)
+      return fail(Code::timed_out, "counting what the agent wrote took longer than a minute");
+    char buffer[4096];
+    ssize_t n = ::read(attached.fd(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("reading what the meter counted");
+    if (n == 0) return output;
+    TRY(take({buffer, static_cast<size_t>(n)}));
+  }
+}
+
+}  // namespace
+
+Result<MeterContainer> meter_container(const json& agent, const Job& job, const json& labels) {
+  auto since = parse_time(text_of(member(agent, "State"), "StartedAt"));
+  if (!since) return fail(Code::protocol, "the engine did not say when the agent's container started");
+  const auto& plan = job.plan;
+  Names names(plan.session);
+  bool bind = plan.workspace_mode == manifest::WorkspaceMode::bind;
+  std::string runtime = text_of(member(agent, "HostConfig"), "Runtime");
+  json argv = {"--measure", std::to_string(since->tv_sec), std::to_string(since->tv_nsec)};
+  json host = {{"NetworkMode", "none"},
+               {"ReadonlyRootfs", true},
+               {"CapDrop", {"ALL"}},
+               // To look into directories that the agent has closed, and at the agent's root and open files.
+               {"CapAdd", {"DAC_READ_SEARCH", "SYS_PTRACE"}},
+               {"SecurityOpt", {"no-new-privileges", seccomp_option(agent_seccomp())}},
+               {"Memory", 128u << 20},
+               {"NanoCpus", 1'000'000'000},
+               {"PidsLimit", 16},
+               {"LogConfig", {{"Type", "none"}}}};
+  bool inside = shares_the_kernel(runtime);
+  if (inside) {
+    host["PidMode"] = "container:" + text_of(agent, "Id");
+    host["Runtime"] = runtime;
+    argv.insert(argv.end(), {"/proc/1/root/", "/proc/1/root/home/agent"});
+    if (!bind) argv.push_back("/proc/1/root" + plan.workdir);
+  } else {
+    host["Mounts"] = json::array();
+    for (const auto& [volume, target] :
+         {std::pair(names.home, "/written/home"), std::pair(names.work, "/written/work")}) {
+      if (volume == names.work && bind) continue;
+      host["Mounts"].push_back({{"Type", "volume"},
+                                {"Source", volume},
+                                {"Target", target},
+                                {"ReadOnly", true},
+                                {"VolumeOptions", {{"NoCopy", true}}}});
+      argv.push_back(target);
+    }
+  }
+  json config = {{"Image", guard_reference()}, {"Entrypoint", {"/guard"}}, {"Cmd", argv},       {"User", "0:0"},
+                 {"Labels", labels},           {"AttachStdout", true},     {"HostConfig", host}};
+  return MeterContainer{std::move(config), !inside};
+}
+
+Result<Written> count_written(docker::Engine& engine, const Job& job, const json& labels) {
+  Names names(job.plan.session);
+  json agent = TRY(engine.inspect_container(names.agent));
+  auto meter = TRY(meter_container(agent, job, labels));
+  uint64_t layer = meter.needs_layer ? TRY(engine.layer_size(names.agent)) : 0;
+  TRY(engine.remove_container(names.meter));  // if the last one could not be removed
+  TRY(engine.create_container(names.meter, meter.config));
+  Defer remove([&] { (void)engine.remove_container(names.meter); });
+  auto attached = TRY(engine.attach(names.meter, false));
+  TRY(engine.start_container(names.meter));
+  std::string output = TRY(read_output(attached));
+  json said = json::parse(output, nullptr, false);
+  if (!member(said, "bytes").is_number_unsigned())
+    return fail(Code::protocol, "the count of what the agent wrote could not be read");
+  return Written{layer + member(said, "bytes").get<uint64_t>(), member(said, "complete") == true};
+}
+
+}  // namespace bottle::session
