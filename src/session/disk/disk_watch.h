@@ -12,7 +12,7 @@
 #include "docker/engine.h"
 #include "session/disk/disk_trigger.h"
 #include "session/disk/meter.h"
-#include "wire/job.h"
+#include "wire/start/job.h"
 
 namespace bottle::session {
 

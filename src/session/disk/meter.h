@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "docker/engine.h"
-#include "wire/job.h"
+#include "wire/start/job.h"
 
 namespace bottle::session {
 
