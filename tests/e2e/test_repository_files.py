@@ -137,7 +137,7 @@ def test_lists_of_lenders_end(operator, trap, plain):  # noqa: F811
         os.makedirs(os.path.join(store, "info"))
         os.makedirs(os.path.join(store, "pack"))
     dry = ("start", "a", "--dry-run")
-    for store, following in zip([objects] + stores, stores):
+    for store, following in zip([objects] + stores, stores, strict=False):
         lend(store, following)
     done = operator.bottle(*dry, config=operator.config())
     assert done.returncode == 125 and "over more than five repositories" in done.stderr, done
