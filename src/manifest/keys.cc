@@ -115,6 +115,9 @@ constexpr Key kKeys[] = {
      "Fixed addresses by host: used instead of the resolver, and trusted even where they are private.", kOptional,
      false, Type::host},
     {"egress", "parent_proxy", Shape::one, Type::url, "", "A proxy that the guard itself must go through."},
+    {"egress", "parent_proxy_login", Shape::one, Type::source, "",
+     "Where `user:password` for the proxy comes from: `env:NAME`, `file:PATH`, `cmd:LINE` or `?question`. It is never "
+     "printed, and the agent never sees it."},
     {"egress", "extra_ca", Shape::list, Type::host_path, "",
      "PEM files with further authorities the guard accepts; relative to this file."},
     {"egress", "resolver", Shape::one, Type::address, "", "The name server the guard asks. Default: the machine's."},

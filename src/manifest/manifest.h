@@ -48,7 +48,8 @@ struct Egress {
   std::vector<std::string> allowed_secrets;          // fingerprints of credentials that may leave
   std::map<std::string, std::vector<std::string>>
       hosts;                          // fixed addresses: name → ip or ip:port, trusted by the operator
-  std::string parent_proxy;           // http://host:port
+  std::string parent_proxy;           // http://host:port; in a guard's own file with user:password@
+  std::string parent_proxy_login;     // where its user:password comes from, as Secret::from; not part of a plan
   std::vector<std::string> extra_ca;  // host paths of PEM files
   std::string resolver;               // ip:port; empty: the machine's
 };

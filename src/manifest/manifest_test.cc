@@ -39,6 +39,7 @@ bottles:
       lan: [{name: tracker.bottle, to: "192.168.1.20:8080", methods: [GET], paths: ["/issues/**"]}]
       hosts: {fixed.example: 203.0.113.7, two.example: ["203.0.113.8:444", "[2001:db8::1]:443"]}
       parent_proxy: http://proxy.example:3128
+      parent_proxy_login: env:PROXY_LOGIN
       resolver: 203.0.113.53:53
       on_secret: block
     ssh: [{host: git.example.net, hostname: real.example.net, port: 2222, user: git, identity_file: ~/.ssh/id, host_key: "ssh-ed25519 BBBB"}]

@@ -123,6 +123,8 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"bottles: {w: {egress: {allow: [\"[::g]\"]}}}\n", "p.yaml:1:32: allow: expected a host", ""},
         Mistake{"bottles: {w: {egress: {parent_proxy: \"http://a b@p:1\"}}}\n",
                 "p.yaml:1:38: parent_proxy: expected http://host:port", ""},
+        Mistake{"bottles: {w: {egress: {parent_proxy_login: \"me:pw\"}}}\n",
+                "p.yaml:1:44: parent_proxy_login: expected env:NAME", ""},
         Mistake{"bottles: {w: {egress: {parent_proxy: \"https://p:1\"}}}\n",
                 "p.yaml:1:38: parent_proxy: expected http://host:port", ""},
         // Secrets

@@ -110,6 +110,7 @@ Result<> apply_egress(Egress& egress, const Node& node, const std::string& path)
       return fail_at(name.at, "hosts." + name.text + ": the list has no address", "add one, or remove the line");
   }
   egress.parent_proxy = text(node, "parent_proxy", egress.parent_proxy);
+  egress.parent_proxy_login = text(node, "parent_proxy_login", egress.parent_proxy_login);
   for (const auto& file : texts(node, "extra_ca")) egress.extra_ca.push_back(from_file(file, path));
   egress.resolver = text(node, "resolver", egress.resolver);
   return {};

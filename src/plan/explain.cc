@@ -86,11 +86,14 @@ std::vector<Line> explain(const Plan& plan) {
   std::snprintf(cpus, sizeof cpus, "%g", plan.resources.cpus);
   std::vector<std::string> env, secrets, egress, ssh, skills, words, warnings;
   for (const auto& var : plan.env) env.push_back(var.name + origin(var.source));
+  std::string parent_login;
   for (const auto& secret : plan.secrets)
-    secrets.push_back(secret.name + " → " + joined(secret.hosts) +
-                      (secret.in == std::vector<std::string>{"header"} ? "" : "  in " + joined(secret.in)) +
-                      (secret.beside.empty() ? "" : "  beside the agent's own " + joined(secret.beside)) +
-                      origin(secret.source));
+    if (secret.name == kParentLogin) parent_login = " with a login" + origin(secret.source);
+    else
+      secrets.push_back(secret.name + " → " + joined(secret.hosts) +
+                        (secret.in == std::vector<std::string>{"header"} ? "" : "  in " + joined(secret.in)) +
+                        (secret.beside.empty() ? "" : "  beside the agent's own " + joined(secret.beside)) +
+                        origin(secret.source));
   for (const auto& rule : plan.egress.allow) egress.push_back(rule_text(rule));
   for (const auto& route : plan.egress.lan)
     egress.push_back((route.tls ? "https://" : "http://") + route.name + " → " + shown(route.to) +
@@ -102,7 +105,7 @@ std::vector<Line> explain(const Plan& plan) {
     egress.push_back("if a request carries " + shown(name) + ": " + what);
   if (!plan.egress.allowed_secrets.empty())
     egress.push_back("credentials that may leave: " + joined(plan.egress.allowed_secrets));
-  if (!plan.egress.parent_proxy.empty()) egress.push_back("through " + shown(plan.egress.parent_proxy));
+  if (!plan.egress.parent_proxy.empty()) egress.push_back("through " + shown(plan.egress.parent_proxy) + parent_login);
   for (const auto& host : plan.ssh) ssh.push_back(host.host + " :" + std::to_string(host.port));
   for (const auto& skill : plan.skills) skills.push_back(skill.substr(skill.rfind('/') + 1));
   for (const auto& word : plan.command) words.push_back(one_line(word, kLongestWord));

@@ -100,6 +100,24 @@ void set_surroundings(Plan& plan, const Facts& facts) {
   if (!plan.headless && colors != facts.environment.end()) pass("COLORTERM", colors->second);
 }
 
+// `options` as in set_secrets().
+Result<> set_parent_login(Plan& plan, const manifest::Bottle& bottle, const Facts& facts, const Options* options) {
+  // A plan is printed, and kept in the ledger.
+  if (options && bottle.egress.parent_proxy.find('@') != std::string::npos)
+    return fail(Code::invalid, "egress.parent_proxy has a password in it",
+                "set parent_proxy: http://host:port, and parent_proxy_login: env:NAME with user:password in $NAME");
+  const std::string& from = bottle.egress.parent_proxy_login;
+  plan.egress.parent_proxy_login.clear();
+  if (from.empty()) return {};
+  if (bottle.egress.parent_proxy.empty())
+    return fail(Code::invalid, "egress.parent_proxy_login without egress.parent_proxy", "add parent_proxy");
+  Secret login{.name = std::string(kParentLogin), .source = source_of_secret("login at the parent proxy", from, facts)};
+  if (options && login.source.kind == Source::Kind::env && !set(facts, login.source.text))
+    TRY(missing(plan, bottle, login.name, login.source.text, facts, *options));
+  plan.secrets.push_back(std::move(login));
+  return {};
+}
+
 // `options` is null where nothing is started from the operator's environment.
 Result<> set_secrets(Plan& plan, const manifest::Bottle& bottle, const Facts& facts, const Options* options) {
   for (const auto& [name, secret] : bottle.secrets) {
@@ -414,12 +432,9 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   if (!credentials && !options.dry_run) return std::unexpected(credentials.error());
   if (!credentials) plan.warnings.push_back(credentials.error().what + "; a start needs one of them");
   else std::ranges::move(*credentials, std::back_inserter(plan.secrets));
+  TRY(set_parent_login(plan, bottle, facts, &options));
   TRY(check_variables(plan, bottle));
   TRY(check_lan(plan));
-  // A plan is printed, and kept in the ledger. Only `bottle guard run`, which makes neither, takes a password.
-  if (plan.egress.parent_proxy.find('@') != std::string::npos)
-    return fail(Code::invalid, "egress.parent_proxy has a password in it, which the plan would keep",
-                "run a proxy of your own that adds the password, and name that proxy");
   allow_ssh(plan, bottle, facts);
   allow_provider(plan);
   warn_of_unreachable(plan);
@@ -447,6 +462,7 @@ Result<Plan> for_guard(const manifest::Bottle& policy, const Facts& facts) {
   plan.egress = policy.egress;
   for (auto& file : plan.egress.extra_ca) file = expand(file, known);
   TRY(set_secrets(plan, policy, known, nullptr));
+  TRY(set_parent_login(plan, policy, known, nullptr));
   plan.env.clear();  // there is no agent
   TRY(check_lan(plan));
   allow_ssh(plan, policy, known);

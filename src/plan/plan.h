@@ -62,6 +62,10 @@ struct EnvVar {
   Source source;
 };
 
+// The name among a plan's secrets of the login at egress.parent_proxy. It is no secret of the agent's: it has no hosts
+// and no placeholder.
+inline constexpr std::string_view kParentLogin = "egress.parent_proxy_login";
+
 struct Secret {
   std::string name;
   Source source;

@@ -136,6 +136,20 @@ struct Refusal {
   Options options = {.agent = "a"};
 };
 
+TEST(Make, ALoginAtAParentProxyIsASecretOfNoHost) {
+  auto plan =
+      make(parsed("bottles: {w: {egress: {parent_proxy: \"http://p:1\", parent_proxy_login: \"file:~/login\"}}}\n"
+                  "agents: {a: {bottle: w}}"),
+           {.agent = "a"}, facts());
+  ASSERT_TRUE(plan) << plan.error().what;
+  auto login = std::ranges::find(plan->secrets, kParentLogin, &Secret::name);
+  ASSERT_NE(login, plan->secrets.end());
+  EXPECT_EQ(login->source.kind, Source::Kind::file);
+  EXPECT_TRUE(login->hosts.empty() && login->placeholder.empty() && login->env.empty());
+  std::string shown = joined(explain(*plan));
+  EXPECT_NE(shown.find("through http://p:1 with a login (from a file)"), shown.npos) << shown;
+}
+
 class Refusals : public ::testing::TestWithParam<Refusal> {};
 
 TEST_P(Refusals, SayWhatAndWhatToDo) {
@@ -152,7 +166,12 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"bottles:\n  w:\n    env: {X: \"${GONE}\"}\nagents: {a: {bottle: w}}",
                 "p.yaml:3:14: env.X: the variable GONE is not set", "export GONE"},
         Refusal{"bottles: {w: {egress: {parent_proxy: \"http://me:pw@p:1\"}}}\nagents: {a: {bottle: w}}",
-                "egress.parent_proxy has a password in it", "a proxy of your own"},
+                "egress.parent_proxy has a password in it", "parent_proxy_login"},
+        Refusal{"bottles: {w: {egress: {parent_proxy_login: env:X}}}\nagents: {a: {bottle: w}}",
+                "parent_proxy_login without egress.parent_proxy", "add parent_proxy"},
+        Refusal{"bottles: {w: {egress: {parent_proxy: \"http://p:1\", parent_proxy_login: env:GONE}}}\n"
+                "agents: {a: {bottle: w}}",
+                "egress.parent_proxy_login: the variable GONE", "export GONE"},
         Refusal{"bottles: {w: {secrets: {g: {from: env:GONE, hosts: [a.b]}}}}\nagents: {a: {bottle: w}}",
                 "p.yaml:1:25: secrets.g: the variable GONE", "export GONE"},
         Refusal{"agents:\n  a: {skills: [reveiw]}", "p.yaml:2:15: agent 'a': there is no skill 'reveiw'", "'review'"},

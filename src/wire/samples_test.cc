@@ -267,6 +267,7 @@ GuardConfig guard_config() {
   config.egress.allowed_secrets = {"3543c50b0cb9"};
   config.egress.hosts = {{"api.example.org", {"198.51.100.7"}}};
   config.egress.parent_proxy = "http://proxy.example.org:3128";
+  config.egress.parent_login = "me:password";
   config.egress.extra_ca = "-----BEGIN CERTIFICATE-----\n";
   config.egress.resolver = "127.0.0.11:53";
   config.egress.idle_seconds = 60;

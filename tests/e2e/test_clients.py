@@ -274,3 +274,16 @@ def test_a_guard_signs_in_to_a_parent_proxy(guard):
     assert got.stdout == "ok", (got, through.audit())
     assert b"Proxy-Authorization: Basic " + base64.b64encode(b"me@corp:p@ss/w0rd!") in heads[0]
     assert "p@ss" not in json.dumps(through.audit())
+
+
+def test_a_login_at_a_parent_proxy_comes_from_a_secret(guard, tmp_path):
+    parent, heads = Server(), []
+    parent.serve = lambda connection: (heads.append(connection.recv(65536)), connection.sendall(parent.answer), connection.close())
+    (tmp_path / "login").write_text("me@corp:p@ss/w0rd!\n")
+    through = guard(egress={"allow": ["site.example.org"], "parent_proxy": "http://" + parent.at,
+                            "parent_proxy_login": "file:%s" % (tmp_path / "login")})
+    got = run("curl", "-sS", "-x", through.url, "http://site.example.org/")
+    parent.close()
+    assert got.stdout == "ok", (got, through.audit())
+    assert b"Proxy-Authorization: Basic " + base64.b64encode(b"me@corp:p@ss/w0rd!") in heads[0]
+    assert "p@ss" not in json.dumps(through.audit())

@@ -28,6 +28,13 @@ Result<std::string> token_name(const plan::Plan& plan) {
               "leave out --token-via");
 }
 
+// With --secrets tunnel, only the broker on this machine can sign in to the parent proxy.
+void warn_of_kept_login(plan::Plan& plan) {
+  if (std::ranges::find(plan.secrets, plan::kParentLogin, &plan::Secret::name) == plan.secrets.end()) return;
+  plan.warnings.push_back(
+      "egress.parent_proxy_login stays on this machine with --secrets tunnel: only requests with a secret use it");
+}
+
 class LocalPlace : public Place {
  public:
   explicit LocalPlace(const Output& output) : output_(output) {
@@ -112,6 +119,7 @@ class RemotePlace : public Place {
     if (mosh && plan.headless)
       return fail(Code::invalid, "--transport mosh needs a terminal, and --headless has none",
                   "leave out --transport mosh");
+    if (options_.tunnel) warn_of_kept_login(plan);
     for (const auto& finding : remote::remote_findings(hello_, far_.target.to_string()))
       if (finding.severity == session::Severity::warn) plan.warnings.push_back(finding.what);
     return {};
@@ -240,6 +248,7 @@ class VmPlace : public Place {
     if (transport_.is_mosh() && plan.headless)
       return fail(Code::invalid, "--transport mosh needs a terminal, and --headless has none",
                   "leave out --transport mosh");
+    if (tunnel_) warn_of_kept_login(plan);
     return {};
   }
 

@@ -111,9 +111,13 @@ void withhold_secrets(const manifest::Manifest& manifest) {
   for (const char* known : {"CLAUDE_BOTTLE_OAUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY",
                             "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY"})
     ::unsetenv(known);
-  for (const auto& [name, bottle] : manifest.bottles)
-    for (const auto& [secret_name, secret] : bottle.secrets)
-      if (secret.from.starts_with("env:")) ::unsetenv(secret.from.substr(4).c_str());
+  auto withhold = [](const std::string& from) {
+    if (from.starts_with("env:")) ::unsetenv(from.substr(4).c_str());
+  };
+  for (const auto& [name, bottle] : manifest.bottles) {
+    for (const auto& [secret_name, secret] : bottle.secrets) withhold(secret.from);
+    withhold(bottle.egress.parent_proxy_login);
+  }
 }
 
 session::Directories directories() { return session::Directories::from(environment()); }

@@ -31,10 +31,9 @@ std::string without_percent(std::string_view text) {
   return out;
 }
 
-// The user and the password are percent-encoded, as all clients expect them.
-Result<ParentProxy> parse_parent(std::string text) {
+// `login`: user:password as they are. In the URL they are percent-encoded, as all clients expect them.
+Result<ParentProxy> parse_parent(std::string text, std::string login) {
   ParentProxy parent;
-  std::string login;
   if (text.starts_with("http://")) text.erase(0, 7);
   while (text.ends_with('/')) text.pop_back();
   if (size_t at = text.rfind('@'); at != text.npos) {
@@ -168,7 +167,7 @@ Result<std::shared_ptr<Config>> compile(const wire::GuardConfig& wanted) {
   TRY(add_places(*config, wanted));
   TRY(add_rules(*config, egress));
   TRY(add_on_secret(*config, egress));
-  if (!egress.parent_proxy.empty()) config->parent = TRY(parse_parent(egress.parent_proxy));
+  if (!egress.parent_proxy.empty()) config->parent = TRY(parse_parent(egress.parent_proxy, egress.parent_login));
   config->resolver = egress.resolver;
   if (!config->resolver.empty()) TRY(endpoint(config->resolver));
   config->roots = wanted.ca_bundle + "\n" + egress.extra_ca;

@@ -306,11 +306,15 @@ TEST_F(GuardTest, SignsInToAParentProxy) {
   EXPECT_NE(raw(request).find("from the parent"), std::string::npos);
   connect_to("far.example.org");
   EXPECT_TRUE(answer_.starts_with("HTTP/1.1 200")) << answer_;
-  config_["egress"]["parent_proxy"] = "http://me:wrong@" + at;
+  config_["egress"]["parent_proxy"] = "http://" + at;
+  config_["egress"]["parent_login"] = "me@corp:p@ss/w:d!";
+  EXPECT_EQ(configure()["type"], "ready");
+  EXPECT_NE(raw(request).find("from the parent"), std::string::npos);
+  config_["egress"]["parent_login"] = "me@corp:wrong";
   EXPECT_EQ(configure()["type"], "ready");
   EXPECT_TRUE(raw(request).starts_with("HTTP/1.1 502 bottle parent_proxy\r\n"));
   std::string reason = audited("parent_proxy")["reason"];
-  EXPECT_NE(reason.find("wants a user and a password"), reason.npos) << reason;
+  EXPECT_NE(reason.find("parent_proxy_login"), reason.npos) << reason;
   connect_to("far.example.org");
   EXPECT_TRUE(answer_.starts_with("HTTP/1.1 502 bottle parent_proxy\r\n")) << answer_;
   EXPECT_EQ(audit_.find("wrong"), audit_.npos) << "the password is in the audit";

@@ -54,9 +54,9 @@ Result<> check_variable(const std::string& value) {
 }
 
 // The guard puts a secret into a header, which must not contain control characters (RFC 9110 section 5.5).
-Result<> check_secret(const std::string& value) {
+Result<> check_secret(const std::string& name, const std::string& value) {
   constexpr size_t kShortest = 8, kLongest = 16 << 10;
-  if (value.size() < kShortest)
+  if (value.size() < kShortest && name != plan::kParentLogin)  // which is not looked for
     return fail(Code::invalid, "the value has fewer than 8 bytes, so it would match too much",
                 "check where the value comes from");
   if (value.size() > kLongest) return fail(Code::limit, "the value has more than 16 KB");
@@ -84,7 +84,7 @@ Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::
     auto value = value_of(secret.source, environment, ask);
     if (!value && secret.optional && value.error().code == Code::not_found) continue;
     if (!value) return std::unexpected(std::move(value.error()).during("secret " + secret.name));
-    if (auto good = check_secret(*value); !good)
+    if (auto good = check_secret(secret.name, *value); !good)
       return std::unexpected(std::move(good.error()).during("secret " + secret.name));
     values.secrets[secret.name] = *value;
   }

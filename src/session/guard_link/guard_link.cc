@@ -80,6 +80,10 @@ namespace {
 void add_secrets(const plan::Plan& plan, const GuardSettings& settings, wire::GuardConfig& config) {
   for (const auto& secret : plan.secrets) {
     auto value = settings.secrets.find(secret.name);
+    if (secret.name == plan::kParentLogin) {
+      if (value != settings.secrets.end()) config.egress.parent_login = value->second;
+      continue;
+    }
     if (!settings.tunnel && value == settings.secrets.end()) continue;
     config.secrets.push_back({.name = secret.name,
                               .value = settings.tunnel ? "" : value->second,

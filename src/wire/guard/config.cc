@@ -68,6 +68,7 @@ static void fields(Object& o, GuardEgress& egress) {
   texts(o, "allowed_secrets", egress.allowed_secrets);
   if (o.optional("hosts", true)) o.tables("hosts", egress.hosts, kMany, kName);
   text(o, "parent_proxy", egress.parent_proxy);
+  text(o, "parent_login", egress.parent_login, 16 << 10);
   text(o, "extra_ca", egress.extra_ca, kPem);
   text(o, "resolver", egress.resolver, kName);
   if (o.optional("idle_seconds", true)) o.number("idle_seconds", egress.idle_seconds, 1u);

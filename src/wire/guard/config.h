@@ -64,6 +64,7 @@ struct GuardEgress {
   std::vector<std::string> allowed_secrets;               // fingerprints of credentials that may leave
   std::map<std::string, std::vector<std::string>> hosts;  // name → its fixed addresses, ip or ip:port
   std::string parent_proxy;                               // http://host:port; empty: none
+  std::string parent_login;                               // user:password there, as they are; empty: none
   std::string extra_ca;                                   // PEM
   std::string resolver;                                   // ip:port; empty: the system's
   uint32_t idle_seconds = 3600;                           // a connection that carries nothing so long is closed
