@@ -150,9 +150,11 @@ Task<Dialed> ask_proxy(Context& context, Proxy proxy, Waker& waker, std::string 
       co_return failed(proxy.silent, " did not answer");
     if (!progress) co_await waker.wait(deadline);
   }
-  if (head.status / 100 != 2)
-    co_return failed(proxy.refused, " answered " + std::to_string(head.status) +
-                                        (head.status == 407 ? std::string(kParentWantsLogin) : ""));
+  if (head.status / 100 != 2) {
+    bool login = head.status == 407 || head.status == 401;  // some proxies answer 401 to a wrong password
+    co_return failed(proxy.refused,
+                     " answered " + std::to_string(head.status) + (login ? std::string(kParentWantsLogin) : ""));
+  }
   dialed.early = stream.in.substr(head.size);
   dialed.source = std::move(stream.source);
   co_return dialed;
