@@ -3,6 +3,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
+#include <openssl/sslerr.h>
 #include <openssl/x509v3.h>
 
 #include <cerrno>
@@ -382,6 +383,8 @@ void start_tls() {
 bool wanted_certificate(const SSL* ssl) { return SSL_get_ex_data(ssl, wants_certificate_index()) != nullptr; }
 
 std::string_view tls_reason() {
+  // Many servers close a kept connection without close_notify. That is the end of a connection and no error of TLS.
+  if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) return "";
   const char* text = ERR_reason_error_string(ERR_peek_last_error());
   return text ? text : "";
 }

@@ -72,8 +72,8 @@ void start_tls();
 // Returns whether the server of a connect_tls() has asked for a client certificate. The guard never sends one.
 bool wanted_certificate(const SSL* ssl);
 
-// Returns the library's last error in short form ("tlsv13 alert certificate required"), or an empty string. The text is
-// never freed.
+// Returns the library's last error in short form ("tlsv13 alert certificate required"), or an empty string if there is
+// none, or if the peer closed the connection without close_notify. The text is never freed.
 std::string_view tls_reason();
 
 // Returns the library's last error, for the operator.

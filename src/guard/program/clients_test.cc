@@ -162,7 +162,9 @@ class KeptTest : public ClientsTest {
       }
       wire.write(ok("old"));
       wire.more();
-      reset(wire);
+      if (!fin_only_) return reset(wire);
+      ::shutdown(wire.fd.get(), SHUT_WR);  // TLS's close_notify does not come before it
+      wire.more();
     });
   }
   std::string second(const std::string& request) {
@@ -172,11 +174,17 @@ class KeptTest : public ClientsTest {
     wire.write(request);
     return wire.message();
   }
-  std::atomic<bool> head_only_ = false;
+  std::atomic<bool> head_only_ = false, fin_only_ = false;
 };
 
 TEST_F(KeptTest, WhatMayBeRepeatedIsRepeated) {
   head_only_ = true;
+  serve_and_leave();
+  EXPECT_TRUE(second("GET /b HTTP/1.1\r\nHost: api.test\r\n\r\n").ends_with("new"));
+}
+
+TEST_F(KeptTest, AnEndWithoutCloseNotifyIsAnEnd) {
+  head_only_ = fin_only_ = true;
   serve_and_leave();
   EXPECT_TRUE(second("GET /b HTTP/1.1\r\nHost: api.test\r\n\r\n").ends_with("new"));
 }
