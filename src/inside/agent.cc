@@ -14,7 +14,8 @@
 
 #include "base/files/file.h"
 #include "base/unique_fd.h"
-#include "inside/java_trust.h"
+#include "inside/trust/java_trust.h"
+#include "inside/trust/nss_trust.h"
 
 namespace bottle::inside {
 namespace {
@@ -34,6 +35,15 @@ Result<> put(const std::string& path, std::string_view bytes, int mode) {
   if (auto r = write_file_atomically(path, bytes, mode); !r) return r;
   if (::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0) return fail_errno("setting the mode of " + path);
   return {};
+}
+
+// Programs that use NSS, such as Chromium, trust what this user's database says. An image that has one keeps it. If the
+// home directory cannot be written to, there is no database.
+void write_nss_database(const Go& go) {
+  auto home = go.env.find("HOME");
+  if (home == go.env.end() || !home->second.starts_with('/')) return;
+  std::string database = home->second + "/.pki/nssdb/cert9.db";
+  if (::access(database.c_str(), F_OK) != 0) (void)put(database, nss_trust_database(go.ca), 0600);
 }
 
 std::vector<std::string> environment(const Go& go) {
@@ -128,6 +138,7 @@ Result<> write_files(const Go& go, const std::string& directory, const std::stri
   // that was not possible, programs must rely on the variables.
   if (!system_store.empty() && ::access(system_store.c_str(), W_OK) == 0)
     (void)put(system_store + "/ca-certificates.crt", bundle, 0644);
+  write_nss_database(go);
   return {};
 }
 

@@ -14,7 +14,7 @@ inline constexpr const char* kSystemStore = "/etc/ssl/certs";
 
 // Writes the go message's files, and its CA as `directory`/ca.pem. With the image's own roots it goes into
 // ca-bundle.pem, into java-trust.jks, and into `system_store`/ca-certificates.crt if that directory can be written to
-// (empty: none).
+// (empty: none). The CA alone also goes into the NSS database in the agent's home, if there is none yet.
 Result<> write_files(const Go& go, const std::string& directory, const std::string& system_store);
 
 // Runs the agent and returns its exit status: 128+n for signal n, 126 if it cannot be run, 127 if it is not found.

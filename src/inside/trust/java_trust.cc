@@ -1,51 +1,16 @@
-#include "inside/java_trust.h"
+#include "inside/trust/java_trust.h"
 
 #include <array>
 #include <bit>
 #include <cstdint>
-#include <vector>
+
+#include "inside/trust/pem.h"
 
 namespace bottle::inside {
 namespace {
 
 void put(std::string& out, uint64_t value, int bytes) {
   while (bytes-- > 0) out += static_cast<char>(value >> (8 * bytes) & 0xff);
-}
-
-// Decodes lines of Base64. Returns an empty string if the text is not Base64.
-std::string decode(std::string_view text) {
-  std::string out;
-  uint32_t bits = 0;
-  int count = 0;
-  for (char c : text) {
-    int value = c >= 'A' && c <= 'Z'   ? c - 'A'
-                : c >= 'a' && c <= 'z' ? c - 'a' + 26
-                : c >= '0' && c <= '9' ? c - '0' + 52
-                : c == '+'             ? 62
-                : c == '/'             ? 63
-                                       : -1;
-    if (c == '\r' || c == '\n' || c == '=') continue;
-    if (value < 0) return "";
-    bits = bits << 6 | static_cast<uint32_t>(value);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    out += static_cast<char>(bits >> count & 0xff);
-  }
-  return out;
-}
-
-std::vector<std::string> certificates(std::string_view pem) {
-  constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----", kEnd = "-----END CERTIFICATE-----";
-  std::vector<std::string> found;
-  for (size_t at = 0; (at = pem.find(kBegin, at)) != pem.npos;) {
-    at += kBegin.size();
-    size_t end = pem.find(kEnd, at);
-    if (end == pem.npos) break;
-    if (std::string der = decode(pem.substr(at, end - at)); !der.empty()) found.push_back(std::move(der));
-    at = end;
-  }
-  return found;
 }
 
 void put_text(std::string& out, std::string_view text) {

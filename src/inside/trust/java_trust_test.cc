@@ -1,4 +1,4 @@
-#include "inside/java_trust.h"
+#include "inside/trust/java_trust.h"
 
 #include <gtest/gtest.h>
 
