@@ -12,35 +12,35 @@ import subprocess
 import threading
 
 import pytest
+from client_programs import PROGRAMS, reads_env_proxy, tool
 from operators import wait_for
 
 BOTTLE = os.path.abspath(os.environ.get("BOTTLE", "build/release/bottle"))
-JAVA = """import java.net.*;
-public class Get { public static void main(String[] a) throws Exception {
-  System.out.println(((HttpURLConnection) new URI(a[0]).toURL().openConnection()).getResponseCode()); } }
-"""
 
 
-def run(*argv, **kw):
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, **kw)
+def run(*argv, timeout=60, **kw):
+    return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, **kw)
 
 
 def need(program):
-    """Skips the test, and says why, if this machine lacks the program or has one that ignores the variables of a proxy."""
-    if not shutil.which(program):
-        pytest.skip("%s is not installed (scripts/setup does it)" % program)
-    if program == "node" and run("node", "-p", "process.allowedNodeEnvironmentFlags.has('--use-env-proxy')").stdout != "true\n":
+    """The program's path. Skips the test, and says why, if this machine lacks it or has one that ignores the variables of a proxy."""
+    path = tool(program)
+    if not path:
+        pytest.skip("%s is not installed (scripts/setup or scripts/check-clients does it)" % program)
+    if re.fullmatch("node[0-9]*", program) and not reads_env_proxy(path):
         pytest.skip("this version of node does not read NODE_USE_ENV_PROXY (docs/guard.md)")
+    return path
 
 
 class Server:
-    """Answers every request at its end; `seen` has the first lines. Speaks TLS if it has a certificate."""
+    """Answers every request at its end: with its page, or else with "ok". `seen` has the first lines. Speaks TLS if it has a
+    certificate."""
 
-    def __init__(self, certificate=None, host="127.0.0.1", answer=b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"):
+    def __init__(self, certificate=None, host="127.0.0.1", pages=()):
         self.listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.port = self.listener.getsockname()[1]
         self.at = ("[%s]:%d" if ":" in host else "%s:%d") % (host, self.port)
-        self.context, self.answer, self.seen = None, answer, []
+        self.context, self.pages, self.seen = None, dict(pages), []
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(*certificate)
@@ -62,11 +62,22 @@ class Server:
                 head = []
                 while (line := lines.readline()).strip():
                     head.append(line.decode("latin-1").strip())
-                if head:
-                    self.seen.append(head[0])
-                    connection.sendall(self.answer)
+                if not head:
+                    return
+                self.seen.append(head[0])
+                lines.read(max((int(line[15:]) for line in head if line.lower().startswith("content-length:")), default=0))
+                connection.sendall(self.answer(*head[0].split()[:2]))
         except OSError:
             pass
+
+    def answer(self, method="GET", target="/"):
+        body = self.pages.get(re.sub(r"\?.*", "", target), b"ok")
+        body = body.encode() if isinstance(body, str) else body
+        kind = {"/simple": "text/html", "/object": "application/octet-stream"}.get(target[:7], "text/plain")
+        if body[:1] == b"{":
+            kind = "application/vnd.git-lfs+json" if "/lfs/" in target else "application/json"
+        head = "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (kind, len(body))
+        return head.encode() + (b"" if method == "HEAD" else body)
 
     def close(self):
         self.listener.close()
@@ -156,60 +167,80 @@ def variables(world, tmp_path_factory):
     return behind
 
 
-# Each asks for the URL, and prints the body (ok) or the status (200).
-PROGRAMS = {
-    "curl": ["curl", "-sS", "{}"],
-    "wget": ["wget", "-qO-", "--no-hsts", "{ca}", "{}"],
-    "python": ["python3", "-c", "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())", "{}"],
-    "pip": ["python3", "-c", "import sys; from pip._vendor import requests as r; print(r.get(sys.argv[1]).text)", "{}"],
-    "node": ["node", "-e", "fetch(process.argv[1]).then(r=>r.text()).then(console.log)", "{}"],
-    "npm": ["npm", "view", "left", "version", "--registry", "{}", "--fetch-retries=0"],
-    "git": ["git", "ls-remote", "{}"],
-    "java": ["java", "Get.java", "{}"],
-    "go": ["go", "list", "-m", "-json", "example.org/left@v1.0.0"],
-}
-NPM = json.dumps({"name": "left", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": {"name": "left", "version": "1.0.0"}}})
-
-
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_gets_through_an_inspecting_guard(name, guard, pki, variables, tmp_path):
-    argv = PROGRAMS[name]
-    need(argv[0])
-    body, want = {"npm": (NPM.encode(), "1.0.0"), "git": (b"0" * 39 + b"1\trefs/heads/ok\n", "refs/heads/ok"), "java": (b"ok", "200"),
-                  "go": (b'{"Version": "v1.0.0"}', "v1.0.0")}.get(name, (b"ok", "ok"))
-    server = Server(pki[1], answer=b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body))
+    program = PROGRAMS[name]
+    path = need(program.argv[0] if program.argv[0] != "sh" else name)
+    if name == "playwright":
+        need("chromium")
+    server = Server(pki[1], pages=program.pages)
     through = guard(egress={"allow": [{"host": "site.example.org", "inspect": True}], "hosts": {"site.example.org": server.at}})
     env = variables(through)
-    (tmp_path / "Get.java").write_text(JAVA)
-    if name == "npm":  # a repository's own authority must not keep npm from the registry
-        (tmp_path / ".npmrc").write_text("cafile=%s\n" % pki[1][0])
-        (tmp_path / "package.json").write_text("{}")
-    if name == "java":
+    for file, text in program.files.items():
+        (tmp_path / file).write_text(text)
+    if name in ("java", "mvn", "gradle"):
         store = run("keytool", "-importcert", "-noprompt", "-alias", "a", "-file", through.ca, "-keystore",
                     str(tmp_path / "java-trust.jks"), "-storetype", "JKS", "-storepass", "changeit")
         assert store.returncode == 0, store.stdout + store.stderr
-    env.update(GOPROXY="https://site.example.org", GOSUMDB="off", GOPATH=str(tmp_path / "go"), GOFLAGS="-mod=mod", GOTOOLCHAIN="local")
-    words = {"{}": "https://site.example.org/", "{ca}": "--ca-certificate=" + env["SSL_CERT_FILE"]}
-    got = run(*(words.get(word, word) for word in argv), env=env, cwd=tmp_path)
+    if name in ("chromium", "playwright"):
+        database = "sql:" + str(tmp_path / ".pki" / "nssdb")
+        os.makedirs(database[4:])
+        for words in (["-N", "--empty-password"], ["-A", "-n", "a", "-t", "C,,", "-i", through.ca]):
+            assert run("certutil", "-d", database, *words).returncode == 0
+    env.update({key: value.format(directory=tmp_path) for key, value in program.env.items()})
+    env["PATH"] = os.pathsep.join([os.path.dirname(path), env["PATH"]])
+    argv = [word.replace("{ca}", env["SSL_CERT_FILE"]) for word in program.argv]
+    got = run(*argv, env=env, cwd=tmp_path, timeout=program.seconds)
     server.close()
-    assert want in got.stdout, (got, through.audit())
+    assert program.want in got.stdout + got.stderr, (got, server.seen, through.audit())
     assert any(line["kind"] == "http" and line["action"] == "allow" for line in through.audit()), through.audit()
 
 
-def test_programs_without_variables_trust_the_session(operator):
+def trusted_by_nss(home, database):
+    """Checks the database that NSS reads, which the session has made, with NSS's own program."""
+    if not shutil.which("certutil"):
+        return
+    directory = os.path.join(home, "nssdb")
+    os.makedirs(directory)
+    with open(os.path.join(directory, "cert9.db"), "wb") as file:
+        file.write(base64.b64decode(database))
+    assert run("certutil", "-d", "sql:" + directory, "-N", "--empty-password").returncode == 0
+    listed = run("certutil", "-d", "sql:" + directory, "-L")
+    assert re.search(r"^bottle +C,,", listed.stdout, re.MULTILINE), listed
+    checked = run("certutil", "-d", "sql:" + directory, "-V", "-u", "L", "-n", "bottle")
+    assert "certificate is valid" in checked.stdout, checked
+
+
+@pytest.mark.skipif("BOTTLE_CLIENT_TOOLS" not in os.environ, reason="installs a browser in an image: run scripts/check-clients")
+def test_a_browser_in_a_bottle_trusts_the_session(world, operator):
+    config = {"packages": ["chromium"], "egress": {"allow": [{"host": "inspected.example.org", "inspect": True}]}}
+    env = world.environment(operator.config(**config), operator.home)
+    built = subprocess.run([BOTTLE, "image", "build", "shell", "--package", "chromium"], env=env, timeout=3000)
+    assert built.returncode == 0
+    session = operator.start("timeout 90 chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage "
+                             "--dump-dom https://inspected.example.org/ 2>/dev/null", **config)
+    assert "hello from inspected.example.org" in session.out, session.explain()
+
+
+def test_programs_without_variables_trust_the_session(world, operator):
     """The system's own store has the session's authority, so that a program that is told only the proxy gets through."""
     ask = "env -i PATH=$PATH https_proxy=$https_proxy "
     url = "https://inspected.example.org/"
-    script = (ask + "curl -sS -m 20 " + url + "curl; "
+    apt = ("apt-get -o Dir=/tmp/apt -o Dir::State::status=/dev/null -o Acquire::Retries=0 update; ")
+    script = ("mkdir -p /tmp/apt/etc/apt /tmp/apt/var/lib/apt/lists/partial /tmp/apt/var/cache/apt/archives/partial; "
+              + "echo 'deb [trusted=yes] " + url + "apt ./' > /tmp/apt/etc/apt/sources.list; " + ask + apt
+              + ask + "curl -sS -m 20 " + url + "curl; "
               + ask + "python3 -c \"import urllib.request as u; print(u.urlopen('" + url + "python').read().decode())\"; "
-              + "base64 -w0 /run/bottle/java-trust.jks; echo; grep -c BEGIN /run/bottle/ca-bundle.pem; cat /run/bottle/ca.pem")
+              + "base64 -w0 /run/bottle/java-trust.jks; echo; base64 -w0 ~/.pki/nssdb/cert9.db; echo; grep -c BEGIN /run/bottle/ca-bundle.pem; cat /run/bottle/ca.pem")
     session = operator.start(script, egress={"allow": [{"host": "inspected.example.org", "inspect": True}]})
     assert session.status == 0, session.explain()
     lines = session.out.splitlines()
     assert sum("hello from inspected.example.org" in line for line in lines) == 2, session.explain()
-    store = next(line for line in lines if len(line) > 1000)
-    count = int(lines[lines.index(store) + 1])
+    assert any(seen["path"].startswith("/apt/") for seen in world.seen("inspected.example.org", session.since)), session.explain()
+    store, database = (line for line in lines if len(line) > 1000)
+    count = int(lines[lines.index(database) + 1])
     assert count > 100, "the image's own authorities are there too"
+    trusted_by_nss(operator.home, database)
     if not shutil.which("keytool"):
         pytest.skip("keytool is not installed: Java's store was not read")
     path = os.path.join(operator.home, "java-trust.jks")
@@ -267,7 +298,7 @@ def test_ipv6_addresses_can_be_fixed(hosts, url, guard, pki):
 
 def test_a_guard_signs_in_to_a_parent_proxy(guard):
     parent, heads = Server(), []
-    parent.serve = lambda connection: (heads.append(connection.recv(65536)), connection.sendall(parent.answer), connection.close())
+    parent.serve = lambda connection: (heads.append(connection.recv(65536)), connection.sendall(parent.answer()), connection.close())
     through = guard(egress={"allow": ["site.example.org"], "parent_proxy": "http://me%40corp:p%40ss%2Fw0rd!@" + parent.at})
     got = run("curl", "-sS", "-x", through.url, "http://site.example.org/")
     parent.close()
@@ -278,7 +309,7 @@ def test_a_guard_signs_in_to_a_parent_proxy(guard):
 
 def test_a_login_at_a_parent_proxy_comes_from_a_secret(guard, tmp_path):
     parent, heads = Server(), []
-    parent.serve = lambda connection: (heads.append(connection.recv(65536)), connection.sendall(parent.answer), connection.close())
+    parent.serve = lambda connection: (heads.append(connection.recv(65536)), connection.sendall(parent.answer()), connection.close())
     (tmp_path / "login").write_text("me@corp:p@ss/w0rd!\n")
     through = guard(egress={"allow": ["site.example.org"], "parent_proxy": "http://" + parent.at,
                             "parent_proxy_login": "file:%s" % (tmp_path / "login")})
