@@ -148,7 +148,9 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
   head.text = bytes.substr(begin, at - begin);
   if (head.chunked && head.content_length) return bad(head, "Content-Length with Transfer-Encoding"), Parse::bad;
   if (head.chunked && head.minor == 0) return bad(head, "Transfer-Encoding in HTTP/1.0"), Parse::bad;
-  if (request && head.minor == 1 && !head.has_host) return bad(head, "no Host header"), Parse::bad;
+  // The target of a CONNECT already is the host, and some clients leave the header out.
+  bool need_host = request && head.minor == 1 && head.method != "CONNECT";
+  if (need_host && !head.has_host) return bad(head, "no Host header"), Parse::bad;
   return Parse::ok;
 }
 

@@ -31,6 +31,11 @@ TEST(HttpHead, takes_ordinary_requests) {
   EXPECT_EQ(head.host, "a.b");
 }
 
+TEST(HttpHead, a_connect_needs_no_host_header) {
+  EXPECT_EQ(request("CONNECT a.b:443 HTTP/1.1\r\n\r\n"), Parse::ok);
+  EXPECT_EQ(request("CONNEC a.b:443 HTTP/1.1\r\n\r\n"), Parse::bad);
+}
+
 TEST(HttpHead, refuses_every_ambiguity) {
   for (std::string_view text :
        {"GET / HTTP/1.1\nHost: a\n\n"sv,
