@@ -368,5 +368,17 @@ TEST(Engine, ListsByLabel) {
   EXPECT_EQ(*engine->list_by_label("volumes", "a=b"), Json::array());
 }
 
+TEST(Docker, PodmanIsRefusedAsSoonAsItAnswers) {
+  // As Podman 4 answers on its compatible socket.
+  FakeEngine podman([](const std::string&) { return ""; },
+                    "1.41\r\nLibpod-Api-Version: 4.3.1\r\nServer: Libpod/4.3.1 (linux)");
+  auto engine = Engine::connect(podman.endpoint());
+  ASSERT_FALSE(engine);
+  EXPECT_EQ(engine.error().code, Code::invalid);
+  EXPECT_NE(engine.error().what.find("is Podman"), std::string::npos) << engine.error().what;
+  EXPECT_FALSE(engine.error().todo.empty());
+  EXPECT_EQ(podman.count(), 0u) << "nothing else is asked of it";
+}
+
 }  // namespace
 }  // namespace bottle::docker

@@ -61,8 +61,6 @@ Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environ
   std::vector<std::string> sockets = {"/var/run/docker.sock"};
   sockets.push_back(runtime + "/docker.sock");
   if (!home.empty()) sockets.push_back(home + "/.docker/run/docker.sock");
-  sockets.push_back(runtime + "/podman/podman.sock");
-  sockets.push_back("/run/podman/podman.sock");
   std::optional<Endpoint> silent;
   for (const auto& path : sockets) {
     auto connection = Connection::open(path, 1000);
@@ -70,6 +68,12 @@ Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environ
     if (!silent && ::access(path.c_str(), F_OK) == 0) silent = Endpoint{path, path};
   }
   if (silent) return *silent;
+  for (const std::string& path : {runtime + "/podman/podman.sock", std::string("/run/podman/podman.sock")})
+    if (::access(path.c_str(), F_OK) == 0)
+      return fail(Code::unavailable,
+                  "the only container engine that was found is Podman (" + path +
+                      "), whose API does not take bottle's filter for system calls",
+                  "install and start Docker (apt-get install docker.io), or set DOCKER_HOST=unix:///path");
   return fail(Code::unavailable,
               "no container engine was found: no DOCKER_HOST, no docker context, no socket in the usual places",
               "install and start Docker (apt-get install docker.io), or set DOCKER_HOST=unix:///path");

@@ -53,8 +53,7 @@ TEST_F(EndpointTest, TheCurrentContextCounts) {
 
 TEST_F(EndpointTest, ASocketThatNobodyListensToIsPassedOver) {
   // Only where the machine's own engine does not answer first.
-  if (::access("/var/run/docker.sock", F_OK) == 0 || ::access("/run/podman/podman.sock", F_OK) == 0)
-    GTEST_SKIP() << "an engine is here";
+  if (::access("/var/run/docker.sock", F_OK) == 0) GTEST_SKIP() << "an engine is here";
   auto listen_at = [&](const std::string& path, bool alive) {
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_un address{};
@@ -70,6 +69,17 @@ TEST_F(EndpointTest, ASocketThatNobodyListensToIsPassedOver) {
       << "better one that can be complained about";
   UniqueFd alive = listen_at(home_ + "/.docker/run/docker.sock", true);
   EXPECT_EQ(find({{"XDG_RUNTIME_DIR", home_}})->socket, home_ + "/.docker/run/docker.sock");
+}
+
+TEST_F(EndpointTest, PodmanIsNotTakenForDocker) {
+  if (::access("/var/run/docker.sock", F_OK) == 0) GTEST_SKIP() << "an engine is here";
+  ASSERT_TRUE(make_directories(home_ + "/podman"));
+  write("podman/podman.sock", "");
+  auto found = find({{"XDG_RUNTIME_DIR", home_}});
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, Code::unavailable);
+  EXPECT_NE(found.error().what.find("Podman (" + home_ + "/podman/podman.sock)"), std::string::npos)
+      << found.error().what;
 }
 
 }  // namespace

@@ -25,8 +25,9 @@ struct Endpoint {
   std::string origin;  // where the choice came from, such as "DOCKER_HOST"; for error messages
 };
 
-// Chooses DOCKER_HOST, else the current docker context, else the first of the usual sockets (Docker, rootless, Desktop,
-// Podman) that accepts a connection. If none does, chooses one that exists, so that connect() can say what is wrong.
+// Chooses DOCKER_HOST, else the current docker context, else the first of Docker's usual sockets (of root, rootless,
+// Desktop) that accepts a connection. If none does, chooses one that exists, so that connect() can say what is wrong.
+// Fails with Code::unavailable if there is none; the message says so if there is only Podman.
 Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environment);
 
 // A hijacked stream to a container's stdin and stdout. Without a terminal, its output is multiplexed (demux.h); with

@@ -30,6 +30,11 @@ Result<std::unique_ptr<Engine>> Engine::connect(const Endpoint& endpoint) {
     }
     return std::unexpected(std::move(error));
   }
+  if (response->headers.contains("libpod-api-version"))
+    return fail(Code::invalid,
+                "the engine at " + endpoint.socket + " (from " + endpoint.origin +
+                    ") is Podman, whose API does not take bottle's filter for system calls",
+                "install and start Docker, or point DOCKER_HOST at Docker's unix socket");
   std::string theirs = response->headers["api-version"];
   int minor = theirs.starts_with("1.") ? std::atoi(theirs.c_str() + 2) : 0;
   if (minor < kOldest)
