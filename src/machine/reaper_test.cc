@@ -69,6 +69,25 @@ TEST_F(Machine, RecordsFromBeforeVmsWereHeldAreRead) {
   EXPECT_FALSE(load("vm-1", places_));
 }
 
+TEST_F(Machine, OnlyARecordThatIsNotThereSaysThatItsVmIsGone) {
+  good();
+  EXPECT_TRUE(is_gone(load("vm-1", places_)));
+  ASSERT_TRUE(prepare_vm(spec()));
+  EXPECT_FALSE(is_gone(load("vm-1", places_)));
+  std::string directory = places_.directory("vm-1"), record = directory + "/vm.json";
+  std::filesystem::permissions(directory, std::filesystem::perms::all);
+  EXPECT_FALSE(is_gone(load("vm-1", places_))) << "others can write to it";
+  std::filesystem::permissions(directory, std::filesystem::perms::owner_all);
+  ASSERT_TRUE(write_file_atomically(record, "{"));
+  EXPECT_FALSE(is_gone(load("vm-1", places_))) << "half of it was written";
+  std::filesystem::remove(record);
+  std::filesystem::create_directory(record);
+  EXPECT_FALSE(is_gone(load("vm-1", places_))) << "it is a directory";
+  std::filesystem::remove(record);
+  forget("vm-1", places_);
+  EXPECT_TRUE(is_gone(load("vm-1", places_)));
+}
+
 TEST_F(Machine, AnOrphanIsLookedAtAgainBeforeItGoes) {
   good();
   auto vm = prepare_vm(spec());

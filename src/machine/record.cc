@@ -86,6 +86,8 @@ Result<> save(const Record& r, const Places& places) {
                                j.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
+bool is_gone(const Result<Record>& loaded) { return !loaded && loaded.error().code == Code::not_found; }
+
 Result<Record> load(const std::string& name, const Places& places) {
   if (!valid_vm_name(name)) return fail(Code::invalid, "'" + name + "' is not a valid name for a VM");
   std::string path = places.directory(name) + "/vm.json";

@@ -31,6 +31,9 @@ Result<> save(const Record& record, const Places& places);
 // load() reads a record. It fails with Code::not_found if there is none, with Code::denied if another user may have
 // written it, and with Code::protocol if it is malformed. recorded() lists the names of all records.
 Result<Record> load(const std::string& name, const Places& places);
+// Reports whether what load() returned says that the VM is gone. A record that cannot be read now says nothing about
+// the VM, which may hold work.
+bool is_gone(const Result<Record>& loaded);
 std::vector<std::string> recorded(const Places& places);
 
 bool is_recorded(const std::string& name, const Places& places);

@@ -45,8 +45,8 @@ bool bring_home(const Record& record) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     now = machine::load(record.vm.name, places());
   }
-  // The VM may be destroyed only if its record is gone. A record that cannot be read now is checked again later.
-  if (!now) return now.error().code == Code::not_found;
+  // A record that cannot be read now is checked again later.
+  if (!now) return machine::is_gone(now);
   if (now->held || !machine::ownerless(*now)) return false;  // it is held, or has a new owner
   return !hold_unfetched(*now);
 }
