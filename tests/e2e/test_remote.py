@@ -269,3 +269,13 @@ def test_no_engine_there(remote, far):
         assert done.returncode == 1 and "FAIL" in done.stdout, done.stdout
     finally:
         far.restart_dockerd()
+
+
+def test_the_far_side_stops_an_agent_that_fills_its_disk(remote, far):
+    script = "echo made >made.txt; dd if=/dev/zero of=/tmp/a bs=1M count=80 status=none; sync; sleep 100; echo the agent was not stopped"
+    session = start(remote, far, script, resources={"disk": "64m"})
+    assert session.status == 125 and "not stopped" not in session.out, session.explain()
+    assert "more than the 64 MiB of `resources.disk`, and was stopped" in session.err, session.explain()
+    assert json.loads(remote.bottle("logs", "--json").stdout)["limit"] == "resources.disk"
+    worktree = [ref for ref in remote.git("for-each-ref", "--format=%(refname)", "refs/bottle").split() if ref.endswith("/worktree")][0]
+    assert remote.git("show", worktree + ":made.txt") == "made\n"

@@ -3,7 +3,11 @@
 #include <gtest/gtest.h>
 #include <sys/utsname.h>
 
+#include <thread>
+
 #include "docker/call.h"
+#include "docker/fake/fake_engine.h"
+#include "session/box/images.h"
 
 namespace bottle::session {
 namespace {
@@ -122,6 +126,57 @@ TEST(DiskWatch, AnEngineOfAnotherKernelHasNoDirectoriesHere) {
   EXPECT_EQ(directories_of({{"KernelVersion", here.release}, {"DockerRootDir", "/"}}).at(0), "/");
   EXPECT_TRUE(directories_of({{"KernelVersion", "1.0"}, {"DockerRootDir", "/"}}).empty());
   EXPECT_TRUE(directories_of(nullptr).empty());
+}
+
+// An agent on an engine in memory. Its disk has no limit left, so a count is due at once.
+class WatchedAgent : public ::testing::Test {
+ protected:
+  WatchedAgent() {
+    docker_.with_world([](docker::FakeWorld& world) {
+      world.add_image(guard_reference());
+      world.add_image("agent:1");
+      (void)world.create_container("bottle-s1-agent",
+                                   {{"Image", "agent:1"}, {"HostConfig", {{"NetworkMode", "none"}}}});
+    });
+    docker_.set_forgery([](const docker::FakeCall& call, json& answer) {
+      if (call.method != "inspect container") return;
+      answer["State"]["StartedAt"] = "2026-11-28T12:00:00Z";
+      answer["HostConfig"] = {{"Runtime", "runc"}};
+    });
+    job_.plan.session = "s1";
+    job_.plan.workdir = "/workspace";
+    job_.plan.resources.disk = 0;
+  }
+
+  // Looks until the agent must be stopped, and returns the reason.
+  std::string stopped(const std::string& meter_says) {
+    docker_.set_program(guard_reference(), [meter_says](docker::FakeProcess& meter) {
+      meter.write(meter_says);
+      return 0;
+    });
+    auto engine = docker_.connect();
+    DiskWatch watch(*engine, job_, {"/"}, json::object());
+    std::string why;
+    for (auto until = std::chrono::steady_clock::now() + 60s; why.empty() && std::chrono::steady_clock::now() < until;
+         std::this_thread::sleep_for(10ms))
+      why = watch.look();
+    watch.end();
+    EXPECT_EQ(docker_.world().names().count("container bottle-s1-meter"), 0u) << "the meter is gone";
+    return why;
+  }
+
+  docker::FakeDocker docker_;
+  Job job_;
+};
+
+TEST_F(WatchedAgent, IsStoppedWhenItHasWrittenTooMuch) {
+  std::string why = stopped("{\"bytes\":2147483648,\"complete\":true}\n");
+  EXPECT_TRUE(why.starts_with("the agent has written 2 GiB, more than")) << why;
+}
+
+TEST_F(WatchedAgent, IsStoppedWhenWhatItWroteCannotBeCounted) {
+  std::string why = stopped("{\"bytes\":0,\"complete\":false}\n");
+  EXPECT_NE(why.find("cannot be counted"), std::string::npos) << why;
 }
 
 TEST(Meter, HasNoMoreRightsThanItsTaskNeeds) {
