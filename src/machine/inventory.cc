@@ -35,11 +35,11 @@ bool still_orphan(const Found& found, const Places& places) {
   return found.orphan && (!found.record || record.error().code != Code::not_found);
 }
 
-Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,
-                         const Limits& limits, const Progress& progress) {
-  Inventory inventory;
-  // The records are read before the providers are asked, because a VM that is made in the meantime has a record and
-  // must not be taken for a lost one.
+namespace {
+
+// Returns the records, and adds their providers to those to ask. They are read before the providers are asked, because
+// a VM that is made in the meantime has a record and must not be taken for a lost one.
+std::vector<Record> read_records(const Places& places, std::vector<Ask>& ask) {
   std::vector<Record> records;
   for (const auto& name : recorded(places)) {
     auto record = load(name, places);
@@ -50,52 +50,74 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
     ask.push_back({record->vm.wanted.provider, record->vm.wanted.options, true});
     records.push_back(std::move(*record));
   }
+  return records;
+}
+
+using Answer = Result<std::vector<Listed>>;
+struct Asked {
+  Ask whom;
+  std::future<Answer> answer;
+};
+
+// Asks all providers at the same time, each once. The arguments must outlive the answers.
+std::vector<Asked> ask_providers(const std::vector<Ask>& ask, const std::string& owner, const Places& places,
+                                 const Environment& environment, const Limits& limits, const Progress& progress) {
   std::map<std::pair<std::string, std::map<std::string, std::string>>, bool> unique;
   for (const auto& one : ask) unique[{one.provider, one.options}] |= one.required;
-
-  std::string owner = owner_label(places);
-  using Answer = Result<std::vector<Listed>>;
-  std::vector<std::tuple<std::string, std::map<std::string, std::string>, bool, std::future<Answer>>> answers;
+  std::vector<Asked> asked;
   for (const auto& [whom, required] : unique)
-    answers.emplace_back(
-        whom.first, whom.second, required,
-        std::async(std::launch::async, [&places, &environment, &limits, &progress, &owner, whom = whom]() -> Answer {
-          Provider provider = TRY(Provider::find(whom.first, places, environment, limits));
-          return provider.list(owner, whom.second, progress);
-        }));
+    asked.push_back(
+        {{whom.first, whom.second, required},
+         std::async(std::launch::async, [&places, &environment, &limits, &progress, &owner, whom = whom]() -> Answer {
+           Provider provider = TRY(Provider::find(whom.first, places, environment, limits));
+           return provider.list(owner, whom.second, progress);
+         })});
+  return asked;
+}
+
+// Describes what a provider has listed.
+Found describe(const Listed& item, const Ask& whom, const std::string& owner, const std::vector<Record>& records,
+               const Places& places) {
+  Found found;
+  auto record = std::ranges::find_if(
+      records, [&](const Record& r) { return r.vm.wanted.provider == whom.provider && r.vm.name == item.name; });
+  // The record may have been written since. A VM that is being made is not lost.
+  auto later = load(item.name, places);
+  if (record != records.end()) found = of_record(*record, places);
+  else if (later && later->vm.wanted.provider == whom.provider) found = of_record(*later, places);
+  found.provider = whom.provider;
+  found.options = whom.options;
+  found.listed = item;
+  found.at_provider = true;
+  found.mine = item.owner == owner;
+  if (found.record) return found;
+  // What a VM left behind has the label of its session. It is an orphan unless a VM of that session is still in use.
+  bool used = std::ranges::any_of(records, [&](const Record& r) {
+    return !item.session.empty() && r.vm.session == item.session && (r.held || !orphaned(r, places));
+  });
+  found.orphan = found.mine && !used;
+  return found;
+}
+
+}  // namespace
+
+Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,
+                         const Limits& limits, const Progress& progress) {
+  Inventory inventory;
+  auto records = read_records(places, ask);
+  std::string owner = owner_label(places);
   std::set<std::pair<std::string, std::string>> seen;
-  for (auto& [provider, options, required, answer] : answers) {
+  for (auto& [whom, answer] : ask_providers(ask, owner, places, environment, limits, progress)) {
     auto listed = answer.get();
     if (!listed) {
       bool absent = listed.error().code == Code::invalid || listed.error().code == Code::not_found ||
                     listed.error().code == Code::denied;
-      if (required || !absent) inventory.silent[provider] = listed.error().what;
+      if (whom.required || !absent) inventory.silent[whom.provider] = listed.error().what;
       continue;
     }
-    for (const auto& item : *listed) {
-      if (item.status == "gone" || !seen.insert({provider, item.kind + " " + item.id}).second) continue;
-      Found found;
-      auto record = std::ranges::find_if(
-          records, [&](const Record& r) { return r.vm.wanted.provider == provider && r.vm.name == item.name; });
-      // The record may have been written since. A VM that is being made is not lost.
-      auto later = load(item.name, places);
-      if (record != records.end()) found = of_record(*record, places);
-      else if (later && later->vm.wanted.provider == provider) found = of_record(*later, places);
-      found.provider = provider;
-      found.options = options;
-      found.listed = item;
-      found.at_provider = true;
-      found.mine = item.owner == owner;
-      if (!found.record) {
-        // What a VM left behind has the label of its session. It is an orphan unless a VM of that session is still in
-        // use.
-        bool used = std::ranges::any_of(records, [&](const Record& r) {
-          return !item.session.empty() && r.vm.session == item.session && (r.held || !orphaned(r, places));
-        });
-        found.orphan = found.mine && !used;
-      }
-      inventory.all.push_back(std::move(found));
-    }
+    for (const auto& item : *listed)
+      if (item.status != "gone" && seen.insert({whom.provider, item.kind + " " + item.id}).second)
+        inventory.all.push_back(describe(item, whom, owner, records, places));
   }
   for (const auto& record : records)
     if (std::ranges::none_of(inventory.all, [&](const Found& f) {

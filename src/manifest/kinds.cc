@@ -219,6 +219,38 @@ bool header(const std::string& text) {
          text.find("{}", colon) != std::string::npos && text.find("{}") == text.rfind("{}");
 }
 
+bool capital(char c) { return c >= 'A' && c <= 'Z'; }
+
+bool method(const std::string& text) {
+  return !text.empty() && text.size() <= 20 && std::ranges::all_of(text, capital);
+}
+
+bool package(const std::string& text) {
+  return text.size() > 1 && alnum(text[0]) && made_of(text, "+.-") && std::ranges::none_of(text, capital);
+}
+
+bool duration(const std::string& text) {
+  return text.size() > 1 && in(text.substr(0, text.size() - 1), 1, 10000000) &&
+         std::string_view("smhd").find(text.back()) != std::string_view::npos;
+}
+
+bool path_glob(const std::string& text) {
+  return text.starts_with("/") && printable(text) && text.find_first_of(" ?#\\") == std::string::npos &&
+         escapes_are_whole(text);
+}
+
+bool ssh_key(const std::string& text) {
+  size_t space = text.find(' ');
+  return space != std::string::npos && printable(text) &&
+         (text.starts_with("ssh-") || text.starts_with("ecdsa-") || text.starts_with("sk-")) &&
+         text.find_first_not_of(' ', space) != std::string::npos;
+}
+
+bool placeholder(const std::string& text) {
+  return text.size() >= 12 && text.size() <= 256 &&
+         std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+}
+
 }  // namespace
 
 const Kind& kind(Type type) { return *std::ranges::find(kKinds, type, &Kind::type); }
@@ -247,18 +279,15 @@ bool valid(Type type, const std::string& text) {
     case Type::size:
       return size(text) && *size(text) >= (64u << 20);
     case Type::duration:
-      return text.size() > 1 && in(text.substr(0, text.size() - 1), 1, 10000000) &&
-             std::string_view("smhd").find(text.back()) != std::string_view::npos;
+      return duration(text);
     case Type::host:
       return host(text) || six(text);
     case Type::pattern:
       return pattern(text);
     case Type::method:
-      return !text.empty() && text.size() <= 20 &&
-             std::ranges::all_of(text, [](char c) { return c >= 'A' && c <= 'Z'; });
+      return method(text);
     case Type::path_glob:
-      return text.starts_with("/") && printable(text) && text.find_first_of(" ?#\\") == std::string::npos &&
-             escapes_are_whole(text);
+      return path_glob(text);
     case Type::address:
       return address(text);
     case Type::endpoint:
@@ -268,23 +297,17 @@ bool valid(Type type, const std::string& text) {
     case Type::source:
       return source(text);
     case Type::package:
-      return text.size() > 1 && alnum(text[0]) && made_of(text, "+.-") &&
-             std::ranges::none_of(text, [](char c) { return c >= 'A' && c <= 'Z'; });
+      return package(text);
     case Type::version:
       return version(text);
     case Type::integrity:
       return integrity(text);
     case Type::host_path:
       return !text.empty() && printable(text);
-    case Type::ssh_key: {
-      size_t space = text.find(' ');
-      return space != std::string::npos && printable(text) &&
-             (text.starts_with("ssh-") || text.starts_with("ecdsa-") || text.starts_with("sk-")) &&
-             text.find_first_not_of(' ', space) != std::string::npos;
-    }
+    case Type::ssh_key:
+      return ssh_key(text);
     case Type::placeholder:
-      return text.size() >= 12 && text.size() <= 256 &&
-             std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+      return placeholder(text);
     case Type::header:
       return header(text);
     case Type::choice:

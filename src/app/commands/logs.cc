@@ -22,7 +22,8 @@ namespace {
 
 struct LogsOptions {
   std::string session;
-  bool egress = false, denied = false, follow = false, as_json = false;
+  bool egress = false, denied = false, follow = false;
+  Output output;
 };
 
 bool runs(const std::string& name) { return std::ranges::count(names_in(directories().sessions), name) > 0; }
@@ -67,7 +68,7 @@ std::string time_of(const std::string& line) {
 
 // Shows the decisions of the guard and, for a session on a remote machine, those that were made on this machine.
 Result<> egress(const std::string& name, const LogsOptions& options) {
-  bool people = ::isatty(1) && !options.as_json;
+  bool people = ::isatty(1) && !options.output.json;
   std::string results = directories().results + "/" + name;
   Decisions guard{results + "/egress.jsonl", "", {}}, near{results + "/egress-near.jsonl", "", {}};
   for (bool last = false;;) {
@@ -96,7 +97,7 @@ Result<> logs(const LogsOptions& options) {
                 "run `bottle logs --egress " + name + "` for its decisions so far");
   if (!text) return std::unexpected(text.error());
   auto result = wire::decode<wire::SessionResult>(*text, wire::From::ours);
-  if (result && ::isatty(1) && !options.as_json) print(result_lines(*result));
+  if (result && ::isatty(1) && !options.output.json) print(result_lines(*result));
   else print_json_text(*text);
   return {};
 }
@@ -110,8 +111,8 @@ void add_logs(CLI::App& app, int& exit) {
   command->add_flag("--egress", o->egress);
   command->add_flag("--denied", o->denied);
   command->add_flag("-f,--follow", o->follow);
-  command->add_flag("--json", o->as_json);
-  command->callback([o, &exit] { exit = exit_status(logs(*o), o->as_json); });
+  command->add_flag("--json", o->output.json);
+  command->callback([o, &exit] { exit = exit_status(logs(*o), o->output.json); });
 }
 
 }  // namespace bottle::app

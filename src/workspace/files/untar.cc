@@ -92,80 +92,103 @@ bool is_impossible(int error) {
          error == ENAMETOOLONG || error == EINVAL || error == ENOTEMPTY || error == EMLINK || error == EPERM;
 }
 
+// What the headers before an entry say about it.
+struct Announced {
+  std::map<std::string, std::string> pax;
+  std::string path, target;  // GNU's long names
+};
+
+bool is_announcement(char type) { return type == 'x' || type == 'g' || type == 'L' || type == 'K'; }
+
+Result<> read_announcement(const Source& source, char type, uint64_t size, Announced& announced) {
+  if (size > kHeaderLimit) return broken("a header that is too long");
+  std::string body((size + 511) / 512 * 512, '\0');
+  if (!body.empty() && !TRY(read_fully(source, body.data(), body.size()))) return broken("it ends too early");
+  body.resize(size);
+  if (type == 'x') announced.pax = TRY(pax(body));
+  else if (type != 'g') (type == 'L' ? announced.path : announced.target) = body.substr(0, body.find('\0'));
+  return {};
+}
+
+Result<TarEntry> read_entry(const char* block, uint64_t size, uint64_t mode, const Announced& announced) {
+  TarEntry entry;
+  entry.path = text(block, 100);
+  if (std::memcmp(block + 257, "ustar\0", 6) == 0 && block[345]) entry.path = text(block + 345, 155) + "/" + entry.path;
+  entry.target = text(block + 157, 100);
+  if (!announced.path.empty()) entry.path = announced.path;
+  if (!announced.target.empty()) entry.target = announced.target;
+  const auto& extra = announced.pax;
+  if (auto it = extra.find("path"); it != extra.end()) entry.path = it->second;
+  if (auto it = extra.find("linkpath"); it != extra.end()) entry.target = it->second;
+  if (auto it = extra.find("size"); it != extra.end()) {
+    auto given = decimal(it->second);
+    if (!given) return broken("a size");
+    size = *given;
+  }
+  bool sparse =
+      std::any_of(extra.begin(), extra.end(), [](const auto& e) { return e.first.starts_with("GNU.sparse"); });
+  char type = block[156];
+  entry.mode = static_cast<int>(mode & 0777);
+  if (type == '0' || type == '\0' || type == '7') entry.kind = sparse ? TarEntry::Kind::other : TarEntry::Kind::file;
+  else if (type == '5') entry.kind = TarEntry::Kind::directory;
+  else if (type == '2') entry.kind = TarEntry::Kind::symlink;
+  else if (type == '1') entry.kind = TarEntry::Kind::hardlink;
+  // Links, devices and directories have no body, whatever the header says. Other tar programs do the same.
+  entry.size = type >= '1' && type <= '6' ? 0 : size;
+  return entry;
+}
+
+// Gives the visitor the entry with its body, then skips what it did not read and the padding.
+Result<> visit_entry(const Source& source, const Visit& visit, const TarEntry& entry) {
+  uint64_t left = entry.size;
+  Source body = [&](char* to, size_t room) -> Result<size_t> {
+    if (left == 0) return 0;
+    size_t n = TRY(source(to, static_cast<size_t>(std::min<uint64_t>(room, left))));
+    if (n == 0) return broken("it ends within a file");
+    left -= n;
+    return n;
+  };
+  TRY(visit(entry, body));
+  uint64_t padding = (512 - entry.size % 512) % 512;
+  char waste[65536];
+  while (left > 0) (void)TRY(body(waste, sizeof waste));
+  if (padding && !TRY(read_fully(source, waste, padding))) return broken("it ends too early");
+  return {};
+}
+
+// Reads what follows the end of the archive, so that the writer is not cut off, up to the amount of usual padding.
+Result<> read_rest(const Source& source) {
+  char rest[4096];
+  for (uint64_t total = 0; total < kHeaderLimit;) {
+    size_t n = TRY(source(rest, sizeof rest));
+    if (n == 0) return {};
+    total += n;
+  }
+  return broken("it goes on after its end");
+}
+
 }  // namespace
 
 Result<> read_tar(const Source& source, const Visit& visit) {
-  std::map<std::string, std::string> extra;
-  std::string long_name, long_link;
+  Announced announced;
   for (int empty = 0;;) {
     char block[512];
     if (!TRY(read_fully(source, block, sizeof block))) return {};
     if (std::all_of(block, block + 512, [](char c) { return c == 0; })) {
-      // This is the end of the archive. The rest is read so that the writer is not cut off, up to the amount of usual
-      // padding.
       if (++empty < 2) continue;
-      char rest[4096];
-      for (uint64_t total = 0; total < kHeaderLimit;) {
-        size_t n = TRY(source(rest, sizeof rest));
-        if (n == 0) return {};
-        total += n;
-      }
-      return broken("it goes on after its end");
+      return read_rest(source);
     }
     empty = 0;
     if (!checksum_holds(block)) return broken("a header's checksum");
     auto size = number(block + 124, 12), mode = number(block + 100, 8);
     if (!size || !mode) return broken("a number in a header");
-    char type = block[156];
-    if (type == 'x' || type == 'g' || type == 'L' || type == 'K') {
-      if (*size > kHeaderLimit) return broken("a header that is too long");
-      std::string body((*size + 511) / 512 * 512, '\0');
-      if (!body.empty() && !TRY(read_fully(source, body.data(), body.size()))) return broken("it ends too early");
-      body.resize(*size);
-      if (type == 'x') extra = TRY(pax(body));
-      else if (type != 'g') (type == 'L' ? long_name : long_link) = body.substr(0, body.find('\0'));
+    if (is_announcement(block[156])) {
+      TRY(read_announcement(source, block[156], *size, announced));
       continue;
     }
-    TarEntry entry;
-    entry.path = text(block, 100);
-    if (std::memcmp(block + 257, "ustar\0", 6) == 0 && block[345])
-      entry.path = text(block + 345, 155) + "/" + entry.path;
-    entry.target = text(block + 157, 100);
-    if (!long_name.empty()) entry.path = long_name;
-    if (!long_link.empty()) entry.target = long_link;
-    if (auto it = extra.find("path"); it != extra.end()) entry.path = it->second;
-    if (auto it = extra.find("linkpath"); it != extra.end()) entry.target = it->second;
-    if (auto it = extra.find("size"); it != extra.end()) {
-      size = decimal(it->second);
-      if (!size) return broken("a size");
-    }
-    bool sparse =
-        std::any_of(extra.begin(), extra.end(), [](const auto& e) { return e.first.starts_with("GNU.sparse"); });
-    entry.mode = static_cast<int>(*mode & 0777);
-    if (type == '0' || type == '\0' || type == '7') entry.kind = sparse ? TarEntry::Kind::other : TarEntry::Kind::file;
-    else if (type == '5') entry.kind = TarEntry::Kind::directory;
-    else if (type == '2') entry.kind = TarEntry::Kind::symlink;
-    else if (type == '1') entry.kind = TarEntry::Kind::hardlink;
-    if (type == '1' || type == '2' || type == '5' || type == '3' || type == '4' || type == '6')
-      size = 0;  // as other tar programs do
-    entry.size = *size;
-    extra.clear();
-    long_name.clear();
-    long_link.clear();
-
-    uint64_t left = entry.size;
-    Source body = [&](char* to, size_t room) -> Result<size_t> {
-      if (left == 0) return 0;
-      size_t n = TRY(source(to, static_cast<size_t>(std::min<uint64_t>(room, left))));
-      if (n == 0) return broken("it ends within a file");
-      left -= n;
-      return n;
-    };
-    TRY(visit(entry, body));
-    uint64_t padding = (512 - entry.size % 512) % 512;
-    char waste[65536];
-    while (left > 0) (void)TRY(body(waste, sizeof waste));
-    if (padding && !TRY(read_fully(source, waste, padding))) return broken("it ends too early");
+    TarEntry entry = TRY(read_entry(block, *size, *mode, announced));
+    announced = {};
+    TRY(visit_entry(source, visit, entry));
   }
 }
 
