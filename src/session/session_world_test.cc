@@ -151,37 +151,54 @@ void TestSession::deliver(const std::atomic<bool>& over) const {
   (void)::recv(socket.get(), ok, sizeof ok, MSG_WAITALL);
 }
 
-Outcome TestSession::run(docker::FakeDocker& docker) {
+void Launcher::await(const std::string& what, const std::function<bool(const Frame&)>& is_wanted) {
+  while (auto frame = receive_frame(fd_.get())) {
+    frames_.push_back(*frame);
+    if (is_wanted(*frame)) return;
+  }
+  ADD_FAILURE() << "the session ended before " << what;
+}
+
+void Launcher::await_output(const std::string& text) {
+  std::string output;
+  await("the output " + text, [&](const Frame& frame) {
+    if (frame.type == FrameType::output) output += frame.bytes;
+    return output.find(text) != std::string::npos;
+  });
+}
+
+Outcome Launcher::outcome() {
+  while (auto frame = fd_ ? receive_frame(fd_.get()) : fail(Code::closed, "")) frames_.push_back(*frame);
+  Outcome outcome;
+  for (const auto& frame : frames_) {
+    if (frame.type == FrameType::result)
+      if (auto result = wire::decode<wire::SessionResult>(frame.bytes, wire::From::ours)) outcome.result = *result;
+    if (frame.type == FrameType::failure)
+      if (auto error = wire::decode<Error>(frame.bytes, wire::From::ours)) outcome.failure = *error;
+    if (frame.type == FrameType::output) outcome.output += frame.bytes;
+  }
+  if (fd_) EXPECT_NE(outcome.result.has_value(), outcome.failure.has_value()) << "the end is told exactly once";
+  return outcome;
+}
+
+Outcome TestSession::run(docker::FakeDocker& docker, const std::function<void(Launcher&)>& take_part) {
   int ends[2];
   EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-  UniqueFd launcher(ends[1]);
-  if (job.far) EXPECT_TRUE(send_frame(launcher.get(), FrameType::values, wire::encode(Values{})));
+  Launcher launcher{UniqueFd(ends[1])};
+  if (job.far) launcher.send(FrameType::values, wire::encode(Values{}));
   std::atomic<bool> over = false;
-  std::thread near([&] {
+  auto near = std::async(std::launch::async, [&] {
     if (job.far) deliver(over);
+    if (take_part) take_part(launcher);
   });
   {
     Clients clients{UniqueFd(ends[0])};
     session::run(job, clients, docker.connector());
+    clients.drain(std::chrono::seconds(10));
   }
   over = true;
-  near.join();
-  Outcome outcome;
-  FrameReader frames;
-  for (char buffer[65536];;) {
-    ssize_t n = ::read(launcher.get(), buffer, sizeof buffer);
-    if (n <= 0) break;
-    frames.feed({buffer, static_cast<size_t>(n)});
-  }
-  while (auto frame = frames.next()) {
-    if (frame->type == FrameType::result)
-      if (auto result = wire::decode<wire::SessionResult>(frame->bytes, wire::From::ours)) outcome.result = *result;
-    if (frame->type == FrameType::failure)
-      if (auto error = wire::decode<Error>(frame->bytes, wire::From::ours)) outcome.failure = *error;
-    if (frame->type == FrameType::output) outcome.output += frame->bytes;
-  }
-  EXPECT_NE(outcome.result.has_value(), outcome.failure.has_value()) << "the launcher is told the end exactly once";
-  return outcome;
+  near.get();
+  return launcher.outcome();
 }
 
 std::vector<docker::FakeCall> TestSession::run_well() {

@@ -13,6 +13,8 @@
 #include "docker/fake/fake_engine.h"
 #include "session/ledger/scratch_test.h"
 #include "session/sweep/sweep.h"
+#include "wire/event.h"
+#include "wire/frames/frames.h"
 #include "wire/gate.h"
 #include "wire/result.h"
 #include "wire/start/job.h"
@@ -24,6 +26,30 @@ struct Outcome {
   std::optional<wire::SessionResult> result;
   std::optional<Error> failure;
   std::string output;  // of the agent, as its terminal got it
+};
+
+// The launcher's end of a session, for tests that take part in one.
+class Launcher {
+ public:
+  explicit Launcher(UniqueFd fd) : fd_(std::move(fd)) {}
+  void send(FrameType type, std::string_view bytes) { EXPECT_TRUE(send_frame(fd_.get(), type, bytes)); }
+  // Reads frames until one is as wanted. Fails the test if the session ends first.
+  void await(const std::string& what, const std::function<bool(const Frame&)>& is_wanted);
+  template <class Kind>
+  void await_event(const std::string& what) {
+    await(what, [](const Frame& frame) {
+      auto event = wire::decode<wire::Event>(frame.bytes, wire::From::ours);
+      return frame.type == FrameType::event && event && std::holds_alternative<Kind>(*event);
+    });
+  }
+  void await_output(const std::string& text);
+  void leave() { fd_.reset(); }
+  // Reads to the end, and returns what all frames said.
+  Outcome outcome();
+
+ private:
+  UniqueFd fd_;
+  std::vector<Frame> frames_;
 };
 
 // The world as it was at one moment, with a copy of the test's directory. If the session's process had died then, this
@@ -47,8 +73,8 @@ class TestSession {
   // Makes what an engine has before a session: images, the shared network, things that belong to others, and the
   // programs of our two containers.
   void furnish(docker::FakeDocker& docker);
-  // Runs the session to its end.
-  Outcome run(docker::FakeDocker& docker);
+  // Runs the session to its end. Meanwhile `take_part` may do what a launcher does.
+  Outcome run(docker::FakeDocker& docker, const std::function<void(Launcher&)>& take_part = {});
   // Runs one that must go well, and returns all calls in their order.
   std::vector<docker::FakeCall> run_well();
 

@@ -12,6 +12,7 @@
 
 #include "base/files/file.h"
 #include "base/future.h"
+#include "docker/answers.h"
 #include "session/box/host_routes.h"
 #include "session/credentials/agent_relay.h"
 #include "session/guard_link/audit_file.h"
@@ -229,10 +230,11 @@ class Watch {
 
   std::string cause_of_death() {
     auto container = engine_.inspect_container(names_.guard);
-    if (!container || !container->contains("State")) return "died";
-    const auto& state = (*container)["State"];
-    if (state.value("OOMKilled", false)) return "ran out of memory and was killed";
-    int status = state.value("ExitCode", 0);
+    if (!container) return "died";
+    auto state = docker::exit_of(*container);
+    if (!state) return "died";
+    if (state->is_out_of_memory) return "ran out of memory and was killed";
+    int status = state->status;
     return status > 128 ? "was killed by signal " + std::to_string(status - 128)
                         : "exited with status " + std::to_string(status);
   }

@@ -1,0 +1,136 @@
+// These tests take part in a session while its agent works, on an engine in memory.
+#include "session/watch.h"
+
+#include <gtest/gtest.h>
+
+#include "session/console/client.h"
+#include "session/session_world_test.h"
+#include "wire/request.h"
+
+namespace bottle::session {
+namespace {
+
+using docker::FakeCall, docker::FakeDocker;
+
+class Working : public ::testing::Test {
+ protected:
+  Working() {
+    session.furnish(docker);
+    session.job.plan.headless = false;
+    // Repeats each line, and ends when it is told to.
+    session.agent = [this](docker::FakeProcess& process, const wire::Go&) {
+      process.write("ready\n");
+      for (std::string line; !(line = process.read_line()).empty();) {
+        if (line == "end") break;
+        process.write("heard " + line + "\n");
+      }
+      process.put("/workspace/made.txt", kWork);
+      session.worked = true;
+      return 3;
+    };
+  }
+  TestSession session{true};
+  FakeDocker docker;
+};
+
+TEST_F(Working, InputGoesToTheAgentAndItsScreenComesBack) {
+  auto outcome = session.run(docker, [](Launcher& launcher) {
+    launcher.await_event<wire::AgentRuns>("the agent ran");
+    launcher.await_output("ready");
+    launcher.send(FrameType::input, "hello\n");
+    launcher.await_output("heard hello");
+    launcher.send(FrameType::input, "end\n");
+  });
+  ASSERT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
+  EXPECT_EQ(outcome.result->exit, 3);
+  session.check_end(docker, "a conversation");
+}
+
+TEST_F(Working, AStopEndsTheAgentAndBringsItsWorkHome) {
+  session.agent = [this](docker::FakeProcess& process, const wire::Go&) {
+    process.put("/workspace/made.txt", kWork);
+    session.worked = true;
+    process.write("ready\n");
+    process.read_line();
+    return 0;
+  };
+  auto outcome = session.run(docker, [](Launcher& launcher) {
+    launcher.await_output("ready");
+    launcher.send(FrameType::stop, "");
+  });
+  ASSERT_TRUE(outcome.result);
+  EXPECT_EQ(outcome.result->exit, 143);
+  session.check_end(docker, "a stop");
+}
+
+TEST_F(Working, AnotherSizeOfTheTerminalReachesTheContainer) {
+  std::atomic<bool> resized = false;
+  docker.set_fault([&](const FakeCall& call) {
+    resized = resized || call.text() == "resize container bottle-x1-agent #1";
+    return docker::Fault::none;
+  });
+  (void)session.run(docker, [](Launcher& launcher) {
+    launcher.await_output("ready");
+    launcher.send(FrameType::resize, wire::encode(wire::Resize{40, 100}));
+    launcher.send(FrameType::input, "end\n");
+  });
+  EXPECT_TRUE(resized);
+}
+
+TEST_F(Working, ALauncherThatLeavesDoesNotEndTheAgent) {
+  (void)session.run(docker, [this](Launcher& launcher) {
+    launcher.await_output("ready");
+    launcher.leave();
+    auto later = connect_to(session.scratch.directories.sessions + "/x1/socket");
+    ASSERT_TRUE(later) << later.error().what;
+    Launcher second{UniqueFd(*later)};
+    second.send(FrameType::attach, wire::encode(wire::Attach{}));
+    second.await_output("ready");
+    second.send(FrameType::input, "end\n");
+    auto outcome = second.outcome();
+    ASSERT_TRUE(outcome.result);
+    EXPECT_EQ(outcome.result->exit, 3);
+  });
+  session.check_end(docker, "a session whose launcher left");
+}
+
+TEST_F(Working, AGuardThatDiesIsStartedAgainWithTheChangedPolicy) {
+  auto outcome = session.run(docker, [this](Launcher& launcher) {
+    launcher.await_output("ready");
+    launcher.send(FrameType::policy, wire::encode(wire::PolicyChange{.id = "1", .deny = "evil.example.org"}));
+    launcher.await_event<wire::PolicyChanged>("the guard took the change");
+    EXPECT_TRUE(docker.connect()->kill_container("bottle-x1-guard"));
+    launcher.await_event<wire::GuardLost>("the guard's death was told");
+    launcher.await_event<wire::GuardBack>("the guard was back");
+    launcher.send(FrameType::input, "end\n");
+  });
+  ASSERT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
+  session.check_end(docker, "a session whose guard died");
+}
+
+// What a hostile or a strange engine says of the dead guard must not end the session.
+TEST_F(Working, NothingThatTheEngineSaysOfADeadGuardHurts) {
+  for (const auto& state : {nlohmann::json("x"), nlohmann::json{{"OOMKilled", 1}, {"ExitCode", "x"}}}) {
+    TestSession one(true);
+    FakeDocker engine;
+    one.furnish(engine);
+    one.agent = [](docker::FakeProcess& process, const wire::Go&) {
+      process.write("ready\n");
+      process.read_line();
+      return 0;
+    };
+    engine.set_forgery([&](const FakeCall& call, nlohmann::json& answer) {
+      if (call.text() == "inspect container bottle-x1-guard #1" && answer.contains("State")) answer["State"] = state;
+    });
+    auto outcome = one.run(engine, [&](Launcher& launcher) {
+      launcher.await_output("ready");
+      EXPECT_TRUE(engine.connect()->kill_container("bottle-x1-guard"));
+      launcher.await_event<wire::GuardBack>("the guard was back");
+      launcher.send(FrameType::input, "end\n");
+    });
+    EXPECT_TRUE(outcome.result) << state;
+  }
+}
+
+}  // namespace
+}  // namespace bottle::session
