@@ -1,0 +1,158 @@
+// These tests let an engine lie, and let others make things with a session's names.
+#include <gtest/gtest.h>
+
+#include "session/ledger/names.h"
+#include "session/session_world_test.h"
+#include "session/sweep/unrecorded.h"
+
+namespace bottle::session {
+namespace {
+
+using docker::Fault, docker::FakeCall, docker::FakeDocker;
+using nlohmann::json;
+
+// Whatever an engine answers to any question, the session ends, no work is given up and nothing of others goes.
+TEST(HostileEngine, NoAnswerOfAnyShapeCostsWorkOrThingsOfOthers) {
+  std::vector<std::pair<std::string, json>> lies;
+  for (const auto& call : TestSession(true).run_well())
+    if (call.method.starts_with("inspect") || call.method == "list")
+      for (const json& lie :
+           {json::array(), json::object(), json::array({7, nullptr, json::array()}),
+            json{{"Id", 5}, {"Config", {{"Labels", {1, 2}}}}, {"Labels", "x"}, {"Name", 3}, {"Names", {4}}},
+            json{{"Config", 7}, {"State", json::array()}, {"IPAM", {{"Config", {{"Gateway", 1}}}}}, {"Driver", 1}}})
+        lies.emplace_back(call.method + " " + call.object, lie);
+  EXPECT_GT(lies.size(), 40u);
+  for_each_at_once(lies, [](const auto& lie) {
+    std::string when = lie.first + " answers " + lie.second.dump();
+    TestSession session(true);
+    FakeDocker docker;
+    session.furnish(docker);
+    docker.set_forgery([&](const FakeCall& call, json& answer) {
+      if (call.method + " " + call.object == lie.first) answer = lie.second;
+    });
+    (void)session.run(docker);
+    session.check(docker, when);
+    session.kill_owner(docker);
+    (void)session.sweep_all(docker);
+    docker.set_forgery({});
+    session.check(docker, when);
+    (void)session.sweep_all(docker);
+    session.check_end(docker, when);
+  });
+}
+
+// Makes things with the session's names before it starts, or just before it makes its own.
+TEST(HostileEngine, ThingsOfOthersWithOurNamesEndTheStartAndStay) {
+  std::vector<Thing> things = Names("x1").things();
+  for_each_at_once(things, [&](const Thing& thing) {
+    for (bool early : {true, false}) {
+      std::string when = "a foreign " + thing.kind + " " + thing.name + (early ? " before" : " during") + " the start";
+      TestSession session(true);
+      FakeDocker docker;
+      session.furnish(docker);
+      auto intrude = [&] {
+        docker.with_world([&](docker::FakeWorld& world) {
+          if (thing.kind == "volume") (void)world.create_volume(thing.name, {{"owner", "me"}});
+          if (thing.kind == "network") (void)world.create_network(thing.name, {{"Labels", {{"owner", "me"}}}});
+          if (thing.kind == "container")
+            (void)world.create_container(
+                thing.name,
+                {{"Image", "agent:1"}, {"Labels", {{"owner", "me"}}}, {"HostConfig", {{"NetworkMode", "none"}}}});
+        });
+      };
+      if (early) intrude();
+      docker.set_fault([&](const FakeCall& call) {
+        if (call.method.starts_with("create") && call.object == "bottle-x1") intrude();
+        if (call.method.starts_with("create") && call.object == thing.name) intrude();
+        if (call.text() == "create container bottle-x1-agent #1") intrude();
+        return Fault::none;
+      });
+      auto outcome = session.run(docker);
+      ASSERT_TRUE(outcome.failure) << when;
+      EXPECT_FALSE(session.worked) << when;
+      EXPECT_TRUE(session.left(docker).contains(thing.kind + " " + thing.name)) << when;
+      EXPECT_EQ(session.left(docker).size(), 1u) << when;
+    }
+  });
+}
+
+TEST(HostileEngine, AnImageWithASessionsLabelsIsNotStarted) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.furnish(docker);
+  docker.with_world([](docker::FakeWorld& world) {
+    (*world.image("agent:1"))->labels = {{"bottle.session", "x1"}, {"bottle.owner", Owner::self().to_label()}};
+  });
+  auto outcome = session.run(docker);
+  ASSERT_TRUE(outcome.failure);
+  EXPECT_EQ(outcome.failure->code, Code::denied);
+  EXPECT_FALSE(session.worked);
+  EXPECT_EQ(session.left(docker), std::set<std::string>());
+}
+
+TEST(HostileEngine, ASelfTestThatFindsAWayOutDoesNotStartTheAgent) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.furnish(docker);
+  session.report.probes.push_back({"gateway", false, "reachable"});
+  auto outcome = session.run(docker);
+  ASSERT_TRUE(outcome.failure);
+  EXPECT_NE(outcome.failure->what.find("gateway"), std::string::npos) << outcome.failure->what;
+  EXPECT_FALSE(session.worked);
+  session.check_end(docker, "a self-test that fails");
+}
+
+// Lists of any length from others do not hide what is ours, and do not become ours.
+TEST(HostileEngine, LongListsOfForgedThingsAreNotOurs) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.furnish(docker);
+  docker.with_world([](docker::FakeWorld& world) {
+    for (int i = 0; i < 2'000; ++i)
+      (void)world.create_volume("forged-" + std::to_string(i),
+                                {{"bottle.session", "x1"}, {"bottle.owner", Owner::self().to_label()}});
+  });
+  auto outcome = session.run(docker);
+  ASSERT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
+  EXPECT_TRUE(outcome.result->receipt.confirmed);
+  EXPECT_EQ(docker.world().volumes.size(), 2'001u);
+  session.check_end(docker, "a session among forged things");
+}
+
+// The state directory is lost: what the dead session left has labels but no ledger.
+TEST(HostileEngine, ThingsWithoutALedgerGoOnlyWithTheirWorkSaved) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.furnish(docker);
+  docker.set_fault([&](const FakeCall& call) {
+    return call.method.starts_with("remove") || call.method == "get archive" ? Fault::refused : Fault::none;
+  });
+  (void)session.run(docker);
+  docker.set_fault({});
+  session.kill_owner(docker);
+  std::filesystem::remove_all(session.scratch.directories.sessions);
+  docker.with_world([](docker::FakeWorld& world) {
+    auto labels = world.volumes.at("bottle-x1-work").labels;
+    (void)world.create_volume("not-as-we-name-things", labels);
+  });
+  auto engine = docker.connect();
+  auto found = find_unrecorded(session.scratch.directories, *engine);
+  ASSERT_TRUE(found);
+  EXPECT_GE(found->size(), 4u);
+  docker.set_fault([&](const FakeCall& call) { return call.method == "get archive" ? Fault::refused : Fault::none; });
+  auto kept = remove_unrecorded(session.scratch.directories, *engine, *found, [](const std::string&) {});
+  ASSERT_EQ(kept.size(), 1u);
+  EXPECT_TRUE(kept[0].back && kept[0].back->held);
+  EXPECT_TRUE(docker.world().volumes.contains("bottle-x1-work")) << "the work could not be saved, so it stays";
+  docker.set_fault({});
+  auto gone = remove_unrecorded(session.scratch.directories, *engine,
+                                *find_unrecorded(session.scratch.directories, *engine), [](const std::string&) {});
+  ASSERT_EQ(gone.size(), 1u);
+  ASSERT_TRUE(gone[0].back);
+  EXPECT_NE(read_file(gone[0].back->archive).value_or("").find(kWork), std::string::npos);
+  EXPECT_EQ(session.left(docker), std::set<std::string>());
+  EXPECT_TRUE(docker.world().volumes.contains("not-as-we-name-things"));
+}
+
+}  // namespace
+}  // namespace bottle::session

@@ -1,0 +1,123 @@
+// These tests let sweeps fail at every call, on an engine in memory, and check that a later sweep completes them.
+#include <gtest/gtest.h>
+
+#include <mutex>
+
+#include "session/session_world_test.h"
+
+namespace bottle::session {
+namespace {
+
+using docker::Fault, docker::FakeCall, docker::FakeDocker;
+
+// A session whose process died when its agent had ended and its work was not home yet.
+class DeadSession : public ::testing::Test {
+ protected:
+  DeadSession() {
+    FakeDocker docker;
+    TestSession alive(true);
+    alive.furnish(docker);
+    docker.set_fault([&](const FakeCall& call) {
+      if (call.method == "wait for container") moment = alive.moment(docker, call);
+      return Fault::none;
+    });
+    EXPECT_TRUE(alive.run(docker).result);
+    docker.set_fault({});
+  }
+  ~DeadSession() override { std::filesystem::remove_all(moment.directory); }
+
+  std::vector<FakeCall> calls_of_a_sweep() {
+    TestSession session(true);
+    FakeDocker docker;
+    session.go_to(moment, docker, false);
+    EXPECT_EQ(session.sweep_all(docker).size(), 1u);
+    session.check_end(docker, "a sweep");
+    EXPECT_TRUE(session.worked);
+    return docker.calls();
+  }
+
+  Moment moment;
+};
+
+TEST_F(DeadSession, ASweepThatFailsIsCompletedByTheNext) {
+  std::vector<std::pair<std::string, Fault>> failures;
+  for (const auto& call : calls_of_a_sweep())
+    for (Fault fault : {Fault::refused, Fault::silent, Fault::lost, Fault::cut})
+      failures.emplace_back(call.text(), fault);
+  EXPECT_GT(failures.size(), 40u);
+  for_each_at_once(failures, [&](const auto& failure) {
+    std::string when =
+        "a sweep whose " + failure.first + " fails, fault " + std::to_string(static_cast<int>(failure.second));
+    TestSession session(true);
+    FakeDocker docker;
+    session.go_to(moment, docker, false);
+    docker.set_fault([&](const FakeCall& call) { return call.text() == failure.first ? failure.second : Fault::none; });
+    (void)session.sweep_all(docker);
+    docker.set_fault({});
+    session.check(docker, when);
+    (void)session.sweep_all(docker);
+    session.check_end(docker, when + ", then another");
+  });
+}
+
+TEST_F(DeadSession, ASweeperThatDiesIsReplaced) {
+  TestSession first(true);
+  FakeDocker docker;
+  first.go_to(moment, docker, false);
+  std::mutex lock;
+  std::vector<Moment> moments;
+  docker.set_fault([&](const FakeCall& call) {
+    Moment now = first.moment(docker, call);
+    std::scoped_lock hold(lock);
+    moments.push_back(std::move(now));
+    return Fault::none;
+  });
+  (void)first.sweep_all(docker);
+  docker.set_fault({});
+  EXPECT_GT(moments.size(), 10u);
+  for_each_at_once(moments, [](const Moment& last) {
+    TestSession session(true);
+    FakeDocker docker;
+    session.go_to(last, docker, false);
+    session.check(docker, "a sweeper dead at " + last.call.text());
+    (void)session.sweep_all(docker);
+    session.check_end(docker, "a sweeper dead at " + last.call.text());
+    std::filesystem::remove_all(last.directory);
+  });
+}
+
+TEST_F(DeadSession, SeveralSweepersAtOnceDoItOnce) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.go_to(moment, docker, false);
+  std::atomic<int> swept = 0;
+  for_each_at_once(std::vector<int>{1, 2, 3, 4},
+                   [&](int) { swept += static_cast<int>(session.sweep_all(docker).size()); });
+  EXPECT_EQ(swept, 1);
+  session.check_end(docker, "four sweeps at once");
+}
+
+// A thing of the session's name that another session has made since, or somebody else, stays.
+TEST_F(DeadSession, OnlyWhatCarriesTheOwnersLabelsGoes) {
+  Owner other = Owner::self();
+  for (const docker::Labels& labels : std::vector<docker::Labels>{
+           {},
+           {{"bottle.session", "x1"}},
+           {{"bottle.session", "x1"}, {"bottle.owner", other.to_label()}},
+           {{"bottle.session", "x2"},
+            {"bottle.owner", moment.world.volumes.at("bottle-x1-home").labels.at("bottle.owner")}},
+       }) {
+    TestSession session(true);
+    FakeDocker docker;
+    session.go_to(moment, docker, false);
+    docker.with_world([&](docker::FakeWorld& world) { world.volumes.at("bottle-x1-home").labels = labels; });
+    auto swept = session.sweep_all(docker);
+    ASSERT_EQ(swept.size(), 1u);
+    EXPECT_TRUE(docker.world().volumes.contains("bottle-x1-home"));
+    EXPECT_EQ(swept[0].receipt.confirmed, labels.contains("bottle.owner")) << "another session's is not a loss";
+    EXPECT_TRUE(session.is_home());
+  }
+}
+
+}  // namespace
+}  // namespace bottle::session
