@@ -1,5 +1,6 @@
 """The main job: the real Claude Code, headless, against the stand-in of the Messages API, through the guard."""
 
+import base64
 import glob
 import json
 import os
@@ -65,6 +66,36 @@ def test_claude_survives_what_it_reads(world, operator, play):
     assert told == [("placeholder_to_model", "claude-oauth"), ("placeholder_to_model", "mine"), ("secret_to_model", "mine"), ("secret_to_model", "open")], told
     assert session.denials("api.anthropic.com") == []
     assert "the agent read the value of secret mine" in session.err, session.explain()
+
+
+def test_claude_goes_on_after_credentials_that_nobody_named(world, operator, play):
+    """A private key, a kubeconfig and tokens in .env go to the model as markers, with every one of the later turns."""
+    key = base64.encodebytes(os.urandom(1200)).decode()
+    token, client_key = "glpat-" + os.urandom(10).hex(), "LS0tLS1CRUdJTi" + base64.b64encode(os.urandom(300)).decode()
+    files = {
+        ".env": "STAGE=dev\nGITLAB_TOKEN=%s\n" % token,
+        "id_rsa": "-----BEGIN RSA PRIVATE KEY-----\n" + key + "-----END RSA PRIVATE KEY-----\n",
+        "kubeconfig": "users:\n- name: dev\n  user:\n    client-key-data: %s\n" % client_key,
+    }
+    for name, text in files.items():
+        with open(os.path.join(operator.workspace, name), "w") as file:
+            file.write(text)
+    operator.git("add", "-f", *files)
+    operator.git("-c", "user.name=operator", "-c", "user.email=operator@example.org", "commit", "-qm", "Leave credentials lying about")
+    turns = [bash("echo turn $((%d + 1))" % n) for n in range(10)]
+    play({"steps": [bash("cd /workspace && cat " + name) for name in files] +
+                   [{"tool": "Read", "input": {"file_path": "/workspace/id_rsa"}}, *turns], "final": "I am still here"})
+    session = operator.start("look around", provider="claude")
+    assert session.status == 0 and "I am still here" in session.out, session.explain()
+    inside = results(world, session.since)
+    assert "turn 10" in inside and "STAGE=dev" in inside, inside
+    assert inside.count("[redacted: private-key]") == 2 and "[redacted: gitlab-token]" in inside, inside
+    lines = key.split()
+    assert token not in inside and client_key[20:60] not in inside and not any(line in inside for line in lines), inside
+    told = [line for line in session.audit() if line.get("code") == "credential_to_model"]
+    assert {"private-key", "gitlab-token"} <= {line["rule"] for line in told}, told
+    assert len(told) == len({(line["rule"], line["fingerprint"]) for line in told}), "told more than once"
+    assert session.denials("api.anthropic.com") == []
 
 
 def test_the_placeholder_is_worthless_elsewhere(world, operator, play):
