@@ -36,6 +36,7 @@ class HostPattern {
   bool matches(const Host& host) const;
   // A more specific pattern has a larger number: an exact name, then the longer suffix, then "*".
   size_t rank() const;
+  bool is_exact() const { return kind_ == Kind::exact; }
 
  private:
   enum class Kind { exact, suffix, any } kind_ = Kind::exact;

@@ -44,6 +44,12 @@ void Rules::each(const Host& host, F f) const {
   }
 }
 
+bool Rules::names(const Host& host) const {
+  bool exact = false;
+  each(host, [&](const Rule& rule) { exact |= rule.host.is_exact(); });
+  return exact;
+}
+
 bool Rules::denied(const Host& host) const {
   bool denied = false;
   each(host, [&](const Rule& rule) { denied |= rule.spec.deny; });

@@ -36,6 +36,8 @@ class Rules {
  public:
   static Result<Rules> compile(const std::vector<RuleSpec>& specs);
 
+  // Returns whether a rule names the host itself, and not only by a pattern.
+  bool names(const Host& host) const;
   // Returns whether the most specific rules for the host forbid all requests to it.
   bool denied(const Host& host) const;
   Decision connect(const Host& host, uint16_t port) const;

@@ -14,6 +14,7 @@
 #include "guard/net/resolver.h"
 #include "guard/net/stream.h"
 #include "guard/net/tls.h"
+#include "scan/dns/dns_name.h"
 
 namespace bottle::guard {
 
@@ -51,7 +52,8 @@ struct Context {
   std::map<uint32_t, AgentCall*> agent_calls;  // open connections to the session's ssh-agent
   uint32_t next_agent_call = 1;
   std::set<std::pair<std::string, std::string>>
-      reported;  // code and secret of each line that is written once per session
+      reported;             // code and secret of each line that is written once per session
+  scan::NameHistory names;  // the hosts that requests went to
 
   // Returns whether another connection can be served now.
   bool has_room() const {

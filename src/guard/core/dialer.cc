@@ -195,6 +195,19 @@ Task<Dialed> resolved(Context& context, Waker& waker, Addresses& to, int64_t dea
                    .reason = "resolving: " + (lookup.done() ? lookup.error() : "timed out")};
 }
 
+// Returns why a name may not be resolved because it carries data, or an empty string. A question to a name server sends
+// the name on, so this comes first. A name that the operator wrote in full is not judged.
+std::string carried(Context& context, const Config& config, const policy::Host& host) {
+  if (host.literal || config.rules.names(host)) return {};
+  if (auto why = scan::carries_data(host.name); !why.empty())
+    return "the name " + std::string(why) + ", as names that carry data do; to allow it, add a rule for the full name";
+  std::chrono::steady_clock::time_point now{std::chrono::milliseconds(context.loop.now())};
+  if (context.names.too_many(host.name, now))
+    return "too many different names of " + std::string(scan::registered_domain(host.name)) +
+           " within 10 minutes, as when names carry data; to allow it, add a rule for the full name";
+  return {};
+}
+
 }  // namespace
 
 std::string authority_of(const policy::Host& host, uint16_t port, uint16_t usual) {
@@ -205,6 +218,9 @@ std::string authority_of(const policy::Host& host, uint16_t port, uint16_t usual
 Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::Host host, uint16_t port, Via via,
                   Source* client) {
   int64_t deadline = context.loop.now() + kPatience;
+  if (!config.fixed(host) && !config.lan_route(host, port))
+    if (auto why = carried(context, config, host); !why.empty())
+      co_return Dialed{.status = 403, .code = "name_carries_data", .reason = why};
   if (config.relayed(host)) co_return co_await dial_relay(context, waker, host, port, via, deadline);
   const auto* fixed = config.fixed(host);
   const auto* ssh = config.ssh_host(host, port);

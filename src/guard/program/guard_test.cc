@@ -74,6 +74,30 @@ TEST_F(GuardTest, asks_no_resolver_about_what_is_denied_and_checks_what_it_answe
   server.join();
 }
 
+TEST_F(GuardTest, asks_no_resolver_about_names_that_carry_data) {
+  uint16_t resolver_port;
+  auto resolver = listen_on_loopback(resolver_port, SOCK_DGRAM);
+  config_["egress"]["resolver"] = "127.0.0.1:" + std::to_string(resolver_port);
+  std::string named = "4d5f3a9b2c8e7f1a0b6d4c3f.example.net";
+  allow("*");
+  allow(named);
+  start();
+  auto code = [&](const std::string& request) {
+    std::string answer = raw(request);
+    return answer.find("X-Bottle-Deny: name_carries_data\r\n") != answer.npos;
+  };
+  for (std::string name : {"4d5f3a9b2c8e7f1a0b6d4c3e.t.example.net", "nbswy3dpeb3w64tmmqqho2lu.example.net",
+                           "a.b.c.d.e.f.g.example.net"}) {
+    EXPECT_TRUE(code("CONNECT " + name + ":443 HTTP/1.1\r\nHost: " + name + ":443\r\n\r\n")) << name;
+    EXPECT_TRUE(code("GET http://" + name + "/ HTTP/1.1\r\nHost: " + name + "\r\n\r\n")) << name;
+  }
+  pollfd p{resolver.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&p, 1, 100), 0) << "a name that carries data was resolved";
+  Wire wire{dial_loopback(port_), {}, {}};
+  wire.write("CONNECT " + named + ":443 HTTP/1.1\r\nHost: " + named + ":443\r\n\r\n");
+  EXPECT_EQ(poll(&p, 1, 5000), 1) << "the operator wrote this name in full";
+}
+
 TEST_F(GuardTest, names_do_not_lead_to_the_machine_it_runs_on) {
   config_["host_networks"] = {"8.8.4.4/32", "8.8.8.0/24", "2600:1:2::/64", "2600:1:2::7/128"};
   auto compiled = [this] { return compile(*wire::decode<wire::GuardConfig>(config_.dump(), wire::From::ours)); };
