@@ -6,6 +6,7 @@
 #include <string>
 
 #include "guard/connection/connection.h"
+#include "guard/exchange/answer_watch.h"
 #include "guard/exchange/held_back.h"
 #include "guard/exchange/message_scan.h"
 #include "guard/exchange/request.h"
@@ -86,6 +87,7 @@ class Exchange {
   bool answer_body();
   bool end_answer();
   bool next_payload(bool& progress);
+  void record_injections();
   void write_body();
   void count_memory();
   void write_head(size_t line_end, bool final);
@@ -122,6 +124,7 @@ class Exchange {
   std::optional<scan::ContentDecoder> decoder_;  // for an answer that arrives with a coding and is passed on without it
   std::string coded_;                            // input for the decoder
   bool decoded_all_ = true;
+  std::optional<AnswerWatch> watch_;      // of an answer in which prompt injections are looked for
   std::optional<std::string> collected_;  // the request's head and body so far, while the length is unknown
   size_t collected_head_ = 0;
   std::string waiting_;        // scanned bytes for the client that wait for the end of a chunk

@@ -103,6 +103,8 @@ bool Exchange::answer_head() {
     return fail_with(502, "parent_proxy", "the parent proxy answered 407" + std::string(kParentWantsLogin));
   answer_ = http::Body::of_response(head, request_.method);
   if (!take_off_codings()) return false;
+  // What the model says about injections is no injection.
+  if (!secrets_.model && !answer_.done()) watch_ = AnswerWatch::make(head, decoder_.has_value());
   begin_body();
   write_head(line_end, true);
   answering_ = Answering::body;
@@ -166,6 +168,19 @@ bool Exchange::next_payload(bool& progress) {
   return true;
 }
 
+// Records prompt injections in the answer, each kind once for each host. The answer passes unchanged.
+void Exchange::record_injections() {
+  constexpr size_t kMost = 4096;
+  for (const scan::Injection& each : watch_->news()) {
+    std::string key = c_.host.name + " " + std::string(each.what);
+    if (c_.context.reported.size() >= kMost || !c_.context.reported.emplace("injection", key).second) continue;
+    std::string where = each.hidden ? ", where a person does not see it," : "";
+    c_.audit("allow", "http", "injection",
+             "the answer " + std::string(each.what) + where + " at about byte " + std::to_string(each.begin),
+             request_.method, request_.target);
+  }
+}
+
 // Frames the scanned bytes for the client.
 void Exchange::write_body() {
   std::string& out = c_.client.out;
@@ -186,6 +201,10 @@ void Exchange::write_body() {
 // Ends the answer, because its whole body has arrived.
 bool Exchange::end_answer() {
   if (!down_scan_.release(g_scanned)) return refuse_answer();
+  if (watch_) {
+    watch_->end();
+    record_injections();
+  }
   std::string trailers;
   for (const auto& [name, value] : answer_.trailers())
     if (may_be_trailer(name)) trailers.append(name).append(": ").append(value).append("\r\n");
@@ -204,6 +223,10 @@ bool Exchange::answer_body() {
   bool progress = false;
   g_scanned.clear();
   if (!next_payload(progress)) return false;
+  if (watch_ && !g_payload.empty()) {
+    watch_->feed(g_payload);
+    record_injections();
+  }
   if (!down_scan_.feed(g_payload, g_scanned)) return refuse_answer();
   if (answer_.done() && decoded_all_) return end_answer();
   // If an answer pauses, it must not wait for bytes that only look like the beginning of a secret.

@@ -43,6 +43,10 @@ void EgressSummary::add(const wire::Decision& decision, Clients& clients) {
   if (action == "allow" && !secret.empty() && code.ends_with("_to_model") && secrets_.size() < kMostTold &&
       secrets_.try_emplace({secret, code}, host).second)
     clients.event(wire::SecretToModel{secret, host, code, decision.reason});
+  if (code == "injection" && injections_ < kMostTold) {
+    ++injections_;
+    clients.event(wire::Warning{decision.reason + ", from " + host + "; the agent may have read it"});
+  }
   bool reached = action == "allow" && (decision.kind == "connect" || decision.kind == "http");
   if (reached && reached_.size() < kMostReached) reached_.insert(host);
   if (action != "deny") return;

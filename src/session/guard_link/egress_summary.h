@@ -17,8 +17,9 @@ namespace bottle::session {
 
 class EgressSummary {
  public:
-  // Adds a line of the audit. Tells the clients about a refusal that is new, and about a secret that was on its way to
-  // the model. Memory is bounded, because the agent chooses the names.
+  // Adds a line of the audit. Tells the clients about a refusal that is new, about a secret that was on its way to
+  // the model, and about an answer that gives orders to the agent. Memory is bounded, because the agent chooses the
+  // names.
   void add(const wire::Decision& decision, Clients& clients);
 
   // Returns the hosts that were refused. If there are too many, returns those that were refused most often. Each has
@@ -39,6 +40,7 @@ class EgressSummary {
   };
   std::map<std::pair<std::string, std::string>, Denied> denied_;  // by host[:port] and code
   std::set<std::string> reached_;
+  size_t injections_ = 0;                                               // how many were told
   std::map<std::pair<std::string, std::string>, std::string> secrets_;  // from name and code to host
 };
 
