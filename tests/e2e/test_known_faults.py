@@ -12,6 +12,7 @@ import pexpect
 import pytest
 
 import world as world_module
+from look import came_home, written
 from test_repository_commands import UID, Person
 
 
@@ -64,6 +65,21 @@ def test_work_does_not_come_home_to_where_the_workspace_leads_now(world, operato
     assert not os.path.exists(os.path.join(private, ".git", "refs", "bottle")), "a ref was written into another repository"
     archive = os.path.join(world.state(operator.home), "results", session, "workspace.tar")
     assert "leads to" in err and os.path.exists(archive), (out, err)
+
+
+def test_work_comes_home_to_the_directory_that_a_link_led_to(world, operator, private, until):
+    """The same, and the operator has named the workspace by a link: the real directory is where it was."""
+    link = operator.workspace + "-link"
+    os.symlink(operator.workspace, link)
+    process = operator.background("cd /workspace && echo work > work.txt; sleep 100", "-C", link)
+    written(operator, until, "/workspace/work.txt")
+    os.unlink(link)
+    os.symlink(private, link)
+    assert operator.bottle("stop").returncode == 0
+    out, err = process.communicate(timeout=90)
+    os.unlink(link)
+    assert came_home(operator, "work.txt") == ["work\n"], (out, err)
+    assert not os.path.exists(os.path.join(private, ".git", "refs", "bottle")), "a ref was written into another repository"
 
 
 def test_what_an_agent_puts_in_a_bound_directory_is_followed_by_no_command(world, operator, private):
