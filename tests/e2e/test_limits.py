@@ -37,6 +37,12 @@ def test_nothing_that_is_written_hides(operator, hide):
     assert_stopped(operator, operator.start(WRITE + hide + WAIT, resources={"disk": "64m"}), "64 MiB")
 
 
+def test_with_more_room_the_same_agent_goes_on(operator):
+    """Without the limit, the others would not be stopped."""
+    session = operator.start(WRITE + "write /var/tmp/a 40; write ~/b 40; write c 40; echo went on", resources={"disk": "1g"})
+    assert session.status == 0 and session.out == "went on\n", session.explain()
+
+
 def test_what_was_deleted_again_does_not_count(operator):
     script = "for i in 1 2 3; do write /tmp/a 40; rm /tmp/a; sync; done; truncate -s 1T /tmp/sparse; echo worked"
     session = operator.start(WRITE + script, resources={"disk": "100m"})
