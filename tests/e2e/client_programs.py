@@ -132,7 +132,7 @@ url = "%s/simple/"
                  files={"pom.xml": POM % (PARENT, "x", REPOSITORIES), "settings.xml": MIRROR}),
     "gradle": Program(["gradle", "--no-daemon", "-q", "get"], "got [left-1.jar]", {
         "/m2/org/example/left/1/left-1.pom": (POM % ("", "left", "")).replace("<packaging>pom</packaging>", "")},
-        {"build.gradle": GRADLE}, seconds=240),
+        {"build.gradle": GRADLE}, {"GRADLE_USER_HOME": "{directory}/gradle"}, seconds=240),
     "go": Program(["go", "list", "-m", "-json", "example.org/left@v1.0.0"], "v1.0.0", {"/example.org/left/@v/v1.0.0.info": '{"Version": "v1.0.0"}'},
                   env={"GOPROXY": URL, "GOSUMDB": "off", "GOPATH": "{directory}/go", "GOFLAGS": "-mod=mod -modcacherw", "GOTOOLCHAIN": "local"}),
     "cargo": shell("RUSTUP_HOME=%s cargo generate-lockfile && grep -A1 'name = \"left\"' Cargo.lock" % os.path.expanduser("~/.rustup"), want="1.0.0", pages={
