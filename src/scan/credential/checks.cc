@@ -110,6 +110,7 @@ Found assignment(std::string_view text, size_t end) {
   Credential value = value_at(text, end);
   if (value.end < text.size() && (text[value.end] == '(' || text[value.end] == '[')) return {};  // a call
   std::string_view written = text.substr(value.begin, value.end - value.begin);
+  if (written.ends_with("/aws4_request")) return {};  // of a signed request to AWS: it names a key, a day and a region
   if (!looks_random(written) || is_harmless_name(name_before(text, sign))) return {};
   return value;
 }
