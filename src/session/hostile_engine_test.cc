@@ -46,6 +46,7 @@ TEST(HostileEngine, ThingsOfOthersWithOurNamesEndTheStartAndStay) {
   std::vector<Thing> things = Names("x1").things();
   for_each_at_once(things, [&](const Thing& thing) {
     for (bool early : {true, false}) {
+      if (!early && thing.name == Names("x1").meter) continue;  // a session that writes little makes none
       std::string when = "a foreign " + thing.kind + " " + thing.name + (early ? " before" : " during") + " the start";
       TestSession session(true);
       FakeDocker docker;

@@ -1,0 +1,156 @@
+// These tests make networks, images and trials on an engine in memory.
+#include <gtest/gtest.h>
+
+#include "docker/fake/fake_engine.h"
+#include "session/box/images.h"
+#include "session/box/network.h"
+#include "session/box/runtime_trial.h"
+#include "session/ledger/names.h"
+#include "session/ledger/scratch_test.h"
+
+namespace bottle::session {
+namespace {
+
+using docker::Fault, docker::FakeCall, docker::FakeDocker, docker::FakeWorld;
+using nlohmann::json;
+
+class Box : public ::testing::Test {
+ protected:
+  FakeDocker docker;
+  std::unique_ptr<docker::Engine> engine = docker.connect();
+  Scratch scratch;
+};
+
+TEST_F(Box, AnInternalNetworkAvoidsASubnetThatIsTaken) {
+  Subnet first = subnet_at("10.231", 20);
+  (void)engine->create_network("other", {{"IPAM", {{"Config", {{{"Subnet", first.cidr}}}}}}});
+  auto made = make_internal_network(*engine, "bottle-x1", json::object(), first);
+  ASSERT_TRUE(made) << made.error().what;
+  EXPECT_NE(*made, first);
+  auto world = docker.world();
+  EXPECT_EQ(world.networks.at("bottle-x1").subnet, made->cidr);
+  EXPECT_EQ(world.networks.at("bottle-x1").config["Internal"], true);
+  EXPECT_EQ(make_internal_network(*engine, "bottle-x1", json::object(), {}).error().code, Code::conflict);
+}
+
+TEST_F(Box, TheEgressNetworkIsMadeOnceAndCheckedAfterwards) {
+  std::string gateway = *ensure_egress_network(*engine);
+  EXPECT_EQ(*ensure_egress_network(*engine), gateway);
+  EXPECT_EQ(*host_address(*engine), gateway) << "an engine without a default bridge";
+  docker.with_world([](FakeWorld& world) { world.networks.at(kEgressNetwork).config["EnableIPv6"] = true; });
+  auto unfit = ensure_egress_network(*engine);
+  ASSERT_FALSE(unfit);
+  EXPECT_EQ(unfit.error().code, Code::conflict);
+  EXPECT_NE(unfit.error().todo.find("docker network rm"), std::string::npos);
+  (void)engine->create_network("bridge",
+                               {{"IPAM", {{"Config", {{{"Subnet", "172.17.0.0/16"}, {"Gateway", "172.17.0.1"}}}}}}});
+  EXPECT_EQ(*host_address(*engine), "172.17.0.1");
+}
+
+// Another start makes the network between our look and our attempt.
+TEST_F(Box, TwoStartsShareOneEgressNetwork) {
+  docker.set_fault([&](const FakeCall& call) {
+    if (call.text() == "create network bottle-egress #1") EXPECT_TRUE(ensure_egress_network(*docker.connect()));
+    return Fault::none;
+  });
+  EXPECT_TRUE(ensure_egress_network(*engine));
+  EXPECT_EQ(docker.world().networks.size(), 1u);
+}
+
+TEST_F(Box, TheGuardsImageIsImportedOnceAndHoldsTheProgram) {
+  std::string reference = *ensure_guard_image(*engine);
+  EXPECT_EQ(*ensure_guard_image(*engine), reference);
+  auto world = docker.world();
+  ASSERT_EQ(world.images.size(), 1u);
+  const auto& image = world.images.begin()->second;
+  EXPECT_EQ(image.labels.at("bottle.image"), "guard");
+  EXPECT_EQ(*image.files.at("/guard").text, guard_program());
+  docker.set_fault([](const FakeCall&) { return Fault::silent; });
+  EXPECT_EQ(ensure_guard_image(*engine).error().code, Code::timed_out);
+}
+
+TEST_F(Box, AnImageThatIsMissingIsNotBuiltWithoutARecipe) {
+  plan::Image image{.reference = "mine:1"};
+  auto tell = [](const std::string&) {};
+  EXPECT_EQ(ensure_agent_image(*engine, scratch.directories, image, tell).error().code, Code::not_found);
+  docker.with_world([](FakeWorld& world) { world.add_image("mine:1"); });
+  EXPECT_TRUE(ensure_agent_image(*engine, scratch.directories, image, tell));
+  docker.with_world([](FakeWorld& world) { (*world.image("mine:1"))->labels = {{"bottle.role", "agent"}}; });
+  EXPECT_EQ(ensure_agent_image(*engine, scratch.directories, image, tell).error().code, Code::denied);
+}
+
+TEST_F(Box, OurImagesAreListedWithWhatUsesThem) {
+  docker.with_world([](FakeWorld& world) {
+    world.add_image("bottle-agent-claude:1",
+                    {{"bottle.image", "agent"}, {"bottle.agent", "claude 2"}, {"bottle.package", "p"}});
+    world.add_image("bottle-guard:1", {{"bottle.image", "guard"}});
+    world.add_image("debian:12", {{"bottle.image", "agent"}});
+    (void)world.create_container("bottle-x1-agent", {{"Image", "bottle-agent-claude:1"}});
+  });
+  auto images = own_images(*engine, {"bottle-agent-claude:1"});
+  ASSERT_TRUE(images);
+  ASSERT_EQ(images->size(), 2u);
+  const auto& agent = (*images)[0].agent == "guard" ? (*images)[1] : (*images)[0];
+  EXPECT_EQ(agent.agent, "claude 2");
+  EXPECT_EQ(agent.used_by, std::vector<std::string>({"bottle-x1-agent"}));
+  EXPECT_TRUE(agent.current);
+  EXPECT_EQ(*image_identity(*engine, "bottle-agent-claude:1"), "bottle-agent-claude:1");
+  EXPECT_EQ(image_identity(*engine, "debian:12")->find("debian:12 sha256:"), 0u);
+  EXPECT_EQ(image_identities(*engine->images()).size(), 3u);
+}
+
+// -- trials
+
+class Trial : public Box {
+ protected:
+  Trial() {
+    docker.with_world([](FakeWorld& world) { world.add_image(guard_reference()); });
+    docker.set_program(guard_reference(), [this](docker::FakeProcess&) { return status; });
+  }
+  Result<> ensure() {
+    return ensure_runtime(*engine, scratch.directories, *engine->info(), scratch.path + "/state/runtimes.json", "auto");
+  }
+  size_t trials() {
+    size_t count = 0;
+    for (const auto& call : docker.calls()) count += call.method == "start container";
+    return count;
+  }
+  bool has_grave() {
+    std::error_code none;
+    return std::filesystem::directory_iterator(scratch.path + "/graves", none) != std::filesystem::directory_iterator();
+  }
+  int status = 0;
+};
+
+TEST_F(Trial, ARuntimeIsTriedOnceForAnEngine) {
+  EXPECT_TRUE(ensure());
+  EXPECT_TRUE(ensure());
+  EXPECT_EQ(trials(), 1u);
+  EXPECT_TRUE(docker.world().containers.empty());
+  EXPECT_FALSE(has_grave());
+}
+
+TEST_F(Trial, ARuntimeThatFailsIsToldAndTriedAgain) {
+  status = 3;
+  for (size_t times : {1u, 2u}) {
+    auto tried = ensure();
+    ASSERT_FALSE(tried);
+    EXPECT_NE(tried.error().what.find("exited with status 3"), std::string::npos) << tried.error().what;
+    EXPECT_EQ(trials(), times);
+  }
+  EXPECT_TRUE(docker.world().containers.empty());
+}
+
+TEST_F(Trial, ATrialThatCannotBeRemovedStaysOnRecord) {
+  docker.set_fault([](const FakeCall& call) {
+    return call.method == "remove container" || call.method == "start container" ? Fault::silent : Fault::none;
+  });
+  auto tried = ensure();
+  ASSERT_FALSE(tried);
+  EXPECT_NE(tried.error().what.find("no answer within"), std::string::npos) << tried.error().what;
+  EXPECT_EQ(docker.world().containers.size(), 1u);
+  EXPECT_TRUE(has_grave());
+}
+
+}  // namespace
+}  // namespace bottle::session

@@ -1,0 +1,140 @@
+// These tests read values and tokens, and write what ssh in a bottle needs of a key.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/files/file.h"
+#include "base/ids.h"
+#include "session/credentials/ssh_keys.h"
+#include "session/credentials/token.h"
+#include "session/credentials/values.h"
+#include "sshagent/wire.h"
+
+namespace bottle::session {
+namespace {
+
+using Kind = plan::Source::Kind;
+
+class Credentials : public ::testing::Test {
+ protected:
+  Credentials() { EXPECT_TRUE(make_directories(path)); }
+  ~Credentials() override { std::filesystem::remove_all(path); }
+  std::string file(const std::string& text) {
+    std::string name = path + "/" + random_hex(4);
+    EXPECT_TRUE(write_file_atomically(name, text));
+    return name;
+  }
+  static Result<std::string> answer(const std::string&) { return "an answer"; }
+  std::string path = std::filesystem::temp_directory_path() / ("credentials_test-" + random_hex(6));
+};
+
+TEST_F(Credentials, ValuesComeFromWhereThePlanSays) {
+  plan::Plan plan;
+  plan.env = {{"LITERAL", {Kind::literal, "text"}},
+              {"FROM_ENV", {Kind::env, "HOST_VAR"}},
+              {"FROM_FILE", {Kind::file, file("in a file\n")}},
+              {"FROM_COMMAND", {Kind::cmd, "printf 'printed\\n'"}},
+              {"ASKED", {Kind::prompt, "what?"}}};
+  auto values = resolve(plan, {{"HOST_VAR", "from outside"}}, answer);
+  ASSERT_TRUE(values) << values.error().what;
+  EXPECT_EQ(values->env, (std::map<std::string, std::string>{{"LITERAL", "text"},
+                                                             {"FROM_ENV", "from outside"},
+                                                             {"FROM_FILE", "in a file"},
+                                                             {"FROM_COMMAND", "printed"},
+                                                             {"ASKED", "an answer"}}));
+}
+
+TEST_F(Credentials, AValueThatIsMissingOrUnfitNamesItsVariable) {
+  for (const auto& [source, said] :
+       std::vector<std::pair<plan::Source, std::string>>{{{Kind::env, "UNSET"}, "the variable UNSET is not set"},
+                                                         {{Kind::env, "EMPTY"}, "the variable EMPTY is empty"},
+                                                         {{Kind::file, "/nonexistent/file"}, "/nonexistent/file"},
+                                                         {{Kind::cmd, "exit 4"}, "exited with status 4"},
+                                                         {{Kind::literal, "\xff"}, "not UTF-8"},
+                                                         {{Kind::literal, std::string("a\0b", 3)}, "NUL byte"}}) {
+    plan::Plan plan;
+    plan.env = {{"NAME", source}};
+    auto values = resolve(plan, {{"EMPTY", ""}}, answer);
+    ASSERT_FALSE(values) << said;
+    EXPECT_NE(values.error().what.find("variable NAME"), std::string::npos) << values.error().what;
+    EXPECT_NE(values.error().what.find(said), std::string::npos) << values.error().what;
+  }
+}
+
+TEST_F(Credentials, ASecretMustFitIntoAHeader) {
+  auto with = [&](const std::string& value, bool optional = false) {
+    plan::Plan plan;
+    plan.secrets = {{.name = "token", .source = {Kind::literal, value}, .optional = optional}};
+    return resolve(plan, {}, answer);
+  };
+  EXPECT_TRUE(with("0123456789"));
+  for (const std::string& bad : {std::string("short"), std::string(20000, 'x'), std::string("two\nlines of it"),
+                                 std::string("bell \x07 inside"), std::string("not utf8 \xff")})
+    EXPECT_FALSE(with(bad)) << bad.substr(0, 20);
+  plan::Plan plan;
+  plan.secrets = {{.name = "token", .source = {Kind::env, "UNSET"}, .optional = true}};
+  EXPECT_TRUE(resolve(plan, {}, answer)->secrets.empty());
+}
+
+TEST_F(Credentials, ATokensFileIsReadOnceAndRemoved) {
+  std::string good = file("a-token-of-the-agent\n");
+  EXPECT_EQ(*take_token_file(good), "a-token-of-the-agent");
+  EXPECT_FALSE(std::filesystem::exists(good));
+  EXPECT_FALSE(take_token_file(good));
+  EXPECT_FALSE(take_token_file("relative"));
+  EXPECT_FALSE(take_token_file(path)) << "a directory";
+  std::string empty = file(""), brief = file("short\n");
+  EXPECT_FALSE(take_token_file(empty));
+  EXPECT_FALSE(take_token_file(brief));
+  EXPECT_FALSE(std::filesystem::exists(brief)) << "it is removed even so";
+  std::filesystem::create_symlink(file("a-token-elsewhere"), path + "/link");
+  EXPECT_FALSE(take_token_file(path + "/link"));
+}
+
+TEST_F(Credentials, ATokenMayComeFromACommandOrAVariable) {
+  EXPECT_EQ(*fetch_token("echo a-token-of-a-store"), "a-token-of-a-store");
+  EXPECT_EQ(fetch_token("echo no; exit 1").error().code, Code::unavailable);
+  EXPECT_EQ(fetch_token("echo short").error().code, Code::invalid);
+  ::setenv(kTokenVariable, "a-token-in-a-variable", 1);
+  EXPECT_EQ(take_token_variable(), "a-token-in-a-variable");
+  EXPECT_EQ(take_token_variable(), "") << "it is taken once";
+  plan::Plan plan;
+  EXPECT_EQ(sign_in_secret(plan), nullptr);
+  plan.secrets = {{.name = "other"}, {.name = "openai-key"}};
+  EXPECT_EQ(sign_in_secret(plan), &plan.secrets[1]);
+}
+
+TEST_F(Credentials, AKeyIsFoundAndGoesOnlyAsItsPublicHalf) {
+  std::string key = path + "/id";
+  ASSERT_EQ(std::system(("ssh-keygen -q -t ed25519 -N '' -f " + key).c_str()), 0);
+  plan::Plan plan;
+  plan.ssh = {{.host = "git",
+               .identity_file = key,
+               .hostname = "git.example.org",
+               .user = "me",
+               .known_host_key = *read_file(key + ".pub"),
+               .port = 2222}};
+  auto keys = find_ssh_keys(plan, {}, answer);
+  ASSERT_TRUE(keys) << keys.error().what;
+  ASSERT_EQ(keys->size(), 1u);
+  EXPECT_EQ((*keys)[0].blob, sshagent::blob_of(*read_file(key + ".pub")));
+  auto filter = filter_keys(plan, *keys);
+  ASSERT_EQ(filter.size(), 1u);
+  EXPECT_EQ(filter[0].comment, "git");
+  auto files = ssh_files(plan, *keys, "10.0.0.2:3128");
+  std::string all;
+  for (const auto& each : files) all += each.path + "\n" + each.text;
+  for (const char* line : {"Host git git.example.org\n", "Port 2222\n", "User me\n", "StrictHostKeyChecking yes\n",
+                           "connect 10.0.0.2:3128 %h %p\n", "/run/bottle/ssh-git.pub"})
+    EXPECT_NE(all.find(line), std::string::npos) << line << "\n" << all;
+  EXPECT_EQ(all.find("PRIVATE KEY"), std::string::npos);
+  ::chmod(key.c_str(), 0644);
+  EXPECT_EQ(find_ssh_keys(plan, {}, answer).error().code, Code::denied) << "others can read it";
+  ::unlink(key.c_str());
+  EXPECT_FALSE(find_ssh_keys(plan, {}, answer));
+}
+
+}  // namespace
+}  // namespace bottle::session
