@@ -18,7 +18,7 @@ die() { printf '%s\n' "${RED}$*${PLAIN}" >&2; exit 1; }
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; return; fi
-  command -v sudo >/dev/null || die "this needs root, and there is no sudo here: run $0 as root, or install sudo"
+  command -v sudo >/dev/null || die "$0 needs root, and sudo is not installed; run it as root, or install sudo"
   sudo "$@"
 }
 

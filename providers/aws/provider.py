@@ -95,7 +95,7 @@ class Aws:
                 found[kind] += tolerate(r"Invalid\w+\.NotFound$", lambda kind=kind: describe(kind, [IDS[kind], vm_id])) or []  # noqa: B023
             for thing in found[kind]:
                 if hook.SESSION not in tags(thing):
-                    raise Stop(hook.FAILED, "%s carries no %s tag: it is not ours, and is left alone" % (thing[key], hook.SESSION))
+                    raise Stop(hook.FAILED, "%s does not have the tag %s, so bottle did not make it and leaves it alone" % (thing[key], hook.SESSION))
         return [alive(found["instances"]), [v for v in found["volumes"] if v["State"] != "deleting"], found["security-groups"]]
 
     def status(self):
@@ -149,7 +149,7 @@ class Aws:
                     "Name=name,Values=" + (wanted or "debian-12-%s-*" % hook.option("arch", "amd64"))]
         images = sorted(aws("describe-images", *argv)["Images"], key=lambda image: image.get("CreationDate", ""))
         if not images:
-            raise Stop(hook.NOT_SET_UP, "no image fits options.image (%s) in this region" % (wanted or "Debian 12"))
+            raise Stop(hook.NOT_SET_UP, "no image in this region matches options.image (%s)" % (wanted or "Debian 12"))
         return images[-1]
 
     def type(self):
@@ -159,7 +159,7 @@ class Aws:
         for name, has_cpus, has_memory in TYPES:
             if has_cpus >= cpus and has_memory >= (memory or 4096):
                 return name
-        raise Stop(hook.NOT_SET_UP, "no default type has %d CPUs and %d MB: set options.type in the manifest" % (cpus, memory))
+        raise Stop(hook.NOT_SET_UP, "no default type has %d CPUs and %d MB; set options.type in the manifest" % (cpus, memory))
 
     def security_group(self, name, vpc):
         make = ["create-security-group", "--group-name", name, "--description", "bottle: ssh to " + name,
@@ -168,7 +168,7 @@ class Aws:
         if made is None:
             named = of("security-groups", name)
             if not named:
-                raise Stop(hook.FAILED, "a security group named %s is there, and not ours" % name)
+                raise Stop(hook.FAILED, "there is already a security group %s, which bottle did not make" % name)
             made = named[0]
         ports = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": hook.option("ssh-from", "0.0.0.0/0")}]}]
         tolerate(r"InvalidPermission\.Duplicate$", lambda: aws("authorize-security-group-ingress", "--group-id", made["GroupId"],
@@ -184,7 +184,7 @@ class Aws:
         machine = machines[0]
         host = machine.get("PrivateIpAddress" if hook.option("address") == "private" else "PublicIpAddress", "")
         if not host or machine["State"]["Name"] != "running":
-            raise Stop(hook.AGAIN, "%s is %s, without an address so far" % (machine["InstanceId"], machine["State"]["Name"]))
+            raise Stop(hook.AGAIN, "%s is %s and does not have an address yet" % (machine["InstanceId"], machine["State"]["Name"]))
         return {"host": host, "port": 22, "user": hook.user()}
 
     def destroy(self):
@@ -256,7 +256,7 @@ class Aws:
         """Puts the value on stdin into the parameter store, encrypted. `fetch` reads it from the store on the VM.
         The value is never in an argument."""
         if not hook.option("secret-profile"):
-            raise Stop(hook.NOT_SET_UP, "set options.secret-profile: the instance profile by which the VM may fetch it; see docs/providers.md")
+            raise Stop(hook.NOT_SET_UP, "set options.secret-profile to the instance profile that lets the VM fetch it; see docs/providers.md")
         secret, value = hook.env("BOTTLE_SECRET_NAME"), sys.stdin.read(4097)
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", secret):
             raise Stop(hook.FAILED, "%r cannot be a secret's name" % secret)
@@ -270,7 +270,7 @@ class Aws:
             put("--overwrite")
         region = hook.option("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         if not region:
-            raise Stop(hook.NOT_SET_UP, "set options.region: the VM must know where to ask")
+            raise Stop(hook.NOT_SET_UP, "set options.region, because the VM must know where to ask")
         with open(os.path.join(os.path.dirname(os.path.realpath(__file__)), "fetch.py"), encoding="ascii") as f:
             program = f.read()
         endpoint = hook.option("endpoint-url") or "https://ssm.%s.amazonaws.com" % region

@@ -104,7 +104,7 @@ class Gcloud:
             hook.unless(r"already exists", lambda: self.make(name, network))
             there = self.instances(name)
         if not there:
-            raise Stop(hook.FAILED, "an instance named %s is there, and does not carry our label: it is not ours" % name)
+            raise Stop(hook.FAILED, "there is already an instance %s without the label of bottle, so bottle did not make it" % name)
         for disk in there[0].get("disks", []):  # a disk does not get the labels of its instance
             if disk.get("boot") and disk.get("source"):
                 gcloud("disks", "add-labels", last(disk["source"]), "--zone=" + last(there[0]["zone"]), "--labels=" + self.labels())
@@ -150,7 +150,7 @@ class Gcloud:
         for name, has_cpus, has_memory in TYPES:
             if has_cpus >= cpus and has_memory >= memory:
                 return name
-        raise Stop(hook.NOT_SET_UP, "no default type has %d CPUs and %d MB: set options.type in the manifest" % (cpus, memory))
+        raise Stop(hook.NOT_SET_UP, "no default type has %d CPUs and %d MB; set options.type in the manifest" % (cpus, memory))
 
     # ---- the rest
 
@@ -161,7 +161,7 @@ class Gcloud:
         card = machines[0]["networkInterfaces"][0]
         host = card["networkIP"] if hook.option("address") == "private" else (card.get("accessConfigs") or [{}])[0].get("natIP", "")
         if not host:
-            raise Stop(hook.AGAIN, "the instance has no address yet")
+            raise Stop(hook.AGAIN, "the instance does not have an address yet")
         return {"host": host, "port": 22, "user": hook.user()}
 
     def destroy(self):

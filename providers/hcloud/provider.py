@@ -67,7 +67,7 @@ class Hcloud:
             found += [(kind, thing)] if thing else []
         for kind, thing in found:
             if hook.SESSION not in (thing.get("labels") or {}):
-                raise Stop(hook.FAILED, "%s %s carries no %s label: it is not ours, and is left alone" % (kind, thing["id"], hook.SESSION))
+                raise Stop(hook.FAILED, "%s %s does not have the label %s, so bottle did not make it and leaves it alone" % (kind, thing["id"], hook.SESSION))
         return found
 
     @staticmethod
@@ -135,7 +135,7 @@ class Hcloud:
         if tolerate(("uniqueness_error",), lambda: hcloud(kind, "create", "--name", name, *label_flags(), *args, stdin=stdin, timeout=500)):
             return
         if not listed(kind, "%s=%s" % (hook.VM, name)):
-            raise Stop(hook.FAILED, "a %s named %s (or with this very key) is there, and does not carry our label: it is not ours" % (kind, name))
+            raise Stop(hook.FAILED, "there is already a %s %s, or one with the same key, without the label of bottle, so bottle did not make it" % (kind, name))
 
     @staticmethod
     def type():
@@ -155,7 +155,7 @@ class Hcloud:
                 return name, "%.4f EUR" % price
         if wanted:
             return wanted, ""
-        raise Stop(hook.NOT_SET_UP, "no server type has %d CPUs, %d MB and %d GB there: set options.type or options.location" % (cpus, memory, disk))
+        raise Stop(hook.NOT_SET_UP, "no server type of that location has %d CPUs, %d MB and %d GB; set options.type or options.location" % (cpus, memory, disk))
 
     # ---- the rest
 
@@ -166,7 +166,7 @@ class Hcloud:
         net = servers[0]["public_net"]
         host = (net.get("ipv4") or {}).get("ip") or (net.get("ipv6") or {}).get("ip", "").replace("::/64", "::1")
         if not host:
-            raise Stop(hook.AGAIN, "the server has no address yet")
+            raise Stop(hook.AGAIN, "the server does not have an address yet")
         return {"host": host, "port": 22, "user": hook.user()}
 
     def destroy(self):

@@ -4,7 +4,7 @@
 hook=${0##*/}
 eval "line=\${BOTTLE_OPT_$(printf %s "$hook" | tr a-z- A-Z_):-}"
 if [ -z "$line" ]; then
-  echo "set options.$hook in the manifest: the command line that does what docs/providers.md says of $hook" >&2
+  echo "set options.$hook in the manifest: the command line that does what docs/providers.md says about $hook" >&2
   exit 78
 fi
 exec /bin/sh -c "$line" "bottle-$hook"

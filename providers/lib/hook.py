@@ -41,7 +41,7 @@ def env(name, default=None):
     if value:
         return value
     if default is None:
-        raise Stop(FAILED, name + " is not set: hooks are run by bottle, as docs/providers.md says")
+        raise Stop(FAILED, name + " is not set; bottle sets it when it runs a hook, see docs/providers.md")
     return default
 
 
@@ -67,7 +67,7 @@ def need_option(key, why):
 def name():
     value = env("BOTTLE_VM_NAME")
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,38}[a-z0-9]", value):
-        raise Stop(FAILED, "%r cannot be a machine's name: letters, digits and dashes, a letter first, at most 40" % value)
+        raise Stop(FAILED, "%r is not a valid name for a machine; use up to 40 letters, digits and dashes, and begin with a letter" % value)
     return value
 
 
@@ -79,7 +79,7 @@ def known_name():
 def known_id():
     value = os.environ.get("BOTTLE_VM_ID", "")
     if value and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,200}", value):
-        raise Stop(FAILED, "%r cannot be a machine's id" % value)
+        raise Stop(FAILED, "%r is not a valid id for a machine" % value)
     return value
 
 
@@ -92,7 +92,7 @@ def labels():
     found = {SESSION: env("BOTTLE_SESSION"), OWNER: env("BOTTLE_OWNER"), VM: name()}
     for key, value in found.items():
         if not re.fullmatch(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?", value):
-            raise Stop(FAILED, "%r cannot be a label's value (%s)" % (value, key))
+            raise Stop(FAILED, "%r is not a valid value for a label (%s)" % (value, key))
     return found
 
 
@@ -136,7 +136,7 @@ def run(argv, stdin=b"", timeout=50, more_env=None):
         out, err = child.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired:
         _end(child)
-        raise Stop(AGAIN, "%s had not ended after %d s" % (os.path.basename(argv[0]), timeout)) from None
+        raise Stop(AGAIN, "%s did not end within %d s" % (os.path.basename(argv[0]), timeout)) from None
     finally:
         _children.discard(child)
     return Done(child.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
@@ -237,7 +237,7 @@ def check_nothing_in_flight():
     except FileNotFoundError:
         return
     if 0 <= age < float(os.environ.get("BOTTLE_IN_FLIGHT_SECONDS", _IN_FLIGHT_SECONDS)):
-        raise Stop(AGAIN, "a create was cut off %d s ago and may still come true: asking again" % age)
+        raise Stop(AGAIN, "a create was interrupted %d s ago and may still take effect; bottle asks again" % age)
 
 
 def gone():

@@ -37,7 +37,7 @@ def linode(*args, timeout=50, more_env=None):
         first = f.readline().decode(errors="replace").strip()
     interpreter = first[2:].split() if re.match(r"#!\S*(python\S*|env python\S*)$", first) else None
     if not interpreter:
-        raise Stop(hook.NOT_SET_UP, "%s is no Python script: this provider cannot give it secrets safely; install it with pipx" % command)
+        raise Stop(hook.NOT_SET_UP, "%s is not a Python script, so this provider cannot pass secrets to it safely; install it with pipx" % command)
     argv = [command, *args, "--json", "--suppress-warnings"]
     done = hook.run([*interpreter, "-c", STDIN_ARGUMENTS], stdin=json.dumps(argv).encode(), timeout=timeout, more_env=more_env)
     if done.code == 0:
@@ -93,7 +93,7 @@ class Linode:
                 "--root_pass", *tag_flags(), timeout=120, more_env={"LINODE_CLI_ROOT_PASS": secrets.token_urlsafe(32) + "aA1!"}))
             there = listed("linodes", name)
         if not there:
-            raise Stop(hook.FAILED, "a Linode named %s is there, and does not carry our tags: it is not ours" % name)
+            raise Stop(hook.FAILED, "there is already a Linode %s without the tags of bottle, so bottle did not make it" % name)
         return {"id": str(there[0]["id"])}
 
     @staticmethod
@@ -110,7 +110,7 @@ class Linode:
             "--rules.outbound_policy", "ACCEPT", *tag_flags()))
         there = made or listed("firewalls", name)
         if not there:
-            raise Stop(hook.FAILED, "a firewall named %s is there, and does not carry our tags: it is not ours" % label)
+            raise Stop(hook.FAILED, "there is already a firewall %s without the tags of bottle, so bottle did not make it" % label)
         return there[0]["id"]
 
     @staticmethod
@@ -121,7 +121,7 @@ class Linode:
         for name, has_cpus, has_memory, has_disk in TYPES:
             if has_cpus >= cpus and has_memory >= memory and has_disk >= disk:
                 return name
-        raise Stop(hook.NOT_SET_UP, "no default type has %d CPUs, %d MB and %d GB: set options.type in the manifest" % (cpus, memory, disk))
+        raise Stop(hook.NOT_SET_UP, "no default type has %d CPUs, %d MB and %d GB; set options.type in the manifest" % (cpus, memory, disk))
 
     def ssh_info(self):
         machines = listed("linodes", hook.name())

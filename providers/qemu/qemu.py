@@ -150,7 +150,7 @@ def image():
         done = subprocess.run(["bash", os.path.join(HERE, "image.sh"), making], stdin=subprocess.DEVNULL, stdout=sys.stderr)
         if done.returncode:
             shutil.rmtree(making, ignore_errors=True)
-            die("the disk could not be made", done.returncode)
+            die("creating the disk failed", done.returncode)
         os.rename(making, directory)
         used = {vm.get("image") for _, vm in all_vms()}
         for other in os.listdir(IMAGES):
@@ -186,7 +186,7 @@ def kvm_works(directory):
     with open(known, "w") as file:
         file.write("yes" if works else "no")
     if not works:
-        say("/dev/kvm is here, but no kernel boots under it within 8 s: the processor is emulated")
+        say("/dev/kvm exists, but no kernel boots with it within 8 s, so the processor is emulated")
     return works
 
 
@@ -214,7 +214,7 @@ def unprivileged(directory, paths, group):
             path = os.path.dirname(path)
             status = os.stat(path)
             if not status.st_mode & (0o010 if status.st_gid == group else 0o001):
-                say("qemu runs as root: %s is closed to others" % path)
+                say("qemu runs as root, because other users cannot enter %s" % path)
                 return None
     uid = number_of(directory)
     for entry in [directory, *(os.path.join(directory, f) for f in os.listdir(directory))]:
@@ -287,7 +287,7 @@ def start(directory, vm):
         kill(directory)
         if "hostfwd" not in words and "forwarding" not in words:
             die("qemu did not start: " + words)
-    die("qemu found no free port: " + words)
+    die("qemu did not find a free port: " + words)
 
 
 def kill(directory):
@@ -343,7 +343,7 @@ def create():
               "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "cpus": number("BOTTLE_VM_CPUS") or 2, "memory": number("BOTTLE_VM_MEMORY_MB") or 2048,
               "disk": disk, "ttl": number("BOTTLE_VM_TTL_SECONDS"), "network": env("BOTTLE_OPT_NETWORK", "none"), "port": 0, "started": 0}
         if vm["network"] not in ("open", "none"):
-            die("options.network is '%s': none or open" % vm["network"], NOT_SET_UP)
+            die("options.network is '%s', and must be none or open" % vm["network"], NOT_SET_UP)
         write(directory, vm)  # from now on, `list` and `destroy` know the VM
         form, base = ("raw", template + "/disk.raw") if os.path.exists(template + "/disk.raw") else ("qcow2", template + "/disk.qcow2")
         tool(["qemu-img", "create", "-q", "-f", "qcow2", "-F", form, "-b", base, directory + "/disk.qcow2", "%dG" % disk], "making the disk", "qemu-utils")
@@ -385,7 +385,7 @@ def destroy():
             kill(directory)
             shutil.rmtree(directory, ignore_errors=True)
             if os.path.exists(directory):
-                die("its files could not be removed: " + directory)
+                die("removing its files failed: " + directory)
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(VMS, name + ".lock"))
     return {"status": "gone"}

@@ -107,7 +107,7 @@ class Terraform:
             return []
         out = self.run(lock, "state", "list", self.state(), seconds=seconds)
         if out is None:
-            raise Stop(hook.AGAIN, "terraform state list had not ended after %d s" % seconds)
+            raise Stop(hook.AGAIN, "terraform state list did not end within %d s" % seconds)
         return [line for line in out.splitlines() if line.strip() and not re.search(r"(^|\.)data\.", line)]
 
     def outputs(self, lock):
@@ -120,15 +120,15 @@ class Terraform:
         self.prepare()
         lock = self.lock(500)
         if lock is None:
-            raise Stop(hook.AGAIN, "an earlier terraform is still at work on this VM")
+            raise Stop(hook.AGAIN, "an earlier terraform still runs for this VM")
         if self.run(lock, "init", "-input=false", "-no-color", seconds=280) is None:
-            raise Stop(hook.AGAIN, "terraform init had not ended after 280 s")
+            raise Stop(hook.AGAIN, "terraform init did not end within 280 s")
         if self.run(lock, "apply", "-auto-approve", "-input=false", "-no-color", self.state(), seconds=540) is None:
             raise Stop(hook.AGAIN, "terraform apply has not ended yet")
         found = self.outputs(lock)
         missing = [key for key in NEEDED if not found.get(key)]
         if missing:
-            raise Stop(hook.NOT_SET_UP, "the module has no output %s: it needs id, host and user" % ", ".join(missing))
+            raise Stop(hook.NOT_SET_UP, "the module does not have the output %s; it needs id, host and user" % ", ".join(missing))
         write(os.path.join(registry(), self.name + ".json"), {**self.record, "id": str(found["id"])})
         return {"id": str(found["id"]), **({"cost_per_hour": str(found["cost_per_hour"])} if found.get("cost_per_hour") else {})}
 
@@ -137,7 +137,7 @@ class Terraform:
         tool()
         module = os.path.expanduser(hook.need_option("module", "the folder of a Terraform module with the outputs id, host and user"))
         if not os.path.isabs(module) or not os.path.isdir(module):
-            raise Stop(hook.NOT_SET_UP, "options.module must be the whole path of a folder that is there, not %r" % module)
+            raise Stop(hook.NOT_SET_UP, "options.module must be the absolute path of an existing directory, not %r" % module)
         self.home = os.path.join(hook.env("BOTTLE_STATE_DIR"), "terraform")
         os.makedirs(self.home, mode=0o700, exist_ok=True)
         if not os.path.isdir(self.path("module")):
@@ -184,7 +184,7 @@ class Terraform:
         lock = self.lock(20) if self.made() else None
         found = self.outputs(lock) if lock is not None and os.path.exists(self.path("terraform.tfstate")) else {}
         if not found.get("host"):
-            raise Stop(hook.AGAIN, "the module has no output `host` yet")
+            raise Stop(hook.AGAIN, "the module does not have the output `host` yet")
         return {"host": str(found["host"]), "port": int(found.get("port") or 22), "user": str(found["user"])}
 
     def destroy(self):
@@ -193,7 +193,7 @@ class Terraform:
                 return {"status": "gone"}
             if os.path.isdir(self.record["state_dir"]):  # recorded, but nothing has begun
                 return self.forget()
-            raise Stop(hook.FAILED, "%s is lost: what Terraform made for %s can only be ended by hand" % (self.record["state_dir"], self.name))
+            raise Stop(hook.FAILED, "%s is lost; destroy by hand what Terraform made for %s" % (self.record["state_dir"], self.name))
         lock = self.lock(hook.patience())
         if lock is None:
             return {"status": "deleting"}

@@ -74,7 +74,7 @@ def test_a_create_that_died_leaves_nothing_unseen(api, vm):
     firewalls, keys = dict(api.things["firewalls"]), dict(api.things["ssh_keys"])
     api.things["firewalls"], api.things["ssh_keys"] = {}, {}  # only the mark of the killed create is left to go by
     done = vm.run("status", BOTTLE_IN_FLIGHT_SECONDS=600)
-    assert done.status == AGAIN and "cut off" in done.err, done
+    assert done.status == AGAIN and "interrupted" in done.err, done
     api.things["firewalls"], api.things["ssh_keys"] = firewalls, keys
     goes_on.set()
     until(lambda: api.things["servers"], 20)
@@ -132,7 +132,7 @@ def test_pages_are_followed_and_only_ours_is_listed(api, vm):
     assert sorted((m["kind"], m["name"]) for m in vm.machines()) == sorted(
         (kind, "bottle-%d" % n) for n in range(5) for kind in ("firewall", "key", "volume"))
     done = vm.run("destroy", BOTTLE_VM_NAME="", BOTTLE_VM_ID="firewall/%d" % theirs["id"])
-    assert done.status == 1 and "not ours" in done.err and theirs["id"] in api.things["firewalls"]
+    assert done.status == 1 and "bottle did not make it" in done.err and theirs["id"] in api.things["firewalls"]
     for n in range(5):
         vm.run("destroy", BOTTLE_VM_NAME="bottle-%d" % n, BOTTLE_VM_ID="")
     del api.things["firewalls"][theirs["id"]]
@@ -141,7 +141,7 @@ def test_pages_are_followed_and_only_ours_is_listed(api, vm):
 def test_a_name_that_is_not_ours(api, vm):
     theirs = api.new("firewalls", {"name": vm.name, "labels": {}}, rules=[], applied_to=[])
     done = vm.run("create")
-    assert done.status == 1 and "not ours" in done.err and not api.things["servers"]
+    assert done.status == 1 and "bottle did not make it" in done.err and not api.things["servers"]
     del api.things["firewalls"][theirs["id"]]
 
 

@@ -116,7 +116,7 @@ def test_what_never_was(vm):
 
 
 def test_not_set_up(vm, tmp_path):
-    for module, words in (("", "options.module"), ("relative", "whole path"), ("/nowhere", "whole path")):
+    for module, words in (("", "options.module"), ("relative", "absolute path"), ("/nowhere", "absolute path")):
         done = vm.run("create", BOTTLE_OPT_MODULE=module)
         assert done.status == NOT_SET_UP and words in done.err
     done = vm.run("create", BOTTLE_OPT_COMMAND="no-such-tofu")

@@ -170,7 +170,7 @@ TEST_F(Commands, discard_asks_before_it_removes) {
 }
 
 TEST_F(Commands, allow_checks_the_rule_before_it_asks_for_a_session) {
-  expect_refused(bottle({"allow"}), "no host", "name one");
+  expect_refused(bottle({"allow"}), "no host is named", "name a host");
   expect_refused(bottle({"allow", "a.example"}), "no session is running", "run `bottle start AGENT`");
   expect_refused(bottle({"allow", "--bottle", "web", "a.example"}), "--bottle without --save", "name a session");
   expect_refused(bottle({"allow", "--secret", "3543c50b0cb9", "--save"}), "--secret goes with a session only",
