@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 namespace bottle::session {
 namespace {
@@ -34,6 +35,25 @@ TEST(EgressSummary, IsNotLargerThanAFrame) {
   auto read = wire::decode<wire::SessionResult>(text, wire::From::foreign);
   ASSERT_TRUE(read) << read.error().what;
   EXPECT_EQ(read->egress->denied.size(), result.egress->denied.size());
+}
+
+TEST(EgressSummary, TellsAboutInstructionsInAnswers) {
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+  UniqueFd launcher(ends[1]);
+  Clients clients{UniqueFd(ends[0])};
+  EgressSummary summary;
+  wire::Decision decision{.action = "allow", .kind = "http", .host = "site.test", .code = "injection"};
+  decision.reason = "the answer gives the agent a new role";
+  for (int i = 0; i < 200; ++i) summary.add(decision, clients);
+  clients.drain(std::chrono::milliseconds(0));
+  std::string text(1 << 20, '\0');
+  ssize_t size = recv(launcher.get(), text.data(), text.size(), 0);
+  text.resize(size > 0 ? static_cast<size_t>(size) : 0);
+  std::string warning = "the answer gives the agent a new role, from site.test; the agent may have read it";
+  size_t count = 0;
+  for (size_t at = 0; (at = text.find(warning, at)) != text.npos; ++at) ++count;
+  EXPECT_EQ(count, 50u) << "the agent must not fill the terminal";
 }
 
 }  // namespace
