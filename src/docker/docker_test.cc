@@ -179,6 +179,8 @@ TEST(Http, RefusesWhatIsNotExactlyHttp) {
            "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\n{}",
            "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n{}",
            "HTTP/1.1 200 OK\r\nno colon\r\n\r\n{}",
+           "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: a\x01z\r\n\r\n{}",  // a control byte
+           "HTTP/1.1 200 O\x1bK\r\nContent-Length: 2\r\n\r\n{}",
            "HTTP/1.1 2x0 OK\r\n\r\n{}",
            "HTTP/2 200 OK\r\n\r\n{}",
            "SSH-2.0-x\r\n",

@@ -9,6 +9,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "http/head.h"
+
 namespace bottle::docker {
 namespace {
 
@@ -19,12 +21,6 @@ std::string lower(std::string_view text) {
   for (char& c : out)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
   return out;
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
 }
 
 // Accepts only digits: no sign, no space, no prefix, no overflow.
@@ -165,25 +161,15 @@ Result<std::string> Connection::line() {
 
 Result<Response> Connection::head() {
   for (int interim = 0; interim < 10; ++interim) {
-    Response response;
-    std::string status = TRY(line());
-    auto code = status.size() >= 12 && (status.size() == 12 || status[12] == ' ')
-                    ? number(std::string_view(status).substr(9, 3), 10)
-                    : std::nullopt;
-    if (!(status.starts_with("HTTP/1.1 ") || status.starts_with("HTTP/1.0 ")) || !code || *code < 100 || *code > 599)
-      return fail(Code::protocol, "the engine's answer is not HTTP");
-    response.status = static_cast<int>(*code);
-    size_t count = 0;
-    for (std::string text = TRY(line()); !text.empty(); text = TRY(line())) {
-      size_t colon = text.find(':');
-      if (colon == std::string::npos || colon == 0 || text.find_first_of(" \t") < colon)
-        return fail(Code::protocol, "the engine sent a bad header");
-      auto [it, fresh] =
-          response.headers.try_emplace(lower(text.substr(0, colon)), trimmed(std::string_view(text).substr(colon + 1)));
-      if (!fresh && (it->first == "content-length" || it->first == "transfer-encoding"))
-        return fail(Code::protocol, "the engine sent " + it->first + " twice");
-      if (++count > kHeaderLimit) return fail(Code::protocol, "the engine sent too many headers");
-    }
+    http::Head head;
+    Parse parsed = Parse::incomplete;
+    while ((parsed = http::parse_response(buffer_, head)) == Parse::incomplete)
+      if (!TRY(fill())) return fail(Code::closed, "the engine closed the connection");
+    if (parsed == Parse::bad) return fail(Code::protocol, std::string("the engine's answer is not HTTP: ") + head.why);
+    if (head.status > 599) return fail(Code::protocol, "the engine's answer is not HTTP: not a status");
+    Response response{.status = head.status};
+    for (const auto& header : head.headers) response.headers.try_emplace(lower(header.name), header.value);
+    buffer_.erase(0, head.size);
     if (response.status == 101 || response.status >= 200) return response;
   }
   return fail(Code::protocol, "the engine never sent a final answer");

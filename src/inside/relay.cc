@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "base/files/file.h"
+#include "http/head.h"
 #include "inside/probes/wire.h"
 
 namespace bottle::inside {
@@ -69,25 +70,26 @@ Result<UniqueFd> through_guard(const sockaddr_in& guard, const std::string& requ
   UniqueFd fd = TRY(dial(guard, deadline));
   ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) & ~O_NONBLOCK);
   TRY(write_all(fd.get(), request));
-  std::string head;
-  size_t end;
-  while ((end = head.find("\r\n\r\n")) == std::string::npos) {
+  std::string bytes;
+  http::Head head;
+  Parse parsed = Parse::incomplete;
+  while ((parsed = http::parse_response(bytes, head)) == Parse::incomplete) {
     pollfd p{fd.get(), POLLIN, 0};
     int ready = ::poll(&p, 1, ms_left(deadline));
     if (ready < 0 && errno == EINTR) continue;
     char buffer[4096];
     ssize_t n = ready > 0 ? ::recv(fd.get(), buffer, sizeof buffer, 0) : 0;
-    if (n <= 0 || head.size() > 16384) return fail(Code::closed, "the guard did not answer");
-    head.append(buffer, static_cast<size_t>(n));
+    if (n <= 0) return fail(Code::closed, "the guard did not answer");
+    bytes.append(buffer, static_cast<size_t>(n));
   }
-  if (!head.starts_with("HTTP/1.1 " + std::to_string(status) + " ")) {
-    std::string code = "it gave no reason";
-    for (const char* name : {"X-Bottle-Deny: ", "X-Bottle-Error: "})
-      if (size_t at = head.find(name); at < end)
-        code = head.substr(at + std::string(name).size(), head.find('\r', at) - at - std::string(name).size());
-    return fail(Code::denied, "the guard refused: " + code);
+  if (parsed == Parse::bad) return fail(Code::protocol, std::string("the guard's answer is not HTTP: ") + head.why);
+  if (head.status != status) {
+    const http::Header* reason = head.find("x-bottle-deny");
+    if (!reason) reason = head.find("x-bottle-error");
+    return fail(Code::denied,
+                "the guard refused: " + (reason ? std::string(reason->value) : std::string("it gave no reason")));
   }
-  early = head.substr(end + 4);
+  early = bytes.substr(head.size);
   return fd;
 }
 
