@@ -32,11 +32,12 @@ class Buffer {
     return {};
   }
 
-  // 0: the end.
-  size_t take(char* to, size_t size) {
+  // Returns 0 at the end. Fails if the stream was broken.
+  Result<size_t> take(char* to, size_t size) {
     std::unique_lock lock(mutex_);
+    if (at_ == taken_.size()) changed_.wait(lock, [&] { return !held_.empty() || ended_ || broken_; });
+    if (broken_) return fail(Code::canceled, "the stream was broken off");
     if (at_ == taken_.size()) {
-      changed_.wait(lock, [&] { return !held_.empty() || ended_; });
       taken_.clear();
       at_ = 0;
       taken_.swap(held_);
@@ -50,6 +51,10 @@ class Buffer {
 
   void end() { set(ended_); }
   void close() { set(closed_); }
+  void break_off() {
+    set(broken_);
+    close();
+  }
 
  private:
   void set(bool& what) {
@@ -62,14 +67,15 @@ class Buffer {
   std::condition_variable changed_;
   std::string held_, taken_;  // taken_: the reader's, from at_ on
   size_t at_ = 0;
-  bool ended_ = false, closed_ = false;
+  bool ended_ = false, closed_ = false, broken_ = false;
 };
 
 }  // namespace
 
 Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
-                      const std::function<Result<>(const Source&)>& consume) {
+                      const std::function<Result<>(const Source&)>& consume, const std::stop_token& stop) {
   Buffer buffer;
+  std::stop_callback break_off(stop, [&] { buffer.break_off(); });
   auto producer = std::async(std::launch::async, [&]() -> Result<> {
     Defer end([&] { buffer.end(); });
     return produce([&](std::string_view bytes) { return buffer.put(bytes); });
@@ -77,7 +83,7 @@ Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
   Defer close([&] { buffer.close(); });
   std::optional<Result<>> produced;
   auto consumed = consume([&](char* to, size_t size) -> Result<size_t> {
-    size_t n = buffer.take(to, size);
+    size_t n = TRY(buffer.take(to, size));
     if (n > 0) return n;
     // The end of the buffer is the end of the stream only if the producer says it was whole.
     if (!produced) produced = producer.get();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -14,9 +15,10 @@ using Source = std::function<Result<size_t>(char*, size_t)>;  // returns 0 at th
 
 // Runs `produce` on its own thread. It may run 8 MB ahead, so that it can work while the consumer still waits for
 // something else. If both fail, the producer's error is returned, because the consumer's follows from it, unless the
-// producer only noticed that the consumer had left (Code::closed).
+// producer only noticed that the consumer had left (Code::closed). Once `stop` is requested, both find their end of the
+// stream broken.
 Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
-                      const std::function<Result<>(const Source&)>& consume);
+                      const std::function<Result<>(const Source&)>& consume, const std::stop_token& stop = {});
 
 // Passes the same bytes on, and reports every two seconds how many there were so far, as in "the workspace: 12 MB".
 Source told(const Source& source, const std::string& what, const std::function<void(const std::string&)>& tell);

@@ -21,7 +21,7 @@
 namespace bottle::docker {
 
 #ifndef __linux__
-Result<uint64_t> other_end(int, int) { return 0; }
+Result<uint64_t> other_end(int, int, const std::stop_token&) { return 0; }
 bool is_abandoned(uint64_t, const std::string&) { return false; }
 #else
 
@@ -101,7 +101,7 @@ Result<std::optional<Socket> > look_up(uint32_t inode) {
 
 }  // namespace
 
-Result<uint64_t> other_end(int fd, int timeout_ms) {
+Result<uint64_t> other_end(int fd, int timeout_ms, const std::stop_token& stop) {
   struct stat own{};
   if (::fstat(fd, &own) != 0) return 0;
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
@@ -109,6 +109,7 @@ Result<uint64_t> other_end(int fd, int timeout_ms) {
     auto socket = look_up(static_cast<uint32_t>(own.st_ino));
     if (!socket || !*socket) return 0;
     if ((*socket)->peer != 0) return (*socket)->peer;
+    if (stop.stop_requested()) return fail(Code::canceled, "the engine is no longer asked");
     if (std::chrono::steady_clock::now() > deadline)
       return fail(Code::timed_out, "the engine does not accept connections");
     std::this_thread::sleep_for(std::chrono::microseconds(pause_us));

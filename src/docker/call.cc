@@ -83,7 +83,7 @@ Result<Response> checked(Result<Response> response, const std::string& doing) {
   return fail(code_of(response->status), doing + ": the engine says: " + message);
 }
 
-Result<Response> call(const std::string& socket, std::string_view method, const std::string& target, const Json& body,
+Result<Response> call(const Dial& dial, std::string_view method, const std::string& target, const Json& body,
                       const std::string& doing, int timeout_ms, const Note& note) {
   auto response = [&]() -> Result<Response> {
     std::string text;
@@ -93,28 +93,28 @@ Result<Response> call(const std::string& socket, std::string_view method, const 
       if (text != body.dump(-1, ' ', false, Json::error_handler_t::replace))
         return fail(Code::invalid, "a text in the request is not UTF-8");
     }
-    auto connection = TRY(Connection::open(socket, timeout_ms));
-    if (note) TRY(note(TRY(other_end(connection.fd(), timeout_ms))));
+    auto connection = TRY(Connection::open(dial, timeout_ms));
+    if (note) TRY(note(TRY(other_end(connection.fd(), timeout_ms, dial.stop))));
     TRY(connection.request(method, target, body.is_null() ? "" : "application/json", text));
     return connection.response();
   }();
   return checked(std::move(response), doing);
 }
 
-Result<Response> call_with_upload(const std::string& socket, std::string_view method, const std::string& target,
+Result<Response> call_with_upload(const Dial& dial, std::string_view method, const std::string& target,
                                   const std::function<Result<size_t>(char*, size_t)>& reader,
                                   const std::string& doing) {
   auto response = [&]() -> Result<Response> {
-    auto connection = TRY(Connection::open(socket, kStreamTimeoutMs));
+    auto connection = TRY(Connection::open(dial, kStreamTimeoutMs));
     TRY(connection.upload(method, target, reader));
     return connection.response();
   }();
   return checked(std::move(response), doing);
 }
 
-Result<Json> call_json(const std::string& socket, std::string_view method, const std::string& target, const Json& body,
+Result<Json> call_json(const Dial& dial, std::string_view method, const std::string& target, const Json& body,
                        const std::string& doing, int timeout_ms, const Note& note) {
-  auto response = TRY(call(socket, method, target, body, doing, timeout_ms, note));
+  auto response = TRY(call(dial, method, target, body, doing, timeout_ms, note));
   auto json = Json::parse(response.body, nullptr, false);
   if (!json.is_object() && !json.is_array()) return fail(Code::protocol, doing + ": the engine's answer is not JSON");
   return json;

@@ -25,14 +25,13 @@ using Note = std::function<Result<>(uint64_t end)>;
 
 // Blocks. A status below 400 is success. Otherwise the error's code follows from the status, and its text is the
 // engine's message.
-Result<Response> call(const std::string& socket, std::string_view method, const std::string& target,
-                      const nlohmann::json& body, const std::string& doing, int timeout_ms = call_timeout_ms(),
-                      const Note& note = {});
-Result<Response> call_with_upload(const std::string& socket, std::string_view method, const std::string& target,
+Result<Response> call(const Dial& dial, std::string_view method, const std::string& target, const nlohmann::json& body,
+                      const std::string& doing, int timeout_ms = call_timeout_ms(), const Note& note = {});
+Result<Response> call_with_upload(const Dial& dial, std::string_view method, const std::string& target,
                                   const std::function<Result<size_t>(char*, size_t)>& reader, const std::string& doing);
 Result<Response> checked(Result<Response> response, const std::string& doing);
 // Makes a call whose answer is a JSON object or array.
-Result<nlohmann::json> call_json(const std::string& socket, std::string_view method, const std::string& target,
+Result<nlohmann::json> call_json(const Dial& dial, std::string_view method, const std::string& target,
                                  const nlohmann::json& body, const std::string& doing,
                                  int timeout_ms = call_timeout_ms(), const Note& note = {});
 

@@ -10,25 +10,25 @@ constexpr size_t kLogLimit = 1 << 20;
 }
 
 Result<std::string> HttpEngine::create_container(const std::string& name, const Json& config) {
-  return text_of(TRY(call_json(socket_, "POST", path("/containers/create?name=" + escaped(name)), config,
+  return text_of(TRY(call_json(dial_, "POST", path("/containers/create?name=" + escaped(name)), config,
                                "creating the container " + name, call_timeout_ms(), note_)),
                  "Id", name);
 }
 
 Result<> HttpEngine::start_container(const std::string& id, int timeout_ms) {
-  TRY(call(socket_, "POST", path("/containers/" + escaped(id) + "/start"), nullptr, "starting the container " + id,
+  TRY(call(dial_, "POST", path("/containers/" + escaped(id) + "/start"), nullptr, "starting the container " + id,
            timeout_ms > 0 ? timeout_ms : call_timeout_ms()));
   return {};
 }
 
 Result<> HttpEngine::stop_container(const std::string& id, int seconds) {
-  TRY(call(socket_, "POST", path("/containers/" + escaped(id) + "/stop?t=" + std::to_string(seconds)), nullptr,
+  TRY(call(dial_, "POST", path("/containers/" + escaped(id) + "/stop?t=" + std::to_string(seconds)), nullptr,
            "stopping the container " + id, seconds * 1000 + call_timeout_ms()));
   return {};
 }
 
 Result<> HttpEngine::kill_container(const std::string& id, const std::string& signal) {
-  auto done = call(socket_, "POST", path("/containers/" + escaped(id) + "/kill?signal=" + escaped(signal)), nullptr,
+  auto done = call(dial_, "POST", path("/containers/" + escaped(id) + "/kill?signal=" + escaped(signal)), nullptr,
                    "killing the container " + id);
   if (!done && done.error().code != Code::conflict)
     return std::unexpected(std::move(done.error()));  // 409 means that it is not running
@@ -38,7 +38,7 @@ Result<> HttpEngine::kill_container(const std::string& id, const std::string& si
 Result<> HttpEngine::remove_container(const std::string& name) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   for (int pause_ms = 20;; pause_ms = std::min(pause_ms * 2, 500)) {
-    auto done = call(socket_, "DELETE", path("/containers/" + escaped(name) + "?force=1&v=1"), nullptr,
+    auto done = call(dial_, "DELETE", path("/containers/" + escaped(name) + "?force=1&v=1"), nullptr,
                      "removing the container " + name);
     if (done || done.error().code == Code::not_found) return {};
     // 409 means that another client is removing the container, so we wait for that. 500 means that a mount is busy.
@@ -51,7 +51,7 @@ Result<> HttpEngine::remove_container(const std::string& name) {
 Result<int> HttpEngine::wait_container(const std::string& id, int timeout_ms) {
   constexpr int kForEverMs = 1 << 30;  // about twelve days
   std::string doing = "waiting for the container " + id;
-  Json json = TRY(call_json(socket_, "POST", path("/containers/" + escaped(id) + "/wait"), nullptr, doing,
+  Json json = TRY(call_json(dial_, "POST", path("/containers/" + escaped(id) + "/wait"), nullptr, doing,
                             timeout_ms < 0 ? kForEverMs
                             : timeout_ms   ? timeout_ms
                                            : call_timeout_ms()));
@@ -63,13 +63,13 @@ Result<int> HttpEngine::wait_container(const std::string& id, int timeout_ms) {
 }
 
 Result<Engine::Json> HttpEngine::inspect_container(const std::string& id) {
-  return call_json(socket_, "GET", path("/containers/" + escaped(id) + "/json"), nullptr,
+  return call_json(dial_, "GET", path("/containers/" + escaped(id) + "/json"), nullptr,
                    "inspecting the container " + id);
 }
 
 Result<uint64_t> HttpEngine::layer_size(const std::string& id) {
   std::string doing = "measuring the layer of the container " + id;
-  Json container = TRY(call_json(socket_, "GET", path("/containers/" + escaped(id) + "/json?size=1"), nullptr, doing));
+  Json container = TRY(call_json(dial_, "GET", path("/containers/" + escaped(id) + "/json?size=1"), nullptr, doing));
   const Json& size = member(container, "SizeRw");
   // An engine leaves it out for a layer in which nothing was written.
   if (size.is_null()) return 0;
@@ -79,7 +79,7 @@ Result<uint64_t> HttpEngine::layer_size(const std::string& id) {
 
 Result<Attached> HttpEngine::attach(const std::string& id, bool) {
   std::string doing = "attaching to the container " + id;
-  auto connection = TRY(Connection::open(socket_, call_timeout_ms()));
+  auto connection = TRY(Connection::open(dial_, call_timeout_ms()));
   TRY(connection.upgrade(path("/containers/" + escaped(id) + "/attach?stream=1&stdin=1&stdout=1&stderr=1")));
   auto head = connection.head();
   if (head && head->status >= 400) {
@@ -94,7 +94,7 @@ Result<Attached> HttpEngine::attach(const std::string& id, bool) {
 }
 
 Result<> HttpEngine::resize(const std::string& id, int rows, int cols) {
-  TRY(call(socket_, "POST",
+  TRY(call(dial_, "POST",
            path("/containers/" + escaped(id) + "/resize?h=" + std::to_string(rows) + "&w=" + std::to_string(cols)),
            nullptr, "resizing the terminal of " + id));
   return {};
@@ -111,7 +111,7 @@ Result<std::string> HttpEngine::logs(const std::string& id, int lines) {
     if (text.size() > 2 * kLogLimit) text.erase(0, text.size() - kLogLimit);
   };
   auto response = [&]() -> Result<Response> {
-    auto connection = TRY(Connection::open(socket_, call_timeout_ms()));
+    auto connection = TRY(Connection::open(dial_, call_timeout_ms()));
     TRY(connection.request(
         "GET", path("/containers/" + escaped(id) + "/logs?stdout=1&stderr=1&tail=" + std::to_string(lines)), "", ""));
     return connection.response([&](std::string_view bytes) -> Result<> {
@@ -126,14 +126,14 @@ Result<std::string> HttpEngine::logs(const std::string& id, int lines) {
 }
 
 Result<> HttpEngine::put_archive(const std::string& id, const std::string& where, const Reader& reader) {
-  TRY(call_with_upload(socket_, "PUT", path("/containers/" + escaped(id) + "/archive?path=" + escaped(where)), reader,
+  TRY(call_with_upload(dial_, "PUT", path("/containers/" + escaped(id) + "/archive?path=" + escaped(where)), reader,
                        "sending files to " + where));
   return {};
 }
 
 Result<> HttpEngine::get_archive(const std::string& id, const std::string& where, const Writer& writer) {
   auto response = [&]() -> Result<Response> {
-    auto connection = TRY(Connection::open(socket_, kStreamTimeoutMs));
+    auto connection = TRY(Connection::open(dial_, kStreamTimeoutMs));
     TRY(connection.request("GET", path("/containers/" + escaped(id) + "/archive?path=" + escaped(where)), "", ""));
     return connection.response(writer);
   }();
@@ -143,7 +143,7 @@ Result<> HttpEngine::get_archive(const std::string& id, const std::string& where
 
 Result<> HttpEngine::export_container(const std::string& id, const Writer& writer) {
   auto response = [&]() -> Result<Response> {
-    auto connection = TRY(Connection::open(socket_, kStreamTimeoutMs));
+    auto connection = TRY(Connection::open(dial_, kStreamTimeoutMs));
     TRY(connection.request("GET", path("/containers/" + escaped(id) + "/export"), "", ""));
     return connection.response(writer);
   }();

@@ -63,7 +63,7 @@ Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environ
   if (!home.empty()) sockets.push_back(home + "/.docker/run/docker.sock");
   std::optional<Endpoint> silent;
   for (const auto& path : sockets) {
-    auto connection = Connection::open(path, 1000);
+    auto connection = Connection::open({path}, 1000);
     if (connection) return Endpoint{path, path};
     if (!silent && ::access(path.c_str(), F_OK) == 0) silent = Endpoint{path, path};
   }

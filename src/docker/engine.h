@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,7 +23,8 @@ namespace bottle::docker {
 
 struct Endpoint {
   std::string socket;
-  std::string origin;  // where the choice came from, such as "DOCKER_HOST"; for error messages
+  std::string origin;         // where the choice came from, such as "DOCKER_HOST"; for error messages
+  std::stop_token stop = {};  // as for Engine::heed()
 };
 
 // Chooses DOCKER_HOST, else the current docker context, else the first of Docker's usual sockets (of root, rootless,
@@ -63,6 +65,10 @@ class Engine {
 
   virtual Result<Json> info() = 0;
   virtual Result<std::vector<std::string>> runtimes() = 0;
+
+  // From now on, a stop ends every wait for the engine, in all threads, with Code::canceled. The engine may still carry
+  // out what it was asked for. An empty token undoes this, so that the caller can remove what was made.
+  virtual void heed(std::stop_token stop) = 0;
 
   // From now on, `note` is called before each request to create a container or network is sent, on the thread that
   // sends it, with the connection it uses (0 if unknown). With that, a caller can ask is_abandoned() later.

@@ -39,7 +39,9 @@ Result<> check_target(std::string_view target) {
 
 }  // namespace
 
-Result<Connection> Connection::open(const std::string& socket, int timeout_ms) {
+Result<Connection> Connection::open(const Dial& dial, int timeout_ms) {
+  const std::string& socket = dial.socket;
+  if (dial.stop.stop_requested()) return fail(Code::canceled, "the engine is no longer asked");
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket.empty() || socket.size() >= sizeof address.sun_path)
@@ -60,7 +62,19 @@ Result<Connection> Connection::open(const std::string& socket, int timeout_ms) {
     if (failed.error().code == Code::not_found) failed.error().code = Code::unavailable;
     return failed;
   }
-  return Connection(std::move(fd), timeout_ms);
+  return Connection(std::move(fd), timeout_ms, dial.stop);
+}
+
+Connection::Connection(UniqueFd fd, int timeout_ms, const std::stop_token& stop)
+    : fd_(std::move(fd)),
+      stop_(stop),
+      shutdown_(stop.stop_possible() ? std::make_unique<ShutdownOnStop>(stop, fd_.get()) : nullptr),
+      timeout_ms_(timeout_ms),
+      deadline_(Clock::now() + std::chrono::milliseconds(timeout_ms)) {}
+
+std::unexpected<Error> Connection::failed(std::string_view doing) const {
+  if (stop_.stop_requested()) return fail(Code::canceled, "the engine is no longer asked");
+  return fail_errno(doing);
 }
 
 std::unexpected<Error> Connection::too_slow() const {
@@ -74,6 +88,7 @@ int Connection::wait_ms() const {
 }
 
 UniqueFd Connection::release() {
+  shutdown_.reset();
   timeval none{};
   ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
   return std::move(fd_);
@@ -81,10 +96,13 @@ UniqueFd Connection::release() {
 
 Result<> Connection::send(std::string_view bytes) {
   while (!bytes.empty()) {
-    ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return too_slow();
-    if (n < 0) return fail_errno("sending to the engine");
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      TRY(wait(POLLOUT));
+      continue;
+    }
+    if (n < 0) return failed("sending to the engine");
     bytes.remove_prefix(static_cast<size_t>(n));
   }
   return {};
@@ -131,18 +149,30 @@ Result<> Connection::upload(std::string_view method, std::string_view target,
   }
 }
 
+// Looks for a stop every now and then, because not every kernel wakes a thread that waits for a socket when another
+// thread shuts the socket down.
+Result<> Connection::wait(short events) {
+  constexpr int kLookForStopMs = 100;
+  auto began = Clock::now();
+  int limit = wait_ms();
+  for (;;) {
+    auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began).count();
+    int left = static_cast<int>(std::max<long long>(limit - waited, 0));
+    pollfd p{fd_.get(), events, 0};
+    int ready = ::poll(&p, 1, stop_.stop_possible() ? std::min(left, kLookForStopMs) : left);
+    if (stop_.stop_requested() || (ready < 0 && errno != EINTR)) return failed("waiting for the engine");
+    if (ready > 0) return {};
+    if (ready == 0 && left == 0) return too_slow();
+  }
+}
+
 Result<bool> Connection::fill() {
-  pollfd p{fd_.get(), POLLIN, 0};
-  int ready;
-  do ready = ::poll(&p, 1, wait_ms());
-  while (ready < 0 && errno == EINTR);
-  if (ready == 0) return too_slow();
-  if (ready < 0) return fail_errno("waiting for the engine");
+  TRY(wait(POLLIN));
   char bytes[65536];
   ssize_t n;
   do n = ::recv(fd_.get(), bytes, sizeof bytes, 0);
   while (n < 0 && errno == EINTR);
-  if (n < 0) return fail_errno("reading from the engine");
+  if (n < 0 || stop_.stop_requested()) return failed("reading from the engine");
   buffer_.append(bytes, static_cast<size_t>(n));
   return n > 0;
 }

@@ -5,11 +5,14 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/shutdown_on_stop.h"
 #include "base/unique_fd.h"
 
 namespace bottle::docker {
@@ -20,13 +23,19 @@ struct Response {
   std::string body;                            // empty if a body writer took it
 };
 
+// Says how to reach the engine.
+struct Dial {
+  std::string socket;         // path of its Unix socket
+  std::stop_token stop = {};  // ends each wait for the engine, with Code::canceled
+};
+
 class Connection {
  public:
   // `timeout_ms` limits a whole request with its answer. Where a body is streamed, it limits each wait instead.
-  static Result<Connection> open(const std::string& socket, int timeout_ms);
+  static Result<Connection> open(const Dial& dial, int timeout_ms);
 
   // Uses an open connection, for tests.
-  static Connection adopt(UniqueFd fd, int timeout_ms) { return Connection(std::move(fd), timeout_ms); }
+  static Connection adopt(UniqueFd fd, int timeout_ms) { return Connection(std::move(fd), timeout_ms, {}); }
 
   // `type` is the media type of the body; empty if there is no body.
   Result<> request(std::string_view method, std::string_view target, std::string_view type, std::string_view body);
@@ -50,15 +59,18 @@ class Connection {
 
  private:
   using Clock = std::chrono::steady_clock;
-  Connection(UniqueFd fd, int timeout_ms)
-      : fd_(std::move(fd)), timeout_ms_(timeout_ms), deadline_(Clock::now() + std::chrono::milliseconds(timeout_ms)) {}
+  Connection(UniqueFd fd, int timeout_ms, const std::stop_token& stop);
   Result<bool> fill();  // false at the end of the stream
   Result<std::string> line();
   Result<> send(std::string_view bytes);
+  Result<> wait(short events);
   std::unexpected<Error> too_slow() const;
-  int wait_ms() const;  // until the deadline
+  std::unexpected<Error> failed(std::string_view doing) const;  // uses errno
+  int wait_ms() const;                                          // until the deadline
 
   UniqueFd fd_;
+  std::stop_token stop_;
+  std::unique_ptr<ShutdownOnStop> shutdown_;  // null if no stop can come
   int timeout_ms_;
   std::optional<Clock::time_point> deadline_;  // of the whole request; empty while a body is streamed
   std::string buffer_;

@@ -15,8 +15,8 @@ constexpr int kNewest = 47, kOldest = 41;
 
 Result<std::unique_ptr<Engine>> Engine::connect(const Endpoint& endpoint) {
   auto response =
-      call(endpoint.socket, "GET", "/_ping", nullptr, "asking the engine at " + endpoint.socket + " for its version",
-           std::min(10000, call_timeout_ms()));
+      call({endpoint.socket, endpoint.stop}, "GET", "/_ping", nullptr,
+           "asking the engine at " + endpoint.socket + " for its version", std::min(10000, call_timeout_ms()));
   if (!response) {
     Error error = std::move(response.error());
     error.what += " (from " + endpoint.origin + ")";
@@ -42,15 +42,16 @@ Result<std::unique_ptr<Engine>> Engine::connect(const Endpoint& endpoint) {
                 "the engine at " + endpoint.socket + " has API version " + (theirs.empty() ? "?" : theirs) +
                     ", which is too old",
                 "install Docker 20.10 (API 1.41) or later");
-  return std::make_unique<HttpEngine>(endpoint.socket, "1." + std::to_string(std::min(minor, kNewest)));
+  return std::make_unique<HttpEngine>(Dial{endpoint.socket, endpoint.stop},
+                                      "1." + std::to_string(std::min(minor, kNewest)));
 }
 
 void HttpEngine::note_creates(std::function<Result<>(uint64_t end)> note) { note_ = std::move(note); }
 
-bool HttpEngine::is_abandoned(uint64_t end) { return docker::is_abandoned(end, socket_); }
+bool HttpEngine::is_abandoned(uint64_t end) { return docker::is_abandoned(end, dial_.socket); }
 
 Result<Engine::Json> HttpEngine::info() {
-  return call_json(socket_, "GET", path("/info"), nullptr, "asking the engine about itself");
+  return call_json(dial_, "GET", path("/info"), nullptr, "asking the engine about itself");
 }
 
 Result<std::vector<std::string>> HttpEngine::runtimes() {
@@ -68,7 +69,7 @@ Result<Engine::Json> HttpEngine::list_by_label(const std::string& kind, const st
   std::string query =
       (kind == "containers" || kind == "images" ? "/" + kind + "/json?all=1&filters=" : "/" + kind + "?filters=");
   Json json =
-      TRY(call_json(socket_, "GET", path(query + escaped(filter.dump(-1, ' ', false, Json::error_handler_t::replace))),
+      TRY(call_json(dial_, "GET", path(query + escaped(filter.dump(-1, ' ', false, Json::error_handler_t::replace))),
                     nullptr, "listing " + kind));
   if (kind == "volumes") json = Json(member(json, "Volumes"));
   if (json.is_null()) return Json::array();

@@ -3,17 +3,19 @@
 #pragma once
 
 #include "docker/engine.h"
+#include "docker/http.h"
 
 namespace bottle::docker {
 
 class HttpEngine : public Engine {
  public:
-  HttpEngine(std::string socket, std::string version) : socket_(std::move(socket)), version_(std::move(version)) {}
+  HttpEngine(Dial dial, std::string version) : dial_(std::move(dial)), version_(std::move(version)) {}
 
-  const std::string& socket() const override { return socket_; }
+  const std::string& socket() const override { return dial_.socket; }
   const std::string& api_version() const override { return version_; }
   Result<Json> info() override;
   Result<std::vector<std::string>> runtimes() override;
+  void heed(std::stop_token stop) override { dial_.stop = std::move(stop); }
   void note_creates(std::function<Result<>(uint64_t end)> note) override;
   bool is_abandoned(uint64_t end) override;
   Result<std::string> create_container(const std::string& name, const Json& config) override;
@@ -54,7 +56,8 @@ class HttpEngine : public Engine {
  private:
   std::string path(const std::string& rest) const { return "/v" + version_ + rest; }
 
-  std::string socket_, version_;
+  Dial dial_;
+  std::string version_;
   std::function<Result<>(uint64_t)> note_;
 };
 

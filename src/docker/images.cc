@@ -20,7 +20,7 @@ Result<> told_in(const std::string& body, const std::string& doing) {
 }  // namespace
 
 Result<bool> HttpEngine::image_exists(const std::string& reference) {
-  auto response = call(socket_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr,
+  auto response = call(dial_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr,
                        "looking for the image " + reference);
   if (response) return true;
   if (response.error().code == Code::not_found) return false;
@@ -28,16 +28,16 @@ Result<bool> HttpEngine::image_exists(const std::string& reference) {
 }
 
 Result<Engine::Json> HttpEngine::inspect_image(const std::string& reference) {
-  return call_json(socket_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr,
+  return call_json(dial_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr,
                    "looking at the image " + reference);
 }
 
 Result<Engine::Json> HttpEngine::images() {
-  return call_json(socket_, "GET", path("/images/json"), nullptr, "listing images");
+  return call_json(dial_, "GET", path("/images/json"), nullptr, "listing images");
 }
 
 Result<Engine::Json> HttpEngine::containers() {
-  return call_json(socket_, "GET", path("/containers/json?all=1"), nullptr, "listing containers");
+  return call_json(dial_, "GET", path("/containers/json?all=1"), nullptr, "listing containers");
 }
 
 Result<> HttpEngine::import_image(const std::string& reference, const Reader& reader,
@@ -49,20 +49,19 @@ Result<> HttpEngine::import_image(const std::string& reference, const Reader& re
   std::string target = "/images/create?fromSrc=-&repo=" + escaped(reference.substr(0, colon)) + "&tag=" + escaped(tag);
   for (const auto& change : changes) target += "&changes=" + escaped(change);
   std::string doing = "importing the image " + reference;
-  auto done = TRY(call_with_upload(socket_, "POST", path(target), reader, doing));
+  auto done = TRY(call_with_upload(dial_, "POST", path(target), reader, doing));
   return told_in(done.body, doing);
 }
 
 Result<> HttpEngine::remove_image(const std::string& reference) {
-  auto done =
-      call(socket_, "DELETE", path("/images/" + escaped(reference)), nullptr, "removing the image " + reference);
+  auto done = call(dial_, "DELETE", path("/images/" + escaped(reference)), nullptr, "removing the image " + reference);
   if (!done && done.error().code != Code::not_found) return std::unexpected(std::move(done.error()));
   return {};
 }
 
 Result<> HttpEngine::tag_image(const std::string& id, const std::string& reference) {
   size_t colon = reference.rfind(':');
-  TRY(call(socket_, "POST",
+  TRY(call(dial_, "POST",
            path("/images/" + escaped(id) + "/tag?repo=" + escaped(reference.substr(0, colon)) +
                 "&tag=" + escaped(colon == std::string::npos ? "latest" : reference.substr(colon + 1))),
            nullptr, "naming the image " + id));
@@ -71,7 +70,7 @@ Result<> HttpEngine::tag_image(const std::string& id, const std::string& referen
 
 Result<> HttpEngine::save_image(const std::string& reference, const Writer& writer) {
   auto response = [&]() -> Result<Response> {
-    auto connection = TRY(Connection::open(socket_, kStreamTimeoutMs));
+    auto connection = TRY(Connection::open(dial_, kStreamTimeoutMs));
     TRY(connection.request("GET", path("/images/" + escaped(reference) + "/get"), "", ""));
     return connection.response(writer);
   }();
@@ -81,7 +80,7 @@ Result<> HttpEngine::save_image(const std::string& reference, const Writer& writ
 
 Result<> HttpEngine::load_image(const Reader& reader) {
   std::string doing = "loading an image";
-  auto done = TRY(call_with_upload(socket_, "POST", path("/images/load?quiet=1"), reader, doing));
+  auto done = TRY(call_with_upload(dial_, "POST", path("/images/load?quiet=1"), reader, doing));
   return told_in(done.body, doing);
 }
 

@@ -76,8 +76,9 @@ Result<> put_ours(docker::TarWriter& tar, const Job& job) {
 
 }  // namespace
 
-Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink) {
+Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink, const std::stop_token& stop) {
   workspace::Outgoing outgoing = outgoing_of(job);
+  outgoing.stop = stop;
   docker::TarWriter tar(sink, static_cast<uint64_t>(std::time(nullptr)));
   TRY(workspace::put_git_settings(tar, outgoing));
   if (!sends_workspace(outgoing.mode)) {
@@ -109,7 +110,8 @@ Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sin
 
 Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, const std::string& container,
                                       const std::function<Result<>()>& create, const PutRest& put_rest,
-                                      const std::function<void(const std::string&)>& show) {
+                                      const std::function<void(const std::string&)>& show,
+                                      const std::stop_token& stop) {
   workspace::Summary sent;
   std::atomic<bool> over = false;
   TRY(pipe_through(
@@ -126,7 +128,8 @@ Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, co
         }();
         if (!filled) over = true;
         return filled;
-      }));
+      },
+      stop));
   if (!job.plan.ssh.empty()) TRY(put_users(engine, job, container));
   return sent;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <stop_token>
 #include <string>
 
 #include "docker/engine.h"
@@ -15,8 +16,8 @@ namespace bottle::session {
 // no longer be filled, so that the function can stop waiting for more data.
 using PutRest = std::function<Result<workspace::Summary>(const Sink& sink, const std::function<bool()>& is_over)>;
 
-// Writes the workspace of this machine.
-Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink);
+// Writes the workspace of this machine. A stop ends it with Code::canceled.
+Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink, const std::stop_token& stop = {});
 
 // Writes what the near side delivers, which is the skills and the workspace. Blocks until all of it has arrived or
 // `is_over` returns true, for at most two minutes.
@@ -24,9 +25,10 @@ Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sin
                                         const std::function<bool()>& is_over);
 
 // Makes the container with `create` and fills it. The archive is started at once, so that a clone does not wait for the
-// engine. Reports to `show` how much was copied. Blocks.
+// engine. Reports to `show` how much was copied. Blocks. A stop ends it with Code::canceled.
 Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, const std::string& container,
                                       const std::function<Result<>()>& create, const PutRest& put_rest,
-                                      const std::function<void(const std::string&)>& show);
+                                      const std::function<void(const std::string&)>& show,
+                                      const std::stop_token& stop = {});
 
 }  // namespace bottle::session

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -24,12 +25,13 @@ std::string directory_of(const plan::Plan& plan) {
 constexpr std::string_view kBegin = "\x1b]bottle;";
 constexpr char kEnd = '\x07';
 constexpr size_t kReportLimit = 1 << 20;
+constexpr int kLookForStopMs = 100;
 
 }  // namespace
 
 Result<> Gate::ask() { return write_all(attached_.fd(), "\n"); }
 
-Result<wire::Report> Gate::await_report(int timeout_ms) {
+Result<wire::Report> Gate::await_report(int timeout_ms, const std::stop_token& stop) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   docker::Demux demux;
   std::string text, complaint;
@@ -49,7 +51,10 @@ Result<wire::Report> Gate::await_report(int timeout_ms) {
     std::string bytes = attached_.take_early();
     if (bytes.empty()) {
       pollfd p{attached_.fd(), POLLIN, 0};
-      if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0)
+      int ready = left <= 0 ? 0 : ::poll(&p, 1, static_cast<int>(std::min<int64_t>(left, kLookForStopMs)));
+      if (stop.stop_requested()) return fail(Code::canceled, "the self-test was stopped");
+      if (ready <= 0 && left > 0) continue;
+      if (ready <= 0)
         return fail(Code::timed_out, "the self-test did not report within " + std::to_string(timeout_ms) + " ms");
       char buffer[65536];
       ssize_t n = ::read(attached_.fd(), buffer, sizeof buffer);

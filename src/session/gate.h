@@ -1,6 +1,7 @@
 // This file is the supervisor's side of the gate in front of the agent (ARCHITECTURE.md, "The gate").
 #pragma once
 
+#include <stop_token>
 #include <string>
 
 #include "docker/engine.h"
@@ -20,8 +21,8 @@ class Gate {
   Result<> ask();
 
   // Returns the helper's report. There is exactly one, before any other output. Blocks. Fails with Code::closed, and
-  // with what the container printed, if the container ended first.
-  Result<wire::Report> await_report(int timeout_ms);
+  // with what the container printed, if the container ended first. A stop ends the wait with Code::canceled.
+  Result<wire::Report> await_report(int timeout_ms, const std::stop_token& stop = {});
   Result<> open(const wire::Go& go);
 
   std::string take_early() { return std::move(early_); }  // demultiplexed stdout that followed the report

@@ -7,6 +7,7 @@
 #include <functional>
 #include <future>
 
+#include "base/shutdown_on_stop.h"
 #include "docker/call.h"
 #include "session/agent_files.h"
 #include "session/box/containers.h"
@@ -37,14 +38,14 @@ void limit_sending(int socket) {
 // for its thread, and that thread uses the futures before it.
 class Launch {
  public:
-  Launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, const Arrivals& arrivals,
-         const Audience& audience)
+  Launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger, DeliveryPoint* delivery,
+         LaunchControl& control)
       : engine_(engine),
         job_(job),
         owner_(owner),
         ledger_(ledger),
-        arrivals_(arrivals),
-        audience_(audience),
+        delivery_(delivery),
+        control_(control),
         names_(job.plan.session) {}
 
   Result<Running> run();
@@ -77,8 +78,8 @@ class Launch {
   const Job& job_;
   const Owner& owner_;
   Ledger& ledger_;
-  const Arrivals& arrivals_;
-  const Audience& audience_;
+  DeliveryPoint* delivery_;
+  LaunchControl& control_;
   Names names_;
   workspace::Summary sent_;
   uint64_t image_size_ = 0;  // bytes
@@ -98,6 +99,7 @@ Result<Running> Launch::run() {
   begin_independent_steps();
   auto agent = start_agent();
   auto guard = guard_.get();
+  TRY(control_.check());
   Subnet subnet = TRY(network_.get());  // if the network failed, its error explains the others
   TRY(host_.get());
   if (!guard) return std::unexpected(std::move(guard.error()).during("starting the guard"));
@@ -117,8 +119,8 @@ Result<Running> Launch::run() {
 }
 
 Result<> Launch::progress(const std::string& step) {
-  if (audience_.is_gone()) return fail(Code::canceled, "the launcher exited before the agent ran");
-  audience_.show(step);
+  TRY(control_.check());
+  control_.show(step);
   return {};
 }
 
@@ -148,12 +150,12 @@ void Launch::begin_independent_steps() {
 Result<Launch::Guard> Launch::make_guard() {
   std::string image = TRY(ensure_guard_image(engine_));
   Subnet subnet = TRY(job_.relay_all ? create_offline_guard(image) : create_guard(image));
-  Values values = TRY(arrivals_.values.get());
+  Values values = TRY(control_.await_values());
   auto config = guard_config(job_.plan, {subnet.guard, job_.ca_bundle, job_.extra_ca, values.secrets, job_.far,
                                          job_.tunnel, job_.relay_all, host_networks()});
   config.ssh_agent = !job_.ssh_keys.empty();
   auto root = TRY(root_.get());
-  GuardLink link = TRY(start_guard(engine_, names_.guard, config, *root));
+  GuardLink link = TRY(start_guard(engine_, names_.guard, config, *root, control_.stop()));
   return Guard{std::move(link), std::move(config)};
 }
 
@@ -205,12 +207,14 @@ Result<Gate> Launch::start_agent() {
 
 Result<workspace::Summary> Launch::make_agent(const Subnet& at, const std::string& host) {
   auto put_rest = [&](const Sink& sink, const std::function<bool()>& is_over) -> Result<workspace::Summary> {
-    if (!arrivals_.delivery) return put_workspace(job_, sink);
+    if (!delivery_) return put_workspace(job_, sink, control_.stop());
     // A delivery comes only once, so it must not go into a container that will have to be made again.
     if (TRY(network_.get()) != at) return fail(Code::conflict, "the network has an unexpected subnet");
-    return put_delivery(*arrivals_.delivery, sink, [&] { return is_over() || audience_.is_gone(); });
+    return put_delivery(*delivery_, sink, [&] { return is_over() || control_.stop().stop_requested(); });
   };
-  return fill_agent(engine_, job_, names_.agent, [&] { return create_agent(at, host); }, put_rest, audience_.show);
+  auto show = [this](const std::string& step) { control_.show(step); };
+  return fill_agent(
+      engine_, job_, names_.agent, [&] { return create_agent(at, host); }, put_rest, show, control_.stop());
 }
 
 Result<> Launch::create_agent(const Subnet& at, const std::string& host) {
@@ -243,18 +247,19 @@ Result<> Launch::check_volumes() {
 Result<wire::Report> Launch::run_self_test(Gate& gate) {
   if (auto work = work_of(job_, sent_)) TRY(ledger_.will_hold(*work));
   TRY(gate.ask());
-  auto report = TRY(gate.await_report(20000));
+  auto report = TRY(gate.await_report(20000, control_.stop()));
   if (!wire::is_clean(report))
     return fail(Code::denied, "the self-test from inside the bottle found a way out: " + wire::surprises(report),
                 "the agent was not started; ARCHITECTURE.md (The gate) explains the probes");
-  if (audience_.is_gone()) return fail(Code::canceled, "the launcher exited before the agent ran");
   return report;
 }
 
 Result<std::shared_ptr<const pki::Root>> Launch::open_gate(Gate& gate) {
   auto root = TRY(root_.get());
   Subnet subnet = TRY(network_.get());
-  TRY(gate.open(go_message(job_, TRY(arrivals_.values.get()), root->pem(), subnet)));
+  auto go = go_message(job_, TRY(control_.await_values()), root->pem(), subnet);
+  TRY(control_.claim_gate());
+  TRY(gate.open(go));
   return root;
 }
 
@@ -270,8 +275,9 @@ std::vector<Thing> things_of(const Job& job) {
 }
 
 Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const wire::GuardConfig& config,
-                              const pki::Root& root) {
+                              const pki::Root& root, const std::stop_token& stop) {
   GuardLink link(TRY(engine.attach(name, false)));
+  ShutdownOnStop stopped(stop, link.fd());
   limit_sending(link.fd());
   TRY(engine.start_container(name));
   TRY(link.send(wire::Configure{config}));
@@ -281,8 +287,8 @@ Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, c
 }
 
 Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger,
-                       const Arrivals& arrivals, const Audience& audience) {
-  return Launch(engine, job, owner, ledger, arrivals, audience).run();
+                       DeliveryPoint* delivery, LaunchControl& control) {
+  return Launch(engine, job, owner, ledger, delivery, control).run();
 }
 
 }  // namespace bottle::session

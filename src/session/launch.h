@@ -1,8 +1,6 @@
 // This file performs the launch, from a plan to an agent that waits at its gate. Independent steps run in parallel.
 #pragma once
 
-#include <functional>
-#include <future>
 #include <memory>
 #include <string>
 
@@ -14,6 +12,7 @@
 #include "session/credentials/session_agent.h"
 #include "session/disk/disk_watch.h"
 #include "session/guard_link/guard_link.h"
+#include "session/launch_control.h"
 #include "session/ledger/ledger.h"
 #include "transfer/delivery.h"
 #include "wire/gate.h"
@@ -35,29 +34,18 @@ struct Running {
   std::unique_ptr<DiskWatch> disk;  // has noted how full the engine's disk was before the agent ran
 };
 
-// Connects a launch with the client that waits for the agent. If the client goes away before the agent runs, the
-// session ends.
-struct Audience {
-  std::function<void(const std::string& step)> show;
-  std::function<bool()> is_gone;
-};
-
-// Provides what arrives while a launch is under way.
-struct Arrivals {
-  DeliveryPoint* delivery;                    // where a far job's workspace arrives; null for a local job
-  std::shared_future<Result<Values>> values;  // until they arrive, no container has a secret and the gate stays shut
-};
-
 // Returns everything that a launch of `job` will make, in that order.
 std::vector<Thing> things_of(const Job& job);
 
-// Launches the session. Blocks. After an error, the caller must tear down everything that the ledger names.
+// Launches the session. Blocks. Until the values of `control` arrive, no container has a secret and the gate stays
+// shut. A far job's workspace arrives at `delivery`, which is null for a local job. The engine must heed
+// control.stop(). After an error, the caller must tear down everything that the ledger names.
 Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger,
-                       const Arrivals& arrivals, const Audience& audience);
+                       DeliveryPoint* delivery, LaunchControl& control);
 
 // Attaches to the session's guard, starts it, configures it and certifies its authority. Used at launch and after the
-// guard has died.
+// guard has died. `stop` ends the wait for the guard.
 Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const wire::GuardConfig& config,
-                              const pki::Root& root);
+                              const pki::Root& root, const std::stop_token& stop = {});
 
 }  // namespace bottle::session

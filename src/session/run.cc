@@ -1,8 +1,6 @@
 // This file tells the story of a session. Read it first.
 #include "session/run.h"
 
-#include <poll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -14,7 +12,9 @@
 #include "base/files/file.h"
 #include "session/collect/collect.h"
 #include "session/collect/transcript.h"
+#include "session/console/stop_signal.h"
 #include "session/launch.h"
+#include "session/launch_control.h"
 #include "session/ledger/names.h"
 #include "session/sweep/sweep.h"
 #include "session/watch.h"
@@ -40,19 +40,6 @@ void write_recorded(const Job& job, const std::vector<std::string>& rules) {
                      ". Read these rules before you use them.\nallow:\n";
   for (const auto& rule : rules) text += "  - " + rule + "\n";
   (void)write_file_atomically(job.directories.results + "/" + job.plan.session + "/allow.yaml", text);
-}
-
-// Waits for the values. A job from another machine starts before its operator has judged this machine, and the values
-// come afterwards. Values that are here already, such as a token that came another way, stay.
-Result<Values> await_values(int launcher, Values values) {
-  pollfd p{launcher, POLLIN, 0};
-  if (::poll(&p, 1, 120000) <= 0) return fail(Code::timed_out, "the secrets for the session did not arrive");
-  auto frame = TRY(receive_frame(launcher));
-  if (frame.type != FrameType::values) return fail(Code::protocol, "the secrets for the session did not arrive");
-  Values came = TRY(wire::decode<Values>(frame.bytes, wire::From::ours));
-  values.env.merge(came.env);
-  values.secrets.merge(came.secrets);
-  return values;
 }
 
 // Fails if the engine already has a thing with one of the session's names. The operator may have chosen the name of
@@ -88,12 +75,14 @@ class Session {
         connect_(connect),
         name_(job.plan.session),
         directory_(job.directories.sessions + "/" + name_),
-        results_(job.directories.results + "/" + name_) {}
+        results_(job.directories.results + "/" + name_),
+        control_(clients, job.values, job.far) {}
 
   void run();
 
  private:
   Result<> open();
+  void give_up(Error error);
   Result<> prepare();
   Result<Running> launch();
   void watch(Running& running);
@@ -101,7 +90,7 @@ class Session {
   Receipt tear_down();
   void tell_failure(Error error, const Receipt& receipt);
 
-  void show(const std::string& step) { clients_.event(wire::Step{step}); }
+  void show(const std::string& step) { clients_.event(wire::Step{step}); }  // not during the launch
   bool is_held() const { return result_.back && result_.back->held; }
 
   const Job& job_;
@@ -114,13 +103,16 @@ class Session {
   std::mutex asked_lock_;
   std::vector<uint64_t> asked_;  // as in LedgerView
   std::optional<DeliveryPoint> delivery_;
+  LaunchControl control_;
   wire::SessionResult result_{.session = name_, .bottle = job_.plan.bottle};
 };
 
 void Session::run() {
-  if (auto opened = open(); !opened) return session::tell_failure(clients_, opened.error());
+  heed_stop_signal();
+  if (auto opened = control_.serve([this] { return open(); }); !opened) return give_up(std::move(opened.error()));
   auto prepared = prepare();
   auto running = prepared ? launch() : Result<Running>(std::unexpected(prepared.error()));
+  engine_->heed({});
   if (running) {
     watch(*running);
     collect(*running);
@@ -136,7 +128,7 @@ void Session::run() {
 
 // On success the session's directory exists: if this process dies, later commands learn from it what to remove.
 Result<> Session::open() {
-  engine_ = TRY(connect_({job_.engine, "the job"}));
+  engine_ = TRY(connect_({job_.engine, "the job", control_.stop()}));
   TRY(check_names(*engine_, name_, directory_));
   ledger_ = TRY(Ledger::create(directory_, owner_));
   engine_->note_creates([this](uint64_t end) {
@@ -145,6 +137,12 @@ Result<> Session::open() {
     return ledger_->will_ask(end);
   });
   return {};
+}
+
+// Ends a session that has made nothing but its record.
+void Session::give_up(Error error) {
+  if (ledger_) remove_session_directory(directory_);
+  session::tell_failure(clients_, error);
 }
 
 Result<> Session::prepare() {
@@ -156,15 +154,12 @@ Result<> Session::prepare() {
 }
 
 Result<Running> Session::launch() {
-  Audience audience{[this](const std::string& step) { show(step); }, [this] { return clients_.first_is_gone(); }};
-  UniqueFd launcher(job_.far ? ::dup(clients_.first()) : -1);
-  auto values = std::async(job_.far ? std::launch::async : std::launch::deferred, [&]() -> Result<Values> {
-                  return job_.far ? await_values(launcher.get(), job_.values) : job_.values;
-                }).share();
-  auto running =
-      session::launch(*engine_, job_, owner_, *ledger_, {delivery_ ? &*delivery_ : nullptr, values}, audience);
-  if (!running && launcher) ::shutdown(launcher.get(), SHUT_RD);  // ends the wait for the values
-  return running;
+  std::optional<Running> running;
+  TRY(control_.serve([&]() -> Result<> {
+    running = TRY(session::launch(*engine_, job_, owner_, *ledger_, delivery_ ? &*delivery_ : nullptr, control_));
+    return {};
+  }));
+  return std::move(*running);
 }
 
 // The self-test has passed, the gate is open, and the agent works. Clients may attach and detach.
@@ -173,7 +168,7 @@ void Session::watch(Running& running) {
   (void)ledger_->note({.running = true});
   for (const auto& warning : running.sent.warnings) clients_.event(wire::Warning{warning});
   clients_.event(wire::AgentRuns{name_, running.report.probes});
-  session::watch(*engine_, job_, running, clients_, result_);
+  session::watch(*engine_, job_, running, clients_, control_.take_early(), result_);
   // The near side may be reconnecting and arrive after this process has ended.
   if (job_.far) (void)clients_.log().save(results_ + "/output");
   (void)ledger_->note({.ended = result_.exit});

@@ -1,7 +1,6 @@
 #include "session/watch.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "base/future.h"
 #include "docker/answers.h"
 #include "session/box/host_routes.h"
+#include "session/console/stop_signal.h"
 #include "session/credentials/agent_relay.h"
 #include "session/guard_link/audit_file.h"
 #include "session/guard_link/egress_summary.h"
@@ -24,8 +24,6 @@ namespace bottle::session {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-volatile sig_atomic_t asked_to_stop = 0;
 
 class Watch {
  public:
@@ -41,18 +39,16 @@ class Watch {
                    std::move(running.ssh_agent), [this](const wire::Decision& decision) { record(decision); });
   }
 
-  void run(wire::SessionResult& result) {
+  void run(const std::vector<Frame>& early, wire::SessionResult& result) {
     show(running_.agent_early);
-    struct sigaction action{};
-    action.sa_handler = [](int) { asked_to_stop = 1; };
-    ::sigaction(SIGTERM, &action, nullptr);
+    for (const auto& frame : early) take_frame(frame);
     while (!ended_) {
       std::vector<pollfd> fds = {{running_.agent.fd(), POLLIN, 0},
                                  {guard_alive_ && !overfull() ? running_.guard.fd() : -1, POLLIN, 0},
                                  {ssh_ ? ssh_->fd() : -1, POLLIN, 0}};
       clients_.add_to(fds);
       ::poll(fds.data(), fds.size(), guard_alive_ ? 1000 : 200);
-      if (asked_to_stop) stop();
+      if (stop_was_signaled()) stop();
       if (fds[0].revents) take_output();
       if (fds[1].revents) take_audit();
       if (fds[2].revents) ssh_->take_answers(to_guard());
@@ -293,8 +289,9 @@ class Watch {
 
 }  // namespace
 
-void watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients, wire::SessionResult& result) {
-  Watch(engine, job, running, clients).run(result);
+void watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients, const std::vector<Frame>& early,
+           wire::SessionResult& result) {
+  Watch(engine, job, running, clients).run(early, result);
 }
 
 }  // namespace bottle::session

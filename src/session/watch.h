@@ -9,6 +9,7 @@
 namespace bottle::session {
 
 // Blocks until the agent's container ends. Adds the agent's exit status, and what was allowed and denied, to `result`.
-void watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients, wire::SessionResult& result);
+void watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients, const std::vector<Frame>& early,
+           wire::SessionResult& result);
 
 }  // namespace bottle::session

@@ -116,7 +116,7 @@ Error explain(const Target& target, const std::string& complaint) {
 Result<Connection> Connection::open(const Target& target, const Options& options) {
   std::string identity = target.to_string() + "\n" + target.known_hosts + "\n" + target.host_key_alias + "\n" +
                          target.identity + "\n" + options.purpose;
-  Connection connection(target, options.control_directory + "/" + content_hash(identity));
+  Connection connection(target, options.control_directory + "/" + content_hash(identity), options.stop);
   if (connection.alive()) return connection;
   ::unlink(connection.control_path_.c_str());  // a master that was killed leaves its socket behind
 
@@ -137,7 +137,8 @@ Result<Connection> Connection::open(const Target& target, const Options& options
   command.own_group = !options.interactive;  // to ask on the terminal, ssh must be in its foreground
   // The operator may take long to answer; a machine may not.
   auto done =
-      TRY(bottle::capture(command, {.timeout_ms = options.interactive ? -1 : (options.connect_timeout_s + 15) * 1000}));
+      TRY(bottle::capture(command, {.timeout_ms = options.interactive ? -1 : (options.connect_timeout_s + 15) * 1000,
+                                    .stop = options.stop}));
   if (done.status != 0) return std::unexpected(explain(target, done.err));
   return connection;
 }
@@ -156,7 +157,9 @@ Command Connection::command(const std::string& line, const std::vector<std::stri
 }
 
 Result<Captured> Connection::capture(const std::string& line, const CaptureOptions& options) const {
-  auto done = TRY(bottle::capture(command(line), options));
+  CaptureOptions stoppable = options;
+  if (!stoppable.stop.stop_possible()) stoppable.stop = stop_;
+  auto done = TRY(bottle::capture(command(line), stoppable));
   if (done.status == 255) return std::unexpected(explain(target_, done.err));
   return done;
 }

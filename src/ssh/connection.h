@@ -4,6 +4,7 @@
 // forwarded; no option in a configuration file can change that.
 #pragma once
 
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct Options {
   int connect_timeout_s = 15;
   int persist_s = 300;  // how long an idle connection waits for the next command
   bool compress = false;
+  std::stop_token stop = {};  // ends the making of the connection and each capture() over it, with Code::canceled
 };
 
 class Connection {
@@ -46,10 +48,11 @@ class Connection {
   std::string control_path() const { return control_path_; }
 
  private:
-  Connection(Target target, std::string control_path)
-      : target_(std::move(target)), control_path_(std::move(control_path)) {}
+  Connection(Target target, std::string control_path, std::stop_token stop)
+      : target_(std::move(target)), control_path_(std::move(control_path)), stop_(std::move(stop)) {}
   Target target_;
   std::string control_path_;
+  std::stop_token stop_;
 };
 
 // Quotes any text as one word for a POSIX shell.

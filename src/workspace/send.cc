@@ -71,7 +71,7 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
   if (outgoing.mode == WorkspaceMode::clone && !commits)
     summary.warnings.push_back(origin ? "the repository has no commit: copied instead of cloned"
                                       : "not a git repository: copied instead of cloned");
-  git::Runner git = TRY(git::Runner::make(state));
+  git::Runner git = TRY(git::Runner::make(state, {.stop = outgoing.stop}));
   Sender sender(git, source, state, packer, record, summary);
   if (outgoing.mode == WorkspaceMode::clone && commits) TRY(sender.clone(*origin));
   else TRY(sender.copy(origin ? &*origin : nullptr, origin && has_own_git(source, *origin)));

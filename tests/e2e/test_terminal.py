@@ -39,6 +39,7 @@ def test_a_shell_on_a_terminal(terminal, runtime):
     child.expect(r"[\r\n]44 122")
     child.sendline("sleep 50")
     child.sendintr()
+    child.expect(r"\^C")  # what is typed before it is echoed is flushed with the signal
     child.sendline("echo after-$((1+1))")
     child.expect("after-2")
     child.sendline("exit 5")

@@ -16,6 +16,7 @@
 #include "app/output/show.h"
 #include "app/place/place.h"
 #include "app/place/rescue.h"
+#include "app/world/interruption.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/unique_fd.h"
@@ -44,7 +45,7 @@ struct StartOptions {
   Output output;
 };
 
-Result<std::string> pick_agent(const manifest::Manifest& manifest) {
+Result<std::string> pick_agent(const manifest::Manifest& manifest, const std::stop_token& stop) {
   if (!::isatty(0))
     return fail(Code::invalid, "no agent is named",
                 "run `bottle start AGENT`; `bottle list --agents` shows the agents");
@@ -55,7 +56,7 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest) {
     rows.push_back({std::to_string(names.size()), name, "bottle " + agent.bottle + ", " + agent.provider});
   }
   say(table(rows));
-  std::string answer = TRY(session::ask("agent (number or name)", false));
+  std::string answer = TRY(session::ask("agent (number or name)", false, stop));
   if (size_t n = static_cast<size_t>(std::atoi(answer.c_str())); n >= 1 && n <= names.size()) return names[n - 1];
   return answer;
 }
@@ -135,8 +136,8 @@ Result<> set_prompt(plan::Options& wanted) {
   return {};
 }
 
-Result<> confirm_start() {
-  auto answer = session::ask("start? [y/N]", false);
+Result<> confirm_start(const std::stop_token& stop) {
+  auto answer = session::ask("start? [y/N]", false, stop);
   if (!answer && answer.error().code == Code::unavailable)
     return fail(Code::unavailable, "there is no terminal on which to ask whether to start",
                 "add --yes to start without being asked");
@@ -186,7 +187,7 @@ Result<Request> read_request(const StartOptions& given) {
       request.variables.emplace("CLAUDE_BOTTLE_OAUTH_TOKEN", "on the other machine");
     request.variables.emplace("OPENAI_API_KEY", "on the other machine");
   }
-  if (options.plan.agent.empty()) options.plan.agent = TRY(pick_agent(request.manifest));
+  if (options.plan.agent.empty()) options.plan.agent = TRY(pick_agent(request.manifest, options.remote.stop));
   options.plan.dry_run = options.dry_run;
   TRY(set_prompt(options.plan));
   return request;
@@ -196,7 +197,7 @@ Result<std::unique_ptr<Place>> choose_place(const Request& request, const Say& s
   const auto& options = request.options;
   if (!options.remote.target.empty()) return remote_place(options.remote, say);
   if (!options.vm.name.empty()) return vm_place(options.vm, options.remote, request.manifest);
-  return local_place(options.output);
+  return local_place(options.output, options.remote.stop);
 }
 
 // Decides what the session will be. Fails for everything that is refused, before anything is asked or made.
@@ -218,7 +219,7 @@ Result<plan::Plan> make_plan(const Request& request, Place& place) {
 
 // Gathers the values that the session needs. Asks the operator for those that are not on this machine.
 Result<session::Job> make_job(const Request& request, const plan::Plan& plan) {
-  auto hidden = [](const std::string& question) { return session::ask(question, true); };
+  auto hidden = [&](const std::string& question) { return session::ask(question, true, request.options.remote.stop); };
   plan::Plan asked = plan;
   if (const auto* there = request.token_is_there() ? session::sign_in_secret(plan) : nullptr)
     std::erase_if(asked.secrets, [&](const auto& each) { return each.name == there->name; });
@@ -247,12 +248,23 @@ session::ClientOptions client_of(const plan::Plan& plan, Place& place, const Out
   return client;
 }
 
+// Says that the start was stopped before the agent ran. Returns the exit status, which is that of a process that the
+// signal ended. `bottle stop` in another terminal counts as SIGTERM.
+int report_stop(const Error& error, const StartOptions& options, const Interruption& interruption) {
+  report(error, options.output.json);
+  return 128 + (interruption.signal() ? interruption.signal() : SIGTERM);
+}
+
 // Relays the terminal to the session until the session ends or the operator leaves it. Returns bottle's exit status, or
 // nothing if the machine has changed and another start would succeed: then nothing has run, and no value was sent.
 Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan, Place& place, UniqueFd socket,
-                                  const Say& say) {
+                                  Interruption& interruption, const Say& say) {
   const auto& options = request.options;
   session::ClientOptions client = client_of(plan, place, options.output, say);
+  client.signals = &interruption.hand_over();
+  // A signal that came while the supervisor began is for the session.
+  if (interruption.signal()) (void)session::send_frame(socket.get(), session::FrameType::stop, "");
+  client.on_stop = [&](int signal) { interruption.came(signal); };
   bool refused = false;
   client.on_hello = [&](const std::optional<wire::Hello>& hello) {
     auto judged = place.judge(hello);
@@ -264,6 +276,7 @@ Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan
   // The session ends on its own. Its end comes before the reason is reported, and before another one has its name.
   if (again ? !options.name.empty() : refused) await_end(socket.get());
   if (again) return std::nullopt;
+  if (!ended && ended.error().code == Code::canceled) return report_stop(ended.error(), options, interruption);
   if (!ended) return std::unexpected(ended.error());
   if (ended->detached) {
     show_detached(plan.session);
@@ -274,7 +287,7 @@ Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan
 }
 
 // Returns as follow() does.
-Result<std::optional<int>> start_once(const Request& request, const Say& say) {
+Result<std::optional<int>> start_once(const Request& request, Interruption& interruption, const Say& say) {
   const auto& options = request.options;
   auto place = TRY(choose_place(request, say));
   plan::Plan plan = TRY(make_plan(request, *place));
@@ -284,25 +297,25 @@ Result<std::optional<int>> start_once(const Request& request, const Say& say) {
     return 0;
   }
   if (!options.output.json && !options.output.quiet) app::say(plan::explain(plan));
-  if (!options.yes) TRY(confirm_start());
+  if (!options.yes) TRY(confirm_start(options.remote.stop));
   begin_clock();
   look_after_vms(say);
   TRY(place->prepare(plan, say));
   session::Job job = TRY(make_job(request, plan));
   UniqueFd socket(TRY(place->start(std::move(job))));
-  return follow(request, plan, *place, std::move(socket), say);
+  return follow(request, plan, *place, std::move(socket), interruption, say);
 }
 
-Result<int> start_session(const StartOptions& options) {
+Result<int> start_session(const StartOptions& options, Interruption& interruption) {
   Request request = TRY(read_request(options));
   Say say = [&](const std::string& line) {
     if (!options.output.quiet && !options.output.json) app::say(dim("· " + line));
   };
-  auto exit = TRY(start_once(request, say));
+  auto exit = TRY(start_once(request, interruption, say));
   if (!exit) {
     say("the remote machine has changed since the last time; starting again");
     request.options.remote.fresh = true;
-    exit = TRY(start_once(request, say));
+    exit = TRY(start_once(request, interruption, say));
   }
   return exit.value_or(125);
 }
@@ -341,8 +354,13 @@ void add_start(CLI::App& app, int& exit) {
   command->add_option("args", o->plan.agent_args);
   command->callback([o, &exit] {
     o->remote.interactive = ::isatty(0);
+    Interruption interruption;
+    o->remote.stop = interruption.stop();
     auto wanted = set_place(*o);
-    exit = exit_status(wanted ? start_session(*o) : Result<int>(std::unexpected(wanted.error())), o->output.json);
+    auto ended = wanted ? start_session(*o, interruption) : Result<int>(std::unexpected(wanted.error()));
+    bool stopped = !ended && o->remote.stop.stop_requested();
+    exit = stopped ? report_stop({Code::canceled, "stopped before the agent ran"}, *o, interruption)
+                   : exit_status(ended, o->output.json);
   });
 }
 

@@ -17,8 +17,8 @@
 namespace bottle::app {
 namespace {
 
-// Blocks until the session's supervisor reports that everything is gone.
-Result<> stop(const std::string& name) {
+// Blocks until the session's supervisor reports that everything is gone. Returns what happened, in a few words.
+Result<std::string> stop(const std::string& name) {
   UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true})));
   TRY(session::send_frame(fd.get(), session::FrameType::stop, ""));
   session::FrameReader frames;
@@ -32,9 +32,12 @@ Result<> stop(const std::string& name) {
     if (n <= 0) return fail(Code::closed, "the session's supervisor closed the connection", "run `bottle cleanup`");
     frames.feed({buffer, static_cast<size_t>(n)});
     while (auto frame = frames.next()) {
-      if (frame->type == session::FrameType::result) return {};
-      if (frame->type == session::FrameType::failure)
-        return std::unexpected(TRY(wire::decode<Error>(frame->bytes, wire::From::ours)));
+      if (frame->type == session::FrameType::result) return "stopped " + name;
+      if (frame->type != session::FrameType::failure) continue;
+      auto error = TRY(wire::decode<Error>(frame->bytes, wire::From::ours));
+      // Its launch was canceled, which is what the operator wants, unless something is left.
+      if (error.code != Code::canceled || !error.todo.empty()) return std::unexpected(std::move(error));
+      return "stopped " + name + " before its agent ran";
     }
   }
 }
@@ -46,7 +49,7 @@ Result<> stop_all() {
     if (info.state == "dead") continue;  // `bottle cleanup` removes dead sessions
     const std::string& name = info.session;
     auto stopped = stop(name);
-    if (stopped) print("stopped " + name);
+    if (stopped) print(*stopped);
     else if (outcome) outcome = std::unexpected(std::move(stopped.error()).during("session " + name));
   }
   return outcome;
@@ -61,7 +64,10 @@ void add_stop(CLI::App& app, int& exit) {
   auto* named = command->add_option("session", *session);
   command->add_flag("--all", *all)->excludes(named);
   command->callback([session, all, &exit] {
-    exit = exit_status(*all ? stop_all() : [&]() -> Result<> { return stop(TRY(running_session(*session))); }());
+    exit = exit_status(*all ? stop_all() : [&]() -> Result<> {
+      print(TRY(stop(TRY(running_session(*session)))));
+      return {};
+    }());
   });
 }
 

@@ -37,7 +37,7 @@ void warn_of_kept_login(plan::Plan& plan) {
 
 class LocalPlace : public Place {
  public:
-  explicit LocalPlace(const Output& output) : output_(output) {
+  LocalPlace(const Output& output, const std::stop_token& stop) : output_(output), stop_(stop) {
     if (engine_)
       asked_ = std::async(std::launch::async,
                           [this] { return (*engine_)->info(); });  // the engine starts programs of its own to answer
@@ -70,7 +70,7 @@ class LocalPlace : public Place {
     for (const auto& swept : session::sweep(directories(), session::find_orphans(directories())))
       show_swept(swept, output_);
     TRY(session::ensure_runtime(**engine_, directories(), info_, directories().runtimes, plan.runtime));
-    return session::ensure_agent_image(**engine_, directories(), plan.image, say);
+    return session::ensure_agent_image(**engine_, directories(), plan.image, say, false, stop_);
   }
 
   Result<int> start(session::Job job) override {
@@ -82,7 +82,8 @@ class LocalPlace : public Place {
 
  private:
   Output output_;
-  Result<std::unique_ptr<docker::Engine>> engine_ = connect_engine();
+  std::stop_token stop_;
+  Result<std::unique_ptr<docker::Engine>> engine_ = connect_engine(stop_);
   bool rootless_ = false;
   std::future<Result<nlohmann::json>> asked_;
   nlohmann::json info_;  // what the engine reports about itself
@@ -128,7 +129,7 @@ class RemotePlace : public Place {
   Result<> prepare(const plan::Plan& plan, const Say& say) override {
     image_ = plan.image.reference;
     if (session::is_ours(image_) && remote::has_image(hello_, image_)) return {};
-    auto engine = connect_engine();
+    auto engine = connect_engine(options_.stop);
     auto image = engine ? session::image_identity(**engine, plan.image.reference)
                         : Result<std::string>(std::unexpected(engine.error()));
     if (image) image_ = *image;
@@ -138,7 +139,7 @@ class RemotePlace : public Place {
                   far_.target.to_string() + " does not have the image " + plan.image.reference +
                       ", and this machine has no engine to send it from: " + engine.error().what,
                   engine.error().todo);
-    TRY(session::ensure_agent_image(**engine, directories(), plan.image, say));
+    TRY(session::ensure_agent_image(**engine, directories(), plan.image, say, false, options_.stop));
     UniqueFd archive = TRY(remote::spool_image(**engine, plan.image.reference));
     TRY(remote::send_image(archive.get(), plan.image.reference, TRY((*engine)->layers(plan.image.reference)), side_,
                            say));
@@ -226,7 +227,8 @@ class VmPlace : public Place {
         baked_(std::move(baked)),
         token_(way.token),
         tunnel_(way.tunnel),
-        transport_(way.transport) {}
+        transport_(way.transport),
+        stop_(way.stop) {}
 
   // Describes a machine that does not exist yet: its user is the one that bottle's user-data makes, and its engine has
   // the runtimes that it will have.
@@ -253,11 +255,11 @@ class VmPlace : public Place {
   }
 
   Result<> prepare(const plan::Plan& plan, const Say& say) override {
-    auto engine = connect_engine();
+    auto engine = connect_engine(stop_);
     if (!engine)
       return std::unexpected(std::move(engine.error()).during("sending the agent's image from this machine's engine"));
     socket_ = (*engine)->socket();
-    TRY(session::ensure_agent_image(**engine, directories(), plan.image, say));
+    TRY(session::ensure_agent_image(**engine, directories(), plan.image, say, false, stop_));
     remote_.image = TRY(session::image_identity(**engine, plan.image.reference));
     return {};
   }
@@ -289,6 +291,7 @@ class VmPlace : public Place {
   session::Token token_;
   bool tunnel_;
   Transport transport_;
+  std::stop_token stop_;
   std::string socket_;
 };
 
@@ -312,7 +315,9 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOp
   return std::make_unique<VmPlace>(std::move(remote), std::move(baked), way);
 }
 
-std::unique_ptr<Place> local_place(const Output& output) { return std::make_unique<LocalPlace>(output); }
+std::unique_ptr<Place> local_place(const Output& output, const std::stop_token& stop) {
+  return std::make_unique<LocalPlace>(output, stop);
+}
 
 Result<> check(const Transport& transport) {
   if (transport.is_mosh()) return remote::check_mosh(transport.mosh);
@@ -360,7 +365,7 @@ Result<session::Far> far_to(const std::string& target) {
 Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say) {
   TRY(check(options.transport));
   session::Far far = TRY(far_to(options.target));
-  auto side = TRY(remote::FarSide::reach(far, options.interactive, say));
+  auto side = TRY(remote::FarSide::reach(far, options.interactive, say, options.stop));
   // Does not wait for a known machine: makes the plan for its last hello and starts. judge() decides in the end.
   auto known = options.fresh || options.token.via != session::Token::Via::job ? std::nullopt : recall(far);
   if (known && !RemotePlace::admit(*known, far, options.allow_vpn)) known.reset();  // the reason may be fixed by now

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "app/output/output.h"
@@ -40,8 +41,8 @@ class Place {
 };
 
 // Returns this machine as a place. An engine that does not answer is an error only once it is needed (not for
-// --dry-run).
-std::unique_ptr<Place> local_place(const Output& output);
+// --dry-run). A stop ends what the place waits for, with Code::canceled.
+std::unique_ptr<Place> local_place(const Output& output, const std::stop_token& stop);
 
 // What carries the terminal's keystrokes.
 struct Transport {
@@ -70,6 +71,7 @@ struct RemoteOptions {
   bool tunnel = false;   // secrets stay on this machine
   session::Token token;  // how the sign-in token gets to the machine
   Transport transport;
+  std::stop_token stop = {};  // ends what the place waits for, with Code::canceled
 };
 // Connects to the machine. Fails with Code::denied if the machine would be a way back to the operator.
 Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say);

@@ -211,8 +211,10 @@ plan::Facts gather_facts(const std::string& workspace) {
   return facts;
 }
 
-Result<std::unique_ptr<docker::Engine>> connect_engine() {
-  return docker::Engine::connect(TRY(docker::find_endpoint(environment())));
+Result<std::unique_ptr<docker::Engine>> connect_engine(const std::stop_token& stop) {
+  auto endpoint = TRY(docker::find_endpoint(environment()));
+  endpoint.stop = stop;
+  return docker::Engine::connect(endpoint);
 }
 
 std::string public_roots() {

@@ -40,7 +40,7 @@ std::vector<std::string> precious_directories();
 plan::Facts gather_facts(const std::string& workspace);
 // `architecture` is the engine's; if it is empty, this machine's is used.
 plan::ImageFacts image_facts(const manifest::Manifest& manifest, const std::string& architecture);
-Result<std::unique_ptr<docker::Engine>> connect_engine();
+Result<std::unique_ptr<docker::Engine>> connect_engine(const std::stop_token& stop = {});
 
 // Returns this machine's public roots as PEM, or an empty string if none are found.
 std::string public_roots();

@@ -80,6 +80,11 @@ Result<> wire(posix_spawn_file_actions_t* actions, int number, const Child::Wiri
   return {};
 }
 
+constexpr int kLookForStopMs = 100;
+
+// Returns the smaller of two waits, of which the second may be -1 for no limit.
+int at_most(int limit_ms, int wait_ms) { return wait_ms < 0 ? limit_ms : std::min(wait_ms, limit_ms); }
+
 int decode(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
 
 }  // namespace
@@ -205,7 +210,8 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
                     {ended ? -1 : child.exit_fd(), POLLIN, 0}};
     // After its end only what is in the pipes already counts: who else holds them may live for ever.
     int patience = ended ? 0 : options.timeout_ms < 0 ? -1 : milliseconds_until(deadline);
-    if (!ended && child.exit_fd() < 0) patience = patience < 0 ? 20 : std::min(patience, 20);
+    if (!ended && child.exit_fd() < 0) patience = at_most(20, patience);
+    if (!ended && options.stop.stop_possible()) patience = at_most(kLookForStopMs, patience);
     int ready = ::poll(fds, 4, patience);
     if (ready < 0 && errno != EINTR) return fail_errno("waiting for " + name);
     if (ready == 0 && ended) break;
@@ -221,6 +227,10 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
       return fail(Code::limit, name + " wrote more than " + std::to_string(options.limit >> 20) + " MB");
     }
     if (!ended && child.ended()) ended = true;
+    if (options.stop.stop_requested()) {
+      child.end(500);
+      return fail(Code::canceled, name + " was stopped");
+    }
     if (!ended && options.timeout_ms >= 0 && milliseconds_until(deadline) == 0) {
       child.end(500);
       return fail(Code::timed_out, name + " did not exit within " + std::to_string(options.timeout_ms / 1000) + " s");
@@ -230,10 +240,11 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
   return captured;
 }
 
-Result<int> run_in_lines(const std::vector<std::string>& argv, const std::function<void(const Line&)>& tell) {
+Result<int> run_in_lines(const std::vector<std::string>& argv, const std::function<void(const Line&)>& tell,
+                         const std::stop_token& stop) {
   Command command;
   command.argv = argv;
-  command.own_group = false;
+  command.own_group = stop.stop_possible();
   Child child = TRY(Child::spawn(command, Child::null(), Child::pipe(), Child::pipe()));
   LineReader out, err;
   bool out_open = true, err_open = true, ended = false;
@@ -247,12 +258,17 @@ Result<int> run_in_lines(const std::vector<std::string>& argv, const std::functi
     pollfd fds[] = {{out_open ? child.out() : -1, POLLIN, 0},
                     {err_open ? child.err() : -1, POLLIN, 0},
                     {ended ? -1 : child.exit_fd(), POLLIN, 0}};
-    int ready = ::poll(fds, 3, ended ? 0 : child.exit_fd() < 0 ? 20 : -1);
+    int patience = ended ? 0 : child.exit_fd() < 0 ? 20 : stop.stop_possible() ? kLookForStopMs : -1;
+    int ready = ::poll(fds, 3, patience);
     if (ready < 0 && errno != EINTR) return fail_errno("waiting for " + argv[0]);
     if (ready == 0 && ended) break;
     if (fds[0].revents) out_open = take(child.out(), out);
     if (fds[1].revents) err_open = take(child.err(), err);
     if (!ended && child.ended()) ended = true;
+    if (stop.stop_requested()) {
+      child.end();
+      return fail(Code::canceled, argv[0] + " was stopped");
+    }
   }
   out.end(tell);
   err.end(tell);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -77,21 +78,24 @@ struct Captured {
 };
 
 struct CaptureOptions {
-  std::string input;         // text for its stdin
-  int input_fd = -1;         // instead of input
-  int output_fd = -1;        // where stdout goes instead of into the result
-  int timeout_ms = 30000;    // then the child is ended, with Code::timed_out; -1: no limit
-  size_t limit = 16 << 20;   // bytes per stream; beyond, the child is ended, with Code::limit
-  bool pass_stderr = false;  // to our stderr, instead of capturing it
+  std::string input;          // text for its stdin
+  int input_fd = -1;          // instead of input
+  int output_fd = -1;         // where stdout goes instead of into the result
+  int timeout_ms = 30000;     // then the child is ended, with Code::timed_out; -1: no limit
+  size_t limit = 16 << 20;    // bytes per stream; beyond, the child is ended, with Code::limit
+  bool pass_stderr = false;   // to our stderr, instead of capturing it
+  std::stop_token stop = {};  // then the child is ended, with Code::canceled
 };
 
 // Runs a program until it exits. Does not wait for grandchildren that keep the streams open. Fails with Code::not_found
 // if there is no such program.
 Result<Captured> capture(const Command& command, const CaptureOptions& options = {});
 
-// Runs argv without input, in the terminal's foreground so that Ctrl-C reaches it, and waits for it. Calls back with
-// each line of its stdout and stderr. Does not wait for grandchildren. Returns the exit status or 128+signal.
-Result<int> run_in_lines(const std::vector<std::string>& argv, const std::function<void(const Line&)>& tell);
+// Runs argv without input and waits for it. Calls back with each line of its stdout and stderr. Does not wait for
+// grandchildren. Returns the exit status or 128+signal. Without `stop`, argv runs in the terminal's foreground so that
+// Ctrl-C reaches it. A requested stop ends it and its group, and fails with Code::canceled.
+Result<int> run_in_lines(const std::vector<std::string>& argv, const std::function<void(const Line&)>& tell,
+                         const std::stop_token& stop = {});
 
 // Runs argv attached to this process's terminal and waits for it. Use this only for programs that the operator chose,
 // such as a pager, because their output is not filtered. Returns the exit status or 128+signal.

@@ -128,7 +128,8 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
   auto ended = capture(command, {.input_fd = o.input_fd >= 0 ? o.input_fd : in.get(),
                                  .output_fd = o.output_fd,
                                  .timeout_ms = static_cast<int>(std::min<int64_t>(o.timeout_s, left)) * 1000,
-                                 .limit = limits_.answer});
+                                 .limit = limits_.answer,
+                                 .stop = limits_.stop});
   if (!ended && ended.error().code == Code::not_found)
     return fail(Code::not_found, "git is not installed", "install git");
   if (auto cut_off =

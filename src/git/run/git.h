@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,7 @@ struct Limits {
   uint64_t answer = 256 << 20;  // bytes of output
   uint64_t memory = 0;          // bytes for each of its processes; 0 means no limit
   std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max();
+  std::stop_token stop = {};  // ends git, with Code::canceled
 };
 
 class Runner {

@@ -48,6 +48,8 @@ Result<std::string> gzipped(const std::string& bytes) {
   return out;
 }
 
+constexpr int kLookForStopMs = 100;
+
 std::string this_machine() {
   struct utsname name{};
   ::uname(&name);
@@ -80,14 +82,17 @@ std::string build_id() {
 
 // Reads the first line, and whatever comes with it. To read exactly one line would need a read per byte, but nothing
 // follows a hello until the near side has sent something.
-Result<std::string> read_line(int fd, int timeout_ms) {
+Result<std::string> read_line(int fd, int timeout_ms, const std::stop_token& stop) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   std::string text;
   while (text.find('\n') == std::string::npos) {
     auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     pollfd p{fd, POLLIN, 0};
-    if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0)
+    int ready = left <= 0 ? 0 : ::poll(&p, 1, static_cast<int>(std::min<int64_t>(left, kLookForStopMs)));
+    if (stop.stop_requested()) return fail(Code::canceled, "the remote machine is no longer asked");
+    if (ready <= 0 && left > 0) continue;
+    if (ready <= 0)
       return fail(Code::timed_out,
                   "the remote machine did not answer within " + std::to_string(timeout_ms / 1000) + " s");
     char buffer[16384];
@@ -96,6 +101,36 @@ Result<std::string> read_line(int fd, int timeout_ms) {
     if (n <= 0) return fail(Code::closed, "the connection closed before the remote machine answered");
     text.append(buffer, static_cast<size_t>(n));
     if (text.size() > kLongestHello) return fail(Code::limit, "the remote machine's answer is too long");
+  }
+  return text;
+}
+
+// Writes to a descriptor that does not block. Fails with Code::canceled after a stop.
+Result<> write_until(int fd, std::string_view bytes, const std::stop_token& stop) {
+  while (!bytes.empty()) {
+    if (stop.stop_requested()) return fail(Code::canceled, "the transfer was stopped");
+    ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
+    if (n >= 0 || errno == EINTR) continue;
+    if (errno != EAGAIN) return fail_errno("writing");
+    pollfd p{fd, POLLOUT, 0};
+    ::poll(&p, 1, kLookForStopMs);
+  }
+  return {};
+}
+
+// Reads at most 64 KB. After a stop, does not wait for the end: the master process of ssh keeps the pipe open until the
+// remote program ends, which it may never do.
+std::string read_to_end(int fd, const std::stop_token& stop) {
+  std::string text;
+  while (text.size() < 65536 && !stop.stop_requested()) {
+    pollfd p{fd, POLLIN, 0};
+    if (::poll(&p, 1, kLookForStopMs) <= 0) continue;
+    char buffer[4096];
+    ssize_t n = ::read(fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    text.append(buffer, static_cast<size_t>(n));
   }
   return text;
 }
@@ -114,12 +149,15 @@ Result<std::string> own_hash() {
   return hash;
 }
 
-Result<FarSide> FarSide::reach(const Far& far, bool interactive, std::function<void(const std::string&)> progress) {
+Result<FarSide> FarSide::reach(const Far& far, bool interactive, std::function<void(const std::string&)> progress,
+                               std::stop_token stop) {
   ssh::Options options;
   options.control_directory = far.control_directory;
   options.interactive = interactive;
+  options.stop = stop;
   FarSide side(far, TRY(ssh::Connection::open(far.target, options)));
   side.progress_ = std::move(progress);
+  side.stop_ = std::move(stop);
   return side;
 }
 
@@ -127,6 +165,7 @@ Result<ssh::Connection> FarSide::bulk() {
   ssh::Options options;
   options.control_directory = far_.control_directory;
   options.purpose = "bulk";
+  options.stop = stop_;
   auto other = ssh::Connection::open(far_.target, options);
   // If ssh would have to ask again (for a passphrase or a second factor), everything goes over the existing connection.
   if (!other && other.error().code == Code::denied) return main_;
@@ -196,7 +235,7 @@ Result<Channel> FarSide::serve(const std::map<std::string, std::string>& send_en
   for (int attempt = 0;; ++attempt) {
     Channel channel = TRY(begin_serve(send_env, await_engine));
     Defer end([&] { channel.ssh->end(0); });
-    auto line = read_line(channel.out.get(), await_engine ? 330000 : 60000);
+    auto line = read_line(channel.out.get(), await_engine ? 330000 : 60000, stop_);
     if (!line) return std::unexpected(std::move(line.error()).during("talking to " + main_.target().to_string()));
     auto greeting = wire::decode_greeting(*line);
     if (auto* hello = greeting ? std::get_if<wire::Hello>(&*greeting) : nullptr) {
@@ -222,19 +261,17 @@ Result<Captured> FarSide::ask(const std::vector<std::string>& words, int timeout
 
 Result<> FarSide::send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce,
                        std::stop_token stop) {
+  if (!stop.stop_possible()) stop = stop_;
   auto connection = TRY(bulk());
   Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::pipe(), Child::pipe(), Child::pipe()));
   std::optional<std::stop_callback<std::function<void()>>> stopped(std::in_place, stop,
                                                                    [pid = child.pid()] { ::kill(-pid, SIGTERM); });
-  auto produced = produce([&](std::string_view bytes) { return write_all(child.in(), bytes); });
+  ::fcntl(child.in(), F_SETFL, O_WRONLY | O_NONBLOCK);
+  auto produced = produce([&](std::string_view bytes) { return write_until(child.in(), bytes, stop); });
   child.close_in();
   if (!produced && produced.error().code != Code::closed) return produced;
-  std::string answer, complaint;
-  for (auto [fd, text] : {std::pair{child.out(), &answer}, {child.err(), &complaint}}) {
-    char buffer[4096];
-    for (ssize_t n; text->size() < 65536 && (n = ::read(fd, buffer, sizeof buffer)) > 0;)
-      text->append(buffer, static_cast<size_t>(n));
-  }
+  std::string answer = read_to_end(child.out(), stop), complaint = read_to_end(child.err(), stop);
+  if (stop.stop_requested()) return fail(Code::canceled, words[0] + " was stopped");
   stopped.reset();  // before the child is reaped, because its pid may then pass to another process
   int status = TRY(child.wait(60000));
   if (status == 0 && answer == "ok\n") return {};

@@ -33,8 +33,10 @@ constexpr size_t kLongestHello = wire::Hello::kMost;
 
 class FarSide {
  public:
-  // Connects, or finds the existing connection. Blocks. `progress` is told about steps that take long.
-  static Result<FarSide> reach(const Far& far, bool interactive, std::function<void(const std::string&)> progress = {});
+  // Connects, or finds the existing connection. Blocks. `progress` is told about steps that take long. A stop ends what
+  // this object waits for, with Code::canceled.
+  static Result<FarSide> reach(const Far& far, bool interactive, std::function<void(const std::string&)> progress = {},
+                               std::stop_token stop = {});
 
   // Starts `bottle far serve` and reads its hello. Sends the program first if the machine lacks it. Fails with
   // Code::invalid if the machine has another architecture. `send_env` has variables for ssh to send; the far side may
@@ -48,7 +50,7 @@ class FarSide {
   // Runs `bottle far WORDS` over the connection for bulk data, which is made at its first use.
   Result<Captured> ask(const std::vector<std::string>& words, int timeout_ms = 60000);
   // Does the same and streams bytes to its stdin. Its answer must be "ok"; if it is "again", fails with Code::conflict.
-  // `stop` ends it at once.
+  // `stop` ends it at once; without one, the stop of reach() does.
   Result<> send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce,
                 std::stop_token stop = {});
   // Does the same and reads a delivery that comes back, with limits on its bytes and its time. Fails with Code::limit
@@ -71,6 +73,7 @@ class FarSide {
   Far far_;
   ssh::Connection main_;
   std::function<void(const std::string&)> progress_;
+  std::stop_token stop_;
 };
 
 // These functions return this program's own bytes, and a hash of them that is computed once.

@@ -1,30 +1,23 @@
 #include "remote/near/near_side.h"
 
 #include <poll.h>
-#include <signal.h>
 
 #include <vector>
 
 #include "remote/near/driver.h"
+#include "session/console/stop_signal.h"
 
 namespace bottle::remote {
-namespace {
-
-volatile sig_atomic_t asked_to_stop = 0;
-
-}  // namespace
 
 void run_near_side(const Job& job, Clients& clients, std::optional<Channel> channel) {
-  struct sigaction action{};
-  action.sa_handler = [](int) { asked_to_stop = 1; };
-  ::sigaction(SIGTERM, &action, nullptr);
+  session::heed_stop_signal();
   Driver driver(job, clients, std::move(channel));
   driver.open();
   while (!driver.is_over()) {
     std::vector<pollfd> fds;
     int wait_ms = driver.add_to(fds);
     ::poll(fds.data(), fds.size(), wait_ms);
-    if (asked_to_stop) driver.stop();
+    if (session::stop_was_signaled()) driver.stop();
     driver.handle(fds);
   }
 }

@@ -32,14 +32,16 @@ using Progress = std::function<void(const std::string&)>;
 // fails.
 struct Builder {
   const Progress& progress;
+  const std::stop_token& stop;
   std::deque<std::string> last = {};
 
   Result<int> run(const std::vector<std::string>& argv) {
-    return run_in_lines(argv, [&](const Line& line) {
+    auto tell = [&](const Line& line) {
       progress(line.text());
       last.push_back(line.text());
       if (last.size() > 3) last.pop_front();
-    });
+    };
+    return run_in_lines(argv, tell, stop);
   }
 
   std::string why() const {
@@ -49,7 +51,8 @@ struct Builder {
   }
 };
 
-Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, bool refresh, const Progress& progress) {
+Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, bool refresh, const Progress& progress,
+                          const std::stop_token& stop) {
   std::string directory = image.dockerfile.substr(0, image.dockerfile.rfind('/'));
   std::vector<std::string> argv = {"docker",
                                    "-H",
@@ -63,7 +66,7 @@ Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, bool
                                    image.dockerfile};
   if (refresh) argv.insert(argv.end(), {"--pull", "--no-cache"});
   argv.insert(argv.end(), {"--", directory.empty() ? "/" : directory});
-  Builder builder{progress};
+  Builder builder{progress, stop};
   auto status = builder.run(argv);
   if (!status && status.error().code == Code::not_found)
     return fail(
@@ -162,6 +165,7 @@ class Scratch {
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   ~Scratch() {
+    engine_.heed({});  // also after a stop, everything is removed
     bool gone = engine_.remove_container(names_.trial) && engine_.remove_image(names_.unfinished);
     if (gone) remove_grave(directories_, session_);
   }
@@ -256,23 +260,24 @@ struct Workplace {
   }
 };
 
-Result<> unpack(const plan::Image& image, const Workplace& work, const Progress& progress) {
+Result<> unpack(const plan::Image& image, const Workplace& work, const Progress& progress,
+                const std::stop_token& stop) {
   TRY(write_file_atomically(work.script, bootstrap_script(), 0700));
   std::vector<std::string> argv = {"/bin/bash", work.script, image.provider, work.archive};
   if (!image.pin.version.empty()) argv.insert(argv.end(), {"--version", image.pin.version});
   if (!image.pin.integrity.empty()) argv.insert(argv.end(), {"--integrity", image.pin.integrity});
   argv.insert(argv.end(), image.packages.begin(), image.packages.end());
-  Builder builder{progress};
+  Builder builder{progress, stop};
   if (int status = TRY(builder.run(argv)); status != 0)
     return fail(Code::unavailable, "building the image for " + image.provider + " failed" + builder.why());
   return {};
 }
 
 Result<> bootstrap(docker::Engine& engine, const Directories& directories, const plan::Image& image,
-                   const Progress& progress) {
+                   const Progress& progress, const std::stop_token& stop) {
   Workplace work = TRY(Workplace::make());
   Defer clean([&] { work.remove(); });
-  TRY(unpack(image, work, progress));
+  TRY(unpack(image, work, progress, stop));
   Installed installed = read_installed(work.installed);
   Scratch scratch(engine, directories);
   TRY(scratch.take(work.archive));
@@ -291,13 +296,13 @@ Result<> bootstrap(docker::Engine& engine, const Directories& directories, const
 }  // namespace
 
 Result<> build_agent_image(docker::Engine& engine, const Directories& directories, const plan::Image& image,
-                           const Progress& progress, bool refresh) {
+                           const Progress& progress, bool refresh, const std::stop_token& stop) {
   if (image.recipe == "dockerfile") {
     progress("building " + image.reference + " from " + image.dockerfile);
-    return build_dockerfile(engine, image, refresh, progress);
+    return build_dockerfile(engine, image, refresh, progress, stop);
   }
   progress("building the image " + image.reference + " (once; takes a minute or two)");
-  return bootstrap(engine, directories, image, progress);
+  return bootstrap(engine, directories, image, progress, stop);
 }
 
 }  // namespace bottle::session

@@ -75,7 +75,7 @@ Result<> refuse_forged_labels(const nlohmann::json& image, const std::string& re
 }
 
 Result<> ensure_agent_image(docker::Engine& engine, const Directories& directories, const plan::Image& image,
-                            const Progress& progress, bool refresh) {
+                            const Progress& progress, bool refresh, const std::stop_token& stop) {
   std::string before;
   if (auto old = engine.inspect_image(image.reference)) {
     if (!refresh) return refuse_forged_labels(*old, image.reference);
@@ -86,7 +86,7 @@ Result<> ensure_agent_image(docker::Engine& engine, const Directories& directori
   if (image.recipe.empty())
     return fail(Code::not_found, "the engine has no image " + image.reference,
                 "pull or build it, or remove `image:` from the bottle");
-  TRY(build_agent_image(engine, directories, image, progress, refresh));
+  TRY(build_agent_image(engine, directories, image, progress, refresh, stop));
   auto made = TRY(engine.inspect_image(image.reference));
   // The name now belongs to the new image. The old image is removed. If a session still runs on it, it stays under
   // another name of bottle's, by which a later `image prune` finds it.

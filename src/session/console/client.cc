@@ -1,8 +1,6 @@
 #include "session/console/client.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,6 +12,7 @@
 #include "base/os/unix_socket.h"
 #include "base/unique_fd.h"
 #include "session/console/detach_key.h"
+#include "session/console/signal_pipe.h"
 #include "session/console/terminal.h"
 #include "wire/failure.h"
 #include "wire/frames/frames.h"
@@ -22,62 +21,32 @@
 namespace bottle::session {
 namespace {
 
-int signal_pipe[2] = {-1, -1};
-
-void on_signal(int number) {
-  int saved = errno;
-  char c = static_cast<char>(number);
-  (void)!::write(signal_pipe[1], &c, 1);
-  errno = saved;
-}
-
-// Turns signals into bytes on a pipe while a relay runs.
-class SignalPipe {
- public:
-  SignalPipe() {
-    if (::pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0) return;
-    struct sigaction action{};
-    action.sa_handler = on_signal;
-    for (size_t i = 0; i < std::size(kNumbers); ++i) ::sigaction(kNumbers[i], &action, &saved_[i]);
-  }
-  ~SignalPipe() {
-    for (size_t i = 0; i < std::size(kNumbers); ++i) ::sigaction(kNumbers[i], &saved_[i], nullptr);
-    ::close(signal_pipe[0]);
-    ::close(signal_pipe[1]);
-  }
-  int fd() const { return signal_pipe[0]; }
-
- private:
-  static constexpr int kNumbers[] = {SIGWINCH, SIGINT, SIGTERM, SIGHUP};
-  struct sigaction saved_[4]{};
-};
+// The most input that is kept until the agent runs.
+constexpr size_t kMostHeld = 64 << 10;
+constexpr char kCtrlC = 3;
 
 class Relay {
  public:
   Relay(int socket, const ClientOptions& options) : socket_(socket), options_(options) {}
 
   Result<Ended> run() {
-    SignalPipe signals;
+    std::optional<SignalPipe> own;
+    if (!options_.signals) own.emplace();
+    const SignalPipe& signals = own ? *own : *options_.signals;
     if (options_.terminal) raw_.emplace(0);
-    if (options_.terminal) send_size();
-    if (options_.running) begin_typing();
+    if (options_.running) agent_runs();
     bool input_open = options_.forward_input;
     for (;;) {
       pollfd fds[] = {{socket_, POLLIN, 0},
                       {signals.fd(), POLLIN, 0},
-                      {input_open ? 0 : -1, POLLIN, 0},
+                      {input_open && (running_ || options_.terminal) ? 0 : -1, POLLIN, 0},
                       {typing_ ? typing_->fd() : -1, POLLIN, 0}};
       if (::poll(fds, 4, timeout_ms()) < 0 && errno != EINTR) return fail_errno("waiting for the session");
       if (auto held = detach_.release(Clock::now()); !held.empty()) send_input(held);
       if (fds[3].revents) take_screen();
       if (come_back_at_ && Clock::now() > *come_back_at_) come_back();
-      if (fds[1].revents) on_signals(signals.fd());
-      if (fds[2].revents && input_open && !take_input(input_open)) {
-        typing_.reset();
-        Ended ended;
-        ended.detached = true;
-        return ended;
-      }
+      if (fds[1].revents) on_signals(signals);
+      if (fds[2].revents && input_open && !take_input(input_open)) return detach();
       if (fds[0].revents) {
         auto ended = take_frames();
         if (!ended || *ended) {
@@ -92,6 +61,22 @@ class Relay {
 
  private:
   using Clock = std::chrono::steady_clock;
+
+  Ended detach() {
+    (void)send_frame(socket_, FrameType::detach, "");
+    typing_.reset();
+    Ended ended;
+    ended.detached = true;
+    return ended;
+  }
+
+  // Begins to pass on what the operator types.
+  void agent_runs() {
+    running_ = true;
+    if (options_.terminal) send_size();
+    begin_typing();
+    if (!held_.empty()) pass_on(std::exchange(held_, {}));
+  }
 
   void begin_typing() {
     if (options_.begin_typing && !typing_) typing_ = options_.begin_typing();
@@ -123,16 +108,21 @@ class Relay {
                      wire::encode(wire::Resize{static_cast<uint16_t>(size.rows), static_cast<uint16_t>(size.cols)}));
   }
 
-  void on_signals(int fd) {
-    for (char number; ::read(fd, &number, 1) == 1;) {
+  void on_signals(const SignalPipe& signals) {
+    while (int number = signals.next()) {
       if (number == SIGWINCH) {
-        if (options_.terminal) send_size();
+        if (options_.terminal && running_) send_size();
       } else if (number == SIGHUP && options_.terminal) {
         (void)send_frame(socket_, FrameType::detach, "");
       } else {
-        (void)send_frame(socket_, FrameType::stop, "");
+        stop(number);
       }
     }
+  }
+
+  void stop(int signal) {
+    if (options_.on_stop) options_.on_stop(signal);
+    (void)send_frame(socket_, FrameType::stop, "");
   }
 
   // Returns false if the operator typed the detach key.
@@ -144,10 +134,16 @@ class Relay {
       return true;
     }
     std::string bytes(buffer, static_cast<size_t>(n));
-    if (options_.terminal && detach_.take(bytes, Clock::now())) {
-      (void)send_frame(socket_, FrameType::detach, "");
-      return false;
-    }
+    if (running_) return pass_on(std::move(bytes));
+    // The terminal is in raw mode, so its driver makes no signal of the key.
+    if (bytes.find(kCtrlC) != std::string::npos) stop(SIGINT);
+    else if (held_.size() + bytes.size() <= kMostHeld) held_ += bytes;
+    return true;
+  }
+
+  // Returns false if the operator typed the detach key.
+  bool pass_on(std::string bytes) {
+    if (options_.terminal && detach_.take(bytes, Clock::now())) return false;
     if (!bytes.empty()) send_input(bytes);
     return true;
   }
@@ -202,13 +198,14 @@ class Relay {
   Result<> take_event(const wire::Event& event) {
     if (const auto* came = std::get_if<wire::HelloCame>(&event)) {
       if (options_.on_hello) TRY(options_.on_hello(came->hello));
-      return send_frame(socket_, FrameType::values, "");
+      (void)send_frame(socket_, FrameType::values, "");  // if the session has just ended, its last frames say why
+      return {};
     }
     bool collecting = std::holds_alternative<wire::Collecting>(event);
     if (collecting) ending_ = true;
     // Nothing else is written over mosh's screen. mosh itself reports the state of the connection.
     if (options_.on_event && (!typing_ || collecting)) options_.on_event(event);
-    if (std::holds_alternative<wire::AgentRuns>(event)) begin_typing();
+    if (std::holds_alternative<wire::AgentRuns>(event) && !running_) agent_runs();
     return {};
   }
 
@@ -217,6 +214,8 @@ class Relay {
   std::optional<RawTerminal> raw_;
   FrameReader frames_;
   DetachKey detach_;
+  bool running_ = false;  // the agent runs
+  std::string held_;      // what the operator typed before
   std::unique_ptr<Typing> typing_;
   std::optional<Clock::time_point> come_back_at_;  // set when the mosh connection has ended
   bool ending_ = false;                            // the session is about to end too

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "session/console/signal_pipe.h"
 #include "wire/event.h"
 #include "wire/result.h"
 
@@ -34,7 +35,9 @@ struct ClientOptions {
   // Called once the agent runs. If it returns null, or if the object ends before the session does, the socket's own
   // frames are used. Blocks.
   std::function<std::unique_ptr<Typing>()> begin_typing;
-  bool running = false;  // the agent already runs
+  bool running = false;                     // the agent already runs
+  const SignalPipe* signals = nullptr;      // if null, the relay makes one; a signal stops the session
+  std::function<void(int signal)> on_stop;  // called when a signal, or Ctrl-C before the agent runs, stops the session
   // Judges what another machine says about itself while the session starts there. No value is sent to that machine, and
   // so nothing runs on it, unless this succeeds.
   std::function<Result<>(const std::optional<wire::Hello>& hello)> on_hello;

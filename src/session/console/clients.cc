@@ -15,7 +15,7 @@ bool is_hello(const std::string& line) {
 }
 }  // namespace
 
-Clients::Clients(UniqueFd first) { clients_.push_back({.fd = std::move(first), .attached = true}); }
+Clients::Clients(UniqueFd first) { clients_.push_back({.fd = std::move(first), .attached = true, .first = true}); }
 
 Result<> Clients::listen(const std::string& path) {
   sockaddr_un address = TRY(unix_address(path));
@@ -141,7 +141,7 @@ void Clients::to_relay(const wire::ToNearSide& message) {
 }
 
 bool Clients::first_is_gone() {
-  if (clients_.empty()) return true;
+  if (clients_.empty() || !clients_.front().first) return true;
   // What it sent before may still be waiting to be read.
   pollfd p{clients_.front().fd.get(), 0, 0};
   return ::poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));

@@ -46,10 +46,6 @@ class Clients {
   uint32_t relay() const;
   void to_relay(const wire::ToNearSide& message);
 
-  // Returns the socket of the launcher that started the session, for what it sends before handle() is called, or -1 if
-  // it has exited.
-  int first() const { return clients_.empty() ? -1 : clients_.front().fd.get(); }
-
   // Reports whether the launcher that started the session has exited. Before the agent runs, that ends the session.
   bool first_is_gone();
 
@@ -64,6 +60,7 @@ class Clients {
     FrameReader frames;
     Outbox outbox = Outbox();
     bool attached = false;
+    bool first = false;  // it started the session
     uint32_t relay = 0;
     std::chrono::steady_clock::time_point heard = std::chrono::steady_clock::now();
   };

@@ -1,6 +1,7 @@
 #include "session/console/terminal.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -9,6 +10,10 @@
 #include "base/unique_fd.h"
 
 namespace bottle::session {
+
+namespace {
+constexpr int kLookForStopMs = 50;
+}
 
 RawTerminal::RawTerminal(int fd) : fd_(fd) {
   if (!::isatty(fd) || ::tcgetattr(fd, &saved_) != 0) return;
@@ -27,7 +32,7 @@ Size terminal_size(int fd) {
   return {size.ws_row, size.ws_col};
 }
 
-Result<std::string> ask(const Line& question, bool hidden) {
+Result<std::string> ask(const Line& question, bool hidden, const std::stop_token& stop) {
   UniqueFd tty(::open("/dev/tty", O_RDWR | O_CLOEXEC));
   if (!tty)
     return fail(Code::unavailable, "there is no terminal to ask on: " + question.text(),
@@ -44,7 +49,19 @@ Result<std::string> ask(const Line& question, bool hidden) {
     ::tcsetattr(tty.get(), TCSANOW, &quiet);
   }
   std::string answer;
-  for (char c; ::read(tty.get(), &c, 1) == 1 && c != '\n';) answer += c;
+  for (char c = 0; c != '\n';) {
+    pollfd p{tty.get(), POLLIN, 0};
+    int ready = ::poll(&p, 1, stop.stop_possible() ? kLookForStopMs : -1);
+    if (stop.stop_requested()) {
+      (void)write_all(tty.get(), "\n");
+      return fail(Code::canceled, "not answered: " + question.text());
+    }
+    if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
+    ssize_t n = ::read(tty.get(), &c, 1);
+    if (n < 0 && errno == EINTR) continue;
+    if (n != 1) break;
+    if (c != '\n') answer += c;
+  }
   if (hidden) (void)write_all(tty.get(), "\n");
   return answer;
 }

@@ -3,6 +3,7 @@
 
 #include <termios.h>
 
+#include <stop_token>
 #include <string>
 
 #include "base/error.h"
@@ -29,7 +30,8 @@ struct Size {
 };
 Size terminal_size(int fd);
 
-// Asks a question on /dev/tty, without echo if `hidden`. Fails with Code::unavailable if there is no terminal.
-Result<std::string> ask(const Line& question, bool hidden);
+// Asks a question on /dev/tty, without echo if `hidden`. Fails with Code::unavailable if there is no terminal, and
+// with Code::canceled if `stop` is requested.
+Result<std::string> ask(const Line& question, bool hidden, const std::stop_token& stop = {});
 
 }  // namespace bottle::session

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,7 @@ struct Outgoing {
   std::vector<std::string> include = {};  // uncommitted files that a clone includes: patterns as in .gitignore
   bool keep_ignored = false;              // as in Incoming; stored in the record for receive()
   std::vector<std::string> keep = {};
+  std::stop_token stop = {};  // ends the sending, with Code::canceled
 };
 
 struct Summary {

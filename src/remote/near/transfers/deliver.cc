@@ -46,6 +46,7 @@ Result<> send(const Job& job, FarSide& side, const std::string& name, const std:
         TRY(put_skills(tar, job.plan));
         workspace::Outgoing outgoing = session::outgoing_of(job);
         outgoing.time = time;
+        outgoing.stop = stop;
         TRY(workspace::put_git_settings(tar, outgoing));
         using manifest::WorkspaceMode;
         if (outgoing.mode == WorkspaceMode::copy || outgoing.mode == WorkspaceMode::clone) {

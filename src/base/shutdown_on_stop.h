@@ -1,0 +1,21 @@
+#pragma once
+
+#include <sys/socket.h>
+
+#include <functional>
+#include <stop_token>
+
+namespace bottle {
+
+// Shuts down a socket as soon as `stop` is requested, so that whoever waits for the socket continues. The socket must
+// stay open as long as this object exists.
+class ShutdownOnStop {
+ public:
+  ShutdownOnStop(const std::stop_token& stop, int socket)
+      : callback_(stop, [socket] { ::shutdown(socket, SHUT_RDWR); }) {}
+
+ private:
+  std::stop_callback<std::function<void()>> callback_;
+};
+
+}  // namespace bottle

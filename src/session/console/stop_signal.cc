@@ -1,0 +1,18 @@
+#include "session/console/stop_signal.h"
+
+#include <signal.h>
+
+namespace bottle::session {
+namespace {
+volatile sig_atomic_t signaled = 0;
+}
+
+void heed_stop_signal() {
+  struct sigaction action{};
+  action.sa_handler = [](int) { signaled = 1; };
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
+bool stop_was_signaled() { return signaled != 0; }
+
+}  // namespace bottle::session

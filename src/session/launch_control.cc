@@ -1,0 +1,141 @@
+#include "session/launch_control.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <future>
+
+#include "session/console/stop_signal.h"
+
+namespace bottle::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kValuesPatience = 120s;
+constexpr int kLookMs = 200;            // a signal may arrive just before poll()
+constexpr size_t kMostEarly = 4 << 20;  // in bytes; input that comes beyond is dropped
+
+constexpr const char* kStopped = "stopped before the agent ran";
+constexpr const char* kLauncherGone = "the launcher exited before the agent ran";
+
+}  // namespace
+
+LaunchControl::LaunchControl(Clients& clients, Values values, bool more)
+    : clients_(clients), values_(std::move(values)), values_are_here_(!more) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return;  // serve() then looks every kLookMs
+  woken_.reset(ends[0]);
+  wake_.reset(ends[1]);
+}
+
+Result<> LaunchControl::serve(const std::function<Result<>()>& work) {
+  std::atomic<bool> over = false;  // set before the wake, which a future is not
+  auto done = std::async(std::launch::async, [&] {
+    auto result = work();
+    over = true;
+    wake();
+    return result;
+  });
+  while (!over) listen_once();
+  auto result = done.get();
+  show_steps();
+  // The errors of a launch that was stopped follow from the stop.
+  if (auto stopped = check(); !stopped) return stopped;
+  return result;
+}
+
+void LaunchControl::listen_once() {
+  std::vector<pollfd> fds = {{woken_.get(), POLLIN, 0}};
+  clients_.add_to(fds);
+  ::poll(fds.data(), fds.size(), kLookMs);
+  for (char buffer[64]; woken_ && ::read(woken_.get(), buffer, sizeof buffer) > 0;) {
+  }
+  show_steps();
+  clients_.handle(fds, [this](const Frame& frame) { take(frame); });
+  if (stop_was_signaled()) (void)request_stop(kStopped);
+  if (clients_.first_is_gone()) (void)request_stop(kLauncherGone);
+}
+
+void LaunchControl::take(const Frame& frame) {
+  if (frame.type == FrameType::values) return take_values(frame);
+  if (frame.type == FrameType::stop && request_stop(kStopped)) return;
+  if (early_bytes_ + frame.bytes.size() > kMostEarly) return;
+  early_bytes_ += frame.bytes.size();
+  early_.push_back(frame);
+}
+
+// Values that are here already, such as a token that came another way, stay.
+void LaunchControl::take_values(const Frame& frame) {
+  auto came = wire::decode<Values>(frame.bytes, wire::From::ours);
+  std::scoped_lock lock(mutex_);
+  if (values_are_here_) return;
+  if (!came) {
+    values_ = std::unexpected(std::move(came.error()));
+  } else {
+    values_->env.merge(came->env);
+    values_->secrets.merge(came->secrets);
+  }
+  values_are_here_ = true;
+  values_came_.notify_all();
+}
+
+bool LaunchControl::request_stop(const char* why) {
+  {
+    std::scoped_lock lock(mutex_);
+    if (gate_is_claimed_) return false;
+    if (stopped_) return true;
+    stopped_ = why;
+    values_came_.notify_all();
+  }
+  clients_.event(wire::Step{"stopping"});
+  stop_.request_stop();
+  return true;
+}
+
+void LaunchControl::show(const std::string& step) {
+  {
+    std::scoped_lock lock(mutex_);
+    steps_.push_back(step);
+  }
+  wake();
+}
+
+void LaunchControl::show_steps() {
+  std::vector<std::string> steps;
+  {
+    std::scoped_lock lock(mutex_);
+    steps.swap(steps_);
+  }
+  for (auto& step : steps) clients_.event(wire::Step{std::move(step)});
+}
+
+void LaunchControl::wake() const {
+  if (wake_) (void)!::write(wake_.get(), "", 1);
+}
+
+Result<> LaunchControl::check() const {
+  std::scoped_lock lock(mutex_);
+  if (stopped_) return fail(Code::canceled, *stopped_);
+  return {};
+}
+
+Result<Values> LaunchControl::await_values() {
+  std::unique_lock lock(mutex_);
+  bool came = values_came_.wait_for(lock, kValuesPatience, [this] { return values_are_here_ || stopped_; });
+  if (stopped_) return fail(Code::canceled, *stopped_);
+  if (!came) return fail(Code::timed_out, "the secrets for the session did not arrive");
+  return values_;
+}
+
+Result<> LaunchControl::claim_gate() {
+  std::scoped_lock lock(mutex_);
+  if (stopped_) return fail(Code::canceled, *stopped_);
+  gate_is_claimed_ = true;
+  return {};
+}
+
+}  // namespace bottle::session

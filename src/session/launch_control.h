@@ -1,0 +1,69 @@
+// This file lets a launch be stopped at any moment. The launch works on threads of its own, while the session's thread
+// serves the clients and notices a stop, the launcher's death, and SIGTERM.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+#include "session/console/clients.h"
+#include "wire/start/job.h"
+
+namespace bottle::session {
+
+class LaunchControl {
+ public:
+  // `values` are those that are here already. If `more` is true, others arrive in a frame.
+  LaunchControl(Clients& clients, Values values, bool more);
+
+  // Runs `work` on a thread of its own and serves the clients until it returns. Returns what `work` returns, or, if the
+  // launch was stopped before the gate opened, the reason with Code::canceled.
+  Result<> serve(const std::function<Result<>()>& work);
+
+  // Returns the frames that came during the launch and that only a running session can handle, in their order.
+  std::vector<Frame> take_early() { return std::move(early_); }
+
+  // The launch calls the functions below, from any of its threads.
+
+  // Tells the clients about a step. Does not block.
+  void show(const std::string& step);
+  // Ends what the launch waits for.
+  std::stop_token stop() const { return stop_.get_token(); }
+  // Fails with Code::canceled if the launch is stopped.
+  Result<> check() const;
+  // Returns the values. Blocks until they are here, for at most two minutes.
+  Result<Values> await_values();
+  // Must be called before the gate is opened. Fails with Code::canceled if the launch is stopped. A stop that comes
+  // later is one of take_early(), because the agent may then run.
+  Result<> claim_gate();
+
+ private:
+  void listen_once();
+  void take(const Frame& frame);
+  void take_values(const Frame& frame);
+  bool request_stop(const char* why);  // false if the gate is claimed
+  void show_steps();
+  void wake() const;
+
+  Clients& clients_;
+  UniqueFd woken_, wake_;  // a pipe that ends the poll of serve()
+  std::stop_source stop_;
+  std::vector<Frame> early_;
+  size_t early_bytes_ = 0;
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable values_came_;
+  std::optional<std::string> stopped_;  // why
+  bool gate_is_claimed_ = false;
+  std::vector<std::string> steps_;  // not shown yet
+  Result<Values> values_;
+  bool values_are_here_;
+};
+
+}  // namespace bottle::session

@@ -1,0 +1,113 @@
+#include "session/launch_control.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <thread>
+
+namespace bottle::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+// The launcher's end of a session's clients.
+struct Launcher {
+  Launcher() {
+    int ends[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    socket.reset(ends[0]);
+    clients.emplace(UniqueFd(ends[1]));
+  }
+  void send(FrameType type, std::string_view bytes = "") { EXPECT_TRUE(send_frame(socket.get(), type, bytes)); }
+
+  UniqueFd socket;
+  std::optional<Clients> clients;
+};
+
+Result<> wait_for_stop(LaunchControl& control) {
+  for (int i = 0; i < 1000 && !control.stop().stop_requested(); ++i) std::this_thread::sleep_for(10ms);
+  return control.claim_gate();
+}
+
+TEST(LaunchControl, StopKeepsTheGateShut) {
+  Launcher launcher;
+  LaunchControl control(*launcher.clients, {}, false);
+  launcher.send(FrameType::stop);
+  Result<> gate;
+  auto served = control.serve([&] { return gate = wait_for_stop(control); });
+  ASSERT_FALSE(gate);
+  ASSERT_FALSE(served);
+  EXPECT_EQ(served.error().code, Code::canceled);
+  EXPECT_EQ(served.error().what, "stopped before the agent ran");
+}
+
+TEST(LaunchControl, LaunchersDeathKeepsTheGateShut) {
+  Launcher launcher;
+  LaunchControl control(*launcher.clients, {}, false);
+  launcher.socket.reset();
+  auto served = control.serve([&] { return wait_for_stop(control); });
+  ASSERT_FALSE(served);
+  EXPECT_EQ(served.error().what, "the launcher exited before the agent ran");
+}
+
+TEST(LaunchControl, StopAfterTheGateIsForTheRunningSession) {
+  Launcher launcher;
+  LaunchControl control(*launcher.clients, {}, false);
+  auto served = control.serve([&]() -> Result<> {
+    EXPECT_TRUE(control.claim_gate());
+    launcher.send(FrameType::stop);
+    std::this_thread::sleep_for(300ms);
+    return {};
+  });
+  EXPECT_TRUE(served);
+  EXPECT_FALSE(control.stop().stop_requested());
+  auto early = control.take_early();
+  ASSERT_EQ(early.size(), 1u);
+  EXPECT_EQ(early[0].type, FrameType::stop);
+}
+
+TEST(LaunchControl, StopEndsTheWaitForValues) {
+  Launcher launcher;
+  LaunchControl control(*launcher.clients, {}, true);
+  launcher.send(FrameType::stop);
+  auto served = control.serve([&]() -> Result<> {
+    EXPECT_EQ(control.await_values().error().code, Code::canceled);
+    return {};
+  });
+  EXPECT_FALSE(served);  // also a launch that has done all it was asked for is over
+}
+
+TEST(LaunchControl, ValuesArriveAndThoseThatAreThereStay) {
+  Launcher launcher;
+  Values here, more;
+  here.secrets["token"] = "from a file";
+  more.secrets = {{"token", "other"}, {"key", "k"}};
+  LaunchControl control(*launcher.clients, here, true);
+  launcher.send(FrameType::values, wire::encode(more));
+  auto served = control.serve([&]() -> Result<> {
+    Values values = TRY(control.await_values());
+    EXPECT_EQ(values.secrets["token"], "from a file");
+    EXPECT_EQ(values.secrets["key"], "k");
+    return {};
+  });
+  EXPECT_TRUE(served);
+}
+
+TEST(LaunchControl, InputThatComesEarlyIsKeptInItsOrder) {
+  Launcher launcher;
+  LaunchControl control(*launcher.clients, {}, true);
+  launcher.send(FrameType::input, "a");
+  launcher.send(FrameType::resize, "b");
+  launcher.send(FrameType::values, wire::encode(Values()));
+  EXPECT_TRUE(control.serve([&]() -> Result<> {
+    TRY(control.await_values());
+    return {};
+  }));
+  auto early = control.take_early();
+  ASSERT_EQ(early.size(), 2u);
+  EXPECT_EQ(early[0].bytes + early[1].bytes, "ab");
+}
+
+}  // namespace
+}  // namespace bottle::session

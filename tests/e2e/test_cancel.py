@@ -1,0 +1,166 @@
+"""Ctrl-C, SIGTERM and `bottle stop` end a launch at every moment: the launcher says so within seconds, the agent never runs, and nothing
+is left."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import fake_packages
+import pexpect
+import pytest
+
+from gated_engine import GatedEngine
+from look import processes_of, state_files
+from test_remote import background, far, remote  # noqa: F401  (fixtures)
+
+SOON = 4  # seconds; bottle needs less than one, the machine may be busy
+# Where the engine makes a launch wait, in the order of a launch.
+MOMENTS = {"networks": "POST .*/networks/create", "workspace": "PUT .*/archive", "attach": "POST .*-agent/attach", "guard": "POST .*-guard/start",
+           "gate": "POST .*-agent/start"}
+WAYS = {"ctrl-c": 130, "term": 143, "stop": 143, "launcher killed": -signal.SIGKILL}
+CASES = [(moment, "stop") for moment in MOMENTS] + [("workspace", way) for way in WAYS if way != "stop"] + [("gate", "ctrl-c")]
+
+
+def give_up(operator, child, way, env=None):
+    """Stops a launch. What `bottle stop` printed, if that is the way."""
+    if way == "stop":
+        done = operator.bottle("stop", env=env, timeout=60)
+        assert done.returncode == 0, done
+        return done.stdout
+    child.send_signal({"ctrl-c": signal.SIGINT, "term": signal.SIGTERM, "launcher killed": signal.SIGKILL}[way])
+    return ""
+
+
+def assert_given_up(operator, child, way, since, said):
+    out, err = child.communicate(timeout=60)
+    took = time.time() - since
+    assert child.returncode == WAYS[way], (child.returncode, err)
+    if way != "launcher killed":
+        assert "bottle: stopped before the agent ran" in err, err
+    if way == "stop":
+        assert "before its agent ran" in said, said
+    assert "AGENT RAN" not in out + err
+    assert took < SOON, "it took %.1f s" % took
+
+
+def assert_nothing_is_left(world, operator, until):
+    assert until(lambda: not processes_of(operator), SOON), processes_of(operator)
+    assert world.left() == [] and operator.sessions() == [] and state_files(operator) == []
+
+
+@pytest.mark.parametrize("moment, way", CASES)
+def test_a_launch_is_given_up(world, operator, until, moment, way):
+    with open(os.path.join(operator.workspace, "big"), "wb") as file:
+        file.write(os.urandom(24 << 20))  # more than what all buffers hold
+    gate = os.path.join(operator.home, "gate.sock")
+    with GatedEngine(gate, world.socket, MOMENTS[moment]) as engine:
+        child = operator.background("echo AGENT RAN", variables={"DOCKER_HOST": "unix://" + gate}, workspace="copy")
+        assert engine.held.wait(60), child.communicate()
+        since = time.time()
+        said = give_up(operator, child, way)
+        assert_given_up(operator, child, way, since, said)
+        assert_nothing_is_left(world, operator, until)
+
+
+def test_ctrl_c_on_a_terminal_while_the_workspace_goes_in(world, operator, until):
+    """The terminal is in raw mode by then: the key is a byte."""
+    gate = os.path.join(operator.home, "gate.sock")
+    config = operator.config()
+    with GatedEngine(gate, world.socket, MOMENTS["workspace"]) as engine:
+        command = world.command("start", "a", "--yes")
+        env = {**world.environment(config, operator.home), "DOCKER_HOST": "unix://" + gate}
+        child = pexpect.spawn(command[0], command[1:], env=env, cwd=operator.workspace, encoding="utf-8", timeout=60)
+        assert engine.held.wait(60), child.read()
+        child.expect("creating networks")
+        child.send("\x03")
+        child.expect("bottle: stopped before the agent ran")
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == 130, child.exitstatus
+        assert_nothing_is_left(world, operator, until)
+
+
+def test_ctrl_c_answers_the_question(world, operator, until):
+    config = operator.config()
+    command = world.command("start", "a")
+    child = pexpect.spawn(command[0], command[1:], env=world.environment(config, operator.home), cwd=operator.workspace, encoding="utf-8", timeout=60)
+    child.expect("start\\?")
+    child.sendintr()
+    child.expect("bottle: stopped before the agent ran")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130, (child.exitstatus, child.signalstatus)
+    assert_nothing_is_left(world, operator, until)
+
+
+@pytest.mark.parametrize("way, version", [("ctrl-c", "0.0.1"), ("term", "0.0.2")])
+def test_an_image_build_is_given_up(world, operator, until, way, version):
+    """The stand-in for mmdebstrap never ends by itself."""
+    env = fake_packages.make(os.path.join(operator.home, "fakes"), claude="true")
+    temporary = os.path.join(operator.home, "tmp")
+    os.makedirs(temporary)
+    begun = os.path.join(operator.home, "begun")
+    fake = os.path.join(env["PATH"].split(":")[0], "mmdebstrap")
+    with open(fake, "w") as file:
+        file.write("#!%s\nimport os, time\nopen(%r, 'w').write(str(os.getpid()))\ntime.sleep(600)\n" % (sys.executable, begun))
+    config = {"bottles": {"b": {}}, "agents": {"a": {"bottle": "b", "provider": "claude", "version": version}}}
+    child = subprocess.Popen(world.command("start", "a", "--yes", "--headless", "-p", "x"), cwd=operator.workspace, stdin=subprocess.DEVNULL,
+                             env={**world.environment(config, operator.home), **env, "TMPDIR": temporary}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True)
+    assert until(lambda: os.path.exists(begun) and os.path.getsize(begun), 60), child.communicate()
+    since = time.time()
+    assert_given_up(operator, child, way, since, give_up(operator, child, way))
+    assert not os.path.exists("/proc/" + open(begun).read()), "the build goes on"
+    assert os.listdir(temporary) == []
+    assert_nothing_is_left(world, operator, until)
+
+
+def deliveries(far):  # noqa: F811
+    """The processes that take a workspace there."""
+    found = []
+    for pid in far.pids():
+        with contextlib.suppress(OSError):
+            if b"deliver" in open("/proc/%d/cmdline" % pid, "rb").read().split(b"\0"):
+                found.append(pid)
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_launch_on_another_machine_is_given_up(remote, far, until, way):  # noqa: F811
+    """What takes the workspace there stands still."""
+    with open(os.path.join(remote.workspace, "big"), "wb") as file:
+        file.write(os.urandom(48 << 20))
+    child, standing = background(remote, far, "echo AGENT RAN", workspace="copy"), []
+    try:
+        assert until(lambda: standing.extend(deliveries(far)) or standing, 60, 0.005), child.communicate()
+        for pid in standing:
+            os.kill(pid, signal.SIGSTOP)
+        since = time.time()
+        assert_given_up(remote, child, way, since, give_up(remote, child, way, remote.extra_env))
+        assert until(lambda: not processes_of(remote), SOON), processes_of(remote)
+        assert remote.sessions() == [] and far.left() == []
+    finally:
+        for pid in standing:
+            os.kill(pid, signal.SIGKILL)
+        child.kill()
+        child.communicate()
+
+
+def test_a_launch_that_waits_for_its_values_is_stopped(remote, far, until):  # noqa: F811
+    """The launcher, which releases them, stands still."""
+    assert background(remote, far, "true").wait(120) == 0  # the machine is known now, so the next start does not wait for it
+    child = background(remote, far, "echo AGENT RAN")
+    try:
+        assert until(remote.sessions, 60, 0.002), child.communicate()
+        child.send_signal(signal.SIGSTOP)
+        since = time.time()
+        said = give_up(remote, child, "stop", remote.extra_env)
+        assert time.time() - since < SOON and "before its agent ran" in said, said
+        assert remote.sessions() == [] and far.left() == []
+    finally:
+        child.send_signal(signal.SIGCONT)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 143 and "AGENT RAN" not in out, (out, err)
