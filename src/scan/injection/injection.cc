@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <ranges>
+#include <utility>
 
 #include "scan/encoding/decode.h"
 #include "scan/encoding/survey.h"
@@ -13,90 +15,171 @@ namespace {
 // A sequence of word groups. Each must follow within a few words of the previous one.
 struct Order {
   std::string_view what;
-  std::array<std::string_view, 3> groups;  // words separated by '|'; an empty group ends the sequence
+  std::array<std::string_view, 3> groups;  // words separated by '|'
 };
 
 constexpr std::array kOrders = std::to_array<Order>({
     {"tells the agent to ignore its instructions",
      {"ignore|disregard|forget|override|bypass", "previous|prior|above|earlier|preceding|all|your|any|system",
-      "instructions|instruction|prompts|prompt|rules|guidelines|directives|"
-      "context|constraints"}},
+      "instructions|instruction|prompts|prompt|rules|guidelines|directives|context|constraints"}},
     {"gives the agent a new role", {"you", "now|henceforth", "a|an|unrestricted|free|operating|acting|admin|root"}},
     {"gives the agent new instructions",
      {"new|updated|real|actual", "system|instructions", "instructions|prompt|follow"}},
     {"tells the agent to hide something",
      {"do|don|never|without", "not|tell|mention|reveal|telling|mentioning|informing|t", "user|operator|human"}},
     {"asks the agent for secrets",
-     {"send|post|upload|exfiltrate|transmit|leak|forward|submit|output|print|"
-      "include",
-      "env|environment|secrets|secret|credentials|tokens|token|keys|passwords|"
-      "ssh|apikey|contents",
+     {"send|post|upload|exfiltrate|transmit|leak|forward|submit|output|print|include",
+      "env|environment|secrets|secret|credentials|tokens|token|keys|passwords|ssh|apikey|contents",
       "to|http|https|url|webhook|server|variables|endpoint"}},
     {"asks for the system prompt",
      {"reveal|print|output|repeat|show|dump", "system|hidden|initial", "prompt|instructions|message"}},
 });
 
 // Marks of the frames of a conversation, which no honest text needs.
-constexpr std::array<std::string_view, 9> kFrames = {"<|im_start|>system",
-                                                     "<|system|>",
-                                                     "[system](#",
-                                                     "<<sys>>",
-                                                     "### system:",
-                                                     "<system-reminder>",
-                                                     "</tool_result>",
-                                                     "<important_instructions>",
-                                                     "begin_hidden_instructions"};
+struct Frame {
+  std::string_view text;
+  size_t word;  // the offset of its first word
+};
 
-bool is_letter(char c) { return c >= 'a' && c <= 'z'; }
+constexpr std::string_view kImitates = "imitates the frame of a conversation";
+constexpr std::array kFrames = std::to_array<Frame>({{"<|im_start|>system", 2},
+                                                     {"<|system|>", 2},
+                                                     {"[system](#", 1},
+                                                     {"<<sys>>", 2},
+                                                     {"### system:", 4},
+                                                     {"<system-reminder>", 1},
+                                                     {"</tool_result>", 2},
+                                                     {"<important_instructions>", 1},
+                                                     {"begin_hidden_instructions", 0}});
 
+constexpr bool is_letter(char c) { return c >= 'a' && c <= 'z'; }
+
+// The bits of a word: in which groups of which orders it is, and whether it begins a frame.
+constexpr uint32_t bit_of(size_t order, size_t group) { return 1u << (3 * order + group); }
+constexpr uint32_t kBeginsFrame = 1u << 31;
+constexpr uint32_t kBeginsOrder = [] {
+  uint32_t bits = 0;
+  for (size_t order = 0; order < kOrders.size(); ++order) bits |= bit_of(order, 0);
+  return bits;
+}();
+
+// The words of all orders and frames. Almost every word of an answer is in none, and its first letter and length
+// usually show that.
+class Vocabulary {
+ public:
+  Vocabulary() {
+    for (size_t order = 0; order < kOrders.size(); ++order)
+      for (size_t group = 0; group < kOrders[order].groups.size(); ++group)
+        for (auto word : std::views::split(kOrders[order].groups[group], '|'))
+          add(std::string_view(word), bit_of(order, group));
+    for (const Frame& frame : kFrames) {
+      std::string_view word = frame.text.substr(frame.word);
+      add(word.substr(0, static_cast<size_t>(std::ranges::find_if_not(word, is_letter) - word.begin())), kBeginsFrame);
+    }
+  }
+
+  // Returns 0 for a word that is in no order and no frame. `word` has small letters only.
+  uint32_t bits_of(std::string_view word) const {
+    auto letter = static_cast<size_t>(word[0] - 'a');
+    if (word.size() >= 32 || !(lengths_[letter] >> word.size() & 1)) return 0;
+    for (const auto& [each, bits] : words_[letter])
+      if (each == word) return bits;
+    return 0;
+  }
+
+ private:
+  void add(std::string_view word, uint32_t bits) {
+    auto letter = static_cast<size_t>(word[0] - 'a');
+    lengths_[letter] |= 1u << word.size();
+    auto known = std::ranges::find(words_[letter], word, &std::pair<std::string_view, uint32_t>::first);
+    if (known == words_[letter].end()) words_[letter].emplace_back(word, bits);
+    else known->second |= bits;
+  }
+
+  std::array<uint32_t, 26> lengths_{};  // for each first letter, the lengths that occur
+  std::array<std::vector<std::pair<std::string_view, uint32_t>>, 26> words_;
+};
+
+// A word of the vocabulary.
 struct Word {
-  size_t begin, end;
+  uint32_t begin, end;
+  uint32_t number;  // how many words the text has before it
+  uint32_t bits;
 };
 
 std::vector<Word> words_of(std::string_view text) {
+  static const Vocabulary kVocabulary;
   std::vector<Word> words;
+  uint32_t number = 0;
   for (size_t at = 0; at < text.size();) {
     while (at < text.size() && !is_letter(text[at])) ++at;
     size_t begin = at;
     while (at < text.size() && is_letter(text[at])) ++at;
-    if (at > begin) words.push_back({begin, at});
+    if (at == begin) break;
+    if (uint32_t bits = kVocabulary.bits_of(text.substr(begin, at - begin)))
+      words.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(at), number, bits});
+    ++number;
   }
   return words;
 }
 
-bool in_group(std::string_view group, std::string_view word) {
-  for (; !group.empty(); group.remove_prefix(std::min(group.find('|'), group.size() - 1) + 1)) {
-    std::string_view each = group.substr(0, group.find('|'));
-    if (each == word) return true;
-    if (each.size() == group.size()) break;
-  }
-  return false;
-}
-
-// Returns the text in one case, without what is inserted to hide words: soft hyphens, zero-width characters and HTML
-// tags.
-std::string plain(std::string_view text, std::vector<uint32_t>& from) {
-  std::string out;
-  for (size_t at = 0; at < text.size();) {
-    auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-    bool no_width = byte(at) == 0xe2 && byte(at + 1) == 0x80 && byte(at + 2) >= 0x8b && byte(at + 2) <= 0x8f;
-    bool joiner = byte(at) == 0xe2 && byte(at + 1) == 0x81 && byte(at + 2) == 0xa0;
-    bool soft = byte(at) == 0xc2 && byte(at + 1) == 0xad;
-    bool line_end = text[at] == '\\' && (byte(at + 1) == 'n' || byte(at + 1) == 'r' || byte(at + 1) == 't');
-    if (line_end) {
-      out += ' ';
-      from.push_back(static_cast<uint32_t>(at));
-      at += 2;
-    } else if (no_width || joiner) at += 3;
-    else if (soft) at += 2;
-    else {
-      char c = text[at];
-      out += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-      from.push_back(static_cast<uint32_t>(at++));
+// A text in small letters, without what is inserted to hide words: soft hyphens, zero-width characters and escapes of
+// white space.
+class Plain {
+ public:
+  explicit Plain(std::string_view text) : text_(text) {
+    bool skips = false;
+    for (char& c : text_) {
+      skips |= c == '\\' || c == '\xe2' || c == '\xc2';  // the first bytes of all that is skipped
+      c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
     }
+    if (skips) skip();
   }
-  return out;
-}
+
+  std::string_view text() const { return text_; }
+
+  // Returns where in the original text the byte `at` was.
+  size_t origin(size_t at) const {
+    auto next = std::ranges::upper_bound(skips_, at, {}, &Skip::to);
+    return next == skips_.begin() ? at : at - std::prev(next)->to + std::prev(next)->from;
+  }
+
+ private:
+  struct Skip {
+    size_t to, from;  // from here on, byte `to` was byte `from`
+  };
+
+  static size_t length_of_invisible(std::string_view text) {
+    if (text.starts_with("\xc2\xad")) return 2;
+    if (text.starts_with("\xe2\x81\xa0")) return 3;
+    bool no_width = text.size() >= 3 && text.starts_with("\xe2\x80") && text[2] >= '\x8b' && text[2] <= '\x8f';
+    return no_width ? 3 : 0;
+  }
+
+  void skip() {
+    std::string_view rest = text_;
+    size_t to = 0;
+    auto drop = [&](size_t length) {
+      rest.remove_prefix(length);
+      skips_.push_back({to, text_.size() - rest.size()});
+    };
+    while (!rest.empty()) {
+      if (rest.starts_with("\\n") || rest.starts_with("\\r") || rest.starts_with("\\t")) {
+        text_[to++] = ' ';
+        drop(2);
+      } else if (size_t length = length_of_invisible(rest)) {
+        drop(length);
+      } else {
+        text_[to++] = rest[0];
+        rest.remove_prefix(1);
+      }
+    }
+    text_.resize(to);
+  }
+
+  std::string text_;
+  std::vector<Skip> skips_;
+};
 
 // Returns whether the place is within quotes, code or a list of examples, which means that the text is about
 // injections.
@@ -135,40 +218,45 @@ struct Place {
   size_t begin, end;
 };
 
-std::optional<Place> order_at(std::string_view text, const std::vector<Word>& words, size_t first) {
-  constexpr size_t kBetween = 4;  // in words
-  auto text_of = [&](size_t i) { return text.substr(words[i].begin, words[i].end - words[i].begin); };
-  for (const Order& order : kOrders) {
-    if (!in_group(order.groups[0], text_of(first))) continue;
+std::optional<Place> order_at(const std::vector<Word>& words, size_t first) {
+  constexpr uint32_t kBetween = 4;  // in words
+  for (size_t order = 0; order < kOrders.size(); ++order) {
+    if (!(words[first].bits & bit_of(order, 0))) continue;
     size_t at = first;
     bool all = true;
-    for (size_t group = 1; group < order.groups.size() && all; ++group) {
-      size_t next = at + 1, limit = std::min(words.size(), at + 1 + kBetween);
-      while (next < limit && !in_group(order.groups[group], text_of(next))) ++next;
-      all = next < limit;
-      at = next;
+    for (size_t group = 1; group < kOrders[order].groups.size() && all; ++group) {
+      uint32_t last = words[at].number + kBetween;
+      do ++at;
+      while (at < words.size() && words[at].number <= last && !(words[at].bits & bit_of(order, group)));
+      all = at < words.size() && words[at].number <= last;
     }
-    if (all) return Place{order.what, words[first].begin, words[at].end};
+    if (all) return Place{kOrders[order].what, words[first].begin, words[at].end};
   }
   return {};
 }
 
-std::vector<Place> orders_in(std::string_view text) {
+std::optional<Place> frame_at(std::string_view text, size_t word) {
+  for (const Frame& frame : kFrames)
+    if (word >= frame.word && text.substr(word - frame.word).starts_with(frame.text))
+      return Place{kImitates, word - frame.word, word - frame.word + frame.text.size()};
+  return {};
+}
+
+std::vector<Place> places_in(std::string_view text) {
   std::vector<Place> places;
   std::vector<Word> words = words_of(text);
-  for (size_t i = 0; i < words.size(); ++i)
-    if (auto place = order_at(text, words, i)) places.push_back(*place);
-  for (auto frame : kFrames)
-    for (size_t at = 0; (at = text.find(frame, at)) != text.npos; at += frame.size())
-      places.push_back({"imitates the frame of a conversation", at, at + frame.size()});
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (words[i].bits & kBeginsOrder)
+      if (auto place = order_at(words, i)) places.push_back(*place);
+    if (words[i].bits & kBeginsFrame)
+      if (auto place = frame_at(text, words[i].begin)) places.push_back(*place);
+  }
   return places;
 }
 
 // Returns whether the finding is weak. Orders to ignore instructions, and frames, always count. Weak findings count
 // only if they are hidden or near another finding.
-bool is_weak(std::string_view what) {
-  return what != kOrders[0].what && what != "imitates the frame of a conversation";
-}
+bool is_weak(std::string_view what) { return what != kOrders[0].what && what != kImitates; }
 
 }  // namespace
 
@@ -191,9 +279,9 @@ void InjectionScan::end() {
 
 void InjectionScan::look() {
   auto search = [&](std::string_view text, std::optional<uint64_t> fixed) {
-    std::vector<uint32_t> from;
-    std::string small = plain(text, from);
-    std::vector<Place> places = orders_in(small);
+    Plain plain(text);
+    std::string_view small = plain.text();
+    std::vector<Place> places = places_in(small);
     for (const Place& place : places) {
       if (found_.size() == kMost) return;
       bool hidden = fixed.has_value() || is_hidden(small, place.begin);
@@ -202,7 +290,7 @@ void InjectionScan::look() {
         return other.what != place.what && apart < 600;
       });
       if (!hidden && ((is_weak(place.what) && !beside) || is_quoted(small, place.begin, place.end))) continue;
-      uint64_t begin = fixed.value_or(before_ + from[place.begin]);
+      uint64_t begin = fixed.value_or(before_ + plain.origin(place.begin));
       if (begin + 1 <= reported_) continue;
       found_.push_back({place.what, begin, hidden});
       reported_ = begin + 1;
