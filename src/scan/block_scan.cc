@@ -22,6 +22,7 @@ bool needs_context(const Rule& rule) {
   switch (rule.check) {
     case Check::token:
     case Check::crc32_base62:
+    case Check::aws_key_id:
     case Check::jwt:
     case Check::discord:
     case Check::pem:

@@ -50,6 +50,20 @@ Found token(std::string_view text, size_t begin, size_t end) {
   return Credential{begin, run_end(text, end, goes_on)};
 }
 
+// Returns whether the text begins like "/20260101/eu-central-1/s3/aws4_request", which follows the id of a key in a
+// signed request. The id is no secret there. In the query of a URL, the slashes are "%2F".
+bool is_aws_scope(std::string_view text) {
+  constexpr size_t kLongest = 120;
+  text = text.substr(0, kLongest);
+  for (std::string_view slash : {"/", "%2F", "%2f"}) {
+    if (!text.starts_with(slash)) continue;
+    std::string_view day = text.substr(slash.size(), 8), rest = text.substr(std::min(text.size(), slash.size() + 8));
+    return day.size() == 8 && std::ranges::all_of(day, [](char c) { return c >= '0' && c <= '9'; }) &&
+           rest.starts_with(slash) && rest.find("aws4_request") != rest.npos;
+  }
+  return false;
+}
+
 Found crc32_base62(std::string_view text, size_t begin, size_t end) {
   constexpr std::string_view kDigits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
   std::string_view match = text.substr(begin, end - begin);
@@ -227,6 +241,8 @@ Found by_check(const Rule& rule, std::string_view text, size_t begin, size_t end
       return token(text, begin, end);
     case Check::crc32_base62:
       return crc32_base62(text, begin, end);
+    case Check::aws_key_id:
+      return is_aws_scope(text.substr(end)) ? Found() : token(text, begin, end);
     case Check::last:
       return last(text, begin, end, rule.last);
     case Check::assigned:

@@ -15,6 +15,7 @@ struct NamedCheck {
 constexpr std::array kChecks = std::to_array<NamedCheck>({
     {"token", Check::token},
     {"crc32-base62", Check::crc32_base62},
+    {"aws-key-id", Check::aws_key_id},
     {"last", Check::last},
     {"assigned", Check::assigned},
     {"assignment", Check::assignment},
