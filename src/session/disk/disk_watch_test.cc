@@ -8,6 +8,7 @@
 #include "docker/call.h"
 #include "docker/fake/fake_engine.h"
 #include "session/box/images.h"
+#include "session/ledger/names.h"
 
 namespace bottle::session {
 namespace {
@@ -155,15 +156,16 @@ class WatchedAgent : public ::testing::Test {
       return 0;
     });
     auto engine = docker_.connect();
-    DiskWatch watch(*engine, job_, {"/"}, json::object());
+    DiskWatch watch(*engine, job_, {"/"}, labels("s1", Owner::self(), "/ledger", "meter"));
     std::string why;
     for (auto until = std::chrono::steady_clock::now() + 60s; why.empty() && std::chrono::steady_clock::now() < until;
          std::this_thread::sleep_for(10ms))
       why = watch.look();
     watch.end();
-    EXPECT_EQ(docker_.world().names().count("container bottle-s1-meter"), 0u) << "the meter is gone";
     return why;
   }
+
+  bool has_meter() { return docker_.world().names().contains("container bottle-s1-meter"); }
 
   docker::FakeDocker docker_;
   Job job_;
@@ -172,6 +174,14 @@ class WatchedAgent : public ::testing::Test {
 TEST_F(WatchedAgent, IsStoppedWhenItHasWrittenTooMuch) {
   std::string why = stopped("{\"bytes\":2147483648,\"complete\":true}\n");
   EXPECT_TRUE(why.starts_with("the agent has written 2 GiB, more than")) << why;
+  EXPECT_FALSE(has_meter());
+}
+
+TEST_F(WatchedAgent, IsStoppedWhenAForeignContainerHasTheNameOfTheMeter) {
+  ASSERT_TRUE(docker_.connect()->create_container("bottle-s1-meter", {{"Image", guard_reference()}}));
+  std::string why = stopped("{\"bytes\":2147483648,\"complete\":true}\n");
+  EXPECT_NE(why.find("cannot be counted"), std::string::npos) << why;
+  EXPECT_TRUE(has_meter()) << "it was removed, although it is not ours";
 }
 
 TEST_F(WatchedAgent, IsStoppedWhenWhatItWroteCannotBeCounted) {

@@ -15,6 +15,7 @@
 #include "session/box/seccomp.h"
 #include "session/disk/disk_trigger.h"
 #include "session/ledger/names.h"
+#include "session/ledger/teardown.h"
 
 namespace bottle::session {
 namespace {
@@ -53,6 +54,18 @@ Result<std::string> read_output(docker::Attached& attached) {
     if (n == 0) return output;
     TRY(take({buffer, static_cast<size_t>(n)}));
   }
+}
+
+// Makes the container, and returns its id. Fails with Code::denied if somebody else's container has its name.
+Result<std::string> make_meter(docker::Engine& engine, const std::string& session, const json& config) {
+  std::string name = Names(session).meter;
+  Owner owner = TRY(Owner::from_label(text_of(member(config, "Labels"), "bottle.owner")));
+  auto last = find_own(engine, {session, owner, {}}, {"container", name});
+  if (last && !last->empty()) TRY(engine.remove_container(*last));  // it could not be removed before
+  auto made = last ? engine.create_container(name, config) : last;
+  if (!made && made.error().code == Code::conflict)
+    return fail(Code::denied, "the container " + name + " is not one of ours");
+  return made;
 }
 
 }  // namespace
@@ -104,11 +117,10 @@ Result<Written> count_written(docker::Engine& engine, const Job& job, const json
   json agent = TRY(engine.inspect_container(names.agent));
   auto meter = TRY(meter_container(agent, job, labels));
   uint64_t layer = meter.needs_layer ? TRY(engine.layer_size(names.agent)) : 0;
-  TRY(engine.remove_container(names.meter));  // if the last one could not be removed
-  TRY(engine.create_container(names.meter, meter.config));
-  Defer remove([&] { (void)engine.remove_container(names.meter); });
-  auto attached = TRY(engine.attach(names.meter, false));
-  TRY(engine.start_container(names.meter));
+  std::string id = TRY(make_meter(engine, job.plan.session, meter.config));
+  Defer remove([&] { (void)engine.remove_container(id); });
+  auto attached = TRY(engine.attach(id, false));
+  TRY(engine.start_container(id));
   std::string output = TRY(read_output(attached));
   json said = json::parse(output, nullptr, false);
   if (!member(said, "bytes").is_number_unsigned())
