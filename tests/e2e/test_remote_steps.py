@@ -118,7 +118,7 @@ def test_a_stop_while_only_the_far_side_knows_that_the_agent_runs(remote, far, r
         kill(standing(far.pids()))
         child.kill()
         child.communicate()
-    assert child.returncode == 125 and "stopped before the agent ran" in err and "its work was brought home to refs/bottle/" in err, (child.returncode, err)
+    assert child.returncode == 143 and "stopped before the agent ran" in err and "its work was brought home to refs/bottle/" in err, (child.returncode, err)
     assert worktree(remote, "precious") == "precious\n" and remote.sessions() == []
 
 

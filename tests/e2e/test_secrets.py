@@ -24,7 +24,7 @@ def test_the_token_is_nowhere_to_be_seen(world, operator, until):
     token = world.token.encode()
     process = operator.background(
         "sleep 6; exit 3", secrets={"copy": {"from": "env:CLAUDE_BOTTLE_OAUTH_TOKEN", "hosts": ["inspected.example.org"], "env": "COPY"}})
-    assert until(lambda: len([c for c in world.engine("GET", "/containers/json") if "bottle.session" in c["Labels"]]) == 2, 60)
+    assert until(lambda: len([c for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") in ("agent", "guard")]) == 2, 60)
     time.sleep(1)
     for container in world.engine("GET", "/containers/json?all=1"):
         assert world.token not in world.engine("GET", "/containers/%s/json" % container["Id"], raw=True)

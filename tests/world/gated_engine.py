@@ -44,8 +44,9 @@ class GatedEngine:
                 if not some:
                     return
                 begin += some
-            engine.sendall(begin)
-            if self.hold.search(begin.split(b"\r\n")[0].decode()):
+            held = self.hold.search(begin.split(b"\r\n")[0].decode())
+            engine.sendall(begin[:-1] if held else begin)  # `begin` may be all of it, and the engine must not carry it out
+            if held:
                 self.held.set()
                 gone = select.poll()
                 gone.register(client, select.POLLHUP)
