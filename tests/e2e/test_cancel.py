@@ -1,7 +1,6 @@
 """Ctrl-C, SIGTERM and `bottle stop` end a launch at every moment: the launcher says so within seconds, the agent never runs, and nothing
 is left."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -118,35 +117,20 @@ def test_an_image_build_is_given_up(world, operator, until, way, version):
     assert_nothing_is_left(world, operator, until)
 
 
-def deliveries(far):  # noqa: F811
-    """The processes that take a workspace there."""
-    found = []
-    for pid in far.pids():
-        with contextlib.suppress(OSError):
-            if b"deliver" in open("/proc/%d/cmdline" % pid, "rb").read().split(b"\0"):
-                found.append(pid)
-    return found
-
-
 @pytest.mark.parametrize("way", WAYS)
 def test_a_launch_on_another_machine_is_given_up(remote, far, until, way):  # noqa: F811
-    """What takes the workspace there stands still."""
+    """The ssh that takes the workspace there never reads it."""
+    begun, fakes = os.path.join(remote.home, "begun"), os.path.join(remote.home, "fakes")
+    fake_packages.write(os.path.join(fakes, "ssh"),
+                        '#!/bin/sh\ncase "$*" in *deliver*) touch %s; exec sleep 600;; esac\nexec %s/ssh "$@"\n' % (begun, far.bin))
     with open(os.path.join(remote.workspace, "big"), "wb") as file:
-        file.write(os.urandom(48 << 20))
-    child, standing = background(remote, far, "echo AGENT RAN", workspace="copy"), []
-    try:
-        assert until(lambda: standing.extend(deliveries(far)) or standing, 60, 0.005), child.communicate()
-        for pid in standing:
-            os.kill(pid, signal.SIGSTOP)
-        since = time.time()
-        assert_given_up(remote, child, way, since, give_up(remote, child, way, remote.extra_env))
-        assert until(lambda: not processes_of(remote), SOON), processes_of(remote)
-        assert remote.sessions() == [] and far.left() == []
-    finally:
-        for pid in standing:
-            os.kill(pid, signal.SIGKILL)
-        child.kill()
-        child.communicate()
+        file.write(os.urandom(4 << 20))  # more than what the pipe holds
+    child = background(remote, far, "echo AGENT RAN", workspace="copy", env={"PATH": fakes + ":" + remote.extra_env["PATH"]})
+    assert until(lambda: os.path.exists(begun), 120, 0.01), child.communicate()
+    since = time.time()
+    assert_given_up(remote, child, way, since, give_up(remote, child, way, remote.extra_env))
+    assert until(lambda: not processes_of(remote), SOON), processes_of(remote)
+    assert remote.sessions() == [] and far.left() == []
 
 
 def test_a_launch_that_waits_for_its_values_is_stopped(remote, far, until):  # noqa: F811
