@@ -285,6 +285,7 @@ void TestSession::check(docker::FakeDocker& docker, const std::string& when) {
 }
 
 void TestSession::check_end(docker::FakeDocker& docker, const std::string& when) {
+  docker.catch_up();
   check(docker, when);
   EXPECT_EQ(left(docker), std::set<std::string>()) << when;
   if (worked) EXPECT_TRUE(is_home()) << when;

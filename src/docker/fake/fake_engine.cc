@@ -160,6 +160,11 @@ void FakeDocker::restore(FakeWorld world, const FakeCall* under_way) {
   if (under_way && under_way->connection) late_[under_way->connection] = {under_way->effect, 0};
 }
 
+void FakeDocker::catch_up() {
+  std::scoped_lock hold(mutex_);
+  for (const auto& [connection, late] : std::exchange(late_, {})) (void)late.first(world_);
+}
+
 Fault FakeDocker::begin(FakeCall call) {
   {
     std::scoped_lock hold(mutex_);

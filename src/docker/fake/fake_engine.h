@@ -76,6 +76,10 @@ class FakeDocker {
   // noted create, it is done when is_abandoned() was asked about it once.
   void restore(FakeWorld world, const FakeCall* under_way = nullptr);
 
+  // Does what is late and was not asked about. A test calls this before it looks at the end, because an engine does
+  // such requests whether or not anyone waits for them.
+  void catch_up();
+
   std::unique_ptr<Engine> connect();
   Connect connector() {
     return [this](const Endpoint&) { return Result<std::unique_ptr<Engine>>(connect()); };
