@@ -45,7 +45,6 @@ Result<int> attach(const AttachOptions& options) {
   session::ClientOptions client;
   client.terminal = ::isatty(0);
   client.forward_input = true;
-  client.running = true;
   if (client.terminal) client.begin_typing = TRY(typing_for(name, options.transport));
   client.on_event = [](const wire::Event& event) { show_event(event, {}); };
   auto ended = TRY(session::relay(fd.get(), client));

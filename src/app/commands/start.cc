@@ -237,6 +237,7 @@ Result<session::Job> make_job(const Request& request, const plan::Plan& plan) {
 
 session::ClientOptions client_of(const plan::Plan& plan, Place& place, const Output& output, const Say& say) {
   session::ClientOptions client;
+  client.starting = true;
   client.terminal = !plan.headless && ::isatty(0);
   client.forward_input = !plan.headless;
   if (client.terminal) client.begin_typing = place.typing(plan.session, say);

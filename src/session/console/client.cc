@@ -34,9 +34,10 @@ class Relay {
     if (!options_.signals) own.emplace();
     const SignalPipe& signals = own ? *own : *options_.signals;
     if (options_.terminal) raw_.emplace(0);
-    if (options_.running) agent_runs();
+    if (!options_.starting) agent_runs();
     bool input_open = options_.forward_input;
     for (;;) {
+      if (running_ && !held_.empty() && !pass_on(std::exchange(held_, {}))) return detach();
       pollfd fds[] = {{socket_, POLLIN, 0},
                       {signals.fd(), POLLIN, 0},
                       {input_open && (running_ || options_.terminal) ? 0 : -1, POLLIN, 0},
@@ -75,7 +76,6 @@ class Relay {
     running_ = true;
     if (options_.terminal) send_size();
     begin_typing();
-    if (!held_.empty()) pass_on(std::exchange(held_, {}));
   }
 
   void begin_typing() {

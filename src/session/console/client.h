@@ -35,7 +35,8 @@ struct ClientOptions {
   // Called once the agent runs. If it returns null, or if the object ends before the session does, the socket's own
   // frames are used. Blocks.
   std::function<std::unique_ptr<Typing>()> begin_typing;
-  bool running = false;                     // the agent already runs
+  // The agent does not run yet. What is typed is kept until it does, and Ctrl-C stops the session.
+  bool starting = false;
   const SignalPipe* signals = nullptr;      // if null, the relay makes one; a signal stops the session
   std::function<void(int signal)> on_stop;  // called when a signal, or Ctrl-C before the agent runs, stops the session
   // Judges what another machine says about itself while the session starts there. No value is sent to that machine, and
