@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 
 import pytest
 
@@ -46,9 +47,10 @@ def test_a_guard_signs_in_to_a_proxy_with_a_secret(world, operator, parent, unti
     assert plan.returncode == 0 and parent not in plan.stdout + plan.stderr, plan
     assert "with a login" in operator.bottle("start", "a", "--dry-run", "--headless", "-p", "x", config=operator.config(egress=egress),
                                              env=env).stdout
+    since = time.time()
     process = operator.background(FETCH + "env; until [ -e /tmp/go ]; do sleep 0.1; done", egress=egress, variables=env)
     try:
-        assert until(lambda: len(world.seen("allowed.example.org")) >= 2 or process.poll() is not None, 60)
+        assert until(lambda: len(world.seen("allowed.example.org", since)) >= 2 or process.poll() is not None, 60)
         ours = [c for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") in ("agent", "guard")]
         assert len(ours) == 2, process.communicate(timeout=60)
         for container in ours:
