@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "base/os/unix_socket.h"
 
 namespace bottle::session {
@@ -32,11 +34,8 @@ Result<> Clients::listen(const std::string& path) {
 void Clients::send(FrameType type, std::string_view bytes) {
   bool output = type == FrameType::output || type == FrameType::diagnostic;
   if (output) log_.append(type, bytes);
-  for (auto it = clients_.begin(); it != clients_.end();) {
-    bool wanted = !output || it->attached;
-    if (wanted) it->outbox.add(type, bytes);
-    it = !wanted || it->outbox.flush(it->fd.get()) ? std::next(it) : clients_.erase(it);
-  }
+  for (auto& client : clients_)
+    if (!output || client.attached) post(client, type, bytes);
 }
 
 void Clients::drain(std::chrono::milliseconds patience) {
@@ -45,13 +44,10 @@ void Clients::drain(std::chrono::milliseconds patience) {
   for (;;) {
     std::vector<pollfd> fds;
     size_t left = 0;
-    for (auto it = clients_.begin(); it != clients_.end();) {
-      bool there = static_cast<bool>(it->outbox.flush(it->fd.get()));
-      if (there && !it->outbox.empty()) {
-        fds.push_back({it->fd.get(), POLLOUT, 0});
-        left += it->outbox.size();
-      }
-      it = there ? std::next(it) : clients_.erase(it);
+    for (auto& client : clients_) {
+      if (!client.fd || !flush(client) || client.outbox.empty()) continue;
+      fds.push_back({client.fd.get(), POLLOUT, 0});
+      left += client.outbox.size();
     }
     if (fds.empty()) return;
     auto now = std::chrono::steady_clock::now();
@@ -79,14 +75,12 @@ void Clients::handle(const std::vector<pollfd>& fds, const std::function<void(co
       clients_.push_back({.fd = std::move(fd)});
       continue;
     }
-    for (auto it = clients_.begin(); it != clients_.end(); ++it) {
-      if (it->fd.get() != p.fd) continue;
-      if ((p.revents & POLLOUT) && !it->outbox.flush(it->fd.get())) it->fd.reset();
-      if (it->fd && (p.revents & ~POLLOUT)) take(*it, on_frame);
-      if (!it->fd) clients_.erase(it);
-      break;
-    }
+    auto client = std::ranges::find(clients_, p.fd, [](const Client& each) { return each.fd.get(); });
+    if (client == clients_.end()) continue;
+    if ((p.revents & POLLOUT) && !flush(*client)) continue;
+    if (p.revents & ~POLLOUT) take(*client, on_frame);
   }
+  std::erase_if(clients_, [](const Client& client) { return !client.fd; });
 }
 
 void Clients::take(Client& client, const std::function<void(const Frame&)>& on_frame) {
@@ -114,34 +108,37 @@ void Clients::attach(Client& client, const std::string& wish) {
   client.attached = true;
   if (!attach) return client.fd.reset();
   client.outbox.add_encoded(log_.answer(*attach));
-  if (!client.outbox.flush(client.fd.get())) client.fd.reset();
+  (void)flush(client);
 }
 
 void Clients::post(Client& client, FrameType type, std::string_view bytes) {
+  if (!client.fd) return;
   client.outbox.add(type, bytes);
+  (void)flush(client);
+}
+
+// Leaves a client whose connection is gone in the list, because a frame of that client may be in handling.
+bool Clients::flush(Client& client) {
   if (!client.outbox.flush(client.fd.get())) client.fd.reset();
+  return static_cast<bool>(client.fd);
 }
 
 uint32_t Clients::relay() const {
   uint32_t last = 0;
   auto now = std::chrono::steady_clock::now();
   for (const auto& client : clients_)
-    if (client.relay > last && now - client.heard < kSilence) last = client.relay;
+    if (client.fd && client.relay > last && now - client.heard < kSilence) last = client.relay;
   return last;
 }
 
 void Clients::to_relay(const wire::ToNearSide& message) {
   uint32_t number = relay();
-  for (auto it = clients_.begin(); number && it != clients_.end(); ++it) {
-    if (it->relay != number) continue;
-    post(*it, FrameType::guard, wire::encode(message));
-    if (!it->fd) clients_.erase(it);
-    return;
-  }
+  for (auto& client : clients_)
+    if (number && client.relay == number) return post(client, FrameType::guard, wire::encode(message));
 }
 
 bool Clients::first_is_gone() {
-  if (clients_.empty() || !clients_.front().first) return true;
+  if (clients_.empty() || !clients_.front().first || !clients_.front().fd) return true;
   // What it sent before may still be waiting to be read.
   pollfd p{clients_.front().fd.get(), 0, 0};
   return ::poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));

@@ -49,14 +49,12 @@ class Clients {
   // Reports whether the launcher that started the session has exited. Before the agent runs, that ends the session.
   bool first_is_gone();
 
-  bool empty() const { return clients_.empty(); }
-
   // Returns the agent's output, which is saved for clients that come after this process has ended.
   const OutputLog& log() const { return log_; }
 
  private:
   struct Client {
-    UniqueFd fd;
+    UniqueFd fd;  // empty if the connection is gone; handle() then removes the client
     FrameReader frames;
     Outbox outbox = Outbox();
     bool attached = false;
@@ -66,7 +64,8 @@ class Clients {
   };
   void take(Client& client, const std::function<void(const Frame&)>& on_frame);
   void attach(Client& client, const std::string& wish);
-  void post(Client& client, FrameType type, std::string_view bytes);  // resets client.fd if the connection is gone
+  void post(Client& client, FrameType type, std::string_view bytes);
+  bool flush(Client& client);  // resets client.fd and returns false if the connection is gone
 
   UniqueFd listener_;
   std::list<Client> clients_;
