@@ -12,6 +12,7 @@ using docker::Fault, docker::FakeCall, docker::FakeDocker;
 struct Failure {
   std::string call;
   Fault fault;
+  Fault of(const FakeCall& other) const { return other.text() == call ? fault : Fault::none; }
   std::string text() const {
     constexpr const char* kNames[] = {"works",        "is refused", "gets no answer", "loses its answer",
                                       "is done late", "is cut"};
@@ -33,6 +34,20 @@ void sweep_until_nothing_is_found(TestSession& session, FakeDocker& docker) {
   for (int i = 0; i < 3 && !find_orphans(session.scratch.directories).empty(); ++i) (void)session.sweep_all(docker);
 }
 
+// Runs a session whose calls end as `fault` says, then sweeps, and checks what each of the two left.
+void run_and_sweep(bool far, const std::string& when, const std::function<Fault(const FakeCall&)>& fault) {
+  TestSession session(far);
+  FakeDocker docker;
+  session.furnish(docker);
+  docker.set_fault(fault);
+  session.run(docker);
+  docker.set_fault({});
+  session.check(docker, when);
+  session.kill_owner(docker);
+  sweep_until_nothing_is_found(session, docker);
+  session.check_end(docker, when + ", then a sweep");
+}
+
 TEST(Story, ASessionLeavesItsResultAndNothingElse) {
   for (bool far : {false, true}) {
     TestSession session(far);
@@ -52,16 +67,7 @@ TEST(Story, ACallThatFailsLeavesNothingAndCostsNoWork) {
   auto failures = failures_of(TestSession(true).run_well());
   EXPECT_GT(failures.size(), 100u);
   for_each_at_once(failures, [](const Failure& failure) {
-    TestSession session(true);
-    FakeDocker docker;
-    session.furnish(docker);
-    docker.set_fault([&](const FakeCall& call) { return call.text() == failure.call ? failure.fault : Fault::none; });
-    session.run(docker);
-    docker.set_fault({});
-    session.check(docker, failure.text());
-    session.kill_owner(docker);
-    sweep_until_nothing_is_found(session, docker);
-    session.check_end(docker, failure.text() + ", then a sweep");
+    run_and_sweep(true, failure.text(), [&](const FakeCall& call) { return failure.of(call); });
   });
 }
 
@@ -72,16 +78,7 @@ TEST(Story, WorkThatCannotBeSortedIsNotGivenUp) {
     if (call.method == "get archive" || call.method == "put archive" || call.method == "wait for container")
       calls.push_back(call);
   for_each_at_once(failures_of(calls), [](const Failure& failure) {
-    TestSession session;
-    FakeDocker docker;
-    session.furnish(docker);
-    docker.set_fault([&](const FakeCall& call) { return call.text() == failure.call ? failure.fault : Fault::none; });
-    session.run(docker);
-    docker.set_fault({});
-    session.check(docker, failure.text());
-    session.kill_owner(docker);
-    sweep_until_nothing_is_found(session, docker);
-    session.check_end(docker, failure.text() + ", then a sweep");
+    run_and_sweep(false, failure.text(), [&](const FakeCall& call) { return failure.of(call); });
   });
 }
 
@@ -89,20 +86,11 @@ TEST(Story, WorkThatCannotBeSortedIsNotGivenUp) {
 TEST(Story, AnEngineThatDiesIsSweptWhenItIsBack) {
   auto calls = TestSession(true).run_well();
   for_each_at_once(calls, [](const FakeCall& last) {
-    TestSession session(true);
-    FakeDocker docker;
-    session.furnish(docker);
     std::atomic<bool> dead = false;
-    docker.set_fault([&](const FakeCall& call) {
+    run_and_sweep(true, "silence from " + last.text(), [&](const FakeCall& call) {
       if (call.text() == last.text()) dead = true;
       return dead ? Fault::silent : Fault::none;
     });
-    session.run(docker);
-    docker.set_fault({});
-    session.check(docker, "silence from " + last.text());
-    session.kill_owner(docker);
-    sweep_until_nothing_is_found(session, docker);
-    session.check_end(docker, "silence from " + last.text() + ", then a sweep");
   });
 }
 
