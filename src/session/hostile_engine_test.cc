@@ -77,6 +77,31 @@ TEST(HostileEngine, ThingsOfOthersWithOurNamesEndTheStartAndStay) {
   });
 }
 
+// If another network takes the subnet that the launch guessed, the launch makes the agent's container again. It first
+// removes only a container of its own.
+TEST(HostileEngine, AContainerOfOthersStaysWhenTheSubnetIsTaken) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.furnish(docker);
+  docker.set_fault([&](const FakeCall& call) {
+    docker.with_world([&](docker::FakeWorld& world) {
+      if (call.text() == "create network bottle-x1 #1") {
+        auto after = world;
+        (void)call.effect(after);
+        (void)world.create_network(
+            "other", {{"IPAM", {{"Config", json::array({{{"Subnet", after.networks.at("bottle-x1").subnet}}})}}}});
+      }
+      if (call.text() == "create container bottle-x1-agent #1")
+        (void)world.create_container(call.object, {{"Image", "agent:1"}, {"HostConfig", {{"NetworkMode", "none"}}}});
+    });
+    return Fault::none;
+  });
+  auto outcome = session.run(docker);
+  EXPECT_TRUE(outcome.failure);
+  EXPECT_FALSE(session.worked);
+  EXPECT_EQ(session.left(docker), std::set<std::string>{"container bottle-x1-agent"});
+}
+
 TEST(HostileEngine, AnImageWithASessionsLabelsIsNotStarted) {
   TestSession session(true);
   FakeDocker docker;

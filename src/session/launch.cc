@@ -81,6 +81,7 @@ class Launch {
   DeliveryPoint* delivery_;
   LaunchControl& control_;
   Names names_;
+  Belongings own_{job_.plan.session, owner_, {}};
   workspace::Summary sent_;
   uint64_t image_size_ = 0;  // bytes
 
@@ -174,7 +175,7 @@ Result<Subnet> Launch::create_offline_guard(const std::string& image) {
   };
   auto made = create(guess_);  // fails on engines that need the network first
   Subnet subnet = TRY(network_.get());
-  if (made && subnet != guess_) TRY(engine_.remove_container(names_.guard));
+  if (made && subnet != guess_) TRY(engine_.remove_container(*made));
   if (!made || subnet != guess_) TRY(create(subnet));
   return subnet;
 }
@@ -192,7 +193,7 @@ Result<Gate> Launch::start_agent() {
   Subnet subnet = TRY(network_.get());
   TRY(progress("starting guard and agent"));
   if (subnet != guess_) {
-    TRY(engine_.remove_container(names_.agent));
+    (void)remove_own(engine_, own_, {"container", names_.agent});  // if it stays, the next create says so
     made = make_agent(subnet, host);
   }
   sent_ = TRY(std::move(made));
@@ -233,10 +234,9 @@ Result<> Launch::create_agent(const Subnet& at, const std::string& host) {
 // Fails if one of the session's volumes belongs to another session. If a volume with the name already existed, the
 // engine mounts it, no matter who made it and what it contains.
 Result<> Launch::check_volumes() {
-  Belongings whose{job_.plan.session, owner_, {}};
   for (const auto& name : {names_.home, names_.work}) {
     if (name == names_.work && job_.plan.workspace_mode == manifest::WorkspaceMode::bind) continue;
-    if (TRY(find_own(engine_, whose, {"volume", name})).empty())
+    if (TRY(find_own(engine_, own_, {"volume", name})).empty())
       return fail(Code::conflict, "the volume " + name + " is another session's", "start again, under another --name");
   }
   return {};

@@ -36,16 +36,6 @@ bool confirmed_gone(docker::Engine& engine, const Belongings& what) {
   return true;
 }
 
-Result<> remove(docker::Engine& engine, const Belongings& whose, const Thing& thing) {
-  if (thing.kind == "ssh-agent") return end_agent(thing.name);
-  std::string id = TRY(find_own(engine, whose, thing));
-  if (id.empty()) return {};
-  if (thing.kind == "container") return engine.remove_container(id);
-  if (thing.kind == "network") return engine.remove_network(id);
-  if (thing.kind == "image") return engine.remove_image(id);
-  return engine.remove_volume(id);
-}
-
 bool is_silence(const Error& error) {
   return error.code == Code::timed_out || error.code == Code::unavailable || error.code == Code::closed;
 }
@@ -80,6 +70,16 @@ Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, co
               "if it is yours, remove it with the engine's own command");
 }
 
+Result<> remove_own(docker::Engine& engine, const Belongings& whose, const Thing& thing) {
+  if (thing.kind == "ssh-agent") return end_agent(thing.name);
+  std::string id = TRY(find_own(engine, whose, thing));
+  if (id.empty()) return {};
+  if (thing.kind == "container") return engine.remove_container(id);
+  if (thing.kind == "network") return engine.remove_network(id);
+  if (thing.kind == "image") return engine.remove_image(id);
+  return engine.remove_volume(id);
+}
+
 Receipt tear_down(docker::Engine& engine, const Belongings& what) {
   Receipt receipt;
   receipt.session = what.session;
@@ -93,8 +93,9 @@ Receipt tear_down(docker::Engine& engine, const Belongings& what) {
         receipt.left.push_back(it->kind + " " + it->name + ": the engine does not answer");
         continue;
       }
-      removals.emplace_back(it->kind + " " + it->name,
-                            std::async(std::launch::async, [&, thing = *it] { return remove(engine, what, thing); }));
+      removals.emplace_back(it->kind + " " + it->name, std::async(std::launch::async, [&, thing = *it] {
+                              return remove_own(engine, what, thing);
+                            }));
     }
     for (auto& [name, removal] : removals) {
       auto done = removal.get();

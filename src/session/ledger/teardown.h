@@ -31,6 +31,9 @@ std::string name_of(const nlohmann::json& item, const std::string& kind);
 // with Code::conflict if it has no session's labels. Blocks.
 Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, const Thing& thing);
 
+// Removes a thing that find_own() finds. Succeeds if it finds none. Blocks for at most 30 s.
+Result<> remove_own(docker::Engine& engine, const Belongings& whose, const Thing& thing);
+
 // Takes the things that hold the agent's work, its container and the volumes, off the list of what to remove.
 void spare_work(Belongings& what);
 
