@@ -23,7 +23,7 @@ constexpr int kMostFailures = 3;
 constexpr uint64_t kInode = 4096;
 
 // Reports whether a count failed because of the agent or of our own fault. Otherwise the agent has ended, or the engine
-// does not answer.
+// cannot be reached.
 bool is_failure(const Error& error) {
   return error.code != Code::not_found && error.code != Code::conflict && error.code != Code::unavailable &&
          error.code != Code::closed;
