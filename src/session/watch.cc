@@ -136,9 +136,10 @@ class Watch {
 
   void look_at_disk() {
     if (stopped_ || ended_) return;
-    over_limit_ = running_.disk->look();
-    if (over_limit_.empty()) return;
-    clients_.event(wire::Warning{over_limit_});
+    std::string why = running_.disk->look();
+    if (why.empty()) return;
+    if (over_limit_.empty()) clients_.event(wire::Warning{why});
+    over_limit_ = std::move(why);
     stop(0);  // an agent that is told to end could write on
   }
 
@@ -207,10 +208,9 @@ class Watch {
     if (const auto* part = std::get_if<wire::StreamPart>(&*message)) (void)running_.guard.send(*part);
   }
 
+  // If the engine does not do it, the next request to stop tries again.
   void stop(int seconds = 3) {
-    if (stopped_) return;
-    stopped_ = true;
-    (void)engine_.stop_container(names_.agent, seconds);
+    if (!stopped_) stopped_ = engine_.stop_container(names_.agent, seconds).has_value();
   }
 
   void lose_guard() {

@@ -63,6 +63,20 @@ TEST_F(Working, AStopEndsTheAgentAndBringsItsWorkHome) {
   session.check_end(docker, "a stop");
 }
 
+TEST_F(Working, AStopThatTheEngineRefusesCanBeRepeated) {
+  docker.set_fault([](const FakeCall& call) {
+    return call.text() == "stop container bottle-x1-agent #1" ? docker::Fault::refused : docker::Fault::none;
+  });
+  auto outcome = session.run(docker, [this](Launcher& launcher) {
+    launcher.await_output("ready");
+    for (FrameType type : {FrameType::stop, FrameType::stop, FrameType::ping}) launcher.send(type, "");
+    launcher.await("both stops", [](const Frame& frame) { return frame.type == FrameType::pong; });
+    (void)docker.connect()->kill_container("bottle-x1-agent");  // so that an agent that was not stopped ends, too
+  });
+  ASSERT_TRUE(outcome.result);
+  EXPECT_EQ(outcome.result->exit, 143);
+}
+
 TEST_F(Working, AnotherSizeOfTheTerminalReachesTheContainer) {
   std::atomic<bool> resized = false;
   docker.set_fault([&](const FakeCall& call) {
