@@ -100,7 +100,7 @@ class Engine {
   // Unpacks a tar archive below `path`, or packs `path` into one.
   virtual Result<> put_archive(const std::string& id, const std::string& path, const Reader& reader) = 0;
   virtual Result<> get_archive(const std::string& id, const std::string& path, const Writer& writer) = 0;
-  // The container's whole root file system as a tar archive, without what is mounted in it.
+  // Packs the container's whole root file system, without what is mounted in it, into a tar archive.
   virtual Result<> export_container(const std::string& id, const Writer& writer) = 0;
 
   virtual Result<std::string> create_network(const std::string& name, const Json& config) = 0;

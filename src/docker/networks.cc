@@ -1,4 +1,4 @@
-// Networks and volumes.
+// This file has the calls for networks and volumes.
 #include <algorithm>
 #include <chrono>
 #include <thread>

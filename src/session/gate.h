@@ -16,8 +16,8 @@ class Gate {
  public:
   Gate(docker::Attached attached, bool terminal) : attached_(std::move(attached)), terminal_(terminal) {}
 
-  // Asks for the self-test. Not before the guard serves: the helper's first packet to a neighbor that is not there yet
-  // costs it a second.
+  // Asks for the self-test. Must not be called before the guard serves, because the helper's first packet to a neighbor
+  // that does not exist yet costs a second.
   Result<> ask();
 
   // Returns the helper's report. There is exactly one, before any other output. Blocks. Fails with Code::closed, and

@@ -16,7 +16,7 @@ namespace bottle::docker {
 class TarWriter {
  public:
   using Sink = std::function<Result<>(std::string_view)>;
-  // `time`: when everything in it was changed last, in seconds since 1970.
+  // `time` is the time of the last change that every entry gets, in seconds since 1970.
   explicit TarWriter(Sink sink, uint64_t time = 0) : sink_(std::move(sink)), time_(time) {}
 
   Result<> directory(const std::string& path, int mode, uint32_t uid, uint32_t gid);

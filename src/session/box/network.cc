@@ -62,7 +62,7 @@ Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& 
     if (host_uses(base)) continue;
     for (int attempt = 0; attempt < 12; ++attempt) {
       Subnet subnet = first.cidr.empty() ? by_chance(base) : std::exchange(first, {});
-      // Without an address on the host's side the host is no neighbor; 20.10 knows the first option, 28 the others.
+      // `inhibit_ipv4` leaves the bridge without an address, so that the agent has no neighbor on the host.
       nlohmann::json config = {
           {"Driver", "bridge"},
           {"Internal", true},

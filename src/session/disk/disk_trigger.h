@@ -29,7 +29,7 @@ class DiskTrigger {
   // Takes the result of the count that was due: what the agent had written, in bytes, or nothing if the count failed,
   // and how long it took. Counting takes at most a fifth of the time.
   void counted(std::optional<uint64_t> used, Duration took, Time now);
-  // Reports whether the disk is almost full and has lost more than the limit since the agent runs. That is no proof
+  // Reports whether the disk is almost full and has lost more than the limit since the agent began. That is no proof
   // against the agent, but files can be hidden from the count, and a full disk ends every session on the engine.
   bool is_disk_almost_full(const std::optional<DiskState>& state) const;
 

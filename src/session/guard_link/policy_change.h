@@ -20,7 +20,8 @@ namespace bottle::session {
 Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow,
                                                    const wire::PolicyChange& change);
 
-// The `allowed_secrets` of a guard's configuration after a request to let a credential leave.
+// Returns the `allowed_secrets` of a guard's configuration after a request to let a credential leave. Fails with
+// Code::invalid if `fingerprint` is not one.
 Result<std::vector<std::string>> changed_secrets(std::vector<std::string> allowed, const std::string& fingerprint);
 
 class LivePolicy {
