@@ -3,42 +3,38 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <chrono>
-
 #include "app/output/output.h"
 
 namespace bottle::app {
 namespace {
 
-constexpr int kLookMs = 100;
-constexpr std::chrono::seconds kPatience{10};
+constexpr int kPatienceMs = 10000;
 
 }  // namespace
 
 Interruption::Interruption() : watcher_([this](const std::stop_token& over) { watch(over); }) {}
 
-Interruption::~Interruption() = default;
+Interruption::~Interruption() { hand_over(); }
 
 const session::SignalPipe& Interruption::hand_over() {
   watcher_.request_stop();
+  signals_.wake();
   if (watcher_.joinable()) watcher_.join();
   return signals_;
 }
 
 void Interruption::watch(const std::stop_token& over) {
-  auto until = std::chrono::steady_clock::time_point::max();
-  while (!over.stop_requested()) {
+  while (signals_.fd() >= 0 && !over.stop_requested()) {
     pollfd p{signals_.fd(), POLLIN, 0};
-    ::poll(&p, 1, kLookMs);
-    int number = p.revents ? signals_.next() : 0;
-    if (number == SIGWINCH) number = 0;
-    if (signal_ && (number || std::chrono::steady_clock::now() > until)) {
+    bool late = ::poll(&p, 1, signal_ ? kPatienceMs : -1) == 0;
+    int number = signals_.next();
+    if (number == SIGWINCH) continue;
+    if (signal_ && (number || late)) {
       say("bottle: stopped before the agent ran");
       ::_exit(128 + signal_);
     }
     if (!number) continue;
     signal_ = number;
-    until = std::chrono::steady_clock::now() + kPatience;
     stop_.request_stop();
   }
 }

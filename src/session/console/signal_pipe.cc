@@ -43,4 +43,6 @@ int SignalPipe::next() const {
   return ::read(ends[0], &number, 1) == 1 ? number : 0;
 }
 
+void SignalPipe::wake() const { on_signal(0); }
+
 }  // namespace bottle::session

@@ -13,8 +13,9 @@ class SignalPipe {
   SignalPipe(const SignalPipe&) = delete;
   SignalPipe& operator=(const SignalPipe&) = delete;
   ~SignalPipe();
-  int fd() const;    // readable when a signal has come
-  int next() const;  // returns the next signal's number, or 0 if none has come; does not block
+  int fd() const;     // readable when a signal has come
+  int next() const;   // returns the next signal's number, or 0 if none has come; does not block
+  void wake() const;  // makes fd() readable although no signal has come
 
  private:
   static constexpr int kNumbers[] = {SIGWINCH, SIGINT, SIGTERM, SIGHUP};
