@@ -278,7 +278,7 @@ Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan
   if (again ? !options.name.empty() : refused) await_end(socket.get());
   if (again) return std::nullopt;
   if (!ended && ended.error().code == Code::canceled) return report_stop(ended.error(), options, interruption);
-  if (!ended) return std::unexpected(ended.error());
+  if (!ended) return report(ended.error(), options.output.json);  // whether or not a signal came
   if (ended->detached) {
     show_detached(plan.session);
     return 0;
