@@ -10,6 +10,7 @@
 
 #include "app/cli.h"
 #include "app/commands/commands.h"
+#include "session/ledger/ledger.h"
 
 extern char** environ;
 
@@ -90,7 +91,9 @@ void Commands::finish(const std::string& session, const std::string& patch) {
 }
 
 void Commands::abandon(const std::string& session) {
-  std::filesystem::create_directories(home_ + "/.local/state/bottle/sessions/" + session);
+  session::Owner owner = session::Owner::self();
+  owner.start_time += "1";
+  write(".local/state/bottle/sessions/" + session + "/ledger", "{\"owner\":\"" + owner.to_label() + "\"}\n");
 }
 
 // A new command comes with its tests: TEST_F(Commands, NAME_…).

@@ -88,13 +88,16 @@ Result<> egress(const std::string& name, const LogsOptions& options) {
 
 Result<> logs(const LogsOptions& options) {
   if ((options.denied || options.follow) && !options.egress)
-    return fail(Code::invalid, "--denied and --follow need --egress");
+    return fail(Code::invalid, "--denied and --follow need --egress", "add --egress");
   std::string name = TRY(finished_session(options.session));
   if (options.egress) return egress(name, options);
   auto text = read_file(directories().results + "/" + name + "/result.json");
   if (!text && runs(name))
     return fail(Code::not_found, "session " + name + " has not ended yet",
                 "run `bottle logs --egress " + name + "` for its decisions so far");
+  if (!text && text.error().code == Code::not_found)
+    return fail(Code::not_found, "session " + name + " left no result",
+                "`bottle logs --egress " + name + "` shows what its guard decided");
   if (!text) return std::unexpected(text.error());
   auto result = wire::decode<wire::SessionResult>(*text, wire::From::ours);
   if (result && ::isatty(1) && !options.output.json) print(result_lines(*result));

@@ -12,7 +12,7 @@ namespace bottle::app {
 void begin_clock();
 void show_event(const wire::Event& event, const Output& output);
 void show_result(const wire::SessionResult& result, const Output& output);
-// Shows what came home from a session whose supervisor died, and what of it could not be removed.
+// Shows what came home from a session after its end, and what of it could not be removed.
 void show_swept(const session::Swept& swept, const Output& output);
 // Shows "detached; the agent goes on" and how to return.
 void show_detached(const std::string& session);

@@ -39,5 +39,16 @@ TEST(Show, AStrangersWordsAreLines) {
   EXPECT_EQ(text.find("\u202e"), std::string::npos) << text;
 }
 
+// Its supervisor may have died, or the disk was full.
+TEST(Show, WorkThatComesHomeLaterIsThatOfNoDeadSupervisor) {
+  session::Swept swept;
+  swept.receipt.session = "s";
+  swept.back = wire::Back{.text = "1 file changed\n"};
+  testing::internal::CaptureStderr();
+  show_swept(swept, {});
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "bottle: work of session s, which did not come home when the session ended:\n1 file changed\n");
+}
+
 }  // namespace
 }  // namespace bottle::app

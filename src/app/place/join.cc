@@ -43,30 +43,24 @@ void give_what_stays_here(session::Job& job, const session::LedgerView& view, co
 
 Result<int> join(const std::string& name, const JoinOptions& options) {
   auto d = directories();
-  std::string directory = d.sessions + "/" + name;
-  auto view = session::read_ledger(d, name);
-  if (!view && view.error().code == Code::not_found)
-    return fail(Code::not_found, "there is no session " + name, "see `bottle list`");
-  if (!view) return std::unexpected(std::move(view.error()));
-  if (view->owner.alive()) return session::connect_to(directory + "/socket");
-  if (!view->remote || !view->plan)
-    return fail(Code::not_found, "the supervisor of session " + name + " is dead", "run `bottle cleanup`");
+  auto view = TRY(ledger_of(name));
+  if (view.owner.alive() || !view.remote || !view.plan) return connect_to_supervisor(name, view);
 
   session::Job job;
-  job.plan = *view->plan;
+  job.plan = *view.plan;
   job.directories = d;
   job.path_to_self = path_to_self();
-  session::Far far = *view->remote;
+  session::Far far = *view.remote;
   far.program = TRY(remote::own_hash());  // this program may be newer than the one that started the session
   // Connects in this process, where ssh may ask. The supervisor then uses the existing connection.
   auto side = remote::FarSide::reach(far, options.interactive);
   if (!side && options.interactive) return std::unexpected(side.error());
   job.remote = session::RemoteJob{far, std::nullopt, true, options.stop};
-  if (view->vm) {
-    job.remote->vm = view->vm->wanted;
+  if (view.vm) {
+    job.remote->vm = view.vm->wanted;
     job.remote->vm->environment = hook_environment();
   }
-  if (!options.stop) give_what_stays_here(job, *view, options);
+  if (!options.stop) give_what_stays_here(job, view, options);
   return session::start_supervisor(job);
 }
 

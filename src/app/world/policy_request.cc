@@ -9,6 +9,7 @@
 #include <climits>
 #include <cstdlib>
 
+#include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
 #include "base/ids.h"
@@ -22,7 +23,7 @@ namespace bottle::app {
 
 Result<std::string> change_policy(const std::string& session, wire::PolicyChange change) {
   change.id = random_hex(8);
-  UniqueFd fd(TRY(session::connect_to(directories().sessions + "/" + session + "/socket")));
+  UniqueFd fd(TRY(connect_to_supervisor(session, TRY(ledger_of(session)))));
   TRY(session::send_frame(fd.get(), session::FrameType::policy, TRY(wire::encode_exactly(change))));
   session::FrameReader frames;
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
@@ -31,10 +32,13 @@ Result<std::string> change_policy(const std::string& session, wire::PolicyChange
     pollfd p{fd.get(), POLLIN, 0};
     int ready = left.count() > 0 ? ::poll(&p, 1, static_cast<int>(left.count())) : 0;
     if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) return fail(Code::timed_out, "the session did not answer within 20 s");
+    if (ready <= 0)
+      return fail(Code::timed_out, "session " + session + " did not answer within 20 s, so its rules may have changed",
+                  "`bottle logs --egress " + session + "` shows what its guard decides; try again");
     ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return fail(Code::closed, "the session ended before it answered");
+    if (n <= 0)
+      return fail(Code::closed, "session " + session + " ended before it answered", "`bottle list` shows the sessions");
     frames.feed({buffer, static_cast<size_t>(n)});
     while (auto frame = frames.next()) {
       if (frame->type != session::FrameType::event) continue;
@@ -54,7 +58,9 @@ Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector
     std::string port = text.substr(colon + 1);
     bool digits = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
     int number = digits ? std::atoi(port.c_str()) : 0;
-    if (number < 1 || number > 65535) return fail(Code::invalid, "'" + text + "' is not HOST or HOST:PORT");
+    if (number < 1 || number > 65535)
+      return fail(Code::invalid, "'" + text + "' is not HOST or HOST:PORT",
+                  "write only the host, such as registry.example.org, or add a port, such as :8443");
     rule.host = text.substr(0, colon);
     if (number != 443 && number != 80) rule.ports = {static_cast<uint16_t>(number)};
   }

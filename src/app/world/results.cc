@@ -30,11 +30,7 @@ Result<Results> results_of(const std::string& session) {
   if (std::ranges::count(names_in(d.sessions), session) > 0)
     return fail(Code::conflict, "the session " + session + " has not ended", "run `bottle stop " + session + "` first");
   Results results{session, d.results + "/" + session, {}, {}};
-  if (::access(results.directory.c_str(), F_OK) != 0) {
-    auto ended = names_in(d.results);
-    return fail(Code::not_found, "there are no results of a session " + session,
-                ended.empty() ? "no session has ended yet" : manifest::suggest(session, ended));
-  }
+  if (::access(results.directory.c_str(), F_OK) != 0) return no_results(session);
   auto text = read_file(results.directory + "/places.json", kLargestPlaces);
   json places = text ? json::parse(*text, nullptr, false) : json::array();
   for (const auto& place : places.is_array() ? places : json::array()) {

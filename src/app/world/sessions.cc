@@ -9,19 +9,9 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "git/refs.h"
-#include "session/ledger/ledger.h"
+#include "session/console/client.h"
 
 namespace bottle::app {
-namespace {
-
-Result<std::string> named(const std::string& wanted, const std::vector<std::string>& names) {
-  TRY(check_session_name(wanted));
-  if (std::ranges::find(names, wanted) != names.end()) return wanted;
-  return fail(Code::not_found, "there is no session '" + wanted + "'",
-              names.empty() ? "there are no sessions" : manifest::suggest(wanted, names));
-}
-
-}  // namespace
 
 Result<> check_session_name(const std::string& name) {
   if (is_session_name(name)) return {};
@@ -42,7 +32,12 @@ std::vector<std::string> names_in(const std::string& directory) {
 
 Result<std::string> running_session(const std::string& wanted) {
   auto names = names_in(directories().sessions);
-  if (!wanted.empty()) return named(wanted, names);
+  if (!wanted.empty()) {
+    TRY(check_session_name(wanted));
+    if (std::ranges::find(names, wanted) != names.end()) return wanted;
+    return fail(Code::not_found, "there is no session '" + wanted + "'",
+                names.empty() ? "there are no sessions" : manifest::suggest(wanted, names));
+  }
   if (names.size() == 1) return names[0];
   if (names.empty()) return fail(Code::not_found, "no session is running", "run `bottle start AGENT` to start one");
   return fail(Code::invalid, "more than one session is running", "name " + manifest::suggest("", names));
@@ -51,7 +46,11 @@ Result<std::string> running_session(const std::string& wanted) {
 Result<std::string> finished_session(const std::string& wanted) {
   std::string directory = directories().results;
   auto names = names_in(directory);
-  if (!wanted.empty()) return named(wanted, names);
+  if (!wanted.empty()) {
+    TRY(check_session_name(wanted));
+    if (std::ranges::find(names, wanted) == names.end()) return no_results(wanted);
+    return wanted;
+  }
   std::string newest;
   timespec when{};
   for (const auto& name : names) {
@@ -68,6 +67,32 @@ Result<std::string> finished_session(const std::string& wanted) {
   return newest;
 }
 
+std::unexpected<Error> no_results(const std::string& session) {
+  if (std::ranges::count(names_in(directories().sessions), session) > 0)
+    return fail(Code::not_found, "session " + session + " has no results yet", "`bottle list` shows its state");
+  auto ended = names_in(directories().results);
+  return fail(Code::not_found, "there are no results of a session " + session,
+              ended.empty() ? "no session has ended yet" : manifest::suggest(session, ended));
+}
+
+Result<session::LedgerView> ledger_of(const std::string& session) {
+  auto view = session::read_ledger(directories(), session);
+  if (!view && view.error().code == Code::not_found)
+    return fail(Code::not_found, "there is no session " + session, "see `bottle list`");
+  return view;
+}
+
+Result<int> connect_to_supervisor(const std::string& session, const session::LedgerView& view) {
+  if (!view.owner.alive())
+    return fail(Code::not_found, "the supervisor of session " + session + " is dead",
+                view.remote ? "run `bottle attach " + session + "`, which starts another one" : "run `bottle cleanup`");
+  auto connected = session::connect_to(directories().sessions + "/" + session + "/socket");
+  if (!connected)
+    return fail(connected.error().code, "session " + session + " is starting or ending: " + connected.error().what,
+                "`bottle list` shows its state; try again if it runs");
+  return connected;
+}
+
 Result<std::string> new_session(const std::string& name, const std::string& workspace) {
   constexpr size_t kLongest = 32;  // the name is part of a socket's path
   if (name.size() > kLongest || !is_session_name(name))
@@ -79,7 +104,7 @@ Result<std::string> new_session(const std::string& name, const std::string& work
     return fail(Code::conflict, "session " + name + " already exists", "see `bottle list`");
   if (std::string results = d.results + "/" + name; ::lstat(results.c_str(), &s) == 0)
     return fail(Code::conflict, "session " + name + " existed before, and its results are in " + results,
-                "choose another name, or remove the results");
+                "choose another name, or run `bottle discard " + name + "`");
   auto found = git::find(workspace);
   if (auto refs = found && *found ? git::read_refs(**found, "refs/bottle/" + name + "/") : Result<git::Refs>();
       refs && !refs->empty())
@@ -93,7 +118,8 @@ std::vector<wire::SessionInfo> sessions() {
   std::vector<wire::SessionInfo> all;
   for (const auto& name : names_in(directory)) {
     auto view = session::read_ledger(directories(), name);
-    if (!view && view.error().code != Code::not_found) {
+    if (!view && view.error().code == Code::not_found) continue;  // it has just ended; the ledger is removed last
+    if (!view) {
       all.push_back({.session = name, .state = "refused"});
       continue;
     }
@@ -105,8 +131,9 @@ std::vector<wire::SessionInfo> sessions() {
     // On a remote machine, the agent continues without an owner on this machine; `bottle attach` gives it a new one. Or
     // the session has ended, and its last owner recorded what is left.
     bool ended = info.state == "unfetched" || info.state == "left behind";
-    bool owned = view && view->owner.alive(), far = view && view->remote;
-    if (!owned && !(far && ended)) info.state = far ? "unattended" : view && view->work ? "held" : "dead";
+    bool owned = view->owner.alive(), far = view->remote.has_value();
+    if (!owned && !session::read_ledger(directories(), name)) continue;  // its owner has just ended it
+    if (!owned && !(far && ended)) info.state = far ? "unattended" : view->work ? "held" : "dead";
     all.push_back(std::move(info));
   }
   return all;

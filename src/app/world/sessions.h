@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "wire/ledger.h"
+#include "session/ledger/ledger.h"
 
 namespace bottle::app {
 
@@ -20,6 +20,13 @@ std::vector<std::string> names_in(const std::string& directory);
 Result<std::string> running_session(const std::string& wanted);
 // Does the same for sessions that left results. Returns the newest if the name is empty.
 Result<std::string> finished_session(const std::string& wanted);
+// Says that a session has no results, and why.
+std::unexpected<Error> no_results(const std::string& session);
+
+// Reads the ledger of a session. Fails with Code::not_found if there is no such session.
+Result<session::LedgerView> ledger_of(const std::string& session);
+// Connects to the supervisor of a session with this ledger. Fails with Code::not_found if the supervisor is dead.
+Result<int> connect_to_supervisor(const std::string& session, const session::LedgerView& view);
 
 // Returns the name for a new session of `workspace`. The name must be unused, now and in the past, because what an
 // earlier session left is found by its name.
