@@ -31,13 +31,13 @@ bool is_trusted(uid_t owner) {
   return owner == ::geteuid() || owner == 0 || (in_user_namespace() && owner == overflow_uid());
 }
 
-std::unexpected<Error> not_own(const std::string& place, const std::string& directory, const std::string& why) {
-  return fail(Code::denied, one_line(place, 4096) + " is not yours alone: " + one_line(directory, 4096) + " " + why,
-              "bottle would do what others write there. Run it as that user, or with your own HOME, XDG_CONFIG_HOME, "
-              "XDG_STATE_HOME and XDG_CACHE_HOME (sudo -H)");
+std::unexpected<Error> not_own(const std::string& place, const std::string& at, const std::string& why,
+                               const std::string& todo) {
+  return fail(Code::denied, one_line(place, 4096) + " is not yours alone: " + one_line(at, 4096) + " " + why,
+              "bottle would do what others write there. " + todo);
 }
 
-// Checks each directory on the way, as written or as resolved, as far as the way exists.
+// Checks each part of the way, as written or as resolved, as far as the way exists.
 Result<> check_way(const std::string& place, const fs::path& way) {
   fs::path at;
   for (const auto& part : way) {
@@ -45,9 +45,12 @@ Result<> check_way(const std::string& place, const fs::path& way) {
     struct stat st{};
     if (::lstat(at.c_str(), &st) != 0) return {};
     if (!is_trusted(st.st_uid))
-      return not_own(place, at, "belongs to another user (uid " + std::to_string(st.st_uid) + ")");
-    bool open = S_ISDIR(st.st_mode) && (st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX);
-    if (open) return not_own(place, at, "can be written to by everybody");
+      return not_own(place, at, "belongs to another user (uid " + std::to_string(st.st_uid) + ")",
+                     "Run it as that user, or with your own HOME, XDG_CONFIG_HOME, XDG_STATE_HOME and XDG_CACHE_HOME "
+                     "(sudo -H)");
+    bool sticky = S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX);
+    if (!S_ISLNK(st.st_mode) && (st.st_mode & S_IWOTH) && !sticky)
+      return not_own(place, at, "can be written to by everybody", "Run `chmod o-w` for it");
   }
   return {};
 }
@@ -55,8 +58,10 @@ Result<> check_way(const std::string& place, const fs::path& way) {
 }  // namespace
 
 Result<> check_own_places(const session::Directories& directories) {
+  const auto& config = directories.config;
   for (const std::string& place :
-       {directories.home, directories.config, directories.sessions, directories.results, directories.cache}) {
+       {directories.home, directories.sessions, directories.results, directories.cache, config, config + "/agents",
+        config + "/bottle.yaml", config + "/bottle.json", directories.home + "/claude-bottle.json"}) {
     if (!place.starts_with('/')) continue;
     TRY(check_way(place, fs::path(place).lexically_normal()));
     std::error_code error;

@@ -1,4 +1,4 @@
-// Checks whether the operator owns the directories that decide what this program does.
+// Checks whether the operator owns the directories and files that decide what this program does.
 #pragma once
 
 #include "base/error.h"
@@ -7,9 +7,9 @@
 namespace bottle::app {
 
 // Configuration, state and cache decide which commands run and what is removed. Fails with Code::denied if another user
-// owns a directory on the way to one of them, or if everyone can write to it: otherwise root with another user's HOME
-// would run what that user has written there. A place that does not exist yet is judged by its nearest existing parent
-// directory.
+// owns the manifest, one of these directories or a directory on the way to them, or if everyone can write to it:
+// otherwise root with another user's HOME would run what that user has written there. A place that does not exist yet
+// is judged by its nearest existing parent directory.
 Result<> check_own_places(const session::Directories& directories);
 
 }  // namespace bottle::app
