@@ -47,6 +47,9 @@ int complain(CLI::App& app, const CLI::ParseError& error) {
   if (extra.empty()) {
     std::string what = error.what();
     if (what.starts_with("A subcommand is required")) return report({Code::invalid, name + " needs a command", see});
+    // CLI11 says "--prompt: 1 required TEXT missing".
+    if (size_t missing = what.find(": 1 required "); missing != what.npos)
+      what.replace(missing, what.npos, " needs a value");
     return report({Code::invalid, command.get_parent() ? name + ": " + what : what, see});
   }
   std::vector<std::string> known;

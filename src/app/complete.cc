@@ -131,6 +131,9 @@ class Completer {
   bool for_the_agent_ = false, lost_ = false;  // lost_: the words follow a command that does not exist
 };
 
+// The commands whose SESSION is one that has left results.
+constexpr std::string_view kOfEndedSessions[] = {"bottle logs", "bottle diff", "bottle apply", "bottle discard"};
+
 std::vector<Candidate> plain(std::initializer_list<const char*> values) {
   std::vector<Candidate> all;
   for (const char* value : values) all.push_back({value, ""});
@@ -151,7 +154,7 @@ std::vector<Candidate> names_here(const std::string& command, const std::string&
   if (value == "PROVIDER" && command.starts_with("bottle image")) return plain({"claude", "codex", "shell", "command"});
   if (value == "COMMAND") {
     for (const Page& page : pages()) all.push_back({page.name, page.summary});
-  } else if (value == "SESSION" && command == "bottle logs") {
+  } else if (value == "SESSION" && std::ranges::count(kOfEndedSessions, command) > 0) {
     for (const auto& name : names_in(directories().results)) all.push_back({name, ""});
   } else if (value == "SESSION") {
     for (const auto& info : sessions()) all.push_back({info.session, info.agent + ", " + info.state});

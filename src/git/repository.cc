@@ -75,7 +75,8 @@ Result<std::string> pointed_to(const std::string& top, const std::string& marker
   constexpr std::string_view kBegin = "gitdir: ";
   std::string git_dir = text.starts_with(kBegin) ? resolve(top, text.substr(kBegin.size())) : "";
   if (git_dir.empty() || !is_directory(git_dir))
-    return fail(Code::invalid, shown(marker) + " is no file of git's, or leads to no repository");
+    return fail(Code::invalid, shown(marker) + " is not a file that git made, or leads to no repository",
+                "remove it, or mend the link with `git worktree repair` or `git submodule update`");
   return git_dir;
 }
 

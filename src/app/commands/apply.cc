@@ -11,7 +11,9 @@ namespace {
 
 Result<> apply(const std::string& session) {
   Results results = TRY(results_of(session));
-  if (results.patches.empty()) return fail(Code::not_found, "session " + session + " changed no files");
+  if (results.patches.empty())
+    return fail(Code::not_found, "session " + session + " changed no files",
+                "`bottle logs " + session + "` shows what came back");
   auto applied = workspace::apply(results.patches, directories().cache);
   if (!applied) {
     applied.error().todo = "nothing was changed; `bottle diff " + session + "` shows the patch";

@@ -20,7 +20,9 @@ Result<> show_patch(const std::string& file) {
 
 Result<> diff(const std::string& session) {
   Results results = TRY(results_of(session));
-  if (results.patches.empty()) return fail(Code::not_found, "session " + session + " changed no files");
+  if (results.patches.empty())
+    return fail(Code::not_found, "session " + session + " changed no files",
+                "`bottle logs " + session + "` shows what came back");
   for (const auto& patch : results.patches) {
     if (results.patches.size() > 1) print(bold("in " + patch.directory));
     TRY(show_patch(patch.file));

@@ -48,6 +48,10 @@ struct ImageOptions {
 // Checks the options like those of a manifest.
 Result<> check(const ImageOptions& o) {
   using manifest::Type;
+  const std::vector<std::string> known = {"claude", "codex", "shell", "command"};
+  if (std::ranges::find(known, o.provider) == known.end())
+    return fail(Code::invalid, "there is no program '" + o.provider + "' to build an image for",
+                manifest::suggest(o.provider, known));
   if (!o.pin.version.empty() && o.provider != "claude" && o.provider != "codex")
     return fail(Code::invalid, "--agent-version is for the programs of claude and codex", "leave it out");
   if (o.pin.version.empty() && !o.pin.integrity.empty())

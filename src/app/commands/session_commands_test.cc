@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "app/commands/command_test.h"
+#include "app/complete.h"
 #include "base/files/file.h"
 #include "wire/result.h"
 
@@ -36,6 +37,17 @@ TEST_F(Commands, start_refuses_options_for_another_machine_on_this_one) {
                  "add one of them");
   expect_refused(bottle({"start", "make", "--allow-vpn"}), "--allow-vpn needs", "add one of them");
   expect_refused(bottle({"start", "make", "--token-via", "sendenv"}), "--token-via needs", "add one of them");
+  expect_refused(bottle({"start", "make", "--mosh-ports", "1:2"}), "--mosh-ports needs", "add --remote USER@HOST");
+  expect_refused(bottle({"start", "make", "--prompt"}), "start: --prompt needs a value", "see `bottle help start`");
+}
+
+// A script's unset variable must not mean "on this machine" or "the newest session".
+TEST_F(Commands, start_and_others_refuse_an_empty_value) {
+  const std::string tail = ": the value is empty";
+  expect_refused(bottle({"start", "shell", "--dry-run", "--remote", ""}), "--remote" + tail, "see `bottle help start`");
+  expect_refused(bottle({"start", "shell", "--dry-run", "--vm", ""}), "--vm" + tail, "see `bottle help start`");
+  expect_refused(bottle({"start", "", "--dry-run"}), "agent" + tail, "see `bottle help start`");
+  expect_refused(bottle({"logs", ""}), "session" + tail, "see `bottle help logs`");
 }
 
 TEST_F(Commands, start_shows_what_it_would_make) {
@@ -92,6 +104,12 @@ TEST_F(Commands, list_shows_a_session_whose_owner_is_dead) {
   EXPECT_EQ(bottle({"list", "--json"}).json(), nlohmann::json::parse(R"([{"session": "one", "state": "dead"}])"));
 }
 
+// The ledger is removed last.
+TEST_F(Commands, list_leaves_out_a_session_that_has_just_ended) {
+  std::filesystem::create_directories(home() + "/.local/state/bottle/sessions/one");
+  EXPECT_EQ(bottle({"list", "--json"}).out, "[]\n");
+}
+
 TEST_F(Commands, list_shows_agents_and_their_bottles) {
   write(".config/bottle/bottle.yaml", kPolicy);
   EXPECT_EQ(bottle({"list", "--agents", "--json"}).json(),
@@ -105,8 +123,13 @@ TEST_F(Commands, list_shows_agents_and_their_bottles) {
 TEST_F(Commands, logs_needs_a_session_that_left_results) {
   expect_refused(bottle({"logs"}), "no session has ended yet", "`bottle list`");
   EXPECT_EQ(bottle({"logs", "--json", "none"}).error()["code"], "not_found");
-  EXPECT_NE(bottle({"logs", "--denied"}).err.find("--denied and --follow need --egress"), std::string::npos);
+  expect_refused(bottle({"logs", "--denied"}), "--denied and --follow need --egress", "add --egress");
+  expect_refused(bottle({"logs", "none"}), "there are no results of a session none", "no session has ended yet");
+  abandon("two");
+  expect_refused(bottle({"logs", "two"}), "session two has no results yet", "`bottle list` shows its state");
   finish("one");
+  expect_refused(bottle({"logs", "on"}), "there are no results of a session on", "did you mean 'one'?");
+  expect_refused(bottle({"logs", "one"}), "session one left no result", "`bottle logs --egress one`");
   expect_refused(bottle({"logs", "--egress", "one"}), "session one has no record of decisions", "its guard never ran");
 }
 
@@ -144,6 +167,18 @@ TEST_F(Commands, diff_shows_the_patch_with_its_tabs_as_blanks) {
   EXPECT_NE(answer.out.find("+tab        here"), std::string::npos) << answer.out;
 }
 
+TEST_F(Commands, diff_and_others_complete_sessions_that_left_results) {
+  finish("one");
+  abandon("two");
+  auto offered = [](const std::string& command) {
+    std::string all;
+    for (const auto& candidate : names_here("bottle " + command, "SESSION")) all += candidate.value + " ";
+    return all;
+  };
+  for (const char* command : {"logs", "diff", "apply", "discard"}) EXPECT_EQ(offered(command), "one ") << command;
+  for (const char* command : {"attach", "stop", "allow", "deny"}) EXPECT_EQ(offered(command), "two ") << command;
+}
+
 TEST_F(Commands, diff_waits_for_the_end_of_a_session) {
   abandon("one");
   expect_refused(bottle({"diff", "one"}), "the session one has not ended", "run `bottle stop one` first");
@@ -175,9 +210,8 @@ TEST_F(Commands, allow_checks_the_rule_before_it_asks_for_a_session) {
   expect_refused(bottle({"allow", "--bottle", "web", "a.example"}), "--bottle without --save", "name a session");
   expect_refused(bottle({"allow", "--secret", "3543c50b0cb9", "--save"}), "--secret goes with a session only",
                  "to allow it in future sessions");
-  Answer wrong = bottle({"allow", "--bottle", "web", "--save", "https://a.example"});
-  EXPECT_EQ(wrong.status, 125);
-  EXPECT_NE(wrong.err.find("'https://a.example' is not HOST or HOST:PORT"), std::string::npos) << wrong.err;
+  expect_refused(bottle({"allow", "--bottle", "web", "--save", "https://a.example"}),
+                 "'https://a.example' is not HOST or HOST:PORT", "write only the host");
 }
 
 TEST_F(Commands, allow_saves_a_rule_and_keeps_the_comments) {
@@ -189,6 +223,13 @@ TEST_F(Commands, allow_saves_a_rule_and_keeps_the_comments) {
   EXPECT_TRUE(saved.starts_with("# mine\n")) << saved;
   EXPECT_NE(saved.find("b.example"), std::string::npos) << saved;
   EXPECT_EQ(bottle({"check"}).status, 0);
+}
+
+TEST_F(Commands, allow_and_deny_need_a_living_supervisor) {
+  abandon("one");
+  for (const std::string command : {"allow", "deny", "stop", "attach"})
+    expect_refused(command == "allow" || command == "deny" ? bottle({command, "one", "a.example"}) : bottle({command}),
+                   "the supervisor of session one is dead", "run `bottle cleanup`");
 }
 
 TEST_F(Commands, deny_needs_a_host_and_a_running_session) {

@@ -75,9 +75,11 @@ Result<> set_place(StartOptions& o) {
   if (o.remote.allow_vpn && here)
     return fail(Code::invalid, "--allow-vpn needs --remote or --vm", "add one of them, or leave out --allow-vpn");
   const auto& transport = o.remote.transport;
-  if (here && (transport.is_mosh() || !transport.mosh.ports.empty()))
-    return fail(Code::invalid, "--transport needs --remote or --vm",
-                "add --remote USER@HOST or --vm NAME, or leave out --transport");
+  if (here && (transport.is_mosh() || !transport.mosh.ports.empty())) {
+    std::string flag = transport.is_mosh() ? "--transport" : "--mosh-ports";
+    return fail(Code::invalid, flag + " needs --remote or --vm",
+                "add --remote USER@HOST or --vm NAME, or leave out " + flag);
+  }
   if (o.token_via.empty() && token.file.empty()) return {};
   std::string flag = o.token_via.empty() ? "--token-file" : "--token-via";
   if (here) return fail(Code::invalid, flag + " needs --remote or --vm", "add one of them, or leave out " + flag);

@@ -324,7 +324,8 @@ Result<> check(const Transport& transport) {
   if (transport.name != "ssh")
     return fail(Code::invalid, "there is no transport '" + transport.name + "'",
                 "use --transport ssh or --transport mosh");
-  if (!transport.mosh.ports.empty()) return fail(Code::invalid, "--mosh-ports needs --transport mosh");
+  if (!transport.mosh.ports.empty())
+    return fail(Code::invalid, "--mosh-ports needs --transport mosh", "add it, or leave out --mosh-ports");
   return {};
 }
 

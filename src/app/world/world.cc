@@ -51,7 +51,8 @@ Result<std::vector<manifest::File>> repository_agents(const std::string& workspa
     return {};
   }));
   if (names.size() > kMostAgents)
-    return fail(Code::limit, workspace + "/" + place + " holds more than " + std::to_string(kMostAgents) + " agents");
+    return fail(Code::limit, workspace + "/" + place + " holds more than " + std::to_string(kMostAgents) + " agents",
+                "remove some of them");
   std::ranges::sort(names);
   size_t left = kLargestAgents;
   for (const auto& name : names) {
