@@ -22,21 +22,6 @@ Found of_record(const Record& record, const Places& places) {
   return found;
 }
 
-}  // namespace
-
-bool orphaned(const Record& record, const Places& places) {
-  return ownerless(record) || (now_seconds() >= record.until && !reaper_alive(record.vm.name, places));
-}
-
-bool still_orphan(const Found& found, const Places& places) {
-  auto record = load(found.record ? found.record->vm.name : found.listed.name, places);
-  if (record) return orphaned(*record, places);
-  // If a record cannot be read, destroy_vm() reports it.
-  return found.orphan && (!found.record || record.error().code != Code::not_found);
-}
-
-namespace {
-
 // Returns the records, and adds their providers to those to ask. They are read before the providers are asked, because
 // a VM that is made in the meantime has a record and must not be taken for a lost one.
 std::vector<Record> read_records(const Places& places, std::vector<Ask>& ask) {
@@ -100,6 +85,17 @@ Found describe(const Listed& item, const Ask& whom, const std::string& owner, co
 }
 
 }  // namespace
+
+bool orphaned(const Record& record, const Places& places) {
+  return ownerless(record) || (now_seconds() >= record.until && !reaper_alive(record.vm.name, places));
+}
+
+bool still_orphan(const Found& found, const Places& places) {
+  auto record = load(found.record ? found.record->vm.name : found.listed.name, places);
+  if (record) return orphaned(*record, places);
+  // If a record cannot be read, destroy_vm() reports it.
+  return found.orphan && (!found.record || !is_gone(record));
+}
 
 Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,
                          const Limits& limits, const Progress& progress) {

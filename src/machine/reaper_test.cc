@@ -69,6 +69,19 @@ TEST_F(Machine, RecordsFromBeforeVmsWereHeldAreRead) {
   EXPECT_FALSE(load("vm-1", places_));
 }
 
+TEST_F(Machine, ARecordWithANegativeSizeOrTimeIsRefused) {
+  good();
+  ASSERT_TRUE(prepare_vm(spec()));
+  std::string path = places_.directory("vm-1") + "/vm.json";
+  auto record = json::parse(*read_file(path));
+  for (const char* key : {"cpus", "memory_mb", "disk_gb", "ttl", "idle"}) {
+    auto wrong = record;
+    wrong[key] = -1;
+    ASSERT_TRUE(write_file_atomically(path, wrong.dump()));
+    EXPECT_FALSE(load("vm-1", places_)) << key;
+  }
+}
+
 TEST_F(Machine, OnlyARecordThatIsNotThereSaysThatItsVmIsGone) {
   good();
   EXPECT_TRUE(is_gone(load("vm-1", places_)));

@@ -31,7 +31,9 @@ bool shaped(const json& j) {
   for (const char* key :
        {"name", "id", "session", "owner", "provider", "user_data", "ssh_public_key", "state_dir", "cost_per_hour"})
     if (!j.contains(key) || !j[key].is_string()) return false;
-  for (const char* key : {"cpus", "memory_mb", "disk_gb", "ttl", "idle", "made", "until"})
+  for (const char* key : {"cpus", "memory_mb", "disk_gb", "ttl", "idle"})
+    if (!j.contains(key) || !j[key].is_number_unsigned()) return false;
+  for (const char* key : {"made", "until"})
     if (!j.contains(key) || !j[key].is_number_integer()) return false;
   for (const char* key : {"owner_process", "hook"}) {
     if (!j.contains(key) || !j[key].is_object()) return false;
