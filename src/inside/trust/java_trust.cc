@@ -1,52 +1,17 @@
 #include "inside/trust/java_trust.h"
 
-#include <array>
-#include <bit>
-#include <cstdint>
-
+#include "inside/trust/bytes.h"
 #include "inside/trust/pem.h"
 
 namespace bottle::inside {
 namespace {
-
-void put(std::string& out, uint64_t value, int bytes) {
-  while (bytes-- > 0) out += static_cast<char>(value >> (8 * bytes) & 0xff);
-}
 
 void put_text(std::string& out, std::string_view text) {
   put(out, text.size(), 2);
   out += text;
 }
 
-using State = std::array<uint32_t, 5>;
-
-void sha1_block(State& h, std::string_view block) {
-  std::array<uint32_t, 80> w{};
-  for (size_t i = 0; i < 64; ++i) w[i / 4] = w[i / 4] << 8 | static_cast<unsigned char>(block[i]);
-  for (size_t i = 16; i < 80; ++i) w[i] = std::rotl(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
-  auto [a, b, c, d, e] = h;
-  for (size_t i = 0; i < 80; ++i) {
-    uint32_t f = i < 20 ? (b & c) | (~b & d) : i >= 40 && i < 60 ? (b & c) | (b & d) | (c & d) : b ^ c ^ d;
-    constexpr std::array<uint32_t, 4> k = {0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6};
-    uint32_t next = std::rotl(a, 5) + f + e + k[i / 20] + w[i];
-    e = d, d = c, c = std::rotl(b, 30), b = a, a = next;
-  }
-  h[0] += a, h[1] += b, h[2] += c, h[3] += d, h[4] += e;
-}
-
 }  // namespace
-
-std::string sha1(std::string_view bytes) {
-  State h = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
-  std::string padded(bytes);
-  padded += '\x80';
-  while (padded.size() % 64 != 56) padded += '\0';
-  put(padded, bytes.size() * 8, 8);
-  for (size_t at = 0; at < padded.size(); at += 64) sha1_block(h, std::string_view(padded).substr(at, 64));
-  std::string out;
-  for (uint32_t word : h) put(out, word, 4);
-  return out;
-}
 
 std::string java_trust_store(std::string_view pem) {
   auto all = certificates(pem);

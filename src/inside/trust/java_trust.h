@@ -10,7 +10,4 @@ namespace bottle::inside {
 // it with the password "changeit". Skips text between the certificates, and certificates that are not valid Base64.
 std::string java_trust_store(std::string_view pem);
 
-// Returns the 20 bytes of the SHA-1 digest. The formats of the stores need it; nothing else may use it.
-std::string sha1(std::string_view bytes);
-
 }  // namespace bottle::inside

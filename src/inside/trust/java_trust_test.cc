@@ -2,25 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include "base/ids.h"
+#include "inside/trust/bytes.h"
+
 namespace bottle::inside {
 namespace {
 
 using namespace std::literals;
 
-std::string hex(std::string_view bytes) {
-  std::string out;
-  char buffer[3];
-  for (unsigned char c : bytes) {
-    snprintf(buffer, sizeof buffer, "%02x", c);
-    out += buffer;
-  }
-  return out;
-}
-
 TEST(JavaTrust, Sha1OfKnownTexts) {
-  EXPECT_EQ(hex(sha1("")), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
-  EXPECT_EQ(hex(sha1("abc")), "a9993e364706816aba3e25717850c26c9cd0d89d");
-  EXPECT_EQ(hex(sha1(std::string(1'000'000, 'a'))), "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
+  EXPECT_EQ(to_hex(sha1("")), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+  EXPECT_EQ(to_hex(sha1("abc")), "a9993e364706816aba3e25717850c26c9cd0d89d");
+  EXPECT_EQ(to_hex(sha1(std::string(1'000'000, 'a'))), "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
 }
 
 TEST(JavaTrust, HoldsEveryCertificate) {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "inside/trust/java_trust.h"
+#include "inside/trust/bytes.h"
 #include "inside/trust/pem.h"
 
 namespace bottle::inside {
@@ -76,7 +76,7 @@ using Row = std::array<std::optional<std::string>, kColumns>;
 
 std::string number(uint32_t value) {
   std::string out;
-  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(value >> shift & 0xff);
+  put(out, value, 4);
   return out;
 }
 
@@ -105,10 +105,6 @@ Row row_of_trust(const Certificate& certificate) {
 // The rest of this file writes the format of SQLite (sqlite.org/fileformat2.html): one page with the table's
 // definition, and one with its rows.
 constexpr size_t kPage = 65536;
-
-void put(std::string& out, uint64_t value, int bytes) {
-  while (bytes-- > 0) out += static_cast<char>(value >> (8 * bytes) & 0xff);
-}
 
 // A number below 2^21, in groups of seven bits.
 void put_varint(std::string& out, uint64_t value) {
