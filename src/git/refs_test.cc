@@ -181,5 +181,12 @@ TEST(RefNames, AreThoseOfGit) {
     EXPECT_FALSE(is_ref_name(name)) << name;
 }
 
+TEST(RefNames, OfBranchesAreStricter) {
+  EXPECT_TRUE(is_branch_name("feature/x-1"));
+  for (const char* name :
+       {"", "-x", "a/-x", "a..b", "a/.b", "a.lock", "a b", "a:b", "a*", "a//b", "HEAD", "a@{1}", "a\nb"})
+    EXPECT_FALSE(is_branch_name(name)) << name;
+}
+
 }  // namespace
 }  // namespace bottle::git

@@ -108,5 +108,16 @@ TEST(Patterns, AreThoseOfGit) {
   EXPECT_TRUE(matches("/A/b*", "/a/BC", true));
 }
 
+TEST(Patterns, NameFilesAsThoseOfGitignoreDo) {
+  EXPECT_TRUE(is_named("dist/", "dist/a"));
+  EXPECT_TRUE(is_named("dist/", "sub/dist/a/b"));
+  EXPECT_FALSE(is_named("dist/", "dist"));
+  EXPECT_TRUE(is_named(".env", "sub/.env"));
+  EXPECT_FALSE(is_named("/.env", "sub/.env"));
+  EXPECT_TRUE(is_named("config/*.local", "config/a.local"));
+  EXPECT_FALSE(is_named("config/*.local", "x/config/a.local"));
+  EXPECT_FALSE(is_named("", "a"));
+}
+
 }  // namespace
 }  // namespace bottle::git

@@ -2,7 +2,6 @@
 #include <sys/file.h>
 
 #include "git/refs.h"
-#include "workspace/receiving/keep_files.h"
 #include "workspace/receiving/ref_names.h"
 #include "workspace/receiving/take.h"
 #include "workspace/workspace_test.h"
@@ -105,17 +104,6 @@ TEST_F(Whole, IgnoredFilesAreNamedAndKeptOnRequest) {
   back = come_home(sent.base);
   EXPECT_EQ(*read_file(root + "/results/s1/kept/sub/x.log"), "log\n");
   EXPECT_FALSE(back.is_incomplete);
-}
-
-TEST(Patterns, NameFilesAsThoseOfGitignoreDo) {
-  EXPECT_TRUE(git::is_named("dist/", "dist/a"));
-  EXPECT_TRUE(git::is_named("dist/", "sub/dist/a/b"));
-  EXPECT_FALSE(git::is_named("dist/", "dist"));
-  EXPECT_TRUE(git::is_named(".env", "sub/.env"));
-  EXPECT_FALSE(git::is_named("/.env", "sub/.env"));
-  EXPECT_TRUE(git::is_named("config/*.local", "config/a.local"));
-  EXPECT_FALSE(git::is_named("config/*.local", "x/config/a.local"));
-  EXPECT_FALSE(git::is_named("", "a"));
 }
 
 TEST_F(Whole, WhatIsNotTakenIsNamed) {

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "git/run/git.h"
-
 namespace bottle::workspace {
 namespace {
 
@@ -16,19 +14,10 @@ TEST(Paths, GitDirectoriesInEverySpelling) {
 
 TEST(Paths, Links) {
   EXPECT_TRUE(stays_inside("a/b", "../c"));
+  for (const char* target : {"../c", "../../a/c", "/etc", ".git/hooks/x", ""})
+    EXPECT_FALSE(stays_inside("a", target)) << target;
   EXPECT_TRUE(stays_inside("a", "b/../c"));
-  EXPECT_FALSE(stays_inside("a", "../c"));
   EXPECT_FALSE(stays_inside("a/b", "../../a/c"));
-  EXPECT_FALSE(stays_inside("a", "/etc"));
-  EXPECT_FALSE(stays_inside("a", ".git/hooks/x"));
-  EXPECT_FALSE(stays_inside("a", ""));
-}
-
-TEST(Paths, BranchNames) {
-  EXPECT_TRUE(git::is_branch_name("feature/x-1"));
-  for (const char* name :
-       {"", "-x", "a/-x", "a..b", "a/.b", "a.lock", "a b", "a:b", "a*", "a//b", "HEAD", "a@{1}", "a\nb"})
-    EXPECT_FALSE(git::is_branch_name(name)) << name;
 }
 
 }  // namespace
