@@ -32,8 +32,8 @@ constexpr Key kKeys[] = {
     {"manifest", "vms", Shape::map, Type::section, "vm", "Machines made for a session, for `--vm NAME`."},
 
     {"bottle", "extends", Shape::list, Type::name, "",
-     "Bottles to start from, in order. Maps are merged by name, `egress.allow`, `egress.lan`, `egress.extra_ca`, "
-     "`packages` and `ssh` are joined, anything else is replaced."},
+     "Bottles to start from, in order. Maps are merged by name; `egress.allow`, `egress.lan`, `egress.extra_ca`, "
+     "`egress.allowed_secrets`, `packages` and `ssh` are joined; anything else is replaced."},
     {"bottle", "image", Shape::one, Type::text, "",
      "An image the engine has. Without `image` or `dockerfile`, one is made that holds the provider's program."},
     {"bottle", "dockerfile", Shape::one, Type::host_path, "", "A Dockerfile to build; relative to this file."},
