@@ -14,8 +14,8 @@ function(precompiled target first)
   endif()
 endfunction()
 
-# covered(TARGET PATH): in a build for scripts/coverage, makes the code of the room at PATH count how often each of its lines runs.
-# That code cannot use headers which were compiled without counters, so OUT says whether the room is covered.
+# covered(TARGET PATH OUT): in a build for scripts/coverage, makes the code of the room at PATH count how often each of
+# its lines runs. Sets OUT to whether it does, because such code cannot use headers that were compiled without counters.
 function(covered target path out)
   set(${out} OFF PARENT_SCOPE)
   if(BOTTLE_COVERAGE AND "${path}/" MATCHES "^${BOTTLE_COVERAGE}/")
@@ -25,8 +25,8 @@ function(covered target path out)
   endif()
 endfunction()
 
-# headers(TARGET FOLDER...): an include root of the target's own, which holds links to the headers of these folders of src/ and
-# nothing else. A header of a room that is not on a target's line is not on its include path either.
+# headers(TARGET FOLDER...): an include root of the target's own, which holds links to the headers of these folders of
+# src/ and nothing else. A header of a room that is not on a target's line is not on its include path either.
 function(headers target)
   set(root ${CMAKE_BINARY_DIR}/include/${target})
   foreach(folder ${ARGN})
@@ -47,8 +47,8 @@ function(headers target)
   target_include_directories(${target} PUBLIC ${root})
 endfunction()
 
-# room(PATH [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...]): the library of src/PATH and, from its *_test.cc
-# files, its unit tests. WITH: folders below it that belong to it. What it sees, those who see it see too.
+# room(PATH [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...]): the library of src/PATH and, from its
+# *_test.cc files, its unit tests. WITH: folders below it that belong to it. What it sees, those who see it see too.
 function(room path)
   cmake_parse_arguments(ARG "" "" "WITH;SEES;USES;TESTS_SEE" ${ARGN})
   string(REPLACE / _ name ${path})
@@ -89,8 +89,9 @@ function(room path)
   endif()
 endfunction()
 
-# fuzz(ROOM NAME SOURCES FILE... [SEES ROOM...]): NAME_fuzz, from the room's NAME_fuzz.cc and those of its files that are compiled anew with coverage.
-# Its corpus is corpus/NAME. Built with the sanitizers (preset asan); ctest runs it over its corpus, scripts/fuzz searches further.
+# fuzz(ROOM NAME SOURCES FILE... [SEES ROOM...]): NAME_fuzz, from the room's NAME_fuzz.cc and those of its files that are
+# compiled anew with coverage. Its corpus is corpus/NAME. It is built with the sanitizers (preset asan); ctest runs it
+# over its corpus, and scripts/fuzz searches further.
 function(fuzz path name)
   if(NOT (BOTTLE_TESTS AND BOTTLE_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang"))
     return()
@@ -112,7 +113,8 @@ function(fuzz path name)
   list(TRANSFORM ARG_SEES PREPEND bottle_)
   target_link_libraries(${name}_fuzz PRIVATE bottle_${room} ${ARG_SEES})
   add_test(NAME ${path}.${name}_fuzz COMMAND ${name}_fuzz ${corpus})
-  set_property(GLOBAL APPEND_STRING PROPERTY BOTTLE_FUZZERS "${name} ${CMAKE_CURRENT_BINARY_DIR}/${name}_fuzz ${corpus_folder}\n")
+  set_property(GLOBAL APPEND_STRING PROPERTY BOTTLE_FUZZERS
+               "${name} ${CMAKE_CURRENT_BINARY_DIR}/${name}_fuzz ${corpus_folder}\n")
 endfunction()
 
 # program(NAME MAIN SEES ROOM...): one static file.

@@ -42,7 +42,9 @@ bottles:
       parent_proxy_login: env:PROXY_LOGIN
       resolver: 203.0.113.53:53
       on_secret: block
-    ssh: [{host: git.example.net, hostname: real.example.net, port: 2222, user: git, identity_file: ~/.ssh/id, host_key: "ssh-ed25519 BBBB"}]
+    ssh:
+      - {host: git.example.net, hostname: real.example.net, port: 2222, user: git, identity_file: ~/.ssh/id,
+         host_key: "ssh-ed25519 BBBB"}
 agents:
   reviewer: {bottle: web, provider: claude, skills: [review], prompt: "Review only."}
   make: {bottle: base, provider: command, command: [make, -j4]}
@@ -157,7 +159,8 @@ TEST(Version1, IsReadAsItIs) {
   auto manifest = import_v1({"/home/me/claude-bottle.json", R"({
     "bottles": {"dev": {
       "env": {"STAGE": "dev", "NPM": "${NPM_TOKEN}", "PASS": "?Password"},
-      "ssh": [{"Host": "git.example.net", "IdentityFile": "~/.ssh/id", "Hostname": "203.0.113.9", "User": "git", "Port": 2222, "KnownHostKey": "ssh-ed25519 AAAA"}],
+      "ssh": [{"Host": "git.example.net", "IdentityFile": "~/.ssh/id", "Hostname": "203.0.113.9", "User": "git",
+               "Port": 2222, "KnownHostKey": "ssh-ed25519 AAAA"}],
       "egress": {"allowlist": ["packages.example.org", "*.example.net"], "dlp_action": "redact"}}},
     "agents": {"reviewer": {"bottle": "dev", "skills": ["review"], "prompt": "Review."}}})"});
   ASSERT_TRUE(manifest) << manifest.error().what;
@@ -244,9 +247,9 @@ TEST(Load, NothingAtAllIsTheBuiltInManifest) {
 }
 
 TEST(Guard, ReadsEgressAndSecretsAlone) {
-  auto bottle = parse_guard(
-      {"g.json",
-       R"({"egress": {"allow": ["*"]}, "secrets": {"t": {"from": "env:T", "hosts": ["a.example"], "placeholder": "placeholder-1"}}})"});
+  auto bottle = parse_guard({"g.json",
+                             R"({"egress": {"allow": ["*"]},
+           "secrets": {"t": {"from": "env:T", "hosts": ["a.example"], "placeholder": "placeholder-1"}}})"});
   ASSERT_TRUE(bottle) << bottle.error().what;
   EXPECT_EQ(bottle->egress.allow[0].host, "*");
   EXPECT_EQ(bottle->secrets.at("t").placeholder, "placeholder-1");
