@@ -6,59 +6,32 @@ import http.client
 import json
 import os
 import socket
-import threading
 
 import world as world_module
+from gated_engine import EngineSocket
 
 
-class Recorder:
-    """Stands between `bottle` and the engine, passes everything on, and keeps what it was asked to create."""
+class Recorder(EngineSocket):
+    """Passes everything on, and keeps what the engine was asked to create."""
 
     def __init__(self, world, path):
-        self.engine, self.path, self.created = world.socket, path, {}
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(path)
-        self.listener.listen(64)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.created = {}
+        super().__init__(path, world.socket)
 
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        os.unlink(self.path)
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client = self.listener.accept()[0]
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client):
-        """One call, as `bottle` makes only one over a connection."""
-        with client, socket.socket(socket.AF_UNIX) as engine, contextlib.suppress(OSError):
-            engine.connect(self.engine)
-            head = b""
-            while b"\r\n\r\n" not in head and (more := client.recv(65536)):
-                head += more
-            head, _, body = head.partition(b"\r\n\r\n")
-            line = head.split(b"\r\n")[0].decode()
-            if "/containers/create" in line or "/networks/create" in line:
-                size = next((int(h.split(b":")[1]) for h in head.split(b"\r\n") if h.lower().startswith(b"content-length:")), 0)
-                while len(body) < size:
-                    body += client.recv(65536)
-                self.created[line.rpartition("name=")[2].split(" ")[0] if "name=" in line else json.loads(body).get("Name")] = json.loads(body)
-            engine.sendall(head + b"\r\n\r\n" + body)
-            back = threading.Thread(target=self._pump, args=(engine, client), daemon=True)
-            back.start()
-            self._pump(client, engine)
-            back.join()
-
-    @staticmethod
-    def _pump(source, sink):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
+    def begin(self, client, engine):
+        """Reads the head of one call, as `bottle` makes only one over a connection."""
+        head = b""
+        while b"\r\n\r\n" not in head and (more := client.recv(65536)):
+            head += more
+        head, _, body = head.partition(b"\r\n\r\n")
+        line = head.split(b"\r\n")[0].decode()
+        if "/containers/create" in line or "/networks/create" in line:
+            size = next((int(h.split(b":")[1]) for h in head.split(b"\r\n") if h.lower().startswith(b"content-length:")), 0)
+            while len(body) < size:
+                body += client.recv(65536)
+            self.created[line.rpartition("name=")[2].split(" ")[0] if "name=" in line else json.loads(body).get("Name")] = json.loads(body)
+        engine.sendall(head + b"\r\n\r\n" + body)
+        return True
 
 
 class Connection(http.client.HTTPConnection):

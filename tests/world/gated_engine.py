@@ -1,4 +1,4 @@
-"""A way to an engine that keeps chosen requests waiting: a Unix socket between bottle and dockerd."""
+"""Ways to an engine: Unix sockets between bottle and dockerd."""
 
 import contextlib
 import os
@@ -8,13 +8,11 @@ import socket
 import threading
 
 
-class GatedEngine:
-    """Passes connections on to the engine's socket. A request whose "METHOD target" matches `hold` is never answered: the engine
-    gets its first bytes only, and nothing reads on, until the client leaves."""
+class EngineSocket:
+    """Passes connections on to the engine's socket. A subclass looks at the beginning of each in `begin`."""
 
-    def __init__(self, path, engine, hold):
-        self.path, self.engine, self.hold = path, engine, re.compile(hold)
-        self.held = threading.Event()  # a request waits
+    def __init__(self, path, engine):
+        self.path, self.engine = path, engine
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
         self.listener.listen(64)
@@ -24,10 +22,17 @@ class GatedEngine:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         os.unlink(self.path)
+
+    def begin(self, client, engine):
+        """Sends the engine the client's first bytes. Returns False if the connection is not passed on."""
+        raise NotImplementedError
 
     def _accept(self):
         with contextlib.suppress(OSError):
@@ -38,21 +43,8 @@ class GatedEngine:
     def _serve(self, client):
         with client, socket.socket(socket.AF_UNIX) as engine, contextlib.suppress(OSError):
             engine.connect(self.engine)
-            begin = b""
-            while b"\r\n" not in begin:
-                some = client.recv(65536)
-                if not some:
-                    return
-                begin += some
-            held = self.hold.search(begin.split(b"\r\n")[0].decode())
-            engine.sendall(begin[:-1] if held else begin)  # `begin` may be all of it, and the engine must not carry it out
-            if held:
-                self.held.set()
-                gone = select.poll()
-                gone.register(client, select.POLLHUP)
-                gone.poll()
-                return
-            self._pass(client, engine)
+            if self.begin(client, engine):
+                self._pass(client, engine)
 
     @staticmethod
     def _pass(client, engine):
@@ -68,3 +60,29 @@ class GatedEngine:
                 del ways[end]
                 if end is engine:
                     return
+
+
+class GatedEngine(EngineSocket):
+    """A request whose "METHOD target" matches `hold` is never answered: the engine gets its first bytes only, and nothing reads on,
+    until the client leaves."""
+
+    def __init__(self, path, engine, hold):
+        self.hold = re.compile(hold)
+        self.held = threading.Event()  # a request waits
+        super().__init__(path, engine)
+
+    def begin(self, client, engine):
+        begin = b""
+        while b"\r\n" not in begin:
+            some = client.recv(65536)
+            if not some:
+                return False
+            begin += some
+        held = self.hold.search(begin.split(b"\r\n")[0].decode())
+        engine.sendall(begin[:-1] if held else begin)  # `begin` may be all of it, and the engine must not carry it out
+        if held:
+            self.held.set()
+            gone = select.poll()
+            gone.register(client, select.POLLHUP)
+            gone.poll()
+        return not held
