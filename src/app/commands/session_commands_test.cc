@@ -61,6 +61,18 @@ TEST_F(Commands, start_shows_what_it_would_make) {
   EXPECT_FALSE(std::filesystem::exists(home() + "/.local/state/bottle/sessions")) << "a dry run creates nothing";
 }
 
+TEST_F(Commands, start_warns_of_a_rule_that_does_not_exist) {
+  write(
+      ".config/bottle/bottle.yaml",
+      "bottles: {web: {egress: {on_secret_for: {jtw: block, jwt: warn, mine: warn}}, secrets: {mine: {from: env:HOME, "
+      "hosts: [a.example]}}}}\nagents: {make: {bottle: web, provider: command, command: [make]}}\n");
+  std::string shown = bottle({"start", "make", "--dry-run"}).out;
+  EXPECT_NE(shown.find("'jtw' is neither a rule nor a secret of this bottle; did you mean 'jwt'?"), std::string::npos)
+      << shown;
+  EXPECT_EQ(shown.find("'jwt' is neither"), std::string::npos) << shown;
+  EXPECT_EQ(shown.find("'mine' is neither"), std::string::npos) << shown;
+}
+
 TEST_F(Commands, start_without_an_engine_leaves_no_session) {
   write(".config/bottle/bottle.yaml", kPolicy);
   Answer answer = bottle({"start", "make", "--json"});

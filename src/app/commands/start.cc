@@ -21,6 +21,8 @@
 #include "app/world/world.h"
 #include "base/unique_fd.h"
 #include "git/repository.h"
+#include "scan/credential/builtin.h"
+#include "scan/credential/rule.h"
 #include "session/console/client.h"
 #include "session/console/terminal.h"
 #include "session/credentials/ssh_keys.h"
@@ -202,6 +204,19 @@ Result<std::unique_ptr<Place>> choose_place(const Request& request, const Say& s
   return local_place(options.output, options.remote.stop);
 }
 
+// A misspelled name in egress.on_secret_for changes nothing, and what it was to block might pass.
+void warn_of_unknown_names(plan::Plan& plan) {
+  if (plan.egress.on_secret_for.empty()) return;
+  std::vector<std::string> known;
+  for (const auto& secret : plan.secrets) known.push_back(secret.name);
+  for (const auto& rule : scan::parse_rules(scan::credentials_text()).value_or(std::vector<scan::Rule>()))
+    known.push_back(rule.id);
+  for (const auto& [name, unused] : plan.egress.on_secret_for)
+    if (std::ranges::find(known, name) == known.end())
+      plan.warnings.push_back("egress.on_secret_for: '" + name + "' is neither a rule nor a secret of this bottle; " +
+                              manifest::suggest(name, known));
+}
+
 // Decides what the session will be. Fails for everything that is refused, before anything is asked or made.
 Result<plan::Plan> make_plan(const Request& request, Place& place) {
   const auto& options = request.options;
@@ -211,6 +226,7 @@ Result<plan::Plan> make_plan(const Request& request, Place& place) {
   if (!options.name.empty()) facts.session = TRY(new_session(options.name, options.workspace));
   TRY(place.describe(request.manifest, facts));
   plan::Plan plan = TRY(plan::make(request.manifest, options.plan, facts));
+  warn_of_unknown_names(plan);
   using manifest::WorkspaceMode;
   if (plan.workspace_mode == WorkspaceMode::clone || plan.workspace_mode == WorkspaceMode::copy)
     TRY(check_repository(options.workspace));
