@@ -1,24 +1,13 @@
 // These tests check what the detector finds in a block, which is known secrets and credentials in every encoding, and
 // what it ignores.
 #include <gtest/gtest.h>
-#include <zlib.h>
 
+#include "scan/catalog_test.h"
+#include "scan/encoding/compress_test.h"
 #include "scan/rule_examples.h"
 
 namespace bottle::scan {
 namespace {
-
-constexpr std::string_view kKnown = "q7Hs82-kLmz0_PwX3rTn5v";
-
-Catalog& catalog() {
-  static Catalog made = [] {
-    auto catalog = *Catalog::builtin();
-    catalog.add_known("deploy", kKnown);
-    catalog.build();
-    return catalog;
-  }();
-  return made;
-}
 
 // Returns "name (encoding)" of each finding, separated by commas.
 std::string found(std::string_view text) {
@@ -57,20 +46,6 @@ std::string each(std::string_view text, const char* format) {
   std::string out;
   char buffer[24];
   for (unsigned char c : text) out.append(buffer, static_cast<size_t>(snprintf(buffer, sizeof buffer, format, c)));
-  return out;
-}
-
-std::string deflated(std::string_view text, int window) {
-  z_stream stream{};
-  deflateInit2(&stream, 9, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY);
-  std::string out(text.size() + 100, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(out.size() - stream.avail_out);
-  deflateEnd(&stream);
   return out;
 }
 
@@ -208,7 +183,7 @@ TEST(Detector, LeavesHarmlessTextAlone) {
 
 TEST(Detector, WorkIsBounded) {
   std::string bomb(8 * 1024 * 1024, 'a');
-  auto result = Detector(&catalog()).scan(deflated(bomb, 31));
+  auto result = Detector(&catalog()).scan(gzipped(bomb));
   EXPECT_LE(result.decoded, 2 * Detector::kMostUnpacked);
   std::string nested = "the value is " + std::string(kKnown);
   for (int i = 0; i < 12; ++i) nested = base64(nested);

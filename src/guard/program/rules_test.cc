@@ -1,6 +1,5 @@
 // These tests cover rules with methods and paths: the server must get exactly the request that was judged.
 #include "guard/program/secrets_test.h"
-#include "guard/protocol/websocket.h"
 
 namespace bottle::guard {
 namespace {
@@ -96,14 +95,6 @@ TEST_F(RulesTest, WhereEveryRequestIsAllowedHeadersStay) {
   EXPECT_NE(origin_->last().find("X-HTTP-Method-Override: PUT\r\n"), std::string::npos);
 }
 
-std::string client_frame(std::string_view payload) {
-  WebSocketWriter writer(WebSocketSender::client);
-  std::string out;
-  writer.begin({WebSocketFrame::text, true, false, payload.size()}, {'k', 'e', 'y', '!'}, out);
-  writer.payload(payload, out);
-  return out;
-}
-
 class UpgradeTest : public RulesTest {
  protected:
   // Starts a server that switches protocols, sends `bytes`, and keeps what it receives.
@@ -148,7 +139,7 @@ TEST_F(UpgradeTest, WhereRulesNameMethodsOnlyWebSocketFramesPass) {
   while (wire_.in.size() < 4) ASSERT_TRUE(wire_.more());
   EXPECT_EQ(wire_.in, std::string("\x81\x02hi", 4));
   wire_.in.clear();
-  wire_.write(client_frame("hello"));
+  wire_.write(frame(WebSocketSender::client, WebSocketFrame::text, true, "hello"));
   while (received().size() < 11) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   std::string bytes = received(), payload;
   std::string_view rest = bytes;

@@ -2,8 +2,27 @@
 #pragma once
 
 #include "guard/program/guard_test.h"
+#include "guard/protocol/websocket.h"
 
 namespace bottle::guard {
+
+// Returns the body in chunks of `piece` bytes, without the last, empty one.
+inline std::string in_chunks(std::string_view body, size_t piece) {
+  std::string out;
+  for (; !body.empty(); body.remove_prefix(std::min(piece, body.size())))
+    http::append_chunk(out, body.substr(0, piece));
+  return out;
+}
+
+// Returns a frame as a server or a client writes it.
+inline std::string frame(WebSocketSender sender, uint8_t opcode, bool fin, std::string_view payload,
+                         bool compressed = false) {
+  WebSocketWriter writer(sender);
+  std::string out;
+  writer.begin({opcode, fin, compressed, payload.size()}, {'k', 'e', 'y', '!'}, out);
+  writer.payload(payload, out);
+  return out;
+}
 
 // These tests have two secrets: `tok` signs in to the model at model.test. `db` is bound to db.test, and the agent can
 // read its value.
