@@ -134,6 +134,21 @@ TEST(Stream, ReadsWhatADecoderSkips) {
   }
 }
 
+TEST(Stream, DecodesHoweverItIsCut) {
+  std::string harmless = prose(3000), known(kKnown);
+  std::string comment(300'000, 'x');  // longer than what is decoded of the outer coding at once
+  for (const auto& [codings, packed, bad] :
+       {std::tuple("deflate", deflated(harmless, 15), deflated(known, 15)),
+        std::tuple("deflate", deflated(harmless, -15), deflated(known, -15)),
+        std::tuple("gzip, zstd", zstd(gzipped(harmless, comment)), zstd(gzipped(known, comment)))})
+    for (size_t size : {1u, 2u, 100'000u}) {
+      Stream stream(&catalog(), OnFinding::block, codings), other(&catalog(), OnFinding::block, codings);
+      EXPECT_EQ(streamed(stream, packed, size), std::pair(packed, true)) << codings << size << stream.problem();
+      EXPECT_FALSE(streamed(other, bad, size).second) << codings << size;
+      EXPECT_EQ(other.findings().size(), 1u) << codings << size;
+    }
+}
+
 TEST(Session, PutsPiecesTogether) {
   using namespace std::chrono_literals;
   Session session(&catalog());

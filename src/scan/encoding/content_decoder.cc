@@ -44,6 +44,7 @@ struct ContentDecoder::Layer {
 
   bool open = false, ended = false;
   std::string pending;  // the output of the next outer layer
+  size_t skipped = 0;   // the bytes that it has taken since it last appended something
 };
 
 namespace {
@@ -57,9 +58,9 @@ struct InflateLayer : Layer {
     if (open) inflateEnd(&stream);
   }
 
+  // The first byte of zlib ends in 8. Raw deflate data would begin so only if its unused bits were not zero.
   bool begin(std::string_view in) {
-    bool bare = !gzip && (in.size() < 2 || (static_cast<unsigned char>(in[0]) & 15) != 8 ||
-                          (static_cast<unsigned char>(in[0]) * 256u + static_cast<unsigned char>(in[1])) % 31 != 0);
+    bool bare = (in[0] & 15) != 8;
     open = inflateInit2(&stream, gzip ? 15 + 16 : bare ? -15 : 15) == Z_OK;
     return open;
   }
@@ -67,7 +68,7 @@ struct InflateLayer : Layer {
   bool next(std::string_view& in, std::string& out, size_t most) override {
     if (ended && !begin_member(in)) return in.empty();
     if (!open) {
-      if (in.empty() || (!gzip && in.size() < 2)) return true;
+      if (in.empty()) return true;
       if (!begin(in)) return false;
     }
     size_t start = out.size();
@@ -215,16 +216,29 @@ bool ContentDecoder::next(std::string_view& in, std::string& out) {
     in.remove_prefix(std::min(kPiece, in.size()));
     return true;
   }
+  // A layer that takes much and appends nothing makes room for the one before it, which then has to go on.
+  size_t taken = in.size(), had = out.size();
+  for (bool moved = true; moved && in.size() == taken && out.size() == had;)
+    if (!step(in, out, moved)) return false;
+  return true;
+}
+
+bool ContentDecoder::step(std::string_view& in, std::string& out, bool& moved) {
+  moved = false;
   for (size_t i = 0; i < layers_.size(); ++i) {
     Layer& layer = *layers_[i];
     bool last = i + 1 == layers_.size();
     std::string& to = last ? out : layers_[i + 1]->pending;
     if (!last && to.size() >= kPiece) continue;  // the next layer has enough input
     std::string_view from = i == 0 ? in : std::string_view(layer.pending);
-    size_t before = from.size();
-    if (!layer.next(from, to, last ? kPiece : kPiece - to.size())) return false;
+    size_t before = from.size(), had = to.size();
+    if (!layer.next(from, to, last ? kPiece : kPiece - had)) return false;
+    size_t taken = before - from.size();
     if (i == 0) in = from;
-    else layer.pending.erase(0, before - from.size());
+    else layer.pending.erase(0, taken);
+    moved |= taken > 0 || to.size() > had;
+    layer.skipped = to.size() > had ? 0 : layer.skipped + taken;
+    if (layer.skipped > kMostSkipped) return false;
   }
   return true;
 }

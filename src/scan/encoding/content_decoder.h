@@ -25,10 +25,11 @@ class ContentDecoder {
   bool plain() const { return layers_.empty(); }
 
   // Takes bytes from the front of `in`, and appends at most kPiece decoded bytes. Must be called again while it takes
-  // or appends something. Returns false if the bytes do not match the codings, need a window above 8 MB, or have more
-  // after their end than zeros.
+  // or appends something; then it has taken all of `in`. Returns false if the bytes do not match the codings, need a
+  // window above 8 MB, have more after their end than zeros, or if more than kMostSkipped in a row decode to nothing.
   bool next(std::string_view& in, std::string& out);
   static constexpr size_t kPiece = 64 * 1024;
+  static constexpr size_t kMostSkipped = 1024 * 1024;
 
   // Returns approximately how many bytes this object holds.
   size_t memory() const;
@@ -40,6 +41,8 @@ class ContentDecoder {
 
  private:
   ContentDecoder();
+  bool step(std::string_view& in, std::string& out, bool& moved);
+
   std::vector<std::unique_ptr<Layer>> layers_;  // from the outermost to the innermost
 };
 
