@@ -241,7 +241,7 @@ bool BlockScan::unpack(const View& outer, std::string_view packed, size_t begin,
   constexpr size_t kShortest = 16;
   if (packed.size() < kShortest) return false;
   auto with = [&](Compression compression, std::string_view name, size_t most) {
-    std::string text = decompressed(compression, packed, std::min(most, unpacked_left_));
+    std::string text = decompress(compression, packed, most);
     if (text.size() < 8) return false;
     unpacked(outer, text, begin, end, name);
     return true;
@@ -261,19 +261,22 @@ bool BlockScan::unpack(const View& outer, std::string_view packed, size_t begin,
   return false;
 }
 
+// Returns at most `most` bytes, and nothing once the block's budget is spent. Then the scan is incomplete, but only if
+// text follows, because the marks of compressed bytes also occur by chance.
+std::string BlockScan::decompress(Compression compression, std::string_view packed, size_t most) {
+  constexpr size_t kSample = 256;
+  bool spent = unpacked_left_ < kSample;
+  std::string text = decompressed(compression, packed, spent ? kSample : std::min(most, unpacked_left_));
+  if (!spent) return text;
+  result_.incomplete |= has_text(text) || has_packed(text);
+  return {};
+}
+
 void BlockScan::compressed(const View& view, const Spot& at) {
   if (marks_left_ <= 0) return;
   auto first = static_cast<unsigned char>(view.text[at.begin]);
   Compression compression = first == 0x1f ? Compression::gzip : first == 0x28 ? Compression::zstd : Compression::zlib;
-  // Marks occur in compressed bytes by chance. Without a budget, a mark counts only if text follows from it.
-  constexpr size_t kSample = 256;
-  bool spent = unpacked_left_ == 0;
-  std::string text = decompressed(compression, view.text.substr(at.begin), spent ? kSample : unpacked_left_);
-  if (spent) {
-    --marks_left_;
-    result_.incomplete |= has_text(text) || has_packed(text);
-    return;
-  }
+  std::string text = decompress(compression, view.text.substr(at.begin), Detector::kMostUnpacked);
   if (text.size() < 8) --marks_left_;
   else unpacked(view, text, at.begin, at.end, first == 0x78 ? "deflate" : first == 0x28 ? "zstd" : "gzip");
 }

@@ -45,6 +45,7 @@ class BlockScan {
 
   // Scans a decoded text if it may contain something.
   void inner(const View& outer, const Decoded& decoded, std::string_view encoding);
+  std::string decompress(Compression compression, std::string_view packed, size_t most);
   bool unpack(const View& outer, std::string_view packed, size_t begin, size_t end);
   void unpacked(const View& outer, const std::string& text, size_t begin, size_t end, std::string_view encoding);
 

@@ -185,6 +185,13 @@ TEST(Detector, WorkIsBounded) {
   std::string bomb(8 * 1024 * 1024, 'a');
   auto result = Detector(&catalog()).scan(gzipped(bomb));
   EXPECT_LE(result.decoded, 2 * Detector::kMostUnpacked);
+  // If the first text left next to nothing of the budget, a second one makes the scan incomplete.
+  std::string second = gzipped(std::string(200, '.') + "the value is " + std::string(kKnown));
+  for (size_t left : {0u, 5u, 100u})
+    for (const std::string& each : {second, base64(second), base64(second.substr(10, second.size() - 18))})
+      EXPECT_TRUE(
+          Detector(&catalog()).scan(gzipped(std::string(Detector::kMostUnpacked - left, 'a')) + " " + each).incomplete)
+          << left << " " << each;
   std::string nested = "the value is " + std::string(kKnown);
   for (int i = 0; i < 12; ++i) nested = base64(nested);
   EXPECT_EQ(found(nested), "") << "deeper than kDeepest";
