@@ -43,37 +43,37 @@ Waker::Wait Connection::turn() {
   return wait(now() + kHeadPatience);
 }
 
-void Connection::audit_secret(AuditLine line) {
-  std::string clean_path;
-  if (hides_path) line.path = {};
-  line.path = line.path.substr(0, line.path.find('?'));
-  if (!line.path.empty() && !config->secrets.empty()) line.path = clean_path = config->secrets.starred(line.path);
-  line.id = id;
-  line.kind = "http";
-  line.host = host.name;
-  line.port = port;
-  context.audit.write(line);
-}
-
-void Connection::audit(std::string_view action, std::string_view kind, std::string_view code, std::string_view reason,
-                       std::string_view method, std::string_view path, bool totals) {
+// Completes the line, and overwrites the values of secrets in it.
+void Connection::write(AuditLine line) {
   std::string clean_host, clean_path, clean_reason;
   auto clean = [&](std::string_view text, std::string& storage) -> std::string_view {
     if (text.empty() || config->secrets.empty()) return text;
     return storage = config->secrets.starred(text);
   };
-  context.audit.write({.id = id,
-                       .action = action,
-                       .kind = kind,
-                       .host = clean(host.name, clean_host),
-                       .port = port,
-                       .method = method,
-                       .path = hides_path ? "" : clean(path.substr(0, path.find('?')), clean_path),
-                       .code = code,
-                       .reason = clean(reason, clean_reason),
-                       .totals = totals,
-                       .bytes_out = client.received,
-                       .bytes_in = upstream.received});
+  line.id = id;
+  line.host = clean(host.name, clean_host);
+  line.port = port;
+  line.path = hides_path ? "" : clean(line.path.substr(0, line.path.find('?')), clean_path);
+  line.reason = clean(line.reason, clean_reason);
+  context.audit.write(line);
+}
+
+void Connection::audit_secret(AuditLine line) {
+  line.kind = "http";
+  write(line);
+}
+
+void Connection::audit(std::string_view action, std::string_view kind, std::string_view code, std::string_view reason,
+                       std::string_view method, std::string_view path, bool totals) {
+  write({.action = action,
+         .kind = kind,
+         .method = method,
+         .path = path,
+         .code = code,
+         .reason = reason,
+         .totals = totals,
+         .bytes_out = client.received,
+         .bytes_in = upstream.received});
 }
 
 void Connection::answer(int status, std::string_view code, bool close) {

@@ -40,18 +40,20 @@ struct Connection {
   Waker::Wait turn();
   void audit(std::string_view action, std::string_view kind, std::string_view code, std::string_view reason,
              std::string_view method = {}, std::string_view path = {}, bool totals = false);
-  // Records a request in which a secret was found. This fills in the id, the host and the port of `line`.
+  // Records a request in which a secret was found. This fills in the kind, the id, the host and the port of `line`.
   void audit_secret(AuditLine line);
   // Queues a small answer of the guard's own. The code is in the reason phrase, because many programs print nothing
   // else. A status other than 400 and 403 is a failure rather than a decision.
   void answer(int status, std::string_view code, bool close);
+
+ private:
+  void write(AuditLine line);
 };
 
 // Tells the operator about a server that asks for something that only the agent could present.
 inline constexpr std::string_view kAsksForCertificate =
     "; it asks for a client certificate, which only a client in a blind tunnel can show (a rule without inspect, "
-    "methods "
-    "and paths, and no secret for this host)";
+    "methods and paths, and no secret for this host)";
 
 // Traffic waits for the record and stops when the record stops, because without the record the guard cannot prove what
 // it let through.

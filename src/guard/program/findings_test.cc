@@ -49,6 +49,16 @@ TEST_F(FindingsTest, ACredentialIsRefusedWhereverItIsInARequest) {
   EXPECT_EQ(audit_.find(token), std::string::npos) << "the value is in the audit";
 }
 
+TEST_F(FindingsTest, TheAuditHasNoValueAlsoInTheNameOfAHost) {
+  allow("*");
+  start();
+  std::string host = std::string(kValue) + ".example.org";
+  EXPECT_NE(raw("GET http://" + host + "/?q=" + token + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n").find("Deny: secret"),
+            std::string::npos);
+  EXPECT_EQ(audited("secret").value("rule", ""), "github-token");
+  EXPECT_EQ(audit_.find(kValue), std::string::npos) << audit_;
+}
+
 TEST_F(FindingsTest, AKnownSecretIsRefusedInEveryDisguise) {
   auto sink = origin("sink.test");
   start();
