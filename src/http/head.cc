@@ -181,6 +181,13 @@ const Header* Head::find(std::string_view name) const {
   return nullptr;
 }
 
+std::string Head::list(std::string_view name) const {
+  std::string values;
+  for (const auto& each : headers)
+    if (iequals(each.name, name)) values.append(values.empty() ? "" : ",").append(each.value);
+  return values;
+}
+
 bool is_token(std::string_view text) {
   for (unsigned char c : text)
     if (!kToken[c]) return false;

@@ -36,6 +36,8 @@ struct Head {
   const char* why = "";  // why the result is Parse::bad, for the operator
 
   const Header* find(std::string_view name) const;
+  // Returns the values of all headers of this name as one list, with commas between them.
+  std::string list(std::string_view name) const;
 };
 
 // Returns `incomplete` only while the bytes can still become a valid head within the limits. Skips one empty line

@@ -94,6 +94,9 @@ TEST(HttpHead, responses) {
   EXPECT_EQ(parse_response(many + "\r\n", head), Parse::ok) << head.why;
   EXPECT_EQ(head.headers.size(), 300u);
   EXPECT_EQ(parse_response("HTTP/1.1 200 OK\r\nX: " + std::string(kMaxAnswerHead, 'x'), head), Parse::bad);
+  EXPECT_EQ(parse_response("HTTP/1.1 200 OK\r\nVary: a\r\nX: y\r\nvary: b, c\r\n\r\n", head), Parse::ok);
+  EXPECT_EQ(head.list("Vary"), "a,b, c");
+  EXPECT_EQ(head.list("Via"), "");
 }
 
 TEST(HttpHead, one_empty_line_before_a_request_is_skipped) {

@@ -20,33 +20,26 @@ bool is_text(std::string_view type) {
 std::optional<AnswerWatch> AnswerWatch::make(const http::Head& head, bool decoded) {
   const http::Header* type = head.find("content-type");
   if (type && !is_text(type->value)) return std::nullopt;
-  std::string codings;
-  for (const auto& each : head.headers)
-    if (http::iequals(each.name, "content-encoding")) codings.append(codings.empty() ? "" : ",").append(each.value);
-  if (decoded || codings.empty()) return AnswerWatch(std::nullopt);
-  auto decoder = scan::ContentDecoder::make(codings);
+  auto decoder = scan::ContentDecoder::make(decoded ? "" : head.list("content-encoding"));
   if (!decoder) return std::nullopt;
-  return AnswerWatch(std::move(decoder));
+  return AnswerWatch(std::move(*decoder));
 }
 
 void AnswerWatch::feed(std::string_view bytes) {
   if (seen_ >= kMost) return;
-  if (!decoder_) {
+  if (decoder_.plain()) {
     seen_ += bytes.size();
     return scan_.feed(bytes);
   }
-  coded_.append(bytes);
-  std::string_view rest = coded_;
   std::string text;
   for (bool moved = true; moved && seen_ < kMost;) {
-    size_t before = rest.size();
+    size_t before = bytes.size();
     text.clear();
-    if (!decoder_->next(rest, text)) seen_ = kMost;
+    if (!decoder_.next(bytes, text)) seen_ = kMost;
     scan_.feed(text);
     seen_ += text.size();
-    moved = rest.size() != before || !text.empty();
+    moved = bytes.size() != before || !text.empty();
   }
-  coded_.erase(0, coded_.size() - rest.size());
 }
 
 std::vector<scan::Injection> AnswerWatch::news() {

@@ -21,17 +21,19 @@ class AnswerWatch {
   void feed(std::string_view bytes);
   void end() { scan_.end(); }
 
+  // Returns approximately how many bytes this object holds.
+  size_t memory() const { return scan_.memory() + decoder_.memory(); }
+
   // Returns the findings that were not returned before.
   std::vector<scan::Injection> news();
 
   static constexpr uint64_t kMost = 64 << 20;
 
  private:
-  explicit AnswerWatch(std::optional<scan::ContentDecoder> decoder) : decoder_(std::move(decoder)) {}
+  explicit AnswerWatch(scan::ContentDecoder decoder) : decoder_(std::move(decoder)) {}
 
   scan::InjectionScan scan_;
-  std::optional<scan::ContentDecoder> decoder_;
-  std::string coded_;  // input for the decoder
+  scan::ContentDecoder decoder_;
   uint64_t seen_ = 0;
   size_t told_ = 0;
 };

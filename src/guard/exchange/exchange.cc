@@ -148,7 +148,8 @@ void Exchange::count_memory() {
   // Each stream counts these bytes when it reads more.
   c_.client.beside = (collected_ ? collected_->capacity() : 0) + (replay_ ? replay_->capacity() : 0) +
                      up_stream_.memory() + up_coded_.capacity() + (up_decoder_ ? up_decoder_->memory() : 0);
-  c_.upstream.beside = coded_.capacity() + waiting_.capacity() + (decoder_ ? decoder_->memory() : 0);
+  c_.upstream.beside =
+      coded_.capacity() + waiting_.capacity() + (decoder_ ? decoder_->memory() : 0) + (watch_ ? watch_->memory() : 0);
 }
 
 // Scans g_scanned for disguised secrets and credentials. Returns false if the request must be refused.

@@ -116,10 +116,7 @@ bool Exchange::answer_head() {
 // removed so that the answer can be scanned.
 bool Exchange::take_off_codings() {
   if (secrets_.bound.empty() || answer_.done()) return true;
-  std::string codings;
-  for (const auto& each : g_head.headers)
-    if (http::iequals(each.name, "content-encoding")) codings.append(codings.empty() ? "" : ",").append(each.value);
-  auto decoder = scan::ContentDecoder::make(codings);
+  auto decoder = scan::ContentDecoder::make(g_head.list("content-encoding"));
   if (decoder && decoder->plain()) return true;
   if (c_.config->on_secret.of_unreadable(c_.host) == OnSecret::warn) return true;
   if (!decoder || g_head.find("content-range"))

@@ -1,5 +1,4 @@
-// This file serves a connection after its 101. WebSocket messages are scanned if there are secrets; otherwise, bytes
-// are passed.
+// This file serves a connection after its 101. It scans WebSocket messages, and passes the bytes of other protocols.
 #include <sys/socket.h>
 
 #include "guard/exchange/exchange.h"

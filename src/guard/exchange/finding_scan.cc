@@ -1,6 +1,5 @@
 // This file decides what happens to disguised secrets and to credentials in outgoing data.
 #include <algorithm>
-#include <array>
 
 #include "guard/exchange/request_scan.h"
 #include "policy/credentials.h"
@@ -9,12 +8,6 @@ namespace bottle::guard {
 namespace {
 
 using scan::OnFinding;
-
-std::string_view name_of(Place place) {
-  constexpr std::array<std::string_view, 7> kNames = {
-      "method", "path", "query", "name of a header", "header", "body", "WebSocket messages"};
-  return kNames[static_cast<size_t>(place)];
-}
 
 // Returns whether a header has random values that are no credentials, although its name may contain "key".
 bool is_opaque(std::string_view header) {

@@ -161,14 +161,6 @@ bool puts_in_body(const http::Head& head, const HostSecrets& secrets) {
          std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->in_body && !s->value.empty(); });
 }
 
-// Returns the codings of the request's body, as in Content-Encoding.
-std::string codings_of(const http::Head& head) {
-  std::string codings;
-  for (const auto& each : head.headers)
-    if (http::iequals(each.name, "content-encoding")) codings.append(codings.empty() ? "" : ",").append(each.value);
-  return codings;
-}
-
 // Returns whether the guard removes the codings of a body. It does so for the agent's model, where it replaces secrets
 // instead of refusing them. That cannot be done in coded bytes.
 bool decodes(const HostSecrets& secrets, const Request& request) {
@@ -280,7 +272,7 @@ Verdict prepare_request(Connection& c, const http::Head& head, Request& request,
   // Secrets are bound to a host, and only TLS proves the identity of the host.
   const HostSecrets& secrets = c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody();
   request.body = http::Body::of_request(head);
-  if (request.body.kind() != http::Body::Kind::none) request.codings = codings_of(head);
+  if (request.body.kind() != http::Body::Kind::none) request.codings = head.list("content-encoding");
   request.decodes = decodes(secrets, request);
   RequestScan scan(c, secrets, request);
   Outgoing outgoing;

@@ -34,12 +34,6 @@ std::string written(std::string_view value, Syntax syntax) {
   return out;
 }
 
-std::string_view name_of(Place place) {
-  constexpr std::array<std::string_view, 7> kNames = {
-      "method", "path", "query", "name of a header", "header", "body", "WebSocket messages"};
-  return kNames[static_cast<size_t>(place)];
-}
-
 // Returns why a placeholder is refused at a host that its secret is bound to, and what the operator can do.
 std::string misplaced(const Secret& secret, Place place, std::string_view header) {
   std::string where(name_of(place));
@@ -54,6 +48,12 @@ std::string misplaced(const Secret& secret, Place place, std::string_view header
 }
 
 }  // namespace
+
+std::string_view name_of(Place place) {
+  constexpr std::array<std::string_view, 7> kNames = {
+      "method", "path", "query", "name of a header", "header", "body", "WebSocket messages"};
+  return kNames[static_cast<size_t>(place)];
+}
 
 Syntax syntax_of(std::string_view content_type) {
   std::string_view type = content_type.substr(0, content_type.find(';'));

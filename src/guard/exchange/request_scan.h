@@ -15,6 +15,7 @@
 namespace bottle::guard {
 
 Syntax syntax_of(std::string_view content_type);
+std::string_view name_of(Place place);  // for the operator, as in "the path"
 
 // Why a request is refused. No field contains a value.
 struct Refusal {

@@ -24,6 +24,9 @@ class InjectionScan {
   // Returns the findings in order, at most kMost.
   const std::vector<Injection>& found() const { return found_; }
 
+  // Returns approximately how many bytes the scan holds.
+  size_t memory() const { return window_.capacity(); }
+
   static constexpr size_t kMost = 16;
   static constexpr size_t kReach = 2048;  // the most bytes that one finding may span
   static constexpr size_t kPiece = 16 * 1024;
