@@ -31,7 +31,6 @@ class Catalog {
   void allow(std::string fingerprint) { allowed_.insert(std::move(fingerprint)); }
 
   const std::vector<Rule>& rules() const { return rules_; }
-  size_t memory() const { return matcher_.memory(); }
 
  private:
   friend class Detector;

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "scan/stream.h"
+#include "scan/detector.h"
 
 namespace bottle::scan {
 
@@ -16,9 +16,6 @@ class Session {
  public:
   // The catalog must outlive the session.
   explicit Session(Catalog* catalog) : catalog_(catalog) {}
-
-  // Returns the stream for one message.
-  Stream stream(OnFinding on_finding, std::string_view codings = {}) { return {catalog_, on_finding, codings}; }
 
   // Takes the value of a parameter, header, field or frame that leaves at `now`, with its name. Finds secrets in the
   // joined values of one name, and in all joined values in the order in which they leave. Values longer than

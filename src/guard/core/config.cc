@@ -101,9 +101,7 @@ Result<> add_secrets(Config& config, const wire::GuardConfig& wanted) {
   std::vector<policy::HostPattern> models;
   for (const auto& each : wanted.models) models.push_back(TRY(policy::HostPattern::compile(each)));
   config.secrets.compile(std::move(secrets), std::move(models));
-  std::vector<Scanner::Known> known;
-  for (const auto& each : wanted.known) known.push_back({each.name, each.value});
-  config.scanner = TRY(Scanner::make(config.secrets, known, wanted.egress.allowed_secrets));
+  config.scanner = TRY(Scanner::make(config.secrets, wanted.known, wanted.egress.allowed_secrets));
   return {};
 }
 

@@ -6,7 +6,7 @@
 
 namespace bottle::guard {
 
-Result<std::unique_ptr<Scanner>> Scanner::make(const Secrets& secrets, const std::vector<Known>& known,
+Result<std::unique_ptr<Scanner>> Scanner::make(const Secrets& secrets, const std::vector<wire::GuardKnownSecret>& known,
                                                const std::vector<std::string>& allowed) {
   auto catalog = TRY(scan::Catalog::builtin());
   for (const Secret& secret : secrets.list()) {
@@ -15,7 +15,7 @@ Result<std::unique_ptr<Scanner>> Scanner::make(const Secrets& secrets, const std
     if (!secret.value.empty()) catalog.allow(scan::fingerprint(secret.value));
     if (!secret.placeholder.empty()) catalog.allow(scan::fingerprint(secret.placeholder));
   }
-  for (const Known& each : known) {
+  for (const auto& each : known) {
     catalog.add_known(each.name, each.value);
     catalog.allow(scan::fingerprint(each.value));
   }

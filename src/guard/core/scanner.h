@@ -14,11 +14,8 @@ namespace bottle::guard {
 
 class Scanner {
  public:
-  struct Known {
-    std::string name, value;
-  };
   // `known` are secrets that the guard puts into no request. `allowed` are fingerprints of credentials that may leave.
-  static Result<std::unique_ptr<Scanner>> make(const Secrets& secrets, const std::vector<Known>& known,
+  static Result<std::unique_ptr<Scanner>> make(const Secrets& secrets, const std::vector<wire::GuardKnownSecret>& known,
                                                const std::vector<std::string>& allowed);
 
   scan::Catalog& catalog() { return catalog_; }

@@ -23,7 +23,6 @@ class SecretPolicy {
   Result<> set_for_name(const std::string& name, std::string_view what);     // of a rule of src/scan, or of a secret
   Result<> set_for_host(const std::string& pattern, std::string_view what);  // of an egress rule
 
-  OnSecret general() const { return general_; }
   // Returns what happens to a finding of this name on its way to the host. What is set for the host takes precedence
   // over what is set for the name. `model` says that the host is the agent's model, where `block` is not the default.
   OnSecret of(const policy::Host& host, bool model, std::string_view name) const;

@@ -61,11 +61,4 @@ size_t Matcher::rules() const {
   return count;
 }
 
-size_t Matcher::memory() const {
-  size_t database = 0, scratch = 0;
-  hs_database_size(database_.get(), &database);
-  hs_scratch_size(scratch_.get(), &scratch);
-  return database + scratch + patterns_.size() * (sizeof(PatternInfo) + sizeof(size_t));
-}
-
 }  // namespace bottle::scan

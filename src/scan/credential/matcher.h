@@ -44,8 +44,7 @@ class Matcher {
   // it reports the shortest.
   void scan(std::string_view block, const std::function<void(const Match&)>& each);
 
-  size_t rules() const;   // one more than the highest index of a rule
-  size_t memory() const;  // the bytes of the database and the scratch space
+  size_t rules() const;  // one more than the highest index of a rule
 
  private:
   struct Free {
