@@ -37,7 +37,7 @@ void fields(Object& o, PolicyChange& change) {
   o.text("deny", change.deny, kName);
   o.text("secret", change.secret, 64);
   if (o.is_read() && change.allow.has_value() + change.deny.has_value() + change.secret.has_value() != 1)
-    o.refuse("allow", "deny and secret: one of the three is there");
+    o.refuse("allow", "or deny or secret must be there, and only one of them");
 }
 
 }  // namespace bottle::wire
