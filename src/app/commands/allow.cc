@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -58,17 +57,17 @@ Result<> allow(AllowOptions o) {
 
 }  // namespace
 
-void add_allow(CLI::App& app, int& exit) {
+void add_allow(Command app, int& exit) {
   auto o = std::make_shared<AllowOptions>();
-  auto* command = app.add_subcommand("allow");
-  command->add_option("session", o->session);
-  command->add_option("host", o->host);
-  command->add_option("--methods", o->methods)->delimiter(',')->allow_extra_args(false);
-  command->add_option("--paths", o->paths)->allow_extra_args(false);
-  command->add_option("--secret", o->secret);
-  command->add_flag("--save", o->save);
-  command->add_option("--bottle", o->bottle);
-  command->callback([o, &exit] { exit = exit_status(allow(*o)); });
+  Command command = app.command("allow");
+  command.option("session", o->session);
+  command.option("host", o->host);
+  command.option("--methods", o->methods).separated_by(',').one_value_each();
+  command.option("--paths", o->paths).one_value_each();
+  command.option("--secret", o->secret);
+  command.flag("--save", o->save);
+  command.option("--bottle", o->bottle);
+  command.runs([o, &exit] { exit = exit_status(allow(*o)); });
 }
 
 }  // namespace bottle::app

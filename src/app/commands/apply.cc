@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -25,11 +24,11 @@ Result<> apply(const std::string& session) {
 
 }  // namespace
 
-void add_apply(CLI::App& app, int& exit) {
+void add_apply(Command app, int& exit) {
   auto session = std::make_shared<std::string>();
-  auto* command = app.add_subcommand("apply");
-  command->add_option("session", *session)->required();
-  command->callback([session, &exit] { exit = exit_status(apply(*session)); });
+  Command command = app.command("apply");
+  command.option("session", *session).required();
+  command.runs([session, &exit] { exit = exit_status(apply(*session)); });
 }
 
 }  // namespace bottle::app

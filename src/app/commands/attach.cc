@@ -1,6 +1,5 @@
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
 
@@ -58,13 +57,13 @@ Result<int> attach(const AttachOptions& options) {
 
 }  // namespace
 
-void add_attach(CLI::App& app, int& exit) {
+void add_attach(Command app, int& exit) {
   auto o = std::make_shared<AttachOptions>();
-  auto* command = app.add_subcommand("attach");
-  command->add_option("session", o->session);
-  command->add_option("--transport", o->transport.name);
-  command->add_option("--mosh-ports", o->transport.mosh.ports);
-  command->callback([o, &exit] {
+  Command command = app.command("attach");
+  command.option("session", o->session);
+  command.option("--transport", o->transport.name);
+  command.option("--mosh-ports", o->transport.mosh.ports);
+  command.runs([o, &exit] {
     leave_directory();
     exit = exit_status(attach(*o));
   });

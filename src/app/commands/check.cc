@@ -1,6 +1,5 @@
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <climits>
 #include <memory>
 
@@ -75,12 +74,12 @@ int check(const CheckOptions& options) {
 
 }  // namespace
 
-void add_check(CLI::App& app, int& exit) {
+void add_check(Command app, int& exit) {
   auto o = std::make_shared<CheckOptions>();
-  auto* command = app.add_subcommand("check");
-  command->add_option("file", o->file);
-  command->add_flag("--json", o->as_json);
-  command->callback([o, &exit] { exit = check(*o); });
+  Command command = app.command("check");
+  command.option("file", o->file);
+  command.flag("--json", o->as_json);
+  command.runs([o, &exit] { exit = check(*o); });
 }
 
 }  // namespace bottle::app

@@ -1,6 +1,5 @@
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 
@@ -147,14 +146,14 @@ Result<int> cleanup(const CleanupOptions& options) {
 
 }  // namespace
 
-void add_cleanup(CLI::App& app, int& exit) {
+void add_cleanup(Command app, int& exit) {
   auto o = std::make_shared<CleanupOptions>();
-  auto* command = app.add_subcommand("cleanup");
-  command->add_flag("--dry-run", o->dry_run);
-  command->add_flag("--unrecorded", o->unrecorded);
-  command->add_flag("-y,--yes", o->yes);
-  command->add_flag("--json", o->output.json);
-  command->callback([o, &exit] {
+  Command command = app.command("cleanup");
+  command.flag("--dry-run", o->dry_run);
+  command.flag("--unrecorded", o->unrecorded);
+  command.flag("-y,--yes", o->yes);
+  command.flag("--json", o->output.json);
+  command.runs([o, &exit] {
     leave_directory();
     exit = exit_status(cleanup(*o), o->output.json);
   });

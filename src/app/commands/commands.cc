@@ -30,7 +30,7 @@
 
 namespace bottle::app {
 
-#define DECLARE(name) void add_##name(CLI::App& app, int& exit);
+#define DECLARE(name) void add_##name(Command app, int& exit);
 BOTTLE_COMMANDS(DECLARE)
 #undef DECLARE
 

@@ -5,15 +5,13 @@
 #include <span>
 #include <string_view>
 
-namespace CLI {
-class App;
-}
+#include "app/arguments.h"
 
 namespace bottle::app {
 
 // Adds the command and its subcommands, with their flags, to the parser. Their callbacks set `exit` to the program's
 // exit status. The descriptions come from the page.
-using Add = void (*)(CLI::App& app, int& exit);
+using Add = void (*)(Command app, int& exit);
 
 struct CommandEntry {
   const char* name;

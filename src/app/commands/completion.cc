@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -82,11 +81,11 @@ complete -c bottle -f -a '(__bottle_complete)'
 
 }  // namespace
 
-void add_completion(CLI::App& app, int& exit) {
+void add_completion(Command app, int& exit) {
   auto shell = std::make_shared<std::string>();
-  auto* command = app.add_subcommand("completion");
-  command->add_option("shell", *shell)->required();
-  command->callback([shell, &exit] {
+  Command command = app.command("completion");
+  command.option("shell", *shell).required();
+  command.runs([shell, &exit] {
     if (*shell == "bash") print_page(kBash);
     else if (*shell == "zsh") print_page(kZsh);
     else if (*shell == "fish") print_page(kFish);

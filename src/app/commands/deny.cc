@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -22,12 +21,12 @@ Result<> deny(DenyOptions o) {
 
 }  // namespace
 
-void add_deny(CLI::App& app, int& exit) {
+void add_deny(Command app, int& exit) {
   auto o = std::make_shared<DenyOptions>();
-  auto* command = app.add_subcommand("deny");
-  command->add_option("session", o->session)->required();
-  command->add_option("host", o->host);
-  command->callback([o, &exit] { exit = exit_status(deny(*o)); });
+  Command command = app.command("deny");
+  command.option("session", o->session).required();
+  command.option("host", o->host);
+  command.runs([o, &exit] { exit = exit_status(deny(*o)); });
 }
 
 }  // namespace bottle::app

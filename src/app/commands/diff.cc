@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -32,11 +31,11 @@ Result<> diff(const std::string& session) {
 
 }  // namespace
 
-void add_diff(CLI::App& app, int& exit) {
+void add_diff(Command app, int& exit) {
   auto session = std::make_shared<std::string>();
-  auto* command = app.add_subcommand("diff");
-  command->add_option("session", *session)->required();
-  command->callback([session, &exit] { exit = exit_status(diff(*session)); });
+  Command command = app.command("diff");
+  command.option("session", *session).required();
+  command.runs([session, &exit] { exit = exit_status(diff(*session)); });
 }
 
 }  // namespace bottle::app

@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 
@@ -33,13 +32,13 @@ Result<> discard(const std::string& session, bool yes) {
 
 }  // namespace
 
-void add_discard(CLI::App& app, int& exit) {
+void add_discard(Command app, int& exit) {
   auto session = std::make_shared<std::string>();
   auto yes = std::make_shared<bool>(false);
-  auto* command = app.add_subcommand("discard");
-  command->add_option("session", *session)->required();
-  command->add_flag("-y,--yes", *yes);
-  command->callback([session, yes, &exit] { exit = exit_status(discard(*session, *yes)); });
+  Command command = app.command("discard");
+  command.option("session", *session).required();
+  command.flag("-y,--yes", *yes);
+  command.runs([session, yes, &exit] { exit = exit_status(discard(*session, *yes)); });
 }
 
 }  // namespace bottle::app

@@ -1,5 +1,3 @@
-#include <CLI/CLI.hpp>
-
 #include "app/commands/commands.h"
 #include "app/output/output.h"
 #include "app/world/world.h"
@@ -17,9 +15,9 @@ Result<> prepare() {
 
 }  // namespace
 
-void add_engine(CLI::App& app, int& exit) {
-  auto* group = app.add_subcommand("engine")->require_subcommand(1);
-  group->add_subcommand("prepare")->callback([&exit] { exit = exit_status(prepare()); });
+void add_engine(Command app, int& exit) {
+  Command group = app.group("engine");
+  group.command("prepare").runs([&exit] { exit = exit_status(prepare()); });
 }
 
 }  // namespace bottle::app

@@ -3,7 +3,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -74,18 +73,18 @@ Result<int> become_guard(const GuardOptions& o) {
 
 }  // namespace
 
-void add_guard(CLI::App& app, int& exit) {
+void add_guard(Command app, int& exit) {
   auto o = std::make_shared<GuardOptions>();
-  auto* group = app.add_subcommand("guard")->require_subcommand(1);
-  auto* command = group->add_subcommand("run");
-  command->add_option("--listen", o->listen)->required();
-  command->add_option("--config", o->config)->required();
-  command->add_option("--ca-out", o->ca_out);
-  command->add_option("--upstream-ca", o->upstream_ca);
-  command->add_option("--resolver", o->resolver);
-  command->add_option("--audit", o->audit);
-  command->add_flag("--protect-host", o->protect_host);
-  command->callback([o, &exit] { exit = exit_status(become_guard(*o)); });
+  Command group = app.group("guard");
+  Command command = group.command("run");
+  command.option("--listen", o->listen).required();
+  command.option("--config", o->config).required();
+  command.option("--ca-out", o->ca_out);
+  command.option("--upstream-ca", o->upstream_ca);
+  command.option("--resolver", o->resolver);
+  command.option("--audit", o->audit);
+  command.flag("--protect-host", o->protect_host);
+  command.runs([o, &exit] { exit = exit_status(become_guard(*o)); });
 }
 
 }  // namespace bottle::app

@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -8,12 +7,12 @@
 
 namespace bottle::app {
 
-void add_help(CLI::App& app, int& exit) {
+void add_help(Command app, int& exit) {
   // Takes "bottle help image build" as "bottle help image".
   auto wanted = std::make_shared<std::vector<std::string>>();
-  auto* command = app.add_subcommand("help");
-  command->add_option("command", *wanted);
-  command->callback([wanted, &exit] {
+  Command command = app.command("help");
+  command.option("command", *wanted);
+  command.runs([wanted, &exit] {
     if (wanted->empty()) {
       print_page(overview(output_width(), has_color(1)));
       return;

@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <ctime>
 #include <memory>
 
@@ -114,31 +113,31 @@ Result<int> prune(const ImageOptions& o) {
 
 }  // namespace
 
-void add_image(CLI::App& app, int& exit) {
+void add_image(Command app, int& exit) {
   auto o = std::make_shared<ImageOptions>();
-  auto* group = app.add_subcommand("image")->require_subcommand(1);
+  Command group = app.group("image");
   auto does = [o, &exit](Result<int> (*what)(const ImageOptions&)) {
     return [o, &exit, what] {
       leave_directory();
       exit = exit_status(what(*o), o->output.json);
     };
   };
-  auto* build_command = group->add_subcommand("build");
-  build_command->add_option("provider", o->provider)->required();
-  build_command->add_option("--package", o->packages);
-  build_command->add_option("--agent-version", o->pin.version);
-  build_command->add_option("--integrity", o->pin.integrity);
-  build_command->add_flag("--refresh", o->refresh);
-  build_command->add_flag("--json", o->output.json);
-  build_command->callback(does(build));
-  auto* list_command = group->add_subcommand("list");
-  list_command->add_flag("--json", o->output.json);
-  list_command->callback(does(list));
-  auto* prune_command = group->add_subcommand("prune");
-  prune_command->add_flag("--all", o->everything);
-  prune_command->add_flag("--dry-run", o->dry_run);
-  prune_command->add_flag("--json", o->output.json);
-  prune_command->callback(does(prune));
+  Command build_command = group.command("build");
+  build_command.option("provider", o->provider).required();
+  build_command.option("--package", o->packages);
+  build_command.option("--agent-version", o->pin.version);
+  build_command.option("--integrity", o->pin.integrity);
+  build_command.flag("--refresh", o->refresh);
+  build_command.flag("--json", o->output.json);
+  build_command.runs(does(build));
+  Command list_command = group.command("list");
+  list_command.flag("--json", o->output.json);
+  list_command.runs(does(list));
+  Command prune_command = group.command("prune");
+  prune_command.flag("--all", o->everything);
+  prune_command.flag("--dry-run", o->dry_run);
+  prune_command.flag("--json", o->output.json);
+  prune_command.runs(does(prune));
 }
 
 }  // namespace bottle::app

@@ -1,7 +1,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -39,11 +38,11 @@ Result<> init() {
 
 }  // namespace
 
-void add_init(CLI::App& app, int& exit) {
+void add_init(Command app, int& exit) {
   auto show = std::make_shared<bool>(false);
-  auto* command = app.add_subcommand("init");
-  command->add_flag("--print", *show);
-  command->callback([show, &exit] {
+  Command command = app.command("init");
+  command.flag("--print", *show);
+  command.runs([show, &exit] {
     if (*show) {
       print_page(kStarter);
       return;

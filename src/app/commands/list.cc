@@ -1,6 +1,5 @@
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <climits>
 #include <ctime>
 #include <memory>
@@ -58,12 +57,12 @@ Result<> list_sessions(const Output& output) {
 
 }  // namespace
 
-void add_list(CLI::App& app, int& exit) {
+void add_list(Command app, int& exit) {
   auto o = std::make_shared<ListOptions>();
-  auto* command = app.add_subcommand("list");
-  command->add_flag("--agents", o->agents);
-  command->add_flag("--json", o->output.json);
-  command->callback([o, &exit] {
+  Command command = app.command("list");
+  command.flag("--agents", o->agents);
+  command.flag("--json", o->output.json);
+  command.runs([o, &exit] {
     exit = exit_status(o->agents ? list_agents(o->output) : list_sessions(o->output), o->output.json);
   });
 }

@@ -1,7 +1,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <iterator>
@@ -107,15 +106,15 @@ Result<> logs(const LogsOptions& options) {
 
 }  // namespace
 
-void add_logs(CLI::App& app, int& exit) {
+void add_logs(Command app, int& exit) {
   auto o = std::make_shared<LogsOptions>();
-  auto* command = app.add_subcommand("logs");
-  command->add_option("session", o->session);
-  command->add_flag("--egress", o->egress);
-  command->add_flag("--denied", o->denied);
-  command->add_flag("-f,--follow", o->follow);
-  command->add_flag("--json", o->output.json);
-  command->callback([o, &exit] { exit = exit_status(logs(*o), o->output.json); });
+  Command command = app.command("logs");
+  command.option("session", o->session);
+  command.flag("--egress", o->egress);
+  command.flag("--denied", o->denied);
+  command.flag("-f,--follow", o->follow);
+  command.flag("--json", o->output.json);
+  command.runs([o, &exit] { exit = exit_status(logs(*o), o->output.json); });
 }
 
 }  // namespace bottle::app

@@ -1,7 +1,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -46,12 +45,12 @@ Result<> man(const ManOptions& options) {
 
 }  // namespace
 
-void add_man(CLI::App& app, int& exit) {
+void add_man(Command app, int& exit) {
   auto o = std::make_shared<ManOptions>();
-  auto* command = app.add_subcommand("man");
-  command->add_option("command", o->command);
-  command->add_option("--write", o->directory);
-  command->callback([o, &exit] { exit = exit_status(man(*o)); });
+  Command command = app.command("man");
+  command.option("command", o->command);
+  command.option("--write", o->directory);
+  command.runs([o, &exit] { exit = exit_status(man(*o)); });
 }
 
 }  // namespace bottle::app

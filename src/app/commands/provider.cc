@@ -1,6 +1,5 @@
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -81,21 +80,21 @@ Result<int> test(const ProviderOptions& o) {
 
 }  // namespace
 
-void add_provider(CLI::App& app, int& exit) {
+void add_provider(Command app, int& exit) {
   auto o = std::make_shared<ProviderOptions>();
-  auto* group = app.add_subcommand("provider")->require_subcommand(1);
+  Command group = app.group("provider");
   auto does = [o, &exit](Result<int> (*what)(const ProviderOptions&)) {
     return [o, &exit, what] { exit = exit_status(what(*o), o->output.json); };
   };
-  auto* list_command = group->add_subcommand("list");
-  list_command->add_flag("--json", o->output.json);
-  list_command->callback(does(list_providers));
-  auto* test_command = group->add_subcommand("test");
-  test_command->add_option("name", o->name)->required();
-  test_command->add_option("--set", o->set);
-  test_command->add_flag("--no-ssh", o->no_ssh);
-  test_command->add_flag("--json", o->output.json);
-  test_command->callback(does(test));
+  Command list_command = group.command("list");
+  list_command.flag("--json", o->output.json);
+  list_command.runs(does(list_providers));
+  Command test_command = group.command("test");
+  test_command.option("name", o->name).required();
+  test_command.option("--set", o->set);
+  test_command.flag("--no-ssh", o->no_ssh);
+  test_command.flag("--json", o->output.json);
+  test_command.runs(does(test));
 }
 
 }  // namespace bottle::app

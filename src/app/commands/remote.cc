@@ -1,6 +1,5 @@
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -99,20 +98,20 @@ Result<int> setup(const RemoteCommand& o) {
 
 }  // namespace
 
-void add_remote(CLI::App& app, int& exit) {
+void add_remote(Command app, int& exit) {
   auto o = std::make_shared<RemoteCommand>();
-  auto* command = app.add_subcommand("remote")->require_subcommand(1);
+  Command command = app.group("remote");
   auto finish = [o, &exit](Result<int> (*act)(const RemoteCommand&)) { exit = exit_status(act(*o), o->output.json); };
-  auto* check_command = command->add_subcommand("check");
-  check_command->add_option("target", o->target)->required();
-  check_command->add_flag("--json", o->output.json);
-  check_command->callback([finish] { finish(check); });
-  auto* setup_command = command->add_subcommand("setup");
-  setup_command->add_option("target", o->target)->required();
-  setup_command->add_option("--docker-script", o->docker_script);
-  setup_command->add_flag("-y,--yes", o->yes);
-  setup_command->add_flag("--json", o->output.json);
-  setup_command->callback([finish] { finish(setup); });
+  Command check_command = command.command("check");
+  check_command.option("target", o->target).required();
+  check_command.flag("--json", o->output.json);
+  check_command.runs([finish] { finish(check); });
+  Command setup_command = command.command("setup");
+  setup_command.option("target", o->target).required();
+  setup_command.option("--docker-script", o->docker_script);
+  setup_command.flag("-y,--yes", o->yes);
+  setup_command.flag("--json", o->output.json);
+  setup_command.runs([finish] { finish(setup); });
 }
 
 }  // namespace bottle::app

@@ -1,6 +1,5 @@
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -115,15 +114,15 @@ int scan_files(const ScanOptions& options) {
 
 }  // namespace
 
-void add_scan(CLI::App& app, int& exit) {
+void add_scan(Command app, int& exit) {
   auto o = std::make_shared<ScanOptions>();
-  auto* command = app.add_subcommand("scan");
-  command->add_option("file", o->files)->required();
-  command->add_option("--rules", o->rules);
-  command->add_option("--known", o->known);
-  command->add_option("--allow", o->allowed)->allow_extra_args(false);
-  command->add_flag("--json", o->as_json);
-  command->callback([o, &exit] { exit = scan_files(*o); });
+  Command command = app.command("scan");
+  command.option("file", o->files).required();
+  command.option("--rules", o->rules);
+  command.option("--known", o->known);
+  command.option("--allow", o->allowed).one_value_each();
+  command.flag("--json", o->as_json);
+  command.runs([o, &exit] { exit = scan_files(*o); });
 }
 
 }  // namespace bottle::app

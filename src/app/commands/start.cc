@@ -3,7 +3,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <climits>
 #include <cstdlib>
 #include <iostream>
@@ -341,37 +340,37 @@ Result<int> start_session(const StartOptions& options, Interruption& interruptio
 
 }  // namespace
 
-void add_start(CLI::App& app, int& exit) {
+void add_start(Command app, int& exit) {
   auto o = std::make_shared<StartOptions>();
-  auto* command = app.add_subcommand("start");
-  command->add_option("agent", o->plan.agent);
-  command->add_option("-p,--prompt", o->plan.prompt);
-  command->add_option("--name", o->name);
-  command->add_flag("--headless", o->plan.headless);
-  command->add_flag("-y,--yes", o->yes);
-  command->add_flag("--dry-run", o->dry_run);
-  command->add_flag("--json", o->output.json);
-  command->add_flag("-q,--quiet", o->output.quiet);
-  command->add_option("-C,--directory", o->workspace);
-  command->add_option("--workspace", o->plan.workspace_mode);
-  command->add_flag("--keep-ignored", o->plan.keep_ignored);
-  command->add_option("--yes-really", o->really);
-  command->add_option("--runtime", o->plan.runtime);
-  command->add_option("--image", o->plan.image);
-  auto* remote = command->add_option("--remote", o->remote.target);
-  command->add_flag("--allow-vpn", o->remote.allow_vpn);
-  auto* vm = command->add_option("--vm", o->vm.name)->excludes(remote);
-  command->add_option("--ttl", o->vm.ttl)->needs(vm);
-  command->add_option("--idle", o->vm.idle)->needs(vm);
-  command->add_flag("--keep", o->vm.keep)->needs(vm);
-  command->add_flag("--record", o->plan.record);
-  command->add_option("--secrets", o->secrets)->check(CLI::IsMember({"there", "tunnel"}));
-  command->add_option("--token-via", o->token_via)->check(CLI::IsMember({"stdin", "sendenv", "provider"}));
-  command->add_option("--token-file", o->remote.token.file);
-  command->add_option("--transport", o->remote.transport.name);
-  command->add_option("--mosh-ports", o->remote.transport.mosh.ports);
-  command->add_option("args", o->plan.agent_args);
-  command->callback([o, &exit] {
+  Command command = app.command("start");
+  command.option("agent", o->plan.agent);
+  command.option("-p,--prompt", o->plan.prompt);
+  command.option("--name", o->name);
+  command.flag("--headless", o->plan.headless);
+  command.flag("-y,--yes", o->yes);
+  command.flag("--dry-run", o->dry_run);
+  command.flag("--json", o->output.json);
+  command.flag("-q,--quiet", o->output.quiet);
+  command.option("-C,--directory", o->workspace);
+  command.option("--workspace", o->plan.workspace_mode);
+  command.flag("--keep-ignored", o->plan.keep_ignored);
+  command.option("--yes-really", o->really);
+  command.option("--runtime", o->plan.runtime);
+  command.option("--image", o->plan.image);
+  Argument remote = command.option("--remote", o->remote.target);
+  command.flag("--allow-vpn", o->remote.allow_vpn);
+  Argument vm = command.option("--vm", o->vm.name).excludes(remote);
+  command.option("--ttl", o->vm.ttl).needs(vm);
+  command.option("--idle", o->vm.idle).needs(vm);
+  command.flag("--keep", o->vm.keep).needs(vm);
+  command.flag("--record", o->plan.record);
+  command.option("--secrets", o->secrets).one_of({"there", "tunnel"});
+  command.option("--token-via", o->token_via).one_of({"stdin", "sendenv", "provider"});
+  command.option("--token-file", o->remote.token.file);
+  command.option("--transport", o->remote.transport.name);
+  command.option("--mosh-ports", o->remote.transport.mosh.ports);
+  command.option("args", o->plan.agent_args);
+  command.runs([o, &exit] {
     o->remote.interactive = ::isatty(0);
     Interruption interruption;
     o->remote.stop = interruption.stop();

@@ -1,7 +1,6 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -57,13 +56,13 @@ Result<> stop_all() {
 
 }  // namespace
 
-void add_stop(CLI::App& app, int& exit) {
+void add_stop(Command app, int& exit) {
   auto session = std::make_shared<std::string>();
   auto all = std::make_shared<bool>(false);
-  auto* command = app.add_subcommand("stop");
-  auto* named = command->add_option("session", *session);
-  command->add_flag("--all", *all)->excludes(named);
-  command->callback([session, all, &exit] {
+  Command command = app.command("stop");
+  Argument named = command.option("session", *session);
+  command.flag("--all", *all).excludes(named);
+  command.runs([session, all, &exit] {
     exit = exit_status(*all ? stop_all() : [&]() -> Result<> {
       print(TRY(stop(TRY(running_session(*session)))));
       return {};

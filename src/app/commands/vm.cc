@@ -3,7 +3,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -150,35 +149,35 @@ Result<int> create_vm(const VmOptions& o) {
 
 }  // namespace
 
-void add_vm(CLI::App& app, int& exit) {
+void add_vm(Command app, int& exit) {
   auto o = std::make_shared<VmOptions>();
-  auto* group = app.add_subcommand("vm")->require_subcommand(1);
+  Command group = app.group("vm");
   auto does = [o, &exit](Result<int> (*what)(const VmOptions&)) {
     return [o, &exit, what] {
       leave_directory();
       exit = exit_status(what(*o), o->output.json);
     };
   };
-  auto* list_command = group->add_subcommand("list");
-  list_command->add_flag("--json", o->output.json);
-  list_command->callback(does(list_vms));
-  auto* create_command = group->add_subcommand("create");
-  create_command->add_option("name", o->name)->required();
-  create_command->add_flag("--keep", o->keep);
-  create_command->add_option("--ttl", o->ttl);
-  create_command->add_option("--idle", o->idle);
-  create_command->add_flag("--json", o->output.json);
-  create_command->callback(does(create_vm));
-  auto* bake_command = group->add_subcommand("bake");
-  bake_command->add_option("name", o->name)->required();
-  bake_command->add_option("agent", o->agents);
-  bake_command->add_flag("--json", o->output.json);
-  bake_command->callback(does(bake_image));
-  auto* destroy_command = group->add_subcommand("destroy");
-  destroy_command->add_option("name", o->name);
-  destroy_command->add_flag("--all", o->all);
-  destroy_command->add_flag("--json", o->output.json);
-  destroy_command->callback(does(destroy_vms));
+  Command list_command = group.command("list");
+  list_command.flag("--json", o->output.json);
+  list_command.runs(does(list_vms));
+  Command create_command = group.command("create");
+  create_command.option("name", o->name).required();
+  create_command.flag("--keep", o->keep);
+  create_command.option("--ttl", o->ttl);
+  create_command.option("--idle", o->idle);
+  create_command.flag("--json", o->output.json);
+  create_command.runs(does(create_vm));
+  Command bake_command = group.command("bake");
+  bake_command.option("name", o->name).required();
+  bake_command.option("agent", o->agents);
+  bake_command.flag("--json", o->output.json);
+  bake_command.runs(does(bake_image));
+  Command destroy_command = group.command("destroy");
+  destroy_command.option("name", o->name);
+  destroy_command.flag("--all", o->all);
+  destroy_command.flag("--json", o->output.json);
+  destroy_command.runs(does(destroy_vms));
 }
 
 }  // namespace bottle::app

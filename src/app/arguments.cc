@@ -1,0 +1,30 @@
+#include "app/arguments.h"
+
+#include <CLI/CLI.hpp>
+#include <utility>
+
+namespace bottle::app {
+
+Argument Argument::required() { return Argument(option_->required()); }
+Argument Argument::needs(Argument other) { return Argument(option_->needs(other.option_)); }
+Argument Argument::excludes(Argument other) { return Argument(option_->excludes(other.option_)); }
+Argument Argument::one_of(const std::vector<std::string>& values) {
+  return Argument(option_->check(CLI::IsMember(values)));
+}
+Argument Argument::one_value_each() { return Argument(option_->allow_extra_args(false)); }
+Argument Argument::separated_by(char delimiter) { return Argument(option_->delimiter(delimiter)); }
+
+Command Command::command(const std::string& name) { return Command(*app_->add_subcommand(name)); }
+Command Command::group(const std::string& name) { return Command(*app_->add_subcommand(name)->require_subcommand(1)); }
+
+Argument Command::option(const std::string& names, std::string& value) {
+  return Argument(app_->add_option(names, value));
+}
+Argument Command::option(const std::string& names, std::vector<std::string>& values) {
+  return Argument(app_->add_option(names, values));
+}
+Argument Command::flag(const std::string& names, bool& value) { return Argument(app_->add_flag(names, value)); }
+
+void Command::runs(std::function<void()> run) { app_->callback(std::move(run)); }
+
+}  // namespace bottle::app

@@ -1,0 +1,53 @@
+// Declares what a command reads from its command line. The commands see this in place of the parser's own header, whose
+// code would be compiled again with each of them.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace bottle::app {
+
+// A flag, an option with a value or a positional argument. A handle: the parser owns the argument.
+class Argument {
+ public:
+  explicit Argument(CLI::Option* option) : option_(option) {}
+
+  Argument required();
+  Argument needs(Argument other);
+  Argument excludes(Argument other);
+  Argument one_of(const std::vector<std::string>& values);
+  Argument one_value_each();              // for a list: each use takes one value, and the next word is not a value
+  Argument separated_by(char delimiter);  // for a list: one word may hold several values
+
+ private:
+  CLI::Option* option_;
+};
+
+// A command or a group of commands. A handle: the parser owns the command.
+class Command {
+ public:
+  explicit Command(CLI::App& app) : app_(&app) {}
+
+  Command command(const std::string& name);  // below this one
+  Command group(const std::string& name);    // likewise, and one of its own commands must follow
+
+  // The names are "-p,--prompt" for an option and "agent" for a positional argument. The variable must outlive the
+  // parser.
+  Argument option(const std::string& names, std::string& value);
+  Argument option(const std::string& names, std::vector<std::string>& values);
+  Argument flag(const std::string& names, bool& value);
+
+  // Calls `run` when the command line has been parsed and names this command.
+  void runs(std::function<void()> run);
+
+ private:
+  CLI::App* app_;
+};
+
+}  // namespace bottle::app
