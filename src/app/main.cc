@@ -12,8 +12,8 @@
 #include "app/supervise.h"
 #include "app/world/own_places.h"
 #include "app/world/world.h"
-#include "base/os/aslr.h"
-#include "base/os/core_dump.h"
+#include "base/os/hardening.h"
+#include "base/os/this_program.h"
 #include "session/credentials/askpass.h"
 
 namespace {
@@ -46,12 +46,15 @@ int dispatch(int argc, char** argv) {
   if (argc == 3 && std::strcmp(argv[1], "reap") == 0) return bottle::app::reap_vm(argv[2]);
   // The bottle on another machine calls this over ssh.
   if (argc >= 2 && std::strcmp(argv[1], "far") == 0) return bottle::app::run_far({argv + 2, argv + argc});
+  // The near side of a remote session runs this as its broker (remote/near/broker.h).
+  if (argc == 2 && std::strcmp(argv[1], "broker") == 0) return bottle::app::run_broker();
   return bottle::app::run(argc, argv);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  bottle::remember_own_path(argv[0]);
   bottle::forbid_core_dumps();  // the operator's variables, and what is read from them, are secrets
   try {
     return dispatch(argc, argv);

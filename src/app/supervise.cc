@@ -8,7 +8,10 @@
 #include <cstdlib>
 #include <map>
 
+#include "base/os/memory.h"
 #include "base/unique_fd.h"
+#include "guard/core/tls.h"
+#include "guard/server.h"
 #include "remote/near/near_side.h"
 #include "session/console/clients.h"
 #include "session/run.h"
@@ -49,7 +52,7 @@ int supervise(int socket) {
       if (const char* value = std::getenv(name)) kept[name] = value;
     if (const char* limit = std::getenv("BOTTLE_ENGINE_TIMEOUT")) kept["BOTTLE_ENGINE_TIMEOUT"] = limit;
     kept["HOME"] = job->directories.home;
-    ::clearenv();
+    clear_environment();
     for (const auto& [name, value] : kept) ::setenv(name.c_str(), value.c_str(), 1);
   }
   if (job->remote) {
@@ -68,6 +71,11 @@ int supervise(int socket) {
   constexpr std::chrono::minutes kPatience{10};  // only the final messages of the session are left to send
   clients.drain(kPatience);
   return 0;
+}
+
+int run_broker() {
+  guard::start_tls();
+  return guard::Server({.connections_fd = 2}).run();
 }
 
 }  // namespace bottle::app

@@ -13,7 +13,7 @@
 #include "base/files/directories.h"
 #include "base/files/file.h"
 #include "base/ids.h"
-#include "base/os/core_dump.h"
+#include "base/os/hardening.h"
 #include "base/os/process.h"
 
 namespace bottle {

@@ -9,6 +9,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/os/descriptors.h"
+#include "base/os/poller.h"
 #include "http/head.h"
 
 namespace bottle::docker {
@@ -48,7 +50,7 @@ Result<Connection> Connection::open(const Dial& dial, int timeout_ms) {
     return fail(Code::limit,
                 "the engine's socket path is " + std::string(socket.empty() ? "empty" : "too long: ") + socket);
   std::memcpy(address.sun_path, socket.c_str(), socket.size() + 1);
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
   if (!fd) return fail_errno("making a socket");
   // Also bounds connect(), which waits while the engine's backlog is full.
   timeval limit{timeout_ms / 1000, timeout_ms % 1000 * 1000};
@@ -139,7 +141,7 @@ Result<> Connection::upload(std::string_view method, std::string_view target,
   for (;;) {
     size_t n = TRY(reader(buffer.data(), buffer.size()));
     if (n > buffer.size()) return fail(Code::internal, "a reader returned more bytes than requested");
-    if (pollfd p{fd_.get(), POLLIN, 0}; n > 0 && ::poll(&p, 1, 0) > 0) return {};
+    if (n > 0 && wait_readable(fd_.get(), 0)) return {};
     char size[24];
     std::snprintf(size, sizeof size, "%zx\r\n", n);
     for (std::string_view part :

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 
+#include "base/os/descriptors.h"
 #include "base/unique_fd.h"
 
 namespace bottle::git {
@@ -104,10 +105,8 @@ Result<> stream_blobs(const Runner& git, const std::vector<std::string>& ids, co
                       const std::function<Result<>(size_t place, uint64_t size)>& blob,
                       const std::function<Result<>(std::string_view)>& data) {
   if (ids.empty()) return {};
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");
-  UniqueFd in(ends[0]), out(ends[1]);
-  ::fcntl(in.get(), F_SETPIPE_SZ, 1 << 20);
+  auto [in, out] = TRY(make_pipe());
+  widen_pipe(in.get(), 1 << 20);
   auto options = where;
   options.input = lines_of(ids);
   options.timeout_s = 24 * 3600;  // long, because the reader may be as slow as an uplink; git ends at once if the

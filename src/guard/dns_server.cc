@@ -3,6 +3,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "base/os/descriptors.h"
 #include "guard/net/socket_address.h"
 #include "guard/net/stream.h"
 #include "guard/net/task.h"
@@ -12,16 +13,16 @@ namespace bottle::guard {
 
 Result<UniqueFd> open_listener(const policy::Endpoint& at, int type) {
   SocketAddress address(at);
-  UniqueFd fd(::socket(address.family(), type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  UniqueFd fd = open_socket(address.family(), type, Waits::no);
   if (!fd) return fail_errno("opening a socket for " + to_string(at));
-  int one = 1, seconds = 1;
+  int one = 1;
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   if (type == SOCK_STREAM) {
     bound_buffers(fd.get());
     // Accepted sockets inherit this. Accepting is deferred until the request has arrived, so that the first read finds
     // it and a silent client costs nothing.
     setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    setsockopt(fd.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
+    defer_accepting(fd.get());
   }
   if (::bind(fd.get(), address.get(), address.size()) != 0) return fail_errno("binding " + to_string(at));
   if (type == SOCK_STREAM && ::listen(fd.get(), 1024) != 0) return fail_errno("listening on " + to_string(at));
@@ -103,10 +104,9 @@ Detached serve_dns(DnsServer& server, int fd) {
 
 void DnsServer::accept_tcp() {
   while (true) {
-    int fd = accept4(tcp_.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) return;
-    if (clients_ >= 64) ::close(fd);
-    else serve_dns(*this, fd);
+    UniqueFd fd = accept_connection(tcp_.fd(), Waits::no);
+    if (!fd) return;
+    if (clients_ < 64) serve_dns(*this, fd.release());
   }
 }
 

@@ -1,12 +1,9 @@
 #include "guard/server.h"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <netinet/in.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +12,10 @@
 #include <cstring>
 
 #include "base/files/file.h"
+#include "base/os/descriptors.h"
+#include "base/os/hardening.h"
+#include "base/os/memory.h"
+#include "base/os/signals.h"
 #include "guard/serve.h"
 #include "guard/ssh_agent.h"
 
@@ -55,8 +56,8 @@ std::string Server::listening() const {
 
 void Server::accept(Source& listener) {
   while (context_.has_room()) {
-    int fd = accept4(listener.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
+    UniqueFd fd = accept_connection(listener.fd(), Waits::no);
+    if (!fd) {
       // No descriptors are left. Listeners are level-triggered, so the loop would spin. The next turn tries again after
       // a pause.
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -65,29 +66,20 @@ void Server::accept(Source& listener) {
       }
       return;
     }
-    serve(context_, fd);
+    serve(context_, fd.release());
   }
   accepting_ = false;
 }
 
 void Server::take_connections() {
   for (;;) {
-    char byte;
-    iovec part{&byte, 1};
-    alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))];
-    msghdr message{.msg_iov = &part, .msg_iovlen = 1, .msg_control = ancillary, .msg_controllen = sizeof ancillary};
-    ssize_t n = recvmsg(connections_.fd(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (n < 0 && errno == EINTR) continue;
-    if (n == 0) context_.loop.stop();  // the owner is dead
-    if (n <= 0) return;
-    cmsghdr* head = CMSG_FIRSTHDR(&message);
-    if (!head || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(int))) continue;
-    int fd;
-    memcpy(&fd, CMSG_DATA(head), sizeof fd);
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    auto fd = take_descriptor(connections_.fd());
+    if (!fd && fd.error().code == Code::closed) context_.loop.stop();  // the owner is dead
+    if (!fd) return;
+    if (!*fd) continue;
+    fcntl(fd->get(), F_SETFL, fcntl(fd->get(), F_GETFL) | O_NONBLOCK);
     bool room = context_.connections < kMaxConnections && held_by_streams() < kEnoughHeld;
-    if (room && context_.config) serve(context_, fd);
-    else ::close(fd);
+    if (room && context_.config) serve(context_, fd->release());
   }
 }
 
@@ -172,11 +164,11 @@ void Server::read_control() {
     else say(wire::GuardComplaint{message.error().what});
   }
   if (start) {
-    explicit_bzero(control_in_.data(), start);  // it contained secrets
+    wipe(control_in_.data(), start);  // it contained secrets
     control_in_.erase(0, start);
     if (control_in_.empty()) {
       std::string().swap(control_in_);
-      malloc_trim(0);
+      release_free_memory();
     }
   }
   if (control_in_.size() > kMostControl) context_.loop.stop();
@@ -186,14 +178,14 @@ Result<> Server::stand_alone() {
   auto text = TRY(read_to_end(options_.config_fd));
   context_.audit.open(options_.audit_fd);
   TRY(configure(TRY(wire::decode<wire::GuardConfig>(text, wire::From::ours))));
-  explicit_bzero(text.data(), text.size());
+  wipe(text.data(), text.size());
   if (listeners_.empty()) return fail(Code::invalid, "the configuration has no listen address");
   if (options_.ca_out_fd >= 0) {
     TRY(write_all(options_.ca_out_fd, context_.ca->pem()));
     ::close(options_.ca_out_fd);
   }
   std::string().swap(text);
-  malloc_trim(0);
+  release_free_memory();
   std::string line = "guard: listening on " + listening() + "\n";
   (void)write_all(STDERR_FILENO, line);
   return {};
@@ -207,14 +199,10 @@ int Server::run() {
   }
   rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);  // the memory contains secrets and the CA's key
-  prctl(PR_SET_DUMPABLE, 0);
+  forbid_core_dumps();
   signal(SIGPIPE, SIG_IGN);
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  sigprocmask(SIG_BLOCK, &set, nullptr);
-  signals_.open(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), nullptr);
+  Signals signals({SIGTERM, SIGINT});
+  signals_.open(fcntl(signals.fd(), F_DUPFD_CLOEXEC, 3), nullptr);
   signals_.on_event = [this](uint32_t) { context_.loop.stop(); };
   signals_.watch();
 
@@ -247,10 +235,8 @@ int Server::run() {
     if (!accepting_) {
       // Level-triggered listeners would spin while the guard cannot accept.
       bool can = context_.loop.now() >= pause_until_ && context_.has_room();
-      for (auto& each : listeners_) {
-        epoll_event event{.events = can ? EPOLLIN : 0u, .data = {.ptr = each.source.get()}};
-        epoll_ctl(context_.loop.epoll(), EPOLL_CTL_MOD, each.source->fd(), &event);
-      }
+      for (auto& each : listeners_)
+        context_.loop.events().watch(each.source->fd(), each.source.get(), can ? EventQueue::kIn : 0u);
       accepting_ = can;
       if (!can) sooner(50);
     }

@@ -1,6 +1,5 @@
 #include "guard/tunnel.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -15,7 +14,7 @@ constexpr int kRounds = 8;  // rounds before the other connections have their tu
 struct Direction {
   Stream& from;
   Stream& to;
-  Pipe pipe;
+  PipeEnds pipe;
   size_t in_pipe = 0;
   bool bulk = false, shut = false, failed = false, moved = false;
 };
@@ -23,8 +22,7 @@ struct Direction {
 // Empties the pipe as far as the peer takes the bytes.
 bool drain(Direction& d) {
   while (d.in_pipe > 0 && d.to.source->writable) {
-    ssize_t n =
-        splice(d.pipe.read.get(), nullptr, d.to.source->fd(), nullptr, d.in_pipe, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    ssize_t n = splice_bytes(d.pipe.read.get(), d.to.source->fd(), d.in_pipe);
     if (n > 0) {
       d.in_pipe -= static_cast<size_t>(n);
       d.moved = true;
@@ -74,7 +72,7 @@ bool round(Context& context, Direction& d) {
     d.bulk = false;
     return true;
   }
-  ssize_t n = splice(from.fd(), nullptr, d.pipe.write.get(), nullptr, kPiece, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+  ssize_t n = splice_bytes(from.fd(), d.pipe.write.get(), kPiece);
   if (n > 0) {
     d.in_pipe += static_cast<size_t>(n);
     d.from.received += static_cast<uint64_t>(n);

@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "base/files/file.h"
-#include "base/os/aslr.h"
+#include "base/os/hardening.h"
 #include "inside/agent.h"
 #include "inside/companion.h"
 #include "inside/gate/gate.h"

@@ -1,6 +1,5 @@
 #include "machine/reach.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -9,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files/file.h"
+#include "base/os/poller.h"
 #include "base/os/process.h"
 #include "machine/vm.h"
 #include "ssh/connection.h"
@@ -24,8 +24,8 @@ Result<json> read_answer(Child& child, Clock::time_point until) {
   std::string line;
   for (size_t total = 0; total < 65536;) {
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
-    pollfd p{child.out(), POLLIN, 0};
-    if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0) return fail(Code::timed_out, "the VM did not answer");
+    if (left <= 0 || !wait_readable(child.out(), static_cast<int>(left)))
+      return fail(Code::timed_out, "the VM did not answer");
     char c = 0;
     ssize_t n = ::read(child.out(), &c, 1);
     if (n < 0 && errno == EINTR) continue;
@@ -58,7 +58,7 @@ bool other_key(const std::string& words) {
 std::string words_of(Child& child) {
   std::string words;
   char buffer[8192];
-  for (pollfd p{child.err(), POLLIN, 0}; ::poll(&p, 1, 200) == 1 && words.size() < 65536;) {
+  while (wait_readable(child.err(), 200) && words.size() < 65536) {
     ssize_t n = ::read(child.err(), buffer, sizeof buffer);
     if (n <= 0) break;
     words.append(buffer, static_cast<size_t>(n));

@@ -1,10 +1,8 @@
 #include "machine/reaper.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,23 +14,16 @@
 #include <utility>
 
 #include "base/files/file.h"
-#include "base/os/boot_clock.h"
+#include "base/os/poller.h"
 #include "base/os/process.h"
+#include "base/os/process_handle.h"
+#include "base/os/system_facts.h"
 #include "machine/destroy.h"
 
 namespace bottle::machine {
 namespace {
 
 std::string lock_path(const std::string& name, const Places& places) { return places.directory(name) + "/reaper"; }
-
-// Returns a descriptor that becomes readable when the process ends, or -1 if the kernel does not support this.
-int open_process(int pid) {
-#ifdef SYS_pidfd_open
-  return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-#else
-  return (void)pid, -1;
-#endif
-}
 
 // Keeps the time of day as it was when this process began, advanced by the boot clock. A clock that is set in the
 // meantime, as NTP sets a clock that was a day behind, therefore neither ends a VM nor lets it live on.
@@ -55,9 +46,10 @@ bool wait_for_the_end(const std::string& name, const Places& places, const Stead
     if (abandoned(*record, time.now())) return true;
     // The descriptor of a dead owner whose VM is kept or held would wake us again and again.
     if (int pid = record->owner.alive() ? record->owner.pid : 0; pid != std::exchange(watched, pid))
-      owner.reset(pid ? open_process(pid) : -1);
-    pollfd p{owner.get(), POLLIN, 0};
-    ::poll(&p, 1, static_cast<int>(std::clamp<int64_t>(record->until - time.now(), 1, 5) * 1000));
+      owner = pid ? exit_descriptor(pid) : UniqueFd();
+    Poller poller;
+    poller.watch(owner.get());
+    poller.wait(static_cast<int>(std::clamp<int64_t>(record->until - time.now(), 1, 5) * 1000));
   }
 }
 
@@ -83,9 +75,8 @@ Result<> start_reaper(const std::string& name, const Places& places, const Envir
   command.directory = "/";
   command.detached = true;
   Child child = TRY(Child::spawn(command, Child::null(), Child::pipe(), Child::null()));
-  pollfd p{child.out(), POLLIN, 0};
   char word = 0;
-  if (::poll(&p, 1, 20000) == 1 && ::read(child.out(), &word, 1) == 1 && reaper_alive(name, places)) return {};
+  if (wait_readable(child.out(), 20000) && ::read(child.out(), &word, 1) == 1 && reaper_alive(name, places)) return {};
   return fail(Code::internal, "the reaper of VM " + name + " did not start",
               "bottle needs the reaper to destroy the VM if the session crashes");
 }

@@ -1,7 +1,6 @@
 #include "session/gate.h"
 
 #include <dirent.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files/file.h"
+#include "base/os/poller.h"
 #include "session/credentials/ssh_keys.h"
 
 namespace bottle::session {
@@ -50,11 +50,10 @@ Result<wire::Report> Gate::await_report(int timeout_ms, const std::stop_token& s
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     std::string bytes = attached_.take_early();
     if (bytes.empty()) {
-      pollfd p{attached_.fd(), POLLIN, 0};
-      int ready = left <= 0 ? 0 : ::poll(&p, 1, static_cast<int>(std::min<int64_t>(left, kLookForStopMs)));
+      bool ready = left > 0 && wait_readable(attached_.fd(), static_cast<int>(std::min<int64_t>(left, kLookForStopMs)));
       if (stop.stop_requested()) return fail(Code::canceled, "the self-test was stopped");
-      if (ready <= 0 && left > 0) continue;
-      if (ready <= 0)
+      if (!ready && left > 0) continue;
+      if (!ready)
         return fail(Code::timed_out, "the self-test did not report within " + std::to_string(timeout_ms) + " ms");
       char buffer[65536];
       ssize_t n = ::read(attached_.fd(), buffer, sizeof buffer);

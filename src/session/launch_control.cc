@@ -1,13 +1,10 @@
 #include "session/launch_control.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <chrono>
 #include <future>
 
+#include "base/os/poller.h"
 #include "session/console/stop_signal.h"
 
 namespace bottle::session {
@@ -16,7 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kValuesPatience = 120s;
-constexpr int kLookMs = 200;            // a signal may arrive just before poll()
+constexpr int kLookMs = 200;            // a signal may arrive just before the wait
 constexpr size_t kMostEarly = 4 << 20;  // in bytes; input that comes beyond is dropped
 
 constexpr const char* kStopped = "stopped before the agent ran";
@@ -25,12 +22,7 @@ constexpr const char* kLauncherGone = "the launcher exited before the agent ran"
 }  // namespace
 
 LaunchControl::LaunchControl(Clients& clients, Values values, bool more)
-    : clients_(clients), values_(std::move(values)), values_are_here_(!more) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return;  // serve() then looks every kLookMs
-  woken_.reset(ends[0]);
-  wake_.reset(ends[1]);
-}
+    : clients_(clients), values_(std::move(values)), values_are_here_(!more) {}
 
 Result<> LaunchControl::serve(const std::function<Result<>()>& work) {
   std::atomic<bool> over = false;  // set before the wake, which a future is not
@@ -49,13 +41,13 @@ Result<> LaunchControl::serve(const std::function<Result<>()>& work) {
 }
 
 void LaunchControl::listen_once() {
-  std::vector<pollfd> fds = {{woken_.get(), POLLIN, 0}};
-  clients_.add_to(fds);
-  ::poll(fds.data(), fds.size(), kLookMs);
-  for (char buffer[64]; woken_ && ::read(woken_.get(), buffer, sizeof buffer) > 0;) {
-  }
+  Poller poller;
+  poller.watch(wakeup_.fd());
+  clients_.add_to(poller);
+  poller.wait(kLookMs);
+  wakeup_.clear();
   show_steps();
-  clients_.handle(fds, [this](const Frame& frame) { take(frame); });
+  clients_.handle(poller, [this](const Frame& frame) { take(frame); });
   if (stop_was_signaled()) (void)request_stop(kStopped);
   if (clients_.first_is_gone()) (void)request_stop(kLauncherGone);
 }
@@ -113,9 +105,7 @@ void LaunchControl::show_steps() {
   for (auto& step : steps) clients_.event(wire::Step{std::move(step)});
 }
 
-void LaunchControl::wake() const {
-  if (wake_) (void)!::write(wake_.get(), "", 1);
-}
+void LaunchControl::wake() const { wakeup_.wake(); }
 
 Result<> LaunchControl::check() const {
   std::scoped_lock lock(mutex_);

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/unique_fd.h"
+#include "base/os/wakeup.h"
 #include "session/console/clients.h"
 #include "wire/start/job.h"
 
@@ -52,7 +52,7 @@ class LaunchControl {
   void wake() const;
 
   Clients& clients_;
-  UniqueFd woken_, wake_;  // a pipe that ends the poll of serve()
+  mutable Wakeup wakeup_;  // ends the wait of serve()
   std::stop_source stop_;
   std::vector<Frame> early_;
   size_t early_bytes_ = 0;

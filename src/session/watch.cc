@@ -1,6 +1,5 @@
 #include "session/watch.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 
 #include "base/files/file.h"
 #include "base/future.h"
+#include "base/os/poller.h"
 #include "docker/answers.h"
 #include "session/box/host_routes.h"
 #include "session/console/stop_signal.h"
@@ -43,16 +43,17 @@ class Watch {
     show(running_.agent_early);
     for (const auto& frame : early) take_frame(frame);
     while (!ended_) {
-      std::vector<pollfd> fds = {{running_.agent.fd(), POLLIN, 0},
-                                 {guard_alive_ && !overfull() ? running_.guard.fd() : -1, POLLIN, 0},
-                                 {ssh_ ? ssh_->fd() : -1, POLLIN, 0}};
-      clients_.add_to(fds);
-      ::poll(fds.data(), fds.size(), guard_alive_ ? 1000 : 200);
+      Poller poller;
+      poller.watch(running_.agent.fd());
+      if (guard_alive_ && !overfull()) poller.watch(running_.guard.fd());
+      if (ssh_) poller.watch(ssh_->fd());
+      clients_.add_to(poller);
+      poller.wait(guard_alive_ ? 1000 : 200);
       if (stop_was_signaled()) stop();
-      if (fds[0].revents) take_output();
-      if (fds[1].revents) take_audit();
-      if (fds[2].revents) ssh_->take_answers(to_guard());
-      clients_.handle(fds, [&](const Frame& frame) { take_frame(frame); });
+      if (poller.readable(running_.agent.fd())) take_output();
+      if (poller.readable(running_.guard.fd())) take_audit();
+      if (ssh_ && poller.readable(ssh_->fd())) ssh_->take_answers(to_guard());
+      clients_.handle(poller, [&](const Frame& frame) { take_frame(frame); });
       audit_.retry();
       policy_.set_unrecorded(audit_.full());
       look_at_networks();
@@ -173,7 +174,7 @@ class Watch {
 
   // Reads what the guard sent before it was stopped, so that no decision is lost when the agent ends.
   void drain_audit() {
-    for (pollfd p{running_.guard.fd(), POLLIN, 0}; guard_alive_ && ::poll(&p, 1, 50) > 0;) take_audit();
+    while (guard_alive_ && wait_readable(running_.guard.fd(), 50)) take_audit();
   }
 
   void take_frame(const Frame& frame) {

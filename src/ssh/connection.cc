@@ -1,6 +1,5 @@
 #include "ssh/connection.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +7,8 @@
 #include <algorithm>
 
 #include "base/ids.h"
+#include "base/os/descriptors.h"
+#include "base/os/poller.h"
 #include "base/os/unix_socket.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
@@ -191,13 +192,12 @@ bool Connection::alive() const {
   // Does what `ssh -O check` does, without a process: a master greets each client with a packet of type MUX_MSG_HELLO
   // (OpenSSH, PROTOCOL.mux, section 1).
   auto address = unix_address(control_path_);
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
   if (!address || !fd || ::connect(fd.get(), reinterpret_cast<sockaddr*>(&*address), sizeof *address) != 0)
     return false;
   unsigned char greeting[8];
   for (size_t have = 0; have < sizeof greeting;) {
-    pollfd p{fd.get(), POLLIN, 0};
-    if (::poll(&p, 1, 5000) <= 0) return false;
+    if (!wait_readable(fd.get(), 5000)) return false;
     ssize_t n = ::read(fd.get(), greeting + have, sizeof greeting - have);
     if (n <= 0) return false;
     have += static_cast<size_t>(n);

@@ -1,6 +1,5 @@
 #include "transfer/delivery.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/os/descriptors.h"
+#include "base/os/poller.h"
 #include "base/os/unix_socket.h"
 
 namespace bottle::session {
@@ -17,9 +18,8 @@ namespace {
 constexpr size_t kLongestHeader = 4096, kLargestChunk = 1 << 20;
 
 Result<> await_input(int fd, int patience_ms, const std::function<bool()>& is_gone, const char* otherwise) {
-  pollfd p{fd, POLLIN, 0};
   for (int waited = 0; waited < patience_ms; waited += 100) {
-    if (int ready = ::poll(&p, 1, 100); ready > 0) return {};
+    if (wait_readable(fd, 100)) return {};
     if (is_gone()) return fail(Code::canceled, "the session no longer waits for the delivery");
   }
   return fail(Code::timed_out, std::string(otherwise) + " for " + std::to_string(patience_ms / 1000) + " s");
@@ -151,7 +151,7 @@ Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, 
 
 Result<DeliveryPoint> DeliveryPoint::listen(const std::string& path) {
   sockaddr_un address = TRY(unix_address(path));
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
   if (!fd) return fail_errno("making a socket");
   ::umask(0077);
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
@@ -163,7 +163,7 @@ Result<DeliveryPoint> DeliveryPoint::listen(const std::string& path) {
 Result<> DeliveryPoint::receive(const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms,
                                 const std::function<bool()>& is_gone) {
   TRY(await_input(listener_.get(), patience_ms, is_gone, "no workspace arrived"));
-  UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  UniqueFd fd = accept_connection(listener_.get());
   if (!fd) return fail_errno("accepting a delivery");
   TRY(read_delivery(fd.get(), put, patience_ms, is_gone));
   // The sender waits for this byte, which says that everything has arrived.

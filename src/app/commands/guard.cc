@@ -1,6 +1,5 @@
 // `bottle guard run` runs the guard without Docker, in the foreground. This process becomes the guard.
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <memory>
@@ -9,6 +8,7 @@
 #include "app/output/output.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
+#include "base/os/descriptors.h"
 #include "base/unique_fd.h"
 #include "guard/net/tls.h"
 #include "guard/server.h"
@@ -25,14 +25,6 @@ struct GuardOptions {
   std::string config, ca_out, upstream_ca, resolver, audit;
   bool protect_host = false;
 };
-
-Result<int> memory_file(const char* name, std::string_view bytes) {
-  UniqueFd fd(::memfd_create(name, MFD_CLOEXEC));
-  if (!fd) return fail_errno("creating a memory file");
-  TRY(write_all(fd.get(), bytes));
-  ::lseek(fd.get(), 0, SEEK_SET);
-  return fd.release();
-}
 
 Result<int> output_file(const std::string& path) {
   if (path == "-") return 1;
@@ -59,7 +51,7 @@ Result<int> become_guard(const GuardOptions& o) {
 
   // From now on this process is the guard. It gets its configuration, including secrets, in memory.
   guard::Options options;
-  UniqueFd settings(TRY(memory_file("guard-config", wire::encode(config))));
+  UniqueFd settings = TRY(make_memory_file("guard-config", wire::encode(config)));
   options.config_fd = settings.get();
   if (!o.audit.empty()) options.audit_fd = TRY(output_file(o.audit));
   if (!o.ca_out.empty()) {

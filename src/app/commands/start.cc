@@ -18,6 +18,7 @@
 #include "app/world/interruption.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
+#include "base/os/this_program.h"
 #include "base/unique_fd.h"
 #include "git/repository.h"
 #include "scan/credential/builtin.h"

@@ -1,4 +1,3 @@
-#include <poll.h>
 #include <unistd.h>
 
 #include <memory>
@@ -8,6 +7,7 @@
 #include "app/place/join.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
+#include "base/os/poller.h"
 #include "base/unique_fd.h"
 #include "session/console/client.h"
 #include "wire/failure.h"
@@ -23,8 +23,7 @@ Result<std::string> stop(const std::string& name) {
   session::FrameReader frames;
   char buffer[65536];
   for (;;) {
-    pollfd p{fd.get(), POLLIN, 0};
-    if (::poll(&p, 1, 120000) == 0)
+    if (!wait_readable(fd.get(), 120000))
       return fail(Code::timed_out, "the session did not end within two minutes", "run `bottle cleanup`");
     ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;

@@ -1,6 +1,4 @@
-#include <poll.h>
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <memory>
@@ -10,6 +8,8 @@
 #include "app/place/vms.h"
 #include "app/world/world.h"
 #include "base/ids.h"
+#include "base/os/poller.h"
+#include "base/os/signals.h"
 #include "base/unique_fd.h"
 #include "machine/vm.h"
 
@@ -100,15 +100,14 @@ Result<int> bake_image(const VmOptions& o) {
 
 // Blocks until Ctrl-C, SIGTERM or the end of stdin.
 void hold() {
-  sigset_t set;
-  ::sigemptyset(&set);
-  for (int number : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&set, number);
-  UniqueFd signals(::signalfd(-1, &set, SFD_CLOEXEC));
+  Signals signals({SIGINT, SIGTERM, SIGHUP});  // also those that are blocked and pending
   char byte;
   for (;;) {
-    pollfd fds[] = {{signals.get(), POLLIN, 0}, {0, POLLIN, 0}};
-    if (::poll(fds, 2, -1) < 0) continue;
-    if (fds[0].revents || (fds[1].revents && ::read(0, &byte, 1) <= 0)) return;
+    Poller poller;
+    poller.watch(signals.fd());
+    poller.watch(0);
+    poller.wait(-1);
+    if (signals.next() || (poller.readable(0) && ::read(0, &byte, 1) <= 0)) return;
   }
 }
 
@@ -120,8 +119,8 @@ Result<int> create_vm(const VmOptions& o) {
   if (!o.idle.empty()) spec.wanted.idle = TRY(seconds_of("--idle", o.idle));
   // From now on, signals are waited for instead of killing the process, so that the VM is destroyed.
   sigset_t set;
-  ::sigemptyset(&set);
-  for (int number : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&set, number);
+  sigemptyset(&set);
+  for (int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
 
   auto vm = machine::make_vm(spec, tell);

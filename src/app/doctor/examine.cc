@@ -8,6 +8,7 @@
 #include "app/doctor/doctor.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
+#include "base/os/system_facts.h"
 #include "docker/call.h"
 #include "git/run/git.h"
 #include "session/box/images.h"
@@ -36,15 +37,6 @@ bool in_path(const std::string& program) {
   for (std::string place; std::getline(places, place, ':');)
     if (::access((place + "/" + program).c_str(), X_OK) == 0) return true;
   return false;
-}
-
-void memory(Health& health) {
-  std::istringstream lines(read_file("/proc/meminfo", 1 << 16).value_or(""));
-  for (std::string line; std::getline(lines, line);) {
-    uint64_t kilobytes = std::strtoull(line.c_str() + line.find(':') + 1, nullptr, 10);
-    if (line.starts_with("MemTotal:")) health.memory = kilobytes * 1024;
-    if (line.starts_with("MemAvailable:")) health.memory_available = kilobytes * 1024;
-  }
 }
 
 Result<> engine_facts(docker::Engine& engine, Health& health) {
@@ -104,7 +96,9 @@ Health examine() {
   if (!engine) health.engine_error = engine.error();
   else if (auto asked = engine_facts(**engine, health); !asked) health.engine_error = asked.error();
   health.state_disk = free_bytes(directories().results);
-  memory(health);
+  auto memory = memory_facts();
+  health.memory = memory.total;
+  health.memory_available = memory.available;
   std::string release = read_file("/etc/os-release", 1 << 16).value_or("");
   health.debian = release.find("\nID=debian") != std::string::npos || release.starts_with("ID=debian") ||
                   release.find("\nID=ubuntu") != std::string::npos;

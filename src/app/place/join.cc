@@ -2,6 +2,7 @@
 
 #include "app/world/sessions.h"
 #include "app/world/world.h"
+#include "base/os/this_program.h"
 #include "remote/link/far_side.h"
 #include "session/console/client.h"
 #include "session/console/terminal.h"

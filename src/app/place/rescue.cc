@@ -9,6 +9,7 @@
 #include "app/place/join.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
+#include "base/os/this_program.h"
 #include "base/unique_fd.h"
 #include "machine/destroy.h"
 #include "session/console/client.h"

@@ -8,6 +8,7 @@
 #include "app/world/world.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/this_program.h"
 #include "manifest/kinds.h"
 #include "plan/plan.h"
 #include "remote/near/vm.h"

@@ -1,9 +1,9 @@
 #include "app/world/interruption.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include "app/output/output.h"
+#include "base/os/poller.h"
 
 namespace bottle::app {
 namespace {
@@ -25,8 +25,7 @@ const session::SignalPipe& Interruption::hand_over() {
 
 void Interruption::watch(const std::stop_token& over) {
   while (signals_.fd() >= 0 && !over.stop_requested()) {
-    pollfd p{signals_.fd(), POLLIN, 0};
-    bool late = ::poll(&p, 1, signal_ ? kPatienceMs : -1) == 0;
+    bool late = !wait_readable(signals_.fd(), signal_ ? kPatienceMs : -1);
     int number = signals_.next();
     if (number == SIGWINCH) continue;
     if (signal_ && (number || late)) {

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <string>
 
-#include "base/files/file.h"
+#include "base/os/system_facts.h"
 #include "base/text/line.h"
 
 namespace bottle::app {
@@ -15,20 +15,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Returns the uid that owns files whose uid is not mapped in a user namespace, such as the system's own directories.
-// 65534 by default.
-uid_t overflow_uid() {
-  auto text = read_file("/proc/sys/kernel/overflowuid", 32);
-  return text ? static_cast<uid_t>(std::strtoul(text->c_str(), nullptr, 10)) : 65534;
-}
-
-bool in_user_namespace() {
-  auto text = read_file("/proc/self/uid_map", 4096);
-  return text && text->find("4294967295") == std::string::npos;
-}
-
 bool is_trusted(uid_t owner) {
-  return owner == ::geteuid() || owner == 0 || (in_user_namespace() && owner == overflow_uid());
+  // The system's own directories belong to it in a user namespace.
+  static const auto unmapped = unmapped_owner();
+  return owner == ::geteuid() || owner == 0 || owner == unmapped;
 }
 
 std::unexpected<Error> not_own(const std::string& place, const std::string& at, const std::string& why,

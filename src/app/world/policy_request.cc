@@ -1,6 +1,5 @@
 #include "app/world/policy_request.h"
 
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "app/world/world.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/poller.h"
 #include "base/unique_fd.h"
 #include "manifest/edit.h"
 #include "session/console/client.h"
@@ -29,10 +29,7 @@ Result<std::string> change_policy(const std::string& session, wire::PolicyChange
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   for (char buffer[65536];;) {
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    pollfd p{fd.get(), POLLIN, 0};
-    int ready = left.count() > 0 ? ::poll(&p, 1, static_cast<int>(left.count())) : 0;
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0)
+    if (left.count() <= 0 || !wait_readable(fd.get(), static_cast<int>(left.count())))
       return fail(Code::timed_out, "session " + session + " did not answer within 20 s, so its rules may have changed",
                   "`bottle logs --egress " + session + "` shows what its guard decides; try again");
     ssize_t n = ::read(fd.get(), buffer, sizeof buffer);

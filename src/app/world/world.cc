@@ -11,6 +11,7 @@
 #include "base/files/beneath.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/this_program.h"
 #include "docker/call.h"
 #include "git/repository.h"
 #include "remote/far/far.h"
@@ -235,15 +236,6 @@ Result<std::string> concatenated(const std::vector<std::string>& files) {
     all += *text + "\n";
   }
   return all;
-}
-
-std::string path_to_self() {
-  char path[PATH_MAX];
-  ssize_t n = ::readlink("/proc/self/exe", path, sizeof path);
-  std::string self = n > 0 ? std::string(path, static_cast<size_t>(n)) : "bottle";
-  // The program was replaced while it ran (an upgrade): its name leads nowhere, but the link still leads to the running
-  // program.
-  return self.ends_with(" (deleted)") ? "/proc/self/exe" : self;
 }
 
 namespace {

@@ -45,7 +45,6 @@ Result<std::unique_ptr<docker::Engine>> connect_engine(const std::stop_token& st
 // Returns this machine's public roots as PEM, or an empty string if none are found.
 std::string public_roots();
 Result<std::string> concatenated(const std::vector<std::string>& files);
-std::string path_to_self();
 
 // Runs `bottle far WORDS` (remote/far/far.h). Returns the exit status.
 int run_far(const std::vector<std::string>& words);

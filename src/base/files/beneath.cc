@@ -3,33 +3,14 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <linux/openat2.h>
-#endif
-
-#include <cstdint>
 
 #include "base/defer.h"
 #include "base/files/file.h"
+#include "base/files/open_inside.h"
 
 namespace bottle {
 namespace {
-
-// Returns -1 with ENOSYS if the kernel has no such call.
-int open_inside(int root, const std::string& path, int flags) {
-#if defined(__linux__) && defined(SYS_openat2)
-  open_how how{};
-  how.flags = static_cast<uint64_t>(flags);
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-  return static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
-#else
-  (void)root, (void)path, (void)flags;
-  errno = ENOSYS;
-  return -1;
-#endif
-}
 
 // Opens a path component by component, and refuses links.
 int open_without_links(int root, const std::string& path, int flags) {

@@ -1,11 +1,8 @@
 #include "base/os/process.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +11,9 @@
 #include <cstring>
 
 #include "base/defer.h"
+#include "base/os/descriptors.h"
+#include "base/os/poller.h"
+#include "base/os/process_handle.h"
 
 extern char** environ;
 
@@ -25,15 +25,6 @@ using Clock = std::chrono::steady_clock;
 int milliseconds_until(Clock::time_point deadline) {
   auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
   return static_cast<int>(std::max<long long>(left, 0));
-}
-
-UniqueFd exit_descriptor(pid_t pid) {
-#ifdef SYS_pidfd_open
-  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-#else
-  (void)pid;
-  return UniqueFd();
-#endif
 }
 
 std::vector<std::string> environment(const Command& command) {
@@ -67,10 +58,9 @@ Result<> wire(posix_spawn_file_actions_t* actions, int number, const Child::Wiri
       ::posix_spawn_file_actions_addopen(actions, number, "/dev/null", number == 0 ? O_RDONLY : O_WRONLY, 0);
       break;
     case To::pipe: {
-      int ends[2];
-      if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("creating a pipe");
-      ours.reset(ends[number == 0 ? 1 : 0]);
-      theirs.reset(ends[number == 0 ? 0 : 1]);
+      auto ends = TRY(make_pipe());
+      ours = std::move(number == 0 ? ends.write : ends.read);
+      theirs = std::move(number == 0 ? ends.read : ends.write);
       // A descriptor that already has the number would keep its close-on-exec flag.
       if (theirs.get() <= 2) theirs.reset(::fcntl(theirs.get(), F_DUPFD_CLOEXEC, 3));
       ::posix_spawn_file_actions_adddup2(actions, theirs.get(), number);
@@ -104,11 +94,12 @@ Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring
   TRY(wire(&actions, 0, in, child.in_, their_in));
   TRY(wire(&actions, 1, out, child.out_, their_out));
   TRY(wire(&actions, 2, err, child.err_, their_err));
+  for (auto [ours, number] : command.passed) ::posix_spawn_file_actions_adddup2(&actions, ours, number);
   if (!command.directory.empty()) ::posix_spawn_file_actions_addchdir_np(&actions, command.directory.c_str());
   sigset_t none, usual;
-  ::sigemptyset(&none);
-  ::sigemptyset(&usual);
-  for (int number : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGQUIT}) ::sigaddset(&usual, number);
+  sigemptyset(&none);
+  sigemptyset(&usual);
+  for (int number : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGQUIT}) sigaddset(&usual, number);
   ::posix_spawnattr_setsigmask(&attributes, &none);
   ::posix_spawnattr_setsigdefault(&attributes, &usual);
   ::posix_spawnattr_setpgroup(&attributes, 0);
@@ -119,12 +110,13 @@ Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring
   auto env = environment(command);
   auto argv = pointers(command.argv), envp = pointers(env);
   pid_t pid = -1;
-  if (int error = ::posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), envp.data()))
-    return fail_errno("running " + command.argv[0], error);
-#ifdef __linux__
-  for (auto [what, most] : {std::pair{RLIMIT_DATA, command.most_memory}, {RLIMIT_FSIZE, command.most_written}})
-    if (rlimit limit{most, most}; most > 0) (void)::prlimit(pid, what, &limit, nullptr);  // it may have ended
-#endif
+  int error;
+  {
+    SpawnLock lock;
+    error = ::posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), envp.data());
+  }
+  if (error != 0) return fail_errno("running " + command.argv[0], error);
+  limit_process(pid, command.most_memory, command.most_written);
   child.pid_ = pid;
   child.group_ = command.own_group || command.detached;
   child.exit_ = exit_descriptor(pid);
@@ -168,8 +160,9 @@ Result<int> Child::wait(int timeout_ms) {
     }
     int left = milliseconds_until(deadline);
     if (left == 0) return fail(Code::timed_out, "the child still runs");
-    pollfd p{exit_.get(), POLLIN, 0};
-    ::poll(&p, 1, exit_ ? left : std::min(left, 10));
+    Poller poller;
+    poller.watch_exit(exit_.get());
+    poller.wait(left);
   }
 }
 
@@ -204,20 +197,18 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
     return n > 0 || (n < 0 && errno == EINTR);
   };
   while (out_open || err_open || !ended) {
-    pollfd fds[] = {{out_open ? child.out() : -1, POLLIN, 0},
-                    {err_open ? child.err() : -1, POLLIN, 0},
-                    {child.in(), POLLOUT, 0},
-                    {ended ? -1 : child.exit_fd(), POLLIN, 0}};
+    Poller poller;
+    if (out_open) poller.watch(child.out());
+    if (err_open) poller.watch(child.err());
+    poller.watch_writable(child.in());
+    if (!ended) poller.watch_exit(child.exit_fd());
     // After its end only what is in the pipes already counts: who else holds them may live for ever.
     int patience = ended ? 0 : options.timeout_ms < 0 ? -1 : milliseconds_until(deadline);
-    if (!ended && child.exit_fd() < 0) patience = at_most(20, patience);
     if (!ended && options.stop.stop_possible()) patience = at_most(kLookForStopMs, patience);
-    int ready = ::poll(fds, 4, patience);
-    if (ready < 0 && errno != EINTR) return fail_errno("waiting for " + name);
-    if (ready == 0 && ended) break;
-    if (fds[0].revents) out_open = take(child.out(), captured.out);
-    if (fds[1].revents) err_open = take(child.err(), captured.err);
-    if (fds[2].revents) {
+    if (!poller.wait(patience) && ended) break;
+    if (poller.readable(child.out())) out_open = take(child.out(), captured.out);
+    if (poller.readable(child.err())) err_open = take(child.err(), captured.err);
+    if (poller.writable(child.in())) {
       ssize_t n = ::write(child.in(), options.input.data() + written, options.input.size() - written);
       if (n > 0) written += static_cast<size_t>(n);
       if (written == options.input.size() || (n < 0 && errno != EAGAIN && errno != EINTR)) child.close_in();
@@ -255,15 +246,13 @@ Result<int> run_in_lines(const std::vector<std::string>& argv, const std::functi
     return n > 0 || (n < 0 && errno == EINTR);
   };
   while (out_open || err_open || !ended) {
-    pollfd fds[] = {{out_open ? child.out() : -1, POLLIN, 0},
-                    {err_open ? child.err() : -1, POLLIN, 0},
-                    {ended ? -1 : child.exit_fd(), POLLIN, 0}};
-    int patience = ended ? 0 : child.exit_fd() < 0 ? 20 : stop.stop_possible() ? kLookForStopMs : -1;
-    int ready = ::poll(fds, 3, patience);
-    if (ready < 0 && errno != EINTR) return fail_errno("waiting for " + argv[0]);
-    if (ready == 0 && ended) break;
-    if (fds[0].revents) out_open = take(child.out(), out);
-    if (fds[1].revents) err_open = take(child.err(), err);
+    Poller poller;
+    if (out_open) poller.watch(child.out());
+    if (err_open) poller.watch(child.err());
+    if (!ended) poller.watch_exit(child.exit_fd());
+    if (!poller.wait(ended ? 0 : stop.stop_possible() ? kLookForStopMs : -1) && ended) break;
+    if (poller.readable(child.out())) out_open = take(child.out(), out);
+    if (poller.readable(child.err())) err_open = take(child.err(), err);
     if (!ended && child.ended()) ended = true;
     if (stop.stop_requested()) {
       child.end();

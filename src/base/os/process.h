@@ -25,7 +25,8 @@ struct Command {
   // Start a new process group, which Ctrl-C on a terminal does not reach, and whose members all end with the child. A
   // program that asks on the terminal must stay in our group.
   bool own_group = true;
-  bool detached = false;  // starts a new session, and outlives the Child object
+  bool detached = false;                    // starts a new session, and outlives the Child object
+  std::vector<std::pair<int, int>> passed;  // further descriptors: ours, and their numbers in the child, above 2
   // Limits in bytes on data and on each written file (setrlimit(2): RLIMIT_DATA, RLIMIT_FSIZE) for the child and the
   // processes that it starts; 0 keeps ours. Linux only. They are set after the child has started, while it still loads.
   uint64_t most_memory = 0, most_written = 0;

@@ -1,13 +1,13 @@
 #include "git/run/git.h"
 
 #include <signal.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <map>
 
 #include "base/files/file.h"
+#include "base/os/descriptors.h"
 #include "base/os/process.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
@@ -16,14 +16,6 @@ extern char** environ;
 
 namespace bottle::git {
 namespace {
-
-Result<UniqueFd> memory(std::string_view content) {
-  UniqueFd fd(::memfd_create("git", MFD_CLOEXEC));
-  if (!fd) return fail_errno("memfd_create");
-  TRY(write_all(fd.get(), content));
-  ::lseek(fd.get(), 0, SEEK_SET);
-  return fd;
-}
 
 std::string verb(const std::vector<std::string>& arguments) {
   size_t at = 0;
@@ -119,7 +111,7 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
                   .directory = o.work_tree.empty() ? o.in.path() : o.work_tree,
                   .most_memory = limits_.memory,
                   .most_written = o.most_written};
-  UniqueFd in = TRY(memory(o.input));
+  UniqueFd in = TRY(make_memory_file("git", o.input));
   auto left =
       std::chrono::duration_cast<std::chrono::seconds>(limits_.until - std::chrono::steady_clock::now()).count();
   if (left <= 0) return fail(Code::timed_out, verb(arguments) + ": no time is left for it");

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/os/splice.h"
 #include "guard/core/audit.h"
 #include "guard/core/config.h"
 #include "guard/core/relay.h"
@@ -18,19 +19,15 @@
 
 namespace bottle::guard {
 
-struct Pipe {
-  UniqueFd read, write;
-};
-
 // A pool of pipes for splice, which are lent while data is in flight. An empty pipe goes back to the pool; one that
 // still holds bytes must be destroyed.
 class PipePool {
  public:
-  Pipe take();  // returns a pipe without descriptors if no descriptors are left
-  void give_back(Pipe pipe);
+  PipeEnds take();  // returns a pipe without descriptors if there are none left, or if the system cannot splice
+  void give_back(PipeEnds pipe);
 
  private:
-  std::vector<Pipe> idle_;
+  std::vector<PipeEnds> idle_;
 };
 
 // Beyond these limits, new connections wait. The limit of the streams themselves applies to the existing connections.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/os/descriptors.h"
 #include "guard/net/socket_address.h"
 #include "guard/net/targets.h"
 #include "http/head.h"
@@ -23,7 +24,7 @@ constexpr size_t kEarly = 4;
 // Begins a non-blocking connect. The error is in errno.
 std::unique_ptr<Source> begin_connect(const Endpoint& to, bool wide, Waker& waker) {
   SocketAddress address(to);
-  UniqueFd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  UniqueFd fd = open_socket(address.family(), SOCK_STREAM, Waits::no);
   if (!fd) return nullptr;
   int one = 1;
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);

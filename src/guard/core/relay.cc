@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "base/os/descriptors.h"
 #include "guard/core/config.h"
 #include "guard/net/task.h"
 
@@ -101,15 +102,13 @@ void Relay::set_up(bool up) {
 Result<UniqueFd> Relay::open() {
   if (!up_) return fail(Code::unavailable, "the operator's machine cannot be reached now");
   if (flows_.size() >= kMostStreams) return fail(Code::limit, "too many streams to the operator's machine");
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
-    return fail_errno("making a socket pair");
+  auto pair = TRY(make_socket_pair(Waits::no));
   auto flow = std::make_shared<Flow>(loop_, next_++);
-  flow->source.open(ends[0], &flow->waker);
+  flow->source.open(pair.ours.release(), &flow->waker);
   flows_[flow->number] = flow;
   Pump::say(*this, {.stream = flow->number, .open = true});
   Pump::run(*this, flow);
-  return UniqueFd(ends[1]);
+  return std::move(pair.theirs);
 }
 
 void Relay::take(const wire::StreamPart& part) {

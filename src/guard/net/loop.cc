@@ -12,7 +12,7 @@ namespace bottle::guard {
 char scratch[kScratch];
 
 namespace {
-int g_epoll = -1;  // there is only one loop, and a Source needs nothing else from it
+EventQueue* g_events = nullptr;  // there is only one loop, and a Source needs nothing else from it
 }
 
 Waker::~Waker() {
@@ -57,13 +57,13 @@ void Source::open(int fd, Waker* waker, bool can_read, bool can_write) {
 
 void Source::watch() {
   if (watched_ || !fd_) return;
-  epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = this}};
-  if (on_event) event.events = EPOLLIN;
-  epoll_ctl(g_epoll, EPOLL_CTL_ADD, fd_.get(), &event);
+  if (on_event) g_events->watch(fd_.get(), this, EventQueue::kIn);
+  else g_events->watch_edges(fd_.get(), this, &readable, &writable);
   watched_ = true;
 }
 
 void Source::close() {
+  if (watched_) g_events->closing(fd_.get());
   fd_.reset();
   watched_ = false;
 }
@@ -111,8 +111,8 @@ ssize_t Source::send(const void* bytes, size_t size) {
   return n;
 }
 
-Loop::Loop() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
-  g_epoll = epoll_.get();
+Loop::Loop() {
+  g_events = &events_;
   tick();
 }
 
@@ -138,7 +138,8 @@ void Loop::fire_timers() {
 }
 
 void Loop::run(const std::function<int()>& after_turn) {
-  epoll_event events[256];
+  constexpr uint32_t kIn = EventQueue::kIn, kOut = EventQueue::kOut, kError = EventQueue::kError,
+                     kHangUp = EventQueue::kHangUp, kPeerEnded = EventQueue::kPeerEnded;
   while (!stopped_) {
     int timeout = after_turn();
     if (stopped_) return;
@@ -147,19 +148,18 @@ void Loop::run(const std::function<int()>& after_turn) {
       if (timeout < 0 || left < timeout) timeout = static_cast<int>(left);
     }
     if (!ready_.empty()) timeout = 0;
-    int count = epoll_wait(epoll_.get(), events, 256, timeout);
+    auto events = events_.wait(timeout);
     tick();
-    for (int i = 0; i < count; ++i) {
-      auto* source = static_cast<Source*>(events[i].data.ptr);
-      uint32_t bits = events[i].events;
+    for (auto [what, bits] : events) {
+      auto* source = static_cast<Source*>(what);
       if (source->on_event) {
         source->on_event(bits);
         continue;
       }
-      if (bits & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) source->readable = true;
-      if (bits & (EPOLLOUT | EPOLLHUP | EPOLLERR)) source->writable = true;
-      if (bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) source->hup = true;
-      if (bits & (EPOLLHUP | EPOLLERR)) source->broken = true;
+      if (bits & (kIn | kPeerEnded | kHangUp | kError)) source->readable = true;
+      if (bits & (kOut | kHangUp | kError)) source->writable = true;
+      if (bits & (kPeerEnded | kHangUp | kError)) source->hup = true;
+      if (bits & (kHangUp | kError)) source->broken = true;
       if (source->waker_) source->waker_->wake();
     }
     fire_timers();

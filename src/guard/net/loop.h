@@ -1,12 +1,10 @@
-// This file is the reactor: one thread, edge-triggered epoll, and coroutines that each wait on one Waker.
+// This file is the reactor: one thread, edge-triggered events, and coroutines that each wait on one Waker.
 //
 // A connection has one Waker. Every descriptor that it owns is a Source that points to the Waker. An event on any of
 // them only sets flags and queues the Waker. The coroutine then tries everything that it has to do, and waits again. So
 // there is nothing to cancel, and no event can reach a Source that was destroyed in the same turn: the flags are set
 // for a whole batch before any coroutine runs.
 #pragma once
-
-#include <sys/epoll.h>
 
 #include <coroutine>
 #include <cstdint>
@@ -15,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/os/event_queue.h"
 #include "base/unique_fd.h"
 
 namespace bottle::guard {
@@ -54,7 +53,7 @@ class Waker {
   bool armed_ = false, signaled_ = false, queued_ = false, expired_ = false;
 };
 
-// A descriptor in the reactor. It cannot be moved, because epoll holds its address.
+// A descriptor in the reactor. It cannot be moved, because the queue of events holds its address.
 class Source {
  public:
   Source() = default;
@@ -62,7 +61,7 @@ class Source {
   Source& operator=(const Source&) = delete;
   ~Source() { close(); }
 
-  // Takes ownership of the descriptor. It joins epoll only when something first has to wait for it.
+  // Takes ownership of the descriptor. It joins the reactor only when something first has to wait for it.
   void open(int fd, Waker* waker, bool readable = true, bool writable = true);
   void watch();
   void close();
@@ -78,7 +77,7 @@ class Source {
 
   bool readable = false, writable = false;
   bool hup = false;     // the peer finished sending or the connection broke: reads must continue to the end
-  bool broken = false;  // EPOLLERR or EPOLLHUP
+  bool broken = false;  // the connection is gone in both directions, or has an error
   bool cut = false;     // a send failed: the peer takes no more, but what it sent before can still be read
 
   // A callback for service descriptors (listeners and the resolver). It runs in the dispatch phase and must not destroy
@@ -101,14 +100,14 @@ class Loop {
   void run(const std::function<int()>& after_turn);
   void stop() { stopped_ = true; }
   int64_t now() const { return now_; }  // monotonic milliseconds, updated once per turn
-  int epoll() const { return epoll_.get(); }
+  EventQueue& events() { return events_; }
 
  private:
   friend class Waker;
   void tick();
   void fire_timers();
 
-  UniqueFd epoll_;
+  EventQueue events_;
   int64_t now_ = 0;
   bool stopped_ = false;
   std::vector<Waker*> ready_;

@@ -45,25 +45,24 @@ void Resolver::socket_state(void* self, int fd, int readable, int writable) {
   auto found = resolver.sources_.find(fd);
   if (!readable && !writable) {
     if (found == resolver.sources_.end()) return;
-    epoll_ctl(resolver.loop_.epoll(), EPOLL_CTL_DEL, fd, nullptr);
+    resolver.loop_.events().forget(fd);
     resolver.closed_.push_back(std::move(found->second));
     resolver.sources_.erase(found);
     return;
   }
-  bool fresh = found == resolver.sources_.end();
-  if (fresh) {
-    // The descriptor belongs to c-ares. The Source only refers to it in epoll.
+  constexpr uint32_t kGone = EventQueue::kError | EventQueue::kHangUp;
+  if (found == resolver.sources_.end()) {
+    // The descriptor belongs to c-ares. The Source only refers to it in the reactor.
     auto source = std::make_unique<Source>();
     source->on_event = [&resolver, fd](uint32_t events) {
       if (!resolver.channel_ || !resolver.sources_.contains(fd)) return;
-      bool in = events & (EPOLLIN | EPOLLERR | EPOLLHUP), out = events & (EPOLLOUT | EPOLLERR | EPOLLHUP);
+      bool in = events & (EventQueue::kIn | kGone), out = events & (EventQueue::kOut | kGone);
       ares_process_fd(resolver.channel_, in ? fd : ARES_SOCKET_BAD, out ? fd : ARES_SOCKET_BAD);
     };
     found = resolver.sources_.emplace(fd, std::move(source)).first;
   }
-  epoll_event event{.events = (readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u),
-                    .data = {.ptr = found->second.get()}};
-  epoll_ctl(resolver.loop_.epoll(), fresh ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event);
+  resolver.loop_.events().watch(fd, found->second.get(),
+                                (readable ? EventQueue::kIn : 0u) | (writable ? EventQueue::kOut : 0u));
 }
 
 namespace {

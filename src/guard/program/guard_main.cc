@@ -4,7 +4,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "base/os/aslr.h"
+#include "base/os/hardening.h"
 #include "guard/net/tls.h"
 #include "guard/server.h"
 #include "measure/measure.h"
@@ -15,7 +15,9 @@ int main(int argc, char** argv) {
   if (argc == 2 && std::strcmp(argv[1], "--try") == 0) return 0;
   if (argc >= 2 && std::strcmp(argv[1], "--measure") == 0) return bottle::measure::run({argv + 2, argv + argc});
   bottle::guard::Options options;
-  for (int i = 1; i < argc; ++i) {
+  bool is_broker = argc == 2 && std::strcmp(argv[1], "broker") == 0;  // as `bottle broker`
+  if (is_broker) options.connections_fd = 2;
+  for (int i = is_broker ? argc : 1; i < argc; ++i) {
     std::string_view name = argv[i];
     int* fd = name == "--config-fd"        ? &options.config_fd
               : name == "--audit-fd"       ? &options.audit_fd

@@ -1,13 +1,13 @@
 #include "machine/provider/hook.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <deque>
 
+#include "base/os/poller.h"
 #include "base/os/process.h"
 
 namespace bottle::machine {
@@ -102,16 +102,15 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
   // After the hook has ended, only what is already in the pipes is read, because a process that it left running may
   // hold them forever.
   while (out_open || err_open || !ended) {
-    pollfd fds[] = {{out_open ? child.out() : -1, POLLIN, 0},
-                    {err_open ? child.err() : -1, POLLIN, 0},
-                    {ended ? -1 : child.exit_fd(), POLLIN, 0}};
+    Poller poller;
+    if (out_open) poller.watch(child.out());
+    if (err_open) poller.watch(child.err());
+    if (!ended) poller.watch_exit(child.exit_fd());
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    int patience = ended ? 0 : static_cast<int>(std::clamp<long long>(left, 0, child.exit_fd() < 0 ? 20 : 1 << 30));
-    int ready = ::poll(fds, 3, patience);
-    if (ready < 0 && errno != EINTR) return fail_errno("waiting for " + name);
-    if (ready == 0 && ended) break;
-    if (fds[0].revents) take(child.out(), out_open, [&](std::string_view bytes) { out.append(bytes); });
-    if (fds[1].revents) take(child.err(), err_open, [&](std::string_view bytes) { words.feed(bytes); });
+    bool any = poller.wait(ended ? 0 : static_cast<int>(std::clamp<long long>(left, 0, 1 << 30)));
+    if (!any && ended) break;
+    if (poller.readable(child.out())) take(child.out(), out_open, [&](std::string_view bytes) { out.append(bytes); });
+    if (poller.readable(child.err())) take(child.err(), err_open, [&](std::string_view bytes) { words.feed(bytes); });
     if (out.size() > kMost) {
       child.end(1000);
       return fail(Code::limit, name + " printed more than 1 MB");

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/files/file.h"
+#include "base/os/descriptors.h"
 #include "base/unique_fd.h"
 #include "machine/provider/carried.h"
 #include "ssh/target.h"
@@ -158,14 +159,12 @@ Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string&
                                          const Progress& progress) const {
   TRY(can_put_secrets());
   if (value.size() > kLongestSecret) return fail(Code::limit, "secret " + name + " is longer than 32 KB");
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("creating a pipe");
-  UniqueFd in(ends[0]), out(ends[1]);
-  TRY(write_all(out.get(), value));  // the value is smaller than a pipe's buffer
-  out.reset();
+  auto pipe = TRY(make_pipe());
+  TRY(write_all(pipe.write.get(), value));  // the value is smaller than a pipe's buffer
+  pipe.write.reset();
   auto surroundings = environment(vm);
   surroundings["BOTTLE_SECRET_NAME"] = name;
-  auto answer = TRY(call("put-secret", surroundings, progress, limits_.other, in.get()));
+  auto answer = TRY(call("put-secret", surroundings, progress, limits_.other, pipe.read.get()));
   return said_by(name_ + "/put-secret", read_fetch(answer, value));
 }
 

@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/poller.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "docker/call.h"
@@ -57,14 +57,15 @@ constexpr size_t kMostImages = 200;  // the most images whose layers a new one m
 // Passes bytes in both directions until either side closes.
 void pass(int in, int out, int socket) {
   for (char buffer[65536];;) {
-    pollfd fds[] = {{in, POLLIN, 0}, {socket, POLLIN, 0}};
-    if (::poll(fds, 2, -1) < 0 && errno != EINTR) return;
-    for (int i = 0; i < 2; ++i) {
-      if (!fds[i].revents) continue;
-      ssize_t n = ::read(fds[i].fd, buffer, sizeof buffer);
+    Poller poller;
+    for (int from : {in, socket}) poller.watch(from);
+    poller.wait(-1);
+    for (int from : {in, socket}) {
+      if (!poller.readable(from)) continue;
+      ssize_t n = ::read(from, buffer, sizeof buffer);
       if (n < 0 && errno == EINTR) continue;
       if (n <= 0) return;
-      if (!write_all(i == 0 ? socket : out, {buffer, static_cast<size_t>(n)})) return;
+      if (!write_all(from == in ? socket : out, {buffer, static_cast<size_t>(n)})) return;
     }
   }
 }
@@ -178,9 +179,7 @@ int serve(const FarWorld& world) {
 // Waits for the session's directory. It may not exist yet, because the job travels on another connection.
 Result<UniqueFd> await_session(const std::string& path) {
   for (int tries = 0; tries < 1200; ++tries) {
-    pollfd asker{1, 0, 0};
-    if (::poll(&asker, 1, 0) > 0 && (asker.revents & (POLLERR | POLLHUP)))
-      return fail(Code::canceled, "the near side closed the connection");
+    if (is_hung_up(1)) return fail(Code::canceled, "the near side closed the connection");
     if (auto connected = connect_to(path)) return UniqueFd(*connected);
     std::this_thread::sleep_for(std::chrono::milliseconds(tries < 200 ? 10 : 50));
   }

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "base/future.h"
-#include "base/os/boot_clock.h"
+#include "base/os/system_facts.h"
 
 namespace bottle::remote {
 

@@ -1,8 +1,6 @@
 #include "remote/link/far_side.h"
 
-#include <elf.h>
 #include <fcntl.h>
-#include <link.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/utsname.h>
@@ -14,6 +12,8 @@
 #include "base/defer.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/poller.h"
+#include "base/os/this_program.h"
 #include "base/text/line.h"
 #include "transfer/delivery.h"
 #include "workspace/workspace.h"
@@ -54,30 +54,6 @@ std::string this_machine() {
   struct utsname name{};
   ::uname(&name);
   return name.machine;
-}
-
-// Returns the linker's hash of this program (its .note.gnu.build-id) in hexadecimal, or an empty string if the linker
-// made none.
-std::string build_id() {
-  std::string id;
-  ::dl_iterate_phdr(
-      [](dl_phdr_info* object, size_t, void* to) {
-        for (int i = 0; i < object->dlpi_phnum; ++i) {
-          const auto& segment = object->dlpi_phdr[i];
-          if (segment.p_type != PT_NOTE) continue;
-          const char* at = reinterpret_cast<const char*>(object->dlpi_addr + segment.p_vaddr);
-          for (const char* end = at + segment.p_memsz; at + sizeof(ElfW(Nhdr)) <= end;) {
-            const auto* note = reinterpret_cast<const ElfW(Nhdr)*>(at);
-            auto padded = [](size_t n) { return (n + 3) & ~size_t{3}; };
-            const char* bytes = at + sizeof *note + padded(note->n_namesz);
-            if (note->n_type == NT_GNU_BUILD_ID) *static_cast<std::string*>(to) += to_hex({bytes, note->n_descsz});
-            at = bytes + padded(note->n_descsz);
-          }
-        }
-        return 1;  // the first object is the program itself
-      },
-      &id);
-  return id;
 }
 
 // Reads the first line, and whatever comes with it. To read exactly one line would need a read per byte, but nothing
@@ -137,7 +113,7 @@ std::string read_to_end(int fd, const std::stop_token& stop) {
 
 }  // namespace
 
-Result<std::string> own_program() { return read_file("/proc/self/exe", 256u << 20); }
+Result<std::string> own_program() { return read_file(path_to_self(), 256u << 20); }
 
 Result<std::string> own_hash() {
   static const Result<std::string> hash = []() -> Result<std::string> {

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <netdb.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -13,6 +12,7 @@
 #include <cstring>
 
 #include "base/files/file.h"
+#include "base/os/poller.h"
 #include "base/text/line.h"
 #include "session/console/terminal.h"
 
@@ -84,8 +84,7 @@ class Mosh : public Typing {
     for (char buffer[16384];;) {
       auto left =
           std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-      pollfd p{master_.get(), POLLIN, 0};
-      if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0) break;
+      if (left <= 0 || !wait_readable(master_.get(), static_cast<int>(left))) break;
       ssize_t n = ::read(master_.get(), buffer, sizeof buffer);
       if (n < 0 && errno == EINTR) continue;
       if (n <= 0) {

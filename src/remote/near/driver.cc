@@ -1,13 +1,12 @@
 #include "remote/near/driver.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <deque>
 
 #include "base/files/file.h"
-#include "base/os/boot_clock.h"
+#include "base/os/system_facts.h"
 #include "remote/link/far_message.h"
 #include "session/ledger/ledger.h"
 #include "wire/failure.h"
@@ -106,20 +105,20 @@ Result<> Driver::make_record() {
 
 // -- a turn of the loop
 
-int Driver::add_to(std::vector<pollfd>& fds) const {
-  fds.push_back({link_.fd(), POLLIN, 0});
-  clients_.add_to(fds);
-  if (services_) services_->add_to(fds);
+int Driver::add_to(Poller& poller) const {
+  poller.watch(link_.fd());
+  clients_.add_to(poller);
+  if (services_) services_->add_to(poller);
   return link_.is_coming() ? 20 : 250;
 }
 
-void Driver::handle(const std::vector<pollfd>& fds) {
-  for (auto& news : link_.look(fds[0].revents)) {
+void Driver::handle(const Poller& poller) {
+  for (auto& news : link_.look(poller.readable(link_.fd()))) {
     take_news(news);
     if (is_over()) return;
   }
-  clients_.handle(fds, [&](const Frame& frame) { take_from_client(frame); });
-  if (services_) services_->handle(fds);
+  clients_.handle(poller, [&](const Frame& frame) { take_from_client(frame); });
+  if (services_) services_->handle(poller);
   const std::string& unrecorded = audit_.look_at_disk();
   if (services_) services_->set_unrecorded(unrecorded);
   look_at_vm();

@@ -31,10 +31,11 @@ class Driver {
   void open();
   bool is_over() const { return remote::is_over(state_); }
   void stop() { feed(input::StopRequested{}); }
-  // Adds what poll() should watch, and returns how long it may wait, in milliseconds.
-  int add_to(std::vector<pollfd>& fds) const;
-  // Handles what happened. Must be called when poll() has returned. Blocks while the session ends, for minutes at most.
-  void handle(const std::vector<pollfd>& fds);
+  // Adds what the poller should watch, and returns how long it may wait, in milliseconds.
+  int add_to(Poller& poller) const;
+  // Handles what happened. Must be called when the poller has waited. Blocks while the session ends, for minutes at
+  // most.
+  void handle(const Poller& poller);
 
  private:
   // Takes a step, performs its actions, and does the same with the inputs that they lead to.

@@ -1,9 +1,6 @@
 #include "remote/near/near_side.h"
 
-#include <poll.h>
-
-#include <vector>
-
+#include "base/os/poller.h"
 #include "remote/near/driver.h"
 #include "session/console/stop_signal.h"
 
@@ -14,11 +11,10 @@ void run_near_side(const Job& job, Clients& clients, std::optional<Channel> chan
   Driver driver(job, clients, std::move(channel));
   driver.open();
   while (!driver.is_over()) {
-    std::vector<pollfd> fds;
-    int wait_ms = driver.add_to(fds);
-    ::poll(fds.data(), fds.size(), wait_ms);
+    Poller poller;
+    poller.wait(driver.add_to(poller));
     if (session::stop_was_signaled()) driver.stop();
-    driver.handle(fds);
+    driver.handle(poller);
   }
 }
 

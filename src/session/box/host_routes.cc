@@ -9,7 +9,7 @@
 #include <cstring>
 #include <sstream>
 
-#include "base/files/file.h"
+#include "base/os/system_facts.h"
 
 namespace bottle::session {
 namespace {
@@ -116,7 +116,8 @@ std::vector<Prefix> networks_of(const std::vector<Prefix>& addresses, const std:
 std::vector<Prefix> host_networks() { return networks_of(own_addresses(), host_routes()); }
 
 std::vector<HostRoute> host_routes() {
-  return read_routes(read_file("/proc/net/route").value_or(""), read_file("/proc/net/ipv6_route").value_or(""));
+  auto lists = route_lists();
+  return read_routes(lists.ipv4, lists.ipv6);
 }
 
 bool is_engine_bridge(std::string_view device) {

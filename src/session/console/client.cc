@@ -1,6 +1,5 @@
 #include "session/console/client.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,6 +8,8 @@
 #include <optional>
 
 #include "base/files/file.h"
+#include "base/os/poller.h"
+#include "base/os/signals.h"
 #include "base/os/unix_socket.h"
 #include "base/unique_fd.h"
 #include "session/console/detach_key.h"
@@ -38,17 +39,18 @@ class Relay {
     bool input_open = options_.forward_input;
     for (;;) {
       if (running_ && !held_.empty() && !pass_on(std::exchange(held_, {}))) return detach();
-      pollfd fds[] = {{socket_, POLLIN, 0},
-                      {signals.fd(), POLLIN, 0},
-                      {input_open && (running_ || options_.terminal) ? 0 : -1, POLLIN, 0},
-                      {typing_ ? typing_->fd() : -1, POLLIN, 0}};
-      if (::poll(fds, 4, timeout_ms()) < 0 && errno != EINTR) return fail_errno("waiting for the session");
+      Poller poller;
+      poller.watch(socket_);
+      poller.watch(signals.fd());
+      if (input_open && (running_ || options_.terminal)) poller.watch(0);
+      if (typing_) poller.watch(typing_->fd());
+      poller.wait(timeout_ms());
       if (auto held = detach_.release(Clock::now()); !held.empty()) send_input(held);
-      if (fds[3].revents) take_screen();
+      if (typing_ && poller.readable(typing_->fd())) take_screen();
       if (come_back_at_ && Clock::now() > *come_back_at_) come_back();
-      if (fds[1].revents) on_signals(signals);
-      if (fds[2].revents && input_open && !take_input(input_open)) return detach();
-      if (fds[0].revents) {
+      if (poller.readable(signals.fd())) on_signals(signals);
+      if (poller.readable(0) && input_open && !take_input(input_open)) return detach();
+      if (poller.readable(socket_)) {
         auto ended = take_frames();
         if (!ended || *ended) {
           typing_.reset();
@@ -227,7 +229,7 @@ Result<Ended> relay(int socket, const ClientOptions& options) { return Relay(soc
 
 Result<int> connect_to(const std::string& path) {
   sockaddr_un address = TRY(unix_address(path));
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
   if (!fd) return fail_errno("making a socket");
   if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
     return fail_errno("connecting to " + path);

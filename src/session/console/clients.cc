@@ -1,11 +1,9 @@
 #include "session/console/clients.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include <algorithm>
-
+#include "base/os/descriptors.h"
 #include "base/os/unix_socket.h"
 
 namespace bottle::session {
@@ -21,7 +19,7 @@ Clients::Clients(UniqueFd first) { clients_.push_back({.fd = std::move(first), .
 
 Result<> Clients::listen(const std::string& path) {
   sockaddr_un address = TRY(unix_address(path));
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
   if (!fd) return fail_errno("making a socket");
   ::umask(0077);
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
@@ -42,45 +40,38 @@ void Clients::drain(std::chrono::milliseconds patience) {
   auto until = std::chrono::steady_clock::now() + patience;
   size_t before = 0;
   for (;;) {
-    std::vector<pollfd> fds;
+    Poller poller;
     size_t left = 0;
     for (auto& client : clients_) {
       if (!client.fd || !flush(client) || client.outbox.empty()) continue;
-      fds.push_back({client.fd.get(), POLLOUT, 0});
+      poller.watch_writable(client.fd.get());
       left += client.outbox.size();
     }
-    if (fds.empty()) return;
+    if (left == 0) return;
     auto now = std::chrono::steady_clock::now();
     if (left != before) until = now + patience;  // somebody reads
     before = left;
     auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(until - now).count();
-    if (wait <= 0 || ::poll(fds.data(), fds.size(), static_cast<int>(wait)) < 0) return;
+    if (wait <= 0) return;
+    poller.wait(static_cast<int>(wait));
   }
 }
 
-void Clients::add_to(std::vector<pollfd>& fds) const {
-  if (listener_) fds.push_back({listener_.get(), POLLIN, 0});
-  for (const auto& client : clients_) {
-    int events = client.outbox.empty() ? POLLIN : POLLIN | POLLOUT;
-    fds.push_back({client.fd.get(), static_cast<short>(events), 0});
-  }
+void Clients::add_to(Poller& poller) const {
+  poller.watch(listener_.get());
+  for (const auto& client : clients_) poller.watch(client.fd.get(), !client.outbox.empty());
 }
 
-void Clients::handle(const std::vector<pollfd>& fds, const std::function<void(const Frame&)>& on_frame) {
-  for (const auto& p : fds) {
-    if (!p.revents) continue;
-    if (p.fd == listener_.get()) {
-      UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-      if (!fd) continue;
-      clients_.push_back({.fd = std::move(fd)});
-      continue;
-    }
-    auto client = std::ranges::find(clients_, p.fd, [](const Client& each) { return each.fd.get(); });
-    if (client == clients_.end()) continue;
-    if ((p.revents & POLLOUT) && !flush(*client)) continue;
-    if (p.revents & ~POLLOUT) take(*client, on_frame);
+void Clients::handle(const Poller& poller, const std::function<void(const Frame&)>& on_frame) {
+  for (auto& client : clients_) {
+    int fd = client.fd.get();
+    if (poller.writable(fd) && !flush(client)) continue;
+    if (poller.readable(fd)) take(client, on_frame);
   }
   std::erase_if(clients_, [](const Client& client) { return !client.fd; });
+  // Last, because a new connection may get the number of a descriptor that was closed above.
+  if (listener_ && poller.readable(listener_.get()))
+    if (UniqueFd fd = accept_connection(listener_.get())) clients_.push_back({.fd = std::move(fd)});
 }
 
 void Clients::take(Client& client, const std::function<void(const Frame&)>& on_frame) {
@@ -139,9 +130,7 @@ void Clients::to_relay(const wire::ToNearSide& message) {
 
 bool Clients::first_is_gone() {
   if (clients_.empty() || !clients_.front().first || !clients_.front().fd) return true;
-  // What it sent before may still be waiting to be read.
-  pollfd p{clients_.front().fd.get(), 0, 0};
-  return ::poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
+  return is_hung_up(clients_.front().fd.get());
 }
 
 }  // namespace bottle::session

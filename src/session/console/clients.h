@@ -7,14 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "base/os/poller.h"
 #include "base/unique_fd.h"
 #include "session/console/outbox.h"
 #include "session/console/output_log.h"
 #include "wire/event.h"
 #include "wire/frames/frames.h"
 #include "wire/guard/control.h"
-
-struct pollfd;
 
 namespace bottle::session {
 
@@ -35,10 +34,10 @@ class Clients {
   // process exits: a terminal may be stopped, and a pager may wait for a key.
   void drain(std::chrono::milliseconds patience);
 
-  // Adds what poll should watch, then handles what it found. Every frame but attach, detach and ping is handed to
+  // Adds what the poller should watch, then handles what it found. Every frame but attach, detach and ping is handed to
   // `on_frame`.
-  void add_to(std::vector<pollfd>& fds) const;
-  void handle(const std::vector<pollfd>& fds, const std::function<void(const Frame&)>& on_frame);
+  void add_to(Poller& poller) const;
+  void handle(const Poller& poller, const std::function<void(const Frame&)>& on_frame);
 
   // These functions are for the far side of a remote session. The relay is the last client that sent NearSideHere, as
   // long as something has been heard from it recently. relay() returns its number, which is new each time, or 0 if

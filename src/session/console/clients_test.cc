@@ -1,8 +1,8 @@
 #include "session/console/clients.h"
 
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <sys/socket.h>
+
+#include "base/os/descriptors.h"
 
 namespace bottle::session {
 namespace {
@@ -11,18 +11,18 @@ namespace {
 class ClientsTest : public ::testing::Test {
  protected:
   ClientsTest() {
-    int ends[2];
-    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    launcher.reset(ends[0]);
-    clients.emplace(UniqueFd(ends[1]));
+    auto ends = make_socket_pair();
+    EXPECT_TRUE(ends);
+    launcher = std::move(ends->ours);
+    clients.emplace(std::move(ends->theirs));
   }
 
   // Polls once and hands the frames to `on_frame`.
   void turn(const std::function<void(const Frame&)>& on_frame) {
-    std::vector<pollfd> fds;
-    clients->add_to(fds);
-    ::poll(fds.data(), fds.size(), 0);
-    clients->handle(fds, on_frame);
+    Poller poller;
+    clients->add_to(poller);
+    poller.wait(0);
+    clients->handle(poller, on_frame);
   }
 
   UniqueFd launcher;

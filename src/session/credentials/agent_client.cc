@@ -4,6 +4,7 @@
 #include <sys/time.h>
 
 #include "base/files/file.h"
+#include "base/os/descriptors.h"
 #include "base/os/unix_socket.h"
 #include "sshagent/wire.h"
 
@@ -29,7 +30,7 @@ Result<std::string> receive(int fd, size_t size) {
 
 Result<AgentClient> AgentClient::connect(const std::string& socket, int patience_ms) {
   sockaddr_un address = TRY(unix_address(socket));
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
   if (!fd) return fail_errno("making a socket");
   timeval patience{patience_ms / 1000, patience_ms % 1000 * 1000};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);

@@ -1,6 +1,5 @@
 #include "session/credentials/agent_relay.h"
 
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -91,10 +90,7 @@ struct AgentRelay::Conversation {
 
 AgentRelay::AgentRelay(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& own_socket,
                        std::unique_ptr<SessionAgent> own, Audit audit)
-    : keys_(filter_keys(plan, keys)),
-      own_(std::move(own)),
-      audit_(std::move(audit)),
-      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    : keys_(filter_keys(plan, keys)), own_(std::move(own)), audit_(std::move(audit)) {
   for (const auto& key : keys) agent_of_[key.blob] = key.agent.empty() ? own_socket : key.agent;
 }
 
@@ -173,15 +169,13 @@ void AgentRelay::take_request(const wire::AgentRequest& message, const Send& sen
       std::async(std::launch::async, [this, kept = found->second, sockets, what = std::string(verdict.what), request] {
         std::string answer = kept->ask(sockets, what, request);
         kept->ready = true;  // set before the wake-up, because the thread that wakes up checks it
-        uint64_t one = 1;
-        (void)!::write(wake_.get(), &one, sizeof one);
+        wakeup_.wake();
         return answer;
       });
 }
 
 void AgentRelay::take_answers(const Send& send) {
-  uint64_t count;
-  (void)!::read(wake_.get(), &count, sizeof count);
+  wakeup_.clear();
   for (auto& [id, conversation] : conversations_) {
     if (!conversation->asked.valid() || !conversation->ready) continue;
     std::string reason, answer = conversation->filter.answer(conversation->asked.get(), reason);

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "base/unique_fd.h"
+#include "base/os/wakeup.h"
 #include "session/credentials/agent_client.h"
 #include "session/credentials/session_agent.h"
 #include "session/credentials/ssh_keys.h"
@@ -31,7 +31,7 @@ class AgentRelay {
              std::unique_ptr<SessionAgent> own, Audit audit);
   ~AgentRelay();
 
-  int fd() const { return wake_.get(); }  // readable when take_answers() has something to do
+  int fd() const { return wakeup_.fd(); }  // readable when take_answers() has something to do
   void take_request(const wire::AgentRequest& message, const Send& send);
   void take_answers(const Send& send);
   void guard_is_gone();  // closes all its connections
@@ -48,7 +48,7 @@ class AgentRelay {
   std::map<std::string, std::string> agent_of_;  // from key blob to socket
   std::unique_ptr<SessionAgent> own_;
   Audit audit_;
-  UniqueFd wake_;
+  Wakeup wakeup_;
   std::map<uint32_t, std::shared_ptr<Conversation>> conversations_;
   std::vector<std::shared_ptr<Conversation>> leaving_;  // closed, but a thread of theirs is still asking
   bool flooded_ = false;

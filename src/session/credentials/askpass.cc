@@ -2,14 +2,12 @@
 
 #include <unistd.h>
 
+#include "base/os/this_program.h"
+
 namespace bottle::session {
 
 std::map<std::string, std::string> askpass_environment() {
-  char path[4096];
-  ssize_t n = ::readlink("/proc/self/exe", path, sizeof path);
-  return {{"SSH_ASKPASS", n > 0 ? std::string(path, static_cast<size_t>(n)) : "bottle"},
-          {"SSH_ASKPASS_REQUIRE", "force"},
-          {kAskpassVariable, "1"}};
+  return {{"SSH_ASKPASS", path_to_self()}, {"SSH_ASKPASS_REQUIRE", "force"}, {kAskpassVariable, "1"}};
 }
 
 int askpass() {

@@ -2,13 +2,14 @@
 
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <thread>
 
 #include "base/files/file.h"
+#include "base/os/descriptors.h"
+#include "base/os/process_handle.h"
 #include "base/os/unix_socket.h"
 #include "session/credentials/agent_client.h"
 #include "session/credentials/askpass.h"
@@ -47,23 +48,23 @@ Result<> add_key(const std::string& socket, const std::string& hosts_file, const
   return {};
 }
 
-// Returns the process that listens behind a connection to `path`, if it is the ssh-agent that kShell starts. Returns a
-// closed descriptor if that process has ended. A process of another kind is not bottle's to end. Any process can set
-// its command line, so it must also run as this user.
-Result<UniqueFd> listening_agent(int connection, const std::string& path) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 1 || peer.pid == ::getpid())
+// Returns the process that listens behind a connection to `path`, if it is the ssh-agent that kShell starts. Returns an
+// empty handle if that process has ended. A process of another kind is not bottle's to end. Any process can set its
+// command line, so it must also run as this user.
+Result<ProcessHandle> listening_agent(int connection, const std::string& path) {
+  auto peer = peer_of(connection);
+  if (!peer) return std::unexpected(std::move(peer.error()).during(path));
+  if (peer->pid <= 1 || peer->pid == ::getpid())
     return fail(Code::internal, "cannot tell which process listens on " + path);
-  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
-  if (!process && errno == ESRCH) return UniqueFd();
-  if (!process) return fail_errno("looking at pid " + std::to_string(peer.pid));
-  // The command line is read after the descriptor is open, so that both belong to the same process.
-  auto argv = read_file("/proc/" + std::to_string(peer.pid) + "/cmdline", 1 << 16);
-  if (!argv || argv->empty()) return UniqueFd();
+  auto process = ProcessHandle::open(peer->pid);
+  if (!process && process.error().code == Code::not_found) return ProcessHandle();
+  if (!process) return process;
+  // The command line is read after the handle is open, so that both belong to the same process.
+  std::string argv = command_line(peer->pid);
+  if (argv.empty()) return ProcessHandle();
   std::string expected = std::string("ssh-agent") + '\0' + "-D" + '\0' + "-a" + '\0' + path + '\0';
-  if (peer.uid != ::getuid() || *argv != expected)
-    return fail(Code::conflict, "pid " + std::to_string(peer.pid) + ", which listens on " + path +
+  if (peer->uid != ::getuid() || argv != expected)
+    return fail(Code::conflict, "pid " + std::to_string(peer->pid) + ", which listens on " + path +
                                     ", is not the session's ssh-agent and was left alone");
   return process;
 }
@@ -98,15 +99,16 @@ Result<> end_agent(const std::string& path) {
   sockaddr_un address = TRY(unix_address(path));
   auto deadline = Clock::now() + 5s;
   for (int signal = SIGTERM;; std::this_thread::sleep_for(20ms)) {
-    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
     if (!fd) return fail_errno("making a socket");
     if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) break;  // no process listens
-    UniqueFd agent = TRY(listening_agent(fd.get(), path));
-    if (!agent) continue;  // it has ended in the meantime
+    auto agent = listening_agent(fd.get(), path);
+    // If the system does not tell who listens, the shell that started the ssh-agent ends it (kShell).
+    if (!agent && agent.error().code != Code::unavailable) return std::unexpected(std::move(agent.error()));
     if (Clock::now() > deadline)
       return fail(Code::timed_out, "the ssh-agent that listens on " + path + " does not exit");
     if (Clock::now() > deadline - 2s) signal = SIGKILL;
-    ::syscall(SYS_pidfd_send_signal, agent.get(), signal, nullptr, 0);
+    if (agent && *agent) agent->signal(signal);  // otherwise it has ended in the meantime
   }
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno("removing " + path);
   return {};

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/files/file.h"
+#include "base/os/memory.h"
 #include "base/os/process.h"
 #include "base/unique_fd.h"
 
@@ -28,7 +29,7 @@ std::string take_token_variable() {
   char* value = std::getenv(kTokenVariable);
   if (!value) return "";
   std::string token = value;
-  ::explicit_bzero(value, token.size());  // overwrites the bytes that /proc/PID/environ shows
+  wipe(value, token.size());  // overwrites the bytes that /proc/PID/environ shows
   ::unsetenv(kTokenVariable);
   return token;
 }

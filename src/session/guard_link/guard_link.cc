@@ -1,11 +1,11 @@
 #include "session/guard_link/guard_link.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <chrono>
 
 #include "base/files/file.h"
+#include "base/os/poller.h"
 #include "plan/provider.h"
 #include "session/guard_link/audit_file.h"
 
@@ -50,8 +50,7 @@ Result<wire::Ready> GuardLink::await_ready(int timeout_ms) {
   for (;;) {
     auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-    pollfd p{fd(), POLLIN, 0};
-    if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0)
+    if (left <= 0 || !wait_readable(fd(), static_cast<int>(left)))
       return fail(Code::timed_out, "the guard was not ready within " + std::to_string(timeout_ms) + " ms");
     for (const auto& message : TRY(read())) {
       if (const auto* ready = std::get_if<wire::Ready>(&message)) return *ready;

@@ -1,6 +1,5 @@
 #include "session/ledger/ledger.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -19,54 +18,11 @@
 #include "base/files/file.h"
 #include "base/files/own_file.h"
 #include "base/ids.h"
+#include "base/os/process_identity.h"
 #include "base/text/line.h"
 
 namespace bottle::session {
 namespace {
-
-struct Process {
-  std::string state;  // one letter; empty if there is no such process
-  std::string start;  // field 22 of /proc/PID/stat
-};
-
-// Reads the state and the start time of a process. The command name before these fields may contain spaces and
-// parentheses.
-Process look_at(int pid) {
-  auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
-  if (!stat) return {};
-  std::istringstream rest(stat->substr(std::min(stat->size(), stat->rfind(')') + 1)));
-  Process process;
-  rest >> process.state;
-  std::string field;
-  for (int i = 4; i <= 22; ++i) rest >> field;
-  process.start = field;
-  return process;
-}
-
-// Reports whether a zombie has other threads that are still exiting. The zombie itself is dead even if its parent has
-// not waited for it.
-bool has_threads_left(int pid) {
-  DIR* tasks = ::opendir(("/proc/" + std::to_string(pid) + "/task").c_str());
-  if (!tasks) return false;
-  int count = 0;
-  while (dirent* entry = ::readdir(tasks)) count += entry->d_name[0] != '.';
-  ::closedir(tasks);
-  return count > 1;
-}
-
-// Reports whether SIGKILL was sent to the process and is still pending.
-bool is_being_killed(int pid) {
-  auto status = read_file("/proc/" + std::to_string(pid) + "/status");
-  size_t at = status ? status->find("\nShdPnd:") : std::string::npos;
-  return at != std::string::npos && (std::strtoull(status->c_str() + at + 8, nullptr, 16) >> (SIGKILL - 1) & 1);
-}
-
-std::string this_boot() {
-  auto id = read_file("/proc/sys/kernel/random/boot_id");
-  if (!id) return "";
-  while (!id->empty() && id->back() == '\n') id->pop_back();
-  return *id;
-}
 
 // Used by the crash tests. Kills the launcher, this process, or both with SIGKILL right after record N is on disk, or
 // stops this process at that point, so that the test can change things in the meantime.
@@ -87,20 +43,9 @@ std::atomic<int> record_number = 0;
 
 const char* const kUnborn = ".new-";
 
-Owner Owner::self() { return {static_cast<uint32_t>(::getuid()), ::getpid(), look_at(::getpid()).start, this_boot()}; }
+Owner Owner::self() { return {static_cast<uint32_t>(::getuid()), ::getpid(), process_start(::getpid()), this_boot()}; }
 
-bool Owner::alive() const {
-  if (boot_id != this_boot()) return false;
-  for (auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);;) {
-    Process process = look_at(pid);
-    if (process.state.empty() || start_time.empty() || process.start != start_time) return false;
-    bool zombie = process.state == "Z" || process.state == "X";
-    if (zombie && !has_threads_left(pid)) return false;
-    if (!zombie && !is_being_killed(pid)) return true;
-    if (std::chrono::steady_clock::now() > deadline) return true;  // it is stuck in the kernel, not dead
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-}
+bool Owner::alive() const { return boot_id == this_boot() && is_running(pid, start_time); }
 
 std::string Owner::to_label() const {
   return std::to_string(uid) + ":" + std::to_string(pid) + ":" + start_time + ":" + boot_id;

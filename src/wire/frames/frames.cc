@@ -1,10 +1,11 @@
 #include "wire/frames/frames.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+
+#include "base/os/poller.h"
 
 namespace bottle::session {
 size_t FrameReader::length() const {
@@ -69,8 +70,7 @@ Result<> send_bytes(int fd, std::string_view rest) {
     }
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      pollfd p{fd, POLLOUT, 0};
-      if (::poll(&p, 1, patience_ms) <= 0) return fail(Code::timed_out, "the other side does not read");
+      if (!wait_writable(fd, patience_ms)) return fail(Code::timed_out, "the other side does not read");
       continue;
     }
     if (n < 0) return fail_errno("sending to the other side");

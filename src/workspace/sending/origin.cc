@@ -8,6 +8,7 @@
 #include "base/defer.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/descriptors.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "git/formats/config.h"
@@ -70,16 +71,14 @@ Result<> copy_objects(const git::Runner& git, const Origin& origin, const git::R
                       const git::Directory& to) {
   std::string wanted = origin.head.commit + "\n";
   for (const auto& [name, id] : remotes) wanted += id + "\n";
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");
-  UniqueFd out(ends[0]), in(ends[1]);
+  auto pipe = TRY(make_pipe());
   auto packed = beside([&] {
-    UniqueFd mine = std::move(in);  // index-pack sees the end of the input when this is closed
+    UniqueFd mine = std::move(pipe.write);  // index-pack sees the end of the input when this is closed
     return git.run({"pack-objects", "--quiet", "--revs", "--include-tag", "--delta-base-offset", "--stdout"},
                    {.in = origin.view, .input = wanted, .output_fd = mine.get()});
   });
-  auto indexed = git.ask({"index-pack", "--stdin"}, {.in = to, .input_fd = out.get()});
-  out.reset();  // makes pack-objects stop if index-pack failed
+  auto indexed = git.ask({"index-pack", "--stdin"}, {.in = to, .input_fd = pipe.read.get()});
+  pipe.read.reset();  // makes pack-objects stop if index-pack failed
   auto answer = TRY(packed.get());
   if (answer.status != 0 && !answer.complaint.empty()) return incomplete(origin, answer.complaint);
   TRY(indexed);

@@ -1,20 +1,18 @@
 #include "remote/near/services/broker.h"
 
-#include <poll.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <set>
 
 #include "base/files/file.h"
+#include "base/os/descriptors.h"
+#include "base/os/poller.h"
 #include "session/box/images.h"
 #include "session/guard_link/guard_link.h"
 
 namespace bottle::remote {
 
-using session::guard_config, session::guard_program, session::lan_rule;
+using session::guard_config, session::lan_rule;
 
 namespace {
 
@@ -61,23 +59,17 @@ wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& se
   return config;
 }
 
-Result<std::unique_ptr<Broker>> Broker::start(const wire::GuardConfig& config, const pki::Root& root) {
-  UniqueFd program(::memfd_create("guard", MFD_CLOEXEC));
-  if (!program) return fail_errno("making a memory file");
-  TRY(write_all(program.get(), guard_program()));
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return fail_errno("making a socket pair");
-  UniqueFd ours(ends[0]), theirs(ends[1]);
+Result<std::unique_ptr<Broker>> Broker::start(const std::string& program, const wire::GuardConfig& config,
+                                              const pki::Root& root) {
+  auto hand = TRY(make_socket_pair());
   Command command;
-  command.argv = {"/proc/self/fd/" + std::to_string(program.get()), "--connections-fd",
-                  "2"};  // the guard gets connections over its stderr, which it does not use otherwise
+  command.argv = {program, "broker"};  // its stderr is the socket over which it gets connections
   command.clean_env = true;
-  Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::from(theirs.get())));
-  auto broker = std::unique_ptr<Broker>(new Broker(std::move(child), std::move(ours)));
+  Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::from(hand.theirs.get())));
+  auto broker = std::unique_ptr<Broker>(new Broker(std::move(child), std::move(hand.ours)));
   TRY(broker->configure(config));
   for (int turn = 0; turn < 100; ++turn) {
-    pollfd p{broker->fd(), POLLIN, 0};
-    if (::poll(&p, 1, 150) == 0) continue;
+    if (!wait_readable(broker->fd(), 150)) continue;
     for (const auto& message : TRY(broker->read())) {
       if (const auto* complaint = std::get_if<wire::GuardComplaint>(&message))
         return fail(Code::invalid, "the broker refused its configuration: " + complaint->what);
@@ -95,27 +87,10 @@ Result<> Broker::send(const wire::ToGuard& message) { return write_all(child_.in
 Result<> Broker::configure(const wire::GuardConfig& config) { return send(wire::Configure{config}); }
 
 Result<UniqueFd> Broker::connect() {
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
-    return fail_errno("making a socket pair");
-  UniqueFd ours(ends[0]), theirs(ends[1]);
-  char byte = 0;
-  iovec part{&byte, 1};
-  alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = ancillary;
-  message.msg_controllen = sizeof ancillary;
-  cmsghdr* head = CMSG_FIRSTHDR(&message);
-  head->cmsg_level = SOL_SOCKET;
-  head->cmsg_type = SCM_RIGHTS;
-  head->cmsg_len = CMSG_LEN(sizeof(int));
-  int fd = theirs.get();
-  ::memcpy(CMSG_DATA(head), &fd, sizeof fd);
-  if (::sendmsg(hand_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
-    return fail_errno("passing a connection to the broker");
-  return ours;
+  auto pair = TRY(make_socket_pair(Waits::no));
+  if (auto passed = pass_descriptor(hand_.get(), pair.theirs.get()); !passed)
+    return std::unexpected(std::move(passed.error()).during("passing a connection to the broker"));
+  return std::move(pair.ours);
 }
 
 Result<std::vector<wire::FromGuard>> Broker::read() {

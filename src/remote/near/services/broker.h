@@ -29,8 +29,9 @@ wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& se
 
 class Broker {
  public:
-  // Starts the broker. Blocks for some milliseconds. `root` certifies its authority.
-  static Result<std::unique_ptr<Broker>> start(const wire::GuardConfig& config, const pki::Root& root);
+  // Starts the broker, as `program` with the word broker. Blocks for some milliseconds. `root` certifies its authority.
+  static Result<std::unique_ptr<Broker>> start(const std::string& program, const wire::GuardConfig& config,
+                                               const pki::Root& root);
 
   Result<> configure(const wire::GuardConfig& config);  // changes the configuration for later connections
   Result<UniqueFd> connect();                           // returns a new connection to the broker, non-blocking

@@ -1,6 +1,5 @@
 #include "remote/near/services/near_services.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -33,6 +32,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
   if (!tunnel && !lan && !there.relay_all && job.ssh_keys.empty()) return nullptr;
   std::unique_ptr<NearServices> services(new NearServices(std::move(send), std::move(record)));
   if (tunnel || lan || there.relay_all) {
+    services->program_ = job.path_to_self;
     BrokerSettings settings{job.ca_bundle, job.extra_ca, {}, session::host_networks(), there.relay_all};
     if (tunnel) {
       std::erase_if(there.plan.secrets, [&](const plan::Secret& secret) {
@@ -65,7 +65,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
 NearServices::~NearServices() = default;
 
 Result<> NearServices::start_broker() {
-  broker_ = TRY(Broker::start(*config_, *root_));
+  broker_ = TRY(Broker::start(program_, *config_, *root_));
   return {};
 }
 
@@ -109,35 +109,31 @@ void NearServices::look_at_networks() {
   if (broker_) (void)broker_->configure(*config_);
 }
 
-void NearServices::add_to(std::vector<pollfd>& fds) {
-  if (broker_) fds.push_back({broker_->fd(), POLLIN, 0});
-  if (ssh_) fds.push_back({ssh_->fd(), POLLIN, 0});
+void NearServices::add_to(Poller& poller) {
+  if (broker_) poller.watch(broker_->fd());
+  if (ssh_) poller.watch(ssh_->fd());
   for (const auto& [number, flow] : flows_) {
-    short events = 0;
-    if (!flow.read_all && flow.credit > 0 && in_flight_ < kMostInFlight) events |= POLLIN;
-    if (!flow.out.empty()) events |= POLLOUT;
-    fds.push_back({events ? flow.fd.get() : -1, events, 0});
+    if (!flow.read_all && flow.credit > 0 && in_flight_ < kMostInFlight) poller.watch(flow.fd.get());
+    if (!flow.out.empty()) poller.watch_writable(flow.fd.get());
   }
 }
 
-void NearServices::handle(const std::vector<pollfd>& fds) {
-  look_at_networks();
-  for (const auto& p : fds) {
-    if (!p.revents || p.fd < 0) continue;
-    if (broker_ && p.fd == broker_->fd()) {
-      auto messages = broker_->read();
-      if (!messages) {
-        // The broker is restarted with the same policy and the same root. If that fails, the bottle must do without it.
-        broker_.reset();
-        (void)start_broker();
-        continue;
-      }
-      for (const auto& message : *messages)
-        if (const auto* decision = std::get_if<wire::Decision>(&message)) record_(*decision);
-    } else if (ssh_ && p.fd == ssh_->fd()) {
-      ssh_->take_answers(send_);
-    }
+void NearServices::read_broker() {
+  auto messages = broker_->read();
+  if (!messages) {
+    // The broker is restarted with the same policy and the same root. If that fails, the bottle must do without it.
+    broker_.reset();
+    (void)start_broker();
+    return;
   }
+  for (const auto& message : *messages)
+    if (const auto* decision = std::get_if<wire::Decision>(&message)) record_(*decision);
+}
+
+void NearServices::handle(const Poller& poller) {
+  look_at_networks();
+  if (broker_ && poller.readable(broker_->fd())) read_broker();
+  if (ssh_ && poller.readable(ssh_->fd())) ssh_->take_answers(send_);
   for (auto& [number, flow] : flows_) pump(number, flow);
   std::erase_if(flows_, [&](const auto& each) {
     if (each.second.over) in_flight_ -= kStreamWindow - each.second.credit;

@@ -12,14 +12,13 @@
 #include <string>
 #include <vector>
 
+#include "base/os/poller.h"
 #include "base/unique_fd.h"
 #include "remote/near/services/broker.h"
 #include "session/credentials/agent_relay.h"
 #include "wire/guard/control.h"
 #include "wire/request.h"
 #include "wire/start/job.h"
-
-struct pollfd;
 
 namespace bottle::remote {
 
@@ -36,8 +35,8 @@ class NearServices {
                                                     Record record);
   ~NearServices();
 
-  void add_to(std::vector<pollfd>& fds);
-  void handle(const std::vector<pollfd>& fds);
+  void add_to(Poller& poller);
+  void handle(const Poller& poller);
   // Takes a line of the far guard. Ignores one that it cannot read.
   void take(std::string_view line);
   // Applies the operator's `policy` frame to the rules on this machine. The far side gets the same change, but it may
@@ -65,11 +64,13 @@ class NearServices {
   void say(wire::StreamPart part) { send_(std::move(part)); }
   void pump(uint32_t number, Flow& flow);
   Result<> start_broker();
+  void read_broker();
   // Looks for changes, because this machine may move to another network during a session.
   void look_at_networks();
   bool serves(const std::string& host) const;
 
   Send send_;
+  std::string program_;  // runs the broker
   Record record_;
   std::optional<wire::GuardConfig> config_;  // the broker's configuration; nullopt if no broker is needed
   bool relay_all_ = false;

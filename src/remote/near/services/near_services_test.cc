@@ -25,6 +25,7 @@ class NearServicesTest : public ::testing::Test {
     ::getsockname(service_.get(), reinterpret_cast<sockaddr*>(&a), &size);
     ::listen(service_.get(), 4);
     job_.plan.session = "test";
+    job_.path_to_self = GUARD_PROGRAM;  // runs the broker as bottle does
     job_.plan.egress.lan.push_back(
         {"tracker.bottle", "127.0.0.1:" + std::to_string(ntohs(a.sin_port)), {"GET"}, {"/issues/**"}});
     there_ = job_;
@@ -37,10 +38,10 @@ class NearServicesTest : public ::testing::Test {
   }
 
   void turn(int ms = 200) {
-    std::vector<pollfd> fds;
-    services_->add_to(fds);
-    ::poll(fds.data(), fds.size(), ms);
-    services_->handle(fds);
+    Poller poller;
+    services_->add_to(poller);
+    poller.wait(ms);
+    services_->handle(poller);
   }
   // Returns what the far guard would have received on a stream until the stream ended.
   std::string answer(uint64_t stream) {

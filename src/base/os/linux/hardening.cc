@@ -1,13 +1,12 @@
-#include "base/os/aslr.h"
+#include "base/os/hardening.h"
 
-#ifdef __linux__
 #include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
-#endif
 
 namespace bottle {
 
-#ifdef __linux__
 void restore_randomization(char** argv) {
   constexpr unsigned long kAsk = 0xffffffff;
   int now = ::personality(kAsk);
@@ -17,8 +16,14 @@ void restore_randomization(char** argv) {
   if (::personality(static_cast<unsigned long>(wanted)) < 0 || ::personality(kAsk) != wanted) return;
   ::execv("/proc/self/exe", argv);
 }
-#else
-void restore_randomization(char**) {}
-#endif
+
+void forbid_core_dumps() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_CORE, &limit) == 0) {
+    limit.rlim_cur = 0;
+    ::setrlimit(RLIMIT_CORE, &limit);
+  }
+  ::prctl(PR_SET_DUMPABLE, 0);
+}
 
 }  // namespace bottle

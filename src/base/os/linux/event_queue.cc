@@ -1,0 +1,45 @@
+#include "base/os/event_queue.h"
+
+#include <sys/epoll.h>
+
+#include <cerrno>
+
+#include "base/unique_fd.h"
+
+namespace bottle {
+
+static_assert(EventQueue::kIn == EPOLLIN && EventQueue::kOut == EPOLLOUT && EventQueue::kError == EPOLLERR);
+static_assert(EventQueue::kHangUp == EPOLLHUP && EventQueue::kPeerEnded == EPOLLRDHUP);
+
+struct EventQueue::Kernel {
+  static constexpr int kMost = 256;
+  UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
+  epoll_event told[kMost];
+  Event events[kMost];
+};
+
+EventQueue::EventQueue() : kernel_(new Kernel) {}
+EventQueue::~EventQueue() = default;
+
+void EventQueue::watch_edges(int fd, void* what, const bool*, const bool*) {
+  epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = what}};
+  ::epoll_ctl(kernel_->epoll.get(), EPOLL_CTL_ADD, fd, &event);
+}
+
+void EventQueue::watch(int fd, void* what, uint32_t bits) {
+  epoll_event event{.events = bits, .data = {.ptr = what}};
+  if (::epoll_ctl(kernel_->epoll.get(), EPOLL_CTL_MOD, fd, &event) != 0 && errno == ENOENT)
+    ::epoll_ctl(kernel_->epoll.get(), EPOLL_CTL_ADD, fd, &event);
+}
+
+void EventQueue::forget(int fd) { ::epoll_ctl(kernel_->epoll.get(), EPOLL_CTL_DEL, fd, nullptr); }
+
+void EventQueue::closing(int) {}  // the kernel forgets a closed descriptor
+
+std::span<const EventQueue::Event> EventQueue::wait(int timeout_ms) {
+  int count = ::epoll_wait(kernel_->epoll.get(), kernel_->told, Kernel::kMost, timeout_ms);
+  for (int i = 0; i < count; ++i) kernel_->events[i] = {kernel_->told[i].data.ptr, kernel_->told[i].events};
+  return {kernel_->events, static_cast<size_t>(count > 0 ? count : 0)};
+}
+
+}  // namespace bottle

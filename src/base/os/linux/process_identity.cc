@@ -1,0 +1,79 @@
+#include "base/os/process_identity.h"
+
+#include <dirent.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <sstream>
+#include <thread>
+
+#include "base/files/file.h"
+
+namespace bottle {
+namespace {
+
+struct Process {
+  std::string state;  // one letter; empty if there is no such process
+  std::string start;  // field 22 of /proc/PID/stat
+
+  bool is_zombie() const { return state == "Z" || state == "X"; }
+};
+
+// Reads the state and the start time of a process. The command name before these fields may contain spaces and
+// parentheses.
+Process look_at(int pid) {
+  auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
+  if (!stat) return {};
+  std::istringstream rest(stat->substr(std::min(stat->size(), stat->rfind(')') + 1)));
+  Process process;
+  rest >> process.state;
+  for (int i = 4; i <= 22; ++i) rest >> process.start;
+  return process;
+}
+
+// Reports whether a zombie has other threads that are still exiting. The zombie itself is dead even if its parent has
+// not waited for it.
+bool has_threads_left(int pid) {
+  DIR* tasks = ::opendir(("/proc/" + std::to_string(pid) + "/task").c_str());
+  if (!tasks) return false;
+  int count = 0;
+  while (dirent* entry = ::readdir(tasks)) count += entry->d_name[0] != '.';
+  ::closedir(tasks);
+  return count > 1;
+}
+
+// Reports whether SIGKILL was sent to the process and is still pending.
+bool is_being_killed(int pid) {
+  auto status = read_file("/proc/" + std::to_string(pid) + "/status");
+  size_t at = status ? status->find("\nShdPnd:") : std::string::npos;
+  return at != std::string::npos && (std::strtoull(status->c_str() + at + 8, nullptr, 16) >> (SIGKILL - 1) & 1);
+}
+
+}  // namespace
+
+std::string process_start(int pid) {
+  Process process = look_at(pid);
+  return process.is_zombie() ? "" : process.start;
+}
+
+std::string this_boot() {
+  auto id = read_file("/proc/sys/kernel/random/boot_id");
+  if (!id) return "";
+  while (!id->empty() && id->back() == '\n') id->pop_back();
+  return *id;
+}
+
+bool is_running(int pid, const std::string& start_time) {
+  for (auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);;) {
+    Process process = look_at(pid);
+    if (process.state.empty() || start_time.empty() || process.start != start_time) return false;
+    if (process.is_zombie() && !has_threads_left(pid)) return false;
+    if (!process.is_zombie() && !is_being_killed(pid)) return true;
+    if (std::chrono::steady_clock::now() > deadline) return true;  // it is stuck in the kernel, not dead
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+}  // namespace bottle

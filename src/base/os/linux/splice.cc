@@ -1,0 +1,19 @@
+#include "base/os/splice.h"
+
+#include <fcntl.h>
+
+namespace bottle {
+
+Result<PipeEnds> make_splice_pipe() {
+  auto pipe = TRY(make_pipe(Waits::no));
+  // A larger pipe moves more bytes per call and wakes the peers less often: it uses a quarter less CPU than with 256
+  // KB. If the user's allowance (64 MB) is used up, the kernel's default size is good enough.
+  ::fcntl(pipe.write.get(), F_SETPIPE_SZ, 512 * 1024);
+  return pipe;
+}
+
+ssize_t splice_bytes(int from, int to, size_t most) {
+  return ::splice(from, nullptr, to, nullptr, most, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+}
+
+}  // namespace bottle

@@ -1,0 +1,40 @@
+#include "base/os/system_facts.h"
+
+#include <time.h>
+
+#include <cstdlib>
+#include <sstream>
+
+#include "base/files/file.h"
+
+namespace bottle {
+
+RouteLists route_lists() {
+  return {read_file("/proc/net/route").value_or(""), read_file("/proc/net/ipv6_route").value_or("")};
+}
+
+MemoryFacts memory_facts() {
+  MemoryFacts facts;
+  std::istringstream lines(read_file("/proc/meminfo", 1 << 16).value_or(""));
+  for (std::string line; std::getline(lines, line);) {
+    uint64_t kilobytes = std::strtoull(line.c_str() + line.find(':') + 1, nullptr, 10);
+    if (line.starts_with("MemTotal:")) facts.total = kilobytes * 1024;
+    if (line.starts_with("MemAvailable:")) facts.available = kilobytes * 1024;
+  }
+  return facts;
+}
+
+std::optional<uid_t> unmapped_owner() {
+  auto map = read_file("/proc/self/uid_map", 4096);
+  if (!map || map->find("4294967295") != std::string::npos) return std::nullopt;  // all uids are mapped
+  auto text = read_file("/proc/sys/kernel/overflowuid", 32);
+  return text ? static_cast<uid_t>(std::strtoul(text->c_str(), nullptr, 10)) : 65534;
+}
+
+double boot_seconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+}
+
+}  // namespace bottle

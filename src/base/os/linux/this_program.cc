@@ -1,0 +1,62 @@
+#include "base/os/this_program.h"
+
+#include <elf.h>
+#include <limits.h>
+#include <link.h>
+#include <unistd.h>
+
+#include "base/ids.h"
+
+namespace bottle {
+namespace {
+
+constexpr const char* kLink = "/proc/self/exe";
+
+// Returns what the kernel's link says, or nothing. It ends with " (deleted)" if the file was replaced.
+std::string own_path() {
+  char path[PATH_MAX];
+  ssize_t n = ::readlink(kLink, path, sizeof path);
+  return n > 0 ? std::string(path, static_cast<size_t>(n)) : "";
+}
+
+}  // namespace
+
+std::string path_to_self() {
+  std::string self = own_path();
+  if (self.empty()) return "bottle";
+  // The name leads nowhere, but the link still leads to the running program.
+  return self.ends_with(" (deleted)") ? kLink : self;
+}
+
+std::string directory_of_self() {
+  std::string self = own_path();
+  return self.substr(0, self.find_last_of('/') == std::string::npos ? 0 : self.find_last_of('/'));
+}
+
+std::string build_id() {
+  std::string id;
+  ::dl_iterate_phdr(
+      [](dl_phdr_info* object, size_t, void* to) {
+        for (int i = 0; i < object->dlpi_phnum; ++i) {
+          const auto& segment = object->dlpi_phdr[i];
+          if (segment.p_type != PT_NOTE) continue;
+          const char* at = reinterpret_cast<const char*>(object->dlpi_addr + segment.p_vaddr);
+          for (const char* end = at + segment.p_memsz; at + sizeof(ElfW(Nhdr)) <= end;) {
+            const auto* note = reinterpret_cast<const ElfW(Nhdr)*>(at);
+            auto padded = [](size_t n) { return (n + 3) & ~size_t{3}; };
+            const char* bytes = at + sizeof *note + padded(note->n_namesz);
+            if (note->n_type == NT_GNU_BUILD_ID) *static_cast<std::string*>(to) += to_hex({bytes, note->n_descsz});
+            at = bytes + padded(note->n_descsz);
+          }
+        }
+        return 1;  // the first object is the program itself
+      },
+      &id);
+  return id;
+}
+
+bool can_be_far_side() { return true; }
+
+void remember_own_path(const char*) {}
+
+}  // namespace bottle

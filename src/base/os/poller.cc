@@ -1,0 +1,81 @@
+#include "base/os/poller.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+namespace bottle {
+namespace {
+
+constexpr int kLookAgain = 20;  // milliseconds
+
+bool wait_for(int fd, short events, int timeout_ms) {
+  using Clock = std::chrono::steady_clock;
+  auto until = Clock::now() + std::chrono::milliseconds(std::max(timeout_ms, 0));
+  for (pollfd p{fd, events, 0};;) {
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
+    int ready = ::poll(&p, 1, timeout_ms < 0 ? -1 : static_cast<int>(std::max<long long>(left, 0)));
+    if (ready >= 0) return ready > 0;
+    if (errno != EINTR && errno != EAGAIN) return true;  // the caller's read reports the error
+  }
+}
+
+}  // namespace
+
+Poller::Poller() = default;
+Poller::~Poller() = default;
+
+pollfd* Poller::find(int fd) const {
+  auto found = std::ranges::find(fds_, fd, &pollfd::fd);
+  return fd < 0 || found == fds_.end() ? nullptr : &*found;
+}
+
+void Poller::add(int fd, short events) {
+  if (fd < 0) return;
+  if (pollfd* known = find(fd)) known->events |= events;
+  else fds_.push_back({fd, events, 0});
+}
+
+void Poller::watch(int fd, bool write) { add(fd, static_cast<short>(write ? POLLIN | POLLOUT : POLLIN)); }
+void Poller::watch_writable(int fd) { add(fd, POLLOUT); }
+
+void Poller::watch_exit(int exit_fd) {
+  if (exit_fd < 0) is_blind_ = true;
+  add(exit_fd, POLLIN);
+}
+
+bool Poller::wait(int timeout_ms) {
+  if (is_blind_) timeout_ms = timeout_ms < 0 ? kLookAgain : std::min(timeout_ms, kLookAgain);
+  for (auto& each : fds_) each.revents = 0;
+  int ready;
+  do ready = ::poll(fds_.data(), static_cast<nfds_t>(fds_.size()), timeout_ms);
+  while (ready < 0 && timeout_ms == 0 && errno == EINTR);  // the caller asks what is there already
+  return ready > 0;
+}
+
+bool Poller::happened(int fd) const {
+  const pollfd* found = find(fd);
+  return found && found->revents;
+}
+
+bool Poller::readable(int fd) const {
+  const pollfd* found = find(fd);
+  return found && (found->revents & ~POLLOUT);
+}
+
+bool Poller::writable(int fd) const {
+  const pollfd* found = find(fd);
+  return found && (found->revents & (POLLOUT | POLLERR | POLLHUP));
+}
+
+bool wait_readable(int fd, int timeout_ms) { return wait_for(fd, POLLIN, timeout_ms); }
+bool wait_writable(int fd, int timeout_ms) { return wait_for(fd, POLLOUT, timeout_ms); }
+
+bool is_hung_up(int fd) {
+  pollfd p{fd, 0, 0};
+  return ::poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
+}
+
+}  // namespace bottle

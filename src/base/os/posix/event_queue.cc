@@ -1,0 +1,64 @@
+#include "base/os/event_queue.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <map>
+#include <vector>
+
+namespace bottle {
+
+// poll(2) reports states, not changes. To make changes of them, a descriptor is asked only for what its owner does not
+// know yet.
+struct EventQueue::Kernel {
+  struct Watched {
+    void* what = nullptr;
+    uint32_t bits = 0;
+    const bool *readable = nullptr, *writable = nullptr;  // null if `bits` counts
+    bool hung_up = false;                                 // reported; poll(2) would report it forever
+
+    short wanted() const {
+      bool in = readable ? !*readable : bits & kIn, out = writable ? !*writable : bits & kOut;
+      return static_cast<short>((in ? POLLIN : 0) | (out ? POLLOUT : 0));
+    }
+  };
+  std::map<int, Watched> watched;
+  std::vector<pollfd> fds;
+  std::vector<Event> events;
+};
+
+EventQueue::EventQueue() : kernel_(new Kernel) {}
+EventQueue::~EventQueue() = default;
+
+void EventQueue::watch_edges(int fd, void* what, const bool* readable, const bool* writable) {
+  kernel_->watched[fd] = {what, 0, readable, writable};
+}
+
+void EventQueue::watch(int fd, void* what, uint32_t bits) { kernel_->watched[fd] = {what, bits}; }
+void EventQueue::forget(int fd) { kernel_->watched.erase(fd); }
+void EventQueue::closing(int fd) { forget(fd); }
+
+std::span<const EventQueue::Event> EventQueue::wait(int timeout_ms) {
+  auto& [watched, fds, events] = *kernel_;
+  fds.clear();
+  events.clear();
+  for (const auto& [fd, each] : watched)
+    if (short wanted = each.wanted(); wanted || (each.readable && !each.hung_up)) fds.push_back({fd, wanted, 0});
+  if (::poll(fds.data(), static_cast<nfds_t>(fds.size()), timeout_ms) <= 0) return {};
+  for (const auto& p : fds) {
+    if (!p.revents) continue;
+    auto& each = watched[p.fd];
+    uint32_t bits = 0;
+    if (p.revents & POLLIN) bits |= kIn;
+    if (p.revents & POLLOUT) bits |= kOut;
+    if (p.revents & POLLHUP) bits |= kHangUp;
+    if (p.revents & (POLLERR | POLLNVAL)) bits |= kError;
+    char byte;
+    if (each.readable && (bits & kIn) && ::recv(p.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) bits |= kPeerEnded;
+    if (bits & (kHangUp | kError)) each.hung_up = true;
+    events.push_back({each.what, bits});
+  }
+  return events;
+}
+
+}  // namespace bottle

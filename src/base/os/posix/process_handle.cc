@@ -1,0 +1,39 @@
+#include "base/os/process_handle.h"
+
+#include <signal.h>
+
+#include <cerrno>
+
+#include "base/os/posix/ps.h"
+
+namespace bottle {
+
+UniqueFd exit_descriptor(pid_t) { return {}; }
+
+Result<ProcessHandle> ProcessHandle::open(pid_t pid) {
+  if (::kill(pid, 0) != 0 && errno == ESRCH) return fail(Code::not_found, "there is no process " + std::to_string(pid));
+  ProcessHandle handle;
+  handle.pid_ = pid;
+  return handle;
+}
+
+void ProcessHandle::signal(int number) const {
+  if (pid_ > 0) ::kill(pid_, number);
+}
+
+// POSIX does not tell. A port to another system says here how it does (LOCAL_PEERPID, getpeerucred).
+Result<Peer> peer_of(int) {
+  return fail(Code::unavailable, "this system does not tell which process a socket leads to");
+}
+
+// ps(1) separates arguments with spaces, so an argument that has one looks like two.
+std::string command_line(pid_t pid) {
+  std::string line = ask_ps(pid, "args=");
+  for (char& c : line)
+    if (c == ' ') c = '\0';
+  return line.empty() ? line : line + '\0';
+}
+
+void limit_process(pid_t, uint64_t, uint64_t) {}
+
+}  // namespace bottle

@@ -1,0 +1,44 @@
+#include "base/os/process_identity.h"
+
+#include <unistd.h>
+#include <utmpx.h>
+
+#include <utility>
+
+#include "base/os/posix/ps.h"
+
+namespace bottle {
+
+// POSIX has no field for the start; `lstart` exists in the BSDs, in macOS and in procps.
+std::string process_start(int pid) {
+  auto ask = [&] {
+    std::string state = ask_ps(pid, "state="), start;
+    if (!state.empty() && state[0] != 'Z') start = ask_ps(pid, "lstart=");
+    for (char& c : start)
+      if (c == ':' || c == ' ') c = '_';  // a label separates its fields with colons
+    return start;
+  };
+  if (pid <= 0) return "";
+  if (pid != ::getpid()) return ask();
+  static const std::pair<pid_t, std::string> own{::getpid(), ask()};  // it cannot change, except in a child
+  return own.first == pid ? own.second : ask();
+}
+
+std::string this_boot() {
+  static const std::string boot = [] {
+    utmpx wanted{};
+    wanted.ut_type = BOOT_TIME;
+    ::setutxent();
+    const utmpx* found = ::getutxid(&wanted);
+    std::string time = found ? std::to_string(found->ut_tv.tv_sec) : "unrecorded";
+    ::endutxent();
+    return time;
+  }();
+  return boot;
+}
+
+bool is_running(int pid, const std::string& start_time) {
+  return !start_time.empty() && process_start(pid) == start_time;
+}
+
+}  // namespace bottle

@@ -1,0 +1,17 @@
+#include "base/os/system_facts.h"
+
+#include <time.h>
+
+namespace bottle {
+
+RouteLists route_lists() { return {}; }
+MemoryFacts memory_facts() { return {}; }
+std::optional<uid_t> unmapped_owner() { return std::nullopt; }
+
+double boot_seconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);  // on macOS it counts sleep too
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+}
+
+}  // namespace bottle

@@ -1,0 +1,53 @@
+#include "base/os/this_program.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace bottle {
+namespace {
+
+std::string& own_path() {
+  static std::string path;
+  return path;
+}
+
+std::string resolved(const std::string& path) {
+  char real[PATH_MAX];
+  return ::access(path.c_str(), X_OK) == 0 && ::realpath(path.c_str(), real) ? real : "";
+}
+
+// Finds a program as execvp(3) does.
+std::string found_in_path(const std::string& name) {
+  const char* variable = std::getenv("PATH");
+  std::string places = variable ? variable : "/usr/bin:/bin";
+  for (size_t at = 0; at <= places.size();) {
+    size_t end = std::min(places.find(':', at), places.size());
+    if (std::string real = resolved(places.substr(at, end - at) + "/" + name); end > at && !real.empty()) return real;
+    at = end + 1;
+  }
+  return "";
+}
+
+}  // namespace
+
+void remember_own_path(const char* argv0) {
+  if (!argv0) return;
+  own_path() = std::strchr(argv0, '/') ? resolved(argv0) : found_in_path(argv0);
+}
+
+std::string path_to_self() { return own_path().empty() ? "bottle" : own_path(); }
+
+std::string directory_of_self() {
+  size_t slash = own_path().rfind('/');
+  return slash == std::string::npos ? "" : own_path().substr(0, slash);
+}
+
+std::string build_id() { return ""; }
+
+bool can_be_far_side() { return false; }
+
+}  // namespace bottle

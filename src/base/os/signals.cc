@@ -1,0 +1,50 @@
+#include "base/os/signals.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace bottle {
+namespace {
+
+volatile sig_atomic_t target = -1;
+
+void on_signal(int number) {
+  int saved = errno;
+  char byte = static_cast<char>(number);
+  (void)!::write(target, &byte, 1);  // if the pipe is full, enough signals are waiting
+  errno = saved;
+}
+
+}  // namespace
+
+Signals::Signals(std::initializer_list<int> numbers) : before_(target) {
+  auto pipe = make_pipe(Waits::no);
+  if (!pipe) return;
+  ends_ = std::move(*pipe);
+  target = ends_.write.get();
+  struct sigaction action{}, usual{};
+  action.sa_handler = on_signal;
+  sigset_t ours;
+  sigemptyset(&ours);
+  for (int number : numbers) {
+    sigaddset(&ours, number);
+    if (::sigaction(number, &action, &usual) == 0) actions_.emplace_back(number, usual);
+  }
+  ::pthread_sigmask(SIG_UNBLOCK, &ours, &mask_);
+}
+
+Signals::~Signals() {
+  if (!ends_.read) return;
+  ::pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+  for (const auto& [number, usual] : actions_) ::sigaction(number, &usual, nullptr);
+  target = before_;
+}
+
+std::optional<int> Signals::next() {
+  char byte;
+  if (::read(ends_.read.get(), &byte, 1) != 1) return std::nullopt;
+  return byte;
+}
+
+}  // namespace bottle

@@ -1,0 +1,19 @@
+// Moves bytes between sockets without copying them into this process, where the system can do that.
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/os/descriptors.h"
+
+namespace bottle {
+
+// Makes a pipe that splice_bytes() can fill and empty. Fails with Code::unavailable if the system cannot splice; bytes
+// must then be copied.
+Result<PipeEnds> make_splice_pipe();
+
+// Moves at most `most` bytes. One of the descriptors is an end of such a pipe. Never blocks. Returns the number of
+// bytes, 0 at the end, or -1 with errno.
+ssize_t splice_bytes(int from, int to, size_t most);
+
+}  // namespace bottle

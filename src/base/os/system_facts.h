@@ -1,0 +1,33 @@
+// Facts that the kernel tells about this machine, as it tells them.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+
+namespace bottle {
+
+// The kernel's lists of routes, in the format of /proc/net/route and /proc/net/ipv6_route (proc(5)). Both are empty if
+// the system has no such lists.
+struct RouteLists {
+  std::string ipv4, ipv6;
+};
+RouteLists route_lists();
+
+// In bytes; 0 if the system does not tell.
+struct MemoryFacts {
+  uint64_t total = 0, available = 0;
+};
+MemoryFacts memory_facts();
+
+// A clock in seconds that cannot be set, and that also counts while the machine sleeps if the system has such a clock.
+double boot_seconds();
+
+// Returns the uid that stands for owners outside this process's user namespace, or nothing if it is in none.
+std::optional<uid_t> unmapped_owner();
+
+}  // namespace bottle

@@ -1,0 +1,26 @@
+// The program that this process runs.
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+
+namespace bottle {
+
+// Returns a path that starts this program again, also if its file was replaced while it ran (an upgrade), where the
+// system can do that. Returns "bottle" if the path is unknown.
+std::string path_to_self();
+
+// Returns the directory of the program's file, or nothing if it is unknown.
+std::string directory_of_self();
+
+// Returns the linker's hash of this program (its .note.gnu.build-id) in hexadecimal, or nothing if it has none.
+std::string build_id();
+
+// Reports whether this program can run as the far side of a session, which is always Linux.
+bool can_be_far_side();
+
+// Must be called first in main() with its argv[0], for systems that do not tell a process its file.
+void remember_own_path(const char* argv0);
+
+}  // namespace bottle
