@@ -19,6 +19,18 @@ target_link_libraries(bottle PRIVATE bottle_app)
 target_link_options(bottle PRIVATE ${BOTTLE_STATIC})
 set_target_properties(bottle PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 
+# The near side on a system that is not Linux: the same objects with the POSIX implementation of base/os. A far side is
+# always Linux, so it ships bottle-linux-ARCHITECTURE, which is beside it (remote/link/far_side.h).
+set(linux_name bottle-linux-${CMAKE_SYSTEM_PROCESSOR})
+if(BOTTLE_PORTABLE)
+  on_linux(${linux_name} bottle)
+  set_target_properties(${linux_name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+else()
+  on_posix(bottle-portable bottle)
+  set_target_properties(bottle-portable PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+  file(CREATE_LINK bottle ${CMAKE_BINARY_DIR}/${linux_name} SYMBOLIC)
+endif()
+
 install(TARGETS bottle)
 install(CODE "execute_process(COMMAND \"$<TARGET_FILE:bottle>\" man --write \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/share/man/man1\" COMMAND_ERROR_IS_FATAL ANY)")
 install(CODE "

@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <map>
 
-#include "base/os/memory.h"
+#include "base/os/hardening.h"
 #include "base/unique_fd.h"
 #include "guard/core/tls.h"
 #include "guard/server.h"

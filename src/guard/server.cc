@@ -14,7 +14,6 @@
 #include "base/files/file.h"
 #include "base/os/descriptors.h"
 #include "base/os/hardening.h"
-#include "base/os/memory.h"
 #include "base/os/signals.h"
 #include "guard/serve.h"
 #include "guard/ssh_agent.h"

@@ -62,10 +62,10 @@ bool sends_workspace(manifest::WorkspaceMode mode) {
 
 // Writes bottle's own files, which are the first part of the archive for the container's root. Everything goes into one
 // archive, because each archive costs the engine a process.
-Result<> put_ours(docker::TarWriter& tar, const Job& job) {
+Result<> put_ours(docker::TarWriter& tar, const Job& job, std::string_view inside) {
   const auto& plan = job.plan;
   TRY(tar.directory(".bottle", 0755, 0, 0));
-  TRY(tar.file(".bottle/inside", 0755, 0, 0, inside_program()));
+  TRY(tar.file(".bottle/inside", 0755, 0, 0, inside));
   TRY(tar.directory("home/agent", 0700, plan.uid, plan.gid));
   // The inside helper runs as the agent's user, and it adds the session's authority to the system's store.
   TRY(tar.directory("etc/ssl/certs", 0755, plan.uid, plan.gid));
@@ -108,16 +108,16 @@ Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sin
   return workspace::Summary{};
 }
 
-Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, const std::string& container,
-                                      const std::function<Result<>()>& create, const PutRest& put_rest,
-                                      const std::function<void(const std::string&)>& show,
+Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, std::string_view inside,
+                                      const std::string& container, const std::function<Result<>()>& create,
+                                      const PutRest& put_rest, const std::function<void(const std::string&)>& show,
                                       const std::stop_token& stop) {
   workspace::Summary sent;
   std::atomic<bool> over = false;
   TRY(pipe_through(
       [&](const Sink& sink) -> Result<> {
         docker::TarWriter tar(sink, static_cast<uint64_t>(std::time(nullptr)));
-        TRY(put_ours(tar, job));
+        TRY(put_ours(tar, job, inside));
         sent = TRY(put_rest(sink, [&] { return over.load(); }));
         return {};
       },

@@ -7,12 +7,14 @@
 #include <functional>
 #include <future>
 
+#include "base/os/this_program.h"
 #include "base/shutdown_on_stop.h"
 #include "docker/call.h"
 #include "session/agent_files.h"
 #include "session/box/containers.h"
 #include "session/box/host_routes.h"
 #include "session/box/images.h"
+#include "session/box/programs.h"
 #include "session/collect/collect.h"
 #include "session/gate.h"
 #include "session/ledger/names.h"
@@ -84,6 +86,7 @@ class Launch {
   Belongings own_{job_.plan.session, owner_, {}};
   workspace::Summary sent_;
   uint64_t image_size_ = 0;  // bytes
+  std::string_view inside_;  // the inside helper for the processor of the agent's image
 
   Subnet guess_ = likely_subnet();
   std::shared_future<Result<Subnet>> network_;
@@ -188,6 +191,8 @@ Result<Gate> Launch::start_agent() {
   json image = TRY(engine_.inspect_image(plan.image.reference));
   TRY(refuse_forged_labels(image, plan.image.reference));
   if (const auto& size = docker::member(image, "Size"); size.is_number_unsigned()) image_size_ = size.get<uint64_t>();
+  inside_ = TRY(program_for(Program::inside, docker::text_of(image, "Architecture", std::string(own_architecture())),
+                            directory_of_self()));
   std::string host = TRY(host_.get());
   auto made = make_agent(guess_, host);
   Subnet subnet = TRY(network_.get());
@@ -215,7 +220,7 @@ Result<workspace::Summary> Launch::make_agent(const Subnet& at, const std::strin
   };
   auto show = [this](const std::string& step) { control_.show(step); };
   return fill_agent(
-      engine_, job_, names_.agent, [&] { return create_agent(at, host); }, put_rest, show, control_.stop());
+      engine_, job_, inside_, names_.agent, [&] { return create_agent(at, host); }, put_rest, show, control_.stop());
 }
 
 Result<> Launch::create_agent(const Subnet& at, const std::string& host) {

@@ -1,6 +1,8 @@
 // Protects a process that holds secrets or reads what an agent sends.
 #pragma once
 
+#include <cstddef>
+
 namespace bottle {
 
 // Executes this program again with address space layout randomization if it was started without. A VM with an emulated
@@ -14,5 +16,14 @@ void restore_randomization(char** argv);
 // (ptrace(2)). Programs that it starts inherit only the soft limit (execve(2)). Where POSIX is all there is, only the
 // soft limit is set.
 void forbid_core_dumps();
+
+// Overwrites bytes that were secret. The compiler does not remove the call.
+void wipe(void* bytes, size_t size);
+
+// Returns free memory of the heap to the system, if the C library can do that.
+void release_free_memory();
+
+// Removes all variables from this process's environment.
+void clear_environment();
 
 }  // namespace bottle

@@ -1,7 +1,6 @@
 #include "guard/core/audit.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -9,6 +8,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+
+#include "base/os/poller.h"
 
 namespace bottle::guard {
 
@@ -148,10 +149,7 @@ int Audit::flush(int64_t now) {
 void Audit::drain() {
   if (fd_ < 0) return;
   repeats_.due(0, [this](const AuditLine& line) { append(line); }, true);
-  for (int i = 0; i < 20 && !write_out(); ++i) {
-    pollfd p{fd_, POLLOUT, 0};
-    poll(&p, 1, 50);
-  }
+  for (int i = 0; i < 20 && !write_out(); ++i) wait_writable(fd_, 50);
 }
 
 }  // namespace bottle::guard

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -15,6 +14,7 @@
 #include "base/os/poller.h"
 #include "base/os/this_program.h"
 #include "base/text/line.h"
+#include "session/box/programs.h"
 #include "transfer/delivery.h"
 #include "workspace/workspace.h"
 
@@ -31,6 +31,8 @@ const Bounds kMostFetched{.most = workspace::Incoming().max_bytes + (1ull << 30)
                           .window = std::chrono::minutes(5),
                           .longest = std::chrono::hours(24),
                           .whole = std::chrono::hours(26)};
+
+constexpr size_t kLargestProgram = 256u << 20;  // bytes
 
 Result<std::string> gzipped(const std::string& bytes) {
   z_stream z{};
@@ -49,12 +51,6 @@ Result<std::string> gzipped(const std::string& bytes) {
 }
 
 constexpr int kLookForStopMs = 100;
-
-std::string this_machine() {
-  struct utsname name{};
-  ::uname(&name);
-  return name.machine;
-}
 
 // Reads the first line, and whatever comes with it. To read exactly one line would need a read per byte, but nothing
 // follows a hello until the near side has sent something.
@@ -113,7 +109,22 @@ std::string read_to_end(int fd, const std::stop_token& stop) {
 
 }  // namespace
 
-Result<std::string> own_program() { return read_file(path_to_self(), 256u << 20); }
+Result<std::string> own_program() { return read_file(path_to_self(), kLargestProgram); }
+
+Result<std::string> program_for_far_side(const std::string& machine, const std::string& directory) {
+  std::string wanted(session::architecture_named(machine));
+  if (wanted.empty())
+    return fail(Code::invalid, "the machine has the unknown architecture " + one_line(machine, 64),
+                "use a machine with x86_64 or aarch64");
+  if (can_be_far_side() && wanted == session::own_architecture()) return own_program();
+  std::string path = directory + "/bottle-linux-" + wanted;
+  auto program = read_file(path, kLargestProgram);
+  if (program || program.error().code != Code::not_found) return program;
+  return fail(
+      Code::not_found,
+      "the machine needs bottle for Linux on " + wanted + ", which this program is not, and there is no " + path,
+      "put the bottle of the same release for that machine there, under that name");
+}
 
 Result<std::string> own_hash() {
   static const Result<std::string> hash = []() -> Result<std::string> {
@@ -164,12 +175,9 @@ std::string FarSide::line_for(const std::vector<std::string>& words) const {
 }
 
 Result<> FarSide::ship_program(const std::string& machine) {
-  if (machine != this_machine())
-    return fail(Code::invalid,
-                main_.target().to_string() + " has the architecture " + one_line(machine, 64) +
-                    ", and this program is for " + this_machine(),
-                "use a bottle built for that machine");
-  std::string program = TRY(own_program()), packed = TRY(gzipped(program));
+  auto program = program_for_far_side(machine, directory_of_self());
+  if (!program) return std::unexpected(std::move(program.error()).during(main_.target().to_string()));
+  std::string packed = TRY(gzipped(*program));
   if (progress_)
     progress_("sending bottle to " + main_.target().to_string() + " (" + std::to_string(packed.size() >> 20) +
               " MB, once)");
@@ -179,7 +187,7 @@ Result<> FarSide::ship_program(const std::string& machine) {
       "set -e; umask 077; d=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle\"; mkdir -p \"$d\"; t=\"$d/.new.$$\"; trap 'rm -f "
       "\"$t\"' EXIT; "
       "gzip -dc >\"$t\"; [ \"$(wc -c <\"$t\")\" -eq " +
-      std::to_string(program.size()) + " ]; chmod 700 \"$t\"; mv -f \"$t\" \"$d/" + far_.program + "\"; echo ok";
+      std::to_string(program->size()) + " ]; chmod 700 \"$t\"; mv -f \"$t\" \"$d/" + far_.program + "\"; echo ok";
   auto connection = TRY(bulk());
   auto done = TRY(connection.capture(line, {.input = packed, .timeout_ms = 600000}));
   if (done.status != 0 || done.out != "ok\n")

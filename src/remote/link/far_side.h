@@ -80,4 +80,9 @@ class FarSide {
 Result<std::string> own_program();
 Result<std::string> own_hash();
 
+// Returns the program that a machine needs as its far side. `machine` is what uname -m prints there, in the words of a
+// stranger. That is this program, if it is for Linux and the same processor, and otherwise bottle-linux-ARCHITECTURE in
+// `directory`. Fails with Code::not_found if that file is missing.
+Result<std::string> program_for_far_side(const std::string& machine, const std::string& directory);
+
 }  // namespace bottle::remote

@@ -4,13 +4,14 @@
 #include <map>
 
 #include "base/ids.h"
+#include "base/os/this_program.h"
 #include "base/text/line.h"
 #include "docker/call.h"
 #include "docker/tar/tar.h"
 #include "session/box/agent_image.h"
+#include "session/box/programs.h"
 
 extern "C" {
-extern const char bottle_guard_begin[], bottle_guard_end[], bottle_inside_begin[], bottle_inside_end[];
 extern const char bottle_bootstrap_begin[], bottle_bootstrap_end[];
 }
 
@@ -21,6 +22,8 @@ std::string_view between(const char* begin, const char* end) { return {begin, st
 
 using Progress = std::function<void(const std::string&)>;
 
+std::string reference_of_guard(std::string_view program) { return "bottle-guard:" + content_hash(program); }
+
 // Turns bottle-agent-claude:0123abcd into bottle-agent-claude:replaced-<id>.
 std::string replaced_name(const std::string& reference, const std::string& id) {
   size_t digest = id.find(':');
@@ -30,25 +33,27 @@ std::string replaced_name(const std::string& reference, const std::string& id) {
 
 }  // namespace
 
-std::string_view guard_program() { return between(bottle_guard_begin, bottle_guard_end); }
-std::string_view inside_program() { return between(bottle_inside_begin, bottle_inside_end); }
-
 std::string_view bootstrap_script() { return between(bottle_bootstrap_begin, bottle_bootstrap_end); }
 
 std::string guard_reference() {
-  static const std::string reference = "bottle-guard:" + content_hash(guard_program());
+  static const std::string reference = reference_of_guard(*program_for(Program::guard, own_architecture(), ""));
   return reference;
 }
 
 Result<std::string> ensure_guard_image(docker::Engine& engine) {
-  std::string reference = guard_reference();
-  if (TRY(engine.image_exists(reference))) return reference;
+  if (TRY(engine.image_exists(guard_reference()))) return guard_reference();
+  // An engine on another processor never has that image, so only the first start on an engine comes here, and each
+  // start on such an engine.
+  std::string architecture = docker::text_of(TRY(engine.info()), "Architecture", std::string(own_architecture()));
+  std::string_view program = TRY(program_for(Program::guard, architecture, directory_of_self()));
+  std::string reference = reference_of_guard(program);
+  if (reference != guard_reference() && TRY(engine.image_exists(reference))) return reference;
   std::string archive;
   docker::TarWriter tar([&](std::string_view bytes) -> Result<> {
     archive.append(bytes);
     return {};
   });
-  TRY(tar.file("guard", 0755, 0, 0, guard_program()));
+  TRY(tar.file("guard", 0755, 0, 0, program));
   TRY(tar.finish());
   size_t at = 0;
   auto reader = [&](char* buffer, size_t size) -> Result<size_t> {

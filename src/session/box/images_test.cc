@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "base/files/file.h"
+#include "base/ids.h"
+#include "session/box/programs.h"
+
 namespace bottle::session {
 namespace {
 
@@ -30,6 +34,36 @@ TEST(Images, AreOldWhenTheirAgentsAre) {
   EXPECT_FALSE(is_old(-1, true, "@openai/codex")) << "made on a machine whose clock is ahead";
   EXPECT_FALSE(is_old(400, false, "@openai/codex")) << "no start would use it";
   EXPECT_FALSE(is_old(400, true, "")) << "it holds no agent of npm's, or an older bottle made it";
+}
+
+TEST(Programs, AreThoseOfTheEnginesProcessor) {
+  std::string other = own_architecture() == "x86_64" ? "aarch64" : "x86_64";
+  std::string directory = ::testing::TempDir() + "/bottle-" + random_hex(4);
+  ASSERT_TRUE(make_directories(directory));
+  EXPECT_TRUE(program_for(Program::guard, own_architecture(), directory)
+                  ->starts_with("\x7f"
+                                "ELF"));
+  EXPECT_NE(*program_for(Program::guard, own_architecture(), directory),
+            *program_for(Program::inside, own_architecture(), directory));
+
+  auto missing = program_for(Program::guard, other, directory);
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, Code::not_found);
+  EXPECT_NE(missing.error().what.find(directory + "/bottle-guard-" + other), std::string::npos) << missing.error().what;
+  EXPECT_NE(missing.error().todo.find("bottle-inside-" + other), std::string::npos) << missing.error().todo;
+
+  ASSERT_TRUE(write_file_atomically(directory + "/bottle-guard-" + other, "for the other processor"));
+  EXPECT_EQ(*program_for(Program::guard, other == "aarch64" ? "arm64" : "amd64", directory), "for the other processor");
+  EXPECT_EQ(program_for(Program::inside, other, directory).error().code, Code::not_found);
+}
+
+TEST(Programs, HaveOneNameForAnArchitecture) {
+  for (const char* name : {"aarch64", "arm64"}) EXPECT_EQ(architecture_named(name), "aarch64");
+  for (const char* name : {"x86_64", "amd64"}) EXPECT_EQ(architecture_named(name), "x86_64");
+  for (const char* name : {"", "riscv64", "../x86_64", "x86_64/.."}) {
+    EXPECT_EQ(architecture_named(name), "");
+    EXPECT_EQ(program_for(Program::guard, name, "/").error().code, Code::invalid) << name;
+  }
 }
 
 }  // namespace

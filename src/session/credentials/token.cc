@@ -8,7 +8,7 @@
 #include <cstdlib>
 
 #include "base/files/file.h"
-#include "base/os/memory.h"
+#include "base/os/hardening.h"
 #include "base/os/process.h"
 #include "base/unique_fd.h"
 

@@ -1,5 +1,9 @@
 #include "base/os/hardening.h"
 
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -25,5 +29,9 @@ void forbid_core_dumps() {
   }
   ::prctl(PR_SET_DUMPABLE, 0);
 }
+
+void wipe(void* bytes, size_t size) { ::explicit_bzero(bytes, size); }
+void release_free_memory() { ::malloc_trim(0); }
+void clear_environment() { ::clearenv(); }
 
 }  // namespace bottle

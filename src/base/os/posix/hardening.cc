@@ -2,6 +2,8 @@
 
 #include <sys/resource.h>
 
+extern char** environ;
+
 namespace bottle {
 
 void restore_randomization(char**) {}
@@ -11,6 +13,17 @@ void forbid_core_dumps() {
   if (::getrlimit(RLIMIT_CORE, &limit) != 0) return;
   limit.rlim_cur = 0;
   ::setrlimit(RLIMIT_CORE, &limit);
+}
+
+void wipe(void* bytes, size_t size) {
+  for (auto* at = static_cast<volatile char*>(bytes); size > 0; --size) *at++ = 0;
+}
+
+void release_free_memory() {}
+
+void clear_environment() {
+  static char* none[] = {nullptr};
+  environ = none;
 }
 
 }  // namespace bottle

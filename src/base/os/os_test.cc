@@ -1,0 +1,216 @@
+// Tests of what the operating system gives. They run with both implementations, Linux and POSIX.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "base/files/file.h"
+#include "base/os/descriptors.h"
+#include "base/os/event_queue.h"
+#include "base/os/poller.h"
+#include "base/os/process.h"
+#include "base/os/process_handle.h"
+#include "base/os/process_identity.h"
+#include "base/os/signals.h"
+#include "base/os/wakeup.h"
+
+namespace bottle {
+namespace {
+
+bool closes_on_exec(int fd) { return ::fcntl(fd, F_GETFD) & FD_CLOEXEC; }
+
+TEST(Descriptors, AreNotInherited) {
+  auto pipe = make_pipe().value();
+  auto pair = make_socket_pair(Waits::no).value();
+  auto file = make_memory_file("test", "content").value();
+  auto socket = open_socket(AF_UNIX, SOCK_STREAM);
+  for (int fd : {pipe.read.get(), pipe.write.get(), pair.ours.get(), pair.theirs.get(), file.get(), socket.get()}) {
+    ASSERT_GE(fd, 0);
+    EXPECT_TRUE(closes_on_exec(fd));
+  }
+  EXPECT_EQ(read_all(file.get(), "the file", 100).value(), "content");
+  EXPECT_FALSE(::fcntl(pipe.read.get(), F_GETFL) & O_NONBLOCK);
+  EXPECT_TRUE(::fcntl(pair.ours.get(), F_GETFL) & O_NONBLOCK);
+}
+
+TEST(Descriptors, ArePassedOverASocket) {
+  auto pair = make_socket_pair().value();
+  EXPECT_EQ(take_descriptor(pair.ours.get()).error().code, Code::unavailable);
+  auto file = make_memory_file("test", "passed").value();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(pass_descriptor(pair.theirs.get(), file.get()));
+  for (int i = 0; i < 3; ++i) {
+    auto taken = take_descriptor(pair.ours.get());
+    ASSERT_TRUE(taken && *taken);
+    EXPECT_TRUE(closes_on_exec(taken->get()));
+  }
+  ASSERT_TRUE(write_all(pair.theirs.get(), "x"));
+  EXPECT_FALSE(take_descriptor(pair.ours.get()).value()) << "a byte without a descriptor";
+  pair.theirs.reset();
+  EXPECT_EQ(take_descriptor(pair.ours.get()).error().code, Code::closed);
+}
+
+// A reader sees the end of a pipe although programs are started at the same time, so none of them got the other end.
+TEST(Descriptors, AreNotCaughtByAProgramThatStartsMeanwhile) {
+  std::atomic<bool> over = false;
+  std::vector<Child> children;
+  std::thread starter([&] {
+    while (!over && children.size() < 40) {
+      auto child = Child::spawn({.argv = {"sleep", "60"}}, Child::null(), Child::null(), Child::null());
+      if (child) children.push_back(std::move(*child));
+    }
+  });
+  int ended = 0;
+  for (int i = 0; i < 2000; ++i) {
+    auto pipe = make_pipe().value();
+    pipe.write.reset();
+    ended += wait_readable(pipe.read.get(), 0);
+  }
+  over = true;
+  starter.join();
+  EXPECT_EQ(ended, 2000);
+  for (auto& child : children) child.end(0);
+}
+
+TEST(Poller, TellsWhatHappened) {
+  auto one = make_socket_pair(Waits::no).value(), two = make_socket_pair(Waits::no).value();
+  Poller poller;
+  poller.watch(one.ours.get());
+  poller.watch(two.ours.get());
+  poller.watch(-1);
+  EXPECT_FALSE(poller.wait(0));
+  ASSERT_TRUE(write_all(two.theirs.get(), "x"));
+  EXPECT_TRUE(poller.wait(10000));
+  EXPECT_FALSE(poller.readable(one.ours.get()));
+  EXPECT_TRUE(poller.readable(two.ours.get()));
+  EXPECT_FALSE(poller.writable(two.ours.get())) << "it was not asked";
+  poller.watch_writable(two.ours.get());
+  EXPECT_TRUE(poller.wait(10000));
+  EXPECT_TRUE(poller.readable(two.ours.get()) && poller.writable(two.ours.get()));
+  EXPECT_FALSE(is_hung_up(one.ours.get()));
+  one.theirs.reset();
+  EXPECT_TRUE(poller.wait(10000));
+  EXPECT_TRUE(poller.readable(one.ours.get())) << "the end can be read";
+  EXPECT_TRUE(is_hung_up(one.ours.get()));
+}
+
+TEST(Poller, WakesWhenAProcessHasExited) {
+  Child child = Child::spawn({.argv = {"cat"}}, Child::pipe(), Child::null(), Child::null()).value();
+  EXPECT_FALSE(child.ended());
+  child.close_in();
+  for (int turn = 0; !child.ended(); ++turn) {
+    ASSERT_LT(turn, 3000);
+    Poller poller;
+    poller.watch_exit(child.exit_fd());
+    poller.wait(10000);
+  }
+}
+
+TEST(Poller, IsWokenByAnotherThread) {
+  Wakeup wakeup;
+  std::thread other([&] { wakeup.wake(); });
+  EXPECT_TRUE(wait_readable(wakeup.fd(), 60000));
+  other.join();
+  for (int i = 0; i < 200; ++i) wakeup.wake();
+  wakeup.clear();
+  EXPECT_FALSE(wait_readable(wakeup.fd(), 0));
+}
+
+TEST(Signals, ArriveAlsoIfTheyWerePending) {
+  sigset_t blocked, before;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGUSR1);
+  ::pthread_sigmask(SIG_BLOCK, &blocked, &before);
+  ::raise(SIGUSR1);
+  {
+    Signals outer({SIGUSR1, SIGUSR2});
+    EXPECT_TRUE(wait_readable(outer.fd(), 10000));
+    EXPECT_EQ(outer.next(), SIGUSR1);
+    EXPECT_EQ(outer.next(), std::nullopt);
+    {
+      Signals inner({SIGUSR2});
+      ::raise(SIGUSR2);
+      EXPECT_EQ(inner.next(), SIGUSR2);
+    }
+    ::raise(SIGUSR2);
+    EXPECT_EQ(outer.next(), SIGUSR2);
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+TEST(ProcessIdentity, TellsALiveProcessFromAnother) {
+  auto self = ProcessIdentity::self();
+  EXPECT_TRUE(self.alive());
+  EXPECT_FALSE((ProcessIdentity{self.pid, self.start_time + "1", self.boot_id}.alive()));
+  EXPECT_FALSE((ProcessIdentity{self.pid, self.start_time, self.boot_id + "1"}.alive()));
+  EXPECT_EQ(self.start_time.find(':'), std::string::npos) << "a label separates its fields with colons";
+  EXPECT_TRUE(is_running(self.pid, self.start_time));
+
+  Child child = Child::spawn({.argv = {"cat"}}, Child::pipe(), Child::null(), Child::null()).value();
+  auto other = ProcessIdentity::of(child.pid());
+  EXPECT_TRUE(other.alive());
+  auto handle = ProcessHandle::open(child.pid());
+  ASSERT_TRUE(handle);
+  handle->signal(SIGKILL);
+  EXPECT_EQ(child.wait(60000).value(), 128 + SIGKILL);
+  EXPECT_FALSE(other.alive());
+  EXPECT_FALSE(is_running(other.pid, other.start_time));
+  EXPECT_EQ(ProcessHandle::open(other.pid).error().code, Code::not_found);
+}
+
+// Both implementations report a change once, and again after the owner has run into EAGAIN.
+TEST(EventQueue, ReportsEachChangeOnce) {
+  auto pair = make_socket_pair(Waits::no).value();
+  bool readable = false, writable = false;
+  int tag = 0;
+  EventQueue queue;
+  queue.watch_edges(pair.ours.get(), &tag, &readable, &writable);
+  auto bits_within = [&](int ms) {
+    uint32_t bits = 0;
+    for (const auto& event : queue.wait(ms)) {
+      EXPECT_EQ(event.what, &tag);
+      bits |= event.bits;
+    }
+    readable |= bits & (EventQueue::kIn | EventQueue::kHangUp);
+    writable |= bits & (EventQueue::kOut | EventQueue::kHangUp);
+    return bits;
+  };
+  EXPECT_EQ(bits_within(10000), EventQueue::kOut);
+  EXPECT_EQ(bits_within(0), 0u);
+  ASSERT_TRUE(write_all(pair.theirs.get(), "x"));
+  EXPECT_TRUE(bits_within(10000) & EventQueue::kIn);
+  EXPECT_EQ(bits_within(0), 0u) << "it was told";
+  char byte;
+  ASSERT_EQ(::recv(pair.ours.get(), &byte, 1, 0), 1);
+  readable = false;
+  EXPECT_EQ(bits_within(0), 0u);
+  ::shutdown(pair.theirs.get(), SHUT_WR);
+  EXPECT_TRUE(bits_within(10000) & EventQueue::kPeerEnded);
+  pair.theirs.reset();
+  EXPECT_TRUE(bits_within(10000) & EventQueue::kHangUp);
+  EXPECT_EQ(bits_within(0), 0u) << "a hang-up lasts, and is told once";
+  queue.closing(pair.ours.get());
+}
+
+TEST(EventQueue, ReportsAsLongAsItLasts) {
+  auto pair = make_socket_pair(Waits::no).value();
+  int tag = 0;
+  EventQueue queue;
+  queue.watch(pair.ours.get(), &tag, EventQueue::kIn);
+  EXPECT_TRUE(queue.wait(0).empty());
+  ASSERT_TRUE(write_all(pair.theirs.get(), "x"));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(queue.wait(10000).size(), 1u);
+  queue.watch(pair.ours.get(), &tag, 0);
+  EXPECT_TRUE(queue.wait(0).empty());
+  queue.watch(pair.ours.get(), &tag, EventQueue::kIn);
+  EXPECT_EQ(queue.wait(10000).size(), 1u);
+  queue.forget(pair.ours.get());
+  EXPECT_TRUE(queue.wait(0).empty());
+}
+
+}  // namespace
+}  // namespace bottle

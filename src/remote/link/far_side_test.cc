@@ -1,0 +1,38 @@
+#include "remote/link/far_side.h"
+
+#include <gtest/gtest.h>
+
+#include "base/files/file.h"
+#include "base/ids.h"
+#include "base/os/this_program.h"
+#include "session/box/programs.h"
+
+namespace bottle::remote {
+namespace {
+
+TEST(FarProgram, IsForTheFarMachine) {
+  std::string own(session::own_architecture()), other = own == "x86_64" ? "aarch64" : "x86_64";
+  std::string directory = ::testing::TempDir() + "/bottle-" + random_hex(4);
+  ASSERT_TRUE(make_directories(directory));
+
+  auto same = program_for_far_side(own, directory);
+  if (can_be_far_side()) EXPECT_EQ(same.value(), own_program().value());
+  else EXPECT_EQ(same.error().code, Code::not_found) << "a near side that is not Linux ships another program";
+
+  auto missing = program_for_far_side(other, directory);
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, Code::not_found);
+  EXPECT_NE(missing.error().what.find(directory + "/bottle-linux-" + other), std::string::npos) << missing.error().what;
+
+  ASSERT_TRUE(write_file_atomically(directory + "/bottle-linux-" + other, "for the other processor"));
+  EXPECT_EQ(program_for_far_side(other, directory).value(), "for the other processor");
+  EXPECT_EQ(program_for_far_side(other == "aarch64" ? "arm64" : "amd64", directory).value(), "for the other processor");
+}
+
+TEST(FarProgram, IsNotFoundByAStrangersPath) {
+  for (const char* machine : {"", "../../etc/passwd", "riscv64"})
+    EXPECT_EQ(program_for_far_side(machine, "/").error().code, Code::invalid) << machine;
+}
+
+}  // namespace
+}  // namespace bottle::remote
