@@ -20,7 +20,7 @@ namespace {
 
 // Returns whether the command only shows text, or reads none of the operator's directories.
 bool needs_no_place(const char* command) {
-  for (const char* each : {"help", "man", "completion", "schema", "guard"})
+  for (const char* each : {"help", "man", "completion", "schema", "guard", "broker"})
     if (std::strcmp(command, each) == 0) return true;
   return command[0] == '-';
 }
@@ -47,7 +47,10 @@ int dispatch(int argc, char** argv) {
   // The bottle on another machine calls this over ssh.
   if (argc >= 2 && std::strcmp(argv[1], "far") == 0) return bottle::app::run_far({argv + 2, argv + argc});
   // The near side of a remote session runs this as its broker (remote/near/broker.h).
-  if (argc == 2 && std::strcmp(argv[1], "broker") == 0) return bottle::app::run_broker();
+  if (argc == 2 && std::strcmp(argv[1], "broker") == 0) {
+    bottle::restore_randomization(argv);
+    return bottle::app::run_broker();
+  }
   return bottle::app::run(argc, argv);
 }
 

@@ -10,7 +10,7 @@
 
 #include "base/os/hardening.h"
 #include "base/unique_fd.h"
-#include "guard/core/tls.h"
+#include "guard/net/tls.h"
 #include "guard/server.h"
 #include "remote/near/near_side.h"
 #include "session/console/clients.h"

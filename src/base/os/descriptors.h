@@ -38,6 +38,9 @@ void defer_accepting(int listener);
 // stay in memory if the system has such files. Otherwise they are in an unlinked file in $TMPDIR.
 Result<UniqueFd> make_memory_file(const char* name, std::string_view bytes);
 
+// Blocks until the bytes that were written to a file are on the disk. Returns -1 and sets errno as fsync(2) does.
+int flush_data(int fd);
+
 // Passes a descriptor over a Unix socket, or takes one. Neither call blocks.
 Result<> pass_descriptor(int socket, int fd);
 // Fails with Code::closed if the other side has closed the socket, and with Code::unavailable if nothing is pending.

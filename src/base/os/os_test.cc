@@ -7,7 +7,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
+#include <vector>
 
 #include "base/files/file.h"
 #include "base/os/descriptors.h"
@@ -68,7 +70,7 @@ TEST(Descriptors, AreNotCaughtByAProgramThatStartsMeanwhile) {
   for (int i = 0; i < 2000; ++i) {
     auto pipe = make_pipe().value();
     pipe.write.reset();
-    ended += wait_readable(pipe.read.get(), 0);
+    ended += wait_readable(pipe.read.get(), 20000);  // a program holds it until exec
   }
   over = true;
   starter.join();

@@ -63,7 +63,7 @@ void Source::watch() {
 }
 
 void Source::close() {
-  if (watched_) g_events->closing(fd_.get());
+  if (watched_ && g_events) g_events->closing(fd_.get());
   fd_.reset();
   watched_ = false;
 }
@@ -115,6 +115,8 @@ Loop::Loop() {
   g_events = &events_;
   tick();
 }
+
+Loop::~Loop() { g_events = nullptr; }
 
 void Loop::tick() {
   timespec t;

@@ -95,6 +95,7 @@ class Source {
 class Loop {
  public:
   Loop();
+  ~Loop();
   // Runs until stop(). Calls `after_turn` once per turn; it returns the longest time to sleep in milliseconds (-1: no
   // limit).
   void run(const std::function<int()>& after_turn);

@@ -4,6 +4,7 @@
 #include "docker/fake/fake_engine.h"
 #include "session/box/images.h"
 #include "session/box/network.h"
+#include "session/box/programs.h"
 #include "session/box/runtime_trial.h"
 #include "session/ledger/names.h"
 #include "session/ledger/scratch_test.h"
@@ -64,7 +65,7 @@ TEST_F(Box, TheGuardsImageIsImportedOnceAndHoldsTheProgram) {
   ASSERT_EQ(world.images.size(), 1u);
   const auto& image = world.images.begin()->second;
   EXPECT_EQ(image.labels.at("bottle.image"), "guard");
-  EXPECT_EQ(*image.files.at("/guard").text, guard_program());
+  EXPECT_EQ(*image.files.at("/guard").text, *program_for(Program::guard, own_architecture(), ""));
   docker.set_fault([](const FakeCall&) { return Fault::silent; });
   EXPECT_EQ(ensure_guard_image(*engine).error().code, Code::timed_out);
 }

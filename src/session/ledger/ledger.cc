@@ -18,6 +18,7 @@
 #include "base/files/file.h"
 #include "base/files/own_file.h"
 #include "base/ids.h"
+#include "base/os/descriptors.h"
 #include "base/os/process_identity.h"
 #include "base/text/line.h"
 
@@ -115,11 +116,7 @@ Result<> Ledger::append(const LedgerRecord& record, bool flush) {
   std::string line = TRY(wire::encode_exactly(record)) + "\n";
   if (auto r = write_all(fd_.get(), line); !r)
     return std::unexpected(std::move(r.error()).during("writing the ledger"));
-#ifdef __APPLE__
-  if (flush && ::fsync(fd_.get()) != 0) return fail_errno("flushing the ledger");
-#else
-  if (flush && ::fdatasync(fd_.get()) != 0) return fail_errno("flushing the ledger");
-#endif
+  if (flush && flush_data(fd_.get()) != 0) return fail_errno("flushing the ledger");
   die_if_asked(++record_number);
   return {};
 }

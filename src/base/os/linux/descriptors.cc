@@ -55,6 +55,8 @@ Result<UniqueFd> make_memory_file(const char* name, std::string_view bytes) {
   return fd;
 }
 
+int flush_data(int fd) { return ::fdatasync(fd); }
+
 Result<UniqueFd> take_descriptor(int socket) {
   char byte;
   iovec part{&byte, 1};

@@ -77,6 +77,8 @@ Result<UniqueFd> make_memory_file(const char* name, std::string_view bytes) {
   return fd;
 }
 
+int flush_data(int fd) { return ::fsync(fd); }
+
 Result<UniqueFd> take_descriptor(int socket) {
   std::shared_lock lock(spawning);
   char byte;
