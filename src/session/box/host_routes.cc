@@ -33,8 +33,13 @@ int length_of(const sockaddr* mask) {
   return bits;
 }
 
-std::vector<Prefix> own_addresses() {
-  std::vector<Prefix> all;
+struct OwnAddress {
+  std::string device;
+  Prefix prefix;
+};
+
+std::vector<OwnAddress> own_addresses() {
+  std::vector<OwnAddress> all;
   ifaddrs* list = nullptr;
   if (::getifaddrs(&list) != 0) return all;
   for (auto* each = list; each; each = each->ifa_next) {
@@ -50,7 +55,7 @@ std::vector<Prefix> own_addresses() {
     }
     own.bits = length_of(each->ifa_netmask);
     if (own.bits < 0) own.bits = own.address.v6 ? 128 : 32;
-    all.push_back(own);
+    all.push_back({each->ifa_name, own});
   }
   ::freeifaddrs(list);
   return all;
@@ -113,11 +118,22 @@ std::vector<Prefix> networks_of(const std::vector<Prefix>& addresses, const std:
   return all;
 }
 
-std::vector<Prefix> host_networks() { return networks_of(own_addresses(), host_routes()); }
+std::vector<Prefix> host_networks() {
+  std::vector<Prefix> addresses;
+  for (const auto& own : own_addresses()) addresses.push_back(own.prefix);
+  return networks_of(addresses, host_routes());
+}
 
 std::vector<HostRoute> host_routes() {
   auto lists = route_lists();
-  return read_routes(lists.ipv4, lists.ipv6);
+  if (!lists.ipv4.empty() || !lists.ipv6.empty()) return read_routes(lists.ipv4, lists.ipv6);
+  // The system does not list its routes. Each address tells of one: to the network that it is in.
+  std::vector<HostRoute> routes;
+  for (const auto& [device, own] : own_addresses()) {
+    HostRoute route{device, policy::network_of(own), true};
+    if (route.to.bits > 0 && !leads_nowhere(route)) routes.push_back(std::move(route));
+  }
+  return routes;
 }
 
 bool is_engine_bridge(std::string_view device) {

@@ -19,8 +19,7 @@ struct HostRoute {
 };
 
 // Returns all routes except the default routes and the IPv6 routes that lead to no network: link-local, multicast and
-// the host's own addresses. Returns nothing on a system that does not list its routes, such as macOS, where the engine
-// runs in a VM of its own.
+// the host's own addresses. On a system that does not list its routes, returns only the networks of its own addresses.
 std::vector<HostRoute> host_routes();
 
 // Returns the addresses that a name must not lead to, even if they are public: this host's own addresses and the
