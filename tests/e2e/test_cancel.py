@@ -130,7 +130,9 @@ def test_a_launch_on_another_machine_is_given_up(remote, far, until, way):  # no
     since = time.time()
     assert_given_up(remote, child, way, since, give_up(remote, child, way, remote.extra_env))
     assert until(lambda: not processes_of(remote), SOON), processes_of(remote)
-    assert remote.sessions() == [] and far.left() == []
+    assert remote.sessions() == []
+    # The far side removes the container of a runtime's trial by itself, and may take longer than the near side.
+    assert until(lambda: far.left() == [], SOON), far.left()
 
 
 def test_a_launch_that_waits_for_its_values_is_stopped(remote, far, until):  # noqa: F811
