@@ -1,0 +1,192 @@
+#include "guard/h2/fields.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+namespace bottle::guard::h2 {
+namespace {
+
+// Returns whether a header belongs to one connection of HTTP/1.1. In HTTP/2, such a header is malformed (RFC 9113
+// §8.2.2).
+bool of_connection(std::string_view name) {
+  for (std::string_view each :
+       {"connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade", "http2-settings"})
+    if (http::iequals(name, each)) return true;
+  return false;
+}
+
+bool is_name(std::string_view name) {
+  return http::is_token(name) && std::ranges::none_of(name, [](char c) { return c >= 'A' && c <= 'Z'; });
+}
+
+bool is_value(std::string_view value) {
+  if (!value.empty() && (value.front() == ' ' || value.front() == '\t' || value.back() == ' ' || value.back() == '\t'))
+    return false;
+  return std::ranges::none_of(value, [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
+}
+
+// Returns whether the text can be a part of a request line without being read as more than one part.
+bool is_part_of_line(std::string_view text) {
+  return !text.empty() && std::ranges::none_of(text, [](unsigned char c) { return c <= 0x20 || c == 0x7f; });
+}
+
+std::optional<uint64_t> number(std::string_view text) {
+  uint64_t value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || text.size() > 18 || error != std::errc() || end != text.data() + text.size()) return {};
+  return value;
+}
+
+// The fields of a head, sorted by what they mean.
+struct Sorted {
+  std::string_view method, scheme, authority, path, status;
+  const Field* length = nullptr;
+  std::string lines, cookie;
+};
+
+const char* set_once(std::string_view& to, const std::string& value) {
+  if (!to.empty()) return "a repeated pseudo-header";
+  if (value.empty()) return "an empty pseudo-header";
+  to = value;
+  return nullptr;
+}
+
+const char* take_pseudo(const Field& field, bool request, Sorted& sorted) {
+  if (!request) return field.name == ":status" ? set_once(sorted.status, field.value) : "an unknown pseudo-header";
+  if (field.name == ":method") return set_once(sorted.method, field.value);
+  if (field.name == ":scheme") return set_once(sorted.scheme, field.value);
+  if (field.name == ":authority") return set_once(sorted.authority, field.value);
+  if (field.name == ":path") return set_once(sorted.path, field.value);
+  return "an unknown pseudo-header";
+}
+
+const char* take_regular(const Field& field, bool request, Sorted& sorted) {
+  if (!is_name(field.name)) return "a header name that is not lower-case HTTP";
+  if (!is_value(field.value)) return "a control byte or outer space in a header";
+  if (of_connection(field.name)) return "a header that belongs to a connection";
+  if (request && field.name == "te" && field.value != "trailers") return "a TE header other than trailers";
+  if (field.name == "content-length") {
+    if (sorted.length || !number(field.value)) return "not one valid content-length";
+    sorted.length = &field;
+  } else if (request && field.name == "cookie") {
+    // A client may send a cookie header in several fields (RFC 9113 §8.2.3).
+    sorted.cookie.append(sorted.cookie.empty() ? "" : "; ").append(field.value);
+  } else if (request && field.name == "host") {
+    if (!sorted.authority.empty() && !http::iequals(sorted.authority, field.value)) return "host and :authority differ";
+    if (sorted.authority.empty()) sorted.authority = field.value;
+  } else {
+    sorted.lines.append(field.name).append(": ").append(field.value).append("\r\n");
+  }
+  return nullptr;
+}
+
+const char* sort(const Fields& fields, bool request, Sorted& sorted) {
+  bool regular = false;
+  for (const auto& each : fields) {
+    bool pseudo = each.name.starts_with(':');
+    if (pseudo && regular) return "a pseudo-header after a header";
+    regular |= !pseudo;
+    if (const char* why = pseudo ? take_pseudo(each, request, sorted) : take_regular(each, request, sorted)) return why;
+  }
+  return nullptr;
+}
+
+// Writes the end of the head. A message without a known length is chunked.
+void end_head(const Sorted& sorted, bool body, Text& text) {
+  if (sorted.length) text.head.append("Content-Length: ").append(sorted.length->value).append("\r\n");
+  if (body) text.framing = sorted.length ? Framing::length : Framing::chunked;
+  if (text.framing == Framing::chunked) text.head.append("Transfer-Encoding: chunked\r\n");
+  text.head.append("\r\n");
+}
+
+Text bad(const char* why) {
+  Text text;
+  text.why = why;
+  return text;
+}
+
+void append_fields(const http::Head& head, Fields& fields) {
+  for (const auto& each : head.headers) {
+    if (of_connection(each.name) || http::iequals(each.name, "host")) continue;
+    if (http::iequals(each.name, "te") && !http::has_token(each.value, "trailers")) continue;
+    bool te = http::iequals(each.name, "te");
+    fields.push_back({lower(each.name), te ? "trailers" : std::string(each.value)});
+  }
+}
+
+}  // namespace
+
+std::string lower(std::string_view name) {
+  std::string out(name);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  return out;
+}
+
+Text request_text(const Fields& fields, bool ended) {
+  Sorted sorted;
+  if (const char* why = sort(fields, true, sorted)) return bad(why);
+  if (sorted.method.empty() || sorted.scheme.empty() || sorted.path.empty()) return bad("a missing pseudo-header");
+  if (sorted.authority.empty()) return bad("no :authority");
+  if (sorted.method == "CONNECT") return bad("CONNECT in a tunnel");
+  if (sorted.scheme != "https") return bad("a :scheme other than https");
+  if (!http::is_token(sorted.method)) return bad("not a method");
+  if (!is_part_of_line(sorted.path) || !is_part_of_line(sorted.authority)) return bad("a space in :path or :authority");
+  // The absolute form would name a host a second time.
+  if (sorted.path[0] != '/' && !(sorted.path == "*" && sorted.method == "OPTIONS"))
+    return bad("a :path that is no path");
+  if (ended && sorted.length && number(sorted.length->value) != 0) return bad("a content-length without a body");
+  Text text;
+  text.head.append(sorted.method).append(" ").append(sorted.path).append(" HTTP/1.1\r\nHost: ");
+  text.head.append(sorted.authority).append("\r\n").append(sorted.lines);
+  if (!sorted.cookie.empty()) text.head.append("cookie: ").append(sorted.cookie).append("\r\n");
+  bool usually_has_body = sorted.method == "POST" || sorted.method == "PUT" || sorted.method == "PATCH";
+  if (ended && !sorted.length && usually_has_body) text.head.append("Content-Length: 0\r\n");
+  end_head(sorted, !ended, text);
+  return text;
+}
+
+Text answer_text(const Fields& fields, bool ended, std::string_view method) {
+  Sorted sorted;
+  if (const char* why = sort(fields, false, sorted)) return bad(why);
+  auto status = number(sorted.status);
+  if (sorted.status.size() != 3 || !status || *status < 100) return bad("not a :status");
+  if (*status == 101) return bad("a 101 in HTTP/2");
+  if (*status < 200 && (ended || sorted.length)) return bad("an interim answer with a body");
+  bool bodyless = *status < 200 || *status == 204 || *status == 304 || method == "HEAD";
+  if (ended && !bodyless && sorted.length && number(sorted.length->value) != 0)
+    return bad("a content-length without a body");
+  Text text;
+  text.head.append("HTTP/1.1 ").append(sorted.status).append(" \r\n").append(sorted.lines);
+  if (ended && !bodyless && !sorted.length) text.head.append("Content-Length: 0\r\n");
+  end_head(sorted, !ended && !bodyless, text);
+  return text;
+}
+
+std::string trailer_text(const Fields& fields) {
+  std::string lines;
+  for (const auto& each : fields)
+    if (is_name(each.name) && is_value(each.value) && !of_connection(each.name))
+      lines.append(each.name).append(": ").append(each.value).append("\r\n");
+  return lines;
+}
+
+Fields request_fields(const http::Head& head) {
+  Fields fields{{":method", std::string(head.method)},
+                {":scheme", "https"},
+                {":authority", std::string(head.host)},
+                {":path", std::string(head.target)}};
+  append_fields(head, fields);
+  return fields;
+}
+
+Fields answer_fields(const http::Head& head) {
+  Fields fields{{":status", std::to_string(head.status)}};
+  append_fields(head, fields);
+  // The head itself says that nothing follows. gRPC would take the length for metadata.
+  std::erase_if(fields, [](const Field& field) { return field.name == "content-length" && field.value == "0"; });
+  return fields;
+}
+
+}  // namespace bottle::guard::h2

@@ -1,0 +1,479 @@
+#include "guard/h2/session.h"
+
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <vector>
+
+#include "policy/credentials.h"
+
+namespace bottle::guard::h2 {
+namespace {
+
+// A client's stream may have this much in flight before the guard has read it, and so may a server's.
+constexpr int32_t kClientWindow = 64 * 1024, kServerWindow = 256 * 1024;
+// The window of the whole connection bounds nothing, because each stream has its own. It must not stop one stream
+// because another is not read.
+constexpr int32_t kConnectionWindow = 64 << 20;
+
+std::string_view text(const uint8_t* bytes, size_t size) { return {reinterpret_cast<const char*>(bytes), size}; }
+std::string_view text(nghttp2_rcbuf* buffer) {
+  nghttp2_vec v = nghttp2_rcbuf_get_buf(buffer);
+  return text(v.base, v.len);
+}
+
+std::vector<nghttp2_nv> name_values(const Fields& fields) {
+  std::vector<nghttp2_nv> out;
+  for (const auto& each : fields) {
+    // A credential stays out of the compressor's table, whose effect on the length of later heads can be seen.
+    bool credential = policy::presents_credentials(each.name);
+    out.push_back({reinterpret_cast<uint8_t*>(const_cast<char*>(each.name.data())),
+                   reinterpret_cast<uint8_t*>(const_cast<char*>(each.value.data())), each.name.size(),
+                   each.value.size(),
+                   static_cast<uint8_t>(credential ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE)});
+  }
+  return out;
+}
+
+bool ends_stream(uint8_t flags) { return (flags & NGHTTP2_FLAG_END_STREAM) != 0; }
+
+}  // namespace
+
+// The functions that nghttp2 calls.
+struct Session::Callbacks {
+  static Session& of(void* user) { return *static_cast<Session*>(user); }
+  static int result(bool ok) { return ok ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE; }
+
+  static int begin_frame(nghttp2_session*, const nghttp2_frame_hd* hd, void* user) {
+    return result(of(user).begin_frame(hd->type, hd->flags, hd->stream_id, hd->length));
+  }
+  static int begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    return result(of(user).begin_head(frame->hd.stream_id, frame->headers.cat == NGHTTP2_HCAT_REQUEST));
+  }
+  static int header(nghttp2_session*, const nghttp2_frame* frame, nghttp2_rcbuf* name, nghttp2_rcbuf* value, uint8_t,
+                    void* user) {
+    return result(of(user).take_field(frame->hd.stream_id, text(name), text(value), true));
+  }
+  static int invalid_header(nghttp2_session*, const nghttp2_frame* frame, nghttp2_rcbuf* name, nghttp2_rcbuf* value,
+                            uint8_t, void* user) {
+    return result(of(user).take_field(frame->hd.stream_id, text(name), text(value), false));
+  }
+  static int frame_recv(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    return result(of(user).frame_received(frame->hd.type, frame->hd.flags, frame->hd.stream_id));
+  }
+  static int invalid_frame(nghttp2_session*, const nghttp2_frame*, int error, void* user) {
+    Session& session = of(user);
+    if (session.error_.empty()) session.error_ = nghttp2_strerror(error);
+    return result(session.note_malformed(std::exchange(session.error_, {})));
+  }
+  static int data_chunk(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t size, void* user) {
+    return result(of(user).data_received(id, text(data, size)));
+  }
+  static int frame_send(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    if (frame->hd.type == NGHTTP2_GOAWAY) of(user).ended_by(frame->goaway.error_code);
+    of(user).frame_sent(frame->hd.type, frame->hd.flags, frame->hd.stream_id);
+    return 0;
+  }
+  static int stream_close(nghttp2_session*, int32_t id, uint32_t code, void* user) {
+    of(user).stream_closed(id, code);
+    return 0;
+  }
+  static int error(nghttp2_session*, int, const char* message, size_t size, void* user) {
+    std::string_view text(message, std::min<size_t>(size, 200));
+    of(user).error_ = text.substr(0, text.find(", value: "));  // the value of a header may be a secret
+    return 0;
+  }
+  static ssize_t provide(nghttp2_session*, int32_t id, uint8_t* buffer, size_t size, uint32_t* flags,
+                         nghttp2_data_source*, void* user) {
+    Stream* stream = of(user).find(id);
+    if (!stream) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    return of(user).provide(*stream, reinterpret_cast<char*>(buffer), size, flags);
+  }
+
+  static nghttp2_session_callbacks* all() {
+    static nghttp2_session_callbacks* callbacks = [] {
+      nghttp2_session_callbacks* c = nullptr;
+      nghttp2_session_callbacks_new(&c);
+      nghttp2_session_callbacks_set_on_begin_frame_callback(c, begin_frame);
+      nghttp2_session_callbacks_set_on_begin_headers_callback(c, begin_headers);
+      nghttp2_session_callbacks_set_on_header_callback2(c, header);
+      nghttp2_session_callbacks_set_on_invalid_header_callback2(c, invalid_header);
+      nghttp2_session_callbacks_set_on_frame_recv_callback(c, frame_recv);
+      nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(c, invalid_frame);
+      nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, data_chunk);
+      nghttp2_session_callbacks_set_on_frame_send_callback(c, frame_send);
+      nghttp2_session_callbacks_set_on_stream_close_callback(c, stream_close);
+      nghttp2_session_callbacks_set_error_callback2(c, error);
+      return c;
+    }();
+    return callbacks;
+  }
+
+  static nghttp2_option* options() {
+    static nghttp2_option* options = [] {
+      nghttp2_option* o = nullptr;
+      nghttp2_option_new(&o);
+      nghttp2_option_set_no_auto_window_update(o, 1);
+      nghttp2_option_set_max_outbound_ack(o, 100);
+      nghttp2_option_set_max_reserved_remote_streams(o, 0);
+      nghttp2_option_set_max_send_header_block_length(o, 2 * http::kMaxAnswerHead);
+      // What these limit is also limited by `resets_` and `kMostBlock`, which say why they end a connection.
+      nghttp2_option_set_stream_reset_rate_limit(o, 1000, 100);
+      nghttp2_option_set_max_continuations(o, 64);
+      return o;
+    }();
+    return options;
+  }
+};
+
+Session::Session(Role role) : role_(role) {
+  auto make = role == Role::server ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
+  if (make(&session_, Callbacks::all(), this, Callbacks::options()) != 0) {
+    session_ = nullptr;
+    fail("there is no memory for a session");
+    return;
+  }
+  std::vector<nghttp2_settings_entry> settings;
+  if (role == Role::server) {
+    settings = {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, kMostStreams},
+                {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kClientWindow},
+                {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, kMostHead}};
+  } else {
+    settings = {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+                {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kServerWindow},
+                {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, http::kMaxAnswerHead}};
+  }
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
+  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kConnectionWindow);
+}
+
+Session::~Session() {
+  cut();
+  if (session_) nghttp2_session_del(session_);
+}
+
+void Session::cut() {
+  on_work = nullptr;
+  failed_ = true;
+  auto cut_off = [](Stream& stream) {
+    stream.session_ = nullptr;
+    stream.closed_ = true;
+    stream.broken_ |= !stream.in_ended_ || !stream.end_sent_;
+    stream.changed();
+  };
+  for (auto& [id, stream] : std::exchange(streams_, {})) cut_off(*stream);
+  for (auto& [key, stream] : std::exchange(unborn_, {})) cut_off(*stream);
+}
+
+Stream* Session::find(int32_t id) const {
+  auto found = streams_.find(id);
+  return found == streams_.end() ? nullptr : found->second.get();
+}
+
+bool Session::fail(const char* why) {
+  failed_ = true;
+  if (why_.empty()) why_ = why;
+  return false;
+}
+
+bool Session::receive(std::string_view bytes, int64_t now) {
+  now_ = now;
+  if (failed_) return false;
+  // In pieces, so that the limit of a head holds in the middle of what one read has brought.
+  while (!bytes.empty() && !failed_) {
+    std::string_view piece = bytes.substr(0, 16 * 1024);
+    bytes.remove_prefix(piece.size());
+    if (in_head_) block_ += piece.size();
+    ssize_t n = nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(piece.data()), piece.size());
+    if (n < 0) fail(nghttp2_strerror(static_cast<int>(n)));
+    else if (in_head_ && block_ > kMostBlock) fail("a head in too many frames");
+  }
+  if (!failed_) return true;
+  nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
+  return false;
+}
+
+bool Session::transmit(std::string& out, size_t most) {
+  bool any = false;
+  while (session_ && out.size() < most) {
+    const uint8_t* bytes = nullptr;
+    ssize_t n = nghttp2_session_mem_send(session_, &bytes);
+    if (n < 0) fail(nghttp2_strerror(static_cast<int>(n)));
+    if (n <= 0) break;
+    out.append(text(bytes, static_cast<size_t>(n)));
+    any = true;
+  }
+  return any;
+}
+
+bool Session::over() const {
+  return !session_ || failed_ || (!nghttp2_session_want_read(session_) && !nghttp2_session_want_write(session_));
+}
+
+void Session::shut_down() {
+  if (std::exchange(shut_, true) || !session_) return;
+  int32_t last = nghttp2_session_get_last_proc_stream_id(session_);
+  if (role_ == Role::server && !streams_.empty()) last = std::max(last, streams_.rbegin()->first);
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, nullptr, 0);
+}
+
+std::shared_ptr<Stream> Session::accept() {
+  if (new_.empty() || failed_) return nullptr;
+  auto stream = std::move(new_.begin()->second);
+  new_.erase(new_.begin());
+  return stream;
+}
+
+std::shared_ptr<Stream> Session::open() {
+  auto stream = std::make_shared<Stream>(this);
+  unborn_[stream.get()] = stream;
+  stream->place_ = places_;
+  return stream;
+}
+
+bool Session::has_room() const {
+  if (!session_ || failed_ || shut_ || !nghttp2_session_check_request_allowed(session_)) return false;
+  uint32_t most = nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+  return streams_.size() + unborn_.size() < std::min(most, kMostStreams);
+}
+
+// --- what a stream asks for ---
+
+void Session::give_back(Stream& stream, size_t bytes) {
+  if (stream.closed_ || stream.id_ < 0) return;
+  nghttp2_session_consume_stream(session_, stream.id_, bytes);
+  work();
+}
+
+// Cuts a stream off whose text is incomplete or is no HTTP.
+void Session::reset(Stream& stream) {
+  stream.pending_.clear();
+  if (stream.closed_) return;
+  uint32_t code = role_ == Role::server ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_CANCEL;
+  if (stream.id_ >= 0) nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, code);
+  stream.closed_ = true;
+  stream.broken_ |= !stream.in_ended_ || role_ == Role::server;
+  stream.changed();
+}
+
+void Session::resume(Stream& stream) {
+  if (!std::exchange(stream.deferred_, false) || stream.closed_) return;
+  nghttp2_session_resume_data(session_, stream.id_);
+}
+
+void Session::dropped(Stream& stream) {
+  if (auto unborn = unborn_.find(&stream); unborn != unborn_.end()) {
+    stream.session_ = nullptr;
+    unborn_.erase(unborn);
+    return;
+  }
+  if (size_t debt = std::exchange(stream.debt_, 0)) give_back(stream, debt);
+  std::string().swap(stream.in_);
+  stream.in_at_ = 0;
+  if (stream.closed_) return;
+  if (role_ == Role::client || !stream.out_ended_) reset(stream);
+  else if (stream.end_sent_ && !stream.in_ended_)
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, NGHTTP2_NO_ERROR);
+  work();
+}
+
+// Sends a head that the guard has written.
+bool Session::submit(Stream& stream, const http::Head& head) {
+  bool interim = role_ == Role::server && head.status < 200;
+  if (interim && head.status == 101) return false;
+  Fields fields = role_ == Role::client ? request_fields(head) : answer_fields(head);
+  auto values = name_values(fields);
+  nghttp2_data_provider provider{.source = {}, .read_callback = Callbacks::provide};
+  bool body = !interim && !stream.body_.done();
+  if (role_ == Role::client) {
+    int32_t id =
+        nghttp2_submit_request(session_, nullptr, values.data(), values.size(), body ? &provider : nullptr, nullptr);
+    if (id < 0) return false;
+    stream.id_ = id;
+    auto unborn = unborn_.extract(&stream);
+    streams_[id] = std::move(unborn.mapped());
+    return true;
+  }
+  int error =
+      interim ? nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, stream.id_, nullptr, values.data(), values.size(),
+                                       nullptr)
+              : nghttp2_submit_response(session_, stream.id_, values.data(), values.size(), body ? &provider : nullptr);
+  return error == 0;
+}
+
+// --- what nghttp2 reports ---
+
+// nghttp2 takes a stream that was skipped for one that has ended, and ignores its frames.
+bool Session::names_skipped_stream(int32_t id) {
+  constexpr size_t kMostSkipped = 100;
+  for (int64_t each = int64_t{highest_} + (highest_ ? 2 : 1); each < id && skipped_.size() < kMostSkipped; each += 2)
+    skipped_.insert(static_cast<int32_t>(each));
+  highest_ = std::max(highest_, id);
+  return skipped_.contains(id);
+}
+
+bool Session::begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length) {
+  if (type != NGHTTP2_CONTINUATION) in_head_ = false;
+  if (type == NGHTTP2_HEADERS && role_ == Role::server && id % 2 == 1 && names_skipped_stream(id)) {
+    error_ = "a stream with a smaller number than an earlier one";
+    nghttp2_session_terminate_session(session_, NGHTTP2_PROTOCOL_ERROR);
+    return true;
+  }
+  if (type == NGHTTP2_RST_STREAM) return resets_.take(now_) || fail("too many streams that were reset");
+  bool moves_data =
+      (type == NGHTTP2_DATA && (length > 0 || (flags & NGHTTP2_FLAG_END_STREAM))) || type == NGHTTP2_HEADERS;
+  if (moves_data) return controls_.add(2), true;
+  return controls_.take(now_) || fail("too many frames that carry no data");
+}
+
+bool Session::begin_head(int32_t id, bool request) {
+  in_head_ = true;
+  block_ = decoded_ = 0;
+  if (role_ == Role::client || !request) return true;
+  // The guard may still be busy with streams that the client has reset.
+  if (shut_ || served() >= 2 * kMostStreams) {
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+    return resets_.take(now_) || fail("too many streams that were refused");
+  }
+  auto stream = std::make_shared<Stream>(this);
+  stream->id_ = id;
+  streams_[id] = std::move(stream);
+  return true;
+}
+
+bool Session::take_field(int32_t id, std::string_view name, std::string_view value, bool valid) {
+  decoded_ += name.size() + value.size() + 32;
+  if (decoded_ > kMostDecoded) return fail("a head that becomes too large");
+  Stream* stream = find(id);
+  if (!stream) return true;
+  stream->malformed_ |= !valid;
+  bool server = role_ == Role::server;
+  stream->fields_size_ += name.size() + value.size() + 32;
+  if (stream->fields_size_ > (server ? kMostHead : http::kMaxAnswerHead) ||
+      stream->fields_.size() >= (server ? kMostFields : http::kMaxAnswerHeaders))
+    stream->too_large_ = true;
+  else stream->fields_.push_back({std::string(name), std::string(value)});
+  return true;
+}
+
+bool Session::frame_received(uint8_t type, uint8_t flags, int32_t id) {
+  if (type == NGHTTP2_HEADERS) in_head_ = false;
+  Stream* stream = find(id);
+  if (!stream) return true;
+  if (type == NGHTTP2_HEADERS) return head_received(*stream, ends_stream(flags));
+  if (type == NGHTTP2_DATA && ends_stream(flags)) stream->receive_end({});
+  return true;
+}
+
+bool Session::note_malformed(std::string what) {
+  ++malformed_;
+  fault_ = std::move(what);
+  return resets_.take(now_) || fail("too many malformed messages");
+}
+
+// Refuses a malformed message.
+bool Session::refuse(Stream& stream, const char* why) {
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, NGHTTP2_PROTOCOL_ERROR);
+  stream.closed_ = true;
+  return note_malformed(why);
+}
+
+bool Session::head_received(Stream& stream, bool ended) {
+  Fields fields = std::exchange(stream.fields_, {});
+  stream.fields_size_ = 0;
+  if (stream.malformed_) return refuse(stream, "an invalid header");
+  if (stream.head_seen_) {
+    if (stream.too_large_) return refuse(stream, "trailers that are too large");
+    stream.receive_end(trailer_text(fields));
+    return true;
+  }
+  if (stream.too_large_) return refuse(stream, "a head that is too large");
+  bool server = role_ == Role::server;
+  Text text = server ? request_text(fields, ended) : answer_text(fields, ended, stream.method_);
+  if (text.why) return refuse(stream, text.why);
+  // Heads have no flow control.
+  if (stream.in_.size() - stream.in_at_ > http::kMaxAnswerHead) return refuse(stream, "too many interim answers");
+  stream.in_.append(text.head);
+  bool interim = !server && text.head[9] == '1';
+  if (!interim) {
+    stream.head_seen_ = true;
+    stream.in_framing_ = text.framing;
+    if (ended) stream.in_ended_ = true;
+  }
+  if (server) {
+    stream.method_ = text.head.substr(0, text.head.find(' '));
+    stream.place_ = places_;
+    new_[stream.id_] = streams_[stream.id_];
+  }
+  stream.changed();
+  return true;
+}
+
+bool Session::data_received(int32_t id, std::string_view payload) {
+  // A stream that is not read holds back only itself.
+  nghttp2_session_consume_connection(session_, payload.size());
+  Stream* stream = find(id);
+  if (!stream || stream->dropped_ || stream->closed_) nghttp2_session_consume_stream(session_, id, payload.size());
+  else stream->receive(payload);
+  return true;
+}
+
+void Session::ended_by(uint32_t code) {
+  if (code == NGHTTP2_NO_ERROR || !why_.empty()) return;
+  why_ = error_.empty() ? nghttp2_http2_strerror(code) : error_;
+}
+
+void Session::frame_sent(uint8_t type, uint8_t flags, int32_t id) {
+  if (type == NGHTTP2_DATA) controls_.add(4);
+  if ((type != NGHTTP2_DATA && type != NGHTTP2_HEADERS) || !ends_stream(flags)) return;
+  Stream* stream = find(id);
+  if (!stream) return;
+  stream->end_sent_ = true;
+  if (role_ == Role::server && stream->dropped_ && !stream->in_ended_)
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream->id_, NGHTTP2_NO_ERROR);
+}
+
+void Session::stream_closed(int32_t id, uint32_t code) {
+  auto found = streams_.find(id);
+  if (found == streams_.end()) return;
+  auto stream = std::move(found->second);
+  streams_.erase(found);
+  stream->closed_ = true;
+  stream->session_ = nullptr;
+  stream->refused_ = code == NGHTTP2_REFUSED_STREAM;
+  stream->broken_ = !stream->in_ended_ || (role_ == Role::server && !stream->end_sent_);
+  new_.erase(id);
+  stream->changed();
+}
+
+// Gives nghttp2 the next bytes of a body.
+long Session::provide(Stream& stream, char* buffer, size_t size, uint32_t* flags) {
+  size_t n = std::min(size, stream.out_.size() - stream.out_at_);
+  std::memcpy(buffer, stream.out_.data() + stream.out_at_, n);
+  stream.out_at_ += n;
+  if (stream.out_at_ == stream.out_.size()) {
+    std::string().swap(stream.out_);
+    stream.out_at_ = 0;
+  }
+  if (n > 0) stream.changed();
+  // What did not fit before may fit now.
+  if (!stream.out_.empty() || (n == 0 && !stream.out_ended_)) {
+    if (n > 0) return static_cast<long>(n);
+    stream.deferred_ = true;
+    return NGHTTP2_ERR_DEFERRED;
+  }
+  if (!stream.out_ended_) return static_cast<long>(n);
+  *flags |= NGHTTP2_DATA_FLAG_EOF;
+  Fields trailers;
+  for (const auto& [name, value] : stream.body_.trailers())
+    if (http::is_token(name)) trailers.push_back({lower(name), value});
+  if (trailers.empty()) return static_cast<long>(n);
+  auto values = name_values(trailers);
+  if (nghttp2_submit_trailer(session_, stream.id_, values.data(), values.size()) == 0)
+    *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+  return static_cast<long>(n);
+}
+
+}  // namespace bottle::guard::h2

@@ -1,0 +1,118 @@
+// This file is one side of an HTTP/2 connection (RFC 9113). It has no socket and no clock: it takes the peer's bytes
+// and makes those for the peer. nghttp2 reads and writes the frames; this class bounds what a peer can cause.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "guard/h2/allowance.h"
+#include "guard/h2/stream.h"
+
+struct nghttp2_session;
+
+namespace bottle::guard::h2 {
+
+enum class Role : uint8_t { server, client };
+
+inline constexpr uint32_t kMostStreams = 100;                 // that a client may have open at the same time
+inline constexpr size_t kMostFields = http::kMaxHeaders + 4;  // of a request
+inline constexpr size_t kMostHead = http::kMaxHead;  // bytes of a request's fields, as RFC 9113 §6.5.2 counts them
+inline constexpr size_t kMostBlock = 2 * http::kMaxAnswerHead;    // bytes of the frames of one head
+inline constexpr size_t kMostDecoded = 4 * http::kMaxAnswerHead;  // bytes of fields that one head may become
+
+class Session {
+ public:
+  explicit Session(Role role);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Takes bytes from the peer. `now` is in milliseconds. Returns false if the connection must end; why() says why, and
+  // what transmit() still has should be sent.
+  bool receive(std::string_view bytes, int64_t now);
+  // Appends bytes for the peer until `out` has `most` bytes or there are no more. Returns whether it appended any.
+  bool transmit(std::string& out, size_t most);
+  // Returns why the session ended, or an empty string after an orderly end.
+  const std::string& why() const { return why_; }
+  // Returns whether the peer has gone too far. It gets a last frame, and nothing more is read from it.
+  bool failed() const { return failed_; }
+  // Returns whether all has been said.
+  bool over() const;
+  // Cuts all streams off, because the connection has ended.
+  void cut();
+  // Takes no new streams. The existing ones go on.
+  void shut_down();
+
+  // Returns the next stream that the client has opened, or null. Its whole head can be read.
+  std::shared_ptr<Stream> accept();
+  // Opens a stream to the server. It begins when the guard has written the head of a request.
+  std::shared_ptr<Stream> open();
+  // Returns whether the server takes one more stream now.
+  bool has_room() const;
+  size_t streams() const { return streams_.size() + unborn_.size(); }
+  // Returns the number of requests and answers so far that were malformed and therefore refused, and what was wrong
+  // with the last one.
+  uint64_t malformed() const { return malformed_; }
+  const std::string& fault() const { return fault_; }
+
+  // Called when there is something to transmit because of a stream.
+  std::function<void()> on_work;
+
+ private:
+  friend class Stream;
+  struct Callbacks;
+  using Streams = std::map<int32_t, std::shared_ptr<Stream>>;
+
+  Stream* find(int32_t id) const;
+  void work() {
+    if (on_work) on_work();
+  }
+  bool fail(const char* why);
+  bool refuse(Stream& stream, const char* why);
+  bool note_malformed(std::string what);
+
+  // What a stream asks for.
+  void give_back(Stream& stream, size_t bytes);
+  void reset(Stream& stream);
+  void resume(Stream& stream);
+  void dropped(Stream& stream);
+  bool submit(Stream& stream, const http::Head& head);
+  size_t served() const { return static_cast<size_t>(places_.use_count()) - 1; }
+
+  // What nghttp2 reports. These return false if the connection must end.
+  bool begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length);
+  bool names_skipped_stream(int32_t id);
+  bool begin_head(int32_t id, bool request);
+  bool take_field(int32_t id, std::string_view name, std::string_view value, bool valid);
+  bool frame_received(uint8_t type, uint8_t flags, int32_t id);
+  bool head_received(Stream& stream, bool ended);
+  bool data_received(int32_t id, std::string_view payload);
+  void frame_sent(uint8_t type, uint8_t flags, int32_t id);
+  void ended_by(uint32_t code);
+  void stream_closed(int32_t id, uint32_t code);
+  long provide(Stream& stream, char* buffer, size_t size, uint32_t* flags);
+
+  Role role_;
+  nghttp2_session* session_ = nullptr;
+  Streams streams_;                                    // that nghttp2 knows
+  std::map<Stream*, std::shared_ptr<Stream>> unborn_;  // whose request has no head yet
+  std::map<int32_t, std::shared_ptr<Stream>> new_;     // for accept()
+  // Each stream that the guard works on has a copy, even after the peer has reset the stream.
+  std::shared_ptr<char> places_ = std::make_shared<char>();
+  int32_t highest_ = 0;        // of the streams that the client has opened
+  std::set<int32_t> skipped_;  // some of those below it that the client did not open, and must not open any more
+  int64_t now_ = 0;
+  size_t block_ = 0, decoded_ = 0;  // bytes of the head that is arriving
+  bool in_head_ = false, shut_ = false, failed_ = false;
+  std::string why_, fault_;
+  std::string error_;  // what nghttp2 said last
+  uint64_t malformed_ = 0;
+  Allowance resets_{200, 50}, controls_{2000, 200};
+};
+
+}  // namespace bottle::guard::h2

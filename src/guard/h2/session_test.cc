@@ -1,0 +1,420 @@
+#include "guard/h2/session.h"
+
+#include <gtest/gtest.h>
+#include <nghttp2/nghttp2.h>
+
+namespace bottle::guard::h2 {
+namespace {
+
+std::string all_of(Stream& stream) {
+  std::string out;
+  char buffer[4096];
+  for (size_t n; (n = stream.read(buffer, sizeof buffer)) > 0;) out.append(buffer, n);
+  return out;
+}
+
+std::string frame(uint8_t type, uint8_t flags, uint32_t id, std::string_view payload) {
+  std::string out;
+  for (int shift : {16, 8, 0}) out += static_cast<char>(payload.size() >> shift);
+  out += static_cast<char>(type);
+  out += static_cast<char>(flags);
+  for (int shift : {24, 16, 8, 0}) out += static_cast<char>(id >> shift);
+  return out.append(payload);
+}
+
+// The compressed form of fields. Each name and value is written as it is.
+std::string block(const Fields& fields) {
+  std::string out;
+  auto text = [&](const std::string& value) {
+    for (size_t length = value.size(), first = 127;; first = 0) {
+      if (first && length < first) {
+        out += static_cast<char>(length);
+        break;
+      }
+      if (first) {
+        out += static_cast<char>(127);
+        length -= 127;
+        first = 0;
+      }
+      for (; length >= 128; length /= 128) out += static_cast<char>(128 + length % 128);
+      out += static_cast<char>(length);
+      break;
+    }
+    out += value;
+  };
+  for (const auto& [name, value] : fields) {
+    out += '\0';
+    text(name);
+    text(value);
+  }
+  return out;
+}
+
+const Fields kGet = {{":method", "GET"}, {":scheme", "https"}, {":authority", "a.test"}, {":path", "/x?y"}};
+
+Fields with(Fields fields, const Fields& more) {
+  fields.insert(fields.end(), more.begin(), more.end());
+  return fields;
+}
+
+std::string headers(uint32_t id, const Fields& fields, bool ended = true) {
+  return frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | (ended ? NGHTTP2_FLAG_END_STREAM : 0), id, block(fields));
+}
+
+// Two sessions that speak with each other.
+class SessionTest : public testing::Test {
+ protected:
+  void exchange() {
+    for (bool moved = true; moved;) {
+      std::string up, down;
+      moved = client_.transmit(up, 1 << 20);
+      moved |= server_.transmit(down, 1 << 20);
+      server_.receive(up, now_);
+      client_.receive(down, now_);
+    }
+  }
+  // Sends a request, and returns the server's end of it.
+  std::shared_ptr<Stream> request(std::string_view text) {
+    asked_ = client_.open();
+    EXPECT_EQ(asked_->write(text), text.size());
+    exchange();
+    return server_.accept();
+  }
+  int64_t now_ = 1000;
+  Session client_{Role::client}, server_{Role::server};
+  std::shared_ptr<Stream> asked_;
+};
+
+TEST_F(SessionTest, CarriesARequestAndItsAnswer) {
+  auto served = request("GET /a?b HTTP/1.1\r\nHost: a.test\r\nX-One: 1\r\nConnection: TE\r\nTE: trailers\r\n\r\n");
+  ASSERT_TRUE(served);
+  EXPECT_EQ(all_of(*served), "GET /a?b HTTP/1.1\r\nHost: a.test\r\nx-one: 1\r\nte: trailers\r\n\r\n");
+  EXPECT_TRUE(served->ended());
+  served->write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Two: 2\r\n\r\nhi");
+  exchange();
+  EXPECT_EQ(all_of(*asked_), "HTTP/1.1 200 \r\nx-two: 2\r\nContent-Length: 2\r\n\r\nhi");
+  EXPECT_TRUE(asked_->ended());
+  EXPECT_EQ(client_.streams() + server_.streams(), 0u);
+}
+
+TEST_F(SessionTest, CarriesBothBodiesAtTheSameTimeAndTheirTrailers) {
+  auto served = request("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+  ASSERT_TRUE(served);
+  EXPECT_EQ(all_of(*served), "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+  served->write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n");
+  exchange();
+  EXPECT_EQ(all_of(*asked_), "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n");
+  asked_->write("1\r\nd\r\n0\r\nx-sum: 4\r\n\r\n");
+  exchange();
+  EXPECT_EQ(all_of(*served), "1\r\nd\r\n0\r\nx-sum: 4\r\n\r\n");
+  served->write("0\r\ngrpc-status: 0\r\n\r\n");
+  exchange();
+  EXPECT_EQ(all_of(*asked_), "0\r\ngrpc-status: 0\r\n\r\n");
+  EXPECT_TRUE(asked_->ended() && served->ended());
+}
+
+TEST_F(SessionTest, CarriesInterimAnswers) {
+  auto served = request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  served->write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n");
+  exchange();
+  EXPECT_EQ(all_of(*asked_), "HTTP/1.1 103 \r\nlink: </a>\r\n\r\nHTTP/1.1 204 \r\n\r\n");
+  EXPECT_TRUE(asked_->ended());
+}
+
+TEST_F(SessionTest, HoldsNoMoreThanAWindowOfWhatIsNotRead) {
+  auto served = request("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10000000\r\n\r\n");
+  std::string piece(100'000, 'x');
+  while (asked_->write(piece) > 0) exchange();
+  EXPECT_LT(served->held(), 200u * 1024);
+  EXPECT_LT(asked_->held(), 200u * 1024);
+  EXPECT_FALSE(asked_->has_room());
+  size_t read = all_of(*served).size();
+  EXPECT_GT(read, 60u * 1024);
+  exchange();
+  EXPECT_TRUE(asked_->has_room());  // reading makes room
+}
+
+TEST_F(SessionTest, AStreamThatIsNotReadStopsNoOther) {
+  auto stuck = request("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10000000\r\n\r\n");
+  auto first = asked_;
+  for (std::string piece(100'000, 'x'); first->write(piece) > 0;) exchange();
+  auto served = request("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc");
+  ASSERT_TRUE(served);
+  EXPECT_TRUE(all_of(*served).ends_with("\r\n\r\nabc"));
+}
+
+TEST_F(SessionTest, AnAnswerThatIsCutShortResetsItsStream) {
+  auto served = request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  served->write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi");
+  served->drop();
+  exchange();
+  EXPECT_TRUE(asked_->broken());
+  EXPECT_FALSE(asked_->ended());
+}
+
+TEST_F(SessionTest, AnAnswerUntilTheEndIsWholeOnlyIfItIsEnded) {
+  for (bool whole : {true, false}) {
+    auto served = request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    served->write("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhi");
+    if (whole) served->end();
+    served->drop();
+    exchange();
+    EXPECT_EQ(asked_->broken(), !whole);
+  }
+}
+
+TEST_F(SessionTest, AnAnswerGoesOutAfterTheGuardIsDone) {
+  auto served = request("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100\r\n\r\npart");
+  served->write("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+  served->drop();
+  exchange();
+  EXPECT_TRUE(all_of(*asked_).ends_with("\r\n\r\nno"));
+  EXPECT_TRUE(asked_->ended() && asked_->closed());  // the client need not send the rest
+}
+
+TEST_F(SessionTest, TheClientsResetReachesTheServer) {
+  auto served = request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  asked_->drop();
+  exchange();
+  EXPECT_TRUE(served->broken());
+  EXPECT_EQ(served->write("HTTP/1.1 200 OK\r\n\r\n"), 0u);
+}
+
+TEST_F(SessionTest, AStreamOutlivesItsSession) {
+  auto session = std::make_unique<Session>(Role::client);
+  auto stream = session->open();
+  int changes = 0;
+  stream->on_change = [&] { ++changes; };
+  session.reset();
+  EXPECT_TRUE(stream->broken());
+  EXPECT_EQ(changes, 1);
+  EXPECT_EQ(stream->write("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"), 0u);
+  stream->drop();
+}
+
+TEST_F(SessionTest, AfterShutDownNewRequestsAreRefusedAndOldOnesGoOn) {
+  auto served = request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  auto old = asked_;
+  server_.shut_down();
+  exchange();
+  EXPECT_FALSE(client_.has_room());
+  served->write("HTTP/1.1 204 No Content\r\n\r\n");
+  exchange();
+  EXPECT_EQ(all_of(*old), "HTTP/1.1 204 \r\n\r\n");
+  EXPECT_TRUE(old->ended());
+}
+
+// A client that sends frames of its own making.
+class HostileClientTest : public testing::Test {
+ protected:
+  void SetUp() override { send(std::string(NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN) + frame(4, 0, 0, "")); }
+  bool send(const std::string& bytes) {
+    bool fine = session_.receive(bytes, now_);
+    out_.clear();
+    session_.transmit(out_, 1 << 22);
+    return fine && !session_.over();
+  }
+  // Returns whether the guard gets the request.
+  bool served(const std::string& bytes) {
+    send(bytes);
+    auto stream = session_.accept();
+    return stream && stream->held() > 0;
+  }
+  Session session_{Role::server};
+  int64_t now_ = 1000;
+  std::string out_;
+};
+
+TEST_F(HostileClientTest, TheClientServesAsItShould) { EXPECT_TRUE(served(headers(1, kGet))); }
+
+TEST_F(HostileClientTest, MalformedRequestsAreRefusedOneByOne) {
+  const std::pair<const char*, Fields> kBad[] = {
+      {"no path", {{":method", "GET"}, {":scheme", "https"}, {":authority", "a.test"}}},
+      {"two methods", with({{":method", "GET"}}, kGet)},
+      {"upper case", with(kGet, {{"X-Upper", "1"}})},
+      {"connection", with(kGet, {{"connection", "close"}})},
+      {"transfer-encoding", with(kGet, {{"transfer-encoding", "chunked"}})},
+      {"upgrade", with(kGet, {{"upgrade", "h2c"}})},
+      {"http2-settings", with(kGet, {{"http2-settings", "AAMAAABkAAQAAP__"}})},
+      {"te", with(kGet, {{"te", "gzip"}})},
+      {"pseudo after header", with({{"a", "b"}}, kGet)},
+      {"unknown pseudo", with(kGet, {{":protocol", "websocket"}})},
+      {"another host", with(kGet, {{"host", "b.test"}})},
+      {"two lengths", with(kGet, {{"content-length", "0"}, {"content-length", "0"}})},
+      {"a length without a body", with(kGet, {{"content-length", "3"}})},
+      {"a line in a value", with(kGet, {{"a", "b\r\nc: d"}})},
+      {"a line in a name", with(kGet, {{"a: b\r\nc", "d"}})},
+      {"a space in the path",
+       {{":method", "GET"}, {":scheme", "https"}, {":authority", "a.test"}, {":path", "/ HTTP/1.1"}}},
+      {"an absolute path",
+       {{":method", "GET"}, {":scheme", "https"}, {":authority", "a.test"}, {":path", "https://b.test/"}}},
+      {"a line in the authority",
+       {{":method", "GET"}, {":scheme", "https"}, {":authority", "a.test\r\nb: c"}, {":path", "/"}}},
+      {"http", {{":method", "GET"}, {":scheme", "http"}, {":authority", "a.test"}, {":path", "/"}}},
+      {"CONNECT", {{":method", "CONNECT"}, {":authority", "a.test:443"}}},
+  };
+  uint32_t id = 1;
+  uint64_t malformed = 0;
+  for (const auto& [what, fields] : kBad) {
+    EXPECT_FALSE(served(headers(id, fields))) << what;
+    EXPECT_GT(session_.malformed(), malformed) << what;
+    malformed = session_.malformed();
+    EXPECT_FALSE(session_.over()) << what << session_.why();
+    id += 2;
+  }
+  EXPECT_TRUE(served(headers(id, kGet)));
+}
+
+TEST_F(HostileClientTest, ABodyThatDisagreesWithItsLengthIsCutOff) {
+  send(headers(1, with(kGet, {{"content-length", "3"}}), false));
+  auto stream = session_.accept();
+  ASSERT_TRUE(stream);
+  send(frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, "abcd"));
+  EXPECT_TRUE(stream->broken());
+}
+
+TEST_F(HostileClientTest, AHeadThatIsTooLargeIsRefused) {
+  std::string large(kMostHead, 'x'), whole = block(with(kGet, {{"a", large}}));
+  send(frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM, 1, whole.substr(0, 16000)));
+  for (size_t at = 16000; at < whole.size(); at += 16000)
+    send(frame(NGHTTP2_CONTINUATION, at + 16000 >= whole.size() ? NGHTTP2_FLAG_END_HEADERS : 0, 1,
+               whole.substr(at, 16000)));
+  EXPECT_FALSE(session_.accept());
+}
+
+TEST_F(HostileClientTest, AFloodOfContinuationsEndsTheConnection) {
+  send(frame(NGHTTP2_HEADERS, 0, 1, block(kGet)));
+  int frames = 0;
+  while (frames < 100'000 && send(frame(NGHTTP2_CONTINUATION, 0, 1, block({{"a", "b"}})))) ++frames;
+  EXPECT_LT(frames, 2100);
+  EXPECT_FALSE(session_.why().empty());
+}
+
+TEST_F(HostileClientTest, RapidResetsEndTheConnection) {
+  std::string code("\0\0\0\x8", 4);
+  uint32_t id = 1;
+  while (id < 200'000 && send(headers(id, kGet) + frame(NGHTTP2_RST_STREAM, 0, id, code))) id += 2;
+  EXPECT_LT(id / 2, 210u);
+  EXPECT_FALSE(session_.accept());
+  EXPECT_EQ(session_.why(), "too many streams that were reset");
+}
+
+TEST_F(HostileClientTest, ResetStreamsThatTheGuardStillServesCount) {
+  std::string code("\0\0\0\x8", 4);
+  std::vector<std::shared_ptr<Stream>> busy;
+  for (uint32_t id = 1; id < 1000; id += 2) {
+    now_ += 100;  // slowly enough not to be a flood
+    send(headers(id, kGet));
+    if (auto stream = session_.accept()) busy.push_back(stream);
+    send(frame(NGHTTP2_RST_STREAM, 0, id, code));
+  }
+  EXPECT_EQ(busy.size(), 2 * kMostStreams);
+}
+
+TEST_F(HostileClientTest, NoMoreStreamsThanAnnounced) {
+  for (uint32_t id = 1; id < 400; id += 2) send(headers(id, kGet));
+  size_t served = 0;
+  while (session_.accept()) ++served;
+  EXPECT_EQ(served, kMostStreams);
+}
+
+TEST_F(HostileClientTest, FramesThatCarryNothingEndTheConnection) {
+  const std::pair<const char*, std::string> kFloods[] = {
+      {"PING", frame(NGHTTP2_PING, 0, 0, "12345678")},
+      {"SETTINGS", frame(NGHTTP2_SETTINGS, 0, 0, "")},
+      {"PRIORITY", frame(NGHTTP2_PRIORITY, 0, 5, std::string("\0\0\0\0\x10", 5))},
+      {"WINDOW_UPDATE", frame(NGHTTP2_WINDOW_UPDATE, 0, 0, std::string("\0\0\0\x1", 4))},
+  };
+  for (const auto& [what, each] : kFloods) {
+    Session session(Role::server);
+    std::string bytes(NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN), out;
+    session.receive(bytes + frame(4, 0, 0, ""), 0);
+    int frames = 0;
+    while (frames < 100'000 && session.receive(each, 0)) {
+      out.clear();
+      session.transmit(out, 1 << 20);
+      ++frames;
+    }
+    EXPECT_LT(frames, 2100) << what;
+    EXPECT_EQ(session.why(), "too many frames that carry no data") << what;
+  }
+}
+
+TEST_F(HostileClientTest, EmptyDataEndsTheConnection) {
+  send(headers(1, kGet, false));
+  int frames = 0;
+  while (frames < 100'000 && send(frame(NGHTTP2_DATA, 0, 1, ""))) ++frames;
+  EXPECT_LT(frames, 2100);
+}
+
+TEST_F(HostileClientTest, PingsThatAreNotReadAreBounded) {
+  int frames = 0;
+  std::string ping = frame(NGHTTP2_PING, 0, 0, "12345678");
+  while (frames < 100'000 && session_.receive(ping, now_)) ++frames;
+  EXPECT_LE(frames, 200);
+}
+
+TEST_F(HostileClientTest, AFewBytesThatBecomeAHugeHeadEndTheConnection) {
+  // Puts one large field into the table, and then names it again with one byte each.
+  std::string bomb;
+  bomb += '\x40';
+  bomb += std::string("\x01z\x7f\xa1\x1e", 5);  // the name "z", a value of 4000 bytes
+  bomb.append(4000, 'x');
+  std::string whole = block(kGet) + bomb + std::string(14'000, '\xbe');
+  send(frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS, 1, whole.substr(0, 16'000)));
+  EXPECT_FALSE(session_.accept());
+  EXPECT_EQ(session_.why(), "a head that becomes too large");
+}
+
+TEST_F(HostileClientTest, AStreamThatWasSkippedCannotBeOpened) {
+  EXPECT_TRUE(served(headers(5, kGet)));
+  EXPECT_FALSE(served(headers(3, kGet)));
+  EXPECT_EQ(session_.why(), "a stream with a smaller number than an earlier one");
+}
+
+TEST_F(HostileClientTest, AWindowThatOverflowsIsAnError) {
+  send(headers(1, kGet, false));
+  auto stream = session_.accept();
+  for (int i = 0; i < 2; ++i) send(frame(NGHTTP2_WINDOW_UPDATE, 0, 1, std::string("\x7f\xff\xff\xff", 4)));
+  EXPECT_TRUE(stream->broken());
+}
+
+TEST_F(HostileClientTest, WhatIsNotHttp2IsAnError) {
+  Session session(Role::server);
+  session.receive("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", 0);
+  EXPECT_TRUE(session.over());
+}
+
+TEST(HostileServerTest, EndlessInterimAnswersAreCutOff) {
+  Session session(Role::client);
+  auto stream = session.open();
+  stream->write("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  std::string out;
+  session.transmit(out, 1 << 20);
+  session.receive(frame(4, 0, 0, ""), 0);
+  std::string interim = headers(1, {{":status", "103"}, {"link", std::string(10'000, 'x')}}, false);
+  for (int i = 0; i < 1000 && !stream->broken(); ++i) {
+    session.receive(interim, 0);
+    session.transmit(out, 1 << 24);
+  }
+  EXPECT_TRUE(stream->broken());
+  EXPECT_LT(stream->held(), 1u << 20);
+}
+
+TEST(HostileServerTest, MalformedAnswersAreCutOff) {
+  for (const Fields& fields :
+       {Fields{{":status", "101"}}, Fields{{":status", "20"}}, Fields{{"a", "b"}},
+        Fields{{":status", "200"}, {"connection", "close"}}, Fields{{":status", "200"}, {"a", "b\nc"}}}) {
+    Session session(Role::client);
+    auto stream = session.open();
+    stream->write("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    std::string out;
+    session.transmit(out, 1 << 20);
+    session.receive(frame(4, 0, 0, "") + headers(1, fields), 0);
+    session.transmit(out, 1 << 20);
+    EXPECT_TRUE(stream->broken()) << fields[0].value;
+  }
+}
+
+}  // namespace
+}  // namespace bottle::guard::h2
