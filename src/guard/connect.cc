@@ -236,7 +236,8 @@ Task<bool> inspect_tls(Connection& c) {
     co_await c.wait(deadline);
   }
   c.tls = true;
-  co_await serve_requests(c);
+  if (speaks_http2(c.client.ssl.get())) co_await serve_http2(c);
+  else co_await serve_requests(c);
   c.audit("close", "connect", "", "", {}, {}, true);
   co_return true;
 }

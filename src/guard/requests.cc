@@ -5,6 +5,7 @@
 
 #include "guard/exchange/exchange.h"
 #include "guard/serve.h"
+#include "guard/upstreams.h"
 
 namespace bottle::guard {
 namespace {
@@ -17,8 +18,9 @@ std::string handshake_error(const SSL* ssl) {
   return wanted_certificate(ssl) ? why.append(kAsksForCertificate) : why;
 }
 
-// Connects c.upstream to c.host, with TLS if the client speaks TLS.
-Task<Verdict> connect_upstream(Connection& c) {
+}  // namespace
+
+Task<Verdict> connect_upstream(Connection& c, Offer offer) {
   Stream& up = c.upstream;
   up.reset();
   Dialed dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, c.tls ? Via::tunnel : Via::absolute,
@@ -30,7 +32,7 @@ Task<Verdict> connect_upstream(Connection& c) {
   c.upstream_port = c.port;
   c.upstream_used = false;
   if (!c.tls) co_return Verdict{.allowed = true};
-  auto ssl = connect_tls(c.config->upstream_tls(), c.host, c.port);
+  auto ssl = connect_tls(c.config->upstream_tls(), c.host, c.port, offer);
   if (!ssl) co_return Verdict{.status = 502, .code = "upstream_tls", .reason = ssl.error().what};
   up.ssl = std::move(*ssl);
   attach(up.ssl.get(), up.source.get());
@@ -49,6 +51,8 @@ Task<Verdict> connect_upstream(Connection& c) {
     co_await c.wait(deadline);
   }
 }
+
+namespace {
 
 // Waits for a whole head in client.in, and parses it into g_head. Returns `incomplete` if the client left or was idle
 // for too long.
@@ -142,7 +146,7 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
   while (true) {
     bool kept = upstream_is_kept(c) && c.upstream_used;
     if (!kept && !upstream_is_kept(c)) {
-      Verdict verdict = co_await connect_upstream(c);
+      Verdict verdict = co_await (c.upstreams ? c.upstreams->connect(c) : connect_upstream(c, Offer::http1));
       if (!verdict.allowed) {
         c.audit(verdict.status == 403 ? "deny" : "close", "http", verdict.code, verdict.reason, request.method,
                 request.target);
@@ -150,6 +154,7 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
         co_await finish_request(c, request.body);
         co_return false;
       }
+      kept = c.upstream_used;
     }
     if (!co_await recorded(c)) {
       co_await refuse_unrecorded(c, request.body, "the decision could not be recorded");

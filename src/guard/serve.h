@@ -3,6 +3,7 @@
 #pragma once
 
 #include "guard/connection/connection.h"
+#include "guard/exchange/request.h"
 
 namespace bottle::guard {
 
@@ -14,7 +15,14 @@ Detached serve(Context& context, int fd);
 // requests.
 Task<bool> serve_connect(Connection& connection, std::string target, bool named_alike);
 
-// Serves requests on an established client stream until it ends (requests.cc).
+// Serves requests on an established client stream until it ends (requests.cc). Returns true if it ended between
+// requests, so that `upstream` may carry another.
 Task<bool> serve_requests(Connection& connection);
+
+// Serves a client that speaks HTTP/2 in an inspected tunnel, until it ends (http2.cc).
+Task<bool> serve_http2(Connection& connection);
+
+// Connects c.upstream to c.host, with TLS if the client speaks TLS, in which it offers `offer` (requests.cc).
+Task<Verdict> connect_upstream(Connection& c, Offer offer);
 
 }  // namespace bottle::guard

@@ -1,7 +1,5 @@
 #include "guard/connection/connection.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 
 #include "http/head.h"
@@ -13,11 +11,15 @@ constexpr int64_t kHeadPatience = 60 * 1000;
 
 }  // namespace
 
-Connection::Connection(Context& shared, int fd) : context(shared), config(shared.config), id(shared.new_id()) {
+Connection::Connection(Context& shared, int fd) : Connection(shared, std::make_unique<Source>()) {
+  client.source->open(fd, &waker);
+}
+
+Connection::Connection(Context& shared, std::unique_ptr<Source> source)
+    : context(shared), config(shared.config), id(shared.new_id()) {
   ++context.connections;
   context.wakers.insert(&waker);
-  client.source = std::make_unique<Source>();
-  client.source->open(fd, &waker);
+  client.source = std::move(source);
 }
 
 Connection::~Connection() {
@@ -125,7 +127,7 @@ Task<bool> finish(Connection& c) {
   }
   if (s.failed || !s.flushed()) co_return false;
   s.end_tls();
-  ::shutdown(s.source->fd(), SHUT_WR);
+  s.source->shut();
   // Closing with unread bytes would reset the connection and discard the answer.
   size_t most = 1 << 20;
   for (size_t seen = 0; seen < most && !s.eof && !s.failed && c.now() < deadline; seen += s.in.size()) {

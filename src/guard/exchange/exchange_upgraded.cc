@@ -1,6 +1,4 @@
 // This file serves a connection after its 101. It scans WebSocket messages, and passes the bytes of other protocols.
-#include <sys/socket.h>
-
 #include "guard/exchange/exchange.h"
 
 namespace bottle::guard {
@@ -9,7 +7,7 @@ namespace {
 // Tells one side that the other sends no more. It may continue to send, as in every stream that is not WebSocket.
 void end_half(Stream& to) {
   to.end_tls();
-  ::shutdown(to.source->fd(), SHUT_WR);
+  to.source->shut();
 }
 
 }  // namespace

@@ -55,6 +55,20 @@ void Source::open(int fd, Waker* waker, bool can_read, bool can_write) {
   unread_.clear();
 }
 
+void Source::open(std::unique_ptr<Port> port, Waker* waker) {
+  open(-1, waker);
+  port_ = std::move(port);
+}
+
+void Source::shut() {
+  if (port_) port_->shut();
+  else ::shutdown(fd_.get(), SHUT_WR);
+}
+
+void Source::wake() {
+  if (waker_) waker_->wake();
+}
+
 void Source::watch() {
   if (watched_ || !fd_) return;
   if (on_event) g_events->watch(fd_.get(), this, EventQueue::kIn);
@@ -65,6 +79,7 @@ void Source::watch() {
 void Source::close() {
   if (watched_ && g_events) g_events->closing(fd_.get());
   fd_.reset();
+  port_.reset();
   watched_ = false;
 }
 
@@ -86,6 +101,11 @@ ssize_t Source::recv(void* buffer, size_t size) {
     return -1;
   }
   ssize_t n;
+  if (port_) {
+    n = port_->recv(buffer, size);
+    if (n < 0 && errno == EAGAIN) readable = false;
+    return n;
+  }
   do n = ::recv(fd_.get(), buffer, size, 0);
   while (n < 0 && errno == EINTR);
   if (n < 0 && errno == EAGAIN) readable = false;
@@ -101,7 +121,7 @@ ssize_t Source::send(const void* bytes, size_t size) {
     return -1;
   }
   ssize_t n;
-  do n = ::send(fd_.get(), bytes, size, MSG_NOSIGNAL);
+  do n = port_ ? port_->send(bytes, size) : ::send(fd_.get(), bytes, size, MSG_NOSIGNAL);
   while (n < 0 && errno == EINTR);
   if (n < 0 && errno == EAGAIN) {
     writable = false;

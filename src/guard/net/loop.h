@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -53,7 +54,22 @@ class Waker {
   bool armed_ = false, signaled_ = false, queued_ = false, expired_ = false;
 };
 
-// A descriptor in the reactor. It cannot be moved, because the queue of events holds its address.
+// A connection without a descriptor, such as a stream of an HTTP/2 connection. Its owner sets the flags of the Source
+// and then wakes its Waker.
+class Port {
+ public:
+  Port() = default;
+  Port(const Port&) = delete;
+  Port& operator=(const Port&) = delete;
+  virtual ~Port() = default;
+  // These behave like the functions for a socket that does not block, and set errno as those do.
+  virtual ssize_t recv(void* buffer, size_t size) = 0;
+  virtual ssize_t send(const void* bytes, size_t size) = 0;
+  virtual void shut() = 0;          // sends no more
+  virtual size_t held() const = 0;  // bytes of memory for what waits in either direction
+};
+
+// A descriptor in the reactor, or a Port. It cannot be moved, because the queue of events holds its address.
 class Source {
  public:
   Source() = default;
@@ -63,10 +79,18 @@ class Source {
 
   // Takes ownership of the descriptor. It joins the reactor only when something first has to wait for it.
   void open(int fd, Waker* waker, bool readable = true, bool writable = true);
+  void open(std::unique_ptr<Port> port, Waker* waker);
   void watch();
   void close();
   int fd() const { return fd_.get(); }
-  explicit operator bool() const { return static_cast<bool>(fd_); }
+  explicit operator bool() const { return static_cast<bool>(fd_) || port_; }
+  // Tells the peer that nothing more is sent to it.
+  void shut();
+  // Wakes this Waker from now on, or none if it is null.
+  void move_to(Waker* waker) { waker_ = waker; }
+  // Wakes the Waker as an event does.
+  void wake();
+  size_t held() const { return port_ ? port_->held() : 0; }
 
   // Neither call blocks. They return -1 with EAGAIN if they would block, without a system call if that is already
   // known.
@@ -87,6 +111,7 @@ class Source {
  private:
   friend class Loop;
   UniqueFd fd_;
+  std::unique_ptr<Port> port_;
   Waker* waker_ = nullptr;
   bool watched_ = false;
   std::string unread_;

@@ -20,7 +20,7 @@ size_t held_by_streams() { return g_held; }
 Stream::~Stream() { g_held -= held_; }
 
 void Stream::count() {
-  size_t now = in.capacity() + out.capacity() + beside + (ssl ? kTlsCost : 0);
+  size_t now = in.capacity() + out.capacity() + beside + (ssl ? kTlsCost : 0) + (source ? source->held() : 0);
   g_held += now - held_;
   held_ = now;
 }

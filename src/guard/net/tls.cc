@@ -126,11 +126,25 @@ int check_name(SSL* ssl, int* alert, void*) {
   return SSL_CLIENT_HELLO_ERROR;
 }
 
-int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size,
-                    void*) {
-  static const unsigned char kHttp11[] = "\x08http/1.1";
+// A list of protocols as the handshake contains it (RFC 7301), in the order of preference.
+std::string_view protocols(Offer offer) {
+  constexpr std::string_view kBoth = "\x02h2\x08http/1.1";
+  return offer == Offer::http1 ? kBoth.substr(3) : offer == Offer::http2 ? kBoth.substr(0, 3) : kBoth;
+}
+
+int offer_index() {
+  static int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+int choose_protocol(SSL* ssl, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
+                    unsigned in_size, void*) {
+  // The data is a pointer to a constant, or null for the usual offer.
+  const auto* offer = static_cast<const Offer*>(SSL_get_ex_data(ssl, offer_index()));
+  std::string_view known = protocols(offer ? *offer : Offer::http1_and_2);
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, kHttp11, sizeof kHttp11 - 1, in, in_size) != OPENSSL_NPN_NEGOTIATED)
+  if (SSL_select_next_proto(&chosen, out_size, reinterpret_cast<const unsigned char*>(known.data()),
+                            static_cast<unsigned>(known.size()), in, in_size) != OPENSSL_NPN_NEGOTIATED)
     return SSL_TLSEXT_ERR_ALERT_FATAL;
   *out = chosen;
   return SSL_TLSEXT_ERR_OK;
@@ -309,12 +323,14 @@ Result<X509*> SessionCa::leaf(const policy::Host& host) {
   return (leaves_[host.name] = std::move(certificate)).get();
 }
 
-Result<Ssl> SessionCa::accept(const policy::Host& host) {
+Result<Ssl> SessionCa::accept(const policy::Host& host, Offer offer) {
   X509* certificate = TRY(leaf(host));
   Ssl ssl(SSL_new(context_.get()));
   if (!ssl || SSL_use_certificate(ssl.get(), certificate) != 1 || SSL_use_PrivateKey(ssl.get(), leaf_key_.get()) != 1)
     return fail(Code::internal, "preparing TLS: " + tls_error());
   SSL_set_ex_data(ssl.get(), name_index(), new std::string(host.literal ? "" : host.name));
+  static Offer offers[] = {Offer::http1, Offer::http1_and_2, Offer::http2};
+  SSL_set_ex_data(ssl.get(), offer_index(), &offers[static_cast<size_t>(offer)]);
   SSL_set_accept_state(ssl.get());
   return ssl;
 }
@@ -341,15 +357,23 @@ SSL_CTX* make_upstream_context(const std::string& roots) {
   SSL_CTX_set_ex_data(context, sessions_index(), new Sessions);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context, keep_session);
-  static const unsigned char kHttp11[] = "\x08http/1.1";
-  SSL_CTX_set_alpn_protos(context, kHttp11, sizeof kHttp11 - 1);
   SSL_CTX_set_client_cert_cb(context, note_certificate_request);
   return context;
 }
 
-Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t port) {
+bool speaks_http2(const SSL* ssl) {
+  const unsigned char* name = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(ssl, &name, &size);
+  return std::string_view(reinterpret_cast<const char*>(name), size) == "h2";
+}
+
+Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t port, Offer offer) {
   Ssl ssl(context ? SSL_new(context) : nullptr);
   if (!ssl) return fail(Code::internal, "preparing TLS: " + tls_error());
+  std::string_view offered = protocols(offer);
+  SSL_set_alpn_protos(ssl.get(), reinterpret_cast<const unsigned char*>(offered.data()),
+                      static_cast<unsigned>(offered.size()));
   bool ok;
   if (host.literal) {
     ok = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl.get()), host.name.c_str()) == 1;

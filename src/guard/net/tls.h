@@ -24,6 +24,9 @@ struct FreeTls {
 };
 using Ssl = std::unique_ptr<SSL, FreeTls>;
 
+// The versions of HTTP that a side offers in its handshake.
+enum class Offer : uint8_t { http1, http1_and_2, http2 };
+
 // A P-256 certificate authority that lives as long as the process, the one key of all its leaves, and the leaves that
 // it has signed. It can serve once it has a certificate, which the session's root signs on request or the authority
 // signs itself.
@@ -41,8 +44,8 @@ class SessionCa {
   std::string pem() const;                       // the authority's certificate
   Result<X509*> leaf(const policy::Host& host);  // borrowed; signed at the first use
   EVP_PKEY* leaf_key() const { return leaf_key_.get(); }
-  // Returns a server-side connection that presents `host` and refuses any other SNI. It speaks only HTTP/1.1.
-  Result<Ssl> accept(const policy::Host& host);
+  // Returns a server-side connection that presents `host` and refuses any other SNI.
+  Result<Ssl> accept(const policy::Host& host, Offer offer = Offer::http1_and_2);
 
  private:
   Result<> serve();
@@ -60,7 +63,11 @@ bool refused_name(const SSL* ssl);
 // out or the library fails.
 SSL_CTX* make_upstream_context(const std::string& roots);
 // Returns a client-side connection that verifies `host`. It resumes an earlier session with host:port if there is one.
-Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t port);
+// It offers HTTP/1.1 to the server, or what `offer` says.
+Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t port, Offer offer = Offer::http1);
+
+// Returns whether both sides have agreed on HTTP/2.
+bool speaks_http2(const SSL* ssl);
 
 // Attaches the connection to a Source, which must outlive it.
 void attach(SSL* ssl, Source* source);

@@ -128,7 +128,7 @@ class Origin {
         timeval t{3, 0};
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
         if (ca_) {
-          wire.ssl = std::move(*ca_->accept({host_, false}));
+          wire.ssl = std::move(*ca_->accept({host_, false}, Offer::http1));
           SSL_set_fd(wire.ssl.get(), fd);
           if (SSL_accept(wire.ssl.get()) != 1) continue;
         }
@@ -178,7 +178,7 @@ class RawOrigin {
         timeval t{3, 0};
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
         if (ca_) {
-          wire.ssl = std::move(*ca_->accept({host_, false}));
+          wire.ssl = std::move(*ca_->accept({host_, false}, Offer::http1));
           SSL_set_fd(wire.ssl.get(), fd);
           if (SSL_accept(wire.ssl.get()) != 1) continue;
         }

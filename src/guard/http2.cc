@@ -1,0 +1,73 @@
+// This file serves a client that speaks HTTP/2. Each of its streams is served like a connection of HTTP/1.1 with one
+// request, so that there is one place where requests are judged.
+#include "guard/http2_link.h"
+#include "guard/serve.h"
+#include "guard/upstreams.h"
+
+namespace bottle::guard {
+namespace {
+
+constexpr int64_t kFirstPatience = 60 * 1000;
+
+// Serves one request. The coroutine frees itself.
+Detached serve_stream(Context& context, std::shared_ptr<h2::Stream> stream, policy::Host host, uint16_t port,
+                      std::shared_ptr<Upstreams> upstreams) {
+  Connection c(context, std::make_unique<Source>());
+  open_on(*c.client.source, std::move(stream), &c.waker);
+  c.host = std::move(host);
+  c.port = port;
+  c.tunneled = c.tls = true;
+  c.upstreams = std::move(upstreams);
+  if (co_await serve_requests(c)) c.upstreams->give_back(c);
+  c.upstream.end_tls();
+}
+
+// Serves what the client has sent, until it ends or is idle for too long.
+Task<bool> serve_session(Connection& c, h2::Session& session, const std::shared_ptr<Upstreams>& upstreams) {
+  int64_t last = c.now();
+  uint64_t malformed = 0, served = 0;
+  int rounds = 0;
+  while (!has_ended(session, c.client)) {
+    bool progress = step(session, c.client, c.now());
+    while (auto stream = session.accept()) {
+      progress = true;
+      ++served;
+      serve_stream(c.context, std::move(stream), c.host, c.port, upstreams);
+    }
+    if (session.malformed() != malformed) {
+      malformed = session.malformed();
+      c.audit("deny", "http", "bad_request", "HTTP/2: " + session.fault());
+    }
+    if (progress) {
+      last = c.now();
+      if (++rounds % 16 != 0) continue;
+      c.waker.wake();  // lets the others have their turn
+    }
+    if (session.streams() > 0) last = c.now();  // its streams have patience of their own
+    int64_t patience = served ? c.config->idle_ms : kFirstPatience;
+    if (c.now() - last >= patience) break;
+    c.client.rest();
+    co_await c.wait(last + patience);
+  }
+  co_return true;
+}
+
+}  // namespace
+
+Task<bool> serve_http2(Connection& c) {
+  auto upstreams = std::make_shared<Upstreams>(c.context);
+  h2::Session session(h2::Role::server);
+  session.on_work = [&c] { c.waker.wake(); };
+  co_await serve_session(c, session, upstreams);
+  session.on_work = nullptr;
+  session.shut_down();
+  session.transmit(c.client.out, 64 * 1024);
+  session.cut();
+  upstreams->close();
+  c.upstream.received += upstreams->received();
+  if (session.why().empty()) co_return true;
+  c.audit("close", "http", "bad_http2", session.why());
+  co_return co_await finish(c);
+}
+
+}  // namespace bottle::guard

@@ -1,0 +1,63 @@
+#include "guard/http2_link.h"
+
+#include <cerrno>
+
+namespace bottle::guard {
+namespace {
+
+// The number of bytes for the peer at which nothing more is read from it. This bounds what its frames can cause.
+constexpr size_t kMostUnsent = 64 * 1024;
+
+class StreamPort : public Port {
+ public:
+  explicit StreamPort(std::shared_ptr<h2::Stream> stream) : stream_(std::move(stream)) {}
+  ~StreamPort() override { stream_->drop(); }
+
+  ssize_t recv(void* buffer, size_t size) override {
+    if (size_t n = stream_->read(static_cast<char*>(buffer), size)) return static_cast<ssize_t>(n);
+    if (stream_->broken()) return errno = ECONNRESET, -1;
+    if (stream_->ended()) return 0;
+    return errno = EAGAIN, -1;
+  }
+  ssize_t send(const void* bytes, size_t size) override {
+    if (stream_->closed()) return errno = EPIPE, -1;
+    if (size_t n = stream_->write({static_cast<const char*>(bytes), size})) return static_cast<ssize_t>(n);
+    return errno = EAGAIN, -1;
+  }
+  void shut() override { stream_->end(); }
+  size_t held() const override { return stream_->held(); }
+
+ private:
+  std::shared_ptr<h2::Stream> stream_;
+};
+
+}  // namespace
+
+void open_on(Source& source, std::shared_ptr<h2::Stream> stream, Waker* waker) {
+  stream->on_change = [&source, s = stream.get()] {
+    source.readable = true;
+    source.writable |= s->has_room() || s->closed();
+    if (s->broken()) source.hup = source.broken = true;
+    source.wake();
+  };
+  source.open(std::make_unique<StreamPort>(std::move(stream)), waker);
+}
+
+bool step(h2::Session& session, Stream& stream, int64_t now) {
+  bool progress = session.transmit(stream.out, kMostUnsent);
+  progress |= !stream.flushed() && stream.flush();
+  if (stream.unsent() < kMostUnsent && stream.fill()) progress = true;
+  if (!stream.in.empty()) {
+    session.receive(stream.in, now);
+    stream.in.clear();
+    session.transmit(stream.out, kMostUnsent);
+    stream.flush();
+  }
+  return progress;
+}
+
+bool has_ended(const h2::Session& session, const Stream& stream) {
+  return stream.failed || stream.eof || session.failed() || (session.over() && stream.flushed());
+}
+
+}  // namespace bottle::guard

@@ -1,0 +1,298 @@
+// Tests of HTTP/2 on both sides of the guard: h2::Session is the client and the server, over real TLS.
+#include "guard/h2/session.h"
+#include "guard/program/guard_test.h"
+
+namespace bottle::guard {
+namespace {
+
+int64_t now_ms() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000 + t.tv_nsec / 1'000'000;
+}
+
+void append_text(h2::Stream& stream, std::string& to) {
+  char buffer[16384];
+  for (size_t n; (n = stream.read(buffer, sizeof buffer)) > 0;) to.append(buffer, n);
+}
+
+// A client or a server on a blocking connection.
+struct Peer {
+  explicit Peer(Wire w, h2::Role role) : wire(std::move(w)), session(role) {}
+  Wire wire;
+  h2::Session session;
+
+  bool flush() {
+    std::string out;
+    while (session.transmit(out, 1 << 16)) {
+      if (!wire.write(out)) return false;
+      out.clear();
+    }
+    return true;
+  }
+  // Waits for bytes and takes them. Returns false at the connection's end.
+  bool more() {
+    if (!flush() || session.over() || !wire.more()) return false;
+    session.receive(wire.in, now_ms());
+    wire.in.clear();
+    return flush();
+  }
+  // Sends a request and returns its stream.
+  std::shared_ptr<h2::Stream> ask(std::string_view text) {
+    auto stream = session.open();
+    stream->write(text);
+    EXPECT_TRUE(flush());
+    return stream;
+  }
+  // Reads until the stream's text contains `end`, or is at its end.
+  std::string read(h2::Stream& stream, std::string_view end = "\1never") {
+    std::string text;
+    while (true) {
+      append_text(stream, text);
+      if (text.find(end) != text.npos || stream.ended() || stream.broken()) return text;
+      if (!more()) return text + "<connection ended>";
+    }
+  }
+  std::string fetch(std::string_view text) { return read(*ask(text)); }
+};
+
+// A server of HTTP/2. `answer` gets the text of a request when all of it has arrived, and returns the answer's text; if
+// `answer_head` is set, it gets each request's head as soon as that arrived, and what it returns goes out at once.
+class Http2Origin {
+ public:
+  using Answer = std::function<std::string(const std::string& request)>;
+  Http2Origin(SessionCa* ca, std::string host, Answer answer, Answer answer_head = {})
+      : ca_(ca), host_(std::move(host)), answer_(std::move(answer)), answer_head_(std::move(answer_head)) {
+    fd_ = listen_on_loopback(port);
+    thread_ = std::thread([this] {
+      for (int fd; (fd = accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
+        ++accepted;
+        Wire wire{UniqueFd(fd), {}, {}};
+        timeval t{3, 0};
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+        wire.ssl = std::move(*ca_->accept({host_, false}, Offer::http2));
+        SSL_set_fd(wire.ssl.get(), fd);
+        if (SSL_accept(wire.ssl.get()) == 1) serve(std::move(wire));
+      }
+    });
+  }
+  ~Http2Origin() {
+    shutdown(fd_.get(), SHUT_RDWR);
+    thread_.join();
+  }
+  uint16_t port = 0;
+  std::atomic<int> accepted = 0, served = 0;
+
+ private:
+  struct Work {
+    std::shared_ptr<h2::Stream> stream;
+    std::string text;
+    bool head_answered = false, answered = false;
+  };
+  void serve(Wire wire) {
+    Peer peer(std::move(wire), h2::Role::server);
+    std::vector<Work> all;
+    while (peer.more()) {
+      while (auto stream = peer.session.accept()) all.push_back({std::move(stream), {}});
+      for (auto& work : all) {
+        if (work.answered || work.stream->broken()) continue;
+        append_text(*work.stream, work.text);
+        if (answer_head_ && !std::exchange(work.head_answered, true)) work.stream->write(answer_head_(work.text));
+        if (!work.stream->ended()) continue;
+        work.answered = true;
+        ++served;
+        work.stream->write(answer_(work.text));
+      }
+      peer.flush();
+    }
+  }
+  SessionCa* ca_;
+  std::string host_;
+  Answer answer_, answer_head_;
+  UniqueFd fd_;
+  std::thread thread_;
+};
+
+class Http2Test : public GuardTest {
+ protected:
+  Peer client(const std::string& host, Offer offer = Offer::http1_and_2) {
+    Wire wire = connect_to(host);
+    wire.ssl = std::move(*connect_tls(roots_.get(), {host, false}, 443, offer));
+    SSL_set_fd(wire.ssl.get(), wire.fd.get());
+    EXPECT_EQ(SSL_connect(wire.ssl.get()), 1);
+    EXPECT_TRUE(speaks_http2(wire.ssl.get()));
+    return Peer(std::move(wire), h2::Role::client);
+  }
+  void inspect(const std::string& host, uint16_t port, json rule = json::object()) {
+    rule["host"] = host;
+    rule["inspect"] = true;
+    allow(rule);
+    route(host, port);
+    start();
+  }
+};
+
+const std::string kGet = "GET /a HTTP/1.1\r\nHost: a.test\r\n\r\n";
+
+TEST_F(Http2Test, GoesToAServerOfHttp1) {
+  Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  EXPECT_EQ(peer.fetch(kGet), "HTTP/1.1 200 \r\nContent-Length: 5\r\n\r\nhello");
+  EXPECT_EQ(peer.fetch(kGet), "HTTP/1.1 200 \r\nContent-Length: 5\r\n\r\nhello");
+  EXPECT_EQ(origin.accepted, 1) << "the second request takes the connection of the first";
+  EXPECT_EQ(audited("allowed")["path"], "/a");
+}
+
+TEST_F(Http2Test, GoesToAServerOfHttp2OnOneConnection) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string& request) {
+    return ok(std::to_string(request.find("POST /a HTTP/1.1\r\nHost: a.test\r\n")));
+  });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  std::vector<std::shared_ptr<h2::Stream>> streams;
+  for (int i = 0; i < 20; ++i)
+    streams.push_back(peer.ask("POST /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc"));
+  for (auto& each : streams) EXPECT_TRUE(peer.read(*each).ends_with("\r\n\r\n0"));
+  EXPECT_EQ(origin.accepted, 1);
+}
+
+TEST_F(Http2Test, TheRulesApplyToEachRequest) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
+  inspect("a.test", origin.port, {{"methods", {"GET"}}, {"paths", {"/a/**"}}});
+  Peer peer = client("a.test");
+  EXPECT_TRUE(peer.fetch("GET /a/b HTTP/1.1\r\nHost: a.test\r\n\r\n").ends_with("hello"));
+  for (const char* bad :
+       {"GET /b HTTP/1.1\r\nHost: a.test\r\n\r\n", "DELETE /a/b HTTP/1.1\r\nHost: a.test\r\n\r\n",
+        "GET /a/../b HTTP/1.1\r\nHost: a.test\r\n\r\n", "GET /a/b HTTP/1.1\r\nHost: b.test\r\n\r\n"}) {
+    std::string answer = peer.fetch(bad);
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 403 ")) << bad << answer;
+    EXPECT_NE(answer.find("x-bottle-deny: "), answer.npos);
+  }
+  EXPECT_EQ(origin.served, 1);
+  config_["egress"]["allow"][0]["deny"] = true;
+  config_["egress"]["allow"][0].erase("methods");
+  config_["egress"]["allow"][0].erase("paths");
+  config_["egress"]["allow"][0].erase("inspect");
+  EXPECT_EQ(configure()["type"], "ready");
+  EXPECT_TRUE(peer.fetch("GET /a/b HTTP/1.1\r\nHost: a.test\r\n\r\n").starts_with("HTTP/1.1 403 "));
+}
+
+TEST_F(Http2Test, SecretsArePutInAndRefused) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string& request) {
+    return ok(request.find(std::string("authorization: Bearer ") + kValue) != request.npos ? "with" : "without");
+  });
+  bind_secret("a.test");
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  std::string head = "POST /a HTTP/1.1\r\nHost: a.test\r\n",
+              bearer = std::string("Authorization: Bearer ") + kPlaceholder;
+  EXPECT_TRUE(peer.fetch(head + bearer + "\r\n\r\n").ends_with("with"));
+  // The placeholder belongs in Authorization only.
+  std::string in_header = peer.fetch(head + "X-Other: " + kPlaceholder + "\r\n\r\n");
+  EXPECT_TRUE(in_header.starts_with("HTTP/1.1 403 ")) << in_header;
+  std::string in_body = peer.fetch(head + "Transfer-Encoding: chunked\r\n\r\n16\r\n" + kPlaceholder + "\r\n0\r\n\r\n");
+  EXPECT_TRUE(in_body.starts_with("HTTP/1.1 403 ")) << in_body;
+  std::string in_trailer =
+      peer.fetch(head + "Transfer-Encoding: chunked\r\n\r\n0\r\nX-T: " + kPlaceholder + "\r\n\r\n");
+  EXPECT_TRUE(in_trailer.starts_with("HTTP/1.1 403 ")) << in_trailer;
+  EXPECT_EQ(origin.served, 1);
+}
+
+TEST_F(Http2Test, TheValueIsRefusedAtOtherHosts) {
+  Http2Origin origin(ca_.get(), "b.test", [](const std::string&) { return ok("hello"); });
+  bind_secret("a.test");
+  inspect("b.test", origin.port);
+  Peer peer = client("b.test");
+  std::string answer = peer.fetch("GET /a HTTP/1.1\r\nHost: b.test\r\nX-Other: " + std::string(kValue) + "\r\n\r\n");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 403 ")) << answer;
+  std::string body = std::string("x=") + kValue;
+  answer = peer.fetch("POST /a HTTP/1.1\r\nHost: b.test\r\nContent-Length: " + std::to_string(body.size()) +
+                      "\r\n\r\n" + body);
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 403 ")) << answer;
+  EXPECT_EQ(origin.served, 0);
+}
+
+// What gRPC needs: the answer begins before the request has ended, each side's messages pass at once, and the status
+// comes as a trailer.
+TEST_F(Http2Test, BothBodiesStreamAtTheSameTimeAndTrailersPass) {
+  Http2Origin origin(
+      ca_.get(), "a.test", [](const std::string&) { return "2\r\nhi\r\n0\r\ngrpc-status: 0\r\n\r\n"; },
+      [](const std::string&) {
+        return "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n";
+      });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  auto stream = peer.ask(
+      "POST /s/m HTTP/1.1\r\nHost: a.test\r\nConnection: TE\r\nTE: trailers\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n3\r\nabc\r\n");
+  EXPECT_NE(peer.read(*stream, "first\r\n").find("5\r\nfirst\r\n"), std::string::npos);
+  stream->write("3\r\ndef\r\n0\r\n\r\n");
+  EXPECT_EQ(peer.read(*stream), "2\r\nhi\r\n0\r\ngrpc-status: 0\r\n\r\n");
+}
+
+TEST_F(Http2Test, ALargeUploadPasses) {
+  std::string large(3 << 20, 'x');
+  Http2Origin origin(ca_.get(), "a.test",
+                     [&](const std::string& request) { return ok(std::to_string(request.size())); });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  auto stream =
+      peer.ask("POST /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: " + std::to_string(large.size()) + "\r\n\r\n");
+  for (size_t at = 0; at < large.size();) {
+    at += stream->write(std::string_view(large).substr(at));
+    ASSERT_TRUE(stream->has_room() ? peer.flush() : peer.more());
+  }
+  std::string answer = peer.read(*stream);
+  size_t received = std::stoul(answer.substr(answer.rfind('\n') + 1));
+  EXPECT_GT(received, large.size());
+  EXPECT_LT(received, large.size() + 1000);
+}
+
+TEST_F(Http2Test, AServerThatResetsAStreamEndsOnlyThatOne) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string& request) {
+    // Too short for its length, so the server resets the stream when it is dropped.
+    return request.starts_with("GET /bad ") ? std::string("HTTP/1.1 204 X\r\nbad\r\n\r\n") : ok("hello");
+  });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  EXPECT_TRUE(peer.fetch("GET /bad HTTP/1.1\r\nHost: a.test\r\n\r\n").starts_with("HTTP/1.1 502 "));
+  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));
+}
+
+TEST_F(Http2Test, AClientOfHttp1GetsItsAnswersFromTheSameServer) {
+  Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
+  inspect("a.test", origin.port);
+  Wire wire = secure("a.test");
+  wire.write(kGet);
+  EXPECT_EQ(body_of(wire.message()), "hello");
+}
+
+TEST_F(Http2Test, AMalformedRequestIsRecorded) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  // h2::Session passes a path through that no request may have.
+  auto stream = peer.ask("GET https://b.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  peer.read(*stream);
+  EXPECT_TRUE(stream->broken());
+  EXPECT_EQ(audited("bad_request")["action"], "deny");
+  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));
+}
+
+TEST_F(Http2Test, AFloodEndsTheConnectionAndIsRecorded) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  ASSERT_TRUE(peer.flush());
+  std::string pings;
+  for (int i = 0; i < 5000; ++i) pings += std::string("\0\0\x8\6\0\0\0\0\0", 9) + "12345678";
+  peer.wire.write(pings);
+  while (peer.more()) {
+  }
+  json line = audited("bad_http2");
+  EXPECT_NE(line["reason"], "") << line;
+}
+
+}  // namespace
+}  // namespace bottle::guard

@@ -1,0 +1,49 @@
+// This file holds the connections to one host that the requests of one HTTP/2 client share. The client's tunnel owns
+// them: all its requests go to the host of the CONNECT, and no request of another tunnel can meet them.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "guard/connection/connection.h"
+#include "guard/exchange/request.h"
+#include "guard/h2/session.h"
+
+namespace bottle::guard {
+
+class Upstreams : public std::enable_shared_from_this<Upstreams> {
+ public:
+  explicit Upstreams(Context& context) : context_(context) {}
+
+  // Connects c.upstream: with a stream of an HTTP/2 connection if the server speaks that, else with a connection of its
+  // own. c.upstream_used says whether the connection has carried another request.
+  Task<Verdict> connect(Connection& c);
+  // Takes c.upstream back after a request, if another can use it.
+  void give_back(Connection& c);
+  // Ends all connections once the requests on them are done.
+  void close();
+  uint64_t received() const { return received_; }
+
+ private:
+  struct Shared;
+  struct Idle {
+    std::unique_ptr<Source> source;
+    Ssl ssl;
+  };
+  static Detached carry(Context& context, std::shared_ptr<Shared> shared);
+  bool take_shared(Connection& c);
+  bool take_idle(Connection& c);
+  void share(Connection& c);
+  void adopt_rules(const Connection& c);
+
+  Context& context_;
+  std::vector<std::shared_ptr<Shared>> shared_;
+  std::vector<Idle> idle_;
+  std::shared_ptr<const Config> config_;  // by whose rules the connections were made
+  std::set<Waker*> waiting_;              // for the first connection, which shows what the server speaks
+  bool dialing_ = false, http1_only_ = false, closed_ = false;
+  uint64_t received_ = 0;  // bytes from the server
+};
+
+}  // namespace bottle::guard
