@@ -210,7 +210,7 @@ Task<bool> inspect_tls(Connection& c) {
   // The certificate arrives right after the first configuration. A faster client waits for it.
   for (int64_t until = c.now() + kCertificatePatience; !c.context.ca->certified() && c.now() < until;)
     co_await c.wait(std::min(until, c.now() + 10));
-  auto ssl = c.context.ca->accept(c.host);
+  auto ssl = c.context.ca->accept(c.host, c.config->http2 ? Offer::http1_and_2 : Offer::http1);
   if (!ssl) {
     c.audit("close", "tls", "internal", ssl.error().what);
     co_return false;

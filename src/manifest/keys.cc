@@ -121,6 +121,8 @@ constexpr Key kKeys[] = {
     {"egress", "extra_ca", Shape::list, Type::host_path, "",
      "PEM files with further authorities the guard accepts; relative to this file."},
     {"egress", "resolver", Shape::one, Type::address, "", "The name server the guard asks. Default: the machine's."},
+    {"egress", "http2", Shape::one, Type::flag, "",
+     "`false`: the guard speaks only HTTP/1.1 where it inspects, to both sides. Default `true`."},
 
     {"rule", "host", Shape::one, Type::pattern, "",
      "`example.org` (it alone), `*.example.org` (what is below it) or `*` (every public host).", kRequired},

@@ -52,6 +52,7 @@ struct Egress {
   std::string parent_proxy_login;     // where its user:password comes from, as Secret::from; not part of a plan
   std::vector<std::string> extra_ca;  // host paths of PEM files
   std::string resolver;               // ip:port; empty: the machine's
+  bool http2 = true;                  // whether the guard speaks HTTP/2 where it inspects
 };
 
 struct Secret {

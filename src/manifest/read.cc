@@ -113,6 +113,7 @@ Result<> apply_egress(Egress& egress, const Node& node, const std::string& path)
   egress.parent_proxy_login = text(node, "parent_proxy_login", egress.parent_proxy_login);
   for (const auto& file : texts(node, "extra_ca")) egress.extra_ca.push_back(from_file(file, path));
   egress.resolver = text(node, "resolver", egress.resolver);
+  egress.http2 = text(node, "http2", egress.http2 ? "true" : "false") == "true";
   return {};
 }
 

@@ -69,6 +69,7 @@ plan::Plan plan() {
   p.egress.extra_ca = {"/home/me/ca.pem"};
   p.egress.parent_proxy = "http://proxy.example.org:3128";
   p.egress.resolver = "10.0.0.1:53";
+  p.egress.http2 = false;
   p.ssh = {{"git.example.org", "/home/me/.ssh/id", "git.internal", "git", "ssh-ed25519 AAAA", 2222}};
   p.skills = {"/home/me/.claude/skills/review"};
   p.system_prompt = "Review only.";
@@ -270,6 +271,7 @@ GuardConfig guard_config() {
   config.egress.parent_login = "me:password";
   config.egress.extra_ca = "-----BEGIN CERTIFICATE-----\n";
   config.egress.resolver = "127.0.0.11:53";
+  config.egress.http2 = false;
   config.egress.idle_seconds = 60;
   return config;
 }

@@ -182,6 +182,7 @@ Result<std::shared_ptr<Config>> compile(const wire::GuardConfig& wanted) {
   }
   config->unrecorded = wanted.unrecorded;
   config->ssh_agent = wanted.ssh_agent;
+  config->http2 = egress.http2;
   config->idle_ms = int64_t{egress.idle_seconds} * 1000;
   return config;
 }

@@ -58,6 +58,7 @@ struct Config {
   std::vector<policy::Prefix> host_networks;  // the networks of the guard's machine, which names may not lead into
   std::string unrecorded;  // why nothing may be let through: the owner cannot record it; empty if the owner can
   bool ssh_agent = false;  // whether the owner of the control channel answers for an ssh-agent
+  bool http2 = true;       // whether inspected connections may speak HTTP/2
   int64_t idle_ms = 3600 * 1000;
 
   Config() = default;

@@ -112,6 +112,7 @@ wire::GuardConfig guard_config(const plan::Plan& plan, const GuardSettings& sett
   egress.hosts = plan.egress.hosts;
   egress.parent_proxy = plan.egress.parent_proxy;
   egress.extra_ca = settings.extra_ca;
+  egress.http2 = plan.egress.http2;
   egress.resolver = plan.egress.resolver.empty() ? "127.0.0.11:53" : plan.egress.resolver;
   for (const auto& rule : plan.egress.allow)
     egress.allow.push_back({rule.host, rule.ports, rule.methods, rule.paths, rule.inspect, false, rule.on_secret});

@@ -71,6 +71,7 @@ static void fields(Object& o, GuardEgress& egress) {
   text(o, "parent_login", egress.parent_login, 16 << 10);
   text(o, "extra_ca", egress.extra_ca, kPem);
   text(o, "resolver", egress.resolver, kName);
+  if (o.optional("http2", !egress.http2)) o.flag("http2", egress.http2);
   if (o.optional("idle_seconds", true)) o.number("idle_seconds", egress.idle_seconds, 1u);
 }
 

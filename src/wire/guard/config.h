@@ -67,6 +67,7 @@ struct GuardEgress {
   std::string parent_login;                               // user:password there, as they are; empty: none
   std::string extra_ca;                                   // PEM
   std::string resolver;                                   // ip:port; empty: the system's
+  bool http2 = true;                                      // whether inspected connections may speak HTTP/2
   uint32_t idle_seconds = 3600;                           // a connection that carries nothing so long is closed
   bool operator==(const GuardEgress&) const = default;
 };

@@ -103,6 +103,7 @@ static void fields(Object& o, manifest::Egress& egress) {
   o.text("parent_proxy", egress.parent_proxy, kPath);
   o.texts("extra_ca", egress.extra_ca, kFew, kPath);
   o.text("resolver", egress.resolver, kName);
+  if (o.optional("http2", !egress.http2)) o.flag("http2", egress.http2);
 }
 
 static void fields(Object& o, manifest::SshHost& host) {

@@ -38,7 +38,7 @@ wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& se
     config.egress.hosts.clear();
     config.ssh.clear();
   }
-  auto& [allow, lan, on_secret, on_secret_for, allowed_secrets, hosts, parent, login, extra_ca, resolver, idle] =
+  auto& [allow, lan, on_secret, on_secret_for, allowed_secrets, hosts, parent, login, extra_ca, resolver, http2, idle] =
       config.egress;
   for (const auto& rule : plan.egress.allow)
     for (const auto& host : bound)
