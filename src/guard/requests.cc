@@ -1,5 +1,6 @@
 // This file serves the requests on an established client stream, one at a time.
 #include <openssl/err.h>
+#include <openssl/sslerr.h>
 
 #include <algorithm>
 
@@ -17,6 +18,8 @@ std::string handshake_error(const SSL* ssl) {
   std::string why = "TLS to the upstream: " + tls_error(ssl);
   return wanted_certificate(ssl) ? why.append(kAsksForCertificate) : why;
 }
+
+bool refused_protocol() { return ERR_GET_REASON(ERR_peek_error()) == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL; }
 
 }  // namespace
 
@@ -44,15 +47,27 @@ Task<Verdict> connect_upstream(Connection& c, Offer offer) {
     int error = SSL_get_error(up.ssl.get(), result);
     bool waiting = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
     if (!waiting || c.now() >= deadline) {
+      bool needs_http2 = !waiting && offer == Offer::http1 && c.config->http2 && refused_protocol();
       std::string why = waiting ? "no TLS handshake in time" : handshake_error(up.ssl.get());
       up.reset();
-      co_return Verdict{.status = waiting ? 504 : 502, .code = "upstream_tls", .reason = why};
+      co_return Verdict{
+          .status = waiting ? 504 : 502, .code = "upstream_tls", .reason = why, .needs_http2 = needs_http2};
     }
     co_await c.wait(deadline);
   }
 }
 
 namespace {
+
+// Connects c.upstream for the next request.
+Task<Verdict> reach_upstream(Connection& c) {
+  if (!c.upstreams) {
+    Verdict verdict = co_await connect_upstream(c, Offer::http1);
+    if (!verdict.needs_http2) co_return verdict;
+    c.upstreams = std::make_shared<Upstreams>(c.context);
+  }
+  co_return co_await c.upstreams->connect(c);
+}
 
 // Waits for a whole head in client.in, and parses it into g_head. Returns `incomplete` if the client left or was idle
 // for too long.
@@ -146,7 +161,7 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
   while (true) {
     bool kept = upstream_is_kept(c) && c.upstream_used;
     if (!kept && !upstream_is_kept(c)) {
-      Verdict verdict = co_await (c.upstreams ? c.upstreams->connect(c) : connect_upstream(c, Offer::http1));
+      Verdict verdict = co_await reach_upstream(c);
       if (!verdict.allowed) {
         c.audit(verdict.status == 403 ? "deny" : "close", "http", verdict.code, verdict.reason, request.method,
                 request.target);

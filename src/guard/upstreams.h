@@ -1,5 +1,6 @@
-// This file holds the connections to one host that the requests of one HTTP/2 client share. The client's tunnel owns
-// them: all its requests go to the host of the CONNECT, and no request of another tunnel can meet them.
+// This file holds the connections to one host that the requests of one client share, because the client or the server
+// speaks HTTP/2. The client's tunnel owns them: all its requests go to the host of the CONNECT, and no request of another
+// tunnel can meet them.
 #pragma once
 
 #include <memory>
@@ -15,6 +16,9 @@ namespace bottle::guard {
 class Upstreams : public std::enable_shared_from_this<Upstreams> {
  public:
   explicit Upstreams(Context& context) : context_(context) {}
+  ~Upstreams() { close(); }
+  Upstreams(const Upstreams&) = delete;
+  Upstreams& operator=(const Upstreams&) = delete;
 
   // Connects c.upstream: with a stream of an HTTP/2 connection if the server speaks that, else with a connection of its
   // own. c.upstream_used says whether the connection has carried another request.
