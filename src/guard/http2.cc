@@ -18,6 +18,12 @@ Detached serve_stream(Context& context, std::shared_ptr<h2::Stream> stream, poli
   c.port = port;
   c.tunneled = c.tls = true;
   c.upstreams = std::move(upstreams);
+  if (auto fault = c.client.source->fault(); !fault.empty()) {
+    c.audit("deny", "http", "bad_request", fault);
+    c.answer(431, "bad_request", true);
+    co_await finish(c);
+    co_return;
+  }
   if (co_await serve_requests(c)) c.upstreams->give_back(c);
   c.upstream.end_tls();
 }

@@ -25,6 +25,7 @@ class StreamPort : public Port {
     return errno = EAGAIN, -1;
   }
   void shut() override { stream_->end(); }
+  std::string_view fault() const override { return stream_->fault(); }
   size_t held() const override { return stream_->held(); }
 
  private:

@@ -1,6 +1,6 @@
 // This file holds the connections to one host that the requests of one client share, because the client or the server
-// speaks HTTP/2. The client's tunnel owns them: all its requests go to the host of the CONNECT, and no request of another
-// tunnel can meet them.
+// speaks HTTP/2. The client's tunnel owns them: all its requests go to the host of the CONNECT, and no request of
+// another tunnel can meet them.
 #pragma once
 
 #include <memory>

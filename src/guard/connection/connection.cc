@@ -79,7 +79,7 @@ void Connection::audit(std::string_view action, std::string_view kind, std::stri
 }
 
 void Connection::answer(int status, std::string_view code, bool close) {
-  bool refused = status == 403 || status == 400;
+  bool refused = status == 403 || status == 400 || status == 431;
   std::string body = (refused ? "bottle: refused (" : "bottle: failed (") + std::string(code) + "), id " + id + "\n";
   client.out.append("HTTP/1.1 ").append(std::to_string(status)).append(" bottle ").append(code);
   client.out.append(refused ? "\r\nX-Bottle-Deny: " : "\r\nX-Bottle-Error: ").append(code);

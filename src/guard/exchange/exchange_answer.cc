@@ -42,6 +42,8 @@ void Exchange::write_head(size_t line_end, bool final) {
 // Handles an upstream that has ended before it sent a whole head.
 bool Exchange::no_answer() {
   Stream& up = c_.upstream;
+  if (auto fault = up.source->fault(); !fault.empty())
+    return fail_with(502, "bad_answer", "the upstream's answer: " + std::string(fault));
   if (kept_ && up.in.empty() && up.why.empty()) {
     // The server closed a kept connection just when it was used again.
     if (!replay_)

@@ -42,8 +42,15 @@ std::optional<uint64_t> number(std::string_view text) {
 struct Sorted {
   std::string_view method, scheme, authority, path, status;
   const Field* length = nullptr;
+  bool may_have_trailers = false;
   std::string lines, cookie;
 };
+
+// Returns whether a message with this header may end in trailers. In HTTP/1.1 only a chunked message can have any, so a
+// length would cost it its trailers.
+bool promises_trailers(const Field& field) {
+  return field.name == "trailer" || (field.name == "content-type" && field.value.starts_with("application/grpc"));
+}
 
 const char* set_once(std::string_view& to, const std::string& value) {
   if (!to.empty()) return "a repeated pseudo-header";
@@ -76,6 +83,7 @@ const char* take_regular(const Field& field, bool request, Sorted& sorted) {
     if (!sorted.authority.empty() && !http::iequals(sorted.authority, field.value)) return "host and :authority differ";
     if (sorted.authority.empty()) sorted.authority = field.value;
   } else {
+    sorted.may_have_trailers |= promises_trailers(field);
     sorted.lines.append(field.name).append(": ").append(field.value).append("\r\n");
   }
   return nullptr;
@@ -93,7 +101,9 @@ const char* sort(const Fields& fields, bool request, Sorted& sorted) {
 }
 
 // Writes the end of the head. A message without a known length is chunked.
-void end_head(const Sorted& sorted, bool body, Text& text) {
+void end_head(Sorted& sorted, bool body, Text& text) {
+  // nghttp2 compares the body with the length, also where the length is not passed on.
+  if (body && sorted.may_have_trailers) sorted.length = nullptr;
   if (sorted.length) text.head.append("Content-Length: ").append(sorted.length->value).append("\r\n");
   if (body) text.framing = sorted.length ? Framing::length : Framing::chunked;
   if (text.framing == Framing::chunked) text.head.append("Transfer-Encoding: chunked\r\n");

@@ -76,8 +76,8 @@ struct Session::Callbacks {
     of(user).frame_sent(frame->hd.type, frame->hd.flags, frame->hd.stream_id);
     return 0;
   }
-  static int stream_close(nghttp2_session*, int32_t id, uint32_t code, void* user) {
-    of(user).stream_closed(id, code);
+  static int stream_close(nghttp2_session*, int32_t id, uint32_t, void* user) {
+    of(user).stream_closed(id);
     return 0;
   }
   static int error(nghttp2_session*, int, const char* message, size_t size, void* user) {
@@ -159,8 +159,7 @@ void Session::cut() {
   failed_ = true;
   auto cut_off = [](Stream& stream) {
     stream.session_ = nullptr;
-    stream.closed_ = true;
-    stream.broken_ |= !stream.in_ended_ || !stream.end_sent_;
+    stream.close(!stream.all_in() || stream.out_state_ != Stream::Out::sent);
     stream.changed();
   };
   for (auto& [id, stream] : std::exchange(streams_, {})) cut_off(*stream);
@@ -242,7 +241,7 @@ bool Session::has_room() const {
 // --- what a stream asks for ---
 
 void Session::give_back(Stream& stream, size_t bytes) {
-  if (stream.closed_ || stream.id_ < 0) return;
+  if (stream.closed() || stream.id_ < 0) return;
   nghttp2_session_consume_stream(session_, stream.id_, bytes);
   work();
 }
@@ -250,16 +249,15 @@ void Session::give_back(Stream& stream, size_t bytes) {
 // Cuts a stream off whose text is incomplete or is no HTTP.
 void Session::reset(Stream& stream) {
   stream.pending_.clear();
-  if (stream.closed_) return;
+  if (stream.closed()) return;
   uint32_t code = role_ == Role::server ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_CANCEL;
   if (stream.id_ >= 0) nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, code);
-  stream.closed_ = true;
-  stream.broken_ |= !stream.in_ended_ || role_ == Role::server;
+  stream.close(!stream.all_in() || role_ == Role::server);
   stream.changed();
 }
 
 void Session::resume(Stream& stream) {
-  if (!std::exchange(stream.deferred_, false) || stream.closed_) return;
+  if (!std::exchange(stream.deferred_, false) || stream.closed()) return;
   nghttp2_session_resume_data(session_, stream.id_);
 }
 
@@ -272,9 +270,9 @@ void Session::dropped(Stream& stream) {
   if (size_t debt = std::exchange(stream.debt_, 0)) give_back(stream, debt);
   std::string().swap(stream.in_);
   stream.in_at_ = 0;
-  if (stream.closed_) return;
-  if (role_ == Role::client || !stream.out_ended_) reset(stream);
-  else if (stream.end_sent_ && !stream.in_ended_)
+  if (stream.closed()) return;
+  if (role_ == Role::client || !stream.all_written()) reset(stream);
+  else if (stream.out_state_ == Stream::Out::sent && !stream.all_in())
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, NGHTTP2_NO_ERROR);
   work();
 }
@@ -348,13 +346,14 @@ bool Session::take_field(int32_t id, std::string_view name, std::string_view val
   if (decoded_ > kMostDecoded) return fail("a head that becomes too large");
   Stream* stream = find(id);
   if (!stream) return true;
-  stream->malformed_ |= !valid;
+  Stream::Arriving& arriving = stream->arriving_;
+  arriving.malformed |= !valid;
   bool server = role_ == Role::server;
-  stream->fields_size_ += name.size() + value.size() + 32;
-  if (stream->fields_size_ > (server ? kMostHead : http::kMaxAnswerHead) ||
-      stream->fields_.size() >= (server ? kMostFields : http::kMaxAnswerHeaders))
-    stream->too_large_ = true;
-  else stream->fields_.push_back({std::string(name), std::string(value)});
+  arriving.size += name.size() + value.size() + 32;
+  if (arriving.size > (server ? kMostHead : http::kMaxAnswerHead) ||
+      arriving.fields.size() >= (server ? kMostFields : http::kMaxAnswerHeaders))
+    arriving.too_large = true;
+  else arriving.fields.push_back({std::string(name), std::string(value)});
   return true;
 }
 
@@ -376,21 +375,33 @@ bool Session::note_malformed(std::string what) {
 // Refuses a malformed message.
 bool Session::refuse(Stream& stream, const char* why) {
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, NGHTTP2_PROTOCOL_ERROR);
-  stream.closed_ = true;
+  stream.close(false);
+  stream.fault_ = why;
   return note_malformed(why);
 }
 
+// Has a request answered whose head is too large, so that the client learns why it fails.
+bool Session::pass_fault(Stream& stream, const Fields& fields, bool ended) {
+  stream.fault_ = "a head that is too large";
+  stream.in_state_ = ended ? Stream::In::all : Stream::In::head;
+  for (const auto& each : fields)
+    if (each.name == ":method") stream.method_ = each.value;
+  stream.place_ = places_;
+  new_[stream.id_] = streams_[stream.id_];
+  return resets_.take(now_) || fail("too many heads that are too large");
+}
+
 bool Session::head_received(Stream& stream, bool ended) {
-  Fields fields = std::exchange(stream.fields_, {});
-  stream.fields_size_ = 0;
-  if (stream.malformed_) return refuse(stream, "an invalid header");
-  if (stream.head_seen_) {
-    if (stream.too_large_) return refuse(stream, "trailers that are too large");
+  const auto [fields, size, too_large, malformed] = std::exchange(stream.arriving_, {});
+  if (malformed) return refuse(stream, "an invalid header");
+  if (stream.in_state_ != Stream::In::nothing) {
+    if (too_large) return refuse(stream, "trailers that are too large");
     stream.receive_end(trailer_text(fields));
     return true;
   }
-  if (stream.too_large_) return refuse(stream, "a head that is too large");
   bool server = role_ == Role::server;
+  if (too_large && server) return pass_fault(stream, fields, ended);
+  if (too_large) return refuse(stream, "a head that is too large");
   Text text = server ? request_text(fields, ended) : answer_text(fields, ended, stream.method_);
   if (text.why) return refuse(stream, text.why);
   // Heads have no flow control.
@@ -398,9 +409,8 @@ bool Session::head_received(Stream& stream, bool ended) {
   stream.in_.append(text.head);
   bool interim = !server && text.head[9] == '1';
   if (!interim) {
-    stream.head_seen_ = true;
     stream.in_framing_ = text.framing;
-    if (ended) stream.in_ended_ = true;
+    stream.in_state_ = ended ? Stream::In::all : Stream::In::head;
   }
   if (server) {
     stream.method_ = text.head.substr(0, text.head.find(' '));
@@ -415,7 +425,7 @@ bool Session::data_received(int32_t id, std::string_view payload) {
   // A stream that is not read holds back only itself.
   nghttp2_session_consume_connection(session_, payload.size());
   Stream* stream = find(id);
-  if (!stream || stream->dropped_ || stream->closed_) nghttp2_session_consume_stream(session_, id, payload.size());
+  if (!stream || stream->dropped_ || stream->closed()) nghttp2_session_consume_stream(session_, id, payload.size());
   else stream->receive(payload);
   return true;
 }
@@ -430,20 +440,18 @@ void Session::frame_sent(uint8_t type, uint8_t flags, int32_t id) {
   if ((type != NGHTTP2_DATA && type != NGHTTP2_HEADERS) || !ends_stream(flags)) return;
   Stream* stream = find(id);
   if (!stream) return;
-  stream->end_sent_ = true;
-  if (role_ == Role::server && stream->dropped_ && !stream->in_ended_)
+  stream->out_state_ = Stream::Out::sent;
+  if (role_ == Role::server && stream->dropped_ && !stream->all_in())
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream->id_, NGHTTP2_NO_ERROR);
 }
 
-void Session::stream_closed(int32_t id, uint32_t code) {
+void Session::stream_closed(int32_t id) {
   auto found = streams_.find(id);
   if (found == streams_.end()) return;
   auto stream = std::move(found->second);
   streams_.erase(found);
-  stream->closed_ = true;
   stream->session_ = nullptr;
-  stream->refused_ = code == NGHTTP2_REFUSED_STREAM;
-  stream->broken_ = !stream->in_ended_ || (role_ == Role::server && !stream->end_sent_);
+  stream->close(!stream->all_in() || (role_ == Role::server && stream->out_state_ != Stream::Out::sent));
   new_.erase(id);
   stream->changed();
 }
@@ -459,12 +467,12 @@ long Session::provide(Stream& stream, char* buffer, size_t size, uint32_t* flags
   }
   if (n > 0) stream.changed();
   // What did not fit before may fit now.
-  if (!stream.out_.empty() || (n == 0 && !stream.out_ended_)) {
+  if (!stream.out_.empty() || (n == 0 && !stream.all_written())) {
     if (n > 0) return static_cast<long>(n);
     stream.deferred_ = true;
     return NGHTTP2_ERR_DEFERRED;
   }
-  if (!stream.out_ended_) return static_cast<long>(n);
+  if (!stream.all_written()) return static_cast<long>(n);
   *flags |= NGHTTP2_DATA_FLAG_EOF;
   Fields trailers;
   for (const auto& [name, value] : stream.body_.trailers())

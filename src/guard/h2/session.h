@@ -48,7 +48,7 @@ class Session {
   // Takes no new streams. The existing ones go on.
   void shut_down();
 
-  // Returns the next stream that the client has opened, or null. Its whole head can be read.
+  // Returns the next stream that the client has opened, or null. Its whole head can be read, unless it has a fault().
   std::shared_ptr<Stream> accept();
   // Opens a stream to the server. It begins when the guard has written the head of a request.
   std::shared_ptr<Stream> open();
@@ -74,6 +74,7 @@ class Session {
   }
   bool fail(const char* why);
   bool refuse(Stream& stream, const char* why);
+  bool pass_fault(Stream& stream, const Fields& fields, bool ended);
   bool note_malformed(std::string what);
 
   // What a stream asks for.
@@ -94,7 +95,7 @@ class Session {
   bool data_received(int32_t id, std::string_view payload);
   void frame_sent(uint8_t type, uint8_t flags, int32_t id);
   void ended_by(uint32_t code);
-  void stream_closed(int32_t id, uint32_t code);
+  void stream_closed(int32_t id);
   long provide(Stream& stream, char* buffer, size_t size, uint32_t* flags);
 
   Role role_;

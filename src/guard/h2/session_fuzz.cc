@@ -28,6 +28,7 @@ struct Reader {
     if (refused) return;
     char buffer[1000];
     for (size_t n; (n = stream->read(buffer, sizeof buffer)) > 0;) text.append(buffer, n);
+    if (request && !stream->fault().empty()) require(text.empty());
     http::Head head;
     while (!head_done && !text.empty()) {
       Parse parsed = request ? http::parse_request(text, head) : http::parse_response(text, head);

@@ -252,6 +252,8 @@ TEST_F(HostileClientTest, MalformedRequestsAreRefusedOneByOne) {
        {{":method", "GET"}, {":scheme", "https"}, {":authority", "a.test\r\nb: c"}, {":path", "/"}}},
       {"http", {{":method", "GET"}, {":scheme", "http"}, {":authority", "a.test"}, {":path", "/"}}},
       {"CONNECT", {{":method", "CONNECT"}, {":authority", "a.test:443"}}},
+      {"WebSocket over HTTP/2", with({{":method", "CONNECT"}, {":protocol", "websocket"}},
+                                     {{":scheme", "https"}, {":authority", "a.test"}, {":path", "/"}})},
   };
   uint32_t id = 1;
   uint64_t malformed = 0;
@@ -273,13 +275,53 @@ TEST_F(HostileClientTest, ABodyThatDisagreesWithItsLengthIsCutOff) {
   EXPECT_TRUE(stream->broken());
 }
 
-TEST_F(HostileClientTest, AHeadThatIsTooLargeIsRefused) {
+TEST_F(HostileClientTest, AHeadThatIsTooLargeIsAnswered) {
   std::string large(kMostHead, 'x'), whole = block(with(kGet, {{"a", large}}));
   send(frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM, 1, whole.substr(0, 16000)));
   for (size_t at = 16000; at < whole.size(); at += 16000)
     send(frame(NGHTTP2_CONTINUATION, at + 16000 >= whole.size() ? NGHTTP2_FLAG_END_HEADERS : 0, 1,
                whole.substr(at, 16000)));
-  EXPECT_FALSE(session_.accept());
+  auto stream = session_.accept();
+  ASSERT_TRUE(stream);
+  EXPECT_EQ(stream->fault(), "a head that is too large");
+  EXPECT_EQ(all_of(*stream), "");
+  EXPECT_TRUE(stream->ended());
+  stream->write("HTTP/1.1 431 X\r\nContent-Length: 1\r\n\r\nx");
+  stream->drop();
+  EXPECT_TRUE(send(""));
+  EXPECT_NE(out_.find("431"), out_.npos);
+  EXPECT_TRUE(served(headers(3, kGet)));
+}
+
+TEST_F(HostileClientTest, HeadsThatAreTooLargeEndTheConnection) {
+  std::string whole = block(kGet) + block(Fields(kMostFields, {"a", "b"}));
+  uint32_t id = 1;
+  for (uint8_t flags = NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS;
+       id < 10'000 && send(frame(NGHTTP2_HEADERS, flags, id, whole)); id += 2) {
+    auto stream = session_.accept();
+    ASSERT_TRUE(stream);
+    stream->write("HTTP/1.1 431 X\r\nContent-Length: 0\r\n\r\n");
+    stream->drop();
+  }
+  EXPECT_LT(id / 2, 210u);
+  EXPECT_EQ(session_.why(), "too many heads that are too large");
+}
+
+TEST_F(HostileClientTest, ALengthDoesNotCostTheTrailersThatAreAnnounced) {
+  for (const Field& field : {Field{"trailer", "x-sum"}, Field{"content-type", "application/grpc+proto"}}) {
+    uint32_t id = field.name == "trailer" ? 1 : 3;
+    send(headers(id, with(kGet, {field, {"content-length", "3"}}), false) + frame(NGHTTP2_DATA, 0, id, "abc") +
+         headers(id, {{"x-sum", "6"}}));
+    auto stream = session_.accept();
+    ASSERT_TRUE(stream);
+    EXPECT_EQ(all_of(*stream), "GET /x?y HTTP/1.1\r\nHost: a.test\r\n" + field.name + ": " + field.value +
+                                   "\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 6\r\n\r\n");
+  }
+  send(headers(5, with(kGet, {{"trailer", "x-sum"}, {"content-length", "3"}}), false));
+  auto stream = session_.accept();
+  ASSERT_TRUE(stream);
+  send(frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 5, "abcd"));
+  EXPECT_TRUE(stream->broken()) << "the length holds all the same";
 }
 
 TEST_F(HostileClientTest, AFloodOfContinuationsEndsTheConnection) {
@@ -370,6 +412,26 @@ TEST_F(HostileClientTest, AStreamThatWasSkippedCannotBeOpened) {
   EXPECT_TRUE(served(headers(5, kGet)));
   EXPECT_FALSE(served(headers(3, kGet)));
   EXPECT_EQ(session_.why(), "a stream with a smaller number than an earlier one");
+}
+
+TEST_F(HostileClientTest, AWindowThatGrowsByNothingEndsTheConnection) {
+  EXPECT_TRUE(send(headers(1, kGet, false)));
+  EXPECT_FALSE(send(frame(NGHTTP2_WINDOW_UPDATE, 0, 1, std::string(4, '\0'))));
+  EXPECT_FALSE(session_.why().empty());
+}
+
+// A client that lets nothing be sent to it holds what one stream may hold, and no more.
+TEST_F(HostileClientTest, AWindowOfNothingHoldsLittle) {
+  send(frame(NGHTTP2_SETTINGS, 0, 0, std::string("\0\x4\0\0\0\0", 6)));
+  send(headers(1, kGet));
+  auto stream = session_.accept();
+  ASSERT_TRUE(stream);
+  stream->write("HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n");
+  std::string piece(10'000, 'x');
+  size_t taken = 0;
+  for (size_t n; (n = stream->write(piece)) > 0; taken += n) send("");
+  EXPECT_LE(taken, 64u << 10);
+  EXPECT_LT(stream->held(), 160u << 10);
 }
 
 TEST_F(HostileClientTest, AWindowThatOverflowsIsAnError) {

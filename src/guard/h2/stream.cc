@@ -24,8 +24,9 @@ size_t Stream::read(char* buffer, size_t size) {
 }
 
 size_t Stream::room() const {
-  if (closed_) return 0;
-  size_t most = head_sent_ ? kMostOut : kMostOut + http::kMaxAnswerHead, held = pending_.size() + out_.size() - out_at_;
+  if (closed()) return 0;
+  size_t most = out_state_ == Out::nothing ? kMostOut + http::kMaxAnswerHead : kMostOut;
+  size_t held = pending_.size() + out_.size() - out_at_;
   return most - std::min(most, held);
 }
 
@@ -40,14 +41,14 @@ size_t Stream::write(std::string_view text) {
 
 // Translates what has been written. Returns false if it is not HTTP/1.1.
 bool Stream::process() {
-  while (!head_sent_) {
+  while (out_state_ == Out::nothing) {
     bool final = false;
     if (!take_head(final)) return false;
     if (!final) return true;
-    head_sent_ = true;
+    out_state_ = Out::head;
   }
   if (!body_.done() && !body_.read(pending_, out_)) return false;
-  out_ended_ |= body_.done();
+  if (body_.done()) out_state_ = std::max(out_state_, Out::all);
   session_->resume(*this);
   return true;
 }
@@ -70,9 +71,9 @@ bool Stream::take_head(bool& final) {
 }
 
 void Stream::end() {
-  if (closed_ || !session_) return;
-  if (head_sent_ && body_.end()) {
-    out_ended_ = true;
+  if (closed() || !session_) return;
+  if (out_state_ != Out::nothing && body_.end()) {
+    out_state_ = std::max(out_state_, Out::all);
     session_->resume(*this);
   } else {
     session_->reset(*this);
@@ -96,9 +97,9 @@ void Stream::receive(std::string_view payload) {
 }
 
 void Stream::receive_end(std::string_view trailers) {
-  if (in_ended_) return;
+  if (all_in()) return;
   if (in_framing_ == Framing::chunked) in_.append("0\r\n").append(trailers).append("\r\n");
-  in_ended_ = true;
+  in_state_ = In::all;
   changed();
 }
 

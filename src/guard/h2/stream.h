@@ -26,14 +26,15 @@ class Stream {
   // Takes text that the peer has sent, and lets the peer send as much again. Returns 0 if there is none now.
   size_t read(char* buffer, size_t size);
   // Returns whether the peer has sent all, and all of it was read.
-  bool ended() const { return in_ended_ && in_at_ == in_.size(); }
+  bool ended() const { return all_in() && in_at_ == in_.size(); }
   // Returns whether the stream was cut off. What arrived before may still be read from a server, but not from a client,
   // which expects no answer any more.
-  bool broken() const { return broken_; }
+  bool broken() const { return life_ == Life::broken; }
   // Returns whether the peer takes no more text.
-  bool closed() const { return closed_; }
-  // Returns whether the server refused to process the request, so that it may be sent again in any case.
-  bool refused() const { return refused_; }
+  bool closed() const { return life_ != Life::open; }
+  // Returns why the head of the peer's message cannot be passed on, or an empty text if it can. Then there is no text
+  // of the message. A request must be answered all the same.
+  std::string_view fault() const { return fault_; }
   // Takes text for the peer, and returns how much of it was taken: nothing while the peer does not read.
   size_t write(std::string_view text);
   bool has_room() const { return room() > 0; }
@@ -49,10 +50,20 @@ class Stream {
 
  private:
   friend class Session;
+  // What has arrived of the peer's message.
+  enum class In : uint8_t { nothing, head, all };
+  // How far the message to the peer is: its head was written, its end was written, its last frame was sent.
+  enum class Out : uint8_t { nothing, head, all, sent };
+  enum class Life : uint8_t { open, closed, broken };
+
   // The most bytes that wait for the peer.
   static constexpr size_t kMostOut = 64 * 1024;
 
   size_t room() const;
+  bool all_in() const { return in_state_ == In::all; }
+  bool all_written() const { return out_state_ >= Out::all; }
+  // Ends the stream. One that was cut off stays so.
+  void close(bool cut_off) { life_ = cut_off || broken() ? Life::broken : Life::closed; }
   void changed() {
     if (on_change) on_change();
   }
@@ -64,24 +75,31 @@ class Stream {
   Session* session_;             // null after the session's end
   int32_t id_ = -1;              // a request that the guard has not written yet has none
   std::shared_ptr<char> place_;  // counts as one of the streams that the guard works on
+  Life life_ = Life::open;
 
   // From the peer.
-  Fields fields_;  // of the head or the trailers that are arriving
-  size_t fields_size_ = 0;
-  bool too_large_ = false, malformed_ = false;
-  std::string method_;  // of the request
-  std::string in_;      // text for the guard
+  struct Arriving {
+    Fields fields;
+    size_t size = 0;
+    bool too_large = false, malformed = false;
+  };
+  Arriving arriving_;       // a head, or trailers
+  std::string_view fault_;  // a constant
+  std::string method_;      // of the request
+  std::string in_;          // text for the guard
   size_t in_at_ = 0;
   size_t debt_ = 0;  // bytes of DATA that were not given back to the peer's window
   Framing in_framing_ = Framing::none;
-  bool head_seen_ = false, in_ended_ = false, broken_ = false, closed_ = false, refused_ = false;
+  In in_state_ = In::nothing;
 
   // To the peer.
   std::string pending_;  // text that is not translated yet
   std::string out_;      // payload
   size_t out_at_ = 0;
   http::Body body_;
-  bool head_sent_ = false, out_ended_ = false, deferred_ = false, end_sent_ = false, dropped_ = false;
+  Out out_state_ = Out::nothing;
+  bool deferred_ = false;  // nghttp2 waits for more of the body
+  bool dropped_ = false;
 };
 
 }  // namespace bottle::guard::h2

@@ -251,6 +251,43 @@ TEST_F(ClientsTest, TrailersOfARequestPass) {
   EXPECT_EQ(body, "2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n");
 }
 
+TEST_F(ClientsTest, RangesInterimAnswersAndEventsPass) {
+  serve([](Wire& wire, const std::string& head) {
+    if (head.starts_with("GET /range ")) {
+      bool asked = head.find("Range: bytes=5-6\r\n") != head.npos;
+      wire.write("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 5-6/9\r\nContent-Length: 2\r\n\r\n");
+      wire.write(asked ? "ok" : "no");
+    } else if (head.find("Expect: 100-continue\r\n") != head.npos) {
+      wire.write("HTTP/1.1 100 Continue\r\n\r\n");
+      while (wire.in.size() < 3 && wire.more()) {
+      }
+      wire.write(ok(wire.in));
+    } else {
+      wire.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+      wire.write("9\r\ndata: 1\n\n\r\n");
+      while (wire.in.size() < 3 && wire.more()) {
+      }
+      wire.write("9\r\ndata: 2\n\n\r\n0\r\n\r\n");
+    }
+  });
+  std::string part = ask("GET /range HTTP/1.1\r\nHost: api.test\r\nRange: bytes=5-6\r\n\r\n");
+  EXPECT_TRUE(part.starts_with("HTTP/1.1 206 ")) << part;
+  EXPECT_NE(part.find("Content-Range: bytes 5-6/9\r\n"), part.npos) << part;
+  EXPECT_TRUE(part.ends_with("\r\n\r\nok")) << part;
+  Wire asking = secure("api.test");
+  asking.write(post(3, "Expect: 100-continue\r\n"));
+  EXPECT_EQ(asking.message(), "HTTP/1.1 100 Continue\r\n\r\n");
+  asking.write("abc");
+  EXPECT_TRUE(asking.message().ends_with("abc"));
+  Wire events = secure("api.test");
+  events.write(post(3));
+  while (events.in.find("data: 1\n\n") == std::string::npos && events.more()) {
+  }
+  EXPECT_EQ(events.in.find("data: 2"), std::string::npos) << "the server sends it after the body";
+  events.write("abc");
+  EXPECT_EQ(body_of(events.message()), "data: 1\n\ndata: 2\n\n");
+}
+
 // A server with a certificate for `names_of`, independently of the requested name.
 class Certified {
  public:

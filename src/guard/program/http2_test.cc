@@ -268,6 +268,93 @@ TEST_F(Http2Test, AClientOfHttp1GetsItsAnswersFromTheSameServer) {
   EXPECT_EQ(body_of(wire.message()), "hello");
 }
 
+TEST_F(Http2Test, AClientOfHttp1ReachesAServerOfHttp2Alone) {
+  Http2Origin origin(ca_.get(), "a.test",
+                     [](const std::string& request) { return ok(request.substr(0, request.find('\r'))); });
+  inspect("a.test", origin.port);
+  Wire wire = secure("a.test");
+  wire.write(kGet);
+  EXPECT_EQ(body_of(wire.message()), "GET /a HTTP/1.1");
+  wire.write("POST /b HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc");
+  EXPECT_EQ(body_of(wire.message()), "POST /b HTTP/1.1");
+  EXPECT_EQ(origin.accepted, 2) << "one that speaks HTTP/2, after one that could not agree on a protocol";
+}
+
+TEST_F(Http2Test, CanBeSwitchedOff) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
+  Origin old(ca_.get(), "b.test", [](const std::string&) { return ok("hello"); });
+  config_["egress"]["http2"] = false;
+  route("b.test", old.port);
+  allow({{"host", "b.test"}, {"inspect", true}});
+  inspect("a.test", origin.port);
+  Wire wire = connect_to("b.test");
+  wire.ssl = std::move(*connect_tls(roots_.get(), {"b.test", false}, 443, Offer::http1_and_2));
+  SSL_set_fd(wire.ssl.get(), wire.fd.get());
+  ASSERT_EQ(SSL_connect(wire.ssl.get()), 1);
+  EXPECT_FALSE(speaks_http2(wire.ssl.get()));
+  wire.write("GET /a HTTP/1.1\r\nHost: b.test\r\n\r\n");
+  EXPECT_EQ(body_of(wire.message()), "hello");
+  Wire other = secure("a.test");
+  other.write(kGet);
+  EXPECT_TRUE(other.message().starts_with("HTTP/1.1 502 ")) << "the server speaks HTTP/2 alone";
+}
+
+TEST_F(Http2Test, AHeadThatIsTooLargeIsAnswered) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string& request) {
+    std::string answer = ok("hello");
+    // Less than 320 KB as text, but more with the 32 bytes that HTTP/2 counts for each field.
+    if (request.starts_with("GET /large "))
+      for (int i = 100; i < 590; ++i)
+        answer.insert(17, "X-" + std::to_string(i) + ": " + std::string(650, 'x') + "\r\n");
+    return answer;
+  });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  std::string large = "GET /a HTTP/1.1\r\nHost: a.test\r\n";
+  for (int i = 0; i < 190; ++i) large += "X-" + std::to_string(i) + ": " + std::string(320, 'x') + "\r\n";
+  std::string answer = peer.fetch(large + "\r\n");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 431 ")) << answer;
+  EXPECT_NE(answer.find("x-bottle-deny: bad_request"), answer.npos) << answer;
+  EXPECT_EQ(audited("bad_request")["reason"], "a head that is too large");
+  EXPECT_TRUE(peer.fetch("GET /large HTTP/1.1\r\nHost: a.test\r\n\r\n").starts_with("HTTP/1.1 502 "));
+  EXPECT_EQ(audited("bad_answer")["reason"], "the upstream's answer: a head that is too large");
+  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));
+}
+
+TEST_F(Http2Test, RangesInterimAnswersAndEventsPass) {
+  Http2Origin origin(
+      ca_.get(), "a.test",
+      [](const std::string& request) {
+        if (request.starts_with("GET /range "))
+          return "HTTP/1.1 206 Partial Content\r\nContent-Range: " +
+                 std::string("bytes 5-6/9\r\nContent-Length: 2\r\n\r\n") +
+                 (request.find("range: bytes=5-6\r\n") != request.npos ? "ok" : "no");
+        return request.starts_with("POST /events ") ? std::string("9\r\ndata: 2\n\n\r\n0\r\n\r\n") : ok("hello");
+      },
+      [](const std::string& request) -> std::string {
+        if (request.starts_with("GET ")) return "";
+        if (request.find("expect: 100-continue\r\n") != request.npos) return "HTTP/1.1 100 Continue\r\n\r\n";
+        return "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: "
+               "chunked\r\n\r\n9\r\ndata: 1\n\n\r\n";
+      });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  std::string part = peer.fetch("GET /range HTTP/1.1\r\nHost: a.test\r\nRange: bytes=5-6\r\n\r\n");
+  EXPECT_TRUE(part.starts_with("HTTP/1.1 206 ")) << part;
+  EXPECT_NE(part.find("content-range: bytes 5-6/9\r\n"), part.npos) << part;
+  EXPECT_TRUE(part.ends_with("\r\n\r\nok")) << part;
+  std::string post = " HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n";
+  auto asking = peer.ask("POST /a" + post + "Expect: 100-continue\r\n\r\n");
+  EXPECT_EQ(peer.read(*asking, "\r\n\r\n"), "HTTP/1.1 100 \r\n\r\n");
+  asking->write("abc");
+  EXPECT_TRUE(peer.read(*asking).ends_with("hello"));
+  auto events = peer.ask("POST /events" + post + "\r\n");
+  EXPECT_NE(peer.read(*events, "data: 1\n\n").find("text/event-stream"), std::string::npos)
+      << "the first event passes before the answer ends";
+  events->write("abc");
+  EXPECT_EQ(peer.read(*events), "9\r\ndata: 2\n\n\r\n0\r\n\r\n");
+}
+
 TEST_F(Http2Test, AMalformedRequestIsRecorded) {
   Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
   inspect("a.test", origin.port);
