@@ -1,6 +1,5 @@
 #include "docker/http.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -101,7 +100,7 @@ Result<> Connection::send(std::string_view bytes) {
     ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      TRY(wait(POLLOUT));
+      TRY(wait(Until::writable));
       continue;
     }
     if (n < 0) return failed("sending to the engine");
@@ -153,23 +152,23 @@ Result<> Connection::upload(std::string_view method, std::string_view target,
 
 // Looks for a stop every now and then, because not every kernel wakes a thread that waits for a socket when another
 // thread shuts the socket down.
-Result<> Connection::wait(short events) {
+Result<> Connection::wait(Until until) {
   constexpr int kLookForStopMs = 100;
   auto began = Clock::now();
   int limit = wait_ms();
   for (;;) {
     auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began).count();
     int left = static_cast<int>(std::max<long long>(limit - waited, 0));
-    pollfd p{fd_.get(), events, 0};
-    int ready = ::poll(&p, 1, stop_.stop_possible() ? std::min(left, kLookForStopMs) : left);
-    if (stop_.stop_requested() || (ready < 0 && errno != EINTR)) return failed("waiting for the engine");
-    if (ready > 0) return {};
-    if (ready == 0 && left == 0) return too_slow();
+    int turn = stop_.stop_possible() ? std::min(left, kLookForStopMs) : left;
+    bool ready = until == Until::readable ? wait_readable(fd_.get(), turn) : wait_writable(fd_.get(), turn);
+    if (stop_.stop_requested()) return failed("waiting for the engine");
+    if (ready) return {};
+    if (left == 0) return too_slow();
   }
 }
 
 Result<bool> Connection::fill() {
-  TRY(wait(POLLIN));
+  TRY(wait(Until::readable));
   char bytes[65536];
   ssize_t n;
   do n = ::recv(fd_.get(), bytes, sizeof bytes, 0);

@@ -63,7 +63,8 @@ class Connection {
   Result<bool> fill();  // false at the end of the stream
   Result<std::string> line();
   Result<> send(std::string_view bytes);
-  Result<> wait(short events);
+  enum class Until { readable, writable };
+  Result<> wait(Until until);
   std::unexpected<Error> too_slow() const;
   std::unexpected<Error> failed(std::string_view doing) const;  // uses errno
   int wait_ms() const;                                          // until the deadline

@@ -1,7 +1,6 @@
 #include "inside/relay.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include <cstdio>
 
 #include "base/files/file.h"
+#include "base/os/poller.h"
 #include "http/head.h"
 #include "inside/probes/wire.h"
 
@@ -23,8 +23,8 @@ struct Flow {
   std::string held = {};
   bool ended = false, closed = false;
 
-  short wants_in() const { return !ended && held.size() < 65536 ? POLLIN : 0; }
-  short wants_out() const { return held.empty() ? 0 : POLLOUT; }
+  bool wants_in() const { return !ended && held.size() < 65536; }
+  bool wants_out() const { return !held.empty(); }
 
   void read() {
     char buffer[32768];
@@ -51,16 +51,16 @@ struct Flow {
 void relay(int left_in, int left_out, int right_in, int right_out) {
   Flow flows[2] = {{left_in, right_out}, {right_in, left_out}};
   while (!flows[0].closed || !flows[1].closed) {
-    pollfd fds[4];
-    for (int i = 0; i < 2; ++i) {
-      fds[2 * i] = {flows[i].wants_in() ? flows[i].in : -1, POLLIN, 0};
-      fds[2 * i + 1] = {flows[i].wants_out() ? flows[i].out : -1, POLLOUT, 0};
+    Poller poller;
+    for (const auto& flow : flows) {
+      if (flow.wants_in()) poller.watch(flow.in);
+      if (flow.wants_out()) poller.watch_writable(flow.out);
     }
-    if (::poll(fds, 4, -1) < 0 && errno != EINTR) return;
-    for (int i = 0; i < 2; ++i) {
-      if (fds[2 * i].revents) flows[i].read();
-      if (fds[2 * i + 1].revents) flows[i].write();
-      flows[i].close();
+    poller.wait(-1);
+    for (auto& flow : flows) {
+      if (flow.wants_out() && poller.writable(flow.out)) flow.write();
+      if (flow.wants_in() && poller.readable(flow.in)) flow.read();
+      flow.close();
     }
   }
 }
@@ -74,11 +74,8 @@ Result<UniqueFd> through_guard(const sockaddr_in& guard, const std::string& requ
   http::Head head;
   Parse parsed = Parse::incomplete;
   while ((parsed = http::parse_response(bytes, head)) == Parse::incomplete) {
-    pollfd p{fd.get(), POLLIN, 0};
-    int ready = ::poll(&p, 1, ms_left(deadline));
-    if (ready < 0 && errno == EINTR) continue;
     char buffer[4096];
-    ssize_t n = ready > 0 ? ::recv(fd.get(), buffer, sizeof buffer, 0) : 0;
+    ssize_t n = wait_readable(fd.get(), ms_left(deadline)) ? ::recv(fd.get(), buffer, sizeof buffer, 0) : 0;
     if (n <= 0) return fail(Code::closed, "the guard did not answer");
     bytes.append(buffer, static_cast<size_t>(n));
   }

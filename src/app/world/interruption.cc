@@ -4,6 +4,7 @@
 
 #include "app/output/output.h"
 #include "base/os/poller.h"
+#include "session/console/client.h"
 
 namespace bottle::app {
 namespace {
@@ -12,11 +13,12 @@ constexpr int kPatienceMs = 10000;
 
 }  // namespace
 
-Interruption::Interruption() : watcher_([this](const std::stop_token& over) { watch(over); }) {}
+Interruption::Interruption()
+    : signals_(session::kLauncherSignals), watcher_([this](const std::stop_token& over) { watch(over); }) {}
 
 Interruption::~Interruption() { hand_over(); }
 
-const session::SignalPipe& Interruption::hand_over() {
+const Signals& Interruption::hand_over() {
   watcher_.request_stop();
   signals_.wake();
   if (watcher_.joinable()) watcher_.join();
@@ -26,7 +28,7 @@ const session::SignalPipe& Interruption::hand_over() {
 void Interruption::watch(const std::stop_token& over) {
   while (signals_.fd() >= 0 && !over.stop_requested()) {
     bool late = !wait_readable(signals_.fd(), signal_ ? kPatienceMs : -1);
-    int number = signals_.next();
+    int number = signals_.next().value_or(0);
     if (number == SIGWINCH) continue;
     if (signal_ && (number || late)) {
       say("bottle: stopped before the agent ran");

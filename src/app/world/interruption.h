@@ -5,7 +5,7 @@
 #include <stop_token>
 #include <thread>
 
-#include "session/console/signal_pipe.h"
+#include "base/os/signals.h"
 
 namespace bottle::app {
 
@@ -23,14 +23,14 @@ class Interruption {
   // Returns the signal that came, or 0.
   int signal() const { return signal_; }
   // Leaves further signals to a relay, which reads them from the returned pipe.
-  const session::SignalPipe& hand_over();
+  const Signals& hand_over();
   // Tells that the relay got this signal.
   void came(int number) { signal_ = number; }
 
  private:
   void watch(const std::stop_token& over);
 
-  session::SignalPipe signals_;
+  Signals signals_;
   std::stop_source stop_;
   std::atomic<int> signal_ = 0;
   std::jthread watcher_;  // the last member, so that its thread ends first

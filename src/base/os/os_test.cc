@@ -140,6 +140,10 @@ TEST(Signals, ArriveAlsoIfTheyWerePending) {
     }
     ::raise(SIGUSR2);
     EXPECT_EQ(outer.next(), SIGUSR2);
+    outer.wake();
+    EXPECT_TRUE(wait_readable(outer.fd(), 0));
+    EXPECT_EQ(outer.next(), std::nullopt);
+    EXPECT_FALSE(wait_readable(outer.fd(), 0));
   }
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }

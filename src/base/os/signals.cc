@@ -41,10 +41,12 @@ Signals::~Signals() {
   target = before_;
 }
 
-std::optional<int> Signals::next() {
-  char byte;
-  if (::read(ends_.read.get(), &byte, 1) != 1) return std::nullopt;
+std::optional<int> Signals::next() const {
+  char byte = 0;
+  if (::read(ends_.read.get(), &byte, 1) != 1 || byte == 0) return std::nullopt;
   return byte;
 }
+
+void Signals::wake() const { (void)!::write(ends_.write.get(), "", 1); }
 
 }  // namespace bottle

@@ -21,10 +21,10 @@ class Signals {
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
 
-  int fd() const {
-    return ends_.read.get();
-  }  // becomes readable when a signal has arrived; -1 if no descriptor is left
-  std::optional<int> next();  // the number of the next signal that arrived; never blocks
+  // Becomes readable when a signal has arrived; -1 if no descriptor is left.
+  int fd() const { return ends_.read.get(); }
+  std::optional<int> next() const;  // the number of the next signal that arrived; never blocks
+  void wake() const;                // makes fd() readable until next() is called, although no signal has arrived
 
  private:
   PipeEnds ends_;

@@ -1,10 +1,11 @@
 #include "inside/gate/gate.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+
+#include "base/os/poller.h"
 
 namespace bottle::inside {
 namespace {
@@ -16,11 +17,7 @@ bool clean_text(const std::string& s) { return s.find('\0') == std::string::npos
 Result<std::string> read_exactly(int fd, size_t size, int idle_ms) {
   std::string out;
   while (out.size() < size) {
-    pollfd p{fd, POLLIN, 0};
-    int n = ::poll(&p, 1, idle_ms);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("waiting at the gate");
-    if (n == 0) return fail(Code::timed_out, "the gate was not opened in time");
+    if (!wait_readable(fd, idle_ms)) return fail(Code::timed_out, "the gate was not opened in time");
     char buffer[65536];
     ssize_t got = ::read(fd, buffer, std::min(sizeof buffer, size - out.size()));
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;

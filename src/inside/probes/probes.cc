@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
-#include <poll.h>
 #include <sched.h>
 #include <sys/klog.h>
 #include <sys/prctl.h>
@@ -128,19 +127,15 @@ Probe unreachable(const Surroundings& w) {
     for (in_addr host : w.hosts) targets.push_back(endpoint(host, port));
   }
   std::vector<UniqueFd> attempts;
-  std::vector<pollfd> waiting;
   std::vector<int> errors;
   for (const auto& target : targets) {
     UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) return {name, false, "cannot create a socket to probe with"};
     int done = ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target);
     errors.push_back(done == 0 || errno == EINPROGRESS ? 0 : errno);
-    waiting.push_back({fd.get(), POLLOUT, 0});
     attempts.push_back(std::move(fd));
   }
   silence.await(kConnectWait);
-  if (::poll(waiting.data(), waiting.size(), 0) < 0)
-    return {name, false, "the state of the connections cannot be read"};
   std::string reached;
   for (size_t i = 0; i < targets.size(); ++i) {
     sockaddr_in peer{};
@@ -148,7 +143,8 @@ Probe unreachable(const Surroundings& w) {
     bool connected = ::getpeername(attempts[i].get(), reinterpret_cast<sockaddr*>(&peer), &size) == 0;
     int error = errors[i];
     size = sizeof error;
-    if (waiting[i].revents && !error) ::getsockopt(attempts[i].get(), SOL_SOCKET, SO_ERROR, &error, &size);
+    if (!error && ::getsockopt(attempts[i].get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0)  // 0 while it is tried
+      return {name, false, "the state of the connections cannot be read"};
     // A refusal is an answer too, so something is there.
     if (!connected && error != ECONNREFUSED && error != ECONNRESET) continue;
     reached += (reached.empty() ? "" : ", ") + to_string(targets[i]) + (connected ? "" : " (refused)");

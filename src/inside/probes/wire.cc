@@ -2,31 +2,23 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <cstring>
 
 #include "base/ids.h"
+#include "base/os/poller.h"
 
 namespace bottle::inside {
 namespace {
 
-Result<> wait_for(int fd, short events, Deadline deadline) {
-  for (;;) {
-    pollfd p{fd, events, 0};
-    int n = ::poll(&p, 1, ms_left(deadline));
-    if (n > 0) return {};
-    if (n == 0) return fail(Code::timed_out, "no answer");
-    if (errno != EINTR) return fail_errno("waiting");
-  }
-}
+std::unexpected<Error> no_answer() { return fail(Code::timed_out, "no answer"); }
 
 Result<> send_all(int fd, std::string_view bytes, Deadline deadline) {
   while (!bytes.empty()) {
     ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n < 0 && errno == EAGAIN) {
-      TRY(wait_for(fd, POLLOUT, deadline));
+      if (!wait_writable(fd, ms_left(deadline))) return no_answer();
       continue;
     }
     if (n < 0 && errno != EINTR) return fail_errno("sending");
@@ -38,7 +30,7 @@ Result<> send_all(int fd, std::string_view bytes, Deadline deadline) {
 // Reads once what is available. Returns an empty string at the end of the stream.
 Result<std::string> receive_some(int fd, Deadline deadline) {
   for (;;) {
-    TRY(wait_for(fd, POLLIN, deadline));
+    if (!wait_readable(fd, ms_left(deadline))) return no_answer();
     char buffer[4096];
     ssize_t n = ::recv(fd, buffer, sizeof buffer, 0);
     if (n >= 0) return std::string(buffer, static_cast<size_t>(n));
@@ -84,7 +76,7 @@ Result<UniqueFd> dial(const sockaddr_in& to, Deadline deadline) {
   if (!fd) return fail_errno("socket");
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) return fd;
   if (errno != EINPROGRESS) return fail_errno("connecting");
-  TRY(wait_for(fd.get(), POLLOUT, deadline));
+  if (!wait_writable(fd.get(), ms_left(deadline))) return no_answer();
   int error = 0;
   socklen_t size = sizeof error;
   if (::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) return fail_errno("connecting");

@@ -1,7 +1,6 @@
 #include "remote/link/far_side.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -60,11 +59,10 @@ Result<std::string> read_line(int fd, int timeout_ms, const std::stop_token& sto
   while (text.find('\n') == std::string::npos) {
     auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-    pollfd p{fd, POLLIN, 0};
-    int ready = left <= 0 ? 0 : ::poll(&p, 1, static_cast<int>(std::min<int64_t>(left, kLookForStopMs)));
+    bool ready = left > 0 && wait_readable(fd, static_cast<int>(std::min<int64_t>(left, kLookForStopMs)));
     if (stop.stop_requested()) return fail(Code::canceled, "the remote machine is no longer asked");
-    if (ready <= 0 && left > 0) continue;
-    if (ready <= 0)
+    if (!ready && left > 0) continue;
+    if (!ready)
       return fail(Code::timed_out,
                   "the remote machine did not answer within " + std::to_string(timeout_ms / 1000) + " s");
     char buffer[16384];
@@ -85,8 +83,7 @@ Result<> write_until(int fd, std::string_view bytes, const std::stop_token& stop
     if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
     if (n >= 0 || errno == EINTR) continue;
     if (errno != EAGAIN) return fail_errno("writing");
-    pollfd p{fd, POLLOUT, 0};
-    ::poll(&p, 1, kLookForStopMs);
+    wait_writable(fd, kLookForStopMs);
   }
   return {};
 }
@@ -96,8 +93,7 @@ Result<> write_until(int fd, std::string_view bytes, const std::stop_token& stop
 std::string read_to_end(int fd, const std::stop_token& stop) {
   std::string text;
   while (text.size() < 65536 && !stop.stop_requested()) {
-    pollfd p{fd, POLLIN, 0};
-    if (::poll(&p, 1, kLookForStopMs) <= 0) continue;
+    if (!wait_readable(fd, kLookForStopMs)) continue;
     char buffer[4096];
     ssize_t n = ::read(fd, buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;

@@ -13,7 +13,6 @@
 #include "base/os/unix_socket.h"
 #include "base/unique_fd.h"
 #include "session/console/detach_key.h"
-#include "session/console/signal_pipe.h"
 #include "session/console/terminal.h"
 #include "wire/failure.h"
 #include "wire/frames/frames.h"
@@ -31,9 +30,9 @@ class Relay {
   Relay(int socket, const ClientOptions& options) : socket_(socket), options_(options) {}
 
   Result<Ended> run() {
-    std::optional<SignalPipe> own;
-    if (!options_.signals) own.emplace();
-    const SignalPipe& signals = own ? *own : *options_.signals;
+    std::optional<Signals> own;
+    if (!options_.signals) own.emplace(kLauncherSignals);
+    const Signals& signals = own ? *own : *options_.signals;
     if (options_.terminal) raw_.emplace(0);
     if (!options_.starting) agent_runs();
     bool input_open = options_.forward_input;
@@ -110,14 +109,14 @@ class Relay {
                      wire::encode(wire::Resize{static_cast<uint16_t>(size.rows), static_cast<uint16_t>(size.cols)}));
   }
 
-  void on_signals(const SignalPipe& signals) {
-    while (int number = signals.next()) {
-      if (number == SIGWINCH) {
+  void on_signals(const Signals& signals) {
+    while (auto number = signals.next()) {
+      if (*number == SIGWINCH) {
         if (options_.terminal && running_) send_size();
-      } else if (number == SIGHUP && options_.terminal) {
+      } else if (*number == SIGHUP && options_.terminal) {
         (void)send_frame(socket_, FrameType::detach, "");
       } else {
-        stop(number);
+        stop(*number);
       }
     }
   }

@@ -1,17 +1,23 @@
 // This file is the launcher's side of a session. It shows what the supervisor sends and sends what the operator types.
 #pragma once
 
+#include <signal.h>
+
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
-#include "session/console/signal_pipe.h"
+#include "base/os/signals.h"
 #include "wire/event.h"
 #include "wire/result.h"
 
 namespace bottle::session {
+
+// The signals that a launcher handles while it starts or watches a session.
+inline constexpr std::initializer_list<int> kLauncherSignals = {SIGWINCH, SIGINT, SIGTERM, SIGHUP};
 
 struct Ended {
   bool detached = false;  // the operator detached; the session continues
@@ -37,7 +43,7 @@ struct ClientOptions {
   std::function<std::unique_ptr<Typing>()> begin_typing;
   // The agent does not run yet. What is typed is kept until it does, and Ctrl-C stops the session.
   bool starting = false;
-  const SignalPipe* signals = nullptr;      // if null, the relay makes one; a signal stops the session
+  const Signals* signals = nullptr;         // if null, the relay takes kLauncherSignals itself; one stops the session
   std::function<void(int signal)> on_stop;  // called when a signal, or Ctrl-C before the agent runs, stops the session
   // Judges what another machine says about itself while the session starts there. No value is sent to that machine, and
   // so nothing runs on it, unless this succeeds.

@@ -1,12 +1,12 @@
 #include "session/console/terminal.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/defer.h"
 #include "base/files/file.h"
+#include "base/os/poller.h"
 #include "base/unique_fd.h"
 
 namespace bottle::session {
@@ -50,13 +50,12 @@ Result<std::string> ask(const Line& question, bool hidden, const std::stop_token
   }
   std::string answer;
   for (char c = 0; c != '\n';) {
-    pollfd p{tty.get(), POLLIN, 0};
-    int ready = ::poll(&p, 1, stop.stop_possible() ? kLookForStopMs : -1);
+    bool ready = wait_readable(tty.get(), stop.stop_possible() ? kLookForStopMs : -1);
     if (stop.stop_requested()) {
       (void)write_all(tty.get(), "\n");
       return fail(Code::canceled, "not answered: " + question.text());
     }
-    if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
+    if (!ready) continue;
     ssize_t n = ::read(tty.get(), &c, 1);
     if (n < 0 && errno == EINTR) continue;
     if (n != 1) break;

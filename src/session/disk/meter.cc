@@ -1,6 +1,5 @@
 #include "session/disk/meter.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <chrono>
 
 #include "base/defer.h"
+#include "base/os/poller.h"
 #include "docker/call.h"
 #include "docker/demux.h"
 #include "manifest/manifest.h"
@@ -44,8 +44,7 @@ Result<std::string> read_output(docker::Attached& attached) {
   TRY(take(attached.take_early()));
   while (true) {
     auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-    pollfd p{attached.fd(), POLLIN, 0};
-    if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) == 0)
+    if (left <= 0 || !wait_readable(attached.fd(), static_cast<int>(left)))
       return fail(Code::timed_out, "counting what the agent wrote took longer than a minute");
     char buffer[4096];
     ssize_t n = ::read(attached.fd(), buffer, sizeof buffer);
