@@ -404,7 +404,9 @@ class World:
         return {q["name"] for q in read_jsonl(self.path("dns.jsonl")) if q["time"] >= since}
 
     def seen(self, site, since=0.0):
-        return [r for r in read_jsonl(self.path(site + ".jsonl")) if r["time"] >= since and r["event"] == "request"]
+        requests = [r for r in read_jsonl(self.path(site + ".jsonl")) if r["time"] >= since and r["event"] == "request"]
+        # A client of HTTP/2 writes the names of headers in lower case, and so do they arrive.
+        return [{**r, "headers": {name.title(): value for name, value in r["headers"].items()}} for r in requests]
 
     def api_log(self, since=0.0):
         return [r for r in read_jsonl(self.path("api.jsonl")) if r["time"] >= since]

@@ -86,6 +86,7 @@ void Exchange::begin(bool kept) {
   } else {
     append_framing(up_framing_, body.left(), head);
     write_upstream(head);
+    if (up_framing_ == Framing::length && !request_.expects_continue) unread_ = body.left();
   }
   if (request_.grows && request_.expects_continue) {
     // The server is asked only when the whole body has arrived. The server's own 100 would be the second one.
@@ -260,12 +261,22 @@ bool Exchange::upload_is_over() {
   return status_ >= 300 || up.eof || up.failed || !up.in.empty();
 }
 
+// Returns whether the head waits for the beginning of the body, which comes at once if it has a length. The server then
+// sees nothing of a request that is refused because of its body.
+bool Exchange::head_waits() {
+  bool waits = unread_ > 0 && sending_ == Sending::streaming && request_.body.left() == unread_;
+  if (waits && !held_head_.due(true, false, c_.now())) return true;
+  unread_ = 0;
+  held_head_.released();
+  return false;
+}
+
 // Runs one round of both directions. Returns true if something moved.
 bool Exchange::step() {
   Stream &client = c_.client, &up = c_.upstream;
   bool progress = send_body();
   if (outcome_) return progress;
-  progress |= up.flush();
+  if (!head_waits()) progress |= up.flush();
   if (answering_ == Answering::head) progress |= answer_head();
   if (!outcome_ && answering_ == Answering::body) progress |= answer_body();
   if (outcome_) return progress;
@@ -314,7 +325,8 @@ Task<Outcome> Exchange::run(bool kept) {
       c_.upstream.reset();
       co_return Outcome::abort;
     }
-    co_await c_.wait(held_in_stream_.until(held_up_.until(held_down_.until(last + c_.config->idle_ms))));
+    int64_t until = held_up_.until(held_down_.until(last + c_.config->idle_ms));
+    co_await c_.wait(held_head_.until(held_in_stream_.until(until)));
   }
 }
 

@@ -70,6 +70,7 @@ class Exchange {
   bool step();
   Outcome conclude();
   bool send_body();
+  bool head_waits();
   bool next_piece(bool& progress);
   bool decode_piece();
   bool discard();
@@ -116,7 +117,8 @@ class Exchange {
   Answering answering_ = Answering::head;
   Framing up_framing_ = Framing::none, down_framing_ = Framing::none;
   HeldBack held_up_, held_down_;
-  HeldBack held_in_stream_;
+  HeldBack held_in_stream_, held_head_;
+  uint64_t unread_ = 0;        // the length of the body while the head waits for its beginning, or 0
   bool stream_rests_ = false;  // up_stream_ has let out all that it lets out before more comes
   std::string piece_;          // the body, while it is so short that it may be a piece of a secret
   bool client_keep_ = true, upstream_keep_ = true;

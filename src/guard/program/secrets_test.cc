@@ -1,6 +1,8 @@
 // These tests cover where the guard puts secrets in, where it lets them pass, and where it refuses them.
 #include "guard/program/secrets_test.h"
 
+#include <netinet/tcp.h>
+
 namespace bottle::guard {
 namespace {
 
@@ -94,6 +96,33 @@ TEST_F(SecretsTest, ElsewhereBothAreRefused) {
               std::string::npos)
         << secret;
   EXPECT_EQ(elsewhere->last().find("placeholder"), std::string::npos);
+}
+
+TEST_F(SecretsTest, AServerSeesNothingOfARequestThatIsRefusedForItsBody) {
+  std::vector<std::string> seen;
+  RawOrigin server(
+      ca_.get(), "else.test",
+      [&](Wire& wire, const std::string& head) {
+        seen.push_back(head.substr(0, head.find(' ', 5)));
+        wire.write(ok("fine"));
+      },
+      RawOrigin::After::head);
+  route("else.test", server.port);
+  allow({{"host", "else.test"}, {"inspect", true}});
+  start();
+  Wire wire = secure("else.test");
+  // Two records that arrive together.
+  int cork = 1;
+  setsockopt(wire.fd.get(), IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);
+  std::string request = post("else.test", kOther);
+  size_t end = request.find("\r\n\r\n") + 4;
+  wire.write(request.substr(0, end));
+  wire.write(request.substr(end));
+  cork = 0;
+  setsockopt(wire.fd.get(), IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);
+  EXPECT_NE(wire.message().find("X-Bottle-Deny: secret\r\n"), std::string::npos);
+  EXPECT_TRUE(ask("else.test", "GET /after HTTP/1.1\r\nHost: else.test\r\n\r\n").ends_with("fine"));
+  EXPECT_EQ(seen, std::vector<std::string>{"GET /after"});
 }
 
 TEST_F(SecretsTest, APlaceholderGoesInTheHeaderItIsForAndInNoOther) {
