@@ -132,7 +132,8 @@ class Completer {
 };
 
 // The commands whose SESSION is one that has left results.
-constexpr std::string_view kOfEndedSessions[] = {"bottle logs", "bottle diff", "bottle apply", "bottle discard"};
+constexpr std::string_view kOfEndedSessions[] = {"bottle logs", "bottle diff", "bottle apply", "bottle discard",
+                                                 "bottle audit verify"};
 
 std::vector<Candidate> plain(std::initializer_list<const char*> values) {
   std::vector<Candidate> all;

@@ -12,8 +12,12 @@
 namespace bottle {
 
 std::string to_hex(std::string_view bytes) {
-  std::string out;
-  for (unsigned char c : bytes) (out += "0123456789abcdef"[c >> 4]) += "0123456789abcdef"[c & 15];
+  std::string out(2 * bytes.size(), '\0');
+  char* at = out.data();
+  for (unsigned char c : bytes) {
+    *at++ = "0123456789abcdef"[c >> 4];
+    *at++ = "0123456789abcdef"[c & 15];
+  }
   return out;
 }
 

@@ -67,6 +67,7 @@ class Watch {
     audit_.retry();
     if (audit_.kept())
       clients_.event(wire::Warning{"the last decisions of the guard could not be recorded: " + audit_.full()});
+    result.audit = {audit_.close()};
     result.egress = wire::EgressResult{summary_.denied(), summary_.secrets(), allowed_, {}};
     if (job_.plan.record) result.egress->recorded = summary_.recorded(job_.plan.egress.allow);
     result.exit = std::clamp(engine_.wait_container(names_.agent).value_or(stopped_ ? 143 : 125), 0, 255);

@@ -91,6 +91,12 @@ void fields(Object& o, Forgotten& forgotten) {
   o.object("receipt", forgotten.receipt);
 }
 
+void fields(Object& o, AuditSeal& seal) {
+  o.text("file", seal.file, kName);
+  o.number("lines", seal.lines);
+  o.text("head", seal.head, 64);
+}
+
 void fields(Object& o, SessionResult& result) {
   o.text("session", result.session, kName);
   if (o.optional("bottle", !result.bottle.empty())) o.text("bottle", result.bottle, kName);
@@ -98,6 +104,7 @@ void fields(Object& o, SessionResult& result) {
   if (o.optional("what", !result.what.empty())) o.words("what", result.what);
   if (o.optional("limit", !result.limit.empty())) o.text("limit", result.limit, kName);
   o.object("egress", result.egress);
+  if (o.optional("audit", !result.audit.empty())) o.objects("audit", result.audit, kFew);
   o.object("back", result.back);
   o.object("receipt", result.receipt);
 }

@@ -19,6 +19,14 @@ struct DeniedHost {
 };
 void fields(Object& o, DeniedHost& denied);
 
+// How a session's record of decisions ended (session/guard_link/audit_chain.h).
+struct AuditSeal {
+  std::string file;    // its name in the session's results
+  uint64_t lines = 0;  // how many it has
+  std::string head;    // SHA-256 of the last line, in hexadecimal
+};
+void fields(Object& o, AuditSeal& seal);
+
 // A secret that the agent tried to send to its model, and what happened to it.
 struct SecretNotice {
   std::string secret, code, host;  // `secret` is the name of the secret
@@ -121,6 +129,7 @@ struct SessionResult {
   std::string what;                    // why there is no result, or why bottle stopped the agent
   std::string limit;                   // the key of the manifest whose limit the agent exceeded; empty if none
   std::optional<EgressResult> egress;  // absent if the supervisor died before it could report
+  std::vector<AuditSeal> audit = {};   // one for each record
   std::optional<Back> back;            // absent for the same reason
   Receipt receipt;
 };

@@ -183,6 +183,7 @@ SessionResult result() {
                        {{"github", "secret_to_model", "api.example.org"}},
                        12,
                        {{"b.example.org"}}},
+          {{"egress.jsonl", 12, "0a"}},
           back(),
           receipt()};
 }
@@ -293,7 +294,8 @@ Decision decision() {
           Decision::Totals{1, 2},
           3,
           "2026-01-01T00:00:00.000Z",
-          "near"};
+          "near",
+          "12 0a"};
 }
 
 void add_guard(std::vector<Sample>& all) {

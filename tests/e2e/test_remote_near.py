@@ -1,6 +1,7 @@
 """What stays on the operator's machine and is used from another one: secrets, a service of the LAN, ssh keys. And that the other
 machine is no way back."""
 
+import json
 import os
 import signal
 import subprocess
@@ -66,6 +67,9 @@ def test_secrets_stay_here_and_requests_come_by(remote, far, until):  # noqa: F8
     assert output.count("echo 403") == 1, "a placeholder in another header: %s" % output.lines
     decisions = remote.bottle("logs", "--egress", env=remote.extra_env).stdout
     assert '"secret_in_answer"' in decisions and token not in decisions, decisions
+    session = json.loads(remote.bottle("logs", "--json", env=remote.extra_env).stdout)["session"]
+    checked = json.loads(remote.bottle("audit", "verify", session, "--json", env=remote.extra_env).stdout)
+    assert checked["ok"] and [f["closed"] and f["sealed"] for f in checked["files"]] == [True, True], checked
     assert not any(form.decode() in line for line in output.lines for form in forms(token)) and token not in err
     sent = remote.world.seen("inspected.example.org", since)
     assert sent and {r["headers"].get("Authorization") for r in sent} == {"Bearer " + token}

@@ -8,6 +8,7 @@
   X(cleanup)               \
   X(list)                  \
   X(logs)                  \
+  X(audit)                 \
   X(diff)                  \
   X(apply)                 \
   X(discard)               \

@@ -5,6 +5,7 @@
 
 #include "base/files/file.h"
 #include "remote/near/vm.h"
+#include "session/guard_link/audit_file.h"
 
 namespace bottle::remote {
 namespace {
@@ -125,7 +126,18 @@ void Conclusion::add_vm_to_receipt() {
   }
 }
 
-wire::SessionResult Conclusion::save_result() {
+// Seals the far guard's record as it came home, unless the far side said how it ended.
+std::vector<wire::AuditSeal> Conclusion::seals(NearAudit& near_audit) const {
+  std::vector<wire::AuditSeal> seals = told_ ? told_->audit : std::vector<wire::AuditSeal>();
+  if (seals.empty() && is_home())
+    if (auto found = session::seal_as_found(job_.directories.results + "/" + job_.plan.session + "/egress.jsonl"))
+      seals.push_back(*found);
+  if (is_home())
+    if (auto closed = near_audit.close()) seals.push_back(*closed);
+  return seals;
+}
+
+wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
   wire::SessionResult result{.session = job_.plan.session, .bottle = job_.plan.bottle, .back = back()};
   if (told_) {
     result.exit = told_->exit;
@@ -133,6 +145,7 @@ wire::SessionResult Conclusion::save_result() {
     result.limit = told_->limit;
     result.egress = told_->egress;
   }
+  result.audit = seals(near_audit);
   if (result.egress && !job_.plan.record) result.egress->recorded.reset();  // the operator did not ask for it
   receipt_.machine = record_.far.target.to_string();
   if (!is_home()) receipt_.confirmed = false;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "remote/link/far_side.h"
+#include "remote/near/near_audit.h"
 #include "remote/near/near_record.h"
 #include "remote/near/state/session_state.h"
 #include "remote/near/transfers/work_fetcher.h"
@@ -30,7 +31,8 @@ class Conclusion {
   void hold_vm();
 
   // Returns the session's result for the clients, and writes it into the results directory.
-  wire::SessionResult save_result();
+  // Closes the broker's record, unless the session may go on.
+  wire::SessionResult save_result(NearAudit& near_audit);
   // Returns the ref, the patch or the archive with the work that was brought home, or an empty string if there is none.
   std::string where_work_is() const;
 
@@ -38,6 +40,7 @@ class Conclusion {
   bool is_home() const { return back_.has_value(); }
   wire::Back back() const;
   void add_vm_to_receipt();
+  std::vector<wire::AuditSeal> seals(NearAudit& near_audit) const;
 
   const Job& job_;
   const NearRecord& record_;

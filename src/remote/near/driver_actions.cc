@@ -93,7 +93,7 @@ void Driver::perform_at_end(Do action) {
     case Do::hold_vm:
       return conclusion().hold_vm();
     case Do::save_result:
-      result_ = conclusion().save_result();
+      result_ = conclusion().save_result(audit_);
       return;
     case Do::tell_result:
       return clients_.send(FrameType::result, wire::encode(*result_));

@@ -1,5 +1,7 @@
 #include "remote/near/near_audit.h"
 
+#include <unistd.h>
+
 namespace bottle::remote {
 
 constexpr int kMostTold = 50;
@@ -28,6 +30,12 @@ void NearAudit::add(wire::Decision decision) {
   if (decision.action != "deny" || told_ == kMostTold) return;
   ++told_;
   clients_.event(wire::Denied{host, decision.code, decision.reason + " (decided on this machine)", std::nullopt});
+}
+
+std::optional<wire::AuditSeal> NearAudit::close() {
+  // A near side that died may have left a record to which this one had nothing to add.
+  if (!file_ && ::access(path_.c_str(), F_OK) == 0) file_.emplace(path_);
+  return file_ ? std::optional(file_->close()) : std::nullopt;
 }
 
 }  // namespace bottle::remote

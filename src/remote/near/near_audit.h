@@ -19,6 +19,8 @@ class NearAudit {
   // Writes what could not be written before, and tells the clients about a change. Must be called from time to time.
   // Returns the reason why nothing more may be let through, or an empty string if everything is recorded.
   const std::string& look_at_disk();
+  // Closes the record, if there is one. Returns how it ended.
+  std::optional<wire::AuditSeal> close();
 
  private:
   std::string path_;

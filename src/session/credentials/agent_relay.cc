@@ -5,11 +5,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdio>
-#include <ctime>
 #include <mutex>
 #include <set>
 
+#include "base/os/timestamp.h"
 #include "sshagent/wire.h"
 
 namespace bottle::session {
@@ -22,18 +21,6 @@ constexpr int kPatience = 120000;
 // Allows sixty requests at once, then ten a second. A login takes three, so a client that asks more often does not log
 // in.
 constexpr double kBurst = 60, kPerSecond = 10;
-
-std::string timestamp() {
-  auto now = std::chrono::system_clock::now();
-  std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  char text[40];
-  size_t n = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
-  std::snprintf(text + n, sizeof text - n, ".%03dZ", static_cast<int>(ms));
-  return text;
-}
 
 }  // namespace
 

@@ -1,20 +1,19 @@
 #include "session/guard_link/audit_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "base/files/file.h"
+#include "base/os/timestamp.h"
 
 namespace bottle::session {
 namespace {
 
-constexpr uint64_t kLastLine = 512;  // in bytes; space that is reserved for it
-
-// Encodes a decision in ASCII, so that it has the same length when another process parses and writes it again, with the
-// same limit.
-std::string text_of(const wire::Decision& decision) { return wire::encode(decision, wire::Layout::ascii) + "\n"; }
+constexpr uint64_t kLastLines = 1024;       // in bytes; space that is reserved for them
+constexpr size_t kLongestLine = 128 << 10;  // in bytes, as encoded
 
 // The action of a line that is not a valid decision. of_traffic() counts it as traffic, because the guard may have let
 // something through. Like the guard, it also counts a line that has `bytes`, which reports the end of something that
@@ -23,6 +22,35 @@ constexpr const char* kUnreadable = "unreadable";
 
 bool of_traffic(const wire::Decision& decision) {
   return decision.bytes || decision.action == "allow" || decision.action == kUnreadable;
+}
+
+// How a file ends.
+struct End {
+  uint64_t whole = 0;  // bytes of whole lines
+  std::string last;    // the last whole line, without its line end; empty if there is none
+};
+
+// Reads the end of a file of `size` bytes. Returns nothing if it cannot be read, or has a line that is no decision's.
+std::optional<End> end_of(const std::string& path, uint64_t size) {
+  UniqueFd in(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string tail(std::min<uint64_t>(size, kLongestLine), '\0');
+  auto start = static_cast<off_t>(size - tail.size());
+  if (!in || ::pread(in.get(), tail.data(), tail.size(), start) != static_cast<ssize_t>(tail.size()))
+    return std::nullopt;
+  size_t end = tail.rfind('\n');
+  if (end == std::string::npos) return size > tail.size() ? std::nullopt : std::optional(End());
+  size_t before = end == 0 ? std::string::npos : tail.rfind('\n', end - 1);
+  size_t begin = before == std::string::npos ? 0 : before + 1;
+  return End{size - (tail.size() - end - 1), tail.substr(begin, end - begin)};
+}
+
+bool is_end(std::string_view line) {
+  auto decision = wire::decode<wire::Decision>(line, wire::From::ours);
+  return decision && decision->action == kAuditEnd;
+}
+
+wire::AuditSeal seal(const std::string& path, const AuditChain& chain) {
+  return {.file = path.substr(path.rfind('/') + 1), .lines = chain.lines(), .head = chain.head()};
 }
 
 wire::Decision dropped(const wire::Decision& decision, const std::string& reason) {
@@ -36,7 +64,8 @@ AuditFile::AuditFile(const std::string& path, uint64_t most)
   if (!fd_) trouble_ = fail_errno("opening " + path).error().what;
   off_t there = fd_ ? ::lseek(fd_.get(), 0, SEEK_END) : 0;
   size_ = static_cast<uint64_t>(std::max<off_t>(there, 0));
-  most = std::max(most, 2 * kLastLine) - kLastLine;
+  if (size_) continue_chain();
+  most = std::max(most, 2 * kLastLines) - kLastLines;
   left_refusals_ = most / 4;
   left_traffic_ = most - left_refusals_;
   reserve_ = left_traffic_ / 16;
@@ -45,6 +74,17 @@ AuditFile::AuditFile(const std::string& path, uint64_t most)
   uint64_t of_refusals = std::min(size_, left_refusals_);
   left_refusals_ -= of_refusals;
   left_traffic_ -= std::min(size_ - of_refusals, left_traffic_);
+}
+
+// Goes on after the last whole line. A process that died may have left a part of a line behind it, which is removed.
+void AuditFile::continue_chain() {
+  auto end = end_of(path_, size_);
+  if (!end) return;
+  if (end->whole < size_) (void)!::ftruncate(fd_.get(), static_cast<off_t>(end->whole));
+  size_ = end->whole;
+  if (end->last.empty()) return;
+  chain_ = AuditChain::after(end->last);
+  closed_ = is_end(end->last);
 }
 
 // Writes a line either whole or not at all. Returns false if it could not be written.
@@ -60,16 +100,31 @@ bool AuditFile::put(const std::string& text) {
   return true;
 }
 
-void AuditFile::add_refusal(const wire::Decision& decision, const std::string& text) {
+// Writes the next line of the chain, unless the disk takes nothing.
+bool AuditFile::put_line(const wire::Decision& decision) {
+  std::string text = chain_.next(decision);
+  if (!put(text)) return false;
+  took(text);
+  return true;
+}
+
+void AuditFile::took(const std::string& text) {
+  chain_.add(text);
+  closed_ = false;
+}
+
+void AuditFile::add_refusal(const wire::Decision& decision) {
   if (refusals_full_) return;
   if (!kept_.empty() || !trouble_.empty()) {
     uncounted_ += decision.count;
     return;
   }
+  std::string text = chain_.next(decision);
   if ((refusals_full_ = text.size() > left_refusals_)) {
-    put(text_of(dropped(
-        decision, "the refusals in this file have reached their limit; later ones are counted, but not recorded")));
+    put_line(dropped(decision,
+                     "the refusals in this file have reached their limit; later ones are counted, but not recorded"));
   } else if (put(text)) {
+    took(text);
     left_refusals_ -= text.size();
   } else {
     uncounted_ += decision.count;
@@ -77,28 +132,51 @@ void AuditFile::add_refusal(const wire::Decision& decision, const std::string& t
 }
 
 void AuditFile::add(const wire::Decision& decision) {
-  std::string text = text_of(decision);
-  if (!of_traffic(decision)) return add_refusal(decision, text);
+  // Only this object says where a line belongs, and only close() ends the record.
+  if (decision.action == kAuditEnd || !decision.trail.empty())
+    return add(unreadable({Code::protocol, "the guard sent a line that only the record's writer may write", ""}));
+  if (!of_traffic(decision)) return add_refusal(decision);
   if (traffic_full_) return;
+  std::string text = chain_.next(decision);
   // A correct guard never reaches this limit. An incorrect one must not fill the disk.
   if ((traffic_full_ = text.size() > left_traffic_))
-    text = text_of(dropped(
+    text = chain_.next(dropped(
         decision, "this file has reached its limit, but the guard still sends decisions; later ones are not recorded"));
   left_traffic_ -= std::min<uint64_t>(left_traffic_, text.size());
+  took(text);
   if (!kept_.empty() || !put(text)) kept_ += text;
 }
 
 void AuditFile::retry() {
   if (trouble_.empty()) return;
   if (!fd_) fd_.reset(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  std::string text = kept_;
-  if (uncounted_)
-    text += text_of(
-        dropped({}, std::to_string(uncounted_) + " refusals could not be recorded while the disk took nothing"));
-  if (!put(text)) return;
-  left_refusals_ -= std::min<uint64_t>(left_refusals_, text.size() - kept_.size());
+  if (!put(kept_)) return;
   kept_.clear();
+  if (uncounted_ == 0) return;
+  uint64_t before = size_;
+  if (!put_line(
+          dropped({}, std::to_string(uncounted_) + " refusals could not be recorded while the disk took nothing")))
+    return;
+  left_refusals_ -= std::min<uint64_t>(left_refusals_, size_ - before);
   uncounted_ = 0;
+}
+
+wire::AuditSeal AuditFile::close() {
+  if (!closed_ && kept_.empty() && trouble_.empty()) {
+    closed_ =
+        put_line({.time = timestamp(),
+                  .action = kAuditEnd,
+                  .reason = "the record ends; it has " + std::to_string(chain_.lines()) + " lines before this one"});
+  }
+  return seal(path_, chain_);
+}
+
+std::optional<wire::AuditSeal> seal_as_found(const std::string& path) {
+  struct stat st{};
+  if (::stat(path.c_str(), &st) != 0) return std::nullopt;
+  auto end = end_of(path, static_cast<uint64_t>(st.st_size));
+  if (!end) return std::nullopt;
+  return seal(path, end->last.empty() ? AuditChain() : AuditChain::after(end->last));
 }
 
 std::string AuditFile::full() const {

@@ -16,6 +16,7 @@
 #include "base/files/own_file.h"
 #include "base/unique_fd.h"
 #include "session/collect/collect.h"
+#include "session/guard_link/audit_file.h"
 #include "session/ledger/names.h"
 
 namespace bottle::session {
@@ -91,6 +92,9 @@ void write_result(const Orphan& orphan, const std::optional<wire::Back>& back, c
       .session = orphan.session, .exit = orphan.exit.value_or(125), .what = before ? "" : kSupervisorDied});
   result.back = back;
   result.receipt = receipt;
+  // A supervisor that died has not closed its record.
+  if (std::string record = orphan.work->results + "/egress.jsonl"; ::access(record.c_str(), F_OK) == 0)
+    result.audit = {AuditFile(record).close()};
   (void)write_file_atomically(path, wire::encode(result, wire::Layout::pretty));
 }
 

@@ -35,7 +35,9 @@ void Object::refuse(const char* key, const std::string& what) { fail(key, what);
 // Returns null if there is nothing to read, or if reading has failed.
 json* Object::find(const char* key) {
   if (!json_ || document_.state_->error) return nullptr;
+  if (seen_.empty()) seen_.reserve(16);
   seen_.push_back(key);
+  if (found_key_ == key) return found_;  // optional() has just looked for it
   auto found = json_->find(key);
   if (found != json_->end()) return &*found;
   fail(key, "is missing");
@@ -44,7 +46,12 @@ json* Object::find(const char* key) {
 
 bool Object::optional(const char* key, bool has) {
   if (!is_read()) return has;
-  return json_ && json_->contains(key);
+  if (!json_) return false;
+  auto found = json_->find(key);
+  if (found == json_->end()) return false;
+  found_key_ = key;
+  found_ = &*found;
+  return true;
 }
 
 bool Object::enters_or_null(const char* key, bool has) {
@@ -105,6 +112,7 @@ void Object::words(const char* key, std::string& value, size_t most) {
 }
 
 void Object::put_words(json& to, const std::string& from, size_t most) {
+  if (from.size() <= most && is_ascii(from)) return (void)(to = from);
   std::string text = as_utf8(from);
   size_t end = std::min(text.size(), most);
   while (end < text.size() && end > 0 && (text[end] & 0xc0) == 0x80) --end;  // does not cut within a character

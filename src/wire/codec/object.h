@@ -167,6 +167,8 @@ class Object {
   const char* key_;
   long index_;
   std::vector<const char*> seen_;
+  const char* found_key_ = nullptr;  // the last field that optional() found
+  nlohmann::json* found_ = nullptr;
   bool is_open_ = false;
 };
 

@@ -27,6 +27,7 @@ void fields(Object& o, Decision& decision) {
   if (o.optional("count", decision.count > 1)) o.number("count", decision.count);
   if_any("first", decision.first, 40);
   if_any("side", decision.side, 64);
+  if (o.optional("trail", !decision.trail.empty())) o.text("trail", decision.trail, 100);
 }
 
 }  // namespace bottle::wire

@@ -19,7 +19,7 @@ struct Decision {
   };
   std::string time;    // 2026-01-01T00:00:00.000Z
   std::string id;      // of a decision of the guard; empty for other decisions
-  std::string action;  // allow | deny | close | dropped
+  std::string action;  // allow | deny | close | dropped | end
   std::string kind;    // connect | http | dns | tls | ssh | ssh-agent
   std::string host;
   uint16_t port = 0;                 // 0 means none
@@ -32,6 +32,7 @@ struct Decision {
   uint64_t count = 1;                // how many decisions of this kind the line represents
   std::string first;                 // time of the first of them
   std::string side;                  // "near" if the decision was made on the operator's machine for a remote session
+  std::string trail = {};            // its place, if it is a line of a record (session/guard_link/audit_chain.h)
 };
 void fields(Object& o, Decision& decision);
 

@@ -1,0 +1,178 @@
+#include "session/guard_link/audit_chain.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+
+#include "base/ids.h"
+#include "pki/seal.h"
+
+namespace bottle::session {
+namespace {
+
+// Of a hash in hexadecimal, the part that tells lines of one file apart. It fits into a string without more memory.
+constexpr size_t kPrefix = 15;
+constexpr size_t kHash = 64, kLongestTrail = 120;  // in bytes, the latter with its key
+
+std::string hash_of(std::string_view line) { return to_hex(pki::digest(line)); }
+
+// The place of a line in its record.
+struct Trail {
+  uint64_t number = 0;
+  std::string_view after;
+};
+
+// Fails if the text is not a trail.
+std::optional<Trail> trail_in(std::string_view text) {
+  Trail trail;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), trail.number);
+  size_t digits = static_cast<size_t>(end - text.data());
+  if (error != std::errc() || trail.number == 0 || text.size() != digits + 1 + kHash || text[digits] != ' ')
+    return std::nullopt;
+  trail.after = text.substr(digits + 1);
+  return trail;
+}
+
+struct KindName {
+  std::string_view name, text;
+};
+constexpr std::array<KindName, 7> kKinds = {{
+    {"changed", "is not as it was written"},
+    {"missing", "missing before it"},
+    {"moved", "is not in its place"},
+    {"repeated", "is there twice"},
+    {"foreign", "was never a line of this record"},
+    {"appended", "was added after the end of the record"},
+    {"cut", "the end of the record is missing"},
+}};
+
+}  // namespace
+
+std::string_view name_of(AuditFault::Kind kind) { return kKinds[static_cast<size_t>(kind)].name; }
+
+std::string describe(const AuditFault& fault) {
+  using Kind = AuditFault::Kind;
+  std::string line = "line " + std::to_string(fault.line), count = std::to_string(fault.count);
+  std::string text(kKinds[static_cast<size_t>(fault.kind)].text);
+  if (fault.kind == Kind::missing)
+    return count + (fault.count == 1 ? " line is missing" : " lines are missing") + " before " + line;
+  if (fault.kind == Kind::cut) return fault.count ? text + " (" + count + " lines)" : text;
+  if (fault.kind == Kind::appended && fault.count > 1)
+    return count + " lines from " + line + " on were added after the end of the record";
+  return line + " " + text;
+}
+
+AuditChain AuditChain::after(std::string_view last) {
+  AuditChain chain;
+  auto decision = wire::decode<wire::Decision>(last, wire::From::ours);
+  auto trail = decision ? trail_in(decision->trail) : std::nullopt;
+  chain.lines_ = trail ? trail->number : 0;
+  chain.head_ = hash_of(last);
+  return chain;
+}
+
+// The codec would take several times as long for the trail. In JSON as it is written here, the keys are in the order of
+// the alphabet, and `trail` is the last one.
+std::string AuditChain::next(const wire::Decision& decision) const {
+  std::string line = wire::encode(decision, wire::Layout::ascii);
+  line.reserve(line.size() + kLongestTrail);
+  line.pop_back();
+  return line.append(",\"trail\":\"").append(std::to_string(lines_ + 1)).append(" ").append(head_).append("\"}\n");
+}
+
+void AuditChain::add(std::string_view line) {
+  ++lines_;
+  head_ = hash_of(line.substr(0, line.size() - 1));
+}
+
+void AuditCheck::fault(AuditFault::Kind kind, uint64_t line, uint64_t count) {
+  AuditFault fault{kind, line, count};
+  if (!report_.faults.empty() && report_.faults.back() == fault) return;
+  if (report_.faults.size() < AuditReport::kMostFaults) report_.faults.push_back(fault);
+  else ++report_.more;
+}
+
+void AuditCheck::feed(std::string_view line) {
+  ++at_;
+  report_.head = hash_of(line);
+  auto decision = wire::decode<wire::Decision>(line, wire::From::ours);
+  auto trail = decision ? trail_in(decision->trail) : std::nullopt;
+  if (closed_) {
+    if (trail && take_misplaced(trail->number, report_.head)) return;
+    if (appended_++ == 0) first_appended_ = at_;
+  } else if (!trail) {
+    foreign_.push_back(at_);
+  } else if (trail->after != head_ && trail->number < next_) {
+    if (!take_misplaced(trail->number, report_.head)) fault(AuditFault::Kind::foreign, at_);
+  } else {
+    take(trail->number, trail->after, report_.head);
+    closed_ = decision->action == kAuditEnd;
+  }
+}
+
+// Takes a line that follows, or that has a number that is still to come.
+void AuditCheck::take(uint64_t number, std::string_view after, const std::string& hash) {
+  bool follows = after == head_;
+  uint64_t missing = follows ? 0 : number - next_;
+  take_foreign(missing);
+  // The line's own number was changed, or the line before it, or what this one says about that.
+  if (follows && number != next_) fault(AuditFault::Kind::changed, at_);
+  if (!follows && missing == 0) fault(AuditFault::Kind::changed, std::max<uint64_t>(last_in_place_, 1));
+  if (!follows) next_ = number;
+  by_line_[next_] = hash.substr(0, kPrefix);
+  ++next_;
+  head_ = hash;
+  last_in_place_ = at_;
+}
+
+// Judges the lines that cannot be read. Where numbers are missing, they were lines of the record.
+void AuditCheck::take_foreign(uint64_t missing) {
+  uint64_t changed = std::min<uint64_t>(missing, foreign_.size());
+  for (size_t i = 0; i < foreign_.size(); ++i)
+    fault(i < changed ? AuditFault::Kind::changed : AuditFault::Kind::foreign, foreign_[i]);
+  if (missing > changed) gaps_.push_back({at_, next_, next_ + missing, missing - changed});
+  foreign_.clear();
+}
+
+// Takes a line whose number has passed. Returns false if it was never a line of the record.
+bool AuditCheck::take_misplaced(uint64_t number, const std::string& hash) {
+  auto known = by_line_.find(number);
+  if (known != by_line_.end()) {
+    if (known->second != std::string_view(hash).substr(0, kPrefix)) return false;
+    fault(AuditFault::Kind::repeated, at_);
+    return true;
+  }
+  auto gap = std::ranges::upper_bound(gaps_, number, {}, &Gap::end);
+  if (gap == gaps_.end() || number < gap->first || gap->count == 0) return false;
+  --gap->count;
+  by_line_[number] = hash.substr(0, kPrefix);
+  fault(AuditFault::Kind::moved, at_);
+  return true;
+}
+
+void AuditCheck::check_seal(const wire::AuditSeal& seal) {
+  uint64_t lines = next_ - 1;
+  if (lines < seal.lines) return fault(AuditFault::Kind::cut, at_ + 1, seal.lines - lines);
+  bool same = lines == seal.lines && head_ == seal.head;
+  auto sealed = by_line_.find(seal.lines);
+  if (lines > seal.lines && sealed != by_line_.end()) same = seal.head.starts_with(sealed->second);
+  if (!same) fault(AuditFault::Kind::changed, lines == seal.lines ? last_in_place_ : seal.lines);
+  if (lines > seal.lines && !closed_)
+    fault(AuditFault::Kind::appended, at_ + 1 - (lines - seal.lines), lines - seal.lines);
+}
+
+AuditReport AuditCheck::finish(const wire::AuditSeal* seal, bool may_be_open) {
+  take_foreign(0);
+  for (const auto& gap : gaps_)
+    if (gap.count) fault(AuditFault::Kind::missing, gap.line, gap.count);
+  if (appended_) fault(AuditFault::Kind::appended, first_appended_, appended_);
+  if (seal) check_seal(*seal);
+  else if (!closed_ && !may_be_open) fault(AuditFault::Kind::cut, at_ + 1, 0);
+  report_.lines = at_;
+  report_.closed = closed_;
+  std::ranges::sort(report_.faults, {}, [](const AuditFault& each) { return std::pair(each.line, each.kind); });
+  return std::move(report_);
+}
+
+}  // namespace bottle::session
