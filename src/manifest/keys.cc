@@ -32,7 +32,8 @@ constexpr Key kKeys[] = {
     {"manifest", "vms", Shape::map, Type::section, "vm", "Machines made for a session, for `--vm NAME`."},
 
     {"bottle", "extends", Shape::list, Type::name, "",
-     "Bottles to start from, in order. Maps are merged by name; `egress.allow`, `egress.lan`, `egress.extra_ca`, "
+     "Bottles to start from, in order. Maps are merged by name; `egress.allow`, `egress.presets`, `egress.lan`, "
+     "`egress.extra_ca`, "
      "`egress.allowed_secrets`, `packages` and `ssh` are joined; anything else is replaced."},
     {"bottle", "image", Shape::one, Type::text, "",
      "An image the engine has. Without `image` or `dockerfile`, one is made that holds the provider's program."},
@@ -103,6 +104,9 @@ constexpr Key kKeys[] = {
     {"egress", "allow", Shape::list, Type::rule, "rule",
      "Hosts that may be reached, on ports 443 and 80. A bare host means any method and path, uninspected unless a "
      "secret is bound to it."},
+    {"egress", "presets", Shape::list, Type::preset, "",
+     "Rules for common services, which join those of `allow`: `npm`, `pypi`, `github-read` and others (`bottle egress "
+     "presets`). `npm@1` names a version, so that it stays the same."},
     {"egress", "lan", Shape::list, Type::section, "lan",
      "Single services of the local network, each under a name of the bottle's own."},
     {"egress", "on_secret", Shape::one, Type::choice, "block|redact|warn",

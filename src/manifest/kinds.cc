@@ -57,6 +57,8 @@ constexpr Kind kKinds[] = {
     {Type::header, "header", R"({"type":"string","pattern":"^[A-Za-z0-9-]+: .*\\{\\}"})",
      "a header with {} for the value, such as \"Authorization: Bearer {}\""},
     {Type::choice, "choice", "{}", "one of the values"},
+    {Type::preset, "preset", R"({"type":"string","pattern":"^[a-z-]+(:[A-Za-z0-9._/-]+)?(@[0-9]+)?$"})",
+     "a preset such as npm, npm@1 or github-repo:OWNER/NAME"},
     {Type::section, "section", "{}", "keys and values"},
     {Type::rule, "host pattern or rule", "{}", "a host, or {host: …, methods: …, paths: …}"},
 };
@@ -310,6 +312,8 @@ bool valid(Type type, const std::string& text) {
       return placeholder(text);
     case Type::header:
       return header(text);
+    case Type::preset:
+      return !text.empty() && text.size() <= 256 && printable(text);
     case Type::choice:
     case Type::section:
     case Type::rule:

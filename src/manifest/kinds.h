@@ -37,6 +37,7 @@ enum class Type {
   placeholder,
   header,
   choice,
+  preset,
   section,
   rule
 };

@@ -32,6 +32,7 @@ struct AllowRule {
   std::vector<std::string> paths;    // globs; ** crosses slashes; empty: any. If set, the host is inspected
   bool inspect = false;
   std::string on_secret = {};  // as in Egress, for this host; empty: as for the others
+  std::string preset = {};     // the preset that it comes from, with its version, such as "npm@1"; empty: none
 };
 
 struct LanRoute {

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "manifest/kinds.h"
+#include "manifest/presets.h"
 
 namespace bottle::manifest {
 namespace {
@@ -95,6 +96,11 @@ Result<Secret> read_secret(const std::string& name, const Node& node, const std:
 
 Result<> apply_egress(Egress& egress, const Node& node, const std::string& path) {
   for (const auto& item : child(node, "allow").items) egress.allow.push_back(TRY(read_rule(item)));
+  for (const auto& item : child(node, "presets").items) {
+    auto rules = preset_rules(item.text);
+    if (!rules) return fail_at(item.at, "presets: " + rules.error().what, rules.error().todo);
+    join(egress.allow, std::move(*rules));
+  }
   for (const auto& item : child(node, "lan").items)
     egress.lan.push_back({lower(text(item, "name")), text(item, "to"), texts(item, "methods"), texts(item, "paths"),
                           text(item, "tls") == "true"});

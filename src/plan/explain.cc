@@ -75,6 +75,7 @@ std::string rule_text(const manifest::AllowRule& rule) {
   if (!rule.methods.empty()) text += "  " + joined(rule.methods, " ");
   if (!rule.paths.empty()) text += "  " + joined(rule.paths, " ");
   if (!rule.on_secret.empty()) text += "  secrets: " + rule.on_secret;
+  if (!rule.preset.empty()) text += "  preset " + shown(rule.preset);
   return text + (rule.inspect ? "  inspected" : "");
 }
 

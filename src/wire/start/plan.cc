@@ -81,6 +81,7 @@ static void fields(Object& o, manifest::AllowRule& rule) {
   o.texts("paths", rule.paths, kFew, kPath);
   o.flag("inspect", rule.inspect);
   if (o.optional("on_secret", !rule.on_secret.empty())) o.text("on_secret", rule.on_secret, kName);
+  if (o.optional("preset", !rule.preset.empty())) o.text("preset", rule.preset, kPath);
 }
 
 static void fields(Object& o, manifest::LanRoute& route) {

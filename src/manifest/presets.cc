@@ -1,0 +1,153 @@
+#include "manifest/presets.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace bottle::manifest {
+namespace {
+
+constexpr std::string_view kRead = "GET HEAD";
+
+constexpr PresetRule kNpm[] = {
+    {"registry.npmjs.org", kRead, "/**"},
+    {"registry.npmjs.org", "POST", "/-/npm/v1/security/advisories/bulk /-/npm/v1/security/audits/quick"},
+};
+constexpr PresetRule kPypi[] = {
+    {"pypi.org", kRead, "/simple /simple/** /pypi/**"},
+    {"files.pythonhosted.org", kRead, "/packages/**"},
+};
+constexpr PresetRule kCrates[] = {
+    {"index.crates.io", kRead, "/**"},
+    {"static.crates.io", kRead, "/crates/**"},
+    {"crates.io", kRead, "/api/v1/crates /api/v1/crates/**"},
+};
+constexpr PresetRule kGo[] = {
+    {"proxy.golang.org", kRead, "/**"},
+    {"sum.golang.org", kRead, "/**"},
+    {"storage.googleapis.com", kRead, "/proxy-golang-org-prod/**"},
+};
+constexpr PresetRule kMaven[] = {
+    {"repo.maven.apache.org", kRead, "/maven2/**"},
+    {"repo1.maven.org", kRead, "/maven2/**"},
+};
+constexpr PresetRule kDebian[] = {
+    {"deb.debian.org", kRead, "/debian/** /debian-security/**"},
+    {"security.debian.org", kRead, "/debian-security/**"},
+};
+// git asks for info/refs before it pushes, too, but a push itself is a POST to git-receive-pack.
+constexpr PresetRule kGithubRead[] = {
+    {"github.com", kRead, "/**"},
+    {"github.com", "POST", "/*/*/git-upload-pack"},
+    {"api.github.com", kRead, "/**"},
+    {"raw.githubusercontent.com", kRead, "/**"},
+    {"objects.githubusercontent.com", kRead, "/**"},
+    {"release-assets.githubusercontent.com", kRead, "/**"},
+    {"codeload.github.com", kRead, "/**"},
+};
+constexpr PresetRule kGithubRepo[] = {
+    {"github.com", kRead, "/{} /{}/** /{}.git/**"},
+    {"github.com", "POST", "/{}/git-upload-pack /{}.git/git-upload-pack /{}/git-receive-pack /{}.git/git-receive-pack"},
+    {"api.github.com", kRead, "/repos/{} /repos/{}/**"},
+    {"api.github.com", "POST PATCH", "/repos/{}/issues /repos/{}/issues/** /repos/{}/pulls /repos/{}/pulls/**"},
+    {"raw.githubusercontent.com", kRead, "/{}/**"},
+    {"codeload.github.com", kRead, "/{}/**"},
+};
+constexpr PresetRule kAnthropic[] = {
+    {"api.anthropic.com", "POST", "/v1/messages /v1/messages/count_tokens"},
+    {"api.anthropic.com", kRead, "/v1/models /v1/models/*"},
+};
+constexpr PresetRule kOpenai[] = {
+    {"api.openai.com", "POST",
+     "/v1/responses /v1/responses/*/cancel /v1/chat/completions /v1/completions /v1/embeddings /v1/moderations"},
+    {"api.openai.com", kRead, "/v1/models /v1/models/* /v1/responses/**"},
+};
+constexpr PresetRule kGemini[] = {
+    {"generativelanguage.googleapis.com", "POST",
+     "/v1/models/*:generateContent /v1/models/*:streamGenerateContent /v1/models/*:countTokens "
+     "/v1/models/*:embedContent /v1/models/*:batchEmbedContents /v1beta/models/*:generateContent "
+     "/v1beta/models/*:streamGenerateContent /v1beta/models/*:countTokens /v1beta/models/*:embedContent "
+     "/v1beta/models/*:batchEmbedContents"},
+    {"generativelanguage.googleapis.com", kRead, "/v1/models /v1/models/* /v1beta/models /v1beta/models/*"},
+};
+
+constexpr Preset kPresets[] = {
+    {"npm", "", 1, "packages of the npm registry, and their advisories; no publishing", kNpm},
+    {"pypi", "", 1, "packages of PyPI; no uploads", kPypi},
+    {"crates", "", 1, "crates of crates.io; no publishing", kCrates},
+    {"go", "", 1, "Go modules and their checksums", kGo},
+    {"maven", "", 1, "artifacts of Maven Central", kMaven},
+    {"debian", "", 1, "packages of Debian", kDebian},
+    {"github-read", "", 1, "clone and fetch from GitHub, and read its API; no push", kGithubRead},
+    {"github-repo", "OWNER/NAME", 1,
+     "one repository on GitHub: clone, fetch and push, read its API, open and edit its issues and pull requests",
+     kGithubRepo},
+    {"anthropic", "", 1, "messages and models of the Anthropic API", kAnthropic},
+    {"openai", "", 1, "responses, completions, embeddings and models of the OpenAI API", kOpenai},
+    {"gemini", "", 1, "content, embeddings and models of the Gemini API", kGemini},
+};
+
+std::vector<std::string> words(std::string_view text, std::string_view argument) {
+  std::vector<std::string> all;
+  while (!text.empty()) {
+    std::string word(text.substr(0, text.find(' ')));
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+    if (size_t at = word.find("{}"); at != word.npos) word.replace(at, 2, argument);
+    all.push_back(std::move(word));
+  }
+  return all;
+}
+
+// Accepts "owner/name" as GitHub does: no dot segments, and nothing that a glob or a URL reads in another way.
+bool is_repository(std::string_view text) {
+  auto plain = [](std::string_view part) {
+    return !part.empty() && part.size() <= 100 && part != "." && part != ".." && !part.ends_with(".git") &&
+           std::ranges::all_of(part, [](char c) {
+             return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                    c == '_' || c == '.';
+           });
+  };
+  size_t slash = text.find('/');
+  return slash != text.npos && plain(text.substr(0, slash)) && plain(text.substr(slash + 1));
+}
+
+std::string known_names() {
+  std::string all;
+  for (const Preset& each : kPresets) {
+    all.append(all.empty() ? "" : ", ").append(each.name);
+    if (!each.argument.empty()) all.append(":").append(each.argument);
+  }
+  return all;
+}
+
+}  // namespace
+
+std::span<const Preset> presets() { return kPresets; }
+
+Result<std::vector<AllowRule>> preset_rules(std::string_view text) {
+  std::string shown(text.substr(0, 200));
+  size_t at = std::min(text.rfind('@'), text.size());
+  std::string_view before = text.substr(0, at), version = text.substr(std::min(at + 1, text.size()));
+  size_t colon = std::min(before.find(':'), before.size());
+  std::string_view name = before.substr(0, colon), argument = before.substr(std::min(colon + 1, before.size()));
+  auto preset = std::ranges::find(kPresets, name, &Preset::name);
+  if (preset == std::end(kPresets))
+    return fail(Code::invalid, "there is no preset '" + shown + "'", "the presets are " + known_names());
+  if (at != text.size() && version != std::to_string(preset->version))
+    return fail(Code::invalid, "there is no version '" + std::string(version) + "' of the preset " + std::string(name),
+                "this bottle has version " + std::to_string(preset->version));
+  if (preset->argument.empty() ? colon != before.size() : !is_repository(argument))
+    return fail(Code::invalid, "'" + shown + "' is not how the preset is written",
+                "write " + std::string(name) +
+                    (preset->argument.empty() ? "" : ":" + std::string(preset->argument) + ", as in a URL of GitHub"));
+  std::string full = std::string(before) + "@" + std::to_string(preset->version);
+  std::vector<AllowRule> rules;
+  for (const PresetRule& rule : preset->rules)
+    rules.push_back({.host = std::string(rule.host),
+                     .methods = words(rule.methods, argument),
+                     .paths = words(rule.paths, argument),
+                     .inspect = true,
+                     .preset = full});
+  return rules;
+}
+
+}  // namespace bottle::manifest

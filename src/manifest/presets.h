@@ -1,0 +1,34 @@
+// Sets of egress rules for common services, so that nobody has to write them by hand. Pure.
+//
+// A preset has a version. What a version allows never grows: a change that allows more gets a new version, so that a
+// manifest that names one (`npm@1`) allows the same with each bottle.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "manifest/manifest.h"
+
+namespace bottle::manifest {
+
+struct PresetRule {
+  std::string_view host, methods, paths;  // methods and paths: with blanks between them; {} is the preset's argument
+};
+
+struct Preset {
+  std::string_view name, argument;  // argument: what follows a colon, such as "OWNER/NAME", or empty
+  unsigned version;
+  std::string_view about;
+  std::span<const PresetRule> rules;
+};
+
+// Returns the presets in the order of the documentation.
+std::span<const Preset> presets();
+
+// Returns the rules for "npm", "npm@1" or "github-repo:OWNER/NAME@1", each with its preset's name and version. Fails
+// with Code::invalid if there is no such preset or version, or if the argument is missing or not a plain one.
+Result<std::vector<AllowRule>> preset_rules(std::string_view text);
+
+}  // namespace bottle::manifest
