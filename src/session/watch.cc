@@ -16,6 +16,7 @@
 #include "session/console/stop_signal.h"
 #include "session/credentials/agent_relay.h"
 #include "session/guard_link/audit_file.h"
+#include "session/guard_link/egress_counters.h"
 #include "session/guard_link/egress_summary.h"
 #include "session/guard_link/policy_change.h"
 #include "session/ledger/names.h"
@@ -167,10 +168,20 @@ class Watch {
   // Adds a decision of the guard or of the ssh-agent filter to the audit, the counts and the terminals.
   void record(const wire::Decision& decision) {
     audit_.add(decision);
+    counters_.add(decision);
     if (decision.action == "allow") ++allowed_;
     // The self-test's own requests are in the audit, but the operator need not hear of them.
     if (decision.host.ends_with(".probe.invalid") || decision.host == "not-allowed.bottle.invalid") return;
     summary_.add(decision, clients_);
+  }
+
+  wire::Metrics metrics() const {
+    wire::Metrics metrics{.guard_up = guard_alive_,
+                          .record_full = !audit_.full().empty(),
+                          .guard_restarts = restarts_,
+                          .record_lines = audit_.lines()};
+    counters_.fill(metrics);
+    return metrics;
   }
 
   // Reads what the guard sent before it was stopped, so that no decision is lost when the agent ends.
@@ -193,6 +204,9 @@ class Watch {
         break;
       case FrameType::policy:
         if (auto change = wire::decode<wire::PolicyChange>(frame.bytes, wire::From::ours)) policy_.request(*change);
+        break;
+      case FrameType::metrics:
+        clients_.answer_metrics(wire::encode(metrics()));
         break;
       case FrameType::guard:
         if (job_.far) take_from_near_side(wire::decode<wire::ToFarGuard>(frame.bytes, wire::From::ours));
@@ -254,6 +268,7 @@ class Watch {
       running_.guard = std::move(*link);
       guard_alive_ = true;
       guard_since_ = Clock::now();
+      ++restarts_;
       clients_.event(wire::GuardBack{});
       return;
     }
@@ -274,11 +289,12 @@ class Watch {
   bool ended_ = false, stopped_ = false, guard_alive_ = true;
   uint32_t relay_ = 0;  // the near side that the guard was told about
   int attempts_ = 0;
-  uint64_t allowed_ = 0;
+  uint64_t allowed_ = 0, restarts_ = 0;
   Clock::time_point guard_since_ = Clock::now(), retry_at_, networks_at_;
   std::future<Result<GuardLink>> reviving_;
   std::string over_limit_;  // why the agent was stopped, if it exceeded a limit
   EgressSummary summary_;
+  EgressCounters counters_;
   LivePolicy policy_{running_.guard_config,
                      [this](const wire::GuardConfig& config) -> Result<> {
                        if (!guard_alive_)

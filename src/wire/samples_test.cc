@@ -5,6 +5,7 @@
 #include "wire/gate.h"
 #include "wire/guard/control.h"
 #include "wire/ledger.h"
+#include "wire/metrics.h"
 #include "wire/request.h"
 #include "wire/result.h"
 #include "wire/start/hello.h"
@@ -63,6 +64,7 @@ plan::Plan plan() {
   p.egress.allow = {{"api.github.com", {443}, {"GET"}, {"/repos/**"}, true}};
   p.egress.lan = {{"tracker.bottle", "10.0.0.7:80", {"GET"}, {"/issues/**"}, false}};
   p.egress.allow[0].on_secret = "redact";
+  p.egress.allow[0].preset = "npm@1";
   p.egress.on_secret_for = {{"jwt", "warn"}};
   p.egress.allowed_secrets = {"3543c50b0cb9"};
   p.egress.hosts = {{"db.example.org", {"10.0.0.8"}}};
@@ -346,6 +348,8 @@ std::vector<Sample> samples() {
   all.push_back(foreign("known-machine", KnownMachine{1'800'000'000'000, hello()}));
   all.push_back(foreign("image-layers", ImageLayers{{{{"sha256:00", "sha256:01"}}}}));
   all.push_back(foreign("result", result()));
+  all.push_back(foreign(
+      "metrics", Metrics{true, true, 1, 12, {{"deny", "http", "not_allowed", 3}}, {{"a.example.org", 1, 2, 3, 4}}}));
   all.push_back(foreign("forgotten", Forgotten{"s1", true, receipt()}));
   all.push_back(foreign("report", Report{true, {{"metadata", true, "no route"}}}));
   all.push_back(sample("go", Go{{{"HOME", "/home/agent"}},

@@ -10,6 +10,7 @@
 #include "remote/link/far_message.h"
 #include "session/ledger/ledger.h"
 #include "wire/failure.h"
+#include "wire/metrics.h"
 
 namespace bottle::remote {
 
@@ -227,6 +228,10 @@ void Driver::take_from_far(const Frame& frame) {
       return take_result();
     case FrameType::failure:
       return take_failure();
+    case FrameType::metrics:
+      if (auto metrics = wire::decode<wire::Metrics>(frame_->bytes, wire::From::foreign))
+        clients_.answer_metrics(wire::encode(*metrics));
+      return;
     default:
       return;  // it is a pong
   }

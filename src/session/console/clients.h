@@ -34,6 +34,9 @@ class Clients {
   // process exits: a terminal may be stopped, and a pager may wait for a key.
   void drain(std::chrono::milliseconds patience);
 
+  // Sends the session's counters to those clients that have asked for them and have no answer yet.
+  void answer_metrics(std::string_view bytes);
+
   // Adds what the poller should watch, then handles what it found. Every frame but attach, detach and ping is handed to
   // `on_frame`.
   void add_to(Poller& poller) const;
@@ -58,6 +61,7 @@ class Clients {
     Outbox outbox = Outbox();
     bool attached = false;
     bool first = false;  // it started the session
+    bool asks_metrics = false;
     uint32_t relay = 0;
     std::chrono::steady_clock::time_point heard = std::chrono::steady_clock::now();
   };

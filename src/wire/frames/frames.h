@@ -21,9 +21,10 @@ enum class FrameType : char {
   attach = 'a',  // → {"from":N}: requests the agent's output from position N, or its last screen if there is no N
   guard = 'g',   // ↔ a line of the far guard's control channel that the near side answers; {"type":"relay"} announces a
                  // relay
-  ping = '?',    // → asks whether the other side is alive; answered by a pong
-  pong = '!',    // ← answers a ping
-  output = 'o',  // ← the agent's stdout (or its terminal)
+  metrics = 'm',     // ↔ asks for the session's counters; the answer is {"guard_up":…}
+  ping = '?',        // → asks whether the other side is alive; answered by a pong
+  pong = '!',        // ← answers a ping
+  output = 'o',      // ← the agent's stdout (or its terminal)
   diagnostic = 'e',  // ← the agent's stderr
   event = 'p',       // ← {"event":…}: progress and notices
   result = 'r',      // ← {"exit":…}: the session is over and everything is removed

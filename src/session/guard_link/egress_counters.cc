@@ -1,0 +1,28 @@
+#include "session/guard_link/egress_counters.h"
+
+namespace bottle::session {
+
+void EgressCounters::add(const wire::Decision& decision) {
+  std::tuple kind{decision.action, decision.kind, decision.code};
+  if (kinds_.size() >= kMostKinds && !kinds_.contains(kind)) kind = {kOthers, kOthers, kOthers};
+  kinds_[kind] += decision.count;
+  if (decision.host.empty()) return;
+  bool has_room = hosts_.size() < kMostHosts || hosts_.contains(decision.host);
+  auto& host = hosts_[has_room ? decision.host : kOthers];
+  if (decision.action == "allow") host.allowed += decision.count;
+  if (decision.action == "deny") host.denied += decision.count;
+  if (!decision.bytes) return;
+  host.bytes_out += decision.bytes->out;
+  host.bytes_in += decision.bytes->in;
+}
+
+void EgressCounters::fill(wire::Metrics& metrics) const {
+  for (const auto& [kind, count] : kinds_)
+    metrics.decisions.push_back({std::get<0>(kind), std::get<1>(kind), std::get<2>(kind), count});
+  for (const auto& [name, host] : hosts_) {
+    metrics.hosts.push_back(host);
+    metrics.hosts.back().host = name;
+  }
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,36 @@
+// The counters of a running session, for its operator (docs/guard.md, "Counters").
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "wire/codec/codec.h"
+
+namespace bottle::wire {
+
+// How many decisions there were of one kind.
+struct DecisionCount {
+  std::string action, kind, code;
+  uint64_t count = 0;
+};
+void fields(Object& o, DecisionCount& count);
+
+struct HostCount {
+  std::string host;  // "(others)" for all that had no room
+  uint64_t allowed = 0, denied = 0;
+  uint64_t bytes_out = 0, bytes_in = 0;  // of connections that have ended
+};
+void fields(Object& o, HostCount& count);
+
+struct Metrics {
+  static constexpr const char* kName = "session's counters";
+  static constexpr size_t kMost = 1 << 20;
+  bool guard_up = false, record_full = false;
+  uint64_t guard_restarts = 0, record_lines = 0;
+  std::vector<DecisionCount> decisions;
+  std::vector<HostCount> hosts;
+};
+void fields(Object& o, Metrics& metrics);
+
+}  // namespace bottle::wire
