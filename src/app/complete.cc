@@ -132,8 +132,8 @@ class Completer {
 };
 
 // The commands whose SESSION is one that has left results.
-constexpr std::string_view kOfEndedSessions[] = {"bottle logs", "bottle diff", "bottle apply", "bottle discard",
-                                                 "bottle audit verify"};
+constexpr std::string_view kOfEndedSessions[] = {"bottle logs",    "bottle diff",         "bottle apply",
+                                                 "bottle discard", "bottle audit verify", "bottle egress replay"};
 
 std::vector<Candidate> plain(std::initializer_list<const char*> values) {
   std::vector<Candidate> all;
@@ -151,6 +151,7 @@ std::vector<Candidate> names_here(const std::string& command, const std::string&
   std::vector<Candidate> all;
   if (value == "MODE") return plain({"none", "copy", "clone", "bind"});
   if (value == "RUNTIME") return plain({"auto", "runc", "runsc", "kata"});
+  if (value == "METHOD") return plain({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"});
   if (value == "SHELL") return plain({"bash", "zsh", "fish"});
   if (value == "PROVIDER" && command.starts_with("bottle image")) return plain({"claude", "codex", "shell", "command"});
   if (value == "COMMAND") {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "guard/core/judge.h"
 #include "guard/protocol/client_hello.h"
 #include "guard/protocol/ssh_watch.h"
 #include "guard/serve.h"
@@ -272,20 +273,20 @@ Task<bool> serve_connect(Connection& c, std::string target, bool named_alike) {
     refuse(403, "host_mismatch", "Host and the target of CONNECT differ");
     co_return co_await finish(c);
   }
-  if (const auto* host = c.config->ssh_host(c.host, c.port); host && !c.config->rules.denied(c.host))
-    co_return co_await ssh(c, *host);
-  if (c.host.literal && !c.config->fixed(c.host)) {
-    refuse(403, "ip_literal", "an address instead of a name");
-    co_return co_await finish(c);
+  auto judged = judge_connect(*c.config, c.host, c.port);
+  c.tunneled = judged.way == ConnectJudgement::Way::inspected || judged.way == ConnectJudgement::Way::blind;
+  switch (judged.way) {
+    case ConnectJudgement::Way::refused:
+      refuse(403, judged.decision.code, judged.decision.reason);
+      co_return co_await finish(c);
+    case ConnectJudgement::Way::ssh:
+      co_return co_await ssh(c, *c.config->ssh_host(c.host, c.port));
+    case ConnectJudgement::Way::inspected:
+      co_return co_await inspected(c);
+    case ConnectJudgement::Way::blind:
+      co_return co_await blind(c);
   }
-  auto decision = c.config->rules.connect(c.host, c.port);
-  if (!decision.allowed) {
-    refuse(403, decision.code, decision.reason);
-    co_return co_await finish(c);
-  }
-  c.tunneled = true;
-  if (decision.inspect || c.config->secrets.of(c.host).scanned()) co_return co_await inspected(c);
-  co_return co_await blind(c);
+  co_return false;
 }
 
 }  // namespace bottle::guard

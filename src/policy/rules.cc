@@ -60,14 +60,19 @@ Decision Rules::connect(const Host& host, uint16_t port) const {
   Decision decision{.reason = "no rule names this host"};
   if (denied(host)) {
     decision.reason = "denied by the operator";
+    each(host, [&](const Rule& rule) {
+      if (rule.spec.deny) decision.rule = &rule.spec;
+    });
     return decision;
   }
   each(host, [&](const Rule& each) {
     const RuleSpec& rule = each.spec;
     if (!port_matches(rule, port)) {
       if (!decision.allowed) decision.reason = "no rule allows this port";
+      if (!decision.rule) decision.rule = &rule;
       return;
     }
+    if (!decision.allowed) decision.rule = &rule;
     decision.allowed = true;
     decision.code = "allowed";
     decision.reason.clear();
@@ -102,6 +107,7 @@ Decision Rules::request_as(const Host& host, uint16_t port, std::string_view met
     const RuleSpec& rule = each.spec;
     if (decision.allowed || !port_matches(rule, port)) return;
     if (!rule.methods.empty() && std::ranges::find(rule.methods, method) == rule.methods.end()) return;
+    decision.rule = &rule;
     if (!each.paths.empty() && std::ranges::none_of(each.paths, &PathGlob::any)) {
       if (!path) path = judge_path(target);
       if (!*path) {

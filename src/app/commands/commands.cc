@@ -9,6 +9,7 @@
   X(list)                  \
   X(logs)                  \
   X(audit)                 \
+  X(egress)                \
   X(diff)                  \
   X(apply)                 \
   X(discard)               \

@@ -95,7 +95,8 @@ std::string folded(std::string_view text, size_t most) {
 
 Line Line::styled(Style style, const Line& line) {
   Line out;
-  out.text_ = (style == Style::bold ? "\033[1m" : "\033[2m") + line.text_ + "\033[0m";
+  static constexpr const char* kCodes[] = {"\033[1m", "\033[2m", "\033[31m", "\033[32m"};
+  out.text_ = kCodes[static_cast<size_t>(style)] + line.text_ + "\033[0m";
   return out;
 }
 

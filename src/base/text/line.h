@@ -26,7 +26,7 @@ std::string folded(std::string_view text, size_t most = 1000);
 // (app/output/output.h) does not depend on where the text comes from.
 class Line {
  public:
-  enum class Style { bold, dim };
+  enum class Style { bold, dim, red, green };
 
   Line() = default;
   template <typename Text>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "guard/core/judge.h"
 #include "guard/exchange/request_scan.h"
 #include "policy/credentials.h"
 #include "policy/overrides.h"
@@ -131,9 +132,7 @@ Verdict find_destination(Connection& c, const http::Head& head, Request& request
     c.port = authority.port;
   }
   if (!names_destination(c, head)) return {.code = "host_mismatch", .reason = "Host is not the host of the connection"};
-  if (!c.tls && c.host.literal && !c.config->fixed(c.host))
-    return {.code = "ip_literal", .reason = "an address instead of a name"};
-  auto decision = c.config->rules.request(c.host, c.port, request.method, request.target);
+  auto decision = judge_request(*c.config, c.host, c.port, c.tls, request.method, request.target);
   if (!decision.allowed) return {.code = decision.code, .reason = decision.reason};
   if (!decision.target.empty()) request.target = std::move(decision.target);
   request.restricted = decision.restricted;

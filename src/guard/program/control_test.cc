@@ -22,6 +22,42 @@ TEST_F(GuardTest, takes_new_rules_and_refuses_broken_ones) {
       << "the old rules stand";
 }
 
+TEST_F(GuardTest, ABrokenConfigurationLeavesEveryRuleAsItWas) {
+  Origin origin(ca_.get(), "api.test", [](const std::string&) { return ok("from the origin"); });
+  allow({{"host", "api.test"}, {"methods", {"GET"}}, {"paths", {"/mine/**"}}});
+  route("api.test", origin.port);
+  start();
+  auto ask = [&](const std::string& line) {
+    Wire wire = secure("api.test");
+    wire.write(line + " HTTP/1.1\r\nHost: api.test\r\n\r\n");
+    return wire.message().substr(9, 3);
+  };
+  const json good = config_;
+  auto with = [&](const std::function<void(json&)>& change) {
+    json config = good;
+    change(config);
+    return config;
+  };
+  // Each also drops the rule, which must not be taken over when the rest is refused.
+  for (const json& bad :
+       {with([](json& c) { c["egress"]["allow"] = json::array({{{"host", "*"}, {"paths", {"no slash"}}}}); }),
+        with([](json& c) { c["egress"]["allow"] = json::array({{{"host", "a b"}}}); }),
+        with([](json& c) { c["egress"] = {{"allow", json::array()}, {"hosts", {{"x.test", json::array()}}}}; }),
+        with([](json& c) { c["egress"] = {{"allow", json::array()}, {"parent_proxy", "http://"}}; }),
+        with([](json& c) { c["egress"] = {{"allow", json::array()}, {"on_secret", "shrug"}}; }),
+        with([](json& c) { c["host_networks"] = {"10.0.0.0/99"}; }), with([](json& c) { c["egress"] = "open"; })}) {
+    config_ = bad;
+    EXPECT_EQ(configure()["type"], "error") << bad;
+    EXPECT_EQ(ask("GET /mine/a"), "200") << bad;
+    EXPECT_EQ(ask("GET /other"), "403") << bad;
+    EXPECT_EQ(ask("PUT /mine/a"), "403") << bad;
+  }
+  config_ = with([](json& c) { c["egress"]["allow"][0]["paths"] = {"/other"}; });
+  EXPECT_EQ(configure()["type"], "ready");
+  EXPECT_EQ(ask("GET /other"), "200");
+  EXPECT_EQ(ask("GET /mine/a"), "403");
+}
+
 TEST_F(GuardTest, sigterm_ends_it_cleanly) {
   start();
   kill(pid_, SIGTERM);

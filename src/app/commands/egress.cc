@@ -1,0 +1,228 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+#include "app/commands/commands.h"
+#include "app/egress/candidate.h"
+#include "app/egress/decisions.h"
+#include "app/egress/metrics.h"
+#include "app/egress/replay.h"
+#include "app/output/log_lines.h"
+#include "app/output/output.h"
+#include "app/world/sessions.h"
+#include "app/world/world.h"
+#include "base/files/file.h"
+#include "manifest/presets.h"
+
+namespace bottle::app {
+namespace {
+
+using nlohmann::json;
+using Change = CandidatePolicy::Change;
+
+struct EgressOptions {
+  std::string session, method = "GET", preset;
+  std::vector<std::string> urls;
+  PolicySource policy;
+  bool as_json = false, denied = false;
+};
+
+// -- watch
+
+Line colored(const Line& line, const std::string& action) {
+  if (!has_color(1)) return line;
+  if (action == "deny") return Line::styled(Line::Style::red, line);
+  return Line::styled(action == "allow" ? Line::Style::green : Line::Style::dim, line);
+}
+
+Result<> watch(const EgressOptions& o) {
+  std::string session = TRY(running_session(o.session));
+  Decisions decisions(session);
+  TRY(decisions.skip());
+  return decisions.each(true, [&](const std::string& line) {
+    auto decision = wire::decode<wire::Decision>(line, wire::From::ours);
+    if (o.denied && (!decision || decision->action != "deny")) return;
+    if (o.as_json || !decision) print_json_text(line + "\n");
+    else print(colored(egress_line(*decision), decision->action));
+  });
+}
+
+// -- test
+
+std::string because(const CandidatePolicy::Verdict& verdict) {
+  std::string text = verdict.allowed ? verdict.way : verdict.code + ": " + verdict.reason;
+  if (!verdict.rule.empty()) text += (verdict.allowed ? ", by " : "; the closest rule is ") + verdict.rule;
+  return verdict.preset.empty() ? text : text + " of the preset " + verdict.preset;
+}
+
+Result<int> test(const EgressOptions& o) {
+  auto policy = TRY(CandidatePolicy::load(o.policy));
+  bool allowed = true;
+  json requests = json::array();
+  for (const auto& url : o.urls) {
+    auto verdict = TRY(policy.judge(o.method, url));
+    allowed = allowed && verdict.allowed;
+    if (!o.as_json) print((verdict.allowed ? "allow  " : "deny   ") + o.method + " " + url + "  " + because(verdict));
+    requests.push_back({{"url", url},
+                        {"method", o.method},
+                        {"allowed", verdict.allowed},
+                        {"code", verdict.code},
+                        {"reason", verdict.reason},
+                        {"way", verdict.way},
+                        {"rule", verdict.rule},
+                        {"preset", verdict.preset}});
+  }
+  if (o.as_json) print_json({{"allowed", allowed}, {"requests", requests}});
+  return allowed ? 0 : 1;
+}
+
+// -- replay
+
+constexpr size_t kLongestLine = 256 << 10;  // in bytes; a record has none that is so long
+
+Result<> read_record(const std::string& path, Replay& replay) {
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> in(std::fopen(path.c_str(), "rbe"), std::fclose);
+  if (!in) return fail_errno("reading " + path);
+  std::string line, piece(64 << 10, '\0');
+  for (size_t size; (size = std::fread(piece.data(), 1, piece.size(), in.get())) > 0;) {
+    std::string_view rest = std::string_view(piece).substr(0, size);
+    for (size_t end; (end = rest.find('\n')) != std::string_view::npos; rest.remove_prefix(end + 1)) {
+      line += rest.substr(0, end);
+      if (auto decision = wire::decode<wire::Decision>(line, wire::From::ours)) replay.add(*decision);
+      line.clear();
+    }
+    if (line.size() < kLongestLine) line += rest;
+  }
+  return std::ferror(in.get()) ? Result<>(fail_errno("reading " + path)) : Result<>();
+}
+
+Result<> read_records(const std::string& what, Replay& replay) {
+  if (what.find('/') != std::string::npos || what.ends_with(".jsonl")) return read_record(what, replay);
+  TRY(check_session_name(what));
+  bool any = false;
+  for (const char* name : {"egress.jsonl", "egress-near.jsonl"}) {
+    std::string path = directories().results + "/" + what + "/" + name;
+    if (::access(path.c_str(), F_OK) != 0) continue;
+    any = true;
+    TRY(read_record(path, replay));
+  }
+  return any ? Result<>() : no_decisions(what);
+}
+
+json as_json(const Replay& replay) {
+  json changes = json::array();
+  for (const auto& [key, changed] : replay.changes) {
+    const auto& [change, kind, host, port, method, path] = key;
+    changes.push_back({{"change", change == Change::refused ? "refused" : "allowed"},
+                       {"kind", kind},
+                       {"host", host},
+                       {"port", port},
+                       {"method", method},
+                       {"path", path},
+                       {"count", changed.count},
+                       {"reason", changed.verdict.reason},
+                       {"rule", changed.verdict.rule},
+                       {"preset", changed.verdict.preset}});
+  }
+  return {{"decisions", replay.same + replay.refused + replay.allowed + replay.unjudged},
+          {"same", replay.same},
+          {"refused", replay.refused},
+          {"allowed", replay.allowed},
+          {"unjudged", replay.unjudged},
+          {"more", replay.more},
+          {"changes", changes}};
+}
+
+void show(const Replay& replay) {
+  for (const auto& [key, changed] : replay.changes) {
+    const auto& [change, kind, host, port, method, path] = key;
+    std::string what = method + (method.empty() ? "" : " ") + host + ":" + std::to_string(port) + path;
+    print((change == Change::refused ? "now refused  " : "now allowed  ") + one_line(what) + "  " +
+          std::to_string(changed.count) + (changed.count == 1 ? " time, " : " times, ") + because(changed.verdict));
+  }
+  if (replay.more) print("and " + std::to_string(replay.more) + " more decisions that would change");
+  print(std::to_string(replay.same) + " decisions stay the same, " + std::to_string(replay.refused) +
+        " would be refused, " + std::to_string(replay.allowed) + " would be allowed, and " +
+        std::to_string(replay.unjudged) + " cannot be judged again");
+}
+
+Result<int> replay(const EgressOptions& o) {
+  auto policy = TRY(CandidatePolicy::load(o.policy));
+  Replay replay(policy);
+  TRY(read_records(o.session, replay));
+  if (o.as_json) print_json(as_json(replay));
+  else show(replay);
+  return replay.refused + replay.allowed ? 1 : 0;
+}
+
+// -- presets
+
+json as_json(const manifest::Preset& preset, const std::vector<manifest::AllowRule>& rules) {
+  json list = json::array();
+  for (const auto& rule : rules)
+    list.push_back({{"host", rule.host}, {"methods", rule.methods}, {"paths", rule.paths}});
+  return {{"name", preset.name}, {"version", preset.version}, {"about", preset.about}, {"rules", list}};
+}
+
+Result<> show_presets(const EgressOptions& o) {
+  json all = json::array();
+  std::string wanted = o.preset.substr(0, o.preset.find_first_of(":@"));
+  if (!o.preset.empty()) TRY(manifest::preset_rules(o.preset));
+  for (const auto& preset : manifest::presets()) {
+    if (!o.preset.empty() && preset.name != wanted) continue;
+    std::string name(preset.name);
+    // A preset with an argument is shown with the one that was given, or with its placeholder.
+    std::string shown = o.preset.empty() ? name + (preset.argument.empty() ? "" : ":OWNER/NAME") : o.preset;
+    auto rules = TRY(manifest::preset_rules(shown));
+    all.push_back(as_json(preset, rules));
+    if (o.as_json) continue;
+    print(bold(shown) + Line("  version " + std::to_string(preset.version) + ": " + std::string(preset.about)));
+    for (const auto& rule : rules) {
+      std::string text = "  " + rule.host + " ";
+      for (const auto& method : rule.methods) text += " " + method;
+      text += " ";
+      for (const auto& path : rule.paths) text += " " + path;
+      print(text);
+    }
+  }
+  if (o.as_json) print_json(all);
+  return {};
+}
+
+void add_policy_options(Command command, const std::shared_ptr<EgressOptions>& o) {
+  command.option("--agent", o->policy.agent);
+  command.option("--config", o->policy.config);
+  command.flag("--json", o->as_json);
+}
+
+}  // namespace
+
+void add_egress(Command app, int& exit) {
+  auto o = std::make_shared<EgressOptions>();
+  Command group = app.group("egress");
+  Command watching = group.command("watch");
+  watching.option("session", o->session);
+  watching.flag("--denied", o->denied);
+  watching.flag("--json", o->as_json);
+  watching.runs([o, &exit] { exit = exit_status(watch(*o), o->as_json); });
+  Command testing = group.command("test");
+  testing.option("url", o->urls).required();
+  testing.option("--method", o->method);
+  add_policy_options(testing, o);
+  testing.runs([o, &exit] { exit = exit_status(test(*o), o->as_json); });
+  Command replaying = group.command("replay");
+  replaying.option("session", o->session).required();
+  add_policy_options(replaying, o);
+  replaying.runs([o, &exit] { exit = exit_status(replay(*o), o->as_json); });
+  Command presets = group.command("presets");
+  presets.option("name", o->preset);
+  presets.flag("--json", o->as_json);
+  presets.runs([o, &exit] { exit = exit_status(show_presets(*o), o->as_json); });
+  Command metrics = group.command("metrics");
+  metrics.option("session", o->session);
+  metrics.runs([o, &exit] { exit = exit_status(print_metrics(o->session)); });
+}
+
+}  // namespace bottle::app

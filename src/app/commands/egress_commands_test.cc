@@ -1,0 +1,118 @@
+// The commands about the record and the policy of guards, without a session.
+#include <filesystem>
+
+#include "app/commands/command_test.h"
+#include "base/files/file.h"
+#include "session/guard_link/audit_file.h"
+#include "wire/result.h"
+
+namespace bottle::app {
+namespace {
+
+constexpr const char* kPolicy =
+    "bottles:\n  web: {workspace: copy, egress: {presets: [npm], allow: [{host: api.example.org, methods: [GET], "
+    "paths: "
+    "[/v1/**]}, '*.blind.example.org']}}\nagents:\n  make: {bottle: web, provider: command, command: [make]}\n";
+
+wire::Decision http(const char* action, const char* method, const char* path, const char* code) {
+  return {.time = "2026-01-01T00:00:00.000Z",
+          .action = action,
+          .kind = "http",
+          .host = "api.example.org",
+          .port = 443,
+          .method = method,
+          .path = path,
+          .code = code,
+          .reason = "x"};
+}
+
+// Leaves the record of a session that has ended, and its result.
+std::string leave_record(const std::string& results) {
+  std::filesystem::create_directories(results);
+  session::AuditFile audit(results + "/egress.jsonl");
+  audit.add(http("allow", "GET", "/v1/users", "allowed"));
+  audit.add(http("allow", "GET", "/v2/users", "allowed"));
+  audit.add(http("deny", "GET", "/v1/other", "not_allowed"));
+  audit.add(http("deny", "POST", "/v1/other", "secret"));
+  wire::SessionResult result{.session = "done", .exit = 0, .audit = {audit.close()}};
+  EXPECT_TRUE(write_file_atomically(results + "/result.json", wire::encode(result, wire::Layout::pretty)));
+  return results + "/egress.jsonl";
+}
+
+TEST_F(Commands, audit_verify_names_what_is_wrong) {
+  std::string path = leave_record(home() + "/.local/state/bottle/results/done");
+  Answer good = bottle({"audit", "verify", "done", "--json"});
+  EXPECT_EQ(good.status, 0) << good.out << good.err;
+  auto file = good.json()["files"][0];
+  EXPECT_TRUE(file["closed"] && file["sealed"] && file["lines"] == 5) << file;
+  EXPECT_EQ(bottle({"audit", "verify", path, "--head", file["head"]}).status, 0);
+  EXPECT_EQ(bottle({"audit", "verify", path, "--head", std::string(64, '0')}).status, 1);
+
+  std::string whole = *read_file(path), edited = whole;
+  edited.replace(edited.find("/v2/users"), 9, "/v1/users");
+  ASSERT_TRUE(write_file_atomically(path, edited));
+  Answer changed = bottle({"audit", "verify", "done"});
+  EXPECT_EQ(changed.status, 1);
+  EXPECT_NE(changed.out.find("  line 2 is not as it was written\n"), std::string::npos) << changed.out;
+  ASSERT_TRUE(write_file_atomically(path, whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1)));
+  Answer cut = bottle({"audit", "verify", "done", "--json"});
+  EXPECT_EQ(cut.status, 1);
+  EXPECT_EQ(cut.json()["files"][0]["faults"][0]["kind"], "cut");
+  std::filesystem::remove(path);
+  EXPECT_EQ(bottle({"audit", "verify", "done"}).status, 125) << "the result says that there is a record";
+  EXPECT_EQ(bottle({"audit", "verify", "nobody"}).status, 125);
+}
+
+TEST_F(Commands, egress_test_says_what_the_guard_would_decide) {
+  write(".config/bottle/bottle.yaml", kPolicy);
+  Answer answer = bottle({"egress", "test", "--json", "https://api.example.org/v1/a", "https://api.example.org/v2",
+                          "https://a.blind.example.org/x", "https://registry.npmjs.org/x", "http://127.1/"});
+  EXPECT_EQ(answer.status, 1) << answer.err;
+  auto requests = answer.json()["requests"];
+  EXPECT_EQ(requests[0]["way"], "inspected");
+  EXPECT_EQ(requests[0]["rule"], "{host: api.example.org, methods: [GET], paths: [\"/v1/**\"]}");
+  EXPECT_EQ(requests[1]["code"], "not_allowed");
+  EXPECT_EQ(requests[1]["reason"], "no rule allows this path");
+  EXPECT_EQ(requests[2]["way"], "blind");
+  EXPECT_EQ(requests[3]["preset"], "npm@1");
+  EXPECT_EQ(requests[4]["code"], "ip_literal");
+  Answer one = bottle({"egress", "test", "--method", "POST", "https://a.blind.example.org/"});
+  EXPECT_EQ(one.status, 0) << one.err;
+  EXPECT_EQ(one.out, "allow  POST https://a.blind.example.org/  blind, by \"*.blind.example.org\"\n");
+  EXPECT_EQ(bottle({"egress", "test", "api.example.org"}).status, 125) << "no scheme";
+  EXPECT_EQ(bottle({"egress", "test", "--agent", "nobody", "https://a.example.org/"}).status, 125);
+}
+
+TEST_F(Commands, egress_replay_says_what_would_change) {
+  write(".config/bottle/bottle.yaml", kPolicy);
+  std::string path = leave_record(home() + "/.local/state/bottle/results/done");
+  Answer answer = bottle({"egress", "replay", "done", "--json"});
+  EXPECT_EQ(answer.status, 1) << answer.err;
+  auto report = answer.json();
+  EXPECT_EQ(report["decisions"], 4);
+  EXPECT_EQ(report["same"], 2) << "what has another cause stays as it is";
+  ASSERT_EQ(report["changes"].size(), 2u);
+  EXPECT_EQ(report["changes"][0]["change"], "refused");
+  EXPECT_EQ(report["changes"][0]["path"], "/v2/users");
+  EXPECT_EQ(report["changes"][1]["change"], "allowed");
+  EXPECT_EQ(report["changes"][1]["path"], "/v1/other");
+  write("open.yaml", "egress: {allow: [{host: api.example.org, paths: ['/v1/users', '/v2/**'], inspect: true}]}\n");
+  Answer same = bottle({"egress", "replay", path, "--config", home() + "/open.yaml"});
+  EXPECT_EQ(same.status, 0) << same.out << same.err;
+  EXPECT_NE(same.out.find("4 decisions stay the same"), std::string::npos) << same.out;
+  EXPECT_EQ(bottle({"egress", "replay", "nobody"}).status, 125);
+}
+
+TEST_F(Commands, egress_presets_and_the_plan_show_versions) {
+  write(".config/bottle/bottle.yaml", kPolicy);
+  Answer list = bottle({"egress", "presets", "--json"});
+  EXPECT_EQ(list.json().size(), 11u);
+  Answer one = bottle({"egress", "presets", "github-repo:acme/tool"});
+  EXPECT_NE(one.out.find("/acme/tool.git/git-upload-pack"), std::string::npos) << one.out << one.err;
+  EXPECT_EQ(bottle({"egress", "presets", "npn"}).status, 125);
+  Answer plan = bottle({"start", "make", "--dry-run"});
+  EXPECT_NE(plan.out.find("registry.npmjs.org  GET HEAD  /**  preset npm@1  inspected"), std::string::npos) << plan.out;
+}
+
+}  // namespace
+}  // namespace bottle::app

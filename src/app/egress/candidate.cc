@@ -1,0 +1,134 @@
+#include "app/egress/candidate.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+
+#include "app/world/world.h"
+#include "base/files/file.h"
+#include "manifest/edit.h"
+#include "plan/plan.h"
+#include "session/guard_link/guard_link.h"
+
+namespace bottle::app {
+namespace {
+
+constexpr size_t kCutPath = 512;  // of a path in the audit, in bytes
+
+std::string here() {
+  char path[PATH_MAX];
+  return ::getcwd(path, sizeof path) ? path : "/";
+}
+
+Result<plan::Plan> plan_of(const PolicySource& source) {
+  if (!source.config.empty()) {
+    auto policy = TRY(manifest::parse_guard({source.config, TRY(read_file(source.config, 4 << 20))}));
+    return plan::for_guard(policy);
+  }
+  auto manifest = TRY(load_manifest(here()));
+  std::string agent = source.agent;
+  if (agent.empty() && manifest.agents.size() == 1) agent = manifest.agents.begin()->first;
+  if (agent.empty()) return fail(Code::invalid, "no agent is named", "add --agent NAME, or --config FILE");
+  auto facts = gather_facts(here());
+  facts.images = image_facts(manifest, "");
+  return plan::make(manifest, {.agent = agent, .prompt = "-", .headless = true, .dry_run = true}, facts);
+}
+
+bool is_of(const manifest::AllowRule& rule, const policy::RuleSpec& spec) {
+  return rule.host == spec.host && rule.ports == spec.ports && rule.methods == spec.methods && rule.paths == spec.paths;
+}
+
+// A URL in its parts. The target is in origin form.
+struct Url {
+  bool tls = false;
+  policy::Authority authority;
+  std::string target;
+};
+
+Result<Url> parse_url(std::string_view text) {
+  auto bad = [&](const std::string& why) {
+    return fail(Code::invalid, "'" + std::string(text) + "' is not a URL to test: " + why,
+                "write it as https://host/path or http://host:port/path");
+  };
+  Url url{.tls = text.starts_with("https://")};
+  if (!url.tls && !text.starts_with("http://")) return bad("it begins with neither https:// nor http://");
+  std::string_view rest = text.substr(url.tls ? 8 : 7);
+  size_t end = rest.find_first_of("/?#");
+  auto authority = policy::parse_authority(rest.substr(0, end), url.tls ? 443 : 80);
+  if (!authority) return bad(authority.error().what);
+  url.authority = *authority;
+  url.target = end == rest.npos ? "/" : std::string(rest.substr(end, rest.find('#') - end));
+  if (url.target.empty() || url.target[0] != '/') url.target = "/" + url.target;
+  return url;
+}
+
+}  // namespace
+
+Result<CandidatePolicy> CandidatePolicy::load(const PolicySource& source) {
+  if (!source.config.empty() && !source.agent.empty())
+    return fail(Code::invalid, "--agent and --config cannot be combined", "leave out one of them");
+  auto plan = TRY(plan_of(source));
+  // The values of secrets decide nothing here, but which hosts they are bound to does.
+  return make(plan.egress, session::guard_config(plan, {.guard_ip = "127.0.0.1", .tunnel = true}));
+}
+
+Result<CandidatePolicy> CandidatePolicy::make(const manifest::Egress& egress, const wire::GuardConfig& config) {
+  CandidatePolicy policy;
+  policy.egress_ = egress;
+  policy.config_ = TRY(guard::compile(config));
+  return policy;
+}
+
+CandidatePolicy::Verdict CandidatePolicy::verdict_of(const policy::Decision& decision, std::string way) const {
+  Verdict verdict{.allowed = decision.allowed,
+                  .code = std::string(decision.code),
+                  .reason = decision.reason,
+                  .way = decision.allowed ? std::move(way) : "refused"};
+  if (!decision.rule) return verdict;
+  auto rule = std::ranges::find_if(egress_.allow, [&](const auto& each) { return is_of(each, *decision.rule); });
+  if (rule != egress_.allow.end()) verdict.preset = rule->preset;
+  verdict.rule = manifest::rule_yaml({.host = decision.rule->host,
+                                      .ports = decision.rule->ports,
+                                      .methods = decision.rule->methods,
+                                      .paths = decision.rule->paths});
+  return verdict;
+}
+
+CandidatePolicy::Verdict CandidatePolicy::judge_connect(const policy::Host& host, uint16_t port) const {
+  using Way = guard::ConnectJudgement::Way;
+  auto judged = guard::judge_connect(*config_, host, port);
+  const char* way = judged.way == Way::ssh ? "ssh" : judged.way == Way::inspected ? "inspected" : "blind";
+  return verdict_of(judged.decision, way);
+}
+
+CandidatePolicy::Verdict CandidatePolicy::judge_request(const policy::Host& host, uint16_t port, bool tls,
+                                                        std::string_view method, std::string_view target) const {
+  return verdict_of(guard::judge_request(*config_, host, port, tls, method, target), tls ? "inspected" : "plain");
+}
+
+Result<CandidatePolicy::Verdict> CandidatePolicy::judge(const std::string& method, const std::string& text) const {
+  Url url = TRY(parse_url(text));
+  const auto& [host, port] = url.authority;
+  if (!url.tls) return judge_request(host, port, false, method, url.target);
+  Verdict tunnel = judge_connect(host, port);
+  if (tunnel.way != "inspected") return tunnel;
+  return judge_request(host, port, true, method, url.target);
+}
+
+CandidatePolicy::Replayed CandidatePolicy::replay(const wire::Decision& decision) const {
+  bool connect = decision.kind == "connect" || decision.kind == "ssh", http = decision.kind == "http";
+  bool was_allowed = decision.action == "allow";
+  if ((!connect && !http) || (!was_allowed && decision.action != "deny")) return {};
+  // Other codes follow from an address, a key, a secret or the client's bytes, which the record does not have.
+  if (!was_allowed && decision.code != "not_allowed" && decision.code != "ip_literal") return {};
+  auto host = policy::normalise_host(decision.host);
+  bool cut = http && (decision.method.empty() || decision.path.empty() || decision.path.size() >= kCutPath);
+  if (!host || decision.port == 0 || cut) return {Change::unjudged, {}};
+  Verdict now = connect ? judge_connect(*host, decision.port)
+                        : judge_request(*host, decision.port, decision.port != 80, decision.method, decision.path);
+  if (now.allowed == was_allowed) return {Change::none, std::move(now)};
+  return {now.allowed ? Change::allowed : Change::refused, std::move(now)};
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,54 @@
+// The policy that a session would have, as its guard would apply it, without a session.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+#include "guard/core/judge.h"
+#include "manifest/manifest.h"
+#include "wire/guard/decision.h"
+
+namespace bottle::app {
+
+// Where the policy comes from: an agent of the manifest, or the file of a guard that runs alone.
+struct PolicySource {
+  std::string agent, config;
+};
+
+class CandidatePolicy {
+ public:
+  // Fails if neither or both are named, and the manifest has more than one agent. Uses no network and asks for nothing.
+  static Result<CandidatePolicy> load(const PolicySource& source);
+  static Result<CandidatePolicy> make(const manifest::Egress& egress, const wire::GuardConfig& config);
+
+  struct Verdict {
+    bool allowed = false;
+    std::string code, reason;
+    std::string way;   // "refused", "ssh", "inspected", "blind" or "plain" (http://)
+    std::string rule;  // the rule that allows it or comes closest, as the manifest has it; empty if there is none
+    std::string preset;
+  };
+  // Judges a request for `url`, "https://host[:port]/path?query" or "http://…". Fails with Code::invalid if it is not
+  // one.
+  Result<Verdict> judge(const std::string& method, const std::string& url) const;
+
+  // What a recorded decision would be under this policy. Decisions that do not follow from the rules stay as they are.
+  enum class Change : uint8_t { none, refused, allowed, unjudged };
+  struct Replayed {
+    Change change = Change::none;
+    Verdict verdict;
+  };
+  Replayed replay(const wire::Decision& decision) const;
+
+ private:
+  Verdict verdict_of(const policy::Decision& decision, std::string way) const;
+  Verdict judge_connect(const policy::Host& host, uint16_t port) const;
+  Verdict judge_request(const policy::Host& host, uint16_t port, bool tls, std::string_view method,
+                        std::string_view target) const;
+
+  manifest::Egress egress_;
+  std::shared_ptr<guard::Config> config_;
+};
+
+}  // namespace bottle::app

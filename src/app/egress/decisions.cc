@@ -1,0 +1,75 @@
+#include "app/egress/decisions.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <thread>
+
+#include "app/output/output.h"
+#include "app/world/sessions.h"
+#include "app/world/world.h"
+#include "base/files/file.h"
+
+namespace bottle::app {
+namespace {
+
+std::string time_of(const std::string& line) {
+  size_t at = line.find("\"time\":\"");
+  return at == std::string::npos ? "" : line.substr(at + 8, 24);
+}
+
+}  // namespace
+
+bool runs_now(const std::string& session) { return std::ranges::count(names_in(directories().sessions), session) > 0; }
+
+std::unexpected<Error> no_decisions(const std::string& session) {
+  return fail(Code::not_found, "session " + session + " has no record of decisions", "its guard never ran");
+}
+
+Decisions::Decisions(const std::string& session)
+    : session_(session),
+      guard_{directories().results + "/" + session + "/egress.jsonl"},
+      near_{directories().results + "/" + session + "/egress-near.jsonl"} {}
+
+// The file may not exist yet, and it grows.
+Result<std::vector<std::string>> Decisions::File::more() {
+  std::vector<std::string> lines;
+  if (!fd) fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char buffer[65536];
+  for (ssize_t n; fd && (n = ::read(fd.get(), buffer, sizeof buffer)) != 0;) {
+    if (n < 0 && errno != EINTR) return fail_errno("reading " + path);
+    if (n > 0) rest.append(buffer, static_cast<size_t>(n));
+  }
+  size_t at = 0;
+  for (size_t end; (end = rest.find('\n', at)) != std::string::npos; at = end + 1)
+    lines.push_back(rest.substr(at, end - at));
+  rest.erase(0, at);
+  return lines;
+}
+
+Result<std::vector<std::string>> Decisions::more() {
+  std::vector<std::string> lines;
+  std::ranges::merge(TRY(guard_.more()), TRY(near_.more()), std::back_inserter(lines), {}, time_of, time_of);
+  return lines;
+}
+
+Result<> Decisions::skip() {
+  TRY(more());
+  return {};
+}
+
+Result<> Decisions::each(bool follow, const std::function<void(const std::string& line)>& take) {
+  for (bool last = false;;) {
+    for (const auto& line : TRY(more())) take(line);
+    if (!flush_output()) return {};
+    // Reads once more after the end, for what was written since the last read.
+    if (last || !follow) return {};
+    last = !runs_now(session_);
+    if (!last) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,107 @@
+#include "app/egress/metrics.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "app/output/output.h"
+#include "app/world/sessions.h"
+#include "base/os/poller.h"
+#include "base/unique_fd.h"
+#include "wire/frames/frames.h"
+
+namespace bottle::app {
+namespace {
+
+using Labels = std::vector<std::pair<std::string_view, std::string>>;
+
+std::string escaped(std::string_view value) {
+  std::string out;
+  for (char c : value) {
+    if (c == '\\' || c == '"') out += '\\';
+    if (c == '\n') out += "\\n";
+    else out += c;
+  }
+  return out;
+}
+
+class Exposition {
+ public:
+  explicit Exposition(std::string session) : session_(std::move(session)) {}
+
+  void metric(std::string_view name, std::string_view type, std::string_view help) {
+    name_ = name;
+    text_.append("# HELP ").append(name).append(" ").append(help).append("\n");
+    text_.append("# TYPE ").append(name).append(" ").append(type).append("\n");
+  }
+  void sample(uint64_t value, const Labels& labels = {}) {
+    text_.append(name_).append("{session=\"").append(escaped(session_)).append("\"");
+    for (const auto& [label, text] : labels)
+      text_.append(",").append(label).append("=\"").append(escaped(one_line(text))).append("\"");
+    text_.append("} ").append(std::to_string(value)).append("\n");
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string session_, name_, text_;
+};
+
+Result<wire::Metrics> ask(const std::string& session) {
+  UniqueFd fd(TRY(connect_to_supervisor(session, TRY(ledger_of(session)))));
+  TRY(session::send_frame(fd.get(), session::FrameType::metrics, ""));
+  session::FrameReader frames;
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  for (char buffer[65536];;) {
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0 || !wait_readable(fd.get(), static_cast<int>(left.count())))
+      return fail(Code::timed_out, "session " + session + " did not send its counters within 20 s",
+                  "`bottle list` says whether its agent runs; try again");
+    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0)
+      return fail(Code::closed, "session " + session + " ended before it answered", "`bottle list` shows the sessions");
+    frames.feed({buffer, static_cast<size_t>(n)});
+    while (auto frame = frames.next())
+      if (frame->type == session::FrameType::metrics)
+        return wire::decode<wire::Metrics>(frame->bytes, wire::From::foreign);
+  }
+}
+
+}  // namespace
+
+std::string exposition(const std::string& session, const wire::Metrics& metrics) {
+  Exposition out(session);
+  out.metric("bottle_guard_up", "gauge", "Whether the session's guard runs.");
+  out.sample(metrics.guard_up);
+  out.metric("bottle_guard_restarts_total", "counter", "How often the guard died and was started again.");
+  out.sample(metrics.guard_restarts);
+  out.metric("bottle_record_lines", "gauge", "Lines of the session's record of decisions.");
+  out.sample(metrics.record_lines);
+  out.metric("bottle_record_full", "gauge", "Whether the guard refuses everything because nothing can be recorded.");
+  out.sample(metrics.record_full);
+  out.metric("bottle_decisions_total", "counter", "Decisions of the guard.");
+  for (const auto& each : metrics.decisions)
+    out.sample(each.count, {{"action", each.action}, {"kind", each.kind}, {"code", each.code}});
+  out.metric("bottle_host_decisions_total", "counter", "Decisions about a host.");
+  for (const auto& each : metrics.hosts) {
+    out.sample(each.allowed, {{"host", each.host}, {"action", "allow"}});
+    out.sample(each.denied, {{"host", each.host}, {"action", "deny"}});
+  }
+  out.metric("bottle_host_bytes_total", "counter", "Bytes of connections with a host that have ended.");
+  for (const auto& each : metrics.hosts) {
+    out.sample(each.bytes_out, {{"host", each.host}, {"direction", "out"}});
+    out.sample(each.bytes_in, {{"host", each.host}, {"direction", "in"}});
+  }
+  return out.take();
+}
+
+Result<> print_metrics(const std::string& wanted) {
+  std::string session = TRY(running_session(wanted));
+  print_page(exposition(session, TRY(ask(session))));
+  return {};
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,94 @@
+#include "app/egress/metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "session/guard_link/egress_counters.h"
+
+namespace bottle::app {
+namespace {
+
+// Reads text as the exposition format 0.0.4 prescribes, more strictly than Prometheus does. Returns the value of each
+// sample by its name and labels.
+std::map<std::string, uint64_t> read_strictly(const std::string& text) {
+  static const std::regex help("# HELP ([a-z_]+) [^\\\\\n]+"), type("# TYPE ([a-z_]+) (counter|gauge)");
+  static const std::regex sample("([a-z_]+)(\\{[^\n]*\\}) ([0-9]+)");
+  static const std::regex labels(
+      "\\{[a-z_]+=\"([^\"\\\\\n]|\\\\[\\\\\"n])*\"(,[a-z_]+=\"([^\"\\\\\n]|\\\\[\\\\\"n])*\")*\\}");
+  std::map<std::string, uint64_t> values;
+  std::set<std::string> families;
+  std::string family, described, kind;
+  EXPECT_TRUE(text.ends_with("\n")) << "the last line needs a line end";
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) {
+    std::smatch m;
+    if (std::regex_match(line, m, help)) {
+      described = m[1];
+    } else if (std::regex_match(line, m, type)) {
+      family = m[1];
+      kind = m[2];
+      EXPECT_EQ(family, described) << "HELP and TYPE belong together";
+      EXPECT_TRUE(families.insert(family).second) << family << " twice: its samples must be in one group";
+      EXPECT_EQ(kind == "counter", family.ends_with("_total")) << family;
+    } else if (std::regex_match(line, m, sample)) {
+      EXPECT_EQ(m[1], family) << line;
+      EXPECT_TRUE(std::regex_match(m[2].str(), labels)) << line;
+      EXPECT_TRUE(values.emplace(m[1].str() + m[2].str(), std::stoull(m[3])).second) << "twice: " << line;
+    } else {
+      ADD_FAILURE() << "not a line of the format: " << line;
+    }
+  }
+  return values;
+}
+
+wire::Metrics counted(const std::vector<wire::Decision>& decisions) {
+  session::EgressCounters counters;
+  for (const auto& decision : decisions) counters.add(decision);
+  wire::Metrics metrics{.guard_up = true, .guard_restarts = 2, .record_lines = 7};
+  counters.fill(metrics);
+  return metrics;
+}
+
+TEST(Metrics, CountDecisionsHostsAndBytes) {
+  auto values = read_strictly(exposition(
+      "s1",
+      counted(
+          {{.action = "allow", .kind = "connect", .host = "a.example.org", .code = "allowed"},
+           {.action = "close", .kind = "connect", .host = "a.example.org", .bytes = wire::Decision::Totals{100, 2000}},
+           {.action = "deny", .kind = "connect", .host = "b.example.org", .code = "not_allowed", .count = 3}})));
+  EXPECT_EQ(values["bottle_guard_up{session=\"s1\"}"], 1u);
+  EXPECT_EQ(values["bottle_guard_restarts_total{session=\"s1\"}"], 2u);
+  EXPECT_EQ(values["bottle_record_lines{session=\"s1\"}"], 7u);
+  EXPECT_EQ(values["bottle_record_full{session=\"s1\"}"], 0u);
+  EXPECT_EQ(values["bottle_decisions_total{session=\"s1\",action=\"deny\",kind=\"connect\",code=\"not_allowed\"}"], 3u);
+  EXPECT_EQ(values["bottle_host_decisions_total{session=\"s1\",host=\"b.example.org\",action=\"deny\"}"], 3u);
+  EXPECT_EQ(values["bottle_host_bytes_total{session=\"s1\",host=\"a.example.org\",direction=\"in\"}"], 2000u);
+}
+
+TEST(Metrics, AreInTheFormatWhateverTheAgentNamed) {
+  auto values = read_strictly(
+      exposition("s1", counted({{.action = "deny", .kind = "dns", .host = "a\"} 1\nbottle_guard_up{x=\"\\"},
+                                {.action = "deny", .kind = "dns", .host = "\xff\xfe"},
+                                {.action = "deny", .kind = "dns", .host = "\x1b[2J{},="}})));
+  EXPECT_EQ(values["bottle_guard_up{session=\"s1\"}"], 1u);
+  EXPECT_EQ(values["bottle_decisions_total{session=\"s1\",action=\"deny\",kind=\"dns\",code=\"\"}"], 3u);
+}
+
+TEST(Metrics, HaveALimitThatLosesNoCount) {
+  std::vector<wire::Decision> decisions;
+  for (int i = 0; i < 5000; ++i)
+    decisions.push_back({.action = "deny", .kind = "dns", .host = "h" + std::to_string(i), .code = "nxdomain"});
+  auto metrics = counted(decisions);
+  EXPECT_LE(metrics.hosts.size(), session::EgressCounters::kMostHosts + 1);
+  uint64_t denied = 0;
+  for (const auto& host : metrics.hosts) denied += host.denied;
+  EXPECT_EQ(denied, 5000u);
+  EXPECT_TRUE(wire::encode_exactly(metrics));
+}
+
+}  // namespace
+}  // namespace bottle::app

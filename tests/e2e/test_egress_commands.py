@@ -1,0 +1,68 @@
+"""`bottle egress` and `bottle audit` on a session that runs: what its guard decides, its counters, and its record, which outlives
+the guard and shows what was done to it."""
+
+import json
+import re
+import subprocess
+
+try:
+    from prometheus_client.parser import text_string_to_metric_families as parse
+except ImportError:  # the check below is strict, too
+    def parse(_):
+        return []
+
+from test_allow import LOOP, SITE, Watched
+from test_guard_dies import guard_of, kill
+
+
+def metrics(operator, name):
+    done = operator.bottle("egress", "metrics", name)
+    assert done.returncode == 0, done
+    assert all(sample.labels["session"] == name for family in parse(done.stdout) for sample in family.samples)
+    samples = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("#"):
+            assert re.fullmatch(r"# (HELP [a-z_]+ .+|TYPE [a-z_]+ (counter|gauge))", line), line
+            continue
+        sample, value = re.fullmatch(r'([a-z_]+\{session="[^"]+"(?:,[a-z_]+="[^"]*")*\}) (\d+)', line).groups()
+        samples[sample] = int(value)
+    return samples
+
+
+def verify(operator, name):
+    done = operator.bottle("audit", "verify", name, "--json")
+    return done.returncode, json.loads(done.stdout)["files"][0]
+
+
+def test_a_session_is_watched_and_counted_and_its_record_is_checked(world, operator, until):
+    session = Watched(operator, until, LOOP % SITE)
+    assert session.sees("now shut\n"), session.text
+    name = operator.sessions()[0]
+    watch = subprocess.Popen(world.command("egress", "watch", name, "--json"), env=world.environment(home=operator.home), cwd=operator.workspace,
+                             stdout=subprocess.PIPE, text=True)
+    first = json.loads(watch.stdout.readline())
+    assert first["action"] == "deny" and first["host"] == SITE, first
+
+    denied = 'bottle_host_decisions_total{session="%s",host="%s",action="deny"}' % (name, SITE)
+    before = metrics(operator, name)
+    assert before['bottle_guard_up{session="%s"}' % name] == 1 and before[denied] > 0, before
+    status, record = verify(operator, name)
+    assert status == 0 and not record["closed"] and not record["faults"], record
+
+    restarts = 'bottle_guard_restarts_total{session="%s"}' % name
+    kill(world, guard_of(world))
+    assert until(lambda: metrics(operator, name)[restarts] == 1, 30), metrics(operator, name)
+    assert until(lambda: metrics(operator, name)[denied] > before[denied] + 3, 30), metrics(operator, name)
+    session.stop()
+    out, _ = watch.communicate(timeout=30)
+    assert watch.returncode == 0 and json.loads(out.splitlines()[-1])["action"] == "end", out[-1000:]
+
+    status, record = verify(operator, name)
+    assert status == 0 and record["closed"] and record["sealed"], record
+    with open(record["file"]) as file:
+        lines = file.readlines()
+    assert record["lines"] == len(lines)
+    with open(record["file"], "w") as file:
+        file.writelines(lines[:2] + lines[3:])
+    status, record = verify(operator, name)
+    assert status == 1 and [(f["kind"], f["line"]) for f in record["faults"]] == [("missing", 3)], record
