@@ -12,6 +12,8 @@ endforeach()
 set(CMAKE_C_COMPILER clang-19)
 set(CMAKE_CXX_COMPILER clang++-19)
 set(CMAKE_ASM_COMPILER clang-19)
+# The host's own linker knows only the processor of the host.
+set(CMAKE_EXE_LINKER_FLAGS_INIT -fuse-ld=lld-19)
 set(CMAKE_STRIP llvm-strip-19)
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)

@@ -1,5 +1,5 @@
-# The operating system behind the headers of base/os: Linux, or what POSIX has. A target with the property BOTTLE_POSIX is
-# linked with the second, and the preset `portable` links everything with it. All other objects are the same.
+# The operating system behind the headers of base/os: Linux, or what POSIX has. A target with the property BOTTLE_POSIX
+# is linked with the second, and the preset `portable` links everything with it. All other objects are the same.
 option(BOTTLE_PORTABLE "link everything with the POSIX implementation of base/os" OFF)
 define_property(TARGET PROPERTY BOTTLE_POSIX BRIEF_DOCS "linked with the POSIX implementation of base/os")
 
@@ -10,7 +10,8 @@ foreach(system linux posix)
   target_link_libraries(bottle_os_${system} PUBLIC bottle_base)
 endforeach()
 
-set(posix $<OR:$<AND:$<BOOL:${BOTTLE_PORTABLE}>,$<NOT:$<BOOL:$<TARGET_PROPERTY:BOTTLE_LINUX>>>>,$<BOOL:$<TARGET_PROPERTY:BOTTLE_POSIX>>>)
+set(posix_by_preset $<AND:$<BOOL:${BOTTLE_PORTABLE}>,$<NOT:$<BOOL:$<TARGET_PROPERTY:BOTTLE_LINUX>>>>)
+set(posix $<OR:${posix_by_preset},$<BOOL:$<TARGET_PROPERTY:BOTTLE_POSIX>>>)
 target_link_libraries(bottle_base PUBLIC $<LINK_ONLY:$<IF:${posix},bottle_os_posix,bottle_os_linux>>)
 target_link_libraries(bottle_base_os PUBLIC bottle_base)
 
@@ -44,6 +45,7 @@ function(portable_test)
     string(REPLACE / _ name ${room})
     on_posix(${name}_portable_test ${name}_test)
     set_target_properties(${name}_portable_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
-    gtest_discover_tests(${name}_portable_test TEST_PREFIX portable. DISCOVERY_TIMEOUT 60 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    gtest_discover_tests(${name}_portable_test TEST_PREFIX portable. DISCOVERY_TIMEOUT 60
+      WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   endforeach()
 endfunction()
