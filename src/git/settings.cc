@@ -13,7 +13,7 @@ namespace bottle::git {
 namespace {
 
 constexpr size_t kLargestConfig = 4 << 20, kMostRemotes = 100, kMostBranches = 10'000, kLongestValue = 4096,
-                 kMostIncludes = 20;
+                 kMostIncludes = 20, kMostFilters = 1000;
 
 // The settings that control how files are compared and written. Each is a boolean or a word; core.excludesFile, a path,
 // is also read as data.
@@ -70,10 +70,20 @@ void take_upstream(Settings& settings, const Setting& setting) {
   if (map.size() < kMostBranches) map[std::string(name)] = *setting.value;
 }
 
+// Notes that a filter is defined by filter.NAME.clean or filter.NAME.process, and not what it runs.
+void take_filter(Settings& settings, std::string_view name) {
+  constexpr std::string_view kBefore = "filter.";
+  if (!name.starts_with(kBefore)) return;
+  for (std::string_view key : {".clean", ".process"})
+    if (name.ends_with(key) && name.size() > kBefore.size() + key.size() && settings.filters.size() < kMostFilters)
+      settings.filters.emplace(name.substr(kBefore.size(), name.size() - kBefore.size() - key.size()));
+}
+
 // Reads the settings that are only data, from any source.
 void take(Settings& settings, const Setting& setting) {
   std::string value = setting.value.value_or("true");
   if (value.size() > kLongestValue) return;
+  take_filter(settings, setting.name);
   if (setting.name == "user.name") settings.name = value;
   if (setting.name == "user.email") settings.email = value;
   if (setting.name == "core.excludesfile" && is_regular(value)) settings.core[setting.name] = value;
@@ -120,6 +130,7 @@ Result<> read(const Beneath& directory, const char* file, Settings& settings, bo
     if (of_remote && name.ends_with(".url") && setting.value && settings.remotes.size() < kMostRemotes)
       settings.remotes.push_back(*setting.value);
     take_upstream(settings, setting);
+    settings.includes |= name == "include.path" || (name.starts_with("includeif.") && name.ends_with(".path"));
     take(settings, setting);
   }
   return {};

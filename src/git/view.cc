@@ -89,6 +89,8 @@ Settings settings_in(const Repository& repository, const std::string& branch) {
   if (!own.name.empty()) all.name = own.name;
   if (!own.email.empty()) all.email = own.email;
   for (const auto& [name, value] : own.core) all.core[name] = value;
+  all.filters.insert(own.filters.begin(), own.filters.end());
+  all.includes = own.includes;
   all.core.try_emplace("core.excludesfile", default_excludes());
   return all;
 }

@@ -166,8 +166,61 @@ TEST_F(Delta, WhatAFilterMadeOfAFileIsNoChange) {
     EXPECT_EQ(differs(), "M\ta.txt");
     EXPECT_FALSE(flagged(back, "model.bin")) << back.text;
   }
-  put(inside + "/model.bin", "the agent's");
-  EXPECT_TRUE(flagged(come_home(git("rev-parse HEAD")), "the filter lfs was not run"));
+}
+
+// The operator's own git filters what the agent made, because bottle does not run filters.
+TEST_F(Delta, WhatAFilterWouldConvertIsCopiedAndNotCommitted) {
+  git("config filter.lfs.clean \"sh -c 'echo pointer; wc -c'\"");
+  git("config filter.lfs.smudge cat");
+  put(repo + "/.gitattributes", "*.bin filter=lfs -text\n*.tmp.bin filter=lfs -text\n");
+  put(repo + "/.gitignore", "*.tmp.bin\n");
+  put(repo + "/old.bin", "x");
+  commit("model.bin", std::string(3000, 'x'));
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
+    put(repo + "/old.bin", "x");
+    put(repo + "/model.bin", std::string(3000, 'x'));
+    auto sent = pack(mode);
+    unpack();
+    put(inside + "/model.bin", "the agent's");
+    put(inside + "/sub ü/new.bin", "new");
+    put(inside + "/a.tmp.bin", "ignored");
+    put(inside + "/a.txt", "changed\n");
+    fs::remove(inside + "/old.bin");
+    auto back = come_home(sent.base);
+    EXPECT_EQ(differs(), "M\ta.txt\nD\told.bin");
+    EXPECT_EQ(back.files, 4u);
+    EXPECT_EQ(back.ignored, std::vector<std::string>{"a.tmp.bin"});
+    EXPECT_NE(back.text.find("git's filter lfs converts them"), std::string::npos) << back.text;
+    size_t at = back.text.find("cp -R ");
+    ASSERT_NE(at, std::string::npos) << back.text;
+    sh("cd / && " + back.text.substr(at, back.text.find('\n', at) - at) + " && git -C " + repo + " apply " +
+       back.patch + " && git -C " + repo + " add -A");
+    EXPECT_EQ(git("diff --cached --no-renames --name-status"),
+              "M\ta.txt\nM\tmodel.bin\nD\told.bin\nA\t\"sub \\303\\274/new.bin\"");
+    EXPECT_EQ(git("show :model.bin"), "pointer\n11");
+    git("reset -q --hard");
+  }
+}
+
+// Without git-lfs, `git add -A` in the bottle commits the files themselves.
+TEST_F(Delta, WhatAnAgentCommittedWithoutAFilterIsTakenBack) {
+  std::string pointer =
+      "version https://git-lfs.github.com/spec/v1\noid sha256:" + std::string(64, 'a') + "\nsize 3000\n";
+  git("config filter.lfs.clean cat");
+  put(repo + "/.gitattributes", "*.bin filter=lfs -text\n");
+  commit("model.bin", pointer);
+  put(repo + "/model.bin", std::string(3000, 'x'));  // as git-lfs checks it out
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  put(inside + "/a.txt", "changed\n");
+  put(inside + "/new.bin", "new");
+  put(inside + "/pointer.bin", pointer);
+  sh("cd " + inside + " && git add -A && git -c user.name=a -c user.email=a@b commit -qm all");
+  auto back = come_home(sent.base);
+  EXPECT_EQ(differs(), "M\ta.txt\nA\tpointer.bin");
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:model.bin") + "\n", pointer);
+  EXPECT_EQ(*read_file(root + "/results/s1/filtered/new.bin"), "new");
+  EXPECT_FALSE(fs::exists(root + "/results/s1/filtered/model.bin"));
 }
 
 TEST_F(Delta, TextsInOtherEncodingsComeBackAsGitCommitsThem) {

@@ -106,11 +106,12 @@ class Reception {
       const auto& q = home->quarantine();
       const auto& left = home->left();
       back.commits += home->commits();
-      back.files += left.changes.size();
+      back.files += left.changes.size() + left.filtered.size();
       back.skipped += q.skipped;
       if (q.place.empty()) back.refs = home->refs(), back.patch = home->patch();
       else if (home->has_changes())
-        back.below.push_back({q.place, home->refs(), home->commits(), left.changes.size(), home->patch()});
+        back.below.push_back(
+            {q.place, home->refs(), home->commits(), left.changes.size() + left.filtered.size(), home->patch()});
       if (!home->bundle().empty()) back.bundle = home->bundle();
       if (!home->kept().empty()) back.kept = home->kept();
       for (const auto& line : home->inspection().lines()) back.flagged.push_back(line);
@@ -131,7 +132,9 @@ class Reception {
   Result<> write_places() const {
     nlohmann::json places = nlohmann::json::array();
     for (const auto& home : all_)
-      if (home->has_changes()) places.push_back({{"directory", home->quarantine().source}, {"patch", home->patch()}});
+      if (home->has_changes())
+        places.push_back(
+            {{"directory", home->quarantine().source}, {"patch", home->patch()}, {"filtered", home->filtered()}});
     return places.empty() ? Result<>{} : write_file_atomically(results_ + "/places.json", places.dump() + "\n");
   }
 

@@ -10,7 +10,7 @@ namespace {
 
 Result<> apply(const std::string& session) {
   Results results = TRY(results_of(session));
-  if (results.patches.empty())
+  if (results.patches.empty() && results.copies.empty())
     return fail(Code::not_found, "session " + session + " changed no files",
                 "`bottle logs " + session + "` shows what came back");
   auto applied = workspace::apply(results.patches, directories().cache);
@@ -19,6 +19,8 @@ Result<> apply(const std::string& session) {
     return applied;
   }
   for (const auto& patch : results.patches) print("applied to " + patch.directory);
+  if (!results.copies.empty()) say("Files that a filter of git converts are in no patch. To take them, copy them:");
+  for (const auto& command : results.copies) say("  " + command);
   return {};
 }
 

@@ -29,7 +29,7 @@ Result<Results> results_of(const std::string& session) {
   auto d = directories();
   if (std::ranges::count(names_in(d.sessions), session) > 0)
     return fail(Code::conflict, "the session " + session + " has not ended", "run `bottle stop " + session + "` first");
-  Results results{session, d.results + "/" + session, {}, {}};
+  Results results{session, d.results + "/" + session, {}, {}, {}};
   if (::access(results.directory.c_str(), F_OK) != 0) return no_results(session);
   auto text = read_file(results.directory + "/places.json", kLargestPlaces);
   json places = text ? json::parse(*text, nullptr, false) : json::array();
@@ -38,6 +38,8 @@ Result<Results> results_of(const std::string& session) {
     results.places.push_back(text_in(place, "directory"));
     if (std::string patch = text_in(place, "patch"); !patch.empty())
       results.patches.push_back({results.places.back(), patch});
+    if (std::string filtered = text_in(place, "filtered"); !filtered.empty())
+      results.copies.push_back(workspace::copy_command(filtered, results.places.back()));
   }
   return results;
 }

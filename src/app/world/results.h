@@ -13,6 +13,7 @@ struct Results {
   std::string session, directory;
   std::vector<std::string> places;        // directories whose repositories may have refs of the session
   std::vector<workspace::Patch> patches;  // the existing patches
+  std::vector<std::string> copies;        // commands that take the files that no patch has, because git filters them
 };
 
 // Returns the results of one ended session. Fails with Code::conflict if it still runs, and with Code::not_found if

@@ -1,7 +1,10 @@
 #include "workspace/receiving/advice.h"
 
+#include <set>
+
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
+#include "workspace/receiving/take.h"
 
 namespace bottle::workspace {
 namespace {
@@ -32,8 +35,8 @@ class Writer {
     const std::string& place = home.quarantine().place;
     ways_ = 0;
     if (!place.empty())
-      add("In " + one_line(place) + ": " + counted(home.left().changes.size(), "file") + " changed, " +
-          counted(home.commits(), "commit") + ".");
+      add("In " + one_line(place) + ": " + counted(home.left().changes.size() + home.left().filtered.size(), "file") +
+          " changed, " + counted(home.commits(), "commit") + ".");
     for (const auto& ref : home.refs()) {
       std::string from;
       for (const auto& each : home.encoded())
@@ -57,6 +60,7 @@ class Writer {
     }
     if (brought && home.left().was_changed)
       add("Files that you have changed are among them: the patch fits onto your files as they were sent.");
+    if (!home.filtered().empty()) of_filtered(home);
     if (!home.left().mixed.empty())
       add("Your own changes in " + some_of(home.left().mixed) +
           " are on the ref, too: the agent changed the same lines.");
@@ -67,9 +71,11 @@ class Writer {
     ways_ = 0;
     if (!home.patch().empty()) {
       see("git apply --stat " + shell_word(home.patch()));
-      take("git -C " + shell_word(source) + " apply " + shell_word(home.patch()));
+      // Inside another repository, such as a home directory that is one, `git apply` would skip these files.
+      auto outer = git::find(source);
+      if (outer && !*outer) take("git -C " + shell_word(source) + " apply " + shell_word(home.patch()));
     }
-    take("cp -R " + shell_word(in_.results_dir + "/files/.") + " " + shell_word(source + "/"));
+    take(copy_command(in_.results_dir + "/files", source));
   }
 
   void of_rest(const Back& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
@@ -92,6 +98,19 @@ class Writer {
   bool is_empty() const { return lines_.empty(); }
 
  private:
+  void of_filtered(const Homecoming& home) {
+    std::set<std::string> filters;
+    std::vector<std::string> names;
+    for (const auto& change : home.left().filtered) {
+      names.push_back(change.path);
+      filters.insert(home.quarantine().filtered.at(change.path));
+    }
+    add("On no ref and in no patch, because git's filter " + some_of({filters.begin(), filters.end()}) +
+        " converts them and bottle does not run it: " + some_of(names) +
+        ". To take these files, copy them, and `git add` runs the filter:");
+    add("  " + copy_command(home.filtered(), home.quarantine().source));
+  }
+
   void of_bundle(const Homecoming& home, const std::string& git) {
     add("The repository did not take all of it: " + one_line(home.unwritable(), 1000));
     take(git + "fetch " + shell_word(home.bundle()) + " " + shell_word("refs/bottle/*:refs/bottle/*"));

@@ -50,6 +50,10 @@ Result<> Homecoming::prepare(const std::optional<Sent>& sent) {
     content.attributes = attributes + "\n" + kOverruled;
     rules = {.format = content.format, .attributes = attributes};
     q_.known_objects = original->objects[0];
+    q_.git_dir = original->git_dir;
+    auto settings = git::settings_in(*original, "");
+    q_.filters = settings.filters;
+    q_.may_have_filters = settings.includes;
     unwritable_ = why_unwritable(*original);
   }
   q_.repository = TRY(git::Directory::make(q_.root + "/repository", content));
@@ -114,7 +118,8 @@ Result<> Homecoming::make_links() {
 Result<> Homecoming::look_around(uint64_t& room) {
   std::vector<std::string> written(q_.written.begin(), q_.written.end());
   std::ranges::sort(written);
-  TRY(prepare_files(q_, git_, q_.tree(), written, origin_.repository.has_value()));
+  auto filtered = TRY(prepare_files(q_, git_, q_.tree(), written, origin_.repository.has_value()));
+  if (origin_.repository) q_.filtered = std::move(filtered);
   TRY(make_links());
   inspection_.emplace(TRY(Inspection::make(q_, git_)));
   if (!origin_.error.empty())
@@ -256,9 +261,12 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
   auto left = compare(q_, git_, conversions(), base_, head_, submodules, message);
   if (!left && head_ != base_) left = compare(q_, git_, conversions(), base_, base_, submodules, message);
   left_ = TRY(std::move(left));
-  TRY(inspection_->take(left_.changes, ""));
+  auto changes = left_.changes;
+  changes.insert(changes.end(), left_.filtered.begin(), left_.filtered.end());
+  TRY(inspection_->take(changes, ""));
   for (const auto& [path, why] : q_.flagged) inspection_->flag(path, why);
   if (!left_.changes.empty()) TRY(write_patch());
+  TRY(keep_filtered());
   bool is_repository = origin_.repository.has_value();
   if (!is_repository && !left_.changes.empty())
     TRY(copy_files(q_, git_, left_.changes, results_ + "/files", in_.max_bytes));
@@ -321,6 +329,19 @@ Result<> Homecoming::write_bundle() {
   auto made = git_.ask(words, {.in = checked});
   if (made) bundle_ = words[3];
   else inspection_->flag(q_.shown("the commits"), "they could not be kept: " + one_line(made.error().what));
+  return {};
+}
+
+// The operator's git runs the filters when these files are added to the index.
+Result<> Homecoming::keep_filtered() {
+  std::string to = results_ + "/filtered";
+  if (left_.filtered.empty()) {
+    std::error_code error;
+    std::filesystem::remove_all(to, error);  // of an earlier call
+    return {};
+  }
+  TRY(copy_files(q_, git_, left_.filtered, to, in_.max_bytes));
+  filtered_ = to;
   return {};
 }
 

@@ -59,13 +59,18 @@ class Homecoming {
   const std::string& bundle() const { return bundle_; }
   const std::string& unwritable() const { return unwritable_; }  // why the bundle contains something
   const std::string& kept() const { return kept_; }
+  const std::string& filtered() const {
+    return filtered_;
+  }  // directory with `left().filtered`; empty if there are none
   const Inspection& inspection() const { return *inspection_; }
   bool is_repository() const { return origin_.repository.has_value(); }
   const std::string& base() const { return base_; }
   const std::string& head() const { return head_; }    // the commit that the agent had checked out
   const std::string& whole() const { return whole_; }  // the ref with all of the work; empty if there is none
   bool continues() const { return continues_; }        // can be merged, because its history continues the base
-  bool has_changes() const { return !left_.changes.empty() || commits_ > 0 || !refs_.empty() || !bundle_.empty(); }
+  bool has_changes() const {
+    return !left_.changes.empty() || !left_.filtered.empty() || commits_ > 0 || !refs_.empty() || !bundle_.empty();
+  }
 
  private:
   Result<> read_sent_files(const std::optional<Sent>& sent);
@@ -76,6 +81,7 @@ class Homecoming {
   Result<bool> bring(const std::string& name, const std::string& id);
   Result<> write_bundle();
   Result<> write_patch();
+  Result<> keep_filtered();
   Conversions conversions() const;
 
   const Incoming& in_;
@@ -84,7 +90,7 @@ class Homecoming {
   Origin origin_;
   std::string prefix_, results_;
   std::optional<Room> room_;
-  std::string base_, head_, whole_, patch_, bundle_, unwritable_, kept_;
+  std::string base_, head_, whole_, patch_, bundle_, unwritable_, kept_, filtered_;
   std::vector<std::string> refs_, ids_, known_;
   std::vector<Ref> encoded_, homeless_;
   uint64_t commits_ = 0;

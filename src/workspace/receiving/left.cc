@@ -94,6 +94,11 @@ class Comparison {
     });
     for (const auto& path : on_disk)
       if (!now_.contains(path)) missing_.push_back(path);
+    for (const auto& [path, filter] : q_.filtered)
+      if (auto found = now_.find(path); found != now_.end()) {
+        left_.filtered.push_back({path, found->second.mode, found->second.object});
+        now_.erase(found);
+      }
     for (const auto& [path, file] : q_.sent)
       if (!q_.untouched.contains(path) && !q_.written.contains(path) && !q_.links.contains(path) &&
           !q_.aliases.contains(path))
@@ -201,13 +206,17 @@ class Comparison {
       else if (TRY(put(tree, *parts, q_.sent.at(path).mode == "100755", *bytes))) written.push_back(path);
       if (const auto* entry = base(path); entry && !is_submodule(*entry)) tracked += index_line(*entry);
     }
-    TRY(prepare_files(q_, git_, was, written, false));
+    auto filtered = TRY(prepare_files(q_, git_, was, written, false));
     for (const auto& [path, target] : links) (void)TRY(tree.link(*safe_components(path), target));
     auto entries = TRY(add_files(q_, git_, conversions_, was, tracked, true));
     for (const auto& path : dirty)
       if (auto* entry = find(entries, path)) {
         before_[path] = *entry;
         const auto* committed = base(path);
+        if (filtered.contains(path)) {  // what the filter would make of it is unknown, and most likely it is this
+          if (committed) before_[path] = *committed;
+          continue;
+        }
         if (!conversions_.modes && committed && is_file(committed->mode)) before_[path].mode = committed->mode;
         left_.was_changed |= !committed || !same(*committed, before_[path]);
       }
@@ -257,8 +266,10 @@ class Comparison {
       auto merged = merged_.find(path);
       lines_ += index_line(merged == merged_.end() ? entry : merged->second);
     }
+    TRY(settle_filtered());
     for (const auto& [path, entry] : moved_) {
       if (gone_.contains(path) || now_.contains(path) || untracked_.contains(path) || is_submodule(entry)) continue;
+      if (q_.filtered.contains(path)) continue;
       const auto *was = base(path), *sent = find(before_, path);
       bool there = entry.mode != "000000";
       if (q_.untouched.contains(path)) {
@@ -270,6 +281,24 @@ class Comparison {
       } else if (there && !q_.sent.contains(path) && !was) {
         lines_ += gone_line(path);  // committed, then removed again
       }
+    }
+    return {};
+  }
+
+  // Without the filter, git commits a file's content in place of what the filter makes of it. Takes such commits back,
+  // but keeps what git-lfs has made.
+  Result<> settle_filtered() {
+    std::vector<std::string> ids;
+    for (const auto& [path, mode, object] : left_.filtered)
+      if (auto moved = moved_.find(path); moved != moved_.end()) ids.push_back(moved->second.object);
+    auto texts = TRY(git::small_blobs(git_, ids, kLongestPointer, q_.at()));
+    for (const auto& [path, mode, object] : left_.filtered) {
+      auto moved = moved_.find(path);
+      if (moved == moved_.end() || moved->second.mode == "000000") continue;
+      auto text = texts.find(moved->second.object);
+      if (text != texts.end() && is_lfs_pointer(text->second)) continue;
+      const auto* was = base(path);
+      lines_ += was ? index_line(*was) : gone_line(path);
     }
     return {};
   }

@@ -20,7 +20,9 @@ struct Left {
   std::vector<std::string> ignored;       // files that git ignores and that the agent made or changed
   uint64_t ignored_bytes = 0;             // total size of `ignored`
   std::vector<std::string> ignored_tops;  // a short form of `ignored`, such as "dist/"
-  uint64_t ignored_gone = 0;              // number of files that git ignores and that the agent removed
+  std::vector<Change> filtered;  // files that the agent made or changed and that a filter of git converts. They
+                                 // are in none of the trees, because filters are not run
+  uint64_t ignored_gone = 0;     // number of files that git ignores and that the agent removed
 };
 
 // How the repository converts and compares files.

@@ -249,7 +249,9 @@ class Filler {
   }
 
   Result<bool> is_the_operators(const std::string& name, const TarEntry& e, const Source& body) {
-    std::string path = q_.source + "/" + name;
+    // The git directory of a submodule or of a linked work tree is elsewhere.
+    std::string path =
+        name.starts_with(".git/") && !q_.git_dir.empty() ? q_.git_dir + name.substr(4) : q_.source + "/" + name;
     struct stat st{};
     if (::lstat(path.c_str(), &st) != 0) return false;
     if (e.kind == TarEntry::Kind::directory) return S_ISDIR(st.st_mode);

@@ -25,10 +25,11 @@ struct Change {
 };
 
 struct Quarantine {
-  std::string root;    // belongs to bottle; the owner of this object removes it
-  std::string source;  // the operator's directory
-  std::string place;   // its path in the workspace; empty for the workspace itself
-  std::string git_at;  // path of its git directory in the workspace, such as ".git"; empty if it has none
+  std::string root;     // belongs to bottle; the owner of this object removes it
+  std::string source;   // the operator's directory
+  std::string git_dir;  // the operator's git directory for it; empty if there is none
+  std::string place;    // its path in the workspace; empty for the workspace itself
+  std::string git_at;   // path of its git directory in the workspace, such as ".git"; empty if it has none
   std::string tree() const { return root + "/tree"; }
   std::string index() const { return root + "/index"; }
   git::Directory repository;  // a bare repository that borrows the operator's objects
@@ -47,6 +48,9 @@ struct Quarantine {
   std::map<std::string, std::string> links;    // path → target; not yet made on the disk
   std::map<std::string, std::string> aliases;  // hard links to unchanged files: path → the other path
   uint64_t empty = 0;
+  std::set<std::string> filters;                // names of those that the operator's git would run
+  bool may_have_filters = false;                // there may be more, in a file that was not read
+  std::map<std::string, std::string> filtered;  // those of `written` that a filter of git would convert: path → filter
 
   git::Refs refs;                                            // as in the agent's .git; unverified
   std::vector<std::string> stashes;                          // object ids, oldest first; unverified

@@ -6,6 +6,7 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/text/line.h"
+#include "base/text/shell_word.h"
 #include "git/refs.h"
 #include "git/repository.h"
 #include "git/run/git.h"
@@ -46,6 +47,10 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
                                         folded(done.complaint, 1000));
     }
   return {};
+}
+
+std::string copy_command(const std::string& from, const std::string& to) {
+  return "cp -R " + shell_word(from + "/.") + " " + shell_word(to + "/");
 }
 
 Result<size_t> drop_refs(const std::string& directory, const std::string& session) {

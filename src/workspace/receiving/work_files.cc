@@ -96,9 +96,14 @@ Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Con
   return entries;
 }
 
-Result<> prepare_files(Quarantine& q, const git::Runner& git, const std::string& tree,
-                       const std::vector<std::string>& paths, bool name_them) {
-  if (paths.empty()) return {};
+bool is_lfs_pointer(std::string_view content) {
+  return content.size() <= kLongestPointer && content.starts_with("version https://git-lfs.github.com/spec/v1\n");
+}
+
+Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const git::Runner& git, const std::string& tree,
+                                                         const std::vector<std::string>& paths, bool name_them) {
+  std::map<std::string, std::string> filtered;
+  if (paths.empty()) return filtered;
   git::Runner::Options options{.in = q.rules, .work_tree = tree, .index = q.root + "/no-index"};
   for (const auto& path : paths) options.input += path + '\0';
   std::vector<std::string> words;
@@ -107,14 +112,20 @@ Result<> prepare_files(Quarantine& q, const git::Runner& git, const std::string&
   for (size_t i = 0; i + 2 < words.size(); i += 3) {
     const auto &path = words[i], &attribute = words[i + 1], &value = words[i + 2];
     if (value == "unspecified" || value == "unset" || value == "set") continue;
+    if (attribute == "filter") {
+      // Without a definition, git does not convert the file. The agent can name any filter in its .gitattributes.
+      if (!q.filters.contains(value) && !q.may_have_filters) continue;
+      // A longer file is an error here, and no pointer.
+      auto text = TRY(Beneath::open(tree)).read(path, kLongestPointer);
+      bool converted = value == "lfs" && text && *text && is_lfs_pointer(**text);
+      if (!converted) filtered[path] = value;
+      continue;
+    }
     bool done = false;
-    if (attribute == "working-tree-encoding") TRY(encode(tree, path, value, done));
-    if (done || !name_them) continue;
-    q.flagged.emplace_back(q.shown(path), attribute == "filter" ? "the filter " + one_line(value, 100) +
-                                                                      " was not run: it is as the agent left it"
-                                                                : "it is not converted from " + one_line(value, 100));
+    TRY(encode(tree, path, value, done));
+    if (!done && name_them) q.flagged.emplace_back(q.shown(path), "it is not converted from " + one_line(value, 100));
   }
-  return {};
+  return filtered;
 }
 
 Result<std::unordered_set<std::string>> ignored_of(const Quarantine& q, const git::Runner& git,
