@@ -166,6 +166,7 @@ TEST_F(Whole, SubmodulesGoInAndComeBack) {
   git("submodule --quiet add " + root + "/lib absent");
   git("commit -qm submodules");
   git("submodule --quiet deinit -f absent");
+  put(repo + "/.git/modules/lib/hooks/pre-commit", "#!/bin/sh\nmake lint\n");  // the operator's own: no news
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     auto sent = pack(mode);
     if (mode == WorkspaceMode::clone)
@@ -184,6 +185,7 @@ TEST_F(Whole, SubmodulesGoInAndComeBack) {
     EXPECT_EQ(git("diff --name-only HEAD refs/bottle/s1/worktree"), "lib\ntop.txt");
     EXPECT_EQ(git("rev-parse refs/bottle/s1/worktree:lib"), git("rev-parse HEAD", inside + "/lib"));
     EXPECT_EQ(back.skipped, 0u) << joined(back.flagged);
+    EXPECT_FALSE(flagged(back, "hook")) << joined(back.flagged);
   }
 }
 
@@ -219,6 +221,21 @@ TEST_F(Whole, WhatALockedRepositoryDoesNotTakeIsInABundle) {
   ASSERT_NE(at, std::string::npos);
   sh("cd " + repo + " && " + back.text.substr(at, end - at));
   EXPECT_EQ(git("show refs/bottle/s1/heads/main:a.txt refs/bottle/s1/worktree:a.txt"), "committed\nloose");
+}
+
+// There, `git apply` exits with 0 and does nothing.
+TEST_F(Whole, ADirectoryInsideAnotherRepositoryIsNotPatchedByGit) {
+  put(repo + "/below/x.txt", "x\n");
+  auto sent = pack(WorkspaceMode::copy, repo + "/below");
+  unpack();
+  put(inside + "/x.txt", "changed\n");
+  auto back = take_inside("", repo + "/below");
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->text.find(" apply /"), std::string::npos) << back->text;
+  size_t at = back->text.find("cp -R ");
+  ASSERT_NE(at, std::string::npos);
+  sh(back->text.substr(at, back->text.find('\n', at) - at));
+  EXPECT_EQ(*read_file(repo + "/below/x.txt"), "changed\n");
 }
 
 TEST_F(Whole, AHistoryThatWasRewrittenIsNotMerged) {

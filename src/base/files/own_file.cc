@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/files/file.h"
+#include "base/text/shell_word.h"
 
 namespace bottle {
 namespace {
@@ -15,7 +16,7 @@ Result<> check_owner(const struct stat& st, const std::string& path) {
                 "remove it, or run bottle as that user");
   if (st.st_mode & 022)
     return fail(Code::denied, path + " can be written to by others",
-                "look at what is in it; if all of it is yours: chmod go-w " + path);
+                "look at what is in it; if all of it is yours: chmod go-w " + shell_word(path));
   return {};
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/text/shell_word.h"
 
 extern "C" {
 struct BottleCarried {
@@ -50,7 +51,7 @@ Result<> only_ours(const std::string& path) {
   if (::stat(path.c_str(), &st) != 0) return fail_errno("looking at " + path);
   if ((st.st_uid != ::getuid() && st.st_uid != 0) || (st.st_mode & 022))
     return fail(Code::denied, path + " can be written by others, and its programs would run as you",
-                "run `chmod -R go-w " + path + "`");
+                "run `chmod -R go-w " + shell_word(path) + "`");
   return {};
 }
 

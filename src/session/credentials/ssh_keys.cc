@@ -7,6 +7,7 @@
 
 #include "base/files/file.h"
 #include "base/os/process.h"
+#include "base/text/shell_word.h"
 #include "session/credentials/agent_client.h"
 #include "session/credentials/askpass.h"
 #include "sshagent/wire.h"
@@ -49,7 +50,7 @@ Result<SshKey> find(const std::string& file, const std::string& host, const std:
   struct stat st{};
   if (::stat(file.c_str(), &st) == 0 && (st.st_mode & 077) != 0)
     return fail(Code::denied, "the key " + file + " can be read by others, so ssh will not use it",
-                "run `chmod 600 " + file + "`");
+                "run `chmod 600 " + shell_word(file) + "`");
   if (auto open = unlock(file, "")) {
     key.blob = *open;
     return key;
@@ -63,7 +64,7 @@ Result<SshKey> find(const std::string& file, const std::string& host, const std:
   }
   return fail(Code::denied,
               "the key " + file + " could not be opened: the passphrase is wrong, or it is not a private key",
-              "run `ssh-keygen -y -f " + file + "` to see which");
+              "run `ssh-keygen -y -f " + shell_word(file) + "` to see which");
 }
 
 }  // namespace

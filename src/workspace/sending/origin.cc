@@ -25,7 +25,7 @@ std::unexpected<Error> incomplete(const Origin& origin, const std::string& compl
   if (repository.settings.partial)
     todo =
         "it is a partial clone, and nothing is fetched on behalf of a repository: get all of its objects first, with "
-        "git fetch --refetch --no-filter";
+        "`git fetch --refetch --no-filter`";
   else if (repository.objects.size() > 1)
     todo = "it borrows objects from " + one_line(repository.objects[1], 4096) + ": see whether they are all there";
   return fail(Code::unavailable,

@@ -1,0 +1,237 @@
+"""Every command that bottle prints for its operator is run here as it is printed, where all names have blanks, quotes and letters beyond ASCII."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+import world as world_module
+from operators import Operator
+
+NASTY = "Jürgen O'Neil & co"
+GIT = ["-c", "user.name=a", "-c", "user.email=a@b.invalid"]
+COMMIT = "git -c user.name=a -c user.email=a@b.invalid commit -q "
+PROGRAMS = r"(?:git(?: -C| --git-dir=| )|cp -R |mkdir |chmod )"
+
+
+def commands_in(text):
+    """The commands for a shell that the text has: after "Take it:" and the like, alone on an indented line, after a colon, in backquotes."""
+    found = []
+    for line in text.splitlines():
+        match = re.match(r"(?:See it: |Take it:|     or:) +(.*)", line) or re.match(r"  (%s.*)" % PROGRAMS, line) or re.search(
+            r": (%s.*)" % PROGRAMS, line) or re.search("`(%s[^`]*)`" % PROGRAMS, line)
+        if match and match.group(1) != "git add":  # which is part of an explanation
+            found.append(match.group(1))
+    return found
+
+
+@pytest.fixture
+def nasty(world):
+    operator = Operator(world, tempfile.mkdtemp(prefix=NASTY + "-", dir=world.dir))
+    workspace = os.path.join(operator.home, "a project's Ünit; ls $HOME")
+    shutil.move(operator.workspace, workspace)
+    operator.workspace = workspace
+    yield operator
+    assert world.left() == []
+
+
+def save(operator, name, text):
+    path = os.path.join(operator.workspace, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def commit(operator, message="more", *arguments):
+    operator.git("add", "-A")
+    operator.git(*GIT, "commit", "-qm", message, *arguments)
+
+
+def run(operator, command, cwd=None):
+    env = {**operator.world.environment(home=operator.home), "LC_ALL": "C.UTF-8"}
+    return subprocess.run(["sh", "-c", command], cwd=cwd or operator.workspace, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def reset(operator):
+    if os.path.isdir(os.path.join(operator.workspace, ".git")):
+        operator.git("reset", "-q", "--hard")
+        operator.git("clean", "-qfd")
+
+
+def run_all(operator, session, expected, base=None):
+    """Runs each printed command on the operator's tree as it was. `expected`: how each begins, and what it must bring about."""
+    commands = commands_in(session.err)
+    told = [line for line in session.err.splitlines() if re.match("See it|Take it|     or|  git|  cp|.*: mkdir", line)]
+    assert len(commands) == len(told) > 0, (commands, told, session.explain())
+    unexpected = set(commands)
+    for begins, check in expected:
+        matching = [command for command in commands if re.match(begins, command)]
+        assert matching, (begins, commands)
+        for command in matching:
+            unexpected.discard(command)
+            if base:
+                operator.git("reset", "-q", "--hard", base)
+            reset(operator)
+            done = run(operator, command)
+            assert done.returncode == 0, (command, done)
+            assert check(done), (command, done, session.explain())
+    assert not unexpected, "no test runs these: %s" % unexpected
+
+
+def has(operator, name, text):
+    def check(_done):
+        with open(os.path.join(operator.workspace, name)) as file:
+            return text in file.read()
+    return check
+
+
+def shows(text):
+    return lambda done: text in done.stdout
+
+
+def head(operator):
+    return operator.git("rev-parse", "HEAD").strip()
+
+
+def test_of_commits_and_loose_files(nasty):
+    session = nasty.start("echo one >> README.md; %s -am one; echo 'über' > 'new ü.txt'" % COMMIT)
+    assert session.status == 0, session.explain()
+    run_all(nasty, session, [("git diff", shows("+über")), ("git merge", has(nasty, "new ü.txt", "über")),
+                             ("git apply", has(nasty, "new ü.txt", "über"))], base=head(nasty))
+
+
+def test_of_a_rewritten_history_and_a_subdirectory(nasty):
+    session = nasty.start("echo amended >> README.md; %s --amend -am amended" % COMMIT)
+    assert session.status == 0, session.explain()
+    run_all(nasty, session, [("git diff", shows("+amended")), ("git branch", lambda _: "amended" in nasty.git("log", "--all", "--format=%s")),
+                             ("git apply", has(nasty, "README.md", "amended"))], base=head(nasty))
+    save(nasty, "svc ü/a.txt", "a\n")
+    commit(nasty)
+    top, base = nasty.workspace, head(nasty)
+    nasty.workspace = os.path.join(top, "svc ü")
+    session = nasty.start("echo below >> a.txt")
+    nasty.workspace = top
+    assert session.status == 0, session.explain()
+    run_all(nasty, session, [("git -C .* diff", shows("+below")), ("git -C .* merge", has(nasty, "svc ü/a.txt", "below")),
+                             ("git -C .* apply", has(nasty, "svc ü/a.txt", "below"))], base=base)
+
+
+def test_of_a_directory_that_is_no_repository(nasty):
+    shutil.rmtree(os.path.join(nasty.workspace, ".git"))
+    session = nasty.start("echo more >> README.md; mkdir 'd ü'; echo x > \"d ü/it's\"", workspace="copy")
+    assert session.status == 0, session.explain()
+    commands = commands_in(session.err)
+    assert [command.split()[0] for command in commands] == ["git", "git", "cp"], session.explain()
+    for command, check in zip(commands, [shows("README.md"), has(nasty, "d ü/it's", "x"), has(nasty, "d ü/it's", "x")], strict=True):
+        save(nasty, "README.md", "# A project\n")
+        shutil.rmtree(os.path.join(nasty.workspace, "d ü"), ignore_errors=True)
+        done = run(nasty, command, cwd=nasty.home)
+        assert done.returncode == 0 and check(done), (command, done)
+
+
+def test_of_repositories_below_and_of_an_archive(nasty):
+    inner = os.path.join(nasty.workspace, "inner ü")
+    world_module.run("git", "init", "-q", "-b", "main", inner)
+    save(nasty, "inner ü/b.txt", "b\n")
+    world_module.run("git", "-C", inner, "add", "-A")
+    world_module.run("git", "-C", inner, *GIT, "commit", "-qm", "Begin")
+    begun = world_module.run("git", "-C", inner, "rev-parse", "HEAD").stdout.strip()
+    save(nasty, ".gitignore", "inner ü/\ndist/\n")
+    commit(nasty)
+    session = nasty.start("echo more >> 'inner ü/b.txt'; git init -q made; echo x > made/x; mkdir dist; echo d > dist/d", workspace="copy")
+    assert session.status == 0, session.explain()
+    commands = commands_in(session.err)
+    for begins, check in [("git -C .*inner.* diff", shows("+more")), ("git -C .*inner.* merge", has(nasty, "inner ü/b.txt", "more")),
+                          ("git -C .*inner.* apply", has(nasty, "inner ü/b.txt", "more"))]:
+        [command] = [each for each in commands if re.match(begins, each)]
+        world_module.run("git", "-C", inner, "reset", "-q", "--hard", begun)
+        done = run(nasty, command)
+        assert done.returncode == 0 and check(done), (command, done)
+    [command] = [each for each in commands if each.startswith("mkdir ")]
+    done = run(nasty, command, cwd=nasty.home)
+    name = command.split()[1]
+    assert done.returncode == 0 and os.path.exists(os.path.join(nasty.home, name, "workspace", "made", "x")), (command, done)
+
+
+def test_of_a_repository_that_takes_nothing(nasty):
+    in_the_way = os.path.join(nasty.workspace, ".git", "refs", "bottle")
+    with open(in_the_way, "w") as file:
+        file.write("in the way")
+    session = nasty.start("echo more >> README.md; %s -am one" % COMMIT)
+    assert session.status == 0, session.explain()
+    os.unlink(in_the_way)
+    run_all(nasty, session, [("git fetch", lambda _: nasty.git("for-each-ref", "refs/bottle") != ""), ("git apply --stat", shows("README.md")),
+                             ("git apply", lambda _: True)], base=head(nasty))
+
+
+@pytest.mark.skipif(not shutil.which("git-lfs"), reason="git-lfs is not installed")
+def test_of_files_under_git_lfs(nasty):
+    """With the real program: what the agent changed becomes a pointer when the operator adds it."""
+    env = nasty.world.environment(home=nasty.home)
+    save(nasty, "model ü.bin", "large\n" * 100)
+    setup = "git lfs install --local && git lfs track '*.bin' && git add -A && git -c user.name=a -c user.email=a@b commit -qm lfs"
+    subprocess.run(["sh", "-c", setup], check=True, cwd=nasty.workspace, env=env, capture_output=True)
+    assert nasty.git("show", "HEAD:model ü.bin").startswith("version https://git-lfs")
+    base = head(nasty)
+    session = nasty.start("cat 'model ü.bin' | wc -l; echo changed >> 'model ü.bin'; echo t > t.txt; git add -A; %s -m all; echo b > b.txt" % COMMIT,
+                          workspace="copy")
+    assert session.status == 0 and session.out.startswith("100\n"), session.explain()
+    [worktree] = [ref for ref in nasty.git("for-each-ref", "--format=%(refname)", "refs/bottle").split() if ref.endswith("/worktree")]
+    assert nasty.git("diff", "--name-only", base, worktree).split() == ["b.txt", "t.txt"], session.explain()
+
+    def becomes_a_pointer(_done):
+        nasty.git("add", "-A")
+        return "size 608" in nasty.git("diff", "--cached", "HEAD", "--", "model ü.bin")
+
+    run_all(nasty, session, [("cp -R", becomes_a_pointer), ("git diff", shows("b.txt")), ("git merge", has(nasty, "b.txt", "b")),
+                             ("git apply", has(nasty, "b.txt", "b"))], base=base)
+    nasty.git("reset", "-q", "--hard", base)
+    reset(nasty)
+    name = worktree.split("/")[2]
+    applied = nasty.bottle("apply", name)
+    assert applied.returncode == 0, applied
+    [command] = commands_in(applied.stderr)
+    assert run(nasty, command).returncode == 0 and has(nasty, "model ü.bin", "changed")(None)
+
+
+def refused_then(operator, says, todo, **kwargs):
+    """A start that is refused; what it says to do is done as printed, and the next one runs."""
+    session = operator.start("echo ran", **kwargs)
+    assert session.status == 125 and says in session.err, session.explain()
+    [command] = commands_in(session.err)
+    assert re.match(todo, command), command
+    done = run(operator, command)
+    assert done.returncode == 0, (command, done)
+    session = operator.start("echo ran", **kwargs)
+    assert session.status == 0 and "ran" in session.out, session.explain()
+
+
+def test_of_refusals(nasty):
+    """A git directory elsewhere; a repository of another user's; a partial clone."""
+    separate = os.path.join(nasty.home, "separate git's dir")
+    os.rename(os.path.join(nasty.workspace, ".git"), separate)
+    save(nasty, ".git", "gitdir: %s\n" % separate)
+    refused_then(nasty, "does not name", "git --git-dir=.* config core.worktree")
+    os.chown(nasty.workspace, 4711, 4711)
+    refused_then(nasty, "dubious ownership", "git config --global --add safe.directory")
+
+
+def test_of_a_partial_clone(nasty):
+    source = nasty.workspace
+    nasty.git("config", "uploadpack.allowFilter", "true")
+    nasty.workspace = os.path.join(nasty.home, "partial clone's")
+    world_module.run("git", "clone", "-q", "--no-checkout", "--filter=blob:none", "file://" + source, nasty.workspace)
+    refused_then(nasty, "partial clone", "git fetch --refetch --no-filter")
+
+
+def test_of_a_home_directory(nasty):
+    nasty.workspace = nasty.home
+    session = nasty.start("true", workspace="copy")
+    assert session.status == 125, session.explain()
+    [option] = re.findall("add (--yes-really .*)", session.err)
+    command = "%s start a --dry-run --headless -p x %s" % (world_module.BOTTLE, option)
+    done = run(nasty, command)
+    assert done.returncode == 0, (command, done)
