@@ -14,6 +14,7 @@
 
 #include "base/files/file.h"
 #include "base/unique_fd.h"
+#include "inside/locale.h"
 #include "inside/trust/java_trust.h"
 #include "inside/trust/nss_trust.h"
 
@@ -51,6 +52,9 @@ std::vector<std::string> environment(const Go& go) {
   env.try_emplace("PATH", kDefaultPath);
   env.try_emplace("HOME", "/home/agent");
   env.try_emplace("TERM", "xterm-256color");
+  // With a locale that it does not have, a program falls back to ASCII, and many of them complain.
+  for (const auto& [name, value] : go.locale)
+    if (has_locale("/usr/lib/locale", value)) env[name] = value;
   std::vector<std::string> out;
   for (const auto& [name, value] : env) out.push_back(name + "=" + value);
   return out;

@@ -55,8 +55,9 @@ constexpr Key kKeys[] = {
      "the session's results. Default none."},
     {"bottle", "env", Shape::map, Type::env_value, "",
      "Variables of the agent: a literal, `${HOST_VAR}`, or `?question` to be asked at start. The agent sees these "
-     "values; what it must not see is a secret. Your time zone (`TZ`) and, on a terminal, `COLORTERM` go along unless "
-     "they are set here.",
+     "values; what it must not see is a secret. Your time zone (`TZ`), your locale (`LANG`, `LC_*`; if the image has "
+     "it, "
+     "otherwise it is `C.UTF-8`) and, on a terminal, `COLORTERM` go along unless they are set here.",
      kOptional, false, Type::env_name},
     {"bottle", "secrets", Shape::map, Type::section, "secret",
      "Values the agent may use and never sees: it holds a placeholder, the guard puts in the value for the bound "

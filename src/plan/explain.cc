@@ -45,6 +45,8 @@ std::string origin(const Source& source) {
       return " (from a command)";
     case Source::Kind::prompt:
       return " (bottle asks)";
+    case Source::Kind::locale:
+      return " (if the image has it)";
   }
   return "";
 }

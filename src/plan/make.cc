@@ -86,18 +86,31 @@ Result<> set_env(Plan& plan, const manifest::Bottle& bottle, const Facts& facts,
   return {};
 }
 
-// Passes on the operator's time zone and terminal colors, unless the bottle sets these variables.
+// Passes on the operator's time zone, locale and terminal colors, unless the bottle sets these variables.
 void set_surroundings(Plan& plan, const Facts& facts) {
-  auto pass = [&](const std::string& name, const std::string& value) {
+  auto pass = [&](const std::string& name, const std::string& value, Source::Kind kind) {
     bool plain = !value.empty() && value.size() <= 64 && std::ranges::all_of(value, [](unsigned char c) {
-      return std::isalnum(c) || std::string_view("_+-/:,.<>").contains(static_cast<char>(c));
+      return std::isalnum(c) || std::string_view("_+-/:,.<>@").contains(static_cast<char>(c));
     });
     bool given = std::ranges::any_of(plan.env, [&](const EnvVar& var) { return var.name == name; });
-    if (plain && !given) plan.env.push_back({name, {Source::Kind::literal, value}});
+    if (plain && !given) plan.env.push_back({name, {kind, value}});
   };
-  pass("TZ", facts.time_zone);
-  auto colors = facts.environment.find("COLORTERM");
-  if (!plan.headless && colors != facts.environment.end()) pass("COLORTERM", colors->second);
+  auto own = [&](const std::string& name) {
+    auto found = facts.environment.find(name);
+    return found == facts.environment.end() ? std::string() : found->second;
+  };
+  pass("TZ", facts.time_zone, Source::Kind::literal);
+  if (!plan.headless) pass("COLORTERM", own("COLORTERM"), Source::Kind::literal);
+  // C and POSIX know no letters beyond ASCII, so the agent keeps C.UTF-8 instead. LC_ALL overrides the others.
+  auto pass_locale = [&](const std::string& name) {
+    std::string value = own(name);
+    if (value != "C" && value != "POSIX" && value != "C.UTF-8") pass(name, value, Source::Kind::locale);
+  };
+  if (!own("LC_ALL").empty()) return pass_locale("LC_ALL");
+  for (const char* name :
+       {"LANG", "LC_ADDRESS", "LC_COLLATE", "LC_CTYPE", "LC_IDENTIFICATION", "LC_MEASUREMENT", "LC_MESSAGES",
+        "LC_MONETARY", "LC_NAME", "LC_NUMERIC", "LC_PAPER", "LC_TELEPHONE", "LC_TIME"})
+    pass_locale(name);
 }
 
 // `options` as in set_secrets().

@@ -53,8 +53,9 @@ struct Options {
 
 // Where a value comes from; resolved by session at launch, and never part of a Plan.
 struct Source {
-  enum class Kind { literal, env, file, cmd, prompt } kind = Kind::literal;
-  std::string text;  // the literal, variable name, path, command line or question
+  enum class Kind { literal, env, file, cmd, prompt, locale } kind = Kind::literal;
+  std::string text;  // the literal, variable name, path, command line, question, or the name of a locale, which the
+                     // agent gets if its image has that locale
 };
 
 struct EnvVar {

@@ -230,6 +230,26 @@ TEST(Surroundings, TimeZoneAndColorsGoAlong) {
   EXPECT_EQ(value(*make(manifest::builtin(), {.agent = "shell"}, f), "TZ"), "(none)");
 }
 
+TEST(Surroundings, TheLocaleGoesAlong) {
+  auto locales = [](const std::map<std::string, std::string>& environment, const char* env = "{}") {
+    Facts f = facts();
+    f.environment.insert(environment.begin(), environment.end());
+    auto plan = make(parsed("bottles: {default: {env: " + std::string(env) + "}}\nagents: {a: {provider: shell}}"),
+                     {.agent = "a", .headless = true}, f);
+    std::string all;
+    for (const auto& var : plan->env)
+      if (var.source.kind == Source::Kind::locale) all += var.name + "=" + var.source.text + " ";
+    return all;
+  };
+  EXPECT_EQ(locales({{"LANG", "de_DE.UTF-8"}, {"LC_TIME", "en_DK.UTF-8"}, {"LC_PWN", "x"}}),
+            "LANG=de_DE.UTF-8 LC_TIME=en_DK.UTF-8 ");
+  EXPECT_EQ(locales({{"LANG", "de_DE@euro"}, {"LC_ALL", "fr_FR.UTF-8"}}), "LC_ALL=fr_FR.UTF-8 ");
+  for (const char* none : {"C", "POSIX", "C.UTF-8", "", "$(id)", "a b"})
+    EXPECT_EQ(locales({{"LANG", none}}), "") << none;
+  EXPECT_EQ(locales({{"LANG", "de_DE.UTF-8"}, {"LC_ALL", "C"}}), "");
+  EXPECT_EQ(locales({{"LANG", "de_DE.UTF-8"}}, "{LANG: nl_NL.UTF-8}"), "");
+}
+
 TEST(Ssh, AHostWithoutItsKeyStaysClosed) {
   auto v1 = manifest::import_v1(
       {"claude-bottle.json",

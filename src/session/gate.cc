@@ -113,7 +113,10 @@ wire::Go go_message(const Job& job, const Values& values, const std::string& ca,
   for (const auto& secret : plan.secrets)
     if (!secret.env.empty() && (job.tunnel || values.secrets.contains(secret.name)))
       env[secret.env] = secret.placeholder;
-  for (const auto& [name, value] : values.env) env[name] = value;
+  for (const auto& var : plan.env)
+    if (var.source.kind == plan::Source::Kind::locale) go.locale[var.name] = var.source.text;
+  for (const auto& [name, value] : values.env)
+    if (!go.locale.contains(name)) env[name] = value;
   // Authorities that the operator added also apply to blind tunnels, in which the agent itself checks the server.
   go.argv = plan.command;
   go.cwd = directory_of(plan);

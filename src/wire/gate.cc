@@ -34,6 +34,7 @@ void fields(Object& o, GoFile& file) {
 
 void fields(Object& o, Go& go) {
   o.table("env", go.env, kMany, kValue);
+  if (o.optional("locale", !go.locale.empty())) o.table("locale", go.locale, kFew, kName);
   o.texts("argv", go.argv, kMany, kValue);
   o.text("cwd", go.cwd, kPath);
   o.text("ca", go.ca, kLongText);

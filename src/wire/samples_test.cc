@@ -353,13 +353,14 @@ std::vector<Sample> samples() {
   all.push_back(foreign("forgotten", Forgotten{"s1", true, receipt()}));
   all.push_back(foreign("report", Report{true, {{"metadata", true, "no route"}}}));
   all.push_back(sample("go", Go{{{"HOME", "/home/agent"}},
+                                {{"LANG", "de_DE.UTF-8"}},
                                 {"claude"},
                                 "/workspace",
                                 "-----BEGIN CERTIFICATE-----\n",
                                 {{"/run/bottle/x", 0600, "text\n"}},
                                 "the prompt",
                                 true}));
-  all.back().tables = {"env"};
+  all.back().tables = {"env", "locale"};
   all.push_back(sample("ledger-record", record()));
   all.back().passes_over_unknown_keys = true;
   all.back().tables = {"options", "hosts", "on_secret_for"};

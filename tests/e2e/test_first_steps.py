@@ -84,6 +84,17 @@ def test_a_manifest_called_bottle_yml_is_noticed(operator):
     assert done.returncode == 1 and "rename it to bottle.yaml" in done.stderr, done
 
 
+def test_the_locale_goes_along_if_the_image_has_it(operator):
+    """The image has no German, and C.UTF-8 under both of its names."""
+    def seen(variables, **config):
+        done = operator.bottle(*HEADLESS, "-q", "-p", "echo $LANG $LC_ALL $LC_TIME; echo ü | wc -m", config=operator.config(**config), env=variables)
+        assert done.returncode == 0, done
+        return done.stdout.split()
+    assert seen({"LANG": "de_DE.UTF-8", "LC_TIME": "en_DK.UTF-8"}) == ["C.UTF-8", "2"]
+    assert seen({"LANG": "de_DE.UTF-8", "LC_ALL": "C.utf8"}) == ["C.UTF-8", "C.utf8", "2"]
+    assert seen({"LANG": "en_US.UTF-8"}, env={"LANG": "de_DE.UTF-8"})[0] == "de_DE.UTF-8"
+
+
 def test_the_time_zone_goes_along(operator):
     done = operator.bottle(*HEADLESS, "-q", "-p", "echo $TZ", config=operator.config(), env={"TZ": "Europe/Berlin"})
     assert done.returncode == 0 and done.stdout == "Europe/Berlin\n", done

@@ -51,13 +51,13 @@ Result<Go> parse_go(std::string_view text) {
   if (!j.is_object()) return malformed("it is not a JSON object");
   Go go;
   for (const auto& [key, value] : j.items()) {
-    if (key == "env") {
-      if (!value.is_object()) return malformed("env");
+    if (key == "env" || key == "locale") {
+      if (!value.is_object()) return malformed(key);
       for (const auto& [name, v] : value.items()) {
         if (!v.is_string() || name.empty() || name.find('=') != std::string::npos || !clean_text(name) ||
             !clean_text(v.get_ref<const std::string&>()))
-          return malformed("env");
-        go.env[name] = v.get<std::string>();
+          return malformed(key);
+        (key == "env" ? go.env : go.locale)[name] = v.get<std::string>();
       }
     } else if (key == "argv") {
       if (!value.is_array()) return malformed("argv");

@@ -25,7 +25,8 @@ struct GoFile {
 
 struct Go {
   std::map<std::string, std::string> env;
-  std::vector<std::string> argv;  // never empty
+  std::map<std::string, std::string> locale;  // more variables, for the locales that this image has
+  std::vector<std::string> argv;              // never empty
   std::string cwd;
   std::vector<GoFile> files;
   std::string ca;  // PEM, may be empty

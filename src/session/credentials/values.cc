@@ -19,6 +19,7 @@ Result<std::string> value_of(const plan::Source& source, const std::map<std::str
   using Kind = plan::Source::Kind;
   switch (source.kind) {
     case Kind::literal:
+    case Kind::locale:
       return source.text;
     case Kind::env: {
       auto it = environment.find(source.text);

@@ -6,7 +6,7 @@ namespace bottle::wire {
 namespace {
 
 constexpr unsigned kPlanVersion = 1;  // docs/plan.md
-constexpr std::array kSources = {"literal", "env", "file", "cmd", "prompt"};
+constexpr std::array kSources = {"literal", "env", "file", "cmd", "prompt", "locale"};
 constexpr std::array kModes = {"none", "copy", "clone", "bind"};
 
 // Members of a plan that are objects of their own in JSON.
