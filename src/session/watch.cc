@@ -15,6 +15,7 @@
 #include "session/box/host_routes.h"
 #include "session/console/stop_signal.h"
 #include "session/credentials/agent_relay.h"
+#include "session/disk/disk_trigger.h"
 #include "session/guard_link/audit_file.h"
 #include "session/guard_link/egress_counters.h"
 #include "session/guard_link/egress_summary.h"
@@ -72,13 +73,24 @@ class Watch {
     result.egress = wire::EgressResult{summary_.denied(), summary_.secrets(), allowed_, {}};
     if (job_.plan.record) result.egress->recorded = summary_.recorded(job_.plan.egress.allow);
     result.exit = std::clamp(engine_.wait_container(names_.agent).value_or(stopped_ ? 143 : 125), 0, 255);
-    if (over_limit_.empty()) return;
-    result.exit = 125;
-    result.what = over_limit_;
-    result.limit = "resources.disk";
+    if (!over_limit_.empty()) {
+      result.exit = 125;
+      result.what = over_limit_;
+      result.limit = "resources.disk";
+    } else if (ran_out_of_memory()) {
+      result.what = "the agent's container reached " + in_units(job_.plan.resources.memory) +
+                    " (`resources.memory`), and the kernel killed a process in it";
+      result.limit = "resources.memory";
+    }
   }
 
  private:
+  bool ran_out_of_memory() {
+    auto container = engine_.inspect_container(names_.agent);
+    auto end = container ? docker::exit_of(*container) : std::nullopt;
+    return end && end->is_out_of_memory;
+  }
+
   // Reports whether the disk is full and enough is kept for it in memory. Further decisions of the guard then wait in
   // the guard.
   bool overfull() const { return audit_.kept() > AuditFile::kMostKept; }

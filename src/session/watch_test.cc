@@ -146,5 +146,21 @@ TEST_F(Working, NothingThatTheEngineSaysOfADeadGuardHurts) {
   }
 }
 
+// The container's first process, the inside helper, survives, so only the engine knows.
+TEST_F(Working, AnAgentThatRanOutOfMemoryIsTold) {
+  docker.set_forgery([&](const FakeCall& call, nlohmann::json& answer) {
+    if (call.text() == "inspect container bottle-x1-agent #1" && answer.contains("State"))
+      answer["State"]["OOMKilled"] = true;
+  });
+  auto outcome = session.run(docker, [](Launcher& launcher) {
+    launcher.await_output("ready");
+    launcher.send(FrameType::input, "end\n");
+  });
+  ASSERT_TRUE(outcome.result);
+  EXPECT_EQ(outcome.result->exit, 3) << "the status is the agent's own";
+  EXPECT_EQ(outcome.result->limit, "resources.memory");
+  EXPECT_NE(outcome.result->what.find("reached 4 GiB (`resources.memory`)"), std::string::npos) << outcome.result->what;
+}
+
 }  // namespace
 }  // namespace bottle::session

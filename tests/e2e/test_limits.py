@@ -49,6 +49,16 @@ def test_what_was_deleted_again_does_not_count(operator):
     assert session.status == 0 and session.out == "worked\n", session.explain()
 
 
+def test_an_agent_that_runs_out_of_memory_is_told(operator):
+    script = "echo made >made.txt; python3 -c 'x = bytearray(200 << 20)' || echo \"it ended with $?\"; exit 3"
+    session = operator.start(script, resources={"memory": "100m"})
+    said = "the agent's container reached 100 MiB (`resources.memory`), and the kernel killed a process in it"
+    assert session.status == 3 and "it ended with 137" in session.out and said in session.err, session.explain()
+    result = json.loads(operator.bottle("logs", "--json").stdout)
+    assert result["limit"] == "resources.memory" and result["what"] == said and result["exit"] == 3, result
+    assert came_home(operator, "made.txt") == ["made\n"], session.explain()
+
+
 def test_limits_of_the_containers(operator, until):
     session = Watched(operator, until, "df -B1 --output=size /dev/shm | tail -1; sleep 60", resources={"shm": "300m"})
     try:
