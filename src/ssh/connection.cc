@@ -114,6 +114,49 @@ Error explain(const Target& target, const std::string& complaint) {
           "make `ssh " + name + " true` work first"};
 }
 
+// Returns the value of a setting that the operator's configuration has for this machine; empty if it has none.
+static std::string setting_of(const std::string& settings, const std::string& wanted) {
+  for (size_t at = 0; at < settings.size();) {
+    size_t end = std::min(settings.find('\n', at), settings.size()), space = settings.find(' ', at);
+    if (space < end && settings.compare(at, space - at, wanted) == 0)
+      return settings.substr(space + 1, end - space - 1);
+    at = end + 1;
+  }
+  return "";
+}
+
+// Returns what the operator's configuration says of this machine, one "name value" per line. Does not connect.
+static Result<Captured> settings_of(const Target& target, const std::string& control_path) {
+  Command command;
+  command.argv = base_argv(target, control_path);
+  command.argv.push_back("-G");
+  end_argv(command.argv, target);
+  return bottle::capture(command, {.timeout_ms = 10000});
+}
+
+// Returns the way to the machine if it is not direct: "ProxyCommand …" or "ProxyJump …".
+static std::string detour_in(const std::string& settings) {
+  for (auto [key, shown] : {std::pair("proxyjump", "ProxyJump "), {"proxycommand", "ProxyCommand "}})
+    if (std::string value = setting_of(settings, key); !value.empty() && value != "none") return shown + value;
+  return "";
+}
+
+Error explain_detour(const Target& target, const std::string& detour, const std::string& complaint) {
+  std::string name = target.to_string(), said;
+  for (size_t at = 0; at < complaint.size();) {
+    size_t end = std::min(complaint.find('\n', at), complaint.size());
+    std::string line = complaint.substr(at, end - at);
+    // ssh's own words about the closed connection say nothing.
+    if (!line.starts_with("kex_exchange_identification") && line.find("UNKNOWN port") == line.npos && line.size() > 1)
+      said = line;
+    at = end + 1;
+  }
+  return {Code::unavailable,
+          name + " is reached through " + one_line(detour, 400) + ", which ended without a connection" +
+              (said.empty() ? "" : ": " + last_line(said)),
+          "make `ssh " + name + " true` work first"};
+}
+
 Result<Connection> Connection::open(const Target& target, const Options& options) {
   std::string identity = target.to_string() + "\n" + target.known_hosts + "\n" + target.host_key_alias + "\n" +
                          target.identity + "\n" + options.purpose;
@@ -140,8 +183,13 @@ Result<Connection> Connection::open(const Target& target, const Options& options
   auto done =
       TRY(bottle::capture(command, {.timeout_ms = options.interactive ? -1 : (options.connect_timeout_s + 15) * 1000,
                                     .stop = options.stop}));
-  if (done.status != 0) return std::unexpected(explain(target, done.err));
-  return connection;
+  if (done.status == 0) return connection;
+  // Behind a ProxyCommand or a ProxyJump, ssh reports only that the connection was closed.
+  bool closed = done.err.find("kex_exchange_identification") != std::string::npos ||
+                done.err.find("UNKNOWN port") != std::string::npos;
+  auto settings = closed ? settings_of(target, connection.control_path_) : Result<Captured>(Captured());
+  std::string detour = settings ? detour_in(settings->out) : "";
+  return std::unexpected(detour.empty() ? explain(target, done.err) : explain_detour(target, detour, done.err));
 }
 
 Command Connection::command(const std::string& line, const std::vector<std::string>& send_env) const {
@@ -166,22 +214,11 @@ Result<Captured> Connection::capture(const std::string& line, const CaptureOptio
 }
 
 Result<std::string> Connection::direct_host() const {
-  Command command;
-  command.argv = base_argv(target_, control_path_);
-  command.argv.push_back("-G");
-  end_argv(command.argv, target_);
-  auto done = TRY(bottle::capture(command, {.timeout_ms = 10000}));
-  std::string host;
-  for (size_t at = 0; done.status == 0 && at < done.out.size();) {
-    size_t end = std::min(done.out.find('\n', at), done.out.size()), space = done.out.find(' ', at);
-    std::string key = done.out.substr(at, std::min(space, end) - at),
-                value = space < end ? done.out.substr(space + 1, end - space - 1) : "";
-    if (key == "hostname") host = value;
-    if ((key == "proxyjump" || key == "proxycommand") && value != "none")
-      return fail(Code::unavailable, target_.to_string() + " is reached through " + value + ", which mosh cannot use",
-                  "leave out --transport mosh");
-    at = end + 1;
-  }
+  auto done = TRY(settings_of(target_, control_path_));
+  std::string settings = done.status == 0 ? done.out : "", host = setting_of(settings, "hostname");
+  if (std::string detour = detour_in(settings); !detour.empty())
+    return fail(Code::unavailable, target_.to_string() + " is reached through " + detour + ", which mosh cannot use",
+                "leave out --transport mosh");
   if (host.empty())
     return fail(Code::unavailable,
                 "ssh -G does not show the address of " + target_.to_string() + ": " + last_line(done.err));

@@ -47,6 +47,18 @@ TEST(Connection, WhatSshComplainsOfIsExplained) {
   EXPECT_LT(said.what.size(), 700u);
 }
 
+TEST(Connection, AProxyCommandThatFailsIsNamed) {
+  Target target;
+  target.host = "vm.example.org";
+  Error said = explain_detour(target, "ProxyCommand nc %h", "nc: no route\r\nkex_exchange_identification: closed\r\n");
+  EXPECT_EQ(said.code, Code::unavailable);
+  EXPECT_EQ(said.what,
+            "vm.example.org is reached through ProxyCommand nc %h, which ended without a connection: nc: no route");
+  said = explain_detour(target, "ProxyJump \x1b[2J", "kex_exchange_identification: closed\r\n");
+  EXPECT_TRUE(said.what.ends_with(", which ended without a connection")) << said.what;
+  EXPECT_EQ(said.what.find('\x1b'), std::string::npos);
+}
+
 TEST(Connection, APathIsOneWordOfAnOption) { EXPECT_EQ(option_path("/my state/100%/key"), "\"/my state/100%%/key\""); }
 
 }  // namespace

@@ -105,6 +105,15 @@ std::string read_to_end(int fd, const std::stop_token& stop) {
 
 }  // namespace
 
+Error explain_answer(const std::string& name, const std::string& line) {
+  // What nologin(8) prints, whatever it was asked to run.
+  if (line.find("account is currently not available") != std::string::npos)
+    return {Code::denied, "your user on " + name + " has no login shell: " + one_line(line, 200),
+            "give it one there, for example with `sudo chsh -s /bin/sh USER`, or use another user"};
+  return {Code::protocol, name + " answered with something other than bottle: " + one_line(line, 200),
+          "`ssh " + name + " true` must print nothing; check whether a login script prints something"};
+}
+
 Result<std::string> own_program() { return read_file(path_to_self(), kLargestProgram); }
 
 Result<std::string> program_for_far_side(const std::string& machine, const std::string& directory) {
@@ -224,12 +233,13 @@ Result<Channel> FarSide::serve(const std::map<std::string, std::string>& send_en
       return channel;
     }
     auto* absent = greeting ? std::get_if<wire::Absent>(&*greeting) : nullptr;
-    if (!absent || attempt > 0)
-      return fail(Code::protocol,
-                  main_.target().to_string() + " answered with something other than bottle: " + one_line(*line, 200) +
-                      (greeting ? "" : " (" + greeting.error().what + ")"),
-                  "`ssh " + main_.target().to_string() +
-                      " true` must print nothing; check whether a login script prints something");
+    if (!absent) return std::unexpected(explain_answer(main_.target().to_string(), *line));
+    if (attempt > 0)
+      return fail(Code::unavailable,
+                  "bottle was copied to " + main_.target().to_string() +
+                      ", but its cache directory does not allow programs to run (it may be mounted with noexec)",
+                  "set XDG_CACHE_HOME there to a directory of yours that allows it, for example with SetEnv in its "
+                  "sshd_config");
     TRY(ship_program(absent->machine));
   }
 }

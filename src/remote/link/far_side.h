@@ -76,6 +76,9 @@ class FarSide {
   std::stop_token stop_;
 };
 
+// Explains the first line of a machine's answer, which should have been bottle's hello. Exposed for tests.
+Error explain_answer(const std::string& name, const std::string& line);
+
 // These functions return this program's own bytes, and a hash of them that is computed once.
 Result<std::string> own_program();
 Result<std::string> own_hash();

@@ -110,6 +110,9 @@ INSTANTIATE_TEST_SUITE_P(
     All, Faults,
     ::testing::Values(
         Case{"engine", no_engine, "engine", Severity::fail, "no socket"},
+        Case{"an_engine_of_others",
+             [](wire::Hello& h) { h.engine = {.error = "connecting to the engine at /s: Permission denied"}; },
+             "engine", Severity::fail, "that you may not use"},
         Case{"memory_limit", engine(&wire::EngineHello::memory_limit, false), "limits", Severity::warn,
              "cannot limit memory,"},
         Case{"cpu_limit", engine(&wire::EngineHello::cpu_limit, false), "limits", Severity::warn, "cannot limit cpu,"},
