@@ -4,6 +4,10 @@ import json
 import os
 import subprocess
 
+import pytest
+
+COMMIT = "git -c user.name=a -c user.email=a@b.invalid commit -qam one"
+
 
 def in_directory(operator, directory):
     os.makedirs(directory, exist_ok=True)
@@ -35,6 +39,41 @@ def test_the_home_directory_is_taken_only_when_it_is_named(operator):
     assert session.status == 125 and "--yes-really" in session.err, session.explain()
     session = operator.start("echo ran", "--yes-really", operator.home, workspace="copy")
     assert session.status == 0 and "ran" in session.out, session.explain()
+
+
+def test_variables_that_name_another_repository(operator):
+    """git would read them, so the operator may mean that repository."""
+    other = operator.world.workspace()
+    for env, says in [({"GIT_DIR": other + "/.git"}, "unset GIT_DIR"), ({"GIT_WORK_TREE": other}, "unset GIT_WORK_TREE"),
+                      ({"GIT_DIR": other + "/.git", "GIT_WORK_TREE": operator.workspace}, "unset GIT_DIR")]:
+        session = operator.start("echo ran", env=env)
+        assert session.status == 125 and says in session.err, session.explain()
+    session = operator.start("echo ran", env={"GIT_DIR": operator.workspace + "/.git", "GIT_WORK_TREE": operator.workspace})
+    assert session.status == 0 and "ran" in session.out, session.explain()
+
+
+@pytest.mark.parametrize("mode", ["clone", "copy"])
+@pytest.mark.parametrize("layout", ["linked", "bare", "separate"])
+def test_a_work_tree_whose_repository_is_elsewhere(operator, layout, mode):
+    """Linked to another work tree, to a bare repository beside it, or with its git directory apart."""
+    top, where = operator.workspace, os.path.join(operator.home, "project ü")
+    os.makedirs(where)
+    if layout == "separate":
+        subprocess.run(["git", "init", "-q", "--separate-git-dir", os.path.join(where, "apart")], check=True, cwd=top)
+        operator.git("config", "core.worktree", top)
+    elif layout == "linked":
+        operator.git("worktree", "add", "-q", os.path.join(where, "one"))
+    else:
+        subprocess.run(["git", "clone", "-q", "--bare", top, os.path.join(where, ".bare")], check=True)
+        subprocess.run(["git", "-C", os.path.join(where, ".bare"), "worktree", "add", "-q", "-b", "one", "../one"], check=True)
+    if layout != "separate":
+        operator.workspace = os.path.join(where, "one")
+    session = operator.start("git log --oneline | wc -l; echo more >> README.md; " + COMMIT, workspace=mode)
+    assert session.status == 0 and session.out.strip() == "1", session.explain()
+    refs = operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").split()
+    assert any("/heads/" in ref for ref in refs), session.explain()
+    [worktree] = [ref for ref in refs if ref.endswith("/worktree")]
+    assert operator.git("diff", "--name-only", "HEAD", worktree) == "README.md\n", session.explain()
 
 
 def test_apply_diff_and_discard(operator):

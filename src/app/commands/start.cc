@@ -150,12 +150,19 @@ Result<> confirm_start(const std::stop_token& stop) {
   return {};
 }
 
-// Fails for a repository that is refused, and if a variable names another repository.
+// Fails for a repository that is refused, and if a variable names another repository or another work tree.
 Result<> check_repository(const std::string& workspace) {
   auto found = TRY(git::find(workspace));
+  char real[PATH_MAX];
+  const char* tree = std::getenv("GIT_WORK_TREE");
+  if (tree && *tree) {
+    std::string path = *tree == '/' ? tree : workspace + "/" + tree;
+    if (!found || !::realpath(path.c_str(), real) || found->top != real)
+      return fail(Code::invalid, "GIT_WORK_TREE names the work tree " + path + ", and " + workspace + " is not in it",
+                  "run `unset GIT_WORK_TREE`, or start in that work tree");
+  }
   const char* named = std::getenv("GIT_DIR");
   if (!named || !*named) return {};
-  char real[PATH_MAX];
   std::string path = *named == '/' ? named : workspace + "/" + named;
   if (found && ::realpath(path.c_str(), real) && found->git_dir == real) return {};
   return fail(Code::invalid,
