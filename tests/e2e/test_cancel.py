@@ -17,7 +17,8 @@ from test_remote import background, far, remote  # noqa: F401  (fixtures)
 
 SOON = 4  # seconds; bottle needs less than one, the machine may be busy
 # Where the engine makes a launch wait, in the order of a launch.
-MOMENTS = {"networks": "POST .*/networks/create", "workspace": "PUT .*/archive", "attach": "POST .*-agent/attach", "guard": "POST .*-guard/start",
+MOMENTS = {"networks": "POST .*/networks/create", "guard's container": "POST .*/create.*-guard",
+           "agent's container": "POST .*/create.*-agent", "workspace": "PUT .*/archive", "attach": "POST .*-agent/attach", "guard": "POST .*-guard/start",
            "gate": "POST .*-agent/start"}
 WAYS = {"ctrl-c": 130, "term": 143, "stop": 143, "launcher killed": -signal.SIGKILL}
 CASES = [(moment, "stop") for moment in MOMENTS] + [("workspace", way) for way in WAYS if way != "stop"] + [("gate", "ctrl-c")]
