@@ -76,20 +76,6 @@ struct Attempt {
 
 }  // namespace
 
-nlohmann::json to_json(const Destroyed& d) {
-  return {{"kind", "vm"},
-          {"name", d.name},
-          {"provider", d.provider},
-          {"id", d.id},
-          {"confirmed", d.confirmed},
-          {"confirmed_by", d.confirmed_by},
-          {"calls", d.calls},
-          {"seconds", d.seconds},
-          {"made", d.made},
-          {"at", d.at},
-          {"left", d.left}};
-}
-
 Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider_name, const Places& places,
                              const DestroyOptions& options, const Progress& progress) {
   auto begun = Clock::now();

@@ -4,8 +4,6 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "machine/record.h"
 
@@ -21,7 +19,6 @@ struct Destroyed {
   int64_t made = 0, at = 0;       // when it was made and when it was confirmed gone (seconds since 1970)
   std::vector<std::string> left;  // what still exists, or could not be asked about
 };
-nlohmann::json to_json(const Destroyed& destroyed);
 
 struct DestroyOptions {
   Limits limits;

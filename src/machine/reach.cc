@@ -5,24 +5,24 @@
 #include <chrono>
 #include <thread>
 
-#include <nlohmann/json.hpp>
-
 #include "base/files/file.h"
 #include "base/os/poller.h"
 #include "base/os/process.h"
 #include "machine/vm.h"
 #include "ssh/connection.h"
+#include "wire/machine/first_contact.h"
 
 namespace bottle::machine {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using nlohmann::json;
 
-// Reads one line of JSON from the VM. Skips other lines, such as a banner.
-Result<json> read_answer(Child& child, Clock::time_point until) {
+// Reads one message from the VM. Skips lines that are not JSON, such as a banner. Fails with Code::protocol if the VM
+// sent another message.
+template <class Message>
+Result<Message> read_answer(Child& child, Clock::time_point until) {
   std::string line;
-  for (size_t total = 0; total < 65536;) {
+  for (size_t total = 0; total < Message::kMost;) {
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
     if (left <= 0 || !wait_readable(child.out(), static_cast<int>(left)))
       return fail(Code::timed_out, "the VM did not answer");
@@ -35,11 +35,13 @@ Result<json> read_answer(Child& child, Clock::time_point until) {
       line += c;
       continue;
     }
-    auto answer = json::parse(line, nullptr, false);
-    if (answer.is_object()) return answer;
+    if (line.starts_with('{')) {
+      auto answer = wire::decode<Message>(line, wire::From::foreign);
+      if (answer || answer.error().code != Code::invalid) return answer;
+    }
     line.clear();
   }
-  return fail(Code::protocol, "the VM sent an unexpected answer");
+  return fail(Code::limit, "the VM sent no answer, but other text");
 }
 
 // Reports whether a text is only "ssh-ed25519 AAAA…". It becomes a line of known_hosts.
@@ -81,11 +83,12 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
   Clock::time_point stranger{}, refused{};  // since when a host with another key answers, or the VM refuses our key
   while (Clock::now() < until) {
     auto child = TRY(start(target, "sudo -n /usr/local/sbin/bottle-vm rotate"));
-    auto answer = read_answer(child, std::min(until, Clock::now() + std::chrono::seconds(120)));
-    if (!answer) {
+    auto offer = read_answer<wire::NewHostKey>(child, std::min(until, Clock::now() + std::chrono::seconds(120)));
+    if (!offer && offer.error().code == Code::protocol) return std::unexpected(std::move(offer.error()));
+    if (!offer) {
       child.end(500);
       std::string words = words_of(child);
-      why = words.empty() ? answer.error().what : folded(words, 300);
+      why = words.empty() ? offer.error().what : folded(words, 300);
       // An image may start its sshd before cloud-init has installed our keys. The check is strict nevertheless, and
       // nothing is sent to that sshd.
       auto now = Clock::now();
@@ -104,17 +107,14 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
       continue;
     }
     double ssh = std::chrono::duration<double>(Clock::now() - begun).count();
-    auto key = answer->value("host_key", json());
-    if (!key.is_string() || !is_public_key(key.get<std::string>()))
-      return fail(Code::protocol, "the VM sent no host key: " +
-                                      one_line(answer->dump(-1, ' ', false, json::error_handler_t::replace), 400));
-    std::string fresh = target.host_key_alias + " " + key.get<std::string>() + "\n";
+    if (!is_public_key(offer->key)) return fail(Code::protocol, "the VM sent no host key, but '" + offer->key + "'");
+    std::string fresh = target.host_key_alias + " " + offer->key + "\n";
     // Both keys are accepted until the VM says that it uses the new one, so that a connection that breaks before that
     // can be made again.
     auto old = TRY(read_file(target.known_hosts, 65536));
     if (old.find(fresh) == std::string::npos) TRY(write_file_atomically(target.known_hosts, fresh + old));
     if (!write_all(child.in(), "go\n")) continue;
-    auto done = read_answer(child, Clock::now() + std::chrono::seconds(60));
+    auto done = read_answer<wire::HostKeyInUse>(child, Clock::now() + std::chrono::seconds(60));
     if (!done) continue;
     TRY(write_file_atomically(target.known_hosts, fresh));
     if (progress) progress("replaced the VM's host key");
@@ -130,12 +130,9 @@ Result<std::string> ask_engine(const ssh::Target& target, int timeout_ms) {
     auto left = std::chrono::duration_cast<std::chrono::seconds>(until - Clock::now()).count();
     auto child =
         TRY(start(target, "/usr/local/sbin/bottle-vm wait-engine " + std::to_string(std::max<long long>(left, 1))));
-    auto answer = read_answer(child, until + std::chrono::seconds(30));
-    if (answer) {
-      auto engine = answer->value("engine", json());
-      if (!engine.is_string()) return fail(Code::protocol, "the VM did not report whether its engine answers");
-      return one_line(engine.get<std::string>(), 64);
-    }
+    auto answer = read_answer<wire::EngineState>(child, until + std::chrono::seconds(30));
+    if (answer) return one_line(answer->engine, 64);
+    if (answer.error().code == Code::protocol) return std::unexpected(std::move(answer.error()));
     child.end(500);
     std::string words = folded(words_of(child), 300);
     // sshd reloads after the change of keys, so a single refused connection is normal.

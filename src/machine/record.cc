@@ -14,46 +14,61 @@
 #include "base/files/file.h"
 #include "base/files/own_file.h"
 #include "base/ids.h"
+#include "wire/machine/vm_record.h"
 
 namespace bottle::machine {
 namespace {
 
-using nlohmann::json;
-
-json to_json(const ProcessIdentity& process) {
-  return {{"pid", process.pid}, {"start", process.start_time}, {"boot", process.boot_id}};
+// Its paths are passed to hooks, so each must be the one that was made for this VM.
+bool is_at_home(const wire::VmRecord& vm, const std::string& directory) {
+  auto at = [&](const std::string& path, const char* name) { return path.empty() || path == directory + name; };
+  return at(vm.state_dir, "/provider") && at(vm.user_data, "/user-data") && at(vm.ssh_public_key, "/key.pub") &&
+         (vm.session.empty() || is_session_name(vm.session));
 }
 
-ProcessIdentity process_from(const json& j) { return {j.value("pid", 0), j.value("start", ""), j.value("boot", "")}; }
-
-// Checks the shape of a record. No other user can have written it, but an incomplete file must not throw.
-bool shaped(const json& j) {
-  for (const char* key :
-       {"name", "id", "session", "owner", "provider", "user_data", "ssh_public_key", "state_dir", "cost_per_hour"})
-    if (!j.contains(key) || !j[key].is_string()) return false;
-  for (const char* key : {"cpus", "memory_mb", "disk_gb", "ttl", "idle"})
-    if (!j.contains(key) || !j[key].is_number_unsigned()) return false;
-  for (const char* key : {"made", "until"})
-    if (!j.contains(key) || !j[key].is_number_integer()) return false;
-  for (const char* key : {"owner_process", "hook"}) {
-    if (!j.contains(key) || !j[key].is_object()) return false;
-    const json& p = j[key];
-    if (!p.contains("pid") || !p["pid"].is_number_integer() || !p.contains("start") || !p["start"].is_string() ||
-        !p.contains("boot") || !p["boot"].is_string())
-      return false;
-  }
-  if (j.contains("held") && !j["held"].is_boolean()) return false;
-  if (!j.contains("keep") || !j["keep"].is_boolean() || !j.contains("options") || !j["options"].is_object())
-    return false;
-  return std::ranges::all_of(j["options"], [](const json& value) { return value.is_string(); });
+wire::VmRecord as_wire(const Record& r) {
+  const VmRequest& vm = r.vm;
+  return {.name = vm.name,
+          .id = vm.id,
+          .session = vm.session,
+          .owner = vm.owner,
+          .provider = vm.wanted.provider,
+          .cpus = static_cast<uint64_t>(vm.cpus()),
+          .memory_mb = static_cast<uint64_t>(vm.memory_mb()),
+          .disk_gb = static_cast<uint64_t>(vm.disk_gb()),
+          .ttl = vm.wanted.ttl,
+          .idle = vm.wanted.idle,
+          .user_data = vm.user_data,
+          .ssh_public_key = vm.ssh_public_key,
+          .state_dir = vm.state_dir,
+          .options = vm.wanted.options,
+          .owner_process = {r.owner.pid, r.owner.start_time, r.owner.boot_id},
+          .hook = {r.hook.pid, r.hook.start_time, r.hook.boot_id},
+          .keep = r.keep,
+          .held = r.held,
+          .made = r.made,
+          .until = r.until,
+          .cost_per_hour = r.cost_per_hour};
 }
 
-// Checks that every path in a record, some of which are passed to a hook, is the one that was made for this VM, and
-// that the session has a valid name.
-bool is_at_home(const json& j, const std::string& directory) {
-  auto at = [&](const char* key, const char* name) { return j[key] == "" || j[key] == directory + name; };
-  return at("state_dir", "/provider") && at("user_data", "/user-data") && at("ssh_public_key", "/key.pub") &&
-         (j["session"] == "" || is_session_name(j["session"].get<std::string>()));
+Record as_record(const wire::VmRecord& vm) {
+  Record r;
+  r.vm = {vm.name, vm.id, vm.session, vm.owner, {}, vm.user_data, vm.ssh_public_key, vm.state_dir};
+  r.vm.wanted = {.provider = vm.provider,
+                 .ttl = vm.ttl,
+                 .idle = vm.idle,
+                 .memory = vm.memory_mb << 20,
+                 .disk = vm.disk_gb << 30,
+                 .cpus = static_cast<double>(vm.cpus),
+                 .options = vm.options};
+  r.owner = {vm.owner_process.pid, vm.owner_process.start, vm.owner_process.boot};
+  r.keep = vm.keep;
+  r.held = vm.held;
+  r.made = vm.made;
+  r.until = vm.until;
+  r.cost_per_hour = vm.cost_per_hour;
+  r.hook = {vm.hook.pid, vm.hook.start, vm.hook.boot};
+  return r;
 }
 
 }  // namespace
@@ -63,29 +78,8 @@ int64_t now_seconds() {
 }
 
 Result<> save(const Record& r, const Places& places) {
-  json j = {{"name", r.vm.name},
-            {"id", r.vm.id},
-            {"session", r.vm.session},
-            {"owner", r.vm.owner},
-            {"cpus", r.vm.cpus()},
-            {"memory_mb", r.vm.memory_mb()},
-            {"disk_gb", r.vm.disk_gb()},
-            {"ttl", r.vm.wanted.ttl},
-            {"idle", r.vm.wanted.idle},
-            {"user_data", r.vm.user_data},
-            {"ssh_public_key", r.vm.ssh_public_key},
-            {"state_dir", r.vm.state_dir},
-            {"options", r.vm.wanted.options},
-            {"provider", r.vm.wanted.provider},
-            {"owner_process", to_json(r.owner)},
-            {"keep", r.keep},
-            {"held", r.held},
-            {"made", r.made},
-            {"until", r.until},
-            {"cost_per_hour", r.cost_per_hour},
-            {"hook", to_json(r.hook)}};
   return write_file_atomically(places.directory(r.vm.name) + "/vm.json",
-                               j.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+                               wire::encode(as_wire(r), wire::Layout::pretty));
 }
 
 bool is_gone(const Result<Record>& loaded) { return !loaded && loaded.error().code == Code::not_found; }
@@ -98,28 +92,12 @@ Result<Record> load(const std::string& name, const Places& places) {
   if (!opened && opened.error().code == Code::not_found)
     return fail(Code::not_found, "reading " + path + ": there is none");
   if (!opened) return std::unexpected(std::move(opened.error()));
-  auto text = TRY(read_own_file(*opened, places.directory(name), "vm.json", 1 << 20));
-  auto j = json::parse(text, nullptr, false);
-  if (!j.is_object() || !shaped(j) || j["name"] != name || !is_at_home(j, places.directory(name)))
+  auto text = TRY(read_own_file(*opened, places.directory(name), "vm.json", wire::VmRecord::kMost));
+  auto record = wire::decode<wire::VmRecord>(text, wire::From::ours);
+  if (!record || record->name != name || !is_at_home(*record, places.directory(name)))
     return fail(Code::protocol, path + " is not the record of a VM",
                 "destroy the VM with the provider's own tools, then remove " + places.directory(name));
-  Record r;
-  manifest::Vm wanted{.provider = j["provider"],
-                      .ttl = j["ttl"],
-                      .idle = j["idle"],
-                      .memory = j["memory_mb"].get<uint64_t>() << 20,
-                      .disk = j["disk_gb"].get<uint64_t>() << 30,
-                      .cpus = j["cpus"],
-                      .options = j["options"]};
-  r.vm = {j["name"], j["id"], j["session"], j["owner"], wanted, j["user_data"], j["ssh_public_key"], j["state_dir"]};
-  r.owner = process_from(j["owner_process"]);
-  r.keep = j["keep"];
-  r.held = j.value("held", false);  // older records do not have this key
-  r.made = j["made"];
-  r.until = j["until"];
-  r.cost_per_hour = j["cost_per_hour"];
-  r.hook = process_from(j["hook"]);
-  return r;
+  return as_record(*record);
 }
 
 std::vector<std::string> recorded(const Places& places) {

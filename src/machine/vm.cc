@@ -63,9 +63,6 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
   vm.record.until = vm.record.made + static_cast<int64_t>(request.wanted.ttl);
   // The record is written while nothing exists yet. From here on, a later process knows what to destroy.
   TRY(save(vm.record, places));
-  if (spec.will_make)
-    TRY(spec.will_make(
-        {{"kind", "vm"}, {"name", spec.name}, {"provider", spec.wanted.provider}, {"session", spec.session}}));
 
   UserData data;
   data.name = spec.name;

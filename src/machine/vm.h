@@ -5,8 +5,6 @@
 #include <functional>
 #include <string>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "machine/record.h"
 #include "ssh/target.h"
@@ -25,8 +23,6 @@ struct VmSpec {
   std::string path_to_self;  // for the reaper; if empty, there is none (tests only)
   Limits limits;
   int boot_ms = 600000;  // the longest time from `create` to sshd
-  // Called before the VM can exist, with the ledger's record {"kind": "vm", "name": …, "provider": …, "session": …}.
-  std::function<Result<>(const nlohmann::json&)> will_make;
 };
 
 // All times are in seconds since the beginning of create_vm().

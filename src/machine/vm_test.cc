@@ -137,19 +137,11 @@ TEST_F(Machine, TheLockIsHeldAsLongAsTheHookLives) {
   EXPECT_TRUE(lock_vm("vm-1", places_, 1000));
 }
 
-TEST_F(Machine, TheLedgerComesBeforeTheVm) {
+TEST_F(Machine, TheRecordComesBeforeTheVm) {
   good();
-  VmSpec s = spec();
-  json noted;
-  s.will_make = [&](const json& record) -> Result<> {
-    noted = record;
-    EXPECT_TRUE(std::filesystem::is_empty(cloud()));
-    return {};
-  };
-  ASSERT_TRUE(prepare_vm(s));
-  EXPECT_EQ(noted["kind"], "vm");
-  EXPECT_EQ(noted["name"], "vm-1");
-  EXPECT_EQ(noted["provider"], "fake");
+  ASSERT_TRUE(prepare_vm(spec()));
+  EXPECT_TRUE(is_recorded("vm-1", places_));
+  EXPECT_TRUE(std::filesystem::is_empty(cloud()));
   EXPECT_EQ(prepare_vm(spec()).error().code, Code::conflict) << "two VMs of one name";
 }
 

@@ -5,7 +5,10 @@
 #include "wire/gate.h"
 #include "wire/guard/control.h"
 #include "wire/ledger.h"
+#include "wire/machine/first_contact.h"
+#include "wire/machine/vm_record.h"
 #include "wire/metrics.h"
+#include "wire/places/places.h"
 #include "wire/request.h"
 #include "wire/result.h"
 #include "wire/start/hello.h"
@@ -322,6 +325,41 @@ void add_guard(std::vector<Sample>& all) {
   all.push_back(sample("near-side-here", ToFarGuard(NearSideHere{"-----BEGIN CERTIFICATE-----\n"})));
 }
 
+void add_machine(std::vector<Sample>& all) {
+  VmRecord record{.name = "vm-1",
+                  .id = "i-0123",
+                  .session = "s1",
+                  .owner = "0a1b2c3d",
+                  .provider = "qemu",
+                  .cpus = 2,
+                  .memory_mb = 4096,
+                  .disk_gb = 20,
+                  .ttl = 7200,
+                  .idle = 600,
+                  .user_data = "/home/me/vm-1/user-data",
+                  .ssh_public_key = "/home/me/vm-1/key.pub",
+                  .state_dir = "/home/me/vm-1/provider",
+                  .options = {{"image", "debian"}},
+                  .owner_process = {71, "12345", "boot-1"},
+                  .hook = {72, "12346", "boot-1"},
+                  .keep = true,
+                  .held = true,
+                  .made = 1'800'000'000,
+                  .until = 1'800'007'200,
+                  .cost_per_hour = "0.005 USD"};
+  all.push_back(sample("vm-record", record));
+  all.back().passes_over_unknown_keys = true;
+  all.back().tables = {"options"};
+  all.push_back(sample("baked-record",
+                       BakedRecord{"debian-baked", "0123456789ab", "ba9876543210", {"sha256:00"}, 1'800'000'000}));
+  all.back().passes_over_unknown_keys = true;
+  all.push_back(foreign("vm-host-key", NewHostKey{"ssh-ed25519 AAAA"}));
+  all.push_back(foreign("vm-host-key-in-use", HostKeyInUse{}));
+  all.push_back(foreign("vm-engine", EngineState{"27.1", 12}));
+  all.push_back(sample("changed-places", ChangedPlaces{{{"/home/me/app", "/home/me/results/s1/changes.patch",
+                                                         "/home/me/results/s1/filtered"}}}));
+}
+
 }  // namespace
 
 std::vector<Sample> samples() {
@@ -369,6 +407,7 @@ std::vector<Sample> samples() {
                                                    "me@far.example.org", 1'800'000'000}));
   all.back().passes_over_unknown_keys = true;
   add_guard(all);
+  add_machine(all);
   return all;
 }
 

@@ -13,6 +13,8 @@
 #include "wire/failure.h"
 #include "wire/gate.h"
 #include "wire/guard/control.h"
+#include "wire/machine/vm_record.h"
+#include "wire/places/places.h"
 #include "wire/samples_test.h"
 #include "wire/start/hello.h"
 #include "wire/start/job.h"
@@ -204,6 +206,23 @@ TEST(Versions, AnotherOneIsRefusedWithBothNumbers) {
   EXPECT_EQ(read.error().what, "the hello cannot be read: version is 7, and this bottle reads version 1");
   later.erase("version");
   EXPECT_EQ(decode<Hello>(later.dump(), From::foreign).error().what, "the hello cannot be read: version is missing");
+}
+
+// Earlier versions wrote an array, and did not write the patch of a place that has none.
+TEST(ChangedPlaces, TheFormOfEarlierVersionsIsRead) {
+  auto read = decode_places(R"([{"directory": "/a", "patch": "/r/changes.patch"}, {"directory": "/b"}])");
+  ASSERT_TRUE(read) << read.error().what;
+  ASSERT_EQ(read->places.size(), 2u);
+  EXPECT_EQ(read->places[0].patch, "/r/changes.patch");
+  EXPECT_EQ(read->places[1].directory, "/b");
+  EXPECT_EQ(encode(*decode_places(encode(*read))), encode(*read));
+  EXPECT_FALSE(decode_places("[7]"));
+}
+
+TEST(VmRecord, ASizeThatDoesNotFitInBytesIsRefused) {
+  json record = json::parse(encode(VmRecord{}));
+  record["disk_gb"] = uint64_t{1} << 40;
+  EXPECT_FALSE(decode<VmRecord>(record.dump(), From::ours));
 }
 
 TEST(Codec, WhatMustArriveAsItIsIsNotSentOtherwise) {

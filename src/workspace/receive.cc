@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
+#include "wire/places/places.h"
 #include "workspace/place.h"
 #include "workspace/receiving/advice.h"
 #include "workspace/receiving/homecoming.h"
@@ -130,12 +131,11 @@ class Reception {
  private:
   // Writes what `bottle apply` and similar commands need later.
   Result<> write_places() const {
-    nlohmann::json places = nlohmann::json::array();
+    wire::ChangedPlaces changed;
     for (const auto& home : all_)
-      if (home->has_changes())
-        places.push_back(
-            {{"directory", home->quarantine().source}, {"patch", home->patch()}, {"filtered", home->filtered()}});
-    return places.empty() ? Result<>{} : write_file_atomically(results_ + "/places.json", places.dump() + "\n");
+      if (home->has_changes()) changed.places.push_back({home->quarantine().source, home->patch(), home->filtered()});
+    if (changed.places.empty()) return {};
+    return write_file_atomically(results_ + "/places.json", wire::encode(changed) + "\n");
   }
 
   void add(const SentRepository& repository, Homecoming::Origin origin, bool shares) {

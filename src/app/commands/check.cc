@@ -31,17 +31,27 @@ Result<manifest::Manifest> load(const std::string& path) {
   return manifest::load(TRY(policy_files()), {}, {file});
 }
 
+struct Problem {
+  std::string file;
+  int line = 0, column = 0;  // 0 if there is no position
+  std::string what, todo;
+};
+
+json to_json(const Problem& problem) {
+  return {{"file", problem.file},
+          {"line", problem.line},
+          {"column", problem.column},
+          {"what", problem.what},
+          {"todo", problem.todo}};
+}
+
 // Splits "path:line:column: what". Without a position, all of it is `what`.
-json placed(const Error& error) {
-  json out = {{"file", ""}, {"line", 0}, {"column", 0}, {"what", error.what}, {"todo", error.todo}};
+Problem placed(const Error& error) {
+  Problem out{.what = error.what, .todo = error.todo};
   for (size_t at = error.what.find(':'); at != std::string::npos; at = error.what.find(':', at + 1)) {
     int line = 0, column = 0, length = 0;
     if (std::sscanf(error.what.c_str() + at, ":%d:%d: %n", &line, &column, &length) != 2 || length == 0) continue;
-    out["file"] = error.what.substr(0, at);
-    out["line"] = line;
-    out["column"] = column;
-    out["what"] = error.what.substr(at + static_cast<size_t>(length));
-    break;
+    return {error.what.substr(0, at), line, column, error.what.substr(at + static_cast<size_t>(length)), error.todo};
   }
   return out;
 }
@@ -50,7 +60,7 @@ int check(const CheckOptions& options) {
   json errors = json::array(), warnings = json::array(), agents = json::array(), bottles = json::array();
   auto loaded = load(options.file);
   if (!loaded) {
-    errors.push_back(placed(loaded.error()));
+    errors.push_back(to_json(placed(loaded.error())));
     if (!options.as_json) report(loaded.error());
   } else {
     for (const auto& [name, bottle] : loaded->bottles) bottles.push_back(name);

@@ -5,6 +5,7 @@
 
 #include "app/commands/commands.h"
 #include "app/output/output.h"
+#include "app/output/vm_output.h"
 #include "app/place/vms.h"
 #include "app/world/world.h"
 #include "base/ids.h"
@@ -28,6 +29,9 @@ struct VmOptions {
 
 void tell(const std::string& line) { say(dim("· " + line)); }
 
+Line or_none(const std::string& text) { return text.empty() ? "-" : text; }
+Line or_none(const std::optional<int64_t>& seconds) { return seconds ? age(*seconds) : "-"; }
+
 Result<int> list_vms(const VmOptions& o) {
   auto env = environment();
   auto places = machine::Places::from(env);
@@ -35,14 +39,11 @@ Result<int> list_vms(const VmOptions& o) {
   json all = json::array();
   std::vector<std::vector<Line>> rows = {{"VM", "PROVIDER", "KIND", "STATE", "SESSION", "AGE", "ENDS IN", "COST/H"}};
   for (const auto& found : inventory.all) {
-    auto j = to_json(found);
-    auto text = [&](const char* key) -> Line {
-      return j[key].get<std::string>().empty() ? "-" : j[key].get<std::string>();
-    };
-    auto span = [&](const char* key) -> Line { return j[key].is_null() ? "-" : age(j[key]); };
-    rows.push_back({text(found.listed.name.empty() ? "id" : "name"), text("provider"), text("kind"), text("state"),
-                    text("session"), span("age"), span("ends_in"), text("cost_per_hour")});
-    all.push_back(std::move(j));
+    VmRow row = row_of(found);
+    rows.push_back({or_none(row.name.empty() ? row.id : row.name), or_none(row.provider), or_none(row.kind),
+                    or_none(row.state), or_none(row.session), or_none(row.age), or_none(row.ends_in),
+                    or_none(row.cost_per_hour)});
+    all.push_back(to_json(row));
   }
   for (const auto& [provider, why] : inventory.silent) say("bottle: provider " + provider + " did not answer: " + why);
   if (o.output.json) print_json(all);
@@ -63,9 +64,7 @@ Result<int> destroy_vms(const VmOptions& o) {
   bool clean = true;
   auto record = [&](const Result<machine::Destroyed>& gone, const std::string& name) {
     clean = tell_destroyed(gone, name, o.output) && clean;
-    receipts.push_back(gone
-                           ? to_json(*gone)
-                           : json{{"kind", "vm"}, {"name", name}, {"confirmed", false}, {"left", {gone.error().what}}});
+    receipts.push_back(receipt_of(gone, name));
   };
   auto known = machine::recorded(places);
   if (!o.all && std::ranges::find(known, o.name) != known.end()) {
@@ -141,7 +140,7 @@ Result<int> create_vm(const VmOptions& o) {
   auto gone =
       machine::destroy_vm(spec.name, spec.wanted.provider, machine::Places::from(spec.environment), options, tell);
   bool clean = tell_destroyed(gone, spec.name, o.output);
-  if (o.output.json && gone) print_json(to_json(*gone), -1);
+  if (o.output.json && gone) print_json(receipt_of(gone, spec.name), -1);
   if (!vm) return std::unexpected(std::move(vm.error()));
   return clean ? 0 : 125;
 }

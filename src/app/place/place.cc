@@ -222,7 +222,7 @@ class RemotePlace : public Place {
 
 class VmPlace : public Place {
  public:
-  VmPlace(session::RemoteJob remote, Baked baked, const RemoteOptions& way)
+  VmPlace(session::RemoteJob remote, wire::BakedRecord baked, const RemoteOptions& way)
       : remote_(std::move(remote)),
         baked_(std::move(baked)),
         token_(way.token),
@@ -287,7 +287,7 @@ class VmPlace : public Place {
 
  private:
   session::RemoteJob remote_;
-  Baked baked_;  // what is on the disk that the VM starts from
+  wire::BakedRecord baked_;  // what is on the disk that the VM starts from
   session::Token token_;
   bool tunnel_;
   Transport transport_;
@@ -308,8 +308,9 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOp
   remote.far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
   remote.far.program = TRY(remote::own_hash());
   // If the manifest names an image, nothing is known about it.
-  Baked baked =
-      manifest.vms.at(options.name).options.contains("image") ? Baked{} : baked_for(manifest.vms.at(options.name));
+  wire::BakedRecord baked = manifest.vms.at(options.name).options.contains("image")
+                                ? wire::BakedRecord{}
+                                : baked_for(manifest.vms.at(options.name));
   wanted.allow_vpn |= way.allow_vpn;
   remote.vm = session::VmJob{.vm = std::move(wanted), .keep = options.keep, .environment = hook_environment()};
   return std::make_unique<VmPlace>(std::move(remote), std::move(baked), way);

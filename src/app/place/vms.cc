@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "app/output/vm_output.h"
 #include "app/place/rescue.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
@@ -19,21 +20,6 @@ namespace {
 
 using nlohmann::json;
 
-// Parses "2026-01-01T00:00:00Z", optionally with fractions, into seconds since 1970.
-std::optional<int64_t> parse_time(const std::string& text) {
-  std::tm tm{};
-  if (!::strptime(text.substr(0, 19).c_str(), "%Y-%m-%dT%H:%M:%S", &tm)) return {};
-  return ::timegm(&tm);
-}
-
-std::string state_of(const machine::Found& found) {
-  bool held = found.record && found.record->held;
-  if (found.orphan && !held) return "lost";
-  if (found.record && !found.at_provider) return found.record->creating() ? "creating" : "gone";
-  if (held) return "held";
-  return found.listed.status.empty() ? "there" : found.listed.status;
-}
-
 // Returns the path of the record of what was baked for a VM of this provider and these options.
 std::string baked_record(const manifest::Vm& vm) {
   return machine::Places::from(environment()).cache + "/baked/" + content_hash(vm.provider + json(vm.options).dump());
@@ -41,18 +27,10 @@ std::string baked_record(const manifest::Vm& vm) {
 
 }  // namespace
 
-Baked baked_for(const manifest::Vm& vm) {
-  auto text = read_file(baked_record(vm), 65536);
-  auto record = text ? json::parse(*text, nullptr, false) : json();
-  Baked baked;
-  try {
-    if (record.is_object())
-      baked = {record.value("image", ""), record.value("program", ""), record.value("roots", ""),
-               record.value("agents", std::vector<std::string>())};
-  } catch (const json::type_error&) {
-    return {};  // not made by bottle
-  }
-  return baked;
+wire::BakedRecord baked_for(const manifest::Vm& vm) {
+  auto text = read_file(baked_record(vm), wire::BakedRecord::kMost);
+  auto baked = text ? wire::decode<wire::BakedRecord>(*text, wire::From::ours) : wire::BakedRecord{};
+  return baked ? *baked : wire::BakedRecord{};  // unreadable: not made by bottle
 }
 
 Result<std::vector<machine::Ask>> whom_to_ask() {
@@ -113,13 +91,8 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
   job.roots = public_roots();
   auto image = TRY(remote::bake_vm(job, say));
   TRY(make_directories(baked_record(vm).substr(0, baked_record(vm).rfind('/'))));
-  TRY(write_file_atomically(baked_record(vm), json{{"image", image},
-                                                   {"program", job.far.program},
-                                                   {"roots", content_hash(job.roots)},
-                                                   {"agents", job.images},
-                                                   {"made", machine::now_seconds()}}
-                                                      .dump() +
-                                                  "\n"));
+  wire::BakedRecord record{image, job.far.program, content_hash(job.roots), job.images, machine::now_seconds()};
+  TRY(write_file_atomically(baked_record(vm), wire::encode(record) + "\n"));
   return image;
 }
 
@@ -141,45 +114,6 @@ Result<uint64_t> seconds_of(const std::string& flag, const std::string& text) {
   return manifest::to_duration(text);
 }
 
-json to_json(const machine::Found& found) {
-  auto made = found.record ? std::optional<int64_t>(found.record->made) : parse_time(found.listed.created);
-  json j = {{"name", found.listed.name},
-            {"id", found.listed.id},
-            {"provider", found.provider},
-            {"kind", found.listed.kind},
-            {"state", state_of(found)},
-            {"session", found.listed.session},
-            {"mine", found.mine},
-            {"reaper", found.reaper},
-            {"cost_per_hour", found.listed.cost_per_hour},
-            {"age", nullptr},
-            {"ends_in", nullptr},
-            {"keep", found.record && found.record->keep}};
-  if (made) j["age"] = std::max<int64_t>(0, machine::now_seconds() - *made);
-  if (found.record) j["ends_in"] = found.record->until - machine::now_seconds();
-  return j;
-}
-
-json to_json(const machine::Vm& vm) {
-  const auto& t = vm.timings;
-  return {
-      {"name", vm.name},
-      {"id", vm.id},
-      {"provider", vm.provider},
-      {"session", vm.record.vm.session},
-      {"cost_per_hour", vm.cost_per_hour},
-      {"engine", vm.engine},
-      {"ssh",
-       {{"user", vm.target.user},
-        {"host", vm.target.host},
-        {"port", vm.target.port},
-        {"known_hosts", vm.target.known_hosts},
-        {"host_key_alias", vm.target.host_key_alias},
-        {"identity", vm.target.identity}}},
-      {"seconds",
-       {{"created", t.created}, {"address", t.address}, {"ssh", t.ssh}, {"rotated", t.rotated}, {"engine", t.engine}}}};
-}
-
 Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
   machine::DestroyOptions options;
   options.environment = environment();
@@ -191,10 +125,7 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
     if (!found.orphan || (dry_run && found.record && found.record->held)) continue;
     std::string name = found.listed.name.empty() ? found.listed.id : found.listed.name;
     if (dry_run) {
-      receipts.push_back({{"session", found.listed.session},
-                          {"kind", found.listed.kind},
-                          {"name", name},
-                          {"provider", found.provider}});
+      receipts.push_back(entry_of(found, name));
       if (!output.json) print("would destroy " + found.listed.kind + " " + name + " at " + found.provider);
       continue;
     }
@@ -202,21 +133,13 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
     if (found.record && hold_unfetched(*found.record)) {
       std::string why = tell_held(*found.record);
       if (!output.json) say("bottle: " + why);
-      receipts.push_back({{"session", found.record->vm.session},
-                          {"kind", "vm"},
-                          {"name", name},
-                          {"provider", found.provider},
-                          {"confirmed", false},
-                          {"held", true},
-                          {"left", {why}}});
+      receipts.push_back(receipt_of_held(found, name, why));
       clean = false;
       continue;
     }
     auto gone = machine::destroy_found(found, places, options, {});
     clean = tell_destroyed(gone, name, output) && clean;
-    receipts.push_back(gone
-                           ? to_json(*gone)
-                           : json{{"kind", "vm"}, {"name", name}, {"confirmed", false}, {"left", {gone.error().what}}});
+    receipts.push_back(receipt_of(gone, name));
   }
   for (const auto& [provider, why] : inventory.silent) {
     say("bottle: provider " + provider + " did not answer: " + why);

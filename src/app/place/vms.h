@@ -9,6 +9,7 @@
 #include "machine/inventory.h"
 #include "machine/vm.h"
 #include "manifest/manifest.h"
+#include "wire/machine/vm_record.h"
 
 namespace bottle::app {
 
@@ -16,13 +17,9 @@ namespace bottle::app {
 // their options.
 Result<std::vector<machine::Ask>> whom_to_ask();
 
-// What `bottle vm bake` kept for VMs of this provider and these options.
-struct Baked {
-  std::string image;                      // the provider's name for the image; empty if nothing was baked
-  std::string program, roots;             // content hashes
-  std::vector<std::string> agent_images;  // references
-};
-Baked baked_for(const manifest::Vm& vm);
+// Returns what `bottle vm bake` kept for VMs of this provider and these options. Its image is empty if nothing was
+// baked.
+wire::BakedRecord baked_for(const manifest::Vm& vm);
 
 // Returns the manifest's entry. If it names no image, uses the one that was baked for it. Fails with Code::not_found
 // and lists the existing names.
@@ -39,9 +36,6 @@ Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::s
 
 // Returns a duration in seconds: "2h" → 7200.
 Result<uint64_t> seconds_of(const std::string& flag, const std::string& text);
-
-nlohmann::json to_json(const machine::Found& found);
-nlohmann::json to_json(const machine::Vm& vm);
 
 // Prints how destroying a VM ended (not with --json). Returns whether the provider confirmed it.
 bool tell_destroyed(const Result<machine::Destroyed>& gone, const std::string& name, const Output& output);

@@ -1,0 +1,118 @@
+#include "app/output/vm_output.h"
+
+#include <algorithm>
+#include <ctime>
+
+namespace bottle::app {
+namespace {
+
+using nlohmann::json;
+
+// Parses "2026-01-01T00:00:00Z", optionally with fractions, into seconds since 1970.
+std::optional<int64_t> parse_time(const std::string& text) {
+  std::tm tm{};
+  if (!::strptime(text.substr(0, 19).c_str(), "%Y-%m-%dT%H:%M:%S", &tm)) return {};
+  return ::timegm(&tm);
+}
+
+std::string state_of(const machine::Found& found) {
+  bool held = found.record && found.record->held;
+  if (found.orphan && !held) return "lost";
+  if (found.record && !found.at_provider) return found.record->creating() ? "creating" : "gone";
+  if (held) return "held";
+  return found.listed.status.empty() ? "there" : found.listed.status;
+}
+
+// Returns a number or null.
+json as_json(const std::optional<int64_t>& number) { return number ? json(*number) : json(); }
+
+json to_json(const machine::Destroyed& d) {
+  return {{"kind", "vm"},
+          {"name", d.name},
+          {"provider", d.provider},
+          {"id", d.id},
+          {"confirmed", d.confirmed},
+          {"confirmed_by", d.confirmed_by},
+          {"calls", d.calls},
+          {"seconds", d.seconds},
+          {"made", d.made},
+          {"at", d.at},
+          {"left", d.left}};
+}
+
+}  // namespace
+
+VmRow row_of(const machine::Found& found) {
+  auto made = found.record ? std::optional<int64_t>(found.record->made) : parse_time(found.listed.created);
+  VmRow row{.name = found.listed.name,
+            .id = found.listed.id,
+            .provider = found.provider,
+            .kind = found.listed.kind,
+            .state = state_of(found),
+            .session = found.listed.session,
+            .cost_per_hour = found.listed.cost_per_hour,
+            .mine = found.mine,
+            .reaper = found.reaper,
+            .keep = found.record && found.record->keep,
+            .age = {},
+            .ends_in = {}};
+  if (made) row.age = std::max<int64_t>(0, machine::now_seconds() - *made);
+  if (found.record) row.ends_in = found.record->until - machine::now_seconds();
+  return row;
+}
+
+json to_json(const VmRow& row) {
+  return {{"name", row.name},
+          {"id", row.id},
+          {"provider", row.provider},
+          {"kind", row.kind},
+          {"state", row.state},
+          {"session", row.session},
+          {"mine", row.mine},
+          {"reaper", row.reaper},
+          {"cost_per_hour", row.cost_per_hour},
+          {"age", as_json(row.age)},
+          {"ends_in", as_json(row.ends_in)},
+          {"keep", row.keep}};
+}
+
+json to_json(const machine::Vm& vm) {
+  const auto& t = vm.timings;
+  return {
+      {"name", vm.name},
+      {"id", vm.id},
+      {"provider", vm.provider},
+      {"session", vm.record.vm.session},
+      {"cost_per_hour", vm.cost_per_hour},
+      {"engine", vm.engine},
+      {"ssh",
+       {{"user", vm.target.user},
+        {"host", vm.target.host},
+        {"port", vm.target.port},
+        {"known_hosts", vm.target.known_hosts},
+        {"host_key_alias", vm.target.host_key_alias},
+        {"identity", vm.target.identity}}},
+      {"seconds",
+       {{"created", t.created}, {"address", t.address}, {"ssh", t.ssh}, {"rotated", t.rotated}, {"engine", t.engine}}}};
+}
+
+json receipt_of(const Result<machine::Destroyed>& gone, const std::string& name) {
+  if (gone) return to_json(*gone);
+  return {{"kind", "vm"}, {"name", name}, {"confirmed", false}, {"left", json::array({gone.error().what})}};
+}
+
+json entry_of(const machine::Found& found, const std::string& name) {
+  return {{"session", found.listed.session}, {"kind", found.listed.kind}, {"name", name}, {"provider", found.provider}};
+}
+
+json receipt_of_held(const machine::Found& found, const std::string& name, const std::string& why) {
+  return {{"session", found.record ? found.record->vm.session : ""},
+          {"kind", "vm"},
+          {"name", name},
+          {"provider", found.provider},
+          {"confirmed", false},
+          {"held", true},
+          {"left", json::array({why})}};
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,33 @@
+// What `bottle vm` and `bottle cleanup` show of VMs, as rows and as JSON.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "machine/inventory.h"
+#include "machine/vm.h"
+
+namespace bottle::app {
+
+struct VmRow {
+  std::string name, id, provider, kind, state, session, cost_per_hour;
+  bool mine = false, reaper = false, keep = false;
+  std::optional<int64_t> age, ends_in;  // in seconds; the latter is negative when the time is up
+};
+VmRow row_of(const machine::Found& found);
+nlohmann::json to_json(const VmRow& row);
+
+nlohmann::json to_json(const machine::Vm& vm);
+
+// Returns the receipt of a destruction. `name` is used if the VM could not be destroyed.
+nlohmann::json receipt_of(const Result<machine::Destroyed>& gone, const std::string& name);
+// Returns the entry of a VM that would be destroyed.
+nlohmann::json entry_of(const machine::Found& found, const std::string& name);
+// Returns the receipt of a VM that stays because its work could not be fetched, and why.
+nlohmann::json receipt_of_held(const machine::Found& found, const std::string& name, const std::string& why);
+
+}  // namespace bottle::app

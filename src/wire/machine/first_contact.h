@@ -1,0 +1,36 @@
+// What the program on a new VM (machine/vm_side.sh) prints over ssh, one line each.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "wire/codec/codec.h"
+
+namespace bottle::wire {
+
+// The host key that the VM made for itself. The reader must check that the text is a key.
+struct NewHostKey {
+  static constexpr const char* kName = "VM's new host key";
+  static constexpr size_t kMost = 64 << 10;
+  std::string key;  // "ssh-ed25519 AAAA…"
+};
+void fields(Object& o, NewHostKey& key);
+
+// The VM's sshd uses that key from now on.
+struct HostKeyInUse {
+  static constexpr const char* kName = "VM's answer to its new host key";
+  static constexpr size_t kMost = 64 << 10;
+  bool rotated = true;
+};
+void fields(Object& o, HostKeyInUse& answer);
+
+struct EngineState {
+  static constexpr const char* kName = "VM's answer about its engine";
+  static constexpr size_t kMost = 64 << 10;
+  std::string engine;                   // the version of the engine that answers, "missing" or "silent"
+  std::optional<uint64_t> uptime = {};  // in seconds since the VM started
+};
+void fields(Object& o, EngineState& state);
+
+}  // namespace bottle::wire

@@ -1,0 +1,29 @@
+// places.json in a session's results: the repositories that the session changed.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wire/codec/codec.h"
+
+namespace bottle::wire {
+
+struct ChangedPlace {
+  std::string directory;  // the operator's
+  std::string patch;      // path of a file; empty if there is none
+  std::string filtered;   // directory with the files under a filter; empty if there are none
+};
+void fields(Object& o, ChangedPlace& place);
+
+struct ChangedPlaces {
+  static constexpr const char* kName = "list of changed repositories";
+  static constexpr size_t kMost = 4 << 20;
+  std::vector<ChangedPlace> places;
+};
+void fields(Object& o, ChangedPlaces& places);
+
+// Decodes the list. Also accepts what earlier versions wrote, which is an array of the places.
+Result<ChangedPlaces> decode_places(std::string_view text);
+
+}  // namespace bottle::wire
