@@ -4,7 +4,6 @@
 #include <sys/un.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <cstring>
 
@@ -15,21 +14,13 @@
 namespace bottle::docker {
 namespace {
 
-constexpr size_t kLineLimit = 64 << 10, kBodyLimit = 64 << 20, kHeaderLimit = 200;
+constexpr size_t kBodyLimit = 64 << 20;
 
 std::string lower(std::string_view text) {
   std::string out(text);
   for (char& c : out)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
   return out;
-}
-
-// Accepts only digits: no sign, no space, no prefix, no overflow.
-std::optional<uint64_t> number(std::string_view text, int base) {
-  uint64_t value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (error != std::errc{} || end != text.data() + text.size() || text.empty()) return std::nullopt;
-  return value;
 }
 
 Result<> check_target(std::string_view target) {
@@ -52,7 +43,7 @@ Result<Connection> Connection::open(const Dial& dial, int timeout_ms) {
   UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
   if (!fd) return fail_errno("making a socket");
   // Also bounds connect(), which waits while the engine's backlog is full.
-  timeval limit{timeout_ms / 1000, timeout_ms % 1000 * 1000};
+  timeval limit{timeout_ms / 1000, timeout_ms % 1000 * 1000L};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   int done;
   do done = ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
@@ -142,9 +133,9 @@ Result<> Connection::upload(std::string_view method, std::string_view target,
     if (n > buffer.size()) return fail(Code::internal, "a reader returned more bytes than requested");
     if (n > 0 && wait_readable(fd_.get(), 0)) return {};
     char size[24];
-    std::snprintf(size, sizeof size, "%zx\r\n", n);
-    for (std::string_view part :
-         {std::string_view(size), std::string_view(buffer).substr(0, n), std::string_view("\r\n")})
+    int digits = std::snprintf(size, sizeof size, "%zx\r\n", n);
+    for (std::string_view part : {std::string_view(size, static_cast<size_t>(digits)),
+                                  std::string_view(buffer).substr(0, n), std::string_view("\r\n")})
       if (auto sent = send(part); !sent) return sent.error().code == Code::closed ? Result<>{} : sent;
     if (n == 0) return {};
   }
@@ -178,18 +169,6 @@ Result<bool> Connection::fill() {
   return n > 0;
 }
 
-Result<std::string> Connection::line() {
-  for (;;) {
-    if (size_t end = buffer_.find("\r\n"); end != std::string::npos) {
-      std::string text = buffer_.substr(0, end);
-      buffer_.erase(0, end + 2);
-      return text;
-    }
-    if (buffer_.size() > kLineLimit) return fail(Code::protocol, "the engine sent a line without an end");
-    if (!TRY(fill())) return fail(Code::closed, "the engine closed the connection");
-  }
-}
-
 Result<Response> Connection::head() {
   for (int interim = 0; interim < 10; ++interim) {
     http::Head head;
@@ -200,6 +179,7 @@ Result<Response> Connection::head() {
     if (head.status > 599) return fail(Code::protocol, "the engine's answer is not HTTP: not a status");
     Response response{.status = head.status};
     for (const auto& header : head.headers) response.headers.try_emplace(lower(header.name), header.value);
+    framing_ = http::Body::of_response(head, "GET");  // no request of ours is a HEAD
     buffer_.erase(0, head.size);
     if (response.status == 101 || response.status >= 200) return response;
   }
@@ -215,43 +195,14 @@ Result<> Connection::body(Response& response, const std::function<Result<>(std::
     response.body.append(bytes);
     return {};
   };
-  auto take_exactly = [&](uint64_t left) -> Result<> {
-    while (left > 0) {
-      if (buffer_.empty() && !TRY(fill())) return fail(Code::closed, "the engine's answer ended early");
-      size_t n = std::min<uint64_t>(left, buffer_.size());
-      TRY(take(std::string_view(buffer_).substr(0, n)));
-      buffer_.erase(0, n);
-      left -= n;
-    }
-    return {};
-  };
-  if (response.status == 204 || response.status == 304) return {};
-  auto coding = response.headers.find("transfer-encoding");
-  auto length = response.headers.find("content-length");
-  if (coding != response.headers.end()) {
-    if (lower(coding->second) != "chunked" || length != response.headers.end())
-      return fail(Code::protocol, "the engine uses an unknown transfer encoding");
-    for (;;) {
-      std::string text = TRY(line());
-      auto size = number(std::string_view(text).substr(0, text.find(';')), 16);  // extensions follow the ';'
-      if (!size) return fail(Code::protocol, "the engine sent a bad chunk");
-      if (*size == 0) break;
-      TRY(take_exactly(*size));
-      if (!TRY(line()).empty()) return fail(Code::protocol, "the engine sent a chunk longer than announced");
-    }
-    for (size_t trailers = 0; !TRY(line()).empty();)
-      if (++trailers > kHeaderLimit) return fail(Code::protocol, "the engine sent too many trailers");
-    return {};
+  for (std::string payload; !framing_.done();) {
+    if (!framing_.read(buffer_, payload)) return fail(Code::protocol, "the engine sent a bad chunk");
+    if (!payload.empty()) TRY(take(payload));
+    payload.clear();
+    if (framing_.done()) break;
+    if (TRY(fill())) continue;
+    if (!framing_.end()) return fail(Code::closed, "the engine's answer ended early");
   }
-  if (length != response.headers.end()) {
-    auto size = number(length->second, 10);
-    if (!size) return fail(Code::protocol, "the engine sent a bad content-length");
-    return take_exactly(*size);
-  }
-  do {
-    TRY(take(buffer_));
-    buffer_.clear();
-  } while (TRY(fill()));
   return {};
 }
 

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/shutdown_on_stop.h"
 #include "base/unique_fd.h"
+#include "http/body.h"
 
 namespace bottle::docker {
 
@@ -61,7 +62,6 @@ class Connection {
   using Clock = std::chrono::steady_clock;
   Connection(UniqueFd fd, int timeout_ms, const std::stop_token& stop);
   Result<bool> fill();  // false at the end of the stream
-  Result<std::string> line();
   Result<> send(std::string_view bytes);
   enum class Until { readable, writable };
   Result<> wait(Until until);
@@ -75,6 +75,7 @@ class Connection {
   int timeout_ms_;
   std::optional<Clock::time_point> deadline_;  // of the whole request; empty while a body is streamed
   std::string buffer_;
+  http::Body framing_;  // of the answer whose head was read last
 };
 
 }  // namespace bottle::docker
