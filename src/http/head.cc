@@ -56,8 +56,9 @@ bool status_line(std::string_view line, Head& head) {
   if (line.size() < 12 || line[8] != ' ' || (line.size() > 12 && line[12] != ' '))
     return bad(head, "not a status line");
   auto digits = line.substr(9, 3);
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + 3, head.status);
-  if (error != std::errc() || end != digits.data() + 3 || head.status < 100) return bad(head, "not a status");
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), head.status);
+  if (error != std::errc() || end != digits.data() + digits.size() || head.status < 100)
+    return bad(head, "not a status");
   if (!is_value(line.substr(12))) return bad(head, "a control byte in the reason");
   return version(line.substr(0, 8), head);
 }

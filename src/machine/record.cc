@@ -1,6 +1,5 @@
 #include "machine/record.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -102,11 +101,9 @@ Result<Record> load(const std::string& name, const Places& places) {
 
 std::vector<std::string> recorded(const Places& places) {
   std::vector<std::string> names;
-  if (DIR* dir = ::opendir(places.vms.c_str())) {
-    while (dirent* entry = ::readdir(dir))
-      if (valid_vm_name(entry->d_name)) names.push_back(entry->d_name);
-    ::closedir(dir);
-  }
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(places.vms, none))
+    if (auto name = entry.path().filename().string(); valid_vm_name(name)) names.push_back(std::move(name));
   std::ranges::sort(names);
   return names;
 }

@@ -21,7 +21,8 @@ std::string block(const std::string& path, char type, int mode, uint32_t uid, ui
   };
   auto octal = [&](size_t at, size_t width, uint64_t value) {
     char text[32];
-    std::snprintf(text, sizeof text, "%0*llo", static_cast<int>(width - 1), static_cast<unsigned long long>(value));
+    (void)std::snprintf(text, sizeof text, "%0*llo", static_cast<int>(width - 1),
+                        static_cast<unsigned long long>(value));
     put(at, width, text);
   };
   put(0, 100, path);
@@ -37,7 +38,7 @@ std::string block(const std::string& path, char type, int mode, uint32_t uid, ui
   unsigned sum = 0;
   for (unsigned char c : header) sum += c;
   char text[9];
-  std::snprintf(text, sizeof text, "%06o", sum);
+  (void)std::snprintf(text, sizeof text, "%06o", sum);
   put(148, 7, std::string(text, 7));
   return header;
 }

@@ -55,8 +55,9 @@ Result<SshKey> find(const std::string& file, const std::string& host, const std:
     key.blob = *open;
     return key;
   }
+  const std::string question = "Passphrase of " + file + " (for " + host + ")";
   for (int attempt = 0; attempt < 3; ++attempt) {
-    key.passphrase = TRY(ask("Passphrase of " + file + " (for " + host + ")"));
+    key.passphrase = TRY(ask(question));
     if (auto open = unlock(file, key.passphrase)) {
       key.blob = *open;
       return key;
@@ -110,8 +111,9 @@ std::vector<wire::GoFile> ssh_files(const plan::Plan& plan, const std::vector<Ss
     auto key = std::ranges::find_if(
         keys, [&](const SshKey& each) { return each.file == host.identity_file && !host.identity_file.empty(); });
     std::string real = real_host(host);
-    config += "\nHost " + host.host + (real == host.host ? "" : " " + real) + "\n  HostName " + real + "\n  Port " +
-              std::to_string(host.port) + "\n";
+    config.append("\nHost ").append(host.host);
+    if (real != host.host) config.append(" ").append(real);
+    config.append("\n  HostName ").append(real).append("\n  Port ").append(std::to_string(host.port)).append("\n");
     if (!host.user.empty()) config += "  User " + host.user + "\n";
     // ssh checks the host key here, as the guard does, under the name that the operator gave the host.
     config += "  HostKeyAlias " + host.host +

@@ -30,7 +30,7 @@ constexpr size_t kLongestTarget = 4096, kMostTaken = 1000;
 std::string why_unwritable(const git::Repository& repository) {
   for (const std::string& path : {repository.objects[0], repository.common_dir, repository.common_dir + "/refs"})
     if (::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0)
-      return one_line(path, 4096) + " cannot be written to: " + std::strerror(errno);
+      return one_line(path, 4096) + " cannot be written to: " + std::generic_category().message(errno);
   return "";
 }
 
@@ -103,7 +103,10 @@ Result<> Homecoming::make_links() {
     auto entry = q_.base.find(path);
     bool same = entry != q_.base.end() && entry->second.mode == "120000" && entry->second.object == blob_id(target);
     bool inside = stays_inside(path, target) || same;
-    if (!inside) q_.leave(path + " → " + target, "a link out of the tree: left behind");
+    if (!inside) {
+      std::string shown = path;
+      q_.leave(shown.append(" → ").append(target), "a link out of the tree: left behind");
+    }
     if (inside && TRY(tree.link(*safe_components(path), target))) {
       ++link;
       continue;
