@@ -43,7 +43,7 @@ class Repositories : public ::testing::Test {
   }
   std::string git(const std::string& command, const std::string& where = "") {
     return sh("git -C " + (where.empty() ? repo : where) +
-              " -c user.name=t -c user.email=t@t -c protocol.file.allow=always " + command);
+              " -c user.name=t -c user.email=t@t -c protocol.file.allow=always -c maintenance.auto=false " + command);
   }
   void put(const std::string& path, const std::string& text) {
     fs::create_directories(fs::path(path).parent_path());

@@ -72,46 +72,57 @@ class HostileRepository : public Workspace {
   ~HostileRepository() override { fs::remove_all(fs::path(marker_program_).parent_path()); }
 };
 
+// Each file has the filter of its own kind, so that one trip shows all of them.
 TEST_F(HostileRepository, FiltersOfItsConfigurationDoNotRun) {
-  for (const char* kind : {"clean", "process", "smudge"}) {
-    fs::remove_all(repo);
-    fs::create_directory(repo);
-    make_repository();
-    put(repo + "/.gitattributes", "* filter=x\n");
-    git("add -A");
-    git("commit -qm attributes");
-    git("config filter.x." + std::string(kind) + " '" + filter() + "'");
-    git("config filter.x.required true");
+  put(repo + "/c.txt", "three\n");
+  put(repo + "/.gitattributes", "* filter=clean\ndir/* filter=process\nc.txt filter=smudge\n");
+  git("add -A");
+  git("commit -qm attributes");
+  const std::vector<std::string> kinds = {"clean", "process", "smudge"};
+  auto setting = [](const std::string& kind) { return "filter." + kind + "." + kind; };
+  for (const std::string& kind : kinds) {
+    git("config " + setting(kind) + " '" + filter() + "'");
     touch_all();
-    expect_git_runs_it(std::string(kind) == "smudge" ? "rm a.txt; git checkout a.txt" : "git status");
-    git("-c filter.x.required=false -c filter.x." + std::string(kind) + "= checkout a.txt");
-    fs::remove(root + "/ran");
-    expect_nothing_runs();
+    expect_git_runs_it(kind == "smudge" ? "rm c.txt; git checkout c.txt" : "git status");
+    git("config --unset " + setting(kind));
+    git("checkout -f HEAD -- .");
   }
+  for (const std::string& kind : kinds) {
+    git("config " + setting(kind) + " '" + filter() + "'");
+    git("config filter." + kind + ".required true");
+  }
+  fs::remove(root + "/ran");
+  expect_nothing_runs();
 }
 
 TEST_F(HostileRepository, FiltersByInfoAttributesAndIncludesDoNotRun) {
-  put(repo + "/.git/info/attributes", "* filter=x\n");
-  put(repo + "/.git/more", "[filter \"x\"]\n\tclean = " + filter() + "\n");
-  for (const char* include : {"include.path", "includeIf.gitdir:**.path", "includeIf.onbranch:main.path"}) {
-    git("config " + std::string(include) + " more");
+  put(repo + "/c.txt", "three\n");
+  git("add -A");
+  git("commit -qm third");
+  put(repo + "/.git/info/attributes", "* filter=x0\ndir/* filter=x1\nc.txt filter=x2\n");
+  const std::vector<std::string> includes = {"include.path", "includeIf.gitdir:**.path",
+                                             "includeIf.onbranch:main.path"};
+  for (size_t i = 0; i < includes.size(); ++i) {
+    std::string more = "more" + std::to_string(i);
+    put(repo + "/.git/" + more, "[filter \"x" + std::to_string(i) + "\"]\n\tclean = " + filter() + "\n");
+    git("config " + includes[i] + " " + more);
     touch_all();
     expect_git_runs_it("git status");
-    expect_nothing_runs();
-    git("config --unset " + std::string(include));
+    if (i + 1 < includes.size()) git("config --unset " + includes[i]);
   }
+  for (size_t i = 0; i + 1 < includes.size(); ++i) git("config " + includes[i] + " more" + std::to_string(i));
+  expect_nothing_runs();
 }
 
 TEST_F(HostileRepository, HooksAndTheFileSystemMonitorDoNotRun) {
+  git("config core.fsmonitor " + command());
+  expect_git_runs_it("git status");
   for (const char* hook :
        {"post-index-change", "reference-transaction", "post-checkout", "pre-auto-gc", "pre-commit"}) {
     put(repo + "/.git/hooks/" + hook, "#!/bin/sh\nexec " + command() + " " + hook + " </dev/null\n");
     fs::permissions(repo + "/.git/hooks/" + hook, fs::perms(0755));
   }
   expect_git_runs_it("git update-ref refs/bottle/x/y HEAD; git update-ref -d refs/bottle/x/y");
-  expect_nothing_runs();
-  git("config core.fsmonitor " + command());
-  expect_git_runs_it("git status");
   expect_nothing_runs();
 }
 
