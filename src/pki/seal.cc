@@ -35,10 +35,12 @@ Result<> seal(std::string_view key, uint64_t position, char* bytes, size_t size)
   return done ? Result<>() : fail(Code::internal, "sealing");
 }
 
-Digest::Digest(Algorithm algorithm) : context_(EVP_MD_CTX_new()) {
+Digest::Digest(Algorithm algorithm) : context_(EVP_MD_CTX_new()) { begin(algorithm); }
+
+void Digest::begin(Algorithm algorithm) {
   // EVP_sha256() would be looked up anew for each digest, which takes longer than to digest a line of text.
-  static const EVP_MD *const kSha1 = EVP_MD_fetch(nullptr, "SHA1", nullptr), *const kSha256 = EVP_MD_fetch(
-                                                                                 nullptr, "SHA256", nullptr);
+  static const EVP_MD* const kSha1 = EVP_MD_fetch(nullptr, "SHA1", nullptr);
+  static const EVP_MD* const kSha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   const EVP_MD* which = algorithm == Algorithm::sha1 ? kSha1 : kSha256;
   if (!context_ || EVP_DigestInit_ex(context_.get(), which, nullptr) != 1) std::abort();
 }
@@ -54,9 +56,11 @@ std::string Digest::finish() {
 }
 
 std::string digest(std::string_view bytes) {
-  Digest d;
-  d.feed(bytes);
-  return d.finish();
+  // Making a context takes as long as digesting a line of text.
+  thread_local Digest digest;
+  digest.begin(Digest::Algorithm::sha256);
+  digest.feed(bytes);
+  return digest.finish();
 }
 
 }  // namespace bottle::pki

@@ -27,7 +27,8 @@ class Digest {
   enum class Algorithm { sha256, sha1 };
   explicit Digest(Algorithm algorithm = Algorithm::sha256);
   void feed(std::string_view bytes);
-  std::string finish();  // 32 bytes, or 20 of SHA-1; call it only once
+  std::string finish();             // 32 bytes, or 20 of SHA-1; call it only once
+  void begin(Algorithm algorithm);  // begins anew, also after finish()
 
  private:
   struct Free {

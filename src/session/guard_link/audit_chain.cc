@@ -13,7 +13,7 @@ namespace {
 
 // Of a hash in hexadecimal, the part that tells lines of one file apart. It fits into a string without more memory.
 constexpr size_t kPrefix = 15;
-constexpr size_t kHash = 64, kLongestTrail = 120;  // in bytes, the latter with its key
+constexpr size_t kHash = 64;  // in bytes
 
 std::string hash_of(std::string_view line) { return to_hex(pki::digest(line)); }
 
@@ -76,7 +76,6 @@ AuditChain AuditChain::after(std::string_view last) {
 // the alphabet, and `trail` is the last one.
 std::string AuditChain::next(const wire::Decision& decision) const {
   std::string line = wire::encode(decision, wire::Layout::ascii);
-  line.reserve(line.size() + kLongestTrail);
   line.pop_back();
   return line.append(",\"trail\":\"").append(std::to_string(lines_ + 1)).append(" ").append(head_).append("\"}\n");
 }

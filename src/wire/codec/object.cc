@@ -38,7 +38,7 @@ json* Object::find(const char* key) {
   if (seen_.empty()) seen_.reserve(16);
   seen_.push_back(key);
   if (found_key_ == key) return found_;  // optional() has just looked for it
-  auto found = json_->find(key);
+  auto found = json_->find(std::string_view(key));
   if (found != json_->end()) return &*found;
   fail(key, "is missing");
   return nullptr;
@@ -47,7 +47,7 @@ json* Object::find(const char* key) {
 bool Object::optional(const char* key, bool has) {
   if (!is_read()) return has;
   if (!json_) return false;
-  auto found = json_->find(key);
+  auto found = json_->find(std::string_view(key));
   if (found == json_->end()) return false;
   found_key_ = key;
   found_ = &*found;

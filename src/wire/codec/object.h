@@ -166,7 +166,7 @@ class Object {
   const Object* parent_;
   const char* key_;
   long index_;
-  std::vector<const char*> seen_;
+  std::vector<std::string_view> seen_;
   const char* found_key_ = nullptr;  // the last field that optional() found
   nlohmann::json* found_ = nullptr;
   bool is_open_ = false;
