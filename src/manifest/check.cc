@@ -65,11 +65,12 @@ Result<> check_scalar(const Node& node, const Key& key, const std::string& label
 
 Result<> check_value(const Node& node, const Key& key, const std::string& label) {
   if (key.type == Type::section) return check(node, key.of);
-  if (key.type == Type::rule) {
+  if (key.type == Type::rule || key.type == Type::variable) {
     if (node.kind == Is::map) return check(node, key.of);
-    if (node.kind != Is::scalar) return wrong(node, label, kind(Type::rule).expect);
-    return valid(Type::pattern, node.text) ? Result<>{}
-                                           : wrong(node, label, kind(Type::pattern).expect, host_advice(node.text));
+    if (node.kind != Is::scalar) return wrong(node, label, kind(key.type).expect);
+    Type scalar = key.type == Type::rule ? Type::pattern : Type::env_value;
+    if (valid(scalar, node.text)) return {};
+    return wrong(node, label, kind(scalar).expect, key.type == Type::rule ? host_advice(node.text) : "");
   }
   return check_scalar(node, key, label);
 }

@@ -9,7 +9,9 @@ constexpr Section kSections[] = {
     {"manifest", "Top level of `bottle.yaml`"},
     {"bottle", "`bottles.<name>`"},
     {"resources", "`bottles.<name>.resources`"},
+    {"variable", "`bottles.<name>.env.<name>`, when more than a value"},
     {"secret", "`bottles.<name>.secrets.<name>`"},
+    {"scan", "`bottles.<name>.scan`"},
     {"egress", "`bottles.<name>.egress`"},
     {"rule", "`bottles.<name>.egress.allow[]`, when more than a host"},
     {"lan", "`bottles.<name>.egress.lan[]`"},
@@ -33,8 +35,8 @@ constexpr Key kKeys[] = {
 
     {"bottle", "extends", Shape::list, Type::name, "",
      "Bottles to start from, in order. Maps are merged by name; `egress.allow`, `egress.presets`, `egress.lan`, "
-     "`egress.extra_ca`, "
-     "`egress.allowed_secrets`, `packages` and `ssh` are joined; anything else is replaced."},
+     "`egress.extra_ca`, `egress.allowed_secrets`, `scan.secrets`, `scan.rules`, `packages` and `ssh` are joined; "
+     "anything else is replaced."},
     {"bottle", "image", Shape::one, Type::text, "",
      "An image the engine has. Without `image` or `dockerfile`, one is made that holds the provider's program."},
     {"bottle", "dockerfile", Shape::one, Type::host_path, "", "A Dockerfile to build; relative to this file."},
@@ -53,15 +55,17 @@ constexpr Key kKeys[] = {
     {"bottle", "keep", Shape::list, Type::text, "",
      "Files that come home though git ignores them, such as `dist/`: patterns as in `.gitignore`. They go to `kept` in "
      "the session's results. Default none."},
-    {"bottle", "env", Shape::map, Type::env_value, "",
+    {"bottle", "env", Shape::map, Type::variable, "variable",
      "Variables of the agent: a literal, `${HOST_VAR}`, or `?question` to be asked at start. The agent sees these "
-     "values; what it must not see is a secret. Your time zone (`TZ`), your locale (`LANG`, `LC_*`; if the image has "
-     "it, "
-     "otherwise it is `C.UTF-8`) and, on a terminal, `COLORTERM` go along unless they are set here.",
+     "values; what it must not see is a secret. With `{value: …, secret: true}`, the value must not leave. Your time "
+     "zone (`TZ`), your locale (`LANG`, `LC_*`; if the image has it, otherwise it is `C.UTF-8`) and, on a terminal, "
+     "`COLORTERM` go along unless they are set here.",
      kOptional, false, Type::env_name},
     {"bottle", "secrets", Shape::map, Type::section, "secret",
      "Values the agent may use and never sees: it holds a placeholder, the guard puts in the value for the bound "
      "hosts."},
+    {"bottle", "scan", Shape::one, Type::section, "scan",
+     "What the guard looks for besides the secrets and the credentials that it knows by their form."},
     {"bottle", "egress", Shape::one, Type::section, "egress",
      "What the bottle may reach. Without it: the provider's own API."},
     {"bottle", "ssh", Shape::list, Type::section, "ssh",
@@ -75,6 +79,11 @@ constexpr Key kKeys[] = {
      "file counts as 4k or more. An agent that exceeds this is stopped, and its work comes back. Default `20g`."},
     {"resources", "shm", Shape::one, Type::size, "",
      "The size of `/dev/shm`, which browsers need. What is in it counts as memory. Default `1g`."},
+
+    {"variable", "value", Shape::one, Type::env_value, "",
+     "The value: `${HOST_VAR}` or `?question`, or a literal if it is no secret.", kRequired},
+    {"variable", "secret", Shape::one, Type::flag, "",
+     "`true`: the agent sees the value, but the guard stops it on its way out, as the value of a secret."},
 
     {"secret", "from", Shape::one, Type::source, "",
      "Where the value comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND` or `?question`.", kRequired},
@@ -102,6 +111,12 @@ constexpr Key kKeys[] = {
     {"secret", "expose", Shape::one, Type::flag, "",
      "`true` hands the real value to the agent, in `env`. Loudly warned about."},
 
+    {"scan", "secrets", Shape::list, Type::host_path, "",
+     "Files on this host whose values must not leave: the values of lines `NAME=VALUE` or of JSON, or else each line. "
+     "See [guard.md](guard.md#files-of-secrets)."},
+    {"scan", "rules", Shape::list, Type::host_path, "",
+     "Files of rules for credentials of your own; see [rules.md](rules.md)."},
+
     {"egress", "allow", Shape::list, Type::rule, "rule",
      "Hosts that may be reached, on ports 443 and 80. A bare host means any method and path, uninspected unless a "
      "secret is bound to it."},
@@ -116,6 +131,9 @@ constexpr Key kKeys[] = {
      "The same for one rule of [rules.md](rules.md) or one secret, by its name.", kOptional, false, Type::name},
     {"egress", "allowed_secrets", Shape::list, Type::name, "",
      "Fingerprints of credentials that may leave. The audit names the fingerprint of what was refused."},
+    {"egress", "on_injection", Shape::one, Type::choice, "block|warn",
+     "What happens to an answer with instructions to the agent ([guard.md](guard.md#instructions-in-answers)). Default "
+     "`warn`: the audit has it, and you are told."},
     {"egress", "hosts", Shape::map_of_lists, Type::address, "",
      "Fixed addresses by host: used instead of the resolver, and trusted even where they are private.", kOptional,
      false, Type::host},
@@ -144,6 +162,9 @@ constexpr Key kKeys[] = {
     {"rule", "on_secret", Shape::one, Type::choice, "block|redact|warn",
      "What happens to a request to this host that carries a secret. Default: `egress.on_secret`. Makes the host "
      "inspected."},
+    {"rule", "on_injection", Shape::one, Type::choice, "block|warn",
+     "What happens to an answer of this host with instructions to the agent. Default: `egress.on_injection`. Makes the "
+     "host inspected."},
 
     {"lan", "name", Shape::one, Type::host, "", "The name inside the bottle.", kRequired},
     {"lan", "to", Shape::one, Type::endpoint, "",
@@ -200,6 +221,7 @@ constexpr Key kKeys[] = {
 
     {"guard", "egress", Shape::one, Type::section, "egress", "As in a bottle."},
     {"guard", "secrets", Shape::map, Type::section, "secret", "As in a bottle."},
+    {"guard", "scan", Shape::one, Type::section, "scan", "As in a bottle."},
     {"guard", "ssh", Shape::list, Type::section, "ssh", "As in a bottle."},
 
     {"v1", "bottles", Shape::map, Type::section, "v1_bottle", "Becomes `bottles`."},

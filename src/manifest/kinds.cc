@@ -61,6 +61,8 @@ constexpr Kind kKinds[] = {
      "a preset such as npm, npm@1 or github-repo:OWNER/NAME"},
     {Type::section, "section", "{}", "keys and values"},
     {Type::rule, "host pattern or rule", "{}", "a host, or {host: …, methods: …, paths: …}"},
+    {Type::variable, "text, `${HOST_VAR}`, `?question` or section", "{}",
+     "a literal, ${HOST_VAR} as the whole value, ?question, or {value: …, secret: true}"},
 };
 
 bool digits(const std::string& text, size_t most = 9) {
@@ -253,6 +255,11 @@ bool placeholder(const std::string& text) {
          std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
 }
 
+bool env_value(const std::string& text) {
+  if (text.starts_with("${") && text.ends_with("}")) return variable(text.substr(2, text.size() - 3));
+  return text.find('\0') == std::string::npos;
+}
+
 }  // namespace
 
 const Kind& kind(Type type) { return *std::ranges::find(kKinds, type, &Kind::type); }
@@ -266,8 +273,7 @@ bool valid(Type type, const std::string& text) {
     case Type::env_name:
       return variable(text);
     case Type::env_value:
-      if (text.starts_with("${") && text.ends_with("}")) return variable(text.substr(2, text.size() - 3));
-      return text.find('\0') == std::string::npos;
+      return env_value(text);
     case Type::flag:
       return text == "true" || text == "false";
     case Type::inspect:
@@ -317,6 +323,7 @@ bool valid(Type type, const std::string& text) {
     case Type::choice:
     case Type::section:
     case Type::rule:
+    case Type::variable:
       return true;
   }
   return false;

@@ -39,7 +39,8 @@ enum class Type {
   choice,
   preset,
   section,
-  rule
+  rule,     // a host pattern, or a section
+  variable  // an env_value, or a section
 };
 
 struct Kind {
@@ -51,7 +52,8 @@ struct Kind {
 
 const Kind& kind(Type type);
 
-// Returns whether `text` is a value of this kind. `choice`, `section` and `rule` are not scalars and always pass.
+// Returns whether `text` is a value of this kind. `choice`, `section`, `rule` and `variable` are not scalars and always
+// pass.
 bool valid(Type type, const std::string& text);
 
 // Convert text for which valid() has returned true.

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,8 +32,9 @@ struct AllowRule {
   std::vector<std::string> methods;  // empty: any. If set, the host is inspected
   std::vector<std::string> paths;    // globs; ** crosses slashes; empty: any. If set, the host is inspected
   bool inspect = false;
-  std::string on_secret = {};  // as in Egress, for this host; empty: as for the others
-  std::string preset = {};     // the preset that it comes from, with its version, such as "npm@1"; empty: none
+  std::string on_secret = {};     // as in Egress, for this host; empty: as for the others
+  std::string on_injection = {};  // the same
+  std::string preset = {};        // the preset that it comes from, with its version, such as "npm@1"; empty: none
 };
 
 struct LanRoute {
@@ -47,6 +49,7 @@ struct Egress {
   std::string on_secret = "block";                   // block | redact | warn
   std::map<std::string, std::string> on_secret_for;  // the same by the name of a scanning rule or a secret
   std::vector<std::string> allowed_secrets;          // fingerprints of credentials that may leave
+  std::string on_injection = "warn";                 // block | warn: instructions to the agent in an answer
   std::map<std::string, std::vector<std::string>>
       hosts;                          // fixed addresses: name → ip or ip:port, trusted by the operator
   std::string parent_proxy;           // http://host:port; in a guard's own file with user:password@
@@ -71,6 +74,12 @@ struct SshHost {
   uint16_t port = 22;
 };
 
+// What the guard looks for besides the secrets and the rules that it knows. Host paths.
+struct Scan {
+  std::vector<std::string> secrets;  // files whose values must not leave
+  std::vector<std::string> rules;    // files of rules for credentials (docs/rules.md)
+};
+
 struct Bottle {
   std::string name, image, dockerfile, runtime = "auto";
   std::vector<std::string> packages;
@@ -79,7 +88,9 @@ struct Bottle {
   std::vector<std::string> include;        // patterns of files that go along with a clone though they are not committed
   std::vector<std::string> keep;           // patterns of files that come home though git ignores them
   std::map<std::string, std::string> env;  // literal | "${HOST_VAR}" | "?question"
+  std::set<std::string> secret_env;        // the variables of `env` whose values must not leave
   std::map<std::string, Secret> secrets;
+  Scan scan;
   Egress egress;
   std::vector<SshHost> ssh;
   Positions positions;  // of "env.STAGE", "secrets.github" and so on, for errors that are found later
@@ -129,7 +140,7 @@ Result<Agent> parse_agent(const File& markdown);
 // Parses claude-bottle.json of version 1.
 Result<Manifest> import_v1(const File& json);
 
-// Parses the file of `bottle guard run --config`: the keys egress, secrets and ssh of a bottle, at top level.
+// Parses the file of `bottle guard run --config`: the keys egress, secrets, scan and ssh of a bottle, at top level.
 Result<Bottle> parse_guard(const File& file);
 
 // Loads all files together. A file named claude-bottle.json is read as version 1. A name that is defined twice is an

@@ -52,6 +52,30 @@ vms:
   lab: {provider: qemu, ttl: 2h, idle: 30m, cpus: 2, memory: 4g, allow_vpn: true, options: {network: none, level: 3}}
 )";
 
+TEST(Manifest, WhatIsLookedForIsJoinedAlongTheBases) {
+  auto manifest = parse({"dir/p.yaml", R"(
+bottles:
+  base:
+    env: {TOKEN: {value: "${HOST_TOKEN}", secret: true}, OTHER: {value: x, secret: true}, PLAIN: {value: y}}
+    scan: {secrets: [prod.env, ~/other.env], rules: [/etc/acme.rules]}
+    egress: {on_injection: block}
+  web:
+    extends: [base]
+    env: {OTHER: z}
+    scan: {secrets: [/run/more]}
+    egress: {allow: [{host: a.example.org, on_injection: warn}]}
+)"});
+  ASSERT_TRUE(manifest) << manifest.error().what;
+  const Bottle& web = manifest->bottles.at("web");
+  EXPECT_EQ(web.scan.secrets, (std::vector<std::string>{"dir/prod.env", "~/other.env", "/run/more"}));
+  EXPECT_EQ(web.scan.rules, std::vector<std::string>{"/etc/acme.rules"});
+  EXPECT_EQ(web.env, (std::map<std::string, std::string>{{"TOKEN", "${HOST_TOKEN}"}, {"OTHER", "z"}, {"PLAIN", "y"}}));
+  EXPECT_EQ(web.secret_env, std::set<std::string>{"TOKEN"}) << "a variable that is set again is what it is then";
+  EXPECT_EQ(web.egress.on_injection, "block");
+  EXPECT_EQ(web.egress.allow[0].on_injection, "warn");
+  EXPECT_TRUE(web.egress.allow[0].inspect);
+}
+
 TEST(Manifest, OnSecretIsForABottleAHostOrAName) {
   auto manifest = parse({"p.yaml",
                          "bottles:\n  web:\n    egress:\n      allow: [{host: a.example.org, on_secret: redact}]\n"

@@ -68,7 +68,8 @@ Result<AllowRule> read_rule(const Node& node) {
     return fail_at(node.find("inspect")->at, "inspect: the guard cannot check methods and paths without inspection",
                    "remove `inspect: false`, or the methods and paths");
   rule.on_secret = text(node, "on_secret");
-  rule.inspect = inspect != "false" || !rule.on_secret.empty();
+  rule.on_injection = text(node, "on_injection");
+  rule.inspect = inspect != "false" || !rule.on_secret.empty() || !rule.on_injection.empty();
   return rule;
 }
 
@@ -106,6 +107,7 @@ Result<> apply_egress(Egress& egress, const Node& node, const std::string& path)
                           text(item, "tls") == "true"});
   egress.on_secret = text(node, "on_secret", egress.on_secret);
   for (const auto& [name, value] : child(node, "on_secret_for").entries) egress.on_secret_for[name.text] = value.text;
+  egress.on_injection = text(node, "on_injection", egress.on_injection);
   for (const auto& print : texts(node, "allowed_secrets")) egress.allowed_secrets.push_back(print);
   for (const auto& [name, value] : child(node, "hosts").entries) {
     auto& addresses = egress.hosts[lower(name.text)];
@@ -131,8 +133,11 @@ void put_ssh(Bottle& bottle, SshHost host, const std::string& at) {
 
 void apply_env(Bottle& bottle, const Node& node) {
   for (const auto& [name, value] : child(node, "env").entries) {
-    bottle.env[name.text] = value.text;
+    bool plain = value.kind == Node::Kind::scalar;
+    bottle.env[name.text] = plain ? value.text : text(value, "value");
     bottle.positions["env." + name.text] = value.at;
+    bottle.secret_env.erase(name.text);
+    if (!plain && text(value, "secret") == "true") bottle.secret_env.insert(name.text);
   }
 }
 
@@ -163,6 +168,9 @@ Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path)
     bottle.secrets[name.text] = TRY(read_secret(name.text, value, path));
     bottle.positions["secrets." + name.text] = name.at;
   }
+  const Node& scan = child(node, "scan");
+  for (const auto& file : texts(scan, "secrets")) bottle.scan.secrets.push_back(from_file(file, path));
+  for (const auto& file : texts(scan, "rules")) bottle.scan.rules.push_back(from_file(file, path));
   TRY(apply_egress(bottle.egress, child(node, "egress"), path));
   for (const auto& item : child(node, "ssh").items)
     put_ssh(bottle,

@@ -11,7 +11,11 @@ using nlohmann::ordered_json;
 ordered_json value_schema(const Key& key) {
   ordered_json of = {{"$ref", "#/$defs/" + std::string(key.of)}};
   if (key.type == Type::section) return of;
-  if (key.type == Type::rule) return {{"anyOf", ordered_json::array({ordered_json{{"type", "string"}}, of})}};
+  if (key.type == Type::rule || key.type == Type::variable) {
+    auto scalar =
+        key.type == Type::rule ? ordered_json{{"type", "string"}} : ordered_json::parse(kind(Type::env_value).schema);
+    return {{"anyOf", ordered_json::array({scalar, of})}};
+  }
   if (key.type == Type::choice) return {{"enum", choices(key)}};
   return ordered_json::parse(kind(key.type).schema);
 }

@@ -78,6 +78,7 @@ std::string rule_text(const manifest::AllowRule& rule) {
   if (!rule.paths.empty()) text += "  " + joined(rule.paths, " ");
   if (!rule.on_secret.empty()) text += "  secrets: " + rule.on_secret;
   if (!rule.preset.empty()) text += "  preset " + shown(rule.preset);
+  if (!rule.on_injection.empty()) text += "  instructions in answers: " + rule.on_injection;
   return text + (rule.inspect ? "  inspected" : "");
 }
 
@@ -87,8 +88,11 @@ std::vector<Line> explain(const Plan& plan) {
   std::vector<Line> out;
   char cpus[16];
   std::snprintf(cpus, sizeof cpus, "%g", plan.resources.cpus);
-  std::vector<std::string> env, secrets, egress, ssh, skills, words, warnings;
-  for (const auto& var : plan.env) env.push_back(var.name + origin(var.source));
+  std::vector<std::string> env, secrets, scan, egress, ssh, skills, words, warnings;
+  for (const auto& var : plan.env)
+    env.push_back(var.name + origin(var.source) + (var.secret ? " (must not leave)" : ""));
+  for (const auto& file : plan.scan.secrets) scan.push_back("for the values of " + shown(file));
+  for (const auto& file : plan.scan.rules) scan.push_back("by the rules of " + shown(file));
   std::string parent_login;
   for (const auto& secret : plan.secrets)
     if (secret.name == kParentLogin) parent_login = " with a login" + origin(secret.source);
@@ -106,6 +110,8 @@ std::vector<Line> explain(const Plan& plan) {
   if (plan.egress.on_secret != "block") egress.push_back("if a request carries a secret: " + plan.egress.on_secret);
   for (const auto& [name, what] : plan.egress.on_secret_for)
     egress.push_back("if a request carries " + shown(name) + ": " + what);
+  if (plan.egress.on_injection != "warn")
+    egress.push_back("if an answer instructs the agent: " + plan.egress.on_injection);
   if (!plan.egress.allowed_secrets.empty())
     egress.push_back("credentials that may leave: " + joined(plan.egress.allowed_secrets));
   if (!plan.egress.parent_proxy.empty()) egress.push_back("through " + shown(plan.egress.parent_proxy) + parent_login);
@@ -130,6 +136,7 @@ std::vector<Line> explain(const Plan& plan) {
        memory(plan.resources.disk) + " disk, " + memory(plan.resources.shm) + " shm"});
   if (!env.empty()) row(out, "env", {joined(env)});
   row(out, "secrets", secrets);
+  row(out, "scan", scan);
   row(out, "egress", egress);
   row(out, "ssh", ssh);
   if (!skills.empty()) row(out, "skills", {joined(skills)});

@@ -73,9 +73,15 @@ Result<> missing(Plan& plan, const manifest::Bottle& bottle, const std::string& 
 
 Result<> set_env(Plan& plan, const manifest::Bottle& bottle, const Facts& facts, const Options& options) {
   for (const auto& [name, value] : bottle.env) {
-    EnvVar var{name, source_of_env(name, value)};
+    EnvVar var{name, source_of_env(name, value), bottle.secret_env.contains(name)};
     if (var.source.kind == Source::Kind::env && !set(facts, var.source.text))
       TRY(missing(plan, bottle, "env." + name, var.source.text, facts, options));
+    // A plan is printed, and kept in the ledger.
+    if (var.secret && var.source.kind == Source::Kind::literal)
+      return fail(
+          Code::invalid,
+          at(bottle.positions, "env." + name) + "env." + name + ": a secret value stands in the manifest itself",
+          "write value: ${HOST_VAR} and export that variable, or value: ?question");
     if (var.source.kind == Source::Kind::literal && value.find("${") != std::string::npos)
       plan.warnings.push_back("env." + name + " is used literally, because ${…} works only as the whole value");
     if (signs_in(name))
@@ -155,9 +161,7 @@ Result<> set_secrets(Plan& plan, const manifest::Bottle& bottle, const Facts& fa
                     "add `env: NAME`");
       plan.warnings.push_back("secret " + name + " is EXPOSED: the agent sees its real value in " + planned.env);
       plan.env.push_back({planned.env, planned.source});
-      // The guard still looks for the value, unless the operator would then be asked for it twice.
-      planned.env.clear();
-      if (planned.source.kind == Source::Kind::prompt) continue;
+      planned.env.clear();  // the guard still looks for the value
     }
     plan.secrets.push_back(std::move(planned));
   }
@@ -369,6 +373,14 @@ Result<> check_variables(const Plan& plan, const manifest::Bottle& bottle) {
   return {};
 }
 
+// Takes over what the guard needs as it is, with the paths of this host.
+void set_policy(Plan& plan, const manifest::Bottle& bottle, const Facts& facts) {
+  plan.egress = bottle.egress;
+  plan.scan = bottle.scan;
+  for (auto* files : {&plan.egress.extra_ca, &plan.scan.secrets, &plan.scan.rules})
+    for (auto& file : *files) file = expand(file, facts);
+}
+
 Result<> check_text(const Plan& plan) {
   if (!is_utf8(plan.workspace)) return fail(Code::invalid, "the path of the workspace is not UTF-8");
   if (!is_utf8(plan.prompt)) return fail(Code::invalid, "the prompt is not UTF-8");
@@ -430,8 +442,7 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   plan.headless = options.headless;
   plan.system_prompt = agent.prompt;
   plan.prompt = options.prompt;
-  plan.egress = bottle.egress;
-  for (auto& file : plan.egress.extra_ca) file = expand(file, facts);
+  set_policy(plan, bottle, facts);
   TRY(set_image(plan, agent, bottle, options, facts));
   TRY(set_runtime(plan, bottle, options, facts));
   TRY(set_workspace(plan, bottle, options, facts));
@@ -472,8 +483,7 @@ Result<Plan> for_guard(const manifest::Bottle& policy, const Facts& facts) {
   plan.agent = plan.bottle = policy.name;
   plan.provider = "command";
   plan.headless = true;
-  plan.egress = policy.egress;
-  for (auto& file : plan.egress.extra_ca) file = expand(file, known);
+  set_policy(plan, policy, known);
   TRY(set_secrets(plan, policy, known, nullptr));
   TRY(set_parent_login(plan, policy, known, nullptr));
   plan.env.clear();  // there is no agent

@@ -61,6 +61,7 @@ struct Source {
 struct EnvVar {
   std::string name;
   Source source;
+  bool secret = false;  // the agent sees the value, and it must not leave
 };
 
 // The name among a plan's secrets of the login at egress.parent_proxy. It is no secret of the agent's: it has no hosts
@@ -104,6 +105,7 @@ struct Plan {
   uint32_t uid = 1000, gid = 1000;     // of the agent, inside (never 0 unless bind needs it)
   std::vector<EnvVar> env;
   std::vector<Secret> secrets;
+  manifest::Scan scan;
   manifest::Egress egress;
   std::vector<manifest::SshHost> ssh;
   std::vector<std::string> skills;   // host paths of skill directories

@@ -36,6 +36,38 @@ Facts web_facts() {
   return f;
 }
 
+TEST(Plan, SaysWhatIsLookedForAndNoValue) {
+  auto plan = make(parsed(R"(
+bottles:
+  web:
+    env: {KEY: {value: "${NPM_READ_TOKEN}", secret: true}, WORD: {value: "?Which word", secret: true}}
+    secrets: {asked: {from: "?Which one", expose: true, env: ASKED}}
+    scan: {secrets: [~/prod.env], rules: [/etc/acme.rules]}
+    egress: {on_injection: block, allow: [{host: a.example.org, on_injection: warn}]}
+agents:
+  dev: {bottle: web, provider: shell}
+)"),
+                   {.agent = "dev"}, web_facts());
+  ASSERT_TRUE(plan) << plan.error().what;
+  EXPECT_EQ(plan->scan.secrets, std::vector<std::string>{"/home/me/prod.env"});
+  std::string shown = joined(explain(*plan));
+  for (const char* text : {"KEY (from NPM_READ_TOKEN) (must not leave)", "WORD (bottle asks) (must not leave)",
+                           "for the values of /home/me/prod.env", "by the rules of /etc/acme.rules",
+                           "if an answer instructs the agent: block", "a.example.org  instructions in answers: warn"})
+    EXPECT_NE(shown.find(text), std::string::npos) << text << "\n" << shown;
+  EXPECT_EQ(shown.find("npm-value"), std::string::npos);
+  ASSERT_EQ(plan->secrets.size(), 1u) << "the guard looks for an exposed value that is asked for, too";
+  EXPECT_EQ(plan->secrets[0].name, "asked");
+  auto again = read(wire::encode(*plan));
+  ASSERT_TRUE(again) << again.error().what;
+  EXPECT_EQ(joined(explain(*again)), shown);
+  auto literal =
+      make(parsed("bottles: {w: {env: {A: {value: b, secret: true}}}}\nagents: {a: {bottle: w, provider: shell}}"),
+           {.agent = "a"}, web_facts());
+  ASSERT_FALSE(literal);
+  EXPECT_NE(literal.error().what.find("env.A: a secret value stands in the manifest itself"), std::string::npos);
+}
+
 // Compares with tests/golden/NAME; BOTTLE_UPDATE_GOLDEN=1 writes it instead. An image's tag follows its recipe, which
 // is none of a plan's matter.
 void expect_golden(const std::string& name, std::string text) {

@@ -155,8 +155,9 @@ Result<Launch::Guard> Launch::make_guard() {
   std::string image = TRY(ensure_guard_image(engine_));
   Subnet subnet = TRY(job_.relay_all ? create_offline_guard(image) : create_guard(image));
   Values values = TRY(control_.await_values());
-  auto config = guard_config(job_.plan, {subnet.guard, job_.ca_bundle, job_.extra_ca, values.secrets, job_.far,
-                                         job_.tunnel, job_.relay_all, host_networks()});
+  auto config = guard_config(
+      job_.plan, {subnet.guard, job_.ca_bundle, job_.extra_ca, values.secrets, job_.far, job_.tunnel, job_.relay_all,
+                  host_networks(), known_secrets(job_.plan, values.env, values.known), job_.own_rules});
   config.ssh_agent = !job_.ssh_keys.empty();
   auto root = TRY(root_.get());
   GuardLink link = TRY(start_guard(engine_, names_.guard, config, *root, control_.stop()));

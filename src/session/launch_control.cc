@@ -70,6 +70,7 @@ void LaunchControl::take_values(const Frame& frame) {
   } else {
     values_->env.merge(came->env);
     values_->secrets.merge(came->secrets);
+    values_->known.merge(came->known);
   }
   values_are_here_ = true;
   values_came_.notify_all();

@@ -54,7 +54,8 @@ plan::Plan plan() {
   p.runtime = "auto";
   p.workspace = "/home/me/app";
   p.repository = "/home/me/app/.git";
-  p.env = {{"STAGE", {plan::Source::Kind::literal, "dev"}}};
+  p.env = {{"STAGE", {plan::Source::Kind::literal, "dev"}, true}};
+  p.scan = {{"/home/me/prod.env"}, {"/home/me/acme.rules"}};
   p.secrets = {{"github",
                 {plan::Source::Kind::env, "GITHUB_TOKEN"},
                 {"api.github.com"},
@@ -68,6 +69,8 @@ plan::Plan plan() {
   p.egress.lan = {{"tracker.bottle", "10.0.0.7:80", {"GET"}, {"/issues/**"}, false}};
   p.egress.allow[0].on_secret = "redact";
   p.egress.allow[0].preset = "npm@1";
+  p.egress.allow[0].on_injection = "warn";
+  p.egress.on_injection = "block";
   p.egress.on_secret_for = {{"jwt", "warn"}};
   p.egress.allowed_secrets = {"3543c50b0cb9"};
   p.egress.hosts = {{"db.example.org", {"10.0.0.8"}}};
@@ -109,7 +112,8 @@ VmJob vm() {
 Job job() {
   Job j;
   j.plan = plan();
-  j.values = {{{"STAGE", "dev"}}, {{"github", "value"}}};
+  j.values = {{{"STAGE", "dev"}}, {{"github", "value"}}, {{"prod.env:KEY", "value"}}};
+  j.own_rules = {"[acme]\n", "00ff"};
   j.ssh_keys = {{"/home/me/.ssh/id", "blob", "/run/agent", "passphrase"}};
   j.engine = "/run/docker.sock";
   j.ca_bundle = "-----BEGIN CERTIFICATE-----\n";
@@ -251,6 +255,7 @@ GuardConfig guard_config() {
                      .names = {{"guard", "10.0.0.2"}},
                      .ca_bundle = "-----BEGIN CERTIFICATE-----\n",
                      .known = {{"deploy", "value"}},
+                     .own_rules = {"[acme]\n", "00ff"},
                      .models = {"api.anthropic.com"},
                      .ssh = {{"git.example.org", 22, "ssh-ed25519 AAAA"}},
                      .relay = {"api.github.com"},
@@ -267,7 +272,8 @@ GuardConfig guard_config() {
                     {.name = "npm", .relayed = true, .placeholder = "other", .hosts = {"npm.example.org"}}};
   config.egress.allow = {{"*.example.org", {443}, {"GET"}, {"/a/**"}, true},
                          {.host = "evil.example.org", .deny = true},
-                         {.host = "paste.example.org", .on_secret = "warn"}};
+                         {.host = "paste.example.org", .on_secret = "warn", .on_injection = "block"}};
+  config.egress.on_injection = "block";
   config.egress.lan = {{"tracker.bottle", "10.0.0.7:80", {"GET"}, {"/issues/**"}, true}};
   config.egress.on_secret = "redact";
   config.egress.on_secret_for = {{"jwt", "warn"}};
@@ -375,11 +381,11 @@ std::vector<Sample> samples() {
   all.push_back(sample("policy-secret", PolicyChange{"7", {}, {}, "3543c50b0cb9"}));
   all.push_back(sample("policy-deny", PolicyChange{"7", {}, "a.example.org"}));
   all.push_back(sample("values", job().values));
-  all.back().tables = {"env", "secrets"};
+  all.back().tables = {"env", "secrets", "known"};
   all.push_back(sample("plan", plan()));
   all.back().tables = {"hosts", "on_secret_for"};
   all.push_back(sample("job", job()));
-  all.back().tables = {"env", "secrets", "options", "environment", "hosts", "on_secret_for"};
+  all.back().tables = {"env", "secrets", "known", "options", "environment", "hosts", "on_secret_for"};
   all.back().elsewhere = "/plan/";
   all.push_back(foreign("hello", hello()));
   all.push_back(foreign("hello-absent", Absent{"x86_64", "Linux"}));

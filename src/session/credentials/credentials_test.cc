@@ -8,6 +8,7 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "session/credentials/known_values.h"
 #include "session/credentials/ssh_keys.h"
 #include "session/credentials/token.h"
 #include "session/credentials/values.h"
@@ -65,6 +66,63 @@ TEST_F(Credentials, AValueThatIsMissingOrUnfitNamesItsVariable) {
     EXPECT_NE(values.error().what.find("variable NAME"), std::string::npos) << values.error().what;
     EXPECT_NE(values.error().what.find(said), std::string::npos) << values.error().what;
   }
+}
+
+TEST(KnownValues, AFileHasOneOfThreeForms) {
+  using Map = std::map<std::string, std::string>;
+  auto values = [](std::string_view text) { return known_values("prod.env", text).value_or(Map()); };
+  EXPECT_EQ(
+      values("# a comment\nexport API_TOKEN=k3j9x0q2w8 # mine\r\nDB_PASSWORD='two words'\n\nNODE_ENV=development\n"
+             "PORT=12345678\nSHORT_KEY=abc\nHOST=db.example.org\nRANDOM=Zt4hWm8Rk2Lx7Pq1Vn5B\n"
+             "DATABASE=postgres://me:winter-otter@db.example.org/x\nDOCS=https://docs.example.org/2024\n"),
+      (Map{{"prod.env:API_TOKEN", "k3j9x0q2w8"},
+           {"prod.env:DB_PASSWORD", "two words"},
+           {"prod.env:RANDOM", "Zt4hWm8Rk2Lx7Pq1Vn5B"},
+           {"prod.env:DATABASE", "postgres://me:winter-otter@db.example.org/x"},
+           {"prod.env:DATABASE.password", "winter-otter"}}));
+  EXPECT_EQ(
+      values(
+          R"({"type":"service_account","private_key":"-----BEGIN KEY-----\nabcdefghij\nklmnopqrst\n-----END KEY-----",
+                       "deep":[{"client_secret":"winter-otter"}],"n":1})"),
+      (Map{{"prod.env:private_key.2", "abcdefghij"},
+           {"prod.env:private_key.3", "klmnopqrst"},
+           {"prod.env:deep.0.client_secret", "winter-otter"}}));
+  EXPECT_EQ(values("\xef\xbb\xbf"
+                   "first-value\nshort\n-----BEGIN KEY-----\nthird and fourth words\n"),
+            (Map{{"prod.env:1", "first-value"}, {"prod.env:4", "third and fourth words"}}));
+  EXPECT_EQ(known_values("a b\"c", "some-value")->begin()->first, "a_b_c:1") << "the name goes into JSON";
+  for (std::string_view bad : {"", "\n\n", "short", "A=b\n", "\xff\xff\xff\xff\xff\xff\xff\xff\xff"})
+    EXPECT_FALSE(known_values("x", bad)) << bad;
+}
+
+TEST_F(Credentials, FilesOfScanSecretsAreRead) {
+  plan::Plan plan;
+  std::string first = file("TOKEN=winter-otter\n"), second = file("summer-badger\n");
+  plan.scan.secrets = {first, second, first};
+  auto values = resolve(plan, {}, answer);
+  ASSERT_TRUE(values) << values.error().what;
+  std::string name = first.substr(first.rfind('/') + 1) + ":TOKEN";
+  EXPECT_EQ(values->known.size(), 3u);
+  EXPECT_EQ(values->known[name], "winter-otter");
+  EXPECT_EQ(values->known[name + "-2"], "winter-otter");
+  plan.scan.secrets = {path + "/none"};
+  EXPECT_NE(resolve(plan, {}, answer).error().what.find("scan.secrets"), std::string::npos);
+  std::string many;
+  for (int i = 0; i < 1001; ++i) many += "value-number-" + std::to_string(i) + "\n";
+  plan.scan.secrets = {file(many)};
+  EXPECT_EQ(resolve(plan, {}, answer).error().code, Code::limit);
+}
+
+TEST_F(Credentials, OneQuestionIsAskedOnce) {
+  plan::Plan plan;
+  plan.env = {{"KEY", {Kind::prompt, "Which key?"}}};
+  plan.secrets = {{.name = "key", .source = {Kind::prompt, "Which key?"}}};
+  int asked = 0;
+  auto values = resolve(
+      plan, {}, [&](const std::string&) -> Result<std::string> { return "answer-number-" + std::to_string(++asked); });
+  ASSERT_TRUE(values) << values.error().what;
+  EXPECT_EQ(asked, 1);
+  EXPECT_EQ(values->env["KEY"], values->secrets["key"]);
 }
 
 TEST_F(Credentials, ASecretMustFitIntoAHeader) {

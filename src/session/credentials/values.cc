@@ -5,6 +5,7 @@
 #include "base/files/file.h"
 #include "base/os/process.h"
 #include "base/text/json.h"
+#include "session/credentials/known_values.h"
 
 namespace bottle::session {
 namespace {
@@ -70,10 +71,38 @@ Result<> check_secret(const std::string& name, const std::string& value) {
   return {};
 }
 
+// Reads the files of scan.secrets.
+Result<> add_known(const std::vector<std::string>& files, std::map<std::string, std::string>& known) {
+  size_t bytes = 0;
+  for (const std::string& file : files) {
+    auto text = read_file(file, kMostKnownFile);
+    if (!text) return std::unexpected(std::move(text.error()).during("scan.secrets"));
+    auto values = known_values(file.substr(file.rfind('/') + 1), *text);
+    if (!values) return std::unexpected(std::move(values.error()).during("scan.secrets: " + file));
+    for (auto& [name, value] : *values) {
+      bytes += value.size();
+      if (known.size() == kMostKnownValues || bytes > kMostKnownBytes)
+        return fail(Code::limit, "scan.secrets: the files have more than 1000 values, or more than 128 KB of values",
+                    "list only the files whose values must not leave");
+      std::string free = name;  // files in different directories may have the same name
+      for (int n = 2; known.contains(free); ++n) free = name + "-" + std::to_string(n);
+      known.emplace(std::move(free), std::move(value));
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::string>& environment, const Ask& ask) {
+Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::string>& environment,
+                       const Ask& ask_each) {
   Values values;
+  // A variable and a secret with the same question, as an exposed secret has, are asked for once.
+  std::map<std::string, std::string> answers;
+  Ask ask = [&](const std::string& question) -> Result<std::string> {
+    if (auto known = answers.find(question); known != answers.end()) return known->second;
+    return answers[question] = TRY(ask_each(question));
+  };
   for (const auto& var : plan.env) {
     auto value = value_of(var.source, environment, ask);
     if (!value) return std::unexpected(std::move(value.error()).during("variable " + var.name));
@@ -89,6 +118,7 @@ Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::
       return std::unexpected(std::move(good.error()).during("secret " + secret.name));
     values.secrets[secret.name] = *value;
   }
+  TRY(add_known(plan.scan.secrets, values.known));
   return values;
 }
 

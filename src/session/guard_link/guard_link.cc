@@ -98,24 +98,38 @@ void add_secrets(const plan::Plan& plan, const GuardSettings& settings, wire::Gu
 
 }  // namespace
 
+std::vector<wire::GuardKnownSecret> known_secrets(const plan::Plan& plan, const std::map<std::string, std::string>& env,
+                                                  const std::map<std::string, std::string>& files) {
+  std::vector<wire::GuardKnownSecret> known;
+  for (const auto& variable : plan.env)
+    if (auto value = env.find(variable.name); variable.secret && value != env.end())
+      known.push_back({variable.name, value->second});
+  for (const auto& [name, value] : files) known.push_back({name, value});
+  return known;
+}
+
 wire::GuardConfig guard_config(const plan::Plan& plan, const GuardSettings& settings) {
   wire::GuardConfig config{.listen = {settings.guard_ip + ":3128"},
                            .dns = settings.guard_ip + ":53",
                            .names = {{"guard", settings.guard_ip}},
                            .ca_bundle = settings.ca_bundle,
+                           .known = settings.known,
+                           .own_rules = settings.own_rules,
                            .models = plan::model_hosts(plan),
                            .host_networks = texts_of(settings.host_networks)};
   auto& egress = config.egress;
   egress.on_secret = plan.egress.on_secret;
   egress.on_secret_for = plan.egress.on_secret_for;
   egress.allowed_secrets = plan.egress.allowed_secrets;
+  egress.on_injection = plan.egress.on_injection;
   egress.hosts = plan.egress.hosts;
   egress.parent_proxy = plan.egress.parent_proxy;
   egress.extra_ca = settings.extra_ca;
   egress.http2 = plan.egress.http2;
   egress.resolver = plan.egress.resolver.empty() ? "127.0.0.11:53" : plan.egress.resolver;
   for (const auto& rule : plan.egress.allow)
-    egress.allow.push_back({rule.host, rule.ports, rule.methods, rule.paths, rule.inspect, false, rule.on_secret});
+    egress.allow.push_back(
+        {rule.host, rule.ports, rule.methods, rule.paths, rule.inspect, false, rule.on_secret, rule.on_injection});
   for (const auto& route : plan.egress.lan) {
     if (!settings.far) {
       egress.lan.push_back({route.name, route.to, route.methods, route.paths, route.tls});

@@ -43,8 +43,14 @@ struct GuardSettings {
   bool far = false;                            // LAN services are at the other end of the relay
   bool tunnel = false;                         // the values of all secrets are at the other end of the relay
   bool relay_all = false;  // this machine has no network, so every host is at the other end of the relay
-  std::vector<policy::Prefix> host_networks;  // networks of the machine that this guard runs on (host_routes.h)
+  std::vector<policy::Prefix> host_networks;       // networks of the machine that this guard runs on (host_routes.h)
+  std::vector<wire::GuardKnownSecret> known = {};  // known_secrets()
+  wire::GuardOwnRules own_rules = {};
 };
+// Returns the values that must not leave, besides those of secrets. `env` has the values of the agent's variables, and
+// `files` those of scan.secrets, by their names.
+std::vector<wire::GuardKnownSecret> known_secrets(const plan::Plan& plan, const std::map<std::string, std::string>& env,
+                                                  const std::map<std::string, std::string>& files);
 // Returns the guard's rule for a LAN service.
 wire::GuardRule lan_rule(const manifest::LanRoute& route);
 std::vector<std::string> texts_of(const std::vector<policy::Prefix>& networks);

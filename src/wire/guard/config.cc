@@ -26,6 +26,7 @@ static void fields(Object& o, GuardRule& rule) {
   if (o.optional("inspect", rule.inspect)) o.flag("inspect", rule.inspect);
   if (o.optional("deny", rule.deny)) o.flag("deny", rule.deny);
   if (o.optional("on_secret", !rule.on_secret.empty())) o.text("on_secret", rule.on_secret, kName);
+  if (o.optional("on_injection", !rule.on_injection.empty())) o.text("on_injection", rule.on_injection, kName);
 }
 
 static void fields(Object& o, GuardLanRoute& route) {
@@ -53,6 +54,11 @@ static void fields(Object& o, GuardKnownSecret& known) {
   o.text("value", known.value, kValue);
 }
 
+void fields(Object& o, GuardOwnRules& rules) {
+  o.text("text", rules.text, kLongText);
+  o.text("database", rules.database, kLongText);
+}
+
 static void fields(Object& o, GuardSshHost& ssh) {
   o.text("host", ssh.host, kPath);
   if (o.optional("port", true)) o.number("port", ssh.port);
@@ -66,6 +72,7 @@ static void fields(Object& o, GuardEgress& egress) {
   if (o.optional("on_secret_for", !egress.on_secret_for.empty()))
     o.table("on_secret_for", egress.on_secret_for, kMany, kName);
   texts(o, "allowed_secrets", egress.allowed_secrets);
+  if (o.optional("on_injection", egress.on_injection != "warn")) o.text("on_injection", egress.on_injection, kName);
   if (o.optional("hosts", true)) o.tables("hosts", egress.hosts, kMany, kName);
   text(o, "parent_proxy", egress.parent_proxy);
   text(o, "parent_login", egress.parent_login, 16 << 10);
@@ -83,6 +90,7 @@ void fields(Object& o, GuardConfig& config) {
   text(o, "ca_bundle", config.ca_bundle, kPem);
   if (o.optional("secrets", true)) o.objects("secrets", config.secrets, kMany);
   if (o.optional("known", !config.known.empty())) o.objects("known", config.known, kMany);
+  if (o.optional("own_rules", !config.own_rules.text.empty())) o.object("own_rules", config.own_rules);
   texts(o, "models", config.models);
   if (o.optional("ssh", true)) o.objects("ssh", config.ssh, kMany);
   texts(o, "relay", config.relay);

@@ -19,7 +19,8 @@ struct GuardRule {
   std::vector<std::string> methods, paths;  // empty: all
   bool inspect = false;
   bool deny = false;
-  std::string on_secret = {};  // block | redact | warn, for this host; empty: as for the others
+  std::string on_secret = {};     // block | redact | warn, for this host; empty: as for the others
+  std::string on_injection = {};  // block | warn, the same
   bool operator==(const GuardRule&) const = default;
 };
 
@@ -49,6 +50,14 @@ struct GuardKnownSecret {
   bool operator==(const GuardKnownSecret&) const = default;
 };
 
+// Rules of the operator's for credentials.
+struct GuardOwnRules {
+  std::string text;      // in the format of docs/rules.md
+  std::string database;  // what scan::compile() made of it, in hexadecimal; empty if no rule has a pattern
+  bool operator==(const GuardOwnRules&) const = default;
+};
+void fields(Object& o, GuardOwnRules& rules);
+
 struct GuardSshHost {
   std::string host;
   uint16_t port = 22;
@@ -62,6 +71,7 @@ struct GuardEgress {
   std::string on_secret = "block";                        // block | redact | warn
   std::map<std::string, std::string> on_secret_for;       // the same for a rule of src/scan or a secret, by its name
   std::vector<std::string> allowed_secrets;               // fingerprints of credentials that may leave
+  std::string on_injection = "warn";                      // block | warn: an answer that instructs the agent
   std::map<std::string, std::vector<std::string>> hosts;  // name → its fixed addresses, ip or ip:port
   std::string parent_proxy;                               // http://host:port; empty: none
   std::string parent_login;                               // user:password there, as they are; empty: none
@@ -82,6 +92,7 @@ struct GuardConfig {
   std::string ca_bundle;  // PEM of the public roots
   std::vector<GuardSecret> secrets;
   std::vector<GuardKnownSecret> known = {};
+  GuardOwnRules own_rules = {};
   std::vector<std::string> models;  // hosts of the agent's model
   std::vector<GuardSshHost> ssh;
   std::vector<std::string> relay;          // hosts that are reached by streams only; "*": all

@@ -11,6 +11,7 @@ namespace bottle::wire {
 void fields(Object& o, Values& values) {
   o.table("env", values.env, kFew, kValue);
   o.table("secrets", values.secrets, kFew, kValue);
+  if (o.optional("known", !values.known.empty())) o.table("known", values.known, kMany, kValue);
 }
 
 static void fields(Object& o, Token& token) {
@@ -84,6 +85,7 @@ void fields(Object& o, Job& job) {
   o.text("ca_bundle", job.ca_bundle, kLongText);
   o.text("extra_ca", job.extra_ca, kLongText);
   o.text("kept_roots", job.kept_roots, kName);
+  if (o.optional("own_rules", !job.own_rules.text.empty())) o.object("own_rules", job.own_rules);
   o.object("directories", job.directories);
   o.text("self", job.path_to_self, kPath);
   o.flag("far", job.far);

@@ -14,6 +14,7 @@
 #include "plan/plan.h"
 #include "ssh/target.h"
 #include "wire/codec/codec.h"
+#include "wire/guard/config.h"
 
 namespace bottle::wire {
 
@@ -24,6 +25,7 @@ struct Values {
   static constexpr size_t kMost = 32 << 20;
   std::map<std::string, std::string> env;      // variable → value, for the agent
   std::map<std::string, std::string> secrets;  // secret name → value, for the guard
+  std::map<std::string, std::string> known;    // where it stands → value of a file of scan.secrets, for the guard
 };
 void fields(Object& o, Values& values);
 
@@ -87,6 +89,7 @@ struct Job {
   std::vector<SshKey> ssh_keys;
   std::string engine;               // the engine's socket
   std::string ca_bundle, extra_ca;  // PEM
+  GuardOwnRules own_rules;          // those of plan.scan.rules
   std::string kept_roots;           // content hash of the roots that the far side keeps, used instead of `ca_bundle`
   session::Directories directories;
   std::string path_to_self;

@@ -42,6 +42,7 @@ static void fields(Object& o, plan::Source& source) {
 static void fields(Object& o, plan::EnvVar& variable) {
   o.text("name", variable.name, kName);
   o.object("source", variable.source);
+  if (o.optional("secret", variable.secret)) o.flag("secret", variable.secret);
 }
 
 static void fields(Object& o, plan::Secret& secret) {
@@ -82,6 +83,7 @@ static void fields(Object& o, manifest::AllowRule& rule) {
   o.flag("inspect", rule.inspect);
   if (o.optional("on_secret", !rule.on_secret.empty())) o.text("on_secret", rule.on_secret, kName);
   if (o.optional("preset", !rule.preset.empty())) o.text("preset", rule.preset, kPath);
+  if (o.optional("on_injection", !rule.on_injection.empty())) o.text("on_injection", rule.on_injection, kName);
 }
 
 static void fields(Object& o, manifest::LanRoute& route) {
@@ -100,11 +102,17 @@ static void fields(Object& o, manifest::Egress& egress) {
     o.table("on_secret_for", egress.on_secret_for, kFew, kName);
   if (o.optional("allowed_secrets", !egress.allowed_secrets.empty()))
     o.texts("allowed_secrets", egress.allowed_secrets, kMany, kName);
+  if (o.optional("on_injection", egress.on_injection != "warn")) o.text("on_injection", egress.on_injection, kName);
   o.tables("hosts", egress.hosts, kMany, kName);
   o.text("parent_proxy", egress.parent_proxy, kPath);
   o.texts("extra_ca", egress.extra_ca, kFew, kPath);
   o.text("resolver", egress.resolver, kName);
   if (o.optional("http2", !egress.http2)) o.flag("http2", egress.http2);
+}
+
+static void fields(Object& o, manifest::Scan& scan) {
+  o.texts("secrets", scan.secrets, kFew, kPath);
+  o.texts("rules", scan.rules, kFew, kPath);
 }
 
 static void fields(Object& o, manifest::SshHost& host) {
@@ -131,6 +139,7 @@ void fields(Object& o, plan::Plan& plan) {
   o.object("user", user);
   o.objects("env", plan.env, kFew);
   o.objects("secrets", plan.secrets, kFew);
+  if (o.optional("scan", !plan.scan.secrets.empty() || !plan.scan.rules.empty())) o.object("scan", plan.scan);
   o.object("egress", plan.egress);
   o.objects("ssh", plan.ssh, kFew);
   o.texts("skills", plan.skills, kFew, kPath);

@@ -29,7 +29,9 @@ wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& se
                                                  .ca_bundle = settings.ca_bundle,
                                                  .extra_ca = settings.extra_ca,
                                                  .secrets = settings.secrets,
-                                                 .host_networks = settings.host_networks});
+                                                 .host_networks = settings.host_networks,
+                                                 .known = settings.known,
+                                                 .own_rules = settings.own_rules});
   std::set<std::string> bound;
   if (!settings.all) {
     for (const auto& secret : plan.secrets)
@@ -38,12 +40,12 @@ wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& se
     config.egress.hosts.clear();
     config.ssh.clear();
   }
-  auto& [allow, lan, on_secret, on_secret_for, allowed_secrets, hosts, parent, login, extra_ca, resolver, http2, idle] =
-      config.egress;
+  auto& [allow, lan, on_secret, on_secret_for, allowed_secrets, on_injection, hosts, parent, login, extra_ca, resolver,
+         http2, idle] = config.egress;
   for (const auto& rule : plan.egress.allow)
     for (const auto& host : bound)
       if (std::string name = narrower(rule.host, host); !name.empty())
-        allow.push_back({name, rule.ports, rule.methods, rule.paths, true, false, rule.on_secret});
+        allow.push_back({name, rule.ports, rule.methods, rule.paths, true, false, rule.on_secret, rule.on_injection});
   for (const auto& [name, to] : plan.egress.hosts)
     for (const auto& host : bound)
       if (manifest::covers(host, name)) hosts[name] = to;

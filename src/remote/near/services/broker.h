@@ -24,6 +24,8 @@ struct BrokerSettings {
   std::map<std::string, std::string> secrets;  // if empty, only LAN services are allowed
   std::vector<policy::Prefix> host_networks;   // networks of this machine (host_routes.h)
   bool all = false;                            // apply all rules, because the other machine has no network of its own
+  std::vector<wire::GuardKnownSecret> known = {};  // session::known_secrets()
+  wire::GuardOwnRules own_rules = {};
 };
 wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& settings);
 

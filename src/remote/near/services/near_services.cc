@@ -28,12 +28,19 @@ constexpr size_t kMostInFlight =
 Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& there, const std::string& directory,
                                                          Send send, Record record) {
   bool tunnel = job.tunnel && !job.values.secrets.empty();
+  if (job.tunnel) there.values.known.clear();  // only the broker looks for them
   bool lan = !job.plan.egress.lan.empty();
   if (!tunnel && !lan && !there.relay_all && job.ssh_keys.empty()) return nullptr;
   std::unique_ptr<NearServices> services(new NearServices(std::move(send), std::move(record)));
   if (tunnel || lan || there.relay_all) {
     services->program_ = job.path_to_self;
-    BrokerSettings settings{job.ca_bundle, job.extra_ca, {}, session::host_networks(), there.relay_all};
+    BrokerSettings settings{job.ca_bundle,
+                            job.extra_ca,
+                            {},
+                            session::host_networks(),
+                            there.relay_all,
+                            session::known_secrets(job.plan, job.values.env, job.values.known),
+                            job.own_rules};
     if (tunnel) {
       std::erase_if(there.plan.secrets, [&](const plan::Secret& secret) {
         return !job.values.secrets.contains(secret.name);

@@ -1,0 +1,161 @@
+#include "session/credentials/known_values.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/text/json.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+using Values = std::map<std::string, std::string>;
+
+constexpr size_t kShortest = 8, kLongestName = 100;
+constexpr int kDeepest = 16;
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r";
+  size_t begin = std::min(text.find_first_not_of(kBlank), text.size());
+  text.remove_prefix(begin);
+  return text.substr(0, text.find_last_not_of(kBlank) + 1);
+}
+
+bool is_name(std::string_view text) {
+  auto of_name = [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '.' || c == '-'; };
+  return !text.empty() && std::ranges::all_of(text, of_name);
+}
+
+// Returns whether the name of a value says that it is a secret.
+bool sounds_secret(std::string_view name) {
+  std::string upper(name);
+  std::ranges::transform(upper, upper.begin(), [](unsigned char c) { return std::toupper(c); });
+  static constexpr std::string_view kWords[] = {"SECRET", "TOKEN", "KEY",  "PASS", "PWD",    "CRED",
+                                                "AUTH",   "SALT",  "CERT", "DSN",  "COOKIE", "WEBHOOK"};
+  return std::ranges::any_of(kWords, [&](std::string_view word) { return upper.find(word) != upper.npos; });
+}
+
+// Returns whether the value is of a kind that any program may send: a word, a number, a path, or an address without a
+// password.
+bool is_ordinary(std::string_view value) {
+  auto count = [&](auto is) { return std::ranges::count_if(value, [&](unsigned char c) { return is(c) != 0; }); };
+  auto size = static_cast<std::ptrdiff_t>(value.size());
+  auto digits = count([](int c) { return std::isdigit(c); });
+  bool is_url = value.find("://") != value.npos;
+  if (is_url || value.starts_with('/') || value.starts_with("./")) return value.find('@') == value.npos;
+  auto others = count([](int c) { return std::ispunct(c) && c != '-' && c != '_' && c != '.'; });
+  if (digits + count([](int c) { return std::ispunct(c); }) == size) return true;  // a number, a date or an address
+  if (others > 0) return false;
+  // Letters and digits that take turns are random; a name has them in groups.
+  int groups = 0, last = 0;
+  for (unsigned char c : value) {
+    int kind = std::isdigit(c) ? 1 : std::isupper(c) ? 2 : std::islower(c) ? 3 : 4;
+    groups += kind != last;
+    last = kind;
+  }
+  return size < 16 || groups * 4 < size;
+}
+
+class Reader {
+ public:
+  explicit Reader(std::string_view file) {
+    for (unsigned char c : file.substr(0, kLongestName))
+      file_ += std::isalnum(c) || std::string_view("._-").contains(static_cast<char>(c)) ? static_cast<char>(c) : '_';
+  }
+
+  Values read(std::string_view text) {
+    std::string_view start = trimmed(text.substr(std::min(text.find_first_not_of(" \t\r\n"), text.size())));
+    if (start.starts_with('{') || start.starts_with('['))
+      if (auto document = parse_json(text)) {
+        branch(*document, "", 0);
+        return std::move(values_);
+      }
+    bool assigns = true, any = false;
+    each_line(text, [&](std::string_view line, size_t) {
+      any = true;
+      assigns &= is_name(name_of(line));
+    });
+    each_line(text, [&](std::string_view line, size_t number) {
+      if (any && assigns) assignment(line);
+      else if (!line.starts_with("-----")) put(std::to_string(number), line);  // the frame of a key is no secret
+    });
+    return std::move(values_);
+  }
+
+ private:
+  template <typename F>
+  static void each_line(std::string_view text, F each) {
+    for (size_t number = 1; !text.empty(); ++number) {
+      size_t end = std::min(text.find('\n'), text.size());
+      std::string_view line = trimmed(text.substr(0, end));
+      if (!line.empty() && !line.starts_with('#')) each(line, number);
+      text.remove_prefix(std::min(end + 1, text.size()));
+    }
+  }
+
+  // Returns the name that the line assigns to, or an empty text.
+  static std::string_view name_of(std::string_view line) {
+    if (line.starts_with("export ")) line = trimmed(line.substr(7));
+    size_t equals = line.find('=');
+    return equals == line.npos ? std::string_view() : trimmed(line.substr(0, equals));
+  }
+
+  void assignment(std::string_view line) {
+    std::string_view value = trimmed(line.substr(line.find('=') + 1));
+    for (char quote : {'"', '\''})
+      if (value.size() >= 2 && value.front() == quote && value.find(quote, 1) != value.npos)
+        return choose(name_of(line), value.substr(1, value.find(quote, 1) - 1));
+    choose(name_of(line), trimmed(value.substr(0, value.find(" #"))));
+  }
+
+  void branch(const json& node, const std::string& name, int depth) {
+    if (depth > kDeepest) return;
+    for (const auto& [key, value] : node.items()) {
+      std::string inner = name.empty() ? key : name + "." + key;
+      if (value.is_string()) leaf(inner, value.get_ref<const std::string&>());
+      else if (value.is_structured()) branch(value, inner, depth + 1);
+    }
+  }
+
+  // A key of several lines leaves in any of its lines.
+  void leaf(const std::string& name, const std::string& value) {
+    if (value.find('\n') == value.npos) return choose(name, value);
+    each_line(value, [&](std::string_view line, size_t number) {
+      if (!line.starts_with("-----")) choose(name + "." + std::to_string(number), line);
+    });
+  }
+
+  void choose(std::string_view name, std::string_view value) {
+    if (!sounds_secret(name) && is_ordinary(value)) return;
+    put(name, value);
+    // The password of an address leaves without it, too.
+    size_t scheme = value.find("://"), at = value.rfind('@');
+    size_t colon = scheme == value.npos ? value.npos : value.find(':', scheme + 3);
+    if (at != value.npos && colon < at) put(std::string(name) + ".password", value.substr(colon + 1, at - colon - 1));
+  }
+
+  void put(std::string_view name, std::string_view value) {
+    if (value.size() < kShortest) return;
+    std::string whole = file_ + ":";
+    for (unsigned char c : name.substr(0, kLongestName))
+      whole += std::isalnum(c) || std::string_view("._-").contains(static_cast<char>(c)) ? static_cast<char>(c) : '_';
+    values_.emplace(std::move(whole), value);
+  }
+
+  std::string file_;
+  Values values_;
+};
+
+}  // namespace
+
+Result<Values> known_values(std::string_view file, std::string_view text) {
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+  if (!is_utf8(text)) return fail(Code::invalid, "the file is not UTF-8", "convert it, for example with base64");
+  Values values = Reader(file).read(text);
+  if (values.empty())
+    return fail(Code::invalid, "the file has no value of 8 or more bytes to look for",
+                "remove it from scan.secrets, or check which file it should be");
+  return values;
+}
+
+}  // namespace bottle::session
