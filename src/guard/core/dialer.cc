@@ -196,8 +196,8 @@ Task<Dialed> resolved(Context& context, Waker& waker, Addresses& to, int64_t dea
                    .reason = "resolving: " + (lookup.done() ? lookup.error() : "timed out")};
 }
 
-// Returns why a name may not be resolved because it carries data, or an empty string. A question to a name server sends
-// the name on, so this comes first. A name that the operator wrote in full is not judged.
+}  // namespace
+
 std::string carried(Context& context, const Config& config, const policy::Host& host) {
   if (host.literal || config.rules.names(host)) return {};
   if (auto why = scan::carries_data(host.name); !why.empty())
@@ -208,8 +208,6 @@ std::string carried(Context& context, const Config& config, const policy::Host& 
            " within 10 minutes, as when names carry data; to allow it, add a rule for the full name";
   return {};
 }
-
-}  // namespace
 
 std::string authority_of(const policy::Host& host, uint16_t port, uint16_t usual) {
   bool v6 = host.literal && host.name.find(':') != std::string::npos;

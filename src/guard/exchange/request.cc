@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "guard/core/judge.h"
+#include "guard/exchange/named_hosts.h"
 #include "guard/exchange/request_scan.h"
 #include "policy/credentials.h"
 #include "policy/overrides.h"
@@ -268,6 +269,7 @@ Verdict prepare_request(Connection& c, const http::Head& head, Request& request,
   request = Request{
       .method = std::string(head.method), .keep = head.minor == 1 ? !head.close : head.keep_alive, .minor = head.minor};
   if (auto verdict = find_destination(c, head, request); !verdict.allowed) return verdict;
+  if (auto verdict = judge_named_hosts(c, head, request); !verdict.allowed) return verdict;
   // Secrets are bound to a host, and only TLS proves the identity of the host.
   const HostSecrets& secrets = c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody();
   request.body = http::Body::of_request(head);

@@ -1,0 +1,100 @@
+// These tests read the hosts out of URLs in parameters, and check what happens to requests that name a host.
+#include "guard/exchange/named_hosts.h"
+
+#include "guard/program/secrets_test.h"
+
+namespace bottle::guard {
+namespace {
+
+TEST(NamedHosts, TheHostOfAUrl) {
+  for (const auto& [url, host] :
+       std::initializer_list<std::pair<std::string_view, std::string_view>>{{"http://a.example/x", "a.example"},
+                                                                            {"HTTPS://a.example", "a.example"},
+                                                                            {"http://10.0.0.1:8080?x", "10.0.0.1"},
+                                                                            {"http://user:word@10.0.0.1/", "10.0.0.1"},
+                                                                            {"http://a@b@10.0.0.1\\@c", "10.0.0.1"},
+                                                                            {"gopher://[fd00::1]:70/", "[fd00::1]"},
+                                                                            {"http://[", "["},
+                                                                            {"://x", ""},
+                                                                            {"a/b://x", ""},
+                                                                            {"see http://x", ""},
+                                                                            {"no url", ""}})
+    EXPECT_EQ(host_of_url(url), host) << url;
+}
+
+TEST(NamedHosts, EscapesAreDecodedOnce) {
+  EXPECT_EQ(without_escapes("http%3A%2F%2Fa%2"), "http://a%2");
+  EXPECT_EQ(without_escapes("%253A%zz"), "%3A%zz");
+}
+
+class NamedHostsTest : public SecretsTest {
+ protected:
+  static std::string get(const std::string& host, const std::string& target, const std::string& headers = "") {
+    return "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n" + headers + "\r\n";
+  }
+};
+
+TEST_F(NamedHostsTest, AQuestionInDnsOverHttpsIsJudged) {
+  auto resolver = origin("dns.test");
+  start();
+  auto message = [](const std::string& name, const std::string& after = "") {
+    std::string bytes("\0\0\1\0\0\1\0\0\0\0\0\0", 12);
+    for (size_t at = 0; at < name.size();) {
+      size_t dot = std::min(name.find('.', at), name.size());
+      bytes += static_cast<char>(dot - at);
+      bytes += name.substr(at, dot - at);
+      at = dot + 1;
+    }
+    std::string text = base64_encode(bytes + std::string("\0\0\1\0\1", 5) + after);
+    std::ranges::replace(text, '+', '-');
+    std::ranges::replace(text, '/', '_');
+    return text.substr(0, text.find('='));
+  };
+  auto carries = [&](const std::string& request) {
+    return ask("dns.test", request).find("X-Bottle-Deny: name_carries_data\r\n") != std::string::npos;
+  };
+  std::string data = "4d5f3a9b2c8e7f1a0b6d4c3e.t.example.net";
+  EXPECT_TRUE(carries(get("dns.test", "/dns-query?dns=" + message(data))));
+  EXPECT_TRUE(carries(get("dns.test", "/any?dns=" + message(data)))) << "whatever the path is";
+  EXPECT_TRUE(carries(get("dns.test", "/resolve?type=A&name=" + data)));
+  EXPECT_TRUE(carries(get("dns.test", "/x?name=" + data, "Accept: application/dns-json\r\n")));
+  EXPECT_TRUE(carries(get("dns.test", "/dns-query?dns=" + message("www.example.net", std::string(100, 'x')))));
+  EXPECT_TRUE(carries(get("dns.test", "/dns-query?dns=AAAA"))) << "it cannot be read";
+  EXPECT_TRUE(
+      carries("POST /dns-query HTTP/1.1\r\nHost: dns.test\r\nContent-Type: application/dns-message\r\n"
+              "Content-Length: 2\r\n\r\nxx"));
+  EXPECT_TRUE(ask("dns.test", get("dns.test", "/dns-query?dns=" + message("www.example.net"))).ends_with("fine"));
+  EXPECT_TRUE(ask("dns.test", get("dns.test", "/resolve?name=www.example.net&type=A")).ends_with("fine"));
+  EXPECT_TRUE(ask("dns.test", get("dns.test", "/x?dns=on&name=a+b")).ends_with("fine")) << "another service";
+  int refusals = 0;
+  for (int i = 0; i < 60; ++i)
+    refusals += carries(get("dns.test", "/resolve?name=n" + std::to_string(i) + ".example.com"));
+  EXPECT_GE(refusals, 10) << "many names below one domain";
+}
+
+TEST_F(NamedHostsTest, AUrlInAParameterObeysTheAddressRules) {
+  auto fetcher = origin("fetch.test");
+  allow("internal.corp");
+  start();
+  auto refused_address = [&](const std::string& target) {
+    return ask("fetch.test", get("fetch.test", target)).find("X-Bottle-Deny: address\r\n") != std::string::npos;
+  };
+  for (const char* url :
+       {"http://169.254.169.254/latest", "http%3A%2F%2F169.254.169.254%2F", "http%253A%252F%252F10.0.0.1",
+        "http://127.1/", "http://2130706433/", "https://user:word@192.168.0.1:8443/x", "http://[::1]/",
+        "http://localhost:6379/", "gopher://10.1.2.3:70/", "http://metadata.google.internal/computeMetadata",
+        "http://printer.local/"})
+    EXPECT_TRUE(refused_address("/fetch?url=" + std::string(url))) << url;
+  json line = audited("address");
+  EXPECT_EQ(line["action"], "deny");
+  EXPECT_NE(line.value("reason", "").find("the parameter \"url\" has a URL to 169.254.169.254"), std::string::npos)
+      << line;
+  for (const char* target :
+       {"/fetch?url=https://www.example.org/a", "/fetch?url=http://internal.corp/", "/fetch?text=see+http://10.0.0.1/",
+        "/login?redirect_uri=http%3A%2F%2Flocalhost%3A8080%2Fcallback", "/login?redirect_uri=http://127.0.0.1:9/",
+        "/fetch?url=http://93.184.216.34/"})
+    EXPECT_FALSE(refused_address(target)) << target;
+}
+
+}  // namespace
+}  // namespace bottle::guard
