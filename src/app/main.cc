@@ -11,6 +11,7 @@
 #include "app/place/rescue.h"
 #include "app/supervise.h"
 #include "app/world/own_places.h"
+#include "app/world/own_rules.h"
 #include "app/world/world.h"
 #include "base/os/hardening.h"
 #include "base/os/this_program.h"
@@ -20,7 +21,7 @@ namespace {
 
 // Returns whether the command only shows text, or reads none of the operator's directories.
 bool needs_no_place(const char* command) {
-  for (const char* each : {"help", "man", "completion", "schema", "guard", "broker"})
+  for (const char* each : {"help", "man", "completion", "schema", "guard", "broker", "compile-rules"})
     if (std::strcmp(command, each) == 0) return true;
   return command[0] == '-';
 }
@@ -44,6 +45,8 @@ int dispatch(int argc, char** argv) {
   if (is_completion) return bottle::app::complete_main({argv + 2, argv + argc});
   // This destroys a VM when its owner is dead (machine/reaper.h).
   if (argc == 3 && std::strcmp(argv[1], "reap") == 0) return bottle::app::reap_vm(argv[2]);
+  // This compiles the operator's rules in a process that can be ended (world/own_rules.h).
+  if (argc == 2 && std::strcmp(argv[1], "compile-rules") == 0) return bottle::app::compile_rules();
   // The bottle on another machine calls this over ssh.
   if (argc >= 2 && std::strcmp(argv[1], "far") == 0) return bottle::app::run_far({argv + 2, argv + argc});
   // The near side of a remote session runs this as its broker (remote/near/broker.h).

@@ -6,6 +6,7 @@
 
 #include "scan/credential/checks.h"
 #include "scan/credential/fingerprint.h"
+#include "scan/credential/random_value.h"
 #include "scan/credential/stand_in.h"
 #include "scan/join.h"
 
@@ -84,11 +85,48 @@ void BlockScan::all(std::string_view block, bool is_joined) { view({.text = bloc
 
 void BlockScan::plain(std::string_view block) { view({.text = block, .depth = Detector::kDeepest}); }
 
+void BlockScan::begun(std::string_view block) {
+  begun_size_ = block.size();
+  view({.text = block});
+}
+
+// Finds what the text ends in the middle of. A credential counts if any text that could follow would complete it.
+void BlockScan::open_end(const View& view) {
+  constexpr size_t kSlack = 4, kTail = 256, kShown = 20;  // an encoded text may end within a group
+  if (view.text.size() < KnownSecrets::kSurelyBegun) return;
+  if (view.source(view.text.size() - 1, view.text.size()).second + kSlack < begun_size_) return;
+  fold(view.text, folded_);
+  if (auto begun = catalog_.known_.begun(folded_)) {
+    const std::string& name = catalog_.known_.name(begun->first);
+    add(view, {.name = name, .what = "the beginning of secret \"" + name + "\""}, begun->second, view.text.size());
+  }
+  size_t from = view.text.size() - std::min(view.text.size(), kTail), end = view.text.size();
+  static constexpr std::string_view kHex = "3f9a0c57d1e2b8460f7c3ab59e21d84c6b05f3a79d1c8e42";
+  static constexpr std::string_view kMixed = "k3Rz9WqLx7TpVbN2hJcYdF5mGs8AeUoQ4wZt6XnKvBjHrPyM";
+  for (std::string_view more : {kHex, kMixed}) {
+    std::string text(view.text.substr(from));
+    text.append(more).append(more).append(more);
+    for (auto& [matcher, first] : catalog_.matchers_)
+      matcher.scan(text, [&](const Match& match) {
+        const Rule& rule = catalog_.rules_[first + match.rule];
+        if (rule.off || rule.warns || needs_context(rule) || match.begin + kShown > end - from) return;
+        if (match.end <= end - from ||
+            !looks_random(std::string_view(text).substr(match.begin, end - from - match.begin)))
+          return;
+        if (judge(rule, text, match.begin, match.end, false)) report(view, rule, from + match.begin, end, false);
+      });
+  }
+}
+
 void BlockScan::view(const View& each) {
-  known(each);
-  credentials(each);
+  if (begun_size_) {
+    open_end(each);
+  } else {
+    known(each);
+    credentials(each);
+  }
   if (each.depth == Detector::kDeepest) return;
-  if (!each.joined && each.depth <= 2) joined(each);
+  if (begun_size_ == 0 && !each.joined && each.depth <= 2) joined(each);
   std::vector<Spot> spots;
   survey(each.text, spots);
   for (const Spot& at : spots) spot(each, at);
@@ -104,14 +142,16 @@ void BlockScan::known(const View& view) {
 }
 
 void BlockScan::credentials(const View& view) {
-  catalog_.matcher_.scan(view.text, [&](const Match& match) {
-    const Rule& rule = catalog_.rules_[match.rule];
-    if (view.joined && needs_context(rule)) return;
-    std::string_view text = view.text.substr(match.begin, match.end - match.begin);
-    if (view.joined && digits_in(text) < 2 && !looks_random(text)) return;  // words that were joined
-    if (auto found = judge(rule, view.text, match.begin, match.end, view.joined))
-      report(view, rule, found->begin, found->end, found->sure);
-  });
+  for (auto& [matcher, first] : catalog_.matchers_)
+    matcher.scan(view.text, [&](const Match& match) { matched(view, catalog_.rules_[first + match.rule], match); });
+}
+
+void BlockScan::matched(const View& view, const Rule& rule, const Match& match) {
+  if (rule.off || (view.joined && needs_context(rule))) return;
+  std::string_view text = view.text.substr(match.begin, match.end - match.begin);
+  if (view.joined && digits_in(text) < 2 && !looks_random(text)) return;  // words that were joined
+  if (auto found = judge(rule, view.text, match.begin, match.end, view.joined))
+    report(view, rule, found->begin, found->end, found->sure);
 }
 
 void BlockScan::joined(const View& outer) {
@@ -154,6 +194,8 @@ void BlockScan::run(const View& view, size_t begin, size_t end) {
   if (!is_varied(view.text.substr(begin, end - begin))) return;
   if (catalog_.wif_ && (end - begin == 51 || end - begin == 52) && is_wif(view.text.substr(begin, end - begin)))
     report(view, *catalog_.wif_, begin, end, true);
+  if (catalog_.random_ && view.depth <= 1 && !view.joined && is_random_value(view.text, begin, end))
+    report(view, *catalog_.random_, begin, end, false);
   if (!part_of_run(view, begin, end)) base64(view, begin, end);
 }
 
@@ -178,9 +220,8 @@ bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
   bool all_hex = false;
   each_part(is_hex, 24, [&](size_t from, size_t to) {
     all_hex |= to - from == end - begin;
-    Decoded even = hex_run(view.text, from, to);
-    inner(view, even, "hex");
-    inner(view, shifted(even, 4), "hex");
+    inner(view, hex_run(view.text, from, to), "hex");
+    inner(view, hex_run(view.text, from + 1, to), "hex");  // the first digit may be of something else
   });
   if (all_hex) return true;
   each_part(is_base32, 20, [&](size_t from, size_t to) {
@@ -198,6 +239,7 @@ void BlockScan::base64(const View& view, size_t begin, size_t end) {
   Decoded aligned = base64_run(view.text, begin, end, 0);
   if (aligned.text.size() < 8) return;
   inner(view, aligned, "base64");
+  if (end - begin <= kShortRun && !is_text(aligned.text)) base64_in_path(view, begin, end);
   // The other alignments are the same bits, read from a later one.
   bool padded = view.text.substr(begin, end - begin).find('=') != view.text.npos;
   for (unsigned bits = 2; bits < 8; bits += 2) {
@@ -205,6 +247,18 @@ void BlockScan::base64(const View& view, size_t begin, size_t end) {
     if (!padded && !may_hide(moved.text)) continue;
     bool whole = !padded && end - begin > kShortRun;
     inner(view, whole ? moved : base64_run(view.text, begin, end, bits), "base64");
+  }
+}
+
+// Tries what begins after a slash, because in a path the run begins with other segments. Text is found at any
+// alignment, but packed bytes must be decoded from their beginning.
+void BlockScan::base64_in_path(const View& view, size_t begin, size_t end) {
+  constexpr int kMostSegments = 6;
+  for (int i = 0; i < kMostSegments; ++i) {
+    begin = view.text.find('/', begin) + 1;
+    if (begin == 0 || begin + kShortestRun > end) return;
+    Decoded part = base64_run(view.text, begin, end, 0);
+    if (part.text.size() >= 8 && !is_text(part.text)) unpack(view, part.text, part.anchors.front().from, part.end);
   }
 }
 

@@ -27,16 +27,21 @@ class BlockScan {
   void all(std::string_view block, bool joined);
   // Looks for nothing encoded.
   void plain(std::string_view block);
+  // Looks only for what the block ends in the middle of.
+  void begun(std::string_view block);
 
  private:
   void view(const View& view);
+  void open_end(const View& view);
   void known(const View& view);
   void credentials(const View& view);
+  void matched(const View& view, const Rule& rule, const Match& match);
   void joined(const View& view);
 
   void spot(const View& view, const Spot& spot);
   void run(const View& view, size_t begin, size_t end);
   void base64(const View& view, size_t begin, size_t end);
+  void base64_in_path(const View& view, size_t begin, size_t end);
   void base32(const View& view, size_t begin, size_t end);
   bool part_of_run(const View& view, size_t begin, size_t end);
   void words(const View& view, const Spot& spot);
@@ -54,6 +59,7 @@ class BlockScan {
 
   Catalog& catalog_;
   BlockResult& result_;
+  size_t begun_size_ = 0;  // the size of the block if only its end counts, or 0
   size_t decoded_left_, unpacked_left_ = Detector::kMostUnpacked;
   int trials_left_ = Detector::kMostTrials, marks_left_ = Detector::kMostMarks, phrases_left_ = Detector::kMostPhrases;
   std::string folded_;

@@ -8,17 +8,40 @@
 
 namespace bottle::scan {
 
+static constexpr const char* kOfOthers = "the compiled rules are of other rules";
+
 Result<Catalog> Catalog::make(std::vector<Rule> rules, std::string_view database) {
   Catalog catalog(TRY(Matcher::load(database)));
-  if (catalog.matcher_.rules() > rules.size()) return fail(Code::invalid, "the compiled rules are of other rules");
+  if (catalog.matchers_[0].matcher.rules() > rules.size()) return fail(Code::invalid, kOfOthers);
   catalog.rules_ = std::move(rules);
-  for (const Rule& rule : catalog.rules_) {
-    if (rule.check == Check::luhn) catalog.card_ = &rule;
-    if (rule.check == Check::iban) catalog.iban_ = &rule;
-    if (rule.check == Check::wif) catalog.wif_ = &rule;
-    if (rule.check == Check::bip39) catalog.words_ = &rule;
-  }
+  catalog.note_surveyed();
   return catalog;
+}
+
+Result<> Catalog::add(std::vector<Rule> own, std::string_view database) {
+  if (!database.empty()) {
+    Matcher matcher = TRY(Matcher::load(database));
+    if (matcher.rules() > own.size()) return fail(Code::invalid, kOfOthers);
+    matchers_.push_back({std::move(matcher), static_cast<uint32_t>(rules_.size())});
+  }
+  for (Rule& rule : own) {
+    for (Rule& other : rules_) other.off |= other.id == rule.id;
+    rules_.push_back(std::move(rule));
+  }
+  note_surveyed();
+  return {};
+}
+
+void Catalog::note_surveyed() {
+  card_ = iban_ = wif_ = words_ = random_ = nullptr;
+  for (const Rule& rule : rules_) {
+    if (rule.off) continue;
+    if (rule.check == Check::luhn) card_ = &rule;
+    if (rule.check == Check::iban) iban_ = &rule;
+    if (rule.check == Check::wif) wif_ = &rule;
+    if (rule.check == Check::bip39) words_ = &rule;
+    if (rule.check == Check::random) random_ = &rule;
+  }
 }
 
 Result<Catalog> Catalog::builtin() { return make(TRY(parse_rules(credentials_text())), credentials_database()); }
@@ -68,6 +91,13 @@ void thin(std::vector<Finding>& findings) {
 BlockResult Detector::scan(std::string_view block, bool joined) {
   BlockResult result;
   BlockScan(*catalog_, block.size(), result).all(block, joined);
+  if (result.findings.size() > 1) thin(result.findings);
+  return result;
+}
+
+BlockResult Detector::scan_begun(std::string_view block) {
+  BlockResult result;
+  BlockScan(*catalog_, block.size(), result).begun(block);
   if (result.findings.size() > 1) thin(result.findings);
   return result;
 }

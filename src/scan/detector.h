@@ -25,6 +25,10 @@ class Catalog {
   // Returns the rules that the program carries.
   static Result<Catalog> builtin();
 
+  // Adds rules of the operator's. One with the id of another rule takes its place. `database` is what compile() made of
+  // them, empty if none has a pattern. Fails with Code::invalid if it was made of other rules.
+  Result<> add(std::vector<Rule> own, std::string_view database);
+
   void add_known(std::string name, std::string_view value) { known_.add(std::move(name), value); }
   void build() { known_.build(); }
   // Lets values with this fingerprint pass.
@@ -35,13 +39,19 @@ class Catalog {
  private:
   friend class Detector;
   friend class BlockScan;
-  explicit Catalog(Matcher matcher) : matcher_(std::move(matcher)) {}
+  explicit Catalog(Matcher matcher) { matchers_.push_back({std::move(matcher), 0}); }
+  void note_surveyed();
 
+  // Finds the patterns of the rules from `first` on.
+  struct Part {
+    Matcher matcher;
+    uint32_t first = 0;
+  };
   std::vector<Rule> rules_;
-  Matcher matcher_;
+  std::vector<Part> matchers_;
   KnownSecrets known_;
   std::set<std::string, std::less<>> allowed_;
-  const Rule *card_ = nullptr, *iban_ = nullptr, *wif_ = nullptr, *words_ = nullptr;
+  const Rule *card_ = nullptr, *iban_ = nullptr, *wif_ = nullptr, *words_ = nullptr, *random_ = nullptr;
 };
 
 struct Finding {
@@ -68,6 +78,9 @@ class Detector {
 
   // `joined` says that the block was assembled from pieces (a split), so that what precedes a match means nothing.
   BlockResult scan(std::string_view block, bool joined = false);
+  // Finds only secrets of which the block ends with more than half, as it is or encoded: a known one, or a credential
+  // whose rule has a mark of its own.
+  BlockResult scan_begun(std::string_view block);
   // Finds only what stands in the block as it is.
   BlockResult scan_plain(std::string_view block);
 

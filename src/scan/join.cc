@@ -16,13 +16,23 @@ class Joiner {
   explicit Joiner(std::string_view text) : text_(text) { out_.end = text.size(); }
 
   Decoded join() {
-    size_t at = 0;
-    while ((at = next(at)) < text_.size()) at = text_[at] == '"' ? quoted(at + 1) : assigned(at + 1);
+    walk();
     if (pieces_ < 2) return {};
     return std::move(out_);
   }
 
+  bool each(const EachValue& each) {
+    each_ = &each;
+    walk();
+    return pieces_ > 0;
+  }
+
  private:
+  void walk() {
+    size_t at = 0;
+    while ((at = next(at)) < text_.size()) at = text_[at] == '"' ? quoted(at + 1) : assigned(at + 1);
+  }
+
   // Returns the position of the next quote or '=', without looking at every byte.
   size_t next(size_t at) const {
     constexpr size_t kBlock = 64;
@@ -36,6 +46,10 @@ class Joiner {
 
   void add(size_t begin, size_t end) {
     if (begin == end) return;
+    if (each_) {
+      if (pieces_++ < kMostValues) (*each_)(name_, text_.substr(begin, end - begin));
+      return;
+    }
     out_.anchor(begin);
     out_.text.append(text_.substr(begin, end - begin));
     ++pieces_;
@@ -48,7 +62,8 @@ class Joiner {
     size_t after = end + 1;
     while (after < text_.size() && (text_[after] == ' ' || text_[after] == '\n')) ++after;
     bool is_key = after < text_.size() && text_[after] == ':';
-    if (!is_key && end - begin <= kLongestPiece) add(begin, end);
+    if (is_key) name_ = text_.substr(begin, end - begin);
+    else if (end - begin <= kLongestPiece) add(begin, end);
     return end + 1;
   }
 
@@ -63,13 +78,16 @@ class Joiner {
   }
 
   size_t assigned(size_t begin) {
-    size_t end = begin;
+    size_t end = begin, name = begin - 1;
+    while (name > 0 && begin - name <= kLongestPiece && !ends_value(text_[name - 1])) --name;
+    name_ = text_.substr(name, begin - 1 - name);
     while (end < text_.size() && end - begin <= kLongestPiece && !ends_value(text_[end]) && text_[end] != '"') ++end;
     if (end - begin <= kLongestPiece && (end == text_.size() || ends_value(text_[end]))) add(begin, end);
     return end;
   }
 
-  std::string_view text_;
+  std::string_view text_, name_;
+  const EachValue* each_ = nullptr;
   Decoded out_;
   size_t pieces_ = 0;
 };
@@ -77,5 +95,7 @@ class Joiner {
 }  // namespace
 
 Decoded joined_values(std::string_view text) { return Joiner(text).join(); }
+
+bool each_value(std::string_view text, const EachValue& each) { return Joiner(text).each(each); }
 
 }  // namespace bottle::scan

@@ -1,6 +1,9 @@
 // This file joins what a text keeps in pieces: the values of parameters and fields, in their order. The code is pure.
 #pragma once
 
+#include <functional>
+#include <string_view>
+
 #include "scan/encoding/decode.h"
 
 namespace bottle::scan {
@@ -10,5 +13,11 @@ inline constexpr size_t kLongestPiece = 128;  // in bytes; longer values are not
 // Returns the values of "a=…&b=…" and of the fields and lists of JSON, without the text between them. Leaves out keys
 // and values longer than kLongestPiece bytes.
 Decoded joined_values(std::string_view text);
+
+// Calls each(name, value) for the first kMostValues such values. Items of a list have the name of the list. Returns
+// whether there is any value, also a longer one.
+using EachValue = std::function<void(std::string_view name, std::string_view value)>;
+inline constexpr size_t kMostValues = 64;
+bool each_value(std::string_view text, const EachValue& each);
 
 }  // namespace bottle::scan

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,8 +17,8 @@ namespace bottle::scan {
 // the classes.
 std::string filled(std::string_view text, uint32_t seed);
 
-// Tries every example of every rule in the catalog with `seeds` different fillings. Returns a sentence for each example
-// that is not found although it should be, or is found although it should not.
-std::vector<std::string> wrong_examples(Catalog& catalog, uint32_t seeds);
+// Tries every example of the rules, which are in the catalog, with `seeds` different fillings. Returns a sentence with
+// the line for each example that is not found although it should be, or is found although it should not.
+std::vector<std::string> wrong_examples(Catalog& catalog, std::span<const Rule> rules, uint32_t seeds);
 
 }  // namespace bottle::scan

@@ -37,10 +37,11 @@ TEST(Rules, AMistakeIsNamedWithItsLine) {
 TEST(Rules, APatternThatIsNotValidIsNamed) {
   auto compiled = compile(*parse_rules("[a]\nis: b\npattern: (abcd\nyes: a\nno: b\n"));
   ASSERT_FALSE(compiled);
-  EXPECT_TRUE(compiled.error().what.starts_with("rule \"a\": the pattern is not valid")) << compiled.error().what;
+  EXPECT_TRUE(compiled.error().what.starts_with("line 3: rule \"a\": the pattern is not valid"))
+      << compiled.error().what;
   compiled = compile(*parse_rules("[a]\nis: b\npattern: abc\nyes: a\nno: b\n"));
   ASSERT_FALSE(compiled);
-  EXPECT_EQ(compiled.error().what, "rule \"a\": a pattern must match at least 4 bytes");
+  EXPECT_EQ(compiled.error().what, "line 3: rule \"a\": a pattern must match at least 4 bytes");
 }
 
 TEST(Rules, OwnRulesAreTriedOnTheirExamples) {
@@ -48,12 +49,12 @@ TEST(Rules, OwnRulesAreTriedOnTheirExamples) {
   auto catalog = Catalog::make(rules, *compile(rules));
   ASSERT_TRUE(catalog);
   catalog->build();
-  EXPECT_TRUE(wrong_examples(*catalog, 5).empty());
+  EXPECT_TRUE(wrong_examples(*catalog, catalog->rules(), 5).empty());
   rules[0].examples.push_back({.positive = true, .text = "acme_short"});
   catalog = Catalog::make(rules, *compile(rules));
   catalog->build();
-  EXPECT_EQ(wrong_examples(*catalog, 5),
-            std::vector<std::string>{"rule \"acme-key\" does not find its example \"acme_short\""});
+  EXPECT_EQ(wrong_examples(*catalog, catalog->rules(), 5),
+            std::vector<std::string>{"line 0: rule \"acme-key\" does not find its example \"acme_short\""});
 }
 
 TEST(Rules, TheCarriedOnesFindTheirExamples) {
@@ -61,7 +62,7 @@ TEST(Rules, TheCarriedOnesFindTheirExamples) {
   ASSERT_TRUE(catalog) << catalog.error().what;
   catalog->build();
   EXPECT_GE(catalog->rules().size(), 100u);
-  for (const auto& problem : wrong_examples(*catalog, 20)) ADD_FAILURE() << problem;
+  for (const auto& problem : wrong_examples(*catalog, catalog->rules(), 20)) ADD_FAILURE() << problem;
 }
 
 TEST(Rules, ADatabaseOfOthersIsRefused) {

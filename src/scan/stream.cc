@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 namespace bottle::scan {
 namespace {
@@ -68,14 +69,16 @@ std::string redaction(std::string_view name, size_t size, MarkerStyle style) {
   return text;
 }
 
-void redact(std::string& text, size_t begin, size_t end, const Finding& finding, MarkerStyle style) {
+void redact(std::string& text, size_t begin, size_t end, const Finding& finding, MarkerStyle style, bool goes_on) {
   std::string_view bytes = std::string_view(text).substr(begin, end - begin);
   if (bytes.find('"') != bytes.npos || finding.encoding.ends_with("decimal") || finding.encoding.ends_with("pieces"))
     return blank_out(text, begin, end);
   begin = escape_begin(text, begin);
   // The last backslash belongs to what follows.
   if (odd_backslashes(text, end)) --end;
-  if (begin < end) text.replace(begin, end - begin, redaction(finding.name, end - begin, style));
+  if (begin >= end) return;
+  if (goes_on) text.replace(begin, end - begin, end - begin, style == MarkerStyle::token ? '-' : '*');
+  else text.replace(begin, end - begin, redaction(finding.name, end - begin, style));
 }
 
 Stream::Stream(Catalog* catalog, OnFinding on_finding, std::string_view codings)
@@ -111,21 +114,20 @@ bool Stream::end(std::string& out) {
 }
 
 bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
+  if (until == Until::pause) return pause(out);
   window_.append(bytes);
-  // A pause brings nothing new to scan. The end may, because text that seemed to continue is now complete.
-  if (until != Until::pause) {
-    BlockResult result = Detector(catalog_).scan(window_);
-    if (result.incomplete && on_finding_ == OnFinding::block) {
-      problem_ = "the message decodes to more than the guard looks at";
-      return false;
-    }
-    unfinished_ = kNone;
-    for (Finding& finding : result.findings)
-      if (!take(std::move(finding), until == Until::end)) return false;
+  BlockResult result = Detector(catalog_).scan(window_);
+  if (result.incomplete && on_finding_ == OnFinding::block) {
+    problem_ = "the message decodes to more than the guard looks at";
+    return false;
   }
-  let_out(std::min(open_from(until), unfinished_), out);
+  unfinished_ = kNone;
+  for (Finding& finding : result.findings)
+    if (!take(std::move(finding), until == Until::end)) return false;
+  size_t held = until == Until::end ? 0 : std::min(window_.size(), kHold);
+  let_out(std::min(window_.size() - held, unfinished_), out);
   if (window_.size() > kReach) {
-    size_t drop = std::min(window_.size() - kReach, let_out_);
+    size_t drop = std::min({window_.size() - kReach, let_out_, unfinished_});
     window_.erase(0, drop);
     before_ += drop;
     let_out_ -= drop;
@@ -133,6 +135,31 @@ bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
     while (!seen_.empty() && seen_.begin()->first < before_) seen_.erase(seen_.begin());
   }
   return true;
+}
+
+// Lets everything out, because nothing may wait for what may not come.
+bool Stream::pause(std::string& out) {
+  if (last_row().size() >= kBeginning)
+    for (Finding& finding : Detector(catalog_).scan_begun(window_).findings)
+      if (!take(std::move(finding), false)) return false;
+  if (unfinished_ != kNone) {
+    uint64_t begin = before_ + unfinished_;
+    bool goes_on = std::exchange(marked_, begin) == begin;
+    let_out(unfinished_, out);
+    // The window keeps the text, so that the rest of the finding is recognized.
+    std::string part = window_.substr(let_out_);
+    scan::redact(part, 0, part.size(), begun_, style_, goes_on);
+    out.append(part);
+    let_out_ = window_.size();
+  }
+  let_out(window_.size(), out);
+  return true;
+}
+
+std::string_view Stream::last_row() const {
+  size_t begin = window_.size();
+  while (begin > 0 && of_token(window_[begin - 1])) --begin;
+  return std::string_view(window_).substr(begin);
 }
 
 // Scans coded bytes as they are. A secret can stand in what a decoder skips, such as the comment of a gzip header.
@@ -197,13 +224,13 @@ bool Stream::take(Finding finding, bool at_end) {
   if (what == OnFinding::redact && decoder_) what = OnFinding::block;
   bool goes_on = end == window_.size() && !at_end && end - begin < kPiece;
   if (what == OnFinding::redact && goes_on) {
-    unfinished_ = std::min(unfinished_, begin);
+    if (begin < unfinished_) unfinished_ = begin, begun_ = std::move(finding);
     return true;
   }
   seen_.emplace(finding.begin, finding.name);
   // What was released before the end of the finding came cannot be replaced.
   if (what == OnFinding::redact && end > let_out_)
-    scan::redact(window_, std::max(begin, let_out_), end, finding, style_);
+    scan::redact(window_, std::max(begin, let_out_), end, finding, style_, finding.begin == marked_);
   if (findings_.size() < kMostFindings) findings_.push_back(std::move(finding));
   blocked_ = what == OnFinding::block;
   return !blocked_;
@@ -213,15 +240,6 @@ void Stream::let_out(size_t end, std::string& out) {
   if (end <= let_out_) return;
   out.append(window_, let_out_, end - let_out_);
   let_out_ = end;
-}
-
-size_t Stream::open_from(Until until) const {
-  size_t size = window_.size(), held = size - std::min(size, kHold);
-  if (until == Until::end) return size;
-  if (until == Until::more) return held;
-  size_t begin = size;
-  while (begin > held && of_token(window_[begin - 1])) --begin;
-  return size - begin >= kBeginning ? begin : size;
 }
 
 size_t Stream::memory() const {

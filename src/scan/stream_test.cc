@@ -1,9 +1,11 @@
 // These tests check that a message is scanned as it streams by, however it is cut.
 #include <gtest/gtest.h>
 
+#include "base/ids.h"
 #include "base/text/json.h"
 #include "scan/catalog_test.h"
 #include "scan/encoding/compress_test.h"
+#include "scan/join.h"
 #include "scan/rule_examples.h"
 #include "scan/session.h"
 #include "scan/stream.h"
@@ -80,19 +82,43 @@ TEST(Stream, ReportsOnceAndLetsPass) {
   EXPECT_EQ(stream.findings()[0].begin, text.find(kKnown));
 }
 
-TEST(Stream, APauseLetsOutAllButTheBeginningOfASecret) {
+TEST(Stream, APauseLetsEverythingOut) {
   Stream stream(&catalog(), OnFinding::block);
-  std::string out;
-  EXPECT_TRUE(stream.feed("{\"delta\": \"hello\"}\n", out));
-  EXPECT_EQ(out, "");
-  EXPECT_TRUE(stream.release(out));
-  EXPECT_EQ(out, "{\"delta\": \"hello\"}\n");
-  EXPECT_FALSE(stream.holds());
-  EXPECT_TRUE(stream.feed("and q7Hs82-kLmz0_PwX", out));
-  EXPECT_TRUE(stream.release(out));
-  EXPECT_EQ(out, "{\"delta\": \"hello\"}\nand ");
-  EXPECT_FALSE(stream.feed("3rTn5v", out));
-  EXPECT_EQ(out, "{\"delta\": \"hello\"}\nand ");
+  std::string out, all;
+  for (std::string_view text :
+       {"{\"delta\": \"hello\"}\n", "a row of AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOp", "and ghp_Ab3",
+        " and q7Hs82-kL"}) {
+    EXPECT_TRUE(stream.feed(text, out));
+    EXPECT_EQ(out, all);
+    EXPECT_TRUE(stream.release(out));
+    EXPECT_EQ(out, all += text);
+    EXPECT_FALSE(stream.holds());
+  }
+  EXPECT_FALSE(stream.feed("mz0_PwX3rTn5v", out)) << "what has left is remembered";
+  EXPECT_EQ(out, all);
+}
+
+TEST(Stream, APauseInTheMiddleOfASecretIsAFinding) {
+  std::string token = filled("ghp_<alnum 36>", 2), secret(kKnown), wide = filled("sk-ant-api03-<base64url 93>AA", 3);
+  for (const std::string& begun :
+       {secret.substr(0, 17), token.substr(0, 30), wide.substr(0, 50), to_hex(secret).substr(0, 40),
+        std::string("Zm9vIHE3SHM4Mi1rTG16MF9Qd1gz"), std::string(secret.rbegin(), secret.rbegin() + 17)}) {
+    Stream stream(&catalog(), OnFinding::block);
+    std::string out;
+    EXPECT_TRUE(stream.feed("and " + begun, out));
+    EXPECT_FALSE(stream.release(out)) << begun;
+    EXPECT_EQ(out, "") << begun;
+    EXPECT_EQ(stream.findings().size(), 1u) << begun;
+  }
+  for (std::string_view harmless :
+       {"ghp_xxxxxxxxxxxxxxxxxxxxxxxxxx", "sha512-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU",
+        "https://www.example.org/a/long/path/to/some/thing", "4f5e6a7b8c9d0e1f2a3b4c5d6e7f8a9b0c1d2e3f"}) {
+    Stream stream(&catalog(), OnFinding::block);
+    std::string out;
+    EXPECT_TRUE(stream.feed(harmless, out));
+    EXPECT_TRUE(stream.release(out)) << harmless;
+    EXPECT_EQ(out, harmless);
+  }
 }
 
 TEST(Stream, ReadsWhatIsCompressed) {
@@ -147,6 +173,29 @@ TEST(Stream, DecodesHoweverItIsCut) {
       EXPECT_FALSE(streamed(other, bad, size).second) << codings << size;
       EXPECT_EQ(other.findings().size(), 1u) << codings << size;
     }
+}
+
+TEST(Join, ValuesHaveNames) {
+  auto values = [](std::string_view text) {
+    std::string out;
+    bool any = each_value(text, [&](std::string_view name, std::string_view value) {
+      out.append(out.empty() ? "" : " ").append(name).append("=").append(value);
+    });
+    return any ? out : "none";
+  };
+  EXPECT_EQ(values(R"({"id":7,"a":"x","list":["y","z"],"deep":{"b":"w"}})"), "a=x list=y list=z b=w");
+  EXPECT_EQ(values("a=1&b=2;c=3 d=4"), "a=1 b=2 c=3 d=4");
+  EXPECT_EQ(values("plain text"), "none");
+  EXPECT_EQ(values("a=" + std::string(200, 'x')), "none") << "a long value is no piece";
+  EXPECT_LE(values("[" +
+                   [] {
+                     std::string many;
+                     for (int i = 0; i < 1000; ++i) many += "\"x\",";
+                     return many;
+                   }() +
+                   "]")
+                .size(),
+            kMostValues * 4);
 }
 
 TEST(Session, PutsPiecesTogether) {
@@ -220,15 +269,25 @@ TEST(Stream, APrivateKeyIsRedactedWholeHoweverItIsShown) {
     }
 }
 
-TEST(Stream, WhatIsRedactedWaitsForItsEndEvenInAPause) {
-  std::string token = filled("ghp_<alnum 36>", 2), out;
-  Stream stream = redacting();
-  EXPECT_TRUE(stream.feed("a " + token, out));
-  EXPECT_TRUE(stream.release(out));
-  EXPECT_EQ(out, "a ");
-  EXPECT_TRUE(stream.feed(" b", out));
-  EXPECT_TRUE(stream.end(out));
-  EXPECT_EQ(out, "a " + redaction("github-token", token.size()) + " b");
+TEST(Stream, WhatIsRedactedHasTheSameMarkerAlsoWithPauses) {
+  std::string token = filled("ghp_<alnum 36>", 2), key = "-----BEGIN PRIVATE KEY-----\n";
+  for (uint32_t line = 0; line < 100; ++line) key += filled("<base64 64>\n", line);
+  key += "-----END PRIVATE KEY-----\n";
+  for (const auto& [secret, cuts] : {std::pair(token, std::vector<size_t>{30, 31, 39, 40}),
+                                     std::pair(key, std::vector<size_t>{100, 1000, 5000, key.size()})})
+    for (size_t cut : cuts) {
+      std::string text = "a " + secret, out;
+      Stream whole = redacting(), stream = redacting();
+      std::string at_once = streamed(whole, text + " b", text.size()).first;
+      EXPECT_TRUE(stream.feed(text.substr(0, cut + 2), out));
+      EXPECT_TRUE(stream.release(out));
+      EXPECT_FALSE(stream.holds());
+      EXPECT_EQ(out.size(), cut + 2) << "nothing waits";
+      EXPECT_TRUE(stream.feed(text.substr(cut + 2) + " b", out));
+      EXPECT_TRUE(stream.end(out));
+      EXPECT_TRUE(out == at_once) << cut << "\n" << out.substr(0, 100) << "\n" << at_once.substr(0, 100);
+      EXPECT_TRUE(out.starts_with("a [redacted: ")) << out.substr(0, 100);
+    }
 }
 
 }  // namespace

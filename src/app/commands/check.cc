@@ -5,6 +5,7 @@
 
 #include "app/commands/commands.h"
 #include "app/output/output.h"
+#include "app/world/own_rules.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
 
@@ -56,6 +57,12 @@ Problem placed(const Error& error) {
   return out;
 }
 
+Result<> try_agent(const manifest::Manifest& manifest, const std::string& name, const plan::Facts& facts) {
+  auto plan = TRY(plan::make(manifest, {.agent = name, .prompt = "-", .headless = true}, facts));
+  TRY(guard_rules(plan.scan.rules));
+  return {};
+}
+
 int check(const CheckOptions& options) {
   json errors = json::array(), warnings = json::array(), agents = json::array(), bottles = json::array();
   auto loaded = load(options.file);
@@ -68,10 +75,10 @@ int check(const CheckOptions& options) {
     facts.images = image_facts(*loaded, "");
     for (const auto& [name, agent] : loaded->agents) {
       agents.push_back(name);
-      auto plan = plan::make(*loaded, {.agent = name, .prompt = "-", .headless = true}, facts);
-      if (plan) continue;
-      warnings.push_back({{"agent", name}, {"what", plan.error().what}, {"todo", plan.error().todo}});
-      if (!options.as_json) report(std::move(plan.error()).during("agent " + name + " cannot start now"));
+      auto ready = try_agent(*loaded, name, facts);
+      if (ready) continue;
+      warnings.push_back({{"agent", name}, {"what", ready.error().what}, {"todo", ready.error().todo}});
+      if (!options.as_json) report(std::move(ready.error()).during("agent " + name + " cannot start now"));
     }
     if (!options.as_json)
       print("ok: " + std::to_string(agents.size()) + " agents, " + std::to_string(bottles.size()) + " bottles");

@@ -6,10 +6,8 @@
 
 #include "app/commands/commands.h"
 #include "app/output/output.h"
+#include "app/world/own_rules.h"
 #include "base/files/file.h"
-#include "scan/compiler/compile.h"
-#include "scan/credential/builtin.h"
-#include "scan/rule_examples.h"
 #include "scan/stream.h"
 
 namespace bottle::app {
@@ -18,30 +16,13 @@ namespace {
 using nlohmann::json;
 
 struct ScanOptions {
-  std::vector<std::string> files, allowed;
-  std::string rules, known;
+  std::vector<std::string> files, allowed, rules;
+  std::string known;
   bool as_json = false;
 };
 
-constexpr size_t kMostRulesText = 4 << 20;
-
-Result<std::vector<scan::Rule>> all_rules(const std::string& own) {
-  auto rules = TRY(scan::parse_rules(scan::credentials_text()));
-  if (own.empty()) return rules;
-  auto more = scan::parse_rules(TRY(read_file(own, kMostRulesText)));
-  if (!more) return std::unexpected(std::move(more.error()).during(own));
-  for (auto& rule : *more) {
-    auto same = std::ranges::find(rules, rule.id, &scan::Rule::id);
-    if (same == rules.end()) rules.push_back(std::move(rule));
-    else *same = std::move(rule);
-  }
-  return rules;
-}
-
 Result<scan::Catalog> catalog_of(const ScanOptions& options) {
-  auto rules = TRY(all_rules(options.rules));
-  std::string own = options.rules.empty() ? "" : TRY(scan::compile(rules));
-  auto catalog = TRY(scan::Catalog::make(std::move(rules), own.empty() ? scan::credentials_database() : own));
+  auto catalog = TRY(catalog_with(options.rules));
   for (const auto& print : options.allowed) catalog.allow(print);
   if (!options.known.empty()) {
     std::string text = TRY(read_file(options.known, 1 << 20));
@@ -53,9 +34,6 @@ Result<scan::Catalog> catalog_of(const ScanOptions& options) {
     }
   }
   catalog.build();
-  if (options.rules.empty()) return catalog;
-  auto wrong = scan::wrong_examples(catalog, 5);
-  if (!wrong.empty()) return fail(Code::invalid, wrong.front(), "Correct the rule or its example.");
   return catalog;
 }
 
@@ -118,7 +96,7 @@ void add_scan(Command app, int& exit) {
   auto o = std::make_shared<ScanOptions>();
   Command command = app.command("scan");
   command.option("file", o->files).required();
-  command.option("--rules", o->rules);
+  command.option("--rules", o->rules).one_value_each();
   command.option("--known", o->known);
   command.option("--allow", o->allowed).one_value_each();
   command.flag("--json", o->as_json);

@@ -16,6 +16,7 @@
 #include "app/place/place.h"
 #include "app/place/rescue.h"
 #include "app/world/interruption.h"
+#include "app/world/own_rules.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/os/this_program.h"
@@ -212,16 +213,22 @@ Result<std::unique_ptr<Place>> choose_place(const Request& request, const Say& s
 }
 
 // A misspelled name in egress.on_secret_for changes nothing, and what it was to block might pass.
-void warn_of_unknown_names(plan::Plan& plan) {
-  if (plan.egress.on_secret_for.empty()) return;
+Result<> warn_of_unknown_names(plan::Plan& plan) {
+  auto own = TRY(read_own_rules(plan.scan.rules));
+  if (plan.egress.on_secret_for.empty()) return {};
   std::vector<std::string> known;
+  for (const auto& file : own)
+    for (const auto& rule : file.rules) known.push_back(rule.id);
   for (const auto& secret : plan.secrets) known.push_back(secret.name);
+  for (const auto& variable : plan.env)
+    if (variable.secret) known.push_back(variable.name);
   for (const auto& rule : scan::parse_rules(scan::credentials_text()).value_or(std::vector<scan::Rule>()))
     known.push_back(rule.id);
   for (const auto& [name, unused] : plan.egress.on_secret_for)
     if (std::ranges::find(known, name) == known.end())
       plan.warnings.push_back("egress.on_secret_for: '" + name + "' is neither a rule nor a secret of this bottle; " +
                               manifest::suggest(name, known));
+  return {};
 }
 
 // Decides what the session will be. Fails for everything that is refused, before anything is asked or made.
@@ -233,7 +240,7 @@ Result<plan::Plan> make_plan(const Request& request, Place& place) {
   if (!options.name.empty()) facts.session = TRY(new_session(options.name, options.workspace));
   TRY(place.describe(request.manifest, facts));
   plan::Plan plan = TRY(plan::make(request.manifest, options.plan, facts));
-  warn_of_unknown_names(plan);
+  TRY(warn_of_unknown_names(plan));
   using manifest::WorkspaceMode;
   if (plan.workspace_mode == WorkspaceMode::clone || plan.workspace_mode == WorkspaceMode::copy)
     TRY(check_repository(options.workspace));
@@ -251,11 +258,13 @@ Result<session::Job> make_job(const Request& request, const plan::Plan& plan) {
   auto values = TRY(session::resolve(asked, request.variables, hidden));
   auto ssh_keys = TRY(session::find_ssh_keys(plan, request.variables, hidden));
   std::string extra_ca = TRY(concatenated(plan.egress.extra_ca));
+  auto own_rules = TRY(guard_rules(plan.scan.rules));
   return session::Job{.plan = plan,
                       .values = std::move(values),
                       .ssh_keys = std::move(ssh_keys),
                       .ca_bundle = public_roots(),
                       .extra_ca = std::move(extra_ca),
+                      .own_rules = std::move(own_rules),
                       .directories = directories(),
                       .path_to_self = path_to_self()};
 }

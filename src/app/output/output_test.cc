@@ -24,6 +24,7 @@ const std::map<std::string, std::string> kOnTheirOwn = {
     {"src/session/console/terminal.cc", "questions, which are lines"},
     {"src/session/credentials/values.cc", "the operator's own command for a secret, which may ask for a passphrase"},
     {"src/app/commands/man.cc", "the pager, with a page of ours"},
+    {"src/app/world/own_rules.cc", "to the process that started it, over pipes"},
 };
 
 // All output to a terminal must go through app/output/output.h, which makes lines of it.

@@ -1,5 +1,6 @@
 #include "app/place/join.h"
 
+#include "app/world/own_rules.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/os/this_program.h"
@@ -25,6 +26,10 @@ void give_what_stays_here(session::Job& job, const session::LedgerView& view, co
                 (why.todo.empty() ? "" : " (" + why.todo + ")"));
   };
   job.tunnel = view.tunnel;
+  if (brokered) {
+    if (auto rules = guard_rules(job.plan.scan.rules)) job.own_rules = std::move(*rules);
+    else without("the rules of scan.rules on this machine", rules.error());
+  }
   if (brokered) {
     job.ca_bundle = public_roots();
     if (auto extra = concatenated(job.plan.egress.extra_ca)) job.extra_ca = std::move(*extra);

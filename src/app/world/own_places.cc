@@ -52,14 +52,18 @@ Result<> check_own_places(const session::Directories& directories) {
   for (const std::string& place :
        {directories.home, directories.sessions, directories.results, directories.cache, config, config + "/agents",
         config + "/bottle.yaml", config + "/bottle.json", directories.home + "/claude-bottle.json"}) {
-    if (!place.starts_with('/')) continue;
-    TRY(check_way(place, fs::path(place).lexically_normal()));
-    std::error_code error;
-    fs::path real = fs::weakly_canonical(place, error);
-    if (error) continue;
-    TRY(check_way(place, real));
+    if (place.starts_with('/')) TRY(check_own_place(place));
   }
   return {};
+}
+
+Result<> check_own_place(const std::string& path) {
+  std::error_code error;
+  fs::path place = fs::absolute(path, error);
+  if (error) return {};
+  TRY(check_way(path, place.lexically_normal()));
+  fs::path real = fs::weakly_canonical(place, error);
+  return error ? Result<>{} : check_way(path, real);
 }
 
 }  // namespace bottle::app

@@ -101,7 +101,7 @@ Result<> add_secrets(Config& config, const wire::GuardConfig& wanted) {
   std::vector<policy::HostPattern> models;
   for (const auto& each : wanted.models) models.push_back(TRY(policy::HostPattern::compile(each)));
   config.secrets.compile(std::move(secrets), std::move(models));
-  config.scanner = TRY(Scanner::make(config.secrets, wanted.known, wanted.egress.allowed_secrets));
+  config.scanner = TRY(Scanner::make(config.secrets, wanted));
   return {};
 }
 
@@ -111,11 +111,14 @@ Result<Endpoint> endpoint(const std::string& text) {
   return *parsed;
 }
 
-Result<> add_on_secret(Config& config, const wire::GuardEgress& egress) {
+Result<> add_reactions(Config& config, const wire::GuardEgress& egress) {
   TRY(config.on_secret.set_general(egress.on_secret));
   for (const auto& [name, what] : egress.on_secret_for) TRY(config.on_secret.set_for_name(name, what));
   for (const auto& rule : egress.allow)
     if (!rule.on_secret.empty()) TRY(config.on_secret.set_for_host(rule.host, rule.on_secret));
+  TRY(config.on_injection.set_general(egress.on_injection));
+  for (const auto& rule : egress.allow)
+    if (!rule.on_injection.empty()) TRY(config.on_injection.set_for_host(rule.host, rule.on_injection));
   return {};
 }
 
@@ -164,7 +167,7 @@ Result<std::shared_ptr<Config>> compile(const wire::GuardConfig& wanted) {
   const auto& egress = wanted.egress;
   TRY(add_places(*config, wanted));
   TRY(add_rules(*config, egress));
-  TRY(add_on_secret(*config, egress));
+  TRY(add_reactions(*config, egress));
   if (!egress.parent_proxy.empty()) config->parent = TRY(parse_parent(egress.parent_proxy, egress.parent_login));
   config->resolver = egress.resolver;
   if (!config->resolver.empty()) TRY(endpoint(config->resolver));

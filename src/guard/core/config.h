@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "guard/core/injection_policy.h"
 #include "guard/core/scanner.h"
 #include "guard/core/secret_policy.h"
 #include "guard/core/secrets.h"
@@ -47,6 +48,7 @@ struct Config {
   std::map<std::string, std::vector<policy::Endpoint>> hosts;  // port 0 means the requested port
   std::map<std::string, LanRoute> lan;
   SecretPolicy on_secret;
+  InjectionPolicy on_injection;
   std::optional<ParentProxy> parent;
   std::string resolver;  // ip:port, or empty for /etc/resolv.conf
   std::string roots;     // PEM of ca_bundle and extra_ca

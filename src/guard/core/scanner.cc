@@ -1,26 +1,46 @@
 #include "guard/core/scanner.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstddef>
 
 #include "scan/credential/fingerprint.h"
 
 namespace bottle::guard {
 
-Result<std::unique_ptr<Scanner>> Scanner::make(const Secrets& secrets, const std::vector<wire::GuardKnownSecret>& known,
-                                               const std::vector<std::string>& allowed) {
+namespace {
+
+Result<std::string> from_hex(std::string_view text) {
+  std::string out;
+  for (size_t at = 0; at < text.size(); at += 2) {
+    unsigned value = 0;
+    const char* end = text.data() + std::min(at + 2, text.size());
+    if (end - text.data() - static_cast<std::ptrdiff_t>(at) != 2 ||
+        std::from_chars(text.data() + at, end, value, 16).ptr != end)
+      return fail(Code::invalid, "own_rules: the database is not hexadecimal");
+    out += static_cast<char>(value);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Scanner>> Scanner::make(const Secrets& secrets, const wire::GuardConfig& wanted) {
   auto catalog = TRY(scan::Catalog::builtin());
+  if (const auto& own = wanted.own_rules; !own.text.empty())
+    TRY(catalog.add(TRY(scan::parse_rules(own.text)), TRY(from_hex(own.database))));
   for (const Secret& secret : secrets.list()) {
     catalog.add_known(secret.name, secret.value);
     // A secret with a name is reported by its name and not by its form. A placeholder is worthless.
     if (!secret.value.empty()) catalog.allow(scan::fingerprint(secret.value));
     if (!secret.placeholder.empty()) catalog.allow(scan::fingerprint(secret.placeholder));
   }
-  for (const auto& each : known) {
+  for (const auto& each : wanted.known) {
     catalog.add_known(each.name, each.value);
     catalog.allow(scan::fingerprint(each.value));
   }
   catalog.build();
-  for (const std::string& print : allowed) {
+  for (const std::string& print : wanted.egress.allowed_secrets) {
     bool valid = print.size() == 12 && print.find_first_not_of("0123456789abcdef") == print.npos;
     if (!valid) return fail(Code::invalid, "\"" + print + "\" is not a fingerprint of 12 hexadecimal digits");
     catalog.allow(print);

@@ -14,9 +14,10 @@ namespace bottle::guard {
 
 class Scanner {
  public:
-  // `known` are secrets that the guard puts into no request. `allowed` are fingerprints of credentials that may leave.
-  static Result<std::unique_ptr<Scanner>> make(const Secrets& secrets, const std::vector<wire::GuardKnownSecret>& known,
-                                               const std::vector<std::string>& allowed);
+  // `wanted.known` are secrets that the guard puts into no request, and `wanted.egress.allowed_secrets` are
+  // fingerprints of credentials that may leave. Fails with Code::invalid if one of these, or a rule of the operator's,
+  // is not valid.
+  static Result<std::unique_ptr<Scanner>> make(const Secrets& secrets, const wire::GuardConfig& wanted);
 
   scan::Catalog& catalog() { return catalog_; }
   // Returns the memory of short texts that left, which finds a secret that is sent in parts. A new configuration starts

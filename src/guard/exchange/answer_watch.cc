@@ -17,29 +17,35 @@ bool is_text(std::string_view type) {
 
 }  // namespace
 
-std::optional<AnswerWatch> AnswerWatch::make(const http::Head& head, bool decoded) {
+bool AnswerWatch::watches(const http::Head& head) {
   const http::Header* type = head.find("content-type");
-  if (type && !is_text(type->value)) return std::nullopt;
-  auto decoder = scan::ContentDecoder::make(decoded ? "" : head.list("content-encoding"));
-  if (!decoder) return std::nullopt;
-  return AnswerWatch(std::move(*decoder));
+  return !type || is_text(type->value);
 }
 
-void AnswerWatch::feed(std::string_view bytes) {
-  if (seen_ >= kMost) return;
+std::optional<AnswerWatch> AnswerWatch::make(const http::Head& head, bool decoded, bool blocks) {
+  auto decoder = scan::ContentDecoder::make(decoded ? "" : head.list("content-encoding"));
+  if (!decoder) return std::nullopt;
+  using Looks = scan::InjectionScan::Looks;
+  return AnswerWatch(std::move(*decoder), blocks, blocks ? Looks::at_each_piece : Looks::now_and_then);
+}
+
+bool AnswerWatch::feed(std::string_view bytes) {
+  if (seen_ >= most_) return true;
   if (decoder_.plain()) {
     seen_ += bytes.size();
-    return scan_.feed(bytes);
+    scan_.feed(bytes);
+    return true;
   }
   std::string text;
-  for (bool moved = true; moved && seen_ < kMost;) {
+  for (bool moved = true; moved && seen_ < most_;) {
     size_t before = bytes.size();
     text.clear();
-    if (!decoder_.next(bytes, text)) seen_ = kMost;
+    if (!decoder_.next(bytes, text)) return seen_ = most_, false;
     scan_.feed(text);
     seen_ += text.size();
     moved = bytes.size() != before || !text.empty();
   }
+  return true;
 }
 
 std::vector<scan::Injection> AnswerWatch::news() {

@@ -13,13 +13,30 @@ namespace bottle::guard {
 
 class AnswerWatch {
  public:
-  // Returns nothing if the answer is not text, or has a coding that cannot be removed. `decoded` says that feed() gets
-  // the body without its codings.
-  static std::optional<AnswerWatch> make(const http::Head& head, bool decoded);
+  // Returns whether the answer is text that an agent may read.
+  static bool watches(const http::Head& head);
+  // Returns nothing if the answer has a coding that cannot be removed. `decoded` says that feed() gets the body without
+  // its codings. `blocks` says that a finding stops the answer, so that each piece is looked at before it passes.
+  static std::optional<AnswerWatch> make(const http::Head& head, bool decoded, bool blocks);
+  // For the messages of a connection, which are looked at one by one.
+  explicit AnswerWatch(bool blocks)
+      : AnswerWatch(*scan::ContentDecoder::make(""), blocks, scan::InjectionScan::Looks::at_each_piece) {
+    most_ = UINT64_MAX;
+  }
 
-  // Takes the next bytes of the body. Stops looking if they do not match the codings, and after kMost decoded bytes.
-  void feed(std::string_view bytes);
-  void end() { scan_.end(); }
+  // Takes the next bytes of the body. Stops looking after kMost decoded bytes. Returns false if they do not match the
+  // codings.
+  bool feed(std::string_view bytes);
+  // Returns whether all of the body could be read.
+  bool end() {
+    scan_.end();
+    return seen_ >= most_ || decoder_.complete();
+  }
+  // Judges what has come so far as if nothing followed, because the answer pauses or a message ends.
+  void settle() { scan_.settle(); }
+  // Returns whether the answer ends with what may be an injection, so that the last piece must not pass yet.
+  bool undecided() const { return blocks_ && scan_.undecided(); }
+  bool blocks() const { return blocks_; }
 
   // Returns approximately how many bytes this object holds.
   size_t memory() const { return scan_.memory() + decoder_.memory(); }
@@ -30,11 +47,13 @@ class AnswerWatch {
   static constexpr uint64_t kMost = 64 << 20;
 
  private:
-  explicit AnswerWatch(scan::ContentDecoder decoder) : decoder_(std::move(decoder)) {}
+  AnswerWatch(scan::ContentDecoder decoder, bool blocks, scan::InjectionScan::Looks looks)
+      : scan_(looks), decoder_(std::move(decoder)), blocks_(blocks) {}
 
   scan::InjectionScan scan_;
   scan::ContentDecoder decoder_;
-  uint64_t seen_ = 0;
+  bool blocks_;
+  uint64_t seen_ = 0, most_ = kMost;
   size_t told_ = 0;
 };
 

@@ -149,28 +149,27 @@ void Exchange::count_memory() {
   // Each stream counts these bytes when it reads more.
   c_.client.beside = (collected_ ? collected_->capacity() : 0) + (replay_ ? replay_->capacity() : 0) +
                      up_stream_.memory() + up_coded_.capacity() + (up_decoder_ ? up_decoder_->memory() : 0);
-  c_.upstream.beside =
-      coded_.capacity() + waiting_.capacity() + (decoder_ ? decoder_->memory() : 0) + (watch_ ? watch_->memory() : 0);
+  c_.upstream.beside = coded_.capacity() + waiting_.capacity() + (decoder_ ? decoder_->memory() : 0) +
+                       (watch_ ? watch_->memory() : 0) + withheld_.capacity();
 }
 
 // Scans g_scanned for disguised secrets and credentials. Returns false if the request must be refused.
-bool Exchange::look_through(bool more_came, bool& progress) {
+bool Exchange::look_through(bool& progress) {
   bool whole = sending_ == Sending::done;
-  if (piece_.size() <= scan::kLongestPiece) piece_.append(g_scanned, 0, scan::kLongestPiece + 1);
+  if (piece_.size() <= RequestScan::kMostPieces) piece_.append(g_scanned, 0, RequestScan::kMostPieces + 1);
   g_looked_through.clear();
-  if (more_came) stream_rests_ = false;
   bool fine = up_stream_.feed(g_scanned, g_looked_through);
-  // Nothing waits for a match that may not come, except a possible token, which waits for its end or the body's.
-  bool due = held_in_stream_.due(!whole && !stream_rests_ && up_stream_.holds(), !g_looked_through.empty(), c_.now());
+  // Nothing waits for a match that may not come.
+  bool due = held_in_stream_.due(!whole && up_stream_.holds(), !g_looked_through.empty(), c_.now());
   if (fine && due) {
-    fine = up_stream_.release(g_looked_through);
+    fine = up_stream_.release(g_looked_through) && scan_.look_at_row(Place::body, up_stream_.last_row());
     held_in_stream_.released();
-    stream_rests_ = progress = true;
+    progress = true;
   }
   if (fine && whole) fine = up_stream_.end(g_looked_through);
   std::swap(g_scanned, g_looked_through);
   if (!fine) scan_.stopped(up_stream_);
-  return fine && (!whole || piece_.size() > scan::kLongestPiece || scan_.look_at_piece(Place::body, "body", piece_));
+  return fine && (!whole || scan_.look_at_pieces(Place::body, piece_));
 }
 
 // Discards what has arrived of the body, because the server takes no more of it.
@@ -235,11 +234,12 @@ bool Exchange::send_body() {
   if (!next_piece(progress)) return false;
   if (!g_payload.empty() && !up_scan_.feed(g_payload, g_scanned)) return refuse_request();
   // A possible placeholder that must be swapped must not be split.
-  bool holds = sending_ == Sending::streaming && !request_.grows && up_scan_.holds_little();
+  bool holds = sending_ == Sending::streaming && !request_.grows && up_scan_.holds();
   bool release = held_up_.due(holds, !g_scanned.empty(), c_.now());
   if (release) held_up_.released();
-  if ((release || sending_ == Sending::done) && !up_scan_.release(g_scanned)) return refuse_request();
-  if (!look_through(!g_payload.empty(), progress) || !pass_on()) return refuse_request();
+  if (release && !up_scan_.pause(g_scanned)) return refuse_request();
+  if (sending_ == Sending::done && !up_scan_.release(g_scanned)) return refuse_request();
+  if (!look_through(progress) || !pass_on()) return refuse_request();
   count_memory();
   if (sending_ == Sending::done) return true;
   progress |= release | client.fill();
@@ -326,7 +326,7 @@ Task<Outcome> Exchange::run(bool kept) {
       co_return Outcome::abort;
     }
     int64_t until = held_up_.until(held_down_.until(last + c_.config->idle_ms));
-    co_await c_.wait(held_head_.until(held_in_stream_.until(until)));
+    co_await c_.wait(held_watch_.until(held_head_.until(held_in_stream_.until(until))));
   }
 }
 

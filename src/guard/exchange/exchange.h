@@ -74,7 +74,7 @@ class Exchange {
   bool next_piece(bool& progress);
   bool decode_piece();
   bool discard();
-  bool look_through(bool more_came, bool& progress);
+  bool look_through(bool& progress);
   bool upload_is_over();
   bool pass_on();
   void write_upstream(std::string_view bytes);
@@ -88,17 +88,29 @@ class Exchange {
   bool answer_body();
   bool end_answer();
   bool next_payload(bool& progress);
-  void record_injections();
+  bool begin_watch();
+  bool watch_answer(std::string_view bytes);
+  bool end_watch();
+  bool record_injections();
+  bool withhold(bool& progress);
   void write_body();
   void count_memory();
   void write_head(size_t line_end, bool final);
   bool withdrawn();
   bool fail_with(int status, std::string_view code, std::string_view reason);
   bool refuse_request();
+  // Why an answer ends early.
+  struct Stop {
+    int status;
+    std::string_view code;
+    std::string reason;
+  };
+  bool stop_answer() { return fail_with(stop_->status, stop_->code, stop_->reason); }
   bool refuse_answer() { return fail_with(403, "secret_in_answer", scan_.refusal().reason); }
   bool break_off(int status, std::string_view code);
   Task<Outcome> upgraded();
   void flush_both();
+  bool watch_message(std::string_view text, bool whole);
   bool pass_up(MessageScan* messages);
   bool pass_down(MessageScan* messages);
   bool release_messages(MessageScan& messages, std::string& out, HeldBack& held, bool& progress);
@@ -118,15 +130,17 @@ class Exchange {
   Framing up_framing_ = Framing::none, down_framing_ = Framing::none;
   HeldBack held_up_, held_down_;
   HeldBack held_in_stream_, held_head_;
-  uint64_t unread_ = 0;        // the length of the body while the head waits for its beginning, or 0
-  bool stream_rests_ = false;  // up_stream_ has let out all that it lets out before more comes
-  std::string piece_;          // the body, while it is so short that it may be a piece of a secret
+  uint64_t unread_ = 0;  // the length of the body while the head waits for its beginning, or 0
+  std::string piece_;    // the body, while it is so short that it may have pieces of a secret
   bool client_keep_ = true, upstream_keep_ = true;
   http::Body answer_;
   std::optional<scan::ContentDecoder> decoder_;  // for an answer that arrives with a coding and is passed on without it
   std::string coded_;                            // input for the decoder
   bool decoded_all_ = true;
-  std::optional<AnswerWatch> watch_;      // of an answer in which prompt injections are looked for
+  std::optional<AnswerWatch> watch_;  // of an answer in which prompt injections are looked for
+  std::string withheld_;              // scanned bytes that wait until the watch has decided about them
+  HeldBack held_watch_;
+  std::optional<Stop> stop_;
   std::optional<std::string> collected_;  // the request's head and body so far, while the length is unknown
   size_t collected_head_ = 0;
   std::string waiting_;        // scanned bytes for the client that wait for the end of a chunk

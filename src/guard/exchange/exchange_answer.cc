@@ -105,8 +105,7 @@ bool Exchange::answer_head() {
     return fail_with(502, "parent_proxy", "the parent proxy answered 407" + std::string(kParentWantsLogin));
   answer_ = http::Body::of_response(head, request_.method);
   if (!take_off_codings()) return false;
-  // What the model says about injections is no injection.
-  if (!secrets_.model && !answer_.done()) watch_ = AnswerWatch::make(head, decoder_.has_value());
+  if (!begin_watch()) return false;
   begin_body();
   write_head(line_end, true);
   answering_ = Answering::body;
@@ -128,6 +127,15 @@ bool Exchange::take_off_codings() {
   decoder_ = std::move(decoder);
   decoded_all_ = false;
   return true;
+}
+
+// Begins to look for instructions in the answer. What the model says about injections is no injection.
+bool Exchange::begin_watch() {
+  if (secrets_.model || answer_.done() || !AnswerWatch::watches(g_head)) return true;
+  bool blocks = c_.config->on_injection.blocks(c_.host);
+  watch_ = AnswerWatch::make(g_head, decoder_.has_value(), blocks);
+  return watch_ || !blocks ||
+         fail_with(502, "encoded_answer", "an answer in a coding in which the guard cannot look for instructions");
 }
 
 // Decides how the answer's body goes to the client, and what happens to both connections afterwards.
@@ -167,17 +175,59 @@ bool Exchange::next_payload(bool& progress) {
   return true;
 }
 
-// Records prompt injections in the answer, each kind once for each host. The answer passes unchanged.
-void Exchange::record_injections() {
+// Looks for prompt injections in the next bytes of the answer. Returns false if the answer must end here, and stop_
+// says why.
+bool Exchange::watch_answer(std::string_view bytes) {
+  if (!watch_ || bytes.empty()) return true;
+  if (!watch_->feed(bytes) && watch_->blocks()) {
+    stop_ = Stop{502, "encoded_answer", "an answer that is not what its Content-Encoding says"};
+    return false;
+  }
+  return record_injections();
+}
+
+// Looks at the last bytes of the answer. Returns false if it must not end well.
+bool Exchange::end_watch() {
+  if (!watch_->end() && watch_->blocks()) {
+    stop_ = Stop{502, "encoded_answer", "an answer that is not what its Content-Encoding says"};
+    return false;
+  }
+  return record_injections();
+}
+
+// Records the injections, each kind once for each host. The answer passes unchanged, or ends: then returns false.
+bool Exchange::record_injections() {
   constexpr size_t kMost = 4096;
   for (const scan::Injection& each : watch_->news()) {
+    std::string where = each.hidden ? ", where a person does not see it," : "";
+    std::string reason =
+        "the answer " + std::string(each.what) + where + " at about byte " + std::to_string(each.begin);
+    if (watch_->blocks()) {
+      stop_ = Stop{403, "injection", std::move(reason)};
+      return false;
+    }
     std::string key = c_.host.name + " " + std::string(each.what);
     if (c_.context.reported.size() >= kMost || !c_.context.reported.emplace("injection", key).second) continue;
-    std::string where = each.hidden ? ", where a person does not see it," : "";
-    c_.audit("allow", "http", "injection",
-             "the answer " + std::string(each.what) + where + " at about byte " + std::to_string(each.begin),
-             request_.method, request_.target);
+    c_.audit("allow", "http", "injection", reason, request_.method, request_.target);
   }
+  return true;
+}
+
+// Withholds the last piece of an answer while what follows decides whether it is an injection, at most until the answer
+// pauses. Returns false if the answer must end here.
+bool Exchange::withhold(bool& progress) {
+  if (!watch_) return true;
+  if (!g_scanned.empty()) withheld_.append(std::exchange(g_scanned, {}));
+  bool waits = watch_->undecided();
+  if (held_watch_.due(waits, progress, c_.now())) {
+    held_watch_.released();
+    watch_->settle();
+    progress = true;
+    if (!record_injections()) return stop_answer();
+    waits = false;
+  }
+  if (!waits) std::swap(g_scanned, withheld_), withheld_.clear();
+  return true;
 }
 
 // Frames the scanned bytes for the client.
@@ -201,8 +251,8 @@ void Exchange::write_body() {
 bool Exchange::end_answer() {
   if (!down_scan_.release(g_scanned)) return refuse_answer();
   if (watch_) {
-    watch_->end();
-    record_injections();
+    if (!end_watch()) return stop_answer();
+    g_scanned.insert(0, std::exchange(withheld_, {}));
   }
   std::string trailers;
   for (const auto& [name, value] : answer_.trailers())
@@ -218,22 +268,24 @@ bool Exchange::end_answer() {
 
 bool Exchange::answer_body() {
   Stream &client = c_.client, &up = c_.upstream;
-  if (client.unsent() >= kHigh) return held_down_.released(), false;
+  if (client.unsent() >= kHigh) {
+    held_down_.released();
+    held_watch_.released();
+    return false;
+  }
   bool progress = false;
   g_scanned.clear();
   if (!next_payload(progress)) return false;
-  if (watch_ && !g_payload.empty()) {
-    watch_->feed(g_payload);
-    record_injections();
-  }
+  if (!watch_answer(g_payload)) return stop_answer();
   if (!down_scan_.feed(g_payload, g_scanned)) return refuse_answer();
   if (answer_.done() && decoded_all_) return end_answer();
   // If an answer pauses, it must not wait for bytes that only look like the beginning of a secret.
-  if (held_down_.due(down_scan_.holds_little(), !g_scanned.empty(), c_.now())) {
+  if (held_down_.due(down_scan_.holds(), !g_scanned.empty(), c_.now())) {
     held_down_.released();
-    if (!down_scan_.release(g_scanned)) return refuse_answer();
+    if (!down_scan_.pause(g_scanned)) return refuse_answer();
     progress = true;
   }
+  if (!withhold(progress)) return false;
   write_body();
   count_memory();
   progress |= up.fill();

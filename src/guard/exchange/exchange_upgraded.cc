@@ -40,13 +40,24 @@ bool Exchange::pass_down(MessageScan* messages) {
   }
   if (messages->pass(up.in, client.out)) return true;
   flush_both();
+  if (stop_) return stop_answer();
   return messages->broken() ? fail_with(502, "bad_answer", messages->broken()) : refuse_answer();
+}
+
+// Looks for prompt injections in what the server sends. Returns false if the connection must end.
+bool Exchange::watch_message(std::string_view text, bool whole) {
+  if (!watch_) return true;
+  if (!watch_answer(text)) return false;
+  if (!whole) return true;
+  watch_->settle();
+  // The words of the next message do not continue the last one of this message.
+  return watch_answer("\n") && record_injections();
 }
 
 // Releases what has been held back for long enough. Returns false if it is refused.
 bool Exchange::release_messages(MessageScan& messages, std::string& out, HeldBack& held, bool& progress) {
   bool moved = !out.empty();
-  if (!held.due(messages.holds_little(), moved, c_.now())) return true;
+  if (!held.due(messages.holds(), moved, c_.now())) return true;
   held.released();
   progress = true;
   return messages.release(out);
@@ -58,12 +69,17 @@ Task<Outcome> Exchange::upgraded() {
   if (request_.framed) {
     to_server.emplace(
         WebSocketSender::client,
-        MessageRules{
-            .filter = [this] { return scan_.outgoing(Place::message, Syntax::text); },
-            .stream = [this] { return scan_.stream(Place::message, Syntax::text); },
-            .piece = [this](std::string_view text) { return scan_.look_at_piece(Place::message, "message", text); },
-            .stopped = [this](const scan::Stream& stream) { scan_.stopped(stream); }});
-    to_client.emplace(WebSocketSender::server, MessageRules{.filter = [this] { return scan_.incoming(); }});
+        MessageRules{.filter = [this] { return scan_.outgoing(Place::message, Syntax::text); },
+                     .stream = [this] { return scan_.stream(Place::message, Syntax::text); },
+                     .piece = [this](std::string_view text) { return scan_.look_at_pieces(Place::message, text); },
+                     .row = [this](std::string_view text) { return scan_.look_at_row(Place::message, text); },
+                     .stopped = [this](const scan::Stream& stream) { scan_.stopped(stream); }});
+    watch_.emplace(c_.config->on_injection.blocks(c_.host));
+    if (secrets_.model) watch_.reset();
+    to_client.emplace(
+        WebSocketSender::server,
+        MessageRules{.filter = [this] { return scan_.incoming(); },
+                     .watch = [this](std::string_view text, bool whole) { return watch_message(text, whole); }});
   }
   up.reads_on = false;
   bool half_closed = false;
@@ -83,7 +99,7 @@ Task<Outcome> Exchange::upgraded() {
     if (to_server && !release_messages(*to_server, up.out, held_up_, progress))
       co_return refuse_request(), Outcome::abort;
     if (to_client && !release_messages(*to_client, client.out, held_down_, progress))
-      co_return refuse_answer(), Outcome::abort;
+      co_return stop_ ? stop_answer() : refuse_answer(), Outcome::abort;
     progress |= up.flush();
     progress |= client.flush();
     if (client.failed || up.failed) co_return Outcome::abort;

@@ -3,6 +3,7 @@
 
 #include "guard/exchange/request_scan.h"
 #include "policy/credentials.h"
+#include "scan/join.h"
 
 namespace bottle::guard {
 namespace {
@@ -30,7 +31,7 @@ bool is_usual(std::string_view header) {
 // Returns whether the finding is something that a server issues and that clients send back to sign in. That alone is
 // no leak.
 bool is_login(const scan::Finding& finding, Place place, std::string_view header) {
-  return place == Place::header && finding.rule &&
+  return place == Place::header && finding.rule && finding.encoding.empty() &&
          (finding.rule->check == scan::Check::jwt || finding.rule->check == scan::Check::basic) &&
          policy::presents_credentials(header);
 }
@@ -126,6 +127,20 @@ bool RequestScan::look_at_piece(Place place, std::string_view name, std::string_
   for (const scan::Finding& found : c_.config->scanner->session().value(name, text, now))
     if (judge(found, place, place == Place::header ? name : "", false) != OnFinding::report) return false;
   return true;
+}
+
+bool RequestScan::look_at_pieces(Place place, std::string_view text) {
+  if (secrets_.model || text.size() > kMostPieces) return true;
+  bool fine = true;
+  bool any = scan::each_value(
+      text, [&](std::string_view name, std::string_view value) { fine = fine && look_at_piece(place, name, value); });
+  return fine && (any || look_at_piece(place, name_of(place), text));
+}
+
+bool RequestScan::look_at_row(Place place, std::string_view row) {
+  constexpr size_t kShortest = 8;
+  if (row.size() < kShortest) return true;
+  return look_at_piece(place, name_of(place), row.substr(row.size() - std::min(row.size(), scan::kLongestPiece)));
 }
 
 OnFinding RequestScan::judge(const scan::Finding& found, Place place, std::string_view header, bool replaceable) {

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "guard/exchange/request_scan.h"
+
 namespace bottle::guard {
 
 bool MessageScan::pass(std::string& in, std::string& out) {
@@ -27,18 +29,18 @@ bool MessageScan::pass(std::string& in, std::string& out) {
 
 // Scans what has passed the filter. `whole` says that the message ends here.
 bool MessageScan::look_through(bool whole) {
+  if (rules_.watch && !rules_.watch(filtered_, whole)) return false;
   if (!rules_.stream) {
     ready_.append(std::exchange(filtered_, {}));
     return true;
   }
   if (!stream_) stream_.emplace(rules_.stream());
-  if (short_.size() <= scan::kLongestPiece) short_.append(filtered_, 0, scan::kLongestPiece + 1);
-  rests_ = false;
+  if (short_.size() <= RequestScan::kMostPieces) short_.append(filtered_, 0, RequestScan::kMostPieces + 1);
   bool fine = stream_->feed(filtered_, ready_) && (!whole || stream_->end(ready_));
   filtered_.clear();
   if (!fine) rules_.stopped(*stream_);
   if (!whole) return fine;
-  fine = fine && (short_.size() > scan::kLongestPiece || rules_.piece(short_));
+  fine = fine && rules_.piece(short_);
   stream_.reset();
   short_.clear();
   return fine;
@@ -71,10 +73,10 @@ bool MessageScan::end_control(const WebSocketFrame& frame, std::string& out) {
 }
 
 bool MessageScan::release(std::string& out) {
-  bool fine = !filter_.holds_little() || (filter_.release(filtered_) && look_through(false));
+  bool fine = !filter_.holds() || (filter_.pause(filtered_) && look_through(false));
   if (fine && stream_) {
-    fine = stream_->release(ready_);
-    rests_ = true;
+    fine = stream_->release(ready_) && rules_.row(stream_->last_row());
+    if (!fine) rules_.stopped(*stream_);
   }
   if (fine && !ready_.empty()) write_piece(false, out);
   return fine;

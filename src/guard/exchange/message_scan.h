@@ -19,7 +19,10 @@ struct MessageRules {
   std::function<scan::Filter()> filter;              // one for the messages, and one for each control frame
   std::function<scan::Stream()> stream = {};         // one for each message; without it, only the filter scans
   std::function<bool(std::string_view)> piece = {};  // whether a short message may pass after those before it
+  std::function<bool(std::string_view)> row = {};    // the same for the end of a message that pauses
   std::function<void(const scan::Stream&)> stopped = {};
+  // Whether the next bytes of a message may pass to the reader. `whole` says that the message ends with them.
+  std::function<bool(std::string_view, bool whole)> watch = {};
 };
 
 class MessageScan {
@@ -35,7 +38,7 @@ class MessageScan {
 
   // Releases what is held back in the middle of a message, because nothing more arrives for now.
   bool release(std::string& out);
-  bool holds_little() const { return filter_.holds_little() || (stream_ && !rests_ && stream_->holds()); }
+  bool holds() const { return filter_.holds() || (stream_ && stream_->holds()); }
 
  private:
   bool look_through(bool whole);
@@ -50,7 +53,6 @@ class MessageScan {
   scan::Filter filter_;  // one for all messages, so that it finds a secret that a message's end splits
   uint8_t opcode_ = WebSocketFrame::continuation;  // of the next piece of the message
   std::optional<scan::Stream> stream_;             // scans the current message after the filter
-  bool rests_ = false;                             // the stream has released all that it releases before more arrives
   std::string control_;                            // the payload of a control frame so far
   std::string piece_, filtered_, ready_;           // of a message: as it arrived, filtered, and what may pass
   std::string short_;  // the message so far, as long as it is short enough for a piece of a secret

@@ -15,12 +15,17 @@ struct Expressions {
   std::vector<const char*> texts;
   std::vector<unsigned> flags, ids;
   std::vector<PatternInfo> infos;
+  std::vector<std::string> places;  // for errors
 };
 
-std::unexpected<Error> refused(const std::string& rule, hs_compile_error_t* error) {
+std::string place(const Rule& rule, size_t pattern) {
+  return "line " + std::to_string(rule.pattern_lines[pattern]) + ": rule \"" + rule.id + "\": ";
+}
+
+std::unexpected<Error> refused(const std::string& place, hs_compile_error_t* error) {
   std::string why = error ? error->message : "unknown";
   hs_free_compile_error(error);
-  return fail(Code::invalid, "rule \"" + rule + "\": the pattern is not valid: " + why);
+  return fail(Code::invalid, place + "the pattern is not valid: " + why);
 }
 
 // Returns whether the rule's check must know where a match begins. To find that out, vectorscan has to read the text
@@ -38,19 +43,22 @@ bool needs_beginning(const Rule& rule) {
   }
 }
 
-Result<> add(Expressions& all, const Rule& rule, uint32_t index, const std::string& pattern) {
+Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number) {
+  const std::string& pattern = rule.patterns[number];
   hs_expr_info_t* info = nullptr;
   hs_compile_error_t* error = nullptr;
   unsigned flags = HS_FLAG_DOTALL;
-  if (hs_expression_info(pattern.c_str(), flags, &info, &error) != HS_SUCCESS) return refused(rule.id, error);
+  if (hs_expression_info(pattern.c_str(), flags, &info, &error) != HS_SUCCESS)
+    return refused(place(rule, number), error);
   bool fixed = info->min_width == info->max_width || !needs_beginning(rule);
   uint32_t width = fixed ? info->min_width : 0, least = info->min_width;
   std::free(info);
-  if (least < 4) return fail(Code::invalid, "rule \"" + rule.id + "\": a pattern must match at least 4 bytes");
+  if (least < 4) return fail(Code::invalid, place(rule, number) + "a pattern must match at least 4 bytes");
   all.texts.push_back(pattern.c_str());
   all.flags.push_back(fixed ? flags : flags | HS_FLAG_SOM_LEFTMOST);
   all.ids.push_back(static_cast<unsigned>(all.ids.size()));
   all.infos.push_back({index, width});
+  all.places.push_back(place(rule, number));
   return {};
 }
 
@@ -59,14 +67,15 @@ Result<> add(Expressions& all, const Rule& rule, uint32_t index, const std::stri
 Result<std::string> compile(const std::vector<Rule>& rules) {
   Expressions all;
   for (uint32_t i = 0; i < rules.size(); ++i)
-    for (const auto& pattern : rules[i].patterns) TRY(add(all, rules[i], i, pattern));
+    for (size_t number = 0; number < rules[i].patterns.size(); ++number) TRY(add(all, rules[i], i, number));
+  if (all.texts.empty()) return std::string();
   hs_database_t* database = nullptr;
   hs_compile_error_t* error = nullptr;
   hs_platform_info_t any{};  // without features, for every processor of the architecture
   if (hs_compile_multi(all.texts.data(), all.flags.data(), all.ids.data(), static_cast<unsigned>(all.ids.size()),
                        HS_MODE_BLOCK, &any, &database, &error) != HS_SUCCESS) {
     bool known = error && error->expression >= 0;
-    return refused(known ? rules[all.infos[static_cast<size_t>(error->expression)].rule].id : "(all)", error);
+    return refused(known ? all.places[static_cast<size_t>(error->expression)] : "", error);
   }
   char* bytes = nullptr;
   size_t size = 0;

@@ -34,11 +34,13 @@ constexpr std::array kChecks = std::to_array<NamedCheck>({
     {"bip39", Check::bip39},
     {"luhn", Check::luhn},
     {"iban", Check::iban},
+    {"random", Check::random},
 });
 
 // Returns whether the survey finds what this check confirms, so that the rule needs no pattern.
 bool is_surveyed(Check check) {
-  return check == Check::wif || check == Check::bip39 || check == Check::luhn || check == Check::iban;
+  return check == Check::wif || check == Check::bip39 || check == Check::luhn || check == Check::iban ||
+         check == Check::random;
 }
 
 bool is_id(std::string_view text) {
@@ -88,7 +90,7 @@ class Reader {
     if (std::ranges::any_of(rules_, [&](const Rule& rule) { return rule.id == id; }))
       return wrong("there is a rule \"" + id + "\" already");
     if (rules_.size() == kMostRules) return wrong("there are more than 1000 rules");
-    rules_.push_back({.id = std::move(id)});
+    rules_.push_back({.id = std::move(id), .line = number_});
     return {};
   }
 
@@ -96,8 +98,8 @@ class Reader {
     Rule& rule = rules_.back();
     if (value.empty()) return wrong("\"" + std::string(key) + "\" has no value");
     if (key == "is") rule.is = value;
-    else if (key == "pattern") rule.patterns.emplace_back(value);
-    else if (key == "yes" || key == "no") rule.examples.push_back({key == "yes", std::string(value)});
+    else if (key == "pattern") rule.patterns.emplace_back(value), rule.pattern_lines.push_back(number_);
+    else if (key == "yes" || key == "no") rule.examples.push_back({number_, key == "yes", std::string(value)});
     else if (key == "ignore") return ignore(rule, value);
     else if (key == "check") return check(rule, value);
     else if (key == "edge" && value == "word") rule.edge = Edge::word;
@@ -151,7 +153,7 @@ class Reader {
   }
 
   std::vector<Rule> rules_;
-  size_t number_ = 0;
+  uint32_t number_ = 0;
 };
 
 }  // namespace

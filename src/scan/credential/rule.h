@@ -33,6 +33,7 @@ enum class Check : uint8_t {
   bip39,         // words of a list, with a checksum in the last one
   luhn,          // a card number
   iban,          // a country's length and a checksum
+  random,        // a value of 32 to 64 random characters, whose name does not say that it is harmless
 };
 
 // What may be adjacent to a match.
@@ -43,15 +44,19 @@ enum class Edge : uint8_t {
 };
 
 struct Example {
+  uint32_t line = 0;  // in its file, from 1
   bool positive = false;
   std::string text;  // with <alnum 36> and similar parts, which rule_examples.h fills in
 };
 
 struct Rule {
-  std::string id;  // for example, "github-token"
-  std::string is;  // for example, "a GitHub token"; continues "… in the body"
+  std::string id;     // for example, "github-token"
+  uint32_t line = 0;  // where it begins in its file, from 1
+  bool off = false;   // a rule of the operator's with the same id takes its place
+  std::string is;     // for example, "a GitHub token"; continues "… in the body"
   std::vector<std::string>
       patterns;  // regular expressions of vectorscan; if there are none, the survey finds the credential
+  std::vector<uint32_t> pattern_lines;
   Check check = Check::token;
   uint32_t last = 0;  // used with Check::last
   Edge edge = Edge::any;

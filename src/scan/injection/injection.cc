@@ -181,10 +181,16 @@ class Plain {
   std::vector<Skip> skips_;
 };
 
-// Returns whether the place is within quotes, code or a list of examples, which means that the text is about
-// injections.
-bool is_quoted(std::string_view text, size_t begin, size_t end) {
-  size_t from = begin - std::min<size_t>(begin, 160), to = std::min(text.size(), end + 40);
+// Whether a place is within quotes, code or a list of examples, which means that the text is about injections.
+enum class Quoted : uint8_t {
+  no,
+  perhaps,  // if a quote that begins before it ends in what has not come yet
+  yes
+};
+
+Quoted quoting(std::string_view text, size_t begin, size_t end) {
+  constexpr size_t kAfter = 40;
+  size_t from = begin - std::min<size_t>(begin, 160), to = std::min(text.size(), end + kAfter);
   std::string_view before = text.substr(from, begin - from), after = text.substr(end, to - end);
   std::string_view near = before.substr(before.size() - std::min<size_t>(before.size(), 24));
   // In JSON, a whole message is in quotes. So only quotes that are near, and not at the beginning of the message,
@@ -192,11 +198,12 @@ bool is_quoted(std::string_view text, size_t begin, size_t end) {
   bool opens = near.find_last_of("`*") != near.npos || near.find("\xe2\x80\x9c") != near.npos ||
                near.find("\\\"") != near.npos || near.find(" \"") != near.npos || near.find(" '") != near.npos;
   bool closes = after.find_first_of("`\"'*") != after.npos || after.find("\xe2\x80\x9d") != after.npos;
-  if (opens && closes) return true;
+  if (opens && closes) return Quoted::yes;
   static constexpr std::array<std::string_view, 16> kAbout = {
       "such as",   "for example", "e.g.",    "like ",  "attack",    "inject",  "phrase", "known as",
       "jailbreak", "example:",    "pattern", "detect", "malicious", "attempt", "called", "saying"};
-  return std::ranges::any_of(kAbout, [&](auto word) { return before.find(word) != before.npos; });
+  if (std::ranges::any_of(kAbout, [&](auto word) { return before.find(word) != before.npos; })) return Quoted::yes;
+  return opens && after.size() < kAfter ? Quoted::perhaps : Quoted::no;
 }
 
 // Returns whether the place is hidden from people: in a comment, in an element that is not shown, or white on white.
@@ -263,45 +270,58 @@ bool is_weak(std::string_view what) { return what != kOrders[0].what && what != 
 void InjectionScan::feed(std::string_view bytes) {
   for (; !bytes.empty(); bytes.remove_prefix(std::min(kPiece, bytes.size()))) {
     window_.append(bytes.substr(0, kPiece));
-    if (window_.size() < kPiece) continue;
-    look();
-    size_t drop = window_.size() - kReach;
+    if (looks_ == Looks::now_and_then && window_.size() < kPiece) continue;
+    look(false);
+    size_t drop = window_.size() - std::min(window_.size(), kReach);
     window_.erase(0, drop);
     before_ += drop;
   }
 }
 
 void InjectionScan::end() {
-  look();
+  look(true);
   before_ += window_.size();
   window_.clear();
 }
 
-void InjectionScan::look() {
-  auto search = [&](std::string_view text, std::optional<uint64_t> fixed) {
-    Plain plain(text);
-    std::string_view small = plain.text();
-    std::vector<Place> places = places_in(small);
-    for (const Place& place : places) {
-      if (found_.size() == kMost) return;
-      bool hidden = fixed.has_value() || is_hidden(small, place.begin);
-      bool beside = std::ranges::any_of(places, [&](const Place& other) {
-        size_t apart = std::max(other.begin, place.begin) - std::min(other.begin, place.begin);
-        return other.what != place.what && apart < 600;
-      });
-      if (!hidden && ((is_weak(place.what) && !beside) || is_quoted(small, place.begin, place.end))) continue;
-      uint64_t begin = fixed.value_or(before_ + plain.origin(place.begin));
-      if (begin + 1 <= reported_) continue;
-      found_.push_back({place.what, begin, hidden});
-      reported_ = begin + 1;
-    }
-  };
-  search(window_, {});
+// A text to search: the window, or what a part of it decodes to.
+struct InjectionScan::Text {
+  std::string_view bytes;
+  std::optional<uint64_t> fixed = {};  // where all of it comes from in the answer; nothing for the window
+  bool at_end = true;                  // nothing follows
+};
+
+void InjectionScan::search(const Text& text) {
+  Plain plain(text.bytes);
+  std::string_view small = plain.text();
+  std::vector<Place> places = places_in(small);
+  for (const Place& place : places) {
+    if (found_.size() == kMost) return;
+    bool hidden = text.fixed.has_value() || is_hidden(small, place.begin);
+    bool beside = std::ranges::any_of(places, [&](const Place& other) {
+      size_t apart = std::max(other.begin, place.begin) - std::min(other.begin, place.begin);
+      return other.what != place.what && apart < 600;
+    });
+    if (!hidden && is_weak(place.what) && !beside) continue;
+    Quoted quoted = hidden ? Quoted::no : quoting(small, place.begin, place.end);
+    if (quoted == Quoted::perhaps && !text.at_end) undecided_ = true;
+    if (quoted == Quoted::yes || (quoted == Quoted::perhaps && !text.at_end)) continue;
+    uint64_t begin = text.fixed.value_or(before_ + plain.origin(place.begin));
+    if (begin + 1 <= reported_) continue;
+    found_.push_back({place.what, begin, hidden});
+    reported_ = begin + 1;
+  }
+}
+
+void InjectionScan::look(bool at_end) {
+  undecided_ = false;
+  search({.bytes = window_, .at_end = at_end});
   std::vector<Spot> spots;
   survey(window_, spots);
   for (const Spot& spot : spots) {
-    if (spot.shape == Shape::run) search(base64_run(window_, spot.begin, spot.end, 0).text, before_ + spot.begin);
-    if (spot.shape == Shape::escapes) search(unescaped(window_, spot.begin, spot.end).text, before_ + spot.begin);
+    uint64_t place = before_ + spot.begin;
+    if (spot.shape == Shape::run) search({base64_run(window_, spot.begin, spot.end, 0).text, place});
+    if (spot.shape == Shape::escapes) search({unescaped(window_, spot.begin, spot.end).text, place});
   }
 }
 

@@ -17,9 +17,19 @@ struct Injection {
 
 class InjectionScan {
  public:
+  // When the bytes are looked at: as soon as they come, so that they need not pass, or in large pieces, which costs
+  // less.
+  enum class Looks : uint8_t { at_each_piece, now_and_then };
+  explicit InjectionScan(Looks looks = Looks::now_and_then) : looks_(looks) {}
+
   // Takes the next bytes of an answer, without its content codings.
   void feed(std::string_view bytes);
+  // Judges what has come so far as if nothing followed.
+  void settle() { look(true); }
   void end();
+
+  // Returns whether what has come so far ends with an order that is in quotes if the next bytes have a closing one.
+  bool undecided() const { return undecided_; }
 
   // Returns the findings in order, at most kMost.
   const std::vector<Injection>& found() const { return found_; }
@@ -32,8 +42,12 @@ class InjectionScan {
   static constexpr size_t kPiece = 16 * 1024;
 
  private:
-  void look();
+  struct Text;
+  void look(bool at_end);
+  void search(const Text& text);
 
+  Looks looks_;
+  bool undecided_ = false;
   std::string window_;
   uint64_t before_ = 0;    // the number of bytes of the answer before the window
   uint64_t reported_ = 0;  // the offset up to which findings were reported

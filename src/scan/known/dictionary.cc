@@ -44,6 +44,7 @@ void Dictionary::insert(const Form& form, uint32_t needle) {
       depth_.push_back(depth_[state] + 1);
       ends_.push_back(kNone);
       shortest_.push_back(length);
+      some_.push_back(static_cast<uint32_t>(patterns_.size()));
       if (state == kRoot) root_[c] = to;
     }
     state = to;
@@ -103,6 +104,13 @@ bool Dictionary::barely_begun(State state) const {
   for (; state != kRoot; state = nodes_[state].fail)
     if (nodes_[state].child && depth_[state] * 4 > shortest_[state]) return false;
   return true;
+}
+
+uint32_t Dictionary::half_begun(State state) const {
+  constexpr uint32_t kFewest = 8;  // bytes that are not there by chance
+  for (; state != kRoot; state = nodes_[state].fail)
+    if (nodes_[state].child && depth_[state] >= kFewest && depth_[state] * 2 > shortest_[state]) return some_[state];
+  return kNoPattern;
 }
 
 size_t Dictionary::skip(std::string_view bytes, size_t at, size_t limit) const {

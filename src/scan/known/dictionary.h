@@ -55,6 +55,9 @@ class Dictionary {
   // Returns whether the prefix of the state, and the shorter prefixes that the text also ends with, are at most a
   // quarter of any pattern that they could become.
   bool barely_begun(State state) const;
+  // Returns a pattern of which the text so far ends with more than half and at least 8 bytes, or kNoPattern.
+  static constexpr uint32_t kNoPattern = UINT32_MAX;
+  uint32_t half_begun(State state) const;
   // Returns whether patterns end in this state. Calls `each` with their indexes.
   bool reports(State state) const { return nodes_[state].reports; }
   template <typename F>
@@ -68,7 +71,7 @@ class Dictionary {
   size_t skip(std::string_view bytes, size_t at, size_t limit) const;
 
  private:
-  static constexpr uint32_t kNone = UINT32_MAX;
+  static constexpr uint32_t kNone = kNoPattern;
   static constexpr unsigned kShiftBits = 14;
   struct Node {
     State child = 0, sibling = 0;  // the edges are a list; all states but those of the first few levels have one edge
@@ -87,6 +90,7 @@ class Dictionary {
   std::array<State, 256> root_{};
   std::vector<uint32_t> depth_{0};
   std::vector<uint32_t> shortest_{0};  // the length of the shortest pattern with this prefix
+  std::vector<uint32_t> some_{kNone};  // the first pattern with this prefix
   std::vector<uint32_t> open_{0};
   std::vector<uint32_t> ends_{kNone};  // the pattern that ends exactly at this state
   std::vector<State> shorter_;         // the next state on the chain of suffixes in which a pattern ends

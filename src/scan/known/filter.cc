@@ -26,6 +26,12 @@ bool Filter::feed(std::string_view bytes, std::string& out) {
 
 bool Filter::release(std::string& out) { return advance(finder_.fed(), out); }
 
+bool Filter::pause(std::string& out) {
+  if (uint32_t pattern = finder_.half_begun(); pattern != Dictionary::kNoPattern)
+    finds_.push_back({finder_.open_from(), finder_.fed(), pattern, false});
+  return advance(finder_.fed(), out);
+}
+
 // Judges the finds that begin before `limit` (longer finds may still begin there), and releases the other bytes up to
 // `limit`.
 bool Filter::advance(uint64_t limit, std::string& out) {
@@ -49,7 +55,7 @@ bool Filter::advance(uint64_t limit, std::string& out) {
 }
 
 bool Filter::settle(const Find& find, std::string& out) {
-  bool whole = find.begin >= out_;
+  bool whole = find.whole && find.begin >= out_;
   let_out(find.begin, out);
   bool splits = odd_;
   uint64_t begin = out_;

@@ -139,6 +139,24 @@ TEST(Filter, WhatIsReleasedStaysOutAndTheRestOfTheFindIsStillJudged) {
   EXPECT_FALSE(filter.holds());
 }
 
+TEST(Filter, APauseJudgesWhatIsMoreThanHalf) {
+  auto d = dictionary({"secret-value-of-24-bytes"});
+  for (const auto& [text, judged] : std::initializer_list<std::pair<std::string_view, std::string_view>>{
+           {"a secret-valu", ""}, {"a secret-value-", "secret-value-"}, {"a s%65cret-value-", "s%65cret-value-"}}) {
+    std::string out, seen;
+    Filter filter(&d, [&](const Sight& sight) {
+      EXPECT_FALSE(sight.whole);
+      seen = sight.bytes;
+      return Verdict{Do::stop, {}};
+    });
+    EXPECT_TRUE(filter.feed(text, out));
+    EXPECT_EQ(out, "a ");
+    EXPECT_EQ(filter.pause(out), judged.empty());
+    EXPECT_EQ(seen, judged);
+    EXPECT_EQ(out, judged.empty() ? text : "a ");
+  }
+}
+
 TEST(Filter, LittleIsAQuarterOfWhatCouldCome) {
   auto d = dictionary({"secret-value-of-24-bytes", "sea"});
   auto little = [&](std::string_view text) {

@@ -210,4 +210,12 @@ bool Finder::barely_begun() const {
   return true;
 }
 
+uint32_t Finder::half_begun() const {
+  if (dictionary_->empty()) return Dictionary::kNoPattern;
+  uint32_t found = dictionary_->half_begun(state_);
+  for (size_t i = 0; i < kReadings && found == Dictionary::kNoPattern; ++i)
+    if (active(i)) found = dictionary_->half_begun(readings_[i].state);
+  return found;
+}
+
 }  // namespace bottle::scan

@@ -26,6 +26,16 @@ void fold(std::string_view text, std::string& to) {
   }
 }
 
+std::optional<std::pair<uint32_t, size_t>> KnownSecrets::begun(std::string_view folded) const {
+  std::string_view tail = folded.substr(folded.size() - std::min(folded.size(), kWhole));
+  Dictionary::State state = Dictionary::kRoot;
+  for (char c : tail) state = dictionary_.next(state, static_cast<uint8_t>(c));
+  uint32_t pattern = dictionary_.half_begun(state);
+  size_t depth = dictionary_.open(state);
+  if (pattern == Dictionary::kNoPattern || depth < kSurelyBegun) return {};
+  return std::pair(dictionary_.pattern(pattern).needle, folded.size() - depth);
+}
+
 void KnownSecrets::add(std::string name, std::string_view value) {
   if (value.size() < kShortest) return;
   auto secret = static_cast<uint32_t>(names_.size());

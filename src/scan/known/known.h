@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "scan/known/dictionary.h"
@@ -38,6 +40,11 @@ class KnownSecrets {
       });
     }
   }
+
+  // Returns the secret of which the text ends with more than half and at least kSurelyBegun bytes, and where that
+  // begins. Returns nothing if there is none.
+  std::optional<std::pair<uint32_t, size_t>> begun(std::string_view folded) const;
+  static constexpr size_t kSurelyBegun = 12;
 
  private:
   std::vector<std::string> names_;

@@ -1,0 +1,261 @@
+// These tests send a known secret in every disguise that docs/guard.md says is found, in every place of a request. The
+// tables are the list of what the guard must stop.
+#include "base/ids.h"
+#include "guard/program/secrets_test.h"
+#include "scan/encoding/compress_test.h"
+
+namespace bottle::guard {
+namespace {
+
+using Text = std::string;
+
+Text lines(const Text& text, size_t width, std::string_view end) {
+  Text out;
+  for (size_t at = 0; at < text.size(); at += width) out.append(text, at, width).append(end);
+  return out;
+}
+
+Text each_byte(const Text& text, const char* format) {
+  Text out;
+  char one[16];
+  for (unsigned char c : text) {
+    snprintf(one, sizeof one, format, c);
+    out += one;
+  }
+  return out;
+}
+
+Text base32(const Text& text) {
+  Text out;
+  unsigned bits = 0, held = 0;
+  for (unsigned char c : text) {
+    held = held << 8 | c;
+    for (bits += 8; bits >= 5; bits -= 5) out += "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[held >> (bits - 5) & 31];
+  }
+  if (bits) out += "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[held << (5 - bits) & 31];
+  return out;
+}
+
+Text cased(Text text, bool upper) {
+  for (char& c : text) c = static_cast<char>(upper ? toupper(c) : tolower(c));
+  return text;
+}
+
+Text rot13(Text text) {
+  for (char& c : text)
+    if (isalpha(static_cast<unsigned char>(c))) c = static_cast<char>((c & 32) + 'A' + (((c & ~32) - 'A') + 13) % 26);
+  return text;
+}
+
+Text wide(const Text& text, bool big_endian) {
+  Text out;
+  for (char c : text) out += big_endian ? Text{'\0', c} : Text{c, '\0'};
+  return out;
+}
+
+Text url_alphabet(Text base64) {
+  std::ranges::replace(base64, '+', '-');
+  std::ranges::replace(base64, '/', '_');
+  return base64.substr(0, base64.find('='));
+}
+
+// "say " + kFileValue + " and more of it", which brotli has compressed.
+constexpr const char* kBrotli = "GyoA+GVwXqoLEQx5u9wAliQdBT995j9YSLTLxnizC3pjuuGkU7NwKwrypSLWXw==";
+
+struct Disguise {
+  const char* name;
+  std::function<Text(const Text&)> make;
+  bool binary = false;  // fits only into bodies
+};
+
+const std::vector<Disguise>& disguises() {
+  static const std::vector<Disguise> all = {
+      {"as it is", [](const Text& s) { return s; }},
+      {"in capitals", [](const Text& s) { return cased(s, true); }},
+      {"in small letters", [](const Text& s) { return cased(s, false); }},
+      {"backwards", [](const Text& s) { return Text(s.rbegin(), s.rend()); }},
+      {"ROT13", [](const Text& s) { return rot13(s); }},
+      {"Base64", [](const Text& s) { return base64_encode(s); }},
+      {"Base64 after one byte", [](const Text& s) { return base64_encode("x" + s); }},
+      {"Base64 after two bytes", [](const Text& s) { return base64_encode("xy" + s + " and more"); }},
+      {"Base64 without padding", [](const Text& s) { return url_alphabet(base64_encode("ab" + s)); }},
+      {"Base64url", [](const Text& s) { return url_alphabet(base64_encode("\xff\xfe" + s)); }},
+      {"Base64 in lines", [](const Text& s) { return lines(base64_encode("some text " + s), 16, "\n"); }, true},
+      {"Base64 in lines of JSON", [](const Text& s) { return lines(base64_encode(s), 20, "\\n"); }, true},
+      {"Base64 twice", [](const Text& s) { return base64_encode(base64_encode("a" + s)); }},
+      {"Base32", [](const Text& s) { return base32(s); }},
+      {"Base32 in small letters", [](const Text& s) { return cased(base32("ab" + s), false); }},
+      {"hexadecimal", [](const Text& s) { return to_hex(s); }},
+      {"brotli in hexadecimal", [](const Text&) { return to_hex(*base64_decode(kBrotli)); }},
+      {"hexadecimal in capitals", [](const Text& s) { return cased(to_hex(s), true); }},
+      {"hexadecimal with colons", [](const Text& s) { return each_byte(s, "%02x:"); }},
+      {"hexadecimal with dashes", [](const Text& s) { return each_byte(s, "%02X-"); }},
+      {"hexadecimal with spaces", [](const Text& s) { return each_byte(s, "%02x "); }, true},
+      {"hexadecimal with 0x", [](const Text& s) { return each_byte(s, "0x%02x,"); }},
+      {"decimal", [](const Text& s) { return each_byte(s, "%d,"); }},
+      {"percent", [](const Text& s) { return each_byte(s, "%%%02X"); }},
+      {"percent twice", [](const Text& s) { return each_byte(s, "%%25%02x"); }},
+      {"percent three times", [](const Text& s) { return each_byte(s, "%%2525%02x"); }},
+      {"Unicode escapes", [](const Text& s) { return each_byte(s, "\\u%04x"); }, true},
+      {"Unicode escapes twice", [](const Text& s) { return each_byte(s, "\\\\u%04X"); }, true},
+      {"backslash x", [](const Text& s) { return each_byte(s, "\\x%02x"); }, true},
+      {"decimal entities", [](const Text& s) { return each_byte(s, "&#%d;"); }, true},
+      {"hexadecimal entities", [](const Text& s) { return each_byte(s, "&#x%x;"); }, true},
+      {"UTF-16", [](const Text& s) { return wide(s, false); }, true},
+      {"UTF-16, big-endian", [](const Text& s) { return wide(s, true); }, true},
+      {"gzip", [](const Text& s) { return scan::gzipped("say " + s); }, true},
+      {"zlib", [](const Text& s) { return scan::deflated("say " + s, 15); }, true},
+      {"zstd", [](const Text& s) { return scan::zstd("say " + s); }, true},
+      {"gzip in Base64", [](const Text& s) { return base64_encode(scan::gzipped(s)); }},
+      {"deflate in Base64", [](const Text& s) { return base64_encode(scan::deflated("say " + s, -15)); }},
+      {"brotli in Base64", [](const Text&) { return Text(kBrotli); }},
+      {"zstd in hexadecimal", [](const Text& s) { return to_hex(scan::zstd(s)); }},
+      {"Base64 in percent", [](const Text& s) { return each_byte(base64_encode(s), "%%%02x"); }},
+      {"hexadecimal in Base64", [](const Text& s) { return base64_encode(to_hex(s)); }},
+      {"five inside each other",
+       [](const Text& s) { return base64_encode(to_hex(base64_encode(base32(base64_encode(s))))); }},
+  };
+  return all;
+}
+
+struct PlaceOfRequest {
+  const char* name;
+  std::function<Text(const Text& disguised)> request;
+  bool takes_binary = false;
+};
+
+Text request(const Text& body, const Text& headers = "") {
+  return "POST /upload HTTP/1.1\r\nHost: sink.test\r\n" + headers + "Content-Length: " + std::to_string(body.size()) +
+         "\r\n\r\n" + body;
+}
+
+Text escaped(const Text& text) {
+  Text out;
+  for (unsigned char c : text)
+    if (isalnum(c)) out += static_cast<char>(c);
+    else out += each_byte(Text(1, static_cast<char>(c)), "%%%02X");
+  return out;
+}
+
+Text get(const Text& target, const Text& headers = "") {
+  return "GET " + target + " HTTP/1.1\r\nHost: sink.test\r\n" + headers + "\r\n";
+}
+
+Text multipart(const Text& file, const Text& content) {
+  return request("--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"" + file + "\"\r\n\r\n" + content +
+                     "\r\n--b--\r\n",
+                 "Content-Type: multipart/form-data; boundary=b\r\n");
+}
+
+Text chunked(const Text& extension, const Text& trailers) {
+  return "POST / HTTP/1.1\r\nHost: sink.test\r\nTransfer-Encoding: chunked\r\n\r\n2" + extension + "\r\nhi\r\n0\r\n" +
+         trailers + "\r\n";
+}
+
+const std::vector<PlaceOfRequest>& places() {
+  constexpr const char* kForm = "Content-Type: application/x-www-form-urlencoded\r\n";
+  constexpr const char* kJson = "Content-Type: application/json\r\n";
+  static const std::vector<PlaceOfRequest> all = {
+      {"path", [](const Text& s) { return get("/items/" + escaped(s) + "/view"); }},
+      {"query", [](const Text& s) { return get("/items?page=1&q=" + escaped(s)); }},
+      {"header", [](const Text& s) { return get("/", "X-Note: " + s + "\r\n"); }},
+      {"user agent", [](const Text& s) { return get("/", "User-Agent: tool/1 (" + s + ")\r\n"); }},
+      {"cookie", [](const Text& s) { return get("/", "Cookie: a=1; note=" + escaped(s) + "\r\n"); }},
+      {"form", [kForm](const Text& s) { return request("a=1&b=" + escaped(s) + "&c=2", kForm); }},
+      {"JSON value", [kJson](const Text& s) { return request("{\"a\":\"" + s + "\",\"b\":1}", kJson); }, true},
+      {"JSON key", [kJson](const Text& s) { return request("{\"" + s + "\":1,\"b\":1}", kJson); }, true},
+      {"multipart part", [](const Text& s) { return multipart("a.txt", s); }, true},
+      {"multipart file name", [](const Text& s) { return multipart(s, "x"); }},
+      {"gRPC message",
+       [](const Text& s) {
+         Text size{'\0', '\0', '\0', static_cast<char>(s.size() >> 8), static_cast<char>(s.size())};
+         return request(size + s, "Content-Type: application/grpc\r\n");
+       },
+       true},
+      {"body in gzip", [](const Text& s) { return request(scan::gzipped(s), "Content-Encoding: gzip\r\n"); }, true},
+      {"body in zstd", [](const Text& s) { return request(scan::zstd("{" + s), "Content-Encoding: zstd\r\n"); }, true},
+      {"trailer", [](const Text& s) { return chunked("", "X-Note: " + s + "\r\n"); }},
+  };
+  return all;
+}
+
+class DisguisesTest : public SecretsTest {
+ protected:
+  // "file:KEY" is a value that the guard puts in nowhere, as from a file of scan.secrets.
+  static constexpr const char* kFileValue = "n3Vq8fLwZt0RkYp2XhJm7Qd4";
+
+  void SetUp() override {
+    SecretsTest::SetUp();
+    config_["known"] = json::array({{{"name", "file:KEY"}, {"value", kFileValue}}});
+    sink_ = origin("sink.test");
+    start();
+    wire_ = secure("sink.test");
+    ASSERT_TRUE(wire_.ssl);
+  }
+  // Whether the guard refuses the request as one with a secret, and the sink gets nothing of it.
+  bool refused(const Text& request) {
+    wire_ = secure("sink.test");
+    if (!wire_.ssl) return false;
+    int before = sink_->accepted;
+    wire_.write(request);
+    Text answer = wire_.message();
+    said_ = answer.substr(0, 300);
+    while (next_line(0)["type"] == "audit") {  // the guard waits while nobody reads its audit
+    }
+    return answer.find("X-Bottle-Deny: secret\r\n") != Text::npos && sink_->last().find(kFileValue) == Text::npos &&
+           before <= sink_->accepted;
+  }
+  std::unique_ptr<Origin> sink_;
+  Wire wire_;
+  Text said_;  // the guard's last answer
+};
+
+TEST_F(DisguisesTest, AKnownValueIsRefusedInEveryDisguiseAndPlace) {
+  size_t tried = 0;
+  for (const PlaceOfRequest& place : places())
+    for (const Disguise& disguise : disguises()) {
+      if (disguise.binary && !place.takes_binary) continue;
+      ++tried;
+      EXPECT_TRUE(refused(place.request(disguise.make(kFileValue))))
+          << disguise.name << " in the " << place.name << "\n"
+          << said_;
+    }
+  EXPECT_GE(tried, 400u);
+  for (const PlaceOfRequest& place : places())
+    EXPECT_FALSE(refused(place.request("nothing to see here"))) << place.name;
+  EXPECT_EQ(audit_.find(kFileValue), Text::npos);
+}
+
+TEST_F(DisguisesTest, ChunkExtensionsNeverPass) {
+  wire_.write(chunked(";note=" + Text(kFileValue), ""));
+  EXPECT_TRUE(wire_.message().ends_with("fine"));
+  EXPECT_EQ(sink_->last().find(kFileValue), Text::npos) << sink_->last();
+}
+
+TEST_F(DisguisesTest, PiecesAreRefusedWithTheLastOne) {
+  Text value = kFileValue, a = value.substr(0, 8), b = value.substr(8, 9), c = value.substr(17);
+  struct Split {
+    const char* name;
+    std::vector<Text> requests;
+  };
+  auto field = [](const Text& text) { return request("{\"id\":\"7\",\"kind\":\"note\",\"text\":\"" + text + "\"}"); };
+  for (const Split& split : std::vector<Split>{
+           {"parameters", {get("/?a=" + a + "&b=" + b + "&c=" + c)}},
+           {"headers", {get("/", "X-A: " + a + "\r\nX-B: " + b + "\r\nX-C: " + c + "\r\n")}},
+           {"fields", {request("{\"a\":\"" + a + "\",\"b\":\"" + b + "\",\"c\":\"" + c + "\"}")}},
+           {"list", {request("[\"" + a + "\",\"" + b + "\",\"" + c + "\"]")}},
+           {"form", {request("a=" + a + "&b=" + b + "&c=" + c)}},
+           {"requests, query", {get("/?q=" + a + "&n=1"), get("/?q=" + b + "&n=2"), get("/?q=" + c + "&n=3")}},
+           {"requests, header",
+            {get("/", "X-Note: " + a + "\r\n"), get("/", "X-Note: " + b + "\r\n"), get("/", "X-Note: " + c + "\r\n")}},
+           {"requests, field", {field(a), field(b), field(c)}},
+           {"requests, body", {request(a), request(b), request(c)}},
+           {"requests, form", {request("n=1&q=" + a), request("n=2&q=" + b), request("n=3&q=" + c)}}}) {
+    for (size_t i = 0; i + 1 < split.requests.size(); ++i) EXPECT_FALSE(refused(split.requests[i])) << split.name << i;
+    EXPECT_TRUE(refused(split.requests.back())) << split.name;
+    EXPECT_EQ(configure()["type"], "ready");  // with a new memory of pieces
+  }
+}
+
+}  // namespace
+}  // namespace bottle::guard

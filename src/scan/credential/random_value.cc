@@ -1,0 +1,82 @@
+#include "scan/credential/random_value.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cmath>
+#include <string>
+
+namespace bottle::scan {
+namespace {
+
+constexpr size_t kShortest = 32, kLongest = 64;
+
+bool is_space(char c) { return c == ' ' || c == '\t'; }
+bool of_name(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.'; }
+
+// Returns the name that the value at `begin` is assigned to, in small letters. Empty if it is assigned to none.
+std::string name_of(std::string_view text, size_t begin) {
+  constexpr size_t kLongestName = 64;
+  size_t at = begin;
+  auto skip = [&](auto is) {
+    while (at > 0 && is(text[at - 1])) --at;
+  };
+  auto quotes = [](char c) { return c == '"' || c == '\'' || c == '\\' || c == '`'; };
+  skip(quotes);
+  skip(is_space);
+  if (at == 0 || (text[at - 1] != '=' && text[at - 1] != ':')) return {};
+  skip([](char c) { return c == '=' || c == ':' || is_space(c); });
+  skip(quotes);
+  size_t end = at;
+  while (at > 0 && end - at < kLongestName && of_name(text[at - 1])) --at;
+  std::string name(text.substr(at, end - at));
+  std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
+  return name;
+}
+
+bool is_harmless(std::string_view name) {
+  static constexpr auto kWords = std::to_array<std::string_view>(
+      {"integrity", "sha",    "hash",  "digest", "sum",    "etag",    "nonce",    "sig",   "rev",   "commit", "id",
+       "mapping",   "cursor", "trace", "span",   "bound",  "version", "resolved", "cache", "state", "color",  "src",
+       "href",      "url",    "path",  "file",   "source", "content", "data",     "body",  "image", "key",    "page"});
+  constexpr std::string_view kOfGoSum = "h1";
+  if (name == kOfGoSum) return true;
+  return std::ranges::any_of(kWords, [&](std::string_view word) { return name.find(word) != name.npos; });
+}
+
+// Returns whether the characters are spread as in random Base64.
+bool is_random(std::string_view value) {
+  constexpr size_t kFewestOfKind = 3, kMostMarks = 3, kLongestRow = 9;
+  constexpr double kLeastBits = 4.3;  // of entropy for each character; random text of this length has about 4.7
+  size_t upper = 0, lower = 0, digits = 0, marks = 0, row = 0, longest = 0;
+  std::array<int, 256> counts{};
+  for (unsigned char c : value) {
+    upper += std::isupper(c) != 0;
+    lower += std::islower(c) != 0;
+    digits += std::isdigit(c) != 0;
+    marks += !std::isalnum(c);
+    row = std::islower(c) ? row + 1 : 0;
+    longest = std::max(longest, row);
+    ++counts[c];
+  }
+  if (upper < kFewestOfKind || lower < kFewestOfKind || digits < kFewestOfKind) return false;
+  if (marks > kMostMarks || longest >= kLongestRow) return false;
+  double bits = 0, size = static_cast<double>(value.size());
+  for (int count : counts)
+    if (count > 0) bits -= count / size * std::log2(count / size);
+  return bits >= kLeastBits;
+}
+
+}  // namespace
+
+bool is_random_value(std::string_view text, size_t begin, size_t end) {
+  while (end > begin && text[end - 1] == '=') --end;
+  if (end - begin < kShortest || end - begin > kLongest) return false;
+  if (!is_random(text.substr(begin, end - begin))) return false;
+  std::string name = name_of(text, begin);
+  constexpr std::string_view kAfter = "\"'`\\ \t\r\n,;)}&=";
+  bool ends = end == text.size() || kAfter.find(text[end]) != kAfter.npos;
+  return ends && !name.empty() && !is_harmless(name);
+}
+
+}  // namespace bottle::scan
