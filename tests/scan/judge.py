@@ -1,4 +1,5 @@
-"""Runs `bottle scan` over the corpus and counts: judge.py [SEED] prints the figures (BOTTLE names the build)."""
+"""Runs `bottle scan` over the corpus and counts: judge.py [SEED] prints the figures (BOTTLE names the build). Leaves out
+what is spread over several requests or messages, which only a guard can find (through_guard.py)."""
 
 import dataclasses
 import json
@@ -18,11 +19,13 @@ class Result:
     harmless: int = 0
     missed: list = dataclasses.field(default_factory=list)
     false_alarms: list = dataclasses.field(default_factory=list)
+    warned: list = dataclasses.field(default_factory=list)  # harmless cases with a finding that only warns
 
 
 def judge(bottle, directory, seed, leaks=2000, harmless=600):
     cases = {}
-    for case in corpus.leaks(seed, leaks) + corpus.harmless(seed, harmless):
+    leaking = [case for case in corpus.leaks(seed, leaks + leaks // 8) if not case.parts]
+    for case in leaking + corpus.harmless(seed, harmless):
         path = os.path.join(directory, case.name)
         with open(path, "wb") as file:
             file.write(case.data)
@@ -46,6 +49,8 @@ def judge(bottle, directory, seed, leaks=2000, harmless=600):
                     result.missed.append(case.name)
             else:
                 result.harmless += 1
+                if any(finding["warns"] for finding in each["findings"]):
+                    result.warned.append(case.name)
                 if each["blocked"]:
                     names = ", ".join(f"{f['rule']} ({f['encoding']})" for f in each["findings"])
                     result.false_alarms.append(f"{case.name}: {each['problem']}{names}")
@@ -58,7 +63,7 @@ def main():
         result = judge(os.environ.get("BOTTLE", "build/release/bottle"), directory, seed)
     print(
         f"seed {seed}: {result.leaks - len(result.missed)} of {result.leaks} leaks found, "
-        f"{len(result.false_alarms)} false alarms in {result.harmless} harmless cases"
+        f"{len(result.false_alarms)} false alarms and {len(result.warned)} warnings in {result.harmless} harmless cases"
     )
     for name in result.missed + result.false_alarms:
         print("  " + name)
