@@ -9,7 +9,9 @@
 namespace bottle {
 namespace {
 
-constexpr int kLookAgain = 20;  // milliseconds
+// How soon to look again, in milliseconds, whether a process has exited. A process that is waited for alone is often
+// one that has closed its output already.
+constexpr int kLookAgain = 20, kLookAgainAlone = 2;
 
 bool wait_for(int fd, short events, int timeout_ms) {
   using Clock = std::chrono::steady_clock;
@@ -47,7 +49,8 @@ void Poller::watch_exit(int exit_fd) {
 }
 
 bool Poller::wait(int timeout_ms) {
-  if (is_blind_) timeout_ms = timeout_ms < 0 ? kLookAgain : std::min(timeout_ms, kLookAgain);
+  if (int look = fds_.empty() ? kLookAgainAlone : kLookAgain; is_blind_)
+    timeout_ms = timeout_ms < 0 ? look : std::min(timeout_ms, look);
   for (auto& each : fds_) each.revents = 0;
   int ready;
   do ready = ::poll(fds_.data(), static_cast<nfds_t>(fds_.size()), timeout_ms);

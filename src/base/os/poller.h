@@ -27,7 +27,7 @@ class Poller {
   void watch(int fd, bool write = false);
   void watch_writable(int fd);
   // Waits for the end of a process (Child::exit_fd). If the system has no such descriptor and it is -1, wait() returns
-  // after 20 ms, so that the caller looks.
+  // within 20 ms, so that the caller looks.
   void watch_exit(int exit_fd);
 
   // Blocks until something happens, at most `timeout_ms` (-1: no limit). Returns whether something happened. A signal

@@ -108,7 +108,8 @@ Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring
   else if (command.own_group) flags |= POSIX_SPAWN_SETPGROUP;
   ::posix_spawnattr_setflags(&attributes, flags);
   auto env = environment(command);
-  auto argv = pointers(command.argv), envp = pointers(env);
+  auto words = limited(command.argv, command.most_memory, command.most_written);
+  auto argv = pointers(words), envp = pointers(env);
   pid_t pid = -1;
   int error;
   {

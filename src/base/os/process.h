@@ -28,7 +28,8 @@ struct Command {
   bool detached = false;                    // starts a new session, and outlives the Child object
   std::vector<std::pair<int, int>> passed;  // further descriptors: ours, and their numbers in the child, above 2
   // Limits in bytes on data and on each written file (setrlimit(2): RLIMIT_DATA, RLIMIT_FSIZE) for the child and the
-  // processes that it starts; 0 keeps ours. Linux only. They are set after the child has started, while it still loads.
+  // processes that it starts; 0 keeps ours. On Linux, they are set after the child has started, while it still loads.
+  // On other systems a shell sets them, so a program that is missing exits with status 127 instead of failing to start.
   uint64_t most_memory = 0, most_written = 0;
 };
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/unique_fd.h"
@@ -43,8 +44,10 @@ Result<Peer> peer_of(int socket);
 // does not tell.
 std::string command_line(pid_t pid);
 
-// Limits, in bytes, what a process that runs already may use as data and may write to a file (RLIMIT_DATA,
-// RLIMIT_FSIZE); 0 sets no limit. Does nothing if the system can only limit the calling process.
+// Limits, in bytes, what a program may use as data and may write to a file (RLIMIT_DATA, RLIMIT_FSIZE); 0 sets no
+// limit. A system does one of two things: limited() returns the words that run `argv` with the limits, or
+// limit_process() sets them for the process once it runs.
+std::vector<std::string> limited(std::vector<std::string> argv, uint64_t most_memory, uint64_t most_written);
 void limit_process(pid_t pid, uint64_t most_memory, uint64_t most_written);
 
 }  // namespace bottle

@@ -7,7 +7,7 @@ foreach(system linux posix)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/base/os/${system}/*.cc)
   add_library(bottle_os_${system} STATIC ${sources})
   target_include_directories(bottle_os_${system} PRIVATE ${CMAKE_SOURCE_DIR}/src)
-  target_link_libraries(bottle_os_${system} PUBLIC bottle_base)
+  target_link_libraries(bottle_os_${system} PUBLIC bottle_base bottle_base_os)
 endforeach()
 
 set(posix_by_preset $<AND:$<BOOL:${BOTTLE_PORTABLE}>,$<NOT:$<BOOL:$<TARGET_PROPERTY:BOTTLE_LINUX>>>>)
