@@ -16,7 +16,15 @@ struct Direction {
   Stream& to;
   PipeEnds pipe;
   size_t in_pipe = 0;
-  bool bulk = false, shut = false, failed = false, moved = false;
+  enum class State {
+    open,
+    shut,  // the end of `from` was passed on
+    failed,
+  } state = State::open;
+  bool bulk = false, moved = false;
+
+  bool is(State wanted) const { return state == wanted; }
+  void fail() { state = State::failed; }
 };
 
 // Empties the pipe as far as the peer takes the bytes.
@@ -31,7 +39,7 @@ bool drain(Direction& d) {
     } else if (n < 0 && errno == EAGAIN) {
       d.to.source->writable = false;
     } else {
-      d.failed = true;
+      d.fail();
       return false;
     }
   }
@@ -43,12 +51,12 @@ bool round(Context& context, Direction& d) {
   Source& from = *d.from.source;
   if (!drain(d)) return false;
   d.moved |= d.to.flush();
-  if (d.to.failed) d.failed = true;
-  if (d.failed || !d.to.flushed() || !from.readable || d.from.eof) return false;
+  if (d.to.failed) d.fail();
+  if (d.is(Direction::State::failed) || !d.to.flushed() || !from.readable || d.from.eof) return false;
   if (!d.bulk) {
     ssize_t n = from.recv(scratch, kSmall);
     if (n < 0) {
-      if (errno != EAGAIN) d.failed = true;
+      if (errno != EAGAIN) d.fail();
       return false;
     }
     if (n == 0) {
@@ -59,7 +67,7 @@ bool round(Context& context, Direction& d) {
     d.from.received += static_cast<uint64_t>(n);
     ssize_t sent = d.to.source->send(scratch, static_cast<size_t>(n));
     if (sent < 0 && errno != EAGAIN) {
-      d.failed = true;
+      d.fail();
       return false;
     }
     if (sent < n)
@@ -83,7 +91,7 @@ bool round(Context& context, Direction& d) {
   if (n < 0 && errno == EINTR) return true;
   if (n < 0 && errno == EAGAIN) from.readable = false;
   else if (n == 0) d.from.eof = true;
-  else d.failed = true;
+  else d.fail();
   return false;
 }
 
@@ -92,9 +100,9 @@ bool pump(Context& context, Direction& d) {
   int rounds = 0;
   while (rounds < kRounds && round(context, d)) ++rounds;
   if (d.in_pipe == 0 && d.pipe.read) context.pipes.give_back(std::exchange(d.pipe, {}));
-  if (d.from.eof && !d.shut && d.in_pipe == 0 && d.to.flushed()) {
+  if (d.from.eof && d.is(Direction::State::open) && d.in_pipe == 0 && d.to.flushed()) {
     ::shutdown(d.to.source->fd(), SHUT_WR);
-    d.shut = true;
+    d.state = Direction::State::shut;
   }
   if (d.to.flushed()) d.to.rest();
   return rounds == kRounds;
@@ -110,6 +118,7 @@ Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, St
   upstream.in.clear();
   client.rest();
   upstream.rest();
+  using State = Direction::State;
   Direction up{client, upstream}, down{upstream, client};
   client.source->watch();
   upstream.source->watch();
@@ -123,8 +132,8 @@ Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, St
     up.moved = down.moved = false;
     bool more = pump(context, up);
     more |= pump(context, down);
-    if (up.failed || down.failed) co_return "connection reset";
-    if (up.shut && down.shut) co_return "";
+    if (up.is(State::failed) || down.is(State::failed)) co_return "connection reset";
+    if (up.is(State::shut) && down.is(State::shut)) co_return "";
     if (more) waker.wake();
     if (up.moved || down.moved) last = context.loop.now();
     if (context.loop.now() - last >= idle_ms) co_return "idle";

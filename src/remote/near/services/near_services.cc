@@ -120,7 +120,7 @@ void NearServices::add_to(Poller& poller) {
   if (broker_) poller.watch(broker_->fd());
   if (ssh_) poller.watch(ssh_->fd());
   for (const auto& [number, flow] : flows_) {
-    if (!flow.read_all && flow.credit > 0 && in_flight_ < kMostInFlight) poller.watch(flow.fd.get());
+    if (flow.credit > 0 && in_flight_ < kMostInFlight) poller.watch(flow.fd.get());
     if (!flow.out.empty()) poller.watch_writable(flow.fd.get());
   }
 }
@@ -143,8 +143,9 @@ void NearServices::handle(const Poller& poller) {
   if (ssh_ && poller.readable(ssh_->fd())) ssh_->take_answers(send_);
   for (auto& [number, flow] : flows_) pump(number, flow);
   std::erase_if(flows_, [&](const auto& each) {
-    if (each.second.over) in_flight_ -= kStreamWindow - each.second.credit;
-    return each.second.over;
+    bool over = each.second.state == Flow::State::over;
+    if (over) in_flight_ -= kStreamWindow - each.second.credit;
+    return over;
   });
 }
 
@@ -171,8 +172,8 @@ void NearServices::take_stream(const wire::StreamPart& part) {
   Flow& flow = found->second;
   if (part.data) {
     std::string bytes = sshagent::unbase64(*part.data);
-    if (bytes.empty() || flow.ended || flow.out.size() + bytes.size() > kStreamWindow) {
-      flow.over = true;
+    if (bytes.empty() || flow.state != Flow::State::open || flow.out.size() + bytes.size() > kStreamWindow) {
+      flow.state = Flow::State::over;
       return say({.stream = part.stream, .closed = true});
     }
     flow.out += bytes;
@@ -182,17 +183,17 @@ void NearServices::take_stream(const wire::StreamPart& part) {
     flow.credit += more;
     in_flight_ -= more;
   }
-  if (part.end) flow.ended = true;
-  if (part.closed) flow.over = true;  // the far guard's connection is gone, so no answer is needed
+  if (part.end && flow.state == Flow::State::open) flow.state = Flow::State::ended;
+  if (part.closed) flow.state = Flow::State::over;  // the far guard's connection is gone, so no answer is needed
   pump(part.stream, flow);
 }
 
 void NearServices::pump(uint32_t number, Flow& flow) {
-  auto broken = [&] {
-    flow.over = true;
+  auto end_both = [&] {
+    flow.state = Flow::State::over;
     say({.stream = number, .closed = true});
   };
-  if (flow.over) return;
+  if (flow.state == Flow::State::over) return;
   while (!flow.out.empty()) {
     ssize_t n = ::send(flow.fd.get(), flow.out.data(), flow.out.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
@@ -205,26 +206,25 @@ void NearServices::pump(uint32_t number, Flow& flow) {
     flow.taken += static_cast<size_t>(n);
   }
   if (flow.taken >= kStreamWindow / 4) say({.stream = number, .taken = std::exchange(flow.taken, 0)});
-  if (flow.ended && flow.out.empty() && !flow.shut) {
+  if (flow.state == Flow::State::ended && flow.out.empty()) {
     ::shutdown(flow.fd.get(), SHUT_WR);
-    flow.shut = true;
+    flow.state = Flow::State::shut;
   }
   char buffer[kPiece];
   // Only one piece is sent per turn, so that streams, keystrokes and the agent's output take turns.
-  if (!flow.read_all && flow.credit > 0 && in_flight_ < kMostInFlight) {
+  if (flow.credit > 0 && in_flight_ < kMostInFlight) {
     ssize_t n = ::recv(flow.fd.get(), buffer, std::min(sizeof buffer, flow.credit), MSG_DONTWAIT);
     if (n > 0) {
       flow.credit -= static_cast<size_t>(n);
       in_flight_ += static_cast<size_t>(n);
       say({.stream = number, .data = sshagent::base64({buffer, static_cast<size_t>(n)})});
     } else if (n == 0) {
-      flow.read_all = true;
       say({.stream = number, .end = true});
+      end_both();  // the broker closes a connection in both directions
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
-      return broken();
+      end_both();
     }
   }
-  if (flow.read_all) broken();  // the broker closes a connection in both directions, so the stream is over
 }
 
 void NearServices::link_is_gone() {

@@ -55,8 +55,12 @@ class NearServices {
     UniqueFd fd;
     std::string out;  // for the broker
     size_t credit = wire::kStreamWindow, taken = 0;
-    bool ended = false;  // the far guard sends no more
-    bool shut = false, read_all = false, over = false;
+    enum class State {
+      open,
+      ended,  // the far guard sends no more, but the broker does not have all of it yet
+      shut,   // the broker has all of it and knows so
+      over,   // to be removed
+    } state = State::open;
   };
   NearServices(Send send, Record record) : send_(std::move(send)), record_(std::move(record)) {}
   void take_stream(const wire::StreamPart& part);
