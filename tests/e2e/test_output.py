@@ -144,6 +144,9 @@ COMMANDS = [
     ("vm", "list"), ("vm", "list", "--json"), ("vm", "create", "lab"), ("vm", "create", EVIL), ("vm", "destroy", EVIL), ("vm", "destroy", "--all"), ("vm", "bake", "lab"),
     ("provider", "list"), ("provider", "list", "--json"), ("provider", "test", "other", "--no-ssh"), ("provider", "test", EVIL), ("provider", "test", "other", "--set", EVIL),
     ("guard", "run", "--listen", EVIL, "--config", EVIL), ("guard", "run", "--listen", "127.0.0.1:0", "--config", "bad.yaml"),
+    ("audit", "verify", EVIL), ("audit", "verify", "./" + EVIL, "--json"), ("egress", "watch", EVIL), ("egress", "metrics", EVIL),
+    ("egress", "test", EVIL), ("egress", "test", "https://a.example.org/" + EVIL, "--method", EVIL), ("egress", "test", "https://a.example.org/" + EVIL, "--json"),
+    ("egress", "replay", EVIL), ("egress", "replay", "s1", "--agent", "a"), ("egress", "replay", "s1", "--agent", "a", "--json"), ("audit", "verify", "s1"), ("egress", "presets"), ("egress", "presets", EVIL),
     ("schema",), ("help",), ("help", EVIL), ("man", EVIL), ("completion", EVIL), ("completion", "bash"), (EVIL,), ("start", "--" + EVIL), ("list", "-" + EVIL),
     ("__complete", "start", ""), ("__complete", "logs", ""), ("__complete", "attach", ""), ("__complete", EVIL, ""), ("far", EVIL), ("supervise",),
 ]
