@@ -141,12 +141,12 @@ void Server::take(const wire::Certificate& message) {
 }
 
 void Server::take(const wire::NearSideUp& message) {
-  context_.relay.set_up(message.up);
+  context_.near_side.set_up(message.up);
   if (!message.up) end_agent_calls(context_);
 }
 
 void Server::take(const wire::AgentAnswer& answer) { take_agent_answer(context_, answer); }
-void Server::take(const wire::StreamPart& part) { context_.relay.take(part); }
+void Server::take(const wire::StreamPart& part) { context_.near_side.take(part); }
 void Server::take(const wire::Shutdown&) { context_.loop.stop(); }
 
 void Server::read_control() {

@@ -12,7 +12,7 @@
 
 #include "base/files/file.h"
 #include "base/os/unix_socket.h"
-#include "inside/relay.h"
+#include "inside/through_guard.h"
 
 namespace bottle::inside {
 namespace {
@@ -101,7 +101,7 @@ void serve_agent_socket(UniqueFd listener, sockaddr_in guard) {
       auto fd = through_guard(
           guard, "GET /ssh-agent HTTP/1.1\r\nHost: guard\r\nConnection: upgrade\r\nUpgrade: ssh-agent\r\n\r\n", 101,
           early);
-      if (fd && write_all(client.get(), early)) relay(client.get(), client.get(), fd->get(), fd->get());
+      if (fd && write_all(client.get(), early)) copy_both_ways(client.get(), client.get(), fd->get(), fd->get());
       --open;
     }).detach();
   }

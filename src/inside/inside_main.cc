@@ -18,7 +18,7 @@
 #include "inside/gate/gate.h"
 #include "inside/probes/probes.h"
 #include "inside/probes/wire.h"
-#include "inside/relay.h"
+#include "inside/through_guard.h"
 
 namespace {
 

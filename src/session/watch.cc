@@ -14,7 +14,7 @@
 #include "docker/answers.h"
 #include "session/box/host_routes.h"
 #include "session/console/stop_signal.h"
-#include "session/credentials/agent_relay.h"
+#include "session/credentials/ssh_agent_link.h"
 #include "session/disk/disk_trigger.h"
 #include "session/guard_link/audit_file.h"
 #include "session/guard_link/egress_counters.h"
@@ -61,7 +61,7 @@ class Watch {
       look_at_networks();
       look_at_disk();
       if (!guard_alive_) revive_guard();
-      else if (job_.far) look_at_relay();
+      else if (job_.far) look_at_near_side();
     }
     if (reviving_.valid()) reviving_.wait();  // it uses members of this object
     running_.disk->end();
@@ -134,11 +134,11 @@ class Watch {
   void take(const wire::AgentRequest& request) {
     if (ssh_) return ssh_->take_request(request, to_guard());
     if (!job_.far) return;
-    if (clients_.relay()) clients_.to_relay(request);
+    if (clients_.near_side()) clients_.to_near_side(request);
     else if (request.request) (void)running_.guard.send(wire::AgentAnswer{request.connection, std::nullopt});
   }
   void take(const wire::StreamPart& part) {
-    if (job_.far && clients_.relay()) clients_.to_relay(part);
+    if (job_.far && clients_.near_side()) clients_.to_near_side(part);
   }
 
   // Looks for changes, because this machine may move to another network during a session.
@@ -160,18 +160,18 @@ class Watch {
 
   // Tells the guard when a near side comes or goes. What the near side keeps (secrets, LAN services, ssh keys) is
   // available only while it is connected. Each near side starts without earlier streams.
-  void look_at_relay() {
-    uint32_t now = clients_.relay();
-    if (now == relay_) return;
-    if (relay_) (void)running_.guard.send(wire::NearSideUp{false});
+  void look_at_near_side() {
+    uint32_t now = clients_.near_side();
+    if (now == near_side_) return;
+    if (near_side_) (void)running_.guard.send(wire::NearSideUp{false});
     if (now) {
-      clients_.to_relay(wire::FarGuardHere{});
+      clients_.to_near_side(wire::FarGuardHere{});
       (void)running_.guard.send(wire::NearSideUp{true});
     }
-    relay_ = now;
+    near_side_ = now;
   }
 
-  AgentRelay::Send to_guard() {
+  SshAgentLink::Send to_guard() {
     return [this](const wire::AgentAnswer& answer) {
       if (guard_alive_) (void)running_.guard.send(answer);
     };
@@ -231,7 +231,7 @@ class Watch {
   void take_from_near_side(const Result<wire::ToFarGuard>& message) {
     if (!message) return;
     if (const auto* here = std::get_if<wire::NearSideHere>(&*message)) return policy_.trust(here->root);
-    if (!guard_alive_ || !relay_) return;
+    if (!guard_alive_ || !near_side_) return;
     if (const auto* answer = std::get_if<wire::AgentAnswer>(&*message)) (void)running_.guard.send(*answer);
     if (const auto* part = std::get_if<wire::StreamPart>(&*message)) (void)running_.guard.send(*part);
   }
@@ -245,7 +245,7 @@ class Watch {
     guard_alive_ = false;
     if (ssh_) ssh_->guard_is_gone();
     policy_.guard_is_gone();
-    relay_ = 0;
+    near_side_ = 0;
     if (ended_ || stopped_) return;
     if (Clock::now() - guard_since_ > std::chrono::minutes(1)) attempts_ = 0;
     retry_at_ = Clock::now();
@@ -299,7 +299,7 @@ class Watch {
   AuditFile audit_;
   docker::Demux demux_;
   bool ended_ = false, stopped_ = false, guard_alive_ = true;
-  uint32_t relay_ = 0;  // the near side that the guard was told about
+  uint32_t near_side_ = 0;  // the near side that the guard was told about
   int attempts_ = 0;
   uint64_t allowed_ = 0, restarts_ = 0;
   Clock::time_point guard_since_ = Clock::now(), retry_at_, networks_at_;
@@ -314,7 +314,7 @@ class Watch {
                        return running_.guard.send(wire::Configure{config});
                      },
                      [this](const wire::Event& event) { clients_.event(event); }};
-  std::optional<AgentRelay> ssh_;  // the last member, so that its threads end first
+  std::optional<SshAgentLink> ssh_;  // the last member, so that its threads end first
 };
 
 }  // namespace

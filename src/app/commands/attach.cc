@@ -46,7 +46,7 @@ Result<int> attach(const AttachOptions& options) {
   client.forward_input = true;
   if (client.terminal) client.begin_typing = TRY(typing_for(name, options.transport));
   client.on_event = [](const wire::Event& event) { show_event(event, {}); };
-  auto ended = TRY(session::relay(fd.get(), client));
+  auto ended = TRY(session::follow(fd.get(), client));
   if (ended.detached) {
     show_detached(name);
     return 0;

@@ -86,7 +86,7 @@ std::vector<session::Receipt> end_unattended(const std::vector<std::string>& nam
     session::Receipt receipt;
     auto end = [&]() -> Result<session::Ended> {
       UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true})));
-      return session::relay(fd.get(), {.quiet = true});
+      return session::follow(fd.get(), {.quiet = true});
     };
     auto ended = end();
     if (!ended && ended.error().code == Code::conflict) ended = end();  // the VM's reaper was faster; this waits for it

@@ -290,8 +290,9 @@ int report_stop(const Error& error, const StartOptions& options, const Interrupt
   return 128 + (interruption.signal() ? interruption.signal() : SIGTERM);
 }
 
-// Relays the terminal to the session until the session ends or the operator leaves it. Returns bottle's exit status, or
-// nothing if the machine has changed and another start would succeed: then nothing has run, and no value was sent.
+// Connects the terminal with the session until the session ends or the operator leaves it. Returns bottle's exit
+// status, or nothing if the machine has changed and another start would succeed: then nothing has run, and no value was
+// sent.
 Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan, Place& place, UniqueFd socket,
                                   Interruption& interruption, const Say& say) {
   const auto& options = request.options;
@@ -306,7 +307,7 @@ Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan
     refused = !judged;
     return judged;
   };
-  auto ended = session::relay(socket.get(), client);
+  auto ended = session::follow(socket.get(), client);
   bool again = !ended && place.has_changed() && !options.remote.fresh;
   // The session ends on its own. Its end comes before the reason is reported, and before another one has its name.
   if (again ? !options.name.empty() : refused) await_end(socket.get());

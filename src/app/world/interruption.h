@@ -22,9 +22,9 @@ class Interruption {
   std::stop_token stop() const { return stop_.get_token(); }
   // Returns the signal that came, or 0.
   int signal() const { return signal_; }
-  // Leaves further signals to a relay, which reads them from the returned pipe.
+  // Leaves further signals to follow(), which reads them from the returned pipe.
   const Signals& hand_over();
-  // Tells that the relay got this signal.
+  // Tells that follow() got this signal.
   void came(int number) { signal_ = number; }
 
  private:

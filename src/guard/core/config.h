@@ -55,7 +55,7 @@ struct Config {
   Secrets secrets;
   std::unique_ptr<Scanner> scanner;
   std::vector<SshHost> ssh;
-  std::vector<policy::HostPattern> relay;     // hosts that the guard reaches only through the relay
+  std::vector<policy::HostPattern> relay;     // hosts that the guard reaches only through streams to the near side
   bool relay_all = false;                     // all hosts are relayed, because the guard has no network
   std::vector<policy::Prefix> host_networks;  // the networks of the guard's machine, which names may not lead into
   std::string unrecorded;  // why nothing may be let through: the owner cannot record it; empty if the owner can

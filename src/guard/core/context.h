@@ -10,7 +10,7 @@
 #include "base/os/splice.h"
 #include "guard/core/audit.h"
 #include "guard/core/config.h"
-#include "guard/core/relay.h"
+#include "guard/core/near_side_streams.h"
 #include "guard/net/loop.h"
 #include "guard/net/resolver.h"
 #include "guard/net/stream.h"
@@ -40,7 +40,7 @@ struct Context {
   Audit audit;
   Resolver resolver{loop};
   PipePool pipes;
-  Relay relay{loop, audit};
+  NearSideStreams near_side{loop, audit};
   std::shared_ptr<const Config> config;
   std::unique_ptr<SessionCa> ca;
   size_t connections = 0;

@@ -161,9 +161,10 @@ Task<Dialed> ask_proxy(Context& context, Proxy proxy, Waker& waker, std::string 
   co_return dialed;
 }
 
-// Dials through the relay. The operator's guard at the other end is asked like a proxy.
-Task<Dialed> dial_relay(Context& context, Waker& waker, policy::Host host, uint16_t port, Via via, int64_t deadline) {
-  auto stream = context.relay.open();
+// Dials through a stream to the near side. The operator's guard there is asked like a proxy.
+Task<Dialed> dial_near_side(Context& context, Waker& waker, policy::Host host, uint16_t port, Via via,
+                            int64_t deadline) {
+  auto stream = context.near_side.open();
   if (!stream) co_return Dialed{.status = 503, .code = "operator_away", .reason = stream.error().what};
   Dialed dialed;
   dialed.source = std::make_unique<Source>();
@@ -220,7 +221,7 @@ Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::
   if (!config.fixed(host) && !config.lan_route(host, port))
     if (auto why = carried(context, config, host); !why.empty())
       co_return Dialed{.status = 403, .code = "name_carries_data", .reason = why};
-  if (config.relayed(host)) co_return co_await dial_relay(context, waker, host, port, via, deadline);
+  if (config.relayed(host)) co_return co_await dial_near_side(context, waker, host, port, via, deadline);
   const auto* fixed = config.fixed(host);
   const auto* ssh = config.ssh_host(host, port);
   const auto* lan = config.lan_route(host, port);

@@ -187,8 +187,7 @@ bool goes_on(const http::Head& head, const Request& request, const http::Header*
 // The model gets only the operator's credentials.
 void remove_other_credentials(const HostSecrets& secrets, bool put_in, Outgoing& out) {
   bool relayed = std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->value.empty(); });
-  if (secrets.bound.empty() || relayed)
-    return;  // the other end of the relay puts in the secret and removes the other credentials
+  if (secrets.bound.empty() || relayed) return;  // the near side puts in the secret and removes the other credentials
   put_in |= std::ranges::any_of(secrets.bound, [](const Secret* s) { return writes_header(*s); });
   if (!put_in && !secrets.model) return;
   auto may_stay = [&](const std::string& name) {

@@ -325,7 +325,7 @@ Result<> attach(const FarWorld& world, const std::string& session) {
   TRY(send_frame(fd.get(), FrameType::attach, wire::encode(wire::Attach{})));
   ClientOptions options;
   options.terminal = options.forward_input = true;
-  (void)TRY(relay(fd.get(), options));
+  (void)TRY(session::follow(fd.get(), options));
   return {};
 }
 

@@ -25,9 +25,9 @@ namespace {
 constexpr size_t kMostHeld = 64 << 10;
 constexpr char kCtrlC = 3;
 
-class Relay {
+class Follower {
  public:
-  Relay(int socket, const ClientOptions& options) : socket_(socket), options_(options) {}
+  Follower(int socket, const ClientOptions& options) : socket_(socket), options_(options) {}
 
   Result<Ended> run() {
     std::optional<Signals> own;
@@ -224,7 +224,7 @@ class Relay {
 
 }  // namespace
 
-Result<Ended> relay(int socket, const ClientOptions& options) { return Relay(socket, options).run(); }
+Result<Ended> follow(int socket, const ClientOptions& options) { return Follower(socket, options).run(); }
 
 Result<int> connect_to(const std::string& path) {
   sockaddr_un address = TRY(unix_address(path));

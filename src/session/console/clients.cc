@@ -88,8 +88,8 @@ void Clients::take(Client& client, const std::function<void(const Frame&)>& on_f
     else if (frame->type == FrameType::ping) post(client, FrameType::pong, frame->bytes);
     else if (frame->type != FrameType::guard) on_frame(*frame);
     else {
-      if (is_hello(frame->bytes)) client.relay = ++relays_;
-      if (client.relay && client.relay == relays_) on_frame(*frame);
+      if (is_hello(frame->bytes)) client.near_side = ++near_sides_;
+      if (client.near_side && client.near_side == near_sides_) on_frame(*frame);
     }
     if (!client.fd) return;
   }
@@ -120,18 +120,18 @@ bool Clients::flush(Client& client) {
   return static_cast<bool>(client.fd);
 }
 
-uint32_t Clients::relay() const {
+uint32_t Clients::near_side() const {
   uint32_t last = 0;
   auto now = std::chrono::steady_clock::now();
   for (const auto& client : clients_)
-    if (client.fd && client.relay > last && now - client.heard < kSilence) last = client.relay;
+    if (client.fd && client.near_side > last && now - client.heard < kSilence) last = client.near_side;
   return last;
 }
 
-void Clients::to_relay(const wire::ToNearSide& message) {
-  uint32_t number = relay();
+void Clients::to_near_side(const wire::ToNearSide& message) {
+  uint32_t number = near_side();
   for (auto& client : clients_)
-    if (number && client.relay == number) return post(client, FrameType::guard, wire::encode(message));
+    if (number && client.near_side == number) return post(client, FrameType::guard, wire::encode(message));
 }
 
 bool Clients::first_is_gone() {

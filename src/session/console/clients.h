@@ -42,11 +42,11 @@ class Clients {
   void add_to(Poller& poller) const;
   void handle(const Poller& poller, const std::function<void(const Frame&)>& on_frame);
 
-  // These functions are for the far side of a remote session. The relay is the last client that sent NearSideHere, as
-  // long as something has been heard from it recently. relay() returns its number, which is new each time, or 0 if
-  // there is no relay. to_relay() sends a message to it.
-  uint32_t relay() const;
-  void to_relay(const wire::ToNearSide& message);
+  // These functions are for the far side of a remote session. The near side is the last client that sent NearSideHere,
+  // as long as something has been heard from it recently. near_side() returns its number, which is new each time, or 0
+  // if there is none. to_near_side() sends a message to it.
+  uint32_t near_side() const;
+  void to_near_side(const wire::ToNearSide& message);
 
   // Reports whether the launcher that started the session has exited. Before the agent runs, that ends the session.
   bool first_is_gone();
@@ -62,7 +62,7 @@ class Clients {
     bool attached = false;
     bool first = false;  // it started the session
     bool asks_metrics = false;
-    uint32_t relay = 0;
+    uint32_t near_side = 0;
     std::chrono::steady_clock::time_point heard = std::chrono::steady_clock::now();
   };
   void take(Client& client, const std::function<void(const Frame&)>& on_frame);
@@ -73,7 +73,7 @@ class Clients {
   UniqueFd listener_;
   std::list<Client> clients_;
   OutputLog log_;
-  uint32_t relays_ = 0;
+  uint32_t near_sides_ = 0;
 };
 
 }  // namespace bottle::session

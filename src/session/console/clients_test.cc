@@ -47,10 +47,10 @@ TEST_F(ClientsTest, AClientThatIsGoneIsNoRelay) {
   wire::ToFarGuard here = wire::NearSideHere{};
   ASSERT_TRUE(send_frame(launcher.get(), FrameType::guard, wire::encode(here)));
   turn([](const Frame&) {});
-  EXPECT_EQ(clients->relay(), 1u);
+  EXPECT_EQ(clients->near_side(), 1u);
   launcher.reset();
-  clients->to_relay(wire::FarGuardHere{});
-  EXPECT_EQ(clients->relay(), 0u);
+  clients->to_near_side(wire::FarGuardHere{});
+  EXPECT_EQ(clients->near_side(), 0u);
   EXPECT_TRUE(clients->first_is_gone());
 }
 

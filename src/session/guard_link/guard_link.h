@@ -39,10 +39,10 @@ std::vector<wire::FromGuard> take_messages(std::string& partial);
 struct GuardSettings {
   std::string guard_ip;
   std::string ca_bundle, extra_ca;
-  std::map<std::string, std::string> secrets;  // from name to value
-  bool far = false;                            // LAN services are at the other end of the relay
-  bool tunnel = false;                         // the values of all secrets are at the other end of the relay
-  bool relay_all = false;  // this machine has no network, so every host is at the other end of the relay
+  std::map<std::string, std::string> secrets;      // from name to value
+  bool far = false;                                // LAN services are on the near side
+  bool tunnel = false;                             // the values of all secrets are on the near side
+  bool relay_all = false;                          // this machine has no network, so every host is on the near side
   std::vector<policy::Prefix> host_networks;       // networks of the machine that this guard runs on (host_routes.h)
   std::vector<wire::GuardKnownSecret> known = {};  // known_secrets()
   wire::GuardOwnRules own_rules = {};

@@ -20,7 +20,7 @@ enum class FrameType : char {
                  // the remote machine is the expected one
   attach = 'a',  // → {"from":N}: requests the agent's output from position N, or its last screen if there is no N
   guard = 'g',   // ↔ a line of the far guard's control channel that the near side answers; {"type":"relay"} announces a
-                 // relay
+                 // near side
   metrics = 'm',     // ↔ asks for the session's counters; the answer is {"guard_up":…}
   ping = '?',        // → asks whether the other side is alive; answered by a pong
   pong = '!',        // ← answers a ping

@@ -15,14 +15,14 @@
 #include "base/os/poller.h"
 #include "base/unique_fd.h"
 #include "remote/near/services/broker.h"
-#include "session/credentials/agent_relay.h"
+#include "session/credentials/ssh_agent_link.h"
 #include "wire/guard/control.h"
 #include "wire/request.h"
 #include "wire/start/job.h"
 
 namespace bottle::remote {
 
-using session::AgentRelay, session::Job;
+using session::SshAgentLink, session::Job;
 
 class NearServices {
  public:
@@ -84,7 +84,7 @@ class NearServices {
   std::map<uint32_t, Flow> flows_;
   std::chrono::steady_clock::time_point networks_at_;
   size_t in_flight_ = 0;  // bytes sent to the far guard that it has not taken yet
-  std::optional<AgentRelay> ssh_;
+  std::optional<SshAgentLink> ssh_;
 };
 
 }  // namespace bottle::remote

@@ -1,4 +1,4 @@
-#include "inside/relay.h"
+#include "inside/through_guard.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kPatience = 30000;
 
-// One direction of a relay, with the bytes that were read and not yet written.
+// One direction of copy_both_ways(), with the bytes that were read and not yet written.
 struct Flow {
   int in, out;
   std::string held = {};
@@ -48,7 +48,7 @@ struct Flow {
 
 }  // namespace
 
-void relay(int left_in, int left_out, int right_in, int right_out) {
+void copy_both_ways(int left_in, int left_out, int right_in, int right_out) {
   Flow flows[2] = {{left_in, right_out}, {right_in, left_out}};
   while (!flows[0].closed || !flows[1].closed) {
     Poller poller;
@@ -103,7 +103,7 @@ int connect_command(const std::string& guard, const std::string& host, const std
     std::fprintf(stderr, "bottle: %s: %s\n", authority.c_str(), fd ? "stdout is closed" : fd.error().what.c_str());
     return 1;
   }
-  relay(0, 1, fd->get(), fd->get());
+  copy_both_ways(0, 1, fd->get(), fd->get());
   return 0;
 }
 

@@ -19,9 +19,9 @@
 
 namespace bottle::guard {
 
-class Relay {
+class NearSideStreams {
  public:
-  Relay(Loop& loop, Audit& audit);
+  NearSideStreams(Loop& loop, Audit& audit);
 
   // Says whether the other machine can be reached now. If it cannot, all streams end.
   void set_up(bool up);

@@ -20,16 +20,16 @@
 
 namespace bottle::session {
 
-class AgentRelay {
+class SshAgentLink {
  public:
   using Send = std::function<void(const wire::AgentAnswer& to_the_guard)>;
   using Audit = std::function<void(const wire::Decision& decision)>;
 
   // `own` is the session's ssh-agent, for keys that the operator's ssh-agent does not hold. It is null if there are no
   // such keys.
-  AgentRelay(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& own_socket,
-             std::unique_ptr<SessionAgent> own, Audit audit);
-  ~AgentRelay();
+  SshAgentLink(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& own_socket,
+               std::unique_ptr<SessionAgent> own, Audit audit);
+  ~SshAgentLink();
 
   int fd() const { return wakeup_.fd(); }  // readable when take_answers() has something to do
   void take_request(const wire::AgentRequest& message, const Send& send);

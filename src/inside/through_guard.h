@@ -12,7 +12,7 @@
 namespace bottle::inside {
 
 // Copies in both directions until both have ended. Blocks. The descriptors may be of any kind.
-void relay(int left_in, int left_out, int right_in, int right_out);
+void copy_both_ways(int left_in, int left_out, int right_in, int right_out);
 
 // Runs `inside connect GUARD HOST PORT`, an ssh ProxyCommand that tunnels stdin and stdout. Returns its exit status.
 int connect_command(const std::string& guard, const std::string& host, const std::string& port);

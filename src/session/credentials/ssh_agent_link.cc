@@ -1,4 +1,4 @@
-#include "session/credentials/agent_relay.h"
+#include "session/credentials/ssh_agent_link.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,7 +24,7 @@ constexpr double kBurst = 60, kPerSecond = 10;
 
 }  // namespace
 
-struct AgentRelay::Conversation {
+struct SshAgentLink::Conversation {
   explicit Conversation(const std::vector<sshagent::Key>& keys) : filter(keys) {}
   sshagent::Filter filter;
   sshagent::Filter::Verdict verdict;          // for the request that is being asked
@@ -75,18 +75,18 @@ struct AgentRelay::Conversation {
   }
 };
 
-AgentRelay::AgentRelay(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& own_socket,
-                       std::unique_ptr<SessionAgent> own, Audit audit)
+SshAgentLink::SshAgentLink(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& own_socket,
+                           std::unique_ptr<SessionAgent> own, Audit audit)
     : keys_(filter_keys(plan, keys)), own_(std::move(own)), audit_(std::move(audit)) {
   for (const auto& key : keys) agent_of_[key.blob] = key.agent.empty() ? own_socket : key.agent;
 }
 
-AgentRelay::~AgentRelay() {
+SshAgentLink::~SshAgentLink() {
   guard_is_gone();
   for (auto& each : leaving_) each->asked.wait();  // they were shut down above, so they end now
 }
 
-void AgentRelay::note(const char* action, const sshagent::Filter::Verdict& verdict, const std::string& reason) {
+void SshAgentLink::note(const char* action, const sshagent::Filter::Verdict& verdict, const std::string& reason) {
   audit_({.time = timestamp(),
           .action = action,
           .kind = "ssh-agent",
@@ -96,7 +96,7 @@ void AgentRelay::note(const char* action, const sshagent::Filter::Verdict& verdi
           .reason = reason});
 }
 
-bool AgentRelay::within_rate() {
+bool SshAgentLink::within_rate() {
   auto now = Clock::now();
   tokens_ = std::min(kBurst,
                      tokens_ + kPerSecond * std::chrono::duration<double>(now - std::exchange(refilled_, now)).count());
@@ -105,7 +105,7 @@ bool AgentRelay::within_rate() {
   return true;
 }
 
-void AgentRelay::take_request(const wire::AgentRequest& message, const Send& send) {
+void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& send) {
   uint32_t id = message.connection;
   auto found = conversations_.find(id);
   if (!message.request) {
@@ -161,7 +161,7 @@ void AgentRelay::take_request(const wire::AgentRequest& message, const Send& sen
       });
 }
 
-void AgentRelay::take_answers(const Send& send) {
+void SshAgentLink::take_answers(const Send& send) {
   wakeup_.clear();
   for (auto& [id, conversation] : conversations_) {
     if (!conversation->asked.valid() || !conversation->ready) continue;
@@ -174,7 +174,7 @@ void AgentRelay::take_answers(const Send& send) {
   std::erase_if(leaving_, [](auto& each) { return each->ready.load(); });
 }
 
-void AgentRelay::guard_is_gone() {
+void SshAgentLink::guard_is_gone() {
   while (!conversations_.empty()) take_request({conversations_.begin()->first, std::nullopt}, {});
 }
 

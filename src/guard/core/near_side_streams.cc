@@ -1,4 +1,4 @@
-#include "guard/core/relay.h"
+#include "guard/core/near_side_streams.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,11 +21,11 @@ constexpr int64_t kForever = 24 * 3600 * 1000;
 
 }  // namespace
 
-struct Relay::Flow {
+struct NearSideStreams::Flow {
   Flow(Loop& loop, uint32_t given) : number(given), waker(loop) {}
   uint32_t number;
   Waker waker;
-  Source source;                  // the relay's end of the socket pair
+  Source source;                  // the control channel's end of the socket pair
   std::string out;                // bytes for the connection
   size_t credit = kStreamWindow;  // what the other side may still be sent
   size_t taken = 0;               // what the connection took since the last report to the other side
@@ -36,26 +36,26 @@ struct Relay::Flow {
 
 // Carries a stream. It is a coroutine that frees itself.
 struct Pump {
-  static void say(Relay& relay, wire::StreamPart part) {
-    relay.audit_.raw(wire::encode(wire::FromGuard(std::move(part))) + "\n");
+  static void say(NearSideStreams& streams, wire::StreamPart part) {
+    streams.audit_.raw(wire::encode(wire::FromGuard(std::move(part))) + "\n");
   }
 
-  static Detached run(Relay& relay, std::shared_ptr<Relay::Flow> flow) {
-    Relay::Flow& f = *flow;
+  static Detached run(NearSideStreams& streams, std::shared_ptr<NearSideStreams::Flow> flow) {
+    NearSideStreams::Flow& f = *flow;
     bool read_all = false, shut = false, broken = false;
     while (!f.over && !broken && !(read_all && shut)) {
       bool progress = false;
       if (f.closed) f.ended = read_all = true;
-      bool room = f.credit > 0 && !relay.audit_.congested();
+      bool room = f.credit > 0 && !streams.audit_.congested();
       if (!read_all && room) {
         ssize_t n = f.source.recv(scratch, std::min(kPiece, f.credit));
         if (n > 0) {
           f.credit -= static_cast<size_t>(n);
-          say(relay, {.stream = f.number, .data = base64_encode({scratch, static_cast<size_t>(n)})});
+          say(streams, {.stream = f.number, .data = base64_encode({scratch, static_cast<size_t>(n)})});
           progress = true;
         } else if (n == 0) {
           read_all = progress = true;
-          say(relay, {.stream = f.number, .end = true});
+          say(streams, {.stream = f.number, .end = true});
         } else if (errno != EAGAIN) {
           broken = true;
         }
@@ -70,7 +70,7 @@ struct Pump {
           broken = true;
         }
       }
-      if (f.taken >= kStreamWindow / 4) say(relay, {.stream = f.number, .taken = std::exchange(f.taken, 0)});
+      if (f.taken >= kStreamWindow / 4) say(streams, {.stream = f.number, .taken = std::exchange(f.taken, 0)});
       if (f.ended && f.out.empty() && !shut) {
         ::shutdown(f.source.fd(), SHUT_WR);
         shut = true;
@@ -78,19 +78,19 @@ struct Pump {
       if (progress) continue;
       if (read_all && f.source.broken) break;  // the connection is gone completely
       f.source.watch();
-      co_await f.waker.wait(relay.loop_.now() + (relay.audit_.congested() ? 20 : kForever));
+      co_await f.waker.wait(streams.loop_.now() + (streams.audit_.congested() ? 20 : kForever));
     }
     f.source.close();
-    if (!f.closed && relay.up_) say(relay, {.stream = f.number, .closed = true});
-    relay.flows_.erase(f.number);
+    if (!f.closed && streams.up_) say(streams, {.stream = f.number, .closed = true});
+    streams.flows_.erase(f.number);
   }
 };
 
-Relay::Relay(Loop& loop, Audit& audit) : loop_(loop), audit_(audit) {
+NearSideStreams::NearSideStreams(Loop& loop, Audit& audit) : loop_(loop), audit_(audit) {
   if (::getentropy(&next_, sizeof next_) != 0) std::abort();
 }
 
-void Relay::set_up(bool up) {
+void NearSideStreams::set_up(bool up) {
   up_ = up;
   if (up) return;
   for (auto& [number, flow] : flows_) {
@@ -99,7 +99,7 @@ void Relay::set_up(bool up) {
   }
 }
 
-Result<UniqueFd> Relay::open() {
+Result<UniqueFd> NearSideStreams::open() {
   if (!up_) return fail(Code::unavailable, "the operator's machine cannot be reached now");
   if (flows_.size() >= kMostStreams) return fail(Code::limit, "too many streams to the operator's machine");
   auto pair = TRY(make_socket_pair(Waits::no));
@@ -111,7 +111,7 @@ Result<UniqueFd> Relay::open() {
   return std::move(pair.theirs);
 }
 
-void Relay::take(const wire::StreamPart& part) {
+void NearSideStreams::take(const wire::StreamPart& part) {
   auto found = flows_.find(part.stream);
   if (found == flows_.end()) return;  // the stream ended in the meantime
   Flow& f = *found->second;
