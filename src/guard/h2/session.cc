@@ -376,7 +376,7 @@ bool Session::note_malformed(std::string what) {
 bool Session::refuse(Stream& stream, const char* why) {
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, NGHTTP2_PROTOCOL_ERROR);
   stream.close(false);
-  stream.fault_ = why;
+  if (stream.in_state_ == Stream::In::nothing) stream.fault_ = why;
   return note_malformed(why);
 }
 

@@ -275,6 +275,13 @@ TEST_F(HostileClientTest, ABodyThatDisagreesWithItsLengthIsCutOff) {
   EXPECT_TRUE(stream->broken());
 }
 
+TEST_F(HostileClientTest, AHeadHasNoFaultBecauseOfItsTrailers) {
+  send(headers(1, kGet, false) + headers(1, {{"X-Upper", "1"}}));
+  auto stream = session_.accept();
+  EXPECT_TRUE(!stream || (stream->broken() && stream->fault().empty()));
+  EXPECT_EQ(session_.malformed(), 1u);
+}
+
 TEST_F(HostileClientTest, AHeadThatIsTooLargeIsAnswered) {
   std::string large(kMostHead, 'x'), whole = block(with(kGet, {{"a", large}}));
   send(frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM, 1, whole.substr(0, 16000)));
