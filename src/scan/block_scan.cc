@@ -8,6 +8,7 @@
 #include "scan/credential/fingerprint.h"
 #include "scan/credential/random_value.h"
 #include "scan/credential/stand_in.h"
+#include "scan/encoding/masks.h"
 #include "scan/join.h"
 
 namespace bottle::scan {
@@ -35,8 +36,21 @@ bool needs_context(const Rule& rule) {
 
 // Returns whether a gzip, zstd or zlib stream may begin somewhere in the bytes.
 bool has_packed(std::string_view bytes) {
-  for (std::string_view mark : {"\x1f\x8b\x08", "\x28\xb5\x2f\xfd", "\x78\x01", "\x78\x5e", "\x78\x9c", "\x78\xda"})
-    if (bytes.find(mark) != bytes.npos) return true;
+  constexpr size_t kBlock = 64;
+  auto begins = [&](size_t at) {
+    std::string_view rest = bytes.substr(at);
+    if (rest[0] != 'x') return rest.starts_with("\x1f\x8b\x08") || rest.starts_with("\x28\xb5\x2f\xfd");
+    return rest.size() > 1 && std::string_view("\x01\x5e\x9c\xda").find(rest[1]) != std::string_view::npos;
+  };
+  size_t at = 0;
+  for (; at + kBlock <= bytes.size(); at += kBlock) {
+    uint64_t mask = mask_of(load_block(reinterpret_cast<const uint8_t*>(bytes.data()) + at),
+                            [](const Lanes& c) { return equal(c, 0x1f) | equal(c, 0x28) | equal(c, 'x'); });
+    for (; mask; mask &= mask - 1)
+      if (begins(at + static_cast<size_t>(std::countr_zero(mask)))) return true;
+  }
+  for (; at < bytes.size(); ++at)
+    if (begins(at)) return true;
   return false;
 }
 

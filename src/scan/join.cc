@@ -9,6 +9,21 @@
 namespace bottle::scan {
 namespace {
 
+bool is_control(char c) { return static_cast<unsigned char>(c) < ' ' && c != '\t'; }
+
+// Returns whether the bytes are UTF-8 without control characters, as far as their lengths show. A piece of a secret is.
+bool is_text(std::string_view bytes) {
+  int missing = 0;  // bytes of a character
+  for (char each : bytes) {
+    auto c = static_cast<unsigned char>(each);
+    bool continues = (c & 0xc0) == 0x80;
+    if (continues != (missing > 0) || is_control(each)) return false;
+    if (continues) --missing;
+    else if (c >= 0x80) missing = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
+  }
+  return missing == 0;
+}
+
 bool ends_value(char c) { return c == '&' || c == ';' || static_cast<unsigned char>(c) <= ' '; }
 
 class Joiner {
@@ -50,6 +65,7 @@ class Joiner {
       if (pieces_++ < kMostValues) (*each_)(name_, text_.substr(begin, end - begin));
       return;
     }
+    if (!is_text(text_.substr(begin, end - begin))) return;
     out_.anchor(begin);
     out_.text.append(text_.substr(begin, end - begin));
     ++pieces_;
@@ -57,8 +73,8 @@ class Joiner {
 
   size_t quoted(size_t begin) {
     size_t end = begin, limit = std::min(text_.size(), begin + kLongestPiece + 1);
-    while (end < limit && text_[end] != '"' && text_[end] != '\n') end += text_[end] == '\\' ? 2 : 1;
-    if (end >= limit || text_[end] == '\n') return closing(std::min(end, text_.size()));
+    while (end < limit && text_[end] != '"' && !is_control(text_[end])) end += text_[end] == '\\' ? 2 : 1;
+    if (end >= limit || is_control(text_[end])) return closing(std::min(end, text_.size()));
     size_t after = end + 1;
     while (after < text_.size() && (text_[after] == ' ' || text_[after] == '\n')) ++after;
     bool is_key = after < text_.size() && text_[after] == ':';

@@ -242,7 +242,8 @@ bool Exchange::send_body() {
   if (!look_through(progress) || !pass_on()) return refuse_request();
   count_memory();
   if (sending_ == Sending::done) return true;
-  progress |= release | client.fill();
+  progress |= release;
+  while (client.in.size() < kAtOnce && client.fill()) progress = true;
   if ((client.eof || client.failed) && client.in.empty()) {
     c_.upstream.reset();
     outcome_ = Outcome::abort;

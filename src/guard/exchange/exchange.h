@@ -15,7 +15,8 @@
 
 namespace bottle::guard {
 
-inline constexpr size_t kHigh = 128 * 1024;  // the number of unsent bytes at which reading from the other side stops
+inline constexpr size_t kAtOnce = 64 * 1024;  // bytes to scan at once if as many have arrived, which costs less
+inline constexpr size_t kHigh = 128 * 1024;   // the number of unsent bytes at which reading from the other side stops
 
 enum class Outcome {
   keep,     // the client may send its next request

@@ -288,7 +288,7 @@ bool Exchange::answer_body() {
   if (!withhold(progress)) return false;
   write_body();
   count_memory();
-  progress |= up.fill();
+  while (up.in.size() < kAtOnce && up.fill()) progress = true;
   if (!progress && (up.failed || up.eof))
     return fail_with(502, "cut_short", "the upstream ended in the middle of its answer");
   return progress;

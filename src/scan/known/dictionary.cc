@@ -116,6 +116,16 @@ uint32_t Dictionary::half_begun(State state) const {
 size_t Dictionary::skip(std::string_view bytes, size_t at, size_t limit) const {
   if (window_ == 0) return at;
   const char* grams = bytes.data() + window_ - kGram;
+  // Almost always, no pattern contains any of the next places. Looking at several at once does not wait for each of
+  // them.
+  for (const size_t most = window_ - kGram + 1; at + 3 * most + window_ <= limit;) {
+    const char* p = grams + at;
+    uint8_t first = shift_[hash(p, kShiftBits)], second = shift_[hash(p + most, kShiftBits)],
+            third = shift_[hash(p + 2 * most, kShiftBits)], fourth = shift_[hash(p + 3 * most, kShiftBits)];
+    if (first == 0) return at;
+    bool none = std::min({first, second, third, fourth}) == most;
+    at += none ? 4 * most : first;
+  }
   while (at + window_ <= limit) {
     uint8_t shift = shift_[hash(grams + at, kShiftBits)];
     if (shift == 0) return at;

@@ -6,7 +6,8 @@
 namespace bottle::scan {
 namespace {
 
-// Finds the next byte that can start an escape.
+// Finds the next byte that starts an escape, as far as the bytes after it show. In text and in archives, most bytes
+// that could start one do not.
 class Introducers {
  public:
   explicit Introducers(std::string_view bytes) : bytes_(bytes) {}
@@ -14,9 +15,9 @@ class Introducers {
     size_t nearest = bytes_.size();
     for (size_t i = 0; i < next_.size(); ++i) {
       if (next_[i] < at || !known_[i]) {
-        const void* found =
-            at < bytes_.size() ? std::memchr(bytes_.data() + at, kBytes[i], bytes_.size() - at) : nullptr;
-        next_[i] = found ? static_cast<size_t>(static_cast<const char*>(found) - bytes_.data()) : bytes_.size();
+        size_t found = bytes_.find(kBytes[i], at);
+        while (found < bytes_.size() && !may_begin(found)) found = bytes_.find(kBytes[i], found + 1);
+        next_[i] = std::min(found, bytes_.size());
         known_[i] = true;
       }
       nearest = std::min(nearest, next_[i]);
@@ -25,6 +26,21 @@ class Introducers {
   }
 
  private:
+  // Returns false only if Unescaper gives the byte back as it is.
+  bool may_begin(size_t at) const {
+    if (at + 1 == bytes_.size()) return true;
+    auto next = static_cast<uint8_t>(bytes_[at + 1]);
+    switch (bytes_[at]) {
+      case introducer(Notation::percent):
+        return hex_digit(next) >= 0 &&
+               (at + 2 == bytes_.size() || hex_digit(static_cast<uint8_t>(bytes_[at + 2])) >= 0);
+      case introducer(Notation::backslash):
+        return std::string_view("ux\"\\/'bfnrt0").find(bytes_[at + 1]) != std::string_view::npos;
+      default:
+        return std::string_view("#algq").find(bytes_[at + 1]) != std::string_view::npos;
+    }
+  }
+
   static constexpr std::array<char, 3> kBytes{introducer(Notation::percent), introducer(Notation::backslash),
                                               introducer(Notation::html)};
   std::string_view bytes_;
