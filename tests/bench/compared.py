@@ -42,3 +42,18 @@ def squid(field, inspecting=False):
     with open(where + "/hosts", "w") as file:
         file.write("127.0.0.1 inspected.bench.example blind.bench.example\n")
     return field.start("squid-%d" % port, ["squid", "-N", "-f", where + "/squid.conf"], port)
+
+
+def mitmproxy(field):
+    """mitmdump, which streams bodies and prints nothing."""
+    if not shutil.which("mitmdump"):
+        return None
+    port = free_port()
+    where = field.path("mitmproxy")
+    os.makedirs(where)
+    subprocess.run("cat ca.key ca.pem > %s/mitmproxy-ca.pem" % where, shell=True, check=True, cwd=field.dir)  # noqa: S602
+    with open(field.path("hosts.py"), "w") as file:
+        file.write("def server_connect(data):\n    data.server.address = ('127.0.0.1', data.server.address[1])\n")
+    return field.start("mitmproxy", ["mitmdump", "-q", "--listen-host", "127.0.0.1", "--listen-port", str(port), "--set", "confdir=" + where,
+                                     "--set", "stream_large_bodies=1", "--set", "connection_strategy=lazy", "--set", "ssl_verify_upstream_trusted_ca="
+                                     + field.part("certificates"), "-s", field.path("hosts.py")], port)

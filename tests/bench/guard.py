@@ -1,7 +1,9 @@
 """The guard's figures: `bottle guard run` against a plain splice relay (blind tunnels) and against nginx (inspected ones)."""
 
+import hashlib
 import json
 import os
+import resource
 import subprocess
 import tempfile
 import time
@@ -9,7 +11,7 @@ import time
 import compared
 import processes
 from figures import figure, median
-from processes import Program, free_port, holding
+from processes import Program, free_port, holding, standing
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BOTTLE = os.environ.get("BOTTLE", os.path.join(ROOT, "build", "release", "bottle"))
@@ -94,6 +96,36 @@ http {
   server { listen 127.0.0.1:%d ssl; server_name _; location / { default_type text/plain; return 200 "%s"; } }
 """ % (free_port(), "x" * 1024))
 
+    def _bodies(self):
+        """A server of large bodies, which reads and writes as fast as it can."""
+        self.part("certificates")
+        port = free_port()
+        return self.start("bodies", [TOOLS + "site", "serve", "--listen", "127.0.0.1:%d" % port, *self.leaf()], port)
+
+    def leaf(self):
+        return ["--cert", self.path("leaf.pem"), "--key", self.path("leaf.key")]
+
+    def _reencrypting_bodies(self):
+        """nginx that passes bodies on as they come, in both directions."""
+        site = self.part("bodies")
+        return self.nginx("reencrypting-bodies", """
+  upstream site { server 127.0.0.1:%d; keepalive 64; }
+  server { listen 127.0.0.1:%d ssl; server_name _; client_max_body_size 0; location / {
+    proxy_pass https://site; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_ssl_name %s; proxy_ssl_server_name on;
+    proxy_request_buffering off; proxy_max_temp_file_size 0; proxy_set_header Host %s; } }
+""" % (site.port, free_port(), INSPECTED, INSPECTED))
+
+    def _storing(self):
+        """A site that keeps what is put there."""
+        self.part("certificates")
+        os.makedirs(self.path("stored"))
+        os.chmod(self.dir, 0o755)
+        os.chmod(self.path("stored"), 0o777)  # it gives up root
+        site = self.nginx("storing", """
+  server { listen 127.0.0.1:%d ssl http2; server_name _; root %s; client_max_body_size 0; location / { dav_methods PUT; } }
+""" % (free_port(), self.path("stored")))
+        return site
+
     def _reencrypting(self):
         """nginx between client and site, TLS on both sides, as it comes: no pool of upstream connections, so each request of a new
         client connection makes a new one upstream (its TLS session resumed, nginx's default and ours)."""
@@ -117,10 +149,11 @@ http {
 
     def guard_command(self, port, blind_port=1, site_port=1):
         config, ca_out = self.path("guard-%d.yaml" % port), self.path("guard-ca-%d.pem" % port)
+        # One secret, of another host: everything inspected is scanned for it.
         rules = {"allow": [BLIND, {"host": INSPECTED, "inspect": True}],
                  "hosts": {BLIND: ["127.0.0.1:%d" % blind_port], INSPECTED: ["127.0.0.1:%d" % site_port]}}
         with open(config, "w") as file:
-            json.dump({"egress": rules}, file)  # JSON is YAML
+            json.dump({"egress": rules, "secrets": {"token": {"from": "env:BENCH_TOKEN", "hosts": ["other.bench.example"]}}}, file)  # JSON is YAML
         argv = [BOTTLE, "guard", "run", "--listen", "127.0.0.1:%d" % port, "--config", config, "--ca-out", ca_out, "--audit", self.path("audit.jsonl")]
         if "certificates" in self.parts:
             argv += ["--upstream-ca", self.parts["certificates"]]
@@ -129,7 +162,7 @@ http {
     def guard(self, blind=None, site=None):
         port = free_port()
         argv, ca = self.guard_command(port, blind.port if blind else 1, site.port if site else 1)
-        guard = self.start("guard", argv, port)
+        guard = self.start("guard", argv, port, env={**os.environ, "BENCH_TOKEN": "bench-token-0123456789abcdef"})
         until = time.time() + 10  # it listens a moment before it has written its certificate
         while not (os.path.exists(ca) and os.path.getsize(ca)) and time.time() < until:
             time.sleep(0.01)
@@ -144,6 +177,9 @@ http {
 
     def _guard_inspecting(self):
         return self.guard(site=self.part("site"))
+
+    def _guard_bodies(self):
+        return self.guard(site=self.part("bodies"))
 
     def relay(self, upstream, *more):
         port = free_port()
@@ -168,6 +204,10 @@ http {
     def _squid_inspecting(self):
         self.part("certificates")
         return compared.squid(self, inspecting=True)
+
+    def _mitmproxy(self):
+        self.part("certificates")
+        return compared.mitmproxy(self)
 
     def others(self, measure, *names):
         """{name: a function that measures it}, for Bench.ratio."""
@@ -221,7 +261,7 @@ def connect_cpu_ratio(bench):
     return bench.ratio(lambda: cost(guard), lambda: cost(relay), rounds=16, form="%.0f us", **f.others(cost, "tinyproxy", "squid"))
 
 
-@figure("handshake_cpu_ratio", 1.3, "x", "guard", "CPU per new inspected connection (TLS on both sides, one GET), of nginx's re-encrypting without a pool")
+@figure("handshake_cpu_ratio", 1.2, "x", "guard", "CPU per new inspected connection (TLS on both sides, one GET), of nginx's re-encrypting without a pool")
 def handshake_cpu_ratio(bench):
     f = field(bench)
     nginx, guard = f.part("reencrypting"), f.part("guard_inspecting")
@@ -233,7 +273,7 @@ def handshake_cpu_ratio(bench):
         # A proxy without fixed addresses goes to the port it is told.
         ca, port = (guard.ca, 443) if program is guard else (f.part("certificates"), site.port)
         return cpu_each(program, 400, mode="handshake", host=INSPECTED, ca=ca, target="%s:%d" % (INSPECTED, port))
-    return bench.ratio(lambda: cost(guard), lambda: cost(nginx), rounds=20, form="%.0f us", **f.others(cost, "squid_inspecting"))
+    return bench.ratio(lambda: cost(guard), lambda: cost(nginx), rounds=20, form="%.0f us", **f.others(cost, "squid_inspecting", "mitmproxy"))
 
 
 @figure("inspected_get_ratio", 0.75, "x", "guard", "1 KB GETs a second over kept connections, of nginx's re-encrypting with kept ones", at_least=True)
@@ -250,12 +290,129 @@ def inspected_get_ratio(bench):
         if program in spent:
             spent[program].append((program.cpu() - before) / done["count"])
         return done["count"] / done["seconds"]
-    value = bench.ratio(lambda: rate(guard), lambda: rate(nginx), rounds=24, form="%.0f a second", **f.others(rate, "squid_inspecting"))
+    value = bench.ratio(lambda: rate(guard), lambda: rate(nginx), rounds=24, form="%.0f a second", **f.others(rate, "squid_inspecting", "mitmproxy"))
     bench.note("GETs per second of the proxy's own CPU: %.2f of nginx's" % median([b / a for a, b in zip(spent[guard], spent[nginx], strict=False)]))
     return value
 
 
-@figure("guard_idle_mb", 10, "MB", "guard", "resident memory of a guard that has nothing to do")
+def transfer_ratio(bench, mode, path, body):
+    """The rate of transfers of 100 MB through the guard, of nginx's. Notes the CPU that they need, too."""
+    f = field(bench)
+    nginx, guard = f.part("reencrypting_bodies"), f.part("guard_bodies")
+    spent = {guard: [], nginx: []}
+    size, each = 100_000_000, 1
+
+    def rate(program):
+        ca = guard.ca if program is guard else f.part("certificates")
+        target = None if program is nginx else "%s:%d" % (INSPECTED, 443 if program is guard else f.part("bodies").port)
+        before = program.cpu()
+        done = load(mode, to=at(program), host=INSPECTED, ca=ca, target=target, path=path, bytes=size, count=each, body=body)
+        if program in spent:
+            spent[program].append((program.cpu() - before) / (each + 1) / size * 1e9)
+        return done["bytes"] / done["seconds"] / 1e6
+    value = bench.ratio(lambda: rate(guard), lambda: rate(nginx), rounds=10, form="%.0f MB/s", **f.others(rate, "squid_inspecting", "mitmproxy"))
+    ours, theirs = median(spent[guard]), median(spent[nginx])
+    bench.note("CPU per byte: %.2f ns, nginx %.2f ns" % (ours, theirs))
+    return value
+
+
+@figure("inspected_down_ratio", 0.8, "x", "guard", "rate of 100 MB downloads that are inspected, of nginx's re-encrypting", at_least=True)
+def inspected_down_ratio(bench):
+    return transfer_ratio(bench, "down", "/packed/", None)
+
+
+@figure("inspected_up_ratio", 0.8, "x", "guard", "rate of 100 MB uploads that are scanned, of nginx's re-encrypting", at_least=True)
+def inspected_up_ratio(bench):
+    return transfer_ratio(bench, "up", "/", "packed")
+
+
+@figure("inspected_text_up_ratio", 0.5, "x", "guard", "the same for text", at_least=True)
+def inspected_text_up_ratio(bench):
+    return transfer_ratio(bench, "up", "/", "text")
+
+
+class At:
+    """A server that is not there yet."""
+
+    def __init__(self):
+        self.port = free_port()
+
+
+@figure("event_delay_us", 100, "us", "guard", "what inspection adds to the delay of a server-sent event, median")
+def event_delay_us(bench):
+    f = field(bench)
+    f.part("certificates")
+    server = At()
+    guard = f.guard(site=server)
+    options = ["--listen", at(server), *f.leaf(), "--host", INSPECTED, "--count", "200"]
+
+    def delay(*more):
+        done = subprocess.run([TOOLS + "site", "events", *options, *more], capture_output=True, text=True, timeout=60)
+        if done.returncode:
+            raise RuntimeError(done.stderr[-600:])
+        return json.loads(done.stdout)["median_us"]
+    taken = bench.in_turn(bench.rounds(12), ours=lambda: delay("--to", at(guard), "--target", INSPECTED + ":443", "--ca", guard.ca),
+                          theirs=lambda: delay("--to", at(server), "--ca", f.part("certificates")))
+    bench.note("median %.0f us, without the guard %.0f us" % (median(taken["ours"]), median(taken["theirs"])))
+    return median([a - b for a, b in zip(taken["ours"], taken["theirs"], strict=True)])
+
+
+@figure("h2_stream_kb", 16, "KB", "guard", "resident memory of an idle HTTP/2 stream, on both sides")
+def h2_stream_kb(bench):
+    f = field(bench)
+    f.part("certificates")
+    server = At()
+    guard = f.guard(site=server)
+
+    def resident(count):
+        argv = [TOOLS + "site", "streams", "--listen", at(server), *f.leaf(), "--host", INSPECTED, "--to", at(guard), "--target",
+                INSPECTED + ":443", "--ca", guard.ca, "--count", str(count)]
+        with standing(argv):
+            time.sleep(0.3)
+            return guard.resident()
+    few = resident(5)
+    return (resident(450) - few) / 1000 / 445
+
+
+@figure("many_tunnels_growth", 1.05, "x", "guard", "resident memory at the third holding of 10,000 tunnels, of that at the first")
+def many_tunnels_growth(bench):
+    f = field(bench)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, 32768), max(most, 32768)))  # each tunnel has two sockets
+    guard = f.guard(blind=f.origin(ANSWER))
+    held = []
+    for i in range(3):
+        bench.progress("many_tunnels_growth: holding %d" % (i + 1))
+        with holding(TOOLS + "load", "hold", to=at(guard), target=BLIND + ":443", answer=ANSWER, count=10_000):
+            time.sleep(1)
+            held.append(guard.resident())
+        time.sleep(1)
+    bench.note("%s MB" % ", ".join("%.1f" % (each / 1e6) for each in held))
+    return held[2] / held[0]
+
+
+@figure("whole_bodies", 2, "of 2", "guard", "500 MB downloads and uploads of curl with HTTP/2 that arrive with an equal checksum", at_least=True)
+def whole_bodies(bench):
+    f = field(bench)
+    site = f.part("storing")
+    guard = f.guard(site=site)
+    up, stored, down = f.path("up"), f.path("stored", "body"), f.path("down")
+    subprocess.run("head -c 500000000 /dev/urandom >" + up, shell=True, check=True)  # noqa: S602
+    curl = ["curl", "-sS", "--fail", "--http2", "-x", "http://" + at(guard), "--cacert", guard.ca, "-w", "%{http_version} %{speed_upload} %{speed_download}"]
+    notes = [subprocess.run([*curl, *more, "https://%s/body" % INSPECTED], capture_output=True, text=True, timeout=300).stdout
+             for more in (["-T", up], ["-o", down])]
+    bench.note("version of HTTP, bytes a second up and down: %s; %s" % tuple(notes))
+
+    def digest(path):
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    wanted, got = digest(up), [digest(stored), digest(down)]
+    for path in (up, stored, down):
+        os.unlink(path)
+    return sum(each == wanted for each in got)
+
+
+@figure("guard_idle_mb", 14, "MB", "guard", "resident memory of a guard that has nothing to do")
 def guard_idle_mb(bench):
     f = field(bench)
     guard = f.guard()

@@ -10,6 +10,10 @@
 //   connections, one GET each, then idle bench_load first     --to P --target HOST:PORT -- COMMAND... starts COMMAND;
 //   the time from there to the answer to a CONNECT
 //
+// bench_load down|up  --to P --host NAME --ca FILE [--target HOST:PORT] --path PATH --bytes N --count N [--body
+// text|packed]
+//   one transfer for warmth, then N of them on the same connection
+//
 // With --target the TLS goes inside a CONNECT; without it straight to P. --threads N, 8 at first. Only 127.0.0.0/8.
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -35,7 +39,8 @@ using Clock = std::chrono::steady_clock;
 struct Options {
   std::string mode, target, host, ca, path = "/1k";
   sockaddr_in to{};
-  size_t answer = 0, count = 0;
+  std::string body;  // of an upload, again and again
+  size_t answer = 0, count = 0, bytes = 0;
   int threads = 8;
   double seconds = 0;
 };
@@ -157,6 +162,36 @@ struct Tls {
   }
 };
 
+// Gets an answer of g.bytes bytes, or sends as many in a request.
+void transfer(Tls& tls, bool up) {
+  static thread_local char buffer[64 * 1024];
+  std::string head =
+      (up ? "POST " : "GET ") + g.path + (up ? "" : std::to_string(g.bytes)) + " HTTP/1.1\r\nHost: " + g.host;
+  if (up) head += "\r\nContent-Type: application/octet-stream\r\nContent-Length: " + std::to_string(g.bytes);
+  head += "\r\n\r\n";
+  if (SSL_write(tls.ssl, head.data(), static_cast<int>(head.size())) <= 0) die("sending a request");
+  for (size_t sent = 0; up && sent < g.bytes;) {
+    size_t at = sent % (g.body.size() / 2);
+    int n = SSL_write(tls.ssl, g.body.data() + at, static_cast<int>(std::min(g.bytes - sent, g.body.size() / 2)));
+    if (n <= 0) die("sending a body");
+    sent += static_cast<size_t>(n);
+  }
+  size_t body = 0, whole = up ? 2 : g.bytes;
+  for (std::string start; body < whole;) {
+    int n = SSL_read(tls.ssl, buffer, sizeof buffer);
+    if (n <= 0) die("reading an answer");
+    if (body > 0) {
+      body += static_cast<size_t>(n);
+      continue;
+    }
+    start.append(buffer, static_cast<size_t>(n));
+    errno = 0;
+    if (start.size() > 12 && !start.starts_with("HTTP/1.1 200")) die("the answer " + start.substr(0, 200));
+    if (size_t end = start.find("\r\n\r\n"); end != start.npos) body = start.size() - end - 4;
+  }
+  g_bytes += g.bytes;
+}
+
 void in_threads(const std::function<void()>& work) {
   std::vector<std::thread> threads;
   for (int i = 0; i < g.threads; ++i) threads.emplace_back(work);
@@ -259,6 +294,8 @@ int main(int argc, char** argv) {
   g.count = std::strtoul(given["--count"].c_str(), nullptr, 10);
   g.seconds = std::atof(given["--seconds"].c_str());
   if (given.contains("--threads")) g.threads = std::atoi(given["--threads"].c_str());
+  g.bytes = std::strtoul(given["--bytes"].c_str(), nullptr, 10);
+  if (given.contains("--body")) g.body = content(given["--body"] == "packed");
   if (given.contains("--path")) g.path = given["--path"];
   if (g.count > 100000 || g.seconds > 60 || g.threads > 64) {
     errno = 0;
@@ -280,6 +317,12 @@ int main(int argc, char** argv) {
     count_down([&] { close(blind(hello)); });
   } else if (g.mode == "handshake") {
     count_down([] { Tls().get(); });
+  } else if (g.mode == "down" || g.mode == "up") {
+    Tls tls;
+    transfer(tls, g.mode == "up");
+    g_bytes = 0;
+    begun = Clock::now();
+    for (; g_done < g.count; ++g_done) transfer(tls, g.mode == "up");
   } else if (g.mode == "bulk") {
     g.answer = 1;
     for_seconds(

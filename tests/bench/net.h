@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <random>
 #include <string>
 
 namespace bench {
@@ -46,6 +47,23 @@ inline int listen_at(const sockaddr_in& address) {
 inline void no_delay(int fd) {
   int one = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+// A megabyte of text, and one that looks like an archive.
+inline const std::string& content(bool packed) {
+  static const std::string text = [] {
+    std::string out;
+    for (size_t i = 0; out.size() < 1 << 20; ++i)
+      out += "Line " + std::to_string(i % 100) + " of a text such as people write: with words, and a few numbers.\n";
+    return out;
+  }();
+  static const std::string bytes = [] {
+    std::mt19937 random(7);
+    std::string out;
+    while (out.size() < 1 << 20) out += static_cast<char>(random());
+    return out;
+  }();
+  return packed ? bytes : text;
 }
 
 }  // namespace bench

@@ -82,11 +82,17 @@ def load(tool, mode, **options):
 @contextlib.contextmanager
 def holding(tool, mode, **options):
     """bench_load hold or hold-tls: inside the block the connections stand idle."""
-    argv = [tool, mode] + [str(x) for name, value in options.items() if value is not None for x in ("--" + name, value)]
+    with standing([tool, mode] + [str(x) for name, value in options.items() if value is not None for x in ("--" + name, value)]):
+        yield
+
+
+@contextlib.contextmanager
+def standing(argv):
+    """A program that prints a line when it is ready, and ends with its stdin."""
     child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         if not child.stdout.readline():
-            raise RuntimeError("bench_load %s: %s" % (mode, child.stderr.read()[-600:]))
+            raise RuntimeError("%s: %s" % (" ".join(argv[:2]), child.stderr.read()[-600:]))
         yield
     finally:
         child.stdin.close()

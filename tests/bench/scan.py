@@ -53,7 +53,6 @@ def scan_false_alarms(bench):
 
 @figure("scan_clean_ns", limit=1.2, unit="ns/B", suite="scan", says="CPU time for a byte of clean text")
 def scan_clean_ns(bench):
-    bench.note("rules and buffers: %.2f MB" % (costs(bench)["memory"] / 1e6))
     return costs(bench)["clean_ns"]
 
 
