@@ -3,6 +3,8 @@
 
 #include <mutex>
 
+#include "base/files/file.h"
+#include "session/guard_link/audit_file.h"
 #include "session/session_world_test.h"
 
 namespace bottle::session {
@@ -117,6 +119,44 @@ TEST_F(DeadSession, OnlyWhatCarriesTheOwnersLabelsGoes) {
     EXPECT_EQ(swept[0].receipt.confirmed, labels.contains("bottle.owner")) << "another session's is not a loss";
     EXPECT_TRUE(session.is_home());
   }
+}
+
+// Writes the record of a session, and returns how it ended.
+wire::AuditSeal leave_record(const std::string& path) {
+  std::filesystem::remove(path);
+  AuditFile audit(path);
+  for (const char* host : {"a.example.org", "b.example.org"}) audit.add({.action = "allow", .host = host});
+  return audit.close();
+}
+
+TEST_F(DeadSession, ARecordThatAResultSealedIsNotSealedAgain) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.go_to(moment, docker, false);
+  std::string results = session.scratch.directories.results + "/x1", record = results + "/egress.jsonl";
+  wire::SessionResult told{.session = "x1", .exit = 7, .audit = {leave_record(record)}};
+  ASSERT_TRUE(write_file_atomically(results + "/result.json", wire::encode(told, wire::Layout::pretty)));
+  std::string whole = *read_file(record), cut = whole.substr(0, whole.find('\n') + 1);
+  ASSERT_TRUE(write_file_atomically(record, cut));
+  ASSERT_EQ(session.sweep_all(docker).size(), 1u);
+  auto result = wire::decode<wire::SessionResult>(*read_file(results + "/result.json"), wire::From::ours);
+  ASSERT_TRUE(result && result->back && result->audit.size() == 1);
+  EXPECT_EQ(result->audit[0].head, told.audit[0].head) << "a cut record looks whole";
+  EXPECT_EQ(*read_file(record), cut);
+}
+
+TEST_F(DeadSession, ARecordIsEndedAlthoughThereIsNoWork) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.go_to(moment, docker, false);
+  docker.with_world([](docker::FakeWorld& world) { world.containers.erase("bottle-x1-agent"); });
+  std::string record = session.scratch.directories.results + "/x1/egress.jsonl";
+  auto seal = leave_record(record);
+  std::string whole = *read_file(record), open = whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1);
+  ASSERT_TRUE(write_file_atomically(record, open + "{\"action\":\"al"));
+  ASSERT_EQ(session.sweep_all(docker).size(), 1u);
+  EXPECT_NE(read_file(record)->find("\"action\":\"end\""), std::string::npos) << *read_file(record);
+  EXPECT_EQ(AuditFile(record).close().lines, seal.lines);
 }
 
 }  // namespace

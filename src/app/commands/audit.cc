@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -35,31 +36,40 @@ struct Record {
   AuditReport report = {};
 };
 
-// Reads the seals of the result that is beside the records. Returns none if there is no result.
-std::vector<wire::AuditSeal> seals_in(const std::string& directory) {
-  auto text = read_file(directory + "/result.json", kLargestResult);
-  if (!text) return {};
-  auto result = wire::decode<wire::SessionResult>(*text, wire::From::ours);
-  return result ? result->audit : std::vector<wire::AuditSeal>();
+// Reads the seals of the result that is beside the records. Returns none if there is no result. Fails if there is one
+// that cannot be read, because a cut end would not show without it.
+Result<std::vector<wire::AuditSeal>> seals_in(const std::string& directory) {
+  std::string path = directory + "/result.json";
+  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return std::vector<wire::AuditSeal>();
+  auto text = TRY(read_file(path, kLargestResult));
+  auto result = wire::decode<wire::SessionResult>(text, wire::From::ours);
+  if (!result) return std::unexpected(std::move(result.error()).during("reading how the record ended from " + path));
+  return std::move(result->audit);
 }
 
-Record record_at(const std::string& path) {
-  Record record{path, {}, false};
+// Returns whether the directory has the results of a session that has not ended.
+bool is_of_running(const std::filesystem::path& directory) {
+  std::error_code error;
+  auto full = std::filesystem::weakly_canonical(directory, error), all = full.parent_path();
+  return !error && std::filesystem::equivalent(all, directories().results, error) && !error &&
+         std::ranges::count(names_in(directories().sessions), full.filename().string()) > 0;
+}
+
+Result<Record> record_at(const std::string& path) {
   std::filesystem::path split(path);
   std::string directory = split.parent_path().empty() ? "." : split.parent_path().string();
-  for (const auto& seal : seals_in(directory))
+  Record record{path, {}, is_of_running(directory)};
+  for (const auto& seal : TRY(seals_in(directory)))
     if (seal.file == split.filename()) record.seal = seal;
   return record;
 }
 
 Result<std::vector<Record>> records_of(const AuditOptions& o) {
-  if (o.what.find('/') != std::string::npos || o.what.ends_with(".jsonl")) return std::vector{record_at(o.what)};
+  if (o.what.find('/') != std::string::npos || o.what.ends_with(".jsonl")) return std::vector{TRY(record_at(o.what))};
   TRY(check_session_name(o.what));
   std::vector<Record> records;
-  bool runs = std::ranges::count(names_in(directories().sessions), o.what) > 0;
   for (const char* name : {"egress.jsonl", "egress-near.jsonl"}) {
-    Record record = record_at(directories().results + "/" + o.what + "/" + name);
-    record.may_be_open = runs;
+    Record record = TRY(record_at(directories().results + "/" + o.what + "/" + name));
     // A record that the result names must be there.
     if (record.seal || ::access(record.path.c_str(), F_OK) == 0) records.push_back(std::move(record));
   }
@@ -70,7 +80,7 @@ Result<std::vector<Record>> records_of(const AuditOptions& o) {
 }
 
 // Feeds the lines of the file to the check. A line that is still being written has no end and is left out, if the
-// record may be open.
+// record may be open. One with a seal is not written any more.
 Result<> read_lines(const Record& record, AuditCheck& check) {
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> in(std::fopen(record.path.c_str(), "rbe"), std::fclose);
   if (!in) return fail_errno("reading " + record.path);
@@ -85,7 +95,7 @@ Result<> read_lines(const Record& record, AuditCheck& check) {
     if (line.size() < kLongestLine) line += rest;
   }
   if (std::ferror(in.get())) return fail_errno("reading " + record.path);
-  if (!line.empty() && !record.may_be_open) check.feed(line);
+  if (!line.empty() && (record.seal || !record.may_be_open)) check.feed(line);
   return {};
 }
 
@@ -101,9 +111,10 @@ json as_json(const Record& record) {
 
 void show(const Record& record) {
   const auto& report = record.report;
-  std::string state = !report.faults.empty()         ? "not as it was written"
-                      : report.closed || record.seal ? "whole"
-                                                     : "whole so far, and not closed yet";
+  std::string state = !report.faults.empty() ? "not as it was written"
+                      : record.seal          ? "whole"
+                      : report.closed        ? "whole, but no result says that it ends here"
+                                             : "whole so far, and not closed yet";
   print(record.path + ": " + state + ", " + std::to_string(report.lines) + " lines");
   for (const auto& fault : report.faults) print("  " + describe(fault));
   if (report.more) print("  and " + std::to_string(report.more) + " more faults");
@@ -121,7 +132,7 @@ Result<int> verify(const AuditOptions& o) {
     TRY(read_lines(record, check));
     record.report = check.finish(record.seal ? &*record.seal : nullptr, record.may_be_open);
     if (!o.head.empty() && record.report.head != o.head && record.report.faults.empty())
-      record.report.faults.push_back({session::AuditFault::Kind::changed, record.report.lines});
+      record.report.faults.push_back({session::AuditFault::Kind::changed, std::max<uint64_t>(record.report.lines, 1)});
     ok = ok && record.report.faults.empty();
     if (o.as_json) files.push_back(as_json(record));
     else show(record);

@@ -63,6 +63,32 @@ TEST_F(Commands, audit_verify_names_what_is_wrong) {
   EXPECT_EQ(bottle({"audit", "verify", "nobody"}).status, 125);
 }
 
+TEST_F(Commands, audit_verify_knows_a_record_that_still_grows) {
+  std::string results = home() + "/.local/state/bottle/results/done", path = leave_record(results);
+  std::string whole = *read_file(path), open = whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1);
+  std::filesystem::create_directories(home() + "/.local/state/bottle/sessions/done");
+  // A sealed record does not grow, although its session is still being removed.
+  ASSERT_TRUE(write_file_atomically(path, whole + "{\"action\":\"allow\""));
+  EXPECT_EQ(bottle({"audit", "verify", "done"}).status, 1) << "an added line without an end";
+  std::filesystem::remove(results + "/result.json");
+  ASSERT_TRUE(write_file_atomically(path, open + "{\"action\":\"al"));
+  EXPECT_EQ(bottle({"audit", "verify", "done"}).status, 0);
+  Answer by_path = bottle({"audit", "verify", path});
+  EXPECT_EQ(by_path.status, 0) << by_path.out << "the same record, by its path";
+}
+
+TEST_F(Commands, audit_verify_does_not_pass_without_the_seal_that_is_there) {
+  std::string results = home() + "/.local/state/bottle/results/done", path = leave_record(results);
+  write(".local/state/bottle/results/done/result.json", "{");
+  Answer broken = bottle({"audit", "verify", "done"});
+  EXPECT_EQ(broken.status, 125) << broken.out;
+  EXPECT_NE(broken.err.find("result.json"), std::string::npos) << broken.err;
+  std::filesystem::remove(results + "/result.json");
+  Answer unsealed = bottle({"audit", "verify", "done"});
+  EXPECT_EQ(unsealed.status, 0);
+  EXPECT_NE(unsealed.out.find("no result says that it ends here"), std::string::npos) << unsealed.out;
+}
+
 TEST_F(Commands, egress_test_says_what_the_guard_would_decide) {
   write(".config/bottle/bottle.yaml", kPolicy);
   Answer answer = bottle({"egress", "test", "--json", "https://api.example.org/v1/a", "https://api.example.org/v2",

@@ -157,8 +157,7 @@ void AuditCheck::check_seal(const wire::AuditSeal& seal) {
   auto sealed = by_line_.find(seal.lines);
   if (lines > seal.lines && sealed != by_line_.end()) same = seal.head.starts_with(sealed->second);
   if (!same) fault(AuditFault::Kind::changed, lines == seal.lines ? last_in_place_ : seal.lines);
-  if (lines > seal.lines && !closed_)
-    fault(AuditFault::Kind::appended, at_ + 1 - (lines - seal.lines), lines - seal.lines);
+  if (lines > seal.lines) fault(AuditFault::Kind::appended, at_ + 1 - (lines - seal.lines), lines - seal.lines);
 }
 
 AuditReport AuditCheck::finish(const wire::AuditSeal* seal, bool may_be_open) {

@@ -135,6 +135,15 @@ TEST(AuditChain, AddedLinesAreNamed) {
   EXPECT_EQ(faults(other.lines, &seal), "line 9 is not as it was written");
 }
 
+// A disk that was full may have left a record that is sealed and has no end.
+TEST(AuditChain, LinesBehindTheSealShowAlthoughTheyEndTheRecord) {
+  const auto made = record(8);
+  auto before_end = AuditChain::after(made.lines[7]);
+  wire::AuditSeal seal{"egress.jsonl", before_end.lines(), before_end.head()};
+  EXPECT_EQ(faults({made.lines.begin(), made.lines.end() - 1}, &seal), "");
+  EXPECT_EQ(faults(made.lines, &seal), "line 9 was added after the end of the record");
+}
+
 // Every change of the text shows, whatever it is. The seed is fixed, so that a failure can be seen again.
 TEST(AuditChain, NoMutationPasses) {
   std::mt19937 random(20260101);

@@ -179,6 +179,13 @@ std::optional<wire::AuditSeal> seal_as_found(const std::string& path) {
   return seal(path, end->last.empty() ? AuditChain() : AuditChain::after(end->last));
 }
 
+std::vector<wire::AuditSeal> seals_after_death(const std::string& path, std::vector<wire::AuditSeal> told) {
+  std::string name = path.substr(path.rfind('/') + 1);
+  bool is_sealed = std::ranges::any_of(told, [&](const wire::AuditSeal& each) { return each.file == name; });
+  if (!is_sealed && ::access(path.c_str(), F_OK) == 0) told.push_back(AuditFile(path).close());
+  return told;
+}
+
 std::string AuditFile::full() const {
   if (!trouble_.empty()) return trouble_;
   if (left_traffic_ < reserve_) return path_ + " has reached its limit";

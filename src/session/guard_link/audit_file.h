@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "session/guard_link/audit_chain.h"
@@ -63,6 +64,11 @@ class AuditFile {
 
 // Returns how the record in a file ends, without writing to it. Returns nothing if the file cannot be read.
 std::optional<wire::AuditSeal> seal_as_found(const std::string& path);
+
+// Ends the record that a dead supervisor left in a file, if its result, whose seals are `told`, does not say how it
+// ended. If it does, leaves the file alone, because what was done to it since then must show. Returns the seals for the
+// result.
+std::vector<wire::AuditSeal> seals_after_death(const std::string& path, std::vector<wire::AuditSeal> told);
 
 // Returns the entry for a guard's line that is not a valid decision. The guard may have let something through.
 wire::Decision unreadable(const Error& why);

@@ -83,18 +83,20 @@ std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orpha
 }
 
 void write_result(const Orphan& orphan, const std::optional<wire::Back>& back, const Receipt& receipt) {
-  if (!back) return;
-  std::string path = orphan.work->results + "/result.json";
+  std::string path = orphan.work->results + "/result.json", record = orphan.work->results + "/egress.jsonl";
   auto before = read_file(path);  // a supervisor that could not bring the work home wrote the rest
   auto told = before ? wire::decode<wire::SessionResult>(*before, wire::From::ours)
                      : Result<wire::SessionResult>(fail(Code::not_found, path));
+  if (!back) {
+    // There is no result to write, but the record must not look as if its end had been cut.
+    if (!before) (void)seals_after_death(record, {});
+    return;
+  }
   auto result = told.value_or(wire::SessionResult{
       .session = orphan.session, .exit = orphan.exit.value_or(125), .what = before ? "" : kSupervisorDied});
   result.back = back;
   result.receipt = receipt;
-  // A supervisor that died has not closed its record.
-  if (std::string record = orphan.work->results + "/egress.jsonl"; ::access(record.c_str(), F_OK) == 0)
-    result.audit = {AuditFile(record).close()};
+  result.audit = seals_after_death(record, std::move(result.audit));
   (void)write_file_atomically(path, wire::encode(result, wire::Layout::pretty));
 }
 
