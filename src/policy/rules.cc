@@ -88,7 +88,7 @@ Decision Rules::request(const Host& host, uint16_t port, std::string_view method
   for (const auto& other : methods_in_query(target)) {
     Decision as_other = request_as(host, port, other, target);
     if (!as_other.allowed) {
-      as_other.reason = "the query asks for the method " + other.substr(0, 40) + ", and " + as_other.reason;
+      as_other.reason = std::string(kQueryRefused) + other.substr(0, 40) + ", and " + as_other.reason;
       return as_other;
     }
     if (!as_other.target.empty()) decision.target = as_other.target;

@@ -90,12 +90,15 @@ Result<> read_record(const std::string& path, Replay& replay) {
     std::string_view rest = std::string_view(piece).substr(0, size);
     for (size_t end; (end = rest.find('\n')) != std::string_view::npos; rest.remove_prefix(end + 1)) {
       line += rest.substr(0, end);
-      if (auto decision = wire::decode<wire::Decision>(line, wire::From::ours)) replay.add(*decision);
+      replay.add_line(line);
       line.clear();
     }
     if (line.size() < kLongestLine) line += rest;
   }
-  return std::ferror(in.get()) ? Result<>(fail_errno("reading " + path)) : Result<>();
+  if (std::ferror(in.get())) return fail_errno("reading " + path);
+  // A line without an end is one that is still being written, or one that was cut.
+  if (!line.empty()) replay.add_line(line);
+  return {};
 }
 
 Result<> read_records(const std::string& what, Replay& replay) {
@@ -126,7 +129,7 @@ json as_json(const Replay& replay) {
                        {"rule", changed.verdict.rule},
                        {"preset", changed.verdict.preset}});
   }
-  return {{"decisions", replay.same + replay.refused + replay.allowed + replay.unjudged},
+  return {{"decisions", replay.decisions()},
           {"same", replay.same},
           {"refused", replay.refused},
           {"allowed", replay.allowed},
@@ -152,9 +155,12 @@ Result<int> replay(const EgressOptions& o) {
   auto policy = TRY(CandidatePolicy::load(o.policy));
   Replay replay(policy);
   TRY(read_records(o.session, replay));
+  if (replay.decisions() == replay.unjudged)
+    return fail(Code::invalid, "nothing in the record of " + o.session + " can be compared",
+                "name a session, or a file with the decisions of a guard");
   if (o.as_json) print_json(as_json(replay));
   else show(replay);
-  return replay.refused + replay.allowed ? 1 : 0;
+  return replay.refused || replay.allowed ? 1 : 0;
 }
 
 // -- presets

@@ -105,6 +105,13 @@ TEST_F(Commands, egress_test_says_what_the_guard_would_decide) {
   Answer one = bottle({"egress", "test", "--method", "POST", "https://a.blind.example.org/"});
   EXPECT_EQ(one.status, 0) << one.err;
   EXPECT_EQ(one.out, "allow  POST https://a.blind.example.org/  blind, by \"*.blind.example.org\"\n");
+  // What the guard refuses for another reason than the rules.
+  Answer carrier = bottle({"egress", "test", "--json", "https://0123456789abcdef0123456789abcdef.blind.example.org/"});
+  EXPECT_EQ(carrier.status, 1) << carrier.out;
+  EXPECT_EQ(carrier.json()["requests"][0]["code"], "name_carries_data");
+  for (const char* method : {"TRACE", "CONNECT", "G ET", ""})
+    EXPECT_EQ(bottle({"egress", "test", "--method", method, "http://a.blind.example.org/"}).status, 125) << method;
+  EXPECT_EQ(bottle({"egress", "test", "http://a.blind.example.org/a b"}).status, 125) << "a space";
   EXPECT_EQ(bottle({"egress", "test", "api.example.org"}).status, 125) << "no scheme";
   EXPECT_EQ(bottle({"egress", "test", "--agent", "nobody", "https://a.example.org/"}).status, 125);
 }
@@ -127,6 +134,56 @@ TEST_F(Commands, egress_replay_says_what_would_change) {
   EXPECT_EQ(same.status, 0) << same.out << same.err;
   EXPECT_NE(same.out.find("4 decisions stay the same"), std::string::npos) << same.out;
   EXPECT_EQ(bottle({"egress", "replay", "nobody"}).status, 125);
+}
+
+// What a record does not have must not look as if nothing would change, or as if the rules decided it.
+TEST_F(Commands, egress_replay_counts_what_it_cannot_judge) {
+  write("policy.yaml",
+        "egress: {allow: [{host: api.example.org, methods: [GET], paths: ['/v1/**']}, {host: 192.0.2.7, ports: [8080], "
+        "methods: [GET]}]}\n");
+  auto replay = [&](const std::string& lines) {
+    std::string path = write("some.jsonl", lines);
+    return bottle({"egress", "replay", path, "--config", home() + "/policy.yaml", "--json"});
+  };
+  auto line = [](const wire::Decision& decision) { return wire::encode(decision) + "\n"; };
+  const std::string good = line(http("allow", "GET", "/v1/a", "allowed"));
+  auto unjudged = [&](const std::string& lines) {
+    Answer answer = replay(good + lines);
+    EXPECT_EQ(answer.status, 0) << answer.out << answer.err;
+    EXPECT_EQ(answer.json()["same"], 1) << lines;
+    return answer.json()["unjudged"].get<int>();
+  };
+  EXPECT_EQ(replay("not a record\n").status, 125);
+  EXPECT_EQ(replay("").status, 125);
+  EXPECT_EQ(unjudged("not a line of a record\n{\"no\":\"end"), 2);
+  wire::Decision query = http("deny", "GET", "/v1/a", "not_allowed");
+  query.reason = "the query asks for the method DELETE, and no rule allows this method";
+  EXPECT_EQ(unjudged(line(query)), 1);
+  query.reason = "the header Destination: no rule allows this path";
+  EXPECT_EQ(unjudged(line(query)), 1);
+  EXPECT_EQ(unjudged(line({.action = "dropped", .reason = "the refusals have reached their limit"})), 1);
+  wire::Decision tunnel = http("allow", "", "", "allowed");
+  tunnel.kind = "connect";
+  EXPECT_EQ(unjudged(line(tunnel)), 1) << "what was asked in a blind tunnel is not known";
+  wire::Decision literal = http("deny", "GET", "/", "ip_literal");
+  literal.host = "192.0.2.7";
+  literal.port = 8080;
+  EXPECT_EQ(replay(line(literal)).status, 0) << "the guard refuses addresses, whatever the rules say";
+}
+
+TEST_F(Commands, egress_replay_reads_any_count_and_the_audit_of_a_guard_alone) {
+  write("policy.yaml", "egress: {allow: [{host: api.example.org, methods: [GET], paths: ['/v1/**']}]}\n");
+  auto replay = [&](const std::string& lines) {
+    return bottle({"egress", "replay", write("some.jsonl", lines), "--config", home() + "/policy.yaml", "--json"});
+  };
+  std::string plain = wire::encode(http("allow", "GET", "/v2/a", "allowed"));
+  auto counted = [&](const char* count) { return plain.substr(0, plain.size() - 1) + ",\"count\":" + count + "}\n"; };
+  EXPECT_EQ(replay(counted("0")).status, 1) << "a decision that would change";
+  EXPECT_EQ(replay(counted("18446744073709551615") + plain + "\n").status, 1) << "the sum is no 0";
+  std::string alone = plain;
+  Answer answer = replay(alone.insert(1, "\"type\":\"audit\",") + "\n{\"type\":\"error\",\"what\":\"x\"}\n");
+  EXPECT_EQ(answer.status, 1) << answer.out << answer.err;
+  EXPECT_EQ(answer.json()["decisions"], 1);
 }
 
 TEST_F(Commands, egress_presets_and_the_plan_show_versions) {

@@ -9,6 +9,7 @@
 #include "base/files/file.h"
 #include "manifest/edit.h"
 #include "plan/plan.h"
+#include "policy/overrides.h"
 #include "session/guard_link/guard_link.h"
 
 namespace bottle::app {
@@ -37,6 +38,11 @@ Result<plan::Plan> plan_of(const PolicySource& source) {
 
 bool is_of(const manifest::AllowRule& rule, const policy::RuleSpec& spec) {
   return rule.host == spec.host && rule.ports == spec.ports && rule.methods == spec.methods && rule.paths == spec.paths;
+}
+
+// Returns whether a request was refused because of its query or of a header, which the record does not have.
+bool follows_from_unrecorded(std::string_view reason) {
+  return reason.starts_with(policy::kQueryRefused) || reason.starts_with(guard::kHeaderRefused);
 }
 
 // A URL in its parts. The target is in origin form.
@@ -95,25 +101,39 @@ CandidatePolicy::Verdict CandidatePolicy::verdict_of(const policy::Decision& dec
   return verdict;
 }
 
+// The guard dials after the rules have allowed a request, and refuses there what its name carries.
+policy::Decision CandidatePolicy::unless_name_carries(policy::Decision decision, const policy::Host& host,
+                                                      uint16_t port) const {
+  bool is_resolved = decision.allowed && !config_->fixed(host) && !config_->lan_route(host, port);
+  auto why = is_resolved ? guard::carried_by_name(*config_, host) : "";
+  if (why.empty()) return decision;
+  return {.code = "name_carries_data", .reason = guard::about_carrier(why), .rule = decision.rule};
+}
+
 CandidatePolicy::Verdict CandidatePolicy::judge_connect(const policy::Host& host, uint16_t port) const {
   using Way = guard::ConnectJudgement::Way;
   auto judged = guard::judge_connect(*config_, host, port);
   const char* way = judged.way == Way::ssh ? "ssh" : judged.way == Way::inspected ? "inspected" : "blind";
-  return verdict_of(judged.decision, way);
+  Verdict verdict = verdict_of(unless_name_carries(judged.decision, host, port), way);
+  verdict.judges_requests = verdict.allowed && judged.decision.restricted;
+  return verdict;
 }
 
 CandidatePolicy::Verdict CandidatePolicy::judge_request(const policy::Host& host, uint16_t port, bool tls,
                                                         std::string_view method, std::string_view target) const {
-  return verdict_of(guard::judge_request(*config_, host, port, tls, method, target), tls ? "inspected" : "plain");
+  auto decision = guard::judge_request(*config_, host, port, tls, method, target);
+  return verdict_of(unless_name_carries(std::move(decision), host, port), tls ? "inspected" : "plain");
 }
 
 Result<CandidatePolicy::Verdict> CandidatePolicy::judge(const std::string& method, const std::string& text) const {
   Url url = TRY(parse_url(text));
   const auto& [host, port] = url.authority;
-  if (!url.tls) return judge_request(host, port, false, method, url.target);
-  Verdict tunnel = judge_connect(host, port);
-  if (tunnel.way != "inspected") return tunnel;
-  return judge_request(host, port, true, method, url.target);
+  if (url.tls)
+    if (Verdict tunnel = judge_connect(host, port); tunnel.way != "inspected") return tunnel;
+  if (std::string why = guard::malformed(method, url.target); !why.empty())
+    return fail(Code::invalid, "the guard answers '" + method + " " + text + "' with 400: " + why,
+                "write it as a client sends it, with %20 for a space");
+  return judge_request(host, port, url.tls, method, url.target);
 }
 
 CandidatePolicy::Replayed CandidatePolicy::replay(const wire::Decision& decision) const {
@@ -125,8 +145,15 @@ CandidatePolicy::Replayed CandidatePolicy::replay(const wire::Decision& decision
   auto host = policy::normalise_host(decision.host);
   bool cut = http && (decision.method.empty() || decision.path.empty() || decision.path.size() >= kCutPath);
   if (!host || decision.port == 0 || cut) return {Change::unjudged, {}};
+  // An address is refused in TLS, too, where the guard judges it when the client connects.
   Verdict now = connect ? judge_connect(*host, decision.port)
-                        : judge_request(*host, decision.port, decision.port != 80, decision.method, decision.path);
+                        : judge_request(*host, decision.port, false, decision.method, decision.path);
+  // The record has neither the query nor the header, so that it could look as if the rules allowed the request.
+  bool lacks_cause = !was_allowed && now.allowed && follows_from_unrecorded(decision.reason);
+  // The requests of a tunnel that was not inspected are not in the record.
+  bool lacks_requests = was_allowed && connect && decision.code == "allowed" && now.judges_requests;
+  if (lacks_cause || lacks_requests) return {Change::unjudged, {}};
+  if (http && now.allowed && decision.port != 80) now.way = "inspected";
   if (now.allowed == was_allowed) return {Change::none, std::move(now)};
   return {now.allowed ? Change::allowed : Change::refused, std::move(now)};
 }

@@ -28,6 +28,7 @@ class CandidatePolicy {
     std::string way;   // "refused", "ssh", "inspected", "blind" or "plain" (http://)
     std::string rule;  // the rule that allows it or comes closest, as the manifest has it; empty if there is none
     std::string preset;
+    bool judges_requests = false;  // it is a tunnel, and the rules name methods or paths for the requests in it
   };
   // Judges a request for `url`, "https://host[:port]/path?query" or "http://…". Fails with Code::invalid if it is not
   // one.
@@ -43,6 +44,7 @@ class CandidatePolicy {
 
  private:
   Verdict verdict_of(const policy::Decision& decision, std::string way) const;
+  policy::Decision unless_name_carries(policy::Decision decision, const policy::Host& host, uint16_t port) const;
   Verdict judge_connect(const policy::Host& host, uint16_t port) const;
   Verdict judge_request(const policy::Host& host, uint16_t port, bool tls, std::string_view method,
                         std::string_view target) const;

@@ -1,33 +1,60 @@
 #include "app/egress/replay.h"
 
+#include <algorithm>
+#include <variant>
+
+#include "session/guard_link/audit_chain.h"
+#include "wire/guard/control.h"
+
 namespace bottle::app {
+namespace {
+
+// Another machine may have written the record, so that a count can be anything. A sum must not become 0 again.
+void add_to(uint64_t& sum, uint64_t count) {
+  if (__builtin_add_overflow(sum, count, &sum)) sum = UINT64_MAX;
+}
+
+}  // namespace
+
+void Replay::add_line(std::string_view line) {
+  if (auto decision = wire::decode<wire::Decision>(line, wire::From::ours)) return add(*decision);
+  auto message = wire::decode<wire::FromGuard>(line, wire::From::ours);
+  if (!message) return add_to(unjudged, 1);
+  if (const auto* decision = std::get_if<wire::Decision>(&*message)) add(*decision);
+}
+
+uint64_t Replay::decisions() const {
+  uint64_t sum = same;
+  for (uint64_t each : {refused, allowed, unjudged}) add_to(sum, each);
+  return sum;
+}
 
 void Replay::add(const wire::Decision& decision) {
   using Change = CandidatePolicy::Change;
-  if (decision.action != "allow" && decision.action != "deny") return;
+  if (decision.action == "close" || decision.action == session::kAuditEnd) return;
+  uint64_t count = std::max<uint64_t>(decision.count, 1);
+  // Anything else stands for decisions that are not in the record.
+  if (decision.action != "allow" && decision.action != "deny") return add_to(unjudged, count);
   auto replayed = policy_.replay(decision);
   switch (replayed.change) {
     case Change::none:
-      same += decision.count;
-      return;
+      return add_to(same, count);
     case Change::unjudged:
-      unjudged += decision.count;
-      return;
+      return add_to(unjudged, count);
     case Change::refused:
-      refused += decision.count;
+      add_to(refused, count);
       break;
     case Change::allowed:
-      allowed += decision.count;
+      add_to(allowed, count);
       break;
   }
   Key key{replayed.change, decision.kind, decision.host, decision.port, decision.method, decision.path};
   auto found = changes.find(key);
   if (found == changes.end() && changes.size() == kMostChanges) {
-    more += decision.count;
-    return;
+    return add_to(more, count);
   }
   auto& changed = changes[key];
-  changed.count += decision.count;
+  add_to(changed.count, count);
   changed.verdict = std::move(replayed.verdict);
 }
 

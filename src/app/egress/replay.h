@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <tuple>
 
 #include "app/egress/candidate.h"
@@ -15,6 +16,10 @@ class Replay {
  public:
   explicit Replay(const CandidatePolicy& policy) : policy_(policy) {}
   void add(const wire::Decision& decision);
+  // Adds a line of a session's record, or of the audit of a guard that runs alone. One that is neither stands for a
+  // decision that cannot be judged.
+  void add_line(std::string_view line);
+  uint64_t decisions() const;  // all of them
 
   struct Changed {
     uint64_t count = 0;

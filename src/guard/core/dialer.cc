@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/os/descriptors.h"
+#include "guard/core/judge.h"
 #include "guard/net/socket_address.h"
 #include "guard/net/targets.h"
 #include "http/head.h"
@@ -200,9 +201,8 @@ Task<Dialed> resolved(Context& context, Waker& waker, Addresses& to, int64_t dea
 }  // namespace
 
 std::string carried(Context& context, const Config& config, const policy::Host& host) {
+  if (auto why = carried_by_name(config, host); !why.empty()) return about_carrier(why);
   if (host.literal || config.rules.names(host)) return {};
-  if (auto why = scan::carries_data(host.name); !why.empty())
-    return "the name " + std::string(why) + ", as names that carry data do; to allow it, add a rule for the full name";
   std::chrono::steady_clock::time_point now{std::chrono::milliseconds(context.loop.now())};
   if (context.names.too_many(host.name, now))
     return "too many different names of " + std::string(scan::registered_domain(host.name)) +

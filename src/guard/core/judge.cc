@@ -1,5 +1,8 @@
 #include "guard/core/judge.h"
 
+#include "http/head.h"
+#include "scan/dns/dns_name.h"
+
 namespace bottle::guard {
 namespace {
 
@@ -22,6 +25,25 @@ policy::Decision judge_request(const Config& config, const policy::Host& host, u
                                std::string_view method, std::string_view target) {
   if (!tls && host.literal && !config.fixed(host)) return literal_refused();
   return config.rules.request(host, port, method, target);
+}
+
+std::string_view carried_by_name(const Config& config, const policy::Host& host) {
+  return host.literal || config.rules.names(host) ? "" : scan::carries_data(host.name);
+}
+
+std::string about_carrier(std::string_view why) {
+  return "the name " + std::string(why) + ", as names that carry data do; to allow it, add a rule for the full name";
+}
+
+bool is_for_here(std::string_view method) { return method != "CONNECT" && method != "TRACE"; }
+
+std::string malformed(std::string_view method, std::string_view target) {
+  std::string text = std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n\r\n";
+  http::Head head;
+  auto parsed = http::parse_request(text, head);
+  if (parsed == Parse::bad) return head.why;
+  if (parsed != Parse::ok || head.method != method || head.target != target) return "not one request";
+  return is_for_here(method) ? "" : "a method that is not for here";
 }
 
 }  // namespace bottle::guard

@@ -97,7 +97,7 @@ Verdict judge_other_paths(const Connection& c, const http::Head& head, const Req
     if (!policy::names_other_path(each.name)) continue;
     auto refuse = [&](const std::string& why) {
       return Verdict{.code = "not_allowed",
-                     .reason = "the header " + std::string(each.name.substr(0, 40)) + ": " + why};
+                     .reason = std::string(kHeaderRefused) + std::string(each.name.substr(0, 40)) + ": " + why};
     };
     std::string_view path = each.value;
     if (size_t scheme = path.find("://"); scheme != path.npos && scheme < path.find('/')) {
@@ -119,7 +119,7 @@ Verdict find_destination(Connection& c, const http::Head& head, Request& request
   auto bad = [](std::string reason) {
     return Verdict{.status = 400, .code = "bad_request", .reason = std::move(reason)};
   };
-  if (head.method == "CONNECT" || head.method == "TRACE") return bad("a method that is not for here");
+  if (!is_for_here(head.method)) return bad("a method that is not for here");
   bool asterisk = head.method == "OPTIONS" && head.target == "*";
   if (c.tunneled && (head.target.starts_with('/') || asterisk)) {
     request.target = std::string(head.target);
