@@ -30,9 +30,10 @@ constexpr PresetRule kMaven[] = {
     {"repo.maven.apache.org", kRead, "/maven2/**"},
     {"repo1.maven.org", kRead, "/maven2/**"},
 };
+// apt checks the signatures of what it gets, and its lists of sources may name http://.
 constexpr PresetRule kDebian[] = {
-    {"deb.debian.org", kRead, "/debian/** /debian-security/**"},
-    {"security.debian.org", kRead, "/debian-security/**"},
+    {"deb.debian.org", kRead, "/debian/** /debian-security/**", true},
+    {"security.debian.org", kRead, "/debian-security/**", true},
 };
 // git asks for info/refs before it pushes, too, but a push itself is a POST to git-receive-pack.
 constexpr PresetRule kGithubRead[] = {
@@ -76,7 +77,7 @@ constexpr Preset kPresets[] = {
     {"crates", "", 1, "crates of crates.io; no publishing", kCrates},
     {"go", "", 1, "Go modules and their checksums", kGo},
     {"maven", "", 1, "artifacts of Maven Central", kMaven},
-    {"debian", "", 1, "packages of Debian", kDebian},
+    {"debian", "", 1, "packages of Debian, also over http://", kDebian},
     {"github-read", "", 1, "clone and fetch from GitHub, and read its API; no push", kGithubRead},
     {"github-repo", "OWNER/NAME", 1,
      "one repository on GitHub: clone, fetch and push, read its API, open and edit its issues and pull requests",
@@ -143,6 +144,7 @@ Result<std::vector<AllowRule>> preset_rules(std::string_view text) {
   std::vector<AllowRule> rules;
   for (const PresetRule& rule : preset->rules)
     rules.push_back({.host = std::string(rule.host),
+                     .ports = rule.plain ? std::vector<uint16_t>{443, 80} : std::vector<uint16_t>{443},
                      .methods = words(rule.methods, argument),
                      .paths = words(rule.paths, argument),
                      .inspect = true,

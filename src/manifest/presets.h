@@ -15,6 +15,7 @@ namespace bottle::manifest {
 
 struct PresetRule {
   std::string_view host, methods, paths;  // methods and paths: with blanks between them; {} is the preset's argument
+  bool plain = false;  // also http://, where whoever is between can read the request and change the answer
 };
 
 struct Preset {

@@ -168,7 +168,7 @@ Result<int> replay(const EgressOptions& o) {
 json as_json(const manifest::Preset& preset, const std::vector<manifest::AllowRule>& rules) {
   json list = json::array();
   for (const auto& rule : rules)
-    list.push_back({{"host", rule.host}, {"methods", rule.methods}, {"paths", rule.paths}});
+    list.push_back({{"host", rule.host}, {"ports", rule.ports}, {"methods", rule.methods}, {"paths", rule.paths}});
   return {{"name", preset.name}, {"version", preset.version}, {"about", preset.about}, {"rules", list}};
 }
 
@@ -186,7 +186,7 @@ Result<> show_presets(const EgressOptions& o) {
     if (o.as_json) continue;
     print(bold(shown) + Line("  version " + std::to_string(preset.version) + ": " + std::string(preset.about)));
     for (const auto& rule : rules) {
-      std::string text = "  " + rule.host + " ";
+      std::string text = "  " + rule.host + (rule.ports.size() > 1 ? " (also http://) " : " ");
       for (const auto& method : rule.methods) text += " " + method;
       text += " ";
       for (const auto& path : rule.paths) text += " " + path;
