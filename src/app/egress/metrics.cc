@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -33,19 +34,37 @@ class Exposition {
   explicit Exposition(std::string session) : session_(std::move(session)) {}
 
   void metric(std::string_view name, std::string_view type, std::string_view help) {
+    write_samples();
     name_ = name;
     text_.append("# HELP ").append(name).append(" ").append(help).append("\n");
     text_.append("# TYPE ").append(name).append(" ").append(type).append("\n");
   }
   void sample(uint64_t value, const Labels& labels = {}) {
-    text_.append(name_).append("{session=\"").append(escaped(session_)).append("\"");
-    for (const auto& [label, text] : labels)
-      text_.append(",").append(label).append("=\"").append(escaped(one_line(text))).append("\"");
-    text_.append("} ").append(std::to_string(value)).append("\n");
+    std::string text = "session=\"" + escaped(session_) + "\"";
+    for (const auto& [label, given] : labels)
+      text.append(",").append(label).append("=\"").append(escaped(one_line(given))).append("\"");
+    auto [found, is_new] = at_.try_emplace(text, samples_.size());
+    if (is_new) samples_.emplace_back(std::move(text), 0);
+    uint64_t& sum = samples_[found->second].second;
+    if (__builtin_add_overflow(sum, value, &sum)) sum = UINT64_MAX;
   }
-  std::string take() { return std::move(text_); }
+  std::string take() {
+    write_samples();
+    return std::move(text_);
+  }
 
  private:
+  void write_samples() {
+    for (const auto& [labels, value] : samples_)
+      text_.append(name_).append("{").append(labels).append("} ").append(std::to_string(value)).append("\n");
+    samples_.clear();
+    at_.clear();
+  }
+
+  // The samples of the metric, each once: a reader refuses the whole text if two have the same labels, and another
+  // machine chooses the names of its hosts.
+  std::vector<std::pair<std::string, uint64_t>> samples_;
+  std::map<std::string, size_t> at_;
   std::string session_, name_, text_;
 };
 

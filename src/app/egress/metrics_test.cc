@@ -78,6 +78,15 @@ TEST(Metrics, AreInTheFormatWhateverTheAgentNamed) {
   EXPECT_EQ(values["bottle_decisions_total{session=\"s1\",action=\"deny\",kind=\"dns\",code=\"\"}"], 3u);
 }
 
+// Another machine can send what it wants, and one text with a series twice costs all sessions of a collector.
+TEST(Metrics, HaveEachSeriesOnce) {
+  wire::Metrics metrics{.decisions = {{"deny", "dns", "x", UINT64_MAX}, {"deny", "dns", "x", 2}},
+                        .hosts = {{"a", 1, 2, 3, 4}, {"b", 1, 0, 0, 0}, {"a", 10, 20, 30, 40}}};
+  auto values = read_strictly(exposition("s1", metrics));
+  EXPECT_EQ(values["bottle_host_decisions_total{session=\"s1\",host=\"a\",action=\"deny\"}"], 22u);
+  EXPECT_EQ(values["bottle_decisions_total{session=\"s1\",action=\"deny\",kind=\"dns\",code=\"x\"}"], UINT64_MAX);
+}
+
 TEST(Metrics, HaveALimitThatLosesNoCount) {
   std::vector<wire::Decision> decisions;
   for (int i = 0; i < 5000; ++i)
