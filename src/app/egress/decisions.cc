@@ -56,9 +56,24 @@ Result<std::vector<std::string>> Decisions::more() {
   return lines;
 }
 
-Result<> Decisions::skip() {
-  TRY(more());
+// Keeps only the beginning of a line that is still being written: the record may have hundreds of megabytes.
+Result<> Decisions::File::skip() {
+  fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char buffer[65536];
+  for (ssize_t n; fd && (n = ::read(fd.get(), buffer, sizeof buffer)) != 0;) {
+    if (n < 0 && errno != EINTR) return fail_errno("reading " + path);
+    if (n < 0) continue;
+    std::string_view piece(buffer, static_cast<size_t>(n));
+    size_t end = piece.rfind('\n');
+    if (end != piece.npos) rest.clear();
+    rest += piece.substr(end == piece.npos ? 0 : end + 1);
+  }
   return {};
+}
+
+Result<> Decisions::skip() {
+  TRY(guard_.skip());
+  return near_.skip();
 }
 
 Result<> Decisions::each(bool follow, const std::function<void(const std::string& line)>& take) {

@@ -29,6 +29,7 @@ class Decisions {
     std::string path, rest = {};
     UniqueFd fd = {};
     Result<std::vector<std::string>> more();
+    Result<> skip();
   };
   Result<std::vector<std::string>> more();
   std::string session_;
