@@ -1,5 +1,6 @@
 """What is there: on the engine, among the processes, in the results. Shared by the tests of teardown, crashes and faults."""
 
+import glob
 import json
 import os
 
@@ -71,10 +72,13 @@ def state_files(operator):
 
 
 def came_home(operator, path):
-    """The contents that a file has in the refs that came back."""
+    """The contents that a file has in the refs that came back, and beside them if a filter of git converts it."""
     refs = operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").split()
     texts = []
     for ref in refs:
         if path in operator.git("ls-tree", "-r", "--name-only", ref).split("\n"):
             texts.append(operator.git("show", "%s:%s" % (ref, path)))
+    for beside in sorted(glob.glob(os.path.join(operator.world.state(operator.home), "results", "*", "filtered", path))):
+        with open(beside) as file:
+            texts.append(file.read())
     return texts
