@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import resource
 import subprocess
 import tempfile
 import time
@@ -372,23 +371,6 @@ def h2_stream_kb(bench):
             return guard.resident()
     few = resident(5)
     return (resident(450) - few) / 1000 / 445
-
-
-@figure("many_tunnels_growth", 1.05, "x", "guard", "resident memory at the third holding of 10,000 tunnels, of that at the first")
-def many_tunnels_growth(bench):
-    f = field(bench)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, 32768), max(most, 32768)))  # each tunnel has two sockets
-    guard = f.guard(blind=f.origin(ANSWER))
-    held = []
-    for i in range(3):
-        bench.progress("many_tunnels_growth: holding %d" % (i + 1))
-        with holding(TOOLS + "load", "hold", to=at(guard), target=BLIND + ":443", answer=ANSWER, count=10_000):
-            time.sleep(1)
-            held.append(guard.resident())
-        time.sleep(1)
-    bench.note("%s MB" % ", ".join("%.1f" % (each / 1e6) for each in held))
-    return held[2] / held[0]
 
 
 @figure("whole_bodies", 2, "of 2", "guard", "500 MB downloads and uploads of curl with HTTP/2 that arrive with an equal checksum", at_least=True)
