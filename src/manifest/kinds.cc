@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <climits>
 #include <cstdlib>
 #include <optional>
 
@@ -275,9 +276,8 @@ bool valid(Type type, const std::string& text) {
     case Type::env_value:
       return env_value(text);
     case Type::flag:
-      return text == "true" || text == "false";
     case Type::inspect:
-      return text == "true" || text == "false" || text == "full";
+      return text == "true" || text == "false" || (type == Type::inspect && text == "full");
     case Type::count:
       return in(text, 1, 4194304);
     case Type::number:
@@ -311,15 +311,14 @@ bool valid(Type type, const std::string& text) {
     case Type::integrity:
       return integrity(text);
     case Type::host_path:
-      return !text.empty() && printable(text);
+    case Type::preset:
+      return !text.empty() && text.size() <= PATH_MAX && printable(text);
     case Type::ssh_key:
       return ssh_key(text);
     case Type::placeholder:
       return placeholder(text);
     case Type::header:
       return header(text);
-    case Type::preset:
-      return !text.empty() && text.size() <= 256 && printable(text);
     case Type::choice:
     case Type::section:
     case Type::rule:
