@@ -58,9 +58,10 @@ bool Body::read_chunked(std::string_view& in, std::string& payload) {
     step_ = Step::size;
     return true;
   }
+  const size_t most = step_ == Step::trailer ? kTrailers : kLine;
   size_t lf = in.find('\n');
-  if (lf == in.npos) return in.size() <= kLine;
-  if (lf == 0 || lf > kLine || in[lf - 1] != '\r') return false;
+  if (lf == in.npos) return in.size() <= most;
+  if (lf == 0 || lf > most || in[lf - 1] != '\r') return false;
   std::string_view line = in.substr(0, lf - 1);
   if (std::ranges::any_of(line, [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; })) return false;
   in.remove_prefix(lf + 1);

@@ -367,6 +367,18 @@ TEST_F(Http2Test, AMalformedRequestIsRecorded) {
   EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));
 }
 
+TEST_F(Http2Test, LongTrailersPass) {
+  std::string details(5000, 'd');
+  Http2Origin origin(ca_.get(), "a.test", [&](const std::string&) {
+    return "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n"
+           "0\r\ngrpc-status-details-bin: " +
+           details + "\r\n\r\n";
+  });
+  inspect("a.test", origin.port);
+  std::string answer = client("a.test").fetch(kGet);
+  EXPECT_TRUE(answer.ends_with("0\r\ngrpc-status-details-bin: " + details + "\r\n\r\n")) << answer.substr(0, 500);
+}
+
 TEST_F(Http2Test, AFloodEndsTheConnectionAndIsRecorded) {
   Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
   inspect("a.test", origin.port);
