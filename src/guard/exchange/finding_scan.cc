@@ -106,6 +106,7 @@ bool RequestScan::look_through(const std::vector<HeadPart>& parts) {
   }
   if (secrets_.model) return true;
   return std::ranges::all_of(parts, [&](const HeadPart& part) {
+    if (http::iequals(part.name, "cookie") && !look_at_crumbs(*part.text)) return false;
     if (!part.name.empty()) return is_usual(part.name) || look_at_piece(part.place, part.name, *part.text);
     std::string_view rest = *part.text;
     rest.remove_prefix(std::min(rest.find('?'), rest.size()));
@@ -119,6 +120,16 @@ bool RequestScan::look_through(const std::vector<HeadPart>& parts) {
     }
     return true;
   });
+}
+
+bool RequestScan::look_at_crumbs(std::string_view cookies) {
+  while (!cookies.empty()) {
+    size_t end = std::min(cookies.find("; "), cookies.size());
+    std::string_view crumb = cookies.substr(0, end);
+    cookies.remove_prefix(std::min(end + 2, cookies.size()));
+    if (crumb.find('=') == crumb.npos && !look_at_piece(Place::header, "cookie", crumb)) return false;
+  }
+  return true;
 }
 
 bool RequestScan::look_at_piece(Place place, std::string_view name, std::string_view text) {

@@ -53,6 +53,8 @@ class RequestScan {
   static constexpr size_t kMostPieces = 4096;
   // Checks the end of what has left because it paused (Stream::last_row).
   bool look_at_row(Place place, std::string_view row);
+  // Does the same for the parts of a Cookie header that assign nothing. HTTP/2 may send each in a header of its own.
+  bool look_at_crumbs(std::string_view cookies);
   // Returns a filter for incoming data.
   scan::Filter incoming();
   const Refusal& refusal() const { return refusal_; }

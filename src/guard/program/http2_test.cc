@@ -1,6 +1,7 @@
 // Tests of HTTP/2 on both sides of the guard: h2::Session is the client and the server, over real TLS.
 #include "guard/h2/session.h"
 #include "guard/program/guard_test.h"
+#include "scan/rule_examples.h"
 
 namespace bottle::guard {
 namespace {
@@ -365,6 +366,20 @@ TEST_F(Http2Test, AMalformedRequestIsRecorded) {
   EXPECT_TRUE(stream->broken());
   EXPECT_EQ(audited("bad_request")["action"], "deny");
   EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));
+}
+
+TEST_F(Http2Test, ASecretInCrumbsOfACookieIsRefused) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  const std::string token = scan::filled("ghp_<alnum 36>", 7), head = "GET /a HTTP/1.1\r\nHost: a.test\r\n";
+  std::string first = token.substr(0, 20), second = token.substr(20);
+  for (const std::string& cookies :
+       {"Cookie: a=" + first + "\r\nCookie: b=" + second, "Cookie: " + first + "\r\nCookie: " + second}) {
+    std::string answer = peer.fetch(head + cookies + "\r\n\r\n");
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 403 ")) << cookies << "\n" << answer;
+  }
+  EXPECT_EQ(origin.served, 0);
 }
 
 TEST_F(Http2Test, LongTrailersPass) {
