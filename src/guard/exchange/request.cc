@@ -84,7 +84,7 @@ std::string protocol_to_ask_for(std::string_view list, bool framed) {
     while (each.starts_with(' ') || each.starts_with('\t')) each.remove_prefix(1);
     while (each.ends_with(' ') || each.ends_with('\t')) each.remove_suffix(1);
     if (http::iequals(each, "websocket")) return std::string(each);
-    bool opaque = http::iequals(each, "h2c") || http::iequals(each.substr(0, 4), "TLS/") ||
+    bool opaque = http::iequals(each.substr(0, 2), "h2") || http::iequals(each.substr(0, 4), "TLS/") ||
                   http::iequals(each.substr(0, 5), "HTTP/");
     if (!framed && !opaque && chosen.empty()) chosen = each;
   }

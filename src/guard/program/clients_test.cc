@@ -382,7 +382,7 @@ TEST_F(OtherUpgradesTest, PassWhereNothingIsLookedThrough) {
     SSL_shutdown(wire.ssl.get());  // the client sends no more, but continues to read
     EXPECT_EQ(wire.to_end(), "hellogot bytes") << to;
   }
-  EXPECT_TRUE(upgrade("h2c").message().ends_with("not switched"));
+  for (const char* to : {"h2c", "H2", "h2c-14"}) EXPECT_TRUE(upgrade(to).message().ends_with("not switched")) << to;
   EXPECT_TRUE(upgrade("TLS/1.0, HTTP/1.1").message().ends_with("not switched"));
 }
 
