@@ -50,13 +50,18 @@ void Upstreams::adopt_rules(const Connection& c) {
   closed_ = http1_only_ = false;
 }
 
+// Opens a stream for c.upstream.
+void Upstreams::use(Shared& shared, Connection& c) {
+  c.upstream.source = std::make_unique<Source>();
+  open_on(*c.upstream.source, shared.session.open(), &c.waker);
+  c.upstream_used = std::exchange(shared.used, true);
+}
+
 bool Upstreams::take_shared(Connection& c) {
   std::erase_if(shared_, [](const auto& each) { return each->over; });
   for (const auto& each : shared_) {
     if (!each->session.has_room()) continue;
-    c.upstream.source = std::make_unique<Source>();
-    open_on(*c.upstream.source, each->session.open(), &c.waker);
-    c.upstream_used = std::exchange(each->used, true);
+    use(*each, c);
     return true;
   }
   return false;
@@ -77,14 +82,17 @@ bool Upstreams::take_idle(Connection& c) {
   return false;
 }
 
-// Makes the new connection c.upstream, which speaks HTTP/2, one of those that are shared.
+// Makes the new connection c.upstream, which speaks HTTP/2, one of those that are shared, and opens its first stream.
 void Upstreams::share(Connection& c) {
   auto shared = std::make_shared<Shared>(context_.loop);
   shared->stream.source = std::move(c.upstream.source);
   shared->stream.ssl = std::move(c.upstream.ssl);
   shared->stream.source->move_to(&shared->waker);
   c.upstream.reset();
-  shared_.push_back(shared);
+  use(*shared, c);  // before the server can say that it takes no streams
+  // If the rules have changed since the dial began, no other request may use the connection.
+  if (config_ == c.config && !closed_) shared_.push_back(shared);
+  else shared->over = true;
   carry(context_, std::move(shared));
 }
 
@@ -104,12 +112,11 @@ Task<Verdict> Upstreams::connect(Connection& c) {
       co_return Verdict{.status = 504, .code = "connect_timeout", .reason = "no connection to the host in time"};
   }
   dialing_ = true;
-  Verdict verdict = co_await connect_upstream(c, Offer::http1_and_2);
+  Verdict verdict = co_await connect_upstream(c, c.config->http2 ? Offer::http1_and_2 : Offer::http1);
   dialing_ = false;
   if (verdict.allowed && speaks_http2(c.upstream.ssl.get())) {
     share(c);
-    take_shared(c);
-  } else if (verdict.allowed) {
+  } else if (verdict.allowed && config_ == c.config) {
     http1_only_ = true;
   }
   for (Waker* each : waiting_) each->wake();

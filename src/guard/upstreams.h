@@ -36,6 +36,7 @@ class Upstreams : public std::enable_shared_from_this<Upstreams> {
     Ssl ssl;
   };
   static Detached carry(Context& context, std::shared_ptr<Shared> shared);
+  static void use(Shared& shared, Connection& c);
   bool take_shared(Connection& c);
   bool take_idle(Connection& c);
   void share(Connection& c);

@@ -1,4 +1,6 @@
 // Tests of HTTP/2 on both sides of the guard: h2::Session is the client and the server, over real TLS.
+#include <netinet/tcp.h>
+
 #include "guard/h2/session.h"
 #include "guard/program/guard_test.h"
 #include "scan/rule_examples.h"
@@ -16,6 +18,16 @@ void append_text(h2::Stream& stream, std::string& to) {
   char buffer[16384];
   for (size_t n; (n = stream.read(buffer, sizeof buffer)) > 0;) to.append(buffer, n);
 }
+
+// A frame that h2::Session does not send.
+std::string frame(uint8_t type, uint8_t flags, uint32_t id, std::string_view payload) {
+  std::string out;
+  for (int shift : {16, 8, 0}) out += static_cast<char>(payload.size() >> shift);
+  out += {static_cast<char>(type), static_cast<char>(flags)};
+  for (int shift : {24, 16, 8, 0}) out += static_cast<char>(id >> shift);
+  return out.append(payload);
+}
+constexpr uint8_t kSettings = 4, kGoAway = 7;  // types
 
 // A client or a server on a blocking connection.
 struct Peer {
@@ -68,6 +80,8 @@ class Http2Origin {
     thread_ = std::thread([this] {
       for (int fd; (fd = accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
         ++accepted;
+        accepted.notify_all();
+        hold.wait(true);
         Wire wire{UniqueFd(fd), {}, {}};
         timeval t{3, 0};
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
@@ -79,10 +93,16 @@ class Http2Origin {
   }
   ~Http2Origin() {
     shutdown(fd_.get(), SHUT_RDWR);
+    release();
     thread_.join();
+  }
+  void release() {
+    hold = false;
+    hold.notify_all();
   }
   uint16_t port = 0;
   std::atomic<int> accepted = 0, served = 0;
+  std::atomic<bool> hold = false;  // a connection that was accepted waits for release() before its handshake
 
  private:
   struct Work {
@@ -392,6 +412,49 @@ TEST_F(Http2Test, LongTrailersPass) {
   inspect("a.test", origin.port);
   std::string answer = client("a.test").fetch(kGet);
   EXPECT_TRUE(answer.ends_with("0\r\ngrpc-status-details-bin: " + details + "\r\n\r\n")) << answer.substr(0, 500);
+}
+
+TEST_F(Http2Test, AServerThatTakesNoRequestsIsReported) {
+  uint16_t port = 0;
+  UniqueFd listener = listen_on_loopback(port);
+  std::thread server([&] {
+    Wire wire{UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)), {}, {}};
+    timeval patience{5, 0};
+    setsockopt(wire.fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    wire.ssl = std::move(*ca_->accept({"a.test", false}, Offer::http2));
+    SSL_set_fd(wire.ssl.get(), wire.fd.get());
+    // The server's last bytes of the handshake arrive together with its frames.
+    SSL_set_max_proto_version(wire.ssl.get(), TLS1_2_VERSION);
+    int cork = 1;
+    setsockopt(wire.fd.get(), IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);
+    if (SSL_accept(wire.ssl.get()) != 1) return;
+    wire.write(frame(kSettings, 0, 0, "") + frame(kGoAway, 0, 0, std::string(8, '\0')));
+    cork = 0;
+    setsockopt(wire.fd.get(), IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);
+    wire.to_end();
+  });
+  inspect("a.test", port);
+  Peer peer = client("a.test");
+  EXPECT_TRUE(peer.fetch(kGet).starts_with("HTTP/1.1 502 "));
+  server.join();
+}
+
+TEST_F(Http2Test, AConnectionOfOldRulesServesNoLaterRequest) {
+  Http2Origin before(ca_.get(), "a.test", [](const std::string&) { return ok("before"); });
+  Http2Origin after(ca_.get(), "a.test", [](const std::string&) { return ok("after"); });
+  before.hold = true;
+  inspect("a.test", before.port);
+  Peer peer = client("a.test");
+  auto first = peer.ask(kGet);
+  before.accepted.wait(0);
+  audited("allowed");
+  route("a.test", after.port);
+  EXPECT_EQ(configure()["type"], "ready");
+  auto second = peer.ask(kGet);
+  audited("allowed");  // it now waits for the connection that the first request makes
+  before.release();
+  EXPECT_TRUE(peer.read(*second).ends_with("after"));
+  EXPECT_TRUE(peer.read(*first).ends_with("before"));
 }
 
 TEST_F(Http2Test, AFloodEndsTheConnectionAndIsRecorded) {
