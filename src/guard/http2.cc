@@ -41,8 +41,8 @@ Task<bool> serve_session(Connection& c, h2::Session& session, const std::shared_
       serve_stream(c.context, std::move(stream), c.host, c.port, upstreams);
     }
     if (session.malformed() != malformed) {
-      malformed = session.malformed();
-      c.audit("deny", "http", "bad_request", "HTTP/2: " + session.fault());
+      for (; malformed < session.malformed(); ++malformed)
+        c.audit("deny", "http", "bad_request", "HTTP/2: " + session.fault());
     }
     if (progress) {
       last = c.now();

@@ -388,6 +388,15 @@ TEST_F(Http2Test, AMalformedRequestIsRecorded) {
   EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));
 }
 
+TEST_F(Http2Test, EachMalformedRequestIsRecorded) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  for (int i = 0; i < 3; ++i) peer.session.open()->write("GET https://b.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));  // all arrive at once
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(audited("bad_request")["action"], "deny") << i;
+}
+
 TEST_F(Http2Test, ASecretInCrumbsOfACookieIsRefused) {
   Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
   inspect("a.test", origin.port);
