@@ -49,7 +49,7 @@ Task<bool> serve_session(Connection& c, h2::Session& session, const std::shared_
       if (++rounds % 16 != 0) continue;
       c.waker.wake();  // lets the others have their turn
     }
-    if (session.streams() > 0) last = c.now();  // its streams have patience of their own
+    if (session.served() > 0) last = c.now();  // the requests have patience of their own
     int64_t patience = served ? c.config->idle_ms : kFirstPatience;
     if (c.now() - last >= patience) break;
     c.client.rest();
@@ -62,7 +62,7 @@ Task<bool> serve_session(Connection& c, h2::Session& session, const std::shared_
 
 Task<bool> serve_http2(Connection& c) {
   auto upstreams = std::make_shared<Upstreams>(c.context);
-  h2::Session session(h2::Role::server);
+  h2::Session session(h2::Role::server, count_of_held());
   session.on_work = [&c] { c.waker.wake(); };
   co_await serve_session(c, session, upstreams);
   session.on_work = nullptr;

@@ -26,7 +26,6 @@ class StreamPort : public Port {
   }
   void shut() override { stream_->end(); }
   std::string_view fault() const override { return stream_->fault(); }
-  size_t held() const override { return stream_->held(); }
 
  private:
   std::shared_ptr<h2::Stream> stream_;

@@ -18,7 +18,7 @@ struct Upstreams::Shared {
   }
   Waker waker;
   Stream stream;
-  h2::Session session{h2::Role::client};
+  h2::Session session{h2::Role::client, count_of_held()};
   bool used = false, over = false;
 };
 

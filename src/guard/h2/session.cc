@@ -17,6 +17,8 @@ constexpr int32_t kClientWindow = 64 * 1024, kServerWindow = 256 * 1024;
 // The window of the whole connection bounds nothing, because each stream has its own. It must not stop one stream
 // because another is not read.
 constexpr int32_t kConnectionWindow = 64 << 20;
+// The bytes of memory that a session needs besides its streams: above all, a buffer of nghttp2.
+constexpr size_t kCost = 16 * 1024;
 
 std::string_view text(const uint8_t* bytes, size_t size) { return {reinterpret_cast<const char*>(bytes), size}; }
 std::string_view text(nghttp2_rcbuf* buffer) {
@@ -47,7 +49,7 @@ struct Session::Callbacks {
   static int result(bool ok) { return ok ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE; }
 
   static int begin_frame(nghttp2_session*, const nghttp2_frame_hd* hd, void* user) {
-    return result(of(user).begin_frame(hd->type, hd->flags, hd->stream_id, hd->length));
+    return result(of(user).begin_frame(hd->type, hd->flags, hd->stream_id));
   }
   static int begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     return result(of(user).begin_head(frame->hd.stream_id, frame->headers.cat == NGHTTP2_HCAT_REQUEST));
@@ -128,7 +130,8 @@ struct Session::Callbacks {
   }
 };
 
-Session::Session(Role role) : role_(role) {
+Session::Session(Role role, size_t* total) : role_(role), total_(total) {
+  if (total_) *total_ += kCost;
   auto make = role == Role::server ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
   if (make(&session_, Callbacks::all(), this, Callbacks::options()) != 0) {
     session_ = nullptr;
@@ -152,6 +155,7 @@ Session::Session(Role role) : role_(role) {
 Session::~Session() {
   cut();
   if (session_) nghttp2_session_del(session_);
+  if (total_) *total_ -= kCost;
 }
 
 void Session::cut() {
@@ -226,7 +230,7 @@ std::shared_ptr<Stream> Session::accept() {
 }
 
 std::shared_ptr<Stream> Session::open() {
-  auto stream = std::make_shared<Stream>(this);
+  auto stream = std::make_shared<Stream>(this, total_);
   unborn_[stream.get()] = stream;
   stream->place_ = places_;
   return stream;
@@ -265,7 +269,7 @@ void Session::dropped(Stream& stream) {
   if (auto unborn = unborn_.find(&stream); unborn != unborn_.end()) {
     stream.session_ = nullptr;
     unborn_.erase(unborn);
-    return;
+    return work();
   }
   if (size_t debt = std::exchange(stream.debt_, 0)) give_back(stream, debt);
   std::string().swap(stream.in_);
@@ -312,7 +316,7 @@ bool Session::names_skipped_stream(int32_t id) {
   return skipped_.contains(id);
 }
 
-bool Session::begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length) {
+bool Session::begin_frame(uint8_t type, uint8_t flags, int32_t id) {
   if (type != NGHTTP2_CONTINUATION) in_head_ = false;
   if (type == NGHTTP2_HEADERS && role_ == Role::server && id % 2 == 1 && names_skipped_stream(id)) {
     error_ = "a stream with a smaller number than an earlier one";
@@ -320,8 +324,7 @@ bool Session::begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length
     return true;
   }
   if (type == NGHTTP2_RST_STREAM) return resets_.take(now_) || fail("too many streams that were reset");
-  bool moves_data =
-      (type == NGHTTP2_DATA && (length > 0 || (flags & NGHTTP2_FLAG_END_STREAM))) || type == NGHTTP2_HEADERS;
+  bool moves_data = (type == NGHTTP2_DATA && ends_stream(flags)) || type == NGHTTP2_HEADERS;
   if (moves_data) return controls_.add(2), true;
   return controls_.take(now_) || fail("too many frames that carry no data");
 }
@@ -335,7 +338,7 @@ bool Session::begin_head(int32_t id, bool request) {
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
     return resets_.take(now_) || fail("too many streams that were refused");
   }
-  auto stream = std::make_shared<Stream>(this);
+  auto stream = std::make_shared<Stream>(this, total_);
   stream->id_ = id;
   streams_[id] = std::move(stream);
   return true;
@@ -407,6 +410,7 @@ bool Session::head_received(Stream& stream, bool ended) {
   // Heads have no flow control.
   if (stream.in_.size() - stream.in_at_ > http::kMaxAnswerHead) return refuse(stream, "too many interim answers");
   stream.in_.append(text.head);
+  stream.count();
   bool interim = !server && text.head[9] == '1';
   if (!interim) {
     stream.in_framing_ = text.framing;
@@ -422,6 +426,7 @@ bool Session::head_received(Stream& stream, bool ended) {
 }
 
 bool Session::data_received(int32_t id, std::string_view payload) {
+  controls_.add(3);  // a frame of padding moves nothing, whatever its length
   // A stream that is not read holds back only itself.
   nghttp2_session_consume_connection(session_, payload.size());
   Stream* stream = find(id);
@@ -464,6 +469,7 @@ long Session::provide(Stream& stream, char* buffer, size_t size, uint32_t* flags
   if (stream.out_at_ == stream.out_.size()) {
     std::string().swap(stream.out_);
     stream.out_at_ = 0;
+    stream.count();
   }
   if (n > 0) stream.changed();
   // What did not fit before may fit now.

@@ -27,7 +27,9 @@ inline constexpr size_t kMostDecoded = 4 * http::kMaxAnswerHead;  // bytes of fi
 
 class Session {
  public:
-  explicit Session(Role role);
+  // Adds to `total`, unless that is null, the bytes of memory that the session and its streams hold, also streams that
+  // outlive the session. The number must outlive all of them.
+  explicit Session(Role role, size_t* total = nullptr);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -55,6 +57,8 @@ class Session {
   // Returns whether the server takes one more stream now.
   bool has_room() const;
   size_t streams() const { return streams_.size() + unborn_.size(); }
+  // Returns the number of streams that the guard works on.
+  size_t served() const { return static_cast<size_t>(places_.use_count()) - 1; }
   // Returns the number of requests and answers so far that were malformed and therefore refused, and what was wrong
   // with the last one.
   uint64_t malformed() const { return malformed_; }
@@ -83,10 +87,9 @@ class Session {
   void resume(Stream& stream);
   void dropped(Stream& stream);
   bool submit(Stream& stream, const http::Head& head);
-  size_t served() const { return static_cast<size_t>(places_.use_count()) - 1; }
 
   // What nghttp2 reports. These return false if the connection must end.
-  bool begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length);
+  bool begin_frame(uint8_t type, uint8_t flags, int32_t id);
   bool names_skipped_stream(int32_t id);
   bool begin_head(int32_t id, bool request);
   bool take_field(int32_t id, std::string_view name, std::string_view value, bool valid);
@@ -99,6 +102,7 @@ class Session {
   long provide(Stream& stream, char* buffer, size_t size, uint32_t* flags);
 
   Role role_;
+  size_t* total_;
   nghttp2_session* session_ = nullptr;
   Streams streams_;                                    // that nghttp2 knows
   std::map<Stream*, std::shared_ptr<Stream>> unborn_;  // whose request has no head yet

@@ -396,6 +396,51 @@ TEST_F(HostileClientTest, EmptyDataEndsTheConnection) {
   EXPECT_LT(frames, 2100);
 }
 
+TEST_F(HostileClientTest, DataThatIsOnlyPaddingEndsTheConnection) {
+  send(headers(1, kGet, false));
+  int frames = 0;
+  while (frames < 10'000 && send(frame(NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, std::string("\x2\0\0", 3)))) ++frames;
+  EXPECT_LT(frames, 2100);
+  EXPECT_EQ(session_.why(), "too many frames that carry no data");
+}
+
+TEST_F(HostileClientTest, DataInFramesOfOneByteHoldsLittleMore) {
+  send(headers(1, kGet, false));
+  auto stream = session_.accept();
+  ASSERT_TRUE(stream);
+  std::string head = all_of(*stream), bytes;
+  for (int i = 0; i < 30'000; ++i) bytes += frame(NGHTTP2_DATA, 0, 1, "x");
+  EXPECT_TRUE(send(bytes));
+  EXPECT_LE(stream->held(), 64u * 1024);
+  EXPECT_TRUE(send(frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, std::string(5000, 'y'))));
+  std::string text = all_of(*stream), payload;
+  http::Body body(http::Body::Kind::chunked);
+  EXPECT_TRUE(body.read(text, payload) && body.done());
+  EXPECT_EQ(payload, std::string(30'000, 'x') + std::string(5000, 'y'));
+}
+
+// A client that opens no window makes the guard hold answers for as long as the connection lasts.
+TEST_F(HostileClientTest, WhatStreamsHoldIsCounted) {
+  size_t held = 0;
+  auto session = std::make_unique<Session>(Role::server, &held);
+  size_t empty = held;
+  session->receive(std::string(NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN) +
+                       frame(NGHTTP2_SETTINGS, 0, 0, std::string("\0\x4\0\0\0\0", 6)) + headers(1, kGet),
+                   0);
+  auto stream = session->accept();
+  ASSERT_TRUE(stream);
+  EXPECT_GT(held, empty);
+  stream->write("HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + std::string(60'000, 'x'));
+  stream->drop();
+  stream.reset();
+  session->transmit(out_, 1 << 20);
+  EXPECT_EQ(session->streams(), 1u);
+  EXPECT_EQ(session->served(), 0u);
+  EXPECT_GE(held, empty + 60'000);
+  session.reset();
+  EXPECT_EQ(held, 0u);
+}
+
 TEST_F(HostileClientTest, PingsThatAreNotReadAreBounded) {
   int frames = 0;
   std::string ping = frame(NGHTTP2_PING, 0, 0, "12345678");

@@ -1,6 +1,7 @@
 #include "guard/h2/stream.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -8,13 +9,26 @@
 
 namespace bottle::guard::h2 {
 
+Stream::Stream(Session* session, size_t* total) : session_(session), total_(total) { count(); }
+
+Stream::~Stream() {
+  if (total_) *total_ -= counted_;
+}
+
+void Stream::count() {
+  size_t now = held() + (dropped_ ? 0 : kCost);
+  if (total_) *total_ += now - counted_;
+  counted_ = now;
+}
+
 size_t Stream::read(char* buffer, size_t size) {
   size_t n = std::min(size, in_.size() - in_at_);
   std::memcpy(buffer, in_.data() + in_at_, n);
   in_at_ += n;
   if (in_at_ == in_.size()) {
     std::string().swap(in_);
-    in_at_ = 0;
+    in_at_ = chunk_ = 0;
+    count();
   }
   // The text is never shorter than its payload, so this gives back at most what was read.
   size_t back = in_.empty() ? debt_ : std::min(debt_, n);
@@ -35,6 +49,7 @@ size_t Stream::write(std::string_view text) {
   if (n == 0 || !session_) return 0;
   pending_.append(text.substr(0, n));
   if (!process()) session_->reset(*this);
+  count();
   session_->work();
   return n;
 }
@@ -85,14 +100,32 @@ void Stream::drop() {
   on_change = nullptr;
   place_.reset();
   if (!std::exchange(dropped_, true) && session_) session_->dropped(*this);
+  count();
+}
+
+// Frames of a few bytes share a chunk if the guard has not read its beginning. As chunks of their own, they would hold
+// six times what the peer may send.
+void Stream::append_to_chunk(std::string_view payload) {
+  constexpr size_t kMostShared = 4096;
+  if (chunk_ == 0 || chunk_ + payload.size() > kMostShared || in_at_ > chunk_at_) {
+    chunk_at_ = in_.size();
+    chunk_ = payload.size();
+    return http::append_chunk(in_, payload);
+  }
+  chunk_ += payload.size();
+  char size[24];
+  int digits = snprintf(size, sizeof size, "%zx", chunk_);
+  in_.replace(in_.size() - 2, 2, payload).append("\r\n");
+  in_.replace(chunk_at_, in_.find('\r', chunk_at_) - chunk_at_, size, static_cast<size_t>(digits));
 }
 
 // Takes payload that the peer has sent.
 void Stream::receive(std::string_view payload) {
   debt_ += payload.size();
   if (in_framing_ == Framing::none) return;  // an answer that has no body, whatever the server says
-  if (in_framing_ == Framing::chunked) http::append_chunk(in_, payload);
+  if (in_framing_ == Framing::chunked) append_to_chunk(payload);
   else in_.append(payload);
+  count();
   changed();
 }
 
@@ -100,6 +133,7 @@ void Stream::receive_end(std::string_view trailers) {
   if (all_in()) return;
   if (in_framing_ == Framing::chunked) in_.append("0\r\n").append(trailers).append("\r\n");
   in_state_ = In::all;
+  count();
   changed();
 }
 

@@ -17,7 +17,9 @@ class Session;
 
 class Stream {
  public:
-  explicit Stream(Session* session) : session_(session) {}
+  // Adds to `total`, unless that is null, what the stream holds, as long as it exists.
+  Stream(Session* session, size_t* total);
+  ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
@@ -58,6 +60,8 @@ class Stream {
 
   // The most bytes that wait for the peer.
   static constexpr size_t kMostOut = 64 * 1024;
+  // The bytes of memory that the guard needs to work on a stream, besides what the stream holds.
+  static constexpr size_t kCost = 8 * 1024;
 
   size_t room() const;
   bool all_in() const { return in_state_ == In::all; }
@@ -67,12 +71,16 @@ class Stream {
   void changed() {
     if (on_change) on_change();
   }
+  void count();
   void receive(std::string_view payload);
+  void append_to_chunk(std::string_view payload);
   void receive_end(std::string_view trailers);
   bool process();
   bool take_head(bool& final);
 
-  Session* session_;             // null after the session's end
+  Session* session_;  // null after the session's end
+  size_t* total_;
+  size_t counted_ = 0;           // the part of *total_ that is this stream's
   int32_t id_ = -1;              // a request that the guard has not written yet has none
   std::shared_ptr<char> place_;  // counts as one of the streams that the guard works on
   Life life_ = Life::open;
@@ -88,7 +96,8 @@ class Stream {
   std::string method_;      // of the request
   std::string in_;          // text for the guard
   size_t in_at_ = 0;
-  size_t debt_ = 0;  // bytes of DATA that were not given back to the peer's window
+  size_t chunk_at_ = 0, chunk_ = 0;  // the last chunk of `in_`: where it begins, and its payload's size
+  size_t debt_ = 0;                  // bytes of DATA that were not given back to the peer's window
   Framing in_framing_ = Framing::none;
   In in_state_ = In::nothing;
 

@@ -68,7 +68,6 @@ class Port {
   virtual ssize_t send(const void* bytes, size_t size) = 0;
   virtual void shut() = 0;                               // sends no more
   virtual std::string_view fault() const { return {}; }  // what was wrong with what the peer sent; a constant
-  virtual size_t held() const = 0;                       // bytes of memory for what waits in either direction
 };
 
 // A descriptor in the reactor, or a Port. It cannot be moved, because the queue of events holds its address.
@@ -92,7 +91,6 @@ class Source {
   void move_to(Waker* waker) { waker_ = waker; }
   // Wakes the Waker as an event does.
   void wake();
-  size_t held() const { return port_ ? port_->held() : 0; }
   std::string_view fault() const { return port_ ? port_->fault() : std::string_view(); }
 
   // Neither call blocks. They return -1 with EAGAIN if they would block, without a system call if that is already

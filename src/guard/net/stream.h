@@ -15,6 +15,8 @@ namespace bottle::guard {
 // many connections exist and how slowly they read, so there is a limit: beyond kMostHeld, a stream that needs more
 // fails.
 size_t held_by_streams();
+// Returns the same number for sessions of HTTP/2, which add to it what they hold and subtract it again.
+size_t* count_of_held();
 inline constexpr size_t kMostHeld = 128 << 20;
 
 // Limits the kernel's buffers for the socket, and for those that it accepts, to a quarter of a megabyte in each

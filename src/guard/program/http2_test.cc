@@ -19,7 +19,7 @@ void append_text(h2::Stream& stream, std::string& to) {
   for (size_t n; (n = stream.read(buffer, sizeof buffer)) > 0;) to.append(buffer, n);
 }
 
-// A frame that h2::Session does not send.
+// Frames and the compressed form of fields, for what h2::Session does not send.
 std::string frame(uint8_t type, uint8_t flags, uint32_t id, std::string_view payload) {
   std::string out;
   for (int shift : {16, 8, 0}) out += static_cast<char>(payload.size() >> shift);
@@ -27,7 +27,19 @@ std::string frame(uint8_t type, uint8_t flags, uint32_t id, std::string_view pay
   for (int shift : {24, 16, 8, 0}) out += static_cast<char>(id >> shift);
   return out.append(payload);
 }
-constexpr uint8_t kSettings = 4, kGoAway = 7;  // types
+constexpr uint8_t kData = 0, kHeaders = 1, kSettings = 4, kGoAway = 7;  // types
+constexpr uint8_t kEndHeaders = 4;                                      // a flag
+
+std::string block(std::initializer_list<std::pair<std::string_view, std::string_view>> fields) {
+  std::string out;
+  for (const auto& [name, value] : fields)
+    out.append(1, '\0')
+        .append(1, static_cast<char>(name.size()))
+        .append(name)
+        .append(1, static_cast<char>(value.size()))
+        .append(value);
+  return out;
+}
 
 // A client or a server on a blocking connection.
 struct Peer {
@@ -464,6 +476,42 @@ TEST_F(Http2Test, AConnectionOfOldRulesServesNoLaterRequest) {
   before.release();
   EXPECT_TRUE(peer.read(*second).ends_with("after"));
   EXPECT_TRUE(peer.read(*first).ends_with("before"));
+}
+
+TEST_F(Http2Test, AHeadThatNeverEndsIsNotWaitedFor) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
+  config_["egress"]["idle_seconds"] = 1;
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));
+  peer.wire.write(frame(kHeaders, 0, 3, block({{":method", "GET"}})));
+  json line;
+  while ((line = next_line())["type"] == "audit" && line["action"] != "close") {
+  }
+  EXPECT_EQ(line.value("action", ""), "close") << line;
+}
+
+// Many streams whose requests wait for a connection to the server. The guard's container has 256 MB.
+TEST_F(Http2Test, WhatWaitsForTheServerIsBounded) {
+  uint16_t port = 0;
+  UniqueFd silent = listen_on_loopback(port);  // takes connections and says nothing
+  inspect("a.test", port);
+  std::string bytes = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(kSettings, 0, 0, ""), piece(16'000, 'x');
+  std::string head = block({{":method", "POST"}, {":scheme", "https"}, {":authority", "a.test"}, {":path", "/"}});
+  for (uint32_t id = 1; id < 200; id += 2) {
+    bytes += frame(kHeaders, kEndHeaders, id, head);
+    for (int i = 0; i < 4; ++i) bytes += frame(kData, 0, id, piece);
+  }
+  std::vector<Wire> wires;
+  for (int i = 0; i < 40; ++i) {
+    wires.push_back(std::move(client("a.test").wire));
+    int little = 16 * 1024;  // so that what was written is not in the kernel
+    setsockopt(wires.back().fd.get(), SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
+  }
+  for (Wire& wire : wires) wire.write(bytes);
+  std::string status = read_file("/proc/" + std::to_string(pid_) + "/status").value_or("");
+  long most = std::stol(status.substr(status.find("VmHWM:") + 6));  // in KB
+  EXPECT_LT(most, 200 * 1024) << "256 MB arrived";
 }
 
 TEST_F(Http2Test, AFloodEndsTheConnectionAndIsRecorded) {
