@@ -5,8 +5,11 @@
 namespace bottle::guard {
 namespace {
 
-// The number of bytes for the peer at which nothing more is read from it. This bounds what its frames can cause.
+// The number of bytes for the peer at which no more are made.
 constexpr size_t kMostUnsent = 64 * 1024;
+// The number of frames without data for the peer at which nothing more is read from it. This bounds what its frames can
+// cause. What waits of bodies must not count: if both sides stopped reading because of it, neither would ever go on.
+constexpr size_t kMostQueued = 64;
 
 class StreamPort : public Port {
  public:
@@ -46,7 +49,7 @@ void open_on(Source& source, std::shared_ptr<h2::Stream> stream, Waker* waker) {
 bool step(h2::Session& session, Stream& stream, int64_t now) {
   bool progress = session.transmit(stream.out, kMostUnsent);
   progress |= !stream.flushed() && stream.flush();
-  if (stream.unsent() < kMostUnsent && stream.fill()) progress = true;
+  if ((stream.unsent() < kMostUnsent || session.queued() < kMostQueued) && stream.fill()) progress = true;
   if (!stream.in.empty()) {
     session.receive(stream.in, now);
     stream.in.clear();

@@ -215,6 +215,8 @@ bool Session::over() const {
   return !session_ || failed_ || (!nghttp2_session_want_read(session_) && !nghttp2_session_want_write(session_));
 }
 
+size_t Session::queued() const { return session_ ? nghttp2_session_get_outbound_queue_size(session_) : 0; }
+
 void Session::shut_down() {
   if (std::exchange(shut_, true) || !session_) return;
   int32_t last = nghttp2_session_get_last_proc_stream_id(session_);

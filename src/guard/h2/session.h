@@ -59,6 +59,8 @@ class Session {
   size_t streams() const { return streams_.size() + unborn_.size(); }
   // Returns the number of streams that the guard works on.
   size_t served() const { return static_cast<size_t>(places_.use_count()) - 1; }
+  // Returns the number of frames without data that wait for transmit().
+  size_t queued() const;
   // Returns the number of requests and answers so far that were malformed and therefore refused, and what was wrong
   // with the last one.
   uint64_t malformed() const { return malformed_; }

@@ -2,6 +2,7 @@
 #include <netinet/tcp.h>
 
 #include "guard/h2/session.h"
+#include "guard/http2_link.h"
 #include "guard/program/guard_test.h"
 #include "scan/rule_examples.h"
 
@@ -512,6 +513,48 @@ TEST_F(Http2Test, WhatWaitsForTheServerIsBounded) {
   std::string status = read_file("/proc/" + std::to_string(pid_) + "/status").value_or("");
   long most = std::stol(status.substr(status.find("VmHWM:") + 6));  // in KB
   EXPECT_LT(most, 200 * 1024) << "256 MB arrived";
+}
+
+class DeafPort : public Port {
+ public:
+  explicit DeafPort(std::string* bytes) : bytes_(bytes) {}
+  ssize_t recv(void* buffer, size_t size) override {
+    if (bytes_->empty()) return errno = EAGAIN, -1;
+    size_t n = bytes_->copy(static_cast<char*>(buffer), size);
+    bytes_->erase(0, n);
+    return static_cast<ssize_t>(n);
+  }
+  ssize_t send(const void*, size_t) override { return errno = EAGAIN, -1; }
+  void shut() override {}
+
+ private:
+  std::string* bytes_;
+};
+
+// If both sides stopped reading because the other does not read, neither would ever go on.
+TEST(Http2LinkTest, APeerThatDoesNotReadIsStillRead) {
+  std::string arriving;
+  Stream stream;
+  stream.source = std::make_unique<Source>();
+  stream.source->open(std::make_unique<DeafPort>(&arriving), nullptr);
+  h2::Session session(h2::Role::server), peer(h2::Role::client);
+  auto ask = [&] {
+    auto asked = peer.open();
+    asked->write(kGet);
+    peer.transmit(arriving, 1 << 20);
+    stream.source->readable = true;
+    step(session, stream, 0);
+    return session.accept();
+  };
+  auto first = ask();
+  ASSERT_TRUE(first);
+  first->write("HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n");
+  for (int i = 0; i < 10 && stream.unsent() < 64 * 1024; ++i) {
+    first->write(std::string(50'000, 'x'));
+    step(session, stream, 0);
+  }
+  ASSERT_GE(stream.unsent(), 64u * 1024);
+  EXPECT_TRUE(ask());
 }
 
 TEST_F(Http2Test, AFloodEndsTheConnectionAndIsRecorded) {
