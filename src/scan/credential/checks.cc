@@ -281,11 +281,26 @@ Found by_check(const Rule& rule, std::string_view text, size_t begin, size_t end
   return {};
 }
 
+// Returns whether the match is part of a checksum in Base64 as lock files write it: "sha512-" or "h1:" and all of the
+// digest. By chance, what stands between a '+' and a '/' in it can have the form of a credential.
+bool in_checksum(std::string_view text, size_t begin, size_t end) {
+  constexpr size_t kLongest = 88;
+  auto in_digest = [](char c) { return is_base64(c) || c == '='; };
+  size_t from = begin, to = end;
+  while (from > 0 && begin - from < kLongest && in_digest(text[from - 1])) --from;
+  while (to < text.size() && to - end < kLongest && in_digest(text[to])) ++to;
+  std::string_view before = text.substr(0, from);
+  size_t size = to - from;
+  return (size == 88 && before.ends_with("sha512-")) || (size == 64 && before.ends_with("sha384-")) ||
+         (size == 44 && (before.ends_with("sha256-") || before.ends_with("h1:")));
+}
+
 }  // namespace
 
 std::optional<Credential> judge(const Rule& rule, std::string_view text, size_t begin, size_t end, bool joined) {
   if (!joined && rule.edge != Edge::any && begin > 0 && is_alnum(text[begin - 1])) return {};
   if (!joined && rule.edge == Edge::alone && end < text.size() && is_alnum(text[end])) return {};
+  if (!joined && rule.edge == Edge::alone && in_checksum(text, begin, end)) return {};
   return by_check(rule, text, begin, end);
 }
 
