@@ -161,6 +161,8 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
   while (true) {
     bool kept = upstream_is_kept(c) && c.upstream_used;
     if (!kept && !upstream_is_kept(c)) {
+      c.client.beside = head.size();  // HTTP/2 lets a client send much more of heads than it sends bytes
+      c.client.rest();
       Verdict verdict = co_await reach_upstream(c);
       if (!verdict.allowed) {
         c.audit(verdict.status == 403 ? "deny" : "close", "http", verdict.code, verdict.reason, request.method,
