@@ -1,5 +1,5 @@
-// Declares what a command reads from its command line. The commands see this in place of the parser's own header, whose
-// code would be compiled again with each of them.
+// Declares what a command reads from its command line. The commands include this file instead of the parser's header,
+// whose code would be compiled again with each of them.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,7 @@ class Option;
 
 namespace bottle::app {
 
-// A flag, an option with a value or a positional argument. A handle: the parser owns the argument.
+// A handle to a flag, an option with a value or a positional argument. The parser owns the argument.
 class Argument {
  public:
   explicit Argument(CLI::Option* option) : option_(option) {}
@@ -29,13 +29,13 @@ class Argument {
   CLI::Option* option_;
 };
 
-// A command or a group of commands. A handle: the parser owns the command.
+// A handle to a command or a group of commands. The parser owns the command.
 class Command {
  public:
   explicit Command(CLI::App& app) : app_(&app) {}
 
-  Command command(const std::string& name);  // below this one
-  Command group(const std::string& name);    // likewise, and one of its own commands must follow
+  Command command(const std::string& name);  // adds a subcommand
+  Command group(const std::string& name);    // adds a subcommand that must be followed by one of its own
 
   // The names are "-p,--prompt" for an option and "agent" for a positional argument. The variable must outlive the
   // parser.
@@ -43,7 +43,7 @@ class Command {
   Argument option(const std::string& names, std::vector<std::string>& values);
   Argument flag(const std::string& names, bool& value);
 
-  // Calls `run` when the command line has been parsed and names this command.
+  // Calls `run` after parsing if the command line names this command.
   void runs(std::function<void()> run);
 
  private:

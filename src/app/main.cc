@@ -45,11 +45,11 @@ int dispatch(int argc, char** argv) {
   if (is_completion) return bottle::app::complete_main({argv + 2, argv + argc});
   // This destroys a VM when its owner is dead (machine/reaper.h).
   if (argc == 3 && std::strcmp(argv[1], "reap") == 0) return bottle::app::reap_vm(argv[2]);
-  // This compiles the operator's rules in a process that can be ended (world/own_rules.h).
+  // Compiles the operator's rules in a process that can be killed (world/own_rules.h).
   if (argc == 2 && std::strcmp(argv[1], "compile-rules") == 0) return bottle::app::compile_rules();
   // The bottle on another machine calls this over ssh.
   if (argc >= 2 && std::strcmp(argv[1], "far") == 0) return bottle::app::run_far({argv + 2, argv + argc});
-  // The near side of a remote session runs this as its broker (remote/near/broker.h).
+  // The near side of a remote session runs this as its broker (remote/near/services/broker.h).
   if (argc == 2 && std::strcmp(argv[1], "broker") == 0) {
     bottle::restore_randomization(argv);
     return bottle::app::run_broker();

@@ -7,9 +7,9 @@ namespace bottle::app {
 // Reads the job from `socket` and runs the session to its end. Blocks. Returns the exit status of the process.
 int supervise(int socket);
 
-// Runs the guard as a broker: `bottle broker`, which the near side of a remote session starts (remote/near/broker.h).
-// The broker gets its configuration on stdin, and connections over the socket that is its stderr. Blocks. Returns the
-// exit status of the process.
+// Runs the guard as a broker. This is `bottle broker`, which the near side of a remote session starts
+// (remote/near/services/broker.h). The broker reads its configuration from stdin and receives connections over the
+// socket that is its stderr. Blocks. Returns the exit status of the process.
 int run_broker();
 
 }  // namespace bottle::app

@@ -20,7 +20,7 @@ namespace {
 using nlohmann::json;
 using session::AuditCheck, session::AuditReport;
 
-constexpr size_t kLongestLine = 256 << 10;  // in bytes; a record has none that is so long
+constexpr size_t kLongestLine = 256 << 10;  // in bytes; no line of a record is this long
 constexpr size_t kLargestResult = 4 << 20;
 
 struct AuditOptions {

@@ -80,7 +80,7 @@ Result<int> test(const EgressOptions& o) {
 
 // -- replay
 
-constexpr size_t kLongestLine = 256 << 10;  // in bytes; a record has none that is so long
+constexpr size_t kLongestLine = 256 << 10;  // in bytes; no line of a record is this long
 
 Result<> read_record(const std::string& path, Replay& replay) {
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> in(std::fopen(path.c_str(), "rbe"), std::fclose);
@@ -179,7 +179,7 @@ Result<> show_presets(const EgressOptions& o) {
   for (const auto& preset : manifest::presets()) {
     if (!o.preset.empty() && preset.name != wanted) continue;
     std::string name(preset.name);
-    // A preset with an argument is shown with the one that was given, or with its placeholder.
+    // A preset with an argument is shown with the argument that was given, or with its placeholder.
     std::string shown = o.preset.empty() ? name + (preset.argument.empty() ? "" : ":OWNER/NAME") : o.preset;
     auto rules = TRY(manifest::preset_rules(shown));
     all.push_back(as_json(preset, rules));

@@ -1,4 +1,4 @@
-// The commands about the record and the policy of guards, without a session.
+// Tests the commands about the record and the policy of guards, without a session.
 #include <filesystem>
 
 #include "app/commands/command_test.h"
@@ -26,7 +26,7 @@ wire::Decision http(const char* action, const char* method, const char* path, co
           .reason = "x"};
 }
 
-// Leaves the record of a session that has ended, and its result.
+// Writes the record and the result of a session that has ended.
 std::string leave_record(const std::string& results) {
   std::filesystem::create_directories(results);
   session::AuditFile audit(results + "/egress.jsonl");

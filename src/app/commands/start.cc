@@ -151,7 +151,7 @@ Result<> confirm_start(const std::stop_token& stop) {
   return {};
 }
 
-// Fails for a repository that is refused, and if a variable names another repository or another work tree.
+// Fails if the repository is refused, or if an environment variable names another repository or work tree.
 Result<> check_repository(const std::string& workspace) {
   auto found = TRY(git::find(workspace));
   char real[PATH_MAX];
@@ -290,9 +290,9 @@ int report_stop(const Error& error, const StartOptions& options, const Interrupt
   return 128 + (interruption.signal() ? interruption.signal() : SIGTERM);
 }
 
-// Connects the terminal with the session until the session ends or the operator leaves it. Returns bottle's exit
-// status, or nothing if the machine has changed and another start would succeed: then nothing has run, and no value was
-// sent.
+// Connects the terminal to the session until the session ends or the operator leaves it. Returns bottle's exit status,
+// or nothing if the machine has changed and another start would succeed. In that case, nothing has run, and no value
+// was sent.
 Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan, Place& place, UniqueFd socket,
                                   Interruption& interruption, const Say& say) {
   const auto& options = request.options;

@@ -15,7 +15,7 @@
 namespace bottle::app {
 namespace {
 
-constexpr size_t kCutPath = 512;  // of a path in the audit, in bytes
+constexpr size_t kCutPath = 512;  // in bytes; the audit cuts longer paths
 
 std::string here() {
   char path[PATH_MAX];
@@ -75,7 +75,7 @@ Result<CandidatePolicy> CandidatePolicy::load(const PolicySource& source) {
   if (!source.config.empty() && !source.agent.empty())
     return fail(Code::invalid, "--agent and --config cannot be combined", "leave out one of them");
   auto plan = TRY(plan_of(source));
-  // The values of secrets decide nothing here, but which hosts they are bound to does.
+  // The values of secrets have no effect on the decision, but the hosts that they are bound to do.
   return make(plan.egress, session::guard_config(plan, {.guard_ip = "127.0.0.1", .tunnel = true}));
 }
 
@@ -140,7 +140,7 @@ CandidatePolicy::Replayed CandidatePolicy::replay(const wire::Decision& decision
   bool connect = decision.kind == "connect" || decision.kind == "ssh", http = decision.kind == "http";
   bool was_allowed = decision.action == "allow";
   if ((!connect && !http) || (!was_allowed && decision.action != "deny")) return {};
-  // Other codes follow from an address, a key, a secret or the client's bytes, which the record does not have.
+  // The other codes follow from an address, a key, a secret or the client's bytes, none of which the record contains.
   if (!was_allowed && decision.code != "not_allowed" && decision.code != "ip_literal") return {};
   auto host = policy::normalise_host(decision.host);
   bool cut = http && (decision.method.empty() || decision.path.empty() || decision.path.size() >= kCutPath);

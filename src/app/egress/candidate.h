@@ -1,4 +1,4 @@
-// The policy that a session would have, as its guard would apply it, without a session.
+// Applies the policy that a session would have, as its guard would apply it, without a session.
 #pragma once
 
 #include <memory>
@@ -11,14 +11,15 @@
 
 namespace bottle::app {
 
-// Where the policy comes from: an agent of the manifest, or the file of a guard that runs alone.
+// Says where the policy comes from: an agent of the manifest, or the file of a guard that runs alone.
 struct PolicySource {
   std::string agent, config;
 };
 
 class CandidatePolicy {
  public:
-  // Fails if neither or both are named, and the manifest has more than one agent. Uses no network and asks for nothing.
+  // Fails if neither or both are named, and the manifest has more than one agent. Uses no network and asks no
+  // questions.
   static Result<CandidatePolicy> load(const PolicySource& source);
   static Result<CandidatePolicy> make(const manifest::Egress& egress, const wire::GuardConfig& config);
 
@@ -30,11 +31,12 @@ class CandidatePolicy {
     std::string preset;
     bool judges_requests = false;  // it is a tunnel, and the rules name methods or paths for the requests in it
   };
-  // Judges a request for `url`, "https://host[:port]/path?query" or "http://…". Fails with Code::invalid if it is not
-  // one.
+  // Judges a request for `url`, such as "https://host[:port]/path?query" or "http://…". Fails with Code::invalid for
+  // any other text.
   Result<Verdict> judge(const std::string& method, const std::string& url) const;
 
-  // What a recorded decision would be under this policy. Decisions that do not follow from the rules stay as they are.
+  // Says how a recorded decision would change under this policy. Decisions that do not follow from the rules do not
+  // change.
   enum class Change : uint8_t { none, refused, allowed, unjudged };
   struct Replayed {
     Change change = Change::none;

@@ -34,7 +34,7 @@ Decisions::Decisions(const std::string& session)
       guard_{directories().results + "/" + session + "/egress.jsonl"},
       near_{directories().results + "/" + session + "/egress-near.jsonl"} {}
 
-// The file may not exist yet, and it grows.
+// Returns the lines that were added since the last call. The file may not exist yet.
 Result<std::vector<std::string>> Decisions::File::more() {
   std::vector<std::string> lines;
   if (!fd) fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -80,7 +80,7 @@ Result<> Decisions::each(bool follow, const std::function<void(const std::string
   for (bool last = false;;) {
     for (const auto& line : TRY(more())) take(line);
     if (!flush_output()) return {};
-    // Reads once more after the end, for what was written since the last read.
+    // Reads once more after the session's end, because lines may have been written since the last read.
     if (last || !follow) return {};
     last = !runs_now(session_);
     if (!last) std::this_thread::sleep_for(std::chrono::milliseconds(200));

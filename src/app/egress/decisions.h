@@ -1,4 +1,4 @@
-// Reads the decisions of a session's guard, and of the broker on this machine, while they are written.
+// Reads the decisions of a session's guard, and those of the broker on this machine, while they are being written.
 #pragma once
 
 #include <functional>
@@ -10,18 +10,18 @@
 
 namespace bottle::app {
 
-// Returns whether the session has not ended.
+// Returns whether the session is still running.
 bool runs_now(const std::string& session);
 
 class Decisions {
  public:
   explicit Decisions(const std::string& session);
-  // Passes each line to `take`, in the order of time. With `follow`, waits for further lines as long as the session
-  // runs. Stops when the reader of stdout is gone.
+  // Passes each line to `take`, in chronological order. With `follow`, waits for further lines as long as the session
+  // runs. Stops when the reader of stdout has closed it.
   Result<> each(bool follow, const std::function<void(const std::string& line)>& take);
-  // Goes to the end of what is there, so that each() passes only later lines.
+  // Skips the existing lines, so that each() passes only later ones.
   Result<> skip();
-  // Returns whether there is a record. Call it after each().
+  // Returns whether there is a record. Call this after each().
   bool exist() const { return guard_.fd || near_.fd; }
 
  private:
@@ -36,7 +36,7 @@ class Decisions {
   File guard_, near_;
 };
 
-// Says that a session has no record.
+// Returns the error for a session that has no record.
 std::unexpected<Error> no_decisions(const std::string& session);
 
 }  // namespace bottle::app

@@ -12,8 +12,8 @@
 namespace bottle::app {
 namespace {
 
-// Reads text as the exposition format 0.0.4 prescribes, more strictly than Prometheus does. Returns the value of each
-// sample by its name and labels.
+// Parses text in the exposition format 0.0.4, more strictly than Prometheus does. Returns the value of each sample by
+// its name and labels.
 std::map<std::string, uint64_t> read_strictly(const std::string& text) {
   static const std::regex help("# HELP ([a-z_]+) [^\\\\\n]+"), type("# TYPE ([a-z_]+) (counter|gauge)");
   static const std::regex sample("([a-z_]+)(\\{[^\n]*\\}) ([0-9]+)");

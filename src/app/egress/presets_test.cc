@@ -1,4 +1,4 @@
-// What each preset allows and refuses, judged by the guard's own code.
+// Checks what each preset allows and refuses, with the guard's own code.
 #include <gtest/gtest.h>
 
 #include <set>

@@ -11,7 +11,7 @@
 
 namespace bottle::app {
 
-// Counts what would change. Its memory is bounded, because the agent chose the names in the record.
+// Counts the decisions that would change. Its memory is bounded, because the agent chose the names in the record.
 class Replay {
  public:
   explicit Replay(const CandidatePolicy& policy) : policy_(policy) {}
@@ -25,12 +25,12 @@ class Replay {
     uint64_t count = 0;
     CandidatePolicy::Verdict verdict;
   };
-  // By change, kind, host, port, method and path.
+  // change, kind, host, port, method, path
   using Key = std::tuple<CandidatePolicy::Change, std::string, std::string, uint16_t, std::string, std::string>;
   static constexpr size_t kMostChanges = 1000;
 
   uint64_t same = 0, refused = 0, allowed = 0, unjudged = 0;  // in decisions
-  uint64_t more = 0;                                          // of `refused` and `allowed`, those not in `changes`
+  uint64_t more = 0;  // decisions counted in `refused` and `allowed` that are not in `changes`
   std::map<Key, Changed> changes;
 
  private:

@@ -1,4 +1,4 @@
-// What `bottle vm` and `bottle cleanup` show of VMs, as rows and as JSON.
+// Formats what `bottle vm` and `bottle cleanup` show about VMs, as rows and as JSON.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace bottle::app {
 struct VmRow {
   std::string name, id, provider, kind, state, session, cost_per_hour;
   bool mine = false, reaper = false, keep = false;
-  std::optional<int64_t> age, ends_in;  // in seconds; the latter is negative when the time is up
+  std::optional<int64_t> age, ends_in;  // in seconds; `ends_in` is negative when the time is up
 };
 VmRow row_of(const machine::Found& found);
 nlohmann::json to_json(const VmRow& row);
@@ -27,7 +27,7 @@ nlohmann::json to_json(const machine::Vm& vm);
 nlohmann::json receipt_of(const Result<machine::Destroyed>& gone, const std::string& name);
 // Returns the entry of a VM that would be destroyed.
 nlohmann::json entry_of(const machine::Found& found, const std::string& name);
-// Returns the receipt of a VM that stays because its work could not be fetched, and why.
+// Returns the receipt of a VM that is kept because its work could not be fetched, with the reason.
 nlohmann::json receipt_of_held(const machine::Found& found, const std::string& name, const std::string& why);
 
 }  // namespace bottle::app

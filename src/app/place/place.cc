@@ -287,7 +287,7 @@ class VmPlace : public Place {
 
  private:
   session::RemoteJob remote_;
-  wire::BakedRecord baked_;  // what is on the disk that the VM starts from
+  wire::BakedRecord baked_;  // what is on the disk image that the VM starts from
   session::Token token_;
   bool tunnel_;
   Transport transport_;

@@ -30,7 +30,7 @@ std::string baked_record(const manifest::Vm& vm) {
 wire::BakedRecord baked_for(const manifest::Vm& vm) {
   auto text = read_file(baked_record(vm), wire::BakedRecord::kMost);
   auto baked = text ? wire::decode<wire::BakedRecord>(*text, wire::From::ours) : wire::BakedRecord{};
-  return baked ? *baked : wire::BakedRecord{};  // unreadable: not made by bottle
+  return baked ? *baked : wire::BakedRecord{};  // an unreadable record was not made by bottle
 }
 
 Result<std::vector<machine::Ask>> whom_to_ask() {

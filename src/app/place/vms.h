@@ -17,8 +17,8 @@ namespace bottle::app {
 // their options.
 Result<std::vector<machine::Ask>> whom_to_ask();
 
-// Returns what `bottle vm bake` kept for VMs of this provider and these options. Its image is empty if nothing was
-// baked.
+// Returns the record of what `bottle vm bake` made for VMs of this provider with these options. The image is empty if
+// nothing was baked.
 wire::BakedRecord baked_for(const manifest::Vm& vm);
 
 // Returns the manifest's entry. If it names no image, uses the one that was baked for it. Fails with Code::not_found

@@ -18,13 +18,13 @@ class Interruption {
   Interruption& operator=(const Interruption&) = delete;
   ~Interruption();
 
-  // Ends what the start waits for.
+  // Returns the token that ends whatever the start waits for.
   std::stop_token stop() const { return stop_.get_token(); }
-  // Returns the signal that came, or 0.
+  // Returns the signal that arrived, or 0.
   int signal() const { return signal_; }
-  // Leaves further signals to follow(), which reads them from the returned pipe.
+  // Leaves further signals to follow(), which gets them from the returned object.
   const Signals& hand_over();
-  // Tells that follow() got this signal.
+  // Notes that follow() received this signal.
   void came(int number) { signal_ = number; }
 
  private:

@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 bool is_trusted(uid_t owner) {
-  // The system's own directories belong to it in a user namespace.
+  // In a user namespace, the system's directories seem to belong to the uid for unmapped owners.
   static const auto unmapped = unmapped_owner();
   return owner == ::geteuid() || owner == 0 || owner == unmapped;
 }

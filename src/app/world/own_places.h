@@ -12,7 +12,7 @@ namespace bottle::app {
 // is judged by its nearest existing parent directory.
 Result<> check_own_places(const session::Directories& directories);
 
-// Checks one file or directory, and the way to it, in the same way.
+// Checks one file or directory, and all directories above it, in the same way.
 Result<> check_own_place(const std::string& path);
 
 }  // namespace bottle::app

@@ -19,7 +19,7 @@ constexpr uint64_t kMostCompileMemory = 1ull << 30;
 constexpr int kInvalid = 1;
 constexpr uint32_t kFillings = 5;
 
-// Compiles in another process, because a pattern can take the compiler minutes and gigabytes.
+// Compiles in another process, because the compiler can take minutes and gigabytes for a pattern.
 Result<std::string> compiled(const std::string& text) {
   Command command{.argv = {path_to_self(), "compile-rules"}, .clean_env = true, .most_memory = kMostCompileMemory};
   auto done = capture(command, {.input = text, .timeout_ms = kMostCompileMs, .limit = 2 * kMostDatabase});
@@ -33,8 +33,8 @@ Result<std::string> compiled(const std::string& text) {
   return std::move(done->out);
 }
 
-// Compiles the rules of all files together. The compiler's line numbers are those of one file, so it compiles the files
-// one by one if there is a mistake.
+// Compiles the rules of all files together. If there is a mistake, compiles the files one by one, because the
+// compiler's line numbers refer to a single file.
 Result<std::string> compiled(const std::vector<OwnRules>& files) {
   std::string all;
   for (const auto& file : files) all += file.text + "\n";

@@ -13,7 +13,8 @@ struct Results {
   std::string session, directory;
   std::vector<std::string> places;        // directories whose repositories may have refs of the session
   std::vector<workspace::Patch> patches;  // the existing patches
-  std::vector<std::string> copies;        // commands that take the files that no patch has, because git filters them
+  std::vector<std::string>
+      copies;  // commands that copy the files that are in no patch because a git filter would convert them
 };
 
 // Returns the results of one ended session. Fails with Code::conflict if it still runs, and with Code::not_found if
