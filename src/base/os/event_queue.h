@@ -1,4 +1,4 @@
-// Tells the guard's event loop about its descriptors: epoll(7), or poll(2) on other systems.
+// Reports events on descriptors to the guard's event loop, with epoll(7) on Linux and poll(2) on other systems.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,8 @@ namespace bottle {
 
 class EventQueue {
  public:
-  // Bits of an event. kPeerEnded: the peer sends no more. kHangUp: the connection is gone in both directions.
+  // The bits of an event. kPeerEnded means that the peer sends nothing more, and kHangUp that the connection is closed
+  // in both directions.
   static constexpr uint32_t kIn = 1, kOut = 4, kError = 8, kHangUp = 16, kPeerEnded = 0x2000;
   struct Event {
     void* what;
@@ -19,19 +20,20 @@ class EventQueue {
   EventQueue();
   ~EventQueue();
 
-  // Reports each change once. `what` comes back with the events. The owner keeps `readable` and `writable`: true after
-  // an event, false after a call that failed with EAGAIN. A system without edges asks only for what is false. They must
-  // stay valid until forget() or closing().
+  // Reports each change once, with `what` in the event. The owner sets `readable` and `writable` to true after an
+  // event, and to false after a call that failed with EAGAIN. A system without edge-triggered events asks only about
+  // what is false. Both pointers must stay valid until forget() or closing().
   void watch_edges(int fd, void* what, const bool* readable, const bool* writable);
 
-  // Reports kIn and kOut as long as they last. A second call changes what is waited for.
+  // Reports kIn and kOut for as long as they hold. A second call changes which of them are reported.
   void watch(int fd, void* what, uint32_t bits);
 
   void forget(int fd);
-  // Must be called instead of forget() right before a watched descriptor is closed. On Linux it costs nothing.
+  // Call this instead of forget() right before a watched descriptor is closed. On Linux, it costs nothing.
   void closing(int fd);
 
-  // Blocks until something happens, at most `timeout_ms` (-1: no limit). Valid until the next call.
+  // Blocks until something happens, for at most `timeout_ms` (-1 means no limit). The result is valid until the next
+  // call.
   std::span<const Event> wait(int timeout_ms);
 
  private:

@@ -5,22 +5,22 @@
 
 namespace bottle {
 
-// Executes this program again with address space layout randomization if it was started without. A VM with an emulated
-// processor starts all programs without it, because code at fixed addresses is translated only once instead of at each
-// exec, which makes an engine there twice as fast (providers/qemu). Call this first in main(). It returns if there is
-// nothing to do or if it fails.
+// Executes this program again with address space layout randomization if it was started without it. A VM with an
+// emulated processor starts all programs without it, because code at fixed addresses is translated only once instead of
+// at each exec, which makes the VM's engine twice as fast (providers/qemu). Call this first in main(). Returns if there
+// is nothing to do or if it fails.
 void restore_randomization(char** argv);
 
-// From this call on, a crash of this process leaves no core dump, even if the kernel pipes dumps into a program, which
-// RLIMIT_CORE alone does not prevent (core(5)). Other processes of the operator can no longer read its memory
-// (ptrace(2)). Programs that it starts inherit only the soft limit (execve(2)). Where POSIX is all there is, only the
-// soft limit is set.
+// Keeps a crash of this process from leaving a core dump, even if the kernel pipes dumps into a program, which
+// RLIMIT_CORE alone does not prevent (core(5)). Also keeps the operator's other processes from reading its memory
+// (ptrace(2)). Programs that it starts inherit only the soft limit (execve(2)). With POSIX alone, sets only the soft
+// limit.
 void forbid_core_dumps();
 
-// Overwrites bytes that were secret. The compiler does not remove the call.
+// Overwrites secret bytes. The compiler does not optimize the call away.
 void wipe(void* bytes, size_t size);
 
-// Returns free memory of the heap to the system, if the C library can do that.
+// Returns the heap's free memory to the system, if the C library can do that.
 void release_free_memory();
 
 // Removes all variables from this process's environment.

@@ -1,4 +1,4 @@
-// Tests of what the operating system gives. They run with both implementations, Linux and POSIX.
+// Tests the interface to the operating system. The tests run with both implementations, Linux and POSIX.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -56,7 +56,8 @@ TEST(Descriptors, ArePassedOverASocket) {
   EXPECT_EQ(take_descriptor(pair.ours.get()).error().code, Code::closed);
 }
 
-// A reader sees the end of a pipe although programs are started at the same time, so none of them got the other end.
+// Checks that a reader sees the end of a pipe although programs are started at the same time, so none of them inherited
+// the other end.
 TEST(Descriptors, AreNotCaughtByAProgramThatStartsMeanwhile) {
   std::atomic<bool> over = false;
   std::vector<Child> children;
@@ -70,7 +71,7 @@ TEST(Descriptors, AreNotCaughtByAProgramThatStartsMeanwhile) {
   for (int i = 0; i < 2000; ++i) {
     auto pipe = make_pipe().value();
     pipe.write.reset();
-    ended += wait_readable(pipe.read.get(), 20000);  // a program holds it until exec
+    ended += wait_readable(pipe.read.get(), 20000);  // a program holds the other end until exec
   }
   over = true;
   starter.join();
@@ -168,7 +169,7 @@ TEST(ProcessIdentity, TellsALiveProcessFromAnother) {
   EXPECT_EQ(ProcessHandle::open(other.pid).error().code, Code::not_found);
 }
 
-// Both implementations report a change once, and again after the owner has run into EAGAIN.
+// Checks that a change is reported once, and again after the owner has run into EAGAIN.
 TEST(EventQueue, ReportsEachChangeOnce) {
   auto pair = make_socket_pair(Waits::no).value();
   bool readable = false, writable = false;

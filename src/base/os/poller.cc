@@ -9,8 +9,8 @@
 namespace bottle {
 namespace {
 
-// How soon to look again, in milliseconds, whether a process has exited. A process that is waited for alone is often
-// one that has closed its output already.
+// The intervals, in milliseconds, for checking whether a process has exited. A process that is waited for alone has
+// often closed its output already, so it is checked more often.
 constexpr int kLookAgain = 20, kLookAgainAlone = 2;
 
 bool wait_for(int fd, short events, int timeout_ms) {
@@ -54,7 +54,7 @@ bool Poller::wait(int timeout_ms) {
   for (auto& each : fds_) each.revents = 0;
   int ready;
   do ready = ::poll(fds_.data(), static_cast<nfds_t>(fds_.size()), timeout_ms);
-  while (ready < 0 && timeout_ms == 0 && errno == EINTR);  // the caller asks what is there already
+  while (ready < 0 && timeout_ms == 0 && errno == EINTR);  // the caller only asks for what is ready now
   return ready > 0;
 }
 

@@ -1,4 +1,4 @@
-// Waits for descriptors. Everything except the guard waits here; the guard's hot path has base/os/event_queue.h.
+// Waits for descriptors. Everything except the guard waits with this; the guard uses base/os/event_queue.h.
 #pragma once
 
 #include <cstddef>
@@ -8,13 +8,13 @@ struct pollfd;
 
 namespace bottle {
 
-// Each turn of a loop names what it waits for, waits, and asks what happened:
+// Each turn of a loop adds what it waits for, waits, and asks what happened:
 //
 //   Poller poller;
 //   poller.watch(socket);
 //   if (poller.wait(1000) && poller.readable(socket)) …
 //
-// Nothing stays registered, so that nothing can be called back for an object that is gone.
+// Nothing stays registered, so no event can refer to an object that no longer exists.
 class Poller {
  public:
   Poller();
@@ -22,21 +22,21 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  // Waits until `fd` can be read, and also until it can be written if `write`. Ignores -1. A descriptor that is watched
-  // again waits for both.
+  // Watches until `fd` is readable or, with `write`, also until it is writable. Ignores -1. A second call for the same
+  // descriptor adds to the first.
   void watch(int fd, bool write = false);
   void watch_writable(int fd);
-  // Waits for the end of a process (Child::exit_fd). If the system has no such descriptor and it is -1, wait() returns
-  // within 20 ms, so that the caller looks.
+  // Watches for the end of a process (Child::exit_fd). If the system has no such descriptor and it is -1, wait()
+  // returns within 20 ms, so that the caller can check.
   void watch_exit(int exit_fd);
 
-  // Blocks until something happens, at most `timeout_ms` (-1: no limit). Returns whether something happened. A signal
-  // that interrupts the wait counts as nothing.
+  // Blocks until something happens, for at most `timeout_ms` (-1 means no limit). Returns whether something happened. A
+  // signal that interrupts the wait does not count.
   bool wait(int timeout_ms);
 
-  bool happened(int fd) const;  // anything at all
-  bool readable(int fd) const;  // a read does not block: there are bytes, the end or an error
-  bool writable(int fd) const;  // a write does not block, or fails
+  bool happened(int fd) const;  // whether there was any event
+  bool readable(int fd) const;  // whether a read returns bytes, the end or an error without blocking
+  bool writable(int fd) const;  // whether a write does not block, or fails
 
  private:
   pollfd* find(int fd) const;
@@ -45,12 +45,12 @@ class Poller {
   bool is_blind_ = false;  // the end of a process has no descriptor
 };
 
-// Blocks until a read from `fd` does not block, at most `timeout_ms` (-1: no limit). Goes on after a signal. Returns
-// false if the time is up.
+// Blocks until `fd` is readable, for at most `timeout_ms` (-1 means no limit). Continues after a signal. Returns false
+// if the time is up.
 bool wait_readable(int fd, int timeout_ms);
 bool wait_writable(int fd, int timeout_ms);
 
-// Reports whether the other side has closed its end. What it sent before may still be waiting to be read. Never blocks.
+// Returns whether the other side has closed its end. Data that it sent before may still be unread. Never blocks.
 bool is_hung_up(int fd);
 
 }  // namespace bottle

@@ -25,11 +25,13 @@ struct Command {
   // Start a new process group, which Ctrl-C on a terminal does not reach, and whose members all end with the child. A
   // program that asks on the terminal must stay in our group.
   bool own_group = true;
-  bool detached = false;                    // starts a new session, and outlives the Child object
-  std::vector<std::pair<int, int>> passed;  // further descriptors: ours, and their numbers in the child, above 2
+  bool detached = false;  // starts a new session, and outlives the Child object
+  std::vector<std::pair<int, int>>
+      passed;  // further descriptors: the parent's, and their numbers in the child, above 2
   // Limits in bytes on data and on each written file (setrlimit(2): RLIMIT_DATA, RLIMIT_FSIZE) for the child and the
-  // processes that it starts; 0 keeps ours. On Linux, they are set after the child has started, while it still loads.
-  // On other systems a shell sets them, so a program that is missing exits with status 127 instead of failing to start.
+  // processes that it starts; 0 keeps the parent's limit. On Linux, they are set after the child has started, while it
+  // still loads. On other systems, a shell sets them, so a missing program exits with status 127 instead of failing to
+  // start.
   uint64_t most_memory = 0, most_written = 0;
 };
 

@@ -1,4 +1,4 @@
-// Refers to a process that is not our child, such as the owner of a session.
+// Refers to a process that is not a child of this one, such as the owner of a session.
 #pragma once
 
 #include <sys/types.h>
@@ -12,8 +12,8 @@
 
 namespace bottle {
 
-// On Linux the handle stays with its process, even if the kernel gives the id to another process. POSIX has no such
-// handle, so there it is only the id.
+// On Linux, the handle keeps referring to its process, even if the kernel reuses the id for another process. POSIX has
+// no such handle, so elsewhere it is only the id.
 class ProcessHandle {
  public:
   ProcessHandle() = default;
@@ -21,7 +21,7 @@ class ProcessHandle {
   static Result<ProcessHandle> open(pid_t pid);
 
   explicit operator bool() const { return pid_ > 0; }
-  // A descriptor that becomes readable when the process has exited; -1 if the system has no such thing.
+  // Returns a descriptor that becomes readable when the process has exited, or -1 if the system has no such descriptor.
   int exit_fd() const { return exit_.get(); }
   void signal(int number) const;
 
@@ -30,23 +30,24 @@ class ProcessHandle {
   UniqueFd exit_;
 };
 
-// Returns what becomes readable when the process has exited, or nothing if the system has no such thing.
+// Returns a descriptor that becomes readable when the process has exited, or an empty one if the system has no such
+// descriptor.
 UniqueFd exit_descriptor(pid_t pid);
 
 struct Peer {
-  pid_t pid = 0;  // 0 if the system does not tell
+  pid_t pid = 0;  // 0 if the system cannot tell
   uid_t uid = 0;
 };
-// Returns the process at the other end of a Unix socket, which for a connection is the process that listens.
+// Returns the process at the other end of a Unix socket. For a connection to a listener, that is the listening process.
 Result<Peer> peer_of(int socket);
 
-// Returns the process's arguments, each followed by a NUL byte. Empty if there is no such process, or if the system
-// does not tell.
+// Returns the process's arguments, each followed by a NUL byte. Returns an empty string if there is no such process, or
+// if the system cannot tell.
 std::string command_line(pid_t pid);
 
-// Limits, in bytes, what a program may use as data and may write to a file (RLIMIT_DATA, RLIMIT_FSIZE); 0 sets no
-// limit. A system does one of two things: limited() returns the words that run `argv` with the limits, or
-// limit_process() sets them for the process once it runs.
+// Limit, in bytes, how much data a program may use and how large the files that it writes may be (RLIMIT_DATA,
+// RLIMIT_FSIZE); 0 sets no limit. Depending on the system, either limited() returns a command line that runs `argv`
+// with the limits, or limit_process() sets them once the process runs.
 std::vector<std::string> limited(std::vector<std::string> argv, uint64_t most_memory, uint64_t most_written);
 void limit_process(pid_t pid, uint64_t most_memory, uint64_t most_written);
 

@@ -5,9 +5,9 @@
 
 namespace bottle {
 
-// Returns the start time of a process in a form that only comparisons for equality understand: on Linux, clock ticks
-// since boot (field 22 of /proc/PID/stat); elsewhere, what ps(1) prints. Empty if there is no such process, or if it is
-// a zombie, which counts as dead.
+// Returns the start time of a process in a form that can only be compared for equality: on Linux, clock ticks since
+// boot (field 22 of /proc/PID/stat); elsewhere, what ps(1) prints. Returns an empty string if there is no such process,
+// or if it is a zombie, which counts as dead.
 std::string process_start(int pid);
 
 // Returns the kernel's random id of this boot. On a system without one, returns the time of the boot, or nothing if the
@@ -16,7 +16,8 @@ std::string this_boot();
 
 // Reports whether the process with this start time still runs any of its code. A process that was killed may do so for
 // a moment, and so may the other threads of a zombie. Blocks until such a process is gone, at most 5 s; a process that
-// is stuck in the kernel for longer counts as running. Only Linux tells about threads; elsewhere a zombie is dead.
+// is stuck in the kernel for longer counts as running. Only Linux can tell about threads; elsewhere, every zombie
+// counts as dead.
 bool is_running(int pid, const std::string& start_time);
 
 struct ProcessIdentity {

@@ -1,4 +1,4 @@
-// Turns signals into something that a poller can wait for.
+// Turns signals into a descriptor that a poller can wait for.
 #pragma once
 
 #include <signal.h>
@@ -12,8 +12,9 @@
 
 namespace bottle {
 
-// While it exists, these signals arrive here instead of having their usual effect, also those that were blocked and are
-// pending. Several may exist at once if they are destroyed in the reverse order; the newest gets the signals.
+// While an object exists, it receives these signals instead of their usual effect, including those that were blocked
+// and are pending. Several objects may exist at once if they are destroyed in reverse order; the newest receives the
+// signals.
 class Signals {
  public:
   explicit Signals(std::initializer_list<int> numbers);
@@ -21,14 +22,14 @@ class Signals {
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
 
-  // Becomes readable when a signal has arrived; -1 if no descriptor is left.
+  // Returns a descriptor that becomes readable when a signal has arrived, or -1 if no descriptor was available.
   int fd() const { return ends_.read.get(); }
   std::optional<int> next() const;  // the number of the next signal that arrived; never blocks
   void wake() const;                // makes fd() readable until next() is called, although no signal has arrived
 
  private:
   PipeEnds ends_;
-  int before_ = -1;  // where signals went before
+  int before_ = -1;  // the descriptor that received the signals before
   std::vector<std::pair<int, struct sigaction>> actions_;
   sigset_t mask_{};
 };

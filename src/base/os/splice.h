@@ -1,4 +1,4 @@
-// Moves bytes between sockets without copying them into this process, where the system can do that.
+// Moves bytes between sockets without copying them into this process, if the system can do that.
 #pragma once
 
 #include <sys/types.h>
@@ -8,8 +8,8 @@
 
 namespace bottle {
 
-// Makes a pipe that splice_bytes() can fill and empty. Fails with Code::unavailable if the system cannot splice; bytes
-// must then be copied.
+// Makes a pipe that splice_bytes() can fill and empty. Fails with Code::unavailable if the system cannot splice; the
+// caller must then copy the bytes.
 Result<PipeEnds> make_splice_pipe();
 
 // Moves at most `most` bytes. One of the descriptors is an end of such a pipe. Never blocks. Returns the number of

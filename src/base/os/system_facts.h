@@ -1,4 +1,4 @@
-// Facts that the kernel tells about this machine, as it tells them.
+// Returns what the kernel reports about this machine, unchanged.
 #pragma once
 
 #include <sys/types.h>
@@ -18,13 +18,13 @@ struct RouteLists {
 };
 RouteLists route_lists();
 
-// In bytes; 0 if the system does not tell.
+// In bytes; 0 if the system cannot tell.
 struct MemoryFacts {
   uint64_t total = 0, available = 0;
 };
 MemoryFacts memory_facts();
 
-// A clock in seconds that cannot be set, and that also counts while the machine sleeps if the system has such a clock.
+// Returns the seconds on a clock that cannot be set. It includes time asleep if the system has such a clock.
 double boot_seconds();
 
 // Returns the uid that stands for owners outside this process's user namespace, or nothing if it is in none.

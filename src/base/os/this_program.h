@@ -1,4 +1,4 @@
-// The program that this process runs.
+// Describes the program that this process runs.
 #pragma once
 
 #include <string>
@@ -7,20 +7,20 @@
 
 namespace bottle {
 
-// Returns a path that starts this program again, also if its file was replaced while it ran (an upgrade), where the
+// Returns a path that starts this program again, even if its file was replaced by an upgrade in the meantime, if the
 // system can do that. Returns "bottle" if the path is unknown.
 std::string path_to_self();
 
-// Returns the directory of the program's file, or nothing if it is unknown.
+// Returns the directory of the program's file, or an empty string if it is unknown.
 std::string directory_of_self();
 
-// Returns the linker's hash of this program (its .note.gnu.build-id) in hexadecimal, or nothing if it has none.
+// Returns the linker's hash of this program (its .note.gnu.build-id) in hexadecimal, or an empty string if it has none.
 std::string build_id();
 
 // Reports whether this program can run as the far side of a session, which is always Linux.
 bool can_be_far_side();
 
-// Must be called first in main() with its argv[0], for systems that do not tell a process its file.
+// Must be called first in main() with its argv[0], for systems that do not tell a process which file it runs.
 void remember_own_path(const char* argv0);
 
 }  // namespace bottle

@@ -9,7 +9,7 @@ namespace bottle {
 
 class Wakeup {
  public:
-  // If no descriptors are left, fd() is -1 and nothing wakes.
+  // If no descriptors are available, fd() is -1 and wake() has no effect.
   Wakeup() : ends_(make_pipe(Waits::no).value_or(PipeEnds())) {}
 
   int fd() const { return ends_.read.get(); }  // readable from wake() until clear()

@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* kLink = "/proc/self/exe";
 
-// Returns what the kernel's link says, or nothing. It ends with " (deleted)" if the file was replaced.
+// Returns the target of the kernel's link, or an empty string. It ends with " (deleted)" if the file was replaced.
 std::string own_path() {
   char path[PATH_MAX];
   ssize_t n = ::readlink(kLink, path, sizeof path);
@@ -24,7 +24,7 @@ std::string own_path() {
 std::string path_to_self() {
   std::string self = own_path();
   if (self.empty()) return "bottle";
-  // The name leads nowhere, but the link still leads to the running program.
+  // The path no longer exists, but the link still refers to the running program.
   return self.ends_with(" (deleted)") ? kLink : self;
 }
 

@@ -17,9 +17,9 @@
 namespace bottle {
 namespace {
 
-// Between the call that makes a descriptor and the one that sets its flag, no program may be started: it would keep the
-// descriptor, and a reader of the pipe would wait for the end forever. Makers share the lock, and the spawner holds it
-// alone.
+// No program may be started between the call that creates a descriptor and the call that sets its close-on-exec flag.
+// Otherwise, the program would keep the descriptor, and a reader of the pipe would wait forever for the end. The
+// functions that create descriptors share the lock, and the spawner holds it exclusively.
 std::shared_mutex spawning;
 
 void settle(int fd, Waits waits) {
@@ -54,7 +54,7 @@ UniqueFd open_socket(int family, int type, Waits waits) {
   return fd;
 }
 
-// Accepts without the lock, because the call may block. A program that is started at that moment keeps a copy of the
+// Accepts without the lock, because the call may block. A program that is started during the call keeps a copy of the
 // connection until it exits.
 UniqueFd accept_connection(int listener, Waits waits) {
   UniqueFd fd(::accept(listener, nullptr, nullptr));

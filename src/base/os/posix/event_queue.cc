@@ -8,14 +8,14 @@
 
 namespace bottle {
 
-// poll(2) reports states, not changes. To make changes of them, a descriptor is asked only for what its owner does not
+// poll(2) reports states, not changes. To turn states into changes, the queue asks only about what the owner does not
 // know yet.
 struct EventQueue::Kernel {
   struct Watched {
     void* what = nullptr;
     uint32_t bits = 0;
-    const bool *readable = nullptr, *writable = nullptr;  // null if `bits` counts
-    bool hung_up = false;                                 // reported; poll(2) would report it forever
+    const bool *readable = nullptr, *writable = nullptr;  // null if `bits` applies instead
+    bool hung_up = false;                                 // already reported; poll(2) would report it forever
 
     short wanted() const {
       bool in = readable ? !*readable : bits & kIn, out = writable ? !*writable : bits & kOut;

@@ -21,12 +21,13 @@ void ProcessHandle::signal(int number) const {
   if (pid_ > 0) ::kill(pid_, number);
 }
 
-// POSIX does not tell. A port to another system says here how it does (LOCAL_PEERPID, getpeerucred).
+// Always fails, because POSIX has no call for this. A port can use its system's call here (LOCAL_PEERPID,
+// getpeerucred).
 Result<Peer> peer_of(int) {
   return fail(Code::unavailable, "this system does not tell which process a socket leads to");
 }
 
-// ps(1) separates arguments with spaces, so an argument that has one looks like two.
+// ps(1) separates arguments with spaces, so an argument that contains a space looks like two.
 std::string command_line(pid_t pid) {
   std::string line = ask_ps(pid, "args=");
   for (char& c : line)
@@ -34,7 +35,7 @@ std::string command_line(pid_t pid) {
   return line.empty() ? line : line + '\0';
 }
 
-// A shell sets the limits, in units of 1024 and of 512 bytes, because POSIX can only limit the calling process. Not
+// Lets a shell set the limits, in units of 1024 and 512 bytes, because in POSIX a process can only limit itself. Not
 // every shell and system can limit the data.
 std::vector<std::string> limited(std::vector<std::string> argv, uint64_t most_memory, uint64_t most_written) {
   if (most_memory == 0 && most_written == 0) return argv;

@@ -9,7 +9,7 @@
 
 namespace bottle {
 
-// POSIX has no field for the start; `lstart` exists in the BSDs, in macOS and in procps.
+// Asks for `lstart`, which exists in the BSDs, in macOS and in procps, because POSIX has no field for the start time.
 std::string process_start(int pid) {
   auto ask = [&] {
     std::string state = ask_ps(pid, "state="), start;
@@ -20,7 +20,7 @@ std::string process_start(int pid) {
   };
   if (pid <= 0) return "";
   if (pid != ::getpid()) return ask();
-  static const std::pair<pid_t, std::string> own{::getpid(), ask()};  // it cannot change, except in a child
+  static const std::pair<pid_t, std::string> own{::getpid(), ask()};  // it never changes, except in a forked child
   return own.first == pid ? own.second : ask();
 }
 

@@ -1,4 +1,4 @@
-// Asks ps(1), which is how POSIX tells about other processes.
+// Asks ps(1), the only way in POSIX to learn about other processes.
 #pragma once
 
 #include <sys/types.h>
@@ -7,8 +7,8 @@
 
 namespace bottle {
 
-// Returns one field (`ps -o FIELD -p PID`) without spaces around it, or nothing if there is no such process. Takes some
-// milliseconds. Blocks for as long as ps does.
+// Returns one field (`ps -o FIELD -p PID`) without surrounding spaces, or an empty string if there is no such process.
+// Blocks until ps exits, which takes a few milliseconds.
 std::string ask_ps(pid_t pid, const std::string& field);
 
 }  // namespace bottle

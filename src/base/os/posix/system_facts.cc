@@ -10,7 +10,7 @@ std::optional<uid_t> unmapped_owner() { return std::nullopt; }
 
 double boot_seconds() {
   timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);  // on macOS it counts sleep too
+  ::clock_gettime(CLOCK_MONOTONIC, &now);  // on macOS, this includes time asleep
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
 }
 

@@ -20,7 +20,7 @@ std::string resolved(const std::string& path) {
   return ::access(path.c_str(), X_OK) == 0 && ::realpath(path.c_str(), real) ? real : "";
 }
 
-// Finds a program as execvp(3) does.
+// Searches for a program in PATH as execvp(3) does.
 std::string found_in_path(const std::string& name) {
   const char* variable = std::getenv("PATH");
   std::string places = variable ? variable : "/usr/bin:/bin";
