@@ -1,5 +1,5 @@
-// This file serves a client that speaks HTTP/2. Each of its streams is served like a connection of HTTP/1.1 with one
-// request, so that there is one place where requests are judged.
+// This file serves a client that speaks HTTP/2. It serves each stream like an HTTP/1.1 connection with one request, so
+// that requests are judged in a single place.
 #include "guard/http2_link.h"
 #include "guard/serve.h"
 #include "guard/upstreams.h"
@@ -28,7 +28,7 @@ Detached serve_stream(Context& context, std::shared_ptr<h2::Stream> stream, poli
   c.upstream.end_tls();
 }
 
-// Serves what the client has sent, until it ends or is idle for too long.
+// Serves the client until the session ends or is idle for too long.
 Task<bool> serve_session(Connection& c, h2::Session& session, const std::shared_ptr<Upstreams>& upstreams) {
   int64_t last = c.now();
   uint64_t malformed = 0, served = 0;
@@ -47,7 +47,7 @@ Task<bool> serve_session(Connection& c, h2::Session& session, const std::shared_
     if (progress) {
       last = c.now();
       if (++rounds % 16 != 0) continue;
-      c.waker.wake();  // lets the others have their turn
+      c.waker.wake();  // lets other coroutines run
     }
     if (session.served() > 0) last = c.now();  // the requests have patience of their own
     int64_t patience = served ? c.config->idle_ms : kFirstPatience;

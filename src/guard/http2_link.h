@@ -1,4 +1,4 @@
-// This file joins a session of HTTP/2 and the connection that carries it, and shows each stream of the session as a
+// This file connects an HTTP/2 session to the connection that carries it, and presents each stream of the session as a
 // connection that speaks HTTP/1.1.
 #pragma once
 
@@ -15,7 +15,7 @@ void open_on(Source& source, std::shared_ptr<h2::Stream> stream, Waker* waker);
 // Moves bytes between the session and its connection. Returns true if something moved.
 bool step(h2::Session& session, Stream& stream, int64_t now);
 
-// Returns whether the session or its connection has ended. What the session still had to say has been queued.
+// Returns whether the session or its connection has ended. The session's last frames have been queued.
 bool has_ended(const h2::Session& session, const Stream& stream);
 
 }  // namespace bottle::guard

@@ -22,7 +22,8 @@ Task<bool> serve_requests(Connection& connection);
 // Serves a client that speaks HTTP/2 in an inspected tunnel, until it ends (http2.cc).
 Task<bool> serve_http2(Connection& connection);
 
-// Connects c.upstream to c.host, with TLS if the client speaks TLS, in which it offers `offer` (requests.cc).
+// Connects c.upstream to c.host. Uses TLS if the client speaks TLS, and then offers the HTTP versions in `offer`
+// (requests.cc).
 Task<Verdict> connect_upstream(Connection& c, Offer offer);
 
 }  // namespace bottle::guard

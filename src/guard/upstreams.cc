@@ -37,12 +37,13 @@ Detached Upstreams::carry(Context& context, std::shared_ptr<Shared> shared) {
     co_await shared->waker.wait(context.loop.now() + context.config->idle_ms);
   }
   shared->over = true;
-  // The streams end with the session, which the last of them may still be using.
+  // Streams may still use the session, so they are cut off first.
   shared->session.cut();
   stream.end_tls();
 }
 
-// New rules may lead to other addresses, or trust other roots.
+// Ends the sharing of connections if the rules have changed: new rules may lead to other addresses, or trust other
+// roots.
 void Upstreams::adopt_rules(const Connection& c) {
   if (config_ == c.config) return;
   config_ = c.config;

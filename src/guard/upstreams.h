@@ -1,6 +1,6 @@
-// This file holds the connections to one host that the requests of one client share, because the client or the server
-// speaks HTTP/2. The client's tunnel owns them: all its requests go to the host of the CONNECT, and no request of
-// another tunnel can meet them.
+// This file manages the connections to one host that the requests of one client share, because the client or the server
+// speaks HTTP/2. The client's tunnel owns the connections: all its requests go to the host of the CONNECT, and requests
+// of other tunnels never use them.
 #pragma once
 
 #include <memory>
@@ -20,10 +20,10 @@ class Upstreams : public std::enable_shared_from_this<Upstreams> {
   Upstreams(const Upstreams&) = delete;
   Upstreams& operator=(const Upstreams&) = delete;
 
-  // Connects c.upstream: with a stream of an HTTP/2 connection if the server speaks that, else with a connection of its
-  // own. c.upstream_used says whether the connection has carried another request.
+  // Connects c.upstream: with a stream of an HTTP/2 connection if the server speaks HTTP/2, otherwise with a separate
+  // connection. Sets c.upstream_used if the connection has carried another request.
   Task<Verdict> connect(Connection& c);
-  // Takes c.upstream back after a request, if another can use it.
+  // Takes c.upstream back after a request, if another request can use it.
   void give_back(Connection& c);
   // Ends all connections once the requests on them are done.
   void close();
@@ -45,8 +45,8 @@ class Upstreams : public std::enable_shared_from_this<Upstreams> {
   Context& context_;
   std::vector<std::shared_ptr<Shared>> shared_;
   std::vector<Idle> idle_;
-  std::shared_ptr<const Config> config_;  // by whose rules the connections were made
-  std::set<Waker*> waiting_;              // for the first connection, which shows what the server speaks
+  std::shared_ptr<const Config> config_;  // the configuration under which the connections were made
+  std::set<Waker*> waiting_;              // those that wait until the first connection shows what the server speaks
   bool dialing_ = false, http1_only_ = false, closed_ = false;
   uint64_t received_ = 0;  // bytes from the server
 };

@@ -34,7 +34,7 @@ struct Connection {
   bool upstream_used = false;   // `upstream` has already carried a request
   bool hides_path = false;      // the path of the current request contains a credential, so the audit must not show it
   bool through_parent = false;  // `upstream` is a tunnel through a parent proxy
-  std::shared_ptr<Upstreams> upstreams;  // where `upstream` comes from, if requests share connections to the host
+  std::shared_ptr<Upstreams> upstreams;  // provides `upstream` if requests share connections to the host
 
   // Takes the current rules. Connections made under the old rules are not reused.
   void refresh();

@@ -23,7 +23,7 @@ namespace bottle::guard {
 // still holds bytes must be destroyed.
 class PipePool {
  public:
-  PipeEnds take();  // returns a pipe without descriptors if there are none left, or if the system cannot splice
+  PipeEnds take();  // returns a pipe without descriptors if none are available, or if the system cannot splice
   void give_back(PipeEnds pipe);
 
  private:

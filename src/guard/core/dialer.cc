@@ -162,7 +162,7 @@ Task<Dialed> ask_proxy(Context& context, Proxy proxy, Waker& waker, std::string 
   co_return dialed;
 }
 
-// Dials through a stream to the near side. The operator's guard there is asked like a proxy.
+// Dials through a stream to the near side, where the broker is asked like a proxy.
 Task<Dialed> dial_near_side(Context& context, Waker& waker, policy::Host host, uint16_t port, Via via,
                             int64_t deadline) {
   auto stream = context.near_side.open();

@@ -26,8 +26,9 @@ inline constexpr std::string_view kParentWantsLogin =
 // Returns "host:port" as requests name it, with an IPv6 address in brackets. Leaves out the port if it is `usual`.
 std::string authority_of(const policy::Host& host, uint16_t port, uint16_t usual = 0);
 
-// Returns why a name may not be resolved because it carries data, or an empty string. A question to a name server sends
-// the name on, so this comes first. A name that the operator wrote in full is not judged. Remembers the name.
+// Returns why a name must not be resolved because it carries data, or an empty string. Call this before resolving,
+// because a question to a name server passes the name on. Does not judge a name that the operator wrote in full.
+// Remembers the name.
 std::string carried(Context& context, const Config& config, const policy::Host& host);
 
 enum class Via { tunnel, absolute };  // the kind of request for a parent proxy

@@ -1,5 +1,5 @@
-// This file holds what the operator wants to happen to an answer that instructs the agent (`on_injection`). The code is
-// pure.
+// This file decides what happens to an answer that instructs the agent, as the operator configured it (`on_injection`).
+// The code is pure.
 #pragma once
 
 #include <string>
@@ -16,9 +16,9 @@ class InjectionPolicy {
  public:
   // Each takes "block" or "warn", and fails with Code::invalid for any other text.
   Result<> set_general(std::string_view what);
-  Result<> set_for_host(const std::string& pattern, std::string_view what);  // of an egress rule
+  Result<> set_for_host(const std::string& pattern, std::string_view what);  // for the host of an egress rule
 
-  // Returns whether such an answer of the host is refused. Otherwise it is only recorded.
+  // Returns whether the guard refuses such an answer from the host. Otherwise, it only records the answer.
   bool blocks(const policy::Host& host) const;
 
  private:

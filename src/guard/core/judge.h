@@ -1,5 +1,5 @@
-// This file decides from names alone, before anything is resolved or dialed: what the rules say about a connection and
-// about a request. Pure, so that `bottle egress` gives the same answers as the guard.
+// This file judges connections and requests by the rules and by names alone, before anything is resolved or dialed. The
+// code is pure, so that `bottle egress` gives the same answers as the guard.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 namespace bottle::guard {
 
 struct ConnectJudgement {
-  // How the guard serves a CONNECT that it does not refuse.
+  // How the guard serves a CONNECT.
   enum class Way : uint8_t { refused, ssh, inspected, blind } way = Way::refused;
   policy::Decision decision;
 };

@@ -15,8 +15,8 @@ namespace bottle::guard {
 class Scanner {
  public:
   // `wanted.known` are secrets that the guard puts into no request, and `wanted.egress.allowed_secrets` are
-  // fingerprints of credentials that may leave. Fails with Code::invalid if one of these, or a rule of the operator's,
-  // is not valid.
+  // fingerprints of credentials that may leave. Fails with Code::invalid if one of these, or one of the operator's
+  // rules, is not valid.
   static Result<std::unique_ptr<Scanner>> make(const Secrets& secrets, const wire::GuardConfig& wanted);
 
   scan::Catalog& catalog() { return catalog_; }

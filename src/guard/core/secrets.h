@@ -17,7 +17,7 @@
 namespace bottle::guard {
 
 struct Secret {
-  std::string name, value, placeholder;  // empty value: the near side has it and swaps it in
+  std::string name, value, placeholder;  // the value is empty if the near side has it and puts it in
   std::vector<policy::HostPattern> hosts;
   std::string header, template_before,
       template_after;  // the parts of "Authorization: Bearer {}"; an empty header means none

@@ -16,23 +16,23 @@ class AnswerWatch {
   // Returns whether the answer is text that an agent may read.
   static bool watches(const http::Head& head);
   // Returns nothing if the answer has a coding that cannot be removed. `decoded` says that feed() gets the body without
-  // its codings. `blocks` says that a finding stops the answer, so that each piece is looked at before it passes.
+  // its codings. `blocks` says that a finding stops the answer, so that each piece is searched before it passes.
   static std::optional<AnswerWatch> make(const http::Head& head, bool decoded, bool blocks);
-  // For the messages of a connection, which are looked at one by one.
+  // Watches the messages of a WebSocket connection, which are searched one by one.
   explicit AnswerWatch(bool blocks)
       : AnswerWatch(*scan::ContentDecoder::make(""), blocks, scan::InjectionScan::Looks::at_each_piece) {
     most_ = UINT64_MAX;
   }
 
-  // Takes the next bytes of the body. Stops looking after kMost decoded bytes. Returns false if they do not match the
-  // codings.
+  // Takes the next bytes of the body. Stops searching after kMost decoded bytes. Returns false if the bytes do not
+  // match the codings.
   bool feed(std::string_view bytes);
   // Returns whether all of the body could be read.
   bool end() {
     scan_.end();
     return seen_ >= most_ || decoder_.complete();
   }
-  // Judges what has come so far as if nothing followed, because the answer pauses or a message ends.
+  // Judges what has arrived so far as if nothing followed, because the answer pauses or a message ends.
   void settle() { scan_.settle(); }
   // Returns whether the answer ends with what may be an injection, so that the last piece must not pass yet.
   bool undecided() const { return blocks_ && scan_.undecided(); }

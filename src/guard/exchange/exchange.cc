@@ -159,7 +159,7 @@ bool Exchange::look_through(bool& progress) {
   if (piece_.size() <= RequestScan::kMostPieces) piece_.append(g_scanned, 0, RequestScan::kMostPieces + 1);
   g_looked_through.clear();
   bool fine = up_stream_.feed(g_scanned, g_looked_through);
-  // Nothing waits for a match that may not come.
+  // Bytes do not wait for the rest of a match that may never arrive.
   bool due = held_in_stream_.due(!whole && up_stream_.holds(), !g_looked_through.empty(), c_.now());
   if (fine && due) {
     fine = up_stream_.release(g_looked_through) && scan_.look_at_row(Place::body, up_stream_.last_row());
@@ -262,8 +262,8 @@ bool Exchange::upload_is_over() {
   return status_ >= 300 || up.eof || up.failed || !up.in.empty();
 }
 
-// Returns whether the head waits for the beginning of the body, which comes at once if it has a length. The server then
-// sees nothing of a request that is refused because of its body.
+// Returns whether the head waits for the beginning of the body. A body with a length usually arrives at once, and the
+// server then sees nothing of a request that is refused because of its body.
 bool Exchange::head_waits() {
   bool waits = unread_ > 0 && sending_ == Sending::streaming && request_.body.left() == unread_;
   if (waits && !held_head_.due(true, false, c_.now())) return true;

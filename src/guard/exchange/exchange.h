@@ -132,13 +132,13 @@ class Exchange {
   HeldBack held_up_, held_down_;
   HeldBack held_in_stream_, held_head_;
   uint64_t unread_ = 0;  // the length of the body while the head waits for its beginning, or 0
-  std::string piece_;    // the body, while it is so short that it may have pieces of a secret
+  std::string piece_;    // the body, as long as it is so short that it may contain pieces of a secret
   bool client_keep_ = true, upstream_keep_ = true;
   http::Body answer_;
   std::optional<scan::ContentDecoder> decoder_;  // for an answer that arrives with a coding and is passed on without it
   std::string coded_;                            // input for the decoder
   bool decoded_all_ = true;
-  std::optional<AnswerWatch> watch_;  // of an answer in which prompt injections are looked for
+  std::optional<AnswerWatch> watch_;  // set if the answer is searched for prompt injections
   std::string withheld_;              // scanned bytes that wait until the watch has decided about them
   HeldBack held_watch_;
   std::optional<Stop> stop_;

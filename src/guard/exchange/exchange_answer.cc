@@ -129,7 +129,9 @@ bool Exchange::take_off_codings() {
   return true;
 }
 
-// Begins to look for instructions in the answer. What the model says about injections is no injection.
+// Starts the search for instructions in the answer. Does not search the answers of the agent's model, because text
+// about injections is no injection. Returns false if the answer must be searched and has a coding that cannot be
+// removed.
 bool Exchange::begin_watch() {
   if (secrets_.model || answer_.done() || !AnswerWatch::watches(g_head)) return true;
   bool blocks = c_.config->on_injection.blocks(c_.host);
@@ -175,7 +177,7 @@ bool Exchange::next_payload(bool& progress) {
   return true;
 }
 
-// Looks for prompt injections in the next bytes of the answer. Returns false if the answer must end here, and stop_
+// Searches the next bytes of the answer for prompt injections. Returns false if the answer must end here; stop_ then
 // says why.
 bool Exchange::watch_answer(std::string_view bytes) {
   if (!watch_ || bytes.empty()) return true;
@@ -186,7 +188,7 @@ bool Exchange::watch_answer(std::string_view bytes) {
   return record_injections();
 }
 
-// Looks at the last bytes of the answer. Returns false if it must not end well.
+// Searches the last bytes of the answer. Returns false if the answer must not end normally.
 bool Exchange::end_watch() {
   if (!watch_->end() && watch_->blocks()) {
     stop_ = Stop{502, "encoded_answer", "an answer that is not what its Content-Encoding says"};
@@ -195,7 +197,8 @@ bool Exchange::end_watch() {
   return record_injections();
 }
 
-// Records the injections, each kind once for each host. The answer passes unchanged, or ends: then returns false.
+// Records the injections, each kind once for each host. Returns false if the answer must end; otherwise, it passes
+// unchanged.
 bool Exchange::record_injections() {
   constexpr size_t kMost = 4096;
   for (const scan::Injection& each : watch_->news()) {
@@ -213,8 +216,8 @@ bool Exchange::record_injections() {
   return true;
 }
 
-// Withholds the last piece of an answer while what follows decides whether it is an injection, at most until the answer
-// pauses. Returns false if the answer must end here.
+// Withholds the last piece of an answer as long as what follows decides whether it is an injection, at most until the
+// answer pauses. Returns false if the answer must end here.
 bool Exchange::withhold(bool& progress) {
   if (!watch_) return true;
   if (!g_scanned.empty()) withheld_.append(std::exchange(g_scanned, {}));

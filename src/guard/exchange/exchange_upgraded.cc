@@ -44,13 +44,13 @@ bool Exchange::pass_down(MessageScan* messages) {
   return messages->broken() ? fail_with(502, "bad_answer", messages->broken()) : refuse_answer();
 }
 
-// Looks for prompt injections in what the server sends. Returns false if the connection must end.
+// Searches what the server sends for prompt injections. Returns false if the connection must end.
 bool Exchange::watch_message(std::string_view text, bool whole) {
   if (!watch_) return true;
   if (!watch_answer(text)) return false;
   if (!whole) return true;
   watch_->settle();
-  // The words of the next message do not continue the last one of this message.
+  // A line end keeps the first word of the next message from continuing the last word of this one.
   return watch_answer("\n") && record_injections();
 }
 

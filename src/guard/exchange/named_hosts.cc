@@ -16,7 +16,7 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-// Calls each(name, value) with what the query says, still escaped.
+// Calls each(name, value) for the parameters of the query, still escaped.
 template <typename F>
 void each_parameter(std::string_view target, F each) {
   size_t at = target.find('?');
@@ -28,8 +28,8 @@ void each_parameter(std::string_view target, F each) {
   }
 }
 
-// Returns whether a parameter says where the agent's own browser goes next. Such a URL may lead to a program on the
-// agent's side, as when it signs in.
+// Returns whether a parameter says where the agent's own browser goes next. Such a URL may lead to a program in the
+// bottle, as during a sign-in.
 bool leads_back(std::string_view name) {
   std::string small = lower(name);
   for (std::string_view each : {"redirect", "callback", "return", "continue", "next", "origin", "referer", "referrer"})
@@ -88,8 +88,7 @@ std::string base64_text(std::string_view url) {
   return text;
 }
 
-// Judges the question of a DNS message in Base64url. What follows the question is at most the options that clients
-// send.
+// Judges the question of a DNS message in Base64url. Nothing but the options that clients send may follow the question.
 std::string judge_message(Connection& c, std::string_view value) {
   constexpr size_t kMostAfter = 32;
   auto bytes = base64_decode(base64_text(without_escapes(value)));

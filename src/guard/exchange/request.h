@@ -36,7 +36,7 @@ struct Verdict {
   std::string_view code;
   std::string reason;
   std::string rule = {}, fingerprint = {};  // of a credential in the request
-  bool needs_http2 = false;                 // the server speaks no HTTP/1.1
+  bool needs_http2 = false;                 // the server does not speak HTTP/1.1
 };
 
 // Reads the complete head `head` at the front of `c.client.in` and decides on it. Writes the head for the upstream to

@@ -53,7 +53,7 @@ class RequestScan {
   // Checks a whole body or message of at most kMostPieces bytes: its fields and parameters, or all of it.
   bool look_at_pieces(Place place, std::string_view text);
   static constexpr size_t kMostPieces = 4096;
-  // Checks the end of what has left because it paused (Stream::last_row).
+  // Checks the end of the text that was released because the message paused (Stream::last_row).
   bool look_at_row(Place place, std::string_view row);
   // Returns a filter for incoming data.
   scan::Filter incoming();

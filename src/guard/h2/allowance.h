@@ -1,4 +1,4 @@
-// This file limits how often a peer may do something that costs work and moves no data. The code is pure.
+// This file limits how often a peer may cause work without moving data. The code is pure.
 #pragma once
 
 #include <algorithm>

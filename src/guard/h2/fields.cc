@@ -7,8 +7,8 @@
 namespace bottle::guard::h2 {
 namespace {
 
-// Returns whether a header belongs to one connection of HTTP/1.1. In HTTP/2, such a header is malformed (RFC 9113
-// §8.2.2).
+// Returns whether a header is about a single HTTP/1.1 connection. In HTTP/2, a message with such a header is malformed
+// (RFC 9113 §8.2.2).
 bool of_connection(std::string_view name) {
   for (std::string_view each :
        {"connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade", "http2-settings"})
@@ -46,8 +46,8 @@ struct Sorted {
   std::string lines, cookie;
 };
 
-// Returns whether a message with this header may end in trailers. In HTTP/1.1 only a chunked message can have any, so a
-// length would cost it its trailers.
+// Returns whether a message with this header may end in trailers. In HTTP/1.1, only a chunked message can have
+// trailers, so with a length the message would lose them.
 bool promises_trailers(const Field& field) {
   return field.name == "trailer" || (field.name == "content-type" && field.value.starts_with("application/grpc"));
 }
@@ -102,7 +102,7 @@ const char* sort(const Fields& fields, bool request, Sorted& sorted) {
 
 // Writes the end of the head. A message without a known length is chunked.
 void end_head(Sorted& sorted, bool body, Text& text) {
-  // nghttp2 compares the body with the length, also where the length is not passed on.
+  // nghttp2 compares the body with the length even if the length is not passed on.
   if (body && sorted.may_have_trailers) sorted.length = nullptr;
   if (sorted.length) text.head.append("Content-Length: ").append(sorted.length->value).append("\r\n");
   if (body) text.framing = sorted.length ? Framing::length : Framing::chunked;
@@ -194,7 +194,7 @@ Fields request_fields(const http::Head& head) {
 Fields answer_fields(const http::Head& head) {
   Fields fields{{":status", std::to_string(head.status)}};
   append_fields(head, fields);
-  // The head itself says that nothing follows. gRPC would take the length for metadata.
+  // The head itself says that nothing follows. gRPC would treat the length as metadata.
   std::erase_if(fields, [](const Field& field) { return field.name == "content-length" && field.value == "0"; });
   return fields;
 }

@@ -1,5 +1,5 @@
-// This file translates the heads of HTTP/2 messages to HTTP/1.1 and back. The rest of the guard reads and judges
-// HTTP/1.1 only, so that both versions are judged by the same code. The code is pure.
+// This file translates the heads of HTTP/2 messages to HTTP/1.1 and back. The rest of the guard reads only HTTP/1.1, so
+// that the same code judges both versions. The code is pure.
 #pragma once
 
 #include <cstdint>
@@ -16,31 +16,31 @@ struct Field {
 };
 using Fields = std::vector<Field>;
 
-// How the HTTP/1.1 form of a message marks where its body ends.
+// How the HTTP/1.1 form of a message marks the end of its body.
 enum class Framing : uint8_t { none, length, chunked };
 
 // The HTTP/1.1 form of a head, with its framing and its empty line.
 struct Text {
   std::string head;
   Framing framing = Framing::none;
-  const char* why = nullptr;  // why the fields are not a head that can be read in only one way; then `head` is unusable
+  const char* why = nullptr;  // why the fields are malformed or ambiguous; `head` is then unusable
 };
 
 // Translates the fields of a request, in the order in which they arrived. `ended` says that no body follows. Refuses
-// what RFC 9113 §8 calls malformed, and what would be another head in HTTP/1.1 than it was in HTTP/2.
+// what RFC 9113 §8 calls malformed, and what would mean something else in HTTP/1.1 than in HTTP/2.
 Text request_text(const Fields& fields, bool ended);
 
 // Translates the fields of an answer to a request with this method. An interim answer (1xx) has no body.
 Text answer_text(const Fields& fields, bool ended, std::string_view method);
 
-// Returns the lines of the trailers, each with its line end. Leaves out what is not a valid line.
+// Returns the lines of the trailers, each with its line end. Leaves out trailers that would not be valid lines.
 std::string trailer_text(const Fields& fields);
 
-// Translate a head that the guard has written.
+// These functions translate a head that the guard has written.
 Fields request_fields(const http::Head& head);
 Fields answer_fields(const http::Head& head);
 
-// Returns the name in lower case, as HTTP/2 requires it.
+// Returns the name in lower case, which HTTP/2 requires.
 std::string lower(std::string_view name);
 
 }  // namespace bottle::guard::h2

@@ -12,10 +12,10 @@
 namespace bottle::guard::h2 {
 namespace {
 
-// A client's stream may have this much in flight before the guard has read it, and so may a server's.
+// The number of bytes that a client or a server may send on a stream before the guard has read them.
 constexpr int32_t kClientWindow = 64 * 1024, kServerWindow = 256 * 1024;
-// The window of the whole connection bounds nothing, because each stream has its own. It must not stop one stream
-// because another is not read.
+// The window of the whole connection needs no tight bound, because each stream has its own. A stream that is not read
+// must not stop the others.
 constexpr int32_t kConnectionWindow = 64 << 20;
 // The bytes of memory that a session needs besides its streams: above all, a buffer of nghttp2.
 constexpr size_t kCost = 16 * 1024;
@@ -29,7 +29,8 @@ std::string_view text(nghttp2_rcbuf* buffer) {
 std::vector<nghttp2_nv> name_values(const Fields& fields) {
   std::vector<nghttp2_nv> out;
   for (const auto& each : fields) {
-    // A credential stays out of the compressor's table, whose effect on the length of later heads can be seen.
+    // A credential is not put into the compressor's table, because the length of later heads would reveal what is in
+    // it.
     bool credential = policy::presents_credentials(each.name);
     out.push_back({reinterpret_cast<uint8_t*>(const_cast<char*>(each.name.data())),
                    reinterpret_cast<uint8_t*>(const_cast<char*>(each.value.data())), each.name.size(),
@@ -121,7 +122,7 @@ struct Session::Callbacks {
       nghttp2_option_set_max_outbound_ack(o, 100);
       nghttp2_option_set_max_reserved_remote_streams(o, 0);
       nghttp2_option_set_max_send_header_block_length(o, 2 * http::kMaxAnswerHead);
-      // What these limit is also limited by `resets_` and `kMostBlock`, which say why they end a connection.
+      // `resets_` and `kMostBlock` set tighter limits and say why they end a connection.
       nghttp2_option_set_stream_reset_rate_limit(o, 1000, 100);
       nghttp2_option_set_max_continuations(o, 64);
       return o;
@@ -184,7 +185,7 @@ bool Session::fail(const char* why) {
 bool Session::receive(std::string_view bytes, int64_t now) {
   now_ = now;
   if (failed_) return false;
-  // In pieces, so that the limit of a head holds in the middle of what one read has brought.
+  // Feeds nghttp2 in pieces, so that the limit of a head also applies within the bytes of a single read.
   while (!bytes.empty() && !failed_) {
     std::string_view piece = bytes.substr(0, 16 * 1024);
     bytes.remove_prefix(piece.size());
@@ -244,7 +245,7 @@ bool Session::has_room() const {
   return streams_.size() + unborn_.size() < std::min(most, kMostStreams);
 }
 
-// --- what a stream asks for ---
+// --- calls from streams ---
 
 void Session::give_back(Stream& stream, size_t bytes) {
   if (stream.closed() || stream.id_ < 0) return;
@@ -252,7 +253,7 @@ void Session::give_back(Stream& stream, size_t bytes) {
   work();
 }
 
-// Cuts a stream off whose text is incomplete or is no HTTP.
+// Resets a stream whose text is incomplete or not valid HTTP.
 void Session::reset(Stream& stream) {
   stream.pending_.clear();
   if (stream.closed()) return;
@@ -307,9 +308,10 @@ bool Session::submit(Stream& stream, const http::Head& head) {
   return error == 0;
 }
 
-// --- what nghttp2 reports ---
+// --- calls from nghttp2 ---
 
-// nghttp2 takes a stream that was skipped for one that has ended, and ignores its frames.
+// Returns whether the client never opened the stream and can no longer open it. nghttp2 would treat it as a stream that
+// has ended, and ignore its frames.
 bool Session::names_skipped_stream(int32_t id) {
   constexpr size_t kMostSkipped = 100;
   for (int64_t each = int64_t{highest_} + (highest_ ? 2 : 1); each < id && skipped_.size() < kMostSkipped; each += 2)
@@ -385,7 +387,7 @@ bool Session::refuse(Stream& stream, const char* why) {
   return note_malformed(why);
 }
 
-// Has a request answered whose head is too large, so that the client learns why it fails.
+// Lets the guard answer a request whose head is too large, so that the client learns why it fails.
 bool Session::pass_fault(Stream& stream, const Fields& fields, bool ended) {
   stream.fault_ = "a head that is too large";
   stream.in_state_ = ended ? Stream::In::all : Stream::In::head;
@@ -474,7 +476,7 @@ long Session::provide(Stream& stream, char* buffer, size_t size, uint32_t* flags
     stream.count();
   }
   if (n > 0) stream.changed();
-  // What did not fit before may fit now.
+  // Text that did not fit before may fit now.
   if (!stream.out_.empty() || (n == 0 && !stream.all_written())) {
     if (n > 0) return static_cast<long>(n);
     stream.deferred_ = true;

@@ -1,5 +1,5 @@
-// This file is one side of an HTTP/2 connection (RFC 9113). It has no socket and no clock: it takes the peer's bytes
-// and makes those for the peer. nghttp2 reads and writes the frames; this class bounds what a peer can cause.
+// This file implements one side of an HTTP/2 connection (RFC 9113). It has no socket and no clock: it takes the peer's
+// bytes and produces those for the peer. nghttp2 reads and writes the frames; this class bounds what a peer can cause.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,11 @@ namespace bottle::guard::h2 {
 
 enum class Role : uint8_t { server, client };
 
-inline constexpr uint32_t kMostStreams = 100;                 // that a client may have open at the same time
+inline constexpr uint32_t kMostStreams = 100;                 // streams that a client may have open at the same time
 inline constexpr size_t kMostFields = http::kMaxHeaders + 4;  // of a request
 inline constexpr size_t kMostHead = http::kMaxHead;  // bytes of a request's fields, as RFC 9113 §6.5.2 counts them
 inline constexpr size_t kMostBlock = 2 * http::kMaxAnswerHead;    // bytes of the frames of one head
-inline constexpr size_t kMostDecoded = 4 * http::kMaxAnswerHead;  // bytes of fields that one head may become
+inline constexpr size_t kMostDecoded = 4 * http::kMaxAnswerHead;  // bytes of fields after one head is decompressed
 
 class Session {
  public:
@@ -34,27 +34,29 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Takes bytes from the peer. `now` is in milliseconds. Returns false if the connection must end; why() says why, and
-  // what transmit() still has should be sent.
+  // Takes bytes from the peer. `now` is in milliseconds. Returns false if the connection must end. why() then says why,
+  // and the caller should still send what transmit() returns.
   bool receive(std::string_view bytes, int64_t now);
-  // Appends bytes for the peer until `out` has `most` bytes or there are no more. Returns whether it appended any.
+  // Appends bytes for the peer to `out`, until it has `most` bytes or there are no more. Returns whether it appended
+  // any.
   bool transmit(std::string& out, size_t most);
   // Returns why the session ended, or an empty string after an orderly end.
   const std::string& why() const { return why_; }
-  // Returns whether the peer has gone too far. It gets a last frame, and nothing more is read from it.
+  // Returns whether the peer broke the protocol or exceeded a limit. It gets a last frame, and nothing more is read
+  // from it.
   bool failed() const { return failed_; }
-  // Returns whether all has been said.
+  // Returns whether neither side has anything more to send.
   bool over() const;
-  // Cuts all streams off, because the connection has ended.
+  // Cuts off all streams, because the connection has ended.
   void cut();
-  // Takes no new streams. The existing ones go on.
+  // Accepts no new streams. The existing ones continue.
   void shut_down();
 
   // Returns the next stream that the client has opened, or null. Its whole head can be read, unless it has a fault().
   std::shared_ptr<Stream> accept();
-  // Opens a stream to the server. It begins when the guard has written the head of a request.
+  // Opens a stream to the server. The request goes out once the guard has written its head.
   std::shared_ptr<Stream> open();
-  // Returns whether the server takes one more stream now.
+  // Returns whether the server accepts another stream now.
   bool has_room() const;
   size_t streams() const { return streams_.size() + unborn_.size(); }
   // Returns the number of streams that the guard works on.
@@ -83,7 +85,7 @@ class Session {
   bool pass_fault(Stream& stream, const Fields& fields, bool ended);
   bool note_malformed(std::string what);
 
-  // What a stream asks for.
+  // Stream calls these functions.
   void give_back(Stream& stream, size_t bytes);
   void reset(Stream& stream);
   void resume(Stream& stream);
@@ -106,13 +108,13 @@ class Session {
   Role role_;
   size_t* total_;
   nghttp2_session* session_ = nullptr;
-  Streams streams_;                                    // that nghttp2 knows
-  std::map<Stream*, std::shared_ptr<Stream>> unborn_;  // whose request has no head yet
-  std::map<int32_t, std::shared_ptr<Stream>> new_;     // for accept()
-  // Each stream that the guard works on has a copy, even after the peer has reset the stream.
+  Streams streams_;                                    // the streams that nghttp2 knows
+  std::map<Stream*, std::shared_ptr<Stream>> unborn_;  // streams whose request has no head yet
+  std::map<int32_t, std::shared_ptr<Stream>> new_;     // streams that accept() will return
+  // Each stream that the guard works on holds a copy, even after the peer has reset the stream.
   std::shared_ptr<char> places_ = std::make_shared<char>();
-  int32_t highest_ = 0;        // of the streams that the client has opened
-  std::set<int32_t> skipped_;  // some of those below it that the client did not open, and must not open any more
+  int32_t highest_ = 0;        // the highest id of a stream that the client has opened
+  std::set<int32_t> skipped_;  // some lower ids that the client did not use and must not use any more
   int64_t now_ = 0;
   size_t block_ = 0, decoded_ = 0;  // bytes of the head that is arriving
   bool in_head_ = false, shut_ = false, failed_ = false;

@@ -1,5 +1,5 @@
-// Feeds a session with any bytes of its peer. What the guard reads of a stream must be exactly one message, or one
-// whose head its own parser refuses. The first byte chooses the side.
+// Feeds a session arbitrary bytes from its peer. What the guard reads from a stream must be exactly one message, or a
+// message whose head the guard's own parser refuses. The first byte chooses the side.
 #include <cstdlib>
 
 #include "guard/h2/session.h"
@@ -16,7 +16,7 @@ void require(bool ok) {
   if (!ok) std::abort();
 }
 
-// Reads a message that the peer has sent, of which more may come.
+// Reads a message from the peer, which may not be complete yet.
 struct Reader {
   explicit Reader(std::shared_ptr<h2::Stream> s, bool is_request) : stream(std::move(s)), request(is_request) {}
   std::shared_ptr<h2::Stream> stream;
@@ -33,7 +33,7 @@ struct Reader {
     while (!head_done && !text.empty()) {
       Parse parsed = request ? http::parse_request(text, head) : http::parse_response(text, head);
       require(parsed != Parse::incomplete);
-      refused = parsed == Parse::bad;  // such as an unknown expectation
+      refused = parsed == Parse::bad;  // for example, for an unknown expectation
       if (refused) return;
       head_done = request || head.status >= 200;
       if (head_done) body = request ? http::Body::of_request(head) : http::Body::of_response(head, "GET");

@@ -22,7 +22,7 @@ std::string frame(uint8_t type, uint8_t flags, uint32_t id, std::string_view pay
   return out.append(payload);
 }
 
-// The compressed form of fields. Each name and value is written as it is.
+// Returns the encoded form of fields. Each name and value is a literal.
 std::string block(const Fields& fields) {
   std::string out;
   auto text = [&](const std::string& value) {
@@ -61,7 +61,7 @@ std::string headers(uint32_t id, const Fields& fields, bool ended = true) {
   return frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | (ended ? NGHTTP2_FLAG_END_STREAM : 0), id, block(fields));
 }
 
-// Two sessions that speak with each other.
+// Two sessions that are connected to each other.
 class SessionTest : public testing::Test {
  protected:
   void exchange() {
@@ -73,7 +73,7 @@ class SessionTest : public testing::Test {
       client_.receive(down, now_);
     }
   }
-  // Sends a request, and returns the server's end of it.
+  // Sends a request, and returns its stream on the server's side.
   std::shared_ptr<Stream> request(std::string_view text) {
     asked_ = client_.open();
     EXPECT_EQ(asked_->write(text), text.size());
@@ -169,7 +169,7 @@ TEST_F(SessionTest, AnAnswerGoesOutAfterTheGuardIsDone) {
   served->drop();
   exchange();
   EXPECT_TRUE(all_of(*asked_).ends_with("\r\n\r\nno"));
-  EXPECT_TRUE(asked_->ended() && asked_->closed());  // the client need not send the rest
+  EXPECT_TRUE(asked_->ended() && asked_->closed());  // the client does not have to send the rest
 }
 
 TEST_F(SessionTest, TheClientsResetReachesTheServer) {
@@ -204,7 +204,7 @@ TEST_F(SessionTest, AfterShutDownNewRequestsAreRefusedAndOldOnesGoOn) {
   EXPECT_TRUE(old->ended());
 }
 
-// A client that sends frames of its own making.
+// A client that sends handcrafted frames.
 class HostileClientTest : public testing::Test {
  protected:
   void SetUp() override { send(std::string(NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN) + frame(4, 0, 0, "")); }
@@ -449,7 +449,7 @@ TEST_F(HostileClientTest, PingsThatAreNotReadAreBounded) {
 }
 
 TEST_F(HostileClientTest, AFewBytesThatBecomeAHugeHeadEndTheConnection) {
-  // Puts one large field into the table, and then names it again with one byte each.
+  // Puts one large field into the table, and then refers to it again and again with one byte each.
   std::string bomb;
   bomb += '\x40';
   bomb += std::string("\x01z\x7f\xa1\x1e", 5);  // the name "z", a value of 4000 bytes
@@ -472,7 +472,7 @@ TEST_F(HostileClientTest, AWindowThatGrowsByNothingEndsTheConnection) {
   EXPECT_FALSE(session_.why().empty());
 }
 
-// A client that lets nothing be sent to it holds what one stream may hold, and no more.
+// Checks that a stream whose client accepts no data holds no more than its limit.
 TEST_F(HostileClientTest, AWindowOfNothingHoldsLittle) {
   send(frame(NGHTTP2_SETTINGS, 0, 0, std::string("\0\x4\0\0\0\0", 6)));
   send(headers(1, kGet));

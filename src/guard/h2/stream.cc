@@ -54,7 +54,7 @@ size_t Stream::write(std::string_view text) {
   return n;
 }
 
-// Translates what has been written. Returns false if it is not HTTP/1.1.
+// Translates the text that the guard has written. Returns false if it is not HTTP/1.1.
 bool Stream::process() {
   while (out_state_ == Out::nothing) {
     bool final = false;
@@ -119,7 +119,7 @@ void Stream::append_to_chunk(std::string_view payload) {
   in_.replace(chunk_at_, in_.find('\r', chunk_at_) - chunk_at_, size, static_cast<size_t>(digits));
 }
 
-// Takes payload that the peer has sent.
+// Takes the payload of a DATA frame from the peer.
 void Stream::receive(std::string_view payload) {
   debt_ += payload.size();
   if (in_framing_ == Framing::none) return;  // an answer that has no body, whatever the server says

@@ -1,5 +1,5 @@
-// This file is one stream of an HTTP/2 session: a request and its answer. The guard sees it as a connection that speaks
-// HTTP/1.1 and carries a single request. The code is pure.
+// This file implements one stream of an HTTP/2 session: a request and its answer. To the guard, it looks like an
+// HTTP/1.1 connection with a single request. The code is pure.
 #pragma once
 
 #include <cstdint>
@@ -25,36 +25,37 @@ class Stream {
 
   // --- the guard's side ---
 
-  // Takes text that the peer has sent, and lets the peer send as much again. Returns 0 if there is none now.
+  // Reads text from the peer, and allows the peer to send as much again. Returns 0 if there is none now.
   size_t read(char* buffer, size_t size);
-  // Returns whether the peer has sent all, and all of it was read.
+  // Returns whether the peer has sent everything, and all of it was read.
   bool ended() const { return all_in() && in_at_ == in_.size(); }
-  // Returns whether the stream was cut off. What arrived before may still be read from a server, but not from a client,
-  // which expects no answer any more.
+  // Returns whether the stream was cut off. What arrived before can still be read if it is from a server, but not if it
+  // is from a client, which no longer expects an answer.
   bool broken() const { return life_ == Life::broken; }
-  // Returns whether the peer takes no more text.
+  // Returns whether the peer accepts no more text.
   bool closed() const { return life_ != Life::open; }
-  // Returns why the head of the peer's message cannot be passed on, or an empty text if it can. Then there is no text
-  // of the message. A request must be answered all the same.
+  // Returns why the head of the peer's message cannot be passed on, or an empty string if it can. If it cannot, there
+  // is no text to read, but a request must be answered all the same.
   std::string_view fault() const { return fault_; }
-  // Takes text for the peer, and returns how much of it was taken: nothing while the peer does not read.
+  // Takes text for the peer. Returns the number of bytes taken, which is 0 while the peer does not read.
   size_t write(std::string_view text);
   bool has_room() const { return room() > 0; }
-  // The guard writes no more text. A message whose body has no other end is complete.
+  // Notes that the guard writes no more text. A message whose body has no other end is then complete.
   void end();
-  // The guard is done with the stream. What it wrote still goes out if the message is complete; otherwise, the stream
-  // is reset. Neither this stream nor its session calls `on_change` any more.
+  // Notes that the guard is done with the stream. What it wrote is still sent if the message is complete; otherwise,
+  // the stream is reset. Neither this stream nor its session calls `on_change` after that.
   void drop();
   // Returns the number of bytes that the stream holds.
   size_t held() const { return in_.capacity() + out_.capacity() + pending_.capacity(); }
-  // Called when one of the answers above has changed. Must not call the session.
+  // Called when the result of one of the functions above has changed. Must not call the session.
   std::function<void()> on_change;
 
  private:
   friend class Session;
-  // What has arrived of the peer's message.
+  // How much of the peer's message has arrived.
   enum class In : uint8_t { nothing, head, all };
-  // How far the message to the peer is: its head was written, its end was written, its last frame was sent.
+  // How much of the message to the peer is done: its head was written, all of it was written, or its last frame was
+  // sent.
   enum class Out : uint8_t { nothing, head, all, sent };
   enum class Life : uint8_t { open, closed, broken };
 
@@ -66,7 +67,7 @@ class Stream {
   size_t room() const;
   bool all_in() const { return in_state_ == In::all; }
   bool all_written() const { return out_state_ >= Out::all; }
-  // Ends the stream. One that was cut off stays so.
+  // Ends the stream. A stream that was cut off stays in that state.
   void close(bool cut_off) { life_ = cut_off || broken() ? Life::broken : Life::closed; }
   void changed() {
     if (on_change) on_change();
@@ -85,14 +86,14 @@ class Stream {
   std::shared_ptr<char> place_;  // counts as one of the streams that the guard works on
   Life life_ = Life::open;
 
-  // From the peer.
+  // The message from the peer.
   struct Arriving {
     Fields fields;
     size_t size = 0;
     bool too_large = false, malformed = false;
   };
   Arriving arriving_;       // a head, or trailers
-  std::string_view fault_;  // a constant
+  std::string_view fault_;  // points to a constant
   std::string method_;      // of the request
   std::string in_;          // text for the guard
   size_t in_at_ = 0;
@@ -101,7 +102,7 @@ class Stream {
   Framing in_framing_ = Framing::none;
   In in_state_ = In::nothing;
 
-  // To the peer.
+  // The message to the peer.
   std::string pending_;  // text that is not translated yet
   std::string out_;      // payload
   size_t out_at_ = 0;

@@ -12,7 +12,7 @@ namespace bottle::guard {
 char scratch[kScratch];
 
 namespace {
-EventQueue* g_events = nullptr;  // there is only one loop, and a Source needs nothing else from it
+EventQueue* g_events = nullptr;  // there is only one loop, and a Source needs nothing else of it
 }
 
 Waker::~Waker() {

@@ -1,9 +1,9 @@
-// This file is the reactor: one thread, edge-triggered events, and coroutines that each wait on one Waker.
+// This file implements the reactor: one thread, edge-triggered events, and coroutines that each wait on one Waker.
 //
 // A connection has one Waker. Every descriptor that it owns is a Source that points to the Waker. An event on any of
-// them only sets flags and queues the Waker. The coroutine then tries everything that it has to do, and waits again. So
-// there is nothing to cancel, and no event can reach a Source that was destroyed in the same turn: the flags are set
-// for a whole batch before any coroutine runs.
+// them only sets flags and queues the Waker. The coroutine then tries everything that it has to do, and waits again.
+// There is therefore nothing to cancel, and no event can reach a Source that was destroyed in the same turn: the flags
+// are set for a whole batch before any coroutine runs.
 #pragma once
 
 #include <coroutine>
@@ -56,14 +56,14 @@ class Waker {
 };
 
 // A connection without a descriptor, such as a stream of an HTTP/2 connection. Its owner sets the flags of the Source
-// and then wakes its Waker.
+// and then wakes the Source's Waker.
 class Port {
  public:
   Port() = default;
   Port(const Port&) = delete;
   Port& operator=(const Port&) = delete;
   virtual ~Port() = default;
-  // These behave like the functions for a socket that does not block, and set errno as those do.
+  // These functions behave like the system calls for a non-blocking socket, and set errno as those do.
   virtual ssize_t recv(void* buffer, size_t size) = 0;
   virtual ssize_t send(const void* bytes, size_t size) = 0;
   virtual void shut() = 0;                               // sends no more
@@ -78,18 +78,18 @@ class Source {
   Source& operator=(const Source&) = delete;
   ~Source() { close(); }
 
-  // Takes ownership of the descriptor. It joins the reactor only when something first has to wait for it.
+  // Takes ownership of the descriptor. The descriptor is registered only when something first has to wait for it.
   void open(int fd, Waker* waker, bool readable = true, bool writable = true);
   void open(std::unique_ptr<Port> port, Waker* waker);
   void watch();
   void close();
   int fd() const { return fd_.get(); }
   explicit operator bool() const { return static_cast<bool>(fd_) || port_; }
-  // Tells the peer that nothing more is sent to it.
+  // Tells the peer that nothing more will be sent.
   void shut();
-  // Wakes this Waker from now on, or none if it is null.
+  // Makes later events wake this Waker, or none if it is null.
   void move_to(Waker* waker) { waker_ = waker; }
-  // Wakes the Waker as an event does.
+  // Wakes the Waker, as an event does.
   void wake();
   std::string_view fault() const { return port_ ? port_->fault() : std::string_view(); }
 

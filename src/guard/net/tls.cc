@@ -126,7 +126,7 @@ int check_name(SSL* ssl, int* alert, void*) {
   return SSL_CLIENT_HELLO_ERROR;
 }
 
-// A list of protocols as the handshake contains it (RFC 7301), in the order of preference.
+// Returns the list of protocols in the format of the handshake (RFC 7301), in order of preference.
 std::string_view protocols(Offer offer) {
   constexpr std::string_view kBoth = "\x02h2\x08http/1.1";
   return offer == Offer::http1 ? kBoth.substr(3) : offer == Offer::http2 ? kBoth.substr(0, 3) : kBoth;

@@ -63,10 +63,10 @@ bool refused_name(const SSL* ssl);
 // out or the library fails.
 SSL_CTX* make_upstream_context(const std::string& roots);
 // Returns a client-side connection that verifies `host`. It resumes an earlier session with host:port if there is one.
-// It offers HTTP/1.1 to the server, or what `offer` says.
+// Offers the server the HTTP versions in `offer`.
 Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t port, Offer offer = Offer::http1);
 
-// Returns whether both sides have agreed on HTTP/2.
+// Returns whether the two sides have agreed on HTTP/2.
 bool speaks_http2(const SSL* ssl);
 
 // Attaches the connection to a Source, which must outlive it.

@@ -38,7 +38,7 @@ TEST_F(GuardTest, ABrokenConfigurationLeavesEveryRuleAsItWas) {
     change(config);
     return config;
   };
-  // Each also drops the rule, which must not be taken over when the rest is refused.
+  // Each configuration also drops the rule, and must not take effect in part when the rest is refused.
   for (const json& bad :
        {with([](json& c) { c["egress"]["allow"] = json::array({{{"host", "*"}, {"paths", {"no slash"}}}}); }),
         with([](json& c) { c["egress"]["allow"] = json::array({{{"host", "a b"}}}); }),

@@ -1,5 +1,5 @@
-// These tests send a known secret in every disguise that docs/guard.md says is found, in every place of a request. The
-// tables are the list of what the guard must stop.
+// These tests send a known secret in every disguise that the guard finds according to docs/guard.md, at every place of
+// a request. The tables list what the guard must stop.
 #include "base/ids.h"
 #include "guard/program/secrets_test.h"
 #include "scan/encoding/compress_test.h"
@@ -59,13 +59,13 @@ Text url_alphabet(Text base64) {
   return base64.substr(0, base64.find('='));
 }
 
-// "say " + kFileValue + " and more of it", which brotli has compressed.
+// "say " + kFileValue + " and more of it", compressed with brotli.
 constexpr const char* kBrotli = "GyoA+GVwXqoLEQx5u9wAliQdBT995j9YSLTLxnizC3pjuuGkU7NwKwrypSLWXw==";
 
 struct Disguise {
   const char* name;
   std::function<Text(const Text&)> make;
-  bool binary = false;  // fits only into bodies
+  bool binary = false;  // can only be sent in bodies
 };
 
 const std::vector<Disguise>& disguises() {
@@ -181,7 +181,7 @@ const std::vector<PlaceOfRequest>& places() {
 
 class DisguisesTest : public SecretsTest {
  protected:
-  // "file:KEY" is a value that the guard puts in nowhere, as from a file of scan.secrets.
+  // "file:KEY" is a value that the guard never puts into requests, such as one from a file of scan.secrets.
   static constexpr const char* kFileValue = "n3Vq8fLwZt0RkYp2XhJm7Qd4";
 
   void SetUp() override {
@@ -192,7 +192,7 @@ class DisguisesTest : public SecretsTest {
     wire_ = secure("sink.test");
     ASSERT_TRUE(wire_.ssl);
   }
-  // Whether the guard refuses the request as one with a secret, and the sink gets nothing of it.
+  // Returns whether the guard refuses the request because of a secret, and the sink receives nothing of it.
   bool refused(const Text& request) {
     wire_ = secure("sink.test");
     if (!wire_.ssl) return false;
@@ -200,7 +200,7 @@ class DisguisesTest : public SecretsTest {
     wire_.write(request);
     Text answer = wire_.message();
     said_ = answer.substr(0, 300);
-    while (next_line(0)["type"] == "audit") {  // the guard waits while nobody reads its audit
+    while (next_line(0)["type"] == "audit") {  // the guard waits until its audit is read
     }
     return answer.find("X-Bottle-Deny: secret\r\n") != Text::npos && sink_->last().find(kFileValue) == Text::npos &&
            before <= sink_->accepted;
@@ -253,7 +253,7 @@ TEST_F(DisguisesTest, PiecesAreRefusedWithTheLastOne) {
            {"requests, form", {request("n=1&q=" + a), request("n=2&q=" + b), request("n=3&q=" + c)}}}) {
     for (size_t i = 0; i + 1 < split.requests.size(); ++i) EXPECT_FALSE(refused(split.requests[i])) << split.name << i;
     EXPECT_TRUE(refused(split.requests.back())) << split.name;
-    EXPECT_EQ(configure()["type"], "ready");  // with a new memory of pieces
+    EXPECT_EQ(configure()["type"], "ready");  // starts without the pieces of earlier requests
   }
 }
 

@@ -187,7 +187,7 @@ TEST_F(FindingsTest, RulesOfTheOperatorCount) {
   json line = audited("secret");
   EXPECT_EQ(line.value("rule", ""), "acme-key") << line;
   EXPECT_NE(line.value("reason", "").find("an Acme key"), std::string::npos) << line;
-  // Rules that are not valid change nothing: the last good ones stay.
+  // Invalid rules change nothing: the last valid ones stay in force.
   config_["own_rules"] = {{"text", "[x]\nis: y\n"}, {"database", ""}};
   json error = configure();
   EXPECT_EQ(error["type"], "error");
@@ -195,7 +195,7 @@ TEST_F(FindingsTest, RulesOfTheOperatorCount) {
   config_["own_rules"] = {{"text", rule}, {"database", "0g"}};
   EXPECT_EQ(configure()["type"], "error");
   EXPECT_TRUE(refused("sink.test", post("sink.test", "x " + acme)));
-  // A rule with the id of a carried one takes its place.
+  // A rule with the id of a built-in rule replaces it.
   config_["own_rules"] =
       own("[github-token]\nis: a token of ours\npattern: ours_[a-z0-9]{20}\n"
           "yes: ours_<base36 20>\nno: ours_1\n");
@@ -262,7 +262,7 @@ TEST_F(FindingsTest, ABodyThatPausesIsNotHeldBack) {
 }
 
 TEST_F(FindingsTest, ALongRowThatPausesIsNotHeldBack) {
-  // The row may be the beginning of a credential, and the rest never comes.
+  // The row may be the beginning of a credential whose rest never arrives.
   std::string row = "x=" + scan::filled("<base64url 200>", 5);
   RawOrigin sink(
       ca_.get(), "sink.test",

@@ -56,7 +56,7 @@ struct Peer {
     }
     return true;
   }
-  // Waits for bytes and takes them. Returns false at the connection's end.
+  // Blocks until bytes arrive, and takes them. Returns false at the end of the connection.
   bool more() {
     if (!flush() || session.over() || !wire.more()) return false;
     session.receive(wire.in, now_ms());
@@ -70,7 +70,7 @@ struct Peer {
     EXPECT_TRUE(flush());
     return stream;
   }
-  // Reads until the stream's text contains `end`, or is at its end.
+  // Reads until the stream's text contains `end`, or until it ends.
   std::string read(h2::Stream& stream, std::string_view end = "\1never") {
     std::string text;
     while (true) {
@@ -82,8 +82,9 @@ struct Peer {
   std::string fetch(std::string_view text) { return read(*ask(text)); }
 };
 
-// A server of HTTP/2. `answer` gets the text of a request when all of it has arrived, and returns the answer's text; if
-// `answer_head` is set, it gets each request's head as soon as that arrived, and what it returns goes out at once.
+// An HTTP/2 server. `answer` gets the text of a request when all of it has arrived, and returns the text of the answer.
+// If `answer_head` is set, it gets the head of each request as soon as it has arrived, and what it returns is sent at
+// once.
 class Http2Origin {
  public:
   using Answer = std::function<std::string(const std::string& request)>;
@@ -247,8 +248,8 @@ TEST_F(Http2Test, TheValueIsRefusedAtOtherHosts) {
   EXPECT_EQ(origin.served, 0);
 }
 
-// What gRPC needs: the answer begins before the request has ended, each side's messages pass at once, and the status
-// comes as a trailer.
+// Checks what gRPC needs: the answer begins before the request has ended, the messages of each side pass at once, and
+// the status arrives in a trailer.
 TEST_F(Http2Test, BothBodiesStreamAtTheSameTimeAndTrailersPass) {
   Http2Origin origin(
       ca_.get(), "a.test", [](const std::string&) { return "2\r\nhi\r\n0\r\ngrpc-status: 0\r\n\r\n"; },
@@ -285,7 +286,7 @@ TEST_F(Http2Test, ALargeUploadPasses) {
 
 TEST_F(Http2Test, AServerThatResetsAStreamEndsOnlyThatOne) {
   Http2Origin origin(ca_.get(), "a.test", [](const std::string& request) {
-    // Too short for its length, so the server resets the stream when it is dropped.
+    // The answer is shorter than its length, so the server resets the stream when it drops it.
     return request.starts_with("GET /bad ") ? std::string("HTTP/1.1 204 X\r\nbad\r\n\r\n") : ok("hello");
   });
   inspect("a.test", origin.port);
@@ -336,7 +337,7 @@ TEST_F(Http2Test, CanBeSwitchedOff) {
 TEST_F(Http2Test, AHeadThatIsTooLargeIsAnswered) {
   Http2Origin origin(ca_.get(), "a.test", [](const std::string& request) {
     std::string answer = ok("hello");
-    // Less than 320 KB as text, but more with the 32 bytes that HTTP/2 counts for each field.
+    // The head has less than 320 KB as text, but more with the 32 bytes that HTTP/2 counts for each field.
     if (request.starts_with("GET /large "))
       for (int i = 100; i < 590; ++i)
         answer.insert(17, "X-" + std::to_string(i) + ": " + std::string(650, 'x') + "\r\n");
@@ -393,7 +394,7 @@ TEST_F(Http2Test, AMalformedRequestIsRecorded) {
   Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
   inspect("a.test", origin.port);
   Peer peer = client("a.test");
-  // h2::Session passes a path through that no request may have.
+  // h2::Session passes on this path, which no request may have.
   auto stream = peer.ask("GET https://b.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n");
   peer.read(*stream);
   EXPECT_TRUE(stream->broken());

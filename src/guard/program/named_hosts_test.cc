@@ -1,4 +1,4 @@
-// These tests read the hosts out of URLs in parameters, and check what happens to requests that name a host.
+// These tests check how hosts are read from URLs in parameters, and what happens to requests that name a host.
 #include "guard/exchange/named_hosts.h"
 
 #include "guard/program/secrets_test.h"

@@ -17,7 +17,7 @@ class PresetsTest : public GuardTest {
     }
     start();
   }
-  // Returns the status of the answer to a request on a connection of its own.
+  // Sends a request on a new connection, and returns the status of the answer.
   std::string ask(const std::string& host, const std::string& line, const std::string& body = "") {
     Wire wire = secure(host);
     if (!wire.ssl) return answer_.substr(9, 3);

@@ -111,7 +111,7 @@ TEST_F(SecretsTest, AServerSeesNothingOfARequestThatIsRefusedForItsBody) {
   allow({{"host", "else.test"}, {"inspect", true}});
   start();
   Wire wire = secure("else.test");
-  // Two records that arrive together.
+  // Sends two TLS records that arrive together.
   int cork = 1;
   setsockopt(wire.fd.get(), IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);
   std::string request = post("else.test", kOther);
