@@ -104,7 +104,8 @@ void BlockScan::begun(std::string_view block) {
   view({.text = block});
 }
 
-// Finds what the text ends in the middle of. A credential counts if any text that could follow would complete it.
+// Finds a secret or credential in whose middle the text ends. A credential counts if any text that could follow would
+// complete it.
 void BlockScan::open_end(const View& view) {
   constexpr size_t kSlack = 4, kTail = 256, kShown = 20;  // an encoded text may end within a group
   if (view.text.size() < KnownSecrets::kSurelyBegun) return;
@@ -163,7 +164,7 @@ void BlockScan::credentials(const View& view) {
 void BlockScan::matched(const View& view, const Rule& rule, const Match& match) {
   if (rule.off || (view.joined && needs_context(rule))) return;
   std::string_view text = view.text.substr(match.begin, match.end - match.begin);
-  if (view.joined && digits_in(text) < 2 && !looks_random(text)) return;  // words that were joined
+  if (view.joined && digits_in(text) < 2 && !looks_random(text)) return;  // these are joined words
   if (auto found = judge(rule, view.text, match.begin, match.end, view.joined))
     report(view, rule, found->begin, found->end, found->sure);
 }
@@ -235,7 +236,7 @@ bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
   each_part(is_hex, 24, [&](size_t from, size_t to) {
     all_hex |= to - from == end - begin;
     inner(view, hex_run(view.text, from, to), "hex");
-    inner(view, hex_run(view.text, from + 1, to), "hex");  // the first digit may be of something else
+    inner(view, hex_run(view.text, from + 1, to), "hex");  // the first digit may belong to something else
   });
   if (all_hex) return true;
   each_part(is_base32, 20, [&](size_t from, size_t to) {
@@ -264,8 +265,8 @@ void BlockScan::base64(const View& view, size_t begin, size_t end) {
   }
 }
 
-// Tries what begins after a slash, because in a path the run begins with other segments. Text is found at any
-// alignment, but packed bytes must be decoded from their beginning.
+// Decodes from each slash on, because in a path the run begins with other segments. Text is found at any alignment, but
+// compressed bytes must be decoded from their beginning.
 void BlockScan::base64_in_path(const View& view, size_t begin, size_t end) {
   constexpr int kMostSegments = 6;
   for (int i = 0; i < kMostSegments; ++i) {

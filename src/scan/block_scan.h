@@ -27,7 +27,7 @@ class BlockScan {
   void all(std::string_view block, bool joined);
   // Looks for nothing encoded.
   void plain(std::string_view block);
-  // Looks only for what the block ends in the middle of.
+  // Looks only for secrets and credentials in whose middle the block ends.
   void begun(std::string_view block);
 
  private:

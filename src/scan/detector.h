@@ -25,8 +25,9 @@ class Catalog {
   // Returns the rules that the program carries.
   static Result<Catalog> builtin();
 
-  // Adds rules of the operator's. One with the id of another rule takes its place. `database` is what compile() made of
-  // them, empty if none has a pattern. Fails with Code::invalid if it was made of other rules.
+  // Adds the operator's rules. A rule with the id of an existing rule replaces it. `database` is the result of
+  // compile() for the rules, which is empty if none has a pattern. Fails with Code::invalid if it was compiled from
+  // other rules.
   Result<> add(std::vector<Rule> own, std::string_view database);
 
   void add_known(std::string name, std::string_view value) { known_.add(std::move(name), value); }
@@ -78,8 +79,8 @@ class Detector {
 
   // `joined` says that the block was assembled from pieces (a split), so that what precedes a match means nothing.
   BlockResult scan(std::string_view block, bool joined = false);
-  // Finds only secrets of which the block ends with more than half, as it is or encoded: a known one, or a credential
-  // whose rule has a mark of its own.
+  // Finds only secrets in whose middle the block ends, as they are or encoded: a known secret of which more than half
+  // is there, or a credential whose rule has a distinctive mark.
   BlockResult scan_begun(std::string_view block);
   // Finds only what stands in the block as it is.
   BlockResult scan_plain(std::string_view block);

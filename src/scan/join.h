@@ -15,7 +15,7 @@ inline constexpr size_t kLongestPiece = 128;  // in bytes; longer values are not
 Decoded joined_values(std::string_view text);
 
 // Calls each(name, value) for the first kMostValues such values. Items of a list have the name of the list. Returns
-// whether there is any value, also a longer one.
+// whether there is any value, including longer ones.
 using EachValue = std::function<void(std::string_view name, std::string_view value)>;
 inline constexpr size_t kMostValues = 64;
 bool each_value(std::string_view text, const EachValue& each);

@@ -17,8 +17,8 @@ namespace bottle::scan {
 // the classes.
 std::string filled(std::string_view text, uint32_t seed);
 
-// Tries every example of the rules, which are in the catalog, with `seeds` different fillings. Returns a sentence with
-// the line for each example that is not found although it should be, or is found although it should not.
+// Tries every example of the rules, which must be in the catalog, with `seeds` different fillings. Returns a sentence
+// with the line number for each example that should be found and is not, or is found and should not be.
 std::vector<std::string> wrong_examples(Catalog& catalog, std::span<const Rule> rules, uint32_t seeds);
 
 }  // namespace bottle::scan

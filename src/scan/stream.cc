@@ -137,7 +137,7 @@ bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
   return true;
 }
 
-// Lets everything out, because nothing may wait for what may not come.
+// Releases everything, because nothing may wait for text that may never arrive.
 bool Stream::pause(std::string& out) {
   if (last_row().size() >= kBeginning)
     for (Finding& finding : Detector(catalog_).scan_begun(window_).findings)

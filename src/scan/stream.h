@@ -42,11 +42,12 @@ class Stream {
   // Takes the next bytes of the message, and appends to `out` those that may pass. Returns false if a finding blocks
   // the message; the stream is then over.
   bool feed(std::string_view bytes, std::string& out);
-  // Releases all that is held back, because the message pauses. What has begun is judged now: a credential that is
-  // redacted and whose end has not come, and a secret of which more than half has come. Returns false if it blocks.
+  // Releases everything that is held back, because the message pauses. Judges now what has begun: a credential to be
+  // redacted whose end has not arrived, and a secret of which more than half has arrived. Returns false if the message
+  // must be blocked.
   bool release(std::string& out);
-  // Returns the characters of a token that the message so far ends with, at most kReach. They may be a piece of a
-  // secret that is sent with pauses.
+  // Returns the token characters at the end of the message so far, at most kReach. They may be a piece of a secret that
+  // is sent with pauses.
   std::string_view last_row() const;
   // Releases the rest, because the message is complete.
   bool end(std::string& out);
@@ -79,9 +80,9 @@ class Stream {
   MarkerStyle style_ = MarkerStyle::text;
   std::string window_;            // the last bytes of the message
   size_t let_out_ = 0;            // the number of released bytes of the window
-  size_t unfinished_ = kNone;     // where a finding begins in the window that is redacted once its end has come
+  size_t unfinished_ = kNone;     // where in the window a finding begins that is redacted once its end has arrived
   Finding begun_;                 // that finding
-  uint64_t marked_ = UINT64_MAX;  // where a finding begins in the message whose marker left in a pause
+  uint64_t marked_ = UINT64_MAX;  // where in the message a finding begins whose marker was released in a pause
   uint64_t before_ = 0;           // the number of bytes of the message before the window
   std::set<std::pair<uint64_t, std::string>> seen_;  // findings in the window
   std::vector<Finding> findings_;
@@ -98,9 +99,9 @@ class Stream {
 // valid within a JSON string.
 std::string redaction(std::string_view name, size_t size, MarkerStyle style = MarkerStyle::text);
 
-// Replaces the bytes of the finding, at [begin, end) in `text`, so that JSON stays JSON: an escape is not cut, and of
-// what is spread over several strings or numbers, only letters and digits change.
-// `goes_on` says that a marker already stands before `begin`.
+// Replaces the bytes of the finding, at [begin, end) in `text`, so that JSON stays JSON: escapes are not cut, and if
+// the finding spans several strings or numbers, only letters and digits change. `goes_on` says that the marker already
+// begins before `begin`.
 void redact(std::string& text, size_t begin, size_t end, const Finding& finding, MarkerStyle style,
             bool goes_on = false);
 

@@ -10,9 +10,9 @@
 
 namespace bottle::scan {
 
-// Compiles for any processor of this architecture. Returns an empty text if no rule has a pattern. Fails with
-// Code::invalid if a pattern is invalid or too large, and says in which line and why. Some patterns take very long: for
-// rules of a stranger, call it in a process that can be ended.
+// Compiles the rules for any processor of this architecture. Returns an empty string if no rule has a pattern. Fails
+// with Code::invalid if a pattern is invalid or too large; the error gives the line and the reason. Some patterns take
+// very long, so untrusted rules should be compiled in a process that can be killed.
 Result<std::string> compile(const std::vector<Rule>& rules);
 
 }  // namespace bottle::scan

@@ -14,7 +14,7 @@ constexpr size_t kShortest = 32, kLongest = 64;
 bool is_space(char c) { return c == ' ' || c == '\t'; }
 bool of_name(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.'; }
 
-// Returns the name that the value at `begin` is assigned to, in small letters. Empty if it is assigned to none.
+// Returns the name that the value at `begin` is assigned to, in lower case, or an empty string if there is none.
 std::string name_of(std::string_view text, size_t begin) {
   constexpr size_t kLongestName = 64;
   size_t at = begin;
@@ -44,10 +44,10 @@ bool is_harmless(std::string_view name) {
   return std::ranges::any_of(kWords, [&](std::string_view word) { return name.find(word) != name.npos; });
 }
 
-// Returns whether the characters are spread as in random Base64.
+// Returns whether the characters are distributed as in random Base64.
 bool is_random(std::string_view value) {
   constexpr size_t kFewestOfKind = 3, kMostMarks = 3, kLongestRow = 9;
-  constexpr double kLeastBits = 4.3;  // of entropy for each character; random text of this length has about 4.7
+  constexpr double kLeastBits = 4.3;  // entropy per character; random text of this length has about 4.7 bits
   size_t upper = 0, lower = 0, digits = 0, marks = 0, row = 0, longest = 0;
   std::array<int, 256> counts{};
   for (unsigned char c : value) {

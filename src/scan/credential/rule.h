@@ -51,8 +51,8 @@ struct Example {
 
 struct Rule {
   std::string id;     // for example, "github-token"
-  uint32_t line = 0;  // where it begins in its file, from 1
-  bool off = false;   // a rule of the operator's with the same id takes its place
+  uint32_t line = 0;  // number of its first line in its file, from 1
+  bool off = false;   // one of the operator's rules with the same id replaces it
   std::string is;     // for example, "a GitHub token"; continues "… in the body"
   std::vector<std::string>
       patterns;  // regular expressions of vectorscan; if there are none, the survey finds the credential

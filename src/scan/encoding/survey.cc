@@ -140,7 +140,7 @@ class Survey {
       }
       if (!line || next >= text_.size() || !in_run(next)) break;
       size_t more = run_end(next);
-      // The last line may be short. After few other characters, it must look like one.
+      // The last line may be short. After few other characters, it must look like a last line.
       bool ends = more == text_.size() || std::string_view("=\"'\\\r\n").contains(text_[more]);
       bool last = ends || (end - begin >= 40 && text_[more] != ' ');
       if (more - next < kShortestRun && !last) break;

@@ -181,10 +181,10 @@ class Plain {
   std::vector<Skip> skips_;
 };
 
-// Whether a place is within quotes, code or a list of examples, which means that the text is about injections.
+// Says whether a place is within quotes, code or a list of examples. The text is then about injections.
 enum class Quoted : uint8_t {
   no,
-  perhaps,  // if a quote that begins before it ends in what has not come yet
+  perhaps,  // quoted if text that has not arrived yet closes the quotes
   yes
 };
 
@@ -287,8 +287,8 @@ void InjectionScan::end() {
 // A text to search: the window, or what a part of it decodes to.
 struct InjectionScan::Text {
   std::string_view bytes;
-  std::optional<uint64_t> fixed = {};  // where all of it comes from in the answer; nothing for the window
-  bool at_end = true;                  // nothing follows
+  std::optional<uint64_t> fixed = {};  // the offset in the answer that all of the text comes from; empty for the window
+  bool at_end = true;                  // whether nothing follows
 };
 
 void InjectionScan::search(const Text& text) {

@@ -17,18 +17,19 @@ struct Injection {
 
 class InjectionScan {
  public:
-  // When the bytes are looked at: as soon as they come, so that they need not pass, or in large pieces, which costs
+  // Says when bytes are searched: as soon as they arrive, so that they can be stopped, or in large pieces, which costs
   // less.
   enum class Looks : uint8_t { at_each_piece, now_and_then };
   explicit InjectionScan(Looks looks = Looks::now_and_then) : looks_(looks) {}
 
   // Takes the next bytes of an answer, without its content codings.
   void feed(std::string_view bytes);
-  // Judges what has come so far as if nothing followed.
+  // Judges what has arrived so far as if nothing followed.
   void settle() { look(true); }
   void end();
 
-  // Returns whether what has come so far ends with an order that is in quotes if the next bytes have a closing one.
+  // Returns whether what has arrived so far ends with an order that would be a quotation if the next bytes contain a
+  // closing quote.
   bool undecided() const { return undecided_; }
 
   // Returns the findings in order, at most kMost.

@@ -107,7 +107,7 @@ bool Dictionary::barely_begun(State state) const {
 }
 
 uint32_t Dictionary::half_begun(State state) const {
-  constexpr uint32_t kFewest = 8;  // bytes that are not there by chance
+  constexpr uint32_t kFewest = 8;  // in bytes; so many do not occur by chance
   for (; state != kRoot; state = nodes_[state].fail)
     if (nodes_[state].child && depth_[state] >= kFewest && depth_[state] * 2 > shortest_[state]) return some_[state];
   return kNoPattern;

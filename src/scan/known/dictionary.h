@@ -55,7 +55,8 @@ class Dictionary {
   // Returns whether the prefix of the state, and the shorter prefixes that the text also ends with, are at most a
   // quarter of any pattern that they could become.
   bool barely_begun(State state) const;
-  // Returns a pattern of which the text so far ends with more than half and at least 8 bytes, or kNoPattern.
+  // Returns a pattern whose beginning, of more than half and at least 8 bytes, is the end of the text so far. Returns
+  // kNoPattern if there is none.
   static constexpr uint32_t kNoPattern = UINT32_MAX;
   uint32_t half_begun(State state) const;
   // Returns whether patterns end in this state. Calls `each` with their indexes.

@@ -17,7 +17,7 @@ struct Sight {
   const Pattern& pattern;
   std::string_view bytes;  // the bytes as they are in the stream, with escapes; valid during the call
   uint64_t begin = 0;      // the offset of `bytes` in the stream
-  bool whole = true;       // false if its beginning has left already, or its end has not come; see pause()
+  bool whole = true;       // false if its beginning was already released, or its end has not arrived; see pause()
   // Whether the find begins or ends between a backslash and the character that it escapes. In JSON, the find is then
   // not what it seems to be.
   bool splits_escape = false;
@@ -40,10 +40,10 @@ class Filter {
   // Appends to `out` what may pass. Returns false if the stream must end here; no more bytes may be fed then.
   bool feed(std::string_view bytes, std::string& out);
 
-  // Releases what is held back for a possible find, because the stream has ended. If more is fed nevertheless and the
-  // find does arrive, the bytes that were released stay released.
+  // Releases what is held back for a possible find, because the stream has ended. If more bytes are fed nevertheless
+  // and complete the find, the released bytes stay released.
   bool release(std::string& out);
-  // Does the same because the stream pauses. If more than half of a find has come, the judge decides about that half
+  // Does the same because the stream pauses. If more than half of a find has arrived, the judge decides about that part
   // now, so that nothing waits for the rest.
   bool pause(std::string& out);
 

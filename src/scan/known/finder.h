@@ -20,7 +20,7 @@ namespace bottle::scan {
 struct Find {
   uint64_t begin = 0, end = 0;  // offsets in the original stream; an escape is never split
   uint32_t pattern = 0;         // the index in the dictionary
-  bool whole = true;            // false if only the beginning of the pattern has come
+  bool whole = true;            // false if only the beginning of the pattern has arrived
 };
 
 class Finder {
@@ -38,7 +38,7 @@ class Finder {
   uint64_t open_from() const;
   // Returns whether those bytes are so few, compared with the find, that they reveal nothing of it.
   bool barely_begun() const;
-  // Returns a pattern of which more than half has come, or Dictionary::kNoPattern.
+  // Returns a pattern of which more than half has arrived, or Dictionary::kNoPattern.
   uint32_t half_begun() const;
 
  private:

@@ -41,8 +41,8 @@ class KnownSecrets {
     }
   }
 
-  // Returns the secret of which the text ends with more than half and at least kSurelyBegun bytes, and where that
-  // begins. Returns nothing if there is none.
+  // Returns the secret whose beginning, of more than half and at least kSurelyBegun bytes, is the end of the text, and
+  // the offset of that beginning. Returns nothing if there is none.
   std::optional<std::pair<uint32_t, size_t>> begun(std::string_view folded) const;
   static constexpr size_t kSurelyBegun = 12;
 
