@@ -25,9 +25,9 @@ Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink, const
 Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sink,
                                         const std::function<bool()>& is_over);
 
-// Makes the container with `create` and fills it. `inside` is the inside helper for the container's processor. The
-// archive is started at once, so that a clone does not wait for the engine. Reports to `show` how much was copied.
-// Blocks. A stop ends it with Code::canceled.
+// Makes the container with `create` and fills it. `inside` is the inside helper for the container's processor. Starts
+// the archive at once, so that a clone does not wait for the engine. Reports to `show` how much was copied. Blocks.
+// Fails with Code::canceled after a stop.
 Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, std::string_view inside,
                                       const std::string& container, const std::function<Result<>()>& create,
                                       const PutRest& put_rest, const std::function<void(const std::string&)>& show,

@@ -13,7 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kValuesPatience = 120s;
-constexpr int kLookMs = 200;            // a signal may arrive just before the wait
+constexpr int kLookMs = 200;            // in case a signal arrives just before the wait
 constexpr size_t kMostEarly = 4 << 20;  // in bytes; input that comes beyond is dropped
 
 constexpr const char* kStopped = "stopped before the agent ran";

@@ -10,7 +10,7 @@ Result<int> start_supervisor(const Job& job, const PassedChannel* channel) {
   auto socket = TRY(make_socket_pair());
   Command command;
   command.argv = {job.path_to_self, "supervise"};
-  command.detached = true;  // it does not end with our terminal
+  command.detached = true;  // it survives the end of the launcher's terminal
   if (channel) command.passed = {{channel->in, PassedChannel::kIn}, {channel->out, PassedChannel::kOut}};
   auto child = Child::spawn(command, Child::from(socket.theirs.get()), Child::null(), Child::null());
   if (!child) return std::unexpected(std::move(child.error()).during("starting the supervisor"));

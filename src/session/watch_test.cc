@@ -146,7 +146,7 @@ TEST_F(Working, NothingThatTheEngineSaysOfADeadGuardHurts) {
   }
 }
 
-// The container's first process, the inside helper, survives, so only the engine knows.
+// The inside helper, which is the container's first process, survives, so only the engine knows what happened.
 TEST_F(Working, AnAgentThatRanOutOfMemoryIsTold) {
   docker.set_forgery([&](const FakeCall& call, nlohmann::json& answer) {
     if (call.text() == "inspect container bottle-x1-agent #1" && answer.contains("State"))

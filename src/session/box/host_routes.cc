@@ -127,7 +127,7 @@ std::vector<Prefix> host_networks() {
 std::vector<HostRoute> host_routes() {
   auto lists = route_lists();
   if (!lists.ipv4.empty() || !lists.ipv6.empty()) return read_routes(lists.ipv4, lists.ipv6);
-  // The system does not list its routes. Each address tells of one: to the network that it is in.
+  // The system does not list its routes, so each address stands for the route to the network that it is in.
   std::vector<HostRoute> routes;
   for (const auto& [device, own] : own_addresses()) {
     HostRoute route{device, policy::network_of(own), true};

@@ -42,8 +42,8 @@ std::string guard_reference() {
 
 Result<std::string> ensure_guard_image(docker::Engine& engine) {
   if (TRY(engine.image_exists(guard_reference()))) return guard_reference();
-  // An engine on another processor never has that image, so only the first start on an engine comes here, and each
-  // start on such an engine.
+  // An engine on another processor never has that image. This point is therefore reached only at the first start on an
+  // engine, and at each start on an engine with another processor.
   std::string architecture = docker::text_of(TRY(engine.info()), "Architecture", std::string(own_architecture()));
   std::string_view program = TRY(program_for(Program::guard, architecture, directory_of_self()));
   std::string reference = reference_of_guard(program);

@@ -19,11 +19,11 @@ namespace bottle::session {
 
 std::string_view bootstrap_script();
 
-// Returns the reference that the guard image of this program has or will have, on an engine with the same processor.
+// Returns the reference of this program's guard image, existing or not, on an engine with the same processor.
 std::string guard_reference();
 
-// Imports the guard's FROM scratch image, for the engine's processor, if the engine lacks this version. Returns its
-// reference. Fails if the guard for that processor is missing (session/box/programs.h). Blocks.
+// Imports the guard's FROM scratch image for the engine's processor if the engine does not have this version. Returns
+// its reference. Fails if the guard for that processor is missing (session/box/programs.h). Blocks.
 Result<std::string> ensure_guard_image(docker::Engine& engine);
 
 // Builds the plan's agent image if the engine lacks it, or always with `refresh`. The root file system is made with the

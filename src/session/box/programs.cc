@@ -13,11 +13,11 @@ extern const char bottle_guard_begin[], bottle_guard_end[], bottle_inside_begin[
 namespace bottle::session {
 namespace {
 
-constexpr size_t kLargest = 256 << 20;  // bytes
+constexpr size_t kLargest = 256 << 20;  // in bytes
 
 std::string_view between(const char* begin, const char* end) { return {begin, static_cast<size_t>(end - begin)}; }
 
-// Returns the content of a file, which is read once.
+// Returns the content of a file. Reads each file only once.
 Result<std::string_view> kept_file(const std::string& path) {
   static std::mutex lock;
   static std::map<std::string, std::string> files;

@@ -43,7 +43,7 @@ struct ClientOptions {
   std::function<std::unique_ptr<Typing>()> begin_typing;
   // The agent does not run yet. What is typed is kept until it does, and Ctrl-C stops the session.
   bool starting = false;
-  const Signals* signals = nullptr;         // if null, follow() takes kLauncherSignals itself; one stops the session
+  const Signals* signals = nullptr;  // if null, follow() takes kLauncherSignals itself; a signal stops the session
   std::function<void(int signal)> on_stop;  // called when a signal, or Ctrl-C before the agent runs, stops the session
   // Judges what another machine says about itself while the session starts there. No value is sent to that machine, and
   // so nothing runs on it, unless this succeeds.
@@ -51,8 +51,8 @@ struct ClientOptions {
   std::function<void(std::string_view bytes)> on_diagnostic;  // gets the agent's stderr; if empty, our stderr gets it
 };
 
-// Passes input and output on until the session ends or the operator detaches. Blocks. Restores the terminal in every
-// case. Fails with Code::closed if the supervisor died, and with the supervisor's own error if it refused.
+// Passes on input and output until the session ends or the operator detaches. Blocks. Always restores the terminal.
+// Fails with Code::closed if the supervisor died, and with the supervisor's own error if it refused.
 Result<Ended> follow(int socket, const ClientOptions& options);
 
 // Connects to the supervisor of a running session. Returns the socket.

@@ -69,7 +69,7 @@ void Clients::handle(const Poller& poller, const std::function<void(const Frame&
     if (poller.readable(fd)) take(client, on_frame);
   }
   std::erase_if(clients_, [](const Client& client) { return !client.fd; });
-  // Last, because a new connection may get the number of a descriptor that was closed above.
+  // Accepts last, because a new connection may get the number of a descriptor that was closed above.
   if (listener_ && poller.readable(listener_.get()))
     if (UniqueFd fd = accept_connection(listener_.get())) clients_.push_back({.fd = std::move(fd)});
 }

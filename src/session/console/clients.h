@@ -30,15 +30,15 @@ class Clients {
   void send(FrameType type, std::string_view bytes);
   void event(const wire::Event& event) { send(FrameType::event, wire::encode(event)); }
 
-  // Blocks until all clients have read everything, or until nobody has read anything for `patience`. Call it before the
-  // process exits: a terminal may be stopped, and a pager may wait for a key.
+  // Blocks until all clients have read everything, or until no client has read anything for `patience`. Call this
+  // before the process exits: a terminal may be stopped, and a pager may wait for a key.
   void drain(std::chrono::milliseconds patience);
 
-  // Sends the session's counters to those clients that have asked for them and have no answer yet.
+  // Sends the session's counters to the clients that asked for them and have not received an answer.
   void answer_metrics(std::string_view bytes);
 
-  // Adds what the poller should watch, then handles what it found. Every frame but attach, detach and ping is handed to
-  // `on_frame`.
+  // add_to() adds the descriptors that the poller should watch, and handle() handles what it found. Every frame except
+  // attach, detach and ping is passed to `on_frame`.
   void add_to(Poller& poller) const;
   void handle(const Poller& poller, const std::function<void(const Frame&)>& on_frame);
 

@@ -22,7 +22,7 @@ using Kind = plan::Source::Kind;
 class Credentials : public ::testing::Test {
  protected:
   Credentials() {
-    ::signal(SIGPIPE, SIG_IGN);  // ssh-keygen does not read the passphrase of a key that has none
+    ::signal(SIGPIPE, SIG_IGN);  // ssh-keygen does not read a passphrase if the key has none
     EXPECT_TRUE(make_directories(path));
   }
   ~Credentials() override { std::filesystem::remove_all(path); }

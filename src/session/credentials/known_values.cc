@@ -35,8 +35,7 @@ bool sounds_secret(std::string_view name) {
   return std::ranges::any_of(kWords, [&](std::string_view word) { return upper.find(word) != upper.npos; });
 }
 
-// Returns whether the value is of a kind that any program may send: a word, a number, a path, or an address without a
-// password.
+// Returns whether any program may send such a value: a word, a number, a path, or an address without a password.
 bool is_ordinary(std::string_view value) {
   auto count = [&](auto is) { return std::ranges::count_if(value, [&](unsigned char c) { return is(c) != 0; }); };
   auto size = static_cast<std::ptrdiff_t>(value.size());
@@ -46,7 +45,7 @@ bool is_ordinary(std::string_view value) {
   auto others = count([](int c) { return std::ispunct(c) && c != '-' && c != '_' && c != '.'; });
   if (digits + count([](int c) { return std::ispunct(c); }) == size) return true;  // a number, a date or an address
   if (others > 0) return false;
-  // Letters and digits that take turns are random; a name has them in groups.
+  // In random values, letters and digits alternate often; in names, they form groups.
   int groups = 0, last = 0;
   for (unsigned char c : value) {
     int kind = std::isdigit(c) ? 1 : std::isupper(c) ? 2 : std::islower(c) ? 3 : 4;
@@ -77,7 +76,8 @@ class Reader {
     });
     each_line(text, [&](std::string_view line, size_t number) {
       if (any && assigns) assignment(line);
-      else if (!line.starts_with("-----")) put(std::to_string(number), line);  // the frame of a key is no secret
+      else if (!line.starts_with("-----"))
+        put(std::to_string(number), line);  // the first and last lines of a key are not secret
     });
     return std::move(values_);
   }
@@ -93,7 +93,7 @@ class Reader {
     }
   }
 
-  // Returns the name that the line assigns to, or an empty text.
+  // Returns the name that the line assigns a value to, or an empty string.
   static std::string_view name_of(std::string_view line) {
     if (line.starts_with("export ")) line = trimmed(line.substr(7));
     size_t equals = line.find('=');
@@ -117,7 +117,7 @@ class Reader {
     }
   }
 
-  // A key of several lines leaves in any of its lines.
+  // Each line of a key with several lines is a value, because any line can leave alone.
   void leaf(const std::string& name, const std::string& value) {
     if (value.find('\n') == value.npos) return choose(name, value);
     each_line(value, [&](std::string_view line, size_t number) {
@@ -128,7 +128,7 @@ class Reader {
   void choose(std::string_view name, std::string_view value) {
     if (!sounds_secret(name) && is_ordinary(value)) return;
     put(name, value);
-    // The password of an address leaves without it, too.
+    // The password in an address is also a value, because it can leave without the address.
     size_t scheme = value.find("://"), at = value.rfind('@');
     size_t colon = scheme == value.npos ? value.npos : value.find(':', scheme + 3);
     if (at != value.npos && colon < at) put(std::string(name) + ".password", value.substr(colon + 1, at - colon - 1));

@@ -49,8 +49,8 @@ Result<> add_key(const std::string& socket, const std::string& hosts_file, const
 }
 
 // Returns the process that listens behind a connection to `path`, if it is the ssh-agent that kShell starts. Returns an
-// empty handle if that process has ended. A process of another kind is not bottle's to end. Any process can set its
-// command line, so it must also run as this user.
+// empty handle if that process has ended. bottle must not end any other process. Any process can set its command line,
+// so it must also run as this user.
 Result<ProcessHandle> listening_agent(int connection, const std::string& path) {
   auto peer = peer_of(connection);
   if (!peer) return std::unexpected(std::move(peer.error()).during(path));
@@ -103,12 +103,12 @@ Result<> end_agent(const std::string& path) {
     if (!fd) return fail_errno("making a socket");
     if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) break;  // no process listens
     auto agent = listening_agent(fd.get(), path);
-    // If the system does not tell who listens, the shell that started the ssh-agent ends it (kShell).
+    // If the system cannot tell which process listens, the shell that started the ssh-agent ends it (kShell).
     if (!agent && agent.error().code != Code::unavailable) return std::unexpected(std::move(agent.error()));
     if (Clock::now() > deadline)
       return fail(Code::timed_out, "the ssh-agent that listens on " + path + " does not exit");
     if (Clock::now() > deadline - 2s) signal = SIGKILL;
-    if (agent && *agent) agent->signal(signal);  // otherwise it has ended in the meantime
+    if (agent && *agent) agent->signal(signal);  // otherwise, it has ended in the meantime
   }
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno("removing " + path);
   return {};

@@ -29,7 +29,7 @@ std::string take_token_variable() {
   char* value = std::getenv(kTokenVariable);
   if (!value) return "";
   std::string token = value;
-  wipe(value, token.size());  // overwrites the bytes that /proc/PID/environ shows
+  wipe(value, token.size());  // overwrites the bytes that are visible in /proc/PID/environ
   ::unsetenv(kTokenVariable);
   return token;
 }

@@ -11,9 +11,10 @@
 namespace bottle::session {
 namespace {
 
-// Of a hash in hexadecimal, the part that tells lines of one file apart. It fits into a string without more memory.
+// The number of hexadecimal digits of a hash that distinguish the lines of one file. A string of this length needs no
+// extra memory.
 constexpr size_t kPrefix = 15;
-constexpr size_t kHash = 64;  // in bytes
+constexpr size_t kHash = 64;  // length of a hash in hexadecimal
 
 std::string hash_of(std::string_view line) { return to_hex(pki::digest(line)); }
 
@@ -72,8 +73,8 @@ AuditChain AuditChain::after(std::string_view last) {
   return chain;
 }
 
-// The codec would take several times as long for the trail. In JSON as it is written here, the keys are in the order of
-// the alphabet, and `trail` is the last one.
+// Appends the trail as text, because the codec would take several times as long. In the JSON that the codec writes, the
+// keys are in alphabetical order, and `trail` is the last one.
 std::string AuditChain::next(const wire::Decision& decision) const {
   std::string line = wire::encode(decision, wire::Layout::ascii);
   line.pop_back();
@@ -110,12 +111,12 @@ void AuditCheck::feed(std::string_view line) {
   }
 }
 
-// Takes a line that follows, or that has a number that is still to come.
+// Takes a line that follows the one before it, or whose number has not been reached yet.
 void AuditCheck::take(uint64_t number, std::string_view after, const std::string& hash) {
   bool follows = after == head_;
   uint64_t missing = follows ? 0 : number - next_;
   take_foreign(missing);
-  // The line's own number was changed, or the line before it, or what this one says about that.
+  // Either the line's own number was changed, or the line before it, or the hash of that line in this one.
   if (follows && number != next_) fault(AuditFault::Kind::changed, at_);
   if (!follows && missing == 0) fault(AuditFault::Kind::changed, std::max<uint64_t>(last_in_place_, 1));
   if (!follows) next_ = number;
@@ -125,7 +126,7 @@ void AuditCheck::take(uint64_t number, std::string_view after, const std::string
   last_in_place_ = at_;
 }
 
-// Judges the lines that cannot be read. Where numbers are missing, they were lines of the record.
+// Judges the lines that cannot be read. They count as changed lines of the record if as many numbers are missing.
 void AuditCheck::take_foreign(uint64_t missing) {
   uint64_t changed = std::min<uint64_t>(missing, foreign_.size());
   for (size_t i = 0; i < foreign_.size(); ++i)
@@ -134,7 +135,7 @@ void AuditCheck::take_foreign(uint64_t missing) {
   foreign_.clear();
 }
 
-// Takes a line whose number has passed. Returns false if it was never a line of the record.
+// Takes a line whose number is lower than the next one. Returns false if it was never a line of the record.
 bool AuditCheck::take_misplaced(uint64_t number, const std::string& hash) {
   auto known = by_line_.find(number);
   if (known != by_line_.end()) {

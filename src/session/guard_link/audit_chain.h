@@ -1,9 +1,9 @@
-// This file chains the lines of a record, so that a line that was changed, cut, moved or added shows. Pure.
+// This file chains the lines of a record, so that changed, cut, moved and added lines can be found. The code is pure.
 //
-// Each line has a `trail`: its number, which begins at 1, a blank, and the SHA-256 of the line before it without the
-// line end, in hexadecimal. The first line has zeros instead. The hash of the last line, the *head*, stands for the
-// whole record. There is no key: whoever can write the file can also write another record. So the head is kept in the
-// session's result, and belongs wherever else the operator keeps what must not change.
+// Each line has a `trail`: its number, starting at 1, a space, and the SHA-256 of the line before it without the line
+// end, in hexadecimal. The first line has zeros instead of the hash. The hash of the last line, the *head*, stands for
+// the whole record. There is no key, so anyone who can write the file can replace the record. The head is therefore
+// kept in the session's result, and the operator should also keep it where it cannot be changed.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +17,17 @@
 
 namespace bottle::session {
 
-// Where the next line of a record goes.
+// The end of a record, to which the next line is chained.
 class AuditChain {
  public:
   AuditChain() = default;
-  // Continues a record whose last whole line, without its line end, is `last`.
+  // Returns the chain of a record whose last complete line, without its line end, is `last`.
   static AuditChain after(std::string_view last);
 
   // Returns the decision as the next line, with its line end. The text is ASCII, so that it stays the same when another
   // process parses it and writes it again.
   std::string next(const wire::Decision& decision) const;
-  // Goes on: `line` is a text of next() that is in the record now.
+  // Advances the chain. `line` is a result of next() that is now in the record.
   void add(std::string_view line);
 
   uint64_t lines() const { return lines_; }
@@ -38,18 +38,17 @@ class AuditChain {
   std::string head_ = std::string(64, '0');
 };
 
-// The action of the last line of a record that was closed.
+// The action of the last line of a closed record.
 inline constexpr const char* kAuditEnd = "end";
 
 // What is wrong with a record.
 struct AuditFault {
-  // changed: a line is not as it was written. missing: lines were cut out. moved: a line is not in its place. repeated:
-  // a line is there twice. foreign: a line was never a line of this record. appended: lines follow the end. cut: the
-  // record's end is missing.
+  // Means, in this order: a line was changed after it was written, lines are missing, a line is not in its place, a
+  // line appears twice, a line never belonged to this record, lines follow the end, or the record's end is missing.
   enum class Kind : uint8_t { changed, missing, moved, repeated, foreign, appended, cut };
   Kind kind;
-  uint64_t line;       // position in the file, from 1; of the line after the gap if lines are missing
-  uint64_t count = 1;  // of the lines that are missing, or that were appended
+  uint64_t line;       // line number in the file, from 1; if lines are missing, that of the line after the gap
+  uint64_t count = 1;  // number of lines that are missing or were appended
   bool operator==(const AuditFault&) const = default;
 };
 std::string_view name_of(AuditFault::Kind kind);
@@ -57,8 +56,8 @@ std::string describe(const AuditFault& fault);
 
 struct AuditReport {
   uint64_t lines = 0;   // in the file
-  std::string head;     // of the file as it is
-  bool closed = false;  // the last line is the end of a record
+  std::string head;     // head of the file in its present state
+  bool closed = false;  // whether the last line is the end of a record
   std::vector<AuditFault> faults;
   uint64_t more = 0;  // faults beyond kMostFaults
   static constexpr size_t kMostFaults = 100;
@@ -68,13 +67,13 @@ struct AuditReport {
 class AuditCheck {
  public:
   void feed(std::string_view line);  // without its line end
-  // Ends the check. `seal` says how the record ended, if that is known. `may_be_open` is whether a record without an
-  // end is in order, because its session may still run.
+  // Ends the check. `seal` says how the record ended, or is null if that is unknown. `may_be_open` says that a record
+  // without an end is valid, because its session may still be running.
   AuditReport finish(const wire::AuditSeal* seal, bool may_be_open);
 
  private:
   struct Gap {
-    uint64_t line, first, end, count;  // `count` of the numbers from `first` to before `end` are missing before `line`
+    uint64_t line, first, end, count;  // `count` of the numbers in [first, end) are missing before `line`
   };
   void fault(AuditFault::Kind kind, uint64_t line, uint64_t count = 1);
   void take(uint64_t number, std::string_view after, const std::string& hash);
@@ -82,11 +81,12 @@ class AuditCheck {
   void take_foreign(uint64_t missing);
   void check_seal(const wire::AuditSeal& seal);
 
-  uint64_t at_ = 0;                                    // lines that were fed
-  uint64_t next_ = 1, last_in_place_ = 0;              // the number that should come, and where the one before it is
+  uint64_t at_ = 0;  // number of lines that were fed
+  // The next number, and the line with the number before it.
+  uint64_t next_ = 1, last_in_place_ = 0;
   std::string head_ = std::string(64, '0');            // hash of the last line that was in its place
-  std::unordered_map<uint64_t, std::string> by_line_;  // the beginning of each hash
-  std::vector<uint64_t> foreign_;                      // lines since the last one in its place that are not of a record
+  std::unordered_map<uint64_t, std::string> by_line_;  // by the line's number: the first digits of its hash
+  std::vector<uint64_t> foreign_;                      // unreadable lines since the last one that was in its place
   std::vector<Gap> gaps_;
   bool closed_ = false;
   uint64_t appended_ = 0, first_appended_ = 0;

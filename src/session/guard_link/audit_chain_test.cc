@@ -15,7 +15,7 @@ namespace {
 using Kind = AuditFault::Kind;
 using Lines = std::vector<std::string>;
 
-// A record of `count` lines and its end, and how it ended.
+// The lines of a record with its end, and its seal.
 struct Record {
   Lines lines;
   wire::AuditSeal seal;
@@ -121,14 +121,14 @@ TEST(AuditChain, AddedLinesAreNamed) {
   lines = made.lines;
   lines.insert(lines.begin() + 2, "not json");
   EXPECT_EQ(faults(lines, &made.seal), "line 3 was never a line of this record");
-  // The lines follow by every hash and number, but the record had ended.
+  // The hashes and numbers of the added lines are right, but the record had ended.
   lines = made.lines;
   for (int i = 0; i < 2; ++i) {
     std::string more = AuditChain::after(lines.back()).next({.action = "allow"});
     lines.push_back(more.substr(0, more.size() - 1));
   }
   EXPECT_EQ(faults(lines), "2 lines from line 10 on were added after the end of the record");
-  // A record that was written anew from the first line on is only wrong by its head.
+  // In a record that was rewritten from the first line on, only the head is wrong.
   auto other = record(8);
   auto seal = made.seal;
   seal.head[0] = seal.head[0] == '0' ? '1' : '0';
@@ -206,7 +206,7 @@ TEST(AuditChain, AFileIsContinuedWhereAProcessDied) {
     AuditFile audit(path);
     audit.add({.action = "allow", .host = "a.example.org"});
     audit.add({.action = "deny", .host = "\xc3\xa9.example.org"});
-    // What a process leaves that dies while it writes.
+    // Writes what a process leaves if it dies during a write.
     std::ofstream(path, std::ios::app) << R"({"action":"al)";
   }
   auto seal = AuditFile(path).close();

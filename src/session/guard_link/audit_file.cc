@@ -12,7 +12,7 @@
 namespace bottle::session {
 namespace {
 
-constexpr uint64_t kLastLines = 1024;       // in bytes; space that is reserved for them
+constexpr uint64_t kLastLines = 1024;       // in bytes; the space that is reserved for the last lines
 constexpr size_t kLongestLine = 128 << 10;  // in bytes, as encoded
 
 // The action of a line that is not a valid decision. of_traffic() counts it as traffic, because the guard may have let
@@ -24,13 +24,14 @@ bool of_traffic(const wire::Decision& decision) {
   return decision.bytes || decision.action == "allow" || decision.action == kUnreadable;
 }
 
-// How a file ends.
+// The end of a file.
 struct End {
-  uint64_t whole = 0;  // bytes of whole lines
-  std::string last;    // the last whole line, without its line end; empty if there is none
+  uint64_t whole = 0;  // size of the complete lines, in bytes
+  std::string last;    // the last complete line, without its line end; empty if there is none
 };
 
-// Reads the end of a file of `size` bytes. Returns nothing if it cannot be read, or has a line that is no decision's.
+// Reads the end of a file of `size` bytes. Returns nothing if the file cannot be read, or if its last line is too long
+// to be a decision.
 std::optional<End> end_of(const std::string& path, uint64_t size) {
   UniqueFd in(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::string tail(std::min<uint64_t>(size, kLongestLine), '\0');
@@ -76,7 +77,7 @@ AuditFile::AuditFile(const std::string& path, uint64_t most)
   left_traffic_ -= std::min(size_ - of_refusals, left_traffic_);
 }
 
-// Goes on after the last whole line. A process that died may have left a part of a line behind it, which is removed.
+// Continues after the last complete line. Removes the partial line that a process that died may have left after it.
 void AuditFile::continue_chain() {
   auto end = end_of(path_, size_);
   if (!end) return;
@@ -100,7 +101,7 @@ bool AuditFile::put(const std::string& text) {
   return true;
 }
 
-// Writes the next line of the chain, unless the disk takes nothing.
+// Writes the next line of the chain. Returns false if the disk is full.
 bool AuditFile::put_line(const wire::Decision& decision) {
   std::string text = chain_.next(decision);
   if (!put(text)) return false;
@@ -132,7 +133,7 @@ void AuditFile::add_refusal(const wire::Decision& decision) {
 }
 
 void AuditFile::add(const wire::Decision& decision) {
-  // Only this object says where a line belongs, and only close() ends the record.
+  // Only this object sets the trail of a line, and only close() ends the record.
   if (decision.action == kAuditEnd || !decision.trail.empty())
     return add(unreadable({Code::protocol, "the guard sent a line that only the record's writer may write", ""}));
   if (!of_traffic(decision)) return add_refusal(decision);

@@ -1,8 +1,7 @@
 // This file writes the decisions of a session to the operator's disk, one JSON object per line, each chained to the one
-// before it (audit_chain.h). The agent can cause any
-// number of decisions, so the file has a size limit, but what was let through is never missing from it. That part has
-// most of the space, refusals cannot use it up, and the guard must let nothing more through while full() returns a
-// reason.
+// before it (audit_chain.h). The agent can cause any number of decisions, so the file has a size limit, but what was
+// let through is never missing from it. Most of the space is reserved for what was let through, so refusals cannot use
+// it up, and the guard must let nothing more through while full() returns a reason.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +18,8 @@ class AuditFile {
  public:
   static constexpr uint64_t kMost = 256u << 20;  // in bytes; also the limit of what is fetched from another machine
 
-  // Opens the file for appending, and continues the chain of what is there. Three quarters of `most` bytes are for what
-  // was let through.
+  // Opens the file for appending, and continues the chain of its lines. Three quarters of `most` bytes are for what was
+  // let through.
   explicit AuditFile(const std::string& path, uint64_t most = kMost);
   // Writes a decision. Blocks for as long as the disk needs. If the disk is full, keeps the decision in memory and
   // writes it later; refusals are only counted. If the space for refusals is used up, one last line says so.
@@ -28,14 +27,14 @@ class AuditFile {
   // Tries again to write what is kept. Must be called from time to time while full() returns a reason.
   void retry();
 
-  // Writes the last line, which says how many lines there are. Does nothing if the file was closed before, or if the
+  // Writes the last line, which says how many lines the record has. Writes nothing if the file is already closed or the
   // disk is full. Returns how the record ended.
   wire::AuditSeal close();
 
   // Returns the reason, for the operator, why nothing more may be let through, or an empty string if decisions can be
   // recorded. Returns a reason early enough to leave space for what is already under way.
   std::string full() const;
-  // Returns how many lines the record has.
+  // Returns the number of lines in the record.
   uint64_t lines() const { return chain_.lines(); }
   // Returns the number of bytes that wait for the disk. Beyond kMostKept, the caller must read nothing more from the
   // guard.
@@ -52,7 +51,7 @@ class AuditFile {
   std::string path_;
   UniqueFd fd_;
   uint64_t size_ = 0;  // size of the whole lines
-  AuditChain chain_;   // of the lines in the file and in kept_
+  AuditChain chain_;   // chain of the lines in the file and in kept_
   bool closed_ = false;
   uint64_t left_traffic_ = 0, left_refusals_ = 0;
   uint64_t reserve_ = 0;  // part of left_traffic_ for what is under way when the rest is used up

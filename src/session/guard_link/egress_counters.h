@@ -1,4 +1,4 @@
-// Counts the decisions of a session for its operator. Memory is bounded, because the agent chooses the names.
+// Counts the decisions of a session for its operator. The memory is bounded, because the agent chooses the names.
 #pragma once
 
 #include <map>
@@ -16,7 +16,7 @@ class EgressCounters {
   static constexpr const char* kOthers = "(others)";
 
   void add(const wire::Decision& decision);
-  // Sets the counts of decisions and of hosts. They never become less.
+  // Sets the counts of decisions and of hosts in `metrics`. They never decrease.
   void fill(wire::Metrics& metrics) const;
 
  private:

@@ -47,8 +47,8 @@ struct GuardSettings {
   std::vector<wire::GuardKnownSecret> known = {};  // known_secrets()
   wire::GuardOwnRules own_rules = {};
 };
-// Returns the values that must not leave, besides those of secrets. `env` has the values of the agent's variables, and
-// `files` those of scan.secrets, by their names.
+// Returns the values that must not leave, besides those of secrets. `env` contains the values of the agent's variables
+// by name, and `files` those from the files of scan.secrets.
 std::vector<wire::GuardKnownSecret> known_secrets(const plan::Plan& plan, const std::map<std::string, std::string>& env,
                                                   const std::map<std::string, std::string>& files);
 // Returns the guard's rule for a LAN service.
