@@ -18,7 +18,8 @@
 namespace bottle::machine {
 namespace {
 
-// Its paths are passed to hooks, so each must be the one that was made for this VM.
+// Returns whether the record's paths are the ones that were made for this VM. They are passed to hooks, so no others
+// may be used.
 bool is_at_home(const wire::VmRecord& vm, const std::string& directory) {
   auto at = [&](const std::string& path, const char* name) { return path.empty() || path == directory + name; };
   return at(vm.state_dir, "/provider") && at(vm.user_data, "/user-data") && at(vm.ssh_public_key, "/key.pub") &&

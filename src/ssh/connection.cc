@@ -114,7 +114,7 @@ Error explain(const Target& target, const std::string& complaint) {
           "make `ssh " + name + " true` work first"};
 }
 
-// Returns the value of a setting that the operator's configuration has for this machine; empty if it has none.
+// Returns the value of a setting in the operator's configuration for this machine, or an empty string if it is not set.
 static std::string setting_of(const std::string& settings, const std::string& wanted) {
   for (size_t at = 0; at < settings.size();) {
     size_t end = std::min(settings.find('\n', at), settings.size()), space = settings.find(' ', at);
@@ -125,7 +125,7 @@ static std::string setting_of(const std::string& settings, const std::string& wa
   return "";
 }
 
-// Returns what the operator's configuration says of this machine, one "name value" per line. Does not connect.
+// Returns the operator's configuration for this machine, one "name value" per line. Does not connect.
 static Result<Captured> settings_of(const Target& target, const std::string& control_path) {
   Command command;
   command.argv = base_argv(target, control_path);
@@ -134,7 +134,8 @@ static Result<Captured> settings_of(const Target& target, const std::string& con
   return bottle::capture(command, {.timeout_ms = 10000});
 }
 
-// Returns the way to the machine if it is not direct: "ProxyCommand …" or "ProxyJump …".
+// Returns the setting that leads to the machine indirectly: "ProxyCommand …" or "ProxyJump …". Returns an empty string
+// if the way is direct.
 static std::string detour_in(const std::string& settings) {
   for (auto [key, shown] : {std::pair("proxyjump", "ProxyJump "), {"proxycommand", "ProxyCommand "}})
     if (std::string value = setting_of(settings, key); !value.empty() && value != "none") return shown + value;
@@ -146,7 +147,7 @@ Error explain_detour(const Target& target, const std::string& detour, const std:
   for (size_t at = 0; at < complaint.size();) {
     size_t end = std::min(complaint.find('\n', at), complaint.size());
     std::string line = complaint.substr(at, end - at);
-    // ssh's own words about the closed connection say nothing.
+    // ssh's own messages about the closed connection are not helpful.
     if (!line.starts_with("kex_exchange_identification") && line.find("UNKNOWN port") == line.npos && line.size() > 1)
       said = line;
     at = end + 1;

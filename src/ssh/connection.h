@@ -69,7 +69,7 @@ Result<std::string> control_directory(const std::string& runtime_directory);
 // Explains ssh's error output. Exposed for tests.
 Error explain(const Target& target, const std::string& complaint);
 
-// Explains it for a machine that is reached through a ProxyCommand or ProxyJump. Exposed for tests.
+// Returns the error for a machine that is reached through a ProxyCommand or ProxyJump. Exposed for tests.
 Error explain_detour(const Target& target, const std::string& detour, const std::string& complaint);
 
 }  // namespace bottle::ssh

@@ -31,7 +31,7 @@ const Bounds kMostFetched{.most = workspace::Incoming().max_bytes + (1ull << 30)
                           .longest = std::chrono::hours(24),
                           .whole = std::chrono::hours(26)};
 
-constexpr size_t kLargestProgram = 256u << 20;  // bytes
+constexpr size_t kLargestProgram = 256u << 20;  // in bytes
 
 Result<std::string> gzipped(const std::string& bytes) {
   z_stream z{};
@@ -106,7 +106,7 @@ std::string read_to_end(int fd, const std::stop_token& stop) {
 }  // namespace
 
 Error explain_answer(const std::string& name, const std::string& line) {
-  // What nologin(8) prints, whatever it was asked to run.
+  // nologin(8) prints this, no matter what it was asked to run.
   if (line.find("account is currently not available") != std::string::npos)
     return {Code::denied, "your user on " + name + " has no login shell: " + one_line(line, 200),
             "give it one there, for example with `sudo chsh -s /bin/sh USER`, or use another user"};

@@ -76,16 +76,18 @@ class FarSide {
   std::stop_token stop_;
 };
 
-// Explains the first line of a machine's answer, which should have been bottle's hello. Exposed for tests.
+// Returns the error for a machine whose answer does not begin with bottle's hello but with this line. Exposed for
+// tests.
 Error explain_answer(const std::string& name, const std::string& line);
 
 // These functions return this program's own bytes, and a hash of them that is computed once.
 Result<std::string> own_program();
 Result<std::string> own_hash();
 
-// Returns the program that a machine needs as its far side. `machine` is what uname -m prints there, in the words of a
-// stranger. That is this program, if it is for Linux and the same processor, and otherwise bottle-linux-ARCHITECTURE in
-// `directory`. Fails with Code::not_found if that file is missing.
+// Returns the bytes of the program that a machine needs as its far side: this program if it is for Linux and the same
+// processor, otherwise bottle-linux-ARCHITECTURE in `directory`. `machine` is what uname -m prints on that machine,
+// which is not trusted. Fails with Code::not_found if the file is missing, and with Code::invalid if the architecture
+// is unknown.
 Result<std::string> program_for_far_side(const std::string& machine, const std::string& directory);
 
 }  // namespace bottle::remote

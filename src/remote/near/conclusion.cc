@@ -126,7 +126,7 @@ void Conclusion::add_vm_to_receipt() {
   }
 }
 
-// Seals the far guard's record as it came home, unless the far side said how it ended.
+// Seals the far guard's record in the state in which it came home, unless the far side said how it ended.
 std::vector<wire::AuditSeal> Conclusion::seals(NearAudit& near_audit) const {
   std::vector<wire::AuditSeal> seals = told_ ? told_->audit : std::vector<wire::AuditSeal>();
   if (seals.empty() && is_home())

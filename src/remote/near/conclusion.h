@@ -30,8 +30,8 @@ class Conclusion {
   input::VmDestroyed destroy_vm();
   void hold_vm();
 
-  // Returns the session's result for the clients, and writes it into the results directory.
-  // Closes the broker's record, unless the session may go on.
+  // Closes the broker's record, unless the session may continue. Writes the session's result into the results
+  // directory, and returns it for the clients.
   wire::SessionResult save_result(NearAudit& near_audit);
   // Returns the ref, the patch or the archive with the work that was brought home, or an empty string if there is none.
   std::string where_work_is() const;

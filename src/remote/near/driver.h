@@ -31,10 +31,10 @@ class Driver {
   void open();
   bool is_over() const { return remote::is_over(state_); }
   void stop() { feed(input::StopRequested{}); }
-  // Adds what the poller should watch, and returns how long it may wait, in milliseconds.
+  // Adds the descriptors that the poller should watch, and returns how long it may wait, in milliseconds.
   int add_to(Poller& poller) const;
-  // Handles what happened. Must be called when the poller has waited. Blocks while the session ends, for minutes at
-  // most.
+  // Handles what happened. Must be called after the poller has waited. Blocks while the session ends, for a few minutes
+  // at most.
   void handle(const Poller& poller);
 
  private:

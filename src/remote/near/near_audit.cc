@@ -33,7 +33,7 @@ void NearAudit::add(wire::Decision decision) {
 }
 
 std::optional<wire::AuditSeal> NearAudit::close() {
-  // A near side that died may have left a record to which this one had nothing to add.
+  // A near side that died may have left a record to which this one has added nothing.
   if (!file_ && ::access(path_.c_str(), F_OK) == 0) file_.emplace(path_);
   return file_ ? std::optional(file_->close()) : std::nullopt;
 }

@@ -65,7 +65,7 @@ Result<std::unique_ptr<Broker>> Broker::start(const std::string& program, const 
                                               const pki::Root& root) {
   auto hand = TRY(make_socket_pair());
   Command command;
-  command.argv = {program, "broker"};  // its stderr is the socket over which it gets connections
+  command.argv = {program, "broker"};  // its stderr is the socket over which it receives connections
   command.clean_env = true;
   Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::from(hand.theirs.get())));
   auto broker = std::unique_ptr<Broker>(new Broker(std::move(child), std::move(hand.ours)));

@@ -31,7 +31,7 @@ wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& se
 
 class Broker {
  public:
-  // Starts the broker, as `program` with the word broker. Blocks for some milliseconds. `root` certifies its authority.
+  // Starts the broker by running `program broker`. Blocks for a few milliseconds. `root` certifies its authority.
   static Result<std::unique_ptr<Broker>> start(const std::string& program, const wire::GuardConfig& config,
                                                const pki::Root& root);
 

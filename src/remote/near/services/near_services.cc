@@ -28,7 +28,7 @@ constexpr size_t kMostInFlight =
 Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& there, const std::string& directory,
                                                          Send send, Record record) {
   bool tunnel = job.tunnel && !job.values.secrets.empty();
-  if (job.tunnel) there.values.known.clear();  // only the broker looks for them
+  if (job.tunnel) there.values.known.clear();  // in this case, only the broker looks for them
   bool lan = !job.plan.egress.lan.empty();
   if (!tunnel && !lan && !there.relay_all && job.ssh_keys.empty()) return nullptr;
   std::unique_ptr<NearServices> services(new NearServices(std::move(send), std::move(record)));
@@ -220,7 +220,7 @@ void NearServices::pump(uint32_t number, Flow& flow) {
       say({.stream = number, .data = sshagent::base64({buffer, static_cast<size_t>(n)})});
     } else if (n == 0) {
       say({.stream = number, .end = true});
-      end_both();  // the broker closes a connection in both directions
+      end_both();  // the broker closes connections in both directions at once
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
       end_both();
     }

@@ -57,8 +57,8 @@ class NearServices {
     size_t credit = wire::kStreamWindow, taken = 0;
     enum class State {
       open,
-      ended,  // the far guard sends no more, but the broker does not have all of it yet
-      shut,   // the broker has all of it and knows so
+      ended,  // the far guard has sent everything, but the broker does not have all of it yet
+      shut,   // the broker has all of it and knows that it is complete
       over,   // to be removed
     } state = State::open;
   };
@@ -74,7 +74,7 @@ class NearServices {
   bool serves(const std::string& host) const;
 
   Send send_;
-  std::string program_;  // runs the broker
+  std::string program_;  // the program that runs as the broker
   Record record_;
   std::optional<wire::GuardConfig> config_;  // the broker's configuration; nullopt if no broker is needed
   bool relay_all_ = false;

@@ -25,7 +25,7 @@ class NearServicesTest : public ::testing::Test {
     ::getsockname(service_.get(), reinterpret_cast<sockaddr*>(&a), &size);
     ::listen(service_.get(), 4);
     job_.plan.session = "test";
-    job_.path_to_self = GUARD_PROGRAM;  // runs the broker as bottle does
+    job_.path_to_self = GUARD_PROGRAM;  // this program can run as the broker, like bottle
     job_.plan.egress.lan.push_back(
         {"tracker.bottle", "127.0.0.1:" + std::to_string(ntohs(a.sin_port)), {"GET"}, {"/issues/**"}});
     there_ = job_;
