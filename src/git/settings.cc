@@ -70,7 +70,7 @@ void take_upstream(Settings& settings, const Setting& setting) {
   if (map.size() < kMostBranches) map[std::string(name)] = *setting.value;
 }
 
-// Notes that a filter is defined by filter.NAME.clean or filter.NAME.process, and not what it runs.
+// Records the name of a filter that filter.NAME.clean or filter.NAME.process defines, but not what it runs.
 void take_filter(Settings& settings, std::string_view name) {
   constexpr std::string_view kBefore = "filter.";
   if (!name.starts_with(kBefore)) return;

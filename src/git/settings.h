@@ -21,8 +21,8 @@ struct Settings {
   std::string work_tree;             // core.worktree, unchanged; empty if it is not set
   std::vector<std::string> remotes;  // unchecked URLs
   std::set<std::string> filters;     // names of the filters that convert what is added to the index
-  bool includes = false;             // includes other files, which were not read and may define more of them
-  std::string name, email;           // user.name and user.email; empty if they are not set
+  bool includes = false;    // the settings include other files, which were not read and may define more filters
+  std::string name, email;  // user.name and user.email; empty if they are not set
   // For each branch, the remote that it follows and the ref on that remote. Both are unchecked.
   std::map<std::string, std::string> followed, merged;
   std::map<std::string, std::string> core;  // core.autocrlf and similar settings, to be written to bottle's own

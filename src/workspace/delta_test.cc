@@ -168,7 +168,7 @@ TEST_F(Delta, WhatAFilterMadeOfAFileIsNoChange) {
   }
 }
 
-// The operator's own git filters what the agent made, because bottle does not run filters.
+// bottle does not run filters, so the operator's own git must filter what the agent made.
 TEST_F(Delta, WhatAFilterWouldConvertIsCopiedAndNotCommitted) {
   git("config filter.lfs.clean \"sh -c 'echo pointer; wc -c'\"");
   git("config filter.lfs.smudge cat");
@@ -202,7 +202,7 @@ TEST_F(Delta, WhatAFilterWouldConvertIsCopiedAndNotCommitted) {
   }
 }
 
-// Without git-lfs, `git add -A` in the bottle commits the files themselves.
+// Without git-lfs, `git add -A` in the bottle commits the files themselves instead of pointers.
 TEST_F(Delta, WhatAnAgentCommittedWithoutAFilterIsTakenBack) {
   std::string pointer =
       "version https://git-lfs.github.com/spec/v1\noid sha256:" + std::string(64, 'a') + "\nsize 3000\n";

@@ -72,7 +72,7 @@ class HostileRepository : public Workspace {
   ~HostileRepository() override { fs::remove_all(fs::path(marker_program_).parent_path()); }
 };
 
-// Each file has the filter of its own kind, so that one trip shows all of them.
+// Each file has a different kind of filter, so that one run tests them all.
 TEST_F(HostileRepository, FiltersOfItsConfigurationDoNotRun) {
   put(repo + "/c.txt", "three\n");
   put(repo + "/.gitattributes", "* filter=clean\ndir/* filter=process\nc.txt filter=smudge\n");

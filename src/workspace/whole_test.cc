@@ -166,7 +166,8 @@ TEST_F(Whole, SubmodulesGoInAndComeBack) {
   git("submodule --quiet add " + root + "/lib absent");
   git("commit -qm submodules");
   git("submodule --quiet deinit -f absent");
-  put(repo + "/.git/modules/lib/hooks/pre-commit", "#!/bin/sh\nmake lint\n");  // the operator's own: no news
+  put(repo + "/.git/modules/lib/hooks/pre-commit",
+      "#!/bin/sh\nmake lint\n");  // the operator's own hook is not reported
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     auto sent = pack(mode);
     if (mode == WorkspaceMode::clone)
@@ -223,7 +224,7 @@ TEST_F(Whole, WhatALockedRepositoryDoesNotTakeIsInABundle) {
   EXPECT_EQ(git("show refs/bottle/s1/heads/main:a.txt refs/bottle/s1/worktree:a.txt"), "committed\nloose");
 }
 
-// There, `git apply` exits with 0 and does nothing.
+// In such a directory, `git apply` exits with 0 and does nothing.
 TEST_F(Whole, ADirectoryInsideAnotherRepositoryIsNotPatchedByGit) {
   put(repo + "/below/x.txt", "x\n");
   auto sent = pack(WorkspaceMode::copy, repo + "/below");

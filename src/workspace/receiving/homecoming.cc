@@ -335,12 +335,13 @@ Result<> Homecoming::write_bundle() {
   return {};
 }
 
-// The operator's git runs the filters when these files are added to the index.
+// Keeps the files that a filter would convert. The operator's git runs the filters when these files are added to the
+// index.
 Result<> Homecoming::keep_filtered() {
   std::string to = results_ + "/filtered";
   if (left_.filtered.empty()) {
     std::error_code error;
-    std::filesystem::remove_all(to, error);  // of an earlier call
+    std::filesystem::remove_all(to, error);  // may exist from an earlier call
     return {};
   }
   TRY(copy_files(q_, git_, left_.filtered, to, in_.max_bytes));

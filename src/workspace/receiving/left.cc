@@ -213,7 +213,7 @@ class Comparison {
       if (auto* entry = find(entries, path)) {
         before_[path] = *entry;
         const auto* committed = base(path);
-        if (filtered.contains(path)) {  // what the filter would make of it is unknown, and most likely it is this
+        if (filtered.contains(path)) {  // the filter's result is unknown, and most likely the same as before
           if (committed) before_[path] = *committed;
           continue;
         }
@@ -285,8 +285,8 @@ class Comparison {
     return {};
   }
 
-  // Without the filter, git commits a file's content in place of what the filter makes of it. Takes such commits back,
-  // but keeps what git-lfs has made.
+  // Reverts files that the agent committed without their filter, but keeps pointers of git-lfs. Without the filter, git
+  // commits the content of a file instead of the filter's result.
   Result<> settle_filtered() {
     std::vector<std::string> ids;
     for (const auto& [path, mode, object] : left_.filtered)

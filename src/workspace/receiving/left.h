@@ -20,9 +20,10 @@ struct Left {
   std::vector<std::string> ignored;       // files that git ignores and that the agent made or changed
   uint64_t ignored_bytes = 0;             // total size of `ignored`
   std::vector<std::string> ignored_tops;  // a short form of `ignored`, such as "dist/"
-  std::vector<Change> filtered;  // files that the agent made or changed and that a filter of git converts. They
-                                 // are in none of the trees, because filters are not run
-  uint64_t ignored_gone = 0;     // number of files that git ignores and that the agent removed
+  // Files that the agent made or changed and that a git filter converts. They are in none of the trees, because filters
+  // are not run.
+  std::vector<Change> filtered;
+  uint64_t ignored_gone = 0;  // number of files that git ignores and that the agent removed
 };
 
 // How the repository converts and compares files.

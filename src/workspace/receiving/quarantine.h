@@ -48,9 +48,9 @@ struct Quarantine {
   std::map<std::string, std::string> links;    // path → target; not yet made on the disk
   std::map<std::string, std::string> aliases;  // hard links to unchanged files: path → the other path
   uint64_t empty = 0;
-  std::set<std::string> filters;                // names of those that the operator's git would run
-  bool may_have_filters = false;                // there may be more, in a file that was not read
-  std::map<std::string, std::string> filtered;  // those of `written` that a filter of git would convert: path → filter
+  std::set<std::string> filters;                // names of the filters that the operator's git would run
+  bool may_have_filters = false;                // whether a file that was not read may define more filters
+  std::map<std::string, std::string> filtered;  // the files in `written` that a git filter would convert: path → filter
 
   git::Refs refs;                                            // as in the agent's .git; unverified
   std::vector<std::string> stashes;                          // object ids, oldest first; unverified

@@ -28,14 +28,14 @@ Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Con
                           const std::string& tree, const std::string& tracked, bool all);
 
 // Converts files of the directory `tree` from other encodings to UTF-8 in place, because git is not allowed to convert
-// them. Reports files that cannot be converted. Returns the files that a filter would convert, and the filter's name:
-// git must not add these, because filters are not run. Pointers of git-lfs are already in git's form.
+// them. Reports files that cannot be converted. Returns the files that a filter would convert, with the names of the
+// filters. git must not add these files, because filters are not run. Pointers of git-lfs are already in git's form.
 Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const git::Runner& git, const std::string& tree,
                                                          const std::vector<std::string>& paths, bool name_them);
 
-// Returns whether this is a pointer of git-lfs, which git commits in place of a large file.
+// Returns whether the content is a pointer of git-lfs, which git commits instead of a large file.
 bool is_lfs_pointer(std::string_view content);
-constexpr size_t kLongestPointer = 1024;  // in bytes; git-lfs does not read a longer one either
+constexpr size_t kLongestPointer = 1024;  // in bytes; git-lfs does not read longer ones either
 
 // Returns which of these paths the tree's rules ignore.
 Result<std::unordered_set<std::string>> ignored_of(const Quarantine& q, const git::Runner& git,

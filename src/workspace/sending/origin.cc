@@ -73,7 +73,7 @@ Result<> copy_objects(const git::Runner& git, const Origin& origin, const git::R
   for (const auto& [name, id] : remotes) wanted += id + "\n";
   auto pipe = TRY(make_pipe());
   auto packed = beside([&] {
-    UniqueFd mine = std::move(pipe.write);  // index-pack sees the end of the input when this is closed
+    UniqueFd mine = std::move(pipe.write);  // closing it ends the input of index-pack
     return git.run({"pack-objects", "--quiet", "--revs", "--include-tag", "--delta-base-offset", "--stdout"},
                    {.in = origin.view, .input = wanted, .output_fd = mine.get()});
   });
