@@ -179,7 +179,7 @@ Result<Response> Connection::head() {
     if (head.status > 599) return fail(Code::protocol, "the engine's answer is not HTTP: not a status");
     Response response{.status = head.status};
     for (const auto& header : head.headers) response.headers.try_emplace(lower(header.name), header.value);
-    framing_ = http::Body::of_response(head, "GET");  // no request of ours is a HEAD
+    framing_ = http::Body::of_response(head, "GET");  // this client sends no HEAD requests
     buffer_.erase(0, head.size);
     if (response.status == 101 || response.status >= 200) return response;
   }

@@ -75,7 +75,7 @@ class Connection {
   int timeout_ms_;
   std::optional<Clock::time_point> deadline_;  // of the whole request; empty while a body is streamed
   std::string buffer_;
-  http::Body framing_;  // of the answer whose head was read last
+  http::Body framing_;  // framing of the answer whose head was read last
 };
 
 }  // namespace bottle::docker

@@ -52,7 +52,7 @@ std::vector<std::string> environment(const Go& go) {
   env.try_emplace("PATH", kDefaultPath);
   env.try_emplace("HOME", "/home/agent");
   env.try_emplace("TERM", "xterm-256color");
-  // With a locale that it does not have, a program falls back to ASCII, and many of them complain.
+  // Programs fall back to ASCII, and many complain, if the image does not have the locale.
   for (const auto& [name, value] : go.locale)
     if (has_locale("/usr/lib/locale", value)) env[name] = value;
   std::vector<std::string> out;

@@ -49,7 +49,7 @@ TEST(Locale, IsLookedForAsTheCLibraryDoes) {
   std::ofstream(root + "/C.utf8/LC_CTYPE") << "x";
   EXPECT_TRUE(has_locale(root, "C.UTF-8"));
   EXPECT_FALSE(has_locale(root, "de_DE.UTF-8"));
-  // An archive's head, and its names at offset 28.
+  // Writes the head of an archive whose names begin at offset 28.
   const uint32_t head[] = {0xde020109, 0, 0, 0, 0, 28, 30};
   std::ofstream archive(root + "/locale-archive", std::ios::binary);
   archive.write(reinterpret_cast<const char*>(head), sizeof head);

@@ -12,9 +12,10 @@
 namespace bottle::inside {
 namespace {
 
-constexpr uint32_t kMagic = 0xde020109, kMostNames = 1 << 20;  // of an archive; limit in bytes
+constexpr uint32_t kMagic = 0xde020109,
+                   kMostNames = 1 << 20;  // the magic number of an archive, and the most bytes of names
 
-// Returns the name as archives and locale-gen write it: "de_DE.UTF-8" becomes "de_DE.utf8".
+// Returns the name in the form that archives and locale-gen use: "de_DE.UTF-8" becomes "de_DE.utf8".
 std::string normalized(const std::string& name) {
   size_t dot = name.find('.'), end = std::min(name.find('@'), name.size());
   if (dot == std::string::npos || dot > end) return name;

@@ -1,4 +1,4 @@
-// Finds out which locales an image has. The helper is a static program, so it cannot ask the image's C library.
+// Finds out which locales an image has. The inside helper is a static program, so it cannot ask the image's C library.
 #pragma once
 
 #include <string>

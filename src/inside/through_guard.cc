@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kPatience = 30000;
 
-// One direction of copy_both_ways(), with the bytes that were read and not yet written.
+// One direction of copy_both_ways(), with the bytes that were read but not yet written.
 struct Flow {
   int in, out;
   std::string held = {};

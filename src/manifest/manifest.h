@@ -32,9 +32,10 @@ struct AllowRule {
   std::vector<std::string> methods;  // empty: any. If set, the host is inspected
   std::vector<std::string> paths;    // globs; ** crosses slashes; empty: any. If set, the host is inspected
   bool inspect = false;
-  std::string on_secret = {};     // as in Egress, for this host; empty: as for the others
+  std::string on_secret = {};     // as in Egress, for this host; if empty, the setting in Egress applies
   std::string on_injection = {};  // the same
-  std::string preset = {};        // the preset that it comes from, with its version, such as "npm@1"; empty: none
+  std::string preset =
+      {};  // the preset that the rule comes from, with its version, such as "npm@1"; empty if it comes from none
 };
 
 struct LanRoute {
@@ -74,7 +75,7 @@ struct SshHost {
   uint16_t port = 22;
 };
 
-// What the guard looks for besides the secrets and the rules that it knows. Host paths.
+// What the guard looks for besides secrets and the built-in rules. The paths are on the host.
 struct Scan {
   std::vector<std::string> secrets;  // files whose values must not leave
   std::vector<std::string> rules;    // files of rules for credentials (docs/rules.md)
@@ -88,7 +89,7 @@ struct Bottle {
   std::vector<std::string> include;        // patterns of files that go along with a clone though they are not committed
   std::vector<std::string> keep;           // patterns of files that come home though git ignores them
   std::map<std::string, std::string> env;  // literal | "${HOST_VAR}" | "?question"
-  std::set<std::string> secret_env;        // the variables of `env` whose values must not leave
+  std::set<std::string> secret_env;        // names of the variables in `env` whose values must not leave
   std::map<std::string, Secret> secrets;
   Scan scan;
   Egress egress;
@@ -140,7 +141,8 @@ Result<Agent> parse_agent(const File& markdown);
 // Parses claude-bottle.json of version 1.
 Result<Manifest> import_v1(const File& json);
 
-// Parses the file of `bottle guard run --config`: the keys egress, secrets, scan and ssh of a bottle, at top level.
+// Parses the file of `bottle guard run --config`, which has the keys egress, secrets, scan and ssh of a bottle at the
+// top level.
 Result<Bottle> parse_guard(const File& file);
 
 // Loads all files together. A file named claude-bottle.json is read as version 1. A name that is defined twice is an

@@ -35,7 +35,7 @@ constexpr PresetRule kDebian[] = {
     {"deb.debian.org", kRead, "/debian/** /debian-security/**", true},
     {"security.debian.org", kRead, "/debian-security/**", true},
 };
-// git asks for info/refs before it pushes, too, but a push itself is a POST to git-receive-pack.
+// git also asks for info/refs before it pushes, but the push itself is a POST to git-receive-pack.
 constexpr PresetRule kGithubRead[] = {
     {"github.com", kRead, "/**"},
     {"github.com", "POST", "/*/*/git-upload-pack"},
@@ -98,7 +98,8 @@ std::vector<std::string> words(std::string_view text, std::string_view argument)
   return all;
 }
 
-// Accepts "owner/name" as GitHub does: no dot segments, and nothing that a glob or a URL reads in another way.
+// Returns whether the text is "owner/name" as GitHub accepts it: without dot segments, and without characters that have
+// a meaning in a glob or a URL.
 bool is_repository(std::string_view text) {
   auto plain = [](std::string_view part) {
     return !part.empty() && part.size() <= 100 && part != "." && part != ".." && !part.ends_with(".git") &&

@@ -1,7 +1,8 @@
-// Sets of egress rules for common services, so that nobody has to write them by hand. Pure.
+// Provides sets of egress rules for common services, so that operators do not have to write them by hand. The code is
+// pure.
 //
-// A preset has a version. What a version allows never grows: a change that allows more gets a new version, so that a
-// manifest that names one (`npm@1`) allows the same with each bottle.
+// A preset has a version. What a version allows never grows: a change that allows more gets a new version. A manifest
+// that names a version (`npm@1`) therefore never allows more after an upgrade of bottle.
 #pragma once
 
 #include <span>
@@ -19,7 +20,7 @@ struct PresetRule {
 };
 
 struct Preset {
-  std::string_view name, argument;  // argument: what follows a colon, such as "OWNER/NAME", or empty
+  std::string_view name, argument;  // the argument follows a colon, such as "OWNER/NAME"; it may be empty
   unsigned version;
   std::string_view about;
   std::span<const PresetRule> rules;
@@ -29,7 +30,7 @@ struct Preset {
 std::span<const Preset> presets();
 
 // Returns the rules for "npm", "npm@1" or "github-repo:OWNER/NAME@1", each with its preset's name and version. Fails
-// with Code::invalid if there is no such preset or version, or if the argument is missing or not a plain one.
+// with Code::invalid if there is no such preset or version, or if the argument is missing or not valid.
 Result<std::vector<AllowRule>> preset_rules(std::string_view text);
 
 }  // namespace bottle::manifest

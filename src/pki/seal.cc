@@ -38,7 +38,7 @@ Result<> seal(std::string_view key, uint64_t position, char* bytes, size_t size)
 Digest::Digest(Algorithm algorithm) : context_(EVP_MD_CTX_new()) { begin(algorithm); }
 
 void Digest::begin(Algorithm algorithm) {
-  // EVP_sha256() would be looked up anew for each digest, which takes longer than to digest a line of text.
+  // OpenSSL would look up EVP_sha256() for each digest, which takes longer than hashing a line of text.
   static const EVP_MD* const kSha1 = EVP_MD_fetch(nullptr, "SHA1", nullptr);
   static const EVP_MD* const kSha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   const EVP_MD* which = algorithm == Algorithm::sha1 ? kSha1 : kSha256;
@@ -56,7 +56,7 @@ std::string Digest::finish() {
 }
 
 std::string digest(std::string_view bytes) {
-  // Making a context takes as long as digesting a line of text.
+  // Reuses one object, because making a context takes as long as hashing a line of text.
   thread_local Digest digest;
   digest.begin(Digest::Algorithm::sha256);
   digest.feed(bytes);

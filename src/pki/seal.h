@@ -28,7 +28,7 @@ class Digest {
   explicit Digest(Algorithm algorithm = Algorithm::sha256);
   void feed(std::string_view bytes);
   std::string finish();             // 32 bytes, or 20 of SHA-1; call it only once
-  void begin(Algorithm algorithm);  // begins anew, also after finish()
+  void begin(Algorithm algorithm);  // starts over; may be called after finish()
 
  private:
   struct Free {

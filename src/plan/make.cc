@@ -107,7 +107,7 @@ void set_surroundings(Plan& plan, const Facts& facts) {
   };
   pass("TZ", facts.time_zone, Source::Kind::literal);
   if (!plan.headless) pass("COLORTERM", own("COLORTERM"), Source::Kind::literal);
-  // C and POSIX know no letters beyond ASCII, so the agent keeps C.UTF-8 instead. LC_ALL overrides the others.
+  // C and POSIX have no letters beyond ASCII, so the agent keeps C.UTF-8 instead. LC_ALL overrides the others.
   auto pass_locale = [&](const std::string& name) {
     std::string value = own(name);
     if (value != "C" && value != "POSIX" && value != "C.UTF-8") pass(name, value, Source::Kind::locale);
@@ -373,7 +373,7 @@ Result<> check_variables(const Plan& plan, const manifest::Bottle& bottle) {
   return {};
 }
 
-// Takes over what the guard needs as it is, with the paths of this host.
+// Copies what the guard needs unchanged, except for paths, which become paths of this host.
 void set_policy(Plan& plan, const manifest::Bottle& bottle, const Facts& facts) {
   plan.egress = bottle.egress;
   plan.scan = bottle.scan;

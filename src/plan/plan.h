@@ -61,7 +61,7 @@ struct Source {
 struct EnvVar {
   std::string name;
   Source source;
-  bool secret = false;  // the agent sees the value, and it must not leave
+  bool secret = false;  // the agent sees the value, but the value must not leave
 };
 
 // The name among a plan's secrets of the login at egress.parent_proxy. It is no secret of the agent's: it has no hosts

@@ -28,7 +28,7 @@ struct Decision {
   std::string_view code = "not_allowed";
   std::string reason;
   std::string target;  // the target to send upstream, if the request is allowed and its path was judged; else empty
-  const RuleSpec* rule = nullptr;  // a rule that allows it, or that comes closest; the Rules own it
+  const RuleSpec* rule = nullptr;  // the rule that allows the request, or that comes closest; owned by the Rules
 };
 
 // If several rules name a host, only those with the most specific pattern apply: "*" beside

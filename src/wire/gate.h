@@ -44,7 +44,7 @@ struct Go {
   static constexpr const char* kName = "go message";
   static constexpr size_t kMost = 64 << 20;
   std::map<std::string, std::string> env;
-  std::map<std::string, std::string> locale;  // variables that name a locale, for those that the image has
+  std::map<std::string, std::string> locale;  // variables that name a locale; each is set only if the image has it
   std::vector<std::string> argv;
   std::string cwd, ca;
   std::vector<GoFile> files;

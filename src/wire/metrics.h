@@ -1,4 +1,4 @@
-// The counters of a running session, for its operator (docs/guard.md, "Counters").
+// Defines the counters of a running session, for its operator (docs/guard.md, "Counters").
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace bottle::wire {
 
-// How many decisions there were of one kind.
+// The number of decisions of one kind.
 struct DecisionCount {
   std::string action, kind, code;
   uint64_t count = 0;
@@ -17,7 +17,7 @@ struct DecisionCount {
 void fields(Object& o, DecisionCount& count);
 
 struct HostCount {
-  std::string host;  // "(others)" for all that had no room
+  std::string host;  // "(others)" for all hosts beyond the limit
   uint64_t allowed = 0, denied = 0;
   uint64_t bytes_out = 0, bytes_in = 0;  // of connections that have ended
 };

@@ -21,8 +21,8 @@ void fields(Object& o, DeniedHost& denied);
 
 // How a session's record of decisions ended (session/guard_link/audit_chain.h).
 struct AuditSeal {
-  std::string file;    // its name in the session's results
-  uint64_t lines = 0;  // how many it has
+  std::string file;    // name of the record in the session's results
+  uint64_t lines = 0;  // number of lines in the record
   std::string head;    // SHA-256 of the last line, in hexadecimal
 };
 void fields(Object& o, AuditSeal& seal);

@@ -208,7 +208,7 @@ TEST(Versions, AnotherOneIsRefusedWithBothNumbers) {
   EXPECT_EQ(decode<Hello>(later.dump(), From::foreign).error().what, "the hello cannot be read: version is missing");
 }
 
-// Earlier versions wrote an array, and did not write the patch of a place that has none.
+// Earlier versions wrote an array, and left out the patch of a place without one.
 TEST(ChangedPlaces, TheFormOfEarlierVersionsIsRead) {
   auto read = decode_places(R"([{"directory": "/a", "patch": "/r/changes.patch"}, {"directory": "/b"}])");
   ASSERT_TRUE(read) << read.error().what;

@@ -25,7 +25,7 @@ struct GoFile {
 
 struct Go {
   std::map<std::string, std::string> env;
-  std::map<std::string, std::string> locale;  // more variables, for the locales that this image has
+  std::map<std::string, std::string> locale;  // further variables, which are set only if the image has their locale
   std::vector<std::string> argv;              // never empty
   std::string cwd;
   std::vector<GoFile> files;

@@ -143,7 +143,8 @@ Probe unreachable(const Surroundings& w) {
     bool connected = ::getpeername(attempts[i].get(), reinterpret_cast<sockaddr*>(&peer), &size) == 0;
     int error = errors[i];
     size = sizeof error;
-    if (!error && ::getsockopt(attempts[i].get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0)  // 0 while it is tried
+    if (!error && ::getsockopt(attempts[i].get(), SOL_SOCKET, SO_ERROR, &error, &size) !=
+                      0)  // 0 while the connection is in progress
       return {name, false, "the state of the connections cannot be read"};
     // A refusal is an answer too, so something is there.
     if (!connected && error != ECONNREFUSED && error != ECONNRESET) continue;

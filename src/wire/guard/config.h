@@ -19,8 +19,8 @@ struct GuardRule {
   std::vector<std::string> methods, paths;  // empty: all
   bool inspect = false;
   bool deny = false;
-  std::string on_secret = {};     // block | redact | warn, for this host; empty: as for the others
-  std::string on_injection = {};  // block | warn, the same
+  std::string on_secret = {};     // block | redact | warn, for this host; if empty, the general setting applies
+  std::string on_injection = {};  // block | warn; likewise
   bool operator==(const GuardRule&) const = default;
 };
 
@@ -50,10 +50,10 @@ struct GuardKnownSecret {
   bool operator==(const GuardKnownSecret&) const = default;
 };
 
-// Rules of the operator's for credentials.
+// The operator's own rules for credentials.
 struct GuardOwnRules {
   std::string text;      // in the format of docs/rules.md
-  std::string database;  // what scan::compile() made of it, in hexadecimal; empty if no rule has a pattern
+  std::string database;  // the result of scan::compile() for it, in hexadecimal; empty if no rule has a pattern
   bool operator==(const GuardOwnRules&) const = default;
 };
 void fields(Object& o, GuardOwnRules& rules);

@@ -1,4 +1,4 @@
-// What the program on a new VM (machine/vm_side.sh) prints over ssh, one line each.
+// Defines what the program on a new VM (machine/vm_side.sh) prints over ssh, one message per line.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct NewHostKey {
 };
 void fields(Object& o, NewHostKey& key);
 
-// The VM's sshd uses that key from now on.
+// Says that the VM's sshd now uses that key.
 struct HostKeyInUse {
   static constexpr const char* kName = "VM's answer to its new host key";
   static constexpr size_t kMost = 64 << 10;

@@ -16,7 +16,7 @@ void fields(Object& o, VmRecord& vm) {
   o.text("owner", vm.owner, kName);
   o.text("provider", vm.provider, kName);
   o.number("cpus", vm.cpus);
-  constexpr uint64_t kLeast = 0, kMost = uint64_t{1} << 32;  // so that the number of bytes fits into 64 bits
+  constexpr uint64_t kLeast = 0, kMost = uint64_t{1} << 32;  // small enough that the number of bytes fits into 64 bits
   o.number("memory_mb", vm.memory_mb, kLeast, kMost);
   o.number("disk_gb", vm.disk_gb, kLeast, kMost);
   o.number("ttl", vm.ttl);

@@ -1,5 +1,6 @@
-// What this machine keeps about VMs: the record of each VM (machine/record.h), and what was baked for later ones. Both
-// stay on disk, and later versions must still read those of earlier ones. Fields are therefore added and never changed.
+// Defines what this machine keeps about VMs: the record of each VM (machine/record.h), and the record of what was baked
+// for later VMs. Both stay on disk, and later versions of bottle must still be able to read them. Fields are therefore
+// added but never changed.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// places.json in a session's results: the repositories that the session changed.
+// Defines places.json in a session's results, which lists the repositories that the session changed.
 #pragma once
 
 #include <string>
@@ -10,9 +10,9 @@
 namespace bottle::wire {
 
 struct ChangedPlace {
-  std::string directory;  // the operator's
+  std::string directory;  // the operator's directory
   std::string patch;      // path of a file; empty if there is none
-  std::string filtered;   // directory with the files under a filter; empty if there are none
+  std::string filtered;   // directory with the files that a git filter would convert; empty if there are none
 };
 void fields(Object& o, ChangedPlace& place);
 
@@ -23,7 +23,7 @@ struct ChangedPlaces {
 };
 void fields(Object& o, ChangedPlaces& places);
 
-// Decodes the list. Also accepts what earlier versions wrote, which is an array of the places.
+// Decodes the list. Also accepts the format of earlier versions, which is an array of the places.
 Result<ChangedPlaces> decode_places(std::string_view text);
 
 }  // namespace bottle::wire

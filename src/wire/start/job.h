@@ -89,7 +89,7 @@ struct Job {
   std::vector<SshKey> ssh_keys;
   std::string engine;               // the engine's socket
   std::string ca_bundle, extra_ca;  // PEM
-  GuardOwnRules own_rules;          // those of plan.scan.rules
+  GuardOwnRules own_rules;          // the rules in the files of plan.scan.rules
   std::string kept_roots;           // content hash of the roots that the far side keeps, used instead of `ca_bundle`
   session::Directories directories;
   std::string path_to_self;
